@@ -1,0 +1,99 @@
+/* options.h: one table of options gives parsing, --help, --config FILE.yaml, --print-config, the man page,
+ * shell completion and the config.yaml that a run logs.
+ *
+ *     typedef struct args { const char *out; int64_t steps; double lr; const char *order; } args;
+ *
+ *     static const gp_option options[] = {
+ *         {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE", "where the result goes"},
+ *         {"steps", 0, GP_OPT_INT, offsetof(args, steps), "N", "optimizer steps", .min = 0, .max = 1e9},
+ *         {"lr", 0, GP_OPT_FLOAT, offsetof(args, lr), "X", "peak learning rate", .min = 0, .max = 10},
+ *         {"order", 0, GP_OPT_CHOICE, offsetof(args, order), "WHICH", "data order", .choices = "random|shuffle"},
+ *         {0},
+ *     };
+ *     static const gp_tool tool = {.name = "train", .summary = "...", .usage = "[OPTION]...", .options = options};
+ *
+ *     args a = {.steps = 1000, .lr = 6e-4, .order = "random"};      // the defaults
+ *     int rc = gp_options_parse(&tool, &a, argc, argv);
+ *     if (rc != GP_OPTIONS_RUN)
+ *         return rc;
+ *
+ * Order of precedence: defaults < file < command line. An unknown key is an error that suggests the nearest
+ * name. Every tool also has --config FILE, --print-config, --help, --version, --man and --completion SHELL.
+ */
+#ifndef GPTPIPE_OPTIONS_H
+#define GPTPIPE_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "gptpipe/error.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum gp_opt_type {
+    GP_OPT_FLAG,   /* bool: --name, --no-name; in YAML true or false */
+    GP_OPT_INT,    /* int64_t: 1000, 1e6, 64k, 2M, 3G (k = 1000) */
+    GP_OPT_FLOAT,  /* double */
+    GP_OPT_STRING, /* const char *; NULL when not given */
+    GP_OPT_CHOICE, /* const char *, one of .choices */
+    GP_OPT_LIST,   /* gp_list: the option may be repeated; in YAML a sequence (or one scalar) */
+    GP_OPT_GROUP,  /* a heading of --help: name is its text */
+} gp_opt_type;
+
+typedef struct gp_list {
+    const char **items;
+    int count;
+} gp_list;
+
+typedef struct gp_option {
+    const char *name; /* long name, without dashes; also the YAML key */
+    char letter;      /* short name or 0 */
+    gp_opt_type type;
+    size_t offset;    /* of the field in the tool's arguments */
+    const char *arg;  /* what --help calls the value: "FILE", "N"; NULL for flags */
+    const char *help; /* one or two sentences */
+    double min, max;  /* of numbers, both ends allowed; 0, 0 = any */
+    const char *choices;  /* "a|b|c" */
+    const char *implied;  /* for --help where the default is not a constant: "the machine's cores" */
+    bool unlogged;        /* left out of --print-config and config.yaml (paths of logs, say) */
+} gp_option;
+
+typedef struct gp_tool {
+    const char *name, *summary;  /* "train", "trains a GPT-2 on a token stream" */
+    const char *usage;           /* "[OPTION]... [FILE]" */
+    const char *description;     /* paragraphs for the man page and below the usage; blank lines separate */
+    const char *examples;        /* lines: "# comment" or a command */
+    const gp_option *options;    /* ends with {0} */
+    size_t positionals;          /* 1 + offsetof(args, a gp_list) where operands go; 0 = none allowed */
+} gp_tool;
+
+enum { GP_OPTIONS_RUN = -2, GP_OPTIONS_DONE = 0, GP_OPTIONS_FAILED = 1, GP_OPTIONS_USAGE = 2 };
+
+/* Parses into args, which holds the defaults. GP_OPTIONS_RUN: go on. GP_OPTIONS_DONE: --help or the like was
+ * printed. GP_OPTIONS_USAGE: the command line or the file is wrong and the reason is on stderr.
+ * Strings that come from a file live until the process ends. */
+GP_API int gp_options_parse(const gp_tool *tool, void *args, int argc, char **argv);
+
+/* The same without argv: reads one YAML file into args. 0 or -1. Keys below `recorded:` are skipped. */
+GP_API int gp_options_load(const gp_tool *tool, void *args, const char *path);
+
+/* Writes args as YAML, defaults included, in the table's order, grouped under comments. 0 or -1. */
+GP_API int gp_options_print(const gp_tool *tool, const void *args, FILE *out);
+
+/* Whether this option came from the command line or a file (not the default), after gp_options_parse. */
+GP_API bool gp_options_given(const gp_tool *tool, const char *name);
+
+/* Prints "NAME: error" for a failed run, closes stdout with a check (a full disk is an error), and gives main's
+ * value: 0 if rc is 0, else 1. */
+GP_API int gp_tool_exit(const gp_tool *tool, int rc);
+
+/* A wrong combination of options: prints the line with the tool's name and "try --help"; gives 2. */
+GP_API int gp_tool_usage(const gp_tool *tool, const char *fmt, ...) GP_PRINTF(2, 3);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,262 @@
+/* backend.h: the one table of functions that the model drives.
+ *
+ * Every op takes one struct of named fields; the struct serves its forward and its backward, and says which
+ * fields each reads and writes. The rules that hold everywhere:
+ *
+ *   - Activation gradients are written (=); parameter gradients accumulate (+=) and are fp32.
+ *   - Optional tensors are NULL. Shapes stand beside the fields; an op may BUG_ON a wrong one.
+ *   - An op allocates nothing. What it needs beyond its arguments comes from be->workspace, whose size the
+ *     backend gave when it was asked for the plan (`plan`).
+ *   - Same inputs, same thread count: same bits. No atomics on floats, partial sums added in a fixed order.
+ *   - What changes from step to step is read through `const gp_step *`, so a step can be recorded once.
+ *
+ * Letters: B batch, T sequence, C channels, H heads, D = C/H, V vocabulary, P positions, N = B*T rows,
+ * I and O a linear's inputs and outputs. */
+#ifndef GP_BACKEND_BACKEND_H
+#define GP_BACKEND_BACKEND_H
+
+#include "base/arena.h"
+#include "base/base.h"
+#include "gptpipe/backend.h"
+#include "gptpipe/tensor.h"
+
+/* All that changes every step, in the backend's memory. The host writes the first group before a step and
+ * reads the second after it. */
+typedef struct gp_step {
+    uint64_t seed;      /* dropout's key */
+    uint32_t step;      /* dropout's counter: the optimizer step, from 0 */
+    uint32_t sample0;   /* index in the global batch of this micro-batch's first row */
+    float lr;           /* this step's learning rate */
+    float bias1, bias2; /* 1 - beta1^t, 1 - beta2^t, t from 1 */
+    float scale;        /* 1 / targets counted in the whole step, over micro-batches and ranks */
+    float max_norm;     /* clip gradients to this global norm; <= 0: do not */
+
+    double loss;      /* += scale * sum of counted losses, by head_loss; the host zeroes it before a step */
+    float grad_norm;  /* = by grad_norm: ||g|| over everything */
+    float clip_scale; /* = by grad_norm: min(1, max_norm / (grad_norm + 1e-6)), or 1 */
+    int32_t skip;     /* = by grad_norm: 1 if loss or norm is not finite; adamw then changes nothing */
+} gp_step;
+
+/* Dropout by Philox: key = step->seed; counter = (element / 4, sample, site, step), where element counts
+ * within one sample (t * C + c; in attention (h * T + q) * T + k) and picks word element % 4;
+ * kept if gp_uniform(word) >= p, then scaled by 1 / (1 - p). step NULL or p 0: no dropout. */
+typedef struct gp_dropout {
+    float p;
+    uint32_t site; /* layer * GP_SITES + which, unique in the model */
+    const gp_step *step;
+} gp_dropout;
+
+typedef enum gp_act { GP_ACT_NONE, GP_ACT_GELU_TANH, GP_ACT_GELU_ERF } gp_act;
+
+/* A weight is a tensor and the place where the backend keeps its own form of it (packed, bf16, int8). The
+ * slot is planned by weight_bytes, belongs to the model's arena, and is refreshed by weights_changed. */
+typedef struct gp_weight {
+    gp_tensor w;     /* (I,O); with `transposed` stored (O,I), as the token embedding is when it is the head */
+    bool transposed;
+    bool trains;     /* backward products will be asked for too */
+    void *slot;      /* weight_bytes of them, or NULL */
+    void *form;      /* the backend's own description, made by weight_open, freed by weight_close */
+} gp_weight;
+
+/* y = dropout(wte[token] + wpe[position] + wtt[type])
+ * backward: the three gradients += dropout'(dy), without the rows pad_token and pad_position
+ * (transformers' padding_idx). Deterministic: a row's contributions are added in order of n. */
+typedef struct gp_embed_op {
+    const int32_t *tokens;    /* (B,T) */
+    const int32_t *positions; /* (B,T) rows of wpe */
+    const int32_t *types;     /* (B,T) rows of wtt; NULL: all 0 */
+    int32_t pad_token, pad_position; /* -1: none */
+    gp_dropout drop;
+    const gp_tensor *wte, *wpe, *wtt; /* (V,C), (P,C), (types,C) or NULL */
+    gp_tensor *y;                     /* (B,T,C) forward */
+    const gp_tensor *dy;              /* (B,T,C) backward */
+    gp_tensor *dwte, *dwpe, *dwtt;    /* += */
+} gp_embed_op;
+
+/* sum = residual + dropout(branch);  y = (sum - mean) * rstd * gamma + beta
+ * Ba, Kiros & Hinton 2016; rstd = 1 / sqrt(var + eps), var the mean square deviation.
+ * backward: dsum = dcarry + norm'(dy + dy2);  dbranch = dropout'(dsum).
+ * dcarry is the gradient of `sum` from later readers (pre-norm's residual stream), dy2 a second gradient of
+ * y (post-norm's residual stream); both may be NULL. dsum may be the same memory as dcarry or dy2; dbranch
+ * may be NULL when there is no branch, and may be the same memory as dsum when there is no dropout. */
+typedef struct gp_norm_op {
+    const gp_tensor *residual, *branch; /* (B,T,C); branch may be NULL */
+    const gp_tensor *gamma, *beta;      /* (C); beta may be NULL */
+    float eps;
+    gp_dropout drop;
+    gp_tensor *sum, *y;                 /* (B,T,C) forward: written. sum may be NULL when branch is (it is residual) */
+    gp_tensor *mean, *rstd;             /* (N) forward: written; backward: read */
+    const gp_tensor *dy, *dy2, *dcarry; /* backward; it reads `sum` (or residual when sum is NULL) too */
+    gp_tensor *dsum, *dbranch;          /* = */
+    gp_tensor *dgamma, *dbeta;          /* += ; dbeta may be NULL */
+} gp_norm_op;
+
+/* y = act(x W + bias)
+ * forward: `pre` receives x W + bias when it is not NULL (training needs it to differentiate act).
+ * backward, given dy = the gradient of x W + bias (act is the next linear's business, see below):
+ *   dx = dy W^T, times in_act'(in_pre) when in_act is not NONE: x was in_act(in_pre);  dW += x^T dy;
+ *   dbias += column sums of dy. dx may be NULL, and so may dw with dbias. */
+typedef struct gp_linear_op {
+    const gp_tensor *x;    /* (...,I), seen as (N,I) */
+    gp_weight *w;          /* (I,O) */
+    const gp_tensor *bias; /* (O) or NULL */
+    gp_act act;
+    gp_tensor *y, *pre;       /* (...,O) forward */
+    const gp_tensor *dy;      /* (...,O) backward */
+    gp_tensor *dx;            /* = (...,I) */
+    gp_act in_act;
+    const gp_tensor *in_pre;  /* (...,I) */
+    gp_tensor *dw, *dbias;    /* += */
+} gp_linear_op;
+
+/* A KV cache of one layer: k and v (B,H,P,D), row b filled up to some position. */
+typedef struct gp_kv {
+    gp_tensor k, v;
+} gp_kv;
+
+/* out = softmax(q k^T / sqrt(D) + mask) v, head by head; qkv rows are [q | k | v], each H x D.
+ * (Vaswani et al. 2017; computed and differentiated without a T x T matrix in memory, Dao et al. 2022.)
+ * Dropout acts on the probabilities. lse = log sum exp of each row of scores, natural logarithm.
+ * With kv: forward also stores keys and values of positions 0..T-1 in it (prefill).
+ * backward: dqkv from dout, qkv, out, lse. */
+typedef struct gp_attention_op {
+    int heads;
+    bool causal;
+    const int32_t *lengths; /* (B) keys at t >= length are masked; NULL: all T count */
+    gp_dropout drop;
+    const gp_tensor *qkv;   /* (B,T,3C) */
+    gp_tensor *out;         /* (B,T,C) = forward, read by backward */
+    gp_tensor *lse;         /* (B,H,T) = forward, read by backward; NULL when only inferring */
+    const gp_kv *kv;        /* prefill: write k and v there; NULL otherwise */
+    const gp_tensor *dout;  /* (B,T,C) */
+    gp_tensor *dqkv;        /* = (B,T,3C) */
+} gp_attention_op;
+
+/* One new token a row against its cache: writes k and v of qkv (B,1,3C) at positions[b] of row b, attends
+ * over 0..positions[b], out (B,1,C). */
+typedef struct gp_attention_decode_op {
+    int heads;
+    const int32_t *positions; /* (B) */
+    const gp_tensor *qkv;     /* (B,1,3C) */
+    const gp_kv *kv;          /* (B,H,P,D) */
+    gp_tensor *out;           /* (B,1,C) */
+} gp_attention_decode_op;
+
+/* Head and cross-entropy in one op, chunk by chunk over rows, so that no (N,V) tensor exists:
+ *   losses[n] = log sum exp(logits_n) - logits_n[target_n],  logits = x W^T + bias;  0 where target is -100
+ *   step->loss += step->scale * sum of losses, added in order of n, in double
+ * and with `train`, in the same pass, d = step->scale * (softmax - onehot):
+ *   dx = d W,  dW += d^T x,  dbias += column sums of d. */
+typedef struct gp_head_op {
+    const gp_tensor *x;     /* (...,C), seen as (N,C) */
+    gp_weight *w;           /* transposed: stored (V,C) */
+    const gp_tensor *bias;  /* (V) or NULL */
+    const int32_t *targets; /* (N), -100 = not counted */
+    gp_step *step;
+    gp_tensor *losses;      /* (N) = */
+    bool train;
+    gp_tensor *dx;          /* = (...,C) */
+    gp_tensor *dw, *dbias;  /* += */
+    gp_tensor *logits;      /* head_logits: (...,V) = */
+} gp_head_op;
+
+/* One run of parameters that share their decay. */
+typedef struct gp_segment {
+    float *p, *g, *m, *v;
+    int64_t count;
+    float weight_decay;
+} gp_segment;
+
+typedef struct gp_adamw_op {
+    const gp_segment *segments; /* in the host's memory */
+    int count;
+    float beta1, beta2, eps;
+    gp_step *step;
+} gp_adamw_op;
+
+/* ids[b] drawn from logits row b: temperature (0: the largest, lowest id on ties), then top_k (0: all),
+ * top_p (1: all), min_p (0: all), in transformers' order; ids >= vocab are never drawn. The random number is
+ * Philox at (seed; samples[b], positions[b]): a sample is the same alone and among others. */
+typedef struct gp_sample_op {
+    const gp_tensor *logits; /* (B,V) */
+    int vocab;
+    float temperature, top_p, min_p;
+    int top_k;
+    uint64_t seed;
+    const int32_t *samples, *positions; /* (B) */
+    int32_t *ids;                       /* (B) = */
+} gp_sample_op;
+
+/* The largest shapes that will be asked for, so that workspaces can be planned. */
+typedef struct gp_shape {
+    int B, T, C, H, V; /* C: the widest activation's model width; linears are up to (4C, 4C) */
+    int inner;         /* the MLP's width */
+    bool train;
+} gp_shape;
+
+typedef struct gp_backend_ops {
+    const char *name;
+    void (*close)(gp_backend *be);
+
+    /* memory */
+    void *(*alloc)(gp_backend *be, size_t bytes); /* zeroed, 64-byte aligned; dies when there is none */
+    void (*free)(gp_backend *be, void *p, size_t bytes);
+    void (*zero)(gp_backend *be, void *p, size_t bytes);
+    void (*upload)(gp_backend *be, void *dst, const void *host, size_t bytes);
+    void (*download)(gp_backend *be, void *host, const void *src, size_t bytes);
+    void (*copy)(gp_backend *be, void *dst, const void *src, size_t bytes);
+    void (*sync)(gp_backend *be);
+    size_t (*plan)(gp_backend *be, const gp_shape *shape); /* workspace bytes for these shapes */
+
+    /* weights: describe (w->w, transposed, trains are set; rows: N of the common product), then give it its
+     * slot of weight_bytes, then tell of changes */
+    void (*weight_open)(gp_backend *be, gp_weight *w, int64_t rows);
+    size_t (*weight_bytes)(gp_backend *be, const gp_weight *w);
+    void (*weights_changed)(gp_backend *be, gp_weight *const *w, int count);
+    void (*weight_close)(gp_backend *be, gp_weight *w);
+
+    /* ops */
+    void (*embed_forward)(gp_backend *be, const gp_embed_op *op);
+    void (*embed_backward)(gp_backend *be, const gp_embed_op *op);
+    void (*dropout)(gp_backend *be, gp_tensor *x, gp_dropout drop); /* in place (B,T,C); its own backward */
+    void (*norm_forward)(gp_backend *be, const gp_norm_op *op);
+    void (*norm_backward)(gp_backend *be, const gp_norm_op *op);
+    void (*linear_forward)(gp_backend *be, const gp_linear_op *op);
+    void (*linear_backward)(gp_backend *be, const gp_linear_op *op);
+    void (*act_backward)(gp_backend *be, gp_act act, gp_tensor *dx, const gp_tensor *dy, const gp_tensor *pre);
+    void (*attention_forward)(gp_backend *be, const gp_attention_op *op);
+    void (*attention_backward)(gp_backend *be, const gp_attention_op *op);
+    void (*head_loss)(gp_backend *be, const gp_head_op *op);
+    void (*head_logits)(gp_backend *be, const gp_head_op *op);
+    void (*grad_norm)(gp_backend *be, const gp_segment *segments, int count, gp_step *step);
+    void (*adamw)(gp_backend *be, const gp_adamw_op *op);
+
+    /* decode: batch-invariant; the order of a row's sums depends on I alone, never on B */
+    void (*linear_decode)(gp_backend *be, const gp_linear_op *op);
+    void (*head_decode)(gp_backend *be, const gp_head_op *op);
+    void (*attention_decode)(gp_backend *be, const gp_attention_decode_op *op);
+    void (*sample)(gp_backend *be, const gp_sample_op *op);
+} gp_backend_ops;
+
+struct gp_backend {
+    const gp_backend_ops *ops;
+    gp_dtype dtype;     /* of matrix products: GP_F32 or GP_BF16 */
+    gp_dtype act_dtype; /* of stored activations */
+    int threads;
+    char device[128];
+    void *state;        /* the backend's own */
+    char *workspace;    /* set by gp_backend_plan */
+    size_t workspace_size;
+};
+
+/* A backend's entry: fills in be, -1 when it cannot run here. */
+int gp_ref_open(gp_backend *be);
+int gp_cpu_open(gp_backend *be);
+
+/* Makes the workspace large enough for `shape` (never smaller); called before the loop, not inside it. */
+void gp_backend_plan(gp_backend *be, const gp_shape *shape);
+
+/* The backend's memory, for arenas. */
+gp_memory gp_backend_memory(gp_backend *be);
+
+#endif

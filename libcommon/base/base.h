@@ -1,0 +1,79 @@
+/* base.h: what every room of the library may use: failing, allocating, counting. */
+#ifndef GP_BASE_H
+#define GP_BASE_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "gptpipe/error.h"
+
+/* Bad input: keeps the message, gives -1. For pointers: `return fail("..."), NULL`. */
+#define fail(...) gp_fail(__VA_ARGS__)
+
+/* Out of memory or a lost device: says so and exits 1. */
+_Noreturn void gp_die(const char *fmt, ...) GP_PRINTF(1, 2);
+#define die(...) gp_die(__VA_ARGS__)
+
+/* Our own mistake: aborts with the place. Checks that stay on in release builds. */
+_Noreturn void gp_bug(const char *file, int line, const char *what);
+#define BUG_ON(cond)                                                                                         \
+    do {                                                                                                     \
+        if (__builtin_expect(!!(cond), 0))                                                                   \
+            gp_bug(__FILE__, __LINE__, #cond);                                                               \
+    } while (0)
+
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+/* Allocation that cannot fail (it dies); the caller frees with free(). calloc and realloc check n * size. */
+void *gp_malloc(size_t bytes);
+void *gp_calloc(size_t n, size_t size);
+void *gp_realloc(void *p, size_t n, size_t size);
+char *gp_strdup(const char *s);
+char *gp_strndup(const char *s, size_t n);
+char *gp_format(const char *fmt, ...) GP_PRINTF(1, 2); /* a fresh string, printf's way */
+
+/* a * b in *out; false if it does not fit. For sizes that come out of files. */
+static inline bool gp_mul(int64_t a, int64_t b, int64_t *out)
+{
+    return !__builtin_mul_overflow(a, b, out);
+}
+
+static inline int64_t gp_min(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline int64_t gp_max(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static inline size_t gp_round_up(size_t n, size_t to)
+{
+    return (n + to - 1) / to * to;
+}
+
+/* A growing run of bytes. Zero-initialise; free with gp_buf_release. data is NUL-terminated once anything
+ * was added, so text may be used as a string. */
+typedef struct gp_buf {
+    char *data;
+    size_t len, cap;
+} gp_buf;
+
+void gp_buf_reserve(gp_buf *b, size_t extra);
+void gp_buf_add(gp_buf *b, const void *data, size_t n);
+void gp_buf_puts(gp_buf *b, const char *s);
+void gp_buf_printf(gp_buf *b, const char *fmt, ...) GP_PRINTF(2, 3);
+void gp_buf_release(gp_buf *b);
+
+/* The name nearest to `word` among `names` (count of them) by edit distance, or NULL when none is near:
+ * for "unknown X; did you mean Y?". */
+const char *gp_nearest(const char *word, const char *const *names, size_t count);
+
+/* Seconds on a clock that never goes back. */
+double gp_now(void);
+
+#endif

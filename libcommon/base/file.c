@@ -1,0 +1,284 @@
+/* file.c: see file.h. */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int gp_map_fd(gp_map *m, int fd, const char *path)
+{
+    struct stat st;
+    *m = (gp_map){0};
+    if (fstat(fd, &st))
+        return fail("%s: %s", path, strerror(errno));
+    if (S_ISDIR(st.st_mode))
+        return fail("%s: is a folder, a file was expected", path);
+    if (!S_ISREG(st.st_mode))
+        return fail("%s: is not a regular file", path);
+    if (!st.st_size)
+        return 0;
+    void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+    if (p == MAP_FAILED)
+        return fail("%s: cannot be mapped: %s", path, strerror(errno));
+    *m = (gp_map){p, (size_t)st.st_size};
+    return 0;
+}
+
+int gp_map_open(gp_map *m, const char *path)
+{
+    *m = (gp_map){0};
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return fail("%s: %s", path, strerror(errno));
+    int rc = gp_map_fd(m, fd, path);
+    close(fd);
+    return rc;
+}
+
+void gp_map_close(gp_map *m)
+{
+    if (m->data)
+        munmap((void *)(uintptr_t)m->data, m->size);
+    *m = (gp_map){0};
+}
+
+int gp_file_read(gp_buf *b, const char *path, size_t most)
+{
+    bool std = !strcmp(path, "-");
+    int fd = std ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC), rc = -1;
+    if (fd < 0)
+        return fail("%s: %s", path, strerror(errno));
+    size_t start = b->len;
+    for (;;) {
+        size_t step = 1 << 16;
+        if (b->len - start > step)
+            step = b->len - start;
+        gp_buf_reserve(b, step);
+        ssize_t n = read(fd, b->data + b->len, step);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            fail("%s: cannot be read: %s", std ? "stdin" : path, strerror(errno));
+            goto out;
+        }
+        if (!n)
+            break;
+        b->len += (size_t)n;
+        if (b->len - start > most) {
+            fail("%s: is larger than %zu bytes, too large for what it should be", std ? "stdin" : path, most);
+            goto out;
+        }
+    }
+    b->data[b->len] = 0;
+    rc = 0;
+out:
+    if (!std)
+        close(fd);
+    return rc;
+}
+
+int gp_write_all(int fd, const void *data, size_t n, const char *path)
+{
+    const char *p = data;
+    while (n) {
+        ssize_t done = write(fd, p, n);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done < 0)
+            return fail("%s: cannot be written: %s", path, strerror(errno));
+        p += done;
+        n -= (size_t)done;
+    }
+    return 0;
+}
+
+enum { OUT_BUFFER = 1 << 18 };
+
+int gp_out_open(gp_out *o, const char *path)
+{
+    *o = (gp_out){.fd = STDOUT_FILENO};
+    if (strcmp(path, "-")) {
+        o->temporary = gp_format("%s.%ld.tmp", path, (long)getpid());
+        o->fd = open(o->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+        if (o->fd < 0) {
+            fail("%s: cannot be created: %s", path, strerror(errno));
+            free(o->temporary);
+            *o = (gp_out){.fd = -1, .failed = true};
+            return -1;
+        }
+        o->path = gp_strdup(path);
+    } else {
+        o->path = gp_strdup("stdout");
+    }
+    o->pending = gp_malloc(OUT_BUFFER);
+    return 0;
+}
+
+static int flush(gp_out *o)
+{
+    if (o->failed)
+        return -1;
+    size_t n = o->pending_size;
+    o->pending_size = 0;
+    if (gp_write_all(o->fd, o->pending, n, o->path))
+        o->failed = true;
+    return o->failed ? -1 : 0;
+}
+
+int gp_out_write(gp_out *o, const void *data, size_t n)
+{
+    if (o->failed)
+        return -1;
+    o->written += (int64_t)n;
+    if (n >= OUT_BUFFER) { /* large runs go straight out */
+        if (flush(o))
+            return -1;
+        if (gp_write_all(o->fd, data, n, o->path))
+            o->failed = true;
+        return o->failed ? -1 : 0;
+    }
+    if (n > OUT_BUFFER - o->pending_size && flush(o))
+        return -1;
+    memcpy(o->pending + o->pending_size, data, n);
+    o->pending_size += n;
+    return 0;
+}
+
+int gp_out_patch(gp_out *o, int64_t offset, const void *data, size_t n)
+{
+    BUG_ON(!o->temporary);
+    if (flush(o))
+        return -1;
+    const char *p = data;
+    while (n) {
+        ssize_t done = pwrite(o->fd, p, n, offset);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done < 0) {
+            o->failed = true;
+            return fail("%s: cannot be written: %s", o->path, strerror(errno));
+        }
+        p += done;
+        offset += done;
+        n -= (size_t)done;
+    }
+    return 0;
+}
+
+static void out_release(gp_out *o)
+{
+    free(o->path);
+    free(o->temporary);
+    free(o->pending);
+    *o = (gp_out){.fd = -1, .failed = true};
+}
+
+void gp_out_abandon(gp_out *o)
+{
+    if (o->temporary) {
+        if (o->fd >= 0)
+            close(o->fd);
+        unlink(o->temporary);
+    }
+    out_release(o);
+}
+
+int gp_out_commit(gp_out *o)
+{
+    int rc = flush(o);
+    if (o->temporary && !rc && fsync(o->fd))
+        rc = fail("%s: cannot be flushed to disk: %s", o->path, strerror(errno));
+    if (o->temporary) {
+        if (o->fd >= 0 && close(o->fd) && !rc)
+            rc = fail("%s: cannot be written: %s", o->path, strerror(errno));
+        o->fd = -1;
+        if (!rc && rename(o->temporary, o->path))
+            rc = fail("%s: cannot be renamed into place: %s", o->path, strerror(errno));
+        if (rc)
+            unlink(o->temporary);
+        else
+            rc = gp_sync_parent(o->path);
+    }
+    out_release(o);
+    return rc;
+}
+
+int gp_file_write(const char *path, const void *data, size_t n)
+{
+    gp_out o;
+    if (gp_out_open(&o, path))
+        return -1;
+    gp_out_write(&o, data, n);
+    return gp_out_commit(&o);
+}
+
+int gp_make_dirs(const char *path)
+{
+    char *p = gp_strdup(path);
+    int rc = 0;
+    for (char *s = p + 1;; s++) {
+        if (*s && *s != '/')
+            continue;
+        char c = *s;
+        *s = 0;
+        struct stat st;
+        if (mkdir(p, 0777) && (errno != EEXIST || stat(p, &st) || !S_ISDIR(st.st_mode))) {
+            rc = fail("%s: folder cannot be made: %s", p, strerror(errno));
+            break;
+        }
+        *s = c;
+        if (!c)
+            break;
+    }
+    free(p);
+    return rc;
+}
+
+int gp_sync_dir(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
+    if (fd < 0)
+        return fail("%s: %s", path, strerror(errno));
+    if (fsync(fd) && errno != EINVAL) /* some file systems cannot flush a folder, and need not */
+        rc = fail("%s: cannot be flushed to disk: %s", path, strerror(errno));
+    close(fd);
+    return rc;
+}
+
+int gp_sync_parent(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *dir = !slash ? gp_strdup(".") : slash == path ? gp_strdup("/") : gp_strndup(path, (size_t)(slash - path));
+    int rc = gp_sync_dir(dir);
+    free(dir);
+    return rc;
+}
+
+bool gp_exists(const char *path)
+{
+    struct stat st;
+    return !stat(path, &st);
+}
+
+char *gp_path_join(const char *dir, const char *name)
+{
+    size_t n = strlen(dir);
+    return gp_format("%s%s%s", dir, n && dir[n - 1] == '/' ? "" : "/", name);
+}
+
+int gp_temporary_fd(void)
+{
+    const char *dir = getenv("TMPDIR");
+    char *path = gp_path_join(dir && *dir ? dir : "/tmp", "gptpipe.XXXXXX");
+    int fd = mkostemp(path, O_CLOEXEC);
+    if (fd < 0)
+        fail("%s: temporary file cannot be made: %s (set TMPDIR to a folder with room)", path, strerror(errno));
+    else
+        unlink(path);
+    free(path);
+    return fd;
+}

@@ -1,0 +1,72 @@
+/* file.h: files that are there whole or not at all, mappings, hashes. */
+#ifndef GP_FILE_H
+#define GP_FILE_H
+
+#include "base/base.h"
+
+/* A read-only mapping of a whole file (data NULL when it is empty). */
+typedef struct gp_map {
+    const char *data;
+    size_t size;
+} gp_map;
+
+int gp_map_open(gp_map *m, const char *path);
+int gp_map_fd(gp_map *m, int fd, const char *path); /* the descriptor may be closed afterwards */
+void gp_map_close(gp_map *m);
+
+/* Appends a whole file to b; more than `most` bytes is a failure. "-" is stdin. */
+int gp_file_read(gp_buf *b, const char *path, size_t most);
+
+/* A file being written. It has a temporary name beside the final one until gp_out_commit has flushed it to disk
+ * and renamed it. path "-" is stdout. Each call that fails has said so in gp_error(); after a failure the rest
+ * does nothing, and commit gives -1. */
+typedef struct gp_out {
+    int fd;
+    char *path, *temporary; /* temporary NULL: stdout */
+    char *pending;          /* not yet written */
+    size_t pending_size;
+    int64_t written;        /* bytes so far, pending ones included */
+    bool failed;
+} gp_out;
+
+int gp_out_open(gp_out *o, const char *path);
+int gp_out_write(gp_out *o, const void *data, size_t n);
+int gp_out_patch(gp_out *o, int64_t offset, const void *data, size_t n); /* files only */
+int gp_out_commit(gp_out *o);   /* always releases o */
+void gp_out_abandon(gp_out *o); /* releases o, removes the temporary file */
+
+/* A whole small file at once, atomically. */
+int gp_file_write(const char *path, const void *data, size_t n);
+
+/* Writes all n bytes to fd, through interruptions. */
+int gp_write_all(int fd, const void *data, size_t n, const char *path);
+
+/* mkdir -p. */
+int gp_make_dirs(const char *path);
+
+/* Flushes a folder, so that a rename in it survives a power cut. */
+int gp_sync_dir(const char *path);
+int gp_sync_parent(const char *path); /* of the folder that holds path */
+
+bool gp_exists(const char *path);
+
+/* "a/b" + "c" = "a/b/c", fresh. */
+char *gp_path_join(const char *dir, const char *name);
+
+/* An unlinked temporary file in $TMPDIR or /tmp; -1 on failure. */
+int gp_temporary_fd(void);
+
+/* SHA-256 by libcrypto. */
+typedef struct gp_sha256 {
+    void *context;
+} gp_sha256;
+
+void gp_sha256_begin(gp_sha256 *h);
+void gp_sha256_add(gp_sha256 *h, const void *data, size_t n);
+void gp_sha256_end(gp_sha256 *h, uint8_t digest[32]); /* releases h */
+void gp_hex(char *text, const uint8_t *bytes, size_t n); /* 2n + 1 characters */
+
+/* zlib's CRC-32, continued from crc (0 at first), for any length. */
+uint32_t gp_crc32(uint32_t crc, const void *data, size_t n);
+
+#endif
