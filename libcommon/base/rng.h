@@ -50,14 +50,16 @@ static inline double gp_random_double(uint64_t seed, uint32_t use, uint32_t stre
 /* [0, n) without bias worth naming: the high word of a 128-bit product. */
 static inline uint64_t gp_random_below(uint64_t seed, uint32_t use, uint32_t stream, uint64_t i, uint64_t n)
 {
-    return (uint64_t)((unsigned __int128)gp_random64(seed, use, stream, i) * n >> 64);
+    __extension__ typedef unsigned __int128 wide;
+    return (uint64_t)((wide)gp_random64(seed, use, stream, i) * n >> 64);
 }
 
 /* Two independent standard normals (Box-Muller) for pair i. */
 static inline void gp_random_normal2(uint64_t seed, uint32_t use, uint32_t stream, uint64_t i, float out[2])
 {
     gp_philox r = gp_philox4x32(seed, (uint32_t)i, (uint32_t)(i >> 32), stream, use);
-    double u = (((uint64_t)r.v[0] << 21 ^ r.v[1]) + 1) * 0x1p-53, angle = 6.283185307179586 * r.v[2] * 0x1p-32;
+    double u = (double)(((uint64_t)r.v[0] << 21 ^ r.v[1]) + 1) * 0x1p-53; /* (0, 1] */
+    double angle = 6.283185307179586 * r.v[2] * 0x1p-32;
     double radius = sqrt(-2 * log(u));
     out[0] = (float)(radius * cos(angle));
     out[1] = (float)(radius * sin(angle));

@@ -1,0 +1,100 @@
+/* model.h: a transformer that runs forward, backward, and token by token.
+ *
+ *     gp_model *m = gp_model_create(&config, be, true);    // zero weights; true: with gradients
+ *     gp_model_init(m, 1337);                              // or gp_checkpoint_load
+ *     gp_model_plan(m, B, T);                              // memory for batches up to (B,T)
+ *     gp_batch batch = {B, T, inputs, targets};
+ *     double loss;
+ *     gp_model_evaluate(m, &batch, &loss, NULL);
+ *     gp_model_free(m);
+ *
+ * Nothing is allocated between gp_model_plan and gp_model_free.
+ */
+#ifndef GPTPIPE_MODEL_H
+#define GPTPIPE_MODEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "gptpipe/backend.h"
+#include "gptpipe/config.h"
+#include "gptpipe/tensor.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct gp_model gp_model;
+
+/* B sequences of T tokens, in the host's memory. */
+typedef struct gp_batch {
+    int64_t B, T;
+    const int32_t *inputs;  /* (B,T) ids */
+    const int32_t *targets; /* (B,T) ids, -100 = not counted; NULL when only logits are wanted */
+    const int32_t *types;   /* (B,T) token types; NULL = all 0 */
+    const int32_t *lengths; /* (B) tokens that count, the rest is padding; NULL = all */
+} gp_batch;
+
+/* A model with all weights zero. c has passed gp_config_check; be outlives it. */
+GP_API gp_model *gp_model_create(const gp_config *c, gp_backend *be, bool trains);
+GP_API void gp_model_free(gp_model *m);
+
+/* Fresh weights by (seed, config): normal(0, 0.02), residual projections 0.02 / sqrt(2L), norms 1, biases 0. */
+GP_API void gp_model_init(gp_model *m, uint64_t seed);
+
+GP_API const gp_config *gp_model_config(const gp_model *m);
+GP_API gp_backend *gp_model_backend(gp_model *m);
+
+/* Plans activations for batches up to (B,T). 0, or -1 when T is longer than the context. */
+GP_API int gp_model_plan(gp_model *m, int64_t B, int64_t T);
+
+/* Bytes by arena after planning: weights, gradients, activations, cache, slots, workspace; any may be NULL. */
+typedef struct gp_memory_use {
+    int64_t weights, slots, gradients, activations, cache, workspace;
+} gp_memory_use;
+GP_API void gp_model_memory(const gp_model *m, gp_memory_use *use);
+
+/* Mean loss over the counted targets; losses (B*T) receives each one's -log p (natural logarithm), 0 where not
+ * counted, unless NULL. -1 when an id or a shape does not fit the model. */
+GP_API int gp_model_evaluate(gp_model *m, const gp_batch *batch, double *loss, float *losses);
+
+/* Logits (B,T,V) into the host's memory. */
+GP_API int gp_model_logits(gp_model *m, const gp_batch *batch, float *logits);
+
+/* The same forward pass plus the gradients of the mean loss over counted targets; gradients are zeroed first. */
+GP_API int gp_model_gradients(gp_model *m, const gp_batch *batch, double *loss);
+
+/* Called with every intermediate tensor of a forward pass (a host copy that is valid during the call), named as
+ * transformers names the module that makes it; hidden.N as output_hidden_states numbers them. NULL: off. */
+typedef void gp_trace_fn(void *self, const char *name, const gp_tensor *t);
+GP_API void gp_model_set_trace(gp_model *m, gp_trace_fn *fn, void *self);
+
+/* Calls fn with each parameter (or its gradient) under its Hugging Face name and shape, host copies. */
+GP_API void gp_model_each_parameter(gp_model *m, bool gradient, gp_trace_fn *fn, void *self);
+
+/* Decoding. A cache for B samples; then prefill fills row b with a prompt of T tokens, and decode adds one
+ * token to every row at its own position; both leave logits (B,V) for gp_model_sample. */
+GP_API int gp_model_plan_cache(gp_model *m, int64_t B, int64_t T_prompt);
+GP_API int gp_model_prefill(gp_model *m, int64_t b, const int32_t *ids, int64_t T);
+GP_API int gp_model_decode(gp_model *m, const int32_t *ids, const int32_t *positions);
+
+/* How a next token is drawn. */
+typedef struct gp_sampling {
+    double temperature; /* 0: the largest logit */
+    int64_t top_k;      /* 0: all */
+    double top_p;       /* 1: all */
+    double min_p;       /* 0: all */
+    uint64_t seed;
+} gp_sampling;
+
+/* Draws ids (B) from the logits; samples[b] and positions[b] key the random number. */
+GP_API void gp_model_sample(gp_model *m, const gp_sampling *how, const int32_t *samples, const int32_t *positions,
+                            int32_t *ids);
+
+/* The logits of row b after prefill or decode, into the host's memory (V). */
+GP_API void gp_model_last_logits(gp_model *m, int64_t b, float *logits);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,82 @@
+/* params.h: the table of parameters. One row a tensor: its shape, how it begins, whether it decays, and under
+ * which names and in which pieces the world stores it. Initialization, AdamW groups, checkpoints, converters,
+ * traces and counts are loops over it; no code tests a row's index.
+ *
+ * All rows live in one flat fp32 vector of `total` elements, row i at rows[i].offset (64-byte aligned; the gaps
+ * are zero and stay zero). A linear's weight is (in, out), as Hugging Face's GPT-2 stores it. */
+#ifndef GP_MODEL_PARAMS_H
+#define GP_MODEL_PARAMS_H
+
+#include "base/base.h"
+#include "gptpipe/config.h"
+
+typedef enum gp_role {
+    GP_WTE, /* token embedding (V,C) */
+    GP_WPE, /* position embedding (P,C) */
+    GP_WTT, /* token type embedding (types,C) */
+    GP_NORM_GAMMA, /* one a norm site, 2L + 1 of them; see block.c */
+    GP_NORM_BETA,
+    GP_QKV_W, /* (C,3C): query, key, value side by side */
+    GP_QKV_B,
+    GP_PROJ_W, /* attention's output (C,C) */
+    GP_PROJ_B,
+    GP_FC_W, /* MLP in (C,inner) */
+    GP_FC_B,
+    GP_OUT_W, /* MLP out (inner,C) */
+    GP_OUT_B,
+    GP_HEAD_W, /* untied head (V,C) */
+    GP_HEAD_B, /* MLM's output bias (V) */
+    GP_MLM_W,  /* MLM's transform (C,C) */
+    GP_MLM_B,
+    GP_MLM_GAMMA,
+    GP_MLM_BETA,
+    GP_ROLES
+} gp_role;
+
+typedef enum gp_init { GP_INIT_NORMAL, GP_INIT_RESIDUAL, GP_INIT_ZERO, GP_INIT_ONE } gp_init;
+
+/* One external tensor: columns [first, first + columns) of the row (of its last dim), transposed or not. */
+typedef struct gp_piece {
+    char name[88];
+    bool transposed; /* stored outside as (columns, dim[0]) */
+    int64_t first, columns;
+} gp_piece;
+
+typedef struct gp_param {
+    gp_role role;
+    int index; /* layer, or norm site */
+    int ndim;
+    int64_t dim[2];
+    int64_t offset, count; /* elements in the flat vector */
+    gp_init init;          /* residual: the normal's std over sqrt(2L) (Radford et al. 2019) */
+    bool decays;           /* weight decay: tensors of two dimensions */
+    int pieces;
+    gp_piece piece[3];
+} gp_param;
+
+typedef struct gp_params {
+    gp_param *rows;
+    int count;
+    int64_t total;      /* elements of the flat vector, gaps included */
+    int64_t parameters; /* without gaps */
+    int first[GP_ROLES], per_index[GP_ROLES]; /* for gp_params_row */
+} gp_params;
+
+/* c has passed gp_config_check. */
+void gp_params_list(gp_params *p, const gp_config *c);
+void gp_params_release(gp_params *p);
+
+/* The row of a role in a layer or norm site; NULL where the config has none. */
+const gp_param *gp_params_row(const gp_params *p, gp_role role, int64_t index);
+
+/* Fills the flat vector with fresh weights: depends on seed and config alone. */
+void gp_params_init(const gp_params *p, const gp_config *c, uint64_t seed, float *flat);
+
+/* The external shape of a piece: dims into dim[2], their number returned. */
+int gp_piece_shape(const gp_param *row, const gp_piece *piece, int64_t dim[2]);
+
+/* Copies a piece between the row (at the row's own start, not the flat vector's) and its external form. */
+void gp_piece_load(const gp_param *row, const gp_piece *piece, float *data, const float *external);
+void gp_piece_store(const gp_param *row, const gp_piece *piece, const float *data, float *external);
+
+#endif
