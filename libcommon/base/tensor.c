@@ -128,7 +128,7 @@ void gp_to_f32(float *dst, const void *src, gp_dtype dtype, int64_t count)
         }
         return;
     default:
-        BUG_ON("not a float dtype");
+        BUG_ON(true); /* not a float dtype */
     }
 }
 
@@ -148,6 +148,6 @@ void gp_from_f32(void *dst, gp_dtype dtype, const float *src, int64_t count)
             h[i] = float_to_half(src[i]);
         return;
     default:
-        BUG_ON("not a format to write");
+        BUG_ON(true); /* not a format to write */
     }
 }

@@ -27,8 +27,11 @@ typedef struct gp_norm_acts {
  * site; otherwise two norm sites and one block are used over and over. */
 typedef struct gp_acts {
     gp_arena arena;
-    int64_t B, T;
-    bool train;
+    int64_t most_B, most_T; /* planned for */
+    int64_t B, T;           /* now */
+    bool train;             /* keeps what backward needs */
+    bool decode;            /* one token a row, against the cache */
+    int64_t cache_row;      /* prefill: the row of the cache to fill; -1: no cache */
     int32_t *tokens, *positions, *types, *lengths, *targets; /* (B,T), lengths (B); the backend's memory */
     bool has_types, has_lengths;
     int64_t blocks, sites;
@@ -70,9 +73,13 @@ struct gp_model {
     gp_config config;
     gp_backend *be;
     gp_params params;
-    gp_arena weights, gradients, slots, io;
+    gp_arena weights, gradients, slots, step_arena;
+    gp_weight **weight; /* every weight that has a slot */
+    int weight_count;
+    bool slots_open;
     float *p, *g;  /* the flat vectors; g NULL when not training */
     bool trains;
+    bool dropping; /* a training step is under way: dropout is on */
     gp_tensor wte, wpe, wtt, dwte, dwpe, dwtt;
     gp_block *block;        /* (L) */
     gp_norm_params *norm;   /* (2L+1) sites */
@@ -83,6 +90,8 @@ struct gp_model {
     gp_cache cache;
     gp_tensor logits;       /* (cache.B, V): of the last prefill or decode */
     int32_t *samples, *ids; /* (cache.B) the backend's memory, for sampling */
+    int32_t *positions;     /* the host's, for one batch */
+    int64_t positions_most;
     gp_step *step;          /* the backend's memory */
     gp_step host_step;      /* what the host writes there, and reads back */
     gp_trace_fn *trace;
@@ -91,23 +100,49 @@ struct gp_model {
     void *grad_ready_self;
 };
 
-/* block.c: the blocks, forward and backward. `residual` is carried in m->acts through the norm sites. */
-void gp_norm_site_forward(gp_model *m, gp_acts *a, int64_t site, const gp_tensor **residual,
-                          const gp_tensor *branch);
-void gp_norm_site_backward(gp_model *m, gp_acts *a, int64_t site, bool first);
-void gp_block_forward(gp_model *m, gp_acts *a, int64_t layer, const gp_tensor **residual,
-                      const gp_tensor **branch, int64_t cache_row);
+/* block.c: the blocks and the norm sites, forward and backward. (residual, branch) is what one block hands to
+ * the next: a block begins with norm(residual + branch). */
+typedef struct gp_stream {
+    const gp_tensor *residual, *branch; /* branch NULL: nothing to add yet */
+} gp_stream;
+
+void gp_site_forward(gp_model *m, gp_acts *a, int64_t site, gp_stream *s);
+void gp_site_backward(gp_model *m, gp_acts *a, int64_t site);
+void gp_block_forward(gp_model *m, gp_acts *a, int64_t layer, gp_stream *s);
 void gp_block_backward(gp_model *m, gp_acts *a, int64_t layer);
 
-/* acts.c */
-void gp_acts_plan(gp_acts *a, gp_model *m, int64_t B, int64_t T, bool train);
-void gp_acts_release(gp_acts *a, gp_model *m);
-void gp_cache_plan(gp_cache *c, gp_model *m, int64_t B);
+/* One linear of the table, forward; `act` and `pre` as in gp_linear_op. */
+void gp_linear_apply(gp_model *m, gp_acts *a, gp_linear *l, const gp_tensor *x, gp_tensor *y, gp_act act,
+                     gp_tensor *pre);
+/* dx may be NULL; its act and pre differentiate what made x. */
+void gp_linear_differentiate(gp_model *m, gp_linear *l, const gp_tensor *x, const gp_tensor *dy, gp_tensor *dx,
+                             gp_act act, const gp_tensor *pre);
+gp_act gp_model_act(const gp_model *m);
+gp_dropout gp_model_dropout(gp_model *m, const gp_acts *a, double p, int64_t layer, int which);
 
-/* A linear or norm of the table; which layer or site. */
-gp_dropout gp_model_dropout(gp_model *m, double p, int64_t layer, int which);
-void gp_model_trace(gp_model *m, const char *name, const gp_tensor *t);
-void gp_model_trace_at(gp_model *m, const gp_param *row, const char *suffix, const gp_tensor *t);
+/* acts.c: planning, and the shapes of the batch at hand. */
+void gp_acts_plan(gp_acts *a, gp_model *m, int64_t B, int64_t T, bool train);
+void gp_acts_resize(gp_acts *a, const gp_model *m, int64_t B, int64_t T);
+void gp_acts_release(gp_acts *a);
+gp_norm_acts *gp_acts_site(gp_acts *a, int64_t site);
+gp_block_acts *gp_acts_block(gp_acts *a, int64_t layer);
+
+/* forward.c: a batch onto the device; through the blocks; the head; and back. 0 or -1 from load alone. */
+int gp_model_load(gp_model *m, gp_acts *a, const gp_batch *batch);
+const gp_tensor *gp_model_forward(gp_model *m, gp_acts *a); /* what the head reads (B,T,C) */
+void gp_model_loss(gp_model *m, gp_acts *a, const gp_tensor *x, bool train);
+void gp_model_backward(gp_model *m, gp_acts *a);
+
+/* trace.c: does nothing unless a trace is set. */
+void gp_trace_named(gp_model *m, const char *name, const gp_tensor *t);
+void gp_trace_hidden(gp_model *m, int64_t layer, const gp_tensor *t);
+void gp_trace_module(gp_model *m, const gp_param *weight, const gp_tensor *t);
+void gp_trace_activation(gp_model *m, int64_t layer, const gp_tensor *h);
+void gp_trace_attention(gp_model *m, const gp_acts *a, int64_t layer);
+
+void gp_model_weights_changed(gp_model *m); /* after writing to m->p: refreshes the slots */
+void gp_model_open_slots(gp_model *m, int64_t rows);
+void gp_model_reserve_positions(gp_model *m, int64_t count);
 
 /* The device's copy of m->host_step. */
 void gp_step_upload(gp_model *m);

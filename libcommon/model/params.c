@@ -73,7 +73,7 @@ static int64_t dim_size(dim d, const gp_config *c)
     case D_P: return c->positions;
     case D_TYPES: return c->types;
     }
-    BUG_ON("no such dim");
+    BUG_ON(true); /* no such dim */
     return 0;
 }
 

@@ -1,0 +1,129 @@
+/* acts.c: the memory of a forward and backward pass, planned once. */
+#include "model/model.h"
+
+#include <stdlib.h>
+
+gp_norm_acts *gp_acts_site(gp_acts *a, int64_t site)
+{
+    return &a->norm[site % a->sites];
+}
+
+gp_block_acts *gp_acts_block(gp_acts *a, int64_t layer)
+{
+    return &a->block[layer % a->blocks];
+}
+
+/* Keeps data, sets dtype and dims; a dim of 0 ends the list. */
+static void shape(gp_tensor *t, gp_dtype dtype, int64_t d0, int64_t d1, int64_t d2)
+{
+    t->dtype = dtype;
+    t->ndim = d1 ? d2 ? 3 : 2 : 1;
+    t->dim[0] = d0;
+    t->dim[1] = d1;
+    t->dim[2] = d2;
+}
+
+static void norm_shapes(gp_norm_acts *n, gp_dtype dtype, int64_t B, int64_t T, int64_t C)
+{
+    shape(&n->sum, dtype, B, T, C);
+    shape(&n->y, dtype, B, T, C);
+    shape(&n->mean, GP_F32, B * T, 0, 0);
+    shape(&n->rstd, GP_F32, B * T, 0, 0);
+}
+
+void gp_acts_resize(gp_acts *a, const gp_model *m, int64_t B, int64_t T)
+{
+    const gp_config *c = &m->config;
+    gp_dtype dtype = m->be->act_dtype;
+    int64_t C = c->channels, F = c->inner;
+    BUG_ON(B * T > a->most_B * a->most_T || B > a->most_B);
+    a->B = B;
+    a->T = T;
+    for (int64_t i = 0; i < a->blocks; i++) {
+        gp_block_acts *b = &a->block[i];
+        shape(&b->qkv, dtype, B, T, 3 * C);
+        shape(&b->context, dtype, B, T, C);
+        shape(&b->lse, GP_F32, B, c->heads, T);
+        shape(&b->pre, dtype, B, T, F);
+        shape(&b->h, dtype, B, T, F);
+    }
+    for (int64_t i = 0; i < a->sites; i++)
+        norm_shapes(&a->norm[i], dtype, B, T, C);
+    norm_shapes(&a->mlm_norm, dtype, B, T, C);
+    gp_tensor *like_x[] = {&a->branch, &a->mlm_pre, &a->mlm_h, &a->dresidual, &a->dbranch, &a->dx, &a->dcontext};
+    for (size_t i = 0; i < ARRAY_LEN(like_x); i++)
+        shape(like_x[i], dtype, B, T, C);
+    shape(&a->dqkv, dtype, B, T, 3 * C);
+    shape(&a->dh, dtype, B, T, F);
+    shape(&a->losses, GP_F32, B * T, 0, 0);
+}
+
+static void take_norm(gp_arena *arena, gp_norm_acts *n)
+{
+    gp_arena_tensor(arena, &n->sum);
+    gp_arena_tensor(arena, &n->y);
+    gp_arena_tensor(arena, &n->mean);
+    gp_arena_tensor(arena, &n->rstd);
+}
+
+static void layout(gp_acts *a, const gp_model *m)
+{
+    gp_arena *arena = &a->arena;
+    size_t ids = (size_t)(a->most_B * a->most_T) * sizeof(int32_t);
+    int32_t **inputs[] = {&a->tokens, &a->positions, &a->types, &a->targets};
+    for (size_t i = 0; i < ARRAY_LEN(inputs); i++)
+        *inputs[i] = gp_arena_take(arena, ids);
+    a->lengths = gp_arena_take(arena, (size_t)a->most_B * sizeof(int32_t));
+    for (int64_t i = 0; i < a->blocks; i++) {
+        gp_tensor *t[] = {&a->block[i].qkv, &a->block[i].context, &a->block[i].lse, &a->block[i].pre,
+                          &a->block[i].h};
+        for (size_t k = 0; k < ARRAY_LEN(t); k++)
+            gp_arena_tensor(arena, t[k]);
+    }
+    for (int64_t i = 0; i < a->sites; i++)
+        take_norm(arena, &a->norm[i]);
+    gp_arena_tensor(arena, &a->branch);
+    gp_arena_tensor(arena, &a->losses);
+    if (m->config.head == GP_HEAD_MLM) {
+        gp_arena_tensor(arena, &a->mlm_pre);
+        gp_arena_tensor(arena, &a->mlm_h);
+        take_norm(arena, &a->mlm_norm);
+    }
+    if (!a->train)
+        return;
+    gp_tensor *gradients[] = {&a->dresidual, &a->dbranch, &a->dx, &a->dcontext, &a->dqkv, &a->dh};
+    for (size_t i = 0; i < ARRAY_LEN(gradients); i++)
+        gp_arena_tensor(arena, gradients[i]);
+}
+
+void gp_acts_plan(gp_acts *a, gp_model *m, int64_t B, int64_t T, bool train)
+{
+    if (B <= a->most_B && B * T <= a->most_B * a->most_T && (a->train || !train))
+        return;
+    gp_acts_release(a);
+    *a = (gp_acts){.arena = {.name = "activations"}, .most_B = B, .most_T = T, .train = train, .cache_row = -1};
+    a->blocks = train ? m->config.layers : 1;
+    a->sites = train ? 2 * m->config.layers + 1 : 2;
+    a->block = gp_calloc((size_t)a->blocks, sizeof *a->block);
+    a->norm = gp_calloc((size_t)a->sites, sizeof *a->norm);
+    gp_acts_resize(a, m, B, T);
+    layout(a, m);
+    gp_arena_allocate(&a->arena, gp_backend_memory(m->be));
+    layout(a, m);
+    const gp_config *c = &m->config;
+    gp_backend_plan(m->be, &(gp_shape){.B = (int)B,
+                                       .T = (int)T,
+                                       .C = (int)c->channels,
+                                       .H = (int)c->heads,
+                                       .V = (int)c->vocab_size,
+                                       .inner = (int)c->inner,
+                                       .train = train});
+}
+
+void gp_acts_release(gp_acts *a)
+{
+    gp_arena_release(&a->arena);
+    free(a->block);
+    free(a->norm);
+    *a = (gp_acts){0};
+}

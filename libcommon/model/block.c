@@ -1,0 +1,233 @@
+/* block.c: one transformer block, forward and backward, for every variant.
+ *
+ * A block receives (residual, branch) and hands on (residual, branch); in between,
+ *
+ *     x = norm(residual + branch)        site 2l
+ *     branch = proj(attention(qkv(x)))
+ *     x = norm(residual + branch)        site 2l + 1
+ *     branch = out(act(fc(x)))
+ *
+ * Pre-norm (GPT-2) and post-norm (BERT) differ in one thing: what goes on as the residual, the norm's input (the
+ * sum) or its output. Site 0 of a post-norm model is the norm after the embedding, site 2L of a pre-norm model
+ * the final norm; so both have sites 0 .. 2L, and only the names of their parameters differ (params.c). */
+#include "model/model.h"
+
+gp_act gp_model_act(const gp_model *m)
+{
+    return m->config.gelu_erf ? GP_ACT_GELU_ERF : GP_ACT_GELU_TANH;
+}
+
+gp_dropout gp_model_dropout(gp_model *m, const gp_acts *a, double p, int64_t layer, int which)
+{
+    bool on = a->train && m->dropping;
+    return (gp_dropout){.p = on ? (float)p : 0, .site = (uint32_t)(layer * GP_SITES + which), .step = m->step};
+}
+
+/* The dropout on the branch that a norm site adds: of attention's projection, or of the MLP's output. */
+static gp_dropout branch_dropout(gp_model *m, const gp_acts *a, int64_t site)
+{
+    return gp_model_dropout(m, a, site ? m->config.dropout_resid : 0, site ? (site - 1) / 2 : 0,
+                            site % 2 ? GP_SITE_PROJ : GP_SITE_OUT);
+}
+
+/* Post-norm models drop out behind the embedding's norm; pre-norm ones in the embedding itself (forward.c). */
+static gp_dropout embedding_dropout(gp_model *m, const gp_acts *a)
+{
+    return gp_model_dropout(m, a, m->config.post_norm ? m->config.dropout_embd : 0, 0, GP_SITE_EMBED);
+}
+
+static bool last_site(const gp_model *m, int64_t site)
+{
+    return site == 2 * m->config.layers;
+}
+
+static void finished(gp_model *m, const gp_param *row)
+{
+    if (m->grad_ready && row)
+        m->grad_ready(m->grad_ready_self, row);
+}
+
+void gp_linear_apply(gp_model *m, gp_acts *a, gp_linear *l, const gp_tensor *x, gp_tensor *y, gp_act act,
+                     gp_tensor *pre)
+{
+    gp_linear_op op = {
+        .x = x, .w = &l->w, .bias = l->has_bias ? &l->b : NULL, .act = act, .y = y, .pre = pre};
+    if (a->decode)
+        m->be->ops->linear_decode(m->be, &op);
+    else
+        m->be->ops->linear_forward(m->be, &op);
+}
+
+void gp_linear_differentiate(gp_model *m, gp_linear *l, const gp_tensor *x, const gp_tensor *dy, gp_tensor *dx,
+                             gp_act act, const gp_tensor *pre)
+{
+    m->be->ops->linear_backward(m->be, &(gp_linear_op){.x = x,
+                                                       .w = &l->w,
+                                                       .dy = dy,
+                                                       .dx = dx,
+                                                       .in_act = act,
+                                                       .in_pre = pre,
+                                                       .dw = &l->dw,
+                                                       .dbias = l->has_bias ? &l->db : NULL});
+    finished(m, l->row);
+    finished(m, l->bias_row);
+}
+
+void gp_site_forward(gp_model *m, gp_acts *a, int64_t site, gp_stream *s)
+{
+    gp_norm_acts *n = gp_acts_site(a, site);
+    gp_norm_params *p = &m->norm[site];
+    m->be->ops->norm_forward(m->be, &(gp_norm_op){.residual = s->residual,
+                                                  .branch = s->branch,
+                                                  .gamma = &p->gamma,
+                                                  .beta = p->has_beta ? &p->beta : NULL,
+                                                  .eps = (float)m->config.norm_eps,
+                                                  .drop = branch_dropout(m, a, site),
+                                                  .sum = s->branch ? &n->sum : NULL,
+                                                  .y = &n->y,
+                                                  .mean = &n->mean,
+                                                  .rstd = &n->rstd});
+    if (!site)
+        m->be->ops->dropout(m->be, &n->y, embedding_dropout(m, a));
+    if (m->config.post_norm)
+        s->residual = &n->y;
+    else if (s->branch)
+        s->residual = &n->sum;
+    if (site % 2 == 0)
+        gp_trace_hidden(m, site / 2, m->config.post_norm || last_site(m, site) ? &n->y : s->residual);
+}
+
+/* Where the gradient of the last added branch is. Without dropout that is the residual's own. */
+static gp_tensor *branch_gradient(gp_model *m, gp_acts *a)
+{
+    return m->dropping && m->config.dropout_resid > 0 ? &a->dbranch : &a->dresidual;
+}
+
+/* From a->dx, the gradient of the site's output, and a->dresidual, that of the residual stream behind it. The
+ * last site has none: nothing reads the residual after it. */
+void gp_site_backward(gp_model *m, gp_acts *a, int64_t site)
+{
+    gp_norm_acts *n = gp_acts_site(a, site);
+    gp_norm_params *p = &m->norm[site];
+    bool last = last_site(m, site), post = m->config.post_norm;
+    if (!site) { /* a sum's dropout is the sum of the dropouts */
+        m->be->ops->dropout(m->be, &a->dx, embedding_dropout(m, a));
+        if (post)
+            m->be->ops->dropout(m->be, &a->dresidual, embedding_dropout(m, a));
+    }
+    m->be->ops->norm_backward(m->be, &(gp_norm_op){.residual = &n->sum,
+                                                   .sum = site ? &n->sum : NULL,
+                                                   .gamma = &p->gamma,
+                                                   .eps = (float)m->config.norm_eps,
+                                                   .drop = branch_dropout(m, a, site),
+                                                   .mean = &n->mean,
+                                                   .rstd = &n->rstd,
+                                                   .dy = &a->dx,
+                                                   .dy2 = !last && post ? &a->dresidual : NULL,
+                                                   .dcarry = !last && !post ? &a->dresidual : NULL,
+                                                   .dsum = &a->dresidual,
+                                                   .dbranch = site ? branch_gradient(m, a) : NULL,
+                                                   .dgamma = &p->dgamma,
+                                                   .dbeta = p->has_beta ? &p->dbeta : NULL});
+    finished(m, gp_params_row(&m->params, GP_NORM_GAMMA, site));
+    finished(m, gp_params_row(&m->params, GP_NORM_BETA, site));
+}
+
+/* Layer `layer` of the cache: (B,H,P,D), or one row of it. */
+static gp_kv cache_layer(gp_model *m, int64_t layer, int64_t row)
+{
+    gp_kv kv = {m->cache.k, m->cache.v};
+    gp_tensor *both[] = {&kv.k, &kv.v};
+    for (int i = 0; i < 2; i++) {
+        gp_tensor *t = both[i]; /* (L,B,H,P,D) */
+        int64_t one = t->dim[2] * t->dim[3] * t->dim[4];
+        int64_t at = (layer * t->dim[1] + (row < 0 ? 0 : row)) * one;
+        t->data = (char *)t->data + at * gp_dtype_size(t->dtype);
+        t->ndim = 4;
+        t->dim[0] = row < 0 ? t->dim[1] : 1;
+        t->dim[1] = t->dim[2];
+        t->dim[2] = t->dim[3];
+        t->dim[3] = t->dim[4];
+    }
+    return kv;
+}
+
+static void attend(gp_model *m, gp_acts *a, gp_block_acts *b, int64_t layer)
+{
+    gp_kv kv = {0};
+    bool cached = a->decode || a->cache_row >= 0;
+    if (cached)
+        kv = cache_layer(m, layer, a->decode ? -1 : a->cache_row);
+    if (a->decode) {
+        m->be->ops->attention_decode(m->be, &(gp_attention_decode_op){.heads = (int)m->config.heads,
+                                                                      .positions = a->positions,
+                                                                      .qkv = &b->qkv,
+                                                                      .kv = &kv,
+                                                                      .out = &b->context});
+        return;
+    }
+    m->be->ops->attention_forward(
+        m->be, &(gp_attention_op){.heads = (int)m->config.heads,
+                                  .causal = m->config.causal,
+                                  .lengths = a->has_lengths ? a->lengths : NULL,
+                                  .drop = gp_model_dropout(m, a, m->config.dropout_attn, layer, GP_SITE_ATTENTION),
+                                  .qkv = &b->qkv,
+                                  .out = &b->context,
+                                  .lse = &b->lse,
+                                  .kv = cached ? &kv : NULL});
+}
+
+void gp_block_forward(gp_model *m, gp_acts *a, int64_t layer, gp_stream *s)
+{
+    gp_block *p = &m->block[layer];
+    gp_block_acts *b = gp_acts_block(a, layer);
+
+    gp_site_forward(m, a, 2 * layer, s);
+    gp_tensor *x = &gp_acts_site(a, 2 * layer)->y;
+    gp_linear_apply(m, a, &p->qkv, x, &b->qkv, GP_ACT_NONE, NULL);
+    attend(m, a, b, layer);
+    gp_linear_apply(m, a, &p->proj, &b->context, &a->branch, GP_ACT_NONE, NULL);
+    if (m->trace) {
+        gp_trace_module(m, gp_params_row(&m->params, GP_NORM_GAMMA, 2 * layer), x);
+        gp_trace_module(m, p->qkv.row, &b->qkv);
+        gp_trace_attention(m, a, layer);
+        gp_trace_module(m, p->proj.row, &a->branch);
+    }
+    s->branch = &a->branch;
+
+    gp_site_forward(m, a, 2 * layer + 1, s);
+    x = &gp_acts_site(a, 2 * layer + 1)->y;
+    gp_linear_apply(m, a, &p->fc, x, &b->h, gp_model_act(m), a->train || m->trace ? &b->pre : NULL);
+    gp_linear_apply(m, a, &p->out, &b->h, &a->branch, GP_ACT_NONE, NULL);
+    if (m->trace) {
+        gp_trace_module(m, gp_params_row(&m->params, GP_NORM_GAMMA, 2 * layer + 1), x);
+        gp_trace_module(m, p->fc.row, &b->pre);
+        gp_trace_activation(m, layer, &b->h);
+        gp_trace_module(m, p->out.row, &a->branch);
+    }
+}
+
+void gp_block_backward(gp_model *m, gp_acts *a, int64_t layer)
+{
+    gp_block *p = &m->block[layer];
+    gp_block_acts *b = gp_acts_block(a, layer);
+
+    const gp_tensor *dbranch = branch_gradient(m, a);
+    gp_linear_differentiate(m, &p->out, &b->h, dbranch, &a->dh, gp_model_act(m), &b->pre);
+    gp_linear_differentiate(m, &p->fc, &gp_acts_site(a, 2 * layer + 1)->y, &a->dh, &a->dx, GP_ACT_NONE, NULL);
+    gp_site_backward(m, a, 2 * layer + 1);
+
+    gp_linear_differentiate(m, &p->proj, &b->context, dbranch, &a->dcontext, GP_ACT_NONE, NULL);
+    m->be->ops->attention_backward(
+        m->be, &(gp_attention_op){.heads = (int)m->config.heads,
+                                  .causal = m->config.causal,
+                                  .lengths = a->has_lengths ? a->lengths : NULL,
+                                  .drop = gp_model_dropout(m, a, m->config.dropout_attn, layer, GP_SITE_ATTENTION),
+                                  .qkv = &b->qkv,
+                                  .out = &b->context,
+                                  .lse = &b->lse,
+                                  .dout = &a->dcontext,
+                                  .dqkv = &a->dqkv});
+    gp_linear_differentiate(m, &p->qkv, &gp_acts_site(a, 2 * layer)->y, &a->dqkv, &a->dx, GP_ACT_NONE, NULL);
+    gp_site_backward(m, a, 2 * layer);
+}

@@ -1,0 +1,249 @@
+/* model.c: a model's memory: parameters, gradients, slots; and how it is made and described. */
+#include "model/model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The tensor of a row in a flat vector. */
+static gp_tensor view(const gp_param *row, float *flat)
+{
+    gp_tensor t = {.data = flat ? flat + row->offset : NULL, .dtype = GP_F32, .ndim = row->ndim};
+    t.dim[0] = row->dim[0];
+    t.dim[1] = row->dim[1];
+    return t;
+}
+
+static gp_tensor find(gp_model *m, gp_role role, int64_t index, float *flat, bool *there)
+{
+    const gp_param *row = gp_params_row(&m->params, role, index);
+    if (there)
+        *there = row != NULL;
+    return row ? view(row, flat) : (gp_tensor){0};
+}
+
+static void bind_linear(gp_model *m, gp_linear *l, gp_role weight, gp_role bias, int64_t index)
+{
+    bool transposed = weight == GP_WTE || weight == GP_HEAD_W;
+    l->row = gp_params_row(&m->params, weight, index);
+    l->bias_row = gp_params_row(&m->params, bias, index);
+    l->w.w = find(m, weight, index, m->p, NULL);
+    l->w.transposed = transposed;
+    l->w.trains = m->trains;
+    l->dw = find(m, weight, index, m->g, NULL);
+    l->b = find(m, bias, index, m->p, &l->has_bias);
+    l->db = find(m, bias, index, m->g, NULL);
+}
+
+static void bind_norm(gp_model *m, gp_norm_params *n, gp_role gamma, gp_role beta, int64_t index)
+{
+    n->gamma = find(m, gamma, index, m->p, NULL);
+    n->dgamma = find(m, gamma, index, m->g, NULL);
+    n->beta = find(m, beta, index, m->p, &n->has_beta);
+    n->dbeta = find(m, beta, index, m->g, NULL);
+}
+
+static void bind(gp_model *m)
+{
+    const gp_config *c = &m->config;
+    m->wte = find(m, GP_WTE, 0, m->p, NULL);
+    m->wpe = find(m, GP_WPE, 0, m->p, NULL);
+    m->wtt = find(m, GP_WTT, 0, m->p, NULL);
+    m->dwte = find(m, GP_WTE, 0, m->g, NULL);
+    m->dwpe = find(m, GP_WPE, 0, m->g, NULL);
+    m->dwtt = find(m, GP_WTT, 0, m->g, NULL);
+    for (int64_t i = 0; i < c->layers; i++) {
+        bind_linear(m, &m->block[i].qkv, GP_QKV_W, GP_QKV_B, i);
+        bind_linear(m, &m->block[i].proj, GP_PROJ_W, GP_PROJ_B, i);
+        bind_linear(m, &m->block[i].fc, GP_FC_W, GP_FC_B, i);
+        bind_linear(m, &m->block[i].out, GP_OUT_W, GP_OUT_B, i);
+    }
+    for (int64_t i = 0; i <= 2 * c->layers; i++)
+        bind_norm(m, &m->norm[i], GP_NORM_GAMMA, GP_NORM_BETA, i);
+    bind_linear(m, &m->head, c->tied ? GP_WTE : GP_HEAD_W, GP_HEAD_B, 0);
+    if (c->head == GP_HEAD_MLM) {
+        bind_linear(m, &m->mlm, GP_MLM_W, GP_MLM_B, 0);
+        bind_norm(m, &m->mlm_norm, GP_MLM_GAMMA, GP_MLM_BETA, 0);
+    }
+}
+
+/* Every weight with a slot, in order. Returns their number; list may be NULL. */
+static int weights(gp_model *m, gp_weight **list)
+{
+    int n = 0;
+    for (int64_t i = 0; i < m->config.layers; i++) {
+        gp_linear *l[] = {&m->block[i].qkv, &m->block[i].proj, &m->block[i].fc, &m->block[i].out};
+        for (size_t k = 0; k < ARRAY_LEN(l); k++, n++)
+            if (list)
+                list[n] = &l[k]->w;
+    }
+    if (m->config.head == GP_HEAD_MLM) {
+        if (list)
+            list[n] = &m->mlm.w;
+        n++;
+    }
+    if (list)
+        list[n] = &m->head.w;
+    return n + 1;
+}
+
+static void layout_slots(gp_model *m)
+{
+    for (int i = 0; i < m->weight_count; i++)
+        m->weight[i]->slot = gp_arena_take(&m->slots, m->be->ops->weight_bytes(m->be, m->weight[i]));
+}
+
+void gp_model_weights_changed(gp_model *m)
+{
+    m->be->ops->weights_changed(m->be, m->weight, m->weight_count);
+}
+
+gp_model *gp_model_create(const gp_config *c, gp_backend *be, bool trains)
+{
+    gp_model *m = gp_calloc(1, sizeof *m);
+    m->config = *c;
+    m->be = be;
+    m->trains = trains;
+    gp_params_list(&m->params, c);
+    m->block = gp_calloc((size_t)c->layers, sizeof *m->block);
+    m->norm = gp_calloc((size_t)(2 * c->layers + 1), sizeof *m->norm);
+
+    size_t bytes = (size_t)m->params.total * sizeof(float);
+    m->weights = (gp_arena){.name = "weights", .size = bytes};
+    gp_arena_allocate(&m->weights, gp_backend_memory(be));
+    m->p = gp_arena_take(&m->weights, bytes);
+    if (trains) {
+        m->gradients = (gp_arena){.name = "gradients", .size = bytes};
+        gp_arena_allocate(&m->gradients, gp_backend_memory(be));
+        m->g = gp_arena_take(&m->gradients, bytes);
+    }
+    bind(m);
+    m->weight_count = weights(m, NULL);
+    m->weight = gp_calloc((size_t)m->weight_count, sizeof *m->weight);
+    weights(m, m->weight);
+    m->step_arena = (gp_arena){.name = "step", .size = gp_round_up(sizeof *m->step, 64)};
+    gp_arena_allocate(&m->step_arena, gp_backend_memory(be));
+    m->step = gp_arena_take(&m->step_arena, sizeof *m->step);
+    return m;
+}
+
+void gp_model_free(gp_model *m)
+{
+    if (!m)
+        return;
+    if (m->slots_open)
+        for (int i = 0; i < m->weight_count; i++)
+            m->be->ops->weight_close(m->be, m->weight[i]);
+    gp_acts_release(&m->acts);
+    gp_acts_release(&m->row);
+    gp_arena *arenas[] = {&m->weights, &m->gradients, &m->slots, &m->step_arena, &m->cache.arena};
+    for (size_t i = 0; i < ARRAY_LEN(arenas); i++)
+        gp_arena_release(arenas[i]);
+    gp_params_release(&m->params);
+    free(m->block);
+    free(m->norm);
+    free(m->weight);
+    free(m->positions);
+    free(m);
+}
+
+void gp_model_init(gp_model *m, uint64_t seed)
+{
+    size_t bytes = (size_t)m->params.total * sizeof(float);
+    float *host = gp_malloc(bytes);
+    gp_params_init(&m->params, &m->config, seed, host);
+    m->be->ops->upload(m->be, m->p, host, bytes);
+    free(host);
+    if (m->slots_open)
+        gp_model_weights_changed(m);
+}
+
+const gp_config *gp_model_config(const gp_model *m)
+{
+    return &m->config;
+}
+
+gp_backend *gp_model_backend(gp_model *m)
+{
+    return m->be;
+}
+
+/* Slots are opened for the first planned shape: packing may depend on how many rows come at a time. */
+void gp_model_open_slots(gp_model *m, int64_t rows)
+{
+    if (m->slots_open)
+        return;
+    for (int i = 0; i < m->weight_count; i++)
+        m->be->ops->weight_open(m->be, m->weight[i], rows);
+    m->slots = (gp_arena){.name = "slots"};
+    layout_slots(m);
+    if (m->slots.size) {
+        gp_arena_allocate(&m->slots, gp_backend_memory(m->be));
+        layout_slots(m);
+    }
+    m->slots_open = true;
+    gp_model_weights_changed(m);
+}
+
+void gp_model_reserve_positions(gp_model *m, int64_t count)
+{
+    if (count <= m->positions_most)
+        return;
+    m->positions = gp_realloc(m->positions, (size_t)count, sizeof *m->positions);
+    m->positions_most = count;
+}
+
+int gp_model_plan(gp_model *m, int64_t B, int64_t T)
+{
+    if (B < 1 || T < 1 || T > gp_config_context(&m->config))
+        return fail("a batch of %lld x %lld tokens does not fit the model, whose context is %lld", (long long)B,
+                    (long long)T, (long long)gp_config_context(&m->config));
+    gp_acts_plan(&m->acts, m, B, T, m->trains);
+    gp_model_reserve_positions(m, B * T);
+    gp_model_open_slots(m, B * T);
+    return 0;
+}
+
+void gp_model_memory(const gp_model *m, gp_memory_use *use)
+{
+    *use = (gp_memory_use){.weights = (int64_t)m->weights.size,
+                           .slots = (int64_t)m->slots.size,
+                           .gradients = (int64_t)m->gradients.size,
+                           .activations = (int64_t)(m->acts.arena.size + m->row.arena.size),
+                           .cache = (int64_t)m->cache.arena.size,
+                           .workspace = (int64_t)m->be->workspace_size};
+}
+
+void gp_step_upload(gp_model *m)
+{
+    m->be->ops->upload(m->be, m->step, &m->host_step, sizeof m->host_step);
+}
+
+void gp_step_download(gp_model *m)
+{
+    m->be->ops->download(m->be, &m->host_step, m->step, sizeof m->host_step);
+}
+
+void gp_model_set_trace(gp_model *m, gp_trace_fn *fn, void *self)
+{
+    m->trace = fn;
+    m->trace_self = self;
+}
+
+void gp_model_each_parameter(gp_model *m, bool gradient, gp_trace_fn *fn, void *self)
+{
+    BUG_ON(gradient && !m->g);
+    for (int i = 0; i < m->params.count; i++) {
+        const gp_param *row = &m->params.rows[i];
+        size_t bytes = (size_t)row->count * sizeof(float);
+        float *ours = gp_malloc(bytes), *theirs = gp_malloc(bytes);
+        m->be->ops->download(m->be, ours, (gradient ? m->g : m->p) + row->offset, bytes);
+        for (int k = 0; k < row->pieces; k++) {
+            gp_tensor t = {.data = theirs, .dtype = GP_F32};
+            t.ndim = gp_piece_shape(row, &row->piece[k], t.dim);
+            gp_piece_store(row, &row->piece[k], ours, theirs);
+            fn(self, row->piece[k].name, &t);
+        }
+        free(ours);
+        free(theirs);
+    }
+}
