@@ -1,0 +1,38 @@
+/* evaluate.h: the loss on data that is not trained on: fixed windows, and whole documents. */
+#ifndef GP_TRAIN_EVALUATE_H
+#define GP_TRAIN_EVALUATE_H
+
+#include "gptpipe/tokens.h"
+#include "model/model.h"
+
+/* The first `batches` x B windows of T tokens in [first, last) of a stream, one behind the other: the same ones
+ * at every evaluation. */
+typedef struct gp_evaluation {
+    const gp_tokens *tokens;
+    int64_t first, windows, B, T;
+    int32_t *inputs, *targets;
+} gp_evaluation;
+
+/* -1 when the range is shorter than T + 1 tokens. */
+int gp_evaluation_open(gp_evaluation *e, const gp_tokens *tokens, int64_t first, int64_t last, int64_t B, int64_t T,
+                       int64_t batches);
+void gp_evaluation_close(gp_evaluation *e);
+int gp_evaluation_loss(gp_evaluation *e, gp_model *m, double *loss);
+
+/* Documents scored whole, each from its first token with the separator before it, its own separator included;
+ * beside the sum of -log P that their generator knows, the floor. Per character, in nats.
+ * standard_error is that of loss - floor: sqrt(n * variance of a document's difference) / characters. */
+typedef struct gp_document_scores {
+    int64_t documents, left_out; /* left out: longer than the context */
+    double characters;
+    double loss, floor, standard_error;
+} gp_document_scores;
+
+/* Whether the stream says what its documents' entropy is. */
+bool gp_documents_known(const gp_tokens *tokens);
+
+/* Scores documents [first, last) of the index, at most `most` of them. */
+int gp_documents_score(gp_model *m, const gp_tokens *tokens, int64_t first, int64_t last, int64_t most, int64_t B,
+                       gp_document_scores *scores);
+
+#endif

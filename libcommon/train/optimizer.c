@@ -1,0 +1,52 @@
+/* optimizer.c: see optimizer.h. */
+#include "train/optimizer.h"
+
+#include <stdlib.h>
+
+static void layout(gp_optimizer *o, size_t bytes)
+{
+    o->m = gp_arena_take(&o->arena, bytes);
+    o->v = gp_arena_take(&o->arena, bytes);
+}
+
+void gp_optimizer_open(gp_optimizer *o, gp_model *m, double beta1, double beta2, double eps, double weight_decay)
+{
+    size_t bytes = (size_t)m->params.total * sizeof(float);
+    *o = (gp_optimizer){.arena = {.name = "optimizer"},
+                        .beta1 = (float)beta1,
+                        .beta2 = (float)beta2,
+                        .eps = (float)eps,
+                        .count = m->params.count};
+    layout(o, bytes);
+    gp_arena_allocate(&o->arena, gp_backend_memory(m->be));
+    layout(o, bytes);
+    o->segments = gp_calloc((size_t)o->count, sizeof *o->segments);
+    for (int i = 0; i < o->count; i++) {
+        const gp_param *row = &m->params.rows[i];
+        o->segments[i] = (gp_segment){.p = m->p + row->offset,
+                                      .g = m->g + row->offset,
+                                      .m = o->m + row->offset,
+                                      .v = o->v + row->offset,
+                                      .count = row->count,
+                                      .weight_decay = row->decays ? (float)weight_decay : 0};
+    }
+}
+
+void gp_optimizer_close(gp_optimizer *o)
+{
+    gp_arena_release(&o->arena);
+    free(o->segments);
+    *o = (gp_optimizer){0};
+}
+
+void gp_optimizer_step(gp_optimizer *o, gp_model *m)
+{
+    m->be->ops->grad_norm(m->be, o->segments, o->count, m->step);
+    m->be->ops->adamw(m->be, &(gp_adamw_op){.segments = o->segments,
+                                            .count = o->count,
+                                            .beta1 = o->beta1,
+                                            .beta2 = o->beta2,
+                                            .eps = o->eps,
+                                            .step = m->step});
+    gp_model_weights_changed(m);
+}
