@@ -161,7 +161,7 @@ int gp_documents_score(gp_model *m, const gp_tokens *tokens, int64_t first, int6
     }
     if (score_group(&g, m, &k, &s))
         goto out;
-    if (!s.n) {
+    if (s.n < 1) {
         fail("no document fits the model's context of %lld tokens", (long long)T);
         goto out;
     }
