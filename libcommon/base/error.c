@@ -19,6 +19,9 @@ int gp_fail(const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(fresh, sizeof fresh, fmt, ap);
     va_end(ap);
+    for (char *c = fresh; *c; c++) /* what a message quotes came out of a file: it stays one harmless line */
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            *c = '?';
     memcpy(message, fresh, sizeof message);
     return -1;
 }
