@@ -1,0 +1,549 @@
+/* Reading and writing safetensors files: what is refused and how it is said, round trips through files and
+ * pipes, the reference implementation's files, and files with random damage. */
+#include "gptpipe/safetensors.h"
+#include "base/file.h"
+#include "base/rng.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+static char folder[] = "/tmp/gptpipe-test.XXXXXX";
+static char *file; /* in folder */
+
+static int make_folder(void **state)
+{
+    (void)state;
+    if (!mkdtemp(folder))
+        return -1;
+    file = gp_path_join(folder, "t.safetensors");
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    unlink(file);
+    free(file);
+    return rmdir(folder); /* fails when a test left a temporary file behind */
+}
+
+/* A file of this header (its true length in front unless `claimed` says otherwise) and `data` bytes counting
+ * up. */
+static void write_raw(const char *header, int64_t claimed, int data)
+{
+    gp_buf b = {0};
+    uint64_t n = claimed < 0 ? strlen(header) : (uint64_t)claimed;
+    for (int i = 0; i < 8; i++)
+        gp_buf_add(&b, &(char){(char)(n >> 8 * i)}, 1);
+    gp_buf_puts(&b, header);
+    for (int i = 0; i < data; i++)
+        gp_buf_add(&b, &(char){(char)i}, 1);
+    assert_int_equal(gp_file_write(file, b.data, b.len), 0);
+    gp_buf_release(&b);
+}
+
+static void assert_refused(const char *expected)
+{
+    gp_safetensors *s = gp_safetensors_open(file);
+    if (s)
+        fail_msg("opened, expected: %s", expected);
+    if (!strstr(gp_error(), expected))
+        fail_msg("refused with \"%s\", expected \"%s\"", gp_error(), expected);
+    assert_non_null(strstr(gp_error(), "t.safetensors: "));
+    assert_null(strchr(gp_error(), '\n'));
+}
+
+static void test_reads_what_the_format_describes(void **state)
+{
+    (void)state;
+    /* "b" first in the header, second in the data; 2 and 4 bytes */
+    write_raw("{\"b\":{\"dtype\":\"U8\",\"shape\":[2,2],\"data_offsets\":[2,6]},"
+              "\"__metadata__\":{\"format\":\"pt\",\"zero\":\"a\\u0000b\"},"
+              "\"a\":{\"dtype\":\"BF16\",\"shape\":[],\"data_offsets\":[0,2]}}   ",
+              -1, 6);
+    gp_safetensors *s = gp_safetensors_open(file);
+    assert_non_null(s);
+    assert_int_equal(gp_safetensors_count(s), 2);
+    gp_tensor t;
+    assert_string_equal(gp_safetensors_get(s, 0, &t), "a");
+    assert_int_equal(t.dtype, GP_BF16);
+    assert_int_equal(t.ndim, 0);
+    assert_string_equal(gp_safetensors_get(s, 1, NULL), "b");
+    assert_true(gp_safetensors_find(s, "b", &t));
+    assert_int_equal(t.ndim, 2);
+    assert_int_equal(t.dim[0] * 10 + t.dim[1], 22);
+    assert_memory_equal(t.data, "\2\3\4\5", 4);
+    assert_false(gp_safetensors_find(s, "c", &t));
+    assert_false(gp_safetensors_find(s, "__metadata__", &t));
+    size_t length;
+    assert_string_equal(gp_safetensors_metadata(s, "format", NULL), "pt");
+    assert_memory_equal(gp_safetensors_metadata(s, "zero", &length), "a\0b", 4);
+    assert_int_equal(length, 3);
+    assert_null(gp_safetensors_metadata(s, "none", NULL));
+    gp_safetensors_close(s);
+}
+
+static void test_reads_the_reference_implementations_file(void **state)
+{
+    (void)state;
+    gp_safetensors *s = gp_safetensors_open("tests/golden/gpt2-tiny/model.safetensors");
+    assert_non_null(s);
+    assert_int_equal(gp_safetensors_count(s), 28);
+    assert_string_equal(gp_safetensors_metadata(s, "format", NULL), "pt");
+    gp_tensor t;
+    assert_true(gp_safetensors_find(s, "transformer.h.1.attn.c_attn.weight", &t));
+    char text[64];
+    assert_string_equal(gp_tensor_format(&t, text, sizeof text), "F32 [32,96]");
+    assert_true(gp_safetensors_find(s, "transformer.wte.weight", &t));
+    float first; /* safetensors.numpy's float(load_file(...)["transformer.wte.weight"][0, 0]) */
+    memcpy(&first, t.data, sizeof first);
+    assert_float_equal(first, 0x1.55a616p-5f, 0);
+    gp_safetensors_close(s);
+}
+
+static void test_missing_file_and_folder_are_refused(void **state)
+{
+    (void)state;
+    assert_null(gp_safetensors_open("/nonexistent/x.safetensors"));
+    assert_string_equal(gp_error(), "/nonexistent/x.safetensors: No such file or directory");
+    assert_null(gp_safetensors_open(folder));
+    assert_non_null(strstr(gp_error(), "is a folder"));
+}
+
+static void test_file_without_a_header_is_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(gp_file_write(file, "", 0), 0);
+    assert_refused("is not a safetensors file: it has 0 bytes");
+    assert_int_equal(gp_file_write(file, "PK\3\4", 4), 0);
+    assert_refused("is not a safetensors file: it has 4 bytes");
+    assert_int_equal(gp_file_write(file, "GGUF\3\0\0\0\0\0\0\0", 12), 0);
+    assert_refused("is not a safetensors file: its header length is 14064895815, expected 2 to 100000000");
+    write_raw("[1]", -1, 0);
+    assert_refused("does not begin with '{'");
+    write_raw("", 0, 0);
+    assert_refused("its header length is 0");
+}
+
+static void test_truncated_header_is_refused(void **state)
+{
+    (void)state;
+    write_raw("{}", 100, 0);
+    assert_refused("is truncated: the header takes 100 bytes, 2 are left");
+    write_raw("{}", INT64_MAX, 0);
+    assert_refused("its header length is 9223372036854775807");
+}
+
+static void test_bad_json_is_refused(void **state)
+{
+    (void)state;
+    write_raw("{\"a\":", -1, 0);
+    assert_refused("the header is not valid JSON");
+    write_raw("{} {}", -1, 0);
+    assert_refused("the header is not valid JSON");
+    write_raw("{\"\xff\":1}", -1, 0);
+    assert_refused("the header is not valid JSON");
+}
+
+#define ONE(dtype, shape, offsets)                                                                           \
+    "{\"x\":{\"dtype\":" dtype ",\"shape\":" shape ",\"data_offsets\":" offsets "}}"
+
+static void test_duplicate_name_is_refused(void **state)
+{
+    (void)state;
+    write_raw("{\"x\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},"
+              "\"x\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[1,2]}}",
+              -1, 2);
+    assert_refused("duplicate object key");
+}
+
+static void test_control_character_in_a_name_is_refused(void **state)
+{
+    (void)state;
+    write_raw("{\"x\\n\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", -1, 1);
+    assert_refused("the name of a tensor has a control character");
+}
+
+static void test_bad_metadata_is_refused(void **state)
+{
+    (void)state;
+    write_raw("{\"__metadata__\":[]}", -1, 0);
+    assert_refused("__metadata__ is not a JSON object");
+    write_raw("{\"__metadata__\":{\"step\":3}}", -1, 0);
+    assert_refused("__metadata__ may hold only strings, \"step\" is none");
+}
+
+static void test_bad_dtype_is_refused(void **state)
+{
+    (void)state;
+    write_raw("{\"x\":3}", -1, 0);
+    assert_refused("tensor x: its description is not a JSON object");
+    write_raw(ONE("\"F8_E4M3\"", "[1]", "[0,1]"), -1, 1);
+    assert_refused("tensor x: dtype is \"F8_E4M3\", expected F32, F16, BF16, F64, I32, I64, U8 or BOOL");
+    write_raw("{\"x\":{\"shape\":[1],\"data_offsets\":[0,1]}}", -1, 1);
+    assert_refused("tensor x: dtype is nothing, expected F32");
+}
+
+static void test_bad_shape_is_refused(void **state)
+{
+    (void)state;
+    write_raw(ONE("\"U8\"", "3", "[0,3]"), -1, 3);
+    assert_refused("tensor x: shape is 3, expected a list");
+    write_raw(ONE("\"U8\"", "[1,1,1,1,1,1]", "[0,1]"), -1, 1);
+    assert_refused("tensor x: shape is [1,1,1,1,1,1], expected a list of at most 5 sizes");
+    write_raw(ONE("\"U8\"", "[-1]", "[0,1]"), -1, 1);
+    assert_refused("tensor x: shape is [-1], expected whole numbers from 0 on");
+    write_raw(ONE("\"U8\"", "[1.0]", "[0,1]"), -1, 1);
+    assert_refused("tensor x: shape is [1.0], expected whole numbers");
+    write_raw(ONE("\"F32\"", "[4294967296,4294967296]", "[0,0]"), -1, 0);
+    assert_refused("tensor x: shape [4294967296,4294967296] overflows");
+    write_raw(ONE("\"F32\"", "[4611686018427387904]", "[0,0]"), -1, 0);
+    assert_refused("tensor x: shape [4611686018427387904] overflows");
+}
+
+static void test_bad_offsets_are_refused(void **state)
+{
+    (void)state;
+    write_raw(ONE("\"U8\"", "[1]", "[0]"), -1, 1);
+    assert_refused("tensor x: data_offsets are [0], expected [begin,end]");
+    write_raw(ONE("\"U8\"", "[1]", "[0,\"1\"]"), -1, 1);
+    assert_refused("tensor x: data_offsets are [0,\"1\"], expected [begin,end]");
+    write_raw(ONE("\"U8\"", "[1]", "[2,1]"), -1, 1);
+    assert_refused("tensor x: data_offsets are [2,1], expected 0 <= begin <= end");
+    write_raw(ONE("\"U8\"", "[1]", "[-9223372036854775808,9223372036854775807]"), -1, 1);
+    assert_refused("expected 0 <= begin <= end");
+    write_raw(ONE("\"U8\"", "[1]", "[0,18446744073709551616]"), -1, 1);
+    assert_refused("the header is not valid JSON: too big integer");
+    write_raw(ONE("\"F32\"", "[2,3]", "[0,20]"), -1, 20);
+    assert_refused("tensor x: F32 [2,3] takes 24 bytes, its data_offsets [0,20] hold 20");
+}
+
+static void write_two(int begin, int end, int data)
+{
+    char *header = gp_format("{\"x\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},"
+                             "\"y\":{\"dtype\":\"U8\",\"shape\":[%d],\"data_offsets\":[%d,%d]}}",
+                             end - begin, begin, end);
+    write_raw(header, -1, data);
+    free(header);
+}
+
+static void test_overlapping_tensors_are_refused(void **state)
+{
+    (void)state;
+    write_two(3, 8, 8);
+    assert_refused("tensor y begins at byte 3 of the data, x ends at 4: tensors overlap");
+    write_two(0, 4, 4);
+    assert_refused("tensors overlap");
+}
+
+static void test_holes_between_tensors_are_refused(void **state)
+{
+    (void)state;
+    write_two(5, 8, 8);
+    assert_refused("tensor y begins at byte 5 of the data, x ends at 4: tensors leave a hole");
+    write_raw(ONE("\"U8\"", "[1]", "[1,2]"), -1, 2);
+    assert_refused("tensor x begins at byte 1 of the data, the header ends at 0: tensors leave a hole");
+}
+
+static void test_data_of_the_wrong_size_is_refused(void **state)
+{
+    (void)state;
+    write_two(4, 8, 8);
+    gp_safetensors_close(gp_safetensors_open(file)); /* sound so far */
+    write_two(4, 8, 7);
+    assert_refused("is truncated: the header describes 8 bytes of data, there are 7");
+    write_two(4, 8, 9);
+    assert_refused("has something after its last tensor: the header describes 8 bytes of data, there are 9");
+}
+
+static void test_empty_tensors_share_a_place(void **state)
+{
+    (void)state;
+    write_raw("{\"z\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},"
+              "\"e\":{\"dtype\":\"F32\",\"shape\":[0,7],\"data_offsets\":[0,0]},"
+              "\"f\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[1,1]}}",
+              -1, 1);
+    gp_safetensors *s = gp_safetensors_open(file);
+    assert_non_null(s);
+    assert_string_equal(gp_safetensors_get(s, 0, NULL), "e");
+    assert_string_equal(gp_safetensors_get(s, 1, NULL), "z");
+    gp_safetensors_close(s);
+}
+
+/* Writes two tensors, the second in pieces. */
+static int write_sample(const char *path)
+{
+    float a[6] = {0.5f, -1, 2, 3, 4, 5};
+    gp_tensor ta = gp_tensor_view(a, GP_F32, 2, 2, 3), tb = gp_tensor_view(NULL, GP_U8, 1, 5);
+    gp_safetensors_writer *w = gp_safetensors_create(path);
+    if (!w)
+        return -1;
+    gp_safetensors_note(w, "format", "pt", 2);
+    gp_safetensors_note(w, "nul", "a\0b", 3);
+    gp_safetensors_declare(w, "a", &ta);
+    gp_safetensors_declare(w, "größe", &tb);
+    gp_safetensors_write(w, a, sizeof a);
+    gp_safetensors_write(w, "he", 2);
+    gp_safetensors_write(w, "llo", 3);
+    return gp_safetensors_finish(w);
+}
+
+static void assert_sample(gp_safetensors *s)
+{
+    if (!s)
+        fail_msg("%s", gp_error());
+    gp_tensor t;
+    size_t length;
+    assert_int_equal(gp_safetensors_count(s), 2);
+    assert_true(gp_safetensors_find(s, "a", &t));
+    assert_int_equal(t.dtype, GP_F32);
+    assert_int_equal((uintptr_t)t.data % 64, 0);
+    assert_float_equal(((float *)t.data)[0], 0.5, 0);
+    assert_float_equal(((float *)t.data)[5], 5, 0);
+    assert_true(gp_safetensors_find(s, "größe", &t));
+    assert_memory_equal(t.data, "hello", 5);
+    assert_memory_equal(gp_safetensors_metadata(s, "nul", &length), "a\0b", 4);
+    assert_int_equal(length, 3);
+    gp_safetensors_close(s);
+}
+
+static void test_written_file_reads_back(void **state)
+{
+    (void)state;
+    assert_int_equal(write_sample(file), 0);
+    assert_sample(gp_safetensors_open(file));
+}
+
+static void test_streams_through_a_pipe(void **state)
+{
+    (void)state;
+    int fd[2], status, keep = dup(STDIN_FILENO);
+    assert_int_equal(pipe(fd), 0);
+    fflush(NULL);
+    pid_t child = fork();
+    if (!child) {
+        dup2(fd[1], STDOUT_FILENO);
+        close(fd[0]);
+        close(fd[1]);
+        _exit(write_sample("-") ? 1 : 0);
+    }
+    close(fd[1]);
+    dup2(fd[0], STDIN_FILENO);
+    close(fd[0]);
+    gp_safetensors *s = gp_safetensors_open("-");
+    dup2(keep, STDIN_FILENO);
+    close(keep);
+    waitpid(child, &status, 0);
+    assert_int_equal(status, 0);
+    assert_string_equal(s ? gp_safetensors_path(s) : gp_error(), "stdin");
+    assert_sample(s);
+}
+
+/* Opens the first `size` bytes of the file, then `extra` more, through a pipe. */
+static gp_safetensors *open_through_pipe(size_t size, size_t extra)
+{
+    gp_buf b = {0};
+    int fd[2];
+    assert_int_equal(gp_file_read(&b, file, 1 << 16), 0);
+    assert_int_equal(pipe(fd), 0); /* a pipe holds 64 KB: no second process is needed */
+    gp_buf_reserve(&b, extra);
+    assert_int_equal(gp_write_all(fd[1], b.data, size + extra, "pipe"), 0);
+    close(fd[1]);
+    char path[32];
+    snprintf(path, sizeof path, "/dev/fd/%d", fd[0]);
+    gp_safetensors *s = gp_safetensors_open(path);
+    close(fd[0]);
+    gp_buf_release(&b);
+    return s;
+}
+
+static void test_truncated_stream_is_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(write_sample(file), 0);
+    gp_map m;
+    assert_int_equal(gp_map_open(&m, file), 0);
+    size_t size = m.size;
+    gp_map_close(&m);
+    for (size_t n = 0; n < size; n++)
+        if (open_through_pipe(n, 0))
+            fail_msg("opened after %zu of %zu bytes", n, size);
+    assert_non_null(strstr(gp_error(), "is truncated: the header describes 29 bytes of data, there are 28"));
+    assert_null(open_through_pipe(size, 1));
+    assert_non_null(strstr(gp_error(), "has something after its last tensor"));
+    assert_sample(open_through_pipe(size, 0));
+}
+
+static void test_data_begins_at_a_multiple_of_64(void **state)
+{
+    (void)state;
+    for (int n = 1; n < 70; n++) {
+        char name[80] = {0};
+        memset(name, 'n', (size_t)n);
+        gp_safetensors_writer *w = gp_safetensors_create(file);
+        gp_tensor t = gp_tensor_view(NULL, GP_U8, 1, 1);
+        gp_safetensors_declare(w, name, &t);
+        gp_safetensors_write(w, "x", 1);
+        assert_int_equal(gp_safetensors_finish(w), 0);
+        gp_map m;
+        assert_int_equal(gp_map_open(&m, file), 0);
+        assert_int_equal(m.size % 64, 1);
+        assert_int_equal(m.data[m.size - 1], 'x');
+        gp_map_close(&m);
+    }
+}
+
+static void test_a_name_declared_twice_is_refused(void **state)
+{
+    (void)state;
+    unlink(file);
+    gp_tensor t = gp_tensor_view(NULL, GP_U8, 1, 1);
+    gp_safetensors_writer *w = gp_safetensors_create(file);
+    assert_int_equal(gp_safetensors_declare(w, "x", &t), 0);
+    assert_int_equal(gp_safetensors_declare(w, "x", &t), -1);
+    assert_int_equal(gp_safetensors_finish(w), -1);
+    assert_non_null(strstr(gp_error(), "tensor x is declared twice"));
+    assert_false(gp_exists(file));
+}
+
+static void test_a_misaligned_declaration_is_refused(void **state)
+{
+    (void)state;
+    gp_tensor byte = gp_tensor_view(NULL, GP_U8, 1, 3), word = gp_tensor_view(NULL, GP_F32, 0);
+    gp_safetensors_writer *w = gp_safetensors_create(file);
+    assert_int_equal(gp_safetensors_declare(w, "x", &byte), 0);
+    assert_int_equal(gp_safetensors_declare(w, "y", &word), -1);
+    assert_non_null(strstr(gp_error(), "tensor y of F32 would begin at byte 3: wider dtypes go first"));
+    gp_safetensors_abandon(w);
+}
+
+static void test_abandoned_file_leaves_nothing(void **state)
+{
+    (void)state;
+    unlink(file);
+    gp_safetensors_writer *w = gp_safetensors_create(file);
+    gp_tensor t = gp_tensor_view(NULL, GP_U8, 1, 2);
+    gp_safetensors_declare(w, "x", &t);
+    gp_safetensors_write(w, "x", 1);
+    gp_safetensors_abandon(w);
+    assert_false(gp_exists(file));
+}
+
+static void test_closed_pipe_is_a_failure(void **state)
+{
+    (void)state;
+    int fd[2], keep = dup(STDOUT_FILENO);
+    assert_int_equal(pipe(fd), 0);
+    signal(SIGPIPE, SIG_IGN);
+    fflush(stdout);
+    dup2(fd[1], STDOUT_FILENO);
+    close(fd[0]);
+    close(fd[1]);
+    int rc = write_sample("-");
+    dup2(keep, STDOUT_FILENO);
+    close(keep);
+    signal(SIGPIPE, SIG_DFL);
+    assert_int_equal(rc, -1);
+    assert_string_equal(gp_error(), "stdout: cannot be written: Broken pipe");
+}
+
+/* Whatever opened has to keep its promises: adjacent views that cover the data, names that are found. */
+static int64_t walk(gp_safetensors *s)
+{
+    int64_t sum = 0;
+    const unsigned char *next = NULL;
+    for (int64_t i = 0; i < gp_safetensors_count(s); i++) {
+        gp_tensor t, found;
+        const char *name = gp_safetensors_get(s, i, &t);
+        assert_true(gp_safetensors_find(s, name, &found));
+        assert_ptr_equal(found.data, t.data);
+        const unsigned char *p = t.data;
+        assert_true(!next || p == next);
+        int64_t bytes = gp_tensor_bytes(&t);
+        for (int64_t k = 0; k < bytes; k++)
+            sum += p[k];
+        next = p + bytes;
+    }
+    return sum;
+}
+
+static void test_random_damage_never_crashes(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 10000, MOST = 1 << 12 };
+    unsigned char sound[MOST], hurt[MOST];
+    gp_map m;
+    assert_int_equal(write_sample(file), 0);
+    assert_int_equal(gp_map_open(&m, file), 0);
+    size_t size = m.size, header = 8;
+    assert_true(size < MOST);
+    memcpy(sound, m.data, size);
+    gp_map_close(&m);
+    while (memcmp(sound + header, "}}  ", 4))
+        header++;
+    static const char alphabet[] = "0123456789[]{}\",:-.eE \\u\n_abFIU";
+    int refused = 0, opened = 0, fd = open(file, O_RDWR);
+    for (uint64_t round = 0; round < ROUNDS; round++) {
+        memcpy(hurt, sound, size);
+        uint64_t draw = 0, places = 1 + gp_random_below(1, 99, 0, round, 3);
+        for (uint64_t k = 0; k < places; k++) { /* mostly in the length and the header */
+            uint64_t at = gp_random_below(round, 99, 1, draw++, header + 8);
+            uint64_t how = gp_random64(round, 99, 2, draw++);
+            hurt[at] = how % 3 == 0   ? (unsigned char)(how >> 8)
+                       : how % 3 == 1 ? (unsigned char)(hurt[at] ^ 1u << (how >> 8) % 8)
+                                      : (unsigned char)alphabet[(how >> 8) % (sizeof alphabet - 1)];
+        }
+        size_t n = round % 8 ? size : (size_t)gp_random_below(round, 99, 3, 0, size);
+        assert_int_equal(ftruncate(fd, 0), 0);
+        assert_int_equal(pwrite(fd, hurt, n, 0), (ssize_t)n);
+        gp_safetensors *s = gp_safetensors_open(file);
+        if (s) {
+            opened += walk(s) >= 0;
+            gp_safetensors_close(s);
+        } else {
+            refused++;
+            assert_null(strchr(gp_error(), '\n'));
+        }
+    }
+    close(fd);
+    assert_true(refused > ROUNDS / 2 && opened > ROUNDS / 100); /* both ways were walked */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_reads_what_the_format_describes),
+        cmocka_unit_test(test_reads_the_reference_implementations_file),
+        cmocka_unit_test(test_missing_file_and_folder_are_refused),
+        cmocka_unit_test(test_file_without_a_header_is_refused),
+        cmocka_unit_test(test_truncated_header_is_refused),
+        cmocka_unit_test(test_bad_json_is_refused),
+        cmocka_unit_test(test_duplicate_name_is_refused),
+        cmocka_unit_test(test_control_character_in_a_name_is_refused),
+        cmocka_unit_test(test_bad_metadata_is_refused),
+        cmocka_unit_test(test_bad_dtype_is_refused),
+        cmocka_unit_test(test_bad_shape_is_refused),
+        cmocka_unit_test(test_bad_offsets_are_refused),
+        cmocka_unit_test(test_overlapping_tensors_are_refused),
+        cmocka_unit_test(test_holes_between_tensors_are_refused),
+        cmocka_unit_test(test_data_of_the_wrong_size_is_refused),
+        cmocka_unit_test(test_empty_tensors_share_a_place),
+        cmocka_unit_test(test_written_file_reads_back),
+        cmocka_unit_test(test_streams_through_a_pipe),
+        cmocka_unit_test(test_truncated_stream_is_refused),
+        cmocka_unit_test(test_data_begins_at_a_multiple_of_64),
+        cmocka_unit_test(test_a_name_declared_twice_is_refused),
+        cmocka_unit_test(test_a_misaligned_declaration_is_refused),
+        cmocka_unit_test(test_abandoned_file_leaves_nothing),
+        cmocka_unit_test(test_closed_pipe_is_a_failure),
+        cmocka_unit_test(test_random_damage_never_crashes),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
