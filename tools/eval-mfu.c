@@ -7,6 +7,7 @@
 #include "gptpipe/config.h"
 #include "gptpipe/mfu.h"
 #include "gptpipe/options.h"
+#include "gptpipe/output.h"
 
 typedef struct args {
     const char *checkpoint, *preset, *backend, *dtype, *out;
@@ -176,16 +177,14 @@ int main(int argc, char **argv)
         return gp_tool_usage(&tool, "--layers, --heads, --channels and --vocab-size go with --preset");
     if (!a.preset && !a.checkpoint && isatty(STDIN_FILENO))
         return gp_tool_usage(&tool, "no model: give --checkpoint PATH or --preset NAME, or pipe a checkpoint in");
-    FILE *out = stdout;
-    gp_backend *be = gp_backend_open(a.backend, a.dtype, (int)a.threads);
+    gp_output *out = gp_output_open(a.out);
+    gp_backend *be = !out ? NULL : gp_backend_open(a.backend, a.dtype, (int)a.threads);
     gp_model *m = be ? open_model(&a, be) : NULL;
     rc = m ? 0 : -1;
-    if (!rc && a.out && strcmp(a.out, "-") && !(out = fopen(a.out, "w")))
-        rc = gp_fail("%s: cannot be written", a.out);
     if (!rc)
-        rc = measure(&a, m, out);
-    if (out && out != stdout && fclose(out) && !rc)
-        rc = gp_fail("%s: cannot be written", a.out);
+        rc = measure(&a, m, gp_output_stream(out));
+    if (out && gp_output_close(out, rc == 0))
+        rc = -1;
     gp_model_free(m);
     gp_backend_close(be);
     return gp_tool_exit(&tool, rc);

@@ -5,6 +5,7 @@
 
 #include "gptpipe/checkpoint.h"
 #include "gptpipe/options.h"
+#include "gptpipe/output.h"
 #include "gptpipe/sampler.h"
 #include "gptpipe/trace.h"
 
@@ -277,17 +278,15 @@ int main(int argc, char **argv)
         return gp_tool_usage(&tool, "--trace-grad goes with --trace FILE");
     if (!a.checkpoint && isatty(STDIN_FILENO))
         return gp_tool_usage(&tool, "no checkpoint: give --checkpoint PATH, or pipe one in");
-    FILE *out = stdout;
-    gp_backend *be = gp_backend_open(a.backend, a.dtype, (int)a.threads);
+    gp_output *out = gp_output_open(a.out);
+    gp_backend *be = !out ? NULL : gp_backend_open(a.backend, a.dtype, (int)a.threads);
     gp_checkpoint *ckpt = be ? gp_checkpoint_open(a.checkpoint ? a.checkpoint : "-") : NULL;
     gp_model *m = ckpt ? gp_checkpoint_model(ckpt, be, a.trace_grad) : NULL;
     rc = m ? 0 : -1;
-    if (!rc && a.out && strcmp(a.out, "-") && !(out = fopen(a.out, "w")))
-        rc = gp_fail("%s: cannot be written", a.out);
     if (!rc)
-        rc = run(&a, ckpt, m, out);
-    if (out && out != stdout && fclose(out) && !rc)
-        rc = gp_fail("%s: cannot be written", a.out);
+        rc = run(&a, ckpt, m, gp_output_stream(out));
+    if (out && gp_output_close(out, rc == 0))
+        rc = -1;
     gp_model_free(m);
     gp_checkpoint_close(ckpt);
     gp_backend_close(be);

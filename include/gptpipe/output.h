@@ -1,0 +1,35 @@
+/* output.h: what a tool writes: stdout, or a file that is there whole or not at all.
+ *
+ *     gp_output *o = gp_output_open("report.txt");    // NULL or "-": stdout
+ *     fprintf(gp_output_stream(o), "...");
+ *     rc = gp_output_close(o, rc == 0);               // true: renamed into place; false: no file
+ */
+#ifndef GPTPIPE_OUTPUT_H
+#define GPTPIPE_OUTPUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "gptpipe/error.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct gp_output gp_output;
+
+/* NULL when the file cannot be created. */
+GP_API gp_output *gp_output_open(const char *path);
+GP_API FILE *gp_output_stream(gp_output *o);
+
+/* Frees o. -1 when keep is true and something could not be written; then no file is left either. */
+GP_API int gp_output_close(gp_output *o, bool keep);
+
+/* n bytes as a JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. The caller frees. */
+GP_API char *gp_json_quote(const char *s, size_t n);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
