@@ -1,0 +1,187 @@
+/* attention.c: softmax(q k^T / sqrt(D) + mask) v, a row of scores at a time. */
+#include "backend/ref/dropout.h"
+#include "backend/ref/loops.h"
+#include "backend/ref/ref.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Scratch of a thread: forward and decode hold a row of T scores and one output, */
+static size_t row_bytes(int64_t T, int64_t D)
+{
+    return (size_t)(T + D) * sizeof(double);
+}
+
+/* backward three such rows, one query's gradient, and those of all keys and values of one head. */
+static size_t head_grads_bytes(int64_t T, int64_t D)
+{
+    return (size_t)(3 * T + D + 2 * T * D) * sizeof(double);
+}
+
+size_t gp_ref_attention_scratch(const gp_shape *shape)
+{
+    int64_t T = shape->T, D = shape->C / shape->H;
+    return shape->train ? head_grads_bytes(T, D) : row_bytes(T, D);
+}
+
+/* p = softmax over k = 0..count-1 of scale * (q . key k); key k is at keys + k * stride, D numbers.
+ * Returns log sum exp of the scores. */
+static double softmax_row(const real *q, const real *keys, int64_t stride, int64_t count, int64_t D,
+                          double *p)
+{
+    double scale = 1 / sqrt((double)D), max = -INFINITY, sum = 0;
+    for (int64_t k = 0; k < count; k++) {
+        p[k] = scale * dot(q, keys + k * stride, D);
+        max = fmax(max, p[k]);
+    }
+    for (int64_t k = 0; k < count; k++)
+        sum += p[k] = exp(p[k] - max);
+    for (int64_t k = 0; k < count; k++)
+        p[k] /= sum;
+    return count ? max + log(sum) : -INFINITY;
+}
+
+/* out = sum over k of p[k] value k; `sum` has room for D numbers */
+static void weigh_values(const double *p, const real *values, int64_t stride, int64_t count, int64_t D,
+                         double *sum, real *out)
+{
+    memset(sum, 0, (size_t)D * sizeof *sum);
+    for (int64_t k = 0; k < count; k++)
+        for (int64_t d = 0; d < D; d++)
+            sum[d] += p[k] * values[k * stride + d];
+    for (int64_t d = 0; d < D; d++)
+        out[d] = (real)sum[d];
+}
+
+/* Keys that query q of row b sees are 0..visible-1. */
+static int64_t visible(const gp_attention_op *op, int64_t b, int64_t q, int64_t T)
+{
+    int64_t count = op->causal ? q + 1 : T;
+    return op->lengths ? gp_min(count, op->lengths[b]) : count;
+}
+
+/* k and v of qkv's T rows into the cache, at positions 0..T-1 */
+static void fill_cache(gp_backend *be, const gp_kv *kv, const real *qkv, int64_t B, int64_t T, int64_t C,
+                       int64_t D)
+{
+    int64_t H = C / D, P = kv->k.dim[2];
+    real *k = reals(&kv->k), *v = reals(&kv->v);
+    BUG_ON(T > P || kv->k.dim[1] != H || kv->k.dim[3] != D || kv->k.dim[0] < B);
+#pragma omp parallel for schedule(static) num_threads(be->threads)
+    for (int64_t n = 0; n < B * T; n++)
+        for (int64_t h = 0; h < H; h++) {
+            int64_t to = ((n / T * H + h) * P + n % T) * D;
+            memcpy(k + to, qkv + n * 3 * C + C + h * D, (size_t)D * sizeof *k);
+            memcpy(v + to, qkv + n * 3 * C + 2 * C + h * D, (size_t)D * sizeof *v);
+        }
+}
+
+/* out[b,q,h] = sum over visible k of dropout(p[k]) v[b,k,h],  p = softmax(q . k / sqrt(D))
+ * qkv (B,T,3C) of rows [q | k | v], each H x D; out (B,T,C); lse (B,H,T) */
+void gp_ref_attention_forward(gp_backend *be, const gp_attention_op *op)
+{
+    int64_t B = op->qkv->dim[0], T = op->qkv->dim[1], C = op->qkv->dim[2] / 3, H = op->heads, D = C / H;
+    const real *qkv = reals(op->qkv);
+    real *out = reals(op->out), *lse = reals(op->lse);
+    BUG_ON(H * D != C || gp_tensor_count(op->out) != B * T * C);
+    if (op->kv)
+        fill_cache(be, op->kv, qkv, B, T, C, D);
+#pragma omp parallel for schedule(static, 1) num_threads(be->threads)
+    for (int64_t i = 0; i < B * H * T; i++) { /* one thread after another: causal rows grow longer */
+        int64_t b = i / (H * T), h = i / T % H, q = i % T, count = visible(op, b, q, T);
+        const real *row = qkv + b * T * 3 * C + h * D;
+        double *p = thread_scratch(be, row_bytes(T, D));
+        double l = softmax_row(row + q * 3 * C, row + C, 3 * C, count, D, p);
+        gp_mask mask = gp_mask_open(&op->drop, b);
+        if (mask.step)
+            for (int64_t k = 0; k < count; k++)
+                p[k] *= gp_mask_at(&mask, (h * T + q) * T + k);
+        weigh_values(p, row + 2 * C, 3 * C, count, D, p + T, out + (b * T + q) * C + h * D);
+        if (lse)
+            lse[i] = (real)l;
+    }
+}
+
+/* What a thread of backward holds for one head of one sample. */
+typedef struct head_grads {
+    double *p, *m, *dp; /* (T) probabilities, dropout factors, gradients of probabilities, of one query */
+    double *dq;         /* (D) of that query */
+    double *dk, *dv;    /* (T,D) summed over queries */
+} head_grads;
+
+/* One query's share. With s = q . k / sqrt(D), p = exp(s - lse), out = sum m p v:
+ *   dv[k] += m p dout,  dp[k] = m (dout . v[k]),  ds[k] = p (dp[k] - sum over j of p dp),
+ *   dq = sum ds k / sqrt(D),  dk[k] += ds q / sqrt(D) */
+static void backward_row(const gp_attention_op *op, head_grads *g, int64_t b, int64_t h, int64_t q)
+{
+    int64_t T = op->qkv->dim[1], C = op->qkv->dim[2] / 3, D = C / op->heads, count = visible(op, b, q, T);
+    const real *query = reals(op->qkv) + (b * T + q) * 3 * C + h * D;
+    const real *keys = reals(op->qkv) + b * T * 3 * C + C + h * D, *values = keys + C;
+    const real *dout = reals(op->dout) + (b * T + q) * C + h * D;
+    double scale = 1 / sqrt((double)D), lse = reals(op->lse)[(b * op->heads + h) * T + q], sum = 0;
+    gp_mask mask = gp_mask_open(&op->drop, b);
+    for (int64_t k = 0; k < count; k++) {
+        g->p[k] = exp(scale * dot(query, keys + k * 3 * C, D) - lse);
+        g->m[k] = gp_mask_at(&mask, (h * T + q) * T + k);
+        g->dp[k] = g->m[k] * dot(dout, values + k * 3 * C, D);
+        sum += g->p[k] * g->dp[k];
+    }
+    memset(g->dq, 0, (size_t)D * sizeof *g->dq);
+    for (int64_t k = 0; k < count; k++) {
+        double ds = scale * g->p[k] * (g->dp[k] - sum), mp = g->m[k] * g->p[k];
+        for (int64_t d = 0; d < D; d++) {
+            g->dq[d] += ds * keys[k * 3 * C + d];
+            g->dk[k * D + d] += ds * query[d];
+            g->dv[k * D + d] += mp * dout[d];
+        }
+    }
+    real *dquery = reals(op->dqkv) + (b * T + q) * 3 * C + h * D;
+    for (int64_t d = 0; d < D; d++)
+        dquery[d] = (real)g->dq[d];
+}
+
+/* dqkv (B,T,3C) from dout (B,T,C), qkv and lse; a head of a sample is one thread's, query after query */
+void gp_ref_attention_backward(gp_backend *be, const gp_attention_op *op)
+{
+    int64_t B = op->qkv->dim[0], T = op->qkv->dim[1], C = op->qkv->dim[2] / 3, H = op->heads, D = C / H;
+    real *dqkv = reals(op->dqkv);
+    BUG_ON(H * D != C || gp_tensor_count(op->dout) != B * T * C || !op->lse);
+#pragma omp parallel for schedule(static) num_threads(be->threads)
+    for (int64_t i = 0; i < B * H; i++) {
+        int64_t b = i / H, h = i % H;
+        double *s = thread_scratch(be, head_grads_bytes(T, D));
+        head_grads g = {s, s + T, s + 2 * T, s + 3 * T, s + 3 * T + D, s + 3 * T + D + T * D};
+        memset(g.dk, 0, (size_t)(2 * T * D) * sizeof *s);
+        for (int64_t q = 0; q < T; q++)
+            backward_row(op, &g, b, h, q);
+        for (int64_t t = 0; t < T; t++) {
+            real *dk = dqkv + (b * T + t) * 3 * C + C + h * D, *dv = dk + C;
+            for (int64_t d = 0; d < D; d++) {
+                dk[d] = (real)g.dk[t * D + d];
+                dv[d] = (real)g.dv[t * D + d];
+            }
+        }
+    }
+}
+
+/* One query a row, after its key and value joined the cache: out[b,h] = softmax(q . k / sqrt(D)) v over
+ * k = 0..positions[b]. The sums are those of the forward, in the same order: the same bits. */
+void gp_ref_attention_decode(gp_backend *be, const gp_attention_decode_op *op)
+{
+    int64_t B = op->qkv->dim[0], C = columns_of(op->qkv) / 3, H = op->heads, D = C / H, P = op->kv->k.dim[2];
+    const real *qkv = reals(op->qkv);
+    real *k = reals(&op->kv->k), *v = reals(&op->kv->v), *out = reals(op->out);
+    BUG_ON(H * D != C || op->kv->k.dim[1] != H || op->kv->k.dim[3] != D || op->kv->k.dim[0] < B);
+#pragma omp parallel for schedule(static) num_threads(be->threads)
+    for (int64_t i = 0; i < B * H; i++) {
+        int64_t b = i / H, h = i % H, position = op->positions[b];
+        BUG_ON(position < 0 || position >= P);
+        const real *q = qkv + b * 3 * C + h * D;
+        real *keys = k + i * P * D, *values = v + i * P * D;
+        memcpy(keys + position * D, q + C, (size_t)D * sizeof *keys);
+        memcpy(values + position * D, q + 2 * C, (size_t)D * sizeof *values);
+        double *p = thread_scratch(be, row_bytes(P, D));
+        softmax_row(q, keys, D, position + 1, D, p);
+        weigh_values(p, values, D, position + 1, D, p + P, out + b * C + h * D);
+    }
+}

@@ -1,0 +1,88 @@
+/* embed.c: token, position and type embeddings; dropout by itself. */
+#include "backend/ref/dropout.h"
+#include "backend/ref/loops.h"
+#include "backend/ref/ref.h"
+
+#include <string.h>
+
+/* y = dropout(wte[token] + wpe[position] + wtt[type])
+ * y (B,T,C); wte (V,C), wpe (P,C), wtt (types,C) */
+void gp_ref_embed_forward(gp_backend *be, const gp_embed_op *op)
+{
+    int64_t N = rows_of(op->y), T = rows_of_sample(op->y), C = columns_of(op->y);
+    const real *wte = reals(op->wte), *wpe = reals(op->wpe), *wtt = reals(op->wtt);
+    real *y = reals(op->y);
+#pragma omp parallel for schedule(static) num_threads(be->threads)
+    for (int64_t n = 0; n < N; n++) {
+        int64_t token = op->tokens[n], position = op->positions[n], type = op->types ? op->types[n] : 0;
+        BUG_ON(token < 0 || token >= op->wte->dim[0] || position < 0 || position >= op->wpe->dim[0]);
+        BUG_ON(wtt && (type < 0 || type >= op->wtt->dim[0]));
+        gp_mask mask = gp_mask_open(&op->drop, n / T);
+        for (int64_t c = 0; c < C; c++) {
+            double sum = (double)wte[token * C + c] + (double)wpe[position * C + c];
+            if (wtt)
+                sum += wtt[type * C + c];
+            y[n * C + c] = (real)(sum * gp_mask_at(&mask, n % T * C + c));
+        }
+    }
+}
+
+/* grad[ids[n]] += dropout'(dy[n]) for every n in order, without row `pad`; ids NULL: all 0.
+ *
+ * The first n that names a row sums all of that row, so that threads never meet. The search compares N^2
+ * integers at most: nothing beside the step's N x parameters products. */
+static void add_rows_by_id(gp_backend *be, const gp_embed_op *op, const int32_t *ids, int32_t pad,
+                           gp_tensor *grad)
+{
+    int64_t N = rows_of(op->dy), T = rows_of_sample(op->dy), C = columns_of(op->dy);
+    const real *dy = reals(op->dy);
+    real *g = reals(grad);
+#pragma omp parallel for schedule(static) num_threads(be->threads)
+    for (int64_t first = 0; first < N; first++) {
+        int32_t id = ids ? ids[first] : 0;
+        int64_t n = 0;
+        while (n < first && (ids ? ids[n] : 0) != id)
+            n++;
+        if (n < first || id == pad)
+            continue;
+        BUG_ON(id < 0 || id >= grad->dim[0]);
+        double *sum = thread_scratch(be, (size_t)C * sizeof *sum);
+        memset(sum, 0, (size_t)C * sizeof *sum);
+        for (; n < N; n++) {
+            if ((ids ? ids[n] : 0) != id)
+                continue;
+            gp_mask mask = gp_mask_open(&op->drop, n / T);
+            for (int64_t c = 0; c < C; c++)
+                sum[c] += (double)dy[n * C + c] * gp_mask_at(&mask, n % T * C + c);
+        }
+        for (int64_t c = 0; c < C; c++)
+            g[id * C + c] = (real)(g[id * C + c] + sum[c]);
+    }
+}
+
+size_t gp_ref_embed_scratch(const gp_shape *shape)
+{
+    return shape->train ? (size_t)shape->C * sizeof(double) : 0;
+}
+
+/* dwte, dwpe, dwtt += dropout'(dy), row by row; dy (B,T,C) */
+void gp_ref_embed_backward(gp_backend *be, const gp_embed_op *op)
+{
+    add_rows_by_id(be, op, op->tokens, op->pad_token, op->dwte);
+    add_rows_by_id(be, op, op->positions, op->pad_position, op->dwpe);
+    if (op->dwtt)
+        add_rows_by_id(be, op, op->types, -1, op->dwtt);
+}
+
+/* x = dropout(x) in place; x (B,T,C). Applied to a gradient it is its own backward. */
+void gp_ref_dropout(gp_backend *be, gp_tensor *x, gp_dropout drop)
+{
+    int64_t N = rows_of(x), T = rows_of_sample(x), C = columns_of(x);
+    real *v = reals(x);
+#pragma omp parallel for schedule(static) num_threads(be->threads)
+    for (int64_t n = 0; n < N; n++) {
+        gp_mask mask = gp_mask_open(&drop, n / T);
+        for (int64_t c = 0; c < C; c++)
+            v[n * C + c] = v[n * C + c] * gp_mask_at(&mask, n % T * C + c);
+    }
+}

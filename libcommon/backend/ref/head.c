@@ -1,0 +1,98 @@
+/* head.c: logits, cross-entropy and their gradients, a chunk of rows at a time. */
+#include "backend/ref/loops.h"
+#include "backend/ref/ref.h"
+
+#include <math.h>
+
+/* Rows whose logits are held at once. */
+enum { ROWS = 64, NOT_COUNTED = -100 };
+
+size_t gp_ref_head_workspace(const gp_shape *shape)
+{
+    return (size_t)gp_min(ROWS, (int64_t)shape->B * shape->T) * (size_t)shape->V * sizeof(real);
+}
+
+/* logits = x W^T + bias      x (rows,C), W (V,C) as the weight stores it or (C,V), bias (V); logits (rows,V)
+ */
+static void logits_of(gp_backend *be, const gp_head_op *op, const real *x, int64_t rows, int64_t V,
+                      real *logits)
+{
+    int64_t C = columns_of(op->x);
+    BUG_ON(gp_tensor_count(&op->w->w) != V * C);
+    gp_ref_multiply(be, &(gp_ref_product){
+                            .rows = rows,
+                            .columns = V,
+                            .depth = C,
+                            .a = {x, C, 1},
+                            .b = weight_matrix(op->w),
+                            .bias = reals(op->bias),
+                            .out = logits,
+                        });
+}
+
+void gp_ref_head_logits(gp_backend *be, const gp_head_op *op)
+{
+    logits_of(be, op, reals(op->x), rows_of(op->x), columns_of(op->logits), reals(op->logits));
+}
+
+/* Returns log sum exp(row) - row[target]; with `train` row becomes scale * (softmax(row) - onehot(target)).
+ * A row that is not counted gives 0 and zeros. */
+static double cross_entropy(real *row, int64_t V, int32_t target, bool train, double scale)
+{
+    bool counted = target != NOT_COUNTED;
+    double max = -INFINITY, sum = 0, loss = 0;
+    BUG_ON(counted && (target < 0 || target >= V));
+    if (counted) {
+        for (int64_t v = 0; v < V; v++)
+            max = row[v] > max ? row[v] : max;
+        for (int64_t v = 0; v < V; v++)
+            sum += exp(row[v] - max);
+        loss = max + log(sum) - row[target];
+    }
+    for (int64_t v = 0; train && v < V; v++)
+        row[v] = counted ? (real)(scale * (exp(row[v] - max) / sum - (v == target))) : 0;
+    return loss;
+}
+
+/* d (rows,V), x and dx (rows,C):  dx = d W,  dW += d^T x,  dbias += column sums of d */
+static void head_grads(gp_backend *be, const gp_head_op *op, const real *d, const real *x, int64_t rows,
+                       int64_t V, real *dx)
+{
+    int64_t C = columns_of(op->x);
+    gp_ref_matrix w = weight_matrix(op->w);
+    gp_ref_multiply(be, &(gp_ref_product){
+                            .rows = rows,
+                            .columns = C,
+                            .depth = V,
+                            .a = {d, V, 1},
+                            .b = {w.at, w.column, w.row},
+                            .out = dx,
+                        });
+    gp_ref_weight_grad(be, op->w, x, d, rows, reals(op->dw));
+    if (op->dbias)
+        gp_ref_add_rows(be, d, rows, V, reals(op->dbias));
+}
+
+/* losses[n] = log sum exp(logits_n) - logits_n[target_n];  step->loss += step->scale * their sum
+ * x, dx (N,C); the workspace holds ROWS rows of logits, which become their own gradient */
+void gp_ref_head_loss(gp_backend *be, const gp_head_op *op)
+{
+    int64_t N = rows_of(op->x), C = columns_of(op->x), V = op->w->w.dim[op->w->transposed ? 0 : 1];
+    const real *x = reals(op->x);
+    real *losses = reals(op->losses), *dx = op->train ? reals(op->dx) : NULL, *logits = (real *)be->workspace;
+    BUG_ON((size_t)(gp_min(N, ROWS) * V) * sizeof *logits > be->workspace_size);
+    double sum = 0;
+    for (int64_t n0 = 0; n0 < N; n0 += ROWS) {
+        int64_t rows = gp_min(ROWS, N - n0);
+        logits_of(be, op, x + n0 * C, rows, V, logits);
+#pragma omp parallel for schedule(static) num_threads(be->threads)
+        for (int64_t r = 0; r < rows; r++)
+            losses[n0 + r] =
+                (real)cross_entropy(logits + r * V, V, op->targets[n0 + r], op->train, op->step->scale);
+        for (int64_t r = 0; r < rows; r++)
+            sum += losses[n0 + r];
+        if (op->train)
+            head_grads(be, op, logits, x + n0 * C, rows, V, dx + n0 * C);
+    }
+    op->step->loss += (double)op->step->scale * sum;
+}

@@ -1,0 +1,157 @@
+/* ref.c: the table of ref, its memory, and the size of its workspace. */
+#include "backend/ref/loops.h"
+#include "backend/ref/ref.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void *gp_ref_alloc(gp_backend *be, size_t bytes)
+{
+    (void)be;
+    return gp_host_memory.alloc(gp_host_memory.self, bytes);
+}
+
+void gp_ref_free(gp_backend *be, void *p, size_t bytes)
+{
+    (void)be;
+    gp_host_memory.free(gp_host_memory.self, p, bytes);
+}
+
+void gp_ref_zero(gp_backend *be, void *p, size_t bytes)
+{
+    (void)be;
+    memset(p, 0, bytes);
+}
+
+void gp_ref_copy(gp_backend *be, void *dst, const void *src, size_t bytes)
+{
+    (void)be;
+    memmove(dst, src, bytes);
+}
+
+void gp_ref_sync(gp_backend *be)
+{
+    (void)be;
+}
+
+void gp_ref_weight_open(gp_backend *be, gp_weight *w, int64_t rows)
+{
+    (void)be, (void)rows;
+    BUG_ON(w->w.ndim != 2);
+    w->form = NULL;
+}
+
+size_t gp_ref_weight_bytes(gp_backend *be, const gp_weight *w)
+{
+    (void)be, (void)w;
+    return 0;
+}
+
+void gp_ref_weights_changed(gp_backend *be, gp_weight *const *w, int count)
+{
+    (void)be, (void)w, (void)count;
+}
+
+void gp_ref_weight_close(gp_backend *be, gp_weight *w)
+{
+    (void)be, (void)w;
+}
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+size_t gp_ref_plan(gp_backend *be, const gp_shape *shape)
+{
+    size_t thread = larger(gp_ref_embed_scratch(shape), gp_ref_attention_scratch(shape));
+    thread = gp_round_up(larger(thread, gp_ref_sample_scratch(shape)), 64);
+    return larger(thread * (size_t)be->threads, gp_ref_head_workspace(shape));
+}
+
+void gp_ref_processor(char *text, size_t size)
+{
+    char line[512];
+    snprintf(text, size, "unknown processor");
+    FILE *f = fopen("/proc/cpuinfo", "r");
+    if (!f)
+        return;
+    while (fgets(line, sizeof line, f)) {
+        char *value = strchr(line, ':');
+        if (strncmp(line, "model name", 10) || !value)
+            continue;
+        value += 1 + strspn(value + 1, " \t");
+        value[strcspn(value, "\n")] = 0;
+        snprintf(text, size, "%s", value);
+        break;
+    }
+    fclose(f);
+}
+
+int gp_ref_threads(int asked)
+{
+    enum { MOST = 1024 };
+    if (asked < 0 || asked > MOST)
+        return fail("%d threads: expected 0 (all cores) to %d", asked, MOST);
+#ifdef _OPENMP
+    return asked ? asked : (int)gp_min(omp_get_max_threads(), MOST);
+#else
+    return 1;
+#endif
+}
+
+static void close_nothing(gp_backend *be)
+{
+    (void)be;
+}
+
+int gp_ref_open(gp_backend *be)
+{
+    if (be->dtype == GP_BF16)
+        return fail("backend ref computes in fp32 only; for bf16 use backend cpu on a processor that has it");
+    int threads = gp_ref_threads(be->threads);
+    if (threads < 0)
+        return -1;
+    be->ops = &gp_ref_ops;
+    be->dtype = GP_F32;
+    be->act_dtype = (gp_dtype)REAL_DTYPE;
+    be->threads = threads;
+    gp_ref_processor(be->device, sizeof be->device);
+    return 0;
+}
+
+/* linear_decode and head_decode are the training ops: an element's sum never depends on the other rows. */
+const gp_backend_ops gp_ref_ops = {
+    .name = "ref",
+    .close = close_nothing,
+    .alloc = gp_ref_alloc,
+    .free = gp_ref_free,
+    .zero = gp_ref_zero,
+    .upload = gp_ref_copy,
+    .download = gp_ref_copy,
+    .copy = gp_ref_copy,
+    .sync = gp_ref_sync,
+    .plan = gp_ref_plan,
+    .weight_open = gp_ref_weight_open,
+    .weight_bytes = gp_ref_weight_bytes,
+    .weights_changed = gp_ref_weights_changed,
+    .weight_close = gp_ref_weight_close,
+    .embed_forward = gp_ref_embed_forward,
+    .embed_backward = gp_ref_embed_backward,
+    .dropout = gp_ref_dropout,
+    .norm_forward = gp_ref_norm_forward,
+    .norm_backward = gp_ref_norm_backward,
+    .linear_forward = gp_ref_linear_forward,
+    .linear_backward = gp_ref_linear_backward,
+    .act_backward = gp_ref_act_backward,
+    .attention_forward = gp_ref_attention_forward,
+    .attention_backward = gp_ref_attention_backward,
+    .head_loss = gp_ref_head_loss,
+    .head_logits = gp_ref_head_logits,
+    .grad_norm = gp_ref_grad_norm,
+    .adamw = gp_ref_adamw,
+    .linear_decode = gp_ref_linear_forward,
+    .head_decode = gp_ref_head_logits,
+    .attention_decode = gp_ref_attention_decode,
+    .sample = gp_ref_sample,
+};

@@ -1,0 +1,148 @@
+/* sample.c: a token drawn from each row of logits. */
+#include "backend/ref/loops.h"
+#include "backend/ref/ref.h"
+#include "base/rng.h"
+
+#include <math.h>
+
+/* The ids of one row, most probable first: by logit, then the lower id. Sorted only as far as they are asked
+ * for: heap[0..left-1] is a heap, and the ids that left it lie behind, the first one last. */
+typedef struct ranking {
+    const real *logits;
+    int32_t *heap;
+    int64_t size, left;
+} ranking;
+
+/* Whether id a comes before id b. */
+static bool before(const real *logits, int64_t a, int64_t b)
+{
+    return logits[a] > logits[b] || (logits[a] == logits[b] && a < b);
+}
+
+static void sift_down(ranking *r, int64_t i)
+{
+    int32_t id = r->heap[i];
+    for (int64_t child; (child = 2 * i + 1) < r->left; i = child) {
+        if (child + 1 < r->left && before(r->logits, r->heap[child + 1], r->heap[child]))
+            child++;
+        if (before(r->logits, id, r->heap[child]))
+            break;
+        r->heap[i] = r->heap[child];
+    }
+    r->heap[i] = id;
+}
+
+static ranking rank_ids(const real *logits, int64_t vocab, int32_t *heap)
+{
+    ranking r = {logits, heap, vocab, vocab};
+    for (int64_t i = 0; i < vocab; i++)
+        heap[i] = (int32_t)i;
+    for (int64_t i = vocab / 2; i-- > 0;)
+        sift_down(&r, i);
+    return r;
+}
+
+/* The id of rank i, from 0. */
+static int32_t ranked(ranking *r, int64_t i)
+{
+    while (r->size - r->left <= i) {
+        int32_t top = r->heap[0];
+        r->heap[0] = r->heap[--r->left];
+        sift_down(r, 0);
+        r->heap[r->left] = top;
+    }
+    return r->heap[r->size - 1 - i];
+}
+
+/* exp((logit - max) / temperature): a probability but for the common factor */
+static double weight(const gp_sample_op *op, const real *logits, int64_t id, double max)
+{
+    return exp((logits[id] - max) / op->temperature);
+}
+
+/* The last id that top_k and top_p leave, in the order of rank. top_k keeps what is not below the k-th
+ * logit; top_p then the fewest whose probability, among those, is at least top_p (Holtzman et al. 2020). */
+static int32_t last_kept(const gp_sample_op *op, const real *logits, double max, int32_t *heap)
+{
+    ranking r = rank_ids(logits, op->vocab, heap);
+    int64_t kept = op->vocab;
+    double total = 0, mass = 0;
+    if (op->top_k > 0 && op->top_k < op->vocab) {
+        real kth = logits[ranked(&r, op->top_k - 1)];
+        for (kept = op->top_k; kept < op->vocab && logits[ranked(&r, kept)] == kth;)
+            kept++;
+    }
+    if (op->top_p < 1) {
+        for (int64_t i = 0; i < kept; i++)
+            total += weight(op, logits, kept < op->vocab ? ranked(&r, i) : i, max);
+        int64_t i = 0;
+        do
+            mass += weight(op, logits, ranked(&r, i++), max);
+        while (i < kept && mass < op->top_p * total);
+        kept = i;
+    }
+    return ranked(&r, kept - 1);
+}
+
+static int32_t largest(const real *logits, int64_t vocab)
+{
+    int64_t best = 0;
+    for (int64_t i = 1; i < vocab; i++)
+        if (logits[i] > logits[best])
+            best = i;
+    return (int32_t)best;
+}
+
+/* Keeps ids up to last_kept whose weight is at least min_p (Nguyen et al. 2024), then walks them in order of
+ * id until a uniform share of their weight is passed. w (vocab) and heap (vocab) are scratch. */
+static int32_t draw(const gp_sample_op *op, const real *logits, double uniform, double *w, int32_t *heap)
+{
+    int32_t best = largest(logits, op->vocab), chosen = best;
+    if (op->temperature <= 0)
+        return best;
+    double max = logits[best], total = 0, passed = 0;
+    bool all = (op->top_k <= 0 || op->top_k >= op->vocab) && op->top_p >= 1;
+    int64_t last = all ? 0 : last_kept(op, logits, max, heap);
+    for (int64_t i = 0; i < op->vocab; i++) {
+        bool kept = all || !before(logits, last, i);
+        w[i] = kept ? weight(op, logits, i, max) : 0;
+        if (w[i] < op->min_p && i != best)
+            w[i] = 0;
+        total += w[i];
+    }
+    for (int64_t i = 0; i < op->vocab; i++) {
+        if (w[i] <= 0)
+            continue;
+        chosen = (int32_t)i;
+        passed += w[i];
+        if (passed > uniform * total)
+            break;
+    }
+    return chosen;
+}
+
+/* For one row: its weights and its ranking. */
+static size_t draw_bytes(int64_t vocab)
+{
+    return (size_t)vocab * (sizeof(double) + sizeof(int32_t));
+}
+
+size_t gp_ref_sample_scratch(const gp_shape *shape)
+{
+    return draw_bytes(shape->V);
+}
+
+/* ids (B) from logits (B,V). A row's random number depends on (seed, sample, position) alone. */
+void gp_ref_sample(gp_backend *be, const gp_sample_op *op)
+{
+    int64_t B = rows_of(op->logits), V = columns_of(op->logits);
+    const real *logits = reals(op->logits);
+    BUG_ON(op->vocab < 1 || op->vocab > V);
+#pragma omp parallel for schedule(static) num_threads(be->threads)
+    for (int64_t b = 0; b < B; b++) {
+        double u =
+            gp_random_double(op->seed, GP_RNG_SAMPLE, (uint32_t)op->samples[b], (uint64_t)op->positions[b]);
+        double *w = thread_scratch(be, draw_bytes(op->vocab));
+        op->ids[b] = draw(op, logits + b * V, u, w, (int32_t *)(w + op->vocab));
+    }
+}
