@@ -50,11 +50,15 @@ static const gp_tool tool = {
     .usage = "[OPTION]... [CHECKPOINT on stdin]",
     .description =
         "Times forward passes, training steps and decoding of a model, and the machine's own matrix-multiply "
-        "rate in the same process: utilization is the model's FLOPs a second over that measured peak, not over a "
+        "rate in the same process: utilization is the model's FLOPs a second over that measured peak, not "
+        "over a "
         "figure from a data sheet.\n\n"
-        "FLOPs of a token in a forward pass, counted by op: 2 (L (3CC + CC + 2CF) + CV) for the matrix products "
-        "and 2 L 2CT for attention, F the MLP's width; the causal half of attention is not deducted. Training "
-        "costs three times that. The usual estimate 6N + 12 L H Q T is printed beside it: it counts the position "
+        "FLOPs of a token in a forward pass, counted by op: 2 (L (3CC + CC + 2CF) + CV) for the matrix "
+        "products "
+        "and 2 L 2CT for attention, F the MLP's width; the causal half of attention is not deducted. "
+        "Training "
+        "costs three times that. The usual estimate 6N + 12 L H Q T is printed beside it: it counts the "
+        "position "
         "table, norms and biases, which multiply nothing, into N.",
     .examples = "# a checkpoint from a run\neval-mfu --checkpoint run\n"
                 "# GPT-2 124M with fresh weights, four sequences of 256\n"
@@ -80,38 +84,46 @@ static void print_table(FILE *out, const args *a, gp_model *m, const report *r, 
     double N = (double)gp_config_parameters(c), exact = 3 * gp_config_flops(c, T);
     double estimate = 6 * N + 12 * (double)c->layers * (double)c->channels * (double)T;
     fprintf(out, "model      %lld layers, %lld heads, %lld channels, vocabulary %lld: %.2f M parameters\n",
-            (long long)c->layers, (long long)c->heads, (long long)c->channels, (long long)c->vocab_size, N / 1e6);
+            (long long)c->layers, (long long)c->heads, (long long)c->channels, (long long)c->vocab_size,
+            N / 1e6);
     fprintf(out, "machine    %s, backend %s, %s, %d threads\n", gp_backend_device(be), gp_backend_name(be),
             gp_backend_dtype(be), gp_backend_threads(be));
     fprintf(out, "peak       %.1f GFLOP/s, %s\n\n", peak / 1e9,
             a->peak > 0 ? "as given by --peak" : "its own matrix multiply, measured now");
-    fprintf(out, "%-10s %-14s %12s %23s %10s %7s\n", "pass", "batch", "tok/s", "least .. most", "GFLOP/s", "MFU");
+    fprintf(out, "%-10s %-14s %12s %23s %10s %7s\n", "pass", "batch", "tok/s", "least .. most", "GFLOP/s",
+            "MFU");
     for (int i = 0; i < n; i++) {
         char spread[64];
         snprintf(spread, sizeof spread, "%.0f .. %.0f", r[i].speed.tok_s_least, r[i].speed.tok_s_most);
-        fprintf(out, "%-10s %-14s %12.0f %23s %10.1f %6.1f%%\n", r[i].name, r[i].shape, r[i].speed.tok_s, spread,
-                r[i].speed.tok_s * r[i].speed.flops_token / 1e9, 100 * utilization(&r[i], peak));
+        fprintf(out, "%-10s %-14s %12.0f %23s %10.1f %6.1f%%\n", r[i].name, r[i].shape, r[i].speed.tok_s,
+                spread, r[i].speed.tok_s * r[i].speed.flops_token / 1e9, 100 * utilization(&r[i], peak));
         if (utilization(&r[i], peak) > 1)
-            fprintf(out, "           (above 100%%: the peak is wrong, the machine was slower while it was measured)\n");
+            fprintf(out, "           (above 100%%: the peak is wrong, the machine was slower while it was "
+                         "measured)\n");
     }
     if (!a->quiet)
-        fprintf(out,
-                "\nMFU = tok/s x FLOPs a token / peak. Training: %.3f MFLOP a token, exactly by op, three times\n"
-                "2 (L (4CC + 2CF) + CV) + 4 LCT; the estimate 6N + 12 L H Q T gives %.3f.\n",
-                exact / 1e6, estimate / 1e6);
+        fprintf(
+            out,
+            "\nMFU = tok/s x FLOPs a token / peak. Training: %.3f MFLOP a token, exactly by op, three times\n"
+            "2 (L (4CC + 2CF) + CV) + 4 LCT; the estimate 6N + 12 L H Q T gives %.3f.\n",
+            exact / 1e6, estimate / 1e6);
 }
 
 static void print_json(FILE *out, gp_model *m, const report *r, int n, double peak)
 {
     gp_backend *be = gp_model_backend(m);
-    fprintf(out, "{\"parameters\": %lld, \"backend\": \"%s\", \"dtype\": \"%s\", \"threads\": %d, \"peak_flops\": %.6g",
+    fprintf(out,
+            "{\"parameters\": %lld, \"backend\": \"%s\", \"dtype\": \"%s\", \"threads\": %d, \"peak_flops\": "
+            "%.6g",
             (long long)gp_config_parameters(gp_model_config(m)), gp_backend_name(be), gp_backend_dtype(be),
             gp_backend_threads(be), peak);
     for (int i = 0; i < n; i++)
-        fprintf(out, ", \"%s\": {\"tok_s\": %.6g, \"tok_s_least\": %.6g, \"tok_s_most\": %.6g, \"flops_token\": %.6g, "
-                     "\"mfu\": %.4f}",
-                r[i].name, r[i].speed.tok_s, r[i].speed.tok_s_least, r[i].speed.tok_s_most, r[i].speed.flops_token,
-                utilization(&r[i], peak));
+        fprintf(
+            out,
+            ", \"%s\": {\"tok_s\": %.6g, \"tok_s_least\": %.6g, \"tok_s_most\": %.6g, \"flops_token\": %.6g, "
+            "\"mfu\": %.4f}",
+            r[i].name, r[i].speed.tok_s, r[i].speed.tok_s_least, r[i].speed.tok_s_most,
+            r[i].speed.flops_token, utilization(&r[i], peak));
     fprintf(out, "}\n");
 }
 
@@ -176,7 +188,8 @@ int main(int argc, char **argv)
     if (!a.preset && (a.layers || a.heads || a.channels || a.vocab_size))
         return gp_tool_usage(&tool, "--layers, --heads, --channels and --vocab-size go with --preset");
     if (!a.preset && !a.checkpoint && isatty(STDIN_FILENO))
-        return gp_tool_usage(&tool, "no model: give --checkpoint PATH or --preset NAME, or pipe a checkpoint in");
+        return gp_tool_usage(&tool,
+                             "no model: give --checkpoint PATH or --preset NAME, or pipe a checkpoint in");
     gp_output *out = gp_output_open(a.out);
     gp_backend *be = !out ? NULL : gp_backend_open(a.backend, a.dtype, (int)a.threads);
     gp_model *m = be ? open_model(&a, be) : NULL;

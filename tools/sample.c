@@ -57,10 +57,13 @@ static const gp_tool tool = {
     .summary = "continues a prompt with a trained model",
     .usage = "[OPTION]... [--checkpoint PATH]",
     .description =
-        "Prints the prompt and its continuation, character by character as they come. The checkpoint is --checkpoint "
-        "or, without it, stdin; with it, stdin is the prompt unless --prompt or --prompt-ids is given. Without any "
+        "Prints the prompt and its continuation, character by character as they come. The checkpoint is "
+        "--checkpoint "
+        "or, without it, stdin; with it, stdin is the prompt unless --prompt or --prompt-ids is given. "
+        "Without any "
         "prompt a sample begins behind an end-of-text token, or a newline where the tokenizer has none.\n\n"
-        "A sample depends on the checkpoint, the prompt, --seed and its number: it is the same alone and among "
+        "A sample depends on the checkpoint, the prompt, --seed and its number: it is the same alone and "
+        "among "
         "others. Past the model's context it goes on over the last half window.",
     .examples = "# one continuation of a prompt\nsample --checkpoint run --prompt 'Once upon a time'\n"
                 "# three, cooler, 100 tokens each\n"
@@ -131,8 +134,8 @@ static int encode(const args *a, const gp_tokenizer *t, prompt *p)
     return 0;
 }
 
-/* Samples come interleaved; they are printed one behind the other: the first that is not complete streams, later
- * ones wait in memory. */
+/* Samples come interleaved; they are printed one behind the other: the first that is not complete streams,
+ * later ones wait in memory. */
 typedef struct printer {
     const args *a;
     const prompt *p;
@@ -141,7 +144,7 @@ typedef struct printer {
         char *bytes;
         size_t n;
         bool done;
-    } *samples;
+    } * samples;
     int64_t current;
 } printer;
 
@@ -191,7 +194,9 @@ static int flush_samples(printer *pr)
         if (++pr->current < pr->a->num_samples)
             begin_sample(pr);
     }
-    return fflush(pr->out) || ferror(pr->out) ? gp_fail("the samples cannot be written: the reader or the disk is gone") : 0;
+    return fflush(pr->out) || ferror(pr->out)
+               ? gp_fail("the samples cannot be written: the reader or the disk is gone")
+               : 0;
 }
 
 static int receive(void *self, int64_t sample, const char *bytes, size_t n, bool done)
@@ -267,8 +272,16 @@ out:
 
 int main(int argc, char **argv)
 {
-    args a = {.backend = "auto", .dtype = "auto", .max_tokens = 200, .num_samples = 1, .batch = 16,
-              .temperature = 0.8, .top_k = 0, .top_p = 1, .seed = 1, .echo = true};
+    args a = {.backend = "auto",
+              .dtype = "auto",
+              .max_tokens = 200,
+              .num_samples = 1,
+              .batch = 16,
+              .temperature = 0.8,
+              .top_k = 0,
+              .top_p = 1,
+              .seed = 1,
+              .echo = true};
     int rc = gp_options_parse(&tool, &a, argc, argv);
     if (rc != GP_OPTIONS_RUN)
         return rc;

@@ -77,10 +77,12 @@ static const gp_tool tool = {
     .summary = "trains a GPT-2 on a token stream",
     .usage = "[OPTION]... [FILE]",
     .description =
-        "Reads a token stream (FILE, --data, or stdin), trains a model, and leaves a run directory that sample, "
+        "Reads a token stream (FILE, --data, or stdin), trains a model, and leaves a run directory that "
+        "sample, "
         "eval-mfu, convert-gpt2 and transformers' from_pretrained load; or, with --out -, one checkpoint on "
         "stdout.\n\n"
-        "A run directory holds checkpoints, log.jsonl (one object a step) and config.yaml, every option of the "
+        "A run directory holds checkpoints, log.jsonl (one object a step) and config.yaml, every option of "
+        "the "
         "run: `train --config RUN/config.yaml -o AGAIN` repeats it, `train --resume RUN` goes on with it.\n\n"
         "Ctrl-C finishes the step, saves a checkpoint and says how to go on.",
     .examples = "# a small model of Shakespeare's characters\n"
@@ -98,7 +100,8 @@ static const gp_tool tool = {
 static bool stdout_wants_data(void)
 {
     struct stat st;
-    return !fstat(STDOUT_FILENO, &st) && (S_ISFIFO(st.st_mode) || S_ISREG(st.st_mode) || S_ISSOCK(st.st_mode));
+    return !fstat(STDOUT_FILENO, &st) &&
+           (S_ISFIFO(st.st_mode) || S_ISREG(st.st_mode) || S_ISSOCK(st.st_mode));
 }
 
 /* A resumed run begins with the options that it logged; what stands on the command line wins. */

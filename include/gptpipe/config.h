@@ -30,33 +30,33 @@ typedef enum gp_head { GP_HEAD_LM, GP_HEAD_MLM } gp_head;
 
 typedef struct gp_config {
     gp_family family;
-    int64_t vocab_size;  /* V */
-    int64_t layers;      /* L */
-    int64_t heads;       /* H, divides channels */
-    int64_t channels;    /* C */
-    int64_t inner;       /* width of the MLP, 4C by default */
-    int64_t positions;   /* rows of the position table; the context is positions - position_offset */
-    int64_t types;       /* rows of the token type table; 0 = none */
+    int64_t vocab_size;      /* V */
+    int64_t layers;          /* L */
+    int64_t heads;           /* H, divides channels */
+    int64_t channels;        /* C */
+    int64_t inner;           /* width of the MLP, 4C by default */
+    int64_t positions;       /* rows of the position table; the context is positions - position_offset */
+    int64_t types;           /* rows of the token type table; 0 = none */
     int64_t position_offset; /* position of the first token */
-    int64_t pad_id;      /* its embedding row gets no gradient from the lookup; -1 = none */
+    int64_t pad_id;          /* its embedding row gets no gradient from the lookup; -1 = none */
     int64_t bos_id, eos_id;  /* -1 = none */
-    bool causal;         /* a token sees itself and what is before it */
-    bool post_norm;      /* x = norm(x + f(x)), with a norm after the embedding, instead of x + f(norm(x)) */
-    bool gelu_erf;       /* GELU by erf (BERT) instead of its tanh form (GPT-2) */
-    bool bias;           /* linears and norms have one (GPT-2 does; nanoGPT's bias=False does not) */
-    bool tied;           /* the head's weight is the token embedding */
+    bool causal;             /* a token sees itself and what is before it */
+    bool post_norm; /* x = norm(x + f(x)), with a norm after the embedding, instead of x + f(norm(x)) */
+    bool gelu_erf;  /* GELU by erf (BERT) instead of its tanh form (GPT-2) */
+    bool bias;      /* linears and norms have one (GPT-2 does; nanoGPT's bias=False does not) */
+    bool tied;      /* the head's weight is the token embedding */
     gp_head head;
     double norm_eps;
     double dropout_embd, dropout_attn, dropout_resid;
-    double init_std;     /* 0.02 */
+    double init_std; /* 0.02 */
 } gp_config;
 
 /* nano (4 layers, 4 heads, 128 channels, context 256), gpt2, gpt2-medium, gpt2-large, gpt2-xl. */
 GP_API int gp_config_preset(gp_config *c, const char *name);
 GP_API const char *gp_config_presets(void); /* "nano|gpt2|..." */
 
-/* From the text of a Hugging Face config.json (gpt2, bert, roberta), ours included. `where` names it in messages.
- * What the code cannot compute is refused, not ignored. */
+/* From the text of a Hugging Face config.json (gpt2, bert, roberta), ours included. `where` names it in
+ * messages. What the code cannot compute is refused, not ignored. */
 GP_API int gp_config_from_json(gp_config *c, const char *json, size_t length, const char *where);
 
 /* Hugging Face's config.json with our keys beside theirs. The caller frees. */

@@ -39,7 +39,8 @@ typedef struct gp_batch {
 GP_API gp_model *gp_model_create(const gp_config *c, gp_backend *be, bool trains);
 GP_API void gp_model_free(gp_model *m);
 
-/* Fresh weights by (seed, config): normal(0, 0.02), residual projections 0.02 / sqrt(2L), norms 1, biases 0. */
+/* Fresh weights by (seed, config): normal(0, 0.02), residual projections 0.02 / sqrt(2L), norms 1, biases 0.
+ */
 GP_API void gp_model_init(gp_model *m, uint64_t seed);
 
 GP_API const gp_config *gp_model_config(const gp_model *m);
@@ -48,24 +49,27 @@ GP_API gp_backend *gp_model_backend(gp_model *m);
 /* Plans activations for batches up to (B,T). 0, or -1 when T is longer than the context. */
 GP_API int gp_model_plan(gp_model *m, int64_t B, int64_t T);
 
-/* Bytes by arena after planning: weights, gradients, activations, cache, slots, workspace; any may be NULL. */
+/* Bytes by arena after planning: weights, gradients, activations, cache, slots, workspace; any may be NULL.
+ */
 typedef struct gp_memory_use {
     int64_t weights, slots, gradients, activations, cache, workspace;
 } gp_memory_use;
 GP_API void gp_model_memory(const gp_model *m, gp_memory_use *use);
 
-/* Mean loss over the counted targets; losses (B*T) receives each one's -log p (natural logarithm), 0 where not
- * counted, unless NULL. -1 when an id or a shape does not fit the model. */
+/* Mean loss over the counted targets; losses (B*T) receives each one's -log p (natural logarithm), 0 where
+ * not counted, unless NULL. -1 when an id or a shape does not fit the model. */
 GP_API int gp_model_evaluate(gp_model *m, const gp_batch *batch, double *loss, float *losses);
 
 /* Logits (B,T,V) into the host's memory. */
 GP_API int gp_model_logits(gp_model *m, const gp_batch *batch, float *logits);
 
-/* The same forward pass plus the gradients of the mean loss over counted targets; gradients are zeroed first. */
+/* The same forward pass plus the gradients of the mean loss over counted targets; gradients are zeroed first.
+ */
 GP_API int gp_model_gradients(gp_model *m, const gp_batch *batch, double *loss);
 
-/* Called with every intermediate tensor of a forward pass (a host copy that is valid during the call), named as
- * transformers names the module that makes it; hidden.N as output_hidden_states numbers them. NULL: off. */
+/* Called with every intermediate tensor of a forward pass (a host copy that is valid during the call), named
+ * as transformers names the module that makes it; hidden.N as output_hidden_states numbers them. NULL: off.
+ */
 typedef void gp_trace_fn(void *self, const char *name, const gp_tensor *t);
 GP_API void gp_model_set_trace(gp_model *m, gp_trace_fn *fn, void *self);
 
@@ -88,8 +92,8 @@ typedef struct gp_sampling {
 } gp_sampling;
 
 /* Draws ids (B) from the logits; samples[b] and positions[b] key the random number. */
-GP_API void gp_model_sample(gp_model *m, const gp_sampling *how, const int32_t *samples, const int32_t *positions,
-                            int32_t *ids);
+GP_API void gp_model_sample(gp_model *m, const gp_sampling *how, const int32_t *samples,
+                            const int32_t *positions, int32_t *ids);
 
 /* The logits of row b after prefill or decode, into the host's memory (V). */
 GP_API void gp_model_last_logits(gp_model *m, int64_t b, float *logits);

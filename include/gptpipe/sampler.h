@@ -1,8 +1,7 @@
 /* sampler.h: continues prompts, several samples at a time, each the same as if it were alone.
  *
- *     gp_generation how = {.sampling = {.temperature = 0.8, .top_k = 40, .top_p = 1, .seed = 1}, .samples = 3,
- *                          .max_tokens = 200};
- *     gp_generate(model, tokenizer, ids, count, &how, print, NULL, NULL);
+ *     gp_generation how = {.sampling = {.temperature = 0.8, .top_k = 40, .top_p = 1, .seed = 1}, .samples =
+ * 3, .max_tokens = 200}; gp_generate(model, tokenizer, ids, count, &how, print, NULL, NULL);
  *
  * where print receives bytes as they become whole characters:
  *
@@ -24,21 +23,21 @@ extern "C" {
 
 typedef struct gp_generation {
     gp_sampling sampling;
-    int64_t samples;            /* how many continuations; sample i draws its random numbers from (seed, i) */
-    int64_t batch;              /* how many at a time; 0: all */
-    int64_t max_tokens;         /* new tokens a sample; 0 is valid */
-    const char *const *stops;   /* texts that end a sample, themselves not emitted; NULL-terminated, or NULL */
-    bool stop_at_end_of_text;   /* the tokenizer's end-of-text id ends a sample */
+    int64_t samples;          /* how many continuations; sample i draws its random numbers from (seed, i) */
+    int64_t batch;            /* how many at a time; 0: all */
+    int64_t max_tokens;       /* new tokens a sample; 0 is valid */
+    const char *const *stops; /* texts that end a sample, themselves not emitted; NULL-terminated, or NULL */
+    bool stop_at_end_of_text; /* the tokenizer's end-of-text id ends a sample */
 } gp_generation;
 
-/* Bytes of one sample, in order, never half a UTF-8 character (bytes that can never become one pass through at
- * once). Samples interleave. done: this sample is complete, n may be 0. A value other than 0 stops everything and
- * is returned by gp_generate. */
+/* Bytes of one sample, in order, never half a UTF-8 character (bytes that can never become one pass through
+ * at once). Samples interleave. done: this sample is complete, n may be 0. A value other than 0 stops
+ * everything and is returned by gp_generate. */
 typedef int gp_generate_fn(void *self, int64_t sample, const char *bytes, size_t n, bool done);
 
 typedef struct gp_generated {
-    int64_t tokens;      /* drawn, over all samples */
-    int64_t refills;     /* how often a sample ran past the context and went on over its last half window */
+    int64_t tokens;  /* drawn, over all samples */
+    int64_t refills; /* how often a sample ran past the context and went on over its last half window */
     double prefill_seconds, decode_seconds;
 } gp_generated;
 

@@ -29,15 +29,15 @@ extern "C" {
 
 typedef struct gp_train_options {
     /* data */
-    gp_list data;          /* token streams; none: stdin */
-    const char *val;       /* token stream for evaluation; NULL: val_fraction of the data */
+    gp_list data;    /* token streams; none: stdin */
+    const char *val; /* token stream for evaluation; NULL: val_fraction of the data */
     double val_fraction;
-    const char *order;     /* random, shuffle, sequential */
-    const char *format;    /* of raw streams: NULL, tok, llmc, raw16 */
-    int64_t vocab_size;    /* of a raw stream; 0: the stream says */
+    const char *order;  /* random, shuffle, sequential */
+    const char *format; /* of raw streams: NULL, tok, llmc, raw16 */
+    int64_t vocab_size; /* of a raw stream; 0: the stream says */
     /* model */
     const char *preset;
-    const char *init;      /* "scratch" or a checkpoint */
+    const char *init;                         /* "scratch" or a checkpoint */
     int64_t layers, heads, channels, seq_len; /* 0: the preset's; seq_len 0: the model's context */
     double dropout;
     bool bias, tied;
@@ -49,10 +49,10 @@ typedef struct gp_train_options {
     int64_t seed;
     /* what is told and kept */
     int64_t eval_every, eval_batches, save_every, sample_every, log_every, keep;
-    bool eval_documents;   /* at the end, score the validation documents one by one */
-    const char *out;       /* run directory, or "-" for a checkpoint on stdout */
-    const char *run;       /* run directory when out is "-" */
-    const char *resume;    /* run directory to go on with */
+    bool eval_documents; /* at the end, score the validation documents one by one */
+    const char *out;     /* run directory, or "-" for a checkpoint on stdout */
+    const char *run;     /* run directory when out is "-" */
+    const char *resume;  /* run directory to go on with */
     bool quiet, json;
     /* machine */
     const char *backend, *dtype;

@@ -8,7 +8,7 @@ static const struct {
     const char *name;
     int (*open)(gp_backend *be);
 } backends[] = {
-    /* `auto` takes the first that opens */
+/* `auto` takes the first that opens */
 #ifdef GPTPIPE_DNNL
     {"cpu", gp_cpu_open},
 #endif

@@ -51,20 +51,20 @@ typedef enum gp_act { GP_ACT_NONE, GP_ACT_GELU_TANH, GP_ACT_GELU_ERF } gp_act;
 /* A weight is a tensor and the place where the backend keeps its own form of it (packed, bf16, int8). The
  * slot is planned by weight_bytes, belongs to the model's arena, and is refreshed by weights_changed. */
 typedef struct gp_weight {
-    gp_tensor w;     /* (I,O); with `transposed` stored (O,I), as the token embedding is when it is the head */
+    gp_tensor w; /* (I,O); with `transposed` stored (O,I), as the token embedding is when it is the head */
     bool transposed;
-    bool trains;     /* backward products will be asked for too */
-    void *slot;      /* weight_bytes of them, or NULL */
-    void *form;      /* the backend's own description, made by weight_open, freed by weight_close */
+    bool trains; /* backward products will be asked for too */
+    void *slot;  /* weight_bytes of them, or NULL */
+    void *form;  /* the backend's own description, made by weight_open, freed by weight_close */
 } gp_weight;
 
 /* y = dropout(wte[token] + wpe[position] + wtt[type])
  * backward: the three gradients += dropout'(dy), without the rows pad_token and pad_position
  * (transformers' padding_idx). Deterministic: a row's contributions are added in order of n. */
 typedef struct gp_embed_op {
-    const int32_t *tokens;    /* (B,T) */
-    const int32_t *positions; /* (B,T) rows of wpe */
-    const int32_t *types;     /* (B,T) rows of wtt; NULL: all 0 */
+    const int32_t *tokens;           /* (B,T) */
+    const int32_t *positions;        /* (B,T) rows of wpe */
+    const int32_t *types;            /* (B,T) rows of wtt; NULL: all 0 */
     int32_t pad_token, pad_position; /* -1: none */
     gp_dropout drop;
     const gp_tensor *wte, *wpe, *wtt; /* (V,C), (P,C), (types,C) or NULL */
@@ -84,8 +84,8 @@ typedef struct gp_norm_op {
     const gp_tensor *gamma, *beta;      /* (C); beta may be NULL */
     float eps;
     gp_dropout drop;
-    gp_tensor *sum, *y;                 /* (B,T,C) forward: written. sum may be NULL when branch is (it is residual) */
-    gp_tensor *mean, *rstd;             /* (N) forward: written; backward: read */
+    gp_tensor *sum, *y;     /* (B,T,C) forward: written. sum may be NULL when branch is (it is residual) */
+    gp_tensor *mean, *rstd; /* (N) forward: written; backward: read */
     const gp_tensor *dy, *dy2, *dcarry; /* backward; it reads `sum` (or residual when sum is NULL) too */
     gp_tensor *dsum, *dbranch;          /* = */
     gp_tensor *dgamma, *dbeta;          /* += ; dbeta may be NULL */
@@ -101,12 +101,12 @@ typedef struct gp_linear_op {
     gp_weight *w;          /* (I,O) */
     const gp_tensor *bias; /* (O) or NULL */
     gp_act act;
-    gp_tensor *y, *pre;       /* (...,O) forward */
-    const gp_tensor *dy;      /* (...,O) backward */
-    gp_tensor *dx;            /* = (...,I) */
+    gp_tensor *y, *pre;  /* (...,O) forward */
+    const gp_tensor *dy; /* (...,O) backward */
+    gp_tensor *dx;       /* = (...,I) */
     gp_act in_act;
-    const gp_tensor *in_pre;  /* (...,I) */
-    gp_tensor *dw, *dbias;    /* += */
+    const gp_tensor *in_pre; /* (...,I) */
+    gp_tensor *dw, *dbias;   /* += */
 } gp_linear_op;
 
 /* A KV cache of one layer: k and v (B,H,P,D), row b filled up to some position. */
@@ -124,12 +124,12 @@ typedef struct gp_attention_op {
     bool causal;
     const int32_t *lengths; /* (B) keys at t >= length are masked; NULL: all T count */
     gp_dropout drop;
-    const gp_tensor *qkv;   /* (B,T,3C) */
-    gp_tensor *out;         /* (B,T,C) = forward, read by backward */
-    gp_tensor *lse;         /* (B,H,T) = forward, read by backward; NULL when only inferring */
-    const gp_kv *kv;        /* prefill: write k and v there; NULL otherwise */
-    const gp_tensor *dout;  /* (B,T,C) */
-    gp_tensor *dqkv;        /* = (B,T,3C) */
+    const gp_tensor *qkv;  /* (B,T,3C) */
+    gp_tensor *out;        /* (B,T,C) = forward, read by backward */
+    gp_tensor *lse;        /* (B,H,T) = forward, read by backward; NULL when only inferring */
+    const gp_kv *kv;       /* prefill: write k and v there; NULL otherwise */
+    const gp_tensor *dout; /* (B,T,C) */
+    gp_tensor *dqkv;       /* = (B,T,3C) */
 } gp_attention_op;
 
 /* One new token a row against its cache: writes k and v of qkv (B,1,3C) at positions[b] of row b, attends
@@ -153,11 +153,11 @@ typedef struct gp_head_op {
     const gp_tensor *bias;  /* (V) or NULL */
     const int32_t *targets; /* (N), -100 = not counted */
     gp_step *step;
-    gp_tensor *losses;      /* (N) = */
+    gp_tensor *losses; /* (N) = */
     bool train;
-    gp_tensor *dx;          /* = (...,C) */
-    gp_tensor *dw, *dbias;  /* += */
-    gp_tensor *logits;      /* head_logits: (...,V) = */
+    gp_tensor *dx;         /* = (...,C) */
+    gp_tensor *dw, *dbias; /* += */
+    gp_tensor *logits;     /* head_logits: (...,V) = */
 } gp_head_op;
 
 /* One run of parameters that share their decay. */
@@ -223,7 +223,8 @@ typedef struct gp_backend_ops {
     void (*norm_backward)(gp_backend *be, const gp_norm_op *op);
     void (*linear_forward)(gp_backend *be, const gp_linear_op *op);
     void (*linear_backward)(gp_backend *be, const gp_linear_op *op);
-    void (*act_backward)(gp_backend *be, gp_act act, gp_tensor *dx, const gp_tensor *dy, const gp_tensor *pre);
+    void (*act_backward)(gp_backend *be, gp_act act, gp_tensor *dx, const gp_tensor *dy,
+                         const gp_tensor *pre);
     void (*attention_forward)(gp_backend *be, const gp_attention_op *op);
     void (*attention_backward)(gp_backend *be, const gp_attention_op *op);
     void (*head_loss)(gp_backend *be, const gp_head_op *op);
@@ -244,8 +245,8 @@ struct gp_backend {
     gp_dtype act_dtype; /* of stored activations */
     int threads;
     char device[128];
-    void *state;        /* the backend's own */
-    char *workspace;    /* set by gp_backend_plan */
+    void *state;     /* the backend's own */
+    char *workspace; /* set by gp_backend_plan */
     size_t workspace_size;
 };
 

@@ -252,7 +252,9 @@ int gp_sync_dir(const char *path)
 int gp_sync_parent(const char *path)
 {
     const char *slash = strrchr(path, '/');
-    char *dir = !slash ? gp_strdup(".") : slash == path ? gp_strdup("/") : gp_strndup(path, (size_t)(slash - path));
+    char *dir = !slash          ? gp_strdup(".")
+                : slash == path ? gp_strdup("/")
+                                : gp_strndup(path, (size_t)(slash - path));
     int rc = gp_sync_dir(dir);
     free(dir);
     return rc;
@@ -276,7 +278,8 @@ int gp_temporary_fd(void)
     char *path = gp_path_join(dir && *dir ? dir : "/tmp", "gptpipe.XXXXXX");
     int fd = mkostemp(path, O_CLOEXEC);
     if (fd < 0)
-        fail("%s: temporary file cannot be made: %s (set TMPDIR to a folder with room)", path, strerror(errno));
+        fail("%s: temporary file cannot be made: %s (set TMPDIR to a folder with room)", path,
+             strerror(errno));
     else
         unlink(path);
     free(path);

@@ -17,22 +17,22 @@ void gp_map_close(gp_map *m);
 /* Appends a whole file to b; more than `most` bytes is a failure. "-" is stdin. */
 int gp_file_read(gp_buf *b, const char *path, size_t most);
 
-/* A file being written. It has a temporary name beside the final one until gp_out_commit has flushed it to disk
- * and renamed it. path "-" is stdout. Each call that fails has said so in gp_error(); after a failure the rest
- * does nothing, and commit gives -1. */
+/* A file being written. It has a temporary name beside the final one until gp_out_commit has flushed it to
+ * disk and renamed it. path "-" is stdout. Each call that fails has said so in gp_error(); after a failure
+ * the rest does nothing, and commit gives -1. */
 typedef struct gp_out {
     int fd;
     char *path, *temporary; /* temporary NULL: stdout */
     char *pending;          /* not yet written */
     size_t pending_size;
-    int64_t written;        /* bytes so far, pending ones included */
+    int64_t written; /* bytes so far, pending ones included */
     bool failed;
 } gp_out;
 
 int gp_out_open(gp_out *o, const char *path);
 int gp_out_write(gp_out *o, const void *data, size_t n);
 int gp_out_patch(gp_out *o, int64_t offset, const void *data, size_t n); /* files only */
-int gp_out_commit(gp_out *o);   /* always releases o */
+int gp_out_commit(gp_out *o);                                            /* always releases o */
 void gp_out_abandon(gp_out *o); /* releases o, removes the temporary file */
 
 /* A whole small file at once, atomically. */
@@ -63,7 +63,7 @@ typedef struct gp_sha256 {
 
 void gp_sha256_begin(gp_sha256 *h);
 void gp_sha256_add(gp_sha256 *h, const void *data, size_t n);
-void gp_sha256_end(gp_sha256 *h, uint8_t digest[32]); /* releases h */
+void gp_sha256_end(gp_sha256 *h, uint8_t digest[32]);    /* releases h */
 void gp_hex(char *text, const uint8_t *bytes, size_t n); /* 2n + 1 characters */
 
 /* zlib's CRC-32, continued from crc (0 at first), for any length. */

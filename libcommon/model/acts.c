@@ -50,7 +50,8 @@ void gp_acts_resize(gp_acts *a, const gp_model *m, int64_t B, int64_t T)
     for (int64_t i = 0; i < a->sites; i++)
         norm_shapes(&a->norm[i], dtype, B, T, C);
     norm_shapes(&a->mlm_norm, dtype, B, T, C);
-    gp_tensor *like_x[] = {&a->branch, &a->mlm_pre, &a->mlm_h, &a->dresidual, &a->dbranch, &a->dx, &a->dcontext};
+    gp_tensor *like_x[] = {&a->branch,  &a->mlm_pre, &a->mlm_h,   &a->dresidual,
+                           &a->dbranch, &a->dx,      &a->dcontext};
     for (size_t i = 0; i < ARRAY_LEN(like_x); i++)
         shape(like_x[i], dtype, B, T, C);
     shape(&a->dqkv, dtype, B, T, 3 * C);
@@ -101,7 +102,8 @@ void gp_acts_plan(gp_acts *a, gp_model *m, int64_t B, int64_t T, bool train)
     if (B <= a->most_B && B * T <= a->most_B * a->most_T && (a->train || !train))
         return;
     gp_acts_release(a);
-    *a = (gp_acts){.arena = {.name = "activations"}, .most_B = B, .most_T = T, .train = train, .cache_row = -1};
+    *a = (gp_acts){
+        .arena = {.name = "activations"}, .most_B = B, .most_T = T, .train = train, .cache_row = -1};
     a->blocks = train ? m->config.layers : 1;
     a->sites = train ? 2 * m->config.layers + 1 : 2;
     a->block = gp_calloc((size_t)a->blocks, sizeof *a->block);

@@ -7,9 +7,10 @@
  *     x = norm(residual + branch)        site 2l + 1
  *     branch = out(act(fc(x)))
  *
- * Pre-norm (GPT-2) and post-norm (BERT) differ in one thing: what goes on as the residual, the norm's input (the
- * sum) or its output. Site 0 of a post-norm model is the norm after the embedding, site 2L of a pre-norm model
- * the final norm; so both have sites 0 .. 2L, and only the names of their parameters differ (params.c). */
+ * Pre-norm (GPT-2) and post-norm (BERT) differ in one thing: what goes on as the residual, the norm's input
+ * (the sum) or its output. Site 0 of a post-norm model is the norm after the embedding, site 2L of a pre-norm
+ * model the final norm; so both have sites 0 .. 2L, and only the names of their parameters differ (params.c).
+ */
 #include "model/model.h"
 
 gp_act gp_model_act(const gp_model *m)
@@ -20,7 +21,8 @@ gp_act gp_model_act(const gp_model *m)
 gp_dropout gp_model_dropout(gp_model *m, const gp_acts *a, double p, int64_t layer, int which)
 {
     bool on = a->train && m->dropping;
-    return (gp_dropout){.p = on ? (float)p : 0, .site = (uint32_t)(layer * GP_SITES + which), .step = m->step};
+    return (gp_dropout){
+        .p = on ? (float)p : 0, .site = (uint32_t)(layer * GP_SITES + which), .step = m->step};
 }
 
 /* The dropout on the branch that a norm site adds: of attention's projection, or of the MLP's output. */
@@ -30,7 +32,8 @@ static gp_dropout branch_dropout(gp_model *m, const gp_acts *a, int64_t site)
                             site % 2 ? GP_SITE_PROJ : GP_SITE_OUT);
 }
 
-/* Post-norm models drop out behind the embedding's norm; pre-norm ones in the embedding itself (forward.c). */
+/* Post-norm models drop out behind the embedding's norm; pre-norm ones in the embedding itself (forward.c).
+ */
 static gp_dropout embedding_dropout(gp_model *m, const gp_acts *a)
 {
     return gp_model_dropout(m, a, m->config.post_norm ? m->config.dropout_embd : 0, 0, GP_SITE_EMBED);
@@ -58,8 +61,8 @@ void gp_linear_apply(gp_model *m, gp_acts *a, gp_linear *l, const gp_tensor *x, 
         m->be->ops->linear_forward(m->be, &op);
 }
 
-void gp_linear_differentiate(gp_model *m, gp_linear *l, const gp_tensor *x, const gp_tensor *dy, gp_tensor *dx,
-                             gp_act act, const gp_tensor *pre)
+void gp_linear_differentiate(gp_model *m, gp_linear *l, const gp_tensor *x, const gp_tensor *dy,
+                             gp_tensor *dx, gp_act act, const gp_tensor *pre)
 {
     m->be->ops->linear_backward(m->be, &(gp_linear_op){.x = x,
                                                        .w = &l->w,
@@ -167,14 +170,15 @@ static void attend(gp_model *m, gp_acts *a, gp_block_acts *b, int64_t layer)
         return;
     }
     m->be->ops->attention_forward(
-        m->be, &(gp_attention_op){.heads = (int)m->config.heads,
-                                  .causal = m->config.causal,
-                                  .lengths = a->has_lengths ? a->lengths : NULL,
-                                  .drop = gp_model_dropout(m, a, m->config.dropout_attn, layer, GP_SITE_ATTENTION),
-                                  .qkv = &b->qkv,
-                                  .out = &b->context,
-                                  .lse = &b->lse,
-                                  .kv = cached ? &kv : NULL});
+        m->be,
+        &(gp_attention_op){.heads = (int)m->config.heads,
+                           .causal = m->config.causal,
+                           .lengths = a->has_lengths ? a->lengths : NULL,
+                           .drop = gp_model_dropout(m, a, m->config.dropout_attn, layer, GP_SITE_ATTENTION),
+                           .qkv = &b->qkv,
+                           .out = &b->context,
+                           .lse = &b->lse,
+                           .kv = cached ? &kv : NULL});
 }
 
 void gp_block_forward(gp_model *m, gp_acts *a, int64_t layer, gp_stream *s)
@@ -219,15 +223,16 @@ void gp_block_backward(gp_model *m, gp_acts *a, int64_t layer)
 
     gp_linear_differentiate(m, &p->proj, &b->context, dbranch, &a->dcontext, GP_ACT_NONE, NULL);
     m->be->ops->attention_backward(
-        m->be, &(gp_attention_op){.heads = (int)m->config.heads,
-                                  .causal = m->config.causal,
-                                  .lengths = a->has_lengths ? a->lengths : NULL,
-                                  .drop = gp_model_dropout(m, a, m->config.dropout_attn, layer, GP_SITE_ATTENTION),
-                                  .qkv = &b->qkv,
-                                  .out = &b->context,
-                                  .lse = &b->lse,
-                                  .dout = &a->dcontext,
-                                  .dqkv = &a->dqkv});
+        m->be,
+        &(gp_attention_op){.heads = (int)m->config.heads,
+                           .causal = m->config.causal,
+                           .lengths = a->has_lengths ? a->lengths : NULL,
+                           .drop = gp_model_dropout(m, a, m->config.dropout_attn, layer, GP_SITE_ATTENTION),
+                           .qkv = &b->qkv,
+                           .out = &b->context,
+                           .lse = &b->lse,
+                           .dout = &a->dcontext,
+                           .dqkv = &a->dqkv});
     gp_linear_differentiate(m, &p->qkv, &gp_acts_site(a, 2 * layer)->y, &a->dqkv, &a->dx, GP_ACT_NONE, NULL);
     gp_site_backward(m, a, 2 * layer);
 }

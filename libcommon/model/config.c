@@ -25,7 +25,9 @@ static gp_config defaults(gp_family family)
     bool gpt = family == GP_GPT2;
     return (gp_config){
         .family = family,
-        .pad_id = gpt ? -1 : family == GP_BERT ? 0 : 1,
+        .pad_id = gpt                 ? -1
+                  : family == GP_BERT ? 0
+                                      : 1,
         .bos_id = -1,
         .eos_id = -1,
         .position_offset = family == GP_ROBERTA ? 2 : 0,
@@ -156,10 +158,8 @@ static const struct {
     const char *name;
     bool value;
 } fixed_flags[] = {
-    {"scale_attn_weights", true},
-    {"scale_attn_by_inverse_layer_idx", false},
-    {"add_cross_attention", false},
-    {"is_decoder", false},
+    {"scale_attn_weights", true},   {"scale_attn_by_inverse_layer_idx", false},
+    {"add_cross_attention", false}, {"is_decoder", false},
     {"is_encoder_decoder", false},
 };
 
@@ -200,7 +200,8 @@ static int read_activation(gp_config *c, json_t *root, const char *where)
     else if (!strcmp(value, "gelu_new") || !strcmp(value, "gelu_pytorch_tanh"))
         c->gelu_erf = false;
     else
-        return fail("%s: %s is \"%s\"; gelu, gelu_new and gelu_pytorch_tanh are supported", where, name, value);
+        return fail("%s: %s is \"%s\"; gelu, gelu_new and gelu_pytorch_tanh are supported", where, name,
+                    value);
     return 0;
 }
 

@@ -50,10 +50,9 @@ static gp_tensor row_of(const gp_tensor *t, int64_t r)
 
 static void head(gp_model *m, const gp_tensor *x, gp_tensor *logits)
 {
-    m->be->ops->head_decode(m->be, &(gp_head_op){.x = x,
-                                                 .w = &m->head.w,
-                                                 .bias = m->head.has_bias ? &m->head.b : NULL,
-                                                 .logits = logits});
+    m->be->ops->head_decode(
+        m->be, &(gp_head_op){
+                   .x = x, .w = &m->head.w, .bias = m->head.has_bias ? &m->head.b : NULL, .logits = logits});
 }
 
 int gp_model_prefill(gp_model *m, int64_t b, const int32_t *ids, int64_t T)

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- batch ---------------------------------------------------------------------------------------------- */
+/* ---- batch ----------------------------------------------------------------------------------------------
+ */
 
 static int check_ids(const char *what, const int32_t *ids, int64_t n, int64_t limit, bool may_skip)
 {
@@ -35,8 +36,8 @@ static int check_batch(const gp_config *c, const gp_batch *batch)
     if (batch->B < 1 || batch->T < 1)
         return fail("a batch of %lld x %lld tokens is empty", (long long)batch->B, (long long)batch->T);
     if (batch->T > gp_config_context(c))
-        return fail("a sequence of %lld tokens is longer than the model's context of %lld", (long long)batch->T,
-                    (long long)gp_config_context(c));
+        return fail("a sequence of %lld tokens is longer than the model's context of %lld",
+                    (long long)batch->T, (long long)gp_config_context(c));
     if (check_ids("token id", batch->inputs, n, c->vocab_size, false))
         return -1;
     if (batch->targets && check_ids("target id", batch->targets, n, c->vocab_size, true))
@@ -73,7 +74,8 @@ int gp_model_load(gp_model *m, gp_acts *a, const gp_batch *batch)
     return 0;
 }
 
-/* ---- embedding ------------------------------------------------------------------------------------------ */
+/* ---- embedding ------------------------------------------------------------------------------------------
+ */
 
 static gp_embed_op embed_op(gp_model *m, gp_acts *a)
 {
@@ -92,7 +94,8 @@ static gp_embed_op embed_op(gp_model *m, gp_acts *a)
                          .dwtt = c->types ? &m->dwtt : NULL};
 }
 
-/* ---- forward -------------------------------------------------------------------------------------------- */
+/* ---- forward --------------------------------------------------------------------------------------------
+ */
 
 const gp_tensor *gp_model_forward(gp_model *m, gp_acts *a)
 {
@@ -135,7 +138,8 @@ void gp_model_loss(gp_model *m, gp_acts *a, const gp_tensor *x, bool train)
                                                .dbias = train && head->has_bias ? &head->db : NULL});
 }
 
-/* ---- backward ------------------------------------------------------------------------------------------- */
+/* ---- backward -------------------------------------------------------------------------------------------
+ */
 
 static void finished(gp_model *m, gp_role role)
 {
@@ -183,7 +187,8 @@ void gp_model_backward(gp_model *m, gp_acts *a)
     finished(m, GP_WTT);
 }
 
-/* ---- the public passes ---------------------------------------------------------------------------------- */
+/* ---- the public passes ----------------------------------------------------------------------------------
+ */
 
 static int64_t counted(const gp_batch *batch)
 {
@@ -237,10 +242,9 @@ int gp_model_logits(gp_model *m, const gp_batch *batch, float *logits)
     gp_tensor out = {.dtype = GP_F32, .ndim = 3, .dim = {batch->B, batch->T, V}};
     size_t bytes = (size_t)(n * V) * sizeof *logits;
     out.data = m->be->ops->alloc(m->be, bytes);
-    m->be->ops->head_logits(m->be, &(gp_head_op){.x = x,
-                                                 .w = &m->head.w,
-                                                 .bias = m->head.has_bias ? &m->head.b : NULL,
-                                                 .logits = &out});
+    m->be->ops->head_logits(
+        m->be,
+        &(gp_head_op){.x = x, .w = &m->head.w, .bias = m->head.has_bias ? &m->head.b : NULL, .logits = &out});
     m->be->ops->download(m->be, logits, out.data, bytes);
     gp_trace_named(m, "logits", &out);
     m->be->ops->free(m->be, out.data, bytes);

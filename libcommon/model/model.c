@@ -195,8 +195,8 @@ void gp_model_reserve_positions(gp_model *m, int64_t count)
 int gp_model_plan(gp_model *m, int64_t B, int64_t T)
 {
     if (B < 1 || T < 1 || T > gp_config_context(&m->config))
-        return fail("a batch of %lld x %lld tokens does not fit the model, whose context is %lld", (long long)B,
-                    (long long)T, (long long)gp_config_context(&m->config));
+        return fail("a batch of %lld x %lld tokens does not fit the model, whose context is %lld",
+                    (long long)B, (long long)T, (long long)gp_config_context(&m->config));
     gp_acts_plan(&m->acts, m, B, T, m->trains);
     gp_model_reserve_positions(m, B * T);
     gp_model_open_slots(m, B * T);

@@ -37,12 +37,12 @@ typedef struct gp_acts {
     int64_t blocks, sites;
     gp_block_acts *block;
     gp_norm_acts *norm;
-    gp_tensor branch;          /* (B,T,C) what the next norm adds to the residual */
-    gp_tensor mlm_pre, mlm_h;  /* (B,T,C) MLM head's transform */
+    gp_tensor branch;         /* (B,T,C) what the next norm adds to the residual */
+    gp_tensor mlm_pre, mlm_h; /* (B,T,C) MLM head's transform */
     gp_norm_acts mlm_norm;
-    gp_tensor losses;          /* (B*T) */
+    gp_tensor losses;                           /* (B*T) */
     gp_tensor dresidual, dbranch, dx, dcontext; /* (B,T,C) */
-    gp_tensor dqkv, dh;        /* (B,T,3C), (B,T,F) */
+    gp_tensor dqkv, dh;                         /* (B,T,3C), (B,T,F) */
 } gp_acts;
 
 /* A KV cache: all layers, (L,B,H,P,D) each. */
@@ -77,23 +77,23 @@ struct gp_model {
     gp_weight **weight; /* every weight that has a slot */
     int weight_count;
     bool slots_open;
-    float *p, *g;  /* the flat vectors; g NULL when not training */
+    float *p, *g; /* the flat vectors; g NULL when not training */
     bool trains;
     bool dropping; /* a training step is under way: dropout is on */
     gp_tensor wte, wpe, wtt, dwte, dwpe, dwtt;
-    gp_block *block;        /* (L) */
-    gp_norm_params *norm;   /* (2L+1) sites */
-    gp_linear mlm, head;    /* head.b is MLM's output bias */
+    gp_block *block;      /* (L) */
+    gp_norm_params *norm; /* (2L+1) sites */
+    gp_linear mlm, head;  /* head.b is MLM's output bias */
     gp_norm_params mlm_norm;
-    gp_acts acts;           /* batches */
-    gp_acts row;            /* one token a sample: decoding */
+    gp_acts acts; /* batches */
+    gp_acts row;  /* one token a sample: decoding */
     gp_cache cache;
     gp_tensor logits;       /* (cache.B, V): of the last prefill or decode */
     int32_t *samples, *ids; /* (cache.B) the backend's memory, for sampling */
     int32_t *positions;     /* the host's, for one batch */
     int64_t positions_most;
-    gp_step *step;          /* the backend's memory */
-    gp_step host_step;      /* what the host writes there, and reads back */
+    gp_step *step;     /* the backend's memory */
+    gp_step host_step; /* what the host writes there, and reads back */
     gp_trace_fn *trace;
     void *trace_self;
     void (*grad_ready)(void *self, const gp_param *row); /* as backward finishes it; NULL */
@@ -115,8 +115,8 @@ void gp_block_backward(gp_model *m, gp_acts *a, int64_t layer);
 void gp_linear_apply(gp_model *m, gp_acts *a, gp_linear *l, const gp_tensor *x, gp_tensor *y, gp_act act,
                      gp_tensor *pre);
 /* dx may be NULL; its act and pre differentiate what made x. */
-void gp_linear_differentiate(gp_model *m, gp_linear *l, const gp_tensor *x, const gp_tensor *dy, gp_tensor *dx,
-                             gp_act act, const gp_tensor *pre);
+void gp_linear_differentiate(gp_model *m, gp_linear *l, const gp_tensor *x, const gp_tensor *dy,
+                             gp_tensor *dx, gp_act act, const gp_tensor *pre);
 gp_act gp_model_act(const gp_model *m);
 gp_dropout gp_model_dropout(gp_model *m, const gp_acts *a, double p, int64_t layer, int which);
 

@@ -21,7 +21,7 @@ typedef struct spec {
 
 #define BERT_LAYER "@.encoder.layer.#."
 #define QKV(part)                                                                                            \
-    BERT_LAYER "attention.self.query." part "|" BERT_LAYER "attention.self.key." part "|" BERT_LAYER        \
+    BERT_LAYER "attention.self.query." part "|" BERT_LAYER "attention.self.key." part "|" BERT_LAYER         \
                "attention.self.value." part
 
 /* clang-format off */
@@ -65,13 +65,20 @@ static const spec after_layers[] = {
 static int64_t dim_size(dim d, const gp_config *c)
 {
     switch (d) {
-    case D_NONE: return 1;
-    case D_C: return c->channels;
-    case D_3C: return 3 * c->channels;
-    case D_INNER: return c->inner;
-    case D_V: return c->vocab_size;
-    case D_P: return c->positions;
-    case D_TYPES: return c->types;
+    case D_NONE:
+        return 1;
+    case D_C:
+        return c->channels;
+    case D_3C:
+        return 3 * c->channels;
+    case D_INNER:
+        return c->inner;
+    case D_V:
+        return c->vocab_size;
+    case D_P:
+        return c->positions;
+    case D_TYPES:
+        return c->types;
     }
     BUG_ON(true); /* no such dim */
     return 0;
@@ -82,12 +89,18 @@ static bool present(const spec *s, const gp_config *c)
     if (s->is_bias && !c->bias)
         return false;
     switch (s->exists) {
-    case W_ALWAYS: return true;
-    case W_PRE: return !c->post_norm;
-    case W_POST: return c->post_norm;
-    case W_TYPES: return c->types > 0;
-    case W_UNTIED: return !c->tied;
-    case W_MLM: return c->head == GP_HEAD_MLM;
+    case W_ALWAYS:
+        return true;
+    case W_PRE:
+        return !c->post_norm;
+    case W_POST:
+        return c->post_norm;
+    case W_TYPES:
+        return c->types > 0;
+    case W_UNTIED:
+        return !c->tied;
+    case W_MLM:
+        return c->head == GP_HEAD_MLM;
     }
     return false;
 }
@@ -151,7 +164,8 @@ static void add(gp_params *p, const spec *s, const gp_config *c, int layer)
 void gp_params_list(gp_params *p, const gp_config *c)
 {
     *p = (gp_params){0};
-    size_t most = ARRAY_LEN(before_layers) + (size_t)c->layers * ARRAY_LEN(in_layer) + ARRAY_LEN(after_layers);
+    size_t most =
+        ARRAY_LEN(before_layers) + (size_t)c->layers * ARRAY_LEN(in_layer) + ARRAY_LEN(after_layers);
     p->rows = gp_calloc(most, sizeof *p->rows);
     for (size_t i = 0; i < ARRAY_LEN(before_layers); i++)
         add(p, &before_layers[i], c, 0);

@@ -2,8 +2,8 @@
  * which names and in which pieces the world stores it. Initialization, AdamW groups, checkpoints, converters,
  * traces and counts are loops over it; no code tests a row's index.
  *
- * All rows live in one flat fp32 vector of `total` elements, row i at rows[i].offset (64-byte aligned; the gaps
- * are zero and stay zero). A linear's weight is (in, out), as Hugging Face's GPT-2 stores it. */
+ * All rows live in one flat fp32 vector of `total` elements, row i at rows[i].offset (64-byte aligned; the
+ * gaps are zero and stay zero). A linear's weight is (in, out), as Hugging Face's GPT-2 stores it. */
 #ifndef GP_MODEL_PARAMS_H
 #define GP_MODEL_PARAMS_H
 
@@ -11,9 +11,9 @@
 #include "gptpipe/config.h"
 
 typedef enum gp_role {
-    GP_WTE, /* token embedding (V,C) */
-    GP_WPE, /* position embedding (P,C) */
-    GP_WTT, /* token type embedding (types,C) */
+    GP_WTE,        /* token embedding (V,C) */
+    GP_WPE,        /* position embedding (P,C) */
+    GP_WTT,        /* token type embedding (types,C) */
     GP_NORM_GAMMA, /* one a norm site, 2L + 1 of them; see block.c */
     GP_NORM_BETA,
     GP_QKV_W, /* (C,3C): query, key, value side by side */
@@ -57,8 +57,8 @@ typedef struct gp_param {
 typedef struct gp_params {
     gp_param *rows;
     int count;
-    int64_t total;      /* elements of the flat vector, gaps included */
-    int64_t parameters; /* without gaps */
+    int64_t total;                            /* elements of the flat vector, gaps included */
+    int64_t parameters;                       /* without gaps */
     int first[GP_ROLES], per_index[GP_ROLES]; /* for gp_params_row */
 } gp_params;
 

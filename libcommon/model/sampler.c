@@ -7,11 +7,11 @@
 
 /* One continuation. */
 typedef struct sample {
-    int64_t number;      /* which of all samples */
-    int32_t *ids;        /* prompt and what was drawn, all of it */
+    int64_t number; /* which of all samples */
+    int32_t *ids;   /* prompt and what was drawn, all of it */
     int64_t count, drawn;
-    int64_t start;       /* ids[start] sits at position 0 of the cache */
-    gp_buf text;         /* bytes not handed out yet: half a character, or what may become a stop text */
+    int64_t start; /* ids[start] sits at position 0 of the cache */
+    gp_buf text;   /* bytes not handed out yet: half a character, or what may become a stop text */
     bool done;
 } sample;
 
@@ -22,7 +22,7 @@ typedef struct run {
     gp_generate_fn *fn;
     void *self;
     int64_t context, B;
-    sample *s; /* (B) */
+    sample *s;                          /* (B) */
     int32_t *ids, *positions, *numbers; /* (B) */
     gp_generated stats;
 } run;
@@ -187,8 +187,8 @@ static int generate_batch(run *r, const int32_t *prompt, int64_t count, int64_t 
     return rc;
 }
 
-int gp_generate(gp_model *m, const gp_tokenizer *t, const int32_t *prompt, int64_t count, const gp_generation *how,
-                gp_generate_fn *fn, void *self, gp_generated *stats)
+int gp_generate(gp_model *m, const gp_tokenizer *t, const int32_t *prompt, int64_t count,
+                const gp_generation *how, gp_generate_fn *fn, void *self, gp_generated *stats)
 {
     int64_t most = how->batch && how->batch < how->samples ? how->batch : how->samples;
     run r = {.m = m, .t = t, .how = how, .fn = fn, .self = self, .B = most};

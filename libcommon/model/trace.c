@@ -75,8 +75,8 @@ void gp_trace_activation(gp_model *m, int64_t layer, const gp_tensor *h)
 }
 
 /* p[q][k] = exp(q.k / sqrt(D) - lse[q]): no op keeps the probabilities, so they are made again here. */
-static void probabilities(const gp_model *m, const float *qkv, const float *lse, const int32_t *lengths, int64_t B,
-                          int64_t T, float *p)
+static void probabilities(const gp_model *m, const float *qkv, const float *lse, const int32_t *lengths,
+                          int64_t B, int64_t T, float *p)
 {
     int64_t H = m->config.heads, C = m->config.channels, D = C / H;
     double scale = 1 / sqrt((double)D);
@@ -94,8 +94,8 @@ static void probabilities(const gp_model *m, const float *qkv, const float *lse,
     }
 }
 
-/* attentions.N: (B,H,T,T) as transformers' output_attentions numbers them; context.N: (B,T,C), what the output
- * projection reads. */
+/* attentions.N: (B,H,T,T) as transformers' output_attentions numbers them; context.N: (B,T,C), what the
+ * output projection reads. */
 void gp_trace_attention(gp_model *m, const gp_acts *a, int64_t layer)
 {
     const gp_block_acts *b = gp_acts_block((gp_acts *)(uintptr_t)a, layer);

@@ -6,17 +6,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- windows -------------------------------------------------------------------------------------------- */
+/* ---- windows --------------------------------------------------------------------------------------------
+ */
 
-int gp_evaluation_open(gp_evaluation *e, const gp_tokens *tokens, int64_t first, int64_t last, int64_t B, int64_t T,
-                       int64_t batches)
+int gp_evaluation_open(gp_evaluation *e, const gp_tokens *tokens, int64_t first, int64_t last, int64_t B,
+                       int64_t T, int64_t batches)
 {
     *e = (gp_evaluation){.tokens = tokens, .first = first, .B = B, .T = T};
     e->windows = gp_min((last - first - 1) / T, batches * B);
     if (e->windows < 1)
-        return fail("the validation data has %lld tokens; at least %lld (one sequence and its last target) are "
-                    "needed",
-                    (long long)(last - first), (long long)T + 1);
+        return fail(
+            "the validation data has %lld tokens; at least %lld (one sequence and its last target) are "
+            "needed",
+            (long long)(last - first), (long long)T + 1);
     e->inputs = gp_malloc((size_t)(B * T) * sizeof *e->inputs);
     e->targets = gp_malloc((size_t)(B * T) * sizeof *e->targets);
     return 0;
@@ -37,8 +39,8 @@ int gp_evaluation_loss(gp_evaluation *e, gp_model *m, double *loss)
         double mean;
         if (gp_tokens_read(e->tokens, e->first + w * T, rows * T, e->inputs) ||
             gp_tokens_read(e->tokens, e->first + w * T + 1, rows * T, e->targets) ||
-            gp_model_evaluate(m, &(gp_batch){.B = rows, .T = T, .inputs = e->inputs, .targets = e->targets}, &mean,
-                              NULL))
+            gp_model_evaluate(m, &(gp_batch){.B = rows, .T = T, .inputs = e->inputs, .targets = e->targets},
+                              &mean, NULL))
             return -1;
         sum += mean * (double)rows;
     }
@@ -46,7 +48,8 @@ int gp_evaluation_loss(gp_evaluation *e, gp_model *m, double *loss)
     return 0;
 }
 
-/* ---- documents ------------------------------------------------------------------------------------------ */
+/* ---- documents ------------------------------------------------------------------------------------------
+ */
 
 typedef struct known {
     json_t *root, *nats, *chars, *separator;
@@ -134,8 +137,8 @@ static int score_group(group *g, gp_model *m, const known *k, sums *s)
     return 0;
 }
 
-int gp_documents_score(gp_model *m, const gp_tokens *tokens, int64_t first, int64_t last, int64_t most, int64_t B,
-                       gp_document_scores *scores)
+int gp_documents_score(gp_model *m, const gp_tokens *tokens, int64_t first, int64_t last, int64_t most,
+                       int64_t B, gp_document_scores *scores)
 {
     known k;
     sums s = {0};

@@ -5,8 +5,8 @@
 #include "gptpipe/tokens.h"
 #include "model/model.h"
 
-/* The first `batches` x B windows of T tokens in [first, last) of a stream, one behind the other: the same ones
- * at every evaluation. */
+/* The first `batches` x B windows of T tokens in [first, last) of a stream, one behind the other: the same
+ * ones at every evaluation. */
 typedef struct gp_evaluation {
     const gp_tokens *tokens;
     int64_t first, windows, B, T;
@@ -14,8 +14,8 @@ typedef struct gp_evaluation {
 } gp_evaluation;
 
 /* -1 when the range is shorter than T + 1 tokens. */
-int gp_evaluation_open(gp_evaluation *e, const gp_tokens *tokens, int64_t first, int64_t last, int64_t B, int64_t T,
-                       int64_t batches);
+int gp_evaluation_open(gp_evaluation *e, const gp_tokens *tokens, int64_t first, int64_t last, int64_t B,
+                       int64_t T, int64_t batches);
 void gp_evaluation_close(gp_evaluation *e);
 int gp_evaluation_loss(gp_evaluation *e, gp_model *m, double *loss);
 
@@ -32,7 +32,7 @@ typedef struct gp_document_scores {
 bool gp_documents_known(const gp_tokens *tokens);
 
 /* Scores documents [first, last) of the index, at most `most` of them. */
-int gp_documents_score(gp_model *m, const gp_tokens *tokens, int64_t first, int64_t last, int64_t most, int64_t B,
-                       gp_document_scores *scores);
+int gp_documents_score(gp_model *m, const gp_tokens *tokens, int64_t first, int64_t last, int64_t most,
+                       int64_t B, gp_document_scores *scores);
 
 #endif

@@ -64,7 +64,8 @@ double gp_measure_bandwidth(gp_backend *be, double seconds)
     return 2.0 * (double)bytes / best;
 }
 
-/* ---- passes --------------------------------------------------------------------------------------------- */
+/* ---- passes ---------------------------------------------------------------------------------------------
+ */
 
 typedef struct bench {
     gp_model *m;
@@ -136,8 +137,10 @@ static void bench_open(bench *b, gp_model *m, int64_t B, int64_t T)
     b->targets = gp_malloc((size_t)(B * T) * sizeof *b->targets);
     b->positions = gp_calloc((size_t)B, sizeof *b->positions);
     for (int64_t i = 0; i < B * T; i++) {
-        b->inputs[i] = (int32_t)gp_random_below(1, GP_RNG_DATA, 0, (uint64_t)i, (uint64_t)m->config.vocab_size);
-        b->targets[i] = (int32_t)gp_random_below(1, GP_RNG_DATA, 1, (uint64_t)i, (uint64_t)m->config.vocab_size);
+        b->inputs[i] =
+            (int32_t)gp_random_below(1, GP_RNG_DATA, 0, (uint64_t)i, (uint64_t)m->config.vocab_size);
+        b->targets[i] =
+            (int32_t)gp_random_below(1, GP_RNG_DATA, 1, (uint64_t)i, (uint64_t)m->config.vocab_size);
     }
     b->batch = (gp_batch){.B = B, .T = T, .inputs = b->inputs, .targets = b->targets};
 }
