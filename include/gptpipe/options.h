@@ -17,8 +17,10 @@
  *     if (rc != GP_OPTIONS_RUN)
  *         return rc;
  *
- * Order of precedence: defaults < file < command line. An unknown key is an error that suggests the nearest
- * name. Every tool also has --config FILE, --print-config, --help, --version, --man and --completion SHELL.
+ * Order of precedence: defaults < file < command line, wherever --config stands. A list of a later source replaces
+ * an earlier one. An unknown key is an error that suggests the nearest name. A number whose default lies outside
+ * its range (-1, NaN) is "not given": it prints as null, and null in a file leaves it. Every tool also has
+ * --config FILE, --print-config, --help, --version, --man and --completion SHELL.
  */
 #ifndef GPTPIPE_OPTIONS_H
 #define GPTPIPE_OPTIONS_H
@@ -55,7 +57,7 @@ typedef struct gp_option {
     size_t offset;    /* of the field in the tool's arguments */
     const char *arg;  /* what --help calls the value: "FILE", "N"; NULL for flags */
     const char *help; /* one or two sentences */
-    double min, max;  /* of numbers, both ends allowed; 0, 0 = any */
+    double min, max;  /* of numbers, both ends allowed; 0, 0 = any; max < min = no upper end */
     const char *choices;  /* "a|b|c" */
     const char *implied;  /* for --help where the default is not a constant: "the machine's cores" */
     bool unlogged;        /* left out of --print-config and config.yaml (paths of logs, say) */
@@ -66,8 +68,9 @@ typedef struct gp_tool {
     const char *usage;           /* "[OPTION]... [FILE]" */
     const char *description;     /* paragraphs for the man page and below the usage; blank lines separate */
     const char *examples;        /* lines: "# comment" or a command */
-    const gp_option *options;    /* ends with {0} */
-    size_t positionals;          /* 1 + offsetof(args, a gp_list) where operands go; 0 = none allowed */
+    const gp_option *options;    /* ends with {0}; flags that default to true are shown as --[no-]name */
+    size_t positionals;          /* 1 + offsetof(args, a gp_list) where operands go; 0 = none allowed. The list may be
+                                  * that of an option: --data A B C is then --data A --data B --data C */
 } gp_tool;
 
 enum { GP_OPTIONS_RUN = -2, GP_OPTIONS_DONE = 0, GP_OPTIONS_FAILED = 1, GP_OPTIONS_USAGE = 2 };

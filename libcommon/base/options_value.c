@@ -1,0 +1,256 @@
+/* options_value.c: text to the typed fields of a tool's arguments. */
+#include "base/options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One chain holds what was allocated for arguments: it is theirs until the process ends. */
+static struct kept {
+    struct kept *next;
+    char data[];
+} * kept;
+
+static void *keep(size_t bytes)
+{
+    struct kept *k = gp_malloc(sizeof *k + bytes);
+    k->next = kept;
+    kept = k;
+    return k->data;
+}
+
+const char *gp_option_keep(const char *text, size_t length)
+{
+    char *copy = keep(length + 1);
+    memcpy(copy, text, length);
+    copy[length] = 0;
+    return copy;
+}
+
+void gp_list_append(gp_list *list, const char *text, bool first)
+{
+    if (first)
+        *list = (gp_list){0}; /* the old items were the defaults or are in the chain */
+    size_t n = (size_t)list->count;
+    if (!(n & (n - 1))) { /* full at 0, 1, 2, 4, 8, ... */
+        const char **items = keep((n ? 2 * n : 1) * sizeof *items);
+        if (n)
+            memcpy(items, list->items, n * sizeof *items);
+        list->items = items;
+    }
+    list->items[n] = text;
+    list->count++;
+}
+
+/* sign digits [. digits] [e exponent] [k|M|G], in integers throughout, so that 1e6 and 1.5k are exact and
+ * 1.5 or 1e-1 are refused. */
+static int parse_int(const char *text, int64_t *out)
+{
+    const char *s = text;
+    bool negative = *s == '-', point = false, digits = false, large = false;
+    int64_t value = 0, exponent = 0;
+    s += *s == '-' || *s == '+';
+    for (; isdigit((unsigned char)*s) || (*s == '.' && !point); s++) {
+        if (*s == '.') {
+            point = true;
+            continue;
+        }
+        digits = true;
+        exponent -= point;
+        large |= !gp_mul(value, 10, &value) ||
+                 __builtin_add_overflow(value, negative ? '0' - *s : *s - '0', &value);
+    }
+    if (digits && (*s == 'e' || *s == 'E')) {
+        char *end;
+        errno = 0;
+        long e = isspace((unsigned char)s[1]) ? 0 : strtol(s + 1, &end, 10);
+        if (isspace((unsigned char)s[1]) || end == s + 1 || errno || labs(e) > 1000)
+            return fail("'%s' is not a whole number", text);
+        exponent += e;
+        s = end;
+    }
+    int thousands = *s == 'k' ? 1 : *s == 'M' ? 2 : *s == 'G' ? 3 : 0;
+    exponent += 3 * thousands;
+    s += thousands > 0;
+    if (!digits || *s)
+        return fail("'%s' is not a whole number (like 1000, 1e6, 64k, 2M)", text);
+    for (; exponent > 0 && value; exponent--)
+        large |= !gp_mul(value, 10, &value);
+    for (; exponent < 0 && value; exponent++) {
+        if (value % 10)
+            return fail("'%s' is not a whole number", text);
+        value /= 10;
+    }
+    if (large)
+        return fail("'%s' is too large for a number of 64 bits", text);
+    *out = value;
+    return 0;
+}
+
+static int parse_double(const char *text, double *out)
+{
+    const char *s = text + (*text == '-' || *text == '+');
+    char *end = NULL;
+    if (!strcmp(s, ".inf") || !strcmp(s, "inf")) {
+        *out = *text == '-' ? -HUGE_VAL : HUGE_VAL;
+        return 0;
+    }
+    errno = 0;
+    /* strtod also takes blanks, nan and hexadecimal: a leading digit or point, and no x, keeps to decimals */
+    bool decimal = (isdigit((unsigned char)*s) || *s == '.') && !strpbrk(s, "xX");
+    double x = decimal ? strtod(text, &end) : 0;
+    if (!decimal || *end || end == text)
+        return fail("'%s' is not a number", text);
+    if (errno == ERANGE && fabs(x) > 1)
+        return fail("'%s' is too large for a number", text);
+    *out = x;
+    return 0;
+}
+
+static bool any_range(const gp_option *o)
+{
+    return o->min == 0 && o->max == 0;
+}
+
+static double range_max(const gp_option *o)
+{
+    return o->max < o->min ? HUGE_VAL : o->max;
+}
+
+static bool in_range(const gp_option *o, double x)
+{
+    return any_range(o) || (x >= o->min && x <= range_max(o));
+}
+
+/* 1000000000, not 1e+09: limits of counts are read by people. */
+static void put_limit(gp_buf *b, double x)
+{
+    if (x == nearbyint(x) && fabs(x) < 1e15)
+        gp_buf_printf(b, "%.0f", x);
+    else
+        gp_put_double(b, x);
+}
+
+static int fail_range(const gp_option *o, const char *text)
+{
+    gp_buf range = {0};
+    if (isinf(o->min)) {
+        gp_buf_puts(&range, "at most ");
+        put_limit(&range, o->max);
+    } else if (isinf(range_max(o))) {
+        gp_buf_puts(&range, "at least ");
+        put_limit(&range, o->min);
+    } else {
+        put_limit(&range, o->min);
+        gp_buf_puts(&range, " to ");
+        put_limit(&range, o->max);
+    }
+    fail("%s is out of range, expected %s", text, range.data);
+    gp_buf_release(&range);
+    return -1;
+}
+
+static int check_choice(const gp_option *o, const char *text)
+{
+    size_t n = strlen(text);
+    for (const char *c = o->choices; c;) {
+        size_t length = strcspn(c, "|");
+        if (length == n && !memcmp(c, text, n))
+            return 0;
+        c = c[length] ? c + length + 1 : NULL;
+    }
+    gp_buf list = {0};
+    for (const char *c = o->choices; *c; c++)
+        gp_buf_printf(&list, *c == '|' ? ", " : "%c", *c);
+    fail("'%s' is not one of %s", text, list.data);
+    gp_buf_release(&list);
+    return -1;
+}
+
+int gp_option_set(const gp_option *o, void *args, const char *text, bool first)
+{
+    void *field = (char *)args + o->offset;
+    double x = 0;
+    int64_t n = 0;
+    switch (o->type) {
+    case GP_OPT_INT:
+        if (parse_int(text, &n))
+            return -1;
+        if (!in_range(o, (double)n))
+            return fail_range(o, text);
+        *(int64_t *)field = n;
+        return 0;
+    case GP_OPT_FLOAT:
+        if (parse_double(text, &x))
+            return -1;
+        if (!in_range(o, x))
+            return fail_range(o, text);
+        *(double *)field = x;
+        return 0;
+    case GP_OPT_CHOICE:
+        if (check_choice(o, text))
+            return -1;
+        *(const char **)field = text;
+        return 0;
+    case GP_OPT_STRING:
+        *(const char **)field = text;
+        return 0;
+    case GP_OPT_LIST:
+        if (o->choices && check_choice(o, text))
+            return -1;
+        gp_list_append(field, text, first);
+        return 0;
+    case GP_OPT_FLAG:
+    case GP_OPT_GROUP:
+        break;
+    }
+    gp_bug(__FILE__, __LINE__, "an option of this type has no text");
+}
+
+void gp_option_set_flag(const gp_option *o, void *args, bool on)
+{
+    BUG_ON(o->type != GP_OPT_FLAG);
+    *(bool *)((char *)args + o->offset) = on;
+}
+
+/* Nothing, for what can be nothing; numbers and flags keep the default. */
+void gp_option_set_null(const gp_option *o, void *args)
+{
+    void *field = (char *)args + o->offset;
+    if (o->type == GP_OPT_STRING || o->type == GP_OPT_CHOICE)
+        *(const char **)field = NULL;
+    else if (o->type == GP_OPT_LIST)
+        *(gp_list *)field = (gp_list){0};
+}
+
+bool gp_option_is_unset(const gp_option *o, const void *args)
+{
+    const void *field = gp_option_field(o, args);
+    switch (o->type) {
+    case GP_OPT_INT:
+        return !in_range(o, (double)*(const int64_t *)field);
+    case GP_OPT_FLOAT:
+        return isnan(*(const double *)field) || !in_range(o, *(const double *)field);
+    case GP_OPT_STRING:
+    case GP_OPT_CHOICE:
+        return !*(const char *const *)field;
+    case GP_OPT_LIST:
+    case GP_OPT_FLAG:
+    case GP_OPT_GROUP:
+        break;
+    }
+    return false;
+}
+
+void gp_put_double(gp_buf *b, double x)
+{
+    char text[32];
+    for (int precision = 1; precision <= 17; precision++) {
+        snprintf(text, sizeof text, "%.*g", precision, x);
+        if (strtod(text, NULL) == x)
+            break;
+    }
+    gp_buf_puts(b, text);
+}
