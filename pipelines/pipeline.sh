@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# The whole line: text -> tokens -> model -> samples -> speed, by the six tools and files between them.
+#
+#     make pipeline                     stories, offline
+#     make pipeline DATA=shakespeare    tiny Shakespeare at nanoGPT's CPU setting
+#
+# DATA    stories or shakespeare
+# STEPS   optimizer steps, in place of the setting's own
+# OUT     folder for everything that is made (default: work)
+# A stage whose inputs, command and tool did not change since its output was made is skipped.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+DATA=${DATA:-stories}
+OUT=${OUT:-work}
+BIN=${BIN:-build/bin}
+PATH=$PWD/$BIN:$PATH
+began=$SECONDS
+mkdir -p "$OUT"
+
+# stage NAME OUTPUT INPUT... -- COMMAND...: runs COMMAND unless OUTPUT was made by the same from the same.
+stage() {
+    local name=$1 output=$2 inputs=()
+    shift 2
+    while [ "$1" != -- ]; do
+        inputs+=("$1")
+        shift
+    done
+    shift
+    local key
+    key=$( (echo "$@" && sha256sum "$(command -v "$1")" ${inputs[@]+"${inputs[@]}"}) | sha256sum | cut -c1-16)
+    if [ -e "$output" ] && [ "$(cat "$OUT/.$name.key" 2>/dev/null)" = "$key" ]; then
+        printf '== %-12s %s: unchanged, kept\n' "$name" "$output"
+        return
+    fi
+    printf '== %-12s %s\n' "$name" "$*"
+    rm -f "$OUT/.$name.key"
+    "$@"
+    echo "$key" > "$OUT/.$name.key"
+}
+
+case $DATA in
+stories)
+    train_text=$OUT/stories-train.txt val_text=$OUT/stories-val.txt
+    stage fetch-train "$train_text" -- fetch-data stories --seed 1 --stories 20000 -o "$train_text"
+    stage fetch-val "$val_text" -- fetch-data stories --seed 2 --stories 1000 -o "$val_text"
+    stage tokens-train "$OUT/stories-train.tok" "$train_text" "$train_text.json" -- \
+        tokenize --tokenizer char "$train_text" -o "$OUT/stories-train.tok"
+    stage tokens-val "$OUT/stories-val.tok" "$val_text" "$val_text.json" "$OUT/stories-train.tok" -- \
+        tokenize --tokenizer "$OUT/stories-train.tok" "$val_text" -o "$OUT/stories-val.tok"
+    streams=("$OUT/stories-train.tok" "$OUT/stories-val.tok")
+    setting=(--data "${streams[0]}" --val "${streams[1]}" --preset nano --batch-size 16
+        --steps "${STEPS:-600}" --lr 2e-3 --min-lr 2e-4 --warmup 50 --eval-every 200)
+    prompt='Once'
+    ;;
+shakespeare)
+    text=$OUT/shakespeare.txt
+    stage fetch "$text" -- fetch-data shakespeare -o "$text"
+    stage tokens "$OUT/shakespeare.tok" "$text" -- tokenize --tokenizer char "$text" -o "$OUT/shakespeare.tok"
+    streams=("$OUT/shakespeare.tok")
+    setting=(--data "${streams[0]}" --val-fraction 0.1 --preset nano --seq-len 64 --batch-size 12
+        --steps "${STEPS:-2000}" --lr 1e-3 --min-lr 1e-4 --warmup 100 --beta2 0.99 --eval-every 250)
+    prompt='ROMEO:'
+    ;;
+*)
+    echo "pipeline: DATA=$DATA is unknown; there are stories and shakespeare" >&2
+    exit 2
+    ;;
+esac
+
+# A run is never overwritten: one with other data or settings gets a name of its own.
+key=$( (echo "${setting[@]}" && sha256sum "$BIN/train" "${streams[@]}") | sha256sum | cut -c1-8)
+run=$OUT/$DATA-$key
+if [ -e "$run" ] && [ ! -e "$OUT/.train-$key.key" ]; then
+    printf '== %-12s %s: goes on where it was stopped\n' train "$run"
+    train --resume "$run"
+    touch "$OUT/.train-$key.key"
+elif [ -e "$run" ]; then
+    printf '== %-12s %s: unchanged, kept\n' train "$run"
+else
+    printf '== %-12s train %s -o %s\n' train "${setting[*]}" "$run"
+    train "${setting[@]}" -o "$run"
+    touch "$OUT/.train-$key.key"
+fi
+ln -sfn "$(basename "$run")" "$OUT/$DATA-run"
+
+stage sample "$run/sample.txt" "$run/model.safetensors" -- \
+    sample --checkpoint "$run" --prompt "$prompt" --num-samples 3 --max-tokens 220 --seed 1 -o "$run/sample.txt"
+stage eval-mfu "$run/mfu.txt" "$run/model.safetensors" -- \
+    eval-mfu --checkpoint "$run" --seconds 1 -o "$run/mfu.txt"
+
+echo
+cat "$run/sample.txt"
+echo
+cat "$run/mfu.txt"
+echo
+echo "What was made, in $((SECONDS - began)) s:"
+echo "  $run    the run: checkpoints, config.yaml, log.jsonl, config.json"
+grep -o '"val_loss": [0-9.]*' "$run/log.jsonl" | tail -1 | sed 's/"val_loss": /  validation loss               /; s/$/ nats a token/' || true
+grep '"floor"' "$run/log.jsonl" | tail -1 | sed -E 's/.*"document_loss": ([0-9.]+), "floor": ([0-9.]+), "standard_error": ([0-9.e-]+).*/\1 \2 \3/' |
+    awk 'NF == 3 { printf "  whole stories                 %.4f nats a character; their floor is %.4f: %.1f%% above, +- %.1f%%\n", $1, $2, 100 * ($1 / $2 - 1), 100 * $3 / $2 }'
+cat <<EOF
+
+What to try next:
+  $BIN/sample --checkpoint $OUT/$DATA-run --prompt '$prompt' --temperature 0.5
+  $BIN/train --resume $OUT/$DATA-run --steps $((2 * ${STEPS:-1000}))
+  $BIN/convert-gpt2 $OUT/$DATA-run --info
+  make pipeline DATA=$([ "$DATA" = stories ] && echo shakespeare || echo stories)
+EOF
