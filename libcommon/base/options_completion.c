@@ -126,7 +126,7 @@ static void put_zsh_option(script *s, const gp_option *o)
     }
     const char *many = o->type == GP_OPT_LIST ? "*" : "";
     const char *equals = o->type == GP_OPT_FLAG ? "" : "=";
-    for (int letter = 0; letter <= (o->letter != 0); letter++) {
+    for (int letter = 0; letter <= (o->letter && !*s->no); letter++) {
         gp_buf_printf(b, " \\\n    '%s", many);
         if (letter)
             gp_buf_printf(b, "-%c%s[", o->letter, *equals ? "+" : "");
@@ -142,7 +142,7 @@ static void put_fish_option(script *s, const gp_option *o)
 {
     gp_buf *b = s->b;
     gp_buf_printf(b, "complete -c %s -l %s%s", s->tool->name, s->no, o->name);
-    if (o->letter)
+    if (o->letter && !*s->no) /* a letter turns on */
         gp_buf_printf(b, " -s %c", o->letter);
     if (o->choices) {
         gp_buf_puts(b, " -x -a '");
