@@ -118,7 +118,7 @@ int gp_out_open(gp_out *o, const char *path)
     return 0;
 }
 
-static int flush(gp_out *o)
+int gp_out_flush(gp_out *o)
 {
     if (o->failed)
         return -1;
@@ -135,13 +135,13 @@ int gp_out_write(gp_out *o, const void *data, size_t n)
         return -1;
     o->written += (int64_t)n;
     if (n >= OUT_BUFFER) { /* large runs go straight out */
-        if (flush(o))
+        if (gp_out_flush(o))
             return -1;
         if (gp_write_all(o->fd, data, n, o->path))
             o->failed = true;
         return o->failed ? -1 : 0;
     }
-    if (n > OUT_BUFFER - o->pending_size && flush(o))
+    if (n > OUT_BUFFER - o->pending_size && gp_out_flush(o))
         return -1;
     memcpy(o->pending + o->pending_size, data, n);
     o->pending_size += n;
@@ -151,7 +151,7 @@ int gp_out_write(gp_out *o, const void *data, size_t n)
 int gp_out_patch(gp_out *o, int64_t offset, const void *data, size_t n)
 {
     BUG_ON(!o->temporary);
-    if (flush(o))
+    if (gp_out_flush(o))
         return -1;
     const char *p = data;
     while (n) {
@@ -189,7 +189,7 @@ void gp_out_abandon(gp_out *o)
 
 int gp_out_commit(gp_out *o)
 {
-    int rc = flush(o);
+    int rc = gp_out_flush(o);
     if (o->temporary && !rc && fsync(o->fd))
         rc = fail("%s: cannot be flushed to disk: %s", o->path, strerror(errno));
     if (o->temporary) {

@@ -31,6 +31,7 @@ typedef struct gp_out {
 
 int gp_out_open(gp_out *o, const char *path);
 int gp_out_write(gp_out *o, const void *data, size_t n);
+int gp_out_flush(gp_out *o); /* what is pending is in the file now (but not yet safe on disk) */
 int gp_out_patch(gp_out *o, int64_t offset, const void *data, size_t n); /* files only */
 int gp_out_commit(gp_out *o);                                            /* always releases o */
 void gp_out_abandon(gp_out *o); /* releases o, removes the temporary file */
