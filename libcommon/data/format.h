@@ -1,0 +1,54 @@
+/* format.h: the bytes of a token stream (docs/formats.md), shared by its reader and its writer. */
+#ifndef GP_DATA_FORMAT_H
+#define GP_DATA_FORMAT_H
+
+#include <string.h>
+
+#include "base/base.h"
+
+#define GP_TOK_MAGIC   "GPTKTOK1"
+#define GP_TOK_TRAILER "GPTKEND1"
+
+enum {
+    GP_TOK_HEADER_SIZE = 64,
+    GP_TOK_TRAILER_SIZE = 32,
+    GP_TOK_METADATA_MOST = 1 << 28, /* bytes of JSON: far more than any tokenizer, far less than a bomb */
+};
+
+/* llm.c's .bin: int32[256], then uint16 ids. */
+enum { GP_LLMC_HEADER_SIZE = 1024, GP_LLMC_MAGIC = 20240520, GP_LLMC_VERSION = 1, GP_LLMC_VOCAB = 50257 };
+
+/* Bytes a token. */
+static inline int gp_tok_width(int64_t vocab_size)
+{
+    return vocab_size <= 65536 ? 2 : 4;
+}
+
+/* Little-endian numbers at any address. */
+static inline uint32_t gp_get32(const void *p)
+{
+    uint32_t x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+
+static inline uint64_t gp_get64(const void *p)
+{
+    uint64_t x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+
+static inline void gp_put32(void *p, uint32_t x)
+{
+    memcpy(p, &x, sizeof x);
+}
+
+static inline void gp_put64(void *p, uint64_t x)
+{
+    memcpy(p, &x, sizeof x);
+}
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the formats are little-endian, and so are we");
+
+#endif

@@ -1,0 +1,369 @@
+/* tokens.c: reads token streams. Whatever the file says is checked against its size before it is used. */
+#include "gptpipe/tokens.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <zlib.h>
+
+#include "data/format.h"
+#include "data/spool.h"
+
+struct gp_tokens {
+    gp_tokens_info info;
+    gp_map map;
+    char *name;         /* for messages */
+    char *metadata;     /* what info.metadata points to */
+    const char *ids;    /* width * count bytes */
+    const char *starts; /* of documents, u64 each, at any alignment */
+    bool has_crc;       /* a .tok */
+    uint32_t crc;
+};
+
+/* ---- .tok -----------------------------------------------------------------------------------------------
+ */
+
+/* Inflates the metadata into s->metadata, never more than GP_TOK_METADATA_MOST of it. */
+static int inflate_metadata(gp_tokens *s, const char *packed, uint64_t size)
+{
+    gp_buf json = {0};
+    z_stream z = {0};
+    int rc = -1, state = Z_OK;
+    if (inflateInit(&z) != Z_OK)
+        die("zlib cannot start");
+    z.next_in = (z_const Bytef *)(uintptr_t)packed;
+    z.avail_in = (uInt)size;
+    while (state == Z_OK) {
+        gp_buf_reserve(&json, json.len + (1 << 16));
+        size_t room = (size_t)gp_min((int64_t)(json.cap - json.len - 1), 1 << 30);
+        z.next_out = (Bytef *)json.data + json.len;
+        z.avail_out = (uInt)room;
+        state = inflate(&z, Z_NO_FLUSH);
+        json.len += room - z.avail_out;
+        if (json.len > GP_TOK_METADATA_MOST) {
+            fail("%s: its metadata is larger than %d bytes", s->name, GP_TOK_METADATA_MOST);
+            goto out;
+        }
+    }
+    json.data[json.len] = 0;
+    if (state != Z_STREAM_END || strlen(json.data) != json.len) {
+        fail("%s: its metadata is corrupt (%s)", s->name, z.msg ? z.msg : "it ends early");
+        goto out;
+    }
+    s->metadata = json.data;
+    json.data = NULL;
+    rc = 0;
+out:
+    inflateEnd(&z);
+    gp_buf_release(&json);
+    return rc;
+}
+
+/* The fields of the header, each one alone. */
+static int check_header(const gp_tokens *s, const char *h)
+{
+    uint64_t vocab = gp_get64(h + 16);
+    if (gp_get32(h + 8) != GP_TOK_HEADER_SIZE)
+        return fail("%s: its header says it has %u bytes, expected %d", s->name, gp_get32(h + 8),
+                    GP_TOK_HEADER_SIZE);
+    if (vocab < 1 || vocab > INT32_MAX)
+        return fail("%s: its header gives a vocabulary of %llu, expected 1 to %d", s->name,
+                    (unsigned long long)vocab, INT32_MAX);
+    if (gp_get32(h + 12) != (uint32_t)gp_tok_width((int64_t)vocab))
+        return fail("%s: its header gives %u bytes a token, expected %d with a vocabulary of %llu", s->name,
+                    gp_get32(h + 12), gp_tok_width((int64_t)vocab), (unsigned long long)vocab);
+    if (gp_get64(h + 56))
+        return fail("%s: its header has flags (0x%llx) that this version does not know", s->name,
+                    (unsigned long long)gp_get64(h + 56));
+    if (gp_get64(h + 32) > GP_TOK_METADATA_MOST)
+        return fail("%s: its header gives %llu bytes of metadata, more than any stream has", s->name,
+                    (unsigned long long)gp_get64(h + 32));
+    return 0;
+}
+
+/* The starts rise from 0 and stay below count. */
+static int check_index(const gp_tokens *s)
+{
+    uint64_t before = 0, count = (uint64_t)s->info.count;
+    for (int64_t i = 0; i < s->info.documents; i++) {
+        uint64_t start = gp_get64(s->starts + 8 * i);
+        if (i ? start <= before || start >= count : start != 0)
+            return fail("%s: its index is corrupt: document %lld starts at token %llu", s->name, (long long)i,
+                        (unsigned long long)start);
+        before = start;
+    }
+    return 0;
+}
+
+/* What lies between metadata and trailer must be exactly the tokens and the index. */
+static int check_sizes(gp_tokens *s, uint64_t at, uint64_t header_count)
+{
+    const char *trailer = s->map.data + s->map.size - GP_TOK_TRAILER_SIZE;
+    uint64_t room = s->map.size - at - GP_TOK_TRAILER_SIZE, width = (uint64_t)s->info.width;
+    uint64_t count = gp_get64(trailer + 8), documents = gp_get64(trailer + 16);
+    if (count != header_count && header_count != UINT64_MAX)
+        return fail("%s: is corrupt: its header counts %llu tokens, its trailer %llu", s->name,
+                    (unsigned long long)header_count, (unsigned long long)count);
+    uint64_t index = documents ? 8 * documents + 8 : 0;
+    if (documents > room / 8 || count > room / width || index > room || count * width != room - index)
+        return fail("%s: is corrupt: %llu tokens of %llu bytes and %llu documents do not fill its %llu bytes",
+                    s->name, (unsigned long long)count, (unsigned long long)width,
+                    (unsigned long long)documents, (unsigned long long)s->map.size);
+    s->info.count = (int64_t)count;
+    s->info.documents = (int64_t)documents;
+    s->ids = s->map.data + at;
+    s->starts = s->ids + count * width;
+    if (documents && gp_get64(trailer - 8) != documents)
+        return fail("%s: is corrupt: its index counts %llu documents, its trailer %llu", s->name,
+                    (unsigned long long)gp_get64(trailer - 8), (unsigned long long)documents);
+    if (gp_get32(trailer + 28))
+        return fail("%s: is corrupt: its trailer does not end with zero", s->name);
+    s->has_crc = true;
+    s->crc = gp_get32(trailer + 24);
+    return check_index(s);
+}
+
+static int open_tok(gp_tokens *s)
+{
+    const char *h = s->map.data;
+    uint64_t size = s->map.size;
+    if (size < GP_TOK_HEADER_SIZE + GP_TOK_TRAILER_SIZE)
+        return fail("%s: is cut short: %llu bytes are less than the header and the trailer of a token stream",
+                    s->name, (unsigned long long)size);
+    if (check_header(s, h))
+        return -1;
+    uint64_t packed = gp_get64(h + 32), at = GP_TOK_HEADER_SIZE + gp_round_up(packed, 64);
+    if (at > size - GP_TOK_TRAILER_SIZE ||
+        memcmp(h + size - GP_TOK_TRAILER_SIZE, GP_TOK_TRAILER, strlen(GP_TOK_TRAILER)))
+        return fail(
+            "%s: is cut short: its %llu bytes do not end with a token stream's trailer; make it again",
+            s->name, (unsigned long long)size);
+    s->info.vocab_size = (int64_t)gp_get64(h + 16);
+    s->info.width = gp_tok_width(s->info.vocab_size);
+    memcpy(s->info.fingerprint, h + 40, sizeof s->info.fingerprint);
+    if (packed && inflate_metadata(s, h + GP_TOK_HEADER_SIZE, packed))
+        return -1;
+    return check_sizes(s, at, gp_get64(h + 24));
+}
+
+/* ---- streams that are numbers alone ---------------------------------------------------------------------
+ */
+
+static int open_llmc(gp_tokens *s, int64_t vocab_size)
+{
+    if (s->map.size < GP_LLMC_HEADER_SIZE || gp_get32(s->map.data) != GP_LLMC_MAGIC)
+        return fail("%s: is not llm.c's .bin: it does not begin with the number %d and a header of %d bytes",
+                    s->name, GP_LLMC_MAGIC, GP_LLMC_HEADER_SIZE);
+    if (gp_get32(s->map.data + 4) != GP_LLMC_VERSION)
+        return fail("%s: is llm.c's .bin of version %u, expected %d (uint16 ids)", s->name,
+                    gp_get32(s->map.data + 4), GP_LLMC_VERSION);
+    uint64_t room = s->map.size - GP_LLMC_HEADER_SIZE, count = gp_get32(s->map.data + 8);
+    if (count > INT32_MAX || 2 * count != room)
+        return fail("%s: is corrupt: its header counts %u tokens, the %llu bytes after it hold %llu", s->name,
+                    (unsigned)count, (unsigned long long)room, (unsigned long long)room / 2);
+    s->info.vocab_size = vocab_size ? vocab_size : GP_LLMC_VOCAB;
+    s->info.count = (int64_t)count;
+    s->ids = s->map.data + GP_LLMC_HEADER_SIZE;
+    return 0;
+}
+
+static int open_raw16(gp_tokens *s, int64_t vocab_size)
+{
+    if (!vocab_size)
+        return fail("%s: a raw stream does not tell its vocabulary; give --vocab-size", s->name);
+    if (s->map.size % 2)
+        return fail("%s: has %zu bytes, an odd number; raw16 has two bytes a token", s->name, s->map.size);
+    s->info.vocab_size = vocab_size;
+    s->info.count = (int64_t)(s->map.size / 2);
+    s->ids = s->map.data;
+    return 0;
+}
+
+/* ---- opening --------------------------------------------------------------------------------------------
+ */
+
+static const char *recognise(const gp_map *m)
+{
+    if (m->size >= 8 && !memcmp(m->data, GP_TOK_MAGIC, 8))
+        return "tok";
+    if (m->size >= 8 && gp_get32(m->data) == GP_LLMC_MAGIC && gp_get32(m->data + 4) < 256)
+        return "llmc";
+    return NULL;
+}
+
+static int open_format(gp_tokens *s, const char *format, int64_t vocab_size)
+{
+    const char *seen = recognise(&s->map);
+    if (!s->map.size)
+        return fail("%s: is empty; a token stream was expected", s->name);
+    if (!format && !seen)
+        return fail("%s: is not a token stream: it begins neither with %s nor as llm.c's .bin does (make one "
+                    "with tokenize; for bare uint16 ids give --format raw16 --vocab-size N)",
+                    s->name, GP_TOK_MAGIC);
+    s->info.format = format ? format : seen;
+    s->info.width = 2;
+    if (!strcmp(s->info.format, "tok")) {
+        s->info.format = "tok";
+        if (!seen || strcmp(seen, "tok"))
+            return fail("%s: is not a token stream: it does not begin with %s", s->name, GP_TOK_MAGIC);
+        return open_tok(s);
+    }
+    if (vocab_size < 0 || vocab_size > 65536)
+        return fail("%s: a vocabulary of %lld does not fit uint16 ids (1 to 65536)", s->name,
+                    (long long)vocab_size);
+    if (!strcmp(s->info.format, "llmc")) {
+        s->info.format = "llmc";
+        return open_llmc(s, vocab_size);
+    }
+    if (!strcmp(s->info.format, "raw16")) {
+        s->info.format = "raw16";
+        return open_raw16(s, vocab_size);
+    }
+    return fail("unknown format %s of a token stream (tok, llmc, raw16)", format);
+}
+
+static int open_input(gp_tokens *s, gp_input *in, const char *format, int64_t vocab_size, const char *spool)
+{
+    gp_out out = {.fd = -1};
+    bool keep = spool && (!in->mapped || in->fd == STDIN_FILENO), pipe = keep || !in->mapped;
+    int rc = -1;
+    s->name = gp_strdup(in->name);
+    if (keep && gp_out_open(&out, spool))
+        return -1;
+    if (keep   ? gp_input_spool_to(in, &out, &s->map)
+        : pipe ? gp_input_spool(in, &s->map)
+               : gp_map_fd(&s->map, in->fd, in->name))
+        goto out;
+    s->info.metadata = "{}";
+    if (open_format(s, format, vocab_size) || (pipe && gp_tokens_verify(s)))
+        goto out;
+    if (s->metadata)
+        s->info.metadata = s->metadata;
+    rc = keep ? gp_out_commit(&out) : 0;
+    keep = false;
+out:
+    if (keep)
+        gp_out_abandon(&out);
+    return rc;
+}
+
+gp_tokens *gp_tokens_open_as(const char *path, const char *format, int64_t vocab_size, const char *spool)
+{
+    gp_input in;
+    if (gp_input_open(&in, path))
+        return NULL;
+    gp_tokens *s = gp_calloc(1, sizeof *s);
+    if (open_input(s, &in, format, vocab_size, spool)) {
+        gp_tokens_close(s);
+        s = NULL;
+    }
+    gp_input_close(&in);
+    return s;
+}
+
+gp_tokens *gp_tokens_open(const char *path, const char *spool)
+{
+    return gp_tokens_open_as(path, NULL, 0, spool);
+}
+
+void gp_tokens_close(gp_tokens *s)
+{
+    if (!s)
+        return;
+    gp_map_close(&s->map);
+    free(s->metadata);
+    free(s->name);
+    free(s);
+}
+
+/* ---- reading --------------------------------------------------------------------------------------------
+ */
+
+const gp_tokens_info *gp_tokens_get_info(const gp_tokens *s)
+{
+    return &s->info;
+}
+
+/* ids[i] = token first + i, unchecked; gives the largest. */
+static uint32_t widen(const gp_tokens *s, int64_t first, int64_t count, int32_t *ids)
+{
+    const char *p = s->ids + first * s->info.width;
+    uint32_t most = 0;
+    for (int64_t i = 0; i < count; i++) {
+        uint32_t id;
+        if (s->info.width == 2) {
+            uint16_t half;
+            memcpy(&half, p + 2 * i, 2);
+            id = half;
+        } else {
+            id = gp_get32(p + 4 * i);
+        }
+        most = id > most ? id : most;
+        ids[i] = (int32_t)id;
+    }
+    return most;
+}
+
+int gp_tokens_read(const gp_tokens *s, int64_t first, int64_t count, int32_t *ids)
+{
+    if (first < 0 || count < 0 || first > s->info.count || count > s->info.count - first)
+        return fail("%s: %lld tokens from %lld on were asked for; it has %lld", s->name, (long long)count,
+                    (long long)first, (long long)s->info.count);
+    if (!count || widen(s, first, count, ids) < (uint64_t)s->info.vocab_size)
+        return 0;
+    int64_t i = 0;
+    while ((uint32_t)ids[i] < (uint64_t)s->info.vocab_size)
+        i++;
+    return fail("%s: token %lld is %u, but its vocabulary has %lld ids", s->name, (long long)(first + i),
+                (uint32_t)ids[i], (long long)s->info.vocab_size);
+}
+
+int gp_tokens_verify(const gp_tokens *s)
+{
+    enum { STEP = 1 << 16 };
+    int32_t *ids = gp_malloc(STEP * sizeof *ids);
+    uint32_t crc = 0;
+    int rc = 0;
+    for (int64_t at = 0; !rc && at < s->info.count; at += STEP) {
+        int64_t n = gp_min(STEP, s->info.count - at);
+        crc = gp_crc32(crc, s->ids + at * s->info.width, (size_t)(n * s->info.width));
+        rc = gp_tokens_read(s, at, n, ids);
+    }
+    free(ids);
+    if (!rc && s->has_crc && crc != s->crc)
+        return fail("%s: is corrupt: the CRC of its tokens is %08x, its trailer says %08x", s->name, crc,
+                    s->crc);
+    return rc;
+}
+
+int64_t gp_tokens_document(const gp_tokens *s, int64_t i)
+{
+    BUG_ON(i < 0 || i > s->info.documents);
+    return i == s->info.documents ? s->info.count : (int64_t)gp_get64(s->starts + 8 * i);
+}
+
+int64_t gp_tokens_split(const gp_tokens *s, double fraction)
+{
+    int64_t n = s->info.count, documents = s->info.documents;
+    if (!(fraction > 0 && fraction < 1))
+        return fail("a validation fraction of %g is not between 0 and 1", fraction);
+    int64_t at = (int64_t)llround((1 - fraction) * (double)n);
+    if (documents) {
+        int64_t low = 0, high = documents; /* the first document that starts at or after `at` */
+        while (low < high) {
+            int64_t middle = (low + high) / 2;
+            if (gp_tokens_document(s, middle) < at)
+                low = middle + 1;
+            else
+                high = middle;
+        }
+        if (low && at - gp_tokens_document(s, low - 1) < gp_tokens_document(s, low) - at)
+            low--;
+        low = gp_max(1, gp_min(low, documents - 1));
+        at = gp_tokens_document(s, low);
+    }
+    if (at < 1 || at >= n)
+        return fail("%s: its %lld tokens in %lld documents cannot be split into %g for training and %g for "
+                    "validation; give a validation stream of its own",
+                    s->name, (long long)n, (long long)(documents ? documents : 1), 1 - fraction, fraction);
+    return at;
+}

@@ -1,0 +1,206 @@
+/* tokens_write.c: writes token streams. A file gets its count patched in at the end; a pipe has it in the
+ * trailer alone. */
+#include "gptpipe/tokens.h"
+
+#include <stdlib.h>
+#include <zlib.h>
+
+#include "base/file.h"
+#include "data/format.h"
+
+typedef enum format { TOK, LLMC, RAW16 } format;
+
+struct gp_tokens_writer {
+    gp_out out;
+    format format;
+    int64_t vocab_size, count;
+    int width;
+    uint32_t crc;
+    bool indexed; /* a document was ended: the stream gets an index */
+    bool between; /* the next token begins a document */
+    uint64_t *starts;
+    int64_t documents, capacity;
+};
+
+static int put_metadata(gp_tokens_writer *w, const char *header, const char *json)
+{
+    static const char zeros[64];
+    uLong size = json ? (uLong)strlen(json) : 0;
+    uLongf packed_size = size ? compressBound(size) : 0;
+    char head[GP_TOK_HEADER_SIZE];
+    Bytef *packed = gp_malloc(packed_size);
+    if (size > GP_TOK_METADATA_MOST) {
+        free(packed);
+        return fail("metadata of %lu bytes is more than a token stream holds (%d)", size,
+                    GP_TOK_METADATA_MOST);
+    }
+    if (size && compress2(packed, &packed_size, (const Bytef *)json, size, Z_DEFAULT_COMPRESSION) != Z_OK)
+        die("zlib cannot compress %lu bytes", size);
+    memcpy(head, header, sizeof head);
+    gp_put64(head + 32, packed_size);
+    gp_out_write(&w->out, head, sizeof head);
+    gp_out_write(&w->out, packed, packed_size);
+    int rc = gp_out_write(&w->out, zeros, gp_round_up(packed_size, 64) - packed_size);
+    free(packed);
+    return rc;
+}
+
+static int put_header(gp_tokens_writer *w, const gp_tokens_info *info)
+{
+    char h[GP_LLMC_HEADER_SIZE] = {0};
+    switch (w->format) {
+    case TOK:
+        memcpy(h, GP_TOK_MAGIC, 8);
+        gp_put32(h + 8, GP_TOK_HEADER_SIZE);
+        gp_put32(h + 12, (uint32_t)w->width);
+        gp_put64(h + 16, (uint64_t)w->vocab_size);
+        gp_put64(h + 24, UINT64_MAX);
+        memcpy(h + 40, info->fingerprint, sizeof info->fingerprint);
+        return put_metadata(w, h, info->metadata);
+    case LLMC:
+        gp_put32(h, GP_LLMC_MAGIC);
+        gp_put32(h + 4, GP_LLMC_VERSION);
+        return gp_out_write(&w->out, h, sizeof h);
+    case RAW16:
+        break;
+    }
+    return 0;
+}
+
+static int choose_format(gp_tokens_writer *w, const char *path, const gp_tokens_info *info)
+{
+    const char *name = info->format ? info->format : "tok";
+    if (!strcmp(name, "tok"))
+        w->format = TOK;
+    else if (!strcmp(name, "llmc"))
+        w->format = LLMC;
+    else if (!strcmp(name, "raw16"))
+        w->format = RAW16;
+    else
+        return fail("unknown format %s of a token stream (tok, llmc, raw16)", name);
+    if (info->vocab_size < 1 || info->vocab_size > INT32_MAX)
+        return fail("%s: a vocabulary of %lld cannot be written (1 to %d)", path, (long long)info->vocab_size,
+                    INT32_MAX);
+    if (w->format != TOK && info->vocab_size > 65536)
+        return fail("%s: %s holds uint16 ids, too small for a vocabulary of %lld; use --format tok", path,
+                    name, (long long)info->vocab_size);
+    if (w->format == LLMC && !strcmp(path, "-"))
+        return fail("llm.c's .bin has its count in front and cannot be streamed; give -o FILE");
+    return 0;
+}
+
+gp_tokens_writer *gp_tokens_create(const char *path, const gp_tokens_info *info)
+{
+    gp_tokens_writer *w = gp_calloc(1, sizeof *w);
+    w->vocab_size = info->vocab_size;
+    w->width = gp_tok_width(info->vocab_size);
+    if (choose_format(w, path, info) || gp_out_open(&w->out, path)) {
+        free(w);
+        return NULL;
+    }
+    if (put_header(w, info)) {
+        gp_tokens_abandon(w);
+        return NULL;
+    }
+    return w;
+}
+
+static void begin_document(gp_tokens_writer *w, uint64_t start)
+{
+    if (w->documents == w->capacity) {
+        w->capacity = w->capacity ? 2 * w->capacity : 1024;
+        w->starts = gp_realloc(w->starts, (size_t)w->capacity, sizeof *w->starts);
+    }
+    w->starts[w->documents++] = start;
+    w->between = false;
+}
+
+int gp_tokens_write(gp_tokens_writer *w, const int32_t *ids, int64_t count)
+{
+    enum { STEP = 4096 };
+    char packed[4 * STEP];
+    if (w->between && count)
+        begin_document(w, (uint64_t)w->count);
+    while (count) {
+        int64_t n = gp_min(count, STEP);
+        for (int64_t i = 0; i < n; i++) {
+            if (ids[i] < 0 || ids[i] >= w->vocab_size)
+                return fail("%s: id %d cannot be written: the vocabulary has %lld", w->out.path, ids[i],
+                            (long long)w->vocab_size);
+            memcpy(packed + i * w->width, &ids[i], (size_t)w->width); /* little-endian: the low bytes first */
+        }
+        w->crc = gp_crc32(w->crc, packed, (size_t)(n * w->width));
+        if (gp_out_write(&w->out, packed, (size_t)(n * w->width)))
+            return -1;
+        w->count += n;
+        ids += n;
+        count -= n;
+    }
+    return 0;
+}
+
+int gp_tokens_end_document(gp_tokens_writer *w)
+{
+    if (!w->indexed && w->count)
+        begin_document(w, 0);
+    w->indexed = w->between = true;
+    return w->out.failed ? -1 : 0;
+}
+
+int64_t gp_tokens_written(const gp_tokens_writer *w)
+{
+    return w->count;
+}
+
+int64_t gp_tokens_documents_written(const gp_tokens_writer *w)
+{
+    return w->documents;
+}
+
+static int finish_tok(gp_tokens_writer *w)
+{
+    char trailer[GP_TOK_TRAILER_SIZE] = GP_TOK_TRAILER, number[8];
+    if (w->documents) {
+        gp_put64(number, (uint64_t)w->documents);
+        gp_out_write(&w->out, w->starts, (size_t)w->documents * sizeof *w->starts);
+        gp_out_write(&w->out, number, sizeof number);
+    }
+    gp_put64(trailer + 8, (uint64_t)w->count);
+    gp_put64(trailer + 16, (uint64_t)w->documents);
+    gp_put32(trailer + 24, w->crc);
+    if (gp_out_write(&w->out, trailer, sizeof trailer))
+        return -1;
+    return w->out.temporary ? gp_out_patch(&w->out, 24, trailer + 8, 8) : 0;
+}
+
+static int finish_llmc(gp_tokens_writer *w)
+{
+    char number[4];
+    if (w->count > INT32_MAX)
+        return fail("%s: llm.c's .bin counts in 31 bits, too few for %lld tokens; use --format tok",
+                    w->out.path, (long long)w->count);
+    gp_put32(number, (uint32_t)w->count);
+    return gp_out_patch(&w->out, 8, number, sizeof number);
+}
+
+int gp_tokens_finish(gp_tokens_writer *w)
+{
+    int rc = w->format == TOK ? finish_tok(w) : w->format == LLMC ? finish_llmc(w) : 0;
+    if (rc) {
+        gp_tokens_abandon(w);
+        return rc;
+    }
+    rc = gp_out_commit(&w->out);
+    free(w->starts);
+    free(w);
+    return rc;
+}
+
+void gp_tokens_abandon(gp_tokens_writer *w)
+{
+    if (!w)
+        return;
+    gp_out_abandon(&w->out);
+    free(w->starts);
+    free(w);
+}

@@ -1,0 +1,598 @@
+/* Token streams: the bytes of docs/formats.md built here by hand, and what must be refused. */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+#include <cmocka.h>
+
+#include "gptpipe/tokens.h"
+
+static char path[256], dir[64] = "/tmp/gptpipe-tokens.XXXXXX";
+
+static void save(const void *data, size_t n)
+{
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(data, 1, n, f), n);
+    fclose(f);
+}
+
+static size_t load(char *data, size_t most)
+{
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    size_t n = fread(data, 1, most, f);
+    fclose(f);
+    return n;
+}
+
+static void put(char *p, uint64_t x, int bytes)
+{
+    for (int i = 0; i < bytes; i++)
+        p[i] = (char)(x >> 8 * i);
+}
+
+/* A stream with 7 ids of a vocabulary of 100, two documents (3 and 4 ids) and metadata, byte by byte as
+ * docs/formats.md has it. Gives its size: 64 + 64 + 14 + 24 + 32. */
+enum { IMAGE_SIZE = 64 + 64 + 14 + 24 + 32, TOKENS_AT = 128, INDEX_AT = 142, TRAILER_AT = 166 };
+static const int32_t image_ids[7] = {0, 1, 99, 5, 6, 7, 42};
+
+static void make_image(char *p)
+{
+    const char *json = "{\"source\":{\"name\":\"here\"}}";
+    uLongf packed = 64;
+    memset(p, 0, IMAGE_SIZE);
+    memcpy(p, "GPTKTOK1", 8);
+    put(p + 8, 64, 4);
+    put(p + 12, 2, 4);
+    put(p + 16, 100, 8);
+    put(p + 24, 7, 8);
+    for (int i = 0; i < 16; i++)
+        p[40 + i] = (char)(i + 1);
+    assert_int_equal(compress((Bytef *)p + 64, &packed, (const Bytef *)json, (uLong)strlen(json)), Z_OK);
+    put(p + 32, packed, 8);
+    for (int i = 0; i < 7; i++)
+        put(p + TOKENS_AT + 2 * i, (uint64_t)image_ids[i], 2);
+    put(p + INDEX_AT, 0, 8);
+    put(p + INDEX_AT + 8, 3, 8);
+    put(p + INDEX_AT + 16, 2, 8);
+    memcpy(p + TRAILER_AT, "GPTKEND1", 8);
+    put(p + TRAILER_AT + 8, 7, 8);
+    put(p + TRAILER_AT + 16, 2, 8);
+    put(p + TRAILER_AT + 24, crc32(0, (Bytef *)p + TOKENS_AT, 14), 4);
+}
+
+static void assert_refused(const char *said)
+{
+    gp_tokens *s = gp_tokens_open(path, NULL);
+    if (s)
+        fail_msg("opened, but should have failed with '%s'", said);
+    if (!strstr(gp_error(), said))
+        fail_msg("said '%s', expected '%s' in it", gp_error(), said);
+    assert_null(strchr(gp_error(), '\n'));
+}
+
+static void a_stream_made_by_hand_reads(void **state)
+{
+    (void)state;
+    char p[IMAGE_SIZE];
+    int32_t ids[7];
+    make_image(p);
+    save(p, sizeof p);
+    gp_tokens *s = gp_tokens_open(path, NULL);
+    assert_non_null(s);
+    const gp_tokens_info *info = gp_tokens_get_info(s);
+    assert_int_equal(info->count, 7);
+    assert_int_equal(info->vocab_size, 100);
+    assert_int_equal(info->width, 2);
+    assert_int_equal(info->documents, 2);
+    assert_int_equal(info->fingerprint[15], 16);
+    assert_string_equal(info->metadata, "{\"source\":{\"name\":\"here\"}}");
+    assert_string_equal(info->format, "tok");
+    assert_int_equal(gp_tokens_verify(s), 0);
+    assert_int_equal(gp_tokens_read(s, 0, 7, ids), 0);
+    assert_memory_equal(ids, image_ids, sizeof ids);
+    assert_int_equal(gp_tokens_document(s, 0), 0);
+    assert_int_equal(gp_tokens_document(s, 1), 3);
+    assert_int_equal(gp_tokens_document(s, 2), 7);
+    gp_tokens_close(s);
+}
+
+static void a_written_stream_is_the_image_made_by_hand(void **state)
+{
+    (void)state;
+    char want[IMAGE_SIZE], got[IMAGE_SIZE + 1];
+    gp_tokens_info info = {.vocab_size = 100, .metadata = "{\"source\":{\"name\":\"here\"}}"};
+    make_image(want);
+    memcpy(info.fingerprint, want + 40, 16);
+    gp_tokens_writer *w = gp_tokens_create(path, &info);
+    assert_non_null(w);
+    assert_int_equal(gp_tokens_write(w, image_ids, 3), 0);
+    assert_int_equal(gp_tokens_end_document(w), 0);
+    assert_int_equal(gp_tokens_write(w, image_ids + 3, 4), 0);
+    assert_int_equal(gp_tokens_end_document(w), 0);
+    assert_int_equal(gp_tokens_written(w), 7);
+    assert_int_equal(gp_tokens_documents_written(w), 2);
+    assert_int_equal(gp_tokens_finish(w), 0);
+    assert_int_equal(load(got, sizeof got), IMAGE_SIZE);
+    assert_memory_equal(got, want, IMAGE_SIZE);
+}
+
+static void a_vocabulary_over_65536_takes_four_bytes(void **state)
+{
+    (void)state;
+    const int32_t ids[] = {65536, 0, 70000}, two[] = {65535};
+    int32_t back[3];
+    for (int64_t vocab = 65536; vocab <= 70001; vocab += 70001 - 65536) {
+        gp_tokens_writer *w = gp_tokens_create(path, &(gp_tokens_info){.vocab_size = vocab});
+        assert_int_equal(gp_tokens_write(w, vocab > 65536 ? ids : two, vocab > 65536 ? 3 : 1), 0);
+        assert_int_equal(gp_tokens_finish(w), 0);
+        gp_tokens *s = gp_tokens_open(path, NULL);
+        assert_non_null(s);
+        assert_int_equal(gp_tokens_get_info(s)->width, vocab > 65536 ? 4 : 2);
+        assert_int_equal(gp_tokens_get_info(s)->documents, 0);
+        assert_int_equal(gp_tokens_read(s, 0, gp_tokens_get_info(s)->count, back), 0);
+        assert_memory_equal(back, vocab > 65536 ? ids : two, vocab > 65536 ? sizeof ids : sizeof two);
+        gp_tokens_close(s);
+    }
+}
+
+static void a_count_not_known_in_the_header_comes_from_the_trailer(void **state)
+{
+    (void)state;
+    char p[IMAGE_SIZE];
+    make_image(p);
+    memset(p + 24, 0xff, 8);
+    save(p, sizeof p);
+    gp_tokens *s = gp_tokens_open(path, NULL);
+    assert_non_null(s);
+    assert_int_equal(gp_tokens_get_info(s)->count, 7);
+    gp_tokens_close(s);
+}
+
+static void each_wrong_field_is_named(void **state)
+{
+    (void)state;
+    static const struct {
+        int at, bytes;
+        uint64_t value;
+        const char *said;
+    } cases[] = {
+        {0, 1, 'X', "is not a token stream"},
+        {8, 4, 65, "its header says it has 65 bytes, expected 64"},
+        {12, 4, 4, "4 bytes a token, expected 2"},
+        {16, 8, 0, "a vocabulary of 0"},
+        {16, 8, (uint64_t)1 << 31, "a vocabulary of 2147483648"},
+        {24, 8, 8, "its header counts 8 tokens, its trailer 7"},
+        {32, 8, (uint64_t)1 << 62, "bytes of metadata"},
+        {32, 8, 1000, "is cut short"},
+        {32, 8, 10, "metadata is corrupt"},
+        {70, 1, 0x55, "metadata is corrupt"},
+        {56, 8, 1, "flags (0x1)"},
+        {INDEX_AT, 8, 1, "document 0 starts at token 1"},
+        {INDEX_AT + 8, 8, 0, "document 1 starts at token 0"},
+        {INDEX_AT + 8, 8, 7, "document 1 starts at token 7"},
+        {INDEX_AT + 8, 8, UINT64_MAX, "document 1 starts at token 18446744073709551615"},
+        {INDEX_AT + 16, 8, 3, "its index counts 3 documents, its trailer 2"},
+        {TRAILER_AT, 1, 'X', "is cut short"},
+        {TRAILER_AT + 8, 8, 6, "its header counts 7 tokens, its trailer 6"},
+        {TRAILER_AT + 16, 8, 3, "do not fill"},
+        {TRAILER_AT + 16, 8, UINT64_MAX, "do not fill"},
+        {TRAILER_AT + 16, 8, (uint64_t)1 << 61, "do not fill"},
+        {TRAILER_AT + 28, 4, 1, "does not end with zero"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char p[IMAGE_SIZE];
+        make_image(p);
+        put(p + cases[i].at, cases[i].value, cases[i].bytes);
+        save(p, sizeof p);
+        assert_refused(cases[i].said);
+    }
+}
+
+static void counts_that_overflow_are_refused(void **state)
+{
+    (void)state;
+    static const uint64_t counts[] = {UINT64_MAX, (uint64_t)1 << 63, ((uint64_t)1 << 63) + 7,
+                                      (uint64_t)1 << 33};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        char p[IMAGE_SIZE];
+        make_image(p);
+        put(p + 24, counts[i], 8);
+        put(p + TRAILER_AT + 8, counts[i], 8);
+        save(p, sizeof p);
+        assert_refused("do not fill");
+    }
+}
+
+static void a_stream_cut_anywhere_is_refused(void **state)
+{
+    (void)state;
+    char p[IMAGE_SIZE];
+    make_image(p);
+    for (size_t n = 0; n < IMAGE_SIZE; n++) {
+        save(p, n);
+        assert_refused(n == 0 ? "is empty" : n < 8 ? "is not a token stream" : "is cut short");
+    }
+}
+
+static void a_metadata_bomb_is_refused(void **state)
+{
+    (void)state;
+    uLong size = 300 << 20; /* zeros: over the limit, and 300 KB when compressed */
+    uLongf packed = compressBound(size);
+    char *zeros = calloc(1, size), *p = calloc(1, 64 + packed + 64 + 32);
+    assert_int_equal(compress2((Bytef *)p + 64, &packed, (Bytef *)zeros, size, 1), Z_OK);
+    free(zeros);
+    memcpy(p, "GPTKTOK1", 8);
+    put(p + 8, 64, 4);
+    put(p + 12, 2, 4);
+    put(p + 16, 100, 8);
+    put(p + 32, packed, 8);
+    size_t at = 64 + (packed + 63) / 64 * 64;
+    memcpy(p + at, "GPTKEND1", 8);
+    save(p, at + 32);
+    free(p);
+    assert_refused("its metadata is larger than");
+}
+
+static void a_changed_token_fails_the_crc(void **state)
+{
+    (void)state;
+    char p[IMAGE_SIZE];
+    make_image(p);
+    p[TOKENS_AT] ^= 1;
+    save(p, sizeof p);
+    gp_tokens *s = gp_tokens_open(path, NULL);
+    assert_non_null(s);
+    assert_int_equal(gp_tokens_verify(s), -1);
+    assert_non_null(strstr(gp_error(), "CRC"));
+    gp_tokens_close(s);
+}
+
+static void an_id_outside_the_vocabulary_is_told_with_its_place(void **state)
+{
+    (void)state;
+    char p[IMAGE_SIZE];
+    int32_t ids[7];
+    make_image(p);
+    put(p + TOKENS_AT + 2 * 4, 100, 2);
+    save(p, sizeof p);
+    gp_tokens *s = gp_tokens_open(path, NULL);
+    assert_non_null(s);
+    assert_int_equal(gp_tokens_read(s, 0, 4, ids), 0);
+    assert_int_equal(gp_tokens_read(s, 2, 4, ids), -1);
+    assert_non_null(strstr(gp_error(), "token 4 is 100, but its vocabulary has 100 ids"));
+    gp_tokens_close(s);
+}
+
+static void a_range_outside_the_stream_is_refused(void **state)
+{
+    (void)state;
+    static const int64_t ranges[][2] = {{-1, 1}, {0, 8}, {8, 0}, {0, -1}, {1, INT64_MAX}, {INT64_MAX, 1}};
+    char p[IMAGE_SIZE];
+    int32_t ids[8];
+    make_image(p);
+    save(p, sizeof p);
+    gp_tokens *s = gp_tokens_open(path, NULL);
+    assert_non_null(s);
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+        assert_int_equal(gp_tokens_read(s, ranges[i][0], ranges[i][1], ids), -1);
+    assert_int_equal(gp_tokens_read(s, 7, 0, ids), 0);
+    gp_tokens_close(s);
+}
+
+/* Whatever bytes are changed or cut off: an error or a stream that reads, never a crash. */
+static void damaged_streams_never_crash(void **state)
+{
+    (void)state;
+    uint64_t random = 88172645463325252u;
+    for (int round = 0; round < 4000; round++) {
+        char p[IMAGE_SIZE];
+        make_image(p);
+        size_t n = sizeof p;
+        for (int change = 0; change < 1 + round % 3; change++) {
+            random ^= random << 13, random ^= random >> 7, random ^= random << 17;
+            char *byte = p + random % sizeof p;
+            *byte = (char)(round % 2 ? random >> 32 : (uint8_t)*byte ^ 1u << (random >> 40) % 8);
+        }
+        if (round % 5 == 0)
+            n = random >> 20 & 255;
+        save(p, n < sizeof p ? n : sizeof p);
+        gp_tokens *s = gp_tokens_open(path, NULL);
+        if (!s)
+            continue;
+        int64_t count = gp_tokens_get_info(s)->count;
+        int32_t ids[64];
+        assert_in_range(count, 0, 64);
+        gp_tokens_read(s, 0, count, ids);
+        gp_tokens_verify(s);
+        free(gp_tokens_member(s, "source"));
+        for (int64_t i = 0; i <= gp_tokens_get_info(s)->documents; i++)
+            assert_in_range(gp_tokens_document(s, i), 0, count);
+        gp_tokens_close(s);
+    }
+}
+
+/* Opens the image as a pipe, spooled to `spool`. */
+static gp_tokens *open_piped(const char *p, size_t n, const char *spool)
+{
+    int ends[2];
+    char name[64];
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], p, n), n);
+    close(ends[1]);
+    snprintf(name, sizeof name, "/dev/fd/%d", ends[0]);
+    gp_tokens *s = gp_tokens_open(name, spool);
+    close(ends[0]);
+    return s;
+}
+
+static void a_pipe_reads_like_a_file(void **state)
+{
+    (void)state;
+    char p[IMAGE_SIZE];
+    int32_t ids[7];
+    make_image(p);
+    memset(p + 24, 0xff, 8);
+    gp_tokens *s = open_piped(p, sizeof p, NULL);
+    assert_non_null(s);
+    assert_int_equal(gp_tokens_read(s, 0, 7, ids), 0);
+    assert_memory_equal(ids, image_ids, sizeof ids);
+    gp_tokens_close(s);
+}
+
+static void a_pipe_is_kept_where_it_is_spooled_to(void **state)
+{
+    (void)state;
+    char p[IMAGE_SIZE], got[IMAGE_SIZE + 1];
+    make_image(p);
+    unlink(path);
+    gp_tokens *s = open_piped(p, sizeof p, path);
+    assert_non_null(s);
+    gp_tokens_close(s);
+    assert_int_equal(load(got, sizeof got), IMAGE_SIZE);
+    assert_memory_equal(got, p, IMAGE_SIZE);
+}
+
+static void a_damaged_pipe_is_refused_and_not_kept(void **state)
+{
+    (void)state;
+    char p[IMAGE_SIZE];
+    make_image(p);
+    p[TOKENS_AT] ^= 1;
+    unlink(path);
+    assert_null(open_piped(p, sizeof p, path));
+    assert_non_null(strstr(gp_error(), "CRC"));
+    assert_int_equal(access(path, F_OK), -1);
+}
+
+static void llmc_files_are_recognised_and_written(void **state)
+{
+    (void)state;
+    const int32_t ids[3] = {50256, 0, 7};
+    int32_t back[3];
+    char p[1024 + 6] = {0}, got[2048];
+    put(p, 20240520, 4);
+    put(p + 4, 1, 4);
+    put(p + 8, 3, 4);
+    for (int i = 0; i < 3; i++)
+        put(p + 1024 + 2 * i, (uint64_t)ids[i], 2);
+    save(p, sizeof p);
+    gp_tokens *s = gp_tokens_open(path, NULL);
+    assert_non_null(s);
+    assert_string_equal(gp_tokens_get_info(s)->format, "llmc");
+    assert_int_equal(gp_tokens_get_info(s)->vocab_size, 50257);
+    assert_int_equal(gp_tokens_read(s, 0, 3, back), 0);
+    assert_memory_equal(back, ids, sizeof ids);
+    gp_tokens_close(s);
+
+    gp_tokens_writer *w = gp_tokens_create(path, &(gp_tokens_info){.vocab_size = 50257, .format = "llmc"});
+    assert_int_equal(gp_tokens_write(w, ids, 3), 0);
+    assert_int_equal(gp_tokens_finish(w), 0);
+    assert_int_equal(load(got, sizeof got), sizeof p);
+    assert_memory_equal(got, p, sizeof p);
+}
+
+static void an_llmc_count_that_lies_is_refused(void **state)
+{
+    (void)state;
+    char p[1024 + 6] = {0};
+    put(p, 20240520, 4);
+    put(p + 4, 1, 4);
+    put(p + 8, 4, 4);
+    save(p, sizeof p);
+    assert_refused("its header counts 4 tokens, the 6 bytes after it hold 3");
+    put(p + 8, 0x80000003u, 4);
+    save(p, sizeof p);
+    assert_refused("is corrupt");
+    put(p + 4, 7, 4);
+    save(p, sizeof p);
+    assert_refused("version 7, expected 1");
+}
+
+static void raw16_needs_its_vocabulary(void **state)
+{
+    (void)state;
+    const uint16_t ids[3] = {1, 2, 300};
+    int32_t back[3];
+    save(ids, sizeof ids);
+    assert_null(gp_tokens_open_as(path, "raw16", 0, NULL));
+    assert_non_null(strstr(gp_error(), "--vocab-size"));
+    gp_tokens *s = gp_tokens_open_as(path, "raw16", 300, NULL);
+    assert_non_null(s);
+    assert_int_equal(gp_tokens_verify(s), -1);
+    gp_tokens_close(s);
+    s = gp_tokens_open_as(path, "raw16", 301, NULL);
+    assert_int_equal(gp_tokens_read(s, 0, 3, back), 0);
+    assert_int_equal(back[2], 300);
+    gp_tokens_close(s);
+    save(ids, 5);
+    assert_null(gp_tokens_open_as(path, "raw16", 301, NULL));
+    assert_non_null(strstr(gp_error(), "odd number"));
+}
+
+static void an_id_that_does_not_fit_is_not_written(void **state)
+{
+    (void)state;
+    const int32_t bad[] = {5, 10}, negative[] = {-100};
+    unlink(path);
+    gp_tokens_writer *w = gp_tokens_create(path, &(gp_tokens_info){.vocab_size = 10});
+    assert_int_equal(gp_tokens_write(w, bad, 2), -1);
+    assert_int_equal(gp_tokens_write(w, negative, 1), -1);
+    gp_tokens_abandon(w);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
+static void a_full_disk_fails_and_says_so(void **state)
+{
+    (void)state;
+    static int32_t ids[1 << 20];
+    int saved = dup(STDOUT_FILENO), full = open("/dev/full", O_WRONLY);
+    fflush(stdout);
+    dup2(full, STDOUT_FILENO);
+    gp_tokens_writer *w = gp_tokens_create("-", &(gp_tokens_info){.vocab_size = 10});
+    int rc = gp_tokens_write(w, ids, 1 << 20);
+    int finished = gp_tokens_finish(w);
+    dup2(saved, STDOUT_FILENO);
+    close(saved);
+    close(full);
+    assert_int_equal(rc, -1);
+    assert_int_equal(finished, -1);
+    assert_non_null(strstr(gp_error(), "No space left"));
+}
+
+static void metadata_comes_back(void **state)
+{
+    (void)state;
+    const int32_t ids[2] = {0, 0};
+    char *text;
+    size_t length;
+    int32_t *back;
+    int64_t count;
+    char *json = gp_tokens_describe(&(gp_tokens_about){.tokenizer = "{\"model\":\"\\u0000\"}",
+                                                       .source = "a.txt",
+                                                       .separator = "\n\n",
+                                                       .separator_length = 2,
+                                                       .separator_ids = ids,
+                                                       .separator_count = 2,
+                                                       .entropy = "{\"nats\":[1.5,2.25],\"chars\":[3,4]}"});
+    assert_non_null(json);
+    gp_tokens_writer *w = gp_tokens_create(path, &(gp_tokens_info){.vocab_size = 10, .metadata = json});
+    free(json);
+    assert_int_equal(gp_tokens_finish(w), 0);
+    gp_tokens *s = gp_tokens_open(path, NULL);
+    assert_non_null(s);
+    assert_int_equal(gp_tokens_separator(s, &text, &length, &back, &count), 0);
+    assert_int_equal(length, 2);
+    assert_string_equal(text, "\n\n");
+    assert_int_equal(count, 2);
+    assert_memory_equal(back, ids, sizeof ids);
+    free(text);
+    free(back);
+    json = gp_tokens_member(s, "tokenizer");
+    assert_string_equal(json, "{\"model\":\"\\u0000\"}");
+    free(json);
+    json = gp_tokens_member(s, "entropy");
+    assert_string_equal(json, "{\"nats\":[1.5,2.25],\"chars\":[3,4]}");
+    free(json);
+    assert_null(gp_tokens_member(s, "nothing"));
+    gp_tokens_close(s);
+}
+
+/* A stream of `documents` documents of 10 ids each (0: no index, 100 ids). */
+static gp_tokens *open_documents(int documents)
+{
+    const int32_t ids[100] = {0};
+    gp_tokens_writer *w = gp_tokens_create(path, &(gp_tokens_info){.vocab_size = 10});
+    if (!documents)
+        gp_tokens_write(w, ids, 100);
+    for (int i = 0; i < documents; i++) {
+        gp_tokens_write(w, ids, 10);
+        gp_tokens_end_document(w);
+    }
+    assert_int_equal(gp_tokens_finish(w), 0);
+    gp_tokens *s = gp_tokens_open(path, NULL);
+    assert_non_null(s);
+    return s;
+}
+
+static void a_split_without_an_index_is_exact(void **state)
+{
+    (void)state;
+    gp_tokens *s = open_documents(0);
+    assert_int_equal(gp_tokens_split(s, 0.1), 90);
+    assert_int_equal(gp_tokens_split(s, 0.25), 75);
+    assert_int_equal(gp_tokens_split(s, 0), -1);
+    assert_int_equal(gp_tokens_split(s, 1), -1);
+    assert_int_equal(gp_tokens_split(s, 1e-9), -1);
+    gp_tokens_close(s);
+}
+
+static void a_split_never_cuts_a_document(void **state)
+{
+    (void)state;
+    gp_tokens *s = open_documents(10);
+    assert_int_equal(gp_tokens_split(s, 0.1), 90);
+    assert_int_equal(gp_tokens_split(s, 0.23), 80);
+    assert_int_equal(gp_tokens_split(s, 0.27), 70);
+    assert_int_equal(gp_tokens_split(s, 0.001), 90);
+    assert_int_equal(gp_tokens_split(s, 0.999), 10);
+    gp_tokens_close(s);
+    s = open_documents(1);
+    assert_int_equal(gp_tokens_split(s, 0.5), -1);
+    gp_tokens_close(s);
+}
+
+static int make_dir(void **state)
+{
+    (void)state;
+    if (!mkdtemp(dir))
+        return -1;
+    snprintf(path, sizeof path, "%s/x.tok", dir);
+    return 0;
+}
+
+static int remove_dir(void **state)
+{
+    (void)state;
+    unlink(path);
+    return rmdir(dir); /* fails when a temporary file was left behind */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_stream_made_by_hand_reads),
+        cmocka_unit_test(a_written_stream_is_the_image_made_by_hand),
+        cmocka_unit_test(a_vocabulary_over_65536_takes_four_bytes),
+        cmocka_unit_test(a_count_not_known_in_the_header_comes_from_the_trailer),
+        cmocka_unit_test(each_wrong_field_is_named),
+        cmocka_unit_test(counts_that_overflow_are_refused),
+        cmocka_unit_test(a_stream_cut_anywhere_is_refused),
+        cmocka_unit_test(a_metadata_bomb_is_refused),
+        cmocka_unit_test(a_changed_token_fails_the_crc),
+        cmocka_unit_test(an_id_outside_the_vocabulary_is_told_with_its_place),
+        cmocka_unit_test(a_range_outside_the_stream_is_refused),
+        cmocka_unit_test(damaged_streams_never_crash),
+        cmocka_unit_test(a_pipe_reads_like_a_file),
+        cmocka_unit_test(a_pipe_is_kept_where_it_is_spooled_to),
+        cmocka_unit_test(a_damaged_pipe_is_refused_and_not_kept),
+        cmocka_unit_test(llmc_files_are_recognised_and_written),
+        cmocka_unit_test(an_llmc_count_that_lies_is_refused),
+        cmocka_unit_test(raw16_needs_its_vocabulary),
+        cmocka_unit_test(an_id_that_does_not_fit_is_not_written),
+        cmocka_unit_test(a_full_disk_fails_and_says_so),
+        cmocka_unit_test(metadata_comes_back),
+        cmocka_unit_test(a_split_without_an_index_is_exact),
+        cmocka_unit_test(a_split_never_cuts_a_document),
+    };
+    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}
