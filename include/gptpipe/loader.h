@@ -1,15 +1,16 @@
 /* loader.h: a token stream as (B,T) batches. Stateless: micro-batch n depends on n and the options alone, so
  * resuming, ranks and threads need nothing kept.
  *
- *     gp_loader *l = gp_loader_open(tokens, &(gp_loader_options){.B = 12, .T = 64, .order = "random", .seed =
- * 1}); int32_t inputs[12 * 64], targets[12 * 64]; gp_loader_batch(l, 0, inputs, targets);        //
- * targets[i] is the token after inputs[i] gp_loader_close(l);
+ *     gp_loader *l = gp_loader_open(tokens, &(gp_loader_options){.B = 12, .T = 64, .order = "random", .seed = 1});
+ *     int32_t inputs[12 * 64], targets[12 * 64];
+ *     gp_loader_batch(l, 0, inputs, targets);        // targets[i] is the token after inputs[i]
+ *     gp_loader_close(l);
  *
  * random      each row starts anywhere: uniform, keyed by (seed, n, row)
- * shuffle     windows of T that do not overlap, all of them once an epoch, in an order keyed by (seed,
- * epoch); each epoch's windows start at an offset of its own, so that no token is always left over sequential
- * row b of micro-batch n starts at token (n*B + b)*T; after the last whole micro-batch it begins again at the
- * first, as llm.c does
+ * shuffle     windows of T that do not overlap, all of them once an epoch, in an order keyed by (seed, epoch);
+ *             each epoch's windows start at an offset of its own, so that no token is always left over
+ * sequential  row b of micro-batch n starts at token (n*B + b)*T; after the last whole micro-batch it begins
+ *             again at the first, as llm.c does
  */
 #ifndef GPTPIPE_LOADER_H
 #define GPTPIPE_LOADER_H

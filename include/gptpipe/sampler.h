@@ -1,7 +1,8 @@
 /* sampler.h: continues prompts, several samples at a time, each the same as if it were alone.
  *
- *     gp_generation how = {.sampling = {.temperature = 0.8, .top_k = 40, .top_p = 1, .seed = 1}, .samples =
- * 3, .max_tokens = 200}; gp_generate(model, tokenizer, ids, count, &how, print, NULL, NULL);
+ *     gp_generation how = {.sampling = {.temperature = 0.8, .top_k = 40, .top_p = 1, .seed = 1},
+ *                          .samples = 3, .max_tokens = 200};
+ *     gp_generate(model, tokenizer, ids, count, &how, print, NULL, NULL);
  *
  * where print receives bytes as they become whole characters:
  *

@@ -5,10 +5,12 @@
  *
  * Tensors, all with a first dim of 1 for the batch:
  *     hidden.0 ... hidden.L   embedding, then after each block, the last after the final norm, as
- * transformers' output_hidden_states numbers them (1,T,C) attentions.0 ...        attention probabilities
- * (1,H,T,T), as output_attentions numbers them context.0 ...           what the output projection reads
- * (1,T,C) logits                  (1,T,V) <module>                the output of that module of transformers:
- * transformer.h.0.ln_1, transformer.h.0.attn.c_attn, ... (mlp.c_fc before, mlp.act after the activation)
+ *                             transformers' output_hidden_states numbers them (1,T,C)
+ *     attentions.0 ...        attention probabilities (1,H,T,T), as output_attentions numbers them
+ *     context.0 ...           what the output projection reads (1,T,C)
+ *     logits                  (1,T,V)
+ *     <module>                the output of that module of transformers: transformer.h.0.ln_1,
+ *                             transformer.h.0.attn.c_attn, ... (mlp.c_fc before, mlp.act after the activation)
  *     tokens                  the ids, I32 (1,T)
  *     loss, grad.<parameter>  with gradients: the mean next-token loss and what it gives each parameter
  */
