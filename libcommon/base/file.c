@@ -238,6 +238,17 @@ int gp_make_dirs(const char *path)
     return rc;
 }
 
+int gp_make_parent(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash || slash == path)
+        return 0;
+    char *dir = gp_strndup(path, (size_t)(slash - path));
+    int rc = gp_make_dirs(dir);
+    free(dir);
+    return rc;
+}
+
 int gp_sync_dir(const char *path)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;

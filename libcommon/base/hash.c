@@ -18,6 +18,14 @@ void gp_sha256_add(gp_sha256 *h, const void *data, size_t n)
         die("libcrypto's SHA-256 failed");
 }
 
+gp_sha256 gp_sha256_copy(const gp_sha256 *h)
+{
+    EVP_MD_CTX *c = EVP_MD_CTX_new();
+    if (!c || !EVP_MD_CTX_copy_ex(c, h->context))
+        die("libcrypto's SHA-256 failed");
+    return (gp_sha256){c};
+}
+
 void gp_sha256_end(gp_sha256 *h, uint8_t digest[32])
 {
     if (!EVP_DigestFinal_ex(h->context, digest, NULL))
