@@ -1,0 +1,279 @@
+/* download.c: one transfer over libcurl; see download.h.
+ *
+ * A part is continued with `Range: bytes=N-` and `If-Range: VALIDATOR`, so a server whose file has changed sends all
+ * of it (200) and one whose file is the same sends the rest (206). What comes back is believed only where it says
+ * that it starts at N.
+ */
+#include "data/download.h"
+
+#include <curl/curl.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One response being read. */
+typedef struct response {
+    gp_download *d;
+    CURL *curl;
+    const char *url;
+    long status;
+    char *etag, *modified; /* header values */
+    int64_t from, whole;   /* of Content-Range: its first byte, the file's size; -1: none */
+    int64_t promised;      /* Content-Length, -1: none */
+    bool body;             /* its first byte has come */
+    gp_transfer verdict;   /* why a callback stopped the transfer */
+    char reason[CURL_ERROR_SIZE];
+} response;
+
+static gp_transfer stop(response *r, gp_transfer verdict)
+{
+    r->verdict = verdict;
+    return verdict;
+}
+
+static void forget_headers(response *r)
+{
+    free(r->etag);
+    free(r->modified);
+    r->etag = r->modified = NULL;
+    r->from = r->whole = r->promised = -1;
+}
+
+/* The value of header NAME in a line, trimmed and fresh, or NULL. */
+static char *header_value(const char *line, size_t n, const char *name)
+{
+    size_t k = strlen(name);
+    if (n <= k || line[k] != ':' || strncasecmp(line, name, k))
+        return NULL;
+    for (line += k + 1, n -= k + 1; n && (*line == ' ' || *line == '\t'); n--)
+        line++;
+    while (n && strchr(" \t\r\n", line[n - 1]))
+        n--;
+    return gp_strndup(line, n);
+}
+
+static size_t on_header(char *line, size_t size, size_t count, void *self)
+{
+    response *r = self;
+    size_t n = size * count;
+    char *value;
+    if (n > 5 && !memcmp(line, "HTTP/", 5)) {
+        forget_headers(r); /* the next response: after a redirect, say */
+    } else if ((value = header_value(line, n, "ETag"))) {
+        free(r->etag);
+        r->etag = value;
+    } else if ((value = header_value(line, n, "Last-Modified"))) {
+        free(r->modified);
+        r->modified = value;
+    } else if ((value = header_value(line, n, "Content-Range"))) {
+        long long from, to, whole;
+        if (sscanf(value, "bytes %lld-%lld/%lld", &from, &to, &whole) == 3 && from >= 0 && to >= from &&
+            whole > to)
+            r->from = from, r->whole = whole;
+        free(value);
+    }
+    return n;
+}
+
+/* A date is weaker than an ETag but If-Range takes it; a weak ETag it must not take. */
+static const char *validator(const response *r)
+{
+    if (r->etag && *r->etag == '"')
+        return r->etag;
+    return r->etag ? NULL : r->modified;
+}
+
+/* Called at the first byte of a body: does it fit what is here? */
+static gp_transfer begin_body(response *r)
+{
+    gp_download *d = r->d;
+    gp_part *p = d->part;
+    curl_off_t length = -1;
+    curl_easy_getinfo(r->curl, CURLINFO_RESPONSE_CODE, &r->status);
+    curl_easy_getinfo(r->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    r->body = true;
+    if (r->status >= 300)
+        return GP_TRANSFER_DONE; /* an error's page, which is not kept */
+    if (r->status == 206) {
+        if (r->from != p->done) {
+            fail("%s: asked for bytes from %lld on, the server sent another part", r->url,
+                 (long long)p->done);
+            return gp_part_restart(p) ? stop(r, GP_TRANSFER_STOP) : stop(r, GP_TRANSFER_AGAIN);
+        }
+        length = r->whole;
+    } else if (p->done && gp_part_restart(p)) { /* it sends all of it */
+        return stop(r, GP_TRANSFER_STOP);
+    }
+    if (length >= 0 && d->size >= 0 && length != d->size) {
+        fail("%s: has %lld bytes, expected %lld: the file has changed at its source", r->url,
+             (long long)length, (long long)d->size);
+        return stop(r, GP_TRANSFER_NO);
+    }
+    r->promised = length;
+    if (length > 0)
+        d->progress->total = length;
+    gp_part_source(p, r->url, validator(r));
+    return GP_TRANSFER_DONE;
+}
+
+static size_t on_body(char *data, size_t size, size_t count, void *self)
+{
+    response *r = self;
+    gp_download *d = r->d;
+    size_t n = size * count;
+    if (!r->body && begin_body(r) != GP_TRANSFER_DONE)
+        return 0;
+    if (r->status >= 300)
+        return n;
+    if (d->size >= 0 && (int64_t)n > d->size - d->part->done) {
+        fail("%s: sends more than the %lld bytes expected: the file has changed at its source", r->url,
+             (long long)d->size);
+        stop(r, GP_TRANSFER_NO);
+        return 0;
+    }
+    if (gp_part_add(d->part, data, n)) {
+        stop(r, GP_TRANSFER_STOP);
+        return 0;
+    }
+    gp_progress_set(d->progress, d->part->done, NULL);
+    return n;
+}
+
+/* As the curl program has them: libcurl itself reads the proxies' variables but not these. */
+static void set_certificates(CURL *c)
+{
+    const char *bundle = getenv("CURL_CA_BUNDLE"), *file = getenv("SSL_CERT_FILE"),
+               *dir = getenv("SSL_CERT_DIR");
+    if (!bundle || !*bundle)
+        bundle = file;
+    if (bundle && *bundle)
+        curl_easy_setopt(c, CURLOPT_CAINFO, bundle);
+    if (dir && *dir)
+        curl_easy_setopt(c, CURLOPT_CAPATH, dir);
+}
+
+static void set_protocols(CURL *c)
+{
+#if LIBCURL_VERSION_NUM >= 0x075500
+    curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(c, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+#else
+    curl_easy_setopt(c, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+    curl_easy_setopt(c, CURLOPT_REDIR_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+#endif
+}
+
+static void set_up(response *r, const char *url)
+{
+    CURL *c = r->curl;
+    curl_easy_setopt(c, CURLOPT_URL, url);
+    curl_easy_setopt(c, CURLOPT_USERAGENT, "gptpipe/" GPTPIPE_VERSION);
+    curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 1L);
+    curl_easy_setopt(c, CURLOPT_MAXREDIRS, 10L);
+    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, 20000L);
+    curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, (long)(r->d->stall < 1 ? 1 : r->d->stall));
+    curl_easy_setopt(c, CURLOPT_ERRORBUFFER, r->reason);
+    curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(c, CURLOPT_HEADERDATA, r);
+    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(c, CURLOPT_WRITEDATA, r);
+    set_protocols(c);
+    set_certificates(c);
+}
+
+/* Asks for the rest only where a mixture of two files would be seen: by the validator, or by the SHA-256. */
+static struct curl_slist *ask_for_rest(response *r, int *rc)
+{
+    gp_part *p = r->d->part;
+    struct curl_slist *headers = NULL;
+    bool same_source = p->url && !strcmp(p->url, r->url) && p->validator;
+    *rc = 0;
+    if (!p->done)
+        return NULL;
+    if (!same_source && !r->d->checked) {
+        *rc = gp_part_restart(p);
+        return NULL;
+    }
+    char *range = gp_format("%lld-", (long long)p->done);
+    curl_easy_setopt(r->curl, CURLOPT_RANGE, range);
+    free(range);
+    if (same_source) {
+        char *condition = gp_format("If-Range: %s", p->validator);
+        headers = curl_slist_append(NULL, condition);
+        free(condition);
+        curl_easy_setopt(r->curl, CURLOPT_HTTPHEADER, headers);
+    }
+    return headers;
+}
+
+static gp_transfer judge_status(response *r)
+{
+    curl_off_t wait = 0;
+    curl_easy_getinfo(r->curl, CURLINFO_RETRY_AFTER, &wait);
+    r->d->wait = wait > 0 && wait < 3600 ? (double)wait : 0;
+    if (r->status == 416) { /* the part is as long as the file, or longer than it is now */
+        fail("%s: the server has nothing after byte %lld", r->url, (long long)r->d->part->done);
+        return gp_part_restart(r->d->part) ? GP_TRANSFER_STOP : GP_TRANSFER_AGAIN;
+    }
+    fail("%s: the server answers %ld%s", r->url, r->status,
+         r->status == 404   ? " (not found)"
+         : r->status == 403 ? " (forbidden)"
+         : r->status == 429 ? " (too many requests)"
+                            : "");
+    return r->status == 408 || r->status == 429 || r->status >= 500 ? GP_TRANSFER_AGAIN : GP_TRANSFER_NO;
+}
+
+static gp_transfer judge(response *r, CURLcode code)
+{
+    gp_download *d = r->d;
+    if (r->verdict != GP_TRANSFER_DONE)
+        return r->verdict; /* a callback has said why */
+    if (code == CURLE_OK) {
+        curl_easy_getinfo(r->curl, CURLINFO_RESPONSE_CODE, &r->status);
+        if (r->status >= 300)
+            return judge_status(r);
+        if (!r->body && begin_body(r) != GP_TRANSFER_DONE) /* an empty file */
+            return r->verdict;
+        return GP_TRANSFER_DONE;
+    }
+    fail("%s: %s", r->url, *r->reason ? r->reason : curl_easy_strerror(code));
+    switch (code) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+        d->no_host = true;
+        return GP_TRANSFER_AGAIN;
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_OPERATION_TIMEDOUT:
+    case CURLE_PARTIAL_FILE:
+    case CURLE_GOT_NOTHING:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_HTTP2:
+    case CURLE_HTTP2_STREAM:
+        return GP_TRANSFER_AGAIN;
+    default:
+        return GP_TRANSFER_NO;
+    }
+}
+
+gp_transfer gp_download_run(gp_download *d, const char *url)
+{
+    response r = {.d = d, .url = url, .verdict = GP_TRANSFER_DONE, .curl = curl_easy_init()};
+    int rc;
+    if (!r.curl)
+        die("libcurl cannot be started");
+    d->wait = 0;
+    d->no_host = false;
+    forget_headers(&r);
+    set_up(&r, url);
+    struct curl_slist *headers = ask_for_rest(&r, &rc);
+    gp_transfer verdict = rc ? GP_TRANSFER_STOP : judge(&r, curl_easy_perform(r.curl));
+    if (verdict != GP_TRANSFER_DONE)
+        d->part->resumed = d->part->done > 0;
+    curl_slist_free_all(headers);
+    curl_easy_cleanup(r.curl);
+    forget_headers(&r);
+    return verdict;
+}

@@ -1,0 +1,205 @@
+/* part.c: see part.h. */
+#include "data/part.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { BLOCK = 1 << 16, MOST_FROM = 1 << 14 };
+
+static void release(gp_part *p)
+{
+    uint8_t digest[32];
+    if (p->fd >= 0)
+        close(p->fd); /* and with it the lock */
+    if (p->hash.context)
+        gp_sha256_end(&p->hash, digest);
+    free(p->path);
+    free(p->temporary);
+    free(p->from);
+    free(p->url);
+    free(p->validator);
+    *p = (gp_part){.fd = -1};
+}
+
+static int open_locked(gp_part *p, bool *present)
+{
+    for (;;) {
+        struct stat here, named;
+        p->fd = open(p->temporary, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        if (p->fd < 0)
+            return fail("%s: cannot be created: %s", p->temporary, strerror(errno));
+        while (flock(p->fd, LOCK_EX))
+            if (errno != EINTR)
+                break; /* a file system without locks: go on alone */
+        /* Whoever held the lock may have renamed or removed what was opened. */
+        if (!fstat(p->fd, &here) && !stat(p->temporary, &named) && here.st_ino == named.st_ino &&
+            here.st_dev == named.st_dev)
+            return 0;
+        *present = gp_exists(p->path);
+        if (*present)
+            return 0;
+        close(p->fd);
+    }
+}
+
+/* Hashes what an earlier run left. */
+static int take_up(gp_part *p)
+{
+    char *block = gp_malloc(BLOCK);
+    int rc = 0;
+    for (ssize_t n; (n = pread(p->fd, block, BLOCK, p->done)); p->done += n) {
+        if (n < 0 && errno == EINTR) {
+            n = 0;
+            continue;
+        }
+        if (n < 0) {
+            rc = fail("%s: cannot be read: %s", p->temporary, strerror(errno));
+            break;
+        }
+        gp_sha256_add(&p->hash, block, (size_t)n);
+    }
+    p->resumed = p->done > 0;
+    free(block);
+    return rc;
+}
+
+/* PATH.part.from: the URL, a newline, the validator, a newline. */
+static void read_source(gp_part *p)
+{
+    gp_buf b = {0};
+    if (gp_exists(p->from) && !gp_file_read(&b, p->from, MOST_FROM)) {
+        char *save = NULL, *url = strtok_r(b.data, "\n", &save), *validator = strtok_r(NULL, "\n", &save);
+        p->url = url ? gp_strdup(url) : NULL;
+        p->validator = validator ? gp_strdup(validator) : NULL;
+    }
+    gp_buf_release(&b);
+}
+
+int gp_part_open(gp_part *p, const char *path, bool *present)
+{
+    *p = (gp_part){.fd = -1, .name = strcmp(path, "-") ? path : "stdout"};
+    *present = false;
+    if (!strcmp(path, "-")) {
+        p->fd = gp_temporary_fd();
+        if (p->fd < 0)
+            return -1;
+        gp_sha256_begin(&p->hash);
+        return 0;
+    }
+    p->path = gp_strdup(path);
+    p->temporary = gp_format("%s.part", path);
+    p->from = gp_format("%s.part.from", path);
+    gp_sha256_begin(&p->hash);
+    if (open_locked(p, present) || (!*present && take_up(p))) {
+        release(p);
+        return -1;
+    }
+    if (p->done)
+        read_source(p);
+    return 0;
+}
+
+int gp_part_add(gp_part *p, const void *data, size_t n)
+{
+    const char *from = data;
+    gp_sha256_add(&p->hash, data, n);
+    while (n) {
+        ssize_t written = pwrite(p->fd, from, n, p->done);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return fail("%s: cannot be written: %s", p->temporary ? p->temporary : "temporary file",
+                        strerror(written ? errno : ENOSPC));
+        from += written;
+        n -= (size_t)written;
+        p->done += written;
+    }
+    return 0;
+}
+
+int gp_part_restart(gp_part *p)
+{
+    uint8_t digest[32];
+    gp_sha256_end(&p->hash, digest);
+    gp_sha256_begin(&p->hash);
+    p->done = 0;
+    p->resumed = false;
+    if (ftruncate(p->fd, 0))
+        return fail("%s: cannot be cut: %s", p->temporary ? p->temporary : "temporary file", strerror(errno));
+    return 0;
+}
+
+void gp_part_source(gp_part *p, const char *url, const char *validator)
+{
+    char *new_url = gp_strdup(url), *new_validator = validator ? gp_strdup(validator) : NULL;
+    free(p->url);
+    free(p->validator);
+    p->url = new_url;
+    p->validator = new_validator;
+    if (!p->from)
+        return;
+    char *text = gp_format("%s\n%s\n", url, validator ? validator : "");
+    if (gp_file_write(p->from, text, strlen(text)))
+        unlink(p->from); /* then the next run begins anew; no reason to stop this one */
+    free(text);
+}
+
+void gp_part_digest(const gp_part *p, char *hex)
+{
+    uint8_t digest[32];
+    gp_sha256 copy = gp_sha256_copy(&p->hash);
+    gp_sha256_end(&copy, digest);
+    gp_hex(hex, digest, sizeof digest);
+}
+
+static int copy_to_stdout(const gp_part *p)
+{
+    char *block = gp_malloc(BLOCK);
+    int rc = 0;
+    int64_t at = 0;
+    while (!rc && at < p->done) {
+        ssize_t n = pread(p->fd, block, BLOCK, at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            rc = fail("temporary file: cannot be read: %s", strerror(n ? errno : EIO));
+        else
+            rc = gp_write_all(STDOUT_FILENO, block, (size_t)n, "stdout");
+        at += n;
+    }
+    free(block);
+    return rc;
+}
+
+int gp_part_commit(gp_part *p)
+{
+    int rc = 0;
+    if (!p->path) {
+        rc = copy_to_stdout(p);
+    } else {
+        if (fsync(p->fd))
+            rc = fail("%s: cannot be flushed to disk: %s", p->temporary, strerror(errno));
+        else if (rename(p->temporary, p->path))
+            rc = fail("%s: cannot be renamed into place: %s", p->path, strerror(errno));
+        else
+            rc = gp_sync_parent(p->path);
+        if (!rc)
+            unlink(p->from);
+    }
+    release(p);
+    return rc;
+}
+
+void gp_part_close(gp_part *p, bool keep)
+{
+    if (p->path && (!keep || !p->done)) {
+        unlink(p->temporary);
+        unlink(p->from);
+    }
+    release(p);
+}

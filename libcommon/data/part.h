@@ -1,0 +1,44 @@
+/* part.h: a file on its way here. Its bytes go into PATH.part and through SHA-256 as they come; what a later run
+ * needs to go on safely (the URL and the server's validator) stands in PATH.part.from. It gets its name when it
+ * is whole and checked.
+ */
+#ifndef GP_PART_H
+#define GP_PART_H
+
+#include "base/file.h"
+
+typedef struct gp_part {
+    int fd;
+    char *path;       /* the final name; NULL: stdout, spooled in an unlinked file until it is checked */
+    char *temporary;  /* PATH.part */
+    char *from;       /* PATH.part.from */
+    const char *name; /* for messages: the final name or "stdout" */
+    int64_t done;     /* bytes that are here and hashed */
+    gp_sha256 hash;
+    char *url, *validator; /* where they came from; a strong ETag or a date, or NULL */
+    bool resumed;          /* some bytes came in an earlier response */
+} gp_part;
+
+/* Opens PATH.part, or what an earlier run left of it, and locks it: a second process waits here until the first
+ * is done. *present: while waiting, the file itself appeared. path "-" is stdout. 0 or -1 (nothing to close). */
+int gp_part_open(gp_part *p, const char *path, bool *present);
+
+/* Appends n bytes. */
+int gp_part_add(gp_part *p, const void *data, size_t n);
+
+/* Forgets all bytes. */
+int gp_part_restart(gp_part *p);
+
+/* Notes the source of the bytes that follow, for this run and the next. validator may be NULL. */
+void gp_part_source(gp_part *p, const char *url, const char *validator);
+
+/* The SHA-256 of what is here, in hex (65 bytes); more may be added afterwards. */
+void gp_part_digest(const gp_part *p, char *hex);
+
+/* Flushes, renames into place (or writes to stdout) and closes; on failure too. */
+int gp_part_commit(gp_part *p);
+
+/* Closes. What is here is kept for the next run, unless it is worth nothing. */
+void gp_part_close(gp_part *p, bool keep);
+
+#endif
