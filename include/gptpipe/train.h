@@ -65,8 +65,9 @@ typedef struct gp_train_options {
 GP_API gp_train_options gp_train_defaults(void);
 
 /* Trains and leaves a run directory (docs/formats.md) or a checkpoint on stdout. 0; -1 on failure; 128 + the
- * signal when SIGINT or SIGTERM ended it after a finished step and a saved checkpoint. */
-GP_API int gp_train(const gp_train_options *o);
+ * signal when SIGINT or SIGTERM ended it after a finished step and a saved checkpoint. A stream from stdin is kept
+ * in the run directory, and o->data then names it. */
+GP_API int gp_train(gp_train_options *o);
 
 /* The learning rate of step s. */
 GP_API double gp_train_lr(const gp_train_options *o, int64_t s);

@@ -5,9 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
-void gp_report_begin(gp_report *r, const gp_train_options *o, bool keeps_log)
+void gp_report_begin(gp_report *r, const gp_train_options *o, gp_run *run)
 {
-    *r = (gp_report){.o = o, .keeps_log = keeps_log, .began = gp_now(), .val_loss = NAN, .last_loss = NAN};
+    *r = (gp_report){.o = o, .run = run, .began = gp_now(), .val_loss = NAN, .last_loss = NAN};
     r->live = isatty(STDERR_FILENO) && !o->quiet;
 }
 
@@ -15,7 +15,6 @@ void gp_report_end(gp_report *r)
 {
     if (r->line_width)
         fputc('\n', stderr);
-    gp_buf_release(&r->pending);
 }
 
 static void clear_line(gp_report *r)
@@ -45,6 +44,17 @@ static void add_number(gp_buf *b, const char *key, double value, int digits)
         gp_buf_printf(b, ", \"%s\": %.*g", key, digits, value);
     else
         gp_buf_printf(b, ", \"%s\": null", key);
+}
+
+/* A full disk does not end a run: it is told once. */
+static void log_line(gp_report *r, gp_buf *line)
+{
+    gp_buf_puts(line, "}\n");
+    if (r->run && gp_run_log(r->run, line->data, line->len) && !r->log_failed) {
+        gp_report_say(r, "%s; training goes on", gp_error());
+        r->log_failed = true;
+    }
+    gp_buf_release(line);
 }
 
 static double mfu(const gp_report *r, double tok_s)
@@ -85,17 +95,16 @@ void gp_report_step(gp_report *r, int64_t step, double loss, double lr, double g
     double tok_s = (double)r->tokens_a_step / seconds;
     r->tok_s = r->tok_s > 0 ? 0.9 * r->tok_s + 0.1 * tok_s : tok_s;
     r->last_loss = loss;
-    if (r->keeps_log) {
-        gp_buf *b = &r->pending;
-        gp_buf_printf(b, "{\"step\": %lld, \"tokens\": %lld", (long long)step,
-                      (long long)(step * r->tokens_a_step));
-        add_number(b, "loss", loss, 9);
-        add_number(b, "lr", lr, 9);
-        add_number(b, "grad_norm", grad_norm, 9);
-        add_number(b, "tok_s", tok_s, 5);
-        add_number(b, "mfu", mfu(r, tok_s), 4);
-        gp_buf_printf(b, ", \"memory\": %lld}\n", (long long)r->memory);
-    }
+    gp_buf line = {0};
+    gp_buf_printf(&line, "{\"step\": %lld, \"tokens\": %lld", (long long)step,
+                  (long long)(step * r->tokens_a_step));
+    add_number(&line, "loss", loss, 9);
+    add_number(&line, "lr", lr, 9);
+    add_number(&line, "grad_norm", grad_norm, 9);
+    add_number(&line, "tok_s", tok_s, 5);
+    add_number(&line, "mfu", mfu(r, tok_s), 4);
+    gp_buf_printf(&line, ", \"memory\": %lld", (long long)r->memory);
+    log_line(r, &line);
     if (!r->o->quiet)
         show(r, step, loss, lr, grad_norm);
 }
@@ -103,26 +112,23 @@ void gp_report_step(gp_report *r, int64_t step, double loss, double lr, double g
 void gp_report_evaluation(gp_report *r, int64_t step, double val_loss)
 {
     r->val_loss = val_loss;
-    if (r->keeps_log) {
-        gp_buf_printf(&r->pending, "{\"step\": %lld", (long long)step);
-        add_number(&r->pending, "val_loss", val_loss, 9);
-        gp_buf_puts(&r->pending, "}\n");
-    }
+    gp_buf line = {0};
+    gp_buf_printf(&line, "{\"step\": %lld", (long long)step);
+    add_number(&line, "val_loss", val_loss, 9);
+    log_line(r, &line);
     if (!r->live)
         gp_report_say(r, "step %lld  val loss %.4f", (long long)step, val_loss);
 }
 
 void gp_report_documents(gp_report *r, int64_t step, const gp_document_scores *s)
 {
-    if (r->keeps_log) {
-        gp_buf *b = &r->pending;
-        gp_buf_printf(b, "{\"step\": %lld, \"documents\": %lld, \"characters\": %.0f", (long long)step,
-                      (long long)s->documents, s->characters);
-        add_number(b, "document_loss", s->loss, 9);
-        add_number(b, "floor", s->floor, 9);
-        add_number(b, "standard_error", s->standard_error, 4);
-        gp_buf_puts(b, "}\n");
-    }
+    gp_buf line = {0};
+    gp_buf_printf(&line, "{\"step\": %lld, \"documents\": %lld, \"characters\": %.0f", (long long)step,
+                  (long long)s->documents, s->characters);
+    add_number(&line, "document_loss", s->loss, 9);
+    add_number(&line, "floor", s->floor, 9);
+    add_number(&line, "standard_error", s->standard_error, 4);
+    log_line(r, &line);
     gp_report_say(
         r,
         "%lld validation documents scored whole: %.4f nats a character; their floor is %.4f: %.1f%% above, "

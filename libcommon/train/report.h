@@ -3,12 +3,13 @@
 #define GP_TRAIN_REPORT_H
 
 #include "gptpipe/train.h"
+#include "io/run.h"
 #include "train/evaluate.h"
 
 typedef struct gp_report {
     const gp_train_options *o;
-    gp_buf pending;  /* lines of log.jsonl since the last flush; NULL run: dropped */
-    bool keeps_log;  /* there is a run directory */
+    gp_run *run;     /* whose log.jsonl gets the lines; NULL: none */
+    bool log_failed; /* told once */
     bool live;       /* stderr is a terminal */
     int line_width;  /* of the live line on the screen */
     double began;    /* gp_now() when training began */
@@ -20,7 +21,7 @@ typedef struct gp_report {
     double last_loss;
 } gp_report;
 
-void gp_report_begin(gp_report *r, const gp_train_options *o, bool keeps_log);
+void gp_report_begin(gp_report *r, const gp_train_options *o, gp_run *run);
 void gp_report_end(gp_report *r);
 
 /* step counts finished steps. seconds: what this one took. */

@@ -1,0 +1,80 @@
+/* checkpoint.h: a model's configuration, tokenizer and weights, wherever they are kept.
+ *
+ *     gp_checkpoint *ckpt = gp_checkpoint_open("run");        // a file, a folder, or "-": stdin
+ *     gp_model *m = ckpt ? gp_checkpoint_model(ckpt, be, false) : NULL;
+ *     if (!m) ...gp_error()...
+ *     gp_checkpoint_close(ckpt);                              // m goes on without it
+ *
+ *     ckpt = gp_checkpoint_of_model(m, tokenizer, length);
+ *     gp_checkpoint_write(ckpt, "out.safetensors", "safetensors", GP_F32);
+ *     gp_checkpoint_close(ckpt);
+ *
+ * A conversion opens one and writes it: weights go through tensor by tensor, never all at once.
+ */
+#ifndef GPTPIPE_CHECKPOINT_H
+#define GPTPIPE_CHECKPOINT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gptpipe/backend.h"
+#include "gptpipe/config.h"
+#include "gptpipe/model.h"
+#include "gptpipe/tensor.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct gp_checkpoint gp_checkpoint;
+
+/* path: a safetensors file; a Hugging Face folder (config.json with model.safetensors, or with shards and
+ * their index.json); a run directory (its last checkpoint); "-". The format is recognised from the content.
+ * Configuration and tokenizer come from the file's own metadata or from the files beside it. Every name,
+ * dtype and shape is checked here; the numbers are when they are read, and NaN or infinity is refused. NULL
+ * on failure. */
+GP_API gp_checkpoint *gp_checkpoint_open(const char *path);
+GP_API void gp_checkpoint_close(gp_checkpoint *c);
+
+GP_API const gp_config *gp_checkpoint_config(const gp_checkpoint *c);
+
+/* Text of a tokenizer.json, or NULL where there is no tokenizer. Valid until close. */
+GP_API const char *gp_checkpoint_tokenizer(const gp_checkpoint *c, size_t *length);
+
+/* The tokenizer's fingerprint (tokenizer.h); false where there is none or its kind is unknown. */
+GP_API bool gp_checkpoint_fingerprint(const gp_checkpoint *c, uint8_t fingerprint[16]);
+
+GP_API const char *
+gp_checkpoint_format(const gp_checkpoint *c); /* "safetensors", ...; "memory" for a model */
+
+/* Something a person should be told, such as that a run's last checkpoint is broken and an older one was
+ * taken; NULL: nothing. */
+GP_API const char *gp_checkpoint_remark(const gp_checkpoint *c);
+
+/* Hugging Face's name of tensor i; *t receives its shape and the dtype it is stored in, no data. NULL past
+ * the last one. */
+GP_API const char *gp_checkpoint_tensor(const gp_checkpoint *c, int64_t i, gp_tensor *t);
+
+/* A model with these weights; NULL on failure. The caller frees it. */
+GP_API gp_model *gp_checkpoint_model(const gp_checkpoint *c, gp_backend *be, bool trains);
+
+/* Fills in a model that was created with the same sizes (its dropout, say, may differ). 0 or -1. */
+GP_API int gp_checkpoint_load(const gp_checkpoint *c, gp_model *m);
+
+/* A checkpoint whose weights are m's, read when they are asked for; m outlives it. tokenizer: text of a
+ * tokenizer.json, copied; NULL: none. */
+GP_API gp_checkpoint *gp_checkpoint_of_model(gp_model *m, const char *tokenizer, size_t length);
+
+/* Writes c in `format`, its numbers as dtype (GP_F32 or GP_BF16). path: a file; "-"; or, where it ends in '/'
+ * or is an empty folder, a folder that transformers' from_pretrained loads as it is. It has its name when all
+ * of it is written. 0 or -1. */
+GP_API int gp_checkpoint_write(const gp_checkpoint *c, const char *path, const char *format, gp_dtype dtype);
+
+/* Names of the formats that can be read (or written), "a|b|c". */
+GP_API const char *gp_checkpoint_formats(bool written);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,157 @@
+/* checkpoint.c: between a format and a model. */
+#include "io/checkpoint.h"
+#include "gptpipe/tokenizer.h"
+#include "model/model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void gp_checkpoint_close(gp_checkpoint *c)
+{
+    if (!c)
+        return;
+    if (c->close)
+        c->close(c->self);
+    gp_params_release(&c->params);
+    free(c->tokenizer);
+    free(c->remark);
+    free(c->path);
+    free(c);
+}
+
+const gp_config *gp_checkpoint_config(const gp_checkpoint *c)
+{
+    return &c->config;
+}
+
+const char *gp_checkpoint_tokenizer(const gp_checkpoint *c, size_t *length)
+{
+    if (length)
+        *length = c->tokenizer_length;
+    return c->tokenizer;
+}
+
+bool gp_checkpoint_fingerprint(const gp_checkpoint *c, uint8_t fingerprint[16])
+{
+    memcpy(fingerprint, c->fingerprint, sizeof c->fingerprint);
+    return c->has_fingerprint;
+}
+
+const char *gp_checkpoint_format(const gp_checkpoint *c)
+{
+    return c->format;
+}
+
+const char *gp_checkpoint_remark(const gp_checkpoint *c)
+{
+    return c->remark;
+}
+
+const char *gp_checkpoint_tensor(const gp_checkpoint *c, int64_t i, gp_tensor *t)
+{
+    for (int r = 0; i >= 0 && r < c->params.count; r++) {
+        const gp_param *row = &c->params.rows[r];
+        if (i < row->pieces) {
+            *t = (gp_tensor){.dtype = c->dtype(c->self, row, (int)i)};
+            t->ndim = gp_piece_shape(row, &row->piece[i], t->dim);
+            return row->piece[i].name;
+        }
+        i -= row->pieces;
+    }
+    return NULL;
+}
+
+/* Some tokenizers are carried but not understood (BERT's WordPiece): they have no fingerprint. */
+void gp_checkpoint_set_tokenizer(gp_checkpoint *c, char *text, size_t length)
+{
+    free(c->tokenizer);
+    c->tokenizer = text;
+    c->tokenizer_length = length;
+    gp_tokenizer *t = gp_tokenizer_from_json(text, length, c->path);
+    c->has_fingerprint = t != NULL;
+    if (t)
+        gp_tokenizer_fingerprint(t, c->fingerprint);
+    gp_tokenizer_close(t);
+}
+
+static int check_same_rows(const gp_checkpoint *c, const gp_params *p)
+{
+    bool same = p->count == c->params.count;
+    for (int i = 0; same && i < p->count; i++) {
+        const gp_param *ours = &c->params.rows[i], *theirs = &p->rows[i];
+        if (ours->role == theirs->role && (ours->dim[0] != theirs->dim[0] || ours->dim[1] != theirs->dim[1]))
+            return fail("%s: %s is %lld x %lld, %lld x %lld in the model that it should fill", c->path,
+                        ours->piece[0].name, (long long)ours->dim[0], (long long)ours->dim[1],
+                        (long long)theirs->dim[0], (long long)theirs->dim[1]);
+        same = ours->role == theirs->role;
+    }
+    if (!same)
+        return fail("%s: holds another kind of model than the one that it should fill: %d parameter tensors, "
+                    "%d there",
+                    c->path, c->params.count, p->count);
+    return 0;
+}
+
+int gp_checkpoint_load(const gp_checkpoint *c, gp_model *m)
+{
+    if (check_same_rows(c, &m->params))
+        return -1;
+    int64_t most = 0;
+    for (int i = 0; i < c->params.count; i++)
+        most = gp_max(most, c->params.rows[i].count);
+    float *data = gp_malloc((size_t)most * sizeof *data);
+    int rc = 0;
+    for (int i = 0; !rc && i < c->params.count; i++) {
+        const gp_param *row = &c->params.rows[i];
+        rc = c->read(c->self, row, data);
+        if (!rc)
+            m->be->ops->upload(m->be, m->p + row->offset, data, (size_t)row->count * sizeof *data);
+    }
+    free(data);
+    if (!rc && m->slots_open)
+        gp_model_weights_changed(m);
+    return rc;
+}
+
+gp_model *gp_checkpoint_model(const gp_checkpoint *c, gp_backend *be, bool trains)
+{
+    gp_model *m = gp_model_create(&c->config, be, trains);
+    if (gp_checkpoint_load(c, m)) {
+        gp_model_free(m);
+        return NULL;
+    }
+    return m;
+}
+
+/* ---- a model as a checkpoint ------------------------------------------------------------------------- */
+
+int gp_rows_read(void *self, const gp_param *row, float *data)
+{
+    const gp_rows *rows = self;
+    rows->be->ops->download(rows->be, data, rows->base + row->offset, (size_t)row->count * sizeof *data);
+    return 0;
+}
+
+static gp_dtype rows_dtype(const void *self, const gp_param *row, int piece)
+{
+    (void)self, (void)row, (void)piece;
+    return GP_F32;
+}
+
+gp_checkpoint *gp_checkpoint_of_model(gp_model *m, const char *tokenizer, size_t length)
+{
+    gp_checkpoint *c = gp_calloc(1, sizeof *c);
+    gp_rows *rows = gp_malloc(sizeof *rows);
+    *rows = (gp_rows){m->be, m->p};
+    *c = (gp_checkpoint){.path = gp_strdup("the model"),
+                         .format = "memory",
+                         .config = m->config,
+                         .self = rows,
+                         .read = gp_rows_read,
+                         .dtype = rows_dtype,
+                         .close = free};
+    gp_params_list(&c->params, &m->config);
+    if (tokenizer)
+        gp_checkpoint_set_tokenizer(c, gp_strndup(tokenizer, length), length);
+    return c;
+}

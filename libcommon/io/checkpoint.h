@@ -1,0 +1,53 @@
+/* checkpoint.h: what a format brings: configuration, tokenizer, and a way to read one row of the table of
+ * parameters at a time. A new format is one file and one line of the table in formats.c. */
+#ifndef GP_IO_CHECKPOINT_H
+#define GP_IO_CHECKPOINT_H
+
+#include "base/base.h"
+#include "gptpipe/checkpoint.h"
+#include "model/params.h"
+
+/* A row's numbers, in our layout, into data (row->count). 0 or -1. */
+typedef int gp_row_fn(void *self, const gp_param *row, float *data);
+
+struct gp_checkpoint {
+    char *path; /* what messages call it */
+    const char *format;
+    gp_config config;
+    gp_params params;
+    char *tokenizer; /* tokenizer.json or NULL */
+    size_t tokenizer_length;
+    bool has_fingerprint;
+    uint8_t fingerprint[16];
+    char *remark;
+
+    void *self; /* the format's own */
+    gp_row_fn *read;
+    gp_dtype (*dtype)(const void *self, const gp_param *row, int piece); /* as stored */
+    void (*close)(void *self);
+};
+
+typedef struct gp_file_format {
+    const char *name, *what;             /* "safetensors", "a file, or ..." */
+    bool (*recognise)(const char *path); /* a look at the content; path exists, or is "-" */
+    int (*open)(gp_checkpoint *c, const char *path);
+    int (*write)(const gp_checkpoint *c, const char *path, gp_dtype dtype); /* NULL: is only read */
+} gp_file_format;
+
+extern const gp_file_format gp_hf_format;
+
+/* Rows that lie in a backend's memory, laid out like a model's flat vector. */
+typedef struct gp_rows {
+    gp_backend *be;
+    float *base;
+} gp_rows;
+
+int gp_rows_read(void *self, const gp_param *row, float *data); /* self: a gp_rows */
+
+/* Takes over the text of a tokenizer (malloc), and finds out its fingerprint. */
+void gp_checkpoint_set_tokenizer(gp_checkpoint *c, char *text, size_t length);
+
+/* hf_write.c: config.json, model.safetensors and the tokenizer's files into a folder that is there. */
+int gp_hf_write_files(const gp_checkpoint *c, const char *folder, gp_dtype dtype);
+
+#endif

@@ -1,0 +1,37 @@
+/* hf.h: Hugging Face's safetensors, as files and folders. */
+#ifndef GP_IO_HF_H
+#define GP_IO_HF_H
+
+#include "gptpipe/safetensors.h"
+#include "io/checkpoint.h"
+
+/* One tensor of a file or of a sharded model. */
+typedef struct gp_hf_tensor {
+    const char *name, *path; /* path: of the file that holds it */
+    gp_tensor t;
+    bool used;
+} gp_hf_tensor;
+
+/* All tensors of a model: one file, or shards. */
+typedef struct gp_hf_files {
+    gp_safetensors **files;
+    int count;
+    gp_hf_tensor *tensors; /* by name */
+    int64_t tensor_count;
+} gp_hf_files;
+
+/* hf_files.c: opens path, a file or "-"; or what an index.json lists. No tensor is there twice. */
+int gp_hf_files_open(gp_hf_files *f, const char *path);
+int gp_hf_files_open_index(gp_hf_files *f, const char *path);
+void gp_hf_files_close(gp_hf_files *f);
+gp_hf_tensor *gp_hf_files_find(const gp_hf_files *f, const char *name);
+
+/* hf_names.c: finds the tensor of each piece of the table (match[3 * row + piece]), and refuses what is
+ * missing, misshapen, or too much. */
+int gp_hf_match(gp_hf_files *f, const char *path, const gp_config *c, const gp_params *p,
+                gp_hf_tensor **match);
+
+int gp_hf_open(gp_checkpoint *c, const char *path);
+int gp_hf_write(const gp_checkpoint *c, const char *path, gp_dtype dtype);
+
+#endif

@@ -1,0 +1,208 @@
+/* hf_read.c: opens Hugging Face's safetensors: one file, a folder, a sharded model, a run, a pipe. */
+#include "base/file.h"
+#include "gptpipe/tokenizer.h"
+#include "io/hf.h"
+#include "io/pieces.h"
+#include "io/run.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { MOST_CONFIG = 1 << 24, MOST_TOKENIZER = 1 << 28 };
+
+typedef struct source {
+    gp_hf_files files;
+    const gp_params *params;
+    gp_hf_tensor **match; /* (rows, 3) */
+} source;
+
+static gp_hf_tensor **match_of(const source *s, const gp_param *row)
+{
+    return &s->match[3 * (row - s->params->rows)];
+}
+
+static int read_row(void *self, const gp_param *row, float *data)
+{
+    gp_hf_tensor **match = match_of(self, row);
+    for (int k = 0; k < row->pieces; k++)
+        if (gp_piece_read(match[k]->path, match[k]->name, &match[k]->t, row, &row->piece[k], data))
+            return -1;
+    return 0;
+}
+
+static gp_dtype dtype_of(const void *self, const gp_param *row, int piece)
+{
+    return match_of(self, row)[piece]->t.dtype;
+}
+
+static void close_source(void *self)
+{
+    source *s = self;
+    gp_hf_files_close(&s->files);
+    free(s->match);
+    free(s);
+}
+
+static bool has(const char *folder, const char *name)
+{
+    char *path = gp_path_join(folder, name);
+    bool there = gp_exists(path);
+    free(path);
+    return there;
+}
+
+/* A whole file of a folder as text; 1 when it is not there. */
+static int read_beside(gp_buf *b, const char *folder, const char *name, size_t most)
+{
+    if (!folder || !has(folder, name))
+        return 1;
+    char *path = gp_path_join(folder, name);
+    int rc = gp_file_read(b, path, most);
+    free(path);
+    return rc;
+}
+
+static int find_config(gp_checkpoint *c, const gp_safetensors *s, const char *folder)
+{
+    size_t length;
+    const char *text = gp_safetensors_metadata(s, "gptpipe.config", &length);
+    if (text)
+        return gp_config_from_json(&c->config, text, length, c->path);
+    gp_buf b = {0};
+    int rc = read_beside(&b, folder, "config.json", MOST_CONFIG);
+    if (rc > 0) {
+        rc = fail("%s: has no gptpipe.config in its metadata and no config.json beside it: the sizes of the "
+                  "model are "
+                  "unknown",
+                  c->path);
+    } else if (!rc) {
+        char *where = gp_path_join(folder, "config.json");
+        rc = gp_config_from_json(&c->config, b.data ? b.data : "", b.len, where);
+        free(where);
+    }
+    gp_buf_release(&b);
+    return rc;
+}
+
+/* Vocabulary files beside the weights become the text of a tokenizer.json. */
+static int build_tokenizer(gp_checkpoint *c, const char *folder)
+{
+    gp_tokenizer *t = gp_tokenizer_open(folder);
+    if (!t)
+        return -1;
+    char *text = gp_tokenizer_to_json(t);
+    gp_tokenizer_close(t);
+    gp_checkpoint_set_tokenizer(c, text, strlen(text));
+    return 0;
+}
+
+static int find_tokenizer(gp_checkpoint *c, const gp_safetensors *s, const char *folder)
+{
+    size_t length;
+    const char *text = gp_safetensors_metadata(s, "gptpipe.tokenizer", &length);
+    if (text) {
+        gp_checkpoint_set_tokenizer(c, gp_strndup(text, length), length);
+        return 0;
+    }
+    gp_buf b = {0};
+    int rc = read_beside(&b, folder, "tokenizer.json", MOST_TOKENIZER);
+    if (!rc && b.len) {
+        gp_checkpoint_set_tokenizer(c, b.data, b.len);
+        return 0;
+    }
+    gp_buf_release(&b);
+    if (rc <= 0)
+        return rc;
+    bool gpt2 = c->config.family == GP_GPT2; /* BERT's and RoBERTa's are only carried */
+    if (gpt2 && folder &&
+        ((has(folder, "vocab.json") && has(folder, "merges.txt")) ||
+         (has(folder, "encoder.json") && has(folder, "vocab.bpe"))))
+        return build_tokenizer(c, folder);
+    return 0;
+}
+
+/* A header length below 2^32, then '{'. What is no regular file cannot be looked into twice, and no other
+ * format comes through a pipe. */
+static bool is_safetensors(const char *path)
+{
+    unsigned char head[9];
+    struct stat st;
+    if (!stat(path, &st) && !S_ISREG(st.st_mode))
+        return true;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? pread(fd, head, sizeof head, 0) : 0;
+    if (fd >= 0)
+        close(fd);
+    return n == sizeof head && !head[4] && !head[5] && !head[6] && !head[7] && head[8] == '{';
+}
+
+static bool recognise(const char *path)
+{
+    struct stat st;
+    if (!strcmp(path, "-"))
+        return true;
+    if (stat(path, &st) || !S_ISDIR(st.st_mode))
+        return is_safetensors(path);
+    return has(path, "model.safetensors") || has(path, "model.safetensors.index.json") ||
+           gp_run_recognise(path);
+}
+
+static char *folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!strcmp(path, "-"))
+        return NULL;
+    return slash ? gp_strndup(path, (size_t)(slash - path) + 1) : gp_strdup(".");
+}
+
+/* Opens the tensors; *folder (malloc) is where the other files are looked for, or NULL. */
+static int open_files(gp_checkpoint *c, source *s, const char *path, char **folder)
+{
+    struct stat st;
+    if (!strcmp(path, "-") || stat(path, &st) || !S_ISDIR(st.st_mode)) {
+        *folder = folder_of(path);
+        return gp_hf_files_open(&s->files, path);
+    }
+    *folder = gp_run_recognise(path) ? gp_run_last(path, &c->remark) : gp_strdup(path);
+    if (!*folder)
+        return -1;
+    bool sharded = !has(*folder, "model.safetensors");
+    char *file = gp_path_join(*folder, sharded ? "model.safetensors.index.json" : "model.safetensors");
+    int rc = sharded ? gp_hf_files_open_index(&s->files, file) : gp_hf_files_open(&s->files, file);
+    free(file);
+    return rc;
+}
+
+int gp_hf_open(gp_checkpoint *c, const char *path)
+{
+    char *folder = NULL;
+    source *s = gp_calloc(1, sizeof *s);
+    c->self = s;
+    c->read = read_row;
+    c->dtype = dtype_of;
+    c->close = close_source;
+    s->params = &c->params;
+    int rc = open_files(c, s, path, &folder);
+    if (!rc)
+        rc = find_config(c, s->files.files[0], folder);
+    if (!rc)
+        rc = find_tokenizer(c, s->files.files[0], folder);
+    if (!rc) {
+        gp_params_list(&c->params, &c->config);
+        s->match = gp_calloc((size_t)c->params.count * 3, sizeof(gp_hf_tensor *));
+        rc = gp_hf_match(&s->files, c->path, &c->config, &c->params, s->match);
+    }
+    free(folder);
+    return rc;
+}
+
+const gp_file_format gp_hf_format = {
+    .name = "safetensors",
+    .what = "a file, or a folder with model.safetensors or model.safetensors.index.json, or a run directory",
+    .recognise = recognise,
+    .open = gp_hf_open,
+    .write = gp_hf_write,
+};

@@ -1,0 +1,235 @@
+/* run.c: a run directory, its lock, and its log. */
+#include "io/run.h"
+#include "base/file.h"
+#include "io/folder.h"
+#include "io/run_names.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct gp_run {
+    char *path;
+    int lock;
+    bool untouched; /* made by us, and nothing kept in it yet */
+};
+
+static const char lock_name[] = ".lock";
+
+/* ---- the folder and its lock ------------------------------------------------------------------------- */
+
+/* Another process has the lock; its number stands in the file. */
+static int refuse_locked(const char *path, int fd)
+{
+    char pid[24] = "";
+    ssize_t n = pread(fd, pid, sizeof pid - 1, 0);
+    return fail("%s: is being written by process %ld; wait until it ends, or stop it", path,
+                n > 0 ? strtol(pid, NULL, 10) : 0);
+}
+
+static int take_lock(gp_run *r)
+{
+    char *path = gp_path_join(r->path, lock_name), pid[24];
+    int n = snprintf(pid, sizeof pid, "%ld\n", (long)getpid()), rc = -1;
+    r->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (r->lock < 0)
+        fail("%s: cannot be created: %s", path, strerror(errno));
+    else if (flock(r->lock, LOCK_EX | LOCK_NB))
+        rc = errno == EWOULDBLOCK ? refuse_locked(r->path, r->lock)
+                                  : fail("%s: cannot be locked: %s", path, strerror(errno));
+    else if (ftruncate(r->lock, 0))
+        fail("%s: cannot be written: %s", path, strerror(errno));
+    else
+        rc = gp_write_all(r->lock, pid, (size_t)n, path);
+    free(path);
+    return rc;
+}
+
+static gp_run *open_run(const char *path)
+{
+    gp_run *r = gp_calloc(1, sizeof *r);
+    r->path = gp_strdup(path);
+    if (!take_lock(r))
+        return r;
+    gp_run_close(r);
+    return NULL;
+}
+
+/* Temporary files, links and folders have names that end in .tmp; with the lock held they are nobody's. */
+static int remove_leftovers(const char *path)
+{
+    char **names;
+    int64_t count;
+    int rc = 0;
+    if (gp_folder_list(path, &names, &count))
+        return -1;
+    for (int64_t i = 0; !rc && i < count; i++) {
+        size_t n = strlen(names[i]);
+        if (n < 4 || strcmp(names[i] + n - 4, ".tmp"))
+            continue;
+        char *name = gp_path_join(path, names[i]);
+        struct stat st;
+        if (!lstat(name, &st) && S_ISDIR(st.st_mode))
+            rc = gp_folder_remove(name);
+        else if (unlink(name))
+            rc = fail("%s: cannot be removed: %s", name, strerror(errno));
+        free(name);
+    }
+    gp_folder_list_free(names, count);
+    return rc;
+}
+
+/* Entries of a folder but the lock; -1 on failure. */
+static int64_t entries(const char *path)
+{
+    char **names;
+    int64_t count, others = 0;
+    if (gp_folder_list(path, &names, &count))
+        return -1;
+    for (int64_t i = 0; i < count; i++)
+        others += strcmp(names[i], lock_name) != 0;
+    gp_folder_list_free(names, count);
+    return others;
+}
+
+static int check_empty(const char *path)
+{
+    int64_t n = entries(path);
+    if (n > 0)
+        return fail("%s: is not empty, and a run is never overwritten: give another --out, or --resume %s",
+                    path, path);
+    return n ? -1 : 0;
+}
+
+gp_run *gp_run_create(const char *path)
+{
+    bool was_there = gp_exists(path);
+    if (gp_make_dirs(path) || check_empty(path))
+        return NULL;
+    gp_run *r = open_run(path);
+    if (r && check_empty(path)) { /* again: another process may have begun in between */
+        gp_run_close(r);
+        return NULL;
+    }
+    if (r)
+        r->untouched = !was_there;
+    return r;
+}
+
+gp_run *gp_run_open(const char *path)
+{
+    if (entries(path) < 0)
+        return NULL;
+    if (!gp_run_recognise(path))
+        return fail("%s: has no checkpoint to go on with", path), NULL;
+    gp_run *r = open_run(path);
+    if (r && remove_leftovers(path)) {
+        gp_run_close(r);
+        return NULL;
+    }
+    return r;
+}
+
+void gp_run_close(gp_run *r)
+{
+    if (!r)
+        return;
+    if (r->untouched && !entries(r->path)) {
+        char *path = gp_path_join(r->path, lock_name);
+        unlink(path);
+        rmdir(r->path);
+        free(path);
+    }
+    if (r->lock >= 0)
+        close(r->lock); /* and the lock is gone */
+    free(r->path);
+    free(r);
+}
+
+const char *gp_run_path(const gp_run *r)
+{
+    return r->path;
+}
+
+char *gp_run_checkpoint(const gp_run *r, int n)
+{
+    int64_t *steps, count;
+    char *path = NULL;
+    if (!gp_run_steps(r->path, &steps, &count) && n < count) {
+        char *name = gp_run_name(steps[n]);
+        path = gp_path_join(r->path, name);
+        free(name);
+    }
+    free(steps);
+    return path;
+}
+
+int gp_run_write(gp_run *r, const char *name, const void *data, size_t n)
+{
+    char *path = gp_path_join(r->path, name);
+    int rc = gp_file_write(path, data, n);
+    free(path);
+    return rc;
+}
+
+/* ---- the log ----------------------------------------------------------------------------------------- */
+
+static int open_log(const gp_run *r, char **path)
+{
+    *path = gp_path_join(r->path, "log.jsonl");
+    int fd = open(*path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0)
+        fail("%s: cannot be opened: %s", *path, strerror(errno));
+    return fd;
+}
+
+int gp_run_log(gp_run *r, const char *lines, size_t n)
+{
+    char *path;
+    int fd = open_log(r, &path);
+    off_t end = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
+    int rc = end < 0 ? -1 : gp_write_all(fd, lines, n, path);
+    if (rc && end >= 0 && ftruncate(fd, end))
+        rc = gp_fail_in("half a line is left"); /* which resuming cuts away */
+    if (fd >= 0)
+        close(fd);
+    free(path);
+    return rc;
+}
+
+/* Whether a line is a whole object that does not belong to a later step. */
+static bool stays(const char *line, size_t length, int64_t step)
+{
+    json_t *root = json_loadb(line, length, JSON_ALLOW_NUL, NULL);
+    const json_t *v = json_object_get(root, "step");
+    bool good = json_is_object(root) && (!v || (json_is_integer(v) && json_integer_value(v) <= step));
+    json_decref(root);
+    return good;
+}
+
+int gp_run_cut_log(gp_run *r, int64_t step)
+{
+    char *path;
+    gp_map m = {0};
+    int fd = open_log(r, &path), rc = fd < 0 ? -1 : gp_map_fd(&m, fd, path);
+    size_t kept = 0;
+    while (!rc && kept < m.size) {
+        const char *line = m.data + kept, *end = memchr(line, '\n', m.size - kept);
+        if (!end || !stays(line, (size_t)(end - line), step))
+            break;
+        kept += (size_t)(end - line) + 1;
+    }
+    bool cut = !rc && kept < m.size;
+    gp_map_close(&m);
+    if (cut && (ftruncate(fd, (off_t)kept) || fsync(fd)))
+        rc = fail("%s: cannot be cut: %s", path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    free(path);
+    return rc;
+}

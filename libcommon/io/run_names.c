@@ -1,0 +1,106 @@
+/* run_names.c: the checkpoints of a run by name, and which of them is good. */
+#include "io/run_names.h"
+#include "gptpipe/safetensors.h"
+#include "io/folder.h"
+#include "io/run.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+char *gp_run_name(int64_t step)
+{
+    return gp_format("ckpt-%08lld", (long long)step);
+}
+
+int64_t gp_run_step(const char *name)
+{
+    size_t n = strlen(name);
+    if (strncmp(name, "ckpt-", 5) || n < 5 + 8 || n > 5 + 18) /* 18 digits fit */
+        return -1;
+    int64_t step = 0;
+    for (const char *c = name + 5; *c; c++) {
+        if (*c < '0' || *c > '9')
+            return -1;
+        step = step * 10 + (*c - '0');
+    }
+    return step;
+}
+
+static int newest_first(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x < y) - (x > y);
+}
+
+int gp_run_steps(const char *path, int64_t **steps, int64_t *count)
+{
+    char **names;
+    int64_t found;
+    *steps = NULL;
+    *count = 0;
+    if (gp_folder_list(path, &names, &found))
+        return -1;
+    *steps = gp_calloc((size_t)found, sizeof **steps);
+    for (int64_t i = 0; i < found; i++)
+        if (gp_run_step(names[i]) >= 0)
+            (*steps)[(*count)++] = gp_run_step(names[i]);
+    gp_folder_list_free(names, found);
+    qsort(*steps, (size_t)*count, sizeof **steps, newest_first);
+    return 0;
+}
+
+int64_t gp_run_link_step(const char *path, const char *link)
+{
+    char target[64], *name = gp_path_join(path, link);
+    ssize_t n = readlink(name, target, sizeof target - 1);
+    free(name);
+    if (n < 0)
+        return -1;
+    target[n] = 0;
+    return gp_run_step(target);
+}
+
+bool gp_run_recognise(const char *path)
+{
+    int64_t *steps, count;
+    bool found = !gp_run_steps(path, &steps, &count) && count;
+    free(steps);
+    return found;
+}
+
+/* The folder of a step if its weights can be opened, else NULL with the reason in gp_error(). */
+static char *good(const char *path, int64_t step)
+{
+    char *name = gp_run_name(step), *folder = gp_path_join(path, name);
+    char *file = gp_path_join(folder, "model.safetensors");
+    gp_safetensors *s = gp_safetensors_open(file);
+    if (!s) {
+        free(folder);
+        folder = NULL;
+    }
+    gp_safetensors_close(s);
+    free(file);
+    free(name);
+    return folder;
+}
+
+char *gp_run_last(const char *path, char **remark)
+{
+    int64_t *steps, count, last = gp_run_link_step(path, "last");
+    char *folder = last >= 0 ? good(path, last) : NULL;
+    if (folder)
+        return folder;
+    char *why = last >= 0 ? gp_strdup(gp_error()) : gp_format("%s/last: names no checkpoint", path);
+    if (gp_run_steps(path, &steps, &count))
+        count = 0;
+    for (int64_t i = 0; !folder && i < count; i++)
+        folder = good(path, steps[i]);
+    free(steps);
+    if (!folder)
+        fail("%s: has no checkpoint that can be read: %s", path, why);
+    else if (remark)
+        *remark = gp_format("%s; taking %s in its place", why, folder);
+    free(why);
+    return folder;
+}

@@ -1,0 +1,16 @@
+/* run_names.h: how the checkpoints of a run are called. */
+#ifndef GP_IO_RUN_NAMES_H
+#define GP_IO_RUN_NAMES_H
+
+#include "base/base.h"
+
+char *gp_run_name(int64_t step);       /* 1000 -> "ckpt-00001000", malloc */
+int64_t gp_run_step(const char *name); /* and back; -1: it is no checkpoint's name */
+
+/* The steps of the checkpoints in a folder, the newest first; *steps is malloc'ed, also on failure. */
+int gp_run_steps(const char *path, int64_t **steps, int64_t *count);
+
+/* The step that a link of the run ("last", "best") points to; -1: none. */
+int64_t gp_run_link_step(const char *path, const char *link);
+
+#endif

@@ -1,0 +1,51 @@
+# cli.sh: what the command-line tests share. Source it; it makes a folder of its own and removes it at the end.
+#   expect CODE COMMAND...   runs it, fails unless it exits with CODE; $err holds its stderr, $out its stdout
+#   says TEXT                fails unless the last stderr holds TEXT and has one line
+#   absent PATH              fails if it exists
+set -uo pipefail
+PATH=$GPTPIPE_BIN:$PATH
+repo=$PWD
+here=$(mktemp -d)
+trap 'rm -rf "$here"' EXIT
+cd "$here" || exit 1
+checks=0 failures=0 out= err=
+
+problem() {
+    failures=$((failures + 1))
+    printf 'FAILED %s:%s: %s\n' "$(basename "$0")" "${BASH_LINENO[1]}" "$*"
+}
+
+expect() {
+    local code=$1 got
+    shift
+    "$@" > "$here/.out" 2> "$here/.err"
+    got=$?
+    out=$(tr -d '\0' < "$here/.out") err=$(cat "$here/.err")
+    checks=$((checks + 1))
+    [ $got = "$code" ] || problem "$* exited with $got, expected $code: $err"
+}
+
+says() {
+    checks=$((checks + 1))
+    case $err in
+    *"$1"*) ;;
+    *) problem "stderr lacks \"$1\": $err" ;;
+    esac
+    [ "$(printf '%s\n' "$err" | wc -l)" = 1 ] || problem "more than one line: $err"
+}
+
+absent() {
+    checks=$((checks + 1))
+    [ ! -e "$1" ] && [ ! -L "$1" ] || problem "$1 should not exist"
+}
+
+same() {
+    checks=$((checks + 1))
+    cmp -s "$1" "$2" || problem "$1 and $2 differ"
+}
+
+finish() {
+    printf '%s: %d checks, %d failed\n' "$(basename "$0")" "$checks" "$failures"
+    [ $failures = 0 ]
+    exit
+}

@@ -1,0 +1,103 @@
+# train: a run and what it leaves; the same again; stopped and resumed; bad input.
+. "$(dirname "$0")/cli.sh"
+small=(--layers 2 --heads 2 --channels 32 --seq-len 32 --batch-size 4 --warmup 3 --eval-every 4 --eval-batches 2
+    --threads 2 --quiet)
+
+fetch-data stories --seed 1 --stories 200 -o text.txt --quiet || problem "no stories"
+tokenize --tokenizer char text.txt -o text.tok --quiet || problem "no tokens"
+
+# what does not depend on the clock
+losses() {
+    sed -E 's/, "tok_s": .*//' "$1/log.jsonl"
+}
+
+expect 0 train text.tok "${small[@]}" --steps 12 --dropout 0.1 --grad-accum 2 -o run
+for f in config.yaml config.json tokenizer.json model.safetensors last/state.safetensors best log.jsonl; do
+    checks=$((checks + 1))
+    [ -e "run/$f" ] || problem "run/$f is missing"
+done
+checks=$((checks + 1))
+[ "$(grep -c '"loss"' run/log.jsonl)" = 12 ] || problem "log.jsonl does not have one line a step"
+
+# --config repeats a run, bit for bit
+expect 0 train --config run/config.yaml -o again --quiet
+same run/model.safetensors again/model.safetensors
+same <(losses run) <(losses again)
+
+# stopped at a step and resumed = never stopped: weights, moments, log
+expect 0 train text.tok "${small[@]}" --steps 5 --decay-steps 12 --dropout 0.1 --grad-accum 2 -o part
+expect 0 train --resume part --steps 12 --quiet
+same run/model.safetensors part/model.safetensors
+same run/last/state.safetensors part/last/state.safetensors
+same <(losses run | grep '"loss"') <(losses part | grep '"loss"')
+
+# killed by a signal in the middle: it finishes the step, saves, says how to go on
+train text.tok "${small[@]}" --steps 100000 -o killed 2> killed.err &
+pid=$!
+for _ in $(seq 100); do
+    [ -s killed/log.jsonl ] && break
+    sleep 0.1
+done
+kill -INT $pid
+wait $pid
+code=$?
+checks=$((checks + 1))
+[ $code = 130 ] || problem "an interrupted run exited with $code, expected 130"
+stopped=$(grep -c '"loss"' killed/log.jsonl)
+expect 0 train --resume killed --steps $((stopped + 3)) --quiet
+checks=$((checks + 1))
+[ "$(grep -c '"loss"' killed/log.jsonl)" = $((stopped + 3)) ] || problem "the resumed log has not one line a step"
+
+# a checkpoint on stdout, a stream from stdin
+expect 0 bash -c "set -o pipefail; cat text.tok | train ${small[*]} --steps 3 | sample --prompt Once --max-tokens 5 --quiet"
+case $out in Once*) ;; *) problem "the pipe gave: $out" ;; esac
+expect 0 bash -c "cat text.tok | train ${small[*]} --steps 3 -o piped"
+expect 0 train --config piped/config.yaml -o piped2 --quiet
+same piped/model.safetensors piped2/model.safetensors
+
+# from a checkpoint
+expect 0 train text.tok --init run "${small[@]}" --steps 2 --lr 0 --min-lr 0 --weight-decay 0 -o from
+expect 0 convert-gpt2 run -o a.safetensors
+expect 0 convert-gpt2 from -o b.safetensors
+same a.safetensors b.safetensors
+
+# bad input: one line, exit 1 (2 for the command line), nothing left
+expect 1 train text.tok "${small[@]}" --steps 1 -o run
+says "never overwritten"
+expect 1 train missing.tok "${small[@]}" -o new
+says "missing.tok"
+absent new
+head -c 3000 text.tok > cut.tok
+expect 1 train cut.tok "${small[@]}" -o new
+says "cut.tok"
+absent new
+expect 1 bash -c "head -c 3000 text.tok | train ${small[*]} -o new"
+says "truncated"
+absent new
+expect 1 bash -c ": | train ${small[*]} -o new"
+says "empty"
+absent new
+(printf 'NOTATOK1'; tail -c +9 text.tok) > magic.tok
+expect 1 train magic.tok "${small[@]}" -o new
+says "magic.tok"
+absent new
+printf 'abcabc' | tokenize --tokenizer char -o short.tok --quiet
+expect 1 train short.tok "${small[@]}" --val-fraction 0 -o new
+says "tokens"
+absent new
+expect 1 train short.tok --init run "${small[@]}" -o new
+says "tokenizer"
+absent new
+expect 2 train text.tok --channels 33 --heads 2 --steps -1 -o new
+expect 1 train text.tok "${small[@]}" --channels 33 --heads 2 -o new
+says "heads"
+absent new
+expect 2 train text.tok --stepz 3
+says "--steps"
+expect 1 bash -c "train text.tok ${small[*]} --steps 1 -o - > /dev/full"
+says "No space left"
+expect 1 bash -c "set -o pipefail; train text.tok ${small[*]} --steps 1 -o - | true"
+says "pipe"
+expect 1 train --resume nowhere
+expect 1 train --resume "$here"
+finish

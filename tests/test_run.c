@@ -1,0 +1,512 @@
+/* Run directories: whatever happens to the writer, the last good checkpoint can be read. */
+#include "test.h"
+
+#include "base/rng.h"
+#include "gptpipe/checkpoint.h"
+#include "gptpipe/safetensors.h"
+#include "io/folder.h"
+#include "io/run.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char folder[] = "/tmp/gptpipe-test.XXXXXX";
+static char run[64]; /* folder/run */
+
+static int set_up(void **state)
+{
+    (void)state;
+    if (!mkdtemp(folder))
+        return -1;
+    snprintf(run, sizeof run, "%s/run", folder);
+    return 0;
+}
+
+static void remove_all(const char *path)
+{
+    char **names;
+    int64_t count;
+    if (gp_folder_list(path, &names, &count))
+        return;
+    for (int64_t i = 0; i < count; i++) {
+        char *name = gp_path_join(path, names[i]);
+        if (unlink(name))
+            gp_folder_remove(name);
+        free(name);
+    }
+    gp_folder_list_free(names, count);
+    rmdir(path);
+}
+
+static int remove_run(void **state)
+{
+    (void)state;
+    remove_all(run);
+    return gp_exists(run) ? -1 : 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    return rmdir(folder);
+}
+
+/* run/name; valid until the next but two. */
+static const char *in(const char *name)
+{
+    static char paths[4][160];
+    static int next;
+    char *path = paths[next++ % 4];
+    snprintf(path, sizeof paths[0], "%s/%s", run, name);
+    return path;
+}
+
+enum { NUMBERS = 50000 };
+
+/* Two files with one tensor each, whose numbers all are the step. */
+static int fill(void *self, const char *dir)
+{
+    static const char *const names[] = {"model.safetensors", "state.safetensors"};
+    static float x[NUMBERS];
+    int rc = 0;
+    for (int i = 0; i < NUMBERS; i++)
+        x[i] = (float)*(int64_t *)self;
+    for (size_t i = 0; !rc && i < ARRAY_LEN(names); i++) {
+        gp_tensor t = gp_tensor_view(x, GP_F32, 1, NUMBERS);
+        char *path = gp_path_join(dir, names[i]);
+        gp_safetensors_writer *w = gp_safetensors_create(path);
+        free(path);
+        if (!w)
+            return -1;
+        gp_safetensors_declare(w, "x", &t);
+        gp_safetensors_write(w, x, sizeof x);
+        rc = gp_safetensors_finish(w);
+    }
+    return rc;
+}
+
+static int save(gp_run *r, int64_t step, bool best, int64_t keep)
+{
+    return gp_run_save(r, step, best, keep, fill, &step);
+}
+
+/* The step that all numbers of the checkpoint in `dir` agree on. */
+static int64_t step_in(const char *dir)
+{
+    static const char *const names[] = {"model.safetensors", "state.safetensors"};
+    int64_t step = -1;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        char *path = gp_path_join(dir, names[i]);
+        gp_safetensors *s = gp_safetensors_open(path);
+        gp_tensor t;
+        if (!s || !gp_safetensors_find(s, "x", &t))
+            fail_msg("%s", gp_error());
+        const float *x = t.data;
+        if (step < 0)
+            step = (int64_t)x[0];
+        for (int k = 0; k < NUMBERS; k++)
+            if (x[k] != (float)step)
+                fail_msg("%s holds %g beside %lld", path, (double)x[k], (long long)step);
+        gp_safetensors_close(s);
+        free(path);
+    }
+    return step;
+}
+
+static int64_t last_step(char **remark)
+{
+    char *dir = gp_run_last(run, remark);
+    if (!dir)
+        fail_msg("%s", gp_error());
+    int64_t step = step_in(dir);
+    free(dir);
+    return step;
+}
+
+/* Names in the run, separated by spaces. */
+static const char *listed(void)
+{
+    static char text[512];
+    char **names;
+    int64_t count;
+    assert_int_equal(gp_folder_list(run, &names, &count), 0);
+    text[0] = 0;
+    for (int64_t i = 0; i < count; i++) {
+        strcat(text, i ? " " : "");
+        strcat(text, names[i]);
+    }
+    gp_folder_list_free(names, count);
+    return text;
+}
+
+/* ---- the folder and its lock ------------------------------------------------------------------------- */
+
+static void test_a_folder_with_anything_in_it_is_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(mkdir(run, 0777), 0);
+    assert_int_equal(gp_file_write(in("thesis.txt"), "x", 1), 0);
+    assert_null(gp_run_create(run));
+    assert_non_null(
+        strstr(gp_error(), "/run: is not empty, and a run is never overwritten: give another --out"));
+    assert_string_equal(listed(), "thesis.txt");
+}
+
+static void test_a_second_writer_is_refused_with_the_first_ones_number(void **state)
+{
+    (void)state;
+    char expected[64];
+    gp_run *r = gp_run_create(run);
+    snprintf(expected, sizeof expected, "is being written by process %ld;", (long)getpid());
+    assert_null(gp_run_create(run));
+    assert_non_null(strstr(gp_error(), expected));
+    assert_int_equal(save(r, 1, false, 1), 0);
+    assert_null(gp_run_open(run));
+    assert_non_null(strstr(gp_error(), expected));
+    gp_run_close(r);
+    r = gp_run_open(run);
+    assert_non_null(r);
+    gp_run_close(r);
+}
+
+static void test_a_run_in_which_nothing_was_kept_is_removed(void **state)
+{
+    (void)state;
+    gp_run_close(gp_run_create(run));
+    assert_false(gp_exists(run));
+    gp_run *r = gp_run_create(run);
+    assert_int_equal(gp_run_write(r, "config.yaml", "steps: 1\n", 9), 0);
+    gp_run_close(r);
+    assert_string_equal(listed(), ".lock config.yaml");
+}
+
+static void test_a_folder_without_checkpoints_cannot_be_resumed(void **state)
+{
+    (void)state;
+    assert_null(gp_run_open(run));
+    assert_non_null(strstr(gp_error(), "No such file or directory"));
+    assert_int_equal(mkdir(run, 0777), 0);
+    assert_null(gp_run_open(run));
+    assert_non_null(strstr(gp_error(), "/run: has no checkpoint to go on with"));
+    assert_string_equal(listed(), "");
+}
+
+/* ---- checkpoints ------------------------------------------------------------------------------------- */
+
+static void test_links_follow_the_last_and_the_best(void **state)
+{
+    (void)state;
+    gp_run *r = gp_run_create(run);
+    assert_int_equal(save(r, 10, true, 9), 0);
+    assert_int_equal(save(r, 20, false, 9), 0);
+    gp_run_close(r);
+    assert_int_equal(last_step(NULL), 20);
+    assert_int_equal(step_in(in("last")), 20);
+    assert_int_equal(step_in(in("best")), 10);
+    assert_true(gp_exists(in("model.safetensors")));
+    assert_string_equal(listed(), ".lock best ckpt-00000010 ckpt-00000020 last model.safetensors");
+}
+
+static void test_old_checkpoints_go_but_the_best_stays(void **state)
+{
+    (void)state;
+    gp_run *r = gp_run_create(run);
+    for (int64_t step = 1; step <= 6; step++)
+        assert_int_equal(save(r, step, step == 2, 3), 0);
+    assert_string_equal(listed(), ".lock best ckpt-00000002 ckpt-00000004 ckpt-00000005 ckpt-00000006 last "
+                                  "model.safetensors");
+    char *second = gp_run_checkpoint(r, 1), *fourth = gp_run_checkpoint(r, 3);
+    assert_int_equal(step_in(second), 5);
+    assert_int_equal(step_in(fourth), 2);
+    assert_null(gp_run_checkpoint(r, 4));
+    free(second);
+    free(fourth);
+    gp_run_close(r);
+}
+
+static void test_a_checkpoint_of_the_same_step_is_replaced(void **state)
+{
+    (void)state;
+    int64_t other = 77;
+    gp_run *r = gp_run_create(run);
+    assert_int_equal(save(r, 5, false, 2), 0);
+    assert_int_equal(gp_run_save(r, 5, false, 2, fill, &other), 0);
+    gp_run_close(r);
+    assert_int_equal(last_step(NULL), 77);
+    assert_string_equal(listed(), ".lock ckpt-00000005 last model.safetensors");
+}
+
+static int fill_badly(void *self, const char *dir)
+{
+    fill(self, dir);
+    return gp_fail("the roof fell in");
+}
+
+static void test_a_failed_save_leaves_what_was_there(void **state)
+{
+    (void)state;
+    int64_t step = 2;
+    gp_run *r = gp_run_create(run);
+    assert_int_equal(save(r, 1, true, 1), 0);
+    assert_int_equal(gp_run_save(r, 2, true, 1, fill_badly, &step), -1);
+    assert_string_equal(gp_error(), "the roof fell in");
+    gp_run_close(r);
+    assert_int_equal(last_step(NULL), 1);
+    assert_string_equal(listed(), ".lock best ckpt-00000001 last model.safetensors");
+}
+
+/* Runs fn in a child whose files cannot grow beyond `most` bytes, as on a full disk. */
+static int on_full_disk(rlim_t most, int (*fn)(void))
+{
+    int status;
+    fflush(NULL);
+    pid_t child = fork();
+    if (!child) {
+        signal(SIGXFSZ, SIG_IGN);
+        setrlimit(RLIMIT_FSIZE, &(struct rlimit){most, most});
+        _exit(fn());
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static int save_and_see(void)
+{
+    gp_run *r = gp_run_open(run);
+    int failed = r && save(r, 2, false, 1) && strstr(gp_error(), "cannot be written: File too large");
+    gp_run_close(r);
+    return failed ? 42 : 0;
+}
+
+static void test_a_full_disk_leaves_the_last_good_checkpoint(void **state)
+{
+    (void)state;
+    gp_run *r = gp_run_create(run);
+    assert_int_equal(save(r, 1, false, 1), 0);
+    gp_run_close(r);
+    for (rlim_t most = 100; most < NUMBERS * 4; most += 60000) {
+        assert_int_equal(on_full_disk(most, save_and_see), 42);
+        assert_int_equal(last_step(NULL), 1);
+        assert_string_equal(listed(), ".lock ckpt-00000001 last model.safetensors");
+    }
+}
+
+/* Saves one step after another until it is killed. */
+_Noreturn static void save_forever(int64_t step)
+{
+    gp_run *r = gp_exists(run) && gp_run_recognise(run) ? gp_run_open(run) : gp_run_create(run);
+    while (r && !save(r, step, step % 3 == 0, 2))
+        step++;
+    fprintf(stderr, "%s\n", gp_error());
+    _exit(1);
+}
+
+static void test_kill_at_any_moment_leaves_the_last_good_checkpoint(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 40 };
+    int64_t step = 1, grown = 0, interrupted = 0;
+    gp_run *r = gp_run_create(run);
+    assert_int_equal(save(r, step, false, 2), 0);
+    gp_run_close(r);
+    for (uint64_t round = 0; round < ROUNDS; round++) {
+        int status;
+        char *remark = NULL;
+        fflush(NULL);
+        pid_t child = fork();
+        if (!child)
+            save_forever(step + 1);
+        usleep((useconds_t)(3000 + gp_random_below(round, 99, 0, 0, 20000)));
+        kill(child, SIGKILL);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status)); /* it did not end by itself */
+        int64_t now = last_step(&remark);
+        assert_null(remark); /* `last` itself is good */
+        assert_true(now >= step);
+        grown += now > step;
+        interrupted += strstr(listed(), ".tmp") != NULL;
+        step = now;
+        if (gp_exists(in("best")))
+            assert_int_equal(step_in(in("best")) % 3, 0);
+        r = gp_run_open(run);
+        assert_non_null(r);
+        assert_null(strstr(listed(), ".tmp")); /* leftovers are gone */
+        char *newest = gp_run_checkpoint(r, 0);
+        assert_true(step_in(newest) >= step); /* its link may have been missed by a moment */
+        free(newest);
+        gp_run_close(r);
+    }
+    assert_true(grown > 0 && interrupted > 0); /* both happened, so the test has tested */
+}
+
+/* ---- a broken `last` --------------------------------------------------------------------------------- */
+
+static void save_three(void)
+{
+    gp_run *r = gp_run_create(run);
+    for (int64_t step = 1; step <= 3; step++)
+        assert_int_equal(save(r, step, false, 3), 0);
+    gp_run_close(r);
+}
+
+static void test_a_truncated_last_checkpoint_is_passed_over(void **state)
+{
+    (void)state;
+    char *remark = NULL;
+    save_three();
+    assert_int_equal(truncate(in("last/model.safetensors"), 1000), 0);
+    assert_int_equal(last_step(&remark), 2);
+    assert_non_null(
+        strstr(remark, "ckpt-00000003/model.safetensors: is truncated: the header describes 200000 bytes"));
+    assert_non_null(strstr(remark, "; taking "));
+    assert_non_null(strstr(remark, "/ckpt-00000002 in its place"));
+    free(remark);
+}
+
+static void test_a_missing_or_dangling_last_is_passed_over(void **state)
+{
+    (void)state;
+    char *remark = NULL;
+    save_three();
+    unlink(in("last"));
+    assert_int_equal(last_step(&remark), 3);
+    assert_non_null(strstr(remark, "/last: names no checkpoint; taking "));
+    free(remark);
+    assert_int_equal(symlink("ckpt-00000009", in("last")), 0);
+    assert_int_equal(last_step(&remark), 3);
+    assert_non_null(strstr(remark, "ckpt-00000009/model.safetensors: No such file or directory"));
+    free(remark);
+}
+
+static void test_a_run_with_nothing_good_says_why(void **state)
+{
+    (void)state;
+    gp_run *r = gp_run_create(run);
+    assert_int_equal(save(r, 1, false, 1), 0);
+    gp_run_close(r);
+    assert_int_equal(truncate(in("last/model.safetensors"), 0), 0);
+    assert_null(gp_run_last(run, NULL));
+    assert_non_null(strstr(gp_error(), "/run: has no checkpoint that can be read: "));
+    assert_non_null(strstr(gp_error(), "model.safetensors: is not a safetensors file: it has 0 bytes"));
+}
+
+static int fill_golden(void *self, const char *dir)
+{
+    char *path = gp_path_join(dir, "model.safetensors");
+    int rc = gp_checkpoint_write(self, path, "safetensors", GP_F32);
+    free(path);
+    return rc;
+}
+
+static void test_a_run_is_a_checkpoint(void **state)
+{
+    (void)state;
+    gp_checkpoint *c = gp_checkpoint_open("tests/golden/gpt2-tiny");
+    gp_run *r = gp_run_create(run);
+    assert_int_equal(gp_run_save(r, 1, false, 2, fill_golden, c), 0);
+    assert_int_equal(gp_run_save(r, 2, false, 2, fill_golden, c), 0);
+    gp_run_close(r);
+    gp_checkpoint_close(c);
+    c = gp_checkpoint_open(run);
+    assert_non_null(c);
+    assert_int_equal(gp_checkpoint_config(c)->vocab_size, 96);
+    assert_null(gp_checkpoint_remark(c));
+    gp_checkpoint_close(c);
+    assert_int_equal(truncate(in("last/model.safetensors"), 1000), 0);
+    c = gp_checkpoint_open(run);
+    assert_non_null(c);
+    assert_non_null(strstr(gp_checkpoint_remark(c), "/ckpt-00000001 in its place"));
+    gp_checkpoint_close(c);
+}
+
+/* ---- the log ----------------------------------------------------------------------------------------- */
+
+static void assert_log(const char *expected)
+{
+    gp_buf b = {0};
+    assert_int_equal(gp_file_read(&b, in("log.jsonl"), 1 << 20), 0);
+    assert_string_equal(b.len ? b.data : "", expected);
+    gp_buf_release(&b);
+}
+
+#define LINES(text) text, strlen(text)
+
+static void test_the_log_is_cut_back_to_a_step(void **state)
+{
+    (void)state;
+    gp_run *r = gp_run_create(run);
+    assert_int_equal(gp_run_log(r, LINES("{\"step\": 1}\n{\"step\": 2}\n")), 0);
+    assert_int_equal(gp_run_log(r, LINES("{\"step\": 2, \"val_loss\": 3.5}\n{\"step\": 3}\n")), 0);
+    assert_int_equal(gp_run_cut_log(r, 9), 0);
+    assert_log("{\"step\": 1}\n{\"step\": 2}\n{\"step\": 2, \"val_loss\": 3.5}\n{\"step\": 3}\n");
+    assert_int_equal(gp_run_cut_log(r, 2), 0);
+    assert_log("{\"step\": 1}\n{\"step\": 2}\n{\"step\": 2, \"val_loss\": 3.5}\n");
+    assert_int_equal(gp_run_log(r, LINES("{\"step\": 3}\n")), 0);
+    assert_int_equal(gp_run_cut_log(r, 0), 0);
+    assert_log("");
+    gp_run_close(r);
+}
+
+static void test_a_damaged_end_of_the_log_is_cut(void **state)
+{
+    (void)state;
+    gp_run *r = gp_run_create(run);
+    assert_int_equal(gp_run_log(r, LINES("{\"step\": 1}\n{\"step\": 2, \"lo")), 0);
+    assert_int_equal(gp_run_cut_log(r, 9), 0);
+    assert_log("{\"step\": 1}\n");
+    assert_int_equal(gp_run_log(r, LINES("{\"step\": 2, \"lo\n{\"step\": 3}\n")), 0);
+    assert_int_equal(gp_run_cut_log(r, 9), 0);
+    assert_log("{\"step\": 1}\n");
+    gp_run_close(r);
+}
+
+static int log_and_see(void)
+{
+    gp_run *r = gp_run_open(run);
+    int failed = r && gp_run_log(r, LINES("{\"step\": 2}\n{\"step\": 3}\n")) &&
+                 strstr(gp_error(), "log.jsonl: cannot be written: File too large");
+    gp_run_close(r);
+    return failed ? 42 : 0;
+}
+
+static void test_a_full_disk_leaves_no_half_line(void **state)
+{
+    (void)state;
+    gp_run *r = gp_run_create(run);
+    assert_int_equal(save(r, 1, false, 1), 0);
+    assert_int_equal(gp_run_log(r, LINES("{\"step\": 1}\n")), 0);
+    gp_run_close(r);
+    assert_int_equal(on_full_disk(20, log_and_see), 42);
+    assert_log("{\"step\": 1}\n");
+}
+
+#define TEST(f) cmocka_unit_test_teardown(f, remove_run)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_a_folder_with_anything_in_it_is_refused),
+        TEST(test_a_second_writer_is_refused_with_the_first_ones_number),
+        TEST(test_a_run_in_which_nothing_was_kept_is_removed),
+        TEST(test_a_folder_without_checkpoints_cannot_be_resumed),
+        TEST(test_links_follow_the_last_and_the_best),
+        TEST(test_old_checkpoints_go_but_the_best_stays),
+        TEST(test_a_checkpoint_of_the_same_step_is_replaced),
+        TEST(test_a_failed_save_leaves_what_was_there),
+        TEST(test_a_full_disk_leaves_the_last_good_checkpoint),
+        TEST(test_kill_at_any_moment_leaves_the_last_good_checkpoint),
+        TEST(test_a_truncated_last_checkpoint_is_passed_over),
+        TEST(test_a_missing_or_dangling_last_is_passed_over),
+        TEST(test_a_run_with_nothing_good_says_why),
+        TEST(test_a_run_is_a_checkpoint),
+        TEST(test_the_log_is_cut_back_to_a_step),
+        TEST(test_a_damaged_end_of_the_log_is_cut),
+        TEST(test_a_full_disk_leaves_no_half_line),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

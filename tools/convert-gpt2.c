@@ -1,0 +1,165 @@
+/* convert-gpt2: any GPT-2 weights in, any format out. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "gptpipe/checkpoint.h"
+#include "gptpipe/options.h"
+#include "gptpipe/output.h"
+#include "gptpipe/tokenizer.h"
+
+typedef struct args {
+    const char *out, *to, *dtype;
+    bool info, json, quiet;
+    gp_list operands;
+} args;
+
+/* clang-format off */
+static const gp_option options[] = {
+    {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|DIR/|-", "where the result goes; a name that ends in / becomes a folder for transformers' from_pretrained", .implied = "stdout where that is no terminal"},
+    {"to", 0, GP_OPT_STRING, offsetof(args, to), "FORMAT", "format of the result: safetensors"},
+    {"dtype", 0, GP_OPT_CHOICE, offsetof(args, dtype), "WHICH", "of the numbers in the result", .choices = "fp32|bf16"},
+    {"info", 'i', GP_OPT_FLAG, offsetof(args, info), NULL, "convert nothing: tell configuration, tokenizer and tensors", .unlogged = true},
+    {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "with --info: as one JSON object", .unlogged = true},
+    {"quiet", 'q', GP_OPT_FLAG, offsetof(args, quiet), NULL, "no closing line", .unlogged = true},
+    {0},
+};
+/* clang-format on */
+
+static const gp_tool tool = {
+    .name = "convert-gpt2",
+    .summary = "converts GPT-2 checkpoints",
+    .usage = "[OPTION]... [INPUT]",
+    .description =
+        "Reads a checkpoint (a safetensors file, a Hugging Face folder, in shards or not, a run directory, "
+        "or "
+        "stdin) and writes it in another format. What INPUT is shows in its content, not its name. BERT and "
+        "RoBERTa with their masked-language head are read and written too.\n\n"
+        "A file carries configuration and tokenizer along in its metadata, so it can be piped into the next "
+        "tool. Every tensor is checked by name, dtype and shape, and so is every number: NaN and infinity "
+        "are "
+        "refused.",
+    .examples = "# what is in it\nconvert-gpt2 --info run\n"
+                "# a run's weights as 16-bit numbers, for transformers\n"
+                "convert-gpt2 run --dtype bf16 -o hf/\n"
+                "# a Hugging Face folder as one file that can be piped\n"
+                "convert-gpt2 gpt2/ -o gpt2.safetensors",
+    .options = options,
+    .positionals = 1 + offsetof(args, operands),
+};
+
+static const char *const families[] = {[GP_GPT2] = "gpt2", [GP_BERT] = "bert", [GP_ROBERTA] = "roberta"};
+
+static void print_text(const gp_checkpoint *c, const gp_tokenizer *t, const char *fingerprint, FILE *out)
+{
+    const gp_config *k = gp_checkpoint_config(c);
+    fprintf(out, "format      %s\n", gp_checkpoint_format(c));
+    fprintf(out, "model       %s, %lld layers, %lld heads, %lld channels, context %lld, vocabulary %lld\n",
+            families[k->family], (long long)k->layers, (long long)k->heads, (long long)k->channels,
+            (long long)gp_config_context(k), (long long)k->vocab_size);
+    fprintf(out, "parameters  %lld\n", (long long)gp_config_parameters(k));
+    if (t)
+        fprintf(out, "tokenizer   %s, %lld ids, fingerprint %s\n", gp_tokenizer_kind(t),
+                (long long)gp_tokenizer_vocab_size(t), fingerprint);
+    else
+        fprintf(out, "tokenizer   %s\n",
+                gp_checkpoint_tokenizer(c, NULL) ? "of a kind that is only carried" : "none");
+    fprintf(out, "tensors\n");
+    const char *name;
+    char shape[96];
+    gp_tensor tensor;
+    for (int64_t i = 0; (name = gp_checkpoint_tensor(c, i, &tensor)); i++)
+        fprintf(out, "  %-56s %s\n", name, gp_tensor_format(&tensor, shape, sizeof shape));
+}
+
+static void print_json(const gp_checkpoint *c, const gp_tokenizer *t, const char *fingerprint, FILE *out)
+{
+    char *config = gp_config_to_json(gp_checkpoint_config(c));
+    fprintf(out, "{\"format\": \"%s\",\n\"parameters\": %lld,\n\"config\": %s,\n", gp_checkpoint_format(c),
+            (long long)gp_config_parameters(gp_checkpoint_config(c)), config);
+    free(config);
+    if (t)
+        fprintf(out, "\"tokenizer\": {\"kind\": \"%s\", \"vocab_size\": %lld, \"fingerprint\": \"%s\"},\n",
+                gp_tokenizer_kind(t), (long long)gp_tokenizer_vocab_size(t), fingerprint);
+    else
+        fprintf(out, "\"tokenizer\": %s,\n", gp_checkpoint_tokenizer(c, NULL) ? "{}" : "null");
+    fprintf(out, "\"tensors\": [");
+    const char *name;
+    gp_tensor tensor;
+    for (int64_t i = 0; (name = gp_checkpoint_tensor(c, i, &tensor)); i++) {
+        char *quoted = gp_json_quote(name, strlen(name));
+        fprintf(out, "%s\n{\"name\": %s, \"dtype\": \"%s\", \"shape\": [", i ? "," : "", quoted,
+                gp_dtype_name(tensor.dtype));
+        for (int d = 0; d < tensor.ndim; d++)
+            fprintf(out, "%s%lld", d ? ", " : "", (long long)tensor.dim[d]);
+        fprintf(out, "]}");
+        free(quoted);
+    }
+    fprintf(out, "]}\n");
+}
+
+static int print_info(const args *a, const gp_checkpoint *c)
+{
+    size_t length;
+    uint8_t print[16];
+    char fingerprint[33] = "";
+    const char *json = gp_checkpoint_tokenizer(c, &length);
+    gp_tokenizer *t = json ? gp_tokenizer_from_json(json, length, "the checkpoint's tokenizer") : NULL;
+    bool known = gp_checkpoint_fingerprint(c, print);
+    for (int i = 0; known && i < 16; i++)
+        snprintf(fingerprint + 2 * i, 3, "%02x", print[i]);
+    gp_output *out = gp_output_open(a->out);
+    if (out)
+        (a->json ? print_json : print_text)(c, t, fingerprint, gp_output_stream(out));
+    gp_tokenizer_close(t);
+    return out ? gp_output_close(out, true) : -1;
+}
+
+static int convert(const args *a, const gp_checkpoint *c)
+{
+    const char *out = a->out ? a->out : "-";
+    bool bf16 = !strcmp(a->dtype, "bf16");
+    if (gp_checkpoint_write(c, out, a->to, bf16 ? GP_BF16 : GP_F32))
+        return -1;
+    if (!a->quiet)
+        fprintf(stderr, "convert-gpt2: %lld parameters as %s %s in %s\n",
+                (long long)gp_config_parameters(gp_checkpoint_config(c)), a->to, a->dtype,
+                strcmp(out, "-") ? out : "stdout");
+    return 0;
+}
+
+static bool can_write(const char *format)
+{
+    size_t n = strlen(format);
+    for (const char *s = gp_checkpoint_formats(true); s; s = strchr(s, '|') ? strchr(s, '|') + 1 : NULL)
+        if (!strncmp(s, format, n) && n && (!s[n] || s[n] == '|'))
+            return true;
+    return false;
+}
+
+int main(int argc, char **argv)
+{
+    args a = {.to = "safetensors", .dtype = "fp32"};
+    int rc = gp_options_parse(&tool, &a, argc, argv);
+    if (rc != GP_OPTIONS_RUN)
+        return rc;
+    if (a.operands.count > 1)
+        return gp_tool_usage(&tool, "%d inputs are given, one can be converted", a.operands.count);
+    if (!a.operands.count && isatty(STDIN_FILENO))
+        return gp_tool_usage(&tool, "no checkpoint: give one, or pipe one in");
+    if (a.json && !a.info)
+        return gp_tool_usage(&tool, "--json goes with --info");
+    if (!can_write(a.to))
+        return gp_tool_usage(&tool, "--to %s: expected one of %s", a.to, gp_checkpoint_formats(true));
+    if (!a.info && !a.out && isatty(STDOUT_FILENO))
+        return gp_tool_usage(&tool, "a checkpoint is nothing for a terminal: name a file with --out");
+
+    gp_checkpoint *c = gp_checkpoint_open(a.operands.count ? a.operands.items[0] : "-");
+    rc = c ? 0 : -1;
+    if (c && gp_checkpoint_remark(c))
+        fprintf(stderr, "convert-gpt2: %s\n", gp_checkpoint_remark(c));
+    if (c)
+        rc = a.info ? print_info(&a, c) : convert(&a, c);
+    gp_checkpoint_close(c);
+    return gp_tool_exit(&tool, rc);
+}
