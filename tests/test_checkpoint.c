@@ -5,12 +5,14 @@
 #include "gptpipe/checkpoint.h"
 #include "gptpipe/safetensors.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/rng.h"
 #include "io/folder.h"
 
 static const char *const goldens[] = {"tests/golden/gpt2-tiny", "tests/golden/bert-tiny",
@@ -679,6 +681,35 @@ static void test_model_of_other_sizes_is_not_filled(void **state)
     gp_checkpoint_close(c);
 }
 
+static void test_random_damage_never_crashes(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 2000 };
+    gp_buf sound = {0};
+    uint64_t header;
+    int loaded = 0, refused = 0;
+    convert(goldens[1], in("x.safetensors"), GP_F32);
+    assert_int_equal(gp_file_read(&sound, in("x.safetensors"), 1 << 20), 0);
+    memcpy(&header, sound.data, 8);
+    int fd = open(in("x.safetensors"), O_RDWR);
+    for (uint64_t round = 0; round < ROUNDS; round++) {
+        uint64_t at = gp_random_below(round, 99, 0, 0, round % 4 ? header : sound.len);
+        char damage = (char)gp_random_below(round, 99, 0, 1, round % 2 ? 256 : 10);
+        damage = (char)(round % 2 ? damage : '0' + damage);
+        assert_int_equal(pwrite(fd, &damage, 1, (off_t)at), 1);
+        gp_checkpoint *c = gp_checkpoint_open(in("x.safetensors"));
+        gp_model *m = c ? gp_checkpoint_model(c, be, false) : NULL;
+        loaded += m != NULL;
+        refused += !m;
+        gp_model_free(m);
+        gp_checkpoint_close(c);
+        assert_int_equal(pwrite(fd, sound.data + at, 1, (off_t)at), 1);
+    }
+    close(fd);
+    gp_buf_release(&sound);
+    assert_true(loaded > ROUNDS / 50 && refused > ROUNDS / 50); /* both ways were walked */
+}
+
 #define TEST(f) cmocka_unit_test_teardown(f, empty_folder)
 
 int main(void)
@@ -715,6 +746,7 @@ int main(void)
         TEST(test_bad_configuration_beside_it_is_named),
         TEST(test_unknown_format_lists_the_known),
         TEST(test_model_of_other_sizes_is_not_filled),
+        TEST(test_random_damage_never_crashes),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

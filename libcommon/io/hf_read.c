@@ -158,6 +158,30 @@ static char *folder_of(const char *path)
     return slash ? gp_strndup(path, (size_t)(slash - path) + 1) : gp_strdup(".");
 }
 
+static int open_folder(source *s, const char *folder)
+{
+    bool sharded = !has(folder, "model.safetensors");
+    char *file = gp_path_join(folder, sharded ? "model.safetensors.index.json" : "model.safetensors");
+    int rc = sharded ? gp_hf_files_open_index(&s->files, file) : gp_hf_files_open(&s->files, file);
+    free(file);
+    return rc;
+}
+
+/* Opens the last good checkpoint. One that was a moment ago may be gone, where the run is being written: then
+ * there is a newer one. */
+static int open_run(gp_checkpoint *c, source *s, const char *path, char **folder)
+{
+    int rc = -1;
+    for (int tries = 0; rc && tries < 3; tries++) {
+        free(*folder);
+        free(c->remark);
+        c->remark = NULL;
+        *folder = gp_run_last(path, &c->remark);
+        rc = *folder ? open_folder(s, *folder) : -1;
+    }
+    return rc;
+}
+
 /* Opens the tensors; *folder (malloc) is where the other files are looked for, or NULL. */
 static int open_files(gp_checkpoint *c, source *s, const char *path, char **folder)
 {
@@ -166,14 +190,10 @@ static int open_files(gp_checkpoint *c, source *s, const char *path, char **fold
         *folder = folder_of(path);
         return gp_hf_files_open(&s->files, path);
     }
-    *folder = gp_run_recognise(path) ? gp_run_last(path, &c->remark) : gp_strdup(path);
-    if (!*folder)
-        return -1;
-    bool sharded = !has(*folder, "model.safetensors");
-    char *file = gp_path_join(*folder, sharded ? "model.safetensors.index.json" : "model.safetensors");
-    int rc = sharded ? gp_hf_files_open_index(&s->files, file) : gp_hf_files_open(&s->files, file);
-    free(file);
-    return rc;
+    if (gp_run_recognise(path))
+        return open_run(c, s, path, folder);
+    *folder = gp_strdup(path);
+    return open_folder(s, path);
 }
 
 int gp_hf_open(gp_checkpoint *c, const char *path)
