@@ -63,10 +63,11 @@ static int parse_int(const char *text, int64_t *out)
                  __builtin_add_overflow(value, negative ? '0' - *s : *s - '0', &value);
     }
     if (digits && (*s == 'e' || *s == 'E')) {
-        char *end;
+        char *end = NULL;
+        bool blank = isspace((unsigned char)s[1]); /* which strtol would skip */
         errno = 0;
-        long e = isspace((unsigned char)s[1]) ? 0 : strtol(s + 1, &end, 10);
-        if (isspace((unsigned char)s[1]) || end == s + 1 || errno || labs(e) > 1000)
+        long e = strtol(s + 1, &end, 10);
+        if (blank || end == s + 1 || errno || labs(e) > 1000)
             return fail("'%s' is not a whole number", text);
         exponent += e;
         s = end;
@@ -155,6 +156,7 @@ static int fail_range(const gp_option *o, const char *text)
 static int check_choice(const gp_option *o, const char *text)
 {
     size_t n = strlen(text);
+    BUG_ON(!o->choices);
     for (const char *c = o->choices; c;) {
         size_t length = strcspn(c, "|");
         if (length == n && !memcmp(c, text, n))

@@ -223,12 +223,12 @@ static int read_pair(reader *r)
 
 static int read_document(reader *r)
 {
-    if (next(r) || next(r)) /* the stream's start, then a document's */
-        return -1;
-    if (r->event.type == YAML_STREAM_END_EVENT)
-        return 0; /* an empty file sets nothing */
-    if (next(r))
-        return -1;
+    do { /* past the stream's start and a document's */
+        if (next(r))
+            return -1;
+        if (r->event.type == YAML_STREAM_END_EVENT)
+            return 0; /* an empty file sets nothing */
+    } while (r->event.type == YAML_STREAM_START_EVENT || r->event.type == YAML_DOCUMENT_START_EVENT);
     bool empty = is_null(r); /* nothing but comments */
     if (!empty && r->event.type != YAML_MAPPING_START_EVENT)
         return fail("%s:%zu: %s was found, lines of 'option: value' were expected", r->path, event_line(r),
@@ -241,8 +241,10 @@ static int read_document(reader *r)
         if (read_pair(r))
             return -1;
     }
-    if (next(r) || next(r)) /* the document's end, then the stream's */
-        return -1;
+    do {
+        if (next(r))
+            return -1;
+    } while (r->event.type == YAML_DOCUMENT_END_EVENT);
     if (r->event.type != YAML_STREAM_END_EVENT)
         return fail("%s:%zu: a second document was found, one was expected", r->path, event_line(r));
     return 0;
@@ -250,9 +252,9 @@ static int read_document(reader *r)
 
 enum { CONFIG_MOST = 1 << 20 };
 
-int gp_options_load_given(const gp_tool *tool, void *args, const char *path, bool *options)
+int gp_options_load_given(const gp_tool *tool, void *args, const char *path, bool *given)
 {
-    reader r = {.tool = tool, .args = args, .path = path, .given = options};
+    reader r = {.tool = tool, .args = args, .path = path, .given = given};
     gp_buf text = {0};
     size_t rows = 0;
     int rc = gp_file_read(&text, path, CONFIG_MOST);
