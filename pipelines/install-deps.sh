@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# Installs the packages that are missing, with apt where it may (as root, or by sudo without a password), and
+# otherwise prints the exact command. Says nothing when nothing is missing. Debian 12, 13, Ubuntu 22.04, 24.04.
+#
+#     install-deps.sh            install
+#     install-deps.sh --print    print what is missing, one package a line
+#
+# Exit: 0 when all that is needed is there (what is optional may lack), 1 otherwise.
+set -uo pipefail
+
+have_program() { command -v "$1" > /dev/null; }
+have_module() { pkg-config --exists "$1" 2> /dev/null; }
+have_header() { printf '#include <%s>\n' "$1" | ${CC:-cc} -E - > /dev/null 2>&1; }
+
+# Left in $needed and $optional: the apt packages that lack. The first column says how a package is recognised.
+look() {
+    needed=() optional=()
+    while read -r kind what package use; do
+        "have_$kind" "$what" && continue
+        if [ "$use" = needed ]; then
+            needed+=("$package")
+        else
+            optional+=("$package")
+        fi
+    done << 'LIST'
+program cc           gcc                   needed
+program c++          g++                   needed
+program make         make                  needed
+program cmake        cmake                 needed
+program pkg-config   pkg-config            needed
+module  zlib         zlib1g-dev            needed
+module  libcurl      libcurl4-openssl-dev  needed
+module  libcrypto    libssl-dev            needed
+module  libarchive   libarchive-dev        needed
+module  yaml-0.1     libyaml-dev           needed
+module  jansson      libjansson-dev        needed
+module  libutf8proc  libutf8proc-dev       needed
+module  cmocka       libcmocka-dev         optional
+header  dnnl.h       libdnnl-dev           optional
+LIST
+}
+
+look
+missing=(${needed[@]+"${needed[@]}"} ${optional[@]+"${optional[@]}"})
+if [ "${1:-}" = --print ]; then
+    printf '%s\n' ${missing[@]+"${missing[@]}"}
+    exit $((${#needed[@]} > 0))
+fi
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+command="apt-get install -y --no-install-recommends"
+as_root=()
+if [ "$(id -u)" != 0 ]; then
+    as_root=(sudo -n)
+fi
+if ! have_program apt-get; then
+    echo "install-deps: missing: ${missing[*]} (Debian's names; this system has no apt-get)" >&2
+elif [ ${#as_root[@]} -gt 0 ] && ! sudo -n true 2> /dev/null; then
+    printf 'install-deps: packages are missing, and installing them needs root:\n\n    sudo %s\n\n' \
+        "$command ${missing[*]}" >&2
+else
+    apt() {
+        ${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive apt-get -qq -y \
+            --no-install-recommends "$@" > /dev/null
+    }
+    echo "install-deps: installing ${missing[*]}" >&2
+    # A fresh container has no lists, or old ones: then the first try fails, and they are fetched.
+    if ! apt install "${missing[@]}" 2> /dev/null && apt update && ! apt install "${missing[@]}"; then
+        for package in "${missing[@]}"; do # one that this release lacks must not keep out the others
+            apt install "$package" 2> /dev/null
+        done
+    fi
+    look
+fi
+
+[ ${#optional[@]} -eq 0 ] || echo "install-deps: going on without ${optional[*]}" >&2
+[ ${#needed[@]} -eq 0 ] && exit 0
+printf 'install-deps: still missing: %s\n\n    sudo sh -c "apt-get update && %s"\n\n' \
+    "${needed[*]}" "$command ${needed[*]}" >&2
+exit 1
