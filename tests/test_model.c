@@ -99,6 +99,27 @@ static int keep_text(void *self, int64_t sample, const char *bytes, size_t n, bo
     return 0;
 }
 
+/* A small vocabulary hides nothing here: the scratch of attention is all that is needed. */
+static void the_workspace_follows_the_longest_row_and_the_cache(void **state)
+{
+    (void)state;
+    gp_config c = tiny();
+    c.positions = 500;
+    c.vocab_size = 5;
+    const int32_t ids[32] = {1, 2, 3, 4}, last = 499;
+    float logits[32 * 5];
+    for (size_t k = 0; k < ARRAY_LEN(backends); k++) {
+        gp_backend *be;
+        gp_model *m = fresh(&c, backends[k], false, &be);
+        assert_int_equal(gp_model_logits(m, &(gp_batch){.B = 8, .T = 4, .inputs = ids}, logits), 0);
+        assert_int_equal(gp_model_logits(m, &(gp_batch){.B = 1, .T = 32, .inputs = ids}, logits), 0);
+        assert_int_equal(gp_model_plan_cache(m, 1, 4), 0);
+        assert_int_equal(gp_model_prefill(m, 0, ids, 4), 0);
+        assert_int_equal(gp_model_decode(m, ids, &last), 0);
+        discard(m, be);
+    }
+}
+
 static void generate(gp_model *m, int64_t batch, int64_t tokens, gp_buf text[3])
 {
     int32_t prompt[] = {1, 2, 3};
@@ -264,6 +285,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(decoding_agrees_with_the_forward_pass),
+        cmocka_unit_test(the_workspace_follows_the_longest_row_and_the_cache),
         cmocka_unit_test(a_sample_is_the_same_alone_and_among_others),
         cmocka_unit_test(a_model_without_biases_is_one_whose_biases_are_zero),
         cmocka_unit_test(a_tied_head_gets_the_sum_of_both_gradients),

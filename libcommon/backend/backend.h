@@ -191,6 +191,7 @@ typedef struct gp_sample_op {
 typedef struct gp_shape {
     int B, T, C, H, V; /* C: the widest activation's model width; linears are up to (4C, 4C) */
     int inner;         /* the MLP's width */
+    int cache;         /* positions of the KV cache that decoding reads, or 0 */
     bool train;
 } gp_shape;
 

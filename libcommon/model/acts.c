@@ -97,8 +97,22 @@ static void layout(gp_acts *a, const gp_model *m)
         gp_arena_tensor(arena, gradients[i]);
 }
 
+void gp_model_plan_workspace(gp_model *m, int64_t B, int64_t T, int64_t cache, bool train)
+{
+    const gp_config *c = &m->config;
+    gp_backend_plan(m->be, &(gp_shape){.B = (int)B,
+                                       .T = (int)T,
+                                       .C = (int)c->channels,
+                                       .H = (int)c->heads,
+                                       .V = (int)c->vocab_size,
+                                       .inner = (int)c->inner,
+                                       .cache = (int)cache,
+                                       .train = train});
+}
+
 void gp_acts_plan(gp_acts *a, gp_model *m, int64_t B, int64_t T, bool train)
 {
+    gp_model_plan_workspace(m, B, T, 0, train); /* few long rows may fit the tensors and need more scratch */
     if (B <= a->most_B && B * T <= a->most_B * a->most_T && (a->train || !train))
         return;
     gp_acts_release(a);
@@ -112,14 +126,6 @@ void gp_acts_plan(gp_acts *a, gp_model *m, int64_t B, int64_t T, bool train)
     layout(a, m);
     gp_arena_allocate(&a->arena, gp_backend_memory(m->be));
     layout(a, m);
-    const gp_config *c = &m->config;
-    gp_backend_plan(m->be, &(gp_shape){.B = (int)B,
-                                       .T = (int)T,
-                                       .C = (int)c->channels,
-                                       .H = (int)c->heads,
-                                       .V = (int)c->vocab_size,
-                                       .inner = (int)c->inner,
-                                       .train = train});
 }
 
 void gp_acts_release(gp_acts *a)

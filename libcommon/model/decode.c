@@ -29,6 +29,7 @@ int gp_model_plan_cache(gp_model *m, int64_t B, int64_t T_prompt)
     if (gp_model_plan(m, 1, T_prompt))
         return -1;
     gp_acts_plan(&m->row, m, B, 1, false);
+    gp_model_plan_workspace(m, B, 1, gp_config_context(&m->config), false);
     m->row.decode = true;
     gp_model_reserve_positions(m, B);
     gp_arena_release(&m->cache.arena);

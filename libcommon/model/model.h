@@ -122,6 +122,8 @@ gp_dropout gp_model_dropout(gp_model *m, const gp_acts *a, double p, int64_t lay
 
 /* acts.c: planning, and the shapes of the batch at hand. */
 void gp_acts_plan(gp_acts *a, gp_model *m, int64_t B, int64_t T, bool train);
+/* The backend's scratch for passes over (B,T), and for decoding over `cache` positions. */
+void gp_model_plan_workspace(gp_model *m, int64_t B, int64_t T, int64_t cache, bool train);
 void gp_acts_resize(gp_acts *a, const gp_model *m, int64_t B, int64_t T);
 void gp_acts_release(gp_acts *a);
 gp_norm_acts *gp_acts_site(gp_acts *a, int64_t site);

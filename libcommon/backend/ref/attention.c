@@ -21,7 +21,8 @@ static size_t head_grads_bytes(int64_t T, int64_t D)
 size_t gp_ref_attention_scratch(const gp_shape *shape)
 {
     int64_t T = shape->T, D = shape->C / shape->H;
-    return shape->train ? head_grads_bytes(T, D) : row_bytes(T, D);
+    size_t row = row_bytes(gp_max(T, shape->cache), D);
+    return shape->train ? larger(row, head_grads_bytes(T, D)) : row;
 }
 
 /* p = softmax over k = 0..count-1 of scale * (q . key k); key k is at keys + k * stride, D numbers.

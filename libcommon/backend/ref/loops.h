@@ -55,6 +55,11 @@ static inline void *thread_scratch(gp_backend *be, size_t bytes)
     return be->workspace + thread * part;
 }
 
+static inline size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
 /* What the ops of a file need: bytes a thread, or (head) bytes in all. gp_ref_plan takes the largest. */
 size_t gp_ref_embed_scratch(const gp_shape *shape);
 size_t gp_ref_attention_scratch(const gp_shape *shape);

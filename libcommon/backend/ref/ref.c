@@ -57,11 +57,6 @@ void gp_ref_weight_close(gp_backend *be, gp_weight *w)
     (void)be, (void)w;
 }
 
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
 size_t gp_ref_plan(gp_backend *be, const gp_shape *shape)
 {
     size_t thread = larger(gp_ref_embed_scratch(shape), gp_ref_attention_scratch(shape));
