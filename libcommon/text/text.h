@@ -1,0 +1,49 @@
+/* text.h: the inside of a tokenizer, for the files of this room. */
+#ifndef GP_TEXT_TEXT_H
+#define GP_TEXT_TEXT_H
+
+#include "gptpipe/tokenizer.h"
+#include "text/bpe.h"
+#include "text/chars.h"
+#include "text/vocab.h"
+
+/* char and bytes differ in their vocabulary alone: that of bytes is the 256 bytes in their order. */
+typedef enum gp_kind { GP_KIND_CHAR, GP_KIND_BYTES, GP_KIND_BPE } gp_kind;
+
+struct gp_tokenizer {
+    gp_kind kind;
+    gp_vocab vocab;
+    int32_t end_of_text; /* or -1 */
+    gp_chars chars;      /* char and bytes */
+    gp_bpe bpe;          /* bpe */
+};
+
+/* A vocabulary being gathered. */
+typedef struct gp_draft {
+    gp_token *tokens;
+    int64_t count, capacity;
+    gp_buf bytes;
+} gp_draft;
+
+void gp_draft_add(gp_draft *d, int32_t id, const char *bytes, size_t length);
+void gp_draft_release(gp_draft *d);
+
+/* char, or bytes where the vocabulary is that. `where` names the file in messages. NULL on failure. */
+gp_tokenizer *gp_tokenizer_from_chars(gp_draft *d, const char *where);
+
+/* encoder.json or vocab.json and its merges: two files. */
+gp_tokenizer *gp_tokenizer_from_files(const char *vocab_path, const char *merges_path);
+
+/* GPT-2's alphabet: each byte has a printable character that stands for it in vocabulary files. */
+typedef struct gp_alphabet {
+    uint16_t code[256]; /* byte -> code point, below 324 */
+    int16_t byte[324];  /* code point -> byte, or -1 */
+} gp_alphabet;
+
+void gp_alphabet_init(gp_alphabet *a);
+
+/* Appends the bytes that text stands for; false (and nothing) when a character is not of the alphabet. */
+bool gp_alphabet_decode(const gp_alphabet *a, gp_buf *b, const char *text, size_t length);
+void gp_alphabet_encode(const gp_alphabet *a, gp_buf *b, const char *bytes, size_t length);
+
+#endif

@@ -1,0 +1,507 @@
+/* Tokenizers: GPT-2's ids exactly (from tiktoken, tests/golden/bpe), characters, bytes, what is refused. */
+#include "gptpipe/tokenizer.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include <jansson.h>
+
+static gp_tokenizer *gpt2; /* NULL: its files are not here */
+
+static void need_gpt2(void)
+{
+    if (gpt2)
+        return;
+    fprintf(stderr, "skipped: %s\n", gp_error());
+    skip();
+}
+
+static void assert_said(const char *said)
+{
+    if (!strstr(gp_error(), said))
+        fail_msg("said '%s', expected '%s' in it", gp_error(), said);
+    assert_null(strchr(gp_error(), '\n'));
+}
+
+static void assert_ids(const gp_tokenizer *t, const char *text, size_t n, const int32_t *want, int64_t count)
+{
+    int32_t *ids;
+    int64_t got;
+    if (gp_tokenizer_encode(t, text, n, &ids, &got))
+        fail_msg("%s", gp_error());
+    assert_int_equal(got, count);
+    for (int64_t i = 0; i < count; i++)
+        assert_int_equal(ids[i], want[i]);
+    free(ids);
+}
+
+/* Decodes the ids of text and compares. */
+static void assert_round_trip(const gp_tokenizer *t, const char *text, size_t n)
+{
+    int32_t *ids;
+    int64_t count;
+    size_t at = 0;
+    if (gp_tokenizer_encode(t, text, n, &ids, &count))
+        fail_msg("%s", gp_error());
+    for (int64_t i = 0; i < count; i++) {
+        size_t length;
+        const char *bytes = gp_tokenizer_bytes(t, ids[i], &length);
+        assert_non_null(bytes);
+        assert_in_range(length, 1, n - at);
+        assert_memory_equal(bytes, text + at, length);
+        at += length;
+    }
+    assert_int_equal(at, n);
+    free(ids);
+}
+
+/* ---- GPT-2 ------------------------------------------------------------------------------------------------
+ */
+
+static void each_golden_text_has_tiktokens_ids(void **state)
+{
+    (void)state;
+    need_gpt2();
+    char *line = NULL;
+    size_t capacity = 0;
+    int cases = 0;
+    FILE *f = fopen(TEST_DIR "/golden/bpe/cases.jsonl", "r");
+    assert_non_null(f);
+    while (getline(&line, &capacity, f) > 0) {
+        int32_t want[8192];
+        json_t *root = json_loads(line, JSON_ALLOW_NUL, NULL), *ids = json_object_get(root, "ids");
+        json_t *text = json_object_get(root, "text");
+        assert_true(json_array_size(ids) <= 8192);
+        for (size_t i = 0; i < json_array_size(ids); i++)
+            want[i] = (int32_t)json_integer_value(json_array_get(ids, i));
+        assert_ids(gpt2, json_string_value(text), json_string_length(text), want,
+                   (int64_t)json_array_size(ids));
+        json_decref(root);
+        cases++;
+    }
+    free(line);
+    fclose(f);
+    assert_int_equal(cases, 1500);
+}
+
+static void end_of_text_in_text_is_text(void **state)
+{
+    (void)state;
+    need_gpt2();
+    const int32_t want[] = {27, 91, 437, 1659, 5239, 91, 29};
+    assert_ids(gpt2, "<|endoftext|>", 13, want, 7);
+    assert_int_equal(gp_tokenizer_end_of_text(gpt2), 50256);
+    assert_int_equal(gp_tokenizer_vocab_size(gpt2), 50257);
+}
+
+static void any_bytes_round_trip(void **state)
+{
+    (void)state;
+    gp_tokenizer *bytes = gp_tokenizer_open("bytes");
+    uint64_t random = 88172645463325252u;
+    for (int round = 0; round < 2000; round++) {
+        char text[300];
+        size_t n = (size_t)round % 300;
+        for (size_t i = 0; i < n; i++) {
+            random ^= random << 13, random ^= random >> 7, random ^= random << 17;
+            text[i] = round % 3 ? (char)(random >> 20) : "a '\xc3\xa9\xf0\x9f\x98"[random >> 20 & 7];
+        }
+        gp_tokenizer *c = n ? gp_tokenizer_build_char(text, n) : NULL;
+        if (c)
+            assert_round_trip(c, text, n);
+        gp_tokenizer_close(c);
+        assert_round_trip(bytes, text, n);
+        if (gpt2)
+            assert_round_trip(gpt2, text, n);
+    }
+    gp_tokenizer_close(bytes);
+}
+
+/* ---- streaming --------------------------------------------------------------------------------------------
+ */
+
+typedef struct list {
+    int32_t *ids;
+    int64_t count, matched;
+} list;
+
+static int match(void *self, const int32_t *ids, int64_t count)
+{
+    list *l = self;
+    assert_true(l->matched + count <= l->count);
+    assert_memory_equal(ids, l->ids + l->matched, (size_t)count * sizeof *ids);
+    l->matched += count;
+    return 0;
+}
+
+static void assert_parts_agree(const gp_tokenizer *t, const char *text, size_t n, size_t part)
+{
+    list l = {0};
+    assert_int_equal(gp_tokenizer_encode(t, text, n, &l.ids, &l.count), 0);
+    gp_encoder *e = gp_encoder_open(t, match, &l);
+    for (int twice = 0; twice < 2; twice++) { /* an encoder begins anew after the end of a text */
+        l.matched = 0;
+        for (size_t at = 0; at < n; at += part)
+            assert_int_equal(gp_encoder_feed(e, text + at, part < n - at ? part : n - at), 0);
+        assert_int_equal(gp_encoder_end(e), 0);
+        assert_int_equal(l.matched, l.count);
+    }
+    gp_encoder_close(e);
+    free(l.ids);
+}
+
+static void text_in_parts_gives_the_same_ids(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "I'll  say 'tis\t\n  \xc3\xa9t\xc3\xa9, we've 1234 \xe2\x82\xac and \xf0\x9f\x98\x80\xf0\x9f\x98"
+        "\x80! \xff\xf0\x9f  they'r 're's\xe2\x80\x83\xe2\x80\x83x   ";
+    size_t n = sizeof text - 1;
+    gp_tokenizer *c = gp_tokenizer_build_char(text, n);
+    for (size_t part = 1; part <= n; part++) {
+        assert_parts_agree(c, text, n, part);
+        if (gpt2)
+            assert_parts_agree(gpt2, text, n, part);
+    }
+    gp_tokenizer_close(c);
+}
+
+static void a_long_piece_in_parts_gives_the_same_ids(void **state)
+{
+    (void)state;
+    need_gpt2();
+    size_t n = 300000;
+    char *text = malloc(n);
+    for (size_t i = 0; i < n; i++)
+        text[i] = (char)('a' + i * i / 7 % 3);
+    assert_parts_agree(gpt2, text, n, 1000);
+    free(text);
+}
+
+/* The definition, one merge at a time over the whole piece, with the tokenizer itself asked for pairs: a
+ * sequence is final when every two neighbours, encoded together, stay apart. */
+static void neighbours_in_a_long_piece_do_not_merge(void **state)
+{
+    (void)state;
+    need_gpt2();
+    static const char *const alphabets[] = {"a", "ab", "abc", "-", "\xf0\x9f\x98\x80", "etaoinshrdlu", "01"};
+    for (size_t k = 0; k < sizeof alphabets / sizeof *alphabets; k++) {
+        char text[1201];
+        uint64_t random = 12345 + k;
+        size_t letters = strlen(alphabets[k]);
+        for (size_t i = 0; i < sizeof text; i++) {
+            random = random * 6364136223846793005u + 1442695040888963407u;
+            text[i] = k == 4 ? alphabets[k][i % 4] : alphabets[k][(random >> 33) % letters];
+        }
+        int32_t *ids, *pair;
+        int64_t count, two;
+        assert_int_equal(gp_tokenizer_encode(gpt2, text, sizeof text, &ids, &count), 0);
+        for (int64_t i = 0; i + 1 < count; i++) {
+            char both[512];
+            size_t a, b;
+            const char *p = gp_tokenizer_bytes(gpt2, ids[i], &a);
+            memcpy(both, p, a);
+            p = gp_tokenizer_bytes(gpt2, ids[i + 1], &b);
+            memcpy(both + a, p, b);
+            assert_int_equal(gp_tokenizer_encode(gpt2, both, a + b, &pair, &two), 0);
+            assert_int_equal(two, 2);
+            assert_int_equal(pair[0], ids[i]);
+            free(pair);
+        }
+        free(ids);
+    }
+}
+
+/* ---- char and bytes ---------------------------------------------------------------------------------------
+ */
+
+static void char_ids_are_in_code_point_order_bad_bytes_last(void **state)
+{
+    (void)state;
+    static const char text[] = "b\xff\xc3\xa9"
+                               "a\xe2\x82\xac"
+                               "a\x80\n\xf0\x9f\x98\x80";
+    static const struct {
+        const char *bytes;
+        size_t n;
+    } want[] = {
+        {"\n", 1},   {"a", 1},   {"b", 1}, {"\xc3\xa9", 2}, {"\xe2\x82\xac", 3}, {"\xf0\x9f\x98\x80", 4},
+        {"\x80", 1}, {"\xff", 1}};
+    const int32_t ids[] = {2, 7, 3, 1, 4, 1, 6, 0, 5};
+    gp_tokenizer *t = gp_tokenizer_build_char(text, sizeof text - 1);
+    assert_non_null(t);
+    assert_string_equal(gp_tokenizer_kind(t), "char");
+    assert_int_equal(gp_tokenizer_vocab_size(t), 8);
+    assert_int_equal(gp_tokenizer_end_of_text(t), -1);
+    for (int32_t id = 0; id < 8; id++) {
+        size_t n;
+        const char *bytes = gp_tokenizer_bytes(t, id, &n);
+        assert_int_equal(n, want[id].n);
+        assert_memory_equal(bytes, want[id].bytes, n);
+    }
+    size_t n;
+    assert_null(gp_tokenizer_bytes(t, 8, &n));
+    assert_null(gp_tokenizer_bytes(t, -1, &n));
+    assert_ids(t, text, sizeof text - 1, ids, 9);
+    gp_tokenizer_close(t);
+}
+
+static void a_character_that_is_missing_is_told_with_its_offset(void **state)
+{
+    (void)state;
+    int32_t *ids;
+    int64_t count;
+    gp_tokenizer *t = gp_tokenizer_build_char("abc", 3);
+    assert_int_equal(gp_tokenizer_encode(t, "ab\xe2\x82\xac", 5, &ids, &count), -1);
+    assert_said("U+20AC at offset 2");
+    assert_int_equal(gp_tokenizer_encode(t, "abca\xff", 5, &ids, &count), -1);
+    assert_said("byte 0xff at offset 4");
+
+    list l = {0};
+    gp_encoder *e = gp_encoder_open(t, match, &l);
+    assert_int_equal(gp_encoder_feed(e, "\xe2\x82", 2), 0);
+    assert_int_equal(gp_encoder_feed(e, "\xac", 1), -1);
+    assert_said("U+20AC at offset 0");
+    gp_encoder_close(e);
+    gp_tokenizer_close(t);
+}
+
+static void several_texts_make_one_character_vocabulary(void **state)
+{
+    (void)state;
+    gp_charset *c = gp_charset_new();
+    gp_charset_add(c, "ba", 2);
+    gp_charset_add(c, "cab", 3);
+    gp_tokenizer *t = gp_charset_build(c);
+    const int32_t want[] = {0, 1, 2};
+    assert_ids(t, "abc", 3, want, 3);
+    assert_int_equal(gp_tokenizer_vocab_size(t), 3);
+    gp_tokenizer_close(t);
+}
+
+static void no_text_makes_no_character_vocabulary(void **state)
+{
+    (void)state;
+    assert_null(gp_tokenizer_build_char("", 0));
+    assert_said("empty");
+}
+
+static void bytes_are_their_own_ids(void **state)
+{
+    (void)state;
+    const int32_t want[] = {0, 0xc3, 0xa9, 'x', 0xff};
+    gp_tokenizer *t = gp_tokenizer_open("bytes");
+    assert_string_equal(gp_tokenizer_kind(t), "bytes");
+    assert_int_equal(gp_tokenizer_vocab_size(t), 256);
+    assert_ids(t, "\0\xc3\xa9x\xff", 5, want, 5);
+    gp_tokenizer_close(t);
+}
+
+/* ---- JSON and fingerprints --------------------------------------------------------------------------------
+ */
+
+static void assert_json_round_trip(gp_tokenizer *t)
+{
+    uint8_t a[16], b[16];
+    char *json = gp_tokenizer_to_json(t), *again;
+    assert_null(strchr(json, '\n'));
+    gp_tokenizer *back = gp_tokenizer_from_json(json, strlen(json), "here");
+    if (!back)
+        fail_msg("%s", gp_error());
+    assert_string_equal(gp_tokenizer_kind(back), gp_tokenizer_kind(t));
+    assert_int_equal(gp_tokenizer_end_of_text(back), gp_tokenizer_end_of_text(t));
+    gp_tokenizer_fingerprint(t, a);
+    gp_tokenizer_fingerprint(back, b);
+    assert_memory_equal(a, b, 16);
+    again = gp_tokenizer_to_json(back);
+    assert_string_equal(again, json);
+    free(again);
+    free(json);
+    gp_tokenizer_close(back);
+}
+
+static void json_gives_the_same_tokenizer_back(void **state)
+{
+    (void)state;
+    static const char text[] = "\0\x01\x1f\"\\/ <0x41>\x7f\xc2\x80\xff\xe2\x80\xa8";
+    gp_tokenizer *t = gp_tokenizer_build_char(text, sizeof text - 1);
+    assert_json_round_trip(t);
+    gp_tokenizer_close(t);
+    t = gp_tokenizer_open("bytes");
+    assert_json_round_trip(t);
+    gp_tokenizer_close(t);
+    if (gpt2)
+        assert_json_round_trip(gpt2);
+}
+
+/* SHA-256 of "char\0" 1,0,0,0 "a" 1,0,0,0 "b": printf 'char\0\1\0\0\0a\1\0\0\0b' | sha256sum */
+static void a_fingerprint_is_what_the_formats_say(void **state)
+{
+    (void)state;
+    static const uint8_t want[16] = {0x26, 0xe5, 0x87, 0x54, 0x95, 0x9a, 0xb5, 0x6f,
+                                     0x2a, 0x81, 0xf8, 0x88, 0xe9, 0x66, 0x37, 0xda};
+    uint8_t got[16];
+    gp_tokenizer *t = gp_tokenizer_build_char("ab", 2);
+    gp_tokenizer_fingerprint(t, got);
+    assert_memory_equal(got, want, 16);
+    gp_tokenizer_close(t);
+}
+
+/* A tokenizer.json with this vocabulary beyond the 256 bytes, these merges, and these other members. */
+static char *make_json(const char *vocab, const char *merges, const char *more)
+{
+    size_t size = 20000, n = 0;
+    char *json = malloc(size);
+    n += (size_t)snprintf(json + n, size - n,
+                          "{%s\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,"
+                          "\"use_regex\":true},\"model\":{\"type\":\"BPE\",\"vocab\":{",
+                          more);
+    int other = 256;
+    for (int i = 0; i < 256; i++) {
+        int prints = (i >= 33 && i <= 126) || (i >= 161 && i <= 172) || i >= 174;
+        n += (size_t)snprintf(json + n, size - n, "%s\"\\u%04x\":%d", i ? "," : "", prints ? i : other++, i);
+    }
+    snprintf(json + n, size - n, "%s},\"merges\":%s}}", vocab, merges);
+    return json;
+}
+
+static void a_small_bpe_merges_by_rank(void **state)
+{
+    (void)state;
+    char *json = make_json(",\"ab\":256,\"bc\":257,\"abc\":258", "[\"b c\",[\"a\",\"b\"],\"a bc\"]", "");
+    gp_tokenizer *t = gp_tokenizer_from_json(json, strlen(json), "here");
+    if (!t)
+        fail_msg("%s", gp_error());
+    const int32_t want[] = {258, 256, 'd', 257};
+    assert_ids(t, "abcabdbc", 8, want, 4);
+    gp_tokenizer_close(t);
+    free(json);
+}
+
+static void each_bad_tokenizer_is_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *vocab, *merges, *more, *said;
+    } cases[] = {
+        {",\"ab\":257", "[]", "", "id 256 is missing"},
+        {",\"ab\":255", "[]", "", "given twice"},
+        {",\"ab\":-1", "[]", "", "is not a number from 0"},
+        {",\"ab\":\"256\"", "[]", "", "is not a number from 0"},
+        {",\"ab\":99999999999", "[]", "", "is not a number from 0"},
+        {",\"ab\":256,\"ab\":257", "[]", "", "is not JSON"},
+        {",\"ab\":256", "[\"a b\",\"a b\"]", "", "it is there twice"},
+        {",\"ab\":256", "[\"a c\"]", "", "what they make is not in the vocabulary"},
+        {",\"ab\":256", "[\"ab q7\"]", "", "a part is not in the vocabulary"},
+        {",\"ab\":256", "[\" b\"]", "", "a part is empty"},
+        {",\"ab\":256", "[\"ab\"]", "", "is not two parts"},
+        {",\"ab\":256", "[7]", "", "is not two parts"},
+        {",\"ab\":256", "[\"a b c\"]", "", "is not two parts"},
+        {"", "[]", "\"normalizer\":{\"type\":\"NFC\"},", "normalizer"},
+        {"", "[]", "\"added_tokens\":[{\"id\":256,\"content\":\"x y\",\"special\":false}],",
+         "is not special"},
+        {"", "[]", "\"added_tokens\":[{\"id\":999,\"content\":\"<x>\",\"special\":true}],",
+         "id 256 is missing"},
+        {"", "[]", "\"added_tokens\":[{\"id\":7,\"content\":\"<x>\",\"special\":true}],", "given twice"},
+        {"", "[]", "\"added_tokens\":[{\"content\":\"<x>\",\"special\":true}],", "is not a number"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *json = make_json(cases[i].vocab, cases[i].merges, cases[i].more);
+        gp_tokenizer *t = gp_tokenizer_from_json(json, strlen(json), "x.json");
+        if (t)
+            fail_msg("case %zu was taken", i);
+        assert_said("x.json: ");
+        assert_said(cases[i].said);
+        free(json);
+    }
+}
+
+static void a_tokenizer_cut_anywhere_is_refused(void **state)
+{
+    (void)state;
+    char *json = make_json(",\"ab\":256", "[\"a b\"]", "");
+    for (size_t n = 0; n < strlen(json); n += 7)
+        assert_null(gp_tokenizer_from_json(json, n, "x.json"));
+    free(json);
+}
+
+static void other_kinds_of_tokenizers_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *json, *said;
+    } cases[] = {
+        {"[]", "not an object"},
+        {"{}", "is not a tokenizer.json"},
+        {"{\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"a\":0}}}", "its model is WordPiece"},
+        {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[\"a b\"]}}",
+         "no pre_tokenizer"},
+        {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"bc\":1},\"merges\":[]}}", "is not one character"},
+        {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"\":0},\"merges\":[]}}", "is not one character"},
+        {"{\"model\":{\"type\":\"BPE\",\"vocab\":{},\"merges\":[]}}", "its vocabulary is empty"},
+        {"{\"pre_tokenizer\":{\"type\":\"Metaspace\"},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},"
+         "\"merges\":[]}}",
+         "its pre_tokenizer is Metaspace"},
+        {"{\"pre_tokenizer\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},"
+         "\"merges\":[]}}",
+         "byte 0x00 is not in the vocabulary"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_null(gp_tokenizer_from_json(cases[i].json, strlen(cases[i].json), "x.json"));
+        assert_said(cases[i].said);
+    }
+}
+
+static void a_name_that_is_nothing_is_refused(void **state)
+{
+    (void)state;
+    assert_null(gp_tokenizer_open("no/such/thing"));
+    assert_said("no/such/thing");
+    assert_null(gp_tokenizer_open("include"));
+    assert_said("holds no tokenizer");
+}
+
+static int open_gpt2(void **state)
+{
+    (void)state;
+    setenv("FETCH_DATA_MIRROR", "../shared/mirror", 0);
+    gpt2 = gp_tokenizer_open("gpt2");
+    return 0;
+}
+
+static int close_gpt2(void **state)
+{
+    (void)state;
+    gp_tokenizer_close(gpt2);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_golden_text_has_tiktokens_ids),
+        cmocka_unit_test(end_of_text_in_text_is_text),
+        cmocka_unit_test(any_bytes_round_trip),
+        cmocka_unit_test(text_in_parts_gives_the_same_ids),
+        cmocka_unit_test(a_long_piece_in_parts_gives_the_same_ids),
+        cmocka_unit_test(neighbours_in_a_long_piece_do_not_merge),
+        cmocka_unit_test(char_ids_are_in_code_point_order_bad_bytes_last),
+        cmocka_unit_test(a_character_that_is_missing_is_told_with_its_offset),
+        cmocka_unit_test(several_texts_make_one_character_vocabulary),
+        cmocka_unit_test(no_text_makes_no_character_vocabulary),
+        cmocka_unit_test(bytes_are_their_own_ids),
+        cmocka_unit_test(json_gives_the_same_tokenizer_back),
+        cmocka_unit_test(a_fingerprint_is_what_the_formats_say),
+        cmocka_unit_test(a_small_bpe_merges_by_rank),
+        cmocka_unit_test(each_bad_tokenizer_is_named),
+        cmocka_unit_test(a_tokenizer_cut_anywhere_is_refused),
+        cmocka_unit_test(other_kinds_of_tokenizers_are_refused),
+        cmocka_unit_test(a_name_that_is_nothing_is_refused),
+    };
+    return cmocka_run_group_tests(tests, open_gpt2, close_gpt2);
+}
