@@ -1,0 +1,126 @@
+/* cpu.c: the table of the cpu backend, and the choice of instructions and number format. */
+#include "backend/cpu/cpu.h"
+#include "backend/ref/ref.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { LEVELS = 3 };
+
+/* What the processor can run, best first, up to a NULL. */
+static void list_levels(const gp_kernels *list[LEVELS + 1])
+{
+    int n = 0;
+#ifdef GP_X86
+    __builtin_cpu_init();
+    bool avx2 =
+        __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+    bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                  __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+                  __builtin_cpu_supports("avx512vl");
+    if (avx2 && avx512)
+        list[n++] = &gp_kernels_avx512;
+    if (avx2)
+        list[n++] = &gp_kernels_avx2;
+#endif
+    list[n++] = &gp_kernels_baseline;
+    list[n] = NULL;
+}
+
+/* The best level, or the one that GPTPIPE_SIMD names; NULL with a message. */
+static const gp_kernels *choose(void)
+{
+    const char *wish = getenv("GPTPIPE_SIMD");
+    const gp_kernels *list[LEVELS + 1];
+    list_levels(list);
+    for (int i = 0; list[i]; i++)
+        if (!wish || !*wish || !strcmp(wish, list[i]->level))
+            return list[i];
+    return fail("GPTPIPE_SIMD is %s: this processor and build have %s%s%s%s%s", wish, list[0]->level,
+                list[1] ? ", " : "", list[1] ? list[1]->level : "", list[1] && list[2] ? ", " : "",
+                list[1] && list[2] ? list[2]->level : ""),
+           NULL;
+}
+
+/* fp32 unless bf16 is asked for, or `auto` meets AMX, where it is several times as fast. */
+static int choose_dtype(gp_backend *be)
+{
+    gp_bf16_unit unit = gp_matmul_bf16();
+    if (be->dtype == GP_BF16 && unit == GP_BF16_NONE)
+        return fail(
+            "dtype bf16 needs AMX or AVX-512 BF16, which this processor does not have; use --dtype fp32");
+    if (be->dtype == GP_DTYPES)
+        be->dtype = unit == GP_BF16_AMX ? GP_BF16 : GP_F32;
+    be->act_dtype = GP_F32;
+    return 0;
+}
+
+static size_t plan(gp_backend *be, const gp_shape *shape)
+{
+    size_t most = gp_ref_plan(be, shape); /* of sampling, which is ref's */
+    size_t each[] = {gp_cpu_norm_workspace(be, shape), gp_cpu_linear_workspace(be, shape),
+                     gp_cpu_attention_workspace(be, shape), gp_cpu_head_workspace(be, shape)};
+    for (size_t i = 0; i < ARRAY_LEN(each); i++)
+        most = each[i] > most ? each[i] : most;
+    return most;
+}
+
+static void close_cpu(gp_backend *be)
+{
+    gp_cpu *cpu = be->state;
+    gp_matmul_close(cpu->mm);
+    free(cpu);
+}
+
+static const gp_backend_ops cpu_ops = {
+    .name = "cpu",
+    .close = close_cpu,
+    .alloc = gp_ref_alloc,
+    .free = gp_ref_free,
+    .zero = gp_ref_zero,
+    .upload = gp_ref_copy,
+    .download = gp_ref_copy,
+    .copy = gp_ref_copy,
+    .sync = gp_ref_sync,
+    .plan = plan,
+    .weight_open = gp_cpu_weight_open,
+    .weight_bytes = gp_cpu_weight_bytes,
+    .weights_changed = gp_cpu_weights_changed,
+    .weight_close = gp_cpu_weight_close,
+    .embed_forward = gp_cpu_embed_forward,
+    .embed_backward = gp_cpu_embed_backward,
+    .dropout = gp_cpu_dropout,
+    .norm_forward = gp_cpu_norm_forward,
+    .norm_backward = gp_cpu_norm_backward,
+    .linear_forward = gp_cpu_linear_forward,
+    .linear_backward = gp_cpu_linear_backward,
+    .act_backward = gp_cpu_act_backward,
+    .attention_forward = gp_cpu_attention_forward,
+    .attention_backward = gp_cpu_attention_backward,
+    .head_loss = gp_cpu_head_loss,
+    .head_logits = gp_cpu_head_logits,
+    .grad_norm = gp_cpu_grad_norm,
+    .adamw = gp_cpu_adamw,
+    .linear_decode = gp_cpu_linear_decode,
+    .head_decode = gp_cpu_head_decode,
+    .attention_decode = gp_cpu_attention_decode,
+    .sample = gp_ref_sample,
+};
+
+int gp_cpu_open(gp_backend *be)
+{
+    const gp_kernels *k = choose();
+    int threads = gp_ref_threads(be->threads);
+    if (!k || threads < 0 || choose_dtype(be))
+        return -1;
+    gp_cpu *cpu = gp_calloc(1, sizeof *cpu);
+    cpu->k = k;
+    cpu->mm = gp_matmul_open(threads);
+    be->ops = &cpu_ops;
+    be->threads = threads;
+    be->state = cpu;
+    char processor[96];
+    gp_ref_processor(processor, sizeof processor);
+    snprintf(be->device, sizeof be->device, "%s, %s", processor, k->level);
+    return 0;
+}

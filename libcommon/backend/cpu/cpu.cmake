@@ -1,0 +1,34 @@
+# The cpu backend: its op files once, its kernels once a level of instructions. The level is chosen when the
+# backend opens, so that one build runs everywhere; nothing is ever tuned for the machine that builds.
+set(CPU_DIR ${CMAKE_CURRENT_LIST_DIR})
+file(GLOB CPU_SOURCES CONFIGURE_DEPENDS ${CPU_DIR}/*.c)
+file(GLOB CPU_KERNELS CONFIGURE_DEPENDS ${CPU_DIR}/simd/*.c)
+
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+  set(CPU_LEVELS baseline avx2 avx512)
+  set(CPU_FLAGS_avx2 -march=x86-64-v3)
+  set(CPU_FLAGS_avx512 -march=x86-64-v4 -mprefer-vector-width=512)
+  set(CPU_DEFINITIONS GP_X86=1)
+else()
+  set(CPU_LEVELS baseline)
+endif()
+
+function(gptpipe_cpu_objects target)
+  add_library(${target} OBJECT ${ARGN})
+  set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON C_VISIBILITY_PRESET hidden)
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/libcommon)
+  target_compile_definitions(${target} PRIVATE ${CPU_DEFINITIONS})
+  list(APPEND GPTPIPE_OBJECTS $<TARGET_OBJECTS:${target}>)
+  set(GPTPIPE_OBJECTS ${GPTPIPE_OBJECTS} PARENT_SCOPE)
+endfunction()
+
+gptpipe_cpu_objects(gptpipe_cpu ${CPU_SOURCES})
+target_link_libraries(gptpipe_packages INTERFACE DNNL::dnnl)
+target_link_libraries(gptpipe_cpu PRIVATE gptpipe_packages)
+foreach(level ${CPU_LEVELS})
+  gptpipe_cpu_objects(gptpipe_cpu_${level} ${CPU_KERNELS})
+  target_compile_definitions(gptpipe_cpu_${level} PRIVATE GP_SIMD=${level})
+  # NaN must stay NaN, so no -ffast-math; what is given up is errno and floating-point traps.
+  target_compile_options(gptpipe_cpu_${level} PRIVATE -O3 -fopenmp-simd -fno-math-errno -fno-trapping-math
+    ${CPU_FLAGS_${level}})
+endforeach()

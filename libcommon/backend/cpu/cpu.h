@@ -1,0 +1,114 @@
+/* cpu.h: what the op files of the cpu backend share. */
+#ifndef GP_CPU_CPU_H
+#define GP_CPU_CPU_H
+
+#include "backend/backend.h"
+#include "backend/cpu/kernels.h"
+#include "backend/cpu/matmul.h"
+
+/* be->state. */
+typedef struct gp_cpu {
+    const gp_kernels *k; /* for the processor's instructions */
+    gp_matmul *mm;
+} gp_cpu;
+
+static inline const gp_cpu *gp_cpu_state(const gp_backend *be)
+{
+    return be->state;
+}
+
+/* The numbers of an fp32 tensor; NULL for an optional one that is not there. */
+static inline float *gp_cpu_data(const gp_tensor *t)
+{
+    if (!t)
+        return NULL;
+    BUG_ON(t->dtype != GP_F32 || !t->data);
+    return t->data;
+}
+
+/* (...,C) seen as (N,C). */
+static inline int64_t gp_cpu_columns(const gp_tensor *t)
+{
+    return t->dim[t->ndim - 1];
+}
+
+static inline int64_t gp_cpu_rows(const gp_tensor *t)
+{
+    return gp_tensor_count(t) / gp_cpu_columns(t);
+}
+
+/* Part `part` of n things cut for `parts` threads, in multiples of `grain`: [lo, hi). */
+typedef struct gp_range {
+    int64_t lo, hi;
+} gp_range;
+
+static inline gp_range gp_cpu_share(int64_t n, int64_t grain, int part, int parts)
+{
+    int64_t grains = (n + grain - 1) / grain;
+    return (gp_range){gp_min(n, grains * part / parts * grain),
+                      gp_min(n, grains * (part + 1) / parts * grain)};
+}
+
+/* The workspace's first bytes; asking for more than was planned is a bug. */
+static inline void *gp_cpu_workspace(const gp_backend *be, size_t bytes)
+{
+    BUG_ON(bytes > be->workspace_size);
+    return be->workspace;
+}
+
+/* Every thread's loop is written
+ *
+ *     GP_PARALLEL(be)
+ *     for (int part = 0; part < be->threads; part++)
+ *
+ * so that who does what depends on be->threads alone, whatever OpenMP gives. */
+#define GP_PRAGMA(text) _Pragma(#text)
+#define GP_PARALLEL(be) GP_PRAGMA(omp parallel for schedule(static, 1) num_threads((be)->threads))
+
+/* What the ops of a file need of the workspace. */
+size_t gp_cpu_norm_workspace(const gp_backend *be, const gp_shape *shape);
+size_t gp_cpu_linear_workspace(const gp_backend *be, const gp_shape *shape);
+size_t gp_cpu_attention_workspace(const gp_backend *be, const gp_shape *shape);
+size_t gp_cpu_head_workspace(const gp_backend *be, const gp_shape *shape);
+size_t gp_cpu_embed_workspace(const gp_backend *be, const gp_shape *shape);
+
+/* fp32 to bf16, by all threads. */
+void gp_cpu_to_bf16(gp_backend *be, uint16_t *dst, const float *src, int64_t n);
+/* sums(c) += column sums of x (rows,columns), by all threads. */
+void gp_cpu_add_rows(gp_backend *be, const float *x, int64_t rows, int64_t columns, float *sums);
+
+/* weight.c: a weight's own form, and products with it. dtype of x or dy is the backend's. */
+void gp_cpu_weight_open(gp_backend *be, gp_weight *w, int64_t rows);
+size_t gp_cpu_weight_bytes(gp_backend *be, const gp_weight *w);
+void gp_cpu_weights_changed(gp_backend *be, gp_weight *const *w, int count);
+void gp_cpu_weight_close(gp_backend *be, gp_weight *w);
+int64_t gp_cpu_weight_inputs(const gp_weight *w);
+int64_t gp_cpu_weight_outputs(const gp_weight *w);
+/* y (rows,O) = x W + bias;  dx (rows,I) = dy W^T;  dw += x^T dy, as the weight is stored */
+void gp_cpu_weight_forward(gp_backend *be, const gp_weight *w, const void *x, int64_t rows, const float *bias,
+                           float *y);
+void gp_cpu_weight_backward(gp_backend *be, const gp_weight *w, const void *dy, int64_t rows, float *dx);
+void gp_cpu_weight_grad(gp_backend *be, const gp_weight *w, const void *x, const void *dy, int64_t rows,
+                        float *dw);
+
+/* The ops; see backend.h. */
+void gp_cpu_embed_forward(gp_backend *be, const gp_embed_op *op);
+void gp_cpu_embed_backward(gp_backend *be, const gp_embed_op *op);
+void gp_cpu_dropout(gp_backend *be, gp_tensor *x, gp_dropout drop);
+void gp_cpu_norm_forward(gp_backend *be, const gp_norm_op *op);
+void gp_cpu_norm_backward(gp_backend *be, const gp_norm_op *op);
+void gp_cpu_linear_forward(gp_backend *be, const gp_linear_op *op);
+void gp_cpu_linear_backward(gp_backend *be, const gp_linear_op *op);
+void gp_cpu_act_backward(gp_backend *be, gp_act act, gp_tensor *dx, const gp_tensor *dy,
+                         const gp_tensor *pre);
+void gp_cpu_attention_forward(gp_backend *be, const gp_attention_op *op);
+void gp_cpu_attention_backward(gp_backend *be, const gp_attention_op *op);
+void gp_cpu_head_loss(gp_backend *be, const gp_head_op *op);
+void gp_cpu_head_logits(gp_backend *be, const gp_head_op *op);
+void gp_cpu_grad_norm(gp_backend *be, const gp_segment *segments, int count, gp_step *step);
+void gp_cpu_adamw(gp_backend *be, const gp_adamw_op *op);
+void gp_cpu_linear_decode(gp_backend *be, const gp_linear_op *op);
+void gp_cpu_head_decode(gp_backend *be, const gp_head_op *op);
+void gp_cpu_attention_decode(gp_backend *be, const gp_attention_decode_op *op);
+
+#endif

@@ -1,0 +1,81 @@
+/* kernels.h: the loops that are worth vector instructions.
+ *
+ * Each file of simd/ is compiled once a level of instructions, with GP_SIMD naming the level; a table of the
+ * resulting functions is chosen when the backend opens (cpu.c). A kernel works on the range that it is given,
+ * on one thread; the op_*.c files cut the work, own the threads and the scratch, and check shapes. */
+#ifndef GP_CPU_KERNELS_H
+#define GP_CPU_KERNELS_H
+
+#include "backend/backend.h"
+
+/* A tile of attention: queries by keys. Sequences and head sizes are padded to GP_PAD in scratch, which every
+ * level's vectors divide. */
+enum { GP_TILE_Q = 32, GP_TILE_K = 128, GP_PAD = 32, GP_NOT_COUNTED = -100 };
+
+/* One line a kernel: the members of gp_kernels, the prototypes and the tables are made from this list. Letters
+ * are those of backend.h; ranges are [lo, hi). */
+#define GP_KERNELS(X)                                                                                        \
+    /* factor[i] = 0 or 1 / (1 - p) for elements first .. first + n of sample b */                           \
+    X(void, keep, (const gp_dropout *drop, int64_t b, int64_t first, int64_t n, float *factor))              \
+    /* rows lo .. hi; backward adds the rows' share to dgamma, dbeta (C) */                                  \
+    X(void, norm_forward, (const gp_norm_op *op, int64_t lo, int64_t hi))                                    \
+    X(void, norm_backward, (const gp_norm_op *op, int64_t lo, int64_t hi, float *dgamma, float *dbeta))      \
+    X(void, embed_row, (const gp_embed_op *op, int64_t n))                                                   \
+    /* dst += src * factor (NULL: 1) */                                                                      \
+    X(void, add, (float *dst, const float *src, const float *factor, int64_t n))                             \
+    /* dst = src * factor */                                                                                 \
+    X(void, multiply, (float *dst, const float *src, const float *factor, int64_t n))                        \
+    /* sums(c) += x(0,c) + ... + x(rows-1,c); x has `stride` columns, n of them are summed */                \
+    X(void, add_rows, (const float *x, int64_t rows, int64_t stride, int64_t n, float *sums))                \
+    X(void, to_bf16, (uint16_t * dst, const float *src, int64_t n))                                          \
+    X(void, act_forward, (gp_act act, float *y, const float *pre, int64_t n))                                \
+    /* dx = dy act'(pre) */                                                                                  \
+    X(void, act_backward, (gp_act act, float *dx, const float *dy, const float *pre, int64_t n))             \
+    /* one head of one sample; scratch as gp_attention_scratch says */                                       \
+    X(void, attention_forward, (const gp_attention_op *op, int64_t b, int64_t h, float *scratch))            \
+    X(void, attention_backward, (const gp_attention_op *op, int64_t b, int64_t h, float *scratch))           \
+    X(void, attention_decode, (const gp_attention_decode_op *op, int64_t b, int64_t h))                      \
+    /* the loss of one row of logits; with `train` the row becomes scale (softmax - onehot) */               \
+    X(float, cross_entropy, (float *row, int64_t V, int32_t target, bool train, float scale))                \
+    X(double, sum_squares, (const float *x, int64_t n))                                                      \
+    X(void, adamw, (const gp_adamw_op *op, const gp_segment *seg, int64_t lo, int64_t hi))                   \
+    /* y(b,o) = x(b,:) W(:,o) + bias(o) for o = lo .. hi; W stored (I,O), or (O,I) in decode_rows */         \
+    X(void, decode_columns, (const gp_decode *d, int64_t lo, int64_t hi))                                    \
+    X(void, decode_rows, (const gp_decode *d, int64_t lo, int64_t hi))
+
+typedef struct gp_decode {
+    int64_t B, I, O;
+    const float *x, *w, *bias; /* (B,I), W, (O) or NULL */
+    float *y;                  /* (B,O) */
+} gp_decode;
+
+typedef struct gp_kernels {
+    const char *level;
+#define GP_MEMBER(result, name, parameters) result(*name) parameters;
+    GP_KERNELS(GP_MEMBER)
+#undef GP_MEMBER
+} gp_kernels;
+
+/* Floats of scratch that attention_forward or attention_backward needs for heads of D over T positions. */
+static inline int64_t gp_attention_scratch(int64_t T, int64_t D, bool backward)
+{
+    int64_t Tp = (int64_t)gp_round_up((size_t)T, GP_PAD), Dp = (int64_t)gp_round_up((size_t)D, GP_PAD);
+    int64_t head = Tp * Dp, block = GP_TILE_Q * Dp, tile = GP_TILE_Q * GP_TILE_K;
+    return backward ? 7 * head + block + 2 * tile + GP_TILE_K : 2 * head + 2 * block + tile + GP_TILE_K;
+}
+
+#ifdef GP_SIMD
+#define GP_JOIN2(a, b)                         a##b
+#define GP_JOIN(a, b)                          GP_JOIN2(a, b)
+#define KERNEL(name)                           GP_JOIN(gp_##name##_, GP_SIMD)
+#define GP_PROTOTYPE(result, name, parameters) result KERNEL(name) parameters;
+GP_KERNELS(GP_PROTOTYPE)
+#undef GP_PROTOTYPE
+#endif
+
+extern const gp_kernels gp_kernels_baseline;
+#ifdef GP_X86
+extern const gp_kernels gp_kernels_avx2, gp_kernels_avx512;
+#endif
+
+#endif

@@ -1,0 +1,90 @@
+/* op_embed.c: token, position and type embeddings; dropout by itself. */
+#include "backend/cpu/cpu.h"
+
+enum { STRIP = 1024 }; /* dropout factors drawn at once, on the stack */
+
+static bool drops(const gp_dropout *d)
+{
+    return d->step && d->p > 0;
+}
+
+/* x = dropout(x), row n (C), in place; T rows a sample. */
+static void drop_row(const gp_kernels *k, const gp_dropout *drop, int64_t n, int64_t T, int64_t C, float *x)
+{
+    float factor[STRIP];
+    for (int64_t c = 0; c < C; c += STRIP) {
+        int64_t width = gp_min(STRIP, C - c);
+        k->keep(drop, n / T, n % T * C + c, width, factor);
+        k->multiply(x + c, x + c, factor, width);
+    }
+}
+
+void gp_cpu_embed_forward(gp_backend *be, const gp_embed_op *op)
+{
+    int64_t rows = gp_cpu_rows(op->y), C = gp_cpu_columns(op->y), T = op->y->dim[op->y->ndim - 2];
+    const gp_kernels *k = gp_cpu_state(be)->k;
+    float *y = gp_cpu_data(op->y);
+    for (int64_t n = 0; n < rows; n++) {
+        BUG_ON(op->tokens[n] < 0 || op->tokens[n] >= op->wte->dim[0]);
+        BUG_ON(op->positions[n] < 0 || op->positions[n] >= op->wpe->dim[0]);
+        BUG_ON(op->wtt && op->types && (op->types[n] < 0 || op->types[n] >= op->wtt->dim[0]));
+    }
+    GP_PARALLEL(be)
+    for (int part = 0; part < be->threads; part++) {
+        gp_range r = gp_cpu_share(rows, 1, part, be->threads);
+        for (int64_t n = r.lo; n < r.hi; n++) {
+            k->embed_row(op, n);
+            if (drops(&op->drop))
+                drop_row(k, &op->drop, n, T, C, y + n * C);
+        }
+    }
+}
+
+/* Columns lo .. hi of one row of dy into the rows of the three tables that it came from. */
+static void scatter_row(const gp_kernels *k, const gp_embed_op *op, int64_t n, gp_range r)
+{
+    int64_t C = gp_cpu_columns(op->dy), T = op->dy->dim[op->dy->ndim - 2],
+            type = op->types ? op->types[n] : 0;
+    const float *dy = gp_cpu_data(op->dy) + n * C;
+    float factor[STRIP], *f = drops(&op->drop) ? factor : NULL;
+    for (int64_t c = r.lo; c < r.hi; c += STRIP) {
+        int64_t width = gp_min(STRIP, r.hi - c);
+        if (f)
+            k->keep(&op->drop, n / T, n % T * C + c, width, factor);
+        if (op->tokens[n] != op->pad_token)
+            k->add(gp_cpu_data(op->dwte) + op->tokens[n] * C + c, dy + c, f, width);
+        if (op->positions[n] != op->pad_position)
+            k->add(gp_cpu_data(op->dwpe) + op->positions[n] * C + c, dy + c, f, width);
+        if (op->dwtt)
+            k->add(gp_cpu_data(op->dwtt) + type * C + c, dy + c, f, width);
+    }
+}
+
+/* A thread owns some columns of all tables, so that a row's gradients are added in order of n and threads
+ * never meet. */
+void gp_cpu_embed_backward(gp_backend *be, const gp_embed_op *op)
+{
+    int64_t rows = gp_cpu_rows(op->dy), C = gp_cpu_columns(op->dy);
+    const gp_kernels *k = gp_cpu_state(be)->k;
+    GP_PARALLEL(be)
+    for (int part = 0; part < be->threads; part++) {
+        gp_range r = gp_cpu_share(C, 16, part, be->threads);
+        for (int64_t n = 0; n < rows && r.lo < r.hi; n++)
+            scatter_row(k, op, n, r);
+    }
+}
+
+void gp_cpu_dropout(gp_backend *be, gp_tensor *x, gp_dropout drop)
+{
+    int64_t rows = gp_cpu_rows(x), C = gp_cpu_columns(x), T = x->dim[x->ndim - 2];
+    const gp_kernels *k = gp_cpu_state(be)->k;
+    float *data = gp_cpu_data(x);
+    if (!drops(&drop))
+        return;
+    GP_PARALLEL(be)
+    for (int part = 0; part < be->threads; part++) {
+        gp_range r = gp_cpu_share(rows, 1, part, be->threads);
+        for (int64_t n = r.lo; n < r.hi; n++)
+            drop_row(k, &drop, n, T, C, data + n * C);
+    }
+}

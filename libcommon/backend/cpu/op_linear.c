@@ -1,0 +1,96 @@
+/* op_linear.c: y = act(x W + bias), its gradients, and the activations alone. */
+#include "backend/cpu/cpu.h"
+
+/* In bf16 the workspace holds x and dy as such. */
+size_t gp_cpu_linear_workspace(const gp_backend *be, const gp_shape *shape)
+{
+    int64_t rows = (int64_t)shape->B * shape->T, widest = gp_max(4 * (int64_t)shape->C, shape->inner);
+    if (be->dtype == GP_F32)
+        return 0;
+    return 2 * gp_round_up((size_t)(rows * widest) * sizeof(uint16_t), 64);
+}
+
+/* x (count) as the products want it: itself, or its bf16 form at `at` in the workspace. */
+static const void *operand(gp_backend *be, const float *x, int64_t count, size_t at)
+{
+    if (be->dtype == GP_F32)
+        return x;
+    char *ws = gp_cpu_workspace(be, at + (size_t)count * sizeof(uint16_t));
+    gp_cpu_to_bf16(be, (uint16_t *)(void *)(ws + at), x, count);
+    return ws + at;
+}
+
+void gp_cpu_to_bf16(gp_backend *be, uint16_t *dst, const float *src, int64_t n)
+{
+    GP_PARALLEL(be)
+    for (int part = 0; part < be->threads; part++) {
+        gp_range r = gp_cpu_share(n, 64, part, be->threads);
+        gp_cpu_state(be)->k->to_bf16(dst + r.lo, src + r.lo, r.hi - r.lo);
+    }
+}
+
+/* A thread sums its columns over all rows: there are no partial sums to add. */
+void gp_cpu_add_rows(gp_backend *be, const float *x, int64_t rows, int64_t columns, float *sums)
+{
+    GP_PARALLEL(be)
+    for (int part = 0; part < be->threads; part++) {
+        gp_range r = gp_cpu_share(columns, 16, part, be->threads);
+        gp_cpu_state(be)->k->add_rows(x + r.lo, rows, columns, r.hi - r.lo, sums + r.lo);
+    }
+}
+
+static void act_forward(gp_backend *be, gp_act act, float *y, const float *pre, int64_t n)
+{
+    GP_PARALLEL(be)
+    for (int part = 0; part < be->threads; part++) {
+        gp_range r = gp_cpu_share(n, 64, part, be->threads);
+        gp_cpu_state(be)->k->act_forward(act, y + r.lo, pre + r.lo, r.hi - r.lo);
+    }
+}
+
+void gp_cpu_act_backward(gp_backend *be, gp_act act, gp_tensor *dx, const gp_tensor *dy, const gp_tensor *pre)
+{
+    int64_t n = gp_tensor_count(dx);
+    float *out = gp_cpu_data(dx);
+    const float *in = gp_cpu_data(dy), *x = gp_cpu_data(pre);
+    BUG_ON(gp_tensor_count(dy) != n || gp_tensor_count(pre) != n);
+    GP_PARALLEL(be)
+    for (int part = 0; part < be->threads; part++) {
+        gp_range r = gp_cpu_share(n, 64, part, be->threads);
+        gp_cpu_state(be)->k->act_backward(act, out + r.lo, in + r.lo, x + r.lo, r.hi - r.lo);
+    }
+}
+
+void gp_cpu_linear_forward(gp_backend *be, const gp_linear_op *op)
+{
+    int64_t rows = gp_cpu_rows(op->x), O = gp_cpu_columns(op->y);
+    float *y = gp_cpu_data(op->y), *pre = op->pre ? gp_cpu_data(op->pre) : y;
+    BUG_ON(gp_cpu_columns(op->x) != gp_cpu_weight_inputs(op->w) || O != gp_cpu_weight_outputs(op->w));
+    BUG_ON(gp_cpu_rows(op->y) != rows);
+    const void *x = operand(be, gp_cpu_data(op->x), gp_tensor_count(op->x), 0);
+    gp_cpu_weight_forward(be, op->w, x, rows, gp_cpu_data(op->bias), pre);
+    if (op->act != GP_ACT_NONE || pre != y)
+        act_forward(be, op->act, y, pre, rows * O);
+}
+
+void gp_cpu_linear_backward(gp_backend *be, const gp_linear_op *op)
+{
+    int64_t rows = gp_cpu_rows(op->dy), I = gp_cpu_weight_inputs(op->w), O = gp_cpu_weight_outputs(op->w);
+    const float *dy = gp_cpu_data(op->dy);
+    const void *dy_operand = operand(be, dy, rows * O, 0);
+    BUG_ON(gp_cpu_columns(op->dy) != O);
+    if (op->dx) {
+        BUG_ON(gp_tensor_count(op->dx) != rows * I);
+        gp_cpu_weight_backward(be, op->w, dy_operand, rows, gp_cpu_data(op->dx));
+        if (op->in_act != GP_ACT_NONE)
+            gp_cpu_act_backward(be, op->in_act, op->dx, op->dx, op->in_pre);
+    }
+    if (op->dw) {
+        BUG_ON(gp_tensor_count(op->x) != rows * I || gp_tensor_count(op->dw) != I * O);
+        size_t after_dy = gp_round_up((size_t)(rows * O) * sizeof(uint16_t), 64);
+        const void *x = operand(be, gp_cpu_data(op->x), rows * I, after_dy);
+        gp_cpu_weight_grad(be, op->w, x, dy_operand, rows, gp_cpu_data(op->dw));
+    }
+    if (op->dbias)
+        gp_cpu_add_rows(be, dy, rows, O, gp_cpu_data(op->dbias));
+}

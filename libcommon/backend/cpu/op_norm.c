@@ -1,0 +1,48 @@
+/* op_norm.c: residual, dropout and layer norm in one op. */
+#include "backend/cpu/cpu.h"
+
+#include <string.h>
+
+/* Bytes of one thread's sums for dgamma and dbeta. */
+static size_t sums_bytes(int64_t C)
+{
+    return gp_round_up(2 * (size_t)C * sizeof(float), 64);
+}
+
+size_t gp_cpu_norm_workspace(const gp_backend *be, const gp_shape *shape)
+{
+    return shape->train ? sums_bytes(shape->C) * (size_t)be->threads : 0;
+}
+
+void gp_cpu_norm_forward(gp_backend *be, const gp_norm_op *op)
+{
+    int64_t rows = gp_cpu_rows(op->residual);
+    BUG_ON((op->branch && !op->sum) || gp_tensor_count(op->y) != gp_tensor_count(op->residual));
+    GP_PARALLEL(be)
+    for (int part = 0; part < be->threads; part++) {
+        gp_range r = gp_cpu_share(rows, 1, part, be->threads);
+        gp_cpu_state(be)->k->norm_forward(op, r.lo, r.hi);
+    }
+}
+
+/* Each thread sums the parameters' gradients over its rows; then these are added in order of threads. */
+void gp_cpu_norm_backward(gp_backend *be, const gp_norm_op *op)
+{
+    int64_t rows = gp_cpu_rows(op->dy), C = gp_cpu_columns(op->dy);
+    size_t bytes = sums_bytes(C);
+    char *sums = gp_cpu_workspace(be, bytes * (size_t)be->threads);
+    float *dgamma = gp_cpu_data(op->dgamma), *dbeta = gp_cpu_data(op->dbeta);
+    GP_PARALLEL(be)
+    for (int part = 0; part < be->threads; part++) {
+        float *own = (float *)(void *)(sums + (size_t)part * bytes);
+        gp_range r = gp_cpu_share(rows, 1, part, be->threads);
+        memset(own, 0, bytes);
+        gp_cpu_state(be)->k->norm_backward(op, r.lo, r.hi, own, own + C);
+    }
+    for (int part = 0; part < be->threads; part++) {
+        const float *own = (const float *)(void *)(sums + (size_t)part * bytes);
+        gp_cpu_state(be)->k->add(dgamma, own, NULL, C);
+        if (dbeta)
+            gp_cpu_state(be)->k->add(dbeta, own + C, NULL, C);
+    }
+}

@@ -1,0 +1,129 @@
+/* attention.c: softmax(q k^T / sqrt(D)) v for one head of one sample, a tile of queries by keys at a time,
+ * with a running maximum and sum (Milakov & Gimelshein 2018; Dao et al. 2022). Tiles above the diagonal of a
+ * causal mask are skipped; dropout acts on the probabilities when they are multiplied with the values. */
+#include "backend/cpu/simd/tile.h"
+#include "backend/cpu/simd/vmath.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Scratch of one head. D and T are padded to GP_PAD. */
+typedef struct head {
+    int64_t T, D, Tp, Dp;
+    float *keys;   /* (D,Tp) transposed */
+    float *values; /* (Tp,Dp) */
+    float *q;      /* (GP_TILE_Q,Dp) scaled by 1 / sqrt(D) */
+    float *out;    /* (GP_TILE_Q,Dp) not yet divided by the sum */
+    float *s;      /* (GP_TILE_Q,GP_TILE_K) scores, then probabilities times the sum */
+    float *factor; /* (GP_TILE_K) dropout's */
+    float max[GP_TILE_Q], sum[GP_TILE_Q];
+} head;
+
+static void open_head(head *a, const gp_attention_op *op, float *scratch)
+{
+    a->T = op->qkv->dim[1];
+    a->D = op->qkv->dim[2] / 3 / op->heads;
+    a->Tp = (int64_t)gp_round_up((size_t)a->T, GP_PAD);
+    a->Dp = (int64_t)gp_round_up((size_t)a->D, GP_PAD);
+    a->keys = scratch;
+    a->values = a->keys + a->Dp * a->Tp;
+    a->q = a->values + a->Tp * a->Dp;
+    a->out = a->q + GP_TILE_Q * a->Dp;
+    a->s = a->out + GP_TILE_Q * a->Dp;
+    a->factor = a->s + GP_TILE_Q * GP_TILE_K;
+}
+
+/* One row of a tile: s becomes exp(s - max) over its first `valid` keys and 0 up to `padded`; the row's
+ * output and sum are brought to the new maximum. */
+static void softmax_row(head *a, int64_t row, int64_t valid, int64_t padded)
+{
+    float *s = a->s + row * GP_TILE_K, *out = a->out + row * a->Dp, sum = 0;
+    for (int64_t k = valid; k < padded; k++)
+        s[k] = -INFINITY;
+    float max = gp_largest(s, padded, a->max[row]);
+#pragma omp simd reduction(+ : sum)
+    for (int64_t k = 0; k < padded; k++) {
+        s[k] = gp_exp(s[k] - max);
+        sum += s[k];
+    }
+    if (max > a->max[row]) {
+        float shrink = gp_exp(a->max[row] - max);
+        a->sum[row] *= shrink;
+#pragma omp simd
+        for (int64_t d = 0; d < a->Dp; d++)
+            out[d] *= shrink;
+    }
+    a->sum[row] += sum;
+    a->max[row] = max;
+}
+
+static void drop_row(head *a, const gp_attention_op *op, int64_t b, int64_t h, int64_t q, int64_t k0,
+                     int64_t n)
+{
+    float *s = a->s + q % GP_TILE_Q * GP_TILE_K;
+    KERNEL(keep)(&op->drop, b, (h * a->T + q) * a->T + k0, n, a->factor);
+    KERNEL(multiply)(s, s, a->factor, n);
+}
+
+/* Queries q0 .. q0 + rows against all keys that the last of them sees. */
+static void attend(head *a, const gp_attention_op *op, int64_t b, int64_t h, int64_t q0, int64_t rows)
+{
+    bool drops = op->drop.step && op->drop.p > 0;
+    int64_t most = visible_keys(op, b, q0 + rows - 1);
+    memset(a->out, 0, (size_t)(GP_TILE_Q * a->Dp) * sizeof *a->out);
+    for (int64_t r = 0; r < GP_TILE_Q; r++) {
+        a->max[r] = -INFINITY;
+        a->sum[r] = 0;
+    }
+    for (int64_t k0 = 0; k0 < most; k0 += GP_TILE_K) {
+        int64_t n = gp_min(GP_TILE_K, most - k0), padded = (int64_t)gp_round_up((size_t)n, WIDTH);
+        tile_product(
+            &(tiles){GP_TILE_Q, padded, a->D, a->q, a->Dp, 1, a->keys + k0, a->Tp, a->s, GP_TILE_K, false});
+        for (int64_t r = 0; r < rows; r++) {
+            int64_t valid = visible_keys(op, b, q0 + r) - k0;
+            softmax_row(a, r, gp_max(0, gp_min(valid, n)), padded);
+            if (drops)
+                drop_row(a, op, b, h, q0 + r, k0, n);
+        }
+        tile_product(&(tiles){GP_TILE_Q, a->Dp, padded, a->s, GP_TILE_K, 1, a->values + k0 * a->Dp, a->Dp,
+                              a->out, a->Dp, true});
+    }
+}
+
+static void fill_cache(const gp_attention_op *op, int64_t b, int64_t h, const float *k, int64_t stride)
+{
+    int64_t T = op->qkv->dim[1], H = op->heads, D = op->kv->k.dim[3], P = op->kv->k.dim[2];
+    float *keys = (float *)op->kv->k.data + (b * H + h) * P * D;
+    float *values = (float *)op->kv->v.data + (b * H + h) * P * D;
+    for (int64_t t = 0; t < T; t++) {
+        memcpy(keys + t * D, k + t * stride, (size_t)D * sizeof *keys);
+        memcpy(values + t * D, k + t * stride + stride / 3, (size_t)D * sizeof *values);
+    }
+}
+
+void KERNEL(attention_forward)(const gp_attention_op *op, int64_t b, int64_t h, float *scratch)
+{
+    head a;
+    open_head(&a, op, scratch);
+    int64_t T = a.T, D = a.D, C = D * op->heads;
+    const float *q = (const float *)op->qkv->data + b * T * 3 * C + h * D, *k = q + C, *v = k + C;
+    float *out = (float *)op->out->data + b * T * C + h * D;
+    float *lse = op->lse ? (float *)op->lse->data + (b * op->heads + h) * T : NULL;
+    if (op->kv)
+        fill_cache(op, b, h, k, 3 * C);
+    pack_columns(k, 3 * C, T, D, a.keys, a.Tp);
+    pack_rows(v, 3 * C, T, D, 1, a.values, a.Tp, a.Dp);
+    for (int64_t q0 = 0; q0 < T; q0 += GP_TILE_Q) {
+        int64_t rows = gp_min(GP_TILE_Q, T - q0);
+        pack_rows(q + q0 * 3 * C, 3 * C, rows, D, 1 / sqrtf((float)D), a.q, GP_TILE_Q, a.Dp);
+        attend(&a, op, b, h, q0, rows);
+        for (int64_t r = 0; r < rows; r++) {
+            float inverse = a.sum[r] == 0 ? 0 : 1 / a.sum[r]; /* a query that sees nothing gives 0 */
+#pragma omp simd
+            for (int64_t d = 0; d < D; d++)
+                out[(q0 + r) * C + d] = a.out[r * a.Dp + d] * inverse;
+            if (lse)
+                lse[q0 + r] = a.max[r] + logf(a.sum[r]);
+        }
+    }
+}

@@ -1,0 +1,125 @@
+/* decode.c: a few rows times a matrix, and one query against its cache. A row's sums are added in an order
+ * that depends on the inputs' number alone, never on how many rows there are: a sample is the same alone and
+ * among others. The weights are read from memory once, whatever B. */
+#include "backend/cpu/kernels.h"
+#include "backend/cpu/simd/vmath.h"
+
+#include <math.h>
+#include <string.h>
+
+/* y (n) += x W for up to four inputs and n columns; a row of w has O of them. */
+static void add_inputs(const float *x, int64_t inputs, const float *w, int64_t O, int64_t n, float *y)
+{
+    const float *w0 = w, *w1 = w + O, *w2 = w + 2 * O, *w3 = w + 3 * O;
+    if (inputs == 4) {
+        float x0 = x[0], x1 = x[1], x2 = x[2], x3 = x[3];
+#pragma omp simd
+        for (int64_t o = 0; o < n; o++)
+            y[o] = y[o] + x0 * w0[o] + x1 * w1[o] + x2 * w2[o] + x3 * w3[o];
+        return;
+    }
+    for (int64_t i = 0; i < inputs; i++) {
+        float xi = x[i];
+        const float *wi = w + i * O;
+#pragma omp simd
+        for (int64_t o = 0; o < n; o++)
+            y[o] += xi * wi[o];
+    }
+}
+
+void KERNEL(decode_columns)(const gp_decode *d, int64_t lo, int64_t hi)
+{
+    int64_t n = hi - lo;
+    for (int64_t b = 0; b < d->B; b++) {
+        float *y = d->y + b * d->O + lo;
+        if (d->bias)
+            memcpy(y, d->bias + lo, (size_t)n * sizeof *y);
+        else
+            memset(y, 0, (size_t)n * sizeof *y);
+    }
+    for (int64_t i = 0; i < d->I; i += 4)
+        for (int64_t b = 0; b < d->B; b++)
+            add_inputs(d->x + b * d->I + i, gp_min(4, d->I - i), d->w + i * d->O + lo, d->O, n,
+                       d->y + b * d->O + lo);
+}
+
+static float dot(const float *a, const float *b, int64_t n)
+{
+    float sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < n; i++)
+        sum += a[i] * b[i];
+    return sum;
+}
+
+/* Four dot products with one x, so that four sums are under way at once. */
+static void dot4(const float *x, const float *w, int64_t n, float *y)
+{
+    const float *w0 = w, *w1 = w + n, *w2 = w + 2 * n, *w3 = w + 3 * n;
+    float s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+#pragma omp simd reduction(+ : s0, s1, s2, s3)
+    for (int64_t i = 0; i < n; i++) {
+        s0 += x[i] * w0[i];
+        s1 += x[i] * w1[i];
+        s2 += x[i] * w2[i];
+        s3 += x[i] * w3[i];
+    }
+    y[0] = s0, y[1] = s1, y[2] = s2, y[3] = s3;
+}
+
+void KERNEL(decode_rows)(const gp_decode *d, int64_t lo, int64_t hi)
+{
+    for (int64_t o = lo; o < hi; o += 4) {
+        int64_t rows = gp_min(4, hi - o);
+        for (int64_t b = 0; b < d->B; b++) {
+            const float *x = d->x + b * d->I, *w = d->w + o * d->I;
+            float *y = d->y + b * d->O + o;
+            if (rows == 4)
+                dot4(x, w, d->I, y);
+            else
+                for (int64_t r = 0; r < rows; r++)
+                    y[r] = dot(x, w + r * d->I, d->I);
+            for (int64_t r = 0; d->bias && r < rows; r++)
+                y[r] += d->bias[o + r];
+        }
+    }
+}
+
+/* The key and value of the new token join the cache; then softmax over 0 .. position, a strip of keys at a
+ * time with a running maximum, out being rescaled when that grows. */
+void KERNEL(attention_decode)(const gp_attention_decode_op *op, int64_t b, int64_t h)
+{
+    enum { STRIP = 64 };
+    int64_t C = op->qkv->dim[op->qkv->ndim - 1] / 3, D = C / op->heads, P = op->kv->k.dim[2];
+    int64_t position = op->positions[b];
+    const float *q = (const float *)op->qkv->data + b * 3 * C + h * D;
+    float *keys = (float *)op->kv->k.data + (b * op->heads + h) * P * D;
+    float *values = (float *)op->kv->v.data + (b * op->heads + h) * P * D;
+    float *out = (float *)op->out->data + b * C + h * D;
+    float scale = 1 / sqrtf((float)D), max = -INFINITY, sum = 0, s[STRIP];
+    memcpy(keys + position * D, q + C, (size_t)D * sizeof *keys);
+    memcpy(values + position * D, q + 2 * C, (size_t)D * sizeof *values);
+    memset(out, 0, (size_t)D * sizeof *out);
+    for (int64_t k0 = 0; k0 <= position; k0 += STRIP) {
+        int64_t n = gp_min(STRIP, position + 1 - k0);
+        float before = max;
+        for (int64_t k = 0; k < n; k++) {
+            s[k] = scale * dot(q, keys + (k0 + k) * D, D);
+            max = s[k] > max ? s[k] : max;
+        }
+        float shrink = gp_exp(before - max), strip = 0;
+#pragma omp simd reduction(+ : strip)
+        for (int64_t k = 0; k < n; k++) {
+            s[k] = gp_exp(s[k] - max);
+            strip += s[k];
+        }
+        sum = sum * shrink + strip;
+        for (int64_t d = 0; d < D; d++)
+            out[d] *= shrink;
+        for (int64_t k = 0; k < n; k += 4)
+            add_inputs(s + k, gp_min(4, n - k), values + (k0 + k) * D, D, D, out);
+    }
+    float inverse = 1 / sum;
+    for (int64_t d = 0; d < D; d++)
+        out[d] *= inverse;
+}

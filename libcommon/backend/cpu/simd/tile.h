@@ -1,0 +1,105 @@
+/* tile.h: products of small matrices in scratch, whose sizes are padded so that there are no edges. */
+#ifndef GP_CPU_TILE_H
+#define GP_CPU_TILE_H
+
+#include "backend/cpu/kernels.h"
+
+/* WIDTH floats a vector; a block of ROWS x VECTORS sums stays in registers. */
+#if defined(__AVX512F__)
+enum { WIDTH = 16, ROWS = 8, VECTORS = 2 };
+#elif defined(__AVX__)
+enum { WIDTH = 8, ROWS = 4, VECTORS = 2 };
+#else
+enum { WIDTH = 4, ROWS = 4, VECTORS = 2 };
+#endif
+
+typedef float vec __attribute__((vector_size(WIDTH * sizeof(float))));
+typedef float vec_at
+    __attribute__((vector_size(WIDTH * sizeof(float)), aligned(4), may_alias)); /* in memory */
+
+/* A product c (M,N) = a (M,K) b (K,N), or += with `add`. Element (m,k) of a is at a[m * a_row + k * a_column];
+ * b and c are rows. M is a multiple of ROWS, N of WIDTH. */
+typedef struct tiles {
+    int64_t M, N, K;
+    const float *a;
+    int64_t a_row, a_column;
+    const float *b;
+    int64_t b_row;
+    float *c;
+    int64_t c_row;
+    bool add;
+} tiles;
+
+/* The rows m .. m + ROWS and `vectors` (a constant where it is called) vectors of columns from n. */
+static inline __attribute__((always_inline)) void tile_block(const tiles *t, int64_t m, int64_t n,
+                                                             const int vectors)
+{
+    const float *a = t->a + m * t->a_row, *b = t->b + n;
+    const int64_t a_row = t->a_row, a_column = t->a_column, b_row = t->b_row;
+    float *c = t->c + m * t->c_row + n;
+    vec sum[ROWS][VECTORS];
+    for (int i = 0; i < ROWS; i++)
+        for (int v = 0; v < vectors; v++) {
+            sum[i][v] = (vec){0};
+            if (t->add)
+                sum[i][v] += *(const vec_at *)(c + i * t->c_row + v * WIDTH);
+        }
+    for (int64_t k = 0; k < t->K; k++, a += a_column, b += b_row) {
+        vec row[VECTORS];
+        for (int v = 0; v < vectors; v++)
+            row[v] = *(const vec_at *)(b + v * WIDTH);
+        for (int i = 0; i < ROWS; i++)
+            for (int v = 0; v < vectors; v++)
+                sum[i][v] += a[i * a_row] * row[v];
+    }
+    for (int i = 0; i < ROWS; i++)
+        for (int v = 0; v < vectors; v++)
+            *(vec_at *)(c + i * t->c_row + v * WIDTH) = sum[i][v];
+}
+
+static inline void tile_product(const tiles *t)
+{
+    int64_t n = 0;
+    for (; n + VECTORS * WIDTH <= t->N; n += VECTORS * WIDTH)
+        for (int64_t m = 0; m < t->M; m += ROWS)
+            tile_block(t, m, n, VECTORS);
+    for (; n < t->N; n += WIDTH)
+        for (int64_t m = 0; m < t->M; m += ROWS)
+            tile_block(t, m, n, 1);
+}
+
+/* Rows 0 .. T of x (stride apart, D wide) times scale into out (padded_T, padded_D), zero where padded. */
+static inline void pack_rows(const float *x, int64_t stride, int64_t T, int64_t D, float scale, float *out,
+                             int64_t padded_T, int64_t padded_D)
+{
+    for (int64_t t = 0; t < T; t++) {
+#pragma omp simd
+        for (int64_t d = 0; d < D; d++)
+            out[t * padded_D + d] = scale * x[t * stride + d];
+        for (int64_t d = D; d < padded_D; d++)
+            out[t * padded_D + d] = 0;
+    }
+    for (int64_t i = T * padded_D; i < padded_T * padded_D; i++)
+        out[i] = 0;
+}
+
+/* The same transposed: out (D, padded_T). */
+static inline void pack_columns(const float *x, int64_t stride, int64_t T, int64_t D, float *out,
+                                int64_t padded_T)
+{
+    for (int64_t d = 0; d < D; d++) {
+        for (int64_t t = 0; t < T; t++)
+            out[d * padded_T + t] = x[t * stride + d];
+        for (int64_t t = T; t < padded_T; t++)
+            out[d * padded_T + t] = 0;
+    }
+}
+
+/* Keys that query q of sample b sees: 0 .. visible - 1. */
+static inline int64_t visible_keys(const gp_attention_op *op, int64_t b, int64_t q)
+{
+    int64_t T = op->qkv->dim[1], count = op->causal ? q + 1 : T;
+    return op->lengths ? gp_min(count, op->lengths[b]) : count;
+}
+
+#endif

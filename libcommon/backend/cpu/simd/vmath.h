@@ -1,0 +1,95 @@
+/* vmath.h: exp and the GELUs in plain arithmetic, so that loops over them become vector instructions.
+ * NaN in gives NaN out: comparisons are written so that a NaN fails them and stays. */
+#ifndef GP_CPU_VMATH_H
+#define GP_CPU_VMATH_H
+
+#include <stdint.h>
+#include <string.h>
+
+static inline uint32_t gp_bits(float f)
+{
+    uint32_t u;
+    memcpy(&u, &f, sizeof u);
+    return u;
+}
+
+static inline float gp_float(uint32_t u)
+{
+    float f;
+    memcpy(&f, &u, sizeof f);
+    return f;
+}
+
+/* e^x to 1e-7 of itself (2 ulp). x = n ln 2 + r with |r| <= ln 2 / 2; e^r by a polynomial fitted by Remez'
+ * exchange to 3e-9; 2^n goes into the exponent. Below -87.7 it is 0, above 88.4 infinity. */
+static inline float gp_exp(float x)
+{
+    const float round = 0x1.8p23f; /* adding it leaves the nearest integer in the low bits */
+    x = x < -88 ? -88 : x;
+    x = x > 89 ? 89 : x;
+    float shifted = x * 1.44269504f + round, n = shifted - round;
+    float r = x - n * 0x1.63p-1f; /* ln 2 in two parts: the first is short, so n times it is exact */
+    r -= n * -2.12194440e-4f;
+    float q =
+        0.499999934f + r * (0.166665204f + r * (0.0416683908f + r * (8.36874511e-3f + r * 1.38145402e-3f)));
+    float power = gp_float((gp_bits(shifted) + 127) << 23); /* 2^n: 0 at n = -127, infinity at 128 */
+    return (1 + (r + r * r * q)) * power;
+}
+
+/* The largest of n numbers and `least`. */
+static inline float gp_largest(const float *x, int64_t n, float least)
+{
+    enum { LANES = 32 };
+    float lane[LANES];
+    int64_t i = 0;
+    for (int j = 0; j < LANES; j++)
+        lane[j] = least;
+    for (; i + LANES <= n; i += LANES)
+        for (int j = 0; j < LANES; j++)
+            lane[j] = x[i + j] > lane[j] ? x[i + j] : lane[j];
+    for (; i < n; i++)
+        lane[0] = x[i] > lane[0] ? x[i] : lane[0];
+    for (int j = 0; j < LANES; j++)
+        least = lane[j] > least ? lane[j] : least;
+    return least;
+}
+
+/* GELU as GPT-2 has it: x/2 (1 + tanh u) = x s(2u),  u = sqrt(2/pi) (x + 0.044715 x^3),  s the logistic. */
+static inline float gp_gelu_tanh(float x)
+{
+    float u2 = 1.59576912f * (x + 0.044715f * x * x * x);
+    return x / (1 + gp_exp(-u2));
+}
+
+static inline float gp_gelu_tanh_slope(float x)
+{
+    float u2 = 1.59576912f * (x + 0.044715f * x * x * x), du2 = 1.59576912f * (1 + 0.134145f * x * x);
+    float s = 1 / (1 + gp_exp(-u2));
+    return s + x * s * (1 - s) * du2;
+}
+
+/* The normal distribution's Phi(x), with its density's e^(-x^2/2) beside it, which the formula needs anyway:
+ * erf to 1.5e-7 (Abramowitz & Stegun 1964, 7.1.26). */
+static inline float gp_normal(float x, float *e)
+{
+    float z = x < 0 ? -x : x, t = 1 / (1 + 0.3275911f * 0.707106781f * z);
+    *e = gp_exp(-0.5f * x * x);
+    float tail =
+        0.5f * *e * t *
+        (0.254829592f + t * (-0.284496736f + t * (1.421413741f + t * (-1.453152027f + t * 1.061405429f))));
+    return x < 0 ? tail : 1 - tail;
+}
+
+static inline float gp_gelu_erf(float x)
+{
+    float e;
+    return x * gp_normal(x, &e);
+}
+
+static inline float gp_gelu_erf_slope(float x)
+{
+    float e, phi = gp_normal(x, &e);
+    return phi + x * 0.398942280f * e;
+}
+
+#endif

@@ -1,0 +1,116 @@
+/* Backend cpu against ref: attention, its gradients, and the cache that it fills. */
+#include "parity.h"
+
+typedef struct attention_case {
+    int64_t B, T, H, D;
+} attention_case;
+
+static const attention_case cases[] = {
+    {1, 1, 1, 1},   {2, 3, 1, 3},    {1, 17, 3, 5},   {2, 63, 2, 16},   {3, 64, 4, 32},
+    {1, 65, 2, 33}, {1, 130, 1, 64}, {1, 257, 2, 80}, {1, 129, 1, 128}, {1, 31, 1, 131},
+};
+
+/* The flags that are tried with each case. */
+enum { CAUSAL = 1, LENGTHS = 2, DROPOUT = 4, ALL = 8 };
+
+typedef struct attention_run {
+    gp_tensor out, lse, dqkv;
+    gp_kv kv;
+} attention_run;
+
+static attention_run outputs(parity *p, const attention_case *c, int64_t P, const gp_tensor kv[2])
+{
+    attention_run r = {.out = RANDOM(p, c->B, c->T, c->H * c->D),
+                       .lse = RANDOM(p, c->B, c->H, c->T),
+                       .dqkv = RANDOM(p, c->B, c->T, 3 * c->H * c->D)};
+    BUG_ON(kv[0].dim[2] != P);
+    r.kv = (gp_kv){parity_copy(p, &kv[0]), parity_copy(p, &kv[1])};
+    return r;
+}
+
+static void attention_agrees_with(parity *p, const attention_case *c, int flags)
+{
+    int64_t C = c->H * c->D, P = c->T + 3;
+    gp_step step = parity_step();
+    gp_tensor qkv = RANDOM(p, c->B, c->T, 3 * C), dout = RANDOM(p, c->B, c->T, C);
+    gp_tensor kv[2] = {RANDOM(p, c->B, c->H, P, c->D), RANDOM(p, c->B, c->H, P, c->D)};
+    attention_run ref = outputs(p, c, P, kv), cpu = outputs(p, c, P, kv);
+    int32_t *lengths = parity_ids(p, c->B, c->T);
+    for (int64_t b = 0; b < c->B; b++)
+        lengths[b]++; /* 1 .. T */
+    gp_attention_op a = {.heads = (int)c->H,
+                         .causal = flags & CAUSAL,
+                         .lengths = flags & LENGTHS ? lengths : NULL,
+                         .drop = {flags & DROPOUT ? 0.2f : 0, 6, &step},
+                         .qkv = &qkv,
+                         .out = &ref.out,
+                         .lse = &ref.lse,
+                         .kv = flags & LENGTHS ? NULL : &ref.kv,
+                         .dout = &dout,
+                         .dqkv = &ref.dqkv};
+    gp_attention_op b = a;
+    b.out = &cpu.out, b.lse = &cpu.lse, b.dqkv = &cpu.dqkv, b.kv = flags & LENGTHS ? NULL : &cpu.kv;
+    parity_plan(p, c->B, c->T, C, c->H, 2, true);
+    p->ref->ops->attention_forward(p->ref, &a);
+    p->cpu->ops->attention_forward(p->cpu, &b);
+    ASSERT_NEAR(cpu.out, ref.out, parity_close);
+    ASSERT_NEAR(cpu.lse, ref.lse, parity_close);
+    assert_true(parity_same_bits(&cpu.kv.k, &ref.kv.k));
+    assert_true(parity_same_bits(&cpu.kv.v, &ref.kv.v));
+    p->ref->ops->attention_backward(p->ref, &a);
+    p->cpu->ops->attention_backward(p->cpu, &b);
+    ASSERT_NEAR(cpu.dqkv, ref.dqkv, parity_close);
+    parity_forget(p);
+}
+
+static void attention_agrees(void **state)
+{
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        for (int flags = 0; flags < ALL; flags++)
+            attention_agrees_with(*state, &cases[i], flags);
+}
+
+/* Inference keeps no lse, and needs less scratch than training was planned for. */
+static void attention_infers_with_the_plan_for_inference(void **state)
+{
+    parity *p = *state;
+    gp_tensor qkv = RANDOM(p, 1, 65, 3 * 34), out_ref = RANDOM(p, 1, 65, 34), out_cpu = RANDOM(p, 1, 65, 34);
+    parity_plan(p, 1, 65, 34, 2, 2, false);
+    p->ref->ops->attention_forward(
+        p->ref, &(gp_attention_op){.heads = 2, .causal = true, .qkv = &qkv, .out = &out_ref});
+    p->cpu->ops->attention_forward(
+        p->cpu, &(gp_attention_op){.heads = 2, .causal = true, .qkv = &qkv, .out = &out_cpu});
+    ASSERT_NEAR(out_cpu, out_ref, parity_close);
+}
+
+/* Scores far apart, so that the running maximum moves and most probabilities vanish. */
+static void attention_holds_large_scores(void **state)
+{
+    parity *p = *state;
+    const attention_case c = {1, 300, 1, 16};
+    gp_tensor qkv = RANDOM(p, c.B, c.T, 3 * c.D), out_ref = RANDOM(p, c.B, c.T, c.D),
+              out_cpu = RANDOM(p, c.B, c.T, c.D);
+    for (int64_t t = 0; t < c.T; t++) /* keys grow along the sequence */
+        for (int64_t d = 0; d < 2 * c.D; d++)
+            ((float *)qkv.data)[t * 3 * c.D + d] *= 1 + (float)t / 20;
+    parity_plan(p, c.B, c.T, c.D, 1, 2, false);
+    p->ref->ops->attention_forward(p->ref, &(gp_attention_op){.heads = 1, .qkv = &qkv, .out = &out_ref});
+    p->cpu->ops->attention_forward(p->cpu, &(gp_attention_op){.heads = 1, .qkv = &qkv, .out = &out_cpu});
+    ASSERT_NEAR(out_cpu, out_ref, parity_close);
+}
+
+static int group(const char *title)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(attention_agrees, parity_setup, parity_teardown),
+        cmocka_unit_test_setup_teardown(attention_infers_with_the_plan_for_inference, parity_setup,
+                                        parity_teardown),
+        cmocka_unit_test_setup_teardown(attention_holds_large_scores, parity_setup, parity_teardown),
+    };
+    return cmocka_run_group_tests_name(title, tests, NULL, NULL);
+}
+
+int main(void)
+{
+    return parity_run("attention", group);
+}

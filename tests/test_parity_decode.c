@@ -1,0 +1,194 @@
+/* Backend cpu against ref: decoding one token after another; and what the cpu backend promises by itself: the
+ * same bits for a row alone and among others, the same bits twice, NaN that stays. */
+#include "parity.h"
+
+/* ---- decode --------------------------------------------------------------------------------------------- */
+
+typedef struct decode_case {
+    int64_t B, I, O;
+    bool transposed;
+    gp_act act;
+} decode_case;
+
+static const decode_case decode_cases[] = {
+    {1, 1, 1, false, GP_ACT_NONE},    {3, 17, 5, false, GP_ACT_GELU_TANH},
+    {5, 65, 63, true, GP_ACT_NONE},   {4, 129, 97, true, GP_ACT_GELU_ERF},
+    {7, 63, 513, false, GP_ACT_NONE}, {2, 768, 1023, true, GP_ACT_NONE},
+};
+
+/* Weights are read as they are stored, so decoding agrees in fp32 whatever the backend's dtype. */
+static void decode_agrees_and_rows_are_independent(void **state)
+{
+    parity *p = *state;
+    for (size_t i = 0; i < ARRAY_LEN(decode_cases); i++) {
+        const decode_case *c = &decode_cases[i];
+        gp_tensor w = c->transposed ? RANDOM(p, c->O, c->I) : RANDOM(p, c->I, c->O);
+        gp_tensor x = RANDOM(p, c->B, c->I), bias = RANDOM(p, c->O);
+        gp_tensor ref = RANDOM(p, c->B, c->O), cpu = RANDOM(p, c->B, c->O), alone = RANDOM(p, 1, c->O);
+        gp_tensor pre_ref = RANDOM(p, c->B, c->O), pre_cpu = RANDOM(p, c->B, c->O);
+        gp_weight weight = {.w = w, .transposed = c->transposed};
+        gp_linear_op a = {
+            .x = &x, .w = &weight, .bias = i % 2 ? &bias : NULL, .act = c->act, .y = &ref, .pre = &pre_ref};
+        gp_linear_op b = a;
+        b.y = &cpu, b.pre = &pre_cpu;
+        p->ref->ops->linear_decode(p->ref, &a);
+        p->cpu->ops->linear_decode(p->cpu, &b);
+        ASSERT_NEAR(cpu, ref, parity_close);
+        ASSERT_NEAR(pre_cpu, pre_ref, parity_close);
+        for (int64_t row = 0; row < c->B; row++) {
+            gp_tensor x1 = {(float *)x.data + row * c->I, GP_F32, 2, {1, c->I}};
+            b.x = &x1, b.y = &alone, b.pre = NULL;
+            p->cpu->ops->linear_decode(p->cpu, &b);
+            assert_memory_equal(alone.data, (float *)cpu.data + row * c->O, (size_t)c->O * sizeof(float));
+        }
+        parity_forget(p);
+    }
+}
+
+static void head_decode_agrees(void **state)
+{
+    parity *p = *state;
+    gp_tensor w = RANDOM(p, 1003, 65), x = RANDOM(p, 3, 65), ref = RANDOM(p, 3, 1003),
+              cpu = RANDOM(p, 3, 1003);
+    gp_weight weight = {.w = w, .transposed = true};
+    p->ref->ops->head_decode(p->ref, &(gp_head_op){.x = &x, .w = &weight, .logits = &ref});
+    p->cpu->ops->head_decode(p->cpu, &(gp_head_op){.x = &x, .w = &weight, .logits = &cpu});
+    ASSERT_NEAR(cpu, ref, parity_close);
+}
+
+static void attention_decode_agrees_and_rows_are_independent(void **state)
+{
+    parity *p = *state;
+    static const int64_t heads[][3] = {
+        {1, 1, 1}, {2, 5, 66}, {3, 16, 64}, {1, 64, 200}, {2, 33, 130}}; /* H, D, P */
+    for (size_t i = 0; i < ARRAY_LEN(heads); i++) {
+        int64_t B = 4, H = heads[i][0], D = heads[i][1], P = heads[i][2];
+        gp_tensor qkv = RANDOM(p, B, 1, 3 * H * D), k = RANDOM(p, B, H, P, D), v = RANDOM(p, B, H, P, D);
+        gp_kv kv_ref = {parity_copy(p, &k), parity_copy(p, &v)}, kv_cpu = {k, v};
+        gp_tensor ref = RANDOM(p, B, 1, H * D), cpu = RANDOM(p, B, 1, H * D), alone = RANDOM(p, 1, 1, H * D);
+        int32_t *positions = parity_ids(p, B, P);
+        positions[0] = 0;
+        positions[1] = (int32_t)P - 1;
+        parity_plan(p, B, P, H * D, H, 2, false);
+        gp_attention_decode_op a = {(int)H, positions, &qkv, &kv_ref, &ref},
+                               b = {(int)H, positions, &qkv, &kv_cpu, &cpu};
+        p->ref->ops->attention_decode(p->ref, &a);
+        p->cpu->ops->attention_decode(p->cpu, &b);
+        ASSERT_NEAR(cpu, ref, parity_close);
+        assert_true(parity_same_bits(&kv_cpu.k, &kv_ref.k));
+        assert_true(parity_same_bits(&kv_cpu.v, &kv_ref.v));
+        for (int64_t row = 0; row < B; row++) {
+            gp_tensor qkv1 = {(float *)qkv.data + row * 3 * H * D, GP_F32, 3, {1, 1, 3 * H * D}};
+            gp_kv kv1 = {{(float *)k.data + row * H * P * D, GP_F32, 4, {1, H, P, D}},
+                         {(float *)v.data + row * H * P * D, GP_F32, 4, {1, H, P, D}}};
+            p->cpu->ops->attention_decode(
+                p->cpu, &(gp_attention_decode_op){(int)H, positions + row, &qkv1, &kv1, &alone});
+            assert_memory_equal(alone.data, (float *)cpu.data + row * H * D, (size_t)(H * D) * sizeof(float));
+        }
+        parity_forget(p);
+    }
+}
+
+/* ---- promises ------------------------------------------------------------------------------------------- */
+
+enum { B = 3, T = 65, C = 66, H = 3, V = 97 };
+
+/* Forward and backward of attention, norm, a linear and the head on one set of numbers. */
+typedef struct pass {
+    gp_tensor out, lse, dqkv, y, mean, rstd, dsum, dgamma, dbeta, dx, dw, dbias, losses;
+} pass;
+
+static pass run_pass(parity *p, const gp_tensor *qkv, const gp_tensor *x, const gp_tensor *vocab,
+                     gp_step *step)
+{
+    gp_backend *be = p->cpu;
+    const gp_backend_ops *ops = be->ops;
+    pass r = {.out = RANDOM(p, B, T, C), .lse = RANDOM(p, B, H, T), .dqkv = RANDOM(p, B, T, 3 * C)};
+    r.y = RANDOM(p, B, T, C), r.mean = RANDOM(p, B * T), r.rstd = RANDOM(p, B * T),
+    r.dsum = RANDOM(p, B, T, C);
+    r.dx = RANDOM(p, B, T, C), r.losses = RANDOM(p, B * T);
+    r.dw = parity_shape(p, 2, (int64_t[]){V, C}), r.dbias = parity_shape(p, 1, (int64_t[]){V});
+    r.dgamma = parity_shape(p, 1, (int64_t[]){C}), r.dbeta = parity_shape(p, 1, (int64_t[]){C});
+    memset(r.dw.data, 0, (size_t)gp_tensor_bytes(&r.dw));
+    memset(r.dbias.data, 0, (size_t)gp_tensor_bytes(&r.dbias));
+    memset(r.dgamma.data, 0, (size_t)gp_tensor_bytes(&r.dgamma));
+    memset(r.dbeta.data, 0, (size_t)gp_tensor_bytes(&r.dbeta));
+    gp_tensor gamma = {vocab->data, GP_F32, 1, {C}};
+    int32_t targets[B * T];
+    for (int i = 0; i < B * T; i++)
+        targets[i] = i % V;
+    gp_attention_op attention = {H, true, NULL, {0.1f, 2, step}, qkv, &r.out, &r.lse, NULL, x, &r.dqkv};
+    gp_norm_op norm = {
+        .residual = &r.out, .gamma = &gamma, .eps = 1e-5f, .y = &r.y, .mean = &r.mean, .rstd = &r.rstd};
+    norm.dy = x, norm.dsum = &r.dsum, norm.dgamma = &r.dgamma, norm.dbeta = &r.dbeta;
+    gp_weight w = {.w = *vocab, .transposed = true, .trains = true};
+    ops->weight_open(be, &w, B * T);
+    size_t bytes = ops->weight_bytes(be, &w);
+    w.slot = bytes ? parity_take(p, bytes) : NULL;
+    ops->weights_changed(be, (gp_weight *[]){&w}, 1);
+    gp_head_op head = {
+        .x = &r.y, .w = &w, .targets = targets, .step = step, .losses = &r.losses, .train = true};
+    head.dx = &r.dx, head.dw = &r.dw, head.dbias = &r.dbias;
+    ops->attention_forward(be, &attention);
+    ops->norm_forward(be, &norm);
+    ops->head_loss(be, &head);
+    ops->norm_backward(be, &norm);
+    ops->attention_backward(be, &attention);
+    ops->weight_close(be, &w);
+    return r;
+}
+
+static void two_runs_give_the_same_bits(void **state)
+{
+    parity *p = *state;
+    gp_tensor qkv = RANDOM(p, B, T, 3 * C), x = RANDOM(p, B, T, C), vocab = RANDOM(p, V, C);
+    gp_step first = parity_step(), second = parity_step();
+    parity_plan(p, B, T, C, H, V, true);
+    pass a = run_pass(p, &qkv, &x, &vocab, &first), b = run_pass(p, &qkv, &x, &vocab, &second);
+    assert_true(first.loss == second.loss);
+    const gp_tensor *ta = (const gp_tensor *)&a, *tb = (const gp_tensor *)&b;
+    for (size_t i = 0; i < sizeof a / sizeof *ta; i++)
+        assert_true(parity_same_bits(&ta[i], &tb[i]));
+}
+
+static void nan_stays_nan(void **state)
+{
+    parity *p = *state;
+    gp_tensor qkv = RANDOM(p, B, T, 3 * C), x = RANDOM(p, B, T, C), vocab = RANDOM(p, V, C);
+    gp_step step = parity_step();
+    parity_plan(p, B, T, C, H, V, true);
+    ((float *)qkv.data)[(T + 40) * 3 * C + C + 1] = NAN; /* one number of one key */
+    pass r = run_pass(p, &qkv, &x, &vocab, &step);
+    const gp_tensor *t = (const gp_tensor *)&r;
+    for (size_t i = 0; i < sizeof r / sizeof *t; i++)
+        if (t[i].data != r.dbeta.data) /* the sum of dy, which has none */
+            assert_true(parity_any_nan(&t[i]));
+    gp_segment s = {r.dw.data, r.dw.data, r.dw.data, r.dw.data, V * C, 0};
+    p->cpu->ops->grad_norm(p->cpu, &s, 1, &step);
+    assert_int_equal(step.skip, 1);
+    gp_tensor pre = RANDOM(p, 67), dy = RANDOM(p, 67), dx = RANDOM(p, 67);
+    ((float *)pre.data)[33] = NAN;
+    for (gp_act act = GP_ACT_GELU_TANH; act <= GP_ACT_GELU_ERF; act++) {
+        p->cpu->ops->act_backward(p->cpu, act, &dx, &dy, &pre);
+        assert_true(isnan(((float *)dx.data)[33]));
+    }
+}
+
+static int group(const char *title)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(decode_agrees_and_rows_are_independent, parity_setup,
+                                        parity_teardown),
+        cmocka_unit_test_setup_teardown(head_decode_agrees, parity_setup, parity_teardown),
+        cmocka_unit_test_setup_teardown(attention_decode_agrees_and_rows_are_independent, parity_setup,
+                                        parity_teardown),
+        cmocka_unit_test_setup_teardown(two_runs_give_the_same_bits, parity_setup, parity_teardown),
+        cmocka_unit_test_setup_teardown(nan_stays_nan, parity_setup, parity_teardown),
+    };
+    return cmocka_run_group_tests_name(title, tests, NULL, NULL);
+}
+
+int main(void)
+{
+    return parity_run("decode", group);
+}
