@@ -98,22 +98,32 @@ int gp_write_all(int fd, const void *data, size_t n, const char *path)
 
 enum { OUT_BUFFER = 1 << 18 };
 
+bool gp_is_stream(const char *path)
+{
+    static const char *const descriptors[] = {"/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/"};
+    struct stat st;
+    for (size_t i = 0; i < ARRAY_LEN(descriptors); i++)
+        if (!strncmp(path, descriptors[i], strlen(descriptors[i])))
+            return true;
+    return !strcmp(path, "-") || (!stat(path, &st) && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode));
+}
+
 int gp_out_open(gp_out *o, const char *path)
 {
+    bool std = !strcmp(path, "-"), stream = gp_is_stream(path);
     *o = (gp_out){.fd = STDOUT_FILENO};
-    if (strcmp(path, "-")) {
+    if (!stream)
         o->temporary = gp_format("%s.%ld.tmp", path, (long)getpid());
-        o->fd = open(o->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-        if (o->fd < 0) {
-            fail("%s: cannot be created: %s", path, strerror(errno));
-            free(o->temporary);
-            *o = (gp_out){.fd = -1, .failed = true};
-            return -1;
-        }
-        o->path = gp_strdup(path);
-    } else {
-        o->path = gp_strdup("stdout");
+    if (!std)
+        o->fd = stream ? open(path, O_WRONLY | O_CLOEXEC)
+                       : open(o->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (o->fd < 0) {
+        fail("%s: cannot be created: %s", path, strerror(errno));
+        free(o->temporary);
+        *o = (gp_out){.fd = -1, .failed = true};
+        return -1;
     }
+    o->path = gp_strdup(std ? "stdout" : path);
     o->pending = gp_malloc(OUT_BUFFER);
     return 0;
 }
@@ -179,11 +189,10 @@ static void out_release(gp_out *o)
 
 void gp_out_abandon(gp_out *o)
 {
-    if (o->temporary) {
-        if (o->fd >= 0)
-            close(o->fd);
+    if (o->fd > STDOUT_FILENO)
+        close(o->fd);
+    if (o->temporary)
         unlink(o->temporary);
-    }
     out_release(o);
 }
 
@@ -192,17 +201,15 @@ int gp_out_commit(gp_out *o)
     int rc = gp_out_flush(o);
     if (o->temporary && !rc && fsync(o->fd))
         rc = fail("%s: cannot be flushed to disk: %s", o->path, strerror(errno));
-    if (o->temporary) {
-        if (o->fd >= 0 && close(o->fd) && !rc)
-            rc = fail("%s: cannot be written: %s", o->path, strerror(errno));
-        o->fd = -1;
-        if (!rc && rename(o->temporary, o->path))
-            rc = fail("%s: cannot be renamed into place: %s", o->path, strerror(errno));
-        if (rc)
-            unlink(o->temporary);
-        else
-            rc = gp_sync_parent(o->path);
-    }
+    if (o->fd > STDOUT_FILENO && close(o->fd) && !rc)
+        rc = fail("%s: cannot be written: %s", o->path, strerror(errno));
+    o->fd = -1;
+    if (o->temporary && !rc && rename(o->temporary, o->path))
+        rc = fail("%s: cannot be renamed into place: %s", o->path, strerror(errno));
+    if (o->temporary && rc)
+        unlink(o->temporary);
+    else if (o->temporary)
+        rc = gp_sync_parent(o->path);
     out_release(o);
     return rc;
 }

@@ -17,12 +17,15 @@ void gp_map_close(gp_map *m);
 /* Appends a whole file to b; more than `most` bytes is a failure. "-" is stdin. */
 int gp_file_read(gp_buf *b, const char *path, size_t most);
 
+/* "-", a device, a pipe by name: it is written into as the bytes come, and never renamed over. */
+bool gp_is_stream(const char *path);
+
 /* A file being written. It has a temporary name beside the final one until gp_out_commit has flushed it to
- * disk and renamed it. path "-" is stdout. Each call that fails has said so in gp_error(); after a failure
- * the rest does nothing, and commit gives -1. */
+ * disk and renamed it. path "-" is stdout; into a stream the bytes go as they come. Each call that fails has
+ * said so in gp_error(); after a failure the rest does nothing, and commit gives -1. */
 typedef struct gp_out {
     int fd;
-    char *path, *temporary; /* temporary NULL: stdout */
+    char *path, *temporary; /* temporary NULL: a stream */
     char *pending;          /* not yet written */
     size_t pending_size;
     int64_t written; /* bytes so far, pending ones included */

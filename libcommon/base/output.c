@@ -10,7 +10,7 @@
 
 struct gp_output {
     FILE *stream;
-    char *path, *temporary; /* NULL: stdout */
+    char *path, *temporary; /* path NULL: stdout; temporary NULL: a stream */
 };
 
 gp_output *gp_output_open(const char *path)
@@ -20,8 +20,9 @@ gp_output *gp_output_open(const char *path)
     if (!path || !strcmp(path, "-"))
         return o;
     o->path = gp_strdup(path);
-    o->temporary = gp_format("%s.%ld.tmp", path, (long)getpid());
-    o->stream = fopen(o->temporary, "w");
+    if (!gp_is_stream(path))
+        o->temporary = gp_format("%s.%ld.tmp", path, (long)getpid());
+    o->stream = fopen(o->temporary ? o->temporary : path, "w");
     if (o->stream)
         return o;
     fail("%s: cannot be created: %s", path, strerror(errno));
@@ -43,12 +44,12 @@ int gp_output_close(gp_output *o, bool keep)
     errno = 0;
     bool bad = fflush(o->stream) || ferror(o->stream);
     if (o->path)
-        bad = (keep && fsync(fileno(o->stream))) || fclose(o->stream) || bad;
+        bad = (keep && o->temporary && fsync(fileno(o->stream))) || fclose(o->stream) || bad;
     if (keep && bad)
         rc = fail("%s: cannot be written: %s", name, errno ? strerror(errno) : "an earlier write failed");
-    if (o->path && keep && !rc && rename(o->temporary, o->path))
+    if (o->temporary && keep && !rc && rename(o->temporary, o->path))
         rc = fail("%s: cannot be renamed into place: %s", name, strerror(errno));
-    if (o->path && (!keep || rc))
+    if (o->temporary && (!keep || rc))
         unlink(o->temporary);
     free(o->path);
     free(o->temporary);

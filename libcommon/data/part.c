@@ -91,6 +91,8 @@ int gp_part_open(gp_part *p, const char *path, bool *present)
         gp_sha256_begin(&p->hash);
         return 0;
     }
+    if (gp_is_stream(path))
+        return fail("%s: is a device or a pipe; use -o - and redirect stdout", path);
     p->path = gp_strdup(path);
     p->temporary = gp_format("%s.part", path);
     p->from = gp_format("%s.part.from", path);
