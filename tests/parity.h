@@ -103,7 +103,10 @@ static inline int32_t *parity_ids(parity *p, int64_t n, int64_t limit)
 
 static inline void parity_plan(parity *p, int64_t B, int64_t T, int64_t C, int64_t H, int64_t V, bool train)
 {
-    gp_shape shape = {(int)B, (int)T, (int)C, (int)H, (int)V, (int)(4 * C), train};
+    gp_shape shape = {.B = (int)B, .T = (int)T, .C = (int)C, .H = (int)H, .V = (int)V};
+    shape.inner = 4 * shape.C;
+    shape.cache = shape.T;
+    shape.train = train;
     gp_backend_plan(p->ref, &shape);
     gp_backend_plan(p->cpu, &shape);
 }
