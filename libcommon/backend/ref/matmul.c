@@ -20,12 +20,20 @@ static void multiply_tile(const gp_ref_product *p, int64_t r0, int64_t c0)
         for (int64_t k = 0; k < depth; k++)
             for (int64_t c = 0; c < columns; c++)
                 b[k][c] = p->b.at[(k0 + k) * p->b.row + (c0 + c) * p->b.column];
-        for (int64_t r = 0; r < rows; r++)
-            for (int64_t k = 0; k < depth; k++) {
-                double a = p->a.at[(r0 + r) * p->a.row + (k0 + k) * p->a.column];
+        for (int64_t r = 0; r < rows; r++) {
+            const real *row = p->a.at + (r0 + r) * p->a.row + k0 * p->a.column;
+            int64_t k = 0;
+            for (; k + 4 <= depth; k += 4) { /* four at a time: one load and store of the sum */
+                double a0 = row[k * p->a.column], a1 = row[(k + 1) * p->a.column];
+                double a2 = row[(k + 2) * p->a.column], a3 = row[(k + 3) * p->a.column];
                 for (int c = 0; c < COLUMNS; c++)
-                    sum[r][c] += a * b[k][c];
+                    sum[r][c] =
+                        sum[r][c] + a0 * b[k][c] + a1 * b[k + 1][c] + a2 * b[k + 2][c] + a3 * b[k + 3][c];
             }
+            for (; k < depth; k++)
+                for (int c = 0; c < COLUMNS; c++)
+                    sum[r][c] += row[k * p->a.column] * b[k][c];
+        }
     }
     for (int64_t r = 0; r < rows; r++) {
         real *out = p->out + (r0 + r) * p->columns + c0;
