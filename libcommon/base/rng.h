@@ -31,7 +31,8 @@ static inline float gp_uniform(uint32_t bits)
     return (float)(bits >> 8) * 0x1p-24f;
 }
 
-/* What a counter is for: its first word, so that no two uses of one seed ever share a draw. */
+/* What a draw is for: the counter's last word, so that two uses of one seed never share one. Dropout has the step
+ * there; its sites (the word before) begin where no stream reaches. */
 enum { GP_RNG_INIT = 1, GP_RNG_DATA, GP_RNG_DROPOUT, GP_RNG_SAMPLE, GP_RNG_STORIES };
 
 /* 64 bits for element i of stream `stream` of use `use`. */

@@ -21,8 +21,8 @@ gp_act gp_model_act(const gp_model *m)
 gp_dropout gp_model_dropout(gp_model *m, const gp_acts *a, double p, int64_t layer, int which)
 {
     bool on = a->train && m->dropping;
-    return (gp_dropout){
-        .p = on ? (float)p : 0, .site = (uint32_t)(layer * GP_SITES + which), .step = m->step};
+    uint32_t site = GP_FIRST_SITE + (uint32_t)(layer * GP_SITES + which);
+    return (gp_dropout){.p = on ? (float)p : 0, .site = site, .step = m->step};
 }
 
 /* The dropout on the branch that a norm site adds: of attention's projection, or of the MLP's output. */

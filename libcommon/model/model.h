@@ -6,7 +6,9 @@
 #include "gptpipe/model.h"
 #include "model/params.h"
 
-/* Where dropout happens; a site's number is layer * GP_SITES + which. */
+/* Where dropout happens; a site's number is GP_FIRST_SITE + layer * GP_SITES + which. The first is past every stream
+ * of base/rng.h. */
+#define GP_FIRST_SITE 0x80000000u
 enum { GP_SITE_EMBED, GP_SITE_ATTENTION, GP_SITE_PROJ, GP_SITE_OUT, GP_SITES };
 
 /* What one block keeps of a forward pass. B, T, C, H as ever; F the MLP's width. */
