@@ -4,16 +4,16 @@
 #include <fcntl.h>
 #include <sys/wait.h>
 
-#define assert_bool_equal(a, b)   assert_true((a) == (b))
-#define assert_double_equal(a, b) assert_true((a) == (b))
+#define assert_truth_equal(a, b)   assert_true((a) == (b))
+#define assert_real_equal(a, b) assert_true((a) == (b))
 
 static void defaults_stay_where_nothing_is_given(void **state)
 {
     (void)state;
     TAKES(int, steps, 1000, "--");
-    TAKES(double, lr, 6e-4, "--");
+    TAKES(real, lr, 6e-4, "--");
     TAKES(string, order, "random", "--");
-    TAKES(bool, echo, true, "--");
+    TAKES(truth, echo, true, "--");
     TAKES(int, operands.count, 0, "--");
 }
 
@@ -34,16 +34,16 @@ static void letters_take_the_next_word_or_the_rest_of_theirs(void **state)
     TAKES(string, out, "x", "-o", "x");
     TAKES(string, out, "x", "-ox");
     TAKES(string, out, "x", "-qox");
-    TAKES(bool, quiet, true, "-qox");
-    TAKES(bool, quiet, true, "-eq");
+    TAKES(truth, quiet, true, "-qox");
+    TAKES(truth, quiet, true, "-eq");
 }
 
 static void flags_turn_on_and_off(void **state)
 {
     (void)state;
-    TAKES(bool, quiet, true, "--quiet");
-    TAKES(bool, quiet, false, "--quiet", "--no-quiet");
-    TAKES(bool, echo, false, "--no-echo");
+    TAKES(truth, quiet, true, "--quiet");
+    TAKES(truth, quiet, false, "--quiet", "--no-quiet");
+    TAKES(truth, echo, false, "--no-echo");
 }
 
 static void the_last_of_two_wins(void **state)
@@ -161,11 +161,11 @@ static void numbers_out_of_range_are_told_the_range(void **state)
 static void floats_take_decimals(void **state)
 {
     (void)state;
-    TAKES(double, lr, 1e-3, "--lr", "1e-3");
-    TAKES(double, lr, .5, "--lr", ".5");
-    TAKES(double, decay, -2.0, "--decay", "-2");
-    TAKES(double, decay, HUGE_VAL, "--decay", "inf");
-    TAKES(double, decay, 4.9406564584124654e-324, "--decay", "4.9406564584124654e-324");
+    TAKES(real, lr, 1e-3, "--lr", "1e-3");
+    TAKES(real, lr, .5, "--lr", ".5");
+    TAKES(real, decay, -2.0, "--decay", "-2");
+    TAKES(real, decay, HUGE_VAL, "--decay", "inf");
+    TAKES(real, decay, 4.9406564584124654e-324, "--decay", "4.9406564584124654e-324");
 }
 
 static void what_is_no_float_is_refused(void **state)
