@@ -7,6 +7,8 @@ CMAKE_FLAGS ?=
 CLANG_FORMAT ?= clang-format
 CLANG_TIDY ?= clang-tidy
 
+MAKEFLAGS += --no-print-directory
+
 .PHONY: all deps configure test pipeline bench sanitize install format format-check tidy clean help
 all: configure
 	@cmake --build $(BUILD) -j $(JOBS)
@@ -24,8 +26,9 @@ configure: deps
 test: all
 	@tests/run.sh $(BUILD)
 
-# DATA=stories or DATA=shakespeare, STEPS=N; see the script.
-pipeline: all
+# DATA=stories or DATA=shakespeare, STEPS=N; see the script. Tests are not built for it.
+pipeline: configure
+	@cmake --build $(BUILD) -j $(JOBS) --target tools
 	@BIN=$(BUILD)/bin pipelines/pipeline.sh
 
 bench: all
@@ -33,7 +36,7 @@ bench: all
 
 # The tests under AddressSanitizer (leaks included) and UndefinedBehaviorSanitizer.
 sanitize:
-	@$(MAKE) --no-print-directory BUILD=build-asan test \
+	@$(MAKE) BUILD=build-asan test \
 	    CMAKE_FLAGS="-DGPTPIPE_SANITIZE=address,undefined $(CMAKE_FLAGS)"
 
 # DESTDIR=... stages it for packaging.

@@ -6,7 +6,7 @@ library=$GPTPIPE_BUILD/lib/libgptpipe.so
 
 exported=$(nm -D --defined-only "$library" | awk '{ print $NF }' | sort)
 # "GP_API type name(": the name before the first parenthesis, comments removed, line ends too
-declared=$(sed -E 's://.*$::' include/gptpipe/*.h | tr '\n' ' ' | sed -E 's:/\*([^*]|\*+[^*/])*\*+/::g' |
+declared=$(sed -E 's://.*$::; /^#/d' include/gptpipe/*.h | tr '\n' ' ' | sed -E 's:/\*([^*]|\*+[^*/])*\*+/::g' |
     grep -oE 'GP_API [^();]*\(' | grep -oE '[a-z0-9_]+\($' | tr -d '(' | sort)
 [ -n "$declared" ]
 if ! diff <(echo "$declared") <(echo "$exported") > /dev/null; then

@@ -104,7 +104,7 @@ static inline void drop(result *r)
 #define REFUSED(line, ...)                                                                                   \
     do {                                                                                                     \
         result r_ = RUN(__VA_ARGS__);                                                                        \
-        assert_string_equal(r_.err, "make-it: " line "\nTry 'make-it --help'.\n");                           \
+        assert_string_equal(r_.err, "make-it: " line " (see make-it --help)\n");                             \
         assert_string_equal(r_.out, "");                                                                     \
         assert_int_equal(r_.rc, GP_OPTIONS_USAGE);                                                           \
         drop(&r_);                                                                                           \

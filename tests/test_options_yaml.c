@@ -49,7 +49,7 @@ static void refuse(const char *text, const char *line)
 {
     write_file(file, text);
     result r = RUN("--config", file);
-    char *expected = gp_format("make-it: %s%s\nTry 'make-it --help'.\n", file, line);
+    char *expected = gp_format("make-it: %s%s (see make-it --help)\n", file, line);
     assert_string_equal(r.err, expected);
     assert_int_equal(r.rc, GP_OPTIONS_USAGE);
     free(expected);
@@ -205,7 +205,7 @@ static void unreadable_files_are_told(void **state)
     (void)state;
     result r = RUN("--config", "/nonexistent/x.yaml");
     assert_string_equal(r.err,
-                        "make-it: /nonexistent/x.yaml: No such file or directory\nTry 'make-it --help'.\n");
+                        "make-it: /nonexistent/x.yaml: No such file or directory (see make-it --help)\n");
     assert_int_equal(r.rc, GP_OPTIONS_USAGE);
     drop(&r);
 }

@@ -93,7 +93,7 @@ GP_API bool gp_options_given(const gp_tool *tool, const char *name);
  * value: 0 if rc is 0, else 1. */
 GP_API int gp_tool_exit(const gp_tool *tool, int rc);
 
-/* A wrong combination of options: prints the line with the tool's name and "try --help"; gives 2. */
+/* A wrong combination of options: prints one line, with the tool's name and where its help is; gives 2. */
 GP_API int gp_tool_usage(const gp_tool *tool, const char *fmt, ...) GP_PRINTF(2, 3);
 
 #ifdef __cplusplus

@@ -301,7 +301,7 @@ int gp_tool_usage(const gp_tool *tool, const char *fmt, ...)
     va_start(ap, fmt);
     vfprintf(stderr, fmt, ap);
     va_end(ap);
-    fprintf(stderr, "\nTry '%s --help'.\n", tool->name);
+    fprintf(stderr, " (see %s --help)\n", tool->name);
     return GP_OPTIONS_USAGE;
 }
 
