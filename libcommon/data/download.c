@@ -235,6 +235,11 @@ static gp_transfer judge(response *r, CURLcode code)
             return judge_status(r);
         if (!r->body && begin_body(r) != GP_TRANSFER_DONE) /* an empty file */
             return r->verdict;
+        if (r->promised < 0 &&
+            d->part->done < d->size) { /* the end of the connection was not that of the file */
+            fail("%s: ended after %lld of %lld bytes", r->url, (long long)d->part->done, (long long)d->size);
+            return GP_TRANSFER_AGAIN;
+        }
         return GP_TRANSFER_DONE;
     }
     fail("%s: %s", r->url, *r->reason ? r->reason : curl_easy_strerror(code));
