@@ -15,8 +15,8 @@ printf '{%s, %s, %s}' "$(entry good sub/good.txt good.txt 12)" "$(entry bad bad.
     "$(entry gone gone.txt gone.txt 12)" > more.json
 from=(--catalog more.json --mirror mirror --offline)
 
-# from a mirror folder, into a folder, a file, a pipe; the second time it is there already
-expect 0 fetch-data good "${from[@]}" -o got
+# from a mirror folder, into a folder (its slash makes it one), a file, a pipe; the second time it is there already
+expect 0 fetch-data good "${from[@]}" -o got/
 same got/sub/good.txt mirror/example.org/a/good.txt
 says 'copied from the mirror, 12 bytes'
 expect 0 fetch-data good "${from[@]}" -o got/
@@ -29,28 +29,28 @@ FETCH_DATA_MIRROR=mirror expect 0 fetch-data good --catalog more.json --offline 
 same two.txt one.txt
 
 # a wrong file: nothing under its name, and the next run is not in its way
-expect 1 fetch-data bad "${from[@]}" -o got
+expect 1 fetch-data bad "${from[@]}" -o got/
 says 'mirror/example.org/a/bad.txt: has 9 bytes, expected 12'
 absent got/bad.txt
 absent got/bad.txt.part
 printf 'hello world\n' > mirror/example.org/a/bad.txt
-expect 1 fetch-data bad "${from[@]}" -o got
+expect 1 fetch-data bad "${from[@]}" -o got/
 says "its SHA-256 is a948904f2f0f479b8f8197694b30184b0d2ed1c1cd2a1ec0fb85d299a192a447, expected $good"
 absent got/bad.txt
 absent got/bad.txt.part
 expect 1 bash -c 'fetch-data bad --catalog more.json --mirror mirror --offline -o -'
 [ -z "$out" ] || problem "a wrong file reached stdout: $out"
 cp one.txt mirror/example.org/a/bad.txt
-expect 0 fetch-data bad "${from[@]}" -o got --quiet
+expect 0 fetch-data bad "${from[@]}" -o got/ --quiet
 
 # not there
-expect 1 fetch-data gone "${from[@]}" -o got
+expect 1 fetch-data gone "${from[@]}" -o got/
 says 'is not here and --offline is given; expected it at mirror/example.org/a/gone.txt'
-expect 1 fetch-data gone --catalog more.json --offline -o got
+expect 1 fetch-data gone --catalog more.json --offline -o got/
 says 'example.org/a/gone.txt with --mirror'
 expect 1 fetch-data shakespear
 says 'shakespear: no such data set; did you mean shakespeare?'
-expect 1 fetch-data good gone "${from[@]}" -o got --quiet
+expect 1 fetch-data good gone "${from[@]}" -o got/ --quiet
 expect 1 fetch-data --info nothing
 says 'nothing: no such data set'
 

@@ -340,6 +340,32 @@ static void offline_opens_no_socket(void **state)
     assert_int_equal(s.requests, 0);
 }
 
+static void a_data_set_is_all_its_files(void **state)
+{
+    (void)state;
+    char mirror[96], file[160];
+    const char *const one[] = {"https://example.org/letters.txt"}, *const two[] = {
+                                                                       "https://example.org/b/none.txt"};
+    gp_dataset_file files[] = {
+        {.path = "letters.txt", .urls = one, .url_count = 1, .sha256 = letters_sha256, .size = LENGTH},
+        {.path = "sub/none.txt", .urls = two, .url_count = 1, .size = 0},
+    };
+    gp_dataset d = {.name = "set", .files = files, .file_count = 2};
+    gp_fetch_options o = {.quiet = true, .offline = true, .mirror = mirror};
+    snprintf(mirror, sizeof mirror, "file://%s/mirror", dir);
+    snprintf(file, sizeof file, "%s/mirror/example.org/letters.txt", dir);
+    assert_int_equal(gp_make_parent(file), 0);
+    assert_int_equal(gp_file_write(file, letters, LENGTH), 0);
+    assert_int_equal(gp_fetch(&d, dir, &o), -1);
+    snprintf(file, sizeof file, "%s/mirror/example.org/b/none.txt", dir);
+    assert_int_equal(gp_make_parent(file), 0);
+    assert_int_equal(gp_file_write(file, "", 0), 0);
+    assert_int_equal(gp_fetch(&d, dir, &o), 0);
+    assert_arrived();
+    snprintf(file, sizeof file, "%s/sub/none.txt", dir);
+    assert_true(gp_exists(file));
+}
+
 static void *fetch_in_thread(void *s)
 {
     return (void *)(intptr_t)fetch(s);
@@ -406,6 +432,7 @@ int main(void)
         TEST(a_silent_server_counts_as_cut),
         TEST(a_mirror_is_asked_first_and_the_source_after_it),
         TEST(offline_opens_no_socket),
+        TEST(a_data_set_is_all_its_files),
         TEST(two_at_once_share_one_download),
         TEST(a_stopped_process_leaves_what_the_next_one_needs),
     };

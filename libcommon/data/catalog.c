@@ -59,7 +59,7 @@ static int read_file(gp_dataset_file *f, json_t *from, const char *where)
     f->urls = list;
     for (int i = 0; i < f->url_count; i++) {
         list[i] = json_string_value(json_array_get(urls, (size_t)i));
-        if (!list[i] || !strstr(list[i], "://"))
+        if (!list[i] || !strstr(list[i], "://") || strpbrk(list[i], " \t\r\n"))
             return fail("%s: %s: url %d is not https://...", where, f->path, i + 1);
     }
     return 0;

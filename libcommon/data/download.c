@@ -211,7 +211,7 @@ static gp_transfer judge_status(response *r)
 {
     curl_off_t wait = 0;
     curl_easy_getinfo(r->curl, CURLINFO_RETRY_AFTER, &wait);
-    r->d->wait = wait > 0 && wait < 3600 ? (double)wait : 0;
+    r->d->wait = wait > 0 && wait <= 300 ? (double)wait : 0;
     if (r->status == 416) { /* the part is as long as the file, or longer than it is now */
         fail("%s: the server has nothing after byte %lld", r->url, (long long)r->d->part->done);
         return gp_part_restart(r->d->part) ? GP_TRANSFER_STOP : GP_TRANSFER_AGAIN;

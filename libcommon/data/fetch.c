@@ -31,6 +31,8 @@ static bool is_url(const char *s)
 /* MIRROR/host/path for https://host/path, fresh. */
 static char *mirrored(const char *mirror, const char *url)
 {
+    if (!strncmp(mirror, "file://", 7))
+        mirror += 7;
     return gp_path_join(mirror, strstr(url, "://") + 3);
 }
 
@@ -46,7 +48,8 @@ static bool is_right(const job *j)
     return !strcmp(hex, j->file->sha256);
 }
 
-static gp_transfer wrong(const job *j, const char *source)
+/* Says what is wrong with what came, and forgets it. */
+static gp_transfer wrong(job *j, const char *source)
 {
     char hex[65];
     gp_part_digest(&j->part, hex);
@@ -56,7 +59,7 @@ static gp_transfer wrong(const job *j, const char *source)
     else
         fail("%s: its SHA-256 is %s, expected %s: the file has changed at its source or on the way", source,
              hex, j->file->sha256);
-    return GP_TRANSFER_NO;
+    return gp_part_restart(&j->part) ? GP_TRANSFER_STOP : GP_TRANSFER_NO;
 }
 
 static gp_transfer copy_file(job *j, const char *path)
@@ -122,10 +125,8 @@ static gp_transfer download(job *j, const char *url)
         if (verdict == GP_TRANSFER_DONE && !is_right(j)) {
             bool joined = j->part.resumed;
             verdict = wrong(j, url);
-            if (!joined)
-                return verdict;
-            verdict =
-                gp_part_restart(&j->part) ? GP_TRANSFER_STOP : GP_TRANSFER_AGAIN; /* a wrong joint, perhaps */
+            if (joined && verdict == GP_TRANSFER_NO)
+                verdict = GP_TRANSFER_AGAIN; /* the joint may be what was wrong */
         }
         if (verdict != GP_TRANSFER_AGAIN)
             return verdict;
@@ -166,11 +167,9 @@ static int bring(job *j, const char *path, gp_fetched *how)
 {
     const gp_dataset_file *f = j->file;
     gp_transfer verdict = GP_TRANSFER_NO;
-    if (f->sha256 && f->size != 0 && j->part.done &&
-        is_right(j)) { /* an earlier run was stopped just before its end */
-        *how = GP_FETCHED_DOWNLOADED;
-        return 0;
-    }
+    *how = GP_FETCHED_DOWNLOADED;
+    if (f->sha256 && j->part.done && is_right(j))
+        return 0; /* an earlier run was stopped just before its end */
     for (int i = 0; i < f->url_count && verdict == GP_TRANSFER_NO; i++)
         verdict = try_url(j, f->urls[i], how);
     if (verdict == GP_TRANSFER_DONE)
@@ -222,16 +221,14 @@ int gp_fetch_file(const gp_dataset_file *f, const char *path, const gp_fetch_opt
         return 0;
     if ((!std && gp_make_parent(path)) || gp_part_open(&j.part, path, &present))
         return -1;
-    if (present) { /* another process brought it while this one waited */
-        gp_part_close(&j.part, true);
+    if (present) /* another process brought it while this one waited */
         return gp_fetch_file(f, path, o, how);
-    }
     gp_progress_begin(&j.progress, f->path, GP_PROGRESS_BYTES, j.part.done, f->size, o->quiet);
     int rc = bring(&j, path, how);
     gp_progress_end(&j.progress);
     if (!rc)
         return gp_part_commit(&j.part);
-    gp_part_close(&j.part, !f->sha256 || f->size < 0 || j.part.done < f->size);
+    gp_part_close(&j.part, true);
     return -1;
 }
 

@@ -97,13 +97,14 @@ int gp_part_open(gp_part *p, const char *path, bool *present)
     p->temporary = gp_format("%s.part", path);
     p->from = gp_format("%s.part.from", path);
     gp_sha256_begin(&p->hash);
-    if (open_locked(p, present) || (!*present && take_up(p))) {
+    int rc = open_locked(p, present);
+    if (!rc && !*present)
+        rc = take_up(p);
+    if (rc || *present)
         release(p);
-        return -1;
-    }
-    if (p->done)
+    else if (p->done)
         read_source(p);
-    return 0;
+    return rc;
 }
 
 int gp_part_add(gp_part *p, const void *data, size_t n)

@@ -20,7 +20,8 @@ typedef struct gp_part {
 } gp_part;
 
 /* Opens PATH.part, or what an earlier run left of it, and locks it: a second process waits here until the first
- * is done. *present: while waiting, the file itself appeared. path "-" is stdout. 0 or -1 (nothing to close). */
+ * is done. *present: while waiting, the file itself appeared, and there is nothing to close. path "-" is stdout.
+ * 0 or -1 (nothing to close either). */
 int gp_part_open(gp_part *p, const char *path, bool *present);
 
 /* Appends n bytes. */
