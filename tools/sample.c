@@ -33,7 +33,7 @@ static const gp_option options[] = {
     {"top-p", 0, GP_OPT_FLOAT, offsetof(args, top_p), "P", "among the fewest tokens whose probabilities reach P", .min = 1e-6, .max = 1},
     {"min-p", 0, GP_OPT_FLOAT, offsetof(args, min_p), "P", "among tokens at least P times as likely as the likeliest", .min = 0, .max = 1},
     {"seed", 's', GP_OPT_INT, offsetof(args, seed), "N", "of the random numbers", .min = 0, .max = 9e15},
-    {"stop", 0, GP_OPT_LIST, offsetof(args, stop), "TEXT", "end a sample before this text; may be repeated"},
+    {"stop", 0, GP_OPT_LIST, offsetof(args, stop), "TEXT", "end a sample before this text"},
     {"ignore-end", 0, GP_OPT_FLAG, offsetof(args, ignore_end), NULL, "go on past the end-of-text token"},
 
     {"Output", .type = GP_OPT_GROUP},

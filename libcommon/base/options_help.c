@@ -72,10 +72,11 @@ void gp_option_describe(gp_buf *b, const gp_option *o, const void *args)
         put_default(&value, o, args);
     if (o->choices)
         gp_buf_printf(b, " [%s]", o->choices);
-    if (o->type == GP_OPT_LIST)
-        gp_buf_puts(b, " (may be repeated)");
+    const char *repeated = o->type == GP_OPT_LIST ? "may be repeated" : "";
     if (value.len)
-        gp_buf_printf(b, " (default: %s)", value.data);
+        gp_buf_printf(b, " (%s%sdefault: %s)", repeated, *repeated ? "; " : "", value.data);
+    else if (*repeated)
+        gp_buf_printf(b, " (%s)", repeated);
     gp_buf_release(&value);
 }
 
