@@ -179,6 +179,7 @@ static gp_model *open_model(const args *a, gp_backend *be)
 
 int main(int argc, char **argv)
 {
+    gp_backend_prepare(argv);
     args a = {.backend = "auto", .dtype = "auto", .seconds = 2, .batch_size = 8, .decode_batch = 1};
     int rc = gp_options_parse(&tool, &a, argc, argv);
     if (rc != GP_OPTIONS_RUN)

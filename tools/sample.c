@@ -272,6 +272,7 @@ out:
 
 int main(int argc, char **argv)
 {
+    gp_backend_prepare(argv);
     args a = {.backend = "auto",
               .dtype = "auto",
               .max_tokens = 200,

@@ -4,6 +4,7 @@
 
 #include <sys/stat.h>
 
+#include "gptpipe/backend.h"
 #include "gptpipe/config.h"
 #include "gptpipe/train.h"
 
@@ -120,6 +121,7 @@ static int parse(args *a, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    gp_backend_prepare(argv);
     args a = {.o = gp_train_defaults()};
     int rc = parse(&a, argc, argv);
     if (rc != GP_OPTIONS_RUN)

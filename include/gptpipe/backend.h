@@ -20,6 +20,12 @@ extern "C" {
 
 typedef struct gp_backend gp_backend;
 
+/* For a program's first line: OpenMP's threads spin while they wait for each other, which on a machine that does
+ * anything else as well makes small models 10 to 1000 times slower. They can be told not to only through the
+ * environment, before the process starts; so this starts the program once more with OMP_WAIT_POLICY=passive. It
+ * does nothing where that variable or GOMP_SPINCOUNT is set already, or without OpenMP. */
+GP_API void gp_backend_prepare(char **argv);
+
 /* name: auto, ref, cpu. dtype: auto, fp32, bf16 (matrix products in bf16 with fp32 sums, where the processor
  * has the instructions). NULL on failure. The caller closes it after everything that was made with it. */
 GP_API gp_backend *gp_backend_open(const char *name, const char *dtype, int threads);

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct {
     const char *name;
@@ -14,6 +15,18 @@ static const struct {
 #endif
     {"ref", gp_ref_open},
 };
+
+void gp_backend_prepare(char **argv)
+{
+#ifdef _OPENMP
+    if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT"))
+        return;
+    setenv("OMP_WAIT_POLICY", "passive", 1);
+    execv("/proc/self/exe", argv); /* where that fails, threads spin: slower, not wrong */
+#else
+    (void)argv;
+#endif
+}
 
 gp_backend *gp_backend_open(const char *name, const char *dtype, int threads)
 {
