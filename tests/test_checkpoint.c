@@ -4,6 +4,7 @@
 
 #include "gptpipe/checkpoint.h"
 #include "gptpipe/safetensors.h"
+#include "gptpipe/tokenizer.h"
 
 #include <fcntl.h>
 #include <math.h>
@@ -444,6 +445,32 @@ static void test_tokenizer_is_carried_along(void **state)
     gp_checkpoint_close(c);
 }
 
+static void test_character_tokenizer_is_named_for_autotokenizer(void **state)
+{
+    (void)state;
+    gp_tokenizer *t = gp_tokenizer_build_char("a b", 3);
+    uint8_t expected[16], found[16];
+    char *text = gp_tokenizer_to_json(t);
+    gp_tokenizer_fingerprint(t, expected);
+    gp_tokenizer_close(t);
+    gp_checkpoint *c = gp_checkpoint_open(goldens[0]);
+    gp_model *m = gp_checkpoint_model(c, be, false);
+    assert_false(gp_checkpoint_fingerprint(c, found));
+    gp_checkpoint_close(c);
+    c = gp_checkpoint_of_model(m, text, strlen(text));
+    assert_int_equal(gp_checkpoint_write(c, in("chars/"), "safetensors", GP_F32), 0);
+    gp_checkpoint_close(c);
+    gp_model_free(m);
+    free(text);
+    text = read_text(in("chars/tokenizer_config.json"));
+    assert_non_null(strstr(text, "\"tokenizer_class\": \"PreTrainedTokenizerFast\""));
+    free(text);
+    c = gp_checkpoint_open(in("chars/model.safetensors"));
+    assert_true(gp_checkpoint_fingerprint(c, found));
+    assert_memory_equal(found, expected, 16);
+    gp_checkpoint_close(c);
+}
+
 /* ---- shards ------------------------------------------------------------------------------------------ */
 
 static bool in_second_shard(void *self, char *name, gp_tensor *t)
@@ -731,6 +758,7 @@ int main(void)
         TEST(test_harmless_extras_of_gpt2_are_accepted),
         TEST(test_harmless_extras_of_bert_are_accepted),
         TEST(test_tokenizer_is_carried_along),
+        TEST(test_character_tokenizer_is_named_for_autotokenizer),
         TEST(test_shards_are_joined),
         TEST(test_missing_shard_is_refused),
         TEST(test_index_that_lies_is_refused),

@@ -60,7 +60,8 @@ out:
     return rc;
 }
 
-/* What AutoTokenizer has to know beside tokenizer.json; NULL for tokenizers that are carried, not understood.
+/* What AutoTokenizer has to know beside tokenizer.json: without it, it takes GPT-2's own class for any tokenizer,
+ * and one of characters then loses its spaces. NULL for tokenizers that are carried, not understood.
  */
 static char *tokenizer_config_text(const gp_checkpoint *c)
 {
@@ -86,10 +87,9 @@ static int write_text(const char *folder, const char *name, const char *text, si
     return rc;
 }
 
-int gp_hf_write_files(const gp_checkpoint *c, const char *folder, gp_dtype dtype)
+int gp_hf_write_beside(const gp_checkpoint *c, const char *folder, gp_dtype dtype)
 {
     char *config = config_text(c, dtype), *tokenizer_config = NULL;
-    char *weights = gp_path_join(folder, "model.safetensors");
     int rc = write_text(folder, "config.json", config, strlen(config));
     if (!rc && c->tokenizer) {
         rc = write_text(folder, "tokenizer.json", c->tokenizer, c->tokenizer_length);
@@ -97,9 +97,6 @@ int gp_hf_write_files(const gp_checkpoint *c, const char *folder, gp_dtype dtype
     }
     if (!rc && tokenizer_config)
         rc = write_text(folder, "tokenizer_config.json", tokenizer_config, strlen(tokenizer_config));
-    if (!rc)
-        rc = write_file(c, weights, dtype);
-    free(weights);
     free(tokenizer_config);
     free(config);
     return rc;
@@ -110,11 +107,15 @@ static int write_folder(const gp_checkpoint *c, const char *path, gp_dtype dtype
     gp_folder f;
     if (gp_folder_open(&f, path))
         return -1;
-    if (gp_hf_write_files(c, f.temporary, dtype)) {
-        gp_folder_abandon(&f);
-        return -1;
-    }
-    return gp_folder_commit(&f);
+    char *weights = gp_path_join(f.temporary, "model.safetensors");
+    int rc = gp_hf_write_beside(c, f.temporary, dtype);
+    if (!rc)
+        rc = write_file(c, weights, dtype);
+    free(weights);
+    if (!rc)
+        return gp_folder_commit(&f);
+    gp_folder_abandon(&f);
+    return -1;
 }
 
 int gp_hf_write(const gp_checkpoint *c, const char *path, gp_dtype dtype)

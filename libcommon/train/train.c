@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "gptpipe/checkpoint.h"
 #include "gptpipe/sampler.h"
+#include "io/checkpoint.h"
 #include "io/run.h"
 #include "train/state.h"
 #include "train/trainer.h"
@@ -207,21 +208,19 @@ static int write_config_yaml(job *j)
 }
 
 /* The files beside the checkpoints, which make the folder one that transformers loads. */
-static int write_top_level(job *j)
-{
-    char *json = gp_config_to_json(&j->t.m->config);
-    int rc = gp_run_write(j->run, "config.json", json, strlen(json));
-    if (!rc && j->tokenizer)
-        rc = gp_run_write(j->run, "tokenizer.json", j->tokenizer, strlen(j->tokenizer));
-    if (!rc && j->o->tool)
-        rc = write_config_yaml(j);
-    free(json);
-    return rc;
-}
-
 static gp_checkpoint *as_checkpoint(job *j)
 {
     return gp_checkpoint_of_model(j->t.m, j->tokenizer, j->tokenizer ? strlen(j->tokenizer) : 0);
+}
+
+static int write_top_level(job *j)
+{
+    gp_checkpoint *ckpt = as_checkpoint(j);
+    int rc = gp_hf_write_beside(ckpt, gp_run_path(j->run), GP_F32);
+    if (!rc && j->o->tool)
+        rc = write_config_yaml(j);
+    gp_checkpoint_close(ckpt);
+    return rc;
 }
 
 static int fill_checkpoint(void *self, const char *dir)
