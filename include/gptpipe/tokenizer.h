@@ -71,6 +71,8 @@ typedef int gp_ids_fn(void *self, const int32_t *ids, int64_t count); /* not 0: 
 typedef struct gp_encoder gp_encoder;
 
 GP_API gp_encoder *gp_encoder_open(const gp_tokenizer *t, gp_ids_fn *fn, void *self);
+/* What messages call the text that is fed next, and the offset at which it begins (NULL and 0 at first). */
+GP_API void gp_encoder_place(gp_encoder *e, const char *name, int64_t offset);
 GP_API int gp_encoder_feed(gp_encoder *e, const char *text, size_t length); /* 0, -1, or what fn returned */
 GP_API int gp_encoder_end(gp_encoder *e); /* the text ends here; what is fed next begins another one */
 GP_API void gp_encoder_close(gp_encoder *e);

@@ -68,7 +68,7 @@ GP_API char *gp_tokens_member(const gp_tokens *s, const char *name);
  * put in between), and its ids. *text and *ids are freed by the caller. 0, or -1 when the stream has none. */
 GP_API int gp_tokens_separator(const gp_tokens *s, char **text, size_t *length, int32_t **ids, int64_t *count);
 
-/* What the metadata says; NULL or 0 leaves a part out. */
+/* What the metadata says; NULL or 0 leaves a part out. tokenizer and entropy must be JSON; they go in as they are. */
 typedef struct gp_tokens_about {
     const char *tokenizer;                    /* tokenizer.json's text */
     const char *source, *source_sha256;       /* a name for people, 64 hexadecimal digits */
@@ -79,7 +79,7 @@ typedef struct gp_tokens_about {
     const char *entropy;                      /* JSON: {"nats": [document 0, ...], "chars": [...]} */
 } gp_tokens_about;
 
-/* The metadata as JSON text, for gp_tokens_create. The caller frees. NULL when a part is not JSON. */
+/* The metadata as JSON text, for gp_tokens_create. The caller frees. */
 GP_API char *gp_tokens_describe(const gp_tokens_about *about);
 
 typedef struct gp_tokens_writer gp_tokens_writer;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "gptpipe/output.h"
 
 static json_t *load(const gp_tokens *s)
 {
@@ -62,45 +63,62 @@ out:
     return rc;
 }
 
-/* text parsed into member `name` of root; nothing when text is NULL. */
-static int put_json(json_t *root, const char *name, const char *text)
+/* Appends ,"name": ahead of a member. */
+static void begin_member(gp_buf *b, const char *name)
 {
-    json_error_t e;
-    json_t *member = text ? json_loads(text, JSON_ALLOW_NUL, &e) : NULL;
-    if (text && !member)
-        return fail("%s for a token stream's metadata is not JSON: %s", name, e.text);
-    if (member)
-        json_object_set_new(root, name, member);
-    return 0;
+    gp_buf_printf(b, "%s\"%s\":", b->data[b->len - 1] == '{' ? "" : ",", name);
 }
 
+static void put_string(gp_buf *b, const char *text, size_t length)
+{
+    char *quoted = gp_json_quote(text, length);
+    gp_buf_puts(b, quoted);
+    free(quoted);
+}
+
+static void put_source(gp_buf *b, const gp_tokens_about *about)
+{
+    begin_member(b, "source");
+    gp_buf_puts(b, "{");
+    if (about->source) {
+        begin_member(b, "name");
+        put_string(b, about->source, strlen(about->source));
+    }
+    if (about->source_sha256) {
+        begin_member(b, "sha256");
+        put_string(b, about->source_sha256, strlen(about->source_sha256));
+    }
+    gp_buf_puts(b, "}");
+}
+
+static void put_separator(gp_buf *b, const gp_tokens_about *about)
+{
+    begin_member(b, "separator");
+    gp_buf_puts(b, "{\"text\":");
+    put_string(b, about->separator, about->separator_length);
+    gp_buf_puts(b, ",\"ids\":[");
+    for (int64_t i = 0; i < about->separator_count; i++)
+        gp_buf_printf(b, "%s%d", i ? "," : "", about->separator_ids[i]);
+    gp_buf_puts(b, "]}");
+}
+
+/* Put together as text: a tokenizer is megabytes of JSON, which need not be read and written again for this. */
 char *gp_tokens_describe(const gp_tokens_about *about)
 {
-    json_t *root = json_object(), *source = json_object();
-    char *text = NULL;
-    if (put_json(root, "tokenizer", about->tokenizer))
-        goto out;
-    if (about->source)
-        json_object_set_new(source, "name", json_string(about->source));
-    if (about->source_sha256)
-        json_object_set_new(source, "sha256", json_string(about->source_sha256));
-    if (json_object_size(source))
-        json_object_set(root, "source", source);
-    if (about->separator) {
-        json_t *separator = json_object(), *ids = json_array();
-        json_t *string = json_stringn(about->separator, about->separator_length);
-        if (!string)
-            string = json_string("");
-        json_object_set_new(separator, "text", string);
-        for (int64_t i = 0; i < about->separator_count; i++)
-            json_array_append_new(ids, json_integer(about->separator_ids[i]));
-        json_object_set_new(separator, "ids", ids);
-        json_object_set_new(root, "separator", separator);
+    gp_buf b = {0};
+    gp_buf_puts(&b, "{");
+    if (about->source || about->source_sha256)
+        put_source(&b, about);
+    if (about->separator)
+        put_separator(&b, about);
+    if (about->tokenizer) {
+        begin_member(&b, "tokenizer");
+        gp_buf_puts(&b, about->tokenizer);
     }
-    if (!put_json(root, "entropy", about->entropy))
-        text = json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(17));
-out:
-    json_decref(source);
-    json_decref(root);
-    return text;
+    if (about->entropy) {
+        begin_member(&b, "entropy");
+        gp_buf_puts(&b, about->entropy);
+    }
+    gp_buf_puts(&b, "}");
+    return b.data;
 }

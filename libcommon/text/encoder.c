@@ -17,7 +17,8 @@ struct gp_encoder {
     gp_bpe_state state;
     gp_buf pending; /* bytes whose ids later bytes may change */
     size_t wanted;  /* a long one is not looked at again before it has doubled: linear time */
-    int64_t offset; /* bytes of this text that are done */
+    int64_t offset; /* of the first byte that is not done, for messages */
+    const char *name;
     gp_ids out;
 };
 
@@ -53,7 +54,15 @@ static int64_t encode(gp_encoder *e, const char *text, size_t n, bool more)
 
 static int failed(const gp_encoder *e)
 {
-    return e->out.rc ? e->out.rc : -1;
+    if (e->out.rc)
+        return e->out.rc;
+    return e->name ? gp_fail_in(e->name) : -1;
+}
+
+void gp_encoder_place(gp_encoder *e, const char *name, int64_t offset)
+{
+    e->name = name;
+    e->offset = offset - (int64_t)e->pending.len;
 }
 
 int gp_encoder_feed(gp_encoder *e, const char *text, size_t length)

@@ -118,7 +118,8 @@ static int check_sha256(const char *path, const char *expected)
     gp_map_close(&m);
     gp_hex(got, digest, sizeof digest);
     if (strcmp(got, expected))
-        return fail("%s: is not GPT-2's: its SHA-256 is %s, expected %s; remove it and run: fetch-data gpt2",
+        return fail("%s: is not GPT-2's: its SHA-256 is %s, expected %s; remove it and run: fetch-data "
+                    "gpt2-tokenizer",
                     path, got, expected);
     return 0;
 }
@@ -150,8 +151,7 @@ static gp_tokenizer *open_gpt2(void)
             if (roots[i] && *roots[i] && open_gpt2_in(roots[i], below[j], &t))
                 return t;
     fail("GPT-2's encoder.json and vocab.bpe are not in $GPTPIPE_DATA, data/ or $FETCH_DATA_MIRROR; run: "
-         "fetch-data "
-         "gpt2");
+         "fetch-data gpt2-tokenizer");
     return NULL;
 }
 

@@ -1,0 +1,113 @@
+/* sidecar.c: see sidecar.h. */
+#include "data/sidecar.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { SIDECAR_MOST = 1 << 28 };
+
+static int check_numbers(const json_t *list, const char *name, const char *path)
+{
+    size_t i;
+    json_t *x;
+    json_array_foreach(list, i, x) if (!json_is_number(x) || json_number_value(x) < 0) return fail(
+        "%s: number %zu of its %s is not a number from 0 up", path, i, name);
+    return 0;
+}
+
+static int read_entropy(gp_sidecar *s, const json_t *entropy, const char *path)
+{
+    json_t *nats = json_object_get(entropy, "nats"), *chars = json_object_get(entropy, "chars");
+    if (!entropy)
+        return 0;
+    if (!json_is_array(nats) || !json_is_array(chars) || json_array_size(nats) != json_array_size(chars))
+        return fail("%s: its entropy is not two lists of one length, nats and chars", path);
+    if (check_numbers(nats, "nats", path) || check_numbers(chars, "chars", path))
+        return -1;
+    s->nats = json_incref(nats);
+    s->chars = json_incref(chars);
+    return 0;
+}
+
+static int check_text(const char *made_for, const char *path, const gp_map *text)
+{
+    gp_sha256 h;
+    uint8_t digest[32];
+    char sha256[65];
+    gp_sha256_begin(&h);
+    gp_sha256_add(&h, text->data, text->size);
+    gp_sha256_end(&h, digest);
+    gp_hex(sha256, digest, sizeof digest);
+    if (strcmp(made_for, sha256))
+        return fail(
+            "%s: belongs to another text, of SHA-256 %.64s; this one's is %s. Make the text again, or remove "
+            "this file",
+            path, made_for, sha256);
+    return 0;
+}
+
+static int read_root(gp_sidecar *s, const json_t *root, const char *path, const gp_map *text)
+{
+    const json_t *separator = json_object_get(root, "separator"), *entropy = json_object_get(root, "entropy");
+    const char *made_for = json_string_value(json_object_get(json_object_get(root, "source"), "sha256"));
+    if (!separator && !entropy)
+        return 0;
+    if (made_for && check_text(made_for, path, text))
+        return -1;
+    if (separator && !json_string_length(separator))
+        return fail("%s: its separator is not a string", path);
+    if (separator) {
+        s->separator_length = json_string_length(separator);
+        s->separator = gp_strndup(json_string_value(separator), s->separator_length);
+    }
+    return read_entropy(s, entropy, path);
+}
+
+int gp_sidecar_read(gp_sidecar *s, const char *text_path, const gp_map *text)
+{
+    char *path = gp_format("%s.json", text_path);
+    gp_buf json = {0};
+    json_error_t e;
+    json_t *root = NULL;
+    int rc = 0;
+    *s = (gp_sidecar){0};
+    if (gp_exists(path)) {
+        rc = gp_file_read(&json, path, SIDECAR_MOST);
+        if (!rc && !(root = json_loadb(json.data, json.len, JSON_ALLOW_NUL, &e)))
+            rc = fail("%s: is not JSON, line %d: %s; it stands beside %s, which it should describe", path,
+                      e.line, e.text, text_path);
+        if (!rc)
+            rc = read_root(s, root, path, text);
+    }
+    json_decref(root);
+    gp_buf_release(&json);
+    free(path);
+    return rc;
+}
+
+void gp_sidecar_release(gp_sidecar *s)
+{
+    free(s->separator);
+    json_decref(s->nats);
+    json_decref(s->chars);
+    *s = (gp_sidecar){0};
+}
+
+void gp_sidecar_join(gp_sidecar *s, const gp_sidecar *more)
+{
+    bool alike = s->separator && more->separator && s->separator_length == more->separator_length &&
+                 !memcmp(s->separator, more->separator, s->separator_length);
+    if (alike && s->nats && more->nats) {
+        json_array_extend(s->nats, more->nats);
+        json_array_extend(s->chars, more->chars);
+        return;
+    }
+    json_decref(s->nats);
+    json_decref(s->chars);
+    s->nats = s->chars = NULL;
+    if (!alike) {
+        free(s->separator);
+        s->separator = NULL;
+        s->separator_length = 0;
+    }
+}
