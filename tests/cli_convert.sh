@@ -81,6 +81,20 @@ for n in 0 5 1000 50000; do
     absent new
 done
 
+# a run whose last checkpoint is broken: the one before it is taken, and that is said
+mkdir -p run/ckpt-00000001 run/ckpt-00000002
+cp gpt2.safetensors run/ckpt-00000001/model.safetensors
+cp cut run/ckpt-00000002/model.safetensors
+ln -s ckpt-00000001 run/last
+expect 0 convert-gpt2 --quiet run -o from-run
+same from-run gpt2.safetensors
+[ -z "$err" ] || problem "nothing is wrong with run, but: $err"
+ln -sfn ckpt-00000002 run/last
+expect 0 convert-gpt2 --quiet run -o from-run
+same from-run gpt2.safetensors
+says "run/ckpt-00000002/model.safetensors: is truncated"
+says "; taking run/ckpt-00000001 in its place"
+
 # results that cannot be written
 expect 1 convert-gpt2 --quiet gpt2 -o nowhere/new
 says "nowhere/new: cannot be created: No such file or directory"

@@ -157,6 +157,8 @@ static gp_model *open_model(const args *a, gp_backend *be)
     if (!a->preset) {
         gp_checkpoint *ckpt = gp_checkpoint_open(a->checkpoint ? a->checkpoint : "-");
         gp_model *m = ckpt ? gp_checkpoint_model(ckpt, be, true) : NULL;
+        if (m && gp_checkpoint_remark(ckpt))
+            fprintf(stderr, "eval-mfu: %s\n", gp_checkpoint_remark(ckpt));
         gp_checkpoint_close(ckpt);
         return m;
     }

@@ -297,6 +297,8 @@ int main(int argc, char **argv)
     gp_checkpoint *ckpt = be ? gp_checkpoint_open(a.checkpoint ? a.checkpoint : "-") : NULL;
     gp_model *m = ckpt ? gp_checkpoint_model(ckpt, be, a.trace_grad) : NULL;
     rc = m ? 0 : -1;
+    if (m && gp_checkpoint_remark(ckpt))
+        fprintf(stderr, "sample: %s\n", gp_checkpoint_remark(ckpt));
     if (!rc)
         rc = run(&a, ckpt, m, gp_output_stream(out));
     if (out && gp_output_close(out, rc == 0))

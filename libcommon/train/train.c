@@ -110,6 +110,8 @@ static gp_model *model_from(job *j, const char *path)
     gp_model *m = NULL;
     if (!ckpt)
         return NULL;
+    if (gp_checkpoint_remark(ckpt))
+        gp_report_say(&j->t.report, "%s", gp_checkpoint_remark(ckpt));
     gp_config c = *gp_checkpoint_config(ckpt);
     c.dropout_embd = c.dropout_attn = c.dropout_resid = j->o->dropout;
     if (!c.causal)
