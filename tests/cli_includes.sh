@@ -26,10 +26,10 @@ check() {
         # a public header belongs to a room too
         rooms("base", "error options output tensor")
         rooms("text", "tokenizer")
-        rooms("data", "fetch loader stories tokens")
+        rooms("data", "fetch loader stories text tokens")
         rooms("backend", "backend")
         rooms("model", "config model sampler trace")
-        rooms("io", "checkpoint safetensors")
+        rooms("io", "checkpoint corpus safetensors")
         rooms("train", "mfu train")
         # headers of packages, and where they may stand
         tied["^(oneapi/)?dnnl"] = "^libcommon/backend/cpu/"
