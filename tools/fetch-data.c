@@ -17,7 +17,8 @@ typedef struct args {
 } args;
 
 static const gp_option options[] = {
-    {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|DIR|-", "where it goes",
+    {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|DIR|-",
+     "where it goes; a folder is one that exists or whose name ends in /",
      .implied = "data/, or stdout where that is a pipe"},
     {"list", 'l', GP_OPT_FLAG, offsetof(args, list), NULL, "show what there is", .unlogged = true},
     {"info", 'i', GP_OPT_STRING, offsetof(args, info), "NAME", "show all that is known of one data set",

@@ -52,45 +52,47 @@ static int columns(void)
     return !ioctl(STDERR_FILENO, TIOCGWINSZ, &w) && w.ws_col > 20 ? w.ws_col : 80;
 }
 
-/* "412 kB", "step 300" */
-static void format_count(char *text, size_t size, const char *unit, int64_t n)
+static bool counts_bytes(const gp_progress *p)
 {
-    char bytes[16];
-    if (!strcmp(unit, GP_PROGRESS_BYTES))
-        snprintf(text, size, "%s", gp_format_bytes(bytes, n));
-    else
-        snprintf(text, size, "%s %lld", unit, (long long)n);
+    return !strcmp(p->unit, GP_PROGRESS_BYTES);
 }
 
-static void format_rate(char *text, size_t size, const char *unit, double rate)
+static void add_amount(gp_buf *line, const gp_progress *p, int64_t n)
 {
-    char bytes[16];
-    if (!strcmp(unit, GP_PROGRESS_BYTES))
-        snprintf(text, size, "%s/s", gp_format_bytes(bytes, rate < 9e18 ? (int64_t)rate : 0));
+    char text[16];
+    if (counts_bytes(p))
+        gp_buf_puts(line, gp_format_bytes(text, n));
     else
-        snprintf(text, size, rate < 10 ? "%.2f %ss/s" : "%.0f %ss/s", rate, unit);
+        gp_buf_printf(line, "%lld", (long long)n);
 }
 
-static void format_line(char *line, size_t size, const gp_progress *p, int64_t done, double now,
-                        const char *note)
+static void add_rate(gp_buf *line, const gp_progress *p, double rate)
 {
-    char count[40], total[40] = "", rate[40] = "", left[48] = "", span[24];
-    double elapsed = now - p->began, speed = elapsed > 0 ? (double)(done - p->start) / elapsed : 0;
-    format_count(count, sizeof count, p->unit, done);
+    char text[16];
+    if (counts_bytes(p))
+        gp_buf_printf(line, ", %s/s", gp_format_bytes(text, rate < 9e18 ? (int64_t)rate : INT64_MAX));
+    else
+        gp_buf_printf(line, ", %.*f %ss/s", rate < 10 ? 2 : 0, rate, p->unit);
+}
+
+/* "data.txt: 412 kB of 1.1 MB (37%), 98 kB/s, 7 s left, NOTE" or "train: step 30 of 500 (6%), ..." */
+static void add_line(gp_buf *line, const gp_progress *p, int64_t done, double now, const char *note)
+{
+    char text[24];
+    double elapsed = now - p->began, rate = elapsed > 0 ? (double)(done - p->start) / elapsed : 0;
+    gp_buf_printf(line, "%s: %s%s", p->label, counts_bytes(p) ? "" : p->unit, counts_bytes(p) ? "" : " ");
+    add_amount(line, p, done);
     if (p->total > 0) {
-        bool bytes = !strcmp(p->unit, GP_PROGRESS_BYTES);
-        snprintf(total, sizeof total, " of %s (%d%%)",
-                 bytes ? gp_format_bytes(span, p->total)
-                       : (snprintf(span, sizeof span, "%lld", (long long)p->total), span),
-                 (int)(100.0 * (double)done / (double)p->total));
-        if (speed > 0 && done < p->total)
-            snprintf(left, sizeof left, ", %s left",
-                     gp_format_seconds(span, (double)(p->total - done) / speed));
+        gp_buf_puts(line, " of ");
+        add_amount(line, p, p->total);
+        gp_buf_printf(line, " (%d%%)", (int)(100.0 * (double)done / (double)p->total));
     }
-    if (speed > 0)
-        format_rate(rate, sizeof rate, p->unit, speed);
-    snprintf(line, size, "%s: %s%s%s%s%s%s%s", p->label, count, total, *rate ? ", " : "", rate, left,
-             note ? ", " : "", note ? note : "");
+    if (rate > 0)
+        add_rate(line, p, rate);
+    if (rate > 0 && done < p->total)
+        gp_buf_printf(line, ", %s left", gp_format_seconds(text, (double)(p->total - done) / rate));
+    if (note)
+        gp_buf_printf(line, ", %s", note);
 }
 
 void gp_progress_set(gp_progress *p, int64_t done, const char *note)
@@ -101,18 +103,17 @@ void gp_progress_set(gp_progress *p, int64_t done, const char *note)
     if (now < p->next)
         return;
     p->next = now + (p->terminal ? REDRAW : LINE);
-    char line[256];
-    format_line(line, sizeof line, p, done, now, note);
-    if (!p->terminal) {
-        fprintf(stderr, "%s\n", line);
-        return;
+    gp_buf line = {0};
+    add_line(&line, p, done, now, note);
+    if (p->terminal) {
+        int most = columns() - 1, n = (int)gp_min((int64_t)line.len, most);
+        fprintf(stderr, "\r%.*s%*s", n, line.data, p->width > n ? p->width - n : 0, "");
+        fflush(stderr);
+        p->width = n;
+    } else {
+        fprintf(stderr, "%s\n", line.data);
     }
-    int most = columns() - 1, n = (int)strlen(line);
-    if (n > most)
-        line[n = most] = 0;
-    fprintf(stderr, "\r%s%*s", line, p->width > n ? p->width - n : 0, "");
-    fflush(stderr);
-    p->width = n;
+    gp_buf_release(&line);
 }
 
 void gp_progress_clear(gp_progress *p)

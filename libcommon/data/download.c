@@ -7,8 +7,12 @@
 #include "data/download.h"
 
 #include <curl/curl.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* One response being read. */
 typedef struct response {
@@ -263,6 +267,25 @@ static gp_transfer judge(response *r, CURLcode code)
     }
 }
 
+/* A server that hangs up while TLS writes to it raises SIGPIPE, whose default ends the process. It is held back on
+ * this thread for as long as the transfer takes, and one that came is dropped. */
+static CURLcode perform(CURL *c)
+{
+    sigset_t pipe, before, pending;
+    const struct timespec at_once = {0};
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    sigpending(&pending);
+    bool was_pending = sigismember(&pending, SIGPIPE) == 1;
+    pthread_sigmask(SIG_BLOCK, &pipe, &before);
+    CURLcode code = curl_easy_perform(c);
+    if (!was_pending)
+        while (sigtimedwait(&pipe, NULL, &at_once) < 0 && errno == EINTR)
+            ;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return code;
+}
+
 gp_transfer gp_download_run(gp_download *d, const char *url)
 {
     response r = {.d = d, .url = url, .verdict = GP_TRANSFER_DONE, .curl = curl_easy_init()};
@@ -274,7 +297,7 @@ gp_transfer gp_download_run(gp_download *d, const char *url)
     forget_headers(&r);
     set_up(&r, url);
     struct curl_slist *headers = ask_for_rest(&r, &rc);
-    gp_transfer verdict = rc ? GP_TRANSFER_STOP : judge(&r, curl_easy_perform(r.curl));
+    gp_transfer verdict = rc ? GP_TRANSFER_STOP : judge(&r, perform(r.curl));
     if (verdict != GP_TRANSFER_DONE)
         d->part->resumed = d->part->done > 0;
     curl_slist_free_all(headers);
