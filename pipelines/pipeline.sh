@@ -41,22 +41,20 @@ stage() {
 
 case $DATA in
 stories)
-    train_text=$OUT/stories-train.txt val_text=$OUT/stories-val.txt
-    stage fetch-train "$train_text" -- fetch-data stories --seed 1 --stories 20000 -o "$train_text"
-    stage fetch-val "$val_text" -- fetch-data stories --seed 2 --stories 1000 -o "$val_text"
-    stage tokens-train "$OUT/stories-train.tok" "$train_text" "$train_text.json" -- \
-        tokenize --tokenizer char "$train_text" -o "$OUT/stories-train.tok"
-    stage tokens-val "$OUT/stories-val.tok" "$val_text" "$val_text.json" "$OUT/stories-train.tok" -- \
-        tokenize --tokenizer "$OUT/stories-train.tok" "$val_text" -o "$OUT/stories-val.tok"
-    streams=("$OUT/stories-train.tok" "$OUT/stories-val.tok")
+    stage fetch-data "$OUT/stories.txt" -- fetch-data stories -o "$OUT"
+    stage tokenize "$OUT/stories.tok" "$OUT/stories.txt" "$OUT/stories.txt.json" -- \
+        tokenize --tokenizer char "$OUT/stories.txt" -o "$OUT/stories.tok"
+    stage tokenize-val "$OUT/stories-val.tok" "$OUT/stories-val.txt" "$OUT/stories-val.txt.json" "$OUT/stories.tok" -- \
+        tokenize --tokenizer "$OUT/stories.tok" "$OUT/stories-val.txt" -o "$OUT/stories-val.tok"
+    streams=("$OUT/stories.tok" "$OUT/stories-val.tok")
     setting=(--data "${streams[0]}" --val "${streams[1]}" --preset nano --batch-size 16
         --steps "${STEPS:-600}" --lr 2e-3 --min-lr 2e-4 --warmup 50 --eval-every 200)
     prompt='Once'
     ;;
 shakespeare)
     text=$OUT/shakespeare.txt
-    stage fetch "$text" -- fetch-data shakespeare -o "$text"
-    stage tokens "$OUT/shakespeare.tok" "$text" -- tokenize --tokenizer char "$text" -o "$OUT/shakespeare.tok"
+    stage fetch-data "$text" -- fetch-data shakespeare -o "$text"
+    stage tokenize "$OUT/shakespeare.tok" "$text" -- tokenize --tokenizer char "$text" -o "$OUT/shakespeare.tok"
     streams=("$OUT/shakespeare.tok")
     setting=(--data "${streams[0]}" --val-fraction 0.1 --preset nano --seq-len 64 --batch-size 12
         --steps "${STEPS:-2000}" --lr 1e-3 --min-lr 1e-4 --warmup 100 --beta2 0.99 --eval-every 250)
