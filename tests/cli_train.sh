@@ -56,7 +56,7 @@ expect 0 train --config piped/config.yaml -o piped2 --quiet
 same piped/model.safetensors piped2/model.safetensors
 
 # from a checkpoint
-expect 0 train text.tok --init run "${small[@]}" --steps 2 --lr 0 --min-lr 0 --weight-decay 0 -o from
+expect 0 train text.tok --init run "${small[@]}" --steps 2 --lr 0 --min-lr 0 --dropout 0.1 -o from
 expect 0 convert-gpt2 run -o a.safetensors
 expect 0 convert-gpt2 from -o b.safetensors
 same a.safetensors b.safetensors
@@ -72,7 +72,7 @@ expect 1 train cut.tok "${small[@]}" -o new
 says "cut.tok"
 absent new
 expect 1 bash -c "head -c 3000 text.tok | train ${small[*]} -o new"
-says "truncated"
+says "cut short"
 absent new
 expect 1 bash -c ": | train ${small[*]} -o new"
 says "empty"

@@ -164,16 +164,14 @@ int gp_documents_score(gp_model *m, const gp_tokens *tokens, int64_t first, int6
     }
     if (score_group(&g, m, &k, &s))
         goto out;
-    if (s.n < 1) {
-        fail("no document fits the model's context of %lld tokens", (long long)T);
+    rc = 0;
+    if (s.n < 1)
         goto out;
-    }
     double variance = s.n > 1 ? (s.difference2 - s.difference * s.difference / s.n) / (s.n - 1) : 0;
     scores->characters = s.characters;
     scores->loss = s.model / s.characters;
     scores->floor = s.floor / s.characters;
     scores->standard_error = sqrt(s.n * (variance > 0 ? variance : 0)) / s.characters;
-    rc = 0;
 out:
     free(g.inputs);
     free(g.targets);

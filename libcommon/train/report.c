@@ -122,6 +122,11 @@ void gp_report_evaluation(gp_report *r, int64_t step, double val_loss)
 
 void gp_report_documents(gp_report *r, int64_t step, const gp_document_scores *s)
 {
+    if (s->left_out)
+        gp_report_say(r, "%lld validation documents are longer than the context: not scored",
+                      (long long)s->left_out);
+    if (!s->documents)
+        return;
     gp_buf line = {0};
     gp_buf_printf(&line, "{\"step\": %lld, \"documents\": %lld, \"characters\": %.0f", (long long)step,
                   (long long)s->documents, s->characters);
@@ -135,6 +140,4 @@ void gp_report_documents(gp_report *r, int64_t step, const gp_document_scores *s
         "+- %.1f%%",
         (long long)s->documents, s->loss, s->floor, 100 * (s->loss / s->floor - 1),
         100 * s->standard_error / s->floor);
-    if (s->left_out)
-        gp_report_say(r, "%lld documents longer than the context were left out", (long long)s->left_out);
 }

@@ -329,9 +329,10 @@ static int finish(job *j)
     gp_trainer *t = &j->t;
     int rc = 0;
     double took = gp_now() - t->report.began;
-    if (!stop_signal && gp_trainer_score_documents(t))
+    bool evaluated = t->evaluates && isfinite(t->report.val_loss) && !stop_signal;
+    if (save(j, evaluated ? t->report.val_loss : INFINITY))
         return -1;
-    if (save(j, t->evaluates && isfinite(t->report.val_loss) && !stop_signal ? t->report.val_loss : INFINITY))
+    if (!stop_signal && gp_trainer_score_documents(t))
         return -1;
     if (!strcmp(j->o->out ? j->o->out : "", "-")) {
         gp_checkpoint *ckpt = as_checkpoint(j);
