@@ -1,7 +1,8 @@
 # The line as the README has it: one pipe through four tools.
 . "$(dirname "$0")/cli.sh"
 steps=200
-if [ "${GPTPIPE_FEW_STEPS:-}" ] || ! train --help | grep -q 'cpu'; then
+if [ -n "${GPTPIPE_SANITIZE:-}" ] ||
+    ! eval-mfu --backend cpu --preset nano --layers 1 --seq-len 8 --batch-size 1 --seconds 0.01 > /dev/null 2>&1; then
     steps=2
     echo "cli_line.sh: 2 steps in place of 200: this build is slow (ref alone, or sanitizers)"
 fi
