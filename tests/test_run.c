@@ -296,35 +296,50 @@ static void test_a_full_disk_leaves_the_last_good_checkpoint(void **state)
     }
 }
 
-/* Saves one step after another until it is killed. */
-_Noreturn static void save_forever(int64_t step)
+/* Says on `ready` that it begins, then saves one step after another until it is killed. */
+_Noreturn static void save_forever(int64_t step, int ready)
 {
-    gp_run *r = gp_exists(run) && gp_run_recognise(run) ? gp_run_open(run) : gp_run_create(run);
-    while (r && !save(r, step, step % 3 == 0, 2))
-        step++;
+    gp_run *r = gp_run_open(run);
+    if (write(ready, "", 1) == 1)
+        while (r && !save(r, step, step % 3 == 0, 2))
+            step++;
     fprintf(stderr, "%s\n", gp_error());
     _exit(1);
+}
+
+/* Kills a child at a random moment of its first three saves, each of which takes about `seconds`. */
+static void kill_a_writer(int64_t step, double seconds, uint64_t round)
+{
+    int ready[2], status;
+    char c;
+    assert_int_equal(pipe(ready), 0);
+    fflush(NULL);
+    pid_t child = fork();
+    if (!child)
+        save_forever(step, ready[1]);
+    close(ready[1]);
+    assert_int_equal(read(ready[0], &c, 1), 1);
+    usleep((useconds_t)(3e6 * seconds * gp_random_double(1, 99, 0, round)));
+    kill(child, SIGKILL);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status)); /* it did not end by itself */
+    close(ready[0]);
 }
 
 static void test_kill_at_any_moment_leaves_the_last_good_checkpoint(void **state)
 {
     (void)state;
     enum { ROUNDS = 40 };
-    int64_t step = 1, grown = 0, interrupted = 0;
+    int64_t step = 3, grown = 0, interrupted = 0;
     gp_run *r = gp_run_create(run);
-    assert_int_equal(save(r, step, false, 2), 0);
+    double begin = gp_now();
+    for (int64_t i = 1; i <= step; i++)
+        assert_int_equal(save(r, i, false, 2), 0);
+    double seconds = (gp_now() - begin) / (double)step;
     gp_run_close(r);
     for (uint64_t round = 0; round < ROUNDS; round++) {
-        int status;
         char *remark = NULL;
-        fflush(NULL);
-        pid_t child = fork();
-        if (!child)
-            save_forever(step + 1);
-        usleep((useconds_t)(3000 + gp_random_below(round, 99, 0, 0, 20000)));
-        kill(child, SIGKILL);
-        assert_int_equal(waitpid(child, &status, 0), child);
-        assert_true(WIFSIGNALED(status)); /* it did not end by itself */
+        kill_a_writer(step + 1, seconds, round);
         int64_t now = last_step(&remark);
         assert_null(remark); /* `last` itself is good */
         assert_true(now >= step);
