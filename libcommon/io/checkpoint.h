@@ -47,8 +47,8 @@ int gp_rows_read(void *self, const gp_param *row, float *data); /* self: a gp_ro
 /* Takes over the text of a tokenizer (malloc), and finds out its fingerprint. */
 void gp_checkpoint_set_tokenizer(gp_checkpoint *c, char *text, size_t length);
 
-/* hf_write.c: what from_pretrained wants beside the weights, into a folder that is there: config.json, and where
- * there is a tokenizer, tokenizer.json and tokenizer_config.json. */
+/* hf_write.c: what from_pretrained wants beside the weights, into a folder that is there: config.json, and
+ * where there is a tokenizer, tokenizer.json and tokenizer_config.json. */
 int gp_hf_write_beside(const gp_checkpoint *c, const char *folder, gp_dtype dtype);
 
 #endif

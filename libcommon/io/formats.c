@@ -1,13 +1,12 @@
 /* formats.c: the table of formats. Others (pytorch_model.bin, OpenAI's TensorFlow files, nanoGPT, llm.c,
  * GGUF) are one file each, which fills in a gp_checkpoint, and one line here. */
 #include "io/checkpoint.h"
-
-#include "base/file.h"
+#include "base/base.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 static const gp_file_format *const formats[] = {
     &gp_hf_format,
@@ -26,9 +25,8 @@ const char *gp_checkpoint_formats(bool written)
 
 static const gp_file_format *recognise(const char *path)
 {
-    struct stat st;
     gp_buf known = {0};
-    if (strcmp(path, "-") && stat(path, &st))
+    if (strcmp(path, "-") && access(path, R_OK))
         return fail("%s: %s", path, strerror(errno)), NULL;
     for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
         if (formats[i]->recognise(path))

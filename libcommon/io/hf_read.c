@@ -74,10 +74,10 @@ static int find_config(gp_checkpoint *c, const gp_safetensors *s, const char *fo
     gp_buf b = {0};
     int rc = read_beside(&b, folder, "config.json", MOST_CONFIG);
     if (rc > 0) {
-        rc = fail("%s: has no gptpipe.config in its metadata and no config.json beside it: the sizes of the "
-                  "model are "
-                  "unknown",
-                  c->path);
+        rc = fail(
+            "%s: has no gptpipe.config in its metadata and no config.json beside it: the model's sizes are "
+            "unknown",
+            c->path);
     } else if (!rc) {
         char *where = gp_path_join(folder, "config.json");
         rc = gp_config_from_json(&c->config, b.data ? b.data : "", b.len, where);

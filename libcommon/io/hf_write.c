@@ -60,9 +60,9 @@ out:
     return rc;
 }
 
-/* What AutoTokenizer has to know beside tokenizer.json: without it, it takes GPT-2's own class for any tokenizer,
- * and one of characters then loses its spaces. NULL for tokenizers that are carried, not understood.
- */
+/* What AutoTokenizer has to know beside tokenizer.json: without it, it takes GPT-2's own class for any
+ * tokenizer, and one of characters then loses its spaces. NULL for tokenizers that are carried, not
+ * understood. */
 static char *tokenizer_config_text(const gp_checkpoint *c)
 {
     gp_tokenizer *t = gp_tokenizer_from_json(c->tokenizer, c->tokenizer_length, c->path);

@@ -17,8 +17,8 @@ typedef struct gp_run gp_run;
 /* Makes the folder and locks it; one with anything in it is refused. NULL on failure. */
 gp_run *gp_run_create(const char *path);
 
-/* Locks a run that has a checkpoint, to go on with it, and removes what a killed writer left half-done. NULL on
- * failure. */
+/* Locks a run that has a checkpoint, to go on with it, and removes what a killed writer left half-done. NULL
+ * on failure. */
 gp_run *gp_run_open(const char *path);
 
 /* Unlocks. A created run in which nothing was kept is removed again. */
@@ -38,15 +38,15 @@ int gp_run_cut_log(gp_run *r, int64_t step);
 /* Path of the n-th newest complete checkpoint (0: the newest), or NULL. The caller frees. */
 char *gp_run_checkpoint(const gp_run *r, int n);
 
-/* Writes one checkpoint: calls fill(self, folder), which puts files into the folder and flushes each, then gives the
- * folder its name, points last (and best) at it and removes all but the newest `keep` and the best. After a failure
- * what was there before is there still. */
+/* Writes one checkpoint: calls fill(self, folder), which puts files into the folder and flushes each, then
+ * gives the folder its name, points last (and best) at it and removes all but the newest `keep` and the best.
+ * After a failure what was there before is there still. */
 int gp_run_save(gp_run *r, int64_t step, bool best, int64_t keep, int (*fill)(void *self, const char *dir),
                 void *self);
 
-/* For readers, without a lock: whether a folder has the checkpoints of a run in it; and the folder of its last good
- * checkpoint (malloc), or NULL. That is the one which `last` names, or if its weights cannot be opened, the newest
- * one whose weights can; *remark (malloc, else untouched) then says so. */
+/* For readers, without a lock: whether a folder has the checkpoints of a run in it; and the folder of its last
+ * good checkpoint (malloc), or NULL. That is the one which `last` names, or if its weights cannot be opened,
+ * the newest one whose weights can; *remark (malloc, else untouched) then says so. */
 bool gp_run_recognise(const char *path);
 char *gp_run_last(const char *path, char **remark);
 

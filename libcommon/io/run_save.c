@@ -1,5 +1,5 @@
-/* run_save.c: a checkpoint into a run directory. The order is what keeps a run whole: files are flushed, then their
- * folder, then it gets its name, then `last` points to it, and only then is anything older removed. */
+/* run_save.c: a checkpoint into a run directory. The order is what keeps a run whole: files are flushed, then
+ * their folder, then it gets its name, then `last` points to it, and only then is anything older removed. */
 #include "io/folder.h"
 #include "io/run.h"
 #include "io/run_names.h"
