@@ -107,7 +107,7 @@ static int encode(const args *a, const gp_corpus_options *o)
     const char *out = a->out ? a->out : "-";
     gp_corpus_counts n;
     gp_text *text = gp_text_open(&a->files, build);
-    gp_tokenizer *t = !text ? NULL : build ? gp_corpus_build_char(text) : open_tokenizer(a->tokenizer);
+    gp_tokenizer *t = !text ? NULL : build ? gp_corpus_build_char(text, o) : open_tokenizer(a->tokenizer);
     int rc = t ? gp_corpus_encode(text, t, out, o, &n) : -1;
     if (!rc && !a->quiet)
         fprintf(stderr,

@@ -39,8 +39,9 @@ typedef struct gp_corpus_counts {
     int64_t bytes, tokens, documents;
 } gp_corpus_counts;
 
-/* A character vocabulary of all of text, which must be files or opened to be read twice. NULL on failure. */
-GP_API gp_tokenizer *gp_corpus_build_char(gp_text *text);
+/* A character vocabulary of all of text, which must be files or opened to be read twice, and of the separator. NULL on
+ * failure. */
+GP_API gp_tokenizer *gp_corpus_build_char(gp_text *text, const gp_corpus_options *o);
 
 /* Writes the text as a token stream to a file or "-". 0; -1 on failure, and then no file is left. */
 GP_API int gp_corpus_encode(gp_text *text, const gp_tokenizer *t, const char *out, const gp_corpus_options *o,

@@ -9,10 +9,21 @@
 
 /* ---- text to ids ------------------------------------------------------------------------------------------ */
 
-gp_tokenizer *gp_corpus_build_char(gp_text *text)
+/* The separator that is asked for, or else the text's own; "" for none. */
+static const char *separator_of(const gp_text_info *info, const gp_corpus_options *o, size_t *length)
+{
+    *length = o->separator ? o->separator_length : info->separator_length;
+    return o->separator ? o->separator : info->separator ? info->separator : "";
+}
+
+gp_tokenizer *gp_corpus_build_char(gp_text *text, const gp_corpus_options *o)
 {
     gp_charset *c = gp_charset_new();
     gp_text_part part;
+    size_t length;
+    const char *separator = separator_of(gp_text_get_info(text), o, &length);
+    if (gp_text_get_info(text)->bytes) /* nothing at all must not become a vocabulary */
+        gp_charset_add(c, separator, length);
     while (gp_text_next(text, NULL, 0, &part) > 0) /* mapped, so that each part is a whole file */
         gp_charset_add(c, part.data, part.length);
     gp_text_rewind(text);
@@ -41,8 +52,7 @@ static int choose_separator(job *j, const gp_corpus_options *o)
 {
     int32_t end_of_text = gp_tokenizer_end_of_text(j->t);
     const char *said = j->info->separator ? j->info->separator : "";
-    j->separator = o->separator ? o->separator : said;
-    j->separator_length = o->separator ? o->separator_length : j->info->separator_length;
+    j->separator = separator_of(j->info, o, &j->separator_length);
     j->as_said =
         j->separator_length == j->info->separator_length && !memcmp(j->separator, said, j->separator_length);
     for (size_t at = 0; at < j->separator_length;) {
