@@ -36,6 +36,7 @@ module  yaml-0.1     libyaml-dev           needed
 module  jansson      libjansson-dev        needed
 module  libutf8proc  libutf8proc-dev       needed
 module  cmocka       libcmocka-dev         optional
+module  libpcre2-8   libpcre2-dev          optional
 header  dnnl.h       libdnnl-dev           optional
 LIST
 }

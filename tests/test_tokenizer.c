@@ -1,14 +1,10 @@
 /* Tokenizers: GPT-2's ids exactly (from tiktoken, tests/golden/bpe), characters, bytes, what is refused. */
 #include "gptpipe/tokenizer.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
+#include "test.h"
+
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 #include <jansson.h>
 
 static gp_tokenizer *gpt2; /* NULL: its files are not here */
@@ -183,6 +179,58 @@ static void a_long_piece_in_parts_gives_the_same_ids(void **state)
     free(text);
 }
 
+/* A tokenizer.json with this vocabulary beyond the 256 bytes, these merges, and these other members. */
+static char *make_json(const char *vocab, const char *merges, const char *more)
+{
+    size_t size = 20000 + strlen(vocab) + strlen(merges) + strlen(more), n = 0;
+    char *json = malloc(size);
+    n += (size_t)snprintf(json + n, size - n,
+                          "{%s\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,"
+                          "\"use_regex\":true},\"model\":{\"type\":\"BPE\",\"vocab\":{",
+                          more);
+    int other = 256;
+    for (int i = 0; i < 256; i++) {
+        int prints = (i >= 33 && i <= 126) || (i >= 161 && i <= 172) || i >= 174;
+        n += (size_t)snprintf(json + n, size - n, "%s\"\\u%04x\":%d", i ? "," : "", prints ? i : other++, i);
+    }
+    snprintf(json + n, size - n, "%s},\"merges\":%s}}", vocab, merges);
+    return json;
+}
+
+/* A vocabulary with runs of 2, 4, ... 32768 letters a, longer than the windows that a long piece is merged in: 1 b and
+ * 100000 a are b, 3 runs of 32768, and 1024 + 512 + 128 + 32, what is left in binary. */
+static void a_window_that_was_cut_too_early_is_made_again(void **state)
+{
+    (void)state;
+    gp_buf vocab = {0}, merges = {0};
+    gp_buf_puts(&merges, "[");
+    for (int id = 256, length = 1; id < 271; id++, length *= 2) {
+        gp_buf_printf(&vocab, ",\"%0*d\":%d", 2 * length, 0, id);
+        gp_buf_printf(&merges, "%s\"%0*d %0*d\"", id > 256 ? "," : "", length, 0, length, 0);
+    }
+    gp_buf_puts(&merges, "]");
+    for (size_t i = 0; i < vocab.len; i++) /* printed as zeros in strings; numbers follow a colon */
+        if (vocab.data[i] == '0' && (vocab.data[i - 1] == '"' || vocab.data[i - 1] == 'a'))
+            vocab.data[i] = 'a';
+    for (size_t i = 0; i < merges.len; i++)
+        if (merges.data[i] == '0')
+            merges.data[i] = 'a';
+    char *json = make_json(vocab.data, merges.data, "");
+    gp_tokenizer *t = gp_tokenizer_from_json(json, strlen(json), "here");
+    if (!t)
+        fail_msg("%s", gp_error());
+    char *text = malloc(100001);
+    memset(text, 'a', 100001);
+    text[0] = 'b';
+    const int32_t want[] = {'b', 270, 270, 270, 265, 264, 262, 260};
+    assert_ids(t, text, 100001, want, 8);
+    free(text);
+    gp_tokenizer_close(t);
+    free(json);
+    gp_buf_release(&vocab);
+    gp_buf_release(&merges);
+}
+
 /* The definition, one merge at a time over the whole piece, with the tokenizer itself asked for pairs: a
  * sequence is final when every two neighbours, encoded together, stay apart. */
 static void neighbours_in_a_long_piece_do_not_merge(void **state)
@@ -352,24 +400,6 @@ static void a_fingerprint_is_what_the_formats_say(void **state)
     gp_tokenizer_close(t);
 }
 
-/* A tokenizer.json with this vocabulary beyond the 256 bytes, these merges, and these other members. */
-static char *make_json(const char *vocab, const char *merges, const char *more)
-{
-    size_t size = 20000, n = 0;
-    char *json = malloc(size);
-    n += (size_t)snprintf(json + n, size - n,
-                          "{%s\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,"
-                          "\"use_regex\":true},\"model\":{\"type\":\"BPE\",\"vocab\":{",
-                          more);
-    int other = 256;
-    for (int i = 0; i < 256; i++) {
-        int prints = (i >= 33 && i <= 126) || (i >= 161 && i <= 172) || i >= 174;
-        n += (size_t)snprintf(json + n, size - n, "%s\"\\u%04x\":%d", i ? "," : "", prints ? i : other++, i);
-    }
-    snprintf(json + n, size - n, "%s},\"merges\":%s}}", vocab, merges);
-    return json;
-}
-
 static void a_small_bpe_merges_by_rank(void **state)
 {
     (void)state;
@@ -489,6 +519,7 @@ int main(void)
         cmocka_unit_test(any_bytes_round_trip),
         cmocka_unit_test(text_in_parts_gives_the_same_ids),
         cmocka_unit_test(a_long_piece_in_parts_gives_the_same_ids),
+        cmocka_unit_test(a_window_that_was_cut_too_early_is_made_again),
         cmocka_unit_test(neighbours_in_a_long_piece_do_not_merge),
         cmocka_unit_test(char_ids_are_in_code_point_order_bad_bytes_last),
         cmocka_unit_test(a_character_that_is_missing_is_told_with_its_offset),

@@ -65,8 +65,8 @@ GP_API const char *gp_tokenizer_bytes(const gp_tokenizer *t, int32_t id, size_t 
 GP_API int32_t gp_tokenizer_end_of_text(const gp_tokenizer *t);
 
 /* Text that does not fit in memory: feed it in parts of any size, the ids come out through fn as soon as no later
- * byte can change them, the same as from one call of gp_tokenizer_encode. Memory: a few MB, and 24 bytes a byte
- * of the longest piece that cannot be split (a run of letters, of spaces, ...). */
+ * byte can change them, the same as from one call of gp_tokenizer_encode. Memory: a few MB, and 5 bytes a byte
+ * at most of the longest piece that cannot be split (a run of letters, of spaces, ...). */
 typedef int gp_ids_fn(void *self, const int32_t *ids, int64_t count); /* not 0: stop, and return that */
 typedef struct gp_encoder gp_encoder;
 

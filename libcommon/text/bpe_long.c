@@ -1,16 +1,24 @@
 /* bpe_long.c: merges one long piece (a line of dashes, a gene, ten megabytes of one letter) in linear time.
  *
- * Every byte is a node of a doubly linked list. The pairs that have a rank wait in buckets, one a rank; a
- * bitmap tells which are not empty, and the lowest is emptied first. A merge takes two nodes into one and
- * moves at most two pairs to other buckets, so n bytes cost at most n - 1 merges of constant work: no heap,
- * no sorting.
+ * Every byte is a node of a doubly linked list. The pairs that have a rank wait in buckets, one a rank; a bitmap
+ * tells which are not empty, and the lowest is emptied first. A merge takes two nodes into one and moves at most two
+ * pairs to other buckets, so n bytes cost at most n - 1 merges of constant work: no heap, no sorting. Within a
+ * bucket the order does not matter, except where a pair overlaps itself (a a a): such runs are merged from their
+ * left end.
  *
- * Within a bucket the order does not matter, except where a pair overlaps itself (a a a): such runs are
- * merged from their left end. */
+ * The list covers a window that fits in the cache, and the windows are joined exactly. A sequence of tokens is the
+ * encoding of its text if and only if each two neighbours, encoded alone, stay as they are. (If: take the first
+ * merge that would cross a boundary; until then both sides went as they go alone, so alone it would be made too.
+ * Only if: inside the two, merges go as they go in the whole.) Each window begins at a token that the one before it
+ * found near its end. When it finds the same token first, the two fit, because those neighbours stood side by side
+ * in the window before. When it does not, the window before was cut too early and is made again, larger. The last
+ * window has the true end of the piece; from it back, all that fits is final. */
 #include "text/bpe.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+enum { WINDOW = 1 << 14 }; /* bytes at first */
 
 typedef struct node {
     int32_t id;
@@ -20,8 +28,10 @@ typedef struct node {
 } node;
 
 struct gp_long {
-    node *nodes;
+    node *nodes; /* (capacity) */
     size_t capacity;
+    int32_t *ids; /* of the piece so far */
+    int64_t id_capacity;
     int32_t *bucket;  /* (merges) first node, -1: empty; all empty between pieces */
     uint64_t *filled; /* (merges) bits */
     size_t lowest;    /* no word of `filled` below this has a bit */
@@ -32,9 +42,19 @@ void gp_long_free(struct gp_long *w)
     if (!w)
         return;
     free(w->nodes);
+    free(w->ids);
     free(w->bucket);
     free(w->filled);
     free(w);
+}
+
+static void put_id(struct gp_long *w, int64_t i, int32_t id)
+{
+    if (i >= w->id_capacity) {
+        w->id_capacity = i + i / 2 + 1024;
+        w->ids = gp_realloc(w->ids, (size_t)w->id_capacity, sizeof *w->ids);
+    }
+    w->ids[i] = id;
 }
 
 static struct gp_long *new_workspace(const gp_bpe *b)
@@ -123,35 +143,77 @@ static int32_t best(const gp_bpe *b, struct gp_long *w)
     return -1;
 }
 
-int gp_bpe_encode_long(const gp_bpe *b, struct gp_long **workspace, const uint8_t *p, size_t n, gp_ids *out)
+/* Merges the n bytes at p: node 0 is the first token. */
+static void merge_window(const gp_bpe *b, struct gp_long *w, const uint8_t *p, size_t n)
 {
-    if (n > INT32_MAX)
-        return fail("a piece of text of %zu bytes without a break is more than a BPE can take", n);
-    struct gp_long *w = *workspace ? *workspace : (*workspace = new_workspace(b));
     if (n > w->capacity) {
+        BUG_ON(n > INT32_MAX);
         free(w->nodes);
         w->nodes = gp_malloc(n * sizeof *w->nodes);
         w->capacity = n;
     }
     w->lowest = (size_t)b->count / 64 + 1;
     for (size_t i = 0; i < n; i++)
-        w->nodes[i] = (node){.id = b->byte_id[p[i]],
-                             .rank = -1,
-                             .before = (int32_t)i - 1,
-                             .after = i + 1 < n ? (int32_t)i + 1 : -1};
+        w->nodes[i] =
+            (node){.id = b->byte_id[p[i]], .rank = -1, .before = (int32_t)i - 1, .after = (int32_t)i + 1};
+    w->nodes[n - 1].after = -1;
     for (size_t i = n; i-- > 0;)
         enter(b, w, (int32_t)i);
     for (int32_t i; (i = best(b, w)) >= 0;)
         merge_run(b, w, i);
-    for (int32_t i = 0; i >= 0; i = w->nodes[i].after) {
+}
+
+/* A place where a window begins. */
+typedef struct mark {
+    size_t at;
+    int64_t ids;   /* how many ids come before it */
+    int32_t first; /* the token that must begin there; -1: any */
+} mark;
+
+/* Encodes the n bytes at p into w->ids; gives their number. */
+static int64_t join_windows(const gp_bpe *b, struct gp_long *w, const uint8_t *p, size_t n)
+{
+    size_t window = WINDOW, top = 0, capacity = 0;
+    mark *marks = NULL, m = {.first = -1};
+    for (;;) {
+        if (top == capacity) {
+            capacity = capacity ? 2 * capacity : 64;
+            marks = gp_realloc(marks, capacity, sizeof *marks);
+        }
+        marks[top] = m;
+        size_t length = n - m.at < window ? n - m.at : window;
+        bool last = m.at + length == n;
+        merge_window(b, w, p + m.at, length);
+        bool fits = m.first < 0 || w->nodes[0].id == m.first;
+        int32_t i = 0;
+        while (fits && i >= 0 && (last || (size_t)i < length - length / 32)) {
+            put_id(w, m.ids++, w->nodes[i].id);
+            i = w->nodes[i].after;
+        }
+        if (fits && last)
+            break;
+        if (fits && i >= 0) {
+            m.at += (size_t)i;
+            m.first = w->nodes[i].id;
+            top++;
+        } else { /* too small: this one, or the one before */
+            top -= !fits;
+            m = marks[top];
+            window *= 2;
+        }
+    }
+    free(marks);
+    return m.ids;
+}
+
+int gp_bpe_encode_long(const gp_bpe *b, struct gp_long **workspace, const uint8_t *p, size_t n, gp_ids *out)
+{
+    struct gp_long *w = *workspace ? *workspace : (*workspace = new_workspace(b));
+    int64_t count = join_windows(b, w, p, n);
+    for (int64_t i = 0; i < count; i++) {
         if (gp_ids_room(out, 1))
             return -1;
-        gp_ids_put(out, w->nodes[i].id);
-    }
-    if (w->capacity > 1 << 20) { /* rare: give the memory back */
-        free(w->nodes);
-        w->nodes = NULL;
-        w->capacity = 0;
+        gp_ids_put(out, w->ids[i]);
     }
     return 0;
 }
