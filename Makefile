@@ -34,10 +34,11 @@ pipeline: configure
 bench: all
 	@BIN=$(BUILD)/bin bench/run.sh
 
-# The tests under AddressSanitizer (leaks included) and UndefinedBehaviorSanitizer.
+# The tests under AddressSanitizer (leaks included) and UndefinedBehaviorSanitizer. What these add to the code draws
+# warnings of its own, so here they are none of our errors.
 sanitize:
 	@$(MAKE) BUILD=build-asan test \
-	    CMAKE_FLAGS="-DGPTPIPE_SANITIZE=address,undefined $(CMAKE_FLAGS)"
+	    CMAKE_FLAGS="-DGPTPIPE_SANITIZE=address,undefined -DGPTPIPE_WERROR=OFF $(CMAKE_FLAGS)"
 
 # DESTDIR=... stages it for packaging.
 install: all
