@@ -1,6 +1,7 @@
 /* The loader: batches as functions of (seed, n) alone. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -203,6 +204,55 @@ static int make_file(void **state)
     return fd < 0 ? -1 : close(fd);
 }
 
+/* 20 documents of 10 tokens; the last two of each are its separator. Token i is i. */
+static gp_tokens *twenty_documents(void)
+{
+    static const char metadata[] = "{\"separator\": {\"text\": \"\\n\\n\", \"ids\": [1, 1]}}";
+    gp_tokens_writer *w = gp_tokens_create(path, &(gp_tokens_info){.vocab_size = 200, .metadata = metadata});
+    for (int32_t i = 0; i < 200; i++) {
+        assert_int_equal(gp_tokens_write(w, &i, 1), 0);
+        if (i % 10 == 9)
+            assert_int_equal(gp_tokens_end_document(w), 0);
+    }
+    assert_int_equal(gp_tokens_finish(w), 0);
+    gp_tokens *s = gp_tokens_open(path, NULL);
+    assert_non_null(s);
+    return s;
+}
+
+static void rows_of_order_documents_begin_with_a_separator(void **state)
+{
+    (void)state;
+    gp_tokens *s = twenty_documents();
+    gp_loader *l = gp_loader_open(
+        s, &(gp_loader_options){.B = 1, .T = 25, .first = 40, .last = 160, .order = "documents", .seed = 3});
+    assert_non_null(l);
+    bool seen[20] = {false};
+    for (int n = 0; n < 1000; n++) {
+        int64_t start = gp_loader_start(l, n, 0);
+        assert_int_equal(start % 10, 8); /* two tokens before a document */
+        assert_in_range(start, 40, 160 - 26);
+        seen[(start + 2) / 10] = true;
+    }
+    for (int d = 0; d < 20; d++) /* 48 is the first such place in the range, 128 the last with 25 + 1 tokens */
+        assert_int_equal(seen[d], d >= 5 && d <= 13);
+    gp_loader_close(l);
+    gp_tokens_close(s);
+}
+
+static void order_documents_needs_an_index(void **state)
+{
+    (void)state;
+    gp_tokens *s = count_up(200);
+    assert_null(gp_loader_open(s, &(gp_loader_options){.B = 1, .T = 25, .order = "documents"}));
+    assert_non_null(strstr(gp_error(), "no index of documents"));
+    gp_tokens_close(s);
+    s = twenty_documents();
+    assert_null(gp_loader_open(s, &(gp_loader_options){.B = 1, .T = 197, .order = "documents"}));
+    assert_non_null(strstr(gp_error(), "no document has 198 tokens"));
+    gp_tokens_close(s);
+}
+
 static int remove_file(void **state)
 {
     (void)state;
@@ -220,6 +270,8 @@ int main(void)
         cmocka_unit_test(rows_do_not_depend_on_how_they_are_batched),
         cmocka_unit_test(random_starts_are_uniform_over_every_place),
         cmocka_unit_test(a_range_is_never_left),
+        cmocka_unit_test(rows_of_order_documents_begin_with_a_separator),
+        cmocka_unit_test(order_documents_needs_an_index),
         cmocka_unit_test(text_shorter_than_the_context_is_refused),
     };
     return cmocka_run_group_tests(tests, make_file, remove_file);

@@ -21,7 +21,7 @@ static const gp_option options[] = {
     {"data", 'd', GP_OPT_LIST, AT(data), "FILE", "token stream to train on, as tokenize writes it", .implied = "stdin"},
     {"val", 0, GP_OPT_STRING, AT(val), "FILE", "token stream to evaluate on", .implied = "a part of the data"},
     {"val-fraction", 0, GP_OPT_FLOAT, AT(val_fraction), "F", "without --val: the last part of the data, cut at a document's start, is kept for evaluation", .min = 0, .max = 0.9},
-    {"order", 0, GP_OPT_CHOICE, AT(order), "WHICH", "windows at random places, shuffled epochs, or one behind the other", .choices = "random|shuffle|sequential"},
+    {"order", 0, GP_OPT_CHOICE, AT(order), "WHICH", "windows at random places, shuffled epochs, one behind the other, or each at the start of a document", .choices = "random|shuffle|sequential|documents"},
     {"format", 0, GP_OPT_CHOICE, AT(format), "WHICH", "format of the stream", .choices = "tok|llmc|raw16", .implied = "recognised"},
     {"vocab-size", 0, GP_OPT_INT, AT(vocab_size), "V", "vocabulary size, for raw streams that do not tell it", .min = 0, .max = 1e8},
 
@@ -33,6 +33,8 @@ static const gp_option options[] = {
     {"channels", 0, GP_OPT_INT, AT(channels), "C", "width of the model", .min = 0, .max = 1 << 20, .implied = "the preset's"},
     {"seq-len", 'T', GP_OPT_INT, AT(seq_len), "T", "tokens a sequence; a model from scratch gets this context", .min = 0, .max = 1 << 24, .implied = "the preset's context"},
     {"dropout", 0, GP_OPT_FLOAT, AT(dropout), "P", "dropout of embeddings, attention and residual branches", .min = 0, .max = 0.95},
+    {"init-std", 0, GP_OPT_FLOAT, AT(init_std), "X",
+     "standard deviation of fresh weights; behind a residual branch it is X / sqrt(2 layers)", .min = 0, .max = 1},
     {"bias", 0, GP_OPT_FLAG, AT(bias), NULL, "biases in linears and norms, as GPT-2 has"},
     {"tied", 0, GP_OPT_FLAG, AT(tied), NULL, "the head shares the token embedding, as in GPT-2"},
 

@@ -11,6 +11,8 @@
  *             each epoch's windows start at an offset of its own, so that no token is always left over
  * sequential  row b of micro-batch n starts at token (n*B + b)*T; after the last whole micro-batch it begins
  *             again at the first, as llm.c does
+ * documents   each row starts at a document, with the separator before it: any of them, keyed by (seed, n, row); what
+ *             follows in the row is the next document. It teaches a model to begin at its first position.
  */
 #ifndef GPTPIPE_LOADER_H
 #define GPTPIPE_LOADER_H
@@ -27,7 +29,7 @@ extern "C" {
 typedef struct gp_loader_options {
     int64_t B, T;        /* rows, tokens a row */
     int64_t first, last; /* tokens [first, last) of the stream; last 0: its end */
-    const char *order;   /* "random", "shuffle", "sequential" */
+    const char *order;   /* "random", "shuffle", "sequential", "documents" */
     uint64_t seed;
 } gp_loader_options;
 

@@ -32,7 +32,7 @@ typedef struct gp_train_options {
     gp_list data;    /* token streams; none: stdin */
     const char *val; /* token stream for evaluation; NULL: val_fraction of the data */
     double val_fraction;
-    const char *order;  /* random, shuffle, sequential */
+    const char *order;  /* random, shuffle, sequential, documents */
     const char *format; /* of raw streams: NULL, tok, llmc, raw16 */
     int64_t vocab_size; /* of a raw stream; 0: the stream says */
     /* model */
@@ -40,6 +40,7 @@ typedef struct gp_train_options {
     const char *init;                         /* "scratch" or a checkpoint */
     int64_t layers, heads, channels, seq_len; /* 0: the preset's; seq_len 0: the model's context */
     double dropout;
+    double init_std;       /* of a model from scratch */
     bool bias, tied;
     /* optimization */
     int64_t batch_size, grad_accum, steps;

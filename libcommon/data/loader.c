@@ -16,6 +16,8 @@ struct gp_loader {
     const gp_tokens *tokens;
     gp_loader_options o;
     int64_t count, windows;
+    int64_t document, documents,
+        separator; /* order documents: the first that may begin a row, how many; ids */
     int64_t (*start)(const gp_loader *l, int64_t n, int64_t b);
 };
 
@@ -58,6 +60,19 @@ static int64_t shuffle_start(const gp_loader *l, int64_t n, int64_t b)
     return (int64_t)offset + (int64_t)permute(row % windows, windows, l->o.seed, epoch) * l->o.T;
 }
 
+/* Where document d begins, the separator before it included. */
+static int64_t document_start(const gp_loader *l, int64_t d)
+{
+    return gp_tokens_document(l->tokens, d) - l->separator;
+}
+
+static int64_t documents_start(const gp_loader *l, int64_t n, int64_t b)
+{
+    uint64_t row = (uint64_t)(n * l->o.B + b);
+    uint64_t d = gp_random_below(l->o.seed, GP_RNG_DATA, STREAM_STARTS, row, (uint64_t)l->documents);
+    return document_start(l, l->document + (int64_t)d) - l->o.first;
+}
+
 static int64_t sequential_start(const gp_loader *l, int64_t n, int64_t b)
 {
     int64_t batches = l->windows / l->o.B;
@@ -72,7 +87,47 @@ static int64_t sequential_start(const gp_loader *l, int64_t n, int64_t b)
 static const struct {
     const char *name;
     int64_t (*start)(const gp_loader *l, int64_t n, int64_t b);
-} orders[] = {{"random", random_start}, {"shuffle", shuffle_start}, {"sequential", sequential_start}};
+} orders[] = {{"random", random_start},
+              {"shuffle", shuffle_start},
+              {"sequential", sequential_start},
+              {"documents", documents_start}};
+
+/* The first document whose row begins at token `from` or later; documents are in order of their starts. */
+static int64_t first_document(const gp_loader *l, int64_t from)
+{
+    int64_t low = 0, high = gp_tokens_get_info(l->tokens)->documents;
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+        if (document_start(l, middle) < from)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Which documents may begin a row: those with a separator before them and T tokens and a target behind it. */
+static int set_up_documents(gp_loader *l)
+{
+    char *text = NULL;
+    int32_t *ids = NULL;
+    size_t length;
+    if (l->start != documents_start)
+        return 0;
+    if (!gp_tokens_get_info(l->tokens)->documents ||
+        gp_tokens_separator(l->tokens, &text, &length, &ids, &l->separator))
+        return fail(
+            "the token stream has no index of documents, which --order documents needs: tokenize with "
+            "--separator");
+    free(text);
+    free(ids);
+    l->document = first_document(l, l->o.first);
+    l->documents = first_document(l, l->o.last - l->o.T) - l->document;
+    if (l->documents < 1)
+        return fail("no document has %lld tokens from its separator to the end of the text",
+                    (long long)l->o.T + 1);
+    return 0;
+}
 
 static int set_up(gp_loader *l)
 {
@@ -83,7 +138,8 @@ static int set_up(gp_loader *l)
         if (o->order && !strcmp(o->order, orders[i].name))
             l->start = orders[i].start;
     if (!l->start)
-        return fail("unknown data order %s (random, shuffle, sequential)", o->order ? o->order : "NULL");
+        return fail("unknown data order %s (random, shuffle, sequential, documents)",
+                    o->order ? o->order : "NULL");
     if (o->B < 1 || o->T < 1)
         return fail("batches of %lld rows of %lld tokens cannot be made", (long long)o->B, (long long)o->T);
     if (o->first < 0 || o->last > all || o->first > o->last)
@@ -96,7 +152,7 @@ static int set_up(gp_loader *l)
             "%lld and its last target; give more text or a smaller --seq-len",
             (long long)l->count, (long long)o->T, (long long)o->T);
     l->windows = (l->count - 1) / o->T;
-    return 0;
+    return set_up_documents(l);
 }
 
 gp_loader *gp_loader_open(const gp_tokens *tokens, const gp_loader_options *options)

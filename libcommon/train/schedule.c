@@ -11,6 +11,7 @@ gp_train_options gp_train_defaults(void)
         .order = "random",
         .preset = "nano",
         .init = "scratch",
+        .init_std = 0.02,
         .bias = true,
         .tied = true,
         .batch_size = 16,

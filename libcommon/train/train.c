@@ -8,7 +8,6 @@
 #include "train/state.h"
 #include "train/trainer.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -42,17 +41,6 @@ static void catch_signals(void)
 /* ---- where it begins ------------------------------------------------------------------------------------
  */
 
-/* The tokenizer out of the stream's metadata. */
-static void take_tokenizer(job *j)
-{
-    const char *metadata = gp_tokens_get_info(j->t.data)->metadata;
-    json_t *root = metadata ? json_loads(metadata, JSON_ALLOW_NUL, NULL) : NULL;
-    json_t *tokenizer = json_object_get(root, "tokenizer");
-    if (json_is_object(tokenizer))
-        j->tokenizer = json_dumps(tokenizer, JSON_COMPACT);
-    json_decref(root);
-}
-
 static void describe(job *j, gp_state *s)
 {
     const gp_train_options *o = j->o;
@@ -82,6 +70,7 @@ static int config_from_scratch(const job *j, gp_config *c)
     if (o->seq_len)
         c->positions = o->seq_len;
     c->inner = 4 * c->channels;
+    c->init_std = o->init_std;
     c->bias = o->bias;
     c->tied = o->tied;
     c->dropout_embd = c->dropout_attn = c->dropout_resid = o->dropout;
@@ -394,7 +383,7 @@ int gp_train(gp_train_options *o)
     if (open_data(&j))
         goto out;
     gp_report_begin(&j.t.report, o, j.run);
-    take_tokenizer(&j);
+    j.tokenizer = gp_tokens_member(j.t.data, "tokenizer");
     if (o->resume ? begin_resumed(&j) : begin_fresh(&j))
         goto out;
     describe(&j, &j.state);

@@ -33,6 +33,8 @@ static int split(gp_trainer *t)
     t->val_first = data->count;
     if (o->val_fraction > 0 && o->eval_batches) {
         t->val_first = t->train_last = gp_tokens_split(t->data, o->val_fraction);
+        if (t->val_first < 0)
+            return -1;
         while (t->val_document < data->documents &&
                gp_tokens_document(t->data, t->val_document) < t->val_first)
             t->val_document++;
