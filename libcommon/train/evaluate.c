@@ -10,22 +10,34 @@
  */
 
 int gp_evaluation_open(gp_evaluation *e, const gp_tokens *tokens, int64_t first, int64_t last, int64_t B,
-                       int64_t T, int64_t batches)
+                       int64_t T, int64_t batches, const char *order)
 {
-    *e = (gp_evaluation){.tokens = tokens, .first = first, .B = B, .T = T};
-    e->windows = gp_min((last - first - 1) / T, batches * B);
-    if (e->windows < 1)
+    bool documents = !strcmp(order, "documents");
+    int64_t windows = (last - first - 1) / T;
+    *e = (gp_evaluation){.B = B, .T = T, .batches = batches};
+    if (windows < 1)
         return fail(
             "the validation data has %lld tokens; at least %lld (one sequence and its last target) are "
             "needed",
             (long long)(last - first), (long long)T + 1);
-    e->inputs = gp_malloc((size_t)(B * T) * sizeof *e->inputs);
-    e->targets = gp_malloc((size_t)(B * T) * sizeof *e->targets);
+    if (!documents) { /* no window twice */
+        e->B = gp_min(B, windows);
+        e->batches = gp_min(batches, windows / e->B);
+    }
+    e->loader = gp_loader_open(
+        tokens,
+        &(gp_loader_options){
+            .B = e->B, .T = T, .first = first, .last = last, .order = documents ? order : "sequential"});
+    if (!e->loader)
+        return -1;
+    e->inputs = gp_malloc((size_t)(e->B * T) * sizeof *e->inputs);
+    e->targets = gp_malloc((size_t)(e->B * T) * sizeof *e->targets);
     return 0;
 }
 
 void gp_evaluation_close(gp_evaluation *e)
 {
+    gp_loader_close(e->loader);
     free(e->inputs);
     free(e->targets);
     *e = (gp_evaluation){0};
@@ -34,17 +46,14 @@ void gp_evaluation_close(gp_evaluation *e)
 int gp_evaluation_loss(gp_evaluation *e, gp_model *m, double *loss)
 {
     double sum = 0;
-    for (int64_t w = 0; w < e->windows; w += e->B) {
-        int64_t rows = gp_min(e->B, e->windows - w), T = e->T;
+    for (int64_t n = 0; n < e->batches; n++) {
+        gp_batch batch = {.B = e->B, .T = e->T, .inputs = e->inputs, .targets = e->targets};
         double mean;
-        if (gp_tokens_read(e->tokens, e->first + w * T, rows * T, e->inputs) ||
-            gp_tokens_read(e->tokens, e->first + w * T + 1, rows * T, e->targets) ||
-            gp_model_evaluate(m, &(gp_batch){.B = rows, .T = T, .inputs = e->inputs, .targets = e->targets},
-                              &mean, NULL))
+        if (gp_loader_batch(e->loader, n, e->inputs, e->targets) || gp_model_evaluate(m, &batch, &mean, NULL))
             return -1;
-        sum += mean * (double)rows;
+        sum += mean;
     }
-    *loss = sum / (double)e->windows;
+    *loss = sum / (double)e->batches;
     return 0;
 }
 

@@ -2,20 +2,20 @@
 #ifndef GP_TRAIN_EVALUATE_H
 #define GP_TRAIN_EVALUATE_H
 
-#include "gptpipe/tokens.h"
+#include "gptpipe/loader.h"
 #include "model/model.h"
 
-/* The first `batches` x B windows of T tokens in [first, last) of a stream, one behind the other: the same
- * ones at every evaluation. */
+/* Fixed batches of (B,T) out of [first, last) of a stream, the same ones at every evaluation: its first windows, one
+ * behind the other, or where training's rows begin with documents, documents drawn once. */
 typedef struct gp_evaluation {
-    const gp_tokens *tokens;
-    int64_t first, windows, B, T;
+    gp_loader *loader;
+    int64_t B, T, batches;
     int32_t *inputs, *targets;
 } gp_evaluation;
 
-/* -1 when the range is shorter than T + 1 tokens. */
+/* order is training's. -1 when the range is shorter than T + 1 tokens. */
 int gp_evaluation_open(gp_evaluation *e, const gp_tokens *tokens, int64_t first, int64_t last, int64_t B,
-                       int64_t T, int64_t batches);
+                       int64_t T, int64_t batches, const char *order);
 void gp_evaluation_close(gp_evaluation *e);
 int gp_evaluation_loss(gp_evaluation *e, gp_model *m, double *loss);
 

@@ -65,8 +65,8 @@ static int open_loader(gp_trainer *t)
     if (!t->loader)
         return -1;
     bool val = t->o->eval_batches > 0 && t->val_last > t->val_first;
-    if (val &&
-        gp_evaluation_open(&t->evaluation, t->val, t->val_first, t->val_last, t->B, t->T, o->eval_batches))
+    if (val && gp_evaluation_open(&t->evaluation, t->val, t->val_first, t->val_last, t->B, t->T,
+                                  o->eval_batches, o->order))
         return o->val ? gp_fail_in(o->val) : gp_fail_in("--val-fraction (0 switches evaluation off)");
     t->evaluates = val;
     t->inputs = gp_malloc((size_t)(t->B * t->T) * sizeof *t->inputs);
