@@ -1,16 +1,10 @@
 /* The loader: batches as functions of (seed, n) alone. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
+#include "gptpipe/loader.h"
+#include "test.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <cmocka.h>
-
-#include "gptpipe/loader.h"
 
 static char path[] = "/tmp/gptpipe-loader.XXXXXX";
 

@@ -1,18 +1,13 @@
 /* Token streams: the bytes of docs/formats.md built here by hand, and what must be refused. */
+#include "gptpipe/tokens.h"
+#include "test.h"
+
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
-#include <cmocka.h>
-
-#include "gptpipe/tokens.h"
 
 static char path[256], dir[64] = "/tmp/gptpipe-tokens.XXXXXX";
 
