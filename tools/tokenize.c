@@ -57,7 +57,7 @@ static const gp_tool tool = {
     .positionals = 1 + offsetof(args, files),
 };
 
-/* ---- text to ids ------------------------------------------------------------------------------------------ */
+/* ---- text to ids ----------------------------------------------------------------------------- */
 
 static bool is_stream(const char *path)
 {
@@ -120,7 +120,7 @@ static int encode(const args *a, const gp_corpus_options *o)
     return rc;
 }
 
-/* ---- ids to text ------------------------------------------------------------------------------------------ */
+/* ---- ids to text ----------------------------------------------------------------------------- */
 
 /* A token stream and the tokenizer that it was made with, which may be NULL where `need` is false. */
 typedef struct source {
