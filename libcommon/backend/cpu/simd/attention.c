@@ -33,19 +33,21 @@ static void open_head(head *a, const gp_attention_op *op, float *scratch)
     a->factor = a->s + GP_TILE_Q * GP_TILE_K;
 }
 
-/* One row of a tile: s becomes exp(s - max) over its first `valid` keys and 0 up to `padded`; the row's
- * output and sum are brought to the new maximum. */
+/* One row of a tile: s becomes exp(s - max) over its first `valid` keys and 0 from there to `padded`; the
+ * row's output and sum are brought to the new maximum. */
 static void softmax_row(head *a, int64_t row, int64_t valid, int64_t padded)
 {
-    float *s = a->s + row * GP_TILE_K, *out = a->out + row * a->Dp, sum = 0;
-    for (int64_t k = valid; k < padded; k++)
+    float *s = a->s + row * GP_TILE_K, *out = a->out + row * a->Dp;
+    int64_t whole = (int64_t)gp_round_up((size_t)valid, GP_LANES);
+    for (int64_t k = valid; k < whole; k++)
         s[k] = -INFINITY;
-    float max = gp_largest(s, padded, a->max[row]);
-#pragma omp simd reduction(+ : sum)
-    for (int64_t k = 0; k < padded; k++) {
+    float max = gp_largest(s, whole, a->max[row]);
+#pragma omp simd
+    for (int64_t k = 0; k < whole; k++)
         s[k] = gp_exp(s[k] - max);
-        sum += s[k];
-    }
+#pragma omp simd
+    for (int64_t k = whole; k < padded; k++)
+        s[k] = 0;
     if (max > a->max[row]) {
         float shrink = gp_exp(a->max[row] - max);
         a->sum[row] *= shrink;
@@ -53,7 +55,7 @@ static void softmax_row(head *a, int64_t row, int64_t valid, int64_t padded)
         for (int64_t d = 0; d < a->Dp; d++)
             out[d] *= shrink;
     }
-    a->sum[row] += sum;
+    a->sum[row] += gp_total(s, whole);
     a->max[row] = max;
 }
 
@@ -76,14 +78,15 @@ static void attend(head *a, const gp_attention_op *op, int64_t b, int64_t h, int
         a->sum[r] = 0;
     }
     for (int64_t k0 = 0; k0 < most; k0 += GP_TILE_K) {
-        int64_t n = gp_min(GP_TILE_K, most - k0), padded = (int64_t)gp_round_up((size_t)n, WIDTH);
+        int64_t n = gp_min(GP_TILE_K, most - k0), padded = (int64_t)gp_round_up((size_t)n, GP_LANES);
         tile_product(
             &(tiles){GP_TILE_Q, padded, a->D, a->q, a->Dp, 1, a->keys + k0, a->Tp, a->s, GP_TILE_K, false});
         for (int64_t r = 0; r < rows; r++) {
             int64_t valid = visible_keys(op, b, q0 + r) - k0;
-            softmax_row(a, r, gp_max(0, gp_min(valid, n)), padded);
+            valid = gp_max(0, gp_min(valid, n));
+            softmax_row(a, r, valid, padded);
             if (drops)
-                drop_row(a, op, b, h, q0 + r, k0, n);
+                drop_row(a, op, b, h, q0 + r, k0, valid);
         }
         tile_product(&(tiles){GP_TILE_Q, a->Dp, padded, a->s, GP_TILE_K, 1, a->values + k0 * a->Dp, a->Dp,
                               a->out, a->Dp, true});

@@ -43,46 +43,27 @@ void KERNEL(decode_columns)(const gp_decode *d, int64_t lo, int64_t hi)
                        d->y + b * d->O + lo);
 }
 
+/* Four vectors' worth of lanes, so that an addition need not wait for the one before it. */
 static float dot(const float *a, const float *b, int64_t n)
 {
-    float sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < n; i++)
-        sum += a[i] * b[i];
-    return sum;
-}
-
-/* Four dot products with one x, so that four sums are under way at once. */
-static void dot4(const float *x, const float *w, int64_t n, float *y)
-{
-    const float *w0 = w, *w1 = w + n, *w2 = w + 2 * n, *w3 = w + 3 * n;
-    float s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-#pragma omp simd reduction(+ : s0, s1, s2, s3)
-    for (int64_t i = 0; i < n; i++) {
-        s0 += x[i] * w0[i];
-        s1 += x[i] * w1[i];
-        s2 += x[i] * w2[i];
-        s3 += x[i] * w3[i];
-    }
-    y[0] = s0, y[1] = s1, y[2] = s2, y[3] = s3;
+    enum { LANES = 4 * GP_LANES };
+    float lane[LANES] = {0};
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int j = 0; j < LANES; j++)
+            lane[j] += a[i + j] * b[i + j];
+    for (int j = 0; i + j < n; j++)
+        lane[j] += a[i + j] * b[i + j];
+    for (int j = 0; j < GP_LANES; j++)
+        lane[j] += lane[j + GP_LANES] + (lane[j + 2 * GP_LANES] + lane[j + 3 * GP_LANES]);
+    return gp_lanes_total(lane);
 }
 
 void KERNEL(decode_rows)(const gp_decode *d, int64_t lo, int64_t hi)
 {
-    for (int64_t o = lo; o < hi; o += 4) {
-        int64_t rows = gp_min(4, hi - o);
-        for (int64_t b = 0; b < d->B; b++) {
-            const float *x = d->x + b * d->I, *w = d->w + o * d->I;
-            float *y = d->y + b * d->O + o;
-            if (rows == 4)
-                dot4(x, w, d->I, y);
-            else
-                for (int64_t r = 0; r < rows; r++)
-                    y[r] = dot(x, w + r * d->I, d->I);
-            for (int64_t r = 0; d->bias && r < rows; r++)
-                y[r] += d->bias[o + r];
-        }
-    }
+    for (int64_t o = lo; o < hi; o++)
+        for (int64_t b = 0; b < d->B; b++)
+            d->y[b * d->O + o] = dot(d->x + b * d->I, d->w + o * d->I, d->I) + (d->bias ? d->bias[o] : 0);
 }
 
 /* The key and value of the new token join the cache; then softmax over 0 .. position, a strip of keys at a

@@ -95,14 +95,19 @@ typedef struct row {
     float mean, rstd;
 } row;
 
+/* The loops below are written once and compiled for each mixture of optional gradients, which are constants
+ * where the function is called: a test inside would keep them from becoming vector instructions. */
+#define VARIANT static inline __attribute__((always_inline))
+
 /* Adds to the parameters' gradients; gives the averages of h and h x^, h = (dy + dy2) gamma. */
-static void averages(const row *r, int64_t C, float *dgamma, float *dbeta, float *average, float *along)
+VARIANT void averages(const row *r, int64_t C, const bool second, float *dgamma, float *dbeta, float *average,
+                      float *along)
 {
     const float *x = r->x, *dy = r->dy, *dy2 = r->dy2, *gamma = r->gamma;
     float mean = r->mean, rstd = r->rstd, sum = 0, product = 0;
 #pragma omp simd reduction(+ : sum, product)
     for (int64_t c = 0; c < C; c++) {
-        float g = dy2 ? dy[c] + dy2[c] : dy[c], normal = (x[c] - mean) * rstd, h = g * gamma[c];
+        float g = second ? dy[c] + dy2[c] : dy[c], normal = (x[c] - mean) * rstd, h = g * gamma[c];
         sum += h;
         product += h * normal;
         dgamma[c] += g * normal;
@@ -112,16 +117,34 @@ static void averages(const row *r, int64_t C, float *dgamma, float *dbeta, float
     *along = product / (float)C;
 }
 
-static void input_gradient(const row *r, int64_t C, float average, float along)
+VARIANT void input_gradient(const row *r, int64_t C, const bool second, const bool carry, float average,
+                            float along)
 {
     const float *x = r->x, *dy = r->dy, *dy2 = r->dy2, *dcarry = r->dcarry, *gamma = r->gamma;
     float *dsum = r->dsum, mean = r->mean, rstd = r->rstd;
 #pragma omp simd
     for (int64_t c = 0; c < C; c++) {
-        float g = dy2 ? dy[c] + dy2[c] : dy[c], normal = (x[c] - mean) * rstd;
+        float g = second ? dy[c] + dy2[c] : dy[c], normal = (x[c] - mean) * rstd;
         float d = rstd * (g * gamma[c] - average - normal * along);
-        dsum[c] = dcarry ? d + dcarry[c] : d;
+        dsum[c] = carry ? d + dcarry[c] : d;
     }
+}
+
+static void row_backward(const row *r, int64_t C, float *dgamma, float *dbeta)
+{
+    float average, along;
+    if (r->dy2)
+        averages(r, C, true, dgamma, dbeta, &average, &along);
+    else
+        averages(r, C, false, dgamma, dbeta, &average, &along);
+    if (r->dy2 && r->dcarry)
+        input_gradient(r, C, true, true, average, along);
+    else if (r->dy2)
+        input_gradient(r, C, true, false, average, along);
+    else if (r->dcarry)
+        input_gradient(r, C, false, true, average, along);
+    else
+        input_gradient(r, C, false, false, average, along);
 }
 
 static const float *row_of(const gp_tensor *t, int64_t n, int64_t C)
@@ -133,7 +156,7 @@ void KERNEL(norm_backward)(const gp_norm_op *op, int64_t lo, int64_t hi, float *
 {
     int64_t C = op->dy->dim[op->dy->ndim - 1], T = op->dy->dim[op->dy->ndim - 2];
     for (int64_t n = lo; n < hi; n++) {
-        float average, along, factor[STRIP];
+        float factor[STRIP];
         row r = {.x = row_of(op->sum ? op->sum : op->residual, n, C),
                  .dy = row_of(op->dy, n, C),
                  .dy2 = row_of(op->dy2, n, C),
@@ -142,8 +165,7 @@ void KERNEL(norm_backward)(const gp_norm_op *op, int64_t lo, int64_t hi, float *
                  .dsum = (float *)op->dsum->data + n * C,
                  .mean = ((const float *)op->mean->data)[n],
                  .rstd = ((const float *)op->rstd->data)[n]};
-        averages(&r, C, dgamma, dbeta, &average, &along);
-        input_gradient(&r, C, average, along);
+        row_backward(&r, C, dgamma, dbeta);
         if (!op->dbranch)
             continue;
         float *dbranch = (float *)op->dbranch->data + n * C;

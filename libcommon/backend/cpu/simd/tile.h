@@ -3,19 +3,11 @@
 #define GP_CPU_TILE_H
 
 #include "backend/cpu/kernels.h"
+#include "backend/cpu/simd/vector.h"
 
-/* WIDTH floats a vector; a block of ROWS x VECTORS sums stays in registers. */
-#if defined(__AVX512F__)
-enum { WIDTH = 16, ROWS = 8, VECTORS = 2 };
-#elif defined(__AVX__)
-enum { WIDTH = 8, ROWS = 4, VECTORS = 2 };
-#else
-enum { WIDTH = 4, ROWS = 4, VECTORS = 2 };
+#ifdef __SSE2__
+#include <immintrin.h>
 #endif
-
-typedef float vec __attribute__((vector_size(WIDTH * sizeof(float))));
-typedef float vec_at
-    __attribute__((vector_size(WIDTH * sizeof(float)), aligned(4), may_alias)); /* in memory */
 
 /* A product c (M,N) = a (M,K) b (K,N), or += with `add`. Element (m,k) of a is at a[m * a_row + k * a_column];
  * b and c are rows. M is a multiple of ROWS, N of WIDTH. */
@@ -73,7 +65,6 @@ static inline void pack_rows(const float *x, int64_t stride, int64_t T, int64_t 
                              int64_t padded_T, int64_t padded_D)
 {
     for (int64_t t = 0; t < T; t++) {
-#pragma omp simd
         for (int64_t d = 0; d < D; d++)
             out[t * padded_D + d] = scale * x[t * stride + d];
         for (int64_t d = D; d < padded_D; d++)
@@ -83,16 +74,39 @@ static inline void pack_rows(const float *x, int64_t stride, int64_t T, int64_t 
         out[i] = 0;
 }
 
+/* Four rows, whole blocks of four columns: out[d * stride_out + 0..3]. Returns how far it went. */
+static inline int64_t transpose_four(const float *x, int64_t stride, int64_t D, float *out,
+                                     int64_t out_stride)
+{
+    int64_t d = 0;
+#ifdef __SSE2__
+    for (; d + 4 <= D; d += 4) {
+        __m128 r0 = _mm_loadu_ps(x + d), r1 = _mm_loadu_ps(x + stride + d);
+        __m128 r2 = _mm_loadu_ps(x + 2 * stride + d), r3 = _mm_loadu_ps(x + 3 * stride + d);
+        _MM_TRANSPOSE4_PS(r0, r1, r2, r3);
+        _mm_storeu_ps(out + d * out_stride, r0);
+        _mm_storeu_ps(out + (d + 1) * out_stride, r1);
+        _mm_storeu_ps(out + (d + 2) * out_stride, r2);
+        _mm_storeu_ps(out + (d + 3) * out_stride, r3);
+    }
+#else
+    (void)x, (void)stride, (void)D, (void)out, (void)out_stride;
+#endif
+    return d;
+}
+
 /* The same transposed: out (D, padded_T). */
 static inline void pack_columns(const float *x, int64_t stride, int64_t T, int64_t D, float *out,
                                 int64_t padded_T)
 {
-    for (int64_t d = 0; d < D; d++) {
-        for (int64_t t = 0; t < T; t++)
-            out[d * padded_T + t] = x[t * stride + d];
-        for (int64_t t = T; t < padded_T; t++)
-            out[d * padded_T + t] = 0;
-    }
+    int64_t t = 0;
+    for (; t + 4 <= T; t += 4)
+        for (int64_t d = transpose_four(x + t * stride, stride, D, out + t, padded_T); d < D; d++)
+            for (int64_t i = 0; i < 4; i++)
+                out[d * padded_T + t + i] = x[(t + i) * stride + d];
+    for (; t < padded_T; t++)
+        for (int64_t d = 0; d < D; d++)
+            out[d * padded_T + t] = t < T ? x[t * stride + d] : 0;
 }
 
 /* Keys that query q of sample b sees: 0 .. visible - 1. */
