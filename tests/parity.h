@@ -163,7 +163,7 @@ static inline int parity_run(const char *name, int (*group)(const char *title))
     unsetenv("GPTPIPE_SIMD");
     gp_backend *be = gp_backend_open("cpu", "fp32", 1);
     if (!be) {
-        print_message("[  SKIPPED ] %s: %s\n", name, gp_error());
+        print_message("skipped: %s: %s\n", name, gp_error());
         return 0;
     }
     gp_backend_close(be);
@@ -176,7 +176,7 @@ static inline int parity_run(const char *name, int (*group)(const char *title))
             setenv("GPTPIPE_SIMD", levels[i], 1);
         be = gp_backend_open("cpu", parity_dtype, 1);
         if (!be) {
-            print_message("[  SKIPPED ] %s, %s: %s\n", name, bf16 ? "bf16" : levels[i], gp_error());
+            print_message("skipped: %s, %s: %s\n", name, bf16 ? "bf16" : levels[i], gp_error());
             failed += i == 0; /* the baseline runs everywhere */
             continue;
         }

@@ -1,16 +1,10 @@
 /* The loader: batches as functions of (seed, n) alone. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
+#include "gptpipe/loader.h"
+#include "test.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <cmocka.h>
-
-#include "gptpipe/loader.h"
 
 static char path[] = "/tmp/gptpipe-loader.XXXXXX";
 
@@ -234,7 +228,8 @@ static void rows_of_order_documents_begin_with_a_separator(void **state)
         assert_in_range(start, 40, 160 - 26);
         seen[(start + 2) / 10] = true;
     }
-    for (int d = 0; d < 20; d++) /* 48 is the first such place in the range, 128 the last with 25 + 1 tokens */
+    for (int d = 0; d < 20;
+         d++) /* 48 is the first such place in the range, 128 the last with 25 + 1 tokens */
         assert_int_equal(seen[d], d >= 5 && d <= 13);
     gp_loader_close(l);
     gp_tokens_close(s);

@@ -1,5 +1,4 @@
-/* Options from YAML files and back: precedence, types, refusals with file and line, and round trips. */
-#include "base/rng.h"
+/* Options from YAML files: precedence, types, refusals with file and line. */
 #include "options_table.h"
 
 static char folder[] = "/tmp/gptpipe-options.XXXXXX";
@@ -27,7 +26,8 @@ static int remove_folder(void **state)
 
 static void write_file(const char *path, const char *text)
 {
-    unlink(path); /* a file that is cut to nothing and written again may go to disk at once, thousands of times */
+    unlink(
+        path); /* a file that is cut to nothing and written again may go to disk at once, thousands of times */
     FILE *f = fopen(path, "w");
     assert_non_null(f);
     assert_int_equal(fputs(text, f) < 0, 0);
@@ -211,226 +211,6 @@ static void unreadable_files_are_told(void **state)
     drop(&r);
 }
 
-static char *print(const args *a)
-{
-    char *text;
-    size_t size;
-    FILE *f = open_memstream(&text, &size);
-    assert_int_equal(gp_options_print(&tool, a, f), 0);
-    fclose(f);
-    return text;
-}
-
-static void print_config_writes_every_logged_option_under_its_heading(void **state)
-{
-    (void)state;
-    result r = RUN("--print-config", "--data", "a", "-d", "b c", "--lr", "1e-5", "--no-echo", "-q");
-    assert_int_equal(r.rc, GP_OPTIONS_DONE);
-    char *expected = gp_format("# make-it (gptpipe) %s: every option, defaults included\n"
-                               "out: null\n\n"
-                               "# Training\n"
-                               "steps: 1000\nlimit: 0\nlr: 1.0e-05\ndecay: 0.0\norder: random\n"
-                               "data:\n  - a\n  - \"b c\"\n\n"
-                               "# Machine\nthreads: null\necho: false\n",
-                               gp_version());
-    assert_string_equal(r.out, expected);
-    free(expected);
-    drop(&r);
-}
-
-static void print_config_tells_a_full_disk(void **state)
-{
-    (void)state;
-    args a = defaults();
-    FILE *full = fopen("/dev/full", "w");
-    assert_int_equal(gp_options_print(&tool, &a, full), -1);
-    assert_string_equal(gp_error(), "the configuration cannot be written: No space left on device");
-    fclose(full);
-}
-
-/* Prints a, reads it back over the defaults: what gp_options_load leaves. */
-static args again(const args *a)
-{
-    char *text = print(a);
-    write_file(file, text);
-    args b = defaults();
-    if (gp_options_load(&tool, &b, file))
-        fail_msg("%s\n%s", gp_error(), text);
-    free(text);
-    return b;
-}
-
-static void strings_come_back_whatever_they_are(void **state)
-{
-    (void)state;
-    static const char *const strings[] = {
-        "",
-        " ",
-        "a",
-        "a b",
-        " a ",
-        "null",
-        "Null",
-        "~",
-        "true",
-        "NO",
-        "on",
-        "y",
-        "1",
-        "-1",
-        "1e5",
-        "0x1f",
-        "1_000",
-        ".5",
-        ".inf",
-        "-",
-        "--",
-        "- a",
-        "a: b",
-        "a:",
-        ":a",
-        "a #b",
-        "#a",
-        "[a]",
-        "{a}",
-        "a, b",
-        "'",
-        "\"",
-        "\\",
-        "\\n",
-        "*a",
-        "&a",
-        "!a",
-        "!!str a",
-        "|",
-        ">",
-        "%a",
-        "@a",
-        "`a",
-        "?",
-        "? a",
-        "=",
-        "<<",
-        "---",
-        "...",
-        "--- a",
-        "\n",
-        "\n\n",
-        "a\n",
-        "a\n\n b\n",
-        "\t",
-        "\ta\t",
-        "\r",
-        "\r\n",
-        "\x01",
-        "\x1b[0m",
-        "\x7f",
-        "\xc3\xa9",
-        "\xc2\x85",
-        "\xe2\x80\xa8",
-        "\xe2\x80\xa9",
-        "\xef\xbb\xbf.om",
-        "\xef\xbf\xbe",
-        "\xf0\x9f\x98\x80",
-        "\xff",
-        "a\xff\xfe",
-        "\xc3",
-        "\xed\xa0\x80",
-        "\xc0\xaf",
-        "caf\xe9.txt",
-        "/a/b-c_d.tok",
-        "run/ckpt-00001000",
-    };
-    for (size_t i = 0; i < ARRAY_LEN(strings); i++) {
-        args a = defaults();
-        a.out = strings[i];
-        a.data = (gp_list){(const char *[]){strings[i], "x", strings[i]}, 3};
-        args b = again(&a);
-        assert_string_equal(b.out, strings[i]);
-        assert_int_equal(b.data.count, 3);
-        assert_string_equal(b.data.items[0], strings[i]);
-        assert_string_equal(b.data.items[2], strings[i]);
-    }
-}
-
-static void random_bytes_come_back(void **state)
-{
-    (void)state;
-    for (uint32_t n = 0; n < 300; n++) {
-        char text[64] = "";
-        uint64_t length = gp_random_below(1, GP_RNG_DATA, n, 0, 60), most = n % 2 ? 255 : 127;
-        for (uint64_t i = 0; i < length; i++)
-            text[i] = (char)(1 + gp_random_below(1, GP_RNG_DATA, n, i + 1, most));
-        args a = defaults();
-        a.out = text;
-        args b = again(&a);
-        assert_string_equal(b.out, text);
-    }
-}
-
-static void floats_come_back_to_the_bit(void **state)
-{
-    (void)state;
-    for (uint32_t n = 0; n < 2000; n++) {
-        uint64_t bits = gp_random64(2, GP_RNG_DATA, 0, n);
-        double x;
-        memcpy(&x, &bits, sizeof x);
-        if (isnan(x))
-            continue;
-        args a = defaults();
-        a.decay = n < 100 ? (double)n / 100 : x;
-        args b = again(&a);
-        assert_memory_equal(&b.decay, &a.decay, sizeof a.decay);
-    }
-    static const double ends[] = {
-        0.0, -0.0, 1e-5, 1e22, 0.1, 4.9406564584124654e-324, 1.7976931348623157e308, HUGE_VAL, -HUGE_VAL};
-    for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
-        args a = defaults();
-        a.decay = ends[i];
-        args b = again(&a);
-        assert_memory_equal(&b.decay, &ends[i], sizeof ends[i]);
-    }
-}
-
-static void floats_are_printed_shortest_and_as_yaml_floats(void **state)
-{
-    (void)state;
-    static const struct {
-        double x;
-        const char *line;
-    } cases[] = {{0.1, "\ndecay: 0.1\n"},        {3, "\ndecay: 3.0\n"},
-                 {1e-5, "\ndecay: 1.0e-05\n"},   {6.25e-7, "\ndecay: 6.25e-07\n"},
-                 {1e300, "\ndecay: 1.0e+300\n"}, {HUGE_VAL, "\ndecay: .inf\n"}};
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        args a = defaults();
-        a.decay = cases[i].x;
-        char *text = print(&a);
-        assert_non_null(strstr(text, cases[i].line));
-        free(text);
-    }
-}
-
-static void integers_come_back(void **state)
-{
-    (void)state;
-    static const int64_t ends[] = {0, -1, 1000000007, INT64_MAX, INT64_MIN};
-    for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
-        args a = defaults();
-        a.limit = ends[i];
-        assert_true(again(&a).limit == ends[i]);
-    }
-}
-
-static void numbers_not_given_come_back_so(void **state)
-{
-    (void)state;
-    args a = defaults();
-    assert_int_equal(a.threads, 0); /* below its own least value: the machine's cores */
-    assert_int_equal(again(&a).threads, 0);
-    a.threads = 3;
-    assert_int_equal(again(&a).threads, 3);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -448,14 +228,6 @@ int main(void)
         cmocka_unit_test(wrong_shapes_are_told_with_their_place),
         cmocka_unit_test(what_is_not_yaml_is_told_with_its_place),
         cmocka_unit_test(unreadable_files_are_told),
-        cmocka_unit_test(print_config_writes_every_logged_option_under_its_heading),
-        cmocka_unit_test(print_config_tells_a_full_disk),
-        cmocka_unit_test(strings_come_back_whatever_they_are),
-        cmocka_unit_test(random_bytes_come_back),
-        cmocka_unit_test(floats_come_back_to_the_bit),
-        cmocka_unit_test(floats_are_printed_shortest_and_as_yaml_floats),
-        cmocka_unit_test(integers_come_back),
-        cmocka_unit_test(numbers_not_given_come_back_so),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -7,7 +7,7 @@
 
 static gp_classes classes;
 
-/* ---- the pieces that the regex's definition gives, by hand ------------------------------------------------- */
+/* ---- the pieces that the regex's definition gives, by hand ----------------------------------- */
 
 /* Splits text at once and in ever growing prefixes: a piece that is given early must be the final one. */
 static void assert_pieces(const char *text, const char *const *want)

@@ -510,9 +510,10 @@ static void test_random_damage_never_crashes(void **state)
         for (uint64_t k = 0; k < places; k++) { /* mostly in the length and the header */
             uint64_t at = gp_random_below(round, 99, 1, draw++, header + 8);
             uint64_t how = gp_random64(round, 99, 2, draw++);
-            hurt[at] = how % 3 == 0   ? (unsigned char)(how >> 8)
-                       : how % 3 == 1 ? (unsigned char)(hurt[at] ^ 1u << (how >> 8) % 8)
-                                      : (unsigned char)alphabet[(how >> 8) % (sizeof alphabet - 1)];
+            uint64_t value = how % 3 == 0   ? how >> 8
+                             : how % 3 == 1 ? hurt[at] ^ UINT64_C(1) << (how >> 8) % 8
+                                            : (unsigned char)alphabet[(how >> 8) % (sizeof alphabet - 1)];
+            hurt[at] = (unsigned char)value;
         }
         size_t n = round % 8 ? size : (size_t)gp_random_below(round, 99, 3, 0, size);
         assert_int_equal(ftruncate(fd, 0), 0);

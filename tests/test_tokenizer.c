@@ -1,6 +1,7 @@
-/* Tokenizers: GPT-2's ids exactly (from tiktoken, tests/golden/bpe), characters, bytes, what is refused. */
+/* Tokenizers: GPT-2's ids exactly (from tiktoken, tests/golden/bpe), characters, bytes, texts in parts. */
 #include "gptpipe/tokenizer.h"
 
+#include "small_bpe.h"
 #include "test.h"
 
 #include <stdlib.h>
@@ -56,8 +57,7 @@ static void assert_round_trip(const gp_tokenizer *t, const char *text, size_t n)
     free(ids);
 }
 
-/* ---- GPT-2 ------------------------------------------------------------------------------------------------
- */
+/* ---- GPT-2 ----------------------------------------------------------------------------------- */
 
 static void each_golden_text_has_tiktokens_ids(void **state)
 {
@@ -118,8 +118,7 @@ static void any_bytes_round_trip(void **state)
     gp_tokenizer_close(bytes);
 }
 
-/* ---- streaming --------------------------------------------------------------------------------------------
- */
+/* ---- streaming ------------------------------------------------------------------------------- */
 
 typedef struct list {
     int32_t *ids;
@@ -177,24 +176,6 @@ static void a_long_piece_in_parts_gives_the_same_ids(void **state)
         text[i] = (char)('a' + i * i / 7 % 3);
     assert_parts_agree(gpt2, text, n, 1000);
     free(text);
-}
-
-/* A tokenizer.json with this vocabulary beyond the 256 bytes, these merges, and these other members. */
-static char *make_json(const char *vocab, const char *merges, const char *more)
-{
-    size_t size = 20000 + strlen(vocab) + strlen(merges) + strlen(more), n = 0;
-    char *json = malloc(size);
-    n += (size_t)snprintf(json + n, size - n,
-                          "{%s\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,"
-                          "\"use_regex\":true},\"model\":{\"type\":\"BPE\",\"vocab\":{",
-                          more);
-    int other = 256;
-    for (int i = 0; i < 256; i++) {
-        int prints = (i >= 33 && i <= 126) || (i >= 161 && i <= 172) || i >= 174;
-        n += (size_t)snprintf(json + n, size - n, "%s\"\\u%04x\":%d", i ? "," : "", prints ? i : other++, i);
-    }
-    snprintf(json + n, size - n, "%s},\"merges\":%s}}", vocab, merges);
-    return json;
 }
 
 /* A vocabulary with runs of 2, 4, ... 32768 letters a, longer than the windows that a long piece is merged in: 1 b and
@@ -265,8 +246,7 @@ static void neighbours_in_a_long_piece_do_not_merge(void **state)
     }
 }
 
-/* ---- char and bytes ---------------------------------------------------------------------------------------
- */
+/* ---- char and bytes -------------------------------------------------------------------------- */
 
 static void char_ids_are_in_code_point_order_bad_bytes_last(void **state)
 {
@@ -350,152 +330,6 @@ static void bytes_are_their_own_ids(void **state)
     gp_tokenizer_close(t);
 }
 
-/* ---- JSON and fingerprints --------------------------------------------------------------------------------
- */
-
-static void assert_json_round_trip(gp_tokenizer *t)
-{
-    uint8_t a[16], b[16];
-    char *json = gp_tokenizer_to_json(t), *again;
-    assert_null(strchr(json, '\n'));
-    gp_tokenizer *back = gp_tokenizer_from_json(json, strlen(json), "here");
-    if (!back)
-        fail_msg("%s", gp_error());
-    assert_string_equal(gp_tokenizer_kind(back), gp_tokenizer_kind(t));
-    assert_int_equal(gp_tokenizer_end_of_text(back), gp_tokenizer_end_of_text(t));
-    gp_tokenizer_fingerprint(t, a);
-    gp_tokenizer_fingerprint(back, b);
-    assert_memory_equal(a, b, 16);
-    again = gp_tokenizer_to_json(back);
-    assert_string_equal(again, json);
-    free(again);
-    free(json);
-    gp_tokenizer_close(back);
-}
-
-static void json_gives_the_same_tokenizer_back(void **state)
-{
-    (void)state;
-    static const char text[] = "\0\x01\x1f\"\\/ <0x41>\x7f\xc2\x80\xff\xe2\x80\xa8";
-    gp_tokenizer *t = gp_tokenizer_build_char(text, sizeof text - 1);
-    assert_json_round_trip(t);
-    gp_tokenizer_close(t);
-    t = gp_tokenizer_open("bytes");
-    assert_json_round_trip(t);
-    gp_tokenizer_close(t);
-    if (gpt2)
-        assert_json_round_trip(gpt2);
-}
-
-/* SHA-256 of "char\0" 1,0,0,0 "a" 1,0,0,0 "b": printf 'char\0\1\0\0\0a\1\0\0\0b' | sha256sum */
-static void a_fingerprint_is_what_the_formats_say(void **state)
-{
-    (void)state;
-    static const uint8_t want[16] = {0x26, 0xe5, 0x87, 0x54, 0x95, 0x9a, 0xb5, 0x6f,
-                                     0x2a, 0x81, 0xf8, 0x88, 0xe9, 0x66, 0x37, 0xda};
-    uint8_t got[16];
-    gp_tokenizer *t = gp_tokenizer_build_char("ab", 2);
-    gp_tokenizer_fingerprint(t, got);
-    assert_memory_equal(got, want, 16);
-    gp_tokenizer_close(t);
-}
-
-static void a_small_bpe_merges_by_rank(void **state)
-{
-    (void)state;
-    char *json = make_json(",\"ab\":256,\"bc\":257,\"abc\":258", "[\"b c\",[\"a\",\"b\"],\"a bc\"]", "");
-    gp_tokenizer *t = gp_tokenizer_from_json(json, strlen(json), "here");
-    if (!t)
-        fail_msg("%s", gp_error());
-    const int32_t want[] = {258, 256, 'd', 257};
-    assert_ids(t, "abcabdbc", 8, want, 4);
-    gp_tokenizer_close(t);
-    free(json);
-}
-
-static void each_bad_tokenizer_is_named(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *vocab, *merges, *more, *said;
-    } cases[] = {
-        {",\"ab\":257", "[]", "", "id 256 is missing"},
-        {",\"ab\":255", "[]", "", "given twice"},
-        {",\"ab\":-1", "[]", "", "is not a number from 0"},
-        {",\"ab\":\"256\"", "[]", "", "is not a number from 0"},
-        {",\"ab\":99999999999", "[]", "", "is not a number from 0"},
-        {",\"ab\":256,\"ab\":257", "[]", "", "is not JSON"},
-        {",\"ab\":256", "[\"a b\",\"a b\"]", "", "it is there twice"},
-        {",\"ab\":256", "[\"a c\"]", "", "what they make is not in the vocabulary"},
-        {",\"ab\":256", "[\"ab q7\"]", "", "a part is not in the vocabulary"},
-        {",\"ab\":256", "[\" b\"]", "", "a part is empty"},
-        {",\"ab\":256", "[\"ab\"]", "", "is not two parts"},
-        {",\"ab\":256", "[7]", "", "is not two parts"},
-        {",\"ab\":256", "[\"a b c\"]", "", "is not two parts"},
-        {"", "[]", "\"normalizer\":{\"type\":\"NFC\"},", "normalizer"},
-        {"", "[]", "\"added_tokens\":[{\"id\":256,\"content\":\"x y\",\"special\":false}],",
-         "is not special"},
-        {"", "[]", "\"added_tokens\":[{\"id\":999,\"content\":\"<x>\",\"special\":true}],",
-         "id 256 is missing"},
-        {"", "[]", "\"added_tokens\":[{\"id\":7,\"content\":\"<x>\",\"special\":true}],", "given twice"},
-        {"", "[]", "\"added_tokens\":[{\"content\":\"<x>\",\"special\":true}],", "is not a number"},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        char *json = make_json(cases[i].vocab, cases[i].merges, cases[i].more);
-        gp_tokenizer *t = gp_tokenizer_from_json(json, strlen(json), "x.json");
-        if (t)
-            fail_msg("case %zu was taken", i);
-        assert_said("x.json: ");
-        assert_said(cases[i].said);
-        free(json);
-    }
-}
-
-static void a_tokenizer_cut_anywhere_is_refused(void **state)
-{
-    (void)state;
-    char *json = make_json(",\"ab\":256", "[\"a b\"]", "");
-    for (size_t n = 0; n < strlen(json); n += 7)
-        assert_null(gp_tokenizer_from_json(json, n, "x.json"));
-    free(json);
-}
-
-static void other_kinds_of_tokenizers_are_refused(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *json, *said;
-    } cases[] = {
-        {"[]", "not an object"},
-        {"{}", "is not a tokenizer.json"},
-        {"{\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"a\":0}}}", "its model is WordPiece"},
-        {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[\"a b\"]}}",
-         "no pre_tokenizer"},
-        {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"bc\":1},\"merges\":[]}}", "is not one character"},
-        {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"\":0},\"merges\":[]}}", "is not one character"},
-        {"{\"model\":{\"type\":\"BPE\",\"vocab\":{},\"merges\":[]}}", "its vocabulary is empty"},
-        {"{\"pre_tokenizer\":{\"type\":\"Metaspace\"},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},"
-         "\"merges\":[]}}",
-         "its pre_tokenizer is Metaspace"},
-        {"{\"pre_tokenizer\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},"
-         "\"merges\":[]}}",
-         "byte 0x00 is not in the vocabulary"},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        assert_null(gp_tokenizer_from_json(cases[i].json, strlen(cases[i].json), "x.json"));
-        assert_said(cases[i].said);
-    }
-}
-
-static void a_name_that_is_nothing_is_refused(void **state)
-{
-    (void)state;
-    assert_null(gp_tokenizer_open("no/such/thing"));
-    assert_said("no/such/thing");
-    assert_null(gp_tokenizer_open("include"));
-    assert_said("holds no tokenizer");
-}
-
 static int open_gpt2(void **state)
 {
     (void)state;
@@ -526,13 +360,6 @@ int main(void)
         cmocka_unit_test(several_texts_make_one_character_vocabulary),
         cmocka_unit_test(no_text_makes_no_character_vocabulary),
         cmocka_unit_test(bytes_are_their_own_ids),
-        cmocka_unit_test(json_gives_the_same_tokenizer_back),
-        cmocka_unit_test(a_fingerprint_is_what_the_formats_say),
-        cmocka_unit_test(a_small_bpe_merges_by_rank),
-        cmocka_unit_test(each_bad_tokenizer_is_named),
-        cmocka_unit_test(a_tokenizer_cut_anywhere_is_refused),
-        cmocka_unit_test(other_kinds_of_tokenizers_are_refused),
-        cmocka_unit_test(a_name_that_is_nothing_is_refused),
     };
     return cmocka_run_group_tests(tests, open_gpt2, close_gpt2);
 }

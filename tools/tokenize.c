@@ -57,7 +57,7 @@ static const gp_tool tool = {
     .positionals = 1 + offsetof(args, files),
 };
 
-/* ---- text to ids ------------------------------------------------------------------------------------------ */
+/* ---- text to ids ----------------------------------------------------------------------------- */
 
 static bool is_stream(const char *path)
 {
@@ -120,7 +120,7 @@ static int encode(const args *a, const gp_corpus_options *o)
     return rc;
 }
 
-/* ---- ids to text ------------------------------------------------------------------------------------------ */
+/* ---- ids to text ----------------------------------------------------------------------------- */
 
 /* A token stream and the tokenizer that it was made with, which may be NULL where `need` is false. */
 typedef struct source {
@@ -223,17 +223,16 @@ int main(int argc, char **argv)
             return gp_tool_usage(&tool, "one token stream at a time, %d are given", a.files.count);
         return gp_tool_exit(&tool, a.info ? info(&a) : decode(&a));
     }
+    if (!a.out && isatty(STDOUT_FILENO))
+        return gp_tool_usage(&tool, "a token stream is not for terminals; give -o FILE");
     gp_corpus_options o = {.format = a.format};
     char *separator = a.separator ? strdup(a.separator) : NULL;
     int64_t length = separator ? unescape(separator) : 0;
-    if (length < 0)
-        return gp_tool_usage(&tool, "--separator %s: a backslash is followed by n, t, \\ or xHH",
-                             a.separator);
     o.separator = separator;
     o.separator_length = (size_t)length;
-    if (!a.out && isatty(STDOUT_FILENO))
-        return gp_tool_usage(&tool, "a token stream is not for terminals; give -o FILE");
-    rc = encode(&a, &o);
+    rc = length < 0
+             ? gp_tool_usage(&tool, "--separator %s: a backslash is followed by n, t, \\ or xHH", a.separator)
+             : gp_tool_exit(&tool, encode(&a, &o));
     free(separator);
-    return gp_tool_exit(&tool, rc);
+    return rc;
 }

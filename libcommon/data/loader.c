@@ -21,8 +21,7 @@ struct gp_loader {
     int64_t (*start)(const gp_loader *l, int64_t n, int64_t b);
 };
 
-/* ---- orders ---------------------------------------------------------------------------------------------
- */
+/* ---- orders ---------------------------------------------------------------------------------- */
 
 static int64_t random_start(const gp_loader *l, int64_t n, int64_t b)
 {
@@ -81,8 +80,7 @@ static int64_t sequential_start(const gp_loader *l, int64_t n, int64_t b)
     return (n % batches * l->o.B + b) * l->o.T;
 }
 
-/* ---- the loader -----------------------------------------------------------------------------------------
- */
+/* ---- the loader ------------------------------------------------------------------------------ */
 
 static const struct {
     const char *name;

@@ -30,7 +30,7 @@ struct gp_text {
     gp_sidecar sidecar;
 };
 
-/* ---- opening ---------------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static int open_source(gp_text *t, source *s, const char *path, bool twice)
 {
@@ -133,7 +133,7 @@ void gp_text_rewind(gp_text *t)
     t->current = 0;
 }
 
-/* ---- parts ------------------------------------------------------------------------------------------------ */
+/* ---- parts ----------------------------------------------------------------------------------- */
 
 /* Fills the buffer again behind what was not given yet. */
 static int refill(source *s)

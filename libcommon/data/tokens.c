@@ -19,8 +19,7 @@ struct gp_tokens {
     uint32_t crc;
 };
 
-/* ---- .tok -----------------------------------------------------------------------------------------------
- */
+/* ---- .tok ------------------------------------------------------------------------------------ */
 
 /* Inflates the metadata into s->metadata, never more than GP_TOK_METADATA_MOST of it. */
 static int inflate_metadata(gp_tokens *s, const char *packed, uint64_t size)
@@ -145,8 +144,7 @@ static int open_tok(gp_tokens *s)
     return check_sizes(s, at, gp_get64(h + 24));
 }
 
-/* ---- streams that are numbers alone ---------------------------------------------------------------------
- */
+/* ---- streams that are numbers alone ---------------------------------------------------------- */
 
 static int open_llmc(gp_tokens *s, int64_t vocab_size)
 {
@@ -178,8 +176,7 @@ static int open_raw16(gp_tokens *s, int64_t vocab_size)
     return 0;
 }
 
-/* ---- opening --------------------------------------------------------------------------------------------
- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static const char *recognise(const gp_map *m)
 {
@@ -275,8 +272,7 @@ void gp_tokens_close(gp_tokens *s)
     free(s);
 }
 
-/* ---- reading --------------------------------------------------------------------------------------------
- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 const gp_tokens_info *gp_tokens_get_info(const gp_tokens *s)
 {

@@ -7,7 +7,7 @@
 #include "base/base.h"
 #include "text/unicode.h"
 
-/* ---- text to ids ------------------------------------------------------------------------------------------ */
+/* ---- text to ids ----------------------------------------------------------------------------- */
 
 /* The separator that is asked for, or else the text's own; "" for none. */
 static const char *separator_of(const gp_text_info *info, const gp_corpus_options *o, size_t *length)
@@ -160,7 +160,7 @@ out:
     return rc;
 }
 
-/* ---- ids to text ------------------------------------------------------------------------------------------ */
+/* ---- ids to text ----------------------------------------------------------------------------- */
 
 gp_tokenizer *gp_corpus_tokenizer(const gp_tokens *s, const char *where)
 {

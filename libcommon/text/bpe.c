@@ -6,8 +6,7 @@
 
 #include "text/escape.h"
 
-/* ---- tables ---------------------------------------------------------------------------------------------
- */
+/* ---- tables ---------------------------------------------------------------------------------- */
 
 int gp_bpe_init(gp_bpe *b, const gp_vocab *v, int64_t merges_most, const char *where)
 {
@@ -79,8 +78,7 @@ int gp_bpe_add(gp_bpe *b, const gp_vocab *v, const char *left, size_t left_lengt
     return 0;
 }
 
-/* ---- one short piece ------------------------------------------------------------------------------------
- */
+/* ---- one short piece ------------------------------------------------------------------------- */
 
 enum { SHORT = 48 }; /* bytes up to which looking at every pair for the best one is the fastest way */
 
@@ -120,8 +118,7 @@ static int merge_short(const gp_bpe *b, const uint8_t *p, int n, int32_t *ids)
     return n;
 }
 
-/* ---- the cache of pieces --------------------------------------------------------------------------------
- */
+/* ---- the cache of pieces --------------------------------------------------------------------- */
 
 /* Text repeats its words: most pieces are short and were met before. */
 enum { CACHE_BITS = 16, CACHE_BYTES = 15, CACHE_IDS = 4 };
@@ -167,8 +164,7 @@ static inline size_t slot_of(const uint64_t key[2])
     return h >> (64 - CACHE_BITS);
 }
 
-/* ---- text -----------------------------------------------------------------------------------------------
- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 static inline int encode_piece(const gp_bpe *b, gp_bpe_state *s, const uint8_t *p, size_t n, size_t room,
                                gp_ids *out)

@@ -7,8 +7,7 @@
 #include "text/text.h"
 #include "text/unicode.h"
 
-/* ---- encoding -------------------------------------------------------------------------------------------
- */
+/* ---- encoding -------------------------------------------------------------------------------- */
 
 static void put_char(gp_chars *c, uint32_t code, int32_t id, size_t *pages)
 {
@@ -88,8 +87,7 @@ int64_t gp_chars_encode(const gp_chars *c, const uint8_t *p, size_t n, bool more
     return (int64_t)at;
 }
 
-/* ---- building -------------------------------------------------------------------------------------------
- */
+/* ---- building -------------------------------------------------------------------------------- */
 
 struct gp_charset {
     uint8_t seen[(GP_BAD_BYTE + 256) / 8]; /* one bit a code point, then one a bad byte */

@@ -38,8 +38,7 @@ static int32_t get_id(const json_t *value, const char *name, const char *where)
     return -1;
 }
 
-/* ---- char and bytes ---------------------------------------------------------------------------------------
- */
+/* ---- char and bytes -------------------------------------------------------------------------- */
 
 /* The vocabulary of a model without merges: characters, and bytes as <0x00> to <0xFF>. */
 static gp_tokenizer *read_chars(json_t *vocab, const char *where)
@@ -70,8 +69,7 @@ out:
     return t;
 }
 
-/* ---- byte-level BPE ---------------------------------------------------------------------------------------
- */
+/* ---- byte-level BPE -------------------------------------------------------------------------- */
 
 /* What is needed while one is read. */
 typedef struct reader {

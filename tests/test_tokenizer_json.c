@@ -1,0 +1,200 @@
+/* Tokenizers as tokenizer.json, their fingerprints, and those that are refused. */
+#include "gptpipe/tokenizer.h"
+#include "small_bpe.h"
+#include "test.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static gp_tokenizer *gpt2; /* NULL: its files are not here */
+
+static void assert_said(const char *said)
+{
+    if (!strstr(gp_error(), said))
+        fail_msg("said '%s', expected '%s' in it", gp_error(), said);
+    assert_null(strchr(gp_error(), '\n'));
+}
+
+static void assert_ids(const gp_tokenizer *t, const char *text, size_t n, const int32_t *want, int64_t count)
+{
+    int32_t *ids;
+    int64_t got;
+    if (gp_tokenizer_encode(t, text, n, &ids, &got))
+        fail_msg("%s", gp_error());
+    assert_int_equal(got, count);
+    for (int64_t i = 0; i < count; i++)
+        assert_int_equal(ids[i], want[i]);
+    free(ids);
+}
+
+static void assert_json_round_trip(gp_tokenizer *t)
+{
+    uint8_t a[16], b[16];
+    char *json = gp_tokenizer_to_json(t), *again;
+    assert_null(strchr(json, '\n'));
+    gp_tokenizer *back = gp_tokenizer_from_json(json, strlen(json), "here");
+    if (!back)
+        fail_msg("%s", gp_error());
+    assert_string_equal(gp_tokenizer_kind(back), gp_tokenizer_kind(t));
+    assert_int_equal(gp_tokenizer_end_of_text(back), gp_tokenizer_end_of_text(t));
+    gp_tokenizer_fingerprint(t, a);
+    gp_tokenizer_fingerprint(back, b);
+    assert_memory_equal(a, b, 16);
+    again = gp_tokenizer_to_json(back);
+    assert_string_equal(again, json);
+    free(again);
+    free(json);
+    gp_tokenizer_close(back);
+}
+
+static void json_gives_the_same_tokenizer_back(void **state)
+{
+    (void)state;
+    static const char text[] = "\0\x01\x1f\"\\/ <0x41>\x7f\xc2\x80\xff\xe2\x80\xa8";
+    gp_tokenizer *t = gp_tokenizer_build_char(text, sizeof text - 1);
+    assert_json_round_trip(t);
+    gp_tokenizer_close(t);
+    t = gp_tokenizer_open("bytes");
+    assert_json_round_trip(t);
+    gp_tokenizer_close(t);
+    if (gpt2)
+        assert_json_round_trip(gpt2);
+}
+
+/* SHA-256 of "char\0" 1,0,0,0 "a" 1,0,0,0 "b": printf 'char\0\1\0\0\0a\1\0\0\0b' | sha256sum */
+static void a_fingerprint_is_what_the_formats_say(void **state)
+{
+    (void)state;
+    static const uint8_t want[16] = {0x26, 0xe5, 0x87, 0x54, 0x95, 0x9a, 0xb5, 0x6f,
+                                     0x2a, 0x81, 0xf8, 0x88, 0xe9, 0x66, 0x37, 0xda};
+    uint8_t got[16];
+    gp_tokenizer *t = gp_tokenizer_build_char("ab", 2);
+    gp_tokenizer_fingerprint(t, got);
+    assert_memory_equal(got, want, 16);
+    gp_tokenizer_close(t);
+}
+
+static void a_small_bpe_merges_by_rank(void **state)
+{
+    (void)state;
+    char *json = make_json(",\"ab\":256,\"bc\":257,\"abc\":258", "[\"b c\",[\"a\",\"b\"],\"a bc\"]", "");
+    gp_tokenizer *t = gp_tokenizer_from_json(json, strlen(json), "here");
+    if (!t)
+        fail_msg("%s", gp_error());
+    const int32_t want[] = {258, 256, 'd', 257};
+    assert_ids(t, "abcabdbc", 8, want, 4);
+    gp_tokenizer_close(t);
+    free(json);
+}
+
+static void each_bad_tokenizer_is_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *vocab, *merges, *more, *said;
+    } cases[] = {
+        {",\"ab\":257", "[]", "", "id 256 is missing"},
+        {",\"ab\":255", "[]", "", "given twice"},
+        {",\"ab\":-1", "[]", "", "is not a number from 0"},
+        {",\"ab\":\"256\"", "[]", "", "is not a number from 0"},
+        {",\"ab\":99999999999", "[]", "", "is not a number from 0"},
+        {",\"ab\":256,\"ab\":257", "[]", "", "is not JSON"},
+        {",\"ab\":256", "[\"a b\",\"a b\"]", "", "it is there twice"},
+        {",\"ab\":256", "[\"a c\"]", "", "what they make is not in the vocabulary"},
+        {",\"ab\":256", "[\"ab q7\"]", "", "a part is not in the vocabulary"},
+        {",\"ab\":256", "[\" b\"]", "", "a part is empty"},
+        {",\"ab\":256", "[\"ab\"]", "", "is not two parts"},
+        {",\"ab\":256", "[7]", "", "is not two parts"},
+        {",\"ab\":256", "[\"a b c\"]", "", "is not two parts"},
+        {"", "[]", "\"normalizer\":{\"type\":\"NFC\"},", "normalizer"},
+        {"", "[]", "\"added_tokens\":[{\"id\":256,\"content\":\"x y\",\"special\":false}],",
+         "is not special"},
+        {"", "[]", "\"added_tokens\":[{\"id\":999,\"content\":\"<x>\",\"special\":true}],",
+         "id 256 is missing"},
+        {"", "[]", "\"added_tokens\":[{\"id\":7,\"content\":\"<x>\",\"special\":true}],", "given twice"},
+        {"", "[]", "\"added_tokens\":[{\"content\":\"<x>\",\"special\":true}],", "is not a number"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *json = make_json(cases[i].vocab, cases[i].merges, cases[i].more);
+        gp_tokenizer *t = gp_tokenizer_from_json(json, strlen(json), "x.json");
+        if (t)
+            fail_msg("case %zu was taken", i);
+        assert_said("x.json: ");
+        assert_said(cases[i].said);
+        free(json);
+    }
+}
+
+static void a_tokenizer_cut_anywhere_is_refused(void **state)
+{
+    (void)state;
+    char *json = make_json(",\"ab\":256", "[\"a b\"]", "");
+    for (size_t n = 0; n < strlen(json); n += 7)
+        assert_null(gp_tokenizer_from_json(json, n, "x.json"));
+    free(json);
+}
+
+static void other_kinds_of_tokenizers_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *json, *said;
+    } cases[] = {
+        {"[]", "not an object"},
+        {"{}", "is not a tokenizer.json"},
+        {"{\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"a\":0}}}", "its model is WordPiece"},
+        {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[\"a b\"]}}",
+         "no pre_tokenizer"},
+        {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"bc\":1},\"merges\":[]}}", "is not one character"},
+        {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"\":0},\"merges\":[]}}", "is not one character"},
+        {"{\"model\":{\"type\":\"BPE\",\"vocab\":{},\"merges\":[]}}", "its vocabulary is empty"},
+        {"{\"pre_tokenizer\":{\"type\":\"Metaspace\"},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},"
+         "\"merges\":[]}}",
+         "its pre_tokenizer is Metaspace"},
+        {"{\"pre_tokenizer\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},"
+         "\"merges\":[]}}",
+         "byte 0x00 is not in the vocabulary"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_null(gp_tokenizer_from_json(cases[i].json, strlen(cases[i].json), "x.json"));
+        assert_said(cases[i].said);
+    }
+}
+
+static void a_name_that_is_nothing_is_refused(void **state)
+{
+    (void)state;
+    assert_null(gp_tokenizer_open("no/such/thing"));
+    assert_said("no/such/thing");
+    assert_null(gp_tokenizer_open("include"));
+    assert_said("holds no tokenizer");
+}
+
+static int open_gpt2(void **state)
+{
+    (void)state;
+    setenv("FETCH_DATA_MIRROR", "../shared/mirror", 0);
+    gpt2 = gp_tokenizer_open("gpt2");
+    return 0;
+}
+
+static int close_gpt2(void **state)
+{
+    (void)state;
+    gp_tokenizer_close(gpt2);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(json_gives_the_same_tokenizer_back),
+        cmocka_unit_test(a_fingerprint_is_what_the_formats_say),
+        cmocka_unit_test(a_small_bpe_merges_by_rank),
+        cmocka_unit_test(each_bad_tokenizer_is_named),
+        cmocka_unit_test(a_tokenizer_cut_anywhere_is_refused),
+        cmocka_unit_test(other_kinds_of_tokenizers_are_refused),
+        cmocka_unit_test(a_name_that_is_nothing_is_refused),
+    };
+    return cmocka_run_group_tests(tests, open_gpt2, close_gpt2);
+}

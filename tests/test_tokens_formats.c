@@ -1,0 +1,252 @@
+/* Token streams of other programs, writing that fails, metadata, splits. */
+#include "gptpipe/tokens.h"
+#include "test.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char path[256], dir[64] = "/tmp/gptpipe-tokens.XXXXXX";
+
+static void save(const void *data, size_t n)
+{
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(data, 1, n, f), n);
+    fclose(f);
+}
+
+static size_t load(char *data, size_t most)
+{
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    size_t n = fread(data, 1, most, f);
+    fclose(f);
+    return n;
+}
+
+static void put(char *p, uint64_t x, int bytes)
+{
+    for (int i = 0; i < bytes; i++)
+        p[i] = (char)(x >> 8 * i);
+}
+
+static void assert_refused(const char *said)
+{
+    gp_tokens *s = gp_tokens_open(path, NULL);
+    if (s)
+        fail_msg("opened, but should have failed with '%s'", said);
+    if (!strstr(gp_error(), said))
+        fail_msg("said '%s', expected '%s' in it", gp_error(), said);
+    assert_null(strchr(gp_error(), '\n'));
+}
+
+static void llmc_files_are_recognised_and_written(void **state)
+{
+    (void)state;
+    const int32_t ids[3] = {50256, 0, 7};
+    int32_t back[3];
+    char p[1024 + 6] = {0}, got[2048];
+    put(p, 20240520, 4);
+    put(p + 4, 1, 4);
+    put(p + 8, 3, 4);
+    for (int i = 0; i < 3; i++)
+        put(p + 1024 + 2 * i, (uint64_t)ids[i], 2);
+    save(p, sizeof p);
+    gp_tokens *s = gp_tokens_open(path, NULL);
+    assert_non_null(s);
+    assert_string_equal(gp_tokens_get_info(s)->format, "llmc");
+    assert_int_equal(gp_tokens_get_info(s)->vocab_size, 50257);
+    assert_int_equal(gp_tokens_read(s, 0, 3, back), 0);
+    assert_memory_equal(back, ids, sizeof ids);
+    gp_tokens_close(s);
+
+    gp_tokens_writer *w = gp_tokens_create(path, &(gp_tokens_info){.vocab_size = 50257, .format = "llmc"});
+    assert_int_equal(gp_tokens_write(w, ids, 3), 0);
+    assert_int_equal(gp_tokens_finish(w), 0);
+    assert_int_equal(load(got, sizeof got), sizeof p);
+    assert_memory_equal(got, p, sizeof p);
+}
+
+static void an_llmc_count_that_lies_is_refused(void **state)
+{
+    (void)state;
+    char p[1024 + 6] = {0};
+    put(p, 20240520, 4);
+    put(p + 4, 1, 4);
+    put(p + 8, 4, 4);
+    save(p, sizeof p);
+    assert_refused("its header counts 4 tokens, the 6 bytes after it hold 3");
+    put(p + 8, 0x80000003u, 4);
+    save(p, sizeof p);
+    assert_refused("is corrupt");
+    put(p + 4, 7, 4);
+    save(p, sizeof p);
+    assert_refused("version 7, expected 1");
+}
+
+static void raw16_needs_its_vocabulary(void **state)
+{
+    (void)state;
+    const uint16_t ids[3] = {1, 2, 300};
+    int32_t back[3];
+    save(ids, sizeof ids);
+    assert_null(gp_tokens_open_as(path, "raw16", 0, NULL));
+    assert_non_null(strstr(gp_error(), "--vocab-size"));
+    gp_tokens *s = gp_tokens_open_as(path, "raw16", 300, NULL);
+    assert_non_null(s);
+    assert_int_equal(gp_tokens_verify(s), -1);
+    gp_tokens_close(s);
+    s = gp_tokens_open_as(path, "raw16", 301, NULL);
+    assert_int_equal(gp_tokens_read(s, 0, 3, back), 0);
+    assert_int_equal(back[2], 300);
+    gp_tokens_close(s);
+    save(ids, 5);
+    assert_null(gp_tokens_open_as(path, "raw16", 301, NULL));
+    assert_non_null(strstr(gp_error(), "odd number"));
+}
+
+static void an_id_that_does_not_fit_is_not_written(void **state)
+{
+    (void)state;
+    const int32_t bad[] = {5, 10}, negative[] = {-100};
+    unlink(path);
+    gp_tokens_writer *w = gp_tokens_create(path, &(gp_tokens_info){.vocab_size = 10});
+    assert_int_equal(gp_tokens_write(w, bad, 2), -1);
+    assert_int_equal(gp_tokens_write(w, negative, 1), -1);
+    gp_tokens_abandon(w);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
+static void a_full_disk_fails_and_says_so(void **state)
+{
+    (void)state;
+    static int32_t ids[1 << 20];
+    int saved = dup(STDOUT_FILENO), full = open("/dev/full", O_WRONLY);
+    fflush(stdout);
+    dup2(full, STDOUT_FILENO);
+    gp_tokens_writer *w = gp_tokens_create("-", &(gp_tokens_info){.vocab_size = 10});
+    int rc = gp_tokens_write(w, ids, 1 << 20);
+    int finished = gp_tokens_finish(w);
+    dup2(saved, STDOUT_FILENO);
+    close(saved);
+    close(full);
+    assert_int_equal(rc, -1);
+    assert_int_equal(finished, -1);
+    assert_non_null(strstr(gp_error(), "No space left"));
+}
+
+static void metadata_comes_back(void **state)
+{
+    (void)state;
+    const int32_t ids[2] = {0, 0};
+    char *text;
+    size_t length;
+    int32_t *back;
+    int64_t count;
+    char *json = gp_tokens_describe(&(gp_tokens_about){.tokenizer = "{\"model\":\"\\u0000\"}",
+                                                       .source = "a.txt",
+                                                       .separator = "\n\n",
+                                                       .separator_length = 2,
+                                                       .separator_ids = ids,
+                                                       .separator_count = 2,
+                                                       .entropy = "{\"nats\":[1.5,2.25],\"chars\":[3,4]}"});
+    assert_non_null(json);
+    gp_tokens_writer *w = gp_tokens_create(path, &(gp_tokens_info){.vocab_size = 10, .metadata = json});
+    free(json);
+    assert_int_equal(gp_tokens_finish(w), 0);
+    gp_tokens *s = gp_tokens_open(path, NULL);
+    assert_non_null(s);
+    assert_int_equal(gp_tokens_separator(s, &text, &length, &back, &count), 0);
+    assert_int_equal(length, 2);
+    assert_string_equal(text, "\n\n");
+    assert_int_equal(count, 2);
+    assert_memory_equal(back, ids, sizeof ids);
+    free(text);
+    free(back);
+    json = gp_tokens_member(s, "tokenizer");
+    assert_string_equal(json, "{\"model\":\"\\u0000\"}");
+    free(json);
+    json = gp_tokens_member(s, "entropy");
+    assert_string_equal(json, "{\"nats\":[1.5,2.25],\"chars\":[3,4]}");
+    free(json);
+    assert_null(gp_tokens_member(s, "nothing"));
+    gp_tokens_close(s);
+}
+
+/* A stream of `documents` documents of 10 ids each (0: no index, 100 ids). */
+static gp_tokens *open_documents(int documents)
+{
+    const int32_t ids[100] = {0};
+    gp_tokens_writer *w = gp_tokens_create(path, &(gp_tokens_info){.vocab_size = 10});
+    if (!documents)
+        gp_tokens_write(w, ids, 100);
+    for (int i = 0; i < documents; i++) {
+        gp_tokens_write(w, ids, 10);
+        gp_tokens_end_document(w);
+    }
+    assert_int_equal(gp_tokens_finish(w), 0);
+    gp_tokens *s = gp_tokens_open(path, NULL);
+    assert_non_null(s);
+    return s;
+}
+
+static void a_split_without_an_index_is_exact(void **state)
+{
+    (void)state;
+    gp_tokens *s = open_documents(0);
+    assert_int_equal(gp_tokens_split(s, 0.1), 90);
+    assert_int_equal(gp_tokens_split(s, 0.25), 75);
+    assert_int_equal(gp_tokens_split(s, 0), -1);
+    assert_int_equal(gp_tokens_split(s, 1), -1);
+    assert_int_equal(gp_tokens_split(s, 1e-9), -1);
+    gp_tokens_close(s);
+}
+
+static void a_split_never_cuts_a_document(void **state)
+{
+    (void)state;
+    gp_tokens *s = open_documents(10);
+    assert_int_equal(gp_tokens_split(s, 0.1), 90);
+    assert_int_equal(gp_tokens_split(s, 0.23), 80);
+    assert_int_equal(gp_tokens_split(s, 0.27), 70);
+    assert_int_equal(gp_tokens_split(s, 0.001), 90);
+    assert_int_equal(gp_tokens_split(s, 0.999), 10);
+    gp_tokens_close(s);
+    s = open_documents(1);
+    assert_int_equal(gp_tokens_split(s, 0.5), -1);
+    gp_tokens_close(s);
+}
+
+static int make_dir(void **state)
+{
+    (void)state;
+    if (!mkdtemp(dir))
+        return -1;
+    snprintf(path, sizeof path, "%s/x.tok", dir);
+    return 0;
+}
+
+static int remove_dir(void **state)
+{
+    (void)state;
+    unlink(path);
+    return rmdir(dir); /* fails when a temporary file was left behind */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(llmc_files_are_recognised_and_written),
+        cmocka_unit_test(an_llmc_count_that_lies_is_refused),
+        cmocka_unit_test(raw16_needs_its_vocabulary),
+        cmocka_unit_test(an_id_that_does_not_fit_is_not_written),
+        cmocka_unit_test(a_full_disk_fails_and_says_so),
+        cmocka_unit_test(metadata_comes_back),
+        cmocka_unit_test(a_split_without_an_index_is_exact),
+        cmocka_unit_test(a_split_never_cuts_a_document),
+    };
+    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}
