@@ -19,8 +19,9 @@ typedef struct gp_piece {
     int rule;         /* DRAW */
     int slot;         /* RECALL, and DRAW where the choice is remembered; else -1 */
     int form;         /* RECALL */
-    const char *text; /* TEXT; while parsing, the inside of the brackets */
+    const char *text; /* TEXT; else the inside of the brackets */
     int length;
+    int home, line; /* the rule and the line that it stands in */
 } gp_piece;
 
 typedef struct gp_form {

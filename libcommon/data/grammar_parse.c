@@ -14,14 +14,15 @@ typedef struct parser {
     int line;
 } parser;
 
-/* Room for one more at the end of a growing array, zeroed. */
-#define PUSH(array, count) (memset(grow((void **)&(array), (count)++, sizeof *(array)), 0, sizeof *(array)))
+/* One more element at the end of a growing array, zeroed. */
+#define PUSH(array, count)                                                                                   \
+    ((array) = grow((array), (count), sizeof *(array)), memset(&(array)[(count)++], 0, sizeof *(array)))
 
-static void *grow(void **array, int count, size_t size)
+static void *grow(void *array, int count, size_t size)
 {
-    if (!(count & (count - 1))) /* full at each power of two */
-        *array = gp_realloc(*array, (size_t)(count ? 2 * count : 1), size);
-    return (char *)*array + (size_t)count * size;
+    if (count & (count - 1)) /* full at each power of two */
+        return array;
+    return gp_realloc(array, (size_t)(count ? 2 * count : 1), size);
 }
 
 static bool same(const char *name, const char *s, size_t n)
@@ -91,6 +92,8 @@ static int parse_form(parser *p, gp_form *form, const char *text)
     while (*text) {
         gp_piece *piece = PUSH(p->g->pieces, p->g->piece_count);
         size_t n = strcspn(text, "<");
+        piece->home = p->g->rule_count - 1;
+        piece->line = p->line;
         piece->slot = -1;
         piece->text = text;
         if (!n) {
@@ -188,57 +191,51 @@ static int define_slot(parser *p, gp_piece *piece)
     return 0;
 }
 
-/* <rule>, <slot> or <slot.form>. */
-static int resolve(parser *p, gp_piece *piece, bool recalled)
+/* <rule>, <slot> or <slot.form>, once all slots are known. */
+static int resolve(parser *p, gp_piece *piece)
 {
     const gp_grammar *g = p->g;
     const char *name = piece->text, *dot = memchr(name, '.', (size_t)piece->length);
     size_t n = dot ? (size_t)(dot - name) : (size_t)piece->length;
-    if (piece->kind == GP_PIECE_TEXT)
-        return 0;
-    if (piece->slot < 0 && (piece->slot = find_slot(g, name, n)) >= 0) {
-        const gp_rule *rule = g->rules + g->slots[piece->slot].rule;
-        piece->kind = GP_PIECE_RECALL;
-        for (piece->form = 0; dot; piece->form++) {
-            if (piece->form == rule->forms)
-                return fail("%s:%d: <%.*s>: rule %s has no such form", p->where, p->line, piece->length, name,
-                            rule->name);
-            if (rule->form_name[piece->form] &&
-                same(rule->form_name[piece->form], dot + 1, (size_t)piece->length - n - 1))
-                break;
-        }
-        return 0;
+    piece->slot = find_slot(g, name, n);
+    if (piece->slot < 0) {
+        piece->rule = dot ? -1 : gp_grammar_rule(g, name, n);
+        return piece->rule >= 0 ? 0
+                                : fail("%s:%d: <%.*s> is neither a rule nor a remembered name", p->where,
+                                       p->line, piece->length, name);
     }
-    if (recalled)
-        return fail("%s:%d: <%.*s>: what is recalled cannot draw anew", p->where, p->line, piece->length,
-                    name);
-    if (piece->slot < 0 && (dot || (piece->rule = gp_grammar_rule(g, name, n)) < 0))
-        return fail("%s:%d: <%.*s> is neither a rule nor a remembered name", p->where, p->line, piece->length,
-                    name);
-    return 0;
+    const gp_rule *rule = g->rules + g->slots[piece->slot].rule;
+    piece->kind = GP_PIECE_RECALL;
+    for (piece->form = 0; dot && piece->form < rule->forms; piece->form++)
+        if (rule->form_name[piece->form] &&
+            same(rule->form_name[piece->form], dot + 1, (size_t)piece->length - n - 1))
+            return 0;
+    return dot ? fail("%s:%d: <%.*s>: rule %s has no such form", p->where, p->line, piece->length, name,
+                      rule->name)
+               : 0;
 }
 
-/* Runs step over all pieces of all alternatives: 0 defines slots, 1 resolves names. */
-static int each_piece(parser *p, int step)
+static int look_up_names(parser *p)
 {
-    for (int r = 0; r < p->g->rule_count; r++) {
-        const gp_rule *rule = p->g->rules + r;
-        bool remembered = false;
-        if (!rule->count)
-            return fail("%s: rule %s has no alternatives", p->where, rule->name);
-        for (int s = 0; s < p->g->slot_count; s++)
-            remembered |= p->g->slots[s].rule == r;
-        for (const gp_alternative *a = p->g->alternatives + rule->first, *end = a + rule->count; a < end;
-             a++) {
-            p->line = a->line;
-            for (int f = 0; f < rule->forms; f++)
-                for (gp_piece *piece = p->g->pieces + a->form[f].first, *e = piece + a->form[f].count;
-                     piece < e; piece++)
-                    if (step ? resolve(p, piece, remembered)
-                             : piece->kind == GP_PIECE_DRAW && define_slot(p, piece))
-                        return -1;
-        }
+    gp_grammar *g = p->g;
+    for (int r = 0; r < g->rule_count; r++)
+        if (!g->rules[r].count)
+            return fail("%s: rule %s has no alternatives", p->where, g->rules[r].name);
+    for (gp_piece *piece = g->pieces, *end = piece + g->piece_count; piece < end; piece++) {
+        p->line = piece->line;
+        if (piece->kind != GP_PIECE_TEXT && define_slot(p, piece))
+            return -1;
     }
+    for (gp_piece *piece = g->pieces, *end = piece + g->piece_count; piece < end; piece++) {
+        p->line = piece->line;
+        if (piece->kind != GP_PIECE_TEXT && piece->slot < 0 && resolve(p, piece))
+            return -1;
+    }
+    for (gp_piece *piece = g->pieces, *end = piece + g->piece_count; piece < end; piece++)
+        for (int s = 0; s < g->slot_count; s++)
+            if (piece->kind == GP_PIECE_DRAW && piece->home == g->slots[s].rule)
+                return fail("%s:%d: <%.*s>: what is recalled cannot draw anew", p->where, piece->line,
+                            piece->length, piece->text);
     return 0;
 }
 
@@ -264,7 +261,7 @@ int gp_grammar_parse(gp_grammar *g, const char *text, const char *where)
 {
     parser p = {g, where, 0};
     *g = (gp_grammar){.text = gp_strdup(text)};
-    if (parse_lines(&p) || each_piece(&p, 0) || each_piece(&p, 1))
+    if (parse_lines(&p) || look_up_names(&p))
         return -1;
     char *seen = gp_calloc((size_t)g->rule_count, 1);
     int rc = check_ends(&p, 0, seen);
