@@ -21,8 +21,13 @@ void gp_backend_prepare(char **argv)
 #ifdef _OPENMP
     if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT"))
         return;
+    char self[4096]; /* its path, not the link: a process is called after what it was started as */
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     setenv("OMP_WAIT_POLICY", "passive", 1);
-    execv("/proc/self/exe", argv); /* where that fails, threads spin: slower, not wrong */
+    if (n > 0) {
+        self[n] = 0;
+        execv(self, argv); /* where that fails, threads spin: slower, not wrong */
+    }
 #else
     (void)argv;
 #endif

@@ -14,7 +14,7 @@ gp_train_options gp_train_defaults(void)
         .init_std = 0.02,
         .bias = true,
         .tied = true,
-        .batch_size = 16,
+        .batch_size = 8,
         .grad_accum = 1,
         .steps = 600,
         .lr = 2e-3,
