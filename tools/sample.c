@@ -105,7 +105,10 @@ static int read_text(const args *a, prompt *p)
     } else if (piped) {
         char part[65536];
         for (size_t n; (n = fread(part, 1, sizeof part, stdin)) > 0; p->length += n) {
-            p->text = realloc(p->text, p->length + n + 1);
+            char *longer = realloc(p->text, p->length + n + 1);
+            if (!longer)
+                return gp_fail("stdin: the prompt does not fit into memory");
+            p->text = longer;
             memcpy(p->text + p->length, part, n);
         }
         if (ferror(stdin))

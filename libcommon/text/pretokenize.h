@@ -8,6 +8,6 @@
 #include "text/unicode.h"
 
 /* Bytes of the first piece of the n >= 1 at p. With `more` to come: 0 when later bytes could change it. */
-size_t gp_pretokenize(const gp_classes *classes, const uint8_t *p, size_t n, bool more);
+size_t gp_pretokenize(const gp_classes *t, const uint8_t *p, size_t n, bool more);
 
 #endif

@@ -155,6 +155,7 @@ static const float *row_of(const gp_tensor *t, int64_t n, int64_t C)
 void KERNEL(norm_backward)(const gp_norm_op *op, int64_t lo, int64_t hi, float *dgamma, float *dbeta)
 {
     int64_t C = op->dy->dim[op->dy->ndim - 1], T = op->dy->dim[op->dy->ndim - 2];
+    BUG_ON(!op->sum && !op->residual);
     for (int64_t n = lo; n < hi; n++) {
         float factor[STRIP];
         row r = {.x = row_of(op->sum ? op->sum : op->residual, n, C),
