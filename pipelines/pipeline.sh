@@ -29,14 +29,14 @@ stage() {
     shift
     local key
     key=$( (echo "$@" && sha256sum "$(command -v "$1")" ${inputs[@]+"${inputs[@]}"}) | sha256sum | cut -c1-16)
-    if [ -e "$output" ] && [ "$(cat "$OUT/.$name.key" 2>/dev/null)" = "$key" ]; then
+    if [ -e "$output" ] && [ "$(cat "$OUT/.$DATA-$name.key" 2>/dev/null)" = "$key" ]; then
         printf '== %-12s %s: unchanged, kept\n' "$name" "$output"
         return
     fi
     printf '== %-12s %s\n' "$name" "$*"
-    rm -f "$OUT/.$name.key"
+    rm -f "$OUT/.$DATA-$name.key"
     "$@"
-    echo "$key" > "$OUT/.$name.key"
+    echo "$key" > "$OUT/.$DATA-$name.key"
 }
 
 case $DATA in
