@@ -210,7 +210,7 @@ static void articles_and_pronouns_agree(void **state)
 
 /* Of the first 1000 stories of seed 1, as this grammar told them when it was written. A change of the grammar changes
  * it, and the losses that the README prints with it. */
-static const char *const known = "bdcdf0c38cd6e79e540fb93daea21a382fccc0c4ce3ccfb535e84b6b3250693f";
+static const char *const known = "ca335792498917b2e69764b161017e54e310818741675ccfdce882dc0cbb02dc";
 
 static void the_file_is_the_same_on_every_machine(void **state)
 {
