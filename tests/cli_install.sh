@@ -23,14 +23,25 @@ expected='       5     97 "a"
        2    114 "r"
        1     99 "c"
        1    100 "d"'
+# a model of one step: what it says is no text, but the tool and the example have to say the same
+PATH=$prefix/bin:$PATH
+fetch-data stories --stories 20 --quiet -o "$work/text"
+tokenize --tokenizer char --quiet "$work/text" -o "$work/text.tok"
+train "$work/text.tok" --layers 1 --heads 1 --channels 16 --seq-len 32 --batch-size 2 --steps 1 --quiet -o "$work/run"
+sampled=$(sample --checkpoint "$work/run" --prompt Once --temperature 0 --max-tokens 100 --quiet)
+
+wrong() { printf '%s\n' "$*"; exit 1; }
 for kind in shared static; do
     cp -r examples "$work/$kind"
-    rm -f "$work/$kind/count_tokens"
-    make -s -C "$work/$kind" CC="${CC:-cc}" STATIC="$([ $kind = static ] && echo 1 || true)"
+    make -s -C "$work/$kind" clean
+    if [ $kind = shared ]; then expect=1 static=; else expect=0 static=1; fi
+    make -s -C "$work/$kind" CC="${CC:-cc}" STATIC=$static
     needs=$(readelf -d "$work/$kind/count_tokens" | grep -c 'NEEDED.*libgptpipe' || true)
-    [ "$needs" = "$([ $kind = shared ] && echo 1 || echo 0)" ] || { echo "$kind: linked the other way"; exit 1; }
+    [ "$needs" = $expect ] || wrong "$kind: linked the other way"
     found=$(printf abracadabra | "$work/$kind/count_tokens" bytes)
-    [ "$found" = "$expected" ] || { printf '%s: found\n%s\n' "$kind" "$found"; exit 1; }
+    [ "$found" = "$expected" ] || wrong "$kind: found" "$found"
+    generated=$("$work/$kind/generate" "$work/run" Once)
+    [ "$generated" = "$sampled" ] || wrong "$kind: generated '$generated', sampled '$sampled'"
 done
 
 # Each tool came with its pages and still runs from there.
