@@ -45,8 +45,8 @@ GP_API const char *gp_checkpoint_tokenizer(const gp_checkpoint *c, size_t *lengt
 /* The tokenizer's fingerprint (tokenizer.h); false where there is none or its kind is unknown. */
 GP_API bool gp_checkpoint_fingerprint(const gp_checkpoint *c, uint8_t fingerprint[16]);
 
-GP_API const char *
-gp_checkpoint_format(const gp_checkpoint *c); /* "safetensors", ...; "memory" for a model */
+/* "safetensors", ...; "memory" for a model */
+GP_API const char *gp_checkpoint_format(const gp_checkpoint *c);
 
 /* Something a person should be told, such as that a run's last checkpoint is broken and an older one was
  * taken; NULL: nothing. */

@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 #if defined(__GNUC__)
-#define GP_API __attribute__((visibility("default")))
+#define GP_API                __attribute__((visibility("default")))
 #define GP_PRINTF(fmt, first) __attribute__((format(printf, fmt, first)))
 #else
 #define GP_API

@@ -54,23 +54,24 @@ typedef struct gp_option {
     const char *name; /* long name, without dashes; also the YAML key */
     char letter;      /* short name or 0 */
     gp_opt_type type;
-    size_t offset;    /* of the field in the tool's arguments */
-    const char *arg;  /* what --help calls the value: "FILE", "N"; NULL for flags */
-    const char *help; /* one or two sentences */
-    double min, max;  /* of numbers, both ends allowed; 0, 0 = any; max < min = no upper end */
-    const char *choices;  /* "a|b|c" */
-    const char *implied;  /* for --help where the default is not a constant: "the machine's cores" */
-    bool unlogged;        /* left out of --print-config and config.yaml (paths of logs, say) */
+    size_t offset;       /* of the field in the tool's arguments */
+    const char *arg;     /* what --help calls the value: "FILE", "N"; NULL for flags */
+    const char *help;    /* one or two sentences */
+    double min, max;     /* of numbers, both ends allowed; 0, 0 = any; max < min = no upper end */
+    const char *choices; /* "a|b|c" */
+    const char *implied; /* for --help where the default is not a constant: "the machine's cores" */
+    bool unlogged;       /* left out of --print-config and config.yaml (paths of logs, say) */
 } gp_option;
 
 typedef struct gp_tool {
-    const char *name, *summary;  /* "train", "trains a GPT-2 on a token stream" */
-    const char *usage;           /* "[OPTION]... [FILE]" */
-    const char *description;     /* paragraphs for the man page and below the usage; blank lines separate */
-    const char *examples;        /* lines: "# comment" or a command */
-    const gp_option *options;    /* ends with {0}; flags that default to true are shown as --[no-]name */
-    size_t positionals;          /* 1 + offsetof(args, a gp_list) where operands go; 0 = none allowed. The list may be
-                                  * that of an option: --data A B C is then --data A --data B --data C */
+    const char *name, *summary; /* "train", "trains a GPT-2 on a token stream" */
+    const char *usage;          /* "[OPTION]... [FILE]" */
+    const char *description;    /* paragraphs for the man page and below the usage; blank lines separate */
+    const char *examples;       /* lines: "# comment" or a command */
+    const gp_option *options;   /* ends with {0}; flags that default to true are shown as --[no-]name */
+    /* 1 + offsetof(args, a gp_list) where operands go; 0 = none allowed. The list may be that of an option:
+     * --data A B C is then --data A --data B --data C. */
+    size_t positionals;
 } gp_tool;
 
 enum { GP_OPTIONS_RUN = -2, GP_OPTIONS_DONE = 0, GP_OPTIONS_FAILED = 1, GP_OPTIONS_USAGE = 2 };

@@ -30,12 +30,12 @@ typedef struct gp_text gp_text;
 
 typedef struct gp_text_info {
     int files;
-    const char *name;         /* "a.txt", "a.txt, b.txt", "stdin" */
-    const char *sha256;       /* of all the text, 64 hexadecimal digits; NULL while a pipe is not read */
-    int64_t bytes;            /* -1 while a pipe is not read */
-    const char *separator;    /* that all sidecars name, or NULL */
+    const char *name;      /* "a.txt", "a.txt, b.txt", "stdin" */
+    const char *sha256;    /* of all the text, 64 hexadecimal digits; NULL while a pipe is not read */
+    int64_t bytes;         /* -1 while a pipe is not read */
+    const char *separator; /* that all sidecars name, or NULL */
     size_t separator_length;
-    const char *entropy;      /* of the documents, {"nats": [...], "chars": [...]}; NULL unless every file has it */
+    const char *entropy;       /* {"nats": [...], "chars": [...]} of the documents; NULL: a file lacks it */
     int64_t entropy_documents; /* how many it has */
 } gp_text_info;
 

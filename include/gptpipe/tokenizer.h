@@ -55,7 +55,8 @@ GP_API void gp_tokenizer_fingerprint(const gp_tokenizer *t, uint8_t fingerprint[
 GP_API char *gp_tokenizer_to_json(const gp_tokenizer *t);
 
 /* Ids of text; the caller frees *ids. -1 when a char vocabulary lacks a character (its offset is told). */
-GP_API int gp_tokenizer_encode(const gp_tokenizer *t, const char *text, size_t length, int32_t **ids, int64_t *count);
+GP_API int gp_tokenizer_encode(const gp_tokenizer *t, const char *text, size_t length, int32_t **ids,
+                               int64_t *count);
 
 /* The bytes of one id (not a copy), their number in *length; NULL when id is out of range. Those of a special id
  * are its name. */

@@ -40,7 +40,7 @@ typedef struct gp_train_options {
     const char *init;                         /* "scratch" or a checkpoint */
     int64_t layers, heads, channels, seq_len; /* 0: the preset's; seq_len 0: the model's context */
     double dropout;
-    double init_std;       /* of a model from scratch */
+    double init_std; /* of a model from scratch */
     bool bias, tied;
     /* optimization */
     int64_t batch_size, grad_accum, steps;

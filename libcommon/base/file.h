@@ -68,7 +68,7 @@ typedef struct gp_sha256 {
 
 void gp_sha256_begin(gp_sha256 *h);
 void gp_sha256_add(gp_sha256 *h, const void *data, size_t n);
-gp_sha256 gp_sha256_copy(const gp_sha256 *h); /* the state so far; end it too */
+gp_sha256 gp_sha256_copy(const gp_sha256 *h);            /* the state so far; end it too */
 void gp_sha256_end(gp_sha256 *h, uint8_t digest[32]);    /* releases h */
 void gp_hex(char *text, const uint8_t *bytes, size_t n); /* 2n + 1 characters */
 
