@@ -49,33 +49,31 @@ if [ "${1:-}" = --print ]; then
 fi
 [ ${#missing[@]} -eq 0 ] && exit 0
 
-command="apt-get install -y --no-install-recommends"
 as_root=()
 if [ "$(id -u)" != 0 ]; then
     as_root=(sudo -n)
 fi
-if ! have_program apt-get; then
-    echo "install-deps: missing: ${missing[*]} (Debian's names; this system has no apt-get)" >&2
-elif [ ${#as_root[@]} -gt 0 ] && ! sudo -n true 2> /dev/null; then
-    printf 'install-deps: packages are missing, and installing them needs root:\n\n    sudo %s\n\n' \
-        "$command ${missing[*]}" >&2
-else
-    apt() {
+if have_program apt-get && { [ ${#as_root[@]} -eq 0 ] || sudo -n true 2> /dev/null; }; then
+    quiet_apt() {
         ${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive apt-get -qq -y \
             --no-install-recommends "$@" > /dev/null
     }
     echo "install-deps: installing ${missing[*]}" >&2
     # A fresh container has no lists, or old ones: then the first try fails, and they are fetched.
-    if ! apt install "${missing[@]}" 2> /dev/null && apt update && ! apt install "${missing[@]}"; then
+    if ! quiet_apt install "${missing[@]}" 2> /dev/null && quiet_apt update &&
+        ! quiet_apt install "${missing[@]}"; then
         for package in "${missing[@]}"; do # one that this release lacks must not keep out the others
-            apt install "$package" 2> /dev/null
+            quiet_apt install "$package" 2> /dev/null
         done
     fi
     look
 fi
 
-[ ${#optional[@]} -eq 0 ] || echo "install-deps: going on without ${optional[*]}" >&2
-[ ${#needed[@]} -eq 0 ] && exit 0
-printf 'install-deps: still missing: %s\n\n    sudo sh -c "apt-get update && %s"\n\n' \
-    "${needed[*]}" "$command ${needed[*]}" >&2
-exit 1
+if [ ${#needed[@]} -gt 0 ]; then
+    printf 'install-deps: packages are missing; as root, on Debian and Ubuntu:\n\n    %s\n\n' \
+        "apt-get update && apt-get install -y --no-install-recommends ${needed[*]} ${optional[*]-}" >&2
+    exit 1
+fi
+if [ ${#optional[@]} -gt 0 ]; then
+    echo "install-deps: going on without ${optional[*]} (as root: apt-get install ${optional[*]})" >&2
+fi
