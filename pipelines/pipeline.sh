@@ -50,7 +50,7 @@ stories)
     # Rows that begin where stories do, as the scoring does, and wider initial weights than GPT-2's 0.02, which are
     # meant for 768 channels and more: both save a model this small most of its way.
     setting=(--data "${streams[0]}" --val "${streams[1]}" --preset nano --order documents --batch-size 4
-        --steps "${STEPS:-2800}" --lr 4e-3 --min-lr 1e-4 --warmup 100 --init-std 0.08 --eval-every 500 --log-every 250)
+        --steps "${STEPS:-2000}" --lr 4e-3 --min-lr 1e-4 --warmup 100 --init-std 0.08 --eval-every 500 --log-every 250)
     prompt='Once'
     ;;
 shakespeare)
@@ -103,7 +103,7 @@ cat <<EOF
 
 What to try next:
   $BIN/sample --checkpoint $OUT/$DATA-run --prompt '$prompt' --temperature 0.5
-  $BIN/train --resume $OUT/$DATA-run --steps $((2 * ${STEPS:-2800}))
+  $BIN/train --resume $OUT/$DATA-run --steps $((2 * ${STEPS:-2000}))
   $BIN/convert-gpt2 $OUT/$DATA-run --info
   make pipeline DATA=$([ "$DATA" = stories ] && echo shakespeare || echo stories)
 EOF
