@@ -8,9 +8,11 @@
 
 #include "backend/backend.h"
 
-/* A tile of attention: queries by keys. Sequences and head sizes are padded to GP_PAD in scratch, which every
- * level's vectors divide. */
-enum { GP_TILE_Q = 32, GP_TILE_K = 128, GP_PAD = 32, GP_NOT_COUNTED = -100 };
+/* A tile of attention: queries by keys. Sequences and head sizes are padded to GP_PAD in scratch, rows of
+ * scores to GP_STEP; every level's vectors divide both. */
+enum { GP_TILE_Q = 32, GP_TILE_K = 128, GP_PAD = 32, GP_STEP = 16 };
+
+enum { GP_NOT_COUNTED = -100 }; /* a target */
 
 /* One line a kernel: the members of gp_kernels, the prototypes and the tables are made from this list. Letters
  * are those of backend.h; ranges are [lo, hi). */

@@ -38,10 +38,10 @@ static void open_head(head *a, const gp_attention_op *op, float *scratch)
 static void softmax_row(head *a, int64_t row, int64_t valid, int64_t padded)
 {
     float *s = a->s + row * GP_TILE_K, *out = a->out + row * a->Dp;
-    int64_t whole = (int64_t)gp_round_up((size_t)valid, GP_LANES);
+    int64_t whole = (int64_t)gp_round_up((size_t)valid, GP_STEP);
     for (int64_t k = valid; k < whole; k++)
         s[k] = -INFINITY;
-    float max = gp_largest(s, whole, a->max[row]);
+    float max = largest(s, whole, a->max[row]);
 #pragma omp simd
     for (int64_t k = 0; k < whole; k++)
         s[k] = gp_exp(s[k] - max);
@@ -55,7 +55,7 @@ static void softmax_row(head *a, int64_t row, int64_t valid, int64_t padded)
         for (int64_t d = 0; d < a->Dp; d++)
             out[d] *= shrink;
     }
-    a->sum[row] += gp_total(s, whole);
+    a->sum[row] += total(s, whole);
     a->max[row] = max;
 }
 
@@ -78,7 +78,7 @@ static void attend(head *a, const gp_attention_op *op, int64_t b, int64_t h, int
         a->sum[r] = 0;
     }
     for (int64_t k0 = 0; k0 < most; k0 += GP_TILE_K) {
-        int64_t n = gp_min(GP_TILE_K, most - k0), padded = (int64_t)gp_round_up((size_t)n, GP_LANES);
+        int64_t n = gp_min(GP_TILE_K, most - k0), padded = (int64_t)gp_round_up((size_t)n, GP_STEP);
         tile_product(
             &(tiles){GP_TILE_Q, padded, a->D, a->q, a->Dp, 1, a->keys + k0, a->Tp, a->s, GP_TILE_K, false});
         for (int64_t r = 0; r < rows; r++) {

@@ -96,7 +96,7 @@ static void differentiate(head *a, const gp_attention_op *op, int64_t b, int64_t
     memset(a->dq, 0, (size_t)(GP_TILE_Q * Dp) * sizeof *a->dq);
     products_along(a, op, b, h, q0, rows);
     for (int64_t k0 = 0; k0 < most; k0 += GP_TILE_K) {
-        int64_t n = gp_min(GP_TILE_K, most - k0), padded = (int64_t)gp_round_up((size_t)n, GP_LANES);
+        int64_t n = gp_min(GP_TILE_K, most - k0), padded = (int64_t)gp_round_up((size_t)n, GP_STEP);
         enum { LD = GP_TILE_K };
         tile_product(&(tiles){GP_TILE_Q, padded, a->D, q, Dp, 1, a->keys_t + k0, Tp, a->p, LD, false});
         tile_product(&(tiles){GP_TILE_Q, padded, a->D, dout, Dp, 1, a->values_t + k0, Tp, a->ds, LD, false});

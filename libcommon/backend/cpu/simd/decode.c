@@ -2,6 +2,7 @@
  * that depends on the inputs' number alone, never on how many rows there are: a sample is the same alone and
  * among others. The weights are read from memory once, whatever B. */
 #include "backend/cpu/kernels.h"
+#include "backend/cpu/simd/vector.h"
 #include "backend/cpu/simd/vmath.h"
 
 #include <math.h>
@@ -43,20 +44,21 @@ void KERNEL(decode_columns)(const gp_decode *d, int64_t lo, int64_t hi)
                        d->y + b * d->O + lo);
 }
 
-/* Four vectors' worth of lanes, so that an addition need not wait for the one before it. */
+/* Four sums at once, so that an addition need not wait for the one before it. */
 static float dot(const float *a, const float *b, int64_t n)
 {
-    enum { LANES = 4 * GP_LANES };
-    float lane[LANES] = {0};
+    enum { SUMS = 4 };
+    vec sum[SUMS] = {{0}};
     int64_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int j = 0; j < LANES; j++)
-            lane[j] += a[i + j] * b[i + j];
-    for (int j = 0; i + j < n; j++)
-        lane[j] += a[i + j] * b[i + j];
-    for (int j = 0; j < GP_LANES; j++)
-        lane[j] += lane[j + GP_LANES] + (lane[j + 2 * GP_LANES] + lane[j + 3 * GP_LANES]);
-    return gp_lanes_total(lane);
+    float rest = 0;
+    for (; i + SUMS * WIDTH <= n; i += SUMS * WIDTH)
+        for (int j = 0; j < SUMS; j++)
+            sum[j] += vec_load(a + i + j * WIDTH) * vec_load(b + i + j * WIDTH);
+    for (; i + WIDTH <= n; i += WIDTH)
+        sum[0] += vec_load(a + i) * vec_load(b + i);
+    for (; i < n; i++)
+        rest += a[i] * b[i];
+    return vec_total((sum[0] + sum[1]) + (sum[2] + sum[3])) + rest;
 }
 
 void KERNEL(decode_rows)(const gp_decode *d, int64_t lo, int64_t hi)

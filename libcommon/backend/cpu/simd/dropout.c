@@ -6,10 +6,6 @@
 
 #include <string.h>
 
-#ifdef __SSE2__
-#include <immintrin.h>
-#endif
-
 enum { LANES = WIDTH / 2, STRIP = 32 }; /* counters a vector, and counters drawn at once */
 
 typedef uint64_t words __attribute__((vector_size(LANES * sizeof(uint64_t))));

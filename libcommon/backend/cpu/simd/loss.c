@@ -1,5 +1,6 @@
 /* loss.c: softmax and cross-entropy of one row of logits, in place. */
 #include "backend/cpu/kernels.h"
+#include "backend/cpu/simd/vector.h"
 #include "backend/cpu/simd/vmath.h"
 
 #include <math.h>
@@ -34,7 +35,7 @@ float KERNEL(cross_entropy)(float *row, int64_t V, int32_t target, bool train, f
             memset(row, 0, (size_t)V * sizeof *row);
         return 0;
     }
-    float max = gp_largest(row, V, row[0]), at_target = row[target];
+    float max = largest(row, V, row[0]), at_target = row[target];
     double sum = 0;
     for (int64_t v = 0; v < V; v += STRIP)
         sum += exp_strip(row + v, gp_min(STRIP, V - v), max, train);

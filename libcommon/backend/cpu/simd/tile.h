@@ -5,10 +5,6 @@
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/simd/vector.h"
 
-#ifdef __SSE2__
-#include <immintrin.h>
-#endif
-
 /* A product c (M,N) = a (M,K) b (K,N), or += with `add`. Element (m,k) of a is at a[m * a_row + k * a_column];
  * b and c are rows. M is a multiple of ROWS, N of WIDTH. */
 typedef struct tiles {

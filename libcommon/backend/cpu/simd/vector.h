@@ -1,6 +1,14 @@
-/* vector.h: this level's vectors, as gcc and clang write them for every machine. */
+/* vector.h: this level's vectors, as gcc and clang write them for every machine, and the few instructions that
+ * neither finds by itself. */
 #ifndef GP_CPU_VECTOR_H
 #define GP_CPU_VECTOR_H
+
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __SSE2__
+#include <immintrin.h>
+#endif
 
 /* WIDTH floats a vector; a block of ROWS x VECTORS sums stays in registers. */
 #if defined(__AVX512F__)
@@ -14,5 +22,87 @@ enum { WIDTH = 4, ROWS = 4, VECTORS = 2 };
 typedef float vec __attribute__((vector_size(WIDTH * sizeof(float))));
 typedef float vec_at
     __attribute__((vector_size(WIDTH * sizeof(float)), aligned(4), may_alias)); /* in memory */
+
+static inline vec vec_load(const float *x)
+{
+    return *(const vec_at *)x;
+}
+
+static inline vec vec_all(float x)
+{
+    return (vec){0} + x;
+}
+
+static inline float larger(float a, float b)
+{
+    return a > b ? a : b;
+}
+
+static inline vec vec_larger(vec a, vec b)
+{
+#if defined(__AVX512F__)
+    return (vec)_mm512_max_ps((__m512)a, (__m512)b);
+#elif defined(__AVX__)
+    return (vec)_mm256_max_ps((__m256)a, (__m256)b);
+#elif defined(__SSE2__)
+    return (vec)_mm_max_ps((__m128)a, (__m128)b);
+#else
+    for (int i = 0; i < WIDTH; i++)
+        a[i] = larger(a[i], b[i]);
+    return a;
+#endif
+}
+
+/* Lanes meet four by four, then two by two. */
+typedef float quad __attribute__((vector_size(4 * sizeof(float))));
+
+static inline float vec_total(vec v)
+{
+    quad part[WIDTH / 4], sum = {0};
+    memcpy(part, &v, sizeof part);
+    for (int i = 0; i < WIDTH / 4; i++)
+        sum += part[i];
+    return (sum[0] + sum[2]) + (sum[1] + sum[3]);
+}
+
+static inline float vec_largest(vec v)
+{
+    quad part[WIDTH / 4], most;
+    memcpy(part, &v, sizeof part);
+    most = part[0];
+    for (int i = 1; i < WIDTH / 4; i++)
+        for (int j = 0; j < 4; j++)
+            most[j] = larger(most[j], part[i][j]);
+    return larger(larger(most[0], most[2]), larger(most[1], most[3]));
+}
+
+/* The sum of n numbers. */
+static inline float total(const float *x, int64_t n)
+{
+    vec a = {0}, b = {0};
+    int64_t i = 0;
+    float rest = 0;
+    for (; i + 2 * WIDTH <= n; i += 2 * WIDTH) {
+        a += vec_load(x + i);
+        b += vec_load(x + i + WIDTH);
+    }
+    for (; i + WIDTH <= n; i += WIDTH)
+        a += vec_load(x + i);
+    for (; i < n; i++)
+        rest += x[i];
+    return vec_total(a + b) + rest;
+}
+
+/* The largest of n numbers and `least`. */
+static inline float largest(const float *x, int64_t n, float least)
+{
+    vec a = vec_all(least);
+    int64_t i = 0;
+    for (; i + WIDTH <= n; i += WIDTH)
+        a = vec_larger(a, vec_load(x + i));
+    for (; i < n; i++)
+        least = larger(least, x[i]);
+    return larger(least, vec_largest(a));
+}
 
 #endif

@@ -36,53 +36,6 @@ static inline float gp_exp(float x)
     return (1 + (r + r * r * q)) * power;
 }
 
-/* Sums and maxima run in LANES lanes that meet at the end, two by two. */
-enum { GP_LANES = 16 };
-
-static inline float gp_lanes_total(float lane[GP_LANES])
-{
-    for (int width = GP_LANES / 2; width; width /= 2)
-        for (int j = 0; j < width; j++)
-            lane[j] += lane[j + width];
-    return lane[0];
-}
-
-static inline float gp_lanes_largest(float lane[GP_LANES])
-{
-    for (int width = GP_LANES / 2; width; width /= 2)
-        for (int j = 0; j < width; j++)
-            lane[j] = lane[j + width] > lane[j] ? lane[j + width] : lane[j];
-    return lane[0];
-}
-
-/* The largest of n numbers and `least`. */
-static inline float gp_largest(const float *x, int64_t n, float least)
-{
-    float lane[GP_LANES];
-    int64_t i = 0;
-    for (int j = 0; j < GP_LANES; j++)
-        lane[j] = least;
-    for (; i + GP_LANES <= n; i += GP_LANES)
-        for (int j = 0; j < GP_LANES; j++)
-            lane[j] = x[i + j] > lane[j] ? x[i + j] : lane[j];
-    for (; i < n; i++)
-        lane[0] = x[i] > lane[0] ? x[i] : lane[0];
-    return gp_lanes_largest(lane);
-}
-
-/* The sum of n numbers. */
-static inline float gp_total(const float *x, int64_t n)
-{
-    float lane[GP_LANES] = {0};
-    int64_t i = 0;
-    for (; i + GP_LANES <= n; i += GP_LANES)
-        for (int j = 0; j < GP_LANES; j++)
-            lane[j] += x[i + j];
-    for (; i < n; i++)
-        lane[0] += x[i];
-    return gp_lanes_total(lane);
-}
-
 /* GELU as GPT-2 has it: x/2 (1 + tanh u) = x s(2u),  u = sqrt(2/pi) (x + 0.044715 x^3),  s the logistic. */
 static inline float gp_gelu_tanh(float x)
 {
