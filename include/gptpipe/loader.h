@@ -11,8 +11,9 @@
  *             each epoch's windows start at an offset of its own, so that no token is always left over
  * sequential  row b of micro-batch n starts at token (n*B + b)*T; after the last whole micro-batch it begins
  *             again at the first, as llm.c does
- * documents   each row starts at a document, with the separator before it: any of them, keyed by (seed, n, row); what
- *             follows in the row is the next document. It teaches a model to begin at its first position.
+ * documents   each row starts at a document: any of them, keyed by (seed, n, row), every other one (by lot) with the
+ *             separator before it; what follows in the row is the next document. It teaches a model to begin at its
+ *             first position, be it behind a separator or at a bare prompt.
  */
 #ifndef GPTPIPE_LOADER_H
 #define GPTPIPE_LOADER_H

@@ -69,7 +69,9 @@ static int64_t documents_start(const gp_loader *l, int64_t n, int64_t b)
 {
     uint64_t row = (uint64_t)(n * l->o.B + b);
     uint64_t d = gp_random_below(l->o.seed, GP_RNG_DATA, STREAM_STARTS, row, (uint64_t)l->documents);
-    return document_start(l, l->document + (int64_t)d) - l->o.first;
+    int64_t start = document_start(l, l->document + (int64_t)d) - l->o.first;
+    bool bare = gp_random_below(l->o.seed, GP_RNG_DATA, STREAM_OFFSETS, row, 2);
+    return bare ? start + l->separator : start;
 }
 
 static int64_t sequential_start(const gp_loader *l, int64_t n, int64_t b)
@@ -120,7 +122,7 @@ static int set_up_documents(gp_loader *l)
     free(text);
     free(ids);
     l->document = first_document(l, l->o.first);
-    l->documents = first_document(l, l->o.last - l->o.T) - l->document;
+    l->documents = first_document(l, l->o.last - l->o.T - l->separator) - l->document;
     if (l->documents < 1)
         return fail("no document has %lld tokens from its separator to the end of the text",
                     (long long)l->o.T + 1);
