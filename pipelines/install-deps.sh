@@ -44,7 +44,7 @@ LIST
 look
 missing=(${needed[@]+"${needed[@]}"} ${optional[@]+"${optional[@]}"})
 if [ "${1:-}" = --print ]; then
-    printf '%s\n' ${missing[@]+"${missing[@]}"}
+    [ ${#missing[@]} -eq 0 ] || printf '%s\n' "${missing[@]}"
     exit $((${#needed[@]} > 0))
 fi
 [ ${#missing[@]} -eq 0 ] && exit 0
