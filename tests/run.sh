@@ -8,8 +8,6 @@ build=${1:-build}
 shift
 began=$SECONDS
 
-# suppressions: what third-party libraries keep until the process ends
-export LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=$PWD/tests/lsan.supp:print_suppressions=0}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 log=$build/Testing/Temporary/LastTest.log
 rm -f "$log"

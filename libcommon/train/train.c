@@ -1,6 +1,7 @@
 /* train.c: one run from its first line to its last: where it is kept, where it begins, the loop, what is
  * left. */
 #include "base/file.h"
+#include "base/options.h"
 #include "gptpipe/checkpoint.h"
 #include "gptpipe/sampler.h"
 #include "io/checkpoint.h"
@@ -363,13 +364,9 @@ static int open_data(job *j)
     gp_train_options *o = j->o;
     char *spool = j->run && !o->data.count ? gp_path_join(gp_run_path(j->run), "data.tok") : NULL;
     int rc = gp_trainer_open_data(&j->t, o, spool);
-    if (!rc && spool) {
-        o->data.items = gp_calloc(1, sizeof *o->data.items); /* lives as long as the options do */
-        o->data.items[0] = spool;
-        o->data.count = 1;
-    } else {
-        free(spool);
-    }
+    if (!rc && spool)
+        gp_list_append(&o->data, gp_option_keep(spool, strlen(spool)), true);
+    free(spool);
     return rc;
 }
 
