@@ -59,7 +59,8 @@ shakespeare)
     stage tokenize "$OUT/shakespeare.tok" "$text" -- tokenize --tokenizer char "$text" -o "$OUT/shakespeare.tok"
     streams=("$OUT/shakespeare.tok")
     setting=(--data "${streams[0]}" --val-fraction 0.1 --preset nano --seq-len 64 --batch-size 12
-        --steps "${STEPS:-2000}" --lr 1e-3 --min-lr 1e-4 --warmup 100 --beta2 0.99 --eval-every 250)
+        --steps "${STEPS:-2000}" --lr 1e-3 --min-lr 1e-4 --warmup 100 --beta2 0.99
+        --eval-every 500 --eval-batches 145) # all of the validation part
     prompt='ROMEO:'
     ;;
 *)

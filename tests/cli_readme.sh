@@ -1,6 +1,11 @@
 # Every command of the README (the lines that begin with "$ " in its blocks), in order, in one empty folder. Training is
 # cut to a few steps: what is tested is that each command works as it stands, not how long it takes.
 . "$(dirname "$0")/cli.sh"
+if [ -n "${GPTPIPE_SANITIZE:-}" ] ||
+    ! eval-mfu --backend cpu --preset nano --layers 1 --seq-len 8 --batch-size 1 --seconds 0.01 > /dev/null 2>&1; then
+    echo "cli_readme.sh: skipped: this build is slow (ref alone, or sanitizers)"
+    exit 77
+fi
 export GPTPIPE_DATA=$repo/data FETCH_DATA_MIRROR=$repo/../shared/mirror
 count=0
 while IFS= read -r command; do
