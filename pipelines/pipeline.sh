@@ -6,13 +6,13 @@
 #
 # DATA    stories or shakespeare
 # STEPS   optimizer steps, in place of the setting's own
-# OUT     folder for everything that is made (default: work)
+# OUT     folder for everything that is made (default: out)
 # A stage whose inputs, command and tool did not change since its output was made is skipped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 DATA=${DATA:-stories}
-OUT=${OUT:-work}
+OUT=${OUT:-out}
 BIN=${BIN:-build/bin}
 PATH=$PWD/$BIN:$PATH
 began=$SECONDS
