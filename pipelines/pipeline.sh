@@ -97,9 +97,10 @@ cat "$run/mfu.txt"
 echo
 echo "What was made, in $((SECONDS - began)) s:"
 echo "  $run    the run: checkpoints, config.yaml, log.jsonl, config.json"
-grep -o '"val_loss": [0-9.]*' "$run/log.jsonl" | tail -1 | sed 's/"val_loss": /  validation loss               /; s/$/ nats a token/' || true
-grep '"floor"' "$run/log.jsonl" | tail -1 | sed -E 's/.*"document_loss": ([0-9.]+), "floor": ([0-9.]+), "standard_error": ([0-9.e-]+).*/\1 \2 \3/' |
-    awk 'NF == 3 { printf "  whole stories                 %.4f nats a character; their floor is %.4f: %.1f%% above, +- %.1f%%\n", $1, $2, 100 * ($1 / $2 - 1), 100 * $3 / $2 }'
+sed -nE 's/.*"val_loss": ([0-9.]+).*/\1/p' "$run/log.jsonl" | tail -1 |
+    awk '{ printf "  validation loss               %.4f nats a token\n", $1 }'
+sed -nE 's/.*"document_loss": ([0-9.]+), "floor": ([0-9.]+), "standard_error": ([0-9.e-]+).*/\1 \2 \3/p' "$run/log.jsonl" |
+    tail -1 | awk 'NF == 3 { printf "  whole stories                 %.4f nats a character; their floor is %.4f: %.1f%% above, +- %.1f%%\n", $1, $2, 100 * ($1 / $2 - 1), 100 * $3 / $2 }'
 cat <<EOF
 
 What to try next:
