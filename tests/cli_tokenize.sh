@@ -137,8 +137,10 @@ expect 2 tokenize --decode --info x.tok
 expect 2 tokenize --separator '\q' plain -o x3.tok
 expect 2 tokenize --format tik plain
 expect 2 tokenize -i x.tok x.tok
-if command -v script > /dev/null; then
+if script -qec true /dev/null > /dev/null 2>&1 < /dev/null; then
     script -qec "tokenize plain" /dev/null > typed < /dev/null
     [ $? = 2 ] && grep -q "give -o FILE" typed || problem "a terminal got a token stream: $(head -c 200 typed)"
+else
+    echo "skipped: tokenize on a terminal: script is missing, or there are no pseudo-terminals here"
 fi
 finish
