@@ -24,18 +24,18 @@ check() {
         sees["io"] = " base text data backend model io "
         sees["train"] = " base text data backend dist model io train "
         # a public header belongs to a room too
-        rooms("base", "error options output tensor")
+        rooms("base", "error lines options output tensor")
         rooms("text", "tokenizer")
-        rooms("data", "fetch loader stories text tokens")
+        rooms("data", "dataset fetch loader stories text tokens")
         rooms("backend", "backend")
         rooms("model", "config model sampler trace")
-        rooms("io", "checkpoint corpus safetensors")
-        rooms("train", "mfu train")
+        rooms("io", "batches checkpoint corpus prompts safetensors samples score")
+        rooms("train", "mfu paper train")
         # headers of packages, and where they may stand
         tied["^(oneapi/)?dnnl"] = "^libcommon/backend/cpu/"
         tied["^(cuda|cublas|cudnn|curand|nvToolsExt|mma[.]h|cooperative_groups)"] = "^libcommon/backend/cuda/"
         tied["^(mpi|nccl)[.]h"] = "^libcommon/dist/"
-        tied["^(jansson|yaml|zlib|utf8proc|omp|archive|archive_entry)[.]h|^(curl|openssl)/"] = "^libcommon/"
+        tied["^(jansson|yaml|zlib|utf8proc|omp|archive|archive_entry|histedit)[.]h|^(curl|openssl)/"] = "^libcommon/"
     }
     function rooms(room, names,   list, n, i) {
         n = split(names, list, " ")

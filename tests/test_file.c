@@ -4,9 +4,11 @@
 #include "gptpipe/output.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char folder[] = "/tmp/gptpipe-test.XXXXXX";
@@ -54,6 +56,69 @@ static void test_an_abandoned_file_leaves_nothing(void **state)
     assert_int_equal(gp_output_close(out, false), 0);
     assert_int_equal(rmdir(folder), 0);
     assert_int_equal(mkdir(folder, 0700), 0);
+    free(path);
+}
+
+/* A process that is killed cannot tidy up: what it was writing must not lie about. (Where the file system knows
+ * O_TMPFILE, as those do that the tests are likely to run on; elsewhere this says so.) */
+static void test_a_killed_process_leaves_nothing(void **state)
+{
+    (void)state;
+    char *path = gp_path_join(folder, "f");
+    int probe = open(folder, O_TMPFILE | O_RDWR, 0600), status;
+    if (probe < 0) {
+        print_message("skipped: this file system has no files without a name (O_TMPFILE)\n");
+        free(path);
+        skip();
+    }
+    close(probe);
+    pid_t child = fork();
+    if (!child) {
+        gp_out o;
+        gp_out_open(&o, path);
+        gp_out_write(&o, "hello", 5);
+        gp_out_flush(&o);
+        raise(SIGKILL);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(rmdir(folder), 0);
+    assert_int_equal(mkdir(folder, 0700), 0);
+    free(path);
+}
+
+static void test_a_folder_is_not_written_over(void **state)
+{
+    (void)state;
+    gp_out o;
+    assert_int_equal(gp_out_open(&o, folder), -1);
+    assert_non_null(strstr(gp_error(), "is a folder"));
+    assert_null(gp_output_open(folder));
+    assert_non_null(strstr(gp_error(), "is a folder"));
+}
+
+/* Several files can be made ready first and then appear together. */
+static void test_a_prepared_file_has_no_name_yet(void **state)
+{
+    (void)state;
+    gp_out o;
+    gp_buf b = {0};
+    char *path = gp_path_join(folder, "f");
+    assert_int_equal(gp_out_open(&o, path), 0);
+    gp_out_write(&o, "hello", 5);
+    assert_int_equal(gp_out_prepare(&o), 0);
+    assert_false(gp_exists(path));
+    assert_int_equal(gp_out_commit(&o), 0);
+    assert_int_equal(gp_file_read(&b, path, 100), 0);
+    assert_string_equal(b.data, "hello");
+    unlink(path);
+    assert_int_equal(gp_out_open(&o, path), 0);
+    gp_out_write(&o, "hello", 5);
+    assert_int_equal(gp_out_prepare(&o), 0);
+    gp_out_abandon(&o);
+    assert_int_equal(rmdir(folder), 0);
+    assert_int_equal(mkdir(folder, 0700), 0);
+    gp_buf_release(&b);
     free(path);
 }
 
@@ -106,14 +171,41 @@ static void test_a_full_device_is_a_failure(void **state)
     assert_string_equal(gp_error(), "/dev/full: cannot be written: No space left on device");
 }
 
+/* Where Python's bytes.decode("utf-8", "replace") puts U+FFFD. */
+static void test_json_replaces_what_is_not_utf8(void **state)
+{
+    (void)state;
+    const struct {
+        const char *text, *quoted;
+    } cases[] = {
+        {"a\"\\\n\x01", "\"a\\\"\\\\\\n\\u0001\""},
+        {"\u00e9\u20ac\U0001f600", "\"\u00e9\u20ac\U0001f600\""},
+        {"\xf0\x9f\x98", "\"\\ufffd\""},               /* the beginning of a character */
+        {"\xe2\x82x\xe2", "\"\\ufffdx\\ufffd\""},      /* two of them */
+        {"\xff\x80", "\"\\ufffd\\ufffd\""},            /* bytes that begin none */
+        {"\xc0\xaf", "\"\\ufffd\\ufffd\""},            /* overlong */
+        {"\xed\xa0\x80", "\"\\ufffd\\ufffd\\ufffd\""}, /* a surrogate */
+        {"\xf4\x90\x80", "\"\\ufffd\\ufffd\\ufffd\""}, /* past U+10FFFF */
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char *quoted = gp_json_quote(cases[i].text, strlen(cases[i].text));
+        assert_string_equal(quoted, cases[i].quoted);
+        free(quoted);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_file_appears_when_it_is_whole),
         cmocka_unit_test(test_an_abandoned_file_leaves_nothing),
+        cmocka_unit_test(test_a_killed_process_leaves_nothing),
+        cmocka_unit_test(test_a_folder_is_not_written_over),
+        cmocka_unit_test(test_a_prepared_file_has_no_name_yet),
         cmocka_unit_test(test_pipes_by_name_are_written_into),
         cmocka_unit_test(test_devices_and_descriptors_are_streams),
         cmocka_unit_test(test_a_full_device_is_a_failure),
+        cmocka_unit_test(test_json_replaces_what_is_not_utf8),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

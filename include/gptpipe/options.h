@@ -19,7 +19,10 @@
  *
  * Order of precedence: defaults < file < command line, wherever --config stands. A list of a later source replaces
  * an earlier one. An unknown key is an error that suggests the nearest name. A number whose default lies outside
- * its range (-1, NaN) is "not given": it prints as null, and null in a file leaves it. Every tool also has
+ * its range (-1, NaN) is "not given": it prints as null. null in a file is no list, or no text where the option says
+ * what that implies; all else it leaves as it is. An option with .instead makes
+ * those that it names "not given" where they come from an earlier source; in one source it is an error to give both.
+ * Every tool also has
  * --config FILE, --print-config, --help, --version, --man and --completion SHELL.
  */
 #ifndef GPTPIPE_OPTIONS_H
@@ -27,6 +30,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "gptpipe/error.h"
@@ -39,6 +43,7 @@ typedef enum gp_opt_type {
     GP_OPT_FLAG,   /* bool: --name, --no-name; in YAML true or false */
     GP_OPT_INT,    /* int64_t: 1000, 1e6, 64k, 2M, 3G (k = 1000) */
     GP_OPT_FLOAT,  /* double */
+    GP_OPT_TIME,   /* double, seconds: 90, 90s, 10m, 1.5h, 2d */
     GP_OPT_STRING, /* const char *; NULL when not given */
     GP_OPT_CHOICE, /* const char *, one of .choices */
     GP_OPT_LIST,   /* gp_list: the option may be repeated; in YAML a sequence (or one scalar) */
@@ -60,6 +65,7 @@ typedef struct gp_option {
     double min, max;     /* of numbers, both ends allowed; 0, 0 = any; max < min = no upper end */
     const char *choices; /* "a|b|c" */
     const char *implied; /* for --help where the default is not a constant: "the machine's cores" */
+    const char *instead; /* "a|b": options of which this one takes the place; see below */
     bool unlogged;       /* left out of --print-config and config.yaml (paths of logs, say) */
 } gp_option;
 
@@ -96,6 +102,10 @@ GP_API int gp_tool_exit(const gp_tool *tool, int rc);
 
 /* A wrong combination of options: prints one line, with the tool's name and where its help is; gives 2. */
 GP_API int gp_tool_usage(const gp_tool *tool, const char *fmt, ...) GP_PRINTF(2, 3);
+
+/* Replaces \n, \t, \\ and \xHH in place, as people type what they cannot type. Gives the length (\x00 is a byte like
+ * any other), or -1 when something else follows a backslash. */
+GP_API int64_t gp_unescape(char *s);
 
 #ifdef __cplusplus
 }

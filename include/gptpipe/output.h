@@ -26,7 +26,8 @@ GP_API FILE *gp_output_stream(gp_output *o);
 /* Frees o. -1 when keep is true and something could not be written; then no file is left either. */
 GP_API int gp_output_close(gp_output *o, bool keep);
 
-/* n bytes as a JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. The caller frees. */
+/* n bytes as a JSON string with its quotes; what is not UTF-8 becomes U+FFFD, where and as often as Python's and Rust's
+ * decoders put it. The caller frees. */
 GP_API char *gp_json_quote(const char *s, size_t n);
 
 #ifdef __cplusplus

@@ -13,12 +13,23 @@
 /* Bad input: keeps the message, gives -1. For pointers: `return fail("..."), NULL`. */
 #define fail(...) gp_fail(__VA_ARGS__)
 
+#ifdef __cplusplus /* the CUDA backend sees this file too */
+#define GP_NORETURN [[noreturn]]
+extern "C" {
+#else
+#define GP_NORETURN _Noreturn
+#endif
+
 /* Out of memory or a lost device: says so and exits 1. */
-_Noreturn void gp_die(const char *fmt, ...) GP_PRINTF(1, 2);
+GP_NORETURN void gp_die(const char *fmt, ...) GP_PRINTF(1, 2);
 #define die(...) gp_die(__VA_ARGS__)
 
+/* What gp_die adds to its line of the work that it ends: `tell` writes it. One at a time; NULL: nothing. */
+typedef void gp_under_way(void *self, char *text, size_t size);
+void gp_die_with(gp_under_way *tell, void *self);
+
 /* Our own mistake: aborts with the place. Checks that stay on in release builds. */
-_Noreturn void gp_bug(const char *file, int line, const char *what);
+GP_NORETURN void gp_bug(const char *file, int line, const char *what);
 #define BUG_ON(cond)                                                                                         \
     do {                                                                                                     \
         if (__builtin_expect(!!(cond), 0))                                                                   \
@@ -76,4 +87,7 @@ const char *gp_nearest(const char *word, const char *const *names, size_t count)
 /* Seconds on a clock that never goes back. */
 double gp_now(void);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -36,13 +36,29 @@ const char *gp_version(void)
     return GPTPIPE_VERSION;
 }
 
+static struct {
+    gp_under_way *tell;
+    void *self;
+} under_way;
+
+void gp_die_with(gp_under_way *tell, void *self)
+{
+    under_way.tell = tell;
+    under_way.self = self;
+}
+
 void gp_die(const char *fmt, ...)
 {
+    char more[512] = "";
     va_list ap;
     va_start(ap, fmt);
+    gp_under_way *tell = under_way.tell;
+    under_way.tell = NULL; /* it may fail itself */
+    if (tell)
+        tell(under_way.self, more, sizeof more);
     fputs("gptpipe: ", stderr);
     vfprintf(stderr, fmt, ap);
-    fputc('\n', stderr);
+    fprintf(stderr, "%s\n", more);
     va_end(ap);
     exit(1);
 }

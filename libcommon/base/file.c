@@ -108,18 +108,55 @@ bool gp_is_stream(const char *path)
     return !strcmp(path, "-") || (!stat(path, &st) && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode));
 }
 
+int gp_temporary_beside(const char *path, char **temporary)
+{
+    int fd = -1;
+    struct stat st;
+    *temporary = NULL;
+    if (!stat(path, &st) && S_ISDIR(st.st_mode))
+        return fail("%s: is a folder, a file is to be written", path);
+#ifdef O_TMPFILE
+    char *folder = gp_folder_of(path);
+    fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
+    free(folder);
+#endif
+    *temporary = gp_format("%s.%ld.tmp", path, (long)getpid());
+    if (fd < 0)
+        fd = open(*temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd >= 0)
+        return fd;
+    fail("%s: cannot be created: %s", path, strerror(errno));
+    free(*temporary);
+    *temporary = NULL;
+    return -1;
+}
+
+int gp_temporary_name(int fd, const char *temporary)
+{
+    struct stat st;
+    char self[40];
+    if (fstat(fd, &st))
+        return fail("%s: %s", temporary, strerror(errno));
+    if (st.st_nlink)
+        return 0;
+    snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+    unlink(temporary); /* left by a killed process that had our number */
+    if (linkat(AT_FDCWD, self, AT_FDCWD, temporary, AT_SYMLINK_FOLLOW))
+        return fail("%s: cannot be named: %s", temporary, strerror(errno));
+    return 0;
+}
+
 int gp_out_open(gp_out *o, const char *path)
 {
     bool std = !strcmp(path, "-"), stream = gp_is_stream(path);
     *o = (gp_out){.fd = STDOUT_FILENO};
     if (!stream)
-        o->temporary = gp_format("%s.%ld.tmp", path, (long)getpid());
-    if (!std)
-        o->fd = stream ? open(path, O_WRONLY | O_CLOEXEC)
-                       : open(o->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+        o->fd = gp_temporary_beside(path, &o->temporary);
+    else if (!std)
+        o->fd = open(path, O_WRONLY | O_CLOEXEC);
     if (o->fd < 0) {
-        fail("%s: cannot be created: %s", path, strerror(errno));
-        free(o->temporary);
+        if (stream)
+            fail("%s: cannot be opened: %s", path, strerror(errno));
         *o = (gp_out){.fd = -1, .failed = true};
         return -1;
     }
@@ -196,14 +233,25 @@ void gp_out_abandon(gp_out *o)
     out_release(o);
 }
 
-int gp_out_commit(gp_out *o)
+int gp_out_prepare(gp_out *o)
 {
     int rc = gp_out_flush(o);
     if (o->temporary && !rc && fsync(o->fd))
         rc = fail("%s: cannot be flushed to disk: %s", o->path, strerror(errno));
+    if (o->temporary && !rc)
+        rc = gp_temporary_name(o->fd, o->temporary);
     if (o->fd > STDOUT_FILENO && close(o->fd) && !rc)
         rc = fail("%s: cannot be written: %s", o->path, strerror(errno));
     o->fd = -1;
+    o->failed = rc != 0;
+    free(o->pending);
+    o->pending = NULL;
+    return rc;
+}
+
+int gp_out_commit(gp_out *o)
+{
+    int rc = o->pending || o->failed ? gp_out_prepare(o) : 0;
     if (o->temporary && !rc && rename(o->temporary, o->path))
         rc = fail("%s: cannot be renamed into place: %s", o->path, strerror(errno));
     if (o->temporary && rc)
@@ -247,10 +295,7 @@ int gp_make_dirs(const char *path)
 
 int gp_make_parent(const char *path)
 {
-    const char *slash = strrchr(path, '/');
-    if (!slash || slash == path)
-        return 0;
-    char *dir = gp_strndup(path, (size_t)(slash - path));
+    char *dir = gp_folder_of(path);
     int rc = gp_make_dirs(dir);
     free(dir);
     return rc;
@@ -267,12 +312,17 @@ int gp_sync_dir(const char *path)
     return rc;
 }
 
-int gp_sync_parent(const char *path)
+char *gp_folder_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
-    char *dir = !slash          ? gp_strdup(".")
-                : slash == path ? gp_strdup("/")
-                                : gp_strndup(path, (size_t)(slash - path));
+    return !slash          ? gp_strdup(".")
+           : slash == path ? gp_strdup("/")
+                           : gp_strndup(path, (size_t)(slash - path));
+}
+
+int gp_sync_parent(const char *path)
+{
+    char *dir = gp_folder_of(path);
     int rc = gp_sync_dir(dir);
     free(dir);
     return rc;
@@ -288,6 +338,18 @@ char *gp_path_join(const char *dir, const char *name)
 {
     size_t n = strlen(dir);
     return gp_format("%s%s%s", dir, n && dir[n - 1] == '/' ? "" : "/", name);
+}
+
+bool gp_path_stays_below(const char *path)
+{
+    if (!*path || *path == '/')
+        return false;
+    for (const char *p = path; p; p = strchr(p, '/')) {
+        p += *p == '/';
+        if (!strncmp(p, "..", 2) && (!p[2] || p[2] == '/'))
+            return false;
+    }
+    return true;
 }
 
 int gp_temporary_fd(void)

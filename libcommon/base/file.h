@@ -20,8 +20,15 @@ int gp_file_read(gp_buf *b, const char *path, size_t most);
 /* "-", a device, a pipe by name: it is written into as the bytes come, and never renamed over. */
 bool gp_is_stream(const char *path);
 
-/* A file being written. It has a temporary name beside the final one until gp_out_commit has flushed it to
- * disk and renamed it. path "-" is stdout; into a stream the bytes go as they come. Each call that fails has
+/* Where a file is made: in the folder of `path`, without any name where the file system can do that (O_TMPFILE), so
+ * that a killed process leaves nothing. Otherwise it is there as *temporary (fresh) from the start. The descriptor
+ * reads and writes; -1 on failure. */
+int gp_temporary_beside(const char *path, char **temporary);
+
+/* Names it *temporary where it has no name yet: ready to be renamed. */
+int gp_temporary_name(int fd, const char *temporary);
+
+/* A file being written. It is not there under its name until gp_out_commit has flushed it to disk and renamed it. path "-" is stdout; into a stream the bytes go as they come. Each call that fails has
  * said so in gp_error(); after a failure the rest does nothing, and commit gives -1. */
 typedef struct gp_out {
     int fd;
@@ -36,7 +43,8 @@ int gp_out_open(gp_out *o, const char *path);
 int gp_out_write(gp_out *o, const void *data, size_t n);
 int gp_out_flush(gp_out *o); /* what is pending is in the file now (but not yet safe on disk) */
 int gp_out_patch(gp_out *o, int64_t offset, const void *data, size_t n); /* files only */
-int gp_out_commit(gp_out *o);                                            /* always releases o */
+int gp_out_prepare(gp_out *o);  /* all of it is safe on disk; commit has only the name left to give */
+int gp_out_commit(gp_out *o);   /* always releases o */
 void gp_out_abandon(gp_out *o); /* releases o, removes the temporary file */
 
 /* A whole small file at once, atomically. */
@@ -55,8 +63,14 @@ int gp_sync_parent(const char *path); /* of the folder that holds path */
 
 bool gp_exists(const char *path);
 
+/* "a" of "a/b", "." of "b", fresh. */
+char *gp_folder_of(const char *path);
+
 /* "a/b" + "c" = "a/b/c", fresh. */
 char *gp_path_join(const char *dir, const char *name);
+
+/* Whether "a/b" stays below the folder that it is joined to: neither empty nor absolute, and without "..". */
+bool gp_path_stays_below(const char *path);
 
 /* An unlinked temporary file in $TMPDIR or /tmp; -1 on failure. */
 int gp_temporary_fd(void);
@@ -68,11 +82,19 @@ typedef struct gp_sha256 {
 
 void gp_sha256_begin(gp_sha256 *h);
 void gp_sha256_add(gp_sha256 *h, const void *data, size_t n);
-gp_sha256 gp_sha256_copy(const gp_sha256 *h);            /* the state so far; end it too */
-void gp_sha256_end(gp_sha256 *h, uint8_t digest[32]);    /* releases h */
-void gp_hex(char *text, const uint8_t *bytes, size_t n); /* 2n + 1 characters */
+gp_sha256 gp_sha256_copy(const gp_sha256 *h);                 /* the state so far; end it too */
+void gp_sha256_end(gp_sha256 *h, uint8_t digest[32]);         /* releases h */
+void gp_hex(char *text, const uint8_t *bytes, size_t n);      /* 2n + 1 characters */
+void gp_sha256_hex(char hex[65], const void *data, size_t n); /* all of it, at once */
+
+/* Decodes base64 into bytes, which has room for 3 for each 4 of the n characters. How many there are; -1 when it is
+ * not whole and clean base64, or nothing. */
+int64_t gp_base64(uint8_t *bytes, const char *text, size_t n);
 
 /* zlib's CRC-32, continued from crc (0 at first), for any length. */
 uint32_t gp_crc32(uint32_t crc, const void *data, size_t n);
+
+/* CRC-32C (Castagnoli, RFC 3720), likewise; bit by bit, for small records. */
+uint32_t gp_crc32c(uint32_t crc, const void *data, size_t n);
 
 #endif

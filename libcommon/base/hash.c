@@ -1,7 +1,8 @@
-/* hash.c: SHA-256 by libcrypto, CRC-32 by zlib. */
+/* hash.c: SHA-256 and base64 by libcrypto, CRC-32 by zlib. */
 #include "base/file.h"
 
 #include <openssl/evp.h>
+#include <string.h>
 #include <zlib.h>
 
 void gp_sha256_begin(gp_sha256 *h)
@@ -40,7 +41,45 @@ void gp_hex(char *text, const uint8_t *bytes, size_t n)
         snprintf(text + 2 * i, 3, "%02x", bytes[i]);
 }
 
+void gp_sha256_hex(char hex[65], const void *data, size_t n)
+{
+    gp_sha256 h;
+    uint8_t digest[32];
+    gp_sha256_begin(&h);
+    gp_sha256_add(&h, data, n);
+    gp_sha256_end(&h, digest);
+    gp_hex(hex, digest, sizeof digest);
+}
+
 uint32_t gp_crc32(uint32_t crc, const void *data, size_t n)
 {
     return (uint32_t)crc32_z(crc, data, n);
+}
+
+uint32_t gp_crc32c(uint32_t crc, const void *data, size_t n)
+{
+    const uint8_t *bytes = data;
+    crc = ~crc;
+    for (size_t i = 0; i < n; i++) {
+        crc ^= bytes[i];
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78u : 0);
+    }
+    return ~crc;
+}
+
+/* libcrypto's decoder skips white space and counts padding as zero bytes: both are looked at here. */
+int64_t gp_base64(uint8_t *bytes, const char *text, size_t n)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t padding = 0;
+    while (padding < n && padding < 2 && text[n - 1 - padding] == '=')
+        padding++;
+    if (!n || n % 4 || n > INT32_MAX)
+        return -1;
+    for (size_t i = 0; i < n - padding; i++)
+        if (!memchr(digits, text[i], sizeof digits - 1))
+            return -1;
+    int length = EVP_DecodeBlock(bytes, (const unsigned char *)text, (int)n);
+    return length < 0 ? -1 : length - (int64_t)padding;
 }

@@ -112,7 +112,9 @@ static int take(walk *w, const gp_option *o, const char *text, bool on, const ch
         gp_option_set_flag(o, args, on);
         return 0;
     }
-    return gp_option_set(o, args, text, first) ? gp_fail_in(shown) : 0;
+    if (gp_option_set(o, args, text, first))
+        return gp_fail_in(shown);
+    return own ? gp_option_replace(w->tool, o, args, w->seen) : 0;
 }
 
 static int take_value(walk *w, const gp_option *o, const char *text, const char *shown)

@@ -33,6 +33,10 @@ char *gp_option_suggest(const gp_tool *tool, const char *word, bool common);
 int gp_option_set(const gp_option *o, void *args, const char *text, bool first);
 void gp_option_set_flag(const gp_option *o, void *args, bool on);
 void gp_option_set_null(const gp_option *o, void *args);
+
+/* Where o has a value now: what it stands instead of has none, and must not have been given in the same source (given:
+ * one a row of the table). 0 or -1. */
+int gp_option_replace(const gp_tool *tool, const gp_option *o, void *args, const bool *given);
 void gp_list_append(gp_list *list, const char *text, bool first);
 
 /* A copy that lives until the process ends, held where leak checkers see it. */
@@ -49,11 +53,24 @@ static inline const void *gp_option_field(const gp_option *o, const void *args)
 /* The shortest decimal that reads back as x: 0.0006, 1e-05. */
 void gp_put_double(gp_buf *b, double x);
 
+/* Seconds as parsing reads them: 90s. */
+static inline void gp_put_time(gp_buf *b, double seconds)
+{
+    gp_put_double(b, seconds);
+    gp_buf_puts(b, "s");
+}
+
 /* A string as a YAML scalar: plain where that is safe, else quoted; !!binary where it is not UTF-8. */
 void gp_put_yaml(gp_buf *b, const char *text);
 
 /* Reads a file into args; given[i] becomes true for each row i of the table that the file sets (or NULL). */
 int gp_options_load_given(const gp_tool *tool, void *args, const char *path, bool *given);
+
+/* Calls fn with each option of config.yaml that differs between two sets, in the table's order, with both values as text
+ * ("null" where not given). */
+typedef void gp_options_change_fn(void *self, const char *name, const char *was, const char *is);
+void gp_options_compare(const gp_tool *tool, const void *was, const void *is, gp_options_change_fn *fn,
+                        void *self);
 
 /* A flag that is on by default is there to be turned off. */
 bool gp_option_is_on(const gp_option *o, const void *args);

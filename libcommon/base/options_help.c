@@ -50,6 +50,9 @@ static void put_default(gp_buf *b, const gp_option *o, const void *args)
     case GP_OPT_FLOAT:
         gp_put_double(b, *(const double *)field);
         break;
+    case GP_OPT_TIME:
+        gp_put_time(b, *(const double *)field);
+        break;
     case GP_OPT_STRING:
     case GP_OPT_CHOICE:
         gp_buf_puts(b, *(const char *const *)field);

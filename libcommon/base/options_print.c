@@ -105,8 +105,41 @@ static void put_value(gp_buf *b, const gp_option *o, const void *args)
         gp_buf_printf(b, "%lld", (long long)*(const int64_t *)field);
     else if (o->type == GP_OPT_FLOAT)
         put_float(b, *(const double *)field);
+    else if (o->type == GP_OPT_TIME)
+        gp_put_time(b, *(const double *)field);
     else
         gp_put_yaml(b, *(const char *const *)field);
+}
+
+/* On one line. */
+static void put_inline(gp_buf *b, const gp_option *o, const void *args)
+{
+    const gp_list *list = gp_option_field(o, args);
+    if (o->type != GP_OPT_LIST) {
+        put_value(b, o, args);
+        memmove(b->data, b->data + 1, b->len); /* without the space in front */
+        return;
+    }
+    gp_buf_puts(b, "[");
+    for (int i = 0; i < list->count; i++)
+        gp_buf_printf(b, "%s%s", i ? ", " : "", list->items[i]);
+    gp_buf_puts(b, "]");
+}
+
+void gp_options_compare(const gp_tool *tool, const void *was, const void *is, gp_options_change_fn *fn,
+                        void *self)
+{
+    for (const gp_option *o = tool->options; !gp_option_ends(o); o++) {
+        if (o->type == GP_OPT_GROUP || o->unlogged)
+            continue;
+        gp_buf then = {0}, now = {0};
+        put_inline(&then, o, was);
+        put_inline(&now, o, is);
+        if (strcmp(then.data, now.data))
+            fn(self, o->name, then.data, now.data);
+        gp_buf_release(&then);
+        gp_buf_release(&now);
+    }
 }
 
 int gp_options_print(const gp_tool *tool, const void *args, FILE *out)

@@ -110,6 +110,23 @@ static int parse_double(const char *text, double *out)
     return 0;
 }
 
+/* A number of seconds, or of what its last letter says. */
+static int parse_time(const char *text, double *out)
+{
+    static const char letters[] = "smhd";
+    static const double seconds[] = {1, 60, 3600, 86400};
+    size_t n = strlen(text);
+    const char *letter = n ? strchr(letters, text[n - 1]) : NULL;
+    char *number = gp_strndup(text, letter ? n - 1 : n);
+    double x;
+    int rc = parse_double(number, &x);
+    free(number);
+    if (rc)
+        return fail("'%s' is not a time (like 90s, 10m, 1.5h, 2d)", text);
+    *out = letter ? x * seconds[letter - letters] : x;
+    return 0;
+}
+
 static bool any_range(const gp_option *o)
 {
     return o->min == 0 && o->max == 0;
@@ -148,7 +165,7 @@ static int fail_range(const gp_option *o, const char *text)
         gp_buf_puts(&range, " to ");
         put_limit(&range, o->max);
     }
-    fail("%s is out of range, expected %s", text, range.data);
+    fail("%s is out of range, expected %s%s", text, range.data, o->type == GP_OPT_TIME ? " seconds" : "");
     gp_buf_release(&range);
     return -1;
 }
@@ -185,7 +202,8 @@ int gp_option_set(const gp_option *o, void *args, const char *text, bool first)
         *(int64_t *)field = n;
         return 0;
     case GP_OPT_FLOAT:
-        if (parse_double(text, &x))
+    case GP_OPT_TIME:
+        if (o->type == GP_OPT_TIME ? parse_time(text, &x) : parse_double(text, &x))
             return -1;
         if (!in_range(o, x))
             return fail_range(o, text);
@@ -217,14 +235,46 @@ void gp_option_set_flag(const gp_option *o, void *args, bool on)
     *(bool *)((char *)args + o->offset) = on;
 }
 
-/* Nothing, for what can be nothing; numbers and flags keep the default. */
-void gp_option_set_null(const gp_option *o, void *args)
+static void set_nothing(const gp_option *o, void *args)
 {
     void *field = (char *)args + o->offset;
     if (o->type == GP_OPT_STRING || o->type == GP_OPT_CHOICE)
         *(const char **)field = NULL;
     else if (o->type == GP_OPT_LIST)
         *(gp_list *)field = (gp_list){0};
+}
+
+/* Nothing, for what can be nothing: a list, and text that says what its absence means. All else keeps what it has. */
+void gp_option_set_null(const gp_option *o, void *args)
+{
+    if (o->type == GP_OPT_LIST || o->implied)
+        set_nothing(o, args);
+}
+
+/* A number becomes one outside its own range, which it therefore must have. */
+static void unset(const gp_option *o, void *args)
+{
+    void *field = (char *)args + o->offset;
+    set_nothing(o, args);
+    if (o->type == GP_OPT_INT)
+        *(int64_t *)field = (int64_t)o->min - 1;
+    else if (o->type == GP_OPT_FLOAT || o->type == GP_OPT_TIME)
+        *(double *)field = NAN;
+    BUG_ON(o->type != GP_OPT_LIST && !gp_option_is_unset(o, args));
+}
+
+int gp_option_replace(const gp_tool *tool, const gp_option *o, void *args, const bool *given_here)
+{
+    for (const char *name = o->instead; name && *name;) {
+        size_t n = strcspn(name, "|");
+        const gp_option *other = gp_option_find(tool->options, name, n);
+        BUG_ON(!other);
+        if (given_here[other - tool->options])
+            return fail("--%s and --%s exclude each other: give one of them", other->name, o->name);
+        unset(other, args);
+        name += n + (name[n] == '|');
+    }
+    return 0;
 }
 
 bool gp_option_is_unset(const gp_option *o, const void *args)
@@ -234,6 +284,7 @@ bool gp_option_is_unset(const gp_option *o, const void *args)
     case GP_OPT_INT:
         return !in_range(o, (double)*(const int64_t *)field);
     case GP_OPT_FLOAT:
+    case GP_OPT_TIME:
         return isnan(*(const double *)field) || !in_range(o, *(const double *)field);
     case GP_OPT_STRING:
     case GP_OPT_CHOICE:
@@ -255,4 +306,23 @@ void gp_put_double(gp_buf *b, double x)
             break;
     }
     gp_buf_puts(b, text);
+}
+
+int64_t gp_unescape(char *s)
+{
+    char *to = s;
+    for (const char *from = s; *from; from++) {
+        unsigned byte = (unsigned char)*from;
+        int used = 0;
+        if (*from == '\\') {
+            if (from[1] == 'x' && sscanf(from + 2, "%2x%n", &byte, &used) == 1 && used == 2)
+                from += 3;
+            else if (from[1] == 'n' || from[1] == 't' || from[1] == '\\')
+                byte = from[1] == 'n' ? '\n' : from[1] == 't' ? '\t' : '\\', from++;
+            else
+                return -1;
+        }
+        *to++ = (char)byte;
+    }
+    return to - s;
 }

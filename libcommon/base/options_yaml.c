@@ -21,6 +21,7 @@ typedef struct reader {
     void *args;
     const char *path;
     bool *given;  /* one a row of the table, or NULL */
+    bool *valued; /* rows to which this file has given a value */
     size_t *line; /* where each row was set in this file, 0: not yet */
     yaml_parser_t parser;
     yaml_event_t event;
@@ -214,8 +215,14 @@ static int read_pair(reader *r)
     if (r->line[row])
         return fail("%s:%zu: %s was set before, in line %zu", r->path, event_line(r), key, r->line[row]);
     r->line[row] = event_line(r);
-    if (next(r) || set_value(r, o))
+    if (next(r))
         return -1;
+    bool valued = !is_null(r);
+    if (set_value(r, o))
+        return -1;
+    r->valued[row] = valued;
+    if (valued && gp_option_replace(r->tool, o, r->args, r->valued))
+        return fail("%s:%zu: %s", r->path, r->line[row], gp_error());
     if (r->given)
         r->given[row] = true;
     return 0;
@@ -263,6 +270,7 @@ int gp_options_load_given(const gp_tool *tool, void *args, const char *path, boo
     while (!gp_option_ends(&tool->options[rows]))
         rows++;
     r.line = gp_calloc(rows, sizeof *r.line);
+    r.valued = gp_calloc(rows, sizeof *r.valued);
     if (!yaml_parser_initialize(&r.parser))
         die("out of memory");
     yaml_parser_set_input_string(&r.parser, (const unsigned char *)text.data, text.len);
@@ -271,6 +279,7 @@ int gp_options_load_given(const gp_tool *tool, void *args, const char *path, boo
     yaml_parser_delete(&r.parser);
 out:
     free(r.line);
+    free(r.valued);
     gp_buf_release(&text);
     return rc;
 }

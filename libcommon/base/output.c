@@ -4,6 +4,7 @@
 #include "base/file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,17 +20,19 @@ gp_output *gp_output_open(const char *path)
     o->stream = stdout;
     if (!path || !strcmp(path, "-"))
         return o;
+    bool stream = gp_is_stream(path);
+    int fd = stream ? open(path, O_WRONLY | O_CLOEXEC) : gp_temporary_beside(path, &o->temporary);
+    if (fd < 0) {
+        if (stream)
+            fail("%s: cannot be opened: %s", path, strerror(errno));
+        free(o);
+        return NULL;
+    }
     o->path = gp_strdup(path);
-    if (!gp_is_stream(path))
-        o->temporary = gp_format("%s.%ld.tmp", path, (long)getpid());
-    o->stream = fopen(o->temporary ? o->temporary : path, "w");
-    if (o->stream)
-        return o;
-    fail("%s: cannot be created: %s", path, strerror(errno));
-    free(o->path);
-    free(o->temporary);
-    free(o);
-    return NULL;
+    o->stream = fdopen(fd, "w");
+    if (!o->stream)
+        die("%s: %s", path, strerror(errno));
+    return o;
 }
 
 FILE *gp_output_stream(gp_output *o)
@@ -43,8 +46,12 @@ int gp_output_close(gp_output *o, bool keep)
     const char *name = o->path ? o->path : "stdout";
     errno = 0;
     bool bad = fflush(o->stream) || ferror(o->stream);
+    if (o->temporary && keep && !bad) {
+        bad = fsync(fileno(o->stream));
+        rc = bad ? 0 : gp_temporary_name(fileno(o->stream), o->temporary);
+    }
     if (o->path)
-        bad = (keep && o->temporary && fsync(fileno(o->stream))) || fclose(o->stream) || bad;
+        bad = fclose(o->stream) || bad;
     if (keep && bad)
         rc = fail("%s: cannot be written: %s", name, errno ? strerror(errno) : "an earlier write failed");
     if (o->temporary && keep && !rc && rename(o->temporary, o->path))
@@ -57,18 +64,21 @@ int gp_output_close(gp_output *o, bool keep)
     return rc;
 }
 
-/* Length of the UTF-8 character at s, 0 if it is not one (overlong forms and surrogates are not). */
-static size_t utf8_length(const unsigned char *s, size_t n)
+/* Length of the UTF-8 character at s (overlong forms and surrogates are none). Where there is none, 0, and *bad bytes go
+ * by one U+FFFD: the longest beginning of a character (Unicode, 3.9: maximal subparts), or a byte that begins none. */
+static size_t utf8_length(const unsigned char *s, size_t n, size_t *bad)
 {
     size_t length = s[0] < 0x80 ? 1 : s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : s[0] >= 0xc2 ? 2 : 0;
-    if (!length || length > n || s[0] > 0xf4)
+    unsigned char least = s[0] == 0xe0 ? 0xa0 : s[0] == 0xf0 ? 0x90 : 0x80;
+    unsigned char most = s[0] == 0xed ? 0x9f : s[0] == 0xf4 ? 0x8f : 0xbf;
+    *bad = 1;
+    if (!length || s[0] > 0xf4)
         return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((s[i] & 0xc0) != 0x80)
+    for (size_t i = 1; i < length; i++, least = 0x80, most = 0xbf)
+        if (i == n || s[i] < least || s[i] > most) {
+            *bad = i;
             return 0;
-    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
-        (s[0] == 0xf4 && s[1] > 0x8f))
-        return 0;
+        }
     return length;
 }
 
@@ -78,7 +88,7 @@ char *gp_json_quote(const char *text, size_t n)
     gp_buf b = {0};
     gp_buf_puts(&b, "\"");
     for (size_t i = 0; i < n;) {
-        size_t length = utf8_length(s + i, n - i);
+        size_t bad, length = utf8_length(s + i, n - i, &bad);
         if (!length)
             gp_buf_puts(&b, "\\ufffd");
         else if (s[i] == '"' || s[i] == '\\')
@@ -89,7 +99,7 @@ char *gp_json_quote(const char *text, size_t n)
             gp_buf_printf(&b, "\\u%04x", s[i]);
         else
             gp_buf_add(&b, text + i, length);
-        i += length ? length : 1;
+        i += length ? length : bad;
     }
     gp_buf_puts(&b, "\"");
     return b.data;

@@ -1,5 +1,5 @@
 /* progress.c: see progress.h. */
-#include "base/progress.h"
+#include "base/board.h"
 
 #include <string.h>
 #include <sys/ioctl.h>
@@ -40,16 +40,30 @@ void gp_progress_begin(gp_progress *p, const char *label, const char *unit, int6
                        bool quiet)
 {
     double now = gp_now();
-    *p = (gp_progress){
-        .label = label, .unit = unit, .start = start, .total = total, .began = now, .quiet = quiet};
+    *p = (gp_progress){.label = label,
+                       .unit = unit,
+                       .done = start,
+                       .start = start,
+                       .total = total,
+                       .began = now,
+                       .quiet = quiet};
     p->terminal = isatty(STDERR_FILENO);
     p->next = now + (p->terminal ? REDRAW : LINE); /* a job shorter than that shows nothing */
 }
 
-static int columns(void)
+void gp_progress_join(gp_progress *p, struct gp_board *board)
+{
+    p->board = board;
+    if (board)
+        gp_board_join(board, p);
+}
+
+void gp_progress_window(int *columns, int *rows)
 {
     struct winsize w;
-    return !ioctl(STDERR_FILENO, TIOCGWINSZ, &w) && w.ws_col > 20 ? w.ws_col : 80;
+    bool known = !ioctl(STDERR_FILENO, TIOCGWINSZ, &w);
+    *columns = known && w.ws_col > 20 ? w.ws_col : 80;
+    *rows = known && w.ws_row > 1 ? w.ws_row : 24;
 }
 
 static bool counts_bytes(const gp_progress *p)
@@ -76,9 +90,10 @@ static void add_rate(gp_buf *line, const gp_progress *p, double rate)
 }
 
 /* "data.txt: 412 kB of 1.1 MB (37%), 98 kB/s, 7 s left, NOTE" or "train: step 30 of 500 (6%), ..." */
-static void add_line(gp_buf *line, const gp_progress *p, int64_t done, double now, const char *note)
+void gp_progress_line(gp_buf *line, const gp_progress *p, double now, const char *note)
 {
     char text[24];
+    int64_t done = p->done;
     double elapsed = now - p->began, rate = elapsed > 0 ? (double)(done - p->start) / elapsed : 0;
     gp_buf_printf(line, "%s: %s%s", p->label, counts_bytes(p) ? "" : p->unit, counts_bytes(p) ? "" : " ");
     add_amount(line, p, done);
@@ -95,18 +110,43 @@ static void add_line(gp_buf *line, const gp_progress *p, int64_t done, double no
         gp_buf_printf(line, ", %s", note);
 }
 
+void gp_progress_expect(gp_progress *p, int64_t total)
+{
+    if (p->board)
+        pthread_mutex_lock(&p->board->lock);
+    p->total = total;
+    if (p->board)
+        pthread_mutex_unlock(&p->board->lock);
+}
+
+void gp_progress_note(gp_progress *p, int64_t done, double now)
+{
+    p->done = done;
+    if (done < p->start) {
+        p->start = done;
+        p->began = now;
+    }
+}
+
 void gp_progress_set(gp_progress *p, int64_t done, const char *note)
 {
     if (p->quiet)
         return;
+    if (p->board && p->terminal) {
+        gp_board_set(p->board, p, done);
+        return;
+    }
     double now = gp_now();
+    gp_progress_note(p, done, now);
     if (now < p->next)
         return;
     p->next = now + (p->terminal ? REDRAW : LINE);
     gp_buf line = {0};
-    add_line(&line, p, done, now, note);
+    gp_progress_line(&line, p, now, note);
     if (p->terminal) {
-        int most = columns() - 1, n = (int)gp_min((int64_t)line.len, most);
+        int columns, rows;
+        gp_progress_window(&columns, &rows);
+        int n = (int)gp_min((int64_t)line.len, columns - 1);
         fprintf(stderr, "\r%.*s%*s", n, line.data, p->width > n ? p->width - n : 0, "");
         fflush(stderr);
         p->width = n;
@@ -126,5 +166,23 @@ void gp_progress_clear(gp_progress *p)
 void gp_progress_end(gp_progress *p)
 {
     gp_progress_clear(p);
+    if (p->board)
+        gp_board_leave(p->board, p);
     p->quiet = true;
+}
+
+void gp_progress_say(gp_progress *p, const char *fmt, ...)
+{
+    va_list ap;
+    if (p->quiet)
+        return;
+    gp_progress_clear(p);
+    if (p->board)
+        gp_board_pause(p->board);
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    fputc('\n', stderr);
+    if (p->board)
+        gp_board_resume(p->board);
 }

@@ -90,5 +90,5 @@ int gp_input_spool_to(gp_input *in, gp_out *out, gp_map *m)
     *m = (gp_map){0};
     if (copy(in, put_out, out) || gp_out_flush(out))
         return -1;
-    return gp_map_open(m, out->temporary);
+    return gp_map_fd(m, out->fd, out->path);
 }
