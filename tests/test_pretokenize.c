@@ -1,5 +1,6 @@
 /* GPT-2's pre-split, written by hand, against its regex run by PCRE2 (UTF and UCP) on random text. */
 #include "text/pretokenize.h"
+#include "text/split.h"
 #include "test.h"
 
 #include <stdlib.h>
@@ -69,6 +70,93 @@ static void bad_bytes_are_neither_letter_number_nor_space(void **state)
     assert_pieces(" \xe2\x82 x", (const char *[]){" \xe2\x82", " x", NULL});
     assert_pieces("!\xed\xa0\x80!", (const char *[]){"!\xed\xa0\x80!", NULL});
     assert_pieces("\xc0\x80\xf4\x90\x80\x80", (const char *[]){"\xc0\x80\xf4\x90\x80\x80", NULL});
+}
+
+/* ---- many pieces at once --------------------------------------------------------------------- */
+
+/* The splitter of whole blocks against the one of single pieces, which the regex is compared with below: texts that are
+ * mostly of one kind, so that runs, contractions and characters lie across the ends of blocks in every way. */
+static void blocks_give_the_same_pieces(void **state)
+{
+    (void)state;
+    static const char *const bits[] = {
+        " ",           "a",        "'",        "s", "'ll",      "'re",          "  ",
+        "\n",          "7",        "Q",        "!", "\xc3\xa9", "\xe4\xb8\xad", "\xf0\x9f\x98\x80",
+        "\xff",        "\xe4\xb8", "\xd9\xa3", "z", "e",        "\t",           "\xc2\xa0",
+        "\xe3\x80\x80"};
+    enum { BLOCKS = 4, BYTES = GP_SPLIT_BLOCK * BLOCKS };
+    static uint16_t ends[GP_SPLIT_BLOCK * GP_SPLIT_BLOCKS];
+    char text[BYTES + GP_SPLIT_BEHIND + 8];
+    uint64_t random = 1234567;
+    size_t whole_ones = 0;
+    for (int round = 0; round < 100000; round++) {
+        size_t n = 0, at = 0, kinds = 1 + (size_t)round % ARRAY_LEN(bits), seen = 0;
+        while (n < BYTES + GP_SPLIT_BEHIND) {
+            random = random * 6364136223846793005u + 1442695040888963407u;
+            const char *bit = bits[(random >> 33) % kinds];
+            memcpy(text + n, bit, strlen(bit));
+            n += strlen(bit);
+        }
+        bool whole;
+        const uint8_t *p = (const uint8_t *)text;
+        size_t count = gp_split(&classes, p, BLOCKS, ends, &whole);
+        for (; seen < count; seen++) {
+            at += gp_pretokenize(&classes, p + at, n - at, false);
+            assert_int_equal(ends[seen], at);
+        }
+        if (whole) /* and none is left out */
+            assert_true(at + gp_pretokenize(&classes, p + at, n - at, false) >= BYTES);
+        whole_ones += whole;
+    }
+    assert_true(whole_ones > 50000);
+}
+
+/* A cut is the end of a piece, and each side has the pieces alone that it has in the whole. Texts without one give 0. */
+static void a_cut_is_the_end_of_a_piece(void **state)
+{
+    (void)state;
+    static const char *const bits[] = {" ",        "a",
+                                       "'",        "s",
+                                       "'re",      "\n",
+                                       "7",        "!",
+                                       "\xc3\xa9", "\xe4\xb8\xad",
+                                       "\xff",     "\xe4\xb8",
+                                       "\xc2\xa0", "\xe3\x80\x80",
+                                       "\xa9"};
+    char text[64];
+    const uint8_t *p = (const uint8_t *)text;
+    uint64_t random = 99;
+    int cuts = 0;
+    for (int round = 0; round < 200000; round++) {
+        size_t n = 0, at = 0, kinds = 1 + (size_t)round % ARRAY_LEN(bits);
+        while (n < 20) {
+            random = random * 6364136223846793005u + 1442695040888963407u;
+            const char *bit = bits[(random >> 33) % kinds];
+            memcpy(text + n, bit, strlen(bit));
+            n += strlen(bit);
+        }
+        size_t from = (size_t)(random >> 40) % 10, cut = gp_pretokenize_cut(&classes, p, n, from);
+        if (!cut)
+            continue;
+        cuts++;
+        assert_true(cut > from && cut < n);
+        while (at < cut) { /* the pieces of the whole, and those of its first part */
+            size_t length = gp_pretokenize(&classes, p + at, n - at, false);
+            assert_int_equal(gp_pretokenize(&classes, p + at, cut - at, false), length);
+            at += length;
+        }
+        assert_int_equal(at, cut); /* what is behind is split from there on either way */
+    }
+    assert_true(cuts > 100000);
+    assert_int_equal(gp_pretokenize_cut(&classes, (const uint8_t *)"aaaaaaaa", 8, 0), 0);
+    assert_int_equal(gp_pretokenize_cut(&classes, (const uint8_t *)"        ", 8, 0), 0);
+    assert_int_equal(gp_pretokenize_cut(&classes, (const uint8_t *)"don't stop", 10, 0), 5);
+    assert_int_equal(gp_pretokenize_cut(&classes, (const uint8_t *)"don't", 5, 0), 3); /* n|' */
+    assert_int_equal(gp_pretokenize_cut(&classes, (const uint8_t *)"one two", 7, 3), 0);
+    /* text without any ASCII has ends of pieces too: U+4E2D U+3002 U+4E2D and a part of another */
+    assert_int_equal(
+        gp_pretokenize_cut(&classes, (const uint8_t *)"\xe4\xb8\xad\xe3\x80\x82\xe4\xb8\xad\xe4\xb8", 11, 0),
+        6);
 }
 
 #ifdef GPTPIPE_PCRE2
@@ -218,6 +306,8 @@ int main(void)
         cmocka_unit_test(contractions_stand_alone),
         cmocka_unit_test(the_last_space_goes_with_what_follows),
         cmocka_unit_test(bad_bytes_are_neither_letter_number_nor_space),
+        cmocka_unit_test(blocks_give_the_same_pieces),
+        cmocka_unit_test(a_cut_is_the_end_of_a_piece),
         cmocka_unit_test(the_regex_gives_the_same_pieces),
     };
     return cmocka_run_group_tests(tests, init, NULL);

@@ -118,6 +118,24 @@ static void any_bytes_round_trip(void **state)
     gp_tokenizer_close(bytes);
 }
 
+/* Ids whose bytes encoder.json tells: "Hello", " world", "!"; 50257 is none. */
+static void ids_are_decoded_as_far_as_they_fit(void **state)
+{
+    (void)state;
+    need_gpt2();
+    const int32_t ids[] = {15496, 995, 0, 15496, 50257, 995};
+    for (size_t room = 0; room <= 40; room++) {
+        char text[41];
+        size_t length, fits = room < 5 ? 0 : room < 11 ? 5 : room < 12 ? 11 : room < 17 ? 12 : 17;
+        memset(text, '#', sizeof text);
+        int64_t done = gp_tokenizer_decode(gpt2, ids, 6, text, room, &length);
+        assert_int_equal(length, fits);
+        assert_int_equal(done, room < 5 ? 0 : room < 11 ? 1 : room < 12 ? 2 : room < 17 ? 3 : 4);
+        assert_memory_equal(text, "Hello world!Hello", fits);
+        assert_int_equal(text[room], '#'); /* nothing is written beyond */
+    }
+}
+
 /* ---- streaming ------------------------------------------------------------------------------- */
 
 typedef struct list {
@@ -210,6 +228,28 @@ static void a_window_that_was_cut_too_early_is_made_again(void **state)
     free(json);
     gp_buf_release(&vocab);
     gp_buf_release(&merges);
+}
+
+/* The first merge takes what the second one makes, so that each aa meets the letter behind it before the next aa is
+ * made: Hugging Face's tokenizers has 1000 of aaa for 3000 letters, and aaa, aa for five. */
+static void a_merge_before_those_that_make_its_parts_comes_next(void **state)
+{
+    (void)state;
+    char *json = make_json(",\"aa\":256,\"aaa\":257", "[\"aa a\",\"a a\"]", ""), text[3000];
+    gp_tokenizer *t = gp_tokenizer_from_json(json, strlen(json), "here");
+    int32_t want[1500];
+    assert_non_null(t);
+    memset(text, 'a', sizeof text);
+    for (int i = 0; i < 1000; i++)
+        want[i] = 257;
+    assert_ids(t, text, sizeof text, want, 1000);
+    for (int i = 5; i < 3000; i += 6)
+        text[i] = 'b';
+    for (int i = 0; i < 1500; i += 3)
+        memcpy(want + i, (int32_t[]){257, 256, 'b'}, 3 * sizeof *want);
+    assert_ids(t, text, sizeof text, want, 1500);
+    gp_tokenizer_close(t);
+    free(json);
 }
 
 /* The definition, one merge at a time over the whole piece, with the tokenizer itself asked for pairs: a
@@ -351,9 +391,11 @@ int main(void)
         cmocka_unit_test(each_golden_text_has_tiktokens_ids),
         cmocka_unit_test(end_of_text_in_text_is_text),
         cmocka_unit_test(any_bytes_round_trip),
+        cmocka_unit_test(ids_are_decoded_as_far_as_they_fit),
         cmocka_unit_test(text_in_parts_gives_the_same_ids),
         cmocka_unit_test(a_long_piece_in_parts_gives_the_same_ids),
         cmocka_unit_test(a_window_that_was_cut_too_early_is_made_again),
+        cmocka_unit_test(a_merge_before_those_that_make_its_parts_comes_next),
         cmocka_unit_test(neighbours_in_a_long_piece_do_not_merge),
         cmocka_unit_test(char_ids_are_in_code_point_order_bad_bytes_last),
         cmocka_unit_test(a_character_that_is_missing_is_told_with_its_offset),

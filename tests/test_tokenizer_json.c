@@ -61,6 +61,32 @@ static void json_gives_the_same_tokenizer_back(void **state)
         assert_json_round_trip(gpt2);
 }
 
+/* By its name GPT-2's tokenizer is made from its merges alone; as a folder its vocabulary is read from encoder.json,
+ * where each id is written down. */
+static void gpt2s_ids_are_those_in_encoder_json(void **state)
+{
+    (void)state;
+    static const char *const below[] = {"", "gpt2",
+                                        "openaipublic.blob.core.windows.net/gpt-2/encodings/main"};
+    const char *roots[] = {getenv("GPTPIPE_DATA"), "data", getenv("FETCH_DATA_MIRROR")};
+    gp_tokenizer *read = NULL;
+    for (size_t i = 0; i < 9 && gpt2 && !read; i++) {
+        char path[4096];
+        snprintf(path, sizeof path, "%s/%s", roots[i / 3] ? roots[i / 3] : "none", below[i % 3]);
+        read = gp_tokenizer_open(path);
+    }
+    if (!read) {
+        fprintf(stderr, "skipped: %s\n", gp_error());
+        skip();
+    }
+    char *want = gp_tokenizer_to_json(read), *got = gp_tokenizer_to_json(gpt2);
+    assert_string_equal(got, want);
+    assert_int_equal(gp_tokenizer_end_of_text(gpt2), gp_tokenizer_end_of_text(read));
+    free(want);
+    free(got);
+    gp_tokenizer_close(read);
+}
+
 /* SHA-256 of "char\0" 1,0,0,0 "a" 1,0,0,0 "b": printf 'char\0\1\0\0\0a\1\0\0\0b' | sha256sum */
 static void a_fingerprint_is_what_the_formats_say(void **state)
 {
@@ -134,6 +160,31 @@ static void a_tokenizer_cut_anywhere_is_refused(void **state)
     free(json);
 }
 
+static void a_million_brackets_are_refused(void **state)
+{
+    (void)state;
+    static const char *const beginnings[] = {"[", "{\"model\":["};
+    for (int i = 0; i < 2; i++) {
+        size_t n = 1000000, begin = strlen(beginnings[i]);
+        char *json = malloc(n);
+        memset(json, '[', n);
+        memcpy(json, beginnings[i], begin);
+        assert_null(gp_tokenizer_from_json(json, n, "x.json"));
+        assert_said("x.json: is not JSON");
+        free(json);
+    }
+}
+
+static void text_that_is_not_utf8_is_refused(void **state)
+{
+    (void)state;
+    char *json = make_json(",\"ab\":256", "[\"a b\"]", "");
+    *strstr(json, "ab") = '\xff';
+    assert_null(gp_tokenizer_from_json(json, strlen(json), "x.json"));
+    assert_said("x.json: is not JSON: line 1: unable to decode byte 0xff");
+    free(json);
+}
+
 static void other_kinds_of_tokenizers_are_refused(void **state)
 {
     (void)state;
@@ -189,10 +240,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_gives_the_same_tokenizer_back),
+        cmocka_unit_test(gpt2s_ids_are_those_in_encoder_json),
         cmocka_unit_test(a_fingerprint_is_what_the_formats_say),
         cmocka_unit_test(a_small_bpe_merges_by_rank),
         cmocka_unit_test(each_bad_tokenizer_is_named),
         cmocka_unit_test(a_tokenizer_cut_anywhere_is_refused),
+        cmocka_unit_test(a_million_brackets_are_refused),
+        cmocka_unit_test(text_that_is_not_utf8_is_refused),
         cmocka_unit_test(other_kinds_of_tokenizers_are_refused),
         cmocka_unit_test(a_name_that_is_nothing_is_refused),
     };

@@ -1,5 +1,5 @@
 /* bpe.h: byte-pair encoding: in each piece of the pre-split, the pair of neighbours with the lowest rank is
- * merged until no pair is left that has one (Sennrich et al. 2016). */
+ * merged until no pair is left that has one (Sennrich et al. 2016); of equal pairs, the one on the left is first. */
 #ifndef GP_TEXT_BPE_H
 #define GP_TEXT_BPE_H
 
@@ -9,17 +9,22 @@
 
 typedef struct gp_merge {
     int32_t left, right; /* ids */
-    int32_t rank;        /* lower is merged earlier; -1: an empty slot */
     int32_t id;          /* what they become */
 } gp_merge;
 
+/* Ids and ranks have 21 bits, so that a pair and its rank are one word: the table of GPT-2's 50,000 merges takes a
+ * megabyte, which a processor keeps near. */
+enum { GP_BPE_BITS = 21, GP_BPE_MOST = 1 << GP_BPE_BITS };
+
 typedef struct gp_bpe {
-    gp_classes classes;
     int32_t byte_id[256];
-    gp_merge *slots; /* pair -> merge, open addressing */
-    size_t mask;
-    gp_merge *list; /* by rank */
+    int32_t (*bytes_rank)[256]; /* (256, 256) rank of the pair of two bytes, or -1 */
+    uint64_t *slots;            /* left, right, rank; open addressing; all ones: empty */
+    int shift;                  /* 64 - log2(slots) */
+    gp_merge *list;             /* by rank: the lower is merged earlier */
     int64_t count;
+    bool *part;      /* (vocabulary) a merge takes this id */
+    bool disordered; /* a merge makes what one before it takes; so no trained vocabulary is */
 } gp_bpe;
 
 /* From the vocabulary (which must have all 256 bytes). Merges are added after it, in the order of their
@@ -29,22 +34,38 @@ int gp_bpe_add(gp_bpe *b, const gp_vocab *v, const char *left, size_t left_lengt
                size_t right_length, const char *where);
 void gp_bpe_release(gp_bpe *b);
 
-/* The merge of a pair, or NULL. */
-static inline const gp_merge *gp_bpe_find(const gp_bpe *b, int32_t left, int32_t right)
+/* The slot of a pair, or the empty one where it belongs. */
+static inline uint64_t *gp_bpe_slot(const gp_bpe *b, int32_t left, int32_t right)
 {
-    uint64_t key = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
-    for (size_t i = (key * 0x9E3779B97F4A7C15u >> 32) & b->mask;; i = (i + 1) & b->mask) {
-        const gp_merge *m = &b->slots[i];
-        if (m->left == left && m->right == right)
-            return m;
-        if (m->rank < 0)
-            return NULL;
-    }
+    uint64_t key = (uint64_t)(uint32_t)left << GP_BPE_BITS | (uint32_t)right;
+    size_t mask = ~(uint64_t)0 >> b->shift;
+    for (size_t i = key * 0x9E3779B97F4A7C15u >> b->shift;; i = (i + 1) & mask)
+        if (b->slots[i] >> GP_BPE_BITS == key || b->slots[i] == UINT64_MAX)
+            return &b->slots[i];
 }
 
-/* What encoding needs beside the tables: one for each encoder. */
+/* The rank of a pair's merge, or -1. */
+static inline int32_t gp_bpe_find(const gp_bpe *b, int32_t left, int32_t right)
+{
+    uint64_t slot = *gp_bpe_slot(b, left, right);
+    return slot == UINT64_MAX ? -1 : (int32_t)(slot & (GP_BPE_MOST - 1));
+}
+
+/* Merges the n <= GP_BPE_SHORT bytes at p, one piece, into ids; gives how many are left. To look at every pair for the
+ * best one is the fastest way for so few. */
+enum { GP_BPE_SHORT = 48 };
+int gp_bpe_encode_short(const gp_bpe *b, const uint8_t *p, int n, int32_t *ids);
+
+struct gp_long;
+
+/* bpe_long.c: one piece of any length in time proportional to it. 0, or not when out said stop. */
+int gp_bpe_encode_long(const gp_bpe *b, struct gp_long **workspace, const uint8_t *p, size_t n, gp_ids *out);
+void gp_long_free(struct gp_long *w);
+
+/* bpe_text.c: what encoding text needs beside the tables; each encoder and each thread has its own. */
 typedef struct gp_bpe_state {
-    struct gp_piece *cache; /* short pieces met before, direct-mapped */
+    gp_classes *classes;
+    struct gp_cache *cache; /* pieces met before */
     struct gp_long *large;  /* workspace for long pieces; NULL until there is one */
 } gp_bpe_state;
 
@@ -54,9 +75,5 @@ void gp_bpe_state_release(gp_bpe_state *s);
 /* Encodes the pieces of the n bytes at p: all, or with `more` to come, those that no later byte can change.
  * Gives how many bytes that was, or -1. */
 int64_t gp_bpe_encode(const gp_bpe *b, gp_bpe_state *s, const uint8_t *p, size_t n, bool more, gp_ids *out);
-
-/* bpe_long.c: one piece of any length in time proportional to it. 0, or not when out said stop. */
-int gp_bpe_encode_long(const gp_bpe *b, struct gp_long **workspace, const uint8_t *p, size_t n, gp_ids *out);
-void gp_long_free(struct gp_long *w);
 
 #endif

@@ -4,7 +4,8 @@
  * tells which are not empty, and the lowest is emptied first. A merge takes two nodes into one and moves at most two
  * pairs to other buckets, so n bytes cost at most n - 1 merges of constant work: no heap, no sorting. Within a
  * bucket the order does not matter, except where a pair overlaps itself (a a a): such runs are merged from their
- * left end.
+ * left end. It does matter where a merge makes what an earlier one takes, because that one comes next then: with such
+ * merges the list is searched for the best pair each time, in windows that are small.
  *
  * The list covers a window that fits in the cache, and the windows are joined exactly. A sequence of tokens is the
  * encoding of its text if and only if each two neighbours, encoded alone, stay as they are. (If: take the first
@@ -18,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WINDOW = 1 << 14 }; /* bytes at first */
+enum { WINDOW = 1 << 14, SMALL_WINDOW = 1 << 8 }; /* bytes at first */
 
 typedef struct node {
     int32_t id;
@@ -86,10 +87,9 @@ static void leave(struct gp_long *w, int32_t i)
 static void enter(const gp_bpe *b, struct gp_long *w, int32_t i)
 {
     node *n = &w->nodes[i];
-    const gp_merge *pair = n->after < 0 ? NULL : gp_bpe_find(b, n->id, w->nodes[n->after].id);
-    if (!pair)
+    int32_t rank = n->rank = n->after < 0 ? -1 : gp_bpe_find(b, n->id, w->nodes[n->after].id);
+    if (rank < 0)
         return;
-    int32_t rank = n->rank = pair->rank;
     n->up = -1;
     n->down = w->bucket[rank];
     if (n->down >= 0)
@@ -121,14 +121,15 @@ static void merge(const gp_bpe *b, struct gp_long *w, int32_t i)
 /* Merges the pair at i everywhere in the run that it is part of. */
 static void merge_run(const gp_bpe *b, struct gp_long *w, int32_t i)
 {
-    const gp_merge *pair = &b->list[w->nodes[i].rank];
+    int32_t rank = w->nodes[i].rank;
+    const gp_merge *pair = &b->list[rank];
     if (pair->left != pair->right) {
         merge(b, w, i);
         return;
     }
     while (w->nodes[i].before >= 0 && w->nodes[w->nodes[i].before].id == pair->left)
         i = w->nodes[i].before;
-    while (i >= 0 && w->nodes[i].rank == pair->rank) {
+    while (i >= 0 && w->nodes[i].rank == rank) {
         merge(b, w, i);
         i = w->nodes[i].after;
     }
@@ -141,6 +142,16 @@ static int32_t best(const gp_bpe *b, struct gp_long *w)
         if (w->filled[w->lowest])
             return w->bucket[64 * w->lowest + (size_t)__builtin_ctzll(w->filled[w->lowest])];
     return -1;
+}
+
+/* The first node of the leftmost pair with the lowest rank, by looking at all of them; -1 when there is none. */
+static int32_t leftmost_best(const struct gp_long *w)
+{
+    int32_t found = -1;
+    for (int32_t i = 0; i >= 0; i = w->nodes[i].after)
+        if (w->nodes[i].rank >= 0 && (found < 0 || w->nodes[i].rank < w->nodes[found].rank))
+            found = i;
+    return found;
 }
 
 /* Merges the n bytes at p: node 0 is the first token. */
@@ -159,6 +170,8 @@ static void merge_window(const gp_bpe *b, struct gp_long *w, const uint8_t *p, s
     w->nodes[n - 1].after = -1;
     for (size_t i = n; i-- > 0;)
         enter(b, w, (int32_t)i);
+    for (int32_t i; b->disordered && (i = leftmost_best(w)) >= 0;)
+        merge(b, w, i);
     for (int32_t i; (i = best(b, w)) >= 0;)
         merge_run(b, w, i);
 }
@@ -173,7 +186,7 @@ typedef struct mark {
 /* Encodes the n bytes at p into w->ids; gives their number. */
 static int64_t join_windows(const gp_bpe *b, struct gp_long *w, const uint8_t *p, size_t n)
 {
-    size_t window = WINDOW, top = 0, capacity = 0;
+    size_t window = b->disordered ? SMALL_WINDOW : WINDOW, top = 0, capacity = 0;
     mark *marks = NULL, m = {.first = -1};
     for (;;) {
         if (top == capacity) {

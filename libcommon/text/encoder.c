@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "text/specials.h"
 #include "text/text.h"
 
 int gp_ids_flush(gp_ids *o)
@@ -19,6 +20,7 @@ struct gp_encoder {
     size_t wanted;  /* a long one is not looked at again before it has doubled: linear time */
     int64_t offset; /* of the first byte that is not done, for messages */
     const char *name;
+    gp_specials specials; /* those that are looked for in text; none at first */
     gp_ids out;
 };
 
@@ -39,17 +41,47 @@ void gp_encoder_close(gp_encoder *e)
         return;
     gp_bpe_state_release(&e->state);
     gp_buf_release(&e->pending);
+    gp_specials_release(&e->specials);
     free(e);
 }
 
-/* How many of the n bytes are done, or -1. */
-static int64_t encode(gp_encoder *e, const char *text, size_t n, bool more)
+void gp_encoder_allow_special(gp_encoder *e)
+{
+    gp_specials_release(&e->specials);
+    gp_specials_init(&e->specials, &e->t->vocab);
+}
+
+/* How many of the n bytes, in which no special token is looked for, are done, or -1. */
+static int64_t encode_plain(gp_encoder *e, const char *text, size_t n, bool more)
 {
     const uint8_t *p = (const uint8_t *)text;
     int64_t done = e->t->kind == GP_KIND_BPE ? gp_bpe_encode(&e->t->bpe, &e->state, p, n, more, &e->out)
                                              : gp_chars_encode(&e->t->chars, p, n, more, e->offset, &e->out);
     e->offset += done > 0 ? done : 0;
     return done;
+}
+
+/* How many of the n bytes are done, or -1. A special token ends the text before it, and another one begins behind
+ * it. */
+static int64_t encode(gp_encoder *e, const char *text, size_t n, bool more)
+{
+    const uint8_t *p = (const uint8_t *)text;
+    size_t at = 0;
+    while (e->specials.count) {
+        int32_t id;
+        size_t length, plain = gp_specials_find(&e->specials, p + at, n - at, more, &id, &length);
+        int64_t done = encode_plain(e, text + at, plain, more && id < 0);
+        if (done < 0)
+            return -1;
+        if (id < 0)
+            return (int64_t)at + done;
+        if (gp_ids_room(&e->out, 1))
+            return -1;
+        gp_ids_put(&e->out, id);
+        e->offset += (int64_t)length;
+        at += plain + length;
+    }
+    return encode_plain(e, text, n, more);
 }
 
 static int failed(const gp_encoder *e)
@@ -121,10 +153,13 @@ static int collect(void *self, const int32_t *ids, int64_t count)
     return 0;
 }
 
-int gp_tokenizer_encode(const gp_tokenizer *t, const char *text, size_t length, int32_t **ids, int64_t *count)
+static int encode_all(const gp_tokenizer *t, const char *text, size_t length, bool special, int32_t **ids,
+                      int64_t *count)
 {
     grown g = {.ids = gp_malloc(0)};
     gp_encoder *e = gp_encoder_open(t, collect, &g);
+    if (special)
+        gp_encoder_allow_special(e);
     int rc = encode(e, text, length, false) < 0 || gp_ids_flush(&e->out) ? -1 : 0;
     gp_encoder_close(e);
     if (rc) {
@@ -134,4 +169,15 @@ int gp_tokenizer_encode(const gp_tokenizer *t, const char *text, size_t length, 
     *ids = g.ids;
     *count = g.count;
     return 0;
+}
+
+int gp_tokenizer_encode(const gp_tokenizer *t, const char *text, size_t length, int32_t **ids, int64_t *count)
+{
+    return encode_all(t, text, length, false, ids, count);
+}
+
+int gp_tokenizer_encode_special(const gp_tokenizer *t, const char *text, size_t length, int32_t **ids,
+                                int64_t *count)
+{
+    return encode_all(t, text, length, true, ids, count);
 }

@@ -2,8 +2,10 @@
  * characters, and then each is a run of one class. */
 #include "text/pretokenize.h"
 
+#include <string.h>
+
 /* The character at p: its class, and its bytes; 0 bytes where it is cut and more may come. */
-static inline size_t next(const gp_classes *t, const uint8_t *p, size_t n, bool more, gp_class *class)
+static inline size_t next(gp_classes *t, const uint8_t *p, size_t n, bool more, gp_class *class)
 {
     if (*p < 0x80) {
         *class = t->ascii[*p];
@@ -16,7 +18,7 @@ static inline size_t next(const gp_classes *t, const uint8_t *p, size_t n, bool 
 }
 
 /* Where the run of `class` that goes through `at` ends; 0 when it may go on beyond n. */
-static size_t run_end(const gp_classes *t, const uint8_t *p, size_t at, size_t n, bool more, gp_class class)
+static size_t run_end(gp_classes *t, const uint8_t *p, size_t at, size_t n, bool more, gp_class class)
 {
     while (at < n) {
         gp_class other;
@@ -32,7 +34,7 @@ static size_t run_end(const gp_classes *t, const uint8_t *p, size_t at, size_t n
 
 /* \s+(?!\S)|\s+: spaces up to the end of the text, or else all but the last one, which may belong to the word
  * after it; a single one stands alone. */
-static size_t spaces(const gp_classes *t, const uint8_t *p, size_t n, bool more)
+static size_t spaces(gp_classes *t, const uint8_t *p, size_t n, bool more)
 {
     size_t at = 0, last = 0;
     while (at < n) {
@@ -48,36 +50,14 @@ static size_t spaces(const gp_classes *t, const uint8_t *p, size_t n, bool more)
     return more ? 0 : n;
 }
 
-/* 's 't 're 've 'm 'll 'd: its bytes, 0 where there is none. *cut: there might be one with more bytes. */
-static size_t contraction(const uint8_t *p, size_t n, bool *cut)
-{
-    *cut = n < 2;
-    if (n < 2)
-        return 0;
-    switch (p[1]) {
-    case 's':
-    case 't':
-    case 'm':
-    case 'd':
-        return 2;
-    case 'r':
-    case 'v':
-    case 'l':
-        *cut = n < 3;
-        return n > 2 && p[2] == (p[1] == 'l' ? 'l' : 'e') ? 3 : 0;
-    default:
-        return 0;
-    }
-}
-
-size_t gp_pretokenize(const gp_classes *t, const uint8_t *p, size_t n, bool more)
+size_t gp_pretokenize(gp_classes *t, const uint8_t *p, size_t n, bool more)
 {
     if (*p == '\'') {
-        bool cut;
-        size_t length = contraction(p, n, &cut);
+        uint8_t few[3] = {'\'', n > 1 ? p[1] : 0, n > 2 ? p[2] : 0};
+        size_t length = gp_contraction(few);
         if (length)
             return length;
-        if (cut && more)
+        if (more && (n == 1 || (n == 2 && memchr("rvl", p[1], 3))))
             return 0;
     }
     size_t start = *p == ' '; /* the space in front of a word belongs to it */
@@ -90,4 +70,30 @@ size_t gp_pretokenize(const gp_classes *t, const uint8_t *p, size_t n, bool more
     if (class == GP_SPACE)
         return spaces(t, p, n, more);
     return run_end(t, p, start + length, n, more, class);
+}
+
+/* The class of the character that ends behind p[at - 1]. Bytes that are none count one by one. */
+static gp_class class_before(gp_classes *t, const uint8_t *p, size_t at)
+{
+    for (size_t length = 1; length <= 4 && length <= at; length++) {
+        gp_class class;
+        const uint8_t *begin = p + at - length;
+        if ((*begin & 0xC0) == 0x80)
+            continue;
+        return next(t, begin, length, false, &class) == length ? class : GP_OTHER;
+    }
+    return GP_OTHER;
+}
+
+size_t gp_pretokenize_cut(gp_classes *t, const uint8_t *p, size_t n, size_t from)
+{
+    for (size_t at = n; at-- > from + 1;) {
+        gp_class x, y;
+        if ((p[at] & 0xC0) == 0x80 || !next(t, p + at, n - at, true, &y))
+            continue;
+        x = class_before(t, p, at);
+        if (x != GP_SPACE && x != y && !(p[at - 1] == '\'' && y == GP_LETTER))
+            return at;
+    }
+    return 0;
 }

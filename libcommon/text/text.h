@@ -7,6 +7,8 @@
 #include "text/chars.h"
 #include "text/vocab.h"
 
+#define GP_END_OF_TEXT "<|endoftext|>"
+
 /* char and bytes differ in their vocabulary alone: that of bytes is the 256 bytes in their order. */
 typedef enum gp_kind { GP_KIND_CHAR, GP_KIND_BYTES, GP_KIND_BPE } gp_kind;
 
@@ -31,8 +33,26 @@ void gp_draft_release(gp_draft *d);
 /* char, or bytes where the vocabulary is that. `where` names the file in messages. NULL on failure. */
 gp_tokenizer *gp_tokenizer_from_chars(gp_draft *d, const char *where);
 
+/* The 256 bytes. */
+gp_tokenizer *gp_tokenizer_bytes_alone(void);
+
+/* A BPE: the vocabulary, its merges by rank as pairs of ids, and which id is end-of-text (-1: none). */
+typedef struct gp_pair {
+    int32_t left, right;
+} gp_pair;
+
+gp_tokenizer *gp_tokenizer_from_merges(gp_draft *d, const gp_pair *merges, int64_t count, int32_t end_of_text,
+                                       const char *where);
+
 /* encoder.json or vocab.json and its merges: two files. */
 gp_tokenizer *gp_tokenizer_from_files(const char *vocab_path, const char *merges_path);
+
+/* tiktoken.c: whether text looks like a .tiktoken file, and the tokenizer in it. */
+bool gp_is_tiktoken(const char *text, size_t length);
+gp_tokenizer *gp_tokenizer_from_tiktoken(const char *text, size_t length, const char *where);
+
+/* GPT-2's own two files, known by their SHA-256. */
+gp_tokenizer *gp_tokenizer_gpt2(const char *vocab_path, const char *merges_path);
 
 /* GPT-2's alphabet: each byte has a printable character that stands for it in vocabulary files. */
 typedef struct gp_alphabet {

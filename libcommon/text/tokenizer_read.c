@@ -149,10 +149,9 @@ static int add_merge(reader *r, const char *line, size_t n)
 
 static gp_tokenizer *finish(reader *r)
 {
-    static const char end_of_text[] = "<|endoftext|>";
     gp_tokenizer *t = r->t;
     r->t = NULL;
-    t->end_of_text = gp_vocab_find(&t->vocab, end_of_text, strlen(end_of_text));
+    t->end_of_text = gp_vocab_find(&t->vocab, GP_END_OF_TEXT, strlen(GP_END_OF_TEXT));
     if (t->end_of_text >= 0 && !t->vocab.special[t->end_of_text])
         t->end_of_text = -1;
     return t;

@@ -1,4 +1,8 @@
 /* tokenizer_write.c: a tokenizer as Hugging Face's tokenizer.json. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
 #include "text/escape.h"
 #include "text/text.h"
 #include "text/unicode.h"
@@ -33,37 +37,113 @@ static void put_chars(gp_buf *b, const gp_tokenizer *t)
     gp_buf_puts(b, "},\"merges\":[]}}");
 }
 
-/* Appends how an id is spelled in vocabulary files: in GPT-2's alphabet, or as it is when it is special. */
-static void spell(gp_buf *b, const gp_alphabet *a, const gp_vocab *v, int32_t id)
+/* How a byte is written in JSON: its character of GPT-2's alphabet, which is one or two bytes of UTF-8, or a quote or
+ * backslash behind a backslash. So it is two bytes at most, and none is a control character. */
+typedef struct spelling {
+    char text[256][2];
+    uint8_t length[256];
+} spelling;
+
+static void spelling_init(spelling *s)
 {
-    size_t n;
-    const char *bytes = gp_vocab_bytes(v, id, &n);
-    if (v->special[id])
-        gp_buf_add(b, bytes, n);
-    else
-        gp_alphabet_encode(a, b, bytes, n);
+    gp_alphabet a;
+    gp_alphabet_init(&a);
+    for (int i = 0; i < 256; i++) {
+        char text[4];
+        s->length[i] = (uint8_t)gp_utf8_put(text, a.code[i]);
+        memcpy(s->text[i], text, 2);
+        if (i == '"' || i == '\\') {
+            memcpy(s->text[i], (char[]){'\\', (char)i}, 2);
+            s->length[i] = 2;
+        }
+    }
 }
 
-static void put_string(gp_buf *b, gp_buf *spelled)
+/* Writes an id's bytes in the alphabet, as the inside of a JSON string; there is room for two each and one more. Gives
+ * the end. */
+static char *spell(char *to, const spelling *s, const gp_vocab *v, int32_t id)
 {
-    gp_json_string(b, spelled->data, spelled->len);
-    spelled->len = 0;
+    size_t n;
+    const uint8_t *bytes = (const uint8_t *)gp_vocab_bytes(v, id, &n);
+    for (size_t i = 0; i < n; i++) {
+        memcpy(to, s->text[bytes[i]], 2);
+        to += s->length[bytes[i]];
+    }
+    return to;
+}
+
+/* Writes a number >= 0; gives the end. printf would take longer than all the rest. */
+static char *put_number(char *to, int32_t n)
+{
+    char digits[12];
+    size_t first = sizeof digits;
+    do {
+        digits[--first] = (char)('0' + n % 10);
+        n /= 10;
+    } while (n);
+    memcpy(to, digits + first, sizeof digits - first);
+    return to + sizeof digits - first;
+}
+
+/* Appends "name":id for every id. A special id's name is what it is, not in the alphabet. */
+static void put_vocab(gp_buf *b, const spelling *s, const gp_vocab *v)
+{
+    for (int32_t id = 0; id < v->size; id++) {
+        size_t n;
+        const char *bytes = gp_vocab_bytes(v, id, &n);
+        gp_buf_reserve(b, 2 * n + 32);
+        char *to = b->data + b->len;
+        if (id)
+            *to++ = ',';
+        if (v->special[id]) {
+            b->len = (size_t)(to - b->data);
+            gp_json_string(b, bytes, n);
+            gp_buf_reserve(b, 32);
+            to = b->data + b->len;
+        } else {
+            *to++ = '"';
+            to = spell(to, s, v, id);
+            *to++ = '"';
+        }
+        *to++ = ':';
+        b->len = (size_t)(put_number(to, id) - b->data);
+    }
+}
+
+/* Appends "left right" for every merge. */
+static void put_merges(gp_buf *b, const spelling *s, const gp_tokenizer *t)
+{
+    for (int64_t i = 0; i < t->bpe.count; i++) {
+        const gp_merge *m = &t->bpe.list[i];
+        size_t n;
+        gp_vocab_bytes(&t->vocab, m->id, &n);
+        gp_buf_reserve(b, 2 * n + 32);
+        char *to = b->data + b->len;
+        if (i)
+            *to++ = ',';
+        *to++ = '"';
+        to = spell(to, s, &t->vocab, m->left);
+        *to++ = ' ';
+        to = spell(to, s, &t->vocab, m->right);
+        *to++ = '"';
+        b->len = (size_t)(to - b->data);
+    }
 }
 
 static void put_bpe(gp_buf *b, const gp_tokenizer *t)
 {
     const gp_vocab *v = &t->vocab;
     const char *comma = "";
-    gp_buf name = {0};
-    gp_alphabet a;
-    gp_alphabet_init(&a);
+    spelling s;
+    spelling_init(&s);
     gp_buf_puts(b, "\"added_tokens\":[");
     for (int32_t id = 0; id < v->size; id++) {
         if (!v->special[id])
             continue;
         gp_buf_printf(b, "%s{\"id\":%d,\"content\":", comma, id);
-        spell(&name, &a, v, id);
-        put_string(b, &name);
+        size_t n;
+        const char *bytes = gp_vocab_bytes(v, id, &n);
+        gp_json_string(b, bytes, n);
         gp_buf_puts(b, ",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,\"normalized\":false,"
                        "\"special\":true}");
         comma = ",";
@@ -75,22 +155,10 @@ static void put_bpe(gp_buf *b, const gp_tokenizer *t)
            "\"type\":\"BPE\",\"dropout\":null,\"unk_token\":null,\"continuing_subword_prefix\":null,"
            "\"end_of_word_suffix\":null,\"fuse_unk\":false,\"byte_fallback\":false,"
            "\"ignore_merges\":false,\"vocab\":{");
-    for (int32_t id = 0; id < v->size; id++) {
-        gp_buf_puts(b, id ? "," : "");
-        spell(&name, &a, v, id);
-        put_string(b, &name);
-        gp_buf_printf(b, ":%d", id);
-    }
+    put_vocab(b, &s, v);
     gp_buf_puts(b, "},\"merges\":[");
-    for (int64_t i = 0; i < t->bpe.count; i++) {
-        gp_buf_puts(b, i ? "," : "");
-        spell(&name, &a, v, t->bpe.list[i].left);
-        gp_buf_puts(&name, " ");
-        spell(&name, &a, v, t->bpe.list[i].right);
-        put_string(b, &name);
-    }
+    put_merges(b, &s, t);
     gp_buf_puts(b, "]}}");
-    gp_buf_release(&name);
 }
 
 char *gp_tokenizer_to_json(const gp_tokenizer *t)
@@ -102,4 +170,12 @@ char *gp_tokenizer_to_json(const gp_tokenizer *t)
     else
         put_chars(&b, t);
     return b.data;
+}
+
+int gp_tokenizer_save(const gp_tokenizer *t, const char *path)
+{
+    char *json = gp_tokenizer_to_json(t);
+    int rc = gp_file_write(path, json, strlen(json));
+    free(json);
+    return rc;
 }

@@ -1,7 +1,6 @@
 /* unicode.c: see unicode.h. */
 #include "text/unicode.h"
 
-#include <string.h>
 #include <utf8proc.h>
 
 size_t gp_utf8_put(char text[4], uint32_t c)
@@ -50,9 +49,13 @@ gp_class gp_class_look_up(uint32_t c)
 
 void gp_classes_init(gp_classes *t)
 {
-    memset(t, 0, sizeof *t);
-    for (uint32_t c = 0; c < 0x40000; c++)
-        t->packed[c >> 2] |= (uint8_t)(gp_class_look_up(c) << 2 * (c & 3));
     for (uint32_t c = 0; c < 128; c++)
         t->ascii[c] = (uint8_t)gp_class_look_up(c);
+}
+
+void gp_classes_fill(gp_classes *t, uint32_t page)
+{
+    for (uint32_t c = page << 8; c < (page + 1) << 8; c++)
+        t->packed[c >> 2] |= (uint8_t)(gp_class_look_up(c) << 2 * (c & 3));
+    t->filled[page] = true;
 }

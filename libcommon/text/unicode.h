@@ -54,22 +54,28 @@ size_t gp_utf8_put(char text[4], uint32_t c);
 
 typedef enum gp_class { GP_OTHER, GP_SPACE, GP_LETTER, GP_NUMBER } gp_class;
 
-/* Two bits a code point of planes 0 to 3, which hold every letter and number that Unicode has so far. */
+/* Two bits a code point of planes 0 to 3, which hold every letter and number that Unicode has so far, by pages of
+ * 256: one is filled when its first character is met, because most texts need few of them. So a table belongs to one
+ * thread. */
 typedef struct gp_classes {
     uint8_t ascii[128];
+    bool filled[0x40000 / 256];
     uint8_t packed[0x40000 / 4];
 } gp_classes;
 
-void gp_classes_init(gp_classes *t);
+void gp_classes_init(gp_classes *t); /* t is all zeros */
+void gp_classes_fill(gp_classes *t, uint32_t page);
 
 /* The class of a code point by utf8proc's tables: \p{L}, \p{N}, or White_Space. */
 gp_class gp_class_look_up(uint32_t c);
 
-static inline gp_class gp_class_of(const gp_classes *t, uint32_t c)
+static inline gp_class gp_class_of(gp_classes *t, uint32_t c)
 {
-    if (c < 0x40000)
-        return t->packed[c >> 2] >> 2 * (c & 3) & 3;
-    return gp_class_look_up(c);
+    if (c >= 0x40000)
+        return gp_class_look_up(c);
+    if (!t->filled[c >> 8])
+        gp_classes_fill(t, c >> 8);
+    return t->packed[c >> 2] >> 2 * (c & 3) & 3;
 }
 
 #endif

@@ -4,12 +4,14 @@
 
 #include "base/base.h"
 
+enum { GP_VOCAB_PAD = 16 };
+
 typedef struct gp_vocab {
     int64_t size;
-    char *bytes;      /* of id 0, of id 1, ... */
-    uint32_t *at;     /* (size + 1) where they begin */
-    uint8_t *special; /* (size) 1: an id that no text gives */
-    int32_t *slots;   /* open addressing: id, or -1 */
+    char *bytes;                 /* of id 0, of id 1, ..., and GP_VOCAB_PAD zeros */
+    uint32_t *at;                /* (size + 1) where they begin */
+    uint8_t *special;            /* (size) 1: an id that no text gives */
+    struct gp_vocab_slot *slots; /* bytes -> id, open addressing */
     size_t mask;
 } gp_vocab;
 
@@ -33,15 +35,6 @@ static inline const char *gp_vocab_bytes(const gp_vocab *v, int32_t id, size_t *
 {
     *length = v->at[id + 1] - v->at[id];
     return v->bytes + v->at[id];
-}
-
-/* FNV-1a, its high bits mixed into the low ones. */
-static inline uint64_t gp_hash_bytes(const char *p, size_t n)
-{
-    uint64_t h = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ (uint8_t)p[i]) * 0x100000001b3u;
-    return h ^ h >> 29;
 }
 
 #endif

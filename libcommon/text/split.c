@@ -1,0 +1,142 @@
+/* split.c: see split.h. Bit i of a word tells of byte i of a block. */
+#include "text/split.h"
+
+#include <string.h>
+
+#include "text/pretokenize.h"
+
+/* What the bytes of a block are. A character beyond ASCII is its class in all of its bytes. */
+typedef struct block {
+    uint64_t letter, number, space, blank, apostrophe; /* blank: U+0020, which is a space too */
+    uint64_t high;                                     /* not ASCII; their class is not set yet */
+} block;
+
+#define EACH(byte) (0x0101010101010101u * (byte))
+
+/* The high bits of eight bytes as the low eight bits of a word. */
+static inline uint64_t gather(uint64_t bits)
+{
+    return (bits & EACH(0x80)) * 0x0002040810204081u >> 56;
+}
+
+/* The high bit of each byte of x, which is below 128, where it is from low to high. */
+static inline uint64_t within(uint64_t x, uint8_t low, uint8_t high)
+{
+    return (x + EACH(0x80u - low)) & ~(x + EACH(0x7Fu - high));
+}
+
+/* Eight bytes at a time, each a lane of a word. */
+static inline block classify_ascii(const uint8_t *p)
+{
+    block b = {0};
+    for (int i = 0; i < GP_SPLIT_BLOCK; i += 8) {
+        uint64_t bytes, x, blank;
+        memcpy(&bytes, p + i, 8);
+        x = bytes & EACH(0x7F);
+        blank = within(x, ' ', ' ') & ~bytes;
+        b.letter |= gather(within(x | EACH(0x20), 'a', 'z') & ~bytes) << i;
+        b.number |= gather(within(x, '0', '9') & ~bytes) << i;
+        b.space |= gather((within(x, '\t', '\r') & ~bytes) | blank) << i;
+        b.blank |= gather(blank) << i;
+        b.apostrophe |= gather(within(x, '\'', '\'') & ~bytes) << i;
+        b.high |= gather(bytes) << i;
+    }
+    return b;
+}
+
+/* A character that goes on into the next block. */
+typedef struct carry {
+    size_t bytes; /* how many of the next block's are its */
+    gp_class class;
+} carry;
+
+static inline uint64_t low_bits(size_t n)
+{
+    return ((uint64_t)1 << n) - 1;
+}
+
+static inline void set_class(block *b, gp_class class, uint64_t bits)
+{
+    if (class == GP_LETTER)
+        b->letter |= bits;
+    else if (class == GP_NUMBER)
+        b->number |= bits;
+}
+
+/* Finds what a block's bytes are; false: there is a space beyond ASCII. */
+static inline bool classify(gp_classes *t, const uint8_t *p, block *b, carry *c)
+{
+    *b = classify_ascii(p);
+    if (!b->high)
+        return true;
+    uint64_t left = b->high & ~low_bits(c->bytes);
+    set_class(b, c->class, low_bits(c->bytes));
+    c->bytes = 0;
+    while (left) {
+        uint32_t code;
+        size_t at = (size_t)__builtin_ctzll(left), length = gp_utf8(p + at, 4, &code);
+        uint64_t bits = low_bits(length) << at;
+        c->class = gp_class_of(t, code);
+        if (c->class == GP_SPACE)
+            return false;
+        set_class(b, c->class, bits);
+        left &= ~bits;
+        c->bytes = at + length > GP_SPLIT_BLOCK ? at + length - GP_SPLIT_BLOCK : 0;
+    }
+    return true;
+}
+
+/* Each byte's bit moved to the byte after it; the first one's is the last of the block before. */
+static inline uint64_t after(uint64_t before, uint64_t now)
+{
+    return now << 1 | before >> 63;
+}
+
+/* Where pieces begin, contractions left aside. A space does behind anything else, and so does the last one of a run,
+ * if the run ends. Anything else does where the class changes, unless a blank in front has begun the piece. */
+static inline uint64_t find_starts(const block *before, const block *now, const block *next)
+{
+    uint64_t other = ~(now->letter | now->number | now->space);
+    uint64_t other_before = ~(before->letter | before->number | before->space);
+    uint64_t same = (now->letter & after(before->letter, now->letter)) |
+                    (now->number & after(before->number, now->number)) | (other & after(other_before, other));
+    uint64_t goes_on = after(before->space, now->space) & (now->space >> 1 | next->space << 63);
+    return (now->space & ~goes_on) | (~now->space & ~same & ~after(before->blank, now->blank));
+}
+
+/* Bits that a contraction puts into its own block and the next. */
+static inline void put_bit(uint64_t words[2], size_t at)
+{
+    words[at / 64] |= (uint64_t)1 << at % 64;
+}
+
+size_t gp_split(gp_classes *t, const uint8_t *p, size_t blocks,
+                uint16_t ends[GP_SPLIT_BLOCK * GP_SPLIT_BLOCKS], bool *whole)
+{
+    size_t count = 0;
+    uint64_t on[2] = {0}, off[2] = {1}; /* the first piece's beginning is no end */
+    block before = {.space = UINT64_MAX}, now, next;
+    carry c = {0};
+    *whole = classify(t, p, &next, &c);
+    for (size_t base = 0; *whole && base < blocks * GP_SPLIT_BLOCK; base += GP_SPLIT_BLOCK) {
+        now = next;
+        *whole = classify(t, p + base + GP_SPLIT_BLOCK, &next, &c);
+        if (!*whole)
+            break;
+        uint64_t starts = find_starts(&before, &now, &next);
+        for (uint64_t left = now.apostrophe & starts; left; left &= left - 1) {
+            size_t at = (size_t)__builtin_ctzll(left), length = gp_contraction(p + base + at);
+            if (length) {
+                put_bit(off, at + 1);
+                put_bit(on, at + length);
+            }
+        }
+        for (uint64_t left = (starts & ~off[0]) | on[0]; left; left &= left - 1)
+            ends[count++] = (uint16_t)(base + (size_t)__builtin_ctzll(left));
+        on[0] = on[1];
+        off[0] = off[1];
+        on[1] = off[1] = 0;
+        before = now;
+    }
+    return count;
+}

@@ -1,0 +1,172 @@
+/* tokenizer_open.c: where tokenizers are found, and which kind of file is which. */
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "text/text.h"
+
+enum { FILE_MOST = 1 << 28 }; /* bytes of a tokenizer's file */
+
+/* A vocabulary and its merges lie side by side under these names. */
+static const char *const pairs[][2] = {{"encoder.json", "vocab.bpe"}, {"vocab.json", "merges.txt"}};
+
+/* ---- a file ---------------------------------------------------------------------------------- */
+
+/* Tells by the content whether it is a tokenizer.json or a .tiktoken. */
+static gp_tokenizer *read_file(const char *path)
+{
+    gp_buf text = {0};
+    gp_tokenizer *t = NULL;
+    if (gp_file_read(&text, path, FILE_MOST))
+        goto out;
+    size_t at = 0;
+    while (at < text.len && strchr(" \t\r\n", text.data[at]) && text.data[at])
+        at++;
+    if (at == text.len)
+        fail("%s: is empty, and no tokenizer", path);
+    else if (text.data[at] == '{' || text.data[at] == '[')
+        t = gp_tokenizer_from_json(text.data, text.len, path);
+    else if (gp_is_tiktoken(text.data, text.len))
+        t = gp_tokenizer_from_tiktoken(text.data, text.len, path);
+    else
+        fail("%s: is no tokenizer: neither a tokenizer.json nor a .tiktoken (base64 and a rank in each line)",
+             path);
+out:
+    gp_buf_release(&text);
+    return t;
+}
+
+/* A vocabulary or its merges, by the file's name: the other one lies beside it. false: it has none of these names. */
+static bool open_with_partner(const char *path, gp_tokenizer **t)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    char *dir = slash ? gp_strndup(path, (size_t)(slash + 1 - path)) : gp_strdup(".");
+    bool known = false;
+    for (size_t i = 0; i < ARRAY_LEN(pairs) && !known; i++) {
+        char *files[2] = {gp_path_join(dir, pairs[i][0]), gp_path_join(dir, pairs[i][1])};
+        int is = !strcmp(name, pairs[i][0]) ? 0 : !strcmp(name, pairs[i][1]) ? 1 : -1;
+        known = is >= 0;
+        *t = NULL;
+        if (known && !gp_exists(files[!is]))
+            fail("%s: is one half of a tokenizer, and %s is not beside it", path, pairs[i][!is]);
+        else if (known)
+            *t = gp_tokenizer_from_files(files[0], files[1]);
+        free(files[0]);
+        free(files[1]);
+    }
+    free(dir);
+    return known;
+}
+
+/* ---- a folder -------------------------------------------------------------------------------- */
+
+/* The names of files in dir that end in .tiktoken: how many, and one of them, fresh. */
+static int find_tiktoken(const char *dir, char **name)
+{
+    static const char ending[] = ".tiktoken";
+    int count = 0;
+    DIR *d = opendir(dir);
+    *name = NULL;
+    for (struct dirent *entry; d && (entry = readdir(d));) {
+        size_t n = strlen(entry->d_name);
+        if (n < sizeof ending || strcmp(entry->d_name + n + 1 - sizeof ending, ending))
+            continue;
+        if (!count++)
+            *name = gp_strdup(entry->d_name);
+    }
+    if (d)
+        closedir(d);
+    return count;
+}
+
+static gp_tokenizer *open_only_tiktoken(const char *dir)
+{
+    gp_tokenizer *t = NULL;
+    char *name;
+    int count = find_tiktoken(dir, &name);
+    if (count == 1) {
+        char *path = gp_path_join(dir, name);
+        t = read_file(path);
+        free(path);
+    } else if (count > 1) {
+        fail("%s: holds %d .tiktoken files; name one of them", dir, count);
+    } else {
+        fail("%s: holds no tokenizer: neither tokenizer.json, encoder.json with vocab.bpe, vocab.json with "
+             "merges.txt, nor a .tiktoken file",
+             dir);
+    }
+    free(name);
+    return t;
+}
+
+static gp_tokenizer *open_dir(const char *dir)
+{
+    gp_tokenizer *t = NULL;
+    char *json = gp_path_join(dir, "tokenizer.json");
+    bool found = gp_exists(json);
+    if (found)
+        t = read_file(json);
+    free(json);
+    for (size_t i = 0; i < ARRAY_LEN(pairs) && !found; i++) {
+        char *vocab = gp_path_join(dir, pairs[i][0]), *merges = gp_path_join(dir, pairs[i][1]);
+        found = gp_exists(vocab) || gp_exists(merges);
+        if (found)
+            open_with_partner(gp_exists(vocab) ? vocab : merges, &t);
+        free(vocab);
+        free(merges);
+    }
+    return found ? t : open_only_tiktoken(dir);
+}
+
+/* ---- GPT-2's own ----------------------------------------------------------------------------- */
+
+/* GPT-2's own two files in root/below. false: not there; true: *t is the tokenizer, or NULL on failure. */
+static bool open_gpt2_in(const char *root, const char *below, gp_tokenizer **t)
+{
+    char *dir = gp_path_join(root, below);
+    char *vocab = gp_path_join(dir, "encoder.json"), *merges = gp_path_join(dir, "vocab.bpe");
+    bool found = gp_exists(vocab) && gp_exists(merges);
+    if (found)
+        *t = gp_tokenizer_gpt2(vocab, merges);
+    free(vocab);
+    free(merges);
+    free(dir);
+    return found;
+}
+
+static gp_tokenizer *open_gpt2(void)
+{
+    static const char *const below[] = {"", "gpt2",
+                                        "openaipublic.blob.core.windows.net/gpt-2/encodings/main"};
+    const char *roots[] = {getenv("GPTPIPE_DATA"), "data", getenv("FETCH_DATA_MIRROR")};
+    gp_tokenizer *t;
+    for (size_t i = 0; i < ARRAY_LEN(roots); i++)
+        for (size_t j = 0; j < ARRAY_LEN(below); j++)
+            if (roots[i] && *roots[i] && open_gpt2_in(roots[i], below[j], &t))
+                return t;
+    fail("GPT-2's encoder.json and vocab.bpe are not in $GPTPIPE_DATA, data/ or $FETCH_DATA_MIRROR; run: "
+         "fetch-data gpt2-tokenizer");
+    return NULL;
+}
+
+/* ---- all of them ----------------------------------------------------------------------------- */
+
+gp_tokenizer *gp_tokenizer_open(const char *name)
+{
+    struct stat st;
+    gp_tokenizer *t;
+    if (!strcmp(name, "bytes"))
+        return gp_tokenizer_bytes_alone();
+    if (!strcmp(name, "gpt2"))
+        return open_gpt2();
+    if (!strcmp(name, "char"))
+        return fail("a char vocabulary is built from a text, it cannot be opened"), NULL;
+    if (stat(name, &st))
+        return fail("%s: there is no such tokenizer: neither char, bytes, gpt2, nor a file or folder", name),
+               NULL;
+    if (S_ISDIR(st.st_mode))
+        return open_dir(name);
+    return open_with_partner(name, &t) ? t : read_file(name);
+}
