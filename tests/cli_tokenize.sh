@@ -35,8 +35,8 @@ for kind in $kinds; do
     expect 0 tokenize -i several.tok --json
     case $out in *'"documents":3,'*) ;; *) problem "three files are not three documents: $out" ;; esac
     # a file and a pipe give the same ids
-    expect 0 bash -c "cat long | tokenize -t $kind -q | tokenize -i --json | sed 's/.*tokens/tokens/' > piped"
-    expect 0 bash -c "tokenize -t $kind -q long -o long.tok && tokenize -i --json < long.tok | sed 's/.*tokens/tokens/' > filed"
+    expect 0 bash -c "cat long | tokenize -t $kind -q | tokenize -i --json | sed 's/.*tokens/tokens/; s/,.source.*//' > piped"
+    expect 0 bash -c "tokenize -t $kind -q long -o long.tok && tokenize -i --json < long.tok | sed 's/.*tokens/tokens/; s/,.source.*//' > filed"
     same piped filed
 done
 
@@ -85,6 +85,10 @@ expect 0 bash -c "tokenize -t bytes --format raw16 -q < plain > x.raw"
 [ "$(stat -c %s x.raw)" = $((2 * $(stat -c %s plain))) ] || problem "raw16 has $(stat -c %s x.raw) bytes"
 expect 0 tokenize -t bytes --format raw16 -V 256 -d x.raw -o back
 same back plain
+expect 0 tokenize -t bytes --format raw16 -d x.raw -o back
+same back plain
+expect 0 tokenize -t bytes -i x.bin --json
+case $out in *'"vocab_size":256,'*) ;; *) problem "the vocabulary is not that of --tokenizer: $out" ;; esac
 expect 1 tokenize -i --format raw16 x.raw
 says "--vocab-size"
 expect 1 tokenize -i --format raw16 -V 50 x.raw
@@ -117,6 +121,12 @@ for n in 0 7 8 63 64 200 $(($(stat -c %s first.tok) - 1)); do
     expect 1 bash -c "tokenize -d < cut.tok"
     says "stdin: "
 done
+cp first.tok lies.tok
+printf '\x63' | dd of=lies.tok bs=1 seek=16 conv=notrunc status=none
+for job in --info --decode 'plain -o x2.tok -t'; do
+    expect 1 tokenize $job lies.tok
+    says 'lies.tok: is corrupt: its header, with a vocabulary of 99,'
+done
 printf '\x01' | dd of=first.tok bs=1 seek=$(($(stat -c %s first.tok) - 40)) conv=notrunc status=none
 expect 1 tokenize --info first.tok
 says "first.tok: is corrupt: the CRC"
@@ -134,6 +144,27 @@ expect 0 bash -c "tokenize -t bytes -q random random random random random | head
 
 # the command line
 expect 2 tokenize --decode --info x.tok
+for extra in '--train-bpe 300' '--separator x' '--jsonl text' --allow-special '--save-tokenizer x.json' '--val x' \
+    '--val-fraction 0.1' '--shard-size 5' --json; do
+    expect 2 tokenize --decode $extra x.tok
+    says ' is of no use for --decode'
+done
+expect 2 tokenize --info x.tok -o x.txt
+says '--out is of no use for --info'
+expect 2 tokenize --show --val x plain
+says '--val is of no use for --show'
+expect 2 tokenize -V 300 plain -o x3.tok
+says '--vocab-size is of no use'
+expect 2 tokenize --json plain -o x3.tok
+says '--json is of no use'
+expect 2 tokenize plain --val -
+says '--val and --out name the same file'
+expect 2 tokenize -t char --train-bpe 300 plain -o x3.tok
+absent x3.tok
+# what --print-config gives is a config
+expect 0 tokenize --train-bpe 300 plain -o x3.tok --print-config
+printf '%s\n' "$out" > x.yaml
+expect 0 tokenize --config x.yaml plain -q
 expect 2 tokenize --separator '\q' plain -o x3.tok
 expect 2 tokenize --format tik plain
 expect 2 tokenize -i x.tok x.tok

@@ -1,88 +1,7 @@
 /* Fetching: a file arrives whole and right, or not at all, whatever the server does. */
 #include "test.h"
 
-#include <signal.h>
-#include <sys/stat.h>
-
-#include "gptpipe/fetch.h"
-#include "http_server.h"
-
-/* 26 letters, 1000 times; its SHA-256 by sha256sum. */
-enum { LENGTH = 26000 };
-static char letters[LENGTH + 1];
-static const char *const letters_sha256 = "9bae04df8ee130bb0a94596b84b4ab161a2abf8a94c4e30523249fad5754ae27";
-
-static char dir[64], path[96], part[112];
-
-static int set_up(void **state)
-{
-    (void)state;
-    for (int i = 0; i < LENGTH; i++)
-        letters[i] = (char)('a' + i % 26);
-    unsetenv("http_proxy"), unsetenv("all_proxy"), unsetenv("ALL_PROXY");
-    return 0;
-}
-
-/* Each test has a folder of its own. */
-static int make_folder(void **state)
-{
-    (void)state;
-    strcpy(dir, "/tmp/gptpipe-fetch-XXXXXX");
-    if (!mkdtemp(dir))
-        return -1;
-    snprintf(path, sizeof path, "%s/letters.txt", dir);
-    snprintf(part, sizeof part, "%s.part", path);
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", dir);
-    return system(command);
-}
-
-/* Fetches letters.txt from the server; what is known of it can be left out (NULL, -1). */
-static int fetch_known(const server *s, const char *sha256, int64_t size)
-{
-    char url[64];
-    snprintf(url, sizeof url, "http://127.0.0.1:%d/letters.txt", s->port);
-    const char *const urls[] = {url};
-    gp_dataset_file f = {.path = "letters.txt", .urls = urls, .url_count = 1, .sha256 = sha256, .size = size};
-    gp_fetch_options o = {.quiet = true, .retries = 2, .pause = 0.01, .stall = 1};
-    return gp_fetch_file(&f, path, &o, NULL);
-}
-
-static int fetch(const server *s)
-{
-    return fetch_known(s, letters_sha256, LENGTH);
-}
-
-static void assert_arrived(void)
-{
-    gp_map m;
-    assert_int_equal(gp_map_open(&m, path), 0);
-    assert_int_equal(m.size, LENGTH);
-    assert_memory_equal(m.data, letters, LENGTH);
-    gp_map_close(&m);
-    assert_false(gp_exists(part));
-}
-
-static void assert_failed_with(const char *words)
-{
-    if (!strstr(gp_error(), words))
-        fail_msg("\"%s\" does not say \"%s\"", gp_error(), words);
-    assert_false(gp_exists(path));
-}
-
-static void assert_asked_from(const server *s, int request, long from)
-{
-    char range[64], wanted[64] = "";
-    if (from)
-        snprintf(wanted, sizeof wanted, "bytes=%ld-", from);
-    assert_string_equal(request_header(s->request[request], "\r\nRange:", range, sizeof range), wanted);
-}
+#include "fetch_letters.h"
 
 static void a_file_arrives(void **state)
 {
@@ -128,6 +47,22 @@ static void a_busy_server_is_asked_again(void **state)
     server_stop(&s);
     assert_arrived();
     assert_int_equal(s.requests, 3);
+}
+
+static void a_server_that_says_when_to_come_back_is_believed_within_reason(void **state)
+{
+    (void)state;
+    server s = {.replies = {{.status = 429, .headers = "Retry-After: 1\r\n"},
+                            {.status = 503, .headers = "Retry-After: 86400\r\n"},
+                            {.body = letters}}};
+    server_start(&s);
+    double begun = gp_now();
+    assert_int_equal(fetch(&s), 0);
+    double took = gp_now() - begun;
+    server_stop(&s);
+    assert_arrived();
+    assert_int_equal(s.requests, 3);
+    assert_true(took >= 1 && took < 60); /* its own pauses are hundredths of a second */
 }
 
 static void a_server_that_stays_busy_is_given_up(void **state)
@@ -296,11 +231,25 @@ static void a_silent_server_counts_as_cut(void **state)
     assert_asked_from(&s, 1, 9000);
 }
 
+/* It has taken the request: the time that a connection may take, 20 s, is not waited for. */
+static void a_server_that_never_answers_counts_as_cut(void **state)
+{
+    (void)state;
+    server s = {.replies = {{.body = letters, .together = 2}, {.body = letters}}};
+    server_start(&s);
+    double begun = gp_now();
+    assert_int_equal(fetch(&s), 0);
+    assert_true(gp_now() - begun < 10);
+    server_stop(&s);
+    assert_arrived();
+    assert_int_equal(s.requests, 2);
+}
+
 static void a_mirror_is_asked_first_and_the_source_after_it(void **state)
 {
     (void)state;
     const char *const urls[] = {"http://127.0.0.1:1/letters.txt"}; /* where nobody listens */
-    gp_dataset_file f = {
+    gp_catalog_file f = {
         .path = "letters.txt", .urls = urls, .url_count = 1, .sha256 = letters_sha256, .size = LENGTH};
     char mirror[64];
     gp_fetched how;
@@ -331,7 +280,7 @@ static void offline_opens_no_socket(void **state)
     server_start(&s);
     snprintf(url, sizeof url, "http://127.0.0.1:%d/letters.txt", s.port);
     const char *const urls[] = {url};
-    gp_dataset_file f = {
+    gp_catalog_file f = {
         .path = "letters.txt", .urls = urls, .url_count = 1, .sha256 = letters_sha256, .size = LENGTH};
     gp_fetch_options o = {.quiet = true, .offline = true, .mirror = url};
     assert_int_equal(gp_fetch_file(&f, path, &o, NULL), -1);
@@ -346,11 +295,11 @@ static void a_data_set_is_all_its_files(void **state)
     char mirror[96], file[160];
     const char *const one[] = {"https://example.org/letters.txt"}, *const two[] = {
                                                                        "https://example.org/b/none.txt"};
-    gp_dataset_file files[] = {
+    gp_catalog_file files[] = {
         {.path = "letters.txt", .urls = one, .url_count = 1, .sha256 = letters_sha256, .size = LENGTH},
         {.path = "sub/none.txt", .urls = two, .url_count = 1, .size = 0},
     };
-    gp_dataset d = {.name = "set", .files = files, .file_count = 2};
+    gp_catalog_entry d = {.name = "set", .files = files, .file_count = 2};
     gp_fetch_options o = {.quiet = true, .offline = true, .mirror = mirror};
     snprintf(mirror, sizeof mirror, "file://%s/mirror", dir);
     snprintf(file, sizeof file, "%s/mirror/example.org/letters.txt", dir);
@@ -409,8 +358,6 @@ static void a_stopped_process_leaves_what_the_next_one_needs(void **state)
     assert_asked_from(&s, 1, 9000);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -418,6 +365,7 @@ int main(void)
         TEST(a_wrong_file_of_that_name_is_replaced),
         TEST(not_found_is_said_at_once),
         TEST(a_busy_server_is_asked_again),
+        TEST(a_server_that_says_when_to_come_back_is_believed_within_reason),
         TEST(a_server_that_stays_busy_is_given_up),
         TEST(a_cut_download_goes_on_where_it_was),
         TEST(the_next_run_goes_on_where_the_last_was_cut),
@@ -430,6 +378,7 @@ int main(void)
         TEST(a_body_without_a_length_is_read_to_its_end),
         TEST(redirects_are_followed_but_not_for_ever),
         TEST(a_silent_server_counts_as_cut),
+        TEST(a_server_that_never_answers_counts_as_cut),
         TEST(a_mirror_is_asked_first_and_the_source_after_it),
         TEST(offline_opens_no_socket),
         TEST(a_data_set_is_all_its_files),

@@ -12,7 +12,7 @@ static char dir[] = "/tmp/gptpipe-text.XXXXXX", *a_txt, *b_txt, *a_json, *b_json
 static gp_text *open_two(bool twice)
 {
     const char *paths[] = {a_txt, b_txt};
-    return gp_text_open(&(gp_list){.items = paths, .count = 2}, twice);
+    return gp_text_open(&(gp_list){.items = paths, .count = 2}, &(gp_text_options){.twice = twice});
 }
 
 static void save(const char *path, const char *text)
@@ -61,7 +61,7 @@ static void files_are_cut_at_separators_and_ends(void **state)
 }
 
 /* A child writes `text` in pieces of `step` bytes, so that separators lie across the reads. */
-static gp_text *open_piped(const char *text, size_t n, size_t step, pid_t *child)
+static gp_text *open_piped_as(const char *text, size_t n, size_t step, const gp_text_options *o, pid_t *child)
 {
     int ends[2];
     char path[64];
@@ -77,7 +77,7 @@ static gp_text *open_piped(const char *text, size_t n, size_t step, pid_t *child
     }
     close(ends[1]);
     snprintf(path, sizeof path, "/dev/fd/%d", ends[0]);
-    gp_text *t = gp_text_open(&(gp_list){.items = paths, .count = 1}, false);
+    gp_text *t = gp_text_open(&(gp_list){.items = paths, .count = 1}, o);
     assert_non_null(t);
     close(ends[0]);
     return t;
@@ -104,7 +104,7 @@ static void a_pipe_is_cut_like_a_file_wherever_it_breaks(void **state)
         pid_t child;
         int status;
         gp_buf got = {0};
-        gp_text *t = open_piped(text, n, step, &child);
+        gp_text *t = open_piped_as(text, n, step, &(gp_text_options){0}, &child);
         assert_int_equal(gp_text_get_info(t)->bytes, -1);
         assert_null(gp_text_get_info(t)->sha256);
         collect(t, "--", &got);
@@ -133,6 +133,49 @@ static void files_are_described(void **state)
     assert_null(info->separator);
     assert_null(info->entropy);
     gp_text_close(t);
+}
+
+/* A line a document, whatever the pipe does to the lines; blank ones do not count. */
+static void json_lines_are_documents(void **state)
+{
+    (void)state;
+    static const char lines[] =
+        "{\"t\": \"a\\u0000b\"}\n\n \t\r\n{\"t\": \"\"}\r\n{\"x\": 1, \"t\": \"\\u20ac\"}";
+    const char *paths[] = {a_txt};
+    save(a_txt, lines);
+    for (size_t step = 0; step < sizeof lines; step = step * 2 + 1) { /* 0: from the file */
+        static const struct {
+            const char *text;
+            size_t length;
+            int64_t begin, end;
+            const char *file;
+        } want[] = {
+            {"a\0b", 3, 0, 18, "line 1"}, {"", 0, 23, 34, "line 4"}, {"\xe2\x82\xac", 3, 34, 57, "line 5"}};
+        const gp_text_options o = {.jsonl = "t"};
+        gp_text_part part;
+        pid_t child = 0;
+        gp_text *t = step ? open_piped_as(lines, sizeof lines - 1, step, &o, &child)
+                          : gp_text_open(&(gp_list){.items = paths, .count = 1}, &o);
+        for (size_t i = 0; i < ARRAY_LEN(want); i++) {
+            assert_int_equal(gp_text_next(t, "", 0, &part), 1);
+            assert_int_equal(part.length, want[i].length);
+            assert_memory_equal(part.data, want[i].text, part.length);
+            assert_true(part.separated);
+            assert_non_null(strstr(part.file, want[i].file));
+            assert_int_equal(part.begin, want[i].begin);
+            assert_int_equal(part.end, want[i].end);
+        }
+        if (!part.file_ends) { /* a pipe's end is seen only behind it */
+            assert_int_equal(gp_text_next(t, "", 0, &part), 1);
+            assert_int_equal(part.length, 0);
+            assert_false(part.separated);
+            assert_true(part.file_ends);
+        }
+        assert_int_equal(gp_text_next(t, "", 0, &part), 0);
+        gp_text_close(t);
+        if (child)
+            waitpid(child, NULL, 0);
+    }
 }
 
 static void sidecars_that_agree_are_joined(void **state)
@@ -219,6 +262,7 @@ int main(void)
         cmocka_unit_test(files_are_cut_at_separators_and_ends),
         cmocka_unit_test(a_pipe_is_cut_like_a_file_wherever_it_breaks),
         cmocka_unit_test(files_are_described),
+        cmocka_unit_test(json_lines_are_documents),
         cmocka_unit_test(sidecars_that_agree_are_joined),
         cmocka_unit_test(what_only_one_sidecar_says_is_dropped),
         cmocka_unit_test(each_bad_sidecar_is_named),

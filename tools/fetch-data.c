@@ -1,9 +1,11 @@
 /* fetch-data: data sets by name, checked, whole. */
+#include "gptpipe/dataset.h"
 #include "gptpipe/fetch.h"
 #include "gptpipe/options.h"
 #include "gptpipe/stories.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,24 +13,40 @@
 
 typedef struct args {
     gp_list names;
-    const char *out, *catalog, *mirror, *info;
+    const char *out, *catalog, *lock, *mirror, *info, *split;
     bool list, offline, quiet, json;
-    int64_t stories, seed;
+    int64_t shards, parallel, retries, connect_timeout, stall_timeout, stories, seed;
 } args;
 
 static const gp_option options[] = {
     {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|DIR|-",
      "where it goes; a folder is one that exists or whose name ends in /",
      .implied = "data/, or stdout where that is a pipe"},
+    {"split", 0, GP_OPT_STRING, offsetof(args, split), "NAME",
+     "one part of a data set: train, test, ...; of an archive, on its way to stdout or one file",
+     .implied = "all of it"},
     {"list", 'l', GP_OPT_FLAG, offsetof(args, list), NULL, "show what there is", .unlogged = true},
     {"info", 'i', GP_OPT_STRING, offsetof(args, info), "NAME", "show all that is known of one data set",
      .unlogged = true},
+    {"shards", 0, GP_OPT_INT, offsetof(args, shards), "N",
+     "of a data set that comes in numbered files the first N", .implied = "all", .min = 1, .max = 1e6},
+    {"lock", 0, GP_OPT_STRING, offsetof(args, lock), "FILE",
+     "check SHA-256 and size of each file against FILE, and add to it what it does not know yet"},
     {"Where it comes from", 0, GP_OPT_GROUP, 0, NULL, NULL},
     {"mirror", 0, GP_OPT_STRING, offsetof(args, mirror), "DIR|URL",
      "look for https://host/path as DIR/host/path first", .implied = "$FETCH_DATA_MIRROR"},
     {"offline", 0, GP_OPT_FLAG, offsetof(args, offline), NULL, "never open a socket"},
     {"catalog", 0, GP_OPT_STRING, offsetof(args, catalog), "FILE",
      "further data sets, in the form of data/catalog.json"},
+    {"Network", 0, GP_OPT_GROUP, 0, NULL, NULL},
+    {"parallel", 'P', GP_OPT_INT, offsetof(args, parallel), "N", "files at once", .min = 1, .max = 16},
+    {"retries", 0, GP_OPT_INT, offsetof(args, retries), "N",
+     "tries after one that failed in a way that may pass; one that gets on does not count", .min = 0,
+     .max = 1000},
+    {"connect-timeout", 0, GP_OPT_INT, offsetof(args, connect_timeout), "S",
+     "seconds for a connection to be made", .min = 1, .max = 1e6},
+    {"stall-timeout", 0, GP_OPT_INT, offsetof(args, stall_timeout), "S",
+     "seconds without a byte after which a transfer counts as cut", .min = 1, .max = 1e6},
     {"Stories", 0, GP_OPT_GROUP, 0, NULL, NULL},
     {"stories", 0, GP_OPT_INT, offsetof(args, stories), "N",
      "how many; a folder also gets N/20 for validation", .min = 1, .max = 1e9},
@@ -46,8 +64,15 @@ static const gp_tool tool = {
     .summary = "brings data sets here, checked and whole",
     .usage = "NAME... [OPTION]...",
     .description =
-        "Files are checked by SHA-256 and get their names only then. What was cut is continued by the next "
-        "run.\n\n"
+        "Files are checked by SHA-256 and get their names only then. What was cut, by Ctrl-C or by the "
+        "network, is "
+        "continued by the next run; two runs share one download. Where no SHA-256 is known the one that came "
+        "is "
+        "told, and --lock keeps it.\n\n"
+        "Proxies and certificates are found as curl finds them: http_proxy, https_proxy, all_proxy, "
+        "no_proxy; "
+        "CURL_CA_BUNDLE, SSL_CERT_FILE, SSL_CERT_DIR. Ten redirects are followed, from https only to "
+        "https.\n\n"
         "stories are made on the spot from a grammar whose entropy is known exactly: into a folder go "
         "stories.txt and, "
         "with another seed, stories-val.txt, each with the probabilities of its stories in FILE.json.",
@@ -55,6 +80,14 @@ static const gp_tool tool = {
                 "fetch-data stories -o data/\n"
                 "# the text alone, through a pipe\n"
                 "fetch-data stories --stories 100 | head -3\n"
+                "# film reviews as lines of JSON, of their archive one part\n"
+                "fetch-data imdb --split train -o - | head -1\n"
+                "# the training stories of TinyStories to the next tool\n"
+                "fetch-data tinystories --split train -o - | tokenize --tokenizer gpt2 -o tiny.tok\n"
+                "# two models, eight files at a time, and what they were for the next time\n"
+                "fetch-data gpt2 gpt2-large -P 8 --lock models.lock -o models/\n"
+                "# the first 500 million tokens of FineWeb-Edu, and its validation tokens\n"
+                "fetch-data fineweb-edu --shards 5\n"
                 "# from a copy on this machine, without a network\n"
                 "fetch-data shakespeare --mirror /srv/mirror --offline\n",
     .options = options,
@@ -66,6 +99,13 @@ typedef struct place {
     bool std, folder;
     const char *path;
 } place;
+
+/* The files that are wanted. */
+typedef struct list {
+    const args *a;
+    gp_fetch_job *jobs;
+    int count;
+} list;
 
 static bool is_pipe(int fd)
 {
@@ -87,7 +127,11 @@ static place choose_place(const char *out, bool one)
 static void say(const args *a, const char *path, const char *how)
 {
     struct stat st;
-    if (!a->quiet && !stat(path, &st))
+    if (a->quiet || stat(path, &st))
+        return;
+    if (S_ISDIR(st.st_mode))
+        fprintf(stderr, "%s: %s\n", path, how);
+    else
         fprintf(stderr, "%s: %s, %" PRId64 " bytes\n", path, how, (int64_t)st.st_size);
 }
 
@@ -111,84 +155,246 @@ static char *below(const char *dir, const char *name)
     return path;
 }
 
-/* The seeds of training are below 2^32 and those of validation above, so the two never meet. */
+/* The seeds of training are below 2^32 and those of validation above, so the two never meet. A folder gets both, or the
+ * one of --split. */
 static int make_stories(const args *a, const place *to)
 {
-    uint64_t seed = (uint64_t)a->seed;
-    if (!to->folder)
-        return write_stories(a, seed, a->stories, to->path);
-    char *path = below(to->path, "stories.txt"), *val = below(to->path, "stories-val.txt");
-    int rc = write_stories(a, seed, a->stories, path);
-    if (!rc)
-        rc = write_stories(a, seed + (UINT64_C(1) << 32), (a->stories + 19) / 20, val);
+    uint64_t seed = (uint64_t)a->seed, val_seed = seed + (UINT64_C(1) << 32);
+    int64_t val_count = (a->stories + 19) / 20;
+    bool val = a->split ? !strcmp(a->split, "val") : to->folder, train = !a->split || !val;
+    char *path = to->folder ? below(to->path, "stories.txt") : strdup(to->path);
+    char *val_path = to->folder ? below(to->path, "stories-val.txt") : strdup(to->path);
+    int rc = train ? write_stories(a, seed, a->stories, path) : 0;
+    if (!rc && val)
+        rc = write_stories(a, val_seed, val_count, val_path);
     free(path);
-    free(val);
+    free(val_path);
     return rc;
 }
 
-static int fetch_file(const args *a, const gp_dataset_file *f, const char *path)
+static void report(void *self, const gp_fetch_job *j)
 {
     static const char *const words[] = {"already here", "copied from the mirror", "downloaded"};
-    gp_fetch_options o = {.mirror = a->mirror, .offline = a->offline, .quiet = a->quiet};
-    gp_fetched how;
-    if (gp_fetch_file(f, path, &o, &how))
-        return -1;
-    if (strcmp(path, "-"))
-        say(a, path, words[how]);
+    const list *l = self;
+    if (j->failed && l->count > 1) /* of one alone, main tells */
+        fprintf(stderr, "%s: %s\n", tool.name, gp_error());
+    if (j->failed || !strcmp(j->path, "-"))
+        return;
+    say(l->a, j->path, words[j->how]);
+    if (!l->a->quiet && !j->file->sha256 && *j->sha256)
+        fprintf(stderr, "%s: sha256 %s\n", j->path, j->sha256);
+}
+
+/* Called in a signal's handler. The text begins with a line's end, which is for the line of progress that it ends. */
+static void stop(int number, const char *text, size_t n)
+{
+    size_t skip = !isatty(STDERR_FILENO);
+    ssize_t unused = write(STDERR_FILENO, text + skip, n - skip);
+    (void)unused;
+    _exit(128 + number);
+}
+
+static void on_signal(int number)
+{
+    static const char text[] = "\nfetch-data: stopped\n";
+    stop(number, text, sizeof text - 1);
+}
+
+/* The parts of files are sound at every moment, so there is nothing to put in order. */
+static void on_signal_with_parts(int number)
+{
+    static const char text[] =
+        "\nfetch-data: stopped; what came is kept, and the same command goes on from there\n";
+    stop(number, text, sizeof text - 1);
+}
+
+static void on_signals(void (*handler)(int))
+{
+    signal(SIGINT, handler);
+    signal(SIGTERM, handler);
+}
+
+static gp_fetch_options fetch_options(const args *a)
+{
+    return (gp_fetch_options){.mirror = a->mirror,
+                              .offline = a->offline,
+                              .quiet = a->quiet,
+                              .parallel = (int)a->parallel,
+                              .retries = a->retries ? (int)a->retries : -1,
+                              .connect = (double)a->connect_timeout,
+                              .stall = (double)a->stall_timeout,
+                              .lock = a->lock};
+}
+
+/* Where the catalog says that a split of a set is; NULL: it knows none of that name. */
+static const char *split_path(const gp_catalog_entry *d, const char *split)
+{
+    for (int i = 0; d->items && i < d->items->split_count; i++)
+        if (!strcmp(d->items->splits[i], split))
+            return d->items->split_paths[i];
+    return NULL;
+}
+
+static bool is_wanted(const args *a, const gp_catalog_entry *d, const gp_catalog_file *f)
+{
+    return a->split ? !strcmp(f->path, split_path(d, a->split)) : !a->shards || f->shard <= a->shards;
+}
+
+static int count_wanted(const args *a, const gp_catalog_entry *d)
+{
+    int count = 0;
+    for (int i = 0; i < d->file_count; i++)
+        count += is_wanted(a, d, d->files + i);
+    return count;
+}
+
+/* Adds the files of a set that are wanted. */
+static void add_files(list *l, const gp_catalog_entry *d, const place *to)
+{
+    l->jobs = realloc(l->jobs, (size_t)(l->count + d->file_count) * sizeof *l->jobs);
+    if (!l->jobs)
+        abort();
+    for (const gp_catalog_file *f = d->files; f < d->files + d->file_count; f++)
+        if (is_wanted(l->a, d, f))
+            l->jobs[l->count++] = (gp_fetch_job){
+                .set = d, .file = f, .path = to->folder ? below(to->path, f->path) : strdup(to->path)};
+}
+
+/* An archive of items, which may also come as one text or as a JSON object a line. */
+static bool is_packed(const gp_catalog_entry *d)
+{
+    return d->items && d->file_count == 1 && d->files->unpack && !strcmp(d->files->unpack, "folder");
+}
+
+/* Of a set that is not packed a split is one of its files. (Of one that is, the data set tells.) */
+static int check_split(const args *a, const gp_catalog_entry *d)
+{
+    if (!a->split || is_packed(d))
+        return 0;
+    if (!split_path(d, a->split) || (d->file_count && !count_wanted(a, d)))
+        return gp_fail("%s: has no split %s; see: %s --info %s", d->name, a->split, tool.name, d->name);
     return 0;
 }
 
-static int fetch_set(const args *a, const gp_dataset *d, const place *to)
+static int write_items(const args *a, const gp_catalog *c, const char *name, const char *path)
 {
-    if (!d->file_count)
-        return make_stories(a, to);
-    if (!to->folder)
-        return fetch_file(a, d->files, to->path);
-    for (int i = 0; i < d->file_count; i++) {
-        char *path = below(to->path, d->files[i].path);
-        int rc = fetch_file(a, d->files + i, path);
-        free(path);
-        if (rc)
-            return -1;
+    gp_fetch_options fetch = fetch_options(a);
+    gp_dataset_options o = {.catalog = c, .split = a->split, .fetch = &fetch, .nowhere = true};
+    gp_dataset *d = gp_dataset_open(name, &o);
+    int rc = d ? gp_dataset_write(d, path) : -1;
+    if (!rc && strcmp(path, "-"))
+        say(a, path, "written");
+    gp_dataset_close(d);
+    return rc;
+}
+
+/* Brings all that is wanted of the sets, whose stories are made on the spot. */
+static int fetch_sets(const args *a, const gp_catalog_entry *const *sets, int count, const place *to)
+{
+    list l = {.a = a};
+    int rc = 0;
+    for (int i = 0; i < count && !rc; i++) {
+        if (sets[i]->file_count)
+            add_files(&l, sets[i], to);
+        else
+            rc = make_stories(a, to);
     }
-    return 0;
+    gp_fetch_options o = fetch_options(a);
+    if (l.count && !to->std)
+        on_signals(on_signal_with_parts);
+    if (!rc && l.count)
+        rc = gp_fetch_files(l.jobs, l.count, &o, report, &l);
+    for (int i = 0; i < l.count; i++)
+        free((char *)(uintptr_t)l.jobs[i].path);
+    free(l.jobs);
+    return rc;
 }
 
-static int fetch_all(const args *a, const gp_catalog *c)
+/* The sets that are named, each once: how many, or -1. */
+static int find_sets(const args *a, const gp_catalog *c, const gp_catalog_entry **sets)
 {
-    bool one = a->names.count == 1;
+    int count = 0;
     for (int i = 0; i < a->names.count; i++) {
-        const gp_dataset *d = gp_catalog_find(c, a->names.items[i]);
+        const gp_catalog_entry *d = gp_catalog_find(c, a->names.items[i]);
+        bool again = false;
         if (!d)
             return -1;
-        one = one && d->file_count <= 1;
+        for (int k = 0; k < count; k++)
+            again = again || sets[k] == d;
+        if (!again)
+            sets[count++] = d;
     }
+    return count;
+}
+
+static int fetch_all(const args *a, const gp_catalog *c, const gp_catalog_entry **sets)
+{
+    int count = find_sets(a, c, sets);
+    if (count < 1)
+        return -1;
+    if (a->split && count > 1)
+        return gp_fail("--split chooses from one data set, %d are named", count);
+    const gp_catalog_entry *first = *sets;
+    if (check_split(a, first))
+        return -1;
+    bool one = count == 1 && (is_packed(first) || count_wanted(a, first) <= 1);
     place to = choose_place(a->out, one);
     if (to.std && !one)
-        return gp_fail("stdout takes one file, more are wanted; give a folder: -o DIR/");
-    for (int i = 0; i < a->names.count; i++)
-        if (fetch_set(a, gp_catalog_find(c, a->names.items[i]), &to))
-            return -1;
+        return gp_fail("stdout takes one file, more are wanted; give a folder: -o DIR/%s",
+                       count == 1 && first->items && first->items->split_count ? ", or --split" : "");
+    if (one && !to.folder && is_packed(first))
+        return write_items(a, c, first->name, to.path);
+    if (a->split && is_packed(first))
+        return gp_fail("--split chooses from an archive that goes to stdout or one file");
+    return fetch_sets(a, sets, count, &to);
+}
+
+/* One that is named and not there would go unseen where the files come from elsewhere. */
+static int check_places(const args *a, const char *mirror)
+{
+    struct stat st;
+    if (a->out && !*a->out)
+        return gp_fail("--out is empty, a file or a folder was expected");
+    if (!mirror || !strncmp(mirror, "http://", 7) || !strncmp(mirror, "https://", 8))
+        return 0;
+    const char *folder = strncmp(mirror, "file://", 7) ? mirror : mirror + 7;
+    if (stat(folder, &st) || !S_ISDIR(st.st_mode))
+        return gp_fail("%s: is no folder, which --mirror was expected to name", folder);
     return 0;
+}
+
+static int fetch(const args *a, const gp_catalog *c)
+{
+    const gp_catalog_entry **sets = calloc((size_t)a->names.count, sizeof *sets);
+    if (!sets)
+        abort();
+    int rc = fetch_all(a, c, sets);
+    free(sets);
+    return rc;
 }
 
 int main(int argc, char **argv)
 {
-    args a = {.stories = 20000, .seed = 1, .mirror = getenv("FETCH_DATA_MIRROR")};
+    args a = {
+        .stories = 20000, .seed = 1, .parallel = 4, .retries = 5, .connect_timeout = 20, .stall_timeout = 30};
     int rc = gp_options_parse(&tool, &a, argc, argv);
     if (rc != GP_OPTIONS_RUN)
         return rc;
     if (!a.list && !a.info && !a.names.count)
         return gp_tool_usage(&tool, "no data set is named; --list shows what there is");
+    const char *told = a.mirror && *a.mirror ? a.mirror : NULL;
+    a.mirror = a.mirror ? told : getenv("FETCH_DATA_MIRROR");
     if (a.mirror && !*a.mirror)
         a.mirror = NULL;
+    on_signals(on_signal);
+    signal(SIGXFSZ, SIG_IGN); /* a file too large for its limit is a failed write, as on a full disk */
     gp_catalog *c = gp_catalog_open(a.catalog);
     if (!c)
         rc = -1;
     else if (a.list || a.info)
         rc = gp_catalog_print(c, a.info, a.json, stdout);
     else
-        rc = fetch_all(&a, c);
+        rc = check_places(&a, told) ? -1 : fetch(&a, c);
     gp_catalog_close(c);
     return gp_tool_exit(&tool, rc);
 }

@@ -10,21 +10,33 @@
 
 typedef struct args {
     gp_list files;
-    const char *tokenizer, *out, *separator, *format;
-    int64_t vocab_size;
-    bool decode, info, quiet, json;
+    const char *tokenizer, *out, *separator, *format, *jsonl, *val, *save_tokenizer;
+    int64_t vocab_size, shard_size, train_bpe, threads;
+    double val_fraction;
+    bool decode, info, show, allow_special, quiet, json;
 } args;
 
 /* clang-format off */
 static const gp_option options[] = {
-    {"tokenizer", 't', GP_OPT_STRING, offsetof(args, tokenizer), "WHICH", "char, bytes, gpt2, a tokenizer.json, a folder, or a token stream (the one it was made with)"},
+    {"tokenizer", 't', GP_OPT_STRING, offsetof(args, tokenizer), "WHICH", "char, bytes, gpt2, a tokenizer.json or another file of a tokenizer, a folder of them, or a token stream (the one it was made with)", .implied = "char"},
+    {"train-bpe", 0, GP_OPT_INT, offsetof(args, train_bpe), "V", "build a byte-level BPE of V ids from the text, as GPT-2's was", .min = 257, .max = 1 << 20, .implied = "none"},
+    {"save-tokenizer", 0, GP_OPT_STRING, offsetof(args, save_tokenizer), "FILE", "write the tokenizer as Hugging Face's tokenizer.json too"},
+    {"Text", .type = GP_OPT_GROUP},
     {"separator", 0, GP_OPT_STRING, offsetof(args, separator), "TEXT", "documents end at this text; \\n, \\t, \\\\, \\xHH are understood; '' is none", .implied = "what FILE.json says, if there is one"},
+    {"jsonl", 0, GP_OPT_STRING, offsetof(args, jsonl), "FIELD", "FILEs are JSON Lines: each line is an object and a document, its text this member"},
+    {"allow-special", 0, GP_OPT_FLAG, offsetof(args, allow_special), NULL, "a literal <|endoftext|> in the text is that token, not text: only for text that nobody else wrote"},
+    {"The stream", .type = GP_OPT_GROUP},
     {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|-", "where the result goes", .implied = "stdout, where that is no terminal"},
     {"format", 0, GP_OPT_CHOICE, offsetof(args, format), "WHICH", "of the token stream", .choices = "tok|llmc|raw16"},
-    {"Reading token streams", .type = GP_OPT_GROUP},
-    {"decode", 'd', GP_OPT_FLAG, offsetof(args, decode), NULL, "turn a token stream back into its text"},
+    {"val-fraction", 0, GP_OPT_FLOAT, offsetof(args, val_fraction), "F", "this much of the text, its end, goes into a stream of its own; documents stay whole", .min = 1e-9, .max = 0.999999999, .implied = "0.1 with --val, else none"},
+    {"val", 0, GP_OPT_STRING, offsetof(args, val), "FILE", "where that part goes", .implied = "OUT-val.tok for OUT.tok"},
+    {"shard-size", 0, GP_OPT_INT, offsetof(args, shard_size), "N", "write OUT_000000.tok, OUT_000001.tok, ... of N tokens and what the last document of each has more", .min = 1, .max = 1e15, .implied = "one stream"},
+    {"threads", 0, GP_OPT_INT, offsetof(args, threads), "N", "threads that encode; the ids are the same", .min = 0, .max = 64, .implied = "the machine's cores, up to 16"},
+    {"Looking at it", .type = GP_OPT_GROUP},
+    {"decode", 'd', GP_OPT_FLAG, offsetof(args, decode), NULL, "turn token streams back into their text"},
     {"info", 'i', GP_OPT_FLAG, offsetof(args, info), NULL, "check a token stream whole and say what it holds"},
-    {"vocab-size", 'V', GP_OPT_INT, offsetof(args, vocab_size), "V", "of a stream that does not tell it (raw16)", .min = 1, .max = 65536, .implied = "the stream's"},
+    {"show", 's', GP_OPT_FLAG, offsetof(args, show), NULL, "show how text falls into tokens: in colour on a terminal, else a line each"},
+    {"vocab-size", 'V', GP_OPT_INT, offsetof(args, vocab_size), "V", "of a stream that does not tell it (raw16)", .min = 1, .max = 65536, .implied = "the stream's, or that of --tokenizer"},
     {"Messages", .type = GP_OPT_GROUP},
     {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "with --info: for machines", .unlogged = true},
     {"quiet", 'q', GP_OPT_FLAG, offsetof(args, quiet), NULL, "say nothing but errors"},
@@ -41,80 +53,88 @@ static const gp_tool tool = {
                    "that vocabulary in the stream; bytes has 256 ids; gpt2 is GPT-2's byte-level BPE, "
                    "exactly. Any bytes "
                    "come back from --decode as they were.\n\n"
-                   "Several FILEs are several documents; with a separator, each text that it ends is one. "
-                   "char and bytes keep "
-                   "the separator as text. A BPE with an end-of-text id puts that in its place, or between "
-                   "FILEs; decoding "
-                   "gives the separator back for it, or nothing.",
-    .examples = "# a character vocabulary from the text itself\n"
-                "tokenize --tokenizer char input.txt -o train.tok\n"
+                   "Several FILEs are several documents; with a separator, each text that it ends is one; "
+                   "with --jsonl, each "
+                   "line. char and bytes keep the separator as text. A BPE with an end-of-text id puts that "
+                   "in its place, or "
+                   "between FILEs; decoding gives the separator back for it, or nothing. A literal "
+                   "<|endoftext|> is text.",
+    .examples = "# a character vocabulary from the text itself, and the last tenth apart\n"
+                "tokenize --tokenizer char input.txt -o train.tok --val val.tok\n"
                 "# the same vocabulary for other text\n"
-                "tokenize --tokenizer train.tok val.txt -o val.tok\n"
+                "tokenize --tokenizer train.tok more.txt -o more.tok\n"
+                "# a BPE of its own, kept for other text and other programs\n"
+                "tokenize --train-bpe 4096 --save-tokenizer tokenizer.json input.txt -o train.tok\n"
+                "# GPT-2's, from JSON Lines, in shards for llm.c\n"
+                "tokenize -t gpt2 --jsonl text docs.jsonl --format llmc --shard-size 100000000 -o docs.bin\n"
                 "# what is in it, and the text back\n"
                 "tokenize --info train.tok\n"
-                "tokenize --decode train.tok | cmp - input.txt",
+                "tokenize --decode train.tok val.tok | cmp - input.txt\n"
+                "# where a sentence falls apart\n"
+                "echo 'antidisestablishmentarianism' | tokenize -t gpt2 --show",
     .options = options,
     .positionals = 1 + offsetof(args, files),
 };
 
 /* ---- text to ids ----------------------------------------------------------------------------- */
 
-static bool is_stream(const char *path)
+/* The text, and the tokenizer that is named or built from it. */
+static int open_text(const args *a, const gp_corpus_options *o, gp_text **text, gp_tokenizer **t)
 {
-    char magic[8] = {0};
-    FILE *f = fopen(path, "rb");
-    bool is =
-        f && fread(magic, 1, sizeof magic, f) == sizeof magic && !memcmp(magic, "GPTKTOK1", sizeof magic);
-    if (f)
-        fclose(f);
-    return is;
+    bool build = a->train_bpe || !a->tokenizer || !strcmp(a->tokenizer, "char");
+    *t = NULL;
+    *text =
+        gp_text_open(&a->files, &(gp_text_options){.twice = build || o->val_fraction > 0, .jsonl = a->jsonl});
+    if (*text)
+        *t = a->train_bpe ? gp_corpus_train_bpe(*text, a->train_bpe, o)
+             : build      ? gp_corpus_build_char(*text, o)
+                          : gp_corpus_tokenizer_open(a->tokenizer);
+    return *t ? 0 : -1;
 }
 
-/* A tokenizer by name, from a file or folder, or out of a token stream. */
-static gp_tokenizer *open_tokenizer(const char *name)
+static void tell(const char *out, const gp_tokenizer *t, const gp_corpus_counts *n)
 {
-    if (!is_stream(name))
-        return gp_tokenizer_open(name);
-    gp_tokens *s = gp_tokens_open(name, NULL);
-    gp_tokenizer *t = s ? gp_corpus_tokenizer(s, name) : NULL;
-    gp_tokens_close(s);
-    return t;
-}
-
-/* Replaces \n, \t, \\ and \xHH in place; gives the length, -1 when something else follows a backslash. */
-static int64_t unescape(char *s)
-{
-    char *to = s;
-    for (const char *from = s; *from; from++) {
-        unsigned byte = (unsigned char)*from;
-        int used = 0;
-        if (*from == '\\') {
-            if (from[1] == 'x' && sscanf(from + 2, "%2x%n", &byte, &used) == 1 && used == 2)
-                from += 3;
-            else if (from[1] == 'n' || from[1] == 't' || from[1] == '\\')
-                byte = from[1] == 'n' ? '\n' : from[1] == 't' ? '\t' : '\\', from++;
-            else
-                return -1;
-        }
-        *to++ = (char)byte;
-    }
-    return to - s;
+    fprintf(stderr,
+            "%s: %" PRId64 " tokens of a vocabulary of %" PRId64 " from %" PRId64 " bytes in %" PRId64
+            " document%s",
+            strcmp(out, "-") ? out : "stdout", n->tokens, gp_tokenizer_vocab_size(t), n->bytes, n->documents,
+            n->documents == 1 ? "" : "s");
+    if (n->val_tokens)
+        fprintf(stderr, ", %" PRId64 " tokens of them for validation", n->val_tokens);
+    if (n->files > 1)
+        fprintf(stderr, ", %d files", n->files);
+    fputc('\n', stderr);
 }
 
 static int encode(const args *a, const gp_corpus_options *o)
 {
-    bool build = !strcmp(a->tokenizer, "char");
     const char *out = a->out ? a->out : "-";
     gp_corpus_counts n;
-    gp_text *text = gp_text_open(&a->files, build);
-    gp_tokenizer *t = !text ? NULL : build ? gp_corpus_build_char(text, o) : open_tokenizer(a->tokenizer);
-    int rc = t ? gp_corpus_encode(text, t, out, o, &n) : -1;
+    gp_text *text;
+    gp_tokenizer *t;
+    int rc = open_text(a, o, &text, &t);
+    if (!rc && a->save_tokenizer)
+        rc = gp_tokenizer_save(t, a->save_tokenizer);
+    if (!rc)
+        rc = gp_corpus_encode(text, t, out, o, &n);
     if (!rc && !a->quiet)
-        fprintf(stderr,
-                "%s: %" PRId64 " tokens of a vocabulary of %" PRId64 " from %" PRId64 " bytes in %" PRId64
-                " document%s\n",
-                strcmp(out, "-") ? out : "stdout", n.tokens, gp_tokenizer_vocab_size(t), n.bytes, n.documents,
-                n.documents == 1 ? "" : "s");
+        tell(out, t, &n);
+    gp_tokenizer_close(t);
+    gp_text_close(text);
+    return rc;
+}
+
+static int show(const args *a, const gp_corpus_options *o)
+{
+    gp_text *text;
+    gp_tokenizer *t;
+    gp_output *out = open_text(a, o, &text, &t) ? NULL : gp_output_open(a->out);
+    int rc = -1;
+    if (out) {
+        bool colour = (!a->out || !strcmp(a->out, "-")) && isatty(STDOUT_FILENO);
+        rc = gp_corpus_show(text, t, o, colour, gp_output_stream(out));
+        rc = gp_output_close(out, !rc) ? -1 : rc;
+    }
     gp_tokenizer_close(t);
     gp_text_close(text);
     return rc;
@@ -122,117 +142,128 @@ static int encode(const args *a, const gp_corpus_options *o)
 
 /* ---- ids to text ----------------------------------------------------------------------------- */
 
-/* A token stream and the tokenizer that it was made with, which may be NULL where `need` is false. */
-typedef struct source {
-    const char *name;
-    gp_tokens *tokens;
-    gp_tokenizer *t;
-} source;
-
-static int open_source(const args *a, source *s, bool need)
+static int open_stream(const args *a, const char *path, bool need, gp_tokens **s, gp_tokenizer **t)
 {
-    const char *path = a->files.count ? a->files.items[0] : "-";
-    static const uint8_t unknown[16];
-    uint8_t fingerprint[16];
-    *s = (source){.name = strcmp(path, "-") ? path : "stdin"};
-    s->tokens =
-        gp_tokens_open_as(path, gp_options_given(&tool, "format") ? a->format : NULL, a->vocab_size, NULL);
-    if (!s->tokens)
-        return -1;
-    const gp_tokens_info *info = gp_tokens_get_info(s->tokens);
-    if (!gp_options_given(&tool, "tokenizer")) {
-        s->t = gp_corpus_tokenizer(s->tokens, s->name);
-        return need && !s->t ? -1 : 0;
-    }
-    if (!(s->t = open_tokenizer(a->tokenizer)))
-        return -1;
-    gp_tokenizer_fingerprint(s->t, fingerprint);
-    if (memcmp(fingerprint, info->fingerprint, 16) && memcmp(unknown, info->fingerprint, 16))
-        return gp_fail("%s: was made with another tokenizer than %s; leave --tokenizer out to use its own",
-                       s->name, a->tokenizer);
-    return 0;
+    return gp_corpus_open(path, gp_options_given(&tool, "format") ? a->format : NULL, a->vocab_size,
+                          a->tokenizer, need, s, t);
+}
+
+static int decode_one(const args *a, const char *path, FILE *out)
+{
+    gp_tokens *s;
+    gp_tokenizer *t;
+    int rc = open_stream(a, path, true, &s, &t);
+    if (!rc && gp_corpus_decode(s, t, out) < 0)
+        rc = -1;
+    gp_tokens_close(s);
+    gp_tokenizer_close(t);
+    return rc;
 }
 
 static int decode(const args *a)
 {
-    source s;
-    int rc = open_source(a, &s, true);
-    gp_output *out = rc ? NULL : gp_output_open(a->out);
-    if (!out || gp_corpus_decode(s.tokens, s.t, gp_output_stream(out)) < 0)
-        rc = -1;
-    if (out && gp_output_close(out, rc == 0))
-        rc = -1;
-    gp_tokens_close(s.tokens);
-    gp_tokenizer_close(s.t);
-    return rc;
-}
-
-static void print_info(const args *a, const source *s, int64_t bytes)
-{
-    const gp_tokens_info *info = gp_tokens_get_info(s->tokens);
-    const char *kind = s->t ? gp_tokenizer_kind(s->t) : "unknown";
-    double ratio = info->count ? (double)bytes / (double)info->count : 0;
-    char hex[33];
-    for (int i = 0; i < 16; i++)
-        snprintf(hex + 2 * i, 3, "%02x", info->fingerprint[i]);
-    if (a->json) {
-        char *name = gp_json_quote(s->name, strlen(s->name));
-        printf("{\"file\":%s,\"format\":\"%s\",\"tokens\":%" PRId64 ",\"documents\":%" PRId64 ",\"width\":%d,"
-               "\"vocab_size\":%" PRId64 ",\"tokenizer\":\"%s\",\"fingerprint\":\"%s\"",
-               name, info->format, info->count, info->documents, info->width, info->vocab_size, kind, hex);
-        if (s->t)
-            printf(",\"bytes\":%" PRId64 ",\"bytes_per_token\":%.6g", bytes, ratio);
-        puts("}");
-        free(name);
-        return;
-    }
-    printf("%s\n  format      %s, %d bytes a token, %s\n  tokens      %" PRId64 "\n", s->name, info->format,
-           info->width, strcmp(info->format, "tok") ? "all ids in the vocabulary" : "CRC and ids are good",
-           info->count);
-    if (info->documents)
-        printf("  documents   %" PRId64 "\n", info->documents);
-    printf("  tokenizer   %s, %" PRId64 " ids, fingerprint %s\n", kind, info->vocab_size, hex);
-    if (s->t)
-        printf("  text        %" PRId64 " bytes, %.3f bytes a token\n", bytes, ratio);
+    gp_output *out = gp_output_open(a->out);
+    int rc = out ? 0 : -1;
+    if (!rc && !a->files.count)
+        rc = decode_one(a, "-", gp_output_stream(out));
+    for (int i = 0; i < a->files.count && !rc; i++)
+        rc = decode_one(a, a->files.items[i], gp_output_stream(out));
+    return out && gp_output_close(out, !rc) ? -1 : rc;
 }
 
 static int info(const args *a)
 {
-    source s;
-    int rc = open_source(a, &s, false);
-    int64_t bytes = 0;
-    if (!rc && (gp_tokens_verify(s.tokens) || (s.t && (bytes = gp_corpus_decode(s.tokens, s.t, NULL)) < 0)))
-        rc = -1;
+    gp_tokens *s;
+    gp_tokenizer *t;
+    int rc = open_stream(a, a->files.count ? a->files.items[0] : "-", false, &s, &t);
     if (!rc)
-        print_info(a, &s, bytes);
-    gp_tokens_close(s.tokens);
-    gp_tokenizer_close(s.t);
+        rc = gp_corpus_print_info(s, t, a->json, stdout);
+    gp_tokens_close(s);
+    gp_tokenizer_close(t);
     return rc;
+}
+
+/* ---- the command line ------------------------------------------------------------------------ */
+
+/* An option that the job has no use for is refused: it was meant to do something. */
+static int check_uses(const args *a)
+{
+    char job = a->decode ? 'd' : a->info ? 'i' : a->show ? 's' : 'e';
+    const char *name = a->decode ? "--decode" : a->info ? "--info" : a->show ? "--show" : "making a stream";
+    const struct {
+        bool given;
+        const char *option, *jobs;
+    } uses[] = {
+        {a->train_bpe, "train-bpe", "es"},
+        {a->save_tokenizer, "save-tokenizer", "e"},
+        {a->separator, "separator", "es"},
+        {a->jsonl, "jsonl", "es"},
+        {a->allow_special, "allow-special", "es"},
+        {a->val_fraction > 0, "val-fraction", "e"},
+        {a->val, "val", "e"},
+        {a->shard_size, "shard-size", "e"},
+        {a->vocab_size, "vocab-size", "di"},
+        {a->out, "out", "eds"},
+        {a->json, "json", "i"},
+    };
+    for (size_t i = 0; i < sizeof uses / sizeof *uses; i++)
+        if (uses[i].given && !strchr(uses[i].jobs, job))
+            return gp_tool_usage(&tool, "--%s is of no use for %s", uses[i].option, name);
+    return 0;
+}
+
+/* The options that name what is to be done exclude each other. */
+static int check(const args *a)
+{
+    if (a->decode + a->info + a->show > 1)
+        return gp_tool_usage(&tool, "--decode, --info and --show are three jobs: give one of them");
+    if (check_uses(a))
+        return 2;
+    if (a->train_bpe && a->tokenizer)
+        return gp_tool_usage(&tool,
+                             "--train-bpe builds a tokenizer and --tokenizer names one: give one of them");
+    if (a->info && a->files.count > 1)
+        return gp_tool_usage(&tool, "--info takes one token stream at a time, %d are given", a->files.count);
+    if (a->decode || a->info || a->show)
+        return 0;
+    if (!a->out && isatty(STDOUT_FILENO))
+        return gp_tool_usage(&tool, "a token stream is not for terminals; give -o FILE");
+    bool std = !a->out || !strcmp(a->out, "-");
+    if (std && a->shard_size)
+        return gp_tool_usage(&tool, "--shard-size makes several files; give -o FILE");
+    if (std && a->val_fraction > 0 && !a->val)
+        return gp_tool_usage(&tool,
+                             "--val-fraction makes two streams; give -o FILE, or name the second with --val");
+    if (a->val && !strcmp(a->val, std ? "-" : a->out))
+        return gp_tool_usage(&tool, "--val and --out name the same file");
+    return 0;
 }
 
 int main(int argc, char **argv)
 {
-    args a = {.tokenizer = "char", .format = "tok"};
+    args a = {.format = "tok"};
     int rc = gp_options_parse(&tool, &a, argc, argv);
     if (rc != GP_OPTIONS_RUN)
         return rc;
-    if (a.decode && a.info)
-        return gp_tool_usage(&tool, "--decode and --info are two jobs: give one of them");
-    if (a.decode || a.info) {
-        if (a.files.count > 1)
-            return gp_tool_usage(&tool, "one token stream at a time, %d are given", a.files.count);
+    if ((rc = check(&a)))
+        return rc;
+    if (a.decode || a.info)
         return gp_tool_exit(&tool, a.info ? info(&a) : decode(&a));
-    }
-    if (!a.out && isatty(STDOUT_FILENO))
-        return gp_tool_usage(&tool, "a token stream is not for terminals; give -o FILE");
-    gp_corpus_options o = {.format = a.format};
     char *separator = a.separator ? strdup(a.separator) : NULL;
-    int64_t length = separator ? unescape(separator) : 0;
-    o.separator = separator;
-    o.separator_length = (size_t)length;
-    rc = length < 0
-             ? gp_tool_usage(&tool, "--separator %s: a backslash is followed by n, t, \\ or xHH", a.separator)
-             : gp_tool_exit(&tool, encode(&a, &o));
+    int64_t length = separator ? gp_unescape(separator) : 0;
+    gp_corpus_options o = {.format = a.format,
+                           .separator = separator,
+                           .separator_length = (size_t)length,
+                           .val = a.val,
+                           .val_fraction = a.val && a.val_fraction == 0 ? 0.1 : a.val_fraction,
+                           .shard_size = a.shard_size,
+                           .threads = (int)a.threads,
+                           .allow_special = a.allow_special,
+                           .quiet = a.quiet};
+    if (length < 0)
+        rc = gp_tool_usage(&tool, "--separator %s: a backslash is followed by n, t, \\ or xHH", a.separator);
+    else
+        rc = gp_tool_exit(&tool, a.show ? show(&a, &o) : encode(&a, &o));
     free(separator);
     return rc;
 }

@@ -25,6 +25,7 @@ extern "C" {
 #endif
 
 typedef struct gp_tokens_info {
+    const char *name;        /* the path, or "stdin"; of no use to gp_tokens_create */
     int64_t vocab_size;      /* every id is below it */
     int64_t count;           /* tokens */
     int64_t documents;       /* 0: no index */
@@ -96,7 +97,9 @@ GP_API int64_t gp_tokens_written(const gp_tokens_writer *w);
 GP_API int gp_tokens_end_document(gp_tokens_writer *w);
 GP_API int64_t gp_tokens_documents_written(const gp_tokens_writer *w);
 
-GP_API int gp_tokens_finish(gp_tokens_writer *w);   /* frees w, also on failure */
+/* All of it is safe on disk, and finish has only the name left to give: so several streams can appear together. */
+GP_API int gp_tokens_prepare(gp_tokens_writer *w);
+GP_API int gp_tokens_finish(gp_tokens_writer *w);   /* prepares if need be; frees w, also on failure */
 GP_API void gp_tokens_abandon(gp_tokens_writer *w); /* frees w, leaves no file */
 
 #ifdef __cplusplus

@@ -8,6 +8,7 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -20,11 +21,15 @@ typedef struct response {
     CURL *curl;
     const char *url;
     long status;
+    bool conditional;      /* the rest was asked for, under the condition that the file is still the same */
     char *etag, *modified; /* header values */
-    int64_t from, whole;   /* of Content-Range: its first byte, the file's size; -1: none */
+    char *location;        /* where the last redirect led */
+    int64_t from, whole;   /* of Content-Range: its first byte, the file's size; -1: not told */
     int64_t promised;      /* Content-Length, -1: none */
     bool body;             /* its first byte has come */
-    gp_transfer verdict;   /* why a callback stopped the transfer */
+    bool connected;
+    double heard; /* gp_now() when something came last; to begin with, by when a connection must stand */
+    gp_transfer verdict; /* why a callback stopped the transfer */
     char reason[CURL_ERROR_SIZE];
 } response;
 
@@ -39,6 +44,7 @@ static void forget_headers(response *r)
     free(r->etag);
     free(r->modified);
     r->etag = r->modified = NULL;
+    r->body = false;
     r->from = r->whole = r->promised = -1;
 }
 
@@ -55,11 +61,25 @@ static char *header_value(const char *line, size_t n, const char *name)
     return gp_strndup(line, n);
 }
 
+/* "bytes 100-199/200"; the size may be unknown, "*", and so may the range where there is none to send (416). */
+static void read_range(response *r, const char *value)
+{
+    long long from, to, whole;
+    int known = sscanf(value, "bytes %18lld-%18lld/%18lld", &from, &to, &whole);
+    if (known >= 2 && from >= 0 && to >= from && (known == 2 || whole > to)) {
+        r->from = from;
+        r->whole = known == 3 ? whole : -1;
+    } else if (sscanf(value, "bytes */%18lld", &whole) == 1 && whole >= 0) {
+        r->whole = whole;
+    }
+}
+
 static size_t on_header(char *line, size_t size, size_t count, void *self)
 {
     response *r = self;
     size_t n = size * count;
     char *value;
+    r->heard = gp_now();
     if (n > 5 && !memcmp(line, "HTTP/", 5)) {
         forget_headers(r); /* the next response: after a redirect, say */
     } else if ((value = header_value(line, n, "ETag"))) {
@@ -68,11 +88,11 @@ static size_t on_header(char *line, size_t size, size_t count, void *self)
     } else if ((value = header_value(line, n, "Last-Modified"))) {
         free(r->modified);
         r->modified = value;
+    } else if ((value = header_value(line, n, "Location"))) {
+        free(r->location);
+        r->location = value;
     } else if ((value = header_value(line, n, "Content-Range"))) {
-        long long from, to, whole;
-        if (sscanf(value, "bytes %lld-%lld/%lld", &from, &to, &whole) == 3 && from >= 0 && to >= from &&
-            whole > to)
-            r->from = from, r->whole = whole;
+        read_range(r, value);
         free(value);
     }
     return n;
@@ -97,24 +117,22 @@ static gp_transfer begin_body(response *r)
     r->body = true;
     if (r->status >= 300)
         return GP_TRANSFER_DONE; /* an error's page, which is not kept */
-    if (r->status == 206) {
-        if (r->from != p->done) {
-            fail("%s: asked for bytes from %lld on, the server sent another part", r->url,
-                 (long long)p->done);
-            return gp_part_restart(p) ? stop(r, GP_TRANSFER_STOP) : stop(r, GP_TRANSFER_AGAIN);
-        }
+    if (r->status == 206)
         length = r->whole;
-    } else if (p->done && gp_part_restart(p)) { /* it sends all of it */
-        return stop(r, GP_TRANSFER_STOP);
-    }
     if (length >= 0 && d->size >= 0 && length != d->size) {
         fail("%s: has %lld bytes, expected %lld: the file has changed at its source", r->url,
              (long long)length, (long long)d->size);
         return stop(r, GP_TRANSFER_NO);
     }
+    if (r->status == 206 && r->from != p->done) {
+        fail("%s: asked for bytes from %lld on, the server sent another part", r->url, (long long)p->done);
+        return gp_part_restart(p) ? stop(r, GP_TRANSFER_STOP) : stop(r, GP_TRANSFER_AGAIN);
+    }
+    if (r->status != 206 && p->done && gp_part_restart(p)) /* it sends all of it */
+        return stop(r, GP_TRANSFER_STOP);
     r->promised = length;
     if (length > 0)
-        d->progress->total = length;
+        gp_progress_expect(d->progress, length);
     gp_part_source(p, r->url, validator(r));
     return GP_TRANSFER_DONE;
 }
@@ -124,13 +142,15 @@ static size_t on_body(char *data, size_t size, size_t count, void *self)
     response *r = self;
     gp_download *d = r->d;
     size_t n = size * count;
+    r->heard = gp_now();
     if (!r->body && begin_body(r) != GP_TRANSFER_DONE)
         return 0;
     if (r->status >= 300)
         return n;
-    if (d->size >= 0 && (int64_t)n > d->size - d->part->done) {
+    int64_t most = r->promised >= 0 ? r->promised : d->size;
+    if (most >= 0 && (int64_t)n > most - d->part->done) {
         fail("%s: sends more than the %lld bytes expected: the file has changed at its source", r->url,
-             (long long)d->size);
+             (long long)most);
         stop(r, GP_TRANSFER_NO);
         return 0;
     }
@@ -142,27 +162,58 @@ static size_t on_body(char *data, size_t size, size_t count, void *self)
     return n;
 }
 
+/* From here on it is the server that is waited for, which has less time than a connection may take to be made. */
+static void note_connection(response *r)
+{
+    curl_off_t asked = 0;
+    if (r->connected || curl_easy_getinfo(r->curl, CURLINFO_PRETRANSFER_TIME_T, &asked) || !asked)
+        return;
+    r->connected = true;
+    r->heard = gp_now();
+}
+
+/* Called once a second at least. libcurl's own limit is on an average over several seconds, so it is late. */
+static int on_progress(void *self, curl_off_t total, curl_off_t now, curl_off_t up, curl_off_t up_now)
+{
+    response *r = self;
+    (void)total, (void)now, (void)up, (void)up_now;
+    gp_progress_set(r->d->progress, r->d->part->done, NULL);
+    note_connection(r);
+    if (gp_now() - r->heard < r->d->stall)
+        return 0;
+    fail("%s: nothing came for %.0f s", r->url, r->d->stall);
+    stop(r, GP_TRANSFER_AGAIN);
+    return 1;
+}
+
 /* As the curl program has them: libcurl itself reads the proxies' variables but not these. */
 static void set_certificates(CURL *c)
 {
-    const char *bundle = getenv("CURL_CA_BUNDLE"), *file = getenv("SSL_CERT_FILE"),
-               *dir = getenv("SSL_CERT_DIR");
-    if (!bundle || !*bundle)
-        bundle = file;
-    if (bundle && *bundle)
+    const char *bundle = getenv("CURL_CA_BUNDLE"), *dir = NULL;
+    if (!bundle || !*bundle) {
+        bundle = getenv("SSL_CERT_FILE");
+        dir = getenv("SSL_CERT_DIR");
+    }
+    if (bundle && *bundle) {
         curl_easy_setopt(c, CURLOPT_CAINFO, bundle);
-    if (dir && *dir)
+        curl_easy_setopt(c, CURLOPT_PROXY_CAINFO, bundle);
+    }
+    if (dir && *dir) {
         curl_easy_setopt(c, CURLOPT_CAPATH, dir);
+        curl_easy_setopt(c, CURLOPT_PROXY_CAPATH, dir);
+    }
 }
 
-static void set_protocols(CURL *c)
+/* What began encrypted stays so: no redirect leads from https to http, and none to a file of this machine. */
+static void set_protocols(CURL *c, const char *url)
 {
+    bool encrypted = !strncasecmp(url, "https:", 6);
 #if LIBCURL_VERSION_NUM >= 0x075500
     curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(c, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(c, CURLOPT_REDIR_PROTOCOLS_STR, encrypted ? "https" : "http,https");
 #else
     curl_easy_setopt(c, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
-    curl_easy_setopt(c, CURLOPT_REDIR_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+    curl_easy_setopt(c, CURLOPT_REDIR_PROTOCOLS, (long)(CURLPROTO_HTTPS | (encrypted ? 0 : CURLPROTO_HTTP)));
 #endif
 }
 
@@ -174,15 +225,16 @@ static void set_up(response *r, const char *url)
     curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 1L);
     curl_easy_setopt(c, CURLOPT_MAXREDIRS, 10L);
     curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, 20000L);
-    curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, (long)(r->d->stall < 1 ? 1 : r->d->stall));
+    curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)(fmin(r->d->connect, 1e6) * 1000));
+    curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(c, CURLOPT_XFERINFODATA, r);
     curl_easy_setopt(c, CURLOPT_ERRORBUFFER, r->reason);
     curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(c, CURLOPT_HEADERDATA, r);
     curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(c, CURLOPT_WRITEDATA, r);
-    set_protocols(c);
+    set_protocols(c, url);
     set_certificates(c);
 }
 
@@ -203,6 +255,7 @@ static struct curl_slist *ask_for_rest(response *r, int *rc)
     curl_easy_setopt(r->curl, CURLOPT_RANGE, range);
     free(range);
     if (same_source) {
+        r->conditional = true;
         char *condition = gp_format("If-Range: %s", p->validator);
         headers = curl_slist_append(NULL, condition);
         free(condition);
@@ -216,7 +269,9 @@ static gp_transfer judge_status(response *r)
     curl_off_t wait = 0;
     curl_easy_getinfo(r->curl, CURLINFO_RETRY_AFTER, &wait);
     r->d->wait = wait > 0 && wait <= 300 ? (double)wait : 0;
-    if (r->status == 416) { /* the part is as long as the file, or longer than it is now */
+    if (r->status == 416 && r->conditional && r->whole == r->d->part->done)
+        return GP_TRANSFER_DONE; /* an earlier run had all of it, and was stopped just then */
+    if (r->status == 416) {      /* the part is as long as the file, or longer than it is now */
         fail("%s: the server has nothing after byte %lld", r->url, (long long)r->d->part->done);
         return gp_part_restart(r->d->part) ? GP_TRANSFER_STOP : GP_TRANSFER_AGAIN;
     }
@@ -226,6 +281,19 @@ static gp_transfer judge_status(response *r)
          : r->status == 429 ? " (too many requests)"
                             : "");
     return r->status == 408 || r->status == 429 || r->status >= 500 ? GP_TRANSFER_AGAIN : GP_TRANSFER_NO;
+}
+
+static void say_why(const response *r, CURLcode code)
+{
+    const char *reason = *r->reason ? r->reason : curl_easy_strerror(code);
+    if (code == CURLE_UNSUPPORTED_PROTOCOL && r->location)
+        fail("%s: leads to %s, which is not followed: only http and https are, and from https only https",
+             r->url, r->location);
+    else if (code == CURLE_PEER_FAILED_VERIFICATION)
+        fail("%s: %s; SSL_CERT_FILE or CURL_CA_BUNDLE may name a file of further certificates to trust",
+             r->url, reason);
+    else
+        fail("%s: %s", r->url, reason);
 }
 
 static gp_transfer judge(response *r, CURLcode code)
@@ -239,14 +307,16 @@ static gp_transfer judge(response *r, CURLcode code)
             return judge_status(r);
         if (!r->body && begin_body(r) != GP_TRANSFER_DONE) /* an empty file */
             return r->verdict;
-        if (r->promised < 0 &&
-            d->part->done < d->size) { /* the end of the connection was not that of the file */
-            fail("%s: ended after %lld of %lld bytes", r->url, (long long)d->part->done, (long long)d->size);
+        /* The end of the response is not that of the file where the server sent less of the rest than was asked for,
+         * or said no length. */
+        int64_t whole = r->promised >= 0 ? r->promised : d->size;
+        if (d->part->done < whole) {
+            fail("%s: ended after %lld of %lld bytes", r->url, (long long)d->part->done, (long long)whole);
             return GP_TRANSFER_AGAIN;
         }
         return GP_TRANSFER_DONE;
     }
-    fail("%s: %s", r->url, *r->reason ? r->reason : curl_easy_strerror(code));
+    say_why(r, code);
     switch (code) {
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
@@ -286,8 +356,18 @@ static CURLcode perform(CURL *c)
     return code;
 }
 
+static pthread_once_t started = PTHREAD_ONCE_INIT;
+
+/* curl_easy_init would do it, but not on two threads at once in versions before 7.84. */
+static void start_curl(void)
+{
+    if (curl_global_init(CURL_GLOBAL_DEFAULT))
+        die("libcurl cannot be started");
+}
+
 gp_transfer gp_download_run(gp_download *d, const char *url)
 {
+    pthread_once(&started, start_curl);
     response r = {.d = d, .url = url, .verdict = GP_TRANSFER_DONE, .curl = curl_easy_init()};
     int rc;
     if (!r.curl)
@@ -295,6 +375,7 @@ gp_transfer gp_download_run(gp_download *d, const char *url)
     d->wait = 0;
     d->no_host = false;
     forget_headers(&r);
+    r.heard = gp_now() + d->connect;
     set_up(&r, url);
     struct curl_slist *headers = ask_for_rest(&r, &rc);
     gp_transfer verdict = rc ? GP_TRANSFER_STOP : judge(&r, perform(r.curl));
@@ -303,5 +384,6 @@ gp_transfer gp_download_run(gp_download *d, const char *url)
     curl_slist_free_all(headers);
     curl_easy_cleanup(r.curl);
     forget_headers(&r);
+    free(r.location);
     return verdict;
 }

@@ -15,11 +15,12 @@ typedef enum gp_transfer {
 typedef struct gp_download {
     gp_part *part;
     gp_progress *progress;
-    int64_t size; /* that the file should have; -1: not known */
-    bool checked; /* its SHA-256 is known, so a wrong joint cannot go unseen */
-    double stall; /* seconds without a byte */
-    double wait;  /* out: the server asked to come back after so many seconds, or 0 */
-    bool no_host; /* out: the host's name was not found: there may be no network at all */
+    int64_t size;   /* that the file should have; -1: not known */
+    bool checked;   /* its SHA-256 is known, so a wrong joint cannot go unseen */
+    double connect; /* seconds for the connection to be made */
+    double stall;   /* seconds without a byte */
+    double wait;    /* out: the server asked to come back after so many seconds, or 0 */
+    bool no_host;   /* out: the host's name was not found: there may be no network at all */
 } gp_download;
 
 /* Brings url into d->part, going on from what is there where the server agrees that it is the same file.

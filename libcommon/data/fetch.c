@@ -1,245 +1,246 @@
-/* fetch.c: brings a file of the catalog here: the sources in turn, retries, the check; see gptpipe/fetch.h. */
+/* fetch.c: several files of the catalog at once; see gptpipe/fetch.h. */
 #include "gptpipe/fetch.h"
 
-#include "base/rng.h"
-#include "data/download.h"
-
-#include <errno.h>
-#include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 
-enum { RETRIES = 5, BLOCK = 1 << 16 };
-static const double STALL = 30, PAUSE = 1, LONGEST_PAUSE = 30;
+#include "base/file.h"
+#include "data/bring.h"
+#include "data/lock_file.h"
 
-/* One call of gp_fetch_file. */
-typedef struct job {
-    const gp_dataset_file *file;
-    gp_fetch_options o; /* with the defaults filled in */
-    gp_part part;
-    gp_progress progress;
-    bool tried; /* some source was asked */
-} job;
+enum { PARALLEL = 4, MOST_PARALLEL = 16 };
+static const int64_t LARGE = 1000000000; /* bytes that are announced before they come */
 
-static bool is_url(const char *s)
+/* One call of gp_fetch_files. What the threads share stands under `lock`. */
+typedef struct crew {
+    gp_fetch_job *jobs;
+    const gp_fetch_options *o;
+    gp_fetch_report *report;
+    void *self;
+    gp_lock_file *known; /* or NULL */
+    gp_board board;
+    gp_progress all; /* of many files: how many of them are here */
+    pthread_mutex_t lock;
+    int count, next; /* jobs, and how many of them were begun */
+    int failed, done;
+    bool full;         /* no room: the rest is not begun */
+    char reason[1024]; /* of the first failure: gp_error() is each thread's own */
+} crew;
+
+/* What a lock file knows of the file goes into b. -1 where the catalog knows it otherwise. */
+static int apply_lock(const crew *c, const gp_fetch_job *j, gp_bring *b)
 {
-    return !strncmp(s, "http://", 7) || !strncmp(s, "https://", 8);
-}
-
-/* MIRROR/host/path for https://host/path, fresh. */
-static char *mirrored(const char *mirror, const char *url)
-{
-    if (!strncmp(mirror, "file://", 7))
-        mirror += 7;
-    return gp_path_join(mirror, strstr(url, "://") + 3);
-}
-
-/* What is here against what the catalog says. */
-static bool is_right(const job *j)
-{
-    char hex[65];
-    if (j->file->size >= 0 && j->part.done != j->file->size)
-        return false;
-    if (!j->file->sha256)
-        return true;
-    gp_part_digest(&j->part, hex);
-    return !strcmp(hex, j->file->sha256);
-}
-
-/* Says what is wrong with what came, and forgets it. */
-static gp_transfer wrong(job *j, const char *source)
-{
-    char hex[65];
-    gp_part_digest(&j->part, hex);
-    if (j->file->size >= 0 && j->part.done != j->file->size)
-        fail("%s: has %lld bytes, expected %lld: the file has changed at its source", source,
-             (long long)j->part.done, (long long)j->file->size);
-    else
-        fail("%s: its SHA-256 is %s, expected %s: the file has changed at its source or on the way", source,
-             hex, j->file->sha256);
-    return gp_part_restart(&j->part) ? GP_TRANSFER_STOP : GP_TRANSFER_NO;
-}
-
-static gp_transfer copy_file(job *j, const char *path)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    gp_transfer verdict = GP_TRANSFER_DONE;
-    if (fd < 0) {
-        fail("%s: %s", path, strerror(errno));
-        return GP_TRANSFER_NO;
-    }
-    char *block = gp_malloc(BLOCK);
-    if (j->part.done && gp_part_restart(&j->part))
-        verdict = GP_TRANSFER_STOP;
-    while (verdict == GP_TRANSFER_DONE) {
-        ssize_t n = read(fd, block, BLOCK);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0) {
-            fail("%s: cannot be read: %s", path, strerror(errno));
-            verdict = GP_TRANSFER_NO;
-        } else if (n && gp_part_add(&j->part, block, (size_t)n)) {
-            verdict = GP_TRANSFER_STOP;
-        }
-        if (n <= 0)
-            break;
-        gp_progress_set(&j->progress, j->part.done, NULL);
-    }
-    free(block);
-    close(fd);
-    if (verdict == GP_TRANSFER_DONE && !is_right(j))
-        verdict = wrong(j, path);
-    return verdict;
-}
-
-/* Half to all of a pause that doubles each time, so that many clients do not come back at once. */
-static void rest(job *j, int failures, double asked)
-{
-    double pause = j->o.pause;
-    for (int i = 1; i < failures && pause < LONGEST_PAUSE; i++)
-        pause *= 2;
-    pause = fmin(pause, LONGEST_PAUSE) *
-            (0.5 + 0.5 * gp_random_double((uint64_t)getpid(), 0, 0, (uint64_t)(gp_now() * 1e6)));
-    pause = fmax(pause, asked);
-    if (!j->o.quiet) {
-        gp_progress_clear(&j->progress);
-        fprintf(stderr, "%s; trying again in %.0f s\n", gp_error(), ceil(pause));
-    }
-    struct timespec left = {(time_t)pause, (long)((pause - floor(pause)) * 1e9)};
-    while (nanosleep(&left, &left) && errno == EINTR)
-        ;
-}
-
-static gp_transfer download(job *j, const char *url)
-{
-    gp_download d = {.part = &j->part,
-                     .progress = &j->progress,
-                     .size = j->file->size,
-                     .stall = j->o.stall,
-                     .checked = j->file->sha256 != NULL};
-    for (int failures = 0;;) {
-        int64_t before = j->part.done;
-        gp_transfer verdict = gp_download_run(&d, url);
-        if (verdict == GP_TRANSFER_DONE && !is_right(j)) {
-            bool joined = j->part.resumed;
-            verdict = wrong(j, url);
-            if (joined && verdict == GP_TRANSFER_NO)
-                verdict = GP_TRANSFER_AGAIN; /* the joint may be what was wrong */
-        }
-        if (verdict != GP_TRANSFER_AGAIN)
-            return verdict;
-        failures = j->part.done > before ? 1 : failures + 1; /* one that gets on may go on */
-        if (d.no_host && failures > 1) {
-            fail("%s; without a network, --mirror takes the file from a folder", gp_error());
-            return GP_TRANSFER_NO;
-        }
-        if (failures > j->o.retries)
-            return GP_TRANSFER_NO;
-        rest(j, failures, d.wait);
-    }
-}
-
-/* One URL: its place in the mirror first, then itself. */
-static gp_transfer try_url(job *j, const char *url, gp_fetched *how)
-{
-    gp_transfer verdict = GP_TRANSFER_NO;
-    char *local = j->o.mirror ? mirrored(j->o.mirror, url) : NULL;
-    *how = GP_FETCHED_MIRROR;
-    if (local && !is_url(local) && gp_exists(local)) {
-        j->tried = true;
-        verdict = copy_file(j, local);
-    } else if (local && is_url(local) && !j->o.offline) {
-        j->tried = true;
-        verdict = download(j, local);
-    }
-    free(local);
-    if (verdict == GP_TRANSFER_NO && !j->o.offline && is_url(url)) {
-        *how = GP_FETCHED_DOWNLOADED;
-        j->tried = true;
-        verdict = download(j, url);
-    }
-    return verdict;
-}
-
-static int bring(job *j, const char *path, gp_fetched *how)
-{
-    const gp_dataset_file *f = j->file;
-    gp_transfer verdict = GP_TRANSFER_NO;
-    *how = GP_FETCHED_DOWNLOADED;
-    if (f->sha256 && j->part.done && is_right(j))
-        return 0; /* an earlier run was stopped just before its end */
-    for (int i = 0; i < f->url_count && verdict == GP_TRANSFER_NO; i++)
-        verdict = try_url(j, f->urls[i], how);
-    if (verdict == GP_TRANSFER_DONE)
+    const char *sha256;
+    int64_t size;
+    if (!c->known || !gp_lock_file_find(c->known, j->set->name, j->file->path, &sha256, &size))
         return 0;
-    if (j->tried)
-        return -1;
-    if (j->o.mirror)
-        return fail("%s: is not here and --offline is given; expected it at %s/%s", path, j->o.mirror,
-                    strstr(f->urls[0], "://") + 3);
-    return fail("%s: is not here and --offline is given; run once without it, or name a folder that has %s "
-                "with --mirror",
-                path, strstr(f->urls[0], "://") + 3);
-}
-
-/* Is the file there already, and right? -1 when it is there and wrong. */
-static int look(const gp_dataset_file *f, const char *path, bool *present)
-{
-    gp_map m;
-    uint8_t digest[32];
-    char hex[65];
-    *present = false;
-    if (!gp_exists(path))
-        return 0;
-    if (gp_map_open(&m, path))
-        return -1;
-    gp_sha256 h;
-    gp_sha256_begin(&h);
-    gp_sha256_add(&h, m.data, m.size);
-    gp_sha256_end(&h, digest);
-    gp_hex(hex, digest, sizeof digest);
-    *present = f->sha256 ? !strcmp(hex, f->sha256) : f->size < 0 || (int64_t)m.size == f->size;
-    gp_map_close(&m);
+    if (b->file.sha256 && strcmp(b->file.sha256, sha256))
+        return fail("%s: %s: its SHA-256 is %s in %s, but %s in the catalog", j->set->name, j->file->path,
+                    sha256, c->o->lock, b->file.sha256);
+    if (b->file.size >= 0 && size >= 0 && b->file.size != size)
+        return fail("%s: %s: has %lld bytes in %s, but %lld in the catalog", j->set->name, j->file->path,
+                    (long long)size, c->o->lock, (long long)b->file.size);
+    if (!b->file.sha256)
+        b->lock = c->o->lock;
+    b->file.sha256 = sha256;
+    b->file.size = size >= 0 ? size : b->file.size;
     return 0;
 }
 
-int gp_fetch_file(const gp_dataset_file *f, const char *path, const gp_fetch_options *o, gp_fetched *how)
+/* Not for two threads at once. */
+static int note_lock(crew *c, const gp_fetch_job *j)
 {
-    job j = {.file = f, .o = *o};
-    gp_fetched unused;
-    bool std = !strcmp(path, "-"), present = false;
-    how = how ? how : &unused;
-    *how = GP_FETCHED_PRESENT;
-    j.o.retries = o->retries ? o->retries : RETRIES;
-    j.o.stall = o->stall > 0 ? o->stall : STALL;
-    j.o.pause = o->pause > 0 ? o->pause : PAUSE;
-    if (!std && look(f, path, &present))
-        return -1;
-    if (present)
+    const char *sha256;
+    int64_t size;
+    if (!c->known || !*j->sha256 || gp_lock_file_find(c->known, j->set->name, j->file->path, &sha256, &size))
         return 0;
-    if ((!std && gp_make_parent(path)) || gp_part_open(&j.part, path, &present))
-        return -1;
-    if (present) /* another process brought it while this one waited */
-        return gp_fetch_file(f, path, o, how);
-    gp_progress_begin(&j.progress, f->path, GP_PROGRESS_BYTES, j.part.done, f->size, o->quiet);
-    int rc = bring(&j, path, how);
-    gp_progress_end(&j.progress);
+    return gp_lock_file_add(c->known, j->set->name, j->file->path, j->sha256, j->size);
+}
+
+/* Under the lock: the job's end is noted and told. */
+static void finish(crew *c, gp_fetch_job *j, int rc)
+{
+    gp_board_pause(&c->board);
     if (!rc)
-        return gp_part_commit(&j.part);
-    gp_part_close(&j.part, true);
-    return -1;
+        rc = note_lock(c, j);
+    j->failed = rc != 0;
+    if (rc && !c->failed++)
+        snprintf(c->reason, sizeof c->reason, "%s", gp_error());
+    if (c->report)
+        c->report(c->self, j);
+    gp_board_resume(&c->board);
+    gp_progress_set(&c->all, ++c->done, NULL);
 }
 
-int gp_fetch(const gp_dataset *d, const char *dir, const gp_fetch_options *o)
+static void *work(void *self)
 {
-    for (int i = 0; i < d->file_count; i++) {
-        char *path = gp_path_join(dir, d->files[i].path);
-        int rc = gp_fetch_file(d->files + i, path, o, NULL);
-        free(path);
-        if (rc)
-            return -1;
+    crew *c = self;
+    pthread_mutex_lock(&c->lock);
+    while (c->next < c->count && !c->full) {
+        gp_fetch_job *j = c->jobs + c->next++;
+        gp_bring b = {.file = *j->file, .path = j->path, .o = c->o, .board = &c->board, .size = -1};
+        int rc = apply_lock(c, j, &b);
+        pthread_mutex_unlock(&c->lock);
+        if (!rc)
+            rc = gp_bring_file(&b);
+        j->how = b.how;
+        j->size = b.size;
+        memcpy(j->sha256, b.sha256, sizeof j->sha256);
+        pthread_mutex_lock(&c->lock);
+        c->full = c->full || b.full;
+        finish(c, j, rc);
     }
+    pthread_mutex_unlock(&c->lock);
+    return NULL;
+}
+
+/* What is still to come of a file: 0 where it is here, or its size is not known. */
+static int64_t missing(const gp_fetch_job *j)
+{
+    struct stat st;
+    int64_t here = 0;
+    char *part = gp_format("%s.part", j->path);
+    if (!stat(j->path, &st) && (j->file->unpack || st.st_size == j->file->size))
+        here = j->file->size;
+    else if (!stat(part, &st))
+        here = gp_min(st.st_size, j->file->size);
+    free(part);
+    return gp_max(j->file->size - here, 0);
+}
+
+/* What is still to come of all together, and of how many. */
+static int64_t missing_of_all(const gp_fetch_job *jobs, int count, int *files)
+{
+    int64_t sum = 0;
+    *files = 0;
+    for (int i = 0; i < count; i++) {
+        int64_t one = missing(jobs + i);
+        *files += one > 0;
+        if (__builtin_add_overflow(sum, one, &sum))
+            sum = INT64_MAX;
+    }
+    return sum;
+}
+
+/* Who named a data set may not know that it fills a day and a disk. */
+static void announce(const gp_fetch_job *jobs, int count, const gp_fetch_options *o)
+{
+    char size[16];
+    int files;
+    bool series = false;
+    int64_t sum = missing_of_all(jobs, count, &files);
+    if (o->quiet || sum < LARGE)
+        return;
+    for (int i = 0; i < count; i++)
+        series = series || jobs[i].file->shards > 0;
+    fprintf(stderr, "%s to come in %d file%s%s\n", gp_format_bytes(size, sum), files, files == 1 ? "" : "s",
+            series ? "; --shards N takes the first N of a series, and what came is kept" : "");
+}
+
+/* Two hundred gigabytes are better refused at once than when the disk is full of them. */
+static int check_room(const gp_fetch_job *jobs, int count)
+{
+    struct statvfs disk;
+    char needed[16], left[16];
+    int files;
+    if (!strcmp(jobs->path, "-") || gp_make_parent(jobs->path))
+        return 0;
+    int64_t sum = missing_of_all(jobs, count, &files);
+    const char *slash = strrchr(jobs->path, '/');
+    char *dir = slash ? gp_strndup(jobs->path, (size_t)(slash - jobs->path) + 1) : gp_strdup(".");
+    int rc = 0;
+    if (!statvfs(dir, &disk) && disk.f_blocks && (double)sum > (double)disk.f_bavail * (double)disk.f_frsize)
+        rc = fail("%s: %s are to come, there is room for %s", dir, gp_format_bytes(needed, sum),
+                  gp_format_bytes(left, (int64_t)(disk.f_bavail * disk.f_frsize)));
+    free(dir);
+    return rc;
+}
+
+static int by_path(const void *a, const void *b)
+{
+    const gp_fetch_job *const *x = a, *const *y = b;
+    return strcmp((*x)->path, (*y)->path);
+}
+
+/* Of two files of one name only the one that comes later would be left. */
+static int check_names(const gp_fetch_job *jobs, int count)
+{
+    const gp_fetch_job **sorted = gp_calloc((size_t)count, sizeof(gp_fetch_job *));
+    int rc = 0;
+    for (int i = 0; i < count; i++)
+        sorted[i] = jobs + i;
+    qsort(sorted, (size_t)count, sizeof *sorted, by_path);
+    for (int i = 1; i < count && !rc; i++)
+        if (!strcmp(sorted[i]->path, sorted[i - 1]->path) && sorted[i]->file != sorted[i - 1]->file)
+            rc = fail("%s: is a file of %s and one of %s; give each a folder of its own", sorted[i]->path,
+                      sorted[i - 1]->set->name, sorted[i]->set->name);
+    free(sorted);
+    return rc;
+}
+
+/* This thread works too, so that one file needs no other. */
+static void run(crew *c, int threads)
+{
+    pthread_t others[MOST_PARALLEL];
+    int begun = 0;
+    while (begun < threads - 1 && !pthread_create(others + begun, NULL, work, c))
+        begun++;
+    work(c);
+    while (begun)
+        pthread_join(others[--begun], NULL);
+}
+
+int gp_fetch_files(gp_fetch_job *jobs, int count, const gp_fetch_options *o, gp_fetch_report *report,
+                   void *self)
+{
+    crew c = {.jobs = jobs, .count = count, .o = o, .report = report, .self = self};
+    int64_t threads = gp_min(gp_min(o->parallel > 0 ? o->parallel : PARALLEL, MOST_PARALLEL), count);
+    for (int i = 0; i < count; i++)
+        jobs[i].failed = true;
+    if (!count)
+        return 0;
+    if (check_names(jobs, count) || check_room(jobs, count) ||
+        (o->lock && !(c.known = gp_lock_file_open(o->lock))))
+        return -1;
+    announce(jobs, count, o);
+    pthread_mutex_init(&c.lock, NULL);
+    gp_board_init(&c.board);
+    gp_progress_begin(&c.all, "all", "file", 0, count, o->quiet || count <= threads);
+    gp_progress_join(&c.all, &c.board);
+    run(&c, (int)threads);
+    gp_progress_end(&c.all);
+    gp_board_release(&c.board);
+    pthread_mutex_destroy(&c.lock);
+    gp_lock_file_close(c.known);
+    int failed = c.failed + (count - c.next);
+    if (failed && count == 1)
+        return fail("%s", c.reason);
+    if (failed) /* where nobody was told the reasons, one of them at least */
+        return fail("%d of %d files did not come%s%s", failed, count, report ? "" : ": ",
+                    report ? "" : c.reason);
     return 0;
+}
+
+int gp_fetch(const gp_catalog_entry *d, const char *dir, const gp_fetch_options *o)
+{
+    gp_fetch_job *jobs = gp_calloc((size_t)d->file_count, sizeof *jobs);
+    for (int i = 0; i < d->file_count; i++)
+        jobs[i] = (gp_fetch_job){.set = d, .file = d->files + i, .path = gp_path_join(dir, d->files[i].path)};
+    int rc = gp_fetch_files(jobs, d->file_count, o, NULL, NULL);
+    for (int i = 0; i < d->file_count; i++)
+        free((void *)(uintptr_t)jobs[i].path);
+    free(jobs);
+    return rc;
+}
+
+int gp_fetch_file(const gp_catalog_file *f, const char *path, const gp_fetch_options *o, gp_fetched *how)
+{
+    gp_bring b = {.file = *f, .path = path, .o = o, .size = -1};
+    int rc = gp_bring_file(&b);
+    if (how)
+        *how = b.how;
+    return rc;
 }

@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-#include "base/base.h"
+#include "base/file.h"
+#include "gptpipe/tokens.h"
 
 #define GP_TOK_MAGIC   "GPTKTOK1"
 #define GP_TOK_TRAILER "GPTKEND1"
@@ -50,5 +51,16 @@ static inline void gp_put64(void *p, uint64_t x)
 }
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the formats are little-endian, and so are we");
+
+/* -1 where another vocabulary was said (not 0) than s has: a .tok tells its own. */
+int gp_tokens_expect(const gp_tokens *s, int64_t vocab_size);
+
+/* tokens.c: where s says the same of itself as `like`, which must outlive it, it gives its own copy of that back: a
+ * tokenizer is a megabyte and more, and shards come in hundreds. */
+void gp_tokens_share(gp_tokens *s, const gp_tokens *like);
+
+/* Adds what tells these tokens from others: their number and the CRC that a .tok has; of a stream without one as many
+ * pieces of 4 kB, spread evenly from its start to its end, since reading all of it may take minutes. */
+void gp_tokens_add_sum(const gp_tokens *s, int pieces, gp_sha256 *h);
 
 #endif

@@ -26,23 +26,27 @@ static void release(gp_part *p)
     *p = (gp_part){.fd = -1};
 }
 
-static int open_locked(gp_part *p, bool *present)
+static gp_part_state open_locked(gp_part *p, bool wait)
 {
     for (;;) {
         struct stat here, named;
-        p->fd = open(p->temporary, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        int rc;
+        p->fd = open(p->temporary, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
+        if (p->fd < 0 && errno == ELOOP)
+            return fail("%s: is a symbolic link, which may lead to another's file; remove it", p->temporary);
         if (p->fd < 0)
             return fail("%s: cannot be created: %s", p->temporary, strerror(errno));
-        while (flock(p->fd, LOCK_EX))
-            if (errno != EINTR)
-                break; /* a file system without locks: go on alone */
+        do {
+            rc = flock(p->fd, LOCK_EX | (wait ? 0 : LOCK_NB));
+        } while (rc && errno == EINTR);
+        if (rc && errno == EWOULDBLOCK)
+            return GP_PART_BUSY; /* any other failure is a file system without locks: go on alone */
         /* Whoever held the lock may have renamed or removed what was opened. */
-        if (!fstat(p->fd, &here) && !stat(p->temporary, &named) && here.st_ino == named.st_ino &&
+        if (!fstat(p->fd, &here) && !lstat(p->temporary, &named) && here.st_ino == named.st_ino &&
             here.st_dev == named.st_dev)
-            return 0;
-        *present = gp_exists(p->path);
-        if (*present)
-            return 0;
+            return GP_PART_READY;
+        if (gp_exists(p->path))
+            return GP_PART_PRESENT;
         close(p->fd);
     }
 }
@@ -68,11 +72,12 @@ static int take_up(gp_part *p)
     return rc;
 }
 
-/* PATH.part.from: the URL, a newline, the validator, a newline. */
+/* PATH.part.from: the URL, a newline, the validator, a newline. It is written in place, for one that was cut short
+ * agrees with no server: then the file is asked for anew. */
 static void read_source(gp_part *p)
 {
     gp_buf b = {0};
-    if (gp_exists(p->from) && !gp_file_read(&b, p->from, MOST_FROM)) {
+    if (gp_exists(p->from) && !gp_file_read(&b, p->from, MOST_FROM) && b.len && b.data[b.len - 1] == '\n') {
         char *save = NULL, *url = strtok_r(b.data, "\n", &save), *validator = strtok_r(NULL, "\n", &save);
         p->url = url ? gp_strdup(url) : NULL;
         p->validator = validator ? gp_strdup(validator) : NULL;
@@ -80,16 +85,15 @@ static void read_source(gp_part *p)
     gp_buf_release(&b);
 }
 
-int gp_part_open(gp_part *p, const char *path, bool *present)
+gp_part_state gp_part_open(gp_part *p, const char *path, bool wait)
 {
     *p = (gp_part){.fd = -1, .name = strcmp(path, "-") ? path : "stdout"};
-    *present = false;
     if (!strcmp(path, "-")) {
         p->fd = gp_temporary_fd();
         if (p->fd < 0)
-            return -1;
+            return GP_PART_FAILED;
         gp_sha256_begin(&p->hash);
-        return 0;
+        return GP_PART_READY;
     }
     if (gp_is_stream(path))
         return fail("%s: is a device or a pipe; use -o - and redirect stdout", path);
@@ -97,14 +101,14 @@ int gp_part_open(gp_part *p, const char *path, bool *present)
     p->temporary = gp_format("%s.part", path);
     p->from = gp_format("%s.part.from", path);
     gp_sha256_begin(&p->hash);
-    int rc = open_locked(p, present);
-    if (!rc && !*present)
-        rc = take_up(p);
-    if (rc || *present)
+    gp_part_state state = open_locked(p, wait);
+    if (state == GP_PART_READY && take_up(p))
+        state = GP_PART_FAILED;
+    if (state != GP_PART_READY)
         release(p);
     else if (p->done)
         read_source(p);
-    return rc;
+    return state;
 }
 
 int gp_part_add(gp_part *p, const void *data, size_t n)
@@ -116,8 +120,9 @@ int gp_part_add(gp_part *p, const void *data, size_t n)
         if (written < 0 && errno == EINTR)
             continue;
         if (written <= 0)
-            return fail("%s: cannot be written: %s", p->temporary ? p->temporary : "temporary file",
-                        strerror(written ? errno : ENOSPC));
+            return fail("%s: cannot be written: %s%s", p->temporary ? p->temporary : "temporary file",
+                        strerror(written ? errno : ENOSPC),
+                        p->temporary ? "; what came is kept, make room and run it again" : "");
         from += written;
         n -= (size_t)written;
         p->done += written;
@@ -147,8 +152,11 @@ void gp_part_source(gp_part *p, const char *url, const char *validator)
     if (!p->from)
         return;
     char *text = gp_format("%s\n%s\n", url, validator ? validator : "");
-    if (gp_file_write(p->from, text, strlen(text)))
+    int fd = open(p->from, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
+    if (fd < 0 || gp_write_all(fd, text, strlen(text), p->from))
         unlink(p->from); /* then the next run begins anew; no reason to stop this one */
+    if (fd >= 0)
+        close(fd);
     free(text);
 }
 

@@ -19,10 +19,16 @@ typedef struct gp_part {
     bool resumed;          /* some bytes came in an earlier response */
 } gp_part;
 
-/* Opens PATH.part, or what an earlier run left of it, and locks it: a second process waits here until the first
- * is done. *present: while waiting, the file itself appeared, and there is nothing to close. path "-" is stdout.
- * 0 or -1 (nothing to close either). */
-int gp_part_open(gp_part *p, const char *path, bool *present);
+typedef enum gp_part_state {
+    GP_PART_FAILED = -1,
+    GP_PART_READY,   /* open and locked; the other states leave nothing to close */
+    GP_PART_BUSY,    /* another process is bringing this file */
+    GP_PART_PRESENT, /* and while this one waited, it did */
+} gp_part_state;
+
+/* Opens PATH.part, or what an earlier run left of it, and locks it. wait: where another process holds the lock, until
+ * it lets go. path "-" is stdout. */
+gp_part_state gp_part_open(gp_part *p, const char *path, bool wait);
 
 /* Appends n bytes. */
 int gp_part_add(gp_part *p, const void *data, size_t n);

@@ -31,13 +31,8 @@ static int read_entropy(gp_sidecar *s, const json_t *entropy, const char *path)
 
 static int check_text(const char *made_for, const char *path, const gp_map *text)
 {
-    gp_sha256 h;
-    uint8_t digest[32];
     char sha256[65];
-    gp_sha256_begin(&h);
-    gp_sha256_add(&h, text->data, text->size);
-    gp_sha256_end(&h, digest);
-    gp_hex(sha256, digest, sizeof digest);
+    gp_sha256_hex(sha256, text->data, text->size);
     if (strcmp(made_for, sha256))
         return fail(
             "%s: belongs to another text, of SHA-256 %.64s; this one's is %s. Make the text again, or remove "

@@ -45,7 +45,8 @@ int gp_stories_get(const gp_stories *s, int64_t i, gp_story *story)
     return story->length < 0 ? -1 : 0;
 }
 
-/* The two lists grow as the stories are written, and are printed one after the other. */
+/* The two lists grow as the stories are written, and are printed one after the other. Through a pipe there are none,
+ * and memory stays as it is. */
 typedef struct entropy {
     gp_buf nats, chars;
 } entropy;
@@ -61,6 +62,8 @@ static int write_text(const gp_stories *s, int64_t count, gp_out *out, entropy *
             return -1;
         gp_sha256_add(hash, story.text, n);
         gp_sha256_add(hash, GP_STORY_SEPARATOR, SEPARATOR);
+        if (!e)
+            continue;
         gp_buf_printf(&e->nats, "%s%.12g", i ? "," : "", story.nats);
         gp_buf_printf(&e->chars, "%s%zu", i ? "," : "", n + SEPARATOR);
     }
@@ -98,7 +101,7 @@ int gp_stories_write(const gp_stories *s, int64_t count, const char *path)
         return -1;
     }
     gp_sha256_begin(&hash);
-    int rc = write_text(s, count, &out, &e, &hash);
+    int rc = write_text(s, count, &out, std ? NULL : &e, &hash);
     gp_sha256_end(&hash, digest);
     gp_hex(hex, digest, sizeof digest);
     /* The sidecar goes first: a text without one would pass for an ordinary file. */

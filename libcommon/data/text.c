@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "data/jsonl.h"
 #include "data/sidecar.h"
 #include "data/spool.h"
 
@@ -15,9 +16,10 @@ typedef struct source {
     bool mapped, at_end;
     gp_map map;
     char *buffer;
-    size_t filled;
+    size_t capacity, filled;
     size_t at;      /* given: of the map, or of the buffer */
     int64_t offset; /* bytes given so far */
+    int64_t lines;  /* of JSON Lines, given so far */
 } source;
 
 enum { PART = 1 << 18 };
@@ -25,9 +27,13 @@ enum { PART = 1 << 18 };
 struct gp_text {
     source *sources;
     int count, current;
+    int64_t done; /* bytes given of all sources */
     gp_text_info info;
     char *name, *entropy, sha256[65];
     gp_sidecar sidecar;
+    char *jsonl;  /* the member that is the text, or NULL */
+    json_t *line; /* that the last part lies in */
+    char *where;  /* "NAME: line 3" */
 };
 
 /* ---- opening --------------------------------------------------------------------------------- */
@@ -38,11 +44,11 @@ static int open_source(gp_text *t, source *s, const char *path, bool twice)
         return -1;
     s->mapped = s->in.mapped || twice;
     if (!s->mapped)
-        s->buffer = gp_malloc(PART);
+        s->buffer = gp_malloc(s->capacity = PART);
     else if (s->in.mapped ? gp_map_fd(&s->map, s->in.fd, s->in.name) : gp_input_spool(&s->in, &s->map))
         return -1;
     gp_sidecar more = {0};
-    if (s->in.mapped && strcmp(path, "-") && gp_sidecar_read(&more, path, &s->map))
+    if (!t->jsonl && s->in.mapped && strcmp(path, "-") && gp_sidecar_read(&more, path, &s->map))
         return -1;
     if (t->count == 0) {
         t->sidecar = more;
@@ -75,23 +81,36 @@ static void describe(gp_text *t)
     t->info.bytes = whole ? t->info.bytes : -1;
     t->info.name = t->name = name.data;
     t->info.files = t->count;
+    t->info.jsonl = t->jsonl != NULL;
     t->info.separator = t->sidecar.separator;
     t->info.separator_length = t->sidecar.separator_length;
-    if (t->sidecar.nats) {
-        json_t *entropy = json_pack("{s:O, s:O}", "nats", t->sidecar.nats, "chars", t->sidecar.chars);
-        t->info.entropy = t->entropy = json_dumps(entropy, JSON_COMPACT | JSON_REAL_PRECISION(17));
-        t->info.entropy_documents = (int64_t)json_array_size(t->sidecar.nats);
-        json_decref(entropy);
-    }
+    t->info.entropy_documents = (int64_t)json_array_size(t->sidecar.nats);
+    t->info.entropy = t->entropy = t->sidecar.nats ? gp_text_entropy(t, 0, t->info.entropy_documents) : NULL;
 }
 
-gp_text *gp_text_open(const gp_list *paths, bool twice)
+char *gp_text_entropy(const gp_text *t, int64_t first, int64_t count)
+{
+    if (!t->sidecar.nats)
+        return NULL;
+    json_t *nats = json_array(), *chars = json_array();
+    for (int64_t i = first; i < first + count; i++) {
+        json_array_append(nats, json_array_get(t->sidecar.nats, (size_t)i));
+        json_array_append(chars, json_array_get(t->sidecar.chars, (size_t)i));
+    }
+    json_t *entropy = json_pack("{s:o, s:o}", "nats", nats, "chars", chars);
+    char *text = json_dumps(entropy, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    json_decref(entropy);
+    return text;
+}
+
+gp_text *gp_text_open(const gp_list *paths, const gp_text_options *o)
 {
     int count = paths && paths->count ? paths->count : 1;
     gp_text *t = gp_calloc(1, sizeof *t);
+    t->jsonl = o->jsonl ? gp_strdup(o->jsonl) : NULL;
     t->sources = gp_calloc((size_t)count, sizeof *t->sources);
     for (int i = 0; i < count; i++) {
-        int rc = open_source(t, &t->sources[i], paths && paths->count ? paths->items[i] : "-", twice);
+        int rc = open_source(t, &t->sources[i], paths && paths->count ? paths->items[i] : "-", o->twice);
         t->count++;
         if (rc) {
             gp_text_close(t);
@@ -112,6 +131,9 @@ void gp_text_close(gp_text *t)
         free(t->sources[i].buffer);
     }
     gp_sidecar_release(&t->sidecar);
+    json_decref(t->line);
+    free(t->jsonl);
+    free(t->where);
     free(t->sources);
     free(t->name);
     free(t->entropy);
@@ -128,45 +150,64 @@ void gp_text_rewind(gp_text *t)
     for (int i = 0; i < t->count; i++) {
         BUG_ON(!t->sources[i].mapped);
         t->sources[i].at = 0;
-        t->sources[i].offset = 0;
+        t->sources[i].offset = t->sources[i].lines = 0;
     }
     t->current = 0;
+    t->done = 0;
 }
 
 /* ---- parts ----------------------------------------------------------------------------------- */
 
-/* Fills the buffer again behind what was not given yet. */
+/* What is here of a source and was not given yet. */
+static const char *ahead(const source *s, size_t *n)
+{
+    *n = (s->mapped ? s->map.size : s->filled) - s->at;
+    return (s->mapped ? s->map.data : s->buffer) + s->at;
+}
+
+/* Reads more behind what was not given yet; a full buffer grows. */
 static int refill(source *s)
 {
     s->filled -= s->at;
     memmove(s->buffer, s->buffer + s->at, s->filled);
     s->at = 0;
-    while (!s->at_end && s->filled < PART) {
-        ssize_t n = read(s->in.fd, s->buffer + s->filled, PART - s->filled);
+    if (s->filled == s->capacity) {
+        s->capacity *= 2;
+        s->buffer = gp_realloc(s->buffer, s->capacity, 1);
+    }
+    for (;;) {
+        ssize_t n = read(s->in.fd, s->buffer + s->filled, s->capacity - s->filled);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return fail("%s: cannot be read: %s", s->in.name, strerror(errno));
         s->at_end = !n;
         s->filled += (size_t)n;
-        if (n)
-            break; /* what a pipe has now goes on now */
+        return 0; /* what a pipe has now goes on now */
     }
-    return 0;
 }
 
-int gp_text_next(gp_text *t, const char *separator, size_t length, gp_text_part *part)
+/* The bytes up to `used` are given; `last`: those were all that is here, and nothing comes behind it. */
+static void give(gp_text *t, gp_text_part *part, size_t used, bool last)
 {
-    if (t->current == t->count)
-        return 0;
+    source *s = &t->sources[t->current];
+    part->begin = t->done;
+    part->end = t->done += (int64_t)used;
+    s->at += used;
+    s->offset += (int64_t)used;
+    part->file_ends = last;
+    t->current += last;
+}
+
+static int next_part(gp_text *t, const char *separator, size_t length, gp_text_part *part)
+{
     source *s = &t->sources[t->current];
     BUG_ON(length >= PART);
     const char *data, *found;
     size_t n;
     bool last;
     for (bool again = true;; again = false) {
-        data = s->mapped ? s->map.data + s->at : s->buffer + s->at;
-        n = (s->mapped ? s->map.size : s->filled) - s->at;
+        data = ahead(s, &n);
         found = length && n ? memmem(data, n, separator, length) : NULL;
         last = s->mapped || s->at_end;
         if (found || last || !again)
@@ -181,10 +222,65 @@ int gp_text_next(gp_text *t, const char *separator, size_t length, gp_text_part 
     } else if (!last && length) { /* the end may be the beginning of a separator */
         part->length = n >= length ? n - (length - 1) : 0;
     }
-    size_t given = part->length + (found ? length : 0);
-    s->at += given;
-    s->offset += (int64_t)given;
-    part->file_ends = last && given == n;
-    t->current += part->file_ends;
+    size_t used = part->length + (found ? length : 0);
+    give(t, part, used, last && used == n);
     return 1;
+}
+
+/* The next line of a source, its newline included. */
+static int next_line(source *s, const char **line, size_t *length)
+{
+    size_t n, searched = 0;
+    for (;;) {
+        const char *data = ahead(s, &n), *newline = NULL;
+        if (n > searched)
+            newline = memchr(data + searched, '\n', n - searched);
+        searched = n;
+        if (newline || s->mapped || s->at_end) {
+            *line = data;
+            *length = newline ? (size_t)(newline + 1 - data) : n;
+            return 0;
+        }
+        if (refill(s))
+            return -1;
+    }
+}
+
+/* The next line that is not blank; none: an empty part that ends the file. */
+static int next_object(gp_text *t, gp_text_part *part)
+{
+    source *s = &t->sources[t->current];
+    const char *line;
+    size_t length, left, blank = 0;
+    do {
+        s->at += blank;
+        s->offset += (int64_t)blank;
+        t->done += (int64_t)blank;
+        if (next_line(s, &line, &length))
+            return -1;
+        s->lines++;
+        blank = length;
+    } while (length && gp_jsonl_is_blank(line, length));
+    json_decref(t->line);
+    t->line = NULL;
+    free(t->where);
+    t->where = gp_format("%s: line %lld", s->in.name, (long long)s->lines);
+    *part = (gp_text_part){.data = "", .file = t->where};
+    if (length) {
+        t->line = gp_jsonl_line(line, length, s->in.name, s->lines);
+        part->data = t->line ? gp_jsonl_string(t->line, t->jsonl, &part->length, s->in.name, s->lines) : NULL;
+        part->separated = true;
+        if (!part->data)
+            return -1;
+    }
+    ahead(s, &left);
+    give(t, part, length, left == length && (s->mapped || s->at_end));
+    return 1;
+}
+
+int gp_text_next(gp_text *t, const char *separator, size_t length, gp_text_part *part)
+{
+    if (t->current == t->count)
+        return 0;
+    return t->jsonl ? next_object(t, part) : next_part(t, separator, length, part);
 }

@@ -223,7 +223,7 @@ static int open_input(gp_tokens *s, gp_input *in, const char *format, int64_t vo
     gp_out out = {.fd = -1};
     bool keep = spool && (!in->mapped || in->fd == STDIN_FILENO), pipe = keep || !in->mapped;
     int rc = -1;
-    s->name = gp_strdup(in->name);
+    s->info.name = s->name = gp_strdup(in->name);
     if (keep && gp_out_open(&out, spool))
         return -1;
     if (keep   ? gp_input_spool_to(in, &out, &s->map)
@@ -270,6 +270,37 @@ void gp_tokens_close(gp_tokens *s)
     free(s->metadata);
     free(s->name);
     free(s);
+}
+
+int gp_tokens_expect(const gp_tokens *s, int64_t vocab_size)
+{
+    if (!vocab_size || vocab_size == s->info.vocab_size)
+        return 0;
+    return fail(
+        "%s: has a vocabulary of %lld ids, %lld were said; --vocab-size is for streams that do not tell",
+        s->name, (long long)s->info.vocab_size, (long long)vocab_size);
+}
+
+void gp_tokens_share(gp_tokens *s, const gp_tokens *like)
+{
+    if (!like || !s->metadata || strcmp(s->metadata, like->info.metadata))
+        return;
+    s->info.metadata = like->info.metadata;
+    free(s->metadata);
+    s->metadata = NULL;
+}
+
+void gp_tokens_add_sum(const gp_tokens *s, int pieces, gp_sha256 *h)
+{
+    enum { PIECE = 4096 };
+    char line[48];
+    int64_t bytes = s->info.count * s->info.width, size = gp_min(bytes, PIECE);
+    int n = snprintf(line, sizeof line, "%lld %d %08x\n", (long long)s->info.count, s->info.width, s->crc);
+    gp_sha256_add(h, line, (size_t)n);
+    for (int64_t i = 0; i < pieces && !s->has_crc; i++) {
+        int64_t at = pieces > 1 ? (int64_t)((double)(bytes - size) * (double)i / (pieces - 1)) : 0;
+        gp_sha256_add(h, s->ids + at, (size_t)size);
+    }
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */

@@ -2,13 +2,23 @@
  * trailer alone. */
 #include "gptpipe/tokens.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include "base/file.h"
 #include "data/format.h"
 
 typedef enum format { TOK, LLMC, RAW16 } format;
+
+/* zlib needs 90 ms for GPT-2's tokenizer (1.4 MB of JSON), more than encoding a book takes, to save 0.8 MB beside
+ * gigabytes of tokens: what is larger than this is stored in its stream as it is. */
+enum { PACKED_MOST = 1 << 16 };
+
+/* Starts of documents that are kept in memory; those before them lie in an unlinked temporary file, so that a stream
+ * may have any number. */
+enum { STARTS = 1 << 16 };
 
 struct gp_tokens_writer {
     gp_out out;
@@ -18,8 +28,10 @@ struct gp_tokens_writer {
     uint32_t crc;
     bool indexed; /* a document was ended: the stream gets an index */
     bool between; /* the next token begins a document */
-    uint64_t *starts;
-    int64_t documents, capacity;
+    bool prepared;
+    uint64_t *starts; /* (capacity <= STARTS) the last `documents - spilled` of them */
+    int64_t documents, spilled, capacity;
+    int spill; /* a descriptor, or -1 */
 };
 
 static int put_metadata(gp_tokens_writer *w, const char *header, const char *json)
@@ -34,7 +46,8 @@ static int put_metadata(gp_tokens_writer *w, const char *header, const char *jso
         return fail("metadata of %lu bytes is more than a token stream holds (%d)", size,
                     GP_TOK_METADATA_MOST);
     }
-    if (size && compress2(packed, &packed_size, (const Bytef *)json, size, Z_DEFAULT_COMPRESSION) != Z_OK)
+    int level = size > PACKED_MOST ? Z_NO_COMPRESSION : Z_DEFAULT_COMPRESSION;
+    if (size && compress2(packed, &packed_size, (const Bytef *)json, size, level) != Z_OK)
         die("zlib cannot compress %lu bytes", size);
     memcpy(head, header, sizeof head);
     gp_put64(head + 32, packed_size);
@@ -94,6 +107,7 @@ gp_tokens_writer *gp_tokens_create(const char *path, const gp_tokens_info *info)
     gp_tokens_writer *w = gp_calloc(1, sizeof *w);
     w->vocab_size = info->vocab_size;
     w->width = gp_tok_width(info->vocab_size);
+    w->spill = -1;
     if (choose_format(w, path, info) || gp_out_open(&w->out, path)) {
         free(w);
         return NULL;
@@ -105,22 +119,42 @@ gp_tokens_writer *gp_tokens_create(const char *path, const gp_tokens_info *info)
     return w;
 }
 
-static void begin_document(gp_tokens_writer *w, uint64_t start)
+/* Puts the starts that are in memory behind those in the temporary file. */
+static int spill_starts(gp_tokens_writer *w)
 {
-    if (w->documents == w->capacity) {
+    if (w->spill < 0 && (w->spill = gp_temporary_fd()) < 0)
+        return -1;
+    if (gp_write_all(w->spill, w->starts, STARTS * sizeof *w->starts,
+                     "temporary file (TMPDIR names its folder)"))
+        return -1;
+    w->spilled = w->documents;
+    return 0;
+}
+
+static int begin_document(gp_tokens_writer *w, uint64_t start)
+{
+    int64_t i = w->documents - w->spilled;
+    if (i == STARTS) {
+        if (spill_starts(w))
+            return -1;
+        i = 0;
+    }
+    if (i == w->capacity) {
         w->capacity = w->capacity ? 2 * w->capacity : 1024;
         w->starts = gp_realloc(w->starts, (size_t)w->capacity, sizeof *w->starts);
     }
-    w->starts[w->documents++] = start;
+    w->starts[i] = start;
+    w->documents++;
     w->between = false;
+    return 0;
 }
 
 int gp_tokens_write(gp_tokens_writer *w, const int32_t *ids, int64_t count)
 {
     enum { STEP = 4096 };
     char packed[4 * STEP];
-    if (w->between && count)
-        begin_document(w, (uint64_t)w->count);
+    if (w->between && count && begin_document(w, (uint64_t)w->count))
+        return -1;
     while (count) {
         int64_t n = gp_min(count, STEP);
         for (int64_t i = 0; i < n; i++) {
@@ -141,8 +175,8 @@ int gp_tokens_write(gp_tokens_writer *w, const int32_t *ids, int64_t count)
 
 int gp_tokens_end_document(gp_tokens_writer *w)
 {
-    if (!w->indexed && w->count)
-        begin_document(w, 0);
+    if (!w->indexed && w->count && begin_document(w, 0))
+        return -1;
     w->indexed = w->between = true;
     return w->out.failed ? -1 : 0;
 }
@@ -157,14 +191,45 @@ int64_t gp_tokens_documents_written(const gp_tokens_writer *w)
     return w->documents;
 }
 
+/* The starts of all documents, and how many they are. */
+static int put_index(gp_tokens_writer *w)
+{
+    enum { STEP = 1 << 16 };
+    int64_t spilled = w->spilled * (int64_t)sizeof *w->starts;
+    char *back = spilled ? gp_malloc(STEP) : NULL, number[8];
+    int rc = 0;
+    for (int64_t at = 0; at < spilled && !rc;) {
+        ssize_t n = pread(w->spill, back, STEP, at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            rc = fail("%s: its index cannot be read back from a temporary file: %s", w->out.path,
+                      n ? strerror(errno) : "it ends early");
+        else
+            rc = gp_out_write(&w->out, back, (size_t)n);
+        at += n;
+    }
+    free(back);
+    if (!rc)
+        rc = gp_out_write(&w->out, w->starts, (size_t)(w->documents - w->spilled) * sizeof *w->starts);
+    gp_put64(number, (uint64_t)w->documents);
+    return rc ? rc : gp_out_write(&w->out, number, sizeof number);
+}
+
+static void forget_index(gp_tokens_writer *w)
+{
+    free(w->starts);
+    w->starts = NULL;
+    if (w->spill >= 0)
+        close(w->spill);
+    w->spill = -1;
+}
+
 static int finish_tok(gp_tokens_writer *w)
 {
-    char trailer[GP_TOK_TRAILER_SIZE] = GP_TOK_TRAILER, number[8];
-    if (w->documents) {
-        gp_put64(number, (uint64_t)w->documents);
-        gp_out_write(&w->out, w->starts, (size_t)w->documents * sizeof *w->starts);
-        gp_out_write(&w->out, number, sizeof number);
-    }
+    char trailer[GP_TOK_TRAILER_SIZE] = GP_TOK_TRAILER;
+    if (w->documents && put_index(w))
+        return -1;
     gp_put64(trailer + 8, (uint64_t)w->count);
     gp_put64(trailer + 16, (uint64_t)w->documents);
     gp_put32(trailer + 24, w->crc);
@@ -177,21 +242,28 @@ static int finish_llmc(gp_tokens_writer *w)
 {
     char number[4];
     if (w->count > INT32_MAX)
-        return fail("%s: llm.c's .bin counts in 31 bits, too few for %lld tokens; use --format tok",
-                    w->out.path, (long long)w->count);
+        return fail(
+            "%s: llm.c's .bin counts in 31 bits, too few for %lld tokens; use --shard-size or --format tok",
+            w->out.path, (long long)w->count);
     gp_put32(number, (uint32_t)w->count);
     return gp_out_patch(&w->out, 8, number, sizeof number);
 }
 
+int gp_tokens_prepare(gp_tokens_writer *w)
+{
+    w->prepared = true;
+    int rc = w->format == TOK ? finish_tok(w) : w->format == LLMC ? finish_llmc(w) : 0;
+    forget_index(w);
+    return rc ? rc : gp_out_prepare(&w->out);
+}
+
 int gp_tokens_finish(gp_tokens_writer *w)
 {
-    int rc = w->format == TOK ? finish_tok(w) : w->format == LLMC ? finish_llmc(w) : 0;
-    if (rc) {
+    if (!w->prepared && gp_tokens_prepare(w)) {
         gp_tokens_abandon(w);
-        return rc;
+        return -1;
     }
-    rc = gp_out_commit(&w->out);
-    free(w->starts);
+    int rc = gp_out_commit(&w->out);
     free(w);
     return rc;
 }
@@ -201,6 +273,6 @@ void gp_tokens_abandon(gp_tokens_writer *w)
     if (!w)
         return;
     gp_out_abandon(&w->out);
-    free(w->starts);
+    forget_index(w);
     free(w);
 }

@@ -1,0 +1,192 @@
+/* archive.c: see archive.h. */
+#include "data/archive.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { BLOCK = 1 << 16, MOST_FILES = 10000000 };
+static const int64_t FREE_BYTES = 64 << 20, MOST_RATIO = 200;
+
+struct gp_archive {
+    struct archive *reader;
+    char *name;
+    int fd; /* ours to close, or -1 */
+    int64_t size, unpacked, files;
+    int64_t done, most; /* bytes that came out, and how many may */
+    gp_buf path;
+};
+
+static int broken(const gp_archive *a)
+{
+    const char *why = archive_error_string(a->reader);
+    return fail("%s: cannot be unpacked: %s; it is damaged or cut short", a->name,
+                why ? why : "not said why");
+}
+
+static int too_large(const gp_archive *a)
+{
+    if (a->unpacked >= 0)
+        return fail("%s: unpacks to more than the %lld bytes that it should", a->name,
+                    (long long)a->unpacked);
+    return fail("%s: unpacks to more than %lld bytes, which is too much for an archive of %lld bytes; if it "
+                "is no bomb, say in the catalog how much is \"unpacked\"",
+                a->name, (long long)a->most, (long long)a->size);
+}
+
+static struct archive *new_reader(void)
+{
+    struct archive *r = archive_read_new();
+    if (!r)
+        die("out of memory (libarchive)");
+    archive_read_support_format_tar(r);
+    archive_read_support_format_zip(r);
+    archive_read_support_format_raw(r); /* a compressed file alone */
+    archive_read_support_filter_gzip(r);
+    archive_read_support_filter_zstd(r);
+    archive_read_support_filter_xz(r);
+    archive_read_support_filter_bzip2(r);
+    return r;
+}
+
+gp_archive *gp_archive_open_fd(int fd, const char *name, int64_t unpacked)
+{
+    struct stat st;
+    if (fstat(fd, &st) || lseek(fd, 0, SEEK_SET) < 0)
+        return fail("%s: cannot be read: %s", name, strerror(errno)), NULL;
+    if (!S_ISREG(st.st_mode))
+        return fail("%s: is not a regular file, an archive was expected", name), NULL;
+    gp_archive *a = gp_calloc(1, sizeof *a);
+    int64_t size = (int64_t)st.st_size, most = INT64_MAX;
+    if (gp_mul(size, MOST_RATIO, &most))
+        most = most < INT64_MAX - FREE_BYTES ? most + FREE_BYTES : INT64_MAX;
+    *a = (gp_archive){.reader = new_reader(),
+                      .name = gp_strdup(name),
+                      .fd = -1,
+                      .size = size,
+                      .unpacked = unpacked,
+                      .most = unpacked >= 0 ? unpacked : most};
+    if (archive_read_open_fd(a->reader, fd, BLOCK) == ARCHIVE_OK)
+        return a;
+    broken(a);
+    gp_archive_close(a);
+    return NULL;
+}
+
+gp_archive *gp_archive_open(const char *path, int64_t unpacked)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return fail("%s: %s", path, strerror(errno)), NULL;
+    gp_archive *a = gp_archive_open_fd(fd, path, unpacked);
+    if (a)
+        a->fd = fd;
+    else
+        close(fd);
+    return a;
+}
+
+void gp_archive_close(gp_archive *a)
+{
+    if (!a)
+        return;
+    archive_read_free(a->reader);
+    if (a->fd >= 0)
+        close(a->fd);
+    gp_buf_release(&a->path);
+    free(a->name);
+    free(a);
+}
+
+/* The path with its empty and "." parts left out, into a->path. */
+static int take_path(gp_archive *a, const char *from)
+{
+    a->path.len = 0;
+    if (!from || *from == '/')
+        return fail("%s: holds a file %s, which is not below the archive's folder; it is left alone whole",
+                    a->name, from ? from : "without a name");
+    for (const char *part = from; *part; part += strspn(part, "/")) {
+        size_t n = strcspn(part, "/");
+        if (n == 2 && !memcmp(part, "..", 2))
+            return fail("%s: holds a file %s, which leads out of its folder; the archive is left alone whole",
+                        a->name, from);
+        if (n != 1 || *part != '.') {
+            gp_buf_puts(&a->path, a->path.len ? "/" : "");
+            gp_buf_add(&a->path, part, n);
+        }
+        part += n;
+    }
+    return 0;
+}
+
+/* What libarchive could not convert to this locale is UTF-8 in the archive, and so a name as good as any. */
+static const char *path_of(struct archive_entry *e)
+{
+    const char *path = archive_entry_pathname(e);
+    return path ? path : archive_entry_pathname_utf8(e);
+}
+
+/* 1: a file; 0: a folder, which is nothing in itself; -1: what must not be. */
+static int check_entry(gp_archive *a, struct archive_entry *e)
+{
+    if (take_path(a, path_of(e)))
+        return -1;
+    bool hard = archive_entry_hardlink(e) || archive_entry_hardlink_utf8(e);
+    if (hard || archive_entry_filetype(e) == AE_IFLNK)
+        return fail("%s: holds a link, %s; the archive is left alone whole", a->name, a->path.data);
+    if (archive_entry_filetype(e) == AE_IFDIR)
+        return 0;
+    if (archive_entry_filetype(e) != AE_IFREG || !a->path.len)
+        return fail("%s: holds %s, which is neither file nor folder; the archive is left alone whole",
+                    a->name, a->path.len ? a->path.data : "a file without a name");
+    if (++a->files > MOST_FILES)
+        return fail("%s: holds more than %d files", a->name, MOST_FILES);
+    if (archive_entry_size_is_set(e) && archive_entry_size(e) > a->most - a->done)
+        return too_large(a);
+    return 1;
+}
+
+int gp_archive_next(gp_archive *a, gp_archive_file *f)
+{
+    for (;;) {
+        struct archive_entry *e;
+        int rc = archive_read_next_header(a->reader, &e);
+        if (rc == ARCHIVE_EOF)
+            break;
+        if (rc != ARCHIVE_OK && rc != ARCHIVE_WARN) /* a warning: a name that this locale cannot show */
+            return a->size ? broken(a) : fail("%s: is empty, an archive was expected", a->name);
+        bool single = archive_format(a->reader) == ARCHIVE_FORMAT_RAW;
+        if (single && archive_filter_code(a->reader, 0) == ARCHIVE_FILTER_NONE)
+            return fail("%s: is not an archive (tar or zip) nor compressed (gz, zst, xz, bz2)", a->name);
+        rc = check_entry(a, e);
+        *f = (gp_archive_file){.path = a->path.data, .single = single};
+        if (rc)
+            return rc;
+    }
+    if (a->unpacked >= 0 && a->done < a->unpacked)
+        return fail("%s: unpacks to %lld bytes, expected %lld", a->name, (long long)a->done,
+                    (long long)a->unpacked);
+    return 0;
+}
+
+int64_t gp_archive_read(gp_archive *a, void *to, size_t n)
+{
+    la_ssize_t got;
+    do
+        got = archive_read_data(a->reader, to, n);
+    while (got == ARCHIVE_RETRY);
+    if (got < 0)
+        return broken(a);
+    a->done += got;
+    return a->done > a->most ? too_large(a) : got;
+}
+
+int64_t gp_archive_consumed(const gp_archive *a)
+{
+    return archive_filter_bytes(a->reader, -1);
+}

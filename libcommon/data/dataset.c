@@ -1,0 +1,127 @@
+/* dataset.c: what all kinds of data sets have in common; see gptpipe/dataset.h. */
+#include "data/dataset.h"
+#include "gptpipe/output.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const gp_dataset_kind_of *const kinds[] = {&gp_dataset_text, &gp_dataset_labelled, &gp_dataset_jsonl};
+
+const gp_dataset_kind_of *gp_dataset_kind_find(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+        if (!strcmp(kinds[i]->name, name))
+            return kinds[i];
+    return fail("there is no kind of data set \"%s\" (text, labelled, jsonl)", name), NULL;
+}
+
+int gp_dataset_find_label(const gp_dataset *d, const char *name)
+{
+    for (int i = 0; i < d->items->label_count; i++)
+        if (!strcmp(d->items->labels[i], name))
+            return i;
+    return -1;
+}
+
+void gp_dataset_close(gp_dataset *d)
+{
+    if (!d)
+        return;
+    for (int i = 0; i < d->split_count; i++)
+        d->kind->close(d->splits + i);
+    for (char **label = d->found; label && *label; label++)
+        free(*label);
+    gp_items_free(d->items);
+    json_decref(d->form);
+    gp_tree_close(&d->tree);
+    free(d->splits);
+    free(d->path);
+    free(d->wanted);
+    free(d->name);
+    free(d);
+}
+
+int64_t gp_dataset_length(const gp_dataset *d)
+{
+    const gp_split *last = d->splits + d->split_count - 1;
+    return last->first + last->count;
+}
+
+const char *gp_dataset_kind(const gp_dataset *d)
+{
+    return d->kind->name;
+}
+
+int gp_dataset_label_count(const gp_dataset *d)
+{
+    return d->items->label_count;
+}
+
+const char *gp_dataset_label_name(const gp_dataset *d, int label)
+{
+    return label >= 0 && label < d->items->label_count ? d->items->labels[label] : NULL;
+}
+
+/* ---- items ----------------------------------------------------------------------------------- */
+
+void gp_dataset_item_release(gp_dataset_item *item)
+{
+    free(item->memory);
+    *item = (gp_dataset_item){.label = -1};
+}
+
+int gp_dataset_get(const gp_dataset *d, int64_t i, gp_dataset_item *item)
+{
+    BUG_ON(i < 0 || i >= gp_dataset_length(d));
+    const gp_split *s = d->splits;
+    while (i >= s->first + s->count)
+        s++;
+    gp_dataset_item_release(item);
+    if (d->kind->get(d, s, i - s->first, item)) {
+        gp_dataset_item_release(item);
+        return -1;
+    }
+    item->split = s->name;
+    return 0;
+}
+
+int gp_dataset_write_lines(const gp_dataset *d, const gp_split *s, gp_out *out)
+{
+    gp_dataset_item item = {0};
+    gp_buf line = {0};
+    int rc = 0;
+    for (int64_t i = 0; !rc && i < s->count; i++) {
+        rc = gp_dataset_get(d, s->first + i, &item);
+        if (rc)
+            break;
+        char *text = gp_json_quote(item.text, item.length);
+        line.len = 0;
+        gp_buf_printf(&line, "{\"text\": %s", text);
+        if (item.label >= 0)
+            gp_buf_printf(&line, ", \"label\": %d", item.label);
+        free(text);
+        text = item.split ? gp_json_quote(item.split, strlen(item.split)) : NULL;
+        if (text)
+            gp_buf_printf(&line, ", \"split\": %s", text);
+        free(text);
+        gp_buf_puts(&line, "}\n");
+        rc = gp_out_write(out, line.data, line.len);
+    }
+    gp_dataset_item_release(&item);
+    gp_buf_release(&line);
+    return rc;
+}
+
+int gp_dataset_write(const gp_dataset *d, const char *path)
+{
+    gp_out out;
+    int rc = gp_out_open(&out, path);
+    if (rc)
+        return -1;
+    for (int i = 0; !rc && i < d->split_count; i++)
+        rc = d->kind->write(d, d->splits + i, &out);
+    if (!rc)
+        return gp_out_commit(&out);
+    gp_out_abandon(&out);
+    return -1;
+}

@@ -1,0 +1,119 @@
+/* dataset_jsonl.c: a JSON object a line as an item. */
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/dataset.h"
+#include "data/jsonl.h"
+
+typedef struct line {
+    int64_t offset, number; /* in the file, from 1 */
+} line;
+
+typedef struct lines {
+    gp_tree_bytes bytes;
+    char *name; /* for messages */
+    line *lines;
+} lines;
+
+static size_t line_length(const lines *l, int64_t offset)
+{
+    const char *from = l->bytes.data + offset;
+    size_t left = l->bytes.size - (size_t)offset;
+    const char *end = memchr(from, '\n', left);
+    return end ? (size_t)(end - from) : left;
+}
+
+/* Whether the line's own member "split" is the split that is wanted: 1, 0, or -1 when there is none. */
+static int is_wanted(const gp_dataset *d, const lines *l, const line *at, size_t n)
+{
+    size_t length;
+    json_t *o = gp_jsonl_line(l->bytes.data + at->offset, n, l->name, at->number);
+    const char *split = o ? gp_jsonl_string(o, "split", &length, l->name, at->number) : NULL;
+    int wanted = split ? !strcmp(split, d->wanted) : -1;
+    json_decref(o);
+    return wanted;
+}
+
+static int jsonl_open(gp_dataset *d, gp_split *s)
+{
+    lines *l = s->state = gp_calloc(1, sizeof *l);
+    l->name = gp_tree_name(&d->tree, s->path);
+    if (gp_tree_map(&d->tree, s->path, &l->bytes))
+        return -1;
+    line at = {.number = 1};
+    for (size_t n; (size_t)at.offset < l->bytes.size; at.offset += (int64_t)n + 1, at.number++) {
+        n = line_length(l, at.offset);
+        if (gp_jsonl_is_blank(l->bytes.data + at.offset, n))
+            continue;
+        int wanted = d->wanted && !s->name ? is_wanted(d, l, &at, n) : 1;
+        if (wanted < 0)
+            return -1;
+        if (wanted && !(s->count & (s->count - 1))) /* a power of two: the list is full */
+            l->lines = gp_realloc(l->lines, (size_t)gp_max(1, 2 * s->count), sizeof *l->lines);
+        if (wanted)
+            l->lines[s->count++] = at;
+    }
+    if (d->wanted && !s->name)
+        s->name = d->wanted;
+    return 0;
+}
+
+static void jsonl_close(gp_split *s)
+{
+    lines *l = s->state;
+    if (!l)
+        return;
+    gp_tree_bytes_release(&l->bytes);
+    free(l->name);
+    free(l->lines);
+    free(l);
+}
+
+static int read_label(const gp_dataset *d, const json_t *o, const lines *l, int64_t number, int *label)
+{
+    const char *field = d->items->label, *name;
+    const json_t *value = json_object_get(o, field);
+    json_int_t most = d->items->label_count ? d->items->label_count - 1 : INT_MAX,
+               x = json_integer_value(value);
+    if (json_is_integer(value) && x >= 0 && x <= most) {
+        *label = (int)x;
+        return 0;
+    }
+    if (json_is_integer(value))
+        return fail("%s: line %lld: its \"%s\" is %lld, expected 0 to %lld", l->name, (long long)number,
+                    field, (long long)x, (long long)most);
+    if (!json_is_string(value))
+        return fail("%s: line %lld: its \"%s\" is %s", l->name, (long long)number, field,
+                    value ? "neither a whole number nor a name" : "missing");
+    name = json_string_value(value);
+    *label = gp_dataset_find_label(d, name);
+    if (*label < 0)
+        return fail("%s: line %lld: its \"%s\" is \"%s\", which is none of the %d labels that are named",
+                    l->name, (long long)number, field, name, d->items->label_count);
+    return 0;
+}
+
+static int jsonl_get(const gp_dataset *d, const gp_split *s, int64_t i, gp_dataset_item *item)
+{
+    const lines *l = s->state;
+    const line *at = l->lines + i;
+    const char *text = NULL;
+    json_t *o = gp_jsonl_line(l->bytes.data + at->offset, line_length(l, at->offset), l->name, at->number);
+    int rc = -1;
+    if (o)
+        text =
+            gp_jsonl_string(o, d->items->text ? d->items->text : "text", &item->length, l->name, at->number);
+    if (text)
+        rc = d->items->label ? read_label(d, o, l, at->number, &item->label) : 0;
+    if (!rc)
+        item->text = item->memory = gp_strndup(text, item->length);
+    json_decref(o);
+    return rc;
+}
+
+const gp_dataset_kind_of gp_dataset_jsonl = {.name = "jsonl",
+                                             .open = jsonl_open,
+                                             .close = jsonl_close,
+                                             .get = jsonl_get,
+                                             .write = gp_dataset_write_lines};

@@ -1,0 +1,228 @@
+/* dataset_open.c: from a name or a path to a data set: where its files are, what its splits are. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "data/dataset.h"
+
+/* What folders of splits are called, in the order that items come in. */
+static const char *const split_names[] = {"train", "valid", "val", "test"};
+
+static bool ends_with(const char *s, const char *end)
+{
+    size_t n = strlen(s), m = strlen(end);
+    return n > m && !strcmp(s + n - m, end);
+}
+
+static bool is_archive(const char *path)
+{
+    static const char *const ends[] = {".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".tar.bz2", ".zip"};
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++)
+        if (ends_with(path, ends[i]))
+            return true;
+    return false;
+}
+
+static bool is_folder(const char *path)
+{
+    struct stat st;
+    return !stat(path, &st) && S_ISDIR(st.st_mode);
+}
+
+/* ---- what its items are ---------------------------------------------------------------------- */
+
+static void set_string(json_t *form, const char *name, const char *value)
+{
+    if (value)
+        json_object_set_new(form, name, json_string(value));
+}
+
+/* The catalog's word on it, or what the path tells, and what the caller knows better. */
+static int read_form(gp_dataset *d, const gp_catalog_entry *e, const gp_dataset_options *o)
+{
+    const char *kind = is_folder(d->name) || is_archive(d->name) ? "labelled"
+                       : ends_with(d->name, ".jsonl")            ? "jsonl"
+                                                                 : "text";
+    d->form = e ? gp_items_to_json(e->items) : json_pack("{s:s}", "kind", kind);
+    set_string(d->form, "kind", o->kind);
+    set_string(d->form, "separator", o->separator);
+    set_string(d->form, "text", o->text);
+    set_string(d->form, "label", o->label);
+    if (o->labels) {
+        json_t *labels = json_array();
+        for (int i = 0; i < o->label_count; i++)
+            json_array_append_new(labels, json_string(o->labels[i]));
+        json_object_set_new(d->form, "labels", labels);
+    }
+    d->items = gp_items_read(d->form, d->name);
+    if (d->items)
+        d->kind = gp_dataset_kind_find(d->items->kind);
+    return d->kind ? 0 : -1;
+}
+
+/* ---- its splits ------------------------------------------------------------------------------ */
+
+static void add_split(gp_dataset *d, const char *name, const char *path)
+{
+    d->splits = gp_realloc(d->splits, (size_t)d->split_count + 1, sizeof *d->splits);
+    d->splits[d->split_count++] = (gp_split){.name = name, .path = path};
+}
+
+/* Splits of a path are folders below it. */
+static void find_splits(gp_dataset *d)
+{
+    for (size_t i = 0; d->kind == &gp_dataset_labelled && i < ARRAY_LEN(split_names); i++)
+        if (gp_tree_has(&d->tree, split_names[i]))
+            add_split(d, split_names[i], split_names[i]);
+    if (!d->split_count)
+        add_split(d, NULL, "");
+}
+
+static int choose_split(gp_dataset *d, const char *wanted)
+{
+    gp_buf names = {0};
+    int kept = 0;
+    if (!wanted)
+        return 0;
+    d->wanted = gp_strdup(wanted);
+    for (int i = 0; i < d->split_count; i++) {
+        const gp_split s = d->splits[i];
+        gp_buf_printf(&names, "%s%s", i ? ", " : "", s.name ? s.name : "none");
+        bool told_by_lines = !s.name && d->kind == &gp_dataset_jsonl;
+        if (told_by_lines || (s.name && !strcmp(s.name, wanted)))
+            d->splits[kept++] = s;
+    }
+    if (!kept)
+        fail("%s: has no split %s (it has: %s)", d->name, wanted, names.data);
+    d->split_count = kept;
+    gp_buf_release(&names);
+    return kept ? 0 : -1;
+}
+
+static int open_splits(gp_dataset *d)
+{
+    if (d->kind->begin && d->kind->begin(d))
+        return -1;
+    for (int i = 0; i < d->split_count; i++) {
+        gp_split *s = d->splits + i;
+        s->first = i ? s[-1].first + s[-1].count : 0;
+        if (d->kind->open(d, s))
+            return -1;
+    }
+    return 0;
+}
+
+/* ---- by name --------------------------------------------------------------------------------- */
+
+static const char *folder_of(const gp_dataset_options *o)
+{
+    return o->folder ? o->folder : "data";
+}
+
+static int bring(gp_dataset *d, const gp_catalog_entry *e, const gp_dataset_options *o)
+{
+    for (int i = 0; i < d->split_count; i++) {
+        if (gp_tree_has(&d->tree, d->splits[i].path))
+            continue;
+        if (!o->fetch || !e->file_count)
+            return fail("%s/%s: is not here; bring it with: fetch-data %s -o %s/", folder_of(o),
+                        d->splits[i].path, d->name, folder_of(o));
+        return gp_fetch(e, folder_of(o), o->fetch);
+    }
+    return 0;
+}
+
+/* Reads the archive from a file that nobody sees. */
+static int open_nowhere(gp_dataset *d, const gp_catalog_entry *e, const gp_dataset_options *o)
+{
+    static const gp_fetch_options plain = {0};
+    const gp_catalog_file *f = e->files;
+    if (e->file_count != 1 || !f->unpack || strcmp(f->unpack, "folder"))
+        return fail("%s: is not one archive of files", d->name);
+    int fd = gp_fetch_open(f, o->fetch ? o->fetch : &plain);
+    if (fd < 0)
+        return -1;
+    int rc = gp_tree_open_archive(&d->tree, fd, strrchr(f->urls[0], '/') + 1, f->unpacked, f->path);
+    close(fd);
+    return rc;
+}
+
+static int open_name(gp_dataset *d, const gp_catalog_entry *e, const gp_dataset_options *o)
+{
+    if (!e->items)
+        return fail("%s: is a name in the catalog, which does not say what its items are", d->name);
+    if (read_form(d, e, o))
+        return -1;
+    for (int i = 0; i < d->items->split_count; i++)
+        add_split(d, d->items->splits[i], d->items->split_paths[i]);
+    if (!d->split_count && e->file_count) {
+        d->path = gp_strdup(e->files[0].path); /* the catalog need not live as long as the data set */
+        add_split(d, NULL, d->path);
+    }
+    if (!d->split_count)
+        return fail("%s: the catalog does not say which file its items are in", d->name);
+    if (choose_split(d, o->split))
+        return -1;
+    if (o->nowhere)
+        return open_nowhere(d, e, o) || open_splits(d) ? -1 : 0;
+    gp_tree_open_folder(&d->tree, folder_of(o));
+    return bring(d, e, o) || open_splits(d) ? -1 : 0;
+}
+
+/* ---- by path --------------------------------------------------------------------------------- */
+
+static int open_path(gp_dataset *d, const gp_dataset_options *o)
+{
+    if (read_form(d, NULL, o))
+        return -1;
+    if (is_archive(d->name)) {
+        int fd = open(d->name, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            return fail("%s: %s", d->name, strerror(errno));
+        int rc = gp_tree_open_archive(&d->tree, fd, d->name, -1, "");
+        close(fd);
+        if (rc)
+            return -1;
+    } else {
+        gp_tree_open_folder(&d->tree, d->name);
+    }
+    find_splits(d);
+    return choose_split(d, o->split) || open_splits(d) ? -1 : 0;
+}
+
+gp_dataset *gp_dataset_open(const char *name, const gp_dataset_options *options)
+{
+    static const gp_dataset_options none = {0};
+    const gp_dataset_options *o = options ? options : &none;
+    gp_dataset *d = gp_calloc(1, sizeof *d);
+    gp_catalog *built_in = o->catalog ? NULL : gp_catalog_open(NULL);
+    const gp_catalog *c = o->catalog ? o->catalog : built_in;
+    const gp_catalog_entry *e = c && !strchr(name, '/') ? gp_catalog_find(c, name) : NULL;
+    int rc = -1;
+    d->name = gp_strdup(name);
+    if (e)
+        rc = open_name(d, e, o);
+    else if (c && (strchr(name, '/') || gp_exists(name)))
+        rc = open_path(d, o);
+    gp_catalog_close(built_in);
+    if (!rc)
+        return d;
+    gp_dataset_close(d);
+    return NULL;
+}
+
+int gp_dataset_download(const char *name, const gp_dataset_options *options)
+{
+    static const gp_dataset_options none = {0};
+    static const gp_fetch_options plain = {0};
+    const gp_dataset_options *o = options ? options : &none;
+    gp_catalog *built_in = o->catalog ? NULL : gp_catalog_open(NULL);
+    const gp_catalog *c = o->catalog ? o->catalog : built_in;
+    const gp_catalog_entry *e = c ? gp_catalog_find(c, name) : NULL;
+    int rc = e ? gp_fetch(e, folder_of(o), o->fetch ? o->fetch : &plain) : -1;
+    gp_catalog_close(built_in);
+    return rc;
+}

@@ -1,0 +1,82 @@
+/* dataset_text.c: a text as documents. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/dataset.h"
+#include "data/sidecar.h"
+
+typedef struct document {
+    int64_t offset, length;
+} document;
+
+typedef struct text {
+    gp_tree_bytes bytes;
+    document *documents;
+} text;
+
+/* Cuts the text at each separator; what is empty is no document. */
+static int64_t cut(text *t, const char *separator)
+{
+    size_t n = separator ? strlen(separator) : 0;
+    int64_t count = 0;
+    for (size_t at = 0; at < t->bytes.size;) {
+        const char *from = t->bytes.data + at, *found = NULL;
+        size_t left = t->bytes.size - at;
+        if (n)
+            found = memmem(from, left, separator, n);
+        size_t length = found ? (size_t)(found - from) : left;
+        if (length && !(count & (count - 1))) /* a power of two: the list is full */
+            t->documents = gp_realloc(t->documents, (size_t)gp_max(1, 2 * count), sizeof *t->documents);
+        if (length)
+            t->documents[count++] = (document){(int64_t)at, (int64_t)length};
+        at += length + (found ? n : 0);
+    }
+    return count;
+}
+
+static int text_open(gp_dataset *d, gp_split *s)
+{
+    text *t = s->state = gp_calloc(1, sizeof *t);
+    gp_sidecar beside = {0};
+    int rc = gp_tree_map(&d->tree, s->path, &t->bytes);
+    if (!rc && !d->items->separator && !d->tree.archive) {
+        char *path = gp_tree_name(&d->tree, s->path);
+        rc = gp_sidecar_read(&beside, path, &t->bytes.map);
+        free(path);
+    }
+    if (!rc)
+        s->count = cut(t, d->items->separator ? d->items->separator : beside.separator);
+    gp_sidecar_release(&beside);
+    return rc;
+}
+
+static void text_close(gp_split *s)
+{
+    text *t = s->state;
+    if (!t)
+        return;
+    gp_tree_bytes_release(&t->bytes);
+    free(t->documents);
+    free(t);
+}
+
+static int text_get(const gp_dataset *d, const gp_split *s, int64_t i, gp_dataset_item *item)
+{
+    const text *t = s->state;
+    (void)d;
+    item->text = t->bytes.data + t->documents[i].offset;
+    item->length = (size_t)t->documents[i].length;
+    return 0;
+}
+
+static int text_write(const gp_dataset *d, const gp_split *s, gp_out *out)
+{
+    const text *t = s->state;
+    if (d->split_count > 1)
+        return fail("%s: has %d splits, %s and more; choose one, for a text does not say where one ends",
+                    d->name, d->split_count, d->splits[0].name);
+    return gp_out_write(out, t->bytes.data, t->bytes.size);
+}
+
+const gp_dataset_kind_of gp_dataset_text = {
+    .name = "text", .open = text_open, .close = text_close, .get = text_get, .write = text_write};

@@ -1,0 +1,39 @@
+/* jsonl.c: see jsonl.h. */
+#include "data/jsonl.h"
+
+#include <string.h>
+
+json_t *gp_jsonl_line(const char *line, size_t n, const char *file, int64_t number)
+{
+    json_error_t e;
+    json_t *o = json_loadb(line, n, JSON_ALLOW_NUL, &e);
+    if (json_is_object(o))
+        return o;
+    if (o)
+        fail("%s: line %lld is not a JSON object", file, (long long)number);
+    else
+        fail("%s: line %lld is not JSON: %s", file, (long long)number, e.text);
+    json_decref(o);
+    return NULL;
+}
+
+const char *gp_jsonl_string(const json_t *object, const char *field, size_t *n, const char *file,
+                            int64_t number)
+{
+    const json_t *value = json_object_get(object, field);
+    if (json_is_string(value)) {
+        *n = json_string_length(value);
+        return json_string_value(value);
+    }
+    fail("%s: line %lld: its \"%s\" is %s", file, (long long)number, field,
+         value ? "not a string" : "missing");
+    return NULL;
+}
+
+bool gp_jsonl_is_blank(const char *line, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!strchr(" \t\r\n", line[i]) || !line[i])
+            return false;
+    return true;
+}
