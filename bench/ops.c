@@ -4,7 +4,8 @@
  *     build/bin/bench-ops                                  # nano: 12 x 64, 4 heads, 128 channels
  *     build/bin/bench-ops -B 4 -T 256 -C 768 -H 12 -V 50257
  *
- * The smallest of many times is printed: on a busy machine it is the one that says something. */
+ * The least of many times and their median are printed; rates are of the least, which on a busy machine is the one
+ * that says something. */
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -267,12 +268,13 @@ static void head_train(bench *b)
 
 static gp_segment segment(bench *b)
 {
-    return (gp_segment){b->qkv_w.w.data, b->qkv_w.w.data, b->m.data, b->v.data, 3 * b->C * b->C, 0.1f};
+    return (gp_segment){
+        b->qkv_w.w.data, b->qkv_w.w.data, b->m.data, b->v.data, 3 * b->C * b->C, 0.1f, GP_F32, 0};
 }
 
 static void grad_norm(bench *b)
 {
-    gp_segment s = {b->g.data, b->g.data, b->m.data, b->v.data, 12 * b->C * b->C, 0.1f};
+    gp_segment s = {b->g.data, b->g.data, b->m.data, b->v.data, 12 * b->C * b->C, 0.1f, GP_F32, 0};
     b->be->ops->grad_norm(b->be, &s, 1, &b->step);
     b->step.skip = 0;
 }
@@ -315,17 +317,28 @@ static double now(const bench *b)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-static double least_time(bench *b, op *run)
+static int ascending(const void *a, const void *b)
 {
-    double best = 1e9, end = gp_now() + b->seconds;
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Returns the least; *median gets the median. */
+static double measure(bench *b, op *run, double *median)
+{
+    enum { MOST = 10000 };
+    double took[MOST];
+    double end = gp_now() + b->seconds;
+    int n = 0;
     run(b);
-    for (int times = 0; times < 5 || gp_now() < end; times++) {
+    while (n < 5 || (n < MOST && gp_now() < end)) {
         double start = now(b);
         run(b);
-        double t = now(b) - start;
-        best = t < best ? t : best;
+        took[n++] = now(b) - start;
     }
-    return best;
+    qsort(took, (size_t)n, sizeof *took, ascending);
+    *median = took[n / 2];
+    return took[0];
 }
 
 /* flops or bytes of one run; the other is 0. */
@@ -333,8 +346,8 @@ static void show(bench *b, const char *name, op *run, double flops, double bytes
 {
     if (!strstr(name, b->only))
         return;
-    double t = least_time(b, run);
-    printf("%-20s %10.3f", name, t * 1e3);
+    double median, t = measure(b, run, &median);
+    printf("%-20s %10.3f %10.3f", name, t * 1e3, median * 1e3);
     if (flops > 0)
         printf("   %8.1f GFLOP/s %5.0f%% of a large product\n", flops / t * 1e-9, 100 * flops / t / b->flops);
     else
@@ -345,7 +358,7 @@ static void show_all(bench *b)
 {
     double N = (double)(b->B * b->T), C = (double)b->C, V = (double)b->V, T = (double)b->T, x = 4 * N * C;
     double attention = 2 * 2 * N * T * C / 2; /* q k^T and p v, half of it masked */
-    printf("%-20s %10s\n", "op", "ms");
+    printf("%-20s %10s %10s\n", "op", "least ms", "median");
     show(b, "qkv forward", qkv_forward, 2 * N * C * 3 * C, 0);
     show(b, "qkv backward", qkv_backward, 4 * N * C * 3 * C, 0);
     show(b, "fc+gelu forward", fc_forward, 2 * N * C * 4 * C, 0);
@@ -409,6 +422,7 @@ static void measure_machine(bench *b)
 
 int main(int argc, char **argv)
 {
+    gp_backend_prepare(argv);
     bench b = {.B = 12, .T = 64, .C = 128, .H = 4, .V = 65, .seconds = 0.3, .only = ""};
     const char *name = "cpu", *dtype = "fp32";
     int threads = 0;

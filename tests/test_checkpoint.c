@@ -695,16 +695,40 @@ static void test_model_of_other_sizes_is_not_filled(void **state)
     (void)state;
     gp_checkpoint *c = gp_checkpoint_open(goldens[0]);
     gp_config config = *gp_checkpoint_config(c);
-    config.positions = 16;
+    config.positions = 64;
     gp_model *m = gp_model_create(&config, be, false);
     assert_int_equal(gp_checkpoint_load(c, m), -1);
-    assert_non_null(strstr(gp_error(), "transformer.wpe.weight is 32 x 32, 16 x 32 in the model"));
+    assert_non_null(strstr(gp_error(), "transformer.wpe.weight is 32 x 32, 64 x 32 in the model"));
     gp_model_free(m);
     config.positions = 32;
     config.layers = 1;
     m = gp_model_create(&config, be, false);
     assert_int_equal(gp_checkpoint_load(c, m), -1);
     gp_model_free(m);
+    gp_checkpoint_close(c);
+}
+
+/* A causal model's token sees what is before it alone, so the first positions give the same logits without the rest. */
+static void test_model_of_fewer_positions_takes_the_first(void **state)
+{
+    (void)state;
+    enum { T = 16, V = 96 };
+    gp_checkpoint *c = gp_checkpoint_open(goldens[0]);
+    gp_config config = *gp_checkpoint_config(c);
+    config.positions = T;
+    gp_model *models[] = {gp_checkpoint_model(c, be, false), gp_model_create(&config, be, false)};
+    static float logits[2][T * V];
+    int32_t tokens[T];
+    for (int t = 0; t < T; t++)
+        tokens[t] = 5 * t;
+    assert_int_equal(gp_checkpoint_load(c, models[1]), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(gp_model_plan(models[i], 1, T), 0);
+        assert_int_equal(gp_model_logits(models[i], &(gp_batch){.B = 1, .T = T, .inputs = tokens}, logits[i]),
+                         0);
+        gp_model_free(models[i]);
+    }
+    assert_memory_equal(logits[0], logits[1], sizeof logits[0]);
     gp_checkpoint_close(c);
 }
 
@@ -774,6 +798,7 @@ int main(void)
         TEST(test_bad_configuration_beside_it_is_named),
         TEST(test_unknown_format_lists_the_known),
         TEST(test_model_of_other_sizes_is_not_filled),
+        TEST(test_model_of_fewer_positions_takes_the_first),
         TEST(test_random_damage_never_crashes),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -45,6 +45,7 @@ static void load_weights(golden *g)
 {
     for (int i = 0; i < g->m->params.count; i++) {
         const gp_param *row = &g->m->params.rows[i];
+        float *host = gp_malloc((size_t)row->count * sizeof *host);
         for (int k = 0; k < row->pieces; k++) {
             gp_tensor t;
             if (!gp_safetensors_find(g->weights, row->piece[k].name, &t))
@@ -52,8 +53,10 @@ static void load_weights(golden *g)
             int64_t dim[2];
             assert_int_equal(t.ndim, gp_piece_shape(row, &row->piece[k], dim));
             assert_int_equal(t.dim[0], dim[0]);
-            gp_piece_load(row, &row->piece[k], g->m->p + row->offset, t.data);
+            gp_piece_load(row, &row->piece[k], host, t.data);
         }
+        gp_model_row_upload(g->m, row, host);
+        free(host);
     }
     if (g->m->slots_open)
         gp_model_weights_changed(g->m);
@@ -291,17 +294,25 @@ static void greedy_text(const char *backend)
         cmocka_unit_test(roberta_matches_transformers_##be), cmocka_unit_test(ten_adamw_steps_match_##be),   \
         cmocka_unit_test(greedy_text_is_identical_##be)
 
+#ifdef GPTPIPE_TEST_CUDA /* see backends.h */
+FOR_BACKEND(cuda)
+#else
 FOR_BACKEND(ref)
 #ifdef GPTPIPE_DNNL
 FOR_BACKEND(cpu)
+#endif
 #endif
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+#ifdef GPTPIPE_TEST_CUDA
+        TESTS(cuda),
+#else
         TESTS(ref),
 #ifdef GPTPIPE_DNNL
         TESTS(cpu),
+#endif
 #endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -151,6 +151,35 @@ static void two_runs_give_the_same_bits(void **state)
         assert_true(parity_same_bits(&ta[i], &tb[i]));
 }
 
+/* A row's sums depend on I alone: not on the rows beside it (above), and not on the threads either. */
+static void one_thread_decodes_the_bits_of_two(void **state)
+{
+    parity *p = *state;
+    gp_cpu *cpu = p->cpu->state;
+    for (int transposed = 0; transposed < 2; transposed++) {
+        gp_tensor w = transposed ? RANDOM(p, 513, 129) : RANDOM(p, 129, 513), x = RANDOM(p, 3, 129);
+        gp_tensor two = RANDOM(p, 3, 513), one = RANDOM(p, 3, 513);
+        gp_weight weight = {.w = w, .transposed = transposed};
+        cpu->split_ps = 0;
+        p->cpu->ops->linear_decode(p->cpu, &(gp_linear_op){.x = &x, .w = &weight, .y = &two});
+        cpu->split_ps = INT64_MAX;
+        p->cpu->ops->linear_decode(p->cpu, &(gp_linear_op){.x = &x, .w = &weight, .y = &one});
+        assert_true(parity_same_bits(&one, &two));
+    }
+}
+
+/* Waking a thread takes 10 us and more, so a token of a tiny model is one thread's work; a GPT-2's is not. */
+static void small_work_stays_on_one_thread(void **state)
+{
+    (void)state;
+#ifdef GPTPIPE_DNNL /* without it there is no cpu backend, and no test gets here */
+    gp_backend *be = gp_backend_open("cpu", "fp32", 2);
+    assert_int_equal(gp_cpu_team(be, 128 * 512 * (int64_t)GP_PS_DECODE), 1);
+    assert_int_equal(gp_cpu_team(be, 768 * 3072 * (int64_t)GP_PS_DECODE), 2);
+    gp_backend_close(be);
+#endif
+}
+
 static void nan_stays_nan(void **state)
 {
     parity *p = *state;
@@ -163,7 +192,7 @@ static void nan_stays_nan(void **state)
     for (size_t i = 0; i < sizeof r / sizeof *t; i++)
         if (t[i].data != r.dbeta.data) /* the sum of dy, which has none */
             assert_true(parity_any_nan(&t[i]));
-    gp_segment s = {r.dw.data, r.dw.data, r.dw.data, r.dw.data, V * C, 0};
+    gp_segment s = {r.dw.data, r.dw.data, r.dw.data, r.dw.data, V * C, 0, GP_F32, 0};
     p->cpu->ops->grad_norm(p->cpu, &s, 1, &step);
     assert_int_equal(step.skip, 1);
     gp_tensor pre = RANDOM(p, 67), dy = RANDOM(p, 67), dx = RANDOM(p, 67);
@@ -183,6 +212,8 @@ static int group(const char *title)
         cmocka_unit_test_setup_teardown(attention_decode_agrees_and_rows_are_independent, parity_setup,
                                         parity_teardown),
         cmocka_unit_test_setup_teardown(two_runs_give_the_same_bits, parity_setup, parity_teardown),
+        cmocka_unit_test_setup_teardown(one_thread_decodes_the_bits_of_two, parity_setup, parity_teardown),
+        cmocka_unit_test(small_work_stays_on_one_thread),
         cmocka_unit_test_setup_teardown(nan_stays_nan, parity_setup, parity_teardown),
     };
     return cmocka_run_group_tests_name(title, tests, NULL, NULL);

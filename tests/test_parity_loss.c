@@ -109,8 +109,8 @@ static void open_segments(parity *p, gp_tensor t[SEGMENTS][4], gp_segment s[SEGM
             t[i][k] = from ? parity_copy(p, &from[i][k]) : RANDOM(p, counts[i]);
         for (int64_t n = 0; !from && n < counts[i]; n++)
             ((float *)t[i][3].data)[n] = fabsf(((float *)t[i][3].data)[n]);
-        s[i] = (gp_segment){t[i][0].data, t[i][1].data, t[i][2].data,
-                            t[i][3].data, counts[i],    i == 1 ? 0.1f : 0};
+        s[i] = (gp_segment){t[i][0].data, t[i][1].data,      t[i][2].data, t[i][3].data,
+                            counts[i],    i == 1 ? 0.1f : 0, GP_F32,       0};
     }
 }
 
@@ -157,10 +157,12 @@ static void a_skipped_step_changes_nothing(void **state)
         for (int k = 0; k < 4; k++)
             assert_true(parity_same_bits(&t[i][k], &before[i][k]));
     s[1].g[77777] = 0;
-    step.loss = INFINITY;
+    p->cpu->ops->grad_norm(p->cpu, s, SEGMENTS, &step);
+    assert_int_equal(step.skip, 1); /* the host has not heard of it yet */
+    step.loss = INFINITY, step.skip = 0;
     p->cpu->ops->grad_norm(p->cpu, s, SEGMENTS, &step);
     assert_int_equal(step.skip, 1);
-    step.loss = 1, step.max_norm = 0;
+    step.loss = 1, step.max_norm = 0, step.skip = 0;
     p->cpu->ops->grad_norm(p->cpu, s, SEGMENTS, &step);
     assert_int_equal(step.skip, 0);
     assert_true(step.clip_scale == 1);

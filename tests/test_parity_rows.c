@@ -289,6 +289,9 @@ static void activations_agree(void **state)
     for (int64_t i = 0; i < 40001; i++)
         ((float *)x.data)[i] = (float)(i - 20000) * 1e-3f;
     for (gp_act act = GP_ACT_NONE; act <= GP_ACT_GELU_ERF; act++) {
+        p->ref->ops->act_forward(p->ref, act, &a, &x);
+        p->cpu->ops->act_forward(p->cpu, act, &b, &x);
+        ASSERT_NEAR(b, a, parity_close);
         p->ref->ops->act_backward(p->ref, act, &a, &dy, &x);
         p->cpu->ops->act_backward(p->cpu, act, &b, &dy, &x);
         ASSERT_NEAR(b, a, parity_close);

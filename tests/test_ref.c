@@ -186,12 +186,14 @@ static void gelu_everywhere(void **state)
     const float one[] = {1};
     gp_weight w = {.w = tensor(one, 1, 1, 0)};
     gp_tensor x = tensor(gelu_x, N, 1, 0), y = tensor(NULL, N, 1, 0), dx = tensor(NULL, N, 1, 0);
-    gp_tensor ones = tensor(NULL, N, 1, 0);
+    gp_tensor ones = tensor(NULL, N, 1, 0), alone = tensor(NULL, N, 1, 0);
     for (int i = 0; i < N; i++)
         ((float *)ones.data)[i] = 1;
     for (int erf = 0; erf < 2; erf++) {
         gp_act act = erf ? GP_ACT_GELU_ERF : GP_ACT_GELU_TANH;
         be->ops->linear_forward(be, &(gp_linear_op){.x = &x, .w = &w, .act = act, .y = &y});
+        be->ops->act_forward(be, act, &alone, &x);
+        assert_memory_equal(alone.data, y.data, (size_t)gp_tensor_bytes(&y));
         be->ops->act_backward(be, act, &dx, &ones, &x);
         for (int i = 0; i < N; i++) {
             double want = erf ? gelu_erf[i] : gelu_tanh[i],
@@ -274,7 +276,7 @@ static void adamw_with_clipping(void **state)
     float p0[7], p1[3], g0[7], g1[3], m0[7] = {0}, m1[3] = {0}, v0[7] = {0}, v1[3] = {0};
     memcpy(p0, adamw_start0, sizeof p0);
     memcpy(p1, adamw_start1, sizeof p1);
-    const gp_segment segments[] = {{p0, g0, m0, v0, 7, 0.1f}, {p1, g1, m1, v1, 3, 0}};
+    const gp_segment segments[] = {{p0, g0, m0, v0, 7, 0.1f, GP_F32, 0}, {p1, g1, m1, v1, 3, 0, GP_F32, 7}};
     gp_step step = {.max_norm = 3};
     const gp_adamw_op op = {segments, 2, 0.9f, 0.95f, 1e-3f, &step};
     for (int t = 0; t < 5; t++) {

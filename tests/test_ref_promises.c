@@ -57,7 +57,7 @@ static void run_head_and_optimizer(gp_backend *be, numbers *n, gp_tensor *x, gp_
                                         .samples = ids,
                                         .positions = ids,
                                         .ids = n->ids});
-    const gp_segment segment = {n->table, n->dtable, n->m, n->v, V * C, 0.1f};
+    const gp_segment segment = {n->table, n->dtable, n->m, n->v, V * C, 0.1f, GP_F32, 0};
     be->ops->grad_norm(be, &segment, 1, &n->step);
     be->ops->adamw(be, &(gp_adamw_op){&segment, 1, 0.9f, 0.95f, 1e-8f, &n->step});
 }
@@ -274,7 +274,7 @@ static void a_step_that_is_not_finite_changes_nothing(void **state)
     (void)state;
     float p[] = {1, 2}, g[] = {1, 1}, m[] = {3, 4}, v[] = {5, 6};
     const float p0[] = {1, 2}, m0[] = {3, 4}, v0[] = {5, 6};
-    const gp_segment segment = {p, g, m, v, 2, 0.1f};
+    const gp_segment segment = {p, g, m, v, 2, 0.1f, GP_F32, 0};
     const struct {
         double loss;
         float grad;
@@ -291,11 +291,24 @@ static void a_step_that_is_not_finite_changes_nothing(void **state)
     }
 }
 
+static void a_step_stays_skipped_until_the_host_clears_it(void **state)
+{
+    (void)state;
+    float p[] = {1, 2}, g[] = {1, 1}, m[2] = {0}, v[2] = {0};
+    const gp_segment segment = {p, g, m, v, 2, 0, GP_F32, 0};
+    gp_step step = {.loss = 1, .skip = 1};
+    be->ops->grad_norm(be, &segment, 1, &step);
+    assert_int_equal(step.skip, 1);
+    step.skip = 0;
+    be->ops->grad_norm(be, &segment, 1, &step);
+    assert_int_equal(step.skip, 0);
+}
+
 static void the_clip_scale_follows_max_norm(void **state)
 {
     (void)state;
     float p[2] = {0}, g[] = {3, 4}, m[2] = {0}, v[2] = {0};
-    const gp_segment segment = {p, g, m, v, 2, 0};
+    const gp_segment segment = {p, g, m, v, 2, 0, GP_F32, 0};
     gp_step step = {.max_norm = 1};
     be->ops->grad_norm(be, &segment, 1, &step);
     assert_true(step.grad_norm == 5 && fabs(step.clip_scale - 1 / 5.000001) < 1e-7);
@@ -313,12 +326,12 @@ static void the_clip_scale_follows_max_norm(void **state)
 static void refusals_say_what_to_do(void **state)
 {
     (void)state;
-    assert_null(gp_backend_open("ref", "bf16", 1));
-    assert_non_null(strstr(gp_error(), "fp32"));
     assert_null(gp_backend_open("ref", "fp32", -1));
     assert_non_null(strstr(gp_error(), "-1 threads"));
     assert_null(gp_backend_open("ref", "fp64", 1));
     assert_non_null(strstr(gp_error(), "fp64"));
+    assert_null(gp_backend_open("ref", "tf32", 1));
+    assert_non_null(strstr(gp_error(), "needs backend cuda"));
     assert_null(gp_backend_open("gpu", "fp32", 1));
     assert_non_null(strstr(gp_error(), "gpu"));
 }
@@ -342,6 +355,7 @@ int main(void)
         cmocka_unit_test(decoding_takes_each_row_at_its_own_position),
         cmocka_unit_test(a_row_of_linear_and_head_is_the_same_alone_and_among_others),
         cmocka_unit_test(a_step_that_is_not_finite_changes_nothing),
+        cmocka_unit_test(a_step_stays_skipped_until_the_host_clears_it),
         cmocka_unit_test(the_clip_scale_follows_max_norm),
         cmocka_unit_test(refusals_say_what_to_do),
         cmocka_unit_test(a_backend_says_what_it_is),

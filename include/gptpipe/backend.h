@@ -6,6 +6,7 @@
  *     gp_backend_close(be);
  *
  * ref   plain loops that accumulate in double: the specification
+ * cuda  an NVIDIA GPU, where built with nvcc; CUDA_VISIBLE_DEVICES says which, and hides them all when it is empty
  * cpu   oneDNN and vectorised loops, chosen for the processor at run time (where built with oneDNN)
  * auto  the fastest that is here
  */
@@ -26,17 +27,24 @@ typedef struct gp_backend gp_backend;
  * does nothing where that variable or GOMP_SPINCOUNT is set already, or without OpenMP. */
 GP_API void gp_backend_prepare(char **argv);
 
-/* name: auto, ref, cpu. dtype: auto, fp32, bf16 (matrix products in bf16 with fp32 sums, where the processor
- * has the instructions). NULL on failure. The caller closes it after everything that was made with it. */
+/* name: auto, ref, cpu, cuda. dtype: auto, fp32, tf32 (matrix products that read fp32 with ten bits of mantissa, on cuda
+ * alone), bf16 (matrix products in bf16 with fp32 sums, where the processor has the instructions; on cuda activations
+ * too). NULL on failure. The caller closes it after everything that was made with it.
+ * While cpu computes, oneDNN may have the stack pointer in its own memory. Its threads therefore block all signals, and
+ * this one, which is to be the one that computes, gets a stack for them if it has none: a handler must be installed
+ * with SA_ONSTACK, or it writes over the heap. */
 GP_API gp_backend *gp_backend_open(const char *name, const char *dtype, int threads);
 GP_API void gp_backend_close(gp_backend *be);
 
 GP_API const char *gp_backend_name(const gp_backend *be);
-GP_API const char *gp_backend_dtype(const gp_backend *be); /* "fp32" or "bf16" */
+GP_API const char *gp_backend_dtype(const gp_backend *be); /* "fp32", "tf32" or "bf16" */
 GP_API int gp_backend_threads(const gp_backend *be);
 
 /* What it runs on, for people: "AMD EPYC 9654, avx2". */
 GP_API const char *gp_backend_device(const gp_backend *be);
+
+/* Why `auto` took none that is faster: "backend cuda: there is no NVIDIA driver here"; NULL when it took the first. */
+GP_API const char *gp_backend_remark(const gp_backend *be);
 
 #ifdef __cplusplus
 }

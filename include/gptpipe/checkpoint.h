@@ -22,6 +22,7 @@
 #include "gptpipe/config.h"
 #include "gptpipe/model.h"
 #include "gptpipe/tensor.h"
+#include "gptpipe/tokenizer.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -42,6 +43,10 @@ GP_API const gp_config *gp_checkpoint_config(const gp_checkpoint *c);
 /* Text of a tokenizer.json, or NULL where there is no tokenizer. Valid until close. */
 GP_API const char *gp_checkpoint_tokenizer(const gp_checkpoint *c, size_t *length);
 
+/* The tokenizer, ready for use; NULL in *t where there is none. -1 where its kind is unknown, or where it has ids that the
+ * model has no rows for. The caller closes it. */
+GP_API int gp_checkpoint_open_tokenizer(const gp_checkpoint *c, gp_tokenizer **t);
+
 /* The tokenizer's fingerprint (tokenizer.h); false where there is none or its kind is unknown. */
 GP_API bool gp_checkpoint_fingerprint(const gp_checkpoint *c, uint8_t fingerprint[16]);
 
@@ -59,7 +64,8 @@ GP_API const char *gp_checkpoint_tensor(const gp_checkpoint *c, int64_t i, gp_te
 /* A model with these weights; NULL on failure. The caller frees it. */
 GP_API gp_model *gp_checkpoint_model(const gp_checkpoint *c, gp_backend *be, bool trains);
 
-/* Fills in a model that was created with the same sizes (its dropout, say, may differ). 0 or -1. */
+/* Fills in a model that was created with the same sizes (its dropout, say, may differ; of more positions than it has,
+ * it takes the first ones). 0 or -1. */
 GP_API int gp_checkpoint_load(const gp_checkpoint *c, gp_model *m);
 
 /* A checkpoint whose weights are m's, read when they are asked for; m outlives it. tokenizer: text of a

@@ -8,12 +8,17 @@
 static const struct {
     const char *name;
     int (*open)(gp_backend *be);
+    const char *hidden_by; /* a variable that, when it is empty or -1, hides its devices */
+    bool tf32;             /* has such products */
 } backends[] = {
 /* `auto` takes the first that opens */
-#ifdef GPTPIPE_DNNL
-    {"cpu", gp_cpu_open},
+#ifdef GPTPIPE_CUDA
+    {"cuda", gp_cuda_open, "CUDA_VISIBLE_DEVICES", true},
 #endif
-    {"ref", gp_ref_open},
+#ifdef GPTPIPE_DNNL
+    {"cpu", gp_cpu_open, NULL, false},
+#endif
+    {"ref", gp_ref_open, NULL, false},
 };
 
 void gp_backend_prepare(char **argv)
@@ -33,29 +38,63 @@ void gp_backend_prepare(char **argv)
 #endif
 }
 
+static void unknown(const char *name)
+{
+    gp_buf known = {0};
+    for (size_t i = 0; i < ARRAY_LEN(backends); i++)
+        gp_buf_printf(&known, ", %s", backends[i].name);
+    fail("backend %s is not in this build; there are auto%s", name, known.data);
+    gp_buf_release(&known);
+}
+
+/* Who hides the devices wants none of them, and need not be told so. */
+static bool hidden(const char *variable)
+{
+    const char *devices = variable ? getenv(variable) : NULL;
+    return devices && (!*devices || !strcmp(devices, "-1"));
+}
+
+static int choose_dtype(gp_backend *be, const char *name)
+{
+    be->tf32 = !strcmp(name, "tf32");
+    if (be->tf32 || !strcmp(name, "fp32"))
+        be->dtype = GP_F32;
+    else if (!strcmp(name, "bf16"))
+        be->dtype = GP_BF16;
+    else if (!strcmp(name, "auto"))
+        be->dtype = GP_DTYPES; /* the backend chooses */
+    else
+        return fail("dtype %s is unknown; there are auto, fp32, tf32 and bf16", name);
+    return 0;
+}
+
 gp_backend *gp_backend_open(const char *name, const char *dtype, int threads)
 {
     gp_backend *be = gp_calloc(1, sizeof *be);
     bool any = !strcmp(name, "auto"), known = any;
     be->threads = threads;
-    if (!strcmp(dtype, "bf16"))
-        be->dtype = GP_BF16;
-    else if (!strcmp(dtype, "auto"))
-        be->dtype = GP_DTYPES; /* the backend chooses */
-    else if (strcmp(dtype, "fp32")) {
-        fail("dtype %s is unknown; there are auto, fp32 and bf16", dtype);
+    if (choose_dtype(be, dtype))
         goto out;
-    }
     for (size_t i = 0; i < ARRAY_LEN(backends); i++) {
-        if (!any && strcmp(name, backends[i].name))
+        if (any ? hidden(backends[i].hidden_by) : strcmp(name, backends[i].name))
             continue;
+        if (any && backends[i].open == gp_ref_open && be->dtype == GP_BF16) {
+            fail(
+                "dtype bf16 needs a GPU that has it, AMX or AVX-512 BF16; use --dtype fp32"); /* ref is slow */
+            break;
+        }
         known = true;
+        if (be->tf32 && !backends[i].tf32) {
+            fail("dtype tf32 needs backend cuda and a GPU that has it; use --dtype fp32");
+            continue;
+        }
         if (!backends[i].open(be))
             return be;
+        if (!*be->remark)
+            snprintf(be->remark, sizeof be->remark, "%s", gp_error());
     }
     if (!known)
-        fail("backend %s is not in this build; there are auto%s and ref", name,
-             ARRAY_LEN(backends) > 1 ? ", cpu" : "");
+        unknown(name);
 out:
     free(be);
     return NULL;
@@ -65,8 +104,7 @@ void gp_backend_close(gp_backend *be)
 {
     if (!be)
         return;
-    if (be->workspace)
-        be->ops->free(be, be->workspace, be->workspace_size);
+    gp_backend_forget_plan(be);
     be->ops->close(be);
     free(be);
 }
@@ -78,7 +116,7 @@ const char *gp_backend_name(const gp_backend *be)
 
 const char *gp_backend_dtype(const gp_backend *be)
 {
-    return be->dtype == GP_BF16 ? "bf16" : "fp32";
+    return be->dtype == GP_BF16 ? "bf16" : be->tf32 ? "tf32" : "fp32";
 }
 
 int gp_backend_threads(const gp_backend *be)
@@ -91,21 +129,81 @@ const char *gp_backend_device(const gp_backend *be)
     return be->device;
 }
 
+const char *gp_backend_remark(const gp_backend *be)
+{
+    return *be->remark ? be->remark : NULL;
+}
+
+int gp_backend_drop_masters(gp_backend *be)
+{
+    if (be->dtype != GP_BF16)
+        return fail(
+            "without master weights the weights are bf16 alone, and %s computes in %s here: use --dtype "
+            "bf16 where it has that",
+            gp_backend_name(be), gp_backend_dtype(be));
+    if (!be->narrows)
+        return fail("backend %s does not train without master weights; cuda and ref do", gp_backend_name(be));
+    be->matrix_dtype = GP_BF16;
+    return 0;
+}
+
+static void *memory_alloc(void *self, size_t bytes, const char *what)
+{
+    gp_backend *be = self;
+    be->allocating = what;
+    void *p = be->ops->alloc(be, bytes);
+    be->allocating = NULL;
+    return p;
+}
+
 void gp_backend_plan(gp_backend *be, const gp_shape *shape)
 {
     size_t need = be->ops->plan(be, shape);
     if (need <= be->workspace_size)
         return;
-    if (be->workspace)
-        be->ops->free(be, be->workspace, be->workspace_size);
-    be->workspace = be->ops->alloc(be, need);
+    gp_backend_forget_plan(be);
+    be->workspace = memory_alloc(be, need, "workspace");
     be->workspace_size = need;
 }
 
-static void *memory_alloc(void *self, size_t bytes)
+void gp_backend_forget_plan(gp_backend *be)
 {
-    gp_backend *be = self;
-    return be->ops->alloc(be, bytes);
+    if (be->workspace)
+        be->ops->free(be, be->workspace, be->workspace_size);
+    be->workspace = NULL;
+    be->workspace_size = 0;
+}
+
+int gp_backend_attention(gp_backend *be, gp_attention_by by, const gp_shape *shape)
+{
+    if (be->ops->attention_by)
+        return be->ops->attention_by(be, by, shape);
+    if (by == GP_ATTENTION_OWN)
+        return 0;
+    return fail("attention by cuDNN needs backend cuda, and %s computes here: --attention own",
+                gp_backend_name(be));
+}
+
+static const char *const attention_names[] = {
+    [GP_ATTENTION_OWN] = "own",
+    [GP_ATTENTION_CUDNN_FORWARD] = "cudnn-forward",
+    [GP_ATTENTION_CUDNN_BACKWARD] = "cudnn-backward",
+    [GP_ATTENTION_CUDNN] = "cudnn",
+};
+
+bool gp_attention_parse(const char *name, gp_attention_by *by)
+{
+    for (size_t i = 0; i < ARRAY_LEN(attention_names); i++)
+        if (!strcmp(name, attention_names[i])) {
+            *by = (gp_attention_by)i;
+            return true;
+        }
+    return false;
+}
+
+const char *gp_attention_name(gp_attention_by by)
+{
+    return attention_names[by];
 }
 
 static void memory_free(void *self, void *p, size_t bytes)
@@ -117,4 +215,24 @@ static void memory_free(void *self, void *p, size_t bytes)
 gp_memory gp_backend_memory(gp_backend *be)
 {
     return (gp_memory){memory_alloc, memory_free, be};
+}
+
+static void *host_alloc(void *self, size_t bytes, const char *what)
+{
+    gp_backend *be = self;
+    be->allocating = what;
+    void *p = be->ops->alloc_host(be, bytes);
+    be->allocating = NULL;
+    return p;
+}
+
+static void host_free(void *self, void *p, size_t bytes)
+{
+    gp_backend *be = self;
+    be->ops->free_host(be, p, bytes);
+}
+
+gp_memory gp_backend_host_memory(gp_backend *be)
+{
+    return (gp_memory){host_alloc, host_free, be};
 }

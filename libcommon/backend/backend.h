@@ -9,19 +9,28 @@
  *     backend gave when it was asked for the plan (`plan`).
  *   - Same inputs, same thread count: same bits. No atomics on floats, partial sums added in a fixed order.
  *   - What changes from step to step is read through `const gp_step *`, so a step can be recorded once.
+ *   - An op may be issued now and done later, all in the order in which they were issued. The host waits by
+ *     download, sync, or a mark.
  *
  * Letters: B batch, T sequence, C channels, H heads, D = C/H, V vocabulary, P positions, N = B*T rows,
  * I and O a linear's inputs and outputs. */
 #ifndef GP_BACKEND_BACKEND_H
 #define GP_BACKEND_BACKEND_H
 
+#include <stddef.h>
+
 #include "base/arena.h"
 #include "base/base.h"
 #include "gptpipe/backend.h"
 #include "gptpipe/tensor.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* All that changes every step, in the backend's memory. The host writes the first group before a step and
- * reads the second after it. */
+ * reads the rest after it, when later steps may have been issued already: so `skip` stays until the host
+ * clears it, and after a step whose numbers are not finite nothing is updated any more. */
 typedef struct gp_step {
     uint64_t seed;      /* dropout's key */
     uint32_t step;      /* dropout's counter: the optimizer step, from 0 */
@@ -31,11 +40,15 @@ typedef struct gp_step {
     float scale;        /* 1 / targets counted in the whole step, over micro-batches and ranks */
     float max_norm;     /* clip gradients to this global norm; <= 0: do not */
 
-    double loss;      /* += scale * sum of counted losses, by head_loss; the host zeroes it before a step */
+    double loss; /* += scale * sum of counted losses, by head_loss; the host zeroes it before a step */
+
     float grad_norm;  /* = by grad_norm: ||g|| over everything */
     float clip_scale; /* = by grad_norm: min(1, max_norm / (grad_norm + 1e-6)), or 1 */
-    int32_t skip;     /* = by grad_norm: 1 if loss or norm is not finite; adamw then changes nothing */
+    int32_t skip;     /* set to 1 by grad_norm if loss or norm is not finite; adamw then changes nothing */
 } gp_step;
+
+/* Bytes of that first group. */
+#define GP_STEP_ASKED offsetof(gp_step, grad_norm)
 
 /* Dropout by Philox: key = step->seed; counter = (element / 4, sample, site, step), where element counts
  * within one sample (t * C + c; in attention (h * T + q) * T + k) and picks word element % 4;
@@ -48,10 +61,16 @@ typedef struct gp_dropout {
 
 typedef enum gp_act { GP_ACT_NONE, GP_ACT_GELU_TANH, GP_ACT_GELU_ERF } gp_act;
 
+enum { GP_HELD_ROWS = 64 };
+
 /* A weight is a tensor and the place where the backend keeps its own form of it (packed, bf16, int8). The
  * slot is planned by weight_bytes, belongs to the model's arena, and is refreshed by weights_changed. */
 typedef struct gp_weight {
-    gp_tensor w; /* (I,O); with `transposed` stored (O,I), as the token embedding is when it is the head */
+    /* (I,O); with `transposed` stored (O,I), as the token embedding is when it is the head. In bf16 (be->narrows)
+     * products read it where it is, and stored (O,I) zeros follow up to a multiple of GP_HELD_ROWS. */
+    gp_tensor w;
+    const gp_tensor *
+        bias; /* (O) or NULL: added after w, and kept in the slot too where products want it in their dtype */
     bool transposed;
     bool trains; /* backward products will be asked for too */
     void *slot;  /* weight_bytes of them, or NULL */
@@ -68,7 +87,7 @@ typedef struct gp_embed_op {
     int32_t pad_token, pad_position; /* -1: none */
     gp_dropout drop;
     const gp_tensor *wte, *wpe, *wtt; /* (V,C), (P,C), (types,C) or NULL */
-    gp_tensor *y;                     /* (B,T,C) forward */
+    gp_tensor *y;                     /* (B,T,C) forward; the tables in fp32, or all in bf16 (be->narrows) */
     const gp_tensor *dy;              /* (B,T,C) backward */
     gp_tensor *dwte, *dwpe, *dwtt;    /* += */
 } gp_embed_op;
@@ -160,11 +179,14 @@ typedef struct gp_head_op {
     gp_tensor *logits;     /* head_logits: (...,V) = */
 } gp_head_op;
 
-/* One run of parameters that share their decay. */
+/* One run of parameters that share their decay. In bf16 what adamw computes in fp32 is rounded by chance: rounding.h. */
 typedef struct gp_segment {
-    float *p, *g, *m, *v;
+    void *p;
+    float *g, *m, *v;
     int64_t count;
     float weight_decay;
+    gp_dtype dtype; /* of p: GP_F32, or GP_BF16 where be->narrows */
+    int64_t first;  /* number of p[0] in the flat vector, by which its rounding is drawn */
 } gp_segment;
 
 typedef struct gp_adamw_op {
@@ -193,7 +215,21 @@ typedef struct gp_shape {
     int inner;         /* the MLP's width */
     int cache;         /* positions of the KV cache that decoding reads, or 0 */
     bool train;
+    bool causal, drops; /* attention's mask, and whether it drops probabilities while training */
 } gp_shape;
+
+/* Which library computes attention, where a backend has more than its own kernels: bits, so that forward and backward
+ * may differ. */
+typedef enum gp_attention_by {
+    GP_ATTENTION_OWN,
+    GP_ATTENTION_CUDNN_FORWARD = 1,
+    GP_ATTENTION_CUDNN_BACKWARD = 2,
+    GP_ATTENTION_CUDNN = 3
+} gp_attention_by;
+
+/* Work that was recorded, and a place in what was issued; the backend's own, NULL before the first time. */
+typedef struct gp_recording gp_recording;
+typedef struct gp_mark gp_mark;
 
 typedef struct gp_backend_ops {
     const char *name;
@@ -207,7 +243,34 @@ typedef struct gp_backend_ops {
     void (*download)(gp_backend *be, void *host, const void *src, size_t bytes);
     void (*copy)(gp_backend *be, void *dst, const void *src, size_t bytes);
     void (*sync)(gp_backend *be);
+    void (*room)(gp_backend *be, size_t *free, size_t *total); /* bytes of the memory that alloc takes from */
+
+    /* The host's memory as the device reads and writes it by itself: an upload from it, and a download_later to it,
+     * are done with a mark that was set behind them; until then the host leaves it alone. Other memory may be used
+     * again when upload returns. */
+    void *(*alloc_host)(gp_backend *be, size_t bytes); /* zeroed, 64-byte aligned; dies when there is none */
+    void (*free_host)(gp_backend *be, void *p, size_t bytes);
+    void (*download_later)(gp_backend *be, void *host, const void *src, size_t bytes);
+    void (*mark_set)(gp_backend *be,
+                     gp_mark **mark); /* behind what was issued so far; makes it the first time */
+    void (*mark_wait)(gp_backend *be,
+                      gp_mark **mark); /* until what stands before it is done; NULL: not at all */
+    void (*mark_free)(gp_backend *be, gp_mark **mark);
+
+    /* Ops that are issued over and over with the same arguments:
+     *     if (ops->record_begin(be, &r))        // false: they were recorded, and have been issued again by this
+     *         do {
+     *             ...ops, zero and copy alone; nothing of the host's...
+     *         } while (!ops->record_end(be, &r)); // false: could not be recorded nor done: once more without
+     * A recording holds addresses: free it before what they name goes. It is the backend's to see that its workspace
+     * has not moved. Where nothing is recorded both say true. */
+    bool (*record_begin)(gp_backend *be, gp_recording **r);
+    bool (*record_end)(gp_backend *be, gp_recording **r);
+    void (*record_free)(gp_backend *be, gp_recording **r);
+
     size_t (*plan)(gp_backend *be, const gp_shape *shape); /* workspace bytes for these shapes */
+    /* gp_backend_attention; NULL where there are only its own kernels */
+    int (*attention_by)(gp_backend *be, gp_attention_by by, const gp_shape *shape);
 
     /* weights: describe (w->w, transposed, trains are set; rows: N of the common product), then give it its
      * slot of weight_bytes, then tell of changes */
@@ -224,6 +287,7 @@ typedef struct gp_backend_ops {
     void (*norm_backward)(gp_backend *be, const gp_norm_op *op);
     void (*linear_forward)(gp_backend *be, const gp_linear_op *op);
     void (*linear_backward)(gp_backend *be, const gp_linear_op *op);
+    void (*act_forward)(gp_backend *be, gp_act act, gp_tensor *y, const gp_tensor *pre); /* y = act(pre) */
     void (*act_backward)(gp_backend *be, gp_act act, gp_tensor *dx, const gp_tensor *dy,
                          const gp_tensor *pre);
     void (*attention_forward)(gp_backend *be, const gp_attention_op *op);
@@ -242,23 +306,53 @@ typedef struct gp_backend_ops {
 
 struct gp_backend {
     const gp_backend_ops *ops;
-    gp_dtype dtype;     /* of matrix products: GP_F32 or GP_BF16 */
-    gp_dtype act_dtype; /* of stored activations */
+    struct gp_profile *profile; /* while ops are timed: profile.h */
+    gp_dtype dtype;             /* of matrix products: GP_F32 or GP_BF16 */
+    gp_dtype act_dtype;         /* of stored activations */
+    gp_dtype matrix_dtype;      /* of parameters of two dimensions: fp32, or bf16 and nothing behind it */
+    bool narrows;               /* they may be bf16: ops read them so, and adamw rounds */
+    bool tf32;   /* in fp32, products may read their operands with ten bits of mantissa (TF32) */
+    bool later;  /* ops may return before they are done: the host should not wait for each step */
+    bool rounds; /* ref in bf16: what is stored, in fp32, is rounded to bf16 first */
     int threads;
+    gp_attention_by attention;
+    char attention_library[32]; /* "cuDNN 9.19.0", once it was opened */
     char device[128];
-    void *state;     /* the backend's own */
-    char *workspace; /* set by gp_backend_plan */
+    char remark[200];       /* why `auto` passed over a faster one; "" where it did not */
+    const char *allocating; /* what the memory that is asked for is, for messages; or NULL */
+    void *state;            /* the backend's own */
+    char *workspace;        /* set by gp_backend_plan */
     size_t workspace_size;
 };
 
 /* A backend's entry: fills in be, -1 when it cannot run here. */
 int gp_ref_open(gp_backend *be);
 int gp_cpu_open(gp_backend *be);
+int gp_cuda_open(gp_backend *be);
+
+/* Models that are made from here on keep their matrices in bf16 alone. 0, or -1 where this backend cannot. */
+int gp_backend_drop_masters(gp_backend *be);
 
 /* Makes the workspace large enough for `shape` (never smaller); called before the loop, not inside it. */
 void gp_backend_plan(gp_backend *be, const gp_shape *shape);
 
-/* The backend's memory, for arenas. */
-gp_memory gp_backend_memory(gp_backend *be);
+/* Gives the workspace back: the next plan makes it anew, as large as it then has to be. */
+void gp_backend_forget_plan(gp_backend *be);
 
+/* From now on attention of this shape is computed by that library, and other shapes by the own kernels; asked again, it is
+ * for one more shape. Before gp_backend_plan, since it wants workspace. 0; or -1 where the library is not here or does not
+ * take the shape, and then the own kernels do it. */
+int gp_backend_attention(gp_backend *be, gp_attention_by by, const gp_shape *shape);
+
+/* "own", "cudnn", "cudnn-forward", "cudnn-backward"; false where it is none of them. */
+bool gp_attention_parse(const char *name, gp_attention_by *by);
+const char *gp_attention_name(gp_attention_by by);
+
+/* The backend's memory, and the host's that it reads and writes by itself, for arenas. */
+gp_memory gp_backend_memory(gp_backend *be);
+gp_memory gp_backend_host_memory(gp_backend *be);
+
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -3,15 +3,19 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { ALIGN = 64 };
 
-static void *host_alloc(void *self, size_t bytes)
+static void *host_alloc(void *self, size_t bytes, const char *what)
 {
     (void)self;
     void *p = NULL;
+    size_t all = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
+    if (bytes > all) /* Linux may promise them, and end the process when they are touched */
+        die("out of memory (%zu bytes for %s; the machine has %zu)", bytes, what, all);
     if (posix_memalign(&p, ALIGN, gp_round_up(bytes ? bytes : 1, ALIGN)))
-        die("out of memory (%zu bytes)", bytes);
+        die("out of memory (%zu bytes for %s)", bytes, what);
     memset(p, 0, bytes);
     return p;
 }
@@ -45,7 +49,7 @@ void gp_arena_allocate(gp_arena *a, gp_memory memory)
 {
     BUG_ON(a->base);
     a->memory = memory;
-    a->base = memory.alloc(memory.self, a->size);
+    a->base = memory.alloc(memory.self, a->size, a->name ? a->name : "an arena");
     a->used = 0;
 }
 

@@ -15,9 +15,14 @@
 #include "base/base.h"
 #include "gptpipe/tensor.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Where an arena's bytes come from: the backend's memory, or the host's. */
 typedef struct gp_memory {
-    void *(*alloc)(void *self, size_t bytes); /* zeroed, 64-byte aligned; dies when there is none */
+    /* zeroed, 64-byte aligned; dies when there is none for `what` */
+    void *(*alloc)(void *self, size_t bytes, const char *what);
     void (*free)(void *self, void *p, size_t bytes);
     void *self;
 } gp_memory;
@@ -42,4 +47,7 @@ void gp_arena_allocate(gp_arena *a, gp_memory memory);
 void gp_arena_borrow(gp_arena *a, void *base, size_t size);
 void gp_arena_release(gp_arena *a);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

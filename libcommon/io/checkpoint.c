@@ -1,6 +1,5 @@
 /* checkpoint.c: between a format and a model. */
 #include "io/checkpoint.h"
-#include "gptpipe/tokenizer.h"
 #include "model/model.h"
 
 #include <stdlib.h>
@@ -29,6 +28,25 @@ const char *gp_checkpoint_tokenizer(const gp_checkpoint *c, size_t *length)
     if (length)
         *length = c->tokenizer_length;
     return c->tokenizer;
+}
+
+int gp_checkpoint_open_tokenizer(const gp_checkpoint *c, gp_tokenizer **t)
+{
+    *t = NULL;
+    if (!c->tokenizer)
+        return 0;
+    char *where = gp_format("%s: its tokenizer", c->path);
+    *t = gp_tokenizer_from_json(c->tokenizer, c->tokenizer_length, where);
+    free(where);
+    int64_t ids = *t ? gp_tokenizer_vocab_size(*t) : 0, V = c->config.vocab_size;
+    if (*t && ids <= V) /* fewer: the other rows are padding */
+        return 0;
+    if (*t)
+        fail("%s: its tokenizer has %lld ids, its model a vocabulary of %lld: they do not belong together",
+             c->path, (long long)ids, (long long)V);
+    gp_tokenizer_close(*t);
+    *t = NULL;
+    return -1;
 }
 
 bool gp_checkpoint_fingerprint(const gp_checkpoint *c, uint8_t fingerprint[16])
@@ -79,7 +97,9 @@ static int check_same_rows(const gp_checkpoint *c, const gp_params *p)
     bool same = p->count == c->params.count;
     for (int i = 0; same && i < p->count; i++) {
         const gp_param *ours = &c->params.rows[i], *theirs = &p->rows[i];
-        if (ours->role == theirs->role && (ours->dim[0] != theirs->dim[0] || ours->dim[1] != theirs->dim[1]))
+        bool crops = ours->role == GP_WPE && theirs->dim[0] < ours->dim[0];
+        if (ours->role == theirs->role &&
+            ((ours->dim[0] != theirs->dim[0] && !crops) || ours->dim[1] != theirs->dim[1]))
             return fail("%s: %s is %lld x %lld, %lld x %lld in the model that it should fill", c->path,
                         ours->piece[0].name, (long long)ours->dim[0], (long long)ours->dim[1],
                         (long long)theirs->dim[0], (long long)theirs->dim[1]);
@@ -102,10 +122,10 @@ int gp_checkpoint_load(const gp_checkpoint *c, gp_model *m)
     float *data = gp_malloc((size_t)most * sizeof *data);
     int rc = 0;
     for (int i = 0; !rc && i < c->params.count; i++) {
-        const gp_param *row = &c->params.rows[i];
-        rc = c->read(c->self, row, data);
+        const gp_param *row = &m->params.rows[i];
+        rc = c->read(c->self, &c->params.rows[i], data);
         if (!rc)
-            m->be->ops->upload(m->be, m->p + row->offset, data, (size_t)row->count * sizeof *data);
+            gp_model_row_upload(m, row, data);
     }
     free(data);
     if (!rc && m->slots_open)
@@ -125,32 +145,29 @@ gp_model *gp_checkpoint_model(const gp_checkpoint *c, gp_backend *be, bool train
 
 /* ---- a model as a checkpoint ------------------------------------------------------------------------- */
 
-int gp_rows_read(void *self, const gp_param *row, float *data)
+static int read_model(void *self, const gp_param *row, float *data)
 {
-    const gp_rows *rows = self;
-    rows->be->ops->download(rows->be, data, rows->base + row->offset, (size_t)row->count * sizeof *data);
+    gp_model_row_download(self, row, data);
     return 0;
 }
 
-static gp_dtype rows_dtype(const void *self, const gp_param *row, int piece)
+static gp_dtype model_dtype(const void *self, const gp_param *row, int piece)
 {
-    (void)self, (void)row, (void)piece;
-    return GP_F32;
+    (void)self, (void)piece;
+    return row->dtype;
 }
 
 gp_checkpoint *gp_checkpoint_of_model(gp_model *m, const char *tokenizer, size_t length)
 {
     gp_checkpoint *c = gp_calloc(1, sizeof *c);
-    gp_rows *rows = gp_malloc(sizeof *rows);
-    *rows = (gp_rows){m->be, m->p};
     *c = (gp_checkpoint){.path = gp_strdup("the model"),
                          .format = "memory",
                          .config = m->config,
-                         .self = rows,
-                         .read = gp_rows_read,
-                         .dtype = rows_dtype,
-                         .close = free};
+                         .self = m,
+                         .read = read_model,
+                         .dtype = model_dtype};
     gp_params_list(&c->params, &m->config);
+    gp_params_store(&c->params, m->params.matrix_dtype);
     if (tokenizer)
         gp_checkpoint_set_tokenizer(c, gp_strndup(tokenizer, length), length);
     return c;

@@ -36,14 +36,6 @@ typedef struct gp_file_format {
 
 extern const gp_file_format gp_hf_format;
 
-/* Rows that lie in a backend's memory, laid out like a model's flat vector. */
-typedef struct gp_rows {
-    gp_backend *be;
-    float *base;
-} gp_rows;
-
-int gp_rows_read(void *self, const gp_param *row, float *data); /* self: a gp_rows */
-
 /* Takes over the text of a tokenizer (malloc), and finds out its fingerprint. */
 void gp_checkpoint_set_tokenizer(gp_checkpoint *c, char *text, size_t length);
 

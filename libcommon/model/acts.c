@@ -37,6 +37,7 @@ void gp_acts_resize(gp_acts *a, const gp_model *m, int64_t B, int64_t T)
     gp_dtype dtype = m->be->act_dtype;
     int64_t C = c->channels, F = c->inner;
     BUG_ON(B * T > a->most_B * a->most_T || B > a->most_B);
+    a->counted &= a->B == B && a->T == T;
     a->B = B;
     a->T = T;
     for (int64_t i = 0; i < a->blocks; i++) {
@@ -67,6 +68,39 @@ static void take_norm(gp_arena *arena, gp_norm_acts *n)
     gp_arena_tensor(arena, &n->rstd);
 }
 
+/* What a site does not keep it makes in the memory of site 0 or 1, of which one is free while the other is read. Where
+ * blocks are made again, a block's input is kept, and the last site, so that the last block need not be. */
+static void take_site(gp_acts *a, int64_t site)
+{
+    gp_norm_acts *n = &a->norm[site];
+    gp_recompute level = a->recompute;
+    bool first = site < 2, last = site == a->sites - 1;
+    bool whole = first || level == GP_RECOMPUTE_NONE || (level == GP_RECOMPUTE_BLOCK && last);
+    if (whole) {
+        take_norm(&a->arena, n);
+        return;
+    }
+    *n = a->norm[site % 2];
+    if (level == GP_RECOMPUTE_NORMS || site % 2 == 0)
+        gp_arena_tensor(&a->arena, &n->sum);
+    if (level == GP_RECOMPUTE_NORMS) {
+        gp_arena_tensor(&a->arena, &n->mean);
+        gp_arena_tensor(&a->arena, &n->rstd);
+    }
+}
+
+static void take_block(gp_acts *a, int64_t layer)
+{
+    gp_block_acts *b = &a->block[layer];
+    gp_tensor *kept[] = {&b->qkv, &b->context, &b->lse, &b->pre};
+    for (size_t i = 0; i < ARRAY_LEN(kept); i++)
+        gp_arena_tensor(&a->arena, kept[i]);
+    if (layer && a->recompute == GP_RECOMPUTE_NORMS)
+        b->h = a->block[0].h;
+    else
+        gp_arena_tensor(&a->arena, &b->h);
+}
+
 static void layout(gp_acts *a, const gp_model *m)
 {
     gp_arena *arena = &a->arena;
@@ -75,14 +109,10 @@ static void layout(gp_acts *a, const gp_model *m)
     for (size_t i = 0; i < ARRAY_LEN(inputs); i++)
         *inputs[i] = gp_arena_take(arena, ids);
     a->lengths = gp_arena_take(arena, (size_t)a->most_B * sizeof(int32_t));
-    for (int64_t i = 0; i < a->blocks; i++) {
-        gp_tensor *t[] = {&a->block[i].qkv, &a->block[i].context, &a->block[i].lse, &a->block[i].pre,
-                          &a->block[i].h};
-        for (size_t k = 0; k < ARRAY_LEN(t); k++)
-            gp_arena_tensor(arena, t[k]);
-    }
+    for (int64_t i = 0; i < a->blocks; i++)
+        take_block(a, i);
     for (int64_t i = 0; i < a->sites; i++)
-        take_norm(arena, &a->norm[i]);
+        take_site(a, i);
     gp_arena_tensor(arena, &a->branch);
     gp_arena_tensor(arena, &a->losses);
     if (m->config.head == GP_HEAD_MLM) {
@@ -97,41 +127,88 @@ static void layout(gp_acts *a, const gp_model *m)
         gp_arena_tensor(arena, gradients[i]);
 }
 
-void gp_model_plan_workspace(gp_model *m, int64_t B, int64_t T, int64_t cache, bool train)
+gp_shape gp_model_shape(const gp_model *m, int64_t B, int64_t T, int64_t cache, bool train)
 {
     const gp_config *c = &m->config;
-    gp_backend_plan(m->be, &(gp_shape){.B = (int)B,
-                                       .T = (int)T,
-                                       .C = (int)c->channels,
-                                       .H = (int)c->heads,
-                                       .V = (int)c->vocab_size,
-                                       .inner = (int)c->inner,
-                                       .cache = (int)cache,
-                                       .train = train});
+    return (gp_shape){.B = (int)B,
+                      .T = (int)T,
+                      .C = (int)c->channels,
+                      .H = (int)c->heads,
+                      .V = (int)c->vocab_size,
+                      .inner = (int)c->inner,
+                      .cache = (int)cache,
+                      .train = train,
+                      .causal = c->causal,
+                      .drops = train && c->dropout_attn > 0};
 }
 
-void gp_acts_plan(gp_acts *a, gp_model *m, int64_t B, int64_t T, bool train)
+void gp_model_plan_workspace(gp_model *m, int64_t B, int64_t T, int64_t cache, bool train)
 {
-    gp_model_plan_workspace(m, B, T, 0, train); /* few long rows may fit the tensors and need more scratch */
-    if (B <= a->most_B && B * T <= a->most_B * a->most_T && (a->train || !train))
-        return;
-    gp_acts_release(a);
-    *a = (gp_acts){
-        .arena = {.name = "activations"}, .most_B = B, .most_T = T, .train = train, .cache_row = -1};
-    a->blocks = train ? m->config.layers : 1;
+    gp_shape shape = gp_model_shape(m, B, T, cache, train);
+    gp_backend_plan(m->be, &shape);
+}
+
+/* Shapes and bytes of what will be needed, without its memory. */
+static void count(gp_acts *a, const gp_model *m, int64_t B, int64_t T, bool train, gp_recompute level)
+{
+    *a = (gp_acts){.arena = {.name = "activations"},
+                   .most_B = B,
+                   .most_T = T,
+                   .train = train,
+                   .recompute = level,
+                   .cache_row = -1};
+    a->blocks = train && level != GP_RECOMPUTE_BLOCK ? m->config.layers : 1;
     a->sites = train ? 2 * m->config.layers + 1 : 2;
     a->block = gp_calloc((size_t)a->blocks, sizeof *a->block);
     a->norm = gp_calloc((size_t)a->sites, sizeof *a->norm);
     gp_acts_resize(a, m, B, T);
     layout(a, m);
+}
+
+void gp_acts_plan(gp_acts *a, gp_model *m, int64_t B, int64_t T, bool train)
+{
+    gp_model_plan_workspace(m, B, T, 0, train); /* few long rows may fit the tensors and need more scratch */
+    gp_recompute recompute = train ? m->recompute : GP_RECOMPUTE_NONE;
+    if (B <= a->most_B && B * T <= a->most_B * a->most_T &&
+        (a->train ? a->recompute == recompute || !train : !train))
+        return;
+    gp_acts_release(a, m->be);
+    count(a, m, B, T, train, recompute);
     gp_arena_allocate(&a->arena, gp_backend_memory(m->be));
     layout(a, m);
 }
 
-void gp_acts_release(gp_acts *a)
+void gp_acts_release(gp_acts *a, gp_backend *be)
 {
+    be->ops->record_free(be, &a->recording);
     gp_arena_release(&a->arena);
     free(a->block);
     free(a->norm);
     *a = (gp_acts){0};
+}
+
+/* ---- what would fit --------------------------------------------------------------------------------------
+ */
+
+int64_t gp_model_training_bytes(gp_model *m, gp_recompute level, int64_t B, int64_t T)
+{
+    gp_shape shape = gp_model_shape(m, B, T, 0, true);
+    gp_acts a;
+    count(&a, m, B, T, true, level);
+    size_t bytes = a.arena.size + m->be->ops->plan(m->be, &shape);
+    gp_acts_release(&a, m->be);
+    return (int64_t)bytes;
+}
+
+int64_t gp_model_largest_batch(gp_model *m, gp_recompute level, int64_t T, int64_t bytes)
+{
+    int64_t fits = 0, most = INT32_MAX / T; /* as many ids as an op can count */
+    while (fits < most) {
+        int64_t middle = fits + (most - fits + 1) / 2;
+        if (gp_model_training_bytes(m, level, middle, T) <= bytes)
+            fits = middle;
+        else
+            most = middle - 1;
+    }
+    return fits;
 }

@@ -76,7 +76,7 @@ void gp_linear_differentiate(gp_model *m, gp_linear *l, const gp_tensor *x, cons
     finished(m, l->bias_row);
 }
 
-void gp_site_forward(gp_model *m, gp_acts *a, int64_t site, gp_stream *s)
+static void apply_site(gp_model *m, gp_acts *a, int64_t site, gp_stream *s)
 {
     gp_norm_acts *n = gp_acts_site(a, site);
     gp_norm_params *p = &m->norm[site];
@@ -96,8 +96,14 @@ void gp_site_forward(gp_model *m, gp_acts *a, int64_t site, gp_stream *s)
         s->residual = &n->y;
     else if (s->branch)
         s->residual = &n->sum;
+}
+
+void gp_site_forward(gp_model *m, gp_acts *a, int64_t site, gp_stream *s)
+{
+    apply_site(m, a, site, s);
     if (site % 2 == 0)
-        gp_trace_hidden(m, site / 2, m->config.post_norm || last_site(m, site) ? &n->y : s->residual);
+        gp_trace_hidden(m, site / 2,
+                        m->config.post_norm || last_site(m, site) ? &gp_acts_site(a, site)->y : s->residual);
 }
 
 /* Where the gradient of the last added branch is. Without dropout that is the residual's own. */
@@ -181,33 +187,65 @@ static void attend(gp_model *m, gp_acts *a, gp_block_acts *b, int64_t layer)
                            .kv = cached ? &kv : NULL});
 }
 
+/* Behind the block's first norm, as far as backward reads: all but the MLP's second product. */
+static void fill_block(gp_model *m, gp_acts *a, int64_t layer, gp_stream *s)
+{
+    gp_block *p = &m->block[layer];
+    gp_block_acts *b = gp_acts_block(a, layer);
+
+    gp_linear_apply(m, a, &p->qkv, &gp_acts_site(a, 2 * layer)->y, &b->qkv, GP_ACT_NONE, NULL);
+    attend(m, a, b, layer);
+    gp_linear_apply(m, a, &p->proj, &b->context, &a->branch, GP_ACT_NONE, NULL);
+    s->branch = &a->branch;
+
+    apply_site(m, a, 2 * layer + 1, s);
+    gp_linear_apply(m, a, &p->fc, &gp_acts_site(a, 2 * layer + 1)->y, &b->h, gp_model_act(m),
+                    a->train || m->trace ? &b->pre : NULL);
+}
+
 void gp_block_forward(gp_model *m, gp_acts *a, int64_t layer, gp_stream *s)
 {
     gp_block *p = &m->block[layer];
     gp_block_acts *b = gp_acts_block(a, layer);
 
     gp_site_forward(m, a, 2 * layer, s);
-    gp_tensor *x = &gp_acts_site(a, 2 * layer)->y;
-    gp_linear_apply(m, a, &p->qkv, x, &b->qkv, GP_ACT_NONE, NULL);
-    attend(m, a, b, layer);
-    gp_linear_apply(m, a, &p->proj, &b->context, &a->branch, GP_ACT_NONE, NULL);
-    if (m->trace) {
-        gp_trace_module(m, gp_params_row(&m->params, GP_NORM_GAMMA, 2 * layer), x);
+    fill_block(m, a, layer, s);
+    if (m->trace) { /* branch is the projection's still */
+        gp_trace_module(m, gp_params_row(&m->params, GP_NORM_GAMMA, 2 * layer),
+                        &gp_acts_site(a, 2 * layer)->y);
         gp_trace_module(m, p->qkv.row, &b->qkv);
         gp_trace_attention(m, a, layer);
         gp_trace_module(m, p->proj.row, &a->branch);
-    }
-    s->branch = &a->branch;
-
-    gp_site_forward(m, a, 2 * layer + 1, s);
-    x = &gp_acts_site(a, 2 * layer + 1)->y;
-    gp_linear_apply(m, a, &p->fc, x, &b->h, gp_model_act(m), a->train || m->trace ? &b->pre : NULL);
-    gp_linear_apply(m, a, &p->out, &b->h, &a->branch, GP_ACT_NONE, NULL);
-    if (m->trace) {
-        gp_trace_module(m, gp_params_row(&m->params, GP_NORM_GAMMA, 2 * layer + 1), x);
+        gp_trace_module(m, gp_params_row(&m->params, GP_NORM_GAMMA, 2 * layer + 1),
+                        &gp_acts_site(a, 2 * layer + 1)->y);
         gp_trace_module(m, p->fc.row, &b->pre);
         gp_trace_activation(m, layer, &b->h);
+    }
+    gp_linear_apply(m, a, &p->out, &b->h, &a->branch, GP_ACT_NONE, NULL);
+    if (m->trace)
         gp_trace_module(m, p->out.row, &a->branch);
+}
+
+/* A site's sum is what it made of (residual, branch) the first time; from it on everything comes again, bit for bit: the
+ * ops are the same, and dropout's masks are a function of where they are. */
+static gp_stream site_again(gp_model *m, gp_acts *a, int64_t site)
+{
+    gp_stream s = {.residual = &gp_acts_site(a, site)->sum};
+    apply_site(m, a, site, &s);
+    return s;
+}
+
+void gp_block_recompute(gp_model *m, gp_acts *a, int64_t layer)
+{
+    gp_block_acts *b = gp_acts_block(a, layer);
+    if (a->recompute == GP_RECOMPUTE_NORMS) {
+        site_again(m, a, 2 * layer);
+        site_again(m, a, 2 * layer + 1);
+        m->be->ops->act_forward(m->be, gp_model_act(m), &b->h, &b->pre);
+    } else if (a->recompute == GP_RECOMPUTE_BLOCK &&
+               layer < m->config.layers - 1) { /* the last is there still */
+        gp_stream s = site_again(m, a, 2 * layer);
+        fill_block(m, a, layer, &s);
     }
 }
 

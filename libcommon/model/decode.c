@@ -3,6 +3,7 @@
  * among others. */
 #include "model/model.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static void layout(gp_model *m, gp_cache *c)
@@ -20,18 +21,34 @@ static void layout(gp_model *m, gp_cache *c)
     m->ids = gp_arena_take(&c->arena, (size_t)c->B * sizeof(int32_t));
 }
 
+/* What can never fit is refused here, rather than ended by the kernel half-way. */
+static int check_memory(const gp_model *m, int64_t B)
+{
+    const gp_config *g = &m->config;
+    int64_t row = 2 * g->layers * gp_config_context(g) * g->channels * gp_dtype_size(m->be->act_dtype), all;
+    size_t left, total;
+    m->be->ops->room(m->be, &left, &total);
+    row += g->vocab_size * (int64_t)sizeof(float);
+    if (B <= INT32_MAX && gp_mul(row, B, &all) && (double)all < (double)total)
+        return 0;
+    return fail(
+        "%lld samples at once need %.1f GB of cache, and %s has %.1f GB of memory: draw fewer at a time",
+        (long long)B, (double)row * (double)B / 1e9, gp_backend_device(m->be), (double)total / 1e9);
+}
+
 int gp_model_plan_cache(gp_model *m, int64_t B, int64_t T_prompt)
 {
     if (!m->config.causal || m->config.head != GP_HEAD_LM)
         return fail("the model is not causal (BERT, RoBERTa): it cannot continue text");
     if (B < 1)
         return fail("%lld samples at once: expected at least 1", (long long)B);
-    if (gp_model_plan(m, 1, T_prompt))
+    if (check_memory(m, B) || gp_model_plan(m, 1, T_prompt))
         return -1;
     gp_acts_plan(&m->row, m, B, 1, false);
     gp_model_plan_workspace(m, B, 1, gp_config_context(&m->config), false);
     m->row.decode = true;
     gp_model_reserve_positions(m, B);
+    m->be->ops->record_free(m->be, &m->row.recording); /* it reads the cache that goes */
     gp_arena_release(&m->cache.arena);
     m->cache = (gp_cache){.arena = {.name = "cache"}, .B = B};
     layout(m, &m->cache);
@@ -70,8 +87,17 @@ int gp_model_prefill(gp_model *m, int64_t b, const int32_t *ids, int64_t T)
     return 0;
 }
 
+/* Blocks and head over the rows' ids and positions, which the device has. */
+static void decode(gp_model *m)
+{
+    const gp_tensor *x = gp_model_forward(m, &m->row);
+    gp_tensor rows = {.data = x->data, .dtype = x->dtype, .ndim = 2, .dim = {m->cache.B, m->config.channels}};
+    head(m, &rows, &m->logits);
+}
+
 int gp_model_decode(gp_model *m, const int32_t *ids, const int32_t *positions)
 {
+    const gp_backend_ops *ops = m->be->ops;
     gp_batch batch = {.B = m->cache.B, .T = 1, .inputs = ids};
     if (gp_model_load(m, &m->row, &batch))
         return -1;
@@ -79,11 +105,46 @@ int gp_model_decode(gp_model *m, const int32_t *ids, const int32_t *positions)
         if (positions[b] < 0 || positions[b] >= gp_config_context(&m->config))
             return fail("position %d is outside the model's context of %lld", positions[b],
                         (long long)gp_config_context(&m->config));
-    m->be->ops->upload(m->be, m->row.positions, positions, (size_t)m->cache.B * sizeof *positions);
-    const gp_tensor *x = gp_model_forward(m, &m->row);
-    gp_tensor rows = {.data = x->data, .dtype = x->dtype, .ndim = 2, .dim = {m->cache.B, m->config.channels}};
-    head(m, &rows, &m->logits);
+    ops->upload(m->be, m->row.positions, positions, (size_t)m->cache.B * sizeof *positions);
+    if (ops->record_begin(m->be, &m->row.recording))
+        do
+            decode(m);
+        while (!ops->record_end(m->be, &m->row.recording));
     return 0;
+}
+
+void gp_model_copy_row(gp_model *m, int64_t from, int64_t to)
+{
+    const gp_backend_ops *ops = m->be->ops;
+    gp_tensor *kv[] = {&m->cache.k, &m->cache.v};
+    BUG_ON(from < 0 || to < 0 || from >= m->cache.B || to >= m->cache.B);
+    for (size_t i = 0; i < ARRAY_LEN(kv); i++) {
+        int64_t row = gp_tensor_bytes(kv[i]) / (kv[i]->dim[0] * m->cache.B);
+        for (int64_t layer = 0; layer < kv[i]->dim[0]; layer++) {
+            char *rows = (char *)kv[i]->data + layer * m->cache.B * row;
+            ops->copy(m->be, rows + to * row, rows + from * row, (size_t)row);
+        }
+    }
+    gp_tensor a = row_of(&m->logits, from), b = row_of(&m->logits, to);
+    ops->copy(m->be, b.data, a.data, (size_t)gp_tensor_bytes(&a));
+}
+
+void gp_model_penalize(gp_model *m, int64_t b, const int32_t *ids, int64_t count, double penalty)
+{
+    gp_tensor row = row_of(&m->logits, b);
+    int64_t V = m->config.vocab_size;
+    float *logits = gp_malloc((size_t)V * sizeof *logits);
+    bool *seen = gp_calloc((size_t)V, sizeof *seen);
+    gp_model_last_logits(m, b, logits);
+    for (int64_t i = 0; i < count; i++) {
+        int32_t id = ids[i];
+        if (!seen[id])
+            logits[id] = (float)(logits[id] < 0 ? logits[id] * penalty : logits[id] / penalty);
+        seen[id] = true;
+    }
+    m->be->ops->upload(m->be, row.data, logits, (size_t)gp_tensor_bytes(&row));
+    free(logits);
+    free(seen);
 }
 
 void gp_model_sample(gp_model *m, const gp_sampling *how, const int32_t *samples, const int32_t *positions,
@@ -93,7 +154,7 @@ void gp_model_sample(gp_model *m, const gp_sampling *how, const int32_t *samples
     m->be->ops->upload(m->be, m->samples, samples, bytes);
     m->be->ops->upload(m->be, m->row.positions, positions, bytes);
     m->be->ops->sample(m->be, &(gp_sample_op){.logits = &m->logits,
-                                              .vocab = (int)m->config.vocab_size,
+                                              .vocab = (int)(how->vocab ? how->vocab : m->config.vocab_size),
                                               .temperature = (float)how->temperature,
                                               .top_p = (float)how->top_p,
                                               .min_p = (float)how->min_p,

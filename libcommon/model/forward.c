@@ -60,9 +60,12 @@ int gp_model_load(gp_model *m, gp_acts *a, const gp_batch *batch)
     size_t ids = (size_t)n * sizeof(int32_t);
     BUG_ON(n > m->positions_most);
     gp_acts_resize(a, m, batch->B, batch->T);
-    fill_positions(&m->config, batch, m->positions);
     ops->upload(m->be, a->tokens, batch->inputs, ids);
-    ops->upload(m->be, a->positions, m->positions, ids);
+    if (!a->counted && !a->decode) { /* a decoded token comes with its own */
+        fill_positions(&m->config, batch, m->positions);
+        ops->upload(m->be, a->positions, m->positions, ids);
+    }
+    a->counted = m->config.family != GP_ROBERTA && !a->decode;
     a->has_types = batch->types != NULL;
     if (batch->types)
         ops->upload(m->be, a->types, batch->types, ids);
@@ -177,14 +180,46 @@ void gp_model_backward(gp_model *m, gp_acts *a)
     if (m->config.head == GP_HEAD_MLM)
         mlm_backward(m, a);
     gp_site_backward(m, a, 2 * m->config.layers);
-    for (int64_t layer = m->config.layers - 1; layer >= 0; layer--)
+    for (int64_t layer = m->config.layers - 1; layer >= 0; layer--) {
+        gp_block_recompute(m, a, layer);
         gp_block_backward(m, a, layer);
+    }
     gp_embed_op embed = embed_op(m, a);
     embed.dy = &a->dresidual;
     ops->embed_backward(m->be, &embed);
     finished(m, GP_WTE);
     finished(m, GP_WPE);
     finished(m, GP_WTT);
+}
+
+/* ---- one training pass -----------------------------------------------------------------------------------
+ */
+
+static void learn(gp_model *m, gp_acts *a, bool dropout)
+{
+    m->dropping = dropout;
+    gp_model_loss(m, a, gp_model_forward(m, a), true);
+    gp_model_backward(m, a);
+    m->dropping = false;
+}
+
+/* Whoever looks at tensors on the way, or hears of finished gradients, does so on the host. */
+void gp_model_learn(gp_model *m, gp_acts *a, bool dropout)
+{
+    const gp_backend_ops *ops = m->be->ops;
+    if (m->trace || m->grad_ready || a->has_types || a->has_lengths) {
+        learn(m, a, dropout);
+        return;
+    }
+    if (a->recorded_B != a->B || a->recorded_T != a->T || a->recorded_dropout != dropout)
+        ops->record_free(m->be, &a->recording);
+    a->recorded_B = a->B;
+    a->recorded_T = a->T;
+    a->recorded_dropout = dropout;
+    if (ops->record_begin(m->be, &a->recording))
+        do
+            learn(m, a, dropout);
+        while (!ops->record_end(m->be, &a->recording));
 }
 
 /* ---- the public passes ----------------------------------------------------------------------------------

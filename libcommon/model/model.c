@@ -4,21 +4,49 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The tensor of a row in a flat vector. */
-static gp_tensor view(const gp_param *row, float *flat)
+gp_tensor gp_model_parameter(const gp_model *m, const gp_param *row)
 {
-    gp_tensor t = {.data = flat ? flat + row->offset : NULL, .dtype = GP_F32, .ndim = row->ndim};
-    t.dim[0] = row->dim[0];
-    t.dim[1] = row->dim[1];
-    return t;
+    return (gp_tensor){
+        .data = m->p + row->at, .dtype = row->dtype, .ndim = row->ndim, .dim = {row->dim[0], row->dim[1]}};
 }
 
-static gp_tensor find(gp_model *m, gp_role role, int64_t index, float *flat, bool *there)
+void gp_model_row_upload(const gp_model *m, const gp_param *row, const float *host)
+{
+    gp_tensor t = gp_model_parameter(m, row);
+    size_t bytes = (size_t)gp_tensor_bytes(&t);
+    void *stored = gp_malloc(bytes);
+    gp_from_f32(stored, t.dtype, host, row->count);
+    m->be->ops->upload(m->be, t.data, stored, bytes);
+    free(stored);
+}
+
+void gp_model_row_download(const gp_model *m, const gp_param *row, float *host)
+{
+    gp_tensor t = gp_model_parameter(m, row);
+    size_t bytes = (size_t)gp_tensor_bytes(&t);
+    void *stored = gp_malloc(bytes);
+    m->be->ops->download(m->be, stored, t.data, bytes);
+    gp_to_f32(host, stored, t.dtype, row->count);
+    free(stored);
+}
+
+static gp_tensor parameter(const gp_model *m, gp_role role, int64_t index, bool *there)
 {
     const gp_param *row = gp_params_row(&m->params, role, index);
     if (there)
         *there = row != NULL;
-    return row ? view(row, flat) : (gp_tensor){0};
+    return row ? gp_model_parameter(m, row) : (gp_tensor){0};
+}
+
+static gp_tensor gradient(const gp_model *m, gp_role role, int64_t index)
+{
+    const gp_param *row = gp_params_row(&m->params, role, index);
+    if (!row)
+        return (gp_tensor){0};
+    return (gp_tensor){.data = m->g ? m->g + row->offset : NULL,
+                       .dtype = GP_F32,
+                       .ndim = row->ndim,
+                       .dim = {row->dim[0], row->dim[1]}};
 }
 
 static void bind_linear(gp_model *m, gp_linear *l, gp_role weight, gp_role bias, int64_t index)
@@ -26,31 +54,32 @@ static void bind_linear(gp_model *m, gp_linear *l, gp_role weight, gp_role bias,
     bool transposed = weight == GP_WTE || weight == GP_HEAD_W;
     l->row = gp_params_row(&m->params, weight, index);
     l->bias_row = gp_params_row(&m->params, bias, index);
-    l->w.w = find(m, weight, index, m->p, NULL);
+    l->w.w = parameter(m, weight, index, NULL);
     l->w.transposed = transposed;
     l->w.trains = m->trains;
-    l->dw = find(m, weight, index, m->g, NULL);
-    l->b = find(m, bias, index, m->p, &l->has_bias);
-    l->db = find(m, bias, index, m->g, NULL);
+    l->dw = gradient(m, weight, index);
+    l->b = parameter(m, bias, index, &l->has_bias);
+    l->w.bias = l->has_bias ? &l->b : NULL;
+    l->db = gradient(m, bias, index);
 }
 
 static void bind_norm(gp_model *m, gp_norm_params *n, gp_role gamma, gp_role beta, int64_t index)
 {
-    n->gamma = find(m, gamma, index, m->p, NULL);
-    n->dgamma = find(m, gamma, index, m->g, NULL);
-    n->beta = find(m, beta, index, m->p, &n->has_beta);
-    n->dbeta = find(m, beta, index, m->g, NULL);
+    n->gamma = parameter(m, gamma, index, NULL);
+    n->dgamma = gradient(m, gamma, index);
+    n->beta = parameter(m, beta, index, &n->has_beta);
+    n->dbeta = gradient(m, beta, index);
 }
 
 static void bind(gp_model *m)
 {
     const gp_config *c = &m->config;
-    m->wte = find(m, GP_WTE, 0, m->p, NULL);
-    m->wpe = find(m, GP_WPE, 0, m->p, NULL);
-    m->wtt = find(m, GP_WTT, 0, m->p, NULL);
-    m->dwte = find(m, GP_WTE, 0, m->g, NULL);
-    m->dwpe = find(m, GP_WPE, 0, m->g, NULL);
-    m->dwtt = find(m, GP_WTT, 0, m->g, NULL);
+    m->wte = parameter(m, GP_WTE, 0, NULL);
+    m->wpe = parameter(m, GP_WPE, 0, NULL);
+    m->wtt = parameter(m, GP_WTT, 0, NULL);
+    m->dwte = gradient(m, GP_WTE, 0);
+    m->dwpe = gradient(m, GP_WPE, 0);
+    m->dwtt = gradient(m, GP_WTT, 0);
     for (int64_t i = 0; i < c->layers; i++) {
         bind_linear(m, &m->block[i].qkv, GP_QKV_W, GP_QKV_B, i);
         bind_linear(m, &m->block[i].proj, GP_PROJ_W, GP_PROJ_B, i);
@@ -104,14 +133,16 @@ gp_model *gp_model_create(const gp_config *c, gp_backend *be, bool trains)
     m->be = be;
     m->trains = trains;
     gp_params_list(&m->params, c);
+    gp_params_store(&m->params, be->matrix_dtype);
     m->block = gp_calloc((size_t)c->layers, sizeof *m->block);
     m->norm = gp_calloc((size_t)(2 * c->layers + 1), sizeof *m->norm);
 
-    size_t bytes = (size_t)m->params.total * sizeof(float);
+    size_t bytes = (size_t)m->params.bytes;
     m->weights = (gp_arena){.name = "weights", .size = bytes};
     gp_arena_allocate(&m->weights, gp_backend_memory(be));
     m->p = gp_arena_take(&m->weights, bytes);
     if (trains) {
+        bytes = (size_t)m->params.total * sizeof *m->g;
         m->gradients = (gp_arena){.name = "gradients", .size = bytes};
         gp_arena_allocate(&m->gradients, gp_backend_memory(be));
         m->g = gp_arena_take(&m->gradients, bytes);
@@ -133,8 +164,8 @@ void gp_model_free(gp_model *m)
     if (m->slots_open)
         for (int i = 0; i < m->weight_count; i++)
             m->be->ops->weight_close(m->be, m->weight[i]);
-    gp_acts_release(&m->acts);
-    gp_acts_release(&m->row);
+    gp_acts_release(&m->acts, m->be);
+    gp_acts_release(&m->row, m->be);
     gp_arena *arenas[] = {&m->weights, &m->gradients, &m->slots, &m->step_arena, &m->cache.arena};
     for (size_t i = 0; i < ARRAY_LEN(arenas); i++)
         gp_arena_release(arenas[i]);
@@ -148,10 +179,10 @@ void gp_model_free(gp_model *m)
 
 void gp_model_init(gp_model *m, uint64_t seed)
 {
-    size_t bytes = (size_t)m->params.total * sizeof(float);
-    float *host = gp_malloc(bytes);
+    float *host = gp_malloc((size_t)m->params.total * sizeof *host);
     gp_params_init(&m->params, &m->config, seed, host);
-    m->be->ops->upload(m->be, m->p, host, bytes);
+    for (int i = 0; i < m->params.count; i++)
+        gp_model_row_upload(m, &m->params.rows[i], host + m->params.rows[i].offset);
     free(host);
     if (m->slots_open)
         gp_model_weights_changed(m);
@@ -192,6 +223,17 @@ void gp_model_reserve_positions(gp_model *m, int64_t count)
     m->positions_most = count;
 }
 
+const char *gp_recompute_name(gp_recompute level)
+{
+    static const char *const names[GP_RECOMPUTE_LEVELS] = {"none", "norms", "block"};
+    return names[level];
+}
+
+void gp_model_set_recompute(gp_model *m, gp_recompute level)
+{
+    m->recompute = level;
+}
+
 int gp_model_plan(gp_model *m, int64_t B, int64_t T)
 {
     if (B < 1 || T < 1 || T > gp_config_context(&m->config))
@@ -229,14 +271,17 @@ void gp_model_set_trace(gp_model *m, gp_trace_fn *fn, void *self)
     m->trace_self = self;
 }
 
-void gp_model_each_parameter(gp_model *m, bool gradient, gp_trace_fn *fn, void *self)
+void gp_model_each_parameter(gp_model *m, bool gradients, gp_trace_fn *fn, void *self)
 {
-    BUG_ON(gradient && !m->g);
+    BUG_ON(gradients && !m->g);
     for (int i = 0; i < m->params.count; i++) {
         const gp_param *row = &m->params.rows[i];
         size_t bytes = (size_t)row->count * sizeof(float);
         float *ours = gp_malloc(bytes), *theirs = gp_malloc(bytes);
-        m->be->ops->download(m->be, ours, (gradient ? m->g : m->p) + row->offset, bytes);
+        if (gradients)
+            m->be->ops->download(m->be, ours, m->g + row->offset, bytes);
+        else
+            gp_model_row_download(m, row, ours);
         for (int k = 0; k < row->pieces; k++) {
             gp_tensor t = {.data = theirs, .dtype = GP_F32};
             t.ndim = gp_piece_shape(row, &row->piece[k], t.dim);

@@ -26,16 +26,22 @@ typedef struct gp_norm_acts {
 } gp_norm_acts;
 
 /* Everything between tokens and logits for one (B,T). While training there is one of each per layer and
- * site; otherwise two norm sites and one block are used over and over. */
+ * site; otherwise two norm sites and one block are used over and over. With recompute some of training's share memory
+ * too: all h, and the y of every other site; or all of a block but its input, the sum of its first norm site. */
 typedef struct gp_acts {
     gp_arena arena;
     int64_t most_B, most_T; /* planned for */
     int64_t B, T;           /* now */
     bool train;             /* keeps what backward needs */
+    gp_recompute recompute; /* or makes it again */
     bool decode;            /* one token a row, against the cache */
     int64_t cache_row;      /* prefill: the row of the cache to fill; -1: no cache */
     int32_t *tokens, *positions, *types, *lengths, *targets; /* (B,T), lengths (B); the backend's memory */
     bool has_types, has_lengths;
+    bool counted;            /* positions are 0, 1, 2, ... of this (B,T) already */
+    gp_recording *recording; /* of a training pass, or of decoding, over a batch like this: */
+    int64_t recorded_B, recorded_T;
+    bool recorded_dropout;
     int64_t blocks, sites;
     gp_block_acts *block;
     gp_norm_acts *norm;
@@ -79,8 +85,10 @@ struct gp_model {
     gp_weight **weight; /* every weight that has a slot */
     int weight_count;
     bool slots_open;
-    float *p, *g; /* the flat vectors; g NULL when not training */
+    char *p;  /* the parameters, a row at row->at: gp_model_parameter */
+    float *g; /* the flat vector; NULL when not training */
     bool trains;
+    gp_recompute recompute;
     bool dropping; /* a training step is under way: dropout is on */
     gp_tensor wte, wpe, wtt, dwte, dwpe, dwtt;
     gp_block *block;      /* (L) */
@@ -98,6 +106,7 @@ struct gp_model {
     gp_step host_step; /* what the host writes there, and reads back */
     gp_trace_fn *trace;
     void *trace_self;
+    bool trace_is_brief; /* without attention's probabilities, which take (B,H,T,T) */
     void (*grad_ready)(void *self, const gp_param *row); /* as backward finishes it; NULL */
     void *grad_ready_self;
 };
@@ -112,6 +121,8 @@ void gp_site_forward(gp_model *m, gp_acts *a, int64_t site, gp_stream *s);
 void gp_site_backward(gp_model *m, gp_acts *a, int64_t site);
 void gp_block_forward(gp_model *m, gp_acts *a, int64_t layer, gp_stream *s);
 void gp_block_backward(gp_model *m, gp_acts *a, int64_t layer);
+/* What backward reads of a block, as far as it was not kept. */
+void gp_block_recompute(gp_model *m, gp_acts *a, int64_t layer);
 
 /* One linear of the table, forward; `act` and `pre` as in gp_linear_op. */
 void gp_linear_apply(gp_model *m, gp_acts *a, gp_linear *l, const gp_tensor *x, gp_tensor *y, gp_act act,
@@ -125,9 +136,10 @@ gp_dropout gp_model_dropout(gp_model *m, const gp_acts *a, double p, int64_t lay
 /* acts.c: planning, and the shapes of the batch at hand. */
 void gp_acts_plan(gp_acts *a, gp_model *m, int64_t B, int64_t T, bool train);
 /* The backend's scratch for passes over (B,T), and for decoding over `cache` positions. */
+gp_shape gp_model_shape(const gp_model *m, int64_t B, int64_t T, int64_t cache, bool train);
 void gp_model_plan_workspace(gp_model *m, int64_t B, int64_t T, int64_t cache, bool train);
 void gp_acts_resize(gp_acts *a, const gp_model *m, int64_t B, int64_t T);
-void gp_acts_release(gp_acts *a);
+void gp_acts_release(gp_acts *a, gp_backend *be);
 gp_norm_acts *gp_acts_site(gp_acts *a, int64_t site);
 gp_block_acts *gp_acts_block(gp_acts *a, int64_t layer);
 
@@ -137,6 +149,9 @@ const gp_tensor *gp_model_forward(gp_model *m, gp_acts *a); /* what the head rea
 void gp_model_loss(gp_model *m, gp_acts *a, const gp_tensor *x, bool train);
 void gp_model_backward(gp_model *m, gp_acts *a);
 
+/* A training pass over what is loaded: gp_model_loss and gp_model_backward, recorded where the backend does that. */
+void gp_model_learn(gp_model *m, gp_acts *a, bool dropout);
+
 /* trace.c: does nothing unless a trace is set. */
 void gp_trace_named(gp_model *m, const char *name, const gp_tensor *t);
 void gp_trace_hidden(gp_model *m, int64_t layer, const gp_tensor *t);
@@ -145,6 +160,13 @@ void gp_trace_activation(gp_model *m, int64_t layer, const gp_tensor *h);
 void gp_trace_attention(gp_model *m, const gp_acts *a, int64_t layer);
 
 void gp_model_weights_changed(gp_model *m); /* after writing to m->p: refreshes the slots */
+
+/* A row of the table where it lies in the backend's memory, and its numbers in fp32 (row->count of them) to and from the
+ * host; what is stored in bf16 is rounded to nearest. */
+gp_tensor gp_model_parameter(const gp_model *m, const gp_param *row);
+void gp_model_row_upload(const gp_model *m, const gp_param *row, const float *host);
+void gp_model_row_download(const gp_model *m, const gp_param *row, float *host);
+
 void gp_model_open_slots(gp_model *m, int64_t rows);
 void gp_model_reserve_positions(gp_model *m, int64_t count);
 

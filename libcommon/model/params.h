@@ -3,12 +3,14 @@
  * traces and counts are loops over it; no code tests a row's index.
  *
  * All rows live in one flat fp32 vector of `total` elements, row i at rows[i].offset (64-byte aligned; the
- * gaps are zero and stay zero). A linear's weight is (in, out), as Hugging Face's GPT-2 stores it. */
+ * gaps are zero and stay zero): gradients and moments do, and so do the parameters, unless their matrices are kept in
+ * bf16; then row i is rows[i].at bytes behind their begin. A linear's weight is (in, out), as Hugging Face's GPT-2 stores it. */
 #ifndef GP_MODEL_PARAMS_H
 #define GP_MODEL_PARAMS_H
 
 #include "base/base.h"
 #include "gptpipe/config.h"
+#include "gptpipe/tensor.h"
 
 typedef enum gp_role {
     GP_WTE,        /* token embedding (V,C) */
@@ -48,6 +50,8 @@ typedef struct gp_param {
     int ndim;
     int64_t dim[2];
     int64_t offset, count; /* elements in the flat vector */
+    gp_dtype dtype;        /* as the parameters are stored */
+    int64_t at;            /* and where: bytes; 4 offset where all are fp32 */
     gp_init init;          /* residual: the normal's std over sqrt(2L) (Radford et al. 2019) */
     bool decays;           /* weight decay: tensors of two dimensions */
     int pieces;
@@ -59,11 +63,18 @@ typedef struct gp_params {
     int count;
     int64_t total;                            /* elements of the flat vector, gaps included */
     int64_t parameters;                       /* without gaps */
+    int64_t bytes;                            /* of the parameters as they are stored, gaps included */
+    gp_dtype matrix_dtype;                    /* of rows of two dimensions, as stored; the others are fp32 */
     int first[GP_ROLES], per_index[GP_ROLES]; /* for gp_params_row */
 } gp_params;
 
-/* c has passed gp_config_check. */
+/* c has passed gp_config_check. All rows are stored in fp32. */
 void gp_params_list(gp_params *p, const gp_config *c);
+
+/* Matrices are stored in this dtype, all else in fp32. Vectors are a thousandth of a model, and an update of a norm's gain
+ * is the first to drown in eight bits: they are not worth it. Behind a table of ids stored in bf16 are zeros up to a multiple of
+ * GP_HELD_ROWS rows (gp_weight). */
+void gp_params_store(gp_params *p, gp_dtype matrices);
 void gp_params_release(gp_params *p);
 
 /* The row of a role in a layer or norm site; NULL where the config has none. */

@@ -94,15 +94,10 @@ static void probabilities(const gp_model *m, const float *qkv, const float *lse,
     }
 }
 
-/* attentions.N: (B,H,T,T) as transformers' output_attentions numbers them; context.N: (B,T,C), what the
- * output projection reads. */
-void gp_trace_attention(gp_model *m, const gp_acts *a, int64_t layer)
+static void trace_probabilities(gp_model *m, const gp_acts *a, const gp_block_acts *b, int64_t layer)
 {
-    const gp_block_acts *b = gp_acts_block((gp_acts *)(uintptr_t)a, layer);
     char name[32];
     int64_t B = a->B, T = a->T, H = m->config.heads;
-    if (!m->trace || a->decode)
-        return;
     float *qkv = fetch(m, &b->qkv), *lse = fetch(m, &b->lse);
     int32_t *lengths = gp_calloc((size_t)B, sizeof *lengths);
     if (a->has_lengths)
@@ -112,10 +107,22 @@ void gp_trace_attention(gp_model *m, const gp_acts *a, int64_t layer)
     gp_tensor t = {.ndim = 4, .dim = {B, H, T, T}};
     snprintf(name, sizeof name, "attentions.%lld", (long long)layer);
     hand_over(m, name, t, p);
-    snprintf(name, sizeof name, "context.%lld", (long long)layer);
-    gp_trace_named(m, name, &b->context);
     free(qkv);
     free(lse);
     free(lengths);
     free(p);
+}
+
+/* attentions.N: (B,H,T,T) as transformers' output_attentions numbers them; context.N: (B,T,C), what the
+ * output projection reads. */
+void gp_trace_attention(gp_model *m, const gp_acts *a, int64_t layer)
+{
+    const gp_block_acts *b = gp_acts_block((gp_acts *)(uintptr_t)a, layer);
+    char name[32];
+    if (!m->trace || a->decode)
+        return;
+    if (!m->trace_is_brief)
+        trace_probabilities(m, a, b, layer);
+    snprintf(name, sizeof name, "context.%lld", (long long)layer);
+    gp_trace_named(m, name, &b->context);
 }

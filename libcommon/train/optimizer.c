@@ -13,7 +13,8 @@ void gp_optimizer_open(gp_optimizer *o, gp_model *m, double beta1, double beta2,
                        double weight_decay)
 {
     size_t bytes = (size_t)m->params.total * sizeof(float);
-    *o = (gp_optimizer){.arena = {.name = "optimizer"},
+    *o = (gp_optimizer){.be = m->be,
+                        .arena = {.name = "optimizer"},
                         .beta1 = (float)beta1,
                         .beta2 = (float)beta2,
                         .eps = (float)eps,
@@ -24,25 +25,33 @@ void gp_optimizer_open(gp_optimizer *o, gp_model *m, double beta1, double beta2,
     o->segments = gp_calloc((size_t)o->count, sizeof *o->segments);
     for (int i = 0; i < o->count; i++) {
         const gp_param *row = &m->params.rows[i];
-        o->segments[i] = (gp_segment){.p = m->p + row->offset,
+        o->segments[i] = (gp_segment){.p = m->p + row->at,
                                       .g = m->g + row->offset,
                                       .m = o->m + row->offset,
                                       .v = o->v + row->offset,
                                       .count = row->count,
-                                      .weight_decay = row->decays ? (float)weight_decay : 0};
+                                      .weight_decay = row->decays ? (float)weight_decay : 0,
+                                      .dtype = row->dtype,
+                                      .first = row->offset};
     }
 }
 
 void gp_optimizer_close(gp_optimizer *o)
 {
+    if (o->be)
+        o->be->ops->record_free(o->be, &o->recording);
     gp_arena_release(&o->arena);
     free(o->segments);
     *o = (gp_optimizer){0};
 }
 
-void gp_optimizer_step(gp_optimizer *o, gp_model *m)
+void gp_optimizer_norm(gp_optimizer *o, gp_model *m)
 {
     m->be->ops->grad_norm(m->be, o->segments, o->count, m->step);
+}
+
+void gp_optimizer_update(gp_optimizer *o, gp_model *m)
+{
     m->be->ops->adamw(m->be, &(gp_adamw_op){.segments = o->segments,
                                             .count = o->count,
                                             .beta1 = o->beta1,
@@ -50,4 +59,14 @@ void gp_optimizer_step(gp_optimizer *o, gp_model *m)
                                             .eps = o->eps,
                                             .step = m->step});
     gp_model_weights_changed(m);
+}
+
+void gp_optimizer_step(gp_optimizer *o, gp_model *m)
+{
+    const gp_backend_ops *ops = m->be->ops;
+    if (ops->record_begin(m->be, &o->recording))
+        do {
+            gp_optimizer_norm(o, m);
+            gp_optimizer_update(o, m);
+        } while (!ops->record_end(m->be, &o->recording));
 }

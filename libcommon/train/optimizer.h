@@ -5,18 +5,26 @@
 #include "model/model.h"
 
 typedef struct gp_optimizer {
+    gp_backend *be;
     gp_arena arena;
     float *m, *v;         /* moments, laid out like the model's flat vector */
     gp_segment *segments; /* one a row of the table */
     int count;
     float beta1, beta2, eps;
+    gp_recording *recording; /* of gp_optimizer_step */
 } gp_optimizer;
 
 void gp_optimizer_open(gp_optimizer *o, gp_model *m, double beta1, double beta2, double eps,
                        double weight_decay);
 void gp_optimizer_close(gp_optimizer *o);
 
-/* The gradients' norm, clipping, and the update, all on the device; the slots follow. */
+/* On the device: the gradients' norm, how much it is clipped, whether anything is not finite (gp_step). */
+void gp_optimizer_norm(gp_optimizer *o, gp_model *m);
+
+/* The update by that; the weights' slots follow. */
+void gp_optimizer_update(gp_optimizer *o, gp_model *m);
+
+/* One behind the other, recorded where the backend does that. */
 void gp_optimizer_step(gp_optimizer *o, gp_model *m);
 
 #endif

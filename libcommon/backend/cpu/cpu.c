@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LEVELS = 3 };
+enum { LEVELS = 3, SPLIT_US = 50 /* see threads.c */ };
 
 /* What the processor can run, best first, up to a NULL. */
 static void list_levels(const gp_kernels *list[LEVELS + 1])
@@ -55,15 +55,18 @@ static int choose_dtype(gp_backend *be)
     return 0;
 }
 
+static void zero_part(gp_backend *be, const void *p, gp_range r, int part)
+{
+    (void)be, (void)part;
+    memset((char *)(uintptr_t)p + r.lo, 0, (size_t)(r.hi - r.lo));
+}
+
 /* Gradients are zeroed every step: hundreds of megabytes, which one thread does not write at full speed. */
 static void zero(gp_backend *be, void *p, size_t bytes)
 {
     enum { GRAIN = 1 << 20 };
-    GP_PARALLEL(be)
-    for (int part = 0; part < be->threads; part++) {
-        gp_range r = gp_cpu_share((int64_t)bytes, GRAIN, part, be->threads);
-        memset((char *)p + r.lo, 0, (size_t)(r.hi - r.lo));
-    }
+    gp_cpu_split(be, (int64_t)bytes / (int64_t)sizeof(float) * GP_PS_COPY, (int64_t)bytes, GRAIN, zero_part,
+                 p);
 }
 
 static size_t plan(gp_backend *be, const gp_shape *shape)
@@ -80,6 +83,7 @@ static void close_cpu(gp_backend *be)
 {
     gp_cpu *cpu = be->state;
     gp_matmul_close(cpu->mm);
+    gp_cpu_unguard_signals(cpu->guard);
     free(cpu);
 }
 
@@ -93,6 +97,16 @@ static const gp_backend_ops cpu_ops = {
     .download = gp_ref_copy,
     .copy = gp_ref_copy,
     .sync = gp_ref_sync,
+    .room = gp_ref_room,
+    .alloc_host = gp_ref_alloc,
+    .free_host = gp_ref_free,
+    .download_later = gp_ref_copy,
+    .mark_set = gp_ref_mark,
+    .mark_wait = gp_ref_mark,
+    .mark_free = gp_ref_mark,
+    .record_begin = gp_ref_record,
+    .record_end = gp_ref_record,
+    .record_free = gp_ref_record_free,
     .plan = plan,
     .weight_open = gp_cpu_weight_open,
     .weight_bytes = gp_cpu_weight_bytes,
@@ -105,6 +119,7 @@ static const gp_backend_ops cpu_ops = {
     .norm_backward = gp_cpu_norm_backward,
     .linear_forward = gp_cpu_linear_forward,
     .linear_backward = gp_cpu_linear_backward,
+    .act_forward = gp_cpu_act_forward,
     .act_backward = gp_cpu_act_backward,
     .attention_forward = gp_cpu_attention_forward,
     .attention_backward = gp_cpu_attention_backward,
@@ -126,7 +141,9 @@ int gp_cpu_open(gp_backend *be)
         return -1;
     gp_cpu *cpu = gp_calloc(1, sizeof *cpu);
     cpu->k = k;
+    cpu->split_ps = SPLIT_US * (int64_t)1000000;
     cpu->mm = gp_matmul_open(threads);
+    cpu->guard = gp_cpu_guard_signals(threads);
     be->ops = &cpu_ops;
     be->threads = threads;
     be->state = cpu;

@@ -10,7 +10,14 @@
 typedef struct gp_cpu {
     const gp_kernels *k; /* for the processor's instructions */
     gp_matmul *mm;
+    void *guard;      /* of gp_cpu_guard_signals */
+    int64_t split_ps; /* an op of less work stays on one thread; see gp_cpu_team */
 } gp_cpu;
+
+/* signals.c: keeps signal handlers off the memory of oneDNN's kernels, on this thread and in the team. Gives what
+ * gp_cpu_unguard_signals takes. */
+void *gp_cpu_guard_signals(int threads);
+void gp_cpu_unguard_signals(void *guard);
 
 static inline const gp_cpu *gp_cpu_state(const gp_backend *be)
 {
@@ -37,6 +44,13 @@ static inline int64_t gp_cpu_rows(const gp_tensor *t)
     return gp_tensor_count(t) / gp_cpu_columns(t);
 }
 
+/* The workspace's first bytes; asking for more than was planned is a bug. */
+static inline void *gp_cpu_workspace(const gp_backend *be, size_t bytes)
+{
+    BUG_ON(bytes > be->workspace_size);
+    return be->workspace;
+}
+
 /* Part `part` of n things cut for `parts` threads, in multiples of `grain`: [lo, hi). */
 typedef struct gp_range {
     int64_t lo, hi;
@@ -49,21 +63,30 @@ static inline gp_range gp_cpu_share(int64_t n, int64_t grain, int part, int part
                       gp_min(n, grains * (part + 1) / parts * grain)};
 }
 
-/* The workspace's first bytes; asking for more than was planned is a bug. */
-static inline void *gp_cpu_workspace(const gp_backend *be, size_t bytes)
-{
-    BUG_ON(bytes > be->workspace_size);
-    return be->workspace;
-}
+/* What a number takes one thread, in picoseconds, as seen with AVX2 on a 3 GHz machine (bench-ops -t 1). The
+ * choice of a team hangs on them, nothing else. */
+enum {
+    GP_PS_COPY = 100,      /* a number read or written */
+    GP_PS_NORM = 600,      /* an activation through a norm, either way */
+    GP_PS_DROPOUT = 750,   /* an activation through dropout alone */
+    GP_PS_ACT = 700,       /* through GELU, either way */
+    GP_PS_LOSS = 1000,     /* a logit through the cross-entropy */
+    GP_PS_ADAMW = 300,     /* a parameter */
+    GP_PS_ATTENTION = 50,  /* a multiply-add of attention, softmax included */
+    GP_PS_DECODE = 60,     /* a weight times a number, in decoding */
+    GP_PS_PRODUCT = 20,    /* a multiply-add of a matrix product in fp32 */
+    GP_PS_PRODUCT_BF16 = 5 /* and in bf16 */
+};
 
-/* Every thread's loop is written
- *
- *     GP_PARALLEL(be)
- *     for (int part = 0; part < be->threads; part++)
- *
- * so that who does what depends on be->threads alone, whatever OpenMP gives. */
-#define GP_PRAGMA(text) _Pragma(#text)
-#define GP_PARALLEL(be) GP_PRAGMA(omp parallel for schedule(static, 1) num_threads((be)->threads))
+/* threads.c: how many threads are worth their while for so many picoseconds of work: one, or all. */
+int gp_cpu_team(const gp_backend *be, int64_t ps);
+
+/* What one thread does of an op: the things of r, as part `part` of all. */
+typedef void gp_part(gp_backend *be, const void *op, gp_range r, int part);
+
+/* Runs `run` over n things, cut in multiples of `grain` for a team of `ps` picoseconds of work; returns the
+ * parts that there were. Who does what depends on ps, n, grain and be->threads alone, whatever OpenMP gives. */
+int gp_cpu_split(gp_backend *be, int64_t ps, int64_t n, int64_t grain, gp_part *run, const void *op);
 
 /* What the ops of a file need of the workspace. */
 size_t gp_cpu_norm_workspace(const gp_backend *be, const gp_shape *shape);
@@ -99,6 +122,7 @@ void gp_cpu_norm_forward(gp_backend *be, const gp_norm_op *op);
 void gp_cpu_norm_backward(gp_backend *be, const gp_norm_op *op);
 void gp_cpu_linear_forward(gp_backend *be, const gp_linear_op *op);
 void gp_cpu_linear_backward(gp_backend *be, const gp_linear_op *op);
+void gp_cpu_act_forward(gp_backend *be, gp_act act, gp_tensor *y, const gp_tensor *pre);
 void gp_cpu_act_backward(gp_backend *be, gp_act act, gp_tensor *dx, const gp_tensor *dy,
                          const gp_tensor *pre);
 void gp_cpu_attention_forward(gp_backend *be, const gp_attention_op *op);

@@ -171,11 +171,13 @@ static layout layout_of_b(gp_matmul *mm, const gp_product *p)
         return plain(p->K, p->N, p->b_transposed, p->dtype);
     gp_product as_packed = *p;
     as_packed.M = p->packed;
+    int threads = set_threads(mm->threads); /* the layout must not depend on who asks */
     layout wish = any(p->K, p->N, p->dtype);
     dnnl_primitive_desc_t d = describe(mm, &as_packed, &wish);
     layout chosen = copy_layout(dnnl_primitive_desc_query_md(d, dnnl_query_weights_md, 0));
     dnnl_primitive_desc_destroy(d);
     free_layout(&wish);
+    set_threads(threads);
     return chosen;
 }
 
@@ -244,13 +246,17 @@ static bool same(const gp_product *a, const gp_product *b)
 {
     return a->M == b->M && a->N == b->N && a->K == b->K && a->a_transposed == b->a_transposed &&
            a->b_transposed == b->b_transposed && a->bias == b->bias && a->add == b->add &&
-           a->dtype == b->dtype && a->packed == b->packed;
+           a->dtype == b->dtype && a->packed == b->packed && a->threads == b->threads;
 }
 
 static uint64_t hash(const gp_product *p)
 {
     uint64_t words[] = {
-        (uint64_t)p->M, (uint64_t)p->N, (uint64_t)p->K, (uint64_t)p->packed,
+        (uint64_t)p->M,
+        (uint64_t)p->N,
+        (uint64_t)p->K,
+        (uint64_t)p->packed,
+        (uint64_t)p->threads,
         (uint64_t)(p->a_transposed | p->b_transposed << 1 | p->bias << 2 | p->add << 3 | (int)p->dtype << 4)};
     uint64_t h = 0;
     for (size_t i = 0; i < ARRAY_LEN(words); i++)
@@ -306,7 +312,7 @@ void gp_matmul_run(gp_matmul *mm, const gp_product *p, const void *a, const void
                    float *c)
 {
     BUG_ON(p->bias != (bias != NULL));
-    int threads = set_threads(mm->threads), n = 4;
+    int threads = set_threads(p->threads), n = 4;
     made *m = find(mm, p);
     dnnl_exec_arg_t args[5] = {{DNNL_ARG_SRC, at(m->a, a)},
                                {DNNL_ARG_WEIGHTS, at(m->b, b)},
@@ -320,11 +326,9 @@ void gp_matmul_run(gp_matmul *mm, const gp_product *p, const void *a, const void
 
 size_t gp_matmul_packed_bytes(gp_matmul *mm, const gp_product *p)
 {
-    int threads = set_threads(mm->threads);
     layout b = layout_of_b(mm, p);
     size_t bytes = dnnl_memory_desc_get_size(view(&b));
     free_layout(&b);
-    set_threads(threads);
     return bytes;
 }
 

@@ -2,7 +2,7 @@
  * likes.
  *
  *     gp_matmul *mm = gp_matmul_open(threads);
- *     gp_product p = {.M = 768, .N = 384, .K = 128, .dtype = GP_F32, .bias = true};
+ *     gp_product p = {.M = 768, .N = 384, .K = 128, .dtype = GP_F32, .bias = true, .threads = threads};
  *     gp_matmul_run(mm, &p, x, w, bias, y);          // y = x w + bias
  *
  * A primitive is made the first time that a description is seen, then kept; the second run of the same
@@ -21,6 +21,7 @@ typedef struct gp_product {
     bool bias, add;
     gp_dtype dtype; /* of a and b: GP_F32 or GP_BF16; the sums are fp32 */
     int64_t packed; /* 0: b is plain; else b was packed, for products of this M */
+    int threads;    /* that run it; packing takes all */
 } gp_product;
 
 typedef struct gp_matmul gp_matmul;

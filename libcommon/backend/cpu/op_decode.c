@@ -2,19 +2,30 @@
  * weights as they are stored, in fp32. */
 #include "backend/cpu/cpu.h"
 
-static void decode(gp_backend *be, const gp_weight *w, const gp_decode *d, gp_act act)
+typedef struct job {
+    gp_decode d;
+    bool transposed;
+    gp_act act;
+} job;
+
+static void decode_outputs(gp_backend *be, const void *op, gp_range r, int part)
 {
     const gp_kernels *k = gp_cpu_state(be)->k;
-    GP_PARALLEL(be)
-    for (int part = 0; part < be->threads; part++) {
-        gp_range r = gp_cpu_share(d->O, 16, part, be->threads);
-        if (w->transposed)
-            k->decode_rows(d, r.lo, r.hi);
-        else
-            k->decode_columns(d, r.lo, r.hi);
-        for (int64_t b = 0; act != GP_ACT_NONE && b < d->B; b++)
-            k->act_forward(act, d->y + b * d->O + r.lo, d->y + b * d->O + r.lo, r.hi - r.lo);
-    }
+    const job *j = op;
+    const gp_decode *d = &j->d;
+    (void)part;
+    if (j->transposed)
+        k->decode_rows(d, r.lo, r.hi);
+    else
+        k->decode_columns(d, r.lo, r.hi);
+    for (int64_t b = 0; j->act != GP_ACT_NONE && b < d->B; b++)
+        k->act_forward(j->act, d->y + b * d->O + r.lo, d->y + b * d->O + r.lo, r.hi - r.lo);
+}
+
+static void decode(gp_backend *be, const gp_weight *w, const gp_decode *d, gp_act act)
+{
+    job j = {*d, w->transposed, act};
+    gp_cpu_split(be, d->B * d->I * d->O * GP_PS_DECODE, d->O, 16, decode_outputs, &j);
 }
 
 void gp_cpu_linear_decode(gp_backend *be, const gp_linear_op *op)

@@ -19,25 +19,28 @@ static void drop_row(const gp_kernels *k, const gp_dropout *drop, int64_t n, int
     }
 }
 
+static void embed_rows(gp_backend *be, const void *job, gp_range r, int part)
+{
+    const gp_embed_op *op = job;
+    const gp_kernels *k = gp_cpu_state(be)->k;
+    int64_t C = gp_cpu_columns(op->y), T = op->y->dim[op->y->ndim - 2];
+    (void)part;
+    for (int64_t n = r.lo; n < r.hi; n++) {
+        k->embed_row(op, n);
+        if (drops(&op->drop))
+            drop_row(k, &op->drop, n, T, C, gp_cpu_data(op->y) + n * C);
+    }
+}
+
 void gp_cpu_embed_forward(gp_backend *be, const gp_embed_op *op)
 {
-    int64_t rows = gp_cpu_rows(op->y), C = gp_cpu_columns(op->y), T = op->y->dim[op->y->ndim - 2];
-    const gp_kernels *k = gp_cpu_state(be)->k;
-    float *y = gp_cpu_data(op->y);
+    int64_t rows = gp_cpu_rows(op->y), each = drops(&op->drop) ? GP_PS_DROPOUT : 2 * GP_PS_COPY;
     for (int64_t n = 0; n < rows; n++) {
         BUG_ON(op->tokens[n] < 0 || op->tokens[n] >= op->wte->dim[0]);
         BUG_ON(op->positions[n] < 0 || op->positions[n] >= op->wpe->dim[0]);
         BUG_ON(op->wtt && op->types && (op->types[n] < 0 || op->types[n] >= op->wtt->dim[0]));
     }
-    GP_PARALLEL(be)
-    for (int part = 0; part < be->threads; part++) {
-        gp_range r = gp_cpu_share(rows, 1, part, be->threads);
-        for (int64_t n = r.lo; n < r.hi; n++) {
-            k->embed_row(op, n);
-            if (drops(&op->drop))
-                drop_row(k, &op->drop, n, T, C, y + n * C);
-        }
-    }
+    gp_cpu_split(be, rows * gp_cpu_columns(op->y) * each, rows, 1, embed_rows, op);
 }
 
 /* Columns lo .. hi of one row of dy into the rows of the three tables that it came from. */
@@ -62,29 +65,38 @@ static void scatter_row(const gp_kernels *k, const gp_embed_op *op, int64_t n, g
 
 /* A thread owns some columns of all tables, so that a row's gradients are added in order of n and threads
  * never meet. */
+static void scatter_columns(gp_backend *be, const void *job, gp_range r, int part)
+{
+    const gp_embed_op *op = job;
+    int64_t rows = gp_cpu_rows(op->dy);
+    (void)part;
+    for (int64_t n = 0; n < rows && r.lo < r.hi; n++)
+        scatter_row(gp_cpu_state(be)->k, op, n, r);
+}
+
 void gp_cpu_embed_backward(gp_backend *be, const gp_embed_op *op)
 {
-    int64_t rows = gp_cpu_rows(op->dy), C = gp_cpu_columns(op->dy);
-    const gp_kernels *k = gp_cpu_state(be)->k;
-    GP_PARALLEL(be)
-    for (int part = 0; part < be->threads; part++) {
-        gp_range r = gp_cpu_share(C, 16, part, be->threads);
-        for (int64_t n = 0; n < rows && r.lo < r.hi; n++)
-            scatter_row(k, op, n, r);
-    }
+    int64_t each = drops(&op->drop) ? GP_PS_DROPOUT : 2 * GP_PS_COPY;
+    gp_cpu_split(be, gp_tensor_count(op->dy) * each, gp_cpu_columns(op->dy), 16, scatter_columns, op);
+}
+
+typedef struct dropout_job {
+    gp_tensor *x;
+    gp_dropout drop;
+} dropout_job;
+
+static void drop_rows(gp_backend *be, const void *job, gp_range r, int part)
+{
+    const dropout_job *j = job;
+    int64_t C = gp_cpu_columns(j->x), T = j->x->dim[j->x->ndim - 2];
+    (void)part;
+    for (int64_t n = r.lo; n < r.hi; n++)
+        drop_row(gp_cpu_state(be)->k, &j->drop, n, T, C, gp_cpu_data(j->x) + n * C);
 }
 
 void gp_cpu_dropout(gp_backend *be, gp_tensor *x, gp_dropout drop)
 {
-    int64_t rows = gp_cpu_rows(x), C = gp_cpu_columns(x), T = x->dim[x->ndim - 2];
-    const gp_kernels *k = gp_cpu_state(be)->k;
-    float *data = gp_cpu_data(x);
-    if (!drops(&drop))
-        return;
-    GP_PARALLEL(be)
-    for (int part = 0; part < be->threads; part++) {
-        gp_range r = gp_cpu_share(rows, 1, part, be->threads);
-        for (int64_t n = r.lo; n < r.hi; n++)
-            drop_row(k, &drop, n, T, C, data + n * C);
-    }
+    if (drops(&drop))
+        gp_cpu_split(be, gp_tensor_count(x) * GP_PS_DROPOUT, gp_cpu_rows(x), 1, drop_rows,
+                     &(dropout_job){x, drop});
 }

@@ -46,17 +46,22 @@ static const void *operand(gp_backend *be, uint16_t *bf16, const float *x, int64
     return bf16;
 }
 
-static void cross_entropy(gp_backend *be, const gp_head_op *op, int64_t n0, int64_t rows, int64_t V,
-                          float *logits)
+/* The loss of rows n0 .. of the op, whose logits are the chunk's. */
+typedef struct loss_job {
+    const gp_head_op *op;
+    int64_t n0, V;
+    float *logits;
+} loss_job;
+
+static void loss_rows(gp_backend *be, const void *job, gp_range r, int part)
 {
-    float *losses = gp_cpu_data(op->losses);
-    GP_PARALLEL(be)
-    for (int part = 0; part < be->threads; part++) {
-        gp_range r = gp_cpu_share(rows, 1, part, be->threads);
-        for (int64_t n = r.lo; n < r.hi; n++)
-            losses[n0 + n] = gp_cpu_state(be)->k->cross_entropy(logits + n * V, V, op->targets[n0 + n],
-                                                                op->train, op->step->scale);
-    }
+    const loss_job *j = job;
+    const gp_head_op *op = j->op;
+    float *losses = gp_cpu_data(op->losses) + j->n0;
+    (void)part;
+    for (int64_t n = r.lo; n < r.hi; n++)
+        losses[n] = gp_cpu_state(be)->k->cross_entropy(j->logits + n * j->V, j->V, op->targets[j->n0 + n],
+                                                       op->train, op->step->scale);
 }
 
 void gp_cpu_head_loss(gp_backend *be, const gp_head_op *op)
@@ -74,7 +79,7 @@ void gp_cpu_head_loss(gp_backend *be, const gp_head_op *op)
         int64_t rows = gp_min(most, N - n);
         const void *x_operand = operand(be, ws.x, x + n * C, rows * C);
         gp_cpu_weight_forward(be, op->w, x_operand, rows, gp_cpu_data(op->bias), ws.logits);
-        cross_entropy(be, op, n, rows, V, ws.logits);
+        gp_cpu_split(be, rows * V * GP_PS_LOSS, rows, 1, loss_rows, &(loss_job){op, n, V, ws.logits});
         for (int64_t r = 0; r < rows; r++)
             sum += losses[n + r];
         if (!op->train)

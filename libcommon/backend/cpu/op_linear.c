@@ -20,45 +20,73 @@ static const void *operand(gp_backend *be, const float *x, int64_t count, size_t
     return ws + at;
 }
 
+/* What the loops of this file work on: each uses some of it. */
+typedef struct job {
+    gp_act act;
+    float *out;
+    uint16_t *bf16;
+    const float *in, *pre;
+    int64_t rows, columns;
+} job;
+
+static void round_numbers(gp_backend *be, const void *op, gp_range r, int part)
+{
+    const job *j = op;
+    (void)part;
+    gp_cpu_state(be)->k->to_bf16(j->bf16 + r.lo, j->in + r.lo, r.hi - r.lo);
+}
+
 void gp_cpu_to_bf16(gp_backend *be, uint16_t *dst, const float *src, int64_t n)
 {
-    GP_PARALLEL(be)
-    for (int part = 0; part < be->threads; part++) {
-        gp_range r = gp_cpu_share(n, 64, part, be->threads);
-        gp_cpu_state(be)->k->to_bf16(dst + r.lo, src + r.lo, r.hi - r.lo);
-    }
+    gp_cpu_split(be, n * 2 * GP_PS_COPY, n, 64, round_numbers, &(job){.bf16 = dst, .in = src});
 }
 
 /* A thread sums its columns over all rows: there are no partial sums to add. */
-void gp_cpu_add_rows(gp_backend *be, const float *x, int64_t rows, int64_t columns, float *sums)
+static void sum_columns(gp_backend *be, const void *op, gp_range r, int part)
 {
-    GP_PARALLEL(be)
-    for (int part = 0; part < be->threads; part++) {
-        gp_range r = gp_cpu_share(columns, 16, part, be->threads);
-        gp_cpu_state(be)->k->add_rows(x + r.lo, rows, columns, r.hi - r.lo, sums + r.lo);
-    }
+    const job *j = op;
+    (void)part;
+    gp_cpu_state(be)->k->add_rows(j->in + r.lo, j->rows, j->columns, r.hi - r.lo, j->out + r.lo);
 }
 
-static void act_forward(gp_backend *be, gp_act act, float *y, const float *pre, int64_t n)
+void gp_cpu_add_rows(gp_backend *be, const float *x, int64_t rows, int64_t columns, float *sums)
 {
-    GP_PARALLEL(be)
-    for (int part = 0; part < be->threads; part++) {
-        gp_range r = gp_cpu_share(n, 64, part, be->threads);
-        gp_cpu_state(be)->k->act_forward(act, y + r.lo, pre + r.lo, r.hi - r.lo);
-    }
+    gp_cpu_split(be, rows * columns * GP_PS_COPY, columns, 16, sum_columns,
+                 &(job){.in = x, .rows = rows, .columns = columns, .out = sums});
+}
+
+static void activate(gp_backend *be, const void *op, gp_range r, int part)
+{
+    const job *j = op;
+    (void)part;
+    gp_cpu_state(be)->k->act_forward(j->act, j->out + r.lo, j->pre + r.lo, r.hi - r.lo);
+}
+
+/* The cut is linear_forward's too, so that an activation that is made again has the bits it had. */
+static void apply(gp_backend *be, gp_act act, float *y, const float *pre, int64_t n)
+{
+    gp_cpu_split(be, n * GP_PS_ACT, n, 64, activate, &(job){.act = act, .out = y, .pre = pre});
+}
+
+void gp_cpu_act_forward(gp_backend *be, gp_act act, gp_tensor *y, const gp_tensor *pre)
+{
+    BUG_ON(gp_tensor_count(y) != gp_tensor_count(pre));
+    apply(be, act, gp_cpu_data(y), gp_cpu_data(pre), gp_tensor_count(y));
+}
+
+static void differentiate(gp_backend *be, const void *op, gp_range r, int part)
+{
+    const job *j = op;
+    (void)part;
+    gp_cpu_state(be)->k->act_backward(j->act, j->out + r.lo, j->in + r.lo, j->pre + r.lo, r.hi - r.lo);
 }
 
 void gp_cpu_act_backward(gp_backend *be, gp_act act, gp_tensor *dx, const gp_tensor *dy, const gp_tensor *pre)
 {
     int64_t n = gp_tensor_count(dx);
-    float *out = gp_cpu_data(dx);
-    const float *in = gp_cpu_data(dy), *x = gp_cpu_data(pre);
+    job j = {.act = act, .out = gp_cpu_data(dx), .in = gp_cpu_data(dy), .pre = gp_cpu_data(pre)};
     BUG_ON(gp_tensor_count(dy) != n || gp_tensor_count(pre) != n);
-    GP_PARALLEL(be)
-    for (int part = 0; part < be->threads; part++) {
-        gp_range r = gp_cpu_share(n, 64, part, be->threads);
-        gp_cpu_state(be)->k->act_backward(act, out + r.lo, in + r.lo, x + r.lo, r.hi - r.lo);
-    }
+    gp_cpu_split(be, n * GP_PS_ACT, n, 64, differentiate, &j);
 }
 
 void gp_cpu_linear_forward(gp_backend *be, const gp_linear_op *op)
@@ -70,7 +98,7 @@ void gp_cpu_linear_forward(gp_backend *be, const gp_linear_op *op)
     const void *x = operand(be, gp_cpu_data(op->x), gp_tensor_count(op->x), 0);
     gp_cpu_weight_forward(be, op->w, x, rows, gp_cpu_data(op->bias), pre);
     if (op->act != GP_ACT_NONE || pre != y)
-        act_forward(be, op->act, y, pre, rows * O);
+        apply(be, op->act, y, pre, rows * O);
 }
 
 void gp_cpu_linear_backward(gp_backend *be, const gp_linear_op *op)

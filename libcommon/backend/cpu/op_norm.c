@@ -14,15 +14,27 @@ size_t gp_cpu_norm_workspace(const gp_backend *be, const gp_shape *shape)
     return shape->train ? sums_bytes(shape->C) * (size_t)be->threads : 0;
 }
 
+static void forward_rows(gp_backend *be, const void *op, gp_range r, int part)
+{
+    (void)part;
+    gp_cpu_state(be)->k->norm_forward(op, r.lo, r.hi);
+}
+
 void gp_cpu_norm_forward(gp_backend *be, const gp_norm_op *op)
 {
     int64_t rows = gp_cpu_rows(op->residual);
     BUG_ON((op->branch && !op->sum) || gp_tensor_count(op->y) != gp_tensor_count(op->residual));
-    GP_PARALLEL(be)
-    for (int part = 0; part < be->threads; part++) {
-        gp_range r = gp_cpu_share(rows, 1, part, be->threads);
-        gp_cpu_state(be)->k->norm_forward(op, r.lo, r.hi);
-    }
+    gp_cpu_split(be, rows * gp_cpu_columns(op->y) * GP_PS_NORM, rows, 1, forward_rows, op);
+}
+
+static void backward_rows(gp_backend *be, const void *job, gp_range r, int part)
+{
+    const gp_norm_op *op = job;
+    int64_t C = gp_cpu_columns(op->dy);
+    size_t bytes = sums_bytes(C);
+    float *own = (float *)(void *)(be->workspace + (size_t)part * bytes);
+    memset(own, 0, bytes);
+    gp_cpu_state(be)->k->norm_backward(op, r.lo, r.hi, own, own + C);
 }
 
 /* Each thread sums the parameters' gradients over its rows; then these are added in order of threads. */
@@ -32,14 +44,8 @@ void gp_cpu_norm_backward(gp_backend *be, const gp_norm_op *op)
     size_t bytes = sums_bytes(C);
     char *sums = gp_cpu_workspace(be, bytes * (size_t)be->threads);
     float *dgamma = gp_cpu_data(op->dgamma), *dbeta = gp_cpu_data(op->dbeta);
-    GP_PARALLEL(be)
-    for (int part = 0; part < be->threads; part++) {
-        float *own = (float *)(void *)(sums + (size_t)part * bytes);
-        gp_range r = gp_cpu_share(rows, 1, part, be->threads);
-        memset(own, 0, bytes);
-        gp_cpu_state(be)->k->norm_backward(op, r.lo, r.hi, own, own + C);
-    }
-    for (int part = 0; part < be->threads; part++) {
+    int parts = gp_cpu_split(be, rows * C * GP_PS_NORM, rows, 1, backward_rows, op);
+    for (int part = 0; part < parts; part++) {
         const float *own = (const float *)(void *)(sums + (size_t)part * bytes);
         gp_cpu_state(be)->k->add(dgamma, own, NULL, C);
         if (dbeta)

@@ -40,6 +40,13 @@ static gp_product plain_backward(const gp_weight *w)
                         .dtype = GP_F32};
 }
 
+static void run(gp_backend *be, gp_product *p, const void *a, const void *b, const float *bias, float *c)
+{
+    int64_t each = p->dtype == GP_BF16 ? GP_PS_PRODUCT_BF16 : GP_PS_PRODUCT;
+    p->threads = gp_cpu_team(be, p->M * p->N * p->K * each);
+    gp_matmul_run(gp_cpu_state(be)->mm, p, a, b, bias, c);
+}
+
 void gp_cpu_weight_open(gp_backend *be, gp_weight *w, int64_t rows)
 {
     BUG_ON(w->w.ndim != 2 || rows < 1);
@@ -53,6 +60,7 @@ void gp_cpu_weight_open(gp_backend *be, gp_weight *w, int64_t rows)
     for (int i = 0; i < 2; i++) {
         both[i]->M = both[i]->packed = rows;
         both[i]->dtype = GP_BF16;
+        both[i]->threads = be->threads;
     }
     gp_matmul *mm = gp_cpu_state(be)->mm;
     f->forward_bytes = gp_round_up(gp_matmul_packed_bytes(mm, &f->forward), 64);
@@ -95,7 +103,7 @@ void gp_cpu_weight_forward(gp_backend *be, const gp_weight *w, const void *x, in
     gp_product p = f ? f->forward : plain_forward(w);
     p.M = rows;
     p.bias = bias != NULL;
-    gp_matmul_run(gp_cpu_state(be)->mm, &p, x, f ? w->slot : w->w.data, bias, y);
+    run(be, &p, x, f ? w->slot : w->w.data, bias, y);
 }
 
 void gp_cpu_weight_backward(gp_backend *be, const gp_weight *w, const void *dy, int64_t rows, float *dx)
@@ -105,7 +113,7 @@ void gp_cpu_weight_backward(gp_backend *be, const gp_weight *w, const void *dy, 
     BUG_ON(f && !f->backward_bytes);
     p.M = rows;
     const void *b = f ? (const char *)w->slot + f->forward_bytes : (const char *)w->w.data;
-    gp_matmul_run(gp_cpu_state(be)->mm, &p, dy, b, NULL, dx);
+    run(be, &p, dy, b, NULL, dx);
 }
 
 void gp_cpu_weight_grad(gp_backend *be, const gp_weight *w, const void *x, const void *dy, int64_t rows,
@@ -114,7 +122,7 @@ void gp_cpu_weight_grad(gp_backend *be, const gp_weight *w, const void *x, const
     gp_product p = {
         .M = w->w.dim[0], .N = w->w.dim[1], .K = rows, .a_transposed = true, .add = true, .dtype = be->dtype};
     if (w->transposed) /* stored (O,I): dy^T x */
-        gp_matmul_run(gp_cpu_state(be)->mm, &p, dy, x, NULL, dw);
+        run(be, &p, dy, x, NULL, dw);
     else
-        gp_matmul_run(gp_cpu_state(be)->mm, &p, x, dy, NULL, dw);
+        run(be, &p, x, dy, NULL, dw);
 }

@@ -1,6 +1,8 @@
-/* adamw.c: the norm of all gradients, and AdamW. Both in fp32 storage, whatever `real` is. */
+/* adamw.c: the norm of all gradients, and AdamW. Both in fp32 storage, whatever `real` is, but for matrices without
+ * masters, which are bf16. */
 #include "backend/ref/loops.h"
 #include "backend/ref/ref.h"
+#include "backend/rounding.h"
 
 #include <math.h>
 
@@ -26,8 +28,26 @@ void gp_ref_grad_norm(gp_backend *be, const gp_segment *segments, int count, gp_
     }
     double norm = sqrt(total);
     step->grad_norm = (float)norm;
-    step->skip = !isfinite(step->grad_norm) || !isfinite(step->loss);
+    step->skip |= !isfinite(step->grad_norm) || !isfinite(step->loss);
     step->clip_scale = step->max_norm > 0 ? (float)fmin(1, step->max_norm / (norm + 1e-6)) : 1;
+}
+
+static double read_parameter(const gp_segment *s, int64_t i)
+{
+    float p;
+    if (s->dtype != GP_BF16)
+        return ((const float *)s->p)[i];
+    gp_to_f32(&p, (const uint16_t *)s->p + i, GP_BF16, 1);
+    return p;
+}
+
+/* bf16: by chance, of the fp32 number. */
+static void write_parameter(const gp_segment *s, const gp_step *step, int64_t i, float p)
+{
+    if (s->dtype != GP_BF16)
+        ((float *)s->p)[i] = p;
+    else
+        ((uint16_t *)s->p)[i] = gp_round_by_chance(p, gp_rounding_word(step->seed, step->step, s->first + i));
 }
 
 /* Loshchilov & Hutter 2019, as torch.optim.AdamW has it, with g' = clip_scale * g:
@@ -46,10 +66,12 @@ void gp_ref_adamw(gp_backend *be, const gp_adamw_op *op)
         for (int64_t i = 0; i < seg->count; i++) {
             double g = (double)step->clip_scale * seg->g[i];
             double m = beta1 * seg->m[i] + (1 - beta1) * g, v = beta2 * seg->v[i] + (1 - beta2) * g * g;
-            double p = seg->p[i] - lr * seg->weight_decay * seg->p[i];
+            double p = read_parameter(seg, i);
+            p -= lr * seg->weight_decay * p;
+            p -= lr * (m / step->bias1) / (sqrt(v / step->bias2) + op->eps);
             seg->m[i] = (float)m;
             seg->v[i] = (float)v;
-            seg->p[i] = (float)(p - lr * (m / step->bias1) / (sqrt(v / step->bias2) + op->eps));
+            write_parameter(seg, step, i, (float)p);
         }
     }
 }

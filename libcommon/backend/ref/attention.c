@@ -25,10 +25,10 @@ size_t gp_ref_attention_scratch(const gp_shape *shape)
     return shape->train ? larger(row, head_grads_bytes(T, D)) : row;
 }
 
-/* p = softmax over k = 0..count-1 of scale * (q . key k); key k is at keys + k * stride, D numbers.
- * Returns log sum exp of the scores. */
-static double softmax_row(const real *q, const real *keys, int64_t stride, int64_t count, int64_t D,
-                          double *p)
+/* p = exp(s - max) of the scores s = scale * (q . key k), k = 0..count-1; key k is at keys + k * stride, D numbers.
+ * Returns their sum, which makes probabilities of them, and log sum exp of the scores in *lse. */
+static double exp_row(const real *q, const real *keys, int64_t stride, int64_t count, int64_t D, double *p,
+                      double *lse)
 {
     double scale = 1 / sqrt((double)D), max = -INFINITY, sum = 0;
     for (int64_t k = 0; k < count; k++) {
@@ -37,21 +37,20 @@ static double softmax_row(const real *q, const real *keys, int64_t stride, int64
     }
     for (int64_t k = 0; k < count; k++)
         sum += p[k] = exp(p[k] - max);
-    for (int64_t k = 0; k < count; k++)
-        p[k] /= sum;
-    return count ? max + log(sum) : -INFINITY;
+    *lse = count ? max + log(sum) : -INFINITY;
+    return sum;
 }
 
-/* out = sum over k of p[k] value k; `sum` has room for D numbers */
-static void weigh_values(const double *p, const real *values, int64_t stride, int64_t count, int64_t D,
-                         double *sum, real *out)
+/* out = (sum over k of p[k] value k) / total, or 0 where nothing is visible; `sum` has room for D numbers */
+static void weigh_values(const gp_backend *be, const double *p, double total, const real *values,
+                         int64_t stride, int64_t count, int64_t D, double *sum, real *out)
 {
     memset(sum, 0, (size_t)D * sizeof *sum);
     for (int64_t k = 0; k < count; k++)
         for (int64_t d = 0; d < D; d++)
             sum[d] += p[k] * values[k * stride + d];
     for (int64_t d = 0; d < D; d++)
-        out[d] = (real)sum[d];
+        out[d] = count ? (real)stored(be, sum[d] / total) : 0;
 }
 
 /* Keys that query q of row b sees are 0..visible-1. */
@@ -78,7 +77,9 @@ static void fill_cache(gp_backend *be, const gp_kv *kv, const real *qkv, int64_t
 }
 
 /* out[b,q,h] = sum over visible k of dropout(p[k]) v[b,k,h],  p = softmax(q . k / sqrt(D))
- * qkv (B,T,3C) of rows [q | k | v], each H x D; out (B,T,C); lse (B,H,T) */
+ * qkv (B,T,3C) of rows [q | k | v], each H x D; out (B,T,C); lse (B,H,T)
+ * bf16: exp(s - max), times dropout's factor, is rounded before it weighs values, not before it is summed for the
+ * division and lse; out is rounded. */
 void gp_ref_attention_forward(gp_backend *be, const gp_attention_op *op)
 {
     int64_t B = op->qkv->dim[0], T = op->qkv->dim[1], C = op->qkv->dim[2] / 3, H = op->heads, D = C / H;
@@ -91,13 +92,12 @@ void gp_ref_attention_forward(gp_backend *be, const gp_attention_op *op)
     for (int64_t i = 0; i < B * H * T; i++) { /* one thread after another: causal rows grow longer */
         int64_t b = i / (H * T), h = i / T % H, q = i % T, count = visible(op, b, q, T);
         const real *row = qkv + b * T * 3 * C + h * D;
-        double *p = thread_scratch(be, row_bytes(T, D));
-        double l = softmax_row(row + q * 3 * C, row + C, 3 * C, count, D, p);
+        double *p = thread_scratch(be, row_bytes(T, D)), l;
+        double total = exp_row(row + q * 3 * C, row + C, 3 * C, count, D, p, &l);
         gp_mask mask = gp_mask_open(&op->drop, b);
-        if (mask.step)
-            for (int64_t k = 0; k < count; k++)
-                p[k] *= gp_mask_at(&mask, (h * T + q) * T + k);
-        weigh_values(p, row + 2 * C, 3 * C, count, D, p + T, out + (b * T + q) * C + h * D);
+        for (int64_t k = 0; k < count; k++)
+            p[k] = stored(be, p[k] * gp_mask_at(&mask, (h * T + q) * T + k));
+        weigh_values(be, p, total, row + 2 * C, 3 * C, count, D, p + T, out + (b * T + q) * C + h * D);
         if (lse)
             lse[i] = (real)l;
     }
@@ -111,25 +111,29 @@ typedef struct head_grads {
 } head_grads;
 
 /* One query's share. With s = q . k / sqrt(D), p = exp(s - lse), out = sum m p v:
- *   dv[k] += m p dout,  dp[k] = m (dout . v[k]),  ds[k] = p (dp[k] - sum over j of p dp),
- *   dq = sum ds k / sqrt(D),  dk[k] += ds q / sqrt(D) */
-static void backward_row(const gp_attention_op *op, head_grads *g, int64_t b, int64_t h, int64_t q)
+ *   dv[k] += m p dout,  dp[k] = m (dout . v[k]),  ds[k] = p (dp[k] - dout . out),      dout . out = sum of p dp
+ *   dq = sum ds k / sqrt(D),  dk[k] += ds q / sqrt(D)
+ * bf16: m p and ds are rounded before they weigh dout, keys and queries. */
+static void backward_row(const gp_backend *be, const gp_attention_op *op, head_grads *g, int64_t b, int64_t h,
+                         int64_t q)
 {
     int64_t T = op->qkv->dim[1], C = op->qkv->dim[2] / 3, D = C / op->heads, count = visible(op, b, q, T);
     const real *query = reals(op->qkv) + (b * T + q) * 3 * C + h * D;
     const real *keys = reals(op->qkv) + b * T * 3 * C + C + h * D, *values = keys + C;
-    const real *dout = reals(op->dout) + (b * T + q) * C + h * D;
-    double scale = 1 / sqrt((double)D), lse = reals(op->lse)[(b * op->heads + h) * T + q], sum = 0;
+    const real *dout = reals(op->dout) + (b * T + q) * C + h * D,
+               *out = reals(op->out) + (b * T + q) * C + h * D;
+    double scale = 1 / sqrt((double)D), lse = reals(op->lse)[(b * op->heads + h) * T + q];
+    double along = dot(dout, out, D);
     gp_mask mask = gp_mask_open(&op->drop, b);
     for (int64_t k = 0; k < count; k++) {
-        g->p[k] = exp(scale * dot(query, keys + k * 3 * C, D) - lse);
+        /* no probability is above 1, but lse is kept in fp32: with scores of a million it is off by more than nothing */
+        g->p[k] = fmin(1, exp(scale * dot(query, keys + k * 3 * C, D) - lse));
         g->m[k] = gp_mask_at(&mask, (h * T + q) * T + k);
         g->dp[k] = g->m[k] * dot(dout, values + k * 3 * C, D);
-        sum += g->p[k] * g->dp[k];
     }
     memset(g->dq, 0, (size_t)D * sizeof *g->dq);
     for (int64_t k = 0; k < count; k++) {
-        double ds = scale * g->p[k] * (g->dp[k] - sum), mp = g->m[k] * g->p[k];
+        double ds = scale * stored(be, g->p[k] * (g->dp[k] - along)), mp = stored(be, g->m[k] * g->p[k]);
         for (int64_t d = 0; d < D; d++) {
             g->dq[d] += ds * keys[k * 3 * C + d];
             g->dk[k * D + d] += ds * query[d];
@@ -138,10 +142,11 @@ static void backward_row(const gp_attention_op *op, head_grads *g, int64_t b, in
     }
     real *dquery = reals(op->dqkv) + (b * T + q) * 3 * C + h * D;
     for (int64_t d = 0; d < D; d++)
-        dquery[d] = (real)g->dq[d];
+        dquery[d] = (real)stored(be, g->dq[d]);
 }
 
-/* dqkv (B,T,3C) from dout (B,T,C), qkv and lse; a head of a sample is one thread's, query after query */
+/* dqkv (B,T,3C) from dout and out (B,T,C), qkv and lse; a head of a sample is one thread's, query after query.
+ * bf16: dqkv is rounded. */
 void gp_ref_attention_backward(gp_backend *be, const gp_attention_op *op)
 {
     int64_t B = op->qkv->dim[0], T = op->qkv->dim[1], C = op->qkv->dim[2] / 3, H = op->heads, D = C / H;
@@ -154,19 +159,20 @@ void gp_ref_attention_backward(gp_backend *be, const gp_attention_op *op)
         head_grads g = {s, s + T, s + 2 * T, s + 3 * T, s + 3 * T + D, s + 3 * T + D + T * D};
         memset(g.dk, 0, (size_t)(2 * T * D) * sizeof *s);
         for (int64_t q = 0; q < T; q++)
-            backward_row(op, &g, b, h, q);
+            backward_row(be, op, &g, b, h, q);
         for (int64_t t = 0; t < T; t++) {
             real *dk = dqkv + (b * T + t) * 3 * C + C + h * D, *dv = dk + C;
             for (int64_t d = 0; d < D; d++) {
-                dk[d] = (real)g.dk[t * D + d];
-                dv[d] = (real)g.dv[t * D + d];
+                dk[d] = (real)stored(be, g.dk[t * D + d]);
+                dv[d] = (real)stored(be, g.dv[t * D + d]);
             }
         }
     }
 }
 
 /* One query a row, after its key and value joined the cache: out[b,h] = softmax(q . k / sqrt(D)) v over
- * k = 0..positions[b]. The sums are those of the forward, in the same order: the same bits. */
+ * k = 0..positions[b]. The sums are those of the forward, in the same order: the same bits.
+ * bf16: out is rounded, and nothing else: no tensor core wants the probabilities narrow here. */
 void gp_ref_attention_decode(gp_backend *be, const gp_attention_decode_op *op)
 {
     int64_t B = op->qkv->dim[0], C = columns_of(op->qkv) / 3, H = op->heads, D = C / H, P = op->kv->k.dim[2];
@@ -181,8 +187,8 @@ void gp_ref_attention_decode(gp_backend *be, const gp_attention_decode_op *op)
         real *keys = k + i * P * D, *values = v + i * P * D;
         memcpy(keys + position * D, q + C, (size_t)D * sizeof *keys);
         memcpy(values + position * D, q + 2 * C, (size_t)D * sizeof *values);
-        double *p = thread_scratch(be, row_bytes(P, D));
-        softmax_row(q, keys, D, position + 1, D, p);
-        weigh_values(p, values, D, position + 1, D, p + P, out + b * C + h * D);
+        double *p = thread_scratch(be, row_bytes(P, D)), lse;
+        double total = exp_row(q, keys, D, position + 1, D, p, &lse);
+        weigh_values(be, p, total, values, D, position + 1, D, p + P, out + b * C + h * D);
     }
 }

@@ -6,23 +6,23 @@
 #include <string.h>
 
 /* y = dropout(wte[token] + wpe[position] + wtt[type])
- * y (B,T,C); wte (V,C), wpe (P,C), wtt (types,C) */
+ * y (B,T,C); wte (V,C), wpe (P,C), wtt (types,C). bf16: y is rounded; the tables are the parameters themselves,
+ * in fp32 or, without masters, in bf16. */
 void gp_ref_embed_forward(gp_backend *be, const gp_embed_op *op)
 {
     int64_t N = rows_of(op->y), T = rows_of_sample(op->y), C = columns_of(op->y);
-    const real *wte = reals(op->wte), *wpe = reals(op->wpe), *wtt = reals(op->wtt);
     real *y = reals(op->y);
 #pragma omp parallel for schedule(static) num_threads(be->threads)
     for (int64_t n = 0; n < N; n++) {
         int64_t token = op->tokens[n], position = op->positions[n], type = op->types ? op->types[n] : 0;
         BUG_ON(token < 0 || token >= op->wte->dim[0] || position < 0 || position >= op->wpe->dim[0]);
-        BUG_ON(wtt && (type < 0 || type >= op->wtt->dim[0]));
+        BUG_ON(op->wtt && (type < 0 || type >= op->wtt->dim[0]));
         gp_mask mask = gp_mask_open(&op->drop, n / T);
         for (int64_t c = 0; c < C; c++) {
-            double sum = (double)wte[token * C + c] + (double)wpe[position * C + c];
-            if (wtt)
-                sum += wtt[type * C + c];
-            y[n * C + c] = (real)(sum * gp_mask_at(&mask, n % T * C + c));
+            double sum = parameter_at(op->wte, token * C + c) + parameter_at(op->wpe, position * C + c);
+            if (op->wtt)
+                sum += parameter_at(op->wtt, type * C + c);
+            y[n * C + c] = (real)stored(be, sum * gp_mask_at(&mask, n % T * C + c));
         }
     }
 }
@@ -74,7 +74,7 @@ void gp_ref_embed_backward(gp_backend *be, const gp_embed_op *op)
         add_rows_by_id(be, op, op->types, -1, op->dwtt);
 }
 
-/* x = dropout(x) in place; x (B,T,C). Applied to a gradient it is its own backward. */
+/* x = dropout(x) in place; x (B,T,C). Applied to a gradient it is its own backward. bf16: x is rounded. */
 void gp_ref_dropout(gp_backend *be, gp_tensor *x, gp_dropout drop)
 {
     int64_t N = rows_of(x), T = rows_of_sample(x), C = columns_of(x);
@@ -83,6 +83,6 @@ void gp_ref_dropout(gp_backend *be, gp_tensor *x, gp_dropout drop)
     for (int64_t n = 0; n < N; n++) {
         gp_mask mask = gp_mask_open(&drop, n / T);
         for (int64_t c = 0; c < C; c++)
-            v[n * C + c] = v[n * C + c] * gp_mask_at(&mask, n % T * C + c);
+            v[n * C + c] = (real)stored(be, v[n * C + c] * gp_mask_at(&mask, n % T * C + c));
     }
 }

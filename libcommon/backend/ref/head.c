@@ -13,7 +13,7 @@ size_t gp_ref_head_workspace(const gp_shape *shape)
 }
 
 /* logits = x W^T + bias      x (rows,C), W (V,C) as the weight stores it or (C,V), bias (V); logits (rows,V)
- */
+ * bf16: those of head_logits are fp32, and not rounded. */
 static void logits_of(gp_backend *be, const gp_head_op *op, const real *x, int64_t rows, int64_t V,
                       real *logits)
 {
@@ -24,8 +24,8 @@ static void logits_of(gp_backend *be, const gp_head_op *op, const real *x, int64
                             .columns = V,
                             .depth = C,
                             .a = {x, C, 1},
-                            .b = weight_matrix(op->w),
-                            .bias = reals(op->bias),
+                            .b = weight_matrix(be, op->w),
+                            .bias = weight_bias(be, op->w, op->bias),
                             .out = logits,
                         });
 }
@@ -36,8 +36,9 @@ void gp_ref_head_logits(gp_backend *be, const gp_head_op *op)
 }
 
 /* Returns log sum exp(row) - row[target]; with `train` row becomes scale * (softmax(row) - onehot(target)).
- * A row that is not counted gives 0 and zeros. */
-static double cross_entropy(real *row, int64_t V, int32_t target, bool train, double scale)
+ * A row that is not counted gives 0 and zeros. bf16: the gradient is rounded. */
+static double cross_entropy(const gp_backend *be, real *row, int64_t V, int32_t target, bool train,
+                            double scale)
 {
     bool counted = target != NOT_COUNTED;
     double max = -INFINITY, sum = 0, loss = 0;
@@ -50,7 +51,7 @@ static double cross_entropy(real *row, int64_t V, int32_t target, bool train, do
         loss = max + log(sum) - row[target];
     }
     for (int64_t v = 0; train && v < V; v++)
-        row[v] = counted ? (real)(scale * (exp(row[v] - max) / sum - (v == target))) : 0;
+        row[v] = counted ? (real)stored(be, scale * (exp(row[v] - max) / sum - (v == target))) : 0;
     return loss;
 }
 
@@ -59,7 +60,7 @@ static void head_grads(gp_backend *be, const gp_head_op *op, const real *d, cons
                        int64_t V, real *dx)
 {
     int64_t C = columns_of(op->x);
-    gp_ref_matrix w = weight_matrix(op->w);
+    gp_ref_matrix w = weight_matrix(be, op->w);
     gp_ref_multiply(be, &(gp_ref_product){
                             .rows = rows,
                             .columns = C,
@@ -68,13 +69,15 @@ static void head_grads(gp_backend *be, const gp_head_op *op, const real *d, cons
                             .b = {w.at, w.column, w.row},
                             .out = dx,
                         });
+    gp_ref_store(be, dx, rows * C);
     gp_ref_weight_grad(be, op->w, x, d, rows, reals(op->dw));
     if (op->dbias)
         gp_ref_add_rows(be, d, rows, V, reals(op->dbias));
 }
 
 /* losses[n] = log sum exp(logits_n) - logits_n[target_n];  step->loss += step->scale * their sum
- * x, dx (N,C); the workspace holds ROWS rows of logits, which become their own gradient */
+ * x, dx (N,C); the workspace holds ROWS rows of logits, which become their own gradient
+ * bf16: the logits are rounded before the loss is made of them, then their gradient, and dx. */
 void gp_ref_head_loss(gp_backend *be, const gp_head_op *op)
 {
     int64_t N = rows_of(op->x), C = columns_of(op->x), V = op->w->w.dim[op->w->transposed ? 0 : 1];
@@ -85,10 +88,11 @@ void gp_ref_head_loss(gp_backend *be, const gp_head_op *op)
     for (int64_t n0 = 0; n0 < N; n0 += ROWS) {
         int64_t rows = gp_min(ROWS, N - n0);
         logits_of(be, op, x + n0 * C, rows, V, logits);
+        gp_ref_store(be, logits, rows * V);
 #pragma omp parallel for schedule(static) num_threads(be->threads)
         for (int64_t r = 0; r < rows; r++)
             losses[n0 + r] =
-                (real)cross_entropy(logits + r * V, V, op->targets[n0 + r], op->train, op->step->scale);
+                (real)cross_entropy(be, logits + r * V, V, op->targets[n0 + r], op->train, op->step->scale);
         for (int64_t r = 0; r < rows; r++)
             sum += losses[n0 + r];
         if (op->train)

@@ -36,7 +36,9 @@ static double act_slope(gp_act act, double x)
     }
 }
 
-/* y = act(x W + bias)      x (N,I), W (I,O), bias (O); y, pre (N,O) */
+/* y = act(x W + bias)      x (N,I), W (I,O), bias (O); y, pre (N,O)
+ * bf16: y and pre are rounded. GELU by tanh, which a product's epilogue has, is of the sum before that; by erf, a pass
+ * of its own, it is of the rounded pre. */
 void gp_ref_linear_forward(gp_backend *be, const gp_linear_op *op)
 {
     int64_t N = rows_of(op->x), I = columns_of(op->x), O = columns_of(op->y);
@@ -47,24 +49,28 @@ void gp_ref_linear_forward(gp_backend *be, const gp_linear_op *op)
                             .columns = O,
                             .depth = I,
                             .a = {reals(op->x), I, 1},
-                            .b = weight_matrix(op->w),
-                            .bias = reals(op->bias),
+                            .b = weight_matrix(be, op->w),
+                            .bias = weight_bias(be, op->w, op->bias),
                             .out = pre,
                         });
-    if (op->act == GP_ACT_NONE && pre == y)
+    if (op->act == GP_ACT_NONE && pre == y && !be->rounds)
         return;
 #pragma omp parallel for schedule(static) num_threads(be->threads)
-    for (int64_t i = 0; i < N * O; i++)
-        y[i] = (real)act_value(op->act, pre[i]);
+    for (int64_t i = 0; i < N * O; i++) {
+        double sum = pre[i];
+        pre[i] = (real)stored(be, sum);
+        y[i] = (real)stored(be, act_value(op->act, op->act == GP_ACT_GELU_ERF ? pre[i] : sum));
+    }
 }
 
-/* dx = (dy W^T) in_act'(in_pre);  dW += x^T dy;  dbias += column sums of dy */
+/* dx = (dy W^T) in_act'(in_pre);  dW += x^T dy;  dbias += column sums of dy
+ * bf16: dx is rounded; before erf's slope too. */
 void gp_ref_linear_backward(gp_backend *be, const gp_linear_op *op)
 {
     const real *dy = reals(op->dy);
     int64_t N = rows_of(op->dy), O = columns_of(op->dy), I = gp_tensor_count(&op->w->w) / O;
     if (op->dx) {
-        gp_ref_matrix w = weight_matrix(op->w);
+        gp_ref_matrix w = weight_matrix(be, op->w);
         BUG_ON(gp_tensor_count(op->dx) != N * I);
         gp_ref_multiply(be, &(gp_ref_product){
                                 .rows = N,
@@ -74,6 +80,8 @@ void gp_ref_linear_backward(gp_backend *be, const gp_linear_op *op)
                                 .b = {w.at, w.column, w.row},
                                 .out = reals(op->dx),
                             });
+        if (op->in_act != GP_ACT_GELU_TANH)
+            gp_ref_store(be, reals(op->dx), N * I);
         if (op->in_act != GP_ACT_NONE)
             gp_ref_act_backward(be, op->in_act, op->dx, op->dx, op->in_pre);
     }
@@ -85,7 +93,19 @@ void gp_ref_linear_backward(gp_backend *be, const gp_linear_op *op)
         gp_ref_add_rows(be, dy, N, O, reals(op->dbias));
 }
 
-/* dx = dy act'(pre), element by element; dx may be dy */
+/* y = act(pre), element by element; y may be pre. bf16: y is rounded. */
+void gp_ref_act_forward(gp_backend *be, gp_act act, gp_tensor *y, const gp_tensor *pre)
+{
+    int64_t n = gp_tensor_count(y);
+    real *out = reals(y);
+    const real *x = reals(pre);
+    BUG_ON(gp_tensor_count(pre) != n);
+#pragma omp parallel for schedule(static) num_threads(be->threads)
+    for (int64_t i = 0; i < n; i++)
+        out[i] = (real)stored(be, act_value(act, x[i]));
+}
+
+/* dx = dy act'(pre), element by element; dx may be dy. bf16: dx is rounded. */
 void gp_ref_act_backward(gp_backend *be, gp_act act, gp_tensor *dx, const gp_tensor *dy, const gp_tensor *pre)
 {
     int64_t n = gp_tensor_count(dx);
@@ -94,5 +114,5 @@ void gp_ref_act_backward(gp_backend *be, gp_act act, gp_tensor *dx, const gp_ten
     BUG_ON(gp_tensor_count(dy) != n || gp_tensor_count(pre) != n);
 #pragma omp parallel for schedule(static) num_threads(be->threads)
     for (int64_t i = 0; i < n; i++)
-        out[i] = (real)(in[i] * act_slope(act, x[i]));
+        out[i] = (real)stored(be, in[i] * act_slope(act, x[i]));
 }

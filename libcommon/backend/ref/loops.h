@@ -2,7 +2,12 @@
  *
  * Numbers are stored as `real` and summed in double. real is float; the tests compile these files a second
  * time with GP_REAL=double, so that gradients can be checked by differences. Loops run in parallel over
- * independent outputs only, so the bits are the same for any number of threads. */
+ * independent outputs only, so the bits are the same for any number of threads.
+ *
+ * In bf16 (be->rounds) memory is the same, but holds numbers that bf16 has: what a GPU would store in bf16 goes through
+ * stored() first, and products read weights and biases from a rounded slot. Each op's head says what it rounds; sums,
+ * statistics, losses, gradients of parameters stay as they are, and so do parameters, but for matrices without masters
+ * (be->matrix_dtype): these are bf16 in memory too. */
 #ifndef GP_REF_LOOPS_H
 #define GP_REF_LOOPS_H
 
@@ -26,6 +31,28 @@ static inline real *reals(const gp_tensor *t)
         return NULL;
     BUG_ON(t->dtype != (gp_dtype)REAL_DTYPE || !t->data);
     return t->data;
+}
+
+/* x as it is stored where a GPU has bf16: the nearest that bf16 has, ties to even. */
+static inline double stored(const gp_backend *be, double x)
+{
+    float f = (float)x;
+    uint16_t narrow;
+    if (!be->rounds)
+        return x;
+    gp_from_f32(&narrow, GP_BF16, &f, 1);
+    gp_to_f32(&f, &narrow, GP_BF16, 1);
+    return f;
+}
+
+/* Element i of a parameter, which may be stored in bf16 (be->narrows). */
+static inline double parameter_at(const gp_tensor *t, int64_t i)
+{
+    float x;
+    if (t->dtype != GP_BF16)
+        return (double)reals(t)[i];
+    gp_to_f32(&x, (const uint16_t *)t->data + i, GP_BF16, 1);
+    return x;
 }
 
 /* (...,C) seen as (N,C); a sample is T rows of it. */
@@ -97,15 +124,26 @@ typedef struct gp_ref_product {
 
 void gp_ref_multiply(gp_backend *be, const gp_ref_product *p);
 
+/* x = stored(x), n numbers: for what a product has written. */
+void gp_ref_store(gp_backend *be, real *x, int64_t n);
+
 /* sums(c) += x(0,c) + x(1,c) + ...; x (rows,columns) */
 void gp_ref_add_rows(gp_backend *be, const real *x, int64_t rows, int64_t columns, real *sums);
 
-/* W(i,o) of a weight, whichever way it is stored. */
-static inline gp_ref_matrix weight_matrix(const gp_weight *w)
+/* W(i,o) of a weight as products read it, whichever way it is stored. */
+static inline gp_ref_matrix weight_matrix(const gp_backend *be, const gp_weight *w)
 {
     int64_t stride = w->w.dim[1];
-    return w->transposed ? (gp_ref_matrix){reals(&w->w), 1, stride}
-                         : (gp_ref_matrix){reals(&w->w), stride, 1};
+    BUG_ON(be->rounds && !w->slot);
+    const real *at = be->rounds ? w->slot : reals(&w->w);
+    return w->transposed ? (gp_ref_matrix){at, 1, stride} : (gp_ref_matrix){at, stride, 1};
+}
+
+/* Its bias, when `bias` asks for it, as products add it. */
+static inline const real *weight_bias(const gp_backend *be, const gp_weight *w, const gp_tensor *bias)
+{
+    BUG_ON(be->rounds && bias && !w->bias);
+    return be->rounds && bias ? (const real *)w->slot + gp_tensor_count(&w->w) : reals(bias);
 }
 
 /* dW += x^T dy in W's own layout; x (N,I), dy (N,O) */

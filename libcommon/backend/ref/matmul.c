@@ -50,6 +50,15 @@ void gp_ref_multiply(gp_backend *be, const gp_ref_product *p)
         multiply_tile(p, i / across * ROWS, i % across * COLUMNS);
 }
 
+void gp_ref_store(gp_backend *be, real *x, int64_t n)
+{
+    if (!be->rounds)
+        return;
+#pragma omp parallel for schedule(static) num_threads(be->threads)
+    for (int64_t i = 0; i < n; i++)
+        x[i] = (real)stored(be, x[i]);
+}
+
 void gp_ref_add_rows(gp_backend *be, const real *x, int64_t rows, int64_t columns, real *sums)
 {
 #pragma omp parallel for schedule(static) num_threads(be->threads)

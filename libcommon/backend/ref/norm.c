@@ -7,7 +7,8 @@
 
 /* sum = residual + dropout(branch)                       residual, branch, sum, y (B,T,C)
  * y = (sum - mean) * rstd * gamma + beta                 gamma, beta (C); mean, rstd (N)
- * mean = average of sum's row; rstd = 1 / sqrt(average of (sum - mean)^2 + eps) */
+ * mean = average of sum's row; rstd = 1 / sqrt(average of (sum - mean)^2 + eps)
+ * bf16: sum and y are rounded; the statistics are those of the rounded sum. */
 void gp_ref_norm_forward(gp_backend *be, const gp_norm_op *op)
 {
     int64_t N = rows_of(op->residual), T = rows_of_sample(op->residual), C = columns_of(op->residual);
@@ -22,7 +23,8 @@ void gp_ref_norm_forward(gp_backend *be, const gp_norm_op *op)
             gp_mask mask = gp_mask_open(&op->drop, n / T);
             real *s = sum + n * C;
             for (int64_t c = 0; c < C; c++)
-                s[c] = branch ? x[c] + branch[n * C + c] * gp_mask_at(&mask, n % T * C + c) : x[c];
+                s[c] = branch ? (real)stored(be, x[c] + branch[n * C + c] * gp_mask_at(&mask, n % T * C + c))
+                              : x[c];
             x = s;
         }
         double mean = 0, var = 0;
@@ -33,7 +35,7 @@ void gp_ref_norm_forward(gp_backend *be, const gp_norm_op *op)
             var += (x[c] - mean) * (x[c] - mean);
         double rstd = 1 / sqrt(var / (double)C + op->eps);
         for (int64_t c = 0; c < C; c++)
-            y[n * C + c] = (real)((x[c] - mean) * rstd * gamma[c] + (beta ? beta[c] : 0));
+            y[n * C + c] = (real)stored(be, (x[c] - mean) * rstd * gamma[c] + (beta ? beta[c] : 0));
         means[n] = (real)mean;
         rstds[n] = (real)rstd;
     }
@@ -65,9 +67,10 @@ static void param_grads(gp_backend *be, const gp_norm_op *op, const real *x)
     }
 }
 
-/* dsum = dcarry + rstd * (h - average(h) - x^ * average(h x^))      h = (dy + dy2) gamma, x^ = (x - mean) *
- * rstd dbranch = dropout'(dsum);  all (B,T,C). dsum may lie on dcarry or dy2: an element is read before it is
- * written, and the parameters' gradients, which read dy2 whole, come first. */
+/* dsum = dcarry + rstd * (h - average(h) - x^ * average(h x^))      h = (dy + dy2) gamma, x^ = (x - mean) rstd
+ * dbranch = dropout'(dsum);  all (B,T,C). dsum may lie on dcarry or dy2: an element is read before it is
+ * written, and the parameters' gradients, which read dy2 whole, come first.
+ * bf16: dsum and dbranch are rounded, each once: dbranch is made of dsum before that. */
 void gp_ref_norm_backward(gp_backend *be, const gp_norm_op *op)
 {
     int64_t N = rows_of(op->dy), T = rows_of_sample(op->dy), C = columns_of(op->dy);
@@ -90,9 +93,9 @@ void gp_ref_norm_backward(gp_backend *be, const gp_norm_op *op)
         for (int64_t i = n * C, c = 0; c < C; i++, c++) {
             double h = ((double)dy[i] + (dy2 ? dy2[i] : 0)) * gamma[c];
             double d = rstd * (h - average - (x[i] - mean) * rstd * along) + (dcarry ? dcarry[i] : 0);
-            dsum[i] = (real)d;
+            dsum[i] = (real)stored(be, d);
             if (dbranch)
-                dbranch[i] = (real)d * gp_mask_at(&mask, n % T * C + c);
+                dbranch[i] = (real)stored(be, (real)d * gp_mask_at(&mask, n % T * C + c));
         }
     }
 }

@@ -7,8 +7,7 @@
 
 void *gp_ref_alloc(gp_backend *be, size_t bytes)
 {
-    (void)be;
-    return gp_host_memory.alloc(gp_host_memory.self, bytes);
+    return gp_host_memory.alloc(gp_host_memory.self, bytes, be->allocating ? be->allocating : "scratch");
 }
 
 void gp_ref_free(gp_backend *be, void *p, size_t bytes)
@@ -41,15 +40,22 @@ void gp_ref_weight_open(gp_backend *be, gp_weight *w, int64_t rows)
     w->form = NULL;
 }
 
+/* In bf16 the slot is the weight rounded (or, in bf16 already, widened), then its bias rounded; otherwise products read the weight itself. */
 size_t gp_ref_weight_bytes(gp_backend *be, const gp_weight *w)
 {
-    (void)be, (void)w;
-    return 0;
+    int64_t count = gp_tensor_count(&w->w) + (w->bias ? gp_tensor_count(w->bias) : 0);
+    return be->rounds ? (size_t)count * sizeof(real) : 0;
 }
 
 void gp_ref_weights_changed(gp_backend *be, gp_weight *const *w, int count)
 {
-    (void)be, (void)w, (void)count;
+    for (int i = 0; be->rounds && i < count; i++) {
+        real *slot = w[i]->slot;
+        const gp_tensor *parts[] = {&w[i]->w, w[i]->bias};
+        for (size_t k = 0; k < ARRAY_LEN(parts) && parts[k]; k++)
+            for (int64_t n = 0; n < gp_tensor_count(parts[k]); n++)
+                *slot++ = (real)stored(be, parameter_at(parts[k], n));
+    }
 }
 
 void gp_ref_weight_close(gp_backend *be, gp_weight *w)
@@ -102,13 +108,13 @@ static void close_nothing(gp_backend *be)
 
 int gp_ref_open(gp_backend *be)
 {
-    if (be->dtype == GP_BF16)
-        return fail("backend ref computes in fp32 only; for bf16 use backend cpu on a processor that has it");
     int threads = gp_ref_threads(be->threads);
     if (threads < 0)
         return -1;
     be->ops = &gp_ref_ops;
-    be->dtype = GP_F32;
+    be->rounds = be->dtype == GP_BF16;
+    be->narrows = be->rounds;
+    be->dtype = be->rounds ? GP_BF16 : GP_F32;
     be->act_dtype = (gp_dtype)REAL_DTYPE;
     be->threads = threads;
     gp_ref_processor(be->device, sizeof be->device);
@@ -126,6 +132,16 @@ const gp_backend_ops gp_ref_ops = {
     .download = gp_ref_copy,
     .copy = gp_ref_copy,
     .sync = gp_ref_sync,
+    .room = gp_ref_room,
+    .alloc_host = gp_ref_alloc,
+    .free_host = gp_ref_free,
+    .download_later = gp_ref_copy,
+    .mark_set = gp_ref_mark,
+    .mark_wait = gp_ref_mark,
+    .mark_free = gp_ref_mark,
+    .record_begin = gp_ref_record,
+    .record_end = gp_ref_record,
+    .record_free = gp_ref_record_free,
     .plan = gp_ref_plan,
     .weight_open = gp_ref_weight_open,
     .weight_bytes = gp_ref_weight_bytes,
@@ -138,6 +154,7 @@ const gp_backend_ops gp_ref_ops = {
     .norm_backward = gp_ref_norm_backward,
     .linear_forward = gp_ref_linear_forward,
     .linear_backward = gp_ref_linear_backward,
+    .act_forward = gp_ref_act_forward,
     .act_backward = gp_ref_act_backward,
     .attention_forward = gp_ref_attention_forward,
     .attention_backward = gp_ref_attention_backward,

@@ -2,7 +2,10 @@
  * code.
  *
  * What they are is said in backend.h. They compute on host memory in fp32 with be->threads threads, and take
- * scratch from be->workspace: a backend that borrows one plans at least gp_ref_plan bytes. */
+ * scratch from be->workspace: a backend that borrows one plans at least gp_ref_plan bytes.
+ *
+ * Opened in bf16, ref stays in fp32 memory and rounds where a GPU stores bf16 (loops.h, and each op's head): what a
+ * bf16 backend is compared with. */
 #ifndef GP_REF_H
 #define GP_REF_H
 
@@ -16,9 +19,16 @@ void gp_ref_free(gp_backend *be, void *p, size_t bytes);
 void gp_ref_zero(gp_backend *be, void *p, size_t bytes);
 void gp_ref_copy(gp_backend *be, void *dst, const void *src, size_t bytes);
 void gp_ref_sync(gp_backend *be);
+void gp_ref_room(gp_backend *be, size_t *free, size_t *total);
+
+/* Marks and recordings of a backend whose ops are done when they return: there is nothing to wait for, and nothing is
+ * recorded. */
+void gp_ref_mark(gp_backend *be, gp_mark **mark);
+bool gp_ref_record(gp_backend *be, gp_recording **r);
+void gp_ref_record_free(gp_backend *be, gp_recording **r);
 size_t gp_ref_plan(gp_backend *be, const gp_shape *shape);
 
-/* weights: used as they are, without a slot */
+/* weights: used as they are, without a slot; in bf16 from a rounded one */
 void gp_ref_weight_open(gp_backend *be, gp_weight *w, int64_t rows);
 size_t gp_ref_weight_bytes(gp_backend *be, const gp_weight *w);
 void gp_ref_weights_changed(gp_backend *be, gp_weight *const *w, int count);
@@ -31,6 +41,7 @@ void gp_ref_norm_forward(gp_backend *be, const gp_norm_op *op);
 void gp_ref_norm_backward(gp_backend *be, const gp_norm_op *op);
 void gp_ref_linear_forward(gp_backend *be, const gp_linear_op *op); /* linear_decode too */
 void gp_ref_linear_backward(gp_backend *be, const gp_linear_op *op);
+void gp_ref_act_forward(gp_backend *be, gp_act act, gp_tensor *y, const gp_tensor *pre);
 void gp_ref_act_backward(gp_backend *be, gp_act act, gp_tensor *dx, const gp_tensor *dy,
                          const gp_tensor *pre);
 void gp_ref_attention_forward(gp_backend *be, const gp_attention_op *op);

@@ -138,7 +138,7 @@ void gp_ref_sample(gp_backend *be, const gp_sample_op *op)
     int64_t B = rows_of(op->logits), V = columns_of(op->logits);
     const real *logits = reals(op->logits);
     BUG_ON(op->vocab < 1 || op->vocab > V);
-#pragma omp parallel for schedule(static) num_threads(be->threads)
+#pragma omp parallel for schedule(static) num_threads(be->threads) if (B > 1)
     for (int64_t b = 0; b < B; b++) {
         double u =
             gp_random_double(op->seed, GP_RNG_SAMPLE, (uint32_t)op->samples[b], (uint64_t)op->positions[b]);

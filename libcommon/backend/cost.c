@@ -1,0 +1,159 @@
+/* cost.c: the FLOPs and the bytes that an op needs at least, from its shapes. A multiply-add is 2 FLOPs. */
+#include "backend/profile.h"
+
+/* 0 for a tensor that is not there. */
+static double bytes_of(const gp_tensor *t)
+{
+    return t ? (double)gp_tensor_bytes(t) : 0;
+}
+
+static double count_of(const gp_tensor *t)
+{
+    return t ? (double)gp_tensor_count(t) : 0;
+}
+
+static double columns_of(const gp_tensor *t)
+{
+    return (double)t->dim[t->ndim - 1];
+}
+
+/* A weight as the products read it. */
+static double weight_bytes(const gp_backend *be, const gp_weight *w)
+{
+    return count_of(&w->w) * (double)gp_dtype_size(be->dtype);
+}
+
+/* Forward writes y, of one row of each table a token; backward reads dy and adds it to those rows. */
+gp_cost gp_cost_embed(const gp_embed_op *op, bool backward)
+{
+    double x = bytes_of(backward ? op->dy : op->y), tables = op->wtt ? 3 : 2;
+    return (gp_cost){0, x * (1 + tables * (backward ? 2 : 1))};
+}
+
+gp_cost gp_cost_norm(const gp_norm_op *op, bool backward)
+{
+    double x = bytes_of(op->residual);
+    if (!backward)
+        return (gp_cost){0, x * (op->branch ? 4 : 2)}; /* residual, branch, sum, y */
+    double written = op->dbranch && op->dbranch->data != op->dsum->data ? 2 : 1;
+    return (gp_cost){0, x * (2 + (op->dy2 != NULL) + (op->dcarry != NULL) + written)};
+}
+
+gp_cost gp_cost_linear(const gp_backend *be, const gp_linear_op *op, bool backward)
+{
+    if (backward)
+        return gp_cost_linear_backward(be, op, GP_PART_ALL);
+    double rows = count_of(op->x) / columns_of(op->x);
+    return (gp_cost){2 * rows * count_of(&op->w->w), bytes_of(op->x) + weight_bytes(be, op->w) +
+                                                         bytes_of(op->bias) + bytes_of(op->y) +
+                                                         (op->pre != op->y ? bytes_of(op->pre) : 0)};
+}
+
+gp_cost gp_cost_linear_backward(const gp_backend *be, const gp_linear_op *op, int parts)
+{
+    double product = 2 * count_of(op->dy) / columns_of(op->dy) * count_of(&op->w->w);
+    gp_cost c = {0, bytes_of(op->dy)};
+    if (op->dx && parts & GP_PART_DX) {
+        c.flops += product;
+        c.bytes += bytes_of(op->dx) + weight_bytes(be, op->w) +
+                   (op->in_act != GP_ACT_NONE ? bytes_of(op->in_pre) : 0);
+    }
+    if (op->dw && parts & GP_PART_DW) {
+        c.flops += product;
+        c.bytes += bytes_of(op->x) + 2 * bytes_of(op->dw);
+    }
+    if (parts & GP_PART_DBIAS)
+        c.bytes += 2 * bytes_of(op->dbias);
+    return c;
+}
+
+/* Two products forward, four backward; a query t of a causal mask sees t + 1 keys. */
+gp_cost gp_cost_attention(const gp_attention_op *op, bool backward)
+{
+    double B = (double)op->qkv->dim[0], T = (double)op->qkv->dim[1], C = (double)op->qkv->dim[2] / 3;
+    double pairs = op->causal ? T * (T + 1) / 2 : T * T;
+    gp_cost c = {(backward ? 4 : 2) * 2 * B * C * pairs,
+                 bytes_of(op->qkv) + bytes_of(op->out) + bytes_of(op->lse)};
+    if (backward)
+        c.bytes += bytes_of(op->dout) + bytes_of(op->dqkv);
+    else if (op->kv)
+        c.bytes += bytes_of(op->qkv) * 2 / 3;
+    return c;
+}
+
+/* The keys and values up to each row's position; the new ones are written. */
+gp_cost gp_cost_attention_decode(gp_backend *be, const gp_attention_decode_op *op)
+{
+    enum { STRIP = 256 }; /* positions lie in the device's memory */
+    int32_t positions[STRIP];
+    double B = (double)op->qkv->dim[0], C = columns_of(op->qkv) / 3, keys = 0;
+    for (int64_t b = 0, n; b < op->qkv->dim[0]; b += n) {
+        n = gp_min(STRIP, op->qkv->dim[0] - b);
+        be->ops->download(be, positions, op->positions + b, (size_t)n * sizeof *positions);
+        for (int64_t i = 0; i < n; i++)
+            keys += (double)positions[i] + 1;
+    }
+    return (gp_cost){4 * C * keys, (2 * C * (keys + B)) * (double)gp_dtype_size(op->kv->k.dtype) +
+                                       bytes_of(op->qkv) + bytes_of(op->out)};
+}
+
+/* The logits do not stay: they are written, and read for the loss, which puts their gradients in their place; the two
+ * products behind read those. Where logits are asked for they are written alone. */
+gp_cost gp_cost_head(const gp_backend *be, const gp_head_op *op, int parts)
+{
+    double weight = weight_bytes(be, op->w), rows = count_of(op->x) / columns_of(op->x);
+    double product = 2 * rows * count_of(&op->w->w);
+    double logits = rows * count_of(&op->w->w) / columns_of(op->x) * gp_dtype_size(be->act_dtype);
+    gp_cost c = {0};
+    if (parts & GP_PART_LOGITS) {
+        c.flops += product;
+        c.bytes += bytes_of(op->x) + weight + (op->logits ? bytes_of(op->logits) : logits);
+    }
+    if (parts & GP_PART_LOSS && !op->logits)
+        c.bytes += logits * (op->train ? 2 : 1);
+    if (parts & GP_PART_DX && op->train) {
+        c.flops += product;
+        c.bytes += logits + weight + bytes_of(op->dx);
+    }
+    if (parts & GP_PART_DW && op->train) {
+        c.flops += product;
+        c.bytes += logits + bytes_of(op->x) + 2 * bytes_of(op->dw);
+    }
+    return c;
+}
+
+/* Decoding reads the weights as they are stored, or, where activations are in bf16, their copies in it. */
+gp_cost gp_cost_decode(const gp_backend *be, const gp_weight *w, const gp_tensor *x, const gp_tensor *y)
+{
+    double rows = count_of(x) / columns_of(x);
+    return (gp_cost){2 * rows * count_of(&w->w),
+                     bytes_of(x) + count_of(&w->w) * gp_dtype_size(be->act_dtype) + bytes_of(y)};
+}
+
+/* Reads every gradient. */
+gp_cost gp_cost_grad_norm(const gp_segment *segments, int count)
+{
+    gp_cost c = {0};
+    for (int i = 0; i < count; i++)
+        c.bytes += (double)sizeof(float) * (double)segments[i].count;
+    return c;
+}
+
+/* Reads the weights, writes the backend's own forms of them. */
+gp_cost gp_cost_weights(gp_backend *be, gp_weight *const *w, int count)
+{
+    gp_cost c = {0};
+    for (int i = 0; i < count; i++)
+        if (w[i]->slot)
+            c.bytes += bytes_of(&w[i]->w) + (double)be->ops->weight_bytes(be, w[i]);
+    return c;
+}
+
+/* Reads p, g, m, v; writes p, m, v. */
+gp_cost gp_cost_adamw(const gp_adamw_op *op)
+{
+    gp_cost c = {0};
+    for (int i = 0; i < op->count; i++)
+        c.bytes += 7 * (double)sizeof(float) * (double)op->segments[i].count;
+    return c;
+}

@@ -1,0 +1,205 @@
+/* count.c: see count.h. */
+#include "backend/count.h"
+#include "backend/ref/ref.h"
+
+#include <sys/mman.h>
+
+/* ---- memory: addresses, and pages where the host writes ------------------------------------------------ */
+
+static void *reserve(gp_backend *be, size_t bytes)
+{
+    (void)be;
+    void *p = mmap(NULL, bytes + !bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                   -1, 0);
+    if (p == MAP_FAILED)
+        die("cannot reserve %zu bytes of addresses; is there a limit (ulimit -v)?", bytes);
+    return p;
+}
+
+static void unreserve(gp_backend *be, void *p, size_t bytes)
+{
+    (void)be;
+    if (p)
+        munmap(p, bytes + !bytes);
+}
+
+static void copy(gp_backend *be, void *dst, const void *src, size_t bytes)
+{
+    (void)be, (void)dst, (void)src, (void)bytes;
+}
+
+/* A GPU's memory is not the limit here: what is too large for one is told by its sum. */
+static void room(gp_backend *be, size_t *free, size_t *total)
+{
+    (void)be;
+    *free = *total = SIZE_MAX;
+}
+
+static size_t plan(gp_backend *be, const gp_shape *shape)
+{
+    (void)be, (void)shape;
+    return 0;
+}
+
+static void close_count(gp_backend *be)
+{
+    (void)be;
+}
+
+/* ---- weights: copies in bf16, and of their biases ------------------------------------------------------- */
+
+static void weight_open(gp_backend *be, gp_weight *w, int64_t rows)
+{
+    (void)be, (void)rows;
+    w->form = NULL;
+}
+
+static size_t weight_bytes(gp_backend *be, const gp_weight *w)
+{
+    size_t numbers = (size_t)gp_tensor_count(&w->w) + (w->bias ? (size_t)gp_tensor_count(w->bias) : 0);
+    return numbers * (size_t)gp_dtype_size(be->dtype);
+}
+
+static void weight_close(gp_backend *be, gp_weight *w)
+{
+    (void)be, (void)w;
+}
+
+/* ---- ops ------------------------------------------------------------------------------------------------- */
+
+static void note(gp_backend *be, const char *op, const gp_weight *w, gp_cost cost)
+{
+    gp_profile_add(be->state, op, w, 0, cost);
+}
+
+/* One function an op: its name, its struct, what names its row, the weight or NULL, its cost. */
+#define COUNTED(name, type, label, weight, cost)                                                             \
+    static void name(gp_backend *be, const type *op)                                                         \
+    {                                                                                                        \
+        note(be, label, weight, cost);                                                                       \
+    }
+
+COUNTED(embed_forward, gp_embed_op, "embed", NULL, gp_cost_embed(op, false))
+COUNTED(embed_backward, gp_embed_op, "embed backward", NULL, gp_cost_embed(op, true))
+COUNTED(norm_forward, gp_norm_op, "norm", NULL, gp_cost_norm(op, false))
+COUNTED(norm_backward, gp_norm_op, "norm backward", NULL, gp_cost_norm(op, true))
+COUNTED(linear_forward, gp_linear_op, "linear", op->w, gp_cost_linear(be, op, false))
+COUNTED(attention_forward, gp_attention_op, "attention", NULL, gp_cost_attention(op, false))
+COUNTED(attention_backward, gp_attention_op, "attention backward", NULL, gp_cost_attention(op, true))
+COUNTED(head_logits, gp_head_op, "head", op->w, gp_cost_head(be, op, GP_PART_LOGITS))
+COUNTED(adamw, gp_adamw_op, "adamw", NULL, gp_cost_adamw(op))
+COUNTED(linear_decode, gp_linear_op, "linear, decode", op->w, gp_cost_decode(be, op->w, op->x, op->y))
+COUNTED(head_decode, gp_head_op, "head, decode", op->w, gp_cost_decode(be, op->w, op->x, op->logits))
+COUNTED(attention_decode, gp_attention_decode_op, "attention, decode", NULL, gp_cost_attention_decode(be, op))
+COUNTED(sample, gp_sample_op, "sample", NULL, ((gp_cost){0, (double)gp_tensor_bytes(op->logits)}))
+
+static void linear_backward(gp_backend *be, const gp_linear_op *op)
+{
+    if (op->dx)
+        note(be, "linear dX", op->w, gp_cost_linear_backward(be, op, GP_PART_DX));
+    if (op->dw)
+        note(be, "linear dW", op->w, gp_cost_linear_backward(be, op, GP_PART_DW));
+    if (op->dbias)
+        note(be, "bias gradients", NULL, gp_cost_linear_backward(be, op, GP_PART_DBIAS));
+}
+
+static void head_loss(gp_backend *be, const gp_head_op *op)
+{
+    note(be, "head", op->w, gp_cost_head(be, op, GP_PART_LOGITS));
+    note(be, "cross-entropy", NULL, gp_cost_head(be, op, GP_PART_LOSS));
+    if (!op->train)
+        return;
+    note(be, "head dX", op->w, gp_cost_head(be, op, GP_PART_DX));
+    note(be, "head dW", op->w, gp_cost_head(be, op, GP_PART_DW));
+}
+
+static void zero(gp_backend *be, void *p, size_t bytes)
+{
+    (void)p;
+    note(be, "zero gradients", NULL, (gp_cost){0, (double)bytes});
+}
+
+static void weights_changed(gp_backend *be, gp_weight *const *w, int count)
+{
+    note(be, "weights to bf16", NULL, gp_cost_weights(be, w, count));
+}
+
+static void dropout(gp_backend *be, gp_tensor *x, gp_dropout drop)
+{
+    if (drop.step && drop.p > 0)
+        note(be, "dropout", NULL, (gp_cost){0, 2 * (double)gp_tensor_bytes(x)});
+}
+
+static void act_forward(gp_backend *be, gp_act act, gp_tensor *y, const gp_tensor *pre)
+{
+    (void)act, (void)pre;
+    note(be, "act", NULL, (gp_cost){0, 2 * (double)gp_tensor_bytes(y)});
+}
+
+static void act_backward(gp_backend *be, gp_act act, gp_tensor *dx, const gp_tensor *dy, const gp_tensor *pre)
+{
+    (void)act, (void)dy, (void)pre;
+    note(be, "act backward", NULL, (gp_cost){0, 3 * (double)gp_tensor_bytes(dx)});
+}
+
+static void grad_norm(gp_backend *be, const gp_segment *segments, int count, gp_step *step)
+{
+    (void)step;
+    note(be, "gradient norm", NULL, gp_cost_grad_norm(segments, count));
+}
+
+static const gp_backend_ops count_ops = {
+    .name = "paper",
+    .close = close_count,
+    .alloc = reserve,
+    .free = unreserve,
+    .zero = zero,
+    .upload = gp_ref_copy,
+    .download = gp_ref_copy,
+    .copy = copy,
+    .sync = gp_ref_sync,
+    .room = room,
+    .alloc_host = reserve,
+    .free_host = unreserve,
+    .download_later = gp_ref_copy,
+    .mark_set = gp_ref_mark,
+    .mark_wait = gp_ref_mark,
+    .mark_free = gp_ref_mark,
+    .record_begin = gp_ref_record,
+    .record_end = gp_ref_record,
+    .record_free = gp_ref_record_free,
+    .plan = plan,
+    .weight_open = weight_open,
+    .weight_bytes = weight_bytes,
+    .weights_changed = weights_changed,
+    .weight_close = weight_close,
+    .embed_forward = embed_forward,
+    .embed_backward = embed_backward,
+    .dropout = dropout,
+    .norm_forward = norm_forward,
+    .norm_backward = norm_backward,
+    .linear_forward = linear_forward,
+    .linear_backward = linear_backward,
+    .act_forward = act_forward,
+    .act_backward = act_backward,
+    .attention_forward = attention_forward,
+    .attention_backward = attention_backward,
+    .head_loss = head_loss,
+    .head_logits = head_logits,
+    .grad_norm = grad_norm,
+    .adamw = adamw,
+    .linear_decode = linear_decode,
+    .head_decode = head_decode,
+    .attention_decode = attention_decode,
+    .sample = sample,
+};
+
+gp_backend *gp_count_open(gp_profile *counted)
+{
+    gp_backend *be = gp_calloc(1, sizeof *be);
+    be->ops = &count_ops;
+    be->dtype = be->act_dtype = GP_BF16;
+    be->threads = 1;
+    be->state = counted;
+    return be;
+}

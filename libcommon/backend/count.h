@@ -1,0 +1,19 @@
+/* count.h: a backend on paper. It computes nothing; a model that runs on it counts what its kernels cost on a GPU.
+ *
+ *     gp_profile counted = {0};
+ *     gp_backend *be = gp_count_open(&counted);
+ *     gp_model *m = gp_model_create(&config, be, true);     // of any size: its memory is never touched
+ *     ...a pass of it...
+ *     for (int i = 0; i < counted.count; i++)
+ *         printf("%s %s %g FLOPs\n", counted.row[i].op, counted.row[i].shape, counted.row[i].cost.flops);
+ *
+ * The rows are those kernels that the CUDA backend makes of the ops, in bf16: finer than profile.h's. */
+#ifndef GP_BACKEND_COUNT_H
+#define GP_BACKEND_COUNT_H
+
+#include "backend/profile.h"
+
+/* Closed by gp_backend_close; `counted` outlives it, and may be set to {0} between passes. */
+gp_backend *gp_count_open(gp_profile *counted);
+
+#endif

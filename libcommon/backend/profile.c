@@ -1,0 +1,159 @@
+/* profile.c: a table of ops that times each call and passes it on to the table that it stands for. */
+#include "backend/profile.h"
+
+#include <string.h>
+
+static gp_profile_row *find(gp_profile *p, const char *op, const char *shape)
+{
+    for (int i = 0; i < p->count; i++)
+        if (!strcmp(p->row[i].op, op) && !strcmp(p->row[i].shape, shape))
+            return &p->row[i];
+    BUG_ON(p->count == GP_PROFILE_ROWS);
+    gp_profile_row *row = &p->row[p->count++];
+    *row = (gp_profile_row){.op = op};
+    snprintf(row->shape, sizeof row->shape, "%s", shape);
+    return row;
+}
+
+void gp_profile_add(gp_profile *p, const char *op, const gp_weight *w, double seconds, gp_cost cost)
+{
+    char shape[24] = "";
+    if (w)
+        snprintf(shape, sizeof shape, "%lld x %lld", (long long)w->w.dim[w->transposed],
+                 (long long)w->w.dim[!w->transposed]);
+    gp_profile_row *row = find(p, op, shape);
+    row->calls++;
+    row->seconds += seconds;
+    row->cost.flops += cost.flops;
+    row->cost.bytes += cost.bytes;
+}
+
+/* What an op began and costs goes to its row; w names the row of a product. */
+static void note(gp_backend *be, double begin, const char *op, const gp_weight *w, gp_cost cost)
+{
+    be->profile->inner->sync(be);
+    gp_profile_add(be->profile, op, w, gp_now() - begin, cost);
+}
+
+/* One wrapper an op: name, what names its row, the type of its struct, the weight or NULL, its cost. */
+#define TIMED(name, label, type, weight, cost)                                                               \
+    static void name(gp_backend *be, const type *op)                                                         \
+    {                                                                                                        \
+        double begin = gp_now();                                                                             \
+        be->profile->inner->name(be, op);                                                                    \
+        note(be, begin, label, weight, cost);                                                                \
+    }
+
+TIMED(embed_forward, "embed", gp_embed_op, NULL, gp_cost_embed(op, false))
+TIMED(embed_backward, "embed backward", gp_embed_op, NULL, gp_cost_embed(op, true))
+TIMED(norm_forward, "norm", gp_norm_op, NULL, gp_cost_norm(op, false))
+TIMED(norm_backward, "norm backward", gp_norm_op, NULL, gp_cost_norm(op, true))
+TIMED(linear_forward, "linear", gp_linear_op, op->w, gp_cost_linear(be, op, false))
+TIMED(linear_backward, "linear backward", gp_linear_op, op->w, gp_cost_linear(be, op, true))
+TIMED(attention_forward, "attention", gp_attention_op, NULL, gp_cost_attention(op, false))
+TIMED(attention_backward, "attention backward", gp_attention_op, NULL, gp_cost_attention(op, true))
+TIMED(head_loss, op->train ? "head, loss and backward" : "head and loss", gp_head_op, op->w,
+      gp_cost_head(be, op, GP_PART_ALL))
+TIMED(head_logits, "head", gp_head_op, op->w, gp_cost_head(be, op, GP_PART_LOGITS))
+TIMED(adamw, "adamw", gp_adamw_op, NULL, gp_cost_adamw(op))
+TIMED(linear_decode, "linear", gp_linear_op, op->w, gp_cost_decode(be, op->w, op->x, op->y))
+TIMED(head_decode, "head", gp_head_op, op->w, gp_cost_decode(be, op->w, op->x, op->logits))
+TIMED(attention_decode, "attention", gp_attention_decode_op, NULL, gp_cost_attention_decode(be, op))
+
+static void dropout(gp_backend *be, gp_tensor *x, gp_dropout drop)
+{
+    double begin = gp_now();
+    be->profile->inner->dropout(be, x, drop);
+    if (drop.step && drop.p > 0)
+        note(be, begin, "dropout", NULL, (gp_cost){0, 2 * (double)gp_tensor_bytes(x)});
+}
+
+static void act_forward(gp_backend *be, gp_act act, gp_tensor *y, const gp_tensor *pre)
+{
+    double begin = gp_now();
+    be->profile->inner->act_forward(be, act, y, pre);
+    note(be, begin, "act", NULL, (gp_cost){0, 2 * (double)gp_tensor_bytes(y)});
+}
+
+static void act_backward(gp_backend *be, gp_act act, gp_tensor *dx, const gp_tensor *dy, const gp_tensor *pre)
+{
+    double begin = gp_now();
+    be->profile->inner->act_backward(be, act, dx, dy, pre);
+    note(be, begin, "act backward", NULL, (gp_cost){0, 3 * (double)gp_tensor_bytes(dx)});
+}
+
+static void grad_norm(gp_backend *be, const gp_segment *segments, int count, gp_step *step)
+{
+    double begin = gp_now();
+    be->profile->inner->grad_norm(be, segments, count, step);
+    note(be, begin, "gradient norm", NULL, gp_cost_grad_norm(segments, count));
+}
+
+static void zero(gp_backend *be, void *p, size_t bytes)
+{
+    double begin = gp_now();
+    be->profile->inner->zero(be, p, bytes);
+    note(be, begin, "zero gradients", NULL, (gp_cost){0, (double)bytes});
+}
+
+/* Where weights have no form of their own there is nothing to do, nothing to time. */
+static void weights_changed(gp_backend *be, gp_weight *const *w, int count)
+{
+    double begin = gp_now();
+    be->profile->inner->weights_changed(be, w, count);
+    gp_cost cost = gp_cost_weights(be, w, count);
+    if (cost.bytes > 0)
+        note(be, begin, "pack weights", NULL, cost);
+}
+
+static void sample(gp_backend *be, const gp_sample_op *op)
+{
+    double begin = gp_now();
+    be->profile->inner->sample(be, op);
+    note(be, begin, "sample", NULL, (gp_cost){0, (double)gp_tensor_bytes(op->logits)});
+}
+
+/* Ops are timed one by one, so nothing is recorded, and what was is not used. */
+static bool record(gp_backend *be, gp_recording **r)
+{
+    (void)be, (void)r;
+    return true;
+}
+
+void gp_profile_begin(gp_profile *p, gp_backend *be)
+{
+    BUG_ON(be->profile);
+    *p = (gp_profile){.inner = be->ops, .table = *be->ops};
+    gp_backend_ops *t = &p->table;
+    t->zero = zero;
+    t->record_begin = t->record_end = record;
+    t->weights_changed = weights_changed;
+    t->embed_forward = embed_forward;
+    t->embed_backward = embed_backward;
+    t->dropout = dropout;
+    t->norm_forward = norm_forward;
+    t->norm_backward = norm_backward;
+    t->linear_forward = linear_forward;
+    t->linear_backward = linear_backward;
+    t->act_forward = act_forward;
+    t->act_backward = act_backward;
+    t->attention_forward = attention_forward;
+    t->attention_backward = attention_backward;
+    t->head_loss = head_loss;
+    t->head_logits = head_logits;
+    t->grad_norm = grad_norm;
+    t->adamw = adamw;
+    t->linear_decode = linear_decode;
+    t->head_decode = head_decode;
+    t->attention_decode = attention_decode;
+    t->sample = sample;
+    be->profile = p;
+    be->ops = t;
+}
+
+void gp_profile_end(gp_profile *p, gp_backend *be)
+{
+    BUG_ON(be->profile != p);
+    be->ops = p->inner;
+    be->profile = NULL;
+}

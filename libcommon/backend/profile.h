@@ -1,0 +1,68 @@
+/* profile.h: how long each op takes, and what it does in that time.
+ *
+ *     gp_profile p;
+ *     gp_profile_begin(&p, be);      // be->ops is now a table that times each call and passes it on
+ *     ...a pass of a model...
+ *     gp_profile_end(&p, be);        // be->ops is what it was
+ *     for (int i = 0; i < p.count; i++)
+ *         printf("%s %s %g s\n", p.row[i].op, p.row[i].shape, p.row[i].seconds);
+ *
+ * While nothing is timed, nothing is in the way. One row an op and shape, so that the linears of a model are told
+ * apart. The device is waited for behind every op, so a pass takes a little longer than it does alone. */
+#ifndef GP_BACKEND_PROFILE_H
+#define GP_BACKEND_PROFILE_H
+
+#include "backend/backend.h"
+
+enum { GP_PROFILE_ROWS = 64 };
+
+/* What one call of an op needs at least, from its shapes: the FLOPs of its products (elementwise work is not
+ * counted, nor what a causal mask hides, nor what backward computes a second time), and each tensor read or
+ * written once. */
+typedef struct gp_cost {
+    double flops, bytes;
+} gp_cost;
+
+typedef struct gp_profile_row {
+    const char *op;
+    char shape[24]; /* "768 x 3072" of a product's weight, else "" */
+    int64_t calls;
+    double seconds;
+    gp_cost cost; /* of all calls */
+} gp_profile_row;
+
+typedef struct gp_profile {
+    const gp_backend_ops *inner; /* the backend's own table */
+    gp_backend_ops table;        /* the same, but that ops are timed */
+    int count;
+    gp_profile_row row[GP_PROFILE_ROWS];
+} gp_profile;
+
+void gp_profile_begin(gp_profile *p, gp_backend *be);
+void gp_profile_end(gp_profile *p, gp_backend *be);
+
+/* Adds a call to the row of an op and, for a product, its weight (else NULL). */
+void gp_profile_add(gp_profile *p, const char *op, const gp_weight *w, double seconds, gp_cost cost);
+
+/* cost.c: what each op needs; of some, what the parts need of which a backend may make kernels of their own. */
+enum {
+    GP_PART_LOGITS = 1, /* the head's product */
+    GP_PART_LOSS = 2,   /* the cross-entropy, and the logits' gradients */
+    GP_PART_DX = 4,
+    GP_PART_DW = 8,
+    GP_PART_DBIAS = 16,
+    GP_PART_ALL = 31
+};
+gp_cost gp_cost_embed(const gp_embed_op *op, bool backward);
+gp_cost gp_cost_norm(const gp_norm_op *op, bool backward);
+gp_cost gp_cost_linear(const gp_backend *be, const gp_linear_op *op, bool backward);
+gp_cost gp_cost_linear_backward(const gp_backend *be, const gp_linear_op *op, int parts);
+gp_cost gp_cost_attention(const gp_attention_op *op, bool backward);
+gp_cost gp_cost_attention_decode(gp_backend *be, const gp_attention_decode_op *op);
+gp_cost gp_cost_head(const gp_backend *be, const gp_head_op *op, int parts);
+gp_cost gp_cost_decode(const gp_backend *be, const gp_weight *w, const gp_tensor *x, const gp_tensor *y);
+gp_cost gp_cost_grad_norm(const gp_segment *segments, int count);
+gp_cost gp_cost_adamw(const gp_adamw_op *op);
+gp_cost gp_cost_weights(gp_backend *be, gp_weight *const *w, int count);
+
+#endif
