@@ -39,17 +39,13 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: generate CHECKPOINT PROMPT\n");
         return 2;
     }
-    size_t length;
     int rc = -1;
     gp_backend *be = gp_backend_open("auto", "auto", 0);
     gp_checkpoint *checkpoint = be ? gp_checkpoint_open(argv[1]) : NULL;
     gp_model *m = checkpoint ? gp_checkpoint_model(checkpoint, be, false) : NULL;
-    const char *json = m ? gp_checkpoint_tokenizer(checkpoint, &length) : NULL;
-    gp_tokenizer *t = json ? gp_tokenizer_from_json(json, length, argv[1]) : NULL;
-    if (m && !json)
-        gp_fail("%s: has no tokenizer", argv[1]);
-    if (t)
-        rc = continue_prompt(m, t, argv[2]);
+    gp_tokenizer *t = NULL;
+    if (m && !gp_checkpoint_open_tokenizer(checkpoint, &t))
+        rc = t ? continue_prompt(m, t, argv[2]) : gp_fail("%s: has no tokenizer", argv[1]);
     if (rc)
         fprintf(stderr, "generate: %s\n", gp_error());
     gp_tokenizer_close(t);

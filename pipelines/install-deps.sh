@@ -37,6 +37,7 @@ module  jansson      libjansson-dev        needed
 module  libutf8proc  libutf8proc-dev       needed
 module  cmocka       libcmocka-dev         optional
 module  libpcre2-8   libpcre2-dev          optional
+module  libedit      libedit-dev           optional
 header  dnnl.h       libdnnl-dev           optional
 LIST
 }

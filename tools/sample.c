@@ -1,20 +1,24 @@
-/* sample: a checkpoint and a prompt in, their continuation out. */
+/* sample: a checkpoint and a prompt in, their continuation out; or a text in, and how likely it is. */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "gptpipe/checkpoint.h"
+#include "gptpipe/mfu.h"
 #include "gptpipe/options.h"
 #include "gptpipe/output.h"
-#include "gptpipe/sampler.h"
+#include "gptpipe/samples.h"
+#include "gptpipe/score.h"
 #include "gptpipe/trace.h"
 
 typedef struct args {
-    const char *checkpoint, *prompt, *prompt_ids, *out, *trace, *backend, *dtype;
+    const char *checkpoint, *prompt, *prompt_ids, *prompts, *jsonl, *stop_ids, *score, *task;
+    const char *out, *trace, *backend, *dtype;
     gp_list stop;
-    int64_t max_tokens, num_samples, batch, top_k, seed, threads;
-    double temperature, top_p, min_p;
-    bool echo, trace_grad, ignore_end, quiet, json;
+    int64_t max_tokens, num_samples, batch, top_k, top_logprobs, stride, seed, threads;
+    double temperature, top_p, min_p, repetition_penalty;
+    bool interactive, echo, trace_grad, ignore_end, from_end, quiet, json;
 } args;
 
 /* clang-format off */
@@ -23,290 +27,301 @@ static const gp_option options[] = {
     {"checkpoint", 'c', GP_OPT_STRING, offsetof(args, checkpoint), "PATH", "safetensors file, run directory or Hugging Face directory; - is stdin", .implied = "stdin; with it, stdin is the prompt"},
     {"prompt", 'p', GP_OPT_STRING, offsetof(args, prompt), "TEXT", "text to continue"},
     {"prompt-ids", 0, GP_OPT_STRING, offsetof(args, prompt_ids), "1,2,3", "token ids to continue, in place of text"},
+    {"prompts", 0, GP_OPT_STRING, offsetof(args, prompts), "FILE|-", "many prompts, one JSON object a line; its \"id\" comes back with the samples"},
+    {"jsonl", 0, GP_OPT_STRING, offsetof(args, jsonl), "FIELD", "the member that is the text, of --prompts or of --score's documents", .implied = "prompt, with --prompts"},
+    {"interactive", 'i', GP_OPT_FLAG, offsetof(args, interactive), NULL, "each line typed is a prompt; Ctrl-C stops an answer, Ctrl-D ends"},
 
     {"Sampling", .type = GP_OPT_GROUP},
     {"max-tokens", 'n', GP_OPT_INT, offsetof(args, max_tokens), "N", "new tokens a sample; 0 is valid", .min = 0, .max = 1e9},
-    {"num-samples", 0, GP_OPT_INT, offsetof(args, num_samples), "N", "continuations of the prompt", .min = 1, .max = 1e6},
+    {"num-samples", 0, GP_OPT_INT, offsetof(args, num_samples), "N", "continuations of each prompt", .min = 1, .max = 1e6},
     {"batch-size", 'B', GP_OPT_INT, offsetof(args, batch), "B", "samples drawn at once; each is the same alone", .min = 1, .max = 4096},
     {"temperature", 't', GP_OPT_FLOAT, offsetof(args, temperature), "X", "divides the logits; 0 takes the likeliest token", .min = 0, .max = 1000},
     {"top-k", 'k', GP_OPT_INT, offsetof(args, top_k), "K", "among the K likeliest; 0 = all", .min = 0, .max = 1e9},
-    {"top-p", 0, GP_OPT_FLOAT, offsetof(args, top_p), "P", "among the fewest tokens whose probabilities reach P", .min = 1e-6, .max = 1},
-    {"min-p", 0, GP_OPT_FLOAT, offsetof(args, min_p), "P", "among tokens at least P times as likely as the likeliest", .min = 0, .max = 1},
+    {"top-p", 0, GP_OPT_FLOAT, offsetof(args, top_p), "P", "among the fewest tokens whose probabilities reach P (Holtzman et al. 2020)", .min = 1e-6, .max = 1},
+    {"min-p", 0, GP_OPT_FLOAT, offsetof(args, min_p), "P", "among tokens at least P times as likely as the likeliest (Nguyen et al. 2024)", .min = 0, .max = 1},
+    {"repetition-penalty", 0, GP_OPT_FLOAT, offsetof(args, repetition_penalty), "X", "divides positive logits of tokens that were there, and multiplies negative ones (Keskar et al. 2019); 1 = none", .min = 0.01, .max = 100},
     {"seed", 's', GP_OPT_INT, offsetof(args, seed), "N", "of the random numbers", .min = 0, .max = 9e15},
-    {"stop", 0, GP_OPT_LIST, offsetof(args, stop), "TEXT", "end a sample before this text"},
+    {"stop", 0, GP_OPT_LIST, offsetof(args, stop), "TEXT", "end a sample before this text; \\n is a newline"},
+    {"stop-ids", 0, GP_OPT_STRING, offsetof(args, stop_ids), "1,2,3", "end a sample at one of these token ids"},
     {"ignore-end", 0, GP_OPT_FLAG, offsetof(args, ignore_end), NULL, "go on past the end-of-text token"},
+
+    {"Scoring", .type = GP_OPT_GROUP},
+    {"score", 0, GP_OPT_STRING, offsetof(args, score), "FILE|-", "in place of sampling, tell how likely this text is"},
+    {"task", 0, GP_OPT_CHOICE, offsetof(args, task), "WHICH", "what --score's file is: text, or lines of JSON with questions", .choices = "text|lambada|hellaswag|hellaswag-raw|choices"},
+    {"stride", 0, GP_OPT_INT, offsetof(args, stride), "N", "how far the window moves over a text longer than the context", .min = 1, .max = 1e9, .implied = "half the context"},
+    {"from-end", 0, GP_OPT_FLAG, offsetof(args, from_end), NULL, "score a text's first token too, behind an end-of-text token"},
 
     {"Output", .type = GP_OPT_GROUP},
     {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|-", "where samples go", .implied = "stdout"},
     {"echo", 0, GP_OPT_FLAG, offsetof(args, echo), NULL, "print the prompt before each continuation"},
-    {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "one JSON object a sample: {\"sample\", \"prompt\", \"text\"}"},
+    {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "one JSON object a sample (or document, or question), with ids and log-probabilities"},
+    {"top-logprobs", 0, GP_OPT_INT, offsetof(args, top_logprobs), "N", "with --json: the N likeliest tokens at each place", .min = 0, .max = GP_MOST_LIKELY},
     {"trace", 0, GP_OPT_STRING, offsetof(args, trace), "FILE|-", "write every tensor of the prompt's forward pass as safetensors"},
     {"trace-grad", 0, GP_OPT_FLAG, offsetof(args, trace_grad), NULL, "with --trace: the gradients of the mean next-token loss too"},
-    {"quiet", 'q', GP_OPT_FLAG, offsetof(args, quiet), NULL, "no closing line about speed"},
+    {"quiet", 'q', GP_OPT_FLAG, offsetof(args, quiet), NULL, "no progress, no closing line about speed"},
 
     {"Machine", .type = GP_OPT_GROUP},
-    {"backend", 0, GP_OPT_CHOICE, offsetof(args, backend), "WHICH", "what computes", .choices = "auto|ref|cpu"},
-    {"dtype", 0, GP_OPT_CHOICE, offsetof(args, dtype), "WHICH", "of matrix products; sums are fp32", .choices = "auto|fp32|bf16"},
-    {"threads", 0, GP_OPT_INT, offsetof(args, threads), "N", "threads", .min = 0, .max = 4096, .implied = "the machine's cores"},
+    {"backend", 0, GP_OPT_CHOICE, offsetof(args, backend), "WHICH", "what computes", .choices = "auto|ref|cpu|cuda"},
+    {"dtype", 0, GP_OPT_CHOICE, offsetof(args, dtype), "WHICH", "of matrix products; sums are fp32", .choices = "auto|fp32|tf32|bf16"},
+    {"threads", 0, GP_OPT_INT, offsetof(args, threads), "N", "threads", .min = 0, .max = 1024, .implied = "the machine's cores"},
     {0},
 };
-/* clang-format on */
 
 static const gp_tool tool = {
     .name = "sample",
-    .summary = "continues a prompt with a trained model",
+    .summary = "continues prompts with a trained model, or scores text",
     .usage = "[OPTION]... [--checkpoint PATH]",
     .description =
-        "Prints the prompt and its continuation, character by character as they come. The checkpoint is "
-        "--checkpoint "
-        "or, without it, stdin; with it, stdin is the prompt unless --prompt or --prompt-ids is given. "
-        "Without any "
-        "prompt a sample begins behind an end-of-text token, or a newline where the tokenizer has none.\n\n"
-        "A sample depends on the checkpoint, the prompt, --seed and its number: it is the same alone and "
-        "among "
-        "others. Past the model's context it goes on over the last half window.",
+        "Prints the prompt and its continuation, character by character as they come. The checkpoint is --checkpoint or, "
+        "without it, stdin; with it, stdin is the prompt unless another is given. Without any prompt, or with an empty "
+        "one, a sample begins behind an end-of-text token, or a newline where the tokenizer has none.\n\n"
+        "A sample depends on the checkpoint, the prompt, --seed and its number: it is the same alone and among others, "
+        "whatever their prompts. --repetition-penalty, --temperature, --top-k, --top-p and --min-p work in this order, "
+        "which is that of transformers. Past the model's context a sample goes on over the last half window.\n\n"
+        "--json tells of each token the model's own log-probability (nats), before penalty, temperature and filters, and "
+        "why the sample ended: length, end_of_text, stop_id or stop_text.\n\n"
+        "The closing line's share of the memory's bandwidth is bytes read / seconds / bandwidth. Read are, for each "
+        "token that is decoded (for all samples of a batch at once), the weights it passes, 4 bytes each, or 2 in bf16 on "
+        "a GPU: all but the position table, and the token table where it is not the head; and for each sample the keys "
+        "and values before it, 2 x layers x channels x tokens numbers. The bandwidth is that of a copy, measured then. A "
+        "model that fits into the caches reads faster than memory.\n\n"
+        "--score slides a window of the context's length over the text, --stride tokens at a time, and in each scores "
+        "the tokens that none before it scored. With --task, each line of the file is a question; lambada and hellaswag "
+        "are those of EleutherAI's lm-evaluation-harness, hellaswag-raw is llm.c's, choices have \"context\", "
+        "\"endings\" and \"label\".",
     .examples = "# one continuation of a prompt\nsample --checkpoint run --prompt 'Once upon a time'\n"
                 "# three, cooler, 100 tokens each\n"
                 "sample -c run -p 'The' --num-samples 3 --temperature 0.7 --top-k 40 --max-tokens 100\n"
+                "# a file of prompts, answers with log-probabilities\n"
+                "sample -c run --prompts prompts.jsonl --json --top-logprobs 5\n"
+                "# perplexity of a text\nsample -c run --score story.txt --stride 128\n"
                 "# what happens inside, for one prompt\n"
                 "sample -c run -p 'Once' --max-tokens 0 --trace trace.safetensors --trace-grad",
     .options = options,
 };
+/* clang-format on */
 
-typedef struct prompt {
-    int32_t *ids;
-    int64_t count;
-    char *text; /* what is echoed; NULL: nothing */
-    size_t length;
-} prompt;
-
-static int parse_ids(prompt *p, const char *list)
-{
-    p->ids = malloc((strlen(list) / 2 + 1) * sizeof *p->ids);
-    for (const char *s = list;; s++) {
-        char *end;
-        long id = strtol(s, &end, 10);
-        if (end == s || id < 0 || id > INT32_MAX || (*end && *end != ','))
-            return gp_fail("--prompt-ids %s: expected token ids separated by commas, such as 1,2,3", list);
-        p->ids[p->count++] = (int32_t)id;
-        if (!*end)
-            return 0;
-        s = end;
-    }
-}
-
-/* The text of the prompt: --prompt, or stdin where the checkpoint is not there. */
-static int read_text(const args *a, prompt *p)
-{
-    bool piped = a->checkpoint && strcmp(a->checkpoint, "-") && !isatty(STDIN_FILENO);
-    if (a->prompt) {
-        p->length = strlen(a->prompt);
-        p->text = strdup(a->prompt);
-    } else if (piped) {
-        char part[65536];
-        for (size_t n; (n = fread(part, 1, sizeof part, stdin)) > 0; p->length += n) {
-            char *longer = realloc(p->text, p->length + n + 1);
-            if (!longer)
-                return gp_fail("stdin: the prompt does not fit into memory");
-            p->text = longer;
-            memcpy(p->text + p->length, part, n);
-        }
-        if (ferror(stdin))
-            return gp_fail("stdin: the prompt cannot be read");
-        if (p->length && p->text[p->length - 1] == '\n')
-            p->length--; /* echo's newline */
-    }
-    return 0;
-}
-
-static int encode(const args *a, const gp_tokenizer *t, prompt *p)
-{
-    static const char newline[] = "\n";
-    if (a->prompt_ids)
-        return parse_ids(p, a->prompt_ids);
-    if (read_text(a, p))
-        return -1;
-    if (!t)
-        return gp_fail("the checkpoint has no tokenizer: give --prompt-ids 1,2,3 in place of text");
-    if (p->length)
-        return gp_tokenizer_encode(t, p->text, p->length, &p->ids, &p->count);
-    if (gp_tokenizer_end_of_text(t) < 0)
-        return gp_tokenizer_encode(t, newline, 1, &p->ids, &p->count);
-    p->ids = malloc(sizeof *p->ids);
-    p->ids[p->count++] = gp_tokenizer_end_of_text(t);
-    return 0;
-}
-
-/* Samples come interleaved; they are printed one behind the other: the first that is not complete streams,
- * later ones wait in memory. */
-typedef struct printer {
-    const args *a;
-    const prompt *p;
+typedef struct session {
+    args a;
+    gp_model *m;
+    gp_tokenizer *t; /* NULL: the checkpoint has none */
+    gp_generation how;
+    gp_prompts prompts;
+    char **stops;
+    int32_t *stop_ids;
     FILE *out;
-    struct waiting {
-        char *bytes;
-        size_t n;
-        bool done;
-    } * samples;
-    int64_t current;
-} printer;
+} session;
 
-static void print_json_string(FILE *out, const char *s, size_t n)
+static void release(session *s)
 {
-    char *quoted = gp_json_quote(s, n);
-    fputs(quoted, out);
-    free(quoted);
+    gp_stops_free(s->stops);
+    free(s->stop_ids);
+    gp_prompts_release(&s->prompts);
+    gp_tokenizer_close(s->t);
+    gp_model_free(s->m);
 }
 
-static void begin_sample(printer *pr)
+/* The options that are lists. 0 or -1. */
+static int read_lists(session *s)
 {
-    const args *a = pr->a;
-    if (!a->json && a->num_samples > 1)
-        fprintf(pr->out, "%s--- sample %lld ---\n", pr->current ? "\n" : "", (long long)pr->current + 1);
-    if (!a->json && a->echo && pr->p->length)
-        fwrite(pr->p->text, 1, pr->p->length, pr->out);
+    const args *a = &s->a;
+    s->how.stops = s->stops = gp_stops_parse(&a->stop);
+    if (!s->stops)
+        return gp_fail_in("--stop");
+    if (a->stop_ids && gp_ids_parse(a->stop_ids, &s->stop_ids, &s->how.stop_id_count))
+        return gp_fail_in("--stop-ids");
+    s->how.stop_ids = s->stop_ids;
+    return a->prompt_ids && gp_prompts_add_ids(&s->prompts, a->prompt_ids) ? gp_fail_in("--prompt-ids") : 0;
 }
 
-static void end_sample(printer *pr, const struct waiting *w)
+static int read_prompts(session *s)
 {
-    if (!pr->a->json) {
-        fputc('\n', pr->out);
+    const args *a = &s->a;
+    if (a->prompt_ids)
+        return 0; /* they are there */
+    if (a->prompts)
+        return gp_prompts_add_file(&s->prompts, s->t, a->prompts, a->jsonl ? a->jsonl : "prompt");
+    if (a->prompt)
+        return gp_prompts_add_text(&s->prompts, s->t, a->prompt, strlen(a->prompt));
+    if (a->checkpoint && strcmp(a->checkpoint, "-") && !isatty(STDIN_FILENO))
+        return gp_prompts_add_stdin(&s->prompts, s->t);
+    return gp_prompts_add_text(&s->prompts, s->t, "", 0);
+}
+
+static void tell(const session *s, const gp_generated *g)
+{
+    long long times = (long long)(g->long_prompts + g->refills);
+    if (times)
+        fprintf(stderr,
+                "sample: past the context of %lld tokens: went on over the last half window, %lld time%s\n",
+                (long long)gp_config_context(gp_model_config(s->m)), times, times > 1 ? "s" : "");
+    if (!g->tokens || s->a.interactive)
         return;
+    fprintf(stderr, "sample: %lld tokens in %.2f s, %.0f tok/s", (long long)g->tokens, g->seconds,
+            (double)g->tokens / g->seconds);
+    if (g->decode_seconds > 0) {
+        double rate = g->decode_bytes / g->decode_seconds;
+        double memory = gp_measure_bandwidth(gp_model_backend(s->m), 0.05);
+        fprintf(stderr, "; decoding read %.1f GB/s, %.0f%% of the memory's %.1f GB/s%s", rate / 1e9,
+                100 * rate / memory, memory / 1e9, rate > memory ? " (more than all: from caches)" : "");
     }
-    fprintf(pr->out, "{\"sample\": %lld, \"prompt\": ", (long long)pr->current);
-    print_json_string(pr->out, pr->p->text ? pr->p->text : "", pr->p->length);
-    fputs(", \"text\": ", pr->out);
-    print_json_string(pr->out, w->bytes ? w->bytes : "", w->n);
-    fputs("}\n", pr->out);
+    fputc('\n', stderr);
 }
 
-/* Prints what may be printed by now. */
-static int flush_samples(printer *pr)
+/* Continues all of p. lines: what Ctrl-C is told by, or NULL. 1 when it was pressed. */
+static int generate(session *s, const gp_prompts *p, const gp_lines *lines)
 {
-    while (pr->current < pr->a->num_samples) {
-        struct waiting *w = &pr->samples[pr->current];
-        if (!pr->a->json && w->n) {
-            fwrite(w->bytes, 1, w->n, pr->out);
-            w->n = 0;
-        }
-        if (!w->done)
-            break;
-        end_sample(pr, w);
-        free(w->bytes);
-        w->bytes = NULL;
-        if (++pr->current < pr->a->num_samples)
-            begin_sample(pr);
-    }
-    return fflush(pr->out) || ferror(pr->out)
-               ? gp_fail("the samples cannot be written: the reader or the disk is gone")
-               : 0;
-}
-
-static int receive(void *self, int64_t sample, const char *bytes, size_t n, bool done)
-{
-    printer *pr = self;
-    struct waiting *w = &pr->samples[sample];
-    w->bytes = realloc(w->bytes, w->n + n + 1);
-    memcpy(w->bytes + w->n, bytes, n);
-    w->n += n;
-    w->done = done;
-    return sample == pr->current ? flush_samples(pr) : 0;
-}
-
-static void tell_speed(const args *a, const gp_generated *g)
-{
-    if (a->quiet || a->json || !a->max_tokens)
-        return;
-    if (g->refills)
-        fprintf(stderr, "sample: went past the context %lld times: each went on over its last half window\n",
-                (long long)g->refills);
-    double seconds = g->prefill_seconds + g->decode_seconds;
-    fprintf(stderr, "sample: %lld tokens in %.2f s, %.0f tok/s\n", (long long)g->tokens, seconds,
-            (double)g->tokens / (seconds > 0 ? seconds : 1e-9));
-}
-
-static int generate(const args *a, gp_model *m, const gp_tokenizer *t, const prompt *p, FILE *out)
-{
-    const char **stops = calloc((size_t)a->stop.count + 1, sizeof *stops);
-    for (int i = 0; i < a->stop.count; i++)
-        stops[i] = a->stop.items[i];
-    gp_generation how = {
-        .sampling = {a->temperature, a->top_k, a->top_p, a->min_p, (uint64_t)a->seed},
-        .samples = a->num_samples,
-        .batch = a->batch,
-        .max_tokens = a->max_tokens,
-        .stops = stops,
-        .stop_at_end_of_text = !a->ignore_end,
-    };
-    printer pr = {.a = a, .p = p, .out = out};
+    gp_samples_options print = {.prompts = p,
+                                .tokenizer = s->t,
+                                .samples = s->how.samples,
+                                .first_sample = s->how.first_sample,
+                                .json = s->a.json,
+                                .echo = s->a.echo && !lines,
+                                .abandon = lines};
     gp_generated stats = {0};
-    pr.samples = calloc((size_t)a->num_samples, sizeof *pr.samples);
-    begin_sample(&pr);
-    int rc = gp_generate(m, t, p->ids, p->count, &how, receive, &pr, &stats);
-    if (!rc)
-        tell_speed(a, &stats);
-    for (int64_t i = 0; i < a->num_samples; i++)
-        free(pr.samples[i].bytes);
-    free(pr.samples);
-    free(stops);
+    gp_samples *samples = gp_samples_open(s->out, &print);
+    int rc = gp_generate_all(s->m, s->t, p->items, p->count, &s->how, gp_samples_print, samples, &stats);
+    if (rc > 0) {
+        fputc('\n', s->out); /* behind the ^C that the terminal shows */
+        fflush(s->out);
+    }
+    if (rc >= 0 && !s->a.quiet)
+        tell(s, &stats);
+    gp_samples_close(samples);
     return rc;
 }
 
-static int run(const args *a, gp_checkpoint *ckpt, gp_model *m, FILE *out)
+/* Each line a prompt. The samples' numbers go on, so that the same line again gives another answer. */
+static int converse(session *s)
 {
-    size_t length;
-    prompt p = {0};
-    gp_tokenizer *t = NULL;
-    int rc = -1;
-    const char *json = gp_checkpoint_tokenizer(ckpt, &length);
-    if (json && !(t = gp_tokenizer_from_json(json, length, "the checkpoint's tokenizer")))
-        goto out;
-    if (encode(a, t, &p))
-        goto out;
-    if (a->trace && gp_trace_write(a->trace, m, p.ids, p.count, a->trace_grad))
-        goto out;
-    rc = a->trace && !a->max_tokens ? 0 : generate(a, m, t, &p, out);
-out:
-    gp_tokenizer_close(t);
-    free(p.ids);
-    free(p.text);
-    return rc;
+    gp_lines *lines = gp_lines_open("> ");
+    const char *line;
+    int rc = 0;
+    while (rc >= 0 && (line = gp_lines_next(lines))) {
+        gp_prompts p = {0};
+        rc = gp_prompts_add_text(&p, s->t, line, strlen(line));
+        if (rc && s->t) { /* a character that the vocabulary lacks, say: another line may do */
+            fprintf(stderr, "sample: %s\n", gp_error());
+            rc = 0;
+        } else if (!rc) {
+            rc = generate(s, &p, lines);
+            s->how.first_sample += s->how.samples;
+        }
+        gp_prompts_release(&p);
+    }
+    gp_lines_close(lines);
+    return rc < 0 ? -1 : 0;
+}
+
+static int score(const session *s)
+{
+    const args *a = &s->a;
+    gp_score_options o = {.stride = a->stride > 0 ? a->stride : 0,
+                          .from_end = a->from_end,
+                          .jsonl = a->jsonl,
+                          .json = a->json,
+                          .quiet = a->quiet};
+    return strcmp(a->task, "text") ? gp_score_task(s->m, s->t, a->task, a->score, &o, s->out)
+                                   : gp_score_text(s->m, s->t, a->score, &o, s->out);
+}
+
+static int run(session *s, gp_checkpoint *ckpt)
+{
+    const args *a = &s->a;
+    if (gp_checkpoint_remark(ckpt))
+        fprintf(stderr, "sample: %s\n", gp_checkpoint_remark(ckpt));
+    if (gp_checkpoint_open_tokenizer(ckpt, &s->t))
+        return -1;
+    if (a->score)
+        return score(s);
+    if (a->interactive)
+        return converse(s);
+    if (read_prompts(s))
+        return -1;
+    const gp_prompt *first = s->prompts.items;
+    if (a->trace && gp_trace_write(a->trace, s->m, first->ids, first->count, a->trace_grad))
+        return -1;
+    return a->trace && !a->max_tokens ? 0 : generate(s, &s->prompts, NULL);
+}
+
+/* What the table cannot say of the command line: NULL, or why it is wrong. */
+static const char *contradiction(const args *a)
+{
+    int prompts = !!a->prompt + !!a->prompt_ids + !!a->prompts + !!a->score + a->interactive;
+    bool text = a->score && !strcmp(a->task, "text"), piped = !a->checkpoint || !strcmp(a->checkpoint, "-");
+    const char *read = a->prompts ? a->prompts : a->score ? a->score : a->interactive ? "-" : "";
+    if (prompts > 1)
+        return "--prompt, --prompt-ids, --prompts, --interactive and --score exclude each other: give one of "
+               "them";
+    if (!a->checkpoint && isatty(STDIN_FILENO))
+        return "no checkpoint: give --checkpoint PATH, or pipe one in";
+    if (piped && !strcmp(read, "-"))
+        return "stdin cannot be both the checkpoint and the text: give --checkpoint PATH";
+    if (strcmp(a->task, "text") && !a->score)
+        return "--task goes with --score FILE";
+    if ((a->stride > 0 || a->from_end) && !text)
+        return "--stride and --from-end go with --score FILE of text";
+    if (a->jsonl && !a->prompts && !text)
+        return "--jsonl goes with --prompts FILE, or with --score FILE of text";
+    if (a->trace && (a->prompts || a->score || a->interactive))
+        return "--trace is of one prompt: give --prompt or --prompt-ids";
+    if (a->trace_grad && !a->trace)
+        return "--trace-grad goes with --trace FILE";
+    if (a->top_logprobs && (!a->json || a->score))
+        return "--top-logprobs goes with --json, of samples";
+    if (a->interactive && (a->json || a->out))
+        return "--interactive talks to a person: it has neither --json nor --out";
+    return NULL;
 }
 
 int main(int argc, char **argv)
 {
     gp_backend_prepare(argv);
-    args a = {.backend = "auto",
-              .dtype = "auto",
-              .max_tokens = 200,
-              .num_samples = 1,
-              .batch = 16,
-              .temperature = 0.8,
-              .top_k = 0,
-              .top_p = 1,
-              .seed = 1,
-              .echo = true};
-    int rc = gp_options_parse(&tool, &a, argc, argv);
+    signal(SIGPIPE, SIG_DFL); /* a closed reader ends this quietly, whatever the parent ignored */
+    session s = {.a = {.backend = "auto",
+                       .dtype = "auto",
+                       .task = "text",
+                       .max_tokens = 200,
+                       .num_samples = 1,
+                       .batch = 16,
+                       .temperature = 0.8,
+                       .top_p = 1,
+                       .repetition_penalty = 1,
+                       .stride = -1,
+                       .seed = 1,
+                       .echo = true}};
+    const args *a = &s.a;
+    int rc = gp_options_parse(&tool, &s.a, argc, argv);
     if (rc != GP_OPTIONS_RUN)
         return rc;
-    if (a.prompt && a.prompt_ids)
-        return gp_tool_usage(&tool, "--prompt and --prompt-ids give two prompts: give one of them");
-    if (a.trace_grad && !a.trace)
-        return gp_tool_usage(&tool, "--trace-grad goes with --trace FILE");
-    if (!a.checkpoint && isatty(STDIN_FILENO))
-        return gp_tool_usage(&tool, "no checkpoint: give --checkpoint PATH, or pipe one in");
-    gp_output *out = gp_output_open(a.out);
-    gp_backend *be = !out ? NULL : gp_backend_open(a.backend, a.dtype, (int)a.threads);
-    gp_checkpoint *ckpt = be ? gp_checkpoint_open(a.checkpoint ? a.checkpoint : "-") : NULL;
-    gp_model *m = ckpt ? gp_checkpoint_model(ckpt, be, a.trace_grad) : NULL;
-    rc = m ? 0 : -1;
-    if (m && gp_checkpoint_remark(ckpt))
-        fprintf(stderr, "sample: %s\n", gp_checkpoint_remark(ckpt));
-    if (!rc)
-        rc = run(&a, ckpt, m, gp_output_stream(out));
+    const char *wrong = contradiction(a);
+    if (wrong)
+        return gp_tool_usage(&tool, "%s", wrong);
+    s.how = (gp_generation){
+        .sampling = {a->temperature, a->top_k, a->top_p, a->min_p, (uint64_t)a->seed, a->repetition_penalty},
+        .samples = a->num_samples,
+        .batch = a->batch,
+        .max_tokens = a->max_tokens,
+        .stop_at_end_of_text = !a->ignore_end,
+        .logprobs = a->json,
+        .top_logprobs = a->top_logprobs,
+    };
+    if (read_lists(&s)) {
+        rc = gp_tool_usage(&tool, "%s", gp_error());
+        release(&s);
+        return rc;
+    }
+    gp_output *out = gp_output_open(a->out);
+    gp_backend *be = !out ? NULL : gp_backend_open(a->backend, a->dtype, (int)a->threads);
+    if (be && gp_backend_remark(be) && !a->quiet)
+        fprintf(stderr, "sample: %s; %s computes\n", gp_backend_remark(be), gp_backend_name(be));
+    gp_checkpoint *ckpt = be ? gp_checkpoint_open(a->checkpoint ? a->checkpoint : "-") : NULL;
+    s.m = ckpt ? gp_checkpoint_model(ckpt, be, a->trace_grad) : NULL;
+    s.out = out ? gp_output_stream(out) : NULL;
+    rc = s.m ? run(&s, ckpt) : -1;
     if (out && gp_output_close(out, rc == 0))
         rc = -1;
-    gp_model_free(m);
+    release(&s);
     gp_checkpoint_close(ckpt);
     gp_backend_close(be);
     return gp_tool_exit(&tool, rc);

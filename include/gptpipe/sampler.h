@@ -7,6 +7,8 @@
  * where print receives bytes as they become whole characters:
  *
  *     static int print(void *self, int64_t sample, const char *bytes, size_t n, bool done) { ... return 0; }
+ *
+ * gp_generate_all takes several prompts, and tells each token with its log-probability.
  */
 #ifndef GPTPIPE_SAMPLER_H
 #define GPTPIPE_SAMPLER_H
@@ -24,28 +26,90 @@ extern "C" {
 
 typedef struct gp_generation {
     gp_sampling sampling;
-    int64_t samples;          /* how many continuations; sample i draws its random numbers from (seed, i) */
-    int64_t batch;            /* how many at a time; 0: all */
-    int64_t max_tokens;       /* new tokens a sample; 0 is valid */
-    const char *const *stops; /* texts that end a sample, themselves not emitted; NULL-terminated, or NULL */
+    int64_t samples;         /* of each prompt; sample i draws its random numbers from (seed, i) */
+    int64_t first_sample;    /* the number of the first of them */
+    int64_t batch;           /* how many at a time; 0: all */
+    int64_t max_tokens;      /* new tokens a sample; 0 is valid */
+    char *const *stops;      /* texts that end a sample, themselves not emitted; NULL-terminated, or NULL */
+    const int32_t *stop_ids; /* (stop_id_count) ids that end a sample, their text not emitted */
+    int64_t stop_id_count;
     bool stop_at_end_of_text; /* the tokenizer's end-of-text id ends a sample */
+    bool logprobs;            /* gp_drawn tells log-probabilities; gp_generate has no use for them */
+    int64_t top_logprobs; /* with logprobs: and this many of the likeliest tokens, GP_MOST_LIKELY at most */
 } gp_generation;
 
-/* Bytes of one sample, in order, never half a UTF-8 character (bytes that can never become one pass through
- * at once). Samples interleave. done: this sample is complete, n may be 0. A value other than 0 stops
+enum { GP_MOST_LIKELY = 100 };
+
+/* What is continued: at least one id. */
+typedef struct gp_prompt {
+    int32_t *ids;
+    int64_t count;
+    char *
+        text; /* what the ids were made of; NULL where they were given as such. The sampler does not look at it, */
+    size_t length;
+    char *name; /* nor at this: JSON that a caller put beside the prompt, or NULL */
+} gp_prompt;
+
+/* Bytes of one sample, in order, never half a UTF-8 character: not at the end either, where one that its last token leaves
+ * unfinished is dropped. (Bytes that can never become one pass through at once.) Samples interleave. done: this sample is complete, n may be 0. A value other than 0 stops
  * everything and is returned by gp_generate. */
 typedef int gp_generate_fn(void *self, int64_t sample, const char *bytes, size_t n, bool done);
 
+/* Why a sample ended. */
+typedef enum gp_finish {
+    GP_GOING_ON,
+    GP_LENGTH,      /* max_tokens were drawn */
+    GP_END_OF_TEXT, /* the tokenizer's end-of-text id was */
+    GP_STOP_ID,     /* one of stop_ids was */
+    GP_STOP_TEXT,   /* one of stops was seen, perhaps across tokens */
+} gp_finish;
+
+GP_API const char *gp_finish_name(gp_finish f); /* "length", "end_of_text", "stop_id", "stop_text" */
+
+/* log_p: the model's own log-probability (natural logarithm) of this id next, before penalty, temperature and
+ * filters, over its whole vocabulary. */
+typedef struct gp_likely {
+    int32_t id;
+    double log_p;
+} gp_likely;
+
+/* One step of one sample: the token drawn, and what text is sure now. All good during the call. */
+typedef struct gp_drawn {
+    int64_t prompt, sample; /* both from 0 */
+    bool token;             /* false where max_tokens is 0 */
+    gp_likely drawn;
+    const gp_likely *top; /* (tops) the likeliest first, of those that can be drawn */
+    int64_t tops;
+    const char *bytes; /* as gp_generate_fn has them */
+    size_t n;
+    gp_finish finish; /* GP_GOING_ON, or why this was the last step of the sample */
+    const char *stop; /* the text of GP_STOP_TEXT */
+} gp_drawn;
+
+/* Steps of a sample come in order, samples interleave. As gp_generate_fn, not 0 stops everything. */
+typedef int gp_drawn_fn(void *self, const gp_drawn *d);
+
 typedef struct gp_generated {
-    int64_t tokens;  /* drawn, over all samples */
-    int64_t refills; /* how often a sample ran past the context and went on over its last half window */
-    double prefill_seconds, decode_seconds;
+    int64_t tokens;        /* drawn, over all samples */
+    int64_t long_prompts;  /* prompts that did not fit the context: only their last half window was read */
+    int64_t refills;       /* how often a sample ran past the context and went on over its last half window */
+    double seconds;        /* in all */
+    double decode_seconds; /* of it, for tokens run through the model one at a time */
+    /* bytes that were read in these: each time all weights that a token passes (every one but the position table, and the
+     * token table where it is not the head), 4 bytes each; and the keys and values of the rows, 2 L C (position + 1)
+     * numbers a row */
+    double decode_bytes;
 } gp_generated;
 
 /* 0; -1 on failure; what fn gave when it stopped. stats may be NULL. tokenizer NULL: bytes are the ids in
  * decimal, separated by blanks. */
 GP_API int gp_generate(gp_model *m, const gp_tokenizer *t, const int32_t *prompt, int64_t count,
                        const gp_generation *how, gp_generate_fn *fn, void *self, gp_generated *stats);
+
+/* The same for several prompts, of any lengths: how->samples of each. A sample begins as soon as another is complete,
+ * the first prompt's first. */
+GP_API int gp_generate_all(gp_model *m, const gp_tokenizer *t, const gp_prompt *prompts, int64_t count,
+                           const gp_generation *how, gp_drawn_fn *fn, void *self, gp_generated *stats);
 
 #ifdef __cplusplus
 }

@@ -1,85 +1,68 @@
-/* sampler.c: prompts in, bytes out. */
-#include "base/base.h"
-#include "gptpipe/sampler.h"
+/* sampler.c: prompts in, tokens and bytes out. Rows of the cache are lanes: when a sample is complete, the next one
+ * takes its row. */
+#include "model/model.h"
+#include "model/sampler.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* One continuation. */
-typedef struct sample {
-    int64_t number; /* which of all samples */
-    int32_t *ids;   /* prompt and what was drawn, all of it */
-    int64_t count, drawn;
+/* One continuation, in one row of the cache. */
+typedef struct row {
+    int64_t prompt, number; /* of which prompt, and which of its samples */
+    int32_t *ids;           /* (most) prompt and what was drawn, all of it */
+    int64_t count, most, drawn;
     int64_t start; /* ids[start] sits at position 0 of the cache */
     gp_buf text;   /* bytes not handed out yet: half a character, or what may become a stop text */
-    bool done;
-} sample;
+    bool live;     /* false: the row has nothing to do */
+    bool filled;   /* the cache holds ids[start..count) but for what was drawn last */
+} row;
 
 typedef struct run {
     gp_model *m;
     const gp_tokenizer *t;
     const gp_generation *how;
-    gp_generate_fn *fn;
+    gp_sampling sampling;
+    const gp_prompt *prompts;
+    gp_drawn_fn *fn;
     void *self;
-    int64_t context, B;
-    sample *s;                          /* (B) */
+    int64_t context, B, tops;
+    int64_t next, total;                /* samples begun, and of all prompts */
+    row *rows;                          /* (B) */
     int32_t *ids, *positions, *numbers; /* (B) */
+    float *logits;                      /* (B,V) the model's own, where log-probabilities are wanted */
+    gp_likely *top;                     /* (tops) */
     gp_generated stats;
 } run;
 
-/* How many bytes at the end of text begin a UTF-8 character whose rest has not come yet. */
-static size_t unfinished_utf8(const char *text, size_t n)
+const char *gp_finish_name(gp_finish f)
 {
-    for (size_t back = 1; back <= 3 && back <= n; back++) {
-        unsigned char c = (unsigned char)text[n - back];
-        if (c < 0x80)
-            return 0;
-        if (c >= 0xc0) {
-            size_t length = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
-            return length > back ? back : 0;
-        }
-    }
-    return 0;
+    static const char *const names[] = {"going_on", "length", "end_of_text", "stop_id", "stop_text"};
+    BUG_ON(f < 0 || f >= (int)ARRAY_LEN(names));
+    return names[f];
 }
 
-/* Where a stop text begins in text, or n. *held: how many bytes at the end might yet become one. */
-static size_t find_stop(const char *const *stops, const char *text, size_t n, size_t *held)
-{
-    size_t at = n;
-    *held = 0;
-    for (; stops && *stops; stops++) {
-        size_t length = strlen(*stops);
-        const char *hit = length ? memmem(text, n, *stops, length) : NULL;
-        if (hit && (size_t)(hit - text) < at)
-            at = (size_t)(hit - text);
-        for (size_t k = length ? length - 1 : 0; k > *held; k--)
-            if (k <= n && !memcmp(text + n - k, *stops, k))
-                *held = k;
-    }
-    return at;
-}
-
-/* Hands out what is sure. At the end, everything. */
-static int emit(run *r, sample *s, bool done)
+/* Tells one step, with what is sure of the text; at the end, all of it but a character whose rest never came. A row that
+ * is complete is free. */
+static int tell(run *r, row *s, gp_drawn *d)
 {
     gp_buf_reserve(&s->text, 0); /* so that it has an address */
-    size_t held, n = s->text.len;
-    size_t stop = find_stop(r->how->stops, s->text.data, n, &held);
-    if (stop < n) {
-        n = stop;
-        done = true;
-    } else if (!done) {
-        size_t half = unfinished_utf8(s->text.data, n);
-        n -= half > held ? half : held;
-    }
-    s->done = done;
-    int rc = n || done ? r->fn(r->self, s->number, s->text.data, n, done) : 0;
+    size_t n = gp_text_sure(s->text.data, s->text.len, r->how->stops, &d->stop);
+    if (d->stop)
+        d->finish = GP_STOP_TEXT;
+    else if (d->finish)
+        n = gp_text_whole(s->text.data, s->text.len);
+    d->prompt = s->prompt;
+    d->sample = s->number;
+    d->bytes = s->text.data;
+    d->n = n;
+    s->live = !d->finish;
+    int rc = r->fn(r->self, d);
     memmove(s->text.data, s->text.data + n, s->text.len - n);
     s->text.len -= n;
     return rc;
 }
 
-static void add_bytes(run *r, sample *s, int32_t id)
+static void add_bytes(run *r, row *s, int32_t id)
 {
     size_t n = 0;
     if (!r->t) {
@@ -91,132 +74,273 @@ static void add_bytes(run *r, sample *s, int32_t id)
         gp_buf_add(&s->text, bytes, n);
 }
 
-/* Puts a sample's ids, or the last half window of them when they do not fit, into its row of the cache. */
-static int fill(run *r, int64_t b)
+static void append(row *s, int32_t id)
 {
-    sample *s = &r->s[b];
-    if (s->count - s->start > r->context)
-        s->start = s->count - gp_max(r->context / 2, 1);
-    double begin = gp_now();
-    int rc = gp_model_prefill(r->m, b, s->ids + s->start, s->count - s->start);
-    r->stats.prefill_seconds += gp_now() - begin;
-    return rc;
+    if (s->count == s->most) {
+        s->most += s->most / 2 + 64;
+        s->ids = gp_realloc(s->ids, (size_t)s->most, sizeof *s->ids);
+    }
+    s->ids[s->count++] = id;
+    s->drawn++;
 }
 
-/* Draws one id for every row and appends it to those still going. */
-static int draw(run *r)
+/* Gives a free row the next sample, if there is one. */
+static int begin(run *r, row *s)
 {
-    for (int64_t b = 0; b < r->B; b++) {
-        r->numbers[b] = (int32_t)r->s[b].number;
-        r->positions[b] = (int32_t)r->s[b].drawn; /* keys the random number: how many were drawn before */
-    }
-    gp_model_sample(r->m, &r->how->sampling, r->numbers, r->positions, r->ids);
-    int32_t end = r->t && r->how->stop_at_end_of_text ? gp_tokenizer_end_of_text(r->t) : -1;
-    for (int64_t b = 0; b < r->B; b++) {
-        sample *s = &r->s[b];
-        if (s->done)
-            continue;
-        s->ids[s->count++] = r->ids[b];
-        s->drawn++;
-        r->stats.tokens++;
-        bool ended = end >= 0 && r->ids[b] == end;
-        if (!ended)
-            add_bytes(r, s, r->ids[b]);
-        int rc = emit(r, s, ended || s->drawn >= r->how->max_tokens);
+    s->live = false;
+    while (r->next < r->total && !s->live) {
+        const gp_prompt *p = &r->prompts[r->next / r->how->samples];
+        s->prompt = r->next / r->how->samples;
+        s->number = r->how->first_sample + r->next % r->how->samples;
+        r->next++;
+        s->count = s->drawn = s->start = 0;
+        s->text.len = 0;
+        s->filled = false;
+        if (s->most < p->count)
+            s->ids = gp_realloc(s->ids, (size_t)(s->most = p->count), sizeof *s->ids);
+        memcpy(s->ids, p->ids, (size_t)p->count * sizeof *s->ids);
+        s->count = p->count;
+        s->live = true;
+        r->stats.long_prompts += s->count > r->context && s->number == r->how->first_sample;
+        int rc = r->how->max_tokens ? 0 : tell(r, s, &(gp_drawn){.finish = GP_LENGTH});
         if (rc)
             return rc;
     }
     return 0;
 }
 
-/* Runs the newest id of every row through the model; rows past the context start over on their last half. */
-static int advance(run *r)
+/* Puts a row's ids, or the last half window of them when they do not fit, into the cache. */
+static int fill(run *r, int64_t b)
 {
-    bool refill = false;
+    row *s = &r->rows[b];
+    if (s->count - s->start > r->context)
+        s->start = s->count - gp_max(r->context / 2, 1);
+    s->filled = true;
+    return gp_model_prefill(r->m, b, s->ids + s->start, s->count - s->start);
+}
+
+/* Fills the rows that have begun, or that ran past the context. Samples of one prompt that begin together read it
+ * once. */
+static int fill_rows(run *r)
+{
+    int64_t same = -1; /* a row that was just filled with its prompt, and nothing else */
     for (int64_t b = 0; b < r->B; b++) {
-        sample *s = &r->s[b];
-        int64_t position = s->count - 1 - s->start;
-        bool past = position >= r->context;
-        refill |= past && !s->done;
-        r->ids[b] = s->ids[s->count - 1];
-        r->positions[b] = past ? 0 : (int32_t)position; /* a row that is done, or about to be filled anew */
-    }
-    double begin = gp_now();
-    if (gp_model_decode(r->m, r->ids, r->positions))
-        return -1;
-    r->stats.decode_seconds += gp_now() - begin;
-    for (int64_t b = 0; refill && b < r->B; b++) {
-        sample *s = &r->s[b];
-        if (s->done || s->count - 1 - s->start < r->context)
+        row *s = &r->rows[b];
+        bool past = s->filled && s->count - 1 - s->start >= r->context;
+        if (!s->live || (s->filled && !past))
             continue;
-        r->stats.refills++;
+        r->stats.refills += past;
+        if (!past && same >= 0 && r->rows[same].prompt == s->prompt) {
+            gp_model_copy_row(r->m, same, b);
+            s->start = r->rows[same].start;
+            s->filled = true;
+            continue;
+        }
         if (fill(r, b))
             return -1;
+        same = past ? same : b;
     }
     return 0;
 }
 
-static bool all_done(const run *r)
+static gp_finish finish_of(const run *r, const row *s, int32_t id)
 {
-    for (int64_t b = 0; b < r->B; b++)
-        if (!r->s[b].done)
-            return false;
-    return true;
+    const gp_generation *how = r->how;
+    int32_t end = r->t && how->stop_at_end_of_text ? gp_tokenizer_end_of_text(r->t) : -1;
+    if (id == end)
+        return GP_END_OF_TEXT;
+    for (int64_t i = 0; i < how->stop_id_count; i++)
+        if (id == how->stop_ids[i])
+            return GP_STOP_ID;
+    return s->drawn >= how->max_tokens ? GP_LENGTH : GP_GOING_ON;
 }
 
-static int generate_batch(run *r, const int32_t *prompt, int64_t count, int64_t first)
+/* What the model says of the next tokens, before anything else touches it. */
+static void prepare_logits(run *r)
+{
+    int64_t V = gp_model_config(r->m)->vocab_size;
+    double penalty = r->sampling.repetition_penalty;
+    for (int64_t b = 0; b < r->B; b++) {
+        const row *s = &r->rows[b];
+        if (s->live && r->how->logprobs)
+            gp_model_last_logits(r->m, b, r->logits + b * V);
+        if (s->live && penalty > 0 && penalty != 1)
+            gp_model_penalize(r->m, b, s->ids, s->count, penalty);
+    }
+}
+
+/* Draws one id for every row and appends it to those that live. */
+static int draw(run *r)
+{
+    int64_t V = gp_model_config(r->m)->vocab_size;
+    for (int64_t b = 0; b < r->B; b++) {
+        r->numbers[b] = (int32_t)r->rows[b].number;
+        r->positions[b] = (int32_t)r->rows[b].drawn; /* keys the random number: how many were drawn before */
+    }
+    prepare_logits(r);
+    gp_model_sample(r->m, &r->sampling, r->numbers, r->positions, r->ids);
+    for (int64_t b = 0; b < r->B; b++) {
+        row *s = &r->rows[b];
+        if (!s->live)
+            continue;
+        append(s, r->ids[b]);
+        r->stats.tokens++;
+        gp_drawn d = {.token = true,
+                      .drawn.id = r->ids[b],
+                      .top = r->top,
+                      .tops = r->tops,
+                      .finish = finish_of(r, s, r->ids[b])};
+        if (r->how->logprobs)
+            d.drawn = gp_log_probability(r->logits + b * V, V, r->ids[b], r->top, r->tops, r->sampling.vocab);
+        if (d.finish != GP_END_OF_TEXT && d.finish != GP_STOP_ID)
+            add_bytes(r, s, r->ids[b]);
+        int rc = tell(r, s, &d);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+/* Runs the newest id of every row through the model. Rows that are complete, or will be filled anew, run along at
+ * position 0. */
+static int advance(run *r)
+{
+    const gp_config *c = gp_model_config(r->m);
+    int64_t read = 0;
+    for (int64_t b = 0; b < r->B; b++) {
+        const row *s = &r->rows[b];
+        int64_t position = s->live ? s->count - 1 - s->start : 0;
+        bool goes = s->live && position < r->context;
+        r->ids[b] = goes ? s->ids[s->count - 1] : 0;
+        r->positions[b] = goes ? (int32_t)position : 0;
+        read += goes ? position + 1 : 0;
+    }
+    if (!read)
+        return 0;
+    double began = gp_now();
+    if (gp_model_decode(r->m, r->ids, r->positions))
+        return -1;
+    r->stats.decode_seconds += gp_now() - began;
+    int64_t weights =
+        gp_config_parameters(c) - c->positions * c->channels - (c->tied ? 0 : c->vocab_size * c->channels);
+    /* Weights are decoded in the dtype of activations. */
+    r->stats.decode_bytes += (double)gp_dtype_size(r->m->be->act_dtype) *
+                             ((double)weights + 2 * (double)(c->layers * c->channels * read));
+    return 0;
+}
+
+static bool any_live(const run *r)
+{
+    for (int64_t b = 0; b < r->B; b++)
+        if (r->rows[b].live)
+            return true;
+    return false;
+}
+
+static int generate(run *r)
 {
     int rc = 0;
-    for (int64_t b = 0; b < r->B; b++) {
-        sample *s = &r->s[b];
-        *s = (sample){.number = first + b, .count = count};
-        s->ids = gp_malloc((size_t)(count + r->how->max_tokens) * sizeof *s->ids);
-        memcpy(s->ids, prompt, (size_t)count * sizeof *s->ids);
-    }
     for (int64_t b = 0; b < r->B && !rc; b++)
-        rc = r->how->max_tokens ? fill(r, b) : emit(r, &r->s[b], true);
-    while (!rc && !all_done(r)) {
+        rc = begin(r, &r->rows[b]);
+    if (!rc && any_live(r))
+        rc = fill_rows(r);
+    while (!rc && any_live(r)) {
         rc = draw(r);
-        if (!rc && !all_done(r))
+        if (!rc)
             rc = advance(r);
-    }
-    for (int64_t b = 0; b < r->B; b++) {
-        free(r->s[b].ids);
-        gp_buf_release(&r->s[b].text);
+        for (int64_t b = 0; b < r->B && !rc; b++)
+            if (!r->rows[b].live)
+                rc = begin(r, &r->rows[b]);
+        if (!rc)
+            rc = fill_rows(r);
     }
     return rc;
+}
+
+/* ---- what is asked for ---------------------------------------------------------------------------------- */
+
+static int check_prompts(const gp_config *c, const gp_prompt *prompts, int64_t count)
+{
+    for (int64_t p = 0; p < count; p++) {
+        char *which = count > 1 ? gp_format("prompt %lld", (long long)p + 1) : gp_strdup("the prompt");
+        int rc = prompts[p].count < 1 ? fail("%s is empty: at least one token is needed", which) : 0;
+        for (int64_t i = 0; i < prompts[p].count && !rc; i++)
+            if (prompts[p].ids[i] < 0 || prompts[p].ids[i] >= c->vocab_size)
+                rc = fail("%s: token id %d is outside the model's vocabulary of %lld", which,
+                          prompts[p].ids[i], (long long)c->vocab_size);
+        free(which);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+int gp_generate_all(gp_model *m, const gp_tokenizer *t, const gp_prompt *prompts, int64_t count,
+                    const gp_generation *how, gp_drawn_fn *fn, void *self, gp_generated *stats)
+{
+    const gp_config *c = gp_model_config(m);
+    run r = {
+        .m = m, .t = t, .how = how, .sampling = how->sampling, .prompts = prompts, .fn = fn, .self = self};
+    if (stats)
+        *stats = r.stats;
+    if (count < 1 || check_prompts(c, prompts, count))
+        return count < 1 ? fail("there is no prompt") : -1;
+    if (how->samples < 1 || how->max_tokens < 0 || !gp_mul(count, how->samples, &r.total) ||
+        r.total > INT32_MAX)
+        return fail("%lld samples of %lld prompts, %lld tokens each, cannot be drawn",
+                    (long long)how->samples, (long long)count, (long long)how->max_tokens);
+    for (int64_t i = 0; i < how->stop_id_count; i++)
+        if (how->stop_ids[i] < 0 || how->stop_ids[i] >= c->vocab_size)
+            return fail("stop id %d is outside the model's vocabulary of %lld", how->stop_ids[i],
+                        (long long)c->vocab_size);
+    BUG_ON(how->top_logprobs < 0 || how->top_logprobs > GP_MOST_LIKELY);
+    if (!r.sampling.vocab)
+        r.sampling.vocab = t ? gp_min(gp_tokenizer_vocab_size(t), c->vocab_size) : c->vocab_size;
+    r.tops = how->logprobs ? gp_min(how->top_logprobs, r.sampling.vocab) : 0;
+    r.context = gp_config_context(c);
+    r.B = how->batch ? gp_min(how->batch, r.total) : r.total;
+    if (how->max_tokens && gp_model_plan_cache(m, r.B, r.context))
+        return -1;
+    r.rows = gp_calloc((size_t)r.B, sizeof *r.rows);
+    r.ids = gp_calloc((size_t)r.B, sizeof *r.ids);
+    r.positions = gp_calloc((size_t)r.B, sizeof *r.positions);
+    r.numbers = gp_calloc((size_t)r.B, sizeof *r.numbers);
+    r.logits = gp_calloc(how->logprobs ? (size_t)(r.B * c->vocab_size) : 1, sizeof *r.logits);
+    r.top = gp_calloc((size_t)r.tops + 1, sizeof *r.top);
+    double began = gp_now();
+    int rc = generate(&r);
+    r.stats.seconds = gp_now() - began;
+    for (int64_t b = 0; b < r.B; b++) {
+        free(r.rows[b].ids);
+        gp_buf_release(&r.rows[b].text);
+    }
+    free(r.rows);
+    free(r.ids);
+    free(r.positions);
+    free(r.numbers);
+    free(r.logits);
+    free(r.top);
+    if (stats)
+        *stats = r.stats;
+    return rc;
+}
+
+/* ---- one prompt, bytes alone ---------------------------------------------------------------------------- */
+
+typedef struct plain {
+    gp_generate_fn *fn;
+    void *self;
+} plain;
+
+static int pass_on(void *self, const gp_drawn *d)
+{
+    const plain *p = self;
+    return d->n || d->finish ? p->fn(p->self, d->sample, d->bytes, d->n, d->finish != GP_GOING_ON) : 0;
 }
 
 int gp_generate(gp_model *m, const gp_tokenizer *t, const int32_t *prompt, int64_t count,
                 const gp_generation *how, gp_generate_fn *fn, void *self, gp_generated *stats)
 {
-    int64_t most = how->batch && how->batch < how->samples ? how->batch : how->samples;
-    run r = {.m = m, .t = t, .how = how, .fn = fn, .self = self, .B = most};
-    int rc = 0;
-    if (count < 1)
-        return fail("the prompt is empty: at least one token is needed");
-    if (how->samples < 1 || how->max_tokens < 0)
-        return fail("%lld samples of %lld tokens cannot be drawn", (long long)how->samples,
-                    (long long)how->max_tokens);
-    r.context = gp_config_context(gp_model_config(m));
-    r.s = gp_calloc((size_t)most, sizeof *r.s);
-    r.ids = gp_calloc((size_t)most, sizeof *r.ids);
-    r.positions = gp_calloc((size_t)most, sizeof *r.positions);
-    r.numbers = gp_calloc((size_t)most, sizeof *r.numbers);
-    int64_t planned = -1;
-    for (int64_t first = 0; first < how->samples && !rc; first += r.B) {
-        r.B = gp_min(most, how->samples - first);
-        if (r.B != planned)
-            rc = gp_model_plan_cache(m, r.B, r.context);
-        planned = r.B;
-        if (!rc)
-            rc = generate_batch(&r, prompt, count, first);
-    }
-    free(r.s);
-    free(r.ids);
-    free(r.positions);
-    free(r.numbers);
-    if (stats)
-        *stats = r.stats;
-    return rc;
+    gp_prompt p = {.ids = (int32_t *)prompt, .count = count};
+    return gp_generate_all(m, t, &p, 1, how, pass_on, &(plain){fn, self}, stats);
 }

@@ -1,0 +1,51 @@
+/* samples.h: samples printed as they come: text, or one JSON object a line.
+ *
+ *     gp_samples *s = gp_samples_open(stdout, &(gp_samples_options){.prompts = &prompts, .samples = 3, .echo = true});
+ *     rc = gp_generate_all(model, tokenizer, prompts.items, prompts.count, &how, gp_samples_print, s, NULL);
+ *     gp_samples_close(s);
+ *
+ * Samples come interleaved; they are printed one behind the other: the first that is not complete streams, later ones
+ * wait in memory. An object:
+ *
+ *     {"prompt": "Once", "sample": 0, "text": " upon", "finish": "length", "ids": [2402], "logprobs": [-0.7],
+ *      "top": [[{"id": 2402, "text": " upon", "logprob": -0.7}, ...]]}
+ *
+ * "id" stands first where the prompt has a name. "prompt_ids" is in the place of "prompt" where it was given as ids.
+ * "stop" is the stop text that was met. "ids" are all that were drawn, those of a stop text too, of which "text" has
+ * nothing.
+ */
+#ifndef GPTPIPE_SAMPLES_H
+#define GPTPIPE_SAMPLES_H
+
+#include <stdio.h>
+
+#include "gptpipe/lines.h"
+#include "gptpipe/prompts.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct gp_samples_options {
+    const gp_prompts *prompts;
+    const gp_tokenizer *tokenizer; /* of the alternatives' text; may be NULL */
+    int64_t samples, first_sample; /* as in gp_generation */
+    bool json;
+    bool echo; /* the prompt before each continuation, as text */
+    const gp_lines
+        *abandon; /* Ctrl-C there ends the printing, and so the generation: gp_samples_print gives 1 */
+} gp_samples_options;
+
+typedef struct gp_samples gp_samples;
+
+/* out and what o points to outlive it. */
+GP_API gp_samples *gp_samples_open(FILE *out, const gp_samples_options *o);
+
+/* A gp_drawn_fn; self is the gp_samples. -1 when out does not take it. */
+GP_API int gp_samples_print(void *self, const gp_drawn *d);
+GP_API void gp_samples_close(gp_samples *s);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,65 @@
+/* score.h: how likely given text is: perplexity of texts, and questions whose answers are among given endings.
+ *
+ *     gp_score_options o = {.stride = 512};
+ *     gp_score_text(model, tokenizer, "wiki.txt", &o, stdout);
+ *     gp_score_task(model, tokenizer, "lambada", "lambada_test.jsonl", &o, stdout);
+ *
+ * Both print a report, or JSON Lines: an object an item, and {"total": ...} last. Probabilities are told as natural
+ * logarithms (nats).
+ */
+#ifndef GPTPIPE_SCORE_H
+#define GPTPIPE_SCORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "gptpipe/model.h"
+#include "gptpipe/tokenizer.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Of a text that is longer than the context, windows of the context's length are read, each `stride` tokens further than
+ * the one before; in each those tokens are scored that none before it scored. This is the sliding window of transformers'
+ * guide to perplexity: the first token of all has nothing before it and is not scored, and with the stride at the context
+ * that is so in each window. */
+typedef struct gp_score_options {
+    int64_t stride;    /* 1 to the context; 0: half of it */
+    bool from_end;     /* put an end-of-text token before each text, so that its first token is scored too */
+    const char *jsonl; /* texts are this member of lines of JSON; NULL: the file is one text */
+    bool json;         /* of the report */
+    bool quiet;        /* no progress */
+} gp_score_options;
+
+typedef struct gp_text_score {
+    int64_t tokens, scored; /* of the text; with a probability */
+    int64_t bytes;          /* of the tokens scored */
+    double log_p;           /* their sum */
+} gp_text_score;
+
+/* One text's ids. tokenizer NULL: bytes stay 0. */
+GP_API int gp_score_ids(gp_model *m, const gp_tokenizer *t, const int32_t *ids, int64_t count,
+                        const gp_score_options *o, gp_text_score *score);
+
+/* A file, or "-". 0 or -1. */
+GP_API int gp_score_text(gp_model *m, const gp_tokenizer *t, const char *path, const gp_score_options *o,
+                         FILE *out);
+
+/* Tasks, one a line of JSON:
+ *   lambada        "text": the last word is predicted from what stands before it. Accuracy of the greedy prediction, and
+ *                  perplexity of the word (EleutherAI's lm-evaluation-harness, lambada_openai)
+ *   hellaswag      "activity_label", "ctx_a", "ctx_b", "endings", "label", made into questions as the same harness does
+ *   hellaswag-raw  "ctx", "endings", "label" as they are, a blank between (llm.c)
+ *   choices        "context", "endings", "label"; an ending brings its own blank
+ * An answer is right when the ending of the label has the highest log-probability; acc_norm divides it by the ending's
+ * characters first, as the harness does, acc_token by its tokens, as llm.c does. */
+GP_API int gp_score_task(gp_model *m, const gp_tokenizer *t, const char *task, const char *path,
+                         const gp_score_options *o, FILE *out);
+GP_API const char *gp_score_tasks(void); /* "lambada|hellaswag|..." */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,182 @@
+/* lines.c: see lines.h. */
+#include "gptpipe/lines.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/base.h"
+
+#ifdef GPTPIPE_EDIT
+#include <histedit.h>
+#include <locale.h>
+#endif
+
+struct gp_lines {
+    const char *prompt;
+    bool terminal;
+    char *line; /* getline's */
+    size_t capacity;
+    struct sigaction before;
+#ifdef GPTPIPE_EDIT
+    EditLine *edit;
+    History *history;
+    bool dropped; /* Ctrl-C at the prompt */
+#endif
+};
+
+static volatile sig_atomic_t interrupted; /* what a signal handler can reach */
+
+static void interrupt(int signal)
+{
+    (void)signal;
+    interrupted = 1;
+}
+
+/* A read is to be interrupted, so that the line can be dropped; a write is not: it would fail half-way. */
+static void catch_interrupts(bool reading, struct sigaction *before)
+{
+    int flags = SA_ONSTACK | (reading ? 0 : SA_RESTART); /* see gp_backend_open */
+    sigaction(SIGINT, &(struct sigaction){.sa_handler = interrupt, .sa_flags = flags}, before);
+}
+
+#ifdef GPTPIPE_EDIT
+
+static char *prompt_of(EditLine *e)
+{
+    gp_lines *l;
+    el_get(e, EL_CLIENTDATA, (void **)&l);
+    return (char *)l->prompt;
+}
+
+static unsigned char drop(EditLine *e, int key)
+{
+    gp_lines *l;
+    (void)key;
+    el_get(e, EL_CLIENTDATA, (void **)&l);
+    l->dropped = true;
+    return CC_NEWLINE;
+}
+
+/* While a line is edited the terminal sends Ctrl-C as a key, so that it never interrupts a read half-way. */
+static void open_edit(gp_lines *l)
+{
+    HistEvent e;
+    if (!l->terminal)
+        return;
+    setlocale(LC_CTYPE, ""); /* libedit takes typed bytes apart by it */
+    l->edit = el_init("gptpipe", stdin, stdout, stderr);
+    l->history = history_init();
+    if (!l->edit || !l->history)
+        die("out of memory");
+    history(l->history, &e, H_SETSIZE, 1000);
+    history(l->history, &e, H_SETUNIQUE, 1);
+    el_set(l->edit, EL_CLIENTDATA, l);
+    el_set(l->edit, EL_PROMPT, prompt_of);
+    el_set(l->edit, EL_EDITOR, "emacs");
+    el_set(l->edit, EL_HIST, history, l->history);
+    el_set(l->edit, EL_ADDFN, "drop-line", "Drops the line", drop);
+    el_set(l->edit, EL_BIND, "^C", "drop-line", NULL);
+    el_set(l->edit, EL_BIND, "^R", "em-inc-search-prev", NULL);
+    el_set(l->edit, EL_SETTY, "-d", "intr=", NULL);
+    el_source(l->edit, NULL); /* ~/.editrc, a person's own keys */
+}
+
+/* l->line; its length, or -1 at the end. */
+static ssize_t edit_line(gp_lines *l)
+{
+    HistEvent e;
+    for (;;) {
+        int n = 0;
+        l->dropped = false;
+        const char *text = el_gets(l->edit, &n);
+        if (l->dropped) {
+            fputc('\n', stdout);
+            continue;
+        }
+        if (!text || n <= 0)
+            return -1;
+        if (text[0] != '\n')
+            history(l->history, &e, H_ENTER, text);
+        free(l->line);
+        l->line = gp_strdup(text);
+        return n;
+    }
+}
+
+static void close_edit(gp_lines *l)
+{
+    if (l->edit)
+        el_end(l->edit);
+    if (l->history)
+        history_end(l->history);
+}
+
+#endif
+
+gp_lines *gp_lines_open(const char *prompt)
+{
+    gp_lines *l = gp_calloc(1, sizeof *l);
+    l->prompt = prompt;
+    l->terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+    catch_interrupts(false, &l->before);
+#ifdef GPTPIPE_EDIT
+    open_edit(l);
+#endif
+    return l;
+}
+
+/* The same without libedit. */
+static ssize_t plain_line(gp_lines *l)
+{
+    for (;;) {
+        if (l->terminal)
+            fputs(l->prompt, stdout);
+        fflush(stdout);
+        errno = 0;
+        catch_interrupts(true, NULL);
+        ssize_t n = getline(&l->line, &l->capacity, stdin);
+        int why = errno;
+        catch_interrupts(false, NULL);
+        if (n >= 0 || why != EINTR)
+            return n;
+        clearerr(stdin);
+        fputc('\n', stdout);
+    }
+}
+
+const char *gp_lines_next(gp_lines *l)
+{
+    ssize_t n;
+#ifdef GPTPIPE_EDIT
+    n = l->edit ? edit_line(l) : plain_line(l);
+#else
+    n = plain_line(l);
+#endif
+    interrupted = 0;
+    if (n < 0 && l->terminal)
+        fputc('\n', stdout); /* behind the prompt that Ctrl-D left */
+    if (n > 0 && l->line[n - 1] == '\n')
+        l->line[n - 1] = 0;
+    return n < 0 ? NULL : l->line;
+}
+
+bool gp_lines_interrupted(const gp_lines *l)
+{
+    (void)l;
+    return interrupted != 0;
+}
+
+void gp_lines_close(gp_lines *l)
+{
+    if (!l)
+        return;
+#ifdef GPTPIPE_EDIT
+    close_edit(l);
+#endif
+    sigaction(SIGINT, &l->before, NULL);
+    free(l->line);
+    free(l);
+}

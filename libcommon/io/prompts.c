@@ -1,0 +1,177 @@
+/* prompts.c: see prompts.h. */
+#include "gptpipe/prompts.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "data/jsonl.h"
+
+static const size_t MOST_BYTES = (size_t)1 << 30; /* of prompts */
+
+static void add(gp_prompts *p, gp_prompt item)
+{
+    if (!(p->count & (p->count - 1))) /* 0, 1, 2, 4, ...: full */
+        p->items = gp_realloc(p->items, (size_t)gp_max(1, 2 * p->count), sizeof *p->items);
+    p->items[p->count++] = item;
+}
+
+int gp_ids_parse(const char *list, int32_t **ids, int64_t *count)
+{
+    *count = 0;
+    *ids = gp_malloc((strlen(list) / 2 + 1) * sizeof **ids);
+    for (const char *s = list;; s++) {
+        char *end;
+        errno = 0;
+        long id = strtol(s, &end, 10);
+        if (end == s || errno || id < 0 || id > INT32_MAX || (*end && *end != ',')) {
+            free(*ids);
+            *ids = NULL;
+            return fail("'%s': expected token ids separated by commas, such as 1,2,3", list);
+        }
+        (*ids)[(*count)++] = (int32_t)id;
+        if (!*end)
+            return 0;
+        s = end;
+    }
+}
+
+char **gp_stops_parse(const gp_list *typed)
+{
+    char **stops = gp_calloc((size_t)typed->count + 1, sizeof *stops);
+    for (int i = 0; i < typed->count; i++) {
+        stops[i] = gp_strdup(typed->items[i]);
+        int64_t length = gp_unescape(stops[i]);
+        if (length < 1 || memchr(stops[i], 0, (size_t)length)) {
+            gp_stops_free(stops);
+            fail("'%s': expected a text that is not empty, in which a backslash begins \\n, \\t, \\\\ or "
+                 "\\xHH",
+                 typed->items[i]);
+            return NULL;
+        }
+        stops[i][length] = 0;
+    }
+    return stops;
+}
+
+void gp_stops_free(char **stops)
+{
+    for (char **s = stops; s && *s; s++)
+        free(*s);
+    free(stops);
+}
+
+int gp_prompts_add_ids(gp_prompts *p, const char *list)
+{
+    gp_prompt item = {0};
+    if (gp_ids_parse(list, &item.ids, &item.count))
+        return -1;
+    add(p, item);
+    return 0;
+}
+
+int gp_prompts_add_text(gp_prompts *p, const gp_tokenizer *t, const char *text, size_t length)
+{
+    gp_prompt item = {.length = length};
+    if (!t)
+        return fail("the checkpoint has no tokenizer: give token ids in place of text");
+    int32_t end = gp_tokenizer_end_of_text(t);
+    if (!length && end >= 0) {
+        item.ids = gp_malloc(sizeof *item.ids);
+        item.ids[item.count++] = end;
+    } else if (gp_tokenizer_encode(t, length ? text : "\n", length ? length : 1, &item.ids, &item.count)) {
+        return -1;
+    }
+    item.text = gp_strndup(text, length);
+    add(p, item);
+    return 0;
+}
+
+int gp_prompts_add_stdin(gp_prompts *p, const gp_tokenizer *t)
+{
+    gp_buf text = {0};
+    int rc = gp_file_read(&text, "-", MOST_BYTES);
+    if (!rc) {
+        text.len -= text.len && text.data[text.len - 1] == '\n';
+        rc = gp_prompts_add_text(p, t, text.data, text.len);
+    }
+    gp_buf_release(&text);
+    return rc;
+}
+
+/* ---- JSON Lines ----------------------------------------------------------------------------------------- */
+
+static int add_array(gp_prompts *p, const json_t *array, const char *where)
+{
+    gp_prompt item = {.count = (int64_t)json_array_size(array)};
+    if (!item.count)
+        return fail("%s: has no token id in its array: at least one is needed", where);
+    item.ids = gp_malloc((size_t)(item.count + 1) * sizeof *item.ids);
+    for (int64_t i = 0; i < item.count; i++) {
+        const json_t *id = json_array_get(array, (size_t)i);
+        json_int_t value = json_is_integer(id) ? json_integer_value(id) : -1;
+        if (value < 0 || value > INT32_MAX) {
+            free(item.ids);
+            return fail("%s: item %lld is no token id", where, (long long)i + 1);
+        }
+        item.ids[i] = (int32_t)value;
+    }
+    add(p, item);
+    return 0;
+}
+
+static int add_object(gp_prompts *p, const gp_tokenizer *t, const json_t *object, const char *field,
+                      const char *path, int64_t number)
+{
+    const json_t *value = json_object_get(object, field), *id = json_object_get(object, "id");
+    char *where = gp_format("%s: line %lld", path, (long long)number);
+    size_t n;
+    int rc;
+    if (json_is_array(value)) {
+        rc = add_array(p, value, where);
+    } else {
+        const char *text = gp_jsonl_string(object, field, &n, path, number);
+        rc = text ? gp_prompts_add_text(p, t, text, n) : -1;
+        if (rc && text)
+            gp_fail_in(where);
+    }
+    if (!rc && id)
+        p->items[p->count - 1].name = json_dumps(id, JSON_ENCODE_ANY | JSON_COMPACT);
+    free(where);
+    return rc;
+}
+
+int gp_prompts_add_file(gp_prompts *p, const gp_tokenizer *t, const char *path, const char *field)
+{
+    gp_buf text = {0};
+    const char *name = strcmp(path, "-") ? path : "stdin";
+    int64_t before = p->count, number = 0;
+    int rc = gp_file_read(&text, path, MOST_BYTES);
+    const char *line = text.data;
+    for (size_t left = text.len, n; left && !rc; line += n, left -= n) {
+        const char *newline = memchr(line, '\n', left);
+        n = newline ? (size_t)(newline + 1 - line) : left;
+        number++;
+        if (gp_jsonl_is_blank(line, n))
+            continue;
+        json_t *object = gp_jsonl_line(line, n, name, number);
+        rc = object ? add_object(p, t, object, field, name, number) : -1;
+        json_decref(object);
+    }
+    if (!rc && p->count == before)
+        rc = fail("%s: has no prompt: one JSON object a line is expected", name);
+    gp_buf_release(&text);
+    return rc;
+}
+
+void gp_prompts_release(gp_prompts *p)
+{
+    for (int64_t i = 0; i < p->count; i++) {
+        free(p->items[i].ids);
+        free(p->items[i].text);
+        free(p->items[i].name);
+    }
+    free(p->items);
+    *p = (gp_prompts){0};
+}

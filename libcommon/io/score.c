@@ -1,0 +1,197 @@
+/* score.c: perplexity of texts: see score.h. */
+#include "gptpipe/score.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/progress.h"
+#include "gptpipe/text.h"
+#include "io/score.h"
+
+enum { AT_ONCE = 32 }; /* windows between two looks at the progress */
+
+/* ---- one text's ids ------------------------------------------------------------------------------------- */
+
+static int64_t bytes_of(const gp_tokenizer *t, int32_t id)
+{
+    size_t n = 0;
+    return t && gp_tokenizer_bytes(t, id, &n) ? (int64_t)n : 0;
+}
+
+/* Windows [begin, begin + context) of ids[0..count), each with those tokens to score that the one before did not reach.
+ * A window of no such token, or of one that stands first in it, is left out. */
+static int64_t cut(const int32_t *ids, int64_t count, int64_t context, int64_t stride, gp_passage *spans)
+{
+    int64_t n = 0;
+    for (int64_t begin = 0, reached = 0; reached < count; begin += stride) {
+        int64_t end = gp_min(begin + context, count), first = gp_max(reached - begin, 1);
+        if (end - begin > first)
+            spans[n++] = (gp_passage){.ids = ids + begin, .first = first, .count = end - begin};
+        reached = end;
+    }
+    return n;
+}
+
+int gp_score_ids(gp_model *m, const gp_tokenizer *t, const int32_t *ids, int64_t count,
+                 const gp_score_options *o, gp_text_score *score)
+{
+    int64_t context = gp_config_context(gp_model_config(m)),
+            stride = o->stride ? o->stride : gp_max(context / 2, 1);
+    int32_t end = o->from_end && t ? gp_tokenizer_end_of_text(t) : -1;
+    *score = (gp_text_score){.tokens = count};
+    if (stride < 1 || stride > context)
+        return fail(
+            "a stride of %lld does not fit the model's context of %lld: some tokens would not be scored",
+            (long long)stride, (long long)context);
+    if (o->from_end && end < 0)
+        return fail("the tokenizer has no end-of-text token to begin texts with");
+    int32_t *all = gp_malloc((size_t)(count + 1) * sizeof *all);
+    all[0] = end;
+    memcpy(all + (end >= 0), ids, (size_t)count * sizeof *all);
+    int64_t n = count + (end >= 0);
+    gp_passage *spans = gp_calloc((size_t)(n / stride + 2), sizeof *spans);
+    int64_t windows = cut(all, n, context, stride, spans);
+    gp_progress progress;
+    int rc = 0;
+    gp_progress_begin(&progress, "score", "window", 0, windows, o->quiet || o->jsonl);
+    for (int64_t w = 0; w < windows && !rc; w += AT_ONCE) {
+        rc = gp_model_score(m, spans + w, gp_min(AT_ONCE, windows - w), false);
+        gp_progress_set(&progress, w, NULL);
+    }
+    gp_progress_end(&progress);
+    for (int64_t w = 0; w < windows && !rc; w++) {
+        score->log_p += spans[w].log_p;
+        score->scored += spans[w].count - spans[w].first;
+        for (int64_t k = spans[w].first; k < spans[w].count; k++)
+            score->bytes += bytes_of(t, spans[w].ids[k]);
+    }
+    free(spans);
+    free(all);
+    return rc;
+}
+
+/* ---- a file --------------------------------------------------------------------------------------------- */
+
+void gp_put_number(FILE *out, const char *name, double x)
+{
+    if (isfinite(x))
+        fprintf(out, ", \"%s\": %.6f", name, x);
+    else
+        fprintf(out, ", \"%s\": null", name); /* JSON knows no infinity */
+}
+
+static void print_members(const gp_text_score *s, FILE *out)
+{
+    fprintf(out, "\"tokens\": %lld, \"scored\": %lld, \"bytes\": %lld", (long long)s->tokens,
+            (long long)s->scored, (long long)s->bytes);
+    gp_put_number(out, "logprob", s->log_p);
+    gp_put_number(out, "perplexity", exp(-s->log_p / (double)s->scored));
+    gp_put_number(out, "bits_per_byte", -s->log_p / (double)s->bytes / log(2));
+}
+
+static void print_document(int64_t number, const gp_text_score *s, bool json, FILE *out)
+{
+    if (json) {
+        fprintf(out, "{\"document\": %lld, ", (long long)number);
+        print_members(s, out);
+        fputs("}\n", out);
+    } else if (!s->scored) {
+        fprintf(out, "document %lld: %lld tokens, nothing to score\n", (long long)number,
+                (long long)s->tokens);
+    } else {
+        fprintf(out, "document %lld: %lld tokens, %.4f nats, perplexity %.4f\n", (long long)number,
+                (long long)s->scored, -s->log_p, exp(-s->log_p / (double)s->scored));
+    }
+}
+
+static void print_total(const char *name, const gp_text_score *s, const gp_score_options *o,
+                        int64_t documents, FILE *out)
+{
+    if (o->json) {
+        fputs("{\"total\": {", out);
+        if (o->jsonl)
+            fprintf(out, "\"documents\": %lld, ", (long long)documents);
+        print_members(s, out);
+        fputs("}}\n", out);
+        return;
+    }
+    fprintf(out, "text        %s", name);
+    if (o->jsonl)
+        fprintf(out, ", %lld documents", (long long)documents);
+    fprintf(out, "\ntokens      %lld, of which %lld are scored: %lld bytes\n", (long long)s->tokens,
+            (long long)s->scored, (long long)s->bytes);
+    fprintf(out, "log P       %.4f nats, %.4f a token\n", s->log_p, s->log_p / (double)s->scored);
+    fprintf(out, "perplexity  %.4f a token\n", exp(-s->log_p / (double)s->scored));
+    fprintf(out, "bits        %.4f a byte\n", -s->log_p / (double)s->bytes / log(2));
+}
+
+static int score_one(gp_model *m, const gp_tokenizer *t, const gp_buf *text, const gp_score_options *o,
+                     gp_text_score *score)
+{
+    int32_t *ids = NULL;
+    int64_t count;
+    int rc = gp_tokenizer_encode(t, text->len ? text->data : "", text->len, &ids, &count);
+    if (!rc)
+        rc = gp_score_ids(m, t, ids, count, o, score);
+    free(ids);
+    return rc;
+}
+
+static void add(gp_text_score *all, const gp_text_score *one)
+{
+    all->tokens += one->tokens;
+    all->scored += one->scored;
+    all->bytes += one->bytes;
+    all->log_p += one->log_p;
+}
+
+/* A text that comes through a pipe comes in parts: it is scored when it is whole. */
+static int score_parts(gp_model *m, const gp_tokenizer *t, gp_text *text, const char *path,
+                       const gp_score_options *o, FILE *out)
+{
+    gp_text_score all = {0}, one;
+    gp_text_part part;
+    gp_buf whole = {0};
+    gp_progress progress;
+    int64_t documents = 0;
+    const gp_text_info *info = gp_text_get_info(text);
+    int rc;
+    gp_progress_begin(&progress, "score", GP_PROGRESS_BYTES, 0, info->bytes, o->quiet || !o->jsonl);
+    while ((rc = gp_text_next(text, NULL, 0, &part)) > 0) {
+        gp_buf_add(&whole, part.data, part.length);
+        if (!part.separated && (!part.file_ends || o->jsonl)) /* what ends JSON Lines is no document */
+            continue;
+        rc = score_one(m, t, &whole, o, &one);
+        if (rc) {
+            gp_fail_in(part.file);
+            break;
+        }
+        whole.len = 0;
+        add(&all, &one);
+        documents++;
+        gp_progress_clear(&progress);
+        if (o->jsonl)
+            print_document(documents, &one, o->json, out);
+        gp_progress_set(&progress, part.end, NULL);
+    }
+    gp_progress_end(&progress);
+    gp_buf_release(&whole);
+    if (!rc && !all.scored)
+        rc = fail("%s: nothing to score: a text needs two tokens", strcmp(path, "-") ? path : "stdin");
+    if (!rc)
+        print_total(info->name, &all, o, documents, out);
+    return rc;
+}
+
+int gp_score_text(gp_model *m, const gp_tokenizer *t, const char *path, const gp_score_options *o, FILE *out)
+{
+    if (!t)
+        return fail("the checkpoint has no tokenizer: text cannot be scored");
+    gp_list list = {.items = &path, .count = 1};
+    gp_text *text = gp_text_open(&list, &(gp_text_options){.jsonl = o->jsonl});
+    int rc = text ? score_parts(m, t, text, path, o, out) : -1;
+    gp_text_close(text);
+    return rc;
+}

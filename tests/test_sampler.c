@@ -1,0 +1,362 @@
+/* Many prompts at once, when a sample ends, what is told of it, and what is never drawn. */
+#include "test.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backends.h"
+#include "model/model.h"
+#include "model/sampler.h"
+#include "reference/score.h"
+
+enum { V = 96, CONTEXT = 24, PROMPTS = 7, SAMPLES = 2, MOST = 60 };
+
+static gp_model *fresh(const char *backend, gp_backend **be)
+{
+    gp_config c;
+    assert_int_equal(gp_config_preset(&c, "nano"), 0);
+    c.layers = 2;
+    c.heads = 3;
+    c.channels = 33;
+    c.inner = 65;
+    c.positions = CONTEXT;
+    c.vocab_size = V;
+    c.init_std = 0.3; /* far from uniform, so that differences show */
+    *be = gp_backend_open(backend, "fp32", 2);
+    assert_non_null(*be);
+    gp_model *m = gp_model_create(&c, *be, false);
+    gp_model_init(m, 7);
+    return m;
+}
+
+static void discard(gp_model *m, gp_backend *be)
+{
+    gp_model_free(m);
+    gp_backend_close(be);
+}
+
+/* What came of one sample. */
+typedef struct kept {
+    int32_t ids[MOST];
+    double log_p[MOST], first_top[3];
+    int32_t first_top_ids[3];
+    int64_t count;
+    gp_finish finish;
+    const char *stop;
+    char text[512];
+} kept;
+
+static int keep(void *self, const gp_drawn *d)
+{
+    kept *k = (kept *)self + d->prompt * SAMPLES + d->sample;
+    assert_int_equal(k->finish, GP_GOING_ON); /* nothing comes after the end */
+    if (d->token) {
+        for (int i = 0; !k->count && i < d->tops && i < 3; i++) {
+            k->first_top[i] = d->top[i].log_p;
+            k->first_top_ids[i] = d->top[i].id;
+        }
+        k->log_p[k->count] = d->drawn.log_p;
+        k->ids[k->count++] = d->drawn.id;
+    }
+    strncat(k->text, d->bytes, d->n);
+    k->finish = d->finish;
+    k->stop = d->stop;
+    return 0;
+}
+
+static gp_generation plain(int64_t tokens)
+{
+    return (gp_generation){
+        .sampling = {.temperature = 1, .top_p = 0.95, .top_k = 20, .seed = 5, .repetition_penalty = 1.2},
+        .samples = SAMPLES,
+        .max_tokens = tokens,
+        .logprobs = true,
+        .top_logprobs = 3};
+}
+
+/* Lengths 1 to past the context, in an order that mixes them. */
+static void mixed_prompts(gp_prompt prompts[PROMPTS], int32_t ids[PROMPTS][40])
+{
+    static const int lengths[PROMPTS] = {3, 23, 1, 40, 24, 2, 11};
+    for (int p = 0; p < PROMPTS; p++) {
+        for (int i = 0; i < 40; i++)
+            ids[p][i] = (31 * p + 7 * i * i) % V;
+        prompts[p] = (gp_prompt){.ids = ids[p], .count = lengths[p]};
+    }
+}
+
+static void a_sample_is_the_same_alone_and_among_prompts_of_other_lengths(void **state)
+{
+    (void)state;
+    static kept alone[PROMPTS * SAMPLES], together[PROMPTS * SAMPLES], some[PROMPTS * SAMPLES];
+    int32_t ids[PROMPTS][40];
+    gp_prompt prompts[PROMPTS];
+    mixed_prompts(prompts, ids);
+    for (size_t k = 0; k < ARRAY_LEN(backends); k++) {
+        gp_backend *be;
+        gp_model *m = fresh(backends[k], &be);
+        gp_generation how = plain(40);
+        memset(alone, 0, sizeof alone);
+        memset(together, 0, sizeof together);
+        memset(some, 0, sizeof some);
+        assert_int_equal(gp_generate_all(m, NULL, prompts, PROMPTS, &how, keep, together, NULL), 0);
+        how.batch = 3; /* rows are taken over by later samples */
+        assert_int_equal(gp_generate_all(m, NULL, prompts, PROMPTS, &how, keep, some, NULL), 0);
+        how.batch = 1;
+        for (int p = 0; p < PROMPTS; p++)
+            assert_int_equal(gp_generate_all(m, NULL, &prompts[p], 1, &how, keep, alone + p * SAMPLES, NULL),
+                             0);
+        for (int i = 0; i < PROMPTS * SAMPLES; i++) {
+            assert_int_equal(alone[i].count, 40);
+            assert_memory_equal(alone[i].ids, together[i].ids, sizeof alone[i].ids);
+            assert_memory_equal(alone[i].ids, some[i].ids, sizeof alone[i].ids);
+            assert_memory_equal(alone[i].log_p, together[i].log_p, sizeof alone[i].log_p); /* to the bit */
+            assert_memory_equal(alone[i].log_p, some[i].log_p, sizeof alone[i].log_p);
+        }
+        assert_memory_not_equal(alone[0].ids, alone[1].ids, sizeof alone[0].ids);
+        discard(m, be);
+    }
+}
+
+static void log_probabilities_are_those_of_the_forward_pass(void **state)
+{
+    (void)state;
+    static kept k[SAMPLES];
+    static float logits[CONTEXT * V];
+    int32_t text[CONTEXT] = {5, 6, 7, 8};
+    for (size_t b = 0; b < ARRAY_LEN(backends); b++) {
+        gp_backend *be;
+        gp_model *m = fresh(backends[b], &be);
+        gp_generation how = plain(12);
+        memset(k, 0, sizeof k);
+        assert_int_equal(
+            gp_generate_all(m, NULL, &(gp_prompt){.ids = text, .count = 4}, 1, &how, keep, k, NULL), 0);
+        memcpy(text + 4, k[0].ids, 12 * sizeof *text);
+        assert_int_equal(gp_model_logits(m, &(gp_batch){.B = 1, .T = 16, .inputs = text}, logits), 0);
+        for (int i = 0; i < 12; i++) {
+            const float *row = logits + (3 + i) * V;
+            double sum = 0;
+            for (int v = 0; v < V; v++)
+                sum += exp((double)row[v]);
+            assert_true(fabs(k[0].log_p[i] - (row[text[4 + i]] - log(sum))) < 1e-4);
+            for (int n = 0; !i && n < 3; n++) { /* n are larger than the one of rank n */
+                int larger = 0;
+                for (int v = 0; v < V; v++)
+                    larger += row[v] > row[k[0].first_top_ids[n]];
+                assert_int_equal(larger, n);
+                assert_true(fabs(k[0].first_top[n] - (row[k[0].first_top_ids[n]] - log(sum))) < 1e-4);
+            }
+        }
+        discard(m, be);
+    }
+}
+
+static void a_sample_ends_at_a_stop_id_and_says_so(void **state)
+{
+    (void)state;
+    static kept k[SAMPLES], all[SAMPLES];
+    gp_backend *be;
+    gp_model *m = fresh("ref", &be);
+    gp_prompt p = {.ids = (int32_t[]){1, 2}, .count = 2};
+    gp_generation how = plain(30);
+    memset(k, 0, sizeof k);
+    memset(all, 0, sizeof all);
+    assert_int_equal(gp_generate_all(m, NULL, &p, 1, &how, keep, all, NULL), 0);
+    assert_int_equal(all[0].finish, GP_LENGTH);
+    int at = 0; /* the stop id: the seventh drawn, where it first stands */
+    while (all[0].ids[at] != all[0].ids[6])
+        at++;
+    how.stop_ids = &all[0].ids[6];
+    how.stop_id_count = 1;
+    assert_int_equal(gp_generate_all(m, NULL, &p, 1, &how, keep, k, NULL), 0);
+    assert_int_equal(k[0].finish, GP_STOP_ID);
+    assert_int_equal(k[0].count, at + 1);
+    assert_memory_equal(k[0].ids, all[0].ids, (size_t)(at + 1) * sizeof k[0].ids[0]);
+    int32_t far = V;
+    how.stop_ids = &far;
+    assert_int_equal(gp_generate_all(m, NULL, &p, 1, &how, keep, k, NULL), -1);
+    assert_non_null(strstr(gp_error(), "stop id 96"));
+    discard(m, be);
+}
+
+/* Ids are decimals with blanks between where there is no tokenizer: a stop text crosses them. */
+static void a_sample_ends_before_a_stop_text_that_crosses_tokens(void **state)
+{
+    (void)state;
+    static kept k[SAMPLES], all[SAMPLES];
+    gp_backend *be;
+    gp_model *m = fresh("ref", &be);
+    gp_prompt p = {.ids = (int32_t[]){1, 2}, .count = 2};
+    gp_generation how = plain(30);
+    memset(k, 0, sizeof k);
+    memset(all, 0, sizeof all);
+    assert_int_equal(gp_generate_all(m, NULL, &p, 1, &how, keep, all, NULL), 0);
+    char *stop = gp_format("%d %d", all[0].ids[8], all[0].ids[9]), *stops[] = {"never", stop, NULL};
+    const char *hit = strstr(all[0].text, stop);
+    how.stops = stops;
+    assert_int_equal(gp_generate_all(m, NULL, &p, 1, &how, keep, k, NULL), 0);
+    assert_int_equal(k[0].finish, GP_STOP_TEXT);
+    assert_string_equal(k[0].stop, stop);
+    assert_int_equal(strlen(k[0].text), hit - all[0].text);
+    assert_memory_equal(k[0].text, all[0].text, strlen(k[0].text));
+    free(stop);
+    discard(m, be);
+}
+
+static void nothing_is_told_that_may_yet_be_a_stop_or_half_a_character(void **state)
+{
+    (void)state;
+    char *stops[] = {"abc", "bcd\n", "\xac!", NULL}; /* the last begins within U+20AC */
+    const struct {
+        const char *text;
+        size_t sure;
+        const char *stop;
+    } cases[] = {
+        {"xyz", 3, NULL},
+        {"xya", 2, NULL},
+        {"xyab", 2, NULL},
+        {"xyabx", 5, NULL},
+        {"xyabc", 2, "abc"},
+        {"xybcd", 2, NULL},
+        {"xbcd\nabc", 1, "bcd\n"},
+        {"ab\xc3", 2, NULL},
+        {"ab\xc3\xa9", 4, NULL},
+        {"\xe2\x82", 0, NULL},
+        {"\xe2\x82\xac", 0, NULL},
+        {"\xe2\x82\xac?", 4, NULL},
+        {"x\xe2\x82\xac!", 1, "\xac!"},
+        {"x\xf0\x9f\x98", 1, NULL},
+        {"\xff", 1, NULL},
+        {"\xc0", 1, NULL},
+        {"\xed\xa0", 2, NULL},
+        {"\xa9", 1, NULL},
+        {"\xf0\x9f\x98\x80", 4, NULL},
+        {"", 0, NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const char *stop;
+        assert_int_equal(gp_text_sure(cases[i].text, strlen(cases[i].text), stops, &stop), cases[i].sure);
+        assert_int_equal(stop != NULL, cases[i].stop != NULL);
+        if (stop)
+            assert_string_equal(stop, cases[i].stop);
+    }
+}
+
+static void padded_ids_are_never_drawn(void **state)
+{
+    (void)state;
+    static kept k[SAMPLES];
+    gp_tokenizer *t = gp_tokenizer_build_char("abcd", 4);
+    gp_prompt p = {.ids = (int32_t[]){1}, .count = 1};
+    for (size_t b = 0; b < ARRAY_LEN(backends); b++) {
+        gp_backend *be;
+        gp_model *m = fresh(backends[b], &be); /* 96 rows, of which 4 have a text */
+        gp_generation how = plain(60);
+        memset(k, 0, sizeof k);
+        how.sampling = (gp_sampling){.temperature = 100, .top_p = 1, .seed = 1};
+        assert_int_equal(gp_generate_all(m, t, &p, 1, &how, keep, k, NULL), 0);
+        for (int i = 0; i < 60; i++)
+            assert_in_range(k[0].ids[i], 0, 3);
+        for (int i = 0; i < 3; i++)
+            assert_in_range(k[0].first_top_ids[i], 0, 3);
+        discard(m, be);
+    }
+    gp_tokenizer_close(t);
+}
+
+/* The row that the penalty leaves, and its share of draws with every filter behind it. */
+static void the_repetition_penalty_is_that_of_transformers(void **state)
+{
+    (void)state;
+    int32_t ids[10], zero = 0, drawn;
+    int counts[V] = {0}, draws = 4000;
+    float row[V];
+    for (int i = 0; i < 10; i++)
+        ids[i] = (7 * i * i + 3 * i) % V;
+    for (size_t b = 0; b < ARRAY_LEN(backends); b++) {
+        gp_backend *be;
+        gp_model *m = fresh(backends[b], &be);
+        assert_int_equal(gp_model_plan_cache(m, 1, 1), 0);
+        for (int v = 0; v < V; v++)
+            row[v] = (float)penalty_logits[v];
+        be->ops->upload(be, m->logits.data, row, sizeof row);
+        gp_model_penalize(m, 0, ids, 10, 1.7);
+        gp_model_last_logits(m, 0, row);
+        for (int v = 0; v < V; v++)
+            assert_true(fabs(row[v] - penalty_all[v]) < 1e-6);
+        memset(counts, 0, sizeof counts);
+        gp_sampling how = {.temperature = 0.9, .top_k = 30, .top_p = 0.8, .min_p = 0.3, .seed = 3};
+        for (int i = 0; i < draws; i++) {
+            gp_model_sample(m, &how, &zero, &i, &drawn);
+            counts[drawn]++;
+        }
+        for (int v = 0; v < V; v++) { /* five standard deviations */
+            double share = penalty_shares[v], off = fabs(counts[v] - draws * share);
+            assert_true(share > 0 ? off <= 5 * sqrt(draws * share * (1 - share)) : !counts[v]);
+        }
+        discard(m, be);
+    }
+}
+
+static void what_goes_past_the_context_is_counted(void **state)
+{
+    (void)state;
+    static kept k[PROMPTS * SAMPLES];
+    gp_backend *be;
+    gp_model *m = fresh("ref", &be);
+    int32_t ids[30] = {0};
+    gp_prompt p[2] = {{.ids = ids, .count = 2}, {.ids = ids, .count = 30}};
+    gp_generation how = plain(22);
+    gp_generated g;
+    how.samples = 1;
+    memset(k, 0, sizeof k);
+    assert_int_equal(gp_generate_all(m, NULL, p, 1, &how, keep, k, &g), 0);
+    assert_int_equal(g.refills, 0); /* 2 + 22 ids are the context of 24 */
+    how.max_tokens = 24;
+    memset(k, 0, sizeof k);
+    assert_int_equal(gp_generate_all(m, NULL, p, 1, &how, keep, k, &g), 0);
+    assert_int_equal(g.refills, 1);
+    how.max_tokens = 1;
+    memset(k, 0, sizeof k);
+    assert_int_equal(gp_generate_all(m, NULL, p, 2, &how, keep, k, &g), 0);
+    assert_int_equal(g.long_prompts, 1);
+    discard(m, be);
+}
+
+static void what_cannot_be_done_is_refused_before_anything_is_drawn(void **state)
+{
+    (void)state;
+    gp_backend *be;
+    gp_model *m = fresh("ref", &be);
+    int32_t ids[] = {1, V};
+    gp_prompt p[2] = {{.ids = ids, .count = 1}, {.ids = ids, .count = 2}};
+    gp_generation how = plain(3);
+    assert_int_equal(gp_generate_all(m, NULL, p, 2, &how, keep, NULL, NULL), -1);
+    assert_non_null(strstr(gp_error(), "prompt 2: token id 96"));
+    p[1].count = 0;
+    assert_int_equal(gp_generate_all(m, NULL, p, 2, &how, keep, NULL, NULL), -1);
+    assert_non_null(strstr(gp_error(), "prompt 2 is empty"));
+    how.samples = INT64_MAX / 2;
+    assert_int_equal(gp_generate_all(m, NULL, p, 1, &how, keep, NULL, NULL), -1);
+    how.samples = INT32_MAX;
+    assert_int_equal(gp_generate_all(m, NULL, p, 1, &how, keep, NULL, NULL), -1);
+    assert_non_null(strstr(gp_error(), "GB"));
+    discard(m, be);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_sample_is_the_same_alone_and_among_prompts_of_other_lengths),
+        cmocka_unit_test(log_probabilities_are_those_of_the_forward_pass),
+        cmocka_unit_test(a_sample_ends_at_a_stop_id_and_says_so),
+        cmocka_unit_test(a_sample_ends_before_a_stop_text_that_crosses_tokens),
+        cmocka_unit_test(nothing_is_told_that_may_yet_be_a_stop_or_half_a_character),
+        cmocka_unit_test(padded_ids_are_never_drawn),
+        cmocka_unit_test(the_repetition_penalty_is_that_of_transformers),
+        cmocka_unit_test(what_goes_past_the_context_is_counted),
+        cmocka_unit_test(what_cannot_be_done_is_refused_before_anything_is_drawn),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

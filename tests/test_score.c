@@ -1,0 +1,212 @@
+/* How likely given tokens are, beside transformers on tests/golden/gpt2-tiny (tests/reference/score.py), and how lines of
+ * JSON become questions. */
+#include "test.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backends.h"
+#include "gptpipe/checkpoint.h"
+#include "gptpipe/score.h"
+#include "io/cloze.h"
+#include "model/model.h"
+#include "reference/score.h"
+
+static int32_t ids[100];
+
+static gp_model *tiny(const char *backend, gp_backend **be)
+{
+    for (int i = 0; i < 100; i++)
+        ids[i] = (7 * i * i + 3 * i) % 96;
+    *be = gp_backend_open(backend, "fp32", 2);
+    gp_checkpoint *c = gp_checkpoint_open(TEST_DIR "/golden/gpt2-tiny");
+    assert_non_null(c);
+    gp_model *m = gp_checkpoint_model(c, *be, false);
+    assert_non_null(m);
+    gp_checkpoint_close(c);
+    return m;
+}
+
+static void assert_close(double got, double expected, double relative)
+{
+    if (!(fabs(got - expected) <= relative * fabs(expected)))
+        fail_msg("got %.10g, expected %.10g", got, expected);
+}
+
+static void perplexity_by_windows_is_that_of_transformers_guide(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < ARRAY_LEN(backends); k++) {
+        gp_backend *be;
+        gp_model *m = tiny(backends[k], &be);
+        for (size_t i = 0; i < ARRAY_LEN(score_strides); i++) {
+            gp_text_score s;
+            gp_score_options o = {.stride = score_strides[i], .quiet = true};
+            assert_int_equal(gp_score_ids(m, NULL, ids, 100, &o, &s), 0);
+            assert_int_equal(s.tokens, 100);
+            assert_int_equal(s.scored, score_scored[i]);
+            assert_close(-s.log_p, score_nll[i], 1e-6);
+        }
+        gp_model_free(m);
+        gp_backend_close(be);
+    }
+}
+
+static void passages_of_any_lengths_score_as_alone(void **state)
+{
+    (void)state;
+    enum { N = ARRAY_LEN(score_span_log_p), MANY = 200 };
+    gp_passage passages[MANY];
+    for (size_t k = 0; k < ARRAY_LEN(backends); k++) {
+        gp_backend *be;
+        gp_model *m = tiny(backends[k], &be);
+        for (int i = 0; i < MANY; i++) {
+            const int *s = &score_spans[i % N * 3];
+            passages[i] = (gp_passage){.ids = ids + s[0], .count = s[1], .first = s[2]};
+        }
+        assert_int_equal(gp_model_score(m, passages, MANY, true), 0);
+        for (int i = 0; i < MANY; i++) {
+            assert_ptr_equal(passages[i].ids, ids + score_spans[i % N * 3]); /* in the order given */
+            assert_close(passages[i].log_p, score_span_log_p[i % N], 1e-6);
+            assert_false(passages[i].greedy);
+        }
+        gp_model_free(m);
+        gp_backend_close(be);
+    }
+}
+
+static void a_greedy_continuation_is_known_as_such(void **state)
+{
+    (void)state;
+    int32_t text[ARRAY_LEN(score_greedy)], other[ARRAY_LEN(score_greedy)];
+    for (size_t i = 0; i < ARRAY_LEN(score_greedy); i++)
+        text[i] = other[i] = score_greedy[i];
+    other[ARRAY_LEN(score_greedy) - 1]++;
+    for (size_t k = 0; k < ARRAY_LEN(backends); k++) {
+        gp_backend *be;
+        gp_model *m = tiny(backends[k], &be);
+        gp_passage p[2] = {{.ids = text, .count = ARRAY_LEN(text), .first = 6},
+                           {.ids = other, .count = ARRAY_LEN(other), .first = 6}};
+        assert_int_equal(gp_model_score(m, p, 2, true), 0);
+        assert_true(p[0].greedy);
+        assert_false(p[1].greedy);
+        gp_model_free(m);
+        gp_backend_close(be);
+    }
+}
+
+static void what_does_not_fit_is_refused(void **state)
+{
+    (void)state;
+    gp_backend *be;
+    gp_model *m = tiny("ref", &be);
+    int32_t far[2] = {1, 96};
+    gp_text_score s;
+    assert_int_equal(gp_model_score(m, &(gp_passage){.ids = ids, .count = 34, .first = 1}, 1, false), -1);
+    assert_non_null(strstr(gp_error(), "context of 32"));
+    assert_int_equal(gp_model_score(m, &(gp_passage){.ids = far, .count = 2, .first = 1}, 1, false), -1);
+    assert_non_null(strstr(gp_error(), "token id 96"));
+    assert_int_equal(gp_score_ids(m, NULL, ids, 100, &(gp_score_options){.stride = 33, .quiet = true}, &s),
+                     -1);
+    assert_non_null(strstr(gp_error(), "stride"));
+    assert_int_equal(gp_score_ids(m, NULL, ids, 1, &(gp_score_options){.quiet = true}, &s), 0);
+    assert_int_equal(s.scored, 0);
+    gp_model_free(m);
+    gp_backend_close(be);
+}
+
+/* ---- questions ------------------------------------------------------------------------------------------- */
+
+static int read_line(const char *task, const char *line, gp_question *q)
+{
+    const gp_cloze_task *t = gp_cloze_tasks;
+    while (strcmp(t->name, task))
+        t++;
+    json_t *o = json_loads(line, 0, NULL);
+    assert_non_null(o);
+    int rc = t->read(q, o, "a.jsonl", 3);
+    json_decref(o);
+    return rc;
+}
+
+/* Expected: utils.py of lm-evaluation-harness 0.4's hellaswag, run on the same lines. */
+static void hellaswag_becomes_what_the_harness_makes_of_it(void **state)
+{
+    (void)state;
+    gp_question q;
+    assert_int_equal(
+        read_line(
+            "hellaswag",
+            "{\"activity_label\": \"Roof [x] work\", \"ctx_a\": \" A man  is [header] on a [title] roof.\", "
+            "\"ctx_b\": \"\\u00c9LAN he [sic] Says\", \"endings\": [\" starts   [step] up. \", "
+            "\"\\u00e9t\\u00e9 [a\", "
+            "\"x [title] y] z\", \"\\u00a0ok\"], \"label\": 2}",
+            &q),
+        0);
+    assert_string_equal(q.context, "Roof work: A man is on a. roof. \u00c9lan he says");
+    assert_int_equal(q.endings, 4);
+    assert_string_equal(q.ending[0], " starts  up.");
+    assert_string_equal(q.ending[1], " \u00e9t\u00e9 [a");
+    assert_string_equal(q.ending[2], " x. y] z");
+    assert_string_equal(q.ending[3], " ok");
+    assert_true(q.characters[0] == 11 && q.characters[1] == 6);
+    assert_int_equal(q.label, 2);
+    gp_question_release(&q);
+}
+
+static void the_raw_question_is_as_it_stands(void **state)
+{
+    (void)state;
+    gp_question q;
+    assert_int_equal(read_line("hellaswag-raw",
+                               "{\"ctx\": \"A [b]\", \"endings\": [\"c  d\", \"e\"], \"label\": \"1\"}", &q),
+                     0);
+    assert_string_equal(q.context, "A [b]");
+    assert_string_equal(q.ending[0], " c  d");
+    assert_int_equal(q.label, 1);
+    gp_question_release(&q);
+}
+
+static void lambada_asks_for_the_last_word(void **state)
+{
+    (void)state;
+    gp_question q;
+    assert_int_equal(read_line("lambada", "{\"text\": \"one two\\nthree  four\"}", &q), 0);
+    assert_string_equal(q.context, "one two\nthree ");
+    assert_string_equal(q.ending[0], " four");
+    gp_question_release(&q);
+    assert_int_equal(read_line("lambada", "{\"text\": \"alone\"}", &q), -1);
+    assert_non_null(strstr(gp_error(), "line 3"));
+}
+
+static void questions_without_an_answer_are_refused(void **state)
+{
+    (void)state;
+    gp_question q;
+    const char *const lines[] = {"{\"context\": \"a\", \"endings\": [\"b\"], \"label\": 1}",
+                                 "{\"context\": \"a\", \"endings\": [\"b\"], \"label\": \"0x\"}",
+                                 "{\"context\": \"a\", \"endings\": [\"b\"]}",
+                                 "{\"context\": \"a\", \"endings\": [], \"label\": 0}",
+                                 "{\"context\": \"a\", \"endings\": [3], \"label\": 0}",
+                                 "{\"endings\": [\"b\"], \"label\": 0}"};
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+        assert_int_equal(read_line("choices", lines[i], &q), -1);
+        assert_non_null(strstr(gp_error(), "a.jsonl: line 3"));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(perplexity_by_windows_is_that_of_transformers_guide),
+        cmocka_unit_test(passages_of_any_lengths_score_as_alone),
+        cmocka_unit_test(a_greedy_continuation_is_known_as_such),
+        cmocka_unit_test(what_does_not_fit_is_refused),
+        cmocka_unit_test(hellaswag_becomes_what_the_harness_makes_of_it),
+        cmocka_unit_test(the_raw_question_is_as_it_stands),
+        cmocka_unit_test(lambada_asks_for_the_last_word),
+        cmocka_unit_test(questions_without_an_answer_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
