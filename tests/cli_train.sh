@@ -31,6 +31,33 @@ same run/model.safetensors part/model.safetensors
 same run/last/state.safetensors part/last/state.safetensors
 same <(losses run | grep '"loss"') <(losses part | grep '"loss"')
 
+# and so without master weights, whose checkpoint has bf16 numbers where matrices are
+narrow=("${small[@]}" --backend ref --dtype bf16 --no-master-weights --eval-every 0 --dropout 0.1)
+expect 0 train text.tok "${narrow[@]}" --steps 6 -o narrow
+expect 0 train text.tok "${narrow[@]}" --steps 3 --decay-steps 6 -o narrow-part
+expect 0 train --resume narrow-part --steps 6 --quiet
+same narrow/model.safetensors narrow-part/model.safetensors
+same narrow/last/state.safetensors narrow-part/last/state.safetensors
+checks=$((checks + 1))
+grep -q '^master-weights: false' narrow/config.yaml || problem "config.yaml does not say master-weights: false"
+expect 0 convert-gpt2 narrow -o narrow.safetensors --dtype bf16
+expect 0 convert-gpt2 narrow.safetensors -o widened.safetensors
+tensor() { # FILE NAME: its bytes, of a file with fp32
+    local header at
+    header=$(head -c 8 "$1" | od -An -tu8 | tr -d ' ')
+    at=$(head -c $((8 + header)) "$1" | tail -c +9 | sed -E "s/.*\"$2\":\{[^}]*\"data_offsets\":\[([0-9]+),([0-9]+)\].*/\1 \2/")
+    tail -c +$((9 + header + ${at% *})) "$1" | head -c $((${at#* } - ${at% *}))
+}
+for name in transformer.wte.weight transformer.h.1.mlp.c_fc.weight; do
+    same <(tensor narrow/last/model.safetensors $name) <(tensor widened.safetensors $name)
+done
+
+# activations made again in place of kept: the same bits
+for level in norms block; do
+    expect 0 train --config run/config.yaml --recompute $level -o again-$level --quiet
+    same run/model.safetensors again-$level/model.safetensors
+done
+
 # killed by a signal in the middle: it finishes the step, saves, says how to go on
 train text.tok "${small[@]}" --steps 100000 -o killed 2> killed.err &
 pid=$!
@@ -47,6 +74,28 @@ stopped=$(grep -c '"loss"' killed/log.jsonl)
 expect 0 train --resume killed --steps $((stopped + 3)) --quiet
 checks=$((checks + 1))
 [ "$(grep -c '"loss"' killed/log.jsonl)" = $((stopped + 3)) ] || problem "the resumed log has not one line a step"
+
+# on a terminal one line, as wide as it is and no wider, which stays with the last losses; on a pipe lines
+if script -qec true /dev/null > /dev/null 2>&1; then
+    for columns in 60 200; do
+        script -qec "stty cols $columns; train text.tok ${small[*]} --no-quiet --steps 8 --eval-every 8 -o tty$columns" /dev/null |
+            tr '\r' '\n' | grep '^step .*loss' | sed 's/ *$//' > tty$columns.txt
+        checks=$((checks + 3))
+        awk -v most=$columns 'length($0) >= most { exit 1 }' tty$columns.txt ||
+            problem "a line is wider than $columns columns: $(cat tty$columns.txt)"
+        case $(tail -1 tty$columns.txt) in "step 8/8 "*"loss "*" val "*" left") ;; *) problem "the last line is $(tail -1 tty$columns.txt)" ;; esac
+        [ "$(grep -c . tty$columns.txt)" -le 5 ] || problem "8 steps were drawn $(grep -c . tty$columns.txt) times"
+    done
+    for part in lr norm tok/s MFU MB; do
+        checks=$((checks + 1))
+        grep -q " $part\|$part " tty200.txt || problem "a wide line lacks $part: $(tail -1 tty200.txt)"
+    done
+else
+    echo "skipped: the line on a terminal, script is missing (bsdutils)"
+fi
+expect 0 train text.tok "${small[@]}" --no-quiet --steps 7 --log-every 5 -o lines
+checks=$((checks + 1))
+[ "$(sed -nE 's|^train: step (.)/7  loss .*|\1|p' <<< "$err" | tr '\n' ' ')" = "5 7 " ] || problem "on a pipe it says: $err"
 
 # a checkpoint on stdout, a stream from stdin
 expect 0 bash -c "set -o pipefail; cat text.tok | train ${small[*]} --steps 3 | sample --prompt Once --max-tokens 5 --quiet"

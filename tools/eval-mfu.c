@@ -1,4 +1,4 @@
-/* eval-mfu: how fast a model runs here, beside the machine's own measured peak. */
+/* eval-mfu: how fast a model runs here, beside what the machine can do. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,12 +8,15 @@
 #include "gptpipe/mfu.h"
 #include "gptpipe/options.h"
 #include "gptpipe/output.h"
+#include "gptpipe/paper.h"
+
+enum { MOST_VALUES = 32 };
 
 typedef struct args {
-    const char *checkpoint, *preset, *backend, *dtype, *out;
+    const char *checkpoint, *preset, *backend, *dtype, *out, *passes, *sweep, *plot, *paper, *attention;
     int64_t vocab_size, layers, heads, channels, seq_len, batch_size, decode_batch, threads;
     double seconds, peak;
-    bool json, quiet;
+    bool ops, json, quiet;
 } args;
 
 /* clang-format off */
@@ -27,19 +30,27 @@ static const gp_option options[] = {
     {"channels", 0, GP_OPT_INT, offsetof(args, channels), "C", "with --preset: width", .min = 0, .max = 1 << 20, .implied = "the preset's"},
 
     {"Measurement", .type = GP_OPT_GROUP},
-    {"batch-size", 'B', GP_OPT_INT, offsetof(args, batch_size), "B", "sequences a batch", .min = 1, .max = 1 << 20},
+    {"passes", 0, GP_OPT_STRING, offsetof(args, passes), "LIST", "which of forward,train,prefill,decode; without train, gradients need no memory"},
+    {"batch-size", 'B', GP_OPT_INT, offsetof(args, batch_size), "B", "sequences a batch, forward and training", .min = 1, .max = 1 << 20},
     {"seq-len", 'T', GP_OPT_INT, offsetof(args, seq_len), "T", "tokens a sequence", .min = 0, .max = 1 << 24, .implied = "the model's context"},
     {"decode-batch", 0, GP_OPT_INT, offsetof(args, decode_batch), "B", "samples decoded at once", .min = 1, .max = 65536},
     {"seconds", 0, GP_OPT_FLOAT, offsetof(args, seconds), "S", "time for each measurement", .min = 0.01, .max = 3600},
     {"peak", 0, GP_OPT_FLOAT, offsetof(args, peak), "FLOPS", "peak FLOP/s to compare with", .min = 0, .max = 1e20, .implied = "measured here"},
+    {"ops", 0, GP_OPT_FLAG, offsetof(args, ops), NULL, "each pass op by op: time, FLOP/s, bytes/s, and what bounds it"},
+    {"sweep", 0, GP_OPT_STRING, offsetof(args, sweep), "WHAT=N,N,...", "measure for each value of batch (decoding's too), context or threads"},
+    {"paper", 0, GP_OPT_CHOICE, offsetof(args, paper), "GPU", "measure nothing: what these passes should reach on that GPU, computed", .choices = GP_PAPER_GPUS},
+
+    {"Output", .type = GP_OPT_GROUP},
     {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|-", "where the report goes", .implied = "stdout"},
+    {"plot", 0, GP_OPT_STRING, offsetof(args, plot), "FILE.svg", "with --sweep: a drawing of it"},
     {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "the report as one JSON object"},
-    {"quiet", 'q', GP_OPT_FLAG, offsetof(args, quiet), NULL, "the table alone, without the formulas"},
+    {"quiet", 'q', GP_OPT_FLAG, offsetof(args, quiet), NULL, "the tables alone, without the formulas"},
 
     {"Machine", .type = GP_OPT_GROUP},
-    {"backend", 0, GP_OPT_CHOICE, offsetof(args, backend), "WHICH", "what computes", .choices = "auto|ref|cpu"},
-    {"dtype", 0, GP_OPT_CHOICE, offsetof(args, dtype), "WHICH", "of matrix products; sums are fp32", .choices = "auto|fp32|bf16"},
-    {"threads", 't', GP_OPT_INT, offsetof(args, threads), "N", "threads", .min = 0, .max = 4096, .implied = "the machine's cores"},
+    {"backend", 0, GP_OPT_CHOICE, offsetof(args, backend), "WHICH", "what computes", .choices = "auto|ref|cpu|cuda"},
+    {"dtype", 0, GP_OPT_CHOICE, offsetof(args, dtype), "WHICH", "of matrix products; sums are fp32", .choices = "auto|fp32|tf32|bf16"},
+    {"attention", 0, GP_OPT_CHOICE, offsetof(args, attention), "WHICH", "which library computes it on a GPU: the backend's own kernels, cuDNN (bf16, without dropout) or half of it", .choices = "own|cudnn|cudnn-forward|cudnn-backward"},
+    {"threads", 't', GP_OPT_INT, offsetof(args, threads), "N", "threads", .min = 0, .max = 1024, .implied = "the machine's cores"},
     {0},
 };
 /* clang-format on */
@@ -49,159 +60,284 @@ static const gp_tool tool = {
     .summary = "measures tokens a second and model FLOP utilization",
     .usage = "[OPTION]... [CHECKPOINT on stdin]",
     .description =
-        "Times forward passes, training steps and decoding of a model, and the machine's own matrix-multiply "
-        "rate in the same process: utilization is the model's FLOPs a second over that measured peak, not "
-        "over a "
-        "figure from a data sheet.\n\n"
+        "Times forward passes, training steps, prefill and decoding of a model, and in the same process the "
+        "machine's "
+        "own matrix-multiply rate and the rate at which it reads memory: utilization is the model's FLOPs a "
+        "second "
+        "over that measured peak (or --peak). Where the device is one of a few whose vendor's figure is "
+        "known, that "
+        "stands beside it; for others there is none. Speed is the median run, with the range that leaves out "
+        "the "
+        "slowest and the fastest tenth. Above 100% the peak is wrong, and that is said.\n\n"
         "FLOPs of a token in a forward pass, counted by op: 2 (L (3CC + CC + 2CF) + CV) for the matrix "
         "products "
-        "and 2 L 2CT for attention, F the MLP's width; the causal half of attention is not deducted. "
-        "Training "
-        "costs three times that. The usual estimate 6N + 12 L H Q T is printed beside it: it counts the "
-        "position "
-        "table, norms and biases, which multiply nothing, into N.",
+        "and 4 L C T for attention, F the MLP's width; the causal half of attention is not deducted. "
+        "Training costs "
+        "three times that. The usual estimate 6N + 12 L H Q T (Chowdhery et al. 2022, appendix B; Q = C/H) "
+        "is "
+        "printed "
+        "beside it, with the difference: it counts positions, norms and biases, which multiply nothing, into "
+        "N.\n\n"
+        "--ops times each op. Its FLOPs are those of its products (of causal attention half), its bytes each "
+        "tensor "
+        "read or written once; FLOPs / peak and bytes / bandwidth are the least time that it needs, the "
+        "larger "
+        "of them "
+        "is what bounds it, and `of it` is that bound over the time taken. More than 100% means that caches "
+        "served "
+        "the bytes, or the machine was slower while its bandwidth was measured. Decoding must read every "
+        "weight for each step: bytes a token / bandwidth bounds it.\n\n"
+        "--paper needs no GPU: the model's code runs on a backend that counts what each kernel would do, and "
+        "the "
+        "data sheet's figures and stated factors make times of it, in bf16. Where a measured device is one "
+        "of "
+        "those, its report has that figure too.",
     .examples = "# a checkpoint from a run\neval-mfu --checkpoint run\n"
-                "# GPT-2 124M with fresh weights, four sequences of 256\n"
-                "eval-mfu --preset gpt2 --batch-size 4 --seq-len 256",
+                "# GPT-2 124M with fresh weights, four sequences of 256, op by op\n"
+                "eval-mfu --preset gpt2 --batch-size 4 --seq-len 256 --ops\n"
+                "# how decoding grows with the batch\n"
+                "eval-mfu --preset nano --passes decode --sweep batch=1,2,4,8 --plot decode.svg\n"
+                "# what a training step of GPT-2 124M should take on an H200\n"
+                "eval-mfu --preset gpt2 --passes train --batch-size 64 --paper h200",
     .options = options,
 };
 
-typedef struct report {
-    const char *name;
-    const char *shape;
-    gp_speed speed;
-} report;
-
-static double utilization(const report *r, double peak)
+/* The preset with the sizes that were given. */
+static int preset_config(const args *a, gp_config *c)
 {
-    return r->speed.tok_s * r->speed.flops_token / peak;
-}
-
-static void print_table(FILE *out, const args *a, gp_model *m, const report *r, int n, double peak, int64_t T)
-{
-    const gp_config *c = gp_model_config(m);
-    gp_backend *be = gp_model_backend(m);
-    double N = (double)gp_config_parameters(c), exact = 3 * gp_config_flops(c, T);
-    double estimate = 6 * N + 12 * (double)c->layers * (double)c->channels * (double)T;
-    fprintf(out, "model      %lld layers, %lld heads, %lld channels, vocabulary %lld: %.2f M parameters\n",
-            (long long)c->layers, (long long)c->heads, (long long)c->channels, (long long)c->vocab_size,
-            N / 1e6);
-    fprintf(out, "machine    %s, backend %s, %s, %d threads\n", gp_backend_device(be), gp_backend_name(be),
-            gp_backend_dtype(be), gp_backend_threads(be));
-    fprintf(out, "peak       %.1f GFLOP/s, %s\n\n", peak / 1e9,
-            a->peak > 0 ? "as given by --peak" : "its own matrix multiply, measured now");
-    fprintf(out, "%-10s %-14s %12s %23s %10s %7s\n", "pass", "batch", "tok/s", "least .. most", "GFLOP/s",
-            "MFU");
-    for (int i = 0; i < n; i++) {
-        char spread[64];
-        snprintf(spread, sizeof spread, "%.0f .. %.0f", r[i].speed.tok_s_least, r[i].speed.tok_s_most);
-        fprintf(out, "%-10s %-14s %12.0f %23s %10.1f %6.1f%%\n", r[i].name, r[i].shape, r[i].speed.tok_s,
-                spread, r[i].speed.tok_s * r[i].speed.flops_token / 1e9, 100 * utilization(&r[i], peak));
-        if (utilization(&r[i], peak) > 1)
-            fprintf(out, "           (above 100%%: the peak is wrong, the machine was slower while it was "
-                         "measured)\n");
-    }
-    if (!a->quiet)
-        fprintf(
-            out,
-            "\nMFU = tok/s x FLOPs a token / peak. Training: %.3f MFLOP a token, exactly by op, three times\n"
-            "2 (L (4CC + 2CF) + CV) + 4 LCT; the estimate 6N + 12 L H Q T gives %.3f.\n",
-            exact / 1e6, estimate / 1e6);
-}
-
-static void print_json(FILE *out, gp_model *m, const report *r, int n, double peak)
-{
-    gp_backend *be = gp_model_backend(m);
-    fprintf(out,
-            "{\"parameters\": %lld, \"backend\": \"%s\", \"dtype\": \"%s\", \"threads\": %d, \"peak_flops\": "
-            "%.6g",
-            (long long)gp_config_parameters(gp_model_config(m)), gp_backend_name(be), gp_backend_dtype(be),
-            gp_backend_threads(be), peak);
-    for (int i = 0; i < n; i++)
-        fprintf(
-            out,
-            ", \"%s\": {\"tok_s\": %.6g, \"tok_s_least\": %.6g, \"tok_s_most\": %.6g, \"flops_token\": %.6g, "
-            "\"mfu\": %.4f}",
-            r[i].name, r[i].speed.tok_s, r[i].speed.tok_s_least, r[i].speed.tok_s_most,
-            r[i].speed.flops_token, utilization(&r[i], peak));
-    fprintf(out, "}\n");
-}
-
-static int measure(const args *a, gp_model *m, FILE *out)
-{
-    const gp_config *c = gp_model_config(m);
-    int64_t T = a->seq_len ? a->seq_len : gp_config_context(c);
-    char batch[32], rows[32];
-    snprintf(batch, sizeof batch, "%lld x %lld", (long long)a->batch_size, (long long)T);
-    snprintf(rows, sizeof rows, "%lld x 1", (long long)a->decode_batch);
-    report r[3] = {{"forward", batch, {0}}, {"train", batch, {0}}, {"decode", rows, {0}}};
-    int n = c->causal && c->head == GP_HEAD_LM ? 3 : 2;
-    if (gp_model_plan(m, a->batch_size, T))
+    if (gp_config_preset(c, a->preset))
         return -1;
-    double peak = a->peak > 0 ? a->peak : gp_measure_peak(gp_model_backend(m), 1024, a->seconds);
-    if (gp_measure_forward(m, a->batch_size, T, a->seconds, &r[0].speed) ||
-        gp_measure_train(m, a->batch_size, T, a->seconds, &r[1].speed) ||
-        (n > 2 && gp_measure_decode(m, a->decode_batch, T, a->seconds, &r[2].speed)))
-        return -1;
-    if (a->json)
-        print_json(out, m, r, n, peak);
-    else
-        print_table(out, a, m, r, n, peak, T);
-    return 0;
+    int64_t *sizes[] = {&c->vocab_size, &c->layers, &c->heads, &c->channels};
+    const int64_t given[] = {a->vocab_size, a->layers, a->heads, a->channels};
+    for (int i = 0; i < 4; i++)
+        if (given[i])
+            *sizes[i] = given[i];
+    c->inner = 4 * c->channels;
+    if (a->seq_len > c->positions)
+        c->positions = a->seq_len;
+    return gp_config_check(c, "the model asked for");
+}
+
+static gp_checkpoint *open_checkpoint(const args *a)
+{
+    return gp_checkpoint_open(a->checkpoint ? a->checkpoint : "-");
 }
 
 /* The model to measure: a checkpoint's, or a fresh one. */
-static gp_model *open_model(const args *a, gp_backend *be)
+static gp_model *open_model(const args *a, gp_backend *be, bool trains)
 {
     gp_config c;
     if (!a->preset) {
-        gp_checkpoint *ckpt = gp_checkpoint_open(a->checkpoint ? a->checkpoint : "-");
-        gp_model *m = ckpt ? gp_checkpoint_model(ckpt, be, true) : NULL;
+        gp_checkpoint *ckpt = open_checkpoint(a);
+        gp_model *m = ckpt ? gp_checkpoint_model(ckpt, be, trains) : NULL;
         if (m && gp_checkpoint_remark(ckpt))
             fprintf(stderr, "eval-mfu: %s\n", gp_checkpoint_remark(ckpt));
         gp_checkpoint_close(ckpt);
         return m;
     }
-    if (gp_config_preset(&c, a->preset))
+    if (preset_config(a, &c))
         return NULL;
-    int64_t *sizes[] = {&c.vocab_size, &c.layers, &c.heads, &c.channels};
-    const int64_t given[] = {a->vocab_size, a->layers, a->heads, a->channels};
-    for (int i = 0; i < 4; i++)
-        if (given[i])
-            *sizes[i] = given[i];
-    c.inner = 4 * c.channels;
-    if (a->seq_len > c.positions)
-        c.positions = a->seq_len;
-    if (gp_config_check(&c, "the model asked for"))
-        return NULL;
-    gp_model *m = gp_model_create(&c, be, true);
+    gp_model *m = gp_model_create(&c, be, trains);
     gp_model_init(m, 1);
     return m;
+}
+
+static gp_mfu_plan plan_of(const args *a)
+{
+    return (gp_mfu_plan){.batch_size = a->batch_size,
+                         .seq_len = a->seq_len,
+                         .decode_batch = a->decode_batch,
+                         .seconds = a->seconds,
+                         .peak = a->peak,
+                         .passes = gp_passes_parse(a->passes),
+                         .ops = a->ops,
+                         .attention = a->attention};
+}
+
+/* One measurement, with a backend and a model of its own. */
+static gp_mfu *measure(const args *a)
+{
+    gp_mfu_plan plan = plan_of(a);
+    gp_backend *be = gp_backend_open(a->backend, a->dtype, (int)a->threads);
+    if (be && gp_backend_remark(be) && !a->quiet)
+        fprintf(stderr, "eval-mfu: %s; %s computes\n", gp_backend_remark(be), gp_backend_name(be));
+    gp_model *m = be ? open_model(a, be, (plan.passes & GP_PASS_TRAIN) != 0) : NULL;
+    gp_mfu *r = m ? gp_mfu_measure(m, &plan) : NULL;
+    gp_model_free(m);
+    gp_backend_close(be);
+    return r;
+}
+
+/* ---- sweeps ---------------------------------------------------------------------------------------------- */
+
+typedef struct sweep {
+    char what[16];
+    int64_t values[MOST_VALUES];
+    gp_mfu *run[MOST_VALUES];
+    int count;
+} sweep;
+
+/* "batch=1,2,4" */
+static int parse_sweep(const char *text, sweep *s)
+{
+    const char *equals = strchr(text, '=');
+    size_t n = equals ? (size_t)(equals - text) : strlen(text);
+    snprintf(s->what, sizeof s->what, "%.*s", (int)n, text);
+    if (!equals || (strcmp(s->what, "batch") && strcmp(s->what, "context") && strcmp(s->what, "threads")))
+        return -1;
+    for (const char *p = equals + 1;; p++) {
+        char *end;
+        long long value = strtoll(p, &end, 10);
+        if (end == p || value < 1 || value > 1 << 20 || s->count == MOST_VALUES || (*end && *end != ','))
+            return -1;
+        s->values[s->count++] = value;
+        if (!*end)
+            return 0;
+        p = end;
+    }
+}
+
+static void set_value(args *a, const char *what, int64_t value)
+{
+    if (!strcmp(what, "batch"))
+        a->batch_size = a->decode_batch = value;
+    else if (!strcmp(what, "context"))
+        a->seq_len = value;
+    else
+        a->threads = value;
+}
+
+static int run_sweep(const args *given, sweep *s)
+{
+    for (int i = 0; i < s->count; i++) {
+        args a = *given;
+        set_value(&a, s->what, s->values[i]);
+        a.quiet |= i > 0; /* what is told of the machine is told once */
+        if (!given->quiet && isatty(STDERR_FILENO))
+            fprintf(stderr, "eval-mfu: %s %lld\n", s->what, (long long)s->values[i]);
+        s->run[i] = measure(&a);
+        if (!s->run[i])
+            return -1;
+    }
+    if (strcmp(s->what, "threads")) /* the machine is the same throughout */
+        gp_mfu_share_peak(s->run, s->count);
+    return 0;
+}
+
+/* ---- reports --------------------------------------------------------------------------------------------- */
+
+static int report_sweep(const args *a, sweep *s, FILE *out)
+{
+    gp_output *plot = a->plot ? gp_output_open(a->plot) : NULL; /* before all that may take minutes */
+    int rc = a->plot && !plot ? -1 : run_sweep(a, s);
+    gp_mfu_sweep all = {s->what, s->values, s->run, s->count};
+    if (!rc && a->json) {
+        gp_mfu_sweep_json(&all, out);
+        fprintf(out, "\n");
+    } else if (!rc) {
+        gp_mfu_print(s->run[s->count - 1], out, !a->quiet);
+        gp_mfu_sweep_print(&all, out);
+    }
+    if (!rc && plot)
+        gp_mfu_sweep_svg(&all, gp_output_stream(plot));
+    if (plot && gp_output_close(plot, !rc))
+        rc = -1;
+    for (int i = 0; i < s->count; i++)
+        gp_mfu_free(s->run[i]);
+    return rc;
+}
+
+static int report(const args *a, FILE *out)
+{
+    gp_mfu *r = measure(a);
+    if (!r)
+        return -1;
+    if (a->json) {
+        gp_mfu_json(r, out);
+        fprintf(out, "\n");
+    } else
+        gp_mfu_print(r, out, !a->quiet);
+    gp_mfu_free(r);
+    return 0;
+}
+
+static int report_paper(const args *a, FILE *out)
+{
+    gp_config c;
+    if (a->preset && preset_config(a, &c))
+        return -1;
+    if (!a->preset) {
+        gp_checkpoint *ckpt = open_checkpoint(a);
+        if (!ckpt)
+            return -1;
+        c = *gp_checkpoint_config(ckpt);
+        gp_checkpoint_close(ckpt);
+    }
+    gp_mfu_plan plan = plan_of(a);
+    gp_paper *p = gp_paper_compute(&c, a->paper, &plan);
+    if (!p)
+        return -1;
+    if (a->json) {
+        gp_paper_json(p, out);
+        fprintf(out, "\n");
+    } else
+        gp_paper_print(p, out, !a->quiet);
+    gp_paper_free(p);
+    return 0;
+}
+
+static int check(const args *a, sweep *s)
+{
+    if (a->preset && a->checkpoint)
+        return gp_tool_usage(&tool, "--preset and --checkpoint name two models: give one of them");
+    if (!a->preset && (a->layers || a->heads || a->channels || a->vocab_size))
+        return gp_tool_usage(&tool, "--layers, --heads, --channels and --vocab-size go with --preset");
+    if (!a->preset && !a->checkpoint && isatty(STDIN_FILENO))
+        return gp_tool_usage(&tool,
+                             "no model: give --checkpoint PATH or --preset NAME, or pipe a checkpoint in");
+    if (!gp_passes_parse(a->passes))
+        return gp_tool_usage(&tool, "--passes: %s", gp_error());
+    if (a->paper && (a->sweep || a->peak > 0))
+        return gp_tool_usage(&tool, "--paper computes from a data sheet: it goes without --sweep and --peak");
+    if (a->paper && strcmp(a->attention, "own"))
+        return gp_tool_usage(&tool, "--paper knows the backend's own kernels: it goes without --attention");
+    if (a->plot && !a->sweep)
+        return gp_tool_usage(&tool, "--plot draws a sweep: give --sweep WHAT=N,N,... too");
+    if (a->sweep && !a->preset && (!a->checkpoint || !strcmp(a->checkpoint, "-")))
+        return gp_tool_usage(&tool,
+                             "--sweep opens the model anew for each value: give --preset or a --checkpoint "
+                             "that is no pipe");
+    if (a->sweep && parse_sweep(a->sweep, s))
+        return gp_tool_usage(&tool,
+                             "--sweep %s: expected batch=, context= or threads= and up to %d numbers from 1, "
+                             "like batch=1,2,4",
+                             a->sweep, MOST_VALUES);
+    return 0;
 }
 
 int main(int argc, char **argv)
 {
     gp_backend_prepare(argv);
-    args a = {.backend = "auto", .dtype = "auto", .seconds = 2, .batch_size = 8, .decode_batch = 1};
+    args a = {.backend = "auto",
+              .dtype = "auto",
+              .attention = "own",
+              .passes = "forward,train,prefill,decode",
+              .seconds = 2,
+              .batch_size = 8,
+              .decode_batch = 1};
+    sweep s = {.count = 0};
     int rc = gp_options_parse(&tool, &a, argc, argv);
     if (rc != GP_OPTIONS_RUN)
         return rc;
-    if (a.preset && a.checkpoint)
-        return gp_tool_usage(&tool, "--preset and --checkpoint name two models: give one of them");
-    if (!a.preset && (a.layers || a.heads || a.channels || a.vocab_size))
-        return gp_tool_usage(&tool, "--layers, --heads, --channels and --vocab-size go with --preset");
-    if (!a.preset && !a.checkpoint && isatty(STDIN_FILENO))
-        return gp_tool_usage(&tool,
-                             "no model: give --checkpoint PATH or --preset NAME, or pipe a checkpoint in");
+    rc = check(&a, &s);
+    if (rc)
+        return rc;
     gp_output *out = gp_output_open(a.out);
-    gp_backend *be = !out ? NULL : gp_backend_open(a.backend, a.dtype, (int)a.threads);
-    gp_model *m = be ? open_model(&a, be) : NULL;
-    rc = m ? 0 : -1;
-    if (!rc)
-        rc = measure(&a, m, gp_output_stream(out));
+    rc = !out      ? -1
+         : a.paper ? report_paper(&a, gp_output_stream(out))
+         : a.sweep ? report_sweep(&a, &s, gp_output_stream(out))
+                   : report(&a, gp_output_stream(out));
     if (out && gp_output_close(out, rc == 0))
         rc = -1;
-    gp_model_free(m);
-    gp_backend_close(be);
     return gp_tool_exit(&tool, rc);
 }

@@ -1,4 +1,5 @@
 /* train: a token stream in, a run directory or a checkpoint out. */
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -10,7 +11,6 @@
 
 typedef struct args {
     gp_train_options o;
-    gp_list operands;
 } args;
 
 #define AT(field) offsetof(args, o.field)
@@ -18,20 +18,21 @@ typedef struct args {
 /* clang-format off */
 static const gp_option options[] = {
     {"Data", .type = GP_OPT_GROUP},
-    {"data", 'd', GP_OPT_LIST, AT(data), "FILE", "token stream to train on, as tokenize writes it", .implied = "stdin"},
-    {"val", 0, GP_OPT_STRING, AT(val), "FILE", "token stream to evaluate on", .implied = "a part of the data"},
+    {"data", 'd', GP_OPT_LIST, AT(data), "FILE[=W]", "token stream to train on, as tokenize or llm.c writes it, or a quoted pattern ('shard_*.bin'); many are read as one long stream, in order, or with a weight each as sets that have that share of the rows", .implied = "stdin"},
+    {"val", 0, GP_OPT_LIST, AT(val), "[NAME=]FILE", "token stream, or pattern, to evaluate on; each --val is a set with a loss of its own, and the first one's decides which checkpoint is best", .implied = "a part of the data"},
     {"val-fraction", 0, GP_OPT_FLOAT, AT(val_fraction), "F", "without --val: the last part of the data, cut at a document's start, is kept for evaluation", .min = 0, .max = 0.9},
     {"order", 0, GP_OPT_CHOICE, AT(order), "WHICH", "windows at random places, shuffled epochs, one behind the other, or each at the start of a document", .choices = "random|shuffle|sequential|documents"},
     {"format", 0, GP_OPT_CHOICE, AT(format), "WHICH", "format of the stream", .choices = "tok|llmc|raw16", .implied = "recognised"},
     {"vocab-size", 0, GP_OPT_INT, AT(vocab_size), "V", "vocabulary size, for raw streams that do not tell it", .min = 0, .max = 1e8},
 
     {"Model", .type = GP_OPT_GROUP},
-    {"preset", 'p', GP_OPT_CHOICE, AT(preset), "NAME", "sizes of the model", .choices = "nano|gpt2|gpt2-medium|gpt2-large|gpt2-xl"},
-    {"init", 0, GP_OPT_STRING, AT(init), "PATH", "\"scratch\", or a checkpoint to begin with (its sizes then hold)"},
+    {"preset", 'p', GP_OPT_CHOICE, AT(preset), "NAME", "sizes of the model", .choices = "nano|gpt2|gpt2-medium|gpt2-large|gpt2-xl", .implied = "nano, or what --init has"},
+    {"init", 0, GP_OPT_STRING, AT(init), "PATH", "\"scratch\", or a checkpoint to begin with: a file, a folder, a run (its last) or RUN/best; its sizes then hold"},
     {"layers", 0, GP_OPT_INT, AT(layers), "L", "transformer blocks", .min = 0, .max = 4096, .implied = "the preset's"},
     {"heads", 0, GP_OPT_INT, AT(heads), "H", "attention heads; divides the channels", .min = 0, .max = 65536, .implied = "the preset's"},
     {"channels", 0, GP_OPT_INT, AT(channels), "C", "width of the model", .min = 0, .max = 1 << 20, .implied = "the preset's"},
     {"seq-len", 'T', GP_OPT_INT, AT(seq_len), "T", "tokens a sequence; a model from scratch gets this context", .min = 0, .max = 1 << 24, .implied = "the preset's context"},
+    {"crop", 0, GP_OPT_FLAG, AT(crop), NULL, "a smaller --seq-len cuts the context of --init's model down to it; else the model keeps its context and trains on shorter sequences"},
     {"dropout", 0, GP_OPT_FLOAT, AT(dropout), "P", "dropout of embeddings, attention and residual branches", .min = 0, .max = 0.95},
     {"init-std", 0, GP_OPT_FLOAT, AT(init_std), "X",
      "standard deviation of fresh weights; behind a residual branch it is X / sqrt(2 layers)", .min = 0, .max = 1},
@@ -41,36 +42,48 @@ static const gp_option options[] = {
     {"Optimization", .type = GP_OPT_GROUP},
     {"batch-size", 'B', GP_OPT_INT, AT(batch_size), "B", "sequences a micro-batch", .min = 1, .max = 1 << 20},
     {"grad-accum", 0, GP_OPT_INT, AT(grad_accum), "N", "micro-batches a step", .min = 1, .max = 1 << 20},
-    {"steps", 's', GP_OPT_INT, AT(steps), "N", "optimizer steps", .min = 0, .max = 1e12},
+    {"steps", 's', GP_OPT_INT, AT(steps), "N", "optimizer steps", .min = 0, .max = 1e12, .instead = "epochs|tokens"},
+    {"epochs", 0, GP_OPT_FLOAT, AT(epochs), "X", "instead of --steps: times through the training data, 0.5 is half of it", .min = 1e-9, .max = 1e9, .instead = "steps|tokens"},
+    {"tokens", 0, GP_OPT_INT, AT(tokens), "N", "instead of --steps: tokens to train on, in all", .min = 1, .max = 1e17, .instead = "steps|epochs"},
+    {"max-time", 0, GP_OPT_TIME, AT(max_time), "TIME", "90s, 10m, 2h: then the step is finished and saved, and --resume goes on; the schedule keeps its steps", .min = 0.001, .max = 1e9},
+    {"schedule", 0, GP_OPT_CHOICE, AT(schedule), "WHICH", "of the learning rate after its warm-up; wsd keeps it and lets it fall by 1 - sqrt at the end", .choices = "cosine|linear|constant|wsd"},
     {"lr", 0, GP_OPT_FLOAT, AT(lr), "X", "peak learning rate", .min = 0, .max = 10},
-    {"min-lr", 0, GP_OPT_FLOAT, AT(min_lr), "X", "learning rate at the end of the cosine", .min = 0, .max = 10},
+    {"min-lr", 0, GP_OPT_FLOAT, AT(min_lr), "X", "learning rate at the end of the schedule", .min = 0, .max = 10, .implied = "2e-4, at most --lr"},
     {"warmup", 0, GP_OPT_INT, AT(warmup), "N", "steps of linear warm-up", .min = 0, .max = 1e12},
-    {"decay-steps", 0, GP_OPT_INT, AT(decay_steps), "N", "step at which the cosine reaches --min-lr", .min = 0, .max = 1e12, .implied = "--steps"},
+    {"decay-steps", 0, GP_OPT_INT, AT(decay_steps), "N", "step at which the schedule reaches --min-lr", .min = 0, .max = 1e12, .implied = "--steps"},
+    {"decay-fraction", 0, GP_OPT_FLOAT, AT(decay_fraction), "F", "with --schedule wsd: the last part of --decay-steps, in which the rate falls", .min = 0, .max = 1},
     {"beta1", 0, GP_OPT_FLOAT, AT(beta1), "X", "AdamW's first decay rate", .min = 0, .max = 0.999999},
     {"beta2", 0, GP_OPT_FLOAT, AT(beta2), "X", "AdamW's second decay rate", .min = 0, .max = 0.999999},
     {"eps", 0, GP_OPT_FLOAT, AT(eps), "X", "AdamW's epsilon", .min = 1e-20, .max = 1},
     {"weight-decay", 0, GP_OPT_FLOAT, AT(weight_decay), "X", "decay of weights of two dimensions", .min = 0, .max = 10},
     {"grad-clip", 0, GP_OPT_FLOAT, AT(grad_clip), "X", "largest norm of the gradients; 0 = no clipping", .min = 0, .max = 1e9},
+    {"skip-loss-z", 0, GP_OPT_FLOAT, AT(skip_loss_z), "Z", "make no update where the loss stands more than Z standard deviations above the mean of the last 128 steps; 0 = always update", .min = 0, .max = 11},
+    {"skip-norm-z", 0, GP_OPT_FLOAT, AT(skip_norm_z), "Z", "the same by the gradients' norm", .min = 0, .max = 11},
     {"seed", 0, GP_OPT_INT, AT(seed), "N", "of weights, data order and dropout", .min = 0, .max = 9e15},
 
     {"What is told and kept", .type = GP_OPT_GROUP},
     {"out", 'o', GP_OPT_STRING, AT(out), "DIR|-", "run directory to make, or - for a checkpoint on stdout", .implied = "- into a pipe or file, else run"},
     {"run", 0, GP_OPT_STRING, AT(run), "DIR", "with --out -: a run directory beside it"},
-    {"resume", 0, GP_OPT_STRING, AT(resume), "RUN", "go on with a run, with its options unless given here", .unlogged = true},
-    {"eval-every", 0, GP_OPT_INT, AT(eval_every), "N", "steps between evaluations; 0 = only at the end", .min = 0, .max = 1e12},
+    {"resume", 0, GP_OPT_STRING, AT(resume), "RUN", "go on with a run, with its options unless given here; RUN/ckpt-N or RUN/best goes back to that checkpoint first and removes what came after it", .unlogged = true},
+    {"eval-every", 0, GP_OPT_INT, AT(eval_every), "N", "steps between evaluations, beside those at each checkpoint; 0 = only these", .min = 0, .max = 1e12},
     {"eval-batches", 0, GP_OPT_INT, AT(eval_batches), "N", "batches an evaluation takes; 0 = no evaluation", .min = 0, .max = 1e9},
     {"eval-documents", 0, GP_OPT_FLAG, AT(eval_documents), NULL, "at the end, score validation documents whole where their entropy is known (stories), beside that floor"},
     {"save-every", 0, GP_OPT_INT, AT(save_every), "N", "steps between checkpoints; 0 = only at the end", .min = 0, .max = 1e12},
     {"keep", 0, GP_OPT_INT, AT(keep), "N", "newest checkpoints to keep, beside the best", .min = 1, .max = 1e9},
     {"sample-every", 0, GP_OPT_INT, AT(sample_every), "N", "steps between samples in RUN/samples.txt; 0 = none", .min = 0, .max = 1e12},
     {"log-every", 0, GP_OPT_INT, AT(log_every), "N", "steps between lines on a stderr that is no terminal", .min = 1, .max = 1e12},
+    {"tensorboard", 0, GP_OPT_FLAG, AT(tensorboard), NULL, "write RUN/events.out.tfevents.train too, which TensorBoard draws"},
+    {"dry-run", 0, GP_OPT_FLAG, AT(dry_run), NULL, "print parameters, FLOPs, memory and, from a few steps, the time that the run, or with --resume what is left of it, would take; nothing is written (with --json as an object)", .unlogged = true},
     {"quiet", 'q', GP_OPT_FLAG, AT(quiet), NULL, "no progress", .unlogged = true},
     {"json", 0, GP_OPT_FLAG, AT(json), NULL, "the closing summary as one JSON object on stderr", .unlogged = true},
 
     {"Machine", .type = GP_OPT_GROUP},
-    {"backend", 0, GP_OPT_CHOICE, AT(backend), "WHICH", "what computes", .choices = "auto|ref|cpu"},
-    {"dtype", 0, GP_OPT_CHOICE, AT(dtype), "WHICH", "of matrix products; sums are fp32", .choices = "auto|fp32|bf16"},
-    {"threads", 't', GP_OPT_INT, AT(threads), "N", "threads", .min = 0, .max = 4096, .implied = "the machine's cores"},
+    {"backend", 0, GP_OPT_CHOICE, AT(backend), "WHICH", "what computes", .choices = "auto|ref|cpu|cuda"},
+    {"dtype", 0, GP_OPT_CHOICE, AT(dtype), "WHICH", "of matrix products; sums are fp32", .choices = "auto|fp32|tf32|bf16"},
+    {"master-weights", 0, GP_OPT_FLAG, AT(master_weights), NULL, "with --dtype bf16: the weights in fp32, of which products read a copy in bf16. Without, matrices are bf16 alone and every update rounds them up or down by chance: 4 bytes a parameter less, on cuda and ref"},
+    {"attention", 0, GP_OPT_CHOICE, AT(attention), "WHICH", "which library computes it on a GPU: the backend's own kernels, cuDNN (bf16, without dropout) or half of it; or what is faster on this batch, measured once when the run begins and recorded with it", .choices = "own|cudnn|cudnn-forward|cudnn-backward|measure"},
+    {"threads", 't', GP_OPT_INT, AT(threads), "N", "threads", .min = 0, .max = 1024, .implied = "the machine's cores"},
+    {"recompute", 0, GP_OPT_CHOICE, AT(recompute), "WHAT", "activations made again on the way back in place of kept: none, the outputs of norms and GELU, or all within a block: less memory, more time", .choices = "none|norms|block"},
     {0},
 };
 /* clang-format on */
@@ -78,7 +91,7 @@ static const gp_option options[] = {
 static const gp_tool tool = {
     .name = "train",
     .summary = "trains a GPT-2 on a token stream",
-    .usage = "[OPTION]... [FILE]",
+    .usage = "[OPTION]... [FILE[=WEIGHT]]...",
     .description =
         "Reads a token stream (FILE, --data, or stdin), trains a model, and leaves a run directory that "
         "sample, "
@@ -87,16 +100,23 @@ static const gp_tool tool = {
         "A run directory holds checkpoints, log.jsonl (one object a step) and config.yaml, every option of "
         "the "
         "run: `train --config RUN/config.yaml -o AGAIN` repeats it, `train --resume RUN` goes on with it.\n\n"
-        "Ctrl-C finishes the step, saves a checkpoint and says how to go on.",
-    .examples = "# a small model of Shakespeare's characters\n"
-                "train --data shakespeare.tok --preset nano --seq-len 64 --steps 2000 -o run\n"
-                "# the whole line in one pipe\n"
-                "fetch-data stories | tokenize --tokenizer char | train --preset nano --steps 200 | sample "
-                "--prompt 'Once'\n"
-                "# 1000 steps more\n"
-                "train --resume run --steps 3000",
+        "Ctrl-C finishes the step, saves a checkpoint and says how to go on, as SIGTERM and a terminal that "
+        "hangs "
+        "up do; a second one ends at once.",
+    .examples =
+        "# a small model of Shakespeare's characters\n"
+        "train --data shakespeare.tok --preset nano --seq-len 64 --steps 2000 -o run\n"
+        "# the whole line in one pipe\n"
+        "fetch-data stories | tokenize --tokenizer char | train --preset nano --steps 200 | sample "
+        "--prompt 'Once'\n"
+        "# llm.c's shards, in its order, for eight hours at a rate that falls when the run is resumed to its "
+        "end\n"
+        "train 'fineweb_train_*.bin' --val 'fineweb_val_*.bin' --preset gpt2 --order sequential --schedule "
+        "wsd --steps 1e9 --max-time 8h -o web\n"
+        "# 1000 steps more\n"
+        "train --resume run --steps 3000",
     .options = options,
-    .positionals = 1 + offsetof(args, operands),
+    .positionals = 1 + AT(data), /* FILE is --data FILE */
 };
 
 /* stdout takes the checkpoint where it is a pipe or a file; a terminal or /dev/null does not want one. */
@@ -107,40 +127,52 @@ static bool stdout_wants_data(void)
            (S_ISFIFO(st.st_mode) || S_ISREG(st.st_mode) || S_ISSOCK(st.st_mode));
 }
 
-/* A resumed run begins with the options that it logged; what stands on the command line wins. */
-static int parse(args *a, int argc, char **argv)
+/* A resumed run begins with the options that it logged (*before); what stands on the command line wins. */
+static int parse(args *a, args *before, int argc, char **argv)
 {
     int rc = gp_options_parse(&tool, a, argc, argv);
     if (rc != GP_OPTIONS_RUN || !a->o.resume)
         return rc;
-    char path[4096];
-    snprintf(path, sizeof path, "%s/config.yaml", a->o.resume);
-    *a = (args){.o = gp_train_defaults()};
-    if (gp_options_load(&tool, a, path))
+    if (strcmp(a->o.init, "scratch"))
+        return gp_tool_usage(&tool, "--resume goes on with a run, --init begins one: give one of them");
+    if (a->o.out && strcmp(a->o.out, "-"))
+        return gp_tool_usage(&tool, "--resume writes into its run, --out makes a new one: give one of them");
+    char *config = gp_train_resumable(a->o.resume);
+    if (!config)
         return gp_tool_exit(&tool, -1);
-    return gp_options_parse(&tool, a, argc, argv);
+    *before = (args){.o = gp_train_defaults()};
+    *a = (args){.o = gp_train_defaults()};
+    bool bad = gp_options_load(&tool, before, config) || gp_options_load(&tool, a, config);
+    free(config);
+    a->o.args_before = before;
+    rc = bad ? gp_tool_exit(&tool, -1) : gp_options_parse(&tool, a, argc, argv);
+    if (!a->o.out) /* a file that all runs share leaves open what the run has decided */
+        a->o.out = before->o.out;
+    if (!a->o.preset)
+        a->o.preset = before->o.preset;
+    return rc;
 }
 
 int main(int argc, char **argv)
 {
     gp_backend_prepare(argv);
-    args a = {.o = gp_train_defaults()};
-    int rc = parse(&a, argc, argv);
+    args a = {.o = gp_train_defaults()}, before = a;
+    int rc = parse(&a, &before, argc, argv);
     if (rc != GP_OPTIONS_RUN)
         return rc;
-    if (a.operands.count && a.o.data.count)
-        return gp_tool_usage(&tool, "the token stream is given twice: %s and --data %s", a.operands.items[0],
-                             a.o.data.items[0]);
-    if (a.operands.count)
-        a.o.data = a.operands;
-    if (a.o.data.count > 1)
-        return gp_tool_usage(&tool, "%d token streams are given; train reads one", a.o.data.count);
-    if (a.o.resume && gp_options_given(&tool, "init") && strcmp(a.o.init, "scratch"))
-        return gp_tool_usage(&tool, "--resume goes on with a run, --init begins one: give one of them");
+    if (strcmp(a.o.schedule, "constant") && a.o.min_lr > a.o.lr)
+        return gp_tool_usage(&tool, "--min-lr %g is above --lr %g: the rate would rise", a.o.min_lr, a.o.lr);
+    if (a.o.decay_steps && a.o.decay_steps <= a.o.warmup && strcmp(a.o.schedule, "constant"))
+        return gp_tool_usage(&tool, "--decay-steps %lld is not behind --warmup %lld",
+                             (long long)a.o.decay_steps, (long long)a.o.warmup);
     if (!a.o.data.count && !a.o.resume && isatty(STDIN_FILENO))
         return gp_tool_usage(&tool, "no token stream: give a FILE, or pipe one in (tokenize makes them)");
     if (!a.o.out)
-        a.o.out = stdout_wants_data() ? "-" : "run";
+        a.o.out = stdout_wants_data() ? "-" : a.o.run ? a.o.run : "run";
+    if (a.o.tensorboard && !strcmp(a.o.out, "-") && !a.o.run)
+        return gp_tool_usage(&tool, "--tensorboard writes into a run directory: give --run beside --out -");
+    if (a.o.sample_every && !strcmp(a.o.out, "-") && !a.o.run)
+        return gp_tool_usage(&tool, "--sample-every writes into a run directory: give --run beside --out -");
     a.o.tool = &tool;
     a.o.args = &a;
     rc = gp_train(&a.o);

@@ -1,4 +1,4 @@
-/* loader.h: a token stream as (B,T) batches. Stateless: micro-batch n depends on n and the options alone, so
+/* loader.h: token streams as (B,T) batches. Stateless: micro-batch n depends on n and the options alone, so
  * resuming, ranks and threads need nothing kept.
  *
  *     gp_loader *l = gp_loader_open(tokens, &(gp_loader_options){.B = 12, .T = 64, .order = "random", .seed = 1});
@@ -6,12 +6,18 @@
  *     gp_loader_batch(l, 0, inputs, targets);        // targets[i] is the token after inputs[i]
  *     gp_loader_close(l);
  *
- * random      each row starts anywhere: uniform, keyed by (seed, n, row)
- * shuffle     windows of T that do not overlap, all of them once an epoch, in an order keyed by (seed, epoch);
+ * A set is one stream, or many (the shards of one) that are read as a long one; no row goes over the end of one. Of
+ * several sets each has a weight, and rows are dealt to them in turn, so that after r rows a set of weight w has had
+ * r*w/(sum of weights) of them, to within as many rows as there are sets: at any step, not on average. Row r of a set
+ * is its r-th, whatever the others are.
+ *
+ * random      each row starts anywhere: uniform over the set, keyed by (seed, row)
+ * shuffle     windows of T that do not overlap, all of the set's once an epoch, in an order keyed by (seed, epoch);
  *             each epoch's windows start at an offset of its own, so that no token is always left over
- * sequential  row b of micro-batch n starts at token (n*B + b)*T; after the last whole micro-batch it begins
- *             again at the first, as llm.c does
- * documents   each row starts at a document: any of them, keyed by (seed, n, row), every other one (by lot) with the
+ * sequential  row b of micro-batch n starts at token (n*B + b)*T, as in llm.c: after a stream's last whole micro-batch
+ *             comes the next stream, after the last the first again. Where llm.c stops at a stream that is shorter
+ *             than a micro-batch, it is passed over; where all are, and in a mixture of sets, it goes by single rows.
+ * documents   each row starts at a document: any of the set, keyed by (seed, row), every other one (by lot) with the
  *             separator before it; what follows in the row is the next document. It teaches a model to begin at its
  *             first position, be it behind a separator or at a bare prompt.
  */
@@ -27,9 +33,22 @@
 extern "C" {
 #endif
 
+/* Tokens [first, last) of a stream. */
+typedef struct gp_span {
+    const gp_tokens *tokens;
+    int64_t first, last;
+} gp_span;
+
+typedef struct gp_stream_set {
+    const char *name; /* for people */
+    gp_span *spans;   /* (count) one behind the other */
+    int count;
+    double weight; /* above 0; of no use where there is one set */
+} gp_stream_set;
+
 typedef struct gp_loader_options {
     int64_t B, T;        /* rows, tokens a row */
-    int64_t first, last; /* tokens [first, last) of the stream; last 0: its end */
+    int64_t first, last; /* of gp_loader_open: tokens [first, last) of the stream; last 0: its end */
     const char *order;   /* "random", "shuffle", "sequential", "documents" */
     uint64_t seed;
 } gp_loader_options;
@@ -38,16 +57,31 @@ typedef struct gp_loader gp_loader;
 
 /* NULL when the range has fewer than T + 1 tokens. The stream stays open, and the caller's. */
 GP_API gp_loader *gp_loader_open(const gp_tokens *tokens, const gp_loader_options *options);
+
+/* The same over sets, which stay the caller's and outlive the loader. NULL when a set has no row in it. */
+GP_API gp_loader *gp_loader_open_sets(const gp_stream_set *sets, int count, const gp_loader_options *options);
 GP_API void gp_loader_close(gp_loader *l);
 
 /* Fills inputs and targets, (B,T) each. -1 when an id is out of the vocabulary. */
 GP_API int gp_loader_batch(const gp_loader *l, int64_t n, int32_t *inputs, int32_t *targets);
 
-/* The token at which row b of micro-batch n starts. */
-GP_API int64_t gp_loader_start(const gp_loader *l, int64_t n, int64_t b);
+/* Where row b of micro-batch n starts: at token `start` of sets[set].spans[span]. */
+typedef struct gp_place {
+    int set, span;
+    int64_t start;
+} gp_place;
 
-/* Windows of T tokens in the range: an epoch of shuffle. */
+GP_API gp_place gp_loader_place(const gp_loader *l, int64_t n, int64_t b);
+GP_API int64_t gp_loader_start(const gp_loader *l, int64_t n, int64_t b); /* its token alone */
+
+/* Windows of T tokens in all sets that do not overlap. */
 GP_API int64_t gp_loader_windows(const gp_loader *l);
+
+/* Rows of an epoch: as many as the sets have windows; of sequential, those that it takes until it begins again. */
+GP_API int64_t gp_loader_epoch(const gp_loader *l);
+
+/* Streams that are too short for a single row (of sequential: for its micro-batch), and so are never read. */
+GP_API int gp_loader_unread(const gp_loader *l);
 
 #ifdef __cplusplus
 }

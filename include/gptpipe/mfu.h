@@ -1,11 +1,20 @@
 /* mfu.h: how fast a model runs, beside what the machine can do.
  *
+ *     gp_mfu_plan plan = {.batch_size = 8, .seq_len = 256, .decode_batch = 1, .seconds = 2, .passes = GP_PASS_ALL};
+ *     gp_mfu *r = gp_mfu_measure(m, &plan);      // m was created to train, if GP_PASS_TRAIN is asked for
+ *     if (!r) ...gp_error()...
+ *     gp_mfu_print(r, stdout, true);
+ *     gp_mfu_free(r);
+ *
  * Model FLOP utilization (Chowdhery et al. 2022, appendix B) = FLOPs the model needs a second / peak FLOP/s.
- * The peak is measured here, by the backend's own matrix multiply on square matrices; no vendor figure is
- * assumed. FLOPs a token: gp_config_flops, x 3 when training (forward, and two products backward).
+ * FLOPs a token: gp_config_flops, x 3 when training (forward, and two products backward). The peak is measured
+ * here, by the backend's own matrix multiply on square matrices, before the passes and behind them; the vendor's
+ * figure stands beside it where it is known.
  */
 #ifndef GPTPIPE_MFU_H
 #define GPTPIPE_MFU_H
+
+#include <stdio.h>
 
 #include "gptpipe/model.h"
 
@@ -13,22 +22,82 @@
 extern "C" {
 #endif
 
-/* Best FLOP/s of an (n,n) x (n,n) product on this backend within `seconds`. */
-GP_API double gp_measure_peak(gp_backend *be, int64_t n, double seconds);
+/* Best FLOP/s of an (n,n) x (n,n) product on this backend. n doubles from 128 while one takes less than `longest`
+ * seconds, so that it keeps a GPU busy and does not hold up one core; each size is repeated for `seconds`. */
+GP_API double gp_measure_peak(gp_backend *be, double seconds, double longest);
 
-/* Best bytes a second of a copy that does not fit the caches, reads and writes counted, on its threads. */
+/* Best bytes a second at which the backend reads memory that does not fit the caches (the sum of squares of 256
+ * MiB, or of less where there is little memory left, by all its threads). */
 GP_API double gp_measure_bandwidth(gp_backend *be, double seconds);
+
+/* What a vendor states of a device. 0: it states nothing, or the device has no such unit. */
+typedef struct gp_vendor {
+    const char *name;  /* "EPYC 9654" */
+    double fp32, bf16; /* FLOP/s, dense, of as many cores as there are threads */
+    double bandwidth;  /* bytes a second */
+} gp_vendor;
+
+/* For a device as gp_backend_device names it. False where nothing is known: nothing is guessed. */
+GP_API bool gp_vendor_find(const char *device, int threads, gp_vendor *v);
+
+typedef enum gp_pass {
+    GP_PASS_FORWARD = 1, /* the loss of a batch */
+    GP_PASS_TRAIN = 2,   /* a whole optimizer step */
+    GP_PASS_PREFILL = 4, /* one prompt into the cache */
+    GP_PASS_DECODE = 8,  /* one token a sample, at all positions in turn */
+    GP_PASS_ALL = 15
+} gp_pass;
+GP_API const char *gp_pass_name(gp_pass pass);
+
+/* Of "forward,train,decode", a set of passes; 0 with an error for what is no pass. */
+GP_API int gp_passes_parse(const char *text);
+
+typedef struct gp_mfu_plan {
+    int64_t batch_size,
+        seq_len; /* of forward and train; seq_len of prefill too, and decode's last position */
+    int64_t decode_batch;
+    double seconds;        /* for each measurement */
+    double peak;           /* FLOP/s; 0: measured */
+    int passes;            /* of gp_pass */
+    bool ops;              /* each op's time too */
+    const char *attention; /* by which library: own, cudnn, cudnn-forward, cudnn-backward; NULL: own */
+} gp_mfu_plan;
 
 typedef struct gp_speed {
     int64_t runs;
-    double tok_s, tok_s_least, tok_s_most; /* median and spread over the runs */
-    double flops_token;                    /* FLOPs of one token */
+    double tok_s;                    /* median */
+    double tok_s_10, tok_s_90;       /* a tenth of the runs was slower, a tenth faster */
+    double tok_s_least, tok_s_most;  /* all of them */
+    double flops_token, bytes_token; /* of one token; bytes: what decode must read, 0 for other passes */
 } gp_speed;
 
-/* Repeats a pass for about `seconds` after a warm-up, on random ids. */
-GP_API int gp_measure_forward(gp_model *m, int64_t B, int64_t T, double seconds, gp_speed *speed);
-GP_API int gp_measure_train(gp_model *m, int64_t B, int64_t T, double seconds, gp_speed *speed);
-GP_API int gp_measure_decode(gp_model *m, int64_t B, int64_t T, double seconds, gp_speed *speed);
+/* Repeats a pass for about `seconds` after a warm-up, on random ids. B is decode_batch when decoding, 1 for a
+ * prefill. Plans what the pass needs. */
+GP_API int gp_measure(gp_model *m, gp_pass pass, int64_t B, int64_t T, double seconds, gp_speed *speed);
+
+/* All that was measured. The caller frees it. */
+typedef struct gp_mfu gp_mfu;
+GP_API gp_mfu *gp_mfu_measure(gp_model *m, const gp_mfu_plan *plan);
+GP_API void gp_mfu_free(gp_mfu *r);
+
+/* For runs on the same machine and threads: each gets the best peak and bandwidth that any of them measured. */
+GP_API void gp_mfu_share_peak(gp_mfu *const *run, int count);
+
+/* A page of text, with the formulas and their numbers if asked; or one JSON object without a newline. */
+GP_API void gp_mfu_print(const gp_mfu *r, FILE *out, bool formulas);
+GP_API void gp_mfu_json(const gp_mfu *r, FILE *out);
+
+/* One thing varied: values[i] of `what` ("batch", "context", "threads") gave run[i]. A table, the runs as JSON, or a
+ * drawing of tokens a second. */
+typedef struct gp_mfu_sweep {
+    const char *what;
+    const int64_t *values;
+    gp_mfu *const *run;
+    int count;
+} gp_mfu_sweep;
+GP_API void gp_mfu_sweep_print(const gp_mfu_sweep *s, FILE *out);
+GP_API void gp_mfu_sweep_json(const gp_mfu_sweep *s, FILE *out);
+GP_API void gp_mfu_sweep_svg(const gp_mfu_sweep *s, FILE *out);
 
 #ifdef __cplusplus
 }

@@ -6,10 +6,16 @@
  *     o.steps = 2000;
  *     if (gp_train(&o)) ...gp_error()...
  *
- * A step s (from 0) takes batch_size * grad_accum sequences of seq_len tokens, and
- *     lr(s) = lr * (s + 1) / (warmup + 1)                                              while s < warmup
- *           = min_lr + (lr - min_lr) * (1 + cos(pi (s - warmup) / (decay_steps - warmup))) / 2   then
- *           = min_lr                                                                    past decay_steps
+ * A step s (from 0) takes batch_size * grad_accum sequences of seq_len tokens. Its learning rate is
+ *     lr * (s + 1) / (warmup + 1)                          while s < warmup
+ *     min_lr + (lr - min_lr) * left((s - begin) / (end - begin))    from begin to end
+ *     min_lr                                               from end = decay_steps (0: steps) on
+ * with, by schedule, t being the part of the decay that is over:
+ *     cosine    begin = warmup                             left = (1 + cos(pi t)) / 2
+ *     linear    begin = warmup                             left = 1 - t
+ *     wsd       begin = end - decay_fraction * end         left = 1 - sqrt(t), and lr before begin: warm-up, stable,
+ *               decay (Hu et al. 2024), which may be put off by a longer run; this decay is that of Haegele et al. 2024
+ *     constant                                             lr for ever
  * and AdamW (Loshchilov & Hutter 2019) with decay on tensors of two dimensions, gradients scaled by
  * min(1, grad_clip / (norm + 1e-6)).
  */
@@ -29,46 +35,66 @@ extern "C" {
 
 typedef struct gp_train_options {
     /* data */
-    gp_list data;    /* token streams; none: stdin */
-    const char *val; /* token stream for evaluation; NULL: val_fraction of the data */
+    gp_list data; /* token streams: FILE or FILE=WEIGHT, where FILE may be a pattern; none: stdin */
+    gp_list val;  /* for evaluation: FILE or NAME=FILE, the first decides; none: val_fraction of the data */
     double val_fraction;
     const char *order;  /* random, shuffle, sequential, documents */
     const char *format; /* of raw streams: NULL, tok, llmc, raw16 */
     int64_t vocab_size; /* of a raw stream; 0: the stream says */
     /* model */
-    const char *preset;
-    const char *init;                         /* "scratch" or a checkpoint */
+    const char *preset;                       /* NULL: nano, or what the checkpoint is */
+    const char *init;                         /* "scratch", or a checkpoint, whose sizes then hold */
     int64_t layers, heads, channels, seq_len; /* 0: the preset's; seq_len 0: the model's context */
     double dropout;
     double init_std; /* of a model from scratch */
     bool bias, tied;
+    bool crop; /* a checkpoint's context to seq_len, where that is shorter: its first positions stay */
     /* optimization */
-    int64_t batch_size, grad_accum, steps;
-    double lr, min_lr;
+    int64_t batch_size, grad_accum;
+    double epochs;   /* how long: this many times gp_loader_epoch's rows, or where that is not above 0, */
+    int64_t tokens;  /* this many tokens, or where that is not above 0, */
+    int64_t steps;   /* this many steps. The first two are rounded up to whole steps */
+    double max_time; /* seconds after which the run saves and ends, to be resumed; not above 0: none */
+    const char *schedule;        /* cosine, linear, constant, wsd */
+    double lr, min_lr;           /* min_lr NAN: 2e-4, at most lr */
     int64_t warmup, decay_steps; /* decay_steps 0: steps */
+    double decay_fraction;       /* wsd: of decay_steps */
     double beta1, beta2, eps, weight_decay, grad_clip;
+    double skip_loss_z, skip_norm_z; /* a step above this z-score changes nothing; 0: none is skipped */
     int64_t seed;
     /* what is told and kept */
     int64_t eval_every, eval_batches, save_every, sample_every, log_every, keep;
     bool eval_documents; /* at the end, score the validation documents one by one */
     const char *out;     /* run directory, or "-" for a checkpoint on stdout */
     const char *run;     /* run directory when out is "-" */
-    const char *resume;  /* run directory to go on with */
+    const char *resume;  /* run directory to go on with, or one of its checkpoints */
     bool quiet, json;
+    bool tensorboard; /* an event file in the run directory */
+    bool dry_run;     /* nothing is written: sizes, memory and time are printed on stdout */
     /* machine */
     const char *backend, *dtype;
     int64_t threads;
+    const char *attention; /* own, cudnn, cudnn-forward, cudnn-backward; measure: what is faster here */
+    /* In bf16 the weights are fp32, and products read a copy; without, matrices are bf16 alone, and the update rounds
+     * them by chance (cuda and ref). */
+    bool master_weights;
+    const char *recompute; /* none, norms, block: what backward makes again in place of keeping it */
     /* the table that config.yaml prints; NULL: no config.yaml */
     const gp_tool *tool;
     const void *args;
+    const void *args_before; /* as a resumed run logged them, to tell what changed; NULL: not compared */
 } gp_train_options;
 
 GP_API gp_train_options gp_train_defaults(void);
 
 /* Trains and leaves a run directory (docs/formats.md) or a checkpoint on stdout. 0; -1 on failure; 128 + the
- * signal when SIGINT or SIGTERM ended it after a finished step and a saved checkpoint. A stream from stdin is kept
- * in the run directory, and o->data then names it. */
+ * signal when SIGINT, SIGTERM or SIGHUP ended it after a finished step and a saved checkpoint. A stream from stdin is kept
+ * in the run directory, and o->data then names it; o->preset, bias and tied become what the model has. */
 GP_API int gp_train(gp_train_options *o);
+
+/* For a path that --resume names, a run directory or a checkpoint in it: whether it can be gone on with by this version
+ * and this user; gives the path of the config.yaml whose options it was run with (the caller frees), or NULL. */
+GP_API char *gp_train_resumable(const char *path);
 
 /* The learning rate of step s. */
 GP_API double gp_train_lr(const gp_train_options *o, int64_t s);

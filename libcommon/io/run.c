@@ -121,13 +121,28 @@ gp_run *gp_run_create(const char *path)
     return r;
 }
 
-gp_run *gp_run_open(const char *path)
+static int check_begun(const char *path)
 {
     if (entries(path) < 0)
+        return -1;
+    char *config = gp_path_join(path, "config.yaml");
+    bool begun = gp_run_recognise(path) || gp_exists(config);
+    free(config);
+    return begun ? 0 : fail("%s: has no checkpoint to go on with", path);
+}
+
+gp_run *gp_run_look(const char *path)
+{
+    if (check_begun(path))
         return NULL;
-    if (!gp_run_recognise(path))
-        return fail("%s: has no checkpoint to go on with", path), NULL;
-    gp_run *r = open_run(path);
+    gp_run *r = gp_calloc(1, sizeof *r);
+    *r = (gp_run){.path = gp_strdup(path), .lock = -1};
+    return r;
+}
+
+gp_run *gp_run_open(const char *path)
+{
+    gp_run *r = check_begun(path) ? NULL : open_run(path);
     if (r && remove_leftovers(path)) {
         gp_run_close(r);
         return NULL;
@@ -173,63 +188,6 @@ int gp_run_write(gp_run *r, const char *name, const void *data, size_t n)
 {
     char *path = gp_path_join(r->path, name);
     int rc = gp_file_write(path, data, n);
-    free(path);
-    return rc;
-}
-
-/* ---- the log ----------------------------------------------------------------------------------------- */
-
-static int open_log(const gp_run *r, char **path)
-{
-    *path = gp_path_join(r->path, "log.jsonl");
-    int fd = open(*path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
-    if (fd < 0)
-        fail("%s: cannot be opened: %s", *path, strerror(errno));
-    return fd;
-}
-
-int gp_run_log(gp_run *r, const char *lines, size_t n)
-{
-    char *path;
-    int fd = open_log(r, &path);
-    off_t end = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
-    int rc = end < 0 ? -1 : gp_write_all(fd, lines, n, path);
-    if (rc && end >= 0 && ftruncate(fd, end))
-        rc = gp_fail_in("half a line is left"); /* which resuming cuts away */
-    if (fd >= 0)
-        close(fd);
-    free(path);
-    return rc;
-}
-
-/* Whether a line is a whole object that does not belong to a later step. */
-static bool stays(const char *line, size_t length, int64_t step)
-{
-    json_t *root = json_loadb(line, length, JSON_ALLOW_NUL, NULL);
-    const json_t *v = json_object_get(root, "step");
-    bool good = json_is_object(root) && (!v || (json_is_integer(v) && json_integer_value(v) <= step));
-    json_decref(root);
-    return good;
-}
-
-int gp_run_cut_log(gp_run *r, int64_t step)
-{
-    char *path;
-    gp_map m = {0};
-    int fd = open_log(r, &path), rc = fd < 0 ? -1 : gp_map_fd(&m, fd, path);
-    size_t kept = 0;
-    while (!rc && kept < m.size) {
-        const char *line = m.data + kept, *end = memchr(line, '\n', m.size - kept);
-        if (!end || !stays(line, (size_t)(end - line), step))
-            break;
-        kept += (size_t)(end - line) + 1;
-    }
-    bool cut = !rc && kept < m.size;
-    gp_map_close(&m);
-    if (cut && (ftruncate(fd, (off_t)kept) || fsync(fd)))
-        rc = fail("%s: cannot be cut: %s", path, strerror(errno));
-    if (fd >= 0)
-        close(fd);
     free(path);
     return rc;
 }

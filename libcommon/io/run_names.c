@@ -61,6 +61,20 @@ int64_t gp_run_link_step(const char *path, const char *link)
     return gp_run_step(target);
 }
 
+char *gp_run_locate(const char *path, int64_t *step)
+{
+    char *whole = realpath(path, NULL), *run = NULL; /* links followed, no slash at the end */
+    char *name = whole ? strrchr(whole, '/') : NULL;
+    *step = name ? gp_run_step(name + 1) : -1;
+    if (*step >= 0) {
+        const char *there =
+            strstr(path, name + 1); /* said in the words that were given, where they are plain */
+        run = there > path + 1 ? gp_strndup(path, (size_t)(there - path - 1)) : gp_folder_of(whole);
+    }
+    free(whole);
+    return run ? run : gp_strdup(path);
+}
+
 bool gp_run_recognise(const char *path)
 {
     int64_t *steps, count;

@@ -1,5 +1,6 @@
 /* run_save.c: a checkpoint into a run directory. The order is what keeps a run whole: files are flushed, then
  * their folder, then it gets its name, then `last` points to it, and only then is anything older removed. */
+#include "base/file.h"
 #include "io/folder.h"
 #include "io/run.h"
 #include "io/run_names.h"
@@ -73,4 +74,28 @@ int gp_run_save(gp_run *r, int64_t step, bool best, int64_t keep, int (*fill)(vo
     free(path);
     free(name);
     return rc;
+}
+
+int64_t gp_run_go_back(gp_run *r, int64_t step, int64_t best_step)
+{
+    const char *run = gp_run_path(r);
+    int64_t *steps, count, removed = 0;
+    char *name = gp_run_name(step), *best = gp_run_name(best_step > 0 ? best_step : 0);
+    char *best_folder = gp_path_join(run, best), *best_link = gp_path_join(run, "best");
+    int rc = gp_run_steps(run, &steps, &count);
+    bool newer = !rc && count && steps[0] > step;
+    if (newer)
+        rc = publish(run, name, false);
+    if (newer && !rc && best_step > 0 && gp_exists(best_folder))
+        rc = point(run, "best", best);
+    else if (newer && !rc && gp_run_link_step(run, "best") > step)
+        unlink(best_link);
+    for (int64_t i = 0; newer && !rc && i < count && steps[i] > step; i++, removed++)
+        remove_checkpoint(run, steps[i]);
+    free(steps);
+    free(name);
+    free(best);
+    free(best_folder);
+    free(best_link);
+    return rc ? -1 : removed;
 }

@@ -9,27 +9,30 @@
 /* ---- windows --------------------------------------------------------------------------------------------
  */
 
-int gp_evaluation_open(gp_evaluation *e, const gp_tokens *tokens, int64_t first, int64_t last, int64_t B,
-                       int64_t T, int64_t batches, const char *order)
+int gp_evaluation_open(gp_evaluation *e, const gp_stream_set *set, int64_t B, int64_t T, int64_t batches,
+                       const char *order)
 {
     bool documents = !strcmp(order, "documents");
-    int64_t windows = (last - first - 1) / T;
-    *e = (gp_evaluation){.B = B, .T = T, .batches = batches};
+    int64_t windows = 0, most = 0;
+    *e = (gp_evaluation){.name = set->name, .B = B, .T = T, .batches = batches};
+    for (int i = 0; i < set->count; i++) {
+        int64_t tokens = set->spans[i].last - set->spans[i].first;
+        windows += (tokens - 1) / T;
+        most = gp_max(most, tokens);
+    }
     if (windows < 1)
         return fail(
             "the validation data has %lld tokens; at least %lld (one sequence and its last target) are "
             "needed",
-            (long long)(last - first), (long long)T + 1);
-    if (!documents) { /* no window twice */
+            (long long)most, (long long)T + 1);
+    if (!documents)
         e->B = gp_min(B, windows);
-        e->batches = gp_min(batches, windows / e->B);
-    }
-    e->loader = gp_loader_open(
-        tokens,
-        &(gp_loader_options){
-            .B = e->B, .T = T, .first = first, .last = last, .order = documents ? order : "sequential"});
+    e->loader = gp_loader_open_sets(
+        set, 1, &(gp_loader_options){.B = e->B, .T = T, .order = documents ? order : "sequential"});
     if (!e->loader)
         return -1;
+    if (!documents) /* no window twice */
+        e->batches = gp_min(batches, gp_loader_epoch(e->loader) / e->B);
     e->inputs = gp_malloc((size_t)(e->B * T) * sizeof *e->inputs);
     e->targets = gp_malloc((size_t)(e->B * T) * sizeof *e->targets);
     return 0;
@@ -43,7 +46,7 @@ void gp_evaluation_close(gp_evaluation *e)
     *e = (gp_evaluation){0};
 }
 
-int gp_evaluation_loss(gp_evaluation *e, gp_model *m, double *loss)
+int gp_evaluation_loss(gp_evaluation *e, gp_model *m)
 {
     double sum = 0;
     for (int64_t n = 0; n < e->batches; n++) {
@@ -53,7 +56,7 @@ int gp_evaluation_loss(gp_evaluation *e, gp_model *m, double *loss)
             return -1;
         sum += mean;
     }
-    *loss = sum / (double)e->batches;
+    e->loss = sum / (double)e->batches;
     return 0;
 }
 

@@ -5,19 +5,21 @@
 #include "gptpipe/loader.h"
 #include "model/model.h"
 
-/* Fixed batches of (B,T) out of [first, last) of a stream, the same ones at every evaluation: its first windows, one
- * behind the other, or where training's rows begin with documents, documents drawn once. */
+/* Fixed batches of (B,T) out of a set, the same ones at every evaluation: its first windows, one behind the other, or
+ * where training's rows begin with documents, documents drawn once. */
 typedef struct gp_evaluation {
+    const char *name; /* the set's */
+    double loss;      /* the newest */
     gp_loader *loader;
     int64_t B, T, batches;
     int32_t *inputs, *targets;
 } gp_evaluation;
 
-/* order is training's. -1 when the range is shorter than T + 1 tokens. */
-int gp_evaluation_open(gp_evaluation *e, const gp_tokens *tokens, int64_t first, int64_t last, int64_t B,
-                       int64_t T, int64_t batches, const char *order);
+/* order is training's. The set outlives e. -1 when no stream of the set has T + 1 tokens. */
+int gp_evaluation_open(gp_evaluation *e, const gp_stream_set *set, int64_t B, int64_t T, int64_t batches,
+                       const char *order);
 void gp_evaluation_close(gp_evaluation *e);
-int gp_evaluation_loss(gp_evaluation *e, gp_model *m, double *loss);
+int gp_evaluation_loss(gp_evaluation *e, gp_model *m); /* in e->loss */
 
 /* Documents scored whole, each from its first token with the separator before it, its own separator included;
  * beside the sum of -log P that their generator knows, the floor. Per character, in nats.

@@ -1,104 +1,14 @@
-/* mfu.c: measuring passes, and the machine beside them. */
-#include "gptpipe/mfu.h"
-#include "base/rng.h"
-#include "model/model.h"
-#include "train/optimizer.h"
+/* mfu.c: measuring passes of a model, whole and op by op. */
+#include "gptpipe/paper.h"
+#include "train/attention.h"
+#include "train/mfu.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
-double gp_measure_peak(gp_backend *be, int64_t n, double seconds)
-{
-    const gp_backend_ops *ops = be->ops;
-    size_t bytes = (size_t)(n * n) * sizeof(float);
-    float *host = gp_malloc(bytes);
-    for (int64_t i = 0; i < n * n; i++)
-        host[i] = (float)(i % 17) / 17;
-    float *buffers[3];
-    for (int i = 0; i < 3; i++) {
-        buffers[i] = ops->alloc(be, bytes);
-        ops->upload(be, buffers[i], host, bytes);
-    }
-    gp_tensor x = {.data = buffers[0], .dtype = be->act_dtype, .ndim = 2, .dim = {n, n}}, y = x;
-    gp_weight w = {.w = {.data = buffers[1], .dtype = GP_F32, .ndim = 2, .dim = {n, n}}}, *list = &w;
-    y.data = buffers[2];
-    gp_backend_plan(be, &(gp_shape){.B = 1, .T = (int)n, .C = (int)n, .H = 1, .V = 1, .inner = (int)n});
-    ops->weight_open(be, &w, n);
-    size_t slot = ops->weight_bytes(be, &w);
-    w.slot = slot ? ops->alloc(be, slot) : NULL;
-    ops->weights_changed(be, &list, 1);
-
-    double best = 1e30, end = gp_now() + seconds;
-    for (int runs = 0; runs < 3 || gp_now() < end; runs++) {
-        double begin = gp_now();
-        ops->linear_forward(be, &(gp_linear_op){.x = &x, .w = &w, .y = &y});
-        ops->sync(be);
-        double took = gp_now() - begin;
-        if (runs && took < best)
-            best = took;
-    }
-    ops->weight_close(be, &w);
-    if (slot)
-        ops->free(be, w.slot, slot);
-    for (int i = 0; i < 3; i++)
-        ops->free(be, buffers[i], bytes);
-    free(host);
-    return 2.0 * (double)n * (double)n * (double)n / best;
-}
-
-double gp_measure_bandwidth(gp_backend *be, double seconds)
-{
-    size_t bytes = 256u << 20;
-    void *a = be->ops->alloc(be, bytes), *b = be->ops->alloc(be, bytes);
-    double best = 1e30, end = gp_now() + seconds;
-    for (int runs = 0; runs < 3 || gp_now() < end; runs++) {
-        double begin = gp_now();
-        be->ops->copy(be, b, a, bytes);
-        be->ops->sync(be);
-        double took = gp_now() - begin;
-        if (runs && took < best)
-            best = took;
-    }
-    be->ops->free(be, a, bytes);
-    be->ops->free(be, b, bytes);
-    return 2.0 * (double)bytes / best;
-}
-
-/* ---- passes ---------------------------------------------------------------------------------------------
- */
-
-typedef struct bench {
-    gp_model *m;
-    gp_optimizer optimizer;
-    gp_batch batch;
-    int32_t *inputs, *targets, *positions;
-    int64_t decoded;
-} bench;
-
-static int forward_pass(bench *b)
-{
-    double loss;
-    return gp_model_evaluate(b->m, &b->batch, &loss, NULL);
-}
-
-static int train_pass(bench *b)
-{
-    double loss;
-    if (gp_model_gradients(b->m, &b->batch, &loss))
-        return -1;
-    b->m->host_step.bias1 = b->m->host_step.bias2 = 1; /* lr stays 0: the weights keep their values */
-    gp_step_upload(b->m);
-    gp_optimizer_step(&b->optimizer, b->m);
-    return 0;
-}
-
-static int decode_pass(bench *b)
-{
-    for (int64_t i = 0; i < b->batch.B; i++)
-        b->positions[i] = (int32_t)(b->decoded % b->batch.T);
-    b->decoded++;
-    return gp_model_decode(b->m, b->inputs, b->positions);
-}
+/* ---- timing ---------------------------------------------------------------------------------------------- */
 
 static int ascending(const void *a, const void *b)
 {
@@ -106,82 +16,167 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static int repeat(bench *b, int (*pass)(bench *), double tokens, double seconds, gp_speed *speed)
+/* At least 3 runs. */
+static int repeat(gp_bench *b, double seconds, gp_speed *speed)
 {
-    enum { MOST = 10000 };
+    enum { MOST = 100000 };
     double *rate = gp_malloc(MOST * sizeof *rate);
     int64_t n = 0;
-    int rc = pass(b); /* warm-up */
+    int rc = b->run(b); /* warm-up */
+    if (!rc && b->m->be->later)
+        rc = b->run(b); /* the second time passes are recorded */
     double end = gp_now() + seconds;
     while (!rc && n < MOST && (n < 3 || gp_now() < end)) {
         double begin = gp_now();
-        rc = pass(b);
+        rc = b->run(b);
         b->m->be->ops->sync(b->m->be);
-        rate[n++] = tokens / (gp_now() - begin);
+        rate[n++] = b->tokens / (gp_now() - begin);
     }
     if (!rc) {
         qsort(rate, (size_t)n, sizeof *rate, ascending);
         speed->runs = n;
         speed->tok_s_least = rate[0];
+        speed->tok_s_10 = rate[n / 10];
         speed->tok_s = rate[n / 2];
+        speed->tok_s_90 = rate[n - 1 - n / 10];
         speed->tok_s_most = rate[n - 1];
     }
     free(rate);
     return rc;
 }
 
-static void bench_open(bench *b, gp_model *m, int64_t B, int64_t T)
+int gp_measure(gp_model *m, gp_pass pass, int64_t B, int64_t T, double seconds, gp_speed *speed)
 {
-    *b = (bench){.m = m};
-    b->inputs = gp_malloc((size_t)(B * T) * sizeof *b->inputs);
-    b->targets = gp_malloc((size_t)(B * T) * sizeof *b->targets);
-    b->positions = gp_calloc((size_t)B, sizeof *b->positions);
-    for (int64_t i = 0; i < B * T; i++) {
-        b->inputs[i] =
-            (int32_t)gp_random_below(1, GP_RNG_DATA, 0, (uint64_t)i, (uint64_t)m->config.vocab_size);
-        b->targets[i] =
-            (int32_t)gp_random_below(1, GP_RNG_DATA, 1, (uint64_t)i, (uint64_t)m->config.vocab_size);
+    gp_bench b;
+    int rc = gp_bench_open(&b, m, pass, B, T);
+    gp_bench_describe(&m->config, pass, B, T, gp_dtype_size(m->be->act_dtype), speed);
+    if (!rc)
+        rc = repeat(&b, seconds, speed);
+    gp_bench_close(&b);
+    return rc;
+}
+
+/* ---- the report ------------------------------------------------------------------------------------------ */
+
+/* The same runs with every op timed. */
+static int measure_ops(gp_model *m, gp_pass_result *r, double seconds)
+{
+    gp_bench b;
+    int rc = gp_bench_open(&b, m, r->pass, r->B, r->T);
+    if (!rc)
+        rc = b.run(&b); /* warm-up */
+    if (!rc) {
+        gp_profile_begin(&r->profile, m->be);
+        double begin = gp_now();
+        while (!rc && (r->passes < 2 || gp_now() < begin + seconds)) {
+            rc = b.run(&b);
+            r->passes++;
+        }
+        r->pass_seconds = (gp_now() - begin) / (double)gp_max(1, r->passes);
+        gp_profile_end(&r->profile, m->be);
     }
-    b->batch = (gp_batch){.B = B, .T = T, .inputs = b->inputs, .targets = b->targets};
-}
-
-static void bench_close(bench *b)
-{
-    free(b->inputs);
-    free(b->targets);
-    free(b->positions);
-}
-
-int gp_measure_forward(gp_model *m, int64_t B, int64_t T, double seconds, gp_speed *speed)
-{
-    bench b;
-    bench_open(&b, m, B, T);
-    *speed = (gp_speed){.flops_token = gp_config_flops(&m->config, T)};
-    int rc = repeat(&b, forward_pass, (double)(B * T), seconds, speed);
-    bench_close(&b);
+    gp_bench_close(&b);
     return rc;
 }
 
-int gp_measure_train(gp_model *m, int64_t B, int64_t T, double seconds, gp_speed *speed)
+/* Squares grow while one of them takes no more than a share of the time. */
+static double best_peak(gp_backend *be, double seconds)
 {
-    bench b;
-    bench_open(&b, m, B, T);
-    gp_optimizer_open(&b.optimizer, m, 0.9, 0.95, 1e-8, 0.1);
-    *speed = (gp_speed){.flops_token = 3 * gp_config_flops(&m->config, T)};
-    int rc = repeat(&b, train_pass, (double)(B * T), seconds, speed);
-    gp_optimizer_close(&b.optimizer);
-    bench_close(&b);
+    return gp_measure_peak(be, seconds / 4, seconds / 32);
+}
+
+static void describe_machine(gp_mfu *r, gp_backend *be, const gp_mfu_plan *plan)
+{
+    snprintf(r->backend, sizeof r->backend, "%s", gp_backend_name(be));
+    snprintf(r->dtype, sizeof r->dtype, "%s", gp_backend_dtype(be));
+    snprintf(r->device, sizeof r->device, "%s", gp_backend_device(be));
+    r->threads = gp_backend_threads(be);
+    r->peak_given = plan->peak > 0;
+    r->peak = r->peak_given ? plan->peak : best_peak(be, plan->seconds);
+    r->has_vendor = gp_vendor_find(r->device, r->threads, &r->vendor);
+    if (r->has_vendor)
+        r->vendor_peak = be->dtype == GP_BF16 ? r->vendor.bf16 : r->vendor.fp32;
+    if (r->has_vendor && be->tf32) /* half as fast as bf16, by all data sheets */
+        r->vendor_peak = r->vendor.bf16 / 2;
+}
+
+static void describe_memory(gp_mfu *r, gp_model *m, int set)
+{
+    struct rusage use;
+    gp_model_memory(m, &r->memory);
+    r->optimizer = set & GP_PASS_TRAIN ? 2 * m->params.total * (int64_t)sizeof(float) : 0;
+    r->resident = getrusage(RUSAGE_SELF, &use) ? 0 : (int64_t)use.ru_maxrss * 1024;
+}
+
+/* What paper.h expects of each pass, where it knows the device. */
+static int describe_paper(gp_mfu *r, const gp_mfu_plan *plan)
+{
+    const char *gpu = r->has_vendor && !strcmp(r->dtype, "bf16") ? gp_paper_gpu(&r->vendor) : NULL;
+    gp_paper *paper = gpu ? gp_paper_compute(&r->config, gpu, plan) : NULL;
+    for (int i = 0; paper && i < r->count; i++)
+        r->result[i].paper = gp_paper_tok_s(paper, r->result[i].pass);
+    gp_paper_free(paper);
+    return gpu && !paper ? -1 : 0;
+}
+
+/* Attention by the library that was asked for; decoding has an op of its own. */
+static int measured_by(gp_mfu *r, gp_model *m, const gp_mfu_plan *plan, const gp_pass_result *p)
+{
+    if (!plan->attention || p->pass == GP_PASS_DECODE)
+        return 0;
+    int rc = gp_attention_use(m, plan->attention, p->B, p->T, p->pass == GP_PASS_TRAIN);
+    gp_attention_describe(m->be, r->attention, sizeof r->attention);
     return rc;
 }
 
-int gp_measure_decode(gp_model *m, int64_t B, int64_t T, double seconds, gp_speed *speed)
+gp_mfu *gp_mfu_measure(gp_model *m, const gp_mfu_plan *plan)
 {
-    bench b;
-    if (gp_model_plan_cache(m, B, 1))
-        return -1;
-    bench_open(&b, m, B, T);
-    *speed = (gp_speed){.flops_token = gp_config_flops(&m->config, T / 2)}; /* half full on average */
-    int rc = repeat(&b, decode_pass, (double)B, seconds, speed);
-    bench_close(&b);
-    return rc;
+    gp_mfu *r = gp_calloc(1, sizeof *r);
+    bool decodes = m->config.causal && m->config.head == GP_HEAD_LM;
+    r->config = m->config;
+    describe_machine(r, m->be, plan);
+    for (int i = 0; i < GP_PASSES; i++) {
+        gp_pass pass = (gp_pass)(1 << i);
+        if (!(plan->passes & (int)pass) || (!decodes && (pass == GP_PASS_PREFILL || pass == GP_PASS_DECODE)))
+            continue;
+        gp_pass_result *p = &r->result[r->count++];
+        p->pass = pass;
+        p->B = gp_pass_batch(plan, pass);
+        p->T = plan->seq_len ? plan->seq_len : gp_config_context(&m->config);
+        if (measured_by(r, m, plan, p) || gp_measure(m, pass, p->B, p->T, plan->seconds, &p->speed) ||
+            (plan->ops && measure_ops(m, p, plan->seconds / 2))) {
+            gp_mfu_free(r);
+            return NULL;
+        }
+    }
+    if (describe_paper(r, plan)) {
+        gp_mfu_free(r);
+        return NULL;
+    }
+    if (!r->peak_given) {
+        double again = best_peak(m->be, plan->seconds);
+        r->peak = again > r->peak ? again : r->peak;
+    }
+    describe_memory(r, m, plan->passes);
+    r->bandwidth =
+        gp_measure_bandwidth(m->be, plan->seconds / 2); /* last, since its 256 MiB are not the model's */
+    return r;
+}
+
+void gp_mfu_share_peak(gp_mfu *const *run, int count)
+{
+    double peak = 0, bandwidth = 0;
+    for (int i = 0; i < count; i++) {
+        peak = fmax(peak, run[i]->peak);
+        bandwidth = fmax(bandwidth, run[i]->bandwidth);
+    }
+    for (int i = 0; i < count; i++) {
+        run[i]->peak = peak;
+        run[i]->bandwidth = bandwidth;
+    }
+}
+
+void gp_mfu_free(gp_mfu *r)
+{
+    free(r);
 }

@@ -1,7 +1,11 @@
 /* report.c: see report.h. */
 #include "train/report.h"
+#include "base/progress.h"
+#include "gptpipe/output.h"
+#include "train/outliers.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,28 +17,33 @@ void gp_report_begin(gp_report *r, const gp_train_options *o, gp_run *run)
 
 void gp_report_end(gp_report *r)
 {
-    if (r->line_width)
-        fputc('\n', stderr);
+    gp_report_settle(r);
+    gp_buf_release(&r->unlogged);
 }
 
-static void clear_line(gp_report *r)
+static void say(gp_report *r, const char *fmt, va_list ap)
 {
-    if (r->line_width)
-        fprintf(stderr, "\r%*s\r", r->line_width, "");
-    r->line_width = 0;
+    gp_report_clear(r);
+    fputs("train: ", stderr);
+    vfprintf(stderr, fmt, ap);
+    fputc('\n', stderr);
 }
 
 void gp_report_say(gp_report *r, const char *fmt, ...)
 {
     va_list ap;
-    if (r->o->quiet)
-        return;
-    clear_line(r);
-    fputs("train: ", stderr);
     va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
+    if (!r->o->quiet)
+        say(r, fmt, ap);
     va_end(ap);
-    fputc('\n', stderr);
+}
+
+void gp_report_warn(gp_report *r, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    say(r, fmt, ap);
+    va_end(ap);
 }
 
 /* JSON has no NaN. */
@@ -46,78 +55,91 @@ static void add_number(gp_buf *b, const char *key, double value, int digits)
         gp_buf_printf(b, ", \"%s\": null", key);
 }
 
-/* A full disk does not end a run: it is told once. */
+/* A full disk does not end a run: it is told once, and the lines wait for room, up to 16 MB of them. */
 static void log_line(gp_report *r, gp_buf *line)
 {
+    bool waited = r->unlogged.len > 0;
     gp_buf_puts(line, "}\n");
-    if (r->run && gp_run_log(r->run, line->data, line->len) && !r->log_failed) {
-        gp_report_say(r, "%s; training goes on", gp_error());
-        r->log_failed = true;
-    }
+    if (r->run && r->unlogged.len < 16u << 20)
+        gp_buf_add(&r->unlogged, line->data, line->len);
+    if (r->unlogged.len && !gp_run_log(r->run, r->unlogged.data, r->unlogged.len))
+        gp_buf_release(&r->unlogged);
+    else if (r->run && !waited)
+        gp_report_warn(r, "%s; training goes on", gp_error());
     gp_buf_release(line);
 }
 
-static double mfu(const gp_report *r, double tok_s)
+double gp_report_mfu(const gp_report *r, double tok_s)
 {
     return r->peak > 0 ? tok_s * r->flops_token / r->peak : NAN;
 }
 
-static void format_time(char *text, size_t size, double seconds)
+void gp_report_step(gp_report *r, const gp_step_report *s)
 {
-    long s = (long)(seconds + 0.5);
-    if (s >= 3600)
-        snprintf(text, size, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
-    else
-        snprintf(text, size, "%ld:%02ld", s / 60, s % 60);
-}
-
-static void show(gp_report *r, int64_t step, double loss, double lr, double grad_norm)
-{
-    char line[256], left[32], val[32] = "";
-    int64_t to_go = r->o->steps - step;
-    format_time(left, sizeof left, (double)(to_go * r->tokens_a_step) / r->tok_s);
-    if (isfinite(r->val_loss))
-        snprintf(val, sizeof val, "  val %.4f", r->val_loss);
-    int n = snprintf(line, sizeof line,
-                     "step %lld/%lld  loss %.4f%s  lr %.2e  norm %.2f  %.0f tok/s  MFU %.1f%%  %s left",
-                     (long long)step, (long long)r->o->steps, loss, val, lr, grad_norm, r->tok_s,
-                     100 * mfu(r, r->tok_s), left);
-    if (r->live) {
-        fprintf(stderr, "\r%s%*s", line, n < r->line_width ? r->line_width - n : 0, "");
-        r->line_width = n;
-    } else if (step % r->o->log_every == 0 || step == r->o->steps) {
-        fprintf(stderr, "train: %s\n", line);
-    }
-}
-
-void gp_report_step(gp_report *r, int64_t step, double loss, double lr, double grad_norm, double seconds)
-{
-    double tok_s = (double)r->tokens_a_step / seconds;
+    double tok_s = (double)r->tokens_a_step / s->seconds;
     r->tok_s = r->tok_s > 0 ? 0.9 * r->tok_s + 0.1 * tok_s : tok_s;
-    r->last_loss = loss;
+    r->last_loss = s->loss;
     gp_buf line = {0};
-    gp_buf_printf(&line, "{\"step\": %lld, \"tokens\": %lld", (long long)step,
-                  (long long)(step * r->tokens_a_step));
-    add_number(&line, "loss", loss, 9);
-    add_number(&line, "lr", lr, 9);
-    add_number(&line, "grad_norm", grad_norm, 9);
+    gp_buf_printf(&line, "{\"step\": %lld, \"tokens\": %lld", (long long)s->step,
+                  (long long)(s->step * r->tokens_a_step));
+    add_number(&line, "loss", s->loss, 9);
+    add_number(&line, "lr", s->lr, 9);
+    add_number(&line, "grad_norm", s->grad_norm, 9);
+    if (gp_skips_outliers(r->o)) {
+        add_number(&line, "loss_z", s->loss_z, 6);
+        add_number(&line, "norm_z", s->norm_z, 6);
+        gp_buf_printf(&line, ", \"skipped\": %s", s->skipped ? "true" : "false");
+    }
     add_number(&line, "tok_s", tok_s, 5);
-    add_number(&line, "mfu", mfu(r, tok_s), 4);
+    add_number(&line, "mfu", gp_report_mfu(r, tok_s), 4);
     gp_buf_printf(&line, ", \"memory\": %lld", (long long)r->memory);
     log_line(r, &line);
-    if (!r->o->quiet)
-        show(r, step, loss, lr, grad_norm);
+    gp_report_events(r, s->step,
+                     (gp_scalar[]){{"loss", s->loss},
+                                   {"lr", s->lr},
+                                   {"grad_norm", s->grad_norm},
+                                   {"tok_s", tok_s},
+                                   {"mfu", gp_report_mfu(r, tok_s)}},
+                     5);
+    r->shown = *s;
+    gp_report_show(r, s->step == r->o->steps);
 }
 
-void gp_report_evaluation(gp_report *r, int64_t step, double val_loss)
+/* "val_losses": {"web": 2.5, "books": 3}, and the same for people. */
+static void put_sets(gp_buf *line, gp_buf *text, const gp_evaluation *sets, int count)
 {
-    r->val_loss = val_loss;
-    gp_buf line = {0};
+    gp_buf_puts(line, ", \"val_losses\": {");
+    for (int i = 0; i < count; i++) {
+        char *name = gp_json_quote(sets[i].name, strlen(sets[i].name));
+        bool finite = isfinite(sets[i].loss);
+        gp_buf_printf(line, finite ? "%s%s: %.9g" : "%s%s: null", i ? ", " : "", name, sets[i].loss);
+        gp_buf_printf(text, "%s %s %.4f", i ? "," : "", sets[i].name, sets[i].loss);
+        free(name);
+    }
+    gp_buf_puts(line, "}");
+}
+
+void gp_report_evaluation(gp_report *r, int64_t step, const gp_evaluation *sets, int count)
+{
+    gp_buf line = {0}, text = {0};
+    r->val_loss = sets[0].loss;
     gp_buf_printf(&line, "{\"step\": %lld", (long long)step);
-    add_number(&line, "val_loss", val_loss, 9);
+    add_number(&line, "val_loss", r->val_loss, 9);
+    if (count > 1)
+        put_sets(&line, &text, sets, count);
+    else
+        gp_buf_printf(&text, " %.4f", r->val_loss);
     log_line(r, &line);
-    if (!r->live)
-        gp_report_say(r, "step %lld  val loss %.4f", (long long)step, val_loss);
+    for (int i = 0; i < count; i++) {
+        char *tag = i ? gp_format("val_loss/%s", sets[i].name) : gp_strdup("val_loss");
+        gp_report_events(r, step, &(gp_scalar){tag, sets[i].loss}, 1);
+        free(tag);
+    }
+    if (!r->live || count > 1) /* the line has room for the first one */
+        gp_report_say(r, "step %lld  val loss%s", (long long)step, text.data);
+    if (r->live)
+        gp_report_show(r, true);
+    gp_buf_release(&text);
 }
 
 void gp_report_documents(gp_report *r, int64_t step, const gp_document_scores *s)
@@ -140,4 +162,25 @@ void gp_report_documents(gp_report *r, int64_t step, const gp_document_scores *s
         "+- %.1f%%",
         (long long)s->documents, s->loss, s->floor, 100 * (s->loss / s->floor - 1),
         100 * s->standard_error / s->floor);
+}
+
+void gp_report_summary(gp_report *r, int64_t step, double took, double best_loss)
+{
+    double tokens = (double)((step - r->first_step) * r->tokens_a_step);
+    gp_buf line = {0};
+    gp_report_clear(r);
+    gp_buf_printf(&line, "{\"step\": %lld, \"steps\": %lld, \"tokens\": %.0f", (long long)step,
+                  (long long)(step - r->first_step), tokens);
+    add_number(&line, "loss", r->last_loss, 9);
+    add_number(&line, "val_loss", r->val_loss, 9);
+    add_number(&line, "best_loss", best_loss, 9);
+    add_number(&line, "seconds", took, 6);
+    add_number(&line, "tok_s", took > 0 ? tokens / took : NAN, 5);
+    if (r->run) {
+        char *run = gp_json_quote(gp_run_path(r->run), strlen(gp_run_path(r->run)));
+        gp_buf_printf(&line, ", \"run\": %s", run);
+        free(run);
+    }
+    fprintf(stderr, "%s}\n", line.data);
+    gp_buf_release(&line);
 }

@@ -5,13 +5,29 @@
 #include "gptpipe/train.h"
 #include "io/run.h"
 #include "train/evaluate.h"
+#include "train/events.h"
+
+/* TensorBoard's file in a run. */
+#define GP_EVENTS_NAME "events.out.tfevents.train"
+
+/* One finished step. */
+typedef struct gp_step_report {
+    int64_t step; /* finished steps, this one included */
+    double loss, lr, grad_norm, seconds;
+    double loss_z, norm_z; /* z-scores; NAN where there are none */
+    bool skipped;          /* an outlier: nothing was updated */
+} gp_step_report;
 
 typedef struct gp_report {
     const gp_train_options *o;
-    gp_run *run;     /* whose log.jsonl gets the lines; NULL: none */
-    bool log_failed; /* told once */
-    bool live;       /* stderr is a terminal */
-    int line_width;  /* of the live line on the screen */
+    gp_run *run;          /* whose log.jsonl gets the lines; NULL: none */
+    gp_buf unlogged;      /* lines that a full disk did not take; they go first when it does */
+    bool events_failed;   /* told once */
+    bool live;            /* stderr is a terminal */
+    int line_width;       /* of the live line on the screen */
+    double next;          /* gp_now() when it is to be drawn again */
+    gp_step_report shown; /* the newest; and the last one that a pipe was told */
+    int64_t told;
     double began;    /* gp_now() when training began */
     double tok_s;    /* smoothed */
     double val_loss; /* the newest, NAN before the first */
@@ -21,15 +37,37 @@ typedef struct gp_report {
     double last_loss;
 } gp_report;
 
+/* report_line.c: the newest step for people, now and then on a pipe, on a terminal in one line that is drawn over and over:
+ * at once where `now` says so. gp_report_clear takes it off the screen; gp_report_settle leaves the newest there and goes
+ * on below. */
+void gp_report_show(gp_report *r, bool now);
+void gp_report_clear(gp_report *r);
+void gp_report_settle(gp_report *r);
+
+/* The share of the peak, NAN where that is not known. */
+double gp_report_mfu(const gp_report *r, double tok_s);
+
+/* report_events.c: one record for TensorBoard, where that is asked for. */
+void gp_report_events(gp_report *r, int64_t step, const gp_scalar *scalars, int count);
+
+/* Cuts what TensorBoard is told back to a step. 0 or -1. */
+int gp_report_cut_events(gp_run *run, int64_t step);
+
 void gp_report_begin(gp_report *r, const gp_train_options *o, gp_run *run);
 void gp_report_end(gp_report *r);
 
-/* step counts finished steps. seconds: what this one took. */
-void gp_report_step(gp_report *r, int64_t step, double loss, double lr, double grad_norm, double seconds);
-void gp_report_evaluation(gp_report *r, int64_t step, double val_loss);
+void gp_report_step(gp_report *r, const gp_step_report *s);
+/* Of `count` sets; the first one's loss is the val_loss. */
+void gp_report_evaluation(gp_report *r, int64_t step, const gp_evaluation *sets, int count);
 void gp_report_documents(gp_report *r, int64_t step, const gp_document_scores *s);
+
+/* The run in one JSON object on stderr, also with --quiet. step: finished steps; took: seconds of this run's. */
+void gp_report_summary(gp_report *r, int64_t step, double took, double best_loss);
 
 /* A line for people on stderr, off the live line; nothing with --quiet. */
 void gp_report_say(gp_report *r, const char *fmt, ...) GP_PRINTF(2, 3);
+
+/* The same of something that went wrong, though the run goes on: --quiet does not hide it. */
+void gp_report_warn(gp_report *r, const char *fmt, ...) GP_PRINTF(2, 3);
 
 #endif

@@ -3,23 +3,26 @@
 #include "gptpipe/train.h"
 
 #include <math.h>
+#include <string.h>
 
 gp_train_options gp_train_defaults(void)
 {
     return (gp_train_options){
         .val_fraction = 0.1,
         .order = "random",
-        .preset = "nano",
         .init = "scratch",
         .init_std = 0.02,
         .bias = true,
         .tied = true,
+        .crop = true,
         .batch_size = 8,
         .grad_accum = 1,
         .steps = 600,
+        .schedule = "cosine",
         .lr = 2e-3,
-        .min_lr = 2e-4,
+        .min_lr = NAN,
         .warmup = 50,
+        .decay_fraction = 0.2,
         .beta1 = 0.9,
         .beta2 = 0.99,
         .eps = 1e-8,
@@ -34,16 +37,46 @@ gp_train_options gp_train_defaults(void)
         .log_every = 50,
         .backend = "auto",
         .dtype = "auto",
+        .attention = "own",
+        .master_weights = true,
+        .recompute = "none",
     };
+}
+
+/* What is left of the way from lr to min_lr (1: all of it, 0: none) when t of the decay, 0 to 1, is over. */
+static double cosine(double t)
+{
+    return 0.5 * (1 + cos(M_PI * t));
+}
+
+static double linear(double t)
+{
+    return 1 - t;
+}
+
+static double one_minus_sqrt(double t)
+{
+    return 1 - sqrt(t);
 }
 
 double gp_train_lr(const gp_train_options *o, int64_t s)
 {
-    int64_t end = o->decay_steps ? o->decay_steps : o->steps;
+    int64_t end = o->decay_steps ? o->decay_steps : o->steps, begin = o->warmup;
+    double (*shape)(double t) = cosine, least = isnan(o->min_lr) ? fmin(2e-4, o->lr) : o->min_lr;
     if (s < o->warmup)
         return o->lr * (double)(s + 1) / (double)(o->warmup + 1);
-    if (s >= end || end <= o->warmup)
-        return o->min_lr;
-    double t = (double)(s - o->warmup) / (double)(end - o->warmup);
-    return o->min_lr + 0.5 * (o->lr - o->min_lr) * (1 + cos(M_PI * t));
+    if (!strcmp(o->schedule, "constant"))
+        return o->lr;
+    if (!strcmp(o->schedule, "linear"))
+        shape = linear;
+    if (!strcmp(o->schedule, "wsd")) {
+        shape = one_minus_sqrt;
+        begin = gp_max(begin, end - llround(o->decay_fraction * (double)end));
+    }
+    if (s >= end)
+        return least;
+    if (s < begin)
+        return o->lr;
+    double t = (double)(s - begin) / (double)(end - begin);
+    return least + (o->lr - least) * shape(t);
 }

@@ -1,18 +1,24 @@
 /* state.h: what a checkpoint holds beside the model, so that a run goes on as if it had never stopped:
- * AdamW's moments bit for bit, the step, the best loss. Random numbers and the data position are functions of
+ * AdamW's moments bit for bit, the step, the best loss, the window that outliers are measured by. Random numbers and the data position are functions of
  * the step. */
 #ifndef GP_TRAIN_STATE_H
 #define GP_TRAIN_STATE_H
 
 #include "train/optimizer.h"
+#include "train/outliers.h"
 
 typedef struct gp_state {
-    int64_t step;     /* finished steps */
-    double best_loss; /* lowest validation loss of a kept checkpoint; infinity before the first */
+    int64_t step;      /* finished steps */
+    double best_loss;  /* lowest validation loss of a kept checkpoint; infinity before the first */
+    int64_t best_step; /* its step, -1 before the first */
+    int64_t samples;   /* bytes of samples.txt */
+    gp_window losses, norms;
     /* What the bits depend on, in words, to compare when a run goes on: */
-    char data[160];    /* the token stream */
-    char batches[160]; /* how batches are taken from it */
-    char machine[160]; /* backend, dtype, threads */
+    char data[160];       /* the token stream */
+    char fingerprint[33]; /* the fingerprint of what is in it */
+    char validation[33];  /* the same of what --val names, "" where that is a part of it */
+    char batches[160];    /* how batches are taken from it */
+    char machine[224];    /* backend, dtype, threads */
 } gp_state;
 
 /* path: a state.safetensors. 0 or -1. */

@@ -1,76 +1,21 @@
 /* trainer.c: see trainer.h. */
 #include "train/trainer.h"
+#include "base/progress.h"
 #include "gptpipe/mfu.h"
+#include "train/attention.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- data -----------------------------------------------------------------------------------------------
- */
-
-/* What training and evaluation read: two streams, or two parts of one, cut between documents. */
-static int split(gp_trainer *t)
-{
-    const gp_train_options *o = t->o;
-    const gp_tokens_info *data = gp_tokens_get_info(t->data);
-    t->train_last = data->count;
-    if (o->val) {
-        t->val = gp_tokens_open_as(o->val, o->format, o->vocab_size, NULL);
-        if (!t->val)
-            return -1;
-        const gp_tokens_info *val = gp_tokens_get_info(t->val);
-        if (val->vocab_size != data->vocab_size || memcmp(val->fingerprint, data->fingerprint, 16))
-            return fail(
-                "%s: its tokenizer is not the training data's: tokenize it with --tokenizer and the training "
-                "stream",
-                o->val);
-        t->val_last = val->count;
-        return 0;
-    }
-    t->val = t->data;
-    t->val_last = data->count;
-    t->val_first = data->count;
-    if (o->val_fraction > 0 && o->eval_batches) {
-        t->val_first = t->train_last = gp_tokens_split(t->data, o->val_fraction);
-        if (t->val_first < 0)
-            return -1;
-        while (t->val_document < data->documents &&
-               gp_tokens_document(t->data, t->val_document) < t->val_first)
-            t->val_document++;
-    }
-    return 0;
-}
-
 int gp_trainer_open_data(gp_trainer *t, const gp_train_options *o, const char *spool)
 {
     *t = (gp_trainer){.o = o};
     t->be = gp_backend_open(o->backend, o->dtype, (int)o->threads);
-    if (!t->be)
+    if (!t->be || (!o->master_weights && gp_backend_drop_masters(t->be)) ||
+        gp_train_data_open(&t->sets, o, spool))
         return -1;
-    t->data = gp_tokens_open_as(o->data.count ? o->data.items[0] : "-", o->format, o->vocab_size, spool);
-    return t->data ? split(t) : -1;
-}
-
-/* ---- model ----------------------------------------------------------------------------------------------
- */
-
-static int open_loader(gp_trainer *t)
-{
-    const gp_train_options *o = t->o;
-    t->loader = gp_loader_open(
-        t->data,
-        &(gp_loader_options){
-            .B = t->B, .T = t->T, .last = t->train_last, .order = o->order, .seed = (uint64_t)o->seed});
-    if (!t->loader)
-        return -1;
-    bool val = t->o->eval_batches > 0 && t->val_last > t->val_first;
-    if (val && gp_evaluation_open(&t->evaluation, t->val, t->val_first, t->val_last, t->B, t->T,
-                                  o->eval_batches, o->order))
-        return o->val ? gp_fail_in(o->val) : gp_fail_in("--val-fraction (0 switches evaluation off)");
-    t->evaluates = val;
-    t->inputs = gp_malloc((size_t)(t->B * t->T) * sizeof *t->inputs);
-    t->targets = gp_malloc((size_t)(t->B * t->T) * sizeof *t->targets);
+    t->data = t->sets.stream;
     return 0;
 }
 
@@ -82,94 +27,122 @@ static int64_t planned_bytes(const gp_trainer *t)
            (int64_t)t->optimizer.arena.size;
 }
 
+static void layout_staging(gp_trainer *t)
+{
+    gp_arena *a = &t->staging;
+    size_t ids = (size_t)(t->B * t->T) * sizeof(int32_t);
+    for (int i = 0; i < GP_IN_FLIGHT; i++) {
+        t->staged[i].inputs = gp_arena_take(a, ids);
+        t->staged[i].targets = gp_arena_take(a, ids);
+        t->staged[i].sample0 = gp_arena_take(a, sizeof *t->staged[i].sample0);
+        t->issued[i].asked = gp_arena_take(a, sizeof *t->issued[i].asked);
+        t->issued[i].came = gp_arena_take(a, sizeof *t->issued[i].came);
+    }
+}
+
+/* Whether the batch fits beside the weights and gradients that are there. A processor's memory is more than what is free,
+ * by swapping; a device's is not, and a run should end before it begins. */
+static int check_room(const gp_trainer *t)
+{
+    gp_model *m = t->m;
+    char need[32], left[32];
+    size_t free, all;
+    if (!t->be->later)
+        return 0;
+    t->be->ops->room(t->be, &free, &all);
+    int64_t moments = 2 * m->params.total * (int64_t)sizeof(float);
+    bool copied = t->be->act_dtype != GP_F32 && m->params.matrix_dtype == GP_F32; /* for products */
+    int64_t slots = copied ? m->params.total * gp_dtype_size(t->be->act_dtype) : 0;
+    int64_t others = moments + slots, room = (int64_t)free - others;
+    int64_t batch = gp_model_training_bytes(m, m->recompute, t->B, t->T);
+    if (batch <= room)
+        return 0;
+    gp_recompute most = GP_RECOMPUTE_LEVELS - 1;
+    return fail(
+        "batches of %lld x %lld tokens need %s more, and %s of %s's memory are free: --batch-size %lld "
+        "fits, with --recompute %s %lld; --grad-accum makes up for it",
+        (long long)t->B, (long long)t->T, gp_format_bytes(need, batch + others),
+        gp_format_bytes(left, (int64_t)free), gp_backend_device(t->be),
+        (long long)gp_model_largest_batch(m, m->recompute, t->T, room), gp_recompute_name(most),
+        (long long)gp_model_largest_batch(m, most, t->T, room));
+}
+
+/* What a run measured when it began stays with it: other kernels give other bits. */
+static int choose_attention(gp_trainer *t)
+{
+    char told[320];
+    const char *asked = t->o->attention, *recorded = t->attention_recorded;
+    bool measured = !strcmp(asked, "measure");
+    if (measured && !*recorded) {
+        t->attention = gp_attention_measure(t->m, t->B, t->T, told, sizeof told);
+        gp_report_say(&t->report, "attention: %s", told);
+        return 0;
+    }
+    t->attention = measured ? recorded : asked;
+    if (!gp_attention_use(t->m, t->attention, t->B, t->T, true))
+        return 0;
+    char *why = gp_strdup(gp_error());
+    if (measured)
+        fail("%s; what this run measured when it began is %s", why, recorded);
+    free(why);
+    return -1;
+}
+
 int gp_trainer_open_model(gp_trainer *t, gp_model *m)
 {
     const gp_train_options *o = t->o;
     t->m = m;
     t->B = o->batch_size;
     t->T = o->seq_len ? o->seq_len : gp_config_context(&m->config);
-    if (open_loader(t) || gp_model_plan(m, t->B, t->T))
+    for (gp_recompute level = 0; level < GP_RECOMPUTE_LEVELS; level++)
+        if (!strcmp(o->recompute, gp_recompute_name(level)))
+            gp_model_set_recompute(m, level);
+    if (gp_train_data_plan(&t->sets, o, t->B, t->T) || choose_attention(t) || check_room(t) ||
+        gp_model_plan(m, t->B, t->T))
         return -1;
+    t->staging = (gp_arena){.name = "staging"};
+    layout_staging(t);
+    gp_arena_allocate(&t->staging, gp_backend_host_memory(t->be));
+    layout_staging(t);
     gp_optimizer_open(&t->optimizer, m, o->beta1, o->beta2, o->eps, o->weight_decay);
-    t->report.peak = gp_measure_peak(t->be, 512, 0.1);
+    if (!(t->report.peak > 0)) /* who knows it need not measure */
+        t->report.peak = gp_measure_peak(t->be, 0.03, 1e-3);
     t->report.flops_token = 3 * gp_config_flops(&m->config, t->T);
     t->report.tokens_a_step = t->B * t->T * o->grad_accum;
     t->report.memory = planned_bytes(t);
     return 0;
 }
 
+void gp_trainer_begin_at(gp_trainer *t, int64_t step)
+{
+    t->step = t->heard = step;
+}
+
 void gp_trainer_close(gp_trainer *t)
 {
     gp_report_end(&t->report);
-    gp_evaluation_close(&t->evaluation);
-    gp_loader_close(t->loader);
+    gp_train_data_close(&t->sets);
     gp_optimizer_close(&t->optimizer);
+    gp_arena_release(&t->staging);
+    for (int i = 0; t->be && i < GP_IN_FLIGHT; i++) {
+        t->be->ops->mark_free(t->be, &t->staged[i].taken);
+        t->be->ops->mark_free(t->be, &t->issued[i].done);
+    }
     gp_model_free(t->m);
-    if (t->val != t->data)
-        gp_tokens_close(t->val);
-    gp_tokens_close(t->data);
     gp_backend_close(t->be);
-    free(t->inputs);
-    free(t->targets);
     *t = (gp_trainer){0};
 }
 
-/* ---- the step -------------------------------------------------------------------------------------------
+/* ---- evaluation -----------------------------------------------------------------------------------------
  */
-
-static int micro_batch(gp_trainer *t, int64_t micro)
-{
-    gp_model *m = t->m;
-    gp_batch batch = {.B = t->B, .T = t->T, .inputs = t->inputs, .targets = t->targets};
-    uint32_t sample0 = (uint32_t)(micro * t->B);
-    if (gp_loader_batch(t->loader, t->step * t->o->grad_accum + micro, t->inputs, t->targets) ||
-        gp_model_load(m, &m->acts, &batch))
-        return -1;
-    t->be->ops->upload(t->be, &m->step->sample0, &sample0, sizeof sample0);
-    gp_model_loss(m, &m->acts, gp_model_forward(m, &m->acts), true);
-    gp_model_backward(m, &m->acts);
-    return 0;
-}
-
-int gp_trainer_step(gp_trainer *t)
-{
-    const gp_train_options *o = t->o;
-    gp_model *m = t->m;
-    double begin = gp_now(), tokens = (double)(t->B * t->T * o->grad_accum), n = (double)(t->step + 1);
-    m->host_step = (gp_step){.seed = (uint64_t)o->seed,
-                             .step = (uint32_t)t->step,
-                             .lr = (float)gp_train_lr(o, t->step),
-                             .bias1 = (float)(1 - pow(o->beta1, n)),
-                             .bias2 = (float)(1 - pow(o->beta2, n)),
-                             .scale = (float)(1 / tokens),
-                             .max_norm = (float)o->grad_clip};
-    gp_step_upload(m);
-    m->be->ops->zero(m->be, m->g, (size_t)m->params.total * sizeof *m->g);
-    m->dropping = true;
-    int rc = 0;
-    for (int64_t micro = 0; micro < o->grad_accum && !rc; micro++)
-        rc = micro_batch(t, micro);
-    m->dropping = false;
-    if (rc)
-        return -1;
-    gp_optimizer_step(&t->optimizer, m);
-    gp_step_download(m);
-    const gp_step *s = &m->host_step;
-    if (s->skip)
-        return fail(
-            "step %lld: loss %g, gradient norm %g: not finite, nothing was updated; try a lower --lr or "
-            "--grad-clip 1",
-            (long long)t->step + 1, s->loss, (double)s->grad_norm);
-    t->step++;
-    gp_report_step(&t->report, t->step, s->loss, (double)s->lr, (double)s->grad_norm, gp_now() - begin);
-    return 0;
-}
 
 int gp_trainer_evaluate(gp_trainer *t, double *loss)
 {
-    if (gp_evaluation_loss(&t->evaluation, t->m, loss))
-        return -1;
-    gp_report_evaluation(&t->report, t->step, *loss);
+    for (int i = 0; i < t->sets.count; i++)
+        if (gp_evaluation_loss(&t->sets.evaluations[i], t->m))
+            return -1;
+    *loss = t->sets.evaluations[0].loss;
+    gp_report_evaluation(&t->report, t->step, t->sets.evaluations, t->sets.count);
     return 0;
 }
 
@@ -177,11 +150,11 @@ int gp_trainer_score_documents(gp_trainer *t)
 {
     enum { MOST = 1000 };
     gp_document_scores s;
-    int64_t documents = gp_tokens_get_info(t->val)->documents;
-    if (!t->o->eval_documents || t->val_document >= documents || t->val_last == t->val_first ||
-        !gp_documents_known(t->val))
+    const gp_tokens *val;
+    int64_t first;
+    if (!t->o->eval_documents || !gp_train_data_documents(&t->sets, &val, &first))
         return 0;
-    if (gp_documents_score(t->m, t->val, t->val_document, documents, MOST, t->B, &s))
+    if (gp_documents_score(t->m, val, first, gp_tokens_get_info(val)->documents, MOST, t->B, &s))
         return -1;
     gp_report_documents(&t->report, t->step, &s);
     return 0;

@@ -2,25 +2,45 @@
 #ifndef GP_TRAIN_TRAINER_H
 #define GP_TRAIN_TRAINER_H
 
-#include "gptpipe/loader.h"
+#include "train/data.h"
 #include "train/optimizer.h"
+#include "train/outliers.h"
 #include "train/report.h"
+
+/* A micro-batch on its way to the device. */
+typedef struct gp_staged {
+    int32_t *inputs, *targets; /* (B,T) */
+    uint32_t *sample0;
+    gp_mark *taken; /* the device has it: the memory may be filled again */
+} gp_staged;
+
+/* A step that was issued. The host reads what came of it when the device has done it, which may be after the next one was
+ * issued; so there are two of each. */
+typedef struct gp_issued {
+    gp_step *asked, *came;
+    gp_mark *done;
+    double began; /* gp_now() */
+} gp_issued;
+
+enum { GP_IN_FLIGHT = 2 };
 
 typedef struct gp_trainer {
     const gp_train_options *o;
     gp_backend *be;
     gp_model *m;
     gp_optimizer optimizer;
-    gp_tokens *data, *val; /* val may be the same as data */
-    int64_t train_last;    /* training reads tokens [0, train_last) of data */
-    int64_t val_first, val_last,
-        val_document; /* evaluation reads [first, last), documents from val_document on */
-    gp_loader *loader;
-    gp_evaluation evaluation;
-    bool evaluates;
+    gp_train_data sets;
+    gp_tokens *data; /* the stream of sets that tells most */
     int64_t B, T;
-    int32_t *inputs, *targets;
-    int64_t step; /* finished steps */
+    gp_arena staging; /* the host's memory of these */
+    gp_staged staged[GP_IN_FLIGHT];
+    gp_issued issued[GP_IN_FLIGHT];
+    int64_t step;          /* issued steps */
+    int64_t heard;         /* steps that were done and told; all of them, but on a backend that runs ahead */
+    double heard_at;       /* gp_now() */
+    const char *attention; /* what computes it, as an option would name it */
+    char attention_recorded[16]; /* what this run measured when it began; "" where it did not */
+    gp_window losses, norms;     /* of the last steps, while outliers are looked for */
     gp_report report;
 } gp_trainer;
 
@@ -31,10 +51,18 @@ int gp_trainer_open_data(gp_trainer *t, const gp_train_options *o, const char *s
 /* Takes the model (which it then owns) and plans everything for it. */
 int gp_trainer_open_model(gp_trainer *t, gp_model *m);
 
-/* One optimizer step: t->step grows by one. -1 when the data cannot be read or a number is not finite. */
+/* step.c: one optimizer step: t->step grows by one, also where an outlier was passed over. -1 when the data cannot be
+ * read or a number is not finite; nothing is updated then, and t->step is the step that failed. On a device that runs by
+ * itself the step is issued, and what came of the one before it is read and told. */
 int gp_trainer_step(gp_trainer *t);
 
-/* The loss on the validation windows, told in the log. */
+/* Until all issued steps are done and told. As gp_trainer_step. */
+int gp_trainer_wait(gp_trainer *t);
+
+/* Goes on behind a step of an earlier run. */
+void gp_trainer_begin_at(gp_trainer *t, int64_t step);
+
+/* The losses on the validation sets, told in the log; *loss is the first one's. Only where there are some. */
 int gp_trainer_evaluate(gp_trainer *t, double *loss);
 
 /* The validation documents beside their floor, where that is known. */

@@ -1,0 +1,43 @@
+/* paper.h: what a GPU should reach, from its data sheet. Everything is computed, nothing measured, so no GPU is needed.
+ *
+ *     gp_mfu_plan plan = {.batch_size = 16, .seq_len = 1024, .decode_batch = 1, .passes = GP_PASS_ALL};
+ *     gp_paper *p = gp_paper_compute(&config, "h200", &plan);
+ *     if (!p) ...gp_error()...
+ *     gp_paper_print(p, stdout, true);
+ *     gp_paper_free(p);
+ *
+ * The model's own code runs on a backend that counts FLOPs and bytes of each kernel in place of computing. A kernel's
+ * limit is FLOPs / peak or bytes / bandwidth, whichever is longer (the roofline); what it should reach of that is a
+ * factor a kind of kernel, printed with its reason; and each takes a while to start.
+ */
+#ifndef GPTPIPE_PAPER_H
+#define GPTPIPE_PAPER_H
+
+#include "gptpipe/mfu.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* a100 is the A100 of 40 GB (SXM4), a100-80gb that of 80 GB, h100 and h200 are the SXM modules. */
+#define GP_PAPER_GPUS "a100|a100-80gb|h100|h200"
+
+/* The plan's passes in bf16; its peak, seconds and ops are not read. The caller frees it. */
+typedef struct gp_paper gp_paper;
+GP_API gp_paper *gp_paper_compute(const gp_config *c, const char *gpu, const gp_mfu_plan *plan);
+GP_API void gp_paper_free(gp_paper *p);
+
+/* Which of GP_PAPER_GPUS a vendor's entry is; NULL for others. */
+GP_API const char *gp_paper_gpu(const gp_vendor *vendor);
+
+/* Tokens a second that a pass should reach; 0 where it was not in the plan. */
+GP_API double gp_paper_tok_s(const gp_paper *p, gp_pass pass);
+
+/* A table by kernel for each pass, with what the factors rest on if asked; or one JSON object without a newline. */
+GP_API void gp_paper_print(const gp_paper *p, FILE *out, bool reasons);
+GP_API void gp_paper_json(const gp_paper *p, FILE *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

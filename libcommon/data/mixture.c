@@ -1,0 +1,302 @@
+/* mixture.c: see mixture.h. */
+#include "data/mixture.h"
+
+#include <glob.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "data/format.h"
+
+/* ---- items of the list ----------------------------------------------------------------------- */
+
+/* "a.tok=0.7": file "a.tok", weight 0.7; "web=a.tok": name "web". Without them weight is 0, name NULL. */
+typedef struct item {
+    char *file, *name;
+    double weight;
+} item;
+
+static void release_item(item *it)
+{
+    free(it->file);
+    free(it->name);
+    *it = (item){0};
+}
+
+static int read_weight(item *it, const char *text)
+{
+    enum { MOST = 1000000000 };
+    char *equals = strrchr(it->file, '='), *end;
+    double weight = equals ? strtod(equals + 1, &end) : 0;
+    if (!equals || !equals[1] || *end)
+        return 0; /* a name with a '=' in it, or none */
+    if (!(weight > 0 && weight <= MOST))
+        return fail("%s: a weight is a number above 0, up to %d", text, MOST);
+    it->weight = weight;
+    *equals = 0;
+    return 0;
+}
+
+static void read_name(item *it)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
+    size_t n = strspn(it->file, letters);
+    if (!n || it->file[n] != '=')
+        return;
+    it->name = gp_strndup(it->file, n);
+    memmove(it->file, it->file + n + 1, strlen(it->file + n));
+}
+
+static int read_item(item *it, const char *text, const gp_mixture_how *how)
+{
+    *it = (item){.file = gp_strdup(text)};
+    if (gp_exists(text))
+        return 0;
+    if (how->weights && read_weight(it, text))
+        return -1;
+    if (how->names)
+        read_name(it);
+    return *it->file ? 0 : fail("%s: a file's name is missing", text);
+}
+
+/* ---- streams --------------------------------------------------------------------------------- */
+
+static int check_agreement(const gp_tokens *s, const gp_tokens *with)
+{
+    const gp_tokens_info *a = gp_tokens_get_info(s), *b = gp_tokens_get_info(with);
+    static const uint8_t unknown[16];
+    if (a->vocab_size != b->vocab_size)
+        return fail("%s: its vocabulary has %lld ids, that of %s %lld: tokenize both with one tokenizer",
+                    a->name, (long long)a->vocab_size, b->name, (long long)b->vocab_size);
+    if (memcmp(a->fingerprint, b->fingerprint, 16) && memcmp(a->fingerprint, unknown, 16) &&
+        memcmp(b->fingerprint, unknown, 16))
+        return fail("%s: its tokenizer is not that of %s: tokenize it with --tokenizer %s", a->name, b->name,
+                    b->name);
+    return 0;
+}
+
+static int add_stream(gp_mixture *m, gp_stream_set *set, const char *path, const gp_mixture_how *how)
+{
+    gp_tokens *s =
+        gp_tokens_open_as(path, how->format, how->vocab_size, strcmp(path, "-") ? NULL : how->spool);
+    if (!s)
+        return -1;
+    const gp_tokens *like = m->stream_count ? gp_mixture_stream(m) : how->like;
+    m->streams = gp_realloc(m->streams, (size_t)m->stream_count + 1, sizeof *m->streams);
+    m->streams[m->stream_count++] = s;
+    if (gp_tokens_expect(s, how->vocab_size) || (how->like && check_agreement(s, how->like)) ||
+        (like && check_agreement(s, like)))
+        return -1;
+    gp_tokens_share(s, like);
+    set->spans = gp_realloc(set->spans, (size_t)set->count + 1, sizeof *set->spans);
+    set->spans[set->count++] = (gp_span){s, 0, gp_tokens_get_info(s)->count};
+    return 0;
+}
+
+static int add_files(gp_mixture *m, gp_stream_set *set, const char *file, const gp_mixture_how *how)
+{
+    glob_t found = {0};
+    if (!strcmp(file, "-") || gp_exists(file) || !strpbrk(file, "*?["))
+        return add_stream(m, set, file, how);
+    int rc = glob(file, 0, NULL, &found);
+    if (rc)
+        rc = rc == GLOB_NOMATCH ? fail("%s: no file has such a name", file)
+                                : fail("%s: its folder cannot be read", file);
+    for (size_t i = 0; !rc && i < found.gl_pathc; i++)
+        rc = add_stream(m, set, found.gl_pathv[i], how);
+    globfree(&found);
+    return rc;
+}
+
+/* ---- sets ------------------------------------------------------------------------------------ */
+
+/* "web" of "data/web.tok". */
+static char *stem(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path, *dot = strrchr(name, '.');
+    return gp_strndup(name, dot && dot > name ? (size_t)(dot - name) : strlen(name));
+}
+
+static gp_stream_set *add_set(gp_mixture *m, double weight)
+{
+    m->sets = gp_realloc(m->sets, (size_t)m->count + 1, sizeof *m->sets);
+    m->sets[m->count] = (gp_stream_set){.weight = weight};
+    return &m->sets[m->count++];
+}
+
+/* Names are for logs, where two alike could not be told from each other. */
+static int name_set(gp_mixture *m, gp_stream_set *set, const char *name)
+{
+    set->name = name ? gp_strdup(name) : stem(gp_tokens_get_info(set->spans[0].tokens)->name);
+    for (int i = 0; i < m->count; i++)
+        if (&m->sets[i] != set && m->sets[i].name && !strcmp(m->sets[i].name, set->name))
+            return fail("two sets are called %s (%s and %s): name them, as in NAME=%s", set->name,
+                        gp_tokens_get_info(m->sets[i].spans[0].tokens)->name,
+                        gp_tokens_get_info(set->spans[0].tokens)->name,
+                        gp_tokens_get_info(set->spans[0].tokens)->name);
+    return 0;
+}
+
+static int fail_weights(const item *it, double first_weight, const char *first)
+{
+    const char *with = first_weight > 0 ? first : it->file, *without = first_weight > 0 ? it->file : first;
+    return fail("%s has a weight and %s has none: give every one a weight (%s=0.5) or none", with, without,
+                without);
+}
+
+static int add_item(gp_mixture *m, const char *text, const gp_mixture_how *how, const char *first)
+{
+    item it;
+    int rc = -1;
+    if (read_item(&it, text, how))
+        goto out;
+    if (how->weights && m->count && (it.weight > 0) != (m->sets[0].weight > 0)) {
+        fail_weights(&it, m->sets[0].weight, first);
+        goto out;
+    }
+    bool apart = how->names || it.weight > 0 || !m->count;
+    gp_stream_set *set = apart ? add_set(m, it.weight) : &m->sets[0];
+    rc = add_files(m, set, it.file, how);
+    /* The sets of a mixture may come from files of one name in many folders; their names are not logged. */
+    if (!rc && how->names)
+        rc = name_set(m, set, it.name);
+    else if (!rc && !set->name)
+        set->name = gp_strdup(it.file);
+out:
+    release_item(&it);
+    return rc;
+}
+
+int gp_mixture_open(gp_mixture *m, const gp_list *items, const gp_mixture_how *how)
+{
+    *m = (gp_mixture){0};
+    if (!items->count)
+        return add_item(m, "-", how, NULL);
+    for (int i = 0; i < items->count; i++) {
+        if (items->count > 1 && !strcmp(items->items[i], "-"))
+            return fail("-: stdin is one stream, and cannot be one of several");
+        if (add_item(m, items->items[i], how, items->items[0]))
+            return -1;
+    }
+    return 0;
+}
+
+void gp_mixture_close(gp_mixture *m)
+{
+    for (int i = 0; i < m->count; i++) {
+        free(m->sets[i].spans);
+        free((char *)(uintptr_t)m->sets[i].name);
+    }
+    while (m->stream_count) /* the later ones may share what the first ones say of themselves */
+        gp_tokens_close(m->streams[--m->stream_count]);
+    free(m->sets);
+    free(m->streams);
+    *m = (gp_mixture){0};
+}
+
+gp_tokens *gp_mixture_stream(const gp_mixture *m)
+{
+    static const uint8_t unknown[16];
+    for (int i = 0; i < m->stream_count; i++)
+        if (memcmp(gp_tokens_get_info(m->streams[i])->fingerprint, unknown, 16))
+            return m->streams[i];
+    return m->streams[0];
+}
+
+int64_t gp_mixture_tokens(const gp_mixture *m)
+{
+    int64_t sum = 0;
+    for (int i = 0; i < m->stream_count; i++)
+        sum += gp_tokens_get_info(m->streams[i])->count;
+    return sum;
+}
+
+int64_t gp_stream_set_tokens(const gp_stream_set *set)
+{
+    int64_t sum = 0;
+    for (int i = 0; i < set->count; i++)
+        sum += set->spans[i].last - set->spans[i].first;
+    return sum;
+}
+
+void gp_mixture_describe(const gp_mixture *m, char *text, size_t size)
+{
+    uint8_t digest[32];
+    char hex[9];
+    gp_sha256 h;
+    int n = snprintf(text, size, "%lld tokens", (long long)gp_mixture_tokens(m));
+    if (m->stream_count == 1 || n < 0 || (size_t)n >= size)
+        return;
+    gp_sha256_begin(&h);
+    for (int i = 0; i < m->stream_count; i++) {
+        char line[32];
+        int length =
+            snprintf(line, sizeof line, "%lld\n", (long long)gp_tokens_get_info(m->streams[i])->count);
+        gp_sha256_add(&h, line, (size_t)length);
+    }
+    gp_sha256_end(&h, digest);
+    gp_hex(hex, digest, 4);
+    snprintf(text + n, size - (size_t)n, " in %d files (%s)", m->stream_count, hex);
+}
+
+void gp_mixture_fingerprint(const gp_mixture *m, char hex[33])
+{
+    enum { PIECES = 64 }; /* of all raw streams together, but of each its start and its end */
+    uint8_t digest[32];
+    gp_sha256 h;
+    gp_sha256_begin(&h);
+    for (int i = 0; i < m->stream_count; i++)
+        gp_tokens_add_sum(m->streams[i], m->stream_count > PIECES / 2 ? 2 : PIECES / m->stream_count, &h);
+    gp_sha256_end(&h, digest);
+    gp_hex(hex, digest, 16);
+}
+
+/* ---- a part held out ------------------------------------------------------------------------- */
+
+/* How many tokens of one stream out of many stay, where `at` is wanted: what cannot be divided goes whole to the side
+ * of its larger part. */
+static int64_t cut_span(const gp_span *span, int64_t at)
+{
+    int64_t count = span->last - span->first;
+    if (at <= 0 || at >= count)
+        return gp_max(0, gp_min(at, count));
+    int64_t cut = gp_tokens_split(span->tokens, 1 - (double)at / (double)count);
+    return cut >= 0 ? cut : at < count - at ? 0 : count;
+}
+
+static int hold_out(gp_stream_set *set, double fraction, gp_stream_set *held)
+{
+    int64_t at = (int64_t)llround((1 - fraction) * (double)gp_stream_set_tokens(set));
+    int count = set->count;
+    held->spans = gp_calloc((size_t)count, sizeof *held->spans);
+    for (int i = 0; i < count; i++) {
+        gp_span *span = &set->spans[i];
+        int64_t all = span->last - span->first;
+        int64_t cut = count == 1 ? gp_tokens_split(span->tokens, fraction) : cut_span(span, at);
+        if (cut < 0)
+            return -1;
+        if (cut < all)
+            held->spans[held->count++] = (gp_span){span->tokens, span->first + cut, span->last};
+        span->last = span->first + cut;
+        if (!cut)
+            set->count = (int)gp_min(set->count, i);
+        at -= all;
+    }
+    if (!set->count || !held->count)
+        return fail("%s: it cannot be split into %g for training and %g for validation", set->name,
+                    1 - fraction, fraction);
+    return 0;
+}
+
+int gp_mixture_hold_out(gp_mixture *m, double fraction, gp_mixture *held)
+{
+    *held = (gp_mixture){0};
+    for (int i = 0; i < m->count; i++) {
+        gp_stream_set *set = add_set(held, 0);
+        set->name = gp_strdup(m->sets[i].name);
+        if (hold_out(&m->sets[i], fraction, set))
+            return -1;
+    }
+    return 0;
+}

@@ -1,0 +1,228 @@
+/* order.c: see order.h. */
+#include "data/order.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rng.h"
+
+/* The third word of a GP_RNG_DATA counter: STREAMS of them a span, each for one use. 1 .. GP_PERMUTE_ROUNDS are the shuffle's. */
+enum { STREAM_STARTS = 0, STREAM_OFFSETS = GP_PERMUTE_ROUNDS + 1, STREAMS = 16 };
+
+/* The span that holds unit u of the set: the last one that begins at or before it. */
+static int find_span(const gp_order *o, int64_t u)
+{
+    int low = 0, high = o->set->count - 1;
+    while (low < high) {
+        int middle = low + (high - low + 1) / 2;
+        if (o->units[middle].before <= u)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    return low;
+}
+
+static uint64_t draw(const gp_order *o, uint32_t which, int64_t row, int64_t n)
+{
+    return gp_random_below(o->seed, GP_RNG_DATA, o->stream + which, (uint64_t)row, (uint64_t)n);
+}
+
+/* ---- random: the units are places ------------------------------------------------------------ */
+
+static void count_places(const gp_order *o, const gp_span *span, gp_units *u)
+{
+    u->count = gp_max(0, span->last - span->first - o->T);
+}
+
+static gp_place random_place(const gp_order *o, int64_t row)
+{
+    int64_t at = (int64_t)draw(o, STREAM_STARTS, row, o->total);
+    int i = find_span(o, at);
+    return (gp_place){.span = i, .start = o->set->spans[i].first + at - o->units[i].before};
+}
+
+/* ---- shuffle: windows ------------------------------------------------------------------------ */
+
+static int64_t windows_of(const gp_order *o, const gp_span *span)
+{
+    return gp_max(0, (span->last - span->first - 1) / o->T);
+}
+
+static void count_windows(const gp_order *o, const gp_span *span, gp_units *u)
+{
+    u->count = windows_of(o, span);
+    u->spare = span->last - span->first - 1 - u->count * o->T;
+}
+
+static gp_place shuffle_place(const gp_order *o, int64_t row)
+{
+    uint64_t windows = (uint64_t)o->total, epoch = (uint64_t)row / windows;
+    int64_t w =
+        (int64_t)gp_random_permute((uint64_t)row % windows, windows, o->seed, GP_RNG_DATA, o->stream, epoch);
+    int i = find_span(o, w);
+    uint32_t stream = o->stream + (uint32_t)i * STREAMS + STREAM_OFFSETS;
+    uint64_t places = (uint64_t)o->units[i].spare + 1;
+    int64_t offset = (int64_t)gp_random_below(o->seed, GP_RNG_DATA, stream, epoch, places);
+    return (gp_place){.span = i, .start = o->set->spans[i].first + offset + (w - o->units[i].before) * o->T};
+}
+
+/* ---- sequential: micro-batches --------------------------------------------------------------- */
+
+static void count_batches(const gp_order *o, const gp_span *span, gp_units *u)
+{
+    u->count = windows_of(o, span) / o->rows;
+}
+
+static gp_place sequential_place(const gp_order *o, int64_t row)
+{
+    int64_t batch = row / o->rows % o->total;
+    int i = find_span(o, batch);
+    int64_t window = (batch - o->units[i].before) * o->rows + row % o->rows;
+    return (gp_place){.span = i, .start = o->set->spans[i].first + window * o->T};
+}
+
+/* ---- documents ------------------------------------------------------------------------------- */
+
+/* Where document d begins, the separator before it included. */
+static int64_t document_start(const gp_span *span, const gp_units *u, int64_t d)
+{
+    return gp_tokens_document(span->tokens, d) - u->separator;
+}
+
+/* The first document whose row begins at token `from` or later; documents are in order of their starts. */
+static int64_t first_document(const gp_span *span, const gp_units *u, int64_t from)
+{
+    int64_t low = 0, high = gp_tokens_get_info(span->tokens)->documents;
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+        if (document_start(span, u, middle) < from)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Those may begin a row that have a separator before them and T tokens and a target behind it. */
+static void count_documents(const gp_order *o, const gp_span *span, gp_units *u)
+{
+    u->document = first_document(span, u, span->first);
+    u->count = gp_max(0, first_document(span, u, span->last - o->T - u->separator) - u->document);
+}
+
+static gp_place documents_place(const gp_order *o, int64_t row)
+{
+    int64_t d = (int64_t)draw(o, STREAM_STARTS, row, o->total);
+    int i = find_span(o, d);
+    const gp_units *u = &o->units[i];
+    bool bare = draw(o, STREAM_OFFSETS, row, 2);
+    return (gp_place){.span = i,
+                      .start = document_start(&o->set->spans[i], u, u->document + d - u->before) +
+                               (bare ? u->separator : 0)};
+}
+
+static int find_separators(gp_order *o)
+{
+    for (int i = 0; i < o->set->count; i++) {
+        const gp_tokens *tokens = o->set->spans[i].tokens;
+        char *text = NULL;
+        int32_t *ids = NULL;
+        size_t length;
+        if (!gp_tokens_get_info(tokens)->documents ||
+            gp_tokens_separator(tokens, &text, &length, &ids, &o->units[i].separator))
+            return fail("%s: has no index of documents, which --order documents needs: tokenize with "
+                        "--separator",
+                        gp_tokens_get_info(tokens)->name);
+        free(text);
+        free(ids);
+    }
+    return 0;
+}
+
+/* ---- an order -------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *name;
+    void (*count)(const gp_order *o, const gp_span *span, gp_units *u);
+    gp_place (*place)(const gp_order *o, int64_t row);
+} orders[] = {{"random", count_places, random_place},
+              {"shuffle", count_windows, shuffle_place},
+              {"sequential", count_batches, sequential_place},
+              {"documents", count_documents, documents_place}};
+
+static void count_units(gp_order *o, size_t which)
+{
+    o->total = 0;
+    for (int i = 0; i < o->set->count; i++) {
+        orders[which].count(o, &o->set->spans[i], &o->units[i]);
+        o->units[i].before = o->total;
+        o->total += o->units[i].count;
+    }
+}
+
+static int fail_short(const gp_order *o, const char *name)
+{
+    int64_t most = 0;
+    for (int i = 0; i < o->set->count; i++)
+        most = gp_max(most, o->set->spans[i].last - o->set->spans[i].first);
+    if (!strcmp(name, "documents") && most > o->T)
+        return fail("no document has %lld tokens from its separator to the end of the text",
+                    (long long)o->T + 1);
+    return fail(
+        "the text is shorter than the context: %lld tokens, more than %lld are needed for a sequence of "
+        "%lld and its last target; give more text or a smaller --seq-len",
+        (long long)most, (long long)o->T, (long long)o->T);
+}
+
+int gp_order_open(gp_order *o, const char *name, const gp_stream_set *set, int64_t T, int64_t rows,
+                  uint64_t seed, int64_t first)
+{
+    size_t which = 0;
+    *o = (gp_order){.set = set, .T = T, .rows = rows, .seed = seed, .stream = (uint32_t)first * STREAMS};
+    while (which < ARRAY_LEN(orders) && (!name || strcmp(name, orders[which].name)))
+        which++;
+    if (which == ARRAY_LEN(orders))
+        return fail("unknown data order %s (random, shuffle, sequential, documents)", name ? name : "NULL");
+    o->place = orders[which].place;
+    o->units = gp_calloc((size_t)set->count, sizeof *o->units);
+    for (int i = 0; i < set->count; i++)
+        o->windows += windows_of(o, &set->spans[i]);
+    if (o->windows && o->place == documents_place && find_separators(o))
+        goto out;
+    count_units(o, which);
+    if (!o->total && o->place == sequential_place) {
+        o->rows = 1;
+        count_units(o, which);
+    }
+    if (o->total)
+        return 0;
+    fail_short(o, name);
+out:
+    gp_order_close(o);
+    return -1;
+}
+
+void gp_order_close(gp_order *o)
+{
+    free(o->units);
+    *o = (gp_order){0};
+}
+
+gp_place gp_order_place(const gp_order *o, int64_t row)
+{
+    return o->place(o, row);
+}
+
+int64_t gp_order_epoch(const gp_order *o)
+{
+    return o->place == sequential_place ? o->total * o->rows : o->windows;
+}
+
+int gp_order_unread(const gp_order *o)
+{
+    int n = 0;
+    for (int i = 0; i < o->set->count; i++)
+        n += !o->units[i].count;
+    return n;
+}

@@ -1,0 +1,262 @@
+/* begin.c: where a run begins: with fresh weights, with a checkpoint's, or where it stopped. */
+#include "base/file.h"
+#include "gptpipe/safetensors.h"
+#include "io/checkpoint.h"
+#include "train/attention.h"
+#include "train/job.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+void gp_job_describe(gp_job *j, gp_state *s)
+{
+    const gp_train_options *o = j->o;
+    const gp_tokens_info *info = gp_tokens_get_info(j->t.data);
+    char tokenizer[33], streams[64], weights[64], attention[48];
+    gp_hex(tokenizer, info->fingerprint, 16);
+    gp_train_data_describe(&j->t.sets, streams, sizeof streams);
+    gp_train_data_weights(&j->t.sets, weights, sizeof weights);
+    snprintf(s->data, sizeof s->data, "%s, vocabulary %lld, tokenizer %s", streams,
+             (long long)info->vocab_size, tokenizer);
+    gp_mixture_fingerprint(&j->t.sets.train, s->fingerprint);
+    if (o->val.count)
+        gp_mixture_fingerprint(&j->t.sets.val, s->validation);
+    snprintf(s->batches, sizeof s->batches, "%lld x %lld tokens, %lld a step, order %s, seed %lld%s",
+             (long long)j->t.B, (long long)j->t.T, (long long)o->grad_accum, o->order, (long long)o->seed,
+             weights);
+    gp_attention_describe(j->t.be, attention, sizeof attention);
+    snprintf(s->machine, sizeof s->machine, "%s, %s, %d threads, %s%s%s", gp_backend_name(j->t.be),
+             gp_backend_dtype(j->t.be), gp_backend_threads(j->t.be), gp_backend_device(j->t.be),
+             *attention ? ", attention by " : "", attention);
+}
+
+static int config_from_scratch(const gp_job *j, gp_config *c)
+{
+    const gp_train_options *o = j->o;
+    if (gp_config_preset(c, o->preset ? o->preset : GP_PRESET))
+        return -1;
+    c->vocab_size = gp_tokens_get_info(j->t.data)->vocab_size;
+    if (o->layers)
+        c->layers = o->layers;
+    if (o->heads)
+        c->heads = o->heads;
+    if (o->channels)
+        c->channels = o->channels;
+    if (o->seq_len)
+        c->positions = o->seq_len;
+    c->inner = 4 * c->channels;
+    c->init_std = o->init_std;
+    c->bias = o->bias;
+    c->tied = o->tied;
+    c->dropout_embd = c->dropout_attn = c->dropout_resid = o->dropout;
+    return gp_config_check(c, "the model asked for");
+}
+
+/* Whether a checkpoint's model can read this stream. */
+static int check_stream(const gp_job *j, const gp_checkpoint *ckpt, const char *path)
+{
+    const gp_tokens_info *info = gp_tokens_get_info(j->t.data);
+    static const uint8_t unknown[16];
+    uint8_t theirs[16];
+    if (info->vocab_size > gp_checkpoint_config(ckpt)->vocab_size)
+        return fail("%s: its vocabulary has %lld ids, the token stream's %lld", path,
+                    (long long)gp_checkpoint_config(ckpt)->vocab_size, (long long)info->vocab_size);
+    if (gp_checkpoint_fingerprint(ckpt, theirs) && memcmp(info->fingerprint, unknown, 16) &&
+        memcmp(info->fingerprint, theirs, 16))
+        return fail("%s: its tokenizer is not the token stream's: tokenize the text with --tokenizer %s",
+                    path, path);
+    return 0;
+}
+
+static int check_size(const char *path, const char *what, int64_t theirs, int64_t asked)
+{
+    if (!asked || asked == theirs)
+        return 0;
+    return fail("%s: has %lld %s, %lld were asked for; a checkpoint keeps its sizes", path, (long long)theirs,
+                what, (long long)asked);
+}
+
+/* What was asked for must not contradict a checkpoint's configuration, but for the context, which may be cropped to
+ * its first positions, and dropout. */
+static int fit_config(gp_job *j, gp_config *c, const char *path)
+{
+    const gp_train_options *o = j->o;
+    int64_t context = gp_config_context(c);
+    gp_config preset = {0};
+    if (!c->causal)
+        return fail("%s: is not a causal model: train continues GPT-2 alone", path);
+    if (!o->resume && o->preset && gp_config_preset(&preset, o->preset))
+        return -1;
+    if (check_size(path, "layers", c->layers, o->layers ? o->layers : preset.layers) ||
+        check_size(path, "heads", c->heads, o->heads ? o->heads : preset.heads) ||
+        check_size(path, "channels", c->channels, o->channels ? o->channels : preset.channels))
+        return -1;
+    if (c->bias && !o->bias)
+        return fail("%s: has biases, --no-bias was asked for; a checkpoint keeps what it has", path);
+    if (c->tied && !o->tied)
+        return fail("%s: its head is tied, --no-tied was asked for; a checkpoint keeps what it has", path);
+    if (o->seq_len > context)
+        return fail("%s: its context is %lld tokens, --seq-len %lld is longer", path, (long long)context,
+                    (long long)o->seq_len);
+    if (!o->resume && o->crop && o->seq_len && o->seq_len < context) {
+        c->positions -= context - o->seq_len;
+        gp_report_say(&j->t.report, "the context of %s, %lld tokens, is cropped to %lld", path,
+                      (long long)context, (long long)o->seq_len);
+    }
+    c->dropout_embd = c->dropout_attn = c->dropout_resid = o->dropout;
+    j->asked->bias = c->bias;
+    j->asked->tied = c->tied;
+    return 0;
+}
+
+/* NULL on failure; *refused: the checkpoint can be read, but is not what was asked for. */
+static gp_model *model_from(gp_job *j, const char *path, bool *refused)
+{
+    gp_checkpoint *ckpt = gp_checkpoint_open(path);
+    gp_model *m = NULL;
+    *refused = false;
+    if (!ckpt)
+        return NULL;
+    if (gp_checkpoint_remark(ckpt))
+        gp_report_say(&j->t.report, "%s", gp_checkpoint_remark(ckpt));
+    gp_config c = *gp_checkpoint_config(ckpt);
+    *refused = fit_config(j, &c, path) || check_stream(j, ckpt, path);
+    if (!*refused) {
+        m = gp_model_create(&c, j->t.be, true);
+        if (gp_checkpoint_load(ckpt, m)) {
+            gp_model_free(m);
+            m = NULL;
+        }
+    }
+    gp_checkpoint_close(ckpt);
+    return m;
+}
+
+int gp_job_begin_fresh(gp_job *j)
+{
+    gp_config c;
+    gp_model *m;
+    bool refused;
+    if (strcmp(j->o->init, "scratch")) {
+        m = model_from(j, j->o->init, &refused);
+        if (!m)
+            return -1;
+    } else {
+        if (config_from_scratch(j, &c))
+            return -1;
+        if (!j->o->preset)
+            j->asked->preset = GP_PRESET;
+        m = gp_model_create(&c, j->t.be, true);
+        gp_model_init(m, (uint64_t)j->o->seed);
+    }
+    j->state.best_loss = INFINITY;
+    j->state.best_step = -1;
+    return gp_trainer_open_model(&j->t, m);
+}
+
+/* A checkpoint of before this was kept says "unknown". */
+static bool differ(const char *then, const char *now)
+{
+    return strcmp(then, "unknown") && strcmp(then, now);
+}
+
+/* What must not change, and what should be told when it does. */
+static int compare(gp_job *j, const gp_state *then)
+{
+    gp_state now = {0};
+    gp_job_describe(j, &now);
+    if (strcmp(then->data, now.data))
+        return fail("%s: was trained on other data (%s; now %s)", j->o->resume, then->data, now.data);
+    if (differ(then->fingerprint, now.fingerprint))
+        return fail("%s: was trained on other data: %s as well, but others (fingerprint %.8s; now %.8s)",
+                    j->o->resume, then->data, then->fingerprint, now.fingerprint);
+    if (*now.validation && *then->validation && differ(then->validation, now.validation))
+        gp_report_say(&j->t.report,
+                      "the validation data change: losses from here on are not those of before");
+    if (strcmp(then->batches, now.batches))
+        gp_report_say(&j->t.report, "batches change: %s; they were %s", now.batches, then->batches);
+    if (strcmp(then->machine, now.machine))
+        gp_report_say(&j->t.report, "the machine changes, so bits may differ: %s; it was %s", now.machine,
+                      then->machine);
+    return 0;
+}
+
+/* The n-th newest checkpoint's folder, or the one that was named. */
+static char *checkpoint_folder(const gp_job *j, int n)
+{
+    if (j->from < 0)
+        return gp_run_checkpoint(j->run, n);
+    return n ? NULL : gp_format("%s/ckpt-%08lld", gp_run_path(j->run), (long long)j->from);
+}
+
+/* Takes model and state out of a checkpoint. -1; *damaged then says whether an older one may do. */
+static int begin_with(gp_job *j, const char *dir, bool *damaged)
+{
+    char *state = gp_path_join(dir, "state.safetensors");
+    gp_safetensors *file = gp_safetensors_open(state);
+    bool refused = false;
+    gp_model *m = file ? model_from(j, dir, &refused) : NULL;
+    gp_safetensors_close(file);
+    *damaged = !m && !refused;
+    int rc = m ? gp_trainer_open_model(&j->t, m) : -1;
+    if (!rc)
+        rc = gp_state_load(&j->state, &j->t.optimizer, m, state);
+    if (!rc)
+        rc = compare(j, &j->state);
+    free(state);
+    return rc;
+}
+
+int gp_job_forget_later(gp_job *j)
+{
+    int64_t removed = gp_run_go_back(j->run, j->t.step, j->state.best_step);
+    if (removed > 0)
+        gp_report_say(&j->t.report, "the checkpoints after step %lld are removed: %lld", (long long)j->t.step,
+                      (long long)removed);
+    return removed < 0 || gp_run_cut(j->run, "samples.txt", j->state.samples) ||
+                   gp_report_cut_events(j->run, j->t.step)
+               ? -1
+               : gp_run_cut_log(j->run, j->t.step);
+}
+
+/* What the run measured when it began. */
+static int recall_attention(gp_job *j)
+{
+    char *config = gp_path_join(gp_run_path(j->run), "config.yaml");
+    int rc = 0;
+    if (!strcmp(j->o->attention, "measure") && gp_exists(config))
+        rc = gp_job_recorded(config, "attention", j->t.attention_recorded, sizeof j->t.attention_recorded);
+    free(config);
+    return rc;
+}
+
+int gp_job_begin_resumed(gp_job *j)
+{
+    bool damaged = true;
+    if (recall_attention(j))
+        return -1;
+    for (int n = 0; damaged; n++) {
+        char *dir = checkpoint_folder(j, n);
+        if (!dir && n)
+            return -1;
+        if (!dir) { /* stopped before its first checkpoint */
+            gp_report_say(&j->t.report, "%s has no checkpoint yet: it begins again", j->o->resume);
+            return gp_job_begin_fresh(j);
+        }
+        int rc = begin_with(j, dir, &damaged);
+        free(dir);
+        if (!rc)
+            break;
+        if (!damaged || j->from >= 0)
+            return -1;
+        gp_report_warn(&j->t.report, "%s; trying the checkpoint before it", gp_error());
+    }
+    j->saved = j->state.step;
+    gp_trainer_begin_at(&j->t, j->state.step);
+    if (gp_skips_outliers(j->o)) { /* a window with a gap in it is none */
+        j->t.losses = j->state.losses;
+        j->t.norms = j->state.norms;
+    }
+    return 0;
+}

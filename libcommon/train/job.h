@@ -1,0 +1,57 @@
+/* job.h: one run, shared by the files that begin it (begin.c), keep what it made (keep.c) and drive it (train.c). */
+#ifndef GP_TRAIN_JOB_H
+#define GP_TRAIN_JOB_H
+
+#include "gptpipe/checkpoint.h"
+#include "io/run.h"
+#include "train/state.h"
+#include "train/trainer.h"
+
+#define GP_PRESET "nano" /* of a model from scratch, unless another is asked for */
+
+typedef struct gp_job {
+    gp_train_options *o;     /* the run's own, filled in with what data and checkpoint decide */
+    gp_train_options *asked; /* the caller's, that config.yaml is printed from */
+    gp_trainer t;
+    gp_run *run; /* NULL: the checkpoint goes to stdout alone */
+    gp_state state;
+    char *tokenizer; /* tokenizer.json's text, NULL where the stream has none */
+    int64_t from;    /* the step whose checkpoint --resume names; -1: the newest that can be read */
+    int64_t saved;   /* step of the newest checkpoint, -1: none */
+    double val_loss; /* of the step that was just finished; infinity where it was not evaluated */
+} gp_job;
+
+/* begin.c: the model, the optimizer and the step to begin at. The streams are open. 0 or -1. */
+int gp_job_begin_fresh(gp_job *j);
+int gp_job_begin_resumed(gp_job *j);
+/* Takes out of the run what came after that step: later checkpoints, lines of the log, samples. */
+int gp_job_forget_later(gp_job *j);
+
+/* dry.c: prints on stdout what the run would be, its time from a few steps of it. Nothing is written. */
+int gp_job_dry_run(gp_job *j);
+
+/* resume.c: tells and records which options are others than when the run was last at work; refuses what cannot change.
+ */
+int gp_job_record_changes(gp_job *j);
+
+/* resume.c: what a run's config.yaml records below `recorded:`, "" where it says nothing of it. 0; -1 where it cannot be
+ * read. */
+int gp_job_recorded(const char *config, const char *key, char *value, size_t size);
+
+/* What the bits depend on, in words. */
+void gp_job_describe(gp_job *j, gp_state *s);
+
+/* keep.c: the model as a checkpoint to be written; the caller closes it. */
+gp_checkpoint *gp_job_checkpoint(gp_job *j);
+
+/* The files beside the checkpoints: config.yaml, and what makes the folder one that transformers loads. */
+int gp_job_write_top(gp_job *j);
+
+/* A checkpoint of the step that is finished, the best one if val_loss is lower than any before. Without a run, or where
+ * this step has one, it does nothing. After a failure the checkpoints before are there still. */
+int gp_job_save(gp_job *j, double val_loss);
+
+/* Appends one sample to samples.txt, begun by an end-of-text or a newline. */
+int gp_job_sample(gp_job *j);
+
+#endif

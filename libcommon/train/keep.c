@@ -1,0 +1,126 @@
+/* keep.c: what a run leaves: checkpoints and the files beside them, samples. */
+#include "base/file.h"
+#include "base/options.h"
+#include "gptpipe/sampler.h"
+#include "io/checkpoint.h"
+#include "train/job.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char samples_name[] = "samples.txt";
+
+static int write_config_yaml(gp_job *j)
+{
+    char *text = NULL;
+    size_t size = 0;
+    char tokenizer[33];
+    FILE *f = open_memstream(&text, &size);
+    if (!f)
+        die("out of memory");
+    gp_hex(tokenizer, gp_tokens_get_info(j->t.data)->fingerprint, 16);
+    int rc = gp_options_print(j->o->tool, j->o->args, f);
+    fprintf(f,
+            "\n# not options: --config skips these, --resume compares them\nrecorded:\n  version: %s\n  "
+            "machine: \"%s\"\n"
+            "  threads: %d\n  data: \"%s\"\n  fingerprint: \"%s\"\n  tokenizer: \"%s\"\n",
+            gp_version(), j->state.machine, gp_backend_threads(j->t.be), j->state.data, j->state.fingerprint,
+            tokenizer);
+    if (!strcmp(j->o->attention, "measure"))
+        fprintf(f, "  attention: %s\n", j->t.attention);
+    fclose(f);
+    if (!rc)
+        rc = gp_run_write(j->run, "config.yaml", text, size);
+    free(text);
+    return rc;
+}
+
+gp_checkpoint *gp_job_checkpoint(gp_job *j)
+{
+    return gp_checkpoint_of_model(j->t.m, j->tokenizer, j->tokenizer ? strlen(j->tokenizer) : 0);
+}
+
+int gp_job_write_top(gp_job *j)
+{
+    gp_checkpoint *ckpt = gp_job_checkpoint(j);
+    int rc = gp_hf_write_beside(ckpt, gp_run_path(j->run), GP_F32);
+    if (!rc && j->o->tool)
+        rc = write_config_yaml(j);
+    gp_checkpoint_close(ckpt);
+    return rc;
+}
+
+static int fill_checkpoint(void *self, const char *dir)
+{
+    gp_job *j = self;
+    char *model = gp_path_join(dir, "model.safetensors"), *state = gp_path_join(dir, "state.safetensors");
+    gp_checkpoint *ckpt = gp_job_checkpoint(j);
+    int rc = gp_checkpoint_write(ckpt, model, "safetensors", GP_F32);
+    if (!rc)
+        rc = gp_state_save(&j->state, &j->t.optimizer, j->t.m, state);
+    gp_checkpoint_close(ckpt);
+    free(model);
+    free(state);
+    return rc;
+}
+
+int gp_job_save(gp_job *j, double val_loss)
+{
+    bool best = val_loss < j->state.best_loss;
+    if (!j->run || j->saved == j->t.step)
+        return 0;
+    j->state.step = j->t.step;
+    j->state.losses = j->t.losses;
+    j->state.norms = j->t.norms;
+    j->state.samples = gp_run_size(j->run, samples_name);
+    double loss_before = j->state.best_loss;
+    int64_t step_before = j->state.best_step;
+    if (best) {
+        j->state.best_loss = val_loss;
+        j->state.best_step = j->t.step;
+    }
+    /* What a checkpoint takes for told must be there after a power failure, as the checkpoint is. */
+    if (gp_run_flush(j->run, "log.jsonl") || gp_run_flush(j->run, samples_name) ||
+        gp_run_save(j->run, j->t.step, best, j->o->keep, fill_checkpoint, j)) {
+        j->state.best_loss = loss_before;
+        j->state.best_step = step_before;
+        return -1;
+    }
+    j->saved = j->t.step;
+    return 0;
+}
+
+/* ---- samples --------------------------------------------------------------------------------------------
+ */
+
+static int collect(void *self, int64_t sample, const char *bytes, size_t n, bool done)
+{
+    (void)sample, (void)done;
+    gp_buf_add(self, bytes, n);
+    return 0;
+}
+
+int gp_job_sample(gp_job *j)
+{
+    gp_tokenizer *t = gp_tokenizer_from_json(j->tokenizer, strlen(j->tokenizer), "the stream's tokenizer");
+    gp_generation how = {.sampling = {.temperature = 0.8, .top_p = 1, .seed = (uint64_t)j->o->seed},
+                         .samples = 1,
+                         .max_tokens = gp_min(200, gp_config_context(&j->t.m->config))};
+    gp_buf text = {0};
+    int32_t *ids = NULL, end = t ? gp_tokenizer_end_of_text(t) : -1;
+    int64_t n = 0;
+    int rc = -1;
+    if (!t || (end < 0 && gp_tokenizer_encode(t, "\n", 1, &ids, &n)))
+        goto out;
+    gp_buf_printf(&text, "--- step %lld ---\n", (long long)j->t.step);
+    if (gp_generate(j->t.m, t, ids ? ids : &end, 1, &how, collect, &text, NULL))
+        goto out;
+    gp_buf_puts(&text, "\n\n");
+    rc = gp_run_append(j->run, samples_name, text.data, text.len);
+out:
+    gp_tokenizer_close(t);
+    gp_buf_release(&text);
+    free(ids);
+    return rc;
+}

@@ -1,0 +1,192 @@
+/* machine.c: what a machine can do: measured, and as its vendor states it. */
+#include "gptpipe/mfu.h"
+#include "model/model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What is issued before the host waits: on a device that runs by itself waiting takes longer than a small op. */
+static int at_once(const gp_backend *be)
+{
+    return be->later ? 8 : 1;
+}
+
+static size_t room(gp_backend *be)
+{
+    size_t left, total;
+    be->ops->room(be, &left, &total);
+    return left;
+}
+
+/* Rows of (n,n) products in the dtypes that the model's have. */
+typedef struct squares {
+    gp_backend *be;
+    gp_tensor x, y;
+    gp_weight w;
+    size_t slot;
+    char *workspace; /* the backend's own, put by while these have one */
+    size_t workspace_size;
+} squares;
+
+static void squares_open(squares *s, gp_backend *be, int64_t n)
+{
+    const gp_backend_ops *ops = be->ops;
+    gp_tensor square = {.dtype = be->act_dtype, .ndim = 2, .dim = {n, n}};
+    *s = (squares){.be = be,
+                   .x = square,
+                   .y = square,
+                   .w = {.w = square},
+                   .workspace = be->workspace,
+                   .workspace_size = be->workspace_size};
+    be->workspace = NULL;
+    be->workspace_size = 0;
+    s->w.w.dtype = GP_F32;
+    float *host = gp_malloc((size_t)(n * n) * sizeof *host);
+    void *stored = gp_malloc((size_t)(n * n) * sizeof *host);
+    for (int64_t i = 0; i < n * n; i++)
+        host[i] = (float)(i % 17) / 17;
+    gp_tensor *all[] = {&s->x, &s->y, &s->w.w};
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        size_t bytes = (size_t)gp_tensor_bytes(all[i]);
+        all[i]->data = ops->alloc(be, bytes);
+        gp_from_f32(stored, all[i]->dtype, host, n * n);
+        ops->upload(be, all[i]->data, stored, bytes);
+        ops->sync(be);
+    }
+    free(host);
+    free(stored);
+    gp_shape shape = {
+        .B = 1, .T = (int)n, .C = (int)n, .H = (int)n, .V = 1, .inner = (int)n}; /* H: small heads */
+    gp_backend_plan(be, &shape);
+    gp_weight *list = &s->w;
+    ops->weight_open(be, &s->w, n);
+    s->slot = ops->weight_bytes(be, &s->w);
+    s->w.slot = s->slot ? ops->alloc(be, s->slot) : NULL;
+    ops->weights_changed(be, &list, 1);
+}
+
+static void squares_close(squares *s)
+{
+    const gp_backend_ops *ops = s->be->ops;
+    ops->weight_close(s->be, &s->w);
+    if (s->slot)
+        ops->free(s->be, s->w.slot, s->slot);
+    if (s->be->workspace)
+        ops->free(s->be, s->be->workspace, s->be->workspace_size);
+    s->be->workspace = s->workspace;
+    s->be->workspace_size = s->workspace_size;
+    gp_tensor *all[] = {&s->x, &s->y, &s->w.w};
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        ops->free(s->be, all[i]->data, (size_t)gp_tensor_bytes(all[i]));
+}
+
+/* The least seconds that a product of this side takes. */
+static double best_square(gp_backend *be, int64_t n, double seconds)
+{
+    squares s;
+    squares_open(&s, be, n);
+    double best = 1e30, end = gp_now() + seconds;
+    for (int runs = 0; runs < 3 || gp_now() < end; runs++) {
+        double begin = gp_now();
+        for (int i = 0; i < at_once(be); i++)
+            be->ops->linear_forward(be, &(gp_linear_op){.x = &s.x, .w = &s.w, .y = &s.y});
+        be->ops->sync(be);
+        double took = (gp_now() - begin) / at_once(be);
+        if (runs && took < best)
+            best = took;
+    }
+    squares_close(&s);
+    return best;
+}
+
+double gp_measure_peak(gp_backend *be, double seconds, double longest)
+{
+    enum { SMALLEST = 128, WIDEST = 8192 };
+    double peak = 0, took = 0;
+    for (int64_t n = SMALLEST; n <= WIDEST && took < longest; n *= 2) {
+        double flops = 2.0 * (double)n * (double)n * (double)n;
+        if (n > SMALLEST &&
+            (double)room(be) < 16.0 * 4 * (double)(n * n)) /* four squares, with room to spare */
+            break;
+        took = best_square(be, n, seconds);
+        peak = flops / took > peak ? flops / took : peak;
+    }
+    return peak;
+}
+
+/* The norm of a gradient is a backend's one op that reads much and does nothing else. */
+double gp_measure_bandwidth(gp_backend *be, double seconds)
+{
+    const gp_backend_ops *ops = be->ops;
+    size_t bytes = 256u << 20;
+    while (bytes > room(be) / 16)
+        bytes /= 2;
+    gp_segment all = {.g = ops->alloc(be, bytes), .count = (int64_t)(bytes / sizeof(float))};
+    gp_step *step = ops->alloc(be, sizeof *step);
+    double best = 1e30, end = gp_now() + seconds;
+    ops->zero(be, all.g, bytes); /* pages that were never written are all one page of zeros */
+    for (int runs = 0; runs < 3 || gp_now() < end; runs++) {
+        double begin = gp_now();
+        for (int i = 0; i < at_once(be); i++)
+            ops->grad_norm(be, &all, 1, step);
+        ops->sync(be);
+        double took = (gp_now() - begin) / at_once(be);
+        if (runs && took < best)
+            best = took;
+    }
+    ops->free(be, all.g, bytes);
+    ops->free(be, step, sizeof *step);
+    return (double)bytes / best;
+}
+
+/* ---- vendors --------------------------------------------------------------------------------------------- */
+
+/* A processor's figures are its cores x its highest clock x FLOPs a cycle and core: 2 FLOPs a multiply-add, 32 for
+ * two pipes of 256 bits (Zen 2 to 4), 64 for two of 512 (Xeon), twice that in bf16 for
+ * AVX-512 BF16, 2048 for AMX. It does not hold that
+ * clock on all cores, so utilization of it is the least that can be. A GPU's are those of its data sheet, dense. */
+typedef struct device {
+    const char *name;  /* part of what the system calls it; the first that fits counts */
+    int cores;         /* 0: fp32 and bf16 are the whole device's */
+    double clock;      /* GHz */
+    double fp32, bf16; /* of a core: FLOPs a cycle; of a device: TFLOP/s */
+    double bandwidth;  /* GB/s */
+} device;
+
+static const device devices[] = {
+    /* amd.com, product specifications: cores, max. boost clock, per-socket memory bandwidth */
+    {"EPYC 7742", 64, 3.4, 32, 0, 204.8},
+    {"EPYC 7763", 64, 3.5, 32, 0, 204.8},
+    {"EPYC 9554", 64, 3.75, 32, 64, 460.8},
+    {"EPYC 9654", 96, 3.7, 32, 64, 460.8},
+    /* ark.intel.com: cores, max. turbo frequency; 8 channels of DDR4-3200 or DDR5-4800 */
+    {"Platinum 8380", 40, 3.4, 64, 0, 204.8},
+    {"Platinum 8480+", 56, 3.8, 64, 2048, 307.2},
+    /* nvidia.com, data sheets; where they give sparse figures, half of them */
+    {"Tesla T4", 0, 0, 8.1, 0, 320},
+    {"V100-SXM2", 0, 0, 15.7, 0, 900},
+    {"A100-SXM4-40GB", 0, 0, 19.5, 312, 1555},
+    {"A100-PCIE-40GB", 0, 0, 19.5, 312, 1555},
+    {"A100-SXM4-80GB", 0, 0, 19.5, 312, 2039},
+    {"A100 80GB PCIe", 0, 0, 19.5, 312, 1935},
+    {"H100 80GB HBM3", 0, 0, 67, 989.5, 3350},
+    {"H200", 0, 0, 67, 989.5, 4800},
+    {"L40S", 0, 0, 91.6, 362, 864},
+    {"NVIDIA L4", 0, 0, 30.3, 121, 300},
+    {"RTX 4090", 0, 0, 82.6, 165.2, 1008},
+};
+
+bool gp_vendor_find(const char *name, int threads, gp_vendor *v)
+{
+    for (size_t i = 0; i < ARRAY_LEN(devices); i++) {
+        const device *d = &devices[i];
+        const char *at = strstr(name, d->name);
+        size_t length = strlen(d->name);
+        if (!at || (at[length] && strchr("0123456789", at[length])))
+            continue;
+        double scale = d->cores ? 1e9 * d->clock * (double)gp_min(threads, d->cores) : 1e12;
+        *v = (gp_vendor){d->name, scale * d->fp32, scale * d->bf16, 1e9 * d->bandwidth};
+        return true;
+    }
+    return false;
+}

@@ -1,0 +1,172 @@
+/* step.c: one optimizer step: gradients over the micro-batches, their norm, and whether to update by them. */
+#include "base/file.h"
+#include "train/finite.h"
+#include "train/trainer.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* All but the step's `skip`, which stays as it is: see gp_step. */
+static void begin_step(gp_trainer *t)
+{
+    const gp_train_options *o = t->o;
+    gp_model *m = t->m;
+    gp_step *asked = t->issued[t->step % GP_IN_FLIGHT].asked;
+    double tokens = (double)(t->B * t->T * o->grad_accum), n = (double)(t->step + 1);
+    *asked = (gp_step){.seed = (uint64_t)o->seed,
+                       .step = (uint32_t)t->step,
+                       .lr = (float)gp_train_lr(o, t->step),
+                       .bias1 = (float)(1 - pow(o->beta1, n)),
+                       .bias2 = (float)(1 - pow(o->beta2, n)),
+                       .scale = (float)(1 / tokens),
+                       .max_norm = (float)o->grad_clip};
+    m->be->ops->upload(m->be, m->step, asked, GP_STEP_ASKED);
+    m->be->ops->zero(m->be, m->g, (size_t)m->params.total * sizeof *m->g);
+}
+
+static int micro_batch(void *self, int64_t micro)
+{
+    gp_trainer *t = self;
+    gp_model *m = t->m;
+    const gp_backend_ops *ops = t->be->ops;
+    int64_t n = t->step * t->o->grad_accum + micro;
+    gp_staged *s = &t->staged[n % GP_IN_FLIGHT];
+    gp_batch batch = {.B = t->B, .T = t->T, .inputs = s->inputs, .targets = s->targets};
+    ops->mark_wait(t->be, &s->taken);
+    if (gp_loader_batch(t->sets.loader, n, s->inputs, s->targets) || gp_model_load(m, &m->acts, &batch))
+        return -1;
+    *s->sample0 = (uint32_t)(micro * t->B);
+    ops->upload(t->be, &m->step->sample0, s->sample0, sizeof *s->sample0);
+    ops->mark_set(t->be, &s->taken);
+    gp_model_learn(m, &m->acts, true);
+    return 0;
+}
+
+/* ---- what stops a run, and what is passed over ----------------------------------------------------------
+ */
+
+/* printf tells NaN's sign, which means nothing. */
+static double unsigned_nan(double x)
+{
+    return isnan(x) ? fabs(x) : x;
+}
+
+/* Loss or norm is not finite, and nothing was updated, not by the next step either where that was issued: the same
+ * micro-batches once more show where it begins. */
+static int stop(gp_trainer *t, const gp_step *s)
+{
+    gp_culprit c;
+    double loss = unsigned_nan(s->loss), norm = unsigned_nan((double)s->grad_norm);
+    t->be->ops->sync(t->be);
+    t->step = t->heard;
+    begin_step(t);
+    if (gp_find_culprit(&c, t->m, t->o->grad_accum, micro_batch, t))
+        return -1;
+    char *last = t->report.run ? gp_run_checkpoint(t->report.run, 0) : NULL;
+    gp_buf why = {0};
+    if (c.what)
+        gp_buf_printf(&why, "; the first that is not: %s %s, %lld of its %lld numbers", c.what, c.name,
+                      (long long)c.count, (long long)c.of);
+    gp_buf_printf(&why, "; the last good checkpoint: %s", last ? last : "none yet");
+    fail("step %lld: loss %g, gradient norm %g: not finite%s; nothing was updated; try a lower --lr or "
+         "--grad-clip 1",
+         (long long)t->step + 1, loss, norm, why.data);
+    gp_buf_release(&why);
+    free(last);
+    return -1;
+}
+
+/* Whether this step's loss or norm stands out. Says so. */
+static bool is_outlier(gp_trainer *t, gp_step_report *s)
+{
+    const gp_train_options *o = t->o;
+    const struct {
+        const char *what;
+        double value, z, most;
+    } seen[] = {{"loss", s->loss, s->loss_z, o->skip_loss_z},
+                {"norm", s->grad_norm, s->norm_z, o->skip_norm_z}};
+    for (size_t i = 0; i < ARRAY_LEN(seen); i++)
+        if (seen[i].most > 0 && seen[i].z > seen[i].most) { /* not so while it is NAN */
+            gp_report_say(&t->report,
+                          "step %lld is skipped: its %s of %.4g stands %.2f deviations above the mean",
+                          (long long)t->heard + 1, seen[i].what, seen[i].value, seen[i].z);
+            return true;
+        }
+    return false;
+}
+
+/* ---- issued, heard of ------------------------------------------------------------------------------------
+ */
+
+/* All of a step that needs nothing of the host; of one that may be an outlier not the update. */
+static int issue(gp_trainer *t)
+{
+    gp_issued *step = &t->issued[t->step % GP_IN_FLIGHT];
+    step->began = gp_now();
+    begin_step(t);
+    for (int64_t micro = 0; micro < t->o->grad_accum; micro++)
+        if (micro_batch(t, micro))
+            return -1;
+    if (gp_skips_outliers(t->o))
+        gp_optimizer_norm(&t->optimizer, t->m);
+    else
+        gp_optimizer_step(&t->optimizer, t->m);
+    t->be->ops->download_later(t->be, step->came, t->m->step, sizeof *step->came);
+    t->be->ops->mark_set(t->be, &step->done);
+    t->step++;
+    return 0;
+}
+
+/* The oldest step that nobody has heard of. */
+static int hear(gp_trainer *t)
+{
+    gp_issued *step = &t->issued[t->heard % GP_IN_FLIGHT];
+    t->be->ops->mark_wait(t->be, &step->done);
+    const gp_step *s = step->came;
+    if (s->skip)
+        return stop(t, s);
+    gp_step_report report = {.loss = s->loss,
+                             .lr = (double)s->lr,
+                             .grad_norm = (double)s->grad_norm,
+                             .loss_z = NAN,
+                             .norm_z = NAN};
+    if (gp_skips_outliers(t->o)) {
+        report.loss_z = gp_window_add(&t->losses, report.loss);
+        report.norm_z = gp_window_add(&t->norms, report.grad_norm);
+        report.skipped = is_outlier(t, &report);
+        if (!report.skipped)
+            gp_optimizer_update(&t->optimizer, t->m);
+    }
+    double now = gp_now();
+    report.step = ++t->heard;
+    report.seconds = now - fmax(step->began, t->heard_at); /* it may have waited behind the one before it */
+    t->heard_at = now;
+    gp_report_step(&t->report, &report);
+    return 0;
+}
+
+/* Hears of all but the newest `ahead` steps. */
+static int catch_up(gp_trainer *t, int64_t ahead)
+{
+    while (t->step - t->heard > ahead)
+        if (hear(t))
+            return -1;
+    return 0;
+}
+
+int gp_trainer_step(gp_trainer *t)
+{
+    bool ahead = t->be->later && !gp_skips_outliers(t->o); /* an outlier's update is the host's decision */
+    if (!issue(t))
+        return catch_up(t, ahead);
+    char *why = gp_strdup(gp_error());
+    if (!catch_up(t, 0)) /* what was done before goes into the log */
+        fail("%s", why);
+    free(why);
+    return -1;
+}
+
+int gp_trainer_wait(gp_trainer *t)
+{
+    return catch_up(t, 0);
+}

@@ -1,0 +1,15 @@
+/* stop.h: how a run is stopped from outside. Signal handlers have no arguments, so there is one run a process. */
+#ifndef GP_TRAIN_STOP_H
+#define GP_TRAIN_STOP_H
+
+#include "gptpipe/options.h"
+
+/* From now on SIGINT, SIGTERM and, where it is not ignored, SIGHUP are noted, and a second one ends the process at once; a write that has no reader or is
+ * past a limit fails as any other; and where one of `files` shrinks while it is mapped, the process ends with its name.
+ */
+void gp_stop_begin(const gp_list *files);
+
+/* The signal that asked to stop, or 0. */
+int gp_stop_signal(void);
+
+#endif

@@ -1,0 +1,171 @@
+# sample: prompts from everywhere, when samples end, what JSON tells, scoring, talking, bad input.
+. "$(dirname "$0")/cli.sh"
+
+fetch-data stories --seed 1 --stories 200 -o text.txt --quiet || problem "no stories"
+tokenize --tokenizer char text.txt -o text.tok --quiet || problem "no tokens"
+train text.tok --layers 2 --heads 2 --channels 32 --seq-len 64 --batch-size 8 --steps 40 --lr 1e-2 --threads 2 -o run --quiet ||
+    problem "no run"
+s=(sample --checkpoint run --threads 2 --quiet)
+
+is() { # TEXT: the last stdout is this
+    checks=$((checks + 1))
+    [ "$out" = "$1" ] || problem "printed: $out, expected: $1"
+}
+has() {
+    checks=$((checks + 1))
+    case $out in
+    *"$1"*) ;;
+    *) problem "printed: $out, which lacks $1" ;;
+    esac
+}
+
+# the same prompt by every way
+expect 0 "${s[@]}" --prompt Once --max-tokens 30
+once=$out
+expect 0 bash -c "echo Once | ${s[*]} --max-tokens 30"
+is "$once"
+echo '{"prompt": "Once"}' > one.jsonl
+expect 0 "${s[@]}" --prompts one.jsonl --max-tokens 30
+is "$once"
+expect 0 bash -c "cat one.jsonl | ${s[*]} --prompts - --max-tokens 30"
+is "$once"
+expect 0 bash -c "echo Once | ${s[*]} --interactive --max-tokens 30"
+is "${once#Once}"
+
+# many prompts of other lengths: each as alone, with its id
+cat > many.jsonl << 'EOF'
+{"text": "Lily had a red kite. One windy day, Lily", "id": "kite"}
+{"text": "Once", "id": 7}
+
+{"text": [1, 2, 3]}
+EOF
+expect 0 "${s[@]}" --prompts many.jsonl --jsonl text --max-tokens 30
+has '--- prompt "kite" ---'
+has "--- prompt 7 ---
+$once"
+has '--- prompt 3 ---'
+
+# JSON: ids, log-probabilities, alternatives, why it ended
+expect 0 "${s[@]}" --prompts many.jsonl --jsonl text --max-tokens 2 --num-samples 2 --json --top-logprobs 2
+checks=$((checks + 2))
+[ "$(printf '%s\n' "$out" | grep -cE '^\{.*"sample": [01], "text": ".*", "finish": "length", "ids": \[[0-9]+, [0-9]+\], "logprobs": \[-?[0-9.]+, -?[0-9.]+\], "top": \[\[\{"id": [0-9]+, "text": ".{1,2}", "logprob": -?[0-9.]+\}, .*\]\]\}$')" = 6 ] ||
+    problem "JSON is: $out"
+[ "$(printf '%s\n' "$out" | grep -c '^{"id": "kite", "prompt": "Lily had')" = 2 ] || problem "JSON lacks the id: $out"
+has '"prompt_ids": [1, 2, 3]'
+expect 0 "${s[@]}" --prompt Once --stop "${once:10:4}" --max-tokens 30 --json
+has '"finish": "stop_text", "stop": "'
+expect 0 "${s[@]}" --prompt Once --stop "${once:10:4}" --max-tokens 30
+is "${once:0:10}"
+expect 0 "${s[@]}" --prompt Once --stop '\n\n' --stop 'never' --max-tokens 5
+expect 0 "${s[@]}" --prompt Once --stop-ids 0,1 --max-tokens 60 --json
+has '"finish": "stop_id"'
+
+# a character that is three tokens long: wherever the sample ends, what is printed is UTF-8
+for i in {1..400}; do printf '\u72ac\u00e9\U1f600'; done > animals.txt
+tokenize --train-bpe 257 animals.txt -o animals.tok --quiet || problem "no tokens of animals"
+train animals.tok --layers 1 --heads 2 --channels 32 --seq-len 32 --batch-size 8 --steps 60 --lr 1e-2 --threads 2 -o animals --quiet ||
+    problem "no run of animals"
+for n in {1..9}; do
+    expect 0 sample --checkpoint animals --prompt $'\u72ac' --temperature 0 --max-tokens $n --threads 2 --quiet
+    checks=$((checks + 1))
+    printf %s "$out" | iconv -f utf-8 -t utf-8 > /dev/null 2>&1 || problem "half a character: $out"
+done
+has $'\u72ac\u00e9\U1f600'
+
+# the penalty changes what is drawn, and is none at 1
+expect 0 "${s[@]}" --prompt Once --max-tokens 30 --repetition-penalty 1
+is "$once"
+expect 0 "${s[@]}" --prompt Once --max-tokens 30 --repetition-penalty 5
+checks=$((checks + 1))
+[ "$out" != "$once" ] || problem "a penalty of 5 changes nothing"
+
+# past the context it says so, once; then how fast it was
+expect 0 sample --checkpoint run --prompt Once --max-tokens 300 --threads 2
+checks=$((checks + 2))
+[ "$(grep -c 'past the context of 64 tokens' <<< "$err")" = 1 ] || problem "nothing of the context: $err"
+[ "$(grep -c 'half window, 8 times' <<< "$err")" = 1 ] || problem "how often: $err"
+grep -qE "300 tokens in [0-9.]+ s, [0-9]+ tok/s; decoding read [0-9.]+ GB/s, [0-9]+% of the memory's" <<< "$err" ||
+    problem "nothing of speed: $err"
+
+# a reader that goes away is no error to talk of
+expect 0 bash -c "${s[*]} --prompt Once --max-tokens 3000 | head -c 20 > /dev/null; [ \${PIPESTATUS[0]} -ne 1 ]"
+checks=$((checks + 1))
+[ -z "$err" ] || problem "a closed pipe: $err"
+
+# scoring: the parts of a text add up
+printf 'Once upon a time, Lily had a kite.' > line.txt
+expect 0 "${s[@]}" --score line.txt
+has '34, of which 33 are scored: 33 bytes'
+printf '{"t": "Once upon a time"}\n{"t": "L"}\n{"t": "Lily"}\n' > docs.jsonl
+expect 0 "${s[@]}" --score docs.jsonl --jsonl t
+has 'document 2: 1 tokens, nothing to score'
+has 'docs.jsonl, 3 documents'
+expect 0 "${s[@]}" --score docs.jsonl --jsonl t --json
+checks=$((checks + 1))
+printf '%s\n' "$out" | awk -F'"logprob": ' '/"document"/ { sum += $2 } /"total"/ { all = $2 + 0 }
+    END { exit !(NR == 4 && all < 0 && (sum - all) ^ 2 < 1e-8) }' || problem "documents do not add up: $out"
+expect 0 bash -c "cat text.txt | ${s[*]} --score - --stride 64 --json"
+echo '{"context": "Once upon", "endings": [" v", " a"], "label": 1}' > choices.jsonl
+expect 0 "${s[@]}" --score choices.jsonl --task choices
+has 'acc         1.0000'
+
+# bad input: one line, 2 for a wrong command line
+bad() { # CODE TEXT ARGUMENT...
+    expect "$1" "${s[@]}" "${@:3}"
+    says "$2"
+}
+bad 2 'out of range' --prompt a --top-p 0
+bad 2 'out of range' --prompt a --temperature -1
+bad 2 'out of range' --prompt a --num-samples 1e9
+bad 2 'out of range' --prompt a --repetition-penalty 0
+bad 2 'exclude each other' --prompt a --prompt-ids 1
+bad 2 'exclude each other' --prompt a --interactive
+bad 2 'separated by commas' --prompt-ids 1,,2
+bad 2 'separated by commas' --prompt-ids ''
+bad 2 'separated by commas' --prompt a --stop-ids x
+bad 2 'not empty' --prompt a --stop ''
+bad 2 'goes with --json' --prompt a --top-logprobs 2
+bad 2 'goes with --score' --prompt a --task choices
+bad 2 'go with --score' --prompt a --stride 3
+bad 2 'of one prompt' --prompts one.jsonl --trace t.safetensors
+bad 2 'neither' --interactive --json
+bad 1 "outside the model's vocabulary" --prompt-ids 1,999
+bad 1 "outside the model's vocabulary" --prompt a --stop-ids 999
+bad 1 'not in the vocabulary' --prompt 'a~'
+bad 1 '"prompt" is missing' --prompts many.jsonl
+bad 1 'has no prompt' --prompts /dev/null
+bad 1 'stride of 65' --score text.txt --stride 65
+bad 1 'no end-of-text' --score text.txt --from-end
+bad 1 'nothing to score' --score /dev/null
+printf a > folded.txt
+bad 1 "$PWD/folded.txt: nothing to score" --score "$PWD/folded.txt"
+printf '\n{"prompt": []}\n' > none.jsonl
+bad 1 'none.jsonl: line 2: has no token id' --prompts none.jsonl
+bad 1 'No such file' --score missing
+bad 1 'line 1' --score one.jsonl --task lambada
+expect 2 bash -c "sample --prompts - < run/model.safetensors"
+says 'cannot be both'
+cp "$repo/tests/golden/gpt2-tiny/"{config.json,model.safetensors} .
+expect 1 sample --checkpoint model.safetensors --prompt Once --quiet
+says 'no tokenizer'
+expect 0 sample --checkpoint model.safetensors --prompt-ids 1,2,3 --max-tokens 3 --quiet
+
+# a tokenizer with ids that the model lacks is another model's
+mkdir mixed
+cp config.json model.safetensors animals/tokenizer.json mixed
+expect 1 sample --checkpoint mixed --prompt a --quiet
+says 'mixed: its tokenizer has 257 ids, its model a vocabulary of 96'
+
+# on a terminal: Ctrl-C stops an answer and not the tool, Ctrl-D ends it. The shell that script starts gives
+# its place to sample (exec): it would get Ctrl-C as well, and dash dies of it.
+if command -v script > /dev/null && [ -z "${GPTPIPE_SANITIZE:-}" ]; then
+    code=0
+    { sleep 1; printf 'Once\n'; sleep 1; printf '\003'; sleep 0.5; printf 'Lily\n'; sleep 1; printf '\003'; sleep 0.5; printf '\004'; sleep 0.3; } |
+        timeout 20 script -qec "exec sample --checkpoint run --interactive --max-tokens 1000000000 --threads 1 --quiet" /dev/null > talk.txt || code=$?
+    checks=$((checks + 2))
+    [ "$code" = 0 ] || problem "the talk ended with $code: $(tail -c 300 talk.txt)"
+    [ "$(grep -ac '> ' talk.txt)" -ge 3 ] || problem "no prompt after Ctrl-C: $(tail -c 300 talk.txt)"
+else
+    echo "skipped: talking on a terminal, which needs script (util-linux) and a quick build"
+fi
+finish

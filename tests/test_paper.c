@@ -1,0 +1,211 @@
+/* Speed on paper: the model's own passes, counted kernel by kernel, against arithmetic by hand and data sheets. */
+#include "test.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "backend/backend.h"
+#include "gptpipe/paper.h"
+
+enum { B = 2, T = 4, L = 1, C = 8, V = 11, TOKENS = B * T };
+
+/* Multiply-adds of a token: qkv 8 x 24, projection 8 x 8, MLP 8 x 32 and 32 x 8, head 8 x 11. */
+enum { WEIGHTS = 192 + 64 + 256 + 256, HEAD = 88 };
+
+static gp_config small_config(void)
+{
+    gp_config c;
+    gp_config_preset(&c, "nano");
+    c.layers = L, c.heads = 2, c.channels = C, c.inner = 4 * C, c.vocab_size = V, c.positions = T;
+    return c;
+}
+
+static json_t *compute(const gp_config *c, const char *gpu, int passes)
+{
+    gp_mfu_plan plan = {.batch_size = B, .decode_batch = B, .passes = passes};
+    gp_paper *p = gp_paper_compute(c, gpu, &plan);
+    assert_non_null(p);
+    char *text = NULL;
+    size_t length = 0;
+    FILE *out = open_memstream(&text, &length);
+    gp_paper_json(p, out);
+    fclose(out);
+    gp_paper_free(p);
+    json_t *all = json_loads(text, 0, NULL);
+    assert_non_null(all);
+    free(text);
+    return all;
+}
+
+static double number(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    assert_true(json_is_number(value));
+    return json_number_value(value);
+}
+
+/* The sum of a key over the kernels of a pass that are called `op`, or over all. */
+static double sum_of(const json_t *pass, const char *op, const char *key)
+{
+    double sum = 0;
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(pass, "ops"), i, row)
+    {
+        if (!op || !strcmp(json_string_value(json_object_get(row, "op")), op))
+            sum += number(row, key);
+    }
+    return sum;
+}
+
+static void near(double got, double want)
+{
+    if (!(fabs(got - want) <= 1e-5 * fabs(want)))
+        fail_msg("%.9g, expected %.9g", got, want);
+}
+
+/* Queries see 1, 2, 3 and 4 keys: 10 pairs a sample, 2 x 8 multiply-adds each; backward twice that. */
+static void a_step_has_the_flops_that_hands_count(void **state)
+{
+    (void)state;
+    gp_config c = small_config();
+    json_t *all = compute(&c, "a100", GP_PASS_TRAIN), *train = json_object_get(all, "train");
+    near(sum_of(train, NULL, "flops"), 3 * (2 * (WEIGHTS + HEAD) * TOKENS + 2 * 2 * C * 10 * B));
+    near(sum_of(train, "linear", "flops"), 2 * WEIGHTS * TOKENS);
+    near(sum_of(train, "linear dX", "flops"), 2 * WEIGHTS * TOKENS);
+    near(sum_of(train, "linear dW", "flops"), 2 * WEIGHTS * TOKENS);
+    near(sum_of(train, "head dW", "flops"), 2 * HEAD * TOKENS);
+    json_decref(all);
+}
+
+/* In bf16, B T C numbers are 128 bytes. */
+static void a_step_has_the_bytes_that_hands_count(void **state)
+{
+    (void)state;
+    gp_config c = small_config();
+    json_t *all = compute(&c, "a100", GP_PASS_TRAIN), *train = json_object_get(all, "train");
+    double x = 2 * TOKENS * C, N = number(all, "parameters");
+    /* norms: the first reads and writes one tensor, the other two read two and write two */
+    near(sum_of(train, "norm", "bytes"), (2 + 2 * 4) * x);
+    /* dy of 24, 8, 32 and 8 columns is read, the fp32 gradients of as many biases read and written */
+    near(sum_of(train, "bias gradients", "bytes"), 9 * x + 2 * 4 * 9 * C);
+    /* p, g, m, v in, p, m, v out */
+    near(sum_of(train, "adamw", "bytes"), 28 * N);
+    near(sum_of(train, "gradient norm", "bytes"), 4 * N);
+    /* logits of (8,11): read, and their gradients written */
+    near(sum_of(train, "cross-entropy", "bytes"), 2 * 2 * TOKENS * V);
+    json_decref(all);
+}
+
+/* At position 0 a token sees one key; on average over a full context of 4, 2.5. Both k and v, in bf16, of two samples. */
+static void decoding_reads_weights_once_and_keys_for_each_sample(void **state)
+{
+    (void)state;
+    gp_config c = small_config();
+    json_t *all = compute(&c, "h100", GP_PASS_DECODE), *decode = json_object_get(all, "decode");
+    double in_and_out = 2 * B * (C + 3 * C + C + C + C + 4 * C + 4 * C + C);
+    near(sum_of(decode, "linear, decode", "bytes"), 2 * WEIGHTS + in_and_out);
+    near(sum_of(decode, "linear, decode", "flops"), 2 * WEIGHTS * B);
+    double keys = (sum_of(decode, "attention, decode", "flops")) / (4 * C * B);
+    assert_true(keys > 2 && keys < 3);
+    json_decref(all);
+}
+
+/* nvidia.com: A100 40 GB, 312 TFLOP/s in bf16, 1,555 GB/s. */
+static void times_are_those_of_the_data_sheet(void **state)
+{
+    (void)state;
+    gp_config c;
+    gp_config_preset(&c, "gpt2");
+    json_t *all = compute(&c, "a100", GP_PASS_TRAIN), *train = json_object_get(all, "train");
+    near(sum_of(train, "adamw", "limit_seconds"), 28 * 124439808.0 / 1555e9);
+    /* (2048,768) x (768,50257) */
+    near(sum_of(train, "head", "limit_seconds"), 2.0 * 2048 * 768 * 50257 / 312e12);
+    near(number(train, "seconds"), sum_of(train, NULL, "seconds") + number(train, "start_seconds"));
+    near(number(train, "tok_s"), 2048 / number(train, "seconds"));
+    assert_true(number(train, "seconds") > number(train, "limit_seconds"));
+    near(number(train, "limit_seconds"), sum_of(train, NULL, "limit_seconds"));
+    json_decref(all);
+}
+
+/* gpt2-xl trains in 28 GB: 16 bytes a parameter and 2 more in bf16. */
+static void a_model_takes_no_memory_here(void **state)
+{
+    (void)state;
+    struct rusage use;
+    gp_config c;
+    gp_config_preset(&c, "gpt2-xl");
+    json_t *all = compute(&c, "h200", GP_PASS_TRAIN), *memory;
+    memory = json_object_get(json_object_get(all, "train"), "memory");
+    near(number(memory, "weights") + number(memory, "gradients") + number(memory, "optimizer"),
+         16 * 1557611200.0);
+    assert_int_equal(getrusage(RUSAGE_SELF, &use), 0);
+    assert_true(use.ru_maxrss < 1 << 20); /* KiB */
+    json_decref(all);
+}
+
+static void a_model_that_does_not_decode_has_no_such_pass(void **state)
+{
+    (void)state;
+    gp_config c = small_config();
+    c.causal = false;
+    c.family = GP_BERT;
+    c.head = GP_HEAD_MLM;
+    c.post_norm = true;
+    c.types = 2;
+    json_t *all = compute(&c, "h200", GP_PASS_ALL);
+    assert_non_null(json_object_get(all, "train"));
+    assert_null(json_object_get(all, "decode"));
+    json_decref(all);
+}
+
+static void an_unknown_gpu_is_refused_with_those_that_are_known(void **state)
+{
+    (void)state;
+    gp_config c = small_config();
+    assert_null(gp_paper_compute(&c, "rtx4090", &(gp_mfu_plan){.batch_size = 1, .passes = GP_PASS_TRAIN}));
+    assert_non_null(strstr(gp_error(), "a100|a100-80gb|h100|h200"));
+}
+
+/* ref in bf16 says that it is an H200. */
+static void a_measured_gpu_has_its_figure_on_paper(void **state)
+{
+    (void)state;
+    gp_config c = small_config();
+    gp_backend *be = gp_backend_open("ref", "bf16", 1);
+    snprintf(be->device, sizeof be->device, "NVIDIA H200, sm_90");
+    gp_model *m = gp_model_create(&c, be, true);
+    gp_mfu_plan plan = {.batch_size = B, .seconds = 0.001, .peak = 1e12, .passes = GP_PASS_TRAIN};
+    gp_mfu *r = gp_mfu_measure(m, &plan);
+    gp_paper *p = gp_paper_compute(&c, "h200", &plan);
+    char *text = NULL, want[64];
+    size_t length = 0;
+    FILE *out = open_memstream(&text, &length);
+    gp_mfu_print(r, out, false);
+    fclose(out);
+    snprintf(want, sizeof want, "train on paper: %.0f tok/s; measured: ", gp_paper_tok_s(p, GP_PASS_TRAIN));
+    assert_non_null(strstr(text, want));
+    free(text);
+    gp_paper_free(p);
+    gp_mfu_free(r);
+    gp_model_free(m);
+    gp_backend_close(be);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_step_has_the_flops_that_hands_count),
+        cmocka_unit_test(a_step_has_the_bytes_that_hands_count),
+        cmocka_unit_test(decoding_reads_weights_once_and_keys_for_each_sample),
+        cmocka_unit_test(times_are_those_of_the_data_sheet),
+        cmocka_unit_test(a_model_takes_no_memory_here),
+        cmocka_unit_test(a_model_that_does_not_decode_has_no_such_pass),
+        cmocka_unit_test(an_unknown_gpu_is_refused_with_those_that_are_known),
+        cmocka_unit_test(a_measured_gpu_has_its_figure_on_paper),
+    };
+    return cmocka_run_group_tests_name("speed on paper", tests, NULL, NULL);
+}

@@ -1,0 +1,126 @@
+/* Steps that the host hears of when the next one is under way are the same steps. ref and cpu do not run ahead by
+ * themselves; here they are treated as if they did. */
+#include "trainer.h"
+
+#include "backends.h"
+
+/* What a whole run leaves. */
+typedef struct outcome {
+    float *numbers;
+    size_t bytes;
+    char *log;
+} outcome;
+
+static outcome run(const char *backend, bool later, double skip_z)
+{
+    small_run r;
+    outcome out;
+    small_begin(&r, backend, "fp32");
+    r.o.grad_accum = 2;
+    r.o.dropout = 0.1;
+    r.o.skip_loss_z = skip_z;
+    small_open(&r, later);
+    for (int i = 0; i < SMALL_STEPS; i++) {
+        assert_int_equal(gp_trainer_step(&r.t), 0);
+        assert_int_equal(r.t.step, i + 1);
+        assert_int_equal(r.t.heard, i + (later && !(skip_z > 0) ? 0 : 1));
+    }
+    assert_int_equal(gp_trainer_wait(&r.t), 0);
+    assert_int_equal(r.t.heard, SMALL_STEPS);
+    out.numbers = small_numbers(&r, &out.bytes);
+    out.log = small_log(&r);
+    small_close(&r);
+    return out;
+}
+
+static void assert_same(outcome a, outcome b)
+{
+    assert_int_equal(a.bytes, b.bytes);
+    assert_memory_equal(a.numbers, b.numbers, a.bytes);
+    assert_string_equal(a.log, b.log);
+    assert_non_null(strstr(a.log, "\"step\": 5"));
+    free(a.numbers);
+    free(b.numbers);
+    free(a.log);
+    free(b.log);
+}
+
+static void steps_that_are_heard_of_later_are_the_same(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(backends); i++)
+        assert_same(run(backends[i], false, 0), run(backends[i], true, 0));
+}
+
+/* Whether a step is one is the host's decision, before the update. */
+static void a_run_that_looks_for_outliers_does_not_run_ahead(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(backends); i++)
+        assert_same(run(backends[i], false, 3), run(backends[i], true, 3));
+}
+
+/* Only one step's batch meets the number that is not finite; the next step, which is under way by then, would be fine. */
+static void nothing_is_updated_behind_a_step_that_is_not_finite(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2 * ARRAY_LEN(backends); i++) {
+        bool later = i % 2;
+        small_run r;
+        size_t bytes;
+        small_begin(&r, backends[i / 2], "fp32");
+        small_open(&r, later);
+        for (int s = 0; s < RARE_STEP; s++)
+            assert_int_equal(gp_trainer_step(&r.t), 0);
+        assert_int_equal(gp_trainer_wait(&r.t), 0);
+        float infinite = INFINITY, *wte = r.t.m->wte.data;
+        r.t.be->ops->upload(r.t.be, wte + (ptrdiff_t)RARE * r.c.channels, &infinite, sizeof infinite);
+        float *before = small_numbers(&r, &bytes);
+        if (later)
+            assert_int_equal(gp_trainer_step(&r.t), 0);
+        assert_int_equal(gp_trainer_step(&r.t), -1);
+        assert_non_null(strstr(gp_error(), "step 4: loss nan"));
+        assert_non_null(strstr(gp_error(), "parameter transformer.wte.weight"));
+        assert_int_equal(r.t.step, RARE_STEP);
+        float *after = small_numbers(&r, &bytes);
+        assert_memory_equal(after, before, bytes);
+        char *log = small_log(&r);
+        assert_non_null(strstr(log, "\"step\": 3"));
+        assert_null(strstr(log, "\"step\": 4"));
+        free(log);
+        free(before);
+        free(after);
+        small_close(&r);
+    }
+}
+
+static void a_batch_that_cannot_be_taken_leaves_the_steps_before_it(void **state)
+{
+    (void)state;
+    for (int later = 0; later < 2; later++) {
+        small_run r;
+        small_begin(&r, "ref", "fp32");
+        r.c.vocab_size = SMALL_V - 1;
+        small_open(&r, later);
+        for (int s = 0; s < RARE_STEP; s++)
+            assert_int_equal(gp_trainer_step(&r.t), 0);
+        assert_int_equal(gp_trainer_step(&r.t), -1);
+        assert_non_null(strstr(gp_error(), "id 39"));
+        assert_int_equal(r.t.heard, RARE_STEP);
+        char *log = small_log(&r);
+        assert_non_null(strstr(log, "\"step\": 3"));
+        free(log);
+        small_close(&r);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(steps_that_are_heard_of_later_are_the_same),
+        cmocka_unit_test(a_run_that_looks_for_outliers_does_not_run_ahead),
+        cmocka_unit_test(nothing_is_updated_behind_a_step_that_is_not_finite),
+        cmocka_unit_test(a_batch_that_cannot_be_taken_leaves_the_steps_before_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
