@@ -4,12 +4,14 @@ JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 
 CMAKE_FLAGS ?=
+# GPTPIPE_CUDA_ARCHS: the GPUs to compile for (cmake/Cuda.cmake); as a variable of make or of the environment.
+ARCHS = $(if $(GPTPIPE_CUDA_ARCHS),-DGPTPIPE_CUDA_ARCHS='$(GPTPIPE_CUDA_ARCHS)')
 CLANG_FORMAT ?= clang-format
 CLANG_TIDY ?= clang-tidy
 
 MAKEFLAGS += --no-print-directory
 
-.PHONY: all deps configure test pipeline bench sanitize install format format-check tidy clean help
+.PHONY: all deps configure test pipeline bench sanitize cusim-long gpu-all install format format-check tidy clean help
 all: configure
 	@cmake --build $(BUILD) -j $(JOBS)
 
@@ -19,7 +21,7 @@ deps:
 # The table of packages is shown the first time, and the whole output when it fails.
 configure: deps
 	@if [ -e $(BUILD)/Makefile ]; then show=; else show=1; fi; mkdir -p $(BUILD); \
-	cmake -S . -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX) $(CMAKE_FLAGS) > $(BUILD)/configure.log 2>&1 || \
+	cmake -S . -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX) $(ARCHS) $(CMAKE_FLAGS) > $(BUILD)/configure.log 2>&1 || \
 	    { cat $(BUILD)/configure.log; exit 1; }; \
 	[ -z "$$show" ] || sed -n '/what was found/,/^-- Configuring/p' $(BUILD)/configure.log | sed '/^-- Conf/d'
 
@@ -34,17 +36,36 @@ pipeline: configure
 bench: all
 	@BIN=$(BUILD)/bin bench/run.sh
 
-# The tests under AddressSanitizer (leaks included) and UndefinedBehaviorSanitizer. What these add to the code draws
-# warnings of its own, so here they are none of our errors.
+# The tests under AddressSanitizer (leaks included) and UndefinedBehaviorSanitizer.
 sanitize:
 	@$(MAKE) BUILD=build-asan test \
-	    CMAKE_FLAGS="-DGPTPIPE_SANITIZE=address,undefined -DGPTPIPE_WERROR=OFF $(CMAKE_FLAGS)"
+	    CMAKE_FLAGS="-DGPTPIPE_SANITIZE=address,undefined $(CMAKE_FLAGS)"
+
+# What is simulated of CUDA, with the threads in many orders: minutes to hours, by SEEDS.
+cusim-long: all
+	@tests/cusim/long.sh $(BUILD)
+
+# Every GPU that the cuda backend knows, in one build.
+gpu-all:
+	@$(MAKE) BUILD=build-gpu-all GPTPIPE_CUDA_ARCHS=all CMAKE_FLAGS="-DBUILD_TESTING=OFF $(CMAKE_FLAGS)"
+
+# On a machine with a GPU: tests and benchmarks on it, within ten minutes.
+gpu-check: configure
+	@cmake --build $(BUILD) -j $(JOBS) --target tools gpu_tests
+	@tests/gpu_check.sh $(BUILD)
+
+# The same, to be carried to a machine with a GPU and nothing else: unpack it there and start ./run.sh.
+gpu-bundle:
+	@$(MAKE) BUILD=build-gpu GPTPIPE_CUDA_ARCHS='$(or $(GPTPIPE_CUDA_ARCHS),90-real;80-virtual)' \
+	    CMAKE_FLAGS="-DWITH_DNNL=OFF -DGPTPIPE_BUNDLE=ON $(CMAKE_FLAGS)" configure
+	@cmake --build build-gpu -j $(JOBS) --target tools gpu_tests
+	@tests/gpu_bundle.sh build-gpu
 
 # DESTDIR=... stages it for packaging.
 install: all
 	@cmake --install $(BUILD) --prefix $(PREFIX)
 
-SOURCES = $(shell git ls-files '*.c' '*.h' 2>/dev/null || find include libcommon tools tests examples -name '*.[ch]')
+SOURCES = $(shell git ls-files '*.c' '*.h' '*.cpp' '*.cu' '*.cuh' 2>/dev/null || find include libcommon tools tests examples -name '*.[ch]' -o -name '*.cu*')
 
 format:
 	@$(CLANG_FORMAT) -i $(SOURCES)
@@ -56,7 +77,7 @@ tidy: configure
 	@$(CLANG_TIDY) -p $(BUILD) --quiet $(filter libcommon/%.c tools/%.c,$(SOURCES))
 
 clean:
-	rm -rf $(BUILD) build-asan build-ref build-clang
+	rm -rf $(BUILD) build-asan build-ref build-clang build-gpu-all build-gpu
 
 help:
 	@echo "make              build into $(BUILD)/bin"
@@ -64,6 +85,10 @@ help:
 	@echo "make pipeline     text to samples, with all six tools (DATA=stories, DATA=shakespeare; STEPS=N)"
 	@echo "make bench        measure speed"
 	@echo "make sanitize     the tests under ASan and UBSan"
+	@echo "make cusim-long   the CUDA backend's simulated tests in SEEDS=20 orders of the threads"
+	@echo "make gpu-all      build for every GPU that this nvcc knows, into build-gpu-all"
+	@echo "make gpu-check    tests and benchmarks on this machine's GPU"
+	@echo "make gpu-bundle   the same as an archive for another machine (GPTPIPE_CUDA_ARCHS='80-real;90-real')"
 	@echo "make install      into PREFIX=$(PREFIX)"
 	@echo "make format       clang-format, in place"
 	@echo "make tidy         clang-tidy"

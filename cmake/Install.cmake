@@ -5,7 +5,7 @@ install(TARGETS gptpipe gptpipe_shared LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDI
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY include/gptpipe DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 
-# What the static library needs, as a linker is told: the packages' own flags, then oneDNN, OpenMP and threads.
+# What the static library needs, as a linker is told: the packages' own flags, then oneDNN, CUDA's runtime, OpenMP and threads.
 set(GPTPIPE_PRIVATE_LIBS "")
 foreach(package ZLIB CURL CRYPTO ARCHIVE YAML JANSSON UTF8PROC)
   list(APPEND GPTPIPE_PRIVATE_LIBS ${${package}_LDFLAGS})
@@ -15,6 +15,9 @@ if(GPTPIPE_EDIT)
 endif()
 if(GPTPIPE_DNNL)
   list(APPEND GPTPIPE_PRIVATE_LIBS -ldnnl)
+endif()
+if(GPTPIPE_CUDA)
+  list(APPEND GPTPIPE_PRIVATE_LIBS ${GPTPIPE_CUDART} -ldl -lrt)
 endif()
 list(APPEND GPTPIPE_PRIVATE_LIBS ${OpenMP_C_FLAGS} ${CMAKE_THREAD_LIBS_INIT} -lm)
 list(REMOVE_DUPLICATES GPTPIPE_PRIVATE_LIBS)

@@ -3,6 +3,7 @@
 #   says TEXT                fails unless the last stderr holds TEXT and has one line
 #   absent PATH              fails if it exists
 set -uo pipefail
+export CUDA_VISIBLE_DEVICES= # --backend auto is the same on every machine
 PATH=$GPTPIPE_BIN:$PATH
 repo=$PWD
 here=$(mktemp -d)

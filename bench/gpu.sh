@@ -1,0 +1,165 @@
+#!/usr/bin/env bash
+# What the cuda backend does on this machine's GPU: training, prefill and decoding of GPT-2's sizes beside the device's
+# own matrix-multiply rate and bandwidth, its vendor's figures, and PyTorch where python3 has it. Writes
+# bench/results/DEVICE-DATE.md and .json. Each figure is a median with the range that leaves out a tenth on either side.
+#
+# BIN       where the tools are (build/bin)
+# BACKEND   cuda; another one tries the script itself
+# MODELS    PRESET:BATCH..., a batch that does not fit is halved (gpt2:64 gpt2-medium:32 gpt2-large:16)
+# CONTEXT   tokens a sequence (1024)
+# DECODE    batches of decoding (1 8 64)
+# SECONDS_EACH  for a measurement (2); LIMIT for all of them (300): what does not fit into it is left out, and said
+# OUT       bench/results
+# PYTHON    python3
+# Exit: 0, 1 where a measurement failed, 77 without a GPU.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+export LC_ALL=C
+bin=${BIN:-build/bin} backend=${BACKEND:-cuda} context=${CONTEXT:-1024} each=${SECONDS_EACH:-2} limit=${LIMIT:-300}
+models=${MODELS:-gpt2:64 gpt2-medium:32 gpt2-large:16} decode=${DECODE:-1 8 64}
+out=${OUT:-bench/results} python=${PYTHON:-python3}
+here=$(mktemp -d)
+trap 'rm -rf "$here"' EXIT
+began=$SECONDS failed=0 peak=
+: > "$here/runs"
+: > "$here/peers"
+: > "$here/left"
+
+left() { echo $((limit - SECONDS + began)); }
+
+# eval-mfu's object, into $here/run; the peak is measured once.
+mfu() { # OPTION...
+    local most
+    most=$(left)
+    [ "$most" -gt 5 ] || { echo "$*: no time was left" >> "$here/left"; return 2; }
+    timeout -k 5 "$most" "$bin/eval-mfu" --backend "$backend" --seconds "$each" --seq-len "$context" ${peak:+--peak $peak} \
+        --json "$@" > "$here/run" 2> "$here/why"
+}
+number() { grep -oE "\"$1\": [0-9.e+-]+" "$here/run" | head -n 1 | sed 's/.*: //'; } # the first of that name
+
+# A row of the table, and the object for the .json.
+keep() { # MODEL PASS BATCH
+    local model=$1 pass=$2 batch=$3
+    printf '{"preset": "%s", "measured": %s}\n' "$model" "$(cat "$here/run")" >> "$here/runs"
+    awk -v model="$model" -v pass="$pass" -v batch="$batch" '
+        function get(name,    at, text) {
+            at = match(pass_text, "\"" name "\": [0-9.e+-]+")
+            if (!at)
+                return ""
+            text = substr(pass_text, RSTART, RLENGTH)
+            sub(/.*: /, "", text)
+            return text
+        }
+        {
+            at = index($0, "\"" pass "\": {")
+            pass_text = substr($0, at)
+            sub(/}.*/, "", pass_text)
+            vendor = get("mfu_vendor")
+            bandwidth = get("of_bandwidth")
+            printf "%s\t%s\t%s\t%d\t%d .. %d\t%.1f%%\t%s\t%s\n", model, pass, batch, get("tok_s"), get("tok_s_10"),
+                get("tok_s_90"), 100 * get("mfu"), vendor == "" ? "-" : sprintf("%.1f%%", 100 * vendor),
+                bandwidth == "" ? "-" : sprintf("%.1f%%", 100 * bandwidth)
+        }' "$here/run" | tee -a "$here/table"
+}
+
+# Halves the batch until it fits.
+measure() { # MODEL PASS BATCH OPTION...
+    local model=$1 pass=$2 batch=$3 status
+    shift 3
+    while :; do
+        mfu --preset "$model" --passes "$pass" --batch-size "$batch" --decode-batch "$batch" "$@"
+        status=$?
+        if [ $status = 0 ]; then
+            keep "$model" "$pass" "$batch"
+            return
+        fi
+        [ $status != 2 ] || return
+        if [ "$batch" -gt 1 ] && grep -q 'memory' "$here/why"; then
+            batch=$((batch / 2))
+            continue
+        fi
+        failed=$((failed + 1))
+        echo "$model, $pass, batch $batch: $(tail -n 1 "$here/why")" | tee -a "$here/left"
+        return
+    done
+}
+
+if ! "$bin/eval-mfu" --backend "$backend" --preset nano --layers 1 --seq-len 8 --passes forward --seconds "$each" --json \
+    > "$here/run" 2> "$here/why"; then
+    echo "bench/gpu.sh: nothing to measure: $(cat "$here/why")"
+    exit 77
+fi
+device=$(sed -E 's/.*"device": "([^"]*)".*/\1/' "$here/run")
+peak=$(number peak_flops) bandwidth=$(number bandwidth)
+cp "$here/run" "$here/device"
+name=$(sed -E 's/,.*//; s/[^A-Za-z0-9]+/-/g; s/^-|-$//g' <<< "$device")
+date=$(date -u +%Y-%m-%d)
+echo "bench/gpu.sh: $device, $(awk -v p="$peak" -v b="$bandwidth" \
+    'BEGIN { printf "%.1f TFLOP/s and %.0f GB/s measured", p / 1e12, b / 1e9 }')"
+
+first=${models%% *}
+measure "${first%:*}" train "${first#*:}"
+own_batch=$(tail -n 1 "$here/table" 2> /dev/null | cut -f3)
+if [ -n "$own_batch" ]; then # the same with cuDNN's attention, where that is here
+    if mfu --preset "${first%:*}" --passes train --batch-size "$own_batch" --attention cudnn; then
+        keep "${first%:*}, attention by cuDNN" train "$own_batch"
+    else
+        echo "attention by cuDNN: $(tail -n 1 "$here/why")" | tee -a "$here/left"
+    fi
+fi
+for b in $decode; do
+    measure "${first%:*}" decode "$b"
+done
+measure "${first%:*}" prefill 1
+# PyTorch beside it, before the larger models: compiling takes a minute
+if "$python" -c 'import torch; assert torch.cuda.is_available()' 2> /dev/null; then
+    timeout -k 5 $(($(left) > 150 ? 150 : $(left))) "$python" bench/peer_torch.py --preset "${first%:*}" \
+        --batch-size "${own_batch:-1}" --seq-len "$context" --seconds "$each" > "$here/peers" 2> "$here/why" || echo "PyTorch: $(tail -n 1 "$here/why")" | tee -a "$here/left"
+    cat "$here/peers"
+else
+    echo "PyTorch: $python has none with CUDA" | tee -a "$here/left"
+fi
+for model in ${models#"$first"}; do
+    measure "${model%:*}" train "${model#*:}"
+done
+# op by op, as text
+for pass in train decode; do
+    most=$(left)
+    [ "$most" -gt 5 ] && timeout -k 5 "$most" "$bin/eval-mfu" --backend "$backend" --preset "${first%:*}" --passes $pass \
+        --batch-size "${own_batch:-1}" --decode-batch 1 --seq-len "$context" --seconds "$each" --peak "$peak" --ops \
+        --quiet 2>> "$here/why" | sed -n '/ by op/,$p' >> "$here/ops"
+done
+
+mkdir -p "$out"
+{
+    echo "# $device, $date"
+    echo
+    awk -v p="$peak" -v b="$bandwidth" 'BEGIN {
+        printf "Measured here: %.1f TFLOP/s, its own matrix multiply; %.0f GB/s, its own reading.\n", p / 1e12, b / 1e9 }'
+    echo "gptpipe $("$bin/eval-mfu" --version 2> /dev/null | grep -oE '[0-9.]+' | head -1), backend $backend, context $context; medians, and the range without a tenth on either side."
+    echo
+    echo '| model | pass | batch | tok/s | 10% .. 90% | MFU of measured | of the vendor'"'"'s | of bandwidth |'
+    echo '|---|---|---|---|---|---|---|---|'
+    sed 's/\t/ | /g; s/^/| /; s/$/ |/' "$here/table"
+    if [ -s "$here/peers" ]; then
+        printf '\nPyTorch in the same minutes:\n\n'
+        sed 's/^/    /' "$here/peers"
+    fi
+    if [ -s "$here/left" ]; then
+        printf '\nNot measured:\n\n'
+        sed 's/^/- /' "$here/left"
+    fi
+    if [ -s "$here/ops" ]; then
+        printf '\nOp by op:\n\n'
+        sed 's/^/    /; s/ *$//' "$here/ops"
+    fi
+} > "$out/$name-$date.md"
+{
+    printf '{"date": "%s", "device": %s,\n "runs": [' "$date" "$(cat "$here/device")"
+    paste -sd, "$here/runs"
+    printf '],\n "torch": ['
+    paste -sd, "$here/peers"
+    printf ']}\n'
+} > "$out/$name-$date.json"
+echo "written: $out/$name-$date.md and .json, $((SECONDS - began)) s"
+[ $failed = 0 ]

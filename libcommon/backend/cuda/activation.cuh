@@ -1,0 +1,45 @@
+/* activation.cuh: GELU (Hendrycks & Gimpel 2016) and its slope, x Phi(x) exactly by erf, or as GPT-2 has it. */
+#ifndef GP_CUDA_ACTIVATION_CUH
+#define GP_CUDA_ACTIVATION_CUH
+
+#include "backend/cuda/kernel.cuh"
+
+/* (1 + tanh(u)) / 2 with u = sqrt(2/pi) (x + 0.044715 x^3): that is 1 / (1 + exp(-2u)), which costs one exponential and
+ * keeps its precision where tanh is near -1. */
+static __device__ __forceinline__ float gelu_gate(float x)
+{
+    constexpr float twice = 2 * 0.7978845608028654f, cubic = 0.044715f;
+    return __fdividef(1, 1 + __expf(-twice * (x + cubic * x * x * x)));
+}
+
+static __device__ __forceinline__ float act_value(gp_act act, float x)
+{
+    constexpr float sqrt_half = 0.7071067811865476f;
+    switch (act) {
+    case GP_ACT_GELU_TANH:
+        return x * gelu_gate(x);
+    case GP_ACT_GELU_ERF:
+        return 0.5f * x * (1 + erff(x * sqrt_half));
+    default:
+        return x;
+    }
+}
+
+/* d act / d x */
+static __device__ __forceinline__ float act_slope(gp_act act, float x)
+{
+    constexpr float sqrt_half = 0.7071067811865476f, one_over_sqrt_2pi = 0.3989422804014327f;
+    constexpr float twice = 2 * 0.7978845608028654f, cubic = 0.044715f;
+    switch (act) {
+    case GP_ACT_GELU_TANH: {
+        float gate = gelu_gate(x);
+        return gate + x * gate * (1 - gate) * twice * (1 + 3 * cubic * x * x);
+    }
+    case GP_ACT_GELU_ERF:
+        return 0.5f * (1 + erff(x * sqrt_half)) + x * one_over_sqrt_2pi * __expf(-0.5f * x * x);
+    default:
+        return 1;
+    }
+}
+
+#endif

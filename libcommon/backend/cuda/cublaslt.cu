@@ -1,0 +1,60 @@
+/* cublaslt.cu: see cublaslt.cuh. */
+#include "backend/cuda/cublaslt.cuh"
+#include "base/base.h"
+
+#ifdef GP_CUSIM
+
+int cublaslt_open(Cublaslt *lt)
+{
+#define CUBLASLT_TAKE(name) lt->name = cublasLt##name;
+    CUBLASLT_FUNCTIONS(CUBLASLT_TAKE)
+    return 0;
+}
+
+void cublaslt_close(Cublaslt *)
+{
+}
+
+#else
+
+#include <dlfcn.h>
+
+#define IN_WORDS(number) #number
+#define SO(major)        "libcublasLt.so." IN_WORDS(major)
+
+/* That of the toolkit which this was compiled with, before others with the same functions; then where toolkits are put when
+ * ld.so is told nothing. */
+static const char *const libraries[] = {
+    SO(CUBLAS_VER_MAJOR),
+    "libcublasLt.so.13",
+    "libcublasLt.so.12",
+    "libcublasLt.so",
+    "/usr/local/cuda/lib64/libcublasLt.so",
+};
+
+int cublaslt_open(Cublaslt *lt)
+{
+    for (size_t i = 0; i < ARRAY_LEN(libraries) && !lt->library; i++)
+        lt->library = dlopen(libraries[i], RTLD_NOW | RTLD_LOCAL);
+    if (!lt->library)
+        return fail("backend cuda: %s is not found; install CUDA's libcublas, or name its folder in "
+                    "LD_LIBRARY_PATH",
+                    SO(CUBLAS_VER_MAJOR));
+#define CUBLASLT_TAKE(name)                                                                                  \
+    lt->name = reinterpret_cast<decltype(lt->name)>(dlsym(lt->library, "cublasLt" #name));                   \
+    if (!lt->name) {                                                                                         \
+        fail("backend cuda: libcublasLt.so has no cublasLt" #name "; version 12 or later is needed");        \
+        cublaslt_close(lt);                                                                                  \
+        return -1;                                                                                           \
+    }
+    CUBLASLT_FUNCTIONS(CUBLASLT_TAKE)
+    return 0;
+}
+
+void cublaslt_close(Cublaslt *lt)
+{
+    dlclose(lt->library);
+    lt->library = nullptr;
+}
+
+#endif

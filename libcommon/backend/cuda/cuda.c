@@ -1,0 +1,76 @@
+/* cuda.c: the table of the CUDA backend, and the size of its workspace. */
+#include "backend/cuda/cuda.h"
+
+#ifndef GP_CUDA_BUILT_FOR /* cuda.cmake says it */
+#define GP_CUDA_BUILT_FOR "the simulator"
+#endif
+const char gp_cuda_built_for[] = GP_CUDA_BUILT_FOR;
+
+static size_t plan(gp_backend *be, const gp_shape *shape)
+{
+    static size_t (*const workspaces[])(const gp_backend *, const gp_shape *) = {
+        gp_cuda_norm_workspace,      gp_cuda_embed_workspace,  gp_cuda_linear_workspace,
+        gp_cuda_attention_workspace, gp_cuda_head_workspace,   gp_cuda_update_workspace,
+        gp_cuda_decode_workspace,    gp_cuda_sample_workspace,
+    };
+    size_t most = 0;
+    for (size_t i = 0; i < ARRAY_LEN(workspaces); i++) {
+        size_t bytes = workspaces[i](be, shape);
+        most = bytes > most ? bytes : most;
+    }
+    return most;
+}
+
+static const gp_backend_ops cuda_ops = {
+    .name = "cuda",
+    .close = gp_cuda_device_close,
+    .alloc = gp_cuda_alloc,
+    .free = gp_cuda_free,
+    .zero = gp_cuda_zero,
+    .upload = gp_cuda_upload,
+    .download = gp_cuda_download,
+    .copy = gp_cuda_copy,
+    .sync = gp_cuda_sync,
+    .room = gp_cuda_room,
+    .alloc_host = gp_cuda_alloc_host,
+    .free_host = gp_cuda_free_host,
+    .download_later = gp_cuda_download_later,
+    .mark_set = gp_cuda_mark_set,
+    .mark_wait = gp_cuda_mark_wait,
+    .mark_free = gp_cuda_mark_free,
+    .record_begin = gp_cuda_record_begin,
+    .record_end = gp_cuda_record_end,
+    .record_free = gp_cuda_record_free,
+    .plan = plan,
+    .attention_by = gp_cuda_attention_by,
+    .weight_open = gp_cuda_weight_open,
+    .weight_bytes = gp_cuda_weight_bytes,
+    .weights_changed = gp_cuda_weights_changed,
+    .weight_close = gp_cuda_weight_close,
+    .embed_forward = gp_cuda_embed_forward,
+    .embed_backward = gp_cuda_embed_backward,
+    .dropout = gp_cuda_dropout,
+    .norm_forward = gp_cuda_norm_forward,
+    .norm_backward = gp_cuda_norm_backward,
+    .linear_forward = gp_cuda_linear_forward,
+    .linear_backward = gp_cuda_linear_backward,
+    .act_forward = gp_cuda_act_forward,
+    .act_backward = gp_cuda_act_backward,
+    .attention_forward = gp_cuda_attention_forward,
+    .attention_backward = gp_cuda_attention_backward,
+    .head_loss = gp_cuda_head_loss,
+    .head_logits = gp_cuda_head_logits,
+    .grad_norm = gp_cuda_grad_norm,
+    .adamw = gp_cuda_adamw,
+    .linear_decode = gp_cuda_linear_decode,
+    .head_decode = gp_cuda_head_decode,
+    .attention_decode = gp_cuda_attention_decode,
+    .sample = gp_cuda_sample,
+};
+
+/* auto is bf16 where the device has it (sm_80 and later); activations have the dtype of the products. */
+int gp_cuda_open(gp_backend *be)
+{
+    be->ops = &cuda_ops;
+    return gp_cuda_device_open(be);
+}

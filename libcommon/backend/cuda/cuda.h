@@ -1,0 +1,96 @@
+/* cuda.h: what the C table of the CUDA backend (cuda.c) and the files that nvcc compiles share: nothing of CUDA is seen
+ * here. Each op is one file, op_NAME.cu; device.cu is the device itself: memory, the stream, failures, graphs. */
+#ifndef GP_CUDA_CUDA_H
+#define GP_CUDA_CUDA_H
+
+#include "backend/backend.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The GPUs that nvcc made code for: "sm_90, PTX of 80". */
+extern const char gp_cuda_built_for[];
+
+/* device_open.cu: 0, or -1 when there is no device or driver that this build can use. */
+int gp_cuda_device_open(gp_backend *be);
+
+/* device.cu */
+void gp_cuda_device_close(gp_backend *be);
+void *gp_cuda_alloc(gp_backend *be, size_t bytes);
+void gp_cuda_free(gp_backend *be, void *p, size_t bytes);
+void gp_cuda_zero(gp_backend *be, void *p, size_t bytes);
+void gp_cuda_upload(gp_backend *be, void *dst, const void *host, size_t bytes);
+void gp_cuda_download(gp_backend *be, void *host, const void *src, size_t bytes);
+void gp_cuda_copy(gp_backend *be, void *dst, const void *src, size_t bytes);
+void gp_cuda_sync(gp_backend *be);
+void gp_cuda_room(gp_backend *be, size_t *free, size_t *total);
+void *gp_cuda_alloc_host(gp_backend *be, size_t bytes);
+void gp_cuda_free_host(gp_backend *be, void *p, size_t bytes);
+void gp_cuda_download_later(gp_backend *be, void *host, const void *src, size_t bytes);
+
+/* record.cu */
+void gp_cuda_mark_set(gp_backend *be, gp_mark **mark);
+void gp_cuda_mark_wait(gp_backend *be, gp_mark **mark);
+void gp_cuda_mark_free(gp_backend *be, gp_mark **mark);
+bool gp_cuda_record_begin(gp_backend *be, gp_recording **recording);
+bool gp_cuda_record_end(gp_backend *be, gp_recording **recording);
+void gp_cuda_record_free(gp_backend *be, gp_recording **recording);
+
+/* What the ops of a file need of the workspace, in bytes; gp_cuda_plan takes the largest. */
+size_t gp_cuda_norm_workspace(const gp_backend *be, const gp_shape *shape);
+size_t gp_cuda_embed_workspace(const gp_backend *be, const gp_shape *shape);
+size_t gp_cuda_linear_workspace(const gp_backend *be, const gp_shape *shape);
+size_t gp_cuda_attention_workspace(const gp_backend *be, const gp_shape *shape);
+size_t gp_cuda_head_workspace(const gp_backend *be, const gp_shape *shape);
+size_t gp_cuda_update_workspace(const gp_backend *be, const gp_shape *shape);
+size_t gp_cuda_decode_workspace(const gp_backend *be, const gp_shape *shape);
+size_t gp_cuda_sample_workspace(const gp_backend *be, const gp_shape *shape);
+
+/* Rows of logits that head_loss holds at once, at most; 0: its own choice. For tests: that is thousands. Before plan. */
+void gp_cuda_head_rows(gp_backend *be, int64_t most);
+
+/* weight.cu: in bf16 a weight's slot is its bf16 copy, then that of its bias; in fp32 there is no slot. */
+void gp_cuda_weight_open(gp_backend *be, gp_weight *w, int64_t rows);
+size_t gp_cuda_weight_bytes(gp_backend *be, const gp_weight *w);
+void gp_cuda_weights_changed(gp_backend *be, gp_weight *const *w, int count);
+void gp_cuda_weight_close(gp_backend *be, gp_weight *w);
+
+/* matmul.cu: what matrix products may use. A backend that was just opened has what is fast on its device; tests try the
+ * rest. */
+enum gp_cuda_products {
+    GP_CUDA_LT = 1,        /* cuBLASLt; without it, the plain kernel */
+    GP_CUDA_FUSE_BIAS = 2, /* its epilogues, rather than kernels of their own */
+    GP_CUDA_FUSE_GELU = 4,
+    GP_CUDA_FUSE_SUMS = 8 /* a bias's gradient with its weight's */
+};
+void gp_cuda_allow_products(gp_backend *be, unsigned ways);
+
+/* The ops; see backend.h. */
+void gp_cuda_embed_forward(gp_backend *be, const gp_embed_op *op);
+void gp_cuda_embed_backward(gp_backend *be, const gp_embed_op *op);
+void gp_cuda_dropout(gp_backend *be, gp_tensor *x, gp_dropout drop);
+void gp_cuda_norm_forward(gp_backend *be, const gp_norm_op *op);
+void gp_cuda_norm_backward(gp_backend *be, const gp_norm_op *op);
+void gp_cuda_linear_forward(gp_backend *be, const gp_linear_op *op);
+void gp_cuda_linear_backward(gp_backend *be, const gp_linear_op *op);
+void gp_cuda_act_forward(gp_backend *be, gp_act act, gp_tensor *y, const gp_tensor *pre);
+void gp_cuda_act_backward(gp_backend *be, gp_act act, gp_tensor *dx, const gp_tensor *dy,
+                          const gp_tensor *pre);
+void gp_cuda_attention_forward(gp_backend *be, const gp_attention_op *op);
+void gp_cuda_attention_backward(gp_backend *be, const gp_attention_op *op);
+int gp_cuda_attention_by(gp_backend *be, gp_attention_by by, const gp_shape *shape);
+bool gp_cuda_attention_on_tensor_cores(const gp_backend *be, const gp_attention_op *op); /* for tests */
+void gp_cuda_head_loss(gp_backend *be, const gp_head_op *op);
+void gp_cuda_head_logits(gp_backend *be, const gp_head_op *op);
+void gp_cuda_grad_norm(gp_backend *be, const gp_segment *segments, int count, gp_step *step);
+void gp_cuda_adamw(gp_backend *be, const gp_adamw_op *op);
+void gp_cuda_linear_decode(gp_backend *be, const gp_linear_op *op);
+void gp_cuda_head_decode(gp_backend *be, const gp_head_op *op);
+void gp_cuda_attention_decode(gp_backend *be, const gp_attention_decode_op *op);
+void gp_cuda_sample(gp_backend *be, const gp_sample_op *op);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,276 @@
+/* decode_tensor.cu: products of few rows on the tensor cores. At one row a GPU has nothing to do but bring the
+ * weights, and the tensor cores are free: so one kernel serves 1 to 64 rows (and more, 64 at a time) with the same
+ * arithmetic.
+ *
+ * What counts is bytes under way. An H200 brings 4.8 TB/s and answers after about 0.7 us: by Little's law it is busy
+ * with 3.4 MB of requests open, 25 KB on each of 132 processors. A block keeps up to 96 KB of cp.async open;
+ * registers would hold a third of that. GPT-2's smallest product, (768,768), is 48 blocks, which have all of its 1.2
+ * MB under way at once; no sum is divided among blocks, as their meeting would take longer than that. */
+#include "backend/cuda/decode.cuh"
+#include "backend/cuda/early.cuh"
+#include "backend/cuda/tensor_core.cuh"
+
+namespace
+{
+
+/* Inputs come in chunks of DEPTH. Chunk c belongs to warp c % WARPS, which adds its chunks in order; then the warps'
+ * sums are added in order. That is the whole order of a sum, whatever MT and NT are. */
+constexpr int WARPS = 8, THREADS = WARPS * 32, DEPTH = 32;
+
+/* What a block computes: 16 MT outputs of 8 NT rows; and what each of its warps keeps of a chunk in shared memory:
+ * first the weights, then x, in units of 16 bytes. A warp has a ring of chunks under way. */
+template <int MT, int NT> struct Tile {
+    static constexpr int outputs = 16 * MT, rows = 8 * NT;
+    static constexpr int w_units = outputs * DEPTH / 8, units = w_units + rows * DEPTH / 8;
+    static constexpr int bytes = 16 * units;
+
+    static constexpr int wanted = (96 << 10) / (WARPS * bytes);
+    static constexpr int ring = wanted < 2 ? 2 : wanted > 8 ? 8 : wanted;
+
+    /* The warps' sums meet in the ring's memory, NP tiles of rows at a time. A row of sums is padded, so that a warp's
+     * writes fall into different banks. */
+    static constexpr int NP = NT < 4 ? NT : 4, pitch = outputs + 4;
+    static constexpr int sums_bytes = WARPS * 8 * NP * pitch * static_cast<int>(sizeof(float));
+
+    /* For I inputs: a ring is no longer than the chunks of a warp. */
+    static size_t shared(int64_t I)
+    {
+        int64_t chunks = (I + DEPTH * WARPS - 1) / (DEPTH * WARPS);
+        int64_t bytes_of_rings = WARPS * bytes * (chunks < ring ? chunks : ring);
+        return static_cast<size_t>(bytes_of_rings > sums_bytes ? bytes_of_rings : sums_bytes);
+    }
+};
+
+/* Within a chunk the tensor cores may see the inputs in any order, if it is the same for W and x. This one gives a
+ * lane t = lane % 4 the inputs 8t .. 8t + 7, sixteen bytes of a row of x or of W by output: as its two pairs of the
+ * first mma (step 0) 8t, 8t+1 | 8t+2, 8t+3, and of the second 8t+4, 8t+5 | 8t+6, 8t+7.
+ *
+ * W (I,O) is kept by input; ldmatrix turns 8 inputs x 8 outputs. Its rows are kept in the order in which ldmatrix
+ * wants them: at place 16 step + 8 half + 2t + i stands input 8t + 4 step + 2 half + i. */
+__device__ __forceinline__ int input_at(int place)
+{
+    return (place & 6) << 2 | (place & 16) >> 2 | (place & 8) >> 2 | (place & 1);
+}
+
+/* Such a row has U units of 16 bytes (8 outputs). Unit u of it is kept at u ^ turn, so that the eight rows that
+ * ldmatrix reads at once lie in different banks. */
+template <int U> __device__ __forceinline__ int unit_at(int place, int u)
+{
+    return place * U + (u ^ (place % 8 / (8 / U)));
+}
+
+using Words = Pack<uint32_t>; /* eight bf16 */
+
+/* A warp's share of the block's work: where it reads, and its ring. */
+template <bool by_output, int MT, int NT> struct Warp {
+    using tile = Tile<MT, NT>;
+    static constexpr int U = tile::outputs / 8;
+    const bf16 *w, *x;      /* x: this lane's first */
+    int64_t I, O, o0, rows; /* rows: from x's on */
+    int lane;
+    Words *ring;
+
+    /* Begins to bring chunk `chunk` to `to`; zeros stand for what is past I, O and the rows. */
+    __device__ __forceinline__ void fetch(Words *to, int64_t chunk) const
+    {
+        int64_t k0 = chunk * DEPTH;
+#pragma unroll
+        for (int i = 0; i < tile::w_units / 32; i++) {
+            int unit = 32 * i + lane;
+            int64_t k = k0 + (by_output ? unit % 4 * 8 : input_at(unit / U));
+            int64_t o = o0 + (by_output ? unit / 4 : unit % U * 8);
+            bool there = k < I && o < O;
+            int64_t at = by_output ? o * I + k : k * O + o;
+            cp_async_16(to + (by_output ? unit : unit_at<U>(unit / U, unit % U)), w + (there ? at : 0),
+                        there);
+        }
+#pragma unroll
+        for (int n = 0; n < NT; n++) {
+            int row = 8 * n + lane / 4;
+            int64_t k = k0 + lane % 4 * 8;
+            bool there = k < I && row < rows;
+            cp_async_16(to + tile::w_units + 32 * n + lane, x + (there ? row * I + k : 0), there);
+        }
+    }
+
+    /* The weights of outputs 16m .. 16m + 15 in step 0 and 1, as mma wants them. */
+    __device__ __forceinline__ void weights(const Words *from, int m, uint32_t (&a)[2][4]) const
+    {
+        if (by_output) {
+            Words low = from[64 * m + lane], high = from[64 * m + 32 + lane]; /* outputs g and g + 8 */
+#pragma unroll
+            for (int step = 0; step < 2; step++) {
+                a[step][0] = low.v[2 * step];
+                a[step][1] = high.v[2 * step];
+                a[step][2] = low.v[2 * step + 1];
+                a[step][3] = high.v[2 * step + 1];
+            }
+        } else {
+            int matrix = lane / 8, place = matrix / 2 * 8 + lane % 8;
+#pragma unroll
+            for (int step = 0; step < 2; step++)
+                ldmatrix_x4_trans(a[step], from + unit_at<U>(16 * step + place, 2 * m + matrix % 2));
+        }
+    }
+
+    __device__ __forceinline__ void multiply(const Words *from, float (&sum)[MT][NT][4]) const
+    {
+        Words b[NT];
+#pragma unroll
+        for (int n = 0; n < NT; n++)
+            b[n] = from[tile::w_units + 32 * n + lane];
+#pragma unroll
+        for (int m = 0; m < MT; m++) {
+            uint32_t a[2][4];
+            weights(from, m, a);
+#pragma unroll
+            for (int step = 0; step < 2; step++)
+#pragma unroll
+                for (int n = 0; n < NT; n++) {
+                    uint32_t pair[2] = {b[n].v[2 * step], b[n].v[2 * step + 1]};
+                    mma_m16n8k16(sum[m][n], a[step], pair);
+                }
+        }
+    }
+};
+
+/* The sums of the warps, NP tiles of rows at a time, through shared memory into y. */
+template <int MT, int NT>
+__device__ __forceinline__ void add_warps(const Decode &d, float *shared, const float (&sum)[MT][NT][4],
+                                          int64_t o0, int64_t row0)
+{
+    using tile = Tile<MT, NT>;
+    constexpr int NP = tile::NP, share = 8 * NP * tile::pitch;
+    int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+#pragma unroll
+    for (int n0 = 0; n0 < NT; n0 += NP) {
+        __syncthreads();
+#pragma unroll
+        for (int m = 0; m < MT; m++)
+#pragma unroll
+            for (int n = 0; n < NP; n++)
+#pragma unroll
+                for (int e = 0; e < 4; e++) {
+                    int row = 8 * n + 2 * (lane % 4) + e % 2, o = 16 * m + lane / 4 + 8 * (e / 2);
+                    shared[warp * share + row * tile::pitch + o] = sum[m][n0 + n][e];
+                }
+        __syncthreads();
+        for (int i = static_cast<int>(threadIdx.x); i < 8 * NP * tile::outputs; i += THREADS) {
+            int row = i / tile::outputs, o = i % tile::outputs;
+            if (row0 + 8 * n0 + row >= d.rows || o0 + o >= d.O)
+                continue;
+            float total = 0;
+#pragma unroll
+            for (int w = 0; w < WARPS; w++)
+                total += shared[w * share + row * tile::pitch + o];
+            decode_finish<bf16>(d, row0 + 8 * n0 + row, o0 + o, total);
+        }
+    }
+}
+
+/* y = act(x W + bias)      x (rows,I), W (I,O) or, by output, (O,I)
+ * mma's A is 16 outputs x 16 inputs of W, its B 16 inputs x 8 rows of x. A block owns 16 MT outputs of 8 NT rows, and
+ * each of its warps every WARPS-th chunk of the inputs. */
+template <bool by_output, int MT, int NT>
+__global__ void __launch_bounds__(THREADS) decode_products(const __grid_constant__ Decode d)
+{
+    using tile = Tile<MT, NT>;
+    DYNAMIC_SHARED(Words, shared);
+    int warp = static_cast<int>(threadIdx.x) / 32;
+    int64_t o0 = static_cast<int64_t>(blockIdx.x) * tile::outputs,
+            row0 = static_cast<int64_t>(blockIdx.y) * tile::rows;
+    int chunks = static_cast<int>((d.I + DEPTH - 1) / DEPTH), mine = (chunks + WARPS - 1 - warp) / WARPS;
+    int longest = (chunks + WARPS - 1) / WARPS, slots = longest < tile::ring ? longest : tile::ring;
+    Warp<by_output, MT, NT> self = {static_cast<const bf16 *>(d.w),
+                                    static_cast<const bf16 *>(d.x) + row0 * d.I,
+                                    d.I,
+                                    d.O,
+                                    o0,
+                                    d.rows - row0,
+                                    static_cast<int>(threadIdx.x) % 32,
+                                    shared + warp * slots * tile::units};
+    float sum[MT][NT][4] = {};
+    let_next_begin();
+    if (blockIdx.y == 0)
+        prefetch_share(d.w, 2 * d.I * d.O, blockIdx.x, gridDim.x);
+    await_ops_before();
+#pragma unroll
+    for (int i = 0; i < tile::ring; i++) {
+        if (i < mine)
+            self.fetch(self.ring + i * tile::units, warp + i * WARPS);
+        cp_async_commit();
+    }
+    Words *at = self.ring;
+    for (int i = 0; i < mine; i++) {
+        /* a turn commits one group, with or without a chunk in it: so chunk i has come */
+        cp_async_wait(tile::ring - 1);
+        __syncwarp();
+        self.multiply(at, sum);
+        __syncwarp();
+        if (i + tile::ring < mine)
+            self.fetch(at, warp + (i + tile::ring) * WARPS);
+        cp_async_commit();
+        at = at + tile::units == self.ring + slots * tile::units ? self.ring : at + tile::units;
+    }
+    add_warps<MT, NT>(d, reinterpret_cast<float *>(shared), sum, o0, row0);
+}
+
+/* ---- the host's side ----------------------------------------------------------------------------- */
+
+template <bool by_output, int MT, int NT> void run(gp_backend *be, const Decode *d)
+{
+    using tile = Tile<MT, NT>;
+    size_t shared = tile::shared(d->I);
+    dim3 grid(blocks_for(d->O, tile::outputs), blocks_for(d->rows, tile::rows));
+    if (shared > 48 << 10)
+        CUDA_CHECK(cudaFuncSetAttribute(decode_products<by_output, MT, NT>,
+                                        cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                        static_cast<int>(shared)));
+    RUN_EARLY(be, (decode_products<by_output, MT, NT>), grid, THREADS, shared, *d);
+}
+
+struct Choice {
+    int outputs, rows;
+    size_t (*shared)(int64_t I);
+    void (*run[2])(gp_backend *be, const Decode *d); /* of W (I,O); by output */
+};
+
+#define CHOICE(MT, NT)                                                                                       \
+    {                                                                                                        \
+        16 * MT, 8 * NT, Tile<MT, NT>::shared,                                                               \
+        {                                                                                                    \
+            run<false, MT, NT>, run<true, MT, NT>                                                            \
+        }                                                                                                    \
+    }
+
+const Choice choices[] = {
+    CHOICE(1, 1), CHOICE(1, 2), CHOICE(1, 4), CHOICE(1, 8), CHOICE(2, 1), CHOICE(2, 2),
+    CHOICE(2, 4), CHOICE(2, 8), CHOICE(4, 1), CHOICE(4, 2), CHOICE(4, 4), CHOICE(4, 8),
+};
+
+/* What the busiest processor reads, in rows of I numbers: a block reads its outputs' weights and its rows of x. Large
+ * tiles read less in all, small ones employ more processors. */
+double cost(const gp_backend *be, const Decode *d, const Choice *c)
+{
+    double blocks = static_cast<double>(blocks_for(d->O, c->outputs)) * blocks_for(d->rows, c->rows);
+    double each = blocks / state_of(be)->processors;
+    return (each < 1 ? 1 : each) * (c->outputs + static_cast<double>(d->rows < c->rows ? d->rows : c->rows));
+}
+
+} // namespace
+
+void decode_tensor(gp_backend *be, const Decode *d)
+{
+    const Choice *best = nullptr;
+    for (const Choice &c : choices)
+        if (c.shared(d->I) <= state_of(be)->shared && (!best || cost(be, d, &c) < cost(be, d, best)))
+            best = &c;
+    BUG_ON(!best);
+    best->run[d->by_output](be, d);
+}
+
+bool decode_fits_tensor(const gp_backend *be, const Decode *d)
+{
+    return be->dtype == GP_BF16 && packable<bf16>(d->I, d->x, d->w) &&
+           (d->by_output || d->O % Pack<bf16>::size == 0);
+}

@@ -1,0 +1,228 @@
+/* matmul_lt.cu: matrix products by cuBLASLt.
+ *
+ * Its matrices are column-major, so it is given D^T = B^T A^T: what is row-major here is there already transposed, and its
+ * first operand is our B, its second our A. Of a linear with W (I,O) and N rows it then sees, m x n x k:
+ *
+ *     y  = x W          O x N x I    op(W) = W,   op(x) = x          NN     the head, W (V,C):   TN
+ *     dx = dy W^T       I x N x O    op(W) = W^T, op(dy) = dy        TN                          NN
+ *     dW = x^T dy       O x I x N    op(dy) = dy, op(x) = x^T        NT                          NT
+ *
+ * The tensor cores of bf16 take all three from Hopper on and before (both operands are transposed on their way); what they
+ * want is leading dimensions and addresses at multiples of 16 bytes, which is why the head pads its rows of logits. */
+#include "backend/cuda/product.cuh"
+
+#include <cstring>
+
+/* All that the choice of an algorithm hangs on. */
+struct Problem {
+    int64_t M, N, K, lda, ldd;
+    uint64_t bits;
+};
+
+/* A problem and, where there is one, an algorithm for it. */
+struct Plan {
+    Problem problem;
+    bool known, works;
+    cublasLtMatmulDesc_t desc;
+    cublasLtMatrixLayout_t a, b, d; /* the library's A and B: our B and A */
+    cublasLtMatmulAlgo_t algo;
+};
+
+/* A training run has some thirty problems; prompts of all lengths bring more. When the table is full it begins anew. */
+constexpr int PLANS = 1024, MOST_PLANS = PLANS * 3 / 4;
+
+static Matmuls *matmuls_of(const gp_backend *be)
+{
+    return state_of(be)->matmuls;
+}
+
+static void check(const Matmuls *m, cublasStatus_t status, const char *what)
+{
+    if (status != CUBLAS_STATUS_SUCCESS)
+        die("the GPU failed in %s: %s; what was saved before is kept", what, m->lt.GetStatusString(status));
+}
+#define CHECK(m, name, ...) check(m, (m)->lt.name(__VA_ARGS__), "cublasLt" #name)
+
+static bool at_16(const void *p)
+{
+    return reinterpret_cast<uintptr_t>(p) % 16 == 0;
+}
+
+static uint32_t epilogue_of(const Product *p)
+{
+    if (p->a_sums || p->b_sums) /* named after the library's operands */
+        return p->b_sums ? CUBLASLT_EPILOGUE_BGRADA : CUBLASLT_EPILOGUE_BGRADB;
+    switch (p->epilogue) {
+    case Epilogue::bias:
+        return CUBLASLT_EPILOGUE_BIAS;
+    case Epilogue::gelu:
+        if (p->pre)
+            return p->bias ? CUBLASLT_EPILOGUE_GELU_AUX_BIAS : CUBLASLT_EPILOGUE_GELU_AUX;
+        return p->bias ? CUBLASLT_EPILOGUE_GELU_BIAS : CUBLASLT_EPILOGUE_GELU;
+    case Epilogue::gelu_slope:
+        return CUBLASLT_EPILOGUE_DGELU;
+    default:
+        return CUBLASLT_EPILOGUE_DEFAULT;
+    }
+}
+
+static Problem problem_of(const Product *p)
+{
+    uint64_t flags = 0;
+    for (bool bit : {p->a_transposed, p->b_transposed, p->in == GP_BF16, p->out == GP_BF16, p->add,
+                     at_16(p->a), at_16(p->b), at_16(p->d)})
+        flags = flags << 1 | bit;
+    return {p->M, p->N, p->K, product_lda(p), product_ldd(p), flags << 32 | epilogue_of(p)};
+}
+
+/* Its place in the table: where it is, or where it belongs. */
+static Plan *find(Matmuls *m, const Problem &problem)
+{
+    uint64_t hash = 14695981039346656037u; /* FNV-1a, by words */
+    int64_t words[sizeof problem / sizeof(int64_t)];
+    memcpy(words, &problem, sizeof words);
+    for (int64_t word : words)
+        hash = (hash ^ static_cast<uint64_t>(word)) * 1099511628211u;
+    for (uint64_t i = hash >> 20;; i++) {
+        Plan *plan = &m->plans[i % PLANS];
+        if (!plan->known || !memcmp(&plan->problem, &problem, sizeof problem))
+            return plan;
+    }
+}
+
+static void release(const Matmuls *m, Plan *plan)
+{
+    if (plan->desc)
+        CHECK(m, MatmulDescDestroy, plan->desc);
+    for (cublasLtMatrixLayout_t layout : {plan->a, plan->b, plan->d})
+        if (layout)
+            CHECK(m, MatrixLayoutDestroy, layout);
+    memset(plan, 0, sizeof *plan);
+}
+
+void matmul_lt_forget(gp_backend *be)
+{
+    Matmuls *m = matmuls_of(be);
+    for (int i = 0; i < PLANS && m->plans; i++)
+        release(m, &m->plans[i]);
+    free(m->plans);
+    m->plans = nullptr;
+    m->count = 0;
+}
+
+/* ---- describing a problem ------------------------------------------------------------------------ */
+
+template <class T>
+static void describe(const Matmuls *m, const Plan *plan, cublasLtMatmulDescAttributes_t attribute, T value)
+{
+    CHECK(m, MatmulDescSetAttribute, plan->desc, attribute, &value, sizeof value);
+}
+
+template <class T>
+static void prefer(const Matmuls *m, cublasLtMatmulPreference_t preference,
+                   cublasLtMatmulPreferenceAttributes_t attribute, T value)
+{
+    CHECK(m, MatmulPreferenceSetAttribute, preference, attribute, &value, sizeof value);
+}
+
+static cudaDataType_t type_of(gp_dtype dtype)
+{
+    return dtype == GP_BF16 ? CUDA_R_16BF : CUDA_R_32F;
+}
+
+/* (rows,columns) as stored here is (columns,rows) there. */
+static void layout(const Matmuls *m, cublasLtMatrixLayout_t *made, gp_dtype dtype, int64_t rows,
+                   int64_t columns, int64_t ld)
+{
+    CHECK(m, MatrixLayoutCreate, made, type_of(dtype), static_cast<uint64_t>(columns),
+          static_cast<uint64_t>(rows), ld);
+}
+
+/* Addresses that change from call to call. The library looks at their alignment, no more, until a product runs. */
+static void point(const Matmuls *m, const Plan *plan, const Product *p, const float *sums)
+{
+    const void *bias = p->a_sums || p->b_sums ? sums : p->bias;
+    if (bias)
+        describe(m, plan, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
+    if (p->pre)
+        describe(m, plan, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, static_cast<const void *>(p->pre));
+}
+
+static void describe_problem(gp_backend *be, Plan *plan, const Product *p)
+{
+    const Matmuls *m = matmuls_of(be);
+    cublasComputeType_t compute = be->tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
+    CHECK(m, MatmulDescCreate, &plan->desc, compute, CUDA_R_32F);
+    describe(m, plan, CUBLASLT_MATMUL_DESC_TRANSA, p->b_transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
+    describe(m, plan, CUBLASLT_MATMUL_DESC_TRANSB, p->a_transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
+    describe(m, plan, CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue_of(p));
+    if (p->pre)
+        describe(m, plan, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, p->N);
+    layout(m, &plan->a, p->in, p->b_transposed ? p->N : p->K, p->b_transposed ? p->K : p->N, product_ldb(p));
+    layout(m, &plan->b, p->in, p->a_transposed ? p->K : p->M, p->a_transposed ? p->M : p->K, product_lda(p));
+    layout(m, &plan->d, p->out, p->M, p->N, product_ldd(p));
+}
+
+/* What it may choose from. Of the ways to cut k into parts for more blocks, those that leave the parts' sums in the
+ * workspace and add them in a step of its own: in fp32, in an order that does not hang on which block is first. */
+static void look_for_algorithm(gp_backend *be, Plan *plan, const Product *p)
+{
+    const Matmuls *m = matmuls_of(be);
+    cublasLtMatmulPreference_t preference;
+    cublasLtMatmulHeuristicResult_t result;
+    int found = 0;
+    uint32_t in = p->in == GP_BF16 ? 2 : 4, out = p->out == GP_BF16 ? 2 : 4;
+    CHECK(m, MatmulPreferenceCreate, &preference);
+    prefer(m, preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
+           static_cast<uint64_t>(matmul_lt_workspace(be)));
+    prefer(m, preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+           static_cast<uint32_t>(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
+    prefer(m, preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, at_16(p->b) ? 16 : in);
+    prefer(m, preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, at_16(p->a) ? 16 : in);
+    prefer(m, preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, at_16(p->d) ? 16 : out);
+    prefer(m, preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, at_16(p->d) ? 16 : out);
+    cublasStatus_t status = m->lt.MatmulAlgoGetHeuristic(m->handle, plan->desc, plan->a, plan->b, plan->d,
+                                                         plan->d, preference, 1, &result, &found);
+    CHECK(m, MatmulPreferenceDestroy, preference);
+    plan->works = status == CUBLAS_STATUS_SUCCESS && found == 1 && result.state == CUBLAS_STATUS_SUCCESS;
+    if (plan->works)
+        plan->algo = result.algo;
+}
+
+static Plan *plan_of(gp_backend *be, const Product *p, const float *sums)
+{
+    Matmuls *m = matmuls_of(be);
+    if (m->count == MOST_PLANS)
+        matmul_lt_forget(be);
+    if (!m->plans)
+        m->plans = static_cast<Plan *>(gp_calloc(PLANS, sizeof *m->plans));
+    Problem problem = problem_of(p);
+    Plan *plan = find(m, problem);
+    if (plan->known)
+        return plan;
+    describe_problem(be, plan, p);
+    point(m, plan, p, sums);
+    look_for_algorithm(be, plan, p);
+    plan->problem = problem;
+    plan->known = true;
+    m->count++;
+    return plan;
+}
+
+bool matmul_lt(gp_backend *be, const Product *p, float *sums)
+{
+    const Matmuls *m = matmuls_of(be);
+    if (!at_16(p->bias) || !at_16(p->pre))
+        return false;
+    if (p->bias && p->in != p->out) /* the library reads a bias of D's type */
+        return false;
+    const Plan *plan = plan_of(be, p, sums);
+    if (!plan->works)
+        return false;
+    const float alpha = 1, beta = p->add ? 1 : 0;
+    size_t bytes = matmul_lt_workspace(be);
+    point(m, plan, p, sums);
+    CHECK(m, Matmul, m->handle, plan->desc, &alpha, p->b, plan->a, p->a, plan->b, &beta, p->d, plan->d, p->d,
+          plan->d, &plan->algo, cuda_workspace(be, bytes), bytes, state_of(be)->stream);
+    return true;
+}

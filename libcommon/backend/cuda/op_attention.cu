@@ -1,0 +1,138 @@
+/* op_attention.cu: attention of whole sequences: what the op says in the kernels' terms, and which of them do it. */
+#include "backend/cuda/attention.cuh"
+#include "backend/cuda/attention_cudnn.cuh"
+
+#include <type_traits>
+
+/* Keys and values of so many bytes together are taken to stay in the L2 cache: 40 MB on an A100, 50 MB on an H100. */
+constexpr int64_t FLOCK_BYTES = 8 << 20;
+
+template <class E> static Attention<E> attention_of(const gp_attention_op *op)
+{
+    int64_t B = op->qkv->dim[0], T = op->qkv->dim[1], C = op->qkv->dim[2] / 3, H = op->heads, D = C / H;
+    BUG_ON(H * D != C || B * T * H > INT32_MAX);
+    if (D > ATTENTION_PLAIN_D)
+        die("backend cuda: heads of %d channels; at most %d can be: give the model more heads",
+            static_cast<int>(D), ATTENTION_PLAIN_D);
+    Attention<E> a = {};
+    a.B = static_cast<int>(B);
+    a.T = static_cast<int>(T);
+    a.H = static_cast<int>(H);
+    a.D = static_cast<int>(D);
+    a.causal = op->causal;
+    a.flock = static_cast<int>(
+        gp_max(1, gp_min(B * H, FLOCK_BYTES / (2 * T * D * static_cast<int64_t>(sizeof(E))))));
+    a.scale = 1 / sqrtf(static_cast<float>(D));
+    a.lengths = op->lengths;
+    a.mask = mask_of(op->drop);
+    a.qkv = data_of<E>(op->qkv);
+    a.out = data_of<E>(op->out);
+    a.lse = data_of<float>(op->lse);
+    a.dout = data_of<E>(op->dout);
+    a.dqkv = data_of<E>(op->dqkv);
+    a.packs = packable<E>(D, a.qkv, a.out, a.dout, a.dqkv);
+    BUG_ON(gp_tensor_count(op->out) != B * T * C);
+    return a;
+}
+
+/* cache[b,h,t] = row t's keys and values of head h of sample b, t < T: k, v (B,H,P,D). A thread per number, or per 16
+ * bytes of them. */
+template <class V>
+__global__ void fill_cache(const V *qkv, V *k, V *v, int64_t count, int T, int H, int P, int D)
+{
+    int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x, C = static_cast<int64_t>(H) * D;
+    if (i >= count)
+        return;
+    int64_t n = i / C, h = i % C / D, d = i % D, to = ((n / T * H + h) * P + n % T) * D + d;
+    k[to] = qkv[n * 3 * C + C + i % C];
+    v[to] = qkv[n * 3 * C + 2 * C + i % C];
+}
+
+template <class V> static void fill(gp_backend *be, const gp_attention_op *op, int64_t D)
+{
+    constexpr int threads = 256;
+    int64_t B = op->qkv->dim[0], T = op->qkv->dim[1];
+    const gp_tensor *k = &op->kv->k, *v = &op->kv->v;
+    int64_t count = B * T * op->heads * D;
+    RUN(be, fill_cache<V>, blocks_for(count, threads), threads, 0, static_cast<const V *>(op->qkv->data),
+        static_cast<V *>(k->data), static_cast<V *>(v->data), count, static_cast<int>(T), op->heads,
+        static_cast<int>(k->dim[2]), static_cast<int>(D));
+}
+
+template <class E> static void prefill(gp_backend *be, const gp_attention_op *op, const Attention<E> &a)
+{
+    const gp_tensor *k = &op->kv->k;
+    E *keys = data_of<E>(k), *values = data_of<E>(&op->kv->v);
+    BUG_ON(a.T > k->dim[2] || k->dim[1] != a.H || k->dim[3] != a.D || k->dim[0] < a.B);
+    if (packable<E>(a.D, a.qkv, keys, values))
+        fill<Pack<E>>(be, op, a.D / Pack<E>::size);
+    else
+        fill<E>(be, op, a.D);
+}
+
+/* Whether the tensor cores do it: whole vectors in each head, and with dropout whole draws in each row. */
+static bool flash_takes(const Attention<bf16> &a)
+{
+    return a.packs && a.D <= ATTENTION_FLASH_D && !(a.mask.step && a.T % 4);
+}
+
+bool gp_cuda_attention_on_tensor_cores(const gp_backend *be, const gp_attention_op *op)
+{
+    return be->act_dtype == GP_BF16 && flash_takes(attention_of<bf16>(op));
+}
+
+template <class E> static void forward(gp_backend *be, const gp_attention_op *op)
+{
+    Attention<E> a = attention_of<E>(op);
+    if (op->kv)
+        prefill(be, op, a);
+    if constexpr (std::is_same<E, bf16>::value) {
+        if (attention_forward_cudnn(be, a))
+            return;
+        if (flash_takes(a))
+            return attention_forward_flash(be, a);
+    }
+    attention_forward_plain(be, a);
+}
+
+void gp_cuda_attention_forward(gp_backend *be, const gp_attention_op *op)
+{
+    with_type(be, [&](auto type) { forward<typename decltype(type)::type>(be, op); });
+}
+
+/* rows */
+static size_t backward_bytes(int64_t B, int64_t T, int64_t H)
+{
+    return static_cast<size_t>(B * T * H) * sizeof(float2);
+}
+
+template <class E> static void backward(gp_backend *be, const gp_attention_op *op)
+{
+    Attention<E> a = attention_of<E>(op);
+    BUG_ON(!a.lse || gp_tensor_count(op->dout) != gp_tensor_count(op->out));
+    if constexpr (std::is_same<E, bf16>::value)
+        if (attention_backward_cudnn(be, a))
+            return;
+    a.rows = static_cast<float2 *>(cuda_workspace(be, backward_bytes(a.B, a.T, a.H)));
+    if constexpr (std::is_same<E, bf16>::value)
+        if (flash_takes(a))
+            return attention_backward_flash(be, a);
+    attention_backward_plain(be, a);
+}
+
+void gp_cuda_attention_backward(gp_backend *be, const gp_attention_op *op)
+{
+    with_type(be, [&](auto type) { backward<typename decltype(type)::type>(be, op); });
+}
+
+size_t gp_cuda_attention_workspace(const gp_backend *be, const gp_shape *shape)
+{
+    size_t own = shape->train ? backward_bytes(shape->B, shape->T, shape->H) : 0;
+    size_t library = attention_cudnn_workspace(be, shape);
+    return own > library ? own : library;
+}
+
+int gp_cuda_attention_by(gp_backend *be, gp_attention_by by, const gp_shape *shape)
+{
+    return attention_cudnn_use(be, by, shape);
+}

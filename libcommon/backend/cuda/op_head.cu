@@ -1,0 +1,313 @@
+/* op_head.cu: logits, cross-entropy and their gradients, a chunk of rows at a time. */
+#include "backend/cuda/kernel.cuh"
+#include "backend/cuda/matmul.cuh"
+
+#include <cfloat>
+#include <cmath>
+
+constexpr int32_t NOT_COUNTED = -100; /* a target */
+
+/* ---- chunks ---------------------------------------------------------------------------------------------- */
+
+/* Rows of logits at once; they become their own gradient in place. The more, the better for the products: each chunk
+ * reads and writes all of dW, 8 bytes for 2 x rows operations, which on an H100 adds a tenth to that product at 8192 rows
+ * and a fifth at 4096; and dx, C columns wide, has tiles enough for all processors. Beyond there is little to gain, and
+ * of 50257 ids in bf16 they are 0.8 GB. */
+constexpr int64_t CHUNK_ROWS = 8192, CHUNK_BYTES = int64_t{1} << 30;
+
+/* Elements from a row of logits to the next: rows begin at multiples of 128 bytes, which products and packs want. */
+static int64_t stride_of(int64_t V)
+{
+    return (V + 63) / 64 * 64;
+}
+
+static int64_t most_rows(const gp_backend *be, int64_t N, int64_t V)
+{
+    int64_t row = stride_of(V) * gp_dtype_size(be->act_dtype), most = state_of(be)->head_rows;
+    if (!most)
+        most = gp_max(gp_min(CHUNK_ROWS, CHUNK_BYTES / row), 1);
+    return gp_min(most, N);
+}
+
+/* Of each of as few chunks as can be, which are equal but for whole tiles; by the shape alone, so that sums are the same
+ * in every run. */
+static int64_t rows_at_once(const gp_backend *be, int64_t N, int64_t V)
+{
+    int64_t most = most_rows(be, N, V), chunks = (N + most - 1) / most, rows = (N + chunks - 1) / chunks;
+    return gp_min((rows + 127) / 128 * 128, most);
+}
+
+size_t gp_cuda_head_workspace(const gp_backend *be, const gp_shape *shape)
+{
+    int64_t N = static_cast<int64_t>(shape->B) * shape->T;
+    int64_t logits = most_rows(be, N, shape->V) * stride_of(shape->V) * gp_dtype_size(be->act_dtype);
+    return matmul_workspace(be) + static_cast<size_t>(logits);
+}
+
+void gp_cuda_head_rows(gp_backend *be, int64_t most)
+{
+    state_of(be)->head_rows = most;
+}
+
+/* ---- cross-entropy --------------------------------------------------------------------------------------- */
+
+template <class T> struct CrossEntropy {
+    T *logits;              /* (rows,stride), of which V columns count */
+    const int32_t *targets; /* (rows) */
+    float *losses;          /* (rows) = */
+    const gp_step *step;
+    int V, stride;
+    bool train;
+};
+
+/* The largest of some numbers, and the sum of exp(x - max) over them. */
+struct Softmax {
+    float max = -FLT_MAX, sum = 0;
+};
+
+template <class T> static __device__ __forceinline__ void take_in(Softmax &s, const Pack<T> &x)
+{
+    float max = s.max;
+#pragma unroll
+    for (int i = 0; i < Pack<T>::size; i++)
+        max = fmaxf(max, to_float(x.v[i]));
+    s.sum *= __expf(s.max - max);
+#pragma unroll
+    for (int i = 0; i < Pack<T>::size; i++)
+        s.sum += __expf(to_float(x.v[i]) - max);
+    s.max = max;
+}
+
+/* That of all threads of the block. scratch: shared, one a warp. */
+static __device__ __forceinline__ Softmax of_block(Softmax s, float *scratch)
+{
+    Softmax all;
+    float max = warp_max(s.max);
+    if (threadIdx.x % WARP == 0)
+        scratch[threadIdx.x / WARP] = max;
+    __syncthreads();
+    for (unsigned w = 0; w < blockDim.x / WARP; w++)
+        all.max = fmaxf(all.max, scratch[w]);
+    __syncthreads();
+    all.sum = block_sum(s.sum * __expf(s.max - all.max), scratch);
+    return all;
+}
+
+/* A pack of a row from column c on; what lies behind V is no logit. */
+template <class T> static __device__ __forceinline__ Pack<T> load_last(const T *row, int c, int V)
+{
+    Pack<T> x = load_pack(row + c);
+#pragma unroll
+    for (int i = 0; i < Pack<T>::size; i++)
+        if (c + i >= V)
+            x.v[i] = from_float<T>(-INFINITY);
+    return x;
+}
+
+/* A thread's part of a row, four loads in flight; a copy goes to `keep` where it is kept. */
+template <class T, bool kept>
+static __device__ __forceinline__ Softmax read_row(const CrossEntropy<T> &a, const T *row, T *keep)
+{
+    constexpr int size = Pack<T>::size, batch = 4;
+    int c = static_cast<int>(threadIdx.x) * size, next = static_cast<int>(blockDim.x) * size;
+    Softmax s;
+    for (; c + (batch - 1) * next + size <= a.V; c += batch * next) {
+        Pack<T> x[batch];
+#pragma unroll
+        for (int k = 0; k < batch; k++)
+            x[k] = load_pack(row + c + k * next);
+#pragma unroll
+        for (int k = 0; k < batch; k++) {
+            if (kept)
+                store_pack(keep + c + k * next, x[k]);
+            take_in(s, x[k]);
+        }
+    }
+    for (; c < a.stride; c += next) {
+        Pack<T> x = load_last(row, c, a.V);
+        if (kept)
+            store_pack(keep + c, x);
+        take_in(s, x);
+    }
+    return s;
+}
+
+/* The row becomes scale (softmax - onehot(target)); zeros behind V. `from` is the row, or what was kept of it. */
+template <class T, bool kept>
+static __device__ __forceinline__ void write_gradient(const CrossEntropy<T> &a, T *row, const T *from,
+                                                      Softmax s, int target)
+{
+    int next = static_cast<int>(blockDim.x) * Pack<T>::size;
+    float scale = a.step->scale, each = scale / s.sum;
+    for (int c = static_cast<int>(threadIdx.x) * Pack<T>::size; c < a.stride; c += next) {
+        Pack<T> x = kept ? load_pack(from + c) : load_last(row, c, a.V), d;
+#pragma unroll
+        for (int i = 0; i < Pack<T>::size; i++)
+            d.v[i] = from_float<T>(__expf(to_float(x.v[i]) - s.max) * each - (c + i == target ? scale : 0));
+        store_pack(row + c, d);
+    }
+}
+
+template <class T> static __device__ __forceinline__ void write_zeros(const CrossEntropy<T> &a, T *row)
+{
+    for (int c = static_cast<int>(threadIdx.x) * Pack<T>::size; c < a.stride;
+         c += static_cast<int>(blockDim.x) * Pack<T>::size)
+        store_pack(row + c, Pack<T>{});
+}
+
+/* loss = log sum exp(row) - row[target], 0 where it is not counted;  with train
+ * row = scale (softmax(row) - onehot(target)), zeros where it is not counted.
+ * One block a row, a thread every blockDim-th pack. With `kept` the row is read once and stays in shared memory until its
+ * gradient is made; each thread reads there only what it wrote. A target that is no id makes the loss NaN. */
+template <class T, bool kept> __global__ void __launch_bounds__(1024, 1) cross_entropy(CrossEntropy<T> a)
+{
+    SHARED(float, scratch, [WARP]);
+    T *row = a.logits + static_cast<int64_t>(blockIdx.x) * a.stride, *keep = nullptr;
+    int target = a.targets[blockIdx.x];
+    if constexpr (kept) {
+        DYNAMIC_SHARED(T, shared);
+        keep = shared;
+    }
+    if (target == NOT_COUNTED) {
+        if (threadIdx.x == 0)
+            a.losses[blockIdx.x] = 0;
+        if (a.train)
+            write_zeros(a, row);
+        return;
+    }
+    float at = target >= 0 && target < a.V ? to_float(row[target]) : NAN;
+    Softmax s = of_block(read_row<T, kept>(a, row, keep), scratch);
+    if (threadIdx.x == 0)
+        a.losses[blockIdx.x] = s.max + logf(s.sum) - at;
+    if (a.train)
+        write_gradient<T, kept>(a, row, keep, s, target);
+}
+
+/* step->loss += scale * sum of losses (N), in double. One block, so that one order of adding. */
+static __global__ void __launch_bounds__(1024) add_losses(const float *losses, int64_t N, gp_step *step)
+{
+    SHARED(double, scratch, [WARP]);
+    double sum = 0;
+#pragma unroll 8
+    for (int64_t n = threadIdx.x; n < N; n += blockDim.x)
+        sum += losses[n];
+    sum = block_sum(sum, scratch);
+    if (threadIdx.x == 0)
+        step->loss += step->scale * sum;
+}
+
+/* The losses of some rows and, in their place, their gradients. A row that two blocks of a processor can keep has 512
+ * threads, so that one reads while the other writes; a larger one has all 1024 to itself. */
+template <class T> static void run_cross_entropy(gp_backend *be, const CrossEntropy<T> &a, int64_t rows)
+{
+    size_t row = static_cast<size_t>(a.stride) * sizeof(T), most = state_of(be)->shared;
+    constexpr size_t own = 1024; /* of each block: the scratch, and what the system takes */
+    unsigned grid = static_cast<unsigned>(rows), threads = 2 * (row + own) <= most ? 512 : 1024;
+    if (!a.train || row + own > most) {
+        RUN(be, (cross_entropy<T, false>), grid, 512, 0, a);
+        return;
+    }
+    CUDA_CHECK(cudaFuncSetAttribute(cross_entropy<T, true>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                    static_cast<int>(row)));
+    RUN(be, (cross_entropy<T, true>), grid, threads, row, a);
+}
+
+/* ---- the op ---------------------------------------------------------------------------------------------- */
+
+/* out (rows,outputs) = x W^T + bias          x (rows,C), W (V,C), bias (V)
+ * outputs: V, or as many as the weight holds. */
+static void multiply(gp_backend *be, const gp_head_op *op, const void *x, int64_t rows, void *out,
+                     gp_dtype dtype, int64_t outputs, int64_t stride)
+{
+    int64_t C = columns_of(op->x);
+    BUG_ON(!op->w->transposed || C != weight_inputs(op->w));
+    BUG_ON(op->bias && (!op->w->bias || op->bias->data != op->w->bias->data)); /* its copy is the weight's */
+    Product p = {};
+    p.M = rows, p.N = outputs, p.K = C;
+    p.a = x;
+    p.b = weight_data(be, op->w);
+    p.b_transposed = true;
+    p.d = out;
+    p.ldd = stride;
+    p.in = be->dtype, p.out = dtype;
+    if (op->bias) {
+        p.bias = weight_bias(be, op->w);
+        p.epilogue = Epilogue::bias;
+    }
+    matmul(be, &p);
+}
+
+/* dx = d W          d (rows,V), W (V,C), dx (rows,C); d has zeros where the weight holds more than V */
+static void input_gradient(gp_backend *be, const gp_head_op *op, const void *d, void *dx, int64_t rows,
+                           int64_t stride)
+{
+    Product p = {};
+    p.M = rows, p.N = columns_of(op->x), p.K = weight_outputs_held(be, op->w);
+    p.a = d;
+    p.lda = stride;
+    p.b = weight_data(be, op->w);
+    p.d = dx;
+    p.in = be->dtype, p.out = be->act_dtype;
+    matmul(be, &p);
+}
+
+/* dW += d^T x,  dbias += column sums of d, for ids v0 .. v1 - 1          d (rows,V), x (rows,C), dW (V,C) */
+template <class T>
+static void weight_gradient(gp_backend *be, const gp_head_op *op, const T *d, const T *x, int64_t rows,
+                            int64_t stride, int64_t v0, int64_t v1)
+{
+    int64_t C = columns_of(op->x);
+    if (v0 == v1)
+        return;
+    Product p = {};
+    p.M = v1 - v0, p.N = C, p.K = rows;
+    p.a = d + v0;
+    p.a_transposed = true;
+    p.lda = stride;
+    p.b = x;
+    p.d = data_of<float>(op->dw) + v0 * C;
+    p.in = be->dtype, p.out = GP_F32;
+    p.add = true;
+    p.a_sums = op->dbias ? data_of<float>(op->dbias) + v0 : nullptr;
+    matmul(be, &p);
+}
+
+template <class T> static void loss(gp_backend *be, const gp_head_op *op)
+{
+    int64_t N = rows_of(op->x), C = columns_of(op->x), V = weight_outputs(op->w), stride = stride_of(V);
+    int64_t most = rows_at_once(be, N, V);
+    int64_t even = V / 8 * 8; /* tensor cores want it; the ids left of dW are a product of their own */
+    size_t before = matmul_workspace(be), bytes = static_cast<size_t>(most * stride) * sizeof(T);
+    void *at = static_cast<char *>(cuda_workspace(be, before + bytes)) + before;
+    T *logits = static_cast<T *>(at), *dx = data_of<T>(op->train ? op->dx : nullptr);
+    const T *x = data_of<T>(op->x);
+    float *losses = data_of<float>(op->losses);
+    BUG_ON(gp_tensor_count(op->losses) != N || stride > INT32_MAX / 2);
+    for (int64_t n = 0; n < N; n += most) {
+        int64_t rows = gp_min(most, N - n);
+        multiply(be, op, x + n * C, rows, logits, be->act_dtype, weight_outputs_held(be, op->w), stride);
+        CrossEntropy<T> a = {logits,   op->targets + n,     losses + n,
+                             op->step, static_cast<int>(V), static_cast<int>(stride),
+                             op->train};
+        run_cross_entropy(be, a, rows);
+        if (!op->train)
+            continue;
+        input_gradient(be, op, logits, dx + n * C, rows, stride);
+        weight_gradient(be, op, logits, x + n * C, rows, stride, 0, even);
+        weight_gradient(be, op, logits, x + n * C, rows, stride, even, V);
+    }
+    RUN(be, add_losses, 1, 1024, 0, losses, N, op->step);
+}
+
+void gp_cuda_head_loss(gp_backend *be, const gp_head_op *op)
+{
+    with_type(be, [&](auto type) { loss<typename decltype(type)::type>(be, op); });
+}
+
+/* Logits in fp32, for all rows at once. */
+void gp_cuda_head_logits(gp_backend *be, const gp_head_op *op)
+{
+    int64_t rows = rows_of(op->x), V = weight_outputs(op->w);
+    BUG_ON(op->x->dtype != be->act_dtype || gp_tensor_count(op->logits) != rows * V);
+    multiply(be, op, op->x->data, rows, data_of<float>(op->logits), GP_F32, V, V);
+}

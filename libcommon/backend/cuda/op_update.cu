@@ -1,0 +1,300 @@
+/* op_update.cu: the norm of all gradients, and AdamW; many segments a launch.
+ *
+ * The list of segments is in the host's memory and the same every step, so it travels as a kernel's parameters: nothing is
+ * copied or allocated, and a captured step keeps it. A segment is cut in chunks; block b takes chunks b, b + grid, ... of all
+ * segments of the launch, in order. */
+#include "backend/cuda/device.cuh"
+#include "backend/cuda/kernel.cuh"
+#include "backend/rounding.h"
+
+#include <cfloat>
+#include <cmath>
+
+constexpr unsigned UPDATE_THREADS = 256;
+/* Blocks of a launch. Not the device's count of processors: the norm's partial sums, and so its bits, depend on this. Four a
+ * processor on an H100, which is more loads in flight than its memory needs. */
+constexpr unsigned UPDATE_BLOCKS = 512;
+constexpr int PACKS = 4; /* that a thread takes of a chunk */
+/* Of adamw on a multiprocessor: 48 registers a thread. Left to choose, ptxas takes 40 for sm_86 and sm_89, and spills. */
+[[maybe_unused]] constexpr int ADAMW_BLOCKS = 5;
+constexpr int CHUNK = UPDATE_THREADS * PACKS * Pack<float>::size;
+
+/* Parameters of a kernel may be 4 KiB in all. */
+constexpr int SEGMENTS = (4096 - 128) / (sizeof(gp_segment) + sizeof(unsigned));
+
+struct Segments {
+    gp_segment at[SEGMENTS];
+    unsigned end[SEGMENTS]; /* chunks of the segments up to and with this one */
+    int count;
+};
+
+/* Chunks begin at addresses of g that are multiples of 16 bytes; the first of a segment may begin before it: by this. */
+static __host__ __device__ __forceinline__ int elements_before(const gp_segment &s)
+{
+    return static_cast<int>(reinterpret_cast<uintptr_t>(s.g) % 16 / sizeof(float));
+}
+
+/* As many of the segments from *from on as a launch takes; *from moves on. */
+static Segments take_segments(const gp_segment *segments, int count, int *from)
+{
+    Segments some = {};
+    int64_t chunks = 0;
+    while (*from < count && some.count < SEGMENTS) {
+        const gp_segment &s = segments[(*from)++];
+        if (s.count == 0)
+            continue;
+        chunks += blocks_for(elements_before(s) + s.count, CHUNK);
+        some.at[some.count] = s;
+        some.end[some.count++] = static_cast<unsigned>(chunks);
+    }
+    BUG_ON(chunks > INT32_MAX);
+    return some;
+}
+
+static unsigned grid_of(const Segments &s)
+{
+    return s.end[s.count - 1] < UPDATE_BLOCKS ? s.end[s.count - 1] : UPDATE_BLOCKS;
+}
+
+/* Calls body(segment, first) for each chunk of this block: elements first .. first + CHUNK - 1, as far as there are such;
+ * the first of a segment's may be negative. */
+template <class Body> __device__ __forceinline__ void for_each_chunk(const Segments &s, Body body)
+{
+    unsigned chunks = s.end[s.count - 1];
+    int i = 0;
+    for (unsigned chunk = blockIdx.x; chunk < chunks; chunk += gridDim.x) {
+        while (chunk >= s.end[i])
+            i++;
+        int64_t before = i ? s.end[i - 1] : 0;
+        body(s.at[i], (chunk - before) * CHUNK - elements_before(s.at[i]));
+    }
+}
+
+/* Of a chunk, the k-th pack of this thread. */
+static __device__ __forceinline__ int64_t pack_of_chunk(int64_t first, int k)
+{
+    return first + (k * UPDATE_THREADS + threadIdx.x) * Pack<float>::size;
+}
+
+/* ---- the norm -------------------------------------------------------------------------------------------- */
+
+static __device__ __forceinline__ float squares(const Pack<float> &x)
+{
+    return x.v[0] * x.v[0] + x.v[1] * x.v[1] + x.v[2] * x.v[2] + x.v[3] * x.v[3];
+}
+
+/* Elements i .. i + 3 of count; zeros for those that are not there. */
+static __device__ __forceinline__ Pack<float> load_some(const float *p, int64_t i, int64_t count)
+{
+    if (i >= 0 && i + Pack<float>::size <= count)
+        return load_pack(p + i);
+    Pack<float> x = {};
+#pragma unroll
+    for (int j = 0; j < Pack<float>::size; j++)
+        if (i + j >= 0 && i + j < count)
+            x.v[j] = p[i + j];
+    return x;
+}
+
+/* partial(b) += sum of g^2 over the chunks of block b                  g: the segments; partial (UPDATE_BLOCKS)
+ * A pack's squares are added in fp32, packs in double: |g| beyond 1e19 counts as not finite, all else is exact enough for
+ * any count. */
+static __global__ void __launch_bounds__(UPDATE_THREADS)
+    sum_squares(const __grid_constant__ Segments segments, double *partial)
+{
+    SHARED(double, scratch, [UPDATE_THREADS / WARP]);
+    double sum = 0;
+    for_each_chunk(segments, [&](const gp_segment &s, int64_t first) {
+        Pack<float> x[PACKS];
+#pragma unroll
+        for (int k = 0; k < PACKS; k++)
+            x[k] = load_some(s.g, pack_of_chunk(first, k), s.count);
+#pragma unroll
+        for (int k = 0; k < PACKS; k++)
+            sum += squares(x[k]);
+    });
+    sum = block_sum(sum, scratch);
+    if (threadIdx.x == 0)
+        partial[blockIdx.x] += sum;
+}
+
+/* step->grad_norm = sqrt(sum of partial), and what follows from it. One block, a partial sum a thread. */
+static __global__ void __launch_bounds__(UPDATE_BLOCKS) finish_norm(const double *partial, gp_step *step)
+{
+    SHARED(double, scratch, [UPDATE_BLOCKS / WARP]);
+    double norm = sqrt(block_sum(partial[threadIdx.x], scratch));
+    if (threadIdx.x)
+        return;
+    step->grad_norm = static_cast<float>(norm);
+    step->skip |= !(norm <= FLT_MAX && fabs(step->loss) <= DBL_MAX);
+    step->clip_scale =
+        step->max_norm > 0 ? static_cast<float>(fmin(1.0, step->max_norm / (norm + 1e-6))) : 1.0f;
+}
+
+size_t gp_cuda_update_workspace(const gp_backend *be, const gp_shape *shape)
+{
+    (void)be, (void)shape;
+    return UPDATE_BLOCKS * sizeof(double);
+}
+
+void gp_cuda_grad_norm(gp_backend *be, const gp_segment *segments, int count, gp_step *step)
+{
+    size_t bytes = UPDATE_BLOCKS * sizeof(double);
+    double *partial = static_cast<double *>(cuda_workspace(be, bytes));
+    gp_cuda_zero(be, partial, bytes);
+    for (int from = 0; from < count;) {
+        Segments some = take_segments(segments, count, &from);
+        if (some.count)
+            RUN(be, sum_squares, grid_of(some), UPDATE_THREADS, 0, some, partial);
+    }
+    RUN(be, finish_norm, 1, UPDATE_BLOCKS, 0, partial, step);
+}
+
+/* ---- AdamW ----------------------------------------------------------------------------------------------- */
+
+struct AdamW {
+    float beta1, beta2, rest1, rest2, eps; /* rest = 1 - beta */
+    const gp_step *step;
+};
+
+/* What of AdamW is the same for all elements of a segment in one step. */
+struct Rates {
+    float clip, decay; /* lr * weight_decay */
+    float rate, root;  /* lr / bias1, 1 / bias2 */
+};
+
+static __device__ __forceinline__ Rates rates_of(const gp_step &step, float weight_decay)
+{
+    return {step.clip_scale, step.lr * weight_decay, step.lr / step.bias1, 1 / step.bias2};
+}
+
+/* Loshchilov & Hutter 2019 for one element; g' = clip g:
+ *   m = beta1 m + (1 - beta1) g',  v = beta2 v + (1 - beta2) g'^2
+ *   p = p - lr weight_decay p - lr (m / bias1) / (sqrt(v / bias2) + eps)
+ * p leaves here in fp32; where it is stored in bf16 it is then rounded by chance. */
+static __device__ __forceinline__ void update(const AdamW &a, const Rates &r, float g, float &p, float &m,
+                                              float &v)
+{
+    g *= r.clip;
+    m = a.beta1 * m + a.rest1 * g;
+    v = a.beta2 * v + a.rest2 * g * g;
+    p = p - r.decay * p - r.rate * m / (sqrtf(v * r.root) + a.eps);
+}
+
+/* x as a parameter of type P keeps it; word: what is drawn for it. */
+template <class P> __device__ __forceinline__ P keep(float x, uint32_t word);
+template <> __device__ __forceinline__ float keep<float>(float x, uint32_t)
+{
+    return x;
+}
+template <> __device__ __forceinline__ bf16 keep<bf16>(float x, uint32_t word)
+{
+    return __ushort_as_bfloat16(gp_round_by_chance(x, word));
+}
+
+/* Four parameters, moved at once. */
+template <class P> struct alignas(4 * sizeof(P)) Parameters {
+    P v[4];
+};
+
+template <class P>
+static __device__ __forceinline__ void update_pack(const AdamW &a, const Rates &r, const gp_segment &s,
+                                                   int64_t i)
+{
+    Parameters<P> *at = reinterpret_cast<Parameters<P> *>(static_cast<P *>(s.p) + i), p = *at;
+    Pack<float> g = load_pack(s.g + i), m = load_pack(s.m + i), v = load_pack(s.v + i);
+    gp_philox drawn = {};
+    if (sizeof(P) < sizeof(float))
+        drawn = gp_rounding_words(a.step->seed, a.step->step, s.first + i);
+#pragma unroll
+    for (int j = 0; j < Pack<float>::size; j++) {
+        float x = to_float(p.v[j]);
+        update(a, r, g.v[j], x, m.v[j], v.v[j]);
+        p.v[j] = keep<P>(x, drawn.v[j]);
+    }
+    *at = p;
+    store_pack(s.m + i, m);
+    store_pack(s.v + i, v);
+}
+
+template <class P>
+static __device__ __forceinline__ void update_one(const AdamW &a, const Rates &r, const gp_segment &s,
+                                                  int64_t i)
+{
+    P *p = static_cast<P *>(s.p) + i;
+    float x = to_float(*p);
+    uint32_t word = 0;
+    if (sizeof(P) < sizeof(float))
+        word = gp_rounding_word(a.step->seed, a.step->step, s.first + i);
+    update(a, r, s.g[i], x, s.m[i], s.v[i]);
+    *p = keep<P>(x, word);
+}
+
+/* Elements by which p lies behind a multiple of four. */
+template <class P> static __device__ __forceinline__ unsigned phase(const P *p)
+{
+    return static_cast<unsigned>(reinterpret_cast<uintptr_t>(p) / sizeof(P) % 4);
+}
+
+/* Whether p, m, v and the draws come in the fours that g comes in. */
+template <class P> static __device__ __forceinline__ bool alike(const gp_segment &s)
+{
+    unsigned g = phase(s.g);
+    bool drawn = sizeof(P) == sizeof(float) || s.first % 4 == g;
+    return phase(static_cast<P *>(s.p)) == g && phase(s.m) == g && phase(s.v) == g && drawn;
+}
+
+/* A thread owns PACKS packs of the chunk. */
+template <class P>
+static __device__ __forceinline__ void update_chunk(const AdamW &a, const gp_segment &s, int64_t first)
+{
+    Rates r = rates_of(*a.step, s.weight_decay);
+    bool packs = alike<P>(s);
+#pragma unroll 1 /* four loads in flight a thread are enough, and fewer registers are more blocks */
+    for (int k = 0; k < PACKS; k++) {
+        int64_t i = pack_of_chunk(first, k);
+        if (packs && i >= 0 && i + Pack<float>::size <= s.count) {
+            update_pack<P>(a, r, s, i);
+            continue;
+        }
+        int64_t end = i + Pack<float>::size < s.count ? i + Pack<float>::size : s.count;
+        for (i = i > 0 ? i : 0; i < end; i++)
+            update_one<P>(a, r, s, i);
+    }
+}
+
+/* narrow: some segments are bf16. Nothing is done in a step that is skipped. */
+template <bool narrow>
+static __global__ void __launch_bounds__(UPDATE_THREADS, ADAMW_BLOCKS)
+    adamw(const __grid_constant__ Segments segments, AdamW a)
+{
+    if (a.step->skip)
+        return;
+    for_each_chunk(segments, [&](const gp_segment &s, int64_t first) {
+        if (narrow && s.dtype == GP_BF16)
+            update_chunk<bf16>(a, s, first);
+        else
+            update_chunk<float>(a, s, first);
+    });
+}
+
+static bool any_narrow(const Segments &s)
+{
+    bool any = false;
+    for (int i = 0; i < s.count; i++)
+        any |= s.at[i].dtype == GP_BF16;
+    return any;
+}
+
+void gp_cuda_adamw(gp_backend *be, const gp_adamw_op *op)
+{
+    AdamW a = {op->beta1, op->beta2, static_cast<float>(1.0 - op->beta1), static_cast<float>(1.0 - op->beta2),
+               op->eps,   op->step};
+    for (int from = 0; from < op->count;) {
+        Segments some = take_segments(op->segments, op->count, &from);
+        if (some.count && any_narrow(some))
+            RUN(be, adamw<true>, grid_of(some), UPDATE_THREADS, 0, some, a);
+        else if (some.count)
+            RUN(be, adamw<false>, grid_of(some), UPDATE_THREADS, 0, some, a);
+    }
+}

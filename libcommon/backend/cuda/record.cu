@@ -1,0 +1,102 @@
+/* record.cu: work that is issued once more by one call, as a CUDA graph; and marks, which are events. */
+#include "backend/cuda/device.cuh"
+
+#include <cstdlib>
+
+/* The first time, work is issued as it comes: libraries choose their kernels then, and kernels get their attributes. The
+ * second time it is captured. */
+enum class Recorded { nothing, seen, capturing, whole, refused };
+
+struct gp_recording {
+    Recorded state;
+    cudaGraphExec_t exec;
+    const void *workspace; /* which the captured work uses */
+};
+
+static void forget(gp_recording *r)
+{
+    if (r->state == Recorded::whole)
+        CUDA_CHECK(cudaGraphExecDestroy(r->exec));
+    r->state = Recorded::nothing;
+}
+
+bool gp_cuda_record_begin(gp_backend *be, gp_recording **recording)
+{
+    if (!*recording)
+        *recording = static_cast<gp_recording *>(gp_calloc(1, sizeof **recording));
+    gp_recording *r = *recording;
+    BUG_ON(r->state == Recorded::capturing);
+    if (r->state == Recorded::whole && r->workspace != be->workspace)
+        forget(r);
+    if (r->state == Recorded::whole) {
+        CUDA_CHECK(cudaGraphLaunch(r->exec, state_of(be)->stream));
+        return false;
+    }
+    if (r->state == Recorded::seen) {
+        CUDA_CHECK(cudaStreamBeginCapture(state_of(be)->stream, cudaStreamCaptureModeThreadLocal));
+        r->workspace = be->workspace;
+        r->state = Recorded::capturing;
+    }
+    return true;
+}
+
+/* Work of which no graph can be made is issued as it comes from now on: slower, not wrong. */
+bool gp_cuda_record_end(gp_backend *be, gp_recording **recording)
+{
+    gp_recording *r = *recording;
+    cudaGraph_t graph = nullptr;
+    if (r->state == Recorded::nothing)
+        r->state = Recorded::seen;
+    if (r->state != Recorded::capturing)
+        return true;
+    bool whole = cudaStreamEndCapture(state_of(be)->stream, &graph) == cudaSuccess &&
+                 cudaGraphInstantiate(&r->exec, graph, 0) == cudaSuccess;
+    if (graph)
+        CUDA_CHECK(cudaGraphDestroy(graph));
+    r->state = whole ? Recorded::whole : Recorded::refused;
+    if (whole)
+        CUDA_CHECK(cudaGraphLaunch(r->exec, state_of(be)->stream));
+    else
+        (void)cudaGetLastError(); /* the refusal is no failure of what comes next */
+    return whole;
+}
+
+void gp_cuda_record_free(gp_backend *be, gp_recording **recording)
+{
+    if (!*recording)
+        return;
+    gp_cuda_sync(be);
+    forget(*recording);
+    free(*recording);
+    *recording = nullptr;
+}
+
+struct gp_mark {
+    cudaEvent_t event;
+};
+
+void gp_cuda_mark_set(gp_backend *be, gp_mark **mark)
+{
+    if (!*mark) {
+        *mark = static_cast<gp_mark *>(gp_calloc(1, sizeof **mark));
+        CUDA_CHECK(cudaEventCreateWithFlags(&(*mark)->event, cudaEventDisableTiming));
+    }
+    CUDA_CHECK(cudaEventRecord((*mark)->event, state_of(be)->stream));
+}
+
+void gp_cuda_mark_wait(gp_backend *be, gp_mark **mark)
+{
+    (void)be;
+    if (*mark)
+        CUDA_CHECK(cudaEventSynchronize((*mark)->event));
+}
+
+void gp_cuda_mark_free(gp_backend *be, gp_mark **mark)
+{
+    (void)be;
+    if (!*mark)
+        return;
+    CUDA_CHECK(cudaEventDestroy((*mark)->event));
+    free(*mark);
+    *mark = nullptr;
+}

@@ -1,0 +1,127 @@
+/* rows.cuh: for ops that work row by row: W neighbouring columns at a time in fp32, and a row in the registers of its
+ * threads. W is a pack's where rows allow it (packable), 1 where they do not. */
+#ifndef GP_CUDA_ROWS_CUH
+#define GP_CUDA_ROWS_CUH
+
+#include "backend/cuda/device.cuh"
+#include "backend/cuda/kernel.cuh"
+
+/* W numbers as they are stored: 16 bytes, or one. */
+template <class T, int W> struct alignas(W * sizeof(T)) Stored {
+    T v[W];
+};
+
+template <class T, int W> __device__ __forceinline__ void load_columns(const T *p, float (&v)[W])
+{
+    if constexpr (W == 1) {
+        v[0] = to_float(*p);
+    } else {
+#pragma unroll
+        for (int k = 0; k < W / Pack<T>::size; k++) {
+            Pack<T> x = load_pack(p + k * Pack<T>::size);
+#pragma unroll
+            for (int i = 0; i < Pack<T>::size; i++)
+                v[k * Pack<T>::size + i] = to_float(x.v[i]);
+        }
+    }
+}
+
+template <class T, int W> __device__ __forceinline__ void store_columns(T *p, const float (&v)[W])
+{
+    if constexpr (W == 1) {
+        *p = from_float<T>(v[0]);
+    } else {
+#pragma unroll
+        for (int k = 0; k < W / Pack<T>::size; k++) {
+            Pack<T> x;
+#pragma unroll
+            for (int i = 0; i < Pack<T>::size; i++)
+                x.v[i] = from_float<T>(v[k * Pack<T>::size + i]);
+            store_pack(p + k * Pack<T>::size, x);
+        }
+    }
+}
+
+/* Dropout's factors of W elements of a sample; the first is a multiple of 4 unless W is 1. All 1 without dropout. */
+template <int W>
+__device__ __forceinline__ void mask_columns(const Mask &m, int64_t sample, int64_t element,
+                                             float (&factor)[W])
+{
+    if constexpr (W == 1) {
+        factor[0] = mask_factor(m, sample, element);
+    } else {
+#pragma unroll
+        for (int g = 0; g < W / 4; g++) {
+            float four[4] = {1, 1, 1, 1};
+            if (m.step)
+                mask_factors(m, sample, element / 4 + g, four);
+#pragma unroll
+            for (int i = 0; i < 4; i++)
+                factor[4 * g + i] = four[i];
+        }
+    }
+}
+
+/* Row n is row n % T of sample n / T. */
+struct RowPlace {
+    int64_t sample, first; /* first: the element of the sample that the row begins with */
+};
+static __device__ __forceinline__ RowPlace place_of(int64_t n, int64_t T, int64_t C)
+{
+    unsigned row = static_cast<unsigned>(n), rows = static_cast<unsigned>(T);
+    return {row / rows, static_cast<int64_t>(row % rows) * C};
+}
+
+/* A row held in registers: PACKS packs a thread, by WARPS warps. Thread i of them has packs i, i + 32 WARPS, ... */
+template <int PACKS, int WARPS> struct Team {
+    static constexpr int packs = PACKS, warps = WARPS, threads = WARPS * WARP;
+};
+
+constexpr int ROW_WARPS = 4; /* warps a block: as many rows, or one */
+constexpr int ROW_THREADS = ROW_WARPS * WARP;
+
+/* Calls body with a team that holds a row of C columns in few registers; false where none does, beyond 2048 columns. */
+template <class T, class Body> bool with_team(int64_t C, Body body)
+{
+    int64_t packs = (C + Pack<T>::size - 1) / Pack<T>::size;
+    if (packs <= 32)
+        body(Team<1, 1>());
+    else if (packs <= 64)
+        body(Team<2, 1>());
+    else if (packs <= 96)
+        body(Team<3, 1>());
+    else if (packs <= 128)
+        body(Team<1, ROW_WARPS>());
+    else if (packs <= 256)
+        body(Team<2, ROW_WARPS>());
+    else if (C <= 2048) {
+        if constexpr (Pack<T>::size == 4)
+            body(Team<4, ROW_WARPS>());
+    } else
+        return false;
+    return true;
+}
+
+/* Sums over a team, in every thread of it. Every thread of the block has to come where the team is the block. */
+template <class Team, int COUNT> __device__ __forceinline__ void team_sums(float (&x)[COUNT], float *scratch)
+{
+#pragma unroll
+    for (int i = 0; i < COUNT; i++)
+        x[i] = warp_sum(x[i]);
+    if constexpr (Team::warps > 1) {
+        unsigned warp = threadIdx.x / WARP;
+        if (threadIdx.x % WARP == 0)
+            for (int i = 0; i < COUNT; i++)
+                scratch[warp * COUNT + i] = x[i];
+        __syncthreads();
+#pragma unroll
+        for (int i = 0; i < COUNT; i++) {
+            x[i] = 0;
+            for (int w = 0; w < Team::warps; w++)
+                x[i] += scratch[w * COUNT + i];
+        }
+        __syncthreads();
+    }
+}
+
+#endif

@@ -1,0 +1,202 @@
+/* The CUDA backend against ref: decoding one token after another, and a row's bits alone and among others. */
+#include "weights.h"
+
+/* ---- the linear and the head --------------------------------------------------------------------- */
+
+typedef struct linear_case {
+    int64_t B, I, O;
+    bool transposed, bias, pre;
+    gp_act act;
+} linear_case;
+
+/* First odd shapes. Then those of the tensor cores, which on the simulator's 4 processors get every tile there is:
+ * inputs of less than a chunk (32), of a few, and of more turns than a ring has; whole tiles and ragged ones. */
+static const linear_case linear_cases[] = {
+    {1, 1, 1, false, false, true, GP_ACT_NONE},         {3, 17, 5, false, true, true, GP_ACT_GELU_TANH},
+    {9, 65, 63, true, false, false, GP_ACT_NONE},       {4, 129, 97, true, true, true, GP_ACT_GELU_ERF},
+    {17, 63, 129, false, true, false, GP_ACT_NONE},     {1, 8, 8, false, true, true, GP_ACT_GELU_TANH},
+    {3, 40, 24, false, true, true, GP_ACT_GELU_ERF},    {8, 256, 64, false, false, false, GP_ACT_NONE},
+    {9, 264, 200, false, true, false, GP_ACT_NONE},     {17, 288, 136, false, true, true, GP_ACT_GELU_TANH},
+    {70, 128, 72, false, true, true, GP_ACT_GELU_TANH}, {1, 2600, 16, false, true, false, GP_ACT_NONE},
+    {1, 64, 1037, true, true, false, GP_ACT_NONE},      {5, 2080, 17, true, false, false, GP_ACT_NONE},
+    {33, 136, 259, true, true, true, GP_ACT_GELU_TANH}, {1, 544, 1000, false, true, false, GP_ACT_NONE},
+    {9, 1000, 256, false, false, false, GP_ACT_NONE},   {32, 96, 256, true, true, false, GP_ACT_NONE},
+    {64, 264, 128, false, true, false, GP_ACT_NONE},    {64, 40, 16, false, true, false, GP_ACT_NONE},
+    {128, 40, 16, true, true, false, GP_ACT_NONE},      {250, 40, 16, false, true, false, GP_ACT_NONE},
+};
+
+/* Row `row` of a (B,...) tensor of the device, as (1,...). */
+static gp_tensor row_of(const pair *t, int64_t row)
+{
+    gp_tensor r = t->on[DEVICE];
+    r.data = (char *)r.data + gp_tensor_bytes(&r) / r.dim[0] * row;
+    r.dim[0] = 1;
+    return r;
+}
+
+static void assert_same_bits(sides *s, const gp_tensor *a, const gp_tensor *b)
+{
+    size_t bytes = (size_t)gp_tensor_bytes(a);
+    char *want = gp_malloc(bytes), *got = gp_malloc(bytes);
+    OP(s, DEVICE, download, want, a->data, bytes);
+    OP(s, DEVICE, download, got, b->data, bytes);
+    assert_memory_equal(got, want, bytes);
+    free(want);
+    free(got);
+}
+
+static void assert_row_is(sides *s, const pair *alone, const pair *among, int64_t row)
+{
+    gp_tensor r = row_of(among, row);
+    assert_same_bits(s, &r, &alone->on[DEVICE]);
+}
+
+static void linear_agrees_and_rows_are_independent(void **state)
+{
+    sides *s = *state;
+    for (size_t i = 0; i < ARRAY_LEN(linear_cases); i++) {
+        const linear_case *c = &linear_cases[i];
+        pair x = RANDOM(s, ACT, c->B, c->I), bias = RANDOM(s, FP32, c->O);
+        pair w = c->transposed ? RANDOM(s, TABLE, c->O, c->I) : RANDOM(s, MATRIX, c->I, c->O);
+        pair y = EMPTY(s, ACT, c->B, c->O), pre = EMPTY(s, ACT, c->B, c->O);
+        pair_weight weight;
+        weight_open(s, &weight, &w, c->bias ? &bias : NULL, c->transposed);
+        for (int k = 0; k < SIDES; k++)
+            OP(s, k, linear_decode,
+               &(gp_linear_op){.x = ON(x, k),
+                               .w = &weight.on[k],
+                               .bias = c->bias ? ON(bias, k) : NULL,
+                               .act = c->act,
+                               .y = ON(y, k),
+                               .pre = c->pre ? ON(pre, k) : NULL});
+        NEAR(s, y, s->tolerance);
+        if (c->pre)
+            NEAR(s, pre, s->tolerance);
+        for (int64_t row = 0; row < c->B; row += gp_max(1, c->B / 3)) {
+            pair alone = EMPTY(s, ACT, 1, c->O);
+            gp_tensor x1 = row_of(&x, row);
+            OP(s, DEVICE, linear_decode,
+               &(gp_linear_op){.x = &x1,
+                               .w = &weight.on[DEVICE],
+                               .bias = c->bias ? ON(bias, DEVICE) : NULL,
+                               .act = c->act,
+                               .y = ON(alone, DEVICE)});
+            assert_row_is(s, &alone, &y, row);
+        }
+        weight_close(s, &weight);
+        sides_forget(s);
+    }
+}
+
+static void head_agrees_and_rows_are_independent(void **state)
+{
+    static const struct {
+        int64_t B, C, V;
+        bool bias;
+    } cases[] = {{3, 65, 203, true}, {1, 64, 515, false}, {9, 128, 77, true}, {64, 32, 260, false}};
+    sides *s = *state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        int64_t B = cases[i].B, C = cases[i].C, V = cases[i].V;
+        pair x = RANDOM(s, ACT, B, C), w = RANDOM(s, TABLE, V, C), bias = RANDOM(s, FP32, V);
+        pair logits = EMPTY(s, FP32, B, V);
+        const pair *b = cases[i].bias ? &bias : NULL;
+        pair_weight weight;
+        weight_open(s, &weight, &w, b, true);
+        for (int k = 0; k < SIDES; k++)
+            OP(s, k, head_decode,
+               &(gp_head_op){
+                   .x = ON(x, k), .w = &weight.on[k], .bias = b ? ON(*b, k) : NULL, .logits = ON(logits, k)});
+        NEAR(s, logits, s->tolerance);
+        for (int64_t row = 0; row < B; row += gp_max(1, B / 3)) {
+            pair alone = EMPTY(s, FP32, 1, V);
+            gp_tensor x1 = row_of(&x, row);
+            OP(s, DEVICE, head_decode,
+               &(gp_head_op){.x = &x1,
+                             .w = &weight.on[DEVICE],
+                             .bias = b ? ON(*b, DEVICE) : NULL,
+                             .logits = ON(alone, DEVICE)});
+            assert_row_is(s, &alone, &logits, row);
+        }
+        weight_close(s, &weight);
+        sides_forget(s);
+    }
+}
+
+/* ---- attention ----------------------------------------------------------------------------------- */
+
+static void attend(sides *s, int side, int64_t H, const int32_t *positions, const gp_tensor *qkv,
+                   const gp_kv *kv, gp_tensor *out)
+{
+    OP(s, side, attention_decode,
+       &(gp_attention_decode_op){.heads = (int)H, .positions = positions, .qkv = qkv, .kv = kv, .out = out});
+}
+
+/* Heads of one number and of hundreds, odd ones, those of a quarter to all lanes of a warp; caches of one span of 256
+ * positions and of several. Rows at the first position and the last, and where spans meet. */
+static void attention_agrees_and_rows_are_independent(void **state)
+{
+    static const struct {
+        int64_t H, D, P;
+    } cases[] = {{1, 1, 1},   {2, 5, 66},    {3, 16, 300}, {2, 33, 530}, {1, 64, 700},
+                 {1, 80, 90}, {1, 128, 257}, {1, 256, 40}, {1, 300, 20}};
+    enum { B = 6 };
+    sides *s = *state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        int64_t H = cases[i].H, D = cases[i].D, P = cases[i].P, C = H * D;
+        int32_t last = (int32_t)P - 1, at[B] = {0, last, 255, 256, 63, 511};
+        for (int b = 0; b < B; b++)
+            at[b] = at[b] > last ? last / 2 : at[b];
+        pair qkv = RANDOM(s, ACT, B, 1, 3 * C), k = RANDOM(s, ACT, B, H, P, D),
+             v = RANDOM(s, ACT, B, H, P, D);
+        pair out = EMPTY(s, ACT, B, 1, C), again = EMPTY(s, ACT, B, 1, C);
+        pair_ids positions = sides_ids(s, at, B);
+        sides_plan(s, &(gp_shape){.B = B, .T = 1, .C = (int)C, .H = (int)H, .V = 2, .cache = (int)P});
+        for (int side = 0; side < SIDES; side++) {
+            gp_kv kv = {k.on[side], v.on[side]};
+            attend(s, side, H, positions.on[side], ON(qkv, side), &kv, ON(out, side));
+            attend(s, side, H, positions.on[side], ON(qkv, side), &kv, ON(again, side));
+        }
+        NEAR(s, out, s->tolerance);
+        NEAR(s, k, 0);
+        NEAR(s, v, 0);
+        for (int64_t b = 0; b < B; b++) {
+            pair alone = EMPTY(s, ACT, 1, 1, C);
+            gp_kv kv = {row_of(&k, b), row_of(&v, b)};
+            gp_tensor one = row_of(&qkv, b), twice = row_of(&again, b);
+            attend(s, DEVICE, H, positions.on[DEVICE] + b, &one, &kv, ON(alone, DEVICE));
+            assert_row_is(s, &alone, &out, b);
+            assert_same_bits(s, &twice, ON(alone, DEVICE));
+        }
+        sides_forget(s);
+    }
+}
+
+/* A number that is not one is not hidden by those that are. */
+static void attention_keeps_nan(void **state)
+{
+    enum { H = 1, D = 64, P = 300 };
+    sides *s = *state;
+    pair qkv = RANDOM(s, ACT, 1, 1, 3 * D), k = EMPTY(s, ACT, 1, H, P, D), v = RANDOM(s, ACT, 1, H, P, D);
+    pair out = RANDOM(s, ACT, 1, 1, D);
+    pair_ids positions = sides_ids(s, (int32_t[]){P - 1}, 1);
+    sides_plan(s, &(gp_shape){.B = 1, .T = 1, .C = D, .H = H, .V = 2, .cache = P});
+    gp_kv kv = {k.on[DEVICE], v.on[DEVICE]};
+    attend(s, DEVICE, H, positions.on[DEVICE], ON(qkv, DEVICE), &kv, ON(out, DEVICE));
+    float *x = sides_read(s, DEVICE, ON(out, DEVICE));
+    for (int d = 0; d < D; d++)
+        assert_true(isnan(x[d]));
+    free(x);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SIDES_TEST(attention_agrees_and_rows_are_independent),
+        SIDES_TEST(attention_keeps_nan),
+        SIDES_TEST(linear_agrees_and_rows_are_independent),
+        SIDES_TEST(head_agrees_and_rows_are_independent),
+    };
+    const struct CMUnitTest narrow[] = {SIDES_TEST(linear_agrees_and_rows_are_independent),
+                                        SIDES_TEST(head_agrees_and_rows_are_independent)};
+    return sides_main("cuda decode", tests) + sides_run("cuda decode", "narrow", narrow, ARRAY_LEN(narrow));
+}

@@ -1,0 +1,108 @@
+/* A whole model decoded on the CUDA backend: it agrees with the forward pass, and a sample is the same alone and among
+ * others. From its third token on, a decode is a recording that is issued again. */
+#include "sides.h"
+
+#include "gptpipe/sampler.h"
+#include "model/model.h"
+
+enum { V = 77, POSITIONS = 16, T = 12 };
+
+static gp_model *model_on(sides *s, int64_t channels)
+{
+    gp_config c;
+    assert_int_equal(gp_config_preset(&c, "nano"), 0);
+    c.layers = 2;
+    c.heads = 2;
+    c.channels = channels;
+    c.inner = 4 * channels;
+    c.positions = POSITIONS;
+    c.vocab_size = V;
+    c.init_std = 0.1; /* far from uniform, so that differences show */
+    gp_model *m = gp_model_create(&c, s->be[DEVICE], false);
+    gp_model_init(m, 7);
+    return m;
+}
+
+/* Of channels for tensor cores, and of odd ones. */
+static const int64_t channels[] = {64, 34};
+
+static void assert_close(const float *a, const float *b, double tolerance)
+{
+    double off = 0, size = 0;
+    for (int v = 0; v < V; v++) {
+        off = fmax(off, fabs((double)a[v] - b[v]));
+        size = fmax(size, fabs((double)b[v]));
+    }
+    if (!(off <= tolerance * size))
+        fail_msg("differ by %g, largest value %g", off, size);
+}
+
+static void decoding_agrees_with_the_forward_pass(void **state)
+{
+    sides *s = *state;
+    for (size_t i = 0; i < ARRAY_LEN(channels); i++) {
+        gp_model *m = model_on(s, channels[i]);
+        int32_t ids[2 * T], next[2], positions[2];
+        float all[2 * T * V], last[V];
+        for (int t = 0; t < 2 * T; t++)
+            ids[t] = (int32_t)gp_random_below(3, GP_RNG_DATA, 0, (uint64_t)t, V);
+        assert_int_equal(gp_model_logits(m, &(gp_batch){.B = 2, .T = T, .inputs = ids}, all), 0);
+        assert_int_equal(gp_model_plan_cache(m, 2, POSITIONS), 0);
+        assert_int_equal(gp_model_prefill(m, 0, ids, 3), 0); /* rows of different lengths */
+        assert_int_equal(gp_model_prefill(m, 1, ids + T, 7), 0);
+        for (int step = 0; step < 5; step++) {
+            int32_t at[2] = {2 + step, 6 + step};
+            for (int b = 0; b < 2; b++) {
+                gp_model_last_logits(m, b, last);
+                assert_close(last, all + (b * T + at[b]) * V, 5 * s->tolerance);
+                next[b] = ids[b * T + at[b] + 1];
+                positions[b] = at[b] + 1;
+            }
+            assert_int_equal(gp_model_decode(m, next, positions), 0);
+        }
+        gp_model_free(m);
+    }
+}
+
+static int keep_text(void *self, int64_t sample, const char *bytes, size_t n, bool done)
+{
+    (void)done;
+    gp_buf_add((gp_buf *)self + sample, bytes, n);
+    return 0;
+}
+
+static void generate(gp_model *m, int64_t batch, gp_buf text[2])
+{
+    int32_t prompt[] = {1, 2, 3};
+    gp_generation how = {.sampling = {.temperature = 1, .top_p = 0.95, .top_k = 20, .seed = 5},
+                         .samples = 2,
+                         .batch = batch,
+                         .max_tokens = 15}; /* past the context */
+    assert_int_equal(gp_generate(m, NULL, prompt, 3, &how, keep_text, text, NULL), 0);
+}
+
+static void a_sample_is_the_same_alone_and_among_others(void **state)
+{
+    sides *s = *state;
+    gp_model *m = model_on(s, 64);
+    gp_buf alone[2] = {{0}}, among[2] = {{0}};
+    generate(m, 1, alone);
+    generate(m, 2, among);
+    for (int n = 0; n < 2; n++) {
+        assert_true(alone[n].len > 0);
+        assert_int_equal(alone[n].len, among[n].len);
+        assert_memory_equal(alone[n].data, among[n].data, alone[n].len);
+        gp_buf_release(&alone[n]);
+        gp_buf_release(&among[n]);
+    }
+    gp_model_free(m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SIDES_TEST(decoding_agrees_with_the_forward_pass),
+        SIDES_TEST(a_sample_is_the_same_alone_and_among_others),
+    };
+    return sides_main("cuda generate", tests);
+}

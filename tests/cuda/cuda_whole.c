@@ -1,0 +1,317 @@
+/* Whole models on the CUDA backend against ref, in fp32, in bf16, and in that without masters: a training pass, twenty steps of AdamW, text token for
+ * token, traces. One op after another, what each leaves is what the next one reads. */
+#include "sides.h"
+
+#include "gptpipe/sampler.h"
+#include "model/model.h"
+#include "train/optimizer.h"
+
+enum { B = 2, T = 16, V = 40, L = 2, C = 32, H = 2, F = 4 * C, STEPS = 20, MOST = 64 };
+
+/* How far the two may be apart, once rounding here has become another sum there. Ours, not a law: in fp32 hundreds of
+ * roundings of 6e-8; in bf16 of 2e-3, of which most agree. AdamW's first steps go by a gradient's sign, however small it
+ * is: so a tenth of what a row moved is a few numbers that went the other way. Without masters
+ * some are rounded the other way too, by a 128th of themselves. */
+typedef struct limits {
+    double loss, gradient, moved;
+} limits;
+
+static limits limits_of(void)
+{
+    if (!strcmp(sides_dtype, "fp32"))
+        return (limits){1e-6, 2e-5, 1e-3};
+    return (limits){strcmp(sides_dtype, "bf16") ? 3e-3 : 1e-3, 2e-2, 1.5e-1};
+}
+
+static gp_config config(bool bert, double dropout)
+{
+    gp_config c;
+    assert_int_equal(gp_config_preset(&c, "nano"), 0);
+    c.layers = L;
+    c.heads = H;
+    c.channels = C;
+    c.inner = F;
+    c.positions = T;
+    c.vocab_size = V;
+    c.init_std = 0.1;
+    if (bert) {
+        c.family = GP_BERT;
+        c.post_norm = true;
+        c.causal = false;
+        c.gelu_erf = true;
+        c.head = GP_HEAD_MLM;
+        c.types = 2;
+    }
+    assert_int_equal(gp_config_check(&c, "test"), 0);
+    c.dropout_embd = c.dropout_attn = c.dropout_resid = dropout;
+    return c;
+}
+
+/* ---- training ------------------------------------------------------------------------------------- */
+
+/* Mostly an id follows from the one before: there is something to learn. */
+static void draw(uint32_t step, int32_t *inputs, int32_t *targets)
+{
+    for (int b = 0; b < B; b++)
+        for (int t = 0, id = 0; t <= T; t++) {
+            int any = (int)gp_random_below(3, GP_RNG_DATA, step, (uint64_t)(b * 64 + t), V);
+            id = t && any % 8 ? (id * 3 + 1) % V : any;
+            if (t < T)
+                inputs[b * T + t] = id;
+            if (t)
+                targets[b * T + t - 1] = id;
+        }
+}
+
+/* A training pass as a step makes it, dropout included. Returns its loss. */
+static double pass(gp_model *m, uint32_t step)
+{
+    static const int32_t lengths[B] = {T, T - 5};
+    int32_t inputs[B * T], targets[B * T], types[B * T];
+    draw(step, inputs, targets);
+    for (int i = 0; i < B * T; i++)
+        types[i] = i % T > 6;
+    bool bert = m->config.family == GP_BERT;
+    gp_batch batch = {.B = B,
+                      .T = T,
+                      .inputs = inputs,
+                      .targets = targets,
+                      .types = bert ? types : NULL,
+                      .lengths = bert ? lengths : NULL};
+    targets[3] = -100;
+    assert_int_equal(gp_model_plan(m, B, T), 0);
+    assert_int_equal(gp_model_load(m, &m->acts, &batch), 0);
+    m->host_step = (gp_step){.seed = 5,
+                             .step = step,
+                             .sample0 = 8,
+                             .scale = 1.0f / (B * T - 1),
+                             .lr = 3e-3f,
+                             .bias1 = (float)(1 - pow(0.9, step + 1)),
+                             .bias2 = (float)(1 - pow(0.95, step + 1)),
+                             .max_norm = 1};
+    gp_step_upload(m);
+    m->be->ops->zero(m->be, m->g, (size_t)m->params.total * sizeof *m->g);
+    m->dropping = true;
+    gp_model_loss(m, &m->acts, gp_model_forward(m, &m->acts), true);
+    gp_model_backward(m, &m->acts);
+    m->dropping = false;
+    gp_step_download(m);
+    return m->host_step.loss;
+}
+
+/* All gradients or parameters, a row at its offset. */
+static float *gradients(gp_model *m)
+{
+    float *x = gp_calloc((size_t)m->params.total, sizeof *x);
+    m->be->ops->download(m->be, x, m->g, (size_t)m->params.total * sizeof *x);
+    return x;
+}
+
+static float *parameters(gp_model *m)
+{
+    float *x = gp_calloc((size_t)m->params.total, sizeof *x);
+    for (int r = 0; r < m->params.count; r++)
+        gp_model_row_download(m, &m->params.rows[r], x + m->params.rows[r].offset);
+    return x;
+}
+
+static void assert_loss(const char *what, const double loss[SIDES])
+{
+    if (!(fabs(loss[DEVICE] - loss[REF]) <= limits_of().loss * loss[REF]))
+        fail_msg("%s: loss %.8f, ref has %.8f", what, loss[DEVICE], loss[REF]);
+}
+
+/* Row by row of the table: ||device - ref|| <= limit ||ref - from||; from NULL: 0. Without the bias of keys: a softmax does
+ * not see it, so its gradient is what rounding leaves, and AdamW makes whole steps of that. */
+static void assert_rows(const gp_model *m, const float *ref, const float *device, const float *from,
+                        double limit)
+{
+    for (int r = 0; r < m->params.count; r++) {
+        const gp_param *row = &m->params.rows[r];
+        double off = 0, norm = 0;
+        for (int64_t i = row->offset; i < row->offset + row->count; i++) {
+            if (row->role == GP_QKV_B && (i - row->offset) / C == 1)
+                continue;
+            off += pow((double)device[i] - ref[i], 2);
+            norm += pow((double)ref[i] - (from ? from[i] : 0), 2);
+        }
+        if (!(sqrt(off) <= limit * sqrt(norm)))
+            fail_msg("%s: off by %.3g of %.3g, allowed %.0e of it", row->piece[0].name, sqrt(off), sqrt(norm),
+                     limit);
+    }
+}
+
+static void one_pass_agrees(sides *s, bool bert, double dropout)
+{
+    gp_config c = config(bert, dropout);
+    gp_model *m[SIDES];
+    double loss[SIDES];
+    float *g[SIDES];
+    for (int k = 0; k < SIDES; k++) {
+        m[k] = gp_model_create(&c, s->be[k], true);
+        gp_model_init(m[k], 11);
+        loss[k] = pass(m[k], 0);
+        g[k] = gradients(m[k]);
+    }
+    assert_loss(bert ? "bert" : "gpt2", loss);
+    assert_rows(m[REF], g[REF], g[DEVICE], NULL, limits_of().gradient);
+    for (int k = 0; k < SIDES; k++) {
+        free(g[k]);
+        gp_model_free(m[k]);
+    }
+}
+
+static void a_training_pass_agrees(void **state)
+{
+    one_pass_agrees(*state, false, 0);
+    one_pass_agrees(*state, true, 0);
+}
+
+static void a_training_pass_with_dropout_agrees(void **state)
+{
+    one_pass_agrees(*state, false, 0.2);
+    one_pass_agrees(*state, true, 0.2);
+}
+
+static void twenty_steps_of_adamw_agree(void **state)
+{
+    sides *s = *state;
+    gp_config c = config(false, 0.1);
+    gp_model *m[SIDES];
+    double loss[STEPS][SIDES];
+    float *before = NULL, *after[SIDES];
+    for (int k = 0; k < SIDES; k++) {
+        gp_optimizer o;
+        m[k] = gp_model_create(&c, s->be[k], true);
+        gp_model_init(m[k], 11);
+        gp_optimizer_open(&o, m[k], 0.9, 0.95, 1e-8, 0.1);
+        if (!k)
+            before = parameters(m[k]);
+        for (uint32_t step = 0; step < STEPS; step++) {
+            loss[step][k] = pass(m[k], step);
+            gp_optimizer_step(&o, m[k]);
+        }
+        after[k] = parameters(m[k]);
+        gp_optimizer_close(&o);
+    }
+    assert_true(loss[STEPS - 1][REF] < 0.9 * loss[0][REF]);
+    for (int i = 0; i < STEPS; i++)
+        assert_loss("a step", loss[i]);
+    assert_rows(m[REF], after[REF], after[DEVICE], before, limits_of().moved);
+    for (int k = 0; k < SIDES; k++) {
+        free(after[k]);
+        gp_model_free(m[k]);
+    }
+    free(before);
+}
+
+/* ---- text ------------------------------------------------------------------------------------------ */
+
+typedef struct drawn {
+    int32_t ids[2][MOST];
+    int64_t count[2];
+} drawn;
+
+static int keep(void *self, const gp_drawn *d)
+{
+    drawn *to = self;
+    if (d->token)
+        to->ids[d->sample][to->count[d->sample]++] = d->drawn.id;
+    return 0;
+}
+
+/* Past the context, so that the cache is filled anew too. */
+static void text_agrees(sides *s, gp_sampling sampling)
+{
+    gp_config c = config(false, 0);
+    drawn *got = gp_calloc(SIDES, sizeof *got);
+    for (int k = 0; k < SIDES; k++) {
+        gp_model *m = gp_model_create(&c, s->be[k], false);
+        gp_model_init(m, 3);
+        gp_generation how = {.sampling = sampling, .samples = 2, .max_tokens = T + 9};
+        gp_prompt prompt = {.ids = (int32_t[]){5, 6, 7}, .count = 3};
+        assert_int_equal(gp_generate_all(m, NULL, &prompt, 1, &how, keep, &got[k], NULL), 0);
+        gp_model_free(m);
+    }
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(got[REF].count[i], T + 9);
+        assert_memory_equal(got[DEVICE].ids[i], got[REF].ids[i], (T + 9) * sizeof(int32_t));
+    }
+    free(got);
+}
+
+static void greedy_text_is_the_same(void **state)
+{
+    text_agrees(*state, (gp_sampling){.temperature = 0, .top_p = 1});
+}
+
+static void sampled_text_is_the_same(void **state)
+{
+    text_agrees(*state,
+                (gp_sampling){.temperature = 0.9, .top_k = 30, .top_p = 0.95, .min_p = 0.01, .seed = 7});
+}
+
+/* ---- traces ---------------------------------------------------------------------------------------- */
+
+typedef struct seen {
+    char name[MOST][64];
+    float *x[MOST];
+    int64_t size[MOST];
+    int count;
+} seen;
+
+static void note(void *self, const char *name, const gp_tensor *t)
+{
+    seen *to = self;
+    assert_int_equal(t->dtype, GP_F32);
+    assert_true(to->count < MOST);
+    snprintf(to->name[to->count], sizeof to->name[0], "%s", name);
+    to->size[to->count] = gp_tensor_count(t);
+    to->x[to->count] = gp_malloc((size_t)gp_tensor_bytes(t));
+    memcpy(to->x[to->count++], t->data, (size_t)gp_tensor_bytes(t));
+}
+
+static void traces_agree(void **state)
+{
+    sides *s = *state;
+    gp_config c = config(false, 0);
+    seen *got = gp_calloc(SIDES, sizeof *got);
+    int32_t inputs[B * T], targets[B * T];
+    float *logits = gp_malloc(B * T * V * sizeof *logits);
+    draw(0, inputs, targets);
+    for (int k = 0; k < SIDES; k++) {
+        gp_model *m = gp_model_create(&c, s->be[k], false);
+        gp_model_init(m, 3);
+        gp_model_set_trace(m, note, &got[k]);
+        assert_int_equal(gp_model_logits(m, &(gp_batch){.B = B, .T = T, .inputs = inputs}, logits), 0);
+        gp_model_free(m);
+    }
+    assert_int_equal(got[DEVICE].count, got[REF].count);
+    assert_true(got[REF].count > 20);
+    for (int i = 0; i < got[REF].count; i++) {
+        double off = 0, norm = 0;
+        assert_string_equal(got[DEVICE].name[i], got[REF].name[i]);
+        assert_int_equal(got[DEVICE].size[i], got[REF].size[i]);
+        for (int64_t k = 0; k < got[REF].size[i]; k++) {
+            off += pow((double)got[DEVICE].x[i][k] - got[REF].x[i][k], 2);
+            norm += pow((double)got[REF].x[i][k], 2);
+        }
+        if (!(sqrt(off) <= limits_of().gradient * sqrt(norm)))
+            fail_msg("%s: off by %.3g of %.3g", got[REF].name[i], sqrt(off), sqrt(norm));
+        for (int k = 0; k < SIDES; k++)
+            free(got[k].x[i]);
+    }
+    free(got);
+    free(logits);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SIDES_TEST(a_training_pass_agrees),      SIDES_TEST(a_training_pass_with_dropout_agrees),
+        SIDES_TEST(twenty_steps_of_adamw_agree), SIDES_TEST(greedy_text_is_the_same),
+        SIDES_TEST(sampled_text_is_the_same),    SIDES_TEST(traces_agree),
+    };
+    return sides_main("cuda whole models", tests) +
+           sides_run("cuda whole models", "narrow", tests, ARRAY_LEN(tests));
+}

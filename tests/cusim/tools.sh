@@ -1,0 +1,150 @@
+# train and sample on the simulated GPU: ref's losses and ref's text, the same bits again, and stopped and resumed.
+. "$(dirname "$0")/../cli.sh"
+PATH=$GPTPIPE_BIN/cusim:$PATH
+export CUSIM_SEED=1
+small=(--layers 2 --heads 2 --channels 16 --seq-len 16 --batch-size 2 --grad-accum 2 --warmup 2 --lr 1e-2 --init-std 0.1
+    --dropout 0.1 --eval-every 4 --eval-batches 2 --threads 1 --quiet)
+
+fetch-data stories --seed 1 --stories 200 -o text.txt --quiet || problem "no stories"
+tokenize --tokenizer char text.txt -o text.tok --quiet || problem "no tokens"
+
+# what does not depend on the clock
+log() {
+    sed -E 's/, "tok_s": .*//' "$1/log.jsonl" | grep '"loss"'
+}
+
+# near RUN RUN SHARE: as many steps, no loss further off than that share of it
+near() {
+    checks=$((checks + 1))
+    paste <(log "$1" | sed -E 's/.*"loss": ([0-9.]+).*/\1/') <(log "$2" | sed -E 's/.*"loss": ([0-9.]+).*/\1/') |
+        awk -v share="$3" '{ d = ($1 - $2) / $1; if (d < 0) d = -d; if (!($2 > 0) || d > share) bad = bad " " NR ": " $1 " " $2 }
+            END { if (NR != 8 || bad) { print NR " steps" bad; exit 1 } }' || problem "$1 and $2 differ"
+}
+
+# ref's curve: in fp32 as far as sums in another order go; in bf16 that of fp32 within a percent
+for dtype in fp32 bf16; do
+    expect 0 train text.tok "${small[@]}" --steps 8 --backend ref --dtype $dtype -o ref-$dtype
+    expect 0 train text.tok "${small[@]}" --steps 8 --backend cuda --dtype $dtype -o $dtype
+done
+near ref-fp32 fp32 1e-4
+near ref-bf16 bf16 1e-2
+near ref-fp32 bf16 1e-2
+
+# the same options, the same bits; another order of the threads too
+expect 0 env CUSIM_SEED=5 train --config bf16/config.yaml -o again --quiet
+same bf16/model.safetensors again/model.safetensors
+same <(log bf16) <(log again)
+
+# stopped and resumed = never stopped
+expect 0 train text.tok "${small[@]}" --steps 3 --decay-steps 8 --backend cuda --dtype bf16 -o part
+expect 0 train --resume part --steps 8 --quiet
+same bf16/model.safetensors part/model.safetensors
+same bf16/last/state.safetensors part/last/state.safetensors
+same <(log bf16) <(log part)
+
+# attention by cuDNN: ref's curve; the same bits when stopped and resumed
+plain=("${small[@]}" --dropout 0)
+expect 0 train text.tok "${plain[@]}" --steps 8 --backend ref --dtype bf16 -o ref-plain
+expect 0 train text.tok "${plain[@]}" --steps 8 --backend cuda --dtype bf16 -o own
+expect 0 train text.tok "${plain[@]}" --steps 8 --backend cuda --dtype bf16 --attention cudnn -o cudnn
+near ref-plain cudnn 1e-2
+checks=$((checks + 1))
+cmp -s own/model.safetensors cudnn/model.safetensors && problem "cuDNN's attention and the own kernels give the same bits"
+expect 0 train text.tok "${plain[@]}" --steps 3 --decay-steps 8 --backend cuda --dtype bf16 --attention cudnn -o cudnn-part
+expect 0 train --resume cudnn-part --steps 8 --quiet
+same cudnn/model.safetensors cudnn-part/model.safetensors
+
+# measured: what was faster is recorded, whichever it was, and a resumed run takes it without measuring
+machine() { tail -n 1 "$1/history.jsonl" | sed -E 's/.*"machine":"([^"]*)".*/\1/'; }
+expect 0 train text.tok "${plain[@]}" --no-quiet --steps 3 --backend cuda --dtype bf16 --attention measure -o measured
+checks=$((checks + 2))
+case $err in
+*"attention: forward "*" ms by own kernels, "*" ms by cuDNN 9.19.0; backward "*) ;;
+*) problem "what was measured is not told: $err" ;;
+esac
+grep -qxE '  attention: (own|cudnn|cudnn-forward|cudnn-backward)' measured/config.yaml || problem "nothing is recorded"
+sed -i -E 's/^  attention: .*/  attention: cudnn-backward/' measured/config.yaml # whatever it was
+expect 0 train --resume measured --steps 4 --no-quiet
+checks=$((checks + 2))
+case $err in
+*"attention: forward"*) problem "measured again: $err" ;;
+esac
+[[ $(machine measured) = *", attention by cuDNN 9.19.0 (backward)" ]] || problem "resumed on: $(machine measured)"
+grep -qx '  attention: cudnn-backward' measured/config.yaml || problem "what was recorded is gone"
+
+# without cuDNN: an error where it was asked for, or is what the run began with; the own kernels where it was to be measured
+expect 1 env CUSIM_GPU=cudnn=0 train text.tok "${plain[@]}" --steps 1 --backend cuda --attention cudnn -o none
+says "train: backend cuda: libcudnn.so.9 is not found"
+absent none
+expect 1 env CUSIM_GPU=cudnn=90100 train text.tok "${plain[@]}" --steps 1 --backend cuda --attention cudnn -o none
+says "train: backend cuda: cuDNN is 9.1.0 here, and 9.10 or later is needed"
+expect 1 env CUSIM_GPU=cudnn=0 train --resume measured --steps 5 --quiet
+says "libcudnn.so.9 is not found; what this run measured when it began is cudnn-backward"
+expect 0 env CUSIM_GPU=cudnn=0 train text.tok "${plain[@]}" --no-quiet --steps 8 --backend cuda --dtype bf16 \
+    --attention measure -o without
+checks=$((checks + 1))
+case $err in
+*"attention: own kernels, there is nothing to measure: backend cuda: libcudnn.so.9 is not found"*) ;;
+*) problem "measured without cuDNN: $err" ;;
+esac
+same own/model.safetensors without/model.safetensors
+
+# what it does not take
+expect 1 train text.tok "${small[@]}" --steps 1 --backend cuda --attention cudnn -o none
+says "train: cuDNN's attention draws none of this dropout: --dropout 0, or --attention own"
+expect 1 train text.tok "${plain[@]}" --steps 1 --backend cuda --dtype fp32 --attention cudnn -o none
+says "train: cuDNN's attention is in bf16: --dtype bf16, or --attention own"
+expect 1 train text.tok "${plain[@]}" --steps 1 --backend ref --attention cudnn-forward -o none
+says "train: attention by cuDNN needs backend cuda, and ref computes here: --attention own"
+
+# without master weights: ref's curve, and nearly that with them; less memory; stopped and resumed; gone on with masters
+narrow=("${small[@]}" --no-master-weights --dtype bf16)
+expect 0 train text.tok "${narrow[@]}" --steps 8 --backend ref -o ref-narrow
+expect 0 train text.tok "${narrow[@]}" --steps 8 --backend cuda -o narrow
+near ref-narrow narrow 1e-2
+near ref-bf16 narrow 3e-2
+checks=$((checks + 1))
+cmp -s bf16/model.safetensors narrow/model.safetensors && problem "master weights make no difference"
+expect 0 train text.tok "${narrow[@]}" --steps 3 --decay-steps 8 --backend cuda -o narrow-part
+expect 0 train --resume narrow-part --steps 8 --quiet
+same narrow/model.safetensors narrow-part/model.safetensors
+same narrow/last/state.safetensors narrow-part/last/state.safetensors
+same <(log narrow) <(log narrow-part)
+expect 0 train --resume narrow-part --steps 9 --master-weights --quiet
+checks=$((checks + 1))
+tail -n 1 narrow-part/history.jsonl | grep -q '"master-weights":\["false","true"\]' ||
+    problem "history.jsonl does not say that masters came: $(tail -n 1 narrow-part/history.jsonl)"
+member() { sed -nE "s/.*\"$1\": ([0-9]+).*/\1/p" <<< "$out"; }
+expect 0 train text.tok "${small[@]}" --dtype bf16 --backend cuda --dry-run --json
+weights=$(member weights) slots=$(member slots)
+expect 0 train text.tok "${narrow[@]}" --backend cuda --dry-run --json
+checks=$((checks + 1))
+[ $((10 * $(member weights))) -lt $((7 * weights)) ] && [ $((4 * $(member slots))) -lt "$slots" ] ||
+    problem "without master weights $(member weights) bytes and $(member slots) of slots, with them $weights and $slots"
+
+# ref's text, greedy and drawn, past the context; a sample alone and among others
+for how in "--temperature 0" "--temperature 0.9 --top-k 20 --top-p 0.95 --seed 3"; do
+    text=(sample --checkpoint fp32 --prompt Once --max-tokens 20 --num-samples 3 --threads 1 --dtype fp32 --quiet)
+    expect 0 "${text[@]}" $how --backend ref
+    theirs=$out
+    expect 0 "${text[@]}" $how --backend cuda
+    checks=$((checks + 1))
+    [ "$out" = "$theirs" ] || problem "cuda draws: $out, ref: $theirs"
+    expect 0 "${text[@]}" $how --backend cuda --batch-size 1
+    checks=$((checks + 1))
+    [ "$out" = "$theirs" ] || problem "one at a time: $out, together: $theirs"
+done
+
+# traces have ref's names and shapes
+for backend in ref cuda; do
+    expect 0 sample --checkpoint fp32 --prompt "Lily had" --max-tokens 0 --trace $backend.safetensors --trace-grad \
+        --backend $backend --dtype fp32 --threads 1 --quiet
+done
+header() {
+    head -c 200000 "$1" | grep -aoE '"[a-z_.0-9]+":\{"dtype":"F32","shape":\[[0-9,]*\]' | sort
+}
+same <(header ref.safetensors) <(header cuda.safetensors)
+checks=$((checks + 1))
+[ "$(header cuda.safetensors | wc -l)" -gt 40 ] || problem "the trace has $(header cuda.safetensors | wc -l) tensors"
+
+finish

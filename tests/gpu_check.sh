@@ -1,0 +1,147 @@
+#!/usr/bin/env bash
+# The CUDA backend on a real GPU, in one go of less than ten minutes: its ops beside ref, under compute-sanitizer where
+# that is installed, a training curve beside ref's, a run that is stopped and resumed, then bench/gpu.sh. Each part has a
+# time limit, a failing one hides no other, and the summary is at the end.
+#
+#     tests/gpu_check.sh [FOLDER]      with bin/ in it: a build folder (build), or an unpacked bundle
+#
+# BACKEND: cuda; another one tries the script itself. PARTS: "ops sanitizer curve resume bench", or some of them.
+# Exit: 0 all is well, 1 something failed, 77 there is no GPU that this build can use.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+
+# ---- what is checked by more than one command -------------------------------------------------------------------
+
+# A small model on made stories.
+tiny=(--layers 2 --heads 2 --channels 64 --seq-len 64 --batch-size 4 --order sequential --eval-batches 0 --steps 30
+    --lr 3e-3 --dropout 0.1 --quiet --no-eval-documents)
+
+make_data() { # a bundle brings it
+    cp tests/stories.tok "$here/s.tok" 2> /dev/null && return
+    "$bin/fetch-data" stories --quiet -o "$here/s.txt" &&
+        head -c 300000 "$here/s.txt" | "$bin/tokenize" --tokenizer char --quiet -o "$here/s.tok"
+}
+
+train_on() { # BACKEND DTYPE RUN [OPTION...]
+    "$bin/train" "$here/s.tok" "${tiny[@]}" --backend "$1" --dtype "$2" -o "$here/$3" "${@:4}"
+}
+
+losses() { sed -nE 's/.*"loss": ([0-9.e+-]+), "lr".*/\1/p' "$here/$1/log.jsonl"; }
+
+curve() { # DTYPE TOLERANCE: the losses of 30 steps beside ref's
+    train_on "$backend" "$1" "$1" || return
+    paste <(losses ref) <(losses "$1") | awk -v most="$2" '
+        { d = ($1 - $2) / $1; d = d < 0 ? -d : d; worst = d > worst ? d : worst; n += NF == 2 }
+        END { printf "%d losses, at most %.2g apart, %g allowed\n", n, worst, most; exit !(n == 30 && worst <= most) }'
+}
+
+resume() { # 30 steps are the same bits as 20 and 10 more
+    train_on "$backend" fp32 two --save-every 20 --keep 2 &&
+        "$bin/train" --resume "$here/two/ckpt-00000020" --quiet &&
+        cmp "$here/fp32/ckpt-00000030/model.safetensors" "$here/two/ckpt-00000030/model.safetensors"
+}
+
+samples() {
+    "$bin/sample" --backend "$backend" --checkpoint "$here/fp32" --prompt 'Once upon' --max-tokens 100 --num-samples 4 \
+        --json --quiet > "$here/samples" && [ "$(grep -c '"finish"' "$here/samples")" = 4 ]
+}
+
+if [ "${1:-}" = --do ]; then # one of these, as a command that a time limit can end
+    shift
+    "$@"
+    exit
+fi
+
+# ---- the parts --------------------------------------------------------------------------------------------------
+
+root=$PWD
+bin=$(cd "${1:-build}" && pwd)/bin
+backend=${BACKEND:-cuda}
+parts=" ${PARTS:-ops sanitizer curve resume bench} "
+here=$(mktemp -d)
+trap 'rm -rf "$here"' EXIT
+export bin backend here OMP_WAIT_POLICY=passive
+began=$SECONDS failed=0
+summary=()
+
+note() { # RESULT SECONDS WHAT
+    summary+=("$(printf '%-7s %4d s  %s' "$1" "$2" "$3")")
+    printf '%-7s %4d s  %s\n' "$1" "$2" "$3"
+    [ "$1" != FAILED ] || failed=$((failed + 1))
+}
+
+# Runs it for so long at most; shows the end of what it wrote when it fails.
+part() { # SECONDS WHAT COMMAND...
+    local limit=$1 what=$2 start=$SECONDS status
+    shift 2
+    timeout -k 5 "$limit" "$@" > "$here/log" 2>&1
+    status=$?
+    if [ $status = 0 ]; then
+        note ok $((SECONDS - start)) "$what"
+        return
+    fi
+    tail -n 30 "$here/log"
+    [ $status != 124 ] || what="$what: not done after $limit s"
+    note FAILED $((SECONDS - start)) "$what"
+}
+own() { part "$1" "$2" "$root/tests/gpu_check.sh" --do "${@:3}"; }
+wanted() { case $parts in *" $1 "*) ;; *) false ;; esac }
+
+if [ ! -x "$bin/train" ]; then
+    echo "gpu-check: there are no tools in $bin: make gpu-check builds them, or unpack a bundle of make gpu-bundle"
+    exit 1
+fi
+look() { # [OPTION...]: what the device is, or why there is none
+    "$bin/eval-mfu" --backend "$backend" --preset nano --layers 1 --seq-len 8 --passes forward --seconds 0.01 --json \
+        "$@" 2> "$here/why"
+}
+if ! device=$(look); then
+    echo "gpu-check: nothing can be checked here: $(cat "$here/why")"
+    exit 77
+fi
+device=$(sed -E 's/.*"device": "([^"]*)".*/\1/' <<< "$device")
+echo "gpu-check: $device"
+
+if wanted ops; then
+    for program in "$bin"/cuda_*; do
+        [ ! -x "$program" ] || part 90 "$(basename "$program")" "$program"
+    done
+fi
+if wanted sanitizer && ! command -v compute-sanitizer > /dev/null; then
+    note skipped 0 "compute-sanitizer is not installed"
+elif wanted sanitizer; then
+    for tool in memcheck racecheck synccheck; do
+        for name in cuda_norm cuda_head; do # small, and with much shared memory
+            [ ! -x "$bin/$name" ] || part 40 "$name, compute-sanitizer's $tool" \
+                compute-sanitizer --tool $tool --error-exitcode 1 "$bin/$name"
+        done
+    done
+fi
+if wanted curve || wanted resume; then
+    own 30 "a token stream" make_data
+    own 60 "30 steps on ref" train_on ref fp32 ref
+    own 60 "30 steps in fp32 are ref's within 1e-4" curve fp32 1e-4
+fi
+if wanted curve; then
+    if look --dtype bf16 > /dev/null; then
+        own 60 "30 steps in bf16 are ref's within 1%" curve bf16 1e-2
+    else
+        note skipped 0 "30 steps in bf16: $(cat "$here/why")"
+    fi
+    own 30 "samples" samples
+fi
+if wanted resume; then
+    own 60 "a resumed run has the bits of one that was not stopped" resume
+fi
+if wanted bench; then
+    left=$((580 - SECONDS + began)) start=$SECONDS
+    if [ $left -ge 30 ] && BIN=$bin BACKEND=$backend LIMIT=$left timeout -k 5 $left "$root/bench/gpu.sh"; then
+        note ok $((SECONDS - start)) bench
+    else
+        note FAILED $((SECONDS - start)) "bench, of the $left s that were left"
+    fi
+fi
+
+printf '\ngpu-check: %s, %d s, %d failed\n' "$device" $((SECONDS - began)) $failed
+printf '  %s\n' "${summary[@]}"
+[ $failed = 0 ]
