@@ -6,7 +6,7 @@ if [ -n "${GPTPIPE_SANITIZE:-}" ] ||
     echo "cli_readme.sh: skipped: this build is slow (ref alone, or sanitizers)"
     exit 77
 fi
-export GPTPIPE_DATA=$repo/data FETCH_DATA_MIRROR=$repo/../shared/mirror
+export GPTPIPE_DATA=$here/data FETCH_DATA_MIRROR=$repo/../shared/mirror
 count=0
 while IFS= read -r command; do
     case $command in
