@@ -15,8 +15,13 @@ constexpr unsigned UPDATE_THREADS = 256;
  * processor on an H100, which is more loads in flight than its memory needs. */
 constexpr unsigned UPDATE_BLOCKS = 512;
 constexpr int PACKS = 4; /* that a thread takes of a chunk */
-/* Of adamw on a multiprocessor: 48 registers a thread. Left to choose, ptxas takes 40 for sm_86 and sm_89, and spills. */
+/* Of adamw on a multiprocessor: 48 registers a thread. Left to choose, ptxas takes 40 for sm_86 and sm_89, and spills; for
+ * sm_75, which holds 1024 threads, it refuses more than four. */
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+constexpr int ADAMW_BLOCKS = 4;
+#else
 [[maybe_unused]] constexpr int ADAMW_BLOCKS = 5;
+#endif
 constexpr int CHUNK = UPDATE_THREADS * PACKS * Pack<float>::size;
 
 /* Parameters of a kernel may be 4 KiB in all. */
