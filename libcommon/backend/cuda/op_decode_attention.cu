@@ -105,9 +105,30 @@ __device__ void finish_span(const AttentionDecode<T> &a, const Span &s, const fl
 
 /* ---- sixteen bytes at a time --------------------------------------------------------------------- */
 
+/* As they are loaded, until each number is used: with eight bf16 ptxas keeps a register for each on sm_100, and spills. */
+using Words = Pack<uint32_t>;
+
+template <class T> __device__ __forceinline__ Words load_words(const T *p)
+{
+    return load_pack(reinterpret_cast<const uint32_t *>(p));
+}
+template <class T> __device__ __forceinline__ void store_words(T *p, const Words &w)
+{
+    store_pack(reinterpret_cast<uint32_t *>(p), w);
+}
+
+/* Number i of the words' T; a bf16 is the upper half of a float. */
+template <class T> __device__ __forceinline__ float number_of(const Words &w, int i)
+{
+    if (sizeof(T) == sizeof(float))
+        return __uint_as_float(w.v[i]);
+    return __uint_as_float(i % 2 ? w.v[i / 2] & 0xffff0000u : w.v[i / 2] << 16);
+}
+
 /* The state of LANES lanes that share their positions: a running maximum, and sums relative to it; of the values each
  * lane has PACK columns. */
-template <int PACK> struct Running {
+template <class T> struct Running {
+    static constexpr int PACK = Pack<T>::size;
     float max, sum, values[PACK];
 
     /* Makes max the larger of it and m. */
@@ -122,23 +143,23 @@ template <int PACK> struct Running {
     }
 
     /* A score that is not above max. */
-    template <class T> __device__ __forceinline__ void add(float score, const Pack<T> &value)
+    __device__ __forceinline__ void add(float score, const Words &value)
     {
         float weight = power(score, max);
         sum += weight;
 #pragma unroll
         for (int i = 0; i < PACK; i++)
-            values[i] = fmaf(weight, to_float(value.v[i]), values[i]);
+            values[i] = fmaf(weight, number_of<T>(value, i), values[i]);
     }
 };
 
 /* q . k, in each of LANES lanes that hold a pack of either. */
-template <int LANES, class T> __device__ __forceinline__ float dot_of(const Pack<T> &q, const Pack<T> &k)
+template <class T, int LANES> __device__ __forceinline__ float dot_of(const Words &q, const Words &k)
 {
     float dot = 0;
 #pragma unroll
     for (int i = 0; i < Pack<T>::size; i++)
-        dot = fmaf(to_float(q.v[i]), to_float(k.v[i]), dot);
+        dot = fmaf(number_of<T>(q, i), number_of<T>(k, i), dot);
 #pragma unroll
     for (int offset = LANES / 2; offset > 0; offset /= 2)
         dot += __shfl_xor_sync(ALL_LANES, dot, offset);
@@ -163,28 +184,28 @@ template <class T, int LANES> __global__ void __launch_bounds__(THREADS, 2) atte
     bool there = column < a.D, brings = threadIdx.x < LANES && s.end > s.position;
     const T *row = a.qkv + (static_cast<int64_t>(s.b) * 3 * a.H + s.h) * a.D + column;
     T *keys = a.k + s.head * a.P * a.D + column, *values = a.v + s.head * a.P * a.D + column;
-    Pack<T> q = {}, new_key = {}, new_value = {};
+    Words q = {}, new_key = {}, new_value = {};
     if (there)
-        q = load_pack(row);
+        q = load_words(row);
     if (there && brings) {
-        new_key = load_pack(row + a.H * a.D);
-        new_value = load_pack(row + 2 * a.H * a.D);
+        new_key = load_words(row + a.H * a.D);
+        new_value = load_words(row + 2 * a.H * a.D);
     }
-    Running<PACK> r = {-INFINITY, 0, {}};
+    Running<T> r = {-INFINITY, 0, {}};
     for (int first = s.begin; first < cached; first += AHEAD * WARPS * GROUPS) {
-        Pack<T> key[AHEAD] = {}, value[AHEAD] = {};
+        Words key[AHEAD] = {}, value[AHEAD] = {};
         float score[AHEAD], max = -INFINITY;
         int p = first + warp * GROUPS + lane / LANES;
 #pragma unroll
         for (int i = 0; i < AHEAD; i++)
             if (there && p + i * WARPS * GROUPS < cached) {
                 int64_t at = static_cast<int64_t>(p + i * WARPS * GROUPS) * a.D;
-                key[i] = load_pack(keys + at);
-                value[i] = load_pack(values + at);
+                key[i] = load_words(keys + at);
+                value[i] = load_words(values + at);
             }
 #pragma unroll
         for (int i = 0; i < AHEAD; i++) {
-            float dot = dot_of<LANES>(q, key[i]);
+            float dot = dot_of<T, LANES>(q, key[i]);
             score[i] = p + i * WARPS * GROUPS < cached ? dot * a.scale : -INFINITY;
             max = fmaxf(max, score[i]);
         }
@@ -193,13 +214,13 @@ template <class T, int LANES> __global__ void __launch_bounds__(THREADS, 2) atte
         for (int i = 0; i < AHEAD; i++)
             r.add(score[i], value[i]);
     }
-    float newest = dot_of<LANES>(q, new_key) * a.scale;
+    float newest = dot_of<T, LANES>(q, new_key) * a.scale;
     if (brings) {
         r.raise(newest);
         r.add(newest, new_value);
         if (there) {
-            store_pack(keys + static_cast<int64_t>(s.position) * a.D, new_key);
-            store_pack(values + static_cast<int64_t>(s.position) * a.D, new_value);
+            store_words(keys + static_cast<int64_t>(s.position) * a.D, new_key);
+            store_words(values + static_cast<int64_t>(s.position) * a.D, new_value);
         }
     }
 #pragma unroll
