@@ -56,6 +56,8 @@ static __device__ __forceinline__ void finish(const Plain<In, Out> &p, int64_t m
 template <class In, class Out>
 __global__ void __launch_bounds__(PLAIN_THREADS) multiply(const __grid_constant__ Plain<In, Out> p)
 {
+    /* of bf16 all of them would spill, for sm_75 */
+    [[maybe_unused]] constexpr int AHEAD = sizeof(In) == 2 ? 8 : DEPTH;
     SHARED(float, a, [DEPTH][PITCH]);
     SHARED(float, b, [DEPTH][PITCH]);
     int64_t m0 = static_cast<int64_t>(blockIdx.x) * TILE, n0 = static_cast<int64_t>(blockIdx.y) * TILE;
@@ -65,7 +67,7 @@ __global__ void __launch_bounds__(PLAIN_THREADS) multiply(const __grid_constant_
         load_tile(a, p.a, p.lda, p.a_transposed, m0, p.M, k0, p.K);
         load_tile(b, p.b, p.ldb, !p.b_transposed, n0, p.N, k0, p.K);
         __syncthreads();
-#pragma unroll
+#pragma unroll AHEAD
         for (int k = 0; k < DEPTH; k++) {
             Pack<float> x = load_pack(&a[k][i0]), y = load_pack(&b[k][j0]);
 #pragma unroll
