@@ -23,9 +23,9 @@ static gp_config small_config(void)
     return c;
 }
 
-static json_t *compute(const gp_config *c, const char *gpu, int passes)
+static json_t *compute_plan(const gp_config *c, const char *gpu, gp_mfu_plan plan)
 {
-    gp_mfu_plan plan = {.batch_size = B, .decode_batch = B, .passes = passes};
+    plan.batch_size = plan.decode_batch = B;
     gp_paper *p = gp_paper_compute(c, gpu, &plan);
     assert_non_null(p);
     char *text = NULL;
@@ -38,6 +38,11 @@ static json_t *compute(const gp_config *c, const char *gpu, int passes)
     assert_non_null(all);
     free(text);
     return all;
+}
+
+static json_t *compute(const gp_config *c, const char *gpu, int passes)
+{
+    return compute_plan(c, gpu, (gp_mfu_plan){.passes = passes});
 }
 
 static double number(const json_t *object, const char *key)
@@ -147,6 +152,40 @@ static void a_model_takes_no_memory_here(void **state)
     json_decref(all);
 }
 
+/* p is read and written in 2 bytes where it is of a matrix, in 4 elsewhere; copies in bf16 are made of biases alone. */
+static void without_master_weights_the_update_moves_four_bytes_less(void **state)
+{
+    (void)state;
+    gp_config c = small_config();
+    json_t *all = compute_plan(&c, "a100", (gp_mfu_plan){.passes = GP_PASS_TRAIN, .no_masters = true});
+    json_t *train = json_object_get(all, "train");
+    double N = number(all, "parameters"), matrices = V * C + T * C + WEIGHTS;
+    near(sum_of(train, "adamw", "bytes"), 28 * N - 4 * matrices);
+    near(sum_of(train, "gradient norm", "bytes"), 4 * N);
+    /* biases of 24, 8, 32 and 8 numbers: 4 bytes each are read, 2 written */
+    near(sum_of(train, "weights to bf16", "bytes"), 6 * 9 * C);
+    /* products read what they did */
+    near(sum_of(train, "linear", "bytes"), 2 * WEIGHTS + 4 * 9 * C + 2 * TOKENS * (4 + 2 + 9 + 5) * C);
+    json_decref(all);
+}
+
+/* gpt2-xl: 14 bytes a parameter in place of 18, but for vectors (4 + 2 of a bias), and rows of zeros behind the
+ * vocabulary of 50257 up to 50304. */
+static void without_master_weights_a_model_takes_a_fifth_less(void **state)
+{
+    (void)state;
+    enum { XL = 1600, LAYERS = 48 };
+    gp_config c;
+    gp_config_preset(&c, "gpt2-xl");
+    json_t *all = compute_plan(&c, "h200", (gp_mfu_plan){.passes = GP_PASS_TRAIN, .no_masters = true});
+    json_t *memory = json_object_get(json_object_get(all, "train"), "memory");
+    double N = number(all, "parameters"), matrices = 50257.0 * XL + 1024.0 * XL + 12.0 * XL * XL * LAYERS;
+    near(number(memory, "weights"), 2 * (matrices + (50304.0 - 50257) * XL) + 4 * (N - matrices));
+    near(number(memory, "slots"), 2.0 * 9 * XL * LAYERS);
+    near(number(memory, "gradients") + number(memory, "optimizer"), 12 * N);
+    json_decref(all);
+}
+
 static void a_model_that_does_not_decode_has_no_such_pass(void **state)
 {
     (void)state;
@@ -203,6 +242,8 @@ int main(void)
         cmocka_unit_test(decoding_reads_weights_once_and_keys_for_each_sample),
         cmocka_unit_test(times_are_those_of_the_data_sheet),
         cmocka_unit_test(a_model_takes_no_memory_here),
+        cmocka_unit_test(without_master_weights_the_update_moves_four_bytes_less),
+        cmocka_unit_test(without_master_weights_a_model_takes_a_fifth_less),
         cmocka_unit_test(a_model_that_does_not_decode_has_no_such_pass),
         cmocka_unit_test(an_unknown_gpu_is_refused_with_those_that_are_known),
         cmocka_unit_test(a_measured_gpu_has_its_figure_on_paper),

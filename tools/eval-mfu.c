@@ -16,7 +16,7 @@ typedef struct args {
     const char *checkpoint, *preset, *backend, *dtype, *out, *passes, *sweep, *plot, *paper, *attention;
     int64_t vocab_size, layers, heads, channels, seq_len, batch_size, decode_batch, threads;
     double seconds, peak;
-    bool ops, json, quiet;
+    bool ops, master_weights, json, quiet;
 } args;
 
 /* clang-format off */
@@ -50,6 +50,7 @@ static const gp_option options[] = {
     {"backend", 0, GP_OPT_CHOICE, offsetof(args, backend), "WHICH", "what computes", .choices = "auto|ref|cpu|cuda"},
     {"dtype", 0, GP_OPT_CHOICE, offsetof(args, dtype), "WHICH", "of matrix products; sums are fp32", .choices = "auto|fp32|tf32|bf16"},
     {"attention", 0, GP_OPT_CHOICE, offsetof(args, attention), "WHICH", "which library computes it on a GPU: the backend's own kernels, cuDNN (bf16, without dropout) or half of it", .choices = "own|cudnn|cudnn-forward|cudnn-backward"},
+    {"master-weights", 0, GP_OPT_FLAG, offsetof(args, master_weights), NULL, "in bf16 on a GPU: the weights in fp32, of which products read a copy; without, matrices are bf16 alone, as train can have them"},
     {"threads", 't', GP_OPT_INT, offsetof(args, threads), "N", "threads", .min = 0, .max = 1024, .implied = "the machine's cores"},
     {0},
 };
@@ -151,7 +152,8 @@ static gp_mfu_plan plan_of(const args *a)
                          .peak = a->peak,
                          .passes = gp_passes_parse(a->passes),
                          .ops = a->ops,
-                         .attention = a->attention};
+                         .attention = a->attention,
+                         .no_masters = !a->master_weights};
 }
 
 /* One measurement, with a backend and a model of its own. */
@@ -161,7 +163,8 @@ static gp_mfu *measure(const args *a)
     gp_backend *be = gp_backend_open(a->backend, a->dtype, (int)a->threads);
     if (be && gp_backend_remark(be) && !a->quiet)
         fprintf(stderr, "eval-mfu: %s; %s computes\n", gp_backend_remark(be), gp_backend_name(be));
-    gp_model *m = be ? open_model(a, be, (plan.passes & GP_PASS_TRAIN) != 0) : NULL;
+    bool ready = be && (a->master_weights || !gp_backend_drop_masters(be));
+    gp_model *m = ready ? open_model(a, be, (plan.passes & GP_PASS_TRAIN) != 0) : NULL;
     gp_mfu *r = m ? gp_mfu_measure(m, &plan) : NULL;
     gp_model_free(m);
     gp_backend_close(be);
@@ -321,6 +324,7 @@ int main(int argc, char **argv)
     args a = {.backend = "auto",
               .dtype = "auto",
               .attention = "own",
+              .master_weights = true,
               .passes = "forward,train,prefill,decode",
               .seconds = 2,
               .batch_size = 8,

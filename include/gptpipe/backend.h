@@ -36,6 +36,9 @@ GP_API void gp_backend_prepare(char **argv);
 GP_API gp_backend *gp_backend_open(const char *name, const char *dtype, int threads);
 GP_API void gp_backend_close(gp_backend *be);
 
+/* Models that are made from here on keep their matrices in bf16 alone. 0, or -1 where this backend cannot. */
+GP_API int gp_backend_drop_masters(gp_backend *be);
+
 GP_API const char *gp_backend_name(const gp_backend *be);
 GP_API const char *gp_backend_dtype(const gp_backend *be); /* "fp32", "tf32" or "bf16" */
 GP_API int gp_backend_threads(const gp_backend *be);

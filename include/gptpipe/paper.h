@@ -22,7 +22,8 @@ extern "C" {
 /* a100 is the A100 of 40 GB (SXM4), a100-80gb that of 80 GB, h100 and h200 are the SXM modules. */
 #define GP_PAPER_GPUS "a100|a100-80gb|h100|h200"
 
-/* The plan's passes in bf16; its peak, seconds and ops are not read. The caller frees it. */
+/* The plan's passes in bf16, with or without master weights; its peak, seconds and ops are not read. The caller frees
+ * it. */
 typedef struct gp_paper gp_paper;
 GP_API gp_paper *gp_paper_compute(const gp_config *c, const char *gpu, const gp_mfu_plan *plan);
 GP_API void gp_paper_free(gp_paper *p);

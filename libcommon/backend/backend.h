@@ -330,9 +330,6 @@ int gp_ref_open(gp_backend *be);
 int gp_cpu_open(gp_backend *be);
 int gp_cuda_open(gp_backend *be);
 
-/* Models that are made from here on keep their matrices in bf16 alone. 0, or -1 where this backend cannot. */
-int gp_backend_drop_masters(gp_backend *be);
-
 /* Makes the workspace large enough for `shape` (never smaller); called before the loop, not inside it. */
 void gp_backend_plan(gp_backend *be, const gp_shape *shape);
 

@@ -139,21 +139,23 @@ gp_cost gp_cost_grad_norm(const gp_segment *segments, int count)
     return c;
 }
 
-/* Reads the weights, writes the backend's own forms of them. */
+/* Reads the weights, writes the backend's own forms of them; of one that is in bf16 already, its bias's. */
 gp_cost gp_cost_weights(gp_backend *be, gp_weight *const *w, int count)
 {
     gp_cost c = {0};
     for (int i = 0; i < count; i++)
         if (w[i]->slot)
-            c.bytes += bytes_of(&w[i]->w) + (double)be->ops->weight_bytes(be, w[i]);
+            c.bytes += bytes_of(w[i]->w.dtype == GP_BF16 ? w[i]->bias : &w[i]->w) +
+                       (double)be->ops->weight_bytes(be, w[i]);
     return c;
 }
 
-/* Reads p, g, m, v; writes p, m, v. */
+/* Reads p, g, m, v; writes p, m, v. Of these p may be in bf16. */
 gp_cost gp_cost_adamw(const gp_adamw_op *op)
 {
     gp_cost c = {0};
     for (int i = 0; i < op->count; i++)
-        c.bytes += 7 * (double)sizeof(float) * (double)op->segments[i].count;
+        c.bytes += (5 * (double)sizeof(float) + 2 * (double)gp_dtype_size(op->segments[i].dtype)) *
+                   (double)op->segments[i].count;
     return c;
 }

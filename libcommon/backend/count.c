@@ -56,7 +56,9 @@ static void weight_open(gp_backend *be, gp_weight *w, int64_t rows)
 
 static size_t weight_bytes(gp_backend *be, const gp_weight *w)
 {
-    size_t numbers = (size_t)gp_tensor_count(&w->w) + (w->bias ? (size_t)gp_tensor_count(w->bias) : 0);
+    size_t numbers = w->bias ? (size_t)gp_tensor_count(w->bias) : 0;
+    if (w->w.dtype != be->dtype) /* else it is read in place */
+        numbers += (size_t)gp_tensor_count(&w->w);
     return numbers * (size_t)gp_dtype_size(be->dtype);
 }
 
@@ -199,6 +201,7 @@ gp_backend *gp_count_open(gp_profile *counted)
     gp_backend *be = gp_calloc(1, sizeof *be);
     be->ops = &count_ops;
     be->dtype = be->act_dtype = GP_BF16;
+    be->narrows = true;
     be->threads = 1;
     be->state = counted;
     return be;

@@ -137,11 +137,12 @@ static void price_all(gp_paper *p, gp_paper_pass *r, const gp_profile *counted, 
 /* Decoding's bytes depend on the position: so many of them stand for all. */
 enum { DECODED = 16 };
 
-static int count_pass(gp_paper *p, gp_paper_pass *r)
+static int count_pass(gp_paper *p, gp_paper_pass *r, bool no_masters)
 {
     gp_profile counted = {0};
     int rc, runs = r->pass == GP_PASS_DECODE ? DECODED : 1;
     gp_backend *be = gp_count_open(&counted);
+    BUG_ON(no_masters && gp_backend_drop_masters(be));
     gp_model *m = gp_model_create(&p->config, be, r->pass == GP_PASS_TRAIN);
     gp_bench b;
     rc = gp_bench_open(&b, m, r->pass, r->B, r->T);
@@ -185,7 +186,7 @@ gp_paper *gp_paper_compute(const gp_config *c, const char *gpu, const gp_mfu_pla
         r->pass = pass;
         r->B = gp_pass_batch(plan, pass);
         r->T = plan->seq_len ? plan->seq_len : gp_config_context(c);
-        rc = count_pass(p, r);
+        rc = count_pass(p, r, plan->no_masters);
     }
     if (!rc)
         return p;
