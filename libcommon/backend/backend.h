@@ -309,7 +309,7 @@ struct gp_backend {
     struct gp_profile *profile; /* while ops are timed: profile.h */
     gp_dtype dtype;             /* of matrix products: GP_F32 or GP_BF16 */
     gp_dtype act_dtype;         /* of stored activations */
-    gp_dtype matrix_dtype;      /* of parameters of two dimensions: fp32, or bf16 and nothing behind it */
+    gp_dtype matrix_dtype;      /* of matrices that train: fp32, or bf16 and nothing behind it */
     bool narrows;               /* they may be bf16: ops read them so, and adamw rounds */
     bool tf32;   /* in fp32, products may read their operands with ten bits of mantissa (TF32) */
     bool later;  /* ops may return before they are done: the host should not wait for each step */

@@ -167,7 +167,7 @@ gp_checkpoint *gp_checkpoint_of_model(gp_model *m, const char *tokenizer, size_t
                          .read = read_model,
                          .dtype = model_dtype};
     gp_params_list(&c->params, &m->config);
-    gp_params_store(&c->params, m->params.matrix_dtype);
+    gp_params_store(&c->params, m->params.matrix_dtype, m->params.table_dtype);
     if (tokenizer)
         gp_checkpoint_set_tokenizer(c, gp_strndup(tokenizer, length), length);
     return c;

@@ -126,6 +126,13 @@ void gp_model_weights_changed(gp_model *m)
     m->be->ops->weights_changed(m->be, m->weight, m->weight_count);
 }
 
+/* What never trains needs no masters: of its matrices only products read, and those in bf16. Embedding adds rows of its
+ * tables as they are. */
+static gp_dtype matrices_of(const gp_backend *be, bool trains)
+{
+    return !trains && be->narrows ? GP_BF16 : be->matrix_dtype;
+}
+
 gp_model *gp_model_create(const gp_config *c, gp_backend *be, bool trains)
 {
     gp_model *m = gp_calloc(1, sizeof *m);
@@ -133,7 +140,7 @@ gp_model *gp_model_create(const gp_config *c, gp_backend *be, bool trains)
     m->be = be;
     m->trains = trains;
     gp_params_list(&m->params, c);
-    gp_params_store(&m->params, be->matrix_dtype);
+    gp_params_store(&m->params, matrices_of(be, trains), be->matrix_dtype);
     m->block = gp_calloc((size_t)c->layers, sizeof *m->block);
     m->norm = gp_calloc((size_t)(2 * c->layers + 1), sizeof *m->norm);
 

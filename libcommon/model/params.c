@@ -175,18 +175,20 @@ void gp_params_list(gp_params *p, const gp_config *c)
             add(p, &in_layer[i], c, layer);
     for (size_t i = 0; i < ARRAY_LEN(after_layers); i++)
         add(p, &after_layers[i], c, 0);
-    gp_params_store(p, GP_F32);
+    gp_params_store(p, GP_F32, GP_F32);
 }
 
-void gp_params_store(gp_params *p, gp_dtype matrices)
+void gp_params_store(gp_params *p, gp_dtype matrices, gp_dtype tables)
 {
     p->matrix_dtype = matrices;
+    p->table_dtype = tables;
     p->bytes = 0;
     for (int i = 0; i < p->count; i++) {
         gp_param *row = &p->rows[i];
         bool ids = row->role == GP_WTE || row->role == GP_HEAD_W;
         int64_t held = row->count;
-        row->dtype = row->ndim == 2 ? matrices : GP_F32;
+        bool table = row->role == GP_WTE || row->role == GP_WPE || row->role == GP_WTT;
+        row->dtype = row->ndim != 2 ? GP_F32 : table ? tables : matrices;
         if (ids && row->dtype == GP_BF16)
             held = (int64_t)gp_round_up((size_t)row->dim[0], GP_HELD_ROWS) * row->dim[1];
         row->at = p->bytes;

@@ -64,17 +64,17 @@ typedef struct gp_params {
     int64_t total;                            /* elements of the flat vector, gaps included */
     int64_t parameters;                       /* without gaps */
     int64_t bytes;                            /* of the parameters as they are stored, gaps included */
-    gp_dtype matrix_dtype;                    /* of rows of two dimensions, as stored; the others are fp32 */
+    gp_dtype matrix_dtype, table_dtype;       /* of rows of two dimensions, as stored; the others are fp32 */
     int first[GP_ROLES], per_index[GP_ROLES]; /* for gp_params_row */
 } gp_params;
 
 /* c has passed gp_config_check. All rows are stored in fp32. */
 void gp_params_list(gp_params *p, const gp_config *c);
 
-/* Matrices are stored in this dtype, all else in fp32. Vectors are a thousandth of a model, and an update of a norm's gain
- * is the first to drown in eight bits: they are not worth it. Behind a table of ids stored in bf16 are zeros up to a multiple of
- * GP_HELD_ROWS rows (gp_weight). */
-void gp_params_store(gp_params *p, gp_dtype matrices);
+/* Matrices are stored in one dtype, the tables of which embedding takes rows in another, all else in fp32. Vectors are a
+ * thousandth of a model, and an update of a norm's gain is the first to drown in eight bits: they are not worth it.
+ * Behind a table of ids stored in bf16 are zeros up to a multiple of GP_HELD_ROWS rows (gp_weight). */
+void gp_params_store(gp_params *p, gp_dtype matrices, gp_dtype tables);
 void gp_params_release(gp_params *p);
 
 /* The row of a role in a layer or norm site; NULL where the config has none. */

@@ -7,7 +7,7 @@
 
 enum { V = 77, POSITIONS = 16, T = 12 };
 
-static gp_model *model_on(sides *s, int64_t channels)
+static gp_model *model_that(sides *s, int64_t channels, bool trains)
 {
     gp_config c;
     assert_int_equal(gp_config_preset(&c, "nano"), 0);
@@ -18,9 +18,14 @@ static gp_model *model_on(sides *s, int64_t channels)
     c.positions = POSITIONS;
     c.vocab_size = V;
     c.init_std = 0.1; /* far from uniform, so that differences show */
-    gp_model *m = gp_model_create(&c, s->be[DEVICE], false);
+    gp_model *m = gp_model_create(&c, s->be[DEVICE], trains);
     gp_model_init(m, 7);
     return m;
+}
+
+static gp_model *model_on(sides *s, int64_t channels)
+{
+    return model_that(s, channels, false);
 }
 
 /* Of channels for tensor cores, and of odd ones. */
@@ -98,11 +103,37 @@ static void a_sample_is_the_same_alone_and_among_others(void **state)
     gp_model_free(m);
 }
 
+/* In bf16 a number of a layer's matrices takes 2 bytes: products read it where it is. Embedding's tables stay fp32, and
+ * the head reads a copy of the tokens', of whole 64 rows. A layer has 12 C C numbers in matrices, 9 C in biases, 4 C in
+ * norms. */
+static void a_model_that_does_not_train_has_no_masters(void **state)
+{
+    enum { C = 64, LAYERS = 2, MATRICES = 12 * C * C * LAYERS, BIASES = 9 * C * LAYERS };
+    enum { REST = (V + POSITIONS) * C + BIASES + 4 * C * LAYERS + 2 * C, HEAD_ROWS = 128 };
+    sides *s = *state;
+    bool narrow = s->be[DEVICE]->act_dtype == GP_BF16;
+    gp_model *reads = model_that(s, C, false), *trains = model_that(s, C, true);
+    int32_t ids[T];
+    float logits[T * V], same[T * V];
+    gp_memory_use use;
+    for (int t = 0; t < T; t++)
+        ids[t] = (int32_t)gp_random_below(3, GP_RNG_DATA, 0, (uint64_t)t, V);
+    assert_int_equal(gp_model_logits(reads, &(gp_batch){.B = 1, .T = T, .inputs = ids}, logits), 0);
+    assert_int_equal(gp_model_logits(trains, &(gp_batch){.B = 1, .T = T, .inputs = ids}, same), 0);
+    assert_memory_equal(logits, same, sizeof logits);
+    gp_model_memory(reads, &use);
+    assert_int_equal(use.weights, (narrow ? 2 : 4) * MATRICES + 4 * REST);
+    assert_int_equal(use.slots, narrow ? 2 * (HEAD_ROWS * C + BIASES) : 0);
+    gp_model_free(reads);
+    gp_model_free(trains);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         SIDES_TEST(decoding_agrees_with_the_forward_pass),
         SIDES_TEST(a_sample_is_the_same_alone_and_among_others),
+        SIDES_TEST(a_model_that_does_not_train_has_no_masters),
     };
     return sides_main("cuda generate", tests);
 }
