@@ -93,9 +93,10 @@ static void close(trial *t)
         t->be->ops->free(t->be, all[i]->data, (size_t)gp_tensor_bytes(all[i]));
 }
 
-/* Whether they fit, beside the workspace that is wanted. */
-static bool has_room(gp_backend *be, const gp_shape *s)
+/* Whether they fit, beside the workspace that is wanted; and then the batches of the run. */
+static bool has_room(gp_model *m, const gp_shape *s, int64_t room)
 {
+    gp_backend *be = m->be;
     trial t;
     gp_tensor *all[TENSORS];
     size_t left, total, need = be->ops->plan(be, s);
@@ -104,7 +105,7 @@ static bool has_room(gp_backend *be, const gp_shape *s)
     for (int i = 0; i < TENSORS; i++)
         need += (size_t)gp_tensor_bytes(all[i]);
     be->ops->room(be, &left, &total);
-    return need <= left + be->workspace_size;
+    return need <= left + be->workspace_size && gp_model_training_bytes(m, m->recompute, s->B, s->T) <= room;
 }
 
 /* ---- measuring ----------------------------------------------------------------------------------- */
@@ -135,13 +136,13 @@ static void time_both(trial *t, double seconds[2])
 }
 
 /* The most of it that cuDNN takes, and that there is memory for; own where that is nothing, and the reason in gp_error(). */
-static gp_attention_by candidate(gp_backend *be, const gp_shape *s)
+static gp_attention_by candidate(gp_model *m, const gp_shape *s, int64_t room)
 {
     const gp_attention_by most[] = {GP_ATTENTION_CUDNN, GP_ATTENTION_CUDNN_FORWARD};
     for (size_t i = 0; i < ARRAY_LEN(most); i++) {
-        if (gp_backend_attention(be, most[i], s))
+        if (gp_backend_attention(m->be, most[i], s))
             continue;
-        if (has_room(be, s))
+        if (has_room(m, s, room))
             return most[i];
         fail("cuDNN's attention needs more memory than is left");
     }
@@ -174,11 +175,11 @@ static gp_attention_by faster(gp_backend *be, const gp_shape *s, gp_attention_by
     return (gp_attention_by)by;
 }
 
-const char *gp_attention_measure(gp_model *m, int64_t B, int64_t T, char *told, size_t size)
+const char *gp_attention_measure(gp_model *m, int64_t B, int64_t T, int64_t room, char *told, size_t size)
 {
     gp_backend *be = m->be;
     gp_shape shape = gp_model_shape(m, B, T, 0, true);
-    gp_attention_by theirs = candidate(be, &shape), by = GP_ATTENTION_OWN;
+    gp_attention_by theirs = candidate(m, &shape, room), by = GP_ATTENTION_OWN;
     if (theirs)
         by = faster(be, &shape, theirs, told, size);
     else

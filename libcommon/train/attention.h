@@ -8,9 +8,10 @@
  * library is not here, or does not take them. */
 int gp_attention_use(gp_model *m, const char *name, int64_t B, int64_t T, bool train);
 
-/* Times both on one batch, forward and backward by itself, and uses what took less. Gives its name, one of these. told:
- * what was measured, or why there was nothing to measure. */
-const char *gp_attention_measure(gp_model *m, int64_t B, int64_t T, char *told, size_t size);
+/* Times both on one batch, forward and backward by itself, and uses what took less. Gives its name, one of these. room:
+ * bytes that a batch may take; what needs more is no choice. told: what was measured, or why there was nothing to
+ * measure. */
+const char *gp_attention_measure(gp_model *m, int64_t B, int64_t T, int64_t room, char *told, size_t size);
 
 /* "cuDNN 9.19.0", or which half of the work is its: "cuDNN 9.19.0 (forward)"; "" where it is all the backend's own. */
 const char *gp_attention_describe(const gp_backend *be, char *text, size_t size);

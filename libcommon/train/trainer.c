@@ -40,20 +40,31 @@ static void layout_staging(gp_trainer *t)
     }
 }
 
-/* Whether the batch fits beside the weights and gradients that are there. A processor's memory is more than what is free,
- * by swapping; a device's is not, and a run should end before it begins. */
+/* What comes to the weights and gradients that are there, but for the batch. */
+static int64_t bytes_to_come(const gp_trainer *t)
+{
+    const gp_model *m = t->m;
+    int64_t moments = 2 * m->params.total * (int64_t)sizeof(float);
+    bool copied = t->be->act_dtype != GP_F32 && m->params.matrix_dtype == GP_F32; /* for products */
+    return moments + (copied ? m->params.total * gp_dtype_size(t->be->act_dtype) : 0);
+}
+
+static int64_t free_bytes(const gp_trainer *t)
+{
+    size_t free, all;
+    t->be->ops->room(t->be, &free, &all);
+    return (int64_t)free;
+}
+
+/* Whether the batch fits. A processor's memory is more than what is free, by swapping; a device's is not, and a run should
+ * end before it begins. */
 static int check_room(const gp_trainer *t)
 {
     gp_model *m = t->m;
     char need[32], left[32];
-    size_t free, all;
     if (!t->be->later)
         return 0;
-    t->be->ops->room(t->be, &free, &all);
-    int64_t moments = 2 * m->params.total * (int64_t)sizeof(float);
-    bool copied = t->be->act_dtype != GP_F32 && m->params.matrix_dtype == GP_F32; /* for products */
-    int64_t slots = copied ? m->params.total * gp_dtype_size(t->be->act_dtype) : 0;
-    int64_t others = moments + slots, room = (int64_t)free - others;
+    int64_t free = free_bytes(t), others = bytes_to_come(t), room = free - others;
     int64_t batch = gp_model_training_bytes(m, m->recompute, t->B, t->T);
     if (batch <= room)
         return 0;
@@ -61,10 +72,9 @@ static int check_room(const gp_trainer *t)
     return fail(
         "batches of %lld x %lld tokens need %s more, and %s of %s's memory are free: --batch-size %lld "
         "fits, with --recompute %s %lld; --grad-accum makes up for it",
-        (long long)t->B, (long long)t->T, gp_format_bytes(need, batch + others),
-        gp_format_bytes(left, (int64_t)free), gp_backend_device(t->be),
-        (long long)gp_model_largest_batch(m, m->recompute, t->T, room), gp_recompute_name(most),
-        (long long)gp_model_largest_batch(m, most, t->T, room));
+        (long long)t->B, (long long)t->T, gp_format_bytes(need, batch + others), gp_format_bytes(left, free),
+        gp_backend_device(t->be), (long long)gp_model_largest_batch(m, m->recompute, t->T, room),
+        gp_recompute_name(most), (long long)gp_model_largest_batch(m, most, t->T, room));
 }
 
 /* What a run measured when it began stays with it: other kernels give other bits. */
@@ -74,7 +84,8 @@ static int choose_attention(gp_trainer *t)
     const char *asked = t->o->attention, *recorded = t->attention_recorded;
     bool measured = !strcmp(asked, "measure");
     if (measured && !*recorded) {
-        t->attention = gp_attention_measure(t->m, t->B, t->T, told, sizeof told);
+        t->attention =
+            gp_attention_measure(t->m, t->B, t->T, free_bytes(t) - bytes_to_come(t), told, sizeof told);
         gp_report_say(&t->report, "attention: %s", told);
         return 0;
     }

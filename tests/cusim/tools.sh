@@ -89,6 +89,25 @@ case $err in
 esac
 same own/model.safetensors without/model.safetensors
 
+# measured is only what leaves room for the run: cuDNN's backward keeps the gradients of all scores, 1 MiB here
+wide=("${plain[@]}" --layers 1 --heads 8 --channels 64 --seq-len 128 --batch-size 4 --grad-accum 1 --eval-every 0 --steps 1
+    --backend cuda --dtype bf16)
+expect 0 env CUSIM_GPU=memory=4 train text.tok "${wide[@]}" --attention measure --no-quiet -o narrow-room
+checks=$((checks + 1))
+case $err in
+*"attention: forward "*" ms by cuDNN 9.19.0"*"backward"*) problem "measured what does not fit: $err" ;;
+*"attention: forward "*" ms by cuDNN 9.19.0"*) ;;
+*) problem "measured with 4 MiB: $err" ;;
+esac
+expect 1 env CUSIM_GPU=memory=4 train text.tok "${wide[@]}" --attention cudnn -o none
+says "train: batches of 4 x 128 tokens need "
+expect 1 env CUSIM_GPU=memory=3 train text.tok "${wide[@]}" --attention measure --no-quiet -o none
+checks=$((checks + 1))
+case $err in
+*"nothing to measure: cuDNN's attention needs more memory than is left"*"batches of 4 x 128 tokens need "*) ;;
+*) problem "measured with 3 MiB: $err" ;;
+esac
+
 # what it does not take
 expect 1 train text.tok "${small[@]}" --steps 1 --backend cuda --attention cudnn -o none
 says "train: cuDNN's attention draws none of this dropout: --dropout 0, or --attention own"
