@@ -133,6 +133,29 @@ static void auto_takes_a_gpu_or_says_why_not(void **state)
     unsetenv("CUDA_VISIBLE_DEVICES");
 }
 
+static void upload_what_changes(void)
+{
+    gp_backend *be = gp_backend_open("cuda", "fp32", 1);
+    enum { N = 64 };
+    int32_t numbers[N], back[N];
+    int32_t *memory = be->ops->alloc(be, sizeof numbers);
+    for (int i = 0; i < N; i++)
+        numbers[i] = i;
+    be->ops->upload(be, memory, numbers, sizeof numbers);
+    memset(numbers, 0, sizeof numbers);
+    be->ops->download(be, back, memory, sizeof back);
+    fprintf(stderr, "%d\n", back[N - 1]);
+    be->ops->free(be, memory, sizeof numbers);
+    gp_backend_close(be);
+}
+
+static void what_was_uploaded_may_change_at_once(void **state)
+{
+    (void)state;
+    says("pages=0", upload_what_changes, 0, "63\n");
+    says("pages=1", upload_what_changes, 0, "63\n");
+}
+
 static void take_too_much(void)
 {
     gp_backend *be = gp_backend_open("cuda", "fp32", 1);
@@ -322,6 +345,7 @@ int main(void)
         cmocka_unit_test(a_gpu_that_the_build_has_no_code_for_is_told),
         cmocka_unit_test(a_gpu_without_bf16_says_so),
         cmocka_unit_test(auto_takes_a_gpu_or_says_why_not),
+        cmocka_unit_test(what_was_uploaded_may_change_at_once),
         cmocka_unit_test(memory_that_does_not_fit_is_told_in_numbers),
         cmocka_unit_test(a_lost_gpu_ends_the_process_with_the_kernel_and_the_work),
         cmocka_unit_test(a_batch_that_is_too_large_is_refused_with_one_that_fits),

@@ -37,6 +37,8 @@ static Gpu read()
             g.image = static_cast<int>(value);
         else if (!strcmp(name, "cudnn"))
             g.cudnn = static_cast<int>(value);
+        else if (!strcmp(name, "pages"))
+            g.pages = static_cast<int>(value);
         else if (!strcmp(name, "memory"))
             g.memory = static_cast<size_t>(value) << 20;
         else if (!strcmp(name, "lost"))

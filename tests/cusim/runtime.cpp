@@ -185,7 +185,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device)
     const cusim::Gpu &g = cusim::gpu();
     if (device >= g.count)
         return cudaErrorInvalidValue;
-    *properties = {"simulated", g.sm / 10, g.sm % 10, 4, g.shared(), g.memory};
+    *properties = {"simulated", g.sm / 10, g.sm % 10, 4, g.shared(), g.memory, g.pages};
     return cudaSuccess;
 }
 
@@ -244,6 +244,14 @@ cudaError_t cudaFreeHost(void *pointer)
     return cudaSuccess;
 }
 
+cudaError_t cudaPointerGetAttributes(cudaPointerAttributes *attributes, const void *pointer)
+{
+    attributes->type = holds(pointer, 1)           ? cudaMemoryTypeDevice
+                       : holds(pointer, 1, pinned) ? cudaMemoryTypeHost
+                                                   : cudaMemoryTypeUnregistered;
+    return cudaSuccess;
+}
+
 cudaError_t cudaMemGetInfo(size_t *free, size_t *total)
 {
     *free = *total = cusim::gpu().memory;
@@ -256,7 +264,8 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
                             cudaStream_t stream)
 {
     CUstream_st *s = stream_of(stream);
-    bool late = holds(from, bytes, pinned) || holds(to, bytes, pinned);
+    bool late = holds(from, bytes, pinned) || holds(to, bytes, pinned) ||
+                (cusim::gpu().pages && kind == cudaMemcpyHostToDevice);
     if (s->captured || late || kind == cudaMemcpyDeviceToDevice) {
         enqueue(
             stream, [=] { copy(to, from, bytes, kind); }, late);

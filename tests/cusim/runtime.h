@@ -1,7 +1,8 @@
 /* runtime.h: the part of CUDA's runtime that the backend uses. Device memory is on the heap between guard bytes, all
  * NaNs when it is new, and with AddressSanitizer nobody's but a kernel's or a copy's; a stream does its work at once, unless it is being captured into a graph, or a copy from or to
  * memory of cudaMallocHost is among it: such a copy, and what was issued behind it, is done when somebody waits for it and
- * no sooner, so that memory which is used too early shows as wrong numbers. */
+ * no sooner, so that memory which is used too early shows as wrong numbers. So are copies from any memory where the
+ * device reads the host's pages (gpu.h). */
 #ifndef CUSIM_RUNTIME_H
 #define CUSIM_RUNTIME_H
 
@@ -54,7 +55,17 @@ typedef struct cudaDeviceProp {
     char name[256];
     int major, minor, multiProcessorCount;
     size_t sharedMemPerBlockOptin, totalGlobalMem;
+    int pageableMemoryAccessUsesHostPageTables;
 } cudaDeviceProp;
+
+typedef enum cudaMemoryType {
+    cudaMemoryTypeUnregistered,
+    cudaMemoryTypeHost,
+    cudaMemoryTypeDevice
+} cudaMemoryType;
+typedef struct cudaPointerAttributes {
+    cudaMemoryType type;
+} cudaPointerAttributes;
 
 cudaError_t cudaDriverGetVersion(int *version); /* 13000 is 13.0; 0 without a driver */
 cudaError_t cudaRuntimeGetVersion(int *version);
@@ -66,6 +77,7 @@ cudaError_t cudaMalloc(void **pointer, size_t bytes);
 cudaError_t cudaFree(void *pointer);
 cudaError_t cudaMallocHost(void **pointer, size_t bytes);
 cudaError_t cudaFreeHost(void *pointer);
+cudaError_t cudaPointerGetAttributes(cudaPointerAttributes *attributes, const void *pointer);
 cudaError_t cudaMemGetInfo(size_t *free, size_t *total);
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream);

@@ -79,9 +79,21 @@ void gp_cuda_zero(gp_backend *be, void *p, size_t bytes)
         CUDA_CHECK(cudaMemsetAsync(p, 0, bytes, state_of(be)->stream));
 }
 
+/* Whether the host's memory is of gp_cuda_alloc_host. */
+static bool is_pinned(const void *host)
+{
+    cudaPointerAttributes a;
+    CUDA_CHECK(cudaPointerGetAttributes(&a, host));
+    return a.type == cudaMemoryTypeHost;
+}
+
+/* Other memory than alloc_host's has been read when this returns. The driver brings it into memory of its own first; but
+ * where the device reads the host's pages (Grace Hopper), nothing says that it does. */
 void gp_cuda_upload(gp_backend *be, void *dst, const void *host, size_t bytes)
 {
     CUDA_CHECK(cudaMemcpyAsync(dst, host, bytes, cudaMemcpyHostToDevice, state_of(be)->stream));
+    if (state_of(be)->reads_pages && !is_pinned(host))
+        gp_cuda_sync(be);
 }
 
 void gp_cuda_download(gp_backend *be, void *host, const void *src, size_t bytes)

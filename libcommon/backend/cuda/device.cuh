@@ -7,10 +7,11 @@
 
 /* be->state. */
 struct CudaState {
-    int device, sm; /* sm: 10 x major + minor compute capability */
-    int processors; /* streaming multiprocessors */
-    size_t shared;  /* bytes of shared memory that a block may ask for */
-    bool early;     /* kernels of this build can begin before the one in front has ended (early.cuh) */
+    int device, sm;   /* sm: 10 x major + minor compute capability */
+    int processors;   /* streaming multiprocessors */
+    size_t shared;    /* bytes of shared memory that a block may ask for */
+    bool early;       /* kernels of this build can begin before the one in front has ended (early.cuh) */
+    bool reads_pages; /* the host's, by itself: a copy from there need not be made at once */
     cudaStream_t stream;
     struct Matmuls *matmuls;      /* matmul.cu's */
     struct CudnnAttention *cudnn; /* attention_cudnn.cu's, once it was asked for; null before */
