@@ -116,17 +116,21 @@ static void nothing_is_recorded_while_ops_are_timed(void **state)
 
 #ifdef GP_CUSIM
 void cusim_refuse_next_graph(void); /* beside the simulator's C++ */
+void cusim_refuse_next_captured(void);
 
 static void work_of_which_no_graph_can_be_made_is_done_all_the_same(void **state)
 {
     sides *s = *state;
-    work w = make(s);
-    assert_runs(s, &w, 0);
-    cusim_refuse_next_graph();
-    for (int round = 1; round < 4; round++)
-        assert_runs(s, &w, round);
-    assert_int_equal(w.issued[DEVICE], 5); /* the second of them twice */
-    release(s, &w);
+    void (*const refuse[])(void) = {cusim_refuse_next_graph, cusim_refuse_next_captured};
+    for (size_t i = 0; i < ARRAY_LEN(refuse); i++) {
+        work w = make(s);
+        assert_runs(s, &w, 0);
+        refuse[i]();
+        for (int round = 1; round < 4; round++)
+            assert_runs(s, &w, round);
+        assert_int_equal(w.issued[DEVICE], 5); /* the second of them twice */
+        release(s, &w);
+    }
 }
 #endif
 

@@ -51,7 +51,7 @@ std::map<char *, size_t> memory;           /* device allocations and their bytes
 std::map<char *, size_t> pinned;           /* the host's, by cudaMallocHost */
 std::map<const void *, size_t> shared_max; /* what kernels were allowed */
 std::set<CUstream_st *> streams = {&default_stream};
-bool graph_refused;
+bool graph_refused, captured_refused;
 
 cudaError_t fail(cudaError_t e, const std::string &what)
 {
@@ -431,6 +431,11 @@ void cusim_refuse_next_graph(void)
     graph_refused = true;
 }
 
+void cusim_refuse_next_captured(void)
+{
+    captured_refused = true;
+}
+
 namespace cusim
 {
 
@@ -480,6 +485,11 @@ void submit(Launch launch, cudaStream_t stream)
 {
     if (!launch.body)
         return;
+    if (captured_refused && stream_of(stream)->captured) {
+        captured_refused = false;
+        ::fail(cudaErrorStreamCaptureUnsupported, "a launch that cannot be captured");
+        return;
+    }
     auto shared = std::make_shared<Launch>(std::move(launch));
     enqueue(stream, [shared] {
         if (error != cudaSuccess || lost(shared->kernel))

@@ -106,8 +106,9 @@ cudaError_t cudaGetLastError(void);
 cudaError_t cudaPeekAtLastError(void);
 const char *cudaGetErrorString(cudaError_t error);
 
-/* The next graph cannot be instantiated; also for tests in C. */
+/* The next graph cannot be instantiated, and the next launch not be captured; also for tests in C. */
 extern "C" void cusim_refuse_next_graph(void);
+extern "C" void cusim_refuse_next_captured(void);
 
 namespace cusim
 {

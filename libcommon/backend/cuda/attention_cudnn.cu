@@ -192,7 +192,7 @@ bool attention_forward_cudnn(gp_backend *be, const Attention<bf16> &a)
                                 {HIDDEN, &hidden}};
     int count = static_cast<int>(ARRAY_LEN(bindings)) - !a.causal;
     graph_run(g, state_of(be)->cudnn->handle, bindings, count, workspace + row_bytes(a.B, a.T, a.H));
-    cuda_launched("cuDNN's attention");
+    cuda_launched(be, "cuDNN's attention");
     return true;
 }
 
@@ -209,7 +209,7 @@ bool attention_backward_cudnn(gp_backend *be, const Attention<bf16> &a)
         {SCALE, &a.scale}, {ONE, &one},    {HIDDEN, &hidden}};
     int count = static_cast<int>(ARRAY_LEN(bindings)) - !a.causal;
     graph_run(g, state_of(be)->cudnn->handle, bindings, count, workspace + row_bytes(a.B, a.T, a.H));
-    cuda_launched("cuDNN's attention backward");
+    cuda_launched(be, "cuDNN's attention backward");
     return true;
 }
 

@@ -30,10 +30,11 @@ void cuda_check(cudaError_t error, const char *what)
         last.length ? "; the last kernel was " : "", last.length, last.text);
 }
 
-void cuda_launched(const char *kernel)
+void cuda_launched(const gp_backend *be, const char *kernel)
 {
     last_kernel = "";
-    cuda_check(cudaPeekAtLastError(), kernel);
+    if (!state_of(be)->capturing)
+        cuda_check(cudaPeekAtLastError(), kernel);
     last_kernel = kernel;
 }
 

@@ -12,6 +12,7 @@ struct CudaState {
     size_t shared;    /* bytes of shared memory that a block may ask for */
     bool early;       /* kernels of this build can begin before the one in front has ended (early.cuh) */
     bool reads_pages; /* the host's, by itself: a copy from there need not be made at once */
+    bool capturing;   /* what is issued becomes a recording */
     cudaStream_t stream;
     struct Matmuls *matmuls;      /* matmul.cu's */
     struct CudnnAttention *cudnn; /* attention_cudnn.cu's, once it was asked for; null before */
@@ -30,14 +31,15 @@ static inline CudaState *state_of(const gp_backend *be)
 void cuda_check(cudaError_t error, const char *what);
 #define CUDA_CHECK(call) cuda_check(call, #call)
 
-/* Behind each launch. A kernel's own failure is found by a later call, which then names it. */
-void cuda_launched(const char *kernel);
+/* Behind each launch. A kernel's own failure is found by a later call, which then names it. One that cannot be captured
+ * ends the recording (record.cu), not the process. */
+void cuda_launched(const gp_backend *be, const char *kernel);
 
 /* A kernel on the backend's stream. */
 #define RUN(be, kernel, grid, block, dynamic_shared, ...)                                                    \
     do {                                                                                                     \
         LAUNCH(kernel, grid, block, dynamic_shared, state_of(be)->stream, __VA_ARGS__);                      \
-        cuda_launched(#kernel);                                                                              \
+        cuda_launched(be, #kernel);                                                                          \
     } while (0)
 
 /* The workspace's first bytes; asking for more than was planned is a bug. */

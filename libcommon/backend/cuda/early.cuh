@@ -77,7 +77,7 @@ void launch_early(const gp_backend *be, void (*kernel)(Parameters...), dim3 grid
 #define RUN_EARLY(be, kernel, grid, block, dynamic_shared, ...)                                              \
     do {                                                                                                     \
         launch_early(be, kernel, grid, block, dynamic_shared, __VA_ARGS__);                                  \
-        cuda_launched(#kernel);                                                                              \
+        cuda_launched(be, #kernel);                                                                          \
     } while (0)
 
 #endif

@@ -36,6 +36,7 @@ bool gp_cuda_record_begin(gp_backend *be, gp_recording **recording)
         CUDA_CHECK(cudaStreamBeginCapture(state_of(be)->stream, cudaStreamCaptureModeThreadLocal));
         r->workspace = be->workspace;
         r->state = Recorded::capturing;
+        state_of(be)->capturing = true;
     }
     return true;
 }
@@ -49,7 +50,9 @@ bool gp_cuda_record_end(gp_backend *be, gp_recording **recording)
         r->state = Recorded::seen;
     if (r->state != Recorded::capturing)
         return true;
-    bool whole = cudaStreamEndCapture(state_of(be)->stream, &graph) == cudaSuccess &&
+    state_of(be)->capturing = false;
+    bool taken = cudaPeekAtLastError() == cudaSuccess; /* all launches */
+    bool whole = cudaStreamEndCapture(state_of(be)->stream, &graph) == cudaSuccess && taken &&
                  cudaGraphInstantiate(&r->exec, graph, 0) == cudaSuccess;
     if (graph)
         CUDA_CHECK(cudaGraphDestroy(graph));
