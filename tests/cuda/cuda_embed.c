@@ -168,7 +168,8 @@ static void contributions_are_added_in_order_of_rows(void **state)
 
 static void dropout_agrees(void **state)
 {
-    static const int64_t shapes[][3] = {{1, 1, 1}, {2, 3, 17}, {3, 5, 8}, {2, 2, 776}, {1, 4, 3}};
+    static const int64_t shapes[][3] = {{1, 1, 1},   {2, 3, 17}, {3, 5, 8},
+                                        {2, 2, 776}, {1, 4, 3},  {65536, 1, 1}};
     sides *s = *state;
     for (size_t i = 0; i < ARRAY_LEN(shapes); i++)
         for (int p = 0; p < 2; p++) { /* none, and some */

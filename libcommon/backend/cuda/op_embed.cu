@@ -83,34 +83,34 @@ void gp_cuda_embed_forward(gp_backend *be, const gp_embed_op *op)
 
 /* ---- dropout ----------------------------------------------------------------------------------------- */
 
-/* x = dropout(x) in place      x (B, T C)
- * Block (i,b): ROW_THREADS W elements of sample b, W a thread. */
+/* x = dropout(x) in place      x (B, T C): `count` numbers, `elements` a sample
+ * A thread owns W of them, of one sample; samples are no dimension of the grid, whose second ends at 65535. */
 template <class T, int W>
-__global__ void __launch_bounds__(ROW_THREADS) dropout_in_place(T *x, int64_t elements, Mask mask)
+__global__ void __launch_bounds__(ROW_THREADS)
+    dropout_in_place(T *x, int64_t count, int64_t elements, Mask mask)
 {
-    int64_t i = (static_cast<int64_t>(blockIdx.x) * ROW_THREADS + threadIdx.x) * W, b = blockIdx.y;
-    if (i >= elements)
+    int64_t i = (static_cast<int64_t>(blockIdx.x) * ROW_THREADS + threadIdx.x) * W;
+    if (i >= count)
         return;
     float v[W], factor[W];
-    load_columns(x + b * elements + i, v);
-    mask_columns(mask, b, i, factor);
+    load_columns(x + i, v);
+    mask_columns(mask, i / elements, i % elements, factor);
 #pragma unroll
     for (int k = 0; k < W; k++)
         v[k] *= factor[k];
-    store_columns(x + b * elements + i, v);
+    store_columns(x + i, v);
 }
 
 template <class T> static void dropout(gp_backend *be, gp_tensor *x, const Mask &mask)
 {
-    int64_t elements = rows_of_sample(x) * columns_of(x);
-    unsigned samples = static_cast<unsigned>(rows_of(x) / rows_of_sample(x));
+    int64_t elements = rows_of_sample(x) * columns_of(x), count = gp_tensor_count(x);
     constexpr int W = Pack<T>::size;
     if (packable<T>(elements, x->data))
-        RUN(be, (dropout_in_place<T, W>), dim3(blocks_for(elements, ROW_THREADS * W), samples), ROW_THREADS,
-            0, data_of<T>(x), elements, mask);
+        RUN(be, (dropout_in_place<T, W>), blocks_for(count, ROW_THREADS * W), ROW_THREADS, 0, data_of<T>(x),
+            count, elements, mask);
     else
-        RUN(be, (dropout_in_place<T, 1>), dim3(blocks_for(elements, ROW_THREADS), samples), ROW_THREADS, 0,
-            data_of<T>(x), elements, mask);
+        RUN(be, (dropout_in_place<T, 1>), blocks_for(count, ROW_THREADS), ROW_THREADS, 0, data_of<T>(x),
+            count, elements, mask);
 }
 
 void gp_cuda_dropout(gp_backend *be, gp_tensor *x, gp_dropout drop)
