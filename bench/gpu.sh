@@ -62,12 +62,20 @@ keep() { # MODEL PASS BATCH
         }' "$here/run" | tee -a "$here/table"
 }
 
+# The option by which a pass takes its batch; prefill is of one prompt.
+batch_option() { # PASS BATCH
+    case $1 in
+    train) echo "--batch-size $2" ;;
+    decode) echo "--decode-batch $2" ;;
+    esac
+}
+
 # Halves the batch until it fits.
 measure() { # MODEL PASS BATCH OPTION...
     local model=$1 pass=$2 batch=$3 status
     shift 3
     while :; do
-        mfu --preset "$model" --passes "$pass" --batch-size "$batch" --decode-batch "$batch" "$@"
+        mfu --preset "$model" --passes "$pass" $(batch_option "$pass" "$batch") "$@"
         status=$?
         if [ $status = 0 ]; then
             keep "$model" "$pass" "$batch"

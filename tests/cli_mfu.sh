@@ -1,6 +1,8 @@
 # eval-mfu: its page, its JSON, its sweeps, and what it says of a peak that cannot be.
 . "$(dirname "$0")/cli.sh"
-small="--preset nano --layers 1 --heads 2 --channels 16 --vocab-size 31 --seq-len 16 --batch-size 2 --seconds 0.01"
+model="--preset nano --layers 1 --heads 2 --channels 16 --vocab-size 31 --seconds 0.01"
+short="$model --seq-len 16" # for sweeps, which set the rest
+small="$short --batch-size 2 --decode-batch 1"
 
 holds() { # TEXT: the last stdout has it
     checks=$((checks + 1))
@@ -41,20 +43,20 @@ if ! grep -qE 'EPYC [79][0-9]|Platinum 8' /proc/cpuinfo; then
 fi
 
 # a sweep: a row a value, one model throughout; the drawing has a line a pass
-expect 0 eval-mfu $small --passes forward,decode --sweep batch=1,2,4 --plot sweep.svg
+expect 0 eval-mfu $short --passes forward,decode --sweep batch=1,2,4 --plot sweep.svg
 for value in 1 2 4; do holds "
 $value   "; done
 checks=$((checks + 2))
 [ "$(grep -c 'stroke-width' sweep.svg)" = 2 ] && [ "$(grep -c '<circle' sweep.svg)" = 6 ] && grep -q '1 layers, 16 channels; ' sweep.svg &&
     grep -q '</svg>' sweep.svg || problem "the drawing: $(cat sweep.svg)"
 # names stand clear of each other
-expect 0 eval-mfu $small --sweep context=8 --plot one.svg --quiet
+expect 0 eval-mfu $model --sweep context=8 --plot one.svg --quiet
 sed -nE 's/.* y="([0-9.]+)".*>(forward|train|prefill|decode)<.*/\1/p' one.svg | sort -n |
     awk 'NR > 1 && $1 - last < 13.5 { bad = 1 } { last = $1 } END { exit bad || NR != 4 }' || problem "names: $(cat one.svg)"
 expect 0 eval-mfu $small --passes forward --sweep threads=1,2 --json
 case $out in '{"sweep": "threads", "runs": [{"value": 1, "report": {"parameters": 7904, '*'"threads": 1, '*'"value": 2, '*'"threads": 2, '*) ;;
 *) problem "the sweep's JSON: $out" ;; esac
-expect 0 eval-mfu $small --passes prefill --sweep context=8,16 -o report.txt --quiet
+expect 0 eval-mfu $model --passes prefill --sweep context=8,16 -o report.txt --quiet
 grep -q '^16  ' report.txt || problem "report.txt: $(cat report.txt)"
 
 # mistakes
@@ -66,6 +68,17 @@ expect 2 eval-mfu $small --plot x.svg
 says "--plot draws a sweep"
 expect 1 eval-mfu --preset nano --layers 1 --seq-len 8 --passes forward --seconds 0.01 --backend ref --attention cudnn
 says "eval-mfu: attention by cuDNN needs backend cuda, and ref computes here: --attention own"
+expect 2 eval-mfu $short --sweep batch=1,2 --decode-batch 2
+says "--decode-batch does nothing beside --sweep batch="
+expect 2 eval-mfu $short --sweep context=8
+says "--seq-len does nothing beside --sweep context="
+expect 2 eval-mfu $short --sweep threads=1 --threads 2
+says "--threads does nothing beside --sweep threads="
+expect 2 eval-mfu $short --passes prefill,decode --batch-size 8
+says "--batch-size is of forward and train (decode has --decode-batch), and --passes prefill,decode has none"
+expect 2 eval-mfu $short --passes train --decode-batch 8
+says "--decode-batch is of decode, and --passes train has none"
+expect 0 eval-mfu $short --passes decode --decode-batch 2 --batch-size 2
 expect 2 bash -c "eval-mfu --sweep batch=1,2 < /dev/null"
 says "opens the model anew"
 expect 2 eval-mfu $small --threads 1025
@@ -83,7 +96,7 @@ expect 1 eval-mfu -c tiny.safetensors --passes forward --seconds 0.01 --sweep co
 says "512 tokens a sequence: the model's context is 32"
 absent x.svg
 absent x.txt
-expect 1 eval-mfu $small --passes forward --sweep batch=1 --plot missing/x.svg --json
+expect 1 eval-mfu $short --passes forward --sweep batch=1 --plot missing/x.svg --json
 says "missing/x.svg: cannot be created"
 checks=$((checks + 1))
 [ -z "$out" ] || problem "it measured first: $out"

@@ -51,6 +51,10 @@ expect 2 eval-mfu $small --paper h200 --sweep batch=1,2
 says "--paper computes from a data sheet: it goes without --sweep and --peak"
 expect 2 eval-mfu $small --paper h200 --attention cudnn
 says "--paper knows the backend's own kernels: it goes without --attention"
+for ignored in '--seconds 1' '--backend cpu' '--dtype fp32' '--threads 2'; do
+    expect 2 eval-mfu $small --paper h200 $ignored
+    says "${ignored%% *} does nothing beside --paper"
+done
 expect 2 eval-mfu $small --paper b200
 says "'b200' is not one of a100, a100-80gb, h100, h200"
 finish

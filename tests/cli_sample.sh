@@ -129,6 +129,15 @@ bad 2 'goes with --score' --prompt a --task choices
 bad 2 'go with --score' --prompt a --stride 3
 bad 2 'of one prompt' --prompts one.jsonl --trace t.safetensors
 bad 2 'neither' --interactive --json
+for ignored in '--max-tokens 5' '--num-samples 2' '--batch-size 2' '--temperature 0' '--top-k 3' '--top-p 0.5' '--min-p 0.5' \
+    '--repetition-penalty 2' '--seed 3' '--stop a' '--stop-ids 1' --ignore-end --echo; do
+    bad 2 "${ignored%% *} does nothing beside --score" --score line.txt $ignored
+done
+bad 2 '--task goes with --score' --prompt a --task text
+bad 2 '--no-echo does nothing beside --json' --prompt a --json --no-echo
+bad 2 '--no-echo does nothing beside --interactive' --interactive --no-echo
+sample --print-config --temperature 0.5 --max-tokens 9 > shared.yaml
+expect 0 "${s[@]}" --config shared.yaml --score line.txt
 bad 1 "outside the model's vocabulary" --prompt-ids 1,999
 bad 1 "outside the model's vocabulary" --prompt a --stop-ids 999
 bad 1 'not in the vocabulary' --prompt 'a~'

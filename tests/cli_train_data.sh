@@ -104,8 +104,11 @@ same before/last/state.safetensors now/last/state.safetensors
 # ---- schedules
 
 for schedule in cosine linear constant wsd; do
-    expect 0 train text.tok "${small[@]}" --schedule $schedule --steps 10 --decay-fraction 0.4 --val-fraction 0 -o $schedule
-    expect 0 train text.tok "${small[@]}" --schedule $schedule --steps 7 --decay-steps 10 --decay-fraction 0.4 --val-fraction 0 -o $schedule-part
+    how=(--schedule $schedule --val-fraction 0) end=(--decay-steps 10)
+    [ $schedule != wsd ] || how+=(--decay-fraction 0.4)
+    [ $schedule != constant ] || end=()
+    expect 0 train text.tok "${small[@]}" "${how[@]}" --steps 10 -o $schedule
+    expect 0 train text.tok "${small[@]}" "${how[@]}" --steps 7 "${end[@]}" -o $schedule-part
     expect 0 train --resume $schedule-part --steps 10 --quiet
     same <(losses $schedule) <(losses $schedule-part)
 done
@@ -191,6 +194,28 @@ expect 2 train text.tok "${small[@]}" --out - --tensorboard
 says "--tensorboard writes into a run directory"
 expect 2 train text.tok "${small[@]}" --out - --sample-every 3
 says "--sample-every writes into a run directory"
+# what would be ignored
+refused 2 "--val-fraction does nothing beside --val " text.tok --val val.tok --val-fraction 0.2
+refused 2 "--val-fraction does nothing beside --eval-batches 0" text.tok --eval-batches 0 --val-fraction 0.2
+refused 2 "--eval-every does nothing beside --eval-batches 0" text.tok --eval-batches 0 --eval-every 5
+refused 2 "--decay-fraction goes with --schedule wsd" text.tok --decay-fraction 0.3
+refused 2 "--decay-steps does nothing beside --schedule constant" text.tok --schedule constant --decay-steps 100
+refused 2 "--min-lr does nothing beside --schedule constant" text.tok --schedule constant --min-lr 0
+refused 2 "--no-crop does nothing beside --init scratch" text.tok --no-crop
+refused 2 "--init-std goes with --init scratch" text.tok --init base --init-std 0.1
+refused 2 "--run goes with --out -" text.tok --run other
+expect 2 train text.tok "${small[@]}" --out - --save-every 3
+says "--save-every writes into a run directory"
+expect 2 train text.tok "${small[@]}" --out - --keep 3
+says "--keep writes into a run directory"
+expect 2 train --resume base --run other
+says "--run does nothing beside --resume"
+expect 2 train --resume base --no-crop
+says "--no-crop does nothing beside --resume"
+# but not in a file, which has every option; a recorded one is read with what changes its meaning
+expect 0 train --config wsd/config.yaml --schedule constant --quiet --steps 1 -o reread
+expect 0 train --config reread/config.yaml --schedule wsd --decay-fraction 0.3 --val val.tok --quiet -o reread2
+expect 0 train --resume wsd --decay-fraction 0.3 --steps 11 --quiet
 refused 1 "text.tok: has a vocabulary of 56 ids, 100 were said" text.tok "${small[@]}" --vocab-size 100
 expect 0 train text.tok "${small[@]}" --steps 1 -o short-warmup --no-quiet
 case $err in *"the warm-up of 3 steps does not end in this run of 1: --lr 0.002 is not reached"*) ;; *) problem "a warm-up that is too long is not told: $err" ;; esac

@@ -34,7 +34,7 @@ static const gp_option options[] = {
     {"batch-size", 'B', GP_OPT_INT, offsetof(args, batch_size), "B", "sequences a batch, forward and training", .min = 1, .max = 1 << 20},
     {"seq-len", 'T', GP_OPT_INT, offsetof(args, seq_len), "T", "tokens a sequence", .min = 0, .max = 1 << 24, .implied = "the model's context"},
     {"decode-batch", 0, GP_OPT_INT, offsetof(args, decode_batch), "B", "samples decoded at once", .min = 1, .max = 65536},
-    {"seconds", 0, GP_OPT_FLOAT, offsetof(args, seconds), "S", "time for each measurement", .min = 0.01, .max = 3600},
+    {"seconds", 0, GP_OPT_FLOAT, offsetof(args, seconds), "S", "time for each measurement", .min = 0.01, .max = 3600, .beside = "!paper"},
     {"peak", 0, GP_OPT_FLOAT, offsetof(args, peak), "FLOPS", "peak FLOP/s to compare with", .min = 0, .max = 1e20, .implied = "measured here"},
     {"ops", 0, GP_OPT_FLAG, offsetof(args, ops), NULL, "each pass op by op: time, FLOP/s, bytes/s, and what bounds it"},
     {"sweep", 0, GP_OPT_STRING, offsetof(args, sweep), "WHAT=N,N,...", "measure for each value of batch (decoding's too), context or threads"},
@@ -47,11 +47,11 @@ static const gp_option options[] = {
     {"quiet", 'q', GP_OPT_FLAG, offsetof(args, quiet), NULL, "the tables alone, without the formulas"},
 
     {"Machine", .type = GP_OPT_GROUP},
-    {"backend", 0, GP_OPT_CHOICE, offsetof(args, backend), "WHICH", "what computes", .choices = "auto|ref|cpu|cuda"},
-    {"dtype", 0, GP_OPT_CHOICE, offsetof(args, dtype), "WHICH", "of matrix products; sums are fp32", .choices = "auto|fp32|tf32|bf16"},
+    {"backend", 0, GP_OPT_CHOICE, offsetof(args, backend), "WHICH", "what computes", .choices = "auto|ref|cpu|cuda", .beside = "!paper"},
+    {"dtype", 0, GP_OPT_CHOICE, offsetof(args, dtype), "WHICH", "of matrix products; sums are fp32", .choices = "auto|fp32|tf32|bf16", .beside = "!paper"},
     {"attention", 0, GP_OPT_CHOICE, offsetof(args, attention), "WHICH", "which library computes it on a GPU: the backend's own kernels, cuDNN (bf16, without dropout) or half of it", .choices = "own|cudnn|cudnn-forward|cudnn-backward"},
     {"master-weights", 0, GP_OPT_FLAG, offsetof(args, master_weights), NULL, "in bf16 on a GPU: the weights in fp32, of which products read a copy; without, matrices are bf16 alone, as train can have them"},
-    {"threads", 't', GP_OPT_INT, offsetof(args, threads), "N", "threads", .min = 0, .max = 1024, .implied = "the machine's cores"},
+    {"threads", 't', GP_OPT_INT, offsetof(args, threads), "N", "threads", .min = 0, .max = 1024, .implied = "the machine's cores", .beside = "!paper"},
     {0},
 };
 /* clang-format on */
@@ -289,8 +289,38 @@ static int report_paper(const args *a, FILE *out)
     return 0;
 }
 
+/* Each batch is of some passes: one that was said is meant for one of those that are measured. */
+static int check_batches(const args *a)
+{
+    bool batch = gp_options_said(&tool, "batch-size"), decode = gp_options_said(&tool, "decode-batch");
+    int passes = gp_passes_parse(a->passes);
+    bool meant = (batch && passes & (GP_PASS_FORWARD | GP_PASS_TRAIN)) || (decode && passes & GP_PASS_DECODE);
+    if (meant || (!batch && !decode))
+        return 0;
+    return gp_tool_usage(&tool, "%s, and --passes %s has none",
+                         batch ? "--batch-size is of forward and train (decode has --decode-batch)"
+                               : "--decode-batch is of decode",
+                         a->passes);
+}
+
+/* What is swept has no other value. */
+static int check_swept(const sweep *s)
+{
+    static const struct {
+        const char *what, *option;
+    } rows[] = {
+        {"batch", "batch-size"}, {"batch", "decode-batch"}, {"context", "seq-len"}, {"threads", "threads"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (!strcmp(s->what, rows[i].what) && gp_options_said(&tool, rows[i].option))
+            return gp_tool_usage(&tool, "--%s does nothing beside --sweep %s=", rows[i].option, s->what);
+    return 0;
+}
+
 static int check(const args *a, sweep *s)
 {
+    int rc = gp_options_check(&tool, a);
+    if (rc)
+        return rc;
     if (a->preset && a->checkpoint)
         return gp_tool_usage(&tool, "--preset and --checkpoint name two models: give one of them");
     if (!a->preset && (a->layers || a->heads || a->channels || a->vocab_size))
@@ -315,7 +345,8 @@ static int check(const args *a, sweep *s)
                              "--sweep %s: expected batch=, context= or threads= and up to %d numbers from 1, "
                              "like batch=1,2,4",
                              a->sweep, MOST_VALUES);
-    return 0;
+    rc = check_batches(a);
+    return rc ? rc : check_swept(s);
 }
 
 int main(int argc, char **argv)

@@ -32,28 +32,28 @@ static const gp_option options[] = {
     {"interactive", 'i', GP_OPT_FLAG, offsetof(args, interactive), NULL, "each line typed is a prompt; Ctrl-C stops an answer, Ctrl-D ends"},
 
     {"Sampling", .type = GP_OPT_GROUP},
-    {"max-tokens", 'n', GP_OPT_INT, offsetof(args, max_tokens), "N", "new tokens a sample; 0 is valid", .min = 0, .max = 1e9},
-    {"num-samples", 0, GP_OPT_INT, offsetof(args, num_samples), "N", "continuations of each prompt", .min = 1, .max = 1e6},
-    {"batch-size", 'B', GP_OPT_INT, offsetof(args, batch), "B", "samples drawn at once; each is the same alone", .min = 1, .max = 4096},
-    {"temperature", 't', GP_OPT_FLOAT, offsetof(args, temperature), "X", "divides the logits; 0 takes the likeliest token", .min = 0, .max = 1000},
-    {"top-k", 'k', GP_OPT_INT, offsetof(args, top_k), "K", "among the K likeliest; 0 = all", .min = 0, .max = 1e9},
-    {"top-p", 0, GP_OPT_FLOAT, offsetof(args, top_p), "P", "among the fewest tokens whose probabilities reach P (Holtzman et al. 2020)", .min = 1e-6, .max = 1},
-    {"min-p", 0, GP_OPT_FLOAT, offsetof(args, min_p), "P", "among tokens at least P times as likely as the likeliest (Nguyen et al. 2024)", .min = 0, .max = 1},
-    {"repetition-penalty", 0, GP_OPT_FLOAT, offsetof(args, repetition_penalty), "X", "divides positive logits of tokens that were there, and multiplies negative ones (Keskar et al. 2019); 1 = none", .min = 0.01, .max = 100},
-    {"seed", 's', GP_OPT_INT, offsetof(args, seed), "N", "of the random numbers", .min = 0, .max = 9e15},
-    {"stop", 0, GP_OPT_LIST, offsetof(args, stop), "TEXT", "end a sample before this text; \\n is a newline"},
-    {"stop-ids", 0, GP_OPT_STRING, offsetof(args, stop_ids), "1,2,3", "end a sample at one of these token ids"},
-    {"ignore-end", 0, GP_OPT_FLAG, offsetof(args, ignore_end), NULL, "go on past the end-of-text token"},
+    {"max-tokens", 'n', GP_OPT_INT, offsetof(args, max_tokens), "N", "new tokens a sample; 0 is valid", .min = 0, .max = 1e9, .beside = "!score"},
+    {"num-samples", 0, GP_OPT_INT, offsetof(args, num_samples), "N", "continuations of each prompt", .min = 1, .max = 1e6, .beside = "!score"},
+    {"batch-size", 'B', GP_OPT_INT, offsetof(args, batch), "B", "samples drawn at once; each is the same alone", .min = 1, .max = 4096, .beside = "!score"},
+    {"temperature", 't', GP_OPT_FLOAT, offsetof(args, temperature), "X", "divides the logits; 0 takes the likeliest token", .min = 0, .max = 1000, .beside = "!score"},
+    {"top-k", 'k', GP_OPT_INT, offsetof(args, top_k), "K", "among the K likeliest; 0 = all", .min = 0, .max = 1e9, .beside = "!score"},
+    {"top-p", 0, GP_OPT_FLOAT, offsetof(args, top_p), "P", "among the fewest tokens whose probabilities reach P (Holtzman et al. 2020)", .min = 1e-6, .max = 1, .beside = "!score"},
+    {"min-p", 0, GP_OPT_FLOAT, offsetof(args, min_p), "P", "among tokens at least P times as likely as the likeliest (Nguyen et al. 2024)", .min = 0, .max = 1, .beside = "!score"},
+    {"repetition-penalty", 0, GP_OPT_FLOAT, offsetof(args, repetition_penalty), "X", "divides positive logits of tokens that were there, and multiplies negative ones (Keskar et al. 2019); 1 = none", .min = 0.01, .max = 100, .beside = "!score"},
+    {"seed", 's', GP_OPT_INT, offsetof(args, seed), "N", "of the random numbers", .min = 0, .max = 9e15, .beside = "!score"},
+    {"stop", 0, GP_OPT_LIST, offsetof(args, stop), "TEXT", "end a sample before this text; \\n is a newline", .beside = "!score"},
+    {"stop-ids", 0, GP_OPT_STRING, offsetof(args, stop_ids), "1,2,3", "end a sample at one of these token ids", .beside = "!score"},
+    {"ignore-end", 0, GP_OPT_FLAG, offsetof(args, ignore_end), NULL, "go on past the end-of-text token", .beside = "!score"},
 
     {"Scoring", .type = GP_OPT_GROUP},
     {"score", 0, GP_OPT_STRING, offsetof(args, score), "FILE|-", "in place of sampling, tell how likely this text is"},
-    {"task", 0, GP_OPT_CHOICE, offsetof(args, task), "WHICH", "what --score's file is: text, or lines of JSON with questions", .choices = "text|lambada|hellaswag|hellaswag-raw|choices"},
+    {"task", 0, GP_OPT_CHOICE, offsetof(args, task), "WHICH", "what --score's file is: text, or lines of JSON with questions", .choices = "text|lambada|hellaswag|hellaswag-raw|choices", .beside = "score"},
     {"stride", 0, GP_OPT_INT, offsetof(args, stride), "N", "how far the window moves over a text longer than the context", .min = 1, .max = 1e9, .implied = "half the context"},
     {"from-end", 0, GP_OPT_FLAG, offsetof(args, from_end), NULL, "score a text's first token too, behind an end-of-text token"},
 
     {"Output", .type = GP_OPT_GROUP},
     {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|-", "where samples go", .implied = "stdout"},
-    {"echo", 0, GP_OPT_FLAG, offsetof(args, echo), NULL, "print the prompt before each continuation"},
+    {"echo", 0, GP_OPT_FLAG, offsetof(args, echo), NULL, "print the prompt before each continuation", .beside = "!score,!json,!interactive"},
     {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "one JSON object a sample (or document, or question), with ids and log-probabilities"},
     {"top-logprobs", 0, GP_OPT_INT, offsetof(args, top_logprobs), "N", "with --json: the N likeliest tokens at each place", .min = 0, .max = GP_MOST_LIKELY},
     {"trace", 0, GP_OPT_STRING, offsetof(args, trace), "FILE|-", "write every tensor of the prompt's forward pass as safetensors"},
@@ -293,6 +293,9 @@ int main(int argc, char **argv)
     const args *a = &s.a;
     int rc = gp_options_parse(&tool, &s.a, argc, argv);
     if (rc != GP_OPTIONS_RUN)
+        return rc;
+    rc = gp_options_check(&tool, a);
+    if (rc)
         return rc;
     const char *wrong = contradiction(a);
     if (wrong)

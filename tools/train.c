@@ -20,7 +20,7 @@ static const gp_option options[] = {
     {"Data", .type = GP_OPT_GROUP},
     {"data", 'd', GP_OPT_LIST, AT(data), "FILE[=W]", "token stream to train on, as tokenize or llm.c writes it, or a quoted pattern ('shard_*.bin'); many are read as one long stream, in order, or with a weight each as sets that have that share of the rows", .implied = "stdin"},
     {"val", 0, GP_OPT_LIST, AT(val), "[NAME=]FILE", "token stream, or pattern, to evaluate on; each --val is a set with a loss of its own, and the first one's decides which checkpoint is best", .implied = "a part of the data"},
-    {"val-fraction", 0, GP_OPT_FLOAT, AT(val_fraction), "F", "without --val: the last part of the data, cut at a document's start, is kept for evaluation", .min = 0, .max = 0.9},
+    {"val-fraction", 0, GP_OPT_FLOAT, AT(val_fraction), "F", "without --val: the last part of the data, cut at a document's start, is kept for evaluation", .min = 0, .max = 0.9, .beside = "!val,!eval-batches=0"},
     {"order", 0, GP_OPT_CHOICE, AT(order), "WHICH", "windows at random places, shuffled epochs, one behind the other, or each at the start of a document", .choices = "random|shuffle|sequential|documents"},
     {"format", 0, GP_OPT_CHOICE, AT(format), "WHICH", "format of the stream", .choices = "tok|llmc|raw16", .implied = "recognised"},
     {"vocab-size", 0, GP_OPT_INT, AT(vocab_size), "V", "vocabulary size, for raw streams that do not tell it", .min = 0, .max = 1e8},
@@ -32,10 +32,10 @@ static const gp_option options[] = {
     {"heads", 0, GP_OPT_INT, AT(heads), "H", "attention heads; divides the channels", .min = 0, .max = 65536, .implied = "the preset's"},
     {"channels", 0, GP_OPT_INT, AT(channels), "C", "width of the model", .min = 0, .max = 1 << 20, .implied = "the preset's"},
     {"seq-len", 'T', GP_OPT_INT, AT(seq_len), "T", "tokens a sequence; a model from scratch gets this context", .min = 0, .max = 1 << 24, .implied = "the preset's context"},
-    {"crop", 0, GP_OPT_FLAG, AT(crop), NULL, "a smaller --seq-len cuts the context of --init's model down to it; else the model keeps its context and trains on shorter sequences"},
+    {"crop", 0, GP_OPT_FLAG, AT(crop), NULL, "a smaller --seq-len cuts the context of --init's model down to it; else the model keeps its context and trains on shorter sequences", .beside = "!resume,!init=scratch"},
     {"dropout", 0, GP_OPT_FLOAT, AT(dropout), "P", "dropout of embeddings, attention and residual branches", .min = 0, .max = 0.95},
     {"init-std", 0, GP_OPT_FLOAT, AT(init_std), "X",
-     "standard deviation of fresh weights; behind a residual branch it is X / sqrt(2 layers)", .min = 0, .max = 1},
+     "standard deviation of fresh weights; behind a residual branch it is X / sqrt(2 layers)", .min = 0, .max = 1, .beside = "init=scratch"},
     {"bias", 0, GP_OPT_FLAG, AT(bias), NULL, "biases in linears and norms, as GPT-2 has"},
     {"tied", 0, GP_OPT_FLAG, AT(tied), NULL, "the head shares the token embedding, as in GPT-2"},
 
@@ -48,10 +48,10 @@ static const gp_option options[] = {
     {"max-time", 0, GP_OPT_TIME, AT(max_time), "TIME", "90s, 10m, 2h: then the step is finished and saved, and --resume goes on; the schedule keeps its steps", .min = 0.001, .max = 1e9},
     {"schedule", 0, GP_OPT_CHOICE, AT(schedule), "WHICH", "of the learning rate after its warm-up; wsd keeps it and lets it fall by 1 - sqrt at the end", .choices = "cosine|linear|constant|wsd"},
     {"lr", 0, GP_OPT_FLOAT, AT(lr), "X", "peak learning rate", .min = 0, .max = 10},
-    {"min-lr", 0, GP_OPT_FLOAT, AT(min_lr), "X", "learning rate at the end of the schedule", .min = 0, .max = 10, .implied = "2e-4, at most --lr"},
+    {"min-lr", 0, GP_OPT_FLOAT, AT(min_lr), "X", "learning rate at the end of the schedule", .min = 0, .max = 10, .implied = "2e-4, at most --lr", .beside = "!schedule=constant"},
     {"warmup", 0, GP_OPT_INT, AT(warmup), "N", "steps of linear warm-up", .min = 0, .max = 1e12},
-    {"decay-steps", 0, GP_OPT_INT, AT(decay_steps), "N", "step at which the schedule reaches --min-lr", .min = 0, .max = 1e12, .implied = "--steps"},
-    {"decay-fraction", 0, GP_OPT_FLOAT, AT(decay_fraction), "F", "with --schedule wsd: the last part of --decay-steps, in which the rate falls", .min = 0, .max = 1},
+    {"decay-steps", 0, GP_OPT_INT, AT(decay_steps), "N", "step at which the schedule reaches --min-lr", .min = 0, .max = 1e12, .implied = "--steps", .beside = "!schedule=constant"},
+    {"decay-fraction", 0, GP_OPT_FLOAT, AT(decay_fraction), "F", "with --schedule wsd: the last part of --decay-steps, in which the rate falls", .min = 0, .max = 1, .beside = "schedule=wsd"},
     {"beta1", 0, GP_OPT_FLOAT, AT(beta1), "X", "AdamW's first decay rate", .min = 0, .max = 0.999999},
     {"beta2", 0, GP_OPT_FLOAT, AT(beta2), "X", "AdamW's second decay rate", .min = 0, .max = 0.999999},
     {"eps", 0, GP_OPT_FLOAT, AT(eps), "X", "AdamW's epsilon", .min = 1e-20, .max = 1},
@@ -63,9 +63,9 @@ static const gp_option options[] = {
 
     {"What is told and kept", .type = GP_OPT_GROUP},
     {"out", 'o', GP_OPT_STRING, AT(out), "DIR|-", "run directory to make, or - for a checkpoint on stdout", .implied = "- into a pipe or file, else run"},
-    {"run", 0, GP_OPT_STRING, AT(run), "DIR", "with --out -: a run directory beside it"},
+    {"run", 0, GP_OPT_STRING, AT(run), "DIR", "with --out -: a run directory beside it", .beside = "!resume"},
     {"resume", 0, GP_OPT_STRING, AT(resume), "RUN", "go on with a run, with its options unless given here; RUN/ckpt-N or RUN/best goes back to that checkpoint first and removes what came after it", .unlogged = true},
-    {"eval-every", 0, GP_OPT_INT, AT(eval_every), "N", "steps between evaluations, beside those at each checkpoint; 0 = only these", .min = 0, .max = 1e12},
+    {"eval-every", 0, GP_OPT_INT, AT(eval_every), "N", "steps between evaluations, beside those at each checkpoint; 0 = only these", .min = 0, .max = 1e12, .beside = "!eval-batches=0"},
     {"eval-batches", 0, GP_OPT_INT, AT(eval_batches), "N", "batches an evaluation takes; 0 = no evaluation", .min = 0, .max = 1e9},
     {"eval-documents", 0, GP_OPT_FLAG, AT(eval_documents), NULL, "at the end, score validation documents whole where their entropy is known (stories), beside that floor"},
     {"save-every", 0, GP_OPT_INT, AT(save_every), "N", "steps between checkpoints; 0 = only at the end", .min = 0, .max = 1e12},
@@ -153,12 +153,37 @@ static int parse(args *a, args *before, int argc, char **argv)
     return rc;
 }
 
+/* Without a run directory there is nothing to write these into; that some of them are on by default says nothing. */
+static int check_run(const args *a)
+{
+    const struct {
+        const char *name;
+        bool on;
+    } kept[] = {{"tensorboard", a->o.tensorboard},
+                {"sample-every", a->o.sample_every > 0},
+                {"save-every", gp_options_said(&tool, "save-every")},
+                {"keep", gp_options_said(&tool, "keep")}};
+    if (gp_options_said(&tool, "run") && strcmp(a->o.out, "-") && strcmp(a->o.out, a->o.run))
+        return gp_tool_usage(&tool, "--run goes with --out -: --out %s makes a run directory itself",
+                             a->o.out);
+    if (strcmp(a->o.out, "-") || a->o.run || a->o.resume)
+        return 0;
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        if (kept[i].on)
+            return gp_tool_usage(&tool, "--%s writes into a run directory: give --run beside --out -",
+                                 kept[i].name);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     gp_backend_prepare(argv);
     args a = {.o = gp_train_defaults()}, before = a;
     int rc = parse(&a, &before, argc, argv);
     if (rc != GP_OPTIONS_RUN)
+        return rc;
+    rc = gp_options_check(&tool, &a);
+    if (rc)
         return rc;
     if (strcmp(a.o.schedule, "constant") && a.o.min_lr > a.o.lr)
         return gp_tool_usage(&tool, "--min-lr %g is above --lr %g: the rate would rise", a.o.min_lr, a.o.lr);
@@ -169,10 +194,9 @@ int main(int argc, char **argv)
         return gp_tool_usage(&tool, "no token stream: give a FILE, or pipe one in (tokenize makes them)");
     if (!a.o.out)
         a.o.out = stdout_wants_data() ? "-" : a.o.run ? a.o.run : "run";
-    if (a.o.tensorboard && !strcmp(a.o.out, "-") && !a.o.run)
-        return gp_tool_usage(&tool, "--tensorboard writes into a run directory: give --run beside --out -");
-    if (a.o.sample_every && !strcmp(a.o.out, "-") && !a.o.run)
-        return gp_tool_usage(&tool, "--sample-every writes into a run directory: give --run beside --out -");
+    rc = check_run(&a);
+    if (rc)
+        return rc;
     a.o.tool = &tool;
     a.o.args = &a;
     rc = gp_train(&a.o);

@@ -67,6 +67,7 @@ typedef struct gp_option {
     const char *implied; /* for --help where the default is not a constant: "the machine's cores" */
     const char *instead; /* "a|b": options of which this one takes the place; see below */
     bool unlogged;       /* left out of --print-config and config.yaml (paths of logs, say) */
+    const char *beside;  /* "a,b=x,!c": what makes this option mean something; see gp_options_check */
 } gp_option;
 
 typedef struct gp_tool {
@@ -95,6 +96,15 @@ GP_API int gp_options_print(const gp_tool *tool, const void *args, FILE *out);
 
 /* Whether this option came from the command line or a file (not the default), after gp_options_parse. */
 GP_API bool gp_options_given(const gp_tool *tool, const char *name);
+
+/* Whether it stood on the command line. */
+GP_API bool gp_options_said(const gp_tool *tool, const char *name);
+
+/* An option that would be ignored is refused where it stood on the command line: a file may set what only some of its
+ * readers need, as config.yaml, which has every option, does. .beside names what each needs, all of it: "a", the
+ * option a is there (text, a list, a flag that is on); "a=x", it has this value; "!..." the opposite. args: as the run
+ * will have them. 0, or GP_OPTIONS_USAGE with the reason on stderr. */
+GP_API int gp_options_check(const gp_tool *tool, const void *args);
 
 /* Prints "NAME: error" for a failed run, closes stdout with a check (a full disk is an error), and gives main's
  * value: 0 if rc is 0, else 1. */

@@ -25,6 +25,7 @@ const gp_option gp_common_options[] = {
 static struct {
     const gp_tool *tool;
     bool *options; /* one a row of the table */
+    bool *said;    /* of them, those that stood on the command line; and one for operands */
 } given;
 
 const gp_option *gp_option_find(const gp_option *table, const char *name, size_t length)
@@ -82,7 +83,7 @@ typedef struct walk {
     void *args;
     gp_common_args common;
     bool apply; /* the second time */
-    bool *seen; /* lists on the command line replace earlier ones: one a row, and one for operands */
+    bool *seen; /* given.said; lists on the command line replace earlier ones */
     char **argv;
     int argc, i;
 } walk;
@@ -280,12 +281,12 @@ int gp_options_parse(const gp_tool *tool, void *args, int argc, char **argv)
 {
     size_t rows = count_rows(tool->options);
     walk w = {.tool = tool, .args = args, .argc = argc, .argv = argv};
-    w.seen = gp_calloc(rows + 1, sizeof *w.seen);
     free(given.options);
+    free(given.said);
     given.tool = tool;
     given.options = gp_calloc(rows + 1, sizeof *given.options);
+    given.said = w.seen = gp_calloc(rows + 1, sizeof *given.said);
     int rc = parse(&w);
-    free(w.seen);
     return rc == GP_OPTIONS_USAGE ? gp_tool_usage(tool, "%s", gp_error()) : rc;
 }
 
@@ -294,6 +295,13 @@ bool gp_options_given(const gp_tool *tool, const char *name)
     const gp_option *o = gp_option_find(tool->options, name, strlen(name));
     BUG_ON(!o || given.tool != tool);
     return given.options[row_of(tool, o)];
+}
+
+bool gp_options_said(const gp_tool *tool, const char *name)
+{
+    const gp_option *o = gp_option_find(tool->options, name, strlen(name));
+    BUG_ON(!o || given.tool != tool);
+    return given.said[row_of(tool, o)];
 }
 
 int gp_tool_usage(const gp_tool *tool, const char *fmt, ...)
