@@ -212,10 +212,14 @@ expect 2 train --resume base --run other
 says "--run does nothing beside --resume"
 expect 2 train --resume base --no-crop
 says "--no-crop does nothing beside --resume"
+expect 0 train text.tok "${small[@]}" --no-bias --no-tied --steps 1 -o plain
+refused 1 "plain: has no biases, --bias was asked for" text.tok --init plain --bias
+refused 1 "plain: its head is not tied, --tied was asked for" text.tok --init plain --tied
 # but not in a file, which has every option; a recorded one is read with what changes its meaning
 expect 0 train --config wsd/config.yaml --schedule constant --quiet --steps 1 -o reread
 expect 0 train --config reread/config.yaml --schedule wsd --decay-fraction 0.3 --val val.tok --quiet -o reread2
 expect 0 train --resume wsd --decay-fraction 0.3 --steps 11 --quiet
+expect 0 train text.tok --init plain --no-bias --batch-size 4 --steps 1 --quiet -o plain2
 refused 1 "text.tok: has a vocabulary of 56 ids, 100 were said" text.tok "${small[@]}" --vocab-size 100
 expect 0 train text.tok "${small[@]}" --steps 1 -o short-warmup --no-quiet
 case $err in *"the warm-up of 3 steps does not end in this run of 1: --lr 0.002 is not reached"*) ;; *) problem "a warm-up that is too long is not told: $err" ;; esac

@@ -77,6 +77,18 @@ static int check_size(const char *path, const char *what, int64_t theirs, int64_
                 what, (long long)asked);
 }
 
+/* Biases and the tied head are on unless they are turned off: that a checkpoint lacks them contradicts what was said
+ * alone. */
+static int check_flag(const gp_job *j, const char *path, const char *flag, bool asked, bool has,
+                      const char *what)
+{
+    const gp_tool *tool = j->o->tool;
+    if (has == asked || (asked && !(tool && gp_options_said(tool, flag))))
+        return 0;
+    return fail("%s: %s, --%s%s was asked for; a checkpoint keeps what it has", path, what,
+                asked ? "" : "no-", flag);
+}
+
 /* What was asked for must not contradict a checkpoint's configuration, but for the context, which may be cropped to
  * its first positions, and dropout. */
 static int fit_config(gp_job *j, gp_config *c, const char *path)
@@ -92,10 +104,9 @@ static int fit_config(gp_job *j, gp_config *c, const char *path)
         check_size(path, "heads", c->heads, o->heads ? o->heads : preset.heads) ||
         check_size(path, "channels", c->channels, o->channels ? o->channels : preset.channels))
         return -1;
-    if (c->bias && !o->bias)
-        return fail("%s: has biases, --no-bias was asked for; a checkpoint keeps what it has", path);
-    if (c->tied && !o->tied)
-        return fail("%s: its head is tied, --no-tied was asked for; a checkpoint keeps what it has", path);
+    if (check_flag(j, path, "bias", o->bias, c->bias, c->bias ? "has biases" : "has no biases") ||
+        check_flag(j, path, "tied", o->tied, c->tied, c->tied ? "its head is tied" : "its head is not tied"))
+        return -1;
     if (o->seq_len > context)
         return fail("%s: its context is %lld tokens, --seq-len %lld is longer", path, (long long)context,
                     (long long)o->seq_len);
