@@ -64,6 +64,10 @@ expect 2 eval-mfu $small --sweep lr=1,2
 says "--sweep lr=1,2: expected batch=, context= or threads="
 expect 2 eval-mfu $small --sweep batch=1,,2
 expect 2 eval-mfu $small --sweep batch=0
+for empty in --checkpoint --passes --sweep --plot --out; do
+    expect 2 eval-mfu $small $empty ''
+    says "$empty: is empty, expected "
+done
 expect 2 eval-mfu $small --plot x.svg
 says "--plot draws a sweep"
 expect 1 eval-mfu --preset nano --layers 1 --seq-len 8 --passes forward --seconds 0.01 --backend ref --attention cudnn

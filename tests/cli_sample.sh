@@ -129,6 +129,9 @@ bad 2 'goes with --score' --prompt a --task choices
 bad 2 'go with --score' --prompt a --stride 3
 bad 2 'of one prompt' --prompts one.jsonl --trace t.safetensors
 bad 2 'neither' --interactive --json
+for empty in --checkpoint --prompts --jsonl --score --out --trace; do
+    bad 2 "$empty: is empty, expected " --prompt a $empty ''
+done
 for ignored in '--max-tokens 5' '--num-samples 2' '--batch-size 2' '--temperature 0' '--top-k 3' '--top-p 0.5' '--min-p 0.5' \
     '--repetition-penalty 2' '--seed 3' '--stop a' '--stop-ids 1' --ignore-end --echo; do
     bad 2 "${ignored%% *} does nothing beside --score" --score line.txt $ignored

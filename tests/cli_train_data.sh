@@ -194,6 +194,10 @@ expect 2 train text.tok "${small[@]}" --out - --tensorboard
 says "--tensorboard writes into a run directory"
 expect 2 train text.tok "${small[@]}" --out - --sample-every 3
 says "--sample-every writes into a run directory"
+for empty in --data --val --init --out --run --resume --config; do
+    refused 2 "$empty: is empty, expected " $empty ''
+done
+refused 2 "an operand: is empty, expected FILE" ''
 # what would be ignored
 refused 2 "--val-fraction does nothing beside --val " text.tok --val val.tok --val-fraction 0.2
 refused 2 "--val-fraction does nothing beside --eval-batches 0" text.tok --eval-batches 0 --val-fraction 0.2

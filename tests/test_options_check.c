@@ -1,24 +1,26 @@
-/* Options that the others make meaningless. */
+/* Options that the others make meaningless, and those that must not be empty. */
 #include "options_table.h"
 
 /* The tool with what one of its options needs. */
 static gp_option rows[sizeof table / sizeof *table];
 
-static gp_tool tool_with(const char *name, const char *beside)
+static gp_tool tool_with(const char *name, const char *beside, bool filled)
 {
     gp_tool t = tool;
     memcpy(rows, table, sizeof table);
     t.options = rows;
     for (gp_option *o = rows; o->name; o++)
-        if (!strcmp(o->name, name))
+        if (!strcmp(o->name, name)) {
             o->beside = beside;
+            o->filled = filled;
+        }
     return t;
 }
 
 /* Parses and checks; what the check said, fresh, "" where it let the options pass. */
 static char *check(const char *name, const char *beside, char **argv)
 {
-    gp_tool t = tool_with(name, beside);
+    gp_tool t = tool_with(name, beside, false);
     result r = run_tool(&t, argv);
     assert_int_equal(r.rc, GP_OPTIONS_RUN);
     drop(&r);
@@ -96,6 +98,22 @@ static void a_file_may_set_what_is_not_needed(void **state)
     unlink(path);
 }
 
+static void a_name_must_not_be_empty(void **state)
+{
+    (void)state;
+    gp_tool t = tool_with("out", NULL, true);
+    result r = run_tool(&t, (char *[]){"make-it", "--out", "", NULL});
+    assert_string_equal(r.err, "make-it: --out: is empty, expected FILE (see make-it --help)\n");
+    assert_int_equal(r.rc, GP_OPTIONS_USAGE);
+    drop(&r);
+    t = tool_with("data", NULL, true);
+    t.positionals = 1 + offsetof(args, data);
+    r = run_tool(&t, (char *[]){"make-it", "a", "", NULL});
+    assert_string_equal(r.err, "make-it: an operand: is empty, expected FILE (see make-it --help)\n");
+    assert_int_equal(r.rc, GP_OPTIONS_USAGE);
+    drop(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -104,6 +122,7 @@ int main(void)
         cmocka_unit_test(what_it_needs_may_be_a_value),
         cmocka_unit_test(it_needs_all_that_is_listed),
         cmocka_unit_test(a_file_may_set_what_is_not_needed),
+        cmocka_unit_test(a_name_must_not_be_empty),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,7 +22,7 @@ typedef struct args {
 /* clang-format off */
 static const gp_option options[] = {
     {"Model", .type = GP_OPT_GROUP},
-    {"checkpoint", 'c', GP_OPT_STRING, offsetof(args, checkpoint), "PATH", "safetensors file, run directory or Hugging Face directory; - is stdin", .implied = "stdin, where that is a pipe"},
+    {"checkpoint", 'c', GP_OPT_STRING, offsetof(args, checkpoint), "PATH", "safetensors file, run directory or Hugging Face directory; - is stdin", .implied = "stdin, where that is a pipe", .filled = true},
     {"preset", 'p', GP_OPT_CHOICE, offsetof(args, preset), "NAME", "a fresh model of these sizes instead", .choices = "nano|gpt2|gpt2-medium|gpt2-large|gpt2-xl"},
     {"vocab-size", 0, GP_OPT_INT, offsetof(args, vocab_size), "V", "with --preset: vocabulary size", .min = 0, .max = 1e8, .implied = "the preset's"},
     {"layers", 0, GP_OPT_INT, offsetof(args, layers), "L", "with --preset: blocks", .min = 0, .max = 4096, .implied = "the preset's"},
@@ -30,19 +30,19 @@ static const gp_option options[] = {
     {"channels", 0, GP_OPT_INT, offsetof(args, channels), "C", "with --preset: width", .min = 0, .max = 1 << 20, .implied = "the preset's"},
 
     {"Measurement", .type = GP_OPT_GROUP},
-    {"passes", 0, GP_OPT_STRING, offsetof(args, passes), "LIST", "which of forward,train,prefill,decode; without train, gradients need no memory"},
+    {"passes", 0, GP_OPT_STRING, offsetof(args, passes), "LIST", "which of forward,train,prefill,decode; without train, gradients need no memory", .filled = true},
     {"batch-size", 'B', GP_OPT_INT, offsetof(args, batch_size), "B", "sequences a batch, forward and training", .min = 1, .max = 1 << 20},
     {"seq-len", 'T', GP_OPT_INT, offsetof(args, seq_len), "T", "tokens a sequence", .min = 0, .max = 1 << 24, .implied = "the model's context"},
     {"decode-batch", 0, GP_OPT_INT, offsetof(args, decode_batch), "B", "samples decoded at once", .min = 1, .max = 65536},
     {"seconds", 0, GP_OPT_FLOAT, offsetof(args, seconds), "S", "time for each measurement", .min = 0.01, .max = 3600, .beside = "!paper"},
     {"peak", 0, GP_OPT_FLOAT, offsetof(args, peak), "FLOPS", "peak FLOP/s to compare with", .min = 0, .max = 1e20, .implied = "measured here"},
     {"ops", 0, GP_OPT_FLAG, offsetof(args, ops), NULL, "each pass op by op: time, FLOP/s, bytes/s, and what bounds it"},
-    {"sweep", 0, GP_OPT_STRING, offsetof(args, sweep), "WHAT=N,N,...", "measure for each value of batch (decoding's too), context or threads"},
+    {"sweep", 0, GP_OPT_STRING, offsetof(args, sweep), "WHAT=N,N,...", "measure for each value of batch (decoding's too), context or threads", .filled = true},
     {"paper", 0, GP_OPT_CHOICE, offsetof(args, paper), "GPU", "measure nothing: what these passes should reach on that GPU, computed", .choices = GP_PAPER_GPUS},
 
     {"Output", .type = GP_OPT_GROUP},
-    {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|-", "where the report goes", .implied = "stdout"},
-    {"plot", 0, GP_OPT_STRING, offsetof(args, plot), "FILE.svg", "with --sweep: a drawing of it"},
+    {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|-", "where the report goes", .implied = "stdout", .filled = true},
+    {"plot", 0, GP_OPT_STRING, offsetof(args, plot), "FILE.svg", "with --sweep: a drawing of it", .filled = true},
     {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "the report as one JSON object"},
     {"quiet", 'q', GP_OPT_FLAG, offsetof(args, quiet), NULL, "the tables alone, without the formulas"},
 

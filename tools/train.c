@@ -18,8 +18,8 @@ typedef struct args {
 /* clang-format off */
 static const gp_option options[] = {
     {"Data", .type = GP_OPT_GROUP},
-    {"data", 'd', GP_OPT_LIST, AT(data), "FILE[=W]", "token stream to train on, as tokenize or llm.c writes it, or a quoted pattern ('shard_*.bin'); many are read as one long stream, in order, or with a weight each as sets that have that share of the rows", .implied = "stdin"},
-    {"val", 0, GP_OPT_LIST, AT(val), "[NAME=]FILE", "token stream, or pattern, to evaluate on; each --val is a set with a loss of its own, and the first one's decides which checkpoint is best", .implied = "a part of the data"},
+    {"data", 'd', GP_OPT_LIST, AT(data), "FILE[=W]", "token stream to train on, as tokenize or llm.c writes it, or a quoted pattern ('shard_*.bin'); many are read as one long stream, in order, or with a weight each as sets that have that share of the rows", .implied = "stdin", .filled = true},
+    {"val", 0, GP_OPT_LIST, AT(val), "[NAME=]FILE", "token stream, or pattern, to evaluate on; each --val is a set with a loss of its own, and the first one's decides which checkpoint is best", .implied = "a part of the data", .filled = true},
     {"val-fraction", 0, GP_OPT_FLOAT, AT(val_fraction), "F", "without --val: the last part of the data, cut at a document's start, is kept for evaluation", .min = 0, .max = 0.9, .beside = "!val,!eval-batches=0"},
     {"order", 0, GP_OPT_CHOICE, AT(order), "WHICH", "windows at random places, shuffled epochs, one behind the other, or each at the start of a document", .choices = "random|shuffle|sequential|documents"},
     {"format", 0, GP_OPT_CHOICE, AT(format), "WHICH", "format of the stream", .choices = "tok|llmc|raw16", .implied = "recognised"},
@@ -27,7 +27,7 @@ static const gp_option options[] = {
 
     {"Model", .type = GP_OPT_GROUP},
     {"preset", 'p', GP_OPT_CHOICE, AT(preset), "NAME", "sizes of the model", .choices = "nano|gpt2|gpt2-medium|gpt2-large|gpt2-xl", .implied = "nano, or what --init has"},
-    {"init", 0, GP_OPT_STRING, AT(init), "PATH", "\"scratch\", or a checkpoint to begin with: a file, a folder, a run (its last) or RUN/best; its sizes then hold"},
+    {"init", 0, GP_OPT_STRING, AT(init), "PATH", "\"scratch\", or a checkpoint to begin with: a file, a folder, a run (its last) or RUN/best; its sizes then hold", .filled = true},
     {"layers", 0, GP_OPT_INT, AT(layers), "L", "transformer blocks", .min = 0, .max = 4096, .implied = "the preset's"},
     {"heads", 0, GP_OPT_INT, AT(heads), "H", "attention heads; divides the channels", .min = 0, .max = 65536, .implied = "the preset's"},
     {"channels", 0, GP_OPT_INT, AT(channels), "C", "width of the model", .min = 0, .max = 1 << 20, .implied = "the preset's"},
@@ -62,9 +62,9 @@ static const gp_option options[] = {
     {"seed", 0, GP_OPT_INT, AT(seed), "N", "of weights, data order and dropout", .min = 0, .max = 9e15},
 
     {"What is told and kept", .type = GP_OPT_GROUP},
-    {"out", 'o', GP_OPT_STRING, AT(out), "DIR|-", "run directory to make, or - for a checkpoint on stdout", .implied = "- into a pipe or file, else run"},
-    {"run", 0, GP_OPT_STRING, AT(run), "DIR", "with --out -: a run directory beside it", .beside = "!resume"},
-    {"resume", 0, GP_OPT_STRING, AT(resume), "RUN", "go on with a run, with its options unless given here; RUN/ckpt-N or RUN/best goes back to that checkpoint first and removes what came after it", .unlogged = true},
+    {"out", 'o', GP_OPT_STRING, AT(out), "DIR|-", "run directory to make, or - for a checkpoint on stdout", .implied = "- into a pipe or file, else run", .filled = true},
+    {"run", 0, GP_OPT_STRING, AT(run), "DIR", "with --out -: a run directory beside it", .filled = true, .beside = "!resume"},
+    {"resume", 0, GP_OPT_STRING, AT(resume), "RUN", "go on with a run, with its options unless given here; RUN/ckpt-N or RUN/best goes back to that checkpoint first and removes what came after it", .unlogged = true, .filled = true},
     {"eval-every", 0, GP_OPT_INT, AT(eval_every), "N", "steps between evaluations, beside those at each checkpoint; 0 = only these", .min = 0, .max = 1e12, .beside = "!eval-batches=0"},
     {"eval-batches", 0, GP_OPT_INT, AT(eval_batches), "N", "batches an evaluation takes; 0 = no evaluation", .min = 0, .max = 1e9},
     {"eval-documents", 0, GP_OPT_FLAG, AT(eval_documents), NULL, "at the end, score validation documents whole where their entropy is known (stories), beside that floor"},

@@ -67,6 +67,7 @@ typedef struct gp_option {
     const char *implied; /* for --help where the default is not a constant: "the machine's cores" */
     const char *instead; /* "a|b": options of which this one takes the place; see below */
     bool unlogged;       /* left out of --print-config and config.yaml (paths of logs, say) */
+    bool filled;         /* an empty text is refused: a file without a name, say */
     const char *beside;  /* "a,b=x,!c": what makes this option mean something; see gp_options_check */
 } gp_option;
 

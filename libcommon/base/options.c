@@ -10,7 +10,7 @@
 
 const gp_option gp_common_options[] = {
     {"config", 0, GP_OPT_LIST, offsetof(gp_common_args, config), "FILE",
-     "read options from a YAML file; its keys are the long names, and the command line wins"},
+     "read options from a YAML file; its keys are the long names, and the command line wins", .filled = true},
     {"print-config", 0, GP_OPT_FLAG, offsetof(gp_common_args, print_config), NULL,
      "print every option's value as YAML, as --config reads it, and exit"},
     {"help", 'h', GP_OPT_FLAG, offsetof(gp_common_args, help), NULL, "print this help and exit"},
@@ -183,7 +183,7 @@ static int take_operand(walk *w, const char *arg)
     while (!gp_option_ends(&o[row]) && !(o[row].type == GP_OPT_LIST && o[row].offset == offset))
         row++;
     if (!gp_option_ends(&o[row]))
-        return take(w, &o[row], arg, true, arg);
+        return take(w, &o[row], arg, true, *arg ? arg : "an operand");
     if (w->apply)
         gp_list_append((gp_list *)(void *)((char *)w->args + offset), arg, !w->seen[row]);
     w->seen[row] |= w->apply;

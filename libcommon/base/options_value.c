@@ -193,6 +193,8 @@ int gp_option_set(const gp_option *o, void *args, const char *text, bool first)
     void *field = (char *)args + o->offset;
     double x = 0;
     int64_t n = 0;
+    if (o->filled && !*text)
+        return fail("is empty, expected %s", o->arg);
     switch (o->type) {
     case GP_OPT_INT:
         if (parse_int(text, &n))
