@@ -130,6 +130,14 @@ absent new
 expect 1 train magic.tok "${small[@]}" -o new
 says "magic.tok"
 absent new
+# a header that contradicts the tokenizer behind it: another vocabulary, another fingerprint
+for at in 16 40; do
+    cp text.tok liar.tok
+    printf '\x42' | dd of=liar.tok bs=1 seek=$at conv=notrunc status=none
+    expect 1 train liar.tok "${small[@]}" -o new
+    says "liar.tok: is corrupt: its header, with a vocabulary of $([ $at = 16 ] && echo 66 || echo 56), does not tell of the tokenizer in it"
+    absent new
+done
 printf 'abcabc' | tokenize --tokenizer char -o short.tok --quiet
 expect 1 train short.tok "${small[@]}" --val-fraction 0 -o new
 says "tokens"

@@ -1,6 +1,7 @@
 /* train.c: one run from its first line to its last. */
 #include "base/file.h"
 #include "base/options.h"
+#include "gptpipe/corpus.h"
 #include "train/job.h"
 #include "train/stop.h"
 
@@ -137,6 +138,17 @@ static int open_data(gp_job *j)
     return rc;
 }
 
+/* The tokenizer that the run keeps for sample, where the stream carries one: it must be the one of its ids. */
+static int take_tokenizer(gp_job *j)
+{
+    j->tokenizer = gp_tokens_member(j->t.data, "tokenizer");
+    if (!j->tokenizer)
+        return 0;
+    gp_tokenizer *t = gp_corpus_tokenizer(j->t.data, gp_tokens_get_info(j->t.data)->name);
+    gp_tokenizer_close(t);
+    return t ? 0 : -1;
+}
+
 /* How long the run will be, where that depends on the data, and of many files what they are in sum: a pattern or a
  * misplaced operand may have named more than was meant. */
 static void count_steps(gp_job *j)
@@ -202,7 +214,8 @@ int gp_train(gp_train_options *asked)
     gp_report_begin(&j.t.report, o, o->dry_run ? NULL : j.run);
     if (gp_backend_remark(j.t.be))
         gp_report_say(&j.t.report, "%s; %s computes", gp_backend_remark(j.t.be), gp_backend_name(j.t.be));
-    j.tokenizer = gp_tokens_member(j.t.data, "tokenizer");
+    if (take_tokenizer(&j))
+        goto out;
     if (o->sample_every && !j.tokenizer)
         gp_report_warn(&j.t.report, "no samples are made: %s has no tokenizer in it",
                        gp_tokens_get_info(j.t.data)->name);
