@@ -140,7 +140,8 @@ static int read_prompts(session *s)
     if (a->prompt_ids)
         return 0; /* they are there */
     if (a->prompts)
-        return gp_prompts_add_file(&s->prompts, s->t, a->prompts, a->jsonl ? a->jsonl : "prompt");
+        return gp_prompts_add_file(&s->prompts, s->t, a->prompts, a->jsonl ? a->jsonl : "prompt",
+                                   gp_model_config(s->m)->vocab_size);
     if (a->prompt)
         return gp_prompts_add_text(&s->prompts, s->t, a->prompt, strlen(a->prompt));
     if (a->checkpoint && strcmp(a->checkpoint, "-") && !isatty(STDIN_FILENO))

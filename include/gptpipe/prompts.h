@@ -1,7 +1,8 @@
 /* prompts.h: what sample continues: text, ids, or a file of prompts.
  *
  *     gp_prompts p = {0};
- *     if (gp_prompts_add_text(&p, tokenizer, "Once", 4) || gp_prompts_add_file(&p, tokenizer, "prompts.jsonl", "prompt"))
+ *     if (gp_prompts_add_text(&p, tokenizer, "Once", 4) ||
+ *         gp_prompts_add_file(&p, tokenizer, "prompts.jsonl", "prompt", 50257))
  *         ...gp_error()...
  *     gp_generate_all(model, tokenizer, p.items, p.count, ...);
  *     gp_prompts_release(&p);
@@ -31,9 +32,10 @@ GP_API int gp_prompts_add_ids(gp_prompts *p, const char *list);
 /* All of stdin; echo's newline at its end is not part of it. */
 GP_API int gp_prompts_add_stdin(gp_prompts *p, const gp_tokenizer *t);
 
-/* JSON Lines, one object a prompt: its member `field` is the text, or an array of ids; its member "id", whatever that
- * is, becomes the prompt's name. path "-" is stdin. */
-GP_API int gp_prompts_add_file(gp_prompts *p, const gp_tokenizer *t, const char *path, const char *field);
+/* JSON Lines, one object a prompt: its member `field` is the text, or an array of ids below vocab_size; its member "id",
+ * whatever that is, becomes the prompt's name. path "-" is stdin. */
+GP_API int gp_prompts_add_file(gp_prompts *p, const gp_tokenizer *t, const char *path, const char *field,
+                               int64_t vocab_size);
 
 GP_API void gp_prompts_release(gp_prompts *p);
 

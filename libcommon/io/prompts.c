@@ -102,50 +102,59 @@ int gp_prompts_add_stdin(gp_prompts *p, const gp_tokenizer *t)
 
 /* ---- JSON Lines ----------------------------------------------------------------------------------------- */
 
-static int add_array(gp_prompts *p, const json_t *array, const char *where)
+typedef struct source {
+    const gp_tokenizer *t;
+    const char *name, *field;
+    int64_t vocab_size;
+} source;
+
+static int add_array(gp_prompts *p, const json_t *array, int64_t vocab_size)
 {
     gp_prompt item = {.count = (int64_t)json_array_size(array)};
+    int rc = 0;
     if (!item.count)
-        return fail("%s: has no token id in its array: at least one is needed", where);
+        return fail("has no token id in its array: at least one is needed");
     item.ids = gp_malloc((size_t)(item.count + 1) * sizeof *item.ids);
-    for (int64_t i = 0; i < item.count; i++) {
+    for (int64_t i = 0; i < item.count && !rc; i++) {
         const json_t *id = json_array_get(array, (size_t)i);
         json_int_t value = json_is_integer(id) ? json_integer_value(id) : -1;
-        if (value < 0 || value > INT32_MAX) {
-            free(item.ids);
-            return fail("%s: item %lld is no token id", where, (long long)i + 1);
-        }
+        if (value < 0 || value > INT32_MAX)
+            rc = fail("item %lld is no token id", (long long)i + 1);
+        else if (value >= vocab_size)
+            rc = fail("token id %lld is outside the model's vocabulary of %lld", (long long)value,
+                      (long long)vocab_size);
         item.ids[i] = (int32_t)value;
     }
-    add(p, item);
-    return 0;
-}
-
-static int add_object(gp_prompts *p, const gp_tokenizer *t, const json_t *object, const char *field,
-                      const char *path, int64_t number)
-{
-    const json_t *value = json_object_get(object, field), *id = json_object_get(object, "id");
-    char *where = gp_format("%s: line %lld", path, (long long)number);
-    size_t n;
-    int rc;
-    if (json_is_array(value)) {
-        rc = add_array(p, value, where);
-    } else {
-        const char *text = gp_jsonl_string(object, field, &n, path, number);
-        rc = text ? gp_prompts_add_text(p, t, text, n) : -1;
-        if (rc && text)
-            gp_fail_in(where);
-    }
-    if (!rc && id)
-        p->items[p->count - 1].name = json_dumps(id, JSON_ENCODE_ANY | JSON_COMPACT);
-    free(where);
+    if (rc)
+        free(item.ids);
+    else
+        add(p, item);
     return rc;
 }
 
-int gp_prompts_add_file(gp_prompts *p, const gp_tokenizer *t, const char *path, const char *field)
+static int add_object(gp_prompts *p, const source *s, const json_t *object, int64_t number)
+{
+    const json_t *value = json_object_get(object, s->field), *id = json_object_get(object, "id");
+    const char *text = NULL;
+    size_t n;
+    if (!json_is_array(value) && !(text = gp_jsonl_string(object, s->field, &n, s->name, number)))
+        return -1;
+    if (text ? gp_prompts_add_text(p, s->t, text, n) : add_array(p, value, s->vocab_size)) {
+        char *where = gp_format("%s: line %lld", s->name, (long long)number);
+        gp_fail_in(where);
+        free(where);
+        return -1;
+    }
+    if (id)
+        p->items[p->count - 1].name = json_dumps(id, JSON_ENCODE_ANY | JSON_COMPACT);
+    return 0;
+}
+
+int gp_prompts_add_file(gp_prompts *p, const gp_tokenizer *t, const char *path, const char *field,
+                        int64_t vocab_size)
 {
     gp_buf text = {0};
-    const char *name = strcmp(path, "-") ? path : "stdin";
+    source s = {t, strcmp(path, "-") ? path : "stdin", field, vocab_size};
     int64_t before = p->count, number = 0;
     int rc = gp_file_read(&text, path, MOST_BYTES);
     const char *line = text.data;
@@ -155,12 +164,12 @@ int gp_prompts_add_file(gp_prompts *p, const gp_tokenizer *t, const char *path, 
         number++;
         if (gp_jsonl_is_blank(line, n))
             continue;
-        json_t *object = gp_jsonl_line(line, n, name, number);
-        rc = object ? add_object(p, t, object, field, name, number) : -1;
+        json_t *object = gp_jsonl_line(line, n, s.name, number);
+        rc = object ? add_object(p, &s, object, number) : -1;
         json_decref(object);
     }
     if (!rc && p->count == before)
-        rc = fail("%s: has no prompt: one JSON object a line is expected", name);
+        rc = fail("%s: has no prompt: one JSON object a line is expected", s.name);
     gp_buf_release(&text);
     return rc;
 }
