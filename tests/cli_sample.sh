@@ -172,6 +172,21 @@ cp config.json model.safetensors animals/tokenizer.json mixed
 expect 1 sample --checkpoint mixed --prompt a --quiet
 says 'mixed: its tokenizer has 257 ids, its model a vocabulary of 96'
 
+# on a terminal scoring shows how far it is, with --quiet nothing
+if command -v script > /dev/null; then
+    head -c 4000 text.txt > long.txt
+    long="sample --checkpoint run --score long.txt --stride 1 --threads 2"
+    script -qec "$long" /dev/null > shown.txt < /dev/null
+    checks=$((checks + 1))
+    tr '\r' '\n' < shown.txt | grep -qE '^score: window [0-9]+ of 393[0-9] \([0-9]+%\), [0-9.]+ windows/s, [0-9]+ s left' ||
+        problem "no progress: $(cat shown.txt)"
+    script -qec "$long --quiet" /dev/null > shown.txt < /dev/null
+    checks=$((checks + 1))
+    ! grep -q window shown.txt || problem "progress with --quiet: $(cat shown.txt)"
+else
+    echo "skipped: progress on a terminal, which needs script (util-linux)"
+fi
+
 # on a terminal: Ctrl-C stops an answer and not the tool, Ctrl-D ends it. The shell that script starts gives
 # its place to sample (exec): it would get Ctrl-C as well, and dash dies of it.
 if command -v script > /dev/null && [ -z "${GPTPIPE_SANITIZE:-}" ]; then

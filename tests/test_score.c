@@ -76,6 +76,36 @@ static void passages_of_any_lengths_score_as_alone(void **state)
     }
 }
 
+typedef struct watch {
+    int64_t times, last;
+} watch;
+
+static void note(void *self, int64_t scored)
+{
+    watch *w = self;
+    assert_true(scored > w->last);
+    w->times++;
+    w->last = scored;
+}
+
+/* A pass reads 2048 tokens at most, so that whoever waits hears of each of them. */
+static void every_pass_is_told(void **state)
+{
+    (void)state;
+    enum { MANY = 200, LONG = 32, PASSES = (MANY * LONG + 2047) / 2048 };
+    gp_passage passages[MANY];
+    gp_backend *be;
+    gp_model *m = tiny("ref", &be);
+    watch w = {0};
+    for (int i = 0; i < MANY; i++)
+        passages[i] = (gp_passage){.ids = ids, .count = LONG + 1, .first = LONG};
+    assert_int_equal(gp_model_score_watched(m, passages, MANY, false, note, &w), 0);
+    assert_true(w.times >= PASSES);
+    assert_int_equal(w.last, MANY);
+    gp_model_free(m);
+    gp_backend_close(be);
+}
+
 static void a_greedy_continuation_is_known_as_such(void **state)
 {
     (void)state;
@@ -201,6 +231,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(perplexity_by_windows_is_that_of_transformers_guide),
         cmocka_unit_test(passages_of_any_lengths_score_as_alone),
+        cmocka_unit_test(every_pass_is_told),
         cmocka_unit_test(a_greedy_continuation_is_known_as_such),
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(hellaswag_becomes_what_the_harness_makes_of_it),

@@ -90,6 +90,11 @@ typedef struct gp_passage {
 /* Scores spans of any lengths, several at a time. 0; -1 when an id or a length does not fit the model. */
 GP_API int gp_model_score(gp_model *m, gp_passage *spans, int64_t count, bool greedy);
 
+/* The same, which may take minutes: fn is told after each pass through the model how many spans are scored. */
+typedef void gp_scored_fn(void *self, int64_t scored);
+GP_API int gp_model_score_watched(gp_model *m, gp_passage *spans, int64_t count, bool greedy,
+                                  gp_scored_fn *fn, void *self);
+
 /* Logits (B,T,V) into the host's memory. */
 GP_API int gp_model_logits(gp_model *m, const gp_batch *batch, float *logits);
 

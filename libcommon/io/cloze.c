@@ -26,6 +26,8 @@ typedef struct cloze {
     gp_question question[AT_ONCE];
     gp_passage span[AT_ONCE * GP_MOST_ENDINGS]; /* their ids belong to it */
     int64_t questions, spans;
+    gp_progress progress;
+    int64_t scored, read; /* bytes of the file: of the questions that are scored, and with those in memory */
     counts n;
 } cloze;
 
@@ -147,10 +149,19 @@ static void print_item(const cloze *z, const gp_question *q, const gp_passage *s
                 (long long)best(q, s, by_tokens));
 }
 
+static void show(void *self, int64_t spans)
+{
+    cloze *z = self;
+    double share = (double)spans / (double)z->spans;
+    gp_progress_set(&z->progress, z->scored + (int64_t)(share * (double)(z->read - z->scored)), NULL);
+}
+
 static int score(cloze *z)
 {
-    if (gp_model_score(z->m, z->span, z->spans, z->task->greedy))
+    if (gp_model_score_watched(z->m, z->span, z->spans, z->task->greedy, show, z))
         return -1;
+    gp_progress_clear(&z->progress);
+    z->scored = z->read;
     const gp_passage *s = z->span;
     for (int64_t i = 0; i < z->questions; s += z->question[i++].endings) {
         const gp_question *q = &z->question[i];
@@ -204,29 +215,26 @@ static void print_total(const cloze *z)
 
 static int score_lines(cloze *z, const char *path, const gp_buf *text)
 {
-    gp_progress progress;
     int64_t number = 0;
     int rc = 0;
-    gp_progress_begin(&progress, z->task->name, GP_PROGRESS_BYTES, 0, (int64_t)text->len, z->o->quiet);
+    gp_progress_begin(&z->progress, z->task->name, GP_PROGRESS_BYTES, 0, (int64_t)text->len, z->o->quiet);
     const char *line = text->data;
     for (size_t left = text->len, n; left && !rc; line += n, left -= n) {
         const char *newline = memchr(line, '\n', left);
         n = newline ? (size_t)(newline + 1 - line) : left;
         number++;
+        z->read += (int64_t)n;
         if (gp_jsonl_is_blank(line, n))
             continue;
         json_t *object = gp_jsonl_line(line, n, path, number);
         rc = object ? add(z, object, path, number) : -1;
         json_decref(object);
-        if (rc || z->questions < AT_ONCE)
-            continue;
-        gp_progress_clear(&progress);
-        rc = score(z);
-        gp_progress_set(&progress, (int64_t)(text->len - left), NULL);
+        if (!rc && z->questions == AT_ONCE)
+            rc = score(z);
     }
-    gp_progress_end(&progress);
     if (!rc && z->questions)
         rc = score(z);
+    gp_progress_end(&z->progress);
     if (!rc && !z->n.items)
         rc = fail("%s: has no question: one JSON object a line is expected", path);
     return rc;

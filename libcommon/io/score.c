@@ -10,8 +10,6 @@
 #include "gptpipe/text.h"
 #include "io/score.h"
 
-enum { AT_ONCE = 32 }; /* windows between two looks at the progress */
-
 /* ---- one text's ids ------------------------------------------------------------------------------------- */
 
 static int64_t bytes_of(const gp_tokenizer *t, int32_t id)
@@ -34,6 +32,11 @@ static int64_t cut(const int32_t *ids, int64_t count, int64_t context, int64_t s
     return n;
 }
 
+static void show(void *progress, int64_t windows)
+{
+    gp_progress_set(progress, windows, NULL);
+}
+
 int gp_score_ids(gp_model *m, const gp_tokenizer *t, const int32_t *ids, int64_t count,
                  const gp_score_options *o, gp_text_score *score)
 {
@@ -54,12 +57,8 @@ int gp_score_ids(gp_model *m, const gp_tokenizer *t, const int32_t *ids, int64_t
     gp_passage *spans = gp_calloc((size_t)(n / stride + 2), sizeof *spans);
     int64_t windows = cut(all, n, context, stride, spans);
     gp_progress progress;
-    int rc = 0;
     gp_progress_begin(&progress, "score", "window", 0, windows, o->quiet || o->jsonl);
-    for (int64_t w = 0; w < windows && !rc; w += AT_ONCE) {
-        rc = gp_model_score(m, spans + w, gp_min(AT_ONCE, windows - w), false);
-        gp_progress_set(&progress, w, NULL);
-    }
+    int rc = gp_model_score_watched(m, spans, windows, false, show, &progress);
     gp_progress_end(&progress);
     for (int64_t w = 0; w < windows && !rc; w++) {
         score->log_p += spans[w].log_p;

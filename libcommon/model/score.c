@@ -18,6 +18,8 @@ typedef struct pass {
     bool *greedy;              /* (rows) the target is the likeliest */
     float *logits;             /* (LOOK,V) */
     void *device;              /* the same in the backend's memory */
+    gp_scored_fn *told;        /* or NULL */
+    void *self;
 } pass;
 
 static int check(const gp_model *m, const gp_passage *s, int64_t i)
@@ -140,11 +142,19 @@ static int run_all(pass *p, gp_passage *sorted, int64_t count)
                 break;
         p->T = sorted[i + p->B - 1].count - 1;
         rc = run(p);
+        if (!rc && p->told)
+            p->told(p->self, i + p->B);
     }
     return rc;
 }
 
 int gp_model_score(gp_model *m, gp_passage *spans, int64_t count, bool greedy)
+{
+    return gp_model_score_watched(m, spans, count, greedy, NULL, NULL);
+}
+
+int gp_model_score_watched(gp_model *m, gp_passage *spans, int64_t count, bool greedy, gp_scored_fn *fn,
+                           void *self)
 {
     if (!m->config.causal || m->config.head != GP_HEAD_LM)
         return fail("the model is not causal (BERT, RoBERTa): it does not tell how likely a text is");
@@ -160,7 +170,9 @@ int gp_model_score(gp_model *m, gp_passage *spans, int64_t count, bool greedy)
               .losses = gp_calloc(most, sizeof *p.losses),
               .greedy = gp_calloc(most, sizeof *p.greedy),
               .logits = greedy ? gp_malloc(logits) : NULL,
-              .device = greedy ? m->be->ops->alloc(m->be, logits) : NULL};
+              .device = greedy ? m->be->ops->alloc(m->be, logits) : NULL,
+              .told = fn,
+              .self = self};
     int64_t *order = gp_calloc((size_t)count, sizeof *order);
     gp_passage *sorted = gp_calloc((size_t)count, sizeof *sorted);
     for (int64_t i = 0; i < count; i++)
