@@ -278,10 +278,11 @@ kill -TERM $pid
 wait $pid
 
 # ---- a disk that fills: training goes on, the next save is tried ------------------------------------------------
-(ulimit -S -f 60 && exec train text.tok "${small[@]}" --steps 100000000 --save-every 20 -o full) 2> full.err &
+(ulimit -S -f 60 && exec train text.tok "${small[@]}" --steps 100000000 --save-every 20 --tensorboard -o full) 2> full.err &
 pid=$!
 for _ in $(seq 100); do
-    grep -q "log.jsonl: cannot be written" full.err 2> /dev/null && break
+    grep -q "log.jsonl: cannot be written" full.err 2> /dev/null &&
+        grep -q "events.out.tfevents.train: cannot be written" full.err && break
     sleep 0.1
 done
 checks=$((checks + 1))
@@ -297,12 +298,30 @@ if command -v prlimit > /dev/null && prlimit --pid $pid --fsize=unlimited:unlimi
     checks=$((checks + 1))
     [ "$(grep -c '"loss"' full/log.jsonl)" = "$(sed -nE '$s/.*"step": ([0-9]+),.*/\1/p' full/log.jsonl)" ] ||
         problem "the log has lost lines"
+    checks=$((checks + 1))
+    [ "$(grep -ao grad_norm full/events.out.tfevents.train | wc -l)" = "$(grep -c '"loss"' full/log.jsonl)" ] ||
+        problem "TensorBoard's file has lost steps: it has $(grep -ao grad_norm full/events.out.tfevents.train | wc -l)"
     expect 0 train --resume full --steps $(($(grep -c '"loss"' full/log.jsonl) + 2)) --quiet
 else
     echo "skipped: prlimit cannot lift the limit of a running process, so the disk is not emptied again"
     kill -9 $pid
     wait $pid 2> /dev/null
 fi
+
+# still full at the end: the last save is tried, and what cannot be written is told
+expect 1 bash -c 'ulimit -S -f 20; exec train text.tok "$@" --steps 30 -o never' - "${small[@]}"
+says "model.safetensors: cannot be written: File too large"
+absent never/last
+expect 0 train --resume never --quiet
+(ulimit -S -f 60 && exec train text.tok "${small[@]}" --channels 8 --steps 900 --save-every 0 --tensorboard -o short) 2> short.err
+code=$?
+logged=$(grep -c '"loss"' short/log.jsonl) drawn=$(grep -ao grad_norm short/events.out.tfevents.train | wc -l)
+checks=$((checks + 1))
+# besides the steps there is an evaluation in both
+[ $code = 0 ] && [ "$logged" -lt 900 ] && [ "$drawn" -lt 900 ] && [ -e short/last ] &&
+    grep -q "short/log.jsonl lacks $((901 - logged)) records: short/log.jsonl: cannot be written" short.err &&
+    grep -q "short/events.out.tfevents.train lacks $((901 - drawn)) records: " short.err ||
+    problem "files that stay short (exit $code, $logged logged, $drawn drawn): $(cat short.err)"
 
 # ---- a data file that shrinks while it is mapped ----------------------------------------------------------------
 cp text.tok shrinks.tok

@@ -36,6 +36,8 @@ const char *gp_run_path(const gp_run *r);
 /* A file of the run's top level, whole or not at all. */
 int gp_run_write(gp_run *r, const char *name, const void *data, size_t n);
 
+#define GP_LOG_NAME "log.jsonl"
+
 /* Appends to a file of the run's top level, all of it or none; to log.jsonl. */
 int gp_run_append(gp_run *r, const char *name, const char *data, size_t n);
 int gp_run_log(gp_run *r, const char *lines, size_t n);

@@ -12,8 +12,6 @@
 
 /* ---- files that grow --------------------------------------------------------------------------------- */
 
-static const char log_name[] = "log.jsonl";
-
 static int open_file(const gp_run *r, const char *name, char **path)
 {
     *path = gp_path_join(gp_run_path(r), name);
@@ -39,7 +37,7 @@ int gp_run_append(gp_run *r, const char *name, const char *data, size_t n)
 
 int gp_run_log(gp_run *r, const char *lines, size_t n)
 {
-    return gp_run_append(r, log_name, lines, n);
+    return gp_run_append(r, GP_LOG_NAME, lines, n);
 }
 
 int gp_run_flush(gp_run *r, const char *name)
@@ -89,7 +87,7 @@ int gp_run_cut_log(gp_run *r, int64_t step)
 {
     char *path;
     gp_map m = {0};
-    int fd = open_file(r, log_name, &path), rc = fd < 0 ? -1 : gp_map_fd(&m, fd, path);
+    int fd = open_file(r, GP_LOG_NAME, &path), rc = fd < 0 ? -1 : gp_map_fd(&m, fd, path);
     size_t kept = 0;
     while (!rc && kept < m.size) {
         const char *line = m.data + kept, *end = memchr(line, '\n', m.size - kept);
@@ -109,7 +107,7 @@ int gp_run_cut_log(gp_run *r, int64_t step)
 
 bool gp_run_log_ends(const gp_run *r, int64_t step, const char *member)
 {
-    char *path = gp_path_join(gp_run_path(r), log_name);
+    char *path = gp_path_join(gp_run_path(r), GP_LOG_NAME);
     gp_map m = {0};
     bool is = false;
     if (gp_exists(path) && !gp_map_open(&m, path) && m.size) {

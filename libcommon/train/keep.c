@@ -81,7 +81,7 @@ int gp_job_save(gp_job *j, double val_loss)
         j->state.best_step = j->t.step;
     }
     /* What a checkpoint takes for told must be there after a power failure, as the checkpoint is. */
-    if (gp_run_flush(j->run, "log.jsonl") || gp_run_flush(j->run, samples_name) ||
+    if (gp_run_flush(j->run, GP_LOG_NAME) || gp_run_flush(j->run, samples_name) ||
         gp_run_save(j->run, j->t.step, best, j->o->keep, fill_checkpoint, j)) {
         j->state.best_loss = loss_before;
         j->state.best_step = step_before;

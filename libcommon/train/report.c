@@ -18,7 +18,8 @@ void gp_report_begin(gp_report *r, const gp_train_options *o, gp_run *run)
 void gp_report_end(gp_report *r)
 {
     gp_report_settle(r);
-    gp_buf_release(&r->unlogged);
+    gp_buf_release(&r->log.waiting);
+    gp_buf_release(&r->events.waiting);
 }
 
 static void say(gp_report *r, const char *fmt, va_list ap)
@@ -55,17 +56,54 @@ static void add_number(gp_buf *b, const char *key, double value, int digits)
         gp_buf_printf(b, ", \"%s\": null", key);
 }
 
-/* A full disk does not end a run: it is told once, and the lines wait for room, up to 16 MB of them. */
+/* 0, or -1 when it still waits. */
+static int write_backlog(gp_report *r, const char *name, gp_backlog *w)
+{
+    if (!w->records)
+        return 0;
+    if (gp_run_append(r->run, name, w->waiting.data, w->waiting.len))
+        return -1;
+    gp_buf_release(&w->waiting);
+    w->records = 0;
+    return 0;
+}
+
+void gp_report_record(gp_report *r, const char *name, gp_backlog *w, const gp_buf *record)
+{
+    enum { MOST = 16 << 20 };
+    bool waited = w->records > 0;
+    if (!r->run)
+        return;
+    if (w->waiting.len + record->len <= MOST) {
+        gp_buf_add(&w->waiting, record->data, record->len);
+        w->records++;
+    } else {
+        w->lost++;
+    }
+    if (write_backlog(r, name, w) && !waited)
+        gp_report_warn(r, "%s; training goes on", gp_error());
+}
+
+static void flush(gp_report *r, const char *name, gp_backlog *w)
+{
+    bool bad = write_backlog(r, name, w) != 0;
+    int64_t missing = w->lost + w->records;
+    if (missing)
+        gp_report_warn(r, "%s/%s lacks %lld records: %s", gp_run_path(r->run), name, (long long)missing,
+                       bad ? gp_error() : "the disk was full for too long");
+    *w = (gp_backlog){.waiting = w->waiting, .records = w->records};
+}
+
+void gp_report_flush(gp_report *r)
+{
+    flush(r, GP_LOG_NAME, &r->log);
+    flush(r, GP_EVENTS_NAME, &r->events);
+}
+
 static void log_line(gp_report *r, gp_buf *line)
 {
-    bool waited = r->unlogged.len > 0;
     gp_buf_puts(line, "}\n");
-    if (r->run && r->unlogged.len < 16u << 20)
-        gp_buf_add(&r->unlogged, line->data, line->len);
-    if (r->unlogged.len && !gp_run_log(r->run, r->unlogged.data, r->unlogged.len))
-        gp_buf_release(&r->unlogged);
-    else if (r->run && !waited)
-        gp_report_warn(r, "%s; training goes on", gp_error());
+    gp_report_record(r, GP_LOG_NAME, &r->log, line);
     gp_buf_release(line);
 }
 

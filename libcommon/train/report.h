@@ -18,11 +18,17 @@ typedef struct gp_step_report {
     bool skipped;          /* an outlier: nothing was updated */
 } gp_step_report;
 
+/* What a full disk did not take of a file that grows: it goes first when there is room again. */
+typedef struct gp_backlog {
+    gp_buf waiting;
+    int64_t records; /* that wait */
+    int64_t lost;    /* for which there was no room here either */
+} gp_backlog;
+
 typedef struct gp_report {
     const gp_train_options *o;
-    gp_run *run;          /* whose log.jsonl gets the lines; NULL: none */
-    gp_buf unlogged;      /* lines that a full disk did not take; they go first when it does */
-    bool events_failed;   /* told once */
+    gp_run *run; /* whose log.jsonl gets the lines; NULL: none */
+    gp_backlog log, events;
     bool live;            /* stderr is a terminal */
     int line_width;       /* of the live line on the screen */
     double next;          /* gp_now() when it is to be drawn again */
@@ -52,6 +58,13 @@ void gp_report_events(gp_report *r, int64_t step, const gp_scalar *scalars, int 
 
 /* Cuts what TensorBoard is told back to a step. 0 or -1. */
 int gp_report_cut_events(gp_run *run, int64_t step);
+
+/* Adds one record to a file of the run, with what waits before it. A full disk does not end a run: it is told once, and
+ * records wait, up to 16 MB of them. */
+void gp_report_record(gp_report *r, const char *name, gp_backlog *w, const gp_buf *record);
+
+/* Writes what waits, and tells what cannot be written or is lost already. */
+void gp_report_flush(gp_report *r);
 
 void gp_report_begin(gp_report *r, const gp_train_options *o, gp_run *run);
 void gp_report_end(gp_report *r);

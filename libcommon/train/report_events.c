@@ -15,13 +15,10 @@ void gp_report_events(gp_report *r, int64_t step, const gp_scalar *scalars, int 
         return;
     clock_gettime(CLOCK_REALTIME, &now); /* for the plot's time axis; nothing here depends on it */
     double wall_time = (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-    if (!gp_run_size(r->run, GP_EVENTS_NAME))
+    if (!r->events.records && !gp_run_size(r->run, GP_EVENTS_NAME))
         gp_events_begin(&b, wall_time);
     gp_events_add(&b, wall_time, step, scalars, count);
-    if (gp_run_append(r->run, GP_EVENTS_NAME, b.data, b.len) && !r->events_failed) {
-        gp_report_warn(r, "%s; training goes on", gp_error());
-        r->events_failed = true;
-    }
+    gp_report_record(r, GP_EVENTS_NAME, &r->events, &b);
     gp_buf_release(&b);
 }
 

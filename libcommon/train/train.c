@@ -69,6 +69,7 @@ static int finish(gp_job *j)
     bool told = j->run && t->step == t->report.first_step && gp_run_log_ends(j->run, t->step, "documents");
     if (!early && !told && gp_trainer_score_documents(t))
         return -1;
+    gp_report_flush(&t->report);
     if (!strcmp(j->o->out ? j->o->out : "", "-")) {
         gp_checkpoint *ckpt = gp_job_checkpoint(j);
         rc = gp_checkpoint_write(ckpt, "-", "safetensors", GP_F32);
