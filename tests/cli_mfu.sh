@@ -49,6 +49,14 @@ $value   "; done
 checks=$((checks + 2))
 [ "$(grep -c 'stroke-width' sweep.svg)" = 2 ] && [ "$(grep -c '<circle' sweep.svg)" = 6 ] && grep -q '1 layers, 16 channels; ' sweep.svg &&
     grep -q '</svg>' sweep.svg || problem "the drawing: $(cat sweep.svg)"
+# a pass that a batch is nothing to says so, in the table and in the drawing; a sweep of contexts varies it
+expect 0 eval-mfu $short --passes prefill,decode --sweep batch=1,2 --plot prompts.svg --quiet
+holds "(prefill reads one prompt at a time, whatever the batch)"
+checks=$((checks + 2))
+grep -q '>prefill of 1</text>' prompts.svg && grep -q '>decode</text>' prompts.svg || problem "names: $(cat prompts.svg)"
+expect 0 eval-mfu $model --passes prefill --sweep context=8,16 --plot prompts.svg --quiet
+case $out in *"one prompt at a time"*) problem "prefill varies: $out" ;; esac
+grep -q '>prefill</text>' prompts.svg || problem "names: $(cat prompts.svg)"
 # names stand clear of each other
 expect 0 eval-mfu $model --sweep context=8 --plot one.svg --quiet
 sed -nE 's/.* y="([0-9.]+)".*>(forward|train|prefill|decode)<.*/\1/p' one.svg | sort -n |

@@ -4,6 +4,12 @@
 #include <math.h>
 #include <string.h>
 
+/* Whether a pass is the same for each value: a prompt goes into the cache alone. */
+static bool stands_still(const gp_mfu_sweep *s, const gp_pass_result *p)
+{
+    return p->pass == GP_PASS_PREFILL && !strcmp(s->what, "batch");
+}
+
 void gp_mfu_sweep_print(const gp_mfu_sweep *s, FILE *out)
 {
     const gp_mfu *first = s->run[0];
@@ -22,6 +28,10 @@ void gp_mfu_sweep_print(const gp_mfu_sweep *s, FILE *out)
         }
         fprintf(out, "  peak %.1f GFLOP/s\n", s->run[i]->peak / 1e9);
     }
+    for (int p = 0; p < first->count; p++)
+        if (stands_still(s, &first->result[p]))
+            fprintf(out, "(%s reads one prompt at a time, whatever the batch)\n",
+                    gp_pass_name(first->result[p].pass));
     for (int i = 0; i < s->count; i++)
         for (int p = 0; p < s->run[i]->count; p++)
             if (gp_mfu_of(&s->run[i]->result[p].speed, s->run[i]->peak) > 1) {
@@ -146,8 +156,9 @@ static void draw_names(const gp_mfu_sweep *s, const axes *a, FILE *out)
             if (!named[p] && (top < 0 || last->result[p].speed.tok_s > last->result[top].speed.tok_s))
                 top = p;
         double y = fmax(at_y(a, last->result[top].speed.tok_s), below);
-        fprintf(out, "<text x=\"%.1f\" y=\"%.1f\" fill=\"%s\">%s</text>\n", at_x(a, s->count - 1) + 8, y + 4,
-                colours[top], gp_pass_name(last->result[top].pass));
+        fprintf(out, "<text x=\"%.1f\" y=\"%.1f\" fill=\"%s\">%s%s</text>\n", at_x(a, s->count - 1) + 8,
+                y + 4, colours[top], gp_pass_name(last->result[top].pass),
+                stands_still(s, &last->result[top]) ? " of 1" : "");
         below = y + LINE;
         named[top] = true;
     }
