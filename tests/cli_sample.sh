@@ -196,6 +196,18 @@ if command -v script > /dev/null && [ -z "${GPTPIPE_SANITIZE:-}" ]; then
     checks=$((checks + 2))
     [ "$code" = 0 ] || problem "the talk ended with $code: $(tail -c 300 talk.txt)"
     [ "$(grep -ac '> ' talk.txt)" -ge 3 ] || problem "no prompt after Ctrl-C: $(tail -c 300 talk.txt)"
+    # Ctrl-Z gives the terminal back to the shell, fg takes it again: Ctrl-A still goes to the line's beginning
+    if ldd "$(command -v sample)" | grep -q libedit; then
+        { sleep 1; printf 'sample --checkpoint run --interactive --max-tokens 3 --threads 1 --quiet\n'; sleep 1; printf '\032'; sleep 1
+            printf 'stty -a | grep -ow .icanon\nfg\n'; sleep 1; printf 'nce\001O\n'; sleep 1; printf '\004'; sleep 0.5; printf 'exit\n'; sleep 0.3; } |
+            timeout 30 script -qec "sh -i" /dev/null | tr '\r' '\n' > stopped.txt
+        checks=$((checks + 3))
+        grep -aq Stopped stopped.txt && grep -aqE '^> Once' stopped.txt || problem "it was not stopped or did not go on: $(cat -v stopped.txt)"
+        ! grep -aq -- -icanon stopped.txt || problem "the shell got a raw terminal: $(cat -v stopped.txt)"
+        ! grep -aqF '^A' stopped.txt || problem "a line behind fg cannot be edited: $(cat -v stopped.txt)"
+    else
+        echo "skipped: Ctrl-Z at the prompt, which needs libedit"
+    fi
 else
     echo "skipped: talking on a terminal, which needs script (util-linux) and a quick build"
 fi

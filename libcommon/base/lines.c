@@ -84,6 +84,48 @@ static void open_edit(gp_lines *l)
     el_source(l->edit, NULL); /* ~/.editrc, a person's own keys */
 }
 
+static EditLine *edited; /* while it waits for keys: what signal handlers can reach */
+
+/* Ctrl-Z: whoever comes next finds the terminal as it was before. */
+static void suspend(int signal)
+{
+    int saved = errno;
+    struct sigaction ours;
+    el_set(edited, EL_PREP_TERM, 0);
+    sigaction(signal, &(struct sigaction){.sa_handler = SIG_DFL}, &ours);
+    raise(signal); /* stops here */
+    sigaction(signal, &ours, NULL);
+    errno = saved;
+}
+
+/* fg: the terminal is another's as it stands, whatever libedit last made of it; and the line is shown again. */
+static void resume(int signal)
+{
+    int saved = errno;
+    (void)signal;
+    el_set(edited, EL_PREP_TERM, 0);
+    el_set(edited, EL_PREP_TERM, 1);
+    el_set(edited, EL_REFRESH);
+    errno = saved;
+}
+
+/* el_gets, which can be suspended. libedit's own handlers (EL_SIGNAL) would send other signals on to the whole process
+ * group. */
+static const char *get_line(gp_lines *l, int *n)
+{
+    enum { FLAGS = SA_ONSTACK | SA_RESTART };
+    struct sigaction stop, go;
+    edited = l->edit;
+    sigaction(SIGTSTP, NULL, &stop);
+    sigaction(SIGCONT, &(struct sigaction){.sa_handler = resume, .sa_flags = FLAGS}, &go);
+    if (stop.sa_handler != SIG_IGN) /* not deferred, since its handler sends it once more */
+        sigaction(SIGTSTP, &(struct sigaction){.sa_handler = suspend, .sa_flags = FLAGS | SA_NODEFER}, NULL);
+    const char *text = el_gets(l->edit, n);
+    sigaction(SIGTSTP, &stop, NULL);
+    sigaction(SIGCONT, &go, NULL);
+    return text;
+}
+
 /* l->line; its length, or -1 at the end. */
 static ssize_t edit_line(gp_lines *l)
 {
@@ -91,7 +133,7 @@ static ssize_t edit_line(gp_lines *l)
     for (;;) {
         int n = 0;
         l->dropped = false;
-        const char *text = el_gets(l->edit, &n);
+        const char *text = get_line(l, &n);
         if (l->dropped) {
             fputc('\n', stdout);
             continue;
