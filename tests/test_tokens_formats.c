@@ -176,6 +176,28 @@ static void metadata_comes_back(void **state)
     gp_tokens_close(s);
 }
 
+/* It is stored in blocks of 65535 bytes: of more than one, and where the last is full or has one byte. */
+static void large_metadata_comes_back(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {65537, 2 * 65535, 2 * 65535 + 1, 1000000};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        size_t n = sizes[i];
+        char *json = malloc(n + 1);
+        for (size_t at = 0; at < n; at++)
+            json[at] = (char)('a' + at * at % 23);
+        memcpy(json, "{\"entropy\":\"", 12);
+        memcpy(json + n - 2, "\"}", 3);
+        gp_tokens_writer *w = gp_tokens_create(path, &(gp_tokens_info){.vocab_size = 10, .metadata = json});
+        assert_int_equal(gp_tokens_finish(w), 0);
+        gp_tokens *s = gp_tokens_open(path, NULL);
+        assert_non_null(s);
+        assert_string_equal(gp_tokens_get_info(s)->metadata, json);
+        gp_tokens_close(s);
+        free(json);
+    }
+}
+
 /* A stream of `documents` documents of 10 ids each (0: no index, 100 ids). */
 static gp_tokens *open_documents(int documents)
 {
@@ -245,6 +267,7 @@ int main(void)
         cmocka_unit_test(an_id_that_does_not_fit_is_not_written),
         cmocka_unit_test(a_full_disk_fails_and_says_so),
         cmocka_unit_test(metadata_comes_back),
+        cmocka_unit_test(large_metadata_comes_back),
         cmocka_unit_test(a_split_without_an_index_is_exact),
         cmocka_unit_test(a_split_never_cuts_a_document),
     };

@@ -106,6 +106,7 @@ static void put_separator(gp_buf *b, const gp_tokens_about *about)
 char *gp_tokens_describe(const gp_tokens_about *about)
 {
     gp_buf b = {0};
+    gp_buf_reserve(&b, (about->tokenizer ? strlen(about->tokenizer) : 0) + 1024);
     gp_buf_puts(&b, "{");
     if (about->source || about->source_sha256)
         put_source(&b, about);

@@ -34,28 +34,55 @@ struct gp_tokens_writer {
     int spill; /* a descriptor, or -1 */
 };
 
+/* A zlib stream of stored blocks (RFC 1950, RFC 1951): straight from the text, where zlib would copy it twice. */
+enum { BLOCK_MOST = 65535 };
+
+static size_t stored_size(size_t n)
+{
+    return 2 + 5 * ((n + BLOCK_MOST - 1) / BLOCK_MOST) + n + 4;
+}
+
+static void put_stored(gp_out *o, const char *text, size_t n)
+{
+    uint32_t sum = (uint32_t)adler32_z(adler32_z(0, NULL, 0), (const Bytef *)text, n);
+    char end[4] = {(char)(sum >> 24), (char)(sum >> 16), (char)(sum >> 8), (char)sum};
+    gp_out_write(o, "\x78\x01", 2);
+    while (n) {
+        size_t length = n < BLOCK_MOST ? n : BLOCK_MOST;
+        char head[5] = {length == n}; /* the last? */
+        gp_put32(head + 1, (uint32_t)length | (uint32_t)~length << 16);
+        gp_out_write(o, head, sizeof head);
+        gp_out_write(o, text, length);
+        text += length;
+        n -= length;
+    }
+    gp_out_write(o, end, sizeof end);
+}
+
 static int put_metadata(gp_tokens_writer *w, const char *header, const char *json)
 {
     static const char zeros[64];
-    uLong size = json ? (uLong)strlen(json) : 0;
-    uLongf packed_size = size ? compressBound(size) : 0;
+    size_t size = json ? strlen(json) : 0;
+    uLongf packed_size = size > PACKED_MOST ? stored_size(size) : size ? compressBound(size) : 0;
+    Bytef *packed = NULL;
     char head[GP_TOK_HEADER_SIZE];
-    Bytef *packed = gp_malloc(packed_size);
-    if (size > GP_TOK_METADATA_MOST) {
-        free(packed);
-        return fail("metadata of %lu bytes is more than a token stream holds (%d)", size,
+    if (size > GP_TOK_METADATA_MOST)
+        return fail("metadata of %zu bytes is more than a token stream holds (%d)", size,
                     GP_TOK_METADATA_MOST);
+    if (size && size <= PACKED_MOST) {
+        packed = gp_malloc(packed_size);
+        if (compress2(packed, &packed_size, (const Bytef *)json, size, Z_DEFAULT_COMPRESSION) != Z_OK)
+            die("zlib cannot compress %zu bytes", size);
     }
-    int level = size > PACKED_MOST ? Z_NO_COMPRESSION : Z_DEFAULT_COMPRESSION;
-    if (size && compress2(packed, &packed_size, (const Bytef *)json, size, level) != Z_OK)
-        die("zlib cannot compress %lu bytes", size);
     memcpy(head, header, sizeof head);
     gp_put64(head + 32, packed_size);
     gp_out_write(&w->out, head, sizeof head);
-    gp_out_write(&w->out, packed, packed_size);
-    int rc = gp_out_write(&w->out, zeros, gp_round_up(packed_size, 64) - packed_size);
+    if (packed)
+        gp_out_write(&w->out, packed, packed_size);
+    else if (size)
+        put_stored(&w->out, json, size);
     free(packed);
-    return rc;
+    return gp_out_write(&w->out, zeros, gp_round_up(packed_size, 64) - packed_size);
 }
 
 static int put_header(gp_tokens_writer *w, const gp_tokens_info *info)

@@ -29,9 +29,10 @@ static int open_next(gp_shards *s)
 int gp_shards_open(gp_shards *s, const char *path, int64_t size, bool documents, const gp_tokens_info *info)
 {
     *s = (gp_shards){.path = path, .size = size, .documents = documents, .info = *info};
-    s->metadata = info->metadata ? gp_strdup(info->metadata) : NULL;
+    int rc = open_next(s);
+    s->metadata = size && info->metadata ? gp_strdup(info->metadata) : NULL; /* one stream has it now */
     s->info.metadata = s->metadata;
-    return open_next(s);
+    return rc;
 }
 
 /* Makes room in the last shard, or a new one; gives how many of `count` tokens go into it, or -1. */

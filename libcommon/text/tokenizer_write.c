@@ -59,17 +59,57 @@ static void spelling_init(spelling *s)
     }
 }
 
-/* Writes an id's bytes in the alphabet, as the inside of a JSON string; there is room for two each and one more. Gives
- * the end. */
-static char *spell(char *to, const spelling *s, const gp_vocab *v, int32_t id)
+/* Every id's bytes in the alphabet, as the inside of a JSON string: id i's are text[at[i]] to text[at[i + 1]]. They are
+ * copied AT_ONCE bytes at a time, so as many stand behind the last. */
+typedef struct spelled {
+    char *text;
+    uint32_t *at; /* (vocabulary + 1) */
+} spelled;
+
+enum { AT_ONCE = 16 };
+
+static spelled spell(const gp_vocab *v)
 {
-    size_t n;
-    const uint8_t *bytes = (const uint8_t *)gp_vocab_bytes(v, id, &n);
-    for (size_t i = 0; i < n; i++) {
-        memcpy(to, s->text[bytes[i]], 2);
-        to += s->length[bytes[i]];
+    spelling s;
+    spelling_init(&s);
+    spelled all = {.text = gp_malloc(2 * (size_t)v->at[v->size] + AT_ONCE),
+                   .at = gp_malloc(((size_t)v->size + 1) * sizeof *all.at)};
+    char *to = all.text;
+    for (int32_t id = 0; id < v->size; id++) {
+        size_t n;
+        const uint8_t *bytes = (const uint8_t *)gp_vocab_bytes(v, id, &n);
+        all.at[id] = (uint32_t)(to - all.text);
+        for (size_t i = 0; i < n; i++) {
+            memcpy(to, s.text[bytes[i]], 2);
+            to += s.length[bytes[i]];
+        }
     }
-    return to;
+    all.at[v->size] = (uint32_t)(to - all.text);
+    memset(to, 0, AT_ONCE);
+    return all;
+}
+
+static void spelled_release(spelled *s)
+{
+    free(s->text);
+    free(s->at);
+}
+
+/* How many bytes id takes; to have room for it is to have room for AT_ONCE more. */
+static size_t spelled_length(const spelled *s, int32_t id)
+{
+    return s->at[id + 1] - s->at[id];
+}
+
+/* Writes id; gives the end. */
+static char *put_spelled(char *to, const spelled *s, int32_t id)
+{
+    const char *from = s->text + s->at[id];
+    size_t n = spelled_length(s, id);
+    memcpy(to, from, AT_ONCE);
+    if (n > AT_ONCE)
+        memcpy(to + AT_ONCE, from + AT_ONCE, n - AT_ONCE);
+    return to + n;
 }
 
 /* Writes a number >= 0; gives the end. printf would take longer than all the rest. */
@@ -86,23 +126,23 @@ static char *put_number(char *to, int32_t n)
 }
 
 /* Appends "name":id for every id. A special id's name is what it is, not in the alphabet. */
-static void put_vocab(gp_buf *b, const spelling *s, const gp_vocab *v)
+static void put_vocab(gp_buf *b, const spelled *s, const gp_vocab *v)
 {
     for (int32_t id = 0; id < v->size; id++) {
-        size_t n;
-        const char *bytes = gp_vocab_bytes(v, id, &n);
-        gp_buf_reserve(b, 2 * n + 32);
+        gp_buf_reserve(b, spelled_length(s, id) + AT_ONCE + 32);
         char *to = b->data + b->len;
         if (id)
             *to++ = ',';
         if (v->special[id]) {
+            size_t n;
+            const char *bytes = gp_vocab_bytes(v, id, &n);
             b->len = (size_t)(to - b->data);
             gp_json_string(b, bytes, n);
             gp_buf_reserve(b, 32);
             to = b->data + b->len;
         } else {
             *to++ = '"';
-            to = spell(to, s, v, id);
+            to = put_spelled(to, s, id);
             *to++ = '"';
         }
         *to++ = ':';
@@ -111,20 +151,18 @@ static void put_vocab(gp_buf *b, const spelling *s, const gp_vocab *v)
 }
 
 /* Appends "left right" for every merge. */
-static void put_merges(gp_buf *b, const spelling *s, const gp_tokenizer *t)
+static void put_merges(gp_buf *b, const spelled *s, const gp_tokenizer *t)
 {
     for (int64_t i = 0; i < t->bpe.count; i++) {
         const gp_merge *m = &t->bpe.list[i];
-        size_t n;
-        gp_vocab_bytes(&t->vocab, m->id, &n);
-        gp_buf_reserve(b, 2 * n + 32);
+        gp_buf_reserve(b, spelled_length(s, m->left) + spelled_length(s, m->right) + AT_ONCE + 32);
         char *to = b->data + b->len;
         if (i)
             *to++ = ',';
         *to++ = '"';
-        to = spell(to, s, &t->vocab, m->left);
+        to = put_spelled(to, s, m->left);
         *to++ = ' ';
-        to = spell(to, s, &t->vocab, m->right);
+        to = put_spelled(to, s, m->right);
         *to++ = '"';
         b->len = (size_t)(to - b->data);
     }
@@ -134,8 +172,9 @@ static void put_bpe(gp_buf *b, const gp_tokenizer *t)
 {
     const gp_vocab *v = &t->vocab;
     const char *comma = "";
-    spelling s;
-    spelling_init(&s);
+    spelled s = spell(v);
+    /* Each id stands there twice, alone and as two parts: so the megabytes are not moved as they grow. */
+    gp_buf_reserve(b, 2 * (size_t)s.at[v->size] + 16 * (size_t)v->size + 1024);
     gp_buf_puts(b, "\"added_tokens\":[");
     for (int32_t id = 0; id < v->size; id++) {
         if (!v->special[id])
@@ -159,6 +198,7 @@ static void put_bpe(gp_buf *b, const gp_tokenizer *t)
     gp_buf_puts(b, "},\"merges\":[");
     put_merges(b, &s, t);
     gp_buf_puts(b, "]}}");
+    spelled_release(&s);
 }
 
 char *gp_tokenizer_to_json(const gp_tokenizer *t)
