@@ -2,6 +2,7 @@
 #include "gptpipe/tokenizer.h"
 #include "small_bpe.h"
 #include "test.h"
+#include "text/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -62,10 +63,9 @@ static void json_gives_the_same_tokenizer_back(void **state)
 }
 
 /* By its name GPT-2's tokenizer is made from its merges alone; as a folder its vocabulary is read from encoder.json,
- * where each id is written down. */
-static void gpt2s_ids_are_those_in_encoder_json(void **state)
+ * where each id is written down. Skips where it is not here. */
+static gp_tokenizer *open_gpt2s_folder(void)
 {
-    (void)state;
     static const char *const below[] = {"", "gpt2",
                                         "openaipublic.blob.core.windows.net/gpt-2/encodings/main"};
     const char *roots[] = {getenv("GPTPIPE_DATA"), "data", getenv("FETCH_DATA_MIRROR")};
@@ -79,11 +79,39 @@ static void gpt2s_ids_are_those_in_encoder_json(void **state)
         fprintf(stderr, "skipped: %s\n", gp_error());
         skip();
     }
+    return read;
+}
+
+static void gpt2s_ids_are_those_in_encoder_json(void **state)
+{
+    (void)state;
+    gp_tokenizer *read = open_gpt2s_folder();
     char *want = gp_tokenizer_to_json(read), *got = gp_tokenizer_to_json(gpt2);
     assert_string_equal(got, want);
     assert_int_equal(gp_tokenizer_end_of_text(gpt2), gp_tokenizer_end_of_text(read));
     free(want);
     free(got);
+    gp_tokenizer_close(read);
+}
+
+/* A piece that is a word of the vocabulary is not merged but looked up, as tiktoken does: so merging must find it. Whole
+ * pieces, which the pre-split does not cut. */
+static void gpt2s_words_are_what_their_bytes_merge_to(void **state)
+{
+    (void)state;
+    gp_tokenizer *read = open_gpt2s_folder();
+    assert_null(read->bpe.words);
+    assert_non_null(gpt2->bpe.words);
+    for (int32_t id = 0; id < 50256; id++) {
+        int32_t ids[GP_BPE_SHORT];
+        size_t n;
+        const char *bytes = gp_tokenizer_bytes(read, id, &n);
+        if (n > GP_BPE_SHORT) /* too long to be looked up */
+            continue;
+        assert_int_equal(gp_bpe_encode_short(&read->bpe, (const uint8_t *)bytes, (int)n, ids), 1);
+        assert_int_equal(ids[0], id);
+        assert_int_equal(gp_vocab_find(gpt2->bpe.words, bytes, n), id);
+    }
     gp_tokenizer_close(read);
 }
 
@@ -241,6 +269,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_gives_the_same_tokenizer_back),
         cmocka_unit_test(gpt2s_ids_are_those_in_encoder_json),
+        cmocka_unit_test(gpt2s_words_are_what_their_bytes_merge_to),
         cmocka_unit_test(a_fingerprint_is_what_the_formats_say),
         cmocka_unit_test(a_small_bpe_merges_by_rank),
         cmocka_unit_test(each_bad_tokenizer_is_named),

@@ -29,6 +29,7 @@ int gp_bpe_init(gp_bpe *b, const gp_vocab *v, int64_t merges_most, const char *w
     memset(b->bytes_rank, 0xff, 256 * sizeof *b->bytes_rank);
     b->list = gp_malloc((size_t)merges_most * sizeof *b->list);
     b->part = gp_calloc((size_t)v->size, sizeof *b->part);
+    b->words = NULL;
     b->disordered = false;
     b->count = 0;
     return 0;
@@ -72,30 +73,38 @@ static int32_t find_both(const gp_vocab *v, const char *left, size_t left_length
     return id;
 }
 
+bool gp_bpe_put(gp_bpe *b, const gp_vocab *v, gp_merge m)
+{
+    size_t left_length, right_length;
+    uint64_t *slot = gp_bpe_slot(b, m.left, m.right);
+    if (*slot != UINT64_MAX)
+        return false;
+    *slot = (uint64_t)m.left << 2 * GP_BPE_BITS | (uint64_t)m.right << GP_BPE_BITS | (uint64_t)b->count;
+    const char *left = gp_vocab_bytes(v, m.left, &left_length);
+    const char *right = gp_vocab_bytes(v, m.right, &right_length);
+    if (left_length == 1 && right_length == 1)
+        b->bytes_rank[(uint8_t)*left][(uint8_t)*right] = (int32_t)b->count;
+    b->part[m.left] = b->part[m.right] = true;
+    b->disordered |= b->part[m.id];
+    b->list[b->count++] = m;
+    return true;
+}
+
 int gp_bpe_add(gp_bpe *b, const gp_vocab *v, const char *left, size_t left_length, const char *right,
                size_t right_length, const char *where)
 {
     gp_merge m = {gp_vocab_find(v, left, left_length), gp_vocab_find(v, right, right_length),
                   find_both(v, left, left_length, right, right_length)};
     const char *why = NULL;
-    uint64_t *slot;
     if (!left_length || !right_length)
         why = "a part is empty";
     else if (m.left < 0 || m.right < 0)
         why = "a part is not in the vocabulary";
     else if (m.id < 0)
         why = "what they make is not in the vocabulary";
-    else if (*(slot = gp_bpe_slot(b, m.left, m.right)) != UINT64_MAX)
+    else if (!gp_bpe_put(b, v, m))
         why = "it is there twice";
-    if (why)
-        return refuse_merge(b, left, left_length, right, right_length, where, why);
-    *slot = (uint64_t)m.left << 2 * GP_BPE_BITS | (uint64_t)m.right << GP_BPE_BITS | (uint64_t)b->count;
-    if (left_length == 1 && right_length == 1)
-        b->bytes_rank[(uint8_t)*left][(uint8_t)*right] = (int32_t)b->count;
-    b->part[m.left] = b->part[m.right] = true;
-    b->disordered |= b->part[m.id];
-    b->list[b->count++] = m;
-    return 0;
+    return why ? refuse_merge(b, left, left_length, right, right_length, where, why) : 0;
 }
 
 /* ---- one short piece ------------------------------------------------------------------------- */

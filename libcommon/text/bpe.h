@@ -23,6 +23,8 @@ typedef struct gp_bpe {
     int shift;                  /* 64 - log2(slots) */
     gp_merge *list;             /* by rank: the lower is merged earlier */
     int64_t count;
+    const gp_vocab
+        *words;      /* where every id but special ones is what its bytes are merged to; or NULL: not known */
     bool *part;      /* (vocabulary) a merge takes this id */
     bool disordered; /* a merge makes what one before it takes; so no trained vocabulary is */
 } gp_bpe;
@@ -32,6 +34,9 @@ typedef struct gp_bpe {
 int gp_bpe_init(gp_bpe *b, const gp_vocab *v, int64_t merges_most, const char *where);
 int gp_bpe_add(gp_bpe *b, const gp_vocab *v, const char *left, size_t left_length, const char *right,
                size_t right_length, const char *where);
+
+/* The same of a merge whose ids are known. false: the pair is there already. */
+bool gp_bpe_put(gp_bpe *b, const gp_vocab *v, gp_merge m);
 void gp_bpe_release(gp_bpe *b);
 
 /* The slot of a pair, or the empty one where it belongs. */

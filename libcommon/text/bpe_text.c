@@ -9,7 +9,6 @@
 /* ---- the cache of pieces --------------------------------------------------------------------- */
 
 enum {
-    KEY_BYTES = 15, /* a piece that the first table takes */
     PIECE_IDS = 4,
     FEWEST_BITS = 12, /* the table grows from 4096 lines of two pieces, 256 KB, ... */
     MOST_BITS = 17,   /* ... to 8 MB */
@@ -18,7 +17,7 @@ enum {
 };
 
 typedef struct piece {
-    uint64_t key[2];        /* the bytes, zeros behind them, their number in the last byte; 0, 0: empty */
+    gp_key key;             /* its bytes; of none: empty */
     int32_t ids[PIECE_IDS]; /* -1 behind the last */
 } piece;
 
@@ -65,11 +64,6 @@ void gp_bpe_state_release(gp_bpe_state *s)
     *s = (gp_bpe_state){0};
 }
 
-static inline uint64_t hash(const uint64_t key[2])
-{
-    return (key[0] ^ key[1] * 0x9E3779B97F4A7C15u) * 0xD6E8FEB86659FD93u;
-}
-
 /* Twice the lines: those of line i go to 2i and 2i + 1. From the last to the first, in place. */
 static void grow(struct gp_cache *c)
 {
@@ -79,8 +73,8 @@ static void grow(struct gp_cache *c)
         line from = c->lines[i], to[2] = {0};
         for (int way = 1; way >= 0; way--) { /* what was met last is put in front */
             const piece *p = &from.pieces[way];
-            line *l = &to[hash(p->key) >> (64 - c->bits) & 1];
-            if (p->key[1])
+            line *l = &to[gp_key_hash(&p->key) >> (64 - c->bits) & 1];
+            if (p->key.words[1])
                 *l = (line){{*p, l->pieces[0]}};
         }
         memcpy(&c->lines[2 * i], to, sizeof to);
@@ -89,41 +83,32 @@ static void grow(struct gp_cache *c)
 
 /* ---- one piece ------------------------------------------------------------------------------- */
 
-/* The key of n <= KEY_BYTES bytes at p, of which 16 can be read. */
-static inline void make_key(uint64_t key[2], const uint8_t *p, size_t n)
-{
-    memcpy(key, p, 16);
-    if (n < 8) {
-        key[0] &= ((uint64_t)1 << 8 * n) - 1;
-        key[1] = 0;
-    } else {
-        key[1] &= ((uint64_t)1 << 8 * (n - 8)) - 1;
-    }
-    key[1] |= (uint64_t)n << 56;
-}
-
-static inline bool is_piece(const piece *p, const uint64_t key[2])
-{
-    return p->key[0] == key[0] && p->key[1] == key[1];
-}
-
 static void put_ids(gp_ids *out, const int32_t *ids, int count)
 {
     memcpy(out->ids + out->count, ids, (size_t)count * sizeof *ids);
     out->count += count;
 }
 
+/* The piece may be a word of the vocabulary as it is: then what it is merged to is known. */
+static bool is_word(const gp_bpe *b, const gp_key *key, int32_t *id)
+{
+    *id = gp_vocab_find_key(b->words, key);
+    return *id >= 0 && !b->words->special[*id];
+}
+
 /* A piece that is in neither place of its line: merges it, and keeps it where its ids are few. */
-static void encode_new(const gp_bpe *b, struct gp_cache *c, line *l, const uint64_t key[2], const uint8_t *p,
+static void encode_new(const gp_bpe *b, struct gp_cache *c, line *l, const gp_key *key, const uint8_t *p,
                        gp_ids *out)
 {
     int32_t ids[GP_BPE_SHORT];
-    int count = gp_bpe_encode_short(b, p, (int)(key[1] >> 56), ids);
+    int count = 1;
+    if (!b->words || !is_word(b, key, ids))
+        count = gp_bpe_encode_short(b, p, (int)(key->words[1] >> 56), ids);
     put_ids(out, ids, count);
     if (count > PIECE_IDS)
         return;
     l->pieces[1] = l->pieces[0];
-    memcpy(l->pieces[0].key, key, sizeof l->pieces[0].key);
+    l->pieces[0].key = *key;
     for (int i = 0; i < PIECE_IDS; i++)
         l->pieces[0].ids[i] = i < count ? ids[i] : -1;
     c->fills++;
@@ -176,33 +161,33 @@ static int encode_pieces(const gp_bpe *b, gp_bpe_state *s, const uint8_t *p, con
     struct gp_cache *c = s->cache;
     size_t at = 0, seen = 0;
     for (size_t first = 0, n; first < count; first += n) {
-        uint64_t keys[BATCH][2];
+        gp_key keys[BATCH];
         line *lines[BATCH];
         n = count - first < BATCH ? count - first : BATCH;
         if (c->fills > (int64_t)1 << c->bits && c->bits < MOST_BITS)
             grow(c);
         for (size_t i = 0; i < n; i++) {
             size_t length = ends[first + i] - seen;
-            make_key(keys[i], p + seen, length <= KEY_BYTES ? length : KEY_BYTES);
-            lines[i] = &c->lines[hash(keys[i]) >> (64 - c->bits)];
+            keys[i] = gp_key_of(p + seen, length <= GP_KEY_BYTES ? length : GP_KEY_BYTES);
+            lines[i] = &c->lines[gp_key_hash(&keys[i]) >> (64 - c->bits)];
             __builtin_prefetch(lines[i]);
             seen += length;
         }
         for (size_t i = 0; i < n; i++) {
             size_t length = ends[first + i] - at;
-            if (length > KEY_BYTES) {
+            if (length > GP_KEY_BYTES) {
                 if (encode_longer(b, s, p + at, length, out))
                     return -1;
-            } else if (gp_ids_room(out, KEY_BYTES)) {
+            } else if (gp_ids_room(out, GP_KEY_BYTES)) {
                 return -1;
             } else {
-                const piece *found = &lines[i]->pieces[!is_piece(&lines[i]->pieces[0], keys[i])];
-                if (is_piece(found, keys[i])) {
+                const piece *found = &lines[i]->pieces[!gp_key_is(&lines[i]->pieces[0].key, &keys[i])];
+                if (gp_key_is(&found->key, &keys[i])) {
                     int32_t *to = out->ids + out->count; /* four are written, those that count are kept */
                     memcpy(to, found->ids, sizeof found->ids);
                     out->count += 1 + (to[1] >= 0) + (to[2] >= 0) + (to[3] >= 0);
                 } else {
-                    encode_new(b, c, lines[i], keys[i], p + at, out);
+                    encode_new(b, c, lines[i], &keys[i], p + at, out);
                 }
             }
             at += length;

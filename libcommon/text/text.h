@@ -27,6 +27,7 @@ typedef struct gp_draft {
     gp_buf bytes;
 } gp_draft;
 
+void gp_draft_reserve(gp_draft *d, int64_t tokens, size_t bytes); /* for so many more */
 void gp_draft_add(gp_draft *d, int32_t id, const char *bytes, size_t length);
 void gp_draft_release(gp_draft *d);
 

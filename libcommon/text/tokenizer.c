@@ -7,12 +7,18 @@
 
 /* ---- making ---------------------------------------------------------------------------------- */
 
+void gp_draft_reserve(gp_draft *d, int64_t tokens, size_t bytes)
+{
+    gp_buf_reserve(&d->bytes, bytes);
+    if (d->count + tokens <= d->capacity)
+        return;
+    d->capacity = gp_max(d->count + tokens, d->capacity ? 2 * d->capacity : 256);
+    d->tokens = gp_realloc(d->tokens, (size_t)d->capacity, sizeof *d->tokens);
+}
+
 void gp_draft_add(gp_draft *d, int32_t id, const char *bytes, size_t length)
 {
-    if (d->count == d->capacity) {
-        d->capacity = d->capacity ? 2 * d->capacity : 256;
-        d->tokens = gp_realloc(d->tokens, (size_t)d->capacity, sizeof *d->tokens);
-    }
+    gp_draft_reserve(d, 1, length);
     d->tokens[d->count++] = (gp_token){.id = id, .length = (uint32_t)length, .at = d->bytes.len};
     gp_buf_add(&d->bytes, bytes, length);
 }

@@ -18,12 +18,7 @@ static int check_sha256(const gp_map *m, const char *path, const char *expected)
     return 0;
 }
 
-/* The vocabulary on its way, and how many bytes of what each merge makes are its left part. */
-typedef struct list {
-    gp_draft draft;
-    uint8_t *left;
-    int64_t merges;
-} list;
+enum { BYTES = 256, MERGES = 50000 };
 
 /* The 256 bytes in the order of their stand-ins' code points. */
 static void add_bytes(gp_draft *d, const gp_alphabet *a)
@@ -33,52 +28,70 @@ static void add_bytes(gp_draft *d, const gp_alphabet *a)
             gp_draft_add(d, (int32_t)d->count, &(char){(char)a->byte[code]}, 1);
 }
 
-/* Adds what the lines behind the first make: "left right", each byte in the alphabet. */
-static void add_merges(list *l, const gp_alphabet *a, const gp_map *text)
+/* Adds what the lines behind the first make, "left right", each byte in the alphabet. left: how many bytes of it are the
+ * left part. */
+static void add_merges(gp_draft *d, uint8_t left[MERGES], const gp_alphabet *a, const gp_map *text)
 {
     const uint8_t *p = memchr(text->data, '\n', text->size), *end = (const uint8_t *)text->data + text->size;
-    char both[256]; /* GPT-2's longest token has 128 bytes */
-    size_t n = 0, left = 0;
+    gp_draft_reserve(d, MERGES + 1, text->size);
+    char *begin = d->bytes.data + d->bytes.len, *to = begin, *space = begin;
     for (p++; p < end; p++) {
         if (*p == ' ') {
-            left = n;
+            space = to;
         } else if (*p == '\n') {
-            gp_draft_add(&l->draft, (int32_t)l->draft.count, both, n);
-            l->left[l->merges++] = (uint8_t)left;
-            n = 0;
+            left[d->count - BYTES] = (uint8_t)(space - begin);
+            d->tokens[d->count] = (gp_token){.id = (int32_t)d->count,
+                                             .length = (uint32_t)(to - begin),
+                                             .at = (size_t)(begin - d->bytes.data)};
+            d->count++;
+            begin = to;
         } else if (*p < 0x80) {
-            both[n++] = (char)*p;
+            *to++ = (char)*p;
         } else { /* a stand-in above ASCII has two bytes */
-            both[n++] = (char)a->byte[(p[0] & 0x1F) << 6 | (p[1] & 0x3F)];
+            *to++ = (char)a->byte[(p[0] & 0x1F) << 6 | (p[1] & 0x3F)];
             p++;
         }
     }
+    d->bytes.len = (size_t)(to - d->bytes.data);
+}
+
+/* The id of n bytes that lie in v. */
+static int32_t find(const gp_vocab *v, const char *bytes, size_t n)
+{
+    if (n > GP_KEY_BYTES)
+        return gp_vocab_find(v, bytes, n);
+    gp_key key = gp_key_of(bytes, n); /* more bytes, or GP_VOCAB_PAD zeros, lie behind them */
+    return gp_vocab_find_key(v, &key);
 }
 
 static gp_tokenizer *build(const gp_map *merges, const char *where)
 {
     static const char end_of_text[] = "<|endoftext|>";
-    enum { MERGES = 50000 };
-    list l = {.left = gp_malloc(MERGES)};
+    gp_draft d = {0};
     gp_tokenizer *t = gp_calloc(1, sizeof *t);
+    uint8_t *lefts = gp_malloc(MERGES);
     gp_alphabet a;
     gp_alphabet_init(&a);
-    add_bytes(&l.draft, &a);
-    add_merges(&l, &a, merges);
-    gp_draft_add(&l.draft, (int32_t)l.draft.count, end_of_text, sizeof end_of_text - 1);
+    add_bytes(&d, &a);
+    add_merges(&d, lefts, &a, merges);
+    gp_draft_add(&d, (int32_t)d.count, end_of_text, sizeof end_of_text - 1);
     t->kind = GP_KIND_BPE;
-    t->end_of_text = (int32_t)l.draft.count - 1;
-    int rc = gp_vocab_build(&t->vocab, l.draft.tokens, l.draft.count, &l.draft.bytes, where) ||
+    t->end_of_text = (int32_t)d.count - 1;
+    int rc = gp_vocab_build(&t->vocab, d.tokens, d.count, &d.bytes, where) ||
              gp_bpe_init(&t->bpe, &t->vocab, MERGES, where);
+    gp_draft_release(&d);
     for (int32_t i = 0; i < MERGES && !rc; i++) {
-        size_t n, left = l.left[i];
-        const char *both = gp_vocab_bytes(&t->vocab, 256 + i, &n);
-        rc = gp_bpe_add(&t->bpe, &t->vocab, both, left, both + left, n - left, where);
+        size_t n, left = lefts[i];
+        const char *both = gp_vocab_bytes(&t->vocab, BYTES + i, &n);
+        rc = !gp_bpe_put(&t->bpe, &t->vocab,
+                         (gp_merge){.left = find(&t->vocab, both, left),
+                                    .right = find(&t->vocab, both + left, n - left),
+                                    .id = BYTES + i});
     }
     BUG_ON(rc); /* the files are known to the last bit */
+    free(lefts);
     t->vocab.special[t->end_of_text] = 1;
-    gp_draft_release(&l.draft);
-    free(l.left);
+    t->bpe.words = &t->vocab; /* tests/test_tokenizer_json.c merges them all */
     return t;
 }
 

@@ -18,35 +18,50 @@ typedef struct gp_vocab_slot {
     int32_t id; /* -1: empty */
 } slot;
 
-/* Eight bytes at a time; the last ones overlap those before, or are all that there is. */
-static inline uint64_t hash(const char *p, size_t n)
+/* Of more bytes than a key takes: eight at a time; the last ones overlap those before. */
+static inline uint64_t hash_long(const char *p, size_t n)
 {
-    uint64_t h = n, word = 0;
+    uint64_t h = n, word;
     for (size_t at = 0; n - at > 8; at += 8) {
         memcpy(&word, p + at, 8);
         h = (h ^ word) * 0x9E3779B97F4A7C15u;
         h ^= h >> 32;
     }
-    if (n >= 8) {
-        memcpy(&word, p + n - 8, 8);
-    } else if (n >= 4) {
-        uint32_t first, last;
-        memcpy(&first, p, 4);
-        memcpy(&last, p + n - 4, 4);
-        word = (uint64_t)first << 32 | last;
-    } else if (n) {
-        word = (uint64_t)(uint8_t)p[0] << 16 | (uint64_t)(uint8_t)p[n / 2] << 8 | (uint8_t)p[n - 1];
-    }
-    h = (h ^ word) * 0xD6E8FEB86659FD93u;
-    return h ^ h >> 32;
+    memcpy(&word, p + n - 8, 8);
+    return (h ^ word) * 0xD6E8FEB86659FD93u;
 }
 
-/* The slot that holds these bytes, or the empty one where they belong. */
-static inline slot *find_slot(const gp_vocab *v, const char *bytes, size_t length, uint32_t *tag)
+/* The slot of the first probe; the others follow it. */
+static inline size_t first_slot(const gp_vocab *v, uint64_t h)
 {
-    uint64_t h = hash(bytes, length);
+    return (h ^ h >> 32) & v->mask;
+}
+
+/* The slot that holds what the key is of, or the empty one where it belongs. */
+static inline slot *find_key(const gp_vocab *v, const gp_key *key, uint32_t *tag)
+{
+    uint64_t h = gp_key_hash(key);
     *tag = (uint32_t)(h >> 32);
-    for (size_t i = h & v->mask;; i = (i + 1) & v->mask) {
+    for (size_t i = first_slot(v, h);; i = (i + 1) & v->mask) {
+        slot *s = &v->slots[i];
+        if (s->id < 0)
+            return s;
+        if (s->tag != *tag)
+            continue;
+        size_t n;
+        const char *p = gp_vocab_bytes(v, s->id, &n);
+        gp_key other = gp_key_of(p, n <= GP_KEY_BYTES ? n : 0);
+        if (gp_key_is(&other, key) && n <= GP_KEY_BYTES)
+            return s;
+    }
+}
+
+/* The same of bytes that are too many for a key. */
+static slot *find_long(const gp_vocab *v, const char *bytes, size_t length, uint32_t *tag)
+{
+    uint64_t h = hash_long(bytes, length);
+    *tag = (uint32_t)(h >> 32);
+    for (size_t i = first_slot(v, h);; i = (i + 1) & v->mask) {
         slot *s = &v->slots[i];
         size_t n;
         if (s->id < 0)
@@ -59,10 +74,21 @@ static inline slot *find_slot(const gp_vocab *v, const char *bytes, size_t lengt
     }
 }
 
+int32_t gp_vocab_find_key(const gp_vocab *v, const gp_key *key)
+{
+    uint32_t tag;
+    return find_key(v, key, &tag)->id;
+}
+
 int32_t gp_vocab_find(const gp_vocab *v, const char *bytes, size_t length)
 {
     uint32_t tag;
-    return find_slot(v, bytes, length, &tag)->id;
+    if (length > GP_KEY_BYTES)
+        return find_long(v, bytes, length, &tag)->id;
+    char padded[16] = {0}; /* a key reads so many */
+    memcpy(padded, bytes, length);
+    gp_key key = gp_key_of(padded, length);
+    return gp_vocab_find_key(v, &key);
 }
 
 /* Puts id into the table; gives the id that has the same bytes already, or -1. */
@@ -71,7 +97,8 @@ static int32_t insert(gp_vocab *v, int32_t id)
     size_t n;
     uint32_t tag;
     const char *p = gp_vocab_bytes(v, id, &n);
-    slot *s = find_slot(v, p, n, &tag);
+    gp_key key = gp_key_of(p, n <= GP_KEY_BYTES ? n : 0);
+    slot *s = n <= GP_KEY_BYTES ? find_key(v, &key, &tag) : find_long(v, p, n, &tag);
     if (s->id >= 0)
         return s->id;
     *s = (slot){tag, id};
@@ -84,6 +111,23 @@ static bool in_order(const gp_token *tokens, int64_t count)
         if (tokens[i].id != i)
             return false;
     return true;
+}
+
+/* The bytes of all tokens, which are in order, one behind the other. Most often they lie so already. */
+static void put_bytes(gp_vocab *v, const gp_token *tokens, const gp_buf *b)
+{
+    size_t run = 0; /* the first of those that lie as they should and are not copied yet */
+    v->bytes = gp_calloc(b->len + GP_VOCAB_PAD, 1);
+    v->at = gp_malloc(((size_t)v->size + 1) * sizeof *v->at);
+    v->at[0] = 0;
+    for (size_t i = 0; i < (size_t)v->size; i++) {
+        v->at[i + 1] = v->at[i] + tokens[i].length;
+        if (i + 1 < (size_t)v->size && tokens[i + 1].at == tokens[i].at + tokens[i].length)
+            continue;
+        if (v->at[i + 1] > v->at[run])
+            memcpy(v->bytes + v->at[run], b->data + tokens[run].at, v->at[i + 1] - v->at[run]);
+        run = i + 1;
+    }
 }
 
 int gp_vocab_build(gp_vocab *v, gp_token *tokens, int64_t count, const gp_buf *b, const char *where)
@@ -106,12 +150,9 @@ int gp_vocab_build(gp_vocab *v, gp_token *tokens, int64_t count, const gp_buf *b
     v->mask = slots - 1;
     v->slots = gp_malloc(slots * sizeof *v->slots);
     memset(v->slots, 0xff, slots * sizeof *v->slots);
-    v->bytes = gp_calloc(b->len + GP_VOCAB_PAD, 1);
-    v->at = gp_calloc((size_t)count + 1, sizeof *v->at);
+    put_bytes(v, tokens, b);
     v->special = gp_calloc((size_t)count, sizeof *v->special);
     for (int64_t i = 0; i < count; i++) {
-        memcpy(v->bytes + v->at[i], b->data + tokens[i].at, tokens[i].length);
-        v->at[i + 1] = v->at[i] + tokens[i].length;
         int32_t other = insert(v, (int32_t)i);
         if (other >= 0) {
             gp_buf name = {0};

@@ -2,6 +2,8 @@
 #ifndef GP_TEXT_VOCAB_H
 #define GP_TEXT_VOCAB_H
 
+#include <string.h>
+
 #include "base/base.h"
 
 enum { GP_VOCAB_PAD = 16 };
@@ -14,6 +16,36 @@ typedef struct gp_vocab {
     struct gp_vocab_slot *slots; /* bytes -> id, open addressing */
     size_t mask;
 } gp_vocab;
+
+/* Few bytes as two words: the bytes, zeros behind them, their number in the last one. */
+enum { GP_KEY_BYTES = 15 };
+
+typedef struct gp_key {
+    uint64_t words[2];
+} gp_key;
+
+/* The key of n <= GP_KEY_BYTES bytes at p, of which 16 can be read. Without a branch on n, which is a coin's toss. */
+static inline gp_key gp_key_of(const void *p, size_t n)
+{
+    static const uint8_t masks[32] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                      0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+    gp_key k, mask;
+    memcpy(&k, p, 16);
+    memcpy(&mask, masks + 16 - n, 16);
+    k.words[0] &= mask.words[0];
+    k.words[1] = (k.words[1] & mask.words[1]) | (uint64_t)n << 56;
+    return k;
+}
+
+static inline bool gp_key_is(const gp_key *a, const gp_key *b)
+{
+    return a->words[0] == b->words[0] && a->words[1] == b->words[1];
+}
+
+static inline uint64_t gp_key_hash(const gp_key *k)
+{
+    return (k->words[0] ^ k->words[1] * 0x9E3779B97F4A7C15u) * 0xD6E8FEB86659FD93u;
+}
 
 /* One token on the way into a vocabulary. */
 typedef struct gp_token {
@@ -30,6 +62,7 @@ void gp_vocab_release(gp_vocab *v);
 
 /* The id of these bytes, or -1. */
 int32_t gp_vocab_find(const gp_vocab *v, const char *bytes, size_t length);
+int32_t gp_vocab_find_key(const gp_vocab *v, const gp_key *key);
 
 static inline const char *gp_vocab_bytes(const gp_vocab *v, int32_t id, size_t *length)
 {
