@@ -7,7 +7,7 @@ install(DIRECTORY include/gptpipe DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_
 
 # What the static library needs, as a linker is told: the packages' own flags, then oneDNN, CUDA's runtime, OpenMP and threads.
 set(GPTPIPE_PRIVATE_LIBS "")
-foreach(package ZLIB CURL CRYPTO ARCHIVE YAML JANSSON UTF8PROC)
+foreach(package ZLIB CRYPTO ARCHIVE YAML JANSSON UTF8PROC)
   list(APPEND GPTPIPE_PRIVATE_LIBS ${${package}_LDFLAGS})
 endforeach()
 if(GPTPIPE_EDIT)
@@ -18,6 +18,9 @@ if(GPTPIPE_DNNL)
 endif()
 if(GPTPIPE_CUDA)
   list(APPEND GPTPIPE_PRIVATE_LIBS ${GPTPIPE_CUDART} -ldl -lrt)
+endif()
+if(CMAKE_DL_LIBS)
+  list(APPEND GPTPIPE_PRIVATE_LIBS -l${CMAKE_DL_LIBS})
 endif()
 list(APPEND GPTPIPE_PRIVATE_LIBS ${OpenMP_C_FLAGS} ${CMAKE_THREAD_LIBS_INIT} -lm)
 list(REMOVE_DUPLICATES GPTPIPE_PRIVATE_LIBS)

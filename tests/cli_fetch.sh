@@ -193,4 +193,11 @@ absent more.json/x.txt
 absent full.txt
 absent full.txt.json
 [ -z "$(find . -name '*.tmp')" ] || problem "left behind: $(find . -name '*.tmp')"
+
+# libcurl is opened when a transfer begins: where it is broken or missing, a mirror folder serves all the same
+mkdir broken
+for name in libcurl.so.4 libcurl-gnutls.so.4; do echo broken > "broken/$name"; done
+LD_LIBRARY_PATH=broken expect 0 fetch-data good "${from[@]}" -o without/
+LD_LIBRARY_PATH=broken expect 1 fetch-data gone --catalog more.json -o without/
+says 'libcurl.so.4 cannot be opened, which transfers need; install libcurl4'
 finish

@@ -6,7 +6,6 @@
  */
 #include "data/download.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <math.h>
 #include <pthread.h>
@@ -15,9 +14,12 @@
 #include <string.h>
 #include <time.h>
 
+#include "data/curl.h"
+
 /* One response being read. */
 typedef struct response {
     gp_download *d;
+    const gp_curl *lib;
     CURL *curl;
     const char *url;
     long status;
@@ -32,6 +34,8 @@ typedef struct response {
     gp_transfer verdict; /* why a callback stopped the transfer */
     char reason[CURL_ERROR_SIZE];
 } response;
+
+#define SET(r, option, value) (r)->lib->easy_setopt((r)->curl, option, value)
 
 static gp_transfer stop(response *r, gp_transfer verdict)
 {
@@ -112,8 +116,8 @@ static gp_transfer begin_body(response *r)
     gp_download *d = r->d;
     gp_part *p = d->part;
     curl_off_t length = -1;
-    curl_easy_getinfo(r->curl, CURLINFO_RESPONSE_CODE, &r->status);
-    curl_easy_getinfo(r->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    r->lib->easy_getinfo(r->curl, CURLINFO_RESPONSE_CODE, &r->status);
+    r->lib->easy_getinfo(r->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
     r->body = true;
     if (r->status >= 300)
         return GP_TRANSFER_DONE; /* an error's page, which is not kept */
@@ -166,7 +170,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *self)
 static void note_connection(response *r)
 {
     curl_off_t asked = 0;
-    if (r->connected || curl_easy_getinfo(r->curl, CURLINFO_PRETRANSFER_TIME_T, &asked) || !asked)
+    if (r->connected || r->lib->easy_getinfo(r->curl, CURLINFO_PRETRANSFER_TIME_T, &asked) || !asked)
         return;
     r->connected = true;
     r->heard = gp_now();
@@ -187,7 +191,7 @@ static int on_progress(void *self, curl_off_t total, curl_off_t now, curl_off_t 
 }
 
 /* As the curl program has them: libcurl itself reads the proxies' variables but not these. */
-static void set_certificates(CURL *c)
+static void set_certificates(const response *r)
 {
     const char *bundle = getenv("CURL_CA_BUNDLE"), *dir = NULL;
     if (!bundle || !*bundle) {
@@ -195,47 +199,46 @@ static void set_certificates(CURL *c)
         dir = getenv("SSL_CERT_DIR");
     }
     if (bundle && *bundle) {
-        curl_easy_setopt(c, CURLOPT_CAINFO, bundle);
-        curl_easy_setopt(c, CURLOPT_PROXY_CAINFO, bundle);
+        SET(r, CURLOPT_CAINFO, bundle);
+        SET(r, CURLOPT_PROXY_CAINFO, bundle);
     }
     if (dir && *dir) {
-        curl_easy_setopt(c, CURLOPT_CAPATH, dir);
-        curl_easy_setopt(c, CURLOPT_PROXY_CAPATH, dir);
+        SET(r, CURLOPT_CAPATH, dir);
+        SET(r, CURLOPT_PROXY_CAPATH, dir);
     }
 }
 
 /* What began encrypted stays so: no redirect leads from https to http, and none to a file of this machine. */
-static void set_protocols(CURL *c, const char *url)
+static void set_protocols(const response *r, const char *url)
 {
     bool encrypted = !strncasecmp(url, "https:", 6);
 #if LIBCURL_VERSION_NUM >= 0x075500
-    curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(c, CURLOPT_REDIR_PROTOCOLS_STR, encrypted ? "https" : "http,https");
+    SET(r, CURLOPT_PROTOCOLS_STR, "http,https");
+    SET(r, CURLOPT_REDIR_PROTOCOLS_STR, encrypted ? "https" : "http,https");
 #else
-    curl_easy_setopt(c, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
-    curl_easy_setopt(c, CURLOPT_REDIR_PROTOCOLS, (long)(CURLPROTO_HTTPS | (encrypted ? 0 : CURLPROTO_HTTP)));
+    SET(r, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+    SET(r, CURLOPT_REDIR_PROTOCOLS, (long)(CURLPROTO_HTTPS | (encrypted ? 0 : CURLPROTO_HTTP)));
 #endif
 }
 
 static void set_up(response *r, const char *url)
 {
-    CURL *c = r->curl;
-    curl_easy_setopt(c, CURLOPT_URL, url);
-    curl_easy_setopt(c, CURLOPT_USERAGENT, "gptpipe/" GPTPIPE_VERSION);
-    curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 1L);
-    curl_easy_setopt(c, CURLOPT_MAXREDIRS, 10L);
-    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)(fmin(r->d->connect, 1e6) * 1000));
-    curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
-    curl_easy_setopt(c, CURLOPT_XFERINFODATA, r);
-    curl_easy_setopt(c, CURLOPT_ERRORBUFFER, r->reason);
-    curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(c, CURLOPT_HEADERDATA, r);
-    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(c, CURLOPT_WRITEDATA, r);
-    set_protocols(c, url);
-    set_certificates(c);
+    SET(r, CURLOPT_URL, url);
+    SET(r, CURLOPT_USERAGENT, "gptpipe/" GPTPIPE_VERSION);
+    SET(r, CURLOPT_FOLLOWLOCATION, 1L);
+    SET(r, CURLOPT_MAXREDIRS, 10L);
+    SET(r, CURLOPT_NOSIGNAL, 1L);
+    SET(r, CURLOPT_CONNECTTIMEOUT_MS, (long)(fmin(r->d->connect, 1e6) * 1000));
+    SET(r, CURLOPT_NOPROGRESS, 0L);
+    SET(r, CURLOPT_XFERINFOFUNCTION, on_progress);
+    SET(r, CURLOPT_XFERINFODATA, r);
+    SET(r, CURLOPT_ERRORBUFFER, r->reason);
+    SET(r, CURLOPT_HEADERFUNCTION, on_header);
+    SET(r, CURLOPT_HEADERDATA, r);
+    SET(r, CURLOPT_WRITEFUNCTION, on_body);
+    SET(r, CURLOPT_WRITEDATA, r);
+    set_protocols(r, url);
+    set_certificates(r);
 }
 
 /* Asks for the rest only where a mixture of two files would be seen: by the validator, or by the SHA-256. */
@@ -252,14 +255,14 @@ static struct curl_slist *ask_for_rest(response *r, int *rc)
         return NULL;
     }
     char *range = gp_format("%lld-", (long long)p->done);
-    curl_easy_setopt(r->curl, CURLOPT_RANGE, range);
+    SET(r, CURLOPT_RANGE, range);
     free(range);
     if (same_source) {
         r->conditional = true;
         char *condition = gp_format("If-Range: %s", p->validator);
-        headers = curl_slist_append(NULL, condition);
+        headers = r->lib->slist_append(NULL, condition);
         free(condition);
-        curl_easy_setopt(r->curl, CURLOPT_HTTPHEADER, headers);
+        SET(r, CURLOPT_HTTPHEADER, headers);
     }
     return headers;
 }
@@ -267,7 +270,7 @@ static struct curl_slist *ask_for_rest(response *r, int *rc)
 static gp_transfer judge_status(response *r)
 {
     curl_off_t wait = 0;
-    curl_easy_getinfo(r->curl, CURLINFO_RETRY_AFTER, &wait);
+    r->lib->easy_getinfo(r->curl, CURLINFO_RETRY_AFTER, &wait);
     r->d->wait = wait > 0 && wait <= 300 ? (double)wait : 0;
     if (r->status == 416 && r->conditional && r->whole == r->d->part->done)
         return GP_TRANSFER_DONE; /* an earlier run had all of it, and was stopped just then */
@@ -285,7 +288,7 @@ static gp_transfer judge_status(response *r)
 
 static void say_why(const response *r, CURLcode code)
 {
-    const char *reason = *r->reason ? r->reason : curl_easy_strerror(code);
+    const char *reason = *r->reason ? r->reason : r->lib->easy_strerror(code);
     if (code == CURLE_UNSUPPORTED_PROTOCOL && r->location)
         fail("%s: leads to %s, which is not followed: only http and https are, and from https only https",
              r->url, r->location);
@@ -302,7 +305,7 @@ static gp_transfer judge(response *r, CURLcode code)
     if (r->verdict != GP_TRANSFER_DONE)
         return r->verdict; /* a callback has said why */
     if (code == CURLE_OK) {
-        curl_easy_getinfo(r->curl, CURLINFO_RESPONSE_CODE, &r->status);
+        r->lib->easy_getinfo(r->curl, CURLINFO_RESPONSE_CODE, &r->status);
         if (r->status >= 300)
             return judge_status(r);
         if (!r->body && begin_body(r) != GP_TRANSFER_DONE) /* an empty file */
@@ -339,7 +342,7 @@ static gp_transfer judge(response *r, CURLcode code)
 
 /* A server that hangs up while TLS writes to it raises SIGPIPE, whose default ends the process. It is held back on
  * this thread for as long as the transfer takes, and one that came is dropped. */
-static CURLcode perform(CURL *c)
+static CURLcode perform(const response *r)
 {
     sigset_t pipe, before, pending;
     const struct timespec at_once = {0};
@@ -348,7 +351,7 @@ static CURLcode perform(CURL *c)
     sigpending(&pending);
     bool was_pending = sigismember(&pending, SIGPIPE) == 1;
     pthread_sigmask(SIG_BLOCK, &pipe, &before);
-    CURLcode code = curl_easy_perform(c);
+    CURLcode code = r->lib->easy_perform(r->curl);
     if (!was_pending)
         while (sigtimedwait(&pipe, NULL, &at_once) < 0 && errno == EINTR)
             ;
@@ -356,19 +359,12 @@ static CURLcode perform(CURL *c)
     return code;
 }
 
-static pthread_once_t started = PTHREAD_ONCE_INIT;
-
-/* curl_easy_init would do it, but not on two threads at once in versions before 7.84. */
-static void start_curl(void)
-{
-    if (curl_global_init(CURL_GLOBAL_DEFAULT))
-        die("libcurl cannot be started");
-}
-
 gp_transfer gp_download_run(gp_download *d, const char *url)
 {
-    pthread_once(&started, start_curl);
-    response r = {.d = d, .url = url, .verdict = GP_TRANSFER_DONE, .curl = curl_easy_init()};
+    const gp_curl *lib = gp_curl_open();
+    if (!lib)
+        return GP_TRANSFER_NO;
+    response r = {.d = d, .url = url, .verdict = GP_TRANSFER_DONE, .lib = lib, .curl = lib->easy_init()};
     int rc;
     if (!r.curl)
         die("libcurl cannot be started");
@@ -378,11 +374,11 @@ gp_transfer gp_download_run(gp_download *d, const char *url)
     r.heard = gp_now() + d->connect;
     set_up(&r, url);
     struct curl_slist *headers = ask_for_rest(&r, &rc);
-    gp_transfer verdict = rc ? GP_TRANSFER_STOP : judge(&r, perform(r.curl));
+    gp_transfer verdict = rc ? GP_TRANSFER_STOP : judge(&r, perform(&r));
     if (verdict != GP_TRANSFER_DONE)
         d->part->resumed = d->part->done > 0;
-    curl_slist_free_all(headers);
-    curl_easy_cleanup(r.curl);
+    lib->slist_free_all(headers);
+    lib->easy_cleanup(r.curl);
     forget_headers(&r);
     free(r.location);
     return verdict;
