@@ -10,7 +10,7 @@
 
 enum {
     PIECE_IDS = 4,
-    FEWEST_BITS = 12, /* the table grows from 4096 lines of two pieces, 256 KB, ... */
+    FEWEST_BITS = 13, /* the table grows from 8192 lines of two pieces, 512 KB, ... */
     MOST_BITS = 17,   /* ... to 8 MB */
     PHRASE_IDS = 19,
     PHRASE_BITS = 12,
