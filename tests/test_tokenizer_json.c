@@ -87,7 +87,11 @@ static void gpt2s_ids_are_those_in_encoder_json(void **state)
     (void)state;
     gp_tokenizer *read = open_gpt2s_folder();
     char *want = gp_tokenizer_to_json(read), *got = gp_tokenizer_to_json(gpt2);
+    uint8_t computed[16], known[16];
     assert_string_equal(got, want);
+    gp_tokenizer_fingerprint(read, computed);
+    gp_tokenizer_fingerprint(gpt2, known);
+    assert_memory_equal(known, computed, 16);
     assert_int_equal(gp_tokenizer_end_of_text(gpt2), gp_tokenizer_end_of_text(read));
     free(want);
     free(got);

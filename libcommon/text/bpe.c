@@ -75,15 +75,14 @@ static int32_t find_both(const gp_vocab *v, const char *left, size_t left_length
 
 bool gp_bpe_put(gp_bpe *b, const gp_vocab *v, gp_merge m)
 {
-    size_t left_length, right_length;
+    size_t n;
     uint64_t *slot = gp_bpe_slot(b, m.left, m.right);
     if (*slot != UINT64_MAX)
         return false;
     *slot = (uint64_t)m.left << 2 * GP_BPE_BITS | (uint64_t)m.right << GP_BPE_BITS | (uint64_t)b->count;
-    const char *left = gp_vocab_bytes(v, m.left, &left_length);
-    const char *right = gp_vocab_bytes(v, m.right, &right_length);
-    if (left_length == 1 && right_length == 1)
-        b->bytes_rank[(uint8_t)*left][(uint8_t)*right] = (int32_t)b->count;
+    const char *both = gp_vocab_bytes(v, m.id, &n);
+    if (n == 2)
+        b->bytes_rank[(uint8_t)both[0]][(uint8_t)both[1]] = (int32_t)b->count;
     b->part[m.left] = b->part[m.right] = true;
     b->disordered |= b->part[m.id];
     b->list[b->count++] = m;

@@ -39,12 +39,19 @@ int gp_bpe_add(gp_bpe *b, const gp_vocab *v, const char *left, size_t left_lengt
 bool gp_bpe_put(gp_bpe *b, const gp_vocab *v, gp_merge m);
 void gp_bpe_release(gp_bpe *b);
 
+/* Where a pair is looked for first. */
+static inline uint64_t *gp_bpe_place(const gp_bpe *b, int32_t left, int32_t right)
+{
+    uint64_t key = (uint64_t)(uint32_t)left << GP_BPE_BITS | (uint32_t)right;
+    return &b->slots[key * 0x9E3779B97F4A7C15u >> b->shift];
+}
+
 /* The slot of a pair, or the empty one where it belongs. */
 static inline uint64_t *gp_bpe_slot(const gp_bpe *b, int32_t left, int32_t right)
 {
     uint64_t key = (uint64_t)(uint32_t)left << GP_BPE_BITS | (uint32_t)right;
     size_t mask = ~(uint64_t)0 >> b->shift;
-    for (size_t i = key * 0x9E3779B97F4A7C15u >> b->shift;; i = (i + 1) & mask)
+    for (size_t i = (size_t)(gp_bpe_place(b, left, right) - b->slots);; i = (i + 1) & mask)
         if (b->slots[i] >> GP_BPE_BITS == key || b->slots[i] == UINT64_MAX)
             return &b->slots[i];
 }

@@ -15,9 +15,10 @@ typedef enum gp_kind { GP_KIND_CHAR, GP_KIND_BYTES, GP_KIND_BPE } gp_kind;
 struct gp_tokenizer {
     gp_kind kind;
     gp_vocab vocab;
-    int32_t end_of_text; /* or -1 */
-    gp_chars chars;      /* char and bytes */
-    gp_bpe bpe;          /* bpe */
+    int32_t end_of_text;        /* or -1 */
+    gp_chars chars;             /* char and bytes */
+    gp_bpe bpe;                 /* bpe */
+    const uint8_t *fingerprint; /* (16) where it is known before it is computed, or NULL */
 };
 
 /* A vocabulary being gathered. */
@@ -27,7 +28,6 @@ typedef struct gp_draft {
     gp_buf bytes;
 } gp_draft;
 
-void gp_draft_reserve(gp_draft *d, int64_t tokens, size_t bytes); /* for so many more */
 void gp_draft_add(gp_draft *d, int32_t id, const char *bytes, size_t length);
 void gp_draft_release(gp_draft *d);
 

@@ -7,18 +7,12 @@
 
 /* ---- making ---------------------------------------------------------------------------------- */
 
-void gp_draft_reserve(gp_draft *d, int64_t tokens, size_t bytes)
-{
-    gp_buf_reserve(&d->bytes, bytes);
-    if (d->count + tokens <= d->capacity)
-        return;
-    d->capacity = gp_max(d->count + tokens, d->capacity ? 2 * d->capacity : 256);
-    d->tokens = gp_realloc(d->tokens, (size_t)d->capacity, sizeof *d->tokens);
-}
-
 void gp_draft_add(gp_draft *d, int32_t id, const char *bytes, size_t length)
 {
-    gp_draft_reserve(d, 1, length);
+    if (d->count == d->capacity) {
+        d->capacity = d->capacity ? 2 * d->capacity : 256;
+        d->tokens = gp_realloc(d->tokens, (size_t)d->capacity, sizeof *d->tokens);
+    }
     d->tokens[d->count++] = (gp_token){.id = id, .length = (uint32_t)length, .at = d->bytes.len};
     gp_buf_add(&d->bytes, bytes, length);
 }
@@ -108,6 +102,10 @@ void gp_tokenizer_fingerprint(const gp_tokenizer *t, uint8_t fingerprint[16])
     static const char *const splits[] = {"char", "bytes", "gpt2"};
     uint8_t digest[32];
     gp_sha256 h;
+    if (t->fingerprint) {
+        memcpy(fingerprint, t->fingerprint, 16);
+        return;
+    }
     /* In one buffer: to call libcrypto takes longer than to hash a few bytes. */
     char *all = gp_malloc(4 * (size_t)t->vocab.size + t->vocab.at[t->vocab.size]), *to = all;
     for (int32_t id = 0; id < t->vocab.size; id++) {

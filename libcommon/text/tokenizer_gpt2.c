@@ -20,31 +20,31 @@ static int check_sha256(const gp_map *m, const char *path, const char *expected)
 
 enum { BYTES = 256, MERGES = 50000 };
 
-/* The 256 bytes in the order of their stand-ins' code points. */
-static void add_bytes(gp_draft *d, const gp_alphabet *a)
+/* Writes the vocabulary: the 256 bytes in the order of their stand-ins' code points, what the lines behind the first make,
+ * "left right", and end-of-text. lefts: how many bytes of what a merge makes are its left part. */
+static void put_vocab(gp_vocab *v, uint8_t lefts[MERGES], const gp_alphabet *a, const gp_map *text)
 {
-    for (size_t code = 0; code < ARRAY_LEN(a->byte); code++)
-        if (a->byte[code] >= 0)
-            gp_draft_add(d, (int32_t)d->count, &(char){(char)a->byte[code]}, 1);
-}
-
-/* Adds what the lines behind the first make, "left right", each byte in the alphabet. left: how many bytes of it are the
- * left part. */
-static void add_merges(gp_draft *d, uint8_t left[MERGES], const gp_alphabet *a, const gp_map *text)
-{
+    static const char end_of_text[] = "<|endoftext|>";
     const uint8_t *p = memchr(text->data, '\n', text->size), *end = (const uint8_t *)text->data + text->size;
-    gp_draft_reserve(d, MERGES + 1, text->size);
-    char *begin = d->bytes.data + d->bytes.len, *to = begin, *space = begin;
+    v->size = BYTES + MERGES + 1;
+    v->bytes = gp_malloc(text->size + GP_VOCAB_PAD); /* the merges as text are longer by far */
+    v->at = gp_malloc(((size_t)v->size + 1) * sizeof *v->at);
+    uint32_t *at = v->at;
+    char *to = v->bytes, *space = to;
+    for (size_t code = 0; code < ARRAY_LEN(a->byte); code++) {
+        *at = (uint32_t)(to - v->bytes);
+        if (a->byte[code] >= 0) {
+            *to++ = (char)a->byte[code];
+            at++;
+        }
+    }
+    *at = (uint32_t)(to - v->bytes);
     for (p++; p < end; p++) {
         if (*p == ' ') {
             space = to;
         } else if (*p == '\n') {
-            left[d->count - BYTES] = (uint8_t)(space - begin);
-            d->tokens[d->count] = (gp_token){.id = (int32_t)d->count,
-                                             .length = (uint32_t)(to - begin),
-                                             .at = (size_t)(begin - d->bytes.data)};
-            d->count++;
-            begin = to;
+            *lefts++ = (uint8_t)(space - (v->bytes + *at));
+            *++at = (uint32_t)(to - v->bytes);
         } else if (*p < 0x80) {
             *to++ = (char)*p;
         } else { /* a stand-in above ASCII has two bytes */
@@ -52,45 +52,75 @@ static void add_merges(gp_draft *d, uint8_t left[MERGES], const gp_alphabet *a, 
             p++;
         }
     }
-    d->bytes.len = (size_t)(to - d->bytes.data);
+    memcpy(to, end_of_text, sizeof end_of_text - 1);
+    to += sizeof end_of_text - 1;
+    *++at = (uint32_t)(to - v->bytes);
+    memset(to, 0, GP_VOCAB_PAD);
 }
 
-/* The id of n bytes that lie in v. */
-static int32_t find(const gp_vocab *v, const char *bytes, size_t n)
+/* One part of a merge: its bytes, which lie in the vocabulary, so that a key may read on behind them. */
+typedef struct part {
+    const char *bytes;
+    size_t length;
+    gp_key key;
+} part;
+
+static part ask(const gp_vocab *v, const char *bytes, size_t length)
 {
-    if (n > GP_KEY_BYTES)
-        return gp_vocab_find(v, bytes, n);
-    gp_key key = gp_key_of(bytes, n); /* more bytes, or GP_VOCAB_PAD zeros, lie behind them */
-    return gp_vocab_find_key(v, &key);
+    part p = {bytes, length, gp_key_of(bytes, length <= GP_KEY_BYTES ? length : 0)};
+    gp_vocab_ask(v, &p.key);
+    return p;
 }
+
+static int32_t find(const gp_vocab *v, const part *p)
+{
+    return p->length <= GP_KEY_BYTES ? gp_vocab_find_key(v, &p->key) : gp_vocab_find(v, p->bytes, p->length);
+}
+
+/* The merges, some at a time: what is looked for in the tables is asked for before it is needed. */
+static int add_merges(gp_tokenizer *t, const uint8_t lefts[MERGES])
+{
+    enum { BATCH = 50 };
+    const gp_vocab *v = &t->vocab;
+    int rc = 0;
+    for (int32_t first = BYTES; first < BYTES + MERGES && !rc; first += BATCH) {
+        part left[BATCH], right[BATCH];
+        gp_merge m[BATCH];
+        for (int32_t i = 0; i < BATCH; i++) {
+            size_t n, middle = lefts[first - BYTES + i];
+            const char *both = gp_vocab_bytes(v, first + i, &n);
+            left[i] = ask(v, both, middle);
+            right[i] = ask(v, both + middle, n - middle);
+        }
+        for (int32_t i = 0; i < BATCH; i++) {
+            m[i] = (gp_merge){find(v, &left[i]), find(v, &right[i]), first + i};
+            __builtin_prefetch(gp_bpe_place(&t->bpe, m[i].left, m[i].right));
+        }
+        for (int32_t i = 0; i < BATCH; i++)
+            rc |= !gp_bpe_put(&t->bpe, v, m[i]);
+    }
+    return rc;
+}
+
+/* Like the rest of it a consequence of its files: tests/test_tokenizer_json.c computes it. */
+static const uint8_t fingerprint[16] = {0xa6, 0x2f, 0xfb, 0xfa, 0x8e, 0x56, 0x7f, 0x16,
+                                        0x15, 0x68, 0xdf, 0x2d, 0xba, 0x25, 0x38, 0xcf};
 
 static gp_tokenizer *build(const gp_map *merges, const char *where)
 {
-    static const char end_of_text[] = "<|endoftext|>";
-    gp_draft d = {0};
     gp_tokenizer *t = gp_calloc(1, sizeof *t);
     uint8_t *lefts = gp_malloc(MERGES);
     gp_alphabet a;
     gp_alphabet_init(&a);
-    add_bytes(&d, &a);
-    add_merges(&d, lefts, &a, merges);
-    gp_draft_add(&d, (int32_t)d.count, end_of_text, sizeof end_of_text - 1);
+    put_vocab(&t->vocab, lefts, &a, merges);
     t->kind = GP_KIND_BPE;
-    t->end_of_text = (int32_t)d.count - 1;
-    int rc = gp_vocab_build(&t->vocab, d.tokens, d.count, &d.bytes, where) ||
-             gp_bpe_init(&t->bpe, &t->vocab, MERGES, where);
-    gp_draft_release(&d);
-    for (int32_t i = 0; i < MERGES && !rc; i++) {
-        size_t n, left = lefts[i];
-        const char *both = gp_vocab_bytes(&t->vocab, BYTES + i, &n);
-        rc = !gp_bpe_put(&t->bpe, &t->vocab,
-                         (gp_merge){.left = find(&t->vocab, both, left),
-                                    .right = find(&t->vocab, both + left, n - left),
-                                    .id = BYTES + i});
-    }
+    t->end_of_text = BYTES + MERGES;
+    int rc = gp_vocab_index(&t->vocab, where) || gp_bpe_init(&t->bpe, &t->vocab, MERGES, where) ||
+             add_merges(t, lefts);
     BUG_ON(rc); /* the files are known to the last bit */
     free(lefts);
     t->vocab.special[t->end_of_text] = 1;
+    t->fingerprint = fingerprint;
     t->bpe.words = &t->vocab; /* tests/test_tokenizer_json.c merges them all */
     return t;
 }

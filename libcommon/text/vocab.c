@@ -80,6 +80,11 @@ int32_t gp_vocab_find_key(const gp_vocab *v, const gp_key *key)
     return find_key(v, key, &tag)->id;
 }
 
+void gp_vocab_ask(const gp_vocab *v, const gp_key *key)
+{
+    __builtin_prefetch(&v->slots[first_slot(v, gp_key_hash(key))]);
+}
+
 int32_t gp_vocab_find(const gp_vocab *v, const char *bytes, size_t length)
 {
     uint32_t tag;
@@ -130,6 +135,33 @@ static void put_bytes(gp_vocab *v, const gp_token *tokens, const gp_buf *b)
     }
 }
 
+int gp_vocab_index(gp_vocab *v, const char *where)
+{
+    size_t slots = 64;
+    while (slots < 2 * (size_t)v->size)
+        slots *= 2;
+    v->mask = slots - 1;
+    v->slots = gp_malloc(slots * sizeof *v->slots);
+    memset(v->slots, 0xff, slots * sizeof *v->slots);
+    v->special = gp_calloc((size_t)v->size, sizeof *v->special);
+    for (int64_t i = 0; i < v->size; i++) {
+        enum { AHEAD = 16 };
+        size_t n;
+        const char *next = gp_vocab_bytes(v, (int32_t)gp_min(i + AHEAD, v->size - 1), &n);
+        gp_key key = gp_key_of(next, n <= GP_KEY_BYTES ? n : 0);
+        gp_vocab_ask(v, &key);
+        int32_t other = insert(v, (int32_t)i);
+        if (other >= 0) {
+            gp_buf name = {0};
+            gp_escape(&name, v->bytes + v->at[i], gp_min(v->at[i + 1] - v->at[i], 60));
+            fail("%s: ids %d and %lld are both \"%s\"", where, other, (long long)i, name.data);
+            gp_buf_release(&name);
+            return -1;
+        }
+    }
+    return 0;
+}
+
 int gp_vocab_build(gp_vocab *v, gp_token *tokens, int64_t count, const gp_buf *b, const char *where)
 {
     *v = (gp_vocab){.size = count};
@@ -144,25 +176,8 @@ int gp_vocab_build(gp_vocab *v, gp_token *tokens, int64_t count, const gp_buf *b
             return fail("%s: its %lld ids are not 0 to %lld, each once: id %lld is %s", where,
                         (long long)count, (long long)count - 1, (long long)gp_min(i, tokens[i].id),
                         tokens[i].id > i ? "missing" : "given twice or negative");
-    size_t slots = 64;
-    while (slots < 2 * (size_t)count)
-        slots *= 2;
-    v->mask = slots - 1;
-    v->slots = gp_malloc(slots * sizeof *v->slots);
-    memset(v->slots, 0xff, slots * sizeof *v->slots);
     put_bytes(v, tokens, b);
-    v->special = gp_calloc((size_t)count, sizeof *v->special);
-    for (int64_t i = 0; i < count; i++) {
-        int32_t other = insert(v, (int32_t)i);
-        if (other >= 0) {
-            gp_buf name = {0};
-            gp_escape(&name, v->bytes + v->at[i], gp_min(tokens[i].length, 60));
-            fail("%s: ids %d and %lld are both \"%s\"", where, other, (long long)i, name.data);
-            gp_buf_release(&name);
-            return -1;
-        }
-    }
-    return 0;
+    return gp_vocab_index(v, where);
 }
 
 void gp_vocab_release(gp_vocab *v)

@@ -58,11 +58,16 @@ typedef struct gp_token {
  * may have the same bytes. tokens is sorted by id. None is special yet. `where` names the file in messages.
  */
 int gp_vocab_build(gp_vocab *v, gp_token *tokens, int64_t count, const gp_buf *b, const char *where);
+
+/* The same where v has its size, bytes and at already. */
+int gp_vocab_index(gp_vocab *v, const char *where);
 void gp_vocab_release(gp_vocab *v);
 
 /* The id of these bytes, or -1. */
 int32_t gp_vocab_find(const gp_vocab *v, const char *bytes, size_t length);
 int32_t gp_vocab_find_key(const gp_vocab *v, const gp_key *key);
+void gp_vocab_ask(const gp_vocab *v,
+                  const gp_key *key); /* it will be looked for soon: a table is far from the processor */
 
 static inline const char *gp_vocab_bytes(const gp_vocab *v, int32_t id, size_t *length)
 {
