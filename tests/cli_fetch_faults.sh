@@ -94,6 +94,16 @@ fails_once "transfer closed with $((size - half)) bytes remaining"
 arrived
 asked "- bytes=$half-" # the second run went on where the first was cut, by the ETag alone
 
+serve bare-cut text.txt text.txt
+fails_once "transfer closed with $((size - half)) bytes remaining"
+arrived
+asked "- bytes=$half-" # without an ETag the file's size is what must be the same
+
+serve bare-changes text.txt text.txt
+fails_once 'transfer closed with'
+arrived
+asked "- bytes=$(($(wc -c < www/text.txt.bad) / 2))- -" # it is not, so all of it comes again
+
 serve no-ranges text.txt text.txt "$known"
 expect 1 "${run[@]}" --retries 0
 expect 1 "${run[@]}" --retries 0

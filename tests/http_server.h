@@ -132,7 +132,7 @@ static inline void server_answer(int fd, const char *request, const reply *r)
         n += snprintf(head + n, sizeof head - (size_t)n, "Transfer-Encoding: chunked\r\n");
     else if (!r->no_length)
         n += snprintf(head + n, sizeof head - (size_t)n, "Content-Length: %zu\r\n",
-                      r->length ? (size_t)r->length : rest);
+                      r->length && status != 416 ? (size_t)r->length : rest);
     if (status == 206)
         n += snprintf(head + n, sizeof head - (size_t)n, "Content-Range: bytes %zu-%zu/%zu\r\n", from,
                       from + rest - 1, whole);

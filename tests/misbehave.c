@@ -17,6 +17,7 @@ typedef struct behaviour {
     const char *name;
     int times;     /* it behaves so, and well after them */
     bool bad_file; /* FILE.bad is what it sends then */
+    bool bare;     /* and no ETag */
     int percent;   /* the connection is cut after so much of the file; 0: it is not */
     long lie;      /* added to what Content-Length says */
     reply r;
@@ -28,6 +29,8 @@ static const behaviour behaviours[] = {
     {.name = "500", .times = 1, .r.status = 500},
     {.name = "cut", .times = 1, .percent = 50},
     {.name = "cut-twice", .times = 2, .percent = 30},
+    {.name = "bare-cut", .times = 1, .percent = 50, .bare = true},
+    {.name = "bare-changes", .times = 1, .percent = 50, .bad_file = true, .bare = true},
     {.name = "no-ranges", .times = 2, .percent = 50, .r.no_ranges = true},
     {.name = "etag-changes", .times = 1, .percent = 50, .bad_file = true, .r.etag = "\"old\""},
     {.name = "wrong", .times = 1, .bad_file = true},
@@ -100,7 +103,7 @@ static void answer(state *s, int fd, const char *request, const char *path, int 
     }
     if (b != behaviours)
         r = b->r;
-    if (!r.etag)
+    if (!r.etag && !b->bare)
         r.etag = "\"v1\"";
     snprintf(file, sizeof file, "%s%s%s", s->folder, strrchr(path, '/'), b->bad_file ? ".bad" : "");
     char *body = load(file, &r.size);

@@ -140,6 +140,113 @@ static void a_note_of_the_source_that_was_cut_short_is_not_believed(void **state
     free(from);
 }
 
+/* ---- servers without validators: only the file's size is known to be the same ---------------- */
+
+/* What fetch_known does where nothing is known and nothing is tried again. */
+static int fetch_once(const server *s, const char *sha256)
+{
+    char url[64];
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/letters.txt", s->port);
+    const char *const urls[] = {url};
+    gp_catalog_file f = {.path = "letters.txt", .urls = urls, .url_count = 1, .sha256 = sha256, .size = -1};
+    return gp_fetch_file(&f, path, &(gp_fetch_options){.quiet = true, .retries = -1, .stall = 1}, NULL);
+}
+
+/* A file of n other letters. */
+static const char *others(int n)
+{
+    static char text[LENGTH + 1];
+    memset(text, 'x', (size_t)n);
+    text[n] = 0;
+    return text;
+}
+
+static void a_file_of_the_same_size_is_continued_by_the_next_run(void **state)
+{
+    (void)state;
+    server s = {.replies = {{.body = letters, .cut = 10000}, {.body = letters}}};
+    server_start(&s);
+    assert_int_equal(fetch_once(&s, NULL), -1);
+    assert_failed_with("bytes remaining");
+    assert_int_equal(fetch_once(&s, NULL), 0);
+    server_stop(&s);
+    assert_arrived();
+    assert_int_equal(s.requests, 2);
+    assert_asked_from(&s, 1, 10000);
+}
+
+static void a_file_of_another_size_is_read_anew(void **state)
+{
+    (void)state;
+    server s = {.replies = {{.body = others(25000), .cut = 10000}, {.body = letters}}};
+    server_start(&s);
+    assert_int_equal(fetch_once(&s, NULL), -1);
+    assert_int_equal(fetch_once(&s, NULL), 0); /* no failure, whatever the retries are */
+    server_stop(&s);
+    assert_arrived();
+    assert_int_equal(s.requests, 3);
+    assert_asked_from(&s, 1, 10000);
+    assert_asked_from(&s, 2, 0);
+}
+
+static void another_file_of_the_same_size_is_read_anew_where_the_checksum_is_known(void **state)
+{
+    (void)state;
+    server s = {.replies = {{.body = others(LENGTH), .cut = 10000}, {.body = letters}}};
+    server_start(&s);
+    assert_int_equal(fetch_once(&s, letters_sha256), -1);
+    assert_int_equal(fetch_once(&s, letters_sha256), 0);
+    server_stop(&s);
+    assert_arrived();
+    assert_int_equal(s.requests, 3);
+    assert_asked_from(&s, 1, 10000);
+    assert_asked_from(&s, 2, 0);
+}
+
+static void a_wrong_joint_is_read_anew_once_alone(void **state)
+{
+    (void)state;
+    server s = {.replies = {{.body = letters, .cut = 10000}, {.body = others(LENGTH)}}};
+    server_start(&s);
+    assert_int_equal(fetch_once(&s, letters_sha256), -1);
+    assert_int_equal(fetch_once(&s, letters_sha256), -1);
+    assert_failed_with("its SHA-256 is ");
+    server_stop(&s);
+    assert_int_equal(s.requests, 3);
+}
+
+/* Its ETag may say that the file is another one, but not for certain that it is the same. */
+static void a_weak_etag_is_not_passed_over_for_the_size(void **state)
+{
+    (void)state;
+    server s = {.replies = {{.body = letters, .etag = "W/\"1\"", .cut = 10000}, {.body = letters}}};
+    server_start(&s);
+    assert_int_equal(fetch_once(&s, NULL), -1);
+    assert_int_equal(fetch_once(&s, NULL), 0);
+    server_stop(&s);
+    assert_arrived();
+    assert_asked_from(&s, 1, 0);
+}
+
+static void a_part_that_is_whole_by_its_size_is_not_asked_for_twice(void **state)
+{
+    (void)state;
+    char *from = gp_format("%s.from", part), text[96];
+    server s = {.replies = {{.body = letters}}};
+    server_start(&s);
+    int n = snprintf(text, sizeof text, "http://127.0.0.1:%d/letters.txt\n\n%d\n", s.port, LENGTH);
+    assert_int_equal(gp_file_write(part, letters, LENGTH), 0);
+    assert_int_equal(gp_file_write(from, text, (size_t)n), 0);
+    assert_int_equal(fetch_once(&s, NULL), 0);
+    server_stop(&s);
+    assert_arrived();
+    assert_int_equal(s.requests, 1);
+    assert_asked_from(&s, 0, LENGTH);
+    free(from);
+}
+
+/* ---- ways that lead elsewhere ---------------------------------------------------------------- */
+
 static void no_redirect_leaves_the_web(void **state)
 {
     (void)state;
@@ -272,6 +379,12 @@ int main(void)
         TEST(more_than_the_catalogs_length_is_cut_off),
         TEST(a_part_that_is_whole_is_not_asked_for_twice),
         TEST(a_note_of_the_source_that_was_cut_short_is_not_believed),
+        TEST(a_file_of_the_same_size_is_continued_by_the_next_run),
+        TEST(a_file_of_another_size_is_read_anew),
+        TEST(another_file_of_the_same_size_is_read_anew_where_the_checksum_is_known),
+        TEST(a_wrong_joint_is_read_anew_once_alone),
+        TEST(a_weak_etag_is_not_passed_over_for_the_size),
+        TEST(a_part_that_is_whole_by_its_size_is_not_asked_for_twice),
         TEST(no_redirect_leaves_the_web),
         TEST(a_proxy_is_asked_where_one_is_named),
         TEST(a_full_disk_keeps_what_came),

@@ -121,19 +121,26 @@ static gp_transfer download(job *j, const char *url)
                      .stall = j->o.stall,
                      .checked = j->file->sha256 != NULL};
     int64_t farthest = j->part.done;
+    bool anew = false; /* what an earlier run left was no good, and is not held against this one's retries */
     for (int failures = 0;;) {
         gp_transfer verdict = gp_download_run(&d, url);
         bool cut = verdict == GP_TRANSFER_AGAIN && j->part.done && j->file->sha256;
         if (cut && is_right(j))
             return GP_TRANSFER_DONE; /* the server has promised more than there is */
+        bool joint = d.changed;      /* what was joined may be what is wrong */
         if (verdict == GP_TRANSFER_DONE && !is_right(j)) {
-            bool joined = j->part.resumed;
+            joint = j->part.resumed;
             verdict = wrong(j, url);
-            if (joined && verdict == GP_TRANSFER_NO)
-                verdict = GP_TRANSFER_AGAIN; /* the joint may be what was wrong */
+            if (joint && verdict == GP_TRANSFER_NO)
+                verdict = GP_TRANSFER_AGAIN;
         }
         if (verdict != GP_TRANSFER_AGAIN)
             return verdict;
+        if (joint && !anew) {
+            anew = true;
+            gp_progress_say(&j->progress, "%s; all of it is asked for again", gp_error());
+            continue;
+        }
         failures = j->part.done > farthest ? 1 : failures + 1; /* one that gets on may go on */
         farthest = gp_max(farthest, j->part.done);
         if (d.no_host && failures > 1) {

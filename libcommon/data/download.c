@@ -2,7 +2,8 @@
  *
  * A part is continued with `Range: bytes=N-` and `If-Range: VALIDATOR`, so a server whose file has changed sends all
  * of it (200) and one whose file is the same sends the rest (206). What comes back is believed only where it says
- * that it starts at N.
+ * that it starts at N. Where a server has no validators, the rest is asked for without a condition, and taken where the
+ * file still has the size that it had.
  */
 #include "data/download.h"
 
@@ -24,6 +25,7 @@ typedef struct response {
     const char *url;
     long status;
     bool conditional;      /* the rest was asked for, under the condition that the file is still the same */
+    bool by_size;          /* it was asked for, and must be of a file of the same size */
     char *etag, *modified; /* header values */
     char *location;        /* where the last redirect led */
     int64_t from, whole;   /* of Content-Range: its first byte, the file's size; -1: not told */
@@ -110,6 +112,12 @@ static const char *validator(const response *r)
     return r->etag ? NULL : r->modified;
 }
 
+/* The size, where it is all that tells this file from another. A weak ETag would tell them apart, but not for certain. */
+static int64_t size_alone(const response *r)
+{
+    return r->etag || r->modified ? -1 : r->promised;
+}
+
 /* Called at the first byte of a body: does it fit what is here? */
 static gp_transfer begin_body(response *r)
 {
@@ -132,12 +140,18 @@ static gp_transfer begin_body(response *r)
         fail("%s: asked for bytes from %lld on, the server sent another part", r->url, (long long)p->done);
         return gp_part_restart(p) ? stop(r, GP_TRANSFER_STOP) : stop(r, GP_TRANSFER_AGAIN);
     }
+    if (r->status == 206 && r->by_size && r->whole != p->whole) {
+        fail("%s: the rest is not that of a file of %lld bytes, which it had: it has changed at its source",
+             r->url, (long long)p->whole);
+        d->changed = true;
+        return gp_part_restart(p) ? stop(r, GP_TRANSFER_STOP) : stop(r, GP_TRANSFER_AGAIN);
+    }
     if (r->status != 206 && p->done && gp_part_restart(p)) /* it sends all of it */
         return stop(r, GP_TRANSFER_STOP);
     r->promised = length;
     if (length > 0)
         gp_progress_expect(d->progress, length);
-    gp_part_source(p, r->url, validator(r));
+    gp_part_source(p, r->url, validator(r), size_alone(r));
     return GP_TRANSFER_DONE;
 }
 
@@ -241,16 +255,18 @@ static void set_up(response *r, const char *url)
     set_certificates(r);
 }
 
-/* Asks for the rest only where a mixture of two files would be seen: by the validator, or by the SHA-256. */
+/* Asks for the rest only where a mixture of two files would be seen: by the validator, by the SHA-256, or, where the
+ * server has no validator, most likely by the size. */
 static struct curl_slist *ask_for_rest(response *r, int *rc)
 {
     gp_part *p = r->d->part;
     struct curl_slist *headers = NULL;
-    bool same_source = p->url && !strcmp(p->url, r->url) && p->validator;
+    bool same_url = p->url && !strcmp(p->url, r->url), same_source = same_url && p->validator;
     *rc = 0;
     if (!p->done)
         return NULL;
-    if (!same_source && !r->d->checked) {
+    r->by_size = same_url && !same_source && p->whole >= p->done;
+    if (!same_source && !r->by_size && !r->d->checked) {
         *rc = gp_part_restart(p);
         return NULL;
     }
@@ -272,7 +288,8 @@ static gp_transfer judge_status(response *r)
     curl_off_t wait = 0;
     r->lib->easy_getinfo(r->curl, CURLINFO_RETRY_AFTER, &wait);
     r->d->wait = wait > 0 && wait <= 300 ? (double)wait : 0;
-    if (r->status == 416 && r->conditional && r->whole == r->d->part->done)
+    bool same = r->conditional || (r->by_size && r->whole == r->d->part->whole);
+    if (r->status == 416 && same && r->whole == r->d->part->done)
         return GP_TRANSFER_DONE; /* an earlier run had all of it, and was stopped just then */
     if (r->status == 416) {      /* the part is as long as the file, or longer than it is now */
         fail("%s: the server has nothing after byte %lld", r->url, (long long)r->d->part->done);
@@ -369,7 +386,7 @@ gp_transfer gp_download_run(gp_download *d, const char *url)
     if (!r.curl)
         die("libcurl cannot be started");
     d->wait = 0;
-    d->no_host = false;
+    d->no_host = d->changed = false;
     forget_headers(&r);
     r.heard = gp_now() + d->connect;
     set_up(&r, url);

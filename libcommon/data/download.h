@@ -20,6 +20,7 @@ typedef struct gp_download {
     double connect; /* seconds for the connection to be made */
     double stall;   /* seconds without a byte */
     double wait;    /* out: the server asked to come back after so many seconds, or 0 */
+    bool changed;   /* out: the rest of what was here is not there any more, so that is forgotten */
     bool no_host;   /* out: the host's name was not found: there may be no network at all */
 } gp_download;
 

@@ -1,6 +1,7 @@
 /* part.c: see part.h. */
 #include "data/part.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -72,22 +73,25 @@ static int take_up(gp_part *p)
     return rc;
 }
 
-/* PATH.part.from: the URL, a newline, the validator, a newline. It is written in place, for one that was cut short
- * agrees with no server: then the file is asked for anew. */
+/* PATH.part.from: the URL, the validator, and the size if there is no validator, each with a newline behind it. It is
+ * written in place, for one that was cut short agrees with no server: then the file is asked for anew. */
 static void read_source(gp_part *p)
 {
     gp_buf b = {0};
     if (gp_exists(p->from) && !gp_file_read(&b, p->from, MOST_FROM) && b.len && b.data[b.len - 1] == '\n') {
-        char *save = NULL, *url = strtok_r(b.data, "\n", &save), *validator = strtok_r(NULL, "\n", &save);
-        p->url = url ? gp_strdup(url) : NULL;
-        p->validator = validator ? gp_strdup(validator) : NULL;
+        char *rest = b.data, *url = strsep(&rest, "\n"), *validator = strsep(&rest, "\n");
+        char *size = strsep(&rest, "\n"), *end = size;
+        p->url = *url ? gp_strdup(url) : NULL;
+        p->validator = validator && *validator ? gp_strdup(validator) : NULL;
+        long long whole = size && isdigit((uint8_t)*size) ? strtoll(size, &end, 10) : -1;
+        p->whole = whole >= 0 && !*end ? whole : -1;
     }
     gp_buf_release(&b);
 }
 
 gp_part_state gp_part_open(gp_part *p, const char *path, bool wait)
 {
-    *p = (gp_part){.fd = -1, .name = strcmp(path, "-") ? path : "stdout"};
+    *p = (gp_part){.fd = -1, .whole = -1, .name = strcmp(path, "-") ? path : "stdout"};
     if (!strcmp(path, "-")) {
         p->fd = gp_temporary_fd();
         if (p->fd < 0)
@@ -142,16 +146,22 @@ int gp_part_restart(gp_part *p)
     return 0;
 }
 
-void gp_part_source(gp_part *p, const char *url, const char *validator)
+void gp_part_source(gp_part *p, const char *url, const char *validator, int64_t whole)
 {
     char *new_url = gp_strdup(url), *new_validator = validator ? gp_strdup(validator) : NULL;
     free(p->url);
     free(p->validator);
     p->url = new_url;
     p->validator = new_validator;
+    p->whole = whole;
     if (!p->from)
         return;
     char *text = gp_format("%s\n%s\n", url, validator ? validator : "");
+    if (whole >= 0) {
+        char *sized = gp_format("%s%lld\n", text, (long long)whole);
+        free(text);
+        text = sized;
+    }
     int fd = open(p->from, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (fd < 0 || gp_write_all(fd, text, strlen(text), p->from))
         unlink(p->from); /* then the next run begins anew; no reason to stop this one */

@@ -1,5 +1,5 @@
 /* part.h: a file on its way here. Its bytes go into PATH.part and through SHA-256 as they come; what a later run
- * needs to go on safely (the URL and the server's validator) stands in PATH.part.from. It gets its name when it
+ * needs to go on safely (the URL, the server's validator or the file's size) stands in PATH.part.from. It gets its name when it
  * is whole and checked.
  */
 #ifndef GP_PART_H
@@ -16,6 +16,7 @@ typedef struct gp_part {
     int64_t done;     /* bytes that are here and hashed */
     gp_sha256 hash;
     char *url, *validator; /* where they came from; a strong ETag or a date, or NULL */
+    int64_t whole;         /* the file's size there, where nothing else tells it from another; or -1 */
     bool resumed;          /* some bytes came in an earlier response */
 } gp_part;
 
@@ -36,8 +37,8 @@ int gp_part_add(gp_part *p, const void *data, size_t n);
 /* Forgets all bytes. */
 int gp_part_restart(gp_part *p);
 
-/* Notes the source of the bytes that follow, for this run and the next. validator may be NULL. */
-void gp_part_source(gp_part *p, const char *url, const char *validator);
+/* Notes the source of the bytes that follow, for this run and the next. validator may be NULL, whole -1. */
+void gp_part_source(gp_part *p, const char *url, const char *validator, int64_t whole);
 
 /* The SHA-256 of what is here, in hex (65 bytes); more may be added afterwards. */
 void gp_part_digest(const gp_part *p, char *hex);
