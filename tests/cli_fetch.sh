@@ -43,6 +43,19 @@ expect 1 bash -c 'fetch-data bad --catalog more.json --mirror mirror --offline -
 cp one.txt mirror/example.org/a/bad.txt
 expect 0 fetch-data bad "${from[@]}" -o got/ --quiet
 
+# what does not come leaves no folder behind, but those that were there and those of files that came
+mkdir -p was/here
+printf '{"two": {"note": "n", "licence": "l", "files": [
+    {"path": "a/good.txt", "urls": ["https://example.org/a/good.txt"]},
+    {"path": "b/c/gone.txt", "urls": ["https://example.org/a/gone.txt"]}]}}' > two.json
+expect 1 fetch-data gone "${from[@]}" -o never/one//two/
+absent never
+expect 1 fetch-data gone "${from[@]}" -o was/here/deeper/
+[ "$(find was)" = "$(printf 'was\nwas/here')" ] || problem "left behind: $(find was)"
+expect 1 fetch-data two --catalog two.json --mirror mirror --offline -o half/
+[ "$(find half | sort | tr '\n' ' ')" = 'half half/a half/a/good.txt ' ] || problem "left behind: $(find half)"
+checks=$((checks + 2))
+
 # a series of numbered files, all of it or its beginning
 for i in 08 09 10; do cp one.txt mirror/example.org/a/part_$i.bin; done
 printf '{"many": {"note": "n", "licence": "l", "files": [{"path": "m/part_{08..10}.bin", "size": 12,

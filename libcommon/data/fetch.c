@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "data/bring.h"
@@ -140,24 +141,81 @@ static void announce(const gp_fetch_job *jobs, int count, const gp_fetch_options
             series ? "; --shards N takes the first N of a series, and what came is kept" : "");
 }
 
+/* ---- folders --------------------------------------------------------------------------------- */
+
+/* How much of path, up to its last slash, is a folder that is there; 0: the one that we are in. */
+static size_t here_of(const char *path)
+{
+    char *dir = gp_strdup(path);
+    size_t n = strlen(path);
+    do {
+        while (n && path[n - 1] == '/') /* of a folder that is not there */
+            n--;
+        while (n && path[n - 1] != '/')
+            n--;
+        dir[n] = 0;
+    } while (n && !gp_exists(dir));
+    free(dir);
+    return n;
+}
+
+/* Removes the empty folders that path lies in, but none of its first `here` bytes. */
+static void remove_empty(const char *path, size_t here)
+{
+    char *dir = gp_strdup(path);
+    size_t n = strlen(path);
+    do {
+        while (n > here && path[n - 1] != '/')
+            n--;
+        while (n > here && path[n - 1] == '/')
+            n--;
+        dir[n] = 0;
+    } while (n > here && !rmdir(dir));
+    free(dir);
+}
+
+/* For each job what here_of says, before any of them has made a folder. */
+static size_t *note_folders(const gp_fetch_job *jobs, int count)
+{
+    size_t *here = gp_calloc((size_t)count, sizeof *here);
+    for (int i = 0; i < count; i++)
+        here[i] = here_of(jobs[i].path);
+    return here;
+}
+
+/* When all have ended: what was made for files that did not come, unless other files are there. Frees here. */
+static void remove_folders(const gp_fetch_job *jobs, int count, size_t *here)
+{
+    for (int i = 0; i < count; i++)
+        if (jobs[i].failed)
+            remove_empty(jobs[i].path, here[i]);
+    free(here);
+}
+
 /* Two hundred gigabytes are better refused at once than when the disk is full of them. */
 static int check_room(const gp_fetch_job *jobs, int count)
 {
     struct statvfs disk;
     char needed[16], left[16];
     int files;
-    if (!strcmp(jobs->path, "-") || gp_make_parent(jobs->path))
+    if (!strcmp(jobs->path, "-"))
         return 0;
     int64_t sum = missing_of_all(jobs, count, &files);
     const char *slash = strrchr(jobs->path, '/');
     char *dir = slash ? gp_strndup(jobs->path, (size_t)(slash - jobs->path) + 1) : gp_strdup(".");
+    size_t here = here_of(jobs->path); /* the disk that dir will be on */
+    char *nearest = here ? gp_strndup(jobs->path, here) : gp_strdup(".");
     int rc = 0;
-    if (!statvfs(dir, &disk) && disk.f_blocks && (double)sum > (double)disk.f_bavail * (double)disk.f_frsize)
+    if (!statvfs(nearest, &disk) && disk.f_blocks &&
+        (double)sum > (double)disk.f_bavail * (double)disk.f_frsize)
         rc = fail("%s: %s are to come, there is room for %s", dir, gp_format_bytes(needed, sum),
                   gp_format_bytes(left, (int64_t)(disk.f_bavail * disk.f_frsize)));
     free(dir);
+    free(nearest);
     return rc;
 }
+
+/* ---- files ----------------------------------------------------------------------------------- */
 
 static int by_path(const void *a, const void *b)
 {
@@ -206,6 +264,7 @@ int gp_fetch_files(gp_fetch_job *jobs, int count, const gp_fetch_options *o, gp_
         (o->lock && !(c.known = gp_lock_file_open(o->lock))))
         return -1;
     announce(jobs, count, o);
+    size_t *here = note_folders(jobs, count);
     pthread_mutex_init(&c.lock, NULL);
     gp_board_init(&c.board);
     gp_progress_begin(&c.all, "all", "file", 0, count, o->quiet || count <= threads);
@@ -215,6 +274,7 @@ int gp_fetch_files(gp_fetch_job *jobs, int count, const gp_fetch_options *o, gp_
     gp_board_release(&c.board);
     pthread_mutex_destroy(&c.lock);
     gp_lock_file_close(c.known);
+    remove_folders(jobs, count, here);
     int failed = c.failed + (count - c.next);
     if (failed && count == 1)
         return fail("%s", c.reason);
@@ -239,7 +299,10 @@ int gp_fetch(const gp_catalog_entry *d, const char *dir, const gp_fetch_options 
 int gp_fetch_file(const gp_catalog_file *f, const char *path, const gp_fetch_options *o, gp_fetched *how)
 {
     gp_bring b = {.file = *f, .path = path, .o = o, .size = -1};
+    size_t here = here_of(path);
     int rc = gp_bring_file(&b);
+    if (rc)
+        remove_empty(path, here);
     if (how)
         *how = b.how;
     return rc;
