@@ -20,6 +20,9 @@ enum { PACKED_MOST = 1 << 16 };
  * may have any number. */
 enum { STARTS = 1 << 16 };
 
+/* Tokens that are summed and handed on together, for documents may be short. */
+enum { PACKED = 4096 };
+
 struct gp_tokens_writer {
     gp_out out;
     format format;
@@ -31,7 +34,9 @@ struct gp_tokens_writer {
     bool prepared;
     uint64_t *starts; /* (capacity <= STARTS) the last `documents - spilled` of them */
     int64_t documents, spilled, capacity;
-    int spill; /* a descriptor, or -1 */
+    int spill;       /* a descriptor, or -1 */
+    int64_t waiting; /* tokens in packed; `count` counts them, `crc` does not */
+    char packed[4 * PACKED];
 };
 
 /* A zlib stream of stored blocks (RFC 1950, RFC 1951): straight from the text, where zlib would copy it twice. */
@@ -176,28 +181,38 @@ static int begin_document(gp_tokens_writer *w, uint64_t start)
     return 0;
 }
 
+static int put_packed(gp_tokens_writer *w)
+{
+    size_t n = (size_t)(w->waiting * w->width);
+    w->waiting = 0;
+    w->crc = gp_crc32(w->crc, w->packed, n);
+    return gp_out_write(&w->out, w->packed, n);
+}
+
 int gp_tokens_write(gp_tokens_writer *w, const int32_t *ids, int64_t count)
 {
-    enum { STEP = 4096 };
-    char packed[4 * STEP];
     if (w->between && count && begin_document(w, (uint64_t)w->count))
         return -1;
     while (count) {
-        int64_t n = gp_min(count, STEP);
+        int64_t n = gp_min(count, PACKED - w->waiting);
+        char *to = w->packed + w->waiting * w->width;
         for (int64_t i = 0; i < n; i++) {
             if (ids[i] < 0 || ids[i] >= w->vocab_size)
                 return fail("%s: id %d cannot be written: the vocabulary has %lld", w->out.path, ids[i],
                             (long long)w->vocab_size);
-            memcpy(packed + i * w->width, &ids[i], (size_t)w->width); /* little-endian: the low bytes first */
+            if (w->width == 2) /* little-endian: the low bytes come first */
+                memcpy(to + 2 * i, &ids[i], 2);
+            else
+                memcpy(to + 4 * i, &ids[i], 4);
         }
-        w->crc = gp_crc32(w->crc, packed, (size_t)(n * w->width));
-        if (gp_out_write(&w->out, packed, (size_t)(n * w->width)))
+        w->waiting += n;
+        if (w->waiting == PACKED && put_packed(w))
             return -1;
         w->count += n;
         ids += n;
         count -= n;
     }
-    return 0;
+    return w->out.failed ? -1 : 0;
 }
 
 int gp_tokens_end_document(gp_tokens_writer *w)
@@ -279,7 +294,7 @@ static int finish_llmc(gp_tokens_writer *w)
 int gp_tokens_prepare(gp_tokens_writer *w)
 {
     w->prepared = true;
-    int rc = w->format == TOK ? finish_tok(w) : w->format == LLMC ? finish_llmc(w) : 0;
+    int rc = put_packed(w) ? -1 : w->format == TOK ? finish_tok(w) : w->format == LLMC ? finish_llmc(w) : 0;
     forget_index(w);
     return rc ? rc : gp_out_prepare(&w->out);
 }
