@@ -85,11 +85,11 @@ static int mark(void *self, int what)
     return !rc && what & CROSSING ? w->cross(w->self) : rc;
 }
 
-static int feed(step *s, const char *data, size_t n, int64_t done)
+static int feed(step *s, const char *data, size_t n, int64_t done, bool last)
 {
     for (size_t at = 0; at < n; at += SLICE) {
         size_t slice = n - at < SLICE ? n - at : SLICE;
-        int rc = gp_encoding_feed(s->encoding, data + at, slice);
+        int rc = gp_encoding_feed(s->encoding, data + at, slice, last && at + slice == n);
         if (rc)
             return rc;
         gp_progress_set(&s->progress, done - (int64_t)(n - at - slice), NULL);
@@ -103,12 +103,14 @@ static int feed_across(step *s, const gp_text_part *part)
     const gp_walk *w = s->w;
     bool inside = !s->documents && w->cut >= part->begin && w->cut < part->end;
     size_t before = inside ? (size_t)(w->cut - part->begin) : 0;
-    int rc = inside ? feed(s, part->data, before, w->cut) : 0;
+    int rc = inside ? feed(s, part->data, before, w->cut, true) : 0;
     if (!rc && inside)
         rc = gp_encoding_end(s->encoding, CROSSING);
     if (inside)
         gp_encoding_place(s->encoding, part->file, part->offset + (int64_t)before);
-    return rc ? rc : feed(s, part->data + before, part->length - before, part->end);
+    return rc ? rc
+              : feed(s, part->data + before, part->length - before, part->end,
+                     part->separated || part->file_ends);
 }
 
 static int take(step *s, const gp_text_part *part)

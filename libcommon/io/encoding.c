@@ -67,7 +67,7 @@ static void encode_chunk(gp_encoder *encoder, chunk *c)
     c->id_count = 0;
     for (int64_t i = 0; i <= c->mark_count; i++) {
         size_t end = i < c->mark_count ? c->marks[i].at : c->text.len;
-        int rc = gp_encoder_feed(encoder, c->text.data + at, end - at) || gp_encoder_end(encoder);
+        int rc = gp_encoder_finish(encoder, c->text.data + at, end - at);
         BUG_ON(rc); /* a BPE has an id for every byte */
         if (i < c->mark_count)
             c->marks[i].ids = c->id_count;
@@ -215,10 +215,10 @@ void gp_encoding_place(gp_encoding *e, const char *name, int64_t offset)
         gp_encoder_place(e->encoder, name, offset);
 }
 
-int gp_encoding_feed(gp_encoding *e, const char *text, size_t length)
+int gp_encoding_feed(gp_encoding *e, const char *text, size_t length, bool last)
 {
     if (e->encoder)
-        return gp_encoder_feed(e->encoder, text, length);
+        return last ? gp_encoder_finish(e->encoder, text, length) : gp_encoder_feed(e->encoder, text, length);
     while (length) {
         chunk *c = &e->ring[e->filled % e->size];
         size_t n = length < CHUNK ? length : CHUNK;

@@ -1,7 +1,7 @@
 /* encoding.h: a text's documents on their way to ids, by one thread or by several; what comes out is the same.
  *
  *     gp_encoding *e = gp_encoding_open(&(gp_encoding_options){.t = t, .threads = 4, .put = put, .mark = mark});
- *     gp_encoding_feed(e, part, n);         // any size
+ *     gp_encoding_feed(e, part, n, false);  // any size; true: the document ends behind it
  *     gp_encoding_end(e, SEPARATED);        // the document ends; mark(self, SEPARATED) comes behind its ids
  *     gp_encoding_finish(e);                // all is out
  *     gp_encoding_close(e);
@@ -29,7 +29,7 @@ typedef struct gp_encoding gp_encoding;
 gp_encoding *gp_encoding_open(const gp_encoding_options *o);
 void gp_encoding_place(gp_encoding *e, const char *name,
                        int64_t offset); /* of what is fed next, for messages */
-int gp_encoding_feed(gp_encoding *e, const char *text, size_t length);
+int gp_encoding_feed(gp_encoding *e, const char *text, size_t length, bool last);
 int gp_encoding_end(gp_encoding *e, int what);
 int gp_encoding_finish(gp_encoding *e);
 void gp_encoding_close(gp_encoding *e);

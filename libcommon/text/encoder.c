@@ -125,13 +125,26 @@ int gp_encoder_feed(gp_encoder *e, const char *text, size_t length)
     return 0;
 }
 
-int gp_encoder_end(gp_encoder *e)
+static int finish(gp_encoder *e, const char *text, size_t length)
 {
-    if (encode(e, e->pending.data, e->pending.len, false) < 0 || gp_ids_flush(&e->out))
+    if (encode(e, text, length, false) < 0 || gp_ids_flush(&e->out))
         return failed(e);
     e->pending.len = 0;
     e->offset = 0;
     return 0;
+}
+
+int gp_encoder_end(gp_encoder *e)
+{
+    return finish(e, e->pending.data, e->pending.len);
+}
+
+int gp_encoder_finish(gp_encoder *e, const char *text, size_t length)
+{
+    if (!e->pending.len)
+        return finish(e, text, length);
+    int rc = gp_encoder_feed(e, text, length);
+    return rc ? rc : gp_encoder_end(e);
 }
 
 /* ---- all at once ----------------------------------------------------------------------------- */
