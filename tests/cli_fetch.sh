@@ -207,10 +207,16 @@ absent full.txt
 absent full.txt.json
 [ -z "$(find . -name '*.tmp')" ] || problem "left behind: $(find . -name '*.tmp')"
 
-# libcurl is opened when a transfer begins: where it is broken or missing, a mirror folder serves all the same
+# libraries are opened when they are needed: where libcurl is broken or missing, a mirror folder serves all the same
 mkdir broken
-for name in libcurl.so.4 libcurl-gnutls.so.4; do echo broken > "broken/$name"; done
+for name in libcurl.so.4 libcurl-gnutls.so.4 libarchive.so.13; do echo broken > "broken/$name"; done
 LD_LIBRARY_PATH=broken expect 0 fetch-data good "${from[@]}" -o without/
 LD_LIBRARY_PATH=broken expect 1 fetch-data gone --catalog more.json -o without/
 says 'libcurl.so.4 cannot be opened, which transfers need; install libcurl4'
+printf '{"packed": {"note": "n", "licence": "l", "files": [{"path": "x.txt", "urls": ["https://example.org/a/x.gz"], "unpack": "file"}]}}' > packed.json
+gzip -c one.txt > mirror/example.org/a/x.gz
+LD_LIBRARY_PATH=broken expect 1 fetch-data packed --catalog packed.json --mirror mirror --offline -o without/
+says 'libarchive.so.13 cannot be opened, which archives need; install libarchive13'
+expect 0 fetch-data packed --catalog packed.json --mirror mirror --offline -o without/
+same without/x.txt one.txt
 finish

@@ -5,10 +5,13 @@
 #include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/library.h"
 
 enum { BLOCK = 1 << 16, MOST_FILES = 10000000 };
 static const int64_t FREE_BYTES = 64 << 20, MOST_RATIO = 200;
@@ -22,9 +25,64 @@ struct gp_archive {
     gp_buf path;
 };
 
+/* ---- the library, opened with the first archive ---------------------------------------------- */
+
+#define FUNCTIONS(X)                                                                                         \
+    X(read_new)                                                                                              \
+    X(read_support_format_tar)                                                                               \
+    X(read_support_format_zip)                                                                               \
+    X(read_support_format_raw)                                                                               \
+    X(read_support_filter_gzip)                                                                              \
+    X(read_support_filter_zstd)                                                                              \
+    X(read_support_filter_xz)                                                                                \
+    X(read_support_filter_bzip2)                                                                             \
+    X(read_open_fd)                                                                                          \
+    X(read_next_header)                                                                                      \
+    X(read_data)                                                                                             \
+    X(read_free)                                                                                             \
+    X(error_string)                                                                                          \
+    X(filter_bytes)                                                                                          \
+    X(filter_code)                                                                                           \
+    X(format)                                                                                                \
+    X(entry_pathname)                                                                                        \
+    X(entry_pathname_utf8)                                                                                   \
+    X(entry_hardlink)                                                                                        \
+    X(entry_hardlink_utf8)                                                                                   \
+    X(entry_filetype)                                                                                        \
+    X(entry_size_is_set)                                                                                     \
+    X(entry_size)
+
+static struct {
+#define MEMBER(name) __typeof__(archive_##name) *name;
+    FUNCTIONS(MEMBER)
+} lib;
+
+static const char *const libraries[] = {"libarchive.so.13"};
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static bool found;
+
+static void open_once(void)
+{
+#define FUNCTION(name) {"archive_" #name, &lib.name},
+    static const gp_function functions[] = {FUNCTIONS(FUNCTION)};
+    found = gp_library_open(libraries, ARRAY_LEN(libraries), functions, ARRAY_LEN(functions));
+}
+
+static int open_library(void)
+{
+    pthread_once(&once, open_once);
+    return found
+               ? 0
+               : fail("%s cannot be opened, which archives need; install libarchive13, or name its folder in "
+                      "LD_LIBRARY_PATH",
+                      libraries[0]);
+}
+
+/* ---- an archive ------------------------------------------------------------------------------ */
+
 static int broken(const gp_archive *a)
 {
-    const char *why = archive_error_string(a->reader);
+    const char *why = lib.error_string(a->reader);
     return fail("%s: cannot be unpacked: %s; it is damaged or cut short", a->name,
                 why ? why : "not said why");
 }
@@ -41,22 +99,24 @@ static int too_large(const gp_archive *a)
 
 static struct archive *new_reader(void)
 {
-    struct archive *r = archive_read_new();
+    struct archive *r = lib.read_new();
     if (!r)
         die("out of memory (libarchive)");
-    archive_read_support_format_tar(r);
-    archive_read_support_format_zip(r);
-    archive_read_support_format_raw(r); /* a compressed file alone */
-    archive_read_support_filter_gzip(r);
-    archive_read_support_filter_zstd(r);
-    archive_read_support_filter_xz(r);
-    archive_read_support_filter_bzip2(r);
+    lib.read_support_format_tar(r);
+    lib.read_support_format_zip(r);
+    lib.read_support_format_raw(r); /* a compressed file alone */
+    lib.read_support_filter_gzip(r);
+    lib.read_support_filter_zstd(r);
+    lib.read_support_filter_xz(r);
+    lib.read_support_filter_bzip2(r);
     return r;
 }
 
 gp_archive *gp_archive_open_fd(int fd, const char *name, int64_t unpacked)
 {
     struct stat st;
+    if (open_library())
+        return NULL;
     if (fstat(fd, &st) || lseek(fd, 0, SEEK_SET) < 0)
         return fail("%s: cannot be read: %s", name, strerror(errno)), NULL;
     if (!S_ISREG(st.st_mode))
@@ -71,7 +131,7 @@ gp_archive *gp_archive_open_fd(int fd, const char *name, int64_t unpacked)
                       .size = size,
                       .unpacked = unpacked,
                       .most = unpacked >= 0 ? unpacked : most};
-    if (archive_read_open_fd(a->reader, fd, BLOCK) == ARCHIVE_OK)
+    if (lib.read_open_fd(a->reader, fd, BLOCK) == ARCHIVE_OK)
         return a;
     broken(a);
     gp_archive_close(a);
@@ -95,7 +155,7 @@ void gp_archive_close(gp_archive *a)
 {
     if (!a)
         return;
-    archive_read_free(a->reader);
+    lib.read_free(a->reader);
     if (a->fd >= 0)
         close(a->fd);
     gp_buf_release(&a->path);
@@ -127,8 +187,8 @@ static int take_path(gp_archive *a, const char *from)
 /* What libarchive could not convert to this locale is UTF-8 in the archive, and so a name as good as any. */
 static const char *path_of(struct archive_entry *e)
 {
-    const char *path = archive_entry_pathname(e);
-    return path ? path : archive_entry_pathname_utf8(e);
+    const char *path = lib.entry_pathname(e);
+    return path ? path : lib.entry_pathname_utf8(e);
 }
 
 /* 1: a file; 0: a folder, which is nothing in itself; -1: what must not be. */
@@ -136,17 +196,17 @@ static int check_entry(gp_archive *a, struct archive_entry *e)
 {
     if (take_path(a, path_of(e)))
         return -1;
-    bool hard = archive_entry_hardlink(e) || archive_entry_hardlink_utf8(e);
-    if (hard || archive_entry_filetype(e) == AE_IFLNK)
+    bool hard = lib.entry_hardlink(e) || lib.entry_hardlink_utf8(e);
+    if (hard || lib.entry_filetype(e) == AE_IFLNK)
         return fail("%s: holds a link, %s; the archive is left alone whole", a->name, a->path.data);
-    if (archive_entry_filetype(e) == AE_IFDIR)
+    if (lib.entry_filetype(e) == AE_IFDIR)
         return 0;
-    if (archive_entry_filetype(e) != AE_IFREG || !a->path.len)
+    if (lib.entry_filetype(e) != AE_IFREG || !a->path.len)
         return fail("%s: holds %s, which is neither file nor folder; the archive is left alone whole",
                     a->name, a->path.len ? a->path.data : "a file without a name");
     if (++a->files > MOST_FILES)
         return fail("%s: holds more than %d files", a->name, MOST_FILES);
-    if (archive_entry_size_is_set(e) && archive_entry_size(e) > a->most - a->done)
+    if (lib.entry_size_is_set(e) && lib.entry_size(e) > a->most - a->done)
         return too_large(a);
     return 1;
 }
@@ -155,13 +215,13 @@ int gp_archive_next(gp_archive *a, gp_archive_file *f)
 {
     for (;;) {
         struct archive_entry *e;
-        int rc = archive_read_next_header(a->reader, &e);
+        int rc = lib.read_next_header(a->reader, &e);
         if (rc == ARCHIVE_EOF)
             break;
         if (rc != ARCHIVE_OK && rc != ARCHIVE_WARN) /* a warning: a name that this locale cannot show */
             return a->size ? broken(a) : fail("%s: is empty, an archive was expected", a->name);
-        bool single = archive_format(a->reader) == ARCHIVE_FORMAT_RAW;
-        if (single && archive_filter_code(a->reader, 0) == ARCHIVE_FILTER_NONE)
+        bool single = lib.format(a->reader) == ARCHIVE_FORMAT_RAW;
+        if (single && lib.filter_code(a->reader, 0) == ARCHIVE_FILTER_NONE)
             return fail("%s: is not an archive (tar or zip) nor compressed (gz, zst, xz, bz2)", a->name);
         rc = check_entry(a, e);
         *f = (gp_archive_file){.path = a->path.data, .single = single};
@@ -178,7 +238,7 @@ int64_t gp_archive_read(gp_archive *a, void *to, size_t n)
 {
     la_ssize_t got;
     do
-        got = archive_read_data(a->reader, to, n);
+        got = lib.read_data(a->reader, to, n);
     while (got == ARCHIVE_RETRY);
     if (got < 0)
         return broken(a);
@@ -188,5 +248,5 @@ int64_t gp_archive_read(gp_archive *a, void *to, size_t n)
 
 int64_t gp_archive_consumed(const gp_archive *a)
 {
-    return archive_filter_bytes(a->reader, -1);
+    return lib.filter_bytes(a->reader, -1);
 }

@@ -1,11 +1,9 @@
 /* curl.c: see curl.h. */
 #include "data/curl.h"
 
-#include <dlfcn.h>
 #include <pthread.h>
-#include <string.h>
 
-#include "base/base.h"
+#include "base/library.h"
 
 /* As distributions name it by what does its TLS: OpenSSL or whatever was chosen, GnuTLS. */
 static const char *const libraries[] = {"libcurl.so.4", "libcurl-gnutls.so.4"};
@@ -14,20 +12,11 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static gp_curl curl;
 static bool found;
 
-/* It stays open: what libraries like it leave in a process does not take being unloaded well. */
 static void open_once(void)
 {
-    void *library = NULL;
-    for (size_t i = 0; i < ARRAY_LEN(libraries) && !library; i++)
-        library = dlopen(libraries[i], RTLD_NOW | RTLD_LOCAL);
-    found = library != NULL;
-#define GP_CURL_TAKE(name)                                                                                   \
-    if (found) {                                                                                             \
-        void *address = dlsym(library, "curl_" #name);                                                       \
-        memcpy(&curl.name, &address, sizeof curl.name);                                                      \
-        found = address != NULL;                                                                             \
-    }
-    GP_CURL_FUNCTIONS(GP_CURL_TAKE)
+#define GP_CURL_FUNCTION(name) {"curl_" #name, &curl.name},
+    static const gp_function functions[] = {GP_CURL_FUNCTIONS(GP_CURL_FUNCTION)};
+    found = gp_library_open(libraries, ARRAY_LEN(libraries), functions, ARRAY_LEN(functions));
     /* curl_easy_init would do it, but not on two threads at once in versions before 7.84. */
     if (found && curl.global_init(CURL_GLOBAL_DEFAULT))
         die("libcurl cannot be started");

@@ -1,5 +1,4 @@
-/* curl.h: libcurl, opened when a first transfer begins. It brings two dozen libraries, which take a program longer to
- * load than a book to become tokens, and most runs of most tools transfer nothing. */
+/* curl.h: libcurl, opened when a first transfer begins. */
 #ifndef GP_DATA_CURL_H
 #define GP_DATA_CURL_H
 
