@@ -25,6 +25,7 @@ int gp_bpe_init(gp_bpe *b, const gp_vocab *v, int64_t merges_most, const char *w
         b->shift--;
     b->slots = gp_malloc(slots * sizeof *b->slots);
     memset(b->slots, 0xff, slots * sizeof *b->slots);
+    b->maybe = gp_calloc(slots / 16, sizeof *b->maybe);
     b->bytes_rank = gp_malloc(256 * sizeof *b->bytes_rank);
     memset(b->bytes_rank, 0xff, 256 * sizeof *b->bytes_rank);
     b->list = gp_malloc((size_t)merges_most * sizeof *b->list);
@@ -38,10 +39,12 @@ int gp_bpe_init(gp_bpe *b, const gp_vocab *v, int64_t merges_most, const char *w
 void gp_bpe_release(gp_bpe *b)
 {
     free(b->slots);
+    free(b->maybe);
     free(b->bytes_rank);
     free(b->list);
     free(b->part);
     b->slots = NULL;
+    b->maybe = NULL;
     b->bytes_rank = NULL;
     b->list = NULL;
     b->part = NULL;
@@ -80,6 +83,8 @@ bool gp_bpe_put(gp_bpe *b, const gp_vocab *v, gp_merge m)
     if (*slot != UINT64_MAX)
         return false;
     *slot = (uint64_t)m.left << 2 * GP_BPE_BITS | (uint64_t)m.right << GP_BPE_BITS | (uint64_t)b->count;
+    uint64_t bit = gp_bpe_hash(m.left, m.right) >> (b->shift - 2);
+    b->maybe[bit / 64] |= (uint64_t)1 << bit % 64;
     const char *both = gp_vocab_bytes(v, m.id, &n);
     if (n == 2)
         b->bytes_rank[(uint8_t)both[0]][(uint8_t)both[1]] = (int32_t)b->count;
