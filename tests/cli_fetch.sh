@@ -213,7 +213,8 @@ for name in libcurl.so.4 libcurl-gnutls.so.4 libarchive.so.13; do echo broken > 
 LD_LIBRARY_PATH=broken expect 0 fetch-data good "${from[@]}" -o without/
 LD_LIBRARY_PATH=broken expect 1 fetch-data gone --catalog more.json -o without/
 says 'libcurl.so.4 cannot be opened, which transfers need; install libcurl4'
-printf '{"packed": {"note": "n", "licence": "l", "files": [{"path": "x.txt", "urls": ["https://example.org/a/x.gz"], "unpack": "file"}]}}' > packed.json
+printf '{"packed": {"note": "n", "licence": "l", "files": [
+    {"path": "x.txt", "urls": ["https://example.org/a/x.gz"], "unpack": "file"}]}}' > packed.json
 gzip -c one.txt > mirror/example.org/a/x.gz
 LD_LIBRARY_PATH=broken expect 1 fetch-data packed --catalog packed.json --mirror mirror --offline -o without/
 says 'libarchive.so.13 cannot be opened, which archives need; install libarchive13'

@@ -98,8 +98,8 @@ static void gpt2s_ids_are_those_in_encoder_json(void **state)
     gp_tokenizer_close(read);
 }
 
-/* A piece that is a word of the vocabulary is not merged but looked up, as tiktoken does: so merging must find it. Whole
- * pieces, which the pre-split does not cut. */
+/* A piece that is a word of the vocabulary is not merged but looked up, as tiktoken does: so merging must find it. These
+ * are whole pieces: the pre-split would cut some of them. */
 static void gpt2s_words_are_what_their_bytes_merge_to(void **state)
 {
     (void)state;

@@ -122,7 +122,7 @@ GP_API void gp_encoder_place(gp_encoder *e, const char *name, int64_t offset);
 GP_API void gp_encoder_allow_special(gp_encoder *e);
 GP_API int gp_encoder_feed(gp_encoder *e, const char *text, size_t length); /* 0, -1, or what fn returned */
 GP_API int gp_encoder_end(gp_encoder *e); /* the text ends here; what is fed next begins another one */
-/* Both in one, for the last part of a text, or all of it: short texts go several times as fast. */
+/* Both in one, for the last part of a text or all of it: it need not be looked at as if more came. */
 GP_API int gp_encoder_finish(gp_encoder *e, const char *text, size_t length);
 GP_API void gp_encoder_close(gp_encoder *e);
 

@@ -112,7 +112,7 @@ static const char *validator(const response *r)
     return r->etag ? NULL : r->modified;
 }
 
-/* The size, where it is all that tells this file from another. A weak ETag would tell them apart, but not for certain. */
+/* The size, where it is all that tells this file from another. A weak ETag tells more, but not for certain. */
 static int64_t size_alone(const response *r)
 {
     return r->etag || r->modified ? -1 : r->promised;

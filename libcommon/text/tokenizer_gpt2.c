@@ -20,8 +20,8 @@ static int check_sha256(const gp_map *m, const char *path, const char *expected)
 
 enum { BYTES = 256, MERGES = 50000 };
 
-/* Writes the vocabulary: the 256 bytes in the order of their stand-ins' code points, what the lines behind the first make,
- * "left right", and end-of-text. lefts: how many bytes of what a merge makes are its left part. */
+/* Writes the vocabulary: the 256 bytes in the order of their stand-ins' code points, what the lines behind the first
+ * make, "left right", and end-of-text. lefts: how many bytes of what a merge makes are its left part. */
 static void put_vocab(gp_vocab *v, uint8_t lefts[MERGES], const gp_alphabet *a, const gp_map *text)
 {
     static const char end_of_text[] = "<|endoftext|>";
