@@ -57,7 +57,7 @@ static struct {
     FUNCTIONS(MEMBER)
 } lib;
 
-static const char *const libraries[] = {"libarchive.so.13"};
+static const char *const libraries[] = {GPTPIPE_LIBARCHIVE}; /* as it was when this was built */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static bool found;
 

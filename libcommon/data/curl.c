@@ -5,8 +5,8 @@
 
 #include "base/library.h"
 
-/* As distributions name it by what does its TLS: OpenSSL or whatever was chosen, GnuTLS. */
-static const char *const libraries[] = {"libcurl.so.4", "libcurl-gnutls.so.4"};
+/* What was here when this was built, then as distributions name it by what does its TLS: OpenSSL, GnuTLS. */
+static const char *const libraries[] = {GPTPIPE_LIBCURL, "libcurl.so.4", "libcurl-gnutls.so.4"};
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static gp_curl curl;
