@@ -183,6 +183,30 @@ static void each_bad_tokenizer_is_named(void **state)
     }
 }
 
+/* RoBERTa's <mask> sets lstrip. What such settings say of is text in which names are looked for: there, a name is taken
+ * alone, as tiktoken does. */
+static void a_special_token_takes_nothing_beside_its_name(void **state)
+{
+    (void)state;
+    char *json = make_json("", "[]",
+                           "\"added_tokens\":[{\"id\":256,\"content\":\"<x>\",\"special\":true,"
+                           "\"lstrip\":true,\"rstrip\":true,\"single_word\":true,\"normalized\":true}],");
+    gp_tokenizer *t = gp_tokenizer_from_json(json, strlen(json), "x.json");
+    if (!t)
+        fail_msg("%s", gp_error());
+    int32_t *ids;
+    int64_t count;
+    assert_int_equal(gp_tokenizer_encode_special(t, "a <x> b", 7, &ids, &count), 0);
+    assert_int_equal(count, 5);
+    assert_int_equal(ids[2], 256);
+    free(ids);
+    assert_int_equal(gp_tokenizer_encode(t, " <x>", 4, &ids, &count), 0);
+    assert_int_equal(count, 4);
+    free(ids);
+    gp_tokenizer_close(t);
+    free(json);
+}
+
 static void a_tokenizer_cut_anywhere_is_refused(void **state)
 {
     (void)state;
@@ -277,6 +301,7 @@ int main(void)
         cmocka_unit_test(a_fingerprint_is_what_the_formats_say),
         cmocka_unit_test(a_small_bpe_merges_by_rank),
         cmocka_unit_test(each_bad_tokenizer_is_named),
+        cmocka_unit_test(a_special_token_takes_nothing_beside_its_name),
         cmocka_unit_test(a_tokenizer_cut_anywhere_is_refused),
         cmocka_unit_test(a_million_brackets_are_refused),
         cmocka_unit_test(text_that_is_not_utf8_is_refused),
