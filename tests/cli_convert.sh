@@ -112,6 +112,8 @@ grep -qx 'convert-gpt2: stdout: cannot be written: Broken pipe' err || problem "
 expect 2 convert-gpt2 gpt2 half
 expect 2 convert-gpt2 gpt2 --to onnx -o new
 expect 2 convert-gpt2 gpt2 --dtype fp8 -o new
+expect 2 convert-gpt2 gpt2 -o ''
+says '-o: is empty, expected '
 expect 2 convert-gpt2 gpt2 --json -o new
 absent new
 finish

@@ -159,8 +159,12 @@ says 'absent.json: No such file'
 # the command line
 expect 2 fetch-data
 expect 2 fetch-data stories --stories 0
-expect 1 fetch-data shakespeare -o ''
-says '--out is empty'
+for empty in --out --split --lock --catalog --info; do
+    expect 2 fetch-data shakespeare $empty ''
+    says "$empty: is empty, expected "
+done
+expect 2 fetch-data ''
+says 'an operand is empty'
 expect 1 fetch-data shakespeare lambada -o -
 says 'stdout takes one file'
 expect 0 fetch-data --list

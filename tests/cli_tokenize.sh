@@ -165,6 +165,12 @@ absent x3.tok
 expect 0 tokenize --train-bpe 300 plain -o x3.tok --print-config
 printf '%s\n' "$out" > x.yaml
 expect 0 tokenize --config x.yaml plain -q
+for empty in --tokenizer --save-tokenizer --jsonl --out --val; do
+    expect 2 tokenize plain $empty ''
+    says "$empty: is empty, expected "
+done
+expect 2 tokenize '' -o x3.tok
+says 'an operand is empty'
 expect 2 tokenize --separator '\q' plain -o x3.tok
 expect 2 tokenize --format tik plain
 expect 2 tokenize -i x.tok x.tok

@@ -16,7 +16,7 @@ typedef struct args {
 
 /* clang-format off */
 static const gp_option options[] = {
-    {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|DIR/|-", "where the result goes; a name that ends in / becomes a folder for transformers' from_pretrained", .implied = "stdout where that is no terminal"},
+    {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|DIR/|-", "where the result goes; a name that ends in / becomes a folder for transformers' from_pretrained", .implied = "stdout where that is no terminal", .filled = true},
     {"to", 0, GP_OPT_STRING, offsetof(args, to), "FORMAT", "format of the result: safetensors"},
     {"dtype", 0, GP_OPT_CHOICE, offsetof(args, dtype), "WHICH", "of the numbers in the result", .choices = "fp32|bf16"},
     {"info", 'i', GP_OPT_FLAG, offsetof(args, info), NULL, "convert nothing: tell configuration, tokenizer and tensors", .unlogged = true},

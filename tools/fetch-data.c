@@ -21,23 +21,24 @@ typedef struct args {
 static const gp_option options[] = {
     {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|DIR|-",
      "where it goes; a folder is one that exists or whose name ends in /",
-     .implied = "data/, or stdout where that is a pipe"},
+     .implied = "data/, or stdout where that is a pipe", .filled = true},
     {"split", 0, GP_OPT_STRING, offsetof(args, split), "NAME",
      "one part of a data set: train, test, ...; of an archive, on its way to stdout or one file",
-     .implied = "all of it"},
+     .implied = "all of it", .filled = true},
     {"list", 'l', GP_OPT_FLAG, offsetof(args, list), NULL, "show what there is", .unlogged = true},
     {"info", 'i', GP_OPT_STRING, offsetof(args, info), "NAME", "show all that is known of one data set",
-     .unlogged = true},
+     .unlogged = true, .filled = true},
     {"shards", 0, GP_OPT_INT, offsetof(args, shards), "N",
      "of a data set that comes in numbered files the first N", .implied = "all", .min = 1, .max = 1e6},
     {"lock", 0, GP_OPT_STRING, offsetof(args, lock), "FILE",
-     "check SHA-256 and size of each file against FILE, and add to it what it does not know yet"},
+     "check SHA-256 and size of each file against FILE, and add to it what it does not know yet",
+     .filled = true},
     {"Where it comes from", 0, GP_OPT_GROUP, 0, NULL, NULL},
     {"mirror", 0, GP_OPT_STRING, offsetof(args, mirror), "DIR|URL",
      "look for https://host/path as DIR/host/path first", .implied = "$FETCH_DATA_MIRROR"},
     {"offline", 0, GP_OPT_FLAG, offsetof(args, offline), NULL, "never open a socket"},
     {"catalog", 0, GP_OPT_STRING, offsetof(args, catalog), "FILE",
-     "further data sets, in the form of data/catalog.json"},
+     "further data sets, in the form of data/catalog.json", .filled = true},
     {"Network", 0, GP_OPT_GROUP, 0, NULL, NULL},
     {"parallel", 'P', GP_OPT_INT, offsetof(args, parallel), "N", "files at once", .min = 1, .max = 16},
     {"retries", 0, GP_OPT_INT, offsetof(args, retries), "N",
@@ -350,11 +351,9 @@ static int fetch_all(const args *a, const gp_catalog *c, const gp_catalog_entry 
 }
 
 /* One that is named and not there would go unseen where the files come from elsewhere. */
-static int check_places(const args *a, const char *mirror)
+static int check_mirror(const char *mirror)
 {
     struct stat st;
-    if (a->out && !*a->out)
-        return gp_fail("--out is empty, a file or a folder was expected");
     if (!mirror || !strncmp(mirror, "http://", 7) || !strncmp(mirror, "https://", 8))
         return 0;
     const char *folder = strncmp(mirror, "file://", 7) ? mirror : mirror + 7;
@@ -394,7 +393,7 @@ int main(int argc, char **argv)
     else if (a.list || a.info)
         rc = gp_catalog_print(c, a.info, a.json, stdout);
     else
-        rc = check_places(&a, told) ? -1 : fetch(&a, c);
+        rc = check_mirror(told) ? -1 : fetch(&a, c);
     gp_catalog_close(c);
     return gp_tool_exit(&tool, rc);
 }

@@ -18,18 +18,18 @@ typedef struct args {
 
 /* clang-format off */
 static const gp_option options[] = {
-    {"tokenizer", 't', GP_OPT_STRING, offsetof(args, tokenizer), "WHICH", "char, bytes, gpt2, a tokenizer.json or another file of a tokenizer, a folder of them, or a token stream (the one it was made with)", .implied = "char"},
+    {"tokenizer", 't', GP_OPT_STRING, offsetof(args, tokenizer), "WHICH", "char, bytes, gpt2, a tokenizer.json or another file of a tokenizer, a folder of them, or a token stream (the one it was made with)", .implied = "char", .filled = true},
     {"train-bpe", 0, GP_OPT_INT, offsetof(args, train_bpe), "V", "build a byte-level BPE of V ids from the text, as GPT-2's was", .min = 257, .max = 1 << 20, .implied = "none"},
-    {"save-tokenizer", 0, GP_OPT_STRING, offsetof(args, save_tokenizer), "FILE", "write the tokenizer as Hugging Face's tokenizer.json too"},
+    {"save-tokenizer", 0, GP_OPT_STRING, offsetof(args, save_tokenizer), "FILE", "write the tokenizer as Hugging Face's tokenizer.json too", .filled = true},
     {"Text", .type = GP_OPT_GROUP},
     {"separator", 0, GP_OPT_STRING, offsetof(args, separator), "TEXT", "documents end at this text; \\n, \\t, \\\\, \\xHH are understood; '' is none", .implied = "what FILE.json says, if there is one"},
-    {"jsonl", 0, GP_OPT_STRING, offsetof(args, jsonl), "FIELD", "FILEs are JSON Lines: each line is an object and a document, its text this member"},
+    {"jsonl", 0, GP_OPT_STRING, offsetof(args, jsonl), "FIELD", "FILEs are JSON Lines: each line is an object and a document, its text this member", .filled = true},
     {"allow-special", 0, GP_OPT_FLAG, offsetof(args, allow_special), NULL, "a literal <|endoftext|> in the text is that token, not text: only for text that nobody else wrote"},
     {"The stream", .type = GP_OPT_GROUP},
-    {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|-", "where the result goes", .implied = "stdout, where that is no terminal"},
+    {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|-", "where the result goes", .implied = "stdout, where that is no terminal", .filled = true},
     {"format", 0, GP_OPT_CHOICE, offsetof(args, format), "WHICH", "of the token stream", .choices = "tok|llmc|raw16"},
     {"val-fraction", 0, GP_OPT_FLOAT, offsetof(args, val_fraction), "F", "this much of the text, its end, goes into a stream of its own; documents stay whole", .min = 1e-9, .max = 0.999999999, .implied = "0.1 with --val, else none"},
-    {"val", 0, GP_OPT_STRING, offsetof(args, val), "FILE", "where that part goes", .implied = "OUT-val.tok for OUT.tok"},
+    {"val", 0, GP_OPT_STRING, offsetof(args, val), "FILE", "where that part goes", .implied = "OUT-val.tok for OUT.tok", .filled = true},
     {"shard-size", 0, GP_OPT_INT, offsetof(args, shard_size), "N", "write OUT_000000.tok, OUT_000001.tok, ... of N tokens and what the last document of each has more", .min = 1, .max = 1e15, .implied = "one stream"},
     {"threads", 0, GP_OPT_INT, offsetof(args, threads), "N", "threads that encode; the ids are the same", .min = 0, .max = 64, .implied = "the machine's cores, up to 16"},
     {"Looking at it", .type = GP_OPT_GROUP},

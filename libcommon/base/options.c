@@ -184,6 +184,8 @@ static int take_operand(walk *w, const char *arg)
         row++;
     if (!gp_option_ends(&o[row]))
         return take(w, &o[row], arg, true, *arg ? arg : "an operand");
+    if (!*arg)
+        return fail("an operand is empty");
     if (w->apply)
         gp_list_append((gp_list *)(void *)((char *)w->args + offset), arg, !w->seen[row]);
     w->seen[row] |= w->apply;
