@@ -119,8 +119,8 @@ expect 0 train --config slow/config.yaml --lr 1e-6 -o slower
 # ---- accumulated gradients are those of the large batch, dropout and all
 
 for order in random shuffle; do
-    expect 0 train text.tok "${small[@]}" --batch-size 8 --dropout 0.1 --order $order --steps 10 --val-fraction 0 -o large-$order
-    expect 0 train text.tok "${small[@]}" --batch-size 2 --grad-accum 4 --dropout 0.1 --order $order --steps 10 --val-fraction 0 -o small-$order
+    expect 0 train text.tok "${small[@]}" --dtype fp32 --batch-size 8 --dropout 0.1 --order $order --steps 10 --val-fraction 0 -o large-$order
+    expect 0 train text.tok "${small[@]}" --dtype fp32 --batch-size 2 --grad-accum 4 --dropout 0.1 --order $order --steps 10 --val-fraction 0 -o small-$order
     checks=$((checks + 1))
     paste <(grep -oE '"(loss|grad_norm)": [^,]*' large-$order/log.jsonl) <(grep -oE '"(loss|grad_norm)": [^,]*' small-$order/log.jsonl) |
         awk '{ d = ($2 - $4) / $2; if (d > 1e-5 || d < -1e-5) exit 1 } END { exit NR != 20 }' ||
