@@ -1,5 +1,5 @@
 /* The CUDA backend against ref: weights, the linear op forward and backward, and activations alone. */
-#include "sides.h"
+#include "weights.h"
 
 #include "backend/cuda/cuda.h"
 
@@ -13,39 +13,6 @@ static const unsigned ways[] = {
 
 /* The widest gradient of a bias below, with most rows. */
 static const gp_shape shape = {.B = 4, .T = 100, .C = 80, .H = 1, .V = 80, .inner = 320, .train = true};
-
-/* A weight on both sides, opened and with its slot filled. */
-typedef struct pair_weight {
-    gp_weight on[SIDES];
-} pair_weight;
-
-static void tell(sides *s, pair_weight *w)
-{
-    for (int k = 0; k < SIDES; k++) {
-        gp_weight *list = &w->on[k];
-        OP(s, k, weights_changed, &list, 1);
-    }
-}
-
-static void weight_open(sides *s, pair_weight *w, const pair *numbers, const pair *bias, bool transposed)
-{
-    for (int k = 0; k < SIDES; k++) {
-        w->on[k] = (gp_weight){.w = numbers->on[k],
-                               .bias = bias ? &bias->on[k] : NULL,
-                               .transposed = transposed,
-                               .trains = true};
-        OP(s, k, weight_open, &w->on[k], 8);
-        size_t bytes = OP(s, k, weight_bytes, &w->on[k]);
-        w->on[k].slot = bytes ? sides_take(s, k, bytes) : NULL;
-    }
-    tell(s, w);
-}
-
-static void weight_close(sides *s, pair_weight *w)
-{
-    for (int k = 0; k < SIDES; k++)
-        OP(s, k, weight_close, &w->on[k]);
-}
 
 typedef struct linear_case {
     int64_t N, I, O;
