@@ -72,8 +72,8 @@ GP_API const gp_catalog_entry *gp_catalog_find(const gp_catalog *c, const char *
 GP_API int gp_catalog_print(const gp_catalog *c, const char *name, bool json, FILE *out);
 
 typedef struct gp_fetch_options {
-    const char
-        *mirror;      /* folder or URL: https://host/path is looked for as MIRROR/host/path first; or NULL */
+    /* Folder or URL: https://host/path is looked for as MIRROR/host/path first; or NULL. */
+    const char *mirror;
     bool offline;     /* never opens a socket: what is there, or in a mirror folder, or a failure */
     bool quiet;       /* no progress */
     int parallel;     /* files at once; 0: the default, 4 */

@@ -32,8 +32,8 @@ typedef struct gp_samples_options {
     int64_t samples, first_sample; /* as in gp_generation */
     bool json;
     bool echo; /* the prompt before each continuation, as text */
-    const gp_lines
-        *abandon; /* Ctrl-C there ends the printing, and so the generation: gp_samples_print gives 1 */
+    /* Ctrl-C there ends the printing, and so the generation: gp_samples_print gives 1. */
+    const gp_lines *abandon;
 } gp_samples_options;
 
 typedef struct gp_samples gp_samples;

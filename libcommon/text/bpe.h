@@ -24,8 +24,8 @@ typedef struct gp_bpe {
     uint64_t *maybe; /* (4 bits a slot) by the same hash: a pair of a bit that is not set has no merge */
     gp_merge *list;  /* by rank: the lower is merged earlier */
     int64_t count;
-    const gp_vocab
-        *words;      /* where every id but special ones is what its bytes are merged to; or NULL: not known */
+    /* Where every id but special ones is what its bytes are merged to; or NULL: not known. */
+    const gp_vocab *words;
     bool *part;      /* (vocabulary) a merge takes this id */
     bool disordered; /* a merge makes what one before it takes; so no trained vocabulary is */
 } gp_bpe;

@@ -157,8 +157,7 @@ static gp_tokenizer *finish(reader *r)
     return t;
 }
 
-/* ---- tokenizer.json
- * ---------------------------------------------------------------------------------------- */
+/* ---- tokenizer.json -------------------------------------------------------------------------- */
 
 static bool given(const json_t *object, const char *key)
 {
@@ -276,8 +275,7 @@ gp_tokenizer *gp_tokenizer_from_json(const char *json, size_t length, const char
     return t;
 }
 
-/* ---- a vocabulary file and its merges
- * ---------------------------------------------------------------------- */
+/* ---- a vocabulary file and its merges -------------------------------------------------------- */
 
 static size_t line_length(const char *p, const char *end)
 {
