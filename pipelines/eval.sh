@@ -16,7 +16,7 @@ evaluate() {
     if [ -n "${FILE:-}" ]; then
         file=$FILE
     else
-        [ -e "$folder/$file" ] || fetch-data "$dataset" -o "$folder"
+        [ -e "$folder/$file" ] || fetch-data "$dataset" -o "$folder/" # with /: the folder may not exist yet
         file=$folder/$file
     fi
     sample --checkpoint "$checkpoint" --score "$file" --task "$task" "$@"

@@ -282,7 +282,8 @@ int gp_make_dirs(const char *path)
         *s = 0;
         struct stat st;
         if (mkdir(p, 0777) && (errno != EEXIST || stat(p, &st) || !S_ISDIR(st.st_mode))) {
-            rc = fail("%s: folder cannot be made: %s", p, strerror(errno));
+            rc = errno == EEXIST ? fail("%s: is a file, a folder is needed there", p)
+                                 : fail("%s: folder cannot be made: %s", p, strerror(errno));
             break;
         }
         *s = c;
