@@ -2,6 +2,7 @@
 #include "gptpipe/dataset.h"
 #include "gptpipe/fetch.h"
 #include "gptpipe/options.h"
+#include "gptpipe/output.h"
 #include "gptpipe/stories.h"
 
 #include <inttypes.h>
@@ -21,7 +22,7 @@ typedef struct args {
 static const gp_option options[] = {
     {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|DIR|-",
      "where it goes; a folder is one that exists or whose name ends in /",
-     .implied = "data/, or stdout where that is a pipe", .filled = true},
+     .implied = "data/, or stdout where that is a pipe or, for one file, redirected", .filled = true},
     {"split", 0, GP_OPT_STRING, offsetof(args, split), "NAME",
      "one part of a data set: train, test, ...; of an archive, on its way to stdout or one file",
      .implied = "all of it", .filled = true},
@@ -118,7 +119,8 @@ static bool is_pipe(int fd)
 static place choose_place(const char *out, bool one)
 {
     struct stat st;
-    out = out ? out : is_pipe(STDOUT_FILENO) ? "-" : "data/";
+    /* files of which stdout can take one alone go to data/ even where it is redirected, into a log it may be */
+    out = out ? out : is_pipe(STDOUT_FILENO) || (one && gp_stdout_takes_data()) ? "-" : "data/";
     size_t n = strlen(out);
     bool std = !strcmp(out, "-");
     bool folder = !std && (!one || (n && out[n - 1] == '/') || (!stat(out, &st) && S_ISDIR(st.st_mode)));

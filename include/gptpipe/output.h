@@ -26,6 +26,10 @@ GP_API FILE *gp_output_stream(gp_output *o);
 /* Frees o. -1 when keep is true and something could not be written; then no file is left either. */
 GP_API int gp_output_close(gp_output *o, bool keep);
 
+/* Whether stdout is there for data: a pipe, a socket or a file, and not a log that stderr goes into as well. A terminal
+ * or /dev/null is not. */
+GP_API bool gp_stdout_takes_data(void);
+
 /* n bytes as a JSON string with its quotes; what is not UTF-8 becomes U+FFFD, where and as often as Python's and Rust's
  * decoders put it. The caller frees. */
 GP_API char *gp_json_quote(const char *s, size_t n);

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct gp_output {
@@ -62,6 +63,16 @@ int gp_output_close(gp_output *o, bool keep)
     free(o->temporary);
     free(o);
     return rc;
+}
+
+bool gp_stdout_takes_data(void)
+{
+    struct stat out, err;
+    if (fstat(STDOUT_FILENO, &out))
+        return false;
+    if (!fstat(STDERR_FILENO, &err) && out.st_dev == err.st_dev && out.st_ino == err.st_ino)
+        return false; /* a log of both */
+    return S_ISFIFO(out.st_mode) || S_ISREG(out.st_mode) || S_ISSOCK(out.st_mode);
 }
 
 /* Length of the UTF-8 character at s (overlong forms and surrogates are none). Where there is none, 0, and *bad bytes go
