@@ -9,6 +9,43 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* The content of a file that cannot be mapped (/proc, some network file systems), in memory of its own. */
+static int read_into_map(gp_map *m, int fd, const char *path)
+{
+    size_t size = 0, room = 0;
+    char *p = NULL;
+    for (;;) {
+        if (size == room) {
+            size_t more = room ? 2 * room : 1 << 16;
+            void *grown = room ? mremap(p, room, more, MREMAP_MAYMOVE)
+                               : mmap(NULL, more, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            if (grown == MAP_FAILED)
+                die("out of memory (%zu bytes of %s)", more, path);
+            p = grown;
+            room = more;
+        }
+        ssize_t n = pread(fd, p + size, room - size, (off_t)size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            munmap(p, room);
+            return fail("%s: cannot be read: %s", path, strerror(errno));
+        }
+        if (!n)
+            break;
+        size += (size_t)n;
+    }
+    if (!size) {
+        munmap(p, room);
+        return 0;
+    }
+    if (mremap(p, room, size, 0) == MAP_FAILED) /* the pages that gp_map_close will not know of */
+        die("out of memory");
+    *m = (gp_map){p, size};
+    return 0;
+}
+
+/* A regular file whose size is 0 may still have content: the kernel makes that of /proc when it is read. */
 int gp_map_fd(gp_map *m, int fd, const char *path)
 {
     struct stat st;
@@ -20,8 +57,10 @@ int gp_map_fd(gp_map *m, int fd, const char *path)
     if (!S_ISREG(st.st_mode))
         return fail("%s: is not a regular file", path);
     if (!st.st_size)
-        return 0;
+        return read_into_map(m, fd, path);
     void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+    if (p == MAP_FAILED && errno == ENODEV)
+        return read_into_map(m, fd, path);
     if (p == MAP_FAILED)
         return fail("%s: cannot be mapped: %s", path, strerror(errno));
     *m = (gp_map){p, (size_t)st.st_size};
