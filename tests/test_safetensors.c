@@ -108,6 +108,31 @@ static void test_reads_the_reference_implementations_file(void **state)
     gp_safetensors_close(s);
 }
 
+/* safetensors 0.8 opens both: its metadata is an optional map, and its JSON parser passes over white space. */
+static void test_null_metadata_and_blanks_before_the_header_are_as_without(void **state)
+{
+    (void)state;
+    static const char *const headers[] = {
+        "{\"__metadata__\": null, \"a\": {\"dtype\": \"U8\", \"shape\": [2], \"data_offsets\": [0, 2]}}",
+        " \n\t{\"a\": {\"dtype\": \"U8\", \"shape\": [2], \"data_offsets\": [0, 2]}}",
+    };
+    for (int i = 0; i < 2; i++) {
+        gp_tensor t;
+        write_raw(headers[i], -1, 2);
+        gp_safetensors *s = gp_safetensors_open(file);
+        assert_non_null(s);
+        assert_int_equal(gp_safetensors_count(s), 1);
+        assert_true(gp_safetensors_find(s, "a", &t));
+        assert_memory_equal(t.data, "\0\1", 2);
+        assert_null(gp_safetensors_metadata(s, "format", NULL));
+        gp_safetensors_close(s);
+    }
+    write_raw("  ", -1, 0);
+    assert_refused("does not begin with '{'");
+    write_raw("{\"__metadata__\": []}", -1, 0);
+    assert_refused("__metadata__ is not a JSON object");
+}
+
 static void test_missing_file_and_folder_are_refused(void **state)
 {
     (void)state;
@@ -536,6 +561,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reads_what_the_format_describes),
         cmocka_unit_test(test_reads_the_reference_implementations_file),
+        cmocka_unit_test(test_null_metadata_and_blanks_before_the_header_are_as_without),
         cmocka_unit_test(test_missing_file_and_folder_are_refused),
         cmocka_unit_test(test_file_without_a_header_is_refused),
         cmocka_unit_test(test_truncated_header_is_refused),

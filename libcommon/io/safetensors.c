@@ -115,6 +115,8 @@ static int parse_metadata(gp_safetensors *s, json_t *v)
 {
     const char *key;
     json_t *text;
+    if (json_is_null(v)) /* as safetensors' own reader has it: none */
+        return 0;
     if (!json_is_object(v))
         return fail("%s: __metadata__ is not a JSON object", s->path);
     json_object_foreach(v, key, text) if (!json_is_string(text)) return fail(
@@ -158,7 +160,10 @@ static int check_layout(gp_safetensors *s)
 static int parse_header(gp_safetensors *s, const char *text, size_t length)
 {
     json_error_t error;
-    if (text[0] != '{')
+    size_t blanks = 0; /* which the format's text forbids and its own reader takes */
+    while (blanks < length && text[blanks] && strchr(" \t\r\n", text[blanks]))
+        blanks++;
+    if (blanks == length || text[blanks] != '{')
         return fail("%s: is not a safetensors file: its header does not begin with '{'", s->path);
     s->header = json_loadb(text, length, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &error);
     if (!s->header)
