@@ -321,6 +321,21 @@ static void a_folder_or_one_half_of_a_pair_opens_both(void **state)
     }
 }
 
+/* As Windows' editors leave it: a byte-order mark, in front of the version or of the first merge, and CR LF. */
+static void a_byte_order_mark_is_no_part_of_the_merges(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"\xEF\xBB\xBF#version: 0.2\na b\n", "\xEF\xBB\xBF"
+                                                                            "a b\r\n"};
+    static const char *const files[] = {"marked/merges.txt", "marked2/merges.txt"};
+    for (int i = 0; i < 2; i++) {
+        char *folder = gp_strdup(put_pair(i ? "marked2" : "marked", "vocab.json", "merges.txt"));
+        put_file(files[i], texts[i], strlen(texts[i]));
+        assert_opens(folder);
+        free(folder);
+    }
+}
+
 static void a_half_alone_tells_what_is_missing(void **state)
 {
     (void)state;
@@ -425,6 +440,7 @@ int main(void)
         cmocka_unit_test(a_file_that_lacks_bytes_is_refused),
         cmocka_unit_test(a_token_of_a_thousand_bytes_is_read_and_no_longer_one),
         cmocka_unit_test(a_folder_or_one_half_of_a_pair_opens_both),
+        cmocka_unit_test(a_byte_order_mark_is_no_part_of_the_merges),
         cmocka_unit_test(a_half_alone_tells_what_is_missing),
         cmocka_unit_test(merges_that_do_not_fit_the_vocabulary_are_refused),
         cmocka_unit_test(a_file_is_known_by_what_is_in_it),

@@ -283,13 +283,15 @@ static size_t line_length(const char *p, const char *end)
     return newline ? (size_t)(newline - p) : (size_t)(end - p);
 }
 
-/* Every line of a merges file but the first (a version) and empty ones. */
+/* Every line of a merges file but the first (a version) and empty ones; editors on Windows put a byte-order mark first. */
 static int add_merges(reader *r, const gp_buf *text)
 {
+    static const char mark[] = "\xEF\xBB\xBF";
     const char *end = text->data + text->len;
-    for (const char *p = text->data; p < end;) {
+    const char *begin = text->data + (text->len >= 3 && !memcmp(text->data, mark, 3) ? 3 : 0);
+    for (const char *p = begin; p < end;) {
         size_t n = line_length(p, end), bare = n && p[n - 1] == '\r' ? n - 1 : n;
-        bool version = p == text->data && bare >= 8 && !memcmp(p, "#version", 8);
+        bool version = p == begin && bare >= 8 && !memcmp(p, "#version", 8);
         if (bare && !version && add_merge(r, p, bare))
             return -1;
         p += n + 1;
