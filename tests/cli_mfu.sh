@@ -25,6 +25,10 @@ expect 0 eval-mfu $small --passes train --ops --quiet
 for op in "linear backward " "attention backward " "adamw " "between ops "; do holds "
 $op"; done
 
+# 0 is no peak to compare with
+expect 2 eval-mfu $small --passes forward --peak 0
+says "--peak: 0 is out of range, expected 1 to 1e+20"
+
 # a peak below what is reached is called wrong; no vendor's figure is made up
 expect 0 eval-mfu $small --passes forward --peak 1000
 holds "(above 100%: the peak is wrong, --peak is too low)"
@@ -96,7 +100,7 @@ says "opens the model anew"
 expect 2 eval-mfu $small --threads 1025
 says "--threads: 1025 is out of range, expected 0 to 1024"
 expect 1 eval-mfu $small --batch-size 1048576 --seq-len 4096 --passes forward
-says "out of memory ("
+says "eval-mfu: out of memory ("
 says "; the machine has "
 expect 2 eval-mfu $small --passes walk
 says "'walk' is no pass; there are forward, train, prefill and decode"

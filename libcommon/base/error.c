@@ -1,6 +1,7 @@
 /* error.c: the last failure, dying, allocation that dies, growing buffers. */
 #include "base/base.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -56,7 +57,7 @@ void gp_die(const char *fmt, ...)
     under_way.tell = NULL; /* it may fail itself */
     if (tell)
         tell(under_way.self, more, sizeof more);
-    fputs("gptpipe: ", stderr);
+    fprintf(stderr, "%s: ", program_invocation_short_name); /* the tool's */
     vfprintf(stderr, fmt, ap);
     fprintf(stderr, "%s\n", more);
     va_end(ap);
