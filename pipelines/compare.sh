@@ -118,7 +118,7 @@ differences() {
         END { for (k = 1; k <= n; k++) {
                   key = order[k]; differ = 0
                   for (r = 1; r < runs; r++) if (value[key, r] != value[key, 0]) differ = 1
-                  if (!differ || key == "out" || key == "run") continue
+                  if (!differ || key == "out" || key == "run" || key == "recorded folder") continue
                   line = key
                   for (r = 0; r < runs; r++) line = line "\t" (((key, r) in has) ? value[key, r] : "-")
                   print line } }

@@ -3,10 +3,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <sys/stat.h>
-
 #include "gptpipe/backend.h"
 #include "gptpipe/config.h"
+#include "gptpipe/output.h"
 #include "gptpipe/train.h"
 
 typedef struct args {
@@ -119,12 +118,19 @@ static const gp_tool tool = {
     .positionals = 1 + AT(data), /* FILE is --data FILE */
 };
 
-/* stdout takes the checkpoint where it is a pipe or a file; a terminal or /dev/null does not want one. */
-static bool stdout_wants_data(void)
+/* Names of files that the run's config.yaml has, and not the command line, go by the folder in which it was made. */
+static int find_files(args *a, args *before, const char *config)
 {
-    struct stat st;
-    return !fstat(STDOUT_FILENO, &st) &&
-           (S_ISFIFO(st.st_mode) || S_ISREG(st.st_mode) || S_ISSOCK(st.st_mode));
+    gp_list *data = gp_options_given(&tool, "data") ? NULL : &a->o.data,
+            *val = gp_options_given(&tool, "val") ? NULL : &a->o.val;
+    if (gp_train_find_files(config, data, val, &a->o.init))
+        return -1;
+    if (data) /* another way to write the same name is no change */
+        before->o.data = *data;
+    if (val)
+        before->o.val = *val;
+    before->o.init = a->o.init;
+    return 0;
 }
 
 /* A resumed run begins with the options that it logged (*before); what stands on the command line wins. */
@@ -143,9 +149,11 @@ static int parse(args *a, args *before, int argc, char **argv)
     *before = (args){.o = gp_train_defaults()};
     *a = (args){.o = gp_train_defaults()};
     bool bad = gp_options_load(&tool, before, config) || gp_options_load(&tool, a, config);
-    free(config);
     a->o.args_before = before;
     rc = bad ? gp_tool_exit(&tool, -1) : gp_options_parse(&tool, a, argc, argv);
+    if (rc == GP_OPTIONS_RUN && find_files(a, before, config))
+        rc = gp_tool_exit(&tool, -1);
+    free(config);
     if (!a->o.out) /* a file that all runs share leaves open what the run has decided */
         a->o.out = before->o.out;
     if (!a->o.preset)
@@ -193,7 +201,7 @@ int main(int argc, char **argv)
     if (!a.o.data.count && !a.o.resume && isatty(STDIN_FILENO))
         return gp_tool_usage(&tool, "no token stream: give a FILE, or pipe one in (tokenize makes them)");
     if (!a.o.out)
-        a.o.out = stdout_wants_data() ? "-" : a.o.run ? a.o.run : "run";
+        a.o.out = gp_stdout_takes_data() ? "-" : a.o.run ? a.o.run : "run";
     rc = check_run(&a);
     if (rc)
         return rc;

@@ -96,6 +96,10 @@ GP_API int gp_train(gp_train_options *o);
  * and this user; gives the path of the config.yaml whose options it was run with (the caller frees), or NULL. */
 GP_API char *gp_train_resumable(const char *path);
 
+/* The files of that config.yaml from this working folder: a relative name is looked for where the run was made, then here.
+ * What neither has is a failure. data, val: lists that the config has set, or NULL. */
+GP_API int gp_train_find_files(const char *config, gp_list *data, gp_list *val, const char **init);
+
 /* The learning rate of step s. */
 GP_API double gp_train_lr(const gp_train_options *o, int64_t s);
 

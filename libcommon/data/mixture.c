@@ -109,6 +109,38 @@ static int add_files(gp_mixture *m, gp_stream_set *set, const char *file, const 
     return rc;
 }
 
+/* ---- items in another folder ----------------------------------------------------------------- */
+
+char *gp_mixture_below(const char *text, const char *folder, const gp_mixture_how *how)
+{
+    item it;
+    if (read_item(&it, text, how))
+        return gp_strdup(text); /* whoever opens it says what is wrong with it */
+    int name = it.name ? (int)strlen(it.name) + 1 : 0;
+    bool relative = *it.file != '/' && strcmp(it.file, "-");
+    char *path = relative ? gp_path_join(folder, text + name) : gp_strdup(text + name);
+    char *below = gp_format("%.*s%s", name, text, path);
+    free(path);
+    release_item(&it);
+    return below;
+}
+
+bool gp_mixture_is_there(const char *text, const char *folder, const gp_mixture_how *how)
+{
+    item it;
+    glob_t found = {0};
+    char *below = folder ? gp_mixture_below(text, folder, how) : gp_strdup(text);
+    bool there = false;
+    if (!read_item(&it, below, how)) {
+        there = !strcmp(it.file, "-") || gp_exists(it.file) ||
+                (strpbrk(it.file, "*?[") && !glob(it.file, 0, NULL, &found));
+        release_item(&it);
+    }
+    globfree(&found);
+    free(below);
+    return there;
+}
+
 /* ---- sets ------------------------------------------------------------------------------------ */
 
 /* "web" of "data/web.tok". */

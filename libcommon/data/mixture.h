@@ -38,6 +38,13 @@ typedef struct gp_mixture_how {
  * agree. 0 or -1; gp_mixture_close in both cases. */
 int gp_mixture_open(gp_mixture *m, const gp_list *items, const gp_mixture_how *how);
 
+/* Whether an item's file, or one that its pattern matches, is there; below `folder` where the name is relative and folder
+ * is not NULL. "-" is. */
+bool gp_mixture_is_there(const char *item, const char *folder, const gp_mixture_how *how);
+
+/* The item with its file below folder where its name is relative, fresh. */
+char *gp_mixture_below(const char *item, const char *folder, const gp_mixture_how *how);
+
 /* Moves the last `fraction` of each set's tokens into a set of the same name in `held`, whose streams stay m's: cut
  * between documents where there are any. 0 or -1; gp_mixture_close for both in both cases. */
 int gp_mixture_hold_out(gp_mixture *m, double fraction, gp_mixture *held);

@@ -7,6 +7,7 @@
 #include "train/state.h"
 #include "train/trainer.h"
 
+#define GP_SPOOL_NAME "data.tok" /* a stream from stdin, in the run */
 #define GP_PRESET "nano" /* of a model from scratch, unless another is asked for */
 
 typedef struct gp_job {

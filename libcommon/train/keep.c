@@ -5,11 +5,25 @@
 #include "io/checkpoint.h"
 #include "train/job.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char samples_name[] = "samples.txt";
+
+/* What relative names in the options are relative to. */
+static void write_folder(FILE *f)
+{
+    char here[PATH_MAX];
+    gp_buf b = {0};
+    if (!getcwd(here, sizeof here))
+        return;
+    gp_put_yaml(&b, here);
+    fprintf(f, "  folder: %s\n", b.data);
+    gp_buf_release(&b);
+}
 
 static int write_config_yaml(gp_job *j)
 {
@@ -27,6 +41,7 @@ static int write_config_yaml(gp_job *j)
             "  threads: %d\n  data: \"%s\"\n  fingerprint: \"%s\"\n  tokenizer: \"%s\"\n",
             gp_version(), j->state.machine, gp_backend_threads(j->t.be), j->state.data, j->state.fingerprint,
             tokenizer);
+    write_folder(f);
     if (!strcmp(j->o->attention, "measure"))
         fprintf(f, "  attention: %s\n", j->t.attention);
     fclose(f);

@@ -130,7 +130,7 @@ static int open_data(gp_job *j)
 {
     gp_train_options *o = j->o;
     char *spool =
-        j->run && !o->data.count && !o->dry_run ? gp_path_join(gp_run_path(j->run), "data.tok") : NULL;
+        j->run && !o->data.count && !o->dry_run ? gp_path_join(gp_run_path(j->run), GP_SPOOL_NAME) : NULL;
     int rc = gp_trainer_open_data(&j->t, o, spool);
     if (!rc && spool)
         gp_list_append(&o->data, gp_option_keep(spool, strlen(spool)), true);
