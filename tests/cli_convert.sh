@@ -108,6 +108,21 @@ checks=$((checks + 1))
 [ "$(cat code)" = 1 ] || problem "a closed pipe was not noticed"
 grep -qx 'convert-gpt2: stdout: cannot be written: Broken pipe' err || problem "closed pipe: $(cat err)"
 
+# a name that promises another format than is written
+for name in new.gguf new.bin new.pt new.PTH a.b.onnx model.ckpt; do
+    expect 2 convert-gpt2 gpt2 -o $name
+    says "convert-gpt2: $name: .${name##*.} is a suffix of "
+    says ", and the result is safetensors; known are: safetensors (see convert-gpt2 --help)"
+    absent $name
+done
+expect 2 convert-gpt2 nowhere -o new.gguf # before anything is opened
+says "is a suffix of GGUF"
+expect 0 convert-gpt2 gpt2 --quiet -o new.gguf/ # a folder's files have names of their own
+[ -s new.gguf/model.safetensors ] || problem "no weights in new.gguf/"
+rm -r new.gguf
+expect 0 convert-gpt2 gpt2 --quiet -o gguf
+rm gguf
+
 # the command line
 expect 2 convert-gpt2 gpt2 half
 expect 2 convert-gpt2 gpt2 --to onnx -o new

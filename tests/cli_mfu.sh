@@ -80,6 +80,8 @@ for empty in --checkpoint --passes --sweep --plot --out; do
     expect 2 eval-mfu $small $empty ''
     says "$empty: is empty, expected "
 done
+expect 2 eval-mfu $small --sweep batch=1 --plot x.PNG
+says "--plot x.PNG: the drawing is SVG; name it so"
 expect 2 eval-mfu $small --plot x.svg
 says "--plot draws a sweep"
 expect 1 eval-mfu --preset nano --layers 1 --seq-len 8 --passes forward --seconds 0.01 --backend ref --attention cudnn

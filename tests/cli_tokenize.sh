@@ -180,4 +180,11 @@ if script -qec true /dev/null > /dev/null 2>&1 < /dev/null; then
 else
     echo "skipped: tokenize on a terminal: script is missing, or there are no pseudo-terminals here"
 fi
+# a suffix that promises another format than was asked for
+expect 0 tokenize -t bytes plain -o suffix.bin
+case $err in *"
+suffix.bin: is in the format tok; nanoGPT's .bin is --format raw16, llm.c's --format llmc") ;; *) problem "told: $err" ;; esac
+expect 0 tokenize -t bytes plain -o suffix.bin --format tok
+says "suffix.bin: "
+
 finish

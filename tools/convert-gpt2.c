@@ -151,8 +151,10 @@ int main(int argc, char **argv)
         return gp_tool_usage(&tool, "--json goes with --info");
     if (!can_write(a.to))
         return gp_tool_usage(&tool, "--to %s: expected one of %s", a.to, gp_checkpoint_formats(true));
-    if (!a.info && !a.out && isatty(STDOUT_FILENO))
+    if (!a.info && gp_output_is_terminal(a.out))
         return gp_tool_usage(&tool, "a checkpoint is nothing for a terminal: name a file with --out");
+    if (!a.info && a.out && gp_checkpoint_check_name(a.out, a.to))
+        return gp_tool_usage(&tool, "%s", gp_error());
 
     gp_checkpoint *c = gp_checkpoint_open(a.operands.count ? a.operands.items[0] : "-");
     rc = c ? 0 : -1;

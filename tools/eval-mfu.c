@@ -1,6 +1,7 @@
 /* eval-mfu: how fast a model runs here, beside what the machine can do. */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "gptpipe/checkpoint.h"
@@ -316,6 +317,20 @@ static int check_swept(const sweep *s)
     return 0;
 }
 
+/* A drawing is SVG whatever its name says. */
+static int check_plot(const char *path)
+{
+    static const char *const others[] = {".png", ".jpg", ".jpeg", ".gif", ".webp",
+                                         ".pdf", ".ps",  ".eps",  ".html"};
+    size_t n = path ? strlen(path) : 0;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        size_t length = strlen(others[i]);
+        if (n > length && !strcasecmp(path + n - length, others[i]))
+            return gp_tool_usage(&tool, "--plot %s: the drawing is SVG; name it so", path);
+    }
+    return 0;
+}
+
 static int check(const args *a, sweep *s)
 {
     int rc = gp_options_check(&tool, a);
@@ -345,7 +360,9 @@ static int check(const args *a, sweep *s)
                              "--sweep %s: expected batch=, context= or threads= and up to %d numbers from 1, "
                              "like batch=1,2,4",
                              a->sweep, MOST_VALUES);
-    rc = check_batches(a);
+    rc = check_plot(a->plot);
+    if (!rc)
+        rc = check_batches(a);
     return rc ? rc : check_swept(s);
 }
 

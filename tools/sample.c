@@ -268,6 +268,8 @@ static const char *contradiction(const args *a)
         return "--trace is of one prompt: give --prompt or --prompt-ids";
     if (a->trace_grad && !a->trace)
         return "--trace-grad goes with --trace FILE";
+    if (a->trace && gp_output_is_terminal(a->trace))
+        return "--trace writes tensors, which are nothing for a terminal: name a file";
     if (a->top_logprobs && (!a->json || a->score))
         return "--top-logprobs goes with --json, of samples";
     if (a->interactive && (a->json || a->out))

@@ -119,6 +119,11 @@ static int encode(const args *a, const gp_corpus_options *o)
         rc = gp_corpus_encode(text, t, out, o, &n);
     if (!rc && !a->quiet)
         tell(out, t, &n);
+    size_t length = strlen(out);
+    if (!rc && !a->quiet && length > 4 && !strcmp(out + length - 4, ".bin") &&
+        !gp_options_given(&tool, "format"))
+        fprintf(stderr, "%s: is in the format tok; nanoGPT's .bin is --format raw16, llm.c's --format llmc\n",
+                out);
     gp_tokenizer_close(t);
     gp_text_close(text);
     return rc;
@@ -226,7 +231,7 @@ static int check(const args *a)
         return gp_tool_usage(&tool, "--info takes one token stream at a time, %d are given", a->files.count);
     if (a->decode || a->info || a->show)
         return 0;
-    if (!a->out && isatty(STDOUT_FILENO))
+    if (gp_output_is_terminal(a->out) || (a->val && gp_output_is_terminal(a->val)))
         return gp_tool_usage(&tool, "a token stream is not for terminals; give -o FILE");
     bool std = !a->out || !strcmp(a->out, "-");
     if (std && a->shard_size)

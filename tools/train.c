@@ -202,6 +202,10 @@ int main(int argc, char **argv)
         return gp_tool_usage(&tool, "no token stream: give a FILE, or pipe one in (tokenize makes them)");
     if (!a.o.out)
         a.o.out = gp_stdout_takes_data() ? "-" : a.o.run ? a.o.run : "run";
+    if (!a.o.dry_run && gp_output_is_terminal(a.o.out))
+        return gp_tool_usage(
+            &tool, "a checkpoint is nothing for a terminal: pipe it on, or name a run directory with "
+                   "--out");
     rc = check_run(&a);
     if (rc)
         return rc;

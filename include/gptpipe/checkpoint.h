@@ -77,6 +77,10 @@ GP_API gp_checkpoint *gp_checkpoint_of_model(gp_model *m, const char *tokenizer,
  * of it is written. 0 or -1. */
 GP_API int gp_checkpoint_write(const gp_checkpoint *c, const char *path, const char *format, gp_dtype dtype);
 
+/* Whether `format` may be written under this name: a file whose suffix is another format's is refused. 0 or -1;
+ * gp_checkpoint_write asks it too. */
+GP_API int gp_checkpoint_check_name(const char *path, const char *format);
+
 /* Names of the formats that can be read (or written), "a|b|c". */
 GP_API const char *gp_checkpoint_formats(bool written);
 

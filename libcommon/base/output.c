@@ -75,6 +75,20 @@ bool gp_stdout_takes_data(void)
     return S_ISFIFO(out.st_mode) || S_ISREG(out.st_mode) || S_ISSOCK(out.st_mode);
 }
 
+bool gp_output_is_terminal(const char *path)
+{
+    struct stat st;
+    if (!path || !strcmp(path, "-"))
+        return isatty(STDOUT_FILENO);
+    if (stat(path, &st) || !S_ISCHR(st.st_mode))
+        return false;
+    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    bool terminal = fd >= 0 && isatty(fd);
+    if (fd >= 0)
+        close(fd);
+    return terminal;
+}
+
 /* Length of the UTF-8 character at s (overlong forms and surrogates are none). Where there is none, 0, and *bad bytes go
  * by one U+FFFD: the longest beginning of a character (Unicode, 3.9: maximal subparts), or a byte that begins none. */
 static size_t utf8_length(const unsigned char *s, size_t n, size_t *bad)

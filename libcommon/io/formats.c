@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const gp_file_format *const formats[] = {
@@ -53,8 +55,39 @@ gp_checkpoint *gp_checkpoint_open(const char *path)
     return c;
 }
 
+/* Suffixes of files that others write and expect to be what they say. A format that is written here leaves this table. */
+static const struct {
+    const char *suffix, *format;
+} foreign[] = {
+    {".gguf", "GGUF"},         {".ggml", "GGML"},     {".bin", "PyTorch or llm.c"},
+    {".pt", "PyTorch"},        {".pth", "PyTorch"},   {".ckpt", "PyTorch or TensorFlow"},
+    {".pkl", "pickle"},        {".pickle", "pickle"}, {".onnx", "ONNX"},
+    {".h5", "Keras"},          {".hdf5", "HDF5"},     {".keras", "Keras"},
+    {".tflite", "TensorFlow"}, {".pb", "TensorFlow"}, {".msgpack", "Flax"},
+    {".npz", "NumPy"},         {".npy", "NumPy"},     {".mlmodel", "Core ML"},
+    {".mlpackage", "Core ML"}, {".nemo", "NeMo"},
+};
+
+int gp_checkpoint_check_name(const char *path, const char *format)
+{
+    struct stat st;
+    size_t n = strlen(path);
+    if (!stat(path, &st) &&
+        !S_ISREG(st.st_mode)) /* a folder, whose files have names of their own, or a device */
+        return 0;
+    for (size_t i = 0; i < ARRAY_LEN(foreign); i++) {
+        size_t length = strlen(foreign[i].suffix);
+        if (n > length && !strcasecmp(path + n - length, foreign[i].suffix))
+            return fail("%s: %s is a suffix of %s, and the result is %s; known are: %s", path,
+                        path + n - length, foreign[i].format, format, gp_checkpoint_formats(true));
+    }
+    return 0;
+}
+
 int gp_checkpoint_write(const gp_checkpoint *c, const char *path, const char *format, gp_dtype dtype)
 {
+    if (gp_checkpoint_check_name(path, format))
+        return -1;
     for (size_t i = 0; i < ARRAY_LEN(formats); i++)
         if (!strcmp(formats[i]->name, format) && formats[i]->write)
             return formats[i]->write(c, path, dtype);
