@@ -30,7 +30,7 @@ static const gp_option options[] = {
     {"layers", 0, GP_OPT_INT, AT(layers), "L", "transformer blocks", .min = 0, .max = 4096, .implied = "the preset's"},
     {"heads", 0, GP_OPT_INT, AT(heads), "H", "attention heads; divides the channels", .min = 0, .max = 65536, .implied = "the preset's"},
     {"channels", 0, GP_OPT_INT, AT(channels), "C", "width of the model", .min = 0, .max = 1 << 20, .implied = "the preset's"},
-    {"seq-len", 'T', GP_OPT_INT, AT(seq_len), "T", "tokens a sequence; a model from scratch gets this context", .min = 0, .max = 1 << 24, .implied = "the preset's context"},
+    {"seq-len", 'T', GP_OPT_INT, AT(seq_len), "T", "tokens a sequence; a model from scratch gets this context, one of --init keeps its own", .min = 0, .max = 1 << 24, .implied = "the preset's context"},
     {"crop", 0, GP_OPT_FLAG, AT(crop), NULL, "a smaller --seq-len cuts the context of --init's model down to it; else the model keeps its context and trains on shorter sequences", .beside = "!resume,!init=scratch"},
     {"dropout", 0, GP_OPT_FLOAT, AT(dropout), "P", "dropout of embeddings, attention and residual branches", .min = 0, .max = 0.95},
     {"init-std", 0, GP_OPT_FLOAT, AT(init_std), "X",
@@ -46,8 +46,8 @@ static const gp_option options[] = {
     {"tokens", 0, GP_OPT_INT, AT(tokens), "N", "instead of --steps: tokens to train on, in all", .min = 1, .max = 1e17, .instead = "steps|epochs"},
     {"max-time", 0, GP_OPT_TIME, AT(max_time), "TIME", "90s, 10m, 2h: then the step is finished and saved, and --resume goes on; the schedule keeps its steps", .min = 0.001, .max = 1e9},
     {"schedule", 0, GP_OPT_CHOICE, AT(schedule), "WHICH", "of the learning rate after its warm-up; wsd keeps it and lets it fall by 1 - sqrt at the end", .choices = "cosine|linear|constant|wsd"},
-    {"lr", 0, GP_OPT_FLOAT, AT(lr), "X", "peak learning rate", .min = 0, .max = 10},
-    {"min-lr", 0, GP_OPT_FLOAT, AT(min_lr), "X", "learning rate at the end of the schedule", .min = 0, .max = 10, .implied = "2e-4, at most --lr", .beside = "!schedule=constant"},
+    {"lr", 0, GP_OPT_FLOAT, AT(lr), "X", "peak learning rate", .min = 0, .max = 10, .implied = "by width: nano 2e-3, gpt2 6e-4, medium 3e-4, large 2.5e-4, xl 2e-4; with --init 3e-5"},
+    {"min-lr", 0, GP_OPT_FLOAT, AT(min_lr), "X", "learning rate at the end of the schedule", .min = 0, .max = 10, .implied = "2e-4, at most --lr; a tenth of an --lr that is not given", .beside = "!schedule=constant"},
     {"warmup", 0, GP_OPT_INT, AT(warmup), "N", "steps of linear warm-up", .min = 0, .max = 1e12},
     {"decay-steps", 0, GP_OPT_INT, AT(decay_steps), "N", "step at which the schedule reaches --min-lr", .min = 0, .max = 1e12, .implied = "--steps", .beside = "!schedule=constant"},
     {"decay-fraction", 0, GP_OPT_FLOAT, AT(decay_fraction), "F", "with --schedule wsd: the last part of --decay-steps, in which the rate falls", .min = 0, .max = 1, .beside = "schedule=wsd"},
@@ -133,10 +133,35 @@ static int find_files(args *a, args *before, const char *config)
     return 0;
 }
 
+/* A --preset or an --init on the command line takes the place of the sizes that a file has, a run's config.yaml say. */
+static void replace_sizes(args *a)
+{
+    struct {
+        const char *name;
+        int64_t *value;
+    } sizes[] = {{"layers", &a->o.layers},
+                 {"heads", &a->o.heads},
+                 {"channels", &a->o.channels},
+                 {"seq-len", &a->o.seq_len}};
+    bool preset = gp_options_said(&tool, "preset"), init = gp_options_said(&tool, "init");
+    for (size_t i = 0; (preset || init) && i < sizeof sizes / sizeof *sizes; i++) {
+        if (!*sizes[i].value || gp_options_said(&tool, sizes[i].name))
+            continue;
+        if (!a->o.quiet)
+            fprintf(stderr, "train: --%s takes the place of the file's %s: %lld\n", init ? "init" : "preset",
+                    sizes[i].name, (long long)*sizes[i].value);
+        *sizes[i].value = 0;
+    }
+    if (init && !preset)
+        a->o.preset = NULL;
+}
+
 /* A resumed run begins with the options that it logged (*before); what stands on the command line wins. */
 static int parse(args *a, args *before, int argc, char **argv)
 {
     int rc = gp_options_parse(&tool, a, argc, argv);
+    if (rc == GP_OPTIONS_RUN && !a->o.resume)
+        replace_sizes(a);
     if (rc != GP_OPTIONS_RUN || !a->o.resume)
         return rc;
     if (strcmp(a->o.init, "scratch"))
@@ -193,6 +218,8 @@ int main(int argc, char **argv)
     rc = gp_options_check(&tool, &a);
     if (rc)
         return rc;
+    if (a.o.min_lr > a.o.lr && gp_options_said(&tool, "lr") && !gp_options_said(&tool, "min-lr"))
+        a.o.min_lr = a.o.lr; /* what a file says of the end belongs to its own rate */
     if (strcmp(a.o.schedule, "constant") && a.o.min_lr > a.o.lr)
         return gp_tool_usage(&tool, "--min-lr %g is above --lr %g: the rate would rise", a.o.min_lr, a.o.lr);
     if (a.o.decay_steps && a.o.decay_steps <= a.o.warmup && strcmp(a.o.schedule, "constant"))

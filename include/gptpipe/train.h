@@ -56,7 +56,7 @@ typedef struct gp_train_options {
     int64_t steps;   /* this many steps. The first two are rounded up to whole steps */
     double max_time; /* seconds after which the run saves and ends, to be resumed; not above 0: none */
     const char *schedule;        /* cosine, linear, constant, wsd */
-    double lr, min_lr;           /* min_lr NAN: 2e-4, at most lr */
+    double lr, min_lr; /* lr NAN: by the model's width, or 3e-5 with init, and min_lr a tenth; min_lr NAN: 2e-4, at most lr */
     int64_t warmup, decay_steps; /* decay_steps 0: steps */
     double decay_fraction;       /* wsd: of decay_steps */
     double beta1, beta2, eps, weight_decay, grad_clip;
@@ -89,7 +89,8 @@ GP_API gp_train_options gp_train_defaults(void);
 
 /* Trains and leaves a run directory (docs/formats.md) or a checkpoint on stdout. 0; -1 on failure; 128 + the
  * signal when SIGINT, SIGTERM or SIGHUP ended it after a finished step and a saved checkpoint. A stream from stdin is kept
- * in the run directory, and o->data then names it; o->preset, bias and tied become what the model has. */
+ * in the run directory, and o->data then names it; o->preset, layers, heads, channels, seq_len,
+ * bias, tied and lr become what the run has. */
 GP_API int gp_train(gp_train_options *o);
 
 /* For a path that --resume names, a run directory or a checkpoint in it: whether it can be gone on with by this version

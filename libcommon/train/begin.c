@@ -114,6 +114,11 @@ static int fit_config(gp_job *j, gp_config *c, const char *path)
         c->positions -= context - o->seq_len;
         gp_report_say(&j->t.report, "the context of %s, %lld tokens, is cropped to %lld", path,
                       (long long)context, (long long)o->seq_len);
+    } else if (!o->resume && o->seq_len && o->seq_len < context) {
+        gp_report_say(&j->t.report,
+                      "the model keeps its context of %lld tokens and trains on %lld at a time (--crop "
+                      "cuts the context)",
+                      (long long)context, (long long)o->seq_len);
     }
     c->dropout_embd = c->dropout_attn = c->dropout_resid = o->dropout;
     j->asked->bias = c->bias;
@@ -163,7 +168,7 @@ int gp_job_begin_fresh(gp_job *j)
     }
     j->state.best_loss = INFINITY;
     j->state.best_step = -1;
-    return gp_trainer_open_model(&j->t, m);
+    return gp_trainer_open_model(&j->t, m) ? -1 : gp_job_fill_in(j, &m->config);
 }
 
 /* A checkpoint of before this was kept says "unknown". */
@@ -263,6 +268,8 @@ int gp_job_begin_resumed(gp_job *j)
             return -1;
         gp_report_warn(&j->t.report, "%s; trying the checkpoint before it", gp_error());
     }
+    if (gp_job_fill_in(j, &j->t.m->config))
+        return -1;
     j->saved = j->state.step;
     gp_trainer_begin_at(&j->t, j->state.step);
     if (gp_skips_outliers(j->o)) { /* a window with a gap in it is none */

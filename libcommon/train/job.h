@@ -8,7 +8,9 @@
 #include "train/trainer.h"
 
 #define GP_SPOOL_NAME "data.tok" /* a stream from stdin, in the run */
-#define GP_PRESET "nano" /* of a model from scratch, unless another is asked for */
+#define GP_PRESET     "nano"     /* of a model from scratch, unless another is asked for */
+
+#define GP_LR_NANO    2e-3
 
 typedef struct gp_job {
     gp_train_options *o;     /* the run's own, filled in with what data and checkpoint decide */
@@ -30,6 +32,10 @@ int gp_job_forget_later(gp_job *j);
 
 /* dry.c: prints on stdout what the run would be, its time from a few steps of it. Nothing is written. */
 int gp_job_dry_run(gp_job *j);
+
+/* implied.c: the options that were left open, as this model has them: the learning rate, which is reported with its
+ * reason, and of a fresh run the sizes that config.yaml will hold. 0 or -1. */
+int gp_job_fill_in(gp_job *j, const gp_config *c);
 
 /* resume.c: tells and records which options are others than when the run was last at work; refuses what cannot change.
  */

@@ -1,6 +1,6 @@
 /* schedule.c: the defaults, and the learning rate of a step. */
 #include "base/base.h"
-#include "gptpipe/train.h"
+#include "train/job.h"
 
 #include <math.h>
 #include <string.h>
@@ -14,12 +14,11 @@ gp_train_options gp_train_defaults(void)
         .init_std = 0.02,
         .bias = true,
         .tied = true,
-        .crop = true,
         .batch_size = 8,
         .grad_accum = 1,
         .steps = 600,
         .schedule = "cosine",
-        .lr = 2e-3,
+        .lr = NAN,
         .min_lr = NAN,
         .warmup = 50,
         .decay_fraction = 0.2,
@@ -62,11 +61,12 @@ static double one_minus_sqrt(double t)
 double gp_train_lr(const gp_train_options *o, int64_t s)
 {
     int64_t end = o->decay_steps ? o->decay_steps : o->steps, begin = o->warmup;
-    double (*shape)(double t) = cosine, least = isnan(o->min_lr) ? fmin(2e-4, o->lr) : o->min_lr;
+    double (*shape)(double t) = cosine, lr = isnan(o->lr) ? GP_LR_NANO : o->lr;
+    double least = isnan(o->min_lr) ? fmin(2e-4, lr) : o->min_lr;
     if (s < o->warmup)
-        return o->lr * (double)(s + 1) / (double)(o->warmup + 1);
+        return lr * (double)(s + 1) / (double)(o->warmup + 1);
     if (!strcmp(o->schedule, "constant"))
-        return o->lr;
+        return lr;
     if (!strcmp(o->schedule, "linear"))
         shape = linear;
     if (!strcmp(o->schedule, "wsd")) {
@@ -76,7 +76,7 @@ double gp_train_lr(const gp_train_options *o, int64_t s)
     if (s >= end)
         return least;
     if (s < begin)
-        return o->lr;
+        return lr;
     double t = (double)(s - begin) / (double)(end - begin);
-    return least + (o->lr - least) * shape(t);
+    return least + (lr - least) * shape(t);
 }
