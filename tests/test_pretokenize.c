@@ -2,11 +2,10 @@
 #include "text/pretokenize.h"
 #include "text/split.h"
 #include "test.h"
+#include "reference/unicode.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-static gp_classes classes;
 
 /* ---- the pieces that the regex's definition gives, by hand ----------------------------------- */
 
@@ -16,11 +15,11 @@ static void assert_pieces(const char *text, const char *const *want)
     const uint8_t *p = (const uint8_t *)text;
     size_t n = strlen(text), at = 0;
     for (; *want; want++) {
-        size_t length = gp_pretokenize(&classes, p + at, n - at, false);
+        size_t length = gp_pretokenize(p + at, n - at, false);
         if (length != strlen(*want) || memcmp(p + at, *want, length))
             fail_msg("\"%s\": piece \"%.*s\", expected \"%s\"", text, (int)length, text + at, *want);
         for (size_t seen = 1; seen <= n - at; seen++) {
-            size_t early = gp_pretokenize(&classes, p + at, seen, true);
+            size_t early = gp_pretokenize(p + at, seen, true);
             assert_true(early == 0 || early == length);
         }
         at += length;
@@ -99,13 +98,13 @@ static void blocks_give_the_same_pieces(void **state)
         }
         bool whole;
         const uint8_t *p = (const uint8_t *)text;
-        size_t count = gp_split(&classes, p, BLOCKS, ends, &whole);
+        size_t count = gp_split(p, BLOCKS, ends, &whole);
         for (; seen < count; seen++) {
-            at += gp_pretokenize(&classes, p + at, n - at, false);
+            at += gp_pretokenize(p + at, n - at, false);
             assert_int_equal(ends[seen], at);
         }
         if (whole) /* and none is left out */
-            assert_true(at + gp_pretokenize(&classes, p + at, n - at, false) >= BYTES);
+            assert_true(at + gp_pretokenize(p + at, n - at, false) >= BYTES);
         whole_ones += whole;
     }
     assert_true(whole_ones > 50000);
@@ -135,28 +134,41 @@ static void a_cut_is_the_end_of_a_piece(void **state)
             memcpy(text + n, bit, strlen(bit));
             n += strlen(bit);
         }
-        size_t from = (size_t)(random >> 40) % 10, cut = gp_pretokenize_cut(&classes, p, n, from);
+        size_t from = (size_t)(random >> 40) % 10, cut = gp_pretokenize_cut(p, n, from);
         if (!cut)
             continue;
         cuts++;
         assert_true(cut > from && cut < n);
         while (at < cut) { /* the pieces of the whole, and those of its first part */
-            size_t length = gp_pretokenize(&classes, p + at, n - at, false);
-            assert_int_equal(gp_pretokenize(&classes, p + at, cut - at, false), length);
+            size_t length = gp_pretokenize(p + at, n - at, false);
+            assert_int_equal(gp_pretokenize(p + at, cut - at, false), length);
             at += length;
         }
         assert_int_equal(at, cut); /* what is behind is split from there on either way */
     }
     assert_true(cuts > 100000);
-    assert_int_equal(gp_pretokenize_cut(&classes, (const uint8_t *)"aaaaaaaa", 8, 0), 0);
-    assert_int_equal(gp_pretokenize_cut(&classes, (const uint8_t *)"        ", 8, 0), 0);
-    assert_int_equal(gp_pretokenize_cut(&classes, (const uint8_t *)"don't stop", 10, 0), 5);
-    assert_int_equal(gp_pretokenize_cut(&classes, (const uint8_t *)"don't", 5, 0), 3); /* n|' */
-    assert_int_equal(gp_pretokenize_cut(&classes, (const uint8_t *)"one two", 7, 3), 0);
+    assert_int_equal(gp_pretokenize_cut((const uint8_t *)"aaaaaaaa", 8, 0), 0);
+    assert_int_equal(gp_pretokenize_cut((const uint8_t *)"        ", 8, 0), 0);
+    assert_int_equal(gp_pretokenize_cut((const uint8_t *)"don't stop", 10, 0), 5);
+    assert_int_equal(gp_pretokenize_cut((const uint8_t *)"don't", 5, 0), 3); /* n|' */
+    assert_int_equal(gp_pretokenize_cut((const uint8_t *)"one two", 7, 3), 0);
     /* text without any ASCII has ends of pieces too: U+4E2D U+3002 U+4E2D and a part of another */
     assert_int_equal(
-        gp_pretokenize_cut(&classes, (const uint8_t *)"\xe4\xb8\xad\xe3\x80\x82\xe4\xb8\xad\xe4\xb8", 11, 0),
-        6);
+        gp_pretokenize_cut((const uint8_t *)"\xe4\xb8\xad\xe3\x80\x82\xe4\xb8\xad\xe4\xb8", 11, 0), 6);
+}
+
+/* tests/reference/unicode.py asked tiktoken and tokenizers, whose Unicode is 16.0. */
+static void every_character_has_tiktokens_class(void **state)
+{
+    (void)state;
+    gp_class want = GP_OTHER;
+    for (uint32_t c = 0, i = 0; c < GP_BAD_BYTE + 256; c++) {
+        if (i < ARRAY_LEN(class_changes) && class_changes[i] >> 2 == c)
+            want = (gp_class)(class_changes[i++] & 3);
+        if (gp_class_of(c) != want)
+            fail_msg("U+%04X is of class %d, expected %d", c, gp_class_of(c), want);
+    }
+    assert_string_equal(GP_UNICODE_VERSION, "16.0");
 }
 
 #ifdef GPTPIPE_PCRE2
@@ -181,7 +193,7 @@ static pcre2_code *compile(void)
     return code;
 }
 
-/* PCRE2 and utf8proc may know different versions of Unicode: characters whose classes differ are left out, and there
+/* PCRE2 may know another version of Unicode: characters whose classes differ are left out, and there
  * are few of them. */
 static uint32_t *known_characters(pcre2_code *classify, size_t *count)
 {
@@ -196,7 +208,7 @@ static uint32_t *known_characters(pcre2_code *classify, size_t *count)
         size_t n = gp_utf8_put(text, c);
         int rc = pcre2_match(classify, (PCRE2_SPTR)text, n, 0, PCRE2_NO_UTF_CHECK, m, NULL);
         gp_class class = rc == 2 ? GP_LETTER : rc == 3 ? GP_NUMBER : rc == 4 ? GP_SPACE : GP_OTHER;
-        if (class == gp_class_of(&classes, c))
+        if (class == gp_class_of(c))
             known[(*count)++] = c;
         else
             differ++;
@@ -272,8 +284,8 @@ static void the_regex_gives_the_same_pieces(void **state)
             const PCRE2_SIZE *piece = pcre2_get_ovector_pointer(m);
             assert_int_equal(piece[0], at);
             const uint8_t *p = (uint8_t *)text + at;
-            assert_int_equal(gp_pretokenize(&classes, p, n - at, false), piece[1] - at);
-            size_t early = gp_pretokenize(&classes, p, 1 + random_bits(&random) % (n - at), true);
+            assert_int_equal(gp_pretokenize(p, n - at, false), piece[1] - at);
+            size_t early = gp_pretokenize(p, 1 + random_bits(&random) % (n - at), true);
             assert_true(early == 0 || early == piece[1] - at);
             at = piece[1];
         }
@@ -292,13 +304,6 @@ static void the_regex_gives_the_same_pieces(void **state)
 }
 #endif
 
-static int init(void **state)
-{
-    (void)state;
-    gp_classes_init(&classes);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -307,8 +312,9 @@ int main(void)
         cmocka_unit_test(the_last_space_goes_with_what_follows),
         cmocka_unit_test(bad_bytes_are_neither_letter_number_nor_space),
         cmocka_unit_test(blocks_give_the_same_pieces),
+        cmocka_unit_test(every_character_has_tiktokens_class),
         cmocka_unit_test(a_cut_is_the_end_of_a_piece),
         cmocka_unit_test(the_regex_gives_the_same_pieces),
     };
-    return cmocka_run_group_tests(tests, init, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

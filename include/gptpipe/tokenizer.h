@@ -76,8 +76,8 @@ GP_API void gp_tokenizer_close(gp_tokenizer *t);
 GP_API int64_t gp_tokenizer_vocab_size(const gp_tokenizer *t);
 GP_API const char *gp_tokenizer_kind(const gp_tokenizer *t); /* "char", "bytes", "bpe" */
 
-/* SHA-256 over the pre-split's name ("char", "bytes", "gpt2") and a zero byte, then per id in order u32 length and
- * bytes, then the special ids, u32 each: the first 16 bytes. */
+/* SHA-256 over the pre-split's name ("char", "bytes", "gpt2": GPT-2's with the classes of Unicode 16.0) and a zero byte,
+ * then per id in order u32 length and bytes, then the special ids, u32 each: the first 16 bytes. */
 GP_API void gp_tokenizer_fingerprint(const gp_tokenizer *t, uint8_t fingerprint[16]);
 
 /* Hugging Face's tokenizer.json, one line, which the `tokenizers` package loads. The caller frees. */

@@ -4,7 +4,8 @@
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
-#include <utf8proc.h>
+
+#include "base/utf8.h"
 
 static void put_base64(gp_buf *b, const uint8_t *p, size_t n)
 {
@@ -31,7 +32,7 @@ static bool is_plain(const char *s)
 }
 
 /* Printable, as YAML 1.1 has it, and not one of Unicode's line ends. */
-static bool is_printable(utf8proc_int32_t c)
+static bool is_printable(uint32_t c)
 {
     if (c < 0xA1)
         return c >= 0x20 && c < 0x7F;
@@ -41,16 +42,16 @@ static bool is_printable(utf8proc_int32_t c)
 void gp_put_yaml(gp_buf *b, const char *text)
 {
     const uint8_t *s = (const uint8_t *)text;
-    size_t start = b->len;
+    size_t start = b->len, left = strlen(text);
     if (is_plain(text)) {
         gp_buf_puts(b, text);
         return;
     }
     gp_buf_puts(b, "\"");
-    while (*s) {
-        utf8proc_int32_t c;
-        utf8proc_ssize_t n = utf8proc_iterate(s, -1, &c);
-        if (n < 1) { /* not UTF-8: YAML carries it as bytes */
+    while (left) {
+        uint32_t c;
+        size_t n = gp_utf8_last(s, left, &c);
+        if (c >= GP_BAD_BYTE) { /* not UTF-8: YAML carries it as bytes */
             b->len = start;
             gp_buf_puts(b, "!!binary \"");
             put_base64(b, (const uint8_t *)text, strlen(text));
@@ -61,10 +62,11 @@ void gp_put_yaml(gp_buf *b, const char *text)
         else if (c == '\n' || c == '\t')
             gp_buf_puts(b, c == '\n' ? "\\n" : "\\t");
         else if (is_printable(c))
-            gp_buf_add(b, s, (size_t)n);
+            gp_buf_add(b, s, n);
         else
             gp_buf_printf(b, "\\u%04X", (unsigned)c);
         s += n;
+        left -= n;
     }
     gp_buf_puts(b, "\"");
 }

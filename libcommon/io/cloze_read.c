@@ -52,7 +52,7 @@ static char *strip(const char *s)
     for (size_t i = 0, length; i < n; i += length) {
         uint32_t c;
         length = gp_utf8_last((const uint8_t *)s + i, n - i, &c);
-        if (gp_class_look_up(c) == GP_SPACE)
+        if (gp_class_of(c) == GP_SPACE)
             continue;
         begin = begin < i ? begin : i;
         end = i + length;

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "io/corpus.h"
-#include "text/unicode.h"
+#include "base/utf8.h"
 
 /* One call of gp_corpus_show. */
 typedef struct show {

@@ -6,7 +6,7 @@
 
 #include "base/progress.h"
 #include "io/encoding.h"
-#include "text/unicode.h"
+#include "base/utf8.h"
 
 enum { SLICE = 1 << 22 }; /* bytes that are fed between two looks at the clock */
 

@@ -32,7 +32,6 @@ typedef struct chunk {
 struct gp_encoding {
     gp_encoding_options o;
     gp_encoder *encoder; /* one thread's, or NULL */
-    gp_classes *classes; /* this thread's, for the cuts */
     size_t searched;     /* bytes of the chunk being filled in which no cut was found */
     chunk *ring;         /* (size) the chunk of number n is ring[n % size] */
     int64_t size;
@@ -174,8 +173,6 @@ gp_encoding *gp_encoding_open(const gp_encoding_options *o)
             gp_encoder_allow_special(e->encoder);
         return e;
     }
-    e->classes = gp_calloc(1, sizeof *e->classes);
-    gp_classes_init(e->classes);
     e->size = e->o.threads + 2;
     e->ring = gp_calloc((size_t)e->size, sizeof *e->ring);
     pthread_mutex_init(&e->lock, NULL);
@@ -204,7 +201,6 @@ void gp_encoding_close(gp_encoding *e)
         pthread_mutex_destroy(&e->lock);
         pthread_cond_destroy(&e->change);
     }
-    free(e->classes);
     free(e->ring);
     free(e);
 }
@@ -229,7 +225,7 @@ int gp_encoding_feed(gp_encoding *e, const char *text, size_t length, bool last)
             continue;
         size_t first = c->mark_count ? c->marks[c->mark_count - 1].at : 0;
         size_t from = e->searched > first ? e->searched : first;
-        size_t cut = gp_pretokenize_cut(e->classes, (const uint8_t *)c->text.data, c->text.len, from);
+        size_t cut = gp_pretokenize_cut((const uint8_t *)c->text.data, c->text.len, from);
         e->searched = c->text.len;
         int rc = cut ? submit(e, cut) : 0;
         if (rc)

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "text/unicode.h"
+#include "base/utf8.h"
 
 /* How many bytes at the end of text begin a UTF-8 character whose rest has not come yet. */
 static size_t unfinished_utf8(const char *text, size_t n)

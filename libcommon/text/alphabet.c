@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "text/text.h"
-#include "text/unicode.h"
+#include "base/utf8.h"
 
 /* Bytes that print in Latin-1 stand for themselves, the others are numbered from U+0100 on (encoder.py,
  * bytes_to_unicode). */

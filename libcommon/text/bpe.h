@@ -84,7 +84,6 @@ void gp_long_free(struct gp_long *w);
 
 /* bpe_text.c: what encoding text needs beside the tables; each encoder and each thread has its own. */
 typedef struct gp_bpe_state {
-    gp_classes *classes;
     struct gp_cache *cache; /* pieces met before */
     struct gp_long *large;  /* workspace for long pieces; NULL until there is one */
 } gp_bpe_state;

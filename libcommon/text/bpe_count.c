@@ -11,7 +11,6 @@ enum {
 
 struct gp_bpe_trainer {
     int64_t vocab_size;
-    gp_classes classes;
     gp_buf pending; /* bytes whose pieces later bytes may change */
     size_t wanted;  /* they are not looked at again before there are so many: linear time */
     gp_pieces pieces;
@@ -28,7 +27,6 @@ gp_bpe_trainer *gp_bpe_trainer_new(int64_t vocab_size)
     }
     gp_bpe_trainer *t = gp_calloc(1, sizeof *t);
     t->vocab_size = vocab_size;
-    gp_classes_init(&t->classes);
     return t;
 }
 
@@ -106,7 +104,7 @@ static size_t count(gp_bpe_trainer *t, const char *text, size_t n, bool more)
 {
     const uint8_t *p = (const uint8_t *)text;
     size_t at = 0, length;
-    while (at < n && (length = gp_pretokenize(&t->classes, p + at, n - at, more)) > 0) {
+    while (at < n && (length = gp_pretokenize(p + at, n - at, more)) > 0) {
         t->too_much |= !count_piece(&t->pieces, p + at, length);
         at += length;
     }

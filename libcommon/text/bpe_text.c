@@ -48,8 +48,7 @@ void gp_bpe_state_init(gp_bpe_state *s)
     c->memory = gp_calloc(((size_t)1 << MOST_BITS) + 1, sizeof(line));
     c->lines = (line *)gp_round_up((uintptr_t)c->memory, sizeof(line));
     c->phrases = gp_calloc((size_t)1 << PHRASE_BITS, sizeof *c->phrases);
-    *s = (gp_bpe_state){.classes = gp_calloc(1, sizeof *s->classes), .cache = c};
-    gp_classes_init(s->classes);
+    *s = (gp_bpe_state){.cache = c};
 }
 
 void gp_bpe_state_release(gp_bpe_state *s)
@@ -59,7 +58,6 @@ void gp_bpe_state_release(gp_bpe_state *s)
         free(s->cache->phrases);
     }
     free(s->cache);
-    free(s->classes);
     gp_long_free(s->large);
     *s = (gp_bpe_state){0};
 }
@@ -206,12 +204,12 @@ static int64_t encode_some(const gp_bpe *b, gp_bpe_state *s, const uint8_t *p, s
     bool whole;
     size_t count = 0, blocks = n > GP_SPLIT_BEHIND ? (n - GP_SPLIT_BEHIND) / GP_SPLIT_BLOCK : 0;
     if (blocks) {
-        count = gp_split(s->classes, p, blocks < GP_SPLIT_BLOCKS ? blocks : GP_SPLIT_BLOCKS, ends, &whole);
+        count = gp_split(p, blocks < GP_SPLIT_BLOCKS ? blocks : GP_SPLIT_BLOCKS, ends, &whole);
     } else if (!more) { /* the text's end, with spaces behind it, which change nothing */
         memset(tail, ' ', sizeof tail);
         memcpy(tail, p, n);
         p = tail;
-        count = gp_split(s->classes, p, n / GP_SPLIT_BLOCK + 1, ends, &whole);
+        count = gp_split(p, n / GP_SPLIT_BLOCK + 1, ends, &whole);
         while (count && ends[count - 1] >= n)
             count--;
         if (whole)
@@ -219,7 +217,7 @@ static int64_t encode_some(const gp_bpe *b, gp_bpe_state *s, const uint8_t *p, s
     }
     if (count)
         return encode_pieces(b, s, p, ends, count, out) ? -1 : ends[count - 1];
-    size_t length = gp_pretokenize(s->classes, p, n, more);
+    size_t length = gp_pretokenize(p, n, more);
     if (length > GP_BPE_SHORT)
         return gp_bpe_encode_long(b, &s->large, p, length, out) ? -1 : (int64_t)length;
     if (length) { /* alone, with bytes behind it to read */

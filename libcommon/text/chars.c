@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "text/text.h"
-#include "text/unicode.h"
+#include "base/utf8.h"
 
 /* ---- encoding -------------------------------------------------------------------------------- */
 

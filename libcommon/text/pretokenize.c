@@ -5,24 +5,24 @@
 #include <string.h>
 
 /* The character at p: its class, and its bytes; 0 bytes where it is cut and more may come. */
-static inline size_t next(gp_classes *t, const uint8_t *p, size_t n, bool more, gp_class *class)
+static inline size_t next(const uint8_t *p, size_t n, bool more, gp_class *class)
 {
     if (*p < 0x80) {
-        *class = t->ascii[*p];
+        *class = gp_class_of(*p);
         return 1;
     }
     uint32_t c;
     size_t length = more ? gp_utf8(p, n, &c) : gp_utf8_last(p, n, &c);
-    *class = gp_class_of(t, c);
+    *class = gp_class_of(c);
     return length;
 }
 
 /* Where the run of `class` that goes through `at` ends; 0 when it may go on beyond n. */
-static size_t run_end(gp_classes *t, const uint8_t *p, size_t at, size_t n, bool more, gp_class class)
+static size_t run_end(const uint8_t *p, size_t at, size_t n, bool more, gp_class class)
 {
     while (at < n) {
         gp_class other;
-        size_t length = next(t, p + at, n - at, more, &other);
+        size_t length = next(p + at, n - at, more, &other);
         if (!length)
             return 0;
         if (other != class)
@@ -34,12 +34,12 @@ static size_t run_end(gp_classes *t, const uint8_t *p, size_t at, size_t n, bool
 
 /* \s+(?!\S)|\s+: spaces up to the end of the text, or else all but the last one, which may belong to the word
  * after it; a single one stands alone. */
-static size_t spaces(gp_classes *t, const uint8_t *p, size_t n, bool more)
+static size_t spaces(const uint8_t *p, size_t n, bool more)
 {
     size_t at = 0, last = 0;
     while (at < n) {
         gp_class class;
-        size_t length = next(t, p + at, n - at, more, &class);
+        size_t length = next(p + at, n - at, more, &class);
         if (!length)
             return 0;
         if (class != GP_SPACE)
@@ -50,7 +50,7 @@ static size_t spaces(gp_classes *t, const uint8_t *p, size_t n, bool more)
     return more ? 0 : n;
 }
 
-size_t gp_pretokenize(gp_classes *t, const uint8_t *p, size_t n, bool more)
+size_t gp_pretokenize(const uint8_t *p, size_t n, bool more)
 {
     if (*p == '\'') {
         uint8_t few[3] = {'\'', n > 1 ? p[1] : 0, n > 2 ? p[2] : 0};
@@ -64,34 +64,34 @@ size_t gp_pretokenize(gp_classes *t, const uint8_t *p, size_t n, bool more)
     if (start == n)
         return more ? 0 : 1;
     gp_class class;
-    size_t length = next(t, p + start, n - start, more, &class);
+    size_t length = next(p + start, n - start, more, &class);
     if (!length)
         return 0;
     if (class == GP_SPACE)
-        return spaces(t, p, n, more);
-    return run_end(t, p, start + length, n, more, class);
+        return spaces(p, n, more);
+    return run_end(p, start + length, n, more, class);
 }
 
 /* The class of the character that ends behind p[at - 1]. Bytes that are none count one by one. */
-static gp_class class_before(gp_classes *t, const uint8_t *p, size_t at)
+static gp_class class_before(const uint8_t *p, size_t at)
 {
     for (size_t length = 1; length <= 4 && length <= at; length++) {
         gp_class class;
         const uint8_t *begin = p + at - length;
         if ((*begin & 0xC0) == 0x80)
             continue;
-        return next(t, begin, length, false, &class) == length ? class : GP_OTHER;
+        return next(begin, length, false, &class) == length ? class : GP_OTHER;
     }
     return GP_OTHER;
 }
 
-size_t gp_pretokenize_cut(gp_classes *t, const uint8_t *p, size_t n, size_t from)
+size_t gp_pretokenize_cut(const uint8_t *p, size_t n, size_t from)
 {
     for (size_t at = n; at-- > from + 1;) {
         gp_class x, y;
-        if ((p[at] & 0xC0) == 0x80 || !next(t, p + at, n - at, true, &y))
+        if ((p[at] & 0xC0) == 0x80 || !next(p + at, n - at, true, &y))
             continue;
-        x = class_before(t, p, at);
+        x = class_before(p, at);
         if (x != GP_SPACE && x != y && !(p[at - 1] == '\'' && y == GP_LETTER))
             return at;
     }

@@ -8,7 +8,7 @@
 #include "text/unicode.h"
 
 /* Bytes of the first piece of the n >= 1 at p. With `more` to come: 0 when later bytes could change it. */
-size_t gp_pretokenize(gp_classes *t, const uint8_t *p, size_t n, bool more);
+size_t gp_pretokenize(const uint8_t *p, size_t n, bool more);
 
 /* A place in (from, n) of the n bytes at p where a piece ends whatever stands before and behind: the last that is found,
  * or 0. Text may be cut there, and each side split alone.
@@ -17,7 +17,7 @@ size_t gp_pretokenize(gp_classes *t, const uint8_t *p, size_t n, bool more);
  * the regex looks back from y, and nothing that x begins goes on into y but a contraction: so x is no apostrophe before
  * a letter. A byte that continues no character begins one, whatever stands before it; where the bytes that continue
  * it are not all there, it is passed over. */
-size_t gp_pretokenize_cut(gp_classes *t, const uint8_t *p, size_t n, size_t from);
+size_t gp_pretokenize_cut(const uint8_t *p, size_t n, size_t from);
 
 /* 's 't 're 've 'm 'll 'd: how many of the three bytes at p, an apostrophe and two more, are one of them; or 0. */
 static inline size_t gp_contraction(const uint8_t *p)

@@ -64,7 +64,7 @@ static inline void set_class(block *b, gp_class class, uint64_t bits)
 }
 
 /* Finds what a block's bytes are; false: there is a space beyond ASCII. */
-static inline bool classify(gp_classes *t, const uint8_t *p, block *b, carry *c)
+static inline bool classify(const uint8_t *p, block *b, carry *c)
 {
     *b = classify_ascii(p);
     if (!b->high)
@@ -76,7 +76,7 @@ static inline bool classify(gp_classes *t, const uint8_t *p, block *b, carry *c)
         uint32_t code;
         size_t at = (size_t)__builtin_ctzll(left), length = gp_utf8(p + at, 4, &code);
         uint64_t bits = low_bits(length) << at;
-        c->class = gp_class_of(t, code);
+        c->class = gp_class_of(code);
         if (c->class == GP_SPACE)
             return false;
         set_class(b, c->class, bits);
@@ -110,17 +110,16 @@ static inline void put_bit(uint64_t words[2], size_t at)
     words[at / 64] |= (uint64_t)1 << at % 64;
 }
 
-size_t gp_split(gp_classes *t, const uint8_t *p, size_t blocks,
-                uint16_t ends[GP_SPLIT_BLOCK * GP_SPLIT_BLOCKS], bool *whole)
+size_t gp_split(const uint8_t *p, size_t blocks, uint16_t ends[GP_SPLIT_BLOCK * GP_SPLIT_BLOCKS], bool *whole)
 {
     size_t count = 0;
     uint64_t on[2] = {0}, off[2] = {1}; /* the first piece's beginning is no end */
     block before = {.space = UINT64_MAX}, now, next;
     carry c = {0};
-    *whole = classify(t, p, &next, &c);
+    *whole = classify(p, &next, &c);
     for (size_t base = 0; *whole && base < blocks * GP_SPLIT_BLOCK; base += GP_SPLIT_BLOCK) {
         now = next;
-        *whole = classify(t, p + base + GP_SPLIT_BLOCK, &next, &c);
+        *whole = classify(p + base + GP_SPLIT_BLOCK, &next, &c);
         if (!*whole)
             break;
         uint64_t starts = find_starts(&before, &now, &next);

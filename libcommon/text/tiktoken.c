@@ -112,7 +112,7 @@ static int32_t place_end_of_text(const gp_draft *d)
 
 /* Whether a token goes over an end of a piece of GPT-2's split, which no merge does. A character that is cut says
  * nothing, and 'l may be the beginning of 'll. */
-static bool crosses(gp_classes *classes, const char *bytes, size_t n)
+static bool crosses(const char *bytes, size_t n)
 {
     const uint8_t *p = (const uint8_t *)bytes;
     for (size_t at = 0; at < n;) {
@@ -121,19 +121,17 @@ static bool crosses(gp_classes *classes, const char *bytes, size_t n)
         if (c >= GP_BAD_BYTE)
             return false;
     }
-    size_t first = gp_pretokenize(classes, p, n, true);
+    size_t first = gp_pretokenize(p, n, true);
     return first > 0 && first < n;
 }
 
 static int check_split(const gp_vocab *v, int32_t end_of_text, const char *where)
 {
-    gp_classes *classes = gp_calloc(1, sizeof *classes);
     int rc = 0;
-    gp_classes_init(classes);
     for (int32_t id = 0; id < v->size && !rc; id++) {
         size_t n;
         const char *bytes = gp_vocab_bytes(v, id, &n);
-        if (id == end_of_text || !crosses(classes, bytes, n))
+        if (id == end_of_text || !crosses(bytes, n))
             continue;
         gp_buf name = {0};
         gp_escape(&name, bytes, gp_min((int64_t)n, 60));
@@ -143,7 +141,6 @@ static int check_split(const gp_vocab *v, int32_t end_of_text, const char *where
             where, id, name.data);
         gp_buf_release(&name);
     }
-    free(classes);
     return rc;
 }
 

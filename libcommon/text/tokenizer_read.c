@@ -7,7 +7,6 @@
 
 #include "base/file.h"
 #include "text/text.h"
-#include "text/unicode.h"
 
 enum {
     FILE_MOST = 1 << 28,

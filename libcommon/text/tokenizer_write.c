@@ -5,7 +5,7 @@
 #include "base/file.h"
 #include "text/escape.h"
 #include "text/text.h"
-#include "text/unicode.h"
+#include "base/utf8.h"
 
 /* char and bytes are BPE models without merges and pre-split: a character that is in the vocabulary is its
  * id, and any other falls back to its bytes, <0x00> to <0xFF>. U+0000 is written as such a byte too, because

@@ -1,0 +1,67 @@
+/* utf8.h: characters out of bytes, and bytes out of characters. */
+#ifndef GP_BASE_UTF8_H
+#define GP_BASE_UTF8_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* A byte where no character can be decoded counts as a character of its own: this plus the byte. */
+enum { GP_BAD_BYTE = 0x110000 };
+
+/* Decodes the character at p, which has n >= 1 bytes: its length, and its code point in *c. 0 when p holds a
+ * good beginning that needs bytes beyond n. UTF-8 as RFC 3629 has it: no surrogates, nothing overlong. */
+static inline size_t gp_utf8(const uint8_t *p, size_t n, uint32_t *c)
+{
+    uint32_t lead = p[0];
+    *c = lead;
+    if (lead < 0x80)
+        return 1;
+    *c = GP_BAD_BYTE + lead;
+    if (lead < 0xC2 || lead > 0xF4)
+        return 1;
+    if (n < 2)
+        return 0;
+    /* The second byte's range rules out what is overlong, a surrogate, or past U+10FFFF. */
+    uint8_t low = lead == 0xE0   ? 0xA0
+                  : lead == 0xF0 ? 0x90
+                                 : 0x80,
+            high = lead == 0xED   ? 0x9F
+                   : lead == 0xF4 ? 0x8F
+                                  : 0xBF;
+    if (p[1] < low || p[1] > high)
+        return 1;
+    size_t length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+    uint32_t code = lead & (0x7Fu >> length);
+    for (size_t i = 1; i < length; i++) {
+        if (i == n)
+            return 0;
+        if ((p[i] & 0xC0) != 0x80)
+            return 1;
+        code = code << 6 | (p[i] & 0x3Fu);
+    }
+    *c = code;
+    return length;
+}
+
+/* The same where no byte comes after the n: a character cut short is bad bytes. */
+static inline size_t gp_utf8_last(const uint8_t *p, size_t n, uint32_t *c)
+{
+    size_t length = gp_utf8(p, n, c);
+    return length ? length : 1;
+}
+
+/* Writes a code point, or a bad byte as itself; gives the number of bytes, 1 to 4. */
+static inline size_t gp_utf8_put(char text[4], uint32_t c)
+{
+    if (c < 0x80 || c >= GP_BAD_BYTE) {
+        text[0] = (char)(c < 0x80 ? c : c - GP_BAD_BYTE);
+        return 1;
+    }
+    size_t n = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    for (size_t i = n - 1; i > 0; i--, c >>= 6)
+        text[i] = (char)(0x80 | (c & 0x3F));
+    text[0] = (char)((0xF00u >> n & 0xF0) | c);
+    return n;
+}
+
+#endif
