@@ -110,7 +110,8 @@ static double attention_loss(const void *p)
     return weighted(op->out, op->dout);
 }
 
-static void attention_check(int T, int H, int D, bool causal, const int32_t *lengths, double p)
+static void attention_check(int T, int H, int D, bool causal, const int32_t *lengths, double p,
+                            double divisor)
 {
     int C = H * D;
     plan(2, T, C, H, 1);
@@ -124,7 +125,8 @@ static void attention_check(int T, int H, int D, bool causal, const int32_t *len
                           .out = &out,
                           .lse = &lse,
                           .dout = &dout,
-                          .dqkv = &dqkv};
+                          .dqkv = &dqkv,
+                          .divisor = divisor};
     be.ops->attention_forward(&be, &op);
     be.ops->attention_backward(&be, &op);
     check("dqkv", &qkv, &dqkv, attention_loss, &op);
@@ -133,29 +135,30 @@ static void attention_check(int T, int H, int D, bool causal, const int32_t *len
 static void attention_causal(void **state)
 {
     (void)state;
-    attention_check(1, 1, 3, true, NULL, 0);
-    attention_check(5, 3, 7, true, NULL, 0);
-    attention_check(17, 1, 1, true, NULL, 0);
+    attention_check(1, 1, 3, true, NULL, 0, 0);
+    attention_check(5, 3, 7, true, NULL, 0, 0);
+    attention_check(17, 1, 1, true, NULL, 0, 0);
+    attention_check(5, 3, 7, true, NULL, 0, 1.3);
 }
 
 static void attention_in_both_directions(void **state)
 {
     (void)state;
-    attention_check(5, 2, 3, false, NULL, 0);
+    attention_check(5, 2, 3, false, NULL, 0, 0);
 }
 
 static void attention_of_padded_rows(void **state)
 {
     (void)state;
-    attention_check(5, 2, 3, false, (const int32_t[]){3, 5}, 0);
-    attention_check(5, 2, 3, true, (const int32_t[]){1, 4}, 0);
+    attention_check(5, 2, 3, false, (const int32_t[]){3, 5}, 0, 0);
+    attention_check(5, 2, 3, true, (const int32_t[]){1, 4}, 0, 0);
 }
 
 static void attention_with_dropout(void **state)
 {
     (void)state;
-    attention_check(5, 3, 4, true, NULL, 0.3);
-    attention_check(7, 2, 3, false, (const int32_t[]){3, 7}, 0.5);
+    attention_check(5, 3, 4, true, NULL, 0.3, 0);
+    attention_check(7, 2, 3, false, (const int32_t[]){3, 7}, 0.5, 0);
 }
 
 /* ---- head ---- */

@@ -11,7 +11,7 @@ static const attention_case cases[] = {
 };
 
 /* The flags that are tried with each case. */
-enum { CAUSAL = 1, LENGTHS = 2, DROPOUT = 4, ALL = 8 };
+enum { CAUSAL = 1, LENGTHS = 2, DROPOUT = 4, DIVIDED = 8, ALL = 16 };
 
 typedef struct attention_run {
     gp_tensor out, lse, dqkv;
@@ -47,7 +47,8 @@ static void attention_agrees_with(parity *p, const attention_case *c, int flags)
                          .lse = &ref.lse,
                          .kv = flags & LENGTHS ? NULL : &ref.kv,
                          .dout = &dout,
-                         .dqkv = &ref.dqkv};
+                         .dqkv = &ref.dqkv,
+                         .divisor = flags & DIVIDED ? 3.7 : 0};
     gp_attention_op b = a;
     b.out = &cpu.out, b.lse = &cpu.lse, b.dqkv = &cpu.dqkv, b.kv = flags & LENGTHS ? NULL : &cpu.kv;
     parity_plan(p, c->B, c->T, C, c->H, 2, true);

@@ -69,9 +69,10 @@ static void attention_decode_agrees_and_rows_are_independent(void **state)
         int32_t *positions = parity_ids(p, B, P);
         positions[0] = 0;
         positions[1] = (int32_t)P - 1;
+        double divisor = i % 2 ? 3.7 : 0;
         parity_plan(p, B, P, H * D, H, 2, false);
-        gp_attention_decode_op a = {(int)H, positions, &qkv, &kv_ref, &ref},
-                               b = {(int)H, positions, &qkv, &kv_cpu, &cpu};
+        gp_attention_decode_op a = {(int)H, positions, &qkv, &kv_ref, &ref, divisor},
+                               b = {(int)H, positions, &qkv, &kv_cpu, &cpu, divisor};
         p->ref->ops->attention_decode(p->ref, &a);
         p->cpu->ops->attention_decode(p->cpu, &b);
         ASSERT_NEAR(cpu, ref, parity_close);
@@ -82,7 +83,7 @@ static void attention_decode_agrees_and_rows_are_independent(void **state)
             gp_kv kv1 = {{(float *)k.data + row * H * P * D, GP_F32, 4, {1, H, P, D}},
                          {(float *)v.data + row * H * P * D, GP_F32, 4, {1, H, P, D}}};
             p->cpu->ops->attention_decode(
-                p->cpu, &(gp_attention_decode_op){(int)H, positions + row, &qkv1, &kv1, &alone});
+                p->cpu, &(gp_attention_decode_op){(int)H, positions + row, &qkv1, &kv1, &alone, divisor});
             assert_memory_equal(alone.data, (float *)cpu.data + row * H * D, (size_t)(H * D) * sizeof(float));
         }
         parity_forget(p);
@@ -117,7 +118,7 @@ static pass run_pass(parity *p, const gp_tensor *qkv, const gp_tensor *x, const 
     int32_t targets[B * T];
     for (int i = 0; i < B * T; i++)
         targets[i] = i % V;
-    gp_attention_op attention = {H, true, NULL, {0.1f, 2, step}, qkv, &r.out, &r.lse, NULL, x, &r.dqkv};
+    gp_attention_op attention = {H, true, NULL, {0.1f, 2, step}, qkv, &r.out, &r.lse, NULL, x, &r.dqkv, 0};
     gp_norm_op norm = {
         .residual = &r.out, .gamma = &gamma, .eps = 1e-5f, .y = &r.y, .mean = &r.mean, .rstd = &r.rstd};
     norm.dy = x, norm.dsum = &r.dsum, norm.dgamma = &r.dgamma, norm.dbeta = &r.dbeta;

@@ -17,6 +17,7 @@
 #ifndef GP_BACKEND_BACKEND_H
 #define GP_BACKEND_BACKEND_H
 
+#include <math.h>
 #include <stddef.h>
 
 #include "base/arena.h"
@@ -133,7 +134,13 @@ typedef struct gp_kv {
     gp_tensor k, v;
 } gp_kv;
 
-/* out = softmax(q k^T / sqrt(D) + mask) v, head by head; qkv rows are [q | k | v], each H x D.
+/* What attention divides its scores by: sqrt(D), or what a model says in its place. */
+static inline double gp_scores_divisor(double divisor, int64_t D)
+{
+    return divisor > 0 ? divisor : sqrt((double)D);
+}
+
+/* out = softmax(q k^T / divisor + mask) v, head by head; qkv rows are [q | k | v], each H x D.
  * (Vaswani et al. 2017; computed and differentiated without a T x T matrix in memory, Dao et al. 2022.)
  * Dropout acts on the probabilities. lse = log sum exp of each row of scores, natural logarithm.
  * With kv: forward also stores keys and values of positions 0..T-1 in it (prefill).
@@ -149,6 +156,7 @@ typedef struct gp_attention_op {
     const gp_kv *kv;       /* prefill: write k and v there; NULL otherwise */
     const gp_tensor *dout; /* (B,T,C) */
     gp_tensor *dqkv;       /* = (B,T,3C) */
+    double divisor;        /* of the scores; 0: sqrt(D) */
 } gp_attention_op;
 
 /* One new token a row against its cache: writes k and v of qkv (B,1,3C) at positions[b] of row b, attends
@@ -159,6 +167,7 @@ typedef struct gp_attention_decode_op {
     const gp_tensor *qkv;     /* (B,1,3C) */
     const gp_kv *kv;          /* (B,H,P,D) */
     gp_tensor *out;           /* (B,1,C) */
+    double divisor;           /* as in gp_attention_op */
 } gp_attention_decode_op;
 
 /* Head and cross-entropy in one op, chunk by chunk over rows, so that no (N,V) tensor exists:

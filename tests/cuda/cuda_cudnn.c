@@ -75,6 +75,7 @@ static gp_attention_op op_of(const attention_case *c, attention_tensors *t, int 
         .lse = ON(t->lse, side),
         .dout = ON(t->dout, side),
         .dqkv = ON(t->dqkv, side),
+        .divisor = c->H % 2 ? 13.7 : 0,
     };
 }
 

@@ -128,7 +128,12 @@ static void attend(sides *s, int side, int64_t H, const int32_t *positions, cons
                    const gp_kv *kv, gp_tensor *out)
 {
     OP(s, side, attention_decode,
-       &(gp_attention_decode_op){.heads = (int)H, .positions = positions, .qkv = qkv, .kv = kv, .out = out});
+       &(gp_attention_decode_op){.heads = (int)H,
+                                 .positions = positions,
+                                 .qkv = qkv,
+                                 .kv = kv,
+                                 .out = out,
+                                 .divisor = H % 2 ? 0 : 13.7});
 }
 
 /* Heads of one number and of hundreds, odd ones, those of a quarter to all lanes of a warp; caches of one span of 256

@@ -13,7 +13,7 @@ template <class E> struct Attention {
     bool causal;
     bool packs;         /* heads begin at multiples of 16 bytes */
     int flock;          /* see share_of */
-    float scale;        /* 1 / sqrt(D) */
+    float scale;        /* 1 / sqrt(D), or 1 / divisor */
     const int *lengths; /* (B) or null */
     Mask mask;
     const E *qkv; /* (B,T,3C) */

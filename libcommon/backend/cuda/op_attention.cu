@@ -22,7 +22,7 @@ template <class E> static Attention<E> attention_of(const gp_attention_op *op)
     a.causal = op->causal;
     a.flock = static_cast<int>(
         gp_max(1, gp_min(B * H, FLOCK_BYTES / (2 * T * D * static_cast<int64_t>(sizeof(E))))));
-    a.scale = 1 / sqrtf(static_cast<float>(D));
+    a.scale = 1 / static_cast<float>(gp_scores_divisor(op->divisor, D));
     a.lengths = op->lengths;
     a.mask = mask_of(op->drop);
     a.qkv = data_of<E>(op->qkv);

@@ -20,7 +20,7 @@ template <class T> struct AttentionDecode {
     T *k, *v;     /* (B,H,P,D) */
     T *out;       /* (B,C) */
     int H, D, P;
-    float scale;       /* log2(e) / sqrt(D): probabilities are powers of two */
+    float scale;       /* log2(e) / divisor: probabilities are powers of two */
     float *shares;     /* (B*H, spans, D + 2): sum of 2^(s - max) v, then max, then sum of 2^(s - max) */
     unsigned *tickets; /* (B*H), 0 before and after */
 };
@@ -354,7 +354,7 @@ template <class T> void attend(gp_backend *be, const gp_attention_decode_op *op)
         a.H = static_cast<int>(H);
         a.D = static_cast<int>(D);
         a.P = static_cast<int>(P);
-        a.scale = static_cast<float>(1.4426950408889634 / sqrt(static_cast<double>(D)));
+        a.scale = static_cast<float>(1.4426950408889634 / gp_scores_divisor(op->divisor, D));
         a.shares = shares;
         a.tickets = state_of(be)->tickets;
         launch<T>(be, a, gp_min(rows, B - b));

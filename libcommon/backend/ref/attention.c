@@ -1,4 +1,4 @@
-/* attention.c: softmax(q k^T / sqrt(D) + mask) v, a row of scores at a time. */
+/* attention.c: softmax(q k^T / divisor + mask) v, a row of scores at a time. */
 #include "backend/ref/dropout.h"
 #include "backend/ref/loops.h"
 #include "backend/ref/ref.h"
@@ -25,12 +25,12 @@ size_t gp_ref_attention_scratch(const gp_shape *shape)
     return shape->train ? larger(row, head_grads_bytes(T, D)) : row;
 }
 
-/* p = exp(s - max) of the scores s = scale * (q . key k), k = 0..count-1; key k is at keys + k * stride, D numbers.
+/* p = exp(s - max) of the scores s = (q . key k) / divisor, k = 0..count-1; key k is at keys + k * stride, D numbers.
  * Returns their sum, which makes probabilities of them, and log sum exp of the scores in *lse. */
-static double exp_row(const real *q, const real *keys, int64_t stride, int64_t count, int64_t D, double *p,
-                      double *lse)
+static double exp_row(const real *q, const real *keys, int64_t stride, int64_t count, int64_t D,
+                      double divisor, double *p, double *lse)
 {
-    double scale = 1 / sqrt((double)D), max = -INFINITY, sum = 0;
+    double scale = 1 / divisor, max = -INFINITY, sum = 0;
     for (int64_t k = 0; k < count; k++) {
         p[k] = scale * dot(q, keys + k * stride, D);
         max = fmax(max, p[k]);
@@ -76,7 +76,7 @@ static void fill_cache(gp_backend *be, const gp_kv *kv, const real *qkv, int64_t
         }
 }
 
-/* out[b,q,h] = sum over visible k of dropout(p[k]) v[b,k,h],  p = softmax(q . k / sqrt(D))
+/* out[b,q,h] = sum over visible k of dropout(p[k]) v[b,k,h],  p = softmax(q . k / divisor)
  * qkv (B,T,3C) of rows [q | k | v], each H x D; out (B,T,C); lse (B,H,T)
  * bf16: exp(s - max), times dropout's factor, is rounded before it weighs values, not before it is summed for the
  * division and lse; out is rounded. */
@@ -93,7 +93,8 @@ void gp_ref_attention_forward(gp_backend *be, const gp_attention_op *op)
         int64_t b = i / (H * T), h = i / T % H, q = i % T, count = visible(op, b, q, T);
         const real *row = qkv + b * T * 3 * C + h * D;
         double *p = thread_scratch(be, row_bytes(T, D)), l;
-        double total = exp_row(row + q * 3 * C, row + C, 3 * C, count, D, p, &l);
+        double divisor = gp_scores_divisor(op->divisor, D);
+        double total = exp_row(row + q * 3 * C, row + C, 3 * C, count, D, divisor, p, &l);
         gp_mask mask = gp_mask_open(&op->drop, b);
         for (int64_t k = 0; k < count; k++)
             p[k] = stored(be, p[k] * gp_mask_at(&mask, (h * T + q) * T + k));
@@ -110,9 +111,9 @@ typedef struct head_grads {
     double *dk, *dv;    /* (T,D) summed over queries */
 } head_grads;
 
-/* One query's share. With s = q . k / sqrt(D), p = exp(s - lse), out = sum m p v:
+/* One query's share. With s = q . k / divisor, p = exp(s - lse), out = sum m p v:
  *   dv[k] += m p dout,  dp[k] = m (dout . v[k]),  ds[k] = p (dp[k] - dout . out),      dout . out = sum of p dp
- *   dq = sum ds k / sqrt(D),  dk[k] += ds q / sqrt(D)
+ *   dq = sum ds k / divisor,  dk[k] += ds q / divisor
  * bf16: m p and ds are rounded before they weigh dout, keys and queries. */
 static void backward_row(const gp_backend *be, const gp_attention_op *op, head_grads *g, int64_t b, int64_t h,
                          int64_t q)
@@ -122,7 +123,7 @@ static void backward_row(const gp_backend *be, const gp_attention_op *op, head_g
     const real *keys = reals(op->qkv) + b * T * 3 * C + C + h * D, *values = keys + C;
     const real *dout = reals(op->dout) + (b * T + q) * C + h * D,
                *out = reals(op->out) + (b * T + q) * C + h * D;
-    double scale = 1 / sqrt((double)D), lse = reals(op->lse)[(b * op->heads + h) * T + q];
+    double scale = 1 / gp_scores_divisor(op->divisor, D), lse = reals(op->lse)[(b * op->heads + h) * T + q];
     double along = dot(dout, out, D);
     gp_mask mask = gp_mask_open(&op->drop, b);
     for (int64_t k = 0; k < count; k++) {
@@ -170,7 +171,7 @@ void gp_ref_attention_backward(gp_backend *be, const gp_attention_op *op)
     }
 }
 
-/* One query a row, after its key and value joined the cache: out[b,h] = softmax(q . k / sqrt(D)) v over
+/* One query a row, after its key and value joined the cache: out[b,h] = softmax(q . k / divisor) v over
  * k = 0..positions[b]. The sums are those of the forward, in the same order: the same bits.
  * bf16: out is rounded, and nothing else: no tensor core wants the probabilities narrow here. */
 void gp_ref_attention_decode(gp_backend *be, const gp_attention_decode_op *op)
@@ -188,7 +189,7 @@ void gp_ref_attention_decode(gp_backend *be, const gp_attention_decode_op *op)
         memcpy(keys + position * D, q + C, (size_t)D * sizeof *keys);
         memcpy(values + position * D, q + 2 * C, (size_t)D * sizeof *values);
         double *p = thread_scratch(be, row_bytes(P, D)), lse;
-        double total = exp_row(q, keys, D, position + 1, D, p, &lse);
+        double total = exp_row(q, keys, D, position + 1, D, gp_scores_divisor(op->divisor, D), p, &lse);
         weigh_values(be, p, total, values, D, position + 1, D, p + P, out + b * C + h * D);
     }
 }

@@ -12,7 +12,7 @@ typedef struct head {
     int64_t T, D, Tp, Dp;
     float *keys;   /* (D,Tp) transposed */
     float *values; /* (Tp,Dp) */
-    float *q;      /* (GP_TILE_Q,Dp) scaled by 1 / sqrt(D) */
+    float *q;      /* (GP_TILE_Q,Dp) divided by the scores' divisor */
     float *out;    /* (GP_TILE_Q,Dp) not yet divided by the sum */
     float *s;      /* (GP_TILE_Q,GP_TILE_K) scores, then probabilities times the sum */
     float *factor; /* (GP_TILE_K) dropout's */
@@ -112,13 +112,14 @@ void KERNEL(attention_forward)(const gp_attention_op *op, int64_t b, int64_t h, 
     const float *q = (const float *)op->qkv->data + b * T * 3 * C + h * D, *k = q + C, *v = k + C;
     float *out = (float *)op->out->data + b * T * C + h * D;
     float *lse = op->lse ? (float *)op->lse->data + (b * op->heads + h) * T : NULL;
+    float scale = 1 / (float)gp_scores_divisor(op->divisor, D);
     if (op->kv)
         fill_cache(op, b, h, k, 3 * C);
     pack_columns(k, 3 * C, T, D, a.keys, a.Tp);
     pack_rows(v, 3 * C, T, D, 1, a.values, a.Tp, a.Dp);
     for (int64_t q0 = 0; q0 < T; q0 += GP_TILE_Q) {
         int64_t rows = gp_min(GP_TILE_Q, T - q0);
-        pack_rows(q + q0 * 3 * C, 3 * C, rows, D, 1 / sqrtf((float)D), a.q, GP_TILE_Q, a.Dp);
+        pack_rows(q + q0 * 3 * C, 3 * C, rows, D, scale, a.q, GP_TILE_Q, a.Dp);
         attend(&a, op, b, h, q0, rows);
         for (int64_t r = 0; r < rows; r++) {
             float inverse = a.sum[r] == 0 ? 0 : 1 / a.sum[r]; /* a query that sees nothing gives 0 */

@@ -15,7 +15,7 @@
 typedef struct head {
     int64_t T, D, Tp, Dp;
     float *keys_t, *values_t; /* (D,Tp) transposed */
-    float *keys, *q, *dout;   /* (Tp,Dp); q is scaled by 1 / sqrt(D) */
+    float *keys, *q, *dout;   /* (Tp,Dp); q is divided by the scores' divisor */
     float *dk, *dv;           /* (Tp,Dp) sums */
     float *dq;                /* (GP_TILE_Q,Dp) */
     float *p, *ds;            /* (GP_TILE_Q,GP_TILE_K) */
@@ -41,7 +41,7 @@ static void open_head(head *a, const gp_attention_op *op, int64_t b, int64_t h, 
     const float *dout = (const float *)op->dout->data + b * T * C + h * D;
     pack_columns(q + C, 3 * C, T, D, a->keys_t, a->Tp);
     pack_columns(q + 2 * C, 3 * C, T, D, a->values_t, a->Tp);
-    pack_rows(q, 3 * C, T, D, 1 / sqrtf((float)D), a->q, a->Tp, a->Dp);
+    pack_rows(q, 3 * C, T, D, 1 / (float)gp_scores_divisor(op->divisor, D), a->q, a->Tp, a->Dp);
     pack_rows(q + C, 3 * C, T, D, 1, a->keys, a->Tp, a->Dp);
     pack_rows(dout, C, T, D, 1, a->dout, a->Tp, a->Dp);
     memset(a->dk, 0, (size_t)(2 * a->Tp * a->Dp) * sizeof *a->dk); /* dv follows dk */
@@ -127,10 +127,11 @@ void KERNEL(attention_backward)(const gp_attention_op *op, int64_t b, int64_t h,
     open_head(&a, op, b, h, scratch);
     int64_t T = a.T, D = a.D, C = D * op->heads;
     float *dq = (float *)op->dqkv->data + b * T * 3 * C + h * D;
+    float scale = 1 / (float)gp_scores_divisor(op->divisor, D);
     for (int64_t q0 = 0; q0 < T; q0 += GP_TILE_Q) {
         int64_t rows = gp_min(GP_TILE_Q, T - q0);
         differentiate(&a, op, b, h, q0, rows);
-        put_rows(a.dq, a.Dp, rows, D, 1 / sqrtf((float)D), dq + q0 * 3 * C, 3 * C);
+        put_rows(a.dq, a.Dp, rows, D, scale, dq + q0 * 3 * C, 3 * C);
     }
     put_rows(a.dk, a.Dp, T, D, 1, dq + C, 3 * C);
     put_rows(a.dv, a.Dp, T, D, 1, dq + 2 * C, 3 * C);

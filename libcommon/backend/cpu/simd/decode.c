@@ -79,7 +79,7 @@ void KERNEL(attention_decode)(const gp_attention_decode_op *op, int64_t b, int64
     float *keys = (float *)op->kv->k.data + (b * op->heads + h) * P * D;
     float *values = (float *)op->kv->v.data + (b * op->heads + h) * P * D;
     float *out = (float *)op->out->data + b * C + h * D;
-    float scale = 1 / sqrtf((float)D), max = -INFINITY, sum = 0, s[STRIP];
+    float scale = 1 / (float)gp_scores_divisor(op->divisor, D), max = -INFINITY, sum = 0, s[STRIP];
     memcpy(keys + position * D, q + C, (size_t)D * sizeof *keys);
     memcpy(values + position * D, q + 2 * C, (size_t)D * sizeof *values);
     memset(out, 0, (size_t)D * sizeof *out);
