@@ -12,7 +12,7 @@
 
 enum { V = 96, CONTEXT = 24, PROMPTS = 7, SAMPLES = 2, MOST = 60 };
 
-static gp_model *fresh(const char *backend, gp_backend **be)
+static gp_config tiny(void)
 {
     gp_config c;
     assert_int_equal(gp_config_preset(&c, "nano"), 0);
@@ -23,11 +23,22 @@ static gp_model *fresh(const char *backend, gp_backend **be)
     c.positions = CONTEXT;
     c.vocab_size = V;
     c.init_std = 0.3; /* far from uniform, so that differences show */
+    return c;
+}
+
+static gp_model *model_of(const gp_config *c, const char *backend, gp_backend **be)
+{
     *be = gp_backend_open(backend, "fp32", 2);
     assert_non_null(*be);
-    gp_model *m = gp_model_create(&c, *be, false);
+    gp_model *m = gp_model_create(c, *be, false);
     gp_model_init(m, 7);
     return m;
+}
+
+static gp_model *fresh(const char *backend, gp_backend **be)
+{
+    gp_config c = tiny();
+    return model_of(&c, backend, be);
 }
 
 static void discard(gp_model *m, gp_backend *be)
@@ -177,6 +188,38 @@ static void a_sample_ends_at_a_stop_id_and_says_so(void **state)
     how.stop_ids = &far;
     assert_int_equal(gp_generate_all(m, NULL, &p, 1, &how, keep, k, NULL), -1);
     assert_non_null(strstr(gp_error(), "stop id 96"));
+    discard(m, be);
+}
+
+/* The configuration's ids are: config.json's eos_token_id. */
+static void a_sample_ends_at_the_configurations_ids(void **state)
+{
+    (void)state;
+    static kept k[SAMPLES], all[SAMPLES];
+    gp_backend *be;
+    gp_model *m = fresh("ref", &be);
+    gp_prompt p = {.ids = (int32_t[]){1, 2}, .count = 2};
+    gp_generation how = plain(30);
+    gp_config c = tiny();
+    memset(k, 0, sizeof k);
+    memset(all, 0, sizeof all);
+    assert_int_equal(gp_generate_all(m, NULL, &p, 1, &how, keep, all, NULL), 0);
+    discard(m, be);
+    int at = 0;
+    while (all[0].ids[at] != all[0].ids[6])
+        at++;
+    c.ends[0] = V - 1; /* never drawn: the ids that are asked for end before it */
+    c.ends[1] = all[0].ids[6];
+    c.end_count = 2;
+    m = model_of(&c, "ref", &be);
+    how.stop_at_end_of_text = true;
+    assert_int_equal(gp_generate_all(m, NULL, &p, 1, &how, keep, k, NULL), 0);
+    assert_int_equal(k[0].finish, GP_END_OF_TEXT);
+    assert_int_equal(k[0].count, at + 1);
+    how.stop_at_end_of_text = false;
+    memset(k, 0, sizeof k);
+    assert_int_equal(gp_generate_all(m, NULL, &p, 1, &how, keep, k, NULL), 0);
+    assert_int_equal(k[0].finish, GP_LENGTH);
     discard(m, be);
 }
 
@@ -351,6 +394,7 @@ int main(void)
         cmocka_unit_test(a_sample_is_the_same_alone_and_among_prompts_of_other_lengths),
         cmocka_unit_test(log_probabilities_are_those_of_the_forward_pass),
         cmocka_unit_test(a_sample_ends_at_a_stop_id_and_says_so),
+        cmocka_unit_test(a_sample_ends_at_the_configurations_ids),
         cmocka_unit_test(a_sample_ends_before_a_stop_text_that_crosses_tokens),
         cmocka_unit_test(nothing_is_told_that_may_yet_be_a_stop_or_half_a_character),
         cmocka_unit_test(padded_ids_are_never_drawn),

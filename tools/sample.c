@@ -43,7 +43,7 @@ static const gp_option options[] = {
     {"seed", 's', GP_OPT_INT, offsetof(args, seed), "N", "of the random numbers", .min = 0, .max = 9e15, .beside = "!score"},
     {"stop", 0, GP_OPT_LIST, offsetof(args, stop), "TEXT", "end a sample before this text; \\n is a newline", .beside = "!score"},
     {"stop-ids", 0, GP_OPT_STRING, offsetof(args, stop_ids), "1,2,3", "end a sample at one of these token ids", .beside = "!score"},
-    {"ignore-end", 0, GP_OPT_FLAG, offsetof(args, ignore_end), NULL, "go on past the end-of-text token", .beside = "!score"},
+    {"ignore-end", 0, GP_OPT_FLAG, offsetof(args, ignore_end), NULL, "go on past the ids that end a text", .beside = "!score"},
 
     {"Scoring", .type = GP_OPT_GROUP},
     {"score", 0, GP_OPT_STRING, offsetof(args, score), "FILE|-", "in place of sampling, tell how likely this text is", .filled = true},
@@ -74,7 +74,9 @@ static const gp_tool tool = {
     .description =
         "Prints the prompt and its continuation, character by character as they come. The checkpoint is --checkpoint or, "
         "without it, stdin; with it, stdin is the prompt unless another is given. Without any prompt, or with an empty "
-        "one, a sample begins behind an end-of-text token, or a newline where the tokenizer has none.\n\n"
+        "one, a sample begins behind an end-of-text token, or a newline where the tokenizer has none. It ends at an id of "
+        "eos_token_id in generation_config.json or, where there is no such file, in config.json; where that names none, at "
+        "the tokenizer's end-of-text token.\n\n"
         "A sample depends on the checkpoint, the prompt, --seed and its number: it is the same alone and among others, "
         "whatever their prompts. --repetition-penalty, --temperature, --top-k, --top-p and --min-p work in this order, "
         "which is that of transformers. Past the model's context a sample goes on over the last half window.\n\n"

@@ -28,6 +28,8 @@ extern "C" {
 typedef enum gp_family { GP_GPT2, GP_BERT, GP_ROBERTA } gp_family; /* whose names the tensors carry */
 typedef enum gp_head { GP_HEAD_LM, GP_HEAD_MLM } gp_head;
 
+enum { GP_MAX_ENDS = 64 };
+
 typedef struct gp_config {
     gp_family family;
     int64_t vocab_size;      /* V */
@@ -38,13 +40,18 @@ typedef struct gp_config {
     int64_t positions;       /* rows of the position table; the context is positions - position_offset */
     int64_t types;           /* rows of the token type table; 0 = none */
     int64_t position_offset; /* position of the first token */
-    int64_t pad_id;          /* its embedding row gets no gradient from the lookup; -1 = none */
-    int64_t bos_id, eos_id;  /* -1 = none */
-    bool causal;             /* a token sees itself and what is before it */
-    bool post_norm; /* x = norm(x + f(x)), with a norm after the embedding, instead of x + f(norm(x)) */
-    bool gelu_erf;  /* GELU by erf (BERT) instead of its tanh form (GPT-2) */
-    bool bias;      /* linears and norms have one (GPT-2 does; nanoGPT's bias=False does not) */
-    bool tied;      /* the head's weight is the token embedding */
+    int64_t pad_id; /* BERT, RoBERTa: its embedding row gets no gradient from the lookup; -1 = none */
+    int64_t bos_id; /* -1 = none */
+    int32_t ends[GP_MAX_ENDS]; /* ids that end a sample; without any, the tokenizer's end-of-text does */
+    int end_count;
+    bool no_end;          /* nor does that */
+    bool causal;          /* a token sees itself and what is before it */
+    bool post_norm;       /* x = norm(x + f(x)), with a norm after the embedding, instead of x + f(norm(x)) */
+    bool gelu_erf;        /* GELU by erf (BERT) instead of its tanh form (GPT-2) */
+    bool bias;            /* linears and norms have one (GPT-2 does; nanoGPT's bias=False does not) */
+    bool tied;            /* the head's weight is the token embedding */
+    bool scores_unscaled; /* attention's scores are not divided by sqrt(C/H) (scale_attn_weights: false) */
+    bool scores_by_layer; /* they are divided by layer + 1 (scale_attn_by_inverse_layer_idx: true) */
     gp_head head;
     double norm_eps;
     double dropout_embd, dropout_attn, dropout_resid;

@@ -33,8 +33,9 @@ typedef struct gp_generation {
     char *const *stops;      /* texts that end a sample, themselves not emitted; NULL-terminated, or NULL */
     const int32_t *stop_ids; /* (stop_id_count) ids that end a sample, their text not emitted */
     int64_t stop_id_count;
-    bool stop_at_end_of_text; /* the tokenizer's end-of-text id ends a sample */
-    bool logprobs;            /* gp_drawn tells log-probabilities; gp_generate has no use for them */
+    bool
+        stop_at_end_of_text; /* the configuration's ids end a sample; without them the tokenizer's end-of-text */
+    bool logprobs;           /* gp_drawn tells log-probabilities; gp_generate has no use for them */
     int64_t top_logprobs; /* with logprobs: and this many of the likeliest tokens, GP_MOST_LIKELY at most */
 } gp_generation;
 
@@ -59,7 +60,7 @@ typedef int gp_generate_fn(void *self, int64_t sample, const char *bytes, size_t
 typedef enum gp_finish {
     GP_GOING_ON,
     GP_LENGTH,      /* max_tokens were drawn */
-    GP_END_OF_TEXT, /* the tokenizer's end-of-text id was */
+    GP_END_OF_TEXT, /* an id that ends texts was */
     GP_STOP_ID,     /* one of stop_ids was */
     GP_STOP_TEXT,   /* one of stops was seen, perhaps across tokens */
 } gp_finish;

@@ -65,6 +65,14 @@ const char *gp_checkpoint_remark(const gp_checkpoint *c)
     return c->remark;
 }
 
+void gp_checkpoint_remark_add(gp_checkpoint *c, char *text)
+{
+    char *both = c->remark ? gp_format("%s; %s", c->remark, text) : gp_strdup(text);
+    free(c->remark);
+    free(text);
+    c->remark = both;
+}
+
 const char *gp_checkpoint_tensor(const gp_checkpoint *c, int64_t i, gp_tensor *t)
 {
     for (int r = 0; i >= 0 && r < c->params.count; r++) {

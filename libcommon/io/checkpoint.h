@@ -39,6 +39,9 @@ extern const gp_file_format gp_hf_format;
 /* Takes over the text of a tokenizer (malloc), and finds out its fingerprint. */
 void gp_checkpoint_set_tokenizer(gp_checkpoint *c, char *text, size_t length);
 
+/* Adds to what a person should be told; takes over text (malloc). */
+void gp_checkpoint_remark_add(gp_checkpoint *c, char *text);
+
 /* hf_write.c: what from_pretrained wants beside the weights, into a folder that is there: config.json, and
  * where there is a tokenizer, tokenizer.json and tokenizer_config.json. */
 int gp_hf_write_beside(const gp_checkpoint *c, const char *folder, gp_dtype dtype);

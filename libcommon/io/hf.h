@@ -31,6 +31,12 @@ gp_hf_tensor *gp_hf_files_find(const gp_hf_files *f, const char *name);
 int gp_hf_match(gp_hf_files *f, const char *path, const gp_config *c, const gp_params *p,
                 gp_hf_tensor **match);
 
+/* hf_config.c: fills in c->config, and tells what differs. loadable: as a folder for transformers' from_pretrained. */
+int gp_hf_find_config(gp_checkpoint *c, const gp_safetensors *s, const char *folder, bool loadable);
+
+/* hf_read.c: a whole file of a folder (NULL: none) as text; 1 when it is not there. */
+int gp_hf_read_beside(gp_buf *b, const char *folder, const char *name, size_t most);
+
 int gp_hf_open(gp_checkpoint *c, const char *path);
 int gp_hf_write(const gp_checkpoint *c, const char *path, gp_dtype dtype);
 

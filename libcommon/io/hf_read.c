@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MOST_CONFIG = 1 << 24, MOST_TOKENIZER = 1 << 28 };
+enum { MOST_TOKENIZER = 1 << 28 };
 
 typedef struct source {
     gp_hf_files files;
@@ -54,36 +54,13 @@ static bool has(const char *folder, const char *name)
     return there;
 }
 
-/* A whole file of a folder as text; 1 when it is not there. */
-static int read_beside(gp_buf *b, const char *folder, const char *name, size_t most)
+int gp_hf_read_beside(gp_buf *b, const char *folder, const char *name, size_t most)
 {
     if (!folder || !has(folder, name))
         return 1;
     char *path = gp_path_join(folder, name);
     int rc = gp_file_read(b, path, most);
     free(path);
-    return rc;
-}
-
-static int find_config(gp_checkpoint *c, const gp_safetensors *s, const char *folder)
-{
-    size_t length;
-    const char *text = gp_safetensors_metadata(s, "gptpipe.config", &length);
-    if (text)
-        return gp_config_from_json(&c->config, text, length, c->path);
-    gp_buf b = {0};
-    int rc = read_beside(&b, folder, "config.json", MOST_CONFIG);
-    if (rc > 0) {
-        rc = fail(
-            "%s: has no gptpipe.config in its metadata and no config.json beside it: the model's sizes are "
-            "unknown",
-            c->path);
-    } else if (!rc) {
-        char *where = gp_path_join(folder, "config.json");
-        rc = gp_config_from_json(&c->config, b.data ? b.data : "", b.len, where);
-        free(where);
-    }
-    gp_buf_release(&b);
     return rc;
 }
 
@@ -108,7 +85,7 @@ static int find_tokenizer(gp_checkpoint *c, const gp_safetensors *s, const char 
         return 0;
     }
     gp_buf b = {0};
-    int rc = read_beside(&b, folder, "tokenizer.json", MOST_TOKENIZER);
+    int rc = gp_hf_read_beside(&b, folder, "tokenizer.json", MOST_TOKENIZER);
     if (!rc && b.len) {
         gp_checkpoint_set_tokenizer(c, b.data, b.len);
         return 0;
@@ -196,6 +173,16 @@ static int open_files(gp_checkpoint *c, source *s, const char *path, char **fold
     return open_folder(s, path);
 }
 
+/* Whether transformers' from_pretrained takes the file that is opened, with the config.json beside it. */
+static bool is_loadable(const char *path)
+{
+    struct stat st;
+    const char *slash = strrchr(path, '/');
+    if (!strcmp(path, "-") || stat(path, &st))
+        return false;
+    return S_ISDIR(st.st_mode) || !strcmp(slash ? slash + 1 : path, "model.safetensors");
+}
+
 int gp_hf_open(gp_checkpoint *c, const char *path)
 {
     char *folder = NULL;
@@ -207,7 +194,7 @@ int gp_hf_open(gp_checkpoint *c, const char *path)
     s->params = &c->params;
     int rc = open_files(c, s, path, &folder);
     if (!rc)
-        rc = find_config(c, s->files.files[0], folder);
+        rc = gp_hf_find_config(c, s->files.files[0], folder, is_loadable(path));
     if (!rc)
         rc = find_tokenizer(c, s->files.files[0], folder);
     if (!rc) {

@@ -18,6 +18,13 @@ gp_act gp_model_act(const gp_model *m)
     return m->config.gelu_erf ? GP_ACT_GELU_ERF : GP_ACT_GELU_TANH;
 }
 
+double gp_model_divisor(const gp_model *m, int64_t layer)
+{
+    const gp_config *c = &m->config;
+    double divisor = c->scores_unscaled ? 1 : sqrt((double)(c->channels / c->heads));
+    return c->scores_by_layer ? divisor * (double)(layer + 1) : divisor;
+}
+
 gp_dropout gp_model_dropout(gp_model *m, const gp_acts *a, double p, int64_t layer, int which)
 {
     bool on = a->train && m->dropping;
@@ -172,7 +179,8 @@ static void attend(gp_model *m, gp_acts *a, gp_block_acts *b, int64_t layer)
                                                                       .positions = a->positions,
                                                                       .qkv = &b->qkv,
                                                                       .kv = &kv,
-                                                                      .out = &b->context});
+                                                                      .out = &b->context,
+                                                                      .divisor = gp_model_divisor(m, layer)});
         return;
     }
     m->be->ops->attention_forward(
@@ -184,7 +192,8 @@ static void attend(gp_model *m, gp_acts *a, gp_block_acts *b, int64_t layer)
                            .qkv = &b->qkv,
                            .out = &b->context,
                            .lse = &b->lse,
-                           .kv = cached ? &kv : NULL});
+                           .kv = cached ? &kv : NULL,
+                           .divisor = gp_model_divisor(m, layer)});
 }
 
 /* Behind the block's first norm, as far as backward reads: all but the MLP's second product. */
@@ -270,7 +279,8 @@ void gp_block_backward(gp_model *m, gp_acts *a, int64_t layer)
                            .out = &b->context,
                            .lse = &b->lse,
                            .dout = &a->dcontext,
-                           .dqkv = &a->dqkv});
+                           .dqkv = &a->dqkv,
+                           .divisor = gp_model_divisor(m, layer)});
     gp_linear_differentiate(m, &p->qkv, &gp_acts_site(a, 2 * layer)->y, &a->dqkv, &a->dx, GP_ACT_NONE, NULL);
     gp_site_backward(m, a, 2 * layer);
 }

@@ -1,4 +1,5 @@
 /* forward.c: a batch through the model and back. Layer by layer it is block.c; here are the two ends. */
+#include "model/config.h"
 #include "model/model.h"
 
 #include <stdlib.h>
@@ -86,7 +87,7 @@ static gp_embed_op embed_op(gp_model *m, gp_acts *a)
     return (gp_embed_op){.tokens = a->tokens,
                          .positions = a->positions,
                          .types = a->has_types ? a->types : NULL,
-                         .pad_token = (int32_t)c->pad_id,
+                         .pad_token = (int32_t)gp_config_padding(c),
                          .pad_position = c->family == GP_ROBERTA ? (int32_t)c->pad_id : -1,
                          .drop = gp_model_dropout(m, a, c->post_norm ? 0 : c->dropout_embd, 0, GP_SITE_EMBED),
                          .wte = &m->wte,

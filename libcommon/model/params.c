@@ -1,5 +1,6 @@
 /* params.c: the table of parameters. */
 #include "model/params.h"
+#include "model/config.h"
 #include "backend/backend.h"
 #include "base/rng.h"
 
@@ -232,8 +233,9 @@ void gp_params_init(const gp_params *p, const gp_config *c, uint64_t seed, float
         }
         /* transformers' padding_idx: that row of the token (RoBERTa: and position) table begins at zero */
         bool padded = row->role == GP_WTE || (row->role == GP_WPE && c->family == GP_ROBERTA);
-        if (padded && c->pad_id >= 0)
-            memset(w + c->pad_id * c->channels, 0, (size_t)c->channels * sizeof *w);
+        int64_t padding = gp_config_padding(c);
+        if (padded && padding >= 0)
+            memset(w + padding * c->channels, 0, (size_t)c->channels * sizeof *w);
     }
 }
 

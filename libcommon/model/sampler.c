@@ -143,11 +143,20 @@ static int fill_rows(run *r)
     return 0;
 }
 
+/* An id of the configuration's; where it says nothing, the tokenizer's end-of-text. */
+static bool ends_text(const run *r, int32_t id)
+{
+    const gp_config *c = gp_model_config(r->m);
+    for (int i = 0; i < c->end_count; i++)
+        if (id == c->ends[i])
+            return true;
+    return !c->end_count && !c->no_end && r->t && id == gp_tokenizer_end_of_text(r->t);
+}
+
 static gp_finish finish_of(const run *r, const row *s, int32_t id)
 {
     const gp_generation *how = r->how;
-    int32_t end = r->t && how->stop_at_end_of_text ? gp_tokenizer_end_of_text(r->t) : -1;
-    if (id == end)
+    if (how->stop_at_end_of_text && ends_text(r, id))
         return GP_END_OF_TEXT;
     for (int64_t i = 0; i < how->stop_id_count; i++)
         if (id == how->stop_ids[i])

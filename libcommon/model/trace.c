@@ -74,12 +74,12 @@ void gp_trace_activation(gp_model *m, int64_t layer, const gp_tensor *h)
     gp_trace_named(m, name, h);
 }
 
-/* p[q][k] = exp(q.k / sqrt(D) - lse[q]): no op keeps the probabilities, so they are made again here. */
+/* p[q][k] = exp(q.k / divisor - lse[q]): no op keeps the probabilities, so they are made again here. */
 static void probabilities(const gp_model *m, const float *qkv, const float *lse, const int32_t *lengths,
-                          int64_t B, int64_t T, float *p)
+                          int64_t B, int64_t T, double divisor, float *p)
 {
     int64_t H = m->config.heads, C = m->config.channels, D = C / H;
-    double scale = 1 / sqrt((double)D);
+    double scale = 1 / gp_scores_divisor(divisor, D);
     for (int64_t row = 0; row < B * H * T; row++) {
         int64_t b = row / (H * T), h = row / T % H, q = row % T;
         const float *query = qkv + (b * T + q) * 3 * C + h * D;
@@ -103,7 +103,7 @@ static void trace_probabilities(gp_model *m, const gp_acts *a, const gp_block_ac
     if (a->has_lengths)
         m->be->ops->download(m->be, lengths, a->lengths, (size_t)B * sizeof *lengths);
     float *p = gp_malloc((size_t)(B * H * T * T) * sizeof *p);
-    probabilities(m, qkv, lse, a->has_lengths ? lengths : NULL, B, T, p);
+    probabilities(m, qkv, lse, a->has_lengths ? lengths : NULL, B, T, gp_model_divisor(m, layer), p);
     gp_tensor t = {.ndim = 4, .dim = {B, H, T, T}};
     snprintf(name, sizeof name, "attentions.%lld", (long long)layer);
     hand_over(m, name, t, p);
