@@ -6,27 +6,6 @@
 #include "reference/events.h"
 #include "train/events.h"
 
-/* RFC 3720, B.4. */
-static void crc32c_is_that_of_iscsi(void **state)
-{
-    (void)state;
-    uint8_t x[32];
-    memset(x, 0, sizeof x);
-    assert_int_equal(gp_crc32c(0, x, sizeof x), 0x8a9136aa);
-    memset(x, 0xff, sizeof x);
-    assert_int_equal(gp_crc32c(0, x, sizeof x), 0x62a8ab43);
-    for (int i = 0; i < 32; i++)
-        x[i] = (uint8_t)i;
-    assert_int_equal(gp_crc32c(0, x, sizeof x), 0x46dd794e);
-    for (int i = 0; i < 32; i++)
-        x[i] = (uint8_t)(31 - i);
-    assert_int_equal(gp_crc32c(0, x, sizeof x), 0x113fdb5c);
-    static const uint8_t read_command[48] = {
-        0x01, 0xc0, [16] = 0x14, [22] = 0x04, [27] = 0x14, [31] = 0x18, [32] = 0x28, [40] = 0x02};
-    assert_int_equal(gp_crc32c(0, read_command, 48), 0xd9963a56);
-    assert_int_equal(gp_crc32c(gp_crc32c(0, read_command, 20), read_command + 20, 28), 0xd9963a56);
-}
-
 static gp_buf two_records(void)
 {
     gp_buf b = {0};
@@ -73,7 +52,6 @@ static void a_file_is_cut_before_a_damaged_record(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(crc32c_is_that_of_iscsi),
         cmocka_unit_test(records_are_those_of_tensorboardx),
         cmocka_unit_test(a_file_is_cut_before_a_later_step),
         cmocka_unit_test(a_file_is_cut_before_a_damaged_record),

@@ -59,18 +59,6 @@ uint32_t gp_crc32(uint32_t crc, const void *data, size_t n)
     return (uint32_t)crc32_z(crc, data, n);
 }
 
-uint32_t gp_crc32c(uint32_t crc, const void *data, size_t n)
-{
-    const uint8_t *bytes = data;
-    crc = ~crc;
-    for (size_t i = 0; i < n; i++) {
-        crc ^= bytes[i];
-        for (int bit = 0; bit < 8; bit++)
-            crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78u : 0);
-    }
-    return ~crc;
-}
-
 /* libcrypto's decoder skips white space and counts padding as zero bytes: both are looked at here. */
 int64_t gp_base64(uint8_t *bytes, const char *text, size_t n)
 {
