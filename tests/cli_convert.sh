@@ -6,7 +6,7 @@ golden=$repo/tests/golden
 for m in gpt2 bert roberta; do
     expect 0 convert-gpt2 "$golden/$m-tiny" -o $m.safetensors
     says "as safetensors fp32 in $m.safetensors"
-    convert-gpt2 --quiet $m.safetensors | convert-gpt2 --quiet | convert-gpt2 --quiet - > piped 2> err ||
+    convert-gpt2 --quiet $m.safetensors | convert-gpt2 --quiet | convert-gpt2 --quiet - -o piped 2> err ||
         problem "the pipe failed: $(cat err)"
     same $m.safetensors piped
     expect 0 convert-gpt2 --quiet $m.safetensors -o $m/
@@ -18,9 +18,10 @@ done
 # 16 bits: half the data; once more loses nothing
 expect 0 convert-gpt2 gpt2 --dtype bf16 -o half/
 grep -q '"dtype": "bfloat16"' half/config.json || problem "config.json does not say bfloat16"
-convert-gpt2 --quiet half --dtype fp32 | convert-gpt2 --quiet --dtype bf16 > twice
+convert-gpt2 --quiet half --dtype fp32 | convert-gpt2 --quiet --dtype bf16 -o twice
 same half/model.safetensors twice
-small=$(stat -c %s half/model.safetensors) large=$(stat -c %s gpt2/model.safetensors)
+data_size() { echo $(($(stat -c %s "$1") - 8 - $(od -An -tu8 -N8 "$1"))); }
+small=$(data_size half/model.safetensors) large=$(data_size gpt2/model.safetensors)
 checks=$((checks + 1))
 [ $((large - small)) = $((29568 * 2)) ] || problem "bf16 has $small bytes, fp32 $large" # 29568 parameters
 

@@ -556,6 +556,261 @@ static void test_random_damage_never_crashes(void **state)
     assert_true(refused > ROUNDS / 2 && opened > ROUNDS / 100); /* both ways were walked */
 }
 
+/* ---- CRCs -------------------------------------------------------------------------------------------- */
+
+/* RFC 3720's vectors as tensors, and as a string. */
+static void write_vectors(const char *path)
+{
+    uint8_t x[3][32];
+    memset(x[0], 0, 32);
+    memset(x[1], 0xff, 32);
+    for (int i = 0; i < 32; i++)
+        x[2][i] = (uint8_t)i;
+    gp_tensor words = gp_tensor_view(NULL, GP_I64, 2, 2, 2), bytes = gp_tensor_view(NULL, GP_U8, 1, 32),
+              none = gp_tensor_view(NULL, GP_U8, 1, 0), digits = gp_tensor_view(NULL, GP_U8, 1, 9);
+    gp_safetensors_writer *w = gp_safetensors_create(path);
+    gp_safetensors_declare(w, "zeros", &words);
+    gp_safetensors_note(w, "digits", "123456789", 9);
+    gp_safetensors_declare(w, "none", &none);
+    gp_safetensors_declare(w, "ones", &bytes);
+    gp_safetensors_declare(w, "rising \"", &bytes);
+    gp_safetensors_declare(w, "digits", &digits);
+    gp_safetensors_write(w, x, 40); /* calls need not end where tensors do */
+    gp_safetensors_write(w, (char *)x + 40, 0);
+    gp_safetensors_write(w, (char *)x + 40, 56);
+    gp_safetensors_write(w, "123456789", 9);
+    assert_int_equal(gp_safetensors_finish(w), 0);
+}
+
+static void test_file_carries_the_crc_of_each_tensor_and_string(void **state)
+{
+    (void)state;
+    write_vectors(file);
+    gp_safetensors *s = gp_safetensors_open(file);
+    assert_non_null(s);
+    assert_string_equal(gp_safetensors_metadata(s, "gptpipe.crc32c", NULL),
+                        "{\"metadata\":{\"digits\":\"e3069283\"},\"tensors\":{\"zeros\":\"8a9136aa\","
+                        "\"none\":\"00000000\",\"ones\":\"62a8ab43\",\"rising \\\"\":\"46dd794e\","
+                        "\"digits\":\"e3069283\"}}");
+    uint32_t crc;
+    for (int64_t i = 0; i < gp_safetensors_count(s); i++) {
+        assert_true(gp_safetensors_crc(s, i, &crc));
+        assert_int_equal(gp_safetensors_check(s, i, true), 0);
+    }
+    assert_int_equal(crc, 0xe3069283);
+    gp_safetensors_close(s);
+}
+
+/* What passes through a pipe has left before its CRC is known; nor does an old record go with new data. */
+static void test_stream_carries_no_crcs(void **state)
+{
+    (void)state;
+    int fd[2];
+    char path[32];
+    assert_int_equal(pipe(fd), 0);
+    snprintf(path, sizeof path, "/dev/fd/%d", fd[1]);
+    gp_safetensors_writer *w = gp_safetensors_create(path);
+    gp_tensor t = gp_tensor_view(NULL, GP_U8, 1, 1);
+    gp_safetensors_note(w, "gptpipe.crc32c", "{}", 2);
+    gp_safetensors_declare(w, "x", &t);
+    gp_safetensors_write(w, "x", 1);
+    assert_int_equal(gp_safetensors_finish(w), 0);
+    close(fd[1]);
+    snprintf(path, sizeof path, "/dev/fd/%d", fd[0]);
+    gp_safetensors *s = gp_safetensors_open(path);
+    close(fd[0]);
+    assert_non_null(s);
+    assert_null(gp_safetensors_metadata(s, "gptpipe.crc32c", NULL));
+    assert_false(gp_safetensors_crc(s, 0, &(uint32_t){0}));
+    assert_int_equal(gp_safetensors_check(s, 0, true), 0);
+    gp_safetensors_close(s);
+}
+
+/* Each string of the metadata and each tensor, as `sound` has them. */
+static bool has_all_of(gp_safetensors *s, gp_safetensors *sound)
+{
+    gp_tensor t, was;
+    bool all = gp_safetensors_count(s) == gp_safetensors_count(sound) &&
+               !strcmp(gp_safetensors_metadata(s, "digits", NULL), "123456789");
+    for (int64_t i = 0; all && i < gp_safetensors_count(sound); i++) {
+        const char *name = gp_safetensors_get(sound, i, &was);
+        all = gp_safetensors_find(s, name, &t) && t.dtype == was.dtype && t.ndim == was.ndim &&
+              !memcmp(t.dim, was.dim, sizeof t.dim) &&
+              !memcmp(t.data, was.data, (size_t)gp_tensor_bytes(&was));
+    }
+    return all;
+}
+
+/* In the header, in the record itself, in the data. What opens and passes has all that was written: the record's own name
+ * may be lost, and with it the checks, but not the one bit and something else. */
+static void test_every_flipped_bit_is_noticed(void **state)
+{
+    (void)state;
+    gp_buf b = {0};
+    int fd, passed = 0;
+    const char *path = memory_file(&fd);
+    write_vectors(file);
+    gp_safetensors *sound = gp_safetensors_open(file);
+    assert_int_equal(gp_file_read(&b, file, 1 << 16), 0);
+    assert_int_equal(pwrite(fd, b.data, b.len, 0), (ssize_t)b.len);
+    for (size_t bit = 0; bit < 8 * b.len; bit++) {
+        char hurt = (char)(b.data[bit / 8] ^ 1 << bit % 8);
+        assert_int_equal(pwrite(fd, &hurt, 1, (off_t)(bit / 8)), 1);
+        gp_safetensors *s = gp_safetensors_open(path);
+        bool good = s != NULL;
+        for (int64_t i = 0; good && i < gp_safetensors_count(s); i++)
+            good = !gp_safetensors_check(s, i, true);
+        if (good && !has_all_of(s, sound))
+            fail_msg("bit %zu of byte %zu was not noticed", bit % 8, bit / 8);
+        passed += good;
+        gp_safetensors_close(s);
+        assert_int_equal(pwrite(fd, b.data + bit / 8, 1, (off_t)(bit / 8)), 1);
+    }
+    assert_true(passed < 8 * 20); /* no more than the record's name */
+    close(fd);
+    gp_safetensors_close(sound);
+    gp_buf_release(&b);
+}
+
+/* Several threads read it, each a megabyte at a time. */
+static void test_damage_anywhere_in_a_large_tensor_is_noticed(void **state)
+{
+    (void)state;
+    enum { N = 5 * (1 << 20) + 13 };
+    static const int64_t places[] = {0, (1 << 20) - 1, 1 << 20, 3 * (1 << 20) + 77777, N - 1};
+    gp_tensor t = gp_tensor_view(NULL, GP_U8, 1, N);
+    uint8_t *x = gp_malloc(N);
+    for (uint32_t i = 0; i < N; i++)
+        x[i] = (uint8_t)(i * 2654435761u >> 24);
+    int fd;
+    const char *path = memory_file(&fd);
+    gp_safetensors_writer *w = gp_safetensors_create(file);
+    gp_safetensors_declare(w, "x", &t);
+    gp_safetensors_write(w, x, N);
+    assert_int_equal(gp_safetensors_finish(w), 0);
+    gp_buf b = {0};
+    assert_int_equal(gp_file_read(&b, file, N + 4096), 0);
+    assert_int_equal(gp_write_all(fd, b.data, b.len, path), 0);
+    for (size_t k = 0; k <= ARRAY_LEN(places); k++) {
+        size_t at = b.len - N + (size_t)(k ? places[k - 1] : 0);
+        char hurt = (char)(b.data[at] ^ (k ? 0x10 : 0)); /* sound at first */
+        assert_int_equal(pwrite(fd, &hurt, 1, (off_t)at), 1);
+        gp_safetensors *s = gp_safetensors_open(path);
+        assert_non_null(s);
+        assert_int_equal(gp_safetensors_check(s, 0, true), k ? -1 : 0);
+        if (k && !strstr(gp_error(), ": tensor x is damaged: its CRC-32C is "))
+            fail_msg("%s", gp_error());
+        gp_safetensors_forget(s, 0); /* it is read again where it is used */
+        assert_int_equal(gp_safetensors_check(s, 0, true), k ? -1 : 0);
+        gp_safetensors_close(s);
+        assert_int_equal(pwrite(fd, b.data + at, 1, (off_t)at), 1);
+    }
+    close(fd);
+    free(x);
+    gp_buf_release(&b);
+}
+
+/* 32 rising bytes are "a" (RFC 3720), four more "b". */
+static void write_with_record(const char *record)
+{
+    char *header = gp_format("{\"__metadata__\":{\"k\":\"123456789\"%s%s},"
+                             "\"a\":{\"dtype\":\"U8\",\"shape\":[32],\"data_offsets\":[0,32]},"
+                             "\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[32,36]}}",
+                             record ? ",\"gptpipe.crc32c\":" : "", record ? record : "");
+    write_raw(header, -1, 36);
+    free(header);
+}
+
+static void test_only_what_has_a_crc_is_compared(void **state)
+{
+    (void)state;
+    static const char *const sound[] = {
+        NULL, "\"{\\\"metadata\\\":{},\\\"tensors\\\":{}}\"",
+        "\"{\\\"metadata\\\":{\\\"k\\\":\\\"e3069283\\\"},\\\"tensors\\\":{\\\"a\\\":\\\"46dd794e\\\"}}\""};
+    for (size_t i = 0; i < ARRAY_LEN(sound); i++) {
+        write_with_record(sound[i]);
+        gp_safetensors *s = gp_safetensors_open(file);
+        if (!s)
+            fail_msg("%s", gp_error());
+        assert_int_equal(gp_safetensors_crc(s, 0, &(uint32_t){0}), i == 2);
+        assert_false(gp_safetensors_crc(s, 1, &(uint32_t){0}));
+        assert_int_equal(gp_safetensors_check(s, 0, true), 0);
+        assert_int_equal(gp_safetensors_check(s, 1, true), 0);
+        gp_safetensors_close(s);
+    }
+    write_with_record("\"{\\\"metadata\\\":{},\\\"tensors\\\":{\\\"a\\\":\\\"46dd794f\\\"}}\"");
+    gp_safetensors *s = gp_safetensors_open(file);
+    assert_int_equal(gp_safetensors_check(s, 0, true), -1);
+    assert_non_null(strstr(gp_error(), "t.safetensors: tensor a is damaged: its CRC-32C is 46dd794e, "));
+    assert_non_null(strstr(gp_error(), "46dd794f"));
+    gp_safetensors_close(s);
+}
+
+static void test_bad_record_of_crcs_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *record, *expected;
+    } bad[] = {
+        {"\"\"", "is no record of CRCs"},
+        {"\"{}\"", "is no record of CRCs"},
+        {"\"[1]\"", "is no record of CRCs"},
+        {"\"{\\\"metadata\\\":{},\\\"tensors\\\":{},\\\"more\\\":{}}\"", "is no record of CRCs"},
+        {"\"{\\\"metadata\\\":{},\\\"tensors\\\":{\\\"a\\\":\\\"46dd794\\\"}}\"",
+         "no CRC of 8 digits for tensor a"},
+        {"\"{\\\"metadata\\\":{},\\\"tensors\\\":{\\\"a\\\":\\\"46DD794E\\\"}}\"",
+         "no CRC of 8 digits for tensor a"},
+        {"\"{\\\"metadata\\\":{},\\\"tensors\\\":{\\\"a\\\":1188919630}}\"",
+         "no CRC of 8 digits for tensor a"},
+        {"\"{\\\"metadata\\\":{},\\\"tensors\\\":{\\\"c\\\":\\\"46dd794e\\\"}}\"", "there is no tensor c"},
+        {"\"{\\\"metadata\\\":{\\\"k\\\":\\\"e3069282\\\"},\\\"tensors\\\":{}}\"",
+         "k in its metadata has the CRC-32C e3069283, expected e3069282"},
+        {"\"{\\\"metadata\\\":{\\\"l\\\":\\\"e3069283\\\"},\\\"tensors\\\":{}}\"", "its metadata lack l"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        write_with_record(bad[i].record);
+        assert_refused(bad[i].expected);
+    }
+}
+
+/* Not-a-number and infinity of each dtype, at the first, an inner and the last element. */
+static void test_numbers_that_are_not_finite_are_found(void **state)
+{
+    (void)state;
+    enum { N = 700001 };
+    static const struct {
+        gp_dtype dtype;
+        uint32_t most, bad[3]; /* bits: the largest number, infinities and NaNs */
+    } kinds[] = {{GP_F32, 0xff7fffff, {0x7f800000, 0xff800000, 0x7f800001}},
+                 {GP_BF16, 0xff7f, {0x7f80, 0xff80, 0x7fff}},
+                 {GP_F16, 0xfbff, {0x7c00, 0xfc00, 0x7c01}}};
+    uint8_t *x = gp_malloc(N * 4);
+    for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
+        size_t size = (size_t)gp_dtype_size(kinds[k].dtype);
+        gp_tensor t = gp_tensor_view(NULL, kinds[k].dtype, 1, N);
+        for (size_t i = 0; i < N; i++)
+            memcpy(x + i * size, &kinds[k].most, size); /* little-endian */
+        for (int b = -1; b < 3; b++) {
+            size_t at = b == 0 ? 0 : b == 1 ? N - 1 : 300007;
+            memcpy(x + at * size, b < 0 ? &kinds[k].most : &kinds[k].bad[b], size);
+            gp_safetensors_writer *w = gp_safetensors_create(file);
+            gp_safetensors_declare(w, "x", &t);
+            gp_safetensors_write(w, x, (int64_t)(N * size));
+            assert_int_equal(gp_safetensors_finish(w), 0);
+            gp_safetensors *s = gp_safetensors_open(file);
+            assert_int_equal(gp_safetensors_check(s, 0, false), 0);
+            assert_int_equal(gp_safetensors_check(s, 0, true), b < 0 ? 0 : -1);
+            char *place = gp_format("at element %zu, expected finite numbers", at);
+            if (b >= 0)
+                assert_non_null(strstr(gp_error(), place));
+            free(place);
+            gp_safetensors_close(s);
+            memcpy(x + at * size, &kinds[k].most, size);
+        }
+    }
+    free(x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -584,6 +839,13 @@ int main(void)
         cmocka_unit_test(test_a_misaligned_declaration_is_refused),
         cmocka_unit_test(test_abandoned_file_leaves_nothing),
         cmocka_unit_test(test_closed_pipe_is_a_failure),
+        cmocka_unit_test(test_file_carries_the_crc_of_each_tensor_and_string),
+        cmocka_unit_test(test_stream_carries_no_crcs),
+        cmocka_unit_test(test_every_flipped_bit_is_noticed),
+        cmocka_unit_test(test_damage_anywhere_in_a_large_tensor_is_noticed),
+        cmocka_unit_test(test_only_what_has_a_crc_is_compared),
+        cmocka_unit_test(test_bad_record_of_crcs_is_refused),
+        cmocka_unit_test(test_numbers_that_are_not_finite_are_found),
         cmocka_unit_test(test_random_damage_never_crashes),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -34,7 +34,7 @@ extern "C" {
 typedef struct gp_safetensors gp_safetensors;
 
 /* Opens and checks all of it but the numbers: header, names, dtypes, shapes, offsets without holes or
- * overlaps, and that the file ends where the last tensor does. A file is mapped; a pipe is copied to an
+ * overlaps, metadata by their CRCs where the file has some, and that the file ends where the last tensor does. A file is mapped; a pipe is copied to an
  * unlinked temporary file, which is mapped. NULL on failure. Knows F32, F16, BF16, F64, I32, I64, U8, and
  * reads BOOL as U8. */
 GP_API gp_safetensors *gp_safetensors_open(const char *path);
@@ -49,6 +49,17 @@ GP_API const char *gp_safetensors_get(const gp_safetensors *s, int64_t i, gp_ten
 /* Whether there is a tensor of that name; then *t (if t is not NULL) is the view of it. */
 GP_API bool gp_safetensors_find(const gp_safetensors *s, const char *name, gp_tensor *t);
 
+/* The CRC-32C of tensor i's bytes, where the file has one: under gptpipe.crc32c in its metadata, as files that are written
+ * here have (docs/formats.md). */
+GP_API bool gp_safetensors_crc(const gp_safetensors *s, int64_t i, uint32_t *crc);
+
+/* Reads tensor i once, on all processors: 0, or -1 where the file has another CRC for it, or, with `finite`, where it is of
+ * F32, F16 or BF16 and has a NaN or an infinity in it. */
+GP_API int gp_safetensors_check(const gp_safetensors *s, int64_t i, bool finite);
+
+/* The bytes of tensor i are not needed for now: they count no more as this process's memory until they are read again. */
+GP_API void gp_safetensors_forget(const gp_safetensors *s, int64_t i);
+
 /* The string under `key` of __metadata__, its bytes in *length unless NULL; NULL where there is none. */
 GP_API const char *gp_safetensors_metadata(const gp_safetensors *s, const char *key, size_t *length);
 
@@ -59,7 +70,8 @@ typedef struct gp_safetensors_writer gp_safetensors_writer;
 
 /* Then: notes and declarations in any order, the data in the order of the declarations, finish. A call that
  * fails says so in gp_error(); after it the others do nothing, and finish gives -1. The file appears under
- * its name when finish succeeds, never before. NULL when it cannot be created. */
+ * its name when finish succeeds, never before; a file, but no stream, carries the CRCs of what is in it. NULL when it
+ * cannot be created. */
 GP_API gp_safetensors_writer *gp_safetensors_create(const char *path);
 
 /* A string of __metadata__, of `length` bytes of UTF-8. */

@@ -3,12 +3,14 @@
  * ...} with offsets from the first byte after it. Nothing in it is believed before it is checked. */
 #include "gptpipe/safetensors.h"
 #include "base/file.h"
+#include "io/safetensors_sums.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,6 +25,7 @@ typedef struct entry {
 struct gp_safetensors {
     char *path;
     json_t *header, *metadata; /* metadata is in header, or NULL */
+    json_t *sums;              /* CRCs of tensors by name, or NULL */
     entry *entries;            /* by offset */
     entry **by_name;
     int64_t count, data_size;
@@ -178,7 +181,7 @@ static int parse_header(gp_safetensors *s, const char *text, size_t length)
                                           : parse_entry(s, &s->entries[s->count++], name, v))
             return -1;
     }
-    if (check_layout(s))
+    if (check_layout(s) || gp_sums_read(s->path, s->header, &s->sums))
         return -1;
     s->by_name = gp_calloc((size_t)s->count, sizeof(entry *));
     for (int64_t i = 0; i < s->count; i++)
@@ -331,6 +334,7 @@ void gp_safetensors_close(gp_safetensors *s)
     if (!s)
         return;
     gp_map_close(&s->map);
+    json_decref(s->sums);
     json_decref(s->header);
     free(s->entries);
     free(s->by_name);
@@ -368,6 +372,22 @@ bool gp_safetensors_find(const gp_safetensors *s, const char *name, gp_tensor *t
             low = middle + 1;
     }
     return false;
+}
+
+void gp_safetensors_forget(const gp_safetensors *s, int64_t i)
+{
+    const entry *e = &s->entries[i];
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)e->t.data,
+              end = begin + (uintptr_t)(e->end - e->begin);
+    begin = (begin + page - 1) / page * page; /* what it shares with others stays */
+    end = end / page * page;
+    if (begin < end)
+        madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
+bool gp_safetensors_crc(const gp_safetensors *s, int64_t i, uint32_t *crc)
+{
+    return gp_sums_find(s->sums, gp_safetensors_get(s, i, NULL), crc);
 }
 
 const char *gp_safetensors_metadata(const gp_safetensors *s, const char *key, size_t *length)
