@@ -732,7 +732,8 @@ static void test_model_of_fewer_positions_takes_the_first(void **state)
     gp_checkpoint_close(c);
 }
 
-static void test_random_damage_never_crashes(void **state)
+/* A header's name may be lost and the rest be sound; but what loads is what was written. */
+static void test_random_damage_is_noticed_or_does_no_harm(void **state)
 {
     (void)state;
     enum { ROUNDS = 2000 };
@@ -752,13 +753,18 @@ static void test_random_damage_never_crashes(void **state)
         gp_model *m = c ? gp_checkpoint_model(c, be, false) : NULL;
         loaded += m != NULL;
         refused += !m;
+        if (m) {
+            comparison k = {.golden = gp_safetensors_open("tests/golden/bert-tiny/model.safetensors")};
+            gp_model_each_parameter(m, false, compare_tensor, &k);
+            gp_safetensors_close(k.golden);
+        }
         gp_model_free(m);
         gp_checkpoint_close(c);
         assert_int_equal(pwrite(fd, sound.data + at, 1, (off_t)at), 1);
     }
     close(fd);
     gp_buf_release(&sound);
-    assert_true(loaded > ROUNDS / 50 && refused > ROUNDS / 50); /* both ways were walked */
+    assert_true(loaded && refused > ROUNDS / 2); /* a byte may be what it was */
 }
 
 #define TEST(f) cmocka_unit_test_teardown(f, empty_folder)
@@ -799,7 +805,7 @@ int main(void)
         TEST(test_unknown_format_lists_the_known),
         TEST(test_model_of_other_sizes_is_not_filled),
         TEST(test_model_of_fewer_positions_takes_the_first),
-        TEST(test_random_damage_never_crashes),
+        TEST(test_random_damage_is_noticed_or_does_no_harm),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,5 +1,6 @@
 /* checkpoint.c: between a format and a model. */
 #include "io/checkpoint.h"
+#include "io/pieces.h"
 #include "model/model.h"
 
 #include <stdlib.h>
@@ -120,21 +121,31 @@ static int check_same_rows(const gp_checkpoint *c, const gp_params *p)
     return 0;
 }
 
+/* Of a row that has fewer lines in the model than there are: the first ones. */
+static int load_row(const gp_checkpoint *c, gp_model *m, const gp_param *from, const gp_param *to,
+                    float *data)
+{
+    int64_t step = gp_slice_lines(to);
+    for (int64_t first = 0; first < to->dim[0]; first += step) {
+        int64_t lines = gp_min(step, to->dim[0] - first);
+        if (c->read(c->self, from, first, lines, data))
+            return -1;
+        gp_model_lines_upload(m, to, first, lines, data);
+    }
+    return 0;
+}
+
 int gp_checkpoint_load(const gp_checkpoint *c, gp_model *m)
 {
     if (check_same_rows(c, &m->params))
         return -1;
     int64_t most = 0;
-    for (int i = 0; i < c->params.count; i++)
-        most = gp_max(most, c->params.rows[i].count);
+    for (int i = 0; i < m->params.count; i++)
+        most = gp_max(most, gp_slice_lines(&m->params.rows[i]) * m->params.rows[i].dim[1]);
     float *data = gp_malloc((size_t)most * sizeof *data);
     int rc = 0;
-    for (int i = 0; !rc && i < c->params.count; i++) {
-        const gp_param *row = &m->params.rows[i];
-        rc = c->read(c->self, &c->params.rows[i], data);
-        if (!rc)
-            gp_model_row_upload(m, row, data);
-    }
+    for (int i = 0; !rc && i < c->params.count; i++)
+        rc = load_row(c, m, &c->params.rows[i], &m->params.rows[i], data);
     free(data);
     if (!rc && m->slots_open)
         gp_model_weights_changed(m);
@@ -153,9 +164,9 @@ gp_model *gp_checkpoint_model(const gp_checkpoint *c, gp_backend *be, bool train
 
 /* ---- a model as a checkpoint ------------------------------------------------------------------------- */
 
-static int read_model(void *self, const gp_param *row, float *data)
+static int read_model(void *self, const gp_param *row, int64_t first, int64_t lines, float *data)
 {
-    gp_model_row_download(self, row, data);
+    gp_model_lines_download(self, row, first, lines, data);
     return 0;
 }
 

@@ -7,8 +7,9 @@
 #include "gptpipe/checkpoint.h"
 #include "model/params.h"
 
-/* A row's numbers, in our layout, into data (row->count). 0 or -1. */
-typedef int gp_row_fn(void *self, const gp_param *row, float *data);
+/* Lines [first, first + lines) of a row's numbers (dim[0] lines of dim[1]), in our layout, into data. Who reads a row begins
+ * with its line 0: then all of it is checked. 0 or -1. */
+typedef int gp_row_fn(void *self, const gp_param *row, int64_t first, int64_t lines, float *data);
 
 struct gp_checkpoint {
     char *path; /* what messages call it */

@@ -8,6 +8,8 @@
 /* One tensor of a file or of a sharded model. */
 typedef struct gp_hf_tensor {
     const char *name, *path; /* path: of the file that holds it */
+    const gp_safetensors *file;
+    int64_t index; /* in file */
     gp_tensor t;
     bool used;
 } gp_hf_tensor;

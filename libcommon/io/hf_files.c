@@ -33,6 +33,8 @@ static int gather(gp_hf_files *f)
         for (int64_t k = 0; k < gp_safetensors_count(f->files[i]); k++, next++) {
             next->name = gp_safetensors_get(f->files[i], k, &next->t);
             next->path = gp_safetensors_path(f->files[i]);
+            next->file = f->files[i];
+            next->index = k;
         }
     qsort(f->tensors, (size_t)f->tensor_count, sizeof *f->tensors, by_name);
     for (int64_t i = 1; i < f->tensor_count; i++)

@@ -24,12 +24,16 @@ static gp_hf_tensor **match_of(const source *s, const gp_param *row)
     return &s->match[3 * (row - s->params->rows)];
 }
 
-static int read_row(void *self, const gp_param *row, float *data)
+static int read_row(void *self, const gp_param *row, int64_t first, int64_t lines, float *data)
 {
     gp_hf_tensor **match = match_of(self, row);
-    for (int k = 0; k < row->pieces; k++)
-        if (gp_piece_read(match[k]->path, match[k]->name, &match[k]->t, row, &row->piece[k], data))
+    for (int k = 0; k < row->pieces; k++) {
+        if (!first && gp_safetensors_check(match[k]->file, match[k]->index, true))
             return -1;
+        gp_piece_read(&match[k]->t, row, &row->piece[k], first, lines, data);
+        if (first + lines == row->dim[0])
+            gp_safetensors_forget(match[k]->file, match[k]->index);
+    }
     return 0;
 }
 

@@ -12,10 +12,14 @@
 int gp_piece_check(const char *path, const char *name, const gp_tensor *t, const gp_param *row,
                    const gp_piece *piece);
 
-/* The piece's numbers out of t, which passed gp_piece_check, into the row at data. Refuses NaN and infinity.
- */
-int gp_piece_read(const char *path, const char *name, const gp_tensor *t, const gp_param *row,
-                  const gp_piece *piece, float *data);
+/* What of the piece lies in lines [first, first + lines) of the row, out of t, which passed gp_piece_check, into these
+ * lines at data. */
+void gp_piece_read(const gp_tensor *t, const gp_param *row, const gp_piece *piece, int64_t first,
+                   int64_t lines, float *data);
+
+/* A row is read and written in slices of about this many numbers, so that no copy of it is made. */
+enum { GP_SLICE = 1 << 18 };
+int64_t gp_slice_lines(const gp_param *row);
 
 /* Declares every piece of every row; then writes them in the same order, from what `read` gives. */
 int gp_pieces_declare(gp_safetensors_writer *w, const gp_params *p, const char *prefix, gp_dtype dtype);

@@ -10,24 +10,54 @@ gp_tensor gp_model_parameter(const gp_model *m, const gp_param *row)
         .data = m->p + row->at, .dtype = row->dtype, .ndim = row->ndim, .dim = {row->dim[0], row->dim[1]}};
 }
 
-void gp_model_row_upload(const gp_model *m, const gp_param *row, const float *host)
+/* Lines [first, first + lines) of a row as they are stored. */
+static gp_tensor lines_of(const gp_model *m, const gp_param *row, int64_t first, int64_t lines)
 {
     gp_tensor t = gp_model_parameter(m, row);
+    BUG_ON(first < 0 || lines < 0 || lines > row->dim[0] - first);
+    t.data = (char *)t.data + first * row->dim[1] * gp_dtype_size(t.dtype);
+    t.dim[0] = lines;
+    return t;
+}
+
+void gp_model_lines_upload(const gp_model *m, const gp_param *row, int64_t first, int64_t lines,
+                           const float *host)
+{
+    gp_tensor t = lines_of(m, row, first, lines);
     size_t bytes = (size_t)gp_tensor_bytes(&t);
+    if (t.dtype == GP_F32) {
+        m->be->ops->upload(m->be, t.data, host, bytes);
+        return;
+    }
     void *stored = gp_malloc(bytes);
-    gp_from_f32(stored, t.dtype, host, row->count);
+    gp_from_f32(stored, t.dtype, host, lines * row->dim[1]);
     m->be->ops->upload(m->be, t.data, stored, bytes);
     free(stored);
 }
 
-void gp_model_row_download(const gp_model *m, const gp_param *row, float *host)
+void gp_model_lines_download(const gp_model *m, const gp_param *row, int64_t first, int64_t lines,
+                             float *host)
 {
-    gp_tensor t = gp_model_parameter(m, row);
+    gp_tensor t = lines_of(m, row, first, lines);
     size_t bytes = (size_t)gp_tensor_bytes(&t);
+    if (t.dtype == GP_F32) {
+        m->be->ops->download(m->be, host, t.data, bytes);
+        return;
+    }
     void *stored = gp_malloc(bytes);
     m->be->ops->download(m->be, stored, t.data, bytes);
-    gp_to_f32(host, stored, t.dtype, row->count);
+    gp_to_f32(host, stored, t.dtype, lines * row->dim[1]);
     free(stored);
+}
+
+void gp_model_row_upload(const gp_model *m, const gp_param *row, const float *host)
+{
+    gp_model_lines_upload(m, row, 0, row->dim[0], host);
+}
+
+void gp_model_row_download(const gp_model *m, const gp_param *row, float *host)
+{
+    gp_model_lines_download(m, row, 0, row->dim[0], host);
 }
 
 static gp_tensor parameter(const gp_model *m, gp_role role, int64_t index, bool *there)

@@ -168,6 +168,12 @@ gp_tensor gp_model_parameter(const gp_model *m, const gp_param *row);
 void gp_model_row_upload(const gp_model *m, const gp_param *row, const float *host);
 void gp_model_row_download(const gp_model *m, const gp_param *row, float *host);
 
+/* The same for lines [first, first + lines) of it (of dim[0] that have dim[1] numbers each). */
+void gp_model_lines_upload(const gp_model *m, const gp_param *row, int64_t first, int64_t lines,
+                           const float *host);
+void gp_model_lines_download(const gp_model *m, const gp_param *row, int64_t first, int64_t lines,
+                             float *host);
+
 void gp_model_open_slots(gp_model *m, int64_t rows);
 void gp_model_reserve_positions(gp_model *m, int64_t count);
 

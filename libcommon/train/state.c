@@ -1,6 +1,7 @@
 /* state.c: see state.h. */
 #include "train/state.h"
 #include "gptpipe/safetensors.h"
+#include "io/pieces.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -23,18 +24,42 @@ static gp_tensor window_shape(const gp_window *w)
     return (gp_tensor){.dtype = GP_F64, .ndim = 1, .dim = {w->count}};
 }
 
+/* The tensor of that name, whose bytes are those that were written. 1: there is none. */
+static int find_tensor(const gp_safetensors *file, const char *name, int64_t *i, gp_tensor *t)
+{
+    for (*i = 0; *i < gp_safetensors_count(file); ++*i)
+        if (!strcmp(gp_safetensors_get(file, *i, t), name))
+            return gp_safetensors_check(file, *i, false);
+    return 1;
+}
+
 static int load_window(gp_window *w, const char *name, gp_safetensors *file, const char *path)
 {
     gp_tensor t;
     char found[64];
-    if (!gp_safetensors_find(file, name, &t))
-        return 0;
+    int64_t i;
+    int rc = find_tensor(file, name, &i, &t);
+    if (rc)
+        return rc < 0 ? -1 : 0;
     if (t.dtype != GP_F64 || t.ndim != 1 || t.dim[0] > GP_WINDOW)
         return fail("%s: tensor %s is %s, expected F64 [%d] at most", path, name,
                     gp_tensor_format(&t, found, sizeof found), GP_WINDOW);
     w->count = t.dim[0];
     memcpy(w->value, t.data, (size_t)gp_tensor_bytes(&t));
     return 0;
+}
+
+/* In slices, so that no copy of all of it is made; w keeps a failure for its end. */
+static void write_moment(gp_safetensors_writer *w, gp_backend *be, const float *x, int64_t count)
+{
+    int64_t most = gp_min(count, GP_SLICE);
+    float *host = gp_malloc((size_t)most * sizeof *host);
+    for (int64_t done = 0, n; done < count; done += n) {
+        n = gp_min(most, count - done);
+        be->ops->download(be, host, x + done, (size_t)n * sizeof *host);
+        gp_safetensors_write(w, host, n * (int64_t)sizeof *host);
+    }
+    free(host);
 }
 
 int gp_state_save(const gp_state *s, const gp_optimizer *o, gp_model *m, const char *path)
@@ -73,14 +98,8 @@ int gp_state_save(const gp_state *s, const gp_optimizer *o, gp_model *m, const c
     for (int k = 0; k < 2; k++)
         gp_safetensors_write(w, windows[k]->value, windows[k]->count * (int64_t)sizeof *windows[k]->value);
     for (int k = 0; k < 2; k++)
-        for (int i = 0; i < m->params.count; i++) {
-            const gp_param *row = &m->params.rows[i];
-            size_t bytes = (size_t)row->count * sizeof(float);
-            float *host = gp_malloc(bytes);
-            m->be->ops->download(m->be, host, moments[k] + row->offset, bytes);
-            gp_safetensors_write(w, host, (int64_t)bytes);
-            free(host);
-        }
+        for (int i = 0; i < m->params.count; i++)
+            write_moment(w, m->be, moments[k] + m->params.rows[i].offset, m->params.rows[i].count);
     return gp_safetensors_finish(w);
 }
 
@@ -90,14 +109,17 @@ static int load_moments(float *to, char which, gp_model *m, gp_safetensors *file
     for (int i = 0; i < m->params.count; i++) {
         const gp_param *row = &m->params.rows[i];
         gp_tensor t, want = shape_of(row);
+        int64_t at;
         moment_name(name, sizeof name, which, row);
-        if (!gp_safetensors_find(file, name, &t))
-            return fail("%s: tensor %s is missing", path, name);
+        int rc = find_tensor(file, name, &at, &t);
+        if (rc)
+            return rc < 0 ? -1 : fail("%s: tensor %s is missing", path, name);
         gp_tensor_format(&t, found, sizeof found);
         gp_tensor_format(&want, expected, sizeof expected);
         if (strcmp(found, expected))
             return fail("%s: tensor %s is %s, expected %s", path, name, found, expected);
         m->be->ops->upload(m->be, to + row->offset, t.data, (size_t)gp_tensor_bytes(&t));
+        gp_safetensors_forget(file, at);
     }
     return 0;
 }
