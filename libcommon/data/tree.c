@@ -96,7 +96,8 @@ int gp_tree_open_archive(gp_tree *t, int fd, const char *name, int64_t unpacked,
         free(t->files[i].path);
         t->files[i].path = path;
     }
-    qsort(t->files, (size_t)t->count, sizeof *t->files, by_path);
+    if (t->count) /* qsort must not be given NULL, even to sort nothing */
+        qsort(t->files, (size_t)t->count, sizeof *t->files, by_path);
     return 0;
 }
 
