@@ -63,6 +63,26 @@ for what in moment window step; do
     esac
 done
 
+# a token, which is another good one afterwards: of what is trained on, of what is evaluated, and when a run is resumed
+for i in $(seq 300); do cat text; done > long
+expect 0 tokenize -q --tokenizer char long -o long.tok
+size=$(stat -c %s long.tok)
+flip_token() { flip "$1" $(((size - 1000) / 2 * 2)); } # the tokens take nearly all of the file
+expect 0 train -q long.tok $tiny --steps 1 -o good-run
+cp long.tok bad.tok
+flip_token bad.tok
+expect 1 train -q bad.tok $tiny --steps 1000000 --save-every 1 -o bad-run
+says 'bad.tok: is corrupt: the CRC of its tokens is '
+absent bad-run/last
+expect 1 train -q long.tok --val bad.tok $tiny --steps 0 -o bad-val
+says 'bad.tok: is corrupt: the CRC of its tokens is '
+absent bad-val/last
+cp bad.tok long.tok
+expect 1 train -q --resume good-run --steps 1000000 --save-every 1
+says 'long.tok: is corrupt: the CRC of its tokens is '
+checks=$((checks + 1))
+[ "$(ls -d good-run/ckpt-*)" = good-run/ckpt-00000001 ] || problem "a checkpoint was saved from damaged data"
+
 # a file without CRCs is read as before: into a pipe they do not go
 convert-gpt2 -q run | cat > plain.safetensors
 flip plain.safetensors -4

@@ -3,6 +3,8 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include "data/format.h"
@@ -16,6 +18,7 @@ struct gp_tokens {
     const char *ids;    /* width * count bytes */
     const char *starts; /* of documents, u64 each, at any alignment */
     bool has_crc;       /* a .tok */
+    bool verified;      /* when it was opened */
     uint32_t crc;
 };
 
@@ -233,6 +236,7 @@ static int open_input(gp_tokens *s, gp_input *in, const char *format, int64_t vo
     s->info.metadata = "{}";
     if (open_format(s, format, vocab_size) || (pipe && gp_tokens_verify(s)))
         goto out;
+    s->verified = pipe;
     if (s->metadata)
         s->info.metadata = s->metadata;
     rc = keep ? gp_out_commit(&out) : 0;
@@ -344,6 +348,34 @@ int gp_tokens_read(const gp_tokens *s, int64_t first, int64_t count, int32_t *id
                 (uint32_t)ids[i], (long long)s->info.vocab_size);
 }
 
+static int compare_crc(const gp_tokens *s, uint32_t crc)
+{
+    if (!s->has_crc || crc == s->crc)
+        return 0;
+    return fail("%s: is corrupt: the CRC of its tokens is %08x, its trailer says %08x", s->name, crc, s->crc);
+}
+
+int gp_tokens_check_crc(const gp_tokens *s, const _Atomic bool *stop)
+{
+    enum { STEP = 1 << 22 };
+    uint32_t crc = 0;
+    int64_t bytes = s->info.count * s->info.width;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    if (!s->has_crc || s->verified)
+        return 0;
+    for (int64_t at = 0, n; at < bytes; at += n) {
+        n = gp_min(STEP, bytes - at);
+        if (*stop)
+            return 0;
+        crc = gp_crc32(crc, s->ids + at, (size_t)n);
+        /* a stream may be larger than memory: what was read counts no more as this process's */
+        uintptr_t first = (uintptr_t)(s->ids + at) / page * page,
+                  last = (uintptr_t)(s->ids + at + n) / page * page;
+        madvise((void *)first, last - first, MADV_DONTNEED);
+    }
+    return compare_crc(s, crc);
+}
+
 int gp_tokens_verify(const gp_tokens *s)
 {
     enum { STEP = 1 << 16 };
@@ -356,10 +388,7 @@ int gp_tokens_verify(const gp_tokens *s)
         rc = gp_tokens_read(s, at, n, ids);
     }
     free(ids);
-    if (!rc && s->has_crc && crc != s->crc)
-        return fail("%s: is corrupt: the CRC of its tokens is %08x, its trailer says %08x", s->name, crc,
-                    s->crc);
-    return rc;
+    return rc ? rc : compare_crc(s, crc);
 }
 
 int64_t gp_tokens_document(const gp_tokens *s, int64_t i)

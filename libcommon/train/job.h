@@ -5,6 +5,7 @@
 #include "gptpipe/checkpoint.h"
 #include "io/run.h"
 #include "train/state.h"
+#include "train/stream_check.h"
 #include "train/trainer.h"
 
 #define GP_SPOOL_NAME "data.tok" /* a stream from stdin, in the run */
@@ -18,6 +19,7 @@ typedef struct gp_job {
     gp_trainer t;
     gp_run *run; /* NULL: the checkpoint goes to stdout alone */
     gp_state state;
+    gp_stream_check check;
     char *tokenizer; /* tokenizer.json's text, NULL where the stream has none */
     int64_t from;    /* the step whose checkpoint --resume names; -1: the newest that can be read */
     int64_t saved;   /* step of the newest checkpoint, -1: none */

@@ -28,12 +28,15 @@ static int loop(gp_job *j)
     gp_trainer *t = &j->t;
     while (t->step < o->steps && !gp_stop_signal() && !out_of_time(j)) {
         j->val_loss = INFINITY;
-        if (gp_trainer_step(t))
+        if (gp_trainer_step(t) || gp_stream_check_result(&j->check))
             return -1;
         bool last = t->step == o->steps, saves = every(o->save_every, t->step) || last,
              evaluates = t->sets.count && (every(o->eval_every, t->step) || saves),
              samples = every(o->sample_every, t->step) && j->run && j->tokenizer;
         if ((saves || evaluates || samples) && gp_trainer_wait(t))
+            return -1;
+        if (saves &&
+            gp_stream_check_wait(&j->check, gp_stop_signal)) /* nothing is kept that damaged data made */
             return -1;
         if (evaluates && gp_trainer_evaluate(t, &j->val_loss))
             return -1;
@@ -62,7 +65,7 @@ static int finish(gp_job *j)
     int rc = 0, stopped = gp_stop_signal();
     double took = gp_now() - t->report.began;
     bool early = stopped || t->step < j->o->steps; /* nothing is told that a resumed run would tell again */
-    if (save_last(j))
+    if (gp_stream_check_wait(&j->check, gp_stop_signal) || save_last(j))
         return -1;
     gp_report_settle(&t->report);
     /* nor what this one told when it was at its end before */
@@ -235,9 +238,11 @@ int gp_train(gp_train_options *asked)
         gp_report_say(&j.t.report, "step %lld is reached already: --steps gives the run more than its %lld",
                       (long long)j.t.step, (long long)o->steps);
     gp_die_with(under_way, &j);
+    gp_stream_check_begin(&j.check, &j.t.sets.train, &j.t.sets.val);
     rc = loop(&j) ? -1 : finish(&j);
     gp_die_with(NULL, NULL);
 out:
+    gp_stream_check_end(&j.check); /* before the streams are closed */
     gp_trainer_close(&j.t);
     gp_run_close(j.run);
     free(j.tokenizer);
