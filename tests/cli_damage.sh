@@ -35,6 +35,7 @@ expect 0 convert-gpt2 -q run --dtype bf16 -o half.safetensors
 expect 0 sample -q --checkpoint half.safetensors --prompt a -n 1
 flip half.safetensors -2
 damaged sample -q --checkpoint half.safetensors --prompt a -n 1
+flip half.safetensors -2
 
 # metadata: the model's configuration
 cp run/model.safetensors bad.safetensors
@@ -62,6 +63,37 @@ for what in moment window step; do
     *) problem "a flipped bit of $what: $err" ;;
     esac
 done
+
+# --verify reads all of a run, and of a checkpoint what is not needed to load it
+has() {
+    checks=$((checks + 1))
+    printf '%s\n' "$out" | grep -qF "$1" || problem "stdout lacks \"$1\": $out"
+}
+expect 0 convert-gpt2 --info --verify run
+has 'verified    4 files, 100 tensors, 100 of them by their CRC-32C' # 2 checkpoints of 16 weights, 16 x 2 moments, 2 windows
+for file in ckpt-00000001/model ckpt-00000001/state ckpt-00000002/state; do
+    rm -rf again
+    cp -a run again
+    flip again/$file.safetensors -1
+    expect 1 convert-gpt2 --info --verify again
+    checks=$((checks + 1))
+    case $err in
+    "convert-gpt2: again/$file.safetensors: tensor "*'is damaged: '*'
+convert-gpt2: again: 1 of 4 files are damaged') ;;
+    *) problem "$file: $err" ;;
+    esac
+done
+flip again/ckpt-00000001/state.safetensors -1
+expect 1 convert-gpt2 --info --verify again
+checks=$((checks + 1))
+[ "$(printf '%s\n' "$err" | wc -l)" = 3 ] || problem "two damaged files: $err"
+expect 0 convert-gpt2 --info --verify --json half.safetensors # undamaged again
+has '"verified": {"files": 1, "tensors": 16, "crc32c": 16}'
+expect 0 convert-gpt2 --info --verify "$repo/tests/golden/bert-tiny"
+has 'verified    1 files, 42 tensors, 0 of them by their CRC-32C'
+expect 0 sh -c 'convert-gpt2 -q run | convert-gpt2 --info --verify'
+has 'verified    1 files, 16 tensors, 0 of them by their CRC-32C'
+expect 2 convert-gpt2 --verify run -o new
 
 # a token, which is another good one afterwards: of what is trained on, of what is evaluated, and when a run is resumed
 for i in $(seq 300); do cat text; done > long

@@ -10,7 +10,7 @@
 
 typedef struct args {
     const char *out, *to, *dtype;
-    bool info, json, quiet;
+    bool info, verify, json, quiet;
     gp_list operands;
 } args;
 
@@ -20,6 +20,7 @@ static const gp_option options[] = {
     {"to", 0, GP_OPT_STRING, offsetof(args, to), "FORMAT", "format of the result: safetensors"},
     {"dtype", 0, GP_OPT_CHOICE, offsetof(args, dtype), "WHICH", "of the numbers in the result", .choices = "fp32|bf16"},
     {"info", 'i', GP_OPT_FLAG, offsetof(args, info), NULL, "convert nothing: tell configuration, tokenizer and tensors", .unlogged = true},
+    {"verify", 0, GP_OPT_FLAG, offsetof(args, verify), NULL, "with --info: read every tensor, of a run those of all its checkpoints and its state, and compare the CRCs that the files carry", .unlogged = true},
     {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "with --info: as one JSON object", .unlogged = true},
     {"quiet", 'q', GP_OPT_FLAG, offsetof(args, quiet), NULL, "no closing line", .unlogged = true},
     {0},
@@ -40,6 +41,7 @@ static const gp_tool tool = {
         "are "
         "refused.",
     .examples = "# what is in it\nconvert-gpt2 --info run\n"
+                "# whether all of a run is what was written\nconvert-gpt2 --info --verify run\n"
                 "# a run's weights as 16-bit numbers, for transformers\n"
                 "convert-gpt2 run --dtype bf16 -o hf/\n"
                 "# a Hugging Face folder as one file that can be piped\n"
@@ -50,7 +52,8 @@ static const gp_tool tool = {
 
 static const char *const families[] = {[GP_GPT2] = "gpt2", [GP_BERT] = "bert", [GP_ROBERTA] = "roberta"};
 
-static void print_text(const gp_checkpoint *c, const gp_tokenizer *t, const char *fingerprint, FILE *out)
+static void print_text(const gp_checkpoint *c, const gp_tokenizer *t, const char *fingerprint,
+                       const gp_verified *v, FILE *out)
 {
     const gp_config *k = gp_checkpoint_config(c);
     fprintf(out, "format      %s\n", gp_checkpoint_format(c));
@@ -64,6 +67,9 @@ static void print_text(const gp_checkpoint *c, const gp_tokenizer *t, const char
     else
         fprintf(out, "tokenizer   %s\n",
                 gp_checkpoint_tokenizer(c, NULL) ? "of a kind that is only carried" : "none");
+    if (v)
+        fprintf(out, "verified    %lld files, %lld tensors, %lld of them by their CRC-32C\n",
+                (long long)v->files, (long long)v->tensors, (long long)v->sums);
     fprintf(out, "tensors\n");
     const char *name;
     char shape[96];
@@ -72,7 +78,8 @@ static void print_text(const gp_checkpoint *c, const gp_tokenizer *t, const char
         fprintf(out, "  %-56s %s\n", name, gp_tensor_format(&tensor, shape, sizeof shape));
 }
 
-static void print_json(const gp_checkpoint *c, const gp_tokenizer *t, const char *fingerprint, FILE *out)
+static void print_json(const gp_checkpoint *c, const gp_tokenizer *t, const char *fingerprint,
+                       const gp_verified *v, FILE *out)
 {
     char *config = gp_config_to_json(gp_checkpoint_config(c));
     fprintf(out, "{\"format\": \"%s\",\n\"parameters\": %lld,\n\"config\": %s,\n", gp_checkpoint_format(c),
@@ -83,6 +90,9 @@ static void print_json(const gp_checkpoint *c, const gp_tokenizer *t, const char
                 gp_tokenizer_kind(t), (long long)gp_tokenizer_vocab_size(t), fingerprint);
     else
         fprintf(out, "\"tokenizer\": %s,\n", gp_checkpoint_tokenizer(c, NULL) ? "{}" : "null");
+    if (v)
+        fprintf(out, "\"verified\": {\"files\": %lld, \"tensors\": %lld, \"crc32c\": %lld},\n",
+                (long long)v->files, (long long)v->tensors, (long long)v->sums);
     fprintf(out, "\"tensors\": [");
     const char *name;
     gp_tensor tensor;
@@ -98,8 +108,17 @@ static void print_json(const gp_checkpoint *c, const gp_tokenizer *t, const char
     fprintf(out, "]}\n");
 }
 
+static void tell(void *self, const char *why)
+{
+    (void)self;
+    fprintf(stderr, "convert-gpt2: %s\n", why);
+}
+
 static int print_info(const args *a, const gp_checkpoint *c)
 {
+    gp_verified v;
+    if (a->verify && gp_checkpoint_verify(c, &v, tell, NULL))
+        return -1;
     size_t length;
     uint8_t print[16];
     char fingerprint[33] = "";
@@ -110,7 +129,7 @@ static int print_info(const args *a, const gp_checkpoint *c)
         snprintf(fingerprint + 2 * i, 3, "%02x", print[i]);
     gp_output *out = gp_output_open(a->out);
     if (out)
-        (a->json ? print_json : print_text)(c, t, fingerprint, gp_output_stream(out));
+        (a->json ? print_json : print_text)(c, t, fingerprint, a->verify ? &v : NULL, gp_output_stream(out));
     gp_tokenizer_close(t);
     return out ? gp_output_close(out, true) : -1;
 }
@@ -147,8 +166,8 @@ int main(int argc, char **argv)
         return gp_tool_usage(&tool, "%d inputs are given, one can be converted", a.operands.count);
     if (!a.operands.count && isatty(STDIN_FILENO))
         return gp_tool_usage(&tool, "no checkpoint: give one, or pipe one in");
-    if (a.json && !a.info)
-        return gp_tool_usage(&tool, "--json goes with --info");
+    if ((a.json || a.verify) && !a.info)
+        return gp_tool_usage(&tool, "--%s goes with --info", a.json ? "json" : "verify");
     if (!can_write(a.to))
         return gp_tool_usage(&tool, "--to %s: expected one of %s", a.to, gp_checkpoint_formats(true));
     if (!a.info && gp_output_is_terminal(a.out))

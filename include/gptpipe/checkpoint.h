@@ -68,6 +68,21 @@ GP_API gp_model *gp_checkpoint_model(const gp_checkpoint *c, gp_backend *be, boo
  * it takes the first ones). 0 or -1. */
 GP_API int gp_checkpoint_load(const gp_checkpoint *c, gp_model *m);
 
+/* What gp_checkpoint_verify has read. */
+typedef struct gp_verified {
+    int64_t files, damaged;
+    int64_t tensors, sums; /* tensors, and how many of them have a CRC in their file */
+} gp_verified;
+
+/* What is wrong with a file, one line. */
+typedef void gp_checkpoint_tell(void *self, const char *why);
+
+/* Reads all files of a checkpoint, also what was not needed of them, or, where it is a run directory, of all the run's
+ * checkpoints: whether each string and tensor has the CRC that its file has for it, and weights are finite. Each damaged
+ * file is told. 0, or -1 where there is one. */
+GP_API int gp_checkpoint_verify(const gp_checkpoint *c, gp_verified *seen, gp_checkpoint_tell *tell,
+                                void *self);
+
 /* A checkpoint whose weights are m's, read when they are asked for; m outlives it. tokenizer: text of a
  * tokenizer.json, copied; NULL: none. */
 GP_API gp_checkpoint *gp_checkpoint_of_model(gp_model *m, const char *tokenizer, size_t length);

@@ -5,6 +5,7 @@
 
 #include "base/base.h"
 #include "gptpipe/checkpoint.h"
+#include "gptpipe/safetensors.h"
 #include "model/params.h"
 
 /* Lines [first, first + lines) of a row's numbers (dim[0] lines of dim[1]), in our layout, into data. Who reads a row begins
@@ -21,6 +22,9 @@ struct gp_checkpoint {
     bool has_fingerprint;
     uint8_t fingerprint[16];
     char *remark;
+
+    gp_safetensors *const *files; /* (file_count) that it was read from; none: a model in memory */
+    int file_count;
 
     void *self; /* the format's own */
     gp_row_fn *read;

@@ -197,6 +197,8 @@ int gp_hf_open(gp_checkpoint *c, const char *path)
     c->close = close_source;
     s->params = &c->params;
     int rc = open_files(c, s, path, &folder);
+    c->files = s->files.files;
+    c->file_count = s->files.count;
     if (!rc)
         rc = gp_hf_find_config(c, s->files.files[0], folder, is_loadable(path));
     if (!rc)
