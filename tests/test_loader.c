@@ -94,6 +94,33 @@ static void shuffle_visits_each_window_once_an_epoch(void **state)
     }
 }
 
+/* 4 windows of 4 in 20 tokens leave 3 over: each of the offsets 0 to 3 has its epochs, and with the last of them the last
+ * token is a target. */
+static void shuffle_comes_to_the_first_and_to_the_last_token(void **state)
+{
+    (void)state;
+    gp_tokens *s = count_up(20);
+    gp_loader *l = gp_loader_open(s, &(gp_loader_options){.B = 1, .T = 4, .order = "shuffle", .seed = 3});
+    int epochs[4] = {0};
+    bool input[20] = {false}, target[20] = {false};
+    assert_int_equal(gp_loader_windows(l), 4);
+    for (int64_t n = 0; n < 4 * 400; n++) {
+        int32_t in[4], out[4];
+        assert_int_equal(gp_loader_batch(l, n, in, out), 0);
+        epochs[in[0] % 4] += n % 4 == 0;
+        for (int t = 0; t < 4; t++)
+            input[in[t]] = target[out[t]] = true;
+    }
+    for (int i = 0; i < 4; i++)
+        assert_in_range(epochs[i], 70, 130); /* of 400, a quarter: 100, and 3.5 standard deviations of 8.7 */
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(input[i], i < 19);
+        assert_int_equal(target[i], i > 0);
+    }
+    gp_loader_close(l);
+    gp_tokens_close(s);
+}
+
 /* How many of the first n rows of two loaders start at the same place. */
 static int same_starts(const gp_tokens *s, const char *order, uint64_t seed1, int64_t from1, uint64_t seed2,
                        int64_t from2)
@@ -264,6 +291,7 @@ int main(void)
         cmocka_unit_test(sequential_wraps_at_the_last_whole_micro_batch),
         cmocka_unit_test(sequential_wraps_by_rows_when_no_micro_batch_fits),
         cmocka_unit_test(shuffle_visits_each_window_once_an_epoch),
+        cmocka_unit_test(shuffle_comes_to_the_first_and_to_the_last_token),
         cmocka_unit_test(order_depends_on_seed_and_epoch_alone),
         cmocka_unit_test(rows_do_not_depend_on_how_they_are_batched),
         cmocka_unit_test(random_starts_are_uniform_over_every_place),

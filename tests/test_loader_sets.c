@@ -1,5 +1,6 @@
 /* The loader over many streams: shards that are read as one, sets that share the rows. */
 #include "gptpipe/loader.h"
+#include "reference/order.h"
 #include "test.h"
 
 #include <math.h>
@@ -235,6 +236,52 @@ static void equal_sets_do_not_draw_the_same_rows(void **state)
     }
 }
 
+static gp_tokens *of_length(int32_t tokens)
+{
+    char path[] = "/tmp/gptpipe-sets.XXXXXX";
+    int fd = mkstemp(path);
+    gp_tokens_writer *w = gp_tokens_create(path, &(gp_tokens_info){.vocab_size = 200});
+    for (int32_t i = 0; i < tokens; i++)
+        assert_int_equal(gp_tokens_write(w, &i, 1), 0);
+    assert_int_equal(gp_tokens_finish(w), 0);
+    gp_tokens *s = gp_tokens_open(path, NULL);
+    assert_non_null(s);
+    close(fd);
+    unlink(path);
+    return s;
+}
+
+/* Beside a Philox written down a second time (tests/reference/order.py): what a seed means stays, from version to version
+ * and for a run that is continued, and no two streams share random numbers. */
+static void rows_are_those_of_the_definition(void **state)
+{
+    (void)state;
+    gp_tokens *a = of_length(26), *b = of_length(104), *c = of_length(43);
+    gp_span spans[] = {{a, 0, 26}, {b, 0, 104}, {c, 0, 43}};
+    gp_stream_set sets[] = {{.name = "one", .spans = spans, .count = 2, .weight = 1},
+                            {.name = "two", .spans = spans + 2, .count = 1, .weight = 1}};
+    for (int order = 0; order < 2; order++) {
+        const int(*expected)[order_rows][2] = order ? order_shuffle : order_random;
+        gp_loader_options o = {
+            .B = 2, .T = order_T, .order = order ? "shuffle" : "random", .seed = order_seed};
+        gp_loader *l = gp_loader_open_sets(sets, 2, &o);
+        assert_non_null(l);
+        int row[2] = {0};
+        for (int64_t n = 0; n < order_rows; n++)
+            for (int64_t r = 0; r < 2; r++) {
+                gp_place p = gp_loader_place(l, n, r);
+                assert_int_equal(p.span, expected[p.set][row[p.set]][0]);
+                assert_int_equal(p.start, expected[p.set][row[p.set]++][1]);
+            }
+        assert_int_equal(row[0], order_rows);
+        assert_int_equal(row[1], order_rows);
+        gp_loader_close(l);
+    }
+    gp_tokens_close(a);
+    gp_tokens_close(b);
+    gp_tokens_close(c);
+}
+
 static void a_set_without_a_row_or_a_weight_is_refused(void **state)
 {
     (void)state;
@@ -264,6 +311,7 @@ int main(void)
         cmocka_unit_test(a_set_goes_on_where_its_last_row_was),
         cmocka_unit_test(rows_of_a_mixture_do_not_depend_on_how_they_are_batched),
         cmocka_unit_test(equal_sets_do_not_draw_the_same_rows),
+        cmocka_unit_test(rows_are_those_of_the_definition),
         cmocka_unit_test(a_set_without_a_row_or_a_weight_is_refused),
     };
     return cmocka_run_group_tests(tests, make_streams, close_streams);

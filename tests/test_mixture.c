@@ -224,6 +224,29 @@ static void each_set_of_a_mixture_keeps_its_own_end(void **state)
     gp_mixture_close(&m);
 }
 
+/* whole.tok is one document of 60 tokens, between 100 and 100: wherever its part of the border falls, it goes whole to the
+ * side that would have more of it, to training where both have half. */
+static void what_cannot_be_divided_goes_to_the_side_of_its_larger_part(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t wanted; /* tokens for training, of 260 */
+        int stay, held; /* streams */
+    } cases[] = {{101, 1, 2}, {120, 1, 2}, {129, 1, 2}, {130, 2, 1}, {131, 2, 1}, {159, 2, 1}};
+    write_stream("whole.tok", 60, 50, 60, 1);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        gp_mixture m, held;
+        assert_int_equal(OPEN(&m, true, false, "a1.tok", "whole.tok", "a2.tok"), 0);
+        assert_int_equal(gp_mixture_hold_out(&m, 1 - (double)cases[i].wanted / 260, &held), 0);
+        assert_int_equal(m.sets[0].count, cases[i].stay);
+        assert_int_equal(held.sets[0].count, cases[i].held);
+        assert_int_equal(gp_stream_set_tokens(&m.sets[0]), cases[i].stay == 2 ? 160 : 100);
+        assert_int_equal(gp_stream_set_tokens(&held.sets[0]), cases[i].held == 2 ? 160 : 100);
+        gp_mixture_close(&held);
+        gp_mixture_close(&m);
+    }
+}
+
 static void what_cannot_be_divided_is_refused(void **state)
 {
     (void)state;
@@ -273,6 +296,7 @@ int main(void)
         cmocka_unit_test(what_is_held_out_is_the_end_of_the_set),
         cmocka_unit_test(a_stream_with_documents_is_cut_between_them),
         cmocka_unit_test(each_set_of_a_mixture_keeps_its_own_end),
+        cmocka_unit_test(what_cannot_be_divided_goes_to_the_side_of_its_larger_part),
         cmocka_unit_test(what_cannot_be_divided_is_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

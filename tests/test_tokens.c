@@ -166,6 +166,8 @@ static void each_wrong_field_is_named(void **state)
         {16, 8, 0, "a vocabulary of 0"},
         {16, 8, (uint64_t)1 << 31, "a vocabulary of 2147483648"},
         {24, 8, 8, "its header counts 8 tokens, its trailer 7"},
+        {24, 8, 6, "its header counts 6 tokens, its trailer 7"},
+        {24, 8, 0, "its header counts 0 tokens, its trailer 7"},
         {32, 8, (uint64_t)1 << 62, "bytes of metadata"},
         {32, 8, 1000, "is cut short"},
         {32, 8, 10, "metadata is corrupt"},
@@ -178,6 +180,7 @@ static void each_wrong_field_is_named(void **state)
         {INDEX_AT + 16, 8, 3, "its index counts 3 documents, its trailer 2"},
         {TRAILER_AT, 1, 'X', "is cut short"},
         {TRAILER_AT + 8, 8, 6, "its header counts 7 tokens, its trailer 6"},
+        {TRAILER_AT + 8, 8, 8, "its header counts 7 tokens, its trailer 8"},
         {TRAILER_AT + 16, 8, 3, "do not fill"},
         {TRAILER_AT + 16, 8, UINT64_MAX, "do not fill"},
         {TRAILER_AT + 16, 8, (uint64_t)1 << 61, "do not fill"},
@@ -250,6 +253,38 @@ static void a_changed_token_fails_the_crc(void **state)
     assert_int_equal(gp_tokens_verify(s), -1);
     assert_non_null(strstr(gp_error(), "CRC"));
     gp_tokens_close(s);
+}
+
+static int verify(const char *p, size_t n)
+{
+    save(p, n);
+    gp_tokens *s = gp_tokens_open(path, NULL);
+    assert_non_null(s);
+    int rc = gp_tokens_verify(s);
+    gp_tokens_close(s);
+    return rc;
+}
+
+/* 0 is a CRC as any other: that of the bytes 9d 0a d9 6d (zlib.crc32 of Python), and of no token at all. */
+static void a_crc_of_zero_is_compared_too(void **state)
+{
+    (void)state;
+    char p[IMAGE_SIZE];
+    make_image(p);
+    put(p + TRAILER_AT + 24, 0, 4);
+    assert_int_equal(verify(p, IMAGE_SIZE), -1);
+    assert_non_null(strstr(gp_error(), "its trailer says 00000000"));
+
+    enum { SIZE = 64 + 4 + 32 };
+    gp_tokens_writer *w = gp_tokens_create(path, &(gp_tokens_info){.vocab_size = 65536});
+    assert_int_equal(gp_tokens_write(w, (int32_t[]){0x0a9d, 0x6dd9}, 2), 0);
+    assert_int_equal(gp_tokens_finish(w), 0);
+    assert_int_equal(load(p, sizeof p), SIZE);
+    assert_memory_equal(p + SIZE - 8, "\0\0\0\0", 4);
+    assert_int_equal(verify(p, SIZE), 0);
+    put(p + SIZE - 8, 1, 4);
+    assert_int_equal(verify(p, SIZE), -1);
+    assert_non_null(strstr(gp_error(), "the CRC of its tokens is 00000000"));
 }
 
 static void an_id_outside_the_vocabulary_is_told_with_its_place(void **state)
@@ -397,6 +432,7 @@ int main(void)
         cmocka_unit_test(a_stream_cut_anywhere_is_refused),
         cmocka_unit_test(a_metadata_bomb_is_refused),
         cmocka_unit_test(a_changed_token_fails_the_crc),
+        cmocka_unit_test(a_crc_of_zero_is_compared_too),
         cmocka_unit_test(an_id_outside_the_vocabulary_is_told_with_its_place),
         cmocka_unit_test(a_range_outside_the_stream_is_refused),
         cmocka_unit_test(damaged_streams_never_crash),
