@@ -33,6 +33,7 @@ typedef struct reply {
     long cut;            /* the connection breaks after so many bytes of the body; 0: it does not */
     long length;         /* what Content-Length says, where that is a lie */
     long most;           /* of a range no more than so many bytes are sent; 0: all */
+    long off;            /* a range begins so many bytes after where it was asked for */
     int pause;           /* milliseconds in the middle of the body */
     int together;        /* no answer before so many requests have come */
     bool no_length;      /* no Content-Length: the end of the connection is the end of the body */
@@ -120,7 +121,7 @@ static inline void server_answer(int fd, const char *request, const reply *r)
     request_header(request, "\r\nRange:", range, sizeof range);
     request_header(request, "\r\nIf-Range:", condition, sizeof condition);
     if (*range && !r->no_ranges && !r->status && (!*condition || (r->etag && !strcmp(condition, r->etag)))) {
-        from = strtoul(range + strlen("bytes="), NULL, 10);
+        from = strtoul(range + strlen("bytes="), NULL, 10) + (size_t)r->off;
         status = from < whole ? 206 : 416;
         from = from < whole ? from : whole;
     }
