@@ -140,6 +140,37 @@ static void top_p_takes_the_lower_ids_of_equals(void **state)
     assert_true(seen[0] && seen[1] && !seen[2] && !seen[3] && !seen[4]);
 }
 
+/* Of four equal logits each is 0.25, to the last bit: two of them are 0.5, and no third is taken. */
+static void top_p_exactly_on_a_sum_takes_no_more(void **state)
+{
+    (void)state;
+    const float logits[] = {-2, -2, -2, -2};
+    for (int most = 1; most <= 3; most++) {
+        bool seen[4] = {false};
+        gp_sample_op op = {.vocab = 4, .temperature = 1, .top_p = 0.25f * (float)most};
+        for (int i = 0; i < 300; i++)
+            seen[draw_one(op, logits, 4, i, 0)] = true;
+        for (int v = 0; v < 4; v++)
+            assert_int_equal(seen[v], v < most);
+    }
+}
+
+/* Equal logits: an id is the share of the vocabulary at which the random number stands, that of Philox for (seed, sample,
+ * position), whose words test_numbers.c holds to Random123's. None comes again, however far a sample gets. */
+static void a_position_has_its_own_random_number(void **state)
+{
+    (void)state;
+    enum { WIDE = 256 };
+    static const int32_t places[] = {0, 1, 255, 256, 257, 511, 512, 65535, 65536, 65792, 1 << 24, INT32_MAX};
+    static const float logits[WIDE];
+    for (size_t i = 0; i < ARRAY_LEN(places); i++)
+        for (size_t k = 0; k < ARRAY_LEN(places); k++) {
+            gp_sample_op op = {.vocab = WIDE, .temperature = 1, .top_p = 1, .seed = UINT64_C(5) << 32 | 7};
+            gp_philox r = gp_philox4x32(op.seed, (uint32_t)places[k], 0, (uint32_t)places[i], GP_RNG_SAMPLE);
+            assert_int_equal(draw_one(op, logits, WIDE, places[i], places[k]), r.v[0] >> 24);
+        }
+}
+
 static void limits_beyond_the_vocabulary_keep_all(void **state)
 {
     (void)state;
@@ -254,6 +285,8 @@ int main(void)
         cmocka_unit_test(top_k_1_and_a_tiny_top_p_take_the_largest),
         cmocka_unit_test(top_k_keeps_what_equals_the_last),
         cmocka_unit_test(top_p_takes_the_lower_ids_of_equals),
+        cmocka_unit_test(top_p_exactly_on_a_sum_takes_no_more),
+        cmocka_unit_test(a_position_has_its_own_random_number),
         cmocka_unit_test(limits_beyond_the_vocabulary_keep_all),
         cmocka_unit_test(padding_is_never_drawn),
         cmocka_unit_test(a_sample_is_the_same_alone_and_among_others),

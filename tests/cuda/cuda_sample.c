@@ -157,6 +157,19 @@ static void ties_go_to_the_lowest_ids(void **state)
     assert_int_equal(counts[8], 0);
 }
 
+/* Of four equal logits each is 0.25: two of them are 0.5, and no third is taken. */
+static void top_p_exactly_on_a_sum_takes_no_more(void **state)
+{
+    static const float row[] = {-2, -2, -2, -2};
+    for (int most = 1; most <= 3; most++) {
+        int counts[ARRAY_LEN(row)] = {0};
+        sample_case c = {.B = 60, .V = 4, .vocab = 4, .temperature = 1, .top_p = 0.25f * (float)most};
+        count_draws(*state, c, row, counts);
+        for (int v = 0; v < 4; v++)
+            assert_int_equal(counts[v] > 0, v < most);
+    }
+}
+
 static void equal_logits_agree_in_many_slices(void **state)
 {
     sides *s = *state;
@@ -243,6 +256,7 @@ int main(void)
         SIDES_TEST(draws_agree),
         SIDES_TEST(draws_agree_whatever_is_asked_for),
         SIDES_TEST(ties_go_to_the_lowest_ids),
+        SIDES_TEST(top_p_exactly_on_a_sum_takes_no_more),
         SIDES_TEST(equal_logits_agree_in_many_slices),
         SIDES_TEST(min_p_keeps_the_most_probable_whatever_it_is),
         SIDES_TEST(an_id_behind_vocab_is_never_drawn),
