@@ -275,22 +275,22 @@ static void a_loss_that_is_not_finite_skips_the_step(void **state)
     }
 }
 
-/* Gradients 3 and 4: the norm is 5. */
+/* Gradients 3 and 4: the norm is 5. And so small that the 1e-6 of PyTorch's clip_grad_norm_ shows: 1 / (5 + 1). */
 static void gradients_are_clipped_to_the_largest_norm_allowed(void **state)
 {
     sides *s = *state;
     static const struct {
-        float max_norm, clip_scale;
-    } cases[] = {{2.5f, 0.5f}, {5.1f, 1}, {0, 1}, {-1, 1}};
+        float unit, max_norm, clip_scale;
+    } cases[] = {{1, 2.5f, 0.5f}, {1, 5.1f, 1}, {1, 0, 1}, {1, -1, 1}, {1e-6f, 1e-6f, 1 / 6.0f}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         gp_step step = update_step();
         step.max_norm = cases[i].max_norm;
         update_run r = update_open(s, (int64_t[]){1, 1}, 2, 0, step);
-        put_gradient(s, &r, 0, 3);
-        put_gradient(s, &r, 1, 4);
+        put_gradient(s, &r, 0, 3 * cases[i].unit);
+        put_gradient(s, &r, 1, 4 * cases[i].unit);
         norm_of(s, &r, DEVICE);
         step = sides_step_of(s, &r.step, DEVICE);
-        assert_true(step.grad_norm == 5);
+        assert_float_equal(step.grad_norm, 5 * cases[i].unit, 1e-6f * cases[i].unit);
         assert_float_equal(step.clip_scale, cases[i].clip_scale, 1e-6);
         sides_forget(s);
     }

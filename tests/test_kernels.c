@@ -1,0 +1,176 @@
+/* Kernels of backend cpu beside arithmetic, at every length up to a few vectors: what a vector's rest gets wrong shows in no
+ * mean over a long row. */
+#include "parity.h"
+
+#include "backend/cpu/kernels.h"
+
+enum { MOST = 70 };
+
+static const gp_kernels *kernels_of(const parity *p)
+{
+    return ((gp_cpu *)p->cpu->state)->k;
+}
+
+static float float_of(uint32_t bits)
+{
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+/* IEEE 754: to the nearest, of two that are as near to the even one. */
+static void bf16_is_the_nearest_and_of_two_the_even_one(void **state)
+{
+    static const struct {
+        uint32_t x;
+        uint16_t nearest;
+    } cases[] = {
+        {0x3f800000, 0x3f80}, {0x3f807fff, 0x3f80}, {0x3f808000, 0x3f80}, {0x3f808001, 0x3f81},
+        {0x3f810000, 0x3f81}, {0x3f817fff, 0x3f81}, {0x3f818000, 0x3f82}, {0x3f818001, 0x3f82},
+        {0xbf808000, 0xbf80}, {0xbf818000, 0xbf82}, {0x3fff8000, 0x4000}, {0x3ffe8000, 0x3ffe},
+        {0x00008000, 0x0000}, {0x00018000, 0x0002}, {0x80018000, 0x8002}, {0x00000001, 0x0000},
+        {0x7f7f7fff, 0x7f7f}, {0x7f7f8000, 0x7f80}, {0xff7fffff, 0xff80}, {0x7f800000, 0x7f80},
+        {0xff800000, 0xff80}, {0x80000000, 0x8000}, {0x7fc00000, 0x7fc0}, {0xffffffff, 0xffff},
+        {0x7f800001, 0x7fc0},
+    };
+    const parity *p = *state;
+    for (int64_t n = 1; n <= MOST; n++) {
+        float x[MOST];
+        uint16_t got[MOST + 1], ours[MOST];
+        for (int64_t i = 0; i < n; i++)
+            x[i] = float_of(cases[(n + i) % (int64_t)ARRAY_LEN(cases)].x);
+        got[n] = 0x1234;
+        kernels_of(p)->to_bf16(got, x, n);
+        gp_from_f32(ours, GP_BF16, x, n); /* what checkpoints are written with */
+        for (int64_t i = 0; i < n; i++) {
+            assert_int_equal(got[i], cases[(n + i) % (int64_t)ARRAY_LEN(cases)].nearest);
+            assert_int_equal(ours[i], cases[(n + i) % (int64_t)ARRAY_LEN(cases)].nearest);
+        }
+        assert_int_equal(got[n], 0x1234);
+    }
+}
+
+/* One logit is 200, at any place, the others are 0: the loss of any other id is 200, to e^-200. Were the largest
+ * overlooked, e^200 would be infinite. */
+static void the_largest_logit_is_found_wherever_it_is(void **state)
+{
+    const parity *p = *state;
+    for (int64_t V = 2; V <= MOST; V++)
+        for (int64_t at = 0; at < V; at++)
+            for (int train = 0; train < 2; train++) {
+                float row[MOST] = {0};
+                int32_t target = at ? 0 : 1;
+                row[at] = 200;
+                assert_true(kernels_of(p)->cross_entropy(row, V, target, train, 0.5f) == 200);
+                if (!train)
+                    continue;
+                for (int64_t v = 0; v < V; v++) /* softmax - onehot, halved */
+                    assert_true(row[v] == (v == at ? 0.5f : v == target ? -0.5f : 0));
+            }
+}
+
+/* All logits alike: the loss is log V, and every gradient but the target's is scale / V. */
+static void every_logit_counts(void **state)
+{
+    const parity *p = *state;
+    for (int64_t V = 1; V <= MOST; V++) {
+        float row[MOST];
+        for (int64_t v = 0; v < V; v++)
+            row[v] = -3;
+        double loss = kernels_of(p)->cross_entropy(row, V, (int32_t)(V - 1), true, 2);
+        assert_true(fabs(loss - log((double)V)) < 1e-6);
+        for (int64_t v = 0; v < V; v++)
+            assert_true(fabs(row[v] - (2.0 / (double)V - (v == V - 1 ? 2 : 0))) < 1e-6);
+    }
+}
+
+/* Numbers 1, 2, ..., n, whose sums are known: n (n + 1) / 2 and n (n + 1) (2 n + 1) / 6. */
+static void sums_are_those_of_all_numbers(void **state)
+{
+    const parity *p = *state;
+    const gp_kernels *k = kernels_of(p);
+    for (int64_t n = 1; n <= MOST; n++) {
+        float x[3 * MOST], sums[MOST + 1] = {0}, twice[MOST + 1], y[MOST + 1];
+        for (int64_t i = 0; i < 3 * n; i++)
+            x[i] = (float)(i % n + 1);
+        assert_true(k->sum_squares(x, n) == (double)(n * (n + 1) * (2 * n + 1) / 6));
+        sums[n] = twice[n] = y[n] = -1;
+        for (int64_t rows = 1; rows <= 3; rows += 2) { /* one, and then three more */
+            k->add_rows(x, rows, n, n, sums);
+            for (int64_t i = 0; i < n; i++)
+                assert_true(sums[i] == (float)((i + 1) * (rows == 1 ? 1 : 4)));
+        }
+        k->multiply(y, x, x, n);
+        memcpy(twice, x, (size_t)n * sizeof *x);
+        k->add(twice, x, NULL, n);
+        k->add(twice, x, x, n);
+        for (int64_t i = 0; i < n; i++) {
+            assert_true(y[i] == x[i] * x[i]);
+            assert_true(twice[i] == 2 * x[i] + x[i] * x[i]);
+        }
+        assert_true(sums[n] == -1 && twice[n] == -1 && y[n] == -1);
+    }
+}
+
+/* y(b,o) = sum of i x(b,i) over i, and + o: of inputs 1, 2, ... that is (b + 1) n (n + 1) / 2 + o. */
+static void decoded_products_are_those_of_all_inputs(void **state)
+{
+    enum { B = 2, O = 5 };
+    const parity *p = *state;
+    const gp_kernels *k = kernels_of(p);
+    for (int64_t n = 1; n <= MOST; n++) {
+        float x[B * MOST], rows[O * MOST], columns[MOST * O], bias[O], y[B * O];
+        for (int64_t i = 0; i < n; i++) {
+            for (int64_t b = 0; b < B; b++)
+                x[b * n + i] = (float)((i + 1) * (b + 1));
+            for (int64_t o = 0; o < O; o++)
+                rows[o * n + i] = columns[i * O + o] = 1;
+        }
+        for (int o = 0; o < O; o++)
+            bias[o] = (float)o;
+        for (int transposed = 0; transposed < 2; transposed++) {
+            gp_decode d = {B, n, O, x, transposed ? rows : columns, bias, y};
+            memset(y, 0, sizeof y);
+            (transposed ? k->decode_rows : k->decode_columns)(&d, 0, 2);
+            (transposed ? k->decode_rows : k->decode_columns)(&d, 2, O);
+            for (int64_t i = 0; i < B * O; i++)
+                assert_true(y[i] == (float)((i / O + 1) * n * (n + 1) / 2 + i % O));
+        }
+    }
+}
+
+/* torch.nn.utils.clip_grad_norm_ divides by norm + 1e-6: gradients of 3e-6 and 4e-6 held to 1e-6 are a sixth. */
+static void tiny_gradients_are_clipped_as_in_pytorch(void **state)
+{
+    const parity *p = *state;
+    gp_backend *both[] = {p->ref, p->cpu};
+    for (int i = 0; i < 2; i++) {
+        float x[2] = {0}, g[] = {3e-6f, 4e-6f}, m[2] = {0}, v[2] = {0};
+        const gp_segment segment = {x, g, m, v, 2, 0, GP_F32, 0};
+        gp_step step = {.max_norm = 1e-6f};
+        both[i]->ops->grad_norm(both[i], &segment, 1, &step);
+        assert_true(fabs(step.clip_scale - 1 / 6.0) < 1e-6);
+    }
+}
+
+static int group(const char *title)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(bf16_is_the_nearest_and_of_two_the_even_one, parity_setup,
+                                        parity_teardown),
+        cmocka_unit_test_setup_teardown(the_largest_logit_is_found_wherever_it_is, parity_setup,
+                                        parity_teardown),
+        cmocka_unit_test_setup_teardown(every_logit_counts, parity_setup, parity_teardown),
+        cmocka_unit_test_setup_teardown(sums_are_those_of_all_numbers, parity_setup, parity_teardown),
+        cmocka_unit_test_setup_teardown(decoded_products_are_those_of_all_inputs, parity_setup,
+                                        parity_teardown),
+        cmocka_unit_test_setup_teardown(tiny_gradients_are_clipped_as_in_pytorch, parity_setup,
+                                        parity_teardown),
+    };
+    return cmocka_run_group_tests_name(title, tests, NULL, NULL);
+}
+
+int main(void)
+{
+    return parity_run("kernels", group);
+}
