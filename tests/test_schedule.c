@@ -76,6 +76,21 @@ static void decay_steps_is_where_every_schedule_but_constant_ends(void **state)
     }
 }
 
+/* The decay is a share of the steps up to where the schedule ends, which may lie before or after the run's own end. */
+static void wsds_decay_is_a_share_of_decay_steps(void **state)
+{
+    (void)state;
+    gp_train_options o = reference_options("wsd");
+    o.warmup = 0, o.decay_steps = 20, o.decay_fraction = 0.5;
+    for (o.steps = 15; o.steps < 60; o.steps += 35) {
+        assert_true(gp_train_lr(&o, 9) == o.lr && gp_train_lr(&o, 10) == o.lr);
+        assert_true(gp_train_lr(&o, 11) < o.lr && gp_train_lr(&o, 19) > o.min_lr);
+    }
+    o = gp_train_defaults(); /* by default the last fifth, as in Haegele et al. 2024 */
+    o.schedule = "wsd", o.warmup = 0, o.steps = 100, o.lr = 1, o.min_lr = 0;
+    assert_true(gp_train_lr(&o, 80) == o.lr && gp_train_lr(&o, 81) < o.lr);
+}
+
 static void the_rate_never_rises_to_a_minimum_that_was_not_given(void **state)
 {
     (void)state;
@@ -107,6 +122,7 @@ int main(void)
         cmocka_unit_test(wsd_is_its_papers),
         cmocka_unit_test(a_quarter_of_wsds_decay_is_half_of_its_way),
         cmocka_unit_test(decay_steps_is_where_every_schedule_but_constant_ends),
+        cmocka_unit_test(wsds_decay_is_a_share_of_decay_steps),
         cmocka_unit_test(the_rate_never_rises_to_a_minimum_that_was_not_given),
         cmocka_unit_test(wsd_warms_up_whatever_its_decay_is),
     };
