@@ -143,6 +143,25 @@ static void whole_numbers_of_more_than_64_bits_are_refused(void **state)
             "9223372036854775808");
     REFUSED("--limit: '10000000000G' is too large for a number of 64 bits", "--limit", "10000000000G");
     REFUSED("--limit: '1e19' is too large for a number of 64 bits", "--limit", "1e19");
+    /* by 2^64 too large, by 10 2^64, by 2^64 and negative, ...: cut to 64 bits they are 5, -5 and 0 */
+    static char *const wrapped[] = {"18446744073709551621",     "184467440737095516165",
+                                    "-18446744073709551621",    "-184467440737095516165",
+                                    "36893488147419103237",     "340282366920938463463374607431768211461",
+                                    "18446744073709551616000",  "18446744073709551621e0",
+                                    "18.446744073709551621e18", "1e64",
+                                    "18014398509481984k",       "1000000000000000000000"};
+    for (size_t i = 0; i < ARRAY_LEN(wrapped); i++) {
+        char line[128];
+        result r = RUN("--limit", wrapped[i]);
+        snprintf(line, sizeof line, "make-it: --limit: '%s' is too large for a number of 64 bits",
+                 wrapped[i]);
+        assert_int_equal(r.rc, GP_OPTIONS_USAGE);
+        assert_memory_equal(r.err, line, strlen(line));
+        drop(&r);
+    }
+    TAKES(int, limit, INT64_MAX, "--limit", "9223372036854775807");
+    TAKES(int, limit, INT64_MIN, "--limit", "-9223372036854775808");
+    TAKES(int, limit, 5, "--limit", "000000000000000000000005"); /* 24 digits, and no large number */
 }
 
 static void numbers_out_of_range_are_told_the_range(void **state)

@@ -170,6 +170,8 @@ static void wrong_types_are_told_with_their_place(void **state)
     (void)state;
     refuse("lr: 1\nsteps: many\n", ":2: steps: 'many' is not a whole number (like 1000, 1e6, 64k, 2M)");
     refuse("steps: '5'\n", ":1: steps: \"5\" is a string, a number was expected");
+    refuse("lr: '0.5'\n", ":1: lr: \"0.5\" is a string, a number was expected");
+    refuse("lr: \"1e-3\"\n", ":1: lr: \"1e-3\" is a string, a number was expected");
     refuse("steps: [5]\n", ":1: steps: a list was found, one value was expected");
     refuse("lr: {a: 1}\n", ":1: lr: a mapping was found, one value was expected");
     refuse("lr: 11\n", ":1: lr: 11 is out of range, expected 0 to 10");
