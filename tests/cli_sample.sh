@@ -109,6 +109,27 @@ echo '{"context": "Once upon", "endings": [" v", " a"], "label": 1}' > choices.j
 expect 0 "${s[@]}" --score choices.jsonl --task choices
 has 'acc         1.0000'
 
+# what goes to a file: whole or not at all, and a failure that only shows at the end is one
+expect 0 "${s[@]}" --prompt Once --max-tokens 30 -o once.txt
+same once.txt <(printf '%s\n' "$once")
+expect 0 "${s[@]}" --score line.txt -o score.txt
+same score.txt <("${s[@]}" --score line.txt)
+expect 1 "${s[@]}" --score line.txt -o /dev/full
+says '/dev/full: cannot be written: No space left on device'
+expect 1 "${s[@]}" --prompt Once --max-tokens 3 -o /dev/full
+says 'cannot be written'
+mkdir taken
+expect 1 "${s[@]}" --prompt Once --max-tokens 3 -o taken
+says 'taken: '
+rmdir taken || problem "something was written into a folder"
+[ -z "$(ls -A | grep tmp)" ] || problem "left behind: $(ls -A | grep tmp)"
+
+# without --quiet it says how fast it was, with it nothing (expect sees to that)
+expect 0 sample --checkpoint run --prompt Once --max-tokens 3 --threads 2
+says 'sample: 3 tokens in '
+expect 0 "${s[@]}" --prompt Once --max-tokens 100
+expect 0 "${s[@]}" --score docs.jsonl --jsonl t
+
 # bad input: one line, 2 for a wrong command line
 bad() { # CODE TEXT ARGUMENT...
     expect "$1" "${s[@]}" "${@:3}"
