@@ -1,7 +1,10 @@
 # cli.sh: what the command-line tests share. Source it; it makes a folder of its own and removes it at the end.
-#   expect CODE COMMAND...   runs it, fails unless it exits with CODE; $err holds its stderr, $out its stdout
+#   expect CODE COMMAND...   runs it, fails unless it exits with CODE; $err holds its stderr, $out its stdout. Of a pipeline
+#                            (bash -c) the last command that fails counts. What succeeds with --quiet says nothing
+#   warns COMMAND...         the same with 0, of one that says something whatever --quiet asks for
 #   says TEXT                fails unless the last stderr holds TEXT and has one line
 #   absent PATH              fails if it exists
+#   same FILE FILE           fails unless they are the same, and not empty
 set -uo pipefail
 export CUDA_VISIBLE_DEVICES= # --backend auto is the same on every machine
 PATH=$GPTPIPE_BIN:$PATH
@@ -9,7 +12,7 @@ repo=$PWD
 here=$(mktemp -d)
 trap 'rm -rf "$here"' EXIT
 cd "$here" || exit 1
-checks=0 failures=0 out= err=
+checks=0 failures=0 out= err= loud=
 
 problem() {
     failures=$((failures + 1))
@@ -19,11 +22,23 @@ problem() {
 expect() {
     local code=$1 got
     shift
+    [ "$1 ${2:-}" != "bash -c" ] || set -- bash -o pipefail "${@:2}"
     "$@" > "$here/.out" 2> "$here/.err"
     got=$?
     out=$(tr -d '\0' < "$here/.out") err=$(cat "$here/.err")
     checks=$((checks + 1))
     [ $got = "$code" ] || problem "$* exited with $got, expected $code: $err"
+    case "$loud$code $* " in
+    *" bash "* | *" --no-quiet "*) ;; # the first may be several tools
+    "0 "*" --quiet "* | "0 "*" -q "*) [ -z "$err" ] || problem "$* says: $err" ;;
+    esac
+}
+
+warns() {
+    loud=loud
+    expect 0 "$@"
+    loud=
+    [ -n "$err" ] || problem "$* warns of nothing"
 }
 
 says() {
@@ -42,7 +57,9 @@ absent() {
 
 same() {
     checks=$((checks + 1))
-    cmp -s "$1" "$2" || problem "$1 and $2 differ"
+    cat "$1" > "$here/.one" && cat "$2" > "$here/.other" && cmp -s "$here/.one" "$here/.other" ||
+        problem "$1 and $2 differ"
+    [ -s "$here/.one" ] || problem "$1 and $2 are empty"
 }
 
 finish() {

@@ -91,7 +91,7 @@ expect 0 convert-gpt2 --quiet run -o from-run
 same from-run gpt2.safetensors
 [ -z "$err" ] || problem "nothing is wrong with run, but: $err"
 ln -sfn ckpt-00000002 run/last
-expect 0 convert-gpt2 --quiet run -o from-run
+warns convert-gpt2 --quiet run -o from-run
 same from-run gpt2.safetensors
 says "run/ckpt-00000002/model.safetensors: is truncated"
 says "; taking run/ckpt-00000001 in its place"

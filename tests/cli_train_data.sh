@@ -228,7 +228,7 @@ expect 0 train text.tok --init plain --no-bias --batch-size 4 --steps 1 --quiet 
 refused 1 "text.tok: has a vocabulary of 56 ids, 100 were said" text.tok "${small[@]}" --vocab-size 100
 expect 0 train text.tok "${small[@]}" --steps 1 -o short-warmup --no-quiet
 case $err in *"the warm-up of 3 steps does not end in this run of 1: --lr 0.002 is not reached"*) ;; *) problem "a warm-up that is too long is not told: $err" ;; esac
-expect 0 train many_000000.bin --vocab-size 56 "${small[@]}" --steps 2 --sample-every 1 -o mute
+warns train many_000000.bin --vocab-size 56 "${small[@]}" --steps 2 --sample-every 1 -o mute
 says "no samples are made: many_000000.bin has no tokenizer in it"
 expect 1 train --resume base --seq-len 64
 says "--seq-len 64 is longer"
