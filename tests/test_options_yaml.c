@@ -213,6 +213,46 @@ static void unreadable_files_are_told(void **state)
     drop(&r);
 }
 
+/* n times `text`, fresh. */
+static char *repeated(const char *before, const char *text, int n, const char *after)
+{
+    gp_buf b = {0};
+    gp_buf_puts(&b, before);
+    for (int i = 0; i < n; i++)
+        gp_buf_puts(&b, text);
+    gp_buf_puts(&b, after);
+    return b.data;
+}
+
+/* libyaml alone takes minutes for the first: each bracket costs as much as are open. */
+static void deep_nesting_is_refused_at_the_limit(void **state)
+{
+    (void)state;
+    char *brackets = repeated("recorded: ", "[", 500000, "\n"),
+         *dashes = repeated("recorded:\n ", "- ", 500000, "x\n");
+    char *within = repeated("recorded: ", "[", 63, ""), *fine = repeated(within, "]", 63, "\nsteps: 3\n");
+    double began = gp_now();
+    refuse(brackets, ":1: is nested deeper than the limit of 64");
+    refuse(dashes, ":2: is nested deeper than the limit of 64");
+    assert_true(gp_now() - began < 5);
+    args a = load(fine);
+    assert_int_equal(a.steps, 3);
+    free(brackets);
+    free(dashes);
+    free(within);
+    free(fine);
+}
+
+static void many_tag_directives_are_refused(void **state)
+{
+    (void)state;
+    char *tags = repeated("", "%TAG !a! x\n", 70000, "---\nsteps: 3\n");
+    refuse(tags, ": has 70000 %TAG directives, the limit is 64");
+    free(tags);
+    args a = load("%TAG !a! x\n---\nsteps: 3\n");
+    assert_int_equal(a.steps, 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +270,8 @@ int main(void)
         cmocka_unit_test(wrong_shapes_are_told_with_their_place),
         cmocka_unit_test(what_is_not_yaml_is_told_with_its_place),
         cmocka_unit_test(unreadable_files_are_told),
+        cmocka_unit_test(deep_nesting_is_refused_at_the_limit),
+        cmocka_unit_test(many_tag_directives_are_refused),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -23,13 +23,27 @@ typedef struct reader {
     bool *given;  /* one a row of the table, or NULL */
     bool *valued; /* rows to which this file has given a value */
     size_t *line; /* where each row was set in this file, 0: not yet */
+    int depth;    /* mappings and lists that are open */
     yaml_parser_t parser;
     yaml_event_t event;
 } reader;
 
+/* libyaml's work grows with the square of depth and tags. */
+enum { MAX_DEPTH = 64, MAX_TAGS = 64, MAX_SIZE = 1 << 20 };
+
 static size_t event_line(const reader *r)
 {
     return r->event.start_mark.line + 1;
+}
+
+static int follow_depth(reader *r)
+{
+    yaml_event_type_t type = r->event.type;
+    r->depth += type == YAML_MAPPING_START_EVENT || type == YAML_SEQUENCE_START_EVENT;
+    r->depth -= type == YAML_MAPPING_END_EVENT || type == YAML_SEQUENCE_END_EVENT;
+    return r->depth > MAX_DEPTH
+               ? fail("%s:%zu: is nested deeper than the limit of %d", r->path, event_line(r), MAX_DEPTH)
+               : 0;
 }
 
 /* The next event, in place of the last one. */
@@ -37,7 +51,9 @@ static int next(reader *r)
 {
     yaml_event_delete(&r->event);
     if (yaml_parser_parse(&r->parser, &r->event))
-        return 0;
+        return follow_depth(r);
+    if (r->parser.error == YAML_MEMORY_ERROR)
+        die("out of memory (libyaml)");
     const char *problem = r->parser.problem ? r->parser.problem : "not YAML";
     bool at_byte = r->parser.error == YAML_READER_ERROR; /* no line is known then */
     if (at_byte)
@@ -48,15 +64,12 @@ static int next(reader *r)
 /* Over the rest of a value whose first event is the current one. */
 static int skip_value(reader *r)
 {
-    for (int64_t depth = 0;;) {
-        yaml_event_type_t type = r->event.type;
-        depth += type == YAML_MAPPING_START_EVENT || type == YAML_SEQUENCE_START_EVENT;
-        depth -= type == YAML_MAPPING_END_EVENT || type == YAML_SEQUENCE_END_EVENT;
-        if (depth == 0)
-            return 0;
+    yaml_event_type_t type = r->event.type;
+    bool opens = type == YAML_MAPPING_START_EVENT || type == YAML_SEQUENCE_START_EVENT;
+    for (int around = r->depth - opens; r->depth > around;)
         if (next(r))
             return -1;
-    }
+    return 0;
 }
 
 static const char *event_kind(const reader *r)
@@ -257,14 +270,30 @@ static int read_document(reader *r)
     return 0;
 }
 
-enum { CONFIG_MOST = 1 << 20 };
+/* A file of options needs no %TAG directives at all. In UTF-16, which libyaml reads too, zeros lie between. */
+static int check_tags(const reader *r, const gp_buf *text)
+{
+    static const char word[] = "%TAG";
+    size_t matched = 0;
+    int tags = 0;
+    for (size_t i = 0; i < text->len; i++) {
+        char c = text->data[i];
+        if (!c)
+            continue;
+        matched = c == word[matched] ? matched + 1 : c == *word;
+        tags += matched == strlen(word);
+        matched %= strlen(word);
+    }
+    return tags > MAX_TAGS ? fail("%s: has %d %%TAG directives, the limit is %d", r->path, tags, MAX_TAGS)
+                           : 0;
+}
 
 int gp_options_load_given(const gp_tool *tool, void *args, const char *path, bool *given)
 {
     reader r = {.tool = tool, .args = args, .path = path, .given = given};
     gp_buf text = {0};
     size_t rows = 0;
-    int rc = gp_file_read(&text, path, CONFIG_MOST);
+    int rc = gp_file_read(&text, path, MAX_SIZE);
     if (rc)
         goto out;
     while (!gp_option_ends(&tool->options[rows]))
@@ -274,7 +303,7 @@ int gp_options_load_given(const gp_tool *tool, void *args, const char *path, boo
     if (!yaml_parser_initialize(&r.parser))
         die("out of memory");
     yaml_parser_set_input_string(&r.parser, (const unsigned char *)text.data, text.len);
-    rc = read_document(&r) ? -1 : 0;
+    rc = check_tags(&r, &text) || read_document(&r) ? -1 : 0;
     yaml_event_delete(&r.event);
     yaml_parser_delete(&r.parser);
 out:
