@@ -84,6 +84,10 @@ void gp_buf_release(gp_buf *b);
  * for "unknown X; did you mean Y?". */
 const char *gp_nearest(const char *word, const char *const *names, size_t count);
 
+/* 64 bits that no file can foresee, for hash tables: one value a process. The order of a table's slots depends on it,
+ * so no result may depend on that order. */
+uint64_t gp_hash_seed(void);
+
 /* Seconds on a clock that never goes back. */
 double gp_now(void);
 

@@ -2,9 +2,12 @@
 #include "base/base.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 static _Thread_local char message[1024];
 
@@ -204,6 +207,25 @@ const char *gp_nearest(const char *word, const char *const *names, size_t count)
         }
     }
     return best;
+}
+
+static uint64_t seed;
+
+static void draw_seed(void)
+{
+    if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) == (ssize_t)sizeof seed)
+        return;
+    struct timespec t; /* a kernel without it, or just booted */
+    clock_gettime(CLOCK_REALTIME, &t);
+    seed = ((uint64_t)t.tv_nsec << 32 ^ (uint64_t)t.tv_sec ^ (uint64_t)getpid()) * 0x9E3779B97F4A7C15u ^
+           (uint64_t)(uintptr_t)&t;
+}
+
+uint64_t gp_hash_seed(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, draw_seed);
+    return seed;
 }
 
 double gp_now(void)

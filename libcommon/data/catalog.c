@@ -3,11 +3,11 @@
 
 #include "base/base.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "data/embedded.h"
 #include "data/items.h"
 #include "data/series.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -229,7 +229,7 @@ static gp_catalog_entry *find(const gp_catalog *c, const char *name)
 static int add(gp_catalog *c, int document, const char *text, size_t length, const char *path)
 {
     json_error_t e;
-    json_t *root = json_loadb(text, length, JSON_REJECT_DUPLICATES, &e), *value;
+    json_t *root = gp_json_load(text, length, JSON_REJECT_DUPLICATES, &e), *value;
     const char *name;
     if (!root)
         return fail("%s:%d: %s", path, e.line, e.text);

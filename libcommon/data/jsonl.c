@@ -3,10 +3,12 @@
 
 #include <string.h>
 
+#include "base/json.h"
+
 json_t *gp_jsonl_line(const char *line, size_t n, const char *file, int64_t number)
 {
     json_error_t e;
-    json_t *o = json_loadb(line, n, JSON_ALLOW_NUL, &e);
+    json_t *o = gp_json_load(line, n, JSON_ALLOW_NUL, &e);
     if (json_is_object(o))
         return o;
     if (o)

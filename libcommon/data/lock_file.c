@@ -3,13 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/json.h"
 
 enum { MOST_BYTES = 1 << 26 };
 
@@ -54,7 +54,7 @@ static json_t *read_sets(const char *path)
     if (!gp_exists(path))
         return json_object();
     if (!gp_file_read(&text, path, MOST_BYTES)) {
-        sets = json_loadb(text.data, text.len, JSON_REJECT_DUPLICATES, &e);
+        sets = gp_json_load(text.data, text.len, JSON_REJECT_DUPLICATES, &e);
         if (!sets)
             fail("%s:%d: %s", path, e.line, e.text);
         else if (check(sets, path)) {

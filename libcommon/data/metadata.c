@@ -1,19 +1,20 @@
 /* metadata.c: what a token stream says about itself, as JSON. */
-#include "gptpipe/tokens.h"
+#include "data/metadata.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/base.h"
+#include "base/json.h"
 #include "gptpipe/output.h"
 
-static json_t *load(const gp_tokens *s)
+json_t *gp_tokens_metadata(const gp_tokens *s)
 {
     json_error_t e;
-    json_t *root = json_loads(gp_tokens_get_info(s)->metadata, JSON_ALLOW_NUL, &e);
+    const gp_tokens_info *info = gp_tokens_get_info(s);
+    json_t *root = gp_json_load(info->metadata, strlen(info->metadata), JSON_ALLOW_NUL, &e);
     if (!json_is_object(root)) {
-        fail("the token stream's metadata is not a JSON object: %s", root ? "it is something else" : e.text);
+        fail("%s: its metadata is not a JSON object: %s", info->name, root ? "it is something else" : e.text);
         json_decref(root);
         return NULL;
     }
@@ -22,7 +23,7 @@ static json_t *load(const gp_tokens *s)
 
 char *gp_tokens_member(const gp_tokens *s, const char *name)
 {
-    json_t *root = load(s), *member = json_object_get(root, name);
+    json_t *root = gp_tokens_metadata(s), *member = json_object_get(root, name);
     char *text = NULL;
     if (member)
         text = json_dumps(member, JSON_COMPACT | JSON_ENCODE_ANY);
@@ -34,7 +35,7 @@ char *gp_tokens_member(const gp_tokens *s, const char *name)
 
 int gp_tokens_separator(const gp_tokens *s, char **text, size_t *length, int32_t **ids, int64_t *count)
 {
-    json_t *root = load(s), *separator = json_object_get(root, "separator");
+    json_t *root = gp_tokens_metadata(s), *separator = json_object_get(root, "separator");
     json_t *t = json_object_get(separator, "text"), *list = json_object_get(separator, "ids");
     size_t n = json_array_size(list);
     int rc = -1;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
+
 enum { SIDECAR_MOST = 1 << 28 };
 
 static int check_numbers(const json_t *list, const char *name, const char *path)
@@ -68,7 +70,7 @@ int gp_sidecar_read(gp_sidecar *s, const char *text_path, const gp_map *text)
     *s = (gp_sidecar){0};
     if (gp_exists(path)) {
         rc = gp_file_read(&json, path, SIDECAR_MOST);
-        if (!rc && !(root = json_loadb(json.data, json.len, JSON_ALLOW_NUL, &e)))
+        if (!rc && !(root = gp_json_load(json.data, json.len, JSON_ALLOW_NUL, &e)))
             rc = fail("%s: is not JSON, line %d: %s; it stands beside %s, which it should describe", path,
                       e.line, e.text, text_path);
         if (!rc)

@@ -5,13 +5,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/progress.h"
 #include "data/archive.h"
 
@@ -67,7 +67,7 @@ static bool read_stamp(const gp_unpacking *u, counts *n)
     const char *archive = NULL, *sha256 = "";
     json_int_t files = 0, bytes = 0;
     bool found = gp_exists(path) && !gp_file_read(&text, path, STAMP_MOST);
-    json_t *o = found ? json_loadb(text.data, text.len, 0, NULL) : NULL;
+    json_t *o = found ? gp_json_load(text.data, text.len, 0, NULL) : NULL;
     found = o && !json_unpack(o, "{s:s, s:I, s:I, s?s}", "archive", &archive, "files", &files, "bytes",
                               &bytes, "sha256", &sha256);
     found = found && strlen(archive) == 64 && strspn(archive, "0123456789abcdef") == 64 &&

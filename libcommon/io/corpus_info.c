@@ -1,10 +1,10 @@
 /* corpus_info.c: what a token stream holds; see gptpipe/corpus.h. */
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
+#include "data/metadata.h"
 #include "io/corpus.h"
 
 /* What there is to tell. */
@@ -57,7 +57,9 @@ static int gather(facts *f, const gp_tokens *s, const gp_tokenizer *t)
         return -1;
     f->bytes = t ? gp_corpus_decode(s, t, NULL) : -1;
     f->longest = longest_document(s);
-    json_t *metadata = json_loads(f->info->metadata, JSON_ALLOW_NUL, NULL);
+    json_t *metadata = gp_tokens_metadata(s);
+    if (!metadata)
+        return -1;
     f->source = json_incref(json_object_get(metadata, "source"));
     f->separator = json_incref(json_object_get(metadata, "separator"));
     json_decref(metadata);

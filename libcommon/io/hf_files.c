@@ -1,9 +1,9 @@
 /* hf_files.c: the tensors of one safetensors file, or of the shards that an index.json lists:
  *     {"metadata": {...}, "weight_map": {"name": "model-00001-of-00002.safetensors", ...}} */
 #include "base/file.h"
+#include "base/json.h"
 #include "io/hf.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -110,7 +110,7 @@ int gp_hf_files_open_index(gp_hf_files *f, const char *path)
     if (rc)
         goto out;
     rc = -1;
-    root = json_loadb(text.data, text.len, JSON_REJECT_DUPLICATES, &error);
+    root = gp_json_load(text.data, text.len, JSON_REJECT_DUPLICATES, &error);
     json_t *map = json_object_get(root, "weight_map");
     if (!root)
         fail("%s: is not JSON: line %d: %s", path, error.line, error.text);

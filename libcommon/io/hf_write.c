@@ -6,10 +6,11 @@
 #include "io/pieces.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#include "base/json.h"
 
 static char *dumped(json_t *root)
 {
@@ -26,7 +27,7 @@ static char *config_text(const gp_checkpoint *c, gp_dtype dtype)
     char *text = gp_config_to_json(&c->config);
     if (dtype == GP_F32)
         return text;
-    json_t *root = json_loads(text, 0, NULL);
+    json_t *root = gp_json_load(text, strlen(text), 0, NULL);
     free(text);
     BUG_ON(!root);
     json_object_set_new(root, "dtype", json_string("bfloat16"));

@@ -1,10 +1,10 @@
 /* run_log.c: the files of a run that grow: log.jsonl, samples.txt, history.jsonl. */
 #include "base/file.h"
+#include "base/json.h"
 #include "io/run.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -76,7 +76,7 @@ int gp_run_cut(gp_run *r, const char *name, int64_t size)
 /* Whether a line is a whole object that does not belong to a later step. */
 static bool stays(const char *line, size_t length, int64_t step)
 {
-    json_t *root = json_loadb(line, length, JSON_ALLOW_NUL, NULL);
+    json_t *root = gp_json_load(line, length, JSON_ALLOW_NUL, NULL);
     const json_t *v = json_object_get(root, "step");
     bool good = json_is_object(root) && (!v || (json_is_integer(v) && json_integer_value(v) <= step));
     json_decref(root);
@@ -112,7 +112,7 @@ bool gp_run_log_ends(const gp_run *r, int64_t step, const char *member)
     bool is = false;
     if (gp_exists(path) && !gp_map_open(&m, path) && m.size) {
         const char *before = memrchr(m.data, '\n', m.size - 1), *line = before ? before + 1 : m.data;
-        json_t *root = json_loadb(line, m.size - (size_t)(line - m.data), JSON_ALLOW_NUL, NULL);
+        json_t *root = gp_json_load(line, m.size - (size_t)(line - m.data), JSON_ALLOW_NUL, NULL);
         is = json_object_get(root, member) && json_integer_value(json_object_get(root, "step")) == step;
         json_decref(root);
     }

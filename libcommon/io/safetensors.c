@@ -3,11 +3,11 @@
  * ...} with offsets from the first byte after it. Nothing in it is believed before it is checked. */
 #include "gptpipe/safetensors.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "io/safetensors_sums.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -168,7 +168,7 @@ static int parse_header(gp_safetensors *s, const char *text, size_t length)
         blanks++;
     if (blanks == length || text[blanks] != '{')
         return fail("%s: is not a safetensors file: its header does not begin with '{'", s->path);
-    s->header = json_loadb(text, length, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &error);
+    s->header = gp_json_load(text, length, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &error);
     if (!s->header)
         return fail("%s: the header is not valid JSON: %s (byte %d of %zu)", s->path, error.text,
                     error.position, length);

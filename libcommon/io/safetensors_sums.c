@@ -1,6 +1,7 @@
 /* safetensors_sums.c: see safetensors_sums.h. */
 #include "io/safetensors_sums.h"
 #include "base/file.h"
+#include "base/json.h"
 
 #include <string.h>
 
@@ -109,7 +110,7 @@ int gp_sums_read(const char *path, json_t *header, json_t **tensors)
     if (!text)
         return 0;
     json_t *record =
-        json_loadb(json_string_value(text), json_string_length(text), JSON_REJECT_DUPLICATES, &error);
+        gp_json_load(json_string_value(text), json_string_length(text), JSON_REJECT_DUPLICATES, &error);
     json_t *strings = json_object_get(record, "metadata"), *sums = json_object_get(record, "tensors");
     int rc = -1;
     if (!json_is_object(strings) || !json_is_object(sums) || json_object_size(record) != 2)

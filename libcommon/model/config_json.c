@@ -1,8 +1,8 @@
 /* config_json.c: Hugging Face's config.json, and what generation_config.json adds. What transformers computes is
  * computed, or the setting is refused by name; keys that do not reach the numbers are passed over. */
+#include "base/json.h"
 #include "model/config.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -272,7 +272,7 @@ int gp_config_from_json(gp_config *c, const char *json, size_t length, const cha
     json_error_t error;
     gp_family family = GP_GPT2;
     int rc = -1;
-    json_t *root = json_loadb(json, length, JSON_REJECT_DUPLICATES, &error);
+    json_t *root = gp_json_load(json, length, JSON_REJECT_DUPLICATES, &error);
     if (!root)
         return fail("%s: is not JSON: line %d: %s", where, error.line, error.text);
     if (!json_is_object(root)) {
@@ -289,7 +289,7 @@ int gp_config_from_json(gp_config *c, const char *json, size_t length, const cha
 int gp_config_ends_from_json(gp_config *c, const char *json, size_t length, const char *where)
 {
     json_error_t error;
-    json_t *root = json_loadb(json, length, 0, &error);
+    json_t *root = gp_json_load(json, length, 0, &error);
     if (!json_is_object(root)) {
         json_decref(root);
         return 1;
@@ -401,7 +401,8 @@ static bool differ(const json_t *a, const json_t *b, bool lacking, bool *sizes, 
 bool gp_config_differ(const gp_config *a, const gp_config *b, bool *sizes, gp_buf *text)
 {
     char *texts[] = {gp_config_to_json(a), gp_config_to_json(b)};
-    json_t *x = json_loads(texts[0], 0, NULL), *y = json_loads(texts[1], 0, NULL);
+    json_t *x = gp_json_load(texts[0], strlen(texts[0]), 0, NULL),
+           *y = gp_json_load(texts[1], strlen(texts[1]), 0, NULL);
     *sizes = false;
     bool one = differ(x, y, false, sizes, text), other = differ(y, x, true, sizes, text);
     json_decref(x);

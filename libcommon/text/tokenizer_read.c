@@ -1,11 +1,11 @@
 /* tokenizer_read.c: tokenizers out of Hugging Face's tokenizer.json, and out of a vocabulary file and its
  * merges. */
 #include <ctype.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "text/text.h"
 
 enum {
@@ -16,7 +16,7 @@ enum {
 static json_t *parse(const char *text, size_t length, const char *where)
 {
     json_error_t e;
-    json_t *root = json_loadb(text, length, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &e);
+    json_t *root = gp_json_load(text, length, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &e);
     if (!root)
         fail("%s: is not JSON: line %d: %s", where, e.line, e.text);
     else if (!json_is_object(root))

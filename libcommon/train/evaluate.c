@@ -1,10 +1,11 @@
 /* evaluate.c: see evaluate.h. */
 #include "train/evaluate.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "data/metadata.h"
 
 /* ---- windows --------------------------------------------------------------------------------------------
  */
@@ -73,7 +74,7 @@ static bool known_open(known *k, const gp_tokens *tokens)
     *k = (known){0};
     if (!info->metadata || !info->documents)
         return false;
-    k->root = json_loads(info->metadata, JSON_ALLOW_NUL, NULL);
+    k->root = gp_tokens_metadata(tokens);
     json_t *entropy = json_object_get(k->root, "entropy");
     k->nats = json_object_get(entropy, "nats");
     k->chars = json_object_get(entropy, "chars");

@@ -1,10 +1,10 @@
 /* resume_paths.c: files that a run's config.yaml names, found again from another working folder. */
 #include "base/file.h"
+#include "base/json.h"
 #include "base/options.h"
 #include "data/mixture.h"
 #include "train/job.h"
 
-#include <jansson.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +18,8 @@ static char *recorded_folder(const char *config)
         return NULL;
     if (*text != '"')
         return *text == '/' ? gp_strdup(text) : NULL;
-    json_t *v = json_loads(text, JSON_DECODE_ANY, NULL); /* what gp_put_yaml escapes is escaped so in JSON */
+    json_t *v = gp_json_load(text, strlen(text), JSON_DECODE_ANY,
+                             NULL); /* what gp_put_yaml escapes is escaped so in JSON */
     char *folder = json_is_string(v) ? gp_strdup(json_string_value(v)) : NULL;
     json_decref(v);
     return folder;

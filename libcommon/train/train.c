@@ -1,6 +1,7 @@
 /* train.c: one run from its first line to its last. */
 #include "base/file.h"
 #include "base/options.h"
+#include "data/metadata.h"
 #include "gptpipe/corpus.h"
 #include "train/job.h"
 #include "train/stop.h"
@@ -146,8 +147,11 @@ static int open_data(gp_job *j)
 static int take_tokenizer(gp_job *j)
 {
     j->tokenizer = gp_tokens_member(j->t.data, "tokenizer");
-    if (!j->tokenizer)
-        return 0;
+    if (!j->tokenizer) { /* it has none, unless its metadata cannot be read at all */
+        json_t *metadata = gp_tokens_metadata(j->t.data);
+        json_decref(metadata);
+        return metadata ? 0 : -1;
+    }
     gp_tokenizer *t = gp_corpus_tokenizer(j->t.data, gp_tokens_get_info(j->t.data)->name);
     gp_tokenizer_close(t);
     return t ? 0 : -1;

@@ -1,0 +1,74 @@
+/* json.c: see json.h. */
+#include "base/json.h"
+
+#include <malloc.h>
+#include <stdlib.h>
+
+/* The text that this thread is reading. */
+static _Thread_local struct {
+    bool counted, exceeded;
+    size_t used, budget;
+} reading;
+
+/* A block of the allocator, and the size in front of it. */
+static size_t block_size(void *p)
+{
+    return malloc_usable_size(p) + sizeof(size_t);
+}
+
+static void *allocate(size_t n)
+{
+    if (reading.counted && (n > reading.budget || reading.used > reading.budget - n)) {
+        reading.exceeded = true;
+        return NULL;
+    }
+    void *p = gp_malloc(n);
+    if (reading.counted)
+        reading.used += block_size(p);
+    return p;
+}
+
+static void release(void *p)
+{
+    if (p && reading.counted)
+        reading.used -= block_size(p);
+    free(p);
+}
+
+/* Before main: jansson has one allocator and one seed for the whole process. What it has allocated before stays valid,
+ * since both allocators are malloc. */
+__attribute__((constructor)) static void set_up_jansson(void)
+{
+    json_set_alloc_funcs(allocate, release);
+    json_object_seed((size_t)gp_hash_seed() | 1); /* at 0 jansson would look for one itself */
+}
+
+size_t gp_json_budget(size_t n)
+{
+    size_t budget;
+    if (__builtin_mul_overflow(n, (size_t)20, &budget) ||
+        __builtin_add_overflow(budget, (size_t)64 << 20, &budget))
+        return SIZE_MAX;
+    return budget;
+}
+
+json_t *gp_json_load(const char *text, size_t n, size_t flags, json_error_t *e)
+{
+    json_error_t error;
+    reading.counted = true;
+    reading.exceeded = false;
+    reading.used = 0;
+    reading.budget = gp_json_budget(n);
+    json_t *root = json_loadb(text, n, flags, &error);
+    reading.counted = false;
+    if (reading.exceeded) { /* whatever jansson makes of it */
+        json_decref(root);
+        root = NULL;
+        snprintf(error.text, sizeof error.text,
+                 "its values take more than %zu bytes of memory, the limit for %zu bytes of JSON",
+                 reading.budget, n);
+    }
+    if (e)
+        *e = error;
+    return root;
+}
