@@ -41,6 +41,20 @@ static void discard(gp_model *m, gp_backend *be)
     gp_backend_close(be);
 }
 
+/* RoBERTa counts positions from the padding id + 1. */
+static void a_padding_id_near_the_largest_number_is_refused(void **state)
+{
+    (void)state;
+    static const char json[] =
+        "{\"model_type\": \"roberta\", \"vocab_size\": 9, \"num_hidden_layers\": 1, "
+        "\"num_attention_heads\": 1, \"hidden_size\": 4, \"max_position_embeddings\": 8, "
+        "\"type_vocab_size\": 1, \"pad_token_id\": 9223372036854775807}";
+    gp_config c;
+    assert_int_equal(gp_config_from_json(&c, json, strlen(json), "config.json"), -1);
+    assert_string_equal(gp_error(),
+                        "config.json: padding id is 9223372036854775807, expected -1 to 2147483647");
+}
+
 static void random_ids(int32_t *ids, int64_t n, int64_t vocab, uint32_t stream)
 {
     for (int64_t i = 0; i < n; i++)
@@ -288,6 +302,7 @@ static void nothing_outside_the_model_is_run(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_padding_id_near_the_largest_number_is_refused),
         cmocka_unit_test(decoding_agrees_with_the_forward_pass),
         cmocka_unit_test(the_workspace_follows_the_longest_row_and_the_cache),
         cmocka_unit_test(a_sample_is_the_same_alone_and_among_others),

@@ -262,6 +262,8 @@ static int read_all(gp_config *c, json_t *root, const char *where)
         return -1;
     if (c->inner < 0 && c->channels > 0 && c->channels <= 1 << 20)
         c->inner = 4 * c->channels;
+    if (c->family == GP_ROBERTA && c->pad_id > INT32_MAX)
+        return fail("%s: padding id is %lld, expected -1 to %d", where, (long long)c->pad_id, INT32_MAX);
     if (c->family == GP_ROBERTA)
         c->position_offset = c->pad_id + 1;
     return gp_config_check(c, where);

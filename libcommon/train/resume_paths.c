@@ -18,8 +18,8 @@ static char *recorded_folder(const char *config)
         return NULL;
     if (*text != '"')
         return *text == '/' ? gp_strdup(text) : NULL;
-    json_t *v = gp_json_load(text, strlen(text), JSON_DECODE_ANY,
-                             NULL); /* what gp_put_yaml escapes is escaped so in JSON */
+    /* what gp_put_yaml escapes is escaped so in JSON */
+    json_t *v = gp_json_load(text, strlen(text), JSON_DECODE_ANY, NULL);
     char *folder = json_is_string(v) ? gp_strdup(json_string_value(v)) : NULL;
     json_decref(v);
     return folder;
