@@ -172,6 +172,22 @@ static void test_a_full_device_is_a_failure(void **state)
 }
 
 /* Where Python's bytes.decode("utf-8", "replace") puts U+FFFD. */
+/* Pointers are counted from its data, which NULL does not allow. */
+static void test_the_map_of_an_empty_file_is_an_empty_string(void **state)
+{
+    (void)state;
+    gp_map m;
+    char *path = gp_path_join(folder, "empty");
+    assert_int_equal(gp_file_write(path, "", 0), 0);
+    assert_int_equal(gp_map_open(&m, path), 0);
+    assert_non_null(m.data);
+    assert_string_equal(m.data, "");
+    assert_int_equal(m.size, 0);
+    gp_map_close(&m);
+    unlink(path);
+    free(path);
+}
+
 static void test_json_replaces_what_is_not_utf8(void **state)
 {
     (void)state;
@@ -205,6 +221,7 @@ int main(void)
         cmocka_unit_test(test_pipes_by_name_are_written_into),
         cmocka_unit_test(test_devices_and_descriptors_are_streams),
         cmocka_unit_test(test_a_full_device_is_a_failure),
+        cmocka_unit_test(test_the_map_of_an_empty_file_is_an_empty_string),
         cmocka_unit_test(test_json_replaces_what_is_not_utf8),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -37,6 +37,7 @@ static int read_into_map(gp_map *m, int fd, const char *path)
     }
     if (!size) {
         munmap(p, room);
+        m->data = ""; /* not NULL: pointers into it are counted from it */
         return 0;
     }
     if (mremap(p, room, size, 0) == MAP_FAILED) /* the pages that gp_map_close will not know of */
@@ -80,7 +81,7 @@ int gp_map_open(gp_map *m, const char *path)
 
 void gp_map_close(gp_map *m)
 {
-    if (m->data)
+    if (m->size)
         munmap((void *)(uintptr_t)m->data, m->size);
     *m = (gp_map){0};
 }

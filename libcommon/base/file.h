@@ -4,7 +4,7 @@
 
 #include "base/base.h"
 
-/* A read-only mapping of a whole file (data NULL when it is empty), or a copy where it cannot be mapped. */
+/* A read-only mapping of a whole file (data is "" when it is empty), or a copy where it cannot be mapped. */
 typedef struct gp_map {
     const char *data;
     size_t size;

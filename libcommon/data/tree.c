@@ -216,7 +216,7 @@ int gp_tree_map(const gp_tree *t, const char *path, gp_tree_bytes *b)
         return get_from_archive(t, path, b);
     char *name = path_on_disk(t, path);
     int rc = gp_map_open(&b->map, name);
-    b->data = b->map.data ? b->map.data : "";
+    b->data = b->map.data;
     b->size = b->map.size;
     free(name);
     return rc;
