@@ -521,6 +521,23 @@ static void test_missing_shard_is_refused(void **state)
     assert_refused(in("shards"), "shards/2.safetensors: No such file or directory");
 }
 
+/* To open a pipe is to wait for a writer. */
+static void test_pipes_that_an_index_or_a_folder_names_are_refused(void **state)
+{
+    (void)state;
+    write_shards();
+    unlink(in("shards/2.safetensors"));
+    assert_int_equal(mkfifo(in("shards/2.safetensors"), 0666), 0);
+    alarm(20);
+    assert_refused(in("shards"), "shards/2.safetensors: is not a regular file");
+    unlink(in("shards/model.safetensors.index.json"));
+    assert_int_equal(mkfifo(in("shards/model.safetensors.index.json"), 0666), 0);
+    assert_refused(in("shards"), "shards/model.safetensors.index.json: is not a regular file");
+    assert_int_equal(mkfifo(in("shards/model.safetensors"), 0666), 0);
+    assert_refused(in("shards"), "shards/model.safetensors: is not a regular file");
+    alarm(0);
+}
+
 static void test_index_that_lies_is_refused(void **state)
 {
     (void)state;
@@ -791,6 +808,7 @@ int main(void)
         TEST(test_character_tokenizer_is_named_for_autotokenizer),
         TEST(test_shards_are_joined),
         TEST(test_missing_shard_is_refused),
+        TEST(test_pipes_that_an_index_or_a_folder_names_are_refused),
         TEST(test_index_that_lies_is_refused),
         TEST(test_tensor_in_two_shards_is_refused),
         TEST(test_missing_tensor_is_refused),

@@ -172,6 +172,28 @@ static void test_a_full_device_is_a_failure(void **state)
 }
 
 /* Where Python's bytes.decode("utf-8", "replace") puts U+FFFD. */
+/* What a file, an archive or a folder names may be a pipe, of which open() waits for a writer. */
+static void test_pipes_are_refused_where_a_regular_file_is_expected(void **state)
+{
+    (void)state;
+    gp_map m;
+    gp_buf b = {0};
+    char *path = gp_path_join(folder, "pipe"), *expected = gp_format("%s: is not a regular file", path);
+    assert_int_equal(mkfifo(path, 0666), 0);
+    alarm(20); /* rather than waiting for ever */
+    assert_int_equal(gp_map_open(&m, path), -1);
+    assert_string_equal(gp_error(), expected);
+    assert_int_equal(gp_file_read_regular(&b, path, 100), -1);
+    assert_string_equal(gp_error(), expected);
+    alarm(0);
+    unlink(path);
+    assert_int_equal(gp_file_read_regular(&b, "/dev/zero", 100), -1);
+    assert_string_equal(gp_error(), "/dev/zero: is not a regular file");
+    gp_buf_release(&b);
+    free(expected);
+    free(path);
+}
+
 /* Pointers are counted from its data, which NULL does not allow. */
 static void test_the_map_of_an_empty_file_is_an_empty_string(void **state)
 {
@@ -221,6 +243,7 @@ int main(void)
         cmocka_unit_test(test_pipes_by_name_are_written_into),
         cmocka_unit_test(test_devices_and_descriptors_are_streams),
         cmocka_unit_test(test_a_full_device_is_a_failure),
+        cmocka_unit_test(test_pipes_are_refused_where_a_regular_file_is_expected),
         cmocka_unit_test(test_the_map_of_an_empty_file_is_an_empty_string),
         cmocka_unit_test(test_json_replaces_what_is_not_utf8),
     };

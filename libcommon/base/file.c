@@ -68,12 +68,31 @@ int gp_map_fd(gp_map *m, int fd, const char *path)
     return 0;
 }
 
+int gp_open_regular(const char *path)
+{
+    struct stat st;
+    int fd =
+        open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* of a pipe it would wait for a writer */
+    if (fd < 0)
+        return fail("%s: %s", path, strerror(errno));
+    if (fstat(fd, &st))
+        fail("%s: %s", path, strerror(errno));
+    else if (S_ISDIR(st.st_mode))
+        fail("%s: is a folder, a file was expected", path);
+    else if (!S_ISREG(st.st_mode))
+        fail("%s: is not a regular file", path);
+    else
+        return fd;
+    close(fd);
+    return -1;
+}
+
 int gp_map_open(gp_map *m, const char *path)
 {
     *m = (gp_map){0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = gp_open_regular(path);
     if (fd < 0)
-        return fail("%s: %s", path, strerror(errno));
+        return -1;
     int rc = gp_map_fd(m, fd, path);
     close(fd);
     return rc;
@@ -86,12 +105,10 @@ void gp_map_close(gp_map *m)
     *m = (gp_map){0};
 }
 
-int gp_file_read(gp_buf *b, const char *path, size_t most)
+/* Reads all of fd, and closes it unless it is stdin. */
+static int read_whole(gp_buf *b, int fd, const char *name, size_t most)
 {
-    bool std = !strcmp(path, "-");
-    int fd = std ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC), rc = -1;
-    if (fd < 0)
-        return fail("%s: %s", path, strerror(errno));
+    int rc = -1;
     size_t start = b->len;
     for (;;) {
         size_t step = 1 << 16;
@@ -102,23 +119,38 @@ int gp_file_read(gp_buf *b, const char *path, size_t most)
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0) {
-            fail("%s: cannot be read: %s", std ? "stdin" : path, strerror(errno));
+            fail("%s: cannot be read: %s", name, strerror(errno));
             goto out;
         }
         if (!n)
             break;
         b->len += (size_t)n;
         if (b->len - start > most) {
-            fail("%s: is larger than %zu bytes, too large for what it should be", std ? "stdin" : path, most);
+            fail("%s: is larger than %zu bytes, too large for what it should be", name, most);
             goto out;
         }
     }
     b->data[b->len] = 0;
     rc = 0;
 out:
-    if (!std)
+    if (fd != STDIN_FILENO)
         close(fd);
     return rc;
+}
+
+int gp_file_read(gp_buf *b, const char *path, size_t most)
+{
+    bool std = !strcmp(path, "-");
+    int fd = std ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return fail("%s: %s", path, strerror(errno));
+    return read_whole(b, fd, std ? "stdin" : path, most);
+}
+
+int gp_file_read_regular(gp_buf *b, const char *path, size_t most)
+{
+    int fd = gp_open_regular(path);
+    return fd < 0 ? -1 : read_whole(b, fd, path, most);
 }
 
 int gp_write_all(int fd, const void *data, size_t n, const char *path)

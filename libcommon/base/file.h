@@ -14,8 +14,13 @@ int gp_map_open(gp_map *m, const char *path);
 int gp_map_fd(gp_map *m, int fd, const char *path); /* the descriptor may be closed afterwards */
 void gp_map_close(gp_map *m);
 
+/* Opens a file to be read whose name comes from a file, an archive or a folder, not from the user: a pipe or a device,
+ * which may never end, is a failure. The descriptor, or -1. */
+int gp_open_regular(const char *path);
+
 /* Appends a whole file to b; more than `most` bytes is a failure. "-" is stdin. */
 int gp_file_read(gp_buf *b, const char *path, size_t most);
+int gp_file_read_regular(gp_buf *b, const char *path, size_t most); /* as gp_open_regular opens it */
 
 /* "-", a device, a pipe by name: it is written into as the bytes come, and never renamed over. */
 bool gp_is_stream(const char *path);

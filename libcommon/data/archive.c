@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/library.h"
 
 enum { BLOCK = 1 << 16, MOST_FILES = 10000000 };
@@ -140,9 +141,9 @@ gp_archive *gp_archive_open_fd(int fd, const char *name, int64_t unpacked)
 
 gp_archive *gp_archive_open(const char *path, int64_t unpacked)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = gp_open_regular(path);
     if (fd < 0)
-        return fail("%s: %s", path, strerror(errno)), NULL;
+        return NULL;
     gp_archive *a = gp_archive_open_fd(fd, path, unpacked);
     if (a)
         a->fd = fd;

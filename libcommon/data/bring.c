@@ -67,12 +67,10 @@ static gp_transfer wrong(job *j, const char *source)
 
 static gp_transfer copy_file(job *j, const char *path)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = gp_open_regular(path);
     gp_transfer verdict = GP_TRANSFER_DONE;
-    if (fd < 0) {
-        fail("%s: %s", path, strerror(errno));
+    if (fd < 0)
         return GP_TRANSFER_NO;
-    }
     char *block = gp_malloc(BLOCK);
     if (j->part.done && gp_part_restart(&j->part))
         verdict = GP_TRANSFER_STOP;

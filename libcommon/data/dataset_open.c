@@ -179,9 +179,9 @@ static int open_path(gp_dataset *d, const gp_dataset_options *o)
     if (read_form(d, NULL, o))
         return -1;
     if (is_archive(d->name)) {
-        int fd = open(d->name, O_RDONLY | O_CLOEXEC);
+        int fd = gp_open_regular(d->name);
         if (fd < 0)
-            return fail("%s: %s", d->name, strerror(errno));
+            return -1;
         int rc = gp_tree_open_archive(&d->tree, fd, d->name, -1, "");
         close(fd);
         if (rc)

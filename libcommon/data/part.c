@@ -37,6 +37,8 @@ static gp_part_state open_locked(gp_part *p, bool wait)
             return fail("%s: is a symbolic link, which may lead to another's file; remove it", p->temporary);
         if (p->fd < 0)
             return fail("%s: cannot be created: %s", p->temporary, strerror(errno));
+        if (fstat(p->fd, &here) || !S_ISREG(here.st_mode))
+            return fail("%s: is not a regular file; remove it", p->temporary);
         do {
             rc = flock(p->fd, LOCK_EX | (wait ? 0 : LOCK_NB));
         } while (rc && errno == EINTR);
@@ -78,7 +80,8 @@ static int take_up(gp_part *p)
 static void read_source(gp_part *p)
 {
     gp_buf b = {0};
-    if (gp_exists(p->from) && !gp_file_read(&b, p->from, MOST_FROM) && b.len && b.data[b.len - 1] == '\n') {
+    if (gp_exists(p->from) && !gp_file_read_regular(&b, p->from, MOST_FROM) && b.len &&
+        b.data[b.len - 1] == '\n') {
         char *rest = b.data, *url = strsep(&rest, "\n"), *validator = strsep(&rest, "\n");
         char *size = strsep(&rest, "\n"), *end = size;
         p->url = *url ? gp_strdup(url) : NULL;
@@ -162,7 +165,7 @@ void gp_part_source(gp_part *p, const char *url, const char *validator, int64_t 
         free(text);
         text = sized;
     }
-    int fd = open(p->from, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
+    int fd = open(p->from, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
     if (fd < 0 || gp_write_all(fd, text, strlen(text), p->from))
         unlink(p->from); /* then the next run begins anew; no reason to stop this one */
     if (fd >= 0)

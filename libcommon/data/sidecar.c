@@ -69,7 +69,7 @@ int gp_sidecar_read(gp_sidecar *s, const char *text_path, const gp_map *text)
     int rc = 0;
     *s = (gp_sidecar){0};
     if (gp_exists(path)) {
-        rc = gp_file_read(&json, path, SIDECAR_MOST);
+        rc = gp_file_read_regular(&json, path, SIDECAR_MOST);
         if (!rc && !(root = gp_json_load(json.data, json.len, JSON_ALLOW_NUL, &e)))
             rc = fail("%s: is not JSON, line %d: %s; it stands beside %s, which it should describe", path,
                       e.line, e.text, text_path);

@@ -229,7 +229,7 @@ int gp_tree_get(const gp_tree *t, const char *path, gp_tree_bytes *b)
         return get_from_archive(t, path, b);
     gp_buf text = {0};
     char *name = path_on_disk(t, path);
-    int rc = gp_file_read(&text, name, MOST_GET);
+    int rc = gp_file_read_regular(&text, name, MOST_GET);
     free(name);
     b->data = b->memory = text.data;
     b->size = text.len;

@@ -66,7 +66,7 @@ static bool read_stamp(const gp_unpacking *u, counts *n)
     gp_buf text = {0};
     const char *archive = NULL, *sha256 = "";
     json_int_t files = 0, bytes = 0;
-    bool found = gp_exists(path) && !gp_file_read(&text, path, STAMP_MOST);
+    bool found = gp_exists(path) && !gp_file_read_regular(&text, path, STAMP_MOST);
     json_t *o = found ? gp_json_load(text.data, text.len, 0, NULL) : NULL;
     found = o && !json_unpack(o, "{s:s, s:I, s:I, s?s}", "archive", &archive, "files", &files, "bytes",
                               &bytes, "sha256", &sha256);

@@ -22,8 +22,9 @@ typedef struct gp_hf_files {
     int64_t tensor_count;
 } gp_hf_files;
 
-/* hf_files.c: opens path, a file or "-"; or what an index.json lists. No tensor is there twice. */
-int gp_hf_files_open(gp_hf_files *f, const char *path);
+/* hf_files.c: the tensors of one file, which it takes over (NULL: it could not be opened), or of those that an
+ * index.json lists. No tensor is there twice. */
+int gp_hf_files_open(gp_hf_files *f, gp_safetensors *file);
 int gp_hf_files_open_index(gp_hf_files *f, const char *path);
 void gp_hf_files_close(gp_hf_files *f);
 gp_hf_tensor *gp_hf_files_find(const gp_hf_files *f, const char *name);

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "io/hf.h"
+#include "io/safetensors.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +13,9 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const gp_hf_tensor *)a)->name, ((const gp_hf_tensor *)b)->name);
 }
 
-static int add_file(gp_hf_files *f, const char *path)
+/* Takes over s, which may be NULL. */
+static int add_file(gp_hf_files *f, gp_safetensors *s)
 {
-    gp_safetensors *s = gp_safetensors_open(path);
     if (!s)
         return -1;
     f->files = gp_realloc(f->files, (size_t)f->count + 1, sizeof *f->files);
@@ -44,40 +45,37 @@ static int gather(gp_hf_files *f)
     return 0;
 }
 
-int gp_hf_files_open(gp_hf_files *f, const char *path)
+int gp_hf_files_open(gp_hf_files *f, gp_safetensors *file)
 {
     *f = (gp_hf_files){0};
-    if (!add_file(f, path) && !gather(f))
+    if (!add_file(f, file) && !gather(f))
         return 0;
     gp_hf_files_close(f);
     return -1;
-}
-
-static bool is_open(const gp_hf_files *f, const char *path)
-{
-    for (int i = 0; i < f->count; i++)
-        if (!strcmp(gp_safetensors_path(f->files[i]), path))
-            return true;
-    return false;
 }
 
 /* Opens each file of the map once. */
 static int open_shards(gp_hf_files *f, const char *index, const json_t *map)
 {
     const char *slash = strrchr(index, '/'), *tensor;
-    json_t *v;
+    json_t *v, *seen = json_object();
+    int rc = 0;
     json_object_foreach((json_t *)(uintptr_t)map, tensor, v)
     {
         const char *file = json_string_value(v);
         if (!file || !*file || strchr(file, '/'))
-            return fail("%s: tensor %s: expected the name of a file beside the index", index, tensor);
-        char *path = gp_format("%.*s%s", slash ? (int)(slash - index + 1) : 0, index, file);
-        int rc = is_open(f, path) ? 0 : add_file(f, path);
-        free(path);
+            rc = fail("%s: tensor %s: expected the name of a file beside the index", index, tensor);
+        else if (!json_object_get(seen, file)) {
+            char *path = gp_format("%.*s%s", slash ? (int)(slash - index + 1) : 0, index, file);
+            rc = add_file(f, gp_safetensors_open_regular(path));
+            json_object_set_new(seen, file, json_true());
+            free(path);
+        }
         if (rc)
-            return -1;
+            break;
     }
-    return gather(f);
+    json_decref(seen);
+    return rc ? rc : gather(f);
 }
 
 /* The index and the files tell the same. */
@@ -106,7 +104,7 @@ int gp_hf_files_open_index(gp_hf_files *f, const char *path)
     gp_buf text = {0};
     json_error_t error;
     json_t *root = NULL;
-    int rc = gp_file_read(&text, path, MOST_INDEX);
+    int rc = gp_file_read_regular(&text, path, MOST_INDEX);
     if (rc)
         goto out;
     rc = -1;

@@ -4,6 +4,7 @@
 #include "io/hf.h"
 #include "io/pieces.h"
 #include "io/run.h"
+#include "io/safetensors.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -63,7 +64,7 @@ int gp_hf_read_beside(gp_buf *b, const char *folder, const char *name, size_t mo
     if (!folder || !has(folder, name))
         return 1;
     char *path = gp_path_join(folder, name);
-    int rc = gp_file_read(b, path, most);
+    int rc = gp_file_read_regular(b, path, most);
     free(path);
     return rc;
 }
@@ -143,7 +144,8 @@ static int open_folder(source *s, const char *folder)
 {
     bool sharded = !has(folder, "model.safetensors");
     char *file = gp_path_join(folder, sharded ? "model.safetensors.index.json" : "model.safetensors");
-    int rc = sharded ? gp_hf_files_open_index(&s->files, file) : gp_hf_files_open(&s->files, file);
+    int rc = sharded ? gp_hf_files_open_index(&s->files, file)
+                     : gp_hf_files_open(&s->files, gp_safetensors_open_regular(file));
     free(file);
     return rc;
 }
@@ -169,7 +171,7 @@ static int open_files(gp_checkpoint *c, source *s, const char *path, char **fold
     struct stat st;
     if (!strcmp(path, "-") || stat(path, &st) || !S_ISDIR(st.st_mode)) {
         *folder = folder_of(path);
-        return gp_hf_files_open(&s->files, path);
+        return gp_hf_files_open(&s->files, gp_safetensors_open(path));
     }
     if (gp_run_recognise(path))
         return open_run(c, s, path, folder);

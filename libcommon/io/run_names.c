@@ -1,6 +1,6 @@
 /* run_names.c: the checkpoints of a run by name, and which of them is good. */
 #include "io/run_names.h"
-#include "gptpipe/safetensors.h"
+#include "io/safetensors.h"
 #include "io/folder.h"
 #include "io/run.h"
 
@@ -88,7 +88,7 @@ static char *good(const char *path, int64_t step)
 {
     char *name = gp_run_name(step), *folder = gp_path_join(path, name);
     char *file = gp_path_join(folder, "model.safetensors");
-    gp_safetensors *s = gp_safetensors_open(file);
+    gp_safetensors *s = gp_safetensors_open_regular(file);
     if (!s) {
         free(folder);
         folder = NULL;

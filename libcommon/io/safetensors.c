@@ -1,7 +1,7 @@
 /* safetensors.c: reading. The header is JSON,
  *     {"__metadata__": {"key": "text"}, "name": {"dtype": "F32", "shape": [2,3], "data_offsets": [0,24]},
  * ...} with offsets from the first byte after it. Nothing in it is believed before it is checked. */
-#include "gptpipe/safetensors.h"
+#include "io/safetensors.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "io/safetensors_sums.h"
@@ -308,25 +308,37 @@ static int open_stream(gp_safetensors *s, int fd)
     return 0;
 }
 
-gp_safetensors *gp_safetensors_open(const char *path)
+/* Reads it from fd, which is closed unless it is stdin. */
+static gp_safetensors *open_fd(int fd, const char *name)
 {
-    bool std = !strcmp(path, "-");
-    int fd = std ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return fail("%s: %s", path, strerror(errno)), NULL;
     gp_safetensors *s = gp_calloc(1, sizeof *s);
-    s->path = gp_strdup(std ? "stdin" : path);
+    s->path = gp_strdup(name);
     struct stat st;
     /* stdin may be a file that someone has read a part of: that is a stream too */
     bool stream = !fstat(fd, &st) && !S_ISDIR(st.st_mode) && (!S_ISREG(st.st_mode) || lseek(fd, 0, SEEK_CUR));
     int rc = stream ? open_stream(s, fd) : open_file(s, fd);
-    if (!std)
+    if (fd != STDIN_FILENO)
         close(fd);
     if (rc) {
         gp_safetensors_close(s);
         return NULL;
     }
     return s;
+}
+
+gp_safetensors *gp_safetensors_open(const char *path)
+{
+    bool std = !strcmp(path, "-");
+    int fd = std ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return fail("%s: %s", path, strerror(errno)), NULL;
+    return open_fd(fd, std ? "stdin" : path);
+}
+
+gp_safetensors *gp_safetensors_open_regular(const char *path)
+{
+    int fd = gp_open_regular(path);
+    return fd < 0 ? NULL : open_fd(fd, path);
 }
 
 void gp_safetensors_close(gp_safetensors *s)

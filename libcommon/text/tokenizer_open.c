@@ -14,12 +14,12 @@ static const char *const pairs[][2] = {{"encoder.json", "vocab.bpe"}, {"vocab.js
 
 /* ---- a file ---------------------------------------------------------------------------------- */
 
-/* Tells by the content whether it is a tokenizer.json or a .tiktoken. */
-static gp_tokenizer *read_file(const char *path)
+/* Tells by the content whether it is a tokenizer.json or a .tiktoken. named: by the user, who may name a pipe. */
+static gp_tokenizer *read_file(const char *path, bool named)
 {
     gp_buf text = {0};
     gp_tokenizer *t = NULL;
-    if (gp_file_read(&text, path, FILE_MOST))
+    if (named ? gp_file_read(&text, path, FILE_MOST) : gp_file_read_regular(&text, path, FILE_MOST))
         goto out;
     size_t at = 0;
     while (at < text.len && strchr(" \t\r\n", text.data[at]) && text.data[at])
@@ -88,7 +88,7 @@ static gp_tokenizer *open_only_tiktoken(const char *dir)
     int count = find_tiktoken(dir, &name);
     if (count == 1) {
         char *path = gp_path_join(dir, name);
-        t = read_file(path);
+        t = read_file(path, false);
         free(path);
     } else if (count > 1) {
         fail("%s: holds %d .tiktoken files; name one of them", dir, count);
@@ -107,7 +107,7 @@ static gp_tokenizer *open_dir(const char *dir)
     char *json = gp_path_join(dir, "tokenizer.json");
     bool found = gp_exists(json);
     if (found)
-        t = read_file(json);
+        t = read_file(json, false);
     free(json);
     for (size_t i = 0; i < ARRAY_LEN(pairs) && !found; i++) {
         char *vocab = gp_path_join(dir, pairs[i][0]), *merges = gp_path_join(dir, pairs[i][1]);
@@ -168,5 +168,5 @@ gp_tokenizer *gp_tokenizer_open(const char *name)
                NULL;
     if (S_ISDIR(st.st_mode))
         return open_dir(name);
-    return open_with_partner(name, &t) ? t : read_file(name);
+    return open_with_partner(name, &t) ? t : read_file(name, true);
 }

@@ -335,7 +335,8 @@ gp_tokenizer *gp_tokenizer_from_files(const char *vocab_path, const char *merges
     gp_tokenizer *t = NULL;
     int64_t lines = 1;
     gp_alphabet_init(&r.alphabet);
-    if (gp_file_read(&text, vocab_path, FILE_MOST) || gp_file_read(&merges, merges_path, FILE_MOST) ||
+    if (gp_file_read_regular(&text, vocab_path, FILE_MOST) ||
+        gp_file_read_regular(&merges, merges_path, FILE_MOST) ||
         !(vocab = parse(text.data, text.len, vocab_path)))
         goto out;
     for (size_t i = 0; i < merges.len; i++)

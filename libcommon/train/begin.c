@@ -1,6 +1,6 @@
 /* begin.c: where a run begins: with fresh weights, with a checkpoint's, or where it stopped. */
 #include "base/file.h"
-#include "gptpipe/safetensors.h"
+#include "io/safetensors.h"
 #include "io/checkpoint.h"
 #include "train/attention.h"
 #include "train/job.h"
@@ -210,7 +210,7 @@ static char *checkpoint_folder(const gp_job *j, int n)
 static int begin_with(gp_job *j, const char *dir, bool *damaged)
 {
     char *state = gp_path_join(dir, "state.safetensors");
-    gp_safetensors *file = gp_safetensors_open(state);
+    gp_safetensors *file = gp_safetensors_open_regular(state);
     bool refused = false;
     gp_model *m = file ? model_from(j, dir, &refused) : NULL;
     gp_safetensors_close(file);

@@ -16,7 +16,7 @@ int gp_job_recorded(const char *config, const char *key, char *value, size_t siz
 {
     gp_buf text = {0};
     *value = 0;
-    if (gp_file_read(&text, config, 1 << 20))
+    if (gp_file_read_regular(&text, config, 1 << 20))
         return -1;
     char *line = gp_format("\n  %s: ", key);
     const char *at = text.len ? strstr(text.data, line) : NULL;

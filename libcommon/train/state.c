@@ -1,7 +1,7 @@
 /* state.c: see state.h. */
 #include "train/state.h"
-#include "gptpipe/safetensors.h"
 #include "io/pieces.h"
+#include "io/safetensors.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -138,7 +138,7 @@ static int64_t read_count(const gp_safetensors *file, const char *key, int64_t m
 
 int gp_state_load(gp_state *s, gp_optimizer *o, gp_model *m, const char *path)
 {
-    gp_safetensors *file = gp_safetensors_open(path);
+    gp_safetensors *file = gp_safetensors_open_regular(path);
     if (!file)
         return -1;
     const char *best = gp_safetensors_metadata(file, "best_loss", NULL);
