@@ -88,6 +88,15 @@ const char *gp_nearest(const char *word, const char *const *names, size_t count)
  * so no result may depend on that order. */
 uint64_t gp_hash_seed(void);
 
+/* For hashes: both halves of a 128-bit product, one over the other. Each bit depends on all of a and b. Where either was
+ * joined to a seed by xor, which pairs collide depends on the seed. */
+static inline uint64_t gp_hash_mix(uint64_t a, uint64_t b)
+{
+    __extension__ typedef unsigned __int128 wide;
+    wide product = (wide)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
 /* Seconds on a clock that never goes back. */
 double gp_now(void);
 

@@ -20,6 +20,7 @@ int gp_bpe_init(gp_bpe *b, const gp_vocab *v, int64_t merges_most, const char *w
         return fail("%s: has %lld ids and %lld merges; a BPE of more than %d is not known", where,
                     (long long)v->size, (long long)merges_most, GP_BPE_MOST);
     size_t slots = 64;
+    b->multiplier = gp_hash_seed() | 1;
     b->shift = 64 - 6;
     for (; slots < 2 * (size_t)merges_most + 1; slots *= 2)
         b->shift--;
@@ -83,7 +84,7 @@ bool gp_bpe_put(gp_bpe *b, const gp_vocab *v, gp_merge m)
     if (*slot != UINT64_MAX)
         return false;
     *slot = (uint64_t)m.left << 2 * GP_BPE_BITS | (uint64_t)m.right << GP_BPE_BITS | (uint64_t)b->count;
-    uint64_t bit = gp_bpe_hash(m.left, m.right) >> (b->shift - 2);
+    uint64_t bit = gp_bpe_hash(b, m.left, m.right) >> (b->shift - 2);
     b->maybe[bit / 64] |= (uint64_t)1 << bit % 64;
     const char *both = gp_vocab_bytes(v, m.id, &n);
     if (n == 2)

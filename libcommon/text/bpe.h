@@ -21,6 +21,7 @@ typedef struct gp_bpe {
     int32_t (*bytes_rank)[256]; /* (256, 256) rank of the pair of two bytes, or -1 */
     uint64_t *slots;            /* left, right, rank; open addressing; all ones: empty */
     int shift;                  /* 64 - log2(slots) */
+    uint64_t multiplier;        /* of the hash: odd, from gp_hash_seed */
     uint64_t *maybe; /* (4 bits a slot) by the same hash: a pair of a bit that is not set has no merge */
     gp_merge *list;  /* by rank: the lower is merged earlier */
     int64_t count;
@@ -40,15 +41,15 @@ int gp_bpe_add(gp_bpe *b, const gp_vocab *v, const char *left, size_t left_lengt
 bool gp_bpe_put(gp_bpe *b, const gp_vocab *v, gp_merge m);
 void gp_bpe_release(gp_bpe *b);
 
-static inline uint64_t gp_bpe_hash(int32_t left, int32_t right)
+static inline uint64_t gp_bpe_hash(const gp_bpe *b, int32_t left, int32_t right)
 {
-    return ((uint64_t)(uint32_t)left << GP_BPE_BITS | (uint32_t)right) * 0x9E3779B97F4A7C15u;
+    return ((uint64_t)(uint32_t)left << GP_BPE_BITS | (uint32_t)right) * b->multiplier;
 }
 
 /* Where a pair is looked for first. */
 static inline uint64_t *gp_bpe_place(const gp_bpe *b, int32_t left, int32_t right)
 {
-    return &b->slots[gp_bpe_hash(left, right) >> b->shift];
+    return &b->slots[gp_bpe_hash(b, left, right) >> b->shift];
 }
 
 /* The slot of a pair, or the empty one where it belongs. */
@@ -64,7 +65,7 @@ static inline uint64_t *gp_bpe_slot(const gp_bpe *b, int32_t left, int32_t right
 /* The rank of a pair's merge, or -1, as it is for most that are met: a table a sixteenth as large tells. */
 static inline int32_t gp_bpe_find(const gp_bpe *b, int32_t left, int32_t right)
 {
-    uint64_t bit = gp_bpe_hash(left, right) >> (b->shift - 2);
+    uint64_t bit = gp_bpe_hash(b, left, right) >> (b->shift - 2);
     if (!(b->maybe[bit / 64] >> bit % 64 & 1))
         return -1;
     uint64_t slot = *gp_bpe_slot(b, left, right);

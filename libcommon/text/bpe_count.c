@@ -27,6 +27,7 @@ gp_bpe_trainer *gp_bpe_trainer_new(int64_t vocab_size)
     }
     gp_bpe_trainer *t = gp_calloc(1, sizeof *t);
     t->vocab_size = vocab_size;
+    t->pieces.seed = gp_hash_seed() | 1;
     return t;
 }
 
@@ -43,16 +44,15 @@ void gp_bpe_trainer_free(gp_bpe_trainer *t)
 
 /* ---- counting -------------------------------------------------------------------------------- */
 
-/* Eight bytes at a time; the high half of a product depends on all of them. */
-static uint32_t hash(const uint8_t *p, size_t n)
+/* Eight bytes at a time. */
+static uint32_t hash(uint64_t seed, const uint8_t *p, size_t n)
 {
-    uint64_t h = n;
+    uint64_t h = n ^ seed;
     while (n > 0) {
         uint64_t word = 0;
         size_t step = n < 8 ? n : 8;
         memcpy(&word, p, step);
-        h = (h ^ word) * 0x9E3779B97F4A7C15u;
-        h ^= h >> 32;
+        h = gp_hash_mix(h ^ word, seed);
         p += step;
         n -= step;
     }
@@ -79,7 +79,7 @@ static void grow(gp_pieces *t)
 /* false when it is new and there is no room for it. */
 static bool count_piece(gp_pieces *t, const uint8_t *p, size_t n)
 {
-    uint32_t h = hash(p, n);
+    uint32_t h = hash(t->seed, p, n);
     if (t->count == t->capacity)
         grow(t);
     size_t at = h & t->mask;

@@ -47,6 +47,7 @@ typedef struct learner {
     int32_t fresh;  /* pairs from here on were found in this step */
     int32_t *slots; /* open addressing by ids: in pairs, or -1 */
     size_t mask;
+    uint64_t multiplier; /* of their hash: odd, from gp_hash_seed */
 
     place *places;
     int32_t place_count, place_capacity;
@@ -73,7 +74,7 @@ static void *grown(void *list, int32_t count, int32_t *capacity, size_t size)
 static int32_t *slot_of(const learner *l, int32_t left, int32_t right)
 {
     uint64_t key = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
-    size_t at = (key * 0x9E3779B97F4A7C15u >> 32) & l->mask;
+    size_t at = gp_hash_mix(key, l->multiplier) & l->mask;
     for (; l->slots[at] >= 0; at = (at + 1) & l->mask) {
         const gp_pair *ids = &l->pairs[l->slots[at]].ids;
         if (ids->left == left && ids->right == right)
@@ -278,7 +279,7 @@ static void lay_out(learner *l, const int32_t byte_id[256])
 int64_t gp_bpe_learn(const gp_pieces *pieces, const int32_t byte_id[256], int64_t vocab_size, gp_draft *d,
                      gp_pair **merges)
 {
-    learner l = {.pieces = pieces, .d = d, .unused = -1};
+    learner l = {.pieces = pieces, .d = d, .multiplier = gp_hash_seed() | 1, .unused = -1};
     int64_t count = 0, most = gp_max(0, vocab_size - d->count);
     *merges = gp_malloc((size_t)most * sizeof **merges);
     lay_out(&l, byte_id);

@@ -18,6 +18,7 @@ typedef struct gp_pieces {
     int64_t count, capacity;
     int32_t *slots; /* open addressing: in list, or -1 */
     size_t mask;
+    uint64_t seed; /* of the hash */
 } gp_pieces;
 
 /* Learns merges until d has vocab_size tokens or no two neighbours are left. d comes with the tokens that are there

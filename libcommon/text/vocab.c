@@ -18,29 +18,34 @@ typedef struct gp_vocab_slot {
     int32_t id; /* -1: empty */
 } slot;
 
-/* Of more bytes than a key takes: eight at a time; the last ones overlap those before. */
-static inline uint64_t hash_long(const char *p, size_t n)
+/* Seeded, for vocabularies come from anyone. */
+static inline uint64_t hash_key(const gp_vocab *v, const gp_key *k)
 {
-    uint64_t h = n, word;
+    return gp_hash_mix(k->words[0] ^ v->seeds[0], k->words[1] ^ v->seeds[1]);
+}
+
+/* Of more bytes than a key takes: eight at a time; the last ones overlap those before. */
+static inline uint64_t hash_long(const gp_vocab *v, const char *p, size_t n)
+{
+    uint64_t h = n ^ v->seeds[0], word;
     for (size_t at = 0; n - at > 8; at += 8) {
         memcpy(&word, p + at, 8);
-        h = (h ^ word) * 0x9E3779B97F4A7C15u;
-        h ^= h >> 32;
+        h = gp_hash_mix(h ^ word, v->seeds[1]);
     }
     memcpy(&word, p + n - 8, 8);
-    return (h ^ word) * 0xD6E8FEB86659FD93u;
+    return gp_hash_mix(h ^ word, v->seeds[1]);
 }
 
 /* The slot of the first probe; the others follow it. */
 static inline size_t first_slot(const gp_vocab *v, uint64_t h)
 {
-    return (h ^ h >> 32) & v->mask;
+    return h & v->mask;
 }
 
 /* The slot that holds what the key is of, or the empty one where it belongs. */
 static inline slot *find_key(const gp_vocab *v, const gp_key *key, uint32_t *tag)
 {
-    uint64_t h = gp_key_hash(key);
+    uint64_t h = hash_key(v, key);
     *tag = (uint32_t)(h >> 32);
     for (size_t i = first_slot(v, h);; i = (i + 1) & v->mask) {
         slot *s = &v->slots[i];
@@ -59,7 +64,7 @@ static inline slot *find_key(const gp_vocab *v, const gp_key *key, uint32_t *tag
 /* The same of bytes that are too many for a key. */
 static slot *find_long(const gp_vocab *v, const char *bytes, size_t length, uint32_t *tag)
 {
-    uint64_t h = hash_long(bytes, length);
+    uint64_t h = hash_long(v, bytes, length);
     *tag = (uint32_t)(h >> 32);
     for (size_t i = first_slot(v, h);; i = (i + 1) & v->mask) {
         slot *s = &v->slots[i];
@@ -82,7 +87,7 @@ int32_t gp_vocab_find_key(const gp_vocab *v, const gp_key *key)
 
 void gp_vocab_ask(const gp_vocab *v, const gp_key *key)
 {
-    __builtin_prefetch(&v->slots[first_slot(v, gp_key_hash(key))]);
+    __builtin_prefetch(&v->slots[first_slot(v, hash_key(v, key))]);
 }
 
 int32_t gp_vocab_find(const gp_vocab *v, const char *bytes, size_t length)
@@ -141,6 +146,8 @@ int gp_vocab_index(gp_vocab *v, const char *where)
     while (slots < 2 * (size_t)v->size)
         slots *= 2;
     v->mask = slots - 1;
+    v->seeds[0] = gp_hash_seed();
+    v->seeds[1] = gp_hash_mix(v->seeds[0], 0x9E3779B97F4A7C15u) | 1;
     v->slots = gp_malloc(slots * sizeof *v->slots);
     memset(v->slots, 0xff, slots * sizeof *v->slots);
     v->special = gp_calloc((size_t)v->size, sizeof *v->special);

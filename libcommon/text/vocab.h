@@ -15,6 +15,7 @@ typedef struct gp_vocab {
     uint8_t *special;            /* (size) 1: an id that no text gives */
     struct gp_vocab_slot *slots; /* bytes -> id, open addressing */
     size_t mask;
+    uint64_t seeds[2]; /* of the hash, from gp_hash_seed */
 } gp_vocab;
 
 /* Few bytes as two words: the bytes, zeros behind them, their number in the last one. */
@@ -42,6 +43,7 @@ static inline bool gp_key_is(const gp_key *a, const gp_key *b)
     return a->words[0] == b->words[0] && a->words[1] == b->words[1];
 }
 
+/* For caches, where a collision costs a miss; it has no seed. */
 static inline uint64_t gp_key_hash(const gp_key *k)
 {
     return (k->words[0] ^ k->words[1] * 0x9E3779B97F4A7C15u) * 0xD6E8FEB86659FD93u;
