@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "gptpipe/fetch.h"
@@ -234,14 +235,43 @@ static void the_built_in_catalog_holds_together(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_file, remove_file)
 
+/* Each set was looked for among all before it: minutes. */
+static void a_catalog_of_many_sets_is_read_in_linear_time(void **state)
+{
+    (void)state;
+    enum { SETS = 50000 };
+    gp_buf b = {0};
+    for (int i = 0; i < SETS; i++)
+        gp_buf_printf(
+            &b,
+            "%s\"set%d\": {\"note\": \"n\", \"licence\": \"l\", \"files\": [{\"path\": \"p\", \"urls\": "
+            "[\"https://h/p\"]}]}",
+            i ? ",\n" : "{", i);
+    gp_buf_puts(&b, "}");
+    assert_int_equal(gp_file_write(path, b.data, b.len), 0);
+    gp_buf_release(&b);
+    clock_t began = clock();
+    gp_catalog *c = gp_catalog_open(path);
+    assert_non_null(c);
+    assert_non_null(gp_catalog_find(c, "set49999"));
+    assert_true(clock() - began < 5 * CLOCKS_PER_SEC);
+    gp_catalog_close(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_file_may_know_little),       TEST(a_series_stands_for_its_files),
-        TEST(what_is_no_series_is_refused), TEST(only_the_web_is_a_source_and_only_below_its_host),
-        TEST(a_file_stays_in_its_folder),   TEST(what_is_said_of_a_file_has_its_form),
-        TEST(a_path_is_that_of_a_file),     TEST(what_is_said_of_a_set_has_its_form),
-        TEST(a_series_that_goes_on_is_one), TEST(the_built_in_catalog_holds_together),
+        TEST(a_file_may_know_little),
+        TEST(a_series_stands_for_its_files),
+        TEST(what_is_no_series_is_refused),
+        TEST(only_the_web_is_a_source_and_only_below_its_host),
+        TEST(a_file_stays_in_its_folder),
+        TEST(what_is_said_of_a_file_has_its_form),
+        TEST(a_path_is_that_of_a_file),
+        TEST(what_is_said_of_a_set_has_its_form),
+        TEST(a_series_that_goes_on_is_one),
+        TEST(the_built_in_catalog_holds_together),
+        TEST(a_catalog_of_many_sets_is_read_in_linear_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

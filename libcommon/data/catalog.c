@@ -217,9 +217,10 @@ static int read_set(gp_catalog_entry *d, const char *name, json_t *from, const c
     return rc ? rc : check_paths(d, where);
 }
 
-static gp_catalog_entry *find(const gp_catalog *c, const char *name)
+/* Among the first `count` sets. */
+static gp_catalog_entry *find(const gp_catalog *c, int count, const char *name)
 {
-    for (int i = 0; i < c->count; i++)
+    for (int i = 0; i < count; i++)
         if (!strcmp(c->sets[i].name, name))
             return c->sets + i;
     return NULL;
@@ -231,6 +232,7 @@ static int add(gp_catalog *c, int document, const char *text, size_t length, con
     json_error_t e;
     json_t *root = gp_json_load(text, length, JSON_REJECT_DUPLICATES, &e), *value;
     const char *name;
+    int before = c->count;
     if (!root)
         return fail("%s:%d: %s", path, e.line, e.text);
     c->documents[document] = root;
@@ -239,7 +241,7 @@ static int add(gp_catalog *c, int document, const char *text, size_t length, con
     c->sets = gp_realloc(c->sets, (size_t)c->count + json_object_size(root), sizeof *c->sets);
     json_object_foreach(root, name, value)
     {
-        gp_catalog_entry d, *old = find(c, name);
+        gp_catalog_entry d, *old = find(c, before, name); /* within a document no name is there twice */
         if (read_set(&d, name, value, path)) {
             release_set(&d);
             return -1;
@@ -289,7 +291,7 @@ const gp_catalog_entry *gp_catalog_get(const gp_catalog *c, int i)
 
 const gp_catalog_entry *gp_catalog_find(const gp_catalog *c, const char *name)
 {
-    const gp_catalog_entry *d = find(c, name);
+    const gp_catalog_entry *d = find(c, c->count, name);
     if (d)
         return d;
     const char **names = gp_calloc((size_t)c->count, sizeof *names);
