@@ -8,10 +8,12 @@ CMAKE_FLAGS ?=
 ARCHS = $(if $(GPTPIPE_CUDA_ARCHS),-DGPTPIPE_CUDA_ARCHS='$(GPTPIPE_CUDA_ARCHS)')
 CLANG_FORMAT ?= clang-format
 CLANG_TIDY ?= clang-tidy
+CPPCHECK ?= cppcheck
 
 MAKEFLAGS += --no-print-directory
 
-.PHONY: all deps configure test pipeline bench sanitize cusim-long gpu-all install format format-check tidy clean help
+.PHONY: all deps configure test pipeline bench sanitize tsan fuzz lint tidy cppcheck cusim-long gpu-all gpu-check \
+    gpu-bundle install format format-check clean help
 all: configure
 	@cmake --build $(BUILD) -j $(JOBS)
 
@@ -40,6 +42,21 @@ bench: all
 sanitize:
 	@$(MAKE) BUILD=build-asan test \
 	    CMAKE_FLAGS="-DGPTPIPE_SANITIZE=address,undefined $(CMAKE_FLAGS)"
+
+# The tests whose threads share something, under ThreadSanitizer: loader, batches, encoding, writer, downloader. Without
+# OpenMP, whose own barriers it does not understand.
+tsan:
+	@$(MAKE) BUILD=build-tsan configure CMAKE_FLAGS="-DGPTPIPE_SANITIZE=thread -DWITH_OPENMP=OFF -DWITH_DNNL=OFF \
+	    -DWITH_CUDA=OFF $(CMAKE_FLAGS)"
+	@tests/tsan.sh build-tsan $(JOBS)
+
+# Each reader fed with mutated files for SECONDS, by clang's libFuzzer under ASan and UBSan: tests/fuzz.
+SECONDS ?= 60
+fuzz:
+	@$(MAKE) BUILD=build-fuzz configure CMAKE_FLAGS="-DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ \
+	    -DGPTPIPE_FUZZ=ON -DGPTPIPE_SANITIZE=address,undefined -DWITH_CUDA=OFF -DWITH_DNNL=OFF $(CMAKE_FLAGS)"
+	@cmake --build build-fuzz -j $(JOBS) --target fuzzers
+	@JOBS=$(JOBS) tests/fuzz/run.sh build-fuzz $(SECONDS) $(TARGETS)
 
 # What is simulated of CUDA, with the threads in many orders: minutes to hours, by SEEDS.
 cusim-long: all
@@ -74,11 +91,19 @@ format:
 format-check:
 	@$(CLANG_FORMAT) --dry-run -Werror $(SOURCES)
 
+# What two programs find without running anything; both lists of checks say what is left out, and why.
+lint: tidy cppcheck
+
 tidy: configure
-	@$(CLANG_TIDY) -p $(BUILD) --quiet $(filter libcommon/%.c tools/%.c,$(SOURCES))
+	@printf '%s\n' $(filter libcommon/%.c tools/%.c,$(SOURCES)) | xargs -P $(JOBS) -n 8 $(CLANG_TIDY) -p $(BUILD) --quiet
+
+cppcheck:
+	@$(CPPCHECK) -j $(JOBS) -q --std=c11 --error-exitcode=1 --inline-suppr --suppressions-list=.cppcheck -Iinclude \
+	    -Ilibcommon -D_GNU_SOURCE -DGPTPIPE_VERSION='""' --enable=warning,performance,portability \
+	    $(filter libcommon/%.c tools/%.c,$(SOURCES))
 
 clean:
-	rm -rf $(BUILD) build-asan build-ref build-clang build-gpu-all build-gpu
+	rm -rf $(BUILD) build-asan build-ref build-clang build-fuzz build-tsan build-gpu-all build-gpu
 
 help:
 	@echo "make              build into $(BUILD)/bin"
@@ -86,11 +111,13 @@ help:
 	@echo "make pipeline     text to samples, with all six tools (DATA=stories, DATA=shakespeare; STEPS=N)"
 	@echo "make bench        measure speed"
 	@echo "make sanitize     the tests under ASan and UBSan"
+	@echo "make tsan         the tests of what threads share under ThreadSanitizer"
+	@echo "make fuzz         every reader fed with mutated files, SECONDS=60 each (clang)"
 	@echo "make cusim-long   the CUDA backend's simulated tests in SEEDS=20 orders of the threads"
 	@echo "make gpu-all      build for every GPU that this nvcc knows, into build-gpu-all"
 	@echo "make gpu-check    tests and benchmarks on this machine's GPU"
 	@echo "make gpu-bundle   the same as an archive for another machine (GPTPIPE_CUDA_ARCHS='80-real;90-real')"
 	@echo "make install      into PREFIX=$(PREFIX)"
 	@echo "make format       clang-format, in place"
-	@echo "make tidy         clang-tidy"
+	@echo "make lint         clang-tidy and cppcheck"
 	@echo "make clean        remove what was built"
