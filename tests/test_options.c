@@ -214,6 +214,13 @@ static void unknown_options_suggest_the_nearest(void **state)
     REFUSED("unknown option '--stesp'; did you mean '--steps'?", "--stesp", "3");
     REFUSED("unknown option '--stesp'; did you mean '--steps'?", "--stesp=3");
     REFUSED("unknown option '--hepl'; did you mean '--help'?", "--hepl");
+    /* as others call it, as Python would write it, the only one that begins so */
+    REFUSED("unknown option '--learning-rate'; did you mean '--lr'?", "--learning-rate", "1");
+    REFUSED("unknown option '--learning_rate'; did you mean '--lr'?", "--learning_rate=1");
+    REFUSED("unknown option '--max-iters'; did you mean '--steps'?", "--max-iters", "3");
+    REFUSED("unknown option '-l'; did you mean '--lr'?", "-l", "1");
+    REFUSED("unknown option '--st'; did you mean '--steps'?", "--st", "3");
+    REFUSED("unknown option '--print_config'; did you mean '--print-config'?", "--print_config");
     REFUSED("unknown option '--gradient-accumulation'", "--gradient-accumulation");
     REFUSED("unknown option '-x'", "-x");
     REFUSED("unknown option '-x' in '-qx'", "-qx");

@@ -61,6 +61,38 @@ static size_t row_of(const gp_tool *tool, const gp_option *o)
     return row;
 }
 
+/* nanoGPT and transformers write names as Python does. */
+static char *with_dashes(const char *word)
+{
+    char *name = gp_strdup(word);
+    for (char *c = name; *c; c++)
+        if (*c == '_')
+            *c = '-';
+    return name;
+}
+
+static const char *only_name(const char *word, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(names[i], word))
+            return names[i];
+    return NULL;
+}
+
+/* The one name that begins with the word. */
+static const char *only_beginning(const char *word, const char *const *names, size_t count)
+{
+    const char *found = NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (!*word || strncmp(names[i], word, strlen(word)))
+            continue;
+        if (found)
+            return NULL;
+        found = names[i];
+    }
+    return found;
+}
+
 char *gp_option_suggest(const gp_tool *tool, const char *word, bool common)
 {
     const gp_option *tables[] = {tool->options, gp_common_options};
@@ -70,10 +102,18 @@ char *gp_option_suggest(const gp_tool *tool, const char *word, bool common)
         for (const gp_option *o = tables[t]; !gp_option_ends(o); o++)
             if (o->type != GP_OPT_GROUP)
                 names[n++] = o->name;
-    const char *nearest = gp_nearest(word, names, n);
+    char *name = with_dashes(word);
+    const char *meant = only_name(name, names, n);
+    if (!meant)
+        meant = gp_option_of_peer(tool, name);
+    if (!meant)
+        meant = only_beginning(name, names, n);
+    if (!meant)
+        meant = gp_nearest(name, names, n);
     free(names);
+    free(name);
     const char *dashes = common ? "--" : "";
-    return nearest ? gp_format("; did you mean '%s%s'?", dashes, nearest) : gp_strdup("");
+    return meant ? gp_format("; did you mean '%s%s'?", dashes, meant) : gp_strdup("");
 }
 
 /* The command line is walked twice: first for the common options, since a file comes before the options
@@ -155,6 +195,17 @@ static int take_long(walk *w, const char *arg)
     return rc;
 }
 
+static int fail_letter(const walk *w, char letter, const char *arg)
+{
+    char name[] = {letter, 0}, in[64] = "", hint[96] = "";
+    const char *meant = gp_option_of_peer(w->tool, name);
+    if (arg[2])
+        snprintf(in, sizeof in, " in '%.40s'", arg);
+    if (meant)
+        snprintf(hint, sizeof hint, "; did you mean '--%s'?", meant);
+    return fail("unknown option '-%c'%s%s", letter, in, hint);
+}
+
 /* -q, -o FILE, -oFILE, -qo FILE. */
 static int take_short(walk *w, const char *arg)
 {
@@ -163,7 +214,7 @@ static int take_short(walk *w, const char *arg)
         if (!o)
             o = gp_option_find_letter(gp_common_options, *c);
         if (!o)
-            return fail(arg[2] ? "unknown option '-%c' in '%s'" : "unknown option '-%c'", *c, arg);
+            return fail_letter(w, *c, arg);
         char shown[] = {'-', *c, 0};
         if (o->type != GP_OPT_FLAG)
             return take_value(w, o, c[1] ? c + 1 : NULL, shown);

@@ -24,7 +24,10 @@ static inline bool gp_option_ends(const gp_option *o)
 const gp_option *gp_option_find(const gp_option *table, const char *name, size_t length);
 const gp_option *gp_option_find_letter(const gp_option *table, char letter);
 
-/* "; did you mean 'steps'?" or "", fresh. With `common`, the options that every tool has count too. */
+/* The tool's option that other programs call so, or NULL. */
+const char *gp_option_of_peer(const gp_tool *tool, const char *word);
+
+/* "; did you mean 'steps'?" or "", fresh: the option that others call so, the only one that begins so, or the nearest. With `common`, the options that every tool has count too. */
 char *gp_option_suggest(const gp_tool *tool, const char *word, bool common);
 
 /* Reads text into o's field. A list is emptied first where `first`, then appended to. text must outlive args
