@@ -18,6 +18,7 @@ typedef struct args {
     int64_t vocab_size, layers, heads, channels, seq_len, batch_size, decode_batch, threads;
     double seconds, peak;
     bool ops, master_weights, json, quiet;
+    gp_list operands;
 } args;
 
 /* clang-format off */
@@ -60,7 +61,7 @@ static const gp_option options[] = {
 static const gp_tool tool = {
     .name = "eval-mfu",
     .summary = "measures tokens a second and model FLOP utilization",
-    .usage = "[OPTION]... [CHECKPOINT on stdin]",
+    .usage = "[OPTION]... [CHECKPOINT]",
     .description =
         "Times forward passes, training steps, prefill and decoding of a model, and in the same process the "
         "machine's "
@@ -94,7 +95,7 @@ static const gp_tool tool = {
         "data sheet's figures and stated factors make times of it, in bf16. Where a measured device is one "
         "of "
         "those, its report has that figure too.",
-    .examples = "# a checkpoint from a run\neval-mfu --checkpoint run\n"
+    .examples = "# a checkpoint from a run\neval-mfu run\n"
                 "# GPT-2 124M with fresh weights, four sequences of 256, op by op\n"
                 "eval-mfu --preset gpt2 --batch-size 4 --seq-len 256 --ops\n"
                 "# how decoding grows with the batch\n"
@@ -102,6 +103,7 @@ static const gp_tool tool = {
                 "# what a training step of GPT-2 124M should take on an H200\n"
                 "eval-mfu --preset gpt2 --passes train --batch-size 64 --paper h200",
     .options = options,
+    .positionals = 1 + offsetof(args, operands),
 };
 
 /* The preset with the sizes that were given. */
@@ -342,7 +344,7 @@ static int check(const args *a, sweep *s)
         return gp_tool_usage(&tool, "--layers, --heads, --channels and --vocab-size go with --preset");
     if (!a->preset && !a->checkpoint && isatty(STDIN_FILENO))
         return gp_tool_usage(&tool,
-                             "no model: give --checkpoint PATH or --preset NAME, or pipe a checkpoint in");
+                             "no model: name a checkpoint or give --preset NAME, or pipe a checkpoint in");
     if (!gp_passes_parse(a->passes))
         return gp_tool_usage(&tool, "--passes: %s", gp_error());
     if (a->paper && (a->sweep || a->peak > 0))
@@ -381,6 +383,11 @@ int main(int argc, char **argv)
     int rc = gp_options_parse(&tool, &a, argc, argv);
     if (rc != GP_OPTIONS_RUN)
         return rc;
+    if (a.operands.count > !a.checkpoint)
+        return gp_tool_usage(&tool, "one checkpoint is measured, %d are named",
+                             a.operands.count + !!a.checkpoint);
+    if (a.operands.count)
+        a.checkpoint = a.operands.items[0];
     rc = check(&a, &s);
     if (rc)
         return rc;

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "gptpipe/checkpoint.h"
-#include "gptpipe/mfu.h"
 #include "gptpipe/options.h"
 #include "gptpipe/output.h"
 #include "gptpipe/samples.h"
@@ -15,7 +14,7 @@
 typedef struct args {
     const char *checkpoint, *prompt, *prompt_ids, *prompts, *jsonl, *stop_ids, *score, *task;
     const char *out, *trace, *backend, *dtype;
-    gp_list stop;
+    gp_list stop, operands;
     int64_t max_tokens, num_samples, batch, top_k, top_logprobs, stride, seed, threads;
     double temperature, top_p, min_p, repetition_penalty;
     bool interactive, echo, trace_grad, ignore_end, from_end, quiet, json;
@@ -70,28 +69,23 @@ static const gp_option options[] = {
 static const gp_tool tool = {
     .name = "sample",
     .summary = "continues prompts with a trained model, or scores text",
-    .usage = "[OPTION]... [--checkpoint PATH]",
+    .usage = "[OPTION]... [CHECKPOINT [PROMPT]]",
     .description =
-        "Prints the prompt and its continuation, character by character as they come. The checkpoint is --checkpoint or, "
-        "without it, stdin; with it, stdin is the prompt unless another is given. Without any prompt, or with an empty "
-        "one, a sample begins behind an end-of-text token, or a newline where the tokenizer has none. It ends at an id of "
-        "eos_token_id in generation_config.json or, where there is no such file, in config.json; where that names none, at "
-        "the tokenizer's end-of-text token.\n\n"
+        "Prints the prompt and its continuation, character by character as they come. The checkpoint is the first operand "
+        "or --checkpoint or, without either, stdin; with it, stdin is the prompt unless another is given. Without any "
+        "prompt, or with an empty one, a sample begins behind an end-of-text token, or a newline where the tokenizer has "
+        "none. It ends at an id of eos_token_id in generation_config.json or, where there is no such file, in config.json; "
+        "where that names none, at the tokenizer's end-of-text token.\n\n"
         "A sample depends on the checkpoint, the prompt, --seed and its number: it is the same alone and among others, "
         "whatever their prompts. --repetition-penalty, --temperature, --top-k, --top-p and --min-p work in this order, "
         "which is that of transformers. Past the model's context a sample goes on over the last half window.\n\n"
         "--json tells of each token the model's own log-probability (nats), before penalty, temperature and filters, and "
         "why the sample ended: length, end_of_text, stop_id or stop_text.\n\n"
-        "The closing line's share of the memory's bandwidth is bytes read / seconds / bandwidth. Read are, for each "
-        "token that is decoded (for all samples of a batch at once), the weights it passes, 4 bytes each, or 2 in bf16 on "
-        "a GPU: all but the position table, and the token table where it is not the head; and for each sample the keys "
-        "and values before it, 2 x layers x channels x tokens numbers. The bandwidth is that of a copy, measured then. A "
-        "model that fits into the caches reads faster than memory.\n\n"
         "--score slides a window of the context's length over the text, --stride tokens at a time, and in each scores "
         "the tokens that none before it scored. With --task, each line of the file is a question; lambada and hellaswag "
         "are those of EleutherAI's lm-evaluation-harness, hellaswag-raw is llm.c's, choices have \"context\", "
         "\"endings\" and \"label\".",
-    .examples = "# one continuation of a prompt\nsample --checkpoint run --prompt 'Once upon a time'\n"
+    .examples = "# one continuation of a prompt\nsample run 'Once upon a time'\n"
                 "# three, cooler, 100 tokens each\n"
                 "sample -c run -p 'The' --num-samples 3 --temperature 0.7 --top-k 40 --max-tokens 100\n"
                 "# a file of prompts, answers with log-probabilities\n"
@@ -100,6 +94,7 @@ static const gp_tool tool = {
                 "# what happens inside, for one prompt\n"
                 "sample -c run -p 'Once' --max-tokens 0 --trace trace.safetensors --trace-grad",
     .options = options,
+    .positionals = 1 + offsetof(args, operands),
 };
 /* clang-format on */
 
@@ -160,15 +155,8 @@ static void tell(const session *s, const gp_generated *g)
                 (long long)gp_config_context(gp_model_config(s->m)), times, times > 1 ? "s" : "");
     if (!g->tokens || s->a.interactive)
         return;
-    fprintf(stderr, "sample: %lld tokens in %.2f s, %.0f tok/s", (long long)g->tokens, g->seconds,
+    fprintf(stderr, "sample: %lld tokens in %.2f s, %.0f tok/s\n", (long long)g->tokens, g->seconds,
             (double)g->tokens / g->seconds);
-    if (g->decode_seconds > 0) {
-        double rate = g->decode_bytes / g->decode_seconds;
-        double memory = gp_measure_bandwidth(gp_model_backend(s->m), 0.05);
-        fprintf(stderr, "; decoding read %.1f GB/s, %.0f%% of the memory's %.1f GB/s%s", rate / 1e9,
-                100 * rate / memory, memory / 1e9, rate > memory ? " (more than all: from caches)" : "");
-    }
-    fputc('\n', stderr);
 }
 
 /* Continues all of p. lines: what Ctrl-C is told by, or NULL. 1 when it was pressed. */
@@ -247,6 +235,23 @@ static int run(session *s, gp_checkpoint *ckpt)
     return a->trace && !a->max_tokens ? 0 : generate(s, &s->prompts, NULL);
 }
 
+/* CHECKPOINT and PROMPT, where no option has said them: NULL, or why they are wrong. */
+static const char *take_operands(args *a)
+{
+    int next = 0;
+    if (a->operands.count > next && !a->checkpoint)
+        a->checkpoint = a->operands.items[next++];
+    if (a->operands.count > next && !a->prompt)
+        a->prompt = a->operands.items[next++];
+    else if (a->operands.count > next)
+        return a->operands.count > 1
+                   ? "the operands are CHECKPOINT and PROMPT, and --checkpoint or --prompt is one of them"
+                   : "the operand is neither CHECKPOINT nor PROMPT: both are options already";
+    return a->operands.count > next
+               ? "the operands are CHECKPOINT and PROMPT: put quotes around a prompt of several words"
+               : NULL;
+}
+
 /* What the table cannot say of the command line: NULL, or why it is wrong. */
 static const char *contradiction(const args *a)
 {
@@ -257,7 +262,7 @@ static const char *contradiction(const args *a)
         return "--prompt, --prompt-ids, --prompts, --interactive and --score exclude each other: give one of "
                "them";
     if (!a->checkpoint && isatty(STDIN_FILENO))
-        return "no checkpoint: give --checkpoint PATH, or pipe one in";
+        return "no checkpoint: name one, or pipe one in";
     if (piped && !strcmp(read, "-"))
         return "stdin cannot be both the checkpoint and the text: give --checkpoint PATH";
     if (strcmp(a->task, "text") && !a->score)
@@ -299,10 +304,12 @@ int main(int argc, char **argv)
     int rc = gp_options_parse(&tool, &s.a, argc, argv);
     if (rc != GP_OPTIONS_RUN)
         return rc;
-    rc = gp_options_check(&tool, a);
+    const char *wrong = take_operands(&s.a);
+    rc = wrong ? 0 : gp_options_check(&tool, a);
     if (rc)
         return rc;
-    const char *wrong = contradiction(a);
+    if (!wrong)
+        wrong = contradiction(a);
     if (wrong)
         return gp_tool_usage(&tool, "%s", wrong);
     s.how = (gp_generation){
