@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Steps that are timed: a few, and no more than about two seconds of them. */
+/* Steps that are timed: a few, and no more than about two seconds of them; fewer than FEWEST where they take long. */
 enum { FEWEST = 3, MOST = 20 };
+static const double enough = 2, patience = 10;
 
 typedef struct timing {
     int64_t steps;       /* that were timed, after one for warming up */
@@ -22,20 +23,24 @@ static int ascending(const void *a, const void *b)
 
 static int measure(gp_trainer *t, timing *timed)
 {
-    double seconds[MOST], end = 0;
+    double seconds[MOST], begun = 0, first = 0;
     int n = 0;
     *timed = (timing){0};
-    for (int i = 0; i <= MOST && (i <= FEWEST || gp_now() < end); i++) {
+    for (int i = 0; i <= MOST; i++) {
         double begin = gp_now();
+        if (i && begin > begun + (i <= FEWEST ? patience : enough))
+            break;
         if (gp_trainer_step(t))
             return -1;
         if (i)
             seconds[n++] = gp_now() - begin;
         else
-            end = gp_now() + 2;
+            begun = begin, first = gp_now() - begin;
     }
     if (gp_trainer_wait(t))
         return -1;
+    if (!n) /* the one for warming up took all patience */
+        seconds[n++] = first;
     qsort(seconds, (size_t)n, sizeof *seconds, ascending);
     *timed = (timing){.steps = n, .step_seconds = seconds[n / 2]};
     return 0;
@@ -77,7 +82,8 @@ static void print_levels(const plan *p)
                gp_format_bytes(room, p->room), (long long)p->levels[level].rows);
 }
 
-static void print_text(const plan *p)
+/* What needs no step to be known. */
+static void print_sizes(const plan *p)
 {
     const gp_trainer *t = &p->j->t;
     const gp_train_options *o = p->j->o;
@@ -94,7 +100,6 @@ static void print_text(const plan *p)
                   {"cache", p->use.cache},
                   {"in all", p->total}};
     char text[32];
-    double tokens = (double)t->report.tokens_a_step, tok_s = tokens / p->timed.step_seconds;
     printf("model        %lld layers, %lld heads, %lld channels, context %lld, vocabulary %lld: %lld "
            "parameters\n",
            (long long)c->layers, (long long)c->heads, (long long)c->channels, (long long)gp_config_context(c),
@@ -106,8 +111,17 @@ static void print_text(const plan *p)
     for (size_t i = 0; i < ARRAY_LEN(arenas); i++)
         printf("%-12s %-12s %s\n", i ? "" : "memory", arenas[i].name, gp_format_bytes(text, arenas[i].bytes));
     print_levels(p);
-    printf("step         %lld x %lld x %lld = %.0f tokens\n", (long long)t->B, (long long)t->T,
-           (long long)o->grad_accum, tokens);
+    printf("step         %lld x %lld x %lld = %lld tokens\n", (long long)t->B, (long long)t->T,
+           (long long)o->grad_accum, (long long)t->report.tokens_a_step);
+    fflush(stdout); /* the next line may take minutes */
+}
+
+static void print_time(const plan *p)
+{
+    const gp_trainer *t = &p->j->t;
+    const gp_train_options *o = p->j->o;
+    double tokens = (double)t->report.tokens_a_step, tok_s = tokens / p->timed.step_seconds;
+    char text[32];
     printf("time         %.4g s a step, the median of %lld; %.0f tok/s, MFU %.1f%% of %.4g FLOP/s\n",
            p->timed.step_seconds, (long long)p->timed.steps, tok_s,
            100 * tok_s * t->report.flops_token / t->report.peak, t->report.peak);
@@ -155,11 +169,15 @@ int gp_job_dry_run(gp_job *j)
     p.total = j->t.report.memory;
     p.estimate = 6 * (double)j->t.m->params.parameters + 12 * (double)(c->layers * c->channels * j->t.T);
     count_levels(&p);
+    if (!j->o->json)
+        print_sizes(&p);
+    if (j->t.report.live)
+        gp_report_say(&j->t.report, "timing a few steps; Ctrl-C ends this");
     bool quiet = j->o->quiet;
     j->o->quiet = true; /* the steps are not told */
     int rc = measure(&j->t, &p.timed);
     j->o->quiet = quiet;
     if (!rc)
-        j->o->json ? print_json(&p) : print_text(&p);
+        j->o->json ? print_json(&p) : print_time(&p);
     return rc;
 }

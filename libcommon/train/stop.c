@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 static volatile sig_atomic_t stop_signal;
+static bool terminal;
 
 /* The mapped files and how long they were. */
 enum { MOST_FILES = 1024 };
@@ -32,6 +33,8 @@ static void on_stop(int number)
         _exit(128 + number);
     }
     stop_signal = number;
+    if (terminal) /* where a step takes long it would seem that nobody listens */
+        say("\ntrain: stopping after this step, which is saved; once more stops at once\n");
 }
 
 static void on_bus_error(int number)
@@ -50,7 +53,7 @@ static void on_bus_error(int number)
     _exit(1);
 }
 
-void gp_stop_begin(const gp_list *files)
+void gp_stop_begin(const gp_list *files, bool saves)
 {
     struct sigaction stop = {.sa_handler = on_stop, .sa_flags = SA_RESTART | SA_ONSTACK};
     struct sigaction bus = {.sa_handler = on_bus_error, .sa_flags = SA_ONSTACK};
@@ -64,9 +67,12 @@ void gp_stop_begin(const gp_list *files)
             mapped[n++].size = st.st_size;
         }
     mapped_count = n;
-    sigaction(SIGINT, &stop, NULL);
-    sigaction(SIGTERM, &stop, NULL);
-    if (!sigaction(SIGHUP, NULL, &hangup) && hangup.sa_handler != SIG_IGN) /* nohup's wish is kept */
+    terminal = isatty(STDERR_FILENO);
+    if (saves) {
+        sigaction(SIGINT, &stop, NULL);
+        sigaction(SIGTERM, &stop, NULL);
+    }
+    if (saves && !sigaction(SIGHUP, NULL, &hangup) && hangup.sa_handler != SIG_IGN) /* nohup's wish is kept */
         sigaction(SIGHUP, &stop, NULL);
     sigaction(SIGBUS, &bus, NULL);
     signal(SIGPIPE, SIG_IGN); /* a closed reader is a failed write, not the end of a run */

@@ -4,10 +4,10 @@
 
 #include "gptpipe/options.h"
 
-/* From now on SIGINT, SIGTERM and, where it is not ignored, SIGHUP are noted, and a second one ends the process at once; a write that has no reader or is
- * past a limit fails as any other; and where one of `files` shrinks while it is mapped, the process ends with its name.
- */
-void gp_stop_begin(const gp_list *files);
+/* From now on a write that has no reader or is past a limit fails as any other, and where one of `files` shrinks while it
+ * is mapped, the process ends with its name. saves: SIGINT, SIGTERM and, where it is not ignored, SIGHUP are noted, and a
+ * second one ends the process at once; otherwise the first one does, as ever. */
+void gp_stop_begin(const gp_list *files, bool saves);
 
 /* The signal that asked to stop, or 0. */
 int gp_stop_signal(void);
