@@ -27,21 +27,20 @@ are() { # RUN PEAK END
 
 # ---- learning rates: nanoGPT's 6e-4 for GPT-2 124M and 3e-5 for fine-tuning, the GPT-3 paper's for the larger sisters ------
 
-for row in "16 2e-3 2e-4 nano's" "764 2e-3 2e-4 nano's" "768 6e-4 6e-5 gpt2's" "1024 3e-4 3e-5 gpt2-medium's" \
-    "1280 2.5e-4 2.5e-5 gpt2-large's" "1600 2e-4 2e-5 gpt2-xl's"; do
+for row in "16 2e-3 2e-4 nano" "764 2e-3 2e-4 nano" "768 6e-4 6e-5 gpt2" "1024 3e-4 3e-5 gpt2-medium" \
+    "1280 2.5e-4 2.5e-5 gpt2-large" "1600 2e-4 2e-5 gpt2-xl"; do
     read -r channels peak end name <<< "$row"
     expect 0 train s.tok "${small[@]}" --channels "$channels" -o "w$channels"
-    told "the rate for $name width"
-    told "; --lr sets another"
+    told "the default at $channels channels (as $name); --lr sets another"
     are "w$channels" "$peak" "$end"
-    [ "$(grep -c 'the rate for' <<< "$err")" = 1 ] || problem "the reason is given more than once: $err"
+    [ "$(grep -c 'the default at' <<< "$err")" = 1 ] || problem "the reason is given more than once: $err"
 done
 holds w768/config.yaml "lr: 0.0006"
 awk '/^min-lr: /{ exit !(($2 - 6e-5) ^ 2 < 1e-20) }' w768/config.yaml || problem "no end rate: $(grep min-lr w768/config.yaml)"
 
 # --init: nanoGPT's rate for fine-tuning, whatever the width
 expect 0 train s.tok --init w768 --batch-size 1 --val-fraction 0 --threads 1 --warmup 0 --decay-steps 1 --steps 2 -o tuned
-told "lr 3e-05, a rate for weights that are trained already"
+told "lr 3e-05, the default for --init, whose weights are trained already; --lr sets another"
 are tuned 3e-5 3e-6
 
 # what is given counts, with the end rate that belongs to it, and no reason is due

@@ -51,4 +51,44 @@ terminal 0 "train s.tok $tiny --steps 1 -q -o - > /dev/null && convert-gpt2 run 
 [ -s info.txt ] || problem "no checkpoint came through the pipe"
 terminal 0 "train s.tok $tiny --steps 1 --dry-run -o -"
 shows "parameters"
+
+# ---- the run's line: losses of other steps have their step, and the end is not silent -----------------------------------
+
+fetch-data stories --stories 6000 -q -o val.txt --seed 5 && tokenize -t char val.txt -o val.tok -q || problem "no validation"
+tokenize -t val.tok s.txt -o c.tok -q || problem "no characters"
+terminal 0 "train c.tok --val val.tok $tiny --seq-len 256 --channels 32 --steps 40 --eval-every 20 --eval-batches 2 -o line"
+out=$(tr '\r' '\n' < .typescript)
+checks=$((checks + 3))
+grep -q '^step 40/40 .* val [0-9.]* ' <<< "$out" || problem "the last line has no loss of its own: $(grep '^step 4' <<< "$out")"
+grep '^step' <<< "$out" | grep ' val ' | grep -v '^step [24]0/40' | grep -v ' at [24]0 ' && problem "another step's loss is taken for this one's"
+grep -q '^train: validation: document [0-9]* of 1000' <<< "$out" || problem "scoring documents is silent: $(tail -5 <<< "$out")"
+
+# ---- Ctrl-C: heard at once --------------------------------------------------------------------------------------------
+
+# (what the terminal shows when a run is told to stop)
+terminal 130 "(sleep 2; pkill -INT -P \$\$ train) & train s.tok $tiny --steps 100000000 -o stopped"
+shows "train: stopping after this step, which is saved; once more stops at once"
+shows "stopped; go on with: train --resume stopped"
+
+# ---- NO_COLOR and TERM=dumb --------------------------------------------------------------------------------------------
+
+escape=$(printf '\033')
+printf 'ab\ncd' > two.txt
+plain=$(tokenize -t bytes --show two.txt)
+terminal 0 "env -u NO_COLOR TERM=xterm tokenize -t bytes --show two.txt"
+shows "$escape["
+shows "${escape}[2m97 98 10${escape}[0m" # the ids below their line, as the plain list has them
+shows "${escape}[2m99 100${escape}[0m"
+for plainly in NO_COLOR=1 TERM=dumb; do
+    terminal 0 "env $plainly tokenize -t bytes --show two.txt"
+    checks=$((checks + 1))
+    [ "$out" = "$plain" ] || problem "with $plainly a terminal shows: $out"
+done
+terminal 0 "env NO_COLOR= TERM=xterm tokenize -t bytes --show two.txt" # empty is not set: no-color.org
+shows "$escape["
+terminal 0 "env TERM=dumb train s.tok $tiny --steps 60 -o dumb"
+checks=$((checks + 2))
+case $(cat .typescript) in *"$(printf 'step [0-9]*/60')"*) ;; esac
+grep -q '^train: step 50/60 ' <<< "$out" || problem "lines of their own are missing: $out"
+tr -d '\n' < .typescript | grep -q "$(printf '\r')step" && problem "TERM=dumb: lines are drawn over one another"
 finish

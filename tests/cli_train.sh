@@ -75,6 +75,23 @@ expect 0 train --resume killed --steps $((stopped + 3)) --quiet
 checks=$((checks + 1))
 [ "$(grep -c '"loss"' killed/log.jsonl)" = $((stopped + 3)) ] || problem "the resumed log has not one line a step"
 
+# a dry run prints what it knows before it times steps, and the first Ctrl-C ends it: there is nothing to save
+env --default-signal=INT train text.tok --layers 2 --heads 8 --channels 512 --seq-len 256 --batch-size 64 --dry-run > dry.txt 2> dry.err &
+pid=$!
+for _ in $(seq 600); do
+    grep -q '^step ' dry.txt && break
+    sleep 0.05
+done
+kill -INT $pid
+wait $pid
+code=$?
+checks=$((checks + 1))
+[ $code = 130 ] && grep -q '^memory ' dry.txt && ! grep -q '^time ' dry.txt ||
+    problem "a dry run that was interrupted exited with $code: $(cat dry.txt dry.err)"
+expect 0 train text.tok --layers 1 --heads 1 --channels 8 --seq-len 8 --batch-size 2 --dry-run
+checks=$((checks + 1))
+grep -q '^time .* a step, the median of 20; ' <<< "$out" || problem "small steps are few: $out"
+
 # on a terminal one line, as wide as it is and no wider, which stays with the last losses; on a pipe lines
 if script -qec true /dev/null > /dev/null 2>&1; then
     for columns in 60 200; do
@@ -95,6 +112,7 @@ else
 fi
 expect 0 train text.tok "${small[@]}" --no-quiet --steps 7 --log-every 5 -o lines
 checks=$((checks + 1))
+grep '^train: step ./7 ' <<< "$err" | grep ' val ' && problem "a validation loss of another step stands in a step's line: $err"
 [ "$(sed -nE 's|^train: step (.)/7  loss .*|\1|p' <<< "$err" | tr '\n' ' ')" = "5 7 " ] || problem "on a pipe it says: $err"
 
 # a checkpoint on stdout, a stream from stdin

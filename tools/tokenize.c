@@ -35,7 +35,7 @@ static const gp_option options[] = {
     {"Looking at it", .type = GP_OPT_GROUP},
     {"decode", 'd', GP_OPT_FLAG, offsetof(args, decode), NULL, "turn token streams back into their text"},
     {"info", 'i', GP_OPT_FLAG, offsetof(args, info), NULL, "check a token stream whole and say what it holds"},
-    {"show", 's', GP_OPT_FLAG, offsetof(args, show), NULL, "show how text falls into tokens: in colour on a terminal, else a line each"},
+    {"show", 's', GP_OPT_FLAG, offsetof(args, show), NULL, "show how text falls into tokens: in colour on a terminal, the ids below each line, else a line each"},
     {"vocab-size", 'V', GP_OPT_INT, offsetof(args, vocab_size), "V", "of a stream that does not tell it (raw16)", .min = 1, .max = 65536, .implied = "the stream's, or that of --tokenizer"},
     {"Messages", .type = GP_OPT_GROUP},
     {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "with --info: for machines", .unlogged = true},
@@ -136,7 +136,7 @@ static int show(const args *a, const gp_corpus_options *o)
     gp_output *out = open_text(a, o, &text, &t) ? NULL : gp_output_open(a->out);
     int rc = -1;
     if (out) {
-        bool colour = (!a->out || !strcmp(a->out, "-")) && isatty(STDOUT_FILENO);
+        bool colour = gp_output_has_colour(a->out);
         rc = gp_corpus_show(text, t, o, colour, gp_output_stream(out));
         rc = gp_output_close(out, !rc) ? -1 : rc;
     }

@@ -33,6 +33,9 @@ GP_API bool gp_stdout_takes_data(void);
 /* Whether what is written there (NULL and "-": stdout) is shown on a terminal, where binary data do harm. */
 GP_API bool gp_output_is_terminal(const char *path);
 
+/* Whether colours may be written there: a terminal, unless NO_COLOR (no-color.org) or TERM=dumb says otherwise. */
+GP_API bool gp_output_has_colour(const char *path);
+
 /* n bytes as a JSON string with its quotes; what is not UTF-8 becomes U+FFFD, where and as often as Python's and Rust's
  * decoders put it. The caller frees. */
 GP_API char *gp_json_quote(const char *s, size_t n);

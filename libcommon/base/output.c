@@ -89,6 +89,12 @@ bool gp_output_is_terminal(const char *path)
     return terminal;
 }
 
+bool gp_output_has_colour(const char *path)
+{
+    const char *none = getenv("NO_COLOR"), *term = getenv("TERM");
+    return !(none && *none) && !(term && !strcmp(term, "dumb")) && gp_output_is_terminal(path);
+}
+
 /* Length of the UTF-8 character at s (overlong forms and surrogates are none). Where there is none, 0, and *bad bytes go
  * by one U+FFFD: the longest beginning of a character (Unicode, 3.9: maximal subparts), or a byte that begins none. */
 static size_t utf8_length(const unsigned char *s, size_t n, size_t *bad)

@@ -1,11 +1,18 @@
 /* progress.c: see progress.h. */
 #include "base/board.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 static const double REDRAW = 0.1, LINE = 10;
+
+bool gp_progress_draws(void)
+{
+    const char *term = getenv("TERM");
+    return isatty(STDERR_FILENO) && !(term && !strcmp(term, "dumb"));
+}
 
 char *gp_format_bytes(char *text, int64_t bytes)
 {
@@ -47,7 +54,7 @@ void gp_progress_begin(gp_progress *p, const char *label, const char *unit, int6
                        .total = total,
                        .began = now,
                        .quiet = quiet};
-    p->terminal = isatty(STDERR_FILENO);
+    p->terminal = gp_progress_draws();
     p->next = now + (p->terminal ? REDRAW : LINE); /* a job shorter than that shows nothing */
 }
 

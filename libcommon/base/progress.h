@@ -29,6 +29,9 @@ typedef struct gp_progress {
     struct gp_board *board; /* that it shares with other jobs, or NULL */
 } gp_progress;
 
+/* Whether stderr is a terminal on which a line can be drawn over: not where TERM is dumb. */
+bool gp_progress_draws(void);
+
 /* label and unit must live until the end. start counts as done but not towards the rate. */
 void gp_progress_begin(gp_progress *p, const char *label, const char *unit, int64_t start, int64_t total,
                        bool quiet);

@@ -12,6 +12,7 @@ typedef struct show {
     bool colour;
     int64_t count;
     gp_buf line;
+    gp_buf ids; /* in colour: of the tokens in the line that is being shown */
 } show;
 
 /* Appends a token's bytes as a person can read them, and as no terminal takes for a command: characters as they are,
@@ -48,6 +49,14 @@ static void add_coloured(gp_buf *b, const char *bytes, size_t n, int64_t turn)
             gp_buf_puts(b, "\n");
 }
 
+/* Below a coloured line, dim, the ids of its tokens. */
+static void add_ids(show *s)
+{
+    if (s->ids.len)
+        gp_buf_printf(&s->line, "\033[2m%s\033[0m\n", s->ids.data);
+    s->ids.len = 0;
+}
+
 static int put(void *self, const int32_t *ids, int64_t count)
 {
     show *s = self;
@@ -57,6 +66,9 @@ static int put(void *self, const int32_t *ids, int64_t count)
         const char *bytes = gp_tokenizer_bytes(s->t, ids[i], &n);
         if (s->colour) {
             add_coloured(&s->line, bytes, n, s->count);
+            gp_buf_printf(&s->ids, "%s%d", s->ids.len ? " " : "", ids[i]);
+            if (memchr(bytes, '\n', n))
+                add_ids(s);
         } else {
             gp_buf_printf(&s->line, "%d\t", ids[i]);
             add_piece(&s->line, bytes, n, false);
@@ -90,8 +102,14 @@ int gp_corpus_show(gp_text *text, const gp_tokenizer *t, const gp_corpus_options
                                     .put = put,
                                     .end_document = end_document,
                                     .self = &s});
-    if (!rc && colour && s.count)
-        fputc('\n', out);
+    if (!rc && s.ids.len) {
+        s.line.len = 0;
+        gp_buf_puts(&s.line, "\n"); /* the last line had no end of its own */
+        add_ids(&s);
+        if (fwrite(s.line.data, 1, s.line.len, out) != s.line.len)
+            rc = fail("the tokens cannot be written: %s", strerror(errno));
+    }
+    gp_buf_release(&s.ids);
     gp_separator_release(&separator);
     gp_buf_release(&s.line);
     return rc;

@@ -2,6 +2,7 @@
 #ifndef GP_TRAIN_EVALUATE_H
 #define GP_TRAIN_EVALUATE_H
 
+#include "base/progress.h"
 #include "gptpipe/loader.h"
 #include "model/model.h"
 
@@ -19,7 +20,8 @@ typedef struct gp_evaluation {
 int gp_evaluation_open(gp_evaluation *e, const gp_stream_set *set, int64_t B, int64_t T, int64_t batches,
                        const char *order);
 void gp_evaluation_close(gp_evaluation *e);
-int gp_evaluation_loss(gp_evaluation *e, gp_model *m); /* in e->loss */
+/* In e->loss; progress counts its batches, from what it is at on. */
+int gp_evaluation_loss(gp_evaluation *e, gp_model *m, gp_progress *progress);
 
 /* Documents scored whole, each from its first token with the separator before it, its own separator included;
  * beside the sum of -log P that their generator knows, the floor. Per character, in nats.
@@ -33,9 +35,9 @@ typedef struct gp_document_scores {
 /* Whether the stream says what its documents' entropy is. */
 bool gp_documents_known(const gp_tokens *tokens);
 
-/* Scores documents [first, last) of the index, at most `most` of them. Where none fits the context, documents is 0
+/* Scores documents [first, last) of the index, at most `most` of them; progress counts them. Where none fits the context, documents is 0
  * and so are the losses. */
 int gp_documents_score(gp_model *m, const gp_tokens *tokens, int64_t first, int64_t last, int64_t most,
-                       int64_t B, gp_document_scores *scores);
+                       int64_t B, gp_progress *progress, gp_document_scores *scores);
 
 #endif

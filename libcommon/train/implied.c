@@ -27,13 +27,12 @@ static int choose_rate(gp_job *j, const gp_config *c)
     bool trained = strcmp(o->init, "scratch") != 0;
     o->lr = trained ? finetuning : rates[i].lr;
     if (trained)
-        gp_report_say(
-            &j->t.report,
-            "lr %g, a rate for weights that are trained already, since --init names some; --lr sets another",
-            o->lr);
+        gp_report_say(&j->t.report,
+                      "lr %g, the default for --init, whose weights are trained already; --lr sets another",
+                      o->lr);
     else
-        gp_report_say(&j->t.report, "lr %g, the rate for %s's width%s; --lr sets another", o->lr,
-                      rates[i].preset, i ? " and above" : " and all below gpt2's");
+        gp_report_say(&j->t.report, "lr %g, the default at %lld channels (as %s); --lr sets another", o->lr,
+                      (long long)c->channels, rates[i].preset);
     if (o->min_lr > o->lr && strcmp(o->schedule, "constant"))
         return fail("--min-lr %g is above lr %g, which is implied: give --lr too", o->min_lr, o->lr);
     if (isnan(o->min_lr))

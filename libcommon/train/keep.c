@@ -89,6 +89,7 @@ int gp_job_save(gp_job *j, double val_loss)
     j->state.losses = j->t.losses;
     j->state.norms = j->t.norms;
     j->state.samples = gp_run_size(j->run, samples_name);
+    gp_report_busy(&j->t.report, "saving a checkpoint");
     double loss_before = j->state.best_loss;
     int64_t step_before = j->state.best_step;
     if (best) {

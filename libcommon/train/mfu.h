@@ -31,6 +31,10 @@ struct gp_mfu {
     gp_pass_result result[GP_PASSES];
 };
 
+/* The best of several short trials of gp_measure_peak, apart in time: in one instant others may have the machine. A device
+ * that is ours alone has one. lowest: what the worst came to, or NULL. */
+double gp_peak_best(gp_backend *be, double seconds, double longest, double *lowest);
+
 /* model FLOP/s / peak */
 static inline double gp_mfu_of(const gp_speed *s, double peak)
 {

@@ -12,7 +12,7 @@
 void gp_report_begin(gp_report *r, const gp_train_options *o, gp_run *run)
 {
     *r = (gp_report){.o = o, .run = run, .began = gp_now(), .val_loss = NAN, .last_loss = NAN};
-    r->live = isatty(STDERR_FILENO) && !o->quiet;
+    r->live = gp_progress_draws() && !o->quiet;
 }
 
 void gp_report_end(gp_report *r)
@@ -161,6 +161,7 @@ void gp_report_evaluation(gp_report *r, int64_t step, const gp_evaluation *sets,
 {
     gp_buf line = {0}, text = {0};
     r->val_loss = sets[0].loss;
+    r->val_step = step;
     gp_buf_printf(&line, "{\"step\": %lld", (long long)step);
     add_number(&line, "val_loss", r->val_loss, 9);
     if (count > 1)

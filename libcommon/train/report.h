@@ -2,6 +2,7 @@
 #ifndef GP_TRAIN_REPORT_H
 #define GP_TRAIN_REPORT_H
 
+#include "base/progress.h"
 #include "gptpipe/train.h"
 #include "io/run.h"
 #include "train/evaluate.h"
@@ -32,13 +33,15 @@ typedef struct gp_report {
     bool live;            /* stderr is a terminal */
     int line_width;       /* of the live line on the screen */
     double next;          /* gp_now() when it is to be drawn again */
-    gp_step_report shown; /* the newest; and the last one that a pipe was told */
+    gp_step_report shown; /* the newest; and the last one that stays on the screen or went into a pipe */
     int64_t told;
-    double began;    /* gp_now() when training began */
-    double tok_s;    /* smoothed */
-    double val_loss; /* the newest, NAN before the first */
+    double began;     /* gp_now() when training began */
+    double tok_s;     /* smoothed */
+    double val_loss;  /* the newest, NAN before the first, */
+    int64_t val_step; /* of this step */
     double peak, flops_token;
-    int64_t memory; /* planned bytes */
+    double lowest_peak; /* the least that a trial of it came to, 0: it was given or tried once */
+    int64_t memory;     /* planned bytes */
     int64_t first_step, tokens_a_step;
     double last_loss;
 } gp_report;
@@ -49,6 +52,12 @@ typedef struct gp_report {
 void gp_report_show(gp_report *r, bool now);
 void gp_report_clear(gp_report *r);
 void gp_report_settle(gp_report *r);
+
+/* Progress of something else than steps, in the line's place; the caller ends it. */
+void gp_report_progress(gp_report *r, gp_progress *p, const char *label, const char *unit, int64_t total);
+
+/* On a terminal: what takes its time now, in the line's place until the next one is drawn. */
+void gp_report_busy(gp_report *r, const char *what);
 
 /* The share of the peak, NAN where that is not known. */
 double gp_report_mfu(const gp_report *r, double tok_s);

@@ -32,20 +32,36 @@ static double seconds_left(const gp_report *r)
     return seconds;
 }
 
+/* A share of the peak that was measured: above all of it that was too low, and where its trials came out far apart, others
+ * had the machine while they ran. */
+static const char *format_mfu(char *text, size_t size, const gp_report *r)
+{
+    double mfu = 100 * gp_report_mfu(r, r->tok_s);
+    if (mfu > 100)
+        snprintf(text, size, "MFU %.0f%% of a peak measured too low", mfu);
+    else if (r->lowest_peak > 0 && r->lowest_peak < 0.7 * r->peak)
+        snprintf(text, size, "MFU about %.0f%%, machine shared", mfu);
+    else
+        snprintf(text, size, "MFU %.1f%%", mfu);
+    return text;
+}
+
 static void make_pieces(const gp_report *r, piece pieces[PIECES])
 {
     const gp_step_report *s = &r->shown;
-    char memory[16];
+    char memory[16], mfu[48];
     memset(pieces, 0, PIECES * sizeof *pieces);
 #define PUT(i, at, ...) (pieces[i].rank = (at), snprintf(pieces[i].text, sizeof pieces->text, __VA_ARGS__))
     PUT(0, 0, "step %lld/%lld", (long long)s->step, (long long)r->o->steps);
     PUT(1, 0, "loss %.4f", s->loss);
-    if (isfinite(r->val_loss))
+    if (isfinite(r->val_loss) && r->val_step == s->step)
         PUT(2, 1, "val %.4f", r->val_loss);
+    else if (isfinite(r->val_loss) && r->live) /* a pipe has had a line for it */
+        PUT(2, 1, "val %.4f at %lld", r->val_loss, (long long)r->val_step);
     PUT(3, 4, "lr %.2e", s->lr);
     PUT(4, 5, "norm %.2f", s->grad_norm);
     PUT(5, 3, "%.0f tok/s", r->tok_s);
-    PUT(6, 6, "MFU %.1f%%", 100 * gp_report_mfu(r, r->tok_s));
+    PUT(6, 6, "%s", format_mfu(mfu, sizeof mfu, r));
     PUT(7, 7, "%s", gp_format_bytes(memory, r->memory));
 #undef PUT
     pieces[8].rank = 2;
@@ -101,6 +117,22 @@ void gp_report_show(gp_report *r, bool now)
     }
 }
 
+void gp_report_progress(gp_report *r, gp_progress *p, const char *label, const char *unit, int64_t total)
+{
+    gp_progress_begin(p, label, unit, 0, total, r->o->quiet || r->o->dry_run);
+    p->width = r->line_width;
+    r->line_width = 0;
+}
+
+void gp_report_busy(gp_report *r, const char *what)
+{
+    if (!r->live || r->o->dry_run)
+        return;
+    int n = 7 + (int)strlen(what);
+    fprintf(stderr, "\rtrain: %s%*s", what, n < r->line_width ? r->line_width - n : 0, "");
+    r->line_width = n > r->line_width ? n : r->line_width;
+}
+
 void gp_report_clear(gp_report *r)
 {
     if (r->line_width)
@@ -110,11 +142,15 @@ void gp_report_clear(gp_report *r)
 
 void gp_report_settle(gp_report *r)
 {
-    if (r->line_width) {
+    bool newer = r->shown.step && r->told != r->shown.step && !r->o->dry_run;
+    if (!r->live) {
+        if (newer)
+            gp_report_show(r, true);
+    } else if (newer) {
         draw(r);
         fputc('\n', stderr);
-    } else if (!r->live && r->told != r->shown.step) {
-        gp_report_show(r, true);
+        r->told = r->shown.step;
+        r->line_width = 0;
     }
-    r->line_width = 0;
+    gp_report_clear(r);
 }

@@ -3,6 +3,7 @@
 #include "base/progress.h"
 #include "gptpipe/mfu.h"
 #include "train/attention.h"
+#include "train/mfu.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -117,7 +118,7 @@ int gp_trainer_open_model(gp_trainer *t, gp_model *m)
     layout_staging(t);
     gp_optimizer_open(&t->optimizer, m, o->beta1, o->beta2, o->eps, o->weight_decay);
     if (!(t->report.peak > 0)) /* who knows it need not measure */
-        t->report.peak = gp_measure_peak(t->be, 0.03, 1e-3);
+        t->report.peak = gp_peak_best(t->be, 0.03, 1e-3, &t->report.lowest_peak);
     t->report.flops_token = 3 * gp_config_flops(&m->config, t->T);
     t->report.tokens_a_step = t->B * t->T * o->grad_accum;
     t->report.memory = planned_bytes(t);
@@ -149,10 +150,20 @@ void gp_trainer_close(gp_trainer *t)
 
 int gp_trainer_evaluate(gp_trainer *t, double *loss)
 {
+    gp_progress progress;
+    int64_t batches = 0;
+    int rc = 0;
     for (int i = 0; i < t->sets.count; i++)
-        if (gp_evaluation_loss(&t->sets.evaluations[i], t->m))
-            return -1;
+        batches += t->sets.evaluations[i].batches;
+    gp_report_progress(&t->report, &progress, "train: evaluation", "batch", batches);
+    for (int i = 0; i < t->sets.count && !rc; i++)
+        rc = gp_evaluation_loss(&t->sets.evaluations[i], t->m, &progress);
+    gp_progress_end(&progress);
+    if (rc)
+        return -1;
     *loss = t->sets.evaluations[0].loss;
+    if (t->report.lowest_peak > 0 && !t->be->later) /* one more trial, at another time */
+        t->report.peak = fmax(t->report.peak, gp_measure_peak(t->be, 0.006, 1e-3));
     gp_report_evaluation(&t->report, t->step, t->sets.evaluations, t->sets.count);
     return 0;
 }
@@ -165,7 +176,12 @@ int gp_trainer_score_documents(gp_trainer *t)
     int64_t first;
     if (!t->o->eval_documents || !gp_train_data_documents(&t->sets, &val, &first))
         return 0;
-    if (gp_documents_score(t->m, val, first, gp_tokens_get_info(val)->documents, MOST, t->B, &s))
+    gp_progress progress;
+    int64_t last = gp_tokens_get_info(val)->documents;
+    gp_report_progress(&t->report, &progress, "train: validation", "document", gp_min(MOST, last - first));
+    int rc = gp_documents_score(t->m, val, first, last, MOST, t->B, &progress, &s);
+    gp_progress_end(&progress);
+    if (rc)
         return -1;
     gp_report_documents(&t->report, t->step, &s);
     return 0;
