@@ -104,6 +104,41 @@ checks=$((checks + 1))
 printf '%s\n' "$out" | awk -F'"logprob": ' '/"document"/ { sum += $2 } /"total"/ { all = $2 + 0 }
     END { exit !(NR == 4 && all < 0 && (sum - all) ^ 2 < 1e-8) }' || problem "documents do not add up: $out"
 expect 0 bash -c "cat text.txt | ${s[*]} --score - --stride 64 --json"
+# and so do its tokens: what sampling says of those that it draws, scoring says of the same text
+list() { sed -n "s/.*\"$1\": \[\([^]]*\)\].*/\1/p" <<< "$2" | tail -n 1; }
+expect 0 sample run 'Once upon' -n 12 -t 0 --json --quiet --dtype fp32
+drawn=$out
+printf 'Once upon%s' "$(sed -n 's/.*"text": "\([^"]*\)", "finish".*/\1/p' <<< "$drawn")" > greedy.txt
+expect 0 sample run --score greedy.txt --json --top-logprobs 2 --quiet --dtype fp32
+checks=$((checks + 4))
+[ "$(wc -l <<< "$out")" = 1 ] || problem "one text has more than one line: $out"
+[ "$(list ids "$out" | cut -d' ' -f10-)" = "$(list ids "$drawn")" ] || problem "ids $(list ids "$out"), drawn $(list ids "$drawn")"
+awk -v a="$(list logprobs "$out" | cut -d' ' -f10-)" -v b="$(list logprobs "$drawn")" 'BEGIN { n = split(a, x, ", "); m = split(b, y, ", ")
+    for (i = 1; i <= n; i++) if ((x[i] - y[i]) ^ 2 > 1e-6) exit 1; exit !(n == 12 && m == 12) }' || problem "log-probabilities $out; drawn $drawn"
+case $out in '{"ids": ['*'"logprobs": [null, -'*'"top": [null, [{"id": '*'"text": "'*'"logprob": -'*'"total": {"tokens": 21, "scored": 20, '*) ;; *) problem "of each token: $out" ;; esac
+# a text for which windows are needed has every token's, each once; JSON Lines have them a document
+expect 0 sample run --score text.txt --stride 32 --json --quiet --dtype fp32
+checks=$((checks + 1))
+list logprobs "$out" | awk -F', ' -v line="${out##*\"total\"}" '{ for (i = 2; i <= NF; i++) sum += $i; n = NF; nulls = gsub(/null/, "") }
+    END { match(line, /"scored": [0-9]+/); scored = substr(line, RSTART + 10, RLENGTH - 10) + 0
+          match(line, /"logprob": [-0-9.]+/); all = substr(line, RSTART + 11, RLENGTH - 11) + 0
+          exit !(nulls == 1 && n == scored + 1 && (sum - all) ^ 2 < (1e-5 * n) ^ 2) }' || problem "windows: $(cut -c1-300 <<< "$out") ... $(tail -c 300 <<< "$out")"
+expect 0 sample run --score docs.jsonl --jsonl t --json --quiet
+has '"document": 2, "tokens": 1, "scored": 0,'
+has '"logprobs": [null]}'
+bad() { expect "$1" sample run "${@:3}"; says "$2"; }
+bad 2 '--top-logprobs goes with --json, of samples or of --score FILE of text' --score line.txt --top-logprobs 2
+bad 2 '--top-logprobs goes with --json' --score x.jsonl --task lambada --json --top-logprobs 2
+
+# what is typed: help, the end
+expect 0 bash -c "printf '/help\nexit\nOnce\n' | sample run --interactive --max-tokens 5"
+has 'Each line is a prompt'
+has '--max-tokens 5 --temperature 0.8'
+[ "$(grep -c . <<< "$out")" = 4 ] || problem "something came behind exit: $out"
+for word in exit quit /quit; do
+    expect 0 bash -c "printf '$word\nOnce\n' | sample run --interactive --max-tokens 5"
+    [ -z "$out" ] || problem "$word did not end: $out"
+done
 echo '{"context": "Once upon", "endings": [" v", " a"], "label": 1}' > choices.jsonl
 expect 0 "${s[@]}" --score choices.jsonl --task choices
 has 'acc         1.0000'

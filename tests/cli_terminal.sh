@@ -91,4 +91,10 @@ checks=$((checks + 2))
 case $(cat .typescript) in *"$(printf 'step [0-9]*/60')"*) ;; esac
 grep -q '^train: step 50/60 ' <<< "$out" || problem "lines of their own are missing: $out"
 tr -d '\n' < .typescript | grep -q "$(printf '\r')step" && problem "TERM=dumb: lines are drawn over one another"
+
+# ---- a conversation says what it is and how it ends -------------------------------------------------------------------
+
+script -qec "sample run --interactive --max-tokens 3 --threads 1" talk.txt > /dev/null 2>&1 < <(sleep 1; printf 'exit\n'; sleep 1)
+out=$(cat talk.txt)
+shows "sample: run, 0.0 M parameters, context 8; type a text to be continued, /help for help, exit to end"
 finish

@@ -8,6 +8,7 @@
 
 #include "backends.h"
 #include "gptpipe/checkpoint.h"
+#include "gptpipe/sampler.h"
 #include "gptpipe/score.h"
 #include "io/cloze.h"
 #include "model/model.h"
@@ -126,6 +127,45 @@ static void a_greedy_continuation_is_known_as_such(void **state)
     }
 }
 
+/* Of each token on its own: they add up to transformers' sums, and its greedy tokens are the likeliest in their places. */
+static void each_token_has_its_probability_and_the_likeliest_in_its_place(void **state)
+{
+    (void)state;
+    enum { N = ARRAY_LEN(score_span_log_p), TOPS = 3, LENGTH = ARRAY_LEN(score_greedy) };
+    static double log_ps[N][100];
+    int32_t text[LENGTH];
+    for (size_t i = 0; i < LENGTH; i++)
+        text[i] = score_greedy[i];
+    for (size_t k = 0; k < ARRAY_LEN(backends); k++) {
+        gp_backend *be;
+        gp_model *m = tiny(backends[k], &be);
+        gp_passage spans[N + 1];
+        gp_likely top[LENGTH - 6][TOPS];
+        double greedy[LENGTH - 6];
+        for (int i = 0; i < N; i++) {
+            const int *s = &score_spans[i * 3];
+            assert_true(s[1] - s[2] <= 100);
+            spans[i] = (gp_passage){.ids = ids + s[0], .count = s[1], .first = s[2], .log_ps = log_ps[i]};
+        }
+        spans[N] = (gp_passage){
+            .ids = text, .count = LENGTH, .first = 6, .log_ps = greedy, .top = top[0], .tops = TOPS};
+        assert_int_equal(gp_model_score(m, spans, N + 1, false), 0);
+        for (int i = 0; i < N; i++) {
+            double sum = 0;
+            for (int64_t t = 0; t < spans[i].count - spans[i].first; t++)
+                sum += log_ps[i][t];
+            assert_close(sum, score_span_log_p[i], 1e-6);
+        }
+        for (int i = 0; i < (int)LENGTH - 6; i++) {
+            assert_int_equal(top[i][0].id, text[6 + i]);
+            assert_close(top[i][0].log_p, greedy[i], 1e-5);
+            assert_true(top[i][0].log_p >= top[i][1].log_p && top[i][1].log_p >= top[i][2].log_p);
+        }
+        gp_model_free(m);
+        gp_backend_close(be);
+    }
+}
+
 static void what_does_not_fit_is_refused(void **state)
 {
     (void)state;
@@ -233,6 +273,7 @@ int main(void)
         cmocka_unit_test(passages_of_any_lengths_score_as_alone),
         cmocka_unit_test(every_pass_is_told),
         cmocka_unit_test(a_greedy_continuation_is_known_as_such),
+        cmocka_unit_test(each_token_has_its_probability_and_the_likeliest_in_its_place),
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(hellaswag_becomes_what_the_harness_makes_of_it),
         cmocka_unit_test(the_raw_question_is_as_it_stands),

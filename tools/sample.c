@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "gptpipe/checkpoint.h"
+#include "gptpipe/config.h"
 #include "gptpipe/options.h"
 #include "gptpipe/output.h"
 #include "gptpipe/samples.h"
@@ -28,7 +29,7 @@ static const gp_option options[] = {
     {"prompt-ids", 0, GP_OPT_STRING, offsetof(args, prompt_ids), "1,2,3", "token ids to continue, in place of text"},
     {"prompts", 0, GP_OPT_STRING, offsetof(args, prompts), "FILE|-", "many prompts, one JSON object a line; its \"id\" comes back with the samples", .filled = true},
     {"jsonl", 0, GP_OPT_STRING, offsetof(args, jsonl), "FIELD", "the member that is the text, of --prompts or of --score's documents", .implied = "prompt, with --prompts", .filled = true},
-    {"interactive", 'i', GP_OPT_FLAG, offsetof(args, interactive), NULL, "each line typed is a prompt; Ctrl-C stops an answer, Ctrl-D ends"},
+    {"interactive", 'i', GP_OPT_FLAG, offsetof(args, interactive), NULL, "each line typed is a prompt; Ctrl-C stops an answer, Ctrl-D or exit ends, /help says more"},
 
     {"Sampling", .type = GP_OPT_GROUP},
     {"max-tokens", 'n', GP_OPT_INT, offsetof(args, max_tokens), "N", "new tokens a sample; 0 is valid", .min = 0, .max = 1e9, .beside = "!score"},
@@ -54,7 +55,7 @@ static const gp_option options[] = {
     {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|-", "where samples go", .implied = "stdout", .filled = true},
     {"echo", 0, GP_OPT_FLAG, offsetof(args, echo), NULL, "print the prompt before each continuation", .beside = "!score,!json,!interactive"},
     {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "one JSON object a sample (or document, or question), with ids and log-probabilities"},
-    {"top-logprobs", 0, GP_OPT_INT, offsetof(args, top_logprobs), "N", "with --json: the N likeliest tokens at each place", .min = 0, .max = GP_MOST_LIKELY},
+    {"top-logprobs", 0, GP_OPT_INT, offsetof(args, top_logprobs), "N", "with --json: the N likeliest tokens at each place, of samples or of --score's text", .min = 0, .max = GP_MOST_LIKELY},
     {"trace", 0, GP_OPT_STRING, offsetof(args, trace), "FILE|-", "write every tensor of the prompt's forward pass as safetensors", .filled = true},
     {"trace-grad", 0, GP_OPT_FLAG, offsetof(args, trace_grad), NULL, "with --trace: the gradients of the mean next-token loss too"},
     {"quiet", 'q', GP_OPT_FLAG, offsetof(args, quiet), NULL, "no progress, no closing line about speed"},
@@ -182,14 +183,47 @@ static int generate(session *s, const gp_prompts *p, const gp_lines *lines)
     return rc;
 }
 
+static void print_help(const session *s)
+{
+    const args *a = &s->a;
+    printf("Each line is a prompt, which the model continues. Ctrl-C stops that; Ctrl-D, exit or quit ends.\n"
+           "The same line again gives another continuation. This session has, by options:\n"
+           "  --max-tokens %lld --temperature %g --top-k %lld --top-p %g --seed %lld\n"
+           "A prompt that is one of these words, or of several lines: sample CHECKPOINT --prompt TEXT\n",
+           (long long)a->max_tokens, a->temperature, (long long)a->top_k, a->top_p, (long long)a->seed);
+}
+
+/* What a line says to the program rather than to the model: 'q' to end, 'h' for help, 0 for neither. */
+static char command(const char *line)
+{
+    static const char *const ends[] = {"exit", "quit", "/exit", "/quit", "/bye"};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (!strcmp(line, ends[i]))
+            return 'q';
+    return !strcmp(line, "/help") || !strcmp(line, "/?") ? 'h' : 0;
+}
+
 /* Each line a prompt. The samples' numbers go on, so that the same line again gives another answer. */
 static int converse(session *s)
 {
+    const gp_config *c = gp_model_config(s->m);
+    if (isatty(STDIN_FILENO) && !s->a.quiet)
+        fprintf(stderr,
+                "sample: %s, %.1f M parameters, context %lld; type a text to be continued, /help for help, "
+                "exit to end\n",
+                s->a.checkpoint, (double)gp_config_parameters(c) / 1e6, (long long)gp_config_context(c));
     gp_lines *lines = gp_lines_open("> ");
     const char *line;
     int rc = 0;
     while (rc >= 0 && (line = gp_lines_next(lines))) {
         gp_prompts p = {0};
+        char what = command(line);
+        if (what == 'q')
+            break;
+        if (what == 'h') {
+            print_help(s);
+            continue;
+        }
         rc = gp_prompts_add_text(&p, s->t, line, strlen(line));
         if (rc && s->t) { /* a character that the vocabulary lacks, say: another line may do */
             fprintf(stderr, "sample: %s\n", gp_error());
@@ -211,7 +245,8 @@ static int score(const session *s)
                           .from_end = a->from_end,
                           .jsonl = a->jsonl,
                           .json = a->json,
-                          .quiet = a->quiet};
+                          .quiet = a->quiet,
+                          .top_logprobs = a->top_logprobs};
     return strcmp(a->task, "text") ? gp_score_task(s->m, s->t, a->task, a->score, &o, s->out)
                                    : gp_score_text(s->m, s->t, a->score, &o, s->out);
 }
@@ -277,8 +312,8 @@ static const char *contradiction(const args *a)
         return "--trace-grad goes with --trace FILE";
     if (a->trace && gp_output_is_terminal(a->trace))
         return "--trace writes tensors, which are nothing for a terminal: name a file";
-    if (a->top_logprobs && (!a->json || a->score))
-        return "--top-logprobs goes with --json, of samples";
+    if (a->top_logprobs && (!a->json || (a->score && !text)))
+        return "--top-logprobs goes with --json, of samples or of --score FILE of text";
     if (a->interactive && (a->json || a->out))
         return "--interactive talks to a person: it has neither --json nor --out";
     return NULL;

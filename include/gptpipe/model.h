@@ -85,6 +85,11 @@ typedef struct gp_passage {
     int64_t first, count;
     double log_p; /* = the sum of their log-probabilities (natural logarithm) */
     bool greedy;  /* = each of them is the likeliest, the lowest id of equals: only where asked for */
+    /* NULL, or what is filled in of each scored token: its log-probability (count - first); the `tops` likeliest in its place
+     * (count - first, tops), the likeliest first; tops is the vocabulary at most */
+    double *log_ps;
+    struct gp_likely *top; /* sampler.h */
+    int64_t tops;
 } gp_passage;
 
 /* Scores spans of any lengths, several at a time. 0; -1 when an id or a length does not fit the model. */

@@ -29,8 +29,9 @@ typedef struct gp_score_options {
     int64_t stride;    /* 1 to the context; 0: half of it */
     bool from_end;     /* put an end-of-text token before each text, so that its first token is scored too */
     const char *jsonl; /* texts are this member of lines of JSON; NULL: the file is one text */
-    bool json;         /* of the report */
-    bool quiet;        /* no progress */
+    bool json; /* of the report; of text it has each token's id and log-probability, null where it has none */
+    int64_t top_logprobs; /* with json: and this many of the likeliest in its place */
+    bool quiet;           /* no progress */
 } gp_score_options;
 
 typedef struct gp_text_score {

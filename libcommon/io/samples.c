@@ -7,6 +7,7 @@
 
 #include "base/base.h"
 #include "gptpipe/output.h"
+#include "io/score.h"
 
 /* One sample that has not been printed whole. */
 typedef struct waiting {
@@ -92,27 +93,33 @@ static void put_log(gp_buf *b, double x)
         gp_buf_puts(b, "null");
 }
 
+void gp_put_likely(gp_buf *b, const gp_tokenizer *t, const gp_likely *top, int64_t tops)
+{
+    gp_buf_puts(b, "[");
+    for (int64_t i = 0; i < tops; i++) {
+        size_t n = 0;
+        gp_buf_printf(b, "%s{\"id\": %d, ", i ? ", " : "", top[i].id);
+        const char *bytes = t ? gp_tokenizer_bytes(t, top[i].id, &n) : NULL;
+        if (bytes) {
+            char *quoted = gp_json_quote(bytes, n);
+            gp_buf_printf(b, "\"text\": %s, ", quoted);
+            free(quoted);
+        }
+        gp_buf_puts(b, "\"logprob\": ");
+        put_log(b, top[i].log_p);
+        gp_buf_puts(b, "}");
+    }
+    gp_buf_puts(b, "]");
+}
+
 static void add_token(const gp_samples *s, waiting *w, const gp_drawn *d)
 {
     const char *comma = w->ids.len ? ", " : "";
     gp_buf_printf(&w->ids, "%s%d", comma, d->drawn.id);
     gp_buf_puts(&w->logprobs, comma);
     put_log(&w->logprobs, d->drawn.log_p);
-    gp_buf_printf(&w->top, "%s[", comma);
-    for (int64_t i = 0; i < d->tops; i++) {
-        size_t n = 0;
-        gp_buf_printf(&w->top, "%s{\"id\": %d, ", i ? ", " : "", d->top[i].id);
-        const char *bytes = s->o.tokenizer ? gp_tokenizer_bytes(s->o.tokenizer, d->top[i].id, &n) : NULL;
-        if (bytes) {
-            char *quoted = gp_json_quote(bytes, n);
-            gp_buf_printf(&w->top, "\"text\": %s, ", quoted);
-            free(quoted);
-        }
-        gp_buf_puts(&w->top, "\"logprob\": ");
-        put_log(&w->top, d->top[i].log_p);
-        gp_buf_puts(&w->top, "}");
-    }
-    gp_buf_puts(&w->top, "]");
+    gp_buf_puts(&w->top, comma);
+    gp_put_likely(&w->top, s->o.tokenizer, d->top, d->tops);
 }
 
 static void print_object(const gp_samples *s, const gp_prompt *p, const waiting *w)

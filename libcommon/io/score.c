@@ -37,8 +37,38 @@ static void show(void *progress, int64_t windows)
     gp_progress_set(progress, windows, NULL);
 }
 
-int gp_score_ids(gp_model *m, const gp_tokenizer *t, const int32_t *ids, int64_t count,
-                 const gp_score_options *o, gp_text_score *score)
+/* What is told of each token of a text. A token that has nothing before it has no probability, and NAN here. */
+typedef struct each {
+    int32_t *ids; /* (count) */
+    int64_t count;
+    double *log_ps; /* (count) */
+    gp_likely *top; /* (count,tops), NULL where tops is 0 */
+    int64_t tops;
+} each;
+
+static void each_release(each *e)
+{
+    free(e->ids);
+    free(e->log_ps);
+    free(e->top);
+    *e = (each){0};
+}
+
+/* Room for count tokens and one before them, whose places windows then fill in. */
+static void each_open(each *e, const gp_model *m, int64_t count, int64_t tops)
+{
+    size_t n = (size_t)count + 1;
+    e->tops = gp_min(tops, gp_model_config(m)->vocab_size);
+    e->log_ps = gp_malloc(n * sizeof *e->log_ps);
+    for (size_t i = 0; i < n; i++)
+        e->log_ps[i] = NAN;
+    if (e->tops && n > SIZE_MAX / sizeof *e->top / (size_t)e->tops)
+        die("out of memory");
+    e->top = e->tops ? gp_calloc(n * (size_t)e->tops, sizeof *e->top) : NULL;
+}
+
+static int score_ids(gp_model *m, const gp_tokenizer *t, const int32_t *ids, int64_t count,
+                     const gp_score_options *o, each *e, gp_text_score *score)
 {
     int64_t context = gp_config_context(gp_model_config(m)),
             stride = o->stride ? o->stride : gp_max(context / 2, 1);
@@ -56,6 +86,14 @@ int gp_score_ids(gp_model *m, const gp_tokenizer *t, const int32_t *ids, int64_t
     int64_t n = count + (end >= 0);
     gp_passage *spans = gp_calloc((size_t)(n / stride + 2), sizeof *spans);
     int64_t windows = cut(all, n, context, stride, spans);
+    if (e)
+        each_open(e, m, count, o->top_logprobs);
+    for (int64_t w = 0; e && w < windows; w++) {
+        int64_t place = spans[w].ids - all + spans[w].first - (end >= 0); /* of its first one in the text */
+        spans[w].log_ps = e->log_ps + place;
+        spans[w].top = e->top ? e->top + place * e->tops : NULL;
+        spans[w].tops = e->tops;
+    }
     gp_progress progress;
     gp_progress_begin(&progress, "score", "window", 0, windows, o->quiet || o->jsonl);
     int rc = gp_model_score_watched(m, spans, windows, false, show, &progress);
@@ -69,6 +107,12 @@ int gp_score_ids(gp_model *m, const gp_tokenizer *t, const int32_t *ids, int64_t
     free(spans);
     free(all);
     return rc;
+}
+
+int gp_score_ids(gp_model *m, const gp_tokenizer *t, const int32_t *ids, int64_t count,
+                 const gp_score_options *o, gp_text_score *score)
+{
+    return score_ids(m, t, ids, count, o, NULL, score);
 }
 
 /* ---- a file --------------------------------------------------------------------------------------------- */
@@ -90,11 +134,43 @@ static void print_members(const gp_text_score *s, FILE *out)
     gp_put_number(out, "bits_per_byte", -s->log_p / (double)s->bytes / log(2));
 }
 
-static void print_document(int64_t number, const gp_text_score *s, bool json, FILE *out)
+/* "ids": [...], "logprobs": [null, -0.7, ...], "top": [null, [{"id": 2402, ...}, ...], ...] */
+static void print_each(const each *e, const gp_tokenizer *t, FILE *out)
 {
-    if (json) {
+    gp_buf top = {0};
+    fputs("\"ids\": [", out);
+    for (int64_t i = 0; i < e->count; i++)
+        fprintf(out, "%s%d", i ? ", " : "", e->ids[i]);
+    fputs("], \"logprobs\": [", out);
+    for (int64_t i = 0; i < e->count; i++)
+        if (isfinite(e->log_ps[i]))
+            fprintf(out, "%s%.6f", i ? ", " : "", e->log_ps[i]);
+        else
+            fprintf(out, "%snull", i ? ", " : "");
+    fputc(']', out);
+    if (e->tops)
+        fputs(", \"top\": [", out);
+    for (int64_t i = 0; e->tops && i < e->count; i++) {
+        top.len = 0;
+        if (isnan(e->log_ps[i]))
+            gp_buf_puts(&top, "null");
+        else
+            gp_put_likely(&top, t, e->top + i * e->tops, e->tops);
+        fprintf(out, "%s%s", i ? ", " : "", top.data);
+    }
+    if (e->tops)
+        fputc(']', out);
+    gp_buf_release(&top);
+}
+
+static void print_document(int64_t number, const gp_text_score *s, const each *e, const gp_tokenizer *t,
+                           FILE *out)
+{
+    if (e) {
         fprintf(out, "{\"document\": %lld, ", (long long)number);
         print_members(s, out);
+        fputs(", ", out);
+        print_each(e, t, out);
         fputs("}\n", out);
     } else if (!s->scored) {
         fprintf(out, "document %lld: %lld tokens, nothing to score\n", (long long)number,
@@ -105,11 +181,17 @@ static void print_document(int64_t number, const gp_text_score *s, bool json, FI
     }
 }
 
+/* e: of a text that is no document of several, or NULL. */
 static void print_total(const char *name, const gp_text_score *s, const gp_score_options *o,
-                        int64_t documents, FILE *out)
+                        int64_t documents, const each *e, const gp_tokenizer *t, FILE *out)
 {
     if (o->json) {
-        fputs("{\"total\": {", out);
+        fputc('{', out);
+        if (e) {
+            print_each(e, t, out);
+            fputs(", ", out);
+        }
+        fputs("\"total\": {", out);
         if (o->jsonl)
             fprintf(out, "\"documents\": %lld, ", (long long)documents);
         print_members(s, out);
@@ -127,15 +209,12 @@ static void print_total(const char *name, const gp_text_score *s, const gp_score
 }
 
 static int score_one(gp_model *m, const gp_tokenizer *t, const gp_buf *text, const gp_score_options *o,
-                     gp_text_score *score)
+                     each *e, gp_text_score *score)
 {
-    int32_t *ids = NULL;
-    int64_t count;
-    int rc = gp_tokenizer_encode(t, text->len ? text->data : "", text->len, &ids, &count);
-    if (!rc)
-        rc = gp_score_ids(m, t, ids, count, o, score);
-    free(ids);
-    return rc;
+    each_release(e);
+    if (gp_tokenizer_encode(t, text->len ? text->data : "", text->len, &e->ids, &e->count))
+        return -1;
+    return score_ids(m, t, e->ids, e->count, o, o->json ? e : NULL, score);
 }
 
 static void add(gp_text_score *all, const gp_text_score *one)
@@ -153,6 +232,7 @@ static int score_parts(gp_model *m, const gp_tokenizer *t, gp_text *text, const 
     gp_text_score all = {0}, one;
     gp_text_part part;
     gp_buf whole = {0};
+    each e = {0};
     gp_progress progress;
     int64_t documents = 0;
     const gp_text_info *info = gp_text_get_info(text);
@@ -162,7 +242,7 @@ static int score_parts(gp_model *m, const gp_tokenizer *t, gp_text *text, const 
         gp_buf_add(&whole, part.data, part.length);
         if (!part.separated && (!part.file_ends || o->jsonl)) /* what ends JSON Lines is no document */
             continue;
-        rc = score_one(m, t, &whole, o, &one);
+        rc = score_one(m, t, &whole, o, &e, &one);
         if (rc) {
             gp_fail_in(part.file);
             break;
@@ -172,7 +252,7 @@ static int score_parts(gp_model *m, const gp_tokenizer *t, gp_text *text, const 
         documents++;
         gp_progress_clear(&progress);
         if (o->jsonl)
-            print_document(documents, &one, o->json, out);
+            print_document(documents, &one, o->json ? &e : NULL, t, out);
         gp_progress_set(&progress, part.end, NULL);
     }
     gp_progress_end(&progress);
@@ -180,7 +260,8 @@ static int score_parts(gp_model *m, const gp_tokenizer *t, gp_text *text, const 
     if (!rc && !all.scored)
         rc = fail("%s: nothing to score: a text needs two tokens", strcmp(path, "-") ? path : "stdin");
     if (!rc)
-        print_total(info->name, &all, o, documents, out);
+        print_total(info->name, &all, o, documents, o->jsonl ? NULL : &e, t, out);
+    each_release(&e);
     return rc;
 }
 

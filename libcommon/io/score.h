@@ -3,9 +3,13 @@
 #define GP_IO_SCORE_H
 
 #include "base/base.h"
+#include "gptpipe/sampler.h"
 #include "gptpipe/score.h"
 
 /* , "name": x; null where x is not finite */
 void gp_put_number(FILE *out, const char *name, double x);
+
+/* samples.c: [{"id": 2402, "text": " upon", "logprob": -0.7}, ...]; no text where there is no tokenizer */
+void gp_put_likely(gp_buf *b, const gp_tokenizer *t, const gp_likely *top, int64_t tops);
 
 #endif

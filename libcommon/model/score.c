@@ -1,6 +1,7 @@
 /* score.c: how likely given tokens are. Spans go through the model side by side, padded on the right to the longest, which
  * a causal model does not see; the head runs over the rows that are scored alone. */
 #include "model/model.h"
+#include "model/sampler.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,9 +17,12 @@ typedef struct pass {
     int32_t *inputs, *targets; /* (B,T); (rows) */
     float *losses;             /* (rows) */
     bool *greedy;              /* (rows) the target is the likeliest */
-    float *logits;             /* (LOOK,V) */
-    void *device;              /* the same in the backend's memory */
-    gp_scored_fn *told;        /* or NULL */
+    gp_likely **top;           /* (rows) where the likeliest go, or NULL */
+    int64_t tops;
+    bool greedily;      /* greedy is asked for */
+    float *logits;      /* (LOOK,V) */
+    void *device;       /* the same in the backend's memory */
+    gp_scored_fn *told; /* or NULL */
     void *self;
 } pass;
 
@@ -55,6 +59,7 @@ static void gather(pass *p, char *x, size_t bytes)
             int64_t from = b * p->T + k - 1;
             if (from != p->rows)
                 p->m->be->ops->copy(p->m->be, x + (size_t)p->rows * bytes, x + (size_t)from * bytes, bytes);
+            p->top[p->rows] = s->top ? s->top + (k - s->first) * s->tops : NULL;
             p->targets[p->rows++] = s->ids[k];
         }
     }
@@ -69,8 +74,9 @@ static int32_t largest(const float *logits, int64_t V)
     return (int32_t)best;
 }
 
-/* Which targets are the likeliest? x holds the gathered rows; their logits are made LOOK rows at a time. */
-static void look_greedy(pass *p, const gp_tensor *x, size_t bytes)
+/* Which targets are the likeliest, and which ids are? x holds the gathered rows; their logits are made LOOK rows at a
+ * time. */
+static void look(pass *p, const gp_tensor *x, size_t bytes)
 {
     gp_model *m = p->m;
     int64_t V = m->config.vocab_size;
@@ -83,8 +89,13 @@ static void look_greedy(pass *p, const gp_tensor *x, size_t bytes)
                                                      .bias = m->head.has_bias ? &m->head.b : NULL,
                                                      .logits = &logits});
         m->be->ops->download(m->be, p->logits, logits.data, (size_t)gp_tensor_bytes(&logits));
-        for (int64_t k = 0; k < rows.dim[0]; k++)
-            p->greedy[n + k] = largest(p->logits + k * V, V) == p->targets[n + k];
+        for (int64_t k = 0; k < rows.dim[0]; k++) {
+            const float *row = p->logits + k * V;
+            if (p->greedily)
+                p->greedy[n + k] = largest(row, V) == p->targets[n + k];
+            if (p->top[n + k])
+                gp_log_probability(row, V, p->targets[n + k], p->top[n + k], p->tops, V);
+        }
     }
 }
 
@@ -111,13 +122,15 @@ static int run(pass *p)
     gp_model_loss(m, &m->acts, &x, false);
     m->be->ops->download(m->be, p->losses, m->acts.losses.data, (size_t)p->rows * sizeof *p->losses);
     if (p->device)
-        look_greedy(p, &x, bytes);
+        look(p, &x, bytes);
     for (int64_t b = 0, row = 0; b < p->B; b++) {
         gp_passage *s = &p->spans[b];
         s->log_p = 0;
-        s->greedy = p->device != NULL;
+        s->greedy = p->greedily;
         for (int64_t k = s->first; k < s->count; k++, row++) {
             s->log_p -= p->losses[row];
+            if (s->log_ps)
+                s->log_ps[k - s->first] = -(double)p->losses[row];
             s->greedy &= p->greedy[row];
         }
     }
@@ -163,14 +176,21 @@ int gp_model_score_watched(gp_model *m, gp_passage *spans, int64_t count, bool g
             return -1;
     plan(m);
     size_t most = (size_t)gp_max(TOKENS, gp_config_context(&m->config));
-    size_t logits = greedy ? LOOK * (size_t)m->config.vocab_size * sizeof(float) : 0;
+    int64_t tops = 0;
+    for (int64_t i = 0; i < count; i++)
+        tops = spans[i].top ? spans[i].tops : tops;
+    bool looks = greedy || tops;
+    size_t logits = looks ? LOOK * (size_t)m->config.vocab_size * sizeof(float) : 0;
     pass p = {.m = m,
               .inputs = gp_calloc(most, sizeof *p.inputs),
               .targets = gp_calloc(most, sizeof *p.targets),
               .losses = gp_calloc(most, sizeof *p.losses),
               .greedy = gp_calloc(most, sizeof *p.greedy),
-              .logits = greedy ? gp_malloc(logits) : NULL,
-              .device = greedy ? m->be->ops->alloc(m->be, logits) : NULL,
+              .greedily = greedy,
+              .top = gp_calloc(most, sizeof *p.top),
+              .tops = tops,
+              .logits = looks ? gp_malloc(logits) : NULL,
+              .device = looks ? m->be->ops->alloc(m->be, logits) : NULL,
               .told = fn,
               .self = self};
     int64_t *order = gp_calloc((size_t)count, sizeof *order);
@@ -189,6 +209,7 @@ int gp_model_score_watched(gp_model *m, gp_passage *spans, int64_t count, bool g
     free(p.targets);
     free(p.losses);
     free(p.greedy);
+    free(p.top);
     free(p.logits);
     if (p.device)
         m->be->ops->free(m->be, p.device, logits);
