@@ -595,16 +595,6 @@ static void test_extra_tensor_is_refused(void **state)
                    "tensor transformer.h.0.attn.bias is F32 [32], expected no such tensor");
 }
 
-static void test_head_that_is_not_the_embedding_is_refused(void **state)
-{
-    (void)state;
-    static float x[96 * 32];
-    item more = extra("lm_head.weight", x, GP_F32, 2, 96, 32, 0, 0);
-    write_edited(goldens[0], NULL, NULL, &more, 1, in("x.safetensors"));
-    assert_refused(in("x.safetensors"),
-                   "tensor lm_head.weight is F32 [96,32] and differs from transformer.wte.weight");
-}
-
 typedef struct change {
     const char *name;
     int64_t rows;   /* 0: as they are */
@@ -813,7 +803,6 @@ int main(void)
         TEST(test_tensor_in_two_shards_is_refused),
         TEST(test_missing_tensor_is_refused),
         TEST(test_extra_tensor_is_refused),
-        TEST(test_head_that_is_not_the_embedding_is_refused),
         TEST(test_misshapen_tensor_is_refused),
         TEST(test_tensor_of_integers_is_refused),
         TEST(test_nan_and_infinity_are_refused),

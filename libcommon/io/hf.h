@@ -20,6 +20,7 @@ typedef struct gp_hf_files {
     int count;
     gp_hf_tensor *tensors; /* by name */
     int64_t tensor_count;
+    size_t stripped; /* bytes of a common prefix that stand before each name */
 } gp_hf_files;
 
 /* hf_files.c: the tensors of one file, which it takes over (NULL: it could not be opened), or of those that an
@@ -29,10 +30,19 @@ int gp_hf_files_open_index(gp_hf_files *f, const char *path);
 void gp_hf_files_close(gp_hf_files *f);
 gp_hf_tensor *gp_hf_files_find(const gp_hf_files *f, const char *name);
 
-/* hf_names.c: finds the tensor of each piece of the table (match[3 * row + piece]), and refuses what is
- * missing, misshapen, or too much. */
-int gp_hf_match(gp_hf_files *f, const char *path, const gp_config *c, const gp_params *p,
-                gp_hf_tensor **match);
+/* What wrappers of training put before the names of all tensors (module., _orig_mod., model., transformer.), one at a time
+ * taken off; false: there is none. */
+bool gp_hf_files_strip(gp_hf_files *f);
+
+/* How long the beginning is, up to a dot, that the names of all tensors share. */
+size_t gp_hf_files_prefix(const gp_hf_files *f);
+
+/* hf_names.c: fits the names to the configuration, and the configuration to the head that is there. */
+void gp_hf_fit(gp_hf_files *f, gp_checkpoint *c);
+
+/* Finds the tensor of each piece of c's table (match[3 * row + piece]), and refuses what is missing, of another shape, or
+ * too much. */
+int gp_hf_match(gp_hf_files *f, gp_checkpoint *c, gp_hf_tensor **match);
 
 /* hf_config.c: fills in c->config, and tells what differs. loadable: as a folder for transformers' from_pretrained. */
 int gp_hf_find_config(gp_checkpoint *c, const gp_safetensors *s, const char *folder, bool loadable);

@@ -138,3 +138,31 @@ gp_hf_tensor *gp_hf_files_find(const gp_hf_files *f, const char *name)
     gp_hf_tensor key = {.name = name};
     return f->tensor_count ? bsearch(&key, f->tensors, (size_t)f->tensor_count, sizeof key, by_name) : NULL;
 }
+
+size_t gp_hf_files_prefix(const gp_hf_files *f)
+{
+    if (!f->tensor_count)
+        return 0;
+    const char *first = f->tensors[0].name, *last = f->tensors[f->tensor_count - 1].name; /* by name */
+    size_t n = 0, prefix = 0;
+    for (; first[n] && first[n] == last[n]; n++)
+        if (first[n] == '.')
+            prefix = n + 1;
+    return prefix;
+}
+
+bool gp_hf_files_strip(gp_hf_files *f)
+{
+    static const char *const wrappers[] = {"module.", "_orig_mod.", "model.", "transformer."};
+    size_t prefix = gp_hf_files_prefix(f);
+    for (size_t i = 0; i < ARRAY_LEN(wrappers); i++) {
+        size_t n = strlen(wrappers[i]);
+        if (n > prefix || strncmp(f->tensors[0].name, wrappers[i], n))
+            continue;
+        for (int64_t k = 0; k < f->tensor_count; k++)
+            f->tensors[k].name += n;
+        f->stripped += n;
+        return true;
+    }
+    return false;
+}

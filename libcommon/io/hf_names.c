@@ -3,6 +3,7 @@
 #include "io/pieces.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const prefixes[] = {
@@ -14,7 +15,7 @@ static const char *const families[] = {[GP_GPT2] = "gpt2", [GP_BERT] = "bert", [
 static const struct extra {
     gp_family family;
     const char *name, *shape;
-    const char *same_as; /* has to be an exact copy of this parameter */
+    const char *same_as; /* a second name of this parameter: transformers ties the two */
 } extras[] = {
     {GP_GPT2, "h.#.attn.bias", "11PP", NULL}, /* the causal mask, which old versions stored */
     {GP_GPT2, "h.#.attn.masked_bias", NULL, NULL},
@@ -39,8 +40,25 @@ static const char *without_prefix(const char *name, gp_family family)
     return strncmp(name, prefixes[family], n) ? name : name + n;
 }
 
-/* A piece's tensor: by its full name, or without the prefix, as the bare model (GPT2Model) is stored. The
- * oldest BERT files call a norm's weight and bias gamma and beta. */
+/* What safetensors.torch.save_model says of tensors that share their memory: of these it stores one, and keeps the other
+ * names in the metadata. */
+static gp_hf_tensor *find_alias(const gp_hf_files *f, const char *name)
+{
+    gp_hf_tensor *t = NULL;
+    if (!f->tensor_count)
+        return NULL;
+    char *full = gp_format("%.*s%s", (int)f->stripped, f->tensors[0].name - f->stripped, name);
+    for (int i = 0; i < f->count && !t; i++) {
+        const char *stored = gp_safetensors_metadata(f->files[i], full, NULL);
+        if (stored && strlen(stored) > f->stripped && !strncmp(stored, full, f->stripped))
+            t = gp_hf_files_find(f, stored + f->stripped);
+    }
+    free(full);
+    return t;
+}
+
+/* A piece's tensor: by its full name, or without the prefix, as the bare model (GPT2Model) is stored, or under the name of
+ * one that it shares its memory with. The oldest BERT files call a norm's weight and bias gamma and beta. */
 static gp_hf_tensor *find_piece(const gp_hf_files *f, const char *name, gp_family family)
 {
     static const struct {
@@ -57,25 +75,86 @@ static gp_hf_tensor *find_piece(const gp_hf_files *f, const char *name, gp_famil
             snprintf(old, sizeof old, "%.*s%s", (int)(n - tail), names[i], endings[k].then);
             t = gp_hf_files_find(f, old);
         }
+        if (!t)
+            t = find_alias(f, names[i]);
         if (t)
             return t;
     }
     return NULL;
 }
 
-static int match_row(gp_hf_files *f, const char *path, const gp_config *c, const gp_param *row,
-                     gp_hf_tensor **match)
+/* The tensor that is stored under a parameter's second name, or NULL. */
+static gp_hf_tensor *find_twin(const gp_hf_files *f, const char *name, gp_family family)
+{
+    for (size_t i = 0; i < ARRAY_LEN(extras); i++)
+        if (extras[i].same_as && extras[i].family == family && !strcmp(extras[i].same_as, name))
+            return find_piece(f, extras[i].name, family);
+    return NULL;
+}
+
+/* What is no floating-point number is none of a weight's, and is refused where it is read. */
+static bool is_float(const gp_tensor *t)
+{
+    return t->dtype == GP_F32 || t->dtype == GP_F16 || t->dtype == GP_BF16;
+}
+
+static bool same_numbers(const gp_tensor *a, const gp_tensor *b)
+{
+    enum { CHUNK = 1 << 12 };
+    float x[CHUNK], y[CHUNK];
+    bool same = a->ndim == b->ndim && is_float(a) && is_float(b);
+    for (int i = 0; same && i < a->ndim; i++)
+        same = a->dim[i] == b->dim[i];
+    int64_t count = gp_tensor_count(a), n;
+    for (int64_t at = 0; same && at < count; at += n) {
+        n = gp_min(count - at, CHUNK);
+        gp_to_f32(x, (const char *)a->data + at * gp_dtype_size(a->dtype), a->dtype, n);
+        gp_to_f32(y, (const char *)b->data + at * gp_dtype_size(b->dtype), b->dtype, n);
+        for (int64_t i = 0; i < n; i++)
+            same &= x[i] == y[i];
+    }
+    return same;
+}
+
+static int missing(const gp_hf_files *f, const char *path, const gp_param *row, const gp_piece *piece)
+{
+    char text[96];
+    gp_tensor expected = {.dtype = GP_F32};
+    expected.ndim = gp_piece_shape(row, piece, expected.dim);
+    gp_tensor_format(&expected, text, sizeof text);
+    size_t n = gp_hf_files_prefix(f);
+    if (n && strncmp(f->tensors[0].name, piece->name, n))
+        return fail(
+            "%s: tensor %s is missing, expected %s; the name of every tensor there begins with \"%.*s\"",
+            path, piece->name, text, (int)n, f->tensors[0].name);
+    return fail("%s: tensor %s is missing, expected %s", path, piece->name, text);
+}
+
+/* The tensor of a row's piece, of two names perhaps. A head's weight that is tied has two, or a bias, which is tied
+ * always; of two biases that differ transformers adds the one of the decoder, and so it is here. */
+static gp_hf_tensor *find_tensor(const gp_hf_files *f, gp_checkpoint *c, const gp_param *row,
+                                 const char *name)
+{
+    gp_family family = c->config.family;
+    gp_hf_tensor *t = find_piece(f, name, family), *twin = NULL;
+    if (c->config.tied || row->role == GP_HEAD_B)
+        twin = find_twin(f, name, family);
+    if (t && twin && row->role == GP_HEAD_B && !same_numbers(&t->t, &twin->t)) {
+        gp_checkpoint_remark_add(c, gp_format("%s: tensor %s differs from %s: that of the decoder is taken",
+                                              t->path, t->name, twin->name));
+        t->used = true;
+        return twin;
+    }
+    return t ? t : twin;
+}
+
+static int match_row(gp_hf_files *f, gp_checkpoint *c, const gp_param *row, gp_hf_tensor **match)
 {
     for (int k = 0; k < row->pieces; k++) {
         const gp_piece *piece = &row->piece[k];
-        gp_hf_tensor *t = match[k] = find_piece(f, piece->name, c->family);
-        if (!t) {
-            char text[96];
-            gp_tensor expected = {.dtype = GP_F32};
-            expected.ndim = gp_piece_shape(row, piece, expected.dim);
-            return fail("%s: tensor %s is missing, expected %s", path, piece->name,
-                        gp_tensor_format(&expected, text, sizeof text));
-        }
+        gp_hf_tensor *t = match[k] = find_tensor(f, c, row, piece->name);
+        if (!t)
+            return missing(f, c->path, row, piece);
         if (gp_piece_check(t->path, t->name, &t->t, row, piece))
             return -1;
         t->used = true;
@@ -109,47 +188,51 @@ static bool shape_is(const gp_tensor *t, const char *shape)
     return !shape[t->ndim];
 }
 
-static bool same_tensor(const gp_tensor *a, const gp_tensor *b)
-{
-    if (a->dtype != b->dtype || a->ndim != b->ndim)
-        return false;
-    for (int i = 0; i < a->ndim; i++)
-        if (a->dim[i] != b->dim[i])
-            return false;
-    return !memcmp(a->data, b->data, (size_t)gp_tensor_bytes(a));
-}
-
 /* A tensor that is no parameter: in the table above and as described there, or refused. */
-static int check_extra(const gp_hf_tensor *t, const gp_config *c, const gp_params *p, gp_hf_tensor **match)
+static int check_extra(const gp_hf_tensor *t, const gp_config *c)
 {
     char text[96];
     const char *name = without_prefix(t->name, c->family);
     gp_tensor_format(&t->t, text, sizeof text);
     for (size_t i = 0; i < ARRAY_LEN(extras); i++) {
         const struct extra *e = &extras[i];
-        if (e->family != c->family || !name_is(name, e->name) || !shape_is(&t->t, e->shape))
-            continue;
-        if (!e->same_as)
+        if (e->family == c->family && name_is(name, e->name) && shape_is(&t->t, e->shape))
             return 0;
-        for (int r = 0; r < p->count; r++)
-            for (int k = 0; k < p->rows[r].pieces; k++)
-                if (!strcmp(p->rows[r].piece[k].name, e->same_as) && same_tensor(&t->t, &match[3 * r + k]->t))
-                    return 0;
-        return fail("%s: tensor %s is %s and differs from %s, expected the same: its configuration ties them",
-                    t->path, t->name, text, e->same_as);
     }
     return fail("%s: tensor %s is %s, expected no such tensor in a %s of %lld layers", t->path, t->name, text,
                 families[c->family], (long long)c->layers);
 }
 
-int gp_hf_match(gp_hf_files *f, const char *path, const gp_config *c, const gp_params *p,
-                gp_hf_tensor **match)
+int gp_hf_match(gp_hf_files *f, gp_checkpoint *c, gp_hf_tensor **match)
 {
-    for (int i = 0; i < p->count; i++)
-        if (match_row(f, path, c, &p->rows[i], &match[3 * i]))
+    for (int i = 0; i < c->params.count; i++)
+        if (match_row(f, c, &c->params.rows[i], &match[3 * i]))
             return -1;
     for (int64_t i = 0; i < f->tensor_count; i++)
-        if (!f->tensors[i].used && check_extra(&f->tensors[i], c, p, match))
+        if (!f->tensors[i].used && check_extra(&f->tensors[i], &c->config))
             return -1;
     return 0;
+}
+
+/* ---- before the table of parameters is made --------------------------------------------------------------- */
+
+/* The token embedding's name in each family. */
+static const char *const embeddings[] = {[GP_GPT2] = "transformer.wte.weight",
+                                         [GP_BERT] = "bert.embeddings.word_embeddings.weight",
+                                         [GP_ROBERTA] = "roberta.embeddings.word_embeddings.weight"};
+
+void gp_hf_fit(gp_hf_files *f, gp_checkpoint *c)
+{
+    gp_family family = c->config.family;
+    const char *name = embeddings[family];
+    while (!find_piece(f, name, family) && !find_twin(f, name, family) && gp_hf_files_strip(f))
+        ;
+    gp_hf_tensor *wte = find_piece(f, name, family), *head = find_twin(f, name, family);
+    if (!c->config.tied || !wte || !head || same_numbers(&wte->t, &head->t))
+        return;
+    c->config.tied = false;
+    gp_checkpoint_remark_add(
+        c, gp_format("%s: the configuration ties %s to %s, which differs: the file's head is kept, "
+                     "as with tie_word_embeddings: false",
+                     head->path, head->name, wte->name));
 }

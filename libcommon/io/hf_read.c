@@ -206,9 +206,10 @@ int gp_hf_open(gp_checkpoint *c, const char *path)
     if (!rc)
         rc = find_tokenizer(c, s->files.files[0], folder);
     if (!rc) {
+        gp_hf_fit(&s->files, c);
         gp_params_list(&c->params, &c->config);
         s->match = gp_calloc((size_t)c->params.count * 3, sizeof(gp_hf_tensor *));
-        rc = gp_hf_match(&s->files, c->path, &c->config, &c->params, s->match);
+        rc = gp_hf_match(&s->files, c, s->match);
     }
     free(folder);
     return rc;
