@@ -223,6 +223,33 @@ static void a_sample_ends_at_the_configurations_ids(void **state)
     discard(m, be);
 }
 
+/* The position table is not finite at 5: what comes behind it has no logits. */
+static void a_sample_ends_where_logits_are_not_finite(void **state)
+{
+    (void)state;
+    static kept all[SAMPLES];
+    for (size_t k = 0; k < ARRAY_LEN(backends); k++) {
+        gp_backend *be;
+        gp_model *m = fresh(backends[k], &be);
+        gp_prompt p = {.ids = (int32_t[]){1, 2}, .count = 2};
+        gp_generation how = plain(30);
+        const gp_param *row = gp_params_row(&m->params, GP_WPE, 0);
+        float *w = gp_malloc((size_t)row->count * sizeof *w);
+        memset(all, 0, sizeof all);
+        gp_model_row_download(m, row, w);
+        for (int64_t c = 0; c < row->dim[1]; c++)
+            w[5 * row->dim[1] + c] = INFINITY;
+        gp_model_row_upload(m, row, w);
+        free(w);
+        assert_int_equal(gp_generate_all(m, NULL, &p, 1, &how, keep, all, NULL), -1);
+        assert_int_equal(all[0].count, 4); /* ids 2 to 5: what would come next has read position 5 */
+        if (!strstr(gp_error(),
+                    "sample 1: the model's logits at position 6 are not finite; the first that is not: "))
+            fail_msg("'%s'", gp_error());
+        discard(m, be);
+    }
+}
+
 /* Ids are decimals with blanks between where there is no tokenizer: a stop text crosses them. */
 static void a_sample_ends_before_a_stop_text_that_crosses_tokens(void **state)
 {
@@ -395,6 +422,7 @@ int main(void)
         cmocka_unit_test(log_probabilities_are_those_of_the_forward_pass),
         cmocka_unit_test(a_sample_ends_at_a_stop_id_and_says_so),
         cmocka_unit_test(a_sample_ends_at_the_configurations_ids),
+        cmocka_unit_test(a_sample_ends_where_logits_are_not_finite),
         cmocka_unit_test(a_sample_ends_before_a_stop_text_that_crosses_tokens),
         cmocka_unit_test(nothing_is_told_that_may_yet_be_a_stop_or_half_a_character),
         cmocka_unit_test(padded_ids_are_never_drawn),

@@ -259,22 +259,24 @@ static void the_kept_set_is_that_of_a_full_sort(void **state)
     }
 }
 
-static void odd_logits_still_give_an_id(void **state)
+static void logits_that_are_not_finite_give_no_id(void **state)
 {
     (void)state;
     const float rows[][3] = {{NAN, NAN, NAN},
                              {-INFINITY, -INFINITY, -INFINITY},
                              {INFINITY, INFINITY, 0},
                              {NAN, 1, INFINITY},
+                             {0, -NAN, 1},
+                             {0, 1, INFINITY},
                              {-INFINITY, 0, -INFINITY}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         for (int k = 0; k < 3; k++) {
             gp_sample_op op = {.vocab = 3, .temperature = (float)k, .top_p = k == 2 ? 0.5f : 1, .top_k = k};
-            assert_in_range(draw_one(op, rows[i], 3, 1, 1), 0, 2);
+            assert_int_equal(draw_one(op, rows[i], 3, 1, 1), rows[i][1] == 0 ? 1 : -1);
         }
     gp_sample_op op = {.vocab = 3, .temperature = 1, .top_p = 1};
     for (int i = 0; i < 50; i++)
-        assert_int_equal(draw_one(op, rows[4], 3, i, 0), 1);
+        assert_int_equal(draw_one(op, rows[6], 3, i, 0), 1);
 }
 
 int main(void)
@@ -291,7 +293,7 @@ int main(void)
         cmocka_unit_test(padding_is_never_drawn),
         cmocka_unit_test(a_sample_is_the_same_alone_and_among_others),
         cmocka_unit_test(the_kept_set_is_that_of_a_full_sort),
-        cmocka_unit_test(odd_logits_still_give_an_id),
+        cmocka_unit_test(logits_that_are_not_finite_give_no_id),
     };
     return cmocka_run_group_tests(tests, open_ref, close_ref);
 }

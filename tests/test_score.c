@@ -166,6 +166,52 @@ static void each_token_has_its_probability_and_the_likeliest_in_its_place(void *
     }
 }
 
+/* Finite weights whose products overflow in the MLP of layer 1. */
+static void overflow(gp_model *m)
+{
+    static const gp_role roles[] = {GP_FC_W, GP_OUT_W};
+    for (size_t i = 0; i < ARRAY_LEN(roles); i++) {
+        const gp_param *row = gp_params_row(&m->params, roles[i], 1);
+        float *w = gp_malloc((size_t)row->count * sizeof *w);
+        gp_model_row_download(m, row, w);
+        for (int64_t k = 0; k < row->count; k++)
+            w[k] *= 1e25f;
+        gp_model_row_upload(m, row, w);
+        free(w);
+    }
+    if (m->slots_open)
+        gp_model_weights_changed(m);
+}
+
+static void assert_told(const char *position)
+{
+    if (!strstr(gp_error(), position) ||
+        !strstr(gp_error(), "the first that is not: transformer.h.1.mlp.c_proj, "))
+        fail_msg("'%s'", gp_error());
+}
+
+/* No score and no token comes of logits that are not finite, but their place and the first tensor that is not. */
+static void logits_that_are_not_finite_are_told_with_their_place(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < ARRAY_LEN(backends); k++) {
+        gp_backend *be;
+        gp_model *m = tiny(backends[k], &be);
+        overflow(m);
+        gp_passage spans[] = {{.ids = ids, .first = 3, .count = 9}, {.ids = ids, .first = 2, .count = 4}};
+        assert_int_equal(gp_model_score(m, spans, 2, false), -1);
+        assert_told("logits at position 2 are not finite");
+        assert_true(spans[0].log_p == 0 && isnan(spans[1].log_p)); /* the shorter one comes first */
+        assert_int_equal(gp_model_score(m, spans, 1, true), -1);
+        assert_told("logits at position 3 are not finite");
+        gp_text_score s;
+        assert_int_equal(gp_score_ids(m, NULL, ids, 100, &(gp_score_options){.quiet = true}, &s), -1);
+        assert_told("the window from token 80 on: the model's logits at position 16 are not finite");
+        gp_model_free(m);
+        gp_backend_close(be);
+    }
+}
+
 static void what_does_not_fit_is_refused(void **state)
 {
     (void)state;
@@ -274,6 +320,7 @@ int main(void)
         cmocka_unit_test(every_pass_is_told),
         cmocka_unit_test(a_greedy_continuation_is_known_as_such),
         cmocka_unit_test(each_token_has_its_probability_and_the_likeliest_in_its_place),
+        cmocka_unit_test(logits_that_are_not_finite_are_told_with_their_place),
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(hellaswag_becomes_what_the_harness_makes_of_it),
         cmocka_unit_test(the_raw_question_is_as_it_stands),

@@ -92,7 +92,8 @@ typedef struct gp_passage {
     int64_t tops;
 } gp_passage;
 
-/* Scores spans of any lengths, several at a time. 0; -1 when an id or a length does not fit the model. */
+/* Scores spans of any lengths, several at a time. 0; -1 when an id or a length does not fit the model, or when logits are
+ * not finite: the log_p of that span is then NaN, and of no other. */
 GP_API int gp_model_score(gp_model *m, gp_passage *spans, int64_t count, bool greedy);
 
 /* The same, which may take minutes: fn is told after each pass through the model how many spans are scored. */
@@ -134,7 +135,8 @@ typedef struct gp_sampling {
     int64_t vocab; /* ids from this one on are padding and never drawn; 0: the model's vocabulary */
 } gp_sampling;
 
-/* Draws ids (B) from the logits; samples[b] and positions[b] key the random number. */
+/* Draws ids (B) from the logits; samples[b] and positions[b] key the random number. An id is -1 where logits of its row
+ * are not finite. */
 GP_API void gp_model_sample(gp_model *m, const gp_sampling *how, const int32_t *samples,
                             const int32_t *positions, int32_t *ids);
 

@@ -206,8 +206,9 @@ typedef struct gp_adamw_op {
 } gp_adamw_op;
 
 /* ids[b] drawn from logits row b: temperature (0: the largest, lowest id on ties), then top_k (0: all),
- * top_p (1: all), min_p (0: all), in transformers' order; ids >= vocab are never drawn. The random number is
- * Philox at (seed; samples[b], positions[b]): a sample is the same alone and among others. */
+ * top_p (1: all), min_p (0: all), in transformers' order; ids >= vocab are never drawn, and a logit of -inf is not either. -1
+ * where the logit of an id below vocab is NaN or inf, or all are -inf. The random number is Philox at (seed; samples[b],
+ * positions[b]): a sample is the same alone and among others. */
 typedef struct gp_sample_op {
     const gp_tensor *logits; /* (B,V) */
     int vocab;

@@ -23,6 +23,7 @@ typedef struct cloze {
     const gp_cloze_task *task;
     const gp_score_options *o;
     FILE *out;
+    const char *file;
     gp_question question[AT_ONCE];
     gp_passage span[AT_ONCE * GP_MOST_ENDINGS]; /* their ids belong to it */
     int64_t questions, spans;
@@ -80,6 +81,7 @@ static int add(cloze *z, const json_t *line, const char *file, int64_t number)
     gp_question *q = &z->question[z->questions];
     if (z->task->read(q, line, file, number))
         return -1;
+    q->line = number;
     z->questions++;
     for (int64_t i = 0; i < q->endings; i++) {
         if (encode(z, q->context, q->ending[i], &z->span[z->spans])) {
@@ -156,10 +158,25 @@ static void show(void *self, int64_t spans)
     gp_progress_set(&z->progress, z->scored + (int64_t)(share * (double)(z->read - z->scored)), NULL);
 }
 
+/* Whose logits were not finite, if that is why scoring failed. */
+static int name_question(const cloze *z)
+{
+    const gp_passage *s = z->span;
+    for (int64_t i = 0; i < z->questions; i++)
+        for (int64_t k = 0; k < z->question[i].endings; k++, s++)
+            if (isnan(s->log_p)) {
+                char *where = gp_format("%s: line %lld: ending %lld", z->file, (long long)z->question[i].line,
+                                        (long long)k + 1);
+                gp_fail_in(where);
+                free(where);
+            }
+    return -1;
+}
+
 static int score(cloze *z)
 {
     if (gp_model_score_watched(z->m, z->span, z->spans, z->task->greedy, show, z))
-        return -1;
+        return name_question(z);
     gp_progress_clear(&z->progress);
     z->scored = z->read;
     const gp_passage *s = z->span;
@@ -252,10 +269,10 @@ int gp_score_task(gp_model *m, const gp_tokenizer *t, const char *task, const ch
         return fail("the checkpoint has no tokenizer: text cannot be scored");
     gp_buf text = {0};
     cloze *z = gp_calloc(1, sizeof *z);
-    *z = (cloze){.m = m, .t = t, .task = row, .o = o, .out = out};
+    *z = (cloze){.m = m, .t = t, .task = row, .o = o, .out = out, .file = strcmp(path, "-") ? path : "stdin"};
     int rc = gp_file_read(&text, path, (size_t)1 << 31);
     if (!rc)
-        rc = score_lines(z, strcmp(path, "-") ? path : "stdin", &text);
+        rc = score_lines(z, z->file, &text);
     if (!rc)
         print_total(z);
     clear(z);

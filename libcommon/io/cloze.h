@@ -12,6 +12,7 @@ typedef struct gp_question {
     char *context, *ending[GP_MOST_ENDINGS]; /* an ending with the blank before it */
     double characters[GP_MOST_ENDINGS];      /* of the ending without that blank */
     int64_t endings, label;
+    int64_t line; /* of the file */
 } gp_question;
 
 /* One kind of task. read makes a question of line `number` of `file`; 0 or -1, and then there is nothing to release. */

@@ -98,6 +98,13 @@ static int score_ids(gp_model *m, const gp_tokenizer *t, const int32_t *ids, int
     gp_progress_begin(&progress, "score", "window", 0, windows, o->quiet || o->jsonl);
     int rc = gp_model_score_watched(m, spans, windows, false, show, &progress);
     gp_progress_end(&progress);
+    for (int64_t w = 0; w < windows && rc; w++)
+        if (isnan(spans[w].log_p) && windows > 1) {
+            char *where =
+                gp_format("the window from token %lld on", (long long)(spans[w].ids - all) - (end >= 0));
+            gp_fail_in(where);
+            free(where);
+        }
     for (int64_t w = 0; w < windows && !rc; w++) {
         score->log_p += spans[w].log_p;
         score->scored += spans[w].count - spans[w].first;

@@ -1,6 +1,6 @@
 /* sampler.c: prompts in, tokens and bytes out. Rows of the cache are lanes: when a sample is complete, the next one
  * takes its row. */
-#include "model/model.h"
+#include "model/finite.h"
 #include "model/sampler.h"
 
 #include <stdlib.h>
@@ -178,6 +178,19 @@ static void prepare_logits(run *r)
     }
 }
 
+/* Which sample it is of whose next token nothing is known. */
+static int fail_not_finite(run *r, const row *s)
+{
+    int64_t T = gp_min(s->count - s->start, r->context);
+    gp_model_fail_not_finite(r->m, s->ids + s->count - T, T, s->count);
+    if (r->total == 1)
+        return -1;
+    char *where = gp_format("prompt %lld, sample %lld", (long long)s->prompt + 1, (long long)s->number + 1);
+    gp_fail_in(where);
+    free(where);
+    return -1;
+}
+
 /* Draws one id for every row and appends it to those that live. */
 static int draw(run *r)
 {
@@ -192,6 +205,8 @@ static int draw(run *r)
         row *s = &r->rows[b];
         if (!s->live)
             continue;
+        if (r->ids[b] < 0)
+            return fail_not_finite(r, s);
         append(s, r->ids[b]);
         r->stats.tokens++;
         gp_drawn d = {.token = true,

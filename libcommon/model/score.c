@@ -1,8 +1,9 @@
 /* score.c: how likely given tokens are. Spans go through the model side by side, padded on the right to the longest, which
  * a causal model does not see; the head runs over the rows that are scored alone. */
-#include "model/model.h"
+#include "model/finite.h"
 #include "model/sampler.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,13 +66,17 @@ static void gather(pass *p, char *x, size_t bytes)
     }
 }
 
+/* -1 where one is NaN or inf. */
 static int32_t largest(const float *logits, int64_t V)
 {
     int64_t best = 0;
-    for (int64_t v = 1; v < V; v++)
+    bool finite = true;
+    for (int64_t v = 0; v < V; v++) {
+        finite &= logits[v] < INFINITY;
         if (logits[v] > logits[best])
             best = v;
-    return (int32_t)best;
+    }
+    return finite ? (int32_t)best : -1;
 }
 
 /* Which targets are the likeliest, and which ids are? x holds the gathered rows; their logits are made LOOK rows at a
@@ -91,8 +96,12 @@ static void look(pass *p, const gp_tensor *x, size_t bytes)
         m->be->ops->download(m->be, p->logits, logits.data, (size_t)gp_tensor_bytes(&logits));
         for (int64_t k = 0; k < rows.dim[0]; k++) {
             const float *row = p->logits + k * V;
-            if (p->greedily)
-                p->greedy[n + k] = largest(row, V) == p->targets[n + k];
+            if (p->greedily) {
+                int32_t best = largest(row, V);
+                p->greedy[n + k] = best == p->targets[n + k];
+                if (best < 0)
+                    p->losses[n + k] = NAN;
+            }
             if (p->top[n + k])
                 gp_log_probability(row, V, p->targets[n + k], p->top[n + k], p->tops, V);
         }
@@ -132,6 +141,10 @@ static int run(pass *p)
             if (s->log_ps)
                 s->log_ps[k - s->first] = -(double)p->losses[row];
             s->greedy &= p->greedy[row];
+            if (!isfinite(p->losses[row])) {
+                s->log_p = NAN;
+                return gp_model_fail_not_finite(m, s->ids, k, k);
+            }
         }
     }
     return 0;
@@ -171,9 +184,11 @@ int gp_model_score_watched(gp_model *m, gp_passage *spans, int64_t count, bool g
 {
     if (!m->config.causal || m->config.head != GP_HEAD_LM)
         return fail("the model is not causal (BERT, RoBERTa): it does not tell how likely a text is");
-    for (int64_t i = 0; i < count; i++)
+    for (int64_t i = 0; i < count; i++) {
+        spans[i].log_p = 0;
         if (check(m, &spans[i], i))
             return -1;
+    }
     plan(m);
     size_t most = (size_t)gp_max(TOKENS, gp_config_context(&m->config));
     int64_t tops = 0;

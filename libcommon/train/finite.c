@@ -1,7 +1,6 @@
 /* finite.c: see finite.h. */
 #include "train/finite.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 /* What one pass has shown so far. A gradient is told only if no activation and no loss is to blame. */
@@ -10,33 +9,19 @@ typedef struct search {
     gp_culprit forward, backward;
 } search;
 
-/* Keeps the first. */
-static void look(gp_culprit *c, const char *what, const char *name, const float *x, int64_t n)
-{
-    int64_t count = 0;
-    if (c->what)
-        return;
-    for (int64_t i = 0; i < n; i++)
-        count += !isfinite(x[i]);
-    if (!count)
-        return;
-    *c = (gp_culprit){.what = what, .count = count, .of = n};
-    snprintf(c->name, sizeof c->name, "%s", name);
-}
-
 static void look_on_device(gp_culprit *c, gp_model *m, const char *what, const char *name, const float *x,
                            int64_t n)
 {
     float *host = gp_malloc((size_t)n * sizeof *host);
     m->be->ops->download(m->be, host, x, (size_t)n * sizeof *host);
-    look(c, what, name, host, n);
+    gp_culprit_look(c, what, name, host, n);
     free(host);
 }
 
 static void see_activation(void *self, const char *name, const gp_tensor *t)
 {
     search *s = self;
-    look(&s->forward, "activation", name, t->data, gp_tensor_count(t));
+    gp_culprit_look(&s->forward, "activation", name, t->data, gp_tensor_count(t));
 }
 
 static void see_gradient(void *self, const gp_param *row)
@@ -51,7 +36,7 @@ static void see_parameters(gp_culprit *c, gp_model *m)
         const gp_param *row = &m->params.rows[i];
         float *host = gp_malloc((size_t)row->count * sizeof *host);
         gp_model_row_download(m, row, host);
-        look(c, "parameter", row->piece[0].name, host, row->count);
+        gp_culprit_look(c, "parameter", row->piece[0].name, host, row->count);
         free(host);
     }
 }

@@ -2,13 +2,7 @@
 #ifndef GP_TRAIN_FINITE_H
 #define GP_TRAIN_FINITE_H
 
-#include "model/model.h"
-
-typedef struct gp_culprit {
-    const char *what;  /* "parameter", "activation", "loss", "gradient"; NULL: everything is finite */
-    char name[96];     /* as transformers calls it */
-    int64_t count, of; /* numbers that are not finite, and all of the tensor's */
-} gp_culprit;
+#include "model/finite.h"
 
 /* The first tensor that is not finite: among the parameters in the table's order; else among what `passes` passes make,
  * each called as pass(self, 0), pass(self, 1), ... to run one batch forward and back: an activation as forward makes

@@ -25,7 +25,7 @@ static_assert((DIGITS - LOGIT_DIGITS) * DIGIT_BITS == ID_BITS && BINS == SLICE &
 
 /* All zeros before the first kernel. */
 struct Row {
-    u64 best;   /* code(largest logit) << 32 | ~id, the largest of all */
+    u64 best;   /* code(largest logit) << 32 | ~id, the largest of all; of NaN and inf the code is ~0 */
     u64 limit;  /* the greatest key that is kept */
     u64 prefix; /* while a limit is sought: the digits found so far, */
     u64 wanted; /* and the count or the weight that it takes among the keys that begin with them */
@@ -61,9 +61,16 @@ struct View {
     float max;
 };
 
+constexpr uint32_t NOT_FINITE = ~0u, MINUS_INF = 0x007fffffu; /* the code of some NaN, and of -inf */
+
 static __device__ __forceinline__ int id_of(u64 best)
 {
     return static_cast<int>(~static_cast<uint32_t>(best));
+}
+
+static __device__ __forceinline__ bool is_finite(u64 best)
+{
+    return static_cast<uint32_t>(best >> 32) > MINUS_INF && static_cast<uint32_t>(best >> 32) < NOT_FINITE;
 }
 
 static __device__ __forceinline__ View view_of(const Sample &a, const Row *row, bool limited)
@@ -204,7 +211,8 @@ static __global__ void __launch_bounds__(SAMPLE_THREADS) sample_largest(Sample a
 #pragma unroll
     for (int k = 0; k < ITEMS; k++)
         if (items.id(k) < a.vocab)
-            best = max(best, static_cast<u64>(code(x[k])) << 32 | ~static_cast<uint32_t>(items.id(k)));
+            best = max(best, static_cast<u64>(x[k] < INFINITY ? code(x[k]) : NOT_FINITE) << 32 |
+                                 ~static_cast<uint32_t>(items.id(k)));
 #pragma unroll
     for (int offset = 16; offset > 0; offset /= 2)
         best = max(best, __shfl_xor_sync(ALL_LANES, best, offset));
@@ -215,8 +223,10 @@ static __global__ void __launch_bounds__(SAMPLE_THREADS) sample_largest(Sample a
         best = max(best, largest[w]);
     if (threadIdx.x == 0)
         atomicMax(&row->best, best);
-    if (a.greedy && last_of_row(row) && threadIdx.x == 0)
-        a.ids[blockIdx.x] = id_of(atomicMax(&row->best, 0ull));
+    if (a.greedy && last_of_row(row) && threadIdx.x == 0) {
+        best = atomicMax(&row->best, 0ull);
+        a.ids[blockIdx.x] = is_finite(best) ? id_of(best) : -1;
+    }
 }
 
 /* Adds to 64 bits in two halves: shared memory adds 32. */
@@ -306,9 +316,9 @@ static __global__ void __launch_bounds__(SAMPLE_THREADS) sample_draw(Sample a, b
     if (!last_of_row(row))
         return;
     u64 before = sum_before(take_bins(row, x), &total);
-    if (total == 0) { /* logits that are not finite */
+    if (total == 0 || !is_finite(v.best)) {
         if (threadIdx.x == 0)
-            a.ids[blockIdx.x] = id_of(v.best);
+            a.ids[blockIdx.x] = is_finite(v.best) ? id_of(v.best) : -1;
         return;
     }
     find(x, before, drawn_weight(a, total), [&](int i, u64 rest) { slice[0] = i, left[0] = rest; });

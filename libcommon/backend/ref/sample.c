@@ -121,6 +121,17 @@ static int32_t draw(const gp_sample_op *op, const real *logits, double uniform, 
     return chosen;
 }
 
+/* A logit may be -inf, which is never drawn, but not each of them. */
+static bool can_be_drawn(const real *logits, int64_t vocab)
+{
+    bool below = true, any = false;
+    for (int64_t i = 0; i < vocab; i++) {
+        below &= logits[i] < INFINITY; /* no NaN is */
+        any |= logits[i] > -INFINITY;
+    }
+    return below && any;
+}
+
 /* For one row: its weights and its ranking. */
 static size_t draw_bytes(int64_t vocab)
 {
@@ -143,6 +154,7 @@ void gp_ref_sample(gp_backend *be, const gp_sample_op *op)
         double u =
             gp_random_double(op->seed, GP_RNG_SAMPLE, (uint32_t)op->samples[b], (uint64_t)op->positions[b]);
         double *w = thread_scratch(be, draw_bytes(op->vocab));
-        op->ids[b] = draw(op, logits + b * V, u, w, (int32_t *)(w + op->vocab));
+        bool finite = can_be_drawn(logits + b * V, op->vocab);
+        op->ids[b] = finite ? draw(op, logits + b * V, u, w, (int32_t *)(w + op->vocab)) : -1;
     }
 }
