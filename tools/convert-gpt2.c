@@ -75,7 +75,7 @@ static void print_text(const gp_checkpoint *c, const gp_tokenizer *t, const char
     char shape[96];
     gp_tensor tensor;
     for (int64_t i = 0; (name = gp_checkpoint_tensor(c, i, &tensor)); i++)
-        fprintf(out, "  %-56s %s\n", name, gp_tensor_format(&tensor, shape, sizeof shape));
+        fprintf(out, "  %-56s %s\n", gp_show(name), gp_tensor_format(&tensor, shape, sizeof shape));
 }
 
 static void print_json(const gp_checkpoint *c, const gp_tokenizer *t, const char *fingerprint,
@@ -178,7 +178,7 @@ int main(int argc, char **argv)
     gp_checkpoint *c = gp_checkpoint_open(a.operands.count ? a.operands.items[0] : "-");
     rc = c ? 0 : -1;
     if (c && gp_checkpoint_remark(c))
-        fprintf(stderr, "convert-gpt2: %s\n", gp_checkpoint_remark(c));
+        fprintf(stderr, "convert-gpt2: %s\n", gp_show(gp_checkpoint_remark(c)));
     if (c)
         rc = a.info ? print_info(&a, c) : convert(&a, c);
     gp_checkpoint_close(c);

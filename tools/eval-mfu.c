@@ -135,7 +135,7 @@ static gp_model *open_model(const args *a, gp_backend *be, bool trains)
         gp_checkpoint *ckpt = open_checkpoint(a);
         gp_model *m = ckpt ? gp_checkpoint_model(ckpt, be, trains) : NULL;
         if (m && gp_checkpoint_remark(ckpt))
-            fprintf(stderr, "eval-mfu: %s\n", gp_checkpoint_remark(ckpt));
+            fprintf(stderr, "eval-mfu: %s\n", gp_show(gp_checkpoint_remark(ckpt)));
         gp_checkpoint_close(ckpt);
         return m;
     }

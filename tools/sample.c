@@ -255,7 +255,7 @@ static int run(session *s, gp_checkpoint *ckpt)
 {
     const args *a = &s->a;
     if (gp_checkpoint_remark(ckpt))
-        fprintf(stderr, "sample: %s\n", gp_checkpoint_remark(ckpt));
+        fprintf(stderr, "sample: %s\n", gp_show(gp_checkpoint_remark(ckpt)));
     if (gp_checkpoint_open_tokenizer(ckpt, &s->t))
         return -1;
     if (a->score)

@@ -64,9 +64,11 @@ static void draw(gp_board *b, gp_buf *out, double now)
     gp_progress_window(&columns, &rows);
     erase(b, out);
     for (int i = 0; i < b->count && b->drawn < rows - 1; i++) {
-        gp_buf line = {0};
-        gp_progress_line(&line, b->jobs[i], now, NULL);
-        shorten(&line, b->jobs[i]->label, (size_t)columns - 1);
+        gp_buf plain = {0}, line = {0};
+        gp_progress_line(&plain, b->jobs[i], now, NULL);
+        shorten(&plain, b->jobs[i]->label, (size_t)columns - 1);
+        gp_buf_show(&line, plain.data, plain.len);
+        gp_buf_release(&plain);
         add_bar(&line, b->jobs[i], (size_t)columns - 1);
         gp_buf_printf(out, "%s%.*s", b->drawn ? "\n" : "", columns - 1, line.data);
         gp_buf_release(&line);

@@ -23,10 +23,7 @@ int gp_fail(const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(fresh, sizeof fresh, fmt, ap);
     va_end(ap);
-    for (char *c = fresh; *c; c++) /* what a message quotes came out of a file: it stays one harmless line */
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            *c = '?';
-    memcpy(message, fresh, sizeof message);
+    gp_show_to(message, sizeof message, fresh); /* what a message quotes came out of a file */
     return -1;
 }
 
@@ -53,16 +50,16 @@ void gp_die_with(gp_under_way *tell, void *self)
 
 void gp_die(const char *fmt, ...)
 {
-    char more[512] = "";
+    char more[512] = "", line[1024], shown[2 * sizeof line];
     va_list ap;
     va_start(ap, fmt);
     gp_under_way *tell = under_way.tell;
     under_way.tell = NULL; /* it may fail itself */
     if (tell)
         tell(under_way.self, more, sizeof more);
-    fprintf(stderr, "%s: ", program_invocation_short_name); /* the tool's */
-    vfprintf(stderr, fmt, ap);
-    fprintf(stderr, "%s\n", more);
+    vsnprintf(line, sizeof line, fmt, ap);
+    gp_show_to(shown, sizeof shown, line);
+    fprintf(stderr, "%s: %s%s\n", program_invocation_short_name /* the tool's */, shown, more);
     va_end(ap);
     exit(1);
 }

@@ -1,8 +1,10 @@
 /* json.c: see json.h. */
 #include "base/json.h"
+#include "base/utf8.h"
 
 #include <malloc.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* The text that this thread is reading. */
 static _Thread_local struct {
@@ -71,4 +73,24 @@ json_t *gp_json_load(const char *text, size_t n, size_t flags, json_error_t *e)
     if (e)
         *e = error;
     return root;
+}
+
+/* jansson escapes what is below U+0020. The rest that is to be escaped stands in strings alone. */
+char *gp_json_print(const json_t *value, size_t flags)
+{
+    char *text = json_dumps(value, flags);
+    BUG_ON(!text);
+    gp_buf b = {0};
+    size_t left = strlen(text), n;
+    gp_buf_reserve(&b, left);
+    for (const char *p = text; left; p += n, left -= n) {
+        uint32_t c;
+        n = gp_utf8_last((const uint8_t *)p, left, &c);
+        if (c >= 0x20 && gp_utf8_is_control(c))
+            gp_buf_printf(&b, "\\u%04x", (unsigned)c);
+        else
+            gp_buf_add(&b, p, n);
+    }
+    free(text);
+    return b.data;
 }

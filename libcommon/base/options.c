@@ -1,5 +1,6 @@
 /* options.c: the command line. See gptpipe/options.h. */
 #include "base/options.h"
+#include "gptpipe/output.h"
 
 #include <errno.h>
 #include <stdio_ext.h>
@@ -360,11 +361,11 @@ bool gp_options_said(const gp_tool *tool, const char *name)
 int gp_tool_usage(const gp_tool *tool, const char *fmt, ...)
 {
     va_list ap;
-    fprintf(stderr, "%s: ", tool->name);
+    char line[1024];
     va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
+    vsnprintf(line, sizeof line, fmt, ap);
     va_end(ap);
-    fprintf(stderr, " (see %s --help)\n", tool->name);
+    fprintf(stderr, "%s: %s (see %s --help)\n", tool->name, gp_show(line), tool->name);
     return GP_OPTIONS_USAGE;
 }
 

@@ -31,12 +31,12 @@ static bool is_plain(const char *s)
     return *s && strchr(safe, *s) < strchr(safe, '0') && strspn(s, safe) == strlen(s);
 }
 
-/* Printable, as YAML 1.1 has it, and not one of Unicode's line ends. */
+/* Printable, as YAML 1.1 has it, and nothing that changes what a terminal shows. */
 static bool is_printable(uint32_t c)
 {
     if (c < 0xA1)
         return c >= 0x20 && c < 0x7F;
-    return c != 0x2028 && c != 0x2029 && c != 0xFEFF && c != 0xFFFE && c != 0xFFFF;
+    return !gp_utf8_is_control(c) && c != 0xFEFF && c != 0xFFFE && c != 0xFFFF;
 }
 
 void gp_put_yaml(gp_buf *b, const char *text)

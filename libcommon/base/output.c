@@ -2,6 +2,7 @@
 #include "gptpipe/output.h"
 #include "base/base.h"
 #include "base/file.h"
+#include "base/utf8.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -119,15 +120,17 @@ char *gp_json_quote(const char *text, size_t n)
     gp_buf b = {0};
     gp_buf_puts(&b, "\"");
     for (size_t i = 0; i < n;) {
+        uint32_t c;
         size_t bad, length = utf8_length(s + i, n - i, &bad);
+        gp_utf8_last(s + i, n - i, &c);
         if (!length)
             gp_buf_puts(&b, "\\ufffd");
         else if (s[i] == '"' || s[i] == '\\')
             gp_buf_printf(&b, "\\%c", s[i]);
         else if (s[i] == '\n')
             gp_buf_puts(&b, "\\n");
-        else if (s[i] < 0x20)
-            gp_buf_printf(&b, "\\u%04x", s[i]);
+        else if (gp_utf8_is_control(c))
+            gp_buf_printf(&b, "\\u%04x", (unsigned)c);
         else
             gp_buf_add(&b, text + i, length);
         i += length ? length : bad;

@@ -1,5 +1,6 @@
 /* progress.c: see progress.h. */
 #include "base/board.h"
+#include "gptpipe/output.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -135,6 +136,15 @@ void gp_progress_note(gp_progress *p, int64_t done, double now)
     }
 }
 
+/* Labels and notes come from catalogs and servers. */
+static void add_shown_line(gp_buf *line, const gp_progress *p, double now, const char *note)
+{
+    gp_buf plain = {0};
+    gp_progress_line(&plain, p, now, note);
+    gp_buf_show(line, plain.data, plain.len);
+    gp_buf_release(&plain);
+}
+
 void gp_progress_set(gp_progress *p, int64_t done, const char *note)
 {
     if (p->quiet)
@@ -149,7 +159,7 @@ void gp_progress_set(gp_progress *p, int64_t done, const char *note)
         return;
     p->next = now + (p->terminal ? REDRAW : LINE);
     gp_buf line = {0};
-    gp_progress_line(&line, p, now, note);
+    add_shown_line(&line, p, now, note);
     if (p->terminal) {
         int columns, rows;
         gp_progress_window(&columns, &rows);
@@ -181,15 +191,16 @@ void gp_progress_end(gp_progress *p)
 void gp_progress_say(gp_progress *p, const char *fmt, ...)
 {
     va_list ap;
+    char line[1024];
     if (p->quiet)
         return;
     gp_progress_clear(p);
     if (p->board)
         gp_board_pause(p->board);
     va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
+    vsnprintf(line, sizeof line, fmt, ap);
     va_end(ap);
-    fputc('\n', stderr);
+    fprintf(stderr, "%s\n", gp_show(line));
     if (p->board)
         gp_board_resume(p->board);
 }

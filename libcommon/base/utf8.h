@@ -2,6 +2,7 @@
 #ifndef GP_BASE_UTF8_H
 #define GP_BASE_UTF8_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -48,6 +49,16 @@ static inline size_t gp_utf8_last(const uint8_t *p, size_t n, uint32_t *c)
 {
     size_t length = gp_utf8(p, n, c);
     return length ? length : 1;
+}
+
+/* Characters that change what a terminal shows of others: controls (C0, DEL, C1), ends of lines, and those that turn the
+ * direction of text (Unicode's Bidi_Control). */
+static inline bool gp_utf8_is_control(uint32_t c)
+{
+    if (c < 0xA0)
+        return c < 0x20 || c >= 0x7F;
+    return c == 0x061C || c == 0x200E || c == 0x200F || (c >= 0x2028 && c <= 0x202E) ||
+           (c >= 0x2066 && c <= 0x2069);
 }
 
 /* Writes a code point, or a bad byte as itself; gives the number of bytes, 1 to 4. */

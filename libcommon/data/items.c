@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "data/dataset.h"
+#include "gptpipe/output.h"
 
 enum { MOST_NAMES = 1000 };
 
@@ -86,10 +87,10 @@ void gp_items_print(const gp_catalog_items *items, FILE *out)
 {
     fprintf(out, "items: %s", items->kind);
     for (int i = 0; i < items->label_count; i++)
-        fprintf(out, "%s %d %s", i ? "," : "; labels", i, items->labels[i]);
+        fprintf(out, "%s %d %s", i ? "," : "; labels", i, gp_show(items->labels[i]));
     fputc('\n', out);
     for (int i = 0; i < items->split_count; i++)
-        fprintf(out, "  split: %s, %s\n", items->splits[i], items->split_paths[i]);
+        fprintf(out, "  split: %s, %s\n", gp_show(items->splits[i]), gp_show(items->split_paths[i]));
 }
 
 static void set_string(json_t *object, const char *name, const char *value)

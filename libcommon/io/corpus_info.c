@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "data/metadata.h"
+#include "gptpipe/output.h"
 #include "io/corpus.h"
 
 /* What there is to tell. */
@@ -85,8 +87,9 @@ static void print_json(const facts *f, FILE *out)
         json_object_set(o, "source", f->source);
     if (f->separator)
         json_object_set(o, "separator", f->separator);
-    json_dumpf(o, out, JSON_COMPACT | JSON_REAL_PRECISION(6));
-    fputc('\n', out);
+    char *text = gp_json_print(o, JSON_COMPACT | JSON_REAL_PRECISION(6));
+    fprintf(out, "%s\n", text);
+    free(text);
     json_decref(o);
 }
 
@@ -97,16 +100,16 @@ static void print_text(const facts *f, FILE *out)
                *sha256 = json_string_value(json_object_get(f->source, "sha256"));
     const json_t *ends = json_object_get(f->separator, "text");
     bool ours = !strcmp(info->format, "tok");
-    fprintf(out, "%s\n  format      %s, %d bytes a token, %s\n  tokens      %" PRId64 "\n", f->info->name,
-            info->format, info->width, ours ? "CRC and ids are good" : "all ids in the vocabulary",
-            info->count);
+    fprintf(out, "%s\n  format      %s, %d bytes a token, %s\n  tokens      %" PRId64 "\n",
+            gp_show(f->info->name), info->format, info->width,
+            ours ? "CRC and ids are good" : "all ids in the vocabulary", info->count);
     if (info->documents)
         fprintf(out, "  documents   %" PRId64 ", the longest of %" PRId64 " tokens\n", info->documents,
                 f->longest);
     fprintf(out, "  tokenizer   %s, %" PRId64 " ids, of which %" PRId64 " occur%s%s\n", f->tokenizer,
             info->vocab_size, f->used, ours ? ", fingerprint " : "", ours ? f->fingerprint : "");
     if (info->documents && json_string_length(ends)) {
-        char *quoted = json_dumps(ends, JSON_ENCODE_ANY);
+        char *quoted = gp_json_print(ends, JSON_ENCODE_ANY);
         fprintf(out, "  separator   %s\n", quoted);
         free(quoted);
     }
@@ -114,7 +117,8 @@ static void print_text(const facts *f, FILE *out)
         fprintf(out, "  text        %" PRId64 " bytes, %.3f bytes a token\n", f->bytes,
                 info->count ? (double)f->bytes / (double)info->count : 0);
     if (from)
-        fprintf(out, "  made from   %s%s%s\n", from, sha256 ? ", SHA-256 " : "", sha256 ? sha256 : "");
+        fprintf(out, "  made from   %s%s%s\n", gp_show(from), sha256 ? ", SHA-256 " : "",
+                sha256 ? gp_show(sha256) : "");
 }
 
 int gp_corpus_print_info(const gp_tokens *s, const gp_tokenizer *t, bool json, FILE *out)

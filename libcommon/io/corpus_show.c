@@ -28,7 +28,7 @@ static void add_piece(gp_buf *b, const char *bytes, size_t n, bool colour)
             gp_buf_puts(b, "\\t");
         else if (c == '\\' && !colour)
             gp_buf_puts(b, "\\\\");
-        else if (c < 0x20 || (c >= 0x7f && c < 0xa0) || c >= GP_BAD_BYTE)
+        else if (gp_utf8_is_control(c) || c >= GP_BAD_BYTE)
             for (size_t i = 0; i < length; i++)
                 gp_buf_printf(b, "\\x%02x", (uint8_t)bytes[at + i]);
         else

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "data/jsonl.h"
 
 static const size_t MOST_BYTES = (size_t)1 << 30; /* of prompts */
@@ -146,7 +147,7 @@ static int add_object(gp_prompts *p, const source *s, const json_t *object, int6
         return -1;
     }
     if (id)
-        p->items[p->count - 1].name = json_dumps(id, JSON_ENCODE_ANY | JSON_COMPACT);
+        p->items[p->count - 1].name = gp_json_print(id, JSON_ENCODE_ANY | JSON_COMPACT);
     return 0;
 }
 

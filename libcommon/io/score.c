@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/progress.h"
+#include "gptpipe/output.h"
 #include "gptpipe/text.h"
 #include "io/score.h"
 
@@ -205,7 +206,7 @@ static void print_total(const char *name, const gp_text_score *s, const gp_score
         fputs("}}\n", out);
         return;
     }
-    fprintf(out, "text        %s", name);
+    fprintf(out, "text        %s", gp_show(name));
     if (o->jsonl)
         fprintf(out, ", %lld documents", (long long)documents);
     fprintf(out, "\ntokens      %lld, of which %lld are scored: %lld bytes\n", (long long)s->tokens,

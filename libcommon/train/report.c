@@ -24,10 +24,10 @@ void gp_report_end(gp_report *r)
 
 static void say(gp_report *r, const char *fmt, va_list ap)
 {
+    char line[4096];
     gp_report_clear(r);
-    fputs("train: ", stderr);
-    vfprintf(stderr, fmt, ap);
-    fputc('\n', stderr);
+    vsnprintf(line, sizeof line, fmt, ap);
+    fprintf(stderr, "train: %s\n", gp_show(line));
 }
 
 void gp_report_say(gp_report *r, const char *fmt, ...)

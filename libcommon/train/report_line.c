@@ -1,5 +1,6 @@
 /* report_line.c: what a run tells people of the step that it is at. */
 #include "base/progress.h"
+#include "gptpipe/output.h"
 #include "train/report.h"
 
 #include <math.h>
@@ -112,7 +113,7 @@ void gp_report_show(gp_report *r, bool now)
         char line[PIECES * sizeof pieces->text + 2 * PIECES];
         make_pieces(r, pieces);
         join(line, sizeof line, pieces, "  ", PIECES);
-        fprintf(stderr, "train: %s\n", line);
+        fprintf(stderr, "train: %s\n", gp_show(line));
         r->told = r->shown.step;
     }
 }
