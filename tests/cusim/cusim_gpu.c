@@ -170,7 +170,8 @@ static void memory_that_does_not_fit_is_told_in_numbers(void **state)
 {
     (void)state;
     says("memory=64", take_too_much, 1,
-         "gptpipe: the GPU's memory is too small: 0.05 GB are needed for activations, 0.05 GB of its 0.07 GB "
+         "cusim_gpu: the GPU's memory is too small: 0.05 GB are needed for activations, 0.05 GB of its 0.07 "
+         "GB "
          "are "
          "free; fewer rows at a time need less\n");
 }
@@ -207,7 +208,7 @@ static void a_lost_gpu_ends_the_process_with_the_kernel_and_the_work(void **stat
     (void)state;
     char *text = play("lost=2", norm_some_rows, &code); /* the first launch is that of opening */
     assert_non_null(
-        strstr(text, "gptpipe: the GPU failed: unspecified launch failure (told by norm_forward"));
+        strstr(text, "cusim_gpu: the GPU failed: unspecified launch failure (told by norm_forward"));
     assert_non_null(strstr(text, "); it was row 3\n"));
     assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1); /* one line */
     assert_int_equal(code, 1);
@@ -289,7 +290,7 @@ static void a_run_whose_gpu_was_lost_goes_on_from_its_last_checkpoint(void **sta
         text = play(gpu, train, &code);
         free(gpu);
     }
-    assert_ptr_equal(strstr(text, "gptpipe: the GPU failed: "), text);
+    assert_ptr_equal(strstr(text, "cusim_gpu: the GPU failed: "), text);
     assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1); /* one line */
     assert_int_equal(code, 1);
 
