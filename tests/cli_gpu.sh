@@ -16,15 +16,18 @@ esac
 expect 77 env BIN="$GPTPIPE_BIN" OUT="$here/results" "$repo/bench/gpu.sh"
 absent "$here/results"
 
-# auto says why it passes over cuda, but to who has hidden the devices
+# auto says why it passes over a GPU that is here, and of none where there is none or who asks has hidden it
 expect 0 "${tiny[@]}" --backend auto
 checks=$((checks + 1))
 [ -z "$err" ] || problem "with hidden devices: $err"
-if [ -e "${GPTPIPE_BUILD:-}/cuda/flags" ] && [ ! -e /proc/driver/nvidia ]; then
+if [ ! -e /dev/nvidia0 ] && [ ! -e /proc/driver/nvidia ] && ! grep -qs 0x10de /sys/bus/pci/devices/*/vendor; then
     expect 0 env -u CUDA_VISIBLE_DEVICES "${tiny[@]}" --backend auto
-    says "backend cuda: there is no NVIDIA driver here; "
+    checks=$((checks + 1))
+    [ -z "$err" ] || problem "without a GPU: $err"
+    expect 1 env -u CUDA_VISIBLE_DEVICES sample nowhere Once # an error is the one line
+    says "sample: nowhere: "
 else
-    echo "skipped: a build with CUDA on a machine without a driver: this is none"
+    echo "skipped: what is told on a machine without an NVIDIA GPU: this one has one"
 fi
 
 # all parts but the device's own; bf16 where this processor has it

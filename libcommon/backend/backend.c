@@ -5,20 +5,21 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct {
+static const struct backend {
     const char *name;
     int (*open)(gp_backend *be);
-    const char *hidden_by; /* a variable that, when it is empty or -1, hides its devices */
-    bool tf32;             /* has such products */
+    const char *hidden_by;             /* a variable that, when it is empty or -1, hides its devices */
+    bool tf32;                         /* has such products */
+    bool (*present)(const char *root); /* whether there is such a device, usable or not; NULL: there is */
 } backends[] = {
 /* `auto` takes the first that opens */
 #ifdef GPTPIPE_CUDA
-    {"cuda", gp_cuda_open, "CUDA_VISIBLE_DEVICES", true},
+    {"cuda", gp_cuda_open, "CUDA_VISIBLE_DEVICES", true, gp_nvidia_present},
 #endif
 #ifdef GPTPIPE_DNNL
-    {"cpu", gp_cpu_open, NULL, false},
+    {"cpu", gp_cpu_open, NULL, false, NULL},
 #endif
-    {"ref", gp_ref_open, NULL, false},
+    {"ref", gp_ref_open, NULL, false, NULL},
 };
 
 void gp_backend_prepare(char **argv)
@@ -52,6 +53,17 @@ static bool hidden(const char *variable)
 {
     const char *devices = variable ? getenv(variable) : NULL;
     return devices && (!*devices || !strcmp(devices, "-1"));
+}
+
+/* Of a device that a machine does not have nobody need hear. */
+static bool is_here(const struct backend *b)
+{
+#ifdef GP_CUSIM
+    (void)b; /* the simulator's is */
+    return true;
+#else
+    return !b->present || b->present("");
+#endif
 }
 
 static int choose_dtype(gp_backend *be, const char *name)
@@ -90,7 +102,7 @@ gp_backend *gp_backend_open(const char *name, const char *dtype, int threads)
         }
         if (!backends[i].open(be))
             return be;
-        if (!*be->remark)
+        if (!*be->remark && is_here(&backends[i]))
             snprintf(be->remark, sizeof be->remark, "%s", gp_error());
     }
     if (!known)

@@ -328,7 +328,7 @@ struct gp_backend {
     gp_attention_by attention;
     char attention_library[32]; /* "cuDNN 9.19.0", once it was opened */
     char device[128];
-    char remark[200];       /* why `auto` passed over a faster one; "" where it did not */
+    char remark[200];       /* why `auto` passed over a faster one that is here; "" where it did not */
     const char *allocating; /* what the memory that is asked for is, for messages; or NULL */
     void *state;            /* the backend's own */
     char *workspace;        /* set by gp_backend_plan */
@@ -339,6 +339,9 @@ struct gp_backend {
 int gp_ref_open(gp_backend *be);
 int gp_cpu_open(gp_backend *be);
 int gp_cuda_open(gp_backend *be);
+
+/* nvidia.c: whether the machine whose file system is at root ("" for this one) has an NVIDIA GPU, usable or not. */
+bool gp_nvidia_present(const char *root);
 
 /* Makes the workspace large enough for `shape` (never smaller); called before the loop, not inside it. */
 void gp_backend_plan(gp_backend *be, const gp_shape *shape);
