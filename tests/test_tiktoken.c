@@ -360,7 +360,6 @@ static void merges_that_do_not_fit_the_vocabulary_are_refused(void **state)
         {"#version: 0.2\na c\n",
          "vocab.bpe: merge 1, \"a\" + \"c\": what they make is not in the vocabulary"},
         {"#version: 0.2\na b\nab xyz\n", "merge 2, \"ab\" + \"xyz\": a part is not in the vocabulary"},
-        {"#version: 0.2\na b\na b\n", "merge 2, \"a\" + \"b\": it is there twice"},
         {"#version: 0.2\na b c\n", "merge 1, \"a b c\", is not two parts"},
     };
     char *folder = gp_strdup(put_pair("other", "encoder.json", "vocab.bpe"));

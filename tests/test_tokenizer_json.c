@@ -151,13 +151,12 @@ static void each_bad_tokenizer_is_named(void **state)
     static const struct {
         const char *vocab, *merges, *more, *said;
     } cases[] = {
-        {",\"ab\":257", "[]", "", "id 256 is missing"},
+        {",\"ab\":9999999", "[]", "", "its ids have holes and go up to 9999999"},
         {",\"ab\":255", "[]", "", "given twice"},
         {",\"ab\":-1", "[]", "", "is not a number from 0"},
         {",\"ab\":\"256\"", "[]", "", "is not a number from 0"},
         {",\"ab\":99999999999", "[]", "", "is not a number from 0"},
         {",\"ab\":256,\"ab\":257", "[]", "", "is not JSON"},
-        {",\"ab\":256", "[\"a b\",\"a b\"]", "", "it is there twice"},
         {",\"ab\":256", "[\"a c\"]", "", "what they make is not in the vocabulary"},
         {",\"ab\":256", "[\"ab q7\"]", "", "a part is not in the vocabulary"},
         {",\"ab\":256", "[\" b\"]", "", "a part is empty"},
@@ -165,11 +164,20 @@ static void each_bad_tokenizer_is_named(void **state)
         {",\"ab\":256", "[7]", "", "is not two parts"},
         {",\"ab\":256", "[\"a b c\"]", "", "is not two parts"},
         {"", "[]", "\"normalizer\":{\"type\":\"NFC\"},", "normalizer"},
-        {"", "[]", "\"added_tokens\":[{\"id\":256,\"content\":\"x y\",\"special\":false}],",
-         "is not special"},
         {"", "[]", "\"added_tokens\":[{\"id\":999,\"content\":\"<x>\",\"special\":true}],",
-         "id 256 is missing"},
-        {"", "[]", "\"added_tokens\":[{\"id\":7,\"content\":\"<x>\",\"special\":true}],", "given twice"},
+         "\"<x>\" is 999, but 256 by the number of tokens before it"},
+        {"", "[]", "\"added_tokens\":[{\"id\":7,\"content\":\"<x>\",\"special\":true}],", "is 7, but 256"},
+        {"", "[]",
+         "\"added_tokens\":[{\"id\":256,\"content\":\"<x>\",\"special\":true},{\"id\":256,\"content\":\"<x>"
+         "\"}],",
+         "is there twice, and differs"},
+        {"", "[]", "\"added_tokens\":[{\"id\":256,\"content\":\"<x>\",\"special\":true,\"lstrip\":1}],",
+         "lstrip of added token \"<x>\" is neither true nor false"},
+        {"", "[]", "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[]},",
+         "does not have the text"},
+        {"", "[]", "\"post_processor\":{\"type\":\"BertProcessing\",\"cls\":[\"a\",97],\"sep\":[\"b\",256]},",
+         "puts id 256 beside a text"},
+        {"", "[]", "\"post_processor\":{\"type\":\"Other\"},", "its post_processor is Other"},
         {"", "[]", "\"added_tokens\":[{\"content\":\"<x>\",\"special\":true}],", "is not a number"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -183,28 +191,113 @@ static void each_bad_tokenizer_is_named(void **state)
     }
 }
 
-/* RoBERTa's <mask> sets lstrip. What such settings say of is text in which names are looked for: there, a name is taken
- * alone, as tiktoken does. */
-static void a_special_token_takes_nothing_beside_its_name(void **state)
+/* RoBERTa's <mask> sets lstrip: with special tokens allowed it takes the white space before it, and without it is text. By
+ * tokenizers 0.23.3. */
+static void a_special_token_takes_the_white_space_that_it_says(void **state)
 {
     (void)state;
     char *json = make_json("", "[]",
                            "\"added_tokens\":[{\"id\":256,\"content\":\"<x>\",\"special\":true,"
                            "\"lstrip\":true,\"rstrip\":true,\"single_word\":true,\"normalized\":true}],");
     gp_tokenizer *t = gp_tokenizer_from_json(json, strlen(json), "x.json");
+    const int32_t want[] = {'a', 256, 'b', 'c', '<', 'x', '>'};
     if (!t)
         fail_msg("%s", gp_error());
     int32_t *ids;
     int64_t count;
-    assert_int_equal(gp_tokenizer_encode_special(t, "a <x> b", 7, &ids, &count), 0);
-    assert_int_equal(count, 5);
-    assert_int_equal(ids[2], 256);
+    assert_int_equal(gp_tokenizer_encode_special(t, "a <x>\n bc<x>", 12, &ids, &count), 0);
+    assert_int_equal(count, ARRAY_LEN(want));
+    assert_memory_equal(ids, want, sizeof want);
     free(ids);
     assert_int_equal(gp_tokenizer_encode(t, " <x>", 4, &ids, &count), 0);
     assert_int_equal(count, 4);
     free(ids);
     gp_tokenizer_close(t);
     free(json);
+}
+
+/* tokenizers leaves such a byte out; here it is an error, where it stands, and not before. */
+static void a_byte_that_the_vocabulary_lacks_is_an_error_where_it_stands(void **state)
+{
+    (void)state;
+    static const char json[] =
+        "{\"pre_tokenizer\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"vocab\":{"
+        "\"a\":0,\"b\":1,\"ab\":2,\"\u0120\":3},\"merges\":[\"a b\"]}}";
+    gp_tokenizer *t = gp_tokenizer_from_json(json, strlen(json), "x.json");
+    const int32_t want[] = {2, 3, 2, 2};
+    char text[4096] = "a b ";
+    int32_t *ids;
+    int64_t count;
+    if (!t)
+        fail_msg("%s", gp_error());
+    assert_ids(t, "ab abab", 7, want, ARRAY_LEN(want));
+    memset(text + 4, 'a', sizeof text - 5);
+    text[4000] = '!';
+    assert_int_equal(gp_tokenizer_encode(t, text, strlen(text), &ids, &count), -1);
+    assert_said("byte 0x21 at offset 4000 is not in the vocabulary");
+    gp_tokenizer_close(t);
+}
+
+/* GPT-2's tokenizer.json on the Hub has no model.type: the same tokenizer as with it. */
+static void a_model_without_a_type_is_a_bpe(void **state)
+{
+    (void)state;
+    char *json = make_json(",\"ab\":256", "[\"a b\"]", ""), *type = strstr(json, "\"type\":\"BPE\",");
+    const int32_t want[] = {256};
+    memmove(type, type + 13, strlen(type + 13) + 1);
+    assert_null(strstr(json, "BPE"));
+    gp_tokenizer *t = gp_tokenizer_from_json(json, strlen(json), "x.json");
+    if (!t)
+        fail_msg("%s", gp_error());
+    assert_ids(t, "ab", 2, want, 1);
+    gp_tokenizer_close(t);
+    free(json);
+}
+
+/* An id that no word has is text of no bytes; the model has a row for it. */
+static void ids_may_have_holes(void **state)
+{
+    (void)state;
+    char *json = make_json(",\"ab\":300", "[\"a b\"]", ""), text[8];
+    gp_tokenizer *t = gp_tokenizer_from_json(json, strlen(json), "x.json");
+    const int32_t want[] = {300, 'c'}, holes[] = {299, 300, 256};
+    size_t length;
+    if (!t)
+        fail_msg("%s", gp_error());
+    assert_int_equal(gp_tokenizer_vocab_size(t), 301);
+    assert_ids(t, "abc", 3, want, 2);
+    assert_int_equal(gp_tokenizer_decode(t, holes, 3, text, sizeof text, &length), 3);
+    assert_int_equal(length, 2);
+    gp_tokenizer_close(t);
+    free(json);
+}
+
+/* Settings that change ids change the fingerprint, those that do not leave it. */
+static void a_fingerprint_tells_what_changes_ids(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *merges, *more;
+        bool same;
+    } cases[] = {
+        {"[\"a b\"]", "\"version\":\"1.0\",", true},
+        {"[[\"a\",\"b\"]]", "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[]},", true},
+        {"[\"a b\"]",
+         "\"post_processor\":{\"type\":\"BertProcessing\",\"cls\":[\"a\",97],\"sep\":[\"b\",98]},", true},
+        {"[\"a b\"]", "\"added_tokens\":[{\"id\":256,\"content\":\"ab\",\"special\":false}],", false},
+    };
+    uint8_t base[16], other[16];
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char *json = make_json(",\"ab\":256", cases[i].merges, cases[i].more);
+        gp_tokenizer *t = gp_tokenizer_from_json(json, strlen(json), "x.json");
+        if (!t)
+            fail_msg("%s", gp_error());
+        gp_tokenizer_fingerprint(t, i ? other : base);
+        if (i && !memcmp(base, other, 16) != cases[i].same)
+            fail_msg("case %zu has %s fingerprint", i, cases[i].same ? "another" : "the same");
+        gp_tokenizer_close(t);
+        free(json);
+    }
 }
 
 static void a_tokenizer_cut_anywhere_is_refused(void **state)
@@ -258,9 +351,9 @@ static void other_kinds_of_tokenizers_are_refused(void **state)
         {"{\"pre_tokenizer\":{\"type\":\"Metaspace\"},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},"
          "\"merges\":[]}}",
          "its pre_tokenizer is Metaspace"},
-        {"{\"pre_tokenizer\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},"
-         "\"merges\":[]}}",
-         "byte 0x00 is not in the vocabulary"},
+        {"{\"model\":{\"vocab\":{\"a\":0}}}", "is not a tokenizer.json with a BPE model"},
+        {"{\"model\":{\"type\":null,\"vocab\":{\"a\":0},\"merges\":[]}}",
+         "is not a tokenizer.json with a BPE model"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         assert_null(gp_tokenizer_from_json(cases[i].json, strlen(cases[i].json), "x.json"));
@@ -301,7 +394,11 @@ int main(void)
         cmocka_unit_test(a_fingerprint_is_what_the_formats_say),
         cmocka_unit_test(a_small_bpe_merges_by_rank),
         cmocka_unit_test(each_bad_tokenizer_is_named),
-        cmocka_unit_test(a_special_token_takes_nothing_beside_its_name),
+        cmocka_unit_test(a_special_token_takes_the_white_space_that_it_says),
+        cmocka_unit_test(a_byte_that_the_vocabulary_lacks_is_an_error_where_it_stands),
+        cmocka_unit_test(a_model_without_a_type_is_a_bpe),
+        cmocka_unit_test(ids_may_have_holes),
+        cmocka_unit_test(a_fingerprint_tells_what_changes_ids),
         cmocka_unit_test(a_tokenizer_cut_anywhere_is_refused),
         cmocka_unit_test(a_million_brackets_are_refused),
         cmocka_unit_test(text_that_is_not_utf8_is_refused),

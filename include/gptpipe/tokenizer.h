@@ -25,7 +25,7 @@ extern "C" {
 typedef struct gp_tokenizer gp_tokenizer;
 
 /* name: "bytes"; "gpt2" (vocab.bpe and encoder.json from $GPTPIPE_DATA, ./data, or the mirror
- * $FETCH_DATA_MIRROR); a file, known by what is in it: a tokenizer.json (byte-level BPE) or a .tiktoken; encoder.json,
+ * $FETCH_DATA_MIRROR); a file, known by what is in it: a tokenizer.json (docs/formats.md tells which) or a .tiktoken; encoder.json,
  * vocab.bpe, vocab.json or merges.txt, beside which its other half must be; or a folder that holds one of these. A
  * .tiktoken's ranks are its ids, its pre-split is GPT-2's (a file made for another one is refused), and <|endoftext|>
  * is the id behind the last rank, or 50256 where that one alone is left out (p50k_base). NULL on failure. A tokenizer
@@ -77,8 +77,17 @@ GP_API int64_t gp_tokenizer_vocab_size(const gp_tokenizer *t);
 GP_API const char *gp_tokenizer_kind(const gp_tokenizer *t); /* "char", "bytes", "bpe" */
 
 /* SHA-256 over the pre-split's name ("char", "bytes", "gpt2": GPT-2's with the classes of Unicode 16.0) and a zero byte,
- * then per id in order u32 length and bytes, then the special ids, u32 each: the first 16 bytes. */
+ * then per id in order u32 length and bytes, then the special ids, u32 each, then settings of a tokenizer.json that give
+ * other ids, where it has any: the first 16 bytes. */
 GP_API void gp_tokenizer_fingerprint(const gp_tokenizer *t, uint8_t fingerprint[16]);
+
+/* Something a person should be told, such as that a folder's files disagree; NULL: nothing. Valid until close. */
+GP_API const char *gp_tokenizer_remark(const gp_tokenizer *t);
+
+/* The ids that a tokenizer.json puts before and after each text (its post_processor, such as a beginning-of-text token), or
+ * NULL and 0. gp_tokenizer_encode leaves them out, as the `tokenizers` package does with add_special_tokens=False. */
+GP_API const int32_t *gp_tokenizer_before(const gp_tokenizer *t, int64_t *count);
+GP_API const int32_t *gp_tokenizer_after(const gp_tokenizer *t, int64_t *count);
 
 /* Hugging Face's tokenizer.json, one line, which the `tokenizers` package loads. The caller frees. */
 GP_API char *gp_tokenizer_to_json(const gp_tokenizer *t);
@@ -86,13 +95,15 @@ GP_API char *gp_tokenizer_to_json(const gp_tokenizer *t);
 /* Writes that to a file, which appears whole. */
 GP_API int gp_tokenizer_save(const gp_tokenizer *t, const char *path);
 
-/* Ids of text; the caller frees *ids. -1 when a char vocabulary lacks a character (its offset is told). */
+/* Ids of text; the caller frees *ids. Added tokens that are not special are found in it. -1 when the vocabulary lacks a
+ * character or a byte (its offset is told). */
 GP_API int gp_tokenizer_encode(const gp_tokenizer *t, const char *text, size_t length, int32_t **ids,
                                int64_t *count);
 
 /* The same, but each name of a special token in the text becomes its id, and what stands before and behind it is
- * encoded apart, as tiktoken does with allowed_special="all". Of names that begin at the same place, the longest is
- * taken (tiktoken takes one or another). Only for text that nobody else could have written. */
+ * encoded apart, as tiktoken does with allowed_special="all" and transformers by default. Of names that begin at the same
+ * place, the longest is taken (tiktoken takes one or another); lstrip, rstrip, single_word and normalized of a
+ * tokenizer.json hold. Only for text that nobody else could have written. */
 GP_API int gp_tokenizer_encode_special(const gp_tokenizer *t, const char *text, size_t length, int32_t **ids,
                                        int64_t *count);
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "text/pretokenize.h"
+#include "text/text.h"
 
 enum { CHUNK = 1 << 18, MOST_MARKS = CHUNK / 16, MOST_THREADS = 64 };
 
@@ -164,10 +165,10 @@ static int submit(gp_encoding *e, size_t cut)
 gp_encoding *gp_encoding_open(const gp_encoding_options *o)
 {
     gp_encoding *e = gp_calloc(1, sizeof *e);
-    bool bpe = !strcmp(gp_tokenizer_kind(o->t), "bpe");
     e->o = *o;
     e->o.threads = (int)gp_min(o->threads, MOST_THREADS);
-    if (o->threads < 2 || o->allow_special || !bpe) { /* characters take no longer than being written */
+    if (o->threads < 2 || o->allow_special ||
+        !gp_tokenizer_cuts(o->t)) { /* characters take no longer than being written */
         e->encoder = gp_encoder_open(o->t, o->put, o->self);
         if (o->allow_special)
             gp_encoder_allow_special(e->encoder);

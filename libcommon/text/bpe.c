@@ -13,9 +13,9 @@ int gp_bpe_init(gp_bpe *b, const gp_vocab *v, int64_t merges_most, const char *w
     for (int i = 0; i < 256; i++) {
         char byte = (char)i;
         b->byte_id[i] = gp_vocab_find(v, &byte, 1);
-        if (b->byte_id[i] < 0)
-            return fail("%s: byte 0x%02x is not in the vocabulary; a byte-level BPE has all 256", where, i);
+        b->lacking.any |= b->byte_id[i] < 0;
     }
+    b->lacking.unknown = -1;
     if (v->size > GP_BPE_MOST || merges_most > GP_BPE_MOST)
         return fail("%s: has %lld ids and %lld merges; a BPE of more than %d is not known", where,
                     (long long)v->size, (long long)merges_most, GP_BPE_MOST);
@@ -32,6 +32,7 @@ int gp_bpe_init(gp_bpe *b, const gp_vocab *v, int64_t merges_most, const char *w
     b->list = gp_malloc((size_t)merges_most * sizeof *b->list);
     b->part = gp_calloc((size_t)v->size, sizeof *b->part);
     b->words = NULL;
+    b->whole = false;
     b->disordered = false;
     b->count = 0;
     return 0;
@@ -44,6 +45,8 @@ void gp_bpe_release(gp_bpe *b)
     free(b->bytes_rank);
     free(b->list);
     free(b->part);
+    free(b->lacking.name);
+    b->lacking.name = NULL;
     b->slots = NULL;
     b->maybe = NULL;
     b->bytes_rank = NULL;
@@ -81,8 +84,7 @@ bool gp_bpe_put(gp_bpe *b, const gp_vocab *v, gp_merge m)
 {
     size_t n;
     uint64_t *slot = gp_bpe_slot(b, m.left, m.right);
-    if (*slot != UINT64_MAX)
-        return false;
+    bool new = *slot == UINT64_MAX;
     *slot = (uint64_t)m.left << 2 * GP_BPE_BITS | (uint64_t)m.right << GP_BPE_BITS | (uint64_t)b->count;
     uint64_t bit = gp_bpe_hash(b, m.left, m.right) >> (b->shift - 2);
     b->maybe[bit / 64] |= (uint64_t)1 << bit % 64;
@@ -92,7 +94,7 @@ bool gp_bpe_put(gp_bpe *b, const gp_vocab *v, gp_merge m)
     b->part[m.left] = b->part[m.right] = true;
     b->disordered |= b->part[m.id];
     b->list[b->count++] = m;
-    return true;
+    return new;
 }
 
 int gp_bpe_add(gp_bpe *b, const gp_vocab *v, const char *left, size_t left_length, const char *right,
@@ -107,8 +109,8 @@ int gp_bpe_add(gp_bpe *b, const gp_vocab *v, const char *left, size_t left_lengt
         why = "a part is not in the vocabulary";
     else if (m.id < 0)
         why = "what they make is not in the vocabulary";
-    else if (!gp_bpe_put(b, v, m))
-        why = "it is there twice";
+    else
+        gp_bpe_put(b, v, m); /* of two that are the same, the last one counts, as in tokenizers */
     return why ? refuse_merge(b, left, left_length, right, right_length, where, why) : 0;
 }
 

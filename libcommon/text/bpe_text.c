@@ -48,7 +48,7 @@ void gp_bpe_state_init(gp_bpe_state *s)
     c->memory = gp_calloc(((size_t)1 << MOST_BITS) + 1, sizeof(line));
     c->lines = (line *)gp_round_up((uintptr_t)c->memory, sizeof(line));
     c->phrases = gp_calloc((size_t)1 << PHRASE_BITS, sizeof *c->phrases);
-    *s = (gp_bpe_state){.cache = c};
+    *s = (gp_bpe_state){.cache = c, .lacks = -1};
 }
 
 void gp_bpe_state_release(gp_bpe_state *s)
@@ -59,6 +59,7 @@ void gp_bpe_state_release(gp_bpe_state *s)
     }
     free(s->cache);
     gp_long_free(s->large);
+    gp_buf_release(&s->known);
     *s = (gp_bpe_state){0};
 }
 
@@ -91,25 +92,32 @@ static void put_ids(gp_ids *out, const int32_t *ids, int count)
 static bool is_word(const gp_bpe *b, const gp_key *key, int32_t *id)
 {
     *id = gp_vocab_find_key(b->words, key);
-    return *id >= 0 && !b->words->special[*id];
+    return *id >= 0 && (b->whole || !b->words->flags[*id]);
 }
 
-/* A piece that is in neither place of its line: merges it, and keeps it where its ids are few. */
-static void encode_new(const gp_bpe *b, struct gp_cache *c, line *l, const gp_key *key, const uint8_t *p,
-                       gp_ids *out)
+/* A piece that is in neither place of its line: merges it, and keeps it where its ids are few. As
+ * gp_bpe_encode_lacking. */
+static int encode_new(const gp_bpe *b, gp_bpe_state *s, line *l, const gp_key *key, const uint8_t *p,
+                      gp_ids *out)
 {
+    struct gp_cache *c = s->cache;
     int32_t ids[GP_BPE_SHORT];
+    size_t n = key->words[1] >> 56;
     int count = 1;
-    if (!b->words || !is_word(b, key, ids))
-        count = gp_bpe_encode_short(b, p, (int)(key->words[1] >> 56), ids);
+    if (!b->words || !is_word(b, key, ids)) {
+        if (b->lacking.any && gp_bpe_lacks(b, p, n))
+            return gp_bpe_encode_lacking(b, s, p, n, out);
+        count = gp_bpe_encode_short(b, p, (int)n, ids);
+    }
     put_ids(out, ids, count);
     if (count > PIECE_IDS)
-        return;
+        return 0;
     l->pieces[1] = l->pieces[0];
     l->pieces[0].key = *key;
     for (int i = 0; i < PIECE_IDS; i++)
         l->pieces[0].ids[i] = i < count ? ids[i] : -1;
     c->fills++;
+    return 0;
 }
 
 static void encode_phrase(const gp_bpe *b, struct gp_cache *c, const uint8_t *p, size_t n, gp_ids *out)
@@ -137,15 +145,29 @@ static void encode_phrase(const gp_bpe *b, struct gp_cache *c, const uint8_t *p,
     put_ids(out, f->ids, f->count);
 }
 
-/* One piece that is longer than a key. Afterwards there is room in out as before. */
+/* One piece that is longer than a key. As gp_bpe_encode_lacking. */
 static int encode_longer(const gp_bpe *b, gp_bpe_state *s, const uint8_t *p, size_t n, gp_ids *out)
 {
-    if (n > GP_BPE_SHORT)
+    int32_t id = b->whole ? gp_vocab_find(b->words, (const char *)p, n) : -1;
+    if (id < 0 && b->lacking.any && gp_bpe_lacks(b, p, n))
+        return gp_bpe_encode_lacking(b, s, p, n, out);
+    if (id < 0 && n > GP_BPE_SHORT)
         return gp_bpe_encode_long(b, &s->large, p, n, out);
     if (gp_ids_room(out, GP_BPE_SHORT))
         return -1;
-    encode_phrase(b, s->cache, p, n, out);
+    if (id >= 0)
+        gp_ids_put(out, id);
+    else
+        encode_phrase(b, s->cache, p, n, out);
     return 0;
+}
+
+/* A piece at p[at] did not become ids, by `rc` of gp_bpe_encode_lacking: -1. */
+static int stopped(gp_bpe_state *s, int rc, size_t at)
+{
+    if (rc > 0)
+        s->lacks += (int64_t)at;
+    return -1;
 }
 
 /* ---- text ------------------------------------------------------------------------------------ */
@@ -174,8 +196,9 @@ static int encode_pieces(const gp_bpe *b, gp_bpe_state *s, const uint8_t *p, con
         for (size_t i = 0; i < n; i++) {
             size_t length = ends[first + i] - at;
             if (length > GP_KEY_BYTES) {
-                if (encode_longer(b, s, p + at, length, out))
-                    return -1;
+                int rc = encode_longer(b, s, p + at, length, out);
+                if (rc)
+                    return stopped(s, rc, at);
             } else if (gp_ids_room(out, GP_KEY_BYTES)) {
                 return -1;
             } else {
@@ -185,7 +208,9 @@ static int encode_pieces(const gp_bpe *b, gp_bpe_state *s, const uint8_t *p, con
                     memcpy(to, found->ids, sizeof found->ids);
                     out->count += 1 + (to[1] >= 0) + (to[2] >= 0) + (to[3] >= 0);
                 } else {
-                    encode_new(b, c, lines[i], &keys[i], p + at, out);
+                    int rc = encode_new(b, s, lines[i], &keys[i], p + at, out);
+                    if (rc)
+                        return stopped(s, rc, at);
                 }
             }
             at += length;
@@ -218,8 +243,10 @@ static int64_t encode_some(const gp_bpe *b, gp_bpe_state *s, const uint8_t *p, s
     if (count)
         return encode_pieces(b, s, p, ends, count, out) ? -1 : ends[count - 1];
     size_t length = gp_pretokenize(p, n, more);
-    if (length > GP_BPE_SHORT)
-        return gp_bpe_encode_long(b, &s->large, p, length, out) ? -1 : (int64_t)length;
+    if (length > GP_BPE_SHORT) {
+        int rc = encode_longer(b, s, p, length, out);
+        return rc ? stopped(s, rc, 0) : (int64_t)length;
+    }
     if (length) { /* alone, with bytes behind it to read */
         uint8_t piece[GP_BPE_SHORT + 16] = {0};
         memcpy(piece, p, length);
@@ -235,8 +262,10 @@ int64_t gp_bpe_encode(const gp_bpe *b, gp_bpe_state *s, const uint8_t *p, size_t
     size_t at = 0;
     while (at < n) {
         int64_t done = encode_some(b, s, p + at, n - at, more, out);
-        if (done < 0)
+        if (done < 0) {
+            s->lacks += s->lacks >= 0 ? (int64_t)at : 0;
             return -1;
+        }
         if (!done)
             break;
         at += (size_t)done;

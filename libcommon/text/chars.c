@@ -31,7 +31,10 @@ int gp_chars_init(gp_chars *c, const gp_vocab *v, const char *where)
         size_t n;
         uint32_t code = 0;
         const char *bytes = gp_vocab_bytes(v, id, &n);
-        if (!n || gp_utf8_last((const uint8_t *)bytes, n, &code) != n)
+        bool one = n && gp_utf8_last((const uint8_t *)bytes, n, &code) == n;
+        if (!one && v->flags[id]) /* a token with a name, or a hole */
+            continue;
+        if (!one)
             return fail("%s: id %d is not one character, as all ids of a character vocabulary are", where,
                         id);
         if (code >= GP_BAD_BYTE)

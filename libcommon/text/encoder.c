@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "text/specials.h"
+#include "text/names.h"
 #include "text/text.h"
 
 int gp_ids_flush(gp_ids *o)
@@ -13,6 +13,17 @@ int gp_ids_flush(gp_ids *o)
     return o->rc;
 }
 
+/* Names are looked for in all of the text; then others between them. What is known where the bytes that are pending
+ * begin: */
+typedef struct level {
+    gp_names names;
+    bool word_before; /* behind a word's character */
+    size_t taken;     /* so many of them are done; more of them may begin a name */
+    size_t passed;    /* no name begins in so many of them */
+} level;
+
+enum { LEVELS = 2 };
+
 struct gp_encoder {
     const gp_tokenizer *t;
     gp_bpe_state state;
@@ -20,9 +31,24 @@ struct gp_encoder {
     size_t wanted;  /* a long one is not looked at again before it has doubled: linear time */
     int64_t offset; /* of the first byte that is not done, for messages */
     const char *name;
-    gp_specials specials; /* those that are looked for in text; none at first */
+    bool allow_special;
+    bool inside; /* the text between two names has begun: no space is put in front */
+    level levels[LEVELS];
     gp_ids out;
 };
+
+/* Which names are looked for: all where those of special tokens are allowed; else those of other added tokens, and special
+ * ones because they hide them. */
+static void look_for(gp_encoder *e)
+{
+    const gp_vocab *v = &e->t->vocab;
+    for (int k = 0; k < LEVELS; k++)
+        gp_names_release(&e->levels[k].names);
+    if (!e->allow_special && !e->t->adds)
+        return;
+    gp_names_init(&e->levels[0].names, v, GP_TOKEN_LATER, 0);
+    gp_names_init(&e->levels[1].names, v, GP_TOKEN_LATER, GP_TOKEN_LATER);
+}
 
 gp_encoder *gp_encoder_open(const gp_tokenizer *t, gp_ids_fn *fn, void *self)
 {
@@ -32,6 +58,7 @@ gp_encoder *gp_encoder_open(const gp_tokenizer *t, gp_ids_fn *fn, void *self)
     e->out.self = self;
     if (t->kind == GP_KIND_BPE)
         gp_bpe_state_init(&e->state);
+    look_for(e);
     return e;
 }
 
@@ -41,47 +68,131 @@ void gp_encoder_close(gp_encoder *e)
         return;
     gp_bpe_state_release(&e->state);
     gp_buf_release(&e->pending);
-    gp_specials_release(&e->specials);
+    for (int k = 0; k < LEVELS; k++)
+        gp_names_release(&e->levels[k].names);
     free(e);
 }
 
 void gp_encoder_allow_special(gp_encoder *e)
 {
-    gp_specials_release(&e->specials);
-    gp_specials_init(&e->specials, &e->t->vocab);
+    e->allow_special = true;
+    look_for(e);
 }
 
-/* How many of the n bytes, in which no special token is looked for, are done, or -1. */
-static int64_t encode_plain(gp_encoder *e, const char *text, size_t n, bool more)
+/* A byte that a BPE's vocabulary lacks, and that nothing stands for. */
+static int lacks(const gp_encoder *e, uint8_t byte, int64_t at)
 {
-    const uint8_t *p = (const uint8_t *)text;
-    int64_t done = e->t->kind == GP_KIND_BPE ? gp_bpe_encode(&e->t->bpe, &e->state, p, n, more, &e->out)
-                                             : gp_chars_encode(&e->t->chars, p, n, more, e->offset, &e->out);
-    e->offset += done > 0 ? done : 0;
+    const char *unknown = e->t->bpe.lacking.name;
+    return fail(
+        "byte 0x%02x at offset %lld is not in the vocabulary%s%s; this tokenizer cannot encode all text",
+        byte, (long long)at, unknown ? ", nor is its unk_token " : "", unknown ? unknown : "");
+}
+
+/* How many of the n bytes, in which no name is looked for, are done, or -1. at: their offset, for messages. */
+static int64_t encode_plain(gp_encoder *e, const uint8_t *p, size_t n, bool more, int64_t at)
+{
+    if (e->t->kind != GP_KIND_BPE)
+        return gp_chars_encode(&e->t->chars, p, n, more, at, &e->out);
+    int64_t done = gp_bpe_encode(&e->t->bpe, &e->state, p, n, more, &e->out);
+    if (e->state.lacks >= 0)
+        lacks(e, p[e->state.lacks], at + e->state.lacks);
+    e->state.lacks = -1;
     return done;
 }
 
-/* How many of the n bytes are done, or -1. A special token ends the text before it, and another one begins behind
- * it. */
+/* The same with the space that is put in front of a text that does not begin with one. */
+static int64_t encode_between(gp_encoder *e, const uint8_t *p, size_t n, bool more, int64_t at)
+{
+    if (!n)
+        return 0;
+    if (!e->t->prefix_space || e->inside || *p == ' ') {
+        e->inside = true;
+        return encode_plain(e, p, n, more, at);
+    }
+    gp_buf text = {0};
+    gp_buf_add(&text, " ", 1);
+    gp_buf_add(&text, p, n);
+    int64_t done = encode_plain(e, (const uint8_t *)text.data, text.len, more, at - 1);
+    gp_buf_release(&text);
+    e->inside = done > 0;
+    return done > 0 ? done - 1 : done;
+}
+
+static int put_id(gp_encoder *e, int32_t id)
+{
+    if (gp_ids_room(&e->out, 1))
+        return -1;
+    gp_ids_put(&e->out, id);
+    return 0;
+}
+
+/* What levels k and below know is of a text that has ended. */
+static void begin_text(gp_encoder *e, int k)
+{
+    for (; k < LEVELS; k++)
+        e->levels[k] = (level){.names = e->levels[k].names};
+    e->inside = false;
+}
+
+/* How many of the n bytes, in which names of levels k and below are looked for, are done, or -1. */
+static int64_t encode_level(gp_encoder *e, int k, const uint8_t *p, size_t n, bool more, int64_t offset)
+{
+    if (k == LEVELS)
+        return encode_between(e, p, n, more, offset);
+    level *l = &e->levels[k];
+    /* names are looked for from `from` on, what is before `at` is done */
+    size_t from = l->passed < n ? l->passed : n, at = l->taken < n ? l->taken : n, end;
+    if (!l->names.count)
+        return encode_level(e, k + 1, p, n, more, offset);
+    for (;;) {
+        int32_t id;
+        size_t length, found = from + gp_names_find(&l->names, p + from, n - from, more, &id, &length);
+        size_t begin = end = found;
+        gp_match match = GP_UNDECIDED;
+        if (id >= 0) {
+            end = found + length;
+            match = e->t->vocab.flags[id] & GP_TOKEN_SPECIAL && !e->allow_special
+                        ? GP_NO_MATCH
+                        : gp_names_check(&l->names, id, p, n, more, l->word_before, at, &begin, &end);
+        }
+        if (match == GP_NO_MATCH) {
+            from = found + length;
+            continue;
+        }
+        if (match == GP_UNDECIDED) {
+            end = found;
+            break;
+        }
+        if (begin > at) {
+            if (encode_level(e, k + 1, p + at, begin - at, false, offset + (int64_t)at) < 0)
+                return -1;
+        }
+        begin_text(e, k + 1);
+        if (end > begin && put_id(e, id)) /* or the one before took all of it */
+            return -1;
+        at = end > begin || end > at ? end : at;
+        from = found + length;
+    }
+    /* No name that is sure: what comes before `end`, but for white space that a name there may take, is the text between. */
+    size_t plain = more && l->names.strips && end > at ? end - gp_names_spaces_before(p + at, end - at) : end;
+    int64_t rest = plain > at ? encode_level(e, k + 1, p + at, plain - at, more, offset + (int64_t)at) : 0;
+    if (rest < 0)
+        return -1;
+    size_t done = at + (size_t)rest < end ? at + (size_t)rest : end;
+    l->word_before = gp_names_word_before(p, done, l->word_before);
+    l->taken = at > done ? at - done : 0;
+    l->passed = from > done ? from - done : 0;
+    return (int64_t)done;
+}
+
+/* How many of the n bytes are done, or -1. */
 static int64_t encode(gp_encoder *e, const char *text, size_t n, bool more)
 {
-    const uint8_t *p = (const uint8_t *)text;
-    size_t at = 0;
-    while (e->specials.count) {
-        int32_t id;
-        size_t length, plain = gp_specials_find(&e->specials, p + at, n - at, more, &id, &length);
-        int64_t done = encode_plain(e, text + at, plain, more && id < 0);
-        if (done < 0)
-            return -1;
-        if (id < 0)
-            return (int64_t)at + done;
-        if (gp_ids_room(&e->out, 1))
-            return -1;
-        gp_ids_put(&e->out, id);
-        e->offset += (int64_t)length;
-        at += plain + length;
-    }
-    return encode_plain(e, text, n, more);
+    int64_t done = encode_level(e, 0, (const uint8_t *)text, n, more, e->offset);
+    e->offset += done > 0 ? done : 0;
+    if (!more)
+        begin_text(e, 0);
+    return done;
 }
 
 static int failed(const gp_encoder *e)

@@ -12,10 +12,20 @@
 /* char and bytes differ in their vocabulary alone: that of bytes is the 256 bytes in their order. */
 typedef enum gp_kind { GP_KIND_CHAR, GP_KIND_BYTES, GP_KIND_BPE } gp_kind;
 
+/* Ids before a text and after it. */
+typedef struct gp_template {
+    int32_t *before, *after;
+    int64_t before_count, after_count;
+} gp_template;
+
 struct gp_tokenizer {
     gp_kind kind;
     gp_vocab vocab;
     int32_t end_of_text;        /* or -1 */
+    bool adds;                  /* it has GP_TOKEN_ADDED tokens */
+    bool prefix_space;          /* a text that does not begin with a space gets one in front; bpe */
+    gp_template around;         /* what a post_processor puts around a text */
+    char *remark;               /* or NULL */
     gp_chars chars;             /* char and bytes */
     gp_bpe bpe;                 /* bpe */
     const uint8_t *fingerprint; /* (16) where it is known before it is computed, or NULL */
@@ -44,6 +54,16 @@ typedef struct gp_pair {
 
 gp_tokenizer *gp_tokenizer_from_merges(gp_draft *d, const gp_pair *merges, int64_t count, int32_t end_of_text,
                                        const char *where);
+
+/* Which tokens are end-of-text and added ones, once the vocabulary is there. */
+void gp_tokenizer_know_names(gp_tokenizer *t);
+
+/* Whether a text may be cut where a piece of the split ends, and each side encoded alone. */
+bool gp_tokenizer_cuts(const gp_tokenizer *t);
+
+/* Adds a text (malloc, taken over) to what t has to remark: "a; b". */
+void gp_tokenizer_add_remark(gp_tokenizer *t, char *text);
+void gp_template_release(gp_template *t);
 
 /* encoder.json or vocab.json and its merges: two files. */
 gp_tokenizer *gp_tokenizer_from_files(const char *vocab_path, const char *merges_path);

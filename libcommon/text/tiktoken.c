@@ -198,6 +198,25 @@ static int64_t find_merges(const gp_vocab *v, int32_t end_of_text, gp_pair *merg
     return count;
 }
 
+/* Ranks and end-of-text are 0 to n - 1, each once. */
+static int check_ranks(const gp_draft *d, int32_t end_of_text, const char *where)
+{
+    int64_t count = d->count + 1, id = 0;
+    uint8_t *seen = gp_calloc((size_t)count, sizeof *seen); /* 2: twice or more */
+    seen[end_of_text] = 1;
+    for (int64_t i = 0; i < d->count; i++)
+        if (d->tokens[i].id < count)
+            seen[d->tokens[i].id] = seen[d->tokens[i].id] ? 2 : 1;
+    while (id < count && seen[id] == 1)
+        id++;
+    bool twice = id < count && seen[id];
+    free(seen);
+    return id == count
+               ? 0
+               : fail("%s: its %lld ids are not 0 to %lld, each once: id %lld is %s", where, (long long)count,
+                      (long long)count - 1, (long long)id, twice ? "given twice" : "missing");
+}
+
 gp_tokenizer *gp_tokenizer_from_tiktoken(const char *text, size_t length, const char *where)
 {
     gp_draft d = {0};
@@ -208,6 +227,8 @@ gp_tokenizer *gp_tokenizer_from_tiktoken(const char *text, size_t length, const 
     if (read_lines(&d, text, length, where))
         goto out;
     int32_t end_of_text = place_end_of_text(&d);
+    if (check_ranks(&d, end_of_text, where))
+        goto out;
     gp_draft_add(&d, end_of_text, GP_END_OF_TEXT, strlen(GP_END_OF_TEXT));
     merges = gp_malloc((size_t)d.count * sizeof *merges);
     if (!gp_vocab_build(&v, d.tokens, d.count, &d.bytes, where) && !check_split(&v, end_of_text, where) &&

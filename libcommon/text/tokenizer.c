@@ -33,11 +33,31 @@ gp_tokenizer *gp_tokenizer_from_chars(gp_draft *d, const char *where)
         gp_tokenizer_close(t);
         return NULL;
     }
+    gp_tokenizer_know_names(t);
     t->kind = t->vocab.size == 256 ? GP_KIND_BYTES : GP_KIND_CHAR;
     for (int i = 0; i < 256 && t->kind == GP_KIND_BYTES; i++)
         if (t->vocab.at[i] != (uint32_t)i || (uint8_t)t->vocab.bytes[i] != i)
             t->kind = GP_KIND_CHAR;
     return t;
+}
+
+void gp_tokenizer_know_names(gp_tokenizer *t)
+{
+    const gp_vocab *v = &t->vocab;
+    t->end_of_text = -1;
+    for (int32_t id = 0; id < v->size; id++) {
+        size_t n;
+        const char *name = gp_vocab_bytes(v, id, &n);
+        t->adds |= (v->flags[id] & GP_TOKEN_ADDED) != 0;
+        if (v->flags[id] & GP_TOKEN_SPECIAL && n == strlen(GP_END_OF_TEXT) &&
+            !memcmp(name, GP_END_OF_TEXT, n))
+            t->end_of_text = id;
+    }
+}
+
+bool gp_tokenizer_cuts(const gp_tokenizer *t)
+{
+    return t->kind == GP_KIND_BPE && !t->adds && !t->prefix_space && !t->bpe.lacking.any;
 }
 
 gp_tokenizer *gp_tokenizer_from_merges(gp_draft *d, const gp_pair *merges, int64_t count, int32_t end_of_text,
@@ -49,6 +69,12 @@ gp_tokenizer *gp_tokenizer_from_merges(gp_draft *d, const gp_pair *merges, int64
     if (gp_vocab_build(&t->vocab, d->tokens, d->count, &d->bytes, where) ||
         gp_bpe_init(&t->bpe, &t->vocab, count, where))
         goto failed;
+    for (int i = 0; i < 256; i++) {
+        if (t->bpe.byte_id[i] >= 0)
+            continue;
+        fail("%s: byte 0x%02x is not in the vocabulary; a byte-level BPE has all 256", where, i);
+        goto failed;
+    }
     for (int64_t i = 0; i < count; i++) {
         size_t n, m;
         const char *left = gp_vocab_bytes(&t->vocab, merges[i].left, &n);
@@ -57,7 +83,7 @@ gp_tokenizer *gp_tokenizer_from_merges(gp_draft *d, const gp_pair *merges, int64
             goto failed;
     }
     if (end_of_text >= 0)
-        t->vocab.special[end_of_text] = 1;
+        t->vocab.flags[end_of_text] = GP_TOKEN_SPECIAL;
     return t;
 failed:
     gp_tokenizer_close(t);
@@ -81,6 +107,8 @@ void gp_tokenizer_close(gp_tokenizer *t)
     gp_vocab_release(&t->vocab);
     gp_chars_release(&t->chars);
     gp_bpe_release(&t->bpe);
+    gp_template_release(&t->around);
+    free(t->remark);
     free(t);
 }
 
@@ -97,11 +125,61 @@ const char *gp_tokenizer_kind(const gp_tokenizer *t)
     return names[t->kind];
 }
 
+const char *gp_tokenizer_remark(const gp_tokenizer *t)
+{
+    return t->remark;
+}
+
+void gp_tokenizer_add_remark(gp_tokenizer *t, char *text)
+{
+    char *all = t->remark ? gp_format("%s; %s", t->remark, text) : gp_strdup(text);
+    free(t->remark);
+    free(text);
+    t->remark = all;
+}
+
+const int32_t *gp_tokenizer_before(const gp_tokenizer *t, int64_t *count)
+{
+    *count = t->around.before_count;
+    return t->around.before;
+}
+
+const int32_t *gp_tokenizer_after(const gp_tokenizer *t, int64_t *count)
+{
+    *count = t->around.after_count;
+    return t->around.after;
+}
+
+/* What decides ids beside the vocabulary and is not as in GPT-2, each with a zero byte behind it; most often nothing. */
+static void add_settings(gp_buf *b, const gp_tokenizer *t)
+{
+    const gp_lacking *l = &t->bpe.lacking;
+    const gp_vocab *v = &t->vocab;
+    if (t->prefix_space)
+        gp_buf_add(b, "add_prefix_space", 17);
+    if (t->bpe.whole)
+        gp_buf_add(b, "ignore_merges", 14);
+    if (l->any && l->byte_fallback)
+        gp_buf_add(b, "byte_fallback", 14);
+    if (l->any && l->unknown >= 0) {
+        gp_buf_add(b, l->fuse ? "fuse_unk" : "unk_token", l->fuse ? 9 : 10);
+        gp_buf_add(b, &l->unknown, sizeof l->unknown);
+    }
+    for (int32_t id = 0; id < v->size && t->adds; id++) {
+        uint8_t flags = v->flags[id] & (uint8_t) ~(GP_TOKEN_APART | GP_TOKEN_OUTSIDE);
+        if (!flags)
+            continue;
+        gp_buf_add(b, &id, sizeof id);
+        gp_buf_add(b, &flags, 1);
+    }
+}
+
 void gp_tokenizer_fingerprint(const gp_tokenizer *t, uint8_t fingerprint[16])
 {
     static const char *const splits[] = {"char", "bytes", "gpt2"};
     uint8_t digest[32];
     gp_sha256 h;
+    gp_buf settings = {0};
     if (t->fingerprint) {
         memcpy(fingerprint, t->fingerprint, 16);
         return;
@@ -120,8 +198,12 @@ void gp_tokenizer_fingerprint(const gp_tokenizer *t, uint8_t fingerprint[16])
     gp_sha256_add(&h, splits[t->kind], strlen(splits[t->kind]) + 1);
     gp_sha256_add(&h, all, (size_t)(to - all));
     for (int32_t id = 0; id < t->vocab.size; id++)
-        if (t->vocab.special[id])
+        if (t->vocab.flags[id] & GP_TOKEN_SPECIAL)
             gp_sha256_add(&h, &id, sizeof id);
+    add_settings(&settings, t);
+    if (settings.len)
+        gp_sha256_add(&h, settings.data, settings.len);
+    gp_buf_release(&settings);
     gp_sha256_end(&h, digest);
     free(all);
     memcpy(fingerprint, digest, 16);

@@ -119,7 +119,7 @@ static gp_tokenizer *build(const gp_map *merges, const char *where)
              add_merges(t, lefts);
     BUG_ON(rc); /* the files are known to the last bit */
     free(lefts);
-    t->vocab.special[t->end_of_text] = 1;
+    t->vocab.flags[t->end_of_text] = GP_TOKEN_SPECIAL;
     t->fingerprint = fingerprint;
     t->bpe.words = &t->vocab; /* tests/test_tokenizer_json.c merges them all */
     return t;

@@ -1,19 +1,18 @@
-/* tokenizer_read.c: tokenizers out of Hugging Face's tokenizer.json, and out of a vocabulary file and its
+/* tokenizer_read.c: vocabularies and merges as Hugging Face writes them; and tokenizers out of a vocabulary file and its
  * merges. */
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/json.h"
-#include "text/text.h"
+#include "text/reader.h"
 
 enum {
     FILE_MOST = 1 << 28,
     STRAYS_MOST = 16, /* RoBERTa's vocabulary has three words that nothing makes; a cut file has thousands */
 };
 
-static json_t *parse(const char *text, size_t length, const char *where)
+json_t *gp_reader_parse(const char *text, size_t length, const char *where)
 {
     json_error_t e;
     json_t *root = gp_json_load(text, length, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &e);
@@ -27,8 +26,7 @@ static json_t *parse(const char *text, size_t length, const char *where)
     return NULL;
 }
 
-/* The id in a JSON value, or -1 (said). */
-static int32_t get_id(const json_t *value, const char *name, const char *where)
+int32_t gp_reader_id(const json_t *value, const char *name, const char *where)
 {
     json_int_t id = json_integer_value(value);
     if (json_is_integer(value) && id >= 0 && id < INT32_MAX)
@@ -37,83 +35,55 @@ static int32_t get_id(const json_t *value, const char *name, const char *where)
     return -1;
 }
 
-/* ---- char and bytes -------------------------------------------------------------------------- */
-
-/* The vocabulary of a model without merges: characters, and bytes as <0x00> to <0xFF>. */
-static gp_tokenizer *read_chars(json_t *vocab, const char *where)
-{
-    gp_draft d = {0};
-    gp_tokenizer *t = NULL;
-    const char *name;
-    json_t *value;
-    json_object_foreach(vocab, name, value)
-    {
-        size_t n = strlen(name);
-        const char *bytes = name;
-        char raw;
-        int32_t id = get_id(value, name, where);
-        if (id < 0)
-            goto out;
-        if (n == 6 && !strncmp(name, "<0x", 3) && isxdigit((uint8_t)name[3]) && isxdigit((uint8_t)name[4]) &&
-            name[5] == '>') {
-            raw = (char)strtoul(name + 3, NULL, 16);
-            bytes = &raw;
-            n = 1;
-        }
-        gp_draft_add(&d, id, bytes, n);
-    }
-    t = gp_tokenizer_from_chars(&d, where);
-out:
-    gp_draft_release(&d);
-    return t;
-}
-
 /* ---- byte-level BPE -------------------------------------------------------------------------- */
 
-/* What is needed while one is read. */
-typedef struct reader {
-    const char *where;
-    gp_alphabet alphabet;
-    gp_draft draft;
-    gp_tokenizer *t;
-    uint8_t *made; /* (vocabulary) 1: a byte or what a merge makes */
-} reader;
-
-static void reader_release(reader *r)
+void gp_reader_release(gp_reader *r)
 {
     gp_draft_release(&r->draft);
     gp_tokenizer_close(r->t);
     free(r->made);
 }
 
-/* apart: an object whose keys are left out, or NULL. */
-static int add_vocab(reader *r, json_t *vocab, const json_t *apart)
+/* The name of an added token is what it is. Where it stands for other bytes in the alphabet, no merge may make it, and it
+ * is not found as a word. */
+static int add_name(gp_reader *r, int32_t id, const char *name, const gp_buf *bytes, uint8_t flags,
+                    bool whole)
+{
+    size_t n = strlen(name);
+    bool same = bytes->len == n && !memcmp(bytes->data, name, n);
+    if (!same && bytes->len && (whole || bytes->len == 1))
+        return fail("%s: added token \"%.60s\" is a word in GPT-2's alphabet too, which is not known",
+                    r->where, name);
+    gp_draft_add(&r->draft, id, name, n);
+    r->draft.tokens[r->draft.count - 1].flags = flags | (same ? 0 : GP_TOKEN_APART);
+    return 0;
+}
+
+int gp_reader_add_vocab(gp_reader *r, json_t *vocab, const json_t *added, bool whole)
 {
     const char *name;
     json_t *value;
     gp_buf bytes = {0};
-    int rc = -1;
+    int rc = 0;
     json_object_foreach(vocab, name, value)
     {
-        int32_t id = get_id(value, name, r->where);
-        if (id < 0)
-            goto out;
-        if (json_object_get(apart, name))
-            continue;
+        int32_t id = gp_reader_id(value, name, r->where);
+        const json_t *flags = json_object_get(added, name);
         bytes.len = 0;
-        if (gp_alphabet_decode(&r->alphabet, &bytes, name, strlen(name)))
-            gp_draft_add(&r->draft, id, bytes.data, bytes.len);
+        if (id < 0)
+            rc = -1;
+        else if (!gp_alphabet_decode(&r->alphabet, &bytes, name, strlen(name)) || flags)
+            rc = add_name(r, id, name, &bytes, (uint8_t)json_integer_value(flags), whole);
         else
-            gp_draft_add(&r->draft, id, name, strlen(name));
+            gp_draft_add(&r->draft, id, bytes.data, bytes.len);
+        if (rc)
+            break;
     }
-    rc = 0;
-out:
     gp_buf_release(&bytes);
     return rc;
 }
 
-/* The vocabulary is complete: makes the tables, ready for `merges` merges. */
-static int start(reader *r, int64_t merges)
+int gp_reader_start(gp_reader *r, int64_t merges)
 {
     gp_tokenizer *t = r->t = gp_calloc(1, sizeof *t);
     t->kind = GP_KIND_BPE;
@@ -122,155 +92,53 @@ static int start(reader *r, int64_t merges)
         return -1;
     r->made = gp_calloc((size_t)t->vocab.size, 1);
     for (int i = 0; i < 256; i++)
-        r->made[t->bpe.byte_id[i]] = 1;
+        if (t->bpe.byte_id[i] >= 0)
+            r->made[t->bpe.byte_id[i]] = 1;
     return 0;
 }
 
-/* One merge as files write it: two parts with one space between them. */
-static int add_merge(reader *r, const char *line, size_t n)
+int gp_reader_add_merge(gp_reader *r, const char *left, size_t left_length, const char *right,
+                        size_t right_length)
 {
-    const char *space = memchr(line, ' ', n);
-    gp_buf left = {0}, right = {0};
+    gp_buf a = {0}, b = {0};
     int rc = -1;
-    if (!space || !gp_alphabet_decode(&r->alphabet, &left, line, (size_t)(space - line)) ||
-        !gp_alphabet_decode(&r->alphabet, &right, space + 1, n - (size_t)(space - line) - 1))
-        fail("%s: merge %lld, \"%.*s\", is not two parts in GPT-2's alphabet with a space between", r->where,
-             (long long)r->t->bpe.count + 1, (int)gp_min((int64_t)n, 60), line);
+    if (!gp_alphabet_decode(&r->alphabet, &a, left, left_length) ||
+        !gp_alphabet_decode(&r->alphabet, &b, right, right_length))
+        fail("%s: merge %lld, \"%.*s %.*s\", is not two parts in GPT-2's alphabet", r->where,
+             (long long)r->t->bpe.count + 1, (int)gp_min((int64_t)left_length, 60), left,
+             (int)gp_min((int64_t)right_length, 60), right);
     else
-        rc = gp_bpe_add(&r->t->bpe, &r->t->vocab, left.data ? left.data : "", left.len,
-                        right.data ? right.data : "", right.len, r->where);
+        rc = gp_bpe_add(&r->t->bpe, &r->t->vocab, a.data ? a.data : "", a.len, b.data ? b.data : "", b.len,
+                        r->where);
     if (!rc)
         r->made[r->t->bpe.list[r->t->bpe.count - 1].id] = 1;
-    gp_buf_release(&left);
-    gp_buf_release(&right);
+    gp_buf_release(&a);
+    gp_buf_release(&b);
     return rc;
 }
 
-static gp_tokenizer *finish(reader *r)
+int gp_reader_add_line(gp_reader *r, const char *line, size_t n)
+{
+    const char *space = memchr(line, ' ', n);
+    if (!space)
+        return fail("%s: merge %lld, \"%.*s\", is not two parts in GPT-2's alphabet with a space between",
+                    r->where, (long long)r->t->bpe.count + 1, (int)gp_min((int64_t)n, 60), line);
+    return gp_reader_add_merge(r, line, (size_t)(space - line), space + 1, n - (size_t)(space - line) - 1);
+}
+
+bool gp_reader_is_version(const char *line, size_t n)
+{
+    static const char version[] = "#version";
+    return n >= sizeof version - 1 && !memcmp(line, version, sizeof version - 1);
+}
+
+gp_tokenizer *gp_reader_finish(gp_reader *r)
 {
     gp_tokenizer *t = r->t;
-    r->t = NULL;
-    t->end_of_text = gp_vocab_find(&t->vocab, GP_END_OF_TEXT, strlen(GP_END_OF_TEXT));
-    if (t->end_of_text >= 0 && !t->vocab.special[t->end_of_text])
-        t->end_of_text = -1;
-    return t;
-}
-
-/* ---- tokenizer.json -------------------------------------------------------------------------- */
-
-static bool given(const json_t *object, const char *key)
-{
-    const json_t *value = json_object_get(object, key);
-    return value && !json_is_null(value) && !json_is_false(value) &&
-           !(json_is_string(value) && !json_string_length(value));
-}
-
-/* What a tokenizer.json may ask for and this reader does not do would give other ids: it is refused. */
-static int check_settings(const json_t *root, const json_t *model, const char *where)
-{
-    static const char *const unknown[] = {"dropout", "continuing_subword_prefix", "end_of_word_suffix",
-                                          "ignore_merges"};
-    const json_t *split = json_object_get(root, "pre_tokenizer");
-    const char *type = json_string_value(json_object_get(split, "type"));
-    if (given(root, "normalizer"))
-        return fail("%s: has a normalizer; only tokenizers without one are known", where);
-    for (size_t i = 0; i < ARRAY_LEN(unknown); i++)
-        if (given(model, unknown[i]))
-            return fail("%s: its model sets %s, which is not known", where, unknown[i]);
-    if (!given(root, "pre_tokenizer")) /* a character vocabulary */
-        return json_array_size(json_object_get(model, "merges"))
-                   ? fail("%s: has merges but no pre_tokenizer; only ByteLevel (GPT-2's split) is known",
-                          where)
-                   : 0;
-    if (!type || strcmp(type, "ByteLevel"))
-        return fail("%s: its pre_tokenizer is %s; only ByteLevel (GPT-2's split) is known", where,
-                    type ? type : "without a type");
-    if (given(split, "add_prefix_space"))
-        return fail("%s: its pre_tokenizer sets add_prefix_space, which is not known", where);
-    if (json_is_false(json_object_get(split, "use_regex")))
-        return fail("%s: its pre_tokenizer does not split (use_regex is false); only GPT-2's split is known",
-                    where);
-    return 0;
-}
-
-/* Adds the special tokens, whose names are what they are, not GPT-2's alphabet, and collects these names. */
-static int add_added(reader *r, const json_t *added, const json_t *vocab, json_t *names)
-{
-    size_t i;
-    json_t *token;
-    json_array_foreach(added, i, token)
-    {
-        const json_t *content = json_object_get(token, "content");
-        const char *name = json_string_value(content);
-        if (!name || !*name)
-            return fail("%s: added token %zu has no content", r->where, i);
-        int32_t id = get_id(json_object_get(token, "id"), name, r->where);
-        if (id < 0)
-            return -1;
-        if (!json_is_true(json_object_get(token, "special")))
-            return fail(
-                "%s: added token \"%.60s\" is not special: it would be looked for in text before the split, "
-                "which is not known",
-                r->where, name);
-        const json_t *known = json_object_get(vocab, name);
-        if (known && json_integer_value(known) != id)
-            return fail("%s: \"%.60s\" is %lld in the vocabulary and %d among the added tokens", r->where,
-                        name, (long long)json_integer_value(known), id);
-        gp_draft_add(&r->draft, id, name, json_string_length(content));
-        json_object_set_new(names, name, json_true());
-    }
-    return 0;
-}
-
-static gp_tokenizer *read_bpe(const json_t *root, json_t *vocab, const json_t *merges, const char *where)
-{
-    reader r = {.where = where};
-    const json_t *added = json_object_get(root, "added_tokens");
-    gp_tokenizer *t = NULL;
-    size_t i;
-    json_t *merge, *names = json_object();
-    gp_alphabet_init(&r.alphabet);
-    if (add_added(&r, added, vocab, names) || add_vocab(&r, vocab, names) ||
-        start(&r, (int64_t)json_array_size(merges)))
-        goto out;
-    json_array_foreach(merges, i, merge)
-    {
-        gp_buf line = {0};
-        if (json_is_string(merge))
-            gp_buf_add(&line, json_string_value(merge), json_string_length(merge));
-        else if (json_array_size(merge) == 2 && json_is_string(json_array_get(merge, 0)) &&
-                 json_is_string(json_array_get(merge, 1)))
-            gp_buf_printf(&line, "%s %s", json_string_value(json_array_get(merge, 0)),
-                          json_string_value(json_array_get(merge, 1)));
-        int rc = add_merge(&r, line.data ? line.data : "", line.len);
-        gp_buf_release(&line);
-        if (rc)
-            goto out;
-    }
-    json_array_foreach(added, i, merge) r.t->vocab.special[json_integer_value(json_object_get(merge, "id"))] =
-        1;
-    t = finish(&r);
-out:
-    json_decref(names);
-    reader_release(&r);
-    return t;
-}
-
-gp_tokenizer *gp_tokenizer_from_json(const char *json, size_t length, const char *where)
-{
-    json_t *root = parse(json, length, where), *model = json_object_get(root, "model");
-    json_t *vocab = json_object_get(model, "vocab");
-    const json_t *merges = json_object_get(model, "merges");
-    const char *type = json_string_value(json_object_get(model, "type"));
-    gp_tokenizer *t = NULL;
-    if (!root)
+    if (gp_bpe_init_lacking(&t->bpe, &t->vocab, r->where))
         return NULL;
-    if (!type || strcmp(type, "BPE") || !json_is_object(vocab) || !json_is_array(merges))
-        fail("%s: is not a tokenizer.json with a BPE model (type, vocab, merges)%s%s", where,
-             type ? ": its model is " : "", type ? type : "");
-    else if (!check_settings(root, model, where))
-        t = given(root, "pre_tokenizer") ? read_bpe(root, vocab, merges, where) : read_chars(vocab, where);
-    json_decref(root);
+    r->t = NULL;
+    gp_tokenizer_know_names(t);
     return t;
 }
 
@@ -283,15 +151,14 @@ static size_t line_length(const char *p, const char *end)
 }
 
 /* Every line of a merges file but the first (a version) and empty ones; editors on Windows put a byte-order mark first. */
-static int add_merges(reader *r, const gp_buf *text)
+static int add_merges(gp_reader *r, const gp_buf *text)
 {
     static const char mark[] = "\xEF\xBB\xBF";
     const char *end = text->data + text->len;
     const char *begin = text->data + (text->len >= 3 && !memcmp(text->data, mark, 3) ? 3 : 0);
     for (const char *p = begin; p < end;) {
         size_t n = line_length(p, end), bare = n && p[n - 1] == '\r' ? n - 1 : n;
-        bool version = p == begin && bare >= 8 && !memcmp(p, "#version", 8);
-        if (bare && !version && add_merge(r, p, bare))
+        if (bare && !gp_reader_is_version(p, bare) && gp_reader_add_line(r, p, bare))
             return -1;
         p += n + 1;
     }
@@ -308,7 +175,7 @@ static bool looks_special(const char *name, size_t n)
 
 /* Ids that neither are bytes nor come from merges are special when they look it (<...>). Many others mean
  * that the merges are not all there. */
-static int find_specials(reader *r, const char *vocab_path)
+static int find_specials(gp_reader *r, const char *vocab_path)
 {
     gp_vocab *v = &r->t->vocab;
     int64_t strays = 0;
@@ -317,8 +184,9 @@ static int find_specials(reader *r, const char *vocab_path)
         const char *bytes = gp_vocab_bytes(v, id, &n);
         if (r->made[id])
             continue;
-        v->special[id] = looks_special(bytes, n);
-        strays += !v->special[id];
+        if (looks_special(bytes, n))
+            v->flags[id] |= GP_TOKEN_SPECIAL;
+        strays += n && !(v->flags[id] & GP_TOKEN_SPECIAL);
     }
     if (strays > STRAYS_MOST)
         return fail(
@@ -329,7 +197,7 @@ static int find_specials(reader *r, const char *vocab_path)
 
 gp_tokenizer *gp_tokenizer_from_files(const char *vocab_path, const char *merges_path)
 {
-    reader r = {.where = vocab_path};
+    gp_reader r = {.where = vocab_path};
     gp_buf text = {0}, merges = {0};
     json_t *vocab = NULL;
     gp_tokenizer *t = NULL;
@@ -337,19 +205,19 @@ gp_tokenizer *gp_tokenizer_from_files(const char *vocab_path, const char *merges
     gp_alphabet_init(&r.alphabet);
     if (gp_file_read_regular(&text, vocab_path, FILE_MOST) ||
         gp_file_read_regular(&merges, merges_path, FILE_MOST) ||
-        !(vocab = parse(text.data, text.len, vocab_path)))
+        !(vocab = gp_reader_parse(text.data, text.len, vocab_path)))
         goto out;
     for (size_t i = 0; i < merges.len; i++)
         lines += merges.data[i] == '\n';
-    if (add_vocab(&r, vocab, NULL) || start(&r, lines))
+    if (gp_reader_add_vocab(&r, vocab, NULL, false) || gp_reader_start(&r, lines))
         goto out;
     r.where = merges_path;
     if (!add_merges(&r, &merges) && !find_specials(&r, vocab_path))
-        t = finish(&r);
+        t = gp_reader_finish(&r);
 out:
     json_decref(vocab);
     gp_buf_release(&text);
     gp_buf_release(&merges);
-    reader_release(&r);
+    gp_reader_release(&r);
     return t;
 }

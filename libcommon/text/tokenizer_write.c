@@ -7,6 +7,22 @@
 #include "text/text.h"
 #include "base/utf8.h"
 
+static const char *word(int flag)
+{
+    return flag ? "true" : "false";
+}
+
+/* Added tokens outside the model's vocabulary are written into it as well, unless the model would find one there that it
+ * did not before: then all of them are among the added tokens alone. */
+static bool leaves_out(const gp_tokenizer *t)
+{
+    const gp_vocab *v = &t->vocab;
+    bool leaves = t->bpe.whole || t->kind != GP_KIND_BPE;
+    for (int32_t id = 0; id < v->size && !leaves; id++)
+        leaves = v->flags[id] & GP_TOKEN_OUTSIDE && v->at[id + 1] - v->at[id] == 1;
+    return leaves;
+}
+
 /* char and bytes are BPE models without merges and pre-split: a character that is in the vocabulary is its
  * id, and any other falls back to its bytes, <0x00> to <0xFF>. U+0000 is written as such a byte too, because
  * many JSON parsers take no NUL in a key. */
@@ -20,19 +36,94 @@ static void put_char_name(gp_buf *b, const char *bytes, size_t n)
         gp_buf_printf(b, "\"<0x%02X>\"", (uint8_t)bytes[0]);
 }
 
+/* Appends "added_tokens":[...] of those that have names. */
+static void put_added(gp_buf *b, const gp_vocab *v)
+{
+    const char *comma = "";
+    gp_buf_puts(b, "\"added_tokens\":[");
+    for (int32_t id = 0; id < v->size; id++) {
+        uint8_t flags = v->flags[id];
+        if (!(flags & GP_TOKEN_NAMED))
+            continue;
+        gp_buf_printf(b, "%s{\"id\":%d,\"content\":", comma, id);
+        size_t n;
+        const char *bytes = gp_vocab_bytes(v, id, &n);
+        gp_json_string(b, bytes, n);
+        gp_buf_printf(b,
+                      ",\"single_word\":%s,\"lstrip\":%s,\"rstrip\":%s,\"normalized\":%s,"
+                      "\"special\":%s}",
+                      word(flags & GP_TOKEN_SINGLE), word(flags & GP_TOKEN_LSTRIP),
+                      word(flags & GP_TOKEN_RSTRIP), word(flags & GP_TOKEN_LATER),
+                      word(flags & GP_TOKEN_SPECIAL));
+        comma = ",";
+    }
+    gp_buf_puts(b, "]");
+}
+
+/* Appends one part of a template: its token, named after the place where it stands. */
+static void put_around(gp_buf *b, const gp_tokenizer *t, const char *name, const int32_t *ids, int64_t count)
+{
+    gp_buf_printf(b, "\"%s\":{\"id\":\"%s\",\"ids\":[", name, name);
+    for (int64_t i = 0; i < count; i++)
+        gp_buf_printf(b, "%s%d", i ? "," : "", ids[i]);
+    gp_buf_puts(b, "],\"tokens\":[");
+    for (int64_t i = 0; i < count; i++) {
+        size_t n;
+        const char *bytes = gp_vocab_bytes(&t->vocab, ids[i], &n);
+        gp_buf_puts(b, i ? "," : "");
+        gp_json_string(b, bytes, n);
+    }
+    gp_buf_puts(b, "]}");
+}
+
+/* Appends the post_processor. */
+static void put_template(gp_buf *b, const gp_tokenizer *t)
+{
+    static const char before[] = "{\"SpecialToken\":{\"id\":\"before\",\"type_id\":0}},",
+                      text[] = "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}",
+                      after[] = ",{\"SpecialToken\":{\"id\":\"after\",\"type_id\":0}}",
+                      second[] = ",{\"Sequence\":{\"id\":\"B\",\"type_id\":1}}";
+    const gp_template *a = &t->around;
+    if (!a->before_count && !a->after_count) {
+        gp_buf_puts(b, "\"post_processor\":null,");
+        return;
+    }
+    gp_buf_puts(b, "\"post_processor\":{\"type\":\"TemplateProcessing\"");
+    for (int pair = 0; pair < 2; pair++)
+        gp_buf_printf(b, ",\"%s\":[%s%s%s%s]", pair ? "pair" : "single", a->before_count ? before : "", text,
+                      pair ? second : "", a->after_count ? after : "");
+    gp_buf_puts(b, ",\"special_tokens\":{");
+    if (a->before_count)
+        put_around(b, t, "before", a->before, a->before_count);
+    if (a->before_count && a->after_count)
+        gp_buf_puts(b, ",");
+    if (a->after_count)
+        put_around(b, t, "after", a->after, a->after_count);
+    gp_buf_puts(b, "}},");
+}
+
 static void put_chars(gp_buf *b, const gp_tokenizer *t)
 {
-    gp_buf_puts(b, "\"added_tokens\":[],\"normalizer\":null,\"pre_tokenizer\":null,\"post_processor\":null,"
-                   "\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"ByteFallback\"},"
+    const char *comma = "";
+    put_added(b, &t->vocab);
+    gp_buf_puts(b, ",\"normalizer\":null,\"pre_tokenizer\":null,");
+    put_template(b, t);
+    gp_buf_puts(b, "\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"ByteFallback\"},"
                    "{\"type\":\"Fuse\"}]},\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":null,"
                    "\"continuing_subword_prefix\":null,\"end_of_word_suffix\":null,\"fuse_unk\":false,"
                    "\"byte_fallback\":true,\"ignore_merges\":false,\"vocab\":{");
     for (int32_t id = 0; id < t->vocab.size; id++) {
         size_t n;
         const char *bytes = gp_vocab_bytes(&t->vocab, id, &n);
-        gp_buf_puts(b, id ? "," : "");
-        put_char_name(b, bytes, n);
+        if (!n || t->vocab.flags[id] & GP_TOKEN_OUTSIDE)
+            continue;
+        gp_buf_puts(b, comma);
+        if (t->vocab.flags[id])
+            gp_json_string(b, bytes, n);
+        else
+            put_char_name(b, bytes, n);
         gp_buf_printf(b, ":%d", id);
+        comma = ",";
     }
     gp_buf_puts(b, "},\"merges\":[]}}");
 }
@@ -125,17 +216,23 @@ static char *put_number(char *to, int32_t n)
     return to + sizeof digits - first;
 }
 
-/* Appends "name":id for every id. A special id's name is what it is, not in the alphabet. */
-static void put_vocab(gp_buf *b, const spelled *s, const gp_vocab *v)
+/* Appends "name":id for every id. The name of a token that has one, and of one that is in no alphabet, is what it is. */
+static void put_vocab(gp_buf *b, const spelled *s, const gp_tokenizer *t)
 {
+    const gp_vocab *v = &t->vocab;
+    bool first = true, leaves = leaves_out(t);
     for (int32_t id = 0; id < v->size; id++) {
         gp_buf_reserve(b, spelled_length(s, id) + AT_ONCE + 32);
         char *to = b->data + b->len;
-        if (id)
+        size_t n;
+        const char *bytes = gp_vocab_bytes(v, id, &n);
+        if (v->flags[id] &&
+            ((v->flags[id] & GP_TOKEN_APART && !n) || (v->flags[id] & GP_TOKEN_OUTSIDE && leaves)))
+            continue;
+        if (!first)
             *to++ = ',';
-        if (v->special[id]) {
-            size_t n;
-            const char *bytes = gp_vocab_bytes(v, id, &n);
+        first = false;
+        if (v->flags[id]) {
             b->len = (size_t)(to - b->data);
             gp_json_string(b, bytes, n);
             gp_buf_reserve(b, 32);
@@ -171,30 +268,27 @@ static void put_merges(gp_buf *b, const spelled *s, const gp_tokenizer *t)
 static void put_bpe(gp_buf *b, const gp_tokenizer *t)
 {
     const gp_vocab *v = &t->vocab;
-    const char *comma = "";
+    const gp_lacking *l = &t->bpe.lacking;
     spelled s = spell(v);
     /* Each id stands there twice, alone and as two parts: so the megabytes are not moved as they grow. */
     gp_buf_reserve(b, 2 * (size_t)s.at[v->size] + 16 * (size_t)v->size + 1024);
-    gp_buf_puts(b, "\"added_tokens\":[");
-    for (int32_t id = 0; id < v->size; id++) {
-        if (!v->special[id])
-            continue;
-        gp_buf_printf(b, "%s{\"id\":%d,\"content\":", comma, id);
-        size_t n;
-        const char *bytes = gp_vocab_bytes(v, id, &n);
-        gp_json_string(b, bytes, n);
-        gp_buf_puts(b, ",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,\"normalized\":false,"
-                       "\"special\":true}");
-        comma = ",";
-    }
-    gp_buf_puts(
-        b, "],\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,"
-           "\"trim_offsets\":true,\"use_regex\":true},\"post_processor\":null,\"decoder\":{\"type\":"
-           "\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true,\"use_regex\":true},\"model\":{"
-           "\"type\":\"BPE\",\"dropout\":null,\"unk_token\":null,\"continuing_subword_prefix\":null,"
-           "\"end_of_word_suffix\":null,\"fuse_unk\":false,\"byte_fallback\":false,"
-           "\"ignore_merges\":false,\"vocab\":{");
-    put_vocab(b, &s, v);
+    put_added(b, v);
+    gp_buf_printf(b,
+                  ",\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":%s,"
+                  "\"trim_offsets\":true,\"use_regex\":true},",
+                  word(t->prefix_space));
+    put_template(b, t);
+    gp_buf_puts(b, "\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true,"
+                   "\"use_regex\":true},\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":");
+    if (l->name)
+        gp_json_string(b, l->name, strlen(l->name));
+    else
+        gp_buf_puts(b, "null");
+    gp_buf_printf(b,
+                  ",\"continuing_subword_prefix\":null,\"end_of_word_suffix\":null,\"fuse_unk\":%s,"
+                  "\"byte_fallback\":%s,\"ignore_merges\":%s,\"vocab\":{",
+                  word(l->fuse), word(l->byte_fallback), word(t->bpe.whole));
+    put_vocab(b, &s, t);
     gp_buf_puts(b, "},\"merges\":[");
     put_merges(b, &s, t);
     gp_buf_puts(b, "]}}");

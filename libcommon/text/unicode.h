@@ -23,4 +23,9 @@ static inline gp_class gp_class_of(uint32_t c)
                        : GP_OTHER;
 }
 
+/* \w of the regex that single_word of tokenizer.json goes by: where characters begin to be that, and cease to, in turn. */
+extern const uint32_t gp_word_changes[];
+extern const int gp_word_change_count;
+bool gp_is_word(uint32_t c);
+
 #endif

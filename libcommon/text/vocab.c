@@ -123,7 +123,7 @@ static bool in_order(const gp_token *tokens, int64_t count)
     return true;
 }
 
-/* The bytes of all tokens, which are in order, one behind the other. Most often they lie so already. */
+/* The bytes of all tokens, which are in order and of all ids, one behind the other. Most often they lie so already. */
 static void put_bytes(gp_vocab *v, const gp_token *tokens, const gp_buf *b)
 {
     size_t run = 0; /* the first of those that lie as they should and are not copied yet */
@@ -150,14 +150,15 @@ int gp_vocab_index(gp_vocab *v, const char *where)
     v->seeds[1] = gp_hash_mix(v->seeds[0], 0x9E3779B97F4A7C15u) | 1;
     v->slots = gp_malloc(slots * sizeof *v->slots);
     memset(v->slots, 0xff, slots * sizeof *v->slots);
-    v->special = gp_calloc((size_t)v->size, sizeof *v->special);
+    if (!v->flags)
+        v->flags = gp_calloc((size_t)v->size, sizeof *v->flags);
     for (int64_t i = 0; i < v->size; i++) {
         enum { AHEAD = 16 };
         size_t n;
         const char *next = gp_vocab_bytes(v, (int32_t)gp_min(i + AHEAD, v->size - 1), &n);
         gp_key key = gp_key_of(next, n <= GP_KEY_BYTES ? n : 0);
         gp_vocab_ask(v, &key);
-        int32_t other = insert(v, (int32_t)i);
+        int32_t other = v->flags[i] & GP_TOKEN_APART ? -1 : insert(v, (int32_t)i);
         if (other >= 0) {
             gp_buf name = {0};
             gp_escape(&name, v->bytes + v->at[i], gp_min(v->at[i + 1] - v->at[i], 60));
@@ -167,6 +168,16 @@ int gp_vocab_index(gp_vocab *v, const char *where)
         }
     }
     return 0;
+}
+
+/* All of v from tokens of all ids. */
+static int fill(gp_vocab *v, const gp_token *tokens, const gp_buf *b, const char *where)
+{
+    put_bytes(v, tokens, b);
+    v->flags = gp_malloc((size_t)v->size * sizeof *v->flags);
+    for (int64_t i = 0; i < v->size; i++)
+        v->flags[i] = tokens[i].flags;
+    return gp_vocab_index(v, where);
 }
 
 int gp_vocab_build(gp_vocab *v, gp_token *tokens, int64_t count, const gp_buf *b, const char *where)
@@ -179,19 +190,28 @@ int gp_vocab_build(gp_vocab *v, gp_token *tokens, int64_t count, const gp_buf *b
     if (!in_order(tokens, count)) /* as they nearly always are */
         qsort(tokens, (size_t)count, sizeof *tokens, by_id);
     for (int64_t i = 0; i < count; i++)
-        if (tokens[i].id != i)
-            return fail("%s: its %lld ids are not 0 to %lld, each once: id %lld is %s", where,
-                        (long long)count, (long long)count - 1, (long long)gp_min(i, tokens[i].id),
-                        tokens[i].id > i ? "missing" : "given twice or negative");
-    put_bytes(v, tokens, b);
-    return gp_vocab_index(v, where);
+        if (tokens[i].id < 0 || (i && tokens[i].id == tokens[i - 1].id))
+            return fail("%s: id %d is given twice or negative", where, tokens[i].id);
+    int64_t largest = tokens[count - 1].id;
+    if (largest == count - 1)
+        return fill(v, tokens, b, where);
+    if (largest >= GP_VOCAB_MOST)
+        return fail("%s: its ids have holes and go up to %lld; up to %d is known", where, (long long)largest,
+                    GP_VOCAB_MOST - 1);
+    gp_token *all = gp_calloc((size_t)largest + 1, sizeof *all);
+    for (int64_t id = 0, i = 0; id <= largest; id++)
+        all[id] = tokens[i].id == id ? tokens[i++] : (gp_token){.id = (int32_t)id, .flags = GP_TOKEN_APART};
+    v->size = largest + 1;
+    int rc = fill(v, all, b, where);
+    free(all);
+    return rc;
 }
 
 void gp_vocab_release(gp_vocab *v)
 {
     free(v->bytes);
     free(v->at);
-    free(v->special);
+    free(v->flags);
     free(v->slots);
     *v = (gp_vocab){0};
 }

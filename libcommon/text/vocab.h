@@ -6,13 +6,29 @@
 
 #include "base/base.h"
 
-enum { GP_VOCAB_PAD = 16 };
+enum {
+    GP_VOCAB_PAD = 16,
+    GP_VOCAB_MOST = 1 << 21, /* ids where there are holes among them: memory goes by the largest */
+};
+
+/* What an id may be beside a word of the vocabulary. */
+enum {
+    GP_TOKEN_SPECIAL = 1,   /* no text gives it, unless names of special tokens are looked for */
+    GP_TOKEN_ADDED = 2,     /* its name is looked for in every text */
+    GP_TOKEN_LSTRIP = 4,    /* of these two: takes the white space before its name, ... */
+    GP_TOKEN_RSTRIP = 8,    /* ... and after it; ... */
+    GP_TOKEN_SINGLE = 16,   /* ... its name is none inside a word; ... */
+    GP_TOKEN_LATER = 32,    /* ... and is looked for after those of all others ("normalized") */
+    GP_TOKEN_APART = 64,    /* its bytes do not find it, as those of a hole */
+    GP_TOKEN_OUTSIDE = 128, /* an added token that is not in the model's vocabulary */
+    GP_TOKEN_NAMED = GP_TOKEN_SPECIAL | GP_TOKEN_ADDED,
+};
 
 typedef struct gp_vocab {
     int64_t size;
     char *bytes;                 /* of id 0, of id 1, ..., and GP_VOCAB_PAD zeros */
     uint32_t *at;                /* (size + 1) where they begin */
-    uint8_t *special;            /* (size) 1: an id that no text gives */
+    uint8_t *flags;              /* (size) GP_TOKEN_... */
     struct gp_vocab_slot *slots; /* bytes -> id, open addressing */
     size_t mask;
     uint64_t seeds[2]; /* of the hash, from gp_hash_seed */
@@ -53,15 +69,16 @@ static inline uint64_t gp_key_hash(const gp_key *k)
 typedef struct gp_token {
     int32_t id;
     uint32_t length;
-    size_t at; /* in a buffer */
+    size_t at;     /* in a buffer */
+    uint8_t flags; /* GP_TOKEN_... */
 } gp_token;
 
-/* Builds v from `count` tokens whose bytes are in b. Their ids must be 0 .. count-1, each once, and no two
- * may have the same bytes. tokens is sorted by id. None is special yet. `where` names the file in messages.
- */
+/* Builds v from `count` tokens whose bytes are in b. No two may have the same id, or the same bytes if bytes find them.
+ * Ids that none has are holes: tokens of no bytes that are GP_TOKEN_APART. tokens is sorted by id. `where` names the file
+ * in messages. */
 int gp_vocab_build(gp_vocab *v, gp_token *tokens, int64_t count, const gp_buf *b, const char *where);
 
-/* The same where v has its size, bytes and at already. */
+/* The same where v has its size, bytes and at already, and flags or NULL. */
 int gp_vocab_index(gp_vocab *v, const char *where);
 void gp_vocab_release(gp_vocab *v);
 

@@ -1,0 +1,154 @@
+/* names.c: see names.h. The sorted names serve as a tree: those that begin alike stand side by side, and each
+ * byte that is read narrows the range, in which the shortest name is the first. */
+#include "text/names.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "text/unicode.h"
+
+static int compare(const void *a, const void *b, void *vocab)
+{
+    size_t n, m;
+    const char *x = gp_vocab_bytes(vocab, *(const int32_t *)a, &n);
+    const char *y = gp_vocab_bytes(vocab, *(const int32_t *)b, &m);
+    int order = memcmp(x, y, n < m ? n : m);
+    return order ? order : (n > m) - (n < m);
+}
+
+void gp_names_init(gp_names *s, const gp_vocab *v, uint8_t mask, uint8_t flags)
+{
+    *s = (gp_names){.vocab = v, .ids = gp_malloc((size_t)v->size * sizeof *s->ids)};
+    for (int32_t id = 0; id < v->size; id++) {
+        size_t n;
+        const char *name = gp_vocab_bytes(v, id, &n);
+        if (!(v->flags[id] & GP_TOKEN_NAMED) || (v->flags[id] & mask) != flags || !n)
+            continue;
+        s->ids[s->count++] = id;
+        s->begins[(uint8_t)*name] = true;
+        s->strips |= (v->flags[id] & GP_TOKEN_LSTRIP) != 0;
+    }
+    qsort_r(s->ids, (size_t)s->count, sizeof *s->ids, compare, (void *)(uintptr_t)v);
+}
+
+void gp_names_release(gp_names *s)
+{
+    free(s->ids);
+    *s = (gp_names){0};
+}
+
+/* Of the names from `from` on below `to`, which are alike up to byte `at` and go on there, the first whose byte there
+ * is not below `byte`. */
+static int64_t lower_bound(const gp_names *s, int64_t from, int64_t to, size_t at, int byte)
+{
+    while (from < to) {
+        size_t n;
+        int64_t middle = from + (to - from) / 2;
+        if ((uint8_t)gp_vocab_bytes(s->vocab, s->ids[middle], &n)[at] < byte)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from;
+}
+
+/* The longest name that the n bytes at p begin with: its id and length, or -1. false: it depends on bytes beyond n. */
+static bool match(const gp_names *s, const uint8_t *p, size_t n, bool more, int32_t *id, size_t *length)
+{
+    int64_t from = 0, to = s->count;
+    *id = -1;
+    for (size_t at = 0;; at++) {
+        size_t name;
+        if (from < to && (gp_vocab_bytes(s->vocab, s->ids[from], &name), name == at)) {
+            *id = s->ids[from++];
+            *length = at;
+        }
+        if (from == to)
+            return true;
+        if (at == n)
+            return !more;
+        from = lower_bound(s, from, to, at, p[at]);
+        to = lower_bound(s, from, to, at, p[at] + 1);
+    }
+}
+
+size_t gp_names_find(const gp_names *s, const uint8_t *p, size_t n, bool more, int32_t *id, size_t *length)
+{
+    *id = -1;
+    for (size_t at = 0; at < n; at++) {
+        if (!s->begins[p[at]])
+            continue;
+        if (!match(s, p + at, n - at, more, id, length)) {
+            *id = -1;
+            return at;
+        }
+        if (*id >= 0)
+            return at;
+    }
+    return n;
+}
+
+/* ---- what stands beside a name --------------------------------------------------------------- */
+
+/* The character that ends behind the n >= 1 bytes at p; *length are its bytes. Bytes that are none count one by one. */
+static uint32_t character_before(const uint8_t *p, size_t n, size_t *length)
+{
+    for (*length = 1; *length <= 4 && *length <= n; ++*length) {
+        uint32_t c;
+        const uint8_t *begin = p + n - *length;
+        if ((*begin & 0xC0) != 0x80 && gp_utf8_last(begin, *length, &c) == *length)
+            return c;
+    }
+    *length = 1;
+    return GP_BAD_BYTE + p[n - 1];
+}
+
+size_t gp_names_spaces_before(const uint8_t *p, size_t n)
+{
+    size_t left = n, length;
+    for (size_t cut = 1; cut <= 3 && cut <= n; cut++) {
+        uint32_t c;
+        if (!gp_utf8(p + n - cut, cut, &c))
+            left = n - cut;
+    }
+    while (left && gp_class_of(character_before(p, left, &length)) == GP_SPACE)
+        left -= length;
+    return n - left;
+}
+
+bool gp_names_word_before(const uint8_t *p, size_t n, bool before)
+{
+    size_t length;
+    return n ? gp_is_word(character_before(p, n, &length)) : before;
+}
+
+gp_match gp_names_check(const gp_names *s, int32_t id, const uint8_t *p, size_t n, bool more,
+                        bool word_before, size_t from, size_t *begin, size_t *end)
+{
+    uint8_t flags = s->vocab->flags[id];
+    uint32_t c;
+    size_t length;
+    if (flags & GP_TOKEN_SINGLE) {
+        if (gp_names_word_before(p, *begin, word_before))
+            return GP_NO_MATCH;
+        length = *end < n ? gp_utf8(p + *end, n - *end, &c) : 0;
+        if (!length && more)
+            return GP_UNDECIDED;
+        if (length && gp_is_word(c))
+            return GP_NO_MATCH;
+    }
+    if (flags & GP_TOKEN_LSTRIP) {
+        *begin = *begin > from ? *begin : from;
+        while (*begin > from && gp_class_of(character_before(p + from, *begin - from, &length)) == GP_SPACE)
+            *begin -= length;
+    }
+    while (flags & GP_TOKEN_RSTRIP) {
+        length = *end < n ? gp_utf8(p + *end, n - *end, &c) : 0;
+        if (!length && more)
+            return GP_UNDECIDED;
+        if (!length || gp_class_of(c) != GP_SPACE)
+            break;
+        *end += length;
+    }
+    return GP_MATCH;
+}
