@@ -72,7 +72,7 @@ static void assert_loss(gp_model *m, const gp_stream_set *set, int64_t B, int64_
     assert_int_equal(e.B * e.batches, windows);
     for (int again = 0; again < 2; again++) {
         e.loss = NAN;
-        if (gp_evaluation_loss(&e, m))
+        if (gp_evaluation_loss(&e, m, NULL))
             fail_msg("%s", gp_error());
         assert_close(e.loss, sum / windows);
     }
@@ -179,9 +179,9 @@ static void documents_are_scored_whole_behind_their_separator(void **state)
             gp_backend *be;
             gp_model *m = tiny(backends[k], &be);
             gp_document_scores s;
-            assert_int_equal(gp_documents_score(m, one, 0, DOCUMENTS, 1000, B, &s), 0);
+            assert_int_equal(gp_documents_score(m, one, 0, DOCUMENTS, 1000, B, NULL, &s), 0);
             assert_scores(&s, document_scores_one);
-            assert_int_equal(gp_documents_score(m, two, 0, DOCUMENTS, 1000, B, &s), 0);
+            assert_int_equal(gp_documents_score(m, two, 0, DOCUMENTS, 1000, B, NULL, &s), 0);
             assert_scores(&s, document_scores_two);
             gp_model_free(m);
             gp_backend_close(be);
@@ -200,14 +200,14 @@ static void some_documents_are_those_that_were_asked_for(void **state)
     gp_model *m = tiny("ref", &be);
     double a = document_losses_one[2], b = document_losses_one[3], x = a - document_nats[2],
            y = b - document_nats[3], characters = document_characters[2] + document_characters[3];
-    assert_int_equal(gp_documents_score(m, s, 2, DOCUMENTS, 2, 4, &got), 0);
+    assert_int_equal(gp_documents_score(m, s, 2, DOCUMENTS, 2, 4, NULL, &got), 0);
     /* of two numbers the variance is (x - y)^2 / 2, and n times it the square of x - y */
     assert_scores(&got, (double[]){(a + b) / characters, (document_nats[2] + document_nats[3]) / characters,
                                    fabs(x - y) / characters, characters, 2, 0});
-    assert_int_equal(gp_documents_score(m, s, 0, 1, 1000, 4, &got), 0);
+    assert_int_equal(gp_documents_score(m, s, 0, 1, 1000, 4, NULL, &got), 0);
     assert_close(got.loss, document_losses_one[0] / document_characters[0]);
     assert_true(got.standard_error == 0); /* one document tells nothing of it */
-    assert_int_equal(gp_documents_score(m, s, 4, 5, 1000, 4, &got), 0);
+    assert_int_equal(gp_documents_score(m, s, 4, 5, 1000, 4, NULL, &got), 0);
     assert_true(got.documents == 0 && got.left_out == 1 && got.loss == 0);
     gp_model_free(m);
     gp_backend_close(be);

@@ -50,14 +50,15 @@ void gp_evaluation_close(gp_evaluation *e)
 int gp_evaluation_loss(gp_evaluation *e, gp_model *m, gp_progress *progress)
 {
     double sum = 0;
-    int64_t before = progress->done;
+    int64_t before = progress ? progress->done : 0;
     for (int64_t n = 0; n < e->batches; n++) {
         gp_batch batch = {.B = e->B, .T = e->T, .inputs = e->inputs, .targets = e->targets};
         double mean;
         if (gp_loader_batch(e->loader, n, e->inputs, e->targets) || gp_model_evaluate(m, &batch, &mean, NULL))
             return -1;
         sum += mean;
-        gp_progress_set(progress, before + n + 1, NULL);
+        if (progress)
+            gp_progress_set(progress, before + n + 1, NULL);
     }
     e->loss = sum / (double)e->batches;
     return 0;
@@ -176,7 +177,8 @@ int gp_documents_score(gp_model *m, const gp_tokens *tokens, int64_t first, int6
         scores->documents++;
         if (add_row(&g, &k, tokens, d, length) || (g.rows == B && score_group(&g, m, &k, &s)))
             goto out;
-        gp_progress_set(progress, scores->documents, NULL);
+        if (progress)
+            gp_progress_set(progress, scores->documents, NULL);
     }
     if (score_group(&g, m, &k, &s))
         goto out;

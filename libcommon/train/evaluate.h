@@ -20,7 +20,7 @@ typedef struct gp_evaluation {
 int gp_evaluation_open(gp_evaluation *e, const gp_stream_set *set, int64_t B, int64_t T, int64_t batches,
                        const char *order);
 void gp_evaluation_close(gp_evaluation *e);
-/* In e->loss; progress counts its batches, from what it is at on. */
+/* In e->loss; progress (or NULL) counts its batches, from what it is at on. */
 int gp_evaluation_loss(gp_evaluation *e, gp_model *m, gp_progress *progress);
 
 /* Documents scored whole, each from its first token with the separator before it, its own separator included;
@@ -35,7 +35,7 @@ typedef struct gp_document_scores {
 /* Whether the stream says what its documents' entropy is. */
 bool gp_documents_known(const gp_tokens *tokens);
 
-/* Scores documents [first, last) of the index, at most `most` of them; progress counts them. Where none fits the context, documents is 0
+/* Scores documents [first, last) of the index, at most `most` of them; progress (or NULL) counts them. Where none fits the context, documents is 0
  * and so are the losses. */
 int gp_documents_score(gp_model *m, const gp_tokens *tokens, int64_t first, int64_t last, int64_t most,
                        int64_t B, gp_progress *progress, gp_document_scores *scores);
