@@ -187,4 +187,15 @@ suffix.bin: is in the format tok; nanoGPT's .bin is --format raw16, llm.c's --fo
 expect 0 tokenize -t bytes plain -o suffix.bin --format tok
 says "suffix.bin: "
 
+# a token stream is no text, also through a pipe
+expect 1 tokenize -t bytes plain.tok -o again.tok
+says "tokenize: plain.tok: is a token stream already (tok), text was expected: tokenize --info tells what is in it, --decode gives its text"
+expect 1 bash -c "cat plain.tok | tokenize -t bytes -q | cat > again.tok; exit \${PIPESTATUS[1]}"
+says "stdin: is a token stream already"
+absent again.tok2
+expect 1 tokenize --show -t bytes plain.tok
+says "is a token stream already"
+tokenize -t bytes plain --format llmc --vocab-size 256 -o plain.bin -q 2> /dev/null || tokenize -t bytes plain --format llmc -o plain.bin -q
+expect 1 tokenize -t bytes plain.bin -o again.tok
+says "plain.bin: is a token stream already (llm.c's)"
 finish

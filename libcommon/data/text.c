@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "data/jsonl.h"
+#include "data/format.h"
 #include "data/sidecar.h"
 #include "data/spool.h"
 
@@ -20,6 +21,7 @@ typedef struct source {
     size_t at;      /* given: of the map, or of the buffer */
     int64_t offset; /* bytes given so far */
     int64_t lines;  /* of JSON Lines, given so far */
+    size_t read;    /* bytes of a stream so far */
 } source;
 
 enum { PART = 1 << 18 };
@@ -38,6 +40,20 @@ struct gp_text {
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
+/* Ids are no text: who gives a token stream has meant its text, or wants it decoded. */
+static int check_text(const source *s, const char *data, size_t n)
+{
+    bool tok = n >= 8 && !memcmp(data, GP_TOK_MAGIC, 8);
+    bool llmc =
+        n >= GP_LLMC_HEADER_SIZE && gp_get32(data) == GP_LLMC_MAGIC && gp_get32(data + 4) == GP_LLMC_VERSION;
+    if (!tok && !llmc)
+        return 0;
+    return fail("%s: is a token stream already (%s), text was expected: tokenize --info tells what is in it, "
+                "--decode "
+                "gives its text",
+                s->in.name, tok ? "tok" : "llm.c's");
+}
+
 static int open_source(gp_text *t, source *s, const char *path, bool twice)
 {
     if (gp_input_open(&s->in, path))
@@ -46,6 +62,8 @@ static int open_source(gp_text *t, source *s, const char *path, bool twice)
     if (!s->mapped)
         s->buffer = gp_malloc(s->capacity = PART);
     else if (s->in.mapped ? gp_map_fd(&s->map, s->in.fd, s->in.name) : gp_input_spool(&s->in, &s->map))
+        return -1;
+    if (s->mapped && check_text(s, s->map.data, s->map.size))
         return -1;
     gp_sidecar more = {0};
     if (!t->jsonl && s->in.mapped && strcmp(path, "-") && gp_sidecar_read(&more, path, &s->map))
@@ -183,6 +201,9 @@ static int refill(source *s)
             return fail("%s: cannot be read: %s", s->in.name, strerror(errno));
         s->at_end = !n;
         s->filled += (size_t)n;
+        s->read += (size_t)n;
+        if (s->filled == s->read && check_text(s, s->buffer, s->filled)) /* the beginning is all here still */
+            return -1;
         return 0; /* what a pipe has now goes on now */
     }
 }
