@@ -225,6 +225,18 @@ expect 0 train --config wsd/config.yaml --schedule constant --quiet --steps 1 -o
 expect 0 train --config reread/config.yaml --schedule wsd --decay-fraction 0.3 --val val.tok --quiet -o reread2
 expect 0 train --resume wsd --decay-fraction 0.3 --steps 11 --quiet
 expect 0 train text.tok --init plain --no-bias --batch-size 4 --steps 1 --quiet -o plain2
+# transformers' GPT2 always has biases: they lie there as zeros, and are none here
+for name in h.0.ln_1 h.0.attn.c_attn h.0.attn.c_proj h.0.ln_2 h.0.mlp.c_fc h.0.mlp.c_proj ln_f; do
+    checks=$((checks + 1))
+    head -c 20000 plain/model.safetensors | tr '\0' ' ' | grep -a "\"transformer.$name.bias\"" > /dev/null || problem "plain lacks $name.bias"
+done
+expect 0 convert-gpt2 plain --info
+checks=$((checks + 1))
+case $out in *bias*) problem "biases of zeros are parameters: $out" ;; esac
+expect 0 convert-gpt2 plain -o plain.safetensors
+expect 0 train --resume plain --steps 2 --quiet
+expect 0 convert-gpt2 plain.safetensors -o plain-hf/
+same plain-hf/model.safetensors plain.safetensors
 refused 1 "text.tok: has a vocabulary of 56 ids, 100 were said" text.tok "${small[@]}" --vocab-size 100
 expect 0 train text.tok "${small[@]}" --steps 1 -o short-warmup --no-quiet
 case $err in *"the warm-up of 3 steps does not end in this run of 1: --lr 0.002 is not reached"*) ;; *) problem "a warm-up that is too long is not told: $err" ;; esac

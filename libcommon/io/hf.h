@@ -37,7 +37,7 @@ bool gp_hf_files_strip(gp_hf_files *f);
 /* How long the beginning is, up to a dot, that the names of all tensors share. */
 size_t gp_hf_files_prefix(const gp_hf_files *f);
 
-/* hf_names.c: fits the names to the configuration, and the configuration to the head that is there. */
+/* hf_names.c: fits the names to the configuration, and the configuration to the head and the biases that are there. */
 void gp_hf_fit(gp_hf_files *f, gp_checkpoint *c);
 
 /* Finds the tensor of each piece of c's table (match[3 * row + piece]), and refuses what is missing, of another shape, or

@@ -221,12 +221,59 @@ static const char *const embeddings[] = {[GP_GPT2] = "transformer.wte.weight",
                                          [GP_BERT] = "bert.embeddings.word_embeddings.weight",
                                          [GP_ROBERTA] = "roberta.embeddings.word_embeddings.weight"};
 
-void gp_hf_fit(gp_hf_files *f, gp_checkpoint *c)
+static bool is_zero(const gp_tensor *t)
+{
+    enum { CHUNK = 1 << 12 };
+    float x[CHUNK];
+    bool zero = is_float(t);
+    int64_t count = gp_tensor_count(t), n;
+    for (int64_t at = 0; zero && at < count; at += n) {
+        n = gp_min(count - at, CHUNK);
+        gp_to_f32(x, (const char *)t->data + at * gp_dtype_size(t->dtype), t->dtype, n);
+        for (int64_t i = 0; i < n; i++)
+            zero &= x[i] == 0;
+    }
+    return zero;
+}
+
+/* A model without biases is stored with zeros in their place, since transformers builds them all (hf_write.c). Zeros are no
+ * parameters; once something has trained them, they are. */
+static void fit_biases(gp_hf_files *f, gp_checkpoint *c)
+{
+    gp_config whole = c->config;
+    gp_params p;
+    gp_hf_tensor *trained = NULL;
+    int found = 0, rows = 0;
+    whole.bias = true;
+    gp_params_list(&p, &whole);
+    gp_hf_tensor **at = gp_calloc((size_t)p.count, sizeof *at);
+    for (int i = 0; i < p.count; i++) {
+        const gp_param *row = &p.rows[i];
+        if (row->ndim != 1 || row->init != GP_INIT_ZERO)
+            continue;
+        rows++;
+        at[i] = find_piece(f, row->piece[0].name, whole.family);
+        found += at[i] != NULL;
+        if (at[i] && !is_zero(&at[i]->t))
+            trained = at[i];
+    }
+    for (int i = 0; found == rows && !trained && i < p.count; i++)
+        if (at[i])
+            at[i]->used = true;
+    if (found == rows && trained) {
+        c->config.bias = true;
+        gp_checkpoint_remark_add(
+            c, gp_format("%s: the configuration has no biases, and %s is not zero: they are kept",
+                         trained->path, trained->name));
+    }
+    free(at);
+    gp_params_release(&p);
+}
+
+static void fit_head(gp_hf_files *f, gp_checkpoint *c)
 {
     gp_family family = c->config.family;
     const char *name = embeddings[family];
-    while (!find_piece(f, name, family) && !find_twin(f, name, family) && gp_hf_files_strip(f))
-        ;
     gp_hf_tensor *wte = find_piece(f, name, family), *head = find_twin(f, name, family);
     if (!c->config.tied || !wte || !head || same_numbers(&wte->t, &head->t))
         return;
@@ -235,4 +282,15 @@ void gp_hf_fit(gp_hf_files *f, gp_checkpoint *c)
         c, gp_format("%s: the configuration ties %s to %s, which differs: the file's head is kept, "
                      "as with tie_word_embeddings: false",
                      head->path, head->name, wte->name));
+}
+
+void gp_hf_fit(gp_hf_files *f, gp_checkpoint *c)
+{
+    gp_family family = c->config.family;
+    const char *name = embeddings[family];
+    while (!find_piece(f, name, family) && !find_twin(f, name, family) && gp_hf_files_strip(f))
+        ;
+    fit_head(f, c);
+    if (family == GP_GPT2 && !c->config.bias)
+        fit_biases(f, c);
 }

@@ -34,6 +34,39 @@ static char *config_text(const gp_checkpoint *c, gp_dtype dtype)
     return dumped(root);
 }
 
+/* transformers' GPT2 always has biases: a model without any is stored with zeros in their place, which add nothing. */
+typedef struct with_biases {
+    const gp_checkpoint *c;
+    gp_params params;
+} with_biases;
+
+static int read_with_biases(void *self, const gp_param *row, int64_t first, int64_t lines, float *data)
+{
+    with_biases *b = self;
+    const gp_param *own = gp_params_row(&b->c->params, row->role, row->index);
+    if (own)
+        return b->c->read(b->c->self, own, first, lines, data);
+    memset(data, 0, (size_t)(lines * row->dim[1]) * sizeof *data);
+    return 0;
+}
+
+static int write_weights(gp_safetensors_writer *w, const gp_checkpoint *c, gp_dtype dtype)
+{
+    with_biases b = {.c = c};
+    gp_config whole = c->config;
+    if (c->config.family != GP_GPT2 || c->config.bias) {
+        int rc = gp_pieces_declare(w, &c->params, "", dtype);
+        return rc ? rc : gp_pieces_write(w, &c->params, c->path, c->read, c->self, dtype);
+    }
+    whole.bias = true;
+    gp_params_list(&b.params, &whole);
+    int rc = gp_pieces_declare(w, &b.params, "", dtype);
+    if (!rc)
+        rc = gp_pieces_write(w, &b.params, c->path, read_with_biases, &b, dtype);
+    gp_params_release(&b.params);
+    return rc;
+}
+
 static int write_file(const gp_checkpoint *c, const char *path, gp_dtype dtype)
 {
     char *config = config_text(c, dtype), fingerprint[33];
@@ -49,9 +82,8 @@ static int write_file(const gp_checkpoint *c, const char *path, gp_dtype dtype)
         gp_hex(fingerprint, c->fingerprint, sizeof c->fingerprint);
         rc |= gp_safetensors_note(w, "gptpipe.fingerprint", fingerprint, strlen(fingerprint));
     }
-    rc |= gp_pieces_declare(w, &c->params, "", dtype);
     if (!rc)
-        rc = gp_pieces_write(w, &c->params, c->path, c->read, c->self, dtype);
+        rc = write_weights(w, c, dtype);
     if (rc)
         gp_safetensors_abandon(w);
     else
