@@ -13,7 +13,7 @@ CPPCHECK ?= cppcheck
 MAKEFLAGS += --no-print-directory
 
 .PHONY: all deps configure test pipeline bench sanitize tsan fuzz lint tidy cppcheck cusim-long gpu-all gpu-check \
-    gpu-bundle install format format-check clean help
+    gpu-bundle install uninstall format format-check clean help
 all: configure
 	@cmake --build $(BUILD) -j $(JOBS)
 
@@ -79,9 +79,12 @@ gpu-bundle:
 	@cmake --build build-gpu -j $(JOBS) --target tools gpu_tests
 	@tests/gpu_bundle.sh build-gpu
 
-# DESTDIR=... stages it for packaging.
+# DESTDIR=... stages it for packaging; SHORT_NAMES=OFF leaves train, sample and so on out of bin: gptpipe train.
 install: all
-	@cmake --install $(BUILD) --prefix $(PREFIX)
+	@SHORT_NAMES=$(SHORT_NAMES) cmake --install $(BUILD) --prefix $(PREFIX)
+
+uninstall:
+	@cmake -D BUILD=$(BUILD) -P cmake/Uninstall.cmake
 
 SOURCES = $(shell git ls-files '*.c' '*.h' '*.cpp' '*.cu' '*.cuh' 2>/dev/null || find include libcommon tools tests examples -name '*.[ch]' -o -name '*.cu*')
 
@@ -117,7 +120,8 @@ help:
 	@echo "make gpu-all      build for every GPU that this nvcc knows, into build-gpu-all"
 	@echo "make gpu-check    tests and benchmarks on this machine's GPU"
 	@echo "make gpu-bundle   the same as an archive for another machine (GPTPIPE_CUDA_ARCHS='80-real;90-real')"
-	@echo "make install      into PREFIX=$(PREFIX)"
+	@echo "make install      into PREFIX=$(PREFIX); SHORT_NAMES=OFF: gptpipe train alone, not train"
+	@echo "make uninstall    remove what make install has installed"
 	@echo "make format       clang-format, in place"
 	@echo "make lint         clang-tidy and cppcheck"
 	@echo "make clean        remove what was built"

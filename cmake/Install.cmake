@@ -1,8 +1,25 @@
-# `make install`: tools, both libraries, headers, gptpipe.pc, manual pages and completions.
+# `make install`: the driver gptpipe and the tools behind it, both libraries, headers, gptpipe.pc, a CMake package, manual
+# pages, completions, scripts and documents. The tools have their short names in bin too, unless SHORT_NAMES is OFF.
 include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+option(SHORT_NAMES "Install train, sample and the other tools under these names beside gptpipe" ON)
 
-install(TARGETS gptpipe gptpipe_shared LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
-  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS gptpipe ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS gptpipe_shared EXPORT gptpipeTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+set_target_properties(gptpipe_shared PROPERTIES EXPORT_NAME gptpipe)
+set(package ${CMAKE_INSTALL_LIBDIR}/cmake/gptpipe)
+install(EXPORT gptpipeTargets NAMESPACE gptpipe:: DESTINATION ${package})
+configure_package_config_file(cmake/gptpipeConfig.cmake.in ${CMAKE_BINARY_DIR}/gptpipeConfig.cmake
+  INSTALL_DESTINATION ${package})
+write_basic_package_version_file(${CMAKE_BINARY_DIR}/gptpipeConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_BINARY_DIR}/gptpipeConfig.cmake ${CMAKE_BINARY_DIR}/gptpipeConfigVersion.cmake
+  DESTINATION ${package})
+
+install(FILES LICENSE README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY docs examples DESTINATION ${CMAKE_INSTALL_DOCDIR})
+file(GLOB scripts CONFIGURE_DEPENDS pipelines/*.sh)
+list(FILTER scripts EXCLUDE REGEX "install-deps") # is for building
+install(PROGRAMS ${scripts} DESTINATION ${CMAKE_INSTALL_DATADIR}/gptpipe/pipelines)
 install(DIRECTORY include/gptpipe DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 
 # What the static library needs, as a linker is told: the packages' own flags, then oneDNN, CUDA's runtime, OpenMP and threads.
@@ -36,6 +53,10 @@ install(FILES ${CMAKE_BINARY_DIR}/gptpipe.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}
 
 # A tool prints its own manual page and completions; they are made whenever it is built.
 set(pages "")
+set(short_names ON)
+if(NOT SHORT_NAMES)
+  set(short_names OFF)
+endif()
 foreach(tool ${GPTPIPE_TOOL_NAMES})
   set(dir ${CMAKE_BINARY_DIR}/share)
   set(files ${dir}/${tool}.1 ${dir}/${tool}.bash ${dir}/_${tool} ${dir}/${tool}.fish)
@@ -47,10 +68,25 @@ foreach(tool ${GPTPIPE_TOOL_NAMES})
     COMMAND $<TARGET_FILE:${tool}> --completion fish > ${dir}/${tool}.fish
     COMMENT "Manual page and completions of ${tool}" VERBATIM)
   list(APPEND pages ${files})
-  install(TARGETS ${tool} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-  install(FILES ${dir}/${tool}.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
-  install(FILES ${dir}/${tool}.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME ${tool})
-  install(FILES ${dir}/_${tool} DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
-  install(FILES ${dir}/${tool}.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+  install(TARGETS ${tool} RUNTIME DESTINATION ${GPTPIPE_TOOLS_DIR})
+  install(FILES ${dir}/${tool}.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 RENAME gptpipe-${tool}.1)
+  file(RELATIVE_PATH place "/${CMAKE_INSTALL_BINDIR}" "/${GPTPIPE_TOOLS_DIR}/${tool}")
+  file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/links)
+  file(CREATE_LINK ${place} ${CMAKE_BINARY_DIR}/links/${tool} SYMBOLIC)
+  foreach(file IN ITEMS "${CMAKE_BINARY_DIR}/links/${tool}:${CMAKE_INSTALL_BINDIR}:${tool}"
+      "${dir}/${tool}.1:${CMAKE_INSTALL_MANDIR}/man1:${tool}.1"
+      "${dir}/${tool}.bash:${CMAKE_INSTALL_DATADIR}/bash-completion/completions:${tool}"
+      "${dir}/_${tool}:${CMAKE_INSTALL_DATADIR}/zsh/site-functions:_${tool}"
+      "${dir}/${tool}.fish:${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d:${tool}.fish")
+    string(REPLACE ":" ";" file "${file}")
+    list(GET file 0 from)
+    list(GET file 1 to)
+    list(GET file 2 name)
+    install(CODE "
+      if(NOT \"${short_names}\" STREQUAL \"OFF\" AND NOT \"\$ENV{SHORT_NAMES}\" STREQUAL \"OFF\") # make install SHORT_NAMES=OFF
+        file(INSTALL DESTINATION \"\${CMAKE_INSTALL_PREFIX}/${to}\" TYPE FILE RENAME ${name} FILES \"${from}\")
+      endif()")
+  endforeach()
 endforeach()
 add_custom_target(pages ALL DEPENDS ${pages})
+install(TARGETS gptpipe_driver RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

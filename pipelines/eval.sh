@@ -1,6 +1,7 @@
 # eval.sh: what the scripts that evaluate share. They source it.
 set -euo pipefail
-PATH=$(cd "$(dirname "$0")/.." && pwd)/build/bin:$PATH
+above=$(cd "$(dirname "$0")/.." && pwd)
+PATH=$above/build/bin:$above/../../libexec/gptpipe:$PATH # where the tools are built, and where they are installed
 [ -z "${BIN:-}" ] || PATH=$(cd "$BIN" && pwd):$PATH
 
 # evaluate TASK DATASET FILE CHECKPOINT [OPTION]...

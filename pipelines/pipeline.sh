@@ -9,12 +9,14 @@
 # OUT     folder for everything that is made (default: out)
 # A stage whose inputs, command and tool did not change since its output was made is skipped.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+above=$(cd "$(dirname "$0")/.." && pwd)
+[ ! -e "$above/Makefile" ] || cd "$above" # installed, it works in the folder that it is called in
 
 DATA=${DATA:-stories}
 OUT=${OUT:-out}
 BIN=${BIN:-build/bin}
-PATH=$PWD/$BIN:$PATH
+[ -x "$BIN/train" ] || BIN=$above/../../libexec/gptpipe
+PATH=$(cd "$BIN" && pwd):$PATH
 began=$SECONDS
 mkdir -p "$OUT"
 

@@ -29,7 +29,7 @@ for file in "${files[@]}"; do
     has "$file" 'FLAGS.* NOW' readelf -d
     if known GPTPIPE_fstack_protector_strong; then has "$file" ' __stack_chk_fail' nm -D; fi
     if known GPTPIPE_FORTIFY_3 || known GPTPIPE_FORTIFY_2; then
-        has "$file" ' __(memcpy|vsnprintf|snprintf|read)_chk' nm -D
+        has "$file" ' __[a-z]+_chk' nm -D
     fi
 done
 for flag in GPTPIPE_fstack_protector_strong GPTPIPE_fstack_clash_protection GPTPIPE_fcf_protection; do

@@ -44,6 +44,54 @@ for kind in shared static; do
     [ "$generated" = "$sampled" ] || wrong "$kind: generated '$generated', sampled '$sampled'"
 done
 
+# The CMake package, as another project finds it.
+mkdir "$work/consumer"
+cat > "$work/consumer/CMakeLists.txt" << 'EOF'
+cmake_minimum_required(VERSION 3.20)
+project(consumer C)
+find_package(gptpipe 0.1 REQUIRED)
+add_executable(consumer main.c)
+target_link_libraries(consumer PRIVATE gptpipe::gptpipe)
+EOF
+printf '#include <stdio.h>\n#include "gptpipe/error.h"\nint main(void) { puts(gp_version()); return 0; }\n' > "$work/consumer/main.c"
+cmake -S "$work/consumer" -B "$work/consumer/build" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_C_COMPILER="${CC:-cc}" > "$work/log" 2>&1 &&
+    cmake --build "$work/consumer/build" >> "$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+[ "$(env -u LD_LIBRARY_PATH "$work/consumer/build/consumer")" = "$(pkg-config --modversion gptpipe)" ] || wrong "the consumer says another version"
+
+# One driver; the tools find the library without a path, also by their short names, and do not carry it.
+unset LD_LIBRARY_PATH
+[ "$(gptpipe sample "$work/run" Once --temperature 0 --max-tokens 100 --quiet)" = "$sampled" ] || wrong "gptpipe sample gives another text"
+[ "$("$prefix/bin/sample" "$work/run" Once --temperature 0 --max-tokens 100 --quiet)" = "$sampled" ] || wrong "sample gives another text"
+[ "$(gptpipe --version)" = "gptpipe $(pkg-config --modversion gptpipe)" ] || wrong "gptpipe --version"
+gptpipe train --help | grep '^Usage: train ' > /dev/null || wrong "gptpipe train --help"
+gptpipe help eval-mfu | grep '^Usage: eval-mfu ' > /dev/null || wrong "gptpipe help eval-mfu"
+for tool in fetch-data tokenize train sample convert-gpt2 eval-mfu; do
+    gptpipe --help | grep "^  $tool " > /dev/null || wrong "gptpipe --help lacks $tool"
+    readelf -d "$prefix/libexec/gptpipe/$tool" | grep 'NEEDED.*libgptpipe' > /dev/null || wrong "$tool carries the library"
+done
+code=0 && gptpipe fly > "$work/log" 2>&1 || code=$?
+[ $code = 2 ] && grep -q '^gptpipe: there is no tool fly; there are fetch-data, ' "$work/log" || wrong "gptpipe fly: $code $(cat "$work/log")"
+
+# Scripts, documents and the licence; the scripts find the tools by themselves.
+for file in doc/gptpipe/LICENSE doc/gptpipe/README.md doc/gptpipe/docs/training.md doc/gptpipe/examples/Makefile \
+    gptpipe/pipelines/eval-lambada.sh gptpipe/pipelines/compare.sh man/man1/gptpipe-train.1; do
+    [ -s "$prefix/share/$file" ] || wrong "not installed: share/$file"
+done
+echo '{"context": "Once", "endings": [" a", " b"], "label": 0}' > "$work/choices.jsonl"
+(cd "$work" && TASK=choices FILE=choices.jsonl PATH=/usr/bin:/bin "$prefix/share/gptpipe/pipelines/eval-hellaswag.sh" run --quiet > log) ||
+    wrong "an installed script: $(cat "$work/log")"
+
+# Without the short names, and all of it away again; what is not ours stays.
+cmake -D BUILD="$GPTPIPE_BUILD" -P cmake/Uninstall.cmake > "$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+left=$(find "$prefix" -type f -o -type l)
+[ -z "$left" ] || wrong "not uninstalled:" "$left"
+[ -z "$(find "$prefix" -name gptpipe)" ] || wrong "folders are left: $(find "$prefix" -name gptpipe)"
+SHORT_NAMES=OFF cmake --install "$GPTPIPE_BUILD" --prefix "$prefix" > "$work/log" || { cat "$work/log"; exit 1; }
+[ "$(ls "$prefix/bin")" = gptpipe ] || wrong "without short names bin has:" "$(ls "$prefix/bin")"
+[ ! -e "$prefix/share/man/man1/train.1" ] && [ -s "$prefix/share/man/man1/gptpipe-train.1" ] || wrong "manual pages: $(ls "$prefix/share/man/man1")"
+gptpipe tokenize --version | grep '^tokenize (gptpipe)' > /dev/null || wrong "gptpipe tokenize --version"
+cmake --install "$GPTPIPE_BUILD" --prefix "$prefix" > "$work/log" || { cat "$work/log"; exit 1; }
+
 # Each tool came with its pages and still runs from there.
 for path in "$GPTPIPE_BUILD"/share/*.1; do
     tool=$(basename "$path" .1)

@@ -21,10 +21,12 @@ for program in "${programs[@]}"; do
     cp "$build/bin/$program" "$root/bin/"
     strip "$root/bin/$program"
 done
+cp -L "$build"/lib/libgptpipe.so.? "$root/lib/" # the tools share it
+strip "$root"/lib/libgptpipe.so.?
 # The C library's own parts belong together, and to the machine.
 ldd "$root"/bin/* | awk '/=> \// { print $3 }' | sort -u |
     grep -vE '/(libc|libm|libdl|librt|libpthread|libresolv|ld-linux[^/]*)\.so' | while read -r library; do
-    cp -L "$library" "$root/lib/"
+    [ -e "$root/lib/$(basename "$library")" ] || cp -L "$library" "$root/lib/"
 done
 cp tests/gpu_check.sh "$root/tests/"
 cp bench/gpu.sh bench/peer_torch.py "$root/bench/"

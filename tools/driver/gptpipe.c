@@ -1,0 +1,91 @@
+/* gptpipe: one name for all tools, `gptpipe train ...`, since others have programs that are called train and sample. */
+#include <errno.h>
+#include <limits.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "gptpipe/error.h"
+
+static const struct {
+    const char *name, *summary;
+} tools[] = {
+    {"fetch-data", "data sets and GPT-2's files, checked and whole"},
+    {"tokenize", "text to a stream of token ids, and back"},
+    {"train", "a token stream in, a GPT-2 out"},
+    {"sample", "a checkpoint continues prompts, or scores text"},
+    {"convert-gpt2", "other people's checkpoints"},
+    {"eval-mfu", "how fast, beside what the machine can do"},
+};
+
+enum { TOOLS = sizeof tools / sizeof *tools };
+
+static void print_help(FILE *out)
+{
+    fprintf(out, "Usage: gptpipe TOOL [OPTION]...\n\n");
+    for (int i = 0; i < TOOLS; i++)
+        fprintf(out, "  %-14s %s\n", tools[i].name, tools[i].summary);
+    fprintf(out, "\ngptpipe TOOL --help says more of each.\n");
+}
+
+static const char *find(const char *name)
+{
+    for (int i = 0; i < TOOLS; i++)
+        if (!strcmp(tools[i].name, name))
+            return tools[i].name;
+    return NULL;
+}
+
+/* In place of this process: the tool beside this program, as in build/bin, or in ../libexec/gptpipe, as installed. */
+static int run(const char *name, char **argv)
+{
+    static const char *const below[] = {"", GPTPIPE_TO_TOOLS "/"};
+    char self[PATH_MAX], path[2 * PATH_MAX] = "";
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (n < 0) {
+        fprintf(stderr, "gptpipe: /proc/self/exe: %s\n", strerror(errno));
+        return 1;
+    }
+    self[n] = 0;
+    char *slash = strrchr(self, '/');
+    slash[1] = 0;
+    argv[0] = (char *)(uintptr_t)name;
+    for (size_t i = sizeof below / sizeof *below; i-- > 0;) {
+        snprintf(path, sizeof path, "%s%s%s", self, below[i], name);
+        execv(path, argv);
+        if (errno != ENOENT && errno != ENOTDIR)
+            break;
+    }
+    fprintf(stderr, "gptpipe: %s: %s\n", path, strerror(errno));
+    return 1;
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : NULL;
+    if (name && (!strcmp(name, "--version") || !strcmp(name, "-V"))) {
+        printf("gptpipe %s\n", gp_version());
+        return 0;
+    }
+    if (name && (!strcmp(name, "--help") || !strcmp(name, "-h") || (!strcmp(name, "help") && argc == 2))) {
+        print_help(stdout);
+        return 0;
+    }
+    if (name && !strcmp(name, "help") && find(argv[2])) { /* gptpipe help train */
+        char *help[] = {NULL, (char[]){"--help"}, NULL};
+        return run(find(argv[2]), help);
+    }
+    if (!name) {
+        print_help(stderr);
+        return 2;
+    }
+    if (find(name))
+        return run(find(name), argv + 1);
+    fprintf(stderr, "gptpipe: there is no tool %s; there are", name);
+    for (int i = 0; i < TOOLS; i++)
+        fprintf(stderr, "%s %s", i ? "," : "", tools[i].name);
+    fprintf(stderr, " (see gptpipe --help)\n");
+    return 2;
+}
