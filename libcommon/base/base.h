@@ -20,6 +20,14 @@ extern "C" {
 #define GP_NORETURN _Noreturn
 #endif
 
+/* A system call failed: like fail, followed by ": " and what errno says. */
+int gp_fail_errno(const char *fmt, ...) GP_PRINTF(1, 2);
+#define fail_errno(...) gp_fail_errno(__VA_ARGS__)
+
+/* Whether the last failure was a system call's: the file could not be read just now (EIO, EMFILE, ENOMEM, EACCES, ...),
+ * which says nothing about what is in it. False where the file is missing, or was read and is wrong. */
+bool gp_error_is_io(void);
+
 /* Out of memory or a lost device: says so and exits 1. */
 GP_NORETURN void gp_die(const char *fmt, ...) GP_PRINTF(1, 2);
 #define die(...) gp_die(__VA_ARGS__)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 static _Thread_local char message[1024];
+static _Thread_local int system_errno; /* of the system call that the message is about, or 0 */
 
 const char *gp_error(void)
 {
@@ -24,12 +25,34 @@ int gp_fail(const char *fmt, ...)
     vsnprintf(fresh, sizeof fresh, fmt, ap);
     va_end(ap);
     gp_show_to(message, sizeof message, fresh); /* what a message quotes came out of a file */
+    system_errno = 0;
     return -1;
 }
 
 int gp_fail_in(const char *what)
 {
-    return gp_fail("%s: %s", what, message);
+    int number = system_errno;
+    gp_fail("%s: %s", what, message);
+    system_errno = number;
+    return -1;
+}
+
+int gp_fail_errno(const char *fmt, ...)
+{
+    int number = errno;
+    char what[sizeof message];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(what, sizeof what, fmt, ap);
+    va_end(ap);
+    gp_fail("%s: %s", what, strerror(number));
+    system_errno = number;
+    return -1;
+}
+
+bool gp_error_is_io(void)
+{
+    return system_errno && system_errno != ENOENT && system_errno != ENOTDIR;
 }
 
 const char *gp_version(void)

@@ -29,7 +29,7 @@ static int read_into_map(gp_map *m, int fd, const char *path)
             continue;
         if (n < 0) {
             munmap(p, room);
-            return fail("%s: cannot be read: %s", path, strerror(errno));
+            return fail_errno("%s: cannot be read", path);
         }
         if (!n)
             break;
@@ -52,7 +52,7 @@ int gp_map_fd(gp_map *m, int fd, const char *path)
     struct stat st;
     *m = (gp_map){0};
     if (fstat(fd, &st))
-        return fail("%s: %s", path, strerror(errno));
+        return fail_errno("%s", path);
     if (S_ISDIR(st.st_mode))
         return fail("%s: is a folder, a file was expected", path);
     if (!S_ISREG(st.st_mode))
@@ -63,7 +63,7 @@ int gp_map_fd(gp_map *m, int fd, const char *path)
     if (p == MAP_FAILED && errno == ENODEV)
         return read_into_map(m, fd, path);
     if (p == MAP_FAILED)
-        return fail("%s: cannot be mapped: %s", path, strerror(errno));
+        return fail_errno("%s: cannot be mapped", path);
     *m = (gp_map){p, (size_t)st.st_size};
     return 0;
 }
@@ -74,9 +74,9 @@ int gp_open_regular(const char *path)
     int fd =
         open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* of a pipe it would wait for a writer */
     if (fd < 0)
-        return fail("%s: %s", path, strerror(errno));
+        return fail_errno("%s", path);
     if (fstat(fd, &st))
-        fail("%s: %s", path, strerror(errno));
+        fail_errno("%s", path);
     else if (S_ISDIR(st.st_mode))
         fail("%s: is a folder, a file was expected", path);
     else if (!S_ISREG(st.st_mode))
@@ -119,7 +119,7 @@ static int read_whole(gp_buf *b, int fd, const char *name, size_t most)
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0) {
-            fail("%s: cannot be read: %s", name, strerror(errno));
+            fail_errno("%s: cannot be read", name);
             goto out;
         }
         if (!n)
@@ -143,7 +143,7 @@ int gp_file_read(gp_buf *b, const char *path, size_t most)
     bool std = !strcmp(path, "-");
     int fd = std ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return fail("%s: %s", path, strerror(errno));
+        return fail_errno("%s", path);
     return read_whole(b, fd, std ? "stdin" : path, most);
 }
 
@@ -161,7 +161,7 @@ int gp_write_all(int fd, const void *data, size_t n, const char *path)
         if (done < 0 && errno == EINTR)
             continue;
         if (done < 0)
-            return fail("%s: cannot be written: %s", path, strerror(errno));
+            return fail_errno("%s: cannot be written", path);
         p += done;
         n -= (size_t)done;
     }
@@ -170,65 +170,33 @@ int gp_write_all(int fd, const void *data, size_t n, const char *path)
 
 enum { OUT_BUFFER = 1 << 18 };
 
-bool gp_is_stream(const char *path)
+int gp_is_stream(const char *path)
 {
     static const char *const descriptors[] = {"/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/"};
     struct stat st;
     for (size_t i = 0; i < ARRAY_LEN(descriptors); i++)
         if (!strncmp(path, descriptors[i], strlen(descriptors[i])))
-            return true;
-    return !strcmp(path, "-") || (!stat(path, &st) && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode));
-}
-
-int gp_temporary_beside(const char *path, char **temporary)
-{
-    int fd = -1;
-    struct stat st;
-    *temporary = NULL;
-    if (!stat(path, &st) && S_ISDIR(st.st_mode))
-        return fail("%s: is a folder, a file is to be written", path);
-#ifdef O_TMPFILE
-    char *folder = gp_folder_of(path);
-    fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
-    free(folder);
-#endif
-    *temporary = gp_format("%s.%ld.tmp", path, (long)getpid());
-    if (fd < 0)
-        fd = open(*temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd >= 0)
-        return fd;
-    fail("%s: cannot be created: %s", path, strerror(errno));
-    free(*temporary);
-    *temporary = NULL;
-    return -1;
-}
-
-int gp_temporary_name(int fd, const char *temporary)
-{
-    struct stat st;
-    char self[40];
-    if (fstat(fd, &st))
-        return fail("%s: %s", temporary, strerror(errno));
-    if (st.st_nlink)
-        return 0;
-    snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
-    unlink(temporary); /* left by a killed process that had our number */
-    if (linkat(AT_FDCWD, self, AT_FDCWD, temporary, AT_SYMLINK_FOLLOW))
-        return fail("%s: cannot be named: %s", temporary, strerror(errno));
-    return 0;
+            return 1;
+    if (!strcmp(path, "-"))
+        return 1;
+    int there = gp_look(path, &st);
+    return there > 0 ? !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode) : there;
 }
 
 int gp_out_open(gp_out *o, const char *path)
 {
-    bool std = !strcmp(path, "-"), stream = gp_is_stream(path);
+    bool std = !strcmp(path, "-");
+    int stream = gp_is_stream(path);
     *o = (gp_out){.fd = STDOUT_FILENO};
-    if (!stream)
+    if (stream < 0)
+        o->fd = -1;
+    else if (!stream)
         o->fd = gp_temporary_beside(path, &o->temporary);
     else if (!std)
         o->fd = open(path, O_WRONLY | O_CLOEXEC);
     if (o->fd < 0) {
-        if (stream)
-            fail("%s: cannot be opened: %s", path, strerror(errno));
+        if (stream > 0)
+            fail_errno("%s: cannot be opened", path);
         *o = (gp_out){.fd = -1, .failed = true};
         return -1;
     }
@@ -279,7 +247,7 @@ int gp_out_patch(gp_out *o, int64_t offset, const void *data, size_t n)
             continue;
         if (done < 0) {
             o->failed = true;
-            return fail("%s: cannot be written: %s", o->path, strerror(errno));
+            return fail_errno("%s: cannot be written", o->path);
         }
         p += done;
         offset += done;
@@ -298,10 +266,10 @@ static void out_release(gp_out *o)
 
 void gp_out_abandon(gp_out *o)
 {
+    if (o->temporary)
+        gp_temporary_drop(o->fd, o->temporary);
     if (o->fd > STDOUT_FILENO)
         close(o->fd);
-    if (o->temporary)
-        unlink(o->temporary);
     out_release(o);
 }
 
@@ -309,11 +277,11 @@ int gp_out_prepare(gp_out *o)
 {
     int rc = gp_out_flush(o);
     if (o->temporary && !rc && fsync(o->fd))
-        rc = fail("%s: cannot be flushed to disk: %s", o->path, strerror(errno));
+        rc = fail_errno("%s: cannot be flushed to disk", o->path);
     if (o->temporary && !rc)
-        rc = gp_temporary_name(o->fd, o->temporary);
+        rc = gp_temporary_name(o->fd, &o->temporary);
     if (o->fd > STDOUT_FILENO && close(o->fd) && !rc)
-        rc = fail("%s: cannot be written: %s", o->path, strerror(errno));
+        rc = fail_errno("%s: cannot be written", o->path);
     o->fd = -1;
     o->failed = rc != 0;
     free(o->pending);
@@ -324,8 +292,8 @@ int gp_out_prepare(gp_out *o)
 int gp_out_commit(gp_out *o)
 {
     int rc = o->pending || o->failed ? gp_out_prepare(o) : 0;
-    if (o->temporary && !rc && rename(o->temporary, o->path))
-        rc = fail("%s: cannot be renamed into place: %s", o->path, strerror(errno));
+    if (o->temporary && !rc)
+        rc = gp_temporary_rename(o->temporary, o->path);
     if (o->temporary && rc)
         unlink(o->temporary);
     else if (o->temporary)
@@ -355,7 +323,7 @@ int gp_make_dirs(const char *path)
         struct stat st;
         if (mkdir(p, 0777) && (errno != EEXIST || stat(p, &st) || !S_ISDIR(st.st_mode))) {
             rc = errno == EEXIST ? fail("%s: is a file, a folder is needed there", p)
-                                 : fail("%s: folder cannot be made: %s", p, strerror(errno));
+                                 : fail_errno("%s: folder cannot be made", p);
             break;
         }
         *s = c;
@@ -378,9 +346,9 @@ int gp_sync_dir(const char *path)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
     if (fd < 0)
-        return fail("%s: %s", path, strerror(errno));
+        return fail_errno("%s", path);
     if (fsync(fd) && errno != EINVAL) /* some file systems cannot flush a folder, and need not */
-        rc = fail("%s: cannot be flushed to disk: %s", path, strerror(errno));
+        rc = fail_errno("%s: cannot be flushed to disk", path);
     close(fd);
     return rc;
 }
@@ -401,10 +369,17 @@ int gp_sync_parent(const char *path)
     return rc;
 }
 
-bool gp_exists(const char *path)
+int gp_look(const char *path, struct stat *st)
+{
+    if (!stat(path, st))
+        return 1;
+    return errno == ENOENT || errno == ENOTDIR ? 0 : fail_errno("%s", path);
+}
+
+int gp_exists(const char *path)
 {
     struct stat st;
-    return !stat(path, &st);
+    return gp_look(path, &st);
 }
 
 char *gp_path_join(const char *dir, const char *name)

@@ -22,16 +22,32 @@ int gp_open_regular(const char *path);
 int gp_file_read(gp_buf *b, const char *path, size_t most);
 int gp_file_read_regular(gp_buf *b, const char *path, size_t most); /* as gp_open_regular opens it */
 
-/* "-", a device, a pipe by name: it is written into as the bytes come, and never renamed over. */
-bool gp_is_stream(const char *path);
+/* "-", a device, a pipe by name: it is written into as the bytes come, and never renamed over. 1, 0; -1: that cannot be
+ * found out. */
+int gp_is_stream(const char *path);
 
-/* Where a file is made: in the folder of `path`, without any name where the file system can do that (O_TMPFILE), so
- * that a killed process leaves nothing. Otherwise it is there as *temporary (fresh) from the start. The descriptor
- * reads and writes; -1 on failure. */
+/* Where a file is made: in the folder of `path`, without any name where that can be done (O_TMPFILE and /proc), so that a
+ * killed process leaves nothing. Otherwise it is there as *temporary (fresh) from the start. It has the permissions of the
+ * file that it is to replace; a link is replaced itself. The descriptor reads and writes; -1 on failure. */
 int gp_temporary_beside(const char *path, char **temporary);
 
-/* Names it *temporary where it has no name yet: ready to be renamed. */
-int gp_temporary_name(int fd, const char *temporary);
+/* Names it *temporary (or another name, if there is such a file) where it has no name yet: ready to be renamed. */
+int gp_temporary_name(int fd, char **temporary);
+
+/* Renames it to PATH, which ends its life as a temporary file. */
+int gp_temporary_rename(const char *temporary, const char *path);
+
+/* Removes it, where it has a name: of an open file, or fd -1. */
+void gp_temporary_drop(int fd, const char *temporary);
+
+/* A fresh name for what is made before it is renamed to PATH, "PATH.0123456789abcdef.tmp"; the length of PATH in such a
+ * name, 0 where it is none. What is open under such a name is locked, so that others see that it is in use. */
+char *gp_temporary_name_of(const char *path);
+size_t gp_temporary_stem(const char *name);
+void gp_temporary_lock(int fd);
+
+/* Removes what processes that ended have left on the way to PATH, or (shards) to PATH_000000 and so on. */
+void gp_temporary_clean(const char *path, bool shards);
 
 /* A file being written. It is not there under its name until gp_out_commit has flushed it to disk and renamed it. path "-" is stdout; into a stream the bytes go as they come. Each call that fails has
  * said so in gp_error(); after a failure the rest does nothing, and commit gives -1. */
@@ -66,7 +82,23 @@ int gp_make_parent(const char *path); /* of the folder that holds path */
 int gp_sync_dir(const char *path);
 int gp_sync_parent(const char *path); /* of the folder that holds path */
 
-bool gp_exists(const char *path);
+/* 1: there is something at `path`; 0: there is nothing; -1: that cannot be found out, which is a failure, not a "no".
+ * gp_look also gives what it is. Links are followed: a dangling one is nothing. */
+struct stat;
+int gp_look(const char *path, struct stat *st);
+int gp_exists(const char *path);
+
+/* Names in a folder but "." and "..", sorted. *names and each name are the caller's to free, also on failure; then the
+ * list is empty. */
+int gp_folder_list(const char *path, char ***names, int64_t *count);
+int gp_folder_list_at(int fd, const char *path, char ***names, int64_t *count); /* of a folder that is open */
+void gp_folder_list_free(char **names, int64_t count);
+
+/* Removes a folder and the files in it. It is opened first, so nothing else is reached whatever is renamed meanwhile, and
+ * a link to a folder is refused. What is a folder within, or is no name of ours (NULL: all are), stays, and the folder
+ * with it: gp_folder_remove_at, relative to an open folder, then gives 0, otherwise 1; gp_folder_remove fails. */
+int gp_folder_remove(const char *path);
+int gp_folder_remove_at(int at, const char *name, bool (*ours)(const char *name));
 
 /* "a" of "a/b", "." of "b", fresh. */
 char *gp_folder_of(const char *path);

@@ -22,11 +22,12 @@ gp_output *gp_output_open(const char *path)
     o->stream = stdout;
     if (!path || !strcmp(path, "-"))
         return o;
-    bool stream = gp_is_stream(path);
-    int fd = stream ? open(path, O_WRONLY | O_CLOEXEC) : gp_temporary_beside(path, &o->temporary);
+    int stream = gp_is_stream(path), fd = -1;
+    if (stream >= 0)
+        fd = stream ? open(path, O_WRONLY | O_CLOEXEC) : gp_temporary_beside(path, &o->temporary);
     if (fd < 0) {
-        if (stream)
-            fail("%s: cannot be opened: %s", path, strerror(errno));
+        if (stream > 0)
+            fail_errno("%s: cannot be opened", path);
         free(o);
         return NULL;
     }
@@ -50,15 +51,17 @@ int gp_output_close(gp_output *o, bool keep)
     bool bad = fflush(o->stream) || ferror(o->stream);
     if (o->temporary && keep && !bad) {
         bad = fsync(fileno(o->stream));
-        rc = bad ? 0 : gp_temporary_name(fileno(o->stream), o->temporary);
+        rc = bad ? 0 : gp_temporary_name(fileno(o->stream), &o->temporary);
     }
+    if (o->temporary && !keep)
+        gp_temporary_drop(fileno(o->stream), o->temporary);
     if (o->path)
         bad = fclose(o->stream) || bad;
     if (keep && bad)
         rc = fail("%s: cannot be written: %s", name, errno ? strerror(errno) : "an earlier write failed");
-    if (o->temporary && keep && !rc && rename(o->temporary, o->path))
-        rc = fail("%s: cannot be renamed into place: %s", name, strerror(errno));
-    if (o->temporary && (!keep || rc))
+    if (o->temporary && keep && !rc)
+        rc = gp_temporary_rename(o->temporary, o->path);
+    if (o->temporary && keep && rc)
         unlink(o->temporary);
     free(o->path);
     free(o->temporary);

@@ -157,7 +157,10 @@ static gp_transfer try_url(job *j, const char *url, gp_fetched *how)
     gp_transfer verdict = GP_TRANSFER_NO;
     char *local = j->o.mirror ? mirrored(j->o.mirror, url) : NULL;
     *how = GP_FETCHED_MIRROR;
-    if (local && !is_url(local) && gp_exists(local)) {
+    int there = local && !is_url(local) ? gp_exists(local) : 0;
+    if (there < 0) {
+        j->tried = true; /* the network may have it */
+    } else if (there) {
         j->tried = true;
         verdict = copy_file(j, local);
     } else if (local && is_url(local) && !j->o.offline) {
@@ -222,9 +225,10 @@ static int look(gp_bring *b, bool *present)
         b->size = f->size;
         return gp_unpack_look(&u, present, b->sha256);
     }
-    if (!gp_exists(b->path))
+    int there = gp_exists(b->path);
+    if (!there)
         return 0;
-    if (gp_map_open(&m, b->path))
+    if (there < 0 || gp_map_open(&m, b->path))
         return -1;
     gp_sha256_hex(b->sha256, m.data, m.size);
     b->size = (int64_t)m.size;

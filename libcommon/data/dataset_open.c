@@ -29,7 +29,7 @@ static bool is_archive(const char *path)
 static bool is_folder(const char *path)
 {
     struct stat st;
-    return !stat(path, &st) && S_ISDIR(st.st_mode);
+    return gp_look(path, &st) > 0 && S_ISDIR(st.st_mode);
 }
 
 /* ---- what its items are ---------------------------------------------------------------------- */
@@ -72,13 +72,18 @@ static void add_split(gp_dataset *d, const char *name, const char *path)
 }
 
 /* Splits of a path are folders below it. */
-static void find_splits(gp_dataset *d)
+static int find_splits(gp_dataset *d)
 {
-    for (size_t i = 0; d->kind == &gp_dataset_labelled && i < ARRAY_LEN(split_names); i++)
-        if (gp_tree_has(&d->tree, split_names[i]))
+    for (size_t i = 0; d->kind == &gp_dataset_labelled && i < ARRAY_LEN(split_names); i++) {
+        int there = gp_tree_has(&d->tree, split_names[i]);
+        if (there < 0)
+            return -1;
+        if (there)
             add_split(d, split_names[i], split_names[i]);
+    }
     if (!d->split_count)
         add_split(d, NULL, "");
+    return 0;
 }
 
 static int choose_split(gp_dataset *d, const char *wanted)
@@ -125,7 +130,10 @@ static const char *folder_of(const gp_dataset_options *o)
 static int bring(gp_dataset *d, const gp_catalog_entry *e, const gp_dataset_options *o)
 {
     for (int i = 0; i < d->split_count; i++) {
-        if (gp_tree_has(&d->tree, d->splits[i].path))
+        int there = gp_tree_has(&d->tree, d->splits[i].path);
+        if (there < 0)
+            return -1;
+        if (there)
             continue;
         if (!o->fetch || !e->file_count)
             return fail("%s/%s: is not here; bring it with: fetch-data %s -o %s/", folder_of(o),
@@ -189,8 +197,7 @@ static int open_path(gp_dataset *d, const gp_dataset_options *o)
     } else {
         gp_tree_open_folder(&d->tree, d->name);
     }
-    find_splits(d);
-    return choose_split(d, o->split) || open_splits(d) ? -1 : 0;
+    return find_splits(d) || choose_split(d, o->split) || open_splits(d) ? -1 : 0;
 }
 
 gp_dataset *gp_dataset_open(const char *name, const gp_dataset_options *options)
@@ -205,7 +212,7 @@ gp_dataset *gp_dataset_open(const char *name, const gp_dataset_options *options)
     d->name = gp_strdup(name);
     if (e)
         rc = open_name(d, e, o);
-    else if (c && (strchr(name, '/') || gp_exists(name)))
+    else if (c && (strchr(name, '/') || gp_exists(name) > 0))
         rc = open_path(d, o);
     gp_catalog_close(built_in);
     if (!rc)

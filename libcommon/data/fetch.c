@@ -154,7 +154,7 @@ static size_t here_of(const char *path)
         while (n && path[n - 1] != '/')
             n--;
         dir[n] = 0;
-    } while (n && !gp_exists(dir));
+    } while (n && gp_exists(dir) == 0);
     free(dir);
     return n;
 }

@@ -51,9 +51,10 @@ static json_t *read_sets(const char *path)
     gp_buf text = {0};
     json_error_t e;
     json_t *sets = NULL;
-    if (!gp_exists(path))
+    int there = gp_exists(path);
+    if (!there)
         return json_object();
-    if (!gp_file_read(&text, path, MOST_BYTES)) {
+    if (there > 0 && !gp_file_read(&text, path, MOST_BYTES)) {
         sets = gp_json_load(text.data, text.len, JSON_REJECT_DUPLICATES, &e);
         if (!sets)
             fail("%s:%d: %s", path, e.line, e.text);
@@ -97,16 +98,23 @@ bool gp_lock_file_find(const gp_lock_file *l, const char *set, const char *file,
     return true;
 }
 
-/* Holds other processes off the file, which is replaced and so cannot carry the lock itself: its folder does. -1 where
- * that cannot be. */
+/* Holds other processes off the file, which is replaced and so cannot carry the lock itself: its folder does. A file
+ * system without locks has to do without. The descriptor to close; -1 on failure. */
 static int hold_folder(const char *path)
 {
-    const char *slash = strrchr(path, '/');
-    char *dir = slash ? gp_strndup(path, (size_t)(slash - path) + 1) : gp_strdup(".");
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    char *dir = gp_folder_of(path);
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc;
+    if (fd < 0)
+        fail_errno("%s", dir);
+    do {
+        rc = fd < 0 ? 0 : flock(fd, LOCK_EX);
+    } while (rc && errno == EINTR);
+    if (rc && errno != ENOLCK && errno != EOPNOTSUPP && errno != ENOSYS) {
+        fail_errno("%s: cannot be locked", dir);
+        close(fd);
+        fd = -1;
+    }
     free(dir);
-    while (fd >= 0 && flock(fd, LOCK_EX) && errno == EINTR)
-        ;
     return fd;
 }
 
@@ -143,6 +151,8 @@ int gp_lock_file_add(gp_lock_file *l, const char *set, const char *file, const c
     if (gp_make_parent(l->path))
         return -1;
     int fd = hold_folder(l->path), rc = -1;
+    if (fd < 0)
+        return -1;
     json_t *sets = read_sets(l->path), *one = json_pack("{s:s}", "sha256", sha256);
     if (size >= 0)
         json_object_set_new(one, "size", json_integer(size));
@@ -150,7 +160,6 @@ int gp_lock_file_add(gp_lock_file *l, const char *set, const char *file, const c
         rc = write_sets(l, sets);
     json_decref(one);
     json_decref(sets);
-    if (fd >= 0)
-        close(fd);
+    close(fd);
     return rc;
 }

@@ -1,10 +1,13 @@
 /* mixture.c: see mixture.h. */
 #include "data/mixture.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <glob.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "data/format.h"
@@ -51,8 +54,9 @@ static void read_name(item *it)
 static int read_item(item *it, const char *text, const gp_mixture_how *how)
 {
     *it = (item){.file = gp_strdup(text)};
-    if (gp_exists(text))
-        return 0;
+    int there = gp_exists(text);
+    if (there)
+        return there > 0 ? 0 : -1;
     if (how->weights && read_weight(it, text))
         return -1;
     if (how->names)
@@ -94,13 +98,52 @@ static int add_stream(gp_mixture *m, gp_stream_set *set, const char *path, const
     return 0;
 }
 
+/* glob takes a folder that fails while it is read for one that ends there: these note the failure. */
+static _Thread_local bool glob_failed;
+
+static void *open_dir(const char *path)
+{
+    DIR *d = opendir(path);
+    if (!d && errno != ENOENT && errno != ENOTDIR) {
+        glob_failed = true;
+        fail_errno("%s: cannot be listed", path);
+    }
+    return d;
+}
+
+static struct dirent *read_dir(void *d)
+{
+    errno = 0;
+    struct dirent *e = readdir(d);
+    if (!e && errno) {
+        glob_failed = true;
+        fail_errno("a folder cannot be listed");
+    }
+    return e;
+}
+
+static void close_dir(void *d)
+{
+    closedir(d);
+}
+
 static int add_files(gp_mixture *m, gp_stream_set *set, const char *file, const gp_mixture_how *how)
 {
-    glob_t found = {0};
-    if (!strcmp(file, "-") || gp_exists(file) || !strpbrk(file, "*?["))
+    glob_t found = {.gl_opendir = open_dir,
+                    .gl_readdir = read_dir,
+                    .gl_closedir = close_dir,
+                    .gl_stat = stat,
+                    .gl_lstat = lstat};
+    if (!strcmp(file, "-") || !strpbrk(file, "*?["))
         return add_stream(m, set, file, how);
-    int rc = glob(file, 0, NULL, &found);
-    if (rc)
+    int there = gp_exists(file);
+    if (there)
+        return there > 0 ? add_stream(m, set, file, how) : -1;
+    glob_failed = false;
+    int rc = glob(file, GLOB_ALTDIRFUNC, NULL, &found);
+    if (glob_failed)
+        rc = gp_fail_in(file);
+    else if (rc)
         rc = rc == GLOB_NOMATCH ? fail("%s: no file has such a name", file)
                                 : fail("%s: its folder cannot be read", file);
     for (size_t i = 0; !rc && i < found.gl_pathc; i++)

@@ -43,13 +43,18 @@ static gp_part_state open_locked(gp_part *p, bool wait)
             rc = flock(p->fd, LOCK_EX | (wait ? 0 : LOCK_NB));
         } while (rc && errno == EINTR);
         if (rc && errno == EWOULDBLOCK)
-            return GP_PART_BUSY; /* any other failure is a file system without locks: go on alone */
+            return GP_PART_BUSY;
+        if (rc && errno != ENOLCK && errno != EOPNOTSUPP && errno != ENOSYS) /* a file system without locks */
+            return fail_errno("%s: cannot be locked", p->temporary);
         /* Whoever held the lock may have renamed or removed what was opened. */
-        if (!fstat(p->fd, &here) && !lstat(p->temporary, &named) && here.st_ino == named.st_ino &&
-            here.st_dev == named.st_dev)
+        rc = lstat(p->temporary, &named);
+        if (fstat(p->fd, &here) || (rc && errno != ENOENT))
+            return fail_errno("%s", p->temporary);
+        if (!rc && here.st_ino == named.st_ino && here.st_dev == named.st_dev)
             return GP_PART_READY;
-        if (gp_exists(p->path))
-            return GP_PART_PRESENT;
+        rc = gp_exists(p->path);
+        if (rc)
+            return rc < 0 ? GP_PART_FAILED : GP_PART_PRESENT;
         close(p->fd);
     }
 }
@@ -77,11 +82,12 @@ static int take_up(gp_part *p)
 
 /* PATH.part.from: the URL, the validator, and the size if there is no validator, each with a newline behind it. It is
  * written in place, for one that was cut short agrees with no server: then the file is asked for anew. */
-static void read_source(gp_part *p)
+static int read_source(gp_part *p)
 {
     gp_buf b = {0};
-    if (gp_exists(p->from) && !gp_file_read_regular(&b, p->from, MOST_FROM) && b.len &&
-        b.data[b.len - 1] == '\n') {
+    int there = gp_exists(p->from),
+        rc = there < 0 || (there && gp_file_read_regular(&b, p->from, MOST_FROM)) ? -1 : 0;
+    if (!rc && b.len && b.data[b.len - 1] == '\n') {
         char *rest = b.data, *url = strsep(&rest, "\n"), *validator = strsep(&rest, "\n");
         char *size = strsep(&rest, "\n"), *end = size;
         p->url = *url ? gp_strdup(url) : NULL;
@@ -90,6 +96,8 @@ static void read_source(gp_part *p)
         p->whole = whole >= 0 && !*end ? whole : -1;
     }
     gp_buf_release(&b);
+    return rc && gp_error_is_io() ? -1
+                                  : 0; /* one that is far too long is no source, as a broken one is none */
 }
 
 gp_part_state gp_part_open(gp_part *p, const char *path, bool wait)
@@ -102,7 +110,10 @@ gp_part_state gp_part_open(gp_part *p, const char *path, bool wait)
         gp_sha256_begin(&p->hash);
         return GP_PART_READY;
     }
-    if (gp_is_stream(path))
+    int stream = gp_is_stream(path);
+    if (stream < 0)
+        return GP_PART_FAILED;
+    if (stream)
         return fail("%s: is a device or a pipe; use -o - and redirect stdout", path);
     p->path = gp_strdup(path);
     p->temporary = gp_format("%s.part", path);
@@ -111,10 +122,10 @@ gp_part_state gp_part_open(gp_part *p, const char *path, bool wait)
     gp_part_state state = open_locked(p, wait);
     if (state == GP_PART_READY && take_up(p))
         state = GP_PART_FAILED;
+    if (state == GP_PART_READY && p->done && read_source(p))
+        state = GP_PART_FAILED;
     if (state != GP_PART_READY)
         release(p);
-    else if (p->done)
-        read_source(p);
     return state;
 }
 

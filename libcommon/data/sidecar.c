@@ -68,8 +68,9 @@ int gp_sidecar_read(gp_sidecar *s, const char *text_path, const gp_map *text)
     json_t *root = NULL;
     int rc = 0;
     *s = (gp_sidecar){0};
-    if (gp_exists(path)) {
-        rc = gp_file_read_regular(&json, path, SIDECAR_MOST);
+    int there = gp_exists(path);
+    if (there) {
+        rc = there > 0 ? gp_file_read_regular(&json, path, SIDECAR_MOST) : -1;
         if (!rc && !(root = gp_json_load(json.data, json.len, JSON_ALLOW_NUL, &e)))
             rc = fail("%s: is not JSON, line %d: %s; it stands beside %s, which it should describe", path,
                       e.line, e.text, text_path);

@@ -14,11 +14,11 @@ int gp_input_open(gp_input *in, const char *path)
     struct stat st;
     *in = (gp_input){.fd = std ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC)};
     if (in->fd < 0)
-        return fail("%s: %s", path, strerror(errno));
+        return fail_errno("%s", path);
     if (std && isatty(in->fd))
         return fail("stdin is a terminal; name a file or pipe something in");
     if (fstat(in->fd, &st)) {
-        fail("%s: %s", path, strerror(errno));
+        fail_errno("%s", path);
         goto failed;
     }
     if (S_ISDIR(st.st_mode)) {
@@ -54,7 +54,7 @@ static int copy(gp_input *in, sink *put, void *self)
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            rc = fail("%s: cannot be read: %s", in->name, strerror(errno));
+            rc = fail_errno("%s: cannot be read", in->name);
         if (n <= 0 || (rc = put(self, buffer, (size_t)n)))
             break;
     }

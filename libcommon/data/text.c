@@ -198,7 +198,7 @@ static int refill(source *s)
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return fail("%s: cannot be read: %s", s->in.name, strerror(errno));
+            return fail_errno("%s: cannot be read", s->in.name);
         s->at_end = !n;
         s->filled += (size_t)n;
         s->read += (size_t)n;

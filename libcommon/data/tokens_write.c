@@ -129,7 +129,7 @@ static int choose_format(gp_tokens_writer *w, const char *path, const gp_tokens_
     if (w->format != TOK && info->vocab_size > 65536)
         return fail("%s: %s holds uint16 ids, too small for a vocabulary of %lld; use --format tok", path,
                     name, (long long)info->vocab_size);
-    if (w->format == LLMC && gp_is_stream(path))
+    if (w->format == LLMC && gp_is_stream(path) > 0)
         return fail("llm.c's .bin has its count in front and cannot be streamed; give -o FILE");
     return 0;
 }

@@ -142,26 +142,35 @@ static char *path_on_disk(const gp_tree *t, const char *path)
 static int list_folder(const char *folder, const char *below, gp_tree_fn *fn, void *self)
 {
     DIR *d = opendir(folder);
-    int rc = d ? 0 : fail("%s: %s", folder, strerror(errno));
-    for (struct dirent *e; d && !rc && (e = readdir(d));) {
+    int rc = d ? 0 : fail_errno("%s", folder);
+    struct dirent *e;
+    while (d && !rc && (errno = 0, (e = readdir(d)))) {
         if (*e->d_name == '.') /* "." and "..", and what hides, as the stamp of unpacking does */
             continue;
         char *path = gp_path_join(folder, e->d_name),
              *name = *below ? gp_path_join(below, e->d_name) : gp_strdup(e->d_name);
         struct stat st;
         unsigned char type = e->d_type;
-        if (type == DT_UNKNOWN && !lstat(path, &st))
+        if (type == DT_UNKNOWN && lstat(path, &st))
+            rc = fail_errno("%s", path);
+        else if (type == DT_UNKNOWN)
             type = S_ISDIR(st.st_mode) ? DT_DIR : S_ISLNK(st.st_mode) ? DT_LNK : DT_REG;
-        if (type == DT_LNK && !stat(path, &st) &&
-            S_ISREG(st.st_mode)) /* not of folders: they may go in a circle */
-            type = DT_REG;
-        if (type == DT_DIR)
+        if (type == DT_LNK) { /* not of folders: they may go in a circle */
+            int there = gp_look(path, &st);
+            rc = there < 0 ? -1 : 0;
+            type = there > 0 && S_ISREG(st.st_mode) ? DT_REG : DT_LNK;
+        }
+        if (rc)
+            ;
+        else if (type == DT_DIR)
             rc = list_folder(path, name, fn, self);
         else if (type == DT_REG)
             rc = fn(self, name);
         free(path);
         free(name);
     }
+    if (d && !rc && errno)
+        rc = fail_errno("%s: cannot be listed", folder);
     if (d)
         closedir(d);
     return rc;
@@ -169,10 +178,10 @@ static int list_folder(const char *folder, const char *below, gp_tree_fn *fn, vo
 
 /* ---- both ------------------------------------------------------------------------------------ */
 
-bool gp_tree_has(const gp_tree *t, const char *path)
+int gp_tree_has(const gp_tree *t, const char *path)
 {
     char *name = t->archive ? prefix_of(path) : path_on_disk(t, path);
-    bool has;
+    int has;
     if (t->archive) {
         int64_t file = find(t, path), below = find(t, name);
         has = (file < t->count && !strcmp(t->files[file].path, path)) ||

@@ -1,7 +1,6 @@
 /* unpack.c: see unpack.h. */
 #include "data/unpack.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -59,14 +58,16 @@ static int write_stamp(const char *path, const gp_unpacking *u, const counts *n)
     return rc;
 }
 
-/* Whether a stamp says that this archive was unpacked here, and what came out of it. */
-static bool read_stamp(const gp_unpacking *u, counts *n)
+/* Whether a stamp says that this archive was unpacked here, and what came out of it; -1 where that cannot be found out. */
+static int read_stamp(const gp_unpacking *u, counts *n)
 {
     char *path = stamp_path(u);
     gp_buf text = {0};
     const char *archive = NULL, *sha256 = "";
     json_int_t files = 0, bytes = 0;
-    bool found = gp_exists(path) && !gp_file_read_regular(&text, path, STAMP_MOST);
+    int there = gp_exists(path);
+    bool found = there > 0 && !gp_file_read_regular(&text, path, STAMP_MOST),
+         unread = there && !found && gp_error_is_io();
     json_t *o = found ? gp_json_load(text.data, text.len, 0, NULL) : NULL;
     found = o && !json_unpack(o, "{s:s, s:I, s:I, s?s}", "archive", &archive, "files", &files, "bytes",
                               &bytes, "sha256", &sha256);
@@ -80,34 +81,39 @@ static bool read_stamp(const gp_unpacking *u, counts *n)
     json_decref(o);
     gp_buf_release(&text);
     free(path);
-    return found;
+    return unread ? -1 : found;
 }
 
-static bool is_file(const char *path, const counts *n)
+static int is_file(const char *path, const counts *n)
 {
     gp_map m;
     char hex[65];
     if (gp_map_open(&m, path))
-        return false;
+        return -1;
     gp_sha256_hex(hex, m.data, m.size);
     gp_map_close(&m);
     return !strcmp(hex, n->sha256);
 }
 
-/* Files below a folder, hidden ones apart. */
+/* Files below a folder, hidden ones apart; -1 on failure. */
 static int64_t count_files(const char *path)
 {
-    DIR *d = opendir(path);
-    int64_t count = 0;
-    for (struct dirent *e; d && (e = readdir(d));) {
+    char **names;
+    int64_t listed, count = 0;
+    if (gp_folder_list(path, &names, &listed))
+        return -1;
+    for (int64_t i = 0; count >= 0 && i < listed; i++) {
         struct stat st;
-        char *name = *e->d_name == '.' ? NULL : gp_path_join(path, e->d_name);
-        if (name && !lstat(name, &st))
-            count += S_ISDIR(st.st_mode) ? count_files(name) : S_ISREG(st.st_mode);
+        if (*names[i] == '.')
+            continue;
+        char *name = gp_path_join(path, names[i]);
+        int64_t more = lstat(name, &st)      ? fail_errno("%s", name)
+                       : S_ISDIR(st.st_mode) ? count_files(name)
+                                             : S_ISREG(st.st_mode);
+        count = more < 0 ? -1 : count + more;
         free(name);
     }
-    if (d)
-        closedir(d);
+    gp_folder_list_free(names, listed);
     return count;
 }
 
@@ -117,21 +123,27 @@ int gp_unpack_look(const gp_unpacking *u, bool *present, char *archive)
     struct stat st;
     *present = false;
     *archive = 0;
-    if (stat(u->path, &st))
-        return 0;
+    int there = gp_look(u->path, &st);
+    if (there <= 0)
+        return there;
     if (u->folder != S_ISDIR(st.st_mode))
         return fail("%s: is a %s, where a %s should come; move it away", u->path,
                     u->folder ? "file" : "folder", u->folder ? "folder" : "file");
-    bool stamped = read_stamp(u, &n);
+    int stamped = read_stamp(u, &n);
     memcpy(archive, n.archive, sizeof n.archive);
+    if (stamped < 0)
+        return -1;
     if (!u->folder) { /* a wrong file is replaced, as one that is not packed */
-        *present = stamped && is_file(u->path, &n);
-        return 0;
+        int same = stamped ? is_file(u->path, &n) : 0;
+        *present = same > 0;
+        return same < 0 ? -1 : 0;
     }
     if (!stamped)
         return fail("%s: is there already, and not as it is unpacked from the archive; move it away",
                     u->path);
     int64_t files = count_files(u->path);
+    if (files < 0)
+        return -1;
     if (files < n.files)
         return fail("%s: has %lld of the %lld files that were in it; remove it to get it again", u->path,
                     (long long)files, (long long)n.files);
@@ -203,19 +215,22 @@ static int unpack_all_below(job *j, const char *dir)
     return rc;
 }
 
-/* The one folder that is all there is in dir, fresh; otherwise dir itself. */
+/* The one folder that is all there is in dir, fresh; otherwise dir itself. NULL on failure. */
 static char *find_top(const char *dir)
 {
-    char *top = NULL;
-    int count = 0;
-    struct stat st;
-    DIR *d = opendir(dir);
-    for (struct dirent *e; d && (e = readdir(d));)
-        if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..") && !count++)
-            top = gp_path_join(dir, e->d_name);
-    if (d)
-        closedir(d);
-    if (count == 1 && !stat(top, &st) && S_ISDIR(st.st_mode))
+    char **names, *top;
+    int64_t count;
+    struct stat st = {0};
+    if (gp_folder_list(dir, &names, &count))
+        return NULL;
+    top = count == 1 ? gp_path_join(dir, names[0]) : gp_strdup(dir);
+    gp_folder_list_free(names, count);
+    if (lstat(top, &st)) {
+        fail_errno("%s", top);
+        free(top);
+        return NULL;
+    }
+    if (S_ISDIR(st.st_mode))
         return top;
     free(top);
     return gp_strdup(dir);
@@ -248,6 +263,8 @@ static int unpack_folder(job *j)
     if (gp_make_parent(dir) || make_new_folder(dir) || unpack_all_below(j, dir))
         goto out;
     top = find_top(dir);
+    if (!top)
+        goto out;
     stamp = gp_path_join(top, ".unpacked");
     if (write_stamp(stamp, u, &j->n) || flush_files(dir))
         goto out;

@@ -33,8 +33,8 @@ struct gp_checkpoint {
 };
 
 typedef struct gp_file_format {
-    const char *name, *what;             /* "safetensors", "a file, or ..." */
-    bool (*recognise)(const char *path); /* a look at the content; path exists, or is "-" */
+    const char *name, *what;            /* "safetensors", "a file, or ..." */
+    int (*recognise)(const char *path); /* a look at the content: 1, 0 or -1; path exists, or is "-" */
     int (*open)(gp_checkpoint *c, const char *path);
     int (*write)(const gp_checkpoint *c, const char *path, gp_dtype dtype); /* NULL: is only read */
 } gp_file_format;

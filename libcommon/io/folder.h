@@ -6,6 +6,7 @@
 
 typedef struct gp_folder {
     char *path, *temporary; /* files are written into the temporary one */
+    int fd;                 /* of that, locked */
 } gp_folder;
 
 int gp_folder_open(gp_folder *f, const char *path);
@@ -14,12 +15,5 @@ int gp_folder_open(gp_folder *f, const char *path);
  * failure. An older folder of that name is replaced and removed. */
 int gp_folder_commit(gp_folder *f);
 void gp_folder_abandon(gp_folder *f); /* releases f, removes the temporary folder */
-
-/* Removes a folder and the files in it; folders within are an error. */
-int gp_folder_remove(const char *path);
-
-/* Names in a folder but "." and "..", sorted; *names and each name are the caller's to free. */
-int gp_folder_list(const char *path, char ***names, int64_t *count);
-void gp_folder_list_free(char **names, int64_t count);
 
 #endif

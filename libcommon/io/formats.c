@@ -29,10 +29,13 @@ static const gp_file_format *recognise(const char *path)
 {
     gp_buf known = {0};
     if (strcmp(path, "-") && access(path, R_OK))
-        return fail("%s: %s", path, strerror(errno)), NULL;
+        return fail_errno("%s", path), NULL;
     for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
-        if (formats[i]->recognise(path))
-            return formats[i];
+        int is = formats[i]->recognise(path);
+        if (is) {
+            gp_buf_release(&known);
+            return is > 0 ? formats[i] : NULL;
+        }
         gp_buf_printf(&known, "%s%s (%s)", i ? ", " : "", formats[i]->name, formats[i]->what);
     }
     fail("%s: is a checkpoint in no format that is known here: %s", path, known.data);

@@ -51,18 +51,20 @@ static void close_source(void *self)
     free(s);
 }
 
-static bool has(const char *folder, const char *name)
+/* 1, 0 or -1, as gp_exists. */
+static int has(const char *folder, const char *name)
 {
     char *path = gp_path_join(folder, name);
-    bool there = gp_exists(path);
+    int there = gp_exists(path);
     free(path);
     return there;
 }
 
 int gp_hf_read_beside(gp_buf *b, const char *folder, const char *name, size_t most)
 {
-    if (!folder || !has(folder, name))
-        return 1;
+    int there = folder ? has(folder, name) : 0;
+    if (there <= 0)
+        return there ? -1 : 1;
     char *path = gp_path_join(folder, name);
     int rc = gp_file_read_regular(b, path, most);
     free(path);
@@ -79,6 +81,12 @@ static int build_tokenizer(gp_checkpoint *c, const char *folder)
     gp_tokenizer_close(t);
     gp_checkpoint_set_tokenizer(c, text, strlen(text));
     return 0;
+}
+
+static int has_both(const char *folder, const char *a, const char *b)
+{
+    int there = has(folder, a);
+    return there > 0 ? has(folder, b) : there;
 }
 
 static int find_tokenizer(gp_checkpoint *c, const gp_safetensors *s, const char *folder)
@@ -98,38 +106,45 @@ static int find_tokenizer(gp_checkpoint *c, const gp_safetensors *s, const char 
     gp_buf_release(&b);
     if (rc <= 0)
         return rc;
-    bool gpt2 = c->config.family == GP_GPT2; /* BERT's and RoBERTa's are only carried */
-    if (gpt2 && folder &&
-        ((has(folder, "vocab.json") && has(folder, "merges.txt")) ||
-         (has(folder, "encoder.json") && has(folder, "vocab.bpe"))))
-        return build_tokenizer(c, folder);
-    return 0;
+    if (!folder || c->config.family != GP_GPT2) /* BERT's and RoBERTa's are only carried */
+        return 0;
+    int pair = has_both(folder, "vocab.json", "merges.txt");
+    if (!pair)
+        pair = has_both(folder, "encoder.json", "vocab.bpe");
+    return pair > 0 ? build_tokenizer(c, folder) : pair;
 }
 
 /* A header length below 2^32, then '{'. What is no regular file cannot be looked into twice, and no other
  * format comes through a pipe. */
-static bool is_safetensors(const char *path)
+static int is_safetensors(const char *path, const struct stat *st)
 {
     unsigned char head[9];
-    struct stat st;
-    if (!stat(path, &st) && !S_ISREG(st.st_mode))
-        return true;
+    if (!S_ISREG(st->st_mode))
+        return 1;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? pread(fd, head, sizeof head, 0) : 0;
+    ssize_t n = fd >= 0 ? pread(fd, head, sizeof head, 0) : -1;
+    if (n < 0)
+        fail_errno("%s", path);
     if (fd >= 0)
         close(fd);
+    if (n < 0)
+        return -1;
     return n == sizeof head && !head[4] && !head[5] && !head[6] && !head[7] && head[8] == '{';
 }
 
-static bool recognise(const char *path)
+static int recognise(const char *path)
 {
     struct stat st;
     if (!strcmp(path, "-"))
-        return true;
-    if (stat(path, &st) || !S_ISDIR(st.st_mode))
-        return is_safetensors(path);
-    return has(path, "model.safetensors") || has(path, "model.safetensors.index.json") ||
-           gp_run_recognise(path);
+        return 1;
+    if (stat(path, &st))
+        return fail_errno("%s", path);
+    if (!S_ISDIR(st.st_mode))
+        return is_safetensors(path, &st);
+    int is = has(path, "model.safetensors");
+    if (!is)
+        is = has(path, "model.safetensors.index.json");
+    return is ? is : gp_run_recognise(path);
 }
 
 static char *folder_of(const char *path)
@@ -142,10 +157,12 @@ static char *folder_of(const char *path)
 
 static int open_folder(source *s, const char *folder)
 {
-    bool sharded = !has(folder, "model.safetensors");
-    char *file = gp_path_join(folder, sharded ? "model.safetensors.index.json" : "model.safetensors");
-    int rc = sharded ? gp_hf_files_open_index(&s->files, file)
-                     : gp_hf_files_open(&s->files, gp_safetensors_open_regular(file));
+    int whole = has(folder, "model.safetensors");
+    if (whole < 0)
+        return -1;
+    char *file = gp_path_join(folder, whole ? "model.safetensors" : "model.safetensors.index.json");
+    int rc = whole ? gp_hf_files_open(&s->files, gp_safetensors_open_regular(file))
+                   : gp_hf_files_open_index(&s->files, file);
     free(file);
     return rc;
 }
@@ -155,7 +172,7 @@ static int open_folder(source *s, const char *folder)
 static int open_run(gp_checkpoint *c, source *s, const char *path, char **folder)
 {
     int rc = -1;
-    for (int tries = 0; rc && tries < 3; tries++) {
+    for (int tries = 0; rc && tries < 3 && !(tries && gp_error_is_io()); tries++) {
         free(*folder);
         free(c->remark);
         c->remark = NULL;
@@ -169,12 +186,16 @@ static int open_run(gp_checkpoint *c, source *s, const char *path, char **folder
 static int open_files(gp_checkpoint *c, source *s, const char *path, char **folder)
 {
     struct stat st;
-    if (!strcmp(path, "-") || stat(path, &st) || !S_ISDIR(st.st_mode)) {
+    int there = strcmp(path, "-") ? gp_look(path, &st) : 0, run = 0;
+    if (there < 0)
+        return -1;
+    if (!there || !S_ISDIR(st.st_mode)) {
         *folder = folder_of(path);
         return gp_hf_files_open(&s->files, gp_safetensors_open(path));
     }
-    if (gp_run_recognise(path))
-        return open_run(c, s, path, folder);
+    run = gp_run_recognise(path);
+    if (run)
+        return run > 0 ? open_run(c, s, path, folder) : -1;
     *folder = gp_strdup(path);
     return open_folder(s, path);
 }

@@ -156,7 +156,10 @@ int gp_hf_write(const gp_checkpoint *c, const char *path, gp_dtype dtype)
     struct stat st;
     size_t n = strlen(path);
     bool folder = n && path[n - 1] == '/';
-    if (strcmp(path, "-") && !stat(path, &st)) {
+    int there = strcmp(path, "-") ? gp_look(path, &st) : 0;
+    if (there < 0)
+        return -1;
+    if (there) {
         char **names;
         int64_t count = 0;
         if (!S_ISDIR(st.st_mode) && folder)

@@ -38,12 +38,12 @@ static int take_lock(gp_run *r)
     int n = snprintf(pid, sizeof pid, "%ld\n", (long)getpid()), rc = -1;
     r->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (r->lock < 0)
-        fail("%s: cannot be created: %s", path, strerror(errno));
+        fail_errno("%s: cannot be created", path);
     else if (flock(r->lock, LOCK_EX | LOCK_NB))
         rc = errno == EWOULDBLOCK ? refuse_locked(r->path, r->lock)
-                                  : fail("%s: cannot be locked: %s", path, strerror(errno));
+                                  : fail_errno("%s: cannot be locked", path);
     else if (ftruncate(r->lock, 0))
-        fail("%s: cannot be written: %s", path, strerror(errno));
+        fail_errno("%s: cannot be written", path);
     else
         rc = gp_write_all(r->lock, pid, (size_t)n, path);
     free(path);
@@ -77,7 +77,7 @@ static int remove_leftovers(const char *path)
         if (!lstat(name, &st) && S_ISDIR(st.st_mode))
             rc = gp_folder_remove(name);
         else if (unlink(name))
-            rc = fail("%s: cannot be removed: %s", name, strerror(errno));
+            rc = fail_errno("%s: cannot be removed", name);
         free(name);
     }
     gp_folder_list_free(names, count);

@@ -17,7 +17,7 @@ static int open_file(const gp_run *r, const char *name, char **path)
     *path = gp_path_join(gp_run_path(r), name);
     int fd = open(*path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
     if (fd < 0)
-        fail("%s: cannot be opened: %s", *path, strerror(errno));
+        fail_errno("%s: cannot be opened", *path);
     return fd;
 }
 
@@ -45,7 +45,7 @@ int gp_run_flush(gp_run *r, const char *name)
     char *path = gp_path_join(gp_run_path(r), name);
     int fd = open(path, O_RDONLY | O_CLOEXEC), rc = 0;
     if (fd < 0 ? errno != ENOENT : fsync(fd))
-        rc = fail("%s: cannot be flushed to disk: %s", path, strerror(errno));
+        rc = fail_errno("%s: cannot be flushed to disk", path);
     if (fd >= 0)
         close(fd);
     free(path);
@@ -65,7 +65,7 @@ int gp_run_cut(gp_run *r, const char *name, int64_t size)
 {
     char *path = gp_path_join(gp_run_path(r), name);
     int rc = gp_run_size(r, name) > size && truncate(path, (off_t)size)
-                 ? fail("%s: cannot be cut: %s", path, strerror(errno))
+                 ? fail_errno("%s: cannot be cut", path)
                  : 0;
     free(path);
     return rc;
@@ -98,7 +98,7 @@ int gp_run_cut_log(gp_run *r, int64_t step)
     bool cut = !rc && kept < m.size;
     gp_map_close(&m);
     if (cut && (ftruncate(fd, (off_t)kept) || fsync(fd)))
-        rc = fail("%s: cannot be cut: %s", path, strerror(errno));
+        rc = fail_errno("%s: cannot be cut", path);
     if (fd >= 0)
         close(fd);
     free(path);

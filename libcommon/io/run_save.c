@@ -17,7 +17,7 @@ static int point(const char *path, const char *link, const char *target)
     int rc = 0;
     unlink(temporary);
     if (symlink(target, temporary) || rename(temporary, name))
-        rc = fail("%s: link cannot be made: %s", name, strerror(errno));
+        rc = fail_errno("%s: link cannot be made", name);
     free(temporary);
     free(name);
     return rc;

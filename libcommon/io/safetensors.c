@@ -240,7 +240,7 @@ static int64_t read_some(const gp_safetensors *s, int fd, char *p, int64_t n)
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            return fail("%s: cannot be read: %s", s->path, strerror(errno));
+            return fail_errno("%s: cannot be read", s->path);
         if (!got)
             break;
         done += got;
@@ -331,7 +331,7 @@ gp_safetensors *gp_safetensors_open(const char *path)
     bool std = !strcmp(path, "-");
     int fd = std ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return fail("%s: %s", path, strerror(errno)), NULL;
+        return fail_errno("%s", path), NULL;
     return open_fd(fd, std ? "stdin" : path);
 }
 

@@ -1,5 +1,6 @@
 /* shards.c: see shards.h. */
 #include "io/shards.h"
+#include "base/file.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,8 @@ static int open_next(gp_shards *s)
 int gp_shards_open(gp_shards *s, const char *path, int64_t size, bool documents, const gp_tokens_info *info)
 {
     *s = (gp_shards){.path = path, .size = size, .documents = documents, .info = *info};
+    if (size)
+        gp_temporary_clean(path, true);
     int rc = open_next(s);
     s->metadata = size && info->metadata ? gp_strdup(info->metadata) : NULL; /* one stream has it now */
     s->info.metadata = s->metadata;

@@ -1,5 +1,4 @@
 /* tokenizer_open.c: where tokenizers are found, and which kind of file is which. */
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -49,9 +48,10 @@ static bool open_with_partner(const char *path, gp_tokenizer **t)
         int is = !strcmp(name, pairs[i][0]) ? 0 : !strcmp(name, pairs[i][1]) ? 1 : -1;
         known = is >= 0;
         *t = NULL;
-        if (known && !gp_exists(files[!is]))
+        int there = known ? gp_exists(files[!is]) : 0;
+        if (known && !there)
             fail("%s: is one half of a tokenizer, and %s is not beside it", path, pairs[i][!is]);
-        else if (known)
+        else if (there > 0)
             *t = gp_tokenizer_from_files(files[0], files[1]);
         free(files[0]);
         free(files[1]);
@@ -62,22 +62,24 @@ static bool open_with_partner(const char *path, gp_tokenizer **t)
 
 /* ---- a folder -------------------------------------------------------------------------------- */
 
-/* The names of files in dir that end in .tiktoken: how many, and one of them, fresh. */
+/* The names of files in dir that end in .tiktoken: how many, and one of them, fresh; -1 on failure. */
 static int find_tiktoken(const char *dir, char **name)
 {
     static const char ending[] = ".tiktoken";
     int count = 0;
-    DIR *d = opendir(dir);
+    char **names;
+    int64_t all;
     *name = NULL;
-    for (struct dirent *entry; d && (entry = readdir(d));) {
-        size_t n = strlen(entry->d_name);
-        if (n < sizeof ending || strcmp(entry->d_name + n + 1 - sizeof ending, ending))
+    if (gp_folder_list(dir, &names, &all))
+        return -1;
+    for (int64_t i = 0; i < all; i++) {
+        size_t n = strlen(names[i]);
+        if (n < sizeof ending || strcmp(names[i] + n + 1 - sizeof ending, ending))
             continue;
         if (!count++)
-            *name = gp_strdup(entry->d_name);
+            *name = gp_strdup(names[i]);
     }
-    if (d)
-        closedir(d);
+    gp_folder_list_free(names, all);
     return count;
 }
 
@@ -92,7 +94,7 @@ static gp_tokenizer *open_only_tiktoken(const char *dir)
         free(path);
     } else if (count > 1) {
         fail("%s: holds %d .tiktoken files; name one of them", dir, count);
-    } else {
+    } else if (!count) {
         fail("%s: holds no tokenizer: neither tokenizer.json, encoder.json with vocab.bpe, vocab.json with "
              "merges.txt, nor a .tiktoken file",
              dir);
@@ -105,15 +107,16 @@ static gp_tokenizer *open_dir(const char *dir)
 {
     gp_tokenizer *t = NULL;
     char *json = gp_path_join(dir, "tokenizer.json");
-    bool found = gp_exists(json);
-    if (found)
+    int found = gp_exists(json);
+    if (found > 0)
         t = read_file(json, false);
     free(json);
     for (size_t i = 0; i < ARRAY_LEN(pairs) && !found; i++) {
         char *vocab = gp_path_join(dir, pairs[i][0]), *merges = gp_path_join(dir, pairs[i][1]);
-        found = gp_exists(vocab) || gp_exists(merges);
-        if (found)
-            open_with_partner(gp_exists(vocab) ? vocab : merges, &t);
+        int has_vocab = gp_exists(vocab), has_merges = has_vocab ? 0 : gp_exists(merges);
+        found = has_vocab ? has_vocab : has_merges;
+        if (found > 0)
+            open_with_partner(has_vocab ? vocab : merges, &t);
         free(vocab);
         free(merges);
     }
@@ -127,13 +130,14 @@ static bool open_gpt2_in(const char *root, const char *below, gp_tokenizer **t)
 {
     char *dir = gp_path_join(root, below);
     char *vocab = gp_path_join(dir, "encoder.json"), *merges = gp_path_join(dir, "vocab.bpe");
-    bool found = gp_exists(vocab) && gp_exists(merges);
-    if (found)
-        *t = gp_tokenizer_gpt2(vocab, merges);
+    int found = gp_exists(vocab);
+    if (found > 0)
+        found = gp_exists(merges);
+    *t = found > 0 ? gp_tokenizer_gpt2(vocab, merges) : NULL;
     free(vocab);
     free(merges);
     free(dir);
-    return found;
+    return found != 0;
 }
 
 static gp_tokenizer *open_gpt2(void)
@@ -163,9 +167,11 @@ gp_tokenizer *gp_tokenizer_open(const char *name)
         return open_gpt2();
     if (!strcmp(name, "char"))
         return fail("a char vocabulary is built from a text, it cannot be opened"), NULL;
-    if (stat(name, &st))
-        return fail("%s: there is no such tokenizer: neither char, bytes, gpt2, nor a file or folder", name),
-               NULL;
+    int there = gp_look(name, &st);
+    if (!there)
+        fail("%s: there is no such tokenizer: neither char, bytes, gpt2, nor a file or folder", name);
+    if (there <= 0)
+        return NULL;
     if (S_ISDIR(st.st_mode))
         return open_dir(name);
     return open_with_partner(name, &t) ? t : read_file(name, true);
