@@ -28,10 +28,12 @@ static void a_file_is_cut_before_a_later_step(void **state)
     (void)state;
     gp_buf b = two_records();
     size_t two = b.len;
+    bool damaged;
     gp_events_add(&b, 1700000002, 301, &(gp_scalar){"loss", 1}, 1);
-    assert_int_equal(gp_events_until(b.data, b.len, 301), b.len);
-    assert_int_equal(gp_events_until(b.data, b.len, 300), two);
-    assert_int_equal(gp_events_until(b.data, b.len, 299), 12 + 24 + 4);
+    assert_int_equal(gp_events_until(b.data, b.len, 301, &damaged), b.len);
+    assert_int_equal(gp_events_until(b.data, b.len, 300, &damaged), two);
+    assert_int_equal(gp_events_until(b.data, b.len, 299, &damaged), 12 + 24 + 4);
+    assert_false(damaged);
     gp_buf_release(&b);
 }
 
@@ -39,11 +41,15 @@ static void a_file_is_cut_before_a_damaged_record(void **state)
 {
     (void)state;
     gp_buf b = two_records();
-    for (size_t n = 0; n < b.len; n++)
-        assert_int_equal(gp_events_until(b.data, n, 1000), n < 40 ? 0 : 40);
+    bool damaged;
+    for (size_t n = 0; n < b.len; n++) {
+        assert_int_equal(gp_events_until(b.data, n, 1000, &damaged), n < 40 ? 0 : 40);
+        assert_false(damaged); /* but incomplete, as a killed process leaves it */
+    }
     for (size_t i = 40; i < b.len; i++) {
         b.data[i] ^= 4;
-        assert_int_equal(gp_events_until(b.data, b.len, 1000), 40);
+        assert_int_equal(gp_events_until(b.data, b.len, 1000, &damaged), 40);
+        assert_true(damaged);
         b.data[i] ^= 4;
     }
     gp_buf_release(&b);

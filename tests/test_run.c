@@ -220,12 +220,18 @@ static void test_old_checkpoints_go_but_the_best_stays(void **state)
         assert_int_equal(save(r, step, step == 2, 3), 0);
     assert_string_equal(listed(), ".lock best ckpt-00000002 ckpt-00000004 ckpt-00000005 ckpt-00000006 last "
                                   "model.safetensors");
-    char *second = gp_run_checkpoint(r, 1), *fourth = gp_run_checkpoint(r, 3);
-    assert_int_equal(step_in(second), 5);
-    assert_int_equal(step_in(fourth), 2);
-    assert_null(gp_run_checkpoint(r, 4));
-    free(second);
-    free(fourth);
+    const struct {
+        int n;
+        int64_t step;
+    } kept[] = {{1, 5}, {3, 2}};
+    char *path;
+    for (size_t i = 0; i < ARRAY_LEN(kept); i++) {
+        assert_int_equal(gp_run_checkpoint(r, kept[i].n, &path), 0);
+        assert_int_equal(step_in(path), kept[i].step);
+        free(path);
+    }
+    assert_int_equal(gp_run_checkpoint(r, 4, &path), 0);
+    assert_null(path);
     gp_run_close(r);
 }
 
@@ -351,7 +357,8 @@ static void test_kill_at_any_moment_leaves_the_last_good_checkpoint(void **state
         r = gp_run_open(run);
         assert_non_null(r);
         assert_null(strstr(listed(), ".tmp")); /* leftovers are gone */
-        char *newest = gp_run_checkpoint(r, 0);
+        char *newest;
+        assert_int_equal(gp_run_checkpoint(r, 0, &newest), 0);
         assert_true(step_in(newest) >= step); /* its link may have been missed by a moment */
         free(newest);
         gp_run_close(r);
@@ -441,15 +448,28 @@ static void test_a_run_is_a_checkpoint(void **state)
 
 /* ---- the log ----------------------------------------------------------------------------------------- */
 
-static void assert_log(const char *expected)
+static void assert_file(const char *name, const char *expected)
 {
     gp_buf b = {0};
-    assert_int_equal(gp_file_read(&b, in("log.jsonl"), 1 << 20), 0);
+    assert_int_equal(gp_file_read(&b, in(name), 1 << 20), 0);
     assert_string_equal(b.len ? b.data : "", expected);
     gp_buf_release(&b);
 }
 
+static void assert_log(const char *expected)
+{
+    assert_file("log.jsonl", expected);
+}
+
 #define LINES(text) text, strlen(text)
+
+/* Cuts the log; what it kept aside of it, by name. */
+static char *cut_log(gp_run *r, int64_t step)
+{
+    char *aside;
+    assert_int_equal(gp_run_cut_log(r, step, &aside), 0);
+    return aside;
+}
 
 static void test_the_log_is_cut_back_to_a_step(void **state)
 {
@@ -457,26 +477,41 @@ static void test_the_log_is_cut_back_to_a_step(void **state)
     gp_run *r = gp_run_create(run);
     assert_int_equal(gp_run_log(r, LINES("{\"step\": 1}\n{\"step\": 2}\n")), 0);
     assert_int_equal(gp_run_log(r, LINES("{\"step\": 2, \"val_loss\": 3.5}\n{\"step\": 3}\n")), 0);
-    assert_int_equal(gp_run_cut_log(r, 9), 0);
+    assert_null(cut_log(r, 9));
     assert_log("{\"step\": 1}\n{\"step\": 2}\n{\"step\": 2, \"val_loss\": 3.5}\n{\"step\": 3}\n");
-    assert_int_equal(gp_run_cut_log(r, 2), 0);
+    assert_null(cut_log(r, 2));
     assert_log("{\"step\": 1}\n{\"step\": 2}\n{\"step\": 2, \"val_loss\": 3.5}\n");
     assert_int_equal(gp_run_log(r, LINES("{\"step\": 3}\n")), 0);
-    assert_int_equal(gp_run_cut_log(r, 0), 0);
+    assert_null(cut_log(r, 0));
     assert_log("");
     gp_run_close(r);
 }
 
-static void test_a_damaged_end_of_the_log_is_cut(void **state)
+static void test_half_a_line_at_the_end_of_the_log_is_cut(void **state)
 {
     (void)state;
     gp_run *r = gp_run_create(run);
     assert_int_equal(gp_run_log(r, LINES("{\"step\": 1}\n{\"step\": 2, \"lo")), 0);
-    assert_int_equal(gp_run_cut_log(r, 9), 0);
+    assert_null(cut_log(r, 9));
     assert_log("{\"step\": 1}\n");
-    assert_int_equal(gp_run_log(r, LINES("{\"step\": 2, \"lo\n{\"step\": 3}\n")), 0);
-    assert_int_equal(gp_run_cut_log(r, 9), 0);
-    assert_log("{\"step\": 1}\n");
+    gp_run_close(r);
+    assert_string_equal(listed(), ".lock log.jsonl");
+}
+
+static void test_what_follows_a_damaged_line_of_the_log_is_kept(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"log.jsonl.damaged", "log.jsonl.damaged.2"};
+    gp_run *r = gp_run_create(run);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        assert_int_equal(gp_run_log(r, LINES("{\"step\": 1}\n{\"step\": 2, \"lo\n{\"step\": 3}\n")), 0);
+        char *aside = cut_log(r, 9);
+        assert_string_equal(aside, names[i]);
+        free(aside);
+        assert_file(names[i], "{\"step\": 2, \"lo\n{\"step\": 3}\n");
+        assert_log("{\"step\": 1}\n");
+        assert_null(cut_log(r, 0));
+    }
     gp_run_close(r);
 }
 
@@ -520,7 +555,8 @@ int main(void)
         TEST(test_a_run_with_nothing_good_says_why),
         TEST(test_a_run_is_a_checkpoint),
         TEST(test_the_log_is_cut_back_to_a_step),
-        TEST(test_a_damaged_end_of_the_log_is_cut),
+        TEST(test_half_a_line_at_the_end_of_the_log_is_cut),
+        TEST(test_what_follows_a_damaged_line_of_the_log_is_kept),
         TEST(test_a_full_disk_leaves_no_half_line),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -25,7 +25,7 @@ gp_run *gp_run_open(const char *path);
 gp_run *gp_run_look(const char *path);
 
 /* What a path names: a run, or one checkpoint of a run (RUN/ckpt-00000100, or a link to it such as RUN/best). Gives the
- * run's path (the caller frees) and the step, -1 where no checkpoint is named. */
+ * run's path (the caller frees) and the step, -1 where no checkpoint is named. NULL on failure. */
 char *gp_run_locate(const char *path, int64_t *step);
 
 /* Unlocks. A created run in which nothing was kept is removed again. */
@@ -38,6 +38,10 @@ int gp_run_write(gp_run *r, const char *name, const void *data, size_t n);
 
 #define GP_LOG_NAME "log.jsonl"
 
+/* Maps such a file; empty where it is not there. */
+struct gp_map;
+int gp_run_map(const gp_run *r, const char *name, struct gp_map *m);
+
 /* Appends to a file of the run's top level, all of it or none; to log.jsonl. */
 int gp_run_append(gp_run *r, const char *name, const char *data, size_t n);
 int gp_run_log(gp_run *r, const char *lines, size_t n);
@@ -46,17 +50,27 @@ int gp_run_log(gp_run *r, const char *lines, size_t n);
 int gp_run_flush(gp_run *r, const char *name);
 
 /* Bytes of such a file, 0 where it is not there; and cutting it to that many. */
-int64_t gp_run_size(const gp_run *r, const char *name);
+int gp_run_size(const gp_run *r, const char *name, int64_t *size);
 int gp_run_cut(gp_run *r, const char *name, int64_t size);
 
-/* Cuts log.jsonl before the first line whose "step" is above `step`, or which is damaged. */
-int gp_run_cut_log(gp_run *r, int64_t step);
+/* The same where what is cut is damaged: it goes into a file NAME.damaged (or .damaged.2, ...), whose name comes back in
+ * *aside (malloc). */
+int gp_run_cut_damaged(gp_run *r, const char *name, int64_t size, char **aside);
 
-/* Whether the last line of log.jsonl is of this step and has this member. */
-bool gp_run_log_ends(const gp_run *r, int64_t step, const char *member);
+/* Cuts log.jsonl before the first line whose "step" is above `step`, or which is damaged. Half a line at its end, as a
+ * killed process leaves, is cut too; where any other is damaged, what is cut is kept as gp_run_cut_damaged keeps it (else
+ * *aside is NULL). */
+int gp_run_cut_log(gp_run *r, int64_t step, char **aside);
 
-/* Path of the n-th newest complete checkpoint (0: the newest), or NULL. The caller frees. */
-char *gp_run_checkpoint(const gp_run *r, int n);
+/* Whether the last line of log.jsonl is of this step and has this member: 1, 0 or -1. */
+int gp_run_log_ends(const gp_run *r, int64_t step, const char *member);
+
+/* Path of the n-th newest complete checkpoint (0: the newest), NULL where there are fewer. The caller frees. 0 or -1. */
+int gp_run_checkpoint(const gp_run *r, int n, char **path);
+
+/* The name of something that shows that this run once had a checkpoint, whatever became of it; NULL where nothing does.
+ * The caller frees. 0 or -1. */
+int gp_run_trace(const gp_run *r, char **name);
 
 /* Writes one checkpoint: calls fill(self, folder), which puts files into the folder and flushes each, then
  * gives the folder its name, points last (and best) at it and removes all but the newest `keep` and the best.
@@ -64,14 +78,22 @@ char *gp_run_checkpoint(const gp_run *r, int n);
 int gp_run_save(gp_run *r, int64_t step, bool best, int64_t keep, int (*fill)(void *self, const char *dir),
                 void *self);
 
-/* Goes back to an older checkpoint: `last` names it, `best` that of best_step if it is there (else nothing), and all newer
- * ones are removed. Gives their number, or -1. */
-int64_t gp_run_go_back(gp_run *r, int64_t step, int64_t best_step);
+/* Makes the links those of this checkpoint, from which the run continues: `last` names it; `best` that of best_step where
+ * this checkpoint is the best, or where `best` names a newer one or nothing (and none is left where that of best_step is
+ * gone). */
+int gp_run_continue_from(gp_run *r, int64_t step, int64_t best_step);
 
-/* For readers, without a lock: whether a folder has the checkpoints of a run in it; and the folder of its last
- * good checkpoint (malloc), or NULL. That is the one which `last` names, or if its weights cannot be opened,
- * the newest one whose weights can; *remark (malloc, else untouched) then says so. */
-bool gp_run_recognise(const char *path);
+/* Removes the checkpoints after `step`. Gives their number, or -1. */
+int64_t gp_run_remove_after(gp_run *r, int64_t step);
+
+/* Gives the checkpoint of a step, which is damaged, a name that is no checkpoint's; it comes back in *name (malloc). */
+int gp_run_set_aside(gp_run *r, int64_t step, char **name);
+
+/* For readers, without a lock: whether a folder has the checkpoints of a run in it (1, 0 or -1); and the folder of its
+ * last good checkpoint (malloc), or NULL. That is the one which `last` names, or where its weights are damaged or gone
+ * the newest one whose weights are not; *remark (malloc, else untouched) then says so. Weights that cannot be read just
+ * now are a failure. */
+int gp_run_recognise(const char *path);
 char *gp_run_last(const char *path, char **remark);
 
 #endif

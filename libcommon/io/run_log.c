@@ -1,7 +1,7 @@
 /* run_log.c: the files of a run that grow: log.jsonl, samples.txt, history.jsonl. */
 #include "base/file.h"
 #include "base/json.h"
-#include "io/run.h"
+#include "io/run_own.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,25 +12,17 @@
 
 /* ---- files that grow --------------------------------------------------------------------------------- */
 
-static int open_file(const gp_run *r, const char *name, char **path)
-{
-    *path = gp_path_join(gp_run_path(r), name);
-    int fd = open(*path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
-    if (fd < 0)
-        fail_errno("%s: cannot be opened", *path);
-    return fd;
-}
-
 int gp_run_append(gp_run *r, const char *name, const char *data, size_t n)
 {
-    char *path;
-    int fd = open_file(r, name, &path);
-    off_t end = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
-    int rc = end < 0 ? -1 : gp_write_all(fd, data, n, path);
+    int fd;
+    if (gp_run_open_own(r, name, O_RDWR | O_APPEND | O_CREAT, &fd) < 0)
+        return -1;
+    char *path = gp_path_join(r->path, name);
+    off_t end = lseek(fd, 0, SEEK_END);
+    int rc = end < 0 ? fail_errno("%s: cannot be written", path) : gp_write_all(fd, data, n, path);
     if (rc && end >= 0 && ftruncate(fd, end))
         rc = gp_fail_in("half a line is left"); /* which resuming cuts away */
-    if (fd >= 0)
-        close(fd);
+    close(fd);
     free(path);
     return rc;
 }
@@ -42,81 +34,158 @@ int gp_run_log(gp_run *r, const char *lines, size_t n)
 
 int gp_run_flush(gp_run *r, const char *name)
 {
-    char *path = gp_path_join(gp_run_path(r), name);
-    int fd = open(path, O_RDONLY | O_CLOEXEC), rc = 0;
-    if (fd < 0 ? errno != ENOENT : fsync(fd))
-        rc = fail_errno("%s: cannot be flushed to disk", path);
-    if (fd >= 0)
-        close(fd);
-    free(path);
+    int fd, there = gp_run_open_own(r, name, O_RDONLY, &fd), rc = 0;
+    if (there <= 0)
+        return there;
+    if (fsync(fd))
+        rc = fail_errno("%s/%s: cannot be flushed to disk", r->path, name);
+    close(fd);
     return rc;
 }
 
-int64_t gp_run_size(const gp_run *r, const char *name)
+int gp_run_size(const gp_run *r, const char *name, int64_t *size)
 {
-    char *path = gp_path_join(gp_run_path(r), name);
     struct stat st;
-    int64_t size = stat(path, &st) ? 0 : (int64_t)st.st_size;
-    free(path);
-    return size;
+    int fd, there = gp_run_open_own(r, name, O_RDONLY, &fd), rc = 0;
+    *size = 0;
+    if (there <= 0)
+        return there;
+    if (fstat(fd, &st))
+        rc = fail_errno("%s/%s", r->path, name);
+    else
+        *size = st.st_size;
+    close(fd);
+    return rc;
+}
+
+/* What is behind byte `from` of an open file, into a file that is new. */
+static int keep_rest(const gp_run *r, int fd, const char *name, int64_t from, char **aside)
+{
+    enum { MOST = 1000 };
+    char *to = NULL;
+    int rest = -1, rc;
+    for (int i = 1; i <= MOST && rest < 0; i++) {
+        free(to);
+        to = i > 1 ? gp_format("%s.damaged.%d", name, i) : gp_format("%s.damaged", name);
+        rest = openat(r->dir, to, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+        if (rest < 0 && errno != EEXIST)
+            break;
+    }
+    gp_map m = {0};
+    if (rest < 0) {
+        fail_errno("%s/%s: cannot be created", r->path, to);
+        free(to);
+        return -1;
+    }
+    rc = gp_map_fd(&m, fd, r->path);
+    if (!rc && m.size > (size_t)from)
+        rc = gp_write_all(rest, m.data + from, m.size - (size_t)from, to);
+    gp_map_close(&m);
+    if (!rc && fsync(rest))
+        rc = fail_errno("%s/%s: cannot be flushed to disk", r->path, to);
+    close(rest);
+    if (rc) {
+        unlinkat(r->dir, to, 0);
+        free(to);
+    } else {
+        *aside = to;
+    }
+    return rc;
+}
+
+/* Cuts an open file to `size` bytes and waits until that is on the disk. */
+static int cut(const gp_run *r, int fd, const char *name, int64_t size)
+{
+    return ftruncate(fd, (off_t)size) || fsync(fd) ? fail_errno("%s/%s: cannot be cut", r->path, name) : 0;
+}
+
+static int cut_file(gp_run *r, const char *name, int64_t size, char **aside)
+{
+    struct stat st;
+    int fd, there = gp_run_open_own(r, name, O_RDWR, &fd), rc = 0;
+    if (there <= 0)
+        return there;
+    if (fstat(fd, &st))
+        rc = fail_errno("%s/%s", r->path, name);
+    else if (st.st_size > size && (!aside || !keep_rest(r, fd, name, size, aside)))
+        rc = cut(r, fd, name, size);
+    else if (st.st_size > size)
+        rc = -1;
+    close(fd);
+    return rc;
 }
 
 int gp_run_cut(gp_run *r, const char *name, int64_t size)
 {
-    char *path = gp_path_join(gp_run_path(r), name);
-    int rc = gp_run_size(r, name) > size && truncate(path, (off_t)size)
-                 ? fail_errno("%s: cannot be cut", path)
-                 : 0;
+    return cut_file(r, name, size, NULL);
+}
+
+int gp_run_cut_damaged(gp_run *r, const char *name, int64_t size, char **aside)
+{
+    *aside = NULL;
+    return cut_file(r, name, size, aside);
+}
+
+int gp_run_map(const gp_run *r, const char *name, gp_map *m)
+{
+    *m = (gp_map){0};
+    int fd, there = gp_run_open_own(r, name, O_RDONLY, &fd);
+    if (there <= 0)
+        return there;
+    char *path = gp_path_join(r->path, name);
+    int rc = gp_map_fd(m, fd, path);
     free(path);
+    close(fd);
     return rc;
 }
 
 /* ---- cutting the log --------------------------------------------------------------------------------- */
 
-/* Whether a line is a whole object that does not belong to a later step. */
-static bool stays(const char *line, size_t length, int64_t step)
+typedef enum line { STAYS, LATER, DAMAGED } line;
+
+/* A line that stays is a whole object that does not belong to a later step. */
+static line look_at(const char *text, size_t length, int64_t step)
 {
-    json_t *root = gp_json_load(line, length, JSON_ALLOW_NUL, NULL);
+    json_t *root = gp_json_load(text, length, JSON_ALLOW_NUL, NULL);
     const json_t *v = json_object_get(root, "step");
-    bool good = json_is_object(root) && (!v || (json_is_integer(v) && json_integer_value(v) <= step));
+    line is = !json_is_object(root) || (v && !json_is_integer(v)) ? DAMAGED
+              : v && json_integer_value(v) > step                 ? LATER
+                                                                  : STAYS;
     json_decref(root);
-    return good;
+    return is;
 }
 
-int gp_run_cut_log(gp_run *r, int64_t step)
+int gp_run_cut_log(gp_run *r, int64_t step, char **aside)
 {
-    char *path;
-    gp_map m = {0};
-    int fd = open_file(r, GP_LOG_NAME, &path), rc = fd < 0 ? -1 : gp_map_fd(&m, fd, path);
+    gp_map m;
     size_t kept = 0;
-    while (!rc && kept < m.size) {
-        const char *line = m.data + kept, *end = memchr(line, '\n', m.size - kept);
-        if (!end || !stays(line, (size_t)(end - line), step))
+    line next = STAYS;
+    *aside = NULL;
+    if (gp_run_map(r, GP_LOG_NAME, &m))
+        return -1;
+    while (kept < m.size) {
+        const char *text = m.data + kept, *end = memchr(text, '\n', m.size - kept);
+        next = end ? look_at(text, (size_t)(end - text), step) : LATER;
+        if (next != STAYS)
             break;
-        kept += (size_t)(end - line) + 1;
+        kept += (size_t)(end - text) + 1;
     }
-    bool cut = !rc && kept < m.size;
     gp_map_close(&m);
-    if (cut && (ftruncate(fd, (off_t)kept) || fsync(fd)))
-        rc = fail_errno("%s: cannot be cut", path);
-    if (fd >= 0)
-        close(fd);
-    free(path);
-    return rc;
+    return cut_file(r, GP_LOG_NAME, (int64_t)kept, next == DAMAGED ? aside : NULL);
 }
 
-bool gp_run_log_ends(const gp_run *r, int64_t step, const char *member)
+int gp_run_log_ends(const gp_run *r, int64_t step, const char *member)
 {
-    char *path = gp_path_join(gp_run_path(r), GP_LOG_NAME);
-    gp_map m = {0};
+    gp_map m;
     bool is = false;
-    if (gp_exists(path) && !gp_map_open(&m, path) && m.size) {
-        const char *before = memrchr(m.data, '\n', m.size - 1), *line = before ? before + 1 : m.data;
-        json_t *root = gp_json_load(line, m.size - (size_t)(line - m.data), JSON_ALLOW_NUL, NULL);
+    if (gp_run_map(r, GP_LOG_NAME, &m))
+        return -1;
+    if (m.size) {
+        const char *before = memrchr(m.data, '\n', m.size - 1), *text = before ? before + 1 : m.data;
+        json_t *root = gp_json_load(text, m.size - (size_t)(text - m.data), JSON_ALLOW_NUL, NULL);
         is = json_object_get(root, member) && json_integer_value(json_object_get(root, "step")) == step;
         json_decref(root);
     }
     gp_map_close(&m);
-    free(path);
     return is;
 }

@@ -4,8 +4,11 @@
 #include "io/folder.h"
 #include "io/run.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 char *gp_run_name(int64_t step)
@@ -24,6 +27,8 @@ int64_t gp_run_step(const char *name)
             return -1;
         step = step * 10 + (*c - '0');
     }
+    if (n > 5 + 8 && name[5] == '0') /* then it is not what gp_run_name makes of the step */
+        return -1;
     return step;
 }
 
@@ -50,20 +55,26 @@ int gp_run_steps(const char *path, int64_t **steps, int64_t *count)
     return 0;
 }
 
-int64_t gp_run_link_step(const char *path, const char *link)
+int gp_run_link_step(const char *path, const char *link, int64_t *step)
 {
-    char target[64], *name = gp_path_join(path, link);
+    char target[PATH_MAX], *name = gp_path_join(path, link);
     ssize_t n = readlink(name, target, sizeof target - 1);
+    int rc =
+        n < 0 && errno != ENOENT && errno != EINVAL ? fail_errno("%s", name) : 0; /* EINVAL: it is no link */
     free(name);
-    if (n < 0)
-        return -1;
-    target[n] = 0;
-    return gp_run_step(target);
+    while (n > 1 && target[n - 1] == '/')
+        n--;
+    target[n > 0 ? n : 0] = 0;
+    const char *slash = strrchr(target, '/');
+    *step = gp_run_step(slash ? slash + 1 : target);
+    return rc;
 }
 
 char *gp_run_locate(const char *path, int64_t *step)
 {
     char *whole = realpath(path, NULL), *run = NULL; /* links followed, no slash at the end */
+    if (!whole && errno != ENOENT && errno != ENOTDIR)
+        return fail_errno("%s", path), NULL;
     char *name = whole ? strrchr(whole, '/') : NULL;
     *step = name ? gp_run_step(name + 1) : -1;
     if (*step >= 0) {
@@ -75,12 +86,15 @@ char *gp_run_locate(const char *path, int64_t *step)
     return run ? run : gp_strdup(path);
 }
 
-bool gp_run_recognise(const char *path)
+int gp_run_recognise(const char *path)
 {
     int64_t *steps, count;
-    bool found = !gp_run_steps(path, &steps, &count) && count;
+    struct stat st;
+    if (gp_look(path, &st) > 0 && !S_ISDIR(st.st_mode))
+        return 0;
+    int rc = gp_run_steps(path, &steps, &count);
     free(steps);
-    return found;
+    return rc ? -1 : count > 0;
 }
 
 /* The folder of a step if its weights can be opened, else NULL with the reason in gp_error(). */
@@ -101,19 +115,22 @@ static char *good(const char *path, int64_t step)
 
 char *gp_run_last(const char *path, char **remark)
 {
-    int64_t *steps, count, last = gp_run_link_step(path, "last");
+    int64_t *steps, count, last;
+    if (gp_run_link_step(path, "last", &last))
+        return NULL;
     char *folder = last >= 0 ? good(path, last) : NULL;
-    if (folder)
+    if (folder || (last >= 0 && gp_error_is_io()))
         return folder;
     char *why = last >= 0 ? gp_strdup(gp_error()) : gp_format("%s/last: names no checkpoint", path);
-    if (gp_run_steps(path, &steps, &count))
-        count = 0;
-    for (int64_t i = 0; !folder && i < count; i++)
+    bool failed = gp_run_steps(path, &steps, &count) != 0;
+    for (int64_t i = 0; !failed && !folder && i < count; i++) {
         folder = good(path, steps[i]);
+        failed = !folder && gp_error_is_io();
+    }
     free(steps);
-    if (!folder)
+    if (!folder && !failed)
         fail("%s: has no checkpoint that can be read: %s", path, why);
-    else if (remark)
+    else if (folder && remark)
         *remark = gp_format("%s; taking %s in its place", why, folder);
     free(why);
     return folder;

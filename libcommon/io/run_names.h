@@ -10,7 +10,8 @@ int64_t gp_run_step(const char *name); /* and back; -1: it is no checkpoint's na
 /* The steps of the checkpoints in a folder, the newest first; *steps is malloc'ed, also on failure. */
 int gp_run_steps(const char *path, int64_t **steps, int64_t *count);
 
-/* The step that a link of the run ("last", "best") points to; -1: none. */
-int64_t gp_run_link_step(const char *path, const char *link);
+/* The step of the checkpoint that a link of the run ("last", "best") names, whether or not it is there; -1: none. 0, or
+ * -1 where that cannot be found out. */
+int gp_run_link_step(const char *path, const char *link, int64_t *step);
 
 #endif

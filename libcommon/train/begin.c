@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "io/safetensors.h"
 #include "io/checkpoint.h"
+#include "io/run_names.h"
 #include "train/attention.h"
 #include "train/job.h"
 
@@ -198,76 +199,160 @@ static int compare(gp_job *j, const gp_state *then)
     return 0;
 }
 
-/* The n-th newest checkpoint's folder, or the one that was named. */
-static char *checkpoint_folder(const gp_job *j, int n)
+/* The n-th newest checkpoint's folder, or the one that was named; NULL where there are no more. 0 or -1. */
+static int checkpoint_folder(const gp_job *j, int n, char **dir)
 {
     if (j->from < 0)
-        return gp_run_checkpoint(j->run, n);
-    return n ? NULL : gp_format("%s/ckpt-%08lld", gp_run_path(j->run), (long long)j->from);
+        return gp_run_checkpoint(j->run, n, dir);
+    char *name = gp_run_name(j->from);
+    *dir = n ? NULL : gp_path_join(gp_run_path(j->run), name);
+    free(name);
+    return 0;
 }
 
-/* Takes model and state out of a checkpoint. -1; *damaged then says whether an older one may do. */
-static int begin_with(gp_job *j, const char *dir, bool *damaged)
+/* Takes model and state out of a checkpoint. -1; *damaged then says whether that is because of what is in it, so that an
+ * older one may do, and not because it could not be read just now or is not what was asked for. */
+static int begin_with(gp_job *j, const char *dir, int64_t step, bool *damaged)
 {
-    char *state = gp_path_join(dir, "state.safetensors");
-    gp_safetensors *file = gp_safetensors_open_regular(state);
+    char *path = gp_path_join(dir, "state.safetensors");
+    gp_safetensors *file = gp_safetensors_open_regular(path);
     bool refused = false;
-    gp_model *m = file ? model_from(j, dir, &refused) : NULL;
-    gp_safetensors_close(file);
-    *damaged = !m && !refused;
+    gp_model *m = file && !gp_state_read(&j->state, file, step) ? model_from(j, dir, &refused) : NULL;
+    if (m && gp_state_check(file, &m->params)) {
+        gp_model_free(m);
+        m = NULL;
+    }
+    *damaged = !m && !refused && !gp_error_is_io();
     int rc = m ? gp_trainer_open_model(&j->t, m) : -1;
     if (!rc)
-        rc = gp_state_load(&j->state, &j->t.optimizer, m, state);
+        rc = gp_state_load(file, &j->t.optimizer, m);
     if (!rc)
         rc = compare(j, &j->state);
-    free(state);
+    gp_safetensors_close(file);
+    free(path);
+    return rc;
+}
+
+static void pass_over(gp_job *j, int64_t step)
+{
+    j->damaged = gp_realloc(j->damaged, (size_t)j->damaged_count + 1, sizeof *j->damaged);
+    j->damaged[j->damaged_count++] = (gp_damaged){step, gp_strdup(gp_error())};
+}
+
+/* All checkpoints are damaged. */
+static int refuse_damaged(const gp_job *j)
+{
+    return fail("%s: has no checkpoint to continue from: %s%s; nothing was changed", j->o->resume,
+                j->damaged[0].why, j->damaged_count > 1 ? ", and older ones are damaged too" : "");
+}
+
+/* There is no checkpoint. Where there never was one the run was stopped before it and begins again. */
+static int begin_again(gp_job *j)
+{
+    char *trace;
+    if (gp_run_trace(j->run, &trace))
+        return -1;
+    if (trace) {
+        fail("%s: has no checkpoint to continue from, though there is %s; nothing was changed. Bring its "
+             "checkpoints "
+             "(ckpt-N) back, or begin another run with --out",
+             j->o->resume, trace);
+        free(trace);
+        return -1;
+    }
+    gp_report_say(&j->t.report, "%s has no checkpoint yet: it begins again", j->o->resume);
+    return gp_job_begin_fresh(j);
+}
+
+/* ---- what came after the checkpoint ------------------------------------------------------------------- */
+
+static int put_damaged_aside(gp_job *j)
+{
+    for (int i = 0; i < j->damaged_count; i++) {
+        char *name;
+        if (gp_run_set_aside(j->run, j->damaged[i].step, &name))
+            return -1;
+        gp_report_warn(&j->t.report, "%s; it is kept as %s, and step %lld is continued from",
+                       j->damaged[i].why, name, (long long)j->t.step);
+        free(name);
+    }
+    return 0;
+}
+
+static int remove_later(gp_job *j)
+{
+    int64_t removed = gp_run_remove_after(j->run, j->t.step);
+    if (removed > 0)
+        gp_report_say(&j->t.report, "the checkpoints after step %lld are removed: %lld", (long long)j->t.step,
+                      (long long)removed);
+    return removed < 0 ? -1 : 0;
+}
+
+static int cut_log(gp_job *j)
+{
+    char *aside;
+    int rc = gp_run_cut_log(j->run, j->t.step, &aside);
+    if (aside)
+        gp_report_warn(&j->t.report, "%s/%s: has a damaged line; it and what follows it are kept as %s",
+                       gp_run_path(j->run), GP_LOG_NAME, aside);
+    free(aside);
     return rc;
 }
 
 int gp_job_forget_later(gp_job *j)
 {
-    int64_t removed = gp_run_go_back(j->run, j->t.step, j->state.best_step);
-    if (removed > 0)
-        gp_report_say(&j->t.report, "the checkpoints after step %lld are removed: %lld", (long long)j->t.step,
-                      (long long)removed);
-    return removed < 0 || gp_run_cut(j->run, "samples.txt", j->state.samples) ||
-                   gp_report_cut_events(j->run, j->t.step)
+    if (j->saved >= 0 && gp_run_continue_from(j->run, j->t.step, j->state.best_step))
+        return -1;
+    if (j->from >= 0 ? remove_later(j) : put_damaged_aside(j))
+        return -1;
+    return gp_run_cut(j->run, "samples.txt", j->state.samples) ||
+                   gp_report_cut_events(&j->t.report, j->run, j->t.step)
                ? -1
-               : gp_run_cut_log(j->run, j->t.step);
+               : cut_log(j);
 }
 
 /* What the run measured when it began. */
 static int recall_attention(gp_job *j)
 {
     char *config = gp_path_join(gp_run_path(j->run), "config.yaml");
-    int rc = 0;
-    if (!strcmp(j->o->attention, "measure") && gp_exists(config))
+    int there = strcmp(j->o->attention, "measure") ? 0 : gp_exists(config), rc = there < 0 ? -1 : 0;
+    if (there > 0)
         rc = gp_job_recorded(config, "attention", j->t.attention_recorded, sizeof j->t.attention_recorded);
     free(config);
     return rc;
 }
 
+/* The newest checkpoint that is not damaged, or the one that was named. 0, or -1; *none: there is no checkpoint. */
+static int begin_with_newest(gp_job *j, bool *none)
+{
+    *none = false;
+    for (int n = 0;; n++) {
+        char *dir;
+        bool damaged;
+        if (checkpoint_folder(j, n, &dir))
+            return -1;
+        if (!dir) {
+            *none = !n;
+            return n ? refuse_damaged(j) : -1;
+        }
+        int64_t step = gp_run_step(strrchr(dir, '/') + 1);
+        int rc = begin_with(j, dir, step, &damaged);
+        free(dir);
+        if (!rc || !damaged || j->from >= 0)
+            return rc;
+        pass_over(j, step);
+        if (j->o->dry_run)
+            gp_report_warn(&j->t.report, "%s; the checkpoint before it would be used", gp_error());
+    }
+}
+
 int gp_job_begin_resumed(gp_job *j)
 {
-    bool damaged = true;
+    bool none;
     if (recall_attention(j))
         return -1;
-    for (int n = 0; damaged; n++) {
-        char *dir = checkpoint_folder(j, n);
-        if (!dir && n)
-            return -1;
-        if (!dir) { /* stopped before its first checkpoint */
-            gp_report_say(&j->t.report, "%s has no checkpoint yet: it begins again", j->o->resume);
-            return gp_job_begin_fresh(j);
-        }
-        int rc = begin_with(j, dir, &damaged);
-        free(dir);
-        if (!rc)
-            break;
-        if (!damaged || j->from >= 0)
-            return -1;
-        gp_report_warn(&j->t.report, "%s; trying the checkpoint before it", gp_error());
-    }
+    if (begin_with_newest(j, &none))
+        return none ? begin_again(j) : -1;
     if (gp_job_fill_in(j, &j->t.m->config))
         return -1;
     j->saved = j->state.step;

@@ -125,15 +125,18 @@ static int64_t step_of(const char *event, size_t n)
     return (int64_t)step;
 }
 
-size_t gp_events_until(const char *data, size_t size, int64_t step)
+size_t gp_events_until(const char *data, size_t size, int64_t step, bool *damaged)
 {
     size_t at = 0;
+    *damaged = false;
     while (size - at >= BEFORE + AFTER) {
         const char *record = data + at;
         uint64_t n = get_number(record, 8);
-        if (n > size - at - BEFORE - AFTER || masked_crc(record, 8) != get_number(record + 8, 4) ||
-            masked_crc(record + BEFORE, (size_t)n) != get_number(record + BEFORE + n, 4) ||
-            step_of(record + BEFORE, (size_t)n) > step)
+        *damaged = masked_crc(record, 8) != get_number(record + 8, 4);
+        if (*damaged || n > size - at - BEFORE - AFTER) /* or it is half a record */
+            break;
+        *damaged = masked_crc(record + BEFORE, (size_t)n) != get_number(record + BEFORE + n, 4);
+        if (*damaged || step_of(record + BEFORE, (size_t)n) > step)
             break;
         at += BEFORE + (size_t)n + AFTER;
     }

@@ -19,7 +19,7 @@ typedef struct gp_scalar {
 void gp_events_begin(gp_buf *b, double wall_time);
 void gp_events_add(gp_buf *b, double wall_time, int64_t step, const gp_scalar *scalars, int count);
 
-/* Bytes of a file before its first record that is damaged, incomplete or of a later step. */
-size_t gp_events_until(const char *data, size_t size, int64_t step);
+/* Bytes of a file before its first record that is damaged (then *damaged), incomplete or of a later step. */
+size_t gp_events_until(const char *data, size_t size, int64_t step, bool *damaged);
 
 #endif

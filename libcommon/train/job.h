@@ -13,6 +13,12 @@
 
 #define GP_LR_NANO    2e-3
 
+/* A checkpoint that was passed over, and why. */
+typedef struct gp_damaged {
+    int64_t step;
+    char *why;
+} gp_damaged;
+
 typedef struct gp_job {
     gp_train_options *o;     /* the run's own, filled in with what data and checkpoint decide */
     gp_train_options *asked; /* the caller's, that config.yaml is printed from */
@@ -20,16 +26,20 @@ typedef struct gp_job {
     gp_run *run; /* NULL: the checkpoint goes to stdout alone */
     gp_state state;
     gp_stream_check check;
-    char *tokenizer; /* tokenizer.json's text, NULL where the stream has none */
-    int64_t from;    /* the step whose checkpoint --resume names; -1: the newest that can be read */
-    int64_t saved;   /* step of the newest checkpoint, -1: none */
-    double val_loss; /* of the step that was just finished; infinity where it was not evaluated */
+    char *tokenizer;     /* tokenizer.json's text, NULL where the stream has none */
+    int64_t from;        /* the step whose checkpoint --resume names; -1: the newest that can be read */
+    int64_t saved;       /* step of the newest checkpoint, -1: none */
+    gp_damaged *damaged; /* (damaged_count) newer checkpoints than the one that the run continues from */
+    int damaged_count;
+    struct json_t *changed; /* options that are others than before, for history.jsonl */
+    double val_loss;        /* of the step that was just finished; infinity where it was not evaluated */
 } gp_job;
 
 /* begin.c: the model, the optimizer and the step to begin at. The streams are open. 0 or -1. */
 int gp_job_begin_fresh(gp_job *j);
 int gp_job_begin_resumed(gp_job *j);
-/* Takes out of the run what came after that step: later checkpoints, lines of the log, samples. */
+/* Takes out of the run what came after that step: later checkpoints where an older one was asked for, lines of the log,
+ * samples. What is damaged is kept under another name. */
 int gp_job_forget_later(gp_job *j);
 
 /* dry.c: prints on stdout what the run would be, its time from a few steps of it. Nothing is written. */
@@ -39,9 +49,10 @@ int gp_job_dry_run(gp_job *j);
  * reason, and of a fresh run the sizes that config.yaml will hold. 0 or -1. */
 int gp_job_fill_in(gp_job *j, const gp_config *c);
 
-/* resume.c: tells and records which options are others than when the run was last at work; refuses what cannot change.
- */
-int gp_job_record_changes(gp_job *j);
+/* resume.c: reports which options are others than when the run was last at work, and refuses what cannot change; then
+ * records them, in one line of history.jsonl. */
+int gp_job_compare_options(gp_job *j);
+int gp_job_record(gp_job *j);
 
 /* resume.c: what a run's config.yaml records below `recorded:`, "" where it says nothing of it. 0; -1 where it cannot be
  * read. */

@@ -59,9 +59,9 @@ gp_checkpoint *gp_job_checkpoint(gp_job *j)
 int gp_job_write_top(gp_job *j)
 {
     gp_checkpoint *ckpt = gp_job_checkpoint(j);
-    int rc = gp_hf_write_beside(ckpt, gp_run_path(j->run), GP_F32);
-    if (!rc && j->o->tool)
-        rc = write_config_yaml(j);
+    int rc = j->o->tool ? write_config_yaml(j) : 0;
+    if (!rc)
+        rc = gp_hf_write_beside(ckpt, gp_run_path(j->run), GP_F32);
     gp_checkpoint_close(ckpt);
     return rc;
 }
@@ -88,7 +88,8 @@ int gp_job_save(gp_job *j, double val_loss)
     j->state.step = j->t.step;
     j->state.losses = j->t.losses;
     j->state.norms = j->t.norms;
-    j->state.samples = gp_run_size(j->run, samples_name);
+    if (gp_run_size(j->run, samples_name, &j->state.samples))
+        return -1;
     gp_report_busy(&j->t.report, "saving a checkpoint");
     double loss_before = j->state.best_loss;
     int64_t step_before = j->state.best_step;

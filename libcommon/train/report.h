@@ -66,7 +66,7 @@ double gp_report_mfu(const gp_report *r, double tok_s);
 void gp_report_events(gp_report *r, int64_t step, const gp_scalar *scalars, int count);
 
 /* Cuts what TensorBoard is told back to a step. 0 or -1. */
-int gp_report_cut_events(gp_run *run, int64_t step);
+int gp_report_cut_events(gp_report *r, gp_run *run, int64_t step);
 
 /* Adds one record to a file of the run, with what waits before it. A full disk does not end a run: it is told once, and
  * records wait, up to 16 MB of them. */

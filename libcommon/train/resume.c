@@ -53,7 +53,7 @@ static int check_writable(const char *run)
 {
     struct stat st;
     if (stat(run, &st))
-        return fail("%s: %s", run, strerror(errno));
+        return fail_errno("%s", run);
     if (!S_ISDIR(st.st_mode))
         return fail("%s: is not a run directory", run);
     if (!access(run, W_OK | X_OK))
@@ -62,15 +62,20 @@ static int check_writable(const char *run)
         return fail(
             "%s: belongs to user %ld and cannot be written: --init %s begins a run of your own with it", run,
             (long)st.st_uid, run);
-    return fail("%s: cannot be written: %s", run, strerror(errno));
+    return fail_errno("%s: cannot be written", run);
 }
 
 char *gp_train_resumable(const char *path)
 {
     int64_t step;
-    char *run = gp_run_locate(path, &step), *config = gp_path_join(run, "config.yaml");
-    int rc = check_writable(run);
-    if (!rc && !gp_exists(config))
+    char *run = gp_run_locate(path, &step);
+    if (!run)
+        return NULL;
+    char *config = gp_path_join(run, "config.yaml");
+    int rc = check_writable(run), there = rc ? 0 : gp_exists(config);
+    if (there < 0)
+        rc = -1;
+    else if (!rc && !there)
         rc = fail("%s: is not a run directory of train: it has no config.yaml", run);
     if (rc || check_version(run, config)) {
         free(config);
@@ -115,10 +120,10 @@ static void see_change(void *self, const char *name, const char *was, const char
 }
 
 /* One line in history.jsonl for each time a run is begun or gone on with. */
-static int record(gp_job *j, json_t *changed)
+int gp_job_record(gp_job *j)
 {
     json_t *line = json_pack("{s:I, s:s, s:s, s:O}", "step", (json_int_t)j->t.step, "version", gp_version(),
-                             "machine", j->state.machine, "changed", changed);
+                             "machine", j->state.machine, "changed", j->changed);
     char *text = line ? json_dumps(line, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
     if (!text)
         die("out of memory");
@@ -131,7 +136,7 @@ static int record(gp_job *j, json_t *changed)
     return rc;
 }
 
-int gp_job_record_changes(gp_job *j)
+int gp_job_compare_options(gp_job *j)
 {
     const gp_train_options *o = j->o;
     changes c = {.recorded = json_object()};
@@ -142,9 +147,8 @@ int gp_job_record_changes(gp_job *j)
         rc = fail("%s: %s", o->resume, c.refused);
     else if (c.told.len)
         gp_report_say(&j->t.report, "changed at step %lld: %s", (long long)j->t.step, c.told.data);
-    if (!rc && !o->dry_run)
-        rc = record(j, c.recorded);
-    json_decref(c.recorded);
+    json_decref(j->changed);
+    j->changed = c.recorded;
     gp_buf_release(&c.told);
     free(c.refused);
     return rc;

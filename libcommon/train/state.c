@@ -1,8 +1,8 @@
 /* state.c: see state.h. */
 #include "train/state.h"
 #include "io/pieces.h"
-#include "io/safetensors.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,23 +24,24 @@ static gp_tensor window_shape(const gp_window *w)
     return (gp_tensor){.dtype = GP_F64, .ndim = 1, .dim = {w->count}};
 }
 
-/* The tensor of that name, whose bytes are those that were written. 1: there is none. */
+/* The tensor of that name. 1: there is none. */
 static int find_tensor(const gp_safetensors *file, const char *name, int64_t *i, gp_tensor *t)
 {
     for (*i = 0; *i < gp_safetensors_count(file); ++*i)
         if (!strcmp(gp_safetensors_get(file, *i, t), name))
-            return gp_safetensors_check(file, *i, false);
+            return 0;
     return 1;
 }
 
-static int load_window(gp_window *w, const char *name, gp_safetensors *file, const char *path)
+static int load_window(gp_window *w, const char *name, const gp_safetensors *file, const char *path)
 {
     gp_tensor t;
     char found[64];
     int64_t i;
-    int rc = find_tensor(file, name, &i, &t);
-    if (rc)
-        return rc < 0 ? -1 : 0;
+    if (find_tensor(file, name, &i, &t))
+        return 0;
+    if (gp_safetensors_check(file, i, false))
+        return -1;
     if (t.dtype != GP_F64 || t.ndim != 1 || t.dim[0] > GP_WINDOW)
         return fail("%s: tensor %s is %s, expected F64 [%d] at most", path, name,
                     gp_tensor_format(&t, found, sizeof found), GP_WINDOW);
@@ -103,24 +104,59 @@ int gp_state_save(const gp_state *s, const gp_optimizer *o, gp_model *m, const c
     return gp_safetensors_finish(w);
 }
 
-static int load_moments(float *to, char which, gp_model *m, gp_safetensors *file, const char *path)
+/* ---- reading ---------------------------------------------------------------------------------------- */
+
+/* One row's moments: "m" or "v". */
+static int find_moments(gp_tensor *t, int64_t *index, char which, const gp_param *row,
+                        const gp_safetensors *file)
 {
+    const char *path = gp_safetensors_path(file);
     char name[128], found[64], expected[64];
-    for (int i = 0; i < m->params.count; i++) {
-        const gp_param *row = &m->params.rows[i];
-        gp_tensor t, want = shape_of(row);
-        int64_t at;
-        moment_name(name, sizeof name, which, row);
-        int rc = find_tensor(file, name, &at, &t);
-        if (rc)
-            return rc < 0 ? -1 : fail("%s: tensor %s is missing", path, name);
-        gp_tensor_format(&t, found, sizeof found);
-        gp_tensor_format(&want, expected, sizeof expected);
-        if (strcmp(found, expected))
-            return fail("%s: tensor %s is %s, expected %s", path, name, found, expected);
-        m->be->ops->upload(m->be, to + row->offset, t.data, (size_t)gp_tensor_bytes(&t));
-        gp_safetensors_forget(file, at);
-    }
+    int64_t at;
+    gp_tensor want = shape_of(row);
+    moment_name(name, sizeof name, which, row);
+    if (find_tensor(file, name, &at, t))
+        return fail("%s: tensor %s is missing", path, name);
+    gp_tensor_format(t, found, sizeof found);
+    gp_tensor_format(&want, expected, sizeof expected);
+    if (strcmp(found, expected))
+        return fail("%s: tensor %s is %s, expected %s", path, name, found, expected);
+    *index = at;
+    return 0;
+}
+
+/* Its bytes are those that were written. */
+static int check_moments(char which, const gp_param *row, const gp_safetensors *file)
+{
+    gp_tensor t;
+    int64_t at;
+    if (find_moments(&t, &at, which, row, file) || gp_safetensors_check(file, at, false))
+        return -1;
+    gp_safetensors_forget(file, at);
+    return 0;
+}
+
+int gp_state_check(const gp_safetensors *file, const gp_params *params)
+{
+    for (int i = 0; i < params->count; i++)
+        if (check_moments('m', &params->rows[i], file) || check_moments('v', &params->rows[i], file))
+            return -1;
+    return 0;
+}
+
+int gp_state_load(const gp_safetensors *file, gp_optimizer *o, gp_model *m)
+{
+    float *const to[] = {o->m, o->v};
+    for (int k = 0; k < 2; k++)
+        for (int i = 0; i < m->params.count; i++) {
+            const gp_param *row = &m->params.rows[i];
+            gp_tensor t;
+            int64_t at;
+            if (find_moments(&t, &at, "mv"[k], row, file))
+                return -1;
+            m->be->ops->upload(m->be, to[k] + row->offset, t.data, (size_t)gp_tensor_bytes(&t));
+            gp_safetensors_forget(file, at);
+        }
     return 0;
 }
 
@@ -130,34 +166,64 @@ static void read_note(char *text, size_t size, const gp_safetensors *file, const
     snprintf(text, size, "%s", value ? value : "unknown");
 }
 
-static int64_t read_count(const gp_safetensors *file, const char *key, int64_t missing)
+/* A whole number from min to max, of which all of the text is made; `missing` where there is none (of a checkpoint that is
+ * older than the key). */
+static int read_count(int64_t *count, const gp_safetensors *file, const char *key, int64_t min, int64_t max,
+                      int64_t missing)
 {
-    const char *value = gp_safetensors_metadata(file, key, NULL);
-    return value ? strtoll(value, NULL, 10) : missing;
+    const char *path = gp_safetensors_path(file), *text = gp_safetensors_metadata(file, key, NULL);
+    char *end;
+    *count = missing;
+    if (!text)
+        return 0;
+    errno = 0;
+    long long value = strtoll(text, &end, 10);
+    bool number = (*text == '-' || (*text >= '0' && *text <= '9')) && !*end && !errno;
+    if (!number || value < min || value > max)
+        return fail("%s: its %s is %.40s, expected a number from %lld to %lld", path, key, text,
+                    (long long)min, (long long)max);
+    *count = value;
+    return 0;
 }
 
-int gp_state_load(gp_state *s, gp_optimizer *o, gp_model *m, const char *path)
+static int read_best(gp_state *s, const gp_safetensors *file)
 {
-    gp_safetensors *file = gp_safetensors_open_regular(path);
-    if (!file)
+    const char *path = gp_safetensors_path(file), *text = gp_safetensors_metadata(file, "best_loss", NULL);
+    const char *step = gp_safetensors_metadata(file, "best_step", NULL);
+    char *end;
+    s->best_loss = INFINITY;
+    if (read_count(&s->best_step, file, "best_step", -1, s->step, -1))
         return -1;
-    const char *best = gp_safetensors_metadata(file, "best_loss", NULL);
-    int rc = -1;
-    *s = (gp_state){.step = read_count(file, "step", -1),
-                    .best_loss = best ? strtod(best, NULL) : INFINITY,
-                    .best_step = read_count(file, "best_step", -1),
-                    .samples = read_count(file, "samples", INT64_MAX)};
+    if (text) {
+        s->best_loss = strtod(text, &end);
+        if (end == text || *end || isnan(s->best_loss))
+            return fail("%s: its best_loss is %.40s, expected a number", path, text);
+    }
+    if (step && (s->best_step < 0) != (s->best_loss == INFINITY))
+        return fail("%s: its best_step is %lld and its best_loss %g, which do not go together", path,
+                    (long long)s->best_step, s->best_loss);
+    return 0;
+}
+
+int gp_state_read(gp_state *s, const gp_safetensors *file, int64_t step)
+{
+    const char *path = gp_safetensors_path(file);
+    *s = (gp_state){0};
+    if (read_count(&s->step, file, "step", 0, INT64_MAX, -1))
+        return -1;
+    if (s->step < 0)
+        return fail("%s: has no step; it is not the state of a run", path);
+    if (s->step != step)
+        return fail("%s: is of step %lld, expected that of its folder, %lld", path, (long long)s->step,
+                    (long long)step);
     read_note(s->data, sizeof s->data, file, "data");
     read_note(s->fingerprint, sizeof s->fingerprint, file, "fingerprint");
     read_note(s->validation, sizeof s->validation, file, "validation");
     read_note(s->batches, sizeof s->batches, file, "batches");
     read_note(s->machine, sizeof s->machine, file, "machine");
-    if (s->step < 0)
-        fail("%s: has no step; it is not the state of a run", path);
-    else if (!load_moments(o->m, 'm', m, file, path) && !load_moments(o->v, 'v', m, file, path) &&
-             !load_window(&s->losses, "window.loss", file, path) &&
-             !load_window(&s->norms, "window.norm", file, path))
-        rc = 0;
-    gp_safetensors_close(file);
-    return rc;
+    if (read_best(s, file) || read_count(&s->samples, file, "samples", 0, INT64_MAX, INT64_MAX) ||
+        load_window(&s->losses, "window.loss", file, path) ||
+        load_window(&s->norms, "window.norm", file, path))
+        return -1;
+    return 0;
 }

@@ -4,6 +4,7 @@
 #ifndef GP_TRAIN_STATE_H
 #define GP_TRAIN_STATE_H
 
+#include "io/safetensors.h"
 #include "train/optimizer.h"
 #include "train/outliers.h"
 
@@ -23,6 +24,11 @@ typedef struct gp_state {
 
 /* path: a state.safetensors. 0 or -1. */
 int gp_state_save(const gp_state *s, const gp_optimizer *o, gp_model *m, const char *path);
-int gp_state_load(gp_state *s, gp_optimizer *o, gp_model *m, const char *path);
+
+/* From such a file, the values of the checkpoint of `step`, each checked; whether its moments are those of a model; and
+ * the moments themselves. What one of these refuses is damaged. 0 or -1. */
+int gp_state_read(gp_state *s, const gp_safetensors *file, int64_t step);
+int gp_state_check(const gp_safetensors *file, const gp_params *params);
+int gp_state_load(const gp_safetensors *file, gp_optimizer *o, gp_model *m);
 
 #endif

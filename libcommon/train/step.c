@@ -62,7 +62,9 @@ static int stop(gp_trainer *t, const gp_step *s)
     begin_step(t);
     if (gp_find_culprit(&c, t->m, t->o->grad_accum, micro_batch, t))
         return -1;
-    char *last = t->report.run ? gp_run_checkpoint(t->report.run, 0) : NULL;
+    char *last = NULL;
+    if (t->report.run)
+        gp_run_checkpoint(t->report.run, 0, &last);
     gp_buf why = {0};
     if (c.what)
         gp_buf_printf(&why, "; the first that is not: %s %s, %lld of its %lld numbers", c.what, c.name,

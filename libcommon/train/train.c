@@ -6,6 +6,7 @@
 #include "train/job.h"
 #include "train/stop.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,8 +71,8 @@ static int finish(gp_job *j)
         return -1;
     gp_report_settle(&t->report);
     /* nor what this one told when it was at its end before */
-    bool told = j->run && t->step == t->report.first_step && gp_run_log_ends(j->run, t->step, "documents");
-    if (!early && !told && gp_trainer_score_documents(t))
+    int told = j->run && t->step == t->report.first_step ? gp_run_log_ends(j->run, t->step, "documents") : 0;
+    if (told < 0 || (!early && !told && gp_trainer_score_documents(t)))
         return -1;
     gp_report_flush(&t->report);
     if (!strcmp(j->o->out ? j->o->out : "", "-")) {
@@ -100,7 +101,9 @@ static int finish(gp_job *j)
 static void under_way(void *self, char *text, size_t size)
 {
     gp_job *j = self;
-    char *last = j->run ? gp_run_checkpoint(j->run, 0) : NULL;
+    char *last = NULL;
+    if (j->run)
+        gp_run_checkpoint(j->run, 0, &last);
     gp_report_end(&j->t.report);
     if (last)
         snprintf(text, size, "; this was step %lld; %s is kept, go on with: train --resume %s",
@@ -120,6 +123,8 @@ static int open_run(gp_job *j)
     const char *dir = o->out && strcmp(o->out, "-") ? o->out : o->run;
     if (o->resume) {
         char *path = gp_run_locate(o->resume, &j->from);
+        if (!path)
+            return -1;
         j->run = o->dry_run ? gp_run_look(path) : gp_run_open(path);
         free(path);
     } else if (dir && !o->dry_run) {
@@ -200,13 +205,14 @@ static int begin(gp_job *j)
     gp_job_describe(j, &j->state);
     if (!j->run)
         return 0;
-    if (gp_job_record_changes(j))
+    if (gp_job_compare_options(j))
         return -1;
     if (j->o->dry_run)
         return 0;
     if (j->o->resume && gp_job_forget_later(j))
         return -1;
-    return gp_job_write_top(j);
+    /* config.yaml comes first: with it the folder is a run, which --resume takes wherever this one is stopped */
+    return gp_job_write_top(j) || gp_job_record(j) ? -1 : 0;
 }
 
 int gp_train(gp_train_options *asked)
@@ -249,6 +255,10 @@ out:
     gp_stream_check_end(&j.check); /* before the streams are closed */
     gp_trainer_close(&j.t);
     gp_run_close(j.run);
+    for (int i = 0; i < j.damaged_count; i++)
+        free(j.damaged[i].why);
+    free(j.damaged);
+    json_decref(j.changed);
     free(j.tokenizer);
     return rc;
 }

@@ -31,7 +31,11 @@ static void load_state(const char *path)
         gp_optimizer_open(&o, small_model(), 0.9, 0.95, 1e-8, 0.1);
     open = true;
     fuzz_begin();
-    if (gp_state_load(&s, &o, small_model(), path)) {
+    gp_safetensors *file = gp_safetensors_open(path);
+    bool good = file && !gp_state_read(&s, file, 2) && !gp_state_check(file, &small_model()->params) &&
+                !gp_state_load(file, &o, small_model());
+    gp_safetensors_close(file);
+    if (!good) {
         fuzz_refused();
         return;
     }
@@ -48,8 +52,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_begin();
     gp_run *r = gp_run_look(folder);
     if (r) {
-        for (int n = 0; n < 3; n++)
-            free(gp_run_checkpoint(r, n));
+        for (int n = 0; n < 3; n++) {
+            char *path;
+            gp_run_checkpoint(r, n, &path);
+            free(path);
+        }
         gp_run_log_ends(r, 2, "val_loss");
         gp_run_close(r);
     } else {
@@ -69,9 +76,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     free(remark);
     r = gp_run_open(folder); /* now it may change it */
     if (r) {
+        char *aside;
         fuzz_begin();
-        if (gp_run_cut_log(r, 2))
+        if (gp_run_cut_log(r, 2, &aside))
             fuzz_refused();
+        free(aside);
         gp_run_close(r);
     }
     return 0;
