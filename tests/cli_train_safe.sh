@@ -134,7 +134,94 @@ expect 1 train --resume back/ckpt-00000099
 cp -r back broken
 echo x > broken/ckpt-00000040/state.safetensors
 warns train --resume broken --quiet
+says "broken/ckpt-00000040/state.safetensors: is not a safetensors file: it has 2 bytes; it is kept as ckpt-00000040.damaged, and step 39 is continued from"
 same back/last/state.safetensors broken/last/state.safetensors
+same back/ckpt-00000040/model.safetensors broken/ckpt-00000040.damaged/model.safetensors
+
+# ---- what cannot be continued from is never begun again ---------------------------------------------------------
+count() { ls -d "$1"/ckpt-* | wc -l; }
+# the state says another step: the first digit of step 40, of which the header has but one after "step"
+cp -r back other
+LC_ALL=C sed -i 's/"step":"40"/"step":"30"/' other/ckpt-00000040/state.safetensors
+cmp -s back/ckpt-00000040/state.safetensors other/ckpt-00000040/state.safetensors && problem "no digit was changed"
+before=$(count other)
+warns train --resume other --quiet
+says "; it is kept as ckpt-00000040.damaged, and step 39 is continued from"
+checks=$((checks + 1))
+[ "$(count other)" = $((before + 1)) ] || problem "of $before checkpoints $(count other) are left"
+same back/last/state.safetensors other/last/state.safetensors
+same back/samples.txt other/samples.txt
+# all are damaged; all are gone, but were there; the last one's name alone is left
+cp -r back none
+for f in none/ckpt-*/state.safetensors; do echo x > $f; done
+ls none/ckpt-* > none.before
+expect 1 train --resume none --quiet
+says "none: has no checkpoint to continue from: none/ckpt-00000040/state.safetensors: is not a safetensors file"
+ls none/ckpt-* > none.after
+same none.before none.after
+same back/log.jsonl none/log.jsonl
+for what in damaged tar; do
+    for f in none/ckpt-????????; do mv $f $f.$what; done
+    expect 1 train --resume none --quiet
+    says "has no checkpoint to continue from, though there is "
+    for f in none/ckpt-*.$what; do mv $f ${f%.$what}; done
+done
+rm -r none/ckpt-*
+expect 1 train --resume none --quiet
+says "though there is best"
+rm none/best
+expect 1 train --resume none --quiet
+says "though there is last"
+same back/log.jsonl none/log.jsonl
+# a file that may not be read just now is no reason to take an older one
+if [ "$(id -u)" != 0 ]; then
+    cp -r back shut
+    chmod 0 shut/ckpt-00000040/state.safetensors
+    expect 1 train --resume shut --quiet
+    says "shut/ckpt-00000040/state.safetensors: Permission denied"
+    chmod 600 shut/ckpt-00000040/state.safetensors
+    same back/ckpt-00000040/state.safetensors shut/ckpt-00000040/state.safetensors
+fi
+# links that are not the run's, and a line of the log that is damaged
+mkdir thesis
+echo thesis > thesis/thesis.txt
+echo precious > precious.txt
+for name in .lock log.jsonl samples.txt history.jsonl; do
+    cp -r back linked
+    rm linked/$name
+    ln -s ../precious.txt linked/$name
+    expect 1 train --resume linked --steps 42 --quiet
+    says "linked/$name: is a symbolic link"
+    checks=$((checks + 1))
+    [ "$(cat precious.txt)" = precious ] || problem "$name was written through"
+    rm -r linked
+done
+cp -r back linked
+ln -s ../thesis linked/ckpt-00000002.link
+rm -r linked/ckpt-00000002
+ln -s ../thesis linked/ckpt-00000002
+expect 0 train --resume linked --steps 42 --keep 5 --quiet
+absent linked/ckpt-00000002
+checks=$((checks + 1))
+[ "$(cat thesis/thesis.txt)" = thesis ] || problem "what ckpt-00000002 points to is gone"
+cp -r back spoiled
+sed -i '20s/loss/lo\x01s/' spoiled/log.jsonl
+sed -n '20,$p' spoiled/log.jsonl > rest.jsonl
+warns train --resume spoiled --quiet
+says "spoiled/log.jsonl: has a damaged line; it and what follows it are kept as log.jsonl.damaged"
+same rest.jsonl spoiled/log.jsonl.damaged
+# killed after its first file, and after a link was not yet made
+mkdir early
+cp back/config.yaml early
+expect 0 train --resume early --quiet
+same back/last/state.safetensors early/last/state.safetensors
+cp -r back unlinked
+rm unlinked/last unlinked/best unlinked/model.safetensors
+expect 0 train --resume unlinked --quiet
+for link in last best model.safetensors; do
+    checks=$((checks + 1))
+    [ "$(readlink unlinked/$link)" = "$(readlink back/$link)" ] || problem "unlinked/$link is $(readlink unlinked/$link)"
+done
 
 # what is left of a run, and that it can be gone on with, without a trace in it
 find back -type f -exec sha256sum {} + | sort > before.sums

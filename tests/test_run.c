@@ -144,6 +144,14 @@ static const char *listed(void)
     return text;
 }
 
+static void assert_file(const char *name, const char *expected)
+{
+    gp_buf b = {0};
+    assert_int_equal(gp_file_read(&b, in(name), 1 << 20), 0);
+    assert_string_equal(b.len ? b.data : "", expected);
+    gp_buf_release(&b);
+}
+
 /* ---- the folder and its lock ------------------------------------------------------------------------- */
 
 static void test_a_folder_with_anything_in_it_is_refused(void **state)
@@ -366,6 +374,249 @@ static void test_kill_at_any_moment_leaves_the_last_good_checkpoint(void **state
     assert_true(grown > 0 && interrupted > 0); /* both happened, so the test has tested */
 }
 
+/* ---- what is not ours -------------------------------------------------------------------------------- */
+
+/* An open run with the checkpoints 1 to 3. */
+static gp_run *run_of_three(void)
+{
+    gp_run *r = gp_run_create(run);
+    for (int64_t step = 1; step <= 3; step++)
+        assert_int_equal(save(r, step, false, 3), 0);
+    return r;
+}
+
+static void make_elsewhere(const char *name, const char *text)
+{
+    char *dir = gp_format("%s/elsewhere", folder), *path = gp_path_join(dir, name);
+    assert_int_equal(gp_make_dirs(dir), 0);
+    assert_int_equal(gp_file_write(path, text, strlen(text)), 0);
+    free(path);
+    free(dir);
+}
+
+/* Removes what make_elsewhere made, which must be as it was. */
+static void assert_elsewhere(const char *name, const char *text)
+{
+    gp_buf b = {0};
+    char *dir = gp_format("%s/elsewhere", folder), *path = gp_path_join(dir, name);
+    assert_int_equal(gp_file_read(&b, path, 1000), 0);
+    assert_string_equal(b.data, text);
+    assert_int_equal(gp_folder_remove(dir), 0);
+    gp_buf_release(&b);
+    free(path);
+    free(dir);
+}
+
+static void test_a_link_named_as_a_checkpoint_is_removed_itself(void **state)
+{
+    (void)state;
+    make_elsewhere("thesis.txt", "thesis");
+    gp_run *r = run_of_three();
+    assert_int_equal(gp_folder_remove(in("ckpt-00000001")), 0);
+    assert_int_equal(symlink("../elsewhere", in("ckpt-00000001")), 0);
+    assert_int_equal(save(r, 4, false, 3), 0);
+    assert_string_equal(listed(), ".lock ckpt-00000002 ckpt-00000003 ckpt-00000004 last model.safetensors");
+    assert_int_equal(symlink("../elsewhere", in("ckpt-00000009")), 0);
+    assert_int_equal(gp_run_remove_after(r, 4), 1);
+    assert_string_equal(listed(), ".lock ckpt-00000002 ckpt-00000003 ckpt-00000004 last model.safetensors");
+    gp_run_close(r);
+    assert_elsewhere("thesis.txt", "thesis");
+}
+
+static void test_what_others_put_into_a_checkpoint_stays(void **state)
+{
+    (void)state;
+    gp_run *r = run_of_three();
+    assert_int_equal(gp_file_write(in("ckpt-00000001/notes.txt"), "mine", 4), 0);
+    assert_int_equal(gp_file_write(in("notes.tmp"), "mine", 4), 0);
+    assert_int_equal(save(r, 4, false, 3), 0);
+    gp_run_close(r);
+    r = gp_run_open(run);
+    assert_non_null(r);
+    gp_run_close(r);
+    assert_string_equal(listed(), ".lock ckpt-00000001.rest ckpt-00000002 ckpt-00000003 ckpt-00000004 last "
+                                  "model.safetensors notes.tmp");
+    assert_file("ckpt-00000001.rest/notes.txt", "mine");
+    assert_false(gp_exists(in("ckpt-00000001.rest/model.safetensors")));
+}
+
+static int append_word(gp_run *r, const char *name)
+{
+    return gp_run_append(r, name, "word", 4);
+}
+
+static int cut_to_nothing(gp_run *r, const char *name)
+{
+    return gp_run_cut(r, name, 0);
+}
+
+static int measure(gp_run *r, const char *name)
+{
+    int64_t size;
+    return gp_run_size(r, name, &size);
+}
+
+static void test_nothing_is_written_through_links(void **state)
+{
+    (void)state;
+    static int (*const uses[])(gp_run *, const char *) = {append_word, cut_to_nothing, measure, gp_run_flush};
+    static const char *const names[] = {"log.jsonl", "samples.txt", "history.jsonl"};
+    make_elsewhere("precious.txt", "precious");
+    gp_run *r = run_of_three();
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        assert_int_equal(symlink("../elsewhere/precious.txt", in(names[i])), 0);
+        for (size_t k = 0; k < ARRAY_LEN(uses); k++) {
+            assert_int_equal(uses[k](r, names[i]), -1);
+            assert_non_null(strstr(gp_error(), "is a symbolic link"));
+        }
+    }
+    gp_run_close(r);
+    unlink(in(".lock"));
+    assert_int_equal(symlink("../elsewhere/precious.txt", in(".lock")), 0);
+    assert_null(gp_run_open(run));
+    assert_non_null(strstr(gp_error(), "/.lock: is a symbolic link"));
+    assert_elsewhere("precious.txt", "precious");
+}
+
+/* A pipe under the name of the log would wait for a reader for ever. */
+static void test_a_pipe_is_not_the_log(void **state)
+{
+    (void)state;
+    gp_run *r = run_of_three();
+    assert_int_equal(mkfifo(in("log.jsonl"), 0600), 0);
+    assert_int_equal(append_word(r, "log.jsonl"), -1);
+    assert_non_null(strstr(gp_error(), "/log.jsonl: is not a regular file"));
+    gp_run_close(r);
+}
+
+static void test_a_lock_that_is_not_ours_makes_a_folder_full(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"", "1234\n", "gptpipe train\nx\n"};
+    assert_int_equal(mkdir(run, 0777), 0);
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        assert_int_equal(gp_file_write(in(".lock"), texts[i], strlen(texts[i])), 0);
+        assert_null(gp_run_create(run));
+        assert_non_null(strstr(gp_error(), "/run: is not empty"));
+        assert_file(".lock", texts[i]);
+    }
+}
+
+/* What a run leaves that is killed before it has kept anything, is begun in again. */
+static void test_a_start_that_was_killed_can_be_repeated(void **state)
+{
+    (void)state;
+    int status;
+    fflush(NULL);
+    pid_t child = fork();
+    if (!child) {
+        gp_run *r = gp_run_create(run);
+        if (r && !gp_run_write(r, "data.tok", "tokens", 6))
+            raise(SIGKILL);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(gp_file_write(in("log.jsonl.0123456789abcdef.tmp"), "", 0), 0);
+    gp_run *r = gp_run_create(run);
+    assert_non_null(r);
+    gp_run_close(r);
+    assert_string_equal(listed(), ".lock data.tok");
+    unlink(in(".lock"));
+    assert_null(gp_run_create(run)); /* without our lock beside it, it is anyone's */
+}
+
+static void test_a_run_may_be_a_link(void **state)
+{
+    (void)state;
+    char *link = gp_format("%s/link", folder);
+    gp_run_close(run_of_three());
+    assert_int_equal(symlink("run", link), 0);
+    gp_run *r = gp_run_open(link);
+    assert_non_null(r);
+    assert_int_equal(save(r, 4, false, 3), 0);
+    gp_run_close(r);
+    assert_int_equal(last_step(NULL), 4);
+    unlink(link);
+    free(link);
+}
+
+/* ---- links and names --------------------------------------------------------------------------------- */
+
+static void test_a_damaged_checkpoint_gets_another_name(void **state)
+{
+    (void)state;
+    char *name;
+    gp_run *r = run_of_three();
+    assert_int_equal(gp_run_set_aside(r, 3, &name), 0);
+    assert_string_equal(name, "ckpt-00000003.damaged");
+    free(name);
+    assert_int_equal(save(r, 3, false, 3), 0);
+    assert_int_equal(gp_run_set_aside(r, 3, &name), 0);
+    assert_string_equal(name, "ckpt-00000003.damaged.2");
+    free(name);
+    assert_int_equal(gp_run_continue_from(r, 2, -1), 0);
+    gp_run_close(r);
+    assert_int_equal(step_in(in("last")), 2);
+    assert_string_equal(listed(), ".lock ckpt-00000001 ckpt-00000002 ckpt-00000003.damaged "
+                                  "ckpt-00000003.damaged.2 last model.safetensors");
+}
+
+static int64_t best_of(void)
+{
+    char target[64] = "";
+    long long step = -1;
+    return readlink(in("best"), target, sizeof target - 1) < 0 || sscanf(target, "ckpt-%lld", &step) != 1
+               ? -1
+               : step;
+}
+
+static void test_best_follows_the_checkpoint_that_is_continued_from(void **state)
+{
+    (void)state;
+    gp_run *r = run_of_three();
+    assert_int_equal(gp_run_continue_from(r, 3, 3), 0); /* killed before the link was made */
+    assert_int_equal(best_of(), 3);
+    assert_int_equal(gp_run_continue_from(r, 2, 1), 0); /* back: what was best later is not */
+    assert_int_equal(best_of(), 1);
+    assert_int_equal(gp_run_continue_from(r, 3, 2),
+                     0); /* the state and the link disagree: the link's one stays */
+    assert_int_equal(best_of(), 1);
+    assert_int_equal(gp_folder_remove(in("ckpt-00000001")), 0);
+    assert_int_equal(gp_run_continue_from(r, 3, 2), 0); /* it names nothing */
+    assert_int_equal(best_of(), 2);
+    assert_int_equal(gp_folder_remove(in("ckpt-00000002")), 0);
+    assert_int_equal(gp_run_continue_from(r, 3, 2), 0);
+    assert_int_equal(best_of(), -1);
+    gp_run_close(r);
+}
+
+/* What stands where a link belongs is not replaced. */
+static void test_a_file_is_not_replaced_by_a_link(void **state)
+{
+    (void)state;
+    gp_run *r = run_of_three();
+    unlink(in("model.safetensors"));
+    assert_int_equal(gp_file_write(in("model.safetensors"), "mine", 4), 0);
+    assert_int_equal(gp_run_continue_from(r, 3, -1), -1);
+    assert_non_null(strstr(gp_error(), "/model.safetensors: is not the link that a run has there"));
+    assert_file("model.safetensors", "mine");
+    gp_run_close(r);
+}
+
+static void test_a_name_with_more_zeros_is_no_checkpoint(void **state)
+{
+    (void)state;
+    gp_run *r = run_of_three();
+    assert_int_equal(mkdir(in("ckpt-000000009"), 0777), 0);
+    char *newest;
+    assert_int_equal(gp_run_checkpoint(r, 0, &newest), 0);
+    assert_int_equal(step_in(newest), 3);
+    free(newest);
+    gp_run_close(r);
+    assert_int_equal(rmdir(in("ckpt-000000009")), 0);
+}
+
 /* ---- a broken `last` --------------------------------------------------------------------------------- */
 
 static void save_three(void)
@@ -447,14 +698,6 @@ static void test_a_run_is_a_checkpoint(void **state)
 }
 
 /* ---- the log ----------------------------------------------------------------------------------------- */
-
-static void assert_file(const char *name, const char *expected)
-{
-    gp_buf b = {0};
-    assert_int_equal(gp_file_read(&b, in(name), 1 << 20), 0);
-    assert_string_equal(b.len ? b.data : "", expected);
-    gp_buf_release(&b);
-}
 
 static void assert_log(const char *expected)
 {
@@ -550,6 +793,17 @@ int main(void)
         TEST(test_a_failed_save_leaves_what_was_there),
         TEST(test_a_full_disk_leaves_the_last_good_checkpoint),
         TEST(test_kill_at_any_moment_leaves_the_last_good_checkpoint),
+        TEST(test_a_link_named_as_a_checkpoint_is_removed_itself),
+        TEST(test_what_others_put_into_a_checkpoint_stays),
+        TEST(test_nothing_is_written_through_links),
+        TEST(test_a_pipe_is_not_the_log),
+        TEST(test_a_lock_that_is_not_ours_makes_a_folder_full),
+        TEST(test_a_start_that_was_killed_can_be_repeated),
+        TEST(test_a_run_may_be_a_link),
+        TEST(test_a_damaged_checkpoint_gets_another_name),
+        TEST(test_best_follows_the_checkpoint_that_is_continued_from),
+        TEST(test_a_file_is_not_replaced_by_a_link),
+        TEST(test_a_name_with_more_zeros_is_no_checkpoint),
         TEST(test_a_truncated_last_checkpoint_is_passed_over),
         TEST(test_a_missing_or_dangling_last_is_passed_over),
         TEST(test_a_run_with_nothing_good_says_why),
