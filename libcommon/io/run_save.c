@@ -105,7 +105,7 @@ static int remove_checkpoint(const gp_run *r, int64_t step)
                  : fail("%s/%s: is no folder and cannot be removed", r->path, name);
     } else if (renameat(r->dir, name, r->dir, temporary)) {
         fail_errno("%s/%s: cannot be renamed", r->path, name);
-    } else {
+    } else if (!sync_run(r)) { /* or a power cut might leave the name with half of the files */
         removed = gp_folder_remove_at(r->dir, temporary, gp_run_is_checkpoint_file);
         rc = removed < 0 ? -1 : 0;
         if (!removed)
