@@ -241,6 +241,96 @@ static void an_archive_that_was_cut_gives_nothing(void **state)
     free(noise);
 }
 
+/* Cuts a file where `word` begins in it; how long it is then. */
+static off_t cut_before(const char *name, const char *word)
+{
+    gp_map m;
+    assert_int_equal(gp_map_open(&m, name), 0);
+    const char *at = memmem(m.data, m.size, word, strlen(word));
+    assert_non_null(at);
+    off_t size = at - m.data;
+    gp_map_close(&m);
+    assert_int_equal(truncate(name, size), 0);
+    return size;
+}
+
+/* What is there is whole, but there was more: a tar says so by blocks of zeros at its end, a zip by its directory. */
+static void an_archive_that_was_cut_between_two_files_gives_nothing(void **state)
+{
+    (void)state;
+    const packed two[] = {{"first", "one\n"}, {"second", "two\n"}, {0}};
+    pack("x.tar", two);
+    assert_int_equal(cut_before("x.tar", "second"), 1024); /* a header and a block */
+    assert_int_equal(unpack_as("x.tar", "out/x", true, -1), -1);
+    assert_said("x.tar: is cut short: the mark at its end is missing");
+    pack("x.tar", two);
+    assert_int_equal(truncate("x.tar", 2048),
+                     0); /* both are there, and nothing says that there are no more */
+    assert_int_equal(unpack_as("x.tar", "out/x", true, -1), -1);
+    assert_said("x.tar: is cut short: the mark at its end is missing");
+    assert_int_equal(system("gzip -c x.tar > x.tar.gz"), 0);
+    assert_int_equal(unpack_as("x.tar.gz", "out/x", true, -1), -1);
+    assert_said("x.tar.gz: is cut short: the mark at its end is missing");
+    pack("x.tar", two);
+    assert_int_equal(truncate("x.tar", 2048 + 512), 0); /* one block of zeros, as some programs write it */
+    assert_int_equal(unpack_as("x.tar", "out/x", true, -1), 0);
+    assert_holds("out/x/second", "two\n");
+    assert_int_equal(gp_remove_tree("out/x"), 0);
+    pack("x.zip", two);
+    cut_before("x.zip", "PK\1\2");
+    assert_int_equal(unpack_as("x.zip", "out/x", true, -1), -1);
+    assert_nothing_came_out();
+}
+
+/* An archive of n empty files or folders. */
+static void pack_many(const char *name, int n, bool folders)
+{
+    packed *all = gp_calloc((size_t)n + 1, sizeof *all);
+    for (int i = 0; i < n; i++)
+        all[i] = (packed){gp_format("f%05d%s", i, folders ? "/" : ""), folders ? NULL : ""};
+    pack(name, all);
+    for (int i = 0; i < n; i++)
+        free((void *)(uintptr_t)all[i].path);
+    free(all);
+}
+
+static void many_entries_in_a_small_archive_are_refused(void **state)
+{
+    (void)state;
+    pack_many("files.tar.gz", 30000, false);
+    assert_int_equal(unpack_as("files.tar.gz", "out/x", true, -1), -1);
+    assert_said("files.tar.gz: holds more than ");
+    assert_said(" files and folders, the limit for an archive of ");
+    pack_many("folders.tar.gz", 30000, true);
+    assert_int_equal(unpack_as("folders.tar.gz", "out/x", true, -1), -1);
+    assert_said("folders.tar.gz: holds more than ");
+    assert_nothing_came_out();
+    pack_many("fine.tar.gz", 1000, false);
+    assert_int_equal(unpack_as("fine.tar.gz", "out/x", true, -1), 0);
+}
+
+/* Recursion over them holds a descriptor for each level. */
+static void long_and_deep_paths_are_refused(void **state)
+{
+    (void)state;
+    char path[5000] = "", name[5000];
+    for (int i = 0; i < 65; i++)
+        strcat(path, "a/");
+    strcat(path, "b");
+    pack("deep.tar", (packed[]){{path, "x"}, {0}});
+    assert_int_equal(unpack_as("deep.tar", "out/x", true, -1), -1);
+    assert_said("deep.tar: holds a path of 131 bytes and 66 parts, the limits are 4095 and 64: a/a/");
+    pack("fine.tar", (packed[]){{path + 4, "x"}, {0}});
+    assert_int_equal(unpack_as("fine.tar", "out/x", true, -1), 0);
+    assert_int_equal(gp_remove_tree("out/x"), 0);
+    memset(name, 'n', 4096);
+    name[4096] = 0;
+    pack("long.tar", (packed[]){{name, "x"}, {0}});
+    assert_int_equal(unpack_as("long.tar", "out/x", true, -1), -1);
+    assert_said("long.tar: holds a path of 4096 bytes and 1 parts, the limits are 4095 and 64: nnn");
+    assert_nothing_came_out();
+}
+
 static void what_is_no_archive_is_told(void **state)
 {
     (void)state;
@@ -305,6 +395,9 @@ int main(void)
         TEST(a_bomb_is_refused),
         TEST(what_the_catalog_says_is_held_to),
         TEST(an_archive_that_was_cut_gives_nothing),
+        TEST(an_archive_that_was_cut_between_two_files_gives_nothing),
+        TEST(many_entries_in_a_small_archive_are_refused),
+        TEST(long_and_deep_paths_are_refused),
         TEST(what_is_no_archive_is_told),
         TEST(a_run_that_was_stopped_leaves_nothing_in_the_way_of_the_next),
     };

@@ -14,15 +14,22 @@
 #include "base/file.h"
 #include "base/library.h"
 
-enum { BLOCK = 1 << 16, MOST_FILES = 10000000 };
+enum { BLOCK = 1 << 16, MAX_PATH = 4095, MAX_DEPTH = 64, TAR_BLOCK = 512 };
 static const int64_t FREE_BYTES = 64 << 20, MOST_RATIO = 200;
+
+/* Entries: each is an inode and a block of the disk, and packed it takes a few bytes. Of real data sets it takes 100 and
+ * more. */
+static const int64_t FREE_ENTRIES = 16384, BYTES_AN_ENTRY = 20;
 
 struct gp_archive {
     struct archive *reader;
     char *name;
     int fd; /* ours to close, or -1 */
-    int64_t size, unpacked, files;
-    int64_t done, most; /* bytes that came out, and how many may */
+    int64_t size, unpacked;
+    int64_t entries, max_entries; /* files and folders so far, and how many there may be */
+    int64_t done, most;           /* bytes that came out, and how many may */
+    int64_t names, max_names;     /* the same of the bytes of paths */
+    bool cut;
     gp_buf path;
 };
 
@@ -40,6 +47,7 @@ struct gp_archive {
     X(read_open_fd)                                                                                          \
     X(read_next_header)                                                                                      \
     X(read_data)                                                                                             \
+    X(read_data_skip)                                                                                        \
     X(read_free)                                                                                             \
     X(error_string)                                                                                          \
     X(filter_bytes)                                                                                          \
@@ -56,6 +64,7 @@ struct gp_archive {
 static struct {
 #define MEMBER(name) __typeof__(archive_##name) *name;
     FUNCTIONS(MEMBER)
+    __typeof__(archive_errno) *error_number; /* errno is a macro */
 } lib;
 
 static const char *const libraries[] = {GPTPIPE_LIBARCHIVE}; /* as it was when this was built */
@@ -65,7 +74,7 @@ static bool found;
 static void open_once(void)
 {
 #define FUNCTION(name) {"archive_" #name, &lib.name},
-    static const gp_function functions[] = {FUNCTIONS(FUNCTION)};
+    static const gp_function functions[] = {FUNCTIONS(FUNCTION){"archive_errno", &lib.error_number}};
     found = gp_library_open(libraries, ARRAY_LEN(libraries), functions, ARRAY_LEN(functions));
 }
 
@@ -84,6 +93,8 @@ static int open_library(void)
 static int broken(const gp_archive *a)
 {
     const char *why = lib.error_string(a->reader);
+    if (lib.error_number(a->reader) == ENOMEM)
+        die("out of memory (libarchive)");
     return fail("%s: cannot be unpacked: %s; it is damaged or cut short", a->name,
                 why ? why : "not said why");
 }
@@ -131,6 +142,8 @@ gp_archive *gp_archive_open_fd(int fd, const char *name, int64_t unpacked)
                       .fd = -1,
                       .size = size,
                       .unpacked = unpacked,
+                      .max_entries = FREE_ENTRIES + size / BYTES_AN_ENTRY,
+                      .max_names = FREE_BYTES + size,
                       .most = unpacked >= 0 ? unpacked : most};
     if (lib.read_open_fd(a->reader, fd, BLOCK) == ARCHIVE_OK)
         return a;
@@ -164,6 +177,29 @@ void gp_archive_close(gp_archive *a)
     free(a);
 }
 
+/* Counts an entry against the limits. Folders count too: they cost as much. */
+static int count_entry(gp_archive *a, const char *path)
+{
+    size_t n = path ? strlen(path) : 0, depth = 0;
+    for (const char *part = path; part && *part; part += strcspn(part, "/"), depth++)
+        part += strspn(part, "/");
+    if (++a->entries > a->max_entries)
+        return fail("%s: holds more than %lld files and folders, the limit for an archive of %lld bytes "
+                    "(%lld, and one "
+                    "more for each %lld bytes)",
+                    a->name, (long long)a->max_entries, (long long)a->size, (long long)FREE_ENTRIES,
+                    (long long)BYTES_AN_ENTRY);
+    if (n > MAX_PATH || depth > MAX_DEPTH)
+        return fail("%s: holds a path of %zu bytes and %zu parts, the limits are %d and %d: %.60s...",
+                    a->name, n, depth, MAX_PATH, MAX_DEPTH, path);
+    a->names += (int64_t)n;
+    if (a->names > a->max_names)
+        return fail(
+            "%s: its paths have more than %lld bytes together, the limit for an archive of %lld bytes",
+            a->name, (long long)a->max_names, (long long)a->size);
+    return 0;
+}
+
 /* The path with its empty and "." parts left out, into a->path. */
 static int take_path(gp_archive *a, const char *from)
 {
@@ -195,7 +231,7 @@ static const char *path_of(struct archive_entry *e)
 /* 1: a file; 0: a folder, which is nothing in itself; -1: what must not be. */
 static int check_entry(gp_archive *a, struct archive_entry *e)
 {
-    if (take_path(a, path_of(e)))
+    if (count_entry(a, path_of(e)) || take_path(a, path_of(e)))
         return -1;
     bool hard = lib.entry_hardlink(e) || lib.entry_hardlink_utf8(e);
     if (hard || lib.entry_filetype(e) == AE_IFLNK)
@@ -205,18 +241,31 @@ static int check_entry(gp_archive *a, struct archive_entry *e)
     if (lib.entry_filetype(e) != AE_IFREG || !a->path.len)
         return fail("%s: holds %s, which is neither file nor folder; the archive is left alone whole",
                     a->name, a->path.len ? a->path.data : "a file without a name");
-    if (++a->files > MOST_FILES)
-        return fail("%s: holds more than %d files", a->name, MOST_FILES);
     if (lib.entry_size_is_set(e) && lib.entry_size(e) > a->most - a->done)
         return too_large(a);
     return 1;
+}
+
+/* The next entry; ARCHIVE_EOF. A tar ends with blocks of zeros: to libarchive one that was cut between two files ends
+ * too, but then reading on has taken nothing. */
+static int next_entry(gp_archive *a, struct archive_entry **e)
+{
+    if (a->entries && lib.read_data_skip(a->reader) < ARCHIVE_WARN) /* with the padding behind it */
+        return ARCHIVE_FATAL;
+    int64_t before = lib.filter_bytes(a->reader, 0);
+    int rc = lib.read_next_header(a->reader, e);
+    bool tar = (lib.format(a->reader) & ARCHIVE_FORMAT_BASE_MASK) == ARCHIVE_FORMAT_TAR;
+    a->cut = rc == ARCHIVE_EOF && tar && lib.filter_bytes(a->reader, 0) - before < TAR_BLOCK;
+    return rc;
 }
 
 int gp_archive_next(gp_archive *a, gp_archive_file *f)
 {
     for (;;) {
         struct archive_entry *e;
-        int rc = lib.read_next_header(a->reader, &e);
+        int rc = next_entry(a, &e);
+        if (a->cut)
+            return fail("%s: is cut short: the mark at its end is missing", a->name);
         if (rc == ARCHIVE_EOF)
             break;
         if (rc != ARCHIVE_OK && rc != ARCHIVE_WARN) /* a warning: a name that this locale cannot show */
