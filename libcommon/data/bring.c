@@ -115,6 +115,7 @@ static gp_transfer download(job *j, const char *url)
     gp_download d = {.part = &j->part,
                      .progress = &j->progress,
                      .size = j->file->size,
+                     .limit = (int64_t)64 << 30,
                      .connect = j->o.connect,
                      .stall = j->o.stall,
                      .checked = j->file->sha256 != NULL};

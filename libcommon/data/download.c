@@ -4,6 +4,9 @@
  * of it (200) and one whose file is the same sends the rest (206). What comes back is believed only where it says
  * that it starts at N. Where a server has no validators, the rest is asked for without a condition, and taken where the
  * file still has the size that it had.
+ *
+ * Nothing is taken for a whole file that need not be one: a part that was not asked for, a body in another encoding, one
+ * of which neither the length nor the end is marked.
  */
 #include "data/download.h"
 
@@ -26,10 +29,14 @@ typedef struct response {
     long status;
     bool conditional;      /* the rest was asked for, under the condition that the file is still the same */
     bool by_size;          /* it was asked for, and must be of a file of the same size */
+    bool ranged;           /* a part was asked for */
+    bool ends;             /* its end is marked where no length is given: chunks, HTTP/2 */
     char *etag, *modified; /* header values */
+    char *encoding;        /* of Content-Encoding */
     char *location;        /* where the last redirect led */
     int64_t from, whole;   /* of Content-Range: its first byte, the file's size; -1: not told */
     int64_t promised;      /* Content-Length, -1: none */
+    int64_t page;          /* bytes of an error's page */
     bool body;             /* its first byte has come */
     bool connected;
     double heard; /* gp_now() when something came last; to begin with, by when a connection must stand */
@@ -37,7 +44,15 @@ typedef struct response {
     char reason[CURL_ERROR_SIZE];
 } response;
 
-#define SET(r, option, value) (r)->lib->easy_setopt((r)->curl, option, value)
+enum { MAX_PAGE = 1 << 16 };
+
+#define SET(r, option, value) check_memory((r)->lib->easy_setopt((r)->curl, option, value))
+
+static void check_memory(CURLcode code)
+{
+    if (code == CURLE_OUT_OF_MEMORY)
+        die("out of memory (libcurl)");
+}
 
 static gp_transfer stop(response *r, gp_transfer verdict)
 {
@@ -49,8 +64,10 @@ static void forget_headers(response *r)
 {
     free(r->etag);
     free(r->modified);
-    r->etag = r->modified = NULL;
-    r->body = false;
+    free(r->encoding);
+    r->etag = r->modified = r->encoding = NULL;
+    r->body = r->ends = false;
+    r->page = 0;
     r->from = r->whole = r->promised = -1;
 }
 
@@ -88,6 +105,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *self)
     r->heard = gp_now();
     if (n > 5 && !memcmp(line, "HTTP/", 5)) {
         forget_headers(r); /* the next response: after a redirect, say */
+        r->ends = line[5] >= '2';
     } else if ((value = header_value(line, n, "ETag"))) {
         free(r->etag);
         r->etag = value;
@@ -97,6 +115,12 @@ static size_t on_header(char *line, size_t size, size_t count, void *self)
     } else if ((value = header_value(line, n, "Location"))) {
         free(r->location);
         r->location = value;
+    } else if ((value = header_value(line, n, "Content-Encoding"))) {
+        free(r->encoding);
+        r->encoding = value;
+    } else if ((value = header_value(line, n, "Transfer-Encoding"))) {
+        r->ends = r->ends || strcasestr(value, "chunked");
+        free(value);
     } else if ((value = header_value(line, n, "Content-Range"))) {
         read_range(r, value);
         free(value);
@@ -118,6 +142,27 @@ static int64_t size_alone(const response *r)
     return r->etag || r->modified ? -1 : r->promised;
 }
 
+/* Whether the response is the file, or the part of it that was asked for, and will show when it is cut. Where the
+ * SHA-256 is known that tells, whatever the server says. */
+static int check_response(const response *r, int64_t length)
+{
+    const gp_download *d = r->d;
+    bool known = d->checked || (d->size >= 0 && length == d->size);
+    if (r->status != 200 && r->status != 206)
+        return fail("%s: the server answers %ld, which does not come with a file", r->url, r->status);
+    if (r->status == 206 && !r->ranged)
+        return fail("%s: the server sends a part of the file, which was not asked for", r->url);
+    if (!known && r->encoding && *r->encoding && strcasecmp(r->encoding, "identity"))
+        return fail("%s: the server sends the file encoded (%s), which was not asked for", r->url,
+                    r->encoding);
+    if (r->status == 200 && !d->checked && d->size < 0 && length < 0 && !r->ends)
+        return fail(
+            "%s: the server gives neither the file's length nor a mark at its end, so one that is cut "
+            "short would pass for whole; a size or a sha256 in the catalog would tell",
+            r->url);
+    return 0;
+}
+
 /* Called at the first byte of a body: does it fit what is here? */
 static gp_transfer begin_body(response *r)
 {
@@ -131,12 +176,15 @@ static gp_transfer begin_body(response *r)
         return GP_TRANSFER_DONE; /* an error's page, which is not kept */
     if (r->status == 206)
         length = r->whole;
+    if (check_response(r, length))
+        return stop(r, GP_TRANSFER_NO);
     if (length >= 0 && d->size >= 0 && length != d->size) {
         fail("%s: has %lld bytes, expected %lld: the file has changed at its source", r->url,
              (long long)length, (long long)d->size);
         return stop(r, GP_TRANSFER_NO);
     }
-    if (r->status == 206 && r->from != p->done) {
+    bool endless = length < 0 && d->size < 0 && !d->checked; /* the rest may be any part of the rest */
+    if (r->status == 206 && (r->from != p->done || endless)) {
         fail("%s: asked for bytes from %lld on, the server sent another part", r->url, (long long)p->done);
         return gp_part_restart(p) ? stop(r, GP_TRANSFER_STOP) : stop(r, GP_TRANSFER_AGAIN);
     }
@@ -163,9 +211,16 @@ static size_t on_body(char *data, size_t size, size_t count, void *self)
     r->heard = gp_now();
     if (!r->body && begin_body(r) != GP_TRANSFER_DONE)
         return 0;
-    if (r->status >= 300)
-        return n;
+    if (r->status >= 300) /* an error's page; one without an end is left */
+        return (r->page += (int64_t)n) > MAX_PAGE ? 0 : n;
     int64_t most = r->promised >= 0 ? r->promised : d->size;
+    if (most < 0 && d->part->done > d->limit - (int64_t)n) {
+        fail("%s: sends more than %lld bytes, the limit for a file whose size is not known; a size in the "
+             "catalog lifts it",
+             r->url, (long long)d->limit);
+        stop(r, GP_TRANSFER_NO);
+        return 0;
+    }
     if (most >= 0 && (int64_t)n > most - d->part->done) {
         fail("%s: sends more than the %lld bytes expected: the file has changed at its source", r->url,
              (long long)most);
@@ -249,36 +304,48 @@ static void set_up(response *r, const char *url)
     SET(r, CURLOPT_ERRORBUFFER, r->reason);
     SET(r, CURLOPT_HEADERFUNCTION, on_header);
     SET(r, CURLOPT_HEADERDATA, r);
+#if LIBCURL_VERSION_NUM >= 0x074000
+    SET(r, CURLOPT_HTTP09_ALLOWED, 0L); /* a body without a status */
+#endif
     SET(r, CURLOPT_WRITEFUNCTION, on_body);
     SET(r, CURLOPT_WRITEDATA, r);
     set_protocols(r, url);
     set_certificates(r);
 }
 
-/* Asks for the rest only where a mixture of two files would be seen: by the validator, by the SHA-256, or, where the
+static struct curl_slist *add_header(response *r, struct curl_slist *headers, const char *line)
+{
+    struct curl_slist *more = r->lib->slist_append(headers, line);
+    if (!more)
+        die("out of memory (libcurl)");
+    SET(r, CURLOPT_HTTPHEADER, more);
+    return more;
+}
+
+/* Gives the request's headers. Asks for the rest only where a mixture of two files would be seen: by the validator, by the SHA-256, or, where the
  * server has no validator, most likely by the size. */
 static struct curl_slist *ask_for_rest(response *r, int *rc)
 {
     gp_part *p = r->d->part;
-    struct curl_slist *headers = NULL;
+    struct curl_slist *headers = add_header(r, NULL, "Accept-Encoding: identity");
     bool same_url = p->url && !strcmp(p->url, r->url), same_source = same_url && p->validator;
     *rc = 0;
     if (!p->done)
-        return NULL;
+        return headers;
     r->by_size = same_url && !same_source && p->whole >= p->done;
     if (!same_source && !r->by_size && !r->d->checked) {
         *rc = gp_part_restart(p);
-        return NULL;
+        return headers;
     }
+    r->ranged = true;
     char *range = gp_format("%lld-", (long long)p->done);
     SET(r, CURLOPT_RANGE, range);
     free(range);
     if (same_source) {
         r->conditional = true;
         char *condition = gp_format("If-Range: %s", p->validator);
-        headers = r->lib->slist_append(NULL, condition);
+        headers = add_header(r, headers, condition);
         free(condition);
-        SET(r, CURLOPT_HTTPHEADER, headers);
     }
     return headers;
 }
@@ -321,7 +388,8 @@ static gp_transfer judge(response *r, CURLcode code)
     gp_download *d = r->d;
     if (r->verdict != GP_TRANSFER_DONE)
         return r->verdict; /* a callback has said why */
-    if (code == CURLE_OK) {
+    check_memory(code);
+    if (code == CURLE_OK || r->page > MAX_PAGE) {
         r->lib->easy_getinfo(r->curl, CURLINFO_RESPONSE_CODE, &r->status);
         if (r->status >= 300)
             return judge_status(r);

@@ -16,6 +16,7 @@ typedef struct gp_download {
     gp_part *part;
     gp_progress *progress;
     int64_t size;   /* that the file should have; -1: not known */
+    int64_t limit;  /* bytes of a file whose size neither the catalog nor the server gives */
     bool checked;   /* its SHA-256 is known, so a wrong joint cannot go unseen */
     double connect; /* seconds for the connection to be made */
     double stall;   /* seconds without a byte */
