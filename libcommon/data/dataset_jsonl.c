@@ -30,7 +30,7 @@ static int is_wanted(const gp_dataset *d, const lines *l, const line *at, size_t
     size_t length;
     json_t *o = gp_jsonl_line(l->bytes.data + at->offset, n, l->name, at->number);
     const char *split = o ? gp_jsonl_string(o, "split", &length, l->name, at->number) : NULL;
-    int wanted = split ? !strcmp(split, d->wanted) : -1;
+    int wanted = split ? gp_jsonl_equal(split, length, d->wanted) : -1;
     json_decref(o);
     return wanted;
 }
@@ -87,7 +87,7 @@ static int read_label(const gp_dataset *d, const json_t *o, const lines *l, int6
         return fail("%s: line %lld: its \"%s\" is %s", l->name, (long long)number, field,
                     value ? "neither a whole number nor a name" : "missing");
     name = json_string_value(value);
-    *label = gp_dataset_find_label(d, name);
+    *label = strlen(name) == json_string_length(value) ? gp_dataset_find_label(d, name) : -1;
     if (*label < 0)
         return fail("%s: line %lld: its \"%s\" is \"%s\", which is none of the %d labels that are named",
                     l->name, (long long)number, field, name, d->items->label_count);

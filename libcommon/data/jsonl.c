@@ -3,12 +3,19 @@
 
 #include <string.h>
 
-#include "base/json.h"
+#include "base/json_python.h"
+
+/* A file may begin with a byte-order mark, as PyArrow takes it. */
+static size_t byte_order_mark(const char *line, size_t n)
+{
+    return n >= 3 && !memcmp(line, "\xef\xbb\xbf", 3) ? 3 : 0;
+}
 
 json_t *gp_jsonl_line(const char *line, size_t n, const char *file, int64_t number)
 {
     json_error_t e;
-    json_t *o = gp_json_load(line, n, JSON_ALLOW_NUL, &e);
+    size_t mark = number == 1 ? byte_order_mark(line, n) : 0;
+    json_t *o = gp_json_load_python(line + mark, n - mark, JSON_ALLOW_NUL, &e);
     if (json_is_object(o))
         return o;
     if (o)
@@ -27,9 +34,21 @@ const char *gp_jsonl_string(const json_t *object, const char *field, size_t *n, 
         *n = json_string_length(value);
         return json_string_value(value);
     }
-    fail("%s: line %lld: its \"%s\" is %s", file, (long long)number, field,
-         value ? "not a string" : "missing");
+    fail("%s: line %lld: its \"%s\" is %s", file, (long long)number, field, gp_jsonl_not_a_string(value));
     return NULL;
+}
+
+const char *gp_jsonl_not_a_string(const json_t *value)
+{
+    const char *mark = gp_json_mark(value);
+    if (mark && *mark == '"')
+        return "no text: it has half of a surrogate pair";
+    return value ? "not a string" : "missing";
+}
+
+bool gp_jsonl_equal(const char *text, size_t n, const char *other)
+{
+    return n == strlen(other) && !memcmp(text, other, n);
 }
 
 bool gp_jsonl_is_blank(const char *line, size_t n)

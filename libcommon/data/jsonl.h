@@ -19,6 +19,12 @@ json_t *gp_jsonl_line(const char *line, size_t n, const char *file, int64_t numb
 const char *gp_jsonl_string(const json_t *object, const char *field, size_t *n, const char *file,
                             int64_t number);
 
+/* "a number" and the like: what a value is that should be a string; NULL: missing. */
+const char *gp_jsonl_not_a_string(const json_t *value);
+
+/* Whether a string member's text is exactly this one. */
+bool gp_jsonl_equal(const char *text, size_t n, const char *other);
+
 /* Is this line nothing but white space? Such lines are passed over. */
 bool gp_jsonl_is_blank(const char *line, size_t n);
 

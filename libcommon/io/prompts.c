@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/json.h"
+#include "base/json_python.h"
 #include "data/jsonl.h"
 
 static const size_t MOST_BYTES = (size_t)1 << 30; /* of prompts */
@@ -146,8 +146,9 @@ static int add_object(gp_prompts *p, const source *s, const json_t *object, int6
         free(where);
         return -1;
     }
-    if (id)
-        p->items[p->count - 1].name = gp_json_print(id, JSON_ENCODE_ANY | JSON_COMPACT);
+    if (id && !(p->items[p->count - 1].name = gp_json_dump_python(id)))
+        return fail("%s: line %lld: its \"id\" is not finite, and could not come back as JSON", s->name,
+                    (long long)number);
     return 0;
 }
 

@@ -1,6 +1,6 @@
 /* config_json.c: Hugging Face's config.json, and what generation_config.json adds. What transformers computes is
  * computed, or the setting is refused by name; keys that do not reach the numbers are passed over. */
-#include "base/json.h"
+#include "base/json_python.h"
 #include "model/config.h"
 
 #include <stdlib.h>
@@ -274,7 +274,7 @@ int gp_config_from_json(gp_config *c, const char *json, size_t length, const cha
     json_error_t error;
     gp_family family = GP_GPT2;
     int rc = -1;
-    json_t *root = gp_json_load(json, length, JSON_REJECT_DUPLICATES, &error);
+    json_t *root = gp_json_load_python(json, length, JSON_REJECT_DUPLICATES, &error);
     if (!root)
         return fail("%s: is not JSON: line %d: %s", where, error.line, error.text);
     if (!json_is_object(root)) {
@@ -291,7 +291,7 @@ int gp_config_from_json(gp_config *c, const char *json, size_t length, const cha
 int gp_config_ends_from_json(gp_config *c, const char *json, size_t length, const char *where)
 {
     json_error_t error;
-    json_t *root = gp_json_load(json, length, 0, &error);
+    json_t *root = gp_json_load_python(json, length, 0, &error);
     if (!json_is_object(root)) {
         json_decref(root);
         return 1;
