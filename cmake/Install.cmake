@@ -24,7 +24,7 @@ install(DIRECTORY include/gptpipe DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_
 
 # What the static library needs, as a linker is told: the packages' own flags, then oneDNN, CUDA's runtime, OpenMP and threads.
 set(GPTPIPE_PRIVATE_LIBS "")
-foreach(package ZLIB CRYPTO YAML JANSSON UTF8PROC)
+foreach(package ZLIB CRYPTO YAML JANSSON)
   list(APPEND GPTPIPE_PRIVATE_LIBS ${${package}_LDFLAGS})
 endforeach()
 if(GPTPIPE_EDIT)

@@ -34,7 +34,6 @@ gptpipe_need(CRYPTO libcrypto libssl-dev "SHA-256")
 gptpipe_need(ARCHIVE libarchive libarchive-dev "fetch-data's unpacking")
 gptpipe_need(YAML yaml-0.1 libyaml-dev "--config, config.yaml")
 gptpipe_need(JANSSON jansson libjansson-dev "tokenizers, configs, logs")
-gptpipe_need(UTF8PROC libutf8proc libutf8proc-dev "capital letters of HellaSwag's questions")
 
 # The name by which a program asks for a library that it opens itself, as the linker would have written it down.
 function(gptpipe_soname out library usual)

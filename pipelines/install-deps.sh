@@ -34,7 +34,6 @@ module  libcrypto    libssl-dev            needed
 module  libarchive   libarchive-dev        needed
 module  yaml-0.1     libyaml-dev           needed
 module  jansson      libjansson-dev        needed
-module  libutf8proc  libutf8proc-dev       needed
 module  cmocka       libcmocka-dev         optional
 module  libpcre2-8   libpcre2-dev          optional
 module  libedit      libedit-dev           optional

@@ -35,7 +35,7 @@ check() {
         tied["^(oneapi/)?dnnl"] = "^libcommon/backend/cpu/"
         tied["^(cuda|cublas|cudnn|curand|nvToolsExt|mma[.]h|cooperative_groups)"] = "^libcommon/backend/cuda/"
         tied["^(mpi|nccl)[.]h"] = "^libcommon/dist/"
-        tied["^(jansson|yaml|zlib|utf8proc|omp|archive|archive_entry|histedit)[.]h|^(curl|openssl)/"] = "^libcommon/"
+        tied["^(jansson|yaml|zlib|omp|archive|archive_entry|histedit)[.]h|^(curl|openssl)/"] = "^libcommon/"
     }
     function rooms(room, names,   list, n, i) {
         n = split(names, list, " ")

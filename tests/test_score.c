@@ -239,7 +239,7 @@ static int read_line(const char *task, const char *line, gp_question *q)
     const gp_cloze_task *t = gp_cloze_tasks;
     while (strcmp(t->name, task))
         t++;
-    json_t *o = json_loads(line, 0, NULL);
+    json_t *o = json_loads(line, JSON_ALLOW_NUL, NULL);
     assert_non_null(o);
     int rc = t->read(q, o, "a.jsonl", 3);
     json_decref(o);
@@ -260,12 +260,12 @@ static void hellaswag_becomes_what_the_harness_makes_of_it(void **state)
             "\"x [title] y] z\", \"\\u00a0ok\"], \"label\": 2}",
             &q),
         0);
-    assert_string_equal(q.context, "Roof work: A man is on a. roof. \u00c9lan he says");
+    assert_string_equal(q.context.data, "Roof work: A man is on a. roof. \u00c9lan he says");
     assert_int_equal(q.endings, 4);
-    assert_string_equal(q.ending[0], " starts  up.");
-    assert_string_equal(q.ending[1], " \u00e9t\u00e9 [a");
-    assert_string_equal(q.ending[2], " x. y] z");
-    assert_string_equal(q.ending[3], " ok");
+    assert_string_equal(q.ending[0].data, " starts  up.");
+    assert_string_equal(q.ending[1].data, " \u00e9t\u00e9 [a");
+    assert_string_equal(q.ending[2].data, " x. y] z");
+    assert_string_equal(q.ending[3].data, " ok");
     assert_true(q.characters[0] == 11 && q.characters[1] == 6);
     assert_int_equal(q.label, 2);
     gp_question_release(&q);
@@ -278,8 +278,8 @@ static void the_raw_question_is_as_it_stands(void **state)
     assert_int_equal(read_line("hellaswag-raw",
                                "{\"ctx\": \"A [b]\", \"endings\": [\"c  d\", \"e\"], \"label\": \"1\"}", &q),
                      0);
-    assert_string_equal(q.context, "A [b]");
-    assert_string_equal(q.ending[0], " c  d");
+    assert_string_equal(q.context.data, "A [b]");
+    assert_string_equal(q.ending[0].data, " c  d");
     assert_int_equal(q.label, 1);
     gp_question_release(&q);
 }
@@ -289,11 +289,48 @@ static void lambada_asks_for_the_last_word(void **state)
     (void)state;
     gp_question q;
     assert_int_equal(read_line("lambada", "{\"text\": \"one two\\nthree  four\"}", &q), 0);
-    assert_string_equal(q.context, "one two\nthree ");
-    assert_string_equal(q.ending[0], " four");
+    assert_string_equal(q.context.data, "one two\nthree ");
+    assert_string_equal(q.ending[0].data, " four");
     gp_question_release(&q);
     assert_int_equal(read_line("lambada", "{\"text\": \"alone\"}", &q), -1);
     assert_non_null(strstr(gp_error(), "line 3"));
+}
+
+/* U+0000 is a character like others, and white space is Python's; what str.capitalize does is tests/test_casing.c's. */
+static void questions_are_python_strings(void **state)
+{
+    (void)state;
+    gp_question q;
+    assert_int_equal(
+        read_line("choices",
+                  "{\"context\": \"a\\u0000b\", \"endings\": [\" c\\u0000d\", \"\\u00a0\\u001ce\", "
+                  "\"\\u3000\\u00df\\u0000\"], \"label\": 0}",
+                  &q),
+        0);
+    assert_int_equal(q.context.len, 3);
+    assert_memory_equal(q.context.data, "a\0b", 3);
+    assert_int_equal(q.ending[0].len, 4);
+    assert_memory_equal(q.ending[0].data, " c\0d", 4);
+    assert_true(q.characters[0] == 3 && q.characters[1] == 1 && q.characters[2] == 2);
+    gp_question_release(&q);
+    assert_int_equal(
+        read_line("hellaswag",
+                  "{\"activity_label\": \"\\u001c\\u2003A\", \"ctx_a\": \"b [x\\u0000]\", \"ctx_b\": "
+                  "\"\\ufb01N\\u0000\\u0085\", \"endings\": [\"\\u001fc\\u0000 [title]d\\u3000\"], "
+                  "\"label\": \"0\"}",
+                  &q),
+        0);
+    assert_int_equal(q.context.len, sizeof "A: b Fin\0" - 1);
+    assert_memory_equal(q.context.data, "A: b Fin\0", q.context.len);
+    assert_int_equal(q.ending[0].len, sizeof " c\0. d" - 1);
+    assert_memory_equal(q.ending[0].data, " c\0. d", q.ending[0].len);
+    gp_question_release(&q);
+    assert_int_equal(read_line("lambada", "{\"text\": \"a b\\u0000 c\\u0000d\"}", &q), 0);
+    assert_int_equal(q.context.len, 4);
+    assert_int_equal(q.ending[0].len, 4);
+    gp_question_release(&q);
+    assert_int_equal(
+        read_line("choices", "{\"context\": \"a\", \"endings\": [\"b\"], \"label\": \"0\\u00001\"}", &q), -1);
 }
 
 static void questions_without_an_answer_are_refused(void **state)
@@ -325,6 +362,7 @@ int main(void)
         cmocka_unit_test(hellaswag_becomes_what_the_harness_makes_of_it),
         cmocka_unit_test(the_raw_question_is_as_it_stands),
         cmocka_unit_test(lambada_asks_for_the_last_word),
+        cmocka_unit_test(questions_are_python_strings),
         cmocka_unit_test(questions_without_an_answer_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -53,7 +53,7 @@ GP_API int gp_score_text(gp_model *m, const gp_tokenizer *t, const char *path, c
  *                  perplexity of the word (EleutherAI's lm-evaluation-harness, lambada_openai)
  *   hellaswag      "activity_label", "ctx_a", "ctx_b", "endings", "label", made into questions as the same harness does
  *   hellaswag-raw  "ctx", "endings", "label" as they are, a blank between (llm.c)
- *   choices        "context", "endings", "label"; an ending brings its own blank
+ *   choices        "context", "endings", "label"; an ending brings its own blank, which is none of its characters
  * An answer is right when the ending of the label has the highest log-probability; acc_norm divides it by the ending's
  * characters first, as the harness does, acc_token by its tokens, as llm.c does. */
 GP_API int gp_score_task(gp_model *m, const gp_tokenizer *t, const char *task, const char *path,

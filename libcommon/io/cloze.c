@@ -7,8 +7,10 @@
 
 #include "base/file.h"
 #include "base/progress.h"
+#include "base/utf8.h"
 #include "data/jsonl.h"
 #include "io/score.h"
+#include "text/casing.h"
 
 enum { AT_ONCE = 64 }; /* questions in memory */
 
@@ -34,20 +36,40 @@ typedef struct cloze {
 
 /* ---- a question becomes spans ---------------------------------------------------------------------------- */
 
-/* The ids of context and ending together, of which those behind as many as the context has alone are scored: the harness's
- * way. Blanks at the context's end belong to the ending. */
-static int encode(cloze *z, const char *context, const char *ending, gp_passage *span)
+/* How long s is without the white space at its end: Python's len(s.rstrip()), in bytes. */
+static size_t without_blanks(const gp_buf *s)
+{
+    size_t kept = 0;
+    for (size_t i = 0, length; i < s->len; i += length) {
+        uint32_t c;
+        length = gp_utf8_last((const uint8_t *)s->data + i, s->len - i, &c);
+        if (!gp_python_is_space(c))
+            kept = i + length;
+    }
+    return kept;
+}
+
+/* The ids of context and ending together, of which those behind as many as the context has alone are scored; white space at
+ * the context's end belongs to the ending. _encode_pair of lm-evaluation-harness 0.4.13 (api/model.py):
+ *
+ *     n_spaces = len(context) - len(context.rstrip())
+ *     if n_spaces > 0:
+ *         continuation = context[-n_spaces:] + continuation
+ *         context = context[:-n_spaces]
+ *     whole_enc = self.tok_encode(context + continuation)
+ *     context_enc = self.tok_encode(context)
+ *     continuation_enc = whole_enc[len(context_enc):] */
+static int encode(cloze *z, const gp_buf *context, const gp_buf *ending, gp_passage *span)
 {
     const gp_tokenizer *t = z->t;
-    size_t length = strlen(context), kept = length;
     int32_t *whole = NULL, *alone = NULL;
     int64_t n, before;
-    while (kept && strchr(" \t\n\r\v\f", context[kept - 1]))
-        kept--;
-    char *text = gp_format("%s%s", context, ending);
-    int rc = gp_tokenizer_encode(t, text, strlen(text), &whole, &n);
+    gp_buf text = {0};
+    gp_buf_add(&text, context->data, context->len);
+    gp_buf_add(&text, ending->data, ending->len);
+    int rc = gp_tokenizer_encode(t, text.data, text.len, &whole, &n);
     if (!rc)
-        rc = gp_tokenizer_encode(t, context, kept, &alone, &before);
+        rc = gp_tokenizer_encode(t, text.data, without_blanks(context), &alone, &before);
     if (!rc && !before) { /* nothing before the ending: it stands at the beginning of a text */
         if (gp_tokenizer_end_of_text(t) < 0) {
             rc = fail("its context is empty, and the tokenizer has no end-of-text token to stand before the "
@@ -72,7 +94,7 @@ static int encode(cloze *z, const char *context, const char *ending, gp_passage 
     }
     free(whole);
     free(alone);
-    free(text);
+    gp_buf_release(&text);
     return rc;
 }
 
@@ -84,7 +106,7 @@ static int add(cloze *z, const json_t *line, const char *file, int64_t number)
     q->line = number;
     z->questions++;
     for (int64_t i = 0; i < q->endings; i++) {
-        if (encode(z, q->context, q->ending[i], &z->span[z->spans])) {
+        if (encode(z, &q->context, &q->ending[i], &z->span[z->spans])) {
             char *where = gp_format("%s: line %lld", file, (long long)number);
             gp_fail_in(where);
             free(where);

@@ -9,7 +9,7 @@
 enum { GP_MOST_ENDINGS = 16 };
 
 typedef struct gp_question {
-    char *context, *ending[GP_MOST_ENDINGS]; /* an ending with the blank before it */
+    gp_buf context, ending[GP_MOST_ENDINGS]; /* an ending with the blank before it */
     double characters[GP_MOST_ENDINGS];      /* of the ending without that blank */
     int64_t endings, label;
     int64_t line; /* of the file */
