@@ -171,6 +171,147 @@ static void test_a_full_device_is_a_failure(void **state)
     assert_string_equal(gp_error(), "/dev/full: cannot be written: No space left on device");
 }
 
+/* ---- what is replaced, linked or left ---------------------------------------------------------------- */
+
+static void write_text(const char *path, const char *text)
+{
+    assert_int_equal(gp_file_write(path, text, strlen(text)), 0);
+}
+
+static void assert_text(const char *path, const char *text)
+{
+    gp_buf b = {0};
+    assert_int_equal(gp_file_read(&b, path, 100), 0);
+    assert_string_equal(b.data ? b.data : "", text);
+    gp_buf_release(&b);
+}
+
+static void test_what_replaces_a_file_keeps_its_permissions(void **state)
+{
+    (void)state;
+    static const mode_t modes[] = {0600, 0640, 0444, 0755};
+    char *path = gp_path_join(folder, "f");
+    struct stat st;
+    for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+        write_text(path, "old");
+        assert_int_equal(chmod(path, modes[i]), 0);
+        write_text(path, "new");
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_mode & 0777, modes[i]);
+        gp_output *o = gp_output_open(path);
+        fputs("newer", gp_output_stream(o));
+        assert_int_equal(gp_output_close(o, true), 0);
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_mode & 0777, modes[i]);
+        assert_text(path, "newer");
+        unlink(path);
+    }
+    free(path);
+}
+
+static void test_a_link_is_replaced_itself(void **state)
+{
+    (void)state;
+    char *path = gp_path_join(folder, "f"), *link = gp_path_join(folder, "link");
+    struct stat st;
+    write_text(path, "precious");
+    assert_int_equal(symlink("f", link), 0);
+    write_text(link, "new");
+    assert_int_equal(lstat(link, &st), 0);
+    assert_true(S_ISREG(st.st_mode));
+    assert_text(path, "precious");
+    assert_text(link, "new");
+    unlink(path);
+    unlink(link);
+    free(path);
+    free(link);
+}
+
+/* Names in the folder, separated by spaces. */
+static const char *listed(void)
+{
+    static char text[512];
+    char **names;
+    int64_t count;
+    assert_int_equal(gp_folder_list(folder, &names, &count), 0);
+    text[0] = 0;
+    for (int64_t i = 0; i < count; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s", i ? " " : "", names[i]);
+    gp_folder_list_free(names, count);
+    return text;
+}
+
+/* A prepared file has a name, as all have on file systems without O_TMPFILE. */
+static void test_what_a_killed_process_left_is_removed_by_the_next(void **state)
+{
+    (void)state;
+    char *path = gp_path_join(folder, "f.tok"), *shard = gp_path_join(folder, "f_000001.tok");
+    const char *const foreign[] = {"g.tok.0123456789abcdef.tmp", "f.tok.tmp", "f_000001.tok.12.tmp",
+                                   "f_x.tok"};
+    int status;
+    gp_out o;
+    for (size_t i = 0; i < ARRAY_LEN(foreign); i++) {
+        char *name = gp_path_join(folder, foreign[i]);
+        write_text(name, "");
+        free(name);
+    }
+    fflush(NULL);
+    pid_t child = fork();
+    if (!child) {
+        gp_out a, b;
+        if (!gp_out_open(&a, path) && !gp_out_open(&b, shard) && !gp_out_prepare(&a) && !gp_out_prepare(&b))
+            raise(SIGKILL);
+        _exit(1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    assert_non_null(strstr(listed(), "f.tok."));
+    assert_int_equal(gp_out_open(&o, path), 0);
+    assert_int_equal(gp_out_prepare(&o), 0);
+    gp_temporary_clean(path, true); /* not what is in use */
+    assert_int_equal(gp_out_commit(&o), 0);
+    assert_string_equal(listed(), "f.tok f.tok.tmp f_000001.tok.12.tmp f_x.tok g.tok.0123456789abcdef.tmp");
+    unlink(path);
+    for (size_t i = 0; i < ARRAY_LEN(foreign); i++) {
+        char *name = gp_path_join(folder, foreign[i]);
+        unlink(name);
+        free(name);
+    }
+    free(path);
+    free(shard);
+}
+
+static void test_a_mapped_file_that_shrinks_ends_the_process_with_its_name(void **state)
+{
+    (void)state;
+    char *path = gp_path_join(folder, "f"), *err = gp_path_join(folder, "err"), page[8192] = "",
+         text[200] = "";
+    int status;
+    assert_int_equal(gp_file_write(path, page, sizeof page), 0);
+    fflush(NULL);
+    pid_t child = fork();
+    if (!child) {
+        gp_map m;
+        int fd = open(err, O_WRONLY | O_CREAT, 0600);
+        if (fd < 0 || dup2(fd, STDERR_FILENO) < 0 || gp_map_open(&m, path) || truncate(path, 0))
+            _exit(9);
+        _exit(((const volatile char *)m.data)[5000]);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 1);
+    int fd = open(err, O_RDONLY);
+    assert_true(read(fd, text, sizeof text - 1) > 0);
+    close(fd);
+    char *expected = gp_format("test_file: %s: became shorter while it was read\n", path);
+    assert_string_equal(text, expected);
+    free(expected);
+    unlink(path);
+    unlink(err);
+    free(path);
+    free(err);
+}
+
 /* Where Python's bytes.decode("utf-8", "replace") puts U+FFFD. */
 /* What a file, an archive or a folder names may be a pipe, of which open() waits for a writer. */
 static void test_pipes_are_refused_where_a_regular_file_is_expected(void **state)
@@ -245,6 +386,10 @@ int main(void)
         cmocka_unit_test(test_a_full_device_is_a_failure),
         cmocka_unit_test(test_pipes_are_refused_where_a_regular_file_is_expected),
         cmocka_unit_test(test_the_map_of_an_empty_file_is_an_empty_string),
+        cmocka_unit_test(test_what_replaces_a_file_keeps_its_permissions),
+        cmocka_unit_test(test_a_link_is_replaced_itself),
+        cmocka_unit_test(test_what_a_killed_process_left_is_removed_by_the_next),
+        cmocka_unit_test(test_a_mapped_file_that_shrinks_ends_the_process_with_its_name),
         cmocka_unit_test(test_json_replaces_what_is_not_utf8),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

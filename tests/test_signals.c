@@ -46,7 +46,7 @@ static void a_run_s_handlers_ask_for_that_stack(void **state)
 {
     (void)state;
     static const int signals[] = {SIGINT, SIGTERM, SIGBUS};
-    gp_stop_begin(&(gp_list){0}, true);
+    gp_stop_begin(true);
     for (size_t i = 0; i < ARRAY_LEN(signals); i++) {
         struct sigaction now;
         assert_int_equal(sigaction(signals[i], NULL, &now), 0);

@@ -65,6 +65,7 @@ int gp_map_fd(gp_map *m, int fd, const char *path)
     if (p == MAP_FAILED)
         return fail_errno("%s: cannot be mapped", path);
     *m = (gp_map){p, (size_t)st.st_size};
+    gp_bus_watch(p, m->size, path);
     return 0;
 }
 
@@ -100,8 +101,10 @@ int gp_map_open(gp_map *m, const char *path)
 
 void gp_map_close(gp_map *m)
 {
-    if (m->size)
+    if (m->size) {
+        gp_bus_forget(m->data);
         munmap((void *)(uintptr_t)m->data, m->size);
+    }
     *m = (gp_map){0};
 }
 

@@ -27,15 +27,16 @@ static uint64_t draw_id(void)
     return id;
 }
 
-/* The process's, the same for all that it writes. */
+/* The process's, the same for all that it writes, and another one in its children. */
 static uint64_t own_id(void)
 {
     static _Atomic uint64_t own;
     uint64_t id = atomic_load(&own), none = 0;
-    if (id)
-        return id;
-    id = draw_id() | 1;
-    return atomic_compare_exchange_strong(&own, &none, id) ? id : none;
+    if (!id) {
+        id = draw_id() | 1;
+        id = atomic_compare_exchange_strong(&own, &none, id) ? id : none;
+    }
+    return id ^ (uint64_t)getpid();
 }
 
 static char *name_with(const char *path, uint64_t id)

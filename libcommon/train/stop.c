@@ -1,21 +1,13 @@
 /* stop.c: see stop.h. */
 #include "train/stop.h"
+#include "base/file.h"
 
 #include <signal.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static volatile sig_atomic_t stop_signal;
 static bool terminal;
-
-/* The mapped files and how long they were. */
-enum { MOST_FILES = 1024 };
-static struct {
-    const char *path;
-    off_t size;
-} mapped[MOST_FILES];
-static volatile sig_atomic_t mapped_count;
 
 /* Handlers may not use stdio. */
 static void say(const char *text)
@@ -37,36 +29,11 @@ static void on_stop(int number)
         say("\ntrain: stopping after this step, which is saved; once more stops at once\n");
 }
 
-static void on_bus_error(int number)
-{
-    struct stat st;
-    (void)number;
-    for (int i = 0; i < mapped_count; i++)
-        if (stat(mapped[i].path, &st) || st.st_size < mapped[i].size) {
-            say("train: ");
-            say(mapped[i].path);
-            say(": became shorter while it was read; the last checkpoint stays: --resume goes on with the "
-                "whole file\n");
-            _exit(1);
-        }
-    say("train: a mapped file cannot be read (SIGBUS): is its disk failing? The last checkpoint stays\n");
-    _exit(1);
-}
-
-void gp_stop_begin(const gp_list *files, bool saves)
+void gp_stop_begin(bool saves)
 {
     struct sigaction stop = {.sa_handler = on_stop, .sa_flags = SA_RESTART | SA_ONSTACK};
-    struct sigaction bus = {.sa_handler = on_bus_error, .sa_flags = SA_ONSTACK};
     struct sigaction hangup;
-    struct stat st;
-    int n = 0;
     stop_signal = 0;
-    for (int i = 0; i < files->count && n < MOST_FILES; i++)
-        if (!stat(files->items[i], &st) && S_ISREG(st.st_mode)) {
-            mapped[n].path = files->items[i];
-            mapped[n++].size = st.st_size;
-        }
-    mapped_count = n;
     terminal = isatty(STDERR_FILENO);
     if (saves) {
         sigaction(SIGINT, &stop, NULL);
@@ -74,7 +41,7 @@ void gp_stop_begin(const gp_list *files, bool saves)
     }
     if (saves && !sigaction(SIGHUP, NULL, &hangup) && hangup.sa_handler != SIG_IGN) /* nohup's wish is kept */
         sigaction(SIGHUP, &stop, NULL);
-    sigaction(SIGBUS, &bus, NULL);
+    gp_bus_begin("; the last checkpoint stays: --resume goes on with the whole file");
     signal(SIGPIPE, SIG_IGN); /* a closed reader is a failed write, not the end of a run */
     signal(SIGXFSZ, SIG_IGN); /* nor is a limit on file sizes */
 }

@@ -185,17 +185,6 @@ static void count_steps(gp_job *j)
                       j->t.sets.train.stream_count);
 }
 
-/* From here on signals are noted, where there will be something to save. */
-static void watch(const gp_train_data *data, bool saves)
-{
-    const gp_mixture *both[] = {&data->train, &data->val};
-    gp_list files = {0};
-    for (int k = 0; k < 2; k++)
-        for (int i = 0; i < both[k]->stream_count; i++)
-            gp_list_append(&files, gp_tokens_get_info(both[k]->streams[i])->name, !files.count);
-    gp_stop_begin(&files, saves);
-}
-
 /* The model, the optimizer and the step to begin at; the run's folder as it was at that step. */
 static int begin(gp_job *j)
 {
@@ -224,7 +213,7 @@ int gp_train(gp_train_options *asked)
         return -1;
     if (open_data(&j))
         goto out;
-    watch(&j.t.sets, !o->dry_run);
+    gp_stop_begin(!o->dry_run); /* from here on there will be something to save */
     gp_report_begin(&j.t.report, o, o->dry_run ? NULL : j.run);
     if (gp_backend_remark(j.t.be))
         gp_report_say(&j.t.report, "%s; %s computes", gp_backend_remark(j.t.be), gp_backend_name(j.t.be));
