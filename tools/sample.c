@@ -18,7 +18,7 @@ typedef struct args {
     gp_list stop, operands;
     int64_t max_tokens, num_samples, batch, top_k, top_logprobs, stride, seed, threads;
     double temperature, top_p, min_p, repetition_penalty;
-    bool interactive, echo, trace_grad, ignore_end, from_end, quiet, json;
+    bool allow_special, interactive, echo, trace_grad, ignore_end, from_end, quiet, json;
 } args;
 
 /* clang-format off */
@@ -29,6 +29,7 @@ static const gp_option options[] = {
     {"prompt-ids", 0, GP_OPT_STRING, offsetof(args, prompt_ids), "1,2,3", "token ids to continue, in place of text"},
     {"prompts", 0, GP_OPT_STRING, offsetof(args, prompts), "FILE|-", "many prompts, one JSON object a line; its \"id\" comes back with the samples", .filled = true},
     {"jsonl", 0, GP_OPT_STRING, offsetof(args, jsonl), "FIELD", "the member that is the text, of --prompts or of --score's documents", .implied = "prompt, with --prompts", .filled = true},
+    {"allow-special", 0, GP_OPT_FLAG, offsetof(args, allow_special), NULL, "a literal <|endoftext|> in a prompt is that token, as in transformers; --no-allow-special: it is text", .beside = "!score"},
     {"interactive", 'i', GP_OPT_FLAG, offsetof(args, interactive), NULL, "each line typed is a prompt; Ctrl-C stops an answer, Ctrl-D or exit ends, /help says more"},
 
     {"Sampling", .type = GP_OPT_GROUP},
@@ -135,6 +136,7 @@ static int read_lists(session *s)
 static int read_prompts(session *s)
 {
     const args *a = &s->a;
+    s->prompts.allow_special = a->allow_special;
     if (a->prompt_ids)
         return 0; /* they are there */
     if (a->prompts)
@@ -216,7 +218,7 @@ static int converse(session *s)
     const char *line;
     int rc = 0;
     while (rc >= 0 && (line = gp_lines_next(lines))) {
-        gp_prompts p = {0};
+        gp_prompts p = {.allow_special = s->a.allow_special};
         char what = command(line);
         if (what == 'q')
             break;
@@ -251,12 +253,30 @@ static int score(const session *s)
                                    : gp_score_text(s->m, s->t, a->score, &o, s->out);
 }
 
+/* Whether there is text to encode; a file of prompts may hold ids alone. */
+static bool needs_tokenizer(const args *a)
+{
+    return !a->prompt_ids && !a->prompts;
+}
+
+static void remark(const session *s)
+{
+    if (s->prompts.special_text && !s->a.quiet)
+        fprintf(stderr,
+                "sample: the prompt has the name of a special token, which is text by --no-allow-special\n");
+}
+
 static int run(session *s, gp_checkpoint *ckpt)
 {
     const args *a = &s->a;
+    const char *problem = gp_checkpoint_tokenizer_problem(ckpt);
     if (gp_checkpoint_remark(ckpt))
         fprintf(stderr, "sample: %s\n", gp_show(gp_checkpoint_remark(ckpt)));
-    if (gp_checkpoint_open_tokenizer(ckpt, &s->t))
+    if (gp_checkpoint_tokenizer_remark(ckpt) && !a->quiet)
+        fprintf(stderr, "sample: %s\n", gp_show(gp_checkpoint_tokenizer_remark(ckpt)));
+    if (problem && !needs_tokenizer(a) && !a->quiet)
+        fprintf(stderr, "sample: %s; ids alone can be used\n", gp_show(problem));
+    if ((!problem || needs_tokenizer(a)) && gp_checkpoint_open_tokenizer(ckpt, &s->t))
         return -1;
     if (a->score)
         return score(s);
@@ -264,6 +284,7 @@ static int run(session *s, gp_checkpoint *ckpt)
         return converse(s);
     if (read_prompts(s))
         return -1;
+    remark(s);
     const gp_prompt *first = s->prompts.items;
     if (a->trace && gp_trace_write(a->trace, s->m, first->ids, first->count, a->trace_grad))
         return -1;
@@ -334,6 +355,7 @@ int main(int argc, char **argv)
                        .repetition_penalty = 1,
                        .stride = -1,
                        .seed = 1,
+                       .allow_special = true,
                        .echo = true}};
     const args *a = &s.a;
     int rc = gp_options_parse(&tool, &s.a, argc, argv);

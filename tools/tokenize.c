@@ -106,6 +106,31 @@ static void tell(const char *out, const gp_tokenizer *t, const gp_corpus_counts 
     fputc('\n', stderr);
 }
 
+/* What the tokenizer itself has to say, and what of it a stream leaves out. */
+static void remark(const gp_tokenizer *t, bool stream)
+{
+    int64_t before, after;
+    gp_tokenizer_before(t, &before);
+    gp_tokenizer_after(t, &after);
+    if (gp_tokenizer_remark(t))
+        fprintf(stderr, "tokenize: %s\n", gp_show(gp_tokenizer_remark(t)));
+    if (stream && before + after)
+        fprintf(
+            stderr,
+            "tokenize: the ids that the tokenizer's post_processor puts around each text are left out of the "
+            "stream, whose documents end with end-of-text\n");
+}
+
+static void remark_special(const gp_corpus_counts *n)
+{
+    if (n->special)
+        fprintf(stderr,
+                "tokenize: %s: a special token's name at byte %" PRId64
+                " is encoded as text; --allow-special makes "
+                "it that token\n",
+                gp_show(n->special), n->special_offset);
+}
+
 static int encode(const args *a, const gp_corpus_options *o)
 {
     const char *out = a->out ? a->out : "-";
@@ -113,12 +138,16 @@ static int encode(const args *a, const gp_corpus_options *o)
     gp_text *text;
     gp_tokenizer *t;
     int rc = open_text(a, o, &text, &t);
+    if (!rc && !a->quiet)
+        remark(t, true);
     if (!rc && a->save_tokenizer)
         rc = gp_tokenizer_save(t, a->save_tokenizer);
     if (!rc)
         rc = gp_corpus_encode(text, t, out, o, &n);
     if (!rc && !a->quiet)
         tell(out, t, &n);
+    if (!rc && !a->quiet)
+        remark_special(&n);
     size_t length = strlen(out);
     if (!rc && !a->quiet && length > 4 && !strcmp(out + length - 4, ".bin") &&
         !gp_options_given(&tool, "format"))
@@ -135,6 +164,8 @@ static int show(const args *a, const gp_corpus_options *o)
     gp_tokenizer *t;
     gp_output *out = open_text(a, o, &text, &t) ? NULL : gp_output_open(a->out);
     int rc = -1;
+    if (out && !a->quiet)
+        remark(t, false);
     if (out) {
         bool colour = gp_output_has_colour(a->out);
         rc = gp_corpus_show(text, t, o, colour, gp_output_stream(out));

@@ -43,8 +43,14 @@ GP_API const gp_config *gp_checkpoint_config(const gp_checkpoint *c);
 /* Text of a tokenizer.json, or NULL where there is no tokenizer. Valid until close. */
 GP_API const char *gp_checkpoint_tokenizer(const gp_checkpoint *c, size_t *length);
 
-/* The tokenizer, ready for use; NULL in *t where there is none. -1 where its kind is unknown, or where it has ids that the
- * model has no rows for. The caller closes it. */
+/* Why its tokenizer cannot be used: its kind is unknown, it cannot be read, or it has words that the model has no rows for.
+ * NULL: it can be, or there is none. Ids alone need no tokenizer; the text of it is carried along all the same. */
+GP_API const char *gp_checkpoint_tokenizer_problem(const gp_checkpoint *c);
+
+/* Something a person should be told of its tokenizer, such as that files of the folder disagree; NULL: nothing. */
+GP_API const char *gp_checkpoint_tokenizer_remark(const gp_checkpoint *c);
+
+/* The tokenizer, ready for use; NULL in *t where there is none. -1 where it cannot be used. The caller closes it. */
 GP_API int gp_checkpoint_open_tokenizer(const gp_checkpoint *c, gp_tokenizer **t);
 
 /* The tokenizer's fingerprint (tokenizer.h); false where there is none or its kind is unknown. */

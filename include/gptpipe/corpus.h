@@ -51,6 +51,8 @@ typedef struct gp_corpus_counts {
     int64_t bytes, tokens, documents;  /* of all that was written */
     int64_t val_tokens, val_documents; /* of these, in the validation part */
     int files;                         /* streams written */
+    const char *special;    /* the file in which a special token's name was first encoded as text, or NULL */
+    int64_t special_offset; /* where it is, in bytes */
 } gp_corpus_counts;
 
 /* A character vocabulary of all of text, which must be files or opened to be read twice, and of the separator. NULL on

@@ -20,9 +20,13 @@ extern "C" {
 typedef struct gp_prompts {
     gp_prompt *items;
     int64_t count;
-} gp_prompts; /* zero at first */
+    bool
+        allow_special; /* names of special tokens in texts are these tokens, as in transformers; or else text */
+    bool special_text; /* set where such a name was encoded as text */
+} gp_prompts;          /* zero at first, but for allow_special */
 
-/* Empty text begins behind an end-of-text token, or a newline where the tokenizer has none. t NULL, which a checkpoint
+/* A text gets the ids around it that the tokenizer puts there (gp_tokenizer_before). Empty text begins behind these, or
+ * behind an end-of-text token, or a newline where the tokenizer has none. t NULL, which a checkpoint
  * without a tokenizer gives, is a failure that says what to do. 0 or -1, here and below. */
 GP_API int gp_prompts_add_text(gp_prompts *p, const gp_tokenizer *t, const char *text, size_t length);
 

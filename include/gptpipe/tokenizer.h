@@ -13,6 +13,7 @@
 #ifndef GPTPIPE_TOKENIZER_H
 #define GPTPIPE_TOKENIZER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -116,6 +117,12 @@ GP_API const char *gp_tokenizer_bytes(const gp_tokenizer *t, int32_t id, size_t 
  * `room`. */
 GP_API int64_t gp_tokenizer_decode(const gp_tokenizer *t, const int32_t *ids, int64_t count, char *text,
                                    size_t room, size_t *length);
+
+/* Where the first name of a special token is in text; length where there is none. */
+GP_API size_t gp_tokenizer_find_special(const gp_tokenizer *t, const char *text, size_t length);
+
+/* Whether it is a special token or another added one, found in text by its name. */
+GP_API bool gp_tokenizer_is_added(const gp_tokenizer *t, int32_t id);
 
 /* The end-of-text id, or -1 (char and bytes have none). */
 GP_API int32_t gp_tokenizer_end_of_text(const gp_tokenizer *t);

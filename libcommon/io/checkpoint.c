@@ -2,6 +2,7 @@
 #include "io/checkpoint.h"
 #include "io/pieces.h"
 #include "model/model.h"
+#include "text/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,8 @@ void gp_checkpoint_close(gp_checkpoint *c)
         c->close(c->self);
     gp_params_release(&c->params);
     free(c->tokenizer);
+    free(c->tokenizer_problem);
+    free(c->tokenizer_remark);
     free(c->remark);
     free(c->path);
     free(c);
@@ -31,23 +34,24 @@ const char *gp_checkpoint_tokenizer(const gp_checkpoint *c, size_t *length)
     return c->tokenizer;
 }
 
+const char *gp_checkpoint_tokenizer_problem(const gp_checkpoint *c)
+{
+    return c->tokenizer_problem;
+}
+
+const char *gp_checkpoint_tokenizer_remark(const gp_checkpoint *c)
+{
+    return c->tokenizer_remark;
+}
+
 int gp_checkpoint_open_tokenizer(const gp_checkpoint *c, gp_tokenizer **t)
 {
     *t = NULL;
-    if (!c->tokenizer)
-        return 0;
-    char *where = gp_format("%s: its tokenizer", c->path);
-    *t = gp_tokenizer_from_json(c->tokenizer, c->tokenizer_length, where);
-    free(where);
-    int64_t ids = *t ? gp_tokenizer_vocab_size(*t) : 0, V = c->config.vocab_size;
-    if (*t && ids <= V) /* fewer: the other rows are padding */
-        return 0;
-    if (*t)
-        fail("%s: its tokenizer has %lld ids, its model a vocabulary of %lld: they do not belong together",
-             c->path, (long long)ids, (long long)V);
-    gp_tokenizer_close(*t);
-    *t = NULL;
-    return -1;
+    if (c->tokenizer_problem)
+        return fail("%s", c->tokenizer_problem);
+    if (c->tokenizer)
+        *t = gp_tokenizer_from_json(c->tokenizer, c->tokenizer_length, c->path);
+    return c->tokenizer && !*t ? -1 : 0;
 }
 
 bool gp_checkpoint_fingerprint(const gp_checkpoint *c, uint8_t fingerprint[16])
@@ -88,16 +92,63 @@ const char *gp_checkpoint_tensor(const gp_checkpoint *c, int64_t i, gp_tensor *t
     return NULL;
 }
 
+void gp_checkpoint_add_tokenizer_remark(gp_checkpoint *c, char *text)
+{
+    char *both = c->tokenizer_remark ? gp_format("%s; %s", c->tokenizer_remark, text) : gp_strdup(text);
+    free(c->tokenizer_remark);
+    free(text);
+    c->tokenizer_remark = both;
+}
+
+void gp_checkpoint_remark_tokenizer(gp_checkpoint *c, const gp_tokenizer *t)
+{
+    if (gp_tokenizer_remark(t))
+        gp_checkpoint_add_tokenizer_remark(c, gp_strdup(gp_tokenizer_remark(t)));
+}
+
+/* Ids that the model has no rows for: those of added tokens may be left unused (fewer ids: the other rows are padding). */
+static void check_rows(gp_checkpoint *c, const gp_tokenizer *t)
+{
+    int64_t ids = gp_tokenizer_vocab_size(t), V = c->config.vocab_size;
+    bool named = true;
+    if (ids <= V)
+        return;
+    for (int64_t id = V; id < ids; id++)
+        named = named && gp_tokenizer_is_added(t, (int32_t)id);
+    char *text = gp_format(
+        "%s: its tokenizer has %lld ids, its model a vocabulary of %lld: they do not belong together",
+        c->path, (long long)ids, (long long)V);
+    if (named)
+        gp_checkpoint_add_tokenizer_remark(
+            c, gp_format("its tokenizer has %lld ids, its model a vocabulary of %lld: added tokens from "
+                         "%lld on cannot be used",
+                         (long long)ids, (long long)V, (long long)V));
+    else
+        c->tokenizer_problem = gp_strdup(text);
+    free(text);
+}
+
 /* Some tokenizers are carried but not understood (BERT's WordPiece): they have no fingerprint. */
-void gp_checkpoint_set_tokenizer(gp_checkpoint *c, char *text, size_t length)
+void gp_checkpoint_set_tokenizer(gp_checkpoint *c, char *text, size_t length, const char *folder)
 {
     free(c->tokenizer);
+    free(c->tokenizer_problem);
     c->tokenizer = text;
     c->tokenizer_length = length;
-    gp_tokenizer *t = gp_tokenizer_from_json(text, length, c->path);
+    c->tokenizer_problem = NULL;
+    char *where = gp_format("%s: its tokenizer", c->path);
+    gp_tokenizer *t = gp_tokenizer_from_json(text, length, where);
+    free(where);
     c->has_fingerprint = t != NULL;
-    if (t)
-        gp_tokenizer_fingerprint(t, c->fingerprint);
+    if (!t) {
+        c->tokenizer_problem = gp_strdup(gp_error());
+        return;
+    }
+    gp_tokenizer_fingerprint(t, c->fingerprint);
+    if (folder)
+        gp_tokenizer_look_around(t, folder, false);
+    gp_checkpoint_remark_tokenizer(c, t);
+    check_rows(c, t);
     gp_tokenizer_close(t);
 }
 
@@ -188,6 +239,6 @@ gp_checkpoint *gp_checkpoint_of_model(gp_model *m, const char *tokenizer, size_t
     gp_params_list(&c->params, &m->config);
     gp_params_store(&c->params, m->params.matrix_dtype, m->params.table_dtype);
     if (tokenizer)
-        gp_checkpoint_set_tokenizer(c, gp_strndup(tokenizer, length), length);
+        gp_checkpoint_set_tokenizer(c, gp_strndup(tokenizer, length), length, NULL);
     return c;
 }

@@ -17,7 +17,9 @@ struct gp_checkpoint {
     const char *format;
     gp_config config;
     gp_params params;
-    char *tokenizer; /* tokenizer.json or NULL */
+    char *tokenizer;         /* tokenizer.json or NULL */
+    char *tokenizer_problem; /* why it cannot be used, or NULL */
+    char *tokenizer_remark;
     size_t tokenizer_length;
     bool has_fingerprint;
     uint8_t fingerprint[16];
@@ -41,8 +43,11 @@ typedef struct gp_file_format {
 
 extern const gp_file_format gp_hf_format;
 
-/* Takes over the text of a tokenizer (malloc), and finds out its fingerprint. */
-void gp_checkpoint_set_tokenizer(gp_checkpoint *c, char *text, size_t length);
+/* Takes over the text of a tokenizer (malloc), and finds out its fingerprint, or why it cannot be used. folder: where it
+ * lies, or NULL; what else is said of it there becomes a remark. */
+void gp_checkpoint_add_tokenizer_remark(gp_checkpoint *c, char *text); /* malloc, taken over */
+void gp_checkpoint_remark_tokenizer(gp_checkpoint *c, const gp_tokenizer *t);
+void gp_checkpoint_set_tokenizer(gp_checkpoint *c, char *text, size_t length, const char *folder);
 
 /* Adds to what a person should be told; takes over text (malloc). */
 void gp_checkpoint_remark_add(gp_checkpoint *c, char *text);

@@ -33,12 +33,15 @@ typedef struct gp_walk {
         cut; /* where `cross` is called, in bytes of all files: a document's beginning, or, in a text without
                   * documents, the place itself; -1: nowhere */
     int threads;               /* that encode */
+    bool around;               /* each text gets the ids that the tokenizer puts around it */
     bool allow_special, quiet; /* as in gp_corpus_options */
     int (*put)(void *self, const int32_t *ids, int64_t count);
     int (*end_document)(void *self); /* only where there are documents */
     int (*cross)(void *self);
     void *self;
-    int64_t bytes; /* out: of text, separators included */
+    int64_t bytes;       /* out: of text, separators included */
+    const char *special; /* out: the file in which a special token's name is text, and where; NULL: none is */
+    int64_t special_offset;
 } gp_walk;
 
 int gp_walk_run(gp_walk *w);

@@ -131,6 +131,8 @@ int gp_corpus_encode(gp_text *text, const gp_tokenizer *t, const char *out, cons
         rc = gp_walk_run(&walk);
     if (!rc) {
         count(&j, walk.bytes, counts);
+        counts->special = walk.special;
+        counts->special_offset = walk.special_offset;
         rc = check_counts(&j, counts);
     }
     if (!rc)

@@ -97,6 +97,7 @@ int gp_corpus_show(gp_text *text, const gp_tokenizer *t, const gp_corpus_options
                                     .separator = &separator,
                                     .cut = -1,
                                     .threads = 1,
+                                    .around = true,
                                     .allow_special = o->allow_special,
                                     .quiet = true,
                                     .put = put,

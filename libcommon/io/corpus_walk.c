@@ -6,6 +6,8 @@
 
 #include "base/progress.h"
 #include "io/encoding.h"
+#include "text/names.h"
+#include "text/text.h"
 #include "base/utf8.h"
 
 enum { SLICE = 1 << 22 }; /* bytes that are fed between two looks at the clock */
@@ -57,7 +59,7 @@ bool gp_has_documents(const gp_text_info *info, const gp_separator *s)
 /* ---- walking --------------------------------------------------------------------------------- */
 
 /* What stands behind the ids of a text. */
-enum { NOTHING, DOCUMENT_ENDS = 1, SEPARATED = 2, CROSSING = 4 };
+enum { NOTHING, DOCUMENT_ENDS = 1, SEPARATED = 2, CROSSING = 4, BEGINS = 8 };
 
 /* A walk on its way. */
 typedef struct step {
@@ -67,6 +69,7 @@ typedef struct step {
     gp_progress progress;
     bool documents, begins; /* the next part begins a text of its own */
     int files;              /* done */
+    gp_names names;         /* of special tokens, while none was found in text */
 } step;
 
 static int put(void *self, const int32_t *ids, int64_t count)
@@ -79,7 +82,13 @@ static int mark(void *self, int what)
 {
     const step *s = self;
     const gp_walk *w = s->w;
-    int rc = what & SEPARATED ? w->put(w->self, w->separator->ids, w->separator->count) : 0;
+    int64_t before = 0, after = 0;
+    const int32_t *first = gp_tokenizer_before(w->t, &before), *last = gp_tokenizer_after(w->t, &after);
+    int rc = what & BEGINS && before ? w->put(w->self, first, before) : 0;
+    if (!rc && what & DOCUMENT_ENDS && w->around && after)
+        rc = w->put(w->self, last, after);
+    if (!rc && what & SEPARATED)
+        rc = w->put(w->self, w->separator->ids, w->separator->count);
     if (!rc && what & DOCUMENT_ENDS && s->documents)
         rc = w->end_document(w->self);
     return !rc && what & CROSSING ? w->cross(w->self) : rc;
@@ -113,14 +122,32 @@ static int feed_across(step *s, const gp_text_part *part)
                      part->separated || part->file_ends);
 }
 
+/* Remembers where a special token's name is first encoded as text. */
+static void look_for_names(step *s, const gp_text_part *part)
+{
+    int32_t id;
+    size_t length, at;
+    if (!s->names.count)
+        return;
+    at = gp_names_find(&s->names, (const uint8_t *)part->data, part->length, false, &id, &length);
+    if (at == part->length)
+        return;
+    s->w->special = part->file;
+    s->w->special_offset = part->offset + (int64_t)at;
+    gp_names_release(&s->names);
+}
+
 static int take(step *s, const gp_text_part *part)
 {
     gp_walk *w = s->w;
     int rc = 0;
     if (s->begins && s->documents && part->begin == w->cut)
         rc = gp_encoding_end(s->encoding, CROSSING);
+    if (!rc && s->begins && w->around)
+        rc = gp_encoding_end(s->encoding, BEGINS);
     if (s->begins)
         gp_encoding_place(s->encoding, part->file, part->offset);
+    look_for_names(s, part);
     if (!rc)
         rc = feed_across(s, part);
     if (rc)
@@ -139,6 +166,8 @@ int gp_walk_run(gp_walk *w)
     step s = {.w = w, .info = gp_text_get_info(w->text), .begins = true};
     gp_text_part part;
     int rc;
+    if (!w->allow_special)
+        gp_names_init(&s.names, &w->t->vocab, GP_TOKEN_SPECIAL, GP_TOKEN_SPECIAL);
     s.documents = gp_has_documents(s.info, w->separator);
     s.encoding = gp_encoding_open(&(gp_encoding_options){.t = w->t,
                                                          .threads = w->threads,
@@ -154,6 +183,7 @@ int gp_walk_run(gp_walk *w)
         rc = gp_encoding_finish(s.encoding);
     gp_progress_end(&s.progress);
     gp_encoding_close(s.encoding);
+    gp_names_release(&s.names);
     return rc;
 }
 

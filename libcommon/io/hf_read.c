@@ -75,11 +75,16 @@ int gp_hf_read_beside(gp_buf *b, const char *folder, const char *name, size_t mo
 static int build_tokenizer(gp_checkpoint *c, const char *folder)
 {
     gp_tokenizer *t = gp_tokenizer_open(folder);
-    if (!t)
+    if (!t && gp_error_is_io())
         return -1;
+    if (!t) {
+        c->tokenizer_problem = gp_strdup(gp_error());
+        return 0;
+    }
     char *text = gp_tokenizer_to_json(t);
+    gp_checkpoint_remark_tokenizer(c, t);
     gp_tokenizer_close(t);
-    gp_checkpoint_set_tokenizer(c, text, strlen(text));
+    gp_checkpoint_set_tokenizer(c, text, strlen(text), NULL);
     return 0;
 }
 
@@ -89,21 +94,43 @@ static int has_both(const char *folder, const char *a, const char *b)
     return there > 0 ? has(folder, b) : there;
 }
 
-static int find_tokenizer(gp_checkpoint *c, const gp_safetensors *s, const char *folder)
+/* Whether two texts are of the same tokenizer. */
+static bool same_tokenizer(const char *a, size_t n, const char *b, size_t m)
+{
+    if (n == m && !memcmp(a, b, n))
+        return true;
+    gp_tokenizer *first = gp_tokenizer_from_json(a, n, "one"),
+                 *second = gp_tokenizer_from_json(b, m, "other");
+    char *x = first ? gp_tokenizer_to_json(first) : NULL, *y = second ? gp_tokenizer_to_json(second) : NULL;
+    bool same = x && y && !strcmp(x, y);
+    gp_tokenizer_close(first);
+    gp_tokenizer_close(second);
+    free(x);
+    free(y);
+    return same;
+}
+
+/* beside: the folder's tokenizer.json is right, as its config.json is. */
+static int find_tokenizer(gp_checkpoint *c, const gp_safetensors *s, const char *folder, bool beside)
 {
     size_t length;
     const char *text = gp_safetensors_metadata(s, "gptpipe.tokenizer", &length);
-    if (text) {
-        gp_checkpoint_set_tokenizer(c, gp_strndup(text, length), length);
-        return 0;
-    }
     gp_buf b = {0};
-    int rc = gp_hf_read_beside(&b, folder, "tokenizer.json", MOST_TOKENIZER);
+    int rc = text && !beside ? 1 : gp_hf_read_beside(&b, folder, "tokenizer.json", MOST_TOKENIZER);
     if (!rc && b.len) {
-        gp_checkpoint_set_tokenizer(c, b.data, b.len);
+        bool same = !text || same_tokenizer(text, length, b.data, b.len);
+        gp_checkpoint_set_tokenizer(c, b.data, b.len, folder);
+        if (!same)
+            gp_checkpoint_add_tokenizer_remark(c,
+                                               gp_strdup("tokenizer.json and the tokenizer in the weights' "
+                                                         "file disagree; tokenizer.json is taken"));
         return 0;
     }
     gp_buf_release(&b);
+    if (rc >= 0 && text) {
+        gp_checkpoint_set_tokenizer(c, gp_strndup(text, length), length, NULL);
+        return 0;
+    }
     if (rc <= 0)
         return rc;
     if (!folder || c->config.family != GP_GPT2) /* BERT's and RoBERTa's are only carried */
@@ -225,7 +252,7 @@ int gp_hf_open(gp_checkpoint *c, const char *path)
     if (!rc)
         rc = gp_hf_find_config(c, s->files.files[0], folder, is_loadable(path));
     if (!rc)
-        rc = find_tokenizer(c, s->files.files[0], folder);
+        rc = find_tokenizer(c, s->files.files[0], folder, is_loadable(path));
     if (!rc) {
         gp_hf_fit(&s->files, c);
         gp_params_list(&c->params, &c->config);

@@ -24,6 +24,7 @@ void gp_names_init(gp_names *s, const gp_vocab *v, uint8_t mask, uint8_t flags)
         const char *name = gp_vocab_bytes(v, id, &n);
         if (!(v->flags[id] & GP_TOKEN_NAMED) || (v->flags[id] & mask) != flags || !n)
             continue;
+        s->only = !s->count || s->only == (uint8_t)*name ? (uint8_t)*name : -1;
         s->ids[s->count++] = id;
         s->begins[(uint8_t)*name] = true;
         s->strips |= (v->flags[id] & GP_TOKEN_LSTRIP) != 0;
@@ -76,6 +77,10 @@ size_t gp_names_find(const gp_names *s, const uint8_t *p, size_t n, bool more, i
 {
     *id = -1;
     for (size_t at = 0; at < n; at++) {
+        const uint8_t *next = s->only >= 0 ? memchr(p + at, s->only, n - at) : p + at;
+        at = next ? (size_t)(next - p) : n;
+        if (at == n)
+            break;
         if (!s->begins[p[at]])
             continue;
         if (!match(s, p + at, n - at, more, id, length)) {

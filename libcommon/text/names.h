@@ -9,6 +9,7 @@ typedef struct gp_names {
     int32_t *ids; /* sorted by name */
     int64_t count;
     bool begins[256]; /* a name begins with this byte */
+    int only;         /* the byte that all of them begin with, or -1 */
     bool strips;      /* a token takes the white space before it */
 } gp_names;
 

@@ -65,6 +65,10 @@ bool gp_tokenizer_cuts(const gp_tokenizer *t);
 void gp_tokenizer_add_remark(gp_tokenizer *t, char *text);
 void gp_template_release(gp_template *t);
 
+/* tokenizer_folder.c: reads what else a tokenizer's folder says of it; remarks go to t. alone: t is from a vocabulary and
+ * its merges, not from a tokenizer.json. */
+void gp_tokenizer_look_around(gp_tokenizer *t, const char *dir, bool alone);
+
 /* encoder.json or vocab.json and its merges: two files. */
 gp_tokenizer *gp_tokenizer_from_files(const char *vocab_path, const char *merges_path);
 

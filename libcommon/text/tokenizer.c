@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "text/names.h"
 #include "text/text.h"
 
 /* ---- making ---------------------------------------------------------------------------------- */
@@ -234,6 +235,23 @@ int64_t gp_tokenizer_decode(const gp_tokenizer *t, const int32_t *ids, int64_t c
     }
     *length = (size_t)(to - text);
     return i;
+}
+
+size_t gp_tokenizer_find_special(const gp_tokenizer *t, const char *text, size_t length)
+{
+    gp_names names;
+    size_t n, at = length;
+    int32_t id;
+    gp_names_init(&names, &t->vocab, GP_TOKEN_SPECIAL, GP_TOKEN_SPECIAL);
+    if (names.count)
+        at = gp_names_find(&names, (const uint8_t *)text, length, false, &id, &n);
+    gp_names_release(&names);
+    return at;
+}
+
+bool gp_tokenizer_is_added(const gp_tokenizer *t, int32_t id)
+{
+    return id >= 0 && id < t->vocab.size && t->vocab.flags[id] & GP_TOKEN_NAMED;
 }
 
 int32_t gp_tokenizer_end_of_text(const gp_tokenizer *t)

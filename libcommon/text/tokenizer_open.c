@@ -110,6 +110,7 @@ static gp_tokenizer *open_dir(const char *dir)
     int found = gp_exists(json);
     if (found > 0)
         t = read_file(json, false);
+    bool has_json = found;
     free(json);
     for (size_t i = 0; i < ARRAY_LEN(pairs) && !found; i++) {
         char *vocab = gp_path_join(dir, pairs[i][0]), *merges = gp_path_join(dir, pairs[i][1]);
@@ -120,6 +121,8 @@ static gp_tokenizer *open_dir(const char *dir)
         free(vocab);
         free(merges);
     }
+    if (t)
+        gp_tokenizer_look_around(t, dir, !has_json);
     return found ? t : open_only_tiktoken(dir);
 }
 
