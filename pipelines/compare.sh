@@ -91,15 +91,26 @@ done
 
 # ---- tables -----------------------------------------------------------------------------------------------------
 
+# A table that is wider than the terminal goes below itself, some runs at a time; into a file or a pipe it goes whole.
+wide=1000000
+if [ -t 1 ]; then
+    { wide=$(stty size <&3 2> /dev/null | cut -d' ' -f2) || true; } 3>&1
+    [ "${wide:-0}" -ge 30 ] || wide=80
+fi
+
 # Lines of tab-separated cells in columns; the first column is left, numbers and names of runs right.
 columns() {
-    awk -F'\t' '
+    awk -F'\t' -v wide="$wide" '
         { for (i = 1; i <= NF; i++) { cell[NR, i] = $i; if (length($i) > width[i]) width[i] = length($i) }
           if (NF > most) most = NF }
-        END { for (r = 1; r <= NR; r++) {
-                  line = sprintf("%-" width[1] "s", cell[r, 1])
-                  for (i = 2; i <= most; i++) line = line "  " sprintf("%" width[i] "s", cell[r, i])
-                  print line } }'
+        END { for (first = 2; first <= most; first = last + 1) {
+                  used = width[1] + 2 + width[first]
+                  for (last = first; last < most && used + 2 + width[last + 1] <= wide; last++) used += 2 + width[last + 1]
+                  if (first > 2) print ""
+                  for (r = 1; r <= NR; r++) {
+                      line = sprintf("%-" width[1] "s", cell[r, 1])
+                      for (i = first; i <= last; i++) line = line "  " sprintf("%" width[i] "s", cell[r, i])
+                      print line } } }'
 }
 
 row() { # NAME VALUE...
@@ -206,13 +217,13 @@ draw_text() {
     local i
     for i in "${!runs[@]}"; do
         points "$i" 3 | awk -v run="$i" '{ print run, $1, $2 }'
-    done | awk -v names="$(IFS=$'\t'; echo "${labels[*]}")" '
+    done | awk -v wide="$wide" -v names="$(IFS=$'\t'; echo "${labels[*]}")" '
         { run[NR] = $1; x[NR] = $2; y[NR] = $3
           if (NR == 1 || y[NR] < low) low = y[NR]
           if (NR == 1 || y[NR] > high) high = y[NR]
           if (x[NR] > most) most = x[NR] }
         END {
-            W = 64; H = 16; letters = "abcdefghijklmnopqrstuvwxyz"
+            W = wide < 81 ? wide - 17 : 64; H = 16; letters = "abcdefghijklmnopqrstuvwxyz"
             if (high <= low) high = low + 1
             for (i = 1; i <= NR; i++) {
                 c = int((W - 1) * x[i] / most + 0.5); r = int((H - 1) * (high - y[i]) / (high - low) + 0.5)
@@ -232,9 +243,13 @@ draw_text() {
             print line
             printf "          0 %" (W - 3) "s tokens\n", most
             n = split(names, name, "\t")
-            for (i = 1; i <= n; i++)
-                printf "%s%s %s", (i > 1 ? ", " : "          "), substr(letters, (i - 1) % 26 + 1, 1), name[i]
-            print ""
+            line = "          "
+            for (i = 1; i <= n; i++) {
+                mark = substr(letters, (i - 1) % 26 + 1, 1) " " name[i] (i < n ? ", " : "")
+                if (i > 1 && length(line mark) > wide) { sub(/ $/, "", line); print line; line = "          " }
+                line = line mark
+            }
+            print line
         }'
 }
 

@@ -97,4 +97,21 @@ tr -d '\n' < .typescript | grep -q "$(printf '\r')step" && problem "TERM=dumb: l
 script -qec "sample run --interactive --max-tokens 3 --threads 1" talk.txt > /dev/null 2>&1 < <(sleep 1; printf 'exit\n'; sleep 1)
 out=$(cat talk.txt)
 shows "sample: run, 0.0 M parameters, context 8; type a text to be continued, /help for help, exit to end"
+
+# ---- runs side by side fit the terminal -------------------------------------------------------------------------------
+
+for run in a-run-with-a-long-name another-run-with-a-long-name a-third-run-with-a-long-name; do
+    mkdir -p $run
+    printf '{"step": 1, "tokens": 100, "loss": 4.5, "tok_s": 1000}\n{"step": 2, "tokens": 200, "loss": 3.5, "tok_s": 1000}\n' > $run/log.jsonl
+    printf 'lr: 0.%s\n' ${#run} > $run/config.yaml
+done
+runs="a-run-with-a-long-name another-run-with-a-long-name a-third-run-with-a-long-name"
+for columns in 50 80 200; do
+    script -qec "stty cols $columns; $repo/pipelines/compare.sh $runs" .typescript > /dev/null 2>&1 < /dev/null
+    out=$(sed '1{/^Script started/d}; ${/^Script done/d}' .typescript | tr -d '\r')
+    checks=$((checks + 2))
+    awk -v most=$columns 'length($0) > most { exit 1 }' <<< "$out" || problem "wider than $columns: $out"
+    [ "$(grep -c '^run ' <<< "$out")" = $((columns == 200 ? 1 : columns == 80 ? 2 : 3)) ] || problem "blocks at $columns columns: $out"
+    for run in $runs; do shows "$run"; done
+done
 finish
