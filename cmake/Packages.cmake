@@ -106,6 +106,10 @@ else()
   gptpipe_row("oneDNN" "off" "no cpu backend: ref alone, slow")
 endif()
 
+if(NOT GPTPIPE_DNNL)
+  message(WARNING "without oneDNN processors compute by plain loops, many times slower: install libdnnl-dev and configure again")
+endif()
+
 include(cmake/Cuda.cmake)
 
 # cuDNN's header alone is needed here; the library is looked for when a program is asked for its attention.

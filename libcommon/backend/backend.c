@@ -66,6 +66,19 @@ static bool is_here(const struct backend *b)
 #endif
 }
 
+/* Who has asked for nothing gets what is ten and more times as slow as the same machine could be: that must be heard. */
+static void tell_of_ref(gp_backend *be)
+{
+#ifndef GPTPIPE_DNNL
+    if (!*be->remark)
+        snprintf(be->remark, sizeof be->remark,
+                 "this build is without oneDNN and many times slower than with it: install libdnnl-dev and "
+                 "build again");
+#else
+    (void)be;
+#endif
+}
+
 static int choose_dtype(gp_backend *be, const char *name)
 {
     be->tf32 = !strcmp(name, "tf32");
@@ -100,8 +113,11 @@ gp_backend *gp_backend_open(const char *name, const char *dtype, int threads)
             fail("dtype tf32 needs backend cuda and a GPU that has it; use --dtype fp32");
             continue;
         }
-        if (!backends[i].open(be))
+        if (!backends[i].open(be)) {
+            if (any && backends[i].open == gp_ref_open)
+                tell_of_ref(be);
             return be;
+        }
         if (!*be->remark && is_here(&backends[i]))
             snprintf(be->remark, sizeof be->remark, "%s", gp_error());
     }
