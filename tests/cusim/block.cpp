@@ -169,6 +169,7 @@ void check_barrier()
     if (other)
         return;
     b->at_barrier = 0;
+    weak_barrier();
     for (size_t i = b->threads.size(); i-- > 0;)
         make_ready(&b->threads[i]);
 }
@@ -447,8 +448,11 @@ std::string run(const Launch &launch)
         uint3 index = {static_cast<unsigned>(b % launch.grid.x),
                        static_cast<unsigned>(b / launch.grid.x % launch.grid.y),
                        static_cast<unsigned>(b / launch.grid.x / launch.grid.y)};
+        weak_begin_block();
         wrong = run_block(launch, index, &order);
+        weak_end_block();
     }
+    weak_end_launch();
     return wrong;
 }
 

@@ -51,6 +51,29 @@ __global__ void sum(const float *x, float *out, int n)
         out[blockIdx.x] = v;
 }
 
+/* The sum of all blocks' shares, by the block that is the last to draw a ticket. A block writes its share, and adds to a
+ * number nobody looks at yet; with or without a fence behind them. */
+__global__ void gather(float *shares, unsigned *added, unsigned *tickets, float *out, bool fences)
+{
+    SHARED(bool, last, [1]);
+    shares[blockIdx.x * blockDim.x + threadIdx.x] = static_cast<float>(blockIdx.x + 1);
+    atomicAdd(added, 1u);
+    if (fences)
+        __threadfence();
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        last[0] = atomicAdd(tickets, 1u) == gridDim.x - 1;
+        __threadfence();
+    }
+    __syncthreads();
+    if (!last[0] || threadIdx.x)
+        return;
+    out[0] = 0;
+    for (unsigned i = 0; i < gridDim.x * blockDim.x; i++)
+        out[0] += shares[i];
+    out[1] = static_cast<float>(atomicAdd(added, 0u));
+}
+
 /* Turns a tile about in dynamic shared memory. */
 __global__ void transpose(const int *x, int *y, int side)
 {
@@ -425,6 +448,41 @@ void what_cannot_be_launched_is_told(void **)
 }
 
 /* A captured launch is done when the graph is launched, and with the arguments that it was captured with. */
+/* 4 blocks of 32 threads: shares of 1, 2, 3 and 4 are 320, and 128 were added. Weakly, and without the fence, the last block
+ * has nothing but its own; when the launch has ended all is there. */
+void what_no_fence_stands_behind_is_not_seen_by_other_blocks(void **)
+{
+    constexpr int blocks = 4, threads = 32;
+    const bool was = cusim::weak;
+    for (unsigned seed = 0; seed < seeds; seed++)
+        for (int way = 0; way < 4; way++) {
+            float zeros[blocks * threads] = {0}, out[2], shares[blocks * threads];
+            unsigned none = 0, added;
+            float *s = device(zeros, blocks * threads), *o = device(zeros, 2);
+            unsigned *a = device(&none, 1), *tickets = device(&none, 1);
+            bool weak = way & 1, fences = way & 2;
+            cusim::weak = weak;
+            cusim::set_seed(seed);
+            LAUNCH(gather, blocks, threads, 0, nullptr, s, a, tickets, o, fences);
+            fetch(out, o, 2);
+            fetch(shares, s, blocks * threads);
+            fetch(&added, a, 1);
+            assert_no_error();
+            if (weak && !fences) {
+                assert_true(out[0] == 32 || out[0] == 64 || out[0] == 96 || out[0] == 128);
+                assert_true(out[1] == threads);
+            } else {
+                assert_true(out[0] == 320 && out[1] == blocks * threads);
+            }
+            assert_int_equal(added, blocks * threads);
+            for (int i = 0; i < blocks * threads; i++)
+                assert_true(shares[i] == static_cast<float>(i / threads + 1));
+            cudaFree(s), cudaFree(o), cudaFree(a), cudaFree(tickets);
+        }
+    cusim::weak = was;
+    cusim::set_seed(0);
+}
+
 void a_graph_is_captured_and_replayed(void **)
 {
     float x[4] = {1, 2, 3, 4}, y[4], by = 2;
@@ -529,6 +587,7 @@ int main()
         cmocka_unit_test(a_host_that_touches_device_memory_is_told),
         cmocka_unit_test(an_index_out_of_shared_memory_is_told),
         cmocka_unit_test(what_cannot_be_launched_is_told),
+        cmocka_unit_test(what_no_fence_stands_behind_is_not_seen_by_other_blocks),
         cmocka_unit_test(a_graph_is_captured_and_replayed),
         cmocka_unit_test(a_copy_from_pinned_memory_is_done_when_it_is_waited_for),
         cmocka_unit_test(copies_must_fit_their_allocations),

@@ -10,6 +10,7 @@
 #define CUSIM_DEVICE_H
 
 #include "types.h"
+#include "weak.h"
 
 #include <type_traits>
 
@@ -181,32 +182,51 @@ unsigned active_mask();
 
 /* ---- atomics: one thread runs at a time ---------------------------------------------------------- */
 
-template <class T> static inline T atomicAdd(T *address, T value)
+namespace cusim
+{
+
+/* What an atomic gives: the value before. Whether a thread looks at it says what the atomic was for: weak.h. */
+template <class T> struct Before {
+    T value;
+    size_t atomic;
+    operator T() const
+    {
+        if (weak)
+            weak_look(atomic);
+        return value;
+    }
+};
+
+template <class T, class Update> static inline Before<T> atomically(T *address, Update update)
 {
     T before = *address;
-    *address = before + value;
-    return before;
+    *address = update(before);
+    if (!weak)
+        return {before, 0};
+    return {before, weak_atomic(address, sizeof(T), [=] { *address = update(*address); })};
 }
-template <class T> static inline T atomicMax(T *address, T value)
+
+} // namespace cusim
+
+template <class T> static inline cusim::Before<T> atomicAdd(T *address, T value)
 {
-    T before = *address;
-    *address = before > value ? before : value;
-    return before;
+    return cusim::atomically(address, [=](T before) { return before + value; });
 }
-template <class T> static inline T atomicExch(T *address, T value)
+template <class T> static inline cusim::Before<T> atomicMax(T *address, T value)
 {
-    T before = *address;
-    *address = value;
-    return before;
+    return cusim::atomically(address, [=](T before) { return before > value ? before : value; });
 }
-template <class T> static inline T atomicCAS(T *address, T expected, T value)
+template <class T> static inline cusim::Before<T> atomicExch(T *address, T value)
 {
-    T before = *address;
-    *address = before == expected ? value : before;
-    return before;
+    return cusim::atomically(address, [=](T) { return value; });
+}
+template <class T> static inline cusim::Before<T> atomicCAS(T *address, T expected, T value)
+{
+    return cusim::atomically(address, [=](T before) { return before == expected ? value : before; });
 }
 static inline void __threadfence()
 {
+    cusim::weak_fence();
 }
 static inline void __threadfence_block()
 {

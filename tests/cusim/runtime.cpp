@@ -3,6 +3,7 @@
 
 #include "fiber.h"
 #include "gpu.h"
+#include "weak.h"
 
 #include <cstdio>
 #include <cstdlib>
@@ -206,6 +207,7 @@ cudaError_t cudaMalloc(void **pointer, size_t bytes)
     memset(start, fresh, bytes);
     memset(start + bytes, fence, edge);
     memory[start] = bytes;
+    cusim::weak_allocated(start, bytes);
     ASAN_POISON_MEMORY_REGION(start, bytes);
     *pointer = start;
     return cudaSuccess;
@@ -220,6 +222,7 @@ cudaError_t cudaFree(void *pointer)
     if (m == memory.end())
         return fail(cudaErrorInvalidValue, "cudaFree of a pointer that cudaMalloc did not give");
     ASAN_UNPOISON_MEMORY_REGION(m->first, m->second);
+    cusim::weak_freed(m->first);
     memory.erase(m);
     free(static_cast<char *>(pointer) - edge);
     return cudaSuccess;
