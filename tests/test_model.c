@@ -277,6 +277,62 @@ static void dropout_belongs_to_the_step_and_the_sample(void **state)
     }
 }
 
+/* ---- where dropout is drawn -------------------------------------------------------------------------------- */
+
+static gp_backend_ops spied; /* ref's, with those that drop out replaced */
+static const gp_backend_ops *real;
+static uint32_t sites[64];
+static int site_count;
+
+static void see(gp_dropout drop)
+{
+    if (drop.p > 0)
+        sites[site_count++] = drop.site;
+}
+
+static void spy_embed(gp_backend *be, const gp_embed_op *op)
+{
+    see(op->drop);
+    real->embed_forward(be, op);
+}
+
+static void spy_norm(gp_backend *be, const gp_norm_op *op)
+{
+    see(op->drop);
+    real->norm_forward(be, op);
+}
+
+static void spy_attention(gp_backend *be, const gp_attention_op *op)
+{
+    see(op->drop);
+    real->attention_forward(be, op);
+}
+
+/* The embedding's, and of each layer those of attention, its projection and the MLP: no two share their numbers. */
+static void every_place_has_its_own_dropout(void **state)
+{
+    (void)state;
+    gp_config c = tiny();
+    gp_backend *be;
+    int32_t ids[20] = {0};
+    c.dropout_embd = c.dropout_attn = c.dropout_resid = 0.2;
+    gp_model *m = fresh(&c, "ref", true, &be);
+    real = be->ops;
+    spied = *real;
+    spied.embed_forward = spy_embed;
+    spied.norm_forward = spy_norm;
+    spied.attention_forward = spy_attention;
+    be->ops = &spied;
+    site_count = 0;
+    dropped_loss(m, 3, 0, ids, 1);
+    be->ops = real;
+    assert_int_equal(site_count, 1 + 3 * c.layers);
+    for (int i = 0; i < site_count; i++)
+        for (int k = 0; k < i; k++)
+            assert_int_not_equal(sites[i], sites[k]);
+    discard(m, be);
+}
+
 static void nothing_outside_the_model_is_run(void **state)
 {
     (void)state;
@@ -309,6 +365,7 @@ int main(void)
         cmocka_unit_test(a_model_without_biases_is_one_whose_biases_are_zero),
         cmocka_unit_test(a_tied_head_gets_the_sum_of_both_gradients),
         cmocka_unit_test(dropout_belongs_to_the_step_and_the_sample),
+        cmocka_unit_test(every_place_has_its_own_dropout),
         cmocka_unit_test(nothing_outside_the_model_is_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

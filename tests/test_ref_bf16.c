@@ -116,6 +116,17 @@ static void every_stored_activation_is_a_number_of_bf16(void **state)
     close_model(m);
 }
 
+/* As the head leaves it: the blocks write over it. */
+static void the_gradient_that_the_head_gives_is_a_number_of_bf16(void **state)
+{
+    (void)state;
+    gp_model *m = open_model("bf16");
+    step_of(m, NULL, 0);
+    gp_model_loss(m, &m->acts, &m->acts.norm[2 * L].y, true);
+    assert_int_equal(finer_than_bf16(m->acts.dx.data, gp_tensor_count(&m->acts.dx)), 0);
+    close_model(m);
+}
+
 static void statistics_losses_gradients_and_parameters_are_not_rounded(void **state)
 {
     (void)state;
@@ -228,6 +239,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_stored_activation_is_a_number_of_bf16),
+        cmocka_unit_test(the_gradient_that_the_head_gives_is_a_number_of_bf16),
         cmocka_unit_test(statistics_losses_gradients_and_parameters_are_not_rounded),
         cmocka_unit_test(rounding_is_to_nearest_ties_to_even),
         cmocka_unit_test(products_read_weights_and_bias_from_the_rounded_slot),

@@ -119,6 +119,18 @@ static void top_k_1_and_a_tiny_top_p_take_the_largest(void **state)
     }
 }
 
+/* At min_p 1 all that are as likely as the likeliest, and none that is less so by the least that floats can tell. */
+static void min_p_keeps_what_is_exactly_as_likely(void **state)
+{
+    (void)state;
+    const float logits[] = {3, 3, nextafterf(3, 0), 3};
+    bool seen[4] = {false};
+    for (int i = 0; i < 300; i++)
+        seen[draw_one((gp_sample_op){.vocab = 4, .temperature = 1, .top_p = 1, .min_p = 1}, logits, 4, i,
+                      0)] = true;
+    assert_true(seen[0] && seen[1] && !seen[2] && seen[3]);
+}
+
 static void top_k_keeps_what_equals_the_last(void **state)
 {
     (void)state;
@@ -285,6 +297,7 @@ int main(void)
         cmocka_unit_test(shares_are_those_of_transformers),
         cmocka_unit_test(temperature_0_takes_the_largest_and_the_lowest_of_equals),
         cmocka_unit_test(top_k_1_and_a_tiny_top_p_take_the_largest),
+        cmocka_unit_test(min_p_keeps_what_is_exactly_as_likely),
         cmocka_unit_test(top_k_keeps_what_equals_the_last),
         cmocka_unit_test(top_p_takes_the_lower_ids_of_equals),
         cmocka_unit_test(top_p_exactly_on_a_sum_takes_no_more),

@@ -212,6 +212,29 @@ static void logits_that_are_not_finite_are_told_with_their_place(void **state)
     }
 }
 
+/* A model of zeros finds all ids alike; the one that decoding takes is the lowest. */
+static void of_equal_logits_the_lowest_id_is_the_greedy_one(void **state)
+{
+    (void)state;
+    int32_t lowest[] = {5, 0, 0}, other[] = {5, 0, 95};
+    gp_config c;
+    assert_int_equal(gp_config_preset(&c, "nano"), 0);
+    c.vocab_size = 96;
+    c.init_std = 0;
+    for (size_t k = 0; k < ARRAY_LEN(backends); k++) {
+        gp_backend *be = gp_backend_open(backends[k], "fp32", 2);
+        gp_model *m = gp_model_create(&c, be, false);
+        gp_model_init(m, 1);
+        gp_passage p[2] = {{.ids = lowest, .count = 3, .first = 1}, {.ids = other, .count = 3, .first = 1}};
+        assert_int_equal(gp_model_score(m, p, 2, true), 0);
+        assert_true(p[0].greedy);
+        assert_false(p[1].greedy);
+        assert_close(p[0].log_p, -2 * log(96), 1e-6);
+        gp_model_free(m);
+        gp_backend_close(be);
+    }
+}
+
 static void what_does_not_fit_is_refused(void **state)
 {
     (void)state;
@@ -358,6 +381,7 @@ int main(void)
         cmocka_unit_test(a_greedy_continuation_is_known_as_such),
         cmocka_unit_test(each_token_has_its_probability_and_the_likeliest_in_its_place),
         cmocka_unit_test(logits_that_are_not_finite_are_told_with_their_place),
+        cmocka_unit_test(of_equal_logits_the_lowest_id_is_the_greedy_one),
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(hellaswag_becomes_what_the_harness_makes_of_it),
         cmocka_unit_test(the_raw_question_is_as_it_stands),

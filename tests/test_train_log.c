@@ -116,6 +116,35 @@ static void tokens_are_all_that_the_run_has_read(void **state)
     }
 }
 
+/* 801 tokens are 100 sequences of 8 and a last target. 0.07 times 100 is 7.000000000000001 in doubles, and no 8 steps. */
+static void epochs_are_rounded_up_to_steps_but_not_by_an_error_of_rounding(void **state)
+{
+    (void)state;
+    static const struct {
+        double epochs;
+        int steps;
+    } cases[] = {{0.07, 7}, {0.071, 8}, {0.14, 14}, {0.001, 1}};
+    double tokens[16];
+    int64_t steps[16];
+    gp_tokens_writer *w = gp_tokens_create(data, &(gp_tokens_info){.vocab_size = 40});
+    for (int32_t i = 0; i < 801; i++)
+        assert_int_equal(gp_tokens_write(w, &(int32_t){i % 39}, 1), 0);
+    assert_int_equal(gp_tokens_finish(w), 0);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        gp_train_options o = options(0);
+        free(run);
+        run = gp_format("%s/run%zu", dir, i);
+        o.out = run;
+        o.batch_size = o.grad_accum = 1;
+        o.val_fraction = 0;
+        o.eval_every = o.save_every = 0;
+        o.epochs = cases[i].epochs;
+        if (gp_train(&o))
+            fail_msg("%s", gp_error());
+        assert_int_equal(logged("tokens", tokens, steps, 16), cases[i].steps);
+    }
+}
+
 static double number_in_state(int64_t step, const char *key)
 {
     char *path = gp_format("%s/ckpt-%08lld/state.safetensors", run, (long long)step);
@@ -172,6 +201,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(tokens_are_all_that_the_run_has_read, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(epochs_are_rounded_up_to_steps_but_not_by_an_error_of_rounding,
+                                        make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(the_best_loss_is_known_to_the_runs_that_go_on, make_folder,
                                         remove_folder),
     };

@@ -52,6 +52,29 @@ static void steps_that_are_heard_of_later_are_the_same(void **state)
         assert_same(run(backends[i], false, 0), run(backends[i], true, 0));
 }
 
+/* On paper, a token of this model is 3 x (2 (L (4 C C + 2 C F) + C V) + 4 L C T) FLOPs, with L 2, C 16, F 64, V 40, T 8:
+ * of a peak of 1 the MFU is as many times the tokens a second. */
+static void mfu_is_the_share_of_the_peak(void **state)
+{
+    (void)state;
+    small_run r;
+    gp_buf log = {0};
+    small_begin(&r, "ref", "fp32");
+    small_open(&r, false);
+    assert_int_equal(gp_trainer_step(&r.t), 0);
+    char *path = gp_path_join(r.folder, "log.jsonl");
+    assert_int_equal(gp_file_read(&log, path, 1 << 20), 0);
+    json_t *line = json_loads(log.data, JSON_DISABLE_EOF_CHECK, NULL);
+    double flops = 3 * (2 * (2 * (4 * 16 * 16 + 2 * 16 * 64) + 16 * 40) + 4 * 2 * 16 * 8);
+    double got =
+        json_number_value(json_object_get(line, "mfu")) / json_number_value(json_object_get(line, "tok_s"));
+    assert_true(fabs(got - flops) < 1e-3 * flops); /* four digits are printed */
+    json_decref(line);
+    gp_buf_release(&log);
+    free(path);
+    small_close(&r);
+}
+
 /* Whether a step is one is the host's decision, before the update. */
 static void a_run_that_looks_for_outliers_does_not_run_ahead(void **state)
 {
@@ -118,6 +141,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(steps_that_are_heard_of_later_are_the_same),
+        cmocka_unit_test(mfu_is_the_share_of_the_peak),
         cmocka_unit_test(a_run_that_looks_for_outliers_does_not_run_ahead),
         cmocka_unit_test(nothing_is_updated_behind_a_step_that_is_not_finite),
         cmocka_unit_test(a_batch_that_cannot_be_taken_leaves_the_steps_before_it),
