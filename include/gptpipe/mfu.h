@@ -27,8 +27,11 @@ extern "C" {
 GP_API double gp_measure_peak(gp_backend *be, double seconds, double longest);
 
 /* Best bytes a second at which the backend reads memory that does not fit the caches (the sum of squares of 256
- * MiB, or of less where there is little memory left, by all its threads). */
+ * MiB of normal numbers, on a GPU of 4 GiB, or of less where there is little memory left, by all its threads). */
 GP_API double gp_measure_bandwidth(gp_backend *be, double seconds);
+
+/* The same of a copy from memory to memory: bytes read and bytes written, together. */
+GP_API double gp_measure_copy(gp_backend *be, double seconds);
 
 /* What a vendor states of a device. 0: it states nothing, or the device has no such unit. */
 typedef struct gp_vendor {
@@ -70,6 +73,9 @@ typedef struct gp_speed {
     double tok_s_10, tok_s_90;       /* a tenth of the runs was slower, a tenth faster */
     double tok_s_least, tok_s_most;  /* all of them */
     double flops_token, bytes_token; /* of one token; bytes: what decode must read, 0 for other passes */
+    double
+        flops_causal; /* flops_token, which counts attention in full (PaLM, appendix B), without what a causal mask
+                            hides */
 } gp_speed;
 
 /* Repeats a pass for about `seconds` after a warm-up, on random ids. B is decode_batch when decoding, 1 for a

@@ -327,6 +327,7 @@ struct gp_backend {
     int threads;
     gp_attention_by attention;
     char attention_library[32]; /* "cuDNN 9.19.0", once it was opened */
+    char products_library[32];  /* "cuBLASLt 13.1.1": bits are those of one version */
     char device[128];
     char remark[200];       /* why `auto` passed over a faster one that is here; "" where it did not */
     const char *allocating; /* what the memory that is asked for is, for messages; or NULL */

@@ -1,7 +1,7 @@
 /* attention.c: see attention.h. */
 #include "train/attention.h"
 #include "base/progress.h"
-#include "base/rng.h"
+#include "train/bench.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -50,21 +50,6 @@ static void list(trial *t, gp_tensor *all[TENSORS])
     memcpy(all, tensors, sizeof tensors);
 }
 
-/* Normal numbers, some thousand of them over and over: a kernel's speed depends on how many bits change. */
-static void fill(gp_backend *be, const gp_tensor *t)
-{
-    enum { NUMBERS = 4096 };
-    float x[NUMBERS], stored[NUMBERS];
-    size_t all = (size_t)gp_tensor_bytes(t), done = (size_t)NUMBERS * (size_t)gp_dtype_size(t->dtype);
-    for (int i = 0; i < NUMBERS; i += 2)
-        gp_random_normal2(1, GP_RNG_INIT, 0, (uint64_t)i, x + i);
-    gp_from_f32(stored, t->dtype, x, NUMBERS);
-    done = done < all ? done : all;
-    be->ops->upload(be, t->data, stored, done);
-    for (; done < all; done *= 2)
-        be->ops->copy(be, (char *)t->data + done, t->data, done < all - done ? done : all - done);
-}
-
 static void open(trial *t, gp_backend *be, const gp_shape *s)
 {
     gp_memory memory = gp_backend_memory(be);
@@ -74,8 +59,8 @@ static void open(trial *t, gp_backend *be, const gp_shape *s)
     for (int i = 0; i < TENSORS; i++)
         all[i]->data =
             memory.alloc(memory.self, (size_t)gp_tensor_bytes(all[i]), "a measurement of attention");
-    fill(be, &t->qkv);
-    fill(be, &t->dout);
+    gp_fill_normal(be, &t->qkv);
+    gp_fill_normal(be, &t->dout);
     t->op = (gp_attention_op){.heads = s->H,
                               .causal = s->causal,
                               .qkv = &t->qkv,

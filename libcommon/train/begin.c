@@ -27,9 +27,10 @@ void gp_job_describe(gp_job *j, gp_state *s)
              (long long)j->t.B, (long long)j->t.T, (long long)o->grad_accum, o->order, (long long)o->seed,
              weights);
     gp_attention_describe(j->t.be, attention, sizeof attention);
-    snprintf(s->machine, sizeof s->machine, "%s, %s, %d threads, %s%s%s", gp_backend_name(j->t.be),
+    const char *products = j->t.be->products_library;
+    snprintf(s->machine, sizeof s->machine, "%s, %s, %d threads, %s%s%s%s%s", gp_backend_name(j->t.be),
              gp_backend_dtype(j->t.be), gp_backend_threads(j->t.be), gp_backend_device(j->t.be),
-             *attention ? ", attention by " : "", attention);
+             *products ? ", products by " : "", products, *attention ? ", attention by " : "", attention);
 }
 
 static int config_from_scratch(const gp_job *j, gp_config *c)

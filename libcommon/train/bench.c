@@ -92,13 +92,15 @@ static double decode_bytes(const gp_config *c, int64_t B, int64_t T, int number)
 void gp_bench_describe(const gp_config *c, gp_pass pass, int64_t B, int64_t T, int number, gp_speed *s)
 {
     double head = 2 * (double)c->channels * (double)c->vocab_size;
+    double hidden = c->causal ? 2 * (double)c->layers * (double)c->channels * (double)(T - 1) : 0;
     *s = (gp_speed){.flops_token = gp_config_flops(c, T)};
+    s->flops_causal = s->flops_token - hidden;
     if (pass == GP_PASS_TRAIN)
-        s->flops_token *= 3;
+        s->flops_token *= 3, s->flops_causal *= 3;
     if (pass == GP_PASS_PREFILL) /* logits of the last token alone */
-        s->flops_token -= head * (double)(T - 1) / (double)T;
+        s->flops_token -= head * (double)(T - 1) / (double)T, s->flops_causal = s->flops_token - hidden;
     if (pass == GP_PASS_DECODE) {
-        s->flops_token = gp_config_flops(c, T / 2); /* half full on average */
+        s->flops_token = s->flops_causal = gp_config_flops(c, T / 2); /* half full on average */
         s->bytes_token = decode_bytes(c, B, T, number);
     }
 }
@@ -139,4 +141,19 @@ void gp_bench_close(gp_bench *b)
     free(b->inputs);
     free(b->targets);
     free(b->positions);
+}
+
+void gp_fill_normal(gp_backend *be, const gp_tensor *t)
+{
+    enum { NUMBERS = 4096 };
+    float x[NUMBERS], stored[NUMBERS];
+    size_t all = (size_t)gp_tensor_bytes(t), done = (size_t)NUMBERS * (size_t)gp_dtype_size(t->dtype);
+    for (int i = 0; i < NUMBERS; i += 2)
+        gp_random_normal2(1, GP_RNG_INIT, 0, (uint64_t)i, x + i);
+    gp_from_f32(stored, t->dtype, x, NUMBERS);
+    done = done < all ? done : all;
+    be->ops->upload(be, t->data, stored, done);
+    for (; done < all; done *= 2)
+        be->ops->copy(be, (char *)t->data + done, t->data, done < all - done ? done : all - done);
+    be->ops->sync(be);
 }

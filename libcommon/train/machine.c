@@ -1,6 +1,7 @@
 /* machine.c: what a machine can do: measured, and as its vendor states it. */
 #include "gptpipe/mfu.h"
 #include "model/model.h"
+#include "train/bench.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -41,20 +42,11 @@ static void squares_open(squares *s, gp_backend *be, int64_t n)
     be->workspace = NULL;
     be->workspace_size = 0;
     s->w.w.dtype = GP_F32;
-    float *host = gp_malloc((size_t)(n * n) * sizeof *host);
-    void *stored = gp_malloc((size_t)(n * n) * sizeof *host);
-    for (int64_t i = 0; i < n * n; i++)
-        host[i] = (float)(i % 17) / 17;
     gp_tensor *all[] = {&s->x, &s->y, &s->w.w};
     for (size_t i = 0; i < ARRAY_LEN(all); i++) {
-        size_t bytes = (size_t)gp_tensor_bytes(all[i]);
-        all[i]->data = ops->alloc(be, bytes);
-        gp_from_f32(stored, all[i]->dtype, host, n * n);
-        ops->upload(be, all[i]->data, stored, bytes);
-        ops->sync(be);
+        all[i]->data = ops->alloc(be, (size_t)gp_tensor_bytes(all[i]));
+        gp_fill_normal(be, all[i]);
     }
-    free(host);
-    free(stored);
     gp_shape shape = {
         .B = 1, .T = (int)n, .C = (int)n, .H = (int)n, .V = 1, .inner = (int)n}; /* H: small heads */
     gp_backend_plan(be, &shape);
@@ -114,17 +106,31 @@ double gp_measure_peak(gp_backend *be, double seconds, double longest)
     return peak;
 }
 
+/* Bytes that no cache holds: a GPU reads 256 MiB within the time that a few launches take, and keeps a quarter of it. */
+static size_t large(gp_backend *be, int share)
+{
+    size_t bytes = be->later ? (size_t)4 << 30 : (size_t)256 << 20;
+    while (bytes > room(be) / (size_t)share)
+        bytes /= 2;
+    return bytes;
+}
+
+static gp_tensor fresh(gp_backend *be, size_t bytes)
+{
+    gp_tensor t = gp_tensor_view(be->ops->alloc(be, bytes), GP_F32, 1, (int64_t)(bytes / sizeof(float)));
+    gp_fill_normal(be, &t); /* pages that were never written are all one page of zeros */
+    return t;
+}
+
 /* The norm of a gradient is a backend's one op that reads much and does nothing else. */
 double gp_measure_bandwidth(gp_backend *be, double seconds)
 {
     const gp_backend_ops *ops = be->ops;
-    size_t bytes = 256u << 20;
-    while (bytes > room(be) / 16)
-        bytes /= 2;
-    gp_segment all = {.g = ops->alloc(be, bytes), .count = (int64_t)(bytes / sizeof(float))};
+    size_t bytes = large(be, 16);
+    gp_tensor g = fresh(be, bytes);
+    gp_segment all = {.g = g.data, .count = gp_tensor_count(&g)};
     gp_step *step = ops->alloc(be, sizeof *step);
     double best = 1e30, end = gp_now() + seconds;
-    ops->zero(be, all.g, bytes); /* pages that were never written are all one page of zeros */
     for (int runs = 0; runs < 3 || gp_now() < end; runs++) {
         double begin = gp_now();
         for (int i = 0; i < at_once(be); i++)
@@ -137,6 +143,26 @@ double gp_measure_bandwidth(gp_backend *be, double seconds)
     ops->free(be, all.g, bytes);
     ops->free(be, step, sizeof *step);
     return (double)bytes / best;
+}
+
+double gp_measure_copy(gp_backend *be, double seconds)
+{
+    const gp_backend_ops *ops = be->ops;
+    size_t bytes = large(be, 32);
+    gp_tensor from = fresh(be, bytes), to = fresh(be, bytes);
+    double best = 1e30, end = gp_now() + seconds;
+    for (int runs = 0; runs < 3 || gp_now() < end; runs++) {
+        double begin = gp_now();
+        for (int i = 0; i < at_once(be); i++)
+            ops->copy(be, to.data, from.data, bytes);
+        ops->sync(be);
+        double took = (gp_now() - begin) / at_once(be);
+        if (runs && took < best)
+            best = took;
+    }
+    ops->free(be, from.data, bytes);
+    ops->free(be, to.data, bytes);
+    return 2 * (double)bytes / best;
 }
 
 /* ---- vendors --------------------------------------------------------------------------------------------- */

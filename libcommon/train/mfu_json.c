@@ -45,9 +45,10 @@ static void put_pass(const gp_mfu *r, const gp_pass_result *p, FILE *out)
         out,
         ", \"%s\": {\"batch\": %lld, \"context\": %lld, \"runs\": %lld, \"tok_s\": %.6g, \"tok_s_10\": %.6g, "
         "\"tok_s_90\": %.6g, \"tok_s_least\": %.6g, \"tok_s_most\": %.6g, \"flops_token\": %.6g, \"mfu\": "
-        "%.4f",
+        "%.4f, \"mfu_causal\": %.4f",
         gp_pass_name(p->pass), (long long)p->B, (long long)p->T, (long long)s->runs, s->tok_s, s->tok_s_10,
-        s->tok_s_90, s->tok_s_least, s->tok_s_most, s->flops_token, gp_mfu_of(s, r->peak));
+        s->tok_s_90, s->tok_s_least, s->tok_s_most, s->flops_token, gp_mfu_of(s, r->peak),
+        s->tok_s * s->flops_causal / r->peak);
     if (r->vendor_peak > 0)
         fprintf(out, ", \"mfu_vendor\": %.4f", gp_mfu_of(s, r->vendor_peak));
     if (s->bytes_token > 0)
@@ -70,8 +71,12 @@ void gp_mfu_json(const gp_mfu *r, FILE *out)
             "\"attention\": \"%s\"",
             (long long)gp_config_parameters(&r->config), device, r->backend, r->dtype, r->threads,
             *r->attention ? r->attention : "own");
+    if (*r->products)
+        fprintf(out, ", \"products\": \"%s\"", r->products);
     fprintf(out, ", \"peak_flops\": %.6g, \"peak_measured\": %s, \"bandwidth\": %.6g", r->peak,
             r->peak_given ? "false" : "true", r->bandwidth);
+    if (r->copy > 0)
+        fprintf(out, ", \"copy_bandwidth\": %.6g", r->copy);
     if (r->vendor_peak > 0)
         fprintf(out, ", \"vendor\": {\"name\": \"%s\", \"flops\": %.6g, \"bandwidth\": %.6g}", r->vendor.name,
                 r->vendor_peak, r->vendor.bandwidth);

@@ -10,11 +10,15 @@ static void print_head(const gp_mfu *r, FILE *out)
     fprintf(out, "model      %lld layers, %lld heads, %lld channels, vocabulary %lld: %.2f M parameters\n",
             (long long)c->layers, (long long)c->heads, (long long)c->channels, (long long)c->vocab_size,
             (double)gp_config_parameters(c) / 1e6);
-    fprintf(out, "machine    %s, backend %s, %s, %d threads%s%s\n", r->device, r->backend, r->dtype,
-            r->threads, *r->attention ? ", attention by " : "", r->attention);
+    fprintf(out, "machine    %s, backend %s, %s, %d threads%s%s%s%s\n", r->device, r->backend, r->dtype,
+            r->threads, *r->products ? ", products by " : "", r->products,
+            *r->attention ? ", attention by " : "", r->attention);
     fprintf(out, "peak       %.1f GFLOP/s, %s\n", r->peak / 1e9,
             r->peak_given ? "as given by --peak" : "its own matrix multiply, measured now");
-    fprintf(out, "bandwidth  %.1f GB/s, its own reading of 256 MiB, measured now\n", r->bandwidth / 1e9);
+    fprintf(out, "bandwidth  %.1f GB/s, its own reading, measured now", r->bandwidth / 1e9);
+    if (r->copy > 0)
+        fprintf(out, "; a copy: %.1f GB/s read and written", r->copy / 1e9);
+    fprintf(out, "\n");
     if (r->vendor_peak > 0)
         fprintf(out, "vendor     %s: %.1f GFLOP/s in %s, %.1f GB/s\n", r->vendor.name, r->vendor_peak / 1e9,
                 r->dtype, r->vendor.bandwidth / 1e9);
@@ -29,8 +33,9 @@ static void print_pass(const gp_mfu *r, const gp_pass_result *p, FILE *out)
     snprintf(batch, sizeof batch, "%lld x %lld", (long long)p->B,
              (long long)(p->pass == GP_PASS_DECODE ? 1 : p->T));
     snprintf(spread, sizeof spread, "%.0f .. %.0f", s->tok_s_10, s->tok_s_90);
-    fprintf(out, "%-10s %-14s %12.0f %23s %10.1f %6.1f%%", gp_pass_name(p->pass), batch, s->tok_s, spread,
-            s->tok_s * s->flops_token / 1e9, 100 * gp_mfu_of(s, r->peak));
+    fprintf(out, "%-10s %-14s %12.0f %23s %10.1f %6.1f%% %6.1f%%", gp_pass_name(p->pass), batch, s->tok_s,
+            spread, s->tok_s * s->flops_token / 1e9, 100 * gp_mfu_of(s, r->peak),
+            100 * s->tok_s * s->flops_causal / r->peak);
     if (r->vendor_peak > 0)
         fprintf(out, " %8.1f%%", 100 * gp_mfu_of(s, r->vendor_peak));
     fprintf(out, "\n");
@@ -134,7 +139,9 @@ static void print_formulas(const gp_mfu *r, FILE *out)
             "  %10.3f  what is left, exactly by op: 3 x (2 (L (4CC + 2CF) + CV) + 4 LCT); MFU counts this\n",
             exact / 1e6);
     if (c->causal)
-        fprintf(out, "  %10.3f  without what the causal mask hides, 6 LC(T-1): what the ops do\n",
+        fprintf(out,
+                "  %10.3f  without what the causal mask hides, 6 LC(T-1): what the ops do; `causal` counts "
+                "this\n",
                 (exact - 6 * L * C * (T - 1)) / 1e6);
     fprintf(out, "A forward pass is a third of it. An op's bound is the larger of FLOPs / peak and bytes / "
                  "bandwidth,\n"
@@ -144,8 +151,8 @@ static void print_formulas(const gp_mfu *r, FILE *out)
 void gp_mfu_print(const gp_mfu *r, FILE *out, bool formulas)
 {
     print_head(r, out);
-    fprintf(out, "\n%-10s %-14s %12s %23s %10s %7s%s\n", "pass", "batch", "tok/s", "10% .. 90%", "GFLOP/s",
-            "MFU", r->vendor_peak > 0 ? "    vendor" : "");
+    fprintf(out, "\n%-10s %-14s %12s %23s %10s %7s %7s%s\n", "pass", "batch", "tok/s", "10% .. 90%",
+            "GFLOP/s", "MFU", "causal", r->vendor_peak > 0 ? "    vendor" : "");
     for (int i = 0; i < r->count; i++)
         print_pass(r, &r->result[i], out);
     print_bandwidth(r, out);
