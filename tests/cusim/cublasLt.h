@@ -40,7 +40,8 @@ typedef enum {
     CUBLASLT_MATMUL_DESC_EPILOGUE = 7,
     CUBLASLT_MATMUL_DESC_BIAS_POINTER = 8,
     CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER = 11,
-    CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD = 12
+    CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD = 12,
+    CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE = 26
 } cublasLtMatmulDescAttributes_t;
 
 typedef enum {
@@ -76,6 +77,7 @@ typedef struct {
     int reserved[4];
 } cublasLtMatmulHeuristicResult_t;
 
+size_t cublasLtGetVersion(void);
 cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle);
 cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle);
 const char *cublasLtGetStatusString(cublasStatus_t status);
@@ -119,6 +121,11 @@ struct Products {
     size_t run, fused, looked_for;
 };
 Products products();
+
+/* The library's version 13.1.1 and its refusals: the n-th call from now on that looks for an algorithm finds none, and the
+ * n-th product is not run (1: the next one; 0: all are). */
+void refuse_algorithm(int n);
+void refuse_product(int n);
 
 } // namespace cusim
 

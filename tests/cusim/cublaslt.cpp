@@ -18,6 +18,7 @@ struct cusim_matmul_desc {
     uint32_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
     void *bias = nullptr, *aux = nullptr;
     int64_t aux_ld = 0;
+    int32_t bias_type = -1; /* D's */
 };
 
 struct cusim_matrix_layout {
@@ -40,6 +41,13 @@ using Layout = cusim_matrix_layout;
 
 constexpr size_t needed_workspace = 4096;
 cusim::Products count;
+int until_no_algorithm, until_no_product;
+
+/* Whether this is the call that is refused. */
+bool refuses(int *until)
+{
+    return *until > 0 && --*until == 0;
+}
 
 size_t size_of(cudaDataType_t type)
 {
@@ -222,6 +230,11 @@ bool on_device(const Call &p)
 
 } // namespace
 
+size_t cublasLtGetVersion(void)
+{
+    return 130101;
+}
+
 cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle)
 {
     *handle = new cublasLtContext();
@@ -281,6 +294,8 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t desc,
         return set(&desc->aux, value, size);
     case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD:
         return set(&desc->aux_ld, value, size);
+    case CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE:
+        return set(&desc->bias_type, value, size);
     }
     return CUBLAS_STATUS_INVALID_VALUE;
 }
@@ -341,6 +356,8 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
     Call call = {};
     *returned = 0;
     count.looked_for++;
+    if (refuses(&until_no_algorithm))
+        return CUBLAS_STATUS_NOT_SUPPORTED;
     if (!handle || requested < 1 || !fits(*desc, *a, *b, *c, *d, &call))
         return CUBLAS_STATUS_INVALID_VALUE;
     uint32_t least = 256;
@@ -354,6 +371,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
     bool plain = desc->compute == CUBLAS_COMPUTE_32F;
     if ((a->type == CUDA_R_16BF && !plain) || (a->type == CUDA_R_32F && d->type == CUDA_R_16BF) ||
         (has_aux(desc->epilogue) && (desc->aux_ld % 8 || desc->aux_ld < static_cast<int64_t>(d->rows))) ||
+        (has_bias(desc->epilogue) && desc->bias_type != static_cast<int32_t>(d->type)) ||
         reinterpret_cast<uintptr_t>(desc->bias) % 16 || reinterpret_cast<uintptr_t>(desc->aux) % 16 ||
         preference->workspace < needed_workspace)
         return CUBLAS_STATUS_NOT_SUPPORTED;
@@ -396,6 +414,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
     for (const void *x : {a, b, c, static_cast<const void *>(d)})
         if (reinterpret_cast<uintptr_t>(x) % algo->data[1])
             return CUBLAS_STATUS_INVALID_VALUE;
+    if (refuses(&until_no_product))
+        return CUBLAS_STATUS_NOT_SUPPORTED;
     count.run++;
     count.fused += desc->epilogue != CUBLASLT_EPILOGUE_DEFAULT;
     cusim::submit_call([p] { p.run(); }, stream);
@@ -405,4 +425,14 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
 cusim::Products cusim::products()
 {
     return count;
+}
+
+void cusim::refuse_algorithm(int n)
+{
+    until_no_algorithm = n;
+}
+
+void cusim::refuse_product(int n)
+{
+    until_no_product = n;
 }

@@ -11,10 +11,6 @@ int cublaslt_open(Cublaslt *lt)
     return 0;
 }
 
-void cublaslt_close(Cublaslt *)
-{
-}
-
 #else
 
 #include <dlfcn.h>
@@ -32,29 +28,32 @@ static const char *const libraries[] = {
     "/usr/local/cuda/lib64/libcublasLt.so",
 };
 
-int cublaslt_open(Cublaslt *lt)
+static int load(Cublaslt *lt)
 {
     for (size_t i = 0; i < ARRAY_LEN(libraries) && !lt->library; i++)
-        lt->library = dlopen(libraries[i], RTLD_NOW | RTLD_LOCAL);
+        lt->library = dlopen(libraries[i], RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (!lt->library)
         return fail("backend cuda: %s is not found; install CUDA's libcublas, or name its folder in "
                     "LD_LIBRARY_PATH",
                     SO(CUBLAS_VER_MAJOR));
 #define CUBLASLT_TAKE(name)                                                                                  \
     lt->name = reinterpret_cast<decltype(lt->name)>(dlsym(lt->library, "cublasLt" #name));                   \
-    if (!lt->name) {                                                                                         \
-        fail("backend cuda: libcublasLt.so has no cublasLt" #name "; version 12 or later is needed");        \
-        cublaslt_close(lt);                                                                                  \
-        return -1;                                                                                           \
-    }
+    if (!lt->name)                                                                                           \
+        return fail("backend cuda: libcublasLt.so has no cublasLt" #name "; version 12 or later is needed");
     CUBLASLT_FUNCTIONS(CUBLASLT_TAKE)
     return 0;
 }
 
-void cublaslt_close(Cublaslt *lt)
+/* Once a process. */
+int cublaslt_open(Cublaslt *lt)
 {
-    dlclose(lt->library);
-    lt->library = nullptr;
+    static Cublaslt loaded;
+    static bool whole;
+    if (!whole && load(&loaded))
+        return -1;
+    whole = true;
+    *lt = loaded;
+    return 0;
 }
 
 #endif

@@ -9,6 +9,7 @@
 
 #define CUBLASLT_FUNCTIONS(X)                                                                                \
     X(Create)                                                                                                \
+    X(GetVersion)                                                                                            \
     X(Destroy)                                                                                               \
     X(GetStatusString)                                                                                       \
     X(MatmulDescCreate)                                                                                      \
@@ -30,8 +31,8 @@ struct Cublaslt {
 #undef CUBLASLT_POINTER
 };
 
-/* 0; or -1, with where it was looked for. */
+/* 0; or -1, with where it was looked for. It stays loaded until the process ends: its modules are loaded as they are
+ * first used, and events or graphs may outlive a backend. */
 int cublaslt_open(Cublaslt *lt);
-void cublaslt_close(Cublaslt *lt);
 
 #endif

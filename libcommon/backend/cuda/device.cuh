@@ -12,7 +12,8 @@ struct CudaState {
     size_t shared;    /* bytes of shared memory that a block may ask for */
     bool early;       /* kernels of this build can begin before the one in front has ended (early.cuh) */
     bool reads_pages; /* the host's, by itself: a copy from there need not be made at once */
-    bool capturing;   /* what is issued becomes a recording */
+    bool capturing;   /* what is issued becomes a recording, */
+    bool refused;     /* of which a part could not be issued */
     cudaStream_t stream;
     struct Matmuls *matmuls;      /* matmul.cu's */
     struct CudnnAttention *cudnn; /* attention_cudnn.cu's, once it was asked for; null before */

@@ -3,6 +3,8 @@
 #include "backend/cuda/activation.cuh"
 #include "backend/cuda/product.cuh"
 
+#include <cstdio>
+
 /* Hopper wants 32 MiB to split k. Behind what cuBLASLt gets is room for a bias's gradient, of up to so many numbers. */
 #ifdef GP_CUSIM
 constexpr size_t WORKSPACE = 256 << 10;
@@ -24,7 +26,9 @@ size_t matmul_workspace(const gp_backend *be)
     return WORKSPACE + SUMS * sizeof(float);
 }
 
-/* GELU in the product's own kernel pays from Hopper on, where other warps multiply on meanwhile; so does the sum. */
+/* GELU in the product's own kernel pays on Hopper, where other warps multiply meanwhile: on an H200 `fc` took 0.58 ms with
+ * it and 0.79 ms without. On sm_120 it is said to cost a fifth, so later GPUs have to be measured first. A bias's gradient
+ * beside its weight's cost as much as a kernel of its own, or more: 4.1 ms a step of GPT-2 124M against 3.3 ms. */
 int matmul_open(gp_backend *be)
 {
     CudaState *s = state_of(be);
@@ -36,13 +40,15 @@ int matmul_open(gp_backend *be)
     cublasStatus_t status = m->lt.Create(&m->handle);
     if (status != CUBLAS_STATUS_SUCCESS) {
         fail("backend cuda: cublasLtCreate: %s", m->lt.GetStatusString(status));
-        cublaslt_close(&m->lt);
         free(m);
         return -1;
     }
+    size_t version = m->lt.GetVersion(); /* 130101 is 13.1.1 */
+    snprintf(be->products_library, sizeof be->products_library, "cuBLASLt %zu.%zu.%zu", version / 10000,
+             version / 100 % 100, version % 100);
     m->ways = GP_CUDA_LT | GP_CUDA_FUSE_BIAS;
-    if (s->sm >= 90)
-        m->ways |= GP_CUDA_FUSE_GELU | GP_CUDA_FUSE_SUMS;
+    if (s->sm >= 90 && s->sm < 120)
+        m->ways |= GP_CUDA_FUSE_GELU;
     s->matmuls = m;
     return 0;
 }
@@ -52,7 +58,6 @@ void matmul_close(gp_backend *be)
     Matmuls *m = state_of(be)->matmuls;
     matmul_lt_forget(be);
     m->lt.Destroy(m->handle);
-    cublaslt_close(&m->lt);
     free(m);
 }
 
@@ -66,80 +71,74 @@ void gp_cuda_allow_products(gp_backend *be, unsigned ways)
 constexpr int FINISH_THREADS = 128;
 
 template <class In, class Out> struct Finish {
-    const Out *ab; /* the product alone */
+    const Out *ab; /* the product; null: d = bias */
     const In *bias;
-    Out *d, *pre;
+    Out *d;
+    const Out *pre; /* null: d = gelu(ab) */
     int64_t N, ldab, ldd;
-    Epilogue epilogue;
 };
 
-/* bias:        d = ab + bias
- * gelu:        pre = ab [+ bias], d = gelu(pre)
- * gelu_slope:  d = ab gelu'(pre)                        ab, d (M,N) with row pitches; pre (M,N); bias (N)
- * Block (m,j): a piece of row m, a pack of W numbers a thread. d may be ab, and so may pre with gelu. Writes (=). */
+/* d = bias in every row;  d = gelu(ab);  d = ab gelu'(pre)
+ * ab, d (M,N) with row pitches; pre (M,N); bias (N). Block (m,j): a piece of row m, a pack of W numbers a thread. d may be
+ * ab. Writes (=). */
 template <class In, class Out, int W>
 __global__ void __launch_bounds__(FINISH_THREADS) finish(const __grid_constant__ Finish<In, Out> f)
 {
     int64_t m = blockIdx.x, n = (static_cast<int64_t>(blockIdx.y) * FINISH_THREADS + threadIdx.x) * W;
     if (n >= f.N)
         return;
-    Some<Out, W> v = load_some<W>(f.ab + m * f.ldab + n), out;
-    if (f.epilogue == Epilogue::gelu_slope) {
-        Some<Out, W> pre = load_some<W>(f.pre + m * f.N + n);
-#pragma unroll
-        for (int i = 0; i < W; i++)
-            out.v[i] = from_float<Out>(to_float(v.v[i]) * act_slope(GP_ACT_GELU_TANH, to_float(pre.v[i])));
-        store_some<W>(f.d + m * f.ldd + n, out);
-        return;
-    }
-    if (f.bias) {
+    Some<Out, W> out;
+    if (!f.ab) {
         Some<In, W> bias = load_some<W>(f.bias + n);
 #pragma unroll
         for (int i = 0; i < W; i++)
-            v.v[i] = from_float<Out>(to_float(v.v[i]) + to_float(bias.v[i]));
-    }
-    if (f.epilogue == Epilogue::gelu) {
-        if (f.pre)
-            store_some<W>(f.pre + m * f.N + n, v);
+            out.v[i] = from_float<Out>(to_float(bias.v[i]));
+    } else if (f.pre) {
+        Some<Out, W> ab = load_some<W>(f.ab + m * f.ldab + n), pre = load_some<W>(f.pre + m * f.N + n);
 #pragma unroll
         for (int i = 0; i < W; i++)
-            v.v[i] = from_float<Out>(act_value(GP_ACT_GELU_TANH, to_float(v.v[i])));
+            out.v[i] = from_float<Out>(to_float(ab.v[i]) * act_slope(GP_ACT_GELU_TANH, to_float(pre.v[i])));
+    } else {
+        Some<Out, W> ab = load_some<W>(f.ab + m * f.ldab + n);
+#pragma unroll
+        for (int i = 0; i < W; i++)
+            out.v[i] = from_float<Out>(act_value(GP_ACT_GELU_TANH, to_float(ab.v[i])));
     }
-    store_some<W>(f.d + m * f.ldd + n, v);
+    store_some<W>(f.d + m * f.ldd + n, out);
 }
 
 template <class In, class Out>
-static void run_finish(gp_backend *be, const Product *p, void *ab, int64_t ldab)
+static void run_finish(gp_backend *be, const Product *p, const void *ab, int64_t ldab, bool slope)
 {
     Finish<In, Out> f = {static_cast<const Out *>(ab),
                          static_cast<const In *>(p->bias),
                          static_cast<Out *>(p->d),
-                         static_cast<Out *>(p->pre),
+                         slope ? static_cast<const Out *>(p->pre) : nullptr,
                          p->N,
                          ldab,
-                         product_ldd(p),
-                         p->epilogue};
+                         product_ldd(p)};
     constexpr int W = Pack<Out>::size;
     unsigned rows = static_cast<unsigned>(p->M);
-    if (packable<Out>(p->N, ab, p->d, p->pre, p->bias) && f.ldd % W == 0)
+    if (packable<Out>(p->N, f.ab, f.d, f.pre, f.bias) && f.ldd % W == 0)
         RUN(be, (finish<In, Out, W>), dim3(rows, blocks_for(p->N, FINISH_THREADS * W)), FINISH_THREADS, 0, f);
     else
         RUN(be, (finish<In, Out, 1>), dim3(rows, blocks_for(p->N, FINISH_THREADS)), FINISH_THREADS, 0, f);
 }
 
-/* What is left to do behind a product without epilogue, of which ab is the result. */
-static void finish_apart(gp_backend *be, const Product *p, void *ab, int64_t ldab)
+/* What `finish` does, in the product's types: with ab null the bias, with `slope` the slope, else GELU. */
+static void finish_apart(gp_backend *be, const Product *p, const void *ab, int64_t ldab, bool slope)
 {
     if (p->in == GP_F32)
-        run_finish<float, float>(be, p, ab, ldab);
+        run_finish<float, float>(be, p, ab, ldab, slope);
     else if (p->out == GP_F32)
-        run_finish<bf16, float>(be, p, ab, ldab);
+        run_finish<bf16, float>(be, p, ab, ldab, slope);
     else
-        run_finish<bf16, bf16>(be, p, ab, ldab);
+        run_finish<bf16, bf16>(be, p, ab, ldab, slope);
 }
 
 /* ---- the choice ---------------------------------------------------------------------------------- */
 
+/* GELU in fp32 is our own: the library's is made of an approximate tanh, 2e-5 off, which bf16 does not show. */
 static bool multiply_with_epilogue(gp_backend *be, const Product *p, unsigned ways)
 {
     unsigned needs = GP_CUDA_LT;
@@ -147,20 +146,39 @@ static bool multiply_with_epilogue(gp_backend *be, const Product *p, unsigned wa
         needs |= GP_CUDA_FUSE_BIAS;
     else if (p->epilogue != Epilogue::none)
         needs |= GP_CUDA_FUSE_GELU;
+    if (needs & GP_CUDA_FUSE_GELU && p->out != GP_BF16)
+        return false;
     return (ways & needs) == needs && matmul_lt(be, p, nullptr);
 }
 
-/* gelu's product goes to pre, where there is one: what is there in the end is made in place. */
-static bool multiply_then_finish(gp_backend *be, const Product *p, unsigned ways)
+/* The bias goes into every row first and the product adds to it, so that the sum is rounded once, as in an epilogue. */
+static bool multiply_onto_bias(gp_backend *be, const Product *p, unsigned ways)
 {
     Product alone = *p;
-    alone.epilogue = Epilogue::none;
-    alone.bias = alone.pre = nullptr;
-    if (p->epilogue == Epilogue::gelu && p->pre)
-        alone.d = p->pre, alone.ldd = 0;
-    if (!(ways & GP_CUDA_LT) || !matmul_lt(be, &alone, nullptr))
+    if (p->add || !(ways & GP_CUDA_LT))
         return false;
-    finish_apart(be, p, alone.d, product_ldd(&alone));
+    alone.epilogue = Epilogue::none;
+    alone.bias = nullptr;
+    alone.add = true;
+    finish_apart(be, p, nullptr, 0, false);
+    return matmul_lt(be, &alone, nullptr);
+}
+
+/* bias, in the product's kernel or before it; gelu behind it, of what is stored as pre; its slope behind it. */
+static bool multiply_then_finish(gp_backend *be, const Product *p, unsigned ways)
+{
+    Product first = *p;
+    bool slope = p->epilogue == Epilogue::gelu_slope;
+    first.epilogue = p->bias ? Epilogue::bias : Epilogue::none;
+    first.pre = nullptr;
+    if (!slope && p->pre)
+        first.d = p->pre, first.ldd = 0;
+    if (p->epilogue == Epilogue::bias || !multiply_with_epilogue(be, &first, ways)) {
+        if (!p->bias || !multiply_onto_bias(be, &first, ways))
+            return false;
+    }
+    if (p->epilogue != Epilogue::bias)
+        finish_apart(be, p, first.d, product_ldd(&first), slope);
     return true;
 }
 

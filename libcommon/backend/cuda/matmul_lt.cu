@@ -22,7 +22,7 @@ struct Problem {
 /* A problem and, where there is one, an algorithm for it. */
 struct Plan {
     Problem problem;
-    bool known, works;
+    bool known, works, ran; /* ran: once, so that a failure is no refusal any more */
     cublasLtMatmulDesc_t desc;
     cublasLtMatrixLayout_t a, b, d; /* the library's A and B: our B and A */
     cublasLtMatmulAlgo_t algo;
@@ -158,6 +158,9 @@ static void describe_problem(gp_backend *be, Plan *plan, const Product *p)
     describe(m, plan, CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue_of(p));
     if (p->pre)
         describe(m, plan, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, p->N);
+    if (p->bias || p->a_sums || p->b_sums) /* versions differ in what it is where nothing is said */
+        describe(m, plan, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE,
+                 static_cast<int32_t>(p->bias ? type_of(p->in) : CUDA_R_32F));
     layout(m, &plan->a, p->in, p->b_transposed ? p->N : p->K, p->b_transposed ? p->K : p->N, product_ldb(p));
     layout(m, &plan->b, p->in, p->a_transposed ? p->K : p->M, p->a_transposed ? p->M : p->K, product_lda(p));
     layout(m, &plan->d, p->out, p->M, p->N, product_ldd(p));
@@ -209,20 +212,42 @@ static Plan *plan_of(gp_backend *be, const Product *p, const float *sums)
     return plan;
 }
 
-bool matmul_lt(gp_backend *be, const Product *p, float *sums)
+/* The first run may refuse what the heuristics offered: then the plan does not work. In a recording nothing can be made up
+ * for, so that is given up, and the pass issued again as it comes. */
+static bool run(gp_backend *be, Plan *plan, const Product *p)
 {
     const Matmuls *m = matmuls_of(be);
+    CudaState *s = state_of(be);
+    const float alpha = 1, beta = p->add ? 1 : 0;
+    size_t bytes = matmul_lt_workspace(be);
+    cublasStatus_t status =
+        m->lt.Matmul(m->handle, plan->desc, &alpha, p->b, plan->a, p->a, plan->b, &beta, p->d, plan->d, p->d,
+                     plan->d, &plan->algo, cuda_workspace(be, bytes), bytes, s->stream);
+    if (status == CUBLAS_STATUS_SUCCESS) {
+        plan->ran = true;
+        return true;
+    }
+    if (plan->ran && !s->capturing)
+        check(m, status, "cublasLtMatmul");
+    (void)cudaGetLastError(); /* the refusal is no failure of what comes next */
+    if (s->capturing)
+        s->refused = true;
+    else
+        plan->works = false;
+    return s->capturing;
+}
+
+bool matmul_lt(gp_backend *be, const Product *p, float *sums)
+{
     if (!at_16(p->bias) || !at_16(p->pre))
+        return false;
+    if (p->pre && p->N % 8) /* rows of whole packs: what the library wants of it */
         return false;
     if (p->bias && p->in != p->out) /* the library reads a bias of D's type */
         return false;
-    const Plan *plan = plan_of(be, p, sums);
+    Plan *plan = plan_of(be, p, sums);
     if (!plan->works)
         return false;
-    const float alpha = 1, beta = p->add ? 1 : 0;
-    size_t bytes = matmul_lt_workspace(be);
-    point(m, plan, p, sums);
-    CHECK(m, Matmul, m->handle, plan->desc, &alpha, p->b, plan->a, p->a, plan->b, &beta, p->d, plan->d, p->d,
-          plan->d, &plan->algo, cuda_workspace(be, bytes), bytes, state_of(be)->stream);
-    return true;
+    point(matmuls_of(be), plan, p, sums);
+    return run(be, plan, p);
 }

@@ -37,6 +37,7 @@ bool gp_cuda_record_begin(gp_backend *be, gp_recording **recording)
         r->workspace = be->workspace;
         r->state = Recorded::capturing;
         state_of(be)->capturing = true;
+        state_of(be)->refused = false;
     }
     return true;
 }
@@ -51,7 +52,7 @@ bool gp_cuda_record_end(gp_backend *be, gp_recording **recording)
     if (r->state != Recorded::capturing)
         return true;
     state_of(be)->capturing = false;
-    bool taken = cudaPeekAtLastError() == cudaSuccess; /* all launches */
+    bool taken = cudaPeekAtLastError() == cudaSuccess && !state_of(be)->refused; /* all launches */
     bool whole = cudaStreamEndCapture(state_of(be)->stream, &graph) == cudaSuccess && taken &&
                  cudaGraphInstantiate(&r->exec, graph, 0) == cudaSuccess;
     if (graph)
