@@ -91,11 +91,15 @@ static void head_loss_agrees(void **state)
         double want = sides_step_of(s, &r.step, REF).loss, got = sides_step_of(s, &r.step, DEVICE).loss;
         if (!(fabs(got - want) <= s->tolerance * fabs(want)))
             fail_msg("case %zu: loss %.9g, expected %.9g", i, got, want);
+        /* Where rows of x are no whole packs, cuBLASLt may add a bias to logits that it has rounded already (an H200's does):
+         * one that dominates its row and is then a step of bf16 off, 2^-8 of it, moves that row's probabilities by some
+         * percent. A wrong gradient is off by its own size. */
+        double allowed = s->one > 0 && cases[i].bias && cases[i].C % 8 ? 4 * s->tolerance : s->tolerance;
         if (cases[i].train) {
-            NEAR(s, r.dx, s->tolerance);
-            NEAR(s, r.dw, s->tolerance);
+            NEAR(s, r.dx, allowed);
+            NEAR(s, r.dw, allowed);
         }
-        NEAR(s, r.dbias, s->tolerance);
+        NEAR(s, r.dbias, allowed);
         head_close(s, &r);
     }
 }
@@ -141,7 +145,7 @@ static void large_logits_stay_finite(void **state)
     head_run r;
     head_open(s, &r, &(head_case){4, 2, 1003, false, true, 0});
     for (int k = 0; k < SIDES; k++) {
-        float x[] = {3000, 0, -3000, 100, 0, 4000, 512, 512};
+        float x[] = {3008, 0, -3008, 100, 0, 4000, 512, 512}; /* bf16 has these */
         sides_write(s, k, ON(r.x, k), x);
         loss_of(s, &r, k);
     }

@@ -151,6 +151,7 @@ static void ties_go_to_the_lowest_ids(void **state)
     assert_int_equal(counts[1] + counts[3] + counts[6], 60);
 
     memset(counts, 0, sizeof counts);
+    c.B = 400;
     c.top_p = 0.97f; /* of the zeros the first two: one is 0.024 of all, and all but them are 0.929 */
     count_draws(*state, c, row, counts);
     assert_true(counts[2] && counts[5]);
