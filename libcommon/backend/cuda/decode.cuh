@@ -32,12 +32,12 @@ template <class T> __device__ __forceinline__ void decode_store(void *y, bool wi
         static_cast<T *>(y)[i] = from_float<T>(value);
 }
 
-/* The end of every product: one sum becomes one number of y. */
+/* The end of every product: one sum becomes one number of y. bias: output o's, or 0. */
 template <class T>
-__device__ __forceinline__ void decode_finish(const Decode &d, int64_t row, int64_t o, float sum)
+__device__ __forceinline__ void decode_finish(const Decode &d, int64_t row, int64_t o, float sum, float bias)
 {
     if (d.bias)
-        sum += d.bias[o];
+        sum += bias;
     if (d.pre)
         decode_store<T>(d.pre, d.wide, row * d.O + o, sum);
     decode_store<T>(d.y, d.wide, row * d.O + o, act_value(d.act, sum));

@@ -70,8 +70,9 @@ template <bool by_output, int MT, int NT> struct Warp {
     int lane;
     Words *ring;
 
-    /* Begins to bring chunk `chunk` to `to`; zeros stand for what is past I, O and the rows. */
-    __device__ __forceinline__ void fetch(Words *to, int64_t chunk) const
+    /* Begins to bring chunk `chunk` to `to`: its weights, and its numbers of x. Zeros stand for what is past I, O and the
+     * rows. */
+    __device__ __forceinline__ void fetch_weights(Words *to, int64_t chunk) const
     {
         int64_t k0 = chunk * DEPTH;
 #pragma unroll
@@ -84,6 +85,11 @@ template <bool by_output, int MT, int NT> struct Warp {
             cp_async_16(to + (by_output ? unit : unit_at<U>(unit / U, unit % U)), w + (there ? at : 0),
                         there);
         }
+    }
+
+    __device__ __forceinline__ void fetch_x(Words *to, int64_t chunk) const
+    {
+        int64_t k0 = chunk * DEPTH;
 #pragma unroll
         for (int n = 0; n < NT; n++) {
             int row = 8 * n + lane / 4;
@@ -134,12 +140,13 @@ template <bool by_output, int MT, int NT> struct Warp {
     }
 };
 
-/* The sums of the warps, NP tiles of rows at a time, through shared memory into y. */
+/* The sums of the warps, NP tiles of rows at a time, through shared memory into y. bias: that of the thread's output. */
 template <int MT, int NT>
 __device__ __forceinline__ void add_warps(const Decode &d, float *shared, const float (&sum)[MT][NT][4],
-                                          int64_t o0, int64_t row0)
+                                          int64_t o0, int64_t row0, float bias)
 {
     using tile = Tile<MT, NT>;
+    static_assert(THREADS % tile::outputs == 0, "a thread's numbers are all of one output");
     constexpr int NP = tile::NP, share = 8 * NP * tile::pitch;
     int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
 #pragma unroll
@@ -163,7 +170,7 @@ __device__ __forceinline__ void add_warps(const Decode &d, float *shared, const 
 #pragma unroll
             for (int w = 0; w < WARPS; w++)
                 total += shared[w * share + row * tile::pitch + o];
-            decode_finish<bf16>(d, row0 + 8 * n0 + row, o0 + o, total);
+            decode_finish<bf16>(d, row0 + 8 * n0 + row, o0 + o, total, bias);
         }
     }
 }
@@ -193,11 +200,17 @@ __global__ void __launch_bounds__(THREADS) decode_products(const __grid_constant
     let_next_begin();
     if (blockIdx.y == 0)
         prefetch_share(d.w, 2 * d.I * d.O, blockIdx.x, gridDim.x);
+#pragma unroll
+    for (int i = 0; i < tile::ring; i++) /* no op that lets the next begin writes weights */
+        if (i < mine)
+            self.fetch_weights(self.ring + i * tile::units, warp + i * WARPS);
+    int64_t own = o0 + threadIdx.x % tile::outputs;
+    float bias = d.bias && own < d.O ? d.bias[own] : 0;
     await_ops_before();
 #pragma unroll
-    for (int i = 0; i < tile::ring; i++) {
+    for (int i = 0; i < tile::ring; i++) { /* the first group has all of these weights */
         if (i < mine)
-            self.fetch(self.ring + i * tile::units, warp + i * WARPS);
+            self.fetch_x(self.ring + i * tile::units, warp + i * WARPS);
         cp_async_commit();
     }
     Words *at = self.ring;
@@ -207,12 +220,14 @@ __global__ void __launch_bounds__(THREADS) decode_products(const __grid_constant
         __syncwarp();
         self.multiply(at, sum);
         __syncwarp();
-        if (i + tile::ring < mine)
-            self.fetch(at, warp + (i + tile::ring) * WARPS);
+        if (i + tile::ring < mine) {
+            self.fetch_weights(at, warp + (i + tile::ring) * WARPS);
+            self.fetch_x(at, warp + (i + tile::ring) * WARPS);
+        }
         cp_async_commit();
         at = at + tile::units == self.ring + slots * tile::units ? self.ring : at + tile::units;
     }
-    add_warps<MT, NT>(d, reinterpret_cast<float *>(shared), sum, o0, row0);
+    add_warps<MT, NT>(d, reinterpret_cast<float *>(shared), sum, o0, row0, bias);
 }
 
 /* ---- the host's side ----------------------------------------------------------------------------- */

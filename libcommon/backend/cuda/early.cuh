@@ -2,10 +2,12 @@
  * later. Decoding is a chain of kernels that last a microsecond or two, of which starting is the larger part; so
  *
  *     let_next_begin();       // this kernel's blocks have begun: the next kernel's may, beside them
- *     prefetch_share(...);    // ...what no op in front of this writes; and of what it writes, nothing yet
+ *     prefetch_share(...);    // ...and loads of what no op in front of this writes; of what it writes, nothing yet
  *     await_ops_before();     // all that was issued before this has ended, and what it wrote is there
  *
- * and a launch by RUN_EARLY. A kernel that RUN launches waits by itself, as ever. */
+ * and a launch by RUN_EARLY. A kernel that RUN launches waits by itself, as ever; and where it does not call let_next_begin
+ * all that comes behind it waits for its end. So are written: parameters, their bf16 forms, keys and values of a prompt,
+ * and whatever is copied. These may be loaded before await_ops_before. */
 #ifndef GP_CUDA_EARLY_CUH
 #define GP_CUDA_EARLY_CUH
 

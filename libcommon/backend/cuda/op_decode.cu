@@ -37,7 +37,7 @@ template <class T, int R> __global__ void __launch_bounds__(PLAIN_THREADS) decod
         float total = 0;
         for (int p = 0; p < PARTS; p++)
             total += sums[p][r][lane];
-        decode_finish<T>(d, row0 + r, o, total);
+        decode_finish<T>(d, row0 + r, o, total, d.bias ? d.bias[o] : 0);
     }
 }
 
@@ -65,7 +65,7 @@ template <class T, int R> __global__ void __launch_bounds__(PLAIN_THREADS, 1) de
         for (int r = 0; r < R; r++) {
             float total = warp_sum(sum[r]);
             if (lane == 0 && row0 + r < d.rows)
-                decode_finish<T>(d, row0 + r, o, total);
+                decode_finish<T>(d, row0 + r, o, total, d.bias ? d.bias[o] : 0);
         }
     }
 }

@@ -169,13 +169,13 @@ template <class T, int LANES> __device__ __forceinline__ float dot_of(const Word
 /* D <= LANES * PACK. LANES lanes of a warp read a key or a value, a pack each; 32 / LANES positions are a warp's at
  * once. AHEAD keys and as many values of a lane are under way: at D = 64 in bf16 that is the block's whole span, 64
  * KB, and 128 KB on each processor (an H200 wants 25). The newest key and value are not in the cache yet: lanes 0 ..
- * LANES - 1 of the last span put them there, and count them from qkv. */
+ * LANES - 1 of the last span put them there, and count them from qkv. The others, and the positions, were there before
+ * this pass began, so that they come while the ops before are still at work. */
 template <class T, int LANES> __global__ void __launch_bounds__(THREADS, 2) attend_packs(AttentionDecode<T> a)
 {
     constexpr int PACK = Pack<T>::size, GROUPS = 32 / LANES, AHEAD = LANES == 8 || LANES == 16 ? 8 : 4;
     DYNAMIC_SHARED(float, shared); /* (WARPS, D + 2) */
     let_next_begin();
-    await_ops_before();
     Span s = span_of(a);
     if (s.begin > s.position)
         return;
@@ -184,7 +184,21 @@ template <class T, int LANES> __global__ void __launch_bounds__(THREADS, 2) atte
     bool there = column < a.D, brings = threadIdx.x < LANES && s.end > s.position;
     const T *row = a.qkv + (static_cast<int64_t>(s.b) * 3 * a.H + s.h) * a.D + column;
     T *keys = a.k + s.head * a.P * a.D + column, *values = a.v + s.head * a.P * a.D + column;
-    Words q = {}, new_key = {}, new_value = {};
+    Words key[AHEAD], value[AHEAD], q = {}, new_key = {}, new_value = {};
+    auto load = [&](int p) {
+#pragma unroll
+        for (int i = 0; i < AHEAD; i++) {
+            key[i] = value[i] = {};
+            if (there && p + i * WARPS * GROUPS < cached) {
+                int64_t at = static_cast<int64_t>(p + i * WARPS * GROUPS) * a.D;
+                key[i] = load_words(keys + at);
+                value[i] = load_words(values + at);
+            }
+        }
+    };
+    int p = s.begin + warp * GROUPS + lane / LANES;
+    load(p);
+    await_ops_before();
     if (there)
         q = load_words(row);
     if (there && brings) {
@@ -192,17 +206,10 @@ template <class T, int LANES> __global__ void __launch_bounds__(THREADS, 2) atte
         new_value = load_words(row + 2 * a.H * a.D);
     }
     Running<T> r = {-INFINITY, 0, {}};
-    for (int first = s.begin; first < cached; first += AHEAD * WARPS * GROUPS) {
-        Words key[AHEAD] = {}, value[AHEAD] = {};
+    for (int first = s.begin; first < cached; first += AHEAD * WARPS * GROUPS, p += AHEAD * WARPS * GROUPS) {
         float score[AHEAD], max = -INFINITY;
-        int p = first + warp * GROUPS + lane / LANES;
-#pragma unroll
-        for (int i = 0; i < AHEAD; i++)
-            if (there && p + i * WARPS * GROUPS < cached) {
-                int64_t at = static_cast<int64_t>(p + i * WARPS * GROUPS) * a.D;
-                key[i] = load_words(keys + at);
-                value[i] = load_words(values + at);
-            }
+        if (first > s.begin)
+            load(p);
 #pragma unroll
         for (int i = 0; i < AHEAD; i++) {
             float dot = dot_of<T, LANES>(q, key[i]);

@@ -1,4 +1,5 @@
 /* op_embed.cu: token, position and type embeddings; dropout by itself. */
+#include "backend/cuda/early.cuh"
 #include "backend/cuda/order.cuh"
 #include "backend/cuda/rows.cuh"
 
@@ -20,6 +21,8 @@ template <class T, class Row> struct EmbedForward {
 template <class T, class Row, int W>
 __global__ void __launch_bounds__(ROW_THREADS, EMBED_BLOCKS) embed_forward(EmbedForward<T, Row> a)
 {
+    let_next_begin();
+    await_ops_before();
     int64_t n = static_cast<int64_t>(blockIdx.x) * ROW_WARPS + threadIdx.x / WARP;
     if (n >= a.N)
         return;
@@ -68,9 +71,9 @@ template <class T, class Row> static void forward(gp_backend *be, const gp_embed
                               op->wtt ? op->wtt->dim[0] : 0};
     unsigned blocks = blocks_for(a.N, ROW_WARPS);
     if (packable<T>(a.C, a.wte, a.wpe, a.wtt, a.y))
-        RUN(be, (embed_forward<T, Row, Pack<T>::size>), blocks, ROW_THREADS, 0, a);
+        RUN_EARLY(be, (embed_forward<T, Row, Pack<T>::size>), blocks, ROW_THREADS, 0, a);
     else
-        RUN(be, (embed_forward<T, Row, 1>), blocks, ROW_THREADS, 0, a);
+        RUN_EARLY(be, (embed_forward<T, Row, 1>), blocks, ROW_THREADS, 0, a);
 }
 
 void gp_cuda_embed_forward(gp_backend *be, const gp_embed_op *op)

@@ -25,6 +25,12 @@ template <class T, class Team> __global__ void __launch_bounds__(ROW_THREADS) no
     let_next_begin();
     int64_t n = static_cast<int64_t>(blockIdx.x) * (ROW_WARPS / Team::warps) + threadIdx.x / Team::threads;
     int first = threadIdx.x % Team::threads * W, C = static_cast<int>(a.C);
+    if (blockIdx.x == 0) { /* no op that lets the next begin writes parameters */
+        prefetch_share(a.gamma, a.C * static_cast<int64_t>(sizeof(float)), 0, 1);
+        if (a.beta)
+            prefetch_share(a.beta, a.C * static_cast<int64_t>(sizeof(float)), 0, 1);
+    }
+    await_ops_before();
     if (n >= a.N)
         return;
     Pack<T> x[Team::packs] = {}, branch[Team::packs] = {};
@@ -87,6 +93,7 @@ template <class T, class Team> __global__ void __launch_bounds__(ROW_THREADS) no
 template <class T> __global__ void norm_forward_any(NormForward<T> a)
 {
     let_next_begin();
+    await_ops_before();
     int64_t n = static_cast<int64_t>(blockIdx.x) * ROW_WARPS + threadIdx.x / WARP;
     unsigned lane = threadIdx.x % WARP;
     if (n >= a.N)
@@ -119,7 +126,7 @@ template <class T> __global__ void norm_forward_any(NormForward<T> a)
 
 template <class T, class Team> static void run_forward(gp_backend *be, const NormForward<T> &a)
 {
-    RUN(be, (norm_forward<T, Team>), blocks_for(a.N, ROW_WARPS / Team::warps), ROW_THREADS, 0, a);
+    RUN_EARLY(be, (norm_forward<T, Team>), blocks_for(a.N, ROW_WARPS / Team::warps), ROW_THREADS, 0, a);
 }
 
 template <class T> static void forward(gp_backend *be, const gp_norm_op *op)
@@ -141,7 +148,7 @@ template <class T> static void forward(gp_backend *be, const gp_norm_op *op)
     if (packable<T>(a.C, a.residual, a.branch, a.sum, a.y) && packable<T>(a.C, a.gamma, a.beta) &&
         with_team<T>(a.C, [&](auto team) { run_forward<T, decltype(team)>(be, a); }))
         return;
-    RUN(be, norm_forward_any<T>, blocks_for(a.N, ROW_WARPS), ROW_THREADS, 0, a);
+    RUN_EARLY(be, norm_forward_any<T>, blocks_for(a.N, ROW_WARPS), ROW_THREADS, 0, a);
 }
 
 void gp_cuda_norm_forward(gp_backend *be, const gp_norm_op *op)
