@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # What the cuda backend does on this machine's GPU: training, prefill and decoding of GPT-2's sizes beside the device's
 # own matrix-multiply rate and bandwidth, its vendor's figures, and PyTorch where python3 has it. Writes
-# bench/results/DEVICE-DATE.md and .json. Each figure is a median with the range that leaves out a tenth on either side.
+# bench/results/DEVICE-DATE.md and .json, anew after each measurement, so that what was measured is there whatever comes
+# after it. Each figure is a median with the range that leaves out a tenth on either side.
 #
 # BIN       where the tools are (build/bin)
 # BACKEND   cuda; another one tries the script itself
@@ -9,6 +10,7 @@
 # CONTEXT   tokens a sequence (1024)
 # DECODE    batches of decoding (1 8 64)
 # SECONDS_EACH  for a measurement (2); LIMIT for all of them (300): what does not fit into it is left out, and said
+# PEER_LIMIT  of that for each run of PyTorch (75), which compiles for half a minute
 # OUT       bench/results
 # PYTHON    python3
 # Exit: 0, 1 where a measurement failed, 77 without a GPU.
@@ -16,6 +18,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 export LC_ALL=C
 bin=${BIN:-build/bin} backend=${BACKEND:-cuda} context=${CONTEXT:-1024} each=${SECONDS_EACH:-2} limit=${LIMIT:-300}
+peer_limit=${PEER_LIMIT:-75}
 models=${MODELS:-gpt2:64 gpt2-medium:32 gpt2-large:16} decode=${DECODE:-1 8 64}
 out=${OUT:-bench/results} python=${PYTHON:-python3}
 here=$(mktemp -d)
@@ -24,6 +27,8 @@ began=$SECONDS failed=0 peak=
 : > "$here/runs"
 : > "$here/peers"
 : > "$here/left"
+: > "$here/table"
+: > "$here/ops"
 
 left() { echo $((limit - SECONDS + began)); }
 
@@ -56,10 +61,48 @@ keep() { # MODEL PASS BATCH
             sub(/}.*/, "", pass_text)
             vendor = get("mfu_vendor")
             bandwidth = get("of_bandwidth")
-            printf "%s\t%s\t%s\t%d\t%d .. %d\t%.1f%%\t%s\t%s\n", model, pass, batch, get("tok_s"), get("tok_s_10"),
-                get("tok_s_90"), 100 * get("mfu"), vendor == "" ? "-" : sprintf("%.1f%%", 100 * vendor),
+            printf "%s\t%s\t%s\t%d\t%d .. %d\t%.1f%%\t%.1f%%\t%s\t%s\n", model, pass, batch, get("tok_s"),
+                get("tok_s_10"), get("tok_s_90"), 100 * get("mfu"), 100 * get("mfu_causal"), vendor == "" ? "-" : sprintf("%.1f%%", 100 * vendor),
                 bandwidth == "" ? "-" : sprintf("%.1f%%", 100 * bandwidth)
         }' "$here/run" | tee -a "$here/table"
+    write
+}
+
+# All that is known by now, as the two files.
+write() {
+    {
+        echo "# $device, $date"
+        echo
+        awk -v p="$peak" -v b="$bandwidth" -v c="$copy" 'BEGIN {
+            printf "Measured here, on random numbers: %.1f TFLOP/s, its own matrix multiply; %.0f GB/s, its own reading", p / 1e12, b / 1e9
+            printf c > 0 ? "; %.0f GB/s, a copy, read and written.\n" : ".\n", c / 1e9 }'
+        cat "$here/versions"
+        echo "MFU counts attention in full (PaLM, appendix B); causal: without what the mask hides, which nobody computes."
+        echo "gptpipe $("$bin/eval-mfu" --version 2> /dev/null | grep -oE '[0-9.]+' | head -1), backend $backend, context $context; medians, and the range without a tenth on either side."
+        echo
+        echo '| model | pass | batch | tok/s | 10% .. 90% | MFU of measured | causal | of the vendor'"'"'s | of bandwidth |'
+        echo '|---|---|---|---|---|---|---|---|---|'
+        sed 's/\t/ | /g; s/^/| /; s/$/ |/' "$here/table"
+        if [ -s "$here/peers" ]; then
+            printf '\nPyTorch in the same minutes:\n\n'
+            sed 's/^/    /' "$here/peers"
+        fi
+        if [ -s "$here/left" ]; then
+            printf '\nNot measured:\n\n'
+            sed 's/^/- /' "$here/left"
+        fi
+        if [ -s "$here/ops" ]; then
+            printf '\nOp by op:\n\n'
+            sed 's/^/    /; s/ *$//' "$here/ops"
+        fi
+    } > "$out/$name-$date.md"
+    {
+        printf '{"date": "%s", "device": %s,\n "runs": [' "$date" "$(cat "$here/device")"
+        paste -sd, "$here/runs"
+        printf '],\n "torch": ['
+        paste -sd, "$here/peers"
+        printf ']}\n'
+    } > "$out/$name-$date.json"
 }
 
 # The option by which a pass takes its batch; prefill is of one prompt.
@@ -98,8 +141,15 @@ if ! "$bin/eval-mfu" --backend "$backend" --preset nano --layers 1 --seq-len 8 -
     exit 77
 fi
 device=$(sed -E 's/.*"device": "([^"]*)".*/\1/' "$here/run")
-peak=$(number peak_flops) bandwidth=$(number bandwidth)
+peak=$(number peak_flops) bandwidth=$(number bandwidth) copy=$(number copy_bandwidth)
 cp "$here/run" "$here/device"
+mkdir -p "$out"
+{ # whatever of it is here
+    sed -nE 's/.*"products": "([^"]*)".*/Products by \1; /p' "$here/run" | tr -d '\n'
+    nvidia-smi --query-gpu=driver_version,clocks.sm,clocks.max.sm,clocks.mem,power.draw,power.limit,temperature.gpu \
+        --format=csv,noheader 2> /dev/null |
+        sed 's/^/driver, clocks of SM, its maximum, of memory, power, its limit, temperature: /' || true
+} > "$here/versions"
 name=$(sed -E 's/,.*//; s/[^A-Za-z0-9]+/-/g; s/^-|-$//g' <<< "$device")
 date=$(date -u +%Y-%m-%d)
 echo "bench/gpu.sh: $device, $(awk -v p="$peak" -v b="$bandwidth" \
@@ -107,29 +157,37 @@ echo "bench/gpu.sh: $device, $(awk -v p="$peak" -v b="$bandwidth" \
 
 first=${models%% *}
 measure "${first%:*}" train "${first#*:}"
-own_batch=$(tail -n 1 "$here/table" 2> /dev/null | cut -f3)
+own_batch=$(tail -n 1 "$here/table" | cut -f3)
 if [ -n "$own_batch" ]; then # the same with cuDNN's attention, where that is here
-    if mfu --preset "${first%:*}" --passes train --batch-size "$own_batch" --attention cudnn; then
-        keep "${first%:*}, attention by cuDNN" train "$own_batch"
-    else
-        echo "attention by cuDNN: $(tail -n 1 "$here/why")" | tee -a "$here/left"
-    fi
+    for which in cudnn cudnn-forward; do
+        if mfu --preset "${first%:*}" --passes train --batch-size "$own_batch" --attention $which; then
+            keep "${first%:*}, --attention $which" train "$own_batch"
+        else
+            echo "--attention $which: $(tail -n 1 "$here/why")" | tee -a "$here/left"
+        fi
+    done
 fi
 for b in $decode; do
     measure "${first%:*}" decode "$b"
 done
 measure "${first%:*}" prefill 1
-# PyTorch beside it, before the larger models: compiling takes a minute
-if "$python" -c 'import torch; assert torch.cuda.is_available()' 2> /dev/null; then
-    timeout -k 5 $(($(left) > 150 ? 150 : $(left))) "$python" bench/peer_torch.py --preset "${first%:*}" \
-        --batch-size "${own_batch:-1}" --seq-len "$context" --seconds "$each" > "$here/peers" 2> "$here/why" || echo "PyTorch: $(tail -n 1 "$here/why")" | tee -a "$here/left"
-    cat "$here/peers"
-else
-    echo "PyTorch: $python has none with CUDA" | tee -a "$here/left"
-fi
 for model in ${models#"$first"}; do
     measure "${model%:*}" train "${model#*:}"
 done
+if "$python" -c 'import torch; assert torch.cuda.is_available()' 2> /dev/null; then
+    for sdpa in auto cudnn; do
+        most=$(($(left) > peer_limit ? peer_limit : $(left)))
+        if [ "$most" -gt 20 ] && timeout -k 5 "$most" "$python" bench/peer_torch.py --preset "${first%:*}" --sdpa $sdpa \
+            --batch-size "${own_batch:-1}" --seq-len "$context" --seconds "$each" > "$here/peer" 2> "$here/why"; then
+            tee -a "$here/peers" < "$here/peer"
+        else
+            echo "PyTorch, SDPA $sdpa, within $most s: $(tail -n 1 "$here/why")" | tee -a "$here/left"
+        fi
+        write
+    done
+else
+    echo "PyTorch: $python has none with CUDA" | tee -a "$here/left"
+fi
 # op by op, as text
 for pass in train decode; do
     most=$(left)
@@ -137,37 +195,6 @@ for pass in train decode; do
         --batch-size "${own_batch:-1}" --decode-batch 1 --seq-len "$context" --seconds "$each" --peak "$peak" --ops \
         --quiet 2>> "$here/why" | sed -n '/ by op/,$p' >> "$here/ops"
 done
-
-mkdir -p "$out"
-{
-    echo "# $device, $date"
-    echo
-    awk -v p="$peak" -v b="$bandwidth" 'BEGIN {
-        printf "Measured here: %.1f TFLOP/s, its own matrix multiply; %.0f GB/s, its own reading.\n", p / 1e12, b / 1e9 }'
-    echo "gptpipe $("$bin/eval-mfu" --version 2> /dev/null | grep -oE '[0-9.]+' | head -1), backend $backend, context $context; medians, and the range without a tenth on either side."
-    echo
-    echo '| model | pass | batch | tok/s | 10% .. 90% | MFU of measured | of the vendor'"'"'s | of bandwidth |'
-    echo '|---|---|---|---|---|---|---|---|'
-    sed 's/\t/ | /g; s/^/| /; s/$/ |/' "$here/table"
-    if [ -s "$here/peers" ]; then
-        printf '\nPyTorch in the same minutes:\n\n'
-        sed 's/^/    /' "$here/peers"
-    fi
-    if [ -s "$here/left" ]; then
-        printf '\nNot measured:\n\n'
-        sed 's/^/- /' "$here/left"
-    fi
-    if [ -s "$here/ops" ]; then
-        printf '\nOp by op:\n\n'
-        sed 's/^/    /; s/ *$//' "$here/ops"
-    fi
-} > "$out/$name-$date.md"
-{
-    printf '{"date": "%s", "device": %s,\n "runs": [' "$date" "$(cat "$here/device")"
-    paste -sd, "$here/runs"
-    printf '],\n "torch": ['
-    paste -sd, "$here/peers"
-    printf ']}\n'
-} > "$out/$name-$date.json"
+write
 echo "written: $out/$name-$date.md and .json, $((SECONDS - began)) s"
 [ $failed = 0 ]

@@ -3,6 +3,7 @@
 bf16 autocast, fused AdamW, gradients clipped, the vocabulary padded to a multiple of 128 (as nanoGPT trains).
 One line of JSON: tokens a second, the median with the tenth on either side left out, on random tokens."""
 import argparse
+import contextlib
 import json
 import statistics
 import time
@@ -52,7 +53,7 @@ class GPT2(nn.Module):
         for block in self.blocks:
             x = block(x)
         logits = self.head(self.norm(x))
-        return F.cross_entropy(logits.view(-1, logits.shape[-1]), targets.view(-1))
+        return F.cross_entropy(logits.view(-1, logits.shape[-1]), targets.reshape(-1))
 
 
 def main():
@@ -61,6 +62,8 @@ def main():
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--seq-len", type=int, default=1024)
     parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--sdpa", choices=["auto", "flash", "cudnn"], default="auto",
+                        help="which kernels scaled_dot_product_attention takes; auto: PyTorch's own choice")
     parser.add_argument("--device", default="cuda", help="cpu tries the script itself")
     a = parser.parse_args()
     torch.manual_seed(1)
@@ -74,10 +77,18 @@ def main():
     adamw = torch.optim.AdamW([{"params": decays, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}],
                               lr=3e-4, betas=(0.9, 0.95), fused=cuda)
     compiled = torch.compile(model)
+    if a.sdpa == "auto":
+        attention = contextlib.nullcontext
+    else:
+        from torch.nn.attention import SDPBackend, sdpa_kernel
+        backend = {"flash": SDPBackend.FLASH_ATTENTION, "cudnn": SDPBackend.CUDNN_ATTENTION}[a.sdpa]
+
+        def attention():
+            return sdpa_kernel(backend)
     ids = torch.randint(50257, (a.batch_size, a.seq_len + 1), device=a.device)
 
     def step():
-        with torch.autocast(a.device, dtype=torch.bfloat16):
+        with attention(), torch.autocast(a.device, dtype=torch.bfloat16):
             loss = compiled(ids[:, :-1], ids[:, 1:])
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -101,7 +112,7 @@ def main():
     took.sort()
     tenth = len(took) // 10
     print(json.dumps({
-        "peer": f"PyTorch {torch.__version__}, compile, SDPA, fused AdamW, bf16 autocast",
+        "peer": f"PyTorch {torch.__version__}, compile, SDPA {a.sdpa}, fused AdamW, bf16 autocast",
         "device": torch.cuda.get_device_name() if cuda else "cpu",
         "preset": a.preset, "pass": "train", "batch": a.batch_size, "context": a.seq_len, "vocabulary": vocabulary,
         "runs": len(took), "tok_s": round(tokens / statistics.median(took)),
