@@ -314,21 +314,27 @@ int gp_file_write(const char *path, const void *data, size_t n)
     return gp_out_commit(&o);
 }
 
-int gp_make_dirs(const char *path)
+static int make_dir(const char *path, bool flush)
+{
+    struct stat st;
+    if (!mkdir(path, 0777))
+        return flush ? gp_sync_parent(path) : 0;
+    if (errno == EEXIST && !stat(path, &st) && S_ISDIR(st.st_mode))
+        return 0;
+    return errno == EEXIST ? fail("%s: is a file, a folder is needed there", path)
+                           : fail_errno("%s: folder cannot be made", path);
+}
+
+static int make_dirs(const char *path, bool flush)
 {
     char *p = gp_strdup(path);
     int rc = 0;
-    for (char *s = p + 1;; s++) {
+    for (char *s = p + 1; !rc; s++) {
         if (*s && *s != '/')
             continue;
         char c = *s;
         *s = 0;
-        struct stat st;
-        if (mkdir(p, 0777) && (errno != EEXIST || stat(p, &st) || !S_ISDIR(st.st_mode))) {
-            rc = errno == EEXIST ? fail("%s: is a file, a folder is needed there", p)
-                                 : fail_errno("%s: folder cannot be made", p);
-            break;
-        }
+        rc = make_dir(p, flush);
         *s = c;
         if (!c)
             break;
@@ -337,12 +343,27 @@ int gp_make_dirs(const char *path)
     return rc;
 }
 
-int gp_make_parent(const char *path)
+int gp_make_dirs(const char *path)
+{
+    return make_dirs(path, true);
+}
+
+static int make_parent(const char *path, bool flush)
 {
     char *dir = gp_folder_of(path);
-    int rc = gp_make_dirs(dir);
+    int rc = make_dirs(dir, flush);
     free(dir);
     return rc;
+}
+
+int gp_make_parent(const char *path)
+{
+    return make_parent(path, true);
+}
+
+int gp_make_parent_unflushed(const char *path)
+{
+    return make_parent(path, false);
 }
 
 int gp_sync_dir(const char *path)

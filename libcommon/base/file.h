@@ -80,9 +80,10 @@ int gp_file_write(const char *path, const void *data, size_t n);
 /* Writes all n bytes to fd, through interruptions. */
 int gp_write_all(int fd, const void *data, size_t n, const char *path);
 
-/* mkdir -p. */
+/* mkdir -p; the names of new folders are flushed to disk, or what is flushed in them could be lost with them. */
 int gp_make_dirs(const char *path);
-int gp_make_parent(const char *path); /* of the folder that holds path */
+int gp_make_parent(const char *path);           /* of the folder that holds path */
+int gp_make_parent_unflushed(const char *path); /* the same for one of many, which are flushed together */
 
 /* Flushes a folder, so that a rename in it survives a power cut. */
 int gp_sync_dir(const char *path);

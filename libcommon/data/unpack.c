@@ -171,7 +171,7 @@ static int create_file(const char *path)
 {
     int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, fd = open(path, flags, 0666);
     if (fd < 0 && errno == ENOENT) {
-        if (gp_make_parent(path))
+        if (gp_make_parent_unflushed(path)) /* flush_files does it for all */
             return -1;
         fd = open(path, flags, 0666);
     }

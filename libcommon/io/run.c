@@ -180,7 +180,7 @@ gp_run *gp_run_create(const char *path)
     gp_run *r = was_there < 0 || gp_make_dirs(path) ? NULL : open_folder(path);
     if (!r)
         return NULL;
-    contents before = was_there || !gp_sync_parent(path) ? look_into(r, false) : FAILED, after = FAILED;
+    contents before = look_into(r, false), after = FAILED;
     struct stat st;
     if (before == OTHERS)
         refuse_full(path);
