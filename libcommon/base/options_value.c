@@ -118,7 +118,7 @@ static int parse_time(const char *text, double *out)
     size_t n = strlen(text);
     const char *letter = n ? strchr(letters, text[n - 1]) : NULL;
     char *number = gp_strndup(text, letter ? n - 1 : n);
-    double x;
+    double x = 0;
     int rc = parse_double(number, &x);
     free(number);
     if (rc)

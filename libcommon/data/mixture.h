@@ -43,7 +43,7 @@ int gp_mixture_open(gp_mixture *m, const gp_list *items, const gp_mixture_how *h
 bool gp_mixture_is_there(const char *item, const char *folder, const gp_mixture_how *how);
 
 /* The item with its file below folder where its name is relative, fresh. */
-char *gp_mixture_below(const char *item, const char *folder, const gp_mixture_how *how);
+char *gp_mixture_below(const char *text, const char *folder, const gp_mixture_how *how);
 
 /* Moves the last `fraction` of each set's tokens into a set of the same name in `held`, whose streams stay m's: cut
  * between documents where there are any. 0 or -1; gp_mixture_close for both in both cases. */

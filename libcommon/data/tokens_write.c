@@ -54,7 +54,7 @@ static void put_stored(gp_out *o, const char *text, size_t n)
     gp_out_write(o, "\x78\x01", 2);
     while (n) {
         size_t length = n < BLOCK_MOST ? n : BLOCK_MOST;
-        char head[5] = {length == n}; /* the last? */
+        char head[5] = {(char)(length == n)}; /* the last? */
         gp_put32(head + 1, (uint32_t)length | (uint32_t)~length << 16);
         gp_out_write(o, head, sizeof head);
         gp_out_write(o, text, length);
