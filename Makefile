@@ -12,7 +12,7 @@ CPPCHECK ?= cppcheck
 
 MAKEFLAGS += --no-print-directory
 
-.PHONY: all deps configure test pipeline bench sanitize tsan fuzz lint tidy cppcheck cusim-long gpu-all gpu-check \
+.PHONY: all deps configure test pipeline bench sanitize tsan fuzz faults lint tidy cppcheck cusim-long gpu-all gpu-check \
     gpu-bundle install uninstall format format-check clean help
 all: configure
 	@cmake --build $(BUILD) -j $(JOBS)
@@ -60,6 +60,11 @@ fuzz:
 	@cmake --build build-fuzz -j $(JOBS) --target fuzzers
 	@JOBS=$(JOBS) tests/fuzz/run.sh build-fuzz $(SECONDS) $(TARGETS)
 
+# Each system call and allocation failed in turn, kill -9 and power cuts at every change of a file: tests/faults.
+faults: configure
+	@cmake --build $(BUILD) -j $(JOBS) --target tools faults-shim power-cut
+	@GPTPIPE_BIN=$(BUILD)/bin GPTPIPE_BUILD=$(BUILD) tests/faults/faults.sh all $(SCENARIOS)
+
 # What is simulated of CUDA, with the threads in many orders: minutes to hours, by SEEDS.
 cusim-long: all
 	@tests/cusim/long.sh $(BUILD)
@@ -100,7 +105,8 @@ format-check:
 lint: tidy cppcheck
 
 tidy: configure
-	@printf '%s\n' $(filter libcommon/%.c tools/%.c,$(SOURCES)) | xargs -P $(JOBS) -n 8 $(CLANG_TIDY) -p $(BUILD) --quiet
+	@printf '%s\n' $(filter libcommon/%.c tools/%.c,$(SOURCES)) | xargs -P $(JOBS) -n 8 \
+	    $(CLANG_TIDY) -p $(BUILD) --quiet $(TIDY_FLAGS)
 
 cppcheck:
 	@$(CPPCHECK) -j $(JOBS) -q --std=c11 --error-exitcode=1 --inline-suppr --suppressions-list=.cppcheck -Iinclude \
@@ -118,6 +124,7 @@ help:
 	@echo "make sanitize     the tests under ASan and UBSan"
 	@echo "make tsan         the tests of what threads share under ThreadSanitizer"
 	@echo "make fuzz         every reader fed with mutated files, SECONDS=60 each (clang)"
+	@echo "make faults       every call that can fail fails, kill -9 and power cuts at every moment: some minutes"
 	@echo "make cusim-long   the CUDA backend's simulated tests in SEEDS=20 orders of the threads"
 	@echo "make gpu-all      build for every GPU that this nvcc knows, into build-gpu-all"
 	@echo "make gpu-check    tests and benchmarks on this machine's GPU"
