@@ -155,8 +155,8 @@ says 'No space left on device'
 if script -qec true /dev/null > /dev/null 2>&1 < /dev/null; then
     script -qec "printf 'ab\n\033c' | tokenize -t char --show" /dev/null > shown < /dev/null
     checks=$((checks + 1))
-    # each token on its background, the newline made too, and no escape of the text's own
-    printf '\033[30;48;5;153ma\033[0m\033[30;48;5;223mb\033[0m\033[30;48;5;158m\\n\033[0m\r\n\033[30;48;5;218m\\x1b\033[0m\033[30;48;5;229mc\033[0m\r\n' > wanted
+    # each token on its background, the newline made too, no escape of the text's own, and the ids below each line
+    printf '\033[30;48;5;153ma\033[0m\033[30;48;5;223mb\033[0m\033[30;48;5;158m\\n\033[0m\r\n\033[2m2 3 0\033[0m\r\n\033[30;48;5;218m\\x1b\033[0m\033[30;48;5;229mc\033[0m\r\n\033[2m1 4\033[0m\r\n' > wanted
     same shown wanted
 else
     echo "skipped: tokens in colour: script is missing, or there are no pseudo-terminals here"
