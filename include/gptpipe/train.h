@@ -55,8 +55,9 @@ typedef struct gp_train_options {
     int64_t tokens;  /* this many tokens, or where that is not above 0, */
     int64_t steps;   /* this many steps. The first two are rounded up to whole steps */
     double max_time; /* seconds after which the run saves and ends, to be resumed; not above 0: none */
-    const char *schedule;        /* cosine, linear, constant, wsd */
-    double lr, min_lr; /* lr NAN: by the model's width, or 3e-5 with init, and min_lr a tenth; min_lr NAN: 2e-4, at most lr */
+    const char *schedule; /* cosine, linear, constant, wsd */
+    double lr,
+        min_lr; /* lr NAN: by the model's width, or 3e-5 with init, and min_lr a tenth; min_lr NAN: 2e-4, at most lr */
     int64_t warmup, decay_steps; /* decay_steps 0: steps */
     double decay_fraction;       /* wsd: of decay_steps */
     double beta1, beta2, eps, weight_decay, grad_clip;
