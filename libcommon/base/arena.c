@@ -1,9 +1,9 @@
 /* arena.c: see arena.h. */
 #include "base/arena.h"
+#include "base/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { ALIGN = 64 };
 
@@ -11,7 +11,7 @@ static void *host_alloc(void *self, size_t bytes, const char *what)
 {
     (void)self;
     void *p = NULL;
-    size_t all = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
+    size_t all = (size_t)gp_memory_room("").total;
     if (bytes > all) /* Linux may promise them, and end the process when they are touched */
         die("out of memory (%zu bytes for %s; the machine has %zu)", bytes, what, all);
     if (posix_memalign(&p, ALIGN, gp_round_up(bytes ? bytes : 1, ALIGN)))
