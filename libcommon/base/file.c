@@ -108,6 +108,15 @@ void gp_map_close(gp_map *m)
     *m = (gp_map){0};
 }
 
+void gp_map_forget(const void *data, size_t bytes)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)data,
+              end = (begin + bytes) / page * page;
+    begin = (begin + page - 1) / page * page;
+    if (begin < end)
+        madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
 /* Reads all of fd, and closes it unless it is stdin. */
 static int read_whole(gp_buf *b, int fd, const char *name, size_t most)
 {

@@ -20,6 +20,10 @@ void gp_bus_begin(const char *more);
 void gp_bus_watch(const void *data, size_t size, const char *path);
 void gp_bus_forget(const void *data);
 
+/* Bytes of a mapping that are not needed for now: all of their pages (what is shared with others stays) count no more as
+ * this process's memory until they are read again. */
+void gp_map_forget(const void *data, size_t bytes);
+
 /* Opens a file to be read whose name comes from a file, an archive or a folder, not from the user: a pipe or a device,
  * which may never end, is a failure. The descriptor, or -1. */
 int gp_open_regular(const char *path);

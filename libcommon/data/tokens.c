@@ -3,8 +3,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #include "data/format.h"
@@ -360,7 +358,6 @@ int gp_tokens_check_crc(const gp_tokens *s, const _Atomic bool *stop)
     enum { STEP = 1 << 22 };
     uint32_t crc = 0;
     int64_t bytes = s->info.count * s->info.width;
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
     if (!s->has_crc || s->verified)
         return 0;
     for (int64_t at = 0, n; at < bytes; at += n) {
@@ -368,10 +365,7 @@ int gp_tokens_check_crc(const gp_tokens *s, const _Atomic bool *stop)
         if (*stop)
             return 0;
         crc = gp_crc32(crc, s->ids + at, (size_t)n);
-        /* a stream may be larger than memory: what was read counts no more as this process's */
-        uintptr_t first = (uintptr_t)(s->ids + at) / page * page,
-                  last = (uintptr_t)(s->ids + at + n) / page * page;
-        madvise((void *)first, last - first, MADV_DONTNEED);
+        gp_map_forget(s->ids + at, (size_t)n); /* a stream may be larger than memory */
     }
     return compare_crc(s, crc);
 }

@@ -32,8 +32,7 @@ static int read_row(void *self, const gp_param *row, int64_t first, int64_t line
         if (!first && gp_safetensors_check(match[k]->file, match[k]->index, true))
             return -1;
         gp_piece_read(&match[k]->t, row, &row->piece[k], first, lines, data);
-        if (first + lines == row->dim[0])
-            gp_safetensors_forget(match[k]->file, match[k]->index);
+        gp_safetensors_forget(match[k]->file, match[k]->index);
     }
     return 0;
 }

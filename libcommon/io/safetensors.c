@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -389,12 +388,7 @@ bool gp_safetensors_find(const gp_safetensors *s, const char *name, gp_tensor *t
 void gp_safetensors_forget(const gp_safetensors *s, int64_t i)
 {
     const entry *e = &s->entries[i];
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)e->t.data,
-              end = begin + (uintptr_t)(e->end - e->begin);
-    begin = (begin + page - 1) / page * page; /* what it shares with others stays */
-    end = end / page * page;
-    if (begin < end)
-        madvise((void *)begin, end - begin, MADV_DONTNEED);
+    gp_map_forget(e->t.data, (size_t)(e->end - e->begin));
 }
 
 bool gp_safetensors_crc(const gp_safetensors *s, int64_t i, uint32_t *crc)

@@ -8,10 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    BLOCK = GP_CRC32C_BLOCK,
-    RANGE = 12 * BLOCK
-}; /* bytes: what stays in a cache, what a thread takes at once */
+/* Bytes that stay in a processor's cache; that a thread takes at once; of a tensor that should not count as memory whole. */
+enum { BLOCK = GP_CRC32C_BLOCK, RANGE = 12 * BLOCK, LARGE = 16 * RANGE };
 
 typedef struct range {
     uint32_t crc;
@@ -77,6 +75,8 @@ static void check_range(void *self, int64_t i)
         if (c->finite)
             r->finite &= are_finite(c->data + at, n, c->dtype);
     }
+    if (c->bytes > LARGE)
+        gp_map_forget(c->data + i * RANGE, (size_t)(end - i * RANGE));
 }
 
 static int fail_infinite(const char *path, const char *name, const gp_tensor *t)

@@ -144,6 +144,17 @@ int gp_state_check(const gp_safetensors *file, const gp_params *params)
     return 0;
 }
 
+/* In slices, as it was written. */
+static void upload_moment(gp_backend *be, float *to, const char *data, int64_t count,
+                          const gp_safetensors *file, int64_t index)
+{
+    for (int64_t done = 0, n; done < count; done += n) {
+        n = gp_min(GP_SLICE, count - done);
+        be->ops->upload(be, to + done, data + done * (int64_t)sizeof *to, (size_t)n * sizeof *to);
+        gp_safetensors_forget(file, index);
+    }
+}
+
 int gp_state_load(const gp_safetensors *file, gp_optimizer *o, gp_model *m)
 {
     float *const to[] = {o->m, o->v};
@@ -154,8 +165,7 @@ int gp_state_load(const gp_safetensors *file, gp_optimizer *o, gp_model *m)
             int64_t at;
             if (find_moments(&t, &at, "mv"[k], row, file))
                 return -1;
-            m->be->ops->upload(m->be, to[k] + row->offset, t.data, (size_t)gp_tensor_bytes(&t));
-            gp_safetensors_forget(file, at);
+            upload_moment(m->be, to[k] + row->offset, t.data, row->count, file, at);
         }
     return 0;
 }
