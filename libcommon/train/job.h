@@ -74,4 +74,8 @@ int gp_job_save(gp_job *j, double val_loss);
 /* Appends one sample to samples.txt, begun by an end-of-text or a newline. */
 int gp_job_sample(gp_job *j);
 
+/* Does what takes memory beside the steps, and keeps nothing of it: a batch of each evaluation, a checkpoint, a sample where
+ * the run makes some. 0 or -1. */
+int gp_job_rehearse(gp_job *j);
+
 #endif

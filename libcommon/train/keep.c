@@ -118,26 +118,72 @@ static int collect(void *self, int64_t sample, const char *bytes, size_t n, bool
     return 0;
 }
 
-int gp_job_sample(gp_job *j)
+/* Appends one sample of at most that many tokens. */
+static int draw_sample(gp_job *j, int64_t max_tokens, gp_buf *text)
 {
     gp_tokenizer *t = gp_tokenizer_from_json(j->tokenizer, strlen(j->tokenizer), "the stream's tokenizer");
     gp_generation how = {.sampling = {.temperature = 0.8, .top_p = 1, .seed = (uint64_t)j->o->seed},
                          .samples = 1,
-                         .max_tokens = gp_min(200, gp_config_context(&j->t.m->config))};
-    gp_buf text = {0};
+                         .max_tokens = gp_min(max_tokens, gp_config_context(&j->t.m->config))};
     int32_t *ids = NULL, end = t ? gp_tokenizer_end_of_text(t) : -1;
     int64_t n = 0;
     int rc = -1;
-    if (!t || (end < 0 && gp_tokenizer_encode(t, "\n", 1, &ids, &n)))
-        goto out;
-    gp_buf_printf(&text, "--- step %lld ---\n", (long long)j->t.step);
-    if (gp_generate(j->t.m, t, ids ? ids : &end, 1, &how, collect, &text, NULL))
-        goto out;
-    gp_buf_puts(&text, "\n\n");
-    rc = gp_run_append(j->run, samples_name, text.data, text.len);
-out:
+    if (t && (end >= 0 || !gp_tokenizer_encode(t, "\n", 1, &ids, &n)))
+        rc = gp_generate(j->t.m, t, ids ? ids : &end, 1, &how, collect, text, NULL);
     gp_tokenizer_close(t);
-    gp_buf_release(&text);
     free(ids);
+    return rc;
+}
+
+int gp_job_sample(gp_job *j)
+{
+    gp_buf text = {0};
+    gp_buf_printf(&text, "--- step %lld ---\n", (long long)j->t.step);
+    int rc = draw_sample(j, 200, &text);
+    gp_buf_puts(&text, "\n\n");
+    if (!rc)
+        rc = gp_run_append(j->run, samples_name, text.data, text.len);
+    gp_buf_release(&text);
+    return rc;
+}
+
+/* ---- without leaving anything ---------------------------------------------------------------------------
+ */
+
+static int rehearse_checkpoint(gp_job *j)
+{
+    static const char nowhere[] = "/dev/null";
+    gp_checkpoint *ckpt = gp_job_checkpoint(j);
+    int rc = gp_checkpoint_write(ckpt, nowhere, "safetensors", GP_F32);
+    if (!rc)
+        rc = gp_state_save(&j->state, &j->t.optimizer, j->t.m, nowhere);
+    gp_checkpoint_close(ckpt);
+    return rc;
+}
+
+/* One batch of each set. */
+static int rehearse_evaluation(gp_job *j)
+{
+    gp_train_data *d = &j->t.sets;
+    int64_t *batches = gp_calloc((size_t)d->count, sizeof *batches);
+    double loss;
+    for (int i = 0; i < d->count; i++) {
+        batches[i] = d->evaluations[i].batches;
+        d->evaluations[i].batches = 1;
+    }
+    int rc = d->count ? gp_trainer_evaluate(&j->t, &loss) : 0;
+    for (int i = 0; i < d->count; i++)
+        d->evaluations[i].batches = batches[i];
+    free(batches);
+    return rc;
+}
+
+int gp_job_rehearse(gp_job *j)
+{
+    gp_buf text = {0};
+    int rc = rehearse_evaluation(j) || rehearse_checkpoint(j) ? -1 : 0;
+    if (!rc && j->o->sample_every && j->tokenizer)
+        rc = draw_sample(j, 2, &text);
+    gp_buf_release(&text);
     return rc;
 }

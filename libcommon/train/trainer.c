@@ -109,16 +109,17 @@ int gp_trainer_open_model(gp_trainer *t, gp_model *m)
     for (gp_recompute level = 0; level < GP_RECOMPUTE_LEVELS; level++)
         if (!strcmp(o->recompute, gp_recompute_name(level)))
             gp_model_set_recompute(m, level);
-    if (gp_train_data_plan(&t->sets, o, t->B, t->T) || choose_attention(t) || check_room(t) ||
-        gp_model_plan(m, t->B, t->T))
+    if (gp_train_data_plan(&t->sets, o, t->B, t->T))
+        return -1;
+    if (!(t->report.peak > 0)) /* who knows it need not measure; its matrices go before there is more */
+        t->report.peak = gp_peak_best(t->be, 0.03, 1e-3, &t->report.lowest_peak);
+    if (choose_attention(t) || check_room(t) || gp_model_plan(m, t->B, t->T))
         return -1;
     t->staging = (gp_arena){.name = "staging"};
     layout_staging(t);
     gp_arena_allocate(&t->staging, gp_backend_host_memory(t->be));
     layout_staging(t);
     gp_optimizer_open(&t->optimizer, m, o->beta1, o->beta2, o->eps, o->weight_decay);
-    if (!(t->report.peak > 0)) /* who knows it need not measure */
-        t->report.peak = gp_peak_best(t->be, 0.03, 1e-3, &t->report.lowest_peak);
     t->report.flops_token = 3 * gp_config_flops(&m->config, t->T);
     t->report.tokens_a_step = t->B * t->T * o->grad_accum;
     t->report.memory = planned_bytes(t);
