@@ -62,7 +62,7 @@ int gp_options_check(const gp_tool *tool, const void *args)
     int rc = 0;
     for (const gp_option *o = tool->options; !gp_option_ends(o) && !rc; o++) {
         bool said = o->beside && gp_options_said(tool, o->name);
-        for (const char *at = o->beside; said && !rc && at; at = strchr(at, ','), at += at != NULL) {
+        for (const char *at = o->beside; said && !rc && at; at = strchr(at, ','), at = at ? at + 1 : NULL) {
             term t = read_term(tool, at);
             rc = check_term(tool, o, &t, args);
         }
