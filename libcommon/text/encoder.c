@@ -140,6 +140,8 @@ static int64_t encode_level(gp_encoder *e, int k, const uint8_t *p, size_t n, bo
     if (k == LEVELS)
         return encode_between(e, p, n, more, offset);
     level *l = &e->levels[k];
+    if (!p) /* an empty text: nothing is added to NULL */
+        p = (const uint8_t *)"";
     /* names are looked for from `from` on, what is before `at` is done */
     size_t from = l->passed < n ? l->passed : n, at = l->taken < n ? l->taken : n, end;
     if (!l->names.count)
