@@ -104,6 +104,11 @@ checks=$((checks + 1))
 printf '%s\n' "$out" | awk -F'"logprob": ' '/"document"/ { sum += $2 } /"total"/ { all = $2 + 0 }
     END { exit !(NR == 4 && all < 0 && (sum - all) ^ 2 < 1e-8) }' || problem "documents do not add up: $out"
 expect 0 bash -c "cat text.txt | ${s[*]} --score - --stride 64 --json"
+checks=$((checks + 1)) # nats are bits times ln 2; perplexity is e to the nats a token
+printf '%s\n' "$out" | tr -d '{},"' | tail -1 | awk '{ for (i = 1; i < NF; i++) v[$i] = $(i + 1) }
+    function near(a, b) { return (a - b) ^ 2 < 1e-8 * b ^ 2 }
+    END { exit !(v["bytes:"] > 0 && near(v["bits_per_byte:"], -v["logprob:"] / v["bytes:"] / log(2)) &&
+        near(v["perplexity:"], exp(-v["logprob:"] / v["scored:"]))) }' || problem "bits and perplexity: $(printf '%s' "$out" | tail -1)"
 # and so do its tokens: what sampling says of those that it draws, scoring says of the same text
 list() { sed -n "s/.*\"$1\": \[\([^]]*\)\].*/\1/p" <<< "$2" | tail -n 1; }
 expect 0 sample run 'Once upon' -n 12 -t 0 --json --quiet --dtype fp32
