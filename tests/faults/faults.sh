@@ -78,10 +78,11 @@ fresh() {
     cp -a before work
 }
 
-try() { # VARIABLE=VALUE...: the command in a fresh folder
+try() { # VARIABLE=VALUE...: the command in a fresh folder; 124 if it does not end
     fresh
-    { (cd work && exec env "$@" "${command[@]}" > ../out 2> ../err); } 2> /dev/null # where bash says "Killed"
+    { (cd work && exec timeout --foreground 60 env "$@" "${command[@]}" > ../out 2> ../err); } 2> /dev/null # where bash says "Killed"
     code=$?
+    [ $code != 124 ] || trouble "it does not end"
 }
 
 # ---- what must hold -----------------------------------------------------------------------------------------------------
