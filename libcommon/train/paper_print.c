@@ -55,7 +55,8 @@ static void print_reasons(const gp_paper *p, FILE *out)
     const gp_chip *d = p->gpu->chip;
     fprintf(out,
             "\nA kernel's limit: FLOPs / peak or bytes / bandwidth, whichever is longer, each tensor read or "
-            "written once.\nWhat it should reach of peak and of bandwidth, a factor a kind (Hopper's: what an H200 did):\n");
+            "written once.\nWhat it should reach of peak and of bandwidth, a factor a kind (Hopper's: what "
+            "an H200 did):\n");
     for (int i = 0; i < GP_KINDS; i++) {
         char compute[16] = "-";
         if (d->compute[i] > 0)
