@@ -116,7 +116,7 @@ static void tell(void *self, const char *why)
 
 static int print_info(const args *a, const gp_checkpoint *c)
 {
-    gp_verified v;
+    gp_verified v = {0};
     if (a->verify && gp_checkpoint_verify(c, &v, tell, NULL))
         return -1;
     size_t length;

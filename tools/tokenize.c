@@ -224,7 +224,7 @@ static int info(const args *a)
 /* An option that the job has no use for is refused: it was meant to do something. */
 static int check_uses(const args *a)
 {
-    char job = a->decode ? 'd' : a->info ? 'i' : a->show ? 's' : 'e';
+    int job = a->decode ? 'd' : a->info ? 'i' : a->show ? 's' : 'e';
     const char *name = a->decode ? "--decode" : a->info ? "--info" : a->show ? "--show" : "making a stream";
     const struct {
         bool given;

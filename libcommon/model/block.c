@@ -21,7 +21,8 @@ gp_act gp_model_act(const gp_model *m)
 double gp_model_divisor(const gp_model *m, int64_t layer)
 {
     const gp_config *c = &m->config;
-    double divisor = c->scores_unscaled ? 1 : sqrt((double)(c->channels / c->heads));
+    int64_t head_size = c->channels / c->heads;
+    double divisor = c->scores_unscaled ? 1 : sqrt((double)head_size);
     return c->scores_by_layer ? divisor * (double)(layer + 1) : divisor;
 }
 
