@@ -24,14 +24,14 @@ if grep -q '^GPTPIPE_DNNL_LIBRARY:FILEPATH=/' "$GPTPIPE_BUILD/CMakeCache.txt" &&
 else
     slow="eval-mfu: this build is without oneDNN and many times slower than with it: install libdnnl-dev and build again; ref computes"
 fi
-[ "$err" = "$slow" ] || problem "with hidden devices: $err"
+[ "$(cat "$here/.err")" = "$slow" ] || problem "with hidden devices: $err"
 expect 0 "${tiny[@]}" --backend ref # asked for by name, ref is what was wanted
 checks=$((checks + 1))
 [ -z "$err" ] || problem "ref by name: $err"
 if [ ! -e /dev/nvidia0 ] && [ ! -e /proc/driver/nvidia ] && ! grep -qs 0x10de /sys/bus/pci/devices/*/vendor; then
     expect 0 env -u CUDA_VISIBLE_DEVICES "${tiny[@]}" --backend auto
     checks=$((checks + 1))
-    [ "$err" = "$slow" ] || problem "without a GPU: $err"
+    [ "$(cat "$here/.err")" = "$slow" ] || problem "without a GPU: $err"
     expect 1 env -u CUDA_VISIBLE_DEVICES sample nowhere Once --quiet # an error is the one line
     says "sample: nowhere: "
 else
