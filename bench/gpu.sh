@@ -78,7 +78,7 @@ write() {
             printf c > 0 ? "; %.0f GB/s, a copy, read and written.\n" : ".\n", c / 1e9 }'
         cat "$here/versions"
         echo "MFU counts attention in full (PaLM, appendix B); causal: without what the mask hides, which nobody computes."
-        echo "gptpipe $("$bin/eval-mfu" --version 2> /dev/null | grep -oE '[0-9.]+' | head -1), backend $backend, context $context; medians, and the range without a tenth on either side."
+        echo "gptpipe $version, backend $backend, context $context; medians, and the range without a tenth on either side."
         echo
         echo '| model | pass | batch | tok/s | 10% .. 90% | MFU of measured | causal | of the vendor'"'"'s | of bandwidth |'
         echo '|---|---|---|---|---|---|---|---|---|'
@@ -143,6 +143,7 @@ fi
 device=$(sed -E 's/.*"device": "([^"]*)".*/\1/' "$here/run")
 peak=$(number peak_flops) bandwidth=$(number bandwidth) copy=$(number copy_bandwidth)
 cp "$here/run" "$here/device"
+version=$("$bin/eval-mfu" --version 2> /dev/null | grep -oE '[0-9.]+' | head -1)
 mkdir -p "$out"
 { # whatever of it is here
     sed -nE 's/.*"products": "([^"]*)".*/Products by \1; /p' "$here/run" | tr -d '\n'

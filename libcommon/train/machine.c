@@ -12,6 +12,22 @@ static int at_once(const gp_backend *be)
     return be->later ? 8 : 1;
 }
 
+/* The least seconds that an op takes, issued at_once at a time for `seconds`, three times at least; the first is a warm-up. */
+static double least_time(gp_backend *be, double seconds, void (*op)(gp_backend *be, void *self), void *self)
+{
+    double best = 1e30, end = gp_now() + seconds;
+    for (int runs = 0; runs < 3 || gp_now() < end; runs++) {
+        double begin = gp_now();
+        for (int i = 0; i < at_once(be); i++)
+            op(be, self);
+        be->ops->sync(be);
+        double took = (gp_now() - begin) / at_once(be);
+        if (runs && took < best)
+            best = took;
+    }
+    return best;
+}
+
 static size_t room(gp_backend *be)
 {
     size_t left, total;
@@ -72,21 +88,18 @@ static void squares_close(squares *s)
         ops->free(s->be, all[i]->data, (size_t)gp_tensor_bytes(all[i]));
 }
 
+static void multiply(gp_backend *be, void *self)
+{
+    squares *s = self;
+    be->ops->linear_forward(be, &(gp_linear_op){.x = &s->x, .w = &s->w, .y = &s->y});
+}
+
 /* The least seconds that a product of this side takes. */
 static double best_square(gp_backend *be, int64_t n, double seconds)
 {
     squares s;
     squares_open(&s, be, n);
-    double best = 1e30, end = gp_now() + seconds;
-    for (int runs = 0; runs < 3 || gp_now() < end; runs++) {
-        double begin = gp_now();
-        for (int i = 0; i < at_once(be); i++)
-            be->ops->linear_forward(be, &(gp_linear_op){.x = &s.x, .w = &s.w, .y = &s.y});
-        be->ops->sync(be);
-        double took = (gp_now() - begin) / at_once(be);
-        if (runs && took < best)
-            best = took;
-    }
+    double best = least_time(be, seconds, multiply, &s);
     squares_close(&s);
     return best;
 }
@@ -122,46 +135,46 @@ static gp_tensor fresh(gp_backend *be, size_t bytes)
     return t;
 }
 
+typedef struct reading {
+    gp_segment all;
+    gp_step *step;
+} reading;
+
 /* The norm of a gradient is a backend's one op that reads much and does nothing else. */
+static void read_all(gp_backend *be, void *self)
+{
+    reading *r = self;
+    be->ops->grad_norm(be, &r->all, 1, r->step);
+}
+
 double gp_measure_bandwidth(gp_backend *be, double seconds)
 {
-    const gp_backend_ops *ops = be->ops;
     size_t bytes = large(be, 16);
     gp_tensor g = fresh(be, bytes);
-    gp_segment all = {.g = g.data, .count = gp_tensor_count(&g)};
-    gp_step *step = ops->alloc(be, sizeof *step);
-    double best = 1e30, end = gp_now() + seconds;
-    for (int runs = 0; runs < 3 || gp_now() < end; runs++) {
-        double begin = gp_now();
-        for (int i = 0; i < at_once(be); i++)
-            ops->grad_norm(be, &all, 1, step);
-        ops->sync(be);
-        double took = (gp_now() - begin) / at_once(be);
-        if (runs && took < best)
-            best = took;
-    }
-    ops->free(be, all.g, bytes);
-    ops->free(be, step, sizeof *step);
+    reading r = {{.g = g.data, .count = gp_tensor_count(&g)}, be->ops->alloc(be, sizeof *r.step)};
+    double best = least_time(be, seconds, read_all, &r);
+    be->ops->free(be, g.data, bytes);
+    be->ops->free(be, r.step, sizeof *r.step);
     return (double)bytes / best;
+}
+
+typedef struct copying {
+    gp_tensor from, to;
+} copying;
+
+static void copy_all(gp_backend *be, void *self)
+{
+    copying *c = self;
+    be->ops->copy(be, c->to.data, c->from.data, (size_t)gp_tensor_bytes(&c->from));
 }
 
 double gp_measure_copy(gp_backend *be, double seconds)
 {
-    const gp_backend_ops *ops = be->ops;
     size_t bytes = large(be, 32);
-    gp_tensor from = fresh(be, bytes), to = fresh(be, bytes);
-    double best = 1e30, end = gp_now() + seconds;
-    for (int runs = 0; runs < 3 || gp_now() < end; runs++) {
-        double begin = gp_now();
-        for (int i = 0; i < at_once(be); i++)
-            ops->copy(be, to.data, from.data, bytes);
-        ops->sync(be);
-        double took = (gp_now() - begin) / at_once(be);
-        if (runs && took < best)
-            best = took;
-    }
-    ops->free(be, from.data, bytes);
-    ops->free(be, to.data, bytes);
+    copying c = {.from = fresh(be, bytes), .to = fresh(be, bytes)};
+    double best = least_time(be, seconds, copy_all, &c);
+    be->ops->free(be, c.from.data, bytes);
+    be->ops->free(be, c.to.data, bytes);
     return 2 * (double)bytes / best;
 }
 

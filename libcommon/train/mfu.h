@@ -43,6 +43,12 @@ static inline double gp_mfu_of(const gp_speed *s, double peak)
     return s->tok_s * s->flops_token / peak;
 }
 
+/* The same without what the causal mask hides. */
+static inline double gp_mfu_causal(const gp_speed *s, double peak)
+{
+    return s->tok_s * s->flops_causal / peak;
+}
+
 /* The least time that an op's FLOPs take at the peak, or its bytes at the memory's rate, over the time it took: the
  * roofline (Williams, Waterman & Patterson 2009). */
 static inline double gp_mfu_of_bound(const gp_mfu *r, const gp_profile_row *op)

@@ -48,7 +48,7 @@ static void put_pass(const gp_mfu *r, const gp_pass_result *p, FILE *out)
         "%.4f, \"mfu_causal\": %.4f",
         gp_pass_name(p->pass), (long long)p->B, (long long)p->T, (long long)s->runs, s->tok_s, s->tok_s_10,
         s->tok_s_90, s->tok_s_least, s->tok_s_most, s->flops_token, gp_mfu_of(s, r->peak),
-        s->tok_s * s->flops_causal / r->peak);
+        gp_mfu_causal(s, r->peak));
     if (r->vendor_peak > 0)
         fprintf(out, ", \"mfu_vendor\": %.4f", gp_mfu_of(s, r->vendor_peak));
     if (s->bytes_token > 0)

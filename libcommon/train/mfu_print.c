@@ -35,7 +35,7 @@ static void print_pass(const gp_mfu *r, const gp_pass_result *p, FILE *out)
     snprintf(spread, sizeof spread, "%.0f .. %.0f", s->tok_s_10, s->tok_s_90);
     fprintf(out, "%-10s %-14s %12.0f %23s %10.1f %6.1f%% %6.1f%%", gp_pass_name(p->pass), batch, s->tok_s,
             spread, s->tok_s * s->flops_token / 1e9, 100 * gp_mfu_of(s, r->peak),
-            100 * s->tok_s * s->flops_causal / r->peak);
+            100 * gp_mfu_causal(s, r->peak));
     if (r->vendor_peak > 0)
         fprintf(out, " %8.1f%%", 100 * gp_mfu_of(s, r->vendor_peak));
     fprintf(out, "\n");
