@@ -46,6 +46,9 @@ GP_API int64_t gp_safetensors_count(const gp_safetensors *s);
  * aligned, valid until close. Names are UTF-8 without control characters; t may be NULL. */
 GP_API const char *gp_safetensors_get(const gp_safetensors *s, int64_t i, gp_tensor *t);
 
+/* The place of the tensor of that name, as gp_safetensors_get takes it; -1: there is none. */
+GP_API int64_t gp_safetensors_index(const gp_safetensors *s, const char *name);
+
 /* Whether there is a tensor of that name; then *t (if t is not NULL) is the view of it. */
 GP_API bool gp_safetensors_find(const gp_safetensors *s, const char *name, gp_tensor *t);
 

@@ -366,23 +366,28 @@ const char *gp_safetensors_get(const gp_safetensors *s, int64_t i, gp_tensor *t)
     return s->entries[i].name;
 }
 
-bool gp_safetensors_find(const gp_safetensors *s, const char *name, gp_tensor *t)
+int64_t gp_safetensors_index(const gp_safetensors *s, const char *name)
 {
     int64_t low = 0, high = s->count;
     while (low < high) {
         int64_t middle = low + (high - low) / 2;
         int order = strcmp(name, s->by_name[middle]->name);
-        if (!order) {
-            if (t)
-                *t = s->by_name[middle]->t;
-            return true;
-        }
+        if (!order)
+            return s->by_name[middle] - s->entries;
         if (order < 0)
             high = middle;
         else
             low = middle + 1;
     }
-    return false;
+    return -1;
+}
+
+bool gp_safetensors_find(const gp_safetensors *s, const char *name, gp_tensor *t)
+{
+    int64_t i = gp_safetensors_index(s, name);
+    if (i >= 0)
+        gp_safetensors_get(s, i, t);
+    return i >= 0;
 }
 
 void gp_safetensors_forget(const gp_safetensors *s, int64_t i)

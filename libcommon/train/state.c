@@ -24,22 +24,14 @@ static gp_tensor window_shape(const gp_window *w)
     return (gp_tensor){.dtype = GP_F64, .ndim = 1, .dim = {w->count}};
 }
 
-/* The tensor of that name. 1: there is none. */
-static int find_tensor(const gp_safetensors *file, const char *name, int64_t *i, gp_tensor *t)
-{
-    for (*i = 0; *i < gp_safetensors_count(file); ++*i)
-        if (!strcmp(gp_safetensors_get(file, *i, t), name))
-            return 0;
-    return 1;
-}
-
 static int load_window(gp_window *w, const char *name, const gp_safetensors *file, const char *path)
 {
     gp_tensor t;
     char found[64];
-    int64_t i;
-    if (find_tensor(file, name, &i, &t))
+    int64_t i = gp_safetensors_index(file, name);
+    if (i < 0)
         return 0;
+    gp_safetensors_get(file, i, &t);
     if (gp_safetensors_check(file, i, false))
         return -1;
     if (t.dtype != GP_F64 || t.ndim != 1 || t.dim[0] > GP_WINDOW)
@@ -112,16 +104,16 @@ static int find_moments(gp_tensor *t, int64_t *index, char which, const gp_param
 {
     const char *path = gp_safetensors_path(file);
     char name[128], found[64], expected[64];
-    int64_t at;
     gp_tensor want = shape_of(row);
     moment_name(name, sizeof name, which, row);
-    if (find_tensor(file, name, &at, t))
+    *index = gp_safetensors_index(file, name);
+    if (*index < 0)
         return fail("%s: tensor %s is missing", path, name);
+    gp_safetensors_get(file, *index, t);
     gp_tensor_format(t, found, sizeof found);
     gp_tensor_format(&want, expected, sizeof expected);
     if (strcmp(found, expected))
         return fail("%s: tensor %s is %s, expected %s", path, name, found, expected);
-    *index = at;
     return 0;
 }
 
