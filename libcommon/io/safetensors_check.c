@@ -24,41 +24,28 @@ typedef struct check {
     range *ranges;
 } check;
 
-/* Whether each exponent of `count` numbers of 4 or 2 bytes has a bit that is 0: those of NaN and infinity have none. */
-static bool finite4(const char *p, int64_t count)
-{
-    enum { AT_ONCE = 64 };
-    const uint32_t exponent = 0x7f800000;
-    uint32_t x[AT_ONCE], bad = 0;
-    for (; count >= AT_ONCE; count -= AT_ONCE, p += sizeof x) {
-        memcpy(x, p, sizeof x);
-        for (int i = 0; i < AT_ONCE; i++)
-            bad |= (x[i] & exponent) == exponent;
+/* Whether each exponent of `count` numbers of that many bits has a bit that is 0: those of NaN and infinity have none. */
+#define FINITE(name, word)                                                                                   \
+    static bool name(const char *p, int64_t count, word exponent)                                            \
+    {                                                                                                        \
+        enum { AT_ONCE = 64 };                                                                               \
+        word x[AT_ONCE], bad = 0;                                                                            \
+        for (; count >= AT_ONCE; count -= AT_ONCE, p += sizeof x) {                                          \
+            memcpy(x, p, sizeof x);                                                                          \
+            for (int i = 0; i < AT_ONCE; i++)                                                                \
+                bad |= (x[i] & exponent) == exponent;                                                        \
+        }                                                                                                    \
+        memcpy(x, p, (size_t)count * sizeof *x);                                                             \
+        for (int64_t i = 0; i < count; i++)                                                                  \
+            bad |= (x[i] & exponent) == exponent;                                                            \
+        return !bad;                                                                                         \
     }
-    memcpy(x, p, (size_t)count * sizeof *x);
-    for (int64_t i = 0; i < count; i++)
-        bad |= (x[i] & exponent) == exponent;
-    return !bad;
-}
-
-static bool finite2(const char *p, int64_t count, uint16_t exponent)
-{
-    enum { AT_ONCE = 64 };
-    uint16_t x[AT_ONCE], bad = 0;
-    for (; count >= AT_ONCE; count -= AT_ONCE, p += sizeof x) {
-        memcpy(x, p, sizeof x);
-        for (int i = 0; i < AT_ONCE; i++)
-            bad |= (x[i] & exponent) == exponent;
-    }
-    memcpy(x, p, (size_t)count * sizeof *x);
-    for (int64_t i = 0; i < count; i++)
-        bad |= (x[i] & exponent) == exponent;
-    return !bad;
-}
+FINITE(finite4, uint32_t)
+FINITE(finite2, uint16_t)
 
 static bool are_finite(const char *p, int64_t bytes, gp_dtype dtype)
 {
-    return dtype == GP_F32 ? finite4(p, bytes / 4)
+    return dtype == GP_F32 ? finite4(p, bytes / 4, 0x7f800000)
                            : finite2(p, bytes / 2, dtype == GP_BF16 ? 0x7f80 : 0x7c00);
 }
 
