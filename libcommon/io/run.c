@@ -47,7 +47,8 @@ bool gp_run_is_temporary(const char *name)
                                       "history.jsonl",
                                       "data.tok",
                                       "events.out.tfevents.train",
-                                      "log.jsonl.damaged"};
+                                      "log.jsonl.damaged",
+                                      "events.out.tfevents.train.damaged"};
     size_t n = temporary_stem(name);
     if (among(name, strlen(name), links, ARRAY_LEN(links)) || (n && among(name, n, own, ARRAY_LEN(own))))
         return true;

@@ -58,38 +58,30 @@ int gp_run_size(const gp_run *r, const char *name, int64_t *size)
     return rc;
 }
 
-/* What is behind byte `from` of an open file, into a file that is new. */
+/* What is behind byte `from` of an open file, into a file that is new: written under a temporary name, then set aside. */
 static int keep_rest(const gp_run *r, int fd, const char *name, int64_t from, char **aside)
 {
-    enum { MOST = 1000 };
-    char *to = NULL;
-    int rest = -1, rc;
-    for (int i = 1; i <= MOST && rest < 0; i++) {
-        free(to);
-        to = i > 1 ? gp_format("%s.damaged.%d", name, i) : gp_format("%s.damaged", name);
-        rest = openat(r->dir, to, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
-        if (rest < 0 && errno != EEXIST)
-            break;
-    }
+    char *as = gp_format("%s.damaged", name), *temporary = gp_temporary_name_of(as);
     gp_map m = {0};
+    int rc = -1, rest = openat(r->dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (rest < 0) {
-        fail_errno("%s/%s: cannot be created", r->path, to);
-        free(to);
-        return -1;
+        fail_errno("%s/%s: cannot be created", r->path, as);
+        goto out;
     }
     rc = gp_map_fd(&m, fd, r->path);
     if (!rc && m.size > (size_t)from)
-        rc = gp_write_all(rest, m.data + from, m.size - (size_t)from, to);
+        rc = gp_write_all(rest, m.data + from, m.size - (size_t)from, as);
     gp_map_close(&m);
     if (!rc && fsync(rest))
-        rc = fail_errno("%s/%s: cannot be flushed to disk", r->path, to);
+        rc = fail_errno("%s/%s: cannot be flushed to disk", r->path, as);
     close(rest);
-    if (rc) {
-        unlinkat(r->dir, to, 0);
-        free(to);
-    } else {
-        *aside = to;
-    }
+    if (!rc)
+        rc = gp_run_rename_aside(r, temporary, as, aside);
+    if (rc)
+        unlinkat(r->dir, temporary, 0);
+out:
+    free(temporary);
+    free(as);
     return rc;
 }
 
