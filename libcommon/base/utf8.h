@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* A byte where no character can be decoded counts as a character of its own: this plus the byte. */
 enum { GP_BAD_BYTE = 0x110000 };
@@ -49,6 +50,12 @@ static inline size_t gp_utf8_last(const uint8_t *p, size_t n, uint32_t *c)
 {
     size_t length = gp_utf8(p, n, c);
     return length ? length : 1;
+}
+
+/* Bytes of the byte-order mark that the n bytes begin with: 3 or 0. */
+static inline size_t gp_utf8_mark(const char *p, size_t n)
+{
+    return n >= 3 && !memcmp(p, "\xEF\xBB\xBF", 3) ? 3 : 0;
 }
 
 /* Characters that change what a terminal shows of others: controls (C0, DEL, C1), ends of lines, and those that turn the

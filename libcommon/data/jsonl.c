@@ -4,17 +4,12 @@
 #include <string.h>
 
 #include "base/json_python.h"
-
-/* A file may begin with a byte-order mark, as PyArrow takes it. */
-static size_t byte_order_mark(const char *line, size_t n)
-{
-    return n >= 3 && !memcmp(line, "\xef\xbb\xbf", 3) ? 3 : 0;
-}
+#include "base/utf8.h"
 
 json_t *gp_jsonl_line(const char *line, size_t n, const char *file, int64_t number)
 {
     json_error_t e;
-    size_t mark = number == 1 ? byte_order_mark(line, n) : 0;
+    size_t mark = number == 1 ? gp_utf8_mark(line, n) : 0; /* as PyArrow takes it */
     json_t *o = gp_json_load_python(line + mark, n - mark, JSON_ALLOW_NUL, &e);
     if (json_is_object(o))
         return o;

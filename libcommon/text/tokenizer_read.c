@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/utf8.h"
 #include "text/reader.h"
 
 enum {
@@ -153,10 +154,8 @@ static size_t line_length(const char *p, const char *end)
 /* Every line of a merges file but the first (a version) and empty ones; editors on Windows put a byte-order mark first. */
 static int add_merges(gp_reader *r, const gp_buf *text)
 {
-    static const char mark[] = "\xEF\xBB\xBF";
     const char *end = text->data + text->len;
-    const char *begin = text->data + (text->len >= 3 && !memcmp(text->data, mark, 3) ? 3 : 0);
-    for (const char *p = begin; p < end;) {
+    for (const char *p = text->data + gp_utf8_mark(text->data, text->len); p < end;) {
         size_t n = line_length(p, end), bare = n && p[n - 1] == '\r' ? n - 1 : n;
         if (bare && !gp_reader_is_version(p, bare) && gp_reader_add_line(r, p, bare))
             return -1;
