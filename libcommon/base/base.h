@@ -93,6 +93,9 @@ void gp_buf_release(gp_buf *b);
 void gp_buf_show(gp_buf *b, const char *s, size_t n);
 size_t gp_show_to(char *to, size_t size, const char *s);
 
+/* Adds text, which it frees, to the remarks that there are (NULL: none yet), behind "; ". */
+void gp_remark_add(char **remarks, char *text);
+
 /* The name nearest to `word` among `names` (count of them) by edit distance, or NULL when none is near:
  * for "unknown X; did you mean Y?". */
 const char *gp_nearest(const char *word, const char *const *names, size_t count);

@@ -147,6 +147,14 @@ char *gp_format(const char *fmt, ...)
     return s;
 }
 
+void gp_remark_add(char **remarks, char *text)
+{
+    char *all = *remarks ? gp_format("%s; %s", *remarks, text) : gp_strdup(text);
+    free(*remarks);
+    free(text);
+    *remarks = all;
+}
+
 void gp_buf_reserve(gp_buf *b, size_t extra)
 {
     size_t need = b->len + extra + 1;

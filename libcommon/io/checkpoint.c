@@ -72,10 +72,7 @@ const char *gp_checkpoint_remark(const gp_checkpoint *c)
 
 void gp_checkpoint_remark_add(gp_checkpoint *c, char *text)
 {
-    char *both = c->remark ? gp_format("%s; %s", c->remark, text) : gp_strdup(text);
-    free(c->remark);
-    free(text);
-    c->remark = both;
+    gp_remark_add(&c->remark, text);
 }
 
 const char *gp_checkpoint_tensor(const gp_checkpoint *c, int64_t i, gp_tensor *t)

@@ -133,10 +133,7 @@ const char *gp_tokenizer_remark(const gp_tokenizer *t)
 
 void gp_tokenizer_add_remark(gp_tokenizer *t, char *text)
 {
-    char *all = t->remark ? gp_format("%s; %s", t->remark, text) : gp_strdup(text);
-    free(t->remark);
-    free(text);
-    t->remark = all;
+    gp_remark_add(&t->remark, text);
 }
 
 const int32_t *gp_tokenizer_before(const gp_tokenizer *t, int64_t *count)
