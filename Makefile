@@ -1,6 +1,8 @@
 # Thin: sets up what is missing, then calls CMake. `make` builds into build/bin; `make help` lists the rest.
 BUILD ?= build
 JOBS ?= $(shell nproc)
+# How many tests run at once; they use threads themselves.
+TEST_JOBS ?= 2
 PREFIX ?= /usr/local
 
 CMAKE_FLAGS ?=
@@ -30,7 +32,7 @@ configure: deps
 	    echo "WARNING: without oneDNN processors compute by plain loops, many times slower: install libdnnl-dev and make again" >&2
 
 test: all
-	@tests/run.sh $(BUILD)
+	@tests/run.sh $(BUILD) -j $(TEST_JOBS)
 
 # DATA=stories or DATA=shakespeare, STEPS=N; see the script. Tests are not built for it.
 pipeline: configure
@@ -118,7 +120,7 @@ clean:
 
 help:
 	@echo "make              build into $(BUILD)/bin"
-	@echo "make test         build and run every test"
+	@echo "make test         build and run every test (TEST_JOBS=2 at once)"
 	@echo "make pipeline     text to samples, with all six tools (DATA=stories, DATA=shakespeare; STEPS=N)"
 	@echo "make bench        measure speed"
 	@echo "make sanitize     the tests under ASan and UBSan"

@@ -143,8 +143,8 @@ int mkdir(const char *path, mode_t mode)
 
 enum { SAVED = 6, LAST = 8, V = 40, B = 2, T = 8 };
 
-static char folder[] = "/tmp/gptpipe-test.XXXXXX";
-static char data[64], run[64], copy[64];
+static char folder[64];
+static char data[80], run[80], copy[80];
 
 static void shell(const char *format, const char *a, const char *b)
 {
@@ -203,6 +203,8 @@ static int set_up(void **state)
 {
     (void)state;
     int32_t ids[B * T * LAST + 1];
+    /* in memory where that can be: some hundred runs, whose every file is flushed */
+    snprintf(folder, sizeof folder, "%s/gptpipe-test.XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
     if (!mkdtemp(folder))
         return -1;
     snprintf(data, sizeof data, "%s/data.tok", folder);
