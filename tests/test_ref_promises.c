@@ -16,7 +16,7 @@ typedef struct numbers {
     float embedded[N * C], sum[N * C], y[N * C], mean[N], rstd[N], qkv[N * 3 * C], out[N * C], lse[B * H * T];
     float dqkv[N * 3 * C], dx[N * C], dsum[N * C], dbranch[N * C], losses[N], logits[N * V];
     float dgamma[C], dbeta[C], dw[C * 3 * C], dbias[3 * C], dtable[V * C], dwpe[V * C], m[V * C], v[V * C];
-    int32_t ids[N];
+    int32_t ids[N], drawn[N];
     gp_step step;
 } numbers;
 
@@ -55,7 +55,7 @@ static void run_head_and_optimizer(gp_backend *be, numbers *n, gp_tensor *x, gp_
                                         .top_p = 0.9f,
                                         .top_k = 20,
                                         .samples = ids,
-                                        .positions = ids,
+                                        .positions = n->drawn,
                                         .ids = n->ids});
     const gp_segment segment = {n->table, n->dtable, n->m, n->v, V * C, 0.1f, GP_F32, 0};
     be->ops->grad_norm(be, &segment, 1, &n->step);

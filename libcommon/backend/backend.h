@@ -205,18 +205,48 @@ typedef struct gp_adamw_op {
     gp_step *step;
 } gp_adamw_op;
 
-/* ids[b] drawn from logits row b: temperature (0: the largest, lowest id on ties), then top_k (0: all),
- * top_p (1: all), min_p (0: all), in transformers' order; ids >= vocab are never drawn, and a logit of -inf is not either. -1
- * where the logit of an id below vocab is NaN or inf, or all are -inf. The random number is Philox at (seed; samples[b],
- * positions[b]): a sample is the same alone and among others. */
+/* One draw. With log-probabilities, of the logits as the model gave them: the drawn id's, the largest, and the sum of
+ * exp(logit - max) over all V. */
+typedef struct gp_draw {
+    int32_t id; /* -1: see below */
+    float logit, max;
+    double sum;
+} gp_draw;
+
+typedef struct gp_candidate {
+    int32_t id;
+    float logit;
+} gp_candidate;
+
+/* ids[b] drawn from logits row b: the repetition penalty, temperature (0: the largest, lowest id on ties), then top_k (0:
+ * all), top_p (1: all), min_p (0: all), in transformers' order; ids >= vocab are never drawn, and a logit of -inf is not
+ * either. -1 where the logit of an id below vocab is NaN or inf, or all are -inf. The random number is Philox at (seed;
+ * samples[b], positions[b]): a sample is the same alone and among others.
+ *
+ * With draws the rows are continued: the draw goes to the host, and all is ready for decoding ids[b] and drawing again:
+ * ids[b] is 0 in the place of -1, positions[b] and places[b] are one more, seen has the id. A row whose sample is
+ * negative is idle: nothing of it changes. */
 typedef struct gp_sample_op {
     const gp_tensor *logits; /* (B,V) */
     int vocab;
     float temperature, top_p, min_p;
     int top_k;
     uint64_t seed;
-    const int32_t *samples, *positions; /* (B) */
-    int32_t *ids;                       /* (B) = */
+    const int32_t *samples; /* (B) */
+    int32_t *positions;     /* (B) how many were drawn before */
+    int32_t *ids;           /* (B) = */
+    /* (B,V), 0 or 1, or NULL. A logit whose id was seen is divided by penalty where it is positive, multiplied where it is
+     * negative, in double, and rounded to float (Keskar et al. 2019) */
+    uint8_t *seen;
+    double penalty;
+    gp_draw *
+        draws; /* (B,ring) = at [b, positions[b] % ring], memory of alloc_host's; or NULL: ids alone are written */
+    int ring;
+    int32_t *places; /* (B) the row's position in the cache, */
+    int last_place;  /* which stays where it is the last one */
+    bool log_probabilities;
+    gp_candidate *top; /* (B,ring,tops) = the likeliest ids below vocab, in any order; beside draws */
+    int tops;
 } gp_sample_op;
 
 /* The largest shapes that will be asked for, so that workspaces can be planned. */

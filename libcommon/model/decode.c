@@ -17,8 +17,6 @@ static void layout(gp_model *m, gp_cache *c)
     gp_arena_tensor(&c->arena, &c->v);
     m->logits = (gp_tensor){.dtype = GP_F32, .ndim = 2, .dim = {c->B, g->vocab_size}};
     gp_arena_tensor(&c->arena, &m->logits);
-    m->samples = gp_arena_take(&c->arena, (size_t)c->B * sizeof(int32_t));
-    m->ids = gp_arena_take(&c->arena, (size_t)c->B * sizeof(int32_t));
 }
 
 /* What can never fit is refused here, rather than ended by the kernel half-way. */
@@ -50,10 +48,12 @@ int gp_model_plan_cache(gp_model *m, int64_t B, int64_t T_prompt)
     gp_model_reserve_positions(m, B);
     m->be->ops->record_free(m->be, &m->row.recording); /* it reads the cache that goes */
     gp_arena_release(&m->cache.arena);
+    gp_rows_release(m);
     m->cache = (gp_cache){.arena = {.name = "cache"}, .B = B};
     layout(m, &m->cache);
     gp_arena_allocate(&m->cache.arena, gp_backend_memory(m->be));
     layout(m, &m->cache);
+    gp_rows_plan(m, &(gp_sampling){0}, false, 0);
     return 0;
 }
 
@@ -87,8 +87,7 @@ int gp_model_prefill(gp_model *m, int64_t b, const int32_t *ids, int64_t T)
     return 0;
 }
 
-/* Blocks and head over the rows' ids and positions, which the device has. */
-static void decode(gp_model *m)
+void gp_model_decode_loaded(gp_model *m)
 {
     const gp_tensor *x = gp_model_forward(m, &m->row);
     gp_tensor rows = {.data = x->data, .dtype = x->dtype, .ndim = 2, .dim = {m->cache.B, m->config.channels}};
@@ -108,7 +107,7 @@ int gp_model_decode(gp_model *m, const int32_t *ids, const int32_t *positions)
     ops->upload(m->be, m->row.positions, positions, (size_t)m->cache.B * sizeof *positions);
     if (ops->record_begin(m->be, &m->row.recording))
         do
-            decode(m);
+            gp_model_decode_loaded(m);
         while (!ops->record_end(m->be, &m->row.recording));
     return 0;
 }
@@ -145,25 +144,6 @@ void gp_model_penalize(gp_model *m, int64_t b, const int32_t *ids, int64_t count
     m->be->ops->upload(m->be, row.data, logits, (size_t)gp_tensor_bytes(&row));
     free(logits);
     free(seen);
-}
-
-void gp_model_sample(gp_model *m, const gp_sampling *how, const int32_t *samples, const int32_t *positions,
-                     int32_t *ids)
-{
-    size_t bytes = (size_t)m->cache.B * sizeof(int32_t);
-    m->be->ops->upload(m->be, m->samples, samples, bytes);
-    m->be->ops->upload(m->be, m->row.positions, positions, bytes);
-    m->be->ops->sample(m->be, &(gp_sample_op){.logits = &m->logits,
-                                              .vocab = (int)(how->vocab ? how->vocab : m->config.vocab_size),
-                                              .temperature = (float)how->temperature,
-                                              .top_p = (float)how->top_p,
-                                              .min_p = (float)how->min_p,
-                                              .top_k = (int)how->top_k,
-                                              .seed = how->seed,
-                                              .samples = m->samples,
-                                              .positions = m->row.positions,
-                                              .ids = m->ids});
-    m->be->ops->download(m->be, ids, m->ids, bytes);
 }
 
 void gp_model_last_logits(gp_model *m, int64_t b, float *logits)

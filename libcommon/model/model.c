@@ -203,6 +203,7 @@ void gp_model_free(gp_model *m)
             m->be->ops->weight_close(m->be, m->weight[i]);
     gp_acts_release(&m->acts, m->be);
     gp_acts_release(&m->row, m->be);
+    gp_rows_release(m);
     gp_arena *arenas[] = {&m->weights, &m->gradients, &m->slots, &m->step_arena, &m->cache.arena};
     for (size_t i = 0; i < ARRAY_LEN(arenas); i++)
         gp_arena_release(arenas[i]);

@@ -60,6 +60,28 @@ typedef struct gp_cache {
     gp_tensor k, v;
 } gp_cache;
 
+/* Rows of the cache that continue themselves (continue.c): as many draws as the host may be behind. */
+enum { GP_DRAWS_BEHIND = 8 };
+
+typedef struct gp_rows {
+    gp_arena device, host;
+    int32_t *samples,
+        *drawn; /* (B) each, one behind the other: the key of a row's next random number; sample < 0: idle */
+    int32_t *ids; /* (B) what was drawn, for gp_model_sample */
+    int32_t *host_samples, *host_drawn,
+        *host_places; /* (B) what the device's will be once all that is issued is done */
+    bool changed;     /* by the host, and the device does not know yet */
+    gp_sampling how;
+    uint8_t *seen;     /* (B,V), or NULL without a penalty */
+    gp_draw *draws;    /* (B,GP_DRAWS_BEHIND) the host's memory: a row's draw i at i % GP_DRAWS_BEHIND */
+    gp_candidate *top; /* (B,GP_DRAWS_BEHIND,tops) */
+    int tops;
+    bool log_probabilities;
+    gp_mark *mark[GP_DRAWS_BEHIND]; /* of step i at i % GP_DRAWS_BEHIND */
+    int64_t issued;                 /* steps */
+    gp_recording *recording;        /* of a step of all rows */
+} gp_rows;
+
 /* A linear's weight, its bias, and where their gradients go. */
 typedef struct gp_linear {
     gp_weight w;
@@ -98,9 +120,9 @@ struct gp_model {
     gp_acts acts; /* batches */
     gp_acts row;  /* one token a sample: decoding */
     gp_cache cache;
-    gp_tensor logits;       /* (cache.B, V): of the last prefill or decode */
-    int32_t *samples, *ids; /* (cache.B) the backend's memory, for sampling */
-    int32_t *positions;     /* the host's, for one batch */
+    gp_tensor logits;   /* (cache.B, V): of the last prefill or decode */
+    gp_rows rows;       /* that are being continued */
+    int32_t *positions; /* the host's, for one batch */
     int64_t positions_most;
     gp_step *step;     /* the backend's memory */
     gp_step host_step; /* what the host writes there, and reads back */
@@ -149,6 +171,33 @@ int gp_model_load(gp_model *m, gp_acts *a, const gp_batch *batch);
 const gp_tensor *gp_model_forward(gp_model *m, gp_acts *a); /* what the head reads (B,T,C) */
 void gp_model_loss(gp_model *m, gp_acts *a, const gp_tensor *x, bool train);
 void gp_model_backward(gp_model *m, gp_acts *a);
+
+/* decode.c: blocks and head over the tokens and positions in m->row, which the device has. */
+void gp_model_decode_loaded(gp_model *m);
+
+/* continue.c: decoding that feeds itself. After gp_model_plan_cache:
+ *
+ *     gp_rows_plan(m, &how, false, 0);
+ *     gp_model_prefill(m, b, ids, T);              // for each row
+ *     gp_rows_set(m, b, sample, drawn, T);         // and
+ *     gp_rows_draw(m, 0, B);                       // the first draw of each, from the prompt's logits: a step
+ *     gp_rows_step(m);                             // reads what was drawn, and draws again: a step
+ *     gp_rows_wait(m, step);                       // steps are counted from 0; then for each row that was not idle
+ *     const gp_draw *d = gp_rows_drawn(m, b, i);   // its draw number i, and gp_rows_top
+ *
+ * The host may be GP_DRAWS_BEHIND steps behind, no more. A row has to be set before, and idle behind, the steps in which
+ * it takes part; none may go past the context. */
+void gp_rows_plan(gp_model *m, const gp_sampling *how, bool log_probabilities, int64_t tops);
+void gp_rows_set(gp_model *m, int64_t b, int64_t sample, int64_t drawn, int64_t cached);
+void gp_rows_see(gp_model *m, int64_t b, const int32_t *ids,
+                 int64_t count); /* where the penalty asks for it */
+void gp_rows_idle(gp_model *m, int64_t b);
+void gp_rows_draw(gp_model *m, int64_t first, int64_t count);
+void gp_rows_step(gp_model *m);
+void gp_rows_wait(gp_model *m, int64_t step);
+const gp_draw *gp_rows_drawn(const gp_model *m, int64_t b, int64_t i);
+const gp_candidate *gp_rows_top(const gp_model *m, int64_t b, int64_t i);
+void gp_rows_release(gp_model *m);
 
 /* A training pass over what is loaded: gp_model_loss and gp_model_backward, recorded where the backend does that. */
 void gp_model_learn(gp_model *m, gp_acts *a, bool dropout);

@@ -1,20 +1,32 @@
 /* sampler.c: prompts in, tokens and bytes out. Rows of the cache are lanes: when a sample is complete, the next one
- * takes its row. */
+ * takes its row, and the others do not wait for that.
+ *
+ * Rows continue themselves (model.h, gp_rows), and the host reads what they drew some steps later where the backend works
+ * ahead. So of a sample that ends by what was drawn a few more draws are under way, which nobody looks at. */
 #include "model/finite.h"
+#include "model/model.h"
 #include "model/sampler.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Steps that may be under way while the host looks at what was drawn: it takes some microseconds, a step some hundred. */
+enum { WORKS_AHEAD = 3 };
+_Static_assert((int)WORKS_AHEAD < (int)GP_DRAWS_BEHIND, "a step more is under way when the oldest is read");
 
 /* One continuation, in one row of the cache. */
 typedef struct row {
     int64_t prompt, number; /* of which prompt, and which of its samples */
     int32_t *ids;           /* (most) prompt and what was drawn, all of it */
     int64_t count, most, drawn;
-    int64_t start; /* ids[start] sits at position 0 of the cache */
-    gp_buf text;   /* bytes not handed out yet: half a character, or what may become a stop text */
-    bool live;     /* false: the row has nothing to do */
-    bool filled;   /* the cache holds ids[start..count) but for what was drawn last */
+    int64_t start;  /* ids[start] sits at position 0 of the cache */
+    gp_buf text;    /* bytes not handed out yet: half a character, or what may become a stop text */
+    bool live;      /* false: the row has nothing to do */
+    bool filled;    /* the cache holds the prompt */
+    int64_t serial; /* of the sample, among all */
+    int64_t issued; /* draws, of which the host has read `drawn` */
+    int64_t place;  /* where the next id goes in the cache */
 } row;
 
 typedef struct run {
@@ -26,11 +38,12 @@ typedef struct run {
     gp_drawn_fn *fn;
     void *self;
     int64_t context, B, tops;
-    int64_t next, total;                /* samples begun, and of all prompts */
-    row *rows;                          /* (B) */
-    int32_t *ids, *positions, *numbers; /* (B) */
-    float *logits;                      /* (B,V) the model's own, where log-probabilities are wanted */
-    gp_likely *top;                     /* (tops) */
+    int64_t next, total;  /* samples begun, and of all prompts */
+    row *rows;            /* (B) */
+    int64_t issued, read; /* steps */
+    int64_t behind;       /* how many may be under way when the next is issued */
+    int64_t *took_part;   /* (GP_DRAWS_BEHIND,B) serials of the samples that a step drew for; -1: none */
+    gp_likely *top;       /* (tops) */
     gp_generated stats;
 } run;
 
@@ -90,10 +103,11 @@ static int begin(run *r, row *s)
     s->live = false;
     while (r->next < r->total && !s->live) {
         const gp_prompt *p = &r->prompts[r->next / r->how->samples];
+        s->serial = r->next;
         s->prompt = r->next / r->how->samples;
         s->number = r->how->first_sample + r->next % r->how->samples;
         r->next++;
-        s->count = s->drawn = s->start = 0;
+        s->count = s->drawn = s->issued = s->start = 0;
         s->text.len = 0;
         s->filled = false;
         if (s->most < p->count)
@@ -105,40 +119,6 @@ static int begin(run *r, row *s)
         int rc = r->how->max_tokens ? 0 : tell(r, s, &(gp_drawn){.finish = GP_LENGTH});
         if (rc)
             return rc;
-    }
-    return 0;
-}
-
-/* Puts a row's ids, or the last half window of them when they do not fit, into the cache. */
-static int fill(run *r, int64_t b)
-{
-    row *s = &r->rows[b];
-    if (s->count - s->start > r->context)
-        s->start = s->count - gp_max(r->context / 2, 1);
-    s->filled = true;
-    return gp_model_prefill(r->m, b, s->ids + s->start, s->count - s->start);
-}
-
-/* Fills the rows that have begun, or that ran past the context. Samples of one prompt that begin together read it
- * once. */
-static int fill_rows(run *r)
-{
-    int64_t same = -1; /* a row that was just filled with its prompt, and nothing else */
-    for (int64_t b = 0; b < r->B; b++) {
-        row *s = &r->rows[b];
-        bool past = s->filled && s->count - 1 - s->start >= r->context;
-        if (!s->live || (s->filled && !past))
-            continue;
-        r->stats.refills += past;
-        if (!past && same >= 0 && r->rows[same].prompt == s->prompt) {
-            gp_model_copy_row(r->m, same, b);
-            s->start = r->rows[same].start;
-            s->filled = true;
-            continue;
-        }
-        if (fill(r, b))
-            return -1;
-        same = past ? same : b;
     }
     return 0;
 }
@@ -164,20 +144,6 @@ static gp_finish finish_of(const run *r, const row *s, int32_t id)
     return s->drawn >= how->max_tokens ? GP_LENGTH : GP_GOING_ON;
 }
 
-/* What the model says of the next tokens, before anything else touches it. */
-static void prepare_logits(run *r)
-{
-    int64_t V = gp_model_config(r->m)->vocab_size;
-    double penalty = r->sampling.repetition_penalty;
-    for (int64_t b = 0; b < r->B; b++) {
-        const row *s = &r->rows[b];
-        if (s->live && r->how->logprobs)
-            gp_model_last_logits(r->m, b, r->logits + b * V);
-        if (s->live && penalty > 0 && penalty != 1)
-            gp_model_penalize(r->m, b, s->ids, s->count, penalty);
-    }
-}
-
 /* Which sample it is of whose next token nothing is known. */
 static int fail_not_finite(run *r, const row *s)
 {
@@ -191,66 +157,190 @@ static int fail_not_finite(run *r, const row *s)
     return -1;
 }
 
-/* Draws one id for every row and appends it to those that live. */
-static int draw(run *r)
+/* ---- the host's side of a draw ----------------------------------------------------------------------- */
+
+/* The likeliest ids, in order: by logit, then the lower id. */
+static void sort_top(run *r, const gp_candidate *from, double log_sum)
 {
-    int64_t V = gp_model_config(r->m)->vocab_size;
-    for (int64_t b = 0; b < r->B; b++) {
-        r->numbers[b] = (int32_t)r->rows[b].number;
-        r->positions[b] = (int32_t)r->rows[b].drawn; /* keys the random number: how many were drawn before */
+    for (int64_t n = 0; n < r->tops; n++) {
+        gp_likely x = {from[n].id, from[n].logit - log_sum};
+        int64_t i = n;
+        for (; i > 0 && (x.log_p > r->top[i - 1].log_p ||
+                         (!(x.log_p < r->top[i - 1].log_p) && x.id < r->top[i - 1].id));
+             i--)
+            r->top[i] = r->top[i - 1];
+        r->top[i] = x;
     }
-    prepare_logits(r);
-    gp_model_sample(r->m, &r->sampling, r->numbers, r->positions, r->ids);
+}
+
+/* A row's next draw has come. */
+static int take(run *r, int64_t b)
+{
+    row *s = &r->rows[b];
+    const gp_draw *draw = gp_rows_drawn(r->m, b, s->drawn);
+    double log_sum = draw->max + log(draw->sum);
+    if (draw->id < 0)
+        return fail_not_finite(r, s);
+    if (r->how->logprobs)
+        sort_top(r, gp_rows_top(r->m, b, s->drawn), log_sum);
+    append(s, draw->id);
+    r->stats.tokens++;
+    gp_drawn d = {.token = true,
+                  .drawn = {draw->id, r->how->logprobs ? draw->logit - log_sum : 0},
+                  .top = r->top,
+                  .tops = r->tops,
+                  .finish = finish_of(r, s, draw->id)};
+    if (d.finish != GP_END_OF_TEXT && d.finish != GP_STOP_ID)
+        add_bytes(r, s, draw->id);
+    return tell(r, s, &d);
+}
+
+/* Reads the oldest step that was not read; of samples that are complete, nothing. */
+static int read_step(run *r)
+{
+    double began = gp_now();
+    const int64_t *serial = r->took_part + r->read % GP_DRAWS_BEHIND * r->B;
+    gp_rows_wait(r->m, r->read++);
+    r->stats.decode_seconds += gp_now() - began;
+    int rc = 0;
+    for (int64_t b = 0; b < r->B && !rc; b++)
+        if (r->rows[b].live && serial[b] == r->rows[b].serial)
+            rc = take(r, b);
+    return rc;
+}
+
+/* Until no more than `most` steps are not read. */
+static int read_steps(run *r, int64_t most)
+{
+    int rc = 0;
+    while (r->issued - r->read > most && !rc)
+        rc = read_step(r);
+    return rc;
+}
+
+/* A step is about to be issued for rows `first` to first + count - 1, those of them that take part. */
+static void note_step(run *r, int64_t first, int64_t count, const bool *takes_part)
+{
+    int64_t *serial = r->took_part + r->issued++ % GP_DRAWS_BEHIND * r->B;
     for (int64_t b = 0; b < r->B; b++) {
         row *s = &r->rows[b];
-        if (!s->live)
-            continue;
-        if (r->ids[b] < 0)
-            return fail_not_finite(r, s);
-        append(s, r->ids[b]);
-        r->stats.tokens++;
-        gp_drawn d = {.token = true,
-                      .drawn.id = r->ids[b],
-                      .top = r->top,
-                      .tops = r->tops,
-                      .finish = finish_of(r, s, r->ids[b])};
-        if (r->how->logprobs)
-            d.drawn = gp_log_probability(r->logits + b * V, V, r->ids[b], r->top, r->tops, r->sampling.vocab);
-        if (d.finish != GP_END_OF_TEXT && d.finish != GP_STOP_ID)
-            add_bytes(r, s, r->ids[b]);
-        int rc = tell(r, s, &d);
-        if (rc)
-            return rc;
+        bool in = b >= first && b < first + count && (!takes_part || takes_part[b]);
+        serial[b] = in ? s->serial : -1;
+        s->issued += in;
     }
+}
+
+/* ---- rows are filled --------------------------------------------------------------------------------- */
+
+/* Puts a row's ids, or the last half window of them when they do not fit, into the cache. */
+static int fill(run *r, int64_t b)
+{
+    row *s = &r->rows[b];
+    if (s->count - s->start > r->context)
+        s->start = s->count - gp_max(r->context / 2, 1);
+    return gp_model_prefill(r->m, b, s->ids + s->start, s->count - s->start);
+}
+
+/* A row that wants more and has no room left in the cache. */
+static bool is_past(const run *r, const row *s)
+{
+    return s->live && s->filled && s->issued < r->how->max_tokens && s->place >= r->context;
+}
+
+static bool any_past(const run *r)
+{
+    for (int64_t b = 0; b < r->B; b++)
+        if (is_past(r, &r->rows[b]))
+            return true;
+    return false;
+}
+
+/* Fills row b if it has begun or is past the context. *same: a row that was just filled with its prompt, and nothing
+ * else. Says in *fresh whether it did. */
+static int fill_row(run *r, int64_t b, int64_t *same, bool *fresh)
+{
+    row *s = &r->rows[b];
+    bool past = is_past(r, s);
+    *fresh = s->live && (!s->filled || past);
+    if (!*fresh)
+        return 0;
+    r->stats.refills += past;
+    if (!past && *same >= 0 && r->rows[*same].prompt == s->prompt) {
+        gp_model_copy_row(r->m, *same, b);
+        s->start = r->rows[*same].start;
+    } else {
+        if (fill(r, b))
+            return -1;
+        *same = past ? *same : b;
+    }
+    s->filled = true;
+    s->place = s->count - s->start;
+    gp_rows_set(r->m, b, s->number, s->drawn, s->place);
+    gp_rows_see(r->m, b, s->ids, s->count);
     return 0;
 }
 
-/* Runs the newest id of every row through the model. Rows that are complete, or will be filled anew, run along at
- * position 0. */
-static int advance(run *r)
+/* Fills the rows that have begun, or that ran past the context, and draws from what their last ids say. Samples of one
+ * prompt that begin together read it once. */
+static int fill_rows(run *r)
+{
+    int64_t same = -1;
+    int rc = any_past(r) ? read_steps(r, 0) : 0; /* what is to be read again has to be known */
+    bool *fresh = gp_calloc((size_t)r->B + 1, sizeof *fresh);
+    for (int64_t b = 0; b < r->B && !rc; b++)
+        rc = fill_row(r, b, &same, &fresh[b]);
+    for (int64_t b = 0, first = 0; b < r->B && !rc; first = ++b) {
+        while (fresh[b])
+            b++;
+        if (b == first)
+            continue;
+        note_step(r, first, b - first, NULL);
+        gp_rows_draw(r->m, first, b - first);
+        rc = read_steps(r, r->behind);
+    }
+    free(fresh);
+    return rc;
+}
+
+/* ---- steps ------------------------------------------------------------------------------------------- */
+
+/* A step for all rows that want one; the others are idle. *issued: whether there was any. */
+static int step(run *r, bool *issued)
 {
     const gp_config *c = gp_model_config(r->m);
+    bool *takes_part = gp_calloc((size_t)r->B, sizeof *takes_part);
     int64_t read = 0;
     for (int64_t b = 0; b < r->B; b++) {
-        const row *s = &r->rows[b];
-        int64_t position = s->live ? s->count - 1 - s->start : 0;
-        bool goes = s->live && position < r->context;
-        r->ids[b] = goes ? s->ids[s->count - 1] : 0;
-        r->positions[b] = goes ? (int32_t)position : 0;
-        read += goes ? position + 1 : 0;
+        row *s = &r->rows[b];
+        takes_part[b] = s->live && s->issued < r->how->max_tokens && s->place < r->context;
+        if (takes_part[b])
+            read += ++s->place;
+        else
+            gp_rows_idle(r->m, b);
     }
-    if (!read)
-        return 0;
-    double began = gp_now();
-    if (gp_model_decode(r->m, r->ids, r->positions))
-        return -1;
-    r->stats.decode_seconds += gp_now() - began;
-    int64_t weights =
-        gp_config_parameters(c) - c->positions * c->channels - (c->tied ? 0 : c->vocab_size * c->channels);
-    /* Weights are decoded in the dtype of activations. */
-    r->stats.decode_bytes += (double)gp_dtype_size(r->m->be->act_dtype) *
-                             ((double)weights + 2 * (double)(c->layers * c->channels * read));
-    return 0;
+    *issued = read > 0;
+    if (read) {
+        double began = gp_now();
+        note_step(r, 0, r->B, takes_part);
+        gp_rows_step(r->m);
+        r->stats.decode_seconds += gp_now() - began;
+        int64_t weights = gp_config_parameters(c) - c->positions * c->channels -
+                          (c->tied ? 0 : c->vocab_size * c->channels);
+        /* Weights are decoded in the dtype of activations. */
+        r->stats.decode_bytes += (double)gp_dtype_size(r->m->be->act_dtype) *
+                                 ((double)weights + 2 * (double)(c->layers * c->channels * read));
+    }
+    free(takes_part);
+    return read_steps(r, r->behind);
+}
+
+static int begin_rows(run *r)
+{
+    int rc = 0;
+    for (int64_t b = 0; b < r->B && !rc; b++)
+        if (!r->rows[b].live)
+            rc = begin(r, &r->rows[b]);
+    return rc;
 }
 
 static bool any_live(const run *r)
@@ -263,20 +353,16 @@ static bool any_live(const run *r)
 
 static int generate(run *r)
 {
-    int rc = 0;
-    for (int64_t b = 0; b < r->B && !rc; b++)
-        rc = begin(r, &r->rows[b]);
-    if (!rc && any_live(r))
-        rc = fill_rows(r);
+    int rc = begin_rows(r);
     while (!rc && any_live(r)) {
-        rc = draw(r);
+        bool issued = false;
+        rc = fill_rows(r);
         if (!rc)
-            rc = advance(r);
-        for (int64_t b = 0; b < r->B && !rc; b++)
-            if (!r->rows[b].live)
-                rc = begin(r, &r->rows[b]);
+            rc = step(r, &issued);
+        if (!rc && !issued) /* what ends the rest is under way */
+            rc = read_steps(r, gp_max(r->issued - r->read - 1, 0));
         if (!rc)
-            rc = fill_rows(r);
+            rc = begin_rows(r);
     }
     return rc;
 }
@@ -325,11 +411,11 @@ int gp_generate_all(gp_model *m, const gp_tokenizer *t, const gp_prompt *prompts
     r.B = how->batch ? gp_min(how->batch, r.total) : r.total;
     if (how->max_tokens && gp_model_plan_cache(m, r.B, r.context))
         return -1;
+    if (how->max_tokens)
+        gp_rows_plan(m, &r.sampling, how->logprobs, r.tops);
+    r.behind = m->be->later ? WORKS_AHEAD : 0;
     r.rows = gp_calloc((size_t)r.B, sizeof *r.rows);
-    r.ids = gp_calloc((size_t)r.B, sizeof *r.ids);
-    r.positions = gp_calloc((size_t)r.B, sizeof *r.positions);
-    r.numbers = gp_calloc((size_t)r.B, sizeof *r.numbers);
-    r.logits = gp_calloc(how->logprobs ? (size_t)(r.B * c->vocab_size) : 1, sizeof *r.logits);
+    r.took_part = gp_calloc((size_t)(r.B * GP_DRAWS_BEHIND), sizeof *r.took_part);
     r.top = gp_calloc((size_t)r.tops + 1, sizeof *r.top);
     double began = gp_now();
     int rc = generate(&r);
@@ -339,10 +425,7 @@ int gp_generate_all(gp_model *m, const gp_tokenizer *t, const gp_prompt *prompts
         gp_buf_release(&r.rows[b].text);
     }
     free(r.rows);
-    free(r.ids);
-    free(r.positions);
-    free(r.numbers);
-    free(r.logits);
+    free(r.took_part);
     free(r.top);
     if (stats)
         *stats = r.stats;

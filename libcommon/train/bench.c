@@ -71,13 +71,16 @@ static int prefill_pass(gp_bench *b)
     return gp_model_prefill(b->m, 0, b->inputs, b->batch.T);
 }
 
-/* Positions jump by the golden section of T, so that a few runs already stand for the whole context. */
+/* GP_DECODED tokens of each row, drawn as sample draws them when it is not told otherwise. Where they begin jumps by the
+ * golden section of T, so that a few runs already stand for the whole context. */
 static int decode_pass(gp_bench *b)
 {
     double at = 0.6180339887498949 * (double)b->decoded++;
     for (int64_t i = 0; i < b->batch.B; i++)
-        b->positions[i] = (int32_t)((at - floor(at)) * (double)b->batch.T);
-    return gp_model_decode(b->m, b->inputs, b->positions);
+        gp_rows_set(b->m, i, i, 0, 1 + (int64_t)((at - floor(at)) * (double)b->batch.T));
+    for (int i = 0; i < GP_DECODED; i++)
+        gp_rows_step(b->m);
+    return 0;
 }
 
 /* What a token must bring from memory when B are decoded at once: the weights of the products, shared by all, and
@@ -108,7 +111,8 @@ void gp_bench_describe(const gp_config *c, gp_pass pass, int64_t B, int64_t T, i
 int gp_bench_open(gp_bench *b, gp_model *m, gp_pass pass, int64_t B, int64_t T)
 {
     bool cached = pass == GP_PASS_PREFILL || pass == GP_PASS_DECODE;
-    *b = (gp_bench){.m = m, .tokens = (double)(pass == GP_PASS_DECODE ? B : B * T)};
+    *b = (gp_bench){.m = m, .steps = pass == GP_PASS_DECODE ? GP_DECODED : 1};
+    b->tokens = (double)(pass == GP_PASS_DECODE ? B * GP_DECODED : B * T);
     b->run = pass == GP_PASS_FORWARD   ? forward_pass
              : pass == GP_PASS_TRAIN   ? train_pass
              : pass == GP_PASS_PREFILL ? prefill_pass
@@ -120,11 +124,12 @@ int gp_bench_open(gp_bench *b, gp_model *m, gp_pass pass, int64_t B, int64_t T)
                     (long long)gp_config_context(&m->config));
     if (cached ? gp_model_plan_cache(m, B, pass == GP_PASS_PREFILL ? T : 1) : gp_model_plan(m, B, T))
         return -1;
+    if (pass == GP_PASS_DECODE)
+        gp_rows_plan(m, &(gp_sampling){.temperature = 0.8, .top_p = 1, .seed = 1}, false, 0);
     if (pass == GP_PASS_TRAIN)
         gp_optimizer_open(&b->optimizer, m, 0.9, 0.95, 1e-8, 0.1);
     b->inputs = gp_malloc((size_t)(B * T) * sizeof *b->inputs);
     b->targets = gp_malloc((size_t)(B * T) * sizeof *b->targets);
-    b->positions = gp_calloc((size_t)B, sizeof *b->positions);
     uint64_t V = (uint64_t)m->config.vocab_size;
     for (int64_t i = 0; i < B * T; i++) {
         b->inputs[i] = (int32_t)gp_random_below(1, GP_RNG_DATA, 0, (uint64_t)i, V);
@@ -140,7 +145,6 @@ void gp_bench_close(gp_bench *b)
         gp_optimizer_close(&b->optimizer);
     free(b->inputs);
     free(b->targets);
-    free(b->positions);
 }
 
 void gp_fill_normal(gp_backend *be, const gp_tensor *t)

@@ -12,16 +12,18 @@
 #include "model/model.h"
 #include "train/optimizer.h"
 
-enum { GP_PASSES = 4 }; /* the bits of gp_pass */
+enum { GP_PASSES = 4 };  /* the bits of gp_pass */
+enum { GP_DECODED = 8 }; /* tokens of a row that one run of the decode pass reads and draws */
 
 typedef struct gp_bench gp_bench;
 struct gp_bench {
     gp_model *m;
     int (*run)(gp_bench *b);
     double tokens; /* of one run */
+    int steps;     /* tokens of a row that a run decodes one after another; else 1 */
     gp_optimizer optimizer;
     gp_batch batch;
-    int32_t *inputs, *targets, *positions;
+    int32_t *inputs, *targets;
     int64_t decoded;
 };
 

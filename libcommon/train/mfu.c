@@ -73,7 +73,7 @@ static int measure_ops(gp_model *m, gp_pass_result *r, double seconds)
         double begin = gp_now();
         while (!rc && (r->passes < 2 || gp_now() < begin + seconds)) {
             rc = b.run(&b);
-            r->passes++;
+            r->passes += b.steps;
         }
         r->pass_seconds = (gp_now() - begin) / (double)gp_max(1, r->passes);
         gp_profile_end(&r->profile, m->be);

@@ -155,7 +155,7 @@ static int count_pass(gp_paper *p, gp_paper_pass *r, bool no_masters)
     gp_model_memory(m, &r->memory);
     r->optimizer = r->pass == GP_PASS_TRAIN ? 2 * m->params.total * (int64_t)sizeof(float) : 0;
     if (!rc)
-        price_all(p, r, &counted, runs, b.tokens);
+        price_all(p, r, &counted, runs * b.steps, b.tokens / b.steps);
     gp_bench_close(&b);
     gp_model_free(m);
     gp_backend_close(be);

@@ -253,6 +253,170 @@ static void logits_that_are_not_finite_give_no_id(void **state)
     }
 }
 
+/* ---- rows that are continued ---------------------------------------------------------------------------- */
+
+enum { ROWS = 5, RING = 3, LAST_PLACE = 9, TOPS = 7 };
+
+/* What one side's rows are between steps. */
+typedef struct lanes {
+    int32_t *samples, *positions, *ids, *places;
+    uint8_t *seen;
+    gp_draw *draws;
+    gp_candidate *top;
+} lanes;
+
+static lanes lanes_of(sides *s, int k, const sample_case *c, const uint8_t *seen)
+{
+    static const int32_t samples[ROWS] = {4, -1, 0, 9, 1}, positions[ROWS] = {0, 5, 1, 2, 8},
+                         places[ROWS] = {0, 3, 7, 8, 9};
+    gp_backend *be = s->be[k];
+    size_t ids = ROWS * sizeof(int32_t), draws = ROWS * RING;
+    lanes l = {.samples = sides_take(s, k, ids),
+               .positions = sides_take(s, k, ids),
+               .ids = sides_take(s, k, ids),
+               .places = sides_take(s, k, ids),
+               .seen = seen ? sides_take(s, k, (size_t)(ROWS * c->V)) : NULL,
+               .draws = be->ops->alloc_host(be, draws * sizeof(gp_draw)),
+               .top = be->ops->alloc_host(be, draws * TOPS * sizeof(gp_candidate))};
+    be->ops->upload(be, l.samples, samples, ids);
+    be->ops->upload(be, l.positions, positions, ids);
+    be->ops->upload(be, l.places, places, ids);
+    if (seen)
+        be->ops->upload(be, l.seen, seen, (size_t)(ROWS * c->V));
+    return l;
+}
+
+/* One step on one side, and what it left: ids, positions, places, and what was seen. */
+static void step_lanes(sides *s, int k, const sample_case *c, const gp_tensor *logits, lanes *l, int tops,
+                       int32_t left[3][ROWS], uint8_t *seen)
+{
+    gp_backend *be = s->be[k];
+    int32_t *ids[] = {l->samples, l->positions, l->ids}, *state[] = {l->ids, l->positions, l->places};
+    gp_sample_op op = op_of(c, logits, ids);
+    op.seen = l->seen;
+    op.penalty = 1.7;
+    op.draws = l->draws;
+    op.ring = RING;
+    op.places = l->places;
+    op.last_place = LAST_PLACE;
+    op.log_probabilities = tops > 0;
+    op.top = l->top;
+    op.tops = tops;
+    be->ops->sample(be, &op);
+    for (int i = 0; i < 3; i++)
+        be->ops->download(be, left[i], state[i], sizeof left[i]);
+    if (l->seen)
+        be->ops->download(be, seen, l->seen, (size_t)(ROWS * c->V));
+}
+
+static int by_id(const void *a, const void *b)
+{
+    return ((const gp_candidate *)a)->id - ((const gp_candidate *)b)->id;
+}
+
+/* The draw at `at` of the rings: the same id, and the log-probability as near as double allows. */
+static void assert_same_draw(const lanes l[SIDES], int64_t at, int tops)
+{
+    const gp_draw *a = &l[REF].draws[at], *b = &l[DEVICE].draws[at];
+    assert_int_equal(a->id, b->id);
+    if (!tops || a->id < 0)
+        return;
+    assert_true(fabs(a->logit - a->max - log(a->sum) - (b->logit - b->max - log(b->sum))) < 1e-9);
+    for (int k = 0; k < SIDES; k++)
+        qsort(l[k].top + at * tops, (size_t)tops, sizeof *l[k].top, by_id);
+    assert_memory_equal(l[REF].top + at * tops, l[DEVICE].top + at * tops, (size_t)tops * sizeof *l[REF].top);
+}
+
+/* Several steps from the same logits: what was drawn is penalized the next time. */
+static void continue_rows(sides *s, const sample_case *c, const pair *logits, bool penalizes, int tops)
+{
+    uint8_t *seen = gp_calloc((size_t)(2 * ROWS * c->V), 1), *now[SIDES] = {seen, seen + ROWS * c->V};
+    lanes l[SIDES];
+    for (int64_t i = 0; i < ROWS * c->V; i++)
+        seen[i] = i % 3 == 0;
+    for (int k = 0; k < SIDES; k++)
+        l[k] = lanes_of(s, k, c, penalizes ? seen : NULL);
+    for (int step = 0; step < 4; step++) {
+        int32_t left[SIDES][3][ROWS];
+        for (int k = 0; k < SIDES; k++)
+            step_lanes(s, k, c, ON(*logits, k), &l[k], tops, left[k], now[k]);
+        assert_memory_equal(left[REF], left[DEVICE], sizeof left[REF]);
+        assert_memory_equal(now[REF], now[DEVICE], (size_t)(penalizes * ROWS * c->V));
+        assert_int_equal(left[DEVICE][1][1], 5); /* the idle row's */
+        assert_int_equal(left[DEVICE][1][0], step + 1);
+        assert_int_equal(left[DEVICE][2][0], step + 1);
+        assert_int_equal(left[DEVICE][2][4], LAST_PLACE);
+        for (int b = 0; b < ROWS; b++)
+            if (b != 1)
+                assert_same_draw(l, b * RING + (left[REF][1][b] - 1) % RING, tops);
+        if (penalizes && l[REF].draws[step % RING].id >= 0)
+            assert_int_equal(now[DEVICE][l[REF].draws[step % RING].id], 1);
+    }
+    for (int k = 0; k < SIDES; k++) {
+        OP(s, k, free_host, l[k].draws, ROWS * RING * sizeof(gp_draw));
+        OP(s, k, free_host, l[k].top, ROWS * RING * TOPS * sizeof(gp_candidate));
+    }
+    free(seen);
+}
+
+static void continued_rows_agree(void **state)
+{
+    static const sample_case cases[] = {
+        {ROWS, 20, 18, 2, 0, 0, 1, 0},         {ROWS, 2100, 2049, 2, 0, 0, 1, 0},
+        {ROWS, 2100, 2049, 1, 1, 0, 1, 0},     {ROWS, 4100, 4097, 3, 0.8f, 40, 1, 0},
+        {ROWS, 300, 300, 3, 1.2f, 0, 0.9f, 0}, {ROWS, 300, 200, 3, 0.9f, 30, 0.9f, 0.02f}};
+    sides *s = *state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        for (int how = 0; how < 4; how++) {
+            pair logits = sides_random(s, FP32, cases[i].scale, 2, (int64_t[]){ROWS, cases[i].V});
+            continue_rows(s, &cases[i], &logits, how % 2, how / 2 * TOPS);
+            sides_forget(s);
+        }
+}
+
+/* The likeliest where equals stand at the limit: the lowest ids; and where some are not finite, none is drawn and the state
+ * of the rows is fit for the next step. */
+static void continued_rows_agree_on_ties_and_after_what_is_not_finite(void **state)
+{
+    sides *s = *state;
+    enum { V = 40 };
+    float row[V];
+    for (int bad = 0; bad < 2; bad++)
+        for (int how = 0; how < 3; how++) {
+            sample_case c = {ROWS, V, V, 1, how ? 1 : 0, how == 2 ? 5 : 0, how ? 0.8f : 1, 0};
+            for (int i = 0; i < V; i++)
+                row[i] = bad && i == 7 ? NAN : (float)(i % 4);
+            pair logits = rows_of(s, ROWS, V, row);
+            continue_rows(s, &c, &logits, false, bad ? 0 : TOPS);
+            if (bad)
+                continue_rows(s, &c, &logits, false, TOPS);
+            sides_forget(s);
+        }
+}
+
+/* As op says: where x is negative it is multiplied. A greedy choice among the first ids, for each number of them. */
+static void the_penalty_is_exact(void **state)
+{
+    sides *s = *state;
+    static const float row[] = {-3, -1.5f, -0.9f, 0.25f, 0.5f, 0.3f, 0.6f, 1, 1.7f, 1.0000001f};
+    static const uint8_t seen[ROWS * 10] = {1, 0, 1, 0, 1, 0, 1, 0, 1, 0};
+    /* behind 1.7: -5.1 -1.5 -1.53 0.25 0.294.. 0.3 0.353.. 1 1 1.0000001 */
+    static const int expected[] = {0, 1, 1, 3, 4, 5, 6, 7, 7, 9};
+    pair logits = rows_of(s, ROWS, 10, row);
+    for (int n = 1; n <= 10; n++)
+        for (int k = 0; k < SIDES; k++) {
+            sample_case c = {ROWS, 10, n, 1, 0, 0, 1, 0};
+            int32_t left[3][ROWS];
+            uint8_t now[ROWS * 10];
+            lanes l = lanes_of(s, k, &c, seen);
+            step_lanes(s, k, &c, ON(logits, k), &l, 0, left, now);
+            assert_int_equal(left[0][0], expected[n - 1]);
+            OP(s, k, free_host, l.draws, ROWS * RING * sizeof(gp_draw));
+            OP(s, k, free_host, l.top, ROWS * RING * TOPS * sizeof(gp_candidate));
+        }
+    sides_forget(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -265,6 +429,9 @@ int main(void)
         SIDES_TEST(an_id_behind_vocab_is_never_drawn),
         SIDES_TEST(a_logit_of_minus_infinity_is_never_drawn),
         SIDES_TEST(logits_that_are_not_finite_give_no_id),
+        SIDES_TEST(continued_rows_agree),
+        SIDES_TEST(continued_rows_agree_on_ties_and_after_what_is_not_finite),
+        SIDES_TEST(the_penalty_is_exact),
     };
     return sides_run("cuda sample", "fp32", tests,
                      ARRAY_LEN(tests)); /* logits are fp32, whatever products are */

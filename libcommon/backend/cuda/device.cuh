@@ -19,7 +19,10 @@ struct CudaState {
     struct CudnnAttention *cudnn; /* attention_cudnn.cu's, once it was asked for; null before */
     int64_t head_rows;            /* op_head.cu: rows of logits at once, at most; 0: its own choice */
     unsigned *tickets; /* TICKETS counters for kernels whose last block ends the work of all: 0 between ops */
+    void *sample_rows; /* op_sample.cu: sample_rows_bytes() of state, 0 between ops */
 };
+
+size_t sample_rows_bytes();
 
 constexpr int64_t TICKETS = 1 << 16;
 

@@ -104,6 +104,7 @@ int gp_cuda_device_open(gp_backend *be)
         goto out;
     CUDA_CHECK(cudaStreamCreate(&s->stream));
     s->tickets = static_cast<unsigned *>(gp_cuda_alloc(be, TICKETS * sizeof *s->tickets));
+    s->sample_rows = gp_cuda_alloc(be, sample_rows_bytes());
     return 0;
 out:
     free(s);

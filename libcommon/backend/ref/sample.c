@@ -132,10 +132,16 @@ static bool can_be_drawn(const real *logits, int64_t vocab)
     return below && any;
 }
 
-/* For one row: its weights and its ranking. */
+/* For one row: its weights, its logits behind the penalty, and its ranking. */
+typedef struct draw_scratch {
+    double *w;
+    real *penalized;
+    int32_t *heap;
+} draw_scratch;
+
 static size_t draw_bytes(int64_t vocab)
 {
-    return (size_t)vocab * (sizeof(double) + sizeof(int32_t));
+    return (size_t)vocab * (sizeof(double) + sizeof(real) + sizeof(int32_t));
 }
 
 size_t gp_ref_sample_scratch(const gp_shape *shape)
@@ -143,18 +149,73 @@ size_t gp_ref_sample_scratch(const gp_shape *shape)
     return draw_bytes(shape->V);
 }
 
+/* The row's logits as they are drawn from. */
+static const real *penalize(const gp_sample_op *op, const real *logits, const uint8_t *seen, real *penalized)
+{
+    if (!seen)
+        return logits;
+    for (int64_t i = 0; i < op->vocab; i++) {
+        double x = logits[i];
+        penalized[i] = seen[i] ? (float)(x < 0 ? x * op->penalty : x / op->penalty) : logits[i];
+    }
+    return penalized;
+}
+
+/* Of the row's V logits, the drawn one's share and the likeliest. */
+static void find_likely(const gp_sample_op *op, const real *logits, int64_t V, gp_draw *d, gp_candidate *top,
+                        int32_t *heap)
+{
+    double max = -INFINITY;
+    for (int64_t i = 0; i < V; i++)
+        max = logits[i] > max ? logits[i] : max;
+    d->sum = 0;
+    for (int64_t i = 0; i < V; i++)
+        d->sum += exp(logits[i] - max);
+    d->max = (float)max;
+    d->logit = d->id < 0 ? 0 : (float)logits[d->id];
+    if (!op->tops)
+        return;
+    ranking r = rank_ids(logits, op->vocab, heap);
+    for (int64_t i = 0; i < op->tops; i++) {
+        int32_t id = ranked(&r, i);
+        top[i] = (gp_candidate){id, (float)logits[id]};
+    }
+}
+
+/* Row b goes on with what was drawn. */
+static void go_on(const gp_sample_op *op, int64_t b, const real *logits, int64_t V, int32_t id, int32_t *heap)
+{
+    int64_t at = b * op->ring + op->positions[b] % op->ring;
+    op->draws[at] = (gp_draw){.id = id};
+    if (op->log_probabilities)
+        find_likely(op, logits, V, &op->draws[at], op->top + at * op->tops, heap);
+    op->ids[b] = id < 0 ? 0 : id;
+    op->positions[b]++;
+    op->places[b] += op->places[b] < op->last_place;
+    if (op->seen && id >= 0)
+        op->seen[b * V + id] = 1;
+}
+
 /* ids (B) from logits (B,V). A row's random number depends on (seed, sample, position) alone. */
 void gp_ref_sample(gp_backend *be, const gp_sample_op *op)
 {
     int64_t B = rows_of(op->logits), V = columns_of(op->logits);
-    const real *logits = reals(op->logits);
-    BUG_ON(op->vocab < 1 || op->vocab > V);
+    BUG_ON(op->vocab < 1 || op->vocab > V || op->tops > op->vocab);
 #pragma omp parallel for schedule(static) num_threads(be->threads) if (B > 1)
     for (int64_t b = 0; b < B; b++) {
+        const real *logits = reals(op->logits) + b * V;
+        if (op->draws && op->samples[b] < 0)
+            continue;
         double u =
             gp_random_double(op->seed, GP_RNG_SAMPLE, (uint32_t)op->samples[b], (uint64_t)op->positions[b]);
-        double *w = thread_scratch(be, draw_bytes(op->vocab));
-        bool finite = can_be_drawn(logits + b * V, op->vocab);
-        op->ids[b] = finite ? draw(op, logits + b * V, u, w, (int32_t *)(w + op->vocab)) : -1;
+        draw_scratch s = {.w = thread_scratch(be, draw_bytes(op->vocab))};
+        s.penalized = (real *)(s.w + op->vocab);
+        s.heap = (int32_t *)(s.penalized + op->vocab);
+        const real *from = penalize(op, logits, op->seen ? op->seen + b * V : NULL, s.penalized);
+        int32_t id = can_be_drawn(from, op->vocab) ? draw(op, from, u, s.w, s.heap) : -1;
+        if (op->draws)
+            go_on(op, b, logits, V, id, s.heap);
+        else
+            op->ids[b] = id;
     }
 }
