@@ -134,6 +134,7 @@ void gp_backend_close(gp_backend *be)
         return;
     gp_backend_forget_plan(be);
     be->ops->close(be);
+    free(be->choices);
     free(be);
 }
 
@@ -232,6 +233,22 @@ bool gp_attention_parse(const char *name, gp_attention_by *by)
 const char *gp_attention_name(gp_attention_by by)
 {
     return attention_names[by];
+}
+
+int gp_backend_choose_product(gp_backend *be, const gp_product_choice *choice)
+{
+    if (be->ops->choose_product)
+        return be->ops->choose_product(be, choice);
+    return fail("backend %s has one way to multiply, and %s was chosen among several", gp_backend_name(be),
+                choice->product);
+}
+
+gp_product_choice *gp_backend_add_choice(gp_backend *be)
+{
+    be->choices = gp_realloc(be->choices, (size_t)be->choice_count + 1, sizeof *be->choices);
+    gp_product_choice *added = &be->choices[be->choice_count++];
+    memset(added, 0, sizeof *added);
+    return added;
 }
 
 static void memory_free(void *self, void *p, size_t bytes)

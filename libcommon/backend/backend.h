@@ -267,6 +267,22 @@ typedef enum gp_attention_by {
     GP_ATTENTION_CUDNN = 3
 } gp_attention_by;
 
+/* How one matrix product is made, where a library has several ways to. It is repeated where library and device are the
+ * same. */
+typedef struct gp_product_choice {
+    char product[96]; /* what is multiplied; a product is found again by this text */
+    char way
+        [16]; /* what the library's kernel does beside the product: fused, bias, alone; or plain: none of its */
+    char algorithm[136];  /* the library's, in hexadecimal; "": what its heuristic names first */
+    char details[96];     /* the same in words */
+    double seconds;       /* of one call, measured; 0: not measured */
+    double first_seconds; /* of what is taken where nothing was measured */
+    int64_t calls;        /* of the product while ways were measured */
+    bool refused;         /* the library refused another way when that was first run */
+    bool lost;            /* it was recorded, and cannot be had here */
+    bool reported;        /* that it was refused or lost */
+} gp_product_choice;
+
 /* Work that was recorded, and a place in what was issued; the backend's own, NULL before the first time. */
 typedef struct gp_recording gp_recording;
 typedef struct gp_mark gp_mark;
@@ -311,6 +327,8 @@ typedef struct gp_backend_ops {
     size_t (*plan)(gp_backend *be, const gp_shape *shape); /* workspace bytes for these shapes */
     /* gp_backend_attention; NULL where there are only its own kernels */
     int (*attention_by)(gp_backend *be, gp_attention_by by, const gp_shape *shape);
+    /* gp_backend_choose_product; NULL where there is one way to multiply */
+    int (*choose_product)(gp_backend *be, const gp_product_choice *choice);
 
     /* weights: describe (w->w, transposed, trains are set; rows: N of the common product), then give it its
      * slot of weight_bytes, then tell of changes */
@@ -358,6 +376,9 @@ struct gp_backend {
     gp_attention_by attention;
     char attention_library[32]; /* "cuDNN 9.19.0", once it was opened */
     char products_library[32];  /* "cuBLASLt 13.1.1": bits are those of one version */
+    gp_product_choice *choices; /* (choice_count) in the order in which products were met */
+    int choice_count;
+    bool measures_products; /* a product that has no choice is made in each way, and the fastest is chosen */
     char device[128];
     char remark[200];       /* why `auto` passed over a faster one that is here; "" where it did not */
     const char *allocating; /* what the memory that is asked for is, for messages; or NULL */
@@ -388,6 +409,14 @@ int gp_backend_attention(gp_backend *be, gp_attention_by by, const gp_shape *sha
 /* "own", "cudnn", "cudnn-forward", "cudnn-backward"; false where it is none of them. */
 bool gp_attention_parse(const char *name, gp_attention_by *by);
 const char *gp_attention_name(gp_attention_by by);
+
+/* From now on that product is made in that way, as it was chosen on the same device by the same library. 0; or -1 where
+ * this backend has no such way. Whether the library takes the algorithm shows when the product is met: if not, the choice is
+ * `lost`, and another is made. */
+int gp_backend_choose_product(gp_backend *be, const gp_product_choice *choice);
+
+/* One more choice, at the end of the list. */
+gp_product_choice *gp_backend_add_choice(gp_backend *be);
 
 /* The backend's memory, and the host's that it reads and writes by itself, for arenas. */
 gp_memory gp_backend_memory(gp_backend *be);

@@ -192,7 +192,8 @@ void by_loops(const Case &c, const Matrix &a, const Matrix &b, const Matrix &bia
     }
 }
 
-void check_case(gp_backend *be, const Case &c, double allowed)
+/* The whole of D by then, where `made` is not null; the caller frees it. */
+void check_case(gp_backend *be, const Case &c, double allowed, float **made = nullptr)
 {
     gp_dtype in = be->act_dtype, out = in == GP_BF16 ? c.out : GP_F32;
     Matrix a(be, in, (c.at ? c.K : c.M) * ((c.at ? c.M : c.K) + c.pad_a), 1), b(be, in, c.K * c.N, 2);
@@ -211,6 +212,8 @@ void check_case(gp_backend *be, const Case &c, double allowed)
     p.a_sums = c.sums == 'a' ? static_cast<float *>(sums.device) : nullptr;
     p.b_sums = c.sums == 'b' ? static_cast<float *>(sums.device) : nullptr;
     matmul(be, &p);
+    if (made)
+        *made = d.now();
     by_loops(c, a, b, bias, d, pre, sums);
     check_near(d, "D", allowed);
     check_near(pre, "pre", allowed);
@@ -348,6 +351,166 @@ void what_is_refused_is_made_another_way(void **)
             }
 }
 
+/* ---- ways that are measured, recorded, repeated ------------------------------------------------------- */
+
+const Case SLOPED = {40, 48, 32, false, true, GP_BF16, false, false, true, SLOPE, 0, 0, 0};
+const Case SUMMED = {40, 48, 96, true, false, GP_F32, true, false, false, NONE, 0, 0, 'b'};
+
+struct Seen {
+    int algorithm;
+    bool fused;
+} seen; /* the product that the library made last */
+
+double as_ever(int algorithm, bool fused)
+{
+    seen = {algorithm, fused};
+    return 10;
+}
+double fifth_is_fast(int algorithm, bool fused)
+{
+    seen = {algorithm, fused};
+    return algorithm == 4 && fused ? 3 : 10;
+}
+double apart_is_fast(int algorithm, bool fused)
+{
+    seen = {algorithm, fused};
+    return fused ? 20 : algorithm == 2 ? 4 : 5;
+}
+double hardly_faster(int algorithm, bool fused)
+{
+    seen = {algorithm, fused};
+    return algorithm == 1 ? 9.95 : 10;
+}
+double without_order_is_fast(int algorithm, bool fused)
+{
+    seen = {algorithm, fused};
+    return algorithm == cusim::ALGORITHMS ? 1 : algorithm == 3 ? 8 : 10;
+}
+
+/* One that measures each product in simulated times. */
+gp_backend *open_measuring(const char *dtype, double (*microseconds)(int, bool))
+{
+    gp_backend *be = open_backend(dtype);
+    cusim::time_products(microseconds);
+    be->measures_products = true;
+    return be;
+}
+
+void close_measuring(gp_backend *be)
+{
+    cusim::time_products(nullptr);
+    gp_backend_close(be);
+}
+
+/* Fused and apart, each by the heuristic's first algorithms; what is faster by less than a percent is not; and none that adds
+ * in no order. A kernel of its own takes a microsecond (runtime.h). */
+void the_fastest_way_is_chosen(void **)
+{
+    const struct {
+        double (*microseconds)(int, bool);
+        Case product;
+        const char *way;
+        int algorithm;
+        double seconds, first_seconds;
+    } rows[] = {
+        {fifth_is_fast, SLOPED, "gelu", 4, 3e-6, 10e-6},
+        {apart_is_fast, SLOPED, "alone", 2, 5e-6, 20e-6},
+        {hardly_faster, SLOPED, "gelu", 0, 10e-6, 10e-6},
+        {without_order_is_fast, SLOPED, "gelu", 3, 8e-6, 10e-6},
+        {apart_is_fast, SUMMED, "alone", 2, 6e-6, 7e-6},
+        {fifth_is_fast, SUMMED, "sums", 4, 4e-6, 12e-6},
+    };
+    for (const auto &row : rows) {
+        gp_backend *be = open_measuring("bf16", row.microseconds);
+        check_case(be, row.product, 1e30); /* D has been added to by all of them */
+        be->measures_products = false;
+        const gp_product_choice *c = be->choices;
+        assert_int_equal(be->choice_count, 1);
+        assert_string_equal(c->way, row.way);
+        assert_true(std::fabs(c->seconds - row.seconds) < 1e-9);
+        assert_true(std::fabs(c->first_seconds - row.first_seconds) < 1e-9);
+        cusim::Products once = taken(be, row.product);
+        assert_true(once.run == 1 && once.looked_for == 0 && seen.algorithm == row.algorithm);
+        close_measuring(be);
+    }
+}
+
+/* What another backend measured gives its bits, though nothing is measured here and another algorithm would be. */
+void a_choice_repeats_its_bits(void **)
+{
+    float *measured, *repeated, *first;
+    size_t bytes = static_cast<size_t>(SUMMED.M * SUMMED.N) * sizeof(float);
+    gp_backend *be = open_measuring("bf16", fifth_is_fast), *other = open_backend("bf16");
+    check_case(be, SUMMED, 1e30);
+    be->measures_products = false;
+    check_case(be, SUMMED, 4e-3, &measured);
+    check_case(other, SUMMED, 4e-3, &first);
+    gp_backend_close(other);
+    other = open_backend("bf16");
+    assert_int_equal(be->choice_count, 1);
+    assert_int_equal(gp_backend_choose_product(other, be->choices), 0);
+    check_case(other, SUMMED, 4e-3, &repeated);
+    assert_int_equal(seen.algorithm, 4);
+    assert_memory_equal(measured, repeated, bytes);
+    assert_true(memcmp(measured, first, bytes) != 0);
+    assert_false(other->choices->lost);
+    gp_backend_close(other);
+    close_measuring(be);
+    free(measured), free(repeated), free(first);
+}
+
+/* An algorithm that the library does not take is lost: the heuristic's first is, or what a measurement finds. */
+void a_choice_that_cannot_be_had_is_made_again(void **)
+{
+    gp_backend *be = open_measuring("bf16", fifth_is_fast);
+    check_case(be, SUMMED, 1e30);
+    for (bool measures : {false, true}) {
+        gp_backend *other = open_backend("bf16");
+        gp_product_choice choice = be->choices[0];
+        choice.algorithm[63] = choice.algorithm[63] == '9' ? '8' : '9'; /* one that there is not */
+        other->measures_products = measures;
+        assert_int_equal(gp_backend_choose_product(other, &choice), 0);
+        assert_false(other->choices->lost);
+        check_case(other, SUMMED, 1e30);
+        assert_true(other->choices->lost && other->choice_count == 1);
+        other->measures_products = false;
+        check_case(other, SUMMED, 4e-3);
+        assert_int_equal(seen.algorithm, measures ? 4 : 0);
+        gp_backend_close(other);
+    }
+    gp_product_choice choice = be->choices[0];
+    choice.algorithm[5] = 'x';
+    assert_int_equal(gp_backend_choose_product(be, &choice), -1);
+    choice = be->choices[0];
+    snprintf(choice.way, sizeof choice.way, "by hand");
+    assert_int_equal(gp_backend_choose_product(be, &choice), -1);
+    close_measuring(be);
+}
+
+/* What the library refused as it ran is remembered: a backend that is told of it takes what was taken then, and does not ask
+ * for the other. */
+void a_refusal_is_repeated(void **)
+{
+    float *made, *again;
+    gp_backend *be = open_backend("bf16"), *other = open_backend("bf16");
+    gp_cuda_allow_products(be, ALL);
+    gp_cuda_allow_products(other, ALL);
+    cusim::time_products(as_ever);
+    cusim::refuse_product(1);
+    check_case(be, SLOPED, 4e-3, &made);
+    assert_true(be->choice_count == 1 && be->choices->refused && !*be->choices->algorithm);
+    assert_string_equal(be->choices->way, "alone");
+    assert_false(seen.fused);
+    assert_int_equal(gp_backend_choose_product(other, be->choices), 0);
+    check_case(other, SLOPED, 4e-3, &again);
+    assert_false(seen.fused);
+    assert_memory_equal(made, again, static_cast<size_t>(SLOPED.M * SLOPED.N) * sizeof(float));
+    cusim::time_products(nullptr);
+    gp_backend_close(be);
+    gp_backend_close(other);
+    free(made), free(again);
+}
+
 /* In fp32 GELU is not the library's, whose tanh is approximate; and its bias is rounded with the sum, once. */
 void gelu_is_our_own_in_fp32(void **)
 {
@@ -380,6 +543,10 @@ int main()
 #ifdef GP_CUSIM
         cmocka_unit_test(what_can_be_fused_is_fused),
         cmocka_unit_test(what_is_refused_is_made_another_way),
+        cmocka_unit_test(the_fastest_way_is_chosen),
+        cmocka_unit_test(a_choice_repeats_its_bits),
+        cmocka_unit_test(a_choice_that_cannot_be_had_is_made_again),
+        cmocka_unit_test(a_refusal_is_repeated),
         cmocka_unit_test(gelu_is_our_own_in_fp32),
         cmocka_unit_test(shapes_without_end_are_multiplied),
 #endif

@@ -3,8 +3,11 @@
  * What a product is described with, is honoured: column-major layouts with their leading dimensions, transposes, types,
  * alpha and beta, the epilogues below. The bias gradients BGRADA and BGRADB are stored, not added. Stricter than the
  * library, so that callers prove themselves: in bf16 no algorithm is found for leading dimensions or addresses that are
- * not at multiples of 16 bytes; one that was found works for its own problem alone, and writes all over the workspace.
- */
+ * not at multiples of 16 bytes; one that was found works for its own problem alone, in the version that found it, and writes
+ * all over the workspace.
+ *
+ * Of its algorithms the n-th adds k in n + 1 parts, so that each has bits of its own; how long each takes a test says. Where
+ * INPLACE is allowed the first is one whose parts are added in an order that changes from run to run. */
 #ifndef CUSIM_CUBLASLT_H
 #define CUSIM_CUBLASLT_H
 
@@ -50,6 +53,17 @@ typedef enum {
     CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE = 2,
     CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE = 4
 } cublasLtReductionScheme_t;
+
+typedef enum {
+    CUBLASLT_ALGO_CONFIG_ID = 0,
+    CUBLASLT_ALGO_CONFIG_TILE_ID = 1,
+    CUBLASLT_ALGO_CONFIG_SPLITK_NUM = 2,
+    CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME = 3,
+    CUBLASLT_ALGO_CONFIG_CTA_SWIZZLING = 4,
+    CUBLASLT_ALGO_CONFIG_CUSTOM_OPTION = 5,
+    CUBLASLT_ALGO_CONFIG_STAGES_ID = 6,
+    CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID = 8
+} cublasLtMatmulAlgoConfigAttributes_t;
 
 typedef enum {
     CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES = 1,
@@ -105,6 +119,17 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
                                               cublasLtMatmulPreference_t preference, int requested,
                                               cublasLtMatmulHeuristicResult_t results[], int *returned);
 
+/* Whether an algorithm works for this problem, and the workspace that it then wants. */
+cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc,
+                                       cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
+                                       cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
+                                       const cublasLtMatmulAlgo_t *algo,
+                                       cublasLtMatmulHeuristicResult_t *result);
+
+cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t *algo,
+                                                    cublasLtMatmulAlgoConfigAttributes_t attribute,
+                                                    void *value, size_t size, size_t *written);
+
 /* D = epilogue(alpha op(A) op(B) + beta C); alpha and beta are the host's. */
 cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc, const void *alpha,
                               const void *a, cublasLtMatrixLayout_t a_layout, const void *b,
@@ -122,7 +147,13 @@ struct Products {
 };
 Products products();
 
-/* The library's version 13.1.1 and its refusals: the n-th call from now on that looks for an algorithm finds none, and the
+/* Its algorithms, but for the one that adds in no order. */
+constexpr int ALGORITHMS = 6;
+
+/* How many microseconds of the device a product takes (runtime.h): by algorithm, and whether with an epilogue. */
+void time_products(double (*microseconds)(int algorithm, bool fused));
+
+/* Its refusals: the n-th call from now on that looks for an algorithm finds none, and the
  * n-th product is not run (1: the next one; 0: all are). */
 void refuse_algorithm(int n);
 void refuse_product(int n);

@@ -2,6 +2,7 @@
 #include "cublasLt.h"
 
 #include "bfloat16.h"
+#include "gpu.h"
 
 #include <cmath>
 #include <cstring>
@@ -40,6 +41,17 @@ using Desc = cusim_matmul_desc;
 using Layout = cusim_matrix_layout;
 
 constexpr size_t needed_workspace = 4096;
+constexpr int UNORDERED = cusim::ALGORITHMS; /* whose parts are added as they come */
+
+/* What is in a cublasLtMatmulAlgo_t. */
+enum Word { PROBLEM, ALIGNMENT, ALGORITHM, VERSION };
+
+/* CUSIM_GPU can name an algorithm that is fast. */
+double microseconds_of(int algorithm, bool)
+{
+    return algorithm == cusim::gpu().algorithm ? 5 : 10;
+}
+double (*microseconds)(int, bool) = microseconds_of;
 cusim::Products count;
 int until_no_algorithm, until_no_product;
 
@@ -124,6 +136,22 @@ struct Call {
     size_t workspace_bytes;
     Layout la, lb, lc, ld;
     uint64_t m, n, k;
+    int algorithm;
+
+    /* The sum over k, in parts that are rounded; the first algorithm rounds at the end alone. */
+    double sum_of(const float *x, const float *y) const
+    {
+        static uint64_t runs;
+        uint64_t parts = static_cast<uint64_t>(algorithm) + 1, first = algorithm == UNORDERED ? runs++ : 0;
+        double sum = 0;
+        for (uint64_t part = 0; part < parts; part++) {
+            double some = 0;
+            for (uint64_t p = (part + first) % parts; p < k; p += parts)
+                some += static_cast<double>(x[p]) * static_cast<double>(y[p]);
+            sum = parts == 1 ? some : static_cast<double>(static_cast<float>(sum) + static_cast<float>(some));
+        }
+        return sum;
+    }
 
     /* op(x)(r,c), as the product's arithmetic reads it */
     std::vector<float> operand(const void *x, const Layout &l, cublasOperation_t op, bool k_is_rows) const
@@ -162,10 +190,7 @@ struct Call {
                            y = operand(b, lb, desc.transposed[1], true);
         for (uint64_t j = 0; j < n; j++)
             for (uint64_t i = 0; i < m; i++) {
-                double sum = 0;
-                for (uint64_t p = 0; p < k; p++)
-                    sum += static_cast<double>(x[i * k + p]) * static_cast<double>(y[j * k + p]);
-                double v = static_cast<double>(alpha) * sum;
+                double v = static_cast<double>(alpha) * sum_of(&x[i * k], &y[j * k]);
                 if (beta != 0)
                     v += static_cast<double>(beta) *
                          static_cast<double>(load(c, lc.type, j * static_cast<uint64_t>(lc.ld) + i));
@@ -228,11 +253,28 @@ bool on_device(const Call &p)
            (!has_aux(p.desc.epilogue) || cusim::on_device(p.desc.aux, aux * size));
 }
 
+void offer(cublasLtMatmulHeuristicResult_t *result, uint64_t problem, uint32_t alignment, int algorithm)
+{
+    *result = {};
+    result->algo.data[PROBLEM] = problem;
+    result->algo.data[ALIGNMENT] = alignment;
+    result->algo.data[ALGORITHM] = static_cast<uint64_t>(algorithm);
+    result->algo.data[VERSION] = cublasLtGetVersion();
+    result->workspaceSize = needed_workspace;
+    result->state = CUBLAS_STATUS_SUCCESS;
+}
+
+bool valid(const cublasLtMatmulAlgo_t &algo)
+{
+    return algo.data[ALGORITHM] <= static_cast<uint64_t>(UNORDERED) &&
+           algo.data[VERSION] == cublasLtGetVersion();
+}
+
 } // namespace
 
 size_t cublasLtGetVersion(void)
 {
-    return 130101;
+    return static_cast<size_t>(cusim::gpu().cublaslt);
 }
 
 cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle)
@@ -375,12 +417,43 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
         reinterpret_cast<uintptr_t>(desc->bias) % 16 || reinterpret_cast<uintptr_t>(desc->aux) % 16 ||
         preference->workspace < needed_workspace)
         return CUBLAS_STATUS_NOT_SUPPORTED;
-    results[0] = {};
-    results[0].algo.data[0] = fingerprint(*desc, layouts);
-    results[0].algo.data[1] = least;
-    results[0].workspaceSize = needed_workspace;
-    results[0].state = CUBLAS_STATUS_SUCCESS;
-    *returned = 1;
+    if (preference->reductions & CUBLASLT_REDUCTION_SCHEME_INPLACE)
+        offer(&results[(*returned)++], fingerprint(*desc, layouts), least, UNORDERED);
+    for (int i = 0; i < cusim::ALGORITHMS && *returned < requested; i++)
+        offer(&results[(*returned)++], fingerprint(*desc, layouts), least, i);
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc,
+                                       cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
+                                       cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
+                                       const cublasLtMatmulAlgo_t *algo,
+                                       cublasLtMatmulHeuristicResult_t *result)
+{
+    const Layout *const layouts[4] = {a, b, c, d};
+    if (!handle || !valid(*algo) || algo->data[PROBLEM] != fingerprint(*desc, layouts))
+        return CUBLAS_STATUS_NOT_SUPPORTED;
+    offer(result, algo->data[PROBLEM], static_cast<uint32_t>(algo->data[ALIGNMENT]),
+          static_cast<int>(algo->data[ALGORITHM]));
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t *algo,
+                                                    cublasLtMatmulAlgoConfigAttributes_t attribute,
+                                                    void *value, size_t size, size_t *written)
+{
+    int algorithm = static_cast<int>(algo->data[ALGORITHM]);
+    uint32_t is = attribute == CUBLASLT_ALGO_CONFIG_ID                 ? static_cast<uint32_t>(algorithm)
+                  : attribute == CUBLASLT_ALGO_CONFIG_SPLITK_NUM       ? static_cast<uint32_t>(algorithm) + 1
+                  : attribute != CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME ? 0
+                  : algorithm == UNORDERED                             ? CUBLASLT_REDUCTION_SCHEME_INPLACE
+                  : algorithm ? CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE
+                              : CUBLASLT_REDUCTION_SCHEME_NONE;
+    size_t bytes = attribute == CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID ? 2 : 4;
+    if (size != bytes)
+        return CUBLAS_STATUS_INVALID_VALUE;
+    memcpy(value, &is, bytes);
+    *written = bytes;
     return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -407,24 +480,33 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
               *d_layout,
               0,
               0,
+              0,
               0};
-    if (!handle || !algo || !fits(*desc, *a_layout, *b_layout, *c_layout, *d_layout, &p) ||
-        algo->data[0] != fingerprint(*desc, layouts) || workspace_bytes < needed_workspace || !on_device(p))
+    if (!handle || !algo || !valid(*algo) || !fits(*desc, *a_layout, *b_layout, *c_layout, *d_layout, &p) ||
+        algo->data[PROBLEM] != fingerprint(*desc, layouts) || workspace_bytes < needed_workspace ||
+        !on_device(p))
         return CUBLAS_STATUS_INVALID_VALUE;
     for (const void *x : {a, b, c, static_cast<const void *>(d)})
-        if (reinterpret_cast<uintptr_t>(x) % algo->data[1])
+        if (reinterpret_cast<uintptr_t>(x) % algo->data[ALIGNMENT])
             return CUBLAS_STATUS_INVALID_VALUE;
-    if (refuses(&until_no_product))
+    if (refuses(&until_no_product) || desc->epilogue == static_cast<uint32_t>(cusim::gpu().refused))
         return CUBLAS_STATUS_NOT_SUPPORTED;
+    bool fused = desc->epilogue != CUBLASLT_EPILOGUE_DEFAULT;
+    p.algorithm = static_cast<int>(algo->data[ALGORITHM]);
     count.run++;
-    count.fused += desc->epilogue != CUBLASLT_EPILOGUE_DEFAULT;
-    cusim::submit_call([p] { p.run(); }, stream);
+    count.fused += fused;
+    cusim::submit_call([p] { p.run(); }, stream, microseconds(p.algorithm, fused));
     return CUBLAS_STATUS_SUCCESS;
 }
 
 cusim::Products cusim::products()
 {
     return count;
+}
+
+void cusim::time_products(double (*of)(int algorithm, bool fused))
+{
+    microseconds = of ? of : microseconds_of;
 }
 
 void cusim::refuse_algorithm(int n)

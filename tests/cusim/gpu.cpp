@@ -37,6 +37,12 @@ static Gpu read()
             g.image = static_cast<int>(value);
         else if (!strcmp(name, "cudnn"))
             g.cudnn = static_cast<int>(value);
+        else if (!strcmp(name, "cublaslt"))
+            g.cublaslt = static_cast<int>(value);
+        else if (!strcmp(name, "algorithm"))
+            g.algorithm = static_cast<int>(value);
+        else if (!strcmp(name, "refused"))
+            g.refused = static_cast<int>(value);
         else if (!strcmp(name, "pages"))
             g.pages = static_cast<int>(value);
         else if (!strcmp(name, "memory"))

@@ -7,6 +7,9 @@
  *     CUSIM_GPU=image=0                              the program has no code for this GPU
  *     CUSIM_GPU=lost=1000                            it is lost when it should do its 1000th launch
  *     CUSIM_GPU=cudnn=90100                          cuDNN is 9.1.0; 0: it is not installed
+ *     CUSIM_GPU=cublaslt=130200                      cuBLASLt is 13.2.0
+ *     CUSIM_GPU=algorithm=3                          its fourth algorithm is the fastest (cublasLt.h)
+ *     CUSIM_GPU=refused=164                          cuBLASLt refuses to run what it offered for that epilogue
  *     CUSIM_GPU=pages=1                              it reads all of the host's memory by itself, as on Grace Hopper
  */
 #ifndef CUSIM_GPU_H
@@ -20,7 +23,8 @@ namespace cusim
 constexpr int runtime_version = 13000;
 
 struct Gpu {
-    int sm = 90, count = 1, driver = runtime_version, image = 1, cudnn = 91900, pages = 0;
+    int sm = 90, count = 1, driver = runtime_version, image = 1, cudnn = 91900, pages = 0, cublaslt = 130101,
+        algorithm = 0, refused = 0;
     size_t memory = size_t{1} << 30;
     long lost = -1;        /* launches that it does still; negative: all */
     size_t shared() const; /* bytes that a block may ask for */

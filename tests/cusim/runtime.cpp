@@ -24,18 +24,23 @@
 
 struct CUgraph_st {
     std::vector<std::function<void()>> work;
+    double microseconds = 0;
 };
 struct CUgraphExec_st {
     std::shared_ptr<const std::vector<std::function<void()>>> work;
+    double microseconds;
 };
 struct CUstream_st {
     CUgraph_st *captured = nullptr;
     std::deque<std::function<void()>> late; /* the newest that was issued; empty: work is done at once */
     uint64_t issued = 0;                    /* late or not */
+    double microseconds = 0;                /* that it takes */
 };
 struct CUevent_st {
     CUstream_st *stream = nullptr;
     uint64_t issued = 0; /* in the stream when it was recorded */
+    double microseconds = 0;
+    bool timed = true;
 };
 
 namespace
@@ -69,14 +74,16 @@ CUstream_st *stream_of(cudaStream_t stream)
 }
 
 /* Does it now or, where `late` or behind what is, later; or puts it into the graph that is being captured. */
-void enqueue(cudaStream_t stream, std::function<void()> work, bool late = false)
+void enqueue(cudaStream_t stream, std::function<void()> work, bool late = false, double microseconds = 0)
 {
     CUstream_st *s = stream_of(stream);
     if (s->captured) {
         s->captured->work.push_back(std::move(work));
+        s->captured->microseconds += microseconds;
         return;
     }
     s->issued++;
+    s->microseconds += microseconds;
     if (late || !s->late.empty())
         s->late.push_back(std::move(work));
     else
@@ -336,9 +343,10 @@ cudaError_t cudaDeviceSynchronize(void)
     return error;
 }
 
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned)
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags)
 {
     *event = new CUevent_st;
+    (*event)->timed = !(flags & cudaEventDisableTiming);
     return cudaSuccess;
 }
 
@@ -353,7 +361,16 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
     CUstream_st *s = stream_of(stream);
     if (s->captured)
         return fail(cudaErrorStreamCaptureUnsupported, "an event in a stream that is being captured");
-    *event = {s, s->issued};
+    *event = {s, s->issued, s->microseconds, event->timed};
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t from, cudaEvent_t to)
+{
+    if (!from->stream || from->stream != to->stream || !from->timed || !to->timed)
+        return fail(cudaErrorInvalidValue,
+                    "the time between events of which one was not recorded, or without");
+    *milliseconds = static_cast<float>(1e-3 * (to->microseconds - from->microseconds));
     return cudaSuccess;
 }
 
@@ -387,16 +404,20 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsig
         graph_refused = false;
         return fail(cudaErrorStreamCaptureUnsupported, "a graph that the test refuses");
     }
-    *exec = new CUgraphExec_st{std::make_shared<const std::vector<std::function<void()>>>(graph->work)};
+    *exec = new CUgraphExec_st{std::make_shared<const std::vector<std::function<void()>>>(graph->work),
+                               graph->microseconds};
     return cudaSuccess;
 }
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
 {
-    enqueue(stream, [work = exec->work] {
-        for (const auto &one : *work)
-            one();
-    });
+    enqueue(
+        stream,
+        [work = exec->work] {
+            for (const auto &one : *work)
+                one();
+        },
+        false, exec->microseconds);
     return error;
 }
 
@@ -494,7 +515,7 @@ void submit(Launch launch, cudaStream_t stream)
         return;
     }
     auto shared = std::make_shared<Launch>(std::move(launch));
-    enqueue(stream, [shared] {
+    auto work = [shared] {
         if (error != cudaSuccess || lost(shared->kernel))
             return;
         fault.clear();
@@ -504,19 +525,21 @@ void submit(Launch launch, cudaStream_t stream)
             fail(cudaErrorLaunchFailure, wrong);
         else if (edge)
             check_fences(shared->kernel);
-    });
+    };
+    enqueue(stream, work, false, 1);
 }
 
-void submit_call(std::function<void()> call, cudaStream_t stream)
+void submit_call(std::function<void()> call, cudaStream_t stream, double microseconds)
 {
-    enqueue(stream, [call = std::move(call)] {
+    auto work = [call = std::move(call)] {
         if (error == cudaSuccess) {
             AtWork device;
             call();
         }
         if (error == cudaSuccess && edge)
             check_fences("a library's kernel");
-    });
+    };
+    enqueue(stream, work, false, microseconds);
 }
 
 bool on_device(const void *p, size_t bytes)

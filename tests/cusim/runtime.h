@@ -2,7 +2,10 @@
  * NaNs when it is new, and with AddressSanitizer nobody's but a kernel's or a copy's; a stream does its work at once, unless it is being captured into a graph, or a copy from or to
  * memory of cudaMallocHost is among it: such a copy, and what was issued behind it, is done when somebody waits for it and
  * no sooner, so that memory which is used too early shows as wrong numbers. So are copies from any memory where the
- * device reads the host's pages (gpu.h). */
+ * device reads the host's pages (gpu.h).
+ *
+ * A stream has a clock, of what was issued: a kernel takes a microsecond, a library's call what the library says, all else
+ * no time. Events are read from it. */
 #ifndef CUSIM_RUNTIME_H
 #define CUSIM_RUNTIME_H
 
@@ -43,7 +46,7 @@ typedef enum cudaStreamCaptureMode {
     cudaStreamCaptureModeThreadLocal
 } cudaStreamCaptureMode;
 
-enum { cudaEventDisableTiming = 2 };
+enum { cudaEventDefault = 0, cudaEventDisableTiming = 2 };
 
 typedef struct CUstream_st *cudaStream_t;
 typedef struct CUevent_st *cudaEvent_t;
@@ -93,6 +96,7 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags);
 cudaError_t cudaEventDestroy(cudaEvent_t event);
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
 cudaError_t cudaEventSynchronize(cudaEvent_t event);
+cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t from, cudaEvent_t to);
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode);
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph);
@@ -122,7 +126,7 @@ size_t allocations();
 void submit(Launch launch, cudaStream_t stream);
 
 /* For libraries on top of the runtime: what the stream does in its turn, and whether memory is the device's. */
-void submit_call(std::function<void()> call, cudaStream_t stream);
+void submit_call(std::function<void()> call, cudaStream_t stream, double microseconds = 1);
 bool on_device(const void *p, size_t bytes);
 cudaError_t allow_shared(const void *kernel, size_t bytes);
 void check_shared(const char *name, const void *kernel, size_t bytes, Launch *launch);

@@ -21,6 +21,8 @@
     X(MatmulPreferenceDestroy)                                                                               \
     X(MatmulPreferenceSetAttribute)                                                                          \
     X(MatmulAlgoGetHeuristic)                                                                                \
+    X(MatmulAlgoCheck)                                                                                       \
+    X(MatmulAlgoConfigGetAttribute)                                                                          \
     X(Matmul)
 
 /* lt.Matmul is cublasLtMatmul, and so on. */

@@ -43,6 +43,7 @@ static const gp_backend_ops cuda_ops = {
     .record_free = gp_cuda_record_free,
     .plan = plan,
     .attention_by = gp_cuda_attention_by,
+    .choose_product = gp_cuda_choose_product,
     .weight_open = gp_cuda_weight_open,
     .weight_bytes = gp_cuda_weight_bytes,
     .weights_changed = gp_cuda_weights_changed,

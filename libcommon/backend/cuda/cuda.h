@@ -65,6 +65,9 @@ enum gp_cuda_products {
 };
 void gp_cuda_allow_products(gp_backend *be, unsigned ways);
 
+/* matmul_choice.cu: see gp_backend_choose_product */
+int gp_cuda_choose_product(gp_backend *be, const gp_product_choice *choice);
+
 /* The ops; see backend.h. */
 void gp_cuda_embed_forward(gp_backend *be, const gp_embed_op *op);
 void gp_cuda_embed_backward(gp_backend *be, const gp_embed_op *op);

@@ -26,6 +26,12 @@ size_t matmul_workspace(const gp_backend *be)
     return WORKSPACE + SUMS * sizeof(float);
 }
 
+float *matmul_sums(const gp_backend *be)
+{
+    char *workspace = static_cast<char *>(cuda_workspace(be, matmul_workspace(be)));
+    return reinterpret_cast<float *>(workspace + WORKSPACE);
+}
+
 /* GELU in the product's own kernel pays on Hopper, where other warps multiply meanwhile: on an H200 `fc` of GPT-2 124M took
  * 0.58 ms with it and 0.79 ms without. On sm_120 it is said to cost a fifth, so later GPUs have to be measured first. A bias's
  * gradient beside its weight's costs more than in a kernel of its own: 1.66 ms a layer against 1.59. */
@@ -57,6 +63,7 @@ void matmul_close(gp_backend *be)
 {
     Matmuls *m = state_of(be)->matmuls;
     matmul_lt_forget(be);
+    matmul_forget_choices(be);
     m->lt.Destroy(m->handle);
     free(m);
 }
@@ -136,63 +143,87 @@ static void finish_apart(gp_backend *be, const Product *p, const void *ab, int64
         run_finish<bf16, bf16>(be, p, ab, ldab, slope);
 }
 
-/* ---- the choice ---------------------------------------------------------------------------------- */
+/* ---- the ways ------------------------------------------------------------------------------------ */
 
-/* GELU in fp32 is our own: the library's is made of an approximate tanh, 2e-5 off, which bf16 does not show. */
-static bool multiply_with_epilogue(gp_backend *be, const Product *p, unsigned ways)
+static bool has_gelu(const Product *p)
 {
-    unsigned needs = GP_CUDA_LT;
-    if (p->epilogue == Epilogue::bias)
-        needs |= GP_CUDA_FUSE_BIAS;
-    else if (p->epilogue != Epilogue::none)
-        needs |= GP_CUDA_FUSE_GELU;
-    if (needs & GP_CUDA_FUSE_GELU && p->out != GP_BF16)
-        return false;
-    return (ways & needs) == needs && matmul_lt(be, p, nullptr);
+    return p->epilogue == Epilogue::gelu || p->epilogue == Epilogue::gelu_slope;
 }
 
-/* The bias goes into every row first and the product adds to it, so that the sum is rounded once, as in an epilogue. */
-static bool multiply_onto_bias(gp_backend *be, const Product *p, unsigned ways)
+/* GELU in fp32 is our own: the library's is made of an approximate tanh, 2e-5 off, which bf16 does not show. With a bias and
+ * no part beside the product, the bias goes into every row first and the product adds to it, so that the sum is rounded
+ * once, as in an epilogue. */
+int matmul_ways(const Product *p, unsigned allowed, unsigned ways[MOST_WAYS])
 {
-    Product alone = *p;
-    if (p->add || !(ways & GP_CUDA_LT))
-        return false;
-    alone.epilogue = Epilogue::none;
-    alone.bias = nullptr;
-    alone.add = true;
-    finish_apart(be, p, nullptr, 0, false);
-    return matmul_lt(be, &alone, nullptr);
+    const int64_t sums = p->a_sums ? p->M : p->b_sums ? p->N : 0;
+    const struct {
+        unsigned parts;
+        bool here;
+    } all[] = {
+        {GP_CUDA_LT | GP_CUDA_FUSE_SUMS, sums && sums <= SUMS && p->out == GP_F32},
+        {GP_CUDA_LT | GP_CUDA_FUSE_GELU, has_gelu(p) && p->out == GP_BF16},
+        {GP_CUDA_LT | GP_CUDA_FUSE_BIAS, p->bias != nullptr},
+        {GP_CUDA_LT, !p->bias || !p->add},
+    };
+    int n = 0;
+    for (const auto &way : all)
+        if (way.here && (allowed & way.parts) == way.parts && n < MOST_WAYS - 1)
+            ways[n++] = way.parts;
+    ways[n++] = 0;
+    return n;
 }
 
-/* bias, in the product's kernel or before it; gelu behind it, of what is stored as pre; its slope behind it. */
-static bool multiply_then_finish(gp_backend *be, const Product *p, unsigned ways)
+Product matmul_part(const Product *p, unsigned parts)
 {
-    Product first = *p;
-    bool slope = p->epilogue == Epilogue::gelu_slope;
-    first.epilogue = p->bias ? Epilogue::bias : Epilogue::none;
-    first.pre = nullptr;
-    if (!slope && p->pre)
-        first.d = p->pre, first.ldd = 0;
-    if (p->epilogue == Epilogue::bias || !multiply_with_epilogue(be, &first, ways)) {
-        if (!p->bias || !multiply_onto_bias(be, &first, ways))
-            return false;
+    Product part = *p;
+    if (!(parts & GP_CUDA_FUSE_SUMS))
+        part.a_sums = part.b_sums = nullptr;
+    if (has_gelu(p) && !(parts & GP_CUDA_FUSE_GELU)) {
+        part.epilogue = p->bias ? Epilogue::bias : Epilogue::none;
+        part.pre = nullptr;
+        if (p->epilogue == Epilogue::gelu && p->pre)
+            part.d = p->pre, part.ldd = 0;
     }
-    if (p->epilogue != Epilogue::bias)
-        finish_apart(be, p, first.d, product_ldd(&first), slope);
+    if (p->bias && !(parts & (GP_CUDA_FUSE_BIAS | GP_CUDA_FUSE_GELU))) {
+        part.epilogue = Epilogue::none;
+        part.bias = nullptr;
+        part.add = true;
+    }
+    return part;
+}
+
+static bool by_library(gp_backend *be, const Product *p, Way way)
+{
+    Product part = matmul_part(p, way.parts);
+    float *sums = part.a_sums || part.b_sums ? matmul_sums(be) : nullptr;
+    if (p->bias && !part.bias) {
+        Product first = part;
+        first.bias = p->bias;
+        finish_apart(be, &first, nullptr, 0, false);
+    }
+    if (!matmul_lt(be, &part, sums, way.algorithm))
+        return false;
+    if (has_gelu(p) && !has_gelu(&part))
+        finish_apart(be, p, part.d, product_ldd(&part), p->epilogue == Epilogue::gelu_slope);
+    if (sums)
+        add_sums(be, sums, p->a_sums ? p->M : p->N, p->a_sums ? p->a_sums : p->b_sums);
     return true;
 }
 
-static bool multiply_with_sums(gp_backend *be, const Product *p, unsigned ways)
+bool matmul_by(gp_backend *be, const Product *p, Way way)
 {
-    constexpr unsigned needs = GP_CUDA_LT | GP_CUDA_FUSE_SUMS;
-    int64_t count = p->a_sums ? p->M : p->N;
-    if ((ways & needs) != needs || count > SUMS || p->out != GP_F32)
+    Product alone = *p;
+    alone.a_sums = alone.b_sums = nullptr;
+    if (!way.parts)
+        matmul_plain(be, &alone);
+    else if (!by_library(be, p, way))
         return false;
-    char *workspace = static_cast<char *>(cuda_workspace(be, matmul_workspace(be)));
-    float *stored = reinterpret_cast<float *>(workspace + WORKSPACE);
-    if (!matmul_lt(be, p, stored))
-        return false;
-    add_sums(be, stored, count, p->a_sums ? p->a_sums : p->b_sums);
+    if (way.parts & GP_CUDA_FUSE_SUMS)
+        return true;
+    if (p->a_sums)
+        column_sums(be, p->a, p->K, p->M, p->a_sums, product_lda(p));
+    if (p->b_sums)
+        column_sums(be, p->b, p->K, p->N, p->b_sums);
     return true;
 }
 
@@ -208,24 +239,21 @@ static void check_product(const Product *p)
     BUG_ON(p->b_sums && (p->b_transposed || p->epilogue != Epilogue::none));
 }
 
+/* What was chosen for it, where something was; else the first way that can be had. */
 void matmul(gp_backend *be, const Product *p)
 {
-    unsigned ways = state_of(be)->matmuls->ways;
+    Matmuls *m = matmuls_of(be);
+    unsigned ways[MOST_WAYS];
+    Way chosen;
     check_product(p);
-    if (!p->a_sums && !p->b_sums) {
-        if (!multiply_with_epilogue(be, p, ways) &&
-            (p->epilogue == Epilogue::none || !multiply_then_finish(be, p, ways)))
-            matmul_plain(be, p);
+    m->refused = false;
+    if (matmul_chosen(be, p, &chosen) && matmul_by(be, p, chosen))
         return;
-    }
-    if (multiply_with_sums(be, p, ways))
-        return;
-    Product alone = *p;
-    alone.a_sums = alone.b_sums = nullptr;
-    if (!multiply_with_epilogue(be, &alone, ways))
-        matmul_plain(be, &alone);
-    if (p->a_sums)
-        column_sums(be, p->a, p->K, p->M, p->a_sums, product_lda(p));
-    else
-        column_sums(be, p->b, p->K, p->N, p->b_sums);
+    int count = matmul_ways(p, m->ways, ways), i = 0;
+    while (i < count - 1 && !matmul_by(be, p, {ways[i], nullptr}))
+        i++;
+    if (i == count - 1)
+        matmul_by(be, p, {0, nullptr});
+    if (m->refused)
+        matmul_fell_back(be, p, ways[i]);
 }

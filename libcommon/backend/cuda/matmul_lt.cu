@@ -13,15 +13,15 @@
 
 #include <cstring>
 
-/* All that the choice of an algorithm hangs on. */
-struct Problem {
-    int64_t M, N, K, lda, ldd;
-    uint64_t bits;
+/* A problem, as seen by the library, and the algorithm that was asked for: all zeros where that is its heuristic's. */
+struct Key {
+    Problem problem;
+    cublasLtMatmulAlgo_t asked;
 };
 
-/* A problem and, where there is one, an algorithm for it. */
+/* And, where there is one, the algorithm for it. */
 struct Plan {
-    Problem problem;
+    Key key;
     bool known, works, ran; /* ran: once, so that a failure is no refusal any more */
     cublasLtMatmulDesc_t desc;
     cublasLtMatrixLayout_t a, b, d; /* the library's A and B: our B and A */
@@ -30,11 +30,6 @@ struct Plan {
 
 /* A training run has some thirty problems; prompts of all lengths bring more. When the table is full it begins anew. */
 constexpr int PLANS = 1024, MOST_PLANS = PLANS * 3 / 4;
-
-static Matmuls *matmuls_of(const gp_backend *be)
-{
-    return state_of(be)->matmuls;
-}
 
 static void check(const Matmuls *m, cublasStatus_t status, const char *what)
 {
@@ -66,7 +61,7 @@ static uint32_t epilogue_of(const Product *p)
     }
 }
 
-static Problem problem_of(const Product *p)
+Problem matmul_problem(const Product *p)
 {
     uint64_t flags = 0;
     for (bool bit : {p->a_transposed, p->b_transposed, p->in == GP_BF16, p->out == GP_BF16, p->add,
@@ -76,16 +71,16 @@ static Problem problem_of(const Product *p)
 }
 
 /* Its place in the table: where it is, or where it belongs. */
-static Plan *find(Matmuls *m, const Problem &problem)
+static Plan *find(Matmuls *m, const Key &key)
 {
     uint64_t hash = 14695981039346656037u; /* FNV-1a, by words */
-    int64_t words[sizeof problem / sizeof(int64_t)];
-    memcpy(words, &problem, sizeof words);
-    for (int64_t word : words)
-        hash = (hash ^ static_cast<uint64_t>(word)) * 1099511628211u;
+    uint64_t words[sizeof key / sizeof(uint64_t)];
+    memcpy(words, &key, sizeof words);
+    for (uint64_t word : words)
+        hash = (hash ^ word) * 1099511628211u;
     for (uint64_t i = hash >> 20;; i++) {
         Plan *plan = &m->plans[i % PLANS];
-        if (!plan->known || !memcmp(&plan->problem, &problem, sizeof problem))
+        if (!plan->known || !memcmp(&plan->key, &key, sizeof key))
             return plan;
     }
 }
@@ -168,12 +163,10 @@ static void describe_problem(gp_backend *be, Plan *plan, const Product *p)
 
 /* What it may choose from. Of the ways to cut k into parts for more blocks, those that leave the parts' sums in the
  * workspace and add them in a step of its own: in fp32, in an order that does not hang on which block is first. */
-static void look_for_algorithm(gp_backend *be, Plan *plan, const Product *p)
+static cublasLtMatmulPreference_t preference_of(gp_backend *be, const Product *p)
 {
     const Matmuls *m = matmuls_of(be);
     cublasLtMatmulPreference_t preference;
-    cublasLtMatmulHeuristicResult_t result;
-    int found = 0;
     uint32_t in = p->in == GP_BF16 ? 2 : 4, out = p->out == GP_BF16 ? 2 : 4;
     CHECK(m, MatmulPreferenceCreate, &preference);
     prefer(m, preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
@@ -184,29 +177,73 @@ static void look_for_algorithm(gp_backend *be, Plan *plan, const Product *p)
     prefer(m, preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, at_16(p->a) ? 16 : in);
     prefer(m, preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, at_16(p->d) ? 16 : out);
     prefer(m, preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, at_16(p->d) ? 16 : out);
-    cublasStatus_t status = m->lt.MatmulAlgoGetHeuristic(m->handle, plan->desc, plan->a, plan->b, plan->d,
-                                                         plan->d, preference, 1, &result, &found);
-    CHECK(m, MatmulPreferenceDestroy, preference);
-    plan->works = status == CUBLAS_STATUS_SUCCESS && found == 1 && result.state == CUBLAS_STATUS_SUCCESS;
-    if (plan->works)
-        plan->algo = result.algo;
+    return preference;
 }
 
-static Plan *plan_of(gp_backend *be, const Product *p, const float *sums)
+/* The heuristic's first, `most` or fewer. */
+static int ask_heuristic(gp_backend *be, const Plan *plan, const Product *p, int most,
+                         cublasLtMatmulHeuristicResult_t *results)
+{
+    const Matmuls *m = matmuls_of(be);
+    cublasLtMatmulPreference_t preference = preference_of(be, p);
+    int found = 0;
+    cublasStatus_t status = m->lt.MatmulAlgoGetHeuristic(m->handle, plan->desc, plan->a, plan->b, plan->d,
+                                                         plan->d, preference, most, results, &found);
+    CHECK(m, MatmulPreferenceDestroy, preference);
+    return status == CUBLAS_STATUS_SUCCESS ? found : 0;
+}
+
+/* Whether all of its sums are added in one order: k whole, or its parts' sums one after the other. */
+static bool adds_in_order(const Matmuls *m, const cublasLtMatmulAlgo_t *algorithm)
+{
+    uint32_t scheme = CUBLASLT_REDUCTION_SCHEME_NONE;
+    size_t written;
+    if (m->lt.MatmulAlgoConfigGetAttribute(algorithm, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME, &scheme,
+                                           sizeof scheme, &written) != CUBLAS_STATUS_SUCCESS)
+        return false;
+    return scheme == CUBLASLT_REDUCTION_SCHEME_NONE || scheme == CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+}
+
+/* Whether it can do this here: an algorithm of another version, or of another GPU, may not. */
+static bool takes(gp_backend *be, const Plan *plan, const cublasLtMatmulAlgo_t *algorithm)
+{
+    const Matmuls *m = matmuls_of(be);
+    cublasLtMatmulHeuristicResult_t result;
+    return m->lt.MatmulAlgoCheck(m->handle, plan->desc, plan->a, plan->b, plan->d, plan->d, algorithm,
+                                 &result) == CUBLAS_STATUS_SUCCESS &&
+           result.workspaceSize <= matmul_lt_workspace(be) && adds_in_order(m, algorithm);
+}
+
+static void look_for_algorithm(gp_backend *be, Plan *plan, const Product *p,
+                               const cublasLtMatmulAlgo_t *asked)
+{
+    cublasLtMatmulHeuristicResult_t first = {};
+    if (asked) {
+        plan->works = takes(be, plan, asked);
+        plan->algo = *asked;
+    } else {
+        plan->works = ask_heuristic(be, plan, p, 1, &first) == 1 && first.state == CUBLAS_STATUS_SUCCESS;
+        plan->algo = first.algo;
+    }
+}
+
+static Plan *plan_of(gp_backend *be, const Product *p, const float *sums, const cublasLtMatmulAlgo_t *asked)
 {
     Matmuls *m = matmuls_of(be);
     if (m->count == MOST_PLANS)
         matmul_lt_forget(be);
     if (!m->plans)
         m->plans = static_cast<Plan *>(gp_calloc(PLANS, sizeof *m->plans));
-    Problem problem = problem_of(p);
-    Plan *plan = find(m, problem);
+    Key key = {matmul_problem(p), {}};
+    if (asked)
+        key.asked = *asked;
+    Plan *plan = find(m, key);
     if (plan->known)
         return plan;
     describe_problem(be, plan, p);
     point(m, plan, p, sums);
-    look_for_algorithm(be, plan, p);
-    plan->problem = problem;
+    look_for_algorithm(be, plan, p, asked);
+    plan->key = key;
     plan->known = true;
     m->count++;
     return plan;
@@ -216,7 +253,7 @@ static Plan *plan_of(gp_backend *be, const Product *p, const float *sums)
  * for, so that is given up, and the pass issued again as it comes. */
 static bool run(gp_backend *be, Plan *plan, const Product *p)
 {
-    const Matmuls *m = matmuls_of(be);
+    Matmuls *m = matmuls_of(be);
     CudaState *s = state_of(be);
     const float alpha = 1, beta = p->add ? 1 : 0;
     size_t bytes = matmul_lt_workspace(be);
@@ -233,21 +270,48 @@ static bool run(gp_backend *be, Plan *plan, const Product *p)
     if (s->capturing)
         s->refused = true;
     else
-        plan->works = false;
+        m->refused = true, plan->works = false;
     return s->capturing;
 }
 
-bool matmul_lt(gp_backend *be, const Product *p, float *sums)
+/* What the library wants of addresses and rows: whole packs of them, and a bias of D's type. */
+static bool describable(const Product *p)
 {
-    if (!at_16(p->bias) || !at_16(p->pre))
+    return at_16(p->bias) && at_16(p->pre) && (!p->pre || p->N % 8 == 0) && (!p->bias || p->in == p->out);
+}
+
+bool matmul_lt(gp_backend *be, const Product *p, float *sums, const cublasLtMatmulAlgo_t *algorithm)
+{
+    if (!describable(p))
         return false;
-    if (p->pre && p->N % 8) /* rows of whole packs: what the library wants of it */
-        return false;
-    if (p->bias && p->in != p->out) /* the library reads a bias of D's type */
-        return false;
-    Plan *plan = plan_of(be, p, sums);
+    Plan *plan = plan_of(be, p, sums, algorithm);
     if (!plan->works)
         return false;
     point(matmuls_of(be), plan, p, sums);
     return run(be, plan, p);
+}
+
+bool matmul_lt_has(gp_backend *be, const Product *p, const cublasLtMatmulAlgo_t *algorithm)
+{
+    const float *sums = p->a_sums || p->b_sums ? matmul_sums(be) : nullptr;
+    return describable(p) && plan_of(be, p, sums, algorithm)->works;
+}
+
+int matmul_lt_algorithms(gp_backend *be, const Product *p, int most, cublasLtMatmulAlgo_t *algorithms)
+{
+    constexpr int MOST = 16;
+    const Matmuls *m = matmuls_of(be);
+    cublasLtMatmulHeuristicResult_t results[MOST];
+    Plan asked = {};
+    int count = 0;
+    if (!describable(p))
+        return 0;
+    describe_problem(be, &asked, p);
+    point(m, &asked, p, p->a_sums || p->b_sums ? matmul_sums(be) : nullptr);
+    int found = ask_heuristic(be, &asked, p, most < MOST ? most : MOST, results);
+    for (int i = 0; i < found; i++)
+        if (results[i].state == CUBLAS_STATUS_SUCCESS && adds_in_order(m, &results[i].algo))
+            algorithms[count++] = results[i].algo;
+    release(m, &asked);
+    return count;
 }
