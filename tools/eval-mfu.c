@@ -14,7 +14,8 @@
 enum { MOST_VALUES = 32 };
 
 typedef struct args {
-    const char *checkpoint, *preset, *backend, *dtype, *out, *passes, *sweep, *plot, *paper, *attention;
+    const char *checkpoint, *preset, *backend, *dtype, *out, *passes, *sweep, *plot, *paper, *attention,
+        *products;
     int64_t vocab_size, layers, heads, channels, seq_len, batch_size, decode_batch, threads;
     double seconds, peak;
     bool ops, master_weights, json, quiet;
@@ -52,6 +53,7 @@ static const gp_option options[] = {
     {"backend", 0, GP_OPT_CHOICE, offsetof(args, backend), "WHICH", "what computes", .choices = "auto|ref|cpu|cuda", .beside = "!paper"},
     {"dtype", 0, GP_OPT_CHOICE, offsetof(args, dtype), "WHICH", "of matrix products; sums are fp32", .choices = "auto|fp32|tf32|bf16", .beside = "!paper"},
     {"attention", 0, GP_OPT_CHOICE, offsetof(args, attention), "WHICH", "which library computes it on a GPU: the backend's own kernels, cuDNN (bf16, without dropout) or half of it", .choices = "own|cudnn|cudnn-forward|cudnn-backward"},
+    {"products", 0, GP_OPT_CHOICE, offsetof(args, products), "WHICH", "how the library multiplies on a GPU: by the kernels that its heuristic names first, or by those of a few that are faster here, measured before each pass", .choices = "heuristic|measure", .beside = "!paper"},
     {"master-weights", 0, GP_OPT_FLAG, offsetof(args, master_weights), NULL, "in bf16 on a GPU: the weights in fp32, of which products read a copy; without, matrices are bf16 alone, as train can have them"},
     {"threads", 't', GP_OPT_INT, offsetof(args, threads), "N", "threads", .min = 0, .max = 1024, .implied = "the machine's cores", .beside = "!paper"},
     {0},
@@ -156,6 +158,7 @@ static gp_mfu_plan plan_of(const args *a)
                          .passes = gp_passes_parse(a->passes),
                          .ops = a->ops,
                          .attention = a->attention,
+                         .measure_products = !strcmp(a->products, "measure"),
                          .no_masters = !a->master_weights};
 }
 
@@ -374,6 +377,7 @@ int main(int argc, char **argv)
     args a = {.backend = "auto",
               .dtype = "auto",
               .attention = "own",
+              .products = "heuristic",
               .master_weights = true,
               .passes = "forward,train,prefill,decode",
               .seconds = 2,

@@ -81,6 +81,7 @@ static const gp_option options[] = {
     {"dtype", 0, GP_OPT_CHOICE, AT(dtype), "WHICH", "of matrix products; sums are fp32", .choices = "auto|fp32|tf32|bf16"},
     {"master-weights", 0, GP_OPT_FLAG, AT(master_weights), NULL, "with --dtype bf16: the weights in fp32, of which products read a copy in bf16. Without, matrices are bf16 alone and every update rounds them up or down by chance: 4 bytes a parameter less, on cuda and ref"},
     {"attention", 0, GP_OPT_CHOICE, AT(attention), "WHICH", "which library computes it on a GPU: the backend's own kernels, cuDNN (bf16, without dropout) or half of it; or what is faster on this batch, measured once when the run begins and recorded with it", .choices = "own|cudnn|cudnn-forward|cudnn-backward|measure"},
+    {"products", 0, GP_OPT_CHOICE, AT(products), "WHICH", "how the library multiplies on a GPU: by the kernels that its heuristic names first, or by those of a few that are faster on this batch, with or without the work beside the product, measured once when the run begins and recorded with it", .choices = "heuristic|measure"},
     {"threads", 't', GP_OPT_INT, AT(threads), "N", "threads", .min = 0, .max = 1024, .implied = "the machine's cores"},
     {"recompute", 0, GP_OPT_CHOICE, AT(recompute), "WHAT", "activations made again on the way back in place of kept: none, the outputs of norms and GELU, or all within a block: less memory, more time", .choices = "none|norms|block"},
     {0},

@@ -64,6 +64,7 @@ typedef struct gp_mfu_plan {
     int passes;            /* of gp_pass */
     bool ops;              /* each op's time too */
     const char *attention; /* by which library: own, cudnn, cudnn-forward, cudnn-backward; NULL: own */
+    bool measure_products; /* by the fastest of a library's ways; else by what its heuristic names first */
     bool no_masters;       /* on paper: gp_backend_drop_masters; measured is what the backend does */
 } gp_mfu_plan;
 

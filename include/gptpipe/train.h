@@ -76,6 +76,7 @@ typedef struct gp_train_options {
     const char *backend, *dtype;
     int64_t threads;
     const char *attention; /* own, cudnn, cudnn-forward, cudnn-backward; measure: what is faster here */
+    const char *products;  /* heuristic: what the library names first; measure: what is faster here */
     /* In bf16 the weights are fp32, and products read a copy; without, matrices are bf16 alone, and the update rounds
      * them by chance (cuda and ref). */
     bool master_weights;

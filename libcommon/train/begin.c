@@ -14,7 +14,7 @@ void gp_job_describe(gp_job *j, gp_state *s)
 {
     const gp_train_options *o = j->o;
     const gp_tokens_info *info = gp_tokens_get_info(j->t.data);
-    char tokenizer[33], streams[64], weights[64], attention[48];
+    char tokenizer[33], streams[64], weights[64], attention[48], products[48];
     gp_hex(tokenizer, info->fingerprint, 16);
     gp_train_data_describe(&j->t.sets, streams, sizeof streams);
     gp_train_data_weights(&j->t.sets, weights, sizeof weights);
@@ -27,7 +27,7 @@ void gp_job_describe(gp_job *j, gp_state *s)
              (long long)j->t.B, (long long)j->t.T, (long long)o->grad_accum, o->order, (long long)o->seed,
              weights);
     gp_attention_describe(j->t.be, attention, sizeof attention);
-    const char *products = j->t.be->products_library;
+    gp_products_describe(j->t.be, products, sizeof products);
     snprintf(s->machine, sizeof s->machine, "%s, %s, %d threads, %s%s%s%s%s", gp_backend_name(j->t.be),
              gp_backend_dtype(j->t.be), gp_backend_threads(j->t.be), gp_backend_device(j->t.be),
              *products ? ", products by " : "", products, *attention ? ", attention by " : "", attention);
@@ -328,6 +328,14 @@ static int recall_attention(gp_job *j)
     return rc;
 }
 
+static int recall_products(gp_job *j)
+{
+    char *path = gp_path_join(gp_run_path(j->run), GP_PRODUCTS_NAME);
+    int rc = gp_products_read(&j->t.products, path);
+    free(path);
+    return rc;
+}
+
 /* The newest checkpoint that is not damaged, or the one that was named. 0, or -1; *none: there is no checkpoint. */
 static int begin_with_newest(gp_job *j, bool *none)
 {
@@ -355,7 +363,7 @@ static int begin_with_newest(gp_job *j, bool *none)
 int gp_job_begin_resumed(gp_job *j)
 {
     bool none;
-    if (recall_attention(j))
+    if (recall_attention(j) || recall_products(j))
         return -1;
     if (begin_with_newest(j, &none))
         return none ? begin_again(j) : -1;

@@ -26,6 +26,7 @@ typedef struct gp_job {
     gp_run *run; /* NULL: the checkpoint goes to stdout alone */
     gp_state state;
     gp_stream_check check;
+    char *products;      /* products.json's text, as this process wrote it last; NULL: not at all */
     char *tokenizer;     /* tokenizer.json's text, NULL where the stream has none */
     int64_t from;        /* the step whose checkpoint --resume names; -1: the newest that can be read */
     int64_t saved;       /* step of the newest checkpoint, -1: none */
@@ -66,6 +67,9 @@ gp_checkpoint *gp_job_checkpoint(gp_job *j);
 
 /* The files beside the checkpoints: config.yaml, and what makes the folder one that transformers loads. */
 int gp_job_write_top(gp_job *j);
+
+/* products.json, where some are chosen and the file is not there as they are: what checkpoints from here on were made by. */
+int gp_job_write_products(gp_job *j);
 
 /* A checkpoint of the step that is finished, the best one if val_loss is lower than any before. Without a run, or where
  * this step has one, it does nothing. After a failure the checkpoints before are there still. */

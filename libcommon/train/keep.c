@@ -66,6 +66,22 @@ int gp_job_write_top(gp_job *j)
     return rc;
 }
 
+int gp_job_write_products(gp_job *j)
+{
+    gp_buf text = {0};
+    int rc = 0;
+    if (!j->run || !j->t.be->choice_count)
+        return 0;
+    gp_products_print(j->t.be, &text);
+    if (!j->products || strcmp(j->products, text.data)) {
+        rc = gp_run_write(j->run, GP_PRODUCTS_NAME, text.data, text.len);
+        free(j->products);
+        j->products = rc ? NULL : gp_strdup(text.data);
+    }
+    gp_buf_release(&text);
+    return rc;
+}
+
 static int fill_checkpoint(void *self, const char *dir)
 {
     gp_job *j = self;
@@ -98,7 +114,7 @@ int gp_job_save(gp_job *j, double val_loss)
         j->state.best_step = j->t.step;
     }
     /* What a checkpoint takes for told must be there after a power failure, as the checkpoint is. */
-    if (gp_run_flush(j->run, GP_LOG_NAME) || gp_run_flush(j->run, samples_name) ||
+    if (gp_job_write_products(j) || gp_run_flush(j->run, GP_LOG_NAME) || gp_run_flush(j->run, samples_name) ||
         gp_run_save(j->run, j->t.step, best, j->o->keep, fill_checkpoint, j)) {
         j->state.best_loss = loss_before;
         j->state.best_step = step_before;

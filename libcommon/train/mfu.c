@@ -2,6 +2,7 @@
 #include "gptpipe/paper.h"
 #include "train/attention.h"
 #include "train/mfu.h"
+#include "train/products.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -151,6 +152,36 @@ static int measured_by(gp_mfu *r, gp_model *m, const gp_mfu_plan *plan, const gp
     return rc;
 }
 
+static int run_bench(void *self)
+{
+    gp_bench *b = self;
+    return b->run(b);
+}
+
+/* The ways to multiply, in one run of the pass. */
+static int measure_products(gp_mfu *r, gp_model *m, const gp_mfu_plan *plan, const gp_pass_result *p)
+{
+    gp_bench b;
+    if (!plan->measure_products)
+        return 0;
+    if (!m->be->ops->choose_product)
+        return fail("products: there is nothing to measure: backend %s has one way to multiply",
+                    gp_backend_name(m->be));
+    int rc = gp_bench_open(&b, m, p->pass, p->B, p->T);
+    double took = rc ? -1 : gp_products_measure(m->be, run_bench, &b);
+    gp_bench_close(&b);
+    r->products_seconds += took;
+    return took < 0 ? -1 : 0;
+}
+
+static void keep_choices(gp_mfu *r, const gp_backend *be)
+{
+    r->choice_count = be->choice_count;
+    r->choices = gp_calloc((size_t)be->choice_count + 1, sizeof *r->choices);
+    for (int i = 0; i < be->choice_count; i++)
+        r->choices[i] = be->choices[i];
+}
+
 gp_mfu *gp_mfu_measure(gp_model *m, const gp_mfu_plan *plan)
 {
     gp_mfu *r = gp_calloc(1, sizeof *r);
@@ -165,12 +196,14 @@ gp_mfu *gp_mfu_measure(gp_model *m, const gp_mfu_plan *plan)
         p->pass = pass;
         p->B = gp_pass_batch(plan, pass);
         p->T = plan->seq_len ? plan->seq_len : gp_config_context(&m->config);
-        if (measured_by(r, m, plan, p) || gp_measure(m, pass, p->B, p->T, plan->seconds, &p->speed) ||
+        if (measured_by(r, m, plan, p) || measure_products(r, m, plan, p) ||
+            gp_measure(m, pass, p->B, p->T, plan->seconds, &p->speed) ||
             (plan->ops && measure_ops(m, p, plan->seconds / 2))) {
             gp_mfu_free(r);
             return NULL;
         }
     }
+    keep_choices(r, m->be);
     if (describe_paper(r, plan)) {
         gp_mfu_free(r);
         return NULL;
@@ -202,5 +235,7 @@ void gp_mfu_share_peak(gp_mfu *const *run, int count)
 
 void gp_mfu_free(gp_mfu *r)
 {
+    if (r)
+        free(r->choices);
     free(r);
 }

@@ -62,6 +62,23 @@ static void put_pass(const gp_mfu *r, const gp_pass_result *p, FILE *out)
     fprintf(out, "}");
 }
 
+static void put_choices(const gp_mfu *r, FILE *out)
+{
+    if (!r->choice_count)
+        return;
+    fprintf(out, ", \"products_seconds\": %.6g, \"product_choices\": [", r->products_seconds);
+    for (int i = 0; i < r->choice_count; i++) {
+        const gp_product_choice *c = &r->choices[i];
+        fprintf(
+            out,
+            "%s{\"product\": \"%s\", \"calls\": %lld, \"seconds\": %.6g, \"first_seconds\": %.6g, \"way\": "
+            "\"%s\", \"details\": \"%s\", \"refused\": %s}",
+            i ? ", " : "", c->product, (long long)c->calls, c->seconds, c->first_seconds, c->way, c->details,
+            c->refused ? "true" : "false");
+    }
+    fprintf(out, "]");
+}
+
 void gp_mfu_json(const gp_mfu *r, FILE *out)
 {
     const gp_memory_use *u = &r->memory;
@@ -73,6 +90,7 @@ void gp_mfu_json(const gp_mfu *r, FILE *out)
             *r->attention ? r->attention : "own");
     if (*r->products)
         fprintf(out, ", \"products\": \"%s\"", r->products);
+    put_choices(r, out);
     fprintf(out, ", \"peak_flops\": %.6g, \"peak_measured\": %s, \"bandwidth\": %.6g", r->peak,
             r->peak_given ? "false" : "true", r->bandwidth);
     if (r->copy > 0)

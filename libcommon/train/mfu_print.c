@@ -148,6 +148,22 @@ static void print_formulas(const gp_mfu *r, FILE *out)
                  "each tensor read or written once.\n");
 }
 
+/* What was measured of the ways to multiply, and what was left where the library refused one. */
+static void print_choices(const gp_mfu *r, FILE *out)
+{
+    if (!r->choice_count)
+        return;
+    fprintf(out, "\nproducts by %s, measured in %.2f s; `first` is what its heuristic names\n", r->products,
+            r->products_seconds);
+    fprintf(out, "%-52s %6s %9s %9s  %-6s %s\n", "product", "calls", "ms", "first ms", "with", "by");
+    for (int i = 0; i < r->choice_count; i++) {
+        const gp_product_choice *c = &r->choices[i];
+        fprintf(out, "%-52s %6lld %9.4f %9.4f  %-6s %s%s\n", c->product, (long long)c->calls,
+                1e3 * c->seconds, 1e3 * c->first_seconds, c->way, c->details,
+                c->refused ? "another was refused" : "");
+    }
+}
+
 void gp_mfu_print(const gp_mfu *r, FILE *out, bool formulas)
 {
     print_head(r, out);
@@ -158,6 +174,7 @@ void gp_mfu_print(const gp_mfu *r, FILE *out, bool formulas)
     print_bandwidth(r, out);
     print_paper(r, out);
     print_memory(r, out);
+    print_choices(r, out);
     for (int i = 0; i < r->count; i++)
         if (r->result[i].passes)
             print_ops(r, &r->result[i], out);

@@ -37,6 +37,7 @@ gp_train_options gp_train_defaults(void)
         .backend = "auto",
         .dtype = "auto",
         .attention = "own",
+        .products = "heuristic",
         .master_weights = true,
         .recompute = "none",
     };

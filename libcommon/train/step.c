@@ -159,7 +159,9 @@ static int catch_up(gp_trainer *t, int64_t ahead)
 int gp_trainer_step(gp_trainer *t)
 {
     bool ahead = t->be->later && !gp_skips_outliers(t->o); /* an outlier's update is the host's decision */
-    if (!issue(t))
+    int rc = issue(t);
+    gp_trainer_report_products(t);
+    if (!rc)
         return catch_up(t, ahead);
     char *why = gp_strdup(gp_error());
     if (!catch_up(t, 0)) /* what was done before goes into the log */

@@ -201,7 +201,7 @@ static int begin(gp_job *j)
     if (j->o->resume && gp_job_forget_later(j))
         return -1;
     /* config.yaml comes first: with it the folder is a run, which --resume takes wherever this one is stopped */
-    return gp_job_write_top(j) || gp_job_record(j) ? -1 : 0;
+    return gp_job_write_top(j) || gp_job_write_products(j) || gp_job_record(j) ? -1 : 0;
 }
 
 int gp_train(gp_train_options *asked)
@@ -248,6 +248,7 @@ out:
         free(j.damaged[i].why);
     free(j.damaged);
     json_decref(j.changed);
+    free(j.products);
     free(j.tokenizer);
     return rc;
 }

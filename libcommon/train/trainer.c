@@ -1,6 +1,7 @@
 /* trainer.c: see trainer.h. */
 #include "train/trainer.h"
 #include "base/progress.h"
+#include "base/rng.h"
 #include "gptpipe/mfu.h"
 #include "train/attention.h"
 #include "train/mfu.h"
@@ -100,6 +101,84 @@ static int choose_attention(gp_trainer *t)
     return -1;
 }
 
+/* Gradients of one batch of random tokens. */
+static int random_pass(void *self)
+{
+    gp_trainer *t = self;
+    int64_t n = t->B * t->T;
+    int32_t *ids = gp_malloc(2 * (size_t)n * sizeof *ids);
+    double loss;
+    for (int64_t i = 0; i < 2 * n; i++)
+        ids[i] = (int32_t)gp_random_below(1, GP_RNG_DATA, 0, (uint64_t)i, (uint64_t)t->m->config.vocab_size);
+    gp_batch batch = {.B = t->B, .T = t->T, .inputs = ids, .targets = ids + n};
+    int rc = gp_model_gradients(t->m, &batch, &loss);
+    free(ids);
+    return rc;
+}
+
+static int measure_products(gp_trainer *t)
+{
+    double chosen, first;
+    int measured = -t->be->choice_count, others = 0;
+    double took = gp_products_measure(t->be, random_pass, t);
+    if (took < 0)
+        return -1;
+    for (int i = 0; i < t->be->choice_count; i++) {
+        measured += 1 + t->be->choices[i].lost;
+        others += t->be->choices[i].seconds < t->be->choices[i].first_seconds;
+    }
+    if (!measured) /* all were recorded */
+        return 0;
+    gp_products_total(t->be, &chosen, &first);
+    gp_report_say(
+        &t->report,
+        "products: %d measured in %.2f s, %d made otherwise than by the library's first choice: %.4g "
+        "ms a batch, %.4g ms by that",
+        measured, took, others, 1e3 * chosen, 1e3 * first);
+    return 0;
+}
+
+void gp_trainer_report_products(gp_trainer *t)
+{
+    const gp_product_choice *c;
+    while ((c = gp_products_next(t->be)))
+        if (c->lost)
+            gp_report_say(
+                &t->report,
+                "products: what this run recorded of %s cannot be had here; it is made otherwise (%s%s%s), "
+                "so bits may differ",
+                c->product, c->way, *c->details ? ", " : "", c->details);
+        else
+            gp_report_warn(
+                &t->report,
+                "%s refused to run %s as its heuristic had it; it is made otherwise from here on (%s), "
+                "which is recorded with the run",
+                t->be->products_library, c->product, c->way);
+}
+
+/* As with attention: what this run recorded when it began, or when the library refused something, gives its bits again. */
+static int choose_products(gp_trainer *t)
+{
+    bool measured = !strcmp(t->o->products, "measure");
+    char why[256];
+    if (gp_products_use(t->be, &t->products, measured, why, sizeof why))
+        return -1;
+    if (*why)
+        gp_report_say(&t->report, "products: %s; %s", why,
+                      measured ? "they are measured again" : "the heuristic decides");
+    if (!measured)
+        return 0;
+    if (!t->be->ops->choose_product) {
+        gp_report_say(&t->report, "products: there is nothing to measure: backend %s has one way to multiply",
+                      gp_backend_name(t->be));
+        return 0;
+    }
+    if (measure_products(t))
+        return -1;
+    gp_trainer_report_products(t);
+    return 0;
+}
+
 int gp_trainer_open_model(gp_trainer *t, gp_model *m)
 {
     const gp_train_options *o = t->o;
@@ -120,6 +199,8 @@ int gp_trainer_open_model(gp_trainer *t, gp_model *m)
     gp_arena_allocate(&t->staging, gp_backend_host_memory(t->be));
     layout_staging(t);
     gp_optimizer_open(&t->optimizer, m, o->beta1, o->beta2, o->eps, o->weight_decay);
+    if (choose_products(t))
+        return -1;
     t->report.flops_token = 3 * gp_config_flops(&m->config, t->T);
     t->report.tokens_a_step = t->B * t->T * o->grad_accum;
     t->report.memory = planned_bytes(t);
@@ -135,6 +216,7 @@ void gp_trainer_close(gp_trainer *t)
 {
     gp_report_end(&t->report);
     gp_train_data_close(&t->sets);
+    gp_products_release(&t->products);
     gp_optimizer_close(&t->optimizer);
     gp_arena_release(&t->staging);
     for (int i = 0; t->be && i < GP_IN_FLIGHT; i++) {

@@ -5,6 +5,7 @@
 #include "train/data.h"
 #include "train/optimizer.h"
 #include "train/outliers.h"
+#include "train/products.h"
 #include "train/report.h"
 
 /* A micro-batch on its way to the device. */
@@ -40,6 +41,7 @@ typedef struct gp_trainer {
     double heard_at;       /* gp_now() */
     const char *attention; /* what computes it, as an option would name it */
     char attention_recorded[16]; /* what this run measured when it began; "" where it did not */
+    gp_products products;        /* what this run recorded before */
     gp_window losses, norms;     /* of the last steps, while outliers are looked for */
     gp_report report;
 } gp_trainer;
@@ -55,6 +57,9 @@ int gp_trainer_open_model(gp_trainer *t, gp_model *m);
  * read or a number is not finite; nothing is updated then, and t->step is the step that failed. On a device that runs by
  * itself the step is issued, and what came of the one before it is read and told. */
 int gp_trainer_step(gp_trainer *t);
+
+/* Reports of products that are made otherwise than they were to be. */
+void gp_trainer_report_products(gp_trainer *t);
 
 /* Until all issued steps are done and told. As gp_trainer_step. */
 int gp_trainer_wait(gp_trainer *t);

@@ -108,6 +108,79 @@ case $err in
 *) problem "measured with 3 MiB: $err" ;;
 esac
 
+# products measured: what is faster is recorded, and a resumed run makes the same bits where another would be faster
+how=(--products measure --backend cuda --dtype bf16)
+chosen() { grep -o '"details":"algorithm [0-9]*' "$1/products.json" | sort -u; }
+expect 0 env CUSIM_GPU=algorithm=3 train text.tok "${small[@]}" --steps 8 "${how[@]}" -o fast --no-quiet
+checks=$((checks + 4))
+[[ $err = *"train: products: 15 measured in "*" s, 15 made otherwise than by the library's first choice: "* ]] ||
+    problem "what was measured is not told: $err"
+[ "$(chosen fast)" = '"details":"algorithm 3' ] || problem "chosen: $(chosen fast)"
+[[ $(machine fast) = *", products by cuBLASLt 13.1.1 (measured)" ]] || problem "measured on: $(machine fast)"
+cmp -s bf16/model.safetensors fast/model.safetensors && problem "measured products and the heuristic's give the same bits"
+near ref-bf16 fast 1e-2
+expect 0 env CUSIM_GPU=algorithm=3 train text.tok "${small[@]}" --steps 3 --decay-steps 8 "${how[@]}" -o fast-part
+cp -r fast-part moved
+cp -r fast-part damaged
+expect 0 env CUSIM_GPU=algorithm=1 train --resume fast-part --steps 8 --no-quiet
+checks=$((checks + 1))
+[[ $err != *"products: "[0-9]*"measured"* && $err != *"bits may differ"* ]] || problem "measured again: $err"
+same fast/model.safetensors fast-part/model.safetensors
+same fast/last/state.safetensors fast-part/last/state.safetensors
+same <(log fast) <(log fast-part)
+same fast/products.json fast-part/products.json
+
+# of another library or device nothing is taken: it is measured again, and said
+expect 0 env CUSIM_GPU=algorithm=1,cublaslt=130200 train --resume moved --steps 8 --no-quiet
+checks=$((checks + 2))
+[[ $err = *"products: what this run recorded of its products is of cuBLASLt 13.1.1 on simulated, sm_90; they are measured again"*"products: 15 measured in"*"the machine changes, so bits may differ: "*"cuBLASLt 13.2.0 (measured); it was "*"cuBLASLt 13.1.1 (measured)"* ]] ||
+    problem "with another library: $err"
+[ "$(chosen moved)" = '"details":"algorithm 1' ] || problem "chosen with another library: $(chosen moved)"
+expect 0 env CUSIM_GPU=sm=100 train --resume moved --steps 9 --no-quiet
+checks=$((checks + 1))
+[[ $err = *"is of cuBLASLt 13.2.0 on simulated, sm_90; they are measured again"* ]] || problem "on another device: $err"
+
+# an algorithm that the library does not know any more, and a file that is none
+sed -i -E '2s/"algorithm":"[0-9a-f]{16}/"algorithm":"0123456789abcdef/' damaged/products.json
+expect 0 env CUSIM_GPU=algorithm=3 train --resume damaged --steps 4 --no-quiet
+checks=$((checks + 1))
+[[ $err = *"products: 1 measured in "*"products: what this run recorded of "*" cannot be had here; it is made otherwise ("*"), so bits may differ"* ]] ||
+    problem "with an unknown algorithm: $err"
+echo '{"products": [{}]}' > damaged/products.json
+expect 1 train --resume damaged --steps 5 --quiet
+says "train: damaged/products.json: is not what train writes there"
+
+# what the library refuses to run (164: GELU and bias) is made another way, which is said and recorded: a resumed run
+# repeats it, whether or not the library would still refuse
+warns env CUSIM_GPU=refused=164 train text.tok "${small[@]}" --steps 8 --backend cuda --dtype bf16 -o refused
+says "train: cuBLASLt 13.1.1 refused to run 32x64x16 NN bf16 bf16 bias gelu pre as its heuristic had it; it is made otherwise from here on (bias), which is recorded with the run"
+checks=$((checks + 1))
+[ "$(grep -c '"way":"bias".*"refused":true' refused/products.json)" = 1 ] || problem "recorded: $(cat refused/products.json)"
+near ref-bf16 refused 1e-2
+warns env CUSIM_GPU=refused=164 train text.tok "${small[@]}" --steps 3 --decay-steps 8 --backend cuda --dtype bf16 -o refused-part
+expect 0 train --resume refused-part --steps 8 --no-quiet
+checks=$((checks + 1))
+[[ $err != *refused\ to* && $err != *"bits may differ"* ]] || problem "told again: $err"
+same refused/model.safetensors refused-part/model.safetensors
+same refused/products.json refused-part/products.json
+
+# where there is one way to multiply
+expect 0 train text.tok "${small[@]}" --steps 1 --backend ref --products measure --no-quiet -o one-way
+checks=$((checks + 1))
+[[ $err = *"train: products: there is nothing to measure: backend ref has one way to multiply"* ]] || problem "ref: $err"
+absent one-way/products.json
+
+# eval-mfu measures before each pass
+one=(eval-mfu --preset nano --layers 1 --heads 2 --channels 16 --vocab-size 64 --seq-len 16 --batch-size 2 --peak 1e12
+    --seconds 0.01 --passes train --quiet)
+expect 0 env CUSIM_GPU=memory=16,algorithm=3 "${one[@]}" --backend cuda --dtype bf16 --products measure
+checks=$((checks + 2))
+grep -qE '^products by cuBLASLt 13.1.1, measured in [0-9.]+ s' <<< "$out" || problem "eval-mfu: $out"
+[ "$(grep -cE '^32x64x16 NN bf16 bf16 bias gelu pre +1 +0.0050 +0.0100  gelu   algorithm 3,' <<< "$out")" = 1 ] ||
+    problem "eval-mfu: $out"
+expect 1 "${one[@]}" --backend ref --products measure
+says "eval-mfu: products: there is nothing to measure: backend ref has one way to multiply"
+
 # what it does not take
 expect 1 train text.tok "${small[@]}" --steps 1 --backend cuda --attention cudnn -o none
 says "train: cuDNN's attention draws none of this dropout: --dropout 0, or --attention own"
