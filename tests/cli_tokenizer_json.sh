@@ -85,6 +85,50 @@ rm agree/tokenizer.json
 want=$(ids template -p b)
 equal "add_bos_token beside vocab.json" "$(ids agree -p b)" "$want"
 
+# tokens that only tokenizer_config.json, special_tokens_map.json or added_tokens.json adds are added ones, and go along
+# into what is converted
+strips='{"content": "b", "lstrip": true, "rstrip": false, "single_word": false, "normalized": false, "special": true}'
+want=$(ids hf --prompt-ids 65,66)
+for file in 'tokenizer_config.json {"added_tokens_decoder": {"66": STRIPS}}' 'special_tokens_map.json {"mask_token": STRIPS}' \
+    'tokenizer_config.json {"tokenizer_class": "GPT2Tokenizer", "additional_special_tokens": [STRIPS]}'; do
+    rm -rf beside beside.safetensors
+    cp -r bare beside
+    rm -f beside/tokenizer_config.json
+    text=${file#* }
+    echo "${text//STRIPS/$strips}" > "beside/${file%% *}"
+    equal "a token of ${file%% *}" "$(ids beside -p 'a b')" "$want"
+    remarked
+    expect 0 convert-gpt2 beside -o beside.safetensors
+    equal "a token of ${file%% *}, converted" "$(ids beside.safetensors -p 'a b')" "$want"
+    printf 'a b' > ab.txt
+    expect 0 tokenize -t beside --show --quiet --allow-special ab.txt
+    case $out in "65	a
+66	b") ;; *) problem "tokenize: $out" ;; esac
+done
+rm beside/tokenizer_config.json
+echo '{"[PAD]": 300}' > beside/added_tokens.json
+expect 0 tokenize -t beside --show ab.txt
+case $err in *'give the added token "[PAD]" the id 300; as in transformers it is 258'*) ;; *) problem "no remark: $err" ;; esac
+echo '{"[PAD]": 258}' > beside/added_tokens.json
+expect 0 tokenize -t beside --show --quiet <(printf 'a[PAD]')
+case $out in *"258	[PAD]"*) ;; *) problem "not added: $out" ;; esac
+ids beside -p ab > text
+remarked 'its tokenizer has 259 ids, its model a vocabulary of 258'
+cp -r hf spaced
+echo '{"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": true}' > spaced/tokenizer_config.json
+expect 0 tokenize -t spaced --show b.txt
+case $err in *'add_prefix_space is false in tokenizer.json and true in tokenizer_config.json; that of tokenizer_config.json is taken'*) ;; *)
+    problem "no remark: $err" ;; esac
+want=$(tokenize -t tok.json --show --quiet <(printf ' b') | cut -f1)
+equal "add_prefix_space of GPT-2's class" "$(tokenize -t spaced --show --quiet b.txt 2> /dev/null | cut -f1)" "$want"
+for config in '{"split_special_tokens": true}:sets split_special_tokens' '{"eos_token": 5}:eos_token' '{"x"::is not JSON' \
+    '{"added_tokens_decoder": {"x": "y"}}:added_tokens_decoder' '{"extra_special_tokens": [7]}:extra_special_tokens' '[]:not an object'; do
+    echo "${config%:*}" > spaced/tokenizer_config.json
+    expect 1 tokenize -t spaced --show b.txt
+    says "${config##*:}"
+    equal "ids beside $config" "$(ids spaced --prompt-ids 65,66)" "$(ids hf --prompt-ids 65,66)"
+done
+
 # ids need no tokenizer: one that cannot be used is a remark, and an error where text is to become ids
 cp -r bare other
 echo '{"model":{"type":"WordPiece","vocab":{"a":0}}}' > other/tokenizer.json

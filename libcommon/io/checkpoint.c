@@ -134,7 +134,9 @@ void gp_checkpoint_set_tokenizer(gp_checkpoint *c, char *text, size_t length, co
     c->tokenizer_length = length;
     c->tokenizer_problem = NULL;
     char *where = gp_format("%s: its tokenizer", c->path);
-    gp_tokenizer *t = gp_tokenizer_from_json(text, length, where);
+    bool changes = false;
+    gp_tokenizer *t = folder ? gp_tokenizer_from_json_in(folder, text, length, where, &changes)
+                             : gp_tokenizer_from_json(text, length, where);
     free(where);
     c->has_fingerprint = t != NULL;
     if (!t) {
@@ -142,8 +144,11 @@ void gp_checkpoint_set_tokenizer(gp_checkpoint *c, char *text, size_t length, co
         return;
     }
     gp_tokenizer_fingerprint(t, c->fingerprint);
-    if (folder)
-        gp_tokenizer_look_around(t, folder, false);
+    if (changes) { /* what is carried is whole without the folder */
+        free(c->tokenizer);
+        c->tokenizer = gp_tokenizer_to_json(t);
+        c->tokenizer_length = strlen(c->tokenizer);
+    }
     gp_checkpoint_remark_tokenizer(c, t);
     check_rows(c, t);
     gp_tokenizer_close(t);

@@ -40,6 +40,35 @@ bool gp_reader_is_version(const char *line, size_t n);
 /* The merges are complete. NULL on failure; the tokenizer is the caller's. */
 gp_tokenizer *gp_reader_finish(gp_reader *r);
 
+/* tokenizer_json.c: adds a tokenizer.json's added tokens that the vocabulary lacks, and collects the flags of all by their
+ * names in *names. */
+int gp_reader_add_tokens(gp_reader *r, const json_t *added, const json_t *vocab, json_t *names);
+
+/* tokenizer_beside.c: what stands beside a vocabulary in its folder. */
+/* Of transformers' tokenizers; unknown: no file says which. */
+typedef enum gp_beside_class { GP_CLASS_UNKNOWN, GP_CLASS_GPT2, GP_CLASS_OTHER } gp_beside_class;
+
+typedef struct gp_beside {
+    json_t *config, *map, *added; /* objects, or NULL: there is no folder */
+    gp_beside_class kind;
+    json_t *named; /* once added: {"bos_token": {"content": ...}, ...} */
+    bool changes;  /* it has other tokens than the tokenizer.json */
+    char *remark;  /* or NULL */
+} gp_beside;
+
+int gp_beside_read(gp_beside *b, const char *dir); /* dir may be NULL */
+void gp_beside_release(gp_beside *b);
+
+/* Adds what transformers adds to a tokenizer.json's added tokens. */
+int gp_beside_add(gp_beside *b, json_t *tokens, const json_t *vocab);
+
+/* Whether a space is put before a text, where the folder has another setting than *space. */
+void gp_beside_prefix_space(gp_beside *b, bool *space);
+
+/* tokenizer_folder.c: looks at what else is there; remarks go to t. alone: t is from a vocabulary and its merges, not from a
+ * tokenizer.json. */
+void gp_tokenizer_look_around(gp_tokenizer *t, const char *dir, gp_beside *b, bool alone);
+
 /* tokenizer_settings.c: what a tokenizer.json says beside vocabulary, merges and added tokens. */
 typedef struct gp_settings {
     bool splits; /* by GPT-2's split; or else there is none */

@@ -65,12 +65,12 @@ bool gp_tokenizer_cuts(const gp_tokenizer *t);
 void gp_tokenizer_add_remark(gp_tokenizer *t, char *text);
 void gp_template_release(gp_template *t);
 
-/* tokenizer_folder.c: reads what else a tokenizer's folder says of it; remarks go to t. alone: t is from a vocabulary and
- * its merges, not from a tokenizer.json. */
-void gp_tokenizer_look_around(gp_tokenizer *t, const char *dir, bool alone);
+/* gp_tokenizer_from_json with what stands beside it in its folder. changes: the text alone is another tokenizer. */
+gp_tokenizer *gp_tokenizer_from_json_in(const char *dir, const char *json, size_t length, const char *where,
+                                        bool *changes);
 
-/* encoder.json or vocab.json and its merges: two files. */
-gp_tokenizer *gp_tokenizer_from_files(const char *vocab_path, const char *merges_path);
+/* encoder.json or vocab.json and its merges: two files, and what stands beside them in dir (or NULL). */
+gp_tokenizer *gp_tokenizer_from_files(const char *vocab_path, const char *merges_path, const char *dir);
 
 /* tiktoken.c: whether text looks like a .tiktoken file, and the tokenizer in it. */
 bool gp_is_tiktoken(const char *text, size_t length);

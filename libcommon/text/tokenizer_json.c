@@ -28,9 +28,8 @@ static int get_flags(const json_t *token, const char *name, uint8_t *flags, cons
     return 0;
 }
 
-/* Adds the tokens that the vocabulary lacks, and collects the flags of all by their names in *flags. tokenizers does not
- * go by their ids: those that it lacks are numbered from the vocabulary's size on. */
-static int add_added(gp_reader *r, const json_t *added, const json_t *vocab, json_t *names)
+/* tokenizers does not go by their ids: those that the vocabulary lacks are numbered from its size on. */
+int gp_reader_add_tokens(gp_reader *r, const json_t *added, const json_t *vocab, json_t *names)
 {
     size_t i;
     json_t *token;
@@ -159,7 +158,22 @@ static int check_template(const gp_tokenizer *t, const gp_template *around, cons
     return 0;
 }
 
-static gp_tokenizer *read_root(const json_t *root, json_t *vocab, const json_t *merges, const char *where)
+/* Puts what the folder adds into the tokenizer.json, as if it stood there. */
+static int take_beside(gp_beside *b, gp_settings *s, json_t *root, const json_t *vocab)
+{
+    json_t *tokens = json_object_get(root, "added_tokens");
+    if (!s->splits) /* transformers' GPT2Tokenizer would split it */
+        b->kind = GP_CLASS_OTHER;
+    if (!tokens)
+        json_object_set_new(root, "added_tokens", tokens = json_array());
+    if (gp_beside_add(b, tokens, vocab))
+        return -1;
+    gp_beside_prefix_space(b, &s->prefix_space);
+    return 0;
+}
+
+static gp_tokenizer *read_root(json_t *root, json_t *vocab, const json_t *merges, gp_beside *beside,
+                               const char *where)
 {
     gp_settings s;
     gp_reader r = {.where = where};
@@ -168,9 +182,14 @@ static gp_tokenizer *read_root(const json_t *root, json_t *vocab, const json_t *
     gp_alphabet_init(&r.alphabet);
     if (gp_settings_read(&s, root, where))
         goto out;
+    if (beside && take_beside(beside, &s, root, vocab)) {
+        gp_fail_in(where);
+        gp_template_release(&s.around);
+        goto out;
+    }
     if (!s.splits && json_array_size(merges))
         fail("%s: has merges but no pre_tokenizer; only ByteLevel (GPT-2's split) is known", where);
-    else if (!add_added(&r, json_object_get(root, "added_tokens"), vocab, names))
+    else if (!gp_reader_add_tokens(&r, json_object_get(root, "added_tokens"), vocab, names))
         t = s.splits ? read_bpe(&r, &s, vocab, merges, names) : read_chars(&r, vocab, names);
     if (t && check_template(t, &s.around, where)) {
         gp_tokenizer_close(t);
@@ -187,7 +206,7 @@ out:
 }
 
 /* A model without a type is what it looks like: this one has a vocabulary and merges. */
-gp_tokenizer *gp_tokenizer_from_json(const char *json, size_t length, const char *where)
+static gp_tokenizer *read_text(const char *json, size_t length, const char *where, gp_beside *beside)
 {
     json_t *root = gp_reader_parse(json, length, where), *model = json_object_get(root, "model");
     json_t *vocab = json_object_get(model, "vocab");
@@ -200,7 +219,28 @@ gp_tokenizer *gp_tokenizer_from_json(const char *json, size_t length, const char
         fail("%s: is not a tokenizer.json with a BPE model (type, vocab, merges)%s%s", where,
              name ? ": its model is " : "", name ? name : "");
     else
-        t = read_root(root, vocab, merges, where);
+        t = read_root(root, vocab, merges, beside, where);
     json_decref(root);
+    return t;
+}
+
+gp_tokenizer *gp_tokenizer_from_json(const char *json, size_t length, const char *where)
+{
+    return read_text(json, length, where, NULL);
+}
+
+gp_tokenizer *gp_tokenizer_from_json_in(const char *dir, const char *json, size_t length, const char *where,
+                                        bool *changes)
+{
+    gp_beside beside;
+    *changes = false;
+    if (gp_beside_read(&beside, dir))
+        return NULL;
+    gp_tokenizer *t = read_text(json, length, where, &beside);
+    if (t) {
+        gp_tokenizer_look_around(t, dir, &beside, false);
+        *changes = beside.changes;
+    }
+    gp_beside_release(&beside);
     return t;
 }

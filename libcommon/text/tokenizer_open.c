@@ -13,11 +13,13 @@ static const char *const pairs[][2] = {{"encoder.json", "vocab.bpe"}, {"vocab.js
 
 /* ---- a file ---------------------------------------------------------------------------------- */
 
-/* Tells by the content whether it is a tokenizer.json or a .tiktoken. named: by the user, who may name a pipe. */
-static gp_tokenizer *read_file(const char *path, bool named)
+/* Tells by the content whether it is a tokenizer.json or a .tiktoken. named: by the user, who may name a pipe. dir: what
+ * stands beside it there counts, or NULL. */
+static gp_tokenizer *read_file(const char *path, bool named, const char *dir)
 {
     gp_buf text = {0};
     gp_tokenizer *t = NULL;
+    bool changes;
     if (named ? gp_file_read(&text, path, FILE_MOST) : gp_file_read_regular(&text, path, FILE_MOST))
         goto out;
     size_t at = 0;
@@ -26,7 +28,8 @@ static gp_tokenizer *read_file(const char *path, bool named)
     if (at == text.len)
         fail("%s: is empty, and no tokenizer", path);
     else if (text.data[at] == '{' || text.data[at] == '[')
-        t = gp_tokenizer_from_json(text.data, text.len, path);
+        t = dir ? gp_tokenizer_from_json_in(dir, text.data, text.len, path, &changes)
+                : gp_tokenizer_from_json(text.data, text.len, path);
     else if (gp_is_tiktoken(text.data, text.len))
         t = gp_tokenizer_from_tiktoken(text.data, text.len, path);
     else
@@ -37,8 +40,9 @@ out:
     return t;
 }
 
-/* A vocabulary or its merges, by the file's name: the other one lies beside it. false: it has none of these names. */
-static bool open_with_partner(const char *path, gp_tokenizer **t)
+/* A vocabulary or its merges, by the file's name: the other one lies beside it. false: it has none of these names.
+ * whole: all of the folder counts, not these two alone. */
+static bool open_with_partner(const char *path, bool whole, gp_tokenizer **t)
 {
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
     char *dir = slash ? gp_strndup(path, (size_t)(slash + 1 - path)) : gp_strdup(".");
@@ -52,7 +56,7 @@ static bool open_with_partner(const char *path, gp_tokenizer **t)
         if (known && !there)
             fail("%s: is one half of a tokenizer, and %s is not beside it", path, pairs[i][!is]);
         else if (there > 0)
-            *t = gp_tokenizer_from_files(files[0], files[1]);
+            *t = gp_tokenizer_from_files(files[0], files[1], whole ? dir : NULL);
         free(files[0]);
         free(files[1]);
     }
@@ -90,7 +94,7 @@ static gp_tokenizer *open_only_tiktoken(const char *dir)
     int count = find_tiktoken(dir, &name);
     if (count == 1) {
         char *path = gp_path_join(dir, name);
-        t = read_file(path, false);
+        t = read_file(path, false, NULL);
         free(path);
     } else if (count > 1) {
         fail("%s: holds %d .tiktoken files; name one of them", dir, count);
@@ -109,20 +113,17 @@ static gp_tokenizer *open_dir(const char *dir)
     char *json = gp_path_join(dir, "tokenizer.json");
     int found = gp_exists(json);
     if (found > 0)
-        t = read_file(json, false);
-    bool has_json = found;
+        t = read_file(json, false, dir);
     free(json);
     for (size_t i = 0; i < ARRAY_LEN(pairs) && !found; i++) {
         char *vocab = gp_path_join(dir, pairs[i][0]), *merges = gp_path_join(dir, pairs[i][1]);
         int has_vocab = gp_exists(vocab), has_merges = has_vocab ? 0 : gp_exists(merges);
         found = has_vocab ? has_vocab : has_merges;
         if (found > 0)
-            open_with_partner(has_vocab ? vocab : merges, &t);
+            open_with_partner(has_vocab ? vocab : merges, true, &t);
         free(vocab);
         free(merges);
     }
-    if (t)
-        gp_tokenizer_look_around(t, dir, !has_json);
     return found ? t : open_only_tiktoken(dir);
 }
 
@@ -177,5 +178,5 @@ gp_tokenizer *gp_tokenizer_open(const char *name)
         return NULL;
     if (S_ISDIR(st.st_mode))
         return open_dir(name);
-    return open_with_partner(name, &t) ? t : read_file(name, true);
+    return open_with_partner(name, false, &t) ? t : read_file(name, true, NULL);
 }

@@ -172,20 +172,20 @@ static bool looks_special(const char *name, size_t n)
     return n > 2 && name[0] == '<' && name[n - 1] == '>';
 }
 
-/* Ids that neither are bytes nor come from merges are special when they look it (<...>). Many others mean
- * that the merges are not all there. */
-static int find_specials(gp_reader *r, const char *vocab_path)
+/* Ids that neither are bytes nor come from merges are special when they look it (<...>), unless what stands beside the
+ * vocabulary says which are. Many others mean that the merges are not all there. */
+static int find_specials(gp_reader *r, const char *vocab_path, bool known)
 {
     gp_vocab *v = &r->t->vocab;
     int64_t strays = 0;
     for (int32_t id = 0; id < v->size; id++) {
         size_t n;
         const char *bytes = gp_vocab_bytes(v, id, &n);
-        if (r->made[id])
+        if (r->made[id] || v->flags[id] & GP_TOKEN_NAMED)
             continue;
-        if (looks_special(bytes, n))
+        if (looks_special(bytes, n) && !known)
             v->flags[id] |= GP_TOKEN_SPECIAL;
-        strays += n && !(v->flags[id] & GP_TOKEN_SPECIAL);
+        strays += n && !looks_special(bytes, n);
     }
     if (strays > STRAYS_MOST)
         return fail(
@@ -194,29 +194,51 @@ static int find_specials(gp_reader *r, const char *vocab_path)
     return 0;
 }
 
-gp_tokenizer *gp_tokenizer_from_files(const char *vocab_path, const char *merges_path)
+/* The vocabulary of the first file, the added tokens beside it, and the merges of the second. */
+static gp_tokenizer *read_both(gp_reader *r, json_t *vocab, const gp_buf *merges, const char *merges_path,
+                               gp_beside *beside)
+{
+    const char *vocab_path = r->where;
+    json_t *tokens = json_array(), *names = json_object();
+    gp_tokenizer *t = NULL;
+    int64_t lines = 1;
+    for (size_t i = 0; i < merges->len; i++)
+        lines += merges->data[i] == '\n';
+    if ((beside->config && gp_beside_add(beside, tokens, vocab)) ||
+        gp_reader_add_tokens(r, tokens, vocab, names) || gp_reader_add_vocab(r, vocab, names, false) ||
+        gp_reader_start(r, lines))
+        goto out;
+    r->where = merges_path;
+    if (!add_merges(r, merges) && !find_specials(r, vocab_path, beside->kind == GP_CLASS_GPT2))
+        t = gp_reader_finish(r);
+out:
+    json_decref(tokens);
+    json_decref(names);
+    return t;
+}
+
+gp_tokenizer *gp_tokenizer_from_files(const char *vocab_path, const char *merges_path, const char *dir)
 {
     gp_reader r = {.where = vocab_path};
     gp_buf text = {0}, merges = {0};
     json_t *vocab = NULL;
     gp_tokenizer *t = NULL;
-    int64_t lines = 1;
+    gp_beside beside;
     gp_alphabet_init(&r.alphabet);
-    if (gp_file_read_regular(&text, vocab_path, FILE_MOST) ||
-        gp_file_read_regular(&merges, merges_path, FILE_MOST) ||
-        !(vocab = gp_reader_parse(text.data, text.len, vocab_path)))
-        goto out;
-    for (size_t i = 0; i < merges.len; i++)
-        lines += merges.data[i] == '\n';
-    if (gp_reader_add_vocab(&r, vocab, NULL, false) || gp_reader_start(&r, lines))
-        goto out;
-    r.where = merges_path;
-    if (!add_merges(&r, &merges) && !find_specials(&r, vocab_path))
-        t = gp_reader_finish(&r);
-out:
+    if (gp_beside_read(&beside, dir))
+        return NULL;
+    if (!gp_file_read_regular(&text, vocab_path, FILE_MOST) &&
+        !gp_file_read_regular(&merges, merges_path, FILE_MOST) &&
+        (vocab = gp_reader_parse(text.data, text.len, vocab_path)))
+        t = read_both(&r, vocab, &merges, merges_path, &beside);
+    if (t && dir) {
+        t->prefix_space = json_is_true(json_object_get(beside.config, "add_prefix_space"));
+        gp_tokenizer_look_around(t, dir, &beside, true);
+    }
     json_decref(vocab);
     gp_buf_release(&text);
     gp_buf_release(&merges);
+    gp_beside_release(&beside);
     gp_reader_release(&r);
     return t;
 }
