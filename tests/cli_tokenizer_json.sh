@@ -56,6 +56,28 @@ case $out in "0	<|endoftext|>
 expect 0 tokenize -t template/tokenizer.json b.txt -o b.tok
 case $err in *"are left out of the stream"*) ;; *) problem "no remark: $err" ;; esac
 
+# --score reads what transformers feeds the model: what stands around a text, and special tokens by their names. That
+# which stands before it is end-of-text here, so --from-end gives the same without a template
+scored() { # FOLDER OPTION...
+    sample -c "$1" --threads 1 --dtype fp32 --json "${@:2}" 2> .remark
+}
+for i in 1 2; do printf 'ab ba '; done > abba.txt
+scored hf --score abba.txt --from-end > plain
+scored template --score abba.txt > around
+equal "a template's log P" "$(grep -o '"logprob": [^,]*' around)" "$(grep -o '"logprob": [^,]*' plain)"
+equal "a template's bytes" "$(grep -o '"bytes": [^,]*' around)" "$(grep -o '"bytes": [^,]*' plain)"
+equal "a template's ids" "$(grep -o '"ids": .0, [^]]*' around | sed 's/\[0, /[/')" "$(grep -o '"ids": [^]]*' plain)"
+equal "a template's first one" "$(grep -o '"logprobs": .null, -' around)" '"logprobs": [null, -'
+scored template --score abba.txt --from-end > text
+same text around
+printf 'ab<|endoftext|>ba' > named.txt
+equal "a name in a text" "$(scored hf --score named.txt | grep -o '"ids": [^]]*')" \
+    "\"ids\": [$({ tokenize -t tok.json --show -q <(printf ab); echo 0; tokenize -t tok.json --show -q <(printf ba); } | cut -f1 | paste -sd, | sed 's/,/, /g')"
+remarked
+equal "a name as text" "$(scored hf --score named.txt --no-allow-special | grep -o '"tokens": [0-9]*')" \
+    "\"tokens\": $(tokenize -t tok.json --show -q named.txt | wc -l)"
+remarked 'the text has the name of a special token, which is text by --no-allow-special'
+
 # files of a folder that disagree: tokenizer.json is taken, the first difference is said
 pair() { # FOLDER SED: vocab.json and merges.txt out of its tokenizer.json
     grep -o '"vocab":{.*},"merges"' "$1/tokenizer.json" | sed 's/^"vocab"://; s/,"merges"$//' | sed "$2" > "$1/vocab.json"

@@ -2,9 +2,11 @@
  * JSON become questions. */
 #include "test.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "backends.h"
 #include "gptpipe/checkpoint.h"
@@ -12,7 +14,9 @@
 #include "gptpipe/score.h"
 #include "io/cloze.h"
 #include "model/model.h"
+#include "reference/pairs.h"
 #include "reference/score.h"
+#include "small_bpe.h"
 
 static int32_t ids[100];
 
@@ -372,6 +376,83 @@ static void questions_without_an_answer_are_refused(void **state)
     }
 }
 
+/* ---- questions become ids -------------------------------------------------------------------- */
+
+static gp_tokenizer *pair_tokenizer(bool template)
+{
+    static const char end[] =
+        "\"added_tokens\":[{\"id\":256,\"content\":\"<|endoftext|>\",\"special\":true}],",
+                      post[] =
+                          "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":"
+                          "{\"id\":\"e\",\"type_id\":0}},{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],"
+                          "\"special_tokens\":{\"e\":{\"id\":\"e\",\"ids\":[256],\"tokens\":[\"e\"]}}},";
+    char *more = gp_format("%s%s", end, template ? post : ""), *json = make_json("", "[]", more);
+    gp_tokenizer *t = gp_tokenizer_from_json(json, strlen(json), "pairs");
+    assert_non_null(t);
+    free(json);
+    free(more);
+    return t;
+}
+
+/* What gp_score_task prints of one question with this context and ending; NULL where it fails. The caller frees. */
+static json_t *ask(gp_model *m, const gp_tokenizer *t, const char *context, const char *ending)
+{
+    char path[] = "/tmp/pairs-XXXXXX", *printed = NULL;
+    int fd = mkstemp(path);
+    json_t *line = json_pack("{s:s, s:[s], s:i}", "context", context, "endings", ending, "label", 0);
+    assert_true(fd >= 0 && !json_dumpfd(line, fd, 0) && !close(fd));
+    size_t n;
+    FILE *out = open_memstream(&printed, &n);
+    gp_score_options o = {.json = true, .quiet = true};
+    int rc = gp_score_task(m, t, "choices", path, &o, out);
+    fclose(out);
+    json_t *answer = rc ? NULL : json_loads(printed, JSON_DISABLE_EOF_CHECK, NULL);
+    assert_true(rc || answer);
+    json_decref(line);
+    free(printed);
+    remove(path);
+    return answer;
+}
+
+static void a_question_becomes_the_ids_that_the_harness_makes_of_it(void **state)
+{
+    (void)state;
+    gp_config c;
+    assert_int_equal(gp_config_preset(&c, "nano"), 0);
+    c.layers = 1;
+    c.heads = 2;
+    c.channels = 16;
+    c.inner = 64;
+    c.positions = 40;
+    c.vocab_size = 257;
+    c.init_std = 0.3;
+    gp_backend *be = gp_backend_open("ref", "fp32", 1);
+    gp_model *m = gp_model_create(&c, be, false);
+    gp_model_init(m, 7);
+    gp_tokenizer *tokenizers[] = {pair_tokenizer(false), pair_tokenizer(true)};
+    for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
+        const struct pair *p = &pairs[i];
+        gp_passage want = {.ids = p->ids, .count = p->count, .first = p->first};
+        json_t *answer = ask(m, tokenizers[p->template], p->context, p->ending);
+        if (!p->first) {
+            if (answer || !strstr(gp_error(), "line 1: its context is white space alone"))
+                fail_msg("pair %zu: %s", i, answer ? "taken" : gp_error());
+            continue;
+        }
+        assert_non_null(answer);
+        assert_int_equal(gp_model_score(m, &want, 1, false), 0);
+        double log_p = json_real_value(json_array_get(json_object_get(answer, "logprobs"), 0));
+        if (json_integer_value(json_array_get(json_object_get(answer, "tokens"), 0)) != p->count - p->first ||
+            fabs(log_p - want.log_p) > 1e-5)
+            fail_msg("pair %zu: %.6f, expected %.6f of %d tokens", i, log_p, want.log_p, p->count - p->first);
+        json_decref(answer);
+    }
+    gp_tokenizer_close(tokenizers[0]);
+    gp_tokenizer_close(tokenizers[1]);
+    gp_model_free(m);
+    gp_backend_close(be);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -388,6 +469,7 @@ int main(void)
         cmocka_unit_test(lambada_asks_for_the_last_word),
         cmocka_unit_test(questions_are_python_strings),
         cmocka_unit_test(questions_without_an_answer_are_refused),
+        cmocka_unit_test(a_question_becomes_the_ids_that_the_harness_makes_of_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,7 +29,7 @@ static const gp_option options[] = {
     {"prompt-ids", 0, GP_OPT_STRING, offsetof(args, prompt_ids), "1,2,3", "token ids to continue, in place of text"},
     {"prompts", 0, GP_OPT_STRING, offsetof(args, prompts), "FILE|-", "many prompts, one JSON object a line; its \"id\" comes back with the samples", .filled = true},
     {"jsonl", 0, GP_OPT_STRING, offsetof(args, jsonl), "FIELD", "the member that is the text, of --prompts or of --score's documents", .implied = "prompt, with --prompts", .filled = true},
-    {"allow-special", 0, GP_OPT_FLAG, offsetof(args, allow_special), NULL, "a literal <|endoftext|> in a prompt is that token, as in transformers; --no-allow-special: it is text", .beside = "!score"},
+    {"allow-special", 0, GP_OPT_FLAG, offsetof(args, allow_special), NULL, "a literal <|endoftext|> in a prompt or a scored text is that token, as in transformers; --no-allow-special: it is text"},
     {"interactive", 'i', GP_OPT_FLAG, offsetof(args, interactive), NULL, "each line typed is a prompt; Ctrl-C stops an answer, Ctrl-D or exit ends, /help says more"},
 
     {"Sampling", .type = GP_OPT_GROUP},
@@ -50,7 +50,7 @@ static const gp_option options[] = {
     {"score", 0, GP_OPT_STRING, offsetof(args, score), "FILE|-", "in place of sampling, tell how likely this text is", .filled = true},
     {"task", 0, GP_OPT_CHOICE, offsetof(args, task), "WHICH", "what --score's file is: text, or lines of JSON with questions", .choices = "text|lambada|hellaswag|hellaswag-raw|choices", .beside = "score"},
     {"stride", 0, GP_OPT_INT, offsetof(args, stride), "N", "how far the window moves over a text longer than the context", .min = 1, .max = 1e9, .implied = "half the context"},
-    {"from-end", 0, GP_OPT_FLAG, offsetof(args, from_end), NULL, "score a text's first token too, behind an end-of-text token"},
+    {"from-end", 0, GP_OPT_FLAG, offsetof(args, from_end), NULL, "score a text's first token too, behind an end-of-text token (or what the tokenizer puts there)"},
 
     {"Output", .type = GP_OPT_GROUP},
     {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|-", "where samples go", .implied = "stdout", .filled = true},
@@ -240,30 +240,35 @@ static int converse(session *s)
     return rc < 0 ? -1 : 0;
 }
 
+static void remark(const char *what)
+{
+    fprintf(stderr, "sample: the %s has the name of a special token, which is text by --no-allow-special\n",
+            what);
+}
+
 static int score(const session *s)
 {
     const args *a = &s->a;
+    bool special_text = false;
     gp_score_options o = {.stride = a->stride > 0 ? a->stride : 0,
                           .from_end = a->from_end,
                           .jsonl = a->jsonl,
                           .json = a->json,
                           .quiet = a->quiet,
-                          .top_logprobs = a->top_logprobs};
-    return strcmp(a->task, "text") ? gp_score_task(s->m, s->t, a->task, a->score, &o, s->out)
-                                   : gp_score_text(s->m, s->t, a->score, &o, s->out);
+                          .top_logprobs = a->top_logprobs,
+                          .special_as_text = !a->allow_special,
+                          .special_text = &special_text};
+    int rc = strcmp(a->task, "text") ? gp_score_task(s->m, s->t, a->task, a->score, &o, s->out)
+                                     : gp_score_text(s->m, s->t, a->score, &o, s->out);
+    if (special_text && !a->quiet)
+        remark("text");
+    return rc;
 }
 
 /* Whether there is text to encode; a file of prompts may hold ids alone. */
 static bool needs_tokenizer(const args *a)
 {
     return !a->prompt_ids && !a->prompts;
-}
-
-static void remark(const session *s)
-{
-    if (s->prompts.special_text && !s->a.quiet)
-        fprintf(stderr,
-                "sample: the prompt has the name of a special token, which is text by --no-allow-special\n");
 }
 
 static int run(session *s, gp_checkpoint *ckpt)
@@ -284,7 +289,8 @@ static int run(session *s, gp_checkpoint *ckpt)
         return converse(s);
     if (read_prompts(s))
         return -1;
-    remark(s);
+    if (s->prompts.special_text && !a->quiet)
+        remark("prompt");
     const gp_prompt *first = s->prompts.items;
     if (a->trace && gp_trace_write(a->trace, s->m, first->ids, first->count, a->trace_grad))
         return -1;

@@ -108,6 +108,11 @@ GP_API int gp_tokenizer_encode(const gp_tokenizer *t, const char *text, size_t l
 GP_API int gp_tokenizer_encode_special(const gp_tokenizer *t, const char *text, size_t length, int32_t **ids,
                                        int64_t *count);
 
+/* The ids that transformers feeds a model for a text: special tokens' names are these tokens (special false: text), and what
+ * gp_tokenizer_before and _after give stands around them. */
+GP_API int gp_tokenizer_encode_whole(const gp_tokenizer *t, const char *text, size_t length, bool special,
+                                     int32_t **ids, int64_t *count);
+
 /* The bytes of one id (not a copy), their number in *length; NULL when id is out of range. Those of a special id
  * are its name. */
 GP_API const char *gp_tokenizer_bytes(const gp_tokenizer *t, int32_t id, size_t *length);

@@ -49,6 +49,41 @@ static size_t without_blanks(const gp_buf *s)
     return kept;
 }
 
+/* The token that stands where there is no context: the one that the tokenizer puts first, else end-of-text; -1: none. */
+static int32_t prefix_token(const gp_tokenizer *t)
+{
+    int64_t before;
+    const int32_t *first = gp_tokenizer_before(t, &before);
+    return before ? first[0] : gp_tokenizer_end_of_text(t);
+}
+
+/* The harness's tok_encode: as transformers encodes, but for what stands around a text that begins with the prefix token's
+ * name (models/huggingface.py, has_bos_prefix). */
+static int encode_text(const cloze *z, const gp_buf *text, int32_t **ids, int64_t *count)
+{
+    size_t n = 0;
+    const char *name = gp_tokenizer_bytes(z->t, prefix_token(z->t), &n);
+    bool begins = name && n <= text->len && !memcmp(text->data, name, n);
+    return gp_score_encode(z->t, z->o, text, !begins, ids, count);
+}
+
+/* Without a context: the prefix token, unless the ending begins with it. */
+static int encode_ending(const cloze *z, const gp_buf *ending, int32_t **whole, int64_t *n)
+{
+    int32_t prefix = prefix_token(z->t);
+    if (prefix < 0)
+        return fail("its context is empty, and the tokenizer has no end-of-text token to stand before the "
+                    "ending");
+    if (gp_score_encode(z->t, z->o, ending, false, whole, n))
+        return -1;
+    if (*n && (*whole)[0] == prefix)
+        return 0;
+    *whole = gp_realloc(*whole, (size_t)*n + 1, sizeof **whole);
+    memmove(*whole + 1, *whole, (size_t)(*n)++ * sizeof **whole);
+    (*whole)[0] = prefix;
+    return 0;
+}
+
 /* The ids of context and ending together, of which those behind as many as the context has alone are scored; white space at
  * the context's end belongs to the ending. _encode_pair of lm-evaluation-harness 0.4.13 (api/model.py):
  *
@@ -58,31 +93,36 @@ static size_t without_blanks(const gp_buf *s)
  *         context = context[:-n_spaces]
  *     whole_enc = self.tok_encode(context + continuation)
  *     context_enc = self.tok_encode(context)
- *     continuation_enc = whole_enc[len(context_enc):] */
-static int encode(cloze *z, const gp_buf *context, const gp_buf *ending, gp_passage *span)
+ *     continuation_enc = whole_enc[len(context_enc):]
+ *
+ * which is not called where the context is empty, and of which no context_enc may be empty (models/huggingface.py: assert
+ * len(context_enc) > 0). */
+static int encode_pair(const cloze *z, const gp_buf *context, const gp_buf *ending, int32_t **whole,
+                       int64_t *n, int64_t *before)
 {
-    const gp_tokenizer *t = z->t;
-    int32_t *whole = NULL, *alone = NULL;
-    int64_t n, before;
+    int32_t *alone = NULL;
     gp_buf text = {0};
+    *before = 1;
+    if (!context->len)
+        return encode_ending(z, ending, whole, n);
     gp_buf_add(&text, context->data, context->len);
     gp_buf_add(&text, ending->data, ending->len);
-    int rc = gp_tokenizer_encode(t, text.data, text.len, &whole, &n);
-    if (!rc)
-        rc = gp_tokenizer_encode(t, text.data, without_blanks(context), &alone, &before);
-    if (!rc && !before) { /* nothing before the ending: it stands at the beginning of a text */
-        if (gp_tokenizer_end_of_text(t) < 0) {
-            rc = fail("its context is empty, and the tokenizer has no end-of-text token to stand before the "
-                      "ending");
-        } else {
-            whole = gp_realloc(whole, (size_t)n + 1, sizeof *whole);
-            memmove(whole + 1, whole, (size_t)n * sizeof *whole);
-            whole[0] = gp_tokenizer_end_of_text(t);
-            n++;
-            before = 1;
-        }
-    }
-    int64_t most = gp_config_context(gp_model_config(z->m)) + 1, dropped = gp_max(n - most, 0);
+    int rc = encode_text(z, &text, whole, n);
+    text.len = without_blanks(context);
+    rc = rc ? rc : encode_text(z, &text, &alone, before);
+    free(alone);
+    gp_buf_release(&text);
+    return !rc && !*before ? fail("its context is white space alone, which belongs to the ending: nothing "
+                                  "stands before it")
+                           : rc;
+}
+
+static int encode(const cloze *z, const gp_buf *context, const gp_buf *ending, gp_passage *span)
+{
+    int32_t *whole = NULL;
+    int64_t n = 0, before, most = gp_config_context(gp_model_config(z->m)) + 1;
+    int rc = encode_pair(z, context, ending, &whole, &n, &before);
+    int64_t dropped = gp_max(n - most, 0);
     if (!rc && n <= before)
         rc = fail("an ending adds no token to its context");
     if (!rc && before - dropped < 1)
@@ -93,8 +133,6 @@ static int encode(cloze *z, const gp_buf *context, const gp_buf *ending, gp_pass
         whole = NULL;
     }
     free(whole);
-    free(alone);
-    gp_buf_release(&text);
     return rc;
 }
 

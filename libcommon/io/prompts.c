@@ -72,29 +72,23 @@ int gp_prompts_add_ids(gp_prompts *p, const char *list)
     return 0;
 }
 
-/* The ids of a text with those around it, or of none. */
+/* The ids of a text with those around it; of none, those before one, or end-of-text, or a newline. */
 static int encode_text(gp_prompts *p, const gp_tokenizer *t, const char *text, size_t length, gp_prompt *item)
 {
-    int64_t before, after, count = 0;
-    const int32_t *first = gp_tokenizer_before(t, &before), *last = gp_tokenizer_after(t, &after);
-    int32_t end = gp_tokenizer_end_of_text(t), *ids = NULL;
+    int64_t before;
+    int32_t end = gp_tokenizer_end_of_text(t);
+    gp_tokenizer_before(t, &before);
     if (!length && !before && end < 0) {
         text = "\n";
         length = 1;
     }
-    if (length && (p->allow_special ? gp_tokenizer_encode_special(t, text, length, &ids, &count)
-                                    : gp_tokenizer_encode(t, text, length, &ids, &count)))
+    if (gp_tokenizer_encode_whole(t, text, length, p->allow_special, &item->ids, &item->count))
         return -1;
+    if (!length && !before) {
+        memmove(item->ids + 1, item->ids, (size_t)item->count++ * sizeof *item->ids);
+        item->ids[0] = end;
+    }
     p->special_text |= length && !p->allow_special && gp_tokenizer_find_special(t, text, length) < length;
-    if (!length && !before)
-        first = &end, before = 1;
-    item->count = before + count + after;
-    item->ids = gp_malloc((size_t)(item->count + 1) * sizeof *item->ids);
-    for (int64_t i = 0; i < item->count; i++)
-        item->ids[i] = i < before           ? first[i]
-                       : i < before + count ? ids[i - before]
-                                            : last[i - before - count];
-    free(ids);
     return 0;
 }
 

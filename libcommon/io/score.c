@@ -68,18 +68,20 @@ static void each_open(each *e, const gp_model *m, int64_t count, int64_t tops)
     e->top = e->tops ? gp_calloc(n * (size_t)e->tops, sizeof *e->top) : NULL;
 }
 
-static int score_ids(gp_model *m, const gp_tokenizer *t, const int32_t *ids, int64_t count,
-                     const gp_score_options *o, each *e, gp_text_score *score)
+/* The ids from `begin` to `end` are of the text itself; what stands around them has no bytes. */
+static int score_ids(gp_model *m, const gp_tokenizer *t, const int32_t *ids, int64_t count, int64_t begin,
+                     int64_t end_of_text, const gp_score_options *o, each *e, gp_text_score *score)
 {
     int64_t context = gp_config_context(gp_model_config(m)),
             stride = o->stride ? o->stride : gp_max(context / 2, 1);
-    int32_t end = o->from_end && t ? gp_tokenizer_end_of_text(t) : -1;
+    bool from_end = o->from_end && !begin;
+    int32_t end = from_end && t ? gp_tokenizer_end_of_text(t) : -1;
     *score = (gp_text_score){.tokens = count};
     if (stride < 1 || stride > context)
         return fail(
             "a stride of %lld does not fit the model's context of %lld: some tokens would not be scored",
             (long long)stride, (long long)context);
-    if (o->from_end && end < 0)
+    if (from_end && end < 0)
         return fail("the tokenizer has no end-of-text token to begin texts with");
     int32_t *all = gp_malloc((size_t)(count + 1) * sizeof *all);
     all[0] = end;
@@ -109,8 +111,8 @@ static int score_ids(gp_model *m, const gp_tokenizer *t, const int32_t *ids, int
     for (int64_t w = 0; w < windows && !rc; w++) {
         score->log_p += spans[w].log_p;
         score->scored += spans[w].count - spans[w].first;
-        for (int64_t k = spans[w].first; k < spans[w].count; k++)
-            score->bytes += bytes_of(t, spans[w].ids[k]);
+        for (int64_t k = spans[w].first, at = spans[w].ids - all - (end >= 0); k < spans[w].count; k++)
+            score->bytes += at + k >= begin && at + k < end_of_text ? bytes_of(t, spans[w].ids[k]) : 0;
     }
     free(spans);
     free(all);
@@ -120,7 +122,7 @@ static int score_ids(gp_model *m, const gp_tokenizer *t, const int32_t *ids, int
 int gp_score_ids(gp_model *m, const gp_tokenizer *t, const int32_t *ids, int64_t count,
                  const gp_score_options *o, gp_text_score *score)
 {
-    return score_ids(m, t, ids, count, o, NULL, score);
+    return score_ids(m, t, ids, count, 0, count, o, NULL, score);
 }
 
 /* ---- a file --------------------------------------------------------------------------------------------- */
@@ -216,13 +218,28 @@ static void print_total(const char *name, const gp_text_score *s, const gp_score
     fprintf(out, "bits        %.4f a byte\n", -s->log_p / (double)s->bytes / log(2));
 }
 
+int gp_score_encode(const gp_tokenizer *t, const gp_score_options *o, const gp_buf *text, bool whole,
+                    int32_t **ids, int64_t *count)
+{
+    const char *data = text->len ? text->data : "";
+    bool special = !o->special_as_text;
+    if (!special && o->special_text && gp_tokenizer_find_special(t, data, text->len) < text->len)
+        *o->special_text = true;
+    return whole     ? gp_tokenizer_encode_whole(t, data, text->len, special, ids, count)
+           : special ? gp_tokenizer_encode_special(t, data, text->len, ids, count)
+                     : gp_tokenizer_encode(t, data, text->len, ids, count);
+}
+
 static int score_one(gp_model *m, const gp_tokenizer *t, const gp_buf *text, const gp_score_options *o,
                      each *e, gp_text_score *score)
 {
     each_release(e);
-    if (gp_tokenizer_encode(t, text->len ? text->data : "", text->len, &e->ids, &e->count))
+    int64_t before, after;
+    gp_tokenizer_before(t, &before);
+    gp_tokenizer_after(t, &after);
+    if (gp_score_encode(t, o, text, true, &e->ids, &e->count))
         return -1;
-    return score_ids(m, t, e->ids, e->count, o, o->json ? e : NULL, score);
+    return score_ids(m, t, e->ids, e->count, before, e->count - after, o, o->json ? e : NULL, score);
 }
 
 static void add(gp_text_score *all, const gp_text_score *one)

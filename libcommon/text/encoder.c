@@ -307,3 +307,21 @@ int gp_tokenizer_encode_special(const gp_tokenizer *t, const char *text, size_t 
 {
     return encode_all(t, text, length, true, ids, count);
 }
+
+int gp_tokenizer_encode_whole(const gp_tokenizer *t, const char *text, size_t length, bool special,
+                              int32_t **ids, int64_t *count)
+{
+    const gp_template *a = &t->around;
+    int32_t *inner;
+    int64_t n;
+    if (encode_all(t, text, length, special, &inner, &n))
+        return -1;
+    *count = a->before_count + n + a->after_count;
+    *ids = gp_malloc((size_t)(*count + 1) * sizeof **ids);
+    for (int64_t i = 0; i < *count; i++)
+        (*ids)[i] = i < a->before_count       ? a->before[i]
+                    : i < a->before_count + n ? inner[i - a->before_count]
+                                              : a->after[i - a->before_count - n];
+    free(inner);
+    return 0;
+}
