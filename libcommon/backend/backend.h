@@ -117,8 +117,11 @@ typedef struct gp_norm_op {
  *   dx = dy W^T, times in_act'(in_pre) when in_act is not NONE: x was in_act(in_pre);  dW += x^T dy;
  *   dbias += column sums of dy. dx may be NULL, and so may dw with dbias. */
 typedef struct gp_linear_op {
-    const gp_tensor *x;    /* (...,I), seen as (N,I) */
-    gp_weight *w;          /* (I,O) */
+    const gp_tensor *x; /* (...,I), seen as (N,I) */
+    const gp_norm_op
+        *norm;    /* linear_decode: x is its y, which it makes first, without mean and rstd, and need not
+                             * store; NULL: x is there */
+    gp_weight *w; /* (I,O) */
     const gp_tensor *bias; /* (O) or NULL */
     gp_act act;
     gp_tensor *y, *pre;  /* (...,O) forward */
@@ -183,9 +186,10 @@ typedef struct gp_head_op {
     gp_step *step;
     gp_tensor *losses; /* (N) = */
     bool train;
-    gp_tensor *dx;         /* = (...,C) */
-    gp_tensor *dw, *dbias; /* += */
-    gp_tensor *logits;     /* head_logits: (...,V) = */
+    gp_tensor *dx;          /* = (...,C) */
+    gp_tensor *dw, *dbias;  /* += */
+    gp_tensor *logits;      /* head_logits: (...,V) = */
+    const gp_norm_op *norm; /* head_decode: as in gp_linear_op */
 } gp_head_op;
 
 /* One run of parameters that share their decay. In bf16 what adamw computes in fp32 is rounded by chance: rounding.h. */

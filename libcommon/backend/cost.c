@@ -130,6 +130,14 @@ gp_cost gp_cost_decode(const gp_backend *be, const gp_weight *w, const gp_tensor
                      bytes_of(x) + count_of(&w->w) * gp_dtype_size(be->act_dtype) + bytes_of(y)};
 }
 
+/* What a norm before it reads and writes besides: the branch, and the sum. */
+gp_cost gp_cost_with_norm(gp_cost c, const gp_norm_op *norm)
+{
+    if (norm && norm->branch)
+        c.bytes += 2 * bytes_of(norm->residual);
+    return c;
+}
+
 /* Reads every gradient. */
 gp_cost gp_cost_grad_norm(const gp_segment *segments, int count)
 {

@@ -90,8 +90,10 @@ COUNTED(attention_forward, gp_attention_op, "attention", NULL, gp_cost_attention
 COUNTED(attention_backward, gp_attention_op, "attention backward", NULL, gp_cost_attention(op, true))
 COUNTED(head_logits, gp_head_op, "head", op->w, gp_cost_head(be, op, GP_PART_LOGITS))
 COUNTED(adamw, gp_adamw_op, "adamw", NULL, gp_cost_adamw(op))
-COUNTED(linear_decode, gp_linear_op, "linear, decode", op->w, gp_cost_decode(be, op->w, op->x, op->y))
-COUNTED(head_decode, gp_head_op, "head, decode", op->w, gp_cost_decode(be, op->w, op->x, op->logits))
+COUNTED(linear_decode, gp_linear_op, "linear, decode", op->w,
+        gp_cost_with_norm(gp_cost_decode(be, op->w, op->x, op->y), op->norm))
+COUNTED(head_decode, gp_head_op, "head, decode", op->w,
+        gp_cost_with_norm(gp_cost_decode(be, op->w, op->x, op->logits), op->norm))
 COUNTED(attention_decode, gp_attention_decode_op, "attention, decode", NULL, gp_cost_attention_decode(be, op))
 COUNTED(sample, gp_sample_op, "sample", NULL, ((gp_cost){0, (double)gp_tensor_bytes(op->logits)}))
 

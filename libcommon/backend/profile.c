@@ -56,8 +56,10 @@ TIMED(head_loss, op->train ? "head, loss and backward" : "head and loss", gp_hea
       gp_cost_head(be, op, GP_PART_ALL))
 TIMED(head_logits, "head", gp_head_op, op->w, gp_cost_head(be, op, GP_PART_LOGITS))
 TIMED(adamw, "adamw", gp_adamw_op, NULL, gp_cost_adamw(op))
-TIMED(linear_decode, "linear", gp_linear_op, op->w, gp_cost_decode(be, op->w, op->x, op->y))
-TIMED(head_decode, "head", gp_head_op, op->w, gp_cost_decode(be, op->w, op->x, op->logits))
+TIMED(linear_decode, "linear", gp_linear_op, op->w,
+      gp_cost_with_norm(gp_cost_decode(be, op->w, op->x, op->y), op->norm))
+TIMED(head_decode, "head", gp_head_op, op->w,
+      gp_cost_with_norm(gp_cost_decode(be, op->w, op->x, op->logits), op->norm))
 TIMED(attention_decode, "attention", gp_attention_decode_op, NULL, gp_cost_attention_decode(be, op))
 
 static void dropout(gp_backend *be, gp_tensor *x, gp_dropout drop)

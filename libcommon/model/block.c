@@ -61,8 +61,10 @@ static void finished(gp_model *m, const gp_param *row)
 void gp_linear_apply(gp_model *m, gp_acts *a, gp_linear *l, const gp_tensor *x, gp_tensor *y, gp_act act,
                      gp_tensor *pre)
 {
+    gp_norm_op norm;
     gp_linear_op op = {
         .x = x, .w = &l->w, .bias = l->has_bias ? &l->b : NULL, .act = act, .y = y, .pre = pre};
+    op.norm = gp_site_take(a, &norm);
     if (a->decode)
         m->be->ops->linear_decode(m->be, &op);
     else
@@ -84,21 +86,33 @@ void gp_linear_differentiate(gp_model *m, gp_linear *l, const gp_tensor *x, cons
     finished(m, l->bias_row);
 }
 
+const gp_norm_op *gp_site_take(gp_acts *a, gp_norm_op *norm)
+{
+    *norm = a->norm_ahead;
+    a->norm_ahead = (gp_norm_op){0};
+    return norm->y ? norm : NULL;
+}
+
+/* While decoding, where the product behind it is the only one to read its output, that makes it. */
 static void apply_site(gp_model *m, gp_acts *a, int64_t site, gp_stream *s)
 {
     gp_norm_acts *n = gp_acts_site(a, site);
     gp_norm_params *p = &m->norm[site];
-    m->be->ops->norm_forward(m->be, &(gp_norm_op){.residual = s->residual,
-                                                  .branch = s->branch,
-                                                  .gamma = &p->gamma,
-                                                  .beta = p->has_beta ? &p->beta : NULL,
-                                                  .eps = (float)m->config.norm_eps,
-                                                  .drop = branch_dropout(m, a, site),
-                                                  .sum = s->branch ? &n->sum : NULL,
-                                                  .y = &n->y,
-                                                  .mean = &n->mean,
-                                                  .rstd = &n->rstd});
-    if (!site)
+    gp_norm_op op = {.residual = s->residual,
+                     .branch = s->branch,
+                     .gamma = &p->gamma,
+                     .beta = p->has_beta ? &p->beta : NULL,
+                     .eps = (float)m->config.norm_eps,
+                     .drop = branch_dropout(m, a, site),
+                     .sum = s->branch ? &n->sum : NULL,
+                     .y = &n->y,
+                     .mean = &n->mean,
+                     .rstd = &n->rstd};
+    if (a->decode && !m->config.post_norm && !m->trace)
+        a->norm_ahead = op;
+    else
+        m->be->ops->norm_forward(m->be, &op);
+    if (!site && !a->decode)
         m->be->ops->dropout(m->be, &n->y, embedding_dropout(m, a));
     if (m->config.post_norm)
         s->residual = &n->y;

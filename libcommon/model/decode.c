@@ -66,11 +66,14 @@ static gp_tensor row_of(const gp_tensor *t, int64_t r)
     return row;
 }
 
-static void head(gp_model *m, const gp_tensor *x, gp_tensor *logits)
+static void head(gp_model *m, gp_acts *a, const gp_tensor *x, gp_tensor *logits)
 {
-    m->be->ops->head_decode(
-        m->be, &(gp_head_op){
-                   .x = x, .w = &m->head.w, .bias = m->head.has_bias ? &m->head.b : NULL, .logits = logits});
+    gp_norm_op norm;
+    m->be->ops->head_decode(m->be, &(gp_head_op){.x = x,
+                                                 .w = &m->head.w,
+                                                 .bias = m->head.has_bias ? &m->head.b : NULL,
+                                                 .logits = logits,
+                                                 .norm = gp_site_take(a, &norm)});
 }
 
 int gp_model_prefill(gp_model *m, int64_t b, const int32_t *ids, int64_t T)
@@ -83,7 +86,7 @@ int gp_model_prefill(gp_model *m, int64_t b, const int32_t *ids, int64_t T)
     const gp_tensor *x = gp_model_forward(m, &m->acts);
     m->acts.cache_row = -1;
     gp_tensor last = row_of(x, T - 1), logits = row_of(&m->logits, b);
-    head(m, &last, &logits);
+    head(m, &m->acts, &last, &logits);
     return 0;
 }
 
@@ -91,7 +94,7 @@ void gp_model_decode_loaded(gp_model *m)
 {
     const gp_tensor *x = gp_model_forward(m, &m->row);
     gp_tensor rows = {.data = x->data, .dtype = x->dtype, .ndim = 2, .dim = {m->cache.B, m->config.channels}};
-    head(m, &rows, &m->logits);
+    head(m, &m->row, &rows, &m->logits);
 }
 
 int gp_model_decode(gp_model *m, const int32_t *ids, const int32_t *positions)

@@ -35,6 +35,7 @@ typedef struct gp_acts {
     bool train;             /* keeps what backward needs */
     gp_recompute recompute; /* or makes it again */
     bool decode;            /* one token a row, against the cache */
+    gp_norm_op norm_ahead;  /* decode: of the product that comes, which makes it; y NULL: none */
     int64_t cache_row;      /* prefill: the row of the cache to fill; -1: no cache */
     int32_t *tokens, *positions, *types, *lengths, *targets; /* (B,T), lengths (B); the backend's memory */
     bool has_types, has_lengths;
@@ -140,6 +141,8 @@ typedef struct gp_stream {
 } gp_stream;
 
 void gp_site_forward(gp_model *m, gp_acts *a, int64_t site, gp_stream *s);
+/* The norm that the product which reads its output is to make; NULL where it is there. */
+const gp_norm_op *gp_site_take(gp_acts *a, gp_norm_op *norm);
 void gp_site_backward(gp_model *m, gp_acts *a, int64_t site);
 void gp_block_forward(gp_model *m, gp_acts *a, int64_t layer, gp_stream *s);
 void gp_block_backward(gp_model *m, gp_acts *a, int64_t layer);

@@ -122,6 +122,60 @@ static void head_agrees_and_rows_are_independent(void **state)
     }
 }
 
+/* A norm before them, in their own kernel or not: teams of a warp and of four, rows that one block holds and more, with and
+ * without a branch. The bits are those of the norm and the product one after the other, and its sum is there. */
+static void products_of_a_norm_have_the_same_bits(void **state)
+{
+    static const struct {
+        int64_t B, I, O;
+        bool head, branch, beta;
+    } cases[] = {
+        {1, 768, 64, false, true, true},  {8, 64, 136, false, true, false}, {3, 72, 40, false, false, true},
+        {5, 1280, 24, false, true, true}, {2, 1000, 17, true, true, true},  {9, 64, 40, false, true, true},
+        {1, 2048, 8, false, true, true},  {7, 264, 35, true, false, false}, {2, 33, 40, false, true, true}};
+    sides *s = *state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        int64_t B = cases[i].B, I = cases[i].I, O = cases[i].O;
+        bool head = cases[i].head, branches = cases[i].branch;
+        pair residual = RANDOM(s, ACT, B, 1, I), branch = RANDOM(s, ACT, B, 1, I), gamma = RANDOM(s, FP32, I),
+             beta = RANDOM(s, FP32, I), w = head ? RANDOM(s, TABLE, O, I) : RANDOM(s, MATRIX, I, O);
+        pair sum[2] = {EMPTY(s, ACT, B, 1, I), EMPTY(s, ACT, B, 1, I)}, x = EMPTY(s, ACT, B, 1, I),
+             mean = EMPTY(s, FP32, B), rstd = EMPTY(s, FP32, B),
+             y[2] = {EMPTY(s, head ? FP32 : ACT, B, O), EMPTY(s, head ? FP32 : ACT, B, O)};
+        pair_weight weight;
+        weight_open(s, &weight, &w, NULL, head);
+        for (int apart = 0; apart < 2; apart++)
+            for (int k = 0; k < SIDES; k++) {
+                gp_norm_op norm = {.residual = ON(residual, k),
+                                   .branch = branches ? ON(branch, k) : NULL,
+                                   .gamma = ON(gamma, k),
+                                   .beta = cases[i].beta ? ON(beta, k) : NULL,
+                                   .eps = 1e-5f,
+                                   .sum = branches ? ON(sum[apart], k) : NULL,
+                                   .y = ON(x, k),
+                                   .mean = ON(mean, k),
+                                   .rstd = ON(rstd, k)};
+                const gp_norm_op *within = apart ? NULL : &norm;
+                if (apart)
+                    OP(s, k, norm_forward, &norm);
+                if (head)
+                    OP(s, k, head_decode,
+                       &(gp_head_op){
+                           .x = ON(x, k), .w = &weight.on[k], .logits = ON(y[apart], k), .norm = within});
+                else
+                    OP(s, k, linear_decode,
+                       &(gp_linear_op){
+                           .x = ON(x, k), .w = &weight.on[k], .y = ON(y[apart], k), .norm = within});
+            }
+        NEAR(s, y[0], s->tolerance);
+        assert_same_bits(s, ON(y[0], DEVICE), ON(y[1], DEVICE));
+        if (branches)
+            assert_same_bits(s, ON(sum[0], DEVICE), ON(sum[1], DEVICE));
+        weight_close(s, &weight);
+        sides_forget(s);
+    }
+}
+
 /* ---- attention ----------------------------------------------------------------------------------- */
 
 static void attend(sides *s, int side, int64_t H, const int32_t *positions, const gp_tensor *qkv,
@@ -200,6 +254,7 @@ int main(void)
         SIDES_TEST(attention_keeps_nan),
         SIDES_TEST(linear_agrees_and_rows_are_independent),
         SIDES_TEST(head_agrees_and_rows_are_independent),
+        SIDES_TEST(products_of_a_norm_have_the_same_bits),
     };
     const struct CMUnitTest narrow[] = {SIDES_TEST(linear_agrees_and_rows_are_independent),
                                         SIDES_TEST(head_agrees_and_rows_are_independent)};

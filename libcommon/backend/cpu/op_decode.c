@@ -38,6 +38,8 @@ void gp_cpu_linear_decode(gp_backend *be, const gp_linear_op *op)
                    .bias = gp_cpu_data(op->bias),
                    .y = gp_cpu_data(op->pre ? op->pre : op->y)};
     BUG_ON(gp_tensor_count(op->x) != d.B * d.I || gp_tensor_count(op->y) != d.B * d.O);
+    if (op->norm)
+        gp_cpu_norm_forward(be, op->norm);
     decode(be, op->w, &d, op->pre ? GP_ACT_NONE : op->act);
     if (op->pre)
         gp_cpu_state(be)->k->act_forward(op->act, gp_cpu_data(op->y), d.y, d.B * d.O);
@@ -53,5 +55,7 @@ void gp_cpu_head_decode(gp_backend *be, const gp_head_op *op)
                    .bias = gp_cpu_data(op->bias),
                    .y = gp_cpu_data(op->logits)};
     BUG_ON(gp_tensor_count(op->x) != d.B * d.I || gp_tensor_count(op->logits) != d.B * d.O);
+    if (op->norm)
+        gp_cpu_norm_forward(be, op->norm);
     decode(be, op->w, &d, GP_ACT_NONE);
 }

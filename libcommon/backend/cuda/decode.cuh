@@ -18,11 +18,20 @@ struct Decode {
     bool wide;     /* y and pre are fp32, whatever x is */
     gp_act act;
     int64_t rows, I, O;
+    /* x = norm(residual + branch), made by each block that needs it; residual null: x is there. One of them writes sum. */
+    const void *residual,
+        *branch; /* (rows,I) in the dtype of the products; branch may be null, and then sum is */
+    const float *gamma, *beta; /* (I); beta may be null */
+    void *sum;
+    float eps;
 };
 
 /* Whether the tensor cores can do it, which needs bf16 and rows of whole packs; and doing it (decode_tensor.cu). */
 bool decode_fits_tensor(const gp_backend *be, const Decode *d);
 void decode_tensor(gp_backend *be, const Decode *d);
+
+/* Whether it can make x of what a norm reads, too. */
+bool decode_fits_norm(const gp_backend *be, const Decode *d);
 
 template <class T> __device__ __forceinline__ void decode_store(void *y, bool wide, int64_t i, float value)
 {

@@ -8,7 +8,10 @@
  * MB under way at once; no sum is divided among blocks, as their meeting would take longer than that. */
 #include "backend/cuda/decode.cuh"
 #include "backend/cuda/early.cuh"
+#include "backend/cuda/rows.cuh"
 #include "backend/cuda/tensor_core.cuh"
+
+#include <type_traits>
 
 namespace
 {
@@ -18,10 +21,11 @@ namespace
 constexpr int WARPS = 8, THREADS = WARPS * 32, DEPTH = 32;
 
 /* What a block computes: 16 MT outputs of 8 NT rows; and what each of its warps keeps of a chunk in shared memory:
- * first the weights, then x, in units of 16 bytes. A warp has a ring of chunks under way. */
-template <int MT, int NT> struct Tile {
+ * first the weights, then x, in units of 16 bytes. A warp has a ring of chunks under way. Where the block makes x itself
+ * (norms), all of it stands behind the rings. */
+template <int MT, int NT, bool norms = false> struct Tile {
     static constexpr int outputs = 16 * MT, rows = 8 * NT;
-    static constexpr int w_units = outputs * DEPTH / 8, units = w_units + rows * DEPTH / 8;
+    static constexpr int w_units = outputs * DEPTH / 8, units = w_units + (norms ? 0 : rows * DEPTH / 8);
     static constexpr int bytes = 16 * units;
 
     static constexpr int wanted = (96 << 10) / (WARPS * bytes);
@@ -33,11 +37,21 @@ template <int MT, int NT> struct Tile {
     static constexpr int sums_bytes = WARPS * 8 * NP * pitch * static_cast<int>(sizeof(float));
 
     /* For I inputs: a ring is no longer than the chunks of a warp. */
-    static size_t shared(int64_t I)
+    static __host__ __device__ int64_t rings_bytes(int64_t I)
     {
         int64_t chunks = (I + DEPTH * WARPS - 1) / (DEPTH * WARPS);
         int64_t bytes_of_rings = WARPS * bytes * (chunks < ring ? chunks : ring);
-        return static_cast<size_t>(bytes_of_rings > sums_bytes ? bytes_of_rings : sums_bytes);
+        return bytes_of_rings > sums_bytes ? bytes_of_rings : sums_bytes;
+    }
+    static size_t shared(int64_t I, int64_t rows_of_x)
+    {
+        return static_cast<size_t>(rings_bytes(I) + (norms ? 16 * rows_of_x * x_pitch(I) : 0));
+    }
+
+    /* Units of a row of x behind the rings: whole chunks, and such that two rows lie in different banks. */
+    static __host__ __device__ int64_t x_pitch(int64_t I)
+    {
+        return (I + DEPTH - 1) / DEPTH * (DEPTH / 8) / 8 * 8 + 12;
     }
 };
 
@@ -62,8 +76,8 @@ template <int U> __device__ __forceinline__ int unit_at(int place, int u)
 using Words = Pack<uint32_t>; /* eight bf16 */
 
 /* A warp's share of the block's work: where it reads, and its ring. */
-template <bool by_output, int MT, int NT> struct Warp {
-    using tile = Tile<MT, NT>;
+template <bool by_output, int MT, int NT, bool norms> struct Warp {
+    using tile = Tile<MT, NT, norms>;
     static constexpr int U = tile::outputs / 8;
     const bf16 *w, *x;      /* x: this lane's first */
     int64_t I, O, o0, rows; /* rows: from x's on */
@@ -119,12 +133,14 @@ template <bool by_output, int MT, int NT> struct Warp {
         }
     }
 
-    __device__ __forceinline__ void multiply(const Words *from, float (&sum)[MT][NT][4]) const
+    /* x: this lane's eight numbers of the chunk, where they are not in the ring; null: zeros. */
+    __device__ __forceinline__ void multiply(const Words *from, const Words *x_at,
+                                             float (&sum)[MT][NT][4]) const
     {
         Words b[NT];
 #pragma unroll
         for (int n = 0; n < NT; n++)
-            b[n] = from[tile::w_units + 32 * n + lane];
+            b[n] = !norms ? from[tile::w_units + 32 * n + lane] : x_at ? *x_at : Words();
 #pragma unroll
         for (int m = 0; m < MT; m++) {
             uint32_t a[2][4];
@@ -141,11 +157,11 @@ template <bool by_output, int MT, int NT> struct Warp {
 };
 
 /* The sums of the warps, NP tiles of rows at a time, through shared memory into y. bias: that of the thread's output. */
-template <int MT, int NT>
+template <int MT, int NT, bool norms>
 __device__ __forceinline__ void add_warps(const Decode &d, float *shared, const float (&sum)[MT][NT][4],
                                           int64_t o0, int64_t row0, float bias)
 {
-    using tile = Tile<MT, NT>;
+    using tile = Tile<MT, NT, norms>;
     static_assert(THREADS % tile::outputs == 0, "a thread's numbers are all of one output");
     constexpr int NP = tile::NP, share = 8 * NP * tile::pitch;
     int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
@@ -175,78 +191,183 @@ __device__ __forceinline__ void add_warps(const Decode &d, float *shared, const 
     }
 }
 
-/* y = act(x W + bias)      x (rows,I), W (I,O) or, by output, (O,I)
+/* The block's x: the norms of all rows, at most 8, by as many teams as it has warps for. Parameters are loaded before the ops in
+ * front have ended. y: d.rows rows of `pitch` units. */
+template <class Team> struct NormTeam {
+    static constexpr int teams = WARPS / Team::warps, W = 8;
+    float gamma[Team::packs][W], beta[Team::packs][W];
+    int first, team;
+
+    __device__ __forceinline__ void load(const Decode &d)
+    {
+        first = static_cast<int>(threadIdx.x) % Team::threads * W;
+        team = static_cast<int>(threadIdx.x) / Team::threads;
+#pragma unroll
+        for (int k = 0; k < Team::packs; k++) {
+            int c = first + k * Team::threads * W;
+#pragma unroll
+            for (int i = 0; i < W; i++)
+                gamma[k][i] = beta[k][i] = 0;
+            if (c < d.I)
+                load_columns(d.gamma + c, gamma[k]);
+            if (c < d.I && d.beta)
+                load_columns(d.beta + c, beta[k]);
+        }
+    }
+
+    __device__ __forceinline__ void norm(const Decode &d, int64_t n, bf16 *y, float *scratch) const
+    {
+        bool there = n < d.rows;
+        int C = static_cast<int>(d.I);
+        Pack<bf16> x[Team::packs] = {}, branch[Team::packs] = {};
+        float mean, rstd;
+#pragma unroll
+        for (int k = 0; k < Team::packs; k++) {
+            int c = first + k * Team::threads * W;
+            if (!there || c >= C)
+                continue;
+            x[k] = load_pack(static_cast<const bf16 *>(d.residual) + n * C + c);
+            if (d.branch)
+                branch[k] = load_pack(static_cast<const bf16 *>(d.branch) + n * C + c);
+        }
+#pragma unroll
+        for (int k = 0; k < Team::packs; k++) {
+            int c = first + k * Team::threads * W;
+            if (!there || c >= C || !d.branch)
+                continue;
+            for (int i = 0; i < W; i++)
+                x[k].v[i] = from_float<bf16>(to_float(x[k].v[i]) + to_float(branch[k].v[i]));
+            if (blockIdx.x == 0)
+                store_pack(static_cast<bf16 *>(d.sum) + n * C + c, x[k]);
+        }
+        row_statistics<bf16, Team>(x, first, C, d.eps, scratch, &mean, &rstd);
+#pragma unroll
+        for (int k = 0; k < Team::packs; k++) {
+            int c = first + k * Team::threads * W;
+            float out[W];
+            if (!there || c >= C)
+                continue;
+            for (int i = 0; i < W; i++)
+                out[i] = normed(to_float(x[k].v[i]), mean, rstd, gamma[k][i], beta[k][i]);
+            store_columns(y + c, out);
+        }
+    }
+
+    __device__ __forceinline__ void norm_rows(const Decode &d, int64_t row0, Words *y, int64_t pitch) const
+    {
+        SHARED(float, scratch, [WARPS]);
+        for (int r = 0; r < 8 && row0 + r < d.rows; r += teams)
+            norm(d, row0 + r + team, reinterpret_cast<bf16 *>(y + (r + team) * pitch), scratch);
+        __syncthreads();
+    }
+};
+
+struct NoTeam {
+};
+
+/* On a multiprocessor, at least: the head's are several a processor, and one norms while another multiplies. */
+template <class Team> constexpr int blocks_of = std::is_same<Team, NoTeam>::value ? 1 : 2;
+
+/* y = act(x W + bias)      x (rows,I), or the norm of what makes it; W (I,O) or, by output, (O,I)
  * mma's A is 16 outputs x 16 inputs of W, its B 16 inputs x 8 rows of x. A block owns 16 MT outputs of 8 NT rows, and
  * each of its warps every WARPS-th chunk of the inputs. */
-template <bool by_output, int MT, int NT>
-__global__ void __launch_bounds__(THREADS) decode_products(const __grid_constant__ Decode d)
+template <bool by_output, int MT, int NT, class Team>
+__global__ void __launch_bounds__(THREADS, blocks_of<Team>) decode_products(const __grid_constant__ Decode d)
 {
-    using tile = Tile<MT, NT>;
+    constexpr bool norms = !std::is_same<Team, NoTeam>::value;
+    using tile = Tile<MT, NT, norms>;
     DYNAMIC_SHARED(Words, shared);
-    int warp = static_cast<int>(threadIdx.x) / 32;
+    int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
     int64_t o0 = static_cast<int64_t>(blockIdx.x) * tile::outputs,
-            row0 = static_cast<int64_t>(blockIdx.y) * tile::rows;
+            row0 = static_cast<int64_t>(blockIdx.y) * tile::rows, pitch = tile::x_pitch(d.I);
     int chunks = static_cast<int>((d.I + DEPTH - 1) / DEPTH), mine = (chunks + WARPS - 1 - warp) / WARPS;
     int longest = (chunks + WARPS - 1) / WARPS, slots = longest < tile::ring ? longest : tile::ring;
-    Warp<by_output, MT, NT> self = {static_cast<const bf16 *>(d.w),
-                                    static_cast<const bf16 *>(d.x) + row0 * d.I,
-                                    d.I,
-                                    d.O,
-                                    o0,
-                                    d.rows - row0,
-                                    static_cast<int>(threadIdx.x) % 32,
-                                    shared + warp * slots * tile::units};
+    Warp<by_output, MT, NT, norms> self = {static_cast<const bf16 *>(d.w),
+                                           static_cast<const bf16 *>(d.x) + row0 * d.I,
+                                           d.I,
+                                           d.O,
+                                           o0,
+                                           d.rows - row0,
+                                           lane,
+                                           shared + warp * slots * tile::units};
+    Words *all_x = shared + tile::rings_bytes(d.I) / 16; /* (d.rows, pitch), where the block makes them */
+    Words *own_x = lane / 4 < d.rows ? all_x + lane / 4 * pitch + lane % 4 : nullptr;
     float sum[MT][NT][4] = {};
     let_next_begin();
     if (blockIdx.y == 0)
         prefetch_share(d.w, 2 * d.I * d.O, blockIdx.x, gridDim.x);
 #pragma unroll
-    for (int i = 0; i < tile::ring; i++) /* no op that lets the next begin writes weights */
+    for (int i = 0; i < tile::ring; i++) { /* no op that lets the next begin writes weights */
         if (i < mine)
             self.fetch_weights(self.ring + i * tile::units, warp + i * WARPS);
+        if (norms)
+            cp_async_commit();
+    }
     int64_t own = o0 + threadIdx.x % tile::outputs;
     float bias = d.bias && own < d.O ? d.bias[own] : 0;
-    await_ops_before();
+    if constexpr (norms) {
+        NormTeam<Team> team;
+        team.load(d);
+        for (int64_t i = threadIdx.x; i < d.rows * pitch; i += THREADS)
+            all_x[i] = {};
+        __syncthreads();
+        await_ops_before();
+        team.norm_rows(d, row0, all_x, pitch);
+    } else {
+        await_ops_before();
 #pragma unroll
-    for (int i = 0; i < tile::ring; i++) { /* the first group has all of these weights */
-        if (i < mine)
-            self.fetch_x(self.ring + i * tile::units, warp + i * WARPS);
-        cp_async_commit();
+        for (int i = 0; i < tile::ring; i++) { /* the first group has all of these weights */
+            if (i < mine)
+                self.fetch_x(self.ring + i * tile::units, warp + i * WARPS);
+            cp_async_commit();
+        }
     }
     Words *at = self.ring;
     for (int i = 0; i < mine; i++) {
         /* a turn commits one group, with or without a chunk in it: so chunk i has come */
         cp_async_wait(tile::ring - 1);
         __syncwarp();
-        self.multiply(at, sum);
+        self.multiply(at, own_x ? own_x + (warp + i * WARPS) * (DEPTH / 8) : nullptr, sum);
         __syncwarp();
         if (i + tile::ring < mine) {
             self.fetch_weights(at, warp + (i + tile::ring) * WARPS);
-            self.fetch_x(at, warp + (i + tile::ring) * WARPS);
+            if (!norms)
+                self.fetch_x(at, warp + (i + tile::ring) * WARPS);
         }
         cp_async_commit();
         at = at + tile::units == self.ring + slots * tile::units ? self.ring : at + tile::units;
     }
-    add_warps<MT, NT>(d, reinterpret_cast<float *>(shared), sum, o0, row0, bias);
+    add_warps<MT, NT, norms>(d, reinterpret_cast<float *>(shared), sum, o0, row0, bias);
 }
 
 /* ---- the host's side ----------------------------------------------------------------------------- */
 
-template <bool by_output, int MT, int NT> void run(gp_backend *be, const Decode *d)
+template <bool by_output, int MT, int NT, class Team> void run_team(gp_backend *be, const Decode *d)
 {
-    using tile = Tile<MT, NT>;
-    size_t shared = tile::shared(d->I);
+    using tile = Tile<MT, NT, !std::is_same<Team, NoTeam>::value>;
+    size_t shared = tile::shared(d->I, d->rows);
     dim3 grid(blocks_for(d->O, tile::outputs), blocks_for(d->rows, tile::rows));
     if (shared > 48 << 10)
-        CUDA_CHECK(cudaFuncSetAttribute(decode_products<by_output, MT, NT>,
+        CUDA_CHECK(cudaFuncSetAttribute(decode_products<by_output, MT, NT, Team>,
                                         cudaFuncAttributeMaxDynamicSharedMemorySize,
                                         static_cast<int>(shared)));
-    RUN_EARLY(be, (decode_products<by_output, MT, NT>), grid, THREADS, shared, *d);
+    RUN_EARLY(be, (decode_products<by_output, MT, NT, Team>), grid, THREADS, shared, *d);
+}
+
+template <bool by_output, int MT, int NT> void run(gp_backend *be, const Decode *d)
+{
+    run_team<by_output, MT, NT, NoTeam>(be, d);
+}
+
+template <bool by_output, int MT> void run_norm(gp_backend *be, const Decode *d)
+{
+    bool done = with_team<bf16>(d->I, [&](auto team) { run_team<by_output, MT, 1, decltype(team)>(be, d); });
+    BUG_ON(!done);
 }
 
 struct Choice {
     int outputs, rows;
-    size_t (*shared)(int64_t I);
+    size_t (*shared)(int64_t I, int64_t rows_of_x);
     void (*run[2])(gp_backend *be, const Decode *d); /* of W (I,O); by output */
 };
 
@@ -258,10 +379,20 @@ struct Choice {
         }                                                                                                    \
     }
 
+#define CHOICE_OF_NORM(MT)                                                                                   \
+    {                                                                                                        \
+        16 * MT, 8, Tile<MT, 1, true>::shared,                                                               \
+        {                                                                                                    \
+            run_norm<false, MT>, run_norm<true, MT>                                                          \
+        }                                                                                                    \
+    }
+
 const Choice choices[] = {
     CHOICE(1, 1), CHOICE(1, 2), CHOICE(1, 4), CHOICE(1, 8), CHOICE(2, 1), CHOICE(2, 2),
     CHOICE(2, 4), CHOICE(2, 8), CHOICE(4, 1), CHOICE(4, 2), CHOICE(4, 4), CHOICE(4, 8),
 };
+
+const Choice choices_of_norm[] = {CHOICE_OF_NORM(1), CHOICE_OF_NORM(2), CHOICE_OF_NORM(4)};
 
 /* What the busiest processor reads, in rows of I numbers: a block reads its outputs' weights and its rows of x. Large
  * tiles read less in all, small ones employ more processors. */
@@ -274,12 +405,19 @@ double cost(const gp_backend *be, const Decode *d, const Choice *c)
 
 } // namespace
 
-void decode_tensor(gp_backend *be, const Decode *d)
+static const Choice *cheapest(const gp_backend *be, const Decode *d, const Choice *all, size_t count)
 {
     const Choice *best = nullptr;
-    for (const Choice &c : choices)
-        if (c.shared(d->I) <= state_of(be)->shared && (!best || cost(be, d, &c) < cost(be, d, best)))
-            best = &c;
+    for (const Choice *c = all; c < all + count; c++)
+        if (c->shared(d->I, d->rows) <= state_of(be)->shared && (!best || cost(be, d, c) < cost(be, d, best)))
+            best = c;
+    return best;
+}
+
+void decode_tensor(gp_backend *be, const Decode *d)
+{
+    const Choice *best = d->residual ? cheapest(be, d, choices_of_norm, ARRAY_LEN(choices_of_norm))
+                                     : cheapest(be, d, choices, ARRAY_LEN(choices));
     BUG_ON(!best);
     best->run[d->by_output](be, d);
 }
@@ -288,4 +426,12 @@ bool decode_fits_tensor(const gp_backend *be, const Decode *d)
 {
     return be->dtype == GP_BF16 && packable<bf16>(d->I, d->x, d->w) &&
            (d->by_output || d->O % Pack<bf16>::size == 0);
+}
+
+/* Each block makes the norms of its 8 rows anew: of more rows that costs more than a kernel of their own. */
+bool decode_fits_norm(const gp_backend *be, const Decode *d)
+{
+    return d->rows <= 8 && decode_fits_tensor(be, d) && d->I <= 2048 &&
+           packable<bf16>(d->I, d->residual, d->branch, d->sum) && packable<float>(d->I, d->gamma, d->beta) &&
+           cheapest(be, d, choices_of_norm, ARRAY_LEN(choices_of_norm));
 }

@@ -90,6 +90,27 @@ void decode(gp_backend *be, const Decode *d)
         });
 }
 
+/* The norm before a product: in the product's own kernel, or else before it. A row's bits are the same. */
+void add_norm(gp_backend *be, Decode *d, const gp_norm_op *norm)
+{
+    Decode both = *d;
+    if (!norm)
+        return;
+    BUG_ON(norm->y->data != d->x || norm->drop.p > 0);
+    if (be->act_dtype == GP_BF16) {
+        both.residual = norm->residual->data;
+        both.branch = norm->branch ? norm->branch->data : nullptr;
+        both.gamma = data_of<float>(norm->gamma);
+        both.beta = data_of<float>(norm->beta);
+        both.sum = norm->sum ? norm->sum->data : nullptr;
+        both.eps = norm->eps;
+    }
+    if (both.residual && decode_fits_norm(be, &both))
+        *d = both;
+    else
+        gp_cuda_norm_forward(be, norm);
+}
+
 /* x and the weight of either op; y is the caller's. */
 Decode product_of(const gp_backend *be, const gp_tensor *x, const gp_weight *w, const gp_tensor *bias)
 {
@@ -115,6 +136,7 @@ void gp_cuda_linear_decode(gp_backend *be, const gp_linear_op *op)
     d.y = op->y->data;
     d.pre = op->pre ? op->pre->data : nullptr;
     d.act = op->act;
+    add_norm(be, &d, op->norm);
     decode(be, &d);
 }
 
@@ -125,5 +147,6 @@ void gp_cuda_head_decode(gp_backend *be, const gp_head_op *op)
     d.y = data_of<float>(op->logits);
     BUG_ON(gp_tensor_count(op->logits) != d.rows * d.O);
     d.wide = true;
+    add_norm(be, &d, op->norm);
     decode(be, &d);
 }

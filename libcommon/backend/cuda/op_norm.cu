@@ -44,7 +44,7 @@ template <class T, class Team> __global__ void __launch_bounds__(ROW_THREADS) no
             branch[k] = load_pack(a.branch + n * a.C + c);
     }
     RowPlace at = a.mask.step ? place_of(n, a.T_rows, a.C) : RowPlace();
-    float mean[1] = {0}, square[1] = {0};
+    float mean, rstd;
 #pragma unroll
     for (int k = 0; k < Team::packs; k++) {
         int c = first + k * Team::threads * W;
@@ -58,18 +58,8 @@ template <class T, class Team> __global__ void __launch_bounds__(ROW_THREADS) no
         }
         if (a.sum)
             store_pack(a.sum + n * a.C + c, x[k]);
-        for (int i = 0; i < W; i++)
-            mean[0] += to_float(x[k].v[i]);
     }
-    team_sums<Team>(mean, scratch);
-    mean[0] /= static_cast<float>(a.C);
-#pragma unroll
-    for (int k = 0; k < Team::packs; k++)
-        if (first + k * Team::threads * W < C)
-            for (int i = 0; i < W; i++)
-                square[0] += (to_float(x[k].v[i]) - mean[0]) * (to_float(x[k].v[i]) - mean[0]);
-    team_sums<Team>(square, scratch);
-    float rstd = rsqrtf(square[0] / static_cast<float>(a.C) + a.eps);
+    row_statistics<T, Team>(x, first, C, a.eps, scratch, &mean, &rstd);
 #pragma unroll
     for (int k = 0; k < Team::packs; k++) {
         int c = first + k * Team::threads * W;
@@ -80,11 +70,11 @@ template <class T, class Team> __global__ void __launch_bounds__(ROW_THREADS) no
         if (a.beta)
             load_columns(a.beta + c, beta);
         for (int i = 0; i < W; i++)
-            y[i] = (to_float(x[k].v[i]) - mean[0]) * rstd * gamma[i] + beta[i];
+            y[i] = normed(to_float(x[k].v[i]), mean, rstd, gamma[i], beta[i]);
         store_columns(a.y + n * a.C + c, y);
     }
     if (first == 0) {
-        a.mean[n] = mean[0];
+        a.mean[n] = mean;
         a.rstd[n] = rstd;
     }
 }

@@ -102,7 +102,8 @@ template <class T, class Body> bool with_team(int64_t C, Body body)
     return true;
 }
 
-/* Sums over a team, in every thread of it. Every thread of the block has to come where the team is the block. */
+/* Sums over a team, in every thread of it; scratch: COUNT numbers for each warp of the block. Every thread of the block
+ * has to come where a team is several warps. */
 template <class Team, int COUNT> __device__ __forceinline__ void team_sums(float (&x)[COUNT], float *scratch)
 {
 #pragma unroll
@@ -117,11 +118,41 @@ template <class Team, int COUNT> __device__ __forceinline__ void team_sums(float
 #pragma unroll
         for (int i = 0; i < COUNT; i++) {
             x[i] = 0;
-            for (int w = 0; w < Team::warps; w++)
-                x[i] += scratch[w * COUNT + i];
+            for (unsigned w = 0; w < Team::warps; w++)
+                x[i] += scratch[(warp / Team::warps * Team::warps + w) * COUNT + i];
         }
         __syncthreads();
     }
+}
+
+/* Mean and rstd of a row of C that a team holds in x; a thread's first column is `first`. The one order of these sums, for
+ * all kernels that norm: so a row has the same bits in each. */
+template <class T, class Team>
+__device__ __forceinline__ void row_statistics(const Pack<T> (&x)[Team::packs], int first, int C, float eps,
+                                               float *scratch, float *mean, float *rstd)
+{
+    constexpr int W = Pack<T>::size;
+    float sum[1] = {0}, square[1] = {0};
+#pragma unroll
+    for (int k = 0; k < Team::packs; k++)
+        if (first + k * Team::threads * W < C)
+            for (int i = 0; i < W; i++)
+                sum[0] += to_float(x[k].v[i]);
+    team_sums<Team>(sum, scratch);
+    float m = sum[0] / static_cast<float>(C);
+#pragma unroll
+    for (int k = 0; k < Team::packs; k++)
+        if (first + k * Team::threads * W < C)
+            for (int i = 0; i < W; i++)
+                square[0] += (to_float(x[k].v[i]) - m) * (to_float(x[k].v[i]) - m);
+    team_sums<Team>(square, scratch);
+    *mean = m;
+    *rstd = rsqrtf(square[0] / static_cast<float>(C) + eps);
+}
+
+static __device__ __forceinline__ float normed(float x, float mean, float rstd, float gamma, float beta)
+{
+    return (x - mean) * rstd * gamma + beta;
 }
 
 #endif

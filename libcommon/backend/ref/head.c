@@ -32,6 +32,8 @@ static void logits_of(gp_backend *be, const gp_head_op *op, const real *x, int64
 
 void gp_ref_head_logits(gp_backend *be, const gp_head_op *op)
 {
+    if (op->norm)
+        gp_ref_norm_forward(be, op->norm);
     logits_of(be, op, reals(op->x), rows_of(op->x), columns_of(op->logits), reals(op->logits));
 }
 

@@ -43,6 +43,8 @@ void gp_ref_linear_forward(gp_backend *be, const gp_linear_op *op)
 {
     int64_t N = rows_of(op->x), I = columns_of(op->x), O = columns_of(op->y);
     real *y = reals(op->y), *pre = op->pre ? reals(op->pre) : y;
+    if (op->norm)
+        gp_ref_norm_forward(be, op->norm);
     BUG_ON(I * O != gp_tensor_count(&op->w->w) || N * O != gp_tensor_count(op->y));
     gp_ref_multiply(be, &(gp_ref_product){
                             .rows = N,
