@@ -173,9 +173,12 @@ static void without_proc_a_result_has_a_name_from_its_opening(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(what_is_kept_replaces_what_was_there), TEST(what_is_not_kept_changes_nothing),
-        TEST(a_full_disk_is_noticed_at_the_end),    TEST(a_write_that_failed_before_is_not_forgotten),
-        TEST(a_close_that_fails_is_noticed),        TEST(a_result_that_cannot_get_its_name_fails),
+        TEST(what_is_kept_replaces_what_was_there),
+        TEST(what_is_not_kept_changes_nothing),
+        TEST(a_full_disk_is_noticed_at_the_end),
+        TEST(a_write_that_failed_before_is_not_forgotten),
+        TEST(a_close_that_fails_is_noticed),
+        TEST(a_result_that_cannot_get_its_name_fails),
         TEST(without_proc_a_result_has_a_name_from_its_opening),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
