@@ -115,6 +115,13 @@ int gp_run_rename_aside(const gp_run *r, const char *name, const char *as, char 
     return fail("%s/%s: cannot be renamed to %s: there are %d of these already", r->path, name, as, MOST);
 }
 
+int gp_run_sync(const gp_run *r)
+{
+    if (fsync(r->dir) && errno != EINVAL)
+        return fail_errno("%s: cannot be flushed to disk", r->path);
+    return 0;
+}
+
 /* ---- the folder -------------------------------------------------------------------------------------- */
 
 /* The folder by descriptor; the run itself may be a link to it. */

@@ -58,7 +58,8 @@ int gp_run_size(const gp_run *r, const char *name, int64_t *size)
     return rc;
 }
 
-/* What is behind byte `from` of an open file, into a file that is new: written under a temporary name, then set aside. */
+/* What is behind byte `from` of an open file, into a file that is new: written under a temporary name, then set aside.
+ * Bytes and name are on the disk before anything is cut. */
 static int keep_rest(const gp_run *r, int fd, const char *name, int64_t from, char **aside)
 {
     char *as = gp_format("%s.damaged", name), *temporary = gp_temporary_name_of(as);
@@ -79,6 +80,8 @@ static int keep_rest(const gp_run *r, int fd, const char *name, int64_t from, ch
         rc = gp_run_rename_aside(r, temporary, as, aside);
     if (rc)
         unlinkat(r->dir, temporary, 0);
+    else
+        rc = gp_run_sync(r);
 out:
     free(temporary);
     free(as);

@@ -18,6 +18,9 @@ int gp_run_open_own(const gp_run *r, const char *name, int flags, int *fd);
 /* Gives `name` the first free of the names AS, AS.2, AS.3, ..., which goes into *fresh (malloc). */
 int gp_run_rename_aside(const gp_run *r, const char *name, const char *as, char **fresh);
 
+/* Flushes the folder: names in it that were given or taken survive a power cut. */
+int gp_run_sync(const gp_run *r);
+
 /* run_lock.c: takes the lock of a new run, which must have none, or of one that is there. */
 int gp_run_lock_new(gp_run *r);
 int gp_run_lock(gp_run *r);

@@ -37,13 +37,6 @@ static int point(const gp_run *r, const char *link, const char *target)
     return rc;
 }
 
-static int sync_run(const gp_run *r)
-{
-    if (fsync(r->dir) && errno != EINVAL)
-        return fail_errno("%s: cannot be flushed to disk", r->path);
-    return 0;
-}
-
 /* Whether the checkpoint of a step is there: 1, 0 or -1. */
 static int has_checkpoint(const gp_run *r, int64_t step)
 {
@@ -67,7 +60,7 @@ static int publish(const gp_run *r, int64_t step, bool best)
     if (point_at_step(r, "last", step) || (best && point_at_step(r, "best", step)) ||
         point(r, "model.safetensors", "last/model.safetensors"))
         return -1;
-    return sync_run(r);
+    return gp_run_sync(r);
 }
 
 int gp_run_continue_from(gp_run *r, int64_t step, int64_t best_step)
@@ -84,7 +77,7 @@ int gp_run_continue_from(gp_run *r, int64_t step, int64_t best_step)
         return -1;
     if (stale && !there && best >= 0 && unlinkat(r->dir, "best", 0) && errno != ENOENT)
         return fail_errno("%s/best: cannot be removed", r->path);
-    return sync_run(r);
+    return gp_run_sync(r);
 }
 
 /* ---- checkpoints that go ----------------------------------------------------------------------------- */
@@ -105,7 +98,7 @@ static int remove_checkpoint(const gp_run *r, int64_t step)
                  : fail("%s/%s: is no folder and cannot be removed", r->path, name);
     } else if (renameat(r->dir, name, r->dir, temporary)) {
         fail_errno("%s/%s: cannot be renamed", r->path, name);
-    } else if (!sync_run(r)) { /* or a power cut might leave the name with half of the files */
+    } else if (!gp_run_sync(r)) { /* or a power cut might leave the name with half of the files */
         removed = gp_folder_remove_at(r->dir, temporary, gp_run_is_checkpoint_file);
         rc = removed < 0 ? -1 : 0;
         if (!removed)
@@ -150,7 +143,7 @@ int gp_run_set_aside(gp_run *r, int64_t step, char **name)
     int rc = gp_run_rename_aside(r, was, as, name);
     free(as);
     free(was);
-    return rc ? rc : sync_run(r);
+    return rc ? rc : gp_run_sync(r);
 }
 
 /* ---- a new one --------------------------------------------------------------------------------------- */

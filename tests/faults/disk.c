@@ -21,7 +21,7 @@ typedef struct change {
 
 typedef struct node {
     char kind; /* 'f', 'd', 'l' */
-    gp_buf now, safe, crashed;
+    gp_buf first, now, safe, crashed;
     change *changes;
     int change_count;
     char *target;
@@ -111,12 +111,12 @@ static void apply(entry *list, int *count, const name_op *o)
 }
 
 /* The folder that holds the path's last part, which *name is; -1 where it is not there. */
-static int folder_of(const char *path, const char **name)
+static int folder_in(entry *list, int count, const char *path, const char **name)
 {
     int folder = 0;
     for (const char *slash; (slash = strchr(path, '/')); path = slash + 1) {
         char *part = gp_strndup(path, (size_t)(slash - path));
-        const entry *e = find(d.now, d.now_count, folder, part);
+        const entry *e = find(list, count, folder, part);
         free(part);
         if (!e || d.nodes[e->node].kind != 'd')
             return -1;
@@ -126,14 +126,24 @@ static int folder_of(const char *path, const char **name)
     return folder;
 }
 
-static int node_at(const char *path)
+static int folder_of(const char *path, const char **name)
+{
+    return folder_in(d.now, d.now_count, path, name);
+}
+
+static int node_in(entry *list, int count, const char *path)
 {
     const char *name;
     if (!strcmp(path, "."))
         return 0;
-    int folder = folder_of(path, &name);
-    const entry *e = folder < 0 ? NULL : find(d.now, d.now_count, folder, name);
+    int folder = folder_in(list, count, path, &name);
+    const entry *e = folder < 0 ? NULL : find(list, count, folder, name);
     return e ? e->node : -1;
+}
+
+static int node_at(const char *path)
+{
+    return node_in(d.now, d.now_count, path);
 }
 
 /* Records a change of names and does it. from or to may be NULL. */
@@ -222,6 +232,7 @@ static void load_folder(const char *path, int folder)
         } else {
             if (gp_file_read(&d.nodes[node].now, name, 1 << 28))
                 stop(gp_error(), name);
+            set_bytes(&d.nodes[node].first, d.nodes[node].now.data, d.nodes[node].now.len);
             flush_bytes(node);
         }
         free(name);
@@ -372,14 +383,10 @@ void disk_content(const char *path, content *c)
 
 void disk_first_content(const char *path, content *c)
 {
-    int now_count = d.now_count;
-    static entry kept[MOST_ENTRIES];
-    memcpy(kept, d.now, sizeof kept);
-    memcpy(d.now, d.first, sizeof d.first);
-    d.now_count = d.first_count;
-    disk_content(path, c);
-    memcpy(d.now, kept, sizeof kept);
-    d.now_count = now_count;
+    int node = node_in(d.first, d.first_count, path);
+    *c = (content){0};
+    if (node >= 0 && d.nodes[node].kind == 'f')
+        copy_content(c, &d.nodes[node].first);
 }
 
 bool disk_is_folder(const char *path)

@@ -11,7 +11,7 @@
  *
  * Then, of a run: what is called ckpt-N is whole, byte for byte what was saved; the last checkpoint whose save was over is
  * there, or a newer one, and gp_run_last finds it, also after a resume has tidied up; the log and the samples go as far
- * as that checkpoint. Of files: each is what it was or what it became, and at the end it is that. Files of others are as
+ * as that checkpoint. What was set aside as log.jsonl.damaged is there before it is cut from the log. Of files: each is what it was or what it became, and at the end it is that. Files of others are as
  * they were.
  */
 #include <dirent.h>
@@ -72,11 +72,14 @@ enum { MOST_STEPS = 64 };
 
 static const char *const parts[] = {"model.safetensors", "state.safetensors"};
 static const char *const logs[] = {"log.jsonl", "samples.txt"};
+static content rest[ARRAY_LEN(logs)]; /* of each what becomes NAME.damaged */
 
 /* A checkpoint from the moment when its folder got its name. */
 static struct {
     int64_t step;
-    content part[ARRAY_LEN(parts)], log[ARRAY_LEN(logs)]; /* the logs as they were then */
+    bool damaged; /* from the beginning */
+    content part[ARRAY_LEN(parts)],
+        log[ARRAY_LEN(logs)]; /* the logs as they were then, where that is known */
 } saved[MOST_STEPS];
 static int saved_count;
 static int64_t safe = -1; /* the newest step whose save was over: the next thing was begun */
@@ -115,7 +118,7 @@ static void follow(const disk_op *o)
         note_save(gp_run_step(o->to + 4));
     if ((o->kind == 'M' && !strncmp(o->to, "run/ckpt-", 9)) || o->kind == 'E')
         for (int i = 0; i < saved_count; i++)
-            safe = gp_max(safe, saved[i].step);
+            safe = saved[i].damaged ? safe : gp_max(safe, saved[i].step);
 }
 
 /* ---- the order of operations, where a wrong one would be told by its consequences alone ------------------------ */
@@ -146,6 +149,8 @@ static void check_order(int op, const disk_op *o)
         free(folder);
     }
     const char *gone = o->kind == 'R' || o->kind == 'U' ? o->from : "";
+    if (o->kind == 'R' && strstr(o->to, ".damaged"))
+        return; /* a checkpoint that is set aside; where last may point it says itself */
     if (!strncmp(gone, "run/", 4) && gp_run_step(gone + 4) >= 0) {
         const char *last = disk_link("run/last");
         if (!last || gp_run_step(last) <= gp_run_step(gone + 4))
@@ -198,9 +203,30 @@ static void check_last(int op, const char *run, const char *when)
     free(last);
 }
 
+/* Each byte that a log had before is in it, or in the file that is kept of it. */
+static void check_rest(int op, const char *run)
+{
+    for (size_t k = 0; k < ARRAY_LEN(logs); k++) {
+        gp_buf b = {0};
+        content then;
+        char *path = gp_path_join(run, logs[k]), *aside = gp_format("%s.damaged", path),
+             *name = gp_path_join("run", logs[k]);
+        disk_first_content(name, &then);
+        bool whole = read_file(path, &b) && b.len >= then.size && !memcmp(b.data, then.data, then.size);
+        if (rest[k].there && !whole && !holds(aside, &rest[k]))
+            PROBLEM("of %s what was damaged is lost", name);
+        gp_buf_release(&b);
+        free(then.data);
+        free(name);
+        free(aside);
+        free(path);
+    }
+}
+
 static void check_run(int op)
 {
     char *run = gp_path_join(place, "run");
+    check_rest(op, run);
     int64_t *steps = NULL, count = 0;
     if (gp_exists(run))
         gp_run_steps(run, &steps, &count);
@@ -247,6 +273,7 @@ static void check_others(int op)
         char *path = gp_path_join(place, others[i]);
         if (c.there && !holds(path, &c))
             PROBLEM("%s, which is not ours, changed", others[i]);
+        free(c.data);
         free(path);
     }
 }
@@ -262,6 +289,31 @@ static void check_disk(int op, bool run, bool over)
     else
         check_files(op, over);
     check_others(op);
+}
+
+static void note_what_was_there(const char *folder, const char *trace)
+{
+    int64_t steps[MOST_STEPS];
+    char *run = gp_path_join(folder, "run"), *remark = NULL, *last = gp_run_last(run, &remark);
+    int count = disk_steps("run", steps, MOST_STEPS);
+    safe = last ? gp_run_step(strrchr(last, '/') + 1) : -1;
+    for (int i = 0; i < count; i++) {
+        note_save(steps[i]);
+        saved[i].damaged = steps[i] > safe;
+        for (size_t k = 0; k < ARRAY_LEN(logs) && safe < steps[count - 1]; k++)
+            saved[i].log[k] = (content){0};
+    }
+    while (disk_next(NULL))
+        ;
+    for (size_t k = 0; k < ARRAY_LEN(logs); k++) {
+        char *aside = gp_format("run/%s.damaged", logs[k]);
+        disk_content(aside, &rest[k]);
+        free(aside);
+    }
+    disk_load(folder, trace);
+    free(remark);
+    free(last);
+    free(run);
 }
 
 int main(int argc, char **argv)
@@ -292,12 +344,7 @@ int main(int argc, char **argv)
             disk_content(names[i], &after[i]);
         disk_load(argv[2], argv[3]);
     } else if (disk_is_folder("run")) {
-        int64_t steps[MOST_STEPS];
-        int count = disk_steps("run", steps, MOST_STEPS);
-        for (int i = 0; i < count; i++) {
-            note_save(steps[i]);
-            safe = gp_max(safe, steps[i]);
-        }
+        note_what_was_there(argv[2], argv[3]);
     }
     disk_op o = {0};
     for (int op = 1; disk_next(&o); op++) {
