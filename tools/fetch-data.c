@@ -148,14 +148,20 @@ static int write_stories(const args *a, uint64_t seed, int64_t count, const char
     return rc;
 }
 
+/* What was allocated; the tool ends where there was no memory for it. */
+static void *need(void *p)
+{
+    if (!p)
+        exit(gp_tool_exit(&tool, gp_fail("out of memory")));
+    return p;
+}
+
 /* dir/name, fresh. */
 static char *below(const char *dir, const char *name)
 {
     char *path = NULL;
     size_t n = strlen(dir);
-    if (asprintf(&path, "%s%s%s", dir, n && dir[n - 1] != '/' ? "/" : "", name) < 0)
-        abort();
-    return path;
+    return need(asprintf(&path, "%s%s%s", dir, n && dir[n - 1] != '/' ? "/" : "", name) < 0 ? NULL : path);
 }
 
 /* The seeds of training are below 2^32 and those of validation above, so the two never meet. A folder gets both, or the
@@ -165,8 +171,8 @@ static int make_stories(const args *a, const place *to)
     uint64_t seed = (uint64_t)a->seed, val_seed = seed + (UINT64_C(1) << 32);
     int64_t val_count = (a->stories + 19) / 20;
     bool val = a->split ? !strcmp(a->split, "val") : to->folder, train = !a->split || !val;
-    char *path = to->folder ? below(to->path, "stories.txt") : strdup(to->path);
-    char *val_path = to->folder ? below(to->path, "stories-val.txt") : strdup(to->path);
+    char *path = to->folder ? below(to->path, "stories.txt") : need(strdup(to->path));
+    char *val_path = to->folder ? below(to->path, "stories-val.txt") : need(strdup(to->path));
     int rc = train ? write_stories(a, seed, a->stories, path) : 0;
     if (!rc && val)
         rc = write_stories(a, val_seed, val_count, val_path);
@@ -254,13 +260,11 @@ static int count_wanted(const args *a, const gp_catalog_entry *d)
 /* Adds the files of a set that are wanted. */
 static void add_files(list *l, const gp_catalog_entry *d, const place *to)
 {
-    l->jobs = realloc(l->jobs, (size_t)(l->count + d->file_count) * sizeof *l->jobs);
-    if (!l->jobs)
-        abort();
+    l->jobs = need(realloc(l->jobs, (size_t)(l->count + d->file_count) * sizeof *l->jobs));
     for (const gp_catalog_file *f = d->files; f < d->files + d->file_count; f++)
         if (is_wanted(l->a, d, f))
             l->jobs[l->count++] = (gp_fetch_job){
-                .set = d, .file = f, .path = to->folder ? below(to->path, f->path) : strdup(to->path)};
+                .set = d, .file = f, .path = to->folder ? below(to->path, f->path) : need(strdup(to->path))};
 }
 
 /* An archive of items, which may also come as one text or as a JSON object a line. */
@@ -366,9 +370,7 @@ static int check_mirror(const char *mirror)
 
 static int fetch(const args *a, const gp_catalog *c)
 {
-    const gp_catalog_entry **sets = calloc((size_t)a->names.count, sizeof *sets);
-    if (!sets)
-        abort();
+    const gp_catalog_entry **sets = need(calloc((size_t)a->names.count, sizeof *sets));
     int rc = fetch_all(a, c, sets);
     free(sets);
     return rc;

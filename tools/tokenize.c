@@ -286,6 +286,8 @@ int main(int argc, char **argv)
     if (a.decode || a.info)
         return gp_tool_exit(&tool, a.info ? info(&a) : decode(&a));
     char *separator = a.separator ? strdup(a.separator) : NULL;
+    if (a.separator && !separator)
+        return gp_tool_exit(&tool, gp_fail("out of memory"));
     int64_t length = separator ? gp_unescape(separator) : 0;
     gp_corpus_options o = {.format = a.format,
                            .separator = separator,

@@ -24,7 +24,9 @@ static const int64_t FREE_ENTRIES = 16384, BYTES_AN_ENTRY = 20;
 struct gp_archive {
     struct archive *reader;
     char *name;
-    int fd; /* ours to close, or -1 */
+    int fd;
+    bool owned; /* fd is ours to close */
+    char *block;
     int64_t size, unpacked;
     int64_t entries, max_entries; /* files and folders so far, and how many there may be */
     int64_t done, most;           /* bytes that came out, and how many may */
@@ -44,7 +46,11 @@ struct gp_archive {
     X(read_support_filter_zstd)                                                                              \
     X(read_support_filter_xz)                                                                                \
     X(read_support_filter_bzip2)                                                                             \
-    X(read_open_fd)                                                                                          \
+    X(read_set_callback_data)                                                                                \
+    X(read_set_read_callback)                                                                                \
+    X(read_set_seek_callback)                                                                                \
+    X(read_open1)                                                                                            \
+    X(set_error)                                                                                             \
     X(read_next_header)                                                                                      \
     X(read_data)                                                                                             \
     X(read_data_skip)                                                                                        \
@@ -114,14 +120,47 @@ static struct archive *new_reader(void)
     struct archive *r = lib.read_new();
     if (!r)
         die("out of memory (libarchive)");
-    lib.read_support_format_tar(r);
-    lib.read_support_format_zip(r);
-    lib.read_support_format_raw(r); /* a compressed file alone */
-    lib.read_support_filter_gzip(r);
-    lib.read_support_filter_zstd(r);
-    lib.read_support_filter_xz(r);
-    lib.read_support_filter_bzip2(r);
+    int rcs[] = {lib.read_support_format_tar(r),  lib.read_support_format_zip(r),
+                 lib.read_support_format_raw(r), /* a compressed file alone */
+                 lib.read_support_filter_gzip(r), lib.read_support_filter_zstd(r),
+                 lib.read_support_filter_xz(r),   lib.read_support_filter_bzip2(r)};
+    for (size_t i = 0; i < ARRAY_LEN(rcs); i++)
+        if (rcs[i] < ARCHIVE_WARN) /* and without tar an archive would be a file alone */
+            die("out of memory (libarchive)");
     return r;
+}
+
+static la_ssize_t read_block(struct archive *r, void *self, const void **block)
+{
+    gp_archive *a = self;
+    ssize_t n;
+    do
+        n = read(a->fd, a->block, BLOCK);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        lib.set_error(r, errno, "%s", strerror(errno));
+    *block = a->block;
+    return n < 0 ? ARCHIVE_FATAL : n;
+}
+
+/* What zip asks for, whose table of contents is at the end. */
+static la_int64_t seek_block(struct archive *r, void *self, la_int64_t offset, int from)
+{
+    const gp_archive *a = self;
+    off_t at = lseek(a->fd, offset, from);
+    if (at < 0)
+        lib.set_error(r, errno, "%s", strerror(errno));
+    return at < 0 ? ARCHIVE_FATAL : at;
+}
+
+/* The library's own reader of descriptors does not look whether it got the memory for what it keeps. */
+static int begin_reading(gp_archive *a)
+{
+    struct archive *r = a->reader;
+    if (lib.read_set_callback_data(r, a) || lib.read_set_read_callback(r, read_block) ||
+        lib.read_set_seek_callback(r, seek_block) || lib.read_open1(r))
+        return broken(a);
+    return 0;
 }
 
 gp_archive *gp_archive_open_fd(int fd, const char *name, int64_t unpacked)
@@ -139,15 +178,15 @@ gp_archive *gp_archive_open_fd(int fd, const char *name, int64_t unpacked)
         most = most < INT64_MAX - FREE_BYTES ? most + FREE_BYTES : INT64_MAX;
     *a = (gp_archive){.reader = new_reader(),
                       .name = gp_strdup(name),
-                      .fd = -1,
+                      .fd = fd,
+                      .block = gp_malloc(BLOCK),
                       .size = size,
                       .unpacked = unpacked,
                       .max_entries = FREE_ENTRIES + size / BYTES_AN_ENTRY,
                       .max_names = FREE_BYTES + size,
                       .most = unpacked >= 0 ? unpacked : most};
-    if (lib.read_open_fd(a->reader, fd, BLOCK) == ARCHIVE_OK)
+    if (!begin_reading(a))
         return a;
-    broken(a);
     gp_archive_close(a);
     return NULL;
 }
@@ -159,7 +198,7 @@ gp_archive *gp_archive_open(const char *path, int64_t unpacked)
         return NULL;
     gp_archive *a = gp_archive_open_fd(fd, path, unpacked);
     if (a)
-        a->fd = fd;
+        a->owned = true;
     else
         close(fd);
     return a;
@@ -170,8 +209,9 @@ void gp_archive_close(gp_archive *a)
     if (!a)
         return;
     lib.read_free(a->reader);
-    if (a->fd >= 0)
+    if (a->owned)
         close(a->fd);
+    free(a->block);
     gp_buf_release(&a->path);
     free(a->name);
     free(a);

@@ -44,7 +44,9 @@ static int write_config_yaml(gp_job *j)
     write_folder(f);
     if (!strcmp(j->o->attention, "measure"))
         fprintf(f, "  attention: %s\n", j->t.attention);
-    fclose(f);
+    bool lost = ferror(f);
+    if (fclose(f) || lost || !text)
+        die("out of memory");
     if (!rc)
         rc = gp_run_write(j->run, "config.yaml", text, size);
     free(text);
