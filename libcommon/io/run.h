@@ -53,7 +53,10 @@ int gp_run_flush(gp_run *r, const char *name);
 int gp_run_size(const gp_run *r, const char *name, int64_t *size);
 int gp_run_cut(gp_run *r, const char *name, int64_t size);
 
-/* The same where what is cut is damaged: it goes into a file NAME.damaged (or .damaged.2, ...), whose name comes back in
+/* Cuts away half a line at its end, as a killed process leaves. */
+int gp_run_cut_half_line(gp_run *r, const char *name);
+
+/* The same as gp_run_cut where what is cut is damaged: it goes into a file NAME.damaged (or .damaged.2, ...), whose name comes back in
  * *aside (malloc). */
 int gp_run_cut_damaged(gp_run *r, const char *name, int64_t size, char **aside);
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 const char gp_run_lock_name[] = ".lock";
@@ -39,11 +40,55 @@ static int flock_now(const gp_run *r, int fd)
                                 : fail_errno("%s/%s: cannot be locked", r->path, gp_run_lock_name);
 }
 
+/* Puts a new file, locked, in the place of one that is locked and has other names: a copy of a run may be one of hard
+ * links, and has a lock of its own. */
+static int replace_lock(gp_run *r)
+{
+    char *temporary = gp_temporary_name_of(gp_run_lock_name);
+    int rc = -1, fd = openat(r->dir, temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    if (fd < 0) {
+        fail_errno("%s/%s: cannot be created", r->path, gp_run_lock_name);
+        goto out;
+    }
+    rc = flock_now(r, fd);
+    if (!rc && renameat(r->dir, temporary, r->dir, gp_run_lock_name))
+        rc = fail_errno("%s/%s: cannot be replaced", r->path, gp_run_lock_name);
+    if (rc) {
+        unlinkat(r->dir, temporary, 0);
+        close(fd);
+    } else {
+        close(r->lock);
+        r->lock = fd;
+    }
+out:
+    free(temporary);
+    return rc;
+}
+
+/* Locks what .lock names now: another process may have replaced it while this one was about to lock it. */
+static int lock_own(gp_run *r)
+{
+    enum { TRIES = 100 };
+    for (int i = 0; i < TRIES; i++) {
+        struct stat st, now;
+        if (gp_run_open_own(r, gp_run_lock_name, O_RDWR | O_CREAT, &r->lock) < 0 || flock_now(r, r->lock))
+            return -1;
+        int there = !fstatat(r->dir, gp_run_lock_name, &now, AT_SYMLINK_NOFOLLOW);
+        if (fstat(r->lock, &st) || (!there && errno != ENOENT))
+            return fail_errno("%s/%s", r->path, gp_run_lock_name);
+        if (there && st.st_dev == now.st_dev && st.st_ino == now.st_ino)
+            return st.st_nlink > 1 ? replace_lock(r) : 0;
+        close(r->lock);
+        r->lock = -1;
+    }
+    return fail("%s/%s: is replaced again and again", r->path, gp_run_lock_name);
+}
+
 int gp_run_lock(gp_run *r)
 {
     char text[TEXT];
     int n = lock_text(text);
-    if (gp_run_open_own(r, gp_run_lock_name, O_RDWR | O_CREAT, &r->lock) < 0 || flock_now(r, r->lock))
+    if (lock_own(r))
         return -1;
     if (ftruncate(r->lock, 0))
         return fail_errno("%s/%s: cannot be written", r->path, gp_run_lock_name);

@@ -12,10 +12,67 @@
 
 /* ---- files that grow --------------------------------------------------------------------------------- */
 
+/* What is behind byte `from` of an open file, into a new file of this name, flushed. */
+static int copy_from(const gp_run *r, int fd, int64_t from, const char *to)
+{
+    struct stat st;
+    gp_map m = {0};
+    int rc = -1, copy = openat(r->dir, to, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    if (copy < 0)
+        return fail_errno("%s/%s: cannot be created", r->path, to);
+    if (fstat(fd, &st))
+        fail_errno("%s", r->path);
+    else if (!gp_map_fd(&m, fd, r->path))
+        rc = fchmod(copy, st.st_mode & 0777) && errno != EPERM ? fail_errno("%s/%s", r->path, to) : 0;
+    if (!rc && m.size > (size_t)from)
+        rc = gp_write_all(copy, m.data + from, m.size - (size_t)from, to);
+    gp_map_close(&m);
+    if (!rc && fsync(copy))
+        rc = fail_errno("%s/%s: cannot be flushed to disk", r->path, to);
+    if (close(copy) && !rc)
+        rc = fail_errno("%s/%s: cannot be written", r->path, to);
+    if (rc)
+        unlinkat(r->dir, to, 0);
+    return rc;
+}
+
+/* Puts a copy in the place of an open file, which stays what it is under its other names. */
+static int replace_by_copy(const gp_run *r, const char *name, int fd)
+{
+    char *temporary = gp_temporary_name_of(name);
+    int rc = copy_from(r, fd, 0, temporary);
+    if (!rc && renameat(r->dir, temporary, r->dir, name)) {
+        rc = fail_errno("%s/%s: cannot be replaced by a copy", r->path, name);
+        unlinkat(r->dir, temporary, 0);
+    }
+    if (!rc)
+        rc = gp_run_sync(r);
+    free(temporary);
+    return rc;
+}
+
+/* As gp_run_open_own, to write. A copy of a run may be one of hard links (cp -al), and must not change with it. */
+static int open_to_write(const gp_run *r, const char *name, int flags, int *fd)
+{
+    struct stat st;
+    int there = gp_run_open_own(r, name, flags, fd), rc = 0;
+    if (there <= 0)
+        return there;
+    if (fstat(*fd, &st))
+        rc = fail_errno("%s/%s", r->path, name);
+    else if (st.st_nlink <= 1)
+        return there;
+    else
+        rc = replace_by_copy(r, name, *fd);
+    close(*fd);
+    *fd = -1;
+    return rc ? -1 : gp_run_open_own(r, name, flags, fd);
+}
+
 int gp_run_append(gp_run *r, const char *name, const char *data, size_t n)
 {
     int fd;
-    if (gp_run_open_own(r, name, O_RDWR | O_APPEND | O_CREAT, &fd) < 0)
+    if (open_to_write(r, name, O_RDWR | O_APPEND | O_CREAT, &fd) < 0)
         return -1;
     char *path = gp_path_join(r->path, name);
     off_t end = lseek(fd, 0, SEEK_END);
@@ -58,31 +115,15 @@ int gp_run_size(const gp_run *r, const char *name, int64_t *size)
     return rc;
 }
 
-/* What is behind byte `from` of an open file, into a file that is new: written under a temporary name, then set aside.
- * Bytes and name are on the disk before anything is cut. */
+/* What is behind byte `from` of an open file is set aside. Bytes and name are on the disk before anything is cut. */
 static int keep_rest(const gp_run *r, int fd, const char *name, int64_t from, char **aside)
 {
     char *as = gp_format("%s.damaged", name), *temporary = gp_temporary_name_of(as);
-    gp_map m = {0};
-    int rc = -1, rest = openat(r->dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
-    if (rest < 0) {
-        fail_errno("%s/%s: cannot be created", r->path, as);
-        goto out;
-    }
-    rc = gp_map_fd(&m, fd, r->path);
-    if (!rc && m.size > (size_t)from)
-        rc = gp_write_all(rest, m.data + from, m.size - (size_t)from, as);
-    gp_map_close(&m);
-    if (!rc && fsync(rest))
-        rc = fail_errno("%s/%s: cannot be flushed to disk", r->path, as);
-    close(rest);
-    if (!rc)
-        rc = gp_run_rename_aside(r, temporary, as, aside);
-    if (rc)
+    int rc = copy_from(r, fd, from, temporary);
+    if (!rc && (rc = gp_run_rename_aside(r, temporary, as, aside)))
         unlinkat(r->dir, temporary, 0);
-    else
+    if (!rc)
         rc = gp_run_sync(r);
-out:
     free(temporary);
     free(as);
     return rc;
@@ -97,7 +138,7 @@ static int cut(const gp_run *r, int fd, const char *name, int64_t size)
 static int cut_file(gp_run *r, const char *name, int64_t size, char **aside)
 {
     struct stat st;
-    int fd, there = gp_run_open_own(r, name, O_RDWR, &fd), rc = 0;
+    int fd, there = open_to_write(r, name, O_RDWR, &fd), rc = 0;
     if (there <= 0)
         return there;
     if (fstat(fd, &st))
@@ -113,6 +154,18 @@ static int cut_file(gp_run *r, const char *name, int64_t size, char **aside)
 int gp_run_cut(gp_run *r, const char *name, int64_t size)
 {
     return cut_file(r, name, size, NULL);
+}
+
+int gp_run_cut_half_line(gp_run *r, const char *name)
+{
+    gp_map m;
+    if (gp_run_map(r, name, &m))
+        return -1;
+    const char *end = m.size ? memrchr(m.data, '\n', m.size) : NULL;
+    int64_t kept = end ? end + 1 - m.data : 0;
+    bool half = (size_t)kept < m.size;
+    gp_map_close(&m);
+    return half ? gp_run_cut(r, name, kept) : 0;
 }
 
 int gp_run_cut_damaged(gp_run *r, const char *name, int64_t size, char **aside)

@@ -129,7 +129,9 @@ int gp_job_record(gp_job *j)
         die("out of memory");
     gp_buf b = {0};
     gp_buf_printf(&b, "%s\n", text);
-    int rc = gp_run_append(j->run, "history.jsonl", b.data, b.len);
+    int rc = gp_run_cut_half_line(j->run, "history.jsonl");
+    if (!rc)
+        rc = gp_run_append(j->run, "history.jsonl", b.data, b.len);
     gp_buf_release(&b);
     free(text);
     json_decref(line);
