@@ -184,6 +184,30 @@ bool gp_mixture_is_there(const char *text, const char *folder, const gp_mixture_
     return there;
 }
 
+/* What is not there is left to whoever opens it. */
+static int check_regular(const char *file)
+{
+    struct stat st;
+    int there = gp_look(file, &st);
+    return there <= 0 || S_ISREG(st.st_mode) ? there < 0 ? -1 : 0 : fail("%s: is not a regular file", file);
+}
+
+int gp_mixture_check_regular(const char *text, const gp_mixture_how *how)
+{
+    item it;
+    glob_t found = {0};
+    int rc = read_item(&it, text, how);
+    if (!rc)
+        rc = check_regular(it.file);
+    if (!rc && strpbrk(it.file, "*?["))
+        (void)!glob(it.file, 0, NULL, &found);
+    for (size_t i = 0; !rc && i < found.gl_pathc; i++)
+        rc = check_regular(found.gl_pathv[i]);
+    globfree(&found);
+    release_item(&it);
+    return rc;
+}
+
 /* ---- sets ------------------------------------------------------------------------------------ */
 
 /* "web" of "data/web.tok". */

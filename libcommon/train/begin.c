@@ -9,6 +9,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 void gp_job_describe(gp_job *j, gp_state *s)
 {
@@ -255,6 +256,7 @@ static int refuse_damaged(const gp_job *j)
 /* There is no checkpoint. Where there never was one the run was stopped before it and begins again. */
 static int begin_again(gp_job *j)
 {
+    struct stat st;
     char *trace;
     if (gp_run_trace(j->run, &trace))
         return -1;
@@ -266,6 +268,10 @@ static int begin_again(gp_job *j)
         free(trace);
         return -1;
     }
+    if (strcmp(j->o->init, "scratch") && gp_look(j->o->init, &st) > 0 && !S_ISREG(st.st_mode) &&
+        !S_ISDIR(st.st_mode)) /* a pipe or a device, which may never end */
+        return fail("%s: is not a regular file, and the config.yaml of %s names it for --init", j->o->init,
+                    j->o->resume);
     gp_report_say(&j->t.report, "%s has no checkpoint yet: it begins again", j->o->resume);
     return gp_job_begin_fresh(j);
 }

@@ -43,6 +43,17 @@ static char *spooled_in(const char *run, const char *item)
     return path;
 }
 
+/* A pipe or a device, which may never end, is for the command line. */
+static int check_item(const char *path, const gp_mixture_how *how, const char *option, const char *run)
+{
+    if (!gp_mixture_check_regular(path, how))
+        return 0;
+    char *why = gp_strdup(gp_error());
+    fail("%s, and the config.yaml of %s names it; --%s %s reads it all the same", why, run, option, path);
+    free(why);
+    return -1;
+}
+
 static int find_items(gp_list *list, const gp_mixture_how *how, const char *option, const char *run,
                       const char *folder)
 {
@@ -61,8 +72,11 @@ static int find_items(gp_list *list, const gp_mixture_how *how, const char *opti
             return fail("%s: is not there; call train in the folder in which %s was made, or tell with --%s "
                         "where it is now",
                         item, run, option);
+        int rc = check_item(path, how, option, run);
         gp_list_append(&found, gp_option_keep(path, strlen(path)), !i);
         free(path);
+        if (rc)
+            return -1;
     }
     *list = found;
     return 0;
