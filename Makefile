@@ -65,7 +65,7 @@ fuzz:
 # Each system call and allocation failed in turn, kill -9 and power cuts at every change of a file: tests/faults.
 faults: configure
 	@cmake --build $(BUILD) -j $(JOBS) --target tools faults-shim power-cut
-	@GPTPIPE_BIN=$(BUILD)/bin GPTPIPE_BUILD=$(BUILD) tests/faults/faults.sh all $(SCENARIOS)
+	@GPTPIPE_BIN=$(BUILD)/bin GPTPIPE_BUILD=$(BUILD) JOBS=$(JOBS) tests/faults/faults.sh all $(SCENARIOS)
 
 # What is simulated of CUDA, with the threads in many orders: minutes to hours, by SEEDS.
 cusim-long: all

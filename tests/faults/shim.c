@@ -1,16 +1,20 @@
 /* shim.c: stands between a program and the C library (LD_PRELOAD), counts its calls by kind, and lets one of them fail,
  * kills the program before one of them, or records what becomes of files.
  *
- *     FAULT_COUNTS=FILE       at the end: one line "KIND CALLS" for each kind, and "change CALLS"
+ *     FAULT_COUNTS=FILE       at the end: one line "KIND CALLS" for each kind, and "change CALLS"; for each place (the
+ *                             functions that are being called) "place KIND FIRST LAST", its first call and its last one
  *     FAULT=KIND:N:ERRNO      call N (from 1) of this kind fails with this number; "alloc" is malloc and its like
  *     FAULT_KILL=N            kill -9 before the Nth call that changes a file; of a write half is written first
  *     FAULT_TRACE=FILE        what changes below FAULT_ROOT, for power_cut: FILE and, with the bytes, FILE.data
+ *
+ *     FAULT_MARK=1            a system call that strace can see, access of "main begins", where main does
  *
  * Calls are counted from main on. What the C library does for itself (stdio, dlopen) is not seen; strace sees it.
  */
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -22,7 +26,9 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -36,8 +42,16 @@ static const char *const kinds[] = {
 #undef KIND
 };
 
+enum { DEPTH = 24, MOST_PLACES = 1 << 14 };
+
 static struct {
-    bool running; /* main has begun */
+    uint64_t hash;
+    int kind;
+    long first, last;
+} places[MOST_PLACES];
+
+static struct {
+    bool running, places; /* main has begun; places are wanted */
     int kind, error;
     long nth, kill;
     long calls[KIND_COUNT], changes;
@@ -53,6 +67,11 @@ static void start(void)
                 s.kind = i;
     if (kill_at)
         s.kill = atol(kill_at);
+    void *stack[1];
+    backtrace(stack, 1); /* which loads what it needs the first time */
+    s.places = getenv("FAULT_COUNTS") != NULL;
+    if (getenv("FAULT_MARK"))
+        syscall(SYS_access, "main begins", F_OK);
     shim_trace_start();
     s.running = true;
 }
@@ -68,7 +87,39 @@ static void finish(void)
     for (int i = 0; i < KIND_COUNT; i++)
         fprintf(f, "%s %ld\n", kinds[i], s.calls[i]);
     fprintf(f, "change %ld\n", s.changes);
+    for (int i = 0; i < MOST_PLACES; i++)
+        if (places[i].hash)
+            fprintf(f, "place %s %ld %ld\n", kinds[places[i].kind], places[i].first, places[i].last);
     fclose(f);
+}
+
+/* Remembers from where this is called: by return addresses, those of recursion and of main's caller among them. */
+static void note_place(int kind, long nth)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static __thread bool within;
+    void *stack[DEPTH];
+    if (within)
+        return;
+    within = true;
+    int n = backtrace(stack, DEPTH);
+    uint64_t hash = 14695981039346656037u + (uint64_t)kind;
+    for (int i = 0; i < n; i++)
+        hash = (hash ^ (uintptr_t)stack[i]) * 1099511628211u;
+    hash |= 1;
+    pthread_mutex_lock(&lock);
+    size_t at = (size_t)(hash >> 40) % MOST_PLACES;
+    for (int tries = 0; tries < MOST_PLACES && places[at].hash && places[at].hash != hash; tries++)
+        at = (at + 1) % MOST_PLACES;
+    if (!places[at].hash) {
+        places[at].hash = hash;
+        places[at].kind = kind;
+        places[at].first = nth;
+    }
+    if (places[at].hash == hash)
+        places[at].last = nth;
+    pthread_mutex_unlock(&lock);
+    within = false;
 }
 
 /* Whether this call is to fail; errno is set then. */
@@ -76,7 +127,10 @@ static bool fails(int kind)
 {
     if (!s.running)
         return false;
-    if (__atomic_add_fetch(&s.calls[kind], 1, __ATOMIC_RELAXED) != s.nth || kind != s.kind)
+    long nth = __atomic_add_fetch(&s.calls[kind], 1, __ATOMIC_RELAXED);
+    if (s.places)
+        note_place(kind, nth);
+    if (nth != s.nth || kind != s.kind)
         return false;
     errno = s.error;
     return true;
@@ -259,6 +313,42 @@ LOOK(int, flock, flock, -1, (int fd, int what), (fd, what), int, int)
 LOOK(void *, mmap, mmap, MAP_FAILED, (void *at, size_t n, int prot, int flags, int fd, off_t from),
      (at, n, prot, flags, fd, from), void *, size_t, int, int, int, off_t)
 LOOK(int, fchmod, chmod, -1, (int fd, mode_t mode), (fd, mode), int, mode_t)
+LOOK(int, fchown, chmod, -1, (int fd, uid_t user, gid_t group), (fd, user, group), int, uid_t, gid_t)
+LOOK(int, statvfs, stat, -1, (const char *path, struct statvfs *st), (path, st), const char *,
+     struct statvfs *)
+LOOK(FILE *, fopen, open, NULL, (const char *path, const char *mode), (path, mode), const char *,
+     const char *)
+LOOK(char *, getcwd, getcwd, NULL, (char *to, size_t n), (to, n), char *, size_t)
+LOOK(ssize_t, getrandom, random, -1, (void *to, size_t n, unsigned flags), (to, n, flags), void *, size_t,
+     unsigned)
+
+int mkostemp(char *path, int flags)
+{
+    REAL(int, mkostemp, char *, int);
+    if (fails(KIND_open))
+        return -1;
+    change();
+    return real(path, flags);
+}
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *how, void *(*run)(void *), void *self)
+{
+    REAL(int, pthread_create, pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+    return fails(KIND_thread) ? errno : real(thread, how, run, self);
+}
+
+/* What is written at last is lost, and the file is closed all the same. */
+int fclose(FILE *f)
+{
+    REAL(int, fclose, FILE *);
+    int rc = real(f);
+    return fails(KIND_close) ? EOF : rc;
+}
+
+void *mremap(void *at, size_t n, size_t size, int flags, ...)
+{
+    return fails(KIND_mmap) ? MAP_FAILED : (void *)syscall(SYS_mremap, at, n, size, flags, NULL);
+}
 
 ssize_t write(int fd, const void *from, size_t n)
 {

@@ -10,7 +10,7 @@
 #define KINDS \
     KIND(alloc) KIND(open) KIND(close) KIND(read) KIND(stat) KIND(opendir) KIND(readdir) KIND(readlink) KIND(lseek) \
     KIND(flock) KIND(mmap) KIND(chmod) KIND(write) KIND(fsync) KIND(truncate) KIND(rename) KIND(link) KIND(unlink) \
-    KIND(mkdir)
+    KIND(mkdir) KIND(getcwd) KIND(thread) KIND(random)
 /* clang-format on */
 
 enum {
