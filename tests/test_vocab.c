@@ -1,4 +1,4 @@
-/* The table from bytes to ids, whoever made the bytes. */
+/* The tables from bytes to ids and from pairs of ids to merges, whoever made the bytes and the merges. */
 #include "test.h"
 
 #include <stdlib.h>
@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/rng.h"
+#include "text/bpe.h"
 #include "text/vocab.h"
 
 enum { IDS = 80000 };
@@ -66,10 +67,72 @@ static void a_vocabulary_made_to_collide_is_as_fast_as_any(void **state)
         fail_msg("%.3f s, and %.3f s for random tokens", made, any);
 }
 
+/* ---- merges ------------------------------------------------------------------------------------------- */
+
+enum { MERGES = 40000 };
+
+/* The number below 2^24 whose multiples are nearest to each other when they are multiplied by the constant that the hash of
+ * a pair once had: so they go into neighbouring slots. */
+static uint64_t stride(void)
+{
+    uint64_t best = 1, least = UINT64_MAX;
+    for (uint64_t n = 1; n < 1 << 24; n++) {
+        uint64_t h = n * 0x9E3779B97F4A7C15u;
+        if (h < least) {
+            least = h;
+            best = n;
+        }
+    }
+    return best;
+}
+
+/* Seconds of the processor that MERGES merges take, and that each is found. The k-th pair's bits are k * stride, or random
+ * with 0. */
+static double build_merges(uint64_t by)
+{
+    gp_buf bytes = {0};
+    gp_token tokens[256];
+    gp_vocab v;
+    gp_bpe b;
+    for (int i = 0; i < 256; i++) {
+        tokens[i] = (gp_token){.id = i, .length = 1, .at = bytes.len};
+        gp_buf_add(&bytes, &(char){(char)i}, 1);
+    }
+    assert_int_equal(gp_vocab_build(&v, tokens, 256, &bytes, "vocabulary"), 0);
+    int64_t size = v.size;
+    v.size = GP_BPE_MOST; /* what the pairs' ids are: their bytes are not asked for */
+    assert_int_equal(gp_bpe_init(&b, &v, MERGES, "merges"), 0);
+    clock_t began = clock();
+    for (int turn = 0; turn < 2; turn++)
+        for (uint64_t k = 0; k < MERGES; k++) {
+            uint64_t pair = by ? k * by : gp_random64(6, GP_RNG_DATA, 0, k) >> (64 - 2 * GP_BPE_BITS);
+            int32_t left = (int32_t)(pair >> GP_BPE_BITS), right = (int32_t)(pair & (GP_BPE_MOST - 1));
+            if (!turn)
+                gp_bpe_put(&b, &v, (gp_merge){left, right, 0});
+            else
+                assert_int_equal(gp_bpe_find(&b, left, right), k);
+        }
+    double seconds = (double)(clock() - began) / CLOCKS_PER_SEC;
+    gp_bpe_release(&b);
+    v.size = size;
+    gp_vocab_release(&v);
+    gp_buf_release(&bytes);
+    return seconds;
+}
+
+static void merges_made_to_collide_are_as_fast_as_any(void **state)
+{
+    (void)state;
+    double any = build_merges(0), made = build_merges(stride());
+    if (made > 10 * any + 0.1)
+        fail_msg("%.3f s, and %.3f s for random pairs", made, any);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_vocabulary_made_to_collide_is_as_fast_as_any),
+        cmocka_unit_test(merges_made_to_collide_are_as_fast_as_any),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
