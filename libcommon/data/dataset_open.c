@@ -205,14 +205,15 @@ gp_dataset *gp_dataset_open(const char *name, const gp_dataset_options *options)
     static const gp_dataset_options none = {0};
     const gp_dataset_options *o = options ? options : &none;
     gp_dataset *d = gp_calloc(1, sizeof *d);
-    gp_catalog *built_in = o->catalog ? NULL : gp_catalog_open(NULL);
+    bool is_path = strchr(name, '/') != NULL;
+    gp_catalog *built_in = o->catalog || is_path ? NULL : gp_catalog_open(NULL);
     const gp_catalog *c = o->catalog ? o->catalog : built_in;
-    const gp_catalog_entry *e = c && !strchr(name, '/') ? gp_catalog_find(c, name) : NULL;
+    const gp_catalog_entry *e = c && !is_path ? gp_catalog_find(c, name) : NULL;
     int rc = -1;
     d->name = gp_strdup(name);
     if (e)
         rc = open_name(d, e, o);
-    else if (c && (strchr(name, '/') || gp_exists(name) > 0))
+    else if (is_path || (c && gp_exists(name) > 0))
         rc = open_path(d, o);
     gp_catalog_close(built_in);
     if (!rc)

@@ -1,7 +1,19 @@
-/* A catalog of data sets, printed both ways, and each name looked up. */
+/* A catalog of data sets, listed, each name looked up, and each set that is not built in printed both ways: the others take
+ * most of the time, and are the same again and again. */
 #include "fuzz.h"
 
 #include "gptpipe/fetch.h"
+
+static bool is_built_in(const char *name)
+{
+    static gp_catalog *built_in;
+    if (!built_in)
+        built_in = gp_catalog_open(NULL);
+    for (int i = 0; i < gp_catalog_count(built_in); i++)
+        if (!strcmp(gp_catalog_get(built_in, i)->name, name))
+            return true;
+    return false;
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -11,10 +23,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_refused();
         return 0;
     }
-    for (int i = 0; i < gp_catalog_count(c); i++)
-        BUG_ON(!gp_catalog_find(c, gp_catalog_get(c, i)->name));
-    BUG_ON(gp_catalog_print(c, NULL, false, fuzz_nowhere()) ||
-           gp_catalog_print(c, NULL, true, fuzz_nowhere()));
+    for (int i = 0; i < gp_catalog_count(c); i++) {
+        const char *name = gp_catalog_get(c, i)->name;
+        BUG_ON(!gp_catalog_find(c, name));
+        if (!is_built_in(name))
+            BUG_ON(gp_catalog_print(c, name, false, fuzz_nowhere()) ||
+                   gp_catalog_print(c, name, true, fuzz_nowhere()));
+    }
+    BUG_ON(gp_catalog_print(c, NULL, false, fuzz_nowhere()));
     gp_catalog_close(c);
     return 0;
 }
