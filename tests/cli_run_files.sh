@@ -76,6 +76,18 @@ mkdir begun
 sed "s|^init: .*|init: $PWD/pipe|" held/config.yaml > begun/config.yaml
 expect 1 "${now[@]}" train --resume begun --steps 2 --quiet
 says "pipe: is not a regular file, and the config.yaml of begun names it for --init"
+# what a run writes whole takes the place of what else has its name
+cp -r held odd
+for name in config.json tokenizer.json tokenizer_config.json; do
+    rm odd/$name
+    ln -s ../pipe odd/$name
+done
+rm odd/config.json
+mkfifo odd/config.json
+expect 0 "${now[@]}" train --resume odd --steps 2 --quiet
+for name in config.json tokenizer.json tokenizer_config.json; do same held/$name odd/$name; done
+checks=$((checks + 1))
+[ -p pipe ] || problem "what a link of the run named is gone"
 # on the command line a pipe is what was asked for
 timeout -s KILL 20 bash -c 'cat text.tok > pipe' &
 expect 0 "${now[@]}" train --resume held --data "$PWD/pipe" --steps 2 --quiet
@@ -88,4 +100,10 @@ expect 0 train --resume twin --steps 4 --quiet
 checks=$((checks + 1))
 [ "$(wc -l < twin/history.jsonl)" = $((before + 1)) ] && ! grep -q 'vers{' twin/history.jsonl ||
     problem "history.jsonl is $(cat twin/history.jsonl)"
+# zeros, as a power cut may leave them, are no half line
+cp -r twin zeros
+head -c 100 /dev/zero >> zeros/log.jsonl
+warns train --resume zeros --steps 5 --quiet
+says "zeros/log.jsonl: has a damaged line; it and what follows it are kept as log.jsonl.damaged"
+same <(head -c 100 /dev/zero) zeros/log.jsonl.damaged
 finish

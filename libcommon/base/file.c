@@ -195,10 +195,10 @@ int gp_is_stream(const char *path)
     return there > 0 ? !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode) : there;
 }
 
-int gp_out_open(gp_out *o, const char *path)
+/* stream: as gp_is_stream gives it. */
+static int open_out(gp_out *o, const char *path, int stream)
 {
-    bool std = !strcmp(path, "-");
-    int stream = gp_is_stream(path);
+    bool std = stream > 0 && !strcmp(path, "-");
     *o = (gp_out){.fd = STDOUT_FILENO};
     if (stream < 0)
         o->fd = -1;
@@ -215,6 +215,16 @@ int gp_out_open(gp_out *o, const char *path)
     o->path = gp_strdup(std ? "stdout" : path);
     o->pending = gp_malloc(OUT_BUFFER);
     return 0;
+}
+
+int gp_out_open(gp_out *o, const char *path)
+{
+    return open_out(o, path, gp_is_stream(path));
+}
+
+int gp_out_open_file(gp_out *o, const char *path)
+{
+    return open_out(o, path, 0);
 }
 
 int gp_out_flush(gp_out *o)
@@ -314,13 +324,22 @@ int gp_out_commit(gp_out *o)
     return rc;
 }
 
+static int write_whole(gp_out *o, const void *data, size_t n)
+{
+    gp_out_write(o, data, n);
+    return gp_out_commit(o);
+}
+
 int gp_file_write(const char *path, const void *data, size_t n)
 {
     gp_out o;
-    if (gp_out_open(&o, path))
-        return -1;
-    gp_out_write(&o, data, n);
-    return gp_out_commit(&o);
+    return gp_out_open(&o, path) ? -1 : write_whole(&o, data, n);
+}
+
+int gp_file_replace(const char *path, const void *data, size_t n)
+{
+    gp_out o;
+    return gp_out_open_file(&o, path) ? -1 : write_whole(&o, data, n);
 }
 
 static int make_dir(const char *path, bool flush)

@@ -71,6 +71,8 @@ typedef struct gp_out {
 } gp_out;
 
 int gp_out_open(gp_out *o, const char *path);
+int gp_out_open_file(gp_out *o,
+                     const char *path); /* never a stream: what is one under this name is replaced */
 int gp_out_write(gp_out *o, const void *data, size_t n);
 int gp_out_flush(gp_out *o); /* what is pending is in the file now (but not yet safe on disk) */
 int gp_out_patch(gp_out *o, int64_t offset, const void *data, size_t n); /* files only */
@@ -80,6 +82,7 @@ void gp_out_abandon(gp_out *o); /* releases o, removes the temporary file */
 
 /* A whole small file at once, atomically. */
 int gp_file_write(const char *path, const void *data, size_t n);
+int gp_file_replace(const char *path, const void *data, size_t n); /* by gp_out_open_file */
 
 /* Writes all n bytes to fd, through interruptions. */
 int gp_write_all(int fd, const void *data, size_t n, const char *path);

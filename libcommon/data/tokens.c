@@ -225,7 +225,7 @@ static int open_input(gp_tokens *s, gp_input *in, const char *format, int64_t vo
     bool keep = spool && (!in->mapped || in->fd == STDIN_FILENO), pipe = keep || !in->mapped;
     int rc = -1;
     s->info.name = s->name = gp_strdup(in->name);
-    if (keep && gp_out_open(&out, spool))
+    if (keep && gp_out_open_file(&out, spool))
         return -1;
     if (keep   ? gp_input_spool_to(in, &out, &s->map)
         : pipe ? gp_input_spool(in, &s->map)

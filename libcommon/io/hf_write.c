@@ -115,7 +115,7 @@ static char *tokenizer_config_text(const gp_checkpoint *c)
 static int write_text(const char *folder, const char *name, const char *text, size_t length)
 {
     char *path = gp_path_join(folder, name);
-    int rc = gp_file_write(path, text, length);
+    int rc = gp_file_replace(path, text, length);
     free(path);
     return rc;
 }

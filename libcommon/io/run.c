@@ -290,7 +290,7 @@ int gp_run_trace(const gp_run *r, char **name)
 int gp_run_write(gp_run *r, const char *name, const void *data, size_t n)
 {
     char *path = gp_path_join(r->path, name);
-    int rc = gp_file_write(path, data, n);
+    int rc = gp_file_replace(path, data, n);
     free(path);
     return rc;
 }

@@ -203,6 +203,12 @@ static line look_at(const char *text, size_t length, int64_t step)
     return is;
 }
 
+/* What a killed process leaves is the beginning of an object; what a power cut may leave, zeros, is damage. */
+static line look_at_half(const char *text, size_t length)
+{
+    return *text == '{' && !memchr(text, 0, length) ? LATER : DAMAGED;
+}
+
 int gp_run_cut_log(gp_run *r, int64_t step, char **aside)
 {
     gp_map m;
@@ -213,7 +219,7 @@ int gp_run_cut_log(gp_run *r, int64_t step, char **aside)
         return -1;
     while (kept < m.size) {
         const char *text = m.data + kept, *end = memchr(text, '\n', m.size - kept);
-        next = end ? look_at(text, (size_t)(end - text), step) : LATER;
+        next = end ? look_at(text, (size_t)(end - text), step) : look_at_half(text, m.size - kept);
         if (next != STAYS)
             break;
         kept += (size_t)(end - text) + 1;
