@@ -96,6 +96,21 @@ static void training_needs_three_times_that(void **state)
     assert_int_equal((int64_t)row_of(&p, "linear backward", "8 x 24")->cost.flops, 2 * 2 * 192 * TOKENS);
 }
 
+/* Recordings of 512 ops of one number, some times over; the seconds of one op. */
+static void a_start_is_that_of_an_op_of_one_number(void **state)
+{
+    fixture *f = *state;
+    gp_profile p;
+    gp_profile_begin(&p, f->be);
+    double start = gp_measure_start(f->be, 0.001);
+    gp_profile_end(&p, f->be);
+    const gp_profile_row *row = row_of(&p, "act", "");
+    assert_int_equal(p.count, 1);
+    assert_true(row->calls >= 4 * 512 && row->calls % 512 == 0);
+    assert_int_equal((int64_t)row->cost.bytes, 2 * 4 * row->calls);
+    assert_true(start > 0 && start < 1e-3);
+}
+
 /* At position 2 a token sees 3 keys. */
 static void a_decoded_token_needs_its_keys(void **state)
 {
@@ -252,6 +267,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_forward_pass_needs_what_paper_says, setup, teardown),
         cmocka_unit_test_setup_teardown(training_needs_three_times_that, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_start_is_that_of_an_op_of_one_number, setup, teardown),
         cmocka_unit_test_setup_teardown(a_decoded_token_needs_its_keys, setup, teardown),
         cmocka_unit_test_setup_teardown(timing_changes_nothing_and_leaves_nothing, setup, teardown),
         cmocka_unit_test(known_devices_have_their_vendors_figures),

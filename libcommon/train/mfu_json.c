@@ -95,6 +95,8 @@ void gp_mfu_json(const gp_mfu *r, FILE *out)
             r->peak_given ? "false" : "true", r->bandwidth);
     if (r->copy > 0)
         fprintf(out, ", \"copy_bandwidth\": %.6g", r->copy);
+    if (r->start > 0)
+        fprintf(out, ", \"kernel_start\": %.6g", r->start);
     if (r->vendor_peak > 0)
         fprintf(out, ", \"vendor\": {\"name\": \"%s\", \"flops\": %.6g, \"bandwidth\": %.6g}", r->vendor.name,
                 r->vendor_peak, r->vendor.bandwidth);

@@ -19,6 +19,9 @@ static void print_head(const gp_mfu *r, FILE *out)
     if (r->copy > 0)
         fprintf(out, "; a copy: %.1f GB/s read and written", r->copy / 1e9);
     fprintf(out, "\n");
+    if (r->start > 0)
+        fprintf(out, "starts     %.2f us for a kernel of one number, among others in a recording\n",
+                1e6 * r->start);
     if (r->vendor_peak > 0)
         fprintf(out, "vendor     %s: %.1f GFLOP/s in %s, %.1f GB/s\n", r->vendor.name, r->vendor_peak / 1e9,
                 r->dtype, r->vendor.bandwidth / 1e9);
