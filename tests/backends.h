@@ -10,9 +10,7 @@ static const char *const backends[] = {
     "cuda",
 #else
     "ref",
-#ifdef GPTPIPE_DNNL
     "cpu",
-#endif
 #endif
 };
 

@@ -82,9 +82,8 @@ else
 fi
 
 # Every block of docs/sweeps.md, in order, with few steps; what a block prints stands in another block, which is left out.
-if [ -n "${GPTPIPE_SANITIZE:-}" ] ||
-    ! eval-mfu --backend cpu --preset nano --layers 1 --seq-len 8 --batch-size 1 --seconds 0.01 > /dev/null 2>&1; then
-    echo "skipped: the blocks of docs/sweeps.md, this build is slow (ref alone, or sanitizers)"
+if [ -n "${GPTPIPE_SANITIZE:-}" ]; then
+    echo "skipped: the blocks of docs/sweeps.md, this build has sanitizers, which are slow"
     finish
 fi
 mkdir sweeps && cd sweeps || exit 1

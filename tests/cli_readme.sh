@@ -1,9 +1,8 @@
 # Every command of the README (the lines that begin with "$ " in its blocks), in order, in one empty folder. Training is
 # cut to a few steps: what is tested is that each command works as it stands, not how long it takes.
 . "$(dirname "$0")/cli.sh"
-if [ -n "${GPTPIPE_SANITIZE:-}" ] ||
-    ! eval-mfu --backend cpu --preset nano --layers 1 --seq-len 8 --batch-size 1 --seconds 0.01 > /dev/null 2>&1; then
-    echo "cli_readme.sh: skipped: this build is slow (ref alone, or sanitizers)"
+if [ -n "${GPTPIPE_SANITIZE:-}" ]; then
+    echo "cli_readme.sh: skipped: this build has sanitizers, which are slow"
     exit 77
 fi
 export GPTPIPE_DATA=$here/data FETCH_DATA_MIRROR=$repo/../shared/mirror

@@ -298,9 +298,7 @@ static void greedy_text(const char *backend)
 FOR_BACKEND(cuda)
 #else
 FOR_BACKEND(ref)
-#ifdef GPTPIPE_DNNL
 FOR_BACKEND(cpu)
-#endif
 #endif
 
 int main(void)
@@ -310,9 +308,7 @@ int main(void)
         TESTS(cuda),
 #else
         TESTS(ref),
-#ifdef GPTPIPE_DNNL
         TESTS(cpu),
-#endif
 #endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -173,12 +173,10 @@ static void one_thread_decodes_the_bits_of_two(void **state)
 static void small_work_stays_on_one_thread(void **state)
 {
     (void)state;
-#ifdef GPTPIPE_DNNL /* without it there is no cpu backend, and no test gets here */
     gp_backend *be = gp_backend_open("cpu", "fp32", 2);
     assert_int_equal(gp_cpu_team(be, 128 * 512 * (int64_t)GP_PS_DECODE), 1);
     assert_int_equal(gp_cpu_team(be, 768 * 3072 * (int64_t)GP_PS_DECODE), 2);
     gp_backend_close(be);
-#endif
 }
 
 static void nan_stays_nan(void **state)

@@ -16,9 +16,7 @@ static const struct backend {
 #ifdef GPTPIPE_CUDA
     {"cuda", gp_cuda_open, "CUDA_VISIBLE_DEVICES", true, gp_nvidia_present},
 #endif
-#ifdef GPTPIPE_DNNL
     {"cpu", gp_cpu_open, NULL, false, NULL},
-#endif
     {"ref", gp_ref_open, NULL, false, NULL},
 };
 
@@ -66,19 +64,6 @@ static bool is_here(const struct backend *b)
 #endif
 }
 
-/* Who has asked for nothing gets what is ten and more times as slow as the same machine could be: that must be heard. */
-static void tell_of_ref(gp_backend *be)
-{
-#ifndef GPTPIPE_DNNL
-    if (!*be->remark)
-        snprintf(be->remark, sizeof be->remark,
-                 "this build is without oneDNN and many times slower than with it: install libdnnl-dev and "
-                 "build again");
-#else
-    (void)be;
-#endif
-}
-
 static int choose_dtype(gp_backend *be, const char *name)
 {
     be->tf32 = !strcmp(name, "tf32");
@@ -103,21 +88,15 @@ gp_backend *gp_backend_open(const char *name, const char *dtype, int threads)
     for (size_t i = 0; i < ARRAY_LEN(backends); i++) {
         if (any ? hidden(backends[i].hidden_by) : strcmp(name, backends[i].name))
             continue;
-        if (any && backends[i].open == gp_ref_open && be->dtype == GP_BF16) {
-            fail(
-                "dtype bf16 needs a GPU that has it, AMX or AVX-512 BF16; use --dtype fp32"); /* ref is slow */
-            break;
-        }
+        if (any && backends[i].open == gp_ref_open && be->dtype == GP_BF16)
+            break; /* whose bf16 is for tests: what cpu lacks has been said */
         known = true;
         if (be->tf32 && !backends[i].tf32) {
             fail("dtype tf32 needs backend cuda and a GPU that has it; use --dtype fp32");
             continue;
         }
-        if (!backends[i].open(be)) {
-            if (any && backends[i].open == gp_ref_open)
-                tell_of_ref(be);
+        if (!backends[i].open(be))
             return be;
-        }
         if (!*be->remark && is_here(&backends[i]))
             snprintf(be->remark, sizeof be->remark, "%s", gp_error());
     }

@@ -46,9 +46,13 @@ static const gp_kernels *choose(void)
 static int choose_dtype(gp_backend *be)
 {
     gp_bf16_unit unit = gp_matmul_bf16();
+    if (be->dtype == GP_BF16 && unit == GP_BF16_NOT_BUILT)
+        return fail(
+            "dtype bf16 on a processor needs oneDNN, which this build lacks: install libdnnl-dev and build "
+            "again, or use --dtype fp32");
     if (be->dtype == GP_BF16 && unit == GP_BF16_NONE)
         return fail(
-            "dtype bf16 needs AMX or AVX-512 BF16, which this processor does not have; use --dtype fp32");
+            "dtype bf16 on a processor needs AMX or AVX-512 BF16, which this one lacks: use --dtype fp32");
     if (be->dtype == GP_DTYPES)
         be->dtype = unit == GP_BF16_AMX ? GP_BF16 : GP_F32;
     be->act_dtype = GP_F32;
@@ -142,7 +146,7 @@ int gp_cpu_open(gp_backend *be)
     gp_cpu *cpu = gp_calloc(1, sizeof *cpu);
     cpu->k = k;
     cpu->split_ps = SPLIT_US * (int64_t)1000000;
-    cpu->mm = gp_matmul_open(threads);
+    cpu->mm = gp_matmul_open(k, threads);
     cpu->guard = gp_cpu_guard_signals(threads);
     be->ops = &cpu_ops;
     be->threads = threads;
@@ -150,5 +154,6 @@ int gp_cpu_open(gp_backend *be)
     char processor[96];
     gp_ref_processor(processor, sizeof processor);
     snprintf(be->device, sizeof be->device, "%s, %s", processor, k->level);
+    gp_matmul_describe(be->products_library, sizeof be->products_library);
     return 0;
 }

@@ -1,7 +1,14 @@
-# The cpu backend: its op files once, its kernels once a level of instructions. The level is chosen when the
-# backend opens, so that one build runs everywhere; nothing is ever tuned for the machine that builds.
+# The cpu backend: its op files once, one of them with the products of oneDNN or the other with its own; its kernels once
+# a level of instructions. The level is chosen when the backend opens, so that one build runs everywhere; nothing is ever
+# tuned for the machine that builds.
 set(CPU_DIR ${CMAKE_CURRENT_LIST_DIR})
 file(GLOB CPU_SOURCES CONFIGURE_DEPENDS ${CPU_DIR}/*.c)
+if(GPTPIPE_DNNL)
+  list(FILTER CPU_SOURCES EXCLUDE REGEX "/matmul_own\\.c$")
+  target_link_libraries(gptpipe_packages INTERFACE DNNL::dnnl)
+else()
+  list(FILTER CPU_SOURCES EXCLUDE REGEX "/matmul_dnnl\\.c$")
+endif()
 file(GLOB CPU_KERNELS CONFIGURE_DEPENDS ${CPU_DIR}/simd/*.c)
 
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
@@ -23,7 +30,6 @@ function(gptpipe_cpu_objects target)
 endfunction()
 
 gptpipe_cpu_objects(gptpipe_cpu ${CPU_SOURCES})
-target_link_libraries(gptpipe_packages INTERFACE DNNL::dnnl)
 target_link_libraries(gptpipe_cpu PRIVATE gptpipe_packages)
 foreach(level ${CPU_LEVELS})
   gptpipe_cpu_objects(gptpipe_cpu_${level} ${CPU_KERNELS})

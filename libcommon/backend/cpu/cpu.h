@@ -51,18 +51,6 @@ static inline void *gp_cpu_workspace(const gp_backend *be, size_t bytes)
     return be->workspace;
 }
 
-/* Part `part` of n things cut for `parts` threads, in multiples of `grain`: [lo, hi). */
-typedef struct gp_range {
-    int64_t lo, hi;
-} gp_range;
-
-static inline gp_range gp_cpu_share(int64_t n, int64_t grain, int part, int parts)
-{
-    int64_t grains = (n + grain - 1) / grain;
-    return (gp_range){gp_min(n, grains * part / parts * grain),
-                      gp_min(n, grains * (part + 1) / parts * grain)};
-}
-
 /* What a number takes one thread, in picoseconds, as seen with AVX2 on a 3 GHz machine (bench-ops -t 1). The
  * choice of a team hangs on them, nothing else. */
 enum {

@@ -7,12 +7,28 @@
 #define GP_CPU_KERNELS_H
 
 #include "backend/backend.h"
+#include "backend/cpu/matmul.h"
+
+/* Part `part` of n things cut for `parts` threads, in multiples of `grain`: [lo, hi). */
+typedef struct gp_range {
+    int64_t lo, hi;
+} gp_range;
+
+static inline gp_range gp_cpu_share(int64_t n, int64_t grain, int part, int parts)
+{
+    int64_t grains = (n + grain - 1) / grain;
+    return (gp_range){gp_min(n, grains * part / parts * grain),
+                      gp_min(n, grains * (part + 1) / parts * grain)};
+}
 
 /* A tile of attention: queries by keys. Sequences and head sizes are padded to GP_PAD in scratch, rows of
  * scores to GP_STEP; every level's vectors divide both. */
 enum { GP_TILE_Q = 32, GP_TILE_K = 128, GP_PAD = 32, GP_STEP = 16 };
 
 enum { GP_NOT_COUNTED = -100 }; /* a target */
+
+/* Floats of scratch for a thread's part of a matrix product: a block of a and one of b. */
+enum { GP_MATMUL_A = 64 << 10, GP_MATMUL_B = 256 << 10, GP_MATMUL_SCRATCH = GP_MATMUL_A + GP_MATMUL_B };
 
 /* One line a kernel: the members of gp_kernels, the prototypes and the tables are made from this list. Letters
  * are those of backend.h; ranges are [lo, hi). */
@@ -43,7 +59,11 @@ enum { GP_NOT_COUNTED = -100 }; /* a target */
     X(void, adamw, (const gp_adamw_op *op, const gp_segment *seg, int64_t lo, int64_t hi))                   \
     /* y(b,o) = x(b,:) W(:,o) + bias(o) for o = lo .. hi; W stored (I,O), or (O,I) in decode_rows */         \
     X(void, decode_columns, (const gp_decode *d, int64_t lo, int64_t hi))                                    \
-    X(void, decode_rows, (const gp_decode *d, int64_t lo, int64_t hi))
+    X(void, decode_rows, (const gp_decode *d, int64_t lo, int64_t hi))                                       \
+    /* part `part` of `parts` of p, which is in fp32 and not packed; GP_MATMUL_SCRATCH */                    \
+    X(void, matmul,                                                                                          \
+      (const gp_product *p, const float *a, const float *b, const float *bias, float *c, int part,           \
+       int parts, float *scratch))
 
 typedef struct gp_decode {
     int64_t B, I, O;
@@ -51,12 +71,12 @@ typedef struct gp_decode {
     float *y;                  /* (B,O) */
 } gp_decode;
 
-typedef struct gp_kernels {
+struct gp_kernels {
     const char *level;
 #define GP_MEMBER(result, name, parameters) result(*name) parameters;
     GP_KERNELS(GP_MEMBER)
 #undef GP_MEMBER
-} gp_kernels;
+};
 
 /* Floats of scratch that attention_forward or attention_backward needs for heads of D over T positions. */
 static inline int64_t gp_attention_scratch(int64_t T, int64_t D, bool backward)

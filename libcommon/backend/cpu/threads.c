@@ -1,4 +1,5 @@
-/* threads.c: cutting an op's work for threads; here is the backend's one parallel region (but for signals.c's).
+/* threads.c: cutting an op's work for threads; here is the backend's one parallel region, but for
+ * those of products and signals.c.
  *
  * A region wakes sleeping threads and waits for all of them. (They sleep, since threads that spin while they wait
  * are far worse on a machine that does anything else: gp_backend_prepare.) For two threads on a shared virtual

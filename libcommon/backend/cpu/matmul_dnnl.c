@@ -1,9 +1,10 @@
-/* matmul.c: products by oneDNN 2.x or 3.x; the only file that knows it.
+/* matmul_dnnl.c: products by oneDNN 2.x or 3.x; the only file that knows it.
  *
  * A memory object's address is set before each run, a primitive's scratchpad is ours and shared, and threads
  * are OpenMP's: the number asked for is set around each call, since it belongs to the calling thread. */
 #include "backend/cpu/matmul.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -284,8 +285,9 @@ static made *find(gp_matmul *mm, const gp_product *p)
 
 /* ---- for the ops ---------------------------------------------------------------------------------------- */
 
-gp_matmul *gp_matmul_open(int threads)
+gp_matmul *gp_matmul_open(const gp_kernels *k, int threads)
 {
+    (void)k; /* the library has its own */
     gp_matmul *mm = gp_calloc(1, sizeof *mm);
     mm->threads = threads;
     check(dnnl_engine_create(&mm->engine, dnnl_cpu, 0), "the engine", NULL);
@@ -356,6 +358,12 @@ void gp_matmul_pack(gp_matmul *mm, const gp_product *p, const float *b, void *pa
     dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, at(m->plain_b, b)}, {DNNL_ARG_TO, at(m->b, packed)}};
     check(dnnl_primitive_execute(m->reorder, mm->stream, 2, args), "a reorder", p);
     set_threads(threads);
+}
+
+void gp_matmul_describe(char *text, size_t size)
+{
+    const dnnl_version_t *v = dnnl_version();
+    snprintf(text, size, "oneDNN %d.%d.%d", v->major, v->minor, v->patch);
 }
 
 gp_bf16_unit gp_matmul_bf16(void)

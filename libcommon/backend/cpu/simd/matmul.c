@@ -1,0 +1,233 @@
+/* matmul.c: products of matrices of any size, blocked for the caches after Goto & van de Geijn (2008).
+ *
+ * KC rows of b and as many columns of a at a time: NC columns of b are packed into panels of NR, MC rows of a into panels
+ * of MR, so that the innermost loop reads both from end to end. It keeps MR x NR sums in registers; a's block stays in
+ * the second cache while the panels of b pass by.
+ *
+ * A number of c is a sum over k in order, begun afresh at each multiple of KC. Its bits depend on nothing else: neither
+ * on the rows and columns beside it nor on the threads. */
+#include "backend/cpu/kernels.h"
+#include "backend/cpu/simd/tile.h"
+
+#include <string.h>
+
+#if defined(__AVX512F__)
+enum { MR = 14, MC = 16 * MR };
+#elif defined(__AVX__)
+enum { MR = 6, MC = 24 * MR };
+#else
+enum { MR = 4, MC = 32 * MR };
+#endif
+enum { NR = VECTORS * WIDTH, NC = 1024, KC = 256 };
+enum { FEW = 4 * MR }; /* rows for which packing b takes longer than reading it where it is */
+
+_Static_assert(GP_MATMUL_A >= MC * KC && GP_MATMUL_B >= NC * KC, "the scratch holds a block of each");
+_Static_assert(NC % NR == 0, "blocks of b are whole panels");
+
+/* Up to MR rows and NR columns of c, and what is added to the sums there. */
+typedef struct corner {
+    float *c;
+    int64_t c_row, columns;
+    const float *bias; /* or NULL */
+    bool add;          /* what is there */
+} corner;
+
+static __attribute__((noinline)) void store(int rows, vec sum[MR][VECTORS], const corner *at)
+{
+    for (int i = 0; i < rows; i++) {
+        float *c = at->c + i * at->c_row, edge[NR];
+        for (int v = 0; at->columns == NR && v < VECTORS; v++) {
+            vec s = sum[i][v];
+            if (at->bias)
+                s += vec_load(at->bias + v * WIDTH);
+            if (at->add)
+                s += vec_load(c + v * WIDTH);
+            *(vec_at *)(c + v * WIDTH) = s;
+        }
+        if (at->columns == NR)
+            continue;
+        memcpy(edge, sum[i], sizeof edge);
+        for (int64_t n = 0; n < at->columns; n++) {
+            float s = at->bias ? edge[n] + at->bias[n] : edge[n];
+            c[n] = at->add ? s + c[n] : s;
+        }
+    }
+}
+
+/* Sums are in registers where the loops over them are unrolled, which neither compiler is sure to do by itself. */
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
+/* a (K,MR) is a panel, of which `rows` count, a constant where it is called; b (K,NR) has its rows b_row apart. */
+static inline __attribute__((always_inline)) void multiply(const int rows, int64_t K, const float *a,
+                                                           const float *b, int64_t b_row, const corner *at)
+{
+    vec sum[MR][VECTORS] = {{{0}}};
+    for (int64_t k = 0; k < K; k++, a += MR, b += b_row) {
+        vec row[VECTORS];
+        for (int v = 0; v < VECTORS; v++)
+            row[v] = vec_load(b + v * WIDTH);
+        UNROLL
+        for (int i = 0; i < rows; i++)
+            for (int v = 0; v < VECTORS; v++)
+                sum[i][v] += a[i] * row[v];
+    }
+    vec done[MR][VECTORS]; /* in memory, where `sum` must not be */
+    UNROLL
+    for (int i = 0; i < rows; i++)
+        for (int v = 0; v < VECTORS; v++)
+            done[i][v] = sum[i][v];
+    store(rows, done, at);
+}
+
+static void multiply_rows(int64_t rows, int64_t K, const float *a, const float *b, int64_t b_row,
+                          const corner *at)
+{
+    switch (rows) {
+#define GP_ROWS(n)                                                                                           \
+    case n:                                                                                                  \
+        multiply(n < MR ? n : MR, K, a, b, b_row, at);                                                       \
+        break;
+        GP_ROWS(1)
+        GP_ROWS(2)
+        GP_ROWS(3)
+        GP_ROWS(4)
+        GP_ROWS(5)
+        GP_ROWS(6)
+        GP_ROWS(7)
+        GP_ROWS(8)
+        GP_ROWS(9)
+        GP_ROWS(10)
+        GP_ROWS(11)
+        GP_ROWS(12)
+        GP_ROWS(13)
+        GP_ROWS(14)
+#undef GP_ROWS
+    default:
+        BUG_ON(true);
+    }
+}
+
+/* `count` lines of K numbers become columns of a panel (K,width), zeros the rest. Line i's numbers are x[i + k * step]. */
+static void pack_rows_of(const float *x, int64_t step, int64_t count, int64_t K, float *panel, int64_t width)
+{
+    for (int64_t k = 0; k < K; k++, x += step, panel += width) {
+        memcpy(panel, x, (size_t)count * sizeof *x);
+        for (int64_t i = count; i < width; i++)
+            panel[i] = 0;
+    }
+}
+
+/* The same where they are x[i * step + k]. */
+static void pack_columns_of(const float *x, int64_t step, int64_t count, int64_t K, float *panel,
+                            int64_t width)
+{
+    enum { LINE = 16 }; /* numbers of a cache line: what is written meanwhile stays in the first cache */
+    for (int64_t k0 = 0; k0 < K; k0 += LINE, x += LINE, panel += LINE * width) {
+        int64_t n = gp_min(LINE, K - k0), i = 0;
+        for (; i + 4 <= count; i += 4)
+            for (int64_t k = transpose_four(x + i * step, step, n, panel + i, width); k < n; k++)
+                for (int64_t j = i; j < i + 4; j++)
+                    panel[k * width + j] = x[j * step + k];
+        for (; i < width; i++)
+            for (int64_t k = 0; k < n; k++)
+                panel[k * width + i] = i < count ? x[i * step + k] : 0;
+    }
+}
+
+/* Lines, side by side or each by itself (`whole`), become panels of `width`. */
+static void pack(const float *x, int64_t step, bool whole, int64_t count, int64_t K, float *panels,
+                 int64_t width)
+{
+    for (int64_t i = 0; i < count; i += width, panels += K * width) {
+        if (whole)
+            pack_columns_of(x + i * step, step, gp_min(width, count - i), K, panels, width);
+        else
+            pack_rows_of(x + i, step, gp_min(width, count - i), K, panels, width);
+    }
+}
+
+/* Rows m and columns n of c are the part's: a cell of the grid in which the largest cell takes the least time, for its
+ * products and for packing, where a number takes as long as some PACK products do. */
+static void choose(const gp_product *p, int part, int parts, gp_range *m, gp_range *n)
+{
+    enum { PACK = 8 };
+    int64_t least = INT64_MAX;
+    int down = 1;
+    for (int d = 1; d <= parts; d++) {
+        gp_range rows = gp_cpu_share(p->M, MR, d - 1, d); /* the last is largest but for an edge */
+        gp_range columns = gp_cpu_share(p->N, NR, parts / d - 1, parts / d);
+        int64_t M = (int64_t)gp_round_up((size_t)(rows.hi - rows.lo), MR);
+        int64_t N = (int64_t)gp_round_up((size_t)(columns.hi - columns.lo), NR),
+                time = M * N + PACK * (M + N);
+        if (time < least) {
+            least = time;
+            down = d;
+        }
+    }
+    int across = parts / down;
+    *m = *n = (gp_range){0};
+    if (part < down * across) {
+        *m = gp_cpu_share(p->M, MR, part / across, down);
+        *n = gp_cpu_share(p->N, NR, part % across, across);
+    }
+}
+
+/* One block of b, all rows of a. */
+typedef struct block {
+    const gp_product *p;
+    const float *a, *bias;
+    float *c;
+    int64_t n0, columns, k0, K;
+    const float *direct; /* the first `in_place` columns are read where they are, the others from panels */
+    int64_t in_place;
+    float *packed_a, *packed_b;
+} block;
+
+static void multiply_block(const block *o, gp_range m)
+{
+    const gp_product *p = o->p;
+    for (int64_t m0 = m.lo; m0 < m.hi; m0 += MC) {
+        int64_t rows = gp_min(MC, m.hi - m0);
+        if (p->a_transposed)
+            pack(o->a + o->k0 * p->M + m0, p->M, false, rows, o->K, o->packed_a, MR);
+        else
+            pack(o->a + m0 * p->K + o->k0, p->K, true, rows, o->K, o->packed_a, MR);
+        for (int64_t n = 0; n < o->columns; n += NR) {
+            bool direct = n < o->in_place;
+            const float *b = direct ? o->direct + n : o->packed_b + n * o->K;
+            corner at = {.c = o->c + m0 * p->N + o->n0 + n,
+                         .c_row = p->N,
+                         .columns = gp_min(NR, o->columns - n),
+                         .bias = o->bias && !o->k0 ? o->bias + o->n0 + n : NULL,
+                         .add = p->add || o->k0};
+            for (int64_t i = 0; i < rows; i += MR, at.c += MR * p->N)
+                multiply_rows(gp_min(MR, rows - i), o->K, o->packed_a + i * o->K, b, direct ? p->N : NR, &at);
+        }
+    }
+}
+
+void KERNEL(matmul)(const gp_product *p, const float *a, const float *b, const float *bias, float *c,
+                    int part, int parts, float *scratch)
+{
+    gp_range m, n;
+    choose(p, part, parts, &m, &n);
+    block o = {.p = p, .a = a, .bias = bias, .c = c, .packed_a = scratch, .packed_b = scratch + GP_MATMUL_A};
+    for (o.n0 = n.lo; m.lo < m.hi && o.n0 < n.hi; o.n0 += NC) {
+        o.columns = gp_min(NC, n.hi - o.n0);
+        o.in_place = m.hi - m.lo <= FEW && !p->b_transposed ? o.columns / NR * NR : 0;
+        for (o.k0 = 0; o.k0 < p->K; o.k0 += KC) {
+            o.K = gp_min(KC, p->K - o.k0);
+            o.direct = b + o.k0 * p->N + o.n0;
+            float *rest = o.packed_b + o.in_place * o.K;
+            if (p->b_transposed)
+                pack(b + o.n0 * p->K + o.k0, p->K, true, o.columns, o.K, rest, NR);
+            else
+                pack(o.direct + o.in_place, p->N, false, o.columns - o.in_place, o.K, rest, NR);
+            multiply_block(&o, m);
+        }
+    }
+}

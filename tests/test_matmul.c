@@ -1,0 +1,254 @@
+/* Products of matrices on backend cpu, as this build makes them (backend/cpu/matmul.h) and by the kernel of the own ones,
+ * beside three loops over integers. All numbers are small integers, so that every sum is exact in whatever order it is
+ * added: what is expected is equality. */
+#include "parity.h"
+
+#include "backend/cpu/kernels.h"
+#include "backend/cpu/matmul.h"
+
+enum { MOST_PARTS = 5 };
+
+/* One product's operands, and what becomes of c. */
+typedef struct numbers {
+    gp_product p;
+    float *a, *b, *bias, *before, *want;
+} numbers;
+
+static int small_integer(uint32_t *seed)
+{
+    *seed = *seed * 1664525 + 1013904223;
+    return (int)(*seed >> 16) % 7 - 3;
+}
+
+static float *integers(parity *p, int64_t count, uint32_t *seed)
+{
+    float *x = parity_take(p, (size_t)count * sizeof *x);
+    for (int64_t i = 0; i < count; i++)
+        x[i] = (float)small_integer(seed);
+    return x;
+}
+
+static void multiply(const numbers *x)
+{
+    const gp_product *p = &x->p;
+    int64_t a_row = p->a_transposed ? 1 : p->K, a_column = p->a_transposed ? p->M : 1;
+    int64_t b_row = p->b_transposed ? 1 : p->N, b_column = p->b_transposed ? p->K : 1;
+    for (int64_t m = 0; m < p->M; m++)
+        for (int64_t n = 0; n < p->N; n++) {
+            int64_t sum = 0;
+            for (int64_t k = 0; k < p->K; k++)
+                sum += (int64_t)x->a[m * a_row + k * a_column] * (int64_t)x->b[k * b_row + n * b_column];
+            sum += (p->bias ? (int64_t)x->bias[n] : 0) + (p->add ? (int64_t)x->before[m * p->N + n] : 0);
+            x->want[m * p->N + n] = (float)sum;
+        }
+}
+
+/* Variants 0 to 15: a and b transposed or not, a bias or none, added or not. */
+static numbers make(parity *p, int64_t M, int64_t N, int64_t K, int variant)
+{
+    uint32_t seed = (uint32_t)(M * 10007 + N * 101 + K * 7 + variant);
+    numbers x = {.p = {.M = M, .N = N, .K = K, .dtype = GP_F32, .threads = 1}};
+    x.p.a_transposed = variant & 1;
+    x.p.b_transposed = variant & 2;
+    x.p.bias = variant & 4;
+    x.p.add = variant & 8;
+    x.a = integers(p, M * K, &seed);
+    x.b = integers(p, K * N, &seed);
+    x.bias = integers(p, N, &seed);
+    x.before = integers(p, M * N, &seed);
+    x.want = parity_take(p, (size_t)(M * N) * sizeof *x.want);
+    multiply(&x);
+    return x;
+}
+
+static void assert_equal(const numbers *x, const float *got, const char *how)
+{
+    const gp_product *p = &x->p;
+    for (int64_t i = 0; i < p->M * p->N; i++)
+        if (got[i] != x->want[i])
+            fail_msg("%s, %lld x %lld x %lld%s%s%s%s: (%lld,%lld) is %g, expected %g", how, (long long)p->M,
+                     (long long)p->N, (long long)p->K, p->a_transposed ? ", a transposed" : "",
+                     p->b_transposed ? ", b transposed" : "", p->bias ? ", bias" : "", p->add ? ", add" : "",
+                     (long long)(i / p->N), (long long)(i % p->N), (double)got[i], (double)x->want[i]);
+}
+
+/* What is overwritten is NAN, what is added to is `before`. */
+static float *target(parity *p, const numbers *x)
+{
+    int64_t count = x->p.M * x->p.N;
+    float *c = parity_take(p, (size_t)count * sizeof *c);
+    for (int64_t i = 0; i < count; i++)
+        c[i] = x->p.add ? x->before[i] : NAN;
+    return c;
+}
+
+/* Scratch as another product may leave it. */
+static float *dirty_scratch(parity *p)
+{
+    float *scratch = parity_take(p, GP_MATMUL_SCRATCH * sizeof *scratch);
+    for (int64_t i = 0; i < GP_MATMUL_SCRATCH; i++)
+        scratch[i] = NAN;
+    return scratch;
+}
+
+static void by_kernel(const parity *p, const numbers *x, float *c, int parts, float *scratch)
+{
+    for (int part = 0; part < parts; part++)
+        gp_cpu_state(p->cpu)->k->matmul(&x->p, x->a, x->b, x->p.bias ? x->bias : NULL, c, part, parts,
+                                        scratch);
+}
+
+/* In bf16, where small integers are exact too, b also packed. */
+static void by_this_build(parity *p, const numbers *x, int threads, bool packed, float *c)
+{
+    gp_matmul *mm = gp_cpu_state(p->cpu)->mm;
+    gp_product product = x->p;
+    const void *a = x->a, *b = x->b;
+    product.threads = threads;
+    product.dtype = p->cpu->dtype;
+    product.packed = packed ? product.M : 0;
+    if (product.dtype == GP_BF16) {
+        uint16_t *a16 = parity_take(p, (size_t)(product.M * product.K) * sizeof *a16);
+        uint16_t *b16 = parity_take(p, (size_t)(product.K * product.N) * sizeof *b16);
+        gp_cpu_to_bf16(p->cpu, a16, x->a, product.M * product.K);
+        gp_cpu_to_bf16(p->cpu, b16, x->b, product.K * product.N);
+        a = a16, b = b16;
+    }
+    if (packed) {
+        void *form = parity_take(p, gp_matmul_packed_bytes(mm, &product));
+        gp_matmul_pack(mm, &product, x->b, form);
+        b = form;
+    }
+    gp_matmul_run(mm, &product, a, b, product.bias ? x->bias : NULL, c);
+}
+
+static void check(parity *p, int64_t M, int64_t N, int64_t K, int variant)
+{
+    numbers x = make(p, M, N, K, variant);
+    for (int threads = 1; threads <= PARITY_THREADS; threads++)
+        for (int packed = 0; packed <= (p->cpu->dtype == GP_BF16); packed++) {
+            float *c = target(p, &x);
+            by_this_build(p, &x, threads, packed, c);
+            assert_equal(&x, c, packed ? "packed" : threads > 1 ? "two threads" : "one thread");
+        }
+    float *scratch = dirty_scratch(p);
+    for (int parts = 1; p->cpu->dtype == GP_F32 && parts <= MOST_PARTS; parts++) {
+        float *c = target(p, &x);
+        by_kernel(p, &x, c, parts, scratch);
+        assert_equal(&x, c, "the kernel");
+    }
+    parity_forget(p);
+}
+
+/* Every number of rows and columns up to some panels, which are of at most 14 rows and 32 columns. */
+static void small_products_are_exact(void **state)
+{
+    parity *p = *state;
+    static const int64_t depths[] = {1, 2, 3, 16, 19};
+    int variant = 0;
+    for (int64_t M = 1; M <= 30; M++)
+        for (int64_t N = 1; N <= 67; N += 1 + N / 34)
+            check(p, M, N, depths[(M + N) % (int64_t)ARRAY_LEN(depths)], variant++ % 16);
+}
+
+/* Each side beyond the blocks: at most 224 rows, 1024 columns, 256 deep; and where b is no longer read in place. */
+static void products_are_exact_at_the_edges_of_blocks(void **state)
+{
+    parity *p = *state;
+    static const int64_t M[] = {16, 17, 24, 25, 56, 57, 128, 129, 144, 145, 224, 225, 449};
+    static const int64_t N[] = {1023, 1024, 1025, 1056, 2049};
+    static const int64_t K[] = {255, 256, 257, 511, 512, 513, 769};
+    for (int variant = 0; variant < 16; variant++) {
+        for (size_t i = 0; i < ARRAY_LEN(M); i++)
+            check(p, M[i], 33, 5, variant);
+        for (size_t i = 0; i < ARRAY_LEN(N); i++)
+            check(p, i % 2 ? 5 : 61, N[i], 3, variant);
+        for (size_t i = 0; i < ARRAY_LEN(K); i++)
+            check(p, 15, 35, K[i], variant);
+    }
+    check(p, 230, 1030, 260, 8);
+    check(p, 230, 1030, 260, 7);
+}
+
+/* A number's sum depends on k alone: not on how the work is cut, nor on the rows and columns beside it. */
+static void the_own_kernel_s_bits_are_those_of_a_row_alone(void **state)
+{
+    enum { M = 73, N = 97, K = 300 };
+    parity *p = *state;
+    gp_tensor a = RANDOM(p, M, K), b = RANDOM(p, K, N), c = RANDOM(p, M, N), other = RANDOM(p, M, N);
+    numbers x = {.p = {.M = M, .N = N, .K = K, .dtype = GP_F32}, .a = a.data, .b = b.data};
+    float *scratch = dirty_scratch(p);
+    by_kernel(p, &x, c.data, 1, scratch);
+    for (int parts = 2; parts <= 9; parts++) {
+        by_kernel(p, &x, other.data, parts, scratch);
+        assert_true(parity_same_bits(&c, &other));
+    }
+    for (int64_t m = 0; m < M; m++) { /* its last rows, then each by itself */
+        numbers rest = x;
+        float *row = (float *)other.data + m * N;
+        rest.a += m * K;
+        rest.p.M = M - m;
+        by_kernel(p, &rest, row, 1, scratch);
+        assert_true(parity_same_bits(&c, &other));
+        rest.p.M = 1;
+        by_kernel(p, &rest, row, 1, scratch);
+        assert_true(parity_same_bits(&c, &other));
+    }
+}
+
+/* In this build's own products the same holds with threads. */
+static void threads_change_no_bit_of_own_products(void **state)
+{
+    enum { M = 301, N = 215, K = 517, THREADS = 4 };
+    parity *p = *state;
+    char products[32];
+    gp_matmul_describe(products, sizeof products);
+    gp_matmul *mm = gp_matmul_open(gp_cpu_state(p->cpu)->k, THREADS);
+    gp_tensor a = RANDOM(p, M, K), b = RANDOM(p, N, K), one = RANDOM(p, M, N), more = RANDOM(p, M, N);
+    for (int threads = 1; !strcmp(products, "own kernels") && threads <= THREADS; threads++) {
+        gp_product product = {
+            .M = M, .N = N, .K = K, .b_transposed = true, .dtype = GP_F32, .threads = threads};
+        gp_matmul_run(mm, &product, a.data, b.data, NULL, threads == 1 ? one.data : more.data);
+        assert_true(threads == 1 || parity_same_bits(&one, &more));
+    }
+    gp_matmul_close(mm);
+}
+
+/* Whose fault it is that bf16 is not there, by name and as the last that `auto` finds. */
+static void bf16_is_refused_for_what_is_missing(void **state)
+{
+    (void)state;
+    static const char *const why[] = {[GP_BF16_NOT_BUILT] = "needs oneDNN, which this build lacks",
+                                      [GP_BF16_NONE] = "needs AMX or AVX-512 BF16, which this one lacks"};
+    static const char *const names[] = {"cpu", "auto"};
+    gp_bf16_unit unit = gp_matmul_bf16();
+    setenv("CUDA_VISIBLE_DEVICES", "", 1);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        gp_backend *be = gp_backend_open(names[i], "bf16", 1);
+        assert_int_equal(be != NULL, unit > GP_BF16_NONE);
+        if (be)
+            assert_string_equal(gp_backend_name(be), "cpu");
+        else
+            assert_non_null(strstr(gp_error(), why[unit]));
+        gp_backend_close(be);
+    }
+}
+
+static int group(const char *title)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(small_products_are_exact, parity_setup, parity_teardown),
+        cmocka_unit_test_setup_teardown(products_are_exact_at_the_edges_of_blocks, parity_setup,
+                                        parity_teardown),
+        cmocka_unit_test_setup_teardown(the_own_kernel_s_bits_are_those_of_a_row_alone, parity_setup,
+                                        parity_teardown),
+        cmocka_unit_test_setup_teardown(threads_change_no_bit_of_own_products, parity_setup, parity_teardown),
+        cmocka_unit_test(bf16_is_refused_for_what_is_missing),
+    };
+    return cmocka_run_group_tests_name(title, tests, NULL, NULL);
+}
+
+int main(void)
+{
+    return parity_run("matmul", group);
+}
