@@ -91,7 +91,7 @@ static bool is_name(const char *name)
         if (!strchr("/._-", *c) && !(*c >= '0' && *c <= '9') && !((*c | 32) >= 'a' && (*c | 32) <= 'z'))
             return false;
     }
-    return *name && strcmp(name, ".") && !strstr(name, "..") && !strstr(name, "./");
+    return *name && strcmp(name, ".") && !strstr(name, "..") && !strstr(name, "./") && !ends_with(name, "/.");
 }
 
 static void add_entry(char *name, const uint8_t *data, size_t size)
