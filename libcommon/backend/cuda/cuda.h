@@ -45,6 +45,7 @@ size_t gp_cuda_attention_workspace(const gp_backend *be, const gp_shape *shape);
 size_t gp_cuda_head_workspace(const gp_backend *be, const gp_shape *shape);
 size_t gp_cuda_update_workspace(const gp_backend *be, const gp_shape *shape);
 size_t gp_cuda_decode_workspace(const gp_backend *be, const gp_shape *shape);
+size_t gp_cuda_sample_workspace(const gp_backend *be, const gp_shape *shape);
 
 /* Rows of logits that head_loss holds at once, at most; 0: its own choice. For tests: that is thousands. Before plan. */
 void gp_cuda_head_rows(gp_backend *be, int64_t most);

@@ -12,7 +12,6 @@ static __device__ void conclude(const Sample &a, Row *row, int id)
     unsigned b = blockIdx.x;
     u64 most = atomicExch(&row->most, 0ull), sum = atomicExch(&row->sum, 0ull);
     atomicExch(&row->best, 0ull);
-    row->prefix = 0; /* a search may have ended without a limit, where logits are not finite */
     row->found = 0;
     if (!a.draws) {
         a.ids[b] = id;
@@ -126,60 +125,124 @@ static __global__ void __launch_bounds__(SAMPLE_THREADS) sample_top(Sample a)
         }
 }
 
-/* Adds to 64 bits in two halves: shared memory adds 32. */
-static __device__ __forceinline__ void add_halves(unsigned *low, unsigned *high, u64 x)
+/* What an id counts in a search. */
+static __device__ __forceinline__ u64 counted(const Sample &a, const Search &s, const View &v, float logit)
 {
-    unsigned part = static_cast<unsigned>(x), was = atomicAdd(low, part);
-    unsigned above = static_cast<unsigned>(x >> 32) + (was + part < was);
-    if (above)
-        atomicAdd(high, above);
+    return s.by_weight ? weight_of(a, v, logit) : 1;
 }
 
-/* The next digit of the limit; with the last one, the limit. */
-static __global__ void __launch_bounds__(SAMPLE_THREADS) sample_digit(Sample a, Search s, int digit)
+static __device__ __forceinline__ View view_of(const Sample &a, const Search &s, const Row *row)
 {
-    SHARED(unsigned, low, [BINS]);
-    SHARED(unsigned, high, [BINS]);
+    return s.raw ? raw_view_of(a, row) : view_of(a, row, s.limited);
+}
+
+/* The first digit of the limit, and what is wanted of those with it. */
+static __global__ void __launch_bounds__(SAMPLE_THREADS) sample_digit(Sample a, Search s)
+{
+    SHARED(Bins, bins, [1]);
     let_next_begin();
     await_ops_before();
     if (is_idle(a))
         return;
     Row *row = a.rows + blockIdx.x;
-    View v = s.raw ? raw_view_of(a, row) : view_of(a, row, s.limited);
+    View v = view_of(a, s, row);
     Items items = items_of_block();
     float logits[ITEMS];
-    int shift = (DIGITS - 1 - digit) * DIGIT_BITS;
-    u64 prefix = row->prefix, wanted = row->wanted, x[ITEMS], total;
+    u64 x[ITEMS], total, wanted = s.count;
     load_logits(a, v, items, logits);
-    for (unsigned i = threadIdx.x; i < BINS; i += SAMPLE_THREADS)
-        low[i] = high[i] = 0;
-    __syncthreads();
+    bins->empty();
 #pragma unroll
     for (int k = 0; k < ITEMS; k++) {
         u64 key = key_of(v, logits[k], items.id(k));
-        if (items.id(k) < a.vocab && key <= v.limit && key >> shift >> DIGIT_BITS == prefix) {
-            unsigned bin = static_cast<unsigned>(key >> shift) % BINS;
-            add_halves(&low[bin], &high[bin], s.by_weight ? weight_of(a, v, logits[k]) : 1);
-        }
+        if (items.id(k) < a.vocab && key <= v.limit)
+            bins->add(key >> FIRST_SHIFT, counted(a, s, v, logits[k]));
     }
     __syncthreads();
     for (unsigned i = threadIdx.x; i < BINS; i += SAMPLE_THREADS)
-        if (low[i] || high[i])
-            atomicAdd(&row->bins[i], static_cast<u64>(high[i]) << 32 | low[i]);
+        if (bins->of(i))
+            atomicAdd(&row->bins[i], bins->of(i));
     if (!last_of_row(row))
         return;
     u64 before = sum_before(take_bins(row, x), &total);
-    if (digit == 0)
-        wanted =
-            s.by_weight ? static_cast<u64>(fmax(1.0, ceil(s.share * static_cast<double>(total)))) : s.count;
-    find(x, before, wanted, [&](int bin, u64 rest) {
-        u64 found = prefix << DIGIT_BITS | static_cast<u64>(bin);
-        bool whole = digit == s.digits - 1;
-        row->wanted = rest;
-        row->prefix = whole ? 0 : found;
-        if (whole)
-            row->limit = ((found + 1) << shift) - 1;
-    });
+    if (s.by_weight)
+        wanted = static_cast<u64>(fmax(1.0, ceil(s.share * static_cast<double>(total))));
+    find(x, before, wanted,
+         [&](int bin, u64 rest) { row->prefix = static_cast<u64>(bin), row->wanted = rest; });
+}
+
+/* The keys of the block's slice that begin with the row's first digit, to the row's list. */
+static __device__ void list_keys(const Sample &a, const View &v, Row *row, u64 *list)
+{
+    SHARED(unsigned, first, [1]);
+    Items items = items_of_block();
+    float logits[ITEMS];
+    u64 digit = row->prefix, mine = 0, total;
+    load_logits(a, v, items, logits);
+    auto listed = [&](int k) {
+        u64 key = key_of(v, logits[k], items.id(k));
+        return items.id(k) < a.vocab && key <= v.limit && key >> FIRST_SHIFT == digit;
+    };
+#pragma unroll
+    for (int k = 0; k < ITEMS; k++)
+        mine += listed(k);
+    u64 before = sum_before(mine, &total);
+    if (threadIdx.x == 0)
+        first[0] = atomicAdd(&row->listed, static_cast<unsigned>(total));
+    __syncthreads();
+    u64 *at = list + first[0] + before;
+#pragma unroll
+    for (int k = 0; k < ITEMS; k++)
+        if (listed(k))
+            *at++ = key_of(v, logits[k], items.id(k));
+}
+
+/* The other digits, by the row's last block alone, among the keys that were listed; and the limit. */
+static __global__ void __launch_bounds__(SAMPLE_THREADS) sample_limit(Sample a, Search s)
+{
+    SHARED(Bins, bins, [1]);
+    SHARED(unsigned, count, [1]);
+    SHARED(u64, next, [2]);
+    let_next_begin();
+    await_ops_before();
+    if (is_idle(a))
+        return;
+    Row *row = a.rows + blockIdx.x;
+    View v = view_of(a, s, row);
+    u64 *list = a.lists + static_cast<int64_t>(blockIdx.x) * a.vocab;
+    list_keys(a, v, row, list);
+    if (!last_of_row(row))
+        return;
+    u64 prefix = row->prefix, wanted = row->wanted, x[ITEMS], total;
+    if (threadIdx.x == 0)
+        count[0] = atomicExch(&row->listed, 0u);
+    int shift = FIRST_SHIFT;
+    for (int digit = 1; digit < s.digits; digit++) {
+        shift -= DIGIT_BITS;
+        bins->empty();
+        for (unsigned i = threadIdx.x; i < count[0]; i += SAMPLE_THREADS) {
+            u64 key = __ldcg(list + i);
+            if (key >> shift >> DIGIT_BITS == prefix)
+                bins->add(key >> shift, counted(a, s, v, logit_of(v.best - (key >> ID_BITS << 32))));
+        }
+        if (threadIdx.x == 0) /* where logits are not finite nothing may be found */
+            next[0] = prefix << DIGIT_BITS, next[1] = wanted;
+        __syncthreads();
+        u64 sum = 0;
+#pragma unroll
+        for (int k = 0; k < ITEMS; k++)
+            sum += x[k] = bins->of(threadIdx.x * ITEMS + static_cast<unsigned>(k));
+        u64 before = sum_before(sum, &total);
+        find(x, before, wanted, [&](int bin, u64 rest) {
+            next[0] = prefix << DIGIT_BITS | static_cast<u64>(bin);
+            next[1] = rest;
+        });
+        __syncthreads();
+        prefix = next[0];
+        wanted = next[1];
+        __syncthreads();
+    }
+    if (threadIdx.x == 0)
+        row->limit = ((prefix + 1) << shift) - 1;
 }
 
 /* Where among the weights, which add up to total, the row's random number falls: the id with which their sum reaches it. */
@@ -244,6 +307,18 @@ static double fixed_one(int64_t count)
     return ldexp(1.0, 62 - bits);
 }
 
+/* Keys of all ids of as many rows as are drawn for at once. */
+static size_t lists_bytes(int64_t rows, int64_t vocab)
+{
+    return static_cast<size_t>(rows * vocab) * sizeof(u64);
+}
+
+size_t gp_cuda_sample_workspace(const gp_backend *be, const gp_shape *shape)
+{
+    (void)be;
+    return shape->cache ? lists_bytes(gp_min(shape->B, SAMPLE_ROWS), shape->V) : 0;
+}
+
 size_t sample_rows_bytes()
 {
     return SAMPLE_ROWS * sizeof(Row);
@@ -251,8 +326,8 @@ size_t sample_rows_bytes()
 
 static void search(gp_backend *be, const Sample &a, dim3 grid, const Search &s)
 {
-    for (int digit = 0; digit < s.digits; digit++)
-        RUN_EARLY(be, sample_digit, grid, SAMPLE_THREADS, 0, a, s, digit);
+    RUN_EARLY(be, sample_digit, grid, SAMPLE_THREADS, 0, a, s);
+    RUN_EARLY(be, sample_limit, grid, SAMPLE_THREADS, 0, a, s);
 }
 
 static void draw(gp_backend *be, const gp_sample_op *op, const Sample &a, unsigned rows)
@@ -296,6 +371,7 @@ void gp_cuda_sample(gp_backend *be, const gp_sample_op *op)
         a.rows = static_cast<Row *>(state_of(be)->sample_rows);
         a.seen = op->seen ? op->seen + b * V : nullptr;
         a.penalty = op->penalty;
+        a.lists = static_cast<u64 *>(cuda_workspace(be, lists_bytes(gp_min(B, SAMPLE_ROWS), op->vocab)));
         if (op->draws) {
             a.draws = op->draws + b * op->ring;
             a.ring = op->ring;

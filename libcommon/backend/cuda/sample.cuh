@@ -3,7 +3,8 @@
  * Ids have ranks by a key, the most probable has the least, and no two are alike:
  *     key = (code(largest logit) - code(logit)) << ID_BITS | id       code: a logit's bits, made to ascend with it
  * top_k and top_p keep the ids up to some key, the limit, which is found digit by digit (a radix select): the ids whose key
- * begins with the digits found so far are counted, or weighed, by their next digit, a kernel for each. */
+ * begins with the digits found so far are counted, or weighed, by their next digit. The first digit takes all blocks; the
+ * keys with it are listed, and one block finds the others. */
 #ifndef GP_CUDA_SAMPLE_CUH
 #define GP_CUDA_SAMPLE_CUH
 
@@ -25,6 +26,7 @@ constexpr int64_t SAMPLE_ROWS = 128;
 constexpr int ID_BITS = 22, DIGIT_BITS = 11,
               DIGITS = 5; /* 32 + 22 bits; the first three digits are the logit's */
 constexpr int LOGIT_DIGITS = 3, BINS = 1 << DIGIT_BITS;
+constexpr int FIRST_SHIFT = (DIGITS - 1) * DIGIT_BITS;
 static_assert((DIGITS - LOGIT_DIGITS) * DIGIT_BITS == ID_BITS && BINS == SLICE &&
                   BINS * SLICE >= 1 << ID_BITS,
               "a digit is the logit's or the id's, and there is a bin for each slice");
@@ -35,11 +37,12 @@ struct Row {
     u64 most;   /* code << 32 of all V logits as the model gave them */
     u64 sum;    /* of their exp(logit - largest), in fixed point */
     u64 limit;  /* the greatest key that is kept */
-    u64 prefix; /* while a limit is sought: the digits found so far, */
-    u64 wanted; /* and the count or the weight that it takes among the keys that begin with them */
+    u64 prefix; /* while a limit is sought: its first digit, */
+    u64 wanted; /* and the count or the weight that it takes among the keys that begin with it */
     u64 bins[BINS];
     unsigned arrived; /* blocks */
     unsigned found;   /* ids among the likeliest */
+    unsigned listed;  /* keys */
 };
 
 struct Sample {
@@ -52,7 +55,8 @@ struct Sample {
     uint64_t seed;
     const int32_t *samples;
     int32_t *positions, *ids;
-    Row *rows; /* (B) */
+    Row *rows;  /* (B) */
+    u64 *lists; /* (B,vocab) */
     uint8_t *seen;
     double penalty;
     gp_draw *draws; /* in the host's memory; what follows is as in gp_sample_op */
@@ -260,6 +264,34 @@ static __device__ bool last_of_row(Row *row)
     __syncthreads();
     return last[0];
 }
+
+/* Adds to 64 bits in two halves: shared memory adds 32. */
+static __device__ __forceinline__ void add_halves(unsigned *low, unsigned *high, u64 x)
+{
+    unsigned part = static_cast<unsigned>(x), was = atomicAdd(low, part);
+    unsigned above = static_cast<unsigned>(x >> 32) + (was + part < was);
+    if (above)
+        atomicAdd(high, above);
+}
+
+/* Sums of a block by digit, in shared memory. */
+struct Bins {
+    unsigned low[BINS], high[BINS];
+    __device__ void empty()
+    {
+        for (unsigned i = threadIdx.x; i < BINS; i += SAMPLE_THREADS)
+            low[i] = high[i] = 0;
+        __syncthreads();
+    }
+    __device__ void add(u64 digits, u64 x)
+    {
+        add_halves(&low[digits % BINS], &high[digits % BINS], x);
+    }
+    __device__ u64 of(unsigned i) const
+    {
+        return static_cast<u64>(high[i]) << 32 | low[i];
+    }
+};
 
 /* A thread's eight of the row's bins, emptied; and their sum. */
 static __device__ __forceinline__ u64 take_bins(Row *row, u64 (&x)[ITEMS])
