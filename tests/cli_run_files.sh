@@ -100,6 +100,14 @@ expect 0 train --resume twin --steps 4 --quiet
 checks=$((checks + 1))
 [ "$(wc -l < twin/history.jsonl)" = $((before + 1)) ] && ! grep -q 'vers{' twin/history.jsonl ||
     problem "history.jsonl is $(cat twin/history.jsonl)"
+# the state of one step beside the weights of another one
+expect 0 train --resume run --steps 8 --keep 3 --quiet
+cp -r run mixed
+cp mixed/ckpt-00000007/model.safetensors mixed/ckpt-00000008/
+warns train --resume mixed --steps 8 --quiet
+says "mixed/ckpt-00000008/model.safetensors: is not the model that the state beside it was saved with"
+same run/last/model.safetensors mixed/last/model.safetensors
+same run/last/state.safetensors mixed/last/state.safetensors
 # zeros, as a power cut may leave them, are no half line
 cp -r twin zeros
 head -c 100 /dev/zero >> zeros/log.jsonl

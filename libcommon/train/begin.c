@@ -217,6 +217,20 @@ static int checkpoint_folder(const gp_job *j, int n, char **dir)
     return 0;
 }
 
+/* A state goes with the weights that it was saved with, and with no other step's. */
+static int check_weights(const gp_state *s, const char *dir)
+{
+    char *model = gp_path_join(dir, "model.safetensors"), now[sizeof s->weights];
+    int rc = gp_state_weights(now, model);
+    if (!rc && differ(s->weights, now))
+        rc = fail(
+            "%s: is not the model that the state beside it was saved with (CRC-32C of its record of CRCs is "
+            "%s, expected %s)",
+            model, *now ? now : "not there", s->weights);
+    free(model);
+    return rc;
+}
+
 /* Takes model and state out of a checkpoint. -1; *damaged then says whether that is because of what is in it, so that an
  * older one may do, and not because it could not be read just now or is not what was asked for. */
 static int begin_with(gp_job *j, const char *dir, int64_t step, bool *damaged)
@@ -224,7 +238,8 @@ static int begin_with(gp_job *j, const char *dir, int64_t step, bool *damaged)
     char *path = gp_path_join(dir, "state.safetensors");
     gp_safetensors *file = gp_safetensors_open_regular(path);
     bool refused = false;
-    gp_model *m = file && !gp_state_read(&j->state, file, step) ? model_from(j, dir, &refused) : NULL;
+    bool whole = file && !gp_state_read(&j->state, file, step) && !check_weights(&j->state, dir);
+    gp_model *m = whole ? model_from(j, dir, &refused) : NULL;
     if (m && gp_state_check(file, &m->params)) {
         gp_model_free(m);
         m = NULL;

@@ -91,6 +91,8 @@ static int fill_checkpoint(void *self, const char *dir)
     gp_checkpoint *ckpt = gp_job_checkpoint(j);
     int rc = gp_checkpoint_write(ckpt, model, "safetensors", GP_F32);
     if (!rc)
+        rc = gp_state_weights(j->state.weights, model);
+    if (!rc)
         rc = gp_state_save(&j->state, &j->t.optimizer, j->t.m, state);
     gp_checkpoint_close(ckpt);
     free(model);

@@ -1,6 +1,8 @@
 /* state.c: see state.h. */
 #include "train/state.h"
+#include "base/file.h"
 #include "io/pieces.h"
+#include "io/safetensors_sums.h"
 
 #include <errno.h>
 #include <math.h>
@@ -55,6 +57,20 @@ static void write_moment(gp_safetensors_writer *w, gp_backend *be, const float *
     free(host);
 }
 
+int gp_state_weights(char weights[9], const char *model)
+{
+    size_t n;
+    gp_safetensors *file = gp_safetensors_open_regular(model);
+    *weights = 0;
+    if (!file)
+        return -1;
+    const char *record = gp_safetensors_metadata(file, GP_SUMS_KEY, &n);
+    if (record)
+        snprintf(weights, 9, "%08x", gp_crc32c(0, record, n));
+    gp_safetensors_close(file);
+    return 0;
+}
+
 int gp_state_save(const gp_state *s, const gp_optimizer *o, gp_model *m, const char *path)
 {
     char text[64], name[128];
@@ -76,6 +92,8 @@ int gp_state_save(const gp_state *s, const gp_optimizer *o, gp_model *m, const c
     gp_safetensors_note(w, "validation", s->validation, strlen(s->validation));
     gp_safetensors_note(w, "batches", s->batches, strlen(s->batches));
     gp_safetensors_note(w, "machine", s->machine, strlen(s->machine));
+    if (*s->weights)
+        gp_safetensors_note(w, "weights", s->weights, strlen(s->weights));
     const float *moments[] = {o->m, o->v};
     const gp_window *windows[] = {&s->losses, &s->norms};
     for (int k = 0; k < 2 && windows[k]->count; k++) {
@@ -223,6 +241,7 @@ int gp_state_read(gp_state *s, const gp_safetensors *file, int64_t step)
     read_note(s->validation, sizeof s->validation, file, "validation");
     read_note(s->batches, sizeof s->batches, file, "batches");
     read_note(s->machine, sizeof s->machine, file, "machine");
+    read_note(s->weights, sizeof s->weights, file, "weights");
     if (read_best(s, file) || read_count(&s->samples, file, "samples", 0, INT64_MAX, INT64_MAX) ||
         load_window(&s->losses, "window.loss", file, path) ||
         load_window(&s->norms, "window.norm", file, path))

@@ -14,6 +14,7 @@ typedef struct gp_state {
     int64_t best_step; /* its step, -1 before the first */
     int64_t samples;   /* bytes of samples.txt */
     gp_window losses, norms;
+    char weights[9]; /* gp_state_weights of the model beside it; "" or "unknown" where that is not known */
     /* What the bits depend on, in words, to compare when a run goes on: */
     char data[160];       /* the token stream */
     char fingerprint[33]; /* the fingerprint of what is in it */
@@ -21,6 +22,9 @@ typedef struct gp_state {
     char batches[160];    /* how batches are taken from it */
     char machine[224];    /* backend, dtype, threads */
 } gp_state;
+
+/* What goes into `weights`: a CRC of the CRCs that a model's file records, "" where it records none. 0 or -1. */
+int gp_state_weights(char weights[9], const char *model);
 
 /* path: a state.safetensors. 0 or -1. */
 int gp_state_save(const gp_state *s, const gp_optimizer *o, gp_model *m, const char *path);
