@@ -29,6 +29,7 @@ began=$SECONDS failed=0 peak=
 : > "$here/left"
 : > "$here/table"
 : > "$here/ops"
+: > "$here/drawn"
 
 left() { echo $((limit - SECONDS + began)); }
 
@@ -73,9 +74,11 @@ write() {
     {
         echo "# $device, $date"
         echo
-        awk -v p="$peak" -v b="$bandwidth" -v c="$copy" 'BEGIN {
+        awk -v p="$peak" -v b="$bandwidth" -v c="$copy" -v s="$start" 'BEGIN {
             printf "Measured here, on random numbers: %.1f TFLOP/s, its own matrix multiply; %.0f GB/s, its own reading", p / 1e12, b / 1e9
-            printf c > 0 ? "; %.0f GB/s, a copy, read and written.\n" : ".\n", c / 1e9 }'
+            printf (c > 0 ? "; %.0f GB/s, a copy, read and written.\n" : ".\n"), c / 1e9
+            if (s > 0)
+                printf "A kernel of one number, among others in a recording: %.2f us.\n", 1e6 * s }'
         cat "$here/versions"
         echo "MFU counts attention in full (PaLM, appendix B); causal: without what the mask hides, which nobody computes."
         echo "gptpipe $version, backend $backend, context $context; medians, and the range without a tenth on either side."
@@ -83,6 +86,10 @@ write() {
         echo '| model | pass | batch | tok/s | 10% .. 90% | MFU of measured | causal | of the vendor'"'"'s | of bandwidth |'
         echo '|---|---|---|---|---|---|---|---|---|'
         sed 's/\t/ | /g; s/^/| /; s/$/ |/' "$here/table"
+        if [ -s "$here/drawn" ]; then
+            printf '\n| sample of %s, prompts and host included | batch | tok/s |\n|---|---|---|\n' "${first%:*}"
+            sed 's/\t/ | /g; s/^/| /; s/$/ |/' "$here/drawn"
+        fi
         if [ -s "$here/peers" ]; then
             printf '\nPyTorch in the same minutes:\n\n'
             sed 's/^/    /' "$here/peers"
@@ -141,7 +148,7 @@ if ! "$bin/eval-mfu" --backend "$backend" --preset nano --layers 1 --seq-len 8 -
     exit 77
 fi
 device=$(sed -E 's/.*"device": "([^"]*)".*/\1/' "$here/run")
-peak=$(number peak_flops) bandwidth=$(number bandwidth) copy=$(number copy_bandwidth)
+peak=$(number peak_flops) bandwidth=$(number bandwidth) copy=$(number copy_bandwidth) start=$(number kernel_start)
 cp "$here/run" "$here/device"
 version=$("$bin/eval-mfu" --version 2> /dev/null | grep -oE '[0-9.]+' | head -1)
 mkdir -p "$out"
@@ -188,6 +195,35 @@ if "$python" -c 'import torch; assert torch.cuda.is_available()' 2> /dev/null; t
     done
 else
     echo "PyTorch: $python has none with CUDA" | tee -a "$here/left"
+fi
+# decoding by way of drawing: samples of weights that were just made
+how_drawn() { # BATCH OPTION...
+    local batch=$1 most rate
+    shift
+    most=$(left)
+    [ "$most" -gt 5 ] || { echo "sample $*, batch $batch: no time was left" >> "$here/left"; return; }
+    rate=$(timeout -k 5 "$most" "$bin/sample" --backend "$backend" -c "$here/weights" --prompt-ids 0 --num-samples "$batch" \
+        --batch-size "$batch" --max-tokens $((context - 1)) --ignore-end "$@" 2>&1 > /dev/null | grep -oE '[0-9]+ tok/s')
+    if [ -n "$rate" ]; then
+        printf '%s\t%s\t%s\n' "$*" "$batch" "${rate% *}" | tee -a "$here/drawn"
+    else
+        failed=$((failed + 1))
+        echo "sample $*, batch $batch: nothing was drawn" | tee -a "$here/left"
+    fi
+}
+head -c $((4 * context + 64)) /dev/zero > "$here/zeros"
+most=$(left)
+if [ "$most" -gt 20 ] && timeout -k 5 "$most" "$bin/train" "$here/zeros" --format raw16 --vocab-size 50257 --preset "${first%:*}" \
+    --steps 1 --lr 1e-9 --batch-size 1 --seq-len "$context" --eval-batches 0 --backend "$backend" --quiet -o "$here/weights" \
+    > "$here/why" 2>&1; then
+    for batch in ${decode%% *} ${decode##* }; do
+        for how in '--temperature 0' '--temperature 0.8' '--temperature 0.8 --top-k 40' '--temperature 0.8 --top-p 0.9' \
+            '--temperature 0.8 --top-k 40 --top-p 0.9'; do
+            how_drawn "$batch" $how
+        done
+    done
+else
+    echo "sample: no weights to draw by: $(tail -n 1 "$here/why")" | tee -a "$here/left"
 fi
 # op by op, as text
 for pass in train decode; do

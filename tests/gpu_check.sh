@@ -6,7 +6,7 @@
 #
 #     tests/gpu_check.sh [FOLDER]      with bin/ in it: a build folder (build), or an unpacked bundle
 #
-# BACKEND: cuda; another one tries the script itself. PARTS: "bench ops curve resume sanitizer", or some of them.
+# BACKEND: cuda; another one tries the script itself. PARTS: "bench ops curve resume text sanitizer", or some of them.
 # LOGS: a folder that keeps what each part wrote, whole.
 # Exit: 0 all is well, 1 something failed, 77 there is no GPU that this build can use.
 set -uo pipefail
@@ -48,6 +48,25 @@ samples() {
         --json --quiet > "$here/samples" && [ "$(grep -c '"finish"' "$here/samples")" = 4 ]
 }
 
+# Text past the context, with all that a draw can have; and its log-probabilities.
+same_in_batches() { # DTYPE: a sample is the same alone and among others, by whatever kernels so many rows are decoded
+    for batch in 1 5 12; do
+        "$bin/sample" --backend "$backend" --dtype "$1" --checkpoint "$here/fp32" --prompt 'Once upon' --max-tokens 80 \
+            --num-samples 12 --batch-size $batch --temperature 0.9 --top-k 20 --top-p 0.95 --repetition-penalty 1.2 --json \
+            --top-logprobs 3 --quiet > "$here/text.$batch" || return
+    done
+    grep -c '"finish"' "$here/text.1" | grep -qx 12 && cmp "$here/text.1" "$here/text.5" && cmp "$here/text.1" "$here/text.12"
+}
+
+# In fp32 a sum in another order changes one draw of some hundred thousand: what differs here is wrong.
+same_as_ref() { # OPTION...
+    for which in "$backend" ref; do
+        "$bin/sample" --backend $which --dtype fp32 --checkpoint "$here/fp32" --prompt 'Once upon' --max-tokens 100 \
+            --num-samples 4 --quiet "$@" > "$here/text.$which" || return
+    done
+    [ "$(wc -c < "$here/text.ref")" -gt 400 ] && cmp "$here/text.ref" "$here/text.$backend"
+}
+
 if [ "${1:-}" = --do ]; then # one of these, as a command that a time limit can end
     shift
     "$@"
@@ -59,7 +78,7 @@ fi
 root=$PWD
 bin=$(cd "${1:-build}" && pwd)/bin
 backend=${BACKEND:-cuda}
-parts=" ${PARTS:-bench ops curve resume sanitizer} "
+parts=" ${PARTS:-bench ops curve resume text sanitizer} "
 here=$(mktemp -d)
 trap 'rm -rf "$here"' EXIT
 export bin backend here OMP_WAIT_POLICY=passive
@@ -136,7 +155,7 @@ if wanted ops; then
         [ ! -x "$program" ] || part 90 "$(basename "$program")" "$program"
     done
 fi
-if wanted curve || wanted resume; then
+if wanted curve || wanted resume || wanted text; then
     own 30 "a token stream" make_data
     own 60 "30 steps on ref" train_on ref fp32 ref
     own 60 "30 steps in fp32 are ref's within 1e-4" curve fp32 1e-4
@@ -151,6 +170,18 @@ if wanted curve; then
 fi
 if wanted resume; then
     own 60 "a resumed run has the bits of one that was not stopped" resume
+fi
+if wanted text; then
+    for dtype in fp32 bf16; do
+        if look --dtype $dtype > /dev/null; then
+            own 60 "text in $dtype is the same in batches of 1, 5 and 12" same_in_batches $dtype
+        else
+            note skipped 0 "text in $dtype: $(cat "$here/why")"
+        fi
+    done
+    for how in '--temperature 0' '--temperature 0.8' '--top-k 10 --top-p 0.9' '--min-p 0.05 --repetition-penalty 1.3'; do
+        own 60 "text by $how is ref's" same_as_ref $how
+    done
 fi
 if wanted sanitizer && ! command -v compute-sanitizer > /dev/null; then
     note skipped 0 "compute-sanitizer is not installed"
