@@ -115,7 +115,7 @@ cppcheck:
 	    $(filter libcommon/%.c tools/%.c,$(SOURCES))
 
 clean:
-	rm -rf $(BUILD) build-asan build-ref build-clang build-fuzz build-tsan build-gpu-all build-gpu
+	rm -rf $(BUILD) build-asan build-own build-clang build-fuzz build-tsan build-gpu-all build-gpu
 
 help:
 	@echo "make              build into $(BUILD)/bin"
