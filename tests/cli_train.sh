@@ -92,6 +92,14 @@ expect 0 train text.tok --layers 1 --heads 1 --channels 8 --seq-len 8 --batch-si
 checks=$((checks + 1))
 grep -q '^time .* a step, the median of 20; ' <<< "$out" || problem "small steps are few: $out"
 
+# whose products were used is part of the machine, since another's have other bits; ref has no choice of them
+expect 0 train text.tok --layers 1 --heads 1 --channels 8 --seq-len 8 --batch-size 2 --dry-run --backend cpu --dtype fp32
+checks=$((checks + 1))
+grep -qE '^machine .*, products by (oneDNN [0-9.]+|own kernels)$' <<< "$out" || problem "whose products: $out"
+expect 0 train text.tok --layers 1 --heads 1 --channels 8 --seq-len 8 --batch-size 2 --dry-run --backend ref
+checks=$((checks + 1))
+grep '^machine' <<< "$out" | grep -q products && problem "ref's products: $out"
+
 # on a terminal one line, as wide as it is and no wider, which stays with the last losses; on a pipe lines
 if script -qec true /dev/null > /dev/null 2>&1; then
     for columns in 60 200; do
