@@ -168,7 +168,7 @@ static void a_sample_ends_at_a_stop_id_and_says_so(void **state)
     (void)state;
     static kept k[SAMPLES], all[SAMPLES];
     gp_backend *be;
-    gp_model *m = fresh("ref", &be);
+    gp_model *m = fresh(backends[0], &be);
     gp_prompt p = {.ids = (int32_t[]){1, 2}, .count = 2};
     gp_generation how = plain(30);
     memset(k, 0, sizeof k);
@@ -196,13 +196,52 @@ static void a_sample_ends_at_a_stop_id_and_says_so(void **state)
     discard(m, be);
 }
 
+/* Samples end at many places, and the next ones take their rows while others go on. A backend that works ahead has drawn more
+ * by then, of which nothing is told. */
+static void rows_of_samples_that_ended_are_taken_over(void **state)
+{
+    (void)state;
+    static kept together[PROMPTS * SAMPLES], some[PROMPTS * SAMPLES];
+    static const int32_t stops[] = {3, 14, 15, 26, 37, 48, 59, 60, 71, 82};
+    int32_t ids[PROMPTS][40];
+    gp_prompt prompts[PROMPTS];
+    mixed_prompts(prompts, ids);
+    for (size_t k = 0; k < ARRAY_LEN(backends); k++) {
+        gp_backend *be;
+        gp_model *m = fresh(backends[k], &be);
+        gp_generation how = plain(30);
+        gp_generated stats[2];
+        int64_t told = 0, ended = 0;
+        how.stop_ids = stops;
+        how.stop_id_count = ARRAY_LEN(stops);
+        memset(together, 0, sizeof together);
+        memset(some, 0, sizeof some);
+        assert_int_equal(gp_generate_all(m, NULL, prompts, PROMPTS, &how, keep, together, &stats[0]), 0);
+        how.batch = 3;
+        assert_int_equal(gp_generate_all(m, NULL, prompts, PROMPTS, &how, keep, some, &stats[1]), 0);
+        for (int i = 0; i < PROMPTS * SAMPLES; i++) {
+            assert_int_equal(together[i].count, some[i].count);
+            assert_int_equal(together[i].finish, some[i].finish);
+            assert_memory_equal(together[i].ids, some[i].ids, sizeof some[i].ids);
+            assert_memory_equal(together[i].log_p, some[i].log_p, sizeof some[i].log_p);
+            assert_string_equal(together[i].text, some[i].text);
+            told += some[i].count;
+            ended += some[i].finish == GP_STOP_ID;
+        }
+        assert_true(ended > PROMPTS); /* the stops do stop */
+        assert_int_equal(stats[0].tokens, told);
+        assert_int_equal(stats[1].tokens, told);
+        discard(m, be);
+    }
+}
+
 /* The configuration's ids are: config.json's eos_token_id. */
 static void a_sample_ends_at_the_configurations_ids(void **state)
 {
     (void)state;
     static kept k[SAMPLES], all[SAMPLES];
     gp_backend *be;
-    gp_model *m = fresh("ref", &be);
+    gp_model *m = fresh(backends[0], &be);
     gp_prompt p = {.ids = (int32_t[]){1, 2}, .count = 2};
     gp_generation how = plain(30);
     gp_config c = tiny();
@@ -216,7 +255,7 @@ static void a_sample_ends_at_the_configurations_ids(void **state)
     c.ends[0] = V - 1; /* never drawn: the ids that are asked for end before it */
     c.ends[1] = all[0].ids[6];
     c.end_count = 2;
-    m = model_of(&c, "ref", &be);
+    m = model_of(&c, backends[0], &be);
     how.stop_at_end_of_text = true;
     assert_int_equal(gp_generate_all(m, NULL, &p, 1, &how, keep, k, NULL), 0);
     assert_int_equal(k[0].finish, GP_END_OF_TEXT);
@@ -261,7 +300,7 @@ static void a_sample_ends_before_a_stop_text_that_crosses_tokens(void **state)
     (void)state;
     static kept k[SAMPLES], all[SAMPLES];
     gp_backend *be;
-    gp_model *m = fresh("ref", &be);
+    gp_model *m = fresh(backends[0], &be);
     gp_prompt p = {.ids = (int32_t[]){1, 2}, .count = 2};
     gp_generation how = plain(30);
     memset(k, 0, sizeof k);
@@ -383,7 +422,7 @@ static void what_goes_past_the_context_is_counted(void **state)
     (void)state;
     static kept k[PROMPTS * SAMPLES];
     gp_backend *be;
-    gp_model *m = fresh("ref", &be);
+    gp_model *m = fresh(backends[0], &be);
     int32_t ids[30] = {0};
     gp_prompt p[2] = {{.ids = ids, .count = 2}, {.ids = ids, .count = 30}};
     gp_generation how = plain(22);
@@ -430,6 +469,7 @@ int main(void)
         cmocka_unit_test(a_sample_is_the_same_alone_and_among_prompts_of_other_lengths),
         cmocka_unit_test(log_probabilities_are_those_of_the_forward_pass),
         cmocka_unit_test(a_sample_ends_at_a_stop_id_and_says_so),
+        cmocka_unit_test(rows_of_samples_that_ended_are_taken_over),
         cmocka_unit_test(a_sample_ends_at_the_configurations_ids),
         cmocka_unit_test(a_sample_ends_where_logits_are_not_finite),
         cmocka_unit_test(a_sample_ends_before_a_stop_text_that_crosses_tokens),
