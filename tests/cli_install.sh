@@ -63,8 +63,8 @@ unset LD_LIBRARY_PATH
 [ "$(gptpipe sample "$work/run" Once --temperature 0 --max-tokens 100 --quiet)" = "$sampled" ] || wrong "gptpipe sample gives another text"
 [ "$("$prefix/bin/sample" "$work/run" Once --temperature 0 --max-tokens 100 --quiet)" = "$sampled" ] || wrong "sample gives another text"
 [ "$(gptpipe --version)" = "gptpipe $(pkg-config --modversion gptpipe)" ] || wrong "gptpipe --version"
-gptpipe train --help | grep '^Usage: train ' > /dev/null || wrong "gptpipe train --help"
-gptpipe help eval-mfu | grep '^Usage: eval-mfu ' > /dev/null || wrong "gptpipe help eval-mfu"
+gptpipe train --help | grep '^Usage: gptpipe train ' > /dev/null || wrong "gptpipe train --help"
+gptpipe help eval-mfu | grep '^Usage: gptpipe eval-mfu ' > /dev/null || wrong "gptpipe help eval-mfu"
 for tool in fetch-data tokenize train sample convert-gpt2 eval-mfu; do
     gptpipe --help | grep "^  $tool " > /dev/null || wrong "gptpipe --help lacks $tool"
     readelf -d "$prefix/libexec/gptpipe/$tool" | grep 'NEEDED.*libgptpipe' > /dev/null || wrong "$tool carries the library"
@@ -90,6 +90,32 @@ SHORT_NAMES=OFF cmake --install "$GPTPIPE_BUILD" --prefix "$prefix" > "$work/log
 [ "$(ls "$prefix/bin")" = gptpipe ] || wrong "without short names bin has:" "$(ls "$prefix/bin")"
 [ ! -e "$prefix/share/man/man1/train.1" ] && [ -s "$prefix/share/man/man1/gptpipe-train.1" ] || wrong "manual pages: $(ls "$prefix/share/man/man1")"
 gptpipe tokenize --version | grep '^tokenize (gptpipe)' > /dev/null || wrong "gptpipe tokenize --version"
+
+# What a tool advises is what can be typed: gptpipe before a tool's name, and without it under the short names.
+advises() { # COMMAND... -- TEXT: its stderr or its page has the text, and no tool without what is before it there
+    local text=${*: -1} log
+    log=$("${@:1:$#-2}" 2>&1) || true
+    case $log in *"$text"*) ;; *) wrong "${*:1:$#-2}: lacks '$text': $log" ;; esac
+    ! grep -E '(with|try|run|see|expected): ?(fetch-data|tokenize|train|sample|convert-gpt2|eval-mfu) |\(see (train|sample)|^  (train|sample|tokenize|fetch-data|convert-gpt2|eval-mfu) |\| (train|tokenize|sample) |`train ' <<< "$log" ||
+        wrong "${*:1:$#-2}: a short name"
+}
+cd "$work"
+advises gptpipe train --data text.tok --resume run --steps 2 --max-time 0s -- "(see gptpipe train --help)"
+advises gptpipe train text.tok --layers 1 --heads 1 --channels 16 --seq-len 32 --batch-size 2 --steps 1 --eval-batches 0 -o run2 -- \
+    "the run is in run2; try: gptpipe sample --checkpoint run2"
+advises gptpipe train text.tok --layers 1 --heads 1 --channels 16 --seq-len 32 --batch-size 2 --steps 100000 --max-time 0.1 \
+    --eval-batches 0 -o run3 -- "go on with: gptpipe train --resume run3"
+advises gptpipe fetch-data hellaswag --split nowhere -- "see: gptpipe fetch-data --info hellaswag"
+advises gptpipe tokenize -t char text.tok --show -- "text was expected: gptpipe tokenize --info tells"
+advises gptpipe sample --fly -- "gptpipe sample --help"
+for tool in fetch-data tokenize train sample convert-gpt2 eval-mfu; do
+    advises gptpipe $tool --help -- "
+  gptpipe $tool "
+done
+advises gptpipe train --help -- "| gptpipe tokenize --tokenizer char | gptpipe train --preset nano"
+cd - > /dev/null
+"$GPTPIPE_BIN/train" --help | grep '^Usage: train ' > /dev/null || wrong "train --help"
+"$GPTPIPE_BIN/train" --help | grep '^  train --data ' > /dev/null || wrong "train --help: examples"
 cmake --install "$GPTPIPE_BUILD" --prefix "$prefix" > "$work/log" || { cat "$work/log"; exit 1; }
 
 # Each tool came with its pages and still runs from there.

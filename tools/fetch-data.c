@@ -279,7 +279,8 @@ static int check_split(const args *a, const gp_catalog_entry *d)
     if (!a->split || is_packed(d))
         return 0;
     if (!split_path(d, a->split) || (d->file_count && !count_wanted(a, d)))
-        return gp_fail("%s: has no split %s; see: %s --info %s", d->name, a->split, tool.name, d->name);
+        return gp_fail("%s: has no split %s; see: %s%s --info %s", d->name, a->split, gp_tool_prefix(),
+                       tool.name, d->name);
     return 0;
 }
 

@@ -37,6 +37,10 @@ GP_API int gp_fail_in(const char *what);
 /* "gptpipe 0.1.0" is printed by every tool's --version; this is the number alone. */
 GP_API const char *gp_version(void);
 
+/* What whoever started this process types before a tool's name, for advice: "gptpipe " where the program gptpipe started it,
+ * else "". */
+GP_API const char *gp_tool_prefix(void);
+
 #ifdef __cplusplus
 }
 #endif

@@ -36,6 +36,9 @@ GP_NORETURN void gp_die(const char *fmt, ...) GP_PRINTF(1, 2);
 typedef void gp_under_way(void *self, char *text, size_t size);
 void gp_die_with(gp_under_way *tell, void *self);
 
+/* The tool that this process is: "train". */
+const char *gp_tool_name(void);
+
 /* Our own mistake: aborts with the place. Checks that stay on in release builds. */
 GP_NORETURN void gp_bug(const char *file, int line, const char *what);
 #define BUG_ON(cond)                                                                                         \

@@ -42,7 +42,7 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
             continue;
         bool shorter = stat(n->path, &st) || (uint64_t)st.st_size < n->size;
         const char *more = atomic_load(&remark);
-        say(program_invocation_short_name);
+        say(gp_tool_name());
         say(": ");
         say(n->shown);
         say(shorter ? ": became shorter while it was read"

@@ -60,6 +60,23 @@ const char *gp_version(void)
     return GPTPIPE_VERSION;
 }
 
+static const char driver[] = "gptpipe "; /* gptpipe.c calls the tool it starts "gptpipe train" */
+
+static bool is_driven(void)
+{
+    return !strncmp(program_invocation_short_name, driver, strlen(driver));
+}
+
+const char *gp_tool_name(void)
+{
+    return program_invocation_short_name + (is_driven() ? strlen(driver) : 0);
+}
+
+const char *gp_tool_prefix(void)
+{
+    return is_driven() ? driver : "";
+}
+
 static struct {
     gp_under_way *tell;
     void *self;
@@ -82,7 +99,7 @@ void gp_die(const char *fmt, ...)
         tell(under_way.self, more, sizeof more);
     vsnprintf(line, sizeof line, fmt, ap);
     gp_show_to(shown, sizeof shown, line);
-    fprintf(stderr, "%s: %s%s\n", program_invocation_short_name /* the tool's */, shown, more);
+    fprintf(stderr, "%s: %s%s\n", gp_tool_name(), shown, more);
     va_end(ap);
     exit(1);
 }

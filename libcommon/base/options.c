@@ -365,7 +365,7 @@ int gp_tool_usage(const gp_tool *tool, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(line, sizeof line, fmt, ap);
     va_end(ap);
-    fprintf(stderr, "%s: %s (see %s --help)\n", tool->name, gp_show(line), tool->name);
+    fprintf(stderr, "%s: %s (see %s%s --help)\n", tool->name, gp_show(line), gp_tool_prefix(), tool->name);
     return GP_OPTIONS_USAGE;
 }
 

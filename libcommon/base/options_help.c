@@ -2,6 +2,7 @@
 #include "base/options.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { HELP_COLUMN_MOST = 30 }; /* longer options push their text to the next line */
@@ -164,6 +165,34 @@ static void put_description(gp_buf *b, const char *text, int width)
     }
 }
 
+/* A tool's name in a text of commands: at the start of a line, after "| " or after a backtick. */
+static bool begins_command(const char *text, const char *at)
+{
+    static const char *const tools[] = {"fetch-data", "tokenize",     "train",
+                                        "sample",     "convert-gpt2", "eval-mfu"};
+    bool place =
+        at == text || at[-1] == '\n' || at[-1] == '`' || (at - text > 1 && at[-1] == ' ' && at[-2] == '|');
+    for (size_t i = 0; place && i < ARRAY_LEN(tools); i++) {
+        size_t n = strlen(tools[i]);
+        if (!strncmp(at, tools[i], n) && (at[n] == ' ' || at[n] == '\n' || !at[n]))
+            return true;
+    }
+    return false;
+}
+
+/* Commands as they are typed here; fresh. */
+static char *as_typed(const char *text)
+{
+    gp_buf b = {0};
+    gp_buf_puts(&b, "");
+    for (const char *at = text; *at; at++) {
+        if (begins_command(text, at))
+            gp_buf_puts(&b, gp_tool_prefix());
+        gp_buf_add(&b, at, 1);
+    }
+    return b.data;
+}
+
 static void put_examples(gp_buf *b, const char *text)
 {
     gp_buf_puts(b, "\nExamples:\n");
@@ -179,7 +208,8 @@ void gp_options_help(gp_buf *b, const gp_tool *tool, const void *args, int width
     const gp_common_args common = {0};
     const gp_option *table = tool->options;
     int column = help_column(gp_common_options, &common, help_column(table, args, 0));
-    gp_buf_printf(b, "Usage: %s %s\n", tool->name, tool->usage ? tool->usage : "[OPTION]...");
+    gp_buf_printf(b, "Usage: %s%s %s\n", gp_tool_prefix(), tool->name,
+                  tool->usage ? tool->usage : "[OPTION]...");
     if (tool->summary) {
         gp_buf line = {0};
         gp_buf_printf(&line, "%c%s.", toupper((unsigned char)tool->summary[0]), tool->summary + 1);
@@ -188,13 +218,18 @@ void gp_options_help(gp_buf *b, const gp_tool *tool, const void *args, int width
     }
     if (tool->description) {
         gp_buf_puts(b, "\n");
-        put_description(b, tool->description, width);
+        char *description = as_typed(tool->description);
+        put_description(b, description, width);
+        free(description);
     }
     if (!gp_option_ends(table) && table->type != GP_OPT_GROUP)
         gp_buf_puts(b, "\nOptions:\n");
     put_options(b, table, args, column, width);
     gp_buf_puts(b, "\nCommon options:\n");
     put_options(b, gp_common_options, &common, column, width);
-    if (tool->examples)
-        put_examples(b, tool->examples);
+    if (tool->examples) {
+        char *examples = as_typed(tool->examples);
+        put_examples(b, examples);
+        free(examples);
+    }
 }

@@ -48,10 +48,9 @@ static int check_text(const source *s, const char *data, size_t n)
         n >= GP_LLMC_HEADER_SIZE && gp_get32(data) == GP_LLMC_MAGIC && gp_get32(data + 4) == GP_LLMC_VERSION;
     if (!tok && !llmc)
         return 0;
-    return fail("%s: is a token stream already (%s), text was expected: tokenize --info tells what is in it, "
-                "--decode "
-                "gives its text",
-                s->in.name, tok ? "tok" : "llm.c's");
+    return fail("%s: is a token stream already (%s), text was expected: %stokenize --info tells what is in "
+                "it, --decode gives its text",
+                s->in.name, tok ? "tok" : "llm.c's", gp_tool_prefix());
 }
 
 static int open_source(gp_text *t, source *s, const char *path, bool twice)

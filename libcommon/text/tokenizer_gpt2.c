@@ -12,9 +12,9 @@ static int check_sha256(const gp_map *m, const char *path, const char *expected)
     char got[65];
     gp_sha256_hex(got, m->data, m->size);
     if (strcmp(got, expected))
-        return fail("%s: is not GPT-2's: its SHA-256 is %s, expected %s; remove it and run: fetch-data "
+        return fail("%s: is not GPT-2's: its SHA-256 is %s, expected %s; remove it and run: %sfetch-data "
                     "gpt2-tokenizer",
-                    path, got, expected);
+                    path, got, expected, gp_tool_prefix());
     return 0;
 }
 

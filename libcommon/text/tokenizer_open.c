@@ -155,7 +155,8 @@ static gp_tokenizer *open_gpt2(void)
             if (roots[i] && *roots[i] && open_gpt2_in(roots[i], below[j], &t))
                 return t;
     fail("GPT-2's encoder.json and vocab.bpe are not in $GPTPIPE_DATA, data/ or $FETCH_DATA_MIRROR; run: "
-         "fetch-data gpt2-tokenizer");
+         "%sfetch-data gpt2-tokenizer",
+         gp_tool_prefix());
     return NULL;
 }
 

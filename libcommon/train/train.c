@@ -89,11 +89,11 @@ static int finish(gp_job *j)
     if (j->o->json)
         gp_report_summary(&t->report, t->step, took, j->state.best_loss);
     if (j->run && early)
-        gp_report_say(&t->report, "stopped%s; go on with: train --resume %s",
-                      stopped ? "" : ", its time is over", gp_run_path(j->run));
+        gp_report_say(&t->report, "stopped%s; go on with: %strain --resume %s",
+                      stopped ? "" : ", its time is over", gp_tool_prefix(), gp_run_path(j->run));
     else if (j->run)
-        gp_report_say(&t->report, "the run is in %s; try: sample --checkpoint %s", gp_run_path(j->run),
-                      gp_run_path(j->run));
+        gp_report_say(&t->report, "the run is in %s; try: %ssample --checkpoint %s", gp_run_path(j->run),
+                      gp_tool_prefix(), gp_run_path(j->run));
     return stopped ? 128 + stopped : 0;
 }
 
@@ -106,8 +106,8 @@ static void under_way(void *self, char *text, size_t size)
         gp_run_checkpoint(j->run, 0, &last);
     gp_report_end(&j->t.report);
     if (last)
-        snprintf(text, size, "; this was step %lld; %s is kept, go on with: train --resume %s",
-                 (long long)j->t.heard + 1, last, gp_run_path(j->run));
+        snprintf(text, size, "; this was step %lld; %s is kept, go on with: %strain --resume %s",
+                 (long long)j->t.heard + 1, last, gp_tool_prefix(), gp_run_path(j->run));
     else
         snprintf(text, size, "; this was step %lld; no checkpoint was saved before it",
                  (long long)j->t.heard + 1);

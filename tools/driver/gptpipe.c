@@ -42,7 +42,7 @@ static const char *find(const char *name)
 static int run(const char *name, char **argv)
 {
     static const char *const below[] = {"", GPTPIPE_TO_TOOLS "/"};
-    char self[PATH_MAX], path[2 * PATH_MAX] = "";
+    char self[PATH_MAX], path[2 * PATH_MAX] = "", called[64];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     if (n < 0) {
         fprintf(stderr, "gptpipe: /proc/self/exe: %s\n", strerror(errno));
@@ -51,7 +51,9 @@ static int run(const char *name, char **argv)
     self[n] = 0;
     char *slash = strrchr(self, '/');
     slash[1] = 0;
-    argv[0] = (char *)(uintptr_t)name;
+    snprintf(called, sizeof called, "gptpipe %s",
+             name); /* which its advice repeats (base.h, gp_tool_prefix) */
+    argv[0] = called;
     for (size_t i = sizeof below / sizeof *below; i-- > 0;) {
         snprintf(path, sizeof path, "%s%s%s", self, below[i], name);
         execv(path, argv);
