@@ -32,6 +32,12 @@ train s.tok $tiny --steps 1 -q -o run 2> /dev/null || problem "no run"
 
 # ---- binary output, refused before any work ------------------------------------------------------------------------
 
+mkdir -p mirror/example.org
+printf '{}' > mirror/example.org/a
+sum=$(sha256sum < mirror/example.org/a | cut -d' ' -f1)
+for name in weights:model.safetensors text:a.json; do
+    echo "{\"${name%%:*}\": {\"note\": \"a file\", \"licence\": \"none\", \"files\": [{\"path\": \"${name#*:}\", \"urls\": [\"https://example.org/a\"], \"sha256\": \"$sum\", \"size\": 2}]}}" > "${name%%:*}.json"
+done
 for to in - /dev/stdout /dev/tty; do
     terminal 2 "train nowhere.tok $tiny --steps 100000000 -o $to"
     shows_one_line "train: a checkpoint is nothing for a terminal"
@@ -41,11 +47,17 @@ for to in - /dev/stdout /dev/tty; do
     shows_one_line "tokenize: a token stream is not for terminals"
     terminal 2 "sample -c nowhere -p x --trace $to"
     shows_one_line "--trace writes tensors, which are nothing for a terminal"
+    terminal 2 "fetch-data weights --catalog weights.json --offline -o $to"
+    shows_one_line "fetch-data: model.safetensors is nothing for a terminal: give -o FILE"
 done
 terminal 2 "convert-gpt2 run"
 shows_one_line "a checkpoint is nothing for a terminal"
 terminal 2 "tokenize -t bytes s.txt -o v.tok --val /dev/stdout"
 shows_one_line "a token stream is not for terminals"
+terminal 0 "fetch-data text --catalog text.json --mirror mirror --offline -o -"
+shows '{}'
+expect 0 bash -c 'fetch-data weights --catalog weights.json --mirror mirror --offline -o - | cat'
+[ "$out" = '{}' ] || problem "a pipe got: $out"
 # what is no terminal takes it as before, and so does a pipe from one
 terminal 0 "train s.tok $tiny --steps 1 -q -o - > /dev/null && convert-gpt2 run -q -o - | convert-gpt2 --info -o info.txt"
 [ -s info.txt ] || problem "no checkpoint came through the pipe"

@@ -296,6 +296,28 @@ static int write_items(const args *a, const gp_catalog *c, const char *name, con
     return rc;
 }
 
+/* By its name; what an archive holds is text. */
+static bool is_binary(const gp_catalog_file *f)
+{
+    static const char *const texts[] = {".txt", ".json", ".jsonl", ".bpe", ".md", ".csv", ".tsv", ".yaml"};
+    const char *slash = strrchr(f->path, '/'), *dot = strrchr(slash ? slash : f->path, '.');
+    for (size_t i = 0; dot && i < sizeof texts / sizeof *texts; i++)
+        if (!strcmp(dot, texts[i]))
+            return false;
+    return dot && !f->unpack;
+}
+
+/* The file that a terminal would be given, and is nothing for one, or NULL. */
+static const char *find_binary(const args *a, const gp_catalog_entry *d, const place *to)
+{
+    if (to->folder || !gp_output_is_terminal(to->path))
+        return NULL;
+    for (const gp_catalog_file *f = d->files; f < d->files + d->file_count; f++)
+        if (is_wanted(a, d, f) && is_binary(f))
+            return f->path;
+    return NULL;
+}
+
 /* Brings all that is wanted of the sets, whose stories are made on the spot. */
 static int fetch_sets(const args *a, const gp_catalog_entry *const *sets, int count, const place *to)
 {
@@ -350,6 +372,9 @@ static int fetch_all(const args *a, const gp_catalog *c, const gp_catalog_entry 
     if (to.std && !one)
         return gp_fail("stdout takes one file, more are wanted; give a folder: -o DIR/%s",
                        count == 1 && first->items && first->items->split_count ? ", or --split" : "");
+    const char *binary = find_binary(a, first, &to);
+    if (binary)
+        return gp_tool_usage(&tool, "%s is nothing for a terminal: give -o FILE", binary);
     if (one && !to.folder && is_packed(first))
         return write_items(a, c, first->name, to.path);
     if (a->split && is_packed(first))
@@ -400,5 +425,5 @@ int main(int argc, char **argv)
     else
         rc = check_mirror(told) ? -1 : fetch(&a, c);
     gp_catalog_close(c);
-    return gp_tool_exit(&tool, rc);
+    return rc == GP_OPTIONS_USAGE ? rc : gp_tool_exit(&tool, rc);
 }
