@@ -25,6 +25,26 @@ while IFS= read -r command; do
     count=$((count + 1))
     expect 0 bash -c "set -o pipefail; $command"
 done < <(sed -n 's/^    \$ //p' "$repo/README.md")
+# The recipe for fine-tuning GPT-2, with a stand-in that has its vocabulary and context: all but its first file as it stands
+if [ -d "$FETCH_DATA_MIRROR" ]; then
+    recipe=$(sed -n '/GPT-2 fine-tuned on Shakespeare, in four commands/,/^\[/s/^    //p' "$repo/README.md")
+    checks=$((checks + 1))
+    [ "$(wc -l <<< "$recipe")" = 4 ] || problem "the recipe is not four commands: $recipe"
+    while IFS= read -r command <&3; do
+        case $command in
+        train*)
+            expect 0 train shakespeare.tok --layers 1 --heads 1 --channels 8 --seq-len 1024 --batch-size 1 --steps 0 --eval-batches 0 -o base
+            expect 0 convert-gpt2 base -o data/gpt2/
+            command=$(sed 's/--steps 100/--steps 1/; s/--grad-accum 8/--grad-accum 1/; s/--batch-size 4/--batch-size 1 --eval-batches 1/' <<< "$command")
+            ;;
+        esac
+        expect 0 bash -c "${command/fetch-data gpt2 /fetch-data }"
+        case $command in
+        train*) case $err in *"lr 3e-05, the default for --init"*) ;; *) problem "another rate: $err" ;; esac ;;
+        sample*) case $out in "ROMEO:"?*) ;; *) problem "no text: $out" ;; esac ;;
+        esac
+    done 3<<< "$recipe"
+fi
 checks=$((checks + 1))
 [ $count -ge 12 ] || problem "only $count commands were found in the README"
 finish
