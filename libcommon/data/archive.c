@@ -23,6 +23,7 @@ static const int64_t FREE_ENTRIES = 16384, BYTES_AN_ENTRY = 20;
 
 struct gp_archive {
     struct archive *reader;
+    struct archive_entry *entry; /* ours: the library does not look whether it got its own */
     char *name;
     int fd;
     bool owned; /* fd is ours to close */
@@ -51,7 +52,9 @@ struct gp_archive {
     X(read_set_seek_callback)                                                                                \
     X(read_open1)                                                                                            \
     X(set_error)                                                                                             \
-    X(read_next_header)                                                                                      \
+    X(read_next_header2)                                                                                     \
+    X(entry_new)                                                                                             \
+    X(entry_free)                                                                                            \
     X(read_data)                                                                                             \
     X(read_data_skip)                                                                                        \
     X(read_free)                                                                                             \
@@ -185,6 +188,9 @@ gp_archive *gp_archive_open_fd(int fd, const char *name, int64_t unpacked)
                       .max_entries = FREE_ENTRIES + size / BYTES_AN_ENTRY,
                       .max_names = FREE_BYTES + size,
                       .most = unpacked >= 0 ? unpacked : most};
+    a->entry = lib.entry_new();
+    if (!a->entry)
+        die("out of memory (libarchive)");
     if (!begin_reading(a))
         return a;
     gp_archive_close(a);
@@ -209,6 +215,7 @@ void gp_archive_close(gp_archive *a)
     if (!a)
         return;
     lib.read_free(a->reader);
+    lib.entry_free(a->entry);
     if (a->owned)
         close(a->fd);
     free(a->block);
@@ -293,7 +300,8 @@ static int next_entry(gp_archive *a, struct archive_entry **e)
     if (a->entries && lib.read_data_skip(a->reader) < ARCHIVE_WARN) /* with the padding behind it */
         return ARCHIVE_FATAL;
     int64_t before = lib.filter_bytes(a->reader, 0);
-    int rc = lib.read_next_header(a->reader, e);
+    int rc = lib.read_next_header2(a->reader, a->entry);
+    *e = a->entry;
     bool tar = (lib.format(a->reader) & ARCHIVE_FORMAT_BASE_MASK) == ARCHIVE_FORMAT_TAR;
     a->cut = rc == ARCHIVE_EOF && tar && lib.filter_bytes(a->reader, 0) - before < TAR_BLOCK;
     return rc;
