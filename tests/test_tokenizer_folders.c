@@ -84,6 +84,12 @@ static void check(size_t number, const char *how, const gp_tokenizer *t, const j
     assert_int_equal(
         gp_tokenizer_encode_special(t, json_string_value(text), json_string_length(text), &ids, &count), 0);
     assert_ids(number, how, text, json_object_get(one, "special"), ids, count);
+    int32_t *plain;
+    int64_t plain_count;
+    assert_int_equal(
+        gp_tokenizer_encode(t, json_string_value(text), json_string_length(text), &plain, &plain_count), 0);
+    assert_ids(number, "special tokens as text", text, json_object_get(one, "plain"), plain, plain_count);
+    free(plain);
     int32_t *whole = gp_malloc((size_t)(before + count + after) * sizeof *whole);
     for (int64_t i = 0; i < before; i++)
         whole[i] = first[i];

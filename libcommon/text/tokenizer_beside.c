@@ -235,12 +235,13 @@ static int list_named(lists *l, const gp_beside *b, bool legacy)
             json_decref(end);
         }
     }
-    json_object_foreach(b->config, key, value)
-    {
-        bool token = json_is_string(value) || json_is_object(value);
-        if (ends_in_token(key) && !is_named(key) && token && put_named(l, key, value, json_is_string(value)))
-            return -1;
-    }
+    for (int texts = 0; texts < 2; texts++) /* transformers has those first that are objects */
+        json_object_foreach(b->config, key, value)
+        {
+            bool token = texts ? json_is_string(value) : json_is_object(value);
+            if (ends_in_token(key) && !is_named(key) && token && put_named(l, key, value, texts))
+                return -1;
+        }
     json_t *extra = json_object_get(b->config, "extra_special_tokens");
     if (json_is_object(extra))
         json_object_foreach(extra, key, value) if (put_named(l, key, value, json_is_string(value))) return -1;
@@ -335,7 +336,8 @@ static void make_special(const lists *l, json_t *token)
 {
     const char *key;
     json_t *one;
-    json_object_foreach(l->named, key, one) if (!strcmp(content_of(one), content_of(token)))
+    json_object_foreach(l->named, key,
+                        one) if (content_of(token) && !strcmp(content_of(one), content_of(token)))
         json_object_set_new(token, "special", json_true());
 }
 
@@ -356,6 +358,15 @@ static int add_all(gp_beside *b, lists *l, json_t *tokens, const json_t *vocab)
     size_t i;
     const char *key;
     json_t *one;
+    bool legacy =
+        !json_object_get(b->config, "added_tokens_decoder"); /* a tokenizer.json's tokens are in its place */
+    json_array_foreach(tokens, i, one)
+    {
+        bool before = json_is_true(json_object_get(one, "special"));
+        if (legacy)
+            make_special(l, one);
+        b->changes |= before != json_is_true(json_object_get(one, "special"));
+    }
     json_array_foreach(l->numbered, i, one)
     {
         json_t *token = json_object_get(one, "token");

@@ -7,8 +7,8 @@ for texts with AutoTokenizer.from_pretrained(folder).
     GPTPIPE_FOLDERS=folders.json build/bin/test_tokenizer_folders
 
 Each case is the folder's files: tokenizer.json as what differs from "base", and of vocabularies what differs from its
-("words" more, those "without"); merges.txt is that of "base". "special" are the ids without what stands around a text (add_special_tokens=False), "full"
-those with it.
+("words" more, those "without"); merges.txt is that of "base". "special" are the ids without what stands around a text
+(add_special_tokens=False), "full" those with it, "plain" those of a text in which special tokens' names are text.
 """
 import copy
 import json
@@ -201,7 +201,11 @@ def load(files, **how):
 
 def results(files, texts, **how):
     t = load(files, **how)
-    return [{"text": s, "special": t.encode(s, add_special_tokens=False), "full": t.encode(s)} for s in texts]
+    found = [{"text": s, "special": t.encode(s, add_special_tokens=False), "full": t.encode(s)} for s in texts]
+    t.backend_tokenizer.encode_special_tokens = True  # special tokens' names are text
+    for one in found:
+        one["plain"] = t.backend_tokenizer.encode(one["text"], add_special_tokens=False).ids
+    return found
 
 
 def keeps_all(files):
@@ -238,10 +242,27 @@ def shortened(files):
     return out
 
 
+def rare():
+    """Folders that chance seldom makes: one name several times with other flags, and lists that replace each other."""
+    pair = {"config.json": {"model_type": "gpt2"}, "vocab.json": dict(VOCAB), "merges.txt": MERGES_TXT}
+    strips = {"__type": "AddedToken", **token("[PAD]", True), "rstrip": True}
+    for config, mapped in (
+            ({"unk_token": "[PAD]", "cls_token": strips, "mask_token": "[PAD]"}, None),
+            ({"unk_token": strips, "mask_token": "[PAD]"}, None),
+            ({"additional_special_tokens": ["<x>"], "extra_special_tokens": {"image_token": "<s>"}}, ["word"]),
+            ({"additional_special_tokens": ["<x>"], "extra_special_tokens": {}}, ["word"]),
+            ({"extra_special_tokens": ["<x>"]}, ["word"]), ({"image_token": "<x>", "audio_token": strips}, None),
+            ({"added_tokens_decoder": {"265": token("<x>", False), "264": token("word", True), "263": token(END, True)}}, None)):
+        files = {**pair, "tokenizer_config.json": config}
+        if mapped:
+            files["special_tokens_map.json"] = {"additional_special_tokens": mapped}
+        yield files, ["a[PAD] the<x> word<s>", "<s><x>[PAD]  word"]
+
+
 def main():
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 60
     r = random.Random(int(sys.argv[2]) if len(sys.argv) > 2 else SEED)
-    cases = []
+    cases = [{"files": shortened(files), "texts": results(files, texts)} for files, texts in rare()]
     while len(cases) < count:
         files = make(r)
         texts = [text(r) for _ in range(5)]
