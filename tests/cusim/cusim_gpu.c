@@ -154,6 +154,7 @@ static void what_was_uploaded_may_change_at_once(void **state)
     (void)state;
     says("pages=0", upload_what_changes, 0, "63\n");
     says("pages=1", upload_what_changes, 0, "63\n");
+    says("pages=2", upload_what_changes, 0, "63\n");
 }
 
 static void take_too_much(void)

@@ -10,7 +10,8 @@
  *     CUSIM_GPU=cublaslt=130200                      cuBLASLt is 13.2.0
  *     CUSIM_GPU=algorithm=3                          its fourth algorithm is the fastest (cublasLt.h)
  *     CUSIM_GPU=refused=164                          cuBLASLt refuses to run what it offered for that epilogue
- *     CUSIM_GPU=pages=1                              it reads all of the host's memory by itself, as on Grace Hopper
+ *     CUSIM_GPU=pages=1                              it reads all of the host's memory by itself, as by HMM; 2: as on
+ *                                                    Grace Hopper, by the host's page tables
  */
 #ifndef CUSIM_GPU_H
 #define CUSIM_GPU_H

@@ -193,7 +193,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device)
     const cusim::Gpu &g = cusim::gpu();
     if (device >= g.count)
         return cudaErrorInvalidValue;
-    *properties = {"simulated", g.sm / 10, g.sm % 10, 4, g.shared(), g.memory, g.pages};
+    *properties = {"simulated", g.sm / 10, g.sm % 10, 4, g.shared(), g.memory, g.pages != 0, g.pages == 2};
     return cudaSuccess;
 }
 

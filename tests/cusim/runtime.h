@@ -58,7 +58,7 @@ typedef struct cudaDeviceProp {
     char name[256];
     int major, minor, multiProcessorCount;
     size_t sharedMemPerBlockOptin, totalGlobalMem;
-    int pageableMemoryAccessUsesHostPageTables;
+    int pageableMemoryAccess, pageableMemoryAccessUsesHostPageTables;
 } cudaDeviceProp;
 
 typedef enum cudaMemoryType {

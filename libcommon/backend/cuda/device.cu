@@ -90,7 +90,7 @@ static bool is_pinned(const void *host)
 }
 
 /* Other memory than alloc_host's has been read when this returns. The driver brings it into memory of its own first; but
- * where the device reads the host's pages (Grace Hopper), nothing says that it does. */
+ * where the device reads the host's pages by itself (HMM, Grace Hopper), nothing says that it does. */
 void gp_cuda_upload(gp_backend *be, void *dst, const void *host, size_t bytes)
 {
     CUDA_CHECK(cudaMemcpyAsync(dst, host, bytes, cudaMemcpyHostToDevice, state_of(be)->stream));

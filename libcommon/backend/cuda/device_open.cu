@@ -35,7 +35,7 @@ static int look_at(gp_backend *be, CudaState *s, int count)
     s->sm = 10 * p.major + p.minor;
     s->processors = p.multiProcessorCount;
     s->shared = p.sharedMemPerBlockOptin;
-    s->reads_pages = p.pageableMemoryAccessUsesHostPageTables != 0;
+    s->reads_pages = p.pageableMemoryAccess != 0;
     int length = snprintf(be->device, sizeof be->device, "%.80s, sm_%d", p.name, s->sm);
     if (count > 1)
         snprintf(be->device + length, sizeof be->device - static_cast<size_t>(length), ", GPU %d of %d",
