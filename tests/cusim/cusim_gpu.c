@@ -216,6 +216,49 @@ static void a_lost_gpu_ends_the_process_with_the_kernel_and_the_work(void **stat
     free(text);
 }
 
+/* The same rows in a recorded pass, until the device is lost in one that is issued again. */
+static void norm_recorded_rows(void)
+{
+    gp_backend *be = gp_backend_open("cuda", "fp32", 1);
+    enum { N = 4, C = 8 };
+    float *memory = be->ops->alloc(be, (2 * N * C + 2 * C + 2 * N) * sizeof *memory);
+    gp_tensor x = {.data = memory, .ndim = 2, .dim = {N, C}},
+              y = {.data = memory + N * C, .ndim = 2, .dim = {N, C}},
+              gamma = {.data = memory + 2 * N * C, .ndim = 1, .dim = {C}},
+              beta = {.data = memory + 2 * N * C + C, .ndim = 1, .dim = {C}},
+              mean = {.data = memory + 2 * N * C + 2 * C, .ndim = 1, .dim = {N}},
+              rstd = {.data = memory + 2 * N * C + 2 * C + N, .ndim = 1, .dim = {N}};
+    gp_recording *r = NULL;
+    for (int pass = 0; pass < 6; pass++) {
+        if (be->ops->record_begin(be, &r))
+            do
+                be->ops->norm_forward(be, &(gp_norm_op){.residual = &x,
+                                                        .gamma = &gamma,
+                                                        .beta = &beta,
+                                                        .eps = 1e-5f,
+                                                        .y = &y,
+                                                        .mean = &mean,
+                                                        .rstd = &rstd});
+            while (!be->ops->record_end(be, &r));
+        be->ops->sync(be);
+    }
+    fputs("it goes on\n", stderr);
+}
+
+static void a_failure_in_a_recorded_pass_is_named_so(void **state)
+{
+    int code;
+    (void)state;
+    char *text = play("lost=4", norm_recorded_rows, &code);
+    assert_non_null(strstr(text, "; the last work was a recorded pass)"));
+    assert_null(strstr(text, "norm"));
+    assert_int_equal(code, 1);
+    free(text);
+    text = play("lost=1", norm_recorded_rows, &code); /* as it came */
+    assert_non_null(strstr(text, "norm_forward"));
+    free(text);
+}
+
 /* ---- a run that loses its GPU ---------------------------------------------------------------------------- */
 
 static char folder[] = "/tmp/gptpipe-gpu-XXXXXX";
@@ -350,6 +393,7 @@ int main(void)
         cmocka_unit_test(what_was_uploaded_may_change_at_once),
         cmocka_unit_test(memory_that_does_not_fit_is_told_in_numbers),
         cmocka_unit_test(a_lost_gpu_ends_the_process_with_the_kernel_and_the_work),
+        cmocka_unit_test(a_failure_in_a_recorded_pass_is_named_so),
         cmocka_unit_test(a_batch_that_is_too_large_is_refused_with_one_that_fits),
         cmocka_unit_test(a_run_whose_gpu_was_lost_goes_on_from_its_last_checkpoint),
     };

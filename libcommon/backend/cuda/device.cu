@@ -9,6 +9,7 @@
 
 /* What was issued last, for a failure that is found later: the one device state of the process. */
 static const char *last_kernel = "";
+static bool last_recorded; /* it was all of a recorded pass, whose kernels nobody names */
 
 /* The name in "cudaFree(p)", and in "(norm_forward<T, 4>)". */
 struct Name {
@@ -27,7 +28,10 @@ void cuda_check(cudaError_t error, const char *what)
         return;
     Name told = name_in(what), last = name_in(last_kernel);
     die("the GPU failed: %s (told by %.*s%s%.*s)", cudaGetErrorString(error), told.length, told.text,
-        last.length ? "; the last kernel was " : "", last.length, last.text);
+        last_recorded ? "; the last work was a recorded pass"
+        : last.length ? "; the last kernel was "
+                      : "",
+        last.length, last.text);
 }
 
 void cuda_launched(const gp_backend *be, const char *kernel)
@@ -36,6 +40,13 @@ void cuda_launched(const gp_backend *be, const char *kernel)
     if (!state_of(be)->capturing)
         cuda_check(cudaPeekAtLastError(), kernel);
     last_kernel = kernel;
+    last_recorded = false;
+}
+
+void cuda_replayed(void)
+{
+    last_kernel = "";
+    last_recorded = true;
 }
 
 void gp_cuda_device_close(gp_backend *be)

@@ -39,6 +39,9 @@ void cuda_check(cudaError_t error, const char *what);
  * ends the recording (record.cu), not the process. */
 void cuda_launched(const gp_backend *be, const char *kernel);
 
+/* Behind a recorded pass that was issued again. */
+void cuda_replayed(void);
+
 /* A kernel on the backend's stream. */
 #define RUN(be, kernel, grid, block, dynamic_shared, ...)                                                    \
     do {                                                                                                     \

@@ -20,6 +20,12 @@ static void forget(gp_recording *r)
     r->state = Recorded::nothing;
 }
 
+static void issue(gp_backend *be, gp_recording *r)
+{
+    CUDA_CHECK(cudaGraphLaunch(r->exec, state_of(be)->stream));
+    cuda_replayed();
+}
+
 bool gp_cuda_record_begin(gp_backend *be, gp_recording **recording)
 {
     if (!*recording)
@@ -29,7 +35,7 @@ bool gp_cuda_record_begin(gp_backend *be, gp_recording **recording)
     if (r->state == Recorded::whole && r->workspace != be->workspace)
         forget(r);
     if (r->state == Recorded::whole) {
-        CUDA_CHECK(cudaGraphLaunch(r->exec, state_of(be)->stream));
+        issue(be, r);
         return false;
     }
     if (r->state == Recorded::seen) {
@@ -59,7 +65,7 @@ bool gp_cuda_record_end(gp_backend *be, gp_recording **recording)
         CUDA_CHECK(cudaGraphDestroy(graph));
     r->state = whole ? Recorded::whole : Recorded::refused;
     if (whole)
-        CUDA_CHECK(cudaGraphLaunch(r->exec, state_of(be)->stream));
+        issue(be, r);
     else
         (void)cudaGetLastError(); /* the refusal is no failure of what comes next */
     return whole;
