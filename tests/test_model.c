@@ -35,6 +35,31 @@ static gp_model *fresh(const gp_config *c, const char *backend, bool trains, gp_
     return m;
 }
 
+/* Fresh weights are a function of seed and place, whoever fills in which of them. */
+static void fresh_weights_do_not_depend_on_threads(void **state)
+{
+    (void)state;
+    gp_config c = tiny();
+    gp_params p;
+    c.channels = 303, c.inner = 1213; /* odd counts, and enough numbers for several shares */
+    gp_params_list(&p, &c);
+    assert_true(p.total > 1 << 20);
+    size_t bytes = (size_t)p.total * sizeof(float);
+    float *one = gp_malloc(bytes), *many = gp_malloc(bytes), pair[2];
+    gp_params_init(&p, &c, 7, one, 1);
+    memset(many, 0xff, bytes);
+    gp_params_init(&p, &c, 7, many, 5);
+    assert_memory_equal(one, many, bytes);
+    const gp_param *row = gp_params_row(&p, GP_WTE, 0); /* each element's draw is its own */
+    for (int64_t k = 0; k < row->count; k++) {
+        gp_random_normal2(7, GP_RNG_INIT, (uint32_t)(row - p.rows), (uint64_t)k / 2, pair);
+        assert_true(one[row->offset + k] == (float)c.init_std * pair[k % 2]);
+    }
+    gp_params_release(&p);
+    free(one);
+    free(many);
+}
+
 static void discard(gp_model *m, gp_backend *be)
 {
     gp_model_free(m);
@@ -358,6 +383,7 @@ static void nothing_outside_the_model_is_run(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(fresh_weights_do_not_depend_on_threads),
         cmocka_unit_test(a_padding_id_near_the_largest_number_is_refused),
         cmocka_unit_test(decoding_agrees_with_the_forward_pass),
         cmocka_unit_test(the_workspace_follows_the_longest_row_and_the_cache),

@@ -1,5 +1,6 @@
 /* model.c: a model's memory: parameters, gradients, slots; and how it is made and described. */
 #include "model/model.h"
+#include "base/threads.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -218,7 +219,9 @@ void gp_model_free(gp_model *m)
 void gp_model_init(gp_model *m, uint64_t seed)
 {
     float *host = gp_malloc((size_t)m->params.total * sizeof *host);
-    gp_params_init(&m->params, &m->config, seed, host);
+    /* a device has one thread of the host's; these are the host's own */
+    int threads = m->be->later ? gp_processors() : m->be->threads;
+    gp_params_init(&m->params, &m->config, seed, host, threads);
     for (int i = 0; i < m->params.count; i++)
         gp_model_row_upload(m, &m->params.rows[i], host + m->params.rows[i].offset);
     free(host);

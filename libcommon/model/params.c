@@ -3,6 +3,7 @@
 #include "model/config.h"
 #include "backend/backend.h"
 #include "base/rng.h"
+#include "base/threads.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -213,30 +214,60 @@ const gp_param *gp_params_row(const gp_params *p, gp_role role, int64_t index)
     return NULL;
 }
 
-void gp_params_init(const gp_params *p, const gp_config *c, uint64_t seed, float *flat)
+/* ---- fresh weights --------------------------------------------------------------------------------------- */
+
+/* A fresh vector, which is filled in so many equal shares of every row. */
+typedef struct fresh {
+    const gp_params *p;
+    const gp_config *c;
+    uint64_t seed;
+    float *flat;
+    int64_t shares;
+} fresh;
+
+/* Numbers are drawn in pairs. */
+static void fill_row(const fresh *f, int i, int64_t share)
 {
-    memset(flat, 0, (size_t)p->total * sizeof *flat);
-    for (int i = 0; i < p->count; i++) {
-        const gp_param *row = &p->rows[i];
-        float *w = flat + row->offset, pair[2];
-        float std = (float)c->init_std;
-        if (row->init == GP_INIT_RESIDUAL)
-            std /= sqrtf(2.0f * (float)c->layers);
-        for (int64_t k = 0; k < row->count; k++) {
-            if (row->init == GP_INIT_ONE)
-                w[k] = 1;
-            if (row->init != GP_INIT_NORMAL && row->init != GP_INIT_RESIDUAL)
-                continue;
-            if (k % 2 == 0)
-                gp_random_normal2(seed, GP_RNG_INIT, (uint32_t)i, (uint64_t)k / 2, pair);
-            w[k] = std * pair[k % 2];
-        }
-        /* transformers' padding_idx: that row of the token (RoBERTa: and position) table begins at zero */
-        bool padded = row->role == GP_WTE || (row->role == GP_WPE && c->family == GP_ROBERTA);
-        int64_t padding = gp_config_padding(c);
-        if (padded && padding >= 0)
-            memset(w + padding * c->channels, 0, (size_t)c->channels * sizeof *w);
+    const gp_param *row = &f->p->rows[i];
+    float *w = f->flat + row->offset, std = (float)f->c->init_std;
+    int64_t pairs = (row->count + 1) / 2, end = pairs * (share + 1) / f->shares;
+    bool drawn = row->init == GP_INIT_NORMAL || row->init == GP_INIT_RESIDUAL;
+    if (row->init == GP_INIT_RESIDUAL)
+        std /= sqrtf(2.0f * (float)f->c->layers);
+    for (int64_t k = pairs * share / f->shares; k < end; k++) {
+        float pair[2];
+        if (drawn)
+            gp_random_normal2(f->seed, GP_RNG_INIT, (uint32_t)i, (uint64_t)k, pair);
+        for (int64_t e = 2 * k; e < gp_min(2 * k + 2, row->count); e++)
+            w[e] = drawn ? std * pair[e % 2] : row->init == GP_INIT_ONE ? 1 : 0;
     }
+}
+
+static void fill_share(void *self, int64_t share)
+{
+    const fresh *f = self;
+    for (int i = 0; i < f->p->count; i++)
+        fill_row(f, i, share);
+}
+
+/* transformers' padding_idx: that row of the token (RoBERTa: and position) table begins at zero */
+static void clear_padding(const gp_params *p, const gp_config *c, float *flat)
+{
+    int64_t padding = gp_config_padding(c);
+    for (int i = 0; i < p->count && padding >= 0; i++) {
+        const gp_param *row = &p->rows[i];
+        if (row->role == GP_WTE || (row->role == GP_WPE && c->family == GP_ROBERTA))
+            memset(flat + row->offset + padding * c->channels, 0, (size_t)c->channels * sizeof *flat);
+    }
+}
+
+void gp_params_init(const gp_params *p, const gp_config *c, uint64_t seed, float *flat, int threads)
+{
+    enum { NUMBERS = 1 << 18 }; /* of a share, about */
+    fresh f = {p, c, seed, flat, 1 + p->total / NUMBERS};
+    memset(flat, 0, (size_t)p->total * sizeof *flat); /* what is between rows too */
+    gp_parallel(threads, f.shares, fill_share, &f);
+    clear_padding(p, c, flat);
 }
 
 int gp_piece_shape(const gp_param *row, const gp_piece *piece, int64_t dim[2])

@@ -80,8 +80,8 @@ void gp_params_release(gp_params *p);
 /* The row of a role in a layer or norm site; NULL where the config has none. */
 const gp_param *gp_params_row(const gp_params *p, gp_role role, int64_t index);
 
-/* Fills the flat vector with fresh weights: depends on seed and config alone. */
-void gp_params_init(const gp_params *p, const gp_config *c, uint64_t seed, float *flat);
+/* Fills the flat vector with fresh weights: depends on seed and config alone, not on the threads that do it. */
+void gp_params_init(const gp_params *p, const gp_config *c, uint64_t seed, float *flat, int threads);
 
 /* The external shape of a piece: dims into dim[2], their number returned. */
 int gp_piece_shape(const gp_param *row, const gp_piece *piece, int64_t dim[2]);
