@@ -53,7 +53,10 @@ typedef struct gp_step {
 
 /* Dropout by Philox: key = step->seed; counter = (element / 4, sample, site, step), where element counts
  * within one sample (t * C + c; in attention (h * T + q) * T + k) and picks word element % 4;
- * kept if gp_uniform(word) >= p, then scaled by 1 / (1 - p). step NULL or p 0: no dropout. */
+ * kept if gp_uniform(word) >= p, then scaled by 1 / (1 - p). step NULL or p 0: no dropout.
+ *
+ * The counter's words have 32 bits: a mask repeats within a sample from element 2^34 on (attention's where H T T reaches it,
+ * T = 26,000 with 25 heads), and from sample to sample of a step after 2^32 of them. */
 typedef struct gp_dropout {
     float p;
     uint32_t site; /* layer * GP_SITES + which, unique in the model */
