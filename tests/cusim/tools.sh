@@ -227,6 +227,19 @@ for how in "--temperature 0" "--temperature 0.9 --top-k 20 --top-p 0.95 --seed 3
     [ "$out" = "$theirs" ] || problem "one at a time: $out, together: $theirs"
 done
 
+# in bf16 too, by tensor cores: prompts of several lengths, one by one and together, prefill and decoding, down to the log
+# probabilities; the order in which a row's numbers are added does not depend on the batch
+printf '{"prompt": "%s"}\n' "Once" "Lily had a big red ball and" "T" "The sun was hot. He" "Once upon a" > prompts.jsonl
+together=
+for batch in 5 2 1; do
+    expect 0 sample --checkpoint bf16 --prompts prompts.jsonl --batch-size $batch --max-tokens 8 --temperature 0.9 --seed 3 \
+        --json --top-logprobs 2 --backend cuda --dtype bf16 --threads 1 --quiet
+    together=${together:-$out}
+    checks=$((checks + 1))
+    [ "$out" = "$together" ] && [ "$(wc -l <<< "$out")" = 5 ] && grep -q logprob <<< "$out" ||
+        problem "$batch at a time: $out, 5: $together"
+done
+
 # traces have ref's names and shapes
 for backend in ref cuda; do
     expect 0 sample --checkpoint fp32 --prompt "Lily had" --max-tokens 0 --trace $backend.safetensors --trace-grad \
