@@ -319,6 +319,9 @@ typedef struct gp_backend_ops {
     void (*mark_wait)(gp_backend *be,
                       gp_mark **mark); /* until what stands before it is done; NULL: not at all */
     void (*mark_free)(gp_backend *be, gp_mark **mark);
+    /* Seconds of the device's clock from one mark to a later one that was waited for; NULL where ops are done when they
+     * return, and the host's clock says as much. */
+    double (*mark_seconds)(gp_backend *be, const gp_mark *from, const gp_mark *to);
 
     /* Ops that are issued over and over with the same arguments:
      *     if (ops->record_begin(be, &r))        // false: they were recorded, and have been issued again by this

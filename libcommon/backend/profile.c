@@ -15,7 +15,7 @@ static gp_profile_row *find(gp_profile *p, const char *op, const char *shape)
     return row;
 }
 
-void gp_profile_add(gp_profile *p, const char *op, const gp_weight *w, double seconds, gp_cost cost)
+int gp_profile_add(gp_profile *p, const char *op, const gp_weight *w, double seconds, gp_cost cost)
 {
     char shape[24] = "";
     if (w)
@@ -26,20 +26,55 @@ void gp_profile_add(gp_profile *p, const char *op, const gp_weight *w, double se
     row->seconds += seconds;
     row->cost.flops += cost.flops;
     row->cost.bytes += cost.bytes;
+    return (int)(row - p->row);
 }
 
-/* What an op began and costs goes to its row; w names the row of a product. */
+/* ---- two clocks ---------------------------------------------------------------------------------- */
+
+/* A device's own, read from marks around an op. They are read when there are many, so that the device need not wait for the
+ * host between two ops, nor is that time the op's. */
+static void read_marks(gp_backend *be)
+{
+    gp_profile *p = be->profile;
+    if (p->waiting)
+        p->inner->mark_wait(be, &p->mark[p->waiting - 1].to);
+    for (int i = 0; i < p->waiting; i++)
+        p->row[p->mark[i].row].seconds += p->inner->mark_seconds(be, p->mark[i].from, p->mark[i].to);
+    p->waiting = 0;
+}
+
+/* What an op begins with: the host's time, or a mark. */
+static double begun(gp_backend *be)
+{
+    gp_profile *p = be->profile;
+    if (!p->inner->mark_seconds)
+        return gp_now();
+    if (p->waiting == GP_PROFILE_MARKS)
+        read_marks(be);
+    p->inner->mark_set(be, &p->mark[p->waiting].from);
+    return 0;
+}
+
+/* What an op took and costs goes to its row; w names the row of a product. */
 static void note(gp_backend *be, double begin, const char *op, const gp_weight *w, gp_cost cost)
 {
-    be->profile->inner->sync(be);
-    gp_profile_add(be->profile, op, w, gp_now() - begin, cost);
+    gp_profile *p = be->profile;
+    if (!p->inner->mark_seconds) {
+        p->inner->sync(be);
+        gp_profile_add(p, op, w, gp_now() - begin, cost);
+        return;
+    }
+    p->inner->mark_set(be, &p->mark[p->waiting].to);
+    p->mark[p->waiting++].row = gp_profile_add(p, op, w, 0, cost);
 }
+
+/* ---- the ops ------------------------------------------------------------------------------------- */
 
 /* One wrapper an op: name, what names its row, the type of its struct, the weight or NULL, its cost. */
 #define TIMED(name, label, type, weight, cost)                                                               \
     static void name(gp_backend *be, const type *op)                                                         \
     {                                                                                                        \
-        double begin = gp_now();                                                                             \
+        double begin = begun(be);                                                                            \
         be->profile->inner->name(be, op);                                                                    \
         note(be, begin, label, weight, cost);                                                                \
     }
@@ -64,7 +99,7 @@ TIMED(attention_decode, "attention", gp_attention_decode_op, NULL, gp_cost_atten
 
 static void dropout(gp_backend *be, gp_tensor *x, gp_dropout drop)
 {
-    double begin = gp_now();
+    double begin = begun(be);
     be->profile->inner->dropout(be, x, drop);
     if (drop.step && drop.p > 0)
         note(be, begin, "dropout", NULL, (gp_cost){0, 2 * (double)gp_tensor_bytes(x)});
@@ -72,28 +107,28 @@ static void dropout(gp_backend *be, gp_tensor *x, gp_dropout drop)
 
 static void act_forward(gp_backend *be, gp_act act, gp_tensor *y, const gp_tensor *pre)
 {
-    double begin = gp_now();
+    double begin = begun(be);
     be->profile->inner->act_forward(be, act, y, pre);
     note(be, begin, "act", NULL, (gp_cost){0, 2 * (double)gp_tensor_bytes(y)});
 }
 
 static void act_backward(gp_backend *be, gp_act act, gp_tensor *dx, const gp_tensor *dy, const gp_tensor *pre)
 {
-    double begin = gp_now();
+    double begin = begun(be);
     be->profile->inner->act_backward(be, act, dx, dy, pre);
     note(be, begin, "act backward", NULL, (gp_cost){0, 3 * (double)gp_tensor_bytes(dx)});
 }
 
 static void grad_norm(gp_backend *be, const gp_segment *segments, int count, gp_step *step)
 {
-    double begin = gp_now();
+    double begin = begun(be);
     be->profile->inner->grad_norm(be, segments, count, step);
     note(be, begin, "gradient norm", NULL, gp_cost_grad_norm(segments, count));
 }
 
 static void zero(gp_backend *be, void *p, size_t bytes)
 {
-    double begin = gp_now();
+    double begin = begun(be);
     be->profile->inner->zero(be, p, bytes);
     note(be, begin, "zero gradients", NULL, (gp_cost){0, (double)bytes});
 }
@@ -101,7 +136,7 @@ static void zero(gp_backend *be, void *p, size_t bytes)
 /* Where weights have no form of their own there is nothing to do, nothing to time. */
 static void weights_changed(gp_backend *be, gp_weight *const *w, int count)
 {
-    double begin = gp_now();
+    double begin = begun(be);
     be->profile->inner->weights_changed(be, w, count);
     gp_cost cost = gp_cost_weights(be, w, count);
     if (cost.bytes > 0)
@@ -110,7 +145,7 @@ static void weights_changed(gp_backend *be, gp_weight *const *w, int count)
 
 static void sample(gp_backend *be, const gp_sample_op *op)
 {
-    double begin = gp_now();
+    double begin = begun(be);
     be->profile->inner->sample(be, op);
     note(be, begin, "sample", NULL, (gp_cost){0, (double)gp_tensor_bytes(op->logits)});
 }
@@ -156,6 +191,12 @@ void gp_profile_begin(gp_profile *p, gp_backend *be)
 void gp_profile_end(gp_profile *p, gp_backend *be)
 {
     BUG_ON(be->profile != p);
+    if (p->inner->mark_seconds)
+        read_marks(be);
+    for (int i = 0; i < GP_PROFILE_MARKS; i++) {
+        p->inner->mark_free(be, &p->mark[i].from);
+        p->inner->mark_free(be, &p->mark[i].to);
+    }
     be->ops = p->inner;
     be->profile = NULL;
 }

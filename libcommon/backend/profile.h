@@ -8,13 +8,13 @@
  *         printf("%s %s %g s\n", p.row[i].op, p.row[i].shape, p.row[i].seconds);
  *
  * While nothing is timed, nothing is in the way. One row an op and shape, so that the linears of a model are told
- * apart. The device is waited for behind every op, so a pass takes a little longer than it does alone. */
+ * apart. What a device does behind the host's back is timed by its own clock, and read at the end. */
 #ifndef GP_BACKEND_PROFILE_H
 #define GP_BACKEND_PROFILE_H
 
 #include "backend/backend.h"
 
-enum { GP_PROFILE_ROWS = 64 };
+enum { GP_PROFILE_ROWS = 64, GP_PROFILE_MARKS = 256 };
 
 /* What one call of an op needs at least, from its shapes: the FLOPs of its products (elementwise work is not
  * counted, nor what a causal mask hides, nor what backward computes a second time), and each tensor read or
@@ -36,13 +36,18 @@ typedef struct gp_profile {
     gp_backend_ops table;        /* the same, but that ops are timed */
     int count;
     gp_profile_row row[GP_PROFILE_ROWS];
+    struct {
+        gp_mark *from, *to;
+        int row;
+    } mark[GP_PROFILE_MARKS]; /* around the ops whose time is not read yet */
+    int waiting;              /* of them */
 } gp_profile;
 
 void gp_profile_begin(gp_profile *p, gp_backend *be);
 void gp_profile_end(gp_profile *p, gp_backend *be);
 
-/* Adds a call to the row of an op and, for a product, its weight (else NULL). */
-void gp_profile_add(gp_profile *p, const char *op, const gp_weight *w, double seconds, gp_cost cost);
+/* Adds a call to the row of an op and, for a product, its weight (else NULL); gives the row's place. */
+int gp_profile_add(gp_profile *p, const char *op, const gp_weight *w, double seconds, gp_cost cost);
 
 /* cost.c: what each op needs; of some, what the parts need of which a backend may make kernels of their own. */
 enum {

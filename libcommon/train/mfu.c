@@ -76,6 +76,7 @@ static int measure_ops(gp_model *m, gp_pass_result *r, double seconds)
             rc = b.run(&b);
             r->passes += b.steps;
         }
+        m->be->ops->sync(m->be);
         r->pass_seconds = (gp_now() - begin) / (double)gp_max(1, r->passes);
         gp_profile_end(&r->profile, m->be);
     }

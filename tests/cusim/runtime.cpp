@@ -301,7 +301,7 @@ cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, cudaMemcpyKind 
 
 cudaError_t cudaMemsetAsync(void *to, int value, size_t bytes, cudaStream_t stream)
 {
-    enqueue(stream, [=] {
+    auto work = [=] {
         if (error != cudaSuccess)
             return;
         AtWork device;
@@ -309,7 +309,8 @@ cudaError_t cudaMemsetAsync(void *to, int value, size_t bytes, cudaStream_t stre
             memset(to, value, bytes);
         else
             fail(cudaErrorInvalidValue, "cudaMemsetAsync outside of an allocation");
-    });
+    };
+    enqueue(stream, work, false, 1);
     return error;
 }
 

@@ -4,7 +4,7 @@
  * no sooner, so that memory which is used too early shows as wrong numbers. So are copies from any memory where the
  * device reads the host's pages (gpu.h).
  *
- * A stream has a clock, of what was issued: a kernel takes a microsecond, a library's call what the library says, all else
+ * A stream has a clock, of what was issued: a kernel or a memset takes a microsecond, a library's call what the library says, all else
  * no time. Events are read from it. */
 #ifndef CUSIM_RUNTIME_H
 #define CUSIM_RUNTIME_H

@@ -178,6 +178,14 @@ checks=$((checks + 2))
 grep -qE '^products by cuBLASLt 13.1.1, measured in [0-9.]+ s' <<< "$out" || problem "eval-mfu: $out"
 [ "$(grep -cE '^32x64x16 NN bf16 bf16 bias gelu pre +1 +0.0050 +0.0100  gelu   algorithm 3,' <<< "$out")" = 1 ] ||
     problem "eval-mfu: $out"
+# an op's time is the device's, whatever the host does meanwhile: a norm is one kernel, its gradient two, and a call of the
+# library takes 5 microseconds
+expect 0 env CUSIM_GPU=memory=16 "${one[@]}" --backend cuda --dtype bf16 --ops --json
+for row in 'norm", "weight": "", "calls": 3, "seconds": 3e-06' 'norm backward", "weight": "", "calls": 3, "seconds": 6e-06' \
+    'linear", "weight": "16 x 48", "calls": 1, "seconds": 5e-06' 'zero gradients", "weight": "", "calls": 1, "seconds": 1e-06'; do
+    checks=$((checks + 1))
+    grep -qF "\"op\": \"$row," <<< "$out" || problem "eval-mfu --ops lacks $row: $out"
+done
 expect 1 "${one[@]}" --backend ref --products measure
 says "eval-mfu: products: there is nothing to measure: backend ref has one way to multiply"
 

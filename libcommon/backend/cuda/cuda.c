@@ -38,6 +38,7 @@ static const gp_backend_ops cuda_ops = {
     .mark_set = gp_cuda_mark_set,
     .mark_wait = gp_cuda_mark_wait,
     .mark_free = gp_cuda_mark_free,
+    .mark_seconds = gp_cuda_mark_seconds,
     .record_begin = gp_cuda_record_begin,
     .record_end = gp_cuda_record_end,
     .record_free = gp_cuda_record_free,

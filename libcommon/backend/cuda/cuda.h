@@ -33,6 +33,7 @@ void gp_cuda_download_later(gp_backend *be, void *host, const void *src, size_t 
 void gp_cuda_mark_set(gp_backend *be, gp_mark **mark);
 void gp_cuda_mark_wait(gp_backend *be, gp_mark **mark);
 void gp_cuda_mark_free(gp_backend *be, gp_mark **mark);
+double gp_cuda_mark_seconds(gp_backend *be, const gp_mark *from, const gp_mark *to);
 bool gp_cuda_record_begin(gp_backend *be, gp_recording **recording);
 bool gp_cuda_record_end(gp_backend *be, gp_recording **recording);
 void gp_cuda_record_free(gp_backend *be, gp_recording **recording);

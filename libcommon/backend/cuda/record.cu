@@ -89,7 +89,7 @@ void gp_cuda_mark_set(gp_backend *be, gp_mark **mark)
 {
     if (!*mark) {
         *mark = static_cast<gp_mark *>(gp_calloc(1, sizeof **mark));
-        CUDA_CHECK(cudaEventCreateWithFlags(&(*mark)->event, cudaEventDisableTiming));
+        CUDA_CHECK(cudaEventCreateWithFlags(&(*mark)->event, cudaEventDefault));
     }
     CUDA_CHECK(cudaEventRecord((*mark)->event, state_of(be)->stream));
 }
@@ -109,4 +109,12 @@ void gp_cuda_mark_free(gp_backend *be, gp_mark **mark)
     CUDA_CHECK(cudaEventDestroy((*mark)->event));
     free(*mark);
     *mark = nullptr;
+}
+
+double gp_cuda_mark_seconds(gp_backend *be, const gp_mark *from, const gp_mark *to)
+{
+    float milliseconds;
+    (void)be;
+    CUDA_CHECK(cudaEventElapsedTime(&milliseconds, from->event, to->event));
+    return 1e-3 * static_cast<double>(milliseconds);
 }
