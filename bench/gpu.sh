@@ -11,6 +11,9 @@
 # DECODE    batches of decoding (1 8 64)
 # SECONDS_EACH  for a measurement (2); LIMIT for all of them (300): what does not fit into it is left out, and said
 # PEER_LIMIT  of that for each run of PyTorch (75), which compiles for half a minute
+# LLMC      llm.c's train_gpt2cu, built elsewhere (make train_gpt2cu USE_CUDNN=1): where its path is given, and the first of
+#           MODELS is gpt2, it trains that in the same minutes, on made-up tokens, without recomputing GELU; LLMC_OPTIONS are
+#           added (-ge 1). Nothing of it comes with gptpipe.
 # OUT       bench/results
 # PYTHON    python3
 # Exit: 0, 1 where a measurement failed, 77 without a GPU.
@@ -91,7 +94,7 @@ write() {
             sed 's/\t/ | /g; s/^/| /; s/$/ |/' "$here/drawn"
         fi
         if [ -s "$here/peers" ]; then
-            printf '\nPyTorch in the same minutes:\n\n'
+            printf '\nOthers in the same minutes:\n\n'
             sed 's/^/    /' "$here/peers"
         fi
         if [ -s "$here/left" ]; then
@@ -224,6 +227,40 @@ if [ "$most" -gt 20 ] && timeout -k 5 "$most" "$bin/train" "$here/zeros" --forma
     done
 else
     echo "sample: no weights to draw by: $(tail -n 1 "$here/why")" | tee -a "$here/left"
+fi
+# llm.c, which reads shards: 1,024 bytes of header, then 16 bits a token; no byte above 195, so that all are below 50257
+llmc_shard() { # FILE TOKENS
+    {
+        printf '\x88\xd8\x34\x01\x01\0\0\0' # 20240520, version 1
+        printf "\\x$(printf %02x $(($2 & 255)))\\x$(printf %02x $(($2 >> 8 & 255)))\\x$(printf %02x $(($2 >> 16 & 255)))\\x$(printf %02x $(($2 >> 24)))"
+        head -c 1012 /dev/zero
+        tr -dc '\000-\303' < /dev/urandom | head -c $((2 * $2))
+    } > "$1"
+}
+llmc() { # a line, from the lines of its steps: the median of those behind the first few
+    local batch=${own_batch:-1} steps=24 shard=$here/llmc.bin most
+    most=$(($(left) > peer_limit ? peer_limit : $(left)))
+    [ "$most" -gt 10 ] || { echo "llm.c: no time was left" | tee -a "$here/left"; return; }
+    llmc_shard "$shard" $((batch * context * 4 + 1))
+    if ! timeout -k 5 "$most" "$LLMC" -i "$shard" -j "$shard" -e d12 -b "$batch" -t "$context" -d $((batch * context)) -x $steps \
+        -v 1000000 -m 1 -s 0 -r 0 ${LLMC_OPTIONS:-} > "$here/llmc" 2> "$here/why"; then
+        echo "llm.c: $(tail -n 1 "$here/why")" | tee -a "$here/left"
+        return
+    fi
+    # the time of a step; its tok/s is an average over them
+    sed -nE 's/^step .*\| ([0-9.]+) ms \|.*/\1/p' "$here/llmc" | tail -n +5 | sort -gr | awk -v batch="$batch" -v context="$context" '
+        { x[NR] = 1000 * batch * context / $1 }
+        END {
+            if (!NR)
+                exit 1
+            printf "{\"peer\": \"llm.c\", \"preset\": \"gpt2\", \"batch\": %d, \"context\": %d, \"runs\": %d, \"tok_s\": %.6g, \"tok_s_10\": %.6g, \"tok_s_90\": %.6g}\n",
+                batch, context, NR, x[int((NR + 1) / 2)], x[int(NR / 10) + 1], x[NR - int(NR / 10)]
+        }' > "$here/peer" || { echo "llm.c: it wrote no steps: $(tail -n 1 "$here/llmc")" | tee -a "$here/left"; return; }
+    tee -a "$here/peers" < "$here/peer"
+    write
+}
+if [ -n "${LLMC:-}" ] && [ "${first%:*}" = "${LLMC_PRESET:-gpt2}" ]; then
+    llmc
 fi
 # op by op, as text
 for pass in train decode; do

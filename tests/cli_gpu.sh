@@ -48,6 +48,40 @@ grep -qE '^Measured here, on random numbers: [0-9.]+ TFLOP/s' "$here"/results/*.
 [ "$(grep -c '^| nano |' "$here"/results/*.md)" = 5 ] || problem "not five measurements: $(cat "$here"/results/*.md)"
 [ "$(grep -o '"preset": "nano"' "$here"/results/*.json | wc -l)" = 5 ] || problem "not five objects in the .json"
 
+# llm.c beside it, where its binary is named: it gets a shard that it can read, and its line is of the steps' own times
+cat > "$here/llmc" << 'STUB'
+#!/usr/bin/env bash
+# as llm.c's train_gpt2cu reads its options and prints its steps
+while [ $# -gt 1 ]; do
+    case $1 in
+    -i) shard=$2 ;;
+    -b) batch=$2 ;;
+    -t) context=$2 ;;
+    -x) steps=$2 ;;
+    -v) [ "$2" != 0 ] || exit 136 ;; # it divides by it
+    esac
+    shift 2
+done
+read -r magic version count < <(od -An -td4 -N 12 "$shard")
+[ $magic = 20240520 ] && [ $version = 1 ] && [ $(stat -c %s "$shard") = $((1024 + 2 * count)) ] &&
+    [ $count -gt $((batch * context)) ] || exit 1
+[ "$(od -An -v -tu2 -w2 -j 1024 "$shard" | sort -n | tail -n 1)" -lt 50257 ] || exit 1
+for ((i = 1; i <= steps; i++)); do
+    printf 'step %4d/%d | loss 10.9 (+nanz)| norm 1.0 (+nanz)| lr 3.00e-04 | %d.00 ms | 60.0%% bf16 MFU | 7 tok/s\n' $i $steps \
+        $((i < 5 ? 900 : 16 + i % 2 * 4))
+done
+STUB
+chmod +x "$here/llmc"
+expect 0 env BACKEND=ref MODELS=nano:2 CONTEXT=8 DECODE=1 SECONDS_EACH=0.01 LLMC="$here/llmc" LLMC_PRESET=nano \
+    BIN="$GPTPIPE_BIN" OUT="$here/beside" PYTHON=false "$repo/bench/gpu.sh"
+checks=$((checks + 1))
+grep -qF '{"peer": "llm.c", "preset": "gpt2", "batch": 2, "context": 8, "runs": 20, "tok_s": 800, "tok_s_10": 800, "tok_s_90": 1000}' \
+    "$here"/beside/*.md || problem "llm.c's line: $(cat "$here"/beside/*.md)"
+expect 0 env BACKEND=ref MODELS=nano:2 CONTEXT=8 DECODE=1 SECONDS_EACH=0.01 LLMC=/bin/false LLMC_PRESET=nano \
+    BIN="$GPTPIPE_BIN" OUT="$here/beside" PYTHON=false "$repo/bench/gpu.sh"
+checks=$((checks + 1))
+grep -q '^- llm.c: ' "$here"/beside/*.md || problem "of an llm.c that fails nothing is said: $(cat "$here"/beside/*.md)"
+
 # a part that fails is told, and is the exit status
 expect 1 env BACKEND=auto PARTS=resume PATH="$PATH" bash -c '
     mkdir -p broken/bin && ln -s "$1"/* broken/bin/ && rm broken/bin/train &&
