@@ -7,7 +7,8 @@
 #     tests/gpu_check.sh [FOLDER]      with bin/ in it: a build folder (build), or an unpacked bundle
 #
 # BACKEND: cuda; another one tries the script itself. PARTS: "bench ops curve resume text sanitizer", or some of them.
-# LOGS: a folder that keeps what each part wrote, whole.
+# TINY: options of train that make its small model smaller, for a device that is simulated. LOGS: a folder that keeps what
+# each part wrote, whole.
 # Exit: 0 all is well, 1 something failed, 77 there is no GPU that this build can use.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
@@ -16,7 +17,7 @@ cd "$(dirname "$0")/.." || exit 1
 
 # A small model on made stories.
 tiny=(--layers 2 --heads 2 --channels 64 --seq-len 64 --batch-size 4 --order sequential --eval-batches 0 --steps 30
-    --lr 3e-3 --dropout 0.1 --quiet --no-eval-documents)
+    --lr 3e-3 --dropout 0.1 --quiet --no-eval-documents ${TINY:-})
 
 make_data() { # a bundle brings it
     cp tests/stories.tok "$here/s.tok" 2> /dev/null && return
