@@ -332,8 +332,9 @@ static void a_wrong_text_is_no_rounding(void **state)
     assert_false(is_rounding(last, &greedy, best, second));
     assert_false(is_rounding(last, &warm, best, best));
     memcpy(last[DEVICE], last[REF], sizeof last[REF]); /* the two largest within what rounding moved */
-    last[REF][second] = last[REF][best] - 1e-4f;
-    last[DEVICE][second] = last[REF][best] + 1e-4f;
+    float moved = 0.1f * (float)limits_of().gradient * fabsf(last[REF][best]);
+    last[REF][second] = last[REF][best] - moved;
+    last[DEVICE][second] = last[REF][best] + moved;
     assert_true(is_rounding(last, &greedy, best, second));
 }
 
