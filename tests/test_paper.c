@@ -25,7 +25,8 @@ static gp_config small_config(void)
 
 static json_t *compute_plan(const gp_config *c, const char *gpu, gp_mfu_plan plan)
 {
-    plan.batch_size = plan.decode_batch = B;
+    plan.batch_size = B;
+    plan.decode_batch = plan.decode_batch ? plan.decode_batch : B;
     gp_paper *p = gp_paper_compute(c, gpu, &plan);
     assert_non_null(p);
     char *text = NULL;
@@ -118,6 +119,22 @@ static void decoding_reads_weights_once_and_keys_for_each_sample(void **state)
     double keys = (sum_of(decode, "attention, decode", "flops")) / (4 * C * B);
     assert_true(keys > 2 && keys < 3);
     json_decref(all);
+}
+
+/* Each of a layer's two norms, and the one before the head, is in the kernel of the product that reads it up to 8 rows, and a
+ * kernel before it of more. */
+static void norms_of_many_rows_are_kernels_of_their_own(void **state)
+{
+    (void)state;
+    gp_config c = small_config();
+    for (int64_t batch = 8; batch <= 9; batch++) {
+        json_t *all =
+            compute_plan(&c, "h100", (gp_mfu_plan){.passes = GP_PASS_DECODE, .decode_batch = batch});
+        json_t *decode = json_object_get(all, "decode");
+        near(sum_of(decode, "norm", "launches"), batch > 8 ? 2 * L + 1 : 0);
+        near(sum_of(decode, "linear, decode", "launches"), 4 * L);
+        json_decref(all);
+    }
 }
 
 /* nvidia.com: A100 40 GB, 312 TFLOP/s in bf16, 1,555 GB/s. */
@@ -241,6 +258,7 @@ int main(void)
         cmocka_unit_test(a_step_has_the_flops_that_hands_count),
         cmocka_unit_test(a_step_has_the_bytes_that_hands_count),
         cmocka_unit_test(decoding_reads_weights_once_and_keys_for_each_sample),
+        cmocka_unit_test(norms_of_many_rows_are_kernels_of_their_own),
         cmocka_unit_test(times_are_those_of_the_data_sheet),
         cmocka_unit_test(a_model_takes_no_memory_here),
         cmocka_unit_test(without_master_weights_the_update_moves_four_bytes_less),

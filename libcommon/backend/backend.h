@@ -114,6 +114,10 @@ typedef struct gp_norm_op {
     gp_tensor *dgamma, *dbeta;          /* += ; dbeta may be NULL */
 } gp_norm_op;
 
+/* Up to so many rows, of so many channels, cuda makes a norm that decoding reads in the product's own kernel; the counting of
+ * kernels without a GPU rests on it (count.c). */
+enum { GP_NORM_IN_PRODUCT_ROWS = 8, GP_NORM_IN_PRODUCT_CHANNELS = 2048 };
+
 /* y = act(x W + bias)
  * forward: `pre` receives x W + bias when it is not NULL (training needs it to differentiate act).
  * backward, given dy = the gradient of x W + bias (act is the next linear's business, see below):

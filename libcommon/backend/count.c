@@ -90,12 +90,30 @@ COUNTED(attention_forward, gp_attention_op, "attention", NULL, gp_cost_attention
 COUNTED(attention_backward, gp_attention_op, "attention backward", NULL, gp_cost_attention(op, true))
 COUNTED(head_logits, gp_head_op, "head", op->w, gp_cost_head(be, op, GP_PART_LOGITS))
 COUNTED(adamw, gp_adamw_op, "adamw", NULL, gp_cost_adamw(op))
-COUNTED(linear_decode, gp_linear_op, "linear, decode", op->w,
-        gp_cost_with_norm(gp_cost_decode(be, op->w, op->x, op->y), op->norm))
-COUNTED(head_decode, gp_head_op, "head, decode", op->w,
-        gp_cost_with_norm(gp_cost_decode(be, op->w, op->x, op->logits), op->norm))
 COUNTED(attention_decode, gp_attention_decode_op, "attention, decode", NULL, gp_cost_attention_decode(be, op))
 COUNTED(sample, gp_sample_op, "sample", NULL, ((gp_cost){0, (double)gp_tensor_bytes(op->logits)}))
+
+/* A product of few rows, with the norm that it reads: in one kernel, or else in two. */
+static void note_decode(gp_backend *be, const char *op, const gp_weight *w, gp_cost cost,
+                        const gp_norm_op *norm)
+{
+    int64_t channels = norm ? norm->y->dim[norm->y->ndim - 1] : 0;
+    bool apart = norm && (gp_tensor_count(norm->y) > GP_NORM_IN_PRODUCT_ROWS * channels ||
+                          channels > GP_NORM_IN_PRODUCT_CHANNELS);
+    if (apart)
+        note(be, "norm", NULL, gp_cost_norm(norm, false));
+    note(be, op, w, apart ? cost : gp_cost_with_norm(cost, norm));
+}
+
+static void linear_decode(gp_backend *be, const gp_linear_op *op)
+{
+    note_decode(be, "linear, decode", op->w, gp_cost_decode(be, op->w, op->x, op->y), op->norm);
+}
+
+static void head_decode(gp_backend *be, const gp_head_op *op)
+{
+    note_decode(be, "head, decode", op->w, gp_cost_decode(be, op->w, op->x, op->logits), op->norm);
+}
 
 static void linear_backward(gp_backend *be, const gp_linear_op *op)
 {

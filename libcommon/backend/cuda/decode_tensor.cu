@@ -431,7 +431,8 @@ bool decode_fits_tensor(const gp_backend *be, const Decode *d)
 /* Each block makes the norms of its 8 rows anew: of more rows that costs more than a kernel of their own. */
 bool decode_fits_norm(const gp_backend *be, const Decode *d)
 {
-    return d->rows <= 8 && decode_fits_tensor(be, d) && d->I <= 2048 &&
-           packable<bf16>(d->I, d->residual, d->branch, d->sum) && packable<float>(d->I, d->gamma, d->beta) &&
+    return d->rows <= GP_NORM_IN_PRODUCT_ROWS && d->I <= GP_NORM_IN_PRODUCT_CHANNELS &&
+           decode_fits_tensor(be, d) && packable<bf16>(d->I, d->residual, d->branch, d->sum) &&
+           packable<float>(d->I, d->gamma, d->beta) &&
            cheapest(be, d, choices_of_norm, ARRAY_LEN(choices_of_norm));
 }
