@@ -279,7 +279,7 @@ __global__ void __launch_bounds__(THREADS, blocks_of<Team>) decode_products(cons
     DYNAMIC_SHARED(Words, shared);
     int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
     int64_t o0 = static_cast<int64_t>(blockIdx.x) * tile::outputs,
-            row0 = static_cast<int64_t>(blockIdx.y) * tile::rows, pitch = tile::x_pitch(d.I);
+            row0 = static_cast<int64_t>(blockIdx.y) * tile::rows, pitch = norms ? tile::x_pitch(d.I) : 0;
     int chunks = static_cast<int>((d.I + DEPTH - 1) / DEPTH), mine = (chunks + WARPS - 1 - warp) / WARPS;
     int longest = (chunks + WARPS - 1) / WARPS, slots = longest < tile::ring ? longest : tile::ring;
     Warp<by_output, MT, NT, norms> self = {static_cast<const bf16 *>(d.w),
@@ -290,8 +290,8 @@ __global__ void __launch_bounds__(THREADS, blocks_of<Team>) decode_products(cons
                                            d.rows - row0,
                                            lane,
                                            shared + warp * slots * tile::units};
-    Words *all_x = shared + tile::rings_bytes(d.I) / 16; /* (d.rows, pitch), where the block makes them */
-    Words *own_x = lane / 4 < d.rows ? all_x + lane / 4 * pitch + lane % 4 : nullptr;
+    Words *all_x = norms ? shared + tile::rings_bytes(d.I) / 16 : nullptr; /* (d.rows, pitch) */
+    Words *own_x = norms && lane / 4 < d.rows ? all_x + lane / 4 * pitch + lane % 4 : nullptr;
     float sum[MT][NT][4] = {};
     let_next_begin();
     if (blockIdx.y == 0)

@@ -293,7 +293,10 @@ static __global__ void __launch_bounds__(SAMPLE_THREADS) sample_draw(Sample a, b
     int first = slice[0] * SLICE;
     Items mine = {first + static_cast<int>(threadIdx.x) * ITEMS, 1};
     before = sum_before(weigh(a, v, mine, x), &total);
-    find(x, before, left[0], [&](int i, u64) { conclude(a, row, first + i); });
+    int drawn = -1; /* by one thread */
+    find(x, before, left[0], [&](int i, u64) { drawn = first + i; });
+    if (drawn >= 0)
+        conclude(a, row, drawn);
 }
 
 /* ---- the op ---------------------------------------------------------------------------------------------- */
