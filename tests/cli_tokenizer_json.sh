@@ -151,6 +151,17 @@ for config in '{"split_special_tokens": true}:sets split_special_tokens' '{"eos_
     equal "ids beside $config" "$(ids spaced --prompt-ids 65,66)" "$(ids hf --prompt-ids 65,66)"
 done
 
+# an added token that only the tokenizer.json has, beside a list of them
+rm -rf more
+cp -r bare more
+sed -i 's/"added_tokens":\[/"added_tokens":[{"id":5,"content":"%","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true},/' more/tokenizer.json
+echo '{"added_tokens_decoder": {"6": {"content": "&", "special": true}}}' > more/tokenizer_config.json
+ids more -p 'a' > /dev/null
+remarked 'added_tokens_decoder of tokenizer_config.json lacks "%", an added token of tokenizer.json: it stays one'
+echo '{"added_tokens_decoder": {"5": {"content": "%", "special": true}}}' > more/tokenizer_config.json
+ids more -p 'a' > /dev/null
+remarked
+
 # ids need no tokenizer: one that cannot be used is a remark, and an error where text is to become ids
 cp -r bare other
 echo '{"model":{"type":"WordPiece","vocab":{"a":0}}}' > other/tokenizer.json

@@ -389,6 +389,35 @@ static int add_all(gp_beside *b, lists *l, json_t *tokens, const json_t *vocab)
     return rc;
 }
 
+static bool is_numbered(const lists *l, const char *content)
+{
+    size_t i;
+    json_t *one;
+    json_array_foreach(l->numbered, i,
+                       one) if (!strcmp(content_of(json_object_get(one, "token")), content)) return true;
+    return false;
+}
+
+/* transformers' GPT-2 class of version 5 has no other added tokens than those beside the tokenizer.json, where
+ * added_tokens_decoder lists them. */
+static void tell_of_others(gp_beside *b, const lists *l, const json_t *tokens)
+{
+    size_t i;
+    json_t *one, *name;
+    const char *key;
+    json_array_foreach(tokens, i, one)
+    {
+        const char *content = content_of(one);
+        bool listed = !content || is_numbered(l, content) || find(l->extra, content);
+        json_object_foreach(l->named, key, name) listed = listed || !strcmp(content_of(name), content);
+        if (!listed)
+            remark(b, gp_format(
+                          "added_tokens_decoder of tokenizer_config.json lacks \"%.60s\", an added token of "
+                          "tokenizer.json: it stays one, where transformers 5 leaves it out",
+                          content));
+    }
+}
+
 int gp_beside_add(gp_beside *b, json_t *tokens, const json_t *vocab)
 {
     lists l = {json_array(), json_object(), json_array()};
@@ -397,8 +426,11 @@ int gp_beside_add(gp_beside *b, json_t *tokens, const json_t *vocab)
     int rc = -1;
     if (json_is_true(json_object_get(b->config, "split_special_tokens")))
         fail("tokenizer_config.json sets split_special_tokens, which is not known");
-    else if (!list_named(&l, b, legacy) && !list_extra(&l, b, legacy) && !list_numbered(&l, b, decoder))
+    else if (!list_named(&l, b, legacy) && !list_extra(&l, b, legacy) && !list_numbered(&l, b, decoder)) {
+        if (decoder && b->kind == GP_CLASS_GPT2)
+            tell_of_others(b, &l, tokens);
         rc = add_all(b, &l, tokens, vocab);
+    }
     json_decref(l.numbered);
     json_decref(b->named);
     b->named = l.named;
