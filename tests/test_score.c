@@ -298,6 +298,29 @@ static void hellaswag_becomes_what_the_harness_makes_of_it(void **state)
     gp_question_release(&q);
 }
 
+/* Each "[" of a long line looked for its "]" in all that follows: 400,000 of them took minutes. */
+static void many_brackets_are_read_in_one_pass(void **state)
+{
+    (void)state;
+    enum { OPEN = 1 << 20 };
+    gp_question q;
+    char *open = gp_malloc(OPEN + 1);
+    memset(open, '[', OPEN);
+    open[OPEN] = 0;
+    char *line = gp_format("{\"activity_label\": \"A\", \"ctx_a\": \"%s\\n[x] [y]\", \"ctx_b\": \"c\", "
+                           "\"endings\": [\"d\"], \"label\": 0}",
+                           open);
+    alarm(60);
+    assert_int_equal(read_line("hellaswag", line, &q), 0);
+    alarm(0);
+    assert_int_equal(q.context.len, OPEN + 6);
+    assert_memory_equal(q.context.data, "A: [[", 5);
+    assert_string_equal(q.context.data + 3 + OPEN, "\n C"); /* of two blanks one stays */
+    gp_question_release(&q);
+    free(line);
+    free(open);
+}
+
 static void the_raw_question_is_as_it_stands(void **state)
 {
     (void)state;
@@ -465,6 +488,7 @@ int main(void)
         cmocka_unit_test(of_equal_logits_the_lowest_id_is_the_greedy_one),
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(hellaswag_becomes_what_the_harness_makes_of_it),
+        cmocka_unit_test(many_brackets_are_read_in_one_pass),
         cmocka_unit_test(the_raw_question_is_as_it_stands),
         cmocka_unit_test(lambada_asks_for_the_last_word),
         cmocka_unit_test(questions_are_python_strings),

@@ -105,13 +105,14 @@ static gp_buf replace(gp_buf s, const char *what, const char *by)
 static gp_buf drop_brackets(gp_buf s)
 {
     gp_buf b = {0};
+    size_t end = 0; /* the first "]" or newline that the last "[" found: from i to it there is none */
     gp_buf_reserve(&b, s.len);
     gp_buf_puts(&b, "");
     for (size_t i = 0; i < s.len; i++) {
-        size_t end = i;
+        end = end < i ? i : end;
         while (s.data[i] == '[' && end < s.len && s.data[end] != ']' && s.data[end] != '\n')
             end++;
-        if (end > i && end < s.len && s.data[end] == ']')
+        if (s.data[i] == '[' && end < s.len && s.data[end] == ']')
             i = end;
         else
             gp_buf_add(&b, s.data + i, 1);
