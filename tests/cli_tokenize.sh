@@ -198,4 +198,9 @@ says "is a token stream already"
 tokenize -t bytes plain --format llmc --vocab-size 256 -o plain.bin -q 2> /dev/null || tokenize -t bytes plain --format llmc -o plain.bin -q
 expect 1 tokenize -t bytes plain.bin -o again.tok
 says "plain.bin: is a token stream already (llm.c's)"
+
+# what stands in stdout's file already stays, and so does what comes afterwards
+expect 0 bash -c '{ echo before; tokenize -t bytes -q plain -o /dev/stdout; echo after; } > around'
+expect 0 bash -c '{ echo before; tokenize -t bytes -q plain; echo after; } > around2'
+same around around2
 finish

@@ -157,6 +157,34 @@ static void test_devices_and_descriptors_are_streams(void **state)
     assert_false(gp_is_stream("tests/test_file.c"));
 }
 
+/* As in { echo one; tool -o /dev/stdout; echo four; } > file: nothing is written over, not what comes afterwards either. */
+static void test_a_descriptor_is_written_where_it_stands(void **state)
+{
+    (void)state;
+    static const char *const folders[] = {"/dev/fd", "/proc/self/fd"};
+    for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
+        gp_out o;
+        char text[32] = "", *path = gp_path_join(folder, "f");
+        int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+        char *name = gp_format("%s/%d", folders[i], fd);
+        assert_int_equal(write(fd, "one ", 4), 4);
+        assert_int_equal(gp_out_open(&o, name), 0);
+        gp_out_write(&o, "two ", 4);
+        assert_int_equal(gp_out_commit(&o), 0);
+        gp_output *out = gp_output_open(name);
+        fputs("three ", gp_output_stream(out));
+        assert_int_equal(gp_output_close(out, true), 0);
+        assert_int_equal(write(fd, "four", 4), 4);
+        assert_int_equal(pread(fd, text, sizeof text, 0), 18);
+        assert_string_equal(text, "one two three four");
+        close(fd);
+        assert_int_equal(gp_out_open(&o, name), -1);
+        unlink(path);
+        free(name);
+        free(path);
+    }
+}
+
 static void test_a_full_device_is_a_failure(void **state)
 {
     (void)state;
@@ -383,6 +411,7 @@ int main(void)
         cmocka_unit_test(test_a_prepared_file_has_no_name_yet),
         cmocka_unit_test(test_pipes_by_name_are_written_into),
         cmocka_unit_test(test_devices_and_descriptors_are_streams),
+        cmocka_unit_test(test_a_descriptor_is_written_where_it_stands),
         cmocka_unit_test(test_a_full_device_is_a_failure),
         cmocka_unit_test(test_pipes_are_refused_where_a_regular_file_is_expected),
         cmocka_unit_test(test_the_map_of_an_empty_file_is_an_empty_string),

@@ -1,8 +1,10 @@
 /* file.c: see file.h. */
 #include "base/file.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -195,6 +197,31 @@ int gp_is_stream(const char *path)
     return there > 0 ? !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode) : there;
 }
 
+/* The number of the descriptor of this process that path names; -1: none. */
+static int own_descriptor(const char *path)
+{
+    static const char *const folders[] = {"/dev/fd/", "/proc/self/fd/"};
+    if (!strcmp(path, "/dev/stdout"))
+        return STDOUT_FILENO;
+    if (!strcmp(path, "/dev/stderr"))
+        return STDERR_FILENO;
+    for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
+        size_t n = strlen(folders[i]);
+        if (strncmp(path, folders[i], n) || !isdigit((unsigned char)path[n]))
+            continue;
+        char *end;
+        long number = strtol(path + n, &end, 10);
+        return *end || number > INT_MAX ? -1 : (int)number;
+    }
+    return -1;
+}
+
+int gp_open_stream(const char *path)
+{
+    int own = own_descriptor(path);
+    return own < 0 ? open(path, O_WRONLY | O_CLOEXEC) : fcntl(own, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+}
+
 /* stream: as gp_is_stream gives it. */
 static int open_out(gp_out *o, const char *path, int stream)
 {
@@ -205,7 +232,7 @@ static int open_out(gp_out *o, const char *path, int stream)
     else if (!stream)
         o->fd = gp_temporary_beside(path, &o->temporary);
     else if (!std)
-        o->fd = open(path, O_WRONLY | O_CLOEXEC);
+        o->fd = gp_open_stream(path);
     if (o->fd < 0) {
         if (stream > 0)
             fail_errno("%s: cannot be opened", path);

@@ -36,6 +36,10 @@ int gp_file_read_regular(gp_buf *b, const char *path, size_t most); /* as gp_ope
  * found out. */
 int gp_is_stream(const char *path);
 
+/* Opens such a path for writing. A descriptor of this process (/dev/stdout, /dev/fd/N) is duplicated: opened anew it would
+ * write over what stands in its file already. -1: errno tells. */
+int gp_open_stream(const char *path);
+
 /* Where a file is made: in the folder of `path`, without any name where that can be done (O_TMPFILE and /proc), so that a
  * killed process leaves nothing. Otherwise it is there as *temporary (fresh) from the start. It has the permissions of the
  * file that it is to replace; a link is replaced itself. The descriptor reads and writes; -1 on failure. */

@@ -24,7 +24,7 @@ gp_output *gp_output_open(const char *path)
         return o;
     int stream = gp_is_stream(path), fd = -1;
     if (stream >= 0)
-        fd = stream ? open(path, O_WRONLY | O_CLOEXEC) : gp_temporary_beside(path, &o->temporary);
+        fd = stream ? gp_open_stream(path) : gp_temporary_beside(path, &o->temporary);
     if (fd < 0) {
         if (stream > 0)
             fail_errno("%s: cannot be opened", path);
