@@ -188,6 +188,10 @@ bad 2 'goes with --json' --prompt a --top-logprobs 2
 bad 2 'goes with --score' --prompt a --task choices
 bad 2 'go with --score' --prompt a --stride 3
 bad 2 'of one prompt' --prompts one.jsonl --trace t.safetensors
+cp one.jsonl kept.jsonl
+bad 2 '--out would replace the file that is read' --prompts one.jsonl --out ./one.jsonl
+bad 2 '--out would replace the file that is read' --score one.jsonl --jsonl prompt --out one.jsonl
+same one.jsonl kept.jsonl
 bad 2 'neither' --interactive --json
 for empty in --checkpoint --prompts --jsonl --score --out --trace; do
     bad 2 "$empty: is empty, expected " --prompt a $empty ''

@@ -199,6 +199,22 @@ tokenize -t bytes plain --format llmc --vocab-size 256 -o plain.bin -q 2> /dev/n
 expect 1 tokenize -t bytes plain.bin -o again.tok
 says "plain.bin: is a token stream already (llm.c's)"
 
+# what is read is not written over, whatever its name
+cp plain kept
+cp plain.tok kept.tok
+ln -s plain linked
+for written in "-o plain" "-o ./plain" "-o a.tok --val plain" "-o a.tok --save-tokenizer plain"; do
+    expect 2 tokenize -t bytes kept plain $written
+    says "would replace plain, which is read: name another file"
+done
+expect 2 tokenize -t bytes linked -o plain
+says "tokenize: --out would replace linked, which is read"
+expect 2 tokenize --decode plain.tok -o plain.tok
+says "tokenize: --out would replace plain.tok, which is read"
+same plain kept
+same plain.tok kept.tok
+absent a.tok
+
 # what stands in stdout's file already stays, and so does what comes afterwards
 expect 0 bash -c '{ echo before; tokenize -t bytes -q plain -o /dev/stdout; echo after; } > around'
 expect 0 bash -c '{ echo before; tokenize -t bytes -q plain; echo after; } > around2'

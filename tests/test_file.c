@@ -185,6 +185,31 @@ static void test_a_descriptor_is_written_where_it_stands(void **state)
     }
 }
 
+static void test_what_would_be_replaced_is_seen_under_each_name(void **state)
+{
+    (void)state;
+    char *path = gp_path_join(folder, "f"), *hard = gp_path_join(folder, "g"),
+         *soft = gp_path_join(folder, "h");
+    assert_int_equal(close(open(path, O_WRONLY | O_CREAT, 0600)), 0);
+    assert_false(gp_output_replaces(hard, path));
+    assert_int_equal(link(path, hard), 0);
+    assert_int_equal(symlink("f", soft), 0);
+    assert_true(gp_output_replaces(path, path));
+    assert_true(gp_output_replaces(hard, path));
+    assert_true(gp_output_replaces(path, soft));
+    assert_false(gp_output_replaces(NULL, path));
+    assert_false(gp_output_replaces(path, NULL));
+    assert_false(gp_output_replaces("-", path));
+    assert_false(gp_output_replaces("/dev/null", "/dev/null"));
+    assert_false(gp_output_replaces(folder, folder));
+    unlink(soft);
+    unlink(hard);
+    unlink(path);
+    free(soft);
+    free(hard);
+    free(path);
+}
+
 static void test_a_full_device_is_a_failure(void **state)
 {
     (void)state;
@@ -412,6 +437,7 @@ int main(void)
         cmocka_unit_test(test_pipes_by_name_are_written_into),
         cmocka_unit_test(test_devices_and_descriptors_are_streams),
         cmocka_unit_test(test_a_descriptor_is_written_where_it_stands),
+        cmocka_unit_test(test_what_would_be_replaced_is_seen_under_each_name),
         cmocka_unit_test(test_a_full_device_is_a_failure),
         cmocka_unit_test(test_pipes_are_refused_where_a_regular_file_is_expected),
         cmocka_unit_test(test_the_map_of_an_empty_file_is_an_empty_string),

@@ -339,6 +339,8 @@ static const char *contradiction(const args *a)
         return "--trace-grad goes with --trace FILE";
     if (a->trace && gp_output_is_terminal(a->trace))
         return "--trace writes tensors, which are nothing for a terminal: name a file";
+    if (gp_output_replaces(a->out, read))
+        return "--out would replace the file that is read: name another";
     if (a->top_logprobs && (!a->json || (a->score && !text)))
         return "--top-logprobs goes with --json, of samples or of --score FILE of text";
     if (a->interactive && (a->json || a->out))

@@ -248,12 +248,26 @@ static int check_uses(const args *a)
     return 0;
 }
 
+/* What is written may not replace what is read: a text cannot be had back from every stream. */
+static int check_replaced(const args *a)
+{
+    const struct {
+        const char *option, *path;
+    } written[] = {{"out", a->out}, {"val", a->val}, {"save-tokenizer", a->save_tokenizer}};
+    for (size_t i = 0; i < sizeof written / sizeof *written; i++)
+        for (int k = 0; k < a->files.count; k++)
+            if (gp_output_replaces(written[i].path, a->files.items[k]))
+                return gp_tool_usage(&tool, "--%s would replace %s, which is read: name another file",
+                                     written[i].option, a->files.items[k]);
+    return 0;
+}
+
 /* The options that name what is to be done exclude each other. */
 static int check(const args *a)
 {
     if (a->decode + a->info + a->show > 1)
         return gp_tool_usage(&tool, "--decode, --info and --show are three jobs: give one of them");
-    if (check_uses(a))
+    if (check_uses(a) || check_replaced(a))
         return 2;
     if (a->train_bpe && a->tokenizer)
         return gp_tool_usage(&tool,

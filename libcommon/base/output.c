@@ -93,6 +93,14 @@ bool gp_output_is_terminal(const char *path)
     return terminal;
 }
 
+bool gp_output_replaces(const char *path, const char *read)
+{
+    struct stat to, from;
+    if (!path || !read || gp_is_stream(path) || stat(path, &to) || stat(read, &from))
+        return false;
+    return S_ISREG(to.st_mode) && to.st_dev == from.st_dev && to.st_ino == from.st_ino;
+}
+
 bool gp_output_has_colour(const char *path)
 {
     const char *none = getenv("NO_COLOR"), *term = getenv("TERM");
