@@ -188,6 +188,9 @@ bad 2 'goes with --json' --prompt a --top-logprobs 2
 bad 2 'goes with --score' --prompt a --task choices
 bad 2 'go with --score' --prompt a --stride 3
 bad 2 'of one prompt' --prompts one.jsonl --trace t.safetensors
+bad 2 't.npz: .npz is a suffix of NumPy' --prompt a --trace t.npz
+bad 2 't.PT: .PT is a suffix of PyTorch' --prompt a --max-tokens 0 --trace t.PT
+absent t.npz
 cp one.jsonl kept.jsonl
 bad 2 '--out would replace the file that is read' --prompts one.jsonl --out ./one.jsonl
 bad 2 '--out would replace the file that is read' --score one.jsonl --jsonl prompt --out one.jsonl

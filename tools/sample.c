@@ -377,6 +377,8 @@ int main(int argc, char **argv)
         wrong = contradiction(a);
     if (wrong)
         return gp_tool_usage(&tool, "%s", wrong);
+    if (a->trace && gp_checkpoint_check_name(a->trace, "safetensors"))
+        return gp_tool_usage(&tool, "%s", gp_error());
     s.how = (gp_generation){
         .sampling = {a->temperature, a->top_k, a->top_p, a->min_p, (uint64_t)a->seed, a->repetition_penalty},
         .samples = a->num_samples,
