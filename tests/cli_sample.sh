@@ -310,6 +310,8 @@ done << 'LIST'
 --temp temperature
 --n-predict max-tokens
 --n_predict max-tokens
+--predict max-tokens
+--samples num-samples
 --max-length max-tokens
 --max_new_tokens max-tokens
 --device backend
