@@ -6,7 +6,7 @@
 #     pipelines/compare.sh -o curves.svg out/*      curves by gnuplot instead
 #
 # -o FILE.svg   where gnuplot draws; without -o the curves are text
-# -h            this
+# -h, --help    this
 #
 # Loss is the validation loss where a run has evaluations, between two of them on the straight line that joins them;
 # else the mean of the last 20 training losses. Time is that of the training steps: tokens / tok_s, summed.
@@ -21,6 +21,7 @@ die() {
 }
 
 svg=
+[ "${1:-}" != --help ] || set -- -h
 while getopts o:h option; do
     case $option in
     o) svg=$OPTARG ;;

@@ -4,9 +4,16 @@
 #
 #     install-deps.sh            install
 #     install-deps.sh --print    print what is missing, one package a line
+#     install-deps.sh --help     print this
 #
 # Exit: 0 when all that is needed is there (what is optional may lack), 1 otherwise.
 set -uo pipefail
+
+case ${1:-} in
+'' | --print) ;;
+-h | --help) sed -n '2,/^set/p' "$0" | sed '$d; s/^# \{0,1\}//' && exit 0 ;;
+*) echo "install-deps: unknown operand '$1' (see install-deps.sh --help)" >&2 && exit 2 ;;
+esac
 
 have_program() { command -v "$1" > /dev/null; }
 have_module() { pkg-config --exists "$1" 2> /dev/null; }

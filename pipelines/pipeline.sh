@@ -9,6 +9,11 @@
 # OUT     folder for everything that is made (default: out)
 # A stage whose inputs, command and tool did not change since its output was made is skipped.
 set -euo pipefail
+usage() { sed -n '2,/^set/p' "$0" | sed '$d; s/^# \{0,1\}//'; }
+case ${1:-} in
+-h | --help) usage && exit 0 ;;
+?*) echo "pipeline.sh: $1: there are no operands; what is to be done is told as in DATA=shakespeare (see pipeline.sh --help)" >&2 && exit 2 ;;
+esac
 above=$(cd "$(dirname "$0")/.." && pwd)
 [ ! -e "$above/Makefile" ] || cd "$above" # installed, it works in the folder that it is called in
 

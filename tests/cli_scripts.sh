@@ -27,24 +27,45 @@ cd empty || exit 1
 for task in lambada:lambada_test hellaswag:hellaswag_val; do
     rm -rf data
     for time in first second; do # downloaded, then found
-        expect 0 "$repo/pipelines/eval-${task%:*}.sh" CHECKPOINT --threads 1
+        expect 0 "$repo/pipelines/eval-${task%:*}.sh" ../bin --threads 1
         checks=$((checks + 1))
-        [ "$out" = "--checkpoint CHECKPOINT --score data/${task#*:}.jsonl --task ${task%:*} --threads 1
+        [ "$out" = "--checkpoint ../bin --score data/${task#*:}.jsonl --task ${task%:*} --threads 1
 $(cat ../mirror/example.org/one.jsonl)" ] || problem "$task, $time time: $out"
         [ -d data ] && [ "$(ls -A)" = data ] || problem "the folder holds: $(ls -AlR)"
     done
 done
-DATA=deep/er expect 0 "$repo/pipelines/eval-lambada.sh" CHECKPOINT
+DATA=deep/er expect 0 "$repo/pipelines/eval-lambada.sh" ../bin
 [ -f deep/er/lambada_test.jsonl ] || problem "DATA is not where it came"
 rm -rf deep data
 
 # a file in the folder's place: what stands in the way, and of which kind it is
 : > data
-expect 1 "$repo/pipelines/eval-lambada.sh" CHECKPOINT
+expect 1 "$repo/pipelines/eval-lambada.sh" ../bin
 says "data: is a file, a folder is needed there"
 FETCH_DATA_MIRROR=$here/nowhere expect 1 "$GPTPIPE_BIN/tokenize" -t gpt2 --show ../catalog.json
 says "data: is a file, a folder is needed there"
 rm data
+
+# a checkpoint that is not there is told before anything is downloaded
+for script in eval-lambada eval-hellaswag; do
+    expect 1 "$repo/pipelines/$script.sh" ../nowhere
+    says "$script.sh: ../nowhere: No such file or directory"
+    absent data
+done
+
+# help is data on stdout, and nothing is done for it; a word that nobody knows does nothing either
+for script in eval-lambada eval-hellaswag compare pipeline install-deps; do
+    for help in -h --help; do
+        OUT=$here/empty/out expect 0 timeout 10 "$repo/pipelines/$script.sh" $help
+        case $out in *"$script.sh"* | *"make $script"*) ;; *) problem "$script.sh $help printed: $out" ;; esac
+        [ -z "$err$(ls -A)" ] || problem "$script.sh $help left $(ls -A) and said $err"
+    done
+done
+for script in pipeline install-deps; do
+    OUT=$here/empty/out expect 2 timeout 10 "$repo/pipelines/$script.sh" shakespear
+    says "(see $script.sh --help)"
+    absent out
+done
 
 # usage leaves nothing behind
 for script in eval-lambada eval-hellaswag compare; do
