@@ -241,6 +241,52 @@ static void a_head_that_differs_is_kept(void **state)
     assert_logits(roberta_plus, "that of the decoder is taken");
 }
 
+/* transformers takes the name of the model without head from the beginning of a name that it does not know. */
+static void a_head_may_have_the_prefix_of_the_model(void **state)
+{
+    (void)state;
+    const char *told = "which differs: the file's head is kept";
+    write_edited(GPT2, &(edit){.of = WTE, .copy = "transformer.lm_head.weight", .times = 1.5});
+    assert_logits(gpt2_other, told);
+    write_edited(GPT2,
+                 &(edit){.untied = true, .of = WTE, .copy = "transformer.lm_head.weight", .times = 1.5});
+    assert_logits(gpt2_other, NULL);
+    write_edited(GPT2, &(edit){.from = WTE, .to = "transformer.lm_head.weight"});
+    assert_logits(gpt2, NULL);
+    write_edited(BERT,
+                 &(edit){.of = "bert." WORDS, .copy = "bert.cls.predictions.decoder.weight", .times = 1.5});
+    assert_logits(bert_other, told);
+    write_edited(BERT, &(edit){.of = "cls.predictions.bias",
+                               .copy = "bert.cls.predictions.decoder.bias",
+                               .times = 1,
+                               .plus = 1});
+    assert_logits(bert_plus, "that of the decoder is taken");
+    write_edited(BERT, &(edit){.from = "cls.predictions.transform.dense.weight",
+                               .to = "bert.cls.predictions.transform.dense.weight"});
+    assert_logits(bert, NULL);
+    write_edited(ROBERTA,
+                 &(edit){.of = "roberta." WORDS, .copy = "roberta.lm_head.decoder.weight", .times = 1.5});
+    assert_logits(roberta_other, told);
+    write_edited(GPT2, &(edit){.untied = true,
+                               .from = WTE,
+                               .to = "lm_head.weight",
+                               .note = WTE,
+                               .value = "lm_head.weight",
+                               .of = WTE,
+                               .copy = "transformer.lm_head.weight",
+                               .times = 1.5});
+    assert_logits(gpt2, "transformer.lm_head.weight differs from lm_head.weight, which is taken");
+    write_edited(BERT, &(edit){.untied = true,
+                               .from = "bert." WORDS,
+                               .to = "cls.predictions.decoder.weight",
+                               .note = "bert." WORDS,
+                               .value = "cls.predictions.decoder.weight",
+                               .of = "bert." WORDS,
+                               .copy = "bert.cls.predictions.decoder.weight",
+                               .times = 1.5});
+    assert_logits(bert_other, NULL); /* the other one is the embedding */
+}
+
 static void a_head_of_other_numbers_or_shape_is_no_copy(void **state)
 {
     (void)state;
@@ -257,6 +303,7 @@ int main(void)
         cmocka_unit_test(of_tied_tensors_either_is_enough),
         cmocka_unit_test(a_name_in_the_metadata_is_another_of_a_tensor),
         cmocka_unit_test(a_head_that_differs_is_kept),
+        cmocka_unit_test(a_head_may_have_the_prefix_of_the_model),
         cmocka_unit_test(a_head_of_other_numbers_or_shape_is_no_copy),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -57,39 +57,55 @@ static gp_hf_tensor *find_alias(const gp_hf_files *f, const char *name)
     return t;
 }
 
-/* A piece's tensor: by its full name, or without the prefix, as the bare model (GPT2Model) is stored, or under the name of
- * one that it shares its memory with. The oldest BERT files call a norm's weight and bias gamma and beta. */
-static gp_hf_tensor *find_piece(const gp_hf_files *f, const char *name, gp_family family)
+/* By this very name, or under that of a tensor that it shares its memory with. The oldest BERT files call a norm's weight and
+ * bias gamma and beta. */
+static gp_hf_tensor *find_named(const gp_hf_files *f, const char *name)
 {
     static const struct {
         const char *now, *then;
     } endings[] = {{"LayerNorm.weight", "LayerNorm.gamma"}, {"LayerNorm.bias", "LayerNorm.beta"}};
-    const char *names[] = {name, without_prefix(name, family)};
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        gp_hf_tensor *t = gp_hf_files_find(f, names[i]);
-        for (size_t k = 0; !t && k < ARRAY_LEN(endings); k++) {
-            char old[sizeof(gp_piece){0}.name + 8];
-            size_t n = strlen(names[i]), tail = strlen(endings[k].now);
-            if (n < tail || strcmp(names[i] + n - tail, endings[k].now))
-                continue;
-            snprintf(old, sizeof old, "%.*s%s", (int)(n - tail), names[i], endings[k].then);
-            t = gp_hf_files_find(f, old);
-        }
-        if (!t)
-            t = find_alias(f, names[i]);
-        if (t)
-            return t;
+    gp_hf_tensor *t = gp_hf_files_find(f, name);
+    for (size_t k = 0; !t && k < ARRAY_LEN(endings); k++) {
+        char old[sizeof(gp_piece){0}.name + 24];
+        size_t n = strlen(name), tail = strlen(endings[k].now);
+        if (n < tail || strcmp(name + n - tail, endings[k].now))
+            continue;
+        snprintf(old, sizeof old, "%.*s%s", (int)(n - tail), name, endings[k].then);
+        t = gp_hf_files_find(f, old);
     }
+    return t ? t : find_alias(f, name);
+}
+
+/* A piece's tensor: by its full name, or as transformers looks for it too: without the prefix, as the bare model (GPT2Model)
+ * is stored, or a head's with it. Of a head under both names it takes the first in the alphabet. */
+static gp_hf_tensor *find_piece(const gp_hf_files *f, const char *name, gp_family family)
+{
+    char whole[sizeof(gp_piece){0}.name + 16];
+    const char *bare = without_prefix(name, family), *names[] = {name, bare};
+    if (bare == name) {
+        snprintf(whole, sizeof whole, "%s%s", prefixes[family], name);
+        bool before = strcmp(whole, name) < 0;
+        names[before] = name;
+        names[!before] = whole;
+    }
+    gp_hf_tensor *t = find_named(f, names[0]);
+    return t ? t : find_named(f, names[1]);
+}
+
+/* A parameter's second name, or NULL. */
+static const char *second_name(const char *name, gp_family family)
+{
+    for (size_t i = 0; i < ARRAY_LEN(extras); i++)
+        if (extras[i].same_as && extras[i].family == family && !strcmp(extras[i].same_as, name))
+            return extras[i].name;
     return NULL;
 }
 
 /* The tensor that is stored under a parameter's second name, or NULL. */
 static gp_hf_tensor *find_twin(const gp_hf_files *f, const char *name, gp_family family)
 {
-    for (size_t i = 0; i < ARRAY_LEN(extras); i++)
-        if (extras[i].same_as && extras[i].family == family && !strcmp(extras[i].same_as, name))
-            return find_piece(f, extras[i].name, family);
-    return NULL;
+    const char *second = second_name(name, family);
+    return second ? find_piece(f, second, family) : NULL;
 }
 
 /* What is no floating-point number is none of a weight's, and is refused where it is read. */
@@ -188,19 +204,26 @@ static bool shape_is(const gp_tensor *t, const char *shape)
     return !shape[t->ndim];
 }
 
-/* A tensor that is no parameter: in the table above and as described there, or refused. */
-static int check_extra(const gp_hf_tensor *t, const gp_config *c)
+/* A tensor that is no parameter: in the table above and as described there, or refused. A second name's tensor has been
+ * compared with its parameter (gp_hf_fit, find_tensor), unless it is there with the prefix and without. */
+static int check_extra(const gp_hf_files *f, const gp_hf_tensor *t, gp_checkpoint *c)
 {
     char text[96];
-    const char *name = without_prefix(t->name, c->family);
+    gp_family family = c->config.family;
+    const char *name = without_prefix(t->name, family);
     gp_tensor_format(&t->t, text, sizeof text);
     for (size_t i = 0; i < ARRAY_LEN(extras); i++) {
         const struct extra *e = &extras[i];
-        if (e->family == c->family && name_is(name, e->name) && shape_is(&t->t, e->shape))
-            return 0;
+        if (e->family != family || !name_is(name, e->name) || !shape_is(&t->t, e->shape))
+            continue;
+        const gp_hf_tensor *other = e->same_as ? find_piece(f, e->name, family) : t;
+        if (other != t && !same_numbers(&t->t, &other->t))
+            gp_checkpoint_remark_add(
+                c, gp_format("%s: tensor %s differs from %s, which is taken", t->path, t->name, other->name));
+        return 0;
     }
     return fail("%s: tensor %s is %s, expected no such tensor in a %s of %lld layers", t->path, t->name, text,
-                families[c->family], (long long)c->layers);
+                families[family], (long long)c->config.layers);
 }
 
 int gp_hf_match(gp_hf_files *f, gp_checkpoint *c, gp_hf_tensor **match)
@@ -209,7 +232,7 @@ int gp_hf_match(gp_hf_files *f, gp_checkpoint *c, gp_hf_tensor **match)
         if (match_row(f, c, &c->params.rows[i], &match[3 * i]))
             return -1;
     for (int64_t i = 0; i < f->tensor_count; i++)
-        if (!f->tensors[i].used && check_extra(&f->tensors[i], &c->config))
+        if (!f->tensors[i].used && check_extra(f, &f->tensors[i], c))
             return -1;
     return 0;
 }
@@ -288,7 +311,8 @@ void gp_hf_fit(gp_hf_files *f, gp_checkpoint *c)
 {
     gp_family family = c->config.family;
     const char *name = embeddings[family];
-    while (!find_piece(f, name, family) && !find_twin(f, name, family) && gp_hf_files_strip(f))
+    const char *head = second_name(name, family);
+    while (!find_piece(f, name, family) && !find_named(f, head) && gp_hf_files_strip(f))
         ;
     fit_head(f, c);
     if (family == GP_GPT2 && !c->config.bias)
