@@ -257,10 +257,15 @@ def rare():
         if mapped:
             files["special_tokens_map.json"] = {"additional_special_tokens": mapped}
         yield files, ["a[PAD] the<x> word<s>", "<s><x>[PAD]  word"]
+    # a token of tokenizer.json that a name beside it makes special, there being no added_tokens_decoder
+    for config in ({"pad_token": "[PAD]"}, {"pad_token": "[PAD]", "tokenizer_class": "PreTrainedTokenizerFast"}):
+        added = [{**token(name, name == END), "id": LAST - 1 + i} for i, name in enumerate((END, "[PAD]", "<x>"))]
+        yield ({"config.json": {"model_type": "gpt2"}, "tokenizer.json": tokenizer_json(added, dict(VOCAB)),
+                "tokenizer_config.json": config}, ["a[PAD] the<x> word", "<x>[PAD]  word"])
 
 
 def main():
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 60
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 52
     r = random.Random(int(sys.argv[2]) if len(sys.argv) > 2 else SEED)
     cases = [{"files": shortened(files), "texts": results(files, texts)} for files, texts in rare()]
     while len(cases) < count:
