@@ -138,7 +138,8 @@ static void remark(gp_beside *b, char *text)
 }
 
 /* Adds a token to a tokenizer.json's, or gives one that is there its flags. tokenizers goes by what the vocabulary and the
- * tokens before it come to, not by the id in a file (given; -1: none). */
+ * tokens before it come to, not by the id in a file (given; -1: none). It never takes from a token that it is special; but
+ * GPT-2's class makes its tokens anew where added_tokens_decoder is there. */
 static int add_token(gp_beside *b, json_t *tokens, const json_t *vocab, const json_t *token, json_int_t given)
 {
     static const char *const flags[] = {"single_word", "lstrip", "rstrip", "normalized", "special"};
@@ -150,8 +151,11 @@ static int add_token(gp_beside *b, json_t *tokens, const json_t *vocab, const js
     json_t *one;
     if (!*content) /* as tokenizers does */
         return 0;
+    bool anew = given >= 0 && b->kind == GP_CLASS_GPT2 && json_object_get(b->config, "added_tokens_decoder");
     for (i = 0; there && i < ARRAY_LEN(flags); i++) {
         json_t *flag = json_object_get(token, flags[i]);
+        if (!anew && !strcmp(flags[i], "special") && json_is_true(json_object_get(there, flags[i])))
+            continue;
         b->changes |= json_is_true(flag) != json_is_true(json_object_get(there, flags[i]));
         json_object_set(there, flags[i], flag);
     }

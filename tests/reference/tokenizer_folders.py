@@ -257,15 +257,27 @@ def rare():
         if mapped:
             files["special_tokens_map.json"] = {"additional_special_tokens": mapped}
         yield files, ["a[PAD] the<x> word<s>", "<s><x>[PAD]  word"]
-    # a token of tokenizer.json that a name beside it makes special, there being no added_tokens_decoder
-    for config in ({"pad_token": "[PAD]"}, {"pad_token": "[PAD]", "tokenizer_class": "PreTrainedTokenizerFast"}):
-        added = [{**token(name, name == END), "id": LAST - 1 + i} for i, name in enumerate((END, "[PAD]", "<x>"))]
+    # a token that was special stays so, whatever is said of it later; but GPT-2's class makes it anew from added_tokens_decoder
+    texts = ["a[PAD] the<x> word", "<x>[PAD]  word"]
+    plain = {"__type": "AddedToken", **token("[PAD]", False)}
+    yield {**pair, "tokenizer_config.json": {"additional_special_tokens": ["[PAD]", plain]}}, texts
+    special = [{**token(name, True), "id": LAST - 1 + i} for i, name in enumerate((END, "[PAD]"))]
+    decoder = {"added_tokens_decoder": {str(LAST - 1): token(END, True), str(LAST): token("[PAD]", False)}}
+    json_only = {"config.json": {"model_type": "gpt2"}, "tokenizer.json": tokenizer_json(special, dict(VOCAB))}
+    yield {**json_only, "tokenizer_config.json": {}, "added_tokens.json": {"[PAD]": LAST}}, texts
+    for name in ("GPT2Tokenizer", "PreTrainedTokenizerFast"):
+        yield {**json_only, "tokenizer_config.json": {**decoder, "tokenizer_class": name}}, texts
+    # a token of tokenizer.json that a name beside it makes special; not where added_tokens_decoder is there and lacks it
+    added = [{**token(name, name == END), "id": LAST - 1 + i} for i, name in enumerate((END, "[PAD]", "<x>"))]
+    named_pad = {"pad_token": "[PAD]"}
+    other = {**named_pad, "tokenizer_class": "PreTrainedTokenizerFast"}
+    for config in (named_pad, other, {**other, "added_tokens_decoder": {str(LAST - 1): token(END, True)}}):
         yield ({"config.json": {"model_type": "gpt2"}, "tokenizer.json": tokenizer_json(added, dict(VOCAB)),
-                "tokenizer_config.json": config}, ["a[PAD] the<x> word", "<x>[PAD]  word"])
+                "tokenizer_config.json": config}, texts)
 
 
 def main():
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 52
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 57
     r = random.Random(int(sys.argv[2]) if len(sys.argv) > 2 else SEED)
     cases = [{"files": shortened(files), "texts": results(files, texts)} for files, texts in rare()]
     while len(cases) < count:
