@@ -43,7 +43,7 @@ int gp_mixture_open(gp_mixture *m, const gp_list *items, const gp_mixture_how *h
 bool gp_mixture_is_there(const char *item, const char *folder, const gp_mixture_how *how);
 
 /* Fails where an item's file, or one that its pattern matches, is there and is no regular file. 0 or -1. */
-int gp_mixture_check_regular(const char *item, const gp_mixture_how *how);
+int gp_mixture_check_regular(const char *text, const gp_mixture_how *how);
 
 /* The item with its file below folder where its name is relative, fresh. */
 char *gp_mixture_below(const char *text, const char *folder, const gp_mixture_how *how);
