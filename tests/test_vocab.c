@@ -93,7 +93,7 @@ static double build_merges(uint64_t by)
     gp_buf bytes = {0};
     gp_token tokens[256];
     gp_vocab v;
-    gp_bpe b;
+    gp_bpe b = {0};
     for (int i = 0; i < 256; i++) {
         tokens[i] = (gp_token){.id = i, .length = 1, .at = bytes.len};
         gp_buf_add(&bytes, &(char){(char)i}, 1);
