@@ -276,11 +276,6 @@ static int list_extra(lists *l, const gp_beside *b, bool legacy)
     return put_all_extra(l, extra) || (json_is_array(mapped) && put_all_extra(l, mapped)) ? -1 : 0;
 }
 
-static void put_numbered(lists *l, const json_t *token, json_int_t given)
-{
-    json_array_append_new(l->numbered, json_pack("{s:I, s:O}", "given", given, "token", token));
-}
-
 static int compare_given(const void *a, const void *b)
 {
     json_int_t x = json_integer_value(json_object_get(*(json_t *const *)a, "given"));
@@ -328,20 +323,24 @@ static int list_numbered(lists *l, const gp_beside *b, const json_t *decoder)
         sorted[i] = json_array_get(all, i);
     qsort(sorted, n, sizeof *sorted, compare_given);
     for (i = 0; i < n; i++)
-        put_numbered(l, json_object_get(sorted[i], "token"),
-                     json_integer_value(json_object_get(sorted[i], "given")));
+        json_array_append(l->numbered, sorted[i]);
     free(sorted);
     json_decref(all);
     return rc;
 }
 
-/* Tokens that have a name are special, whatever is said of them. */
-static void make_special(const lists *l, json_t *token)
+static bool has_name(const lists *l, const char *content)
 {
     const char *key;
     json_t *one;
-    json_object_foreach(l->named, key,
-                        one) if (content_of(token) && !strcmp(content_of(one), content_of(token)))
+    json_object_foreach(l->named, key, one) if (!strcmp(content_of(one), content)) return true;
+    return false;
+}
+
+/* Tokens that have a name are special, whatever is said of them. */
+static void make_special(const lists *l, json_t *token)
+{
+    if (content_of(token) && has_name(l, content_of(token)))
         json_object_set_new(token, "special", json_true());
 }
 
@@ -407,14 +406,11 @@ static bool is_numbered(const lists *l, const char *content)
 static void tell_of_others(gp_beside *b, const lists *l, const json_t *tokens)
 {
     size_t i;
-    json_t *one, *name;
-    const char *key;
+    json_t *one;
     json_array_foreach(tokens, i, one)
     {
         const char *content = content_of(one);
-        bool listed = !content || is_numbered(l, content) || find(l->extra, content);
-        json_object_foreach(l->named, key, name) listed = listed || !strcmp(content_of(name), content);
-        if (!listed)
+        if (content && !is_numbered(l, content) && !find(l->extra, content) && !has_name(l, content))
             remark(b, gp_format(
                           "added_tokens_decoder of tokenizer_config.json lacks \"%.60s\", an added token of "
                           "tokenizer.json: it stays one, where transformers 5 leaves it out",
