@@ -79,35 +79,34 @@ using Words = Pack<uint32_t>; /* eight bf16 */
 template <bool by_output, int MT, int NT, bool norms> struct Warp {
     using tile = Tile<MT, NT, norms>;
     static constexpr int U = tile::outputs / 8;
-    const bf16 *w, *x;      /* x: this lane's first */
-    int64_t I, O, o0, rows; /* rows: from x's on */
+    const bf16 *w, *x;  /* x: this lane's first */
+    int I, O, o0, rows; /* rows: from x's on, as far as the tile goes */
     int lane;
     Words *ring;
 
     /* Begins to bring chunk `chunk` to `to`: its weights, and its numbers of x. Zeros stand for what is past I, O and the
      * rows. */
-    __device__ __forceinline__ void fetch_weights(Words *to, int64_t chunk) const
+    __device__ __forceinline__ void fetch_weights(Words *to, int chunk) const
     {
-        int64_t k0 = chunk * DEPTH;
+        int k0 = chunk * DEPTH;
 #pragma unroll
         for (int i = 0; i < tile::w_units / 32; i++) {
             int unit = 32 * i + lane;
-            int64_t k = k0 + (by_output ? unit % 4 * 8 : input_at(unit / U));
-            int64_t o = o0 + (by_output ? unit / 4 : unit % U * 8);
+            int k = k0 + (by_output ? unit % 4 * 8 : input_at(unit / U));
+            int o = o0 + (by_output ? unit / 4 : unit % U * 8);
             bool there = k < I && o < O;
-            int64_t at = by_output ? o * I + k : k * O + o;
+            int64_t at = by_output ? static_cast<int64_t>(o) * I + k : static_cast<int64_t>(k) * O + o;
             cp_async_16(to + (by_output ? unit : unit_at<U>(unit / U, unit % U)), w + (there ? at : 0),
                         there);
         }
     }
 
-    __device__ __forceinline__ void fetch_x(Words *to, int64_t chunk) const
+    __device__ __forceinline__ void fetch_x(Words *to, int chunk) const
     {
-        int64_t k0 = chunk * DEPTH;
+        int k = chunk * DEPTH + lane % 4 * 8;
 #pragma unroll
         for (int n = 0; n < NT; n++) {
             int row = 8 * n + lane / 4;
-            int64_t k = k0 + lane % 4 * 8;
             bool there = k < I && row < rows;
             cp_async_16(to + tile::w_units + 32 * n + lane, x + (there ? row * I + k : 0), there);
         }
@@ -284,10 +283,10 @@ __global__ void __launch_bounds__(THREADS, blocks_of<Team>) decode_products(cons
     int longest = (chunks + WARPS - 1) / WARPS, slots = longest < tile::ring ? longest : tile::ring;
     Warp<by_output, MT, NT, norms> self = {static_cast<const bf16 *>(d.w),
                                            static_cast<const bf16 *>(d.x) + row0 * d.I,
-                                           d.I,
-                                           d.O,
-                                           o0,
-                                           d.rows - row0,
+                                           static_cast<int>(d.I),
+                                           static_cast<int>(d.O),
+                                           static_cast<int>(o0),
+                                           static_cast<int>(min(d.rows - row0, int64_t{tile::rows})),
                                            lane,
                                            shared + warp * slots * tile::units};
     Words *all_x = norms ? shared + tile::rings_bytes(d.I) / 16 : nullptr; /* (d.rows, pitch) */

@@ -283,19 +283,20 @@ static __global__ void __launch_bounds__(SAMPLE_THREADS) sample_draw(Sample a, b
     if (!last_of_row(row))
         return;
     u64 before = sum_before(take_bins(row, x), &total);
-    if (total == 0 || !is_finite(v.best)) {
-        if (threadIdx.x == 0)
-            conclude(a, row, is_finite(v.best) ? id_of(v.best) : -1);
-        return;
+    bool without_weights = total == 0 || !is_finite(v.best); /* the same for all threads */
+    int drawn = -1;                                          /* by one thread */
+    if (without_weights) {
+        if (threadIdx.x == 0 && is_finite(v.best))
+            drawn = id_of(v.best);
+    } else {
+        find(x, before, drawn_weight(a, total), [&](int i, u64 rest) { slice[0] = i, left[0] = rest; });
+        __syncthreads();
+        int first = slice[0] * SLICE;
+        Items mine = {first + static_cast<int>(threadIdx.x) * ITEMS, 1};
+        before = sum_before(weigh(a, v, mine, x), &total);
+        find(x, before, left[0], [&](int i, u64) { drawn = first + i; });
     }
-    find(x, before, drawn_weight(a, total), [&](int i, u64 rest) { slice[0] = i, left[0] = rest; });
-    __syncthreads();
-    int first = slice[0] * SLICE;
-    Items mine = {first + static_cast<int>(threadIdx.x) * ITEMS, 1};
-    before = sum_before(weigh(a, v, mine, x), &total);
-    int drawn = -1; /* by one thread */
-    find(x, before, left[0], [&](int i, u64) { drawn = first + i; });
-    if (drawn >= 0)
+    if (drawn >= 0 || (without_weights && threadIdx.x == 0))
         conclude(a, row, drawn);
 }
 
