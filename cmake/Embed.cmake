@@ -8,7 +8,7 @@ function(gptpipe_embed out file name)
   get_filename_component(base ${file} NAME)
   set(generated ${CMAKE_BINARY_DIR}/generated/${name}.c)
   file(WRITE ${generated}.new
-    "/* Made from ${base}; do not edit. */\n#include \"data/embedded.h\"\n\nconst unsigned char ${name}[] = {\n${bytes}0};\n")
+    "/* Made from ${base}; do not edit. */\n#include \"fetch/embedded.h\"\n\nconst unsigned char ${name}[] = {\n${bytes}0};\n")
   configure_file(${generated}.new ${generated} COPYONLY) # touches the target only when it changed
   set(${out} ${${out}} ${generated} PARENT_SCOPE)
 endfunction()

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "data/grammar.h"
+#include "fetch/grammar.h"
 
 /* What is still to be read: pieces, then whatever stood after the slot that they came from. */
 typedef struct item {

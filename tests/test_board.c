@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/board.h"
+#include "cli/board.h"
 
 /* 79 columns: the text, and a bar at their end. */
 #define LINE(label) label ": 2.0 kB of 10 kB (20%)                                 [####................]"

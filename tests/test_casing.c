@@ -5,7 +5,7 @@
 
 #include "base/utf8.h"
 #include "reference/casing.h"
-#include "text/casing.h"
+#include "text/unicode/casing.h"
 
 static uint64_t fnv(uint64_t h, const char *s, size_t n)
 {

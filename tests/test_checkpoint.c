@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "base/rng.h"
-#include "io/folder.h"
+#include "base/atomic_folder.h"
 
 static const char *const goldens[] = {"tests/golden/gpt2-tiny", "tests/golden/bert-tiny",
                                       "tests/golden/roberta-tiny"};

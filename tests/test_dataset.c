@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "data/unpack.h"
+#include "fetch/unpack.h"
 #include "gptpipe/dataset.h"
 
 static char dir[64];

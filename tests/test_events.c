@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "reference/events.h"
-#include "train/events.h"
+#include "train/report/tensorboard.h"
 
 static gp_buf two_records(void)
 {

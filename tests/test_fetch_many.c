@@ -1,7 +1,7 @@
 /* Several files at once, the lock file, and room on the disk. */
 #include "test.h"
 
-#include "data/lock_file.h"
+#include "fetch/lock_file.h"
 #include "fetch_letters.h"
 
 enum { FILES = 3 };

@@ -1,7 +1,7 @@
 /* What a server sends that is not the file, where the catalog knows neither size nor SHA-256 to tell. */
 #include "test.h"
 
-#include "data/download.h"
+#include "fetch/download.h"
 #include "fetch_letters.h"
 
 /* Nothing under its name and the reason; where the SHA-256 is known, that is what tells. */

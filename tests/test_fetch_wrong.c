@@ -1,7 +1,7 @@
 /* Fetching what looks right: the size is that of the file, the bytes are not; or the SHA-256 is, but for one digit. */
 #include "test.h"
 
-#include "data/lock_file.h"
+#include "fetch/lock_file.h"
 #include "fetch_letters.h"
 
 /* The file with another letter in it. */

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/rng.h"
-#include "train/finite.h"
+#include "train/nonfinite.h"
 
 enum { B = 2, T = 8, V = 40 };
 

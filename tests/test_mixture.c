@@ -1,7 +1,7 @@
 /* What lists of files, patterns, weights and names stand for, and how a part is held out. */
 #include "base/file.h"
 #include "data/mixture.h"
-#include "io/folder.h"
+#include "base/atomic_folder.h"
 #include "test.h"
 
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/options.h"
+#include "cli/options.h"
 
 static void a_time_is_seconds_or_what_its_letter_says(void **state)
 {

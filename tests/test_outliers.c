@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "train/outliers.h"
+#include "train/report/outliers.h"
 
 static void nothing_stands_out_before_128_values(void **state)
 {

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/progress.h"
+#include "cli/progress.h"
 
 static void bytes_are_told_in_the_unit_that_fits(void **state)
 {

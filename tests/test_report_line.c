@@ -1,7 +1,7 @@
 /* What a run's line says of its speed, and of the validation loss. */
 #include "test.h"
-#include "train/mfu.h"
-#include "train/report.h"
+#include "perf/mfu.h"
+#include "train/report/report.h"
 
 #include <math.h>
 #include <stdio.h>

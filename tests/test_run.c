@@ -4,8 +4,8 @@
 #include "base/rng.h"
 #include "gptpipe/checkpoint.h"
 #include "gptpipe/safetensors.h"
-#include "io/folder.h"
-#include "io/run.h"
+#include "base/atomic_folder.h"
+#include "run/run.h"
 
 #include <signal.h>
 #include <stdlib.h>

@@ -12,7 +12,7 @@
 #include "gptpipe/safetensors.h"
 #include "gptpipe/tokens.h"
 #include "gptpipe/train.h"
-#include "io/run.h"
+#include "run/run.h"
 
 static char dir[64], run[80];
 

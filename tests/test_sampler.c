@@ -7,7 +7,7 @@
 
 #include "backends.h"
 #include "model/model.h"
-#include "model/sampler.h"
+#include "infer/generate.h"
 #include "reference/score.h"
 
 enum { V = 96, CONTEXT = 24, PROMPTS = 7, SAMPLES = 2, MOST = 60 };

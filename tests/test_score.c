@@ -12,7 +12,7 @@
 #include "gptpipe/checkpoint.h"
 #include "gptpipe/sampler.h"
 #include "gptpipe/score.h"
-#include "io/cloze.h"
+#include "infer/cloze.h"
 #include "model/model.h"
 #include "reference/pairs.h"
 #include "reference/score.h"

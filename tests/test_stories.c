@@ -6,7 +6,7 @@
 #include <jansson.h>
 #include <unistd.h>
 
-#include "data/embedded.h"
+#include "fetch/embedded.h"
 #include "grammar_check.h"
 #include "gptpipe/stories.h"
 

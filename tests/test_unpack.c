@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "data/unpack.h"
+#include "fetch/unpack.h"
 
 /* What stamps hold; no hash is computed here. */
 static const char *const sha256 = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";

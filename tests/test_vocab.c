@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "base/rng.h"
-#include "text/bpe.h"
+#include "text/bpe/bpe.h"
 #include "text/vocab.h"
 
 enum { IDS = 80000 };

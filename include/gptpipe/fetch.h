@@ -36,9 +36,18 @@ typedef struct gp_catalog_file {
     int64_t unpacked;   /* bytes of all its files together; -1: not known */
 } gp_catalog_file;
 
-/* What the items of a data set are: gptpipe/dataset.h reads them. */
+/* The formats of data sets whose items gptpipe/dataset.h reads: "text", "labelled", "jsonl". */
+typedef enum gp_items_format {
+    GP_ITEMS_TEXT,
+    GP_ITEMS_LABELLED,
+    GP_ITEMS_JSONL,
+    GP_ITEMS_FORMATS
+} gp_items_format;
+GP_API const char *gp_items_format_name(gp_items_format format);
+
+/* What the items of a data set are. */
 typedef struct gp_catalog_items {
-    const char *kind;                               /* "text", "labelled", "jsonl" */
+    gp_items_format format;
     const char *const *splits, *const *split_paths; /* "test"; its file or folder inside the output folder */
     int split_count;                                /* 0: all of the first file, which has no splits */
     const char *const *labels;                      /* the name of label 0, 1, ...; NULL: none are known */

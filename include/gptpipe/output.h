@@ -39,11 +39,6 @@ GP_API bool gp_output_replaces(const char *path, const char *read);
 /* Whether colours may be written there: a terminal, unless NO_COLOR (no-color.org) or TERM=dumb says otherwise. */
 GP_API bool gp_output_has_colour(const char *path);
 
-/* Text that comes from a file, an archive or a server, as a terminal may show it: control characters and those that turn
- * the direction of text are escaped (\n, \x1b, \u202e), bytes that are not UTF-8 too (\xff). Valid until the
- * eighth next call on this thread. All messages of the library are shown so. */
-GP_API const char *gp_show(const char *text);
-
 /* n bytes as a JSON string with its quotes; what is not UTF-8 becomes U+FFFD, where and as often as Python's and Rust's
  * decoders put it. Control characters are escaped. The caller frees. */
 GP_API char *gp_json_quote(const char *s, size_t n);

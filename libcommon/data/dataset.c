@@ -5,15 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const gp_dataset_kind_of *const kinds[] = {&gp_dataset_text, &gp_dataset_labelled, &gp_dataset_jsonl};
-
-const gp_dataset_kind_of *gp_dataset_kind_find(const char *name)
-{
-    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
-        if (!strcmp(kinds[i]->name, name))
-            return kinds[i];
-    return fail("there is no kind of data set \"%s\" (text, labelled, jsonl)", name), NULL;
-}
+const gp_dataset_kind_of *const gp_dataset_kinds[GP_ITEMS_FORMATS] = {
+    [GP_ITEMS_TEXT] = &gp_dataset_text,
+    [GP_ITEMS_LABELLED] = &gp_dataset_labelled,
+    [GP_ITEMS_JSONL] = &gp_dataset_jsonl,
+};
 
 int gp_dataset_find_label(const gp_dataset *d, const char *name)
 {
@@ -49,7 +45,7 @@ int64_t gp_dataset_length(const gp_dataset *d)
 
 const char *gp_dataset_kind(const gp_dataset *d)
 {
-    return d->kind->name;
+    return gp_items_format_name(d->items->format);
 }
 
 int gp_dataset_label_count(const gp_dataset *d)

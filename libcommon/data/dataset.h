@@ -3,8 +3,8 @@
 #define GP_DATA_DATASET_H
 
 #include "base/file.h"
-#include "data/items.h"
-#include "data/tree.h"
+#include "fetch/catalog_items.h"
+#include "fetch/tree.h"
 #include "gptpipe/dataset.h"
 
 /* One split, or all there is where there are none. */
@@ -16,7 +16,6 @@ typedef struct gp_split {
 } gp_split;
 
 typedef struct gp_dataset_kind_of {
-    const char *name;
     int (*begin)(gp_dataset *d);             /* before the first split, or NULL */
     int (*open)(gp_dataset *d, gp_split *s); /* finds its items: sets count and state */
     void (*close)(gp_split *s);              /* frees the state, which may be NULL */
@@ -39,9 +38,7 @@ struct gp_dataset {
 };
 
 extern const gp_dataset_kind_of gp_dataset_text, gp_dataset_labelled, gp_dataset_jsonl;
-
-/* NULL when there is no such kind: the failure tells which there are. */
-const gp_dataset_kind_of *gp_dataset_kind_find(const char *name);
+extern const gp_dataset_kind_of *const gp_dataset_kinds[GP_ITEMS_FORMATS];
 
 /* The label of that name; -1: there is none. */
 int gp_dataset_find_label(const gp_dataset *d, const char *name);

@@ -112,8 +112,5 @@ static int jsonl_get(const gp_dataset *d, const gp_split *s, int64_t i, gp_datas
     return rc;
 }
 
-const gp_dataset_kind_of gp_dataset_jsonl = {.name = "jsonl",
-                                             .open = jsonl_open,
-                                             .close = jsonl_close,
-                                             .get = jsonl_get,
-                                             .write = gp_dataset_write_lines};
+const gp_dataset_kind_of gp_dataset_jsonl = {
+    .open = jsonl_open, .close = jsonl_close, .get = jsonl_get, .write = gp_dataset_write_lines};

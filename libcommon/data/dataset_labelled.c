@@ -145,8 +145,7 @@ static int labelled_get(const gp_dataset *d, const gp_split *s, int64_t i, gp_da
     return 0;
 }
 
-const gp_dataset_kind_of gp_dataset_labelled = {.name = "labelled",
-                                                .begin = labelled_begin,
+const gp_dataset_kind_of gp_dataset_labelled = {.begin = labelled_begin,
                                                 .open = labelled_open,
                                                 .close = labelled_close,
                                                 .get = labelled_get,

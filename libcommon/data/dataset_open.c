@@ -58,9 +58,10 @@ static int read_form(gp_dataset *d, const gp_catalog_entry *e, const gp_dataset_
         json_object_set_new(d->form, "labels", labels);
     }
     d->items = gp_items_read(d->form, d->name);
-    if (d->items)
-        d->kind = gp_dataset_kind_find(d->items->kind);
-    return d->kind ? 0 : -1;
+    if (!d->items)
+        return -1;
+    d->kind = gp_dataset_kinds[d->items->format];
+    return 0;
 }
 
 /* ---- its splits ------------------------------------------------------------------------------ */

@@ -79,4 +79,4 @@ static int text_write(const gp_dataset *d, const gp_split *s, gp_out *out)
 }
 
 const gp_dataset_kind_of gp_dataset_text = {
-    .name = "text", .open = text_open, .close = text_close, .get = text_get, .write = text_write};
+    .open = text_open, .close = text_close, .get = text_get, .write = text_write};

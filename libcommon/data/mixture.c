@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
-#include "data/format.h"
+#include "data/tokens_format.h"
 
 /* ---- items of the list ----------------------------------------------------------------------- */
 

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "data/jsonl.h"
-#include "data/format.h"
+#include "data/tokens_format.h"
 #include "data/sidecar.h"
 #include "data/spool.h"
 

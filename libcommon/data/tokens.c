@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <zlib.h>
 
-#include "data/format.h"
+#include "data/tokens_format.h"
 #include "data/spool.h"
 
 struct gp_tokens {

@@ -8,7 +8,7 @@
 #include <zlib.h>
 
 #include "base/file.h"
-#include "data/format.h"
+#include "data/tokens_format.h"
 
 typedef enum format { TOK, LLMC, RAW16 } format;
 

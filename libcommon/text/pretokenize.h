@@ -5,7 +5,7 @@
 #ifndef GP_TEXT_PRETOKENIZE_H
 #define GP_TEXT_PRETOKENIZE_H
 
-#include "text/unicode.h"
+#include "text/unicode/unicode.h"
 
 /* Bytes of the first piece of the n >= 1 at p. With `more` to come: 0 when later bytes could change it. */
 size_t gp_pretokenize(const uint8_t *p, size_t n, bool more);

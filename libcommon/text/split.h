@@ -3,7 +3,7 @@
 #ifndef GP_TEXT_SPLIT_H
 #define GP_TEXT_SPLIT_H
 
-#include "text/unicode.h"
+#include "text/unicode/unicode.h"
 
 enum {
     GP_SPLIT_BLOCK = 64,

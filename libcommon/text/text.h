@@ -3,7 +3,7 @@
 #define GP_TEXT_TEXT_H
 
 #include "gptpipe/tokenizer.h"
-#include "text/bpe.h"
+#include "text/bpe/bpe.h"
 #include "text/chars.h"
 #include "text/vocab.h"
 

@@ -1,7 +1,7 @@
 /* attention.c: see attention.h. */
 #include "train/attention.h"
-#include "base/progress.h"
-#include "train/bench.h"
+#include "cli/progress.h"
+#include "backend/measure.h"
 
 #include <math.h>
 #include <stdlib.h>

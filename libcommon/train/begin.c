@@ -1,8 +1,8 @@
 /* begin.c: where a run begins: with fresh weights, with a checkpoint's, or where it stopped. */
 #include "base/file.h"
-#include "io/safetensors.h"
-#include "io/checkpoint.h"
-#include "io/run_names.h"
+#include "data/safetensors.h"
+#include "checkpoint/checkpoint.h"
+#include "run/checkpoint_names.h"
 #include "train/attention.h"
 #include "train/job.h"
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/metadata.h"
+#include "data/tokens_metadata.h"
 
 /* ---- windows --------------------------------------------------------------------------------------------
  */

@@ -2,7 +2,7 @@
 #ifndef GP_TRAIN_EVALUATE_H
 #define GP_TRAIN_EVALUATE_H
 
-#include "base/progress.h"
+#include "cli/progress.h"
 #include "gptpipe/loader.h"
 #include "model/model.h"
 

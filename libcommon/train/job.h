@@ -3,7 +3,7 @@
 #define GP_TRAIN_JOB_H
 
 #include "gptpipe/checkpoint.h"
-#include "io/run.h"
+#include "run/run.h"
 #include "train/state.h"
 #include "train/stream_check.h"
 #include "train/trainer.h"

@@ -1,8 +1,8 @@
 /* keep.c: what a run leaves: checkpoints and the files beside them, samples. */
 #include "base/file.h"
-#include "base/options.h"
+#include "cli/options.h"
 #include "gptpipe/sampler.h"
-#include "io/checkpoint.h"
+#include "checkpoint/checkpoint.h"
 #include "train/job.h"
 
 #include <limits.h>

@@ -2,7 +2,7 @@
 #include "train/products.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "base/progress.h"
+#include "cli/progress.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* resume.c: what may change when a run goes on, and what is told and recorded of it. */
 #include "base/file.h"
-#include "base/options.h"
+#include "cli/options.h"
 #include "train/job.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* resume_paths.c: files that a run's config.yaml names, found again from another working folder. */
 #include "base/file.h"
 #include "base/json.h"
-#include "base/options.h"
+#include "cli/options.h"
 #include "data/mixture.h"
 #include "train/job.h"
 

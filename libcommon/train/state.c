@@ -1,8 +1,8 @@
 /* state.c: see state.h. */
 #include "train/state.h"
 #include "base/file.h"
-#include "io/pieces.h"
-#include "io/safetensors_sums.h"
+#include "checkpoint/pieces.h"
+#include "data/safetensors_sums.h"
 
 #include <errno.h>
 #include <math.h>

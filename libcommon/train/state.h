@@ -4,9 +4,9 @@
 #ifndef GP_TRAIN_STATE_H
 #define GP_TRAIN_STATE_H
 
-#include "io/safetensors.h"
+#include "data/safetensors.h"
 #include "train/optimizer.h"
-#include "train/outliers.h"
+#include "train/report/outliers.h"
 
 typedef struct gp_state {
     int64_t step;      /* finished steps */

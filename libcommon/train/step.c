@@ -1,6 +1,6 @@
 /* step.c: one optimizer step: gradients over the micro-batches, their norm, and whether to update by them. */
 #include "base/file.h"
-#include "train/finite.h"
+#include "train/nonfinite.h"
 #include "train/trainer.h"
 
 #include <math.h>

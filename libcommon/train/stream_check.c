@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "data/format.h"
+#include "data/tokens_format.h"
 
 static int check_all(gp_stream_check *c)
 {

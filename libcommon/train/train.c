@@ -1,7 +1,7 @@
 /* train.c: one run from its first line to its last. */
 #include "base/file.h"
-#include "base/options.h"
-#include "data/metadata.h"
+#include "cli/options.h"
+#include "data/tokens_metadata.h"
 #include "gptpipe/corpus.h"
 #include "train/job.h"
 #include "train/stop.h"

@@ -1,10 +1,9 @@
 /* trainer.c: see trainer.h. */
 #include "train/trainer.h"
-#include "base/progress.h"
+#include "cli/progress.h"
 #include "base/rng.h"
-#include "gptpipe/mfu.h"
+#include "backend/measure.h"
 #include "train/attention.h"
-#include "train/mfu.h"
 
 #include <math.h>
 #include <stdlib.h>

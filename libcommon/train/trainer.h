@@ -2,11 +2,11 @@
 #ifndef GP_TRAIN_TRAINER_H
 #define GP_TRAIN_TRAINER_H
 
-#include "train/data.h"
+#include "train/data_sets.h"
 #include "train/optimizer.h"
-#include "train/outliers.h"
+#include "train/report/outliers.h"
 #include "train/products.h"
-#include "train/report.h"
+#include "train/report/report.h"
 
 /* A micro-batch on its way to the device. */
 typedef struct gp_staged {

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "io/run_names.h"
+#include "run/checkpoint_names.h"
 
 enum { MOST_NODES = 4096, MOST_NAMES = 65536, MOST_ENTRIES = 4096, MOST_DISKS = 1 << 16 };
 

@@ -25,8 +25,8 @@
 #include "base/base.h"
 #include "base/file.h"
 #include "gptpipe/safetensors.h"
-#include "io/run.h"
-#include "io/run_names.h"
+#include "run/run.h"
+#include "run/checkpoint_names.h"
 
 #include "disk.h"
 

@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "data/archive.h"
-#include "data/tree.h"
+#include "fetch/archive.h"
+#include "fetch/tree.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -2,7 +2,7 @@
 #include "fuzz.h"
 
 #include "base/file.h"
-#include "io/hf.h"
+#include "checkpoint/hf/hf.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -1,7 +1,7 @@
 /* A lock file: what it knows is of the right form, and adding a file to it leaves one that reads back. */
 #include "fuzz.h"
 
-#include "data/lock_file.h"
+#include "fetch/lock_file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

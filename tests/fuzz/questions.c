@@ -2,7 +2,7 @@
 #include "fuzz.h"
 
 #include "data/jsonl.h"
-#include "io/cloze.h"
+#include "infer/cloze.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -7,7 +7,7 @@
 #include "fuzz.h"
 
 #include "base/file.h"
-#include "io/folder.h"
+#include "base/atomic_folder.h"
 
 typedef int target_fn(const uint8_t *data, size_t size);
 

@@ -3,7 +3,7 @@
 
 #include "base/file.h"
 #include "gptpipe/checkpoint.h"
-#include "io/run.h"
+#include "run/run.h"
 #include "train/state.h"
 
 static gp_model *small_model(void)

@@ -1,7 +1,7 @@
 /* A token stream in each of its formats; or, where the input begins with '{', a .tok around this metadata. */
 #include "fuzz.h"
 
-#include "data/format.h"
+#include "data/tokens_format.h"
 #include "gptpipe/corpus.h"
 
 /* Whatever the header says, ids are read where they are, and documents rise. */

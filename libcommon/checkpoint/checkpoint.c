@@ -1,0 +1,246 @@
+/* checkpoint.c: between a format and a model. */
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/pieces.h"
+#include "model/model.h"
+#include "text/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void gp_checkpoint_close(gp_checkpoint *c)
+{
+    if (!c)
+        return;
+    if (c->close)
+        c->close(c->self);
+    gp_params_release(&c->params);
+    free(c->tokenizer);
+    free(c->tokenizer_problem);
+    free(c->tokenizer_remark);
+    free(c->remark);
+    free(c->path);
+    free(c);
+}
+
+const gp_config *gp_checkpoint_config(const gp_checkpoint *c)
+{
+    return &c->config;
+}
+
+const char *gp_checkpoint_tokenizer(const gp_checkpoint *c, size_t *length)
+{
+    if (length)
+        *length = c->tokenizer_length;
+    return c->tokenizer;
+}
+
+const char *gp_checkpoint_tokenizer_problem(const gp_checkpoint *c)
+{
+    return c->tokenizer_problem;
+}
+
+const char *gp_checkpoint_tokenizer_remark(const gp_checkpoint *c)
+{
+    return c->tokenizer_remark;
+}
+
+int gp_checkpoint_open_tokenizer(const gp_checkpoint *c, gp_tokenizer **t)
+{
+    *t = NULL;
+    if (c->tokenizer_problem)
+        return fail("%s", c->tokenizer_problem);
+    if (c->tokenizer)
+        *t = gp_tokenizer_from_json(c->tokenizer, c->tokenizer_length, c->path);
+    return c->tokenizer && !*t ? -1 : 0;
+}
+
+bool gp_checkpoint_fingerprint(const gp_checkpoint *c, uint8_t fingerprint[16])
+{
+    memcpy(fingerprint, c->fingerprint, sizeof c->fingerprint);
+    return c->has_fingerprint;
+}
+
+const char *gp_checkpoint_format(const gp_checkpoint *c)
+{
+    return c->format;
+}
+
+const char *gp_checkpoint_remark(const gp_checkpoint *c)
+{
+    return c->remark;
+}
+
+void gp_checkpoint_remark_add(gp_checkpoint *c, char *text)
+{
+    gp_remark_add(&c->remark, text);
+}
+
+const char *gp_checkpoint_tensor(const gp_checkpoint *c, int64_t i, gp_tensor *t)
+{
+    for (int r = 0; i >= 0 && r < c->params.count; r++) {
+        const gp_param *row = &c->params.rows[r];
+        if (i < row->pieces) {
+            *t = (gp_tensor){.dtype = c->dtype(c->self, row, (int)i)};
+            t->ndim = gp_piece_shape(row, &row->piece[i], t->dim);
+            return row->piece[i].name;
+        }
+        i -= row->pieces;
+    }
+    return NULL;
+}
+
+void gp_checkpoint_add_tokenizer_remark(gp_checkpoint *c, char *text)
+{
+    char *both = c->tokenizer_remark ? gp_format("%s; %s", c->tokenizer_remark, text) : gp_strdup(text);
+    free(c->tokenizer_remark);
+    free(text);
+    c->tokenizer_remark = both;
+}
+
+void gp_checkpoint_remark_tokenizer(gp_checkpoint *c, const gp_tokenizer *t)
+{
+    if (gp_tokenizer_remark(t))
+        gp_checkpoint_add_tokenizer_remark(c, gp_strdup(gp_tokenizer_remark(t)));
+}
+
+/* Ids that the model has no rows for: those of added tokens may be left unused (fewer ids: the other rows are padding). */
+static void check_rows(gp_checkpoint *c, const gp_tokenizer *t)
+{
+    int64_t ids = gp_tokenizer_vocab_size(t), V = c->config.vocab_size;
+    bool named = true;
+    if (ids <= V)
+        return;
+    for (int64_t id = V; id < ids; id++)
+        named = named && gp_tokenizer_is_added(t, (int32_t)id);
+    char *text = gp_format(
+        "%s: its tokenizer has %lld ids, its model a vocabulary of %lld: they do not belong together",
+        c->path, (long long)ids, (long long)V);
+    if (named)
+        gp_checkpoint_add_tokenizer_remark(
+            c, gp_format("its tokenizer has %lld ids, its model a vocabulary of %lld: added tokens from "
+                         "%lld on cannot be used",
+                         (long long)ids, (long long)V, (long long)V));
+    else
+        c->tokenizer_problem = gp_strdup(text);
+    free(text);
+}
+
+/* Some tokenizers are carried but not understood (BERT's WordPiece): they have no fingerprint. */
+void gp_checkpoint_set_tokenizer(gp_checkpoint *c, char *text, size_t length, const char *folder)
+{
+    free(c->tokenizer);
+    free(c->tokenizer_problem);
+    c->tokenizer = text;
+    c->tokenizer_length = length;
+    c->tokenizer_problem = NULL;
+    char *where = gp_format("%s: its tokenizer", c->path);
+    bool changes = false;
+    gp_tokenizer *t = folder ? gp_tokenizer_from_json_in(folder, text, length, where, &changes)
+                             : gp_tokenizer_from_json(text, length, where);
+    free(where);
+    c->has_fingerprint = t != NULL;
+    if (!t) {
+        c->tokenizer_problem = gp_strdup(gp_error());
+        return;
+    }
+    gp_tokenizer_fingerprint(t, c->fingerprint);
+    if (changes) { /* what is carried is whole without the folder */
+        free(c->tokenizer);
+        c->tokenizer = gp_tokenizer_to_json(t);
+        c->tokenizer_length = strlen(c->tokenizer);
+    }
+    gp_checkpoint_remark_tokenizer(c, t);
+    check_rows(c, t);
+    gp_tokenizer_close(t);
+}
+
+static int check_same_rows(const gp_checkpoint *c, const gp_params *p)
+{
+    bool same = p->count == c->params.count;
+    for (int i = 0; same && i < p->count; i++) {
+        const gp_param *ours = &c->params.rows[i], *theirs = &p->rows[i];
+        bool crops = ours->role == GP_WPE && theirs->dim[0] < ours->dim[0];
+        if (ours->role == theirs->role &&
+            ((ours->dim[0] != theirs->dim[0] && !crops) || ours->dim[1] != theirs->dim[1]))
+            return fail("%s: %s is %lld x %lld, %lld x %lld in the model that it should fill", c->path,
+                        ours->piece[0].name, (long long)ours->dim[0], (long long)ours->dim[1],
+                        (long long)theirs->dim[0], (long long)theirs->dim[1]);
+        same = ours->role == theirs->role;
+    }
+    if (!same)
+        return fail("%s: holds another kind of model than the one that it should fill: %d parameter tensors, "
+                    "%d there",
+                    c->path, c->params.count, p->count);
+    return 0;
+}
+
+/* Of a row that has fewer lines in the model than there are: the first ones. */
+static int load_row(const gp_checkpoint *c, gp_model *m, const gp_param *from, const gp_param *to,
+                    float *data)
+{
+    int64_t step = gp_slice_lines(to);
+    for (int64_t first = 0; first < to->dim[0]; first += step) {
+        int64_t lines = gp_min(step, to->dim[0] - first);
+        if (c->read(c->self, from, first, lines, data))
+            return -1;
+        gp_model_lines_upload(m, to, first, lines, data);
+    }
+    return 0;
+}
+
+int gp_checkpoint_load(const gp_checkpoint *c, gp_model *m)
+{
+    if (check_same_rows(c, &m->params))
+        return -1;
+    int64_t most = 0;
+    for (int i = 0; i < m->params.count; i++)
+        most = gp_max(most, gp_slice_lines(&m->params.rows[i]) * m->params.rows[i].dim[1]);
+    float *data = gp_malloc((size_t)most * sizeof *data);
+    int rc = 0;
+    for (int i = 0; !rc && i < c->params.count; i++)
+        rc = load_row(c, m, &c->params.rows[i], &m->params.rows[i], data);
+    free(data);
+    if (!rc && m->slots_open)
+        gp_model_weights_changed(m);
+    return rc;
+}
+
+gp_model *gp_checkpoint_model(const gp_checkpoint *c, gp_backend *be, bool trains)
+{
+    gp_model *m = gp_model_create(&c->config, be, trains);
+    if (gp_checkpoint_load(c, m)) {
+        gp_model_free(m);
+        return NULL;
+    }
+    return m;
+}
+
+/* ---- a model as a checkpoint ------------------------------------------------------------------------- */
+
+static int read_model(void *self, const gp_param *row, int64_t first, int64_t lines, float *data)
+{
+    gp_model_lines_download(self, row, first, lines, data);
+    return 0;
+}
+
+static gp_dtype model_dtype(const void *self, const gp_param *row, int piece)
+{
+    (void)self, (void)piece;
+    return row->dtype;
+}
+
+gp_checkpoint *gp_checkpoint_of_model(gp_model *m, const char *tokenizer, size_t length)
+{
+    gp_checkpoint *c = gp_calloc(1, sizeof *c);
+    *c = (gp_checkpoint){.path = gp_strdup("the model"),
+                         .format = "memory",
+                         .config = m->config,
+                         .self = m,
+                         .read = read_model,
+                         .dtype = model_dtype};
+    gp_params_list(&c->params, &m->config);
+    gp_params_store(&c->params, m->params.matrix_dtype, m->params.table_dtype);
+    if (tokenizer)
+        gp_checkpoint_set_tokenizer(c, gp_strndup(tokenizer, length), length, NULL);
+    return c;
+}

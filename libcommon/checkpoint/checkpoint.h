@@ -1,0 +1,59 @@
+/* checkpoint.h: what a format brings: configuration, tokenizer, and a way to read one row of the table of
+ * parameters at a time. A new format is one file and one line of the table in formats.c. */
+#ifndef GP_CHECKPOINT_CHECKPOINT_H
+#define GP_CHECKPOINT_CHECKPOINT_H
+
+#include "base/base.h"
+#include "gptpipe/checkpoint.h"
+#include "gptpipe/safetensors.h"
+#include "model/params.h"
+
+/* Lines [first, first + lines) of a row's numbers (dim[0] lines of dim[1]), in our layout, into data. Who reads a row begins
+ * with its line 0: then all of it is checked. 0 or -1. */
+typedef int gp_row_fn(void *self, const gp_param *row, int64_t first, int64_t lines, float *data);
+
+struct gp_checkpoint {
+    char *path; /* what messages call it */
+    const char *format;
+    gp_config config;
+    gp_params params;
+    char *tokenizer;         /* tokenizer.json or NULL */
+    char *tokenizer_problem; /* why it cannot be used, or NULL */
+    char *tokenizer_remark;
+    size_t tokenizer_length;
+    bool has_fingerprint;
+    uint8_t fingerprint[16];
+    char *remark;
+
+    gp_safetensors *const *files; /* (file_count) that it was read from; none: a model in memory */
+    int file_count;
+
+    void *self; /* the format's own */
+    gp_row_fn *read;
+    gp_dtype (*dtype)(const void *self, const gp_param *row, int piece); /* as stored */
+    void (*close)(void *self);
+};
+
+typedef struct gp_file_format {
+    const char *name, *what;            /* "safetensors", "a file, or ..." */
+    int (*recognise)(const char *path); /* a look at the content: 1, 0 or -1; path exists, or is "-" */
+    int (*open)(gp_checkpoint *c, const char *path);
+    int (*write)(const gp_checkpoint *c, const char *path, gp_dtype dtype); /* NULL: is only read */
+} gp_file_format;
+
+extern const gp_file_format gp_hf_format;
+
+/* Takes over the text of a tokenizer (malloc), and finds out its fingerprint, or why it cannot be used. folder: where it
+ * lies, or NULL; what else is said of it there becomes a remark. */
+void gp_checkpoint_add_tokenizer_remark(gp_checkpoint *c, char *text); /* malloc, taken over */
+void gp_checkpoint_remark_tokenizer(gp_checkpoint *c, const gp_tokenizer *t);
+void gp_checkpoint_set_tokenizer(gp_checkpoint *c, char *text, size_t length, const char *folder);
+
+/* Adds to what a person should be told; takes over text (malloc). */
+void gp_checkpoint_remark_add(gp_checkpoint *c, char *text);
+
+/* hf_write.c: what from_pretrained wants beside the weights, into a folder that is there: config.json, and
+ * where there is a tokenizer, tokenizer.json and tokenizer_config.json. */
+int gp_hf_write_beside(const gp_checkpoint *c, const char *folder, gp_dtype dtype);
+
+#endif

@@ -1,0 +1,271 @@
+/* hf_read.c: opens Hugging Face's safetensors: one file, a folder, a sharded model, a run, a pipe. */
+#include "base/file.h"
+#include "gptpipe/tokenizer.h"
+#include "checkpoint/hf/hf.h"
+#include "checkpoint/pieces.h"
+#include "run/run.h"
+#include "data/safetensors.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { MOST_TOKENIZER = 1 << 28 };
+
+typedef struct source {
+    gp_hf_files files;
+    const gp_params *params;
+    gp_hf_tensor **match; /* (rows, 3) */
+} source;
+
+static gp_hf_tensor **match_of(const source *s, const gp_param *row)
+{
+    return &s->match[3 * (row - s->params->rows)];
+}
+
+static int read_row(void *self, const gp_param *row, int64_t first, int64_t lines, float *data)
+{
+    gp_hf_tensor **match = match_of(self, row);
+    for (int k = 0; k < row->pieces; k++) {
+        if (!first && gp_safetensors_check(match[k]->file, match[k]->index, true))
+            return -1;
+        gp_piece_read(&match[k]->t, row, &row->piece[k], first, lines, data);
+        gp_safetensors_forget(match[k]->file, match[k]->index);
+    }
+    return 0;
+}
+
+static gp_dtype dtype_of(const void *self, const gp_param *row, int piece)
+{
+    return match_of(self, row)[piece]->t.dtype;
+}
+
+static void close_source(void *self)
+{
+    source *s = self;
+    gp_hf_files_close(&s->files);
+    free(s->match);
+    free(s);
+}
+
+/* 1, 0 or -1, as gp_exists. */
+static int has(const char *folder, const char *name)
+{
+    char *path = gp_path_join(folder, name);
+    int there = gp_exists(path);
+    free(path);
+    return there;
+}
+
+int gp_hf_read_beside(gp_buf *b, const char *folder, const char *name, size_t most)
+{
+    int there = folder ? has(folder, name) : 0;
+    if (there <= 0)
+        return there ? -1 : 1;
+    char *path = gp_path_join(folder, name);
+    int rc = gp_file_read_regular(b, path, most);
+    free(path);
+    return rc;
+}
+
+/* Vocabulary files beside the weights become the text of a tokenizer.json. */
+static int build_tokenizer(gp_checkpoint *c, const char *folder)
+{
+    gp_tokenizer *t = gp_tokenizer_open(folder);
+    if (!t && gp_error_is_io())
+        return -1;
+    if (!t) {
+        c->tokenizer_problem = gp_strdup(gp_error());
+        return 0;
+    }
+    char *text = gp_tokenizer_to_json(t);
+    gp_checkpoint_remark_tokenizer(c, t);
+    gp_tokenizer_close(t);
+    gp_checkpoint_set_tokenizer(c, text, strlen(text), NULL);
+    return 0;
+}
+
+static int has_both(const char *folder, const char *a, const char *b)
+{
+    int there = has(folder, a);
+    return there > 0 ? has(folder, b) : there;
+}
+
+/* Whether two texts are of the same tokenizer. */
+static bool same_tokenizer(const char *a, size_t n, const char *b, size_t m)
+{
+    if (n == m && !memcmp(a, b, n))
+        return true;
+    gp_tokenizer *first = gp_tokenizer_from_json(a, n, "one"),
+                 *second = gp_tokenizer_from_json(b, m, "other");
+    char *x = first ? gp_tokenizer_to_json(first) : NULL, *y = second ? gp_tokenizer_to_json(second) : NULL;
+    bool same = x && y && !strcmp(x, y);
+    gp_tokenizer_close(first);
+    gp_tokenizer_close(second);
+    free(x);
+    free(y);
+    return same;
+}
+
+/* beside: the folder's tokenizer.json is right, as its config.json is. */
+static int find_tokenizer(gp_checkpoint *c, const gp_safetensors *s, const char *folder, bool beside)
+{
+    size_t length;
+    const char *text = gp_safetensors_metadata(s, "gptpipe.tokenizer", &length);
+    gp_buf b = {0};
+    int rc = text && !beside ? 1 : gp_hf_read_beside(&b, folder, "tokenizer.json", MOST_TOKENIZER);
+    if (!rc && b.len) {
+        bool same = !text || same_tokenizer(text, length, b.data, b.len);
+        gp_checkpoint_set_tokenizer(c, b.data, b.len, folder);
+        if (!same)
+            gp_checkpoint_add_tokenizer_remark(c,
+                                               gp_strdup("tokenizer.json and the tokenizer in the weights' "
+                                                         "file disagree; tokenizer.json is taken"));
+        return 0;
+    }
+    gp_buf_release(&b);
+    if (rc >= 0 && text) {
+        gp_checkpoint_set_tokenizer(c, gp_strndup(text, length), length, NULL);
+        return 0;
+    }
+    if (rc <= 0)
+        return rc;
+    if (!folder || c->config.family != GP_GPT2) /* BERT's and RoBERTa's are only carried */
+        return 0;
+    int pair = has_both(folder, "vocab.json", "merges.txt");
+    if (!pair)
+        pair = has_both(folder, "encoder.json", "vocab.bpe");
+    return pair > 0 ? build_tokenizer(c, folder) : pair;
+}
+
+/* A header length below 2^32, then '{'. What is no regular file cannot be looked into twice, and no other
+ * format comes through a pipe. */
+static int is_safetensors(const char *path, const struct stat *st)
+{
+    unsigned char head[9];
+    if (!S_ISREG(st->st_mode))
+        return 1;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? pread(fd, head, sizeof head, 0) : -1;
+    if (n < 0)
+        fail_errno("%s", path);
+    if (fd >= 0)
+        close(fd);
+    if (n < 0)
+        return -1;
+    return n == sizeof head && !head[4] && !head[5] && !head[6] && !head[7] && head[8] == '{';
+}
+
+static int recognise(const char *path)
+{
+    struct stat st;
+    if (!strcmp(path, "-"))
+        return 1;
+    if (stat(path, &st))
+        return fail_errno("%s", path);
+    if (!S_ISDIR(st.st_mode))
+        return is_safetensors(path, &st);
+    int is = has(path, "model.safetensors");
+    if (!is)
+        is = has(path, "model.safetensors.index.json");
+    return is ? is : gp_run_recognise(path);
+}
+
+static char *folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!strcmp(path, "-"))
+        return NULL;
+    return slash ? gp_strndup(path, (size_t)(slash - path) + 1) : gp_strdup(".");
+}
+
+static int open_folder(source *s, const char *folder)
+{
+    int whole = has(folder, "model.safetensors");
+    if (whole < 0)
+        return -1;
+    char *file = gp_path_join(folder, whole ? "model.safetensors" : "model.safetensors.index.json");
+    int rc = whole ? gp_hf_files_open(&s->files, gp_safetensors_open_regular(file))
+                   : gp_hf_files_open_index(&s->files, file);
+    free(file);
+    return rc;
+}
+
+/* Opens the last good checkpoint. One that was a moment ago may be gone, where the run is being written: then
+ * there is a newer one. */
+static int open_run(gp_checkpoint *c, source *s, const char *path, char **folder)
+{
+    int rc = -1;
+    for (int tries = 0; rc && tries < 3 && !(tries && gp_error_is_io()); tries++) {
+        free(*folder);
+        free(c->remark);
+        c->remark = NULL;
+        *folder = gp_run_last(path, &c->remark);
+        rc = *folder ? open_folder(s, *folder) : -1;
+    }
+    return rc;
+}
+
+/* Opens the tensors; *folder (malloc) is where the other files are looked for, or NULL. */
+static int open_files(gp_checkpoint *c, source *s, const char *path, char **folder)
+{
+    struct stat st;
+    int there = strcmp(path, "-") ? gp_look(path, &st) : 0, run = 0;
+    if (there < 0)
+        return -1;
+    if (!there || !S_ISDIR(st.st_mode)) {
+        *folder = folder_of(path);
+        return gp_hf_files_open(&s->files, gp_safetensors_open(path));
+    }
+    run = gp_run_recognise(path);
+    if (run)
+        return run > 0 ? open_run(c, s, path, folder) : -1;
+    *folder = gp_strdup(path);
+    return open_folder(s, path);
+}
+
+/* Whether transformers' from_pretrained takes the file that is opened, with the config.json beside it. */
+static bool is_loadable(const char *path)
+{
+    struct stat st;
+    const char *slash = strrchr(path, '/');
+    if (!strcmp(path, "-") || stat(path, &st))
+        return false;
+    return S_ISDIR(st.st_mode) || !strcmp(slash ? slash + 1 : path, "model.safetensors");
+}
+
+int gp_hf_open(gp_checkpoint *c, const char *path)
+{
+    char *folder = NULL;
+    source *s = gp_calloc(1, sizeof *s);
+    c->self = s;
+    c->read = read_row;
+    c->dtype = dtype_of;
+    c->close = close_source;
+    s->params = &c->params;
+    int rc = open_files(c, s, path, &folder);
+    c->files = s->files.files;
+    c->file_count = s->files.count;
+    if (!rc)
+        rc = gp_hf_find_config(c, s->files.files[0], folder, is_loadable(path));
+    if (!rc)
+        rc = find_tokenizer(c, s->files.files[0], folder, is_loadable(path));
+    if (!rc) {
+        gp_hf_fit(&s->files, c);
+        gp_params_list(&c->params, &c->config);
+        s->match = gp_calloc((size_t)c->params.count * 3, sizeof(gp_hf_tensor *));
+        rc = gp_hf_match(&s->files, c, s->match);
+    }
+    free(folder);
+    return rc;
+}
+
+const gp_file_format gp_hf_format = {
+    .name = "safetensors",
+    .what = "a file, or a folder with model.safetensors or model.safetensors.index.json, or a run directory",
+    .recognise = recognise,
+    .open = gp_hf_open,
+    .write = gp_hf_write,
+};

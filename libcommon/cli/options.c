@@ -1,0 +1,384 @@
+/* options.c: the command line. See gptpipe/options.h. */
+#include "cli/options.h"
+#include "gptpipe/output.h"
+
+#include <errno.h>
+#include <stdio_ext.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+const gp_option gp_common_options[] = {
+    {"config", 0, GP_OPT_LIST, offsetof(gp_common_args, config), "FILE",
+     "read options from a YAML file; its keys are the long names, and the command line wins", .filled = true},
+    {"print-config", 0, GP_OPT_FLAG, offsetof(gp_common_args, print_config), NULL,
+     "print every option's value as YAML, as --config reads it, and exit"},
+    {"help", 'h', GP_OPT_FLAG, offsetof(gp_common_args, help), NULL, "print this help and exit"},
+    {"version", 0, GP_OPT_FLAG, offsetof(gp_common_args, version), NULL, "print the version and exit"},
+    {"man", 0, GP_OPT_FLAG, offsetof(gp_common_args, man), NULL, "print the manual page in man(7) and exit"},
+    {"completion", 0, GP_OPT_CHOICE, offsetof(gp_common_args, completion), "SHELL",
+     "print a completion script and exit", .choices = "bash|zsh|fish"},
+    {0},
+};
+
+/* What the last parse was given: a process is one tool with one command line. */
+static struct {
+    const gp_tool *tool;
+    bool *options; /* one a row of the table */
+    bool *said;    /* of them, those that stood on the command line; and one for operands */
+} given;
+
+const gp_option *gp_option_find(const gp_option *table, const char *name, size_t length)
+{
+    for (const gp_option *o = table; !gp_option_ends(o); o++)
+        if (o->type != GP_OPT_GROUP && strlen(o->name) == length && !memcmp(o->name, name, length))
+            return o;
+    return NULL;
+}
+
+const gp_option *gp_option_find_letter(const gp_option *table, char letter)
+{
+    for (const gp_option *o = table; !gp_option_ends(o); o++)
+        if (o->letter && o->letter == letter)
+            return o;
+    return NULL;
+}
+
+static size_t count_rows(const gp_option *table)
+{
+    size_t n = 0;
+    while (!gp_option_ends(&table[n]))
+        n++;
+    return n;
+}
+
+/* o's row in its tool's table; the number of rows when it is a common option. */
+static size_t row_of(const gp_tool *tool, const gp_option *o)
+{
+    size_t row = 0;
+    while (!gp_option_ends(&tool->options[row]) && &tool->options[row] != o)
+        row++;
+    return row;
+}
+
+/* nanoGPT and transformers write names as Python does. */
+static char *with_dashes(const char *word)
+{
+    char *name = gp_strdup(word);
+    for (char *c = name; *c; c++)
+        if (*c == '_')
+            *c = '-';
+    return name;
+}
+
+static const char *only_name(const char *word, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(names[i], word))
+            return names[i];
+    return NULL;
+}
+
+/* The one name that begins with the word. */
+static const char *only_beginning(const char *word, const char *const *names, size_t count)
+{
+    const char *found = NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (!*word || strncmp(names[i], word, strlen(word)))
+            continue;
+        if (found)
+            return NULL;
+        found = names[i];
+    }
+    return found;
+}
+
+char *gp_option_suggest(const gp_tool *tool, const char *word, bool common)
+{
+    const gp_option *tables[] = {tool->options, gp_common_options};
+    size_t n = 0;
+    const char **names = gp_calloc(count_rows(tables[0]) + count_rows(tables[1]), sizeof *names);
+    for (size_t t = 0; t < (common ? 2 : 1); t++)
+        for (const gp_option *o = tables[t]; !gp_option_ends(o); o++)
+            if (o->type != GP_OPT_GROUP)
+                names[n++] = o->name;
+    char *name = with_dashes(word);
+    const char *meant = only_name(name, names, n);
+    if (!meant)
+        meant = gp_option_of_peer(tool, name);
+    if (!meant)
+        meant = only_beginning(name, names, n);
+    if (!meant)
+        meant = gp_nearest(name, names, n);
+    free(names);
+    free(name);
+    const char *dashes = common ? "--" : "";
+    return meant ? gp_format("; did you mean '%s%s'?", dashes, meant) : gp_strdup("");
+}
+
+/* The command line is walked twice: first for the common options, since a file comes before the options
+ * wherever --config stands, then for the tool's own. */
+typedef struct walk {
+    const gp_tool *tool;
+    void *args;
+    gp_common_args common;
+    bool apply; /* the second time */
+    bool *seen; /* given.said; lists on the command line replace earlier ones */
+    char **argv;
+    int argc, i;
+} walk;
+
+static int fail_unknown(const walk *w, const char *arg)
+{
+    char *name = gp_strndup(arg + 2, strcspn(arg + 2, "="));
+    char *hint = gp_option_suggest(w->tool, name, true);
+    fail("unknown option '--%s'%s", name, hint);
+    free(hint);
+    free(name);
+    return -1;
+}
+
+/* Gives one option its text (NULL for a flag). shown: how the command line spelt it. */
+static int take(walk *w, const gp_option *o, const char *text, bool on, const char *shown)
+{
+    size_t row = row_of(w->tool, o);
+    bool own = !gp_option_ends(&w->tool->options[row]);
+    if (own != w->apply)
+        return 0;
+    void *args = own ? w->args : &w->common;
+    bool first = own ? !w->seen[row] : false;
+    if (own)
+        w->seen[row] = given.options[row] = true;
+    if (o->type == GP_OPT_FLAG) {
+        gp_option_set_flag(o, args, on);
+        return 0;
+    }
+    if (gp_option_set(o, args, text, first))
+        return gp_fail_in(shown);
+    return own ? gp_option_replace(w->tool, o, args, w->seen) : 0;
+}
+
+static int take_value(walk *w, const gp_option *o, const char *text, const char *shown)
+{
+    if (!text && w->i + 1 < w->argc)
+        text = w->argv[++w->i];
+    if (!text)
+        return fail("%s: a value is missing: %s %s", shown, shown, o->arg ? o->arg : "VALUE");
+    return take(w, o, text, true, shown);
+}
+
+static int take_long(walk *w, const char *arg)
+{
+    const char *name = arg + 2, *equals = strchr(name, '=');
+    size_t length = equals ? (size_t)(equals - name) : strlen(name);
+    bool on = true;
+    const gp_option *o = gp_option_find(w->tool->options, name, length);
+    if (!o)
+        o = gp_option_find(gp_common_options, name, length);
+    if (!o && length > 3 && !memcmp(name, "no-", 3)) {
+        o = gp_option_find(w->tool->options, name + 3, length - 3);
+        on = false;
+        if (o && o->type != GP_OPT_FLAG)
+            return fail("--no-%s: only flags can be turned off, and --%s takes a value", o->name, o->name);
+    }
+    if (!o)
+        return fail_unknown(w, arg);
+    char *shown = gp_strndup(arg, length + 2);
+    int rc;
+    if (o->type == GP_OPT_FLAG && equals)
+        rc = fail("%s: is a flag and takes no value, '%s' was given", shown, equals + 1);
+    else if (o->type == GP_OPT_FLAG)
+        rc = take(w, o, NULL, on, shown);
+    else
+        rc = take_value(w, o, equals ? equals + 1 : NULL, shown);
+    free(shown);
+    return rc;
+}
+
+static int fail_letter(const walk *w, char letter, const char *arg)
+{
+    char name[] = {letter, 0}, in[64] = "", hint[96] = "";
+    const char *meant = gp_option_of_peer(w->tool, name);
+    if (arg[2])
+        snprintf(in, sizeof in, " in '%.40s'", arg);
+    if (meant)
+        snprintf(hint, sizeof hint, "; did you mean '--%s'?", meant);
+    return fail("unknown option '-%c'%s%s", letter, in, hint);
+}
+
+/* -q, -o FILE, -oFILE, -qo FILE. */
+static int take_short(walk *w, const char *arg)
+{
+    for (const char *c = arg + 1; *c; c++) {
+        const gp_option *o = gp_option_find_letter(w->tool->options, *c);
+        if (!o)
+            o = gp_option_find_letter(gp_common_options, *c);
+        if (!o)
+            return fail_letter(w, *c, arg);
+        char shown[] = {'-', *c, 0};
+        if (o->type != GP_OPT_FLAG)
+            return take_value(w, o, c[1] ? c + 1 : NULL, shown);
+        if (take(w, o, NULL, true, shown))
+            return -1;
+    }
+    return 0;
+}
+
+/* Operands go to a list of their own, or add to the list of an option (--data A B C). */
+static int take_operand(walk *w, const char *arg)
+{
+    if (!w->tool->positionals)
+        return fail("unexpected argument '%s'", arg);
+    size_t offset = w->tool->positionals - 1, row = 0;
+    const gp_option *o = w->tool->options;
+    while (!gp_option_ends(&o[row]) && !(o[row].type == GP_OPT_LIST && o[row].offset == offset))
+        row++;
+    if (!gp_option_ends(&o[row]))
+        return take(w, &o[row], arg, true, *arg ? arg : "an operand");
+    if (!*arg)
+        return fail("an operand is empty");
+    if (w->apply)
+        gp_list_append((gp_list *)(void *)((char *)w->args + offset), arg, !w->seen[row]);
+    w->seen[row] |= w->apply;
+    return 0;
+}
+
+static int walk_argv(walk *w, bool apply)
+{
+    bool options = true;
+    w->apply = apply;
+    for (w->i = 1; w->i < w->argc; w->i++) {
+        const char *arg = w->argv[w->i];
+        int rc;
+        if (!options || arg[0] != '-' || !arg[1])
+            rc = take_operand(w, arg);
+        else if (!strcmp(arg, "--"))
+            options = false, rc = 0;
+        else
+            rc = arg[1] == '-' ? take_long(w, arg) : take_short(w, arg);
+        if (rc)
+            return -1;
+    }
+    return 0;
+}
+
+/* The terminal's, or what COLUMNS says, or 80; long lines are hard to read, so at most 100. */
+static int page_width(void)
+{
+    struct winsize size = {0};
+    const char *columns = getenv("COLUMNS");
+    int width = 80;
+    if (columns && atoi(columns) > 0)
+        width = atoi(columns);
+    else if (isatty(STDOUT_FILENO) && !ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_col)
+        width = size.ws_col;
+    return width < 40 ? 40 : width > 100 ? 100 : width;
+}
+
+static int say(const gp_tool *tool)
+{
+    fprintf(stderr, "%s: %s\n", tool->name, gp_error());
+    return GP_OPTIONS_FAILED;
+}
+
+/* Writes a page to stdout, at once and with a check. */
+static int publish(const gp_tool *tool, gp_buf *page)
+{
+    bool bad = fwrite(page->data, 1, page->len, stdout) != page->len || fflush(stdout);
+    gp_buf_release(page);
+    if (!bad)
+        return GP_OPTIONS_DONE;
+    fail("stdout: cannot be written: %s", strerror(errno));
+    return say(tool);
+}
+
+static int print_config(const gp_tool *tool, const void *args)
+{
+    if (gp_options_print(tool, args, stdout))
+        return say(tool);
+    return GP_OPTIONS_DONE;
+}
+
+static int print_page(const walk *w)
+{
+    gp_buf page = {0};
+    if (w->common.help)
+        gp_options_help(&page, w->tool, w->args, page_width());
+    else if (w->common.version)
+        gp_buf_printf(&page, "%s (gptpipe) %s\n", w->tool->name, gp_version());
+    else if (w->common.man)
+        gp_options_man(&page, w->tool, w->args);
+    else if (w->common.completion)
+        gp_options_completion(&page, w->tool, w->args, w->common.completion);
+    else
+        return GP_OPTIONS_RUN;
+    return publish(w->tool, &page);
+}
+
+static int parse(walk *w)
+{
+    if (walk_argv(w, false))
+        return GP_OPTIONS_USAGE;
+    int rc = print_page(w); /* before anything is read, so that the page shows the defaults */
+    if (rc != GP_OPTIONS_RUN)
+        return rc;
+    for (int i = 0; i < w->common.config.count; i++)
+        if (gp_options_load_given(w->tool, w->args, w->common.config.items[i], given.options))
+            return GP_OPTIONS_USAGE;
+    if (walk_argv(w, true))
+        return GP_OPTIONS_USAGE;
+    return w->common.print_config ? print_config(w->tool, w->args) : GP_OPTIONS_RUN;
+}
+
+int gp_options_parse(const gp_tool *tool, void *args, int argc, char **argv)
+{
+    size_t rows = count_rows(tool->options);
+    walk w = {.tool = tool, .args = args, .argc = argc, .argv = argv};
+    free(given.options);
+    free(given.said);
+    given.tool = tool;
+    given.options = gp_calloc(rows + 1, sizeof *given.options);
+    given.said = w.seen = gp_calloc(rows + 1, sizeof *given.said);
+    int rc = parse(&w);
+    return rc == GP_OPTIONS_USAGE ? gp_tool_usage(tool, "%s", gp_error()) : rc;
+}
+
+bool gp_options_given(const gp_tool *tool, const char *name)
+{
+    const gp_option *o = gp_option_find(tool->options, name, strlen(name));
+    BUG_ON(!o || given.tool != tool);
+    return given.options[row_of(tool, o)];
+}
+
+bool gp_options_said(const gp_tool *tool, const char *name)
+{
+    const gp_option *o = gp_option_find(tool->options, name, strlen(name));
+    BUG_ON(!o || given.tool != tool);
+    return given.said[row_of(tool, o)];
+}
+
+int gp_tool_usage(const gp_tool *tool, const char *fmt, ...)
+{
+    va_list ap;
+    char line[1024];
+    va_start(ap, fmt);
+    vsnprintf(line, sizeof line, fmt, ap);
+    va_end(ap);
+    fprintf(stderr, "%s: %s (see %s%s --help)\n", tool->name, gp_show(line), gp_tool_prefix(), tool->name);
+    return GP_OPTIONS_USAGE;
+}
+
+int gp_tool_exit(const gp_tool *tool, int rc)
+{
+    bool pending = __fpending(stdout) != 0, bad = ferror(stdout) != 0;
+    errno = 0;
+    bool unclosed = fclose(stdout) != 0;
+    if (rc)
+        return say(tool);
+    /* a stdout that was closed from the start is nobody's loss when nothing was written */
+    if (!bad && (!unclosed || (!pending && errno == EBADF)))
+        return 0;
+    fail("stdout: cannot be written: %s", errno ? strerror(errno) : "an earlier write failed");
+    return say(tool);
+}

@@ -1,0 +1,173 @@
+/* options_completion.c: scripts that let a shell complete a tool's options, their choices and file names. */
+#include "cli/options.h"
+
+#include <ctype.h>
+#include <string.h>
+
+/* A script being written. */
+typedef struct script {
+    gp_buf *b;
+    const gp_tool *tool;
+    const void *args;
+    const char *no; /* "no-" when the option at hand is a flag that is on */
+} script;
+
+/* Calls put for each option of the tool, then for each common one. */
+static void each_option(script *s, void (*put)(script *, const gp_option *))
+{
+    static const gp_common_args off;
+    const gp_option *tables[] = {s->tool->options, gp_common_options};
+    const void *args[] = {s->args, &off};
+    for (size_t t = 0; t < ARRAY_LEN(tables); t++) {
+        for (const gp_option *o = tables[t]; !gp_option_ends(o); o++) {
+            if (o->type == GP_OPT_GROUP)
+                continue;
+            s->no = gp_option_is_on(o, args[t]) ? "no-" : "";
+            put(s, o);
+        }
+    }
+}
+
+static bool takes_file(const gp_option *o)
+{
+    static const char *const words[] = {"FILE", "DIR", "PATH", "RUN"};
+    for (size_t i = 0; o->arg && i < ARRAY_LEN(words); i++)
+        if (strstr(o->arg, words[i]))
+            return true;
+    return false;
+}
+
+/* "a|b|c" as "a b c". */
+static void put_choices(gp_buf *b, const gp_option *o)
+{
+    for (const char *c = o->choices; *c; c++)
+        gp_buf_printf(b, "%c", *c == '|' ? ' ' : *c);
+}
+
+static void put_name(script *s, const gp_option *o)
+{
+    gp_buf_printf(s->b, " --%s%s", s->no, o->name);
+}
+
+static void put_bash_case(script *s, const gp_option *o)
+{
+    gp_buf *b = s->b;
+    if (o->type == GP_OPT_FLAG)
+        return;
+    gp_buf_printf(b, "    --%s", o->name);
+    if (o->letter)
+        gp_buf_printf(b, "|-%c", o->letter);
+    gp_buf_puts(b, ") ");
+    if (o->choices) {
+        gp_buf_puts(b, "mapfile -t COMPREPLY < <(compgen -W '");
+        put_choices(b, o);
+        gp_buf_puts(b, "' -- \"$cur\"); ");
+    } else if (takes_file(o)) {
+        gp_buf_puts(b, "mapfile -t COMPREPLY < <(compgen -f -- \"$cur\"); ");
+    }
+    gp_buf_puts(b, "return ;;\n");
+}
+
+static void put_bash(script *s)
+{
+    gp_buf *b = s->b;
+    const gp_tool *tool = s->tool;
+    gp_buf function = {0};
+    for (const char *c = tool->name; *c; c++)
+        gp_buf_printf(&function, "%c", isalnum((unsigned char)*c) ? *c : '_');
+    gp_buf_printf(b,
+                  "# bash completion for %s (gptpipe)\n"
+                  "_gptpipe_%s()\n{\n"
+                  "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}\n"
+                  "    # --name=value arrives as three words\n"
+                  "    if [[ $cur == = ]]; then cur=; elif [[ $prev == = ]]; then "
+                  "prev=${COMP_WORDS[COMP_CWORD - 2]}; fi\n"
+                  "    COMPREPLY=()\n    case $prev in\n",
+                  tool->name, function.data);
+    each_option(s, put_bash_case);
+    gp_buf_puts(b, "    esac\n    if [[ $cur == -* ]]; then\n        mapfile -t COMPREPLY < <(compgen -W '");
+    each_option(s, put_name);
+    gp_buf_printf(
+        b,
+        " ' -- \"$cur\")\n    else\n        mapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n    fi\n}\n"
+        "complete -o filenames -F _gptpipe_%s %s\n",
+        function.data, tool->name);
+    gp_buf_release(&function);
+}
+
+/* Inside single quotes; what else a shell's option syntax reserves is left out. */
+static void put_quoted(gp_buf *b, const char *text, const char *reserved)
+{
+    for (const char *c = text; *c; c++) {
+        if (*c == '\'')
+            gp_buf_puts(b, "'\\''");
+        else if (strchr(reserved, *c))
+            gp_buf_printf(b, "\\%c", *c);
+        else
+            gp_buf_add(b, c, 1);
+    }
+}
+
+static void put_zsh_option(script *s, const gp_option *o)
+{
+    gp_buf *b = s->b;
+    gp_buf value = {0};
+    if (o->type != GP_OPT_FLAG) {
+        gp_buf_printf(&value, ":%s:", o->arg ? o->arg : "VALUE");
+        if (o->choices) {
+            gp_buf_puts(&value, "(");
+            put_choices(&value, o);
+            gp_buf_puts(&value, ")");
+        } else if (takes_file(o)) {
+            gp_buf_puts(&value, "_files");
+        } else {
+            gp_buf_puts(&value, " ");
+        }
+    }
+    const char *many = o->type == GP_OPT_LIST ? "*" : "";
+    const char *equals = o->type == GP_OPT_FLAG ? "" : "=";
+    for (int letter = 0; letter <= (o->letter && !*s->no); letter++) {
+        gp_buf_printf(b, " \\\n    '%s", many);
+        if (letter)
+            gp_buf_printf(b, "-%c%s[", o->letter, *equals ? "+" : "");
+        else
+            gp_buf_printf(b, "--%s%s%s[", s->no, o->name, equals);
+        put_quoted(b, o->help ? o->help : "", "[]\\:");
+        gp_buf_printf(b, "]%s'", value.len ? value.data : "");
+    }
+    gp_buf_release(&value);
+}
+
+static void put_fish_option(script *s, const gp_option *o)
+{
+    gp_buf *b = s->b;
+    gp_buf_printf(b, "complete -c %s -l %s%s", s->tool->name, s->no, o->name);
+    if (o->letter && !*s->no) /* a letter turns on */
+        gp_buf_printf(b, " -s %c", o->letter);
+    if (o->choices) {
+        gp_buf_puts(b, " -x -a '");
+        put_choices(b, o);
+        gp_buf_puts(b, "'");
+    } else if (o->type != GP_OPT_FLAG) {
+        gp_buf_puts(b, takes_file(o) ? " -r -F" : " -x");
+    }
+    gp_buf_puts(b, " -d '");
+    for (const char *c = o->help ? o->help : ""; *c; c++)
+        gp_buf_printf(b, *c == '\'' || *c == '\\' ? "\\%c" : "%c", *c);
+    gp_buf_puts(b, "'\n");
+}
+
+void gp_options_completion(gp_buf *b, const gp_tool *tool, const void *args, const char *shell)
+{
+    script s = {.b = b, .tool = tool, .args = args};
+    if (!strcmp(shell, "bash")) {
+        put_bash(&s);
+    } else if (!strcmp(shell, "zsh")) {
+        gp_buf_printf(b, "#compdef %s\n_arguments -s -S", tool->name);
+        each_option(&s, put_zsh_option);
+        gp_buf_puts(b, tool->positionals ? " \\\n    '*:file:_files'\n" : "\n");
+    } else {
+        gp_buf_printf(b, "# fish completion for %s (gptpipe)\n", tool->name);
+        each_option(&s, put_fish_option);
+    }
+}

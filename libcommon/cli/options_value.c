@@ -1,0 +1,330 @@
+/* options_value.c: text to the typed fields of a tool's arguments. */
+#include "cli/options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One chain holds what was allocated for arguments: it is theirs until the process ends. */
+static struct kept {
+    struct kept *next;
+    char data[];
+} * kept;
+
+static void *keep(size_t bytes)
+{
+    struct kept *k = gp_malloc(sizeof *k + bytes);
+    k->next = kept;
+    kept = k;
+    return k->data;
+}
+
+const char *gp_option_keep(const char *text, size_t length)
+{
+    char *copy = keep(length + 1);
+    memcpy(copy, text, length);
+    copy[length] = 0;
+    return copy;
+}
+
+void gp_list_append(gp_list *list, const char *text, bool first)
+{
+    if (first)
+        *list = (gp_list){0}; /* the old items were the defaults or are in the chain */
+    size_t n = (size_t)list->count;
+    if (!(n & (n - 1))) { /* full at 0, 1, 2, 4, 8, ... */
+        const char **items = keep((n ? 2 * n : 1) * sizeof *items);
+        if (n)
+            memcpy(items, list->items, n * sizeof *items);
+        list->items = items;
+    }
+    list->items[n] = text;
+    list->count++;
+}
+
+/* sign digits [. digits] [e exponent] [k|M|G], in integers throughout, so that 1e6 and 1.5k are exact and
+ * 1.5 or 1e-1 are refused. */
+static int parse_int(const char *text, int64_t *out)
+{
+    const char *s = text;
+    bool negative = *s == '-', point = false, digits = false, large = false;
+    int64_t value = 0, exponent = 0;
+    s += *s == '-' || *s == '+';
+    for (; isdigit((unsigned char)*s) || (*s == '.' && !point); s++) {
+        if (*s == '.') {
+            point = true;
+            continue;
+        }
+        digits = true;
+        exponent -= point;
+        large |= !gp_mul(value, 10, &value) ||
+                 __builtin_add_overflow(value, negative ? '0' - *s : *s - '0', &value);
+    }
+    if (digits && (*s == 'e' || *s == 'E')) {
+        char *end = NULL;
+        bool blank = isspace((unsigned char)s[1]); /* which strtol would skip */
+        errno = 0;
+        long e = strtol(s + 1, &end, 10);
+        if (blank || end == s + 1 || errno || labs(e) > 1000)
+            return fail("'%s' is not a whole number", text);
+        exponent += e;
+        s = end;
+    }
+    int thousands = *s == 'k' ? 1 : *s == 'M' ? 2 : *s == 'G' ? 3 : 0;
+    exponent += 3 * thousands;
+    s += thousands > 0;
+    if (!digits || *s)
+        return fail("'%s' is not a whole number (like 1000, 1e6, 64k, 2M)", text);
+    for (; exponent > 0 && value; exponent--)
+        large |= !gp_mul(value, 10, &value);
+    for (; exponent < 0 && value; exponent++) {
+        if (value % 10)
+            return fail("'%s' is not a whole number", text);
+        value /= 10;
+    }
+    if (large)
+        return fail("'%s' is too large for a number of 64 bits", text);
+    *out = value;
+    return 0;
+}
+
+static int parse_double(const char *text, double *out)
+{
+    const char *s = text + (*text == '-' || *text == '+');
+    char *end = NULL;
+    if (!strcmp(s, ".inf") || !strcmp(s, "inf")) {
+        *out = *text == '-' ? -HUGE_VAL : HUGE_VAL;
+        return 0;
+    }
+    errno = 0;
+    /* strtod also takes blanks, nan and hexadecimal: a leading digit or point, and no x, keeps to decimals */
+    bool decimal = (isdigit((unsigned char)*s) || *s == '.') && !strpbrk(s, "xX");
+    double x = decimal ? strtod(text, &end) : 0;
+    if (!decimal || *end || end == text)
+        return fail("'%s' is not a number", text);
+    if (errno == ERANGE && fabs(x) > 1)
+        return fail("'%s' is too large for a number", text);
+    *out = x;
+    return 0;
+}
+
+/* A number of seconds, or of what its last letter says. */
+static int parse_time(const char *text, double *out)
+{
+    static const char letters[] = "smhd";
+    static const double seconds[] = {1, 60, 3600, 86400};
+    size_t n = strlen(text);
+    const char *letter = n ? strchr(letters, text[n - 1]) : NULL;
+    char *number = gp_strndup(text, letter ? n - 1 : n);
+    double x = 0;
+    int rc = parse_double(number, &x);
+    free(number);
+    if (rc)
+        return fail("'%s' is not a time (like 90s, 10m, 1.5h, 2d)", text);
+    *out = letter ? x * seconds[letter - letters] : x;
+    return 0;
+}
+
+static bool any_range(const gp_option *o)
+{
+    return o->min == 0 && o->max == 0;
+}
+
+static double range_max(const gp_option *o)
+{
+    return o->max < o->min ? HUGE_VAL : o->max;
+}
+
+static bool in_range(const gp_option *o, double x)
+{
+    return any_range(o) || (x >= o->min && x <= range_max(o));
+}
+
+/* 1000000000, not 1e+09: limits of counts are read by people. */
+static void put_limit(gp_buf *b, double x)
+{
+    if (x == nearbyint(x) && fabs(x) < 1e15)
+        gp_buf_printf(b, "%.0f", x);
+    else
+        gp_put_double(b, x);
+}
+
+static int fail_range(const gp_option *o, const char *text)
+{
+    gp_buf range = {0};
+    if (isinf(o->min)) {
+        gp_buf_puts(&range, "at most ");
+        put_limit(&range, o->max);
+    } else if (isinf(range_max(o))) {
+        gp_buf_puts(&range, "at least ");
+        put_limit(&range, o->min);
+    } else {
+        put_limit(&range, o->min);
+        gp_buf_puts(&range, " to ");
+        put_limit(&range, o->max);
+    }
+    fail("%s is out of range, expected %s%s", text, range.data, o->type == GP_OPT_TIME ? " seconds" : "");
+    gp_buf_release(&range);
+    return -1;
+}
+
+static int check_choice(const gp_option *o, const char *text)
+{
+    size_t n = strlen(text);
+    BUG_ON(!o->choices);
+    for (const char *c = o->choices; c;) {
+        size_t length = strcspn(c, "|");
+        if (length == n && !memcmp(c, text, n))
+            return 0;
+        c = c[length] ? c + length + 1 : NULL;
+    }
+    gp_buf list = {0};
+    for (const char *c = o->choices; *c; c++)
+        gp_buf_printf(&list, *c == '|' ? ", " : "%c", *c);
+    fail("'%s' is not one of %s", text, list.data);
+    gp_buf_release(&list);
+    return -1;
+}
+
+int gp_option_set(const gp_option *o, void *args, const char *text, bool first)
+{
+    void *field = (char *)args + o->offset;
+    double x = 0;
+    int64_t n = 0;
+    if (o->filled && !*text)
+        return fail("is empty, expected %s", o->arg);
+    switch (o->type) {
+    case GP_OPT_INT:
+        if (parse_int(text, &n))
+            return -1;
+        if (!in_range(o, (double)n))
+            return fail_range(o, text);
+        *(int64_t *)field = n;
+        return 0;
+    case GP_OPT_FLOAT:
+    case GP_OPT_TIME:
+        if (o->type == GP_OPT_TIME ? parse_time(text, &x) : parse_double(text, &x))
+            return -1;
+        if (!in_range(o, x))
+            return fail_range(o, text);
+        *(double *)field = x;
+        return 0;
+    case GP_OPT_CHOICE:
+        if (check_choice(o, text))
+            return -1;
+        *(const char **)field = text;
+        return 0;
+    case GP_OPT_STRING:
+        *(const char **)field = text;
+        return 0;
+    case GP_OPT_LIST:
+        if (o->choices && check_choice(o, text))
+            return -1;
+        gp_list_append(field, text, first);
+        return 0;
+    case GP_OPT_FLAG:
+    case GP_OPT_GROUP:
+        break;
+    }
+    gp_bug(__FILE__, __LINE__, "an option of this type has no text");
+}
+
+void gp_option_set_flag(const gp_option *o, void *args, bool on)
+{
+    BUG_ON(o->type != GP_OPT_FLAG);
+    *(bool *)((char *)args + o->offset) = on;
+}
+
+static void set_nothing(const gp_option *o, void *args)
+{
+    void *field = (char *)args + o->offset;
+    if (o->type == GP_OPT_STRING || o->type == GP_OPT_CHOICE)
+        *(const char **)field = NULL;
+    else if (o->type == GP_OPT_LIST)
+        *(gp_list *)field = (gp_list){0};
+}
+
+/* Nothing, for what can be nothing: a list, and text that says what its absence means. All else keeps what it has. */
+void gp_option_set_null(const gp_option *o, void *args)
+{
+    if (o->type == GP_OPT_LIST || o->implied)
+        set_nothing(o, args);
+}
+
+/* A number becomes one outside its own range, which it therefore must have. */
+static void unset(const gp_option *o, void *args)
+{
+    void *field = (char *)args + o->offset;
+    set_nothing(o, args);
+    if (o->type == GP_OPT_INT)
+        *(int64_t *)field = (int64_t)o->min - 1;
+    else if (o->type == GP_OPT_FLOAT || o->type == GP_OPT_TIME)
+        *(double *)field = NAN;
+    BUG_ON(o->type != GP_OPT_LIST && !gp_option_is_unset(o, args));
+}
+
+int gp_option_replace(const gp_tool *tool, const gp_option *o, void *args, const bool *given_here)
+{
+    for (const char *name = o->instead; name && *name;) {
+        size_t n = strcspn(name, "|");
+        const gp_option *other = gp_option_find(tool->options, name, n);
+        BUG_ON(!other);
+        if (given_here[other - tool->options])
+            return fail("--%s and --%s exclude each other: give one of them", other->name, o->name);
+        unset(other, args);
+        name += n + (name[n] == '|');
+    }
+    return 0;
+}
+
+bool gp_option_is_unset(const gp_option *o, const void *args)
+{
+    const void *field = gp_option_field(o, args);
+    switch (o->type) {
+    case GP_OPT_INT:
+        return !in_range(o, (double)*(const int64_t *)field);
+    case GP_OPT_FLOAT:
+    case GP_OPT_TIME:
+        return isnan(*(const double *)field) || !in_range(o, *(const double *)field);
+    case GP_OPT_STRING:
+    case GP_OPT_CHOICE:
+        return !*(const char *const *)field;
+    case GP_OPT_LIST:
+    case GP_OPT_FLAG:
+    case GP_OPT_GROUP:
+        break;
+    }
+    return false;
+}
+
+void gp_put_double(gp_buf *b, double x)
+{
+    char text[32];
+    for (int precision = 1; precision <= 17; precision++) {
+        snprintf(text, sizeof text, "%.*g", precision, x);
+        if (strtod(text, NULL) == x)
+            break;
+    }
+    gp_buf_puts(b, text);
+}
+
+int64_t gp_unescape(char *s)
+{
+    char *to = s;
+    for (const char *from = s; *from; from++) {
+        unsigned byte = (unsigned char)*from;
+        int used = 0;
+        if (*from == '\\') {
+            if (from[1] == 'x' && sscanf(from + 2, "%2x%n", &byte, &used) == 1 && used == 2)
+                from += 3;
+            else if (from[1] == 'n' || from[1] == 't' || from[1] == '\\')
+                byte = from[1] == 'n' ? '\n' : from[1] == 't' ? '\t' : '\\', from++;
+            else
+                return -1;
+        }
+        *to++ = (char)byte;
+    }
+    return to - s;
+}

@@ -1,0 +1,230 @@
+/* documents.c: a text's documents on their way through an encoder; see corpus/corpus.h. */
+#include "corpus/corpus.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/progress.h"
+#include "corpus/encode_workers.h"
+#include "text/names.h"
+#include "text/text.h"
+#include "base/utf8.h"
+
+enum { SLICE = 1 << 22 }; /* bytes that are fed between two looks at the clock */
+
+/* ---- separators ------------------------------------------------------------------------------ */
+
+gp_separator gp_separator_choose(const gp_text_info *info, const gp_corpus_options *o)
+{
+    const char *said = info->separator ? info->separator : "";
+    gp_separator s = {.text = info->jsonl ? "\n\n" : said,
+                      .length = info->jsonl ? 2 : info->separator_length};
+    if (o->separator) {
+        s.text = o->separator;
+        s.length = o->separator_length;
+    }
+    s.as_said = s.length == info->separator_length && !memcmp(s.text, said, s.length);
+    return s;
+}
+
+int gp_separator_encode(gp_separator *s, const gp_tokenizer *t)
+{
+    int32_t end_of_text = gp_tokenizer_end_of_text(t);
+    for (size_t at = 0; at < s->length;) {
+        uint32_t c;
+        at += gp_utf8_last((const uint8_t *)s->text + at, s->length - at, &c);
+        if (c >= GP_BAD_BYTE)
+            return fail("the separator is not UTF-8 (byte 0x%02x)", c - GP_BAD_BYTE);
+    }
+    if (end_of_text < 0)
+        return gp_tokenizer_encode(t, s->text, s->length, &s->ids, &s->count) ? gp_fail_in("the separator")
+                                                                              : 0;
+    s->ids = gp_malloc(sizeof *s->ids);
+    s->ids[0] = end_of_text;
+    s->count = 1;
+    return 0;
+}
+
+void gp_separator_release(gp_separator *s)
+{
+    free(s->ids);
+    *s = (gp_separator){0};
+}
+
+bool gp_has_documents(const gp_text_info *info, const gp_separator *s)
+{
+    return s->length || info->files > 1 || info->jsonl;
+}
+
+/* ---- walking --------------------------------------------------------------------------------- */
+
+/* What stands behind the ids of a text. */
+enum { NOTHING, DOCUMENT_ENDS = 1, SEPARATED = 2, CROSSING = 4, BEGINS = 8 };
+
+/* A walk on its way. */
+typedef struct step {
+    gp_walk *w;
+    const gp_text_info *info;
+    gp_encoding *encoding;
+    gp_progress progress;
+    bool documents, begins; /* the next part begins a text of its own */
+    int files;              /* done */
+    gp_names names;         /* of special tokens, while none was found in text */
+} step;
+
+static int put(void *self, const int32_t *ids, int64_t count)
+{
+    const gp_walk *w = ((step *)self)->w;
+    return w->put(w->self, ids, count);
+}
+
+static int mark(void *self, int what)
+{
+    const step *s = self;
+    const gp_walk *w = s->w;
+    int64_t before = 0, after = 0;
+    const int32_t *first = gp_tokenizer_before(w->t, &before), *last = gp_tokenizer_after(w->t, &after);
+    int rc = what & BEGINS && before ? w->put(w->self, first, before) : 0;
+    if (!rc && what & DOCUMENT_ENDS && w->around && after)
+        rc = w->put(w->self, last, after);
+    if (!rc && what & SEPARATED)
+        rc = w->put(w->self, w->separator->ids, w->separator->count);
+    if (!rc && what & DOCUMENT_ENDS && s->documents)
+        rc = w->end_document(w->self);
+    return !rc && what & CROSSING ? w->cross(w->self) : rc;
+}
+
+static int feed(step *s, const char *data, size_t n, int64_t done, bool last)
+{
+    for (size_t at = 0; at < n; at += SLICE) {
+        size_t slice = n - at < SLICE ? n - at : SLICE;
+        int rc = gp_encoding_feed(s->encoding, data + at, slice, last && at + slice == n);
+        if (rc)
+            return rc;
+        gp_progress_set(&s->progress, done - (int64_t)(n - at - slice), NULL);
+    }
+    return 0;
+}
+
+/* In a text without documents the cut may lie inside a part: then it goes in two. */
+static int feed_across(step *s, const gp_text_part *part)
+{
+    const gp_walk *w = s->w;
+    bool inside = !s->documents && w->cut >= part->begin && w->cut < part->end;
+    size_t before = inside ? (size_t)(w->cut - part->begin) : 0;
+    int rc = inside ? feed(s, part->data, before, w->cut, true) : 0;
+    if (!rc && inside)
+        rc = gp_encoding_end(s->encoding, CROSSING);
+    if (inside)
+        gp_encoding_place(s->encoding, part->file, part->offset + (int64_t)before);
+    return rc ? rc
+              : feed(s, part->data + before, part->length - before, part->end,
+                     part->separated || part->file_ends);
+}
+
+/* Remembers where a special token's name is first encoded as text. */
+static void look_for_names(step *s, const gp_text_part *part)
+{
+    int32_t id;
+    size_t length, at;
+    if (!s->names.count)
+        return;
+    at = gp_names_find(&s->names, (const uint8_t *)part->data, part->length, false, &id, &length);
+    if (at == part->length)
+        return;
+    s->w->special = part->file;
+    s->w->special_offset = part->offset + (int64_t)at;
+    gp_names_release(&s->names);
+}
+
+static int take(step *s, const gp_text_part *part)
+{
+    gp_walk *w = s->w;
+    int rc = 0;
+    if (s->begins && s->documents && part->begin == w->cut)
+        rc = gp_encoding_end(s->encoding, CROSSING);
+    if (!rc && s->begins && w->around)
+        rc = gp_encoding_end(s->encoding, BEGINS);
+    if (s->begins)
+        gp_encoding_place(s->encoding, part->file, part->offset);
+    look_for_names(s, part);
+    if (!rc)
+        rc = feed_across(s, part);
+    if (rc)
+        return rc;
+    s->files += part->file_ends;
+    s->begins = part->separated || part->file_ends;
+    bool between = part->file_ends && !part->separated && s->files < s->info->files && !w->separator->length;
+    w->bytes += (int64_t)(part->length + (part->separated ? w->separator->length : 0));
+    return s->begins ? gp_encoding_end(s->encoding,
+                                       DOCUMENT_ENDS | (part->separated || between ? SEPARATED : NOTHING))
+                     : 0;
+}
+
+int gp_walk_run(gp_walk *w)
+{
+    step s = {.w = w, .info = gp_text_get_info(w->text), .begins = true};
+    gp_text_part part;
+    int rc;
+    if (!w->allow_special)
+        gp_names_init(&s.names, &w->t->vocab, GP_TOKEN_SPECIAL, GP_TOKEN_SPECIAL);
+    s.documents = gp_has_documents(s.info, w->separator);
+    s.encoding = gp_encoding_open(&(gp_encoding_options){.t = w->t,
+                                                         .threads = w->threads,
+                                                         .allow_special = w->allow_special,
+                                                         .put = put,
+                                                         .mark = mark,
+                                                         .self = &s});
+    gp_progress_begin(&s.progress, s.info->name, GP_PROGRESS_BYTES, 0, s.info->bytes, w->quiet);
+    while ((rc = gp_text_next(w->text, w->separator->text, w->separator->length, &part)) > 0)
+        if ((rc = take(&s, &part)))
+            break;
+    if (!rc)
+        rc = gp_encoding_finish(s.encoding);
+    gp_progress_end(&s.progress);
+    gp_encoding_close(s.encoding);
+    gp_names_release(&s.names);
+    return rc;
+}
+
+/* ---- where the validation part begins -------------------------------------------------------- */
+
+/* Of a text in one part: between two characters. */
+static int64_t between_characters(const gp_text_part *part, int64_t target)
+{
+    int64_t at = target - part->begin;
+    while (at > 0 && at < (int64_t)part->length && ((uint8_t)part->data[at] & 0xC0) == 0x80)
+        at++;
+    return part->begin + at;
+}
+
+int gp_walk_find_cut(gp_text *text, const gp_separator *s, double fraction, int64_t *cut, int64_t *documents)
+{
+    const gp_text_info *info = gp_text_get_info(text);
+    bool cut_anywhere = !gp_has_documents(info, s), begins = true;
+    int64_t target = (int64_t)((1 - fraction) * (double)info->bytes), count = 0;
+    gp_text_part part;
+    int rc = 0;
+    *cut = *documents = 0;
+    while (*cut < target && (rc = gp_text_next(text, s->text, s->length, &part)) > 0) {
+        bool document = begins && part.end > part.begin;
+        begins = part.separated || part.file_ends;
+        if (cut_anywhere)
+            *cut = between_characters(&part, target);
+        if (cut_anywhere || !document || !count++)
+            continue;
+        if (*cut && target - *cut <= part.begin - target)
+            break; /* the one before is nearer */
+        *cut = part.begin;
+        *documents = count - 1;
+    }
+    gp_text_rewind(text);
+    if (rc < 0)
+        return -1;
+    if (*cut < 1 || *cut >= info->bytes)
+        return fail("%s: its %lld bytes in %lld document%s cannot be split into %g for training and %g for "
+                    "validation",
+                    info->name, (long long)info->bytes, (long long)gp_max(1, count), count > 1 ? "s" : "",
+                    1 - fraction, fraction);
+    return 0;
+}

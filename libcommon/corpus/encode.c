@@ -1,0 +1,147 @@
+/* encode.c: text into token streams; see gptpipe/corpus.h. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "corpus/corpus.h"
+#include "corpus/shards.h"
+
+/* One call of gp_corpus_encode. */
+typedef struct job {
+    gp_text *text;
+    const gp_text_info *info;
+    const gp_tokenizer *t;
+    const gp_corpus_options *o;
+    gp_separator separator;
+    int64_t cut,
+        train_documents; /* where the validation part begins, and what comes before it; -1: there is none */
+    gp_shards train, val, *now;
+    char *val_path;
+} job;
+
+/* What the sidecars say of documents [first, first + count), or NULL. */
+static char *entropy_of(const job *j, int64_t first, int64_t count)
+{
+    bool whole = !j->o->shard_size; /* how many documents a shard takes is not known when it begins */
+    return whole && j->separator.as_said ? gp_text_entropy(j->text, first, count) : NULL;
+}
+
+/* Opens a part's streams. It has the documents from `first` on, `count` of them where that is known. */
+static int create(job *j, gp_shards *part, const char *path, int64_t first, int64_t count)
+{
+    char *tokenizer = gp_tokenizer_to_json(j->t), *entropy = entropy_of(j, first, count);
+    char *metadata = gp_tokens_describe(&(gp_tokens_about){
+        .tokenizer = tokenizer,
+        .source = j->info->name,
+        .source_sha256 = j->info->sha256,
+        .separator = j->separator.count ? j->separator.text : NULL,
+        .separator_length = j->separator.length,
+        .separator_ids = j->separator.ids,
+        .separator_count = j->separator.count,
+        .entropy = entropy,
+    });
+    gp_tokens_info info = {
+        .vocab_size = gp_tokenizer_vocab_size(j->t), .format = j->o->format, .metadata = metadata};
+    gp_tokenizer_fingerprint(j->t, info.fingerprint);
+    int rc = gp_shards_open(part, path, j->o->shard_size, gp_has_documents(j->info, &j->separator), &info);
+    free(metadata);
+    free(tokenizer);
+    free(entropy);
+    return rc;
+}
+
+static int put(void *self, const int32_t *ids, int64_t count)
+{
+    return gp_shards_write(((job *)self)->now, ids, count);
+}
+
+static int end_document(void *self)
+{
+    return gp_shards_end_document(((job *)self)->now);
+}
+
+static int cross(void *self)
+{
+    job *j = self;
+    j->now = &j->val;
+    return create(j, &j->val, j->val_path, j->train_documents,
+                  j->info->entropy_documents - j->train_documents);
+}
+
+static void count(const job *j, int64_t bytes, gp_corpus_counts *n)
+{
+    *n = (gp_corpus_counts){.bytes = bytes,
+                            .tokens = j->train.tokens + j->val.tokens,
+                            .documents =
+                                gp_max(1, gp_shards_documents(&j->train) + gp_shards_documents(&j->val)),
+                            .val_tokens = j->val.tokens,
+                            .val_documents = gp_shards_documents(&j->val),
+                            .files = j->train.count + j->val.count};
+}
+
+static int check_counts(const job *j, const gp_corpus_counts *n)
+{
+    int64_t known = j->info->entropy_documents;
+    if (!n->bytes)
+        return fail("%s: is empty; there is nothing to tokenize", j->info->name);
+    if (j->separator.as_said && j->info->entropy && n->documents != known)
+        return fail("%s: has %lld documents, and the file beside it tells of %lld; make them again",
+                    j->info->name, (long long)n->documents, (long long)known);
+    return 0;
+}
+
+static int begin(job *j, const char *out)
+{
+    j->separator = gp_separator_choose(j->info, j->o);
+    j->cut = -1;
+    j->train_documents = j->info->entropy_documents;
+    if (gp_separator_encode(&j->separator, j->t))
+        return -1;
+    if (j->o->val_fraction > 0 &&
+        gp_walk_find_cut(j->text, &j->separator, j->o->val_fraction, &j->cut, &j->train_documents))
+        return -1;
+    j->val_path = j->o->val ? gp_strdup(j->o->val) : gp_name_with(out, "-val");
+    j->now = &j->train;
+    return create(j, &j->train, out, 0, j->train_documents);
+}
+
+/* One a core, up to as many as one thread can feed; so memory stays below 200 MB on any machine. */
+static int default_threads(void)
+{
+    enum { MOST = 16 };
+    return (int)gp_min(MOST, sysconf(_SC_NPROCESSORS_ONLN));
+}
+
+int gp_corpus_encode(gp_text *text, const gp_tokenizer *t, const char *out, const gp_corpus_options *o,
+                     gp_corpus_counts *counts)
+{
+    job j = {.text = text, .info = gp_text_get_info(text), .t = t, .o = o};
+    int rc = begin(&j, out);
+    gp_walk walk = {.text = text,
+                    .t = t,
+                    .separator = &j.separator,
+                    .cut = j.cut,
+                    .threads = o->threads ? o->threads : default_threads(),
+                    .allow_special = o->allow_special,
+                    .quiet = o->quiet,
+                    .put = put,
+                    .end_document = end_document,
+                    .cross = cross,
+                    .self = &j};
+    if (!rc)
+        rc = gp_walk_run(&walk);
+    if (!rc) {
+        count(&j, walk.bytes, counts);
+        counts->special = walk.special;
+        counts->special_offset = walk.special_offset;
+        rc = check_counts(&j, counts);
+    }
+    if (!rc)
+        rc = gp_shards_prepare(&j.train) || (j.val.count && gp_shards_prepare(&j.val));
+    if (!rc)
+        rc = gp_shards_finish(&j.train) || gp_shards_finish(&j.val);
+    gp_shards_release(&j.train);
+    gp_shards_release(&j.val);
+    gp_separator_release(&j.separator);
+    free(j.val_path);
+    return rc ? -1 : 0;
+}

@@ -1,0 +1,267 @@
+/* encode_workers.c: see encode_workers.h.
+ *
+ * With several threads the text is cut into chunks of 256 KB, at the ends of documents and wherever the pre-split
+ * has a boundary whatever stands around it. The chunks go round a ring: this thread fills them, the workers take them
+ * in that order, and this thread hands on what they made, in that order again. Small texts never leave this thread. */
+#include "corpus/encode_workers.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "text/pretokenize.h"
+#include "text/text.h"
+
+enum { CHUNK = 1 << 18, MOST_MARKS = CHUNK / 16, MOST_THREADS = 64 };
+
+/* A place in a chunk where a text ends. */
+typedef struct mark {
+    size_t at;   /* in the chunk's text */
+    int64_t ids; /* that come before it */
+    int what;
+} mark;
+
+typedef struct chunk {
+    gp_buf text;
+    mark *marks;
+    int64_t mark_count, mark_capacity;
+    int32_t *ids;
+    int64_t id_count, id_capacity;
+    bool done;
+} chunk;
+
+struct gp_encoding {
+    gp_encoding_options o;
+    gp_encoder *encoder; /* one thread's, or NULL */
+    size_t searched;     /* bytes of the chunk being filled in which no cut was found */
+    chunk *ring;         /* (size) the chunk of number n is ring[n % size] */
+    int64_t size;
+    int64_t filled,
+        emitted; /* chunks handed to the workers, and handed on; the one being filled is `filled` */
+    pthread_t threads[MOST_THREADS];
+    int running;
+    pthread_mutex_t lock; /* of what follows, and of chunk.done */
+    pthread_cond_t change;
+    int64_t available, taken; /* chunks that workers may take, and did */
+    bool over;
+};
+
+/* ---- a chunk's ids --------------------------------------------------------------------------- */
+
+static int collect(void *self, const int32_t *ids, int64_t count)
+{
+    chunk *c = self;
+    if (c->id_count + count > c->id_capacity) {
+        c->id_capacity = gp_max(2 * c->id_capacity, c->id_count + count + CHUNK / 4);
+        c->ids = gp_realloc(c->ids, (size_t)c->id_capacity, sizeof *c->ids);
+    }
+    memcpy(c->ids + c->id_count, ids, (size_t)count * sizeof *ids);
+    c->id_count += count;
+    return 0;
+}
+
+/* Every text between two marks is a text of its own, and so is what a cut left at either end. */
+static void encode_chunk(gp_encoder *encoder, chunk *c)
+{
+    size_t at = 0;
+    c->id_count = 0;
+    for (int64_t i = 0; i <= c->mark_count; i++) {
+        size_t end = i < c->mark_count ? c->marks[i].at : c->text.len;
+        int rc = gp_encoder_finish(encoder, c->text.data + at, end - at);
+        BUG_ON(rc); /* a BPE has an id for every byte */
+        if (i < c->mark_count)
+            c->marks[i].ids = c->id_count;
+        at = end;
+    }
+}
+
+static int collect_current(void *self, const int32_t *ids, int64_t count)
+{
+    return collect(*(chunk **)self, ids, count);
+}
+
+static void *work(void *self)
+{
+    gp_encoding *e = self;
+    chunk *c = NULL;
+    gp_encoder *encoder = gp_encoder_open(e->o.t, collect_current, &c);
+    pthread_mutex_lock(&e->lock);
+    for (;;) {
+        while (e->taken == e->available && !e->over)
+            pthread_cond_wait(&e->change, &e->lock);
+        if (e->taken == e->available)
+            break;
+        c = &e->ring[e->taken++ % e->size];
+        pthread_mutex_unlock(&e->lock);
+        encode_chunk(encoder, c);
+        pthread_mutex_lock(&e->lock);
+        c->done = true;
+        pthread_cond_broadcast(&e->change);
+    }
+    pthread_mutex_unlock(&e->lock);
+    gp_encoder_close(encoder);
+    return NULL;
+}
+
+/* ---- the ring -------------------------------------------------------------------------------- */
+
+static int hand_on(gp_encoding *e, chunk *c)
+{
+    int64_t at = 0;
+    int rc = 0;
+    for (int64_t i = 0; i <= c->mark_count && !rc; i++) {
+        int64_t end = i < c->mark_count ? c->marks[i].ids : c->id_count;
+        if (end > at)
+            rc = e->o.put(e->o.self, c->ids + at, end - at);
+        if (!rc && i < c->mark_count)
+            rc = e->o.mark(e->o.self, c->marks[i].what);
+        at = end;
+    }
+    c->text.len = 0;
+    c->mark_count = 0;
+    c->done = false;
+    return rc;
+}
+
+/* Hands on the oldest chunk, once it is done. */
+static int emit(gp_encoding *e)
+{
+    chunk *c = &e->ring[e->emitted % e->size];
+    pthread_mutex_lock(&e->lock);
+    while (!c->done)
+        pthread_cond_wait(&e->change, &e->lock);
+    pthread_mutex_unlock(&e->lock);
+    e->emitted++;
+    return hand_on(e, c);
+}
+
+/* Gives the chunk being filled, up to `cut`, to the workers; the rest of it begins the next one. */
+static int submit(gp_encoding *e, size_t cut)
+{
+    chunk *c = &e->ring[e->filled % e->size];
+    if (e->filled + 1 - e->emitted == e->size) {
+        int rc = emit(e);
+        if (rc)
+            return rc;
+    }
+    chunk *next = &e->ring[(e->filled + 1) % e->size];
+    gp_buf_add(&next->text, c->text.data + cut, c->text.len - cut);
+    c->text.len = cut;
+    e->filled++;
+    e->searched = 0;
+    while (e->running < e->o.threads && !pthread_create(&e->threads[e->running], NULL, work, e))
+        e->running++;
+    if (!e->running)
+        die("no thread can be started");
+    pthread_mutex_lock(&e->lock);
+    e->available = e->filled;
+    pthread_cond_broadcast(&e->change);
+    pthread_mutex_unlock(&e->lock);
+    return 0;
+}
+
+/* ---- filling --------------------------------------------------------------------------------- */
+
+gp_encoding *gp_encoding_open(const gp_encoding_options *o)
+{
+    gp_encoding *e = gp_calloc(1, sizeof *e);
+    e->o = *o;
+    e->o.threads = (int)gp_min(o->threads, MOST_THREADS);
+    if (o->threads < 2 || o->allow_special ||
+        !gp_tokenizer_cuts(o->t)) { /* characters take no longer than being written */
+        e->encoder = gp_encoder_open(o->t, o->put, o->self);
+        if (o->allow_special)
+            gp_encoder_allow_special(e->encoder);
+        return e;
+    }
+    e->size = e->o.threads + 2;
+    e->ring = gp_calloc((size_t)e->size, sizeof *e->ring);
+    pthread_mutex_init(&e->lock, NULL);
+    pthread_cond_init(&e->change, NULL);
+    return e;
+}
+
+void gp_encoding_close(gp_encoding *e)
+{
+    if (!e)
+        return;
+    gp_encoder_close(e->encoder);
+    if (e->ring) {
+        pthread_mutex_lock(&e->lock);
+        e->over = true;
+        e->available = e->taken; /* what nobody waits for is not encoded */
+        pthread_cond_broadcast(&e->change);
+        pthread_mutex_unlock(&e->lock);
+        for (int i = 0; i < e->running; i++)
+            pthread_join(e->threads[i], NULL);
+        for (int64_t i = 0; i < e->size; i++) {
+            gp_buf_release(&e->ring[i].text);
+            free(e->ring[i].marks);
+            free(e->ring[i].ids);
+        }
+        pthread_mutex_destroy(&e->lock);
+        pthread_cond_destroy(&e->change);
+    }
+    free(e->ring);
+    free(e);
+}
+
+void gp_encoding_place(gp_encoding *e, const char *name, int64_t offset)
+{
+    if (e->encoder)
+        gp_encoder_place(e->encoder, name, offset);
+}
+
+int gp_encoding_feed(gp_encoding *e, const char *text, size_t length, bool last)
+{
+    if (e->encoder)
+        return last ? gp_encoder_finish(e->encoder, text, length) : gp_encoder_feed(e->encoder, text, length);
+    while (length) {
+        chunk *c = &e->ring[e->filled % e->size];
+        size_t n = length < CHUNK ? length : CHUNK;
+        gp_buf_add(&c->text, text, n);
+        text += n;
+        length -= n;
+        if (c->text.len < CHUNK)
+            continue;
+        size_t first = c->mark_count ? c->marks[c->mark_count - 1].at : 0;
+        size_t from = e->searched > first ? e->searched : first;
+        size_t cut = gp_pretokenize_cut((const uint8_t *)c->text.data, c->text.len, from);
+        e->searched = c->text.len;
+        int rc = cut ? submit(e, cut) : 0;
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+int gp_encoding_end(gp_encoding *e, int what)
+{
+    if (e->encoder) {
+        int rc = gp_encoder_end(e->encoder);
+        return rc ? rc : e->o.mark(e->o.self, what);
+    }
+    chunk *c = &e->ring[e->filled % e->size];
+    if (c->mark_count == c->mark_capacity) {
+        c->mark_capacity = c->mark_capacity ? 2 * c->mark_capacity : 64;
+        c->marks = gp_realloc(c->marks, (size_t)c->mark_capacity, sizeof *c->marks);
+    }
+    c->marks[c->mark_count++] = (mark){.at = c->text.len, .what = what};
+    return c->text.len < CHUNK && c->mark_count < MOST_MARKS ? 0 : submit(e, c->text.len);
+}
+
+int gp_encoding_finish(gp_encoding *e)
+{
+    int rc = 0;
+    if (e->encoder)
+        return gp_encoder_end(e->encoder);
+    while (e->emitted < e->filled && !rc)
+        rc = emit(e);
+    chunk *c = &e->ring[e->filled % e->size];
+    if (rc || (!c->text.len && !c->mark_count))
+        return rc;
+    gp_encoder *encoder = gp_encoder_open(e->o.t, collect, c); /* the last one is done here */
+    encode_chunk(encoder, c);
+    gp_encoder_close(encoder);
+    return hand_on(e, c);
+}

@@ -1,8 +1,0 @@
-/* embedded.h: files of data/ that the build puts into the library, each with a zero byte after its end. */
-#ifndef GP_EMBEDDED_H
-#define GP_EMBEDDED_H
-
-extern const unsigned char gp_stories_grammar[]; /* data/stories.grammar */
-extern const unsigned char gp_catalog_json[];    /* data/catalog.json */
-
-#endif

@@ -1,0 +1,350 @@
+/* archive.c: see archive.h. */
+#include "fetch/archive.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/library.h"
+
+enum { BLOCK = 1 << 16, MAX_PATH = 4095, MAX_DEPTH = 64, TAR_BLOCK = 512 };
+static const int64_t FREE_BYTES = 64 << 20, MOST_RATIO = 200;
+
+/* Entries: each is an inode and a block of the disk, and packed it takes a few bytes. Of real data sets it takes 100 and
+ * more. */
+static const int64_t FREE_ENTRIES = 16384, BYTES_AN_ENTRY = 20;
+
+struct gp_archive {
+    struct archive *reader;
+    struct archive_entry *entry; /* ours: the library does not look whether it got its own */
+    char *name;
+    int fd;
+    bool owned; /* fd is ours to close */
+    char *block;
+    int64_t size, unpacked;
+    int64_t entries, max_entries; /* files and folders so far, and how many there may be */
+    int64_t done, most;           /* bytes that came out, and how many may */
+    int64_t names, max_names;     /* the same of the bytes of paths */
+    bool cut;
+    gp_buf path;
+};
+
+/* ---- the library, opened with the first archive ---------------------------------------------- */
+
+#define FUNCTIONS(X)                                                                                         \
+    X(read_new)                                                                                              \
+    X(read_support_format_tar)                                                                               \
+    X(read_support_format_zip)                                                                               \
+    X(read_support_format_raw)                                                                               \
+    X(read_support_filter_gzip)                                                                              \
+    X(read_support_filter_zstd)                                                                              \
+    X(read_support_filter_xz)                                                                                \
+    X(read_support_filter_bzip2)                                                                             \
+    X(read_set_callback_data)                                                                                \
+    X(read_set_read_callback)                                                                                \
+    X(read_set_seek_callback)                                                                                \
+    X(read_open1)                                                                                            \
+    X(set_error)                                                                                             \
+    X(read_next_header2)                                                                                     \
+    X(entry_new)                                                                                             \
+    X(entry_free)                                                                                            \
+    X(read_data)                                                                                             \
+    X(read_data_skip)                                                                                        \
+    X(read_free)                                                                                             \
+    X(error_string)                                                                                          \
+    X(filter_bytes)                                                                                          \
+    X(filter_code)                                                                                           \
+    X(format)                                                                                                \
+    X(entry_pathname)                                                                                        \
+    X(entry_pathname_utf8)                                                                                   \
+    X(entry_hardlink)                                                                                        \
+    X(entry_hardlink_utf8)                                                                                   \
+    X(entry_filetype)                                                                                        \
+    X(entry_size_is_set)                                                                                     \
+    X(entry_size)
+
+static struct {
+#define MEMBER(name) __typeof__(archive_##name) *name;
+    FUNCTIONS(MEMBER)
+    __typeof__(archive_errno) *error_number; /* errno is a macro */
+} lib;
+
+static const char *const libraries[] = {GPTPIPE_LIBARCHIVE}; /* as it was when this was built */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static bool found;
+
+static void open_once(void)
+{
+#define FUNCTION(name) {"archive_" #name, &lib.name},
+    static const gp_function functions[] = {FUNCTIONS(FUNCTION){"archive_errno", &lib.error_number}};
+    found = gp_library_open(libraries, ARRAY_LEN(libraries), functions, ARRAY_LEN(functions));
+}
+
+static int open_library(void)
+{
+    pthread_once(&once, open_once);
+    return found
+               ? 0
+               : fail("%s cannot be opened, which archives need; install libarchive13, or name its folder in "
+                      "LD_LIBRARY_PATH",
+                      libraries[0]);
+}
+
+/* ---- an archive ------------------------------------------------------------------------------ */
+
+static int broken(const gp_archive *a)
+{
+    const char *why = lib.error_string(a->reader);
+    if (lib.error_number(a->reader) == ENOMEM)
+        die("out of memory (libarchive)");
+    return fail("%s: cannot be unpacked: %s; it is damaged or cut short", a->name,
+                why ? why : "not said why");
+}
+
+static int too_large(const gp_archive *a)
+{
+    if (a->unpacked >= 0)
+        return fail("%s: unpacks to more than the %lld bytes that it should", a->name,
+                    (long long)a->unpacked);
+    return fail("%s: unpacks to more than %lld bytes, which is too much for an archive of %lld bytes; if it "
+                "is no bomb, say in the catalog how much is \"unpacked\"",
+                a->name, (long long)a->most, (long long)a->size);
+}
+
+static struct archive *new_reader(void)
+{
+    struct archive *r = lib.read_new();
+    if (!r)
+        die("out of memory (libarchive)");
+    int rcs[] = {lib.read_support_format_tar(r),  lib.read_support_format_zip(r),
+                 lib.read_support_format_raw(r), /* a compressed file alone */
+                 lib.read_support_filter_gzip(r), lib.read_support_filter_zstd(r),
+                 lib.read_support_filter_xz(r),   lib.read_support_filter_bzip2(r)};
+    for (size_t i = 0; i < ARRAY_LEN(rcs); i++)
+        if (rcs[i] < ARCHIVE_WARN) /* and without tar an archive would be a file alone */
+            die("out of memory (libarchive)");
+    return r;
+}
+
+static la_ssize_t read_block(struct archive *r, void *self, const void **block)
+{
+    gp_archive *a = self;
+    ssize_t n;
+    do
+        n = read(a->fd, a->block, BLOCK);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        lib.set_error(r, errno, "%s", strerror(errno));
+    *block = a->block;
+    return n < 0 ? ARCHIVE_FATAL : n;
+}
+
+/* What zip asks for, whose table of contents is at the end. */
+static la_int64_t seek_block(struct archive *r, void *self, la_int64_t offset, int from)
+{
+    const gp_archive *a = self;
+    off_t at = lseek(a->fd, offset, from);
+    if (at < 0)
+        lib.set_error(r, errno, "%s", strerror(errno));
+    return at < 0 ? ARCHIVE_FATAL : at;
+}
+
+/* The library's own reader of descriptors does not look whether it got the memory for what it keeps. */
+static int begin_reading(gp_archive *a)
+{
+    struct archive *r = a->reader;
+    if (lib.read_set_callback_data(r, a) || lib.read_set_read_callback(r, read_block) ||
+        lib.read_set_seek_callback(r, seek_block) || lib.read_open1(r))
+        return broken(a);
+    return 0;
+}
+
+gp_archive *gp_archive_open_fd(int fd, const char *name, int64_t unpacked)
+{
+    struct stat st;
+    if (open_library())
+        return NULL;
+    if (fstat(fd, &st) || lseek(fd, 0, SEEK_SET) < 0)
+        return fail("%s: cannot be read: %s", name, strerror(errno)), NULL;
+    if (!S_ISREG(st.st_mode))
+        return fail("%s: is not a regular file, an archive was expected", name), NULL;
+    gp_archive *a = gp_calloc(1, sizeof *a);
+    int64_t size = (int64_t)st.st_size, most = INT64_MAX;
+    if (gp_mul(size, MOST_RATIO, &most))
+        most = most < INT64_MAX - FREE_BYTES ? most + FREE_BYTES : INT64_MAX;
+    *a = (gp_archive){.reader = new_reader(),
+                      .name = gp_strdup(name),
+                      .fd = fd,
+                      .block = gp_malloc(BLOCK),
+                      .size = size,
+                      .unpacked = unpacked,
+                      .max_entries = FREE_ENTRIES + size / BYTES_AN_ENTRY,
+                      .max_names = FREE_BYTES + size,
+                      .most = unpacked >= 0 ? unpacked : most};
+    a->entry = lib.entry_new();
+    if (!a->entry)
+        die("out of memory (libarchive)");
+    if (!begin_reading(a))
+        return a;
+    gp_archive_close(a);
+    return NULL;
+}
+
+gp_archive *gp_archive_open(const char *path, int64_t unpacked)
+{
+    int fd = gp_open_regular(path);
+    if (fd < 0)
+        return NULL;
+    gp_archive *a = gp_archive_open_fd(fd, path, unpacked);
+    if (a)
+        a->owned = true;
+    else
+        close(fd);
+    return a;
+}
+
+void gp_archive_close(gp_archive *a)
+{
+    if (!a)
+        return;
+    lib.read_free(a->reader);
+    lib.entry_free(a->entry);
+    if (a->owned)
+        close(a->fd);
+    free(a->block);
+    gp_buf_release(&a->path);
+    free(a->name);
+    free(a);
+}
+
+/* Counts an entry against the limits. Folders count too: they cost as much. */
+static int count_entry(gp_archive *a, const char *path)
+{
+    size_t n = path ? strlen(path) : 0, depth = 0;
+    for (const char *part = path; part && *part; part += strcspn(part, "/"), depth++)
+        part += strspn(part, "/");
+    if (++a->entries > a->max_entries)
+        return fail("%s: holds more than %lld files and folders, the limit for an archive of %lld bytes "
+                    "(%lld, and one "
+                    "more for each %lld bytes)",
+                    a->name, (long long)a->max_entries, (long long)a->size, (long long)FREE_ENTRIES,
+                    (long long)BYTES_AN_ENTRY);
+    if (n > MAX_PATH || depth > MAX_DEPTH)
+        return fail("%s: holds a path of %zu bytes and %zu parts, the limits are %d and %d: %.60s...",
+                    a->name, n, depth, MAX_PATH, MAX_DEPTH, path);
+    a->names += (int64_t)n;
+    if (a->names > a->max_names)
+        return fail(
+            "%s: its paths have more than %lld bytes together, the limit for an archive of %lld bytes",
+            a->name, (long long)a->max_names, (long long)a->size);
+    return 0;
+}
+
+/* The path with its empty and "." parts left out, into a->path. */
+static int take_path(gp_archive *a, const char *from)
+{
+    a->path.len = 0;
+    if (!from || *from == '/')
+        return fail("%s: holds a file %s, which is not below the archive's folder; it is left alone whole",
+                    a->name, from ? from : "without a name");
+    for (const char *part = from; *part; part += strspn(part, "/")) {
+        size_t n = strcspn(part, "/");
+        if (n == 2 && !memcmp(part, "..", 2))
+            return fail("%s: holds a file %s, which leads out of its folder; the archive is left alone whole",
+                        a->name, from);
+        if (n != 1 || *part != '.') {
+            gp_buf_puts(&a->path, a->path.len ? "/" : "");
+            gp_buf_add(&a->path, part, n);
+        }
+        part += n;
+    }
+    return 0;
+}
+
+/* What libarchive could not convert to this locale is UTF-8 in the archive, and so a name as good as any. */
+static const char *path_of(struct archive_entry *e)
+{
+    const char *path = lib.entry_pathname(e);
+    return path ? path : lib.entry_pathname_utf8(e);
+}
+
+/* 1: a file; 0: a folder, which is nothing in itself; -1: what must not be. */
+static int check_entry(gp_archive *a, struct archive_entry *e)
+{
+    if (count_entry(a, path_of(e)) || take_path(a, path_of(e)))
+        return -1;
+    bool hard = lib.entry_hardlink(e) || lib.entry_hardlink_utf8(e);
+    if (hard || lib.entry_filetype(e) == AE_IFLNK)
+        return fail("%s: holds a link, %s; the archive is left alone whole", a->name, a->path.data);
+    if (lib.entry_filetype(e) == AE_IFDIR)
+        return 0;
+    if (lib.entry_filetype(e) != AE_IFREG || !a->path.len)
+        return fail("%s: holds %s, which is neither file nor folder; the archive is left alone whole",
+                    a->name, a->path.len ? a->path.data : "a file without a name");
+    if (lib.entry_size_is_set(e) && lib.entry_size(e) > a->most - a->done)
+        return too_large(a);
+    return 1;
+}
+
+/* The next entry; ARCHIVE_EOF. A tar ends with blocks of zeros: to libarchive one that was cut between two files ends
+ * too, but then reading on has taken nothing. */
+static int next_entry(gp_archive *a, struct archive_entry **e)
+{
+    if (a->entries && lib.read_data_skip(a->reader) < ARCHIVE_WARN) /* with the padding behind it */
+        return ARCHIVE_FATAL;
+    int64_t before = lib.filter_bytes(a->reader, 0);
+    int rc = lib.read_next_header2(a->reader, a->entry);
+    *e = a->entry;
+    bool tar = (lib.format(a->reader) & ARCHIVE_FORMAT_BASE_MASK) == ARCHIVE_FORMAT_TAR;
+    a->cut = rc == ARCHIVE_EOF && tar && lib.filter_bytes(a->reader, 0) - before < TAR_BLOCK;
+    return rc;
+}
+
+int gp_archive_next(gp_archive *a, gp_archive_file *f)
+{
+    for (;;) {
+        struct archive_entry *e;
+        int rc = next_entry(a, &e);
+        if (a->cut)
+            return fail("%s: is cut short: the mark at its end is missing", a->name);
+        if (rc == ARCHIVE_EOF)
+            break;
+        if (rc != ARCHIVE_OK && rc != ARCHIVE_WARN) /* a warning: a name that this locale cannot show */
+            return a->size ? broken(a) : fail("%s: is empty, an archive was expected", a->name);
+        bool single = lib.format(a->reader) == ARCHIVE_FORMAT_RAW;
+        if (single && lib.filter_code(a->reader, 0) == ARCHIVE_FILTER_NONE)
+            return fail("%s: is not an archive (tar or zip) nor compressed (gz, zst, xz, bz2)", a->name);
+        rc = check_entry(a, e);
+        *f = (gp_archive_file){.path = a->path.data, .single = single};
+        if (rc)
+            return rc;
+    }
+    if (a->unpacked >= 0 && a->done < a->unpacked)
+        return fail("%s: unpacks to %lld bytes, expected %lld", a->name, (long long)a->done,
+                    (long long)a->unpacked);
+    return 0;
+}
+
+int64_t gp_archive_read(gp_archive *a, void *to, size_t n)
+{
+    la_ssize_t got;
+    do
+        got = lib.read_data(a->reader, to, n);
+    while (got == ARCHIVE_RETRY);
+    if (got < 0)
+        return broken(a);
+    a->done += got;
+    return a->done > a->most ? too_large(a) : got;
+}
+
+int64_t gp_archive_consumed(const gp_archive *a)
+{
+    return lib.filter_bytes(a->reader, -1);
+}

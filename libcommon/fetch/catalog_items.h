@@ -1,0 +1,18 @@
+/* catalog_items.h: the catalog's member "items", what the items of a data set are. */
+#ifndef GP_FETCH_CATALOG_ITEMS_H
+#define GP_FETCH_CATALOG_ITEMS_H
+
+#include <jansson.h>
+
+#include "gptpipe/fetch.h"
+
+/* {"kind": "labelled", "splits": {"train": "imdb/train", ...}, "labels": ["neg", "pos"], "separator", "text", "label"}.
+ * The strings stay the JSON's. NULL when it is something else; `where` is for messages. */
+gp_catalog_items *gp_items_read(json_t *from, const char *where);
+void gp_items_free(const gp_catalog_items *items);
+
+/* For --info: as lines, and as the JSON it was read from. */
+void gp_items_print(const gp_catalog_items *items, FILE *out);
+json_t *gp_items_to_json(const gp_catalog_items *items);
+
+#endif

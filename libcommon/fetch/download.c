@@ -1,0 +1,470 @@
+/* download.c: one transfer over libcurl; see download.h.
+ *
+ * A part is continued with `Range: bytes=N-` and `If-Range: VALIDATOR`, so a server whose file has changed sends all
+ * of it (200) and one whose file is the same sends the rest (206). What comes back is believed only where it says
+ * that it starts at N. Where a server has no validators, the rest is asked for without a condition, and taken where the
+ * file still has the size that it had.
+ *
+ * Nothing is taken for a whole file that need not be one: a part that was not asked for, a body in another encoding, one
+ * of which neither the length nor the end is marked.
+ */
+#include "fetch/download.h"
+
+#include <errno.h>
+#include <math.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "fetch/curl.h"
+
+/* One response being read. */
+typedef struct response {
+    gp_download *d;
+    const gp_curl *lib;
+    CURL *curl;
+    const char *url;
+    long status;
+    bool conditional;      /* the rest was asked for, under the condition that the file is still the same */
+    bool by_size;          /* it was asked for, and must be of a file of the same size */
+    bool ranged;           /* a part was asked for */
+    bool ends;             /* its end is marked where no length is given: chunks, HTTP/2 */
+    char *etag, *modified; /* header values */
+    char *encoding;        /* of Content-Encoding */
+    char *location;        /* where the last redirect led */
+    int64_t from, whole;   /* of Content-Range: its first byte, the file's size; -1: not told */
+    int64_t promised;      /* Content-Length, -1: none */
+    int64_t page;          /* bytes of an error's page */
+    bool body;             /* its first byte has come */
+    bool connected;
+    double heard; /* gp_now() when something came last; to begin with, by when a connection must stand */
+    gp_transfer verdict; /* why a callback stopped the transfer */
+    char reason[CURL_ERROR_SIZE];
+} response;
+
+enum { MAX_PAGE = 1 << 16 };
+
+#define SET(r, option, value) check_memory((r)->lib->easy_setopt((r)->curl, option, value))
+
+static void check_memory(CURLcode code)
+{
+    if (code == CURLE_OUT_OF_MEMORY)
+        die("out of memory (libcurl)");
+}
+
+static gp_transfer stop(response *r, gp_transfer verdict)
+{
+    r->verdict = verdict;
+    return verdict;
+}
+
+static void forget_headers(response *r)
+{
+    free(r->etag);
+    free(r->modified);
+    free(r->encoding);
+    r->etag = r->modified = r->encoding = NULL;
+    r->body = r->ends = false;
+    r->page = 0;
+    r->from = r->whole = r->promised = -1;
+}
+
+/* The value of header NAME in a line, trimmed and fresh, or NULL. */
+static char *header_value(const char *line, size_t n, const char *name)
+{
+    size_t k = strlen(name);
+    if (n <= k || line[k] != ':' || strncasecmp(line, name, k))
+        return NULL;
+    for (line += k + 1, n -= k + 1; n && (*line == ' ' || *line == '\t'); n--)
+        line++;
+    while (n && strchr(" \t\r\n", line[n - 1]))
+        n--;
+    return gp_strndup(line, n);
+}
+
+/* "bytes 100-199/200"; the size may be unknown, "*", and so may the range where there is none to send (416). */
+static void read_range(response *r, const char *value)
+{
+    long long from, to, whole;
+    int known = sscanf(value, "bytes %18lld-%18lld/%18lld", &from, &to, &whole);
+    if (known >= 2 && from >= 0 && to >= from && (known == 2 || whole > to)) {
+        r->from = from;
+        r->whole = known == 3 ? whole : -1;
+    } else if (sscanf(value, "bytes */%18lld", &whole) == 1 && whole >= 0) {
+        r->whole = whole;
+    }
+}
+
+static size_t on_header(char *line, size_t size, size_t count, void *self)
+{
+    response *r = self;
+    size_t n = size * count;
+    char *value;
+    r->heard = gp_now();
+    if (n > 5 && !memcmp(line, "HTTP/", 5)) {
+        forget_headers(r); /* the next response: after a redirect, say */
+        r->ends = line[5] >= '2';
+    } else if ((value = header_value(line, n, "ETag"))) {
+        free(r->etag);
+        r->etag = value;
+    } else if ((value = header_value(line, n, "Last-Modified"))) {
+        free(r->modified);
+        r->modified = value;
+    } else if ((value = header_value(line, n, "Location"))) {
+        free(r->location);
+        r->location = value;
+    } else if ((value = header_value(line, n, "Content-Encoding"))) {
+        free(r->encoding);
+        r->encoding = value;
+    } else if ((value = header_value(line, n, "Transfer-Encoding"))) {
+        r->ends = r->ends || strcasestr(value, "chunked");
+        free(value);
+    } else if ((value = header_value(line, n, "Content-Range"))) {
+        read_range(r, value);
+        free(value);
+    }
+    return n;
+}
+
+/* A date is weaker than an ETag but If-Range takes it; a weak ETag it must not take. */
+static const char *validator(const response *r)
+{
+    if (r->etag && *r->etag == '"')
+        return r->etag;
+    return r->etag ? NULL : r->modified;
+}
+
+/* The size, where it is all that tells this file from another. A weak ETag tells more, but not for certain. */
+static int64_t size_alone(const response *r)
+{
+    return r->etag || r->modified ? -1 : r->promised;
+}
+
+/* Whether the response is the file, or the part of it that was asked for, and will show when it is cut. Where the
+ * SHA-256 is known that tells, whatever the server says. */
+static int check_response(const response *r, int64_t length)
+{
+    const gp_download *d = r->d;
+    bool known = d->checked || (d->size >= 0 && length == d->size);
+    if (r->status != 200 && r->status != 206)
+        return fail("%s: the server answers %ld, which does not come with a file", r->url, r->status);
+    if (r->status == 206 && !r->ranged)
+        return fail("%s: the server sends a part of the file, which was not asked for", r->url);
+    if (!known && r->encoding && *r->encoding && strcasecmp(r->encoding, "identity"))
+        return fail("%s: the server sends the file encoded (%s), which was not asked for", r->url,
+                    r->encoding);
+    if (r->status == 200 && !d->checked && d->size < 0 && length < 0 && !r->ends)
+        return fail(
+            "%s: the server gives neither the file's length nor a mark at its end, so one that is cut "
+            "short would pass for whole; a size or a sha256 in the catalog would tell",
+            r->url);
+    return 0;
+}
+
+/* Called at the first byte of a body: does it fit what is here? */
+static gp_transfer begin_body(response *r)
+{
+    gp_download *d = r->d;
+    gp_part *p = d->part;
+    curl_off_t length = -1;
+    r->lib->easy_getinfo(r->curl, CURLINFO_RESPONSE_CODE, &r->status);
+    r->lib->easy_getinfo(r->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    r->body = true;
+    if (r->status >= 300)
+        return GP_TRANSFER_DONE; /* an error's page, which is not kept */
+    if (r->status == 206)
+        length = r->whole;
+    if (check_response(r, length))
+        return stop(r, GP_TRANSFER_NO);
+    if (length >= 0 && d->size >= 0 && length != d->size) {
+        fail("%s: has %lld bytes, expected %lld: the file has changed at its source", r->url,
+             (long long)length, (long long)d->size);
+        return stop(r, GP_TRANSFER_NO);
+    }
+    bool endless = length < 0 && d->size < 0 && !d->checked; /* the rest may be any part of the rest */
+    if (r->status == 206 && (r->from != p->done || endless)) {
+        fail("%s: asked for bytes from %lld on, the server sent another part", r->url, (long long)p->done);
+        return gp_part_restart(p) ? stop(r, GP_TRANSFER_STOP) : stop(r, GP_TRANSFER_AGAIN);
+    }
+    if (r->status == 206 && r->by_size && r->whole != p->whole) {
+        fail("%s: the rest is not that of a file of %lld bytes, which it had: it has changed at its source",
+             r->url, (long long)p->whole);
+        d->changed = true;
+        return gp_part_restart(p) ? stop(r, GP_TRANSFER_STOP) : stop(r, GP_TRANSFER_AGAIN);
+    }
+    if (r->status != 206 && p->done && gp_part_restart(p)) /* it sends all of it */
+        return stop(r, GP_TRANSFER_STOP);
+    r->promised = length;
+    if (length > 0)
+        gp_progress_expect(d->progress, length);
+    gp_part_source(p, r->url, validator(r), size_alone(r));
+    return GP_TRANSFER_DONE;
+}
+
+static size_t on_body(char *data, size_t size, size_t count, void *self)
+{
+    response *r = self;
+    gp_download *d = r->d;
+    size_t n = size * count;
+    r->heard = gp_now();
+    if (!r->body && begin_body(r) != GP_TRANSFER_DONE)
+        return 0;
+    if (r->status >= 300) /* an error's page; one without an end is left */
+        return (r->page += (int64_t)n) > MAX_PAGE ? 0 : n;
+    int64_t most = r->promised >= 0 ? r->promised : d->size;
+    if (most < 0 && d->part->done > d->limit - (int64_t)n) {
+        fail("%s: sends more than %lld bytes, the limit for a file whose size is not known; a size in the "
+             "catalog lifts it",
+             r->url, (long long)d->limit);
+        stop(r, GP_TRANSFER_NO);
+        return 0;
+    }
+    if (most >= 0 && (int64_t)n > most - d->part->done) {
+        fail("%s: sends more than the %lld bytes expected: the file has changed at its source", r->url,
+             (long long)most);
+        stop(r, GP_TRANSFER_NO);
+        return 0;
+    }
+    if (gp_part_add(d->part, data, n)) {
+        stop(r, GP_TRANSFER_STOP);
+        return 0;
+    }
+    gp_progress_set(d->progress, d->part->done, NULL);
+    return n;
+}
+
+/* From here on it is the server that is waited for, which has less time than a connection may take to be made. */
+static void note_connection(response *r)
+{
+    curl_off_t asked = 0;
+    if (r->connected || r->lib->easy_getinfo(r->curl, CURLINFO_PRETRANSFER_TIME_T, &asked) || !asked)
+        return;
+    r->connected = true;
+    r->heard = gp_now();
+}
+
+/* Called once a second at least. libcurl's own limit is on an average over several seconds, so it is late. */
+static int on_progress(void *self, curl_off_t total, curl_off_t now, curl_off_t up, curl_off_t up_now)
+{
+    response *r = self;
+    (void)total, (void)now, (void)up, (void)up_now;
+    gp_progress_set(r->d->progress, r->d->part->done, NULL);
+    note_connection(r);
+    if (gp_now() - r->heard < r->d->stall)
+        return 0;
+    fail("%s: nothing came for %.0f s", r->url, r->d->stall);
+    stop(r, GP_TRANSFER_AGAIN);
+    return 1;
+}
+
+/* As the curl program has them: libcurl itself reads the proxies' variables but not these. */
+static void set_certificates(const response *r)
+{
+    const char *bundle = getenv("CURL_CA_BUNDLE"), *dir = NULL;
+    if (!bundle || !*bundle) {
+        bundle = getenv("SSL_CERT_FILE");
+        dir = getenv("SSL_CERT_DIR");
+    }
+    if (bundle && *bundle) {
+        SET(r, CURLOPT_CAINFO, bundle);
+        SET(r, CURLOPT_PROXY_CAINFO, bundle);
+    }
+    if (dir && *dir) {
+        SET(r, CURLOPT_CAPATH, dir);
+        SET(r, CURLOPT_PROXY_CAPATH, dir);
+    }
+}
+
+/* What began encrypted stays so: no redirect leads from https to http, and none to a file of this machine. */
+static void set_protocols(const response *r, const char *url)
+{
+    bool encrypted = !strncasecmp(url, "https:", 6);
+#if LIBCURL_VERSION_NUM >= 0x075500
+    SET(r, CURLOPT_PROTOCOLS_STR, "http,https");
+    SET(r, CURLOPT_REDIR_PROTOCOLS_STR, encrypted ? "https" : "http,https");
+#else
+    SET(r, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+    SET(r, CURLOPT_REDIR_PROTOCOLS, (long)(CURLPROTO_HTTPS | (encrypted ? 0 : CURLPROTO_HTTP)));
+#endif
+}
+
+static void set_up(response *r, const char *url)
+{
+    SET(r, CURLOPT_URL, url);
+    SET(r, CURLOPT_USERAGENT, "gptpipe/" GPTPIPE_VERSION);
+    SET(r, CURLOPT_FOLLOWLOCATION, 1L);
+    SET(r, CURLOPT_MAXREDIRS, 10L);
+    SET(r, CURLOPT_NOSIGNAL, 1L);
+    SET(r, CURLOPT_CONNECTTIMEOUT_MS, (long)(fmin(r->d->connect, 1e6) * 1000));
+    SET(r, CURLOPT_NOPROGRESS, 0L);
+    SET(r, CURLOPT_XFERINFOFUNCTION, on_progress);
+    SET(r, CURLOPT_XFERINFODATA, r);
+    SET(r, CURLOPT_ERRORBUFFER, r->reason);
+    SET(r, CURLOPT_HEADERFUNCTION, on_header);
+    SET(r, CURLOPT_HEADERDATA, r);
+#if LIBCURL_VERSION_NUM >= 0x074000
+    SET(r, CURLOPT_HTTP09_ALLOWED, 0L); /* a body without a status */
+#endif
+    SET(r, CURLOPT_WRITEFUNCTION, on_body);
+    SET(r, CURLOPT_WRITEDATA, r);
+    set_protocols(r, url);
+    set_certificates(r);
+}
+
+static struct curl_slist *add_header(response *r, struct curl_slist *headers, const char *line)
+{
+    struct curl_slist *more = r->lib->slist_append(headers, line);
+    if (!more)
+        die("out of memory (libcurl)");
+    SET(r, CURLOPT_HTTPHEADER, more);
+    return more;
+}
+
+/* Gives the request's headers. Asks for the rest only where a mixture of two files would be seen: by the validator, by the SHA-256, or, where the
+ * server has no validator, most likely by the size. */
+static struct curl_slist *ask_for_rest(response *r, int *rc)
+{
+    gp_part *p = r->d->part;
+    struct curl_slist *headers = add_header(r, NULL, "Accept-Encoding: identity");
+    bool same_url = p->url && !strcmp(p->url, r->url), same_source = same_url && p->validator;
+    *rc = 0;
+    if (!p->done)
+        return headers;
+    r->by_size = same_url && !same_source && p->whole >= p->done;
+    if (!same_source && !r->by_size && !r->d->checked) {
+        *rc = gp_part_restart(p);
+        return headers;
+    }
+    r->ranged = true;
+    char *range = gp_format("%lld-", (long long)p->done);
+    SET(r, CURLOPT_RANGE, range);
+    free(range);
+    if (same_source) {
+        r->conditional = true;
+        char *condition = gp_format("If-Range: %s", p->validator);
+        headers = add_header(r, headers, condition);
+        free(condition);
+    }
+    return headers;
+}
+
+static gp_transfer judge_status(response *r)
+{
+    curl_off_t wait = 0;
+    r->lib->easy_getinfo(r->curl, CURLINFO_RETRY_AFTER, &wait);
+    r->d->wait = wait > 0 && wait <= 300 ? (double)wait : 0;
+    bool same = r->conditional || (r->by_size && r->whole == r->d->part->whole);
+    if (r->status == 416 && same && r->whole == r->d->part->done)
+        return GP_TRANSFER_DONE; /* an earlier run had all of it, and was stopped just then */
+    if (r->status == 416) {      /* the part is as long as the file, or longer than it is now */
+        fail("%s: the server has nothing after byte %lld", r->url, (long long)r->d->part->done);
+        return gp_part_restart(r->d->part) ? GP_TRANSFER_STOP : GP_TRANSFER_AGAIN;
+    }
+    fail("%s: the server answers %ld%s", r->url, r->status,
+         r->status == 404   ? " (not found)"
+         : r->status == 403 ? " (forbidden)"
+         : r->status == 429 ? " (too many requests)"
+                            : "");
+    return r->status == 408 || r->status == 429 || r->status >= 500 ? GP_TRANSFER_AGAIN : GP_TRANSFER_NO;
+}
+
+static void say_why(const response *r, CURLcode code)
+{
+    const char *reason = *r->reason ? r->reason : r->lib->easy_strerror(code);
+    if (code == CURLE_UNSUPPORTED_PROTOCOL && r->location)
+        fail("%s: leads to %s, which is not followed: only http and https are, and from https only https",
+             r->url, r->location);
+    else if (code == CURLE_PEER_FAILED_VERIFICATION)
+        fail("%s: %s; SSL_CERT_FILE or CURL_CA_BUNDLE may name a file of further certificates to trust",
+             r->url, reason);
+    else
+        fail("%s: %s", r->url, reason);
+}
+
+static gp_transfer judge(response *r, CURLcode code)
+{
+    gp_download *d = r->d;
+    if (r->verdict != GP_TRANSFER_DONE)
+        return r->verdict; /* a callback has said why */
+    check_memory(code);
+    if (code == CURLE_OK || r->page > MAX_PAGE) {
+        r->lib->easy_getinfo(r->curl, CURLINFO_RESPONSE_CODE, &r->status);
+        if (r->status >= 300)
+            return judge_status(r);
+        if (!r->body && begin_body(r) != GP_TRANSFER_DONE) /* an empty file */
+            return r->verdict;
+        /* The end of the response is not that of the file where the server sent less of the rest than was asked for,
+         * or said no length. */
+        int64_t whole = r->promised >= 0 ? r->promised : d->size;
+        if (d->part->done < whole) {
+            fail("%s: ended after %lld of %lld bytes", r->url, (long long)d->part->done, (long long)whole);
+            return GP_TRANSFER_AGAIN;
+        }
+        return GP_TRANSFER_DONE;
+    }
+    say_why(r, code);
+    switch (code) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+        d->no_host = true;
+        return GP_TRANSFER_AGAIN;
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_OPERATION_TIMEDOUT:
+    case CURLE_PARTIAL_FILE:
+    case CURLE_GOT_NOTHING:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_HTTP2:
+    case CURLE_HTTP2_STREAM:
+        return GP_TRANSFER_AGAIN;
+    default:
+        return GP_TRANSFER_NO;
+    }
+}
+
+/* A server that hangs up while TLS writes to it raises SIGPIPE, whose default ends the process. It is held back on
+ * this thread for as long as the transfer takes, and one that came is dropped. */
+static CURLcode perform(const response *r)
+{
+    sigset_t pipe, before, pending;
+    const struct timespec at_once = {0};
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    sigpending(&pending);
+    bool was_pending = sigismember(&pending, SIGPIPE) == 1;
+    pthread_sigmask(SIG_BLOCK, &pipe, &before);
+    CURLcode code = r->lib->easy_perform(r->curl);
+    if (!was_pending)
+        while (sigtimedwait(&pipe, NULL, &at_once) < 0 && errno == EINTR)
+            ;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return code;
+}
+
+gp_transfer gp_download_run(gp_download *d, const char *url)
+{
+    const gp_curl *lib = gp_curl_open();
+    if (!lib)
+        return GP_TRANSFER_NO;
+    response r = {.d = d, .url = url, .verdict = GP_TRANSFER_DONE, .lib = lib, .curl = lib->easy_init()};
+    int rc;
+    if (!r.curl)
+        die("libcurl cannot be started");
+    d->wait = 0;
+    d->no_host = d->changed = false;
+    forget_headers(&r);
+    r.heard = gp_now() + d->connect;
+    set_up(&r, url);
+    struct curl_slist *headers = ask_for_rest(&r, &rc);
+    gp_transfer verdict = rc ? GP_TRANSFER_STOP : judge(&r, perform(&r));
+    if (verdict != GP_TRANSFER_DONE)
+        d->part->resumed = d->part->done > 0;
+    lib->slist_free_all(headers);
+    lib->easy_cleanup(r.curl);
+    forget_headers(&r);
+    free(r.location);
+    return verdict;
+}

@@ -1,0 +1,71 @@
+/* grammar.h: a weighted grammar with names that come back, and the drawing of texts from it.
+ *
+ * data/stories.grammar explains the notation. The parsed form is open: the tests walk it to count derivations and
+ * to prove that there is only one.
+ */
+#ifndef GP_FETCH_GRAMMAR_H
+#define GP_FETCH_GRAMMAR_H
+
+#include "base/base.h"
+
+enum { GP_GRAMMAR_FORMS = 6, GP_GRAMMAR_SLOTS = 16 };
+
+typedef enum gp_piece_kind { GP_PIECE_TEXT, GP_PIECE_DRAW, GP_PIECE_RECALL } gp_piece_kind;
+
+/* A run of plain text, or what stands between < and >. */
+typedef struct gp_piece {
+    gp_piece_kind kind;
+    bool capital;     /* the first letter it writes becomes a capital */
+    int rule;         /* DRAW */
+    int slot;         /* RECALL, and DRAW where the choice is remembered; else -1 */
+    int form;         /* RECALL */
+    const char *text; /* TEXT; else the inside of the brackets */
+    int length;
+    int home, line; /* the rule and the line that it stands in */
+} gp_piece;
+
+typedef struct gp_form {
+    int first, count; /* pieces */
+} gp_form;
+
+typedef struct gp_alternative {
+    int64_t weight;
+    gp_form form[GP_GRAMMAR_FORMS]; /* as many as the rule has; a choice writes form 0 */
+    int line;
+} gp_alternative;
+
+typedef struct gp_rule {
+    const char *name;
+    const char *form_name[GP_GRAMMAR_FORMS];
+    int forms;
+    int first, count;     /* alternatives */
+    int64_t total_weight; /* alternative a has probability weight / total_weight */
+} gp_rule;
+
+typedef struct gp_slot {
+    const char *name;
+    int rule; /* that fills it */
+} gp_slot;
+
+typedef struct gp_grammar {
+    char *text; /* names and texts point in here */
+    gp_rule *rules;
+    gp_alternative *alternatives;
+    gp_piece *pieces;
+    int rule_count, alternative_count, piece_count;
+    gp_slot slots[GP_GRAMMAR_SLOTS];
+    int slot_count;
+} gp_grammar;
+
+/* Parses text (`where` names it in messages). Rule 0, the first, is the start. 0 or -1; release either way. */
+int gp_grammar_parse(gp_grammar *g, const char *text, const char *where);
+void gp_grammar_release(gp_grammar *g);
+
+/* The rule of that name (n bytes), or -1. */
+int gp_grammar_rule(const gp_grammar *g, const char *name, size_t n);
+
+/* Draws text number i of `seed` into text (room for most + 1 bytes, NUL-terminated): its length, or -1 when it
+ * would be longer than most. *nats is -log of its probability. It depends on the grammar, seed and i alone. */
+int gp_grammar_draw(const gp_grammar *g, uint64_t seed, int64_t i, char *text, int most, double *nats);
+
+#endif

@@ -1,0 +1,240 @@
+/* partial_file.c: see partial_file.h. */
+#include "fetch/partial_file.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { BLOCK = 1 << 16, MOST_FROM = 1 << 14 };
+
+static void release(gp_part *p)
+{
+    uint8_t digest[32];
+    if (p->fd >= 0)
+        close(p->fd); /* and with it the lock */
+    if (p->hash.context)
+        gp_sha256_end(&p->hash, digest);
+    free(p->path);
+    free(p->temporary);
+    free(p->from);
+    free(p->url);
+    free(p->validator);
+    *p = (gp_part){.fd = -1};
+}
+
+static gp_part_state open_locked(gp_part *p, bool wait)
+{
+    for (;;) {
+        struct stat here, named;
+        int rc;
+        p->fd = open(p->temporary, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
+        if (p->fd < 0 && errno == ELOOP)
+            return fail("%s: is a symbolic link, which may lead to another's file; remove it", p->temporary);
+        if (p->fd < 0)
+            return fail("%s: cannot be created: %s", p->temporary, strerror(errno));
+        if (fstat(p->fd, &here) || !S_ISREG(here.st_mode))
+            return fail("%s: is not a regular file; remove it", p->temporary);
+        do {
+            rc = flock(p->fd, LOCK_EX | (wait ? 0 : LOCK_NB));
+        } while (rc && errno == EINTR);
+        if (rc && errno == EWOULDBLOCK)
+            return GP_PART_BUSY;
+        if (rc && errno != ENOLCK && errno != EOPNOTSUPP && errno != ENOSYS) /* a file system without locks */
+            return fail_errno("%s: cannot be locked", p->temporary);
+        /* Whoever held the lock may have renamed or removed what was opened. */
+        rc = lstat(p->temporary, &named);
+        if (fstat(p->fd, &here) || (rc && errno != ENOENT))
+            return fail_errno("%s", p->temporary);
+        if (!rc && here.st_ino == named.st_ino && here.st_dev == named.st_dev)
+            return GP_PART_READY;
+        rc = gp_exists(p->path);
+        if (rc)
+            return rc < 0 ? GP_PART_FAILED : GP_PART_PRESENT;
+        close(p->fd);
+    }
+}
+
+/* Hashes what an earlier run left. */
+static int take_up(gp_part *p)
+{
+    char *block = gp_malloc(BLOCK);
+    int rc = 0;
+    for (ssize_t n; (n = pread(p->fd, block, BLOCK, p->done)); p->done += n) {
+        if (n < 0 && errno == EINTR) {
+            n = 0;
+            continue;
+        }
+        if (n < 0) {
+            rc = fail("%s: cannot be read: %s", p->temporary, strerror(errno));
+            break;
+        }
+        gp_sha256_add(&p->hash, block, (size_t)n);
+    }
+    p->resumed = p->done > 0;
+    free(block);
+    return rc;
+}
+
+/* PATH.part.from: the URL, the validator, and the size if there is no validator, each with a newline behind it. It is
+ * written in place, for one that was cut short agrees with no server: then the file is asked for anew. */
+static int read_source(gp_part *p)
+{
+    gp_buf b = {0};
+    int there = gp_exists(p->from),
+        rc = there < 0 || (there && gp_file_read_regular(&b, p->from, MOST_FROM)) ? -1 : 0;
+    if (!rc && b.len && b.data[b.len - 1] == '\n') {
+        char *rest = b.data, *url = strsep(&rest, "\n"), *validator = strsep(&rest, "\n");
+        char *size = strsep(&rest, "\n"), *end = size;
+        p->url = *url ? gp_strdup(url) : NULL;
+        p->validator = validator && *validator ? gp_strdup(validator) : NULL;
+        long long whole = size && isdigit((uint8_t)*size) ? strtoll(size, &end, 10) : -1;
+        p->whole = whole >= 0 && !*end ? whole : -1;
+    }
+    gp_buf_release(&b);
+    return rc && gp_error_is_io() ? -1
+                                  : 0; /* one that is far too long is no source, as a broken one is none */
+}
+
+gp_part_state gp_part_open(gp_part *p, const char *path, bool wait)
+{
+    *p = (gp_part){.fd = -1, .whole = -1, .name = strcmp(path, "-") ? path : "stdout"};
+    if (!strcmp(path, "-")) {
+        p->fd = gp_temporary_fd();
+        if (p->fd < 0)
+            return GP_PART_FAILED;
+        gp_sha256_begin(&p->hash);
+        return GP_PART_READY;
+    }
+    int stream = gp_is_stream(path);
+    if (stream < 0)
+        return GP_PART_FAILED;
+    if (stream)
+        return fail("%s: is a device or a pipe; use -o - and redirect stdout", path);
+    p->path = gp_strdup(path);
+    p->temporary = gp_format("%s.part", path);
+    p->from = gp_format("%s.part.from", path);
+    gp_sha256_begin(&p->hash);
+    gp_part_state state = open_locked(p, wait);
+    if (state == GP_PART_READY && take_up(p))
+        state = GP_PART_FAILED;
+    if (state == GP_PART_READY && p->done && read_source(p))
+        state = GP_PART_FAILED;
+    if (state != GP_PART_READY)
+        release(p);
+    return state;
+}
+
+int gp_part_add(gp_part *p, const void *data, size_t n)
+{
+    const char *from = data;
+    gp_sha256_add(&p->hash, data, n);
+    while (n) {
+        ssize_t written = pwrite(p->fd, from, n, p->done);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return fail("%s: cannot be written: %s%s", p->temporary ? p->temporary : "temporary file",
+                        strerror(written ? errno : ENOSPC),
+                        p->temporary ? "; what came is kept, make room and run it again" : "");
+        from += written;
+        n -= (size_t)written;
+        p->done += written;
+    }
+    return 0;
+}
+
+int gp_part_restart(gp_part *p)
+{
+    uint8_t digest[32];
+    gp_sha256_end(&p->hash, digest);
+    gp_sha256_begin(&p->hash);
+    p->done = 0;
+    p->resumed = false;
+    if (ftruncate(p->fd, 0))
+        return fail("%s: cannot be cut: %s", p->temporary ? p->temporary : "temporary file", strerror(errno));
+    return 0;
+}
+
+void gp_part_source(gp_part *p, const char *url, const char *validator, int64_t whole)
+{
+    char *new_url = gp_strdup(url), *new_validator = validator ? gp_strdup(validator) : NULL;
+    free(p->url);
+    free(p->validator);
+    p->url = new_url;
+    p->validator = new_validator;
+    p->whole = whole;
+    if (!p->from)
+        return;
+    char *text = gp_format("%s\n%s\n", url, validator ? validator : "");
+    if (whole >= 0) {
+        char *sized = gp_format("%s%lld\n", text, (long long)whole);
+        free(text);
+        text = sized;
+    }
+    int fd = open(p->from, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
+    if (fd < 0 || gp_write_all(fd, text, strlen(text), p->from))
+        unlink(p->from); /* then the next run begins anew; no reason to stop this one */
+    if (fd >= 0)
+        close(fd);
+    free(text);
+}
+
+void gp_part_digest(const gp_part *p, char *hex)
+{
+    uint8_t digest[32];
+    gp_sha256 copy = gp_sha256_copy(&p->hash);
+    gp_sha256_end(&copy, digest);
+    gp_hex(hex, digest, sizeof digest);
+}
+
+static int copy_to_stdout(const gp_part *p)
+{
+    char *block = gp_malloc(BLOCK);
+    int rc = 0;
+    int64_t at = 0;
+    while (!rc && at < p->done) {
+        ssize_t n = pread(p->fd, block, BLOCK, at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            rc = fail("temporary file: cannot be read: %s", strerror(n ? errno : EIO));
+        else
+            rc = gp_write_all(STDOUT_FILENO, block, (size_t)n, "stdout");
+        at += n;
+    }
+    free(block);
+    return rc;
+}
+
+int gp_part_commit(gp_part *p)
+{
+    int rc = 0;
+    if (!p->path) {
+        rc = copy_to_stdout(p);
+    } else {
+        if (fsync(p->fd))
+            rc = fail("%s: cannot be flushed to disk: %s", p->temporary, strerror(errno));
+        else if (rename(p->temporary, p->path))
+            rc = fail("%s: cannot be renamed into place: %s", p->path, strerror(errno));
+        else
+            rc = gp_sync_parent(p->path);
+        if (!rc)
+            unlink(p->from);
+    }
+    release(p);
+    return rc;
+}
+
+void gp_part_close(gp_part *p, bool keep)
+{
+    if (p->path && (!keep || !p->done)) {
+        unlink(p->temporary);
+        unlink(p->from);
+    }
+    release(p);
+}

@@ -1,0 +1,347 @@
+/* cloze.c: questions scored, answers counted. */
+#include "infer/cloze.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "cli/progress.h"
+#include "base/utf8.h"
+#include "data/jsonl.h"
+#include "infer/score.h"
+#include "text/unicode/casing.h"
+
+enum { AT_ONCE = 64 }; /* questions in memory */
+
+typedef struct counts {
+    int64_t items, right, right_norm, right_token;
+    double log_p; /* of all answers of a greedy task */
+} counts;
+
+typedef struct cloze {
+    gp_model *m;
+    const gp_tokenizer *t;
+    const gp_cloze_task *task;
+    const gp_score_options *o;
+    FILE *out;
+    const char *file;
+    gp_question question[AT_ONCE];
+    gp_passage span[AT_ONCE * GP_MOST_ENDINGS]; /* their ids belong to it */
+    int64_t questions, spans;
+    gp_progress progress;
+    int64_t scored, read; /* bytes of the file: of the questions that are scored, and with those in memory */
+    counts n;
+} cloze;
+
+/* ---- a question becomes spans ---------------------------------------------------------------------------- */
+
+/* How long s is without the white space at its end: Python's len(s.rstrip()), in bytes. */
+static size_t without_blanks(const gp_buf *s)
+{
+    size_t kept = 0;
+    for (size_t i = 0, length; i < s->len; i += length) {
+        uint32_t c;
+        length = gp_utf8_last((const uint8_t *)s->data + i, s->len - i, &c);
+        if (!gp_python_is_space(c))
+            kept = i + length;
+    }
+    return kept;
+}
+
+/* The token that stands where there is no context: the one that the tokenizer puts first, else end-of-text; -1: none. */
+static int32_t prefix_token(const gp_tokenizer *t)
+{
+    int64_t before;
+    const int32_t *first = gp_tokenizer_before(t, &before);
+    return before ? first[0] : gp_tokenizer_end_of_text(t);
+}
+
+/* The harness's tok_encode: as transformers encodes, but for what stands around a text that begins with the prefix token's
+ * name (models/huggingface.py, has_bos_prefix). */
+static int encode_text(const cloze *z, const gp_buf *text, int32_t **ids, int64_t *count)
+{
+    size_t n = 0;
+    const char *name = gp_tokenizer_bytes(z->t, prefix_token(z->t), &n);
+    bool begins = name && n <= text->len && !memcmp(text->data, name, n);
+    return gp_score_encode(z->t, z->o, text, !begins, ids, count);
+}
+
+/* Without a context: the prefix token, unless the ending begins with it. */
+static int encode_ending(const cloze *z, const gp_buf *ending, int32_t **whole, int64_t *n)
+{
+    int32_t prefix = prefix_token(z->t);
+    if (prefix < 0)
+        return fail("its context is empty, and the tokenizer has no end-of-text token to stand before the "
+                    "ending");
+    if (gp_score_encode(z->t, z->o, ending, false, whole, n))
+        return -1;
+    if (*n && (*whole)[0] == prefix)
+        return 0;
+    *whole = gp_realloc(*whole, (size_t)*n + 1, sizeof **whole);
+    memmove(*whole + 1, *whole, (size_t)(*n)++ * sizeof **whole);
+    (*whole)[0] = prefix;
+    return 0;
+}
+
+/* The ids of context and ending together, of which those behind as many as the context has alone are scored; white space at
+ * the context's end belongs to the ending. _encode_pair of lm-evaluation-harness 0.4.13 (api/model.py):
+ *
+ *     n_spaces = len(context) - len(context.rstrip())
+ *     if n_spaces > 0:
+ *         continuation = context[-n_spaces:] + continuation
+ *         context = context[:-n_spaces]
+ *     whole_enc = self.tok_encode(context + continuation)
+ *     context_enc = self.tok_encode(context)
+ *     continuation_enc = whole_enc[len(context_enc):]
+ *
+ * which is not called where the context is empty, and of which no context_enc may be empty (models/huggingface.py: assert
+ * len(context_enc) > 0). */
+static int encode_pair(const cloze *z, const gp_buf *context, const gp_buf *ending, int32_t **whole,
+                       int64_t *n, int64_t *before)
+{
+    int32_t *alone = NULL;
+    gp_buf text = {0};
+    *before = 1;
+    if (!context->len)
+        return encode_ending(z, ending, whole, n);
+    gp_buf_add(&text, context->data, context->len);
+    gp_buf_add(&text, ending->data, ending->len);
+    int rc = encode_text(z, &text, whole, n);
+    text.len = without_blanks(context);
+    rc = rc ? rc : encode_text(z, &text, &alone, before);
+    free(alone);
+    gp_buf_release(&text);
+    return !rc && !*before ? fail("its context is white space alone, which belongs to the ending: nothing "
+                                  "stands before it")
+                           : rc;
+}
+
+static int encode(const cloze *z, const gp_buf *context, const gp_buf *ending, gp_passage *span)
+{
+    int32_t *whole = NULL;
+    int64_t n = 0, before, most = gp_config_context(gp_model_config(z->m)) + 1;
+    int rc = encode_pair(z, context, ending, &whole, &n, &before);
+    int64_t dropped = gp_max(n - most, 0);
+    if (!rc && n <= before)
+        rc = fail("an ending adds no token to its context");
+    if (!rc && before - dropped < 1)
+        rc = fail("an ending of %lld tokens does not fit the model's context", (long long)(n - before));
+    if (!rc) { /* the beginning of what is too long is left out */
+        memmove(whole, whole + dropped, (size_t)(n - dropped) * sizeof *whole);
+        *span = (gp_passage){.ids = whole, .first = before - dropped, .count = n - dropped};
+        whole = NULL;
+    }
+    free(whole);
+    return rc;
+}
+
+static int add(cloze *z, const json_t *line, const char *file, int64_t number)
+{
+    gp_question *q = &z->question[z->questions];
+    if (z->task->read(q, line, file, number))
+        return -1;
+    q->line = number;
+    z->questions++;
+    for (int64_t i = 0; i < q->endings; i++) {
+        if (encode(z, &q->context, &q->ending[i], &z->span[z->spans])) {
+            char *where = gp_format("%s: line %lld", file, (long long)number);
+            gp_fail_in(where);
+            free(where);
+            return -1;
+        }
+        z->spans++;
+    }
+    return 0;
+}
+
+static void clear(cloze *z)
+{
+    for (int64_t i = 0; i < z->questions; i++)
+        gp_question_release(&z->question[i]);
+    for (int64_t i = 0; i < z->spans; i++)
+        free((int32_t *)z->span[i].ids);
+    z->questions = z->spans = 0;
+}
+
+/* ---- answers --------------------------------------------------------------------------------------------- */
+
+/* The first of the highest log_p / by. */
+static int64_t best(const gp_question *q, const gp_passage *s,
+                    double (*by)(const gp_question *, const gp_passage *, int64_t))
+{
+    int64_t at = 0;
+    for (int64_t i = 1; i < q->endings; i++)
+        if (s[i].log_p / by(q, s, i) > s[at].log_p / by(q, s, at))
+            at = i;
+    return at;
+}
+
+static double by_nothing(const gp_question *q, const gp_passage *s, int64_t i)
+{
+    (void)q, (void)s, (void)i;
+    return 1;
+}
+
+static double by_characters(const gp_question *q, const gp_passage *s, int64_t i)
+{
+    (void)s;
+    return q->characters[i];
+}
+
+static double by_tokens(const gp_question *q, const gp_passage *s, int64_t i)
+{
+    (void)q;
+    return (double)(s[i].count - s[i].first);
+}
+
+static void print_item(const cloze *z, const gp_question *q, const gp_passage *s)
+{
+    fprintf(z->out, "{\"item\": %lld, \"logprobs\": [", (long long)z->n.items);
+    for (int64_t i = 0; i < q->endings; i++)
+        fprintf(z->out, "%s%.6f", i ? ", " : "", s[i].log_p);
+    fputs("], \"tokens\": [", z->out);
+    for (int64_t i = 0; i < q->endings; i++)
+        fprintf(z->out, "%s%lld", i ? ", " : "", (long long)(s[i].count - s[i].first));
+    if (z->task->greedy)
+        fprintf(z->out, "], \"greedy\": %s}\n", s->greedy ? "true" : "false");
+    else
+        fprintf(z->out, "], \"label\": %lld, \"best\": %lld, \"best_norm\": %lld, \"best_token\": %lld}\n",
+                (long long)q->label, (long long)best(q, s, by_nothing), (long long)best(q, s, by_characters),
+                (long long)best(q, s, by_tokens));
+}
+
+static void show(void *self, int64_t spans)
+{
+    cloze *z = self;
+    double share = (double)spans / (double)z->spans;
+    gp_progress_set(&z->progress, z->scored + (int64_t)(share * (double)(z->read - z->scored)), NULL);
+}
+
+/* Whose logits were not finite, if that is why scoring failed. */
+static int name_question(const cloze *z)
+{
+    const gp_passage *s = z->span;
+    for (int64_t i = 0; i < z->questions; i++)
+        for (int64_t k = 0; k < z->question[i].endings; k++, s++)
+            if (isnan(s->log_p)) {
+                char *where = gp_format("%s: line %lld: ending %lld", z->file, (long long)z->question[i].line,
+                                        (long long)k + 1);
+                gp_fail_in(where);
+                free(where);
+            }
+    return -1;
+}
+
+static int score(cloze *z)
+{
+    if (gp_model_score_watched(z->m, z->span, z->spans, z->task->greedy, show, z))
+        return name_question(z);
+    gp_progress_clear(&z->progress);
+    z->scored = z->read;
+    const gp_passage *s = z->span;
+    for (int64_t i = 0; i < z->questions; s += z->question[i++].endings) {
+        const gp_question *q = &z->question[i];
+        z->n.items++;
+        if (z->task->greedy) {
+            z->n.right += s->greedy;
+            z->n.log_p += s->log_p;
+        } else {
+            z->n.right += best(q, s, by_nothing) == q->label;
+            z->n.right_norm += best(q, s, by_characters) == q->label;
+            z->n.right_token += best(q, s, by_tokens) == q->label;
+        }
+        if (z->o->json)
+            print_item(z, q, s);
+    }
+    clear(z);
+    return 0;
+}
+
+/* ---- the report ------------------------------------------------------------------------------------------ */
+
+/* A share and its standard error, that of a mean of n zeros and ones. */
+static void print_share(const cloze *z, const char *name, int64_t right, const char *note)
+{
+    double n = (double)z->n.items, share = (double)right / n,
+           error = n > 1 ? sqrt(share * (1 - share) / (n - 1)) : 0;
+    if (z->o->json)
+        fprintf(z->out, ", \"%s\": %.6f, \"%s_stderr\": %.6f", name, share, name, error);
+    else
+        fprintf(z->out, "%-11s %.4f +- %.4f%s\n", name, share, error, note);
+}
+
+static void print_total(const cloze *z)
+{
+    bool json = z->o->json;
+    double perplexity = exp(-z->n.log_p / (double)z->n.items);
+    fprintf(z->out, json ? "{\"total\": {\"task\": \"%s\", \"items\": %lld" : "task        %s, %lld items\n",
+            z->task->name, (long long)z->n.items);
+    print_share(z, "acc", z->n.right, z->task->greedy ? "  the last word, written greedily" : "  by log P");
+    if (z->task->greedy && json)
+        gp_put_number(z->out, "perplexity", perplexity);
+    else if (z->task->greedy)
+        fprintf(z->out, "perplexity  %.4f a last word\n", perplexity);
+    else {
+        print_share(z, "acc_norm", z->n.right_norm, "  by log P a character");
+        print_share(z, "acc_token", z->n.right_token, "  by log P a token");
+    }
+    if (json)
+        fputs("}}\n", z->out);
+}
+
+static int score_lines(cloze *z, const char *path, const gp_buf *text)
+{
+    int64_t number = 0;
+    int rc = 0;
+    gp_progress_begin(&z->progress, z->task->name, GP_PROGRESS_BYTES, 0, (int64_t)text->len, z->o->quiet);
+    const char *line = text->data;
+    for (size_t left = text->len, n; left && !rc; line += n, left -= n) {
+        const char *newline = memchr(line, '\n', left);
+        n = newline ? (size_t)(newline + 1 - line) : left;
+        number++;
+        z->read += (int64_t)n;
+        if (gp_jsonl_is_blank(line, n))
+            continue;
+        json_t *object = gp_jsonl_line(line, n, path, number);
+        rc = object ? add(z, object, path, number) : -1;
+        json_decref(object);
+        if (!rc && z->questions == AT_ONCE)
+            rc = score(z);
+    }
+    if (!rc && z->questions)
+        rc = score(z);
+    gp_progress_end(&z->progress);
+    if (!rc && !z->n.items)
+        rc = fail("%s: has no question: one JSON object a line is expected", path);
+    return rc;
+}
+
+int gp_score_task(gp_model *m, const gp_tokenizer *t, const char *task, const char *path,
+                  const gp_score_options *o, FILE *out)
+{
+    const gp_cloze_task *row = gp_cloze_tasks;
+    while (row->name && strcmp(row->name, task))
+        row++;
+    if (!row->name)
+        return fail("task '%s' is unknown; there are %s", task, gp_score_tasks());
+    if (!t)
+        return fail("the checkpoint has no tokenizer: text cannot be scored");
+    gp_buf text = {0};
+    cloze *z = gp_calloc(1, sizeof *z);
+    *z = (cloze){.m = m, .t = t, .task = row, .o = o, .out = out, .file = strcmp(path, "-") ? path : "stdin"};
+    int rc = gp_file_read(&text, path, (size_t)1 << 31);
+    if (!rc)
+        rc = score_lines(z, z->file, &text);
+    if (!rc)
+        print_total(z);
+    clear(z);
+    free(z);
+    gp_buf_release(&text);
+    return rc;
+}
+
+const char *gp_score_tasks(void)
+{
+    return "lambada|hellaswag|hellaswag-raw|choices";
+}

@@ -1,0 +1,302 @@
+/* score.c: perplexity of texts: see score.h. */
+#include "gptpipe/score.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "cli/progress.h"
+#include "gptpipe/output.h"
+#include "gptpipe/text.h"
+#include "infer/score.h"
+
+/* ---- one text's ids ------------------------------------------------------------------------------------- */
+
+static int64_t bytes_of(const gp_tokenizer *t, int32_t id)
+{
+    size_t n = 0;
+    return t && gp_tokenizer_bytes(t, id, &n) ? (int64_t)n : 0;
+}
+
+/* Windows [begin, begin + context) of ids[0..count), each with those tokens to score that the one before did not reach.
+ * A window of no such token, or of one that stands first in it, is left out. */
+static int64_t cut(const int32_t *ids, int64_t count, int64_t context, int64_t stride, gp_passage *spans)
+{
+    int64_t n = 0;
+    for (int64_t begin = 0, reached = 0; reached < count; begin += stride) {
+        int64_t end = gp_min(begin + context, count), first = gp_max(reached - begin, 1);
+        if (end - begin > first)
+            spans[n++] = (gp_passage){.ids = ids + begin, .first = first, .count = end - begin};
+        reached = end;
+    }
+    return n;
+}
+
+static void show(void *progress, int64_t windows)
+{
+    gp_progress_set(progress, windows, NULL);
+}
+
+/* What is told of each token of a text. A token that has nothing before it has no probability, and NAN here. */
+typedef struct each {
+    int32_t *ids; /* (count) */
+    int64_t count;
+    double *log_ps; /* (count) */
+    gp_likely *top; /* (count,tops), NULL where tops is 0 */
+    int64_t tops;
+} each;
+
+static void each_release(each *e)
+{
+    free(e->ids);
+    free(e->log_ps);
+    free(e->top);
+    *e = (each){0};
+}
+
+/* Room for count tokens and one before them, whose places windows then fill in. */
+static void each_open(each *e, const gp_model *m, int64_t count, int64_t tops)
+{
+    size_t n = (size_t)count + 1;
+    e->tops = gp_min(tops, gp_model_config(m)->vocab_size);
+    e->log_ps = gp_malloc(n * sizeof *e->log_ps);
+    for (size_t i = 0; i < n; i++)
+        e->log_ps[i] = NAN;
+    if (e->tops && n > SIZE_MAX / sizeof *e->top / (size_t)e->tops)
+        die("out of memory");
+    e->top = e->tops ? gp_calloc(n * (size_t)e->tops, sizeof *e->top) : NULL;
+}
+
+/* The ids from `begin` to `end` are of the text itself; what stands around them has no bytes. */
+static int score_ids(gp_model *m, const gp_tokenizer *t, const int32_t *ids, int64_t count, int64_t begin,
+                     int64_t end_of_text, const gp_score_options *o, each *e, gp_text_score *score)
+{
+    int64_t context = gp_config_context(gp_model_config(m)),
+            stride = o->stride ? o->stride : gp_max(context / 2, 1);
+    bool from_end = o->from_end && !begin;
+    int32_t end = from_end && t ? gp_tokenizer_end_of_text(t) : -1;
+    *score = (gp_text_score){.tokens = count};
+    if (stride < 1 || stride > context)
+        return fail(
+            "a stride of %lld does not fit the model's context of %lld: some tokens would not be scored",
+            (long long)stride, (long long)context);
+    if (from_end && end < 0)
+        return fail("the tokenizer has no end-of-text token to begin texts with");
+    int32_t *all = gp_malloc((size_t)(count + 1) * sizeof *all);
+    all[0] = end;
+    memcpy(all + (end >= 0), ids, (size_t)count * sizeof *all);
+    int64_t n = count + (end >= 0);
+    gp_passage *spans = gp_calloc((size_t)(n / stride + 2), sizeof *spans);
+    int64_t windows = cut(all, n, context, stride, spans);
+    if (e)
+        each_open(e, m, count, o->top_logprobs);
+    for (int64_t w = 0; e && w < windows; w++) {
+        int64_t place = spans[w].ids - all + spans[w].first - (end >= 0); /* of its first one in the text */
+        spans[w].log_ps = e->log_ps + place;
+        spans[w].top = e->top ? e->top + place * e->tops : NULL;
+        spans[w].tops = e->tops;
+    }
+    gp_progress progress;
+    gp_progress_begin(&progress, "score", "window", 0, windows, o->quiet || o->jsonl);
+    int rc = gp_model_score_watched(m, spans, windows, false, show, &progress);
+    gp_progress_end(&progress);
+    for (int64_t w = 0; w < windows && rc; w++)
+        if (isnan(spans[w].log_p) && windows > 1) {
+            char *where =
+                gp_format("the window from token %lld on", (long long)(spans[w].ids - all) - (end >= 0));
+            gp_fail_in(where);
+            free(where);
+        }
+    for (int64_t w = 0; w < windows && !rc; w++) {
+        score->log_p += spans[w].log_p;
+        score->scored += spans[w].count - spans[w].first;
+        for (int64_t k = spans[w].first, at = spans[w].ids - all - (end >= 0); k < spans[w].count; k++)
+            score->bytes += at + k >= begin && at + k < end_of_text ? bytes_of(t, spans[w].ids[k]) : 0;
+    }
+    free(spans);
+    free(all);
+    return rc;
+}
+
+int gp_score_ids(gp_model *m, const gp_tokenizer *t, const int32_t *ids, int64_t count,
+                 const gp_score_options *o, gp_text_score *score)
+{
+    return score_ids(m, t, ids, count, 0, count, o, NULL, score);
+}
+
+/* ---- a file --------------------------------------------------------------------------------------------- */
+
+void gp_put_number(FILE *out, const char *name, double x)
+{
+    if (isfinite(x))
+        fprintf(out, ", \"%s\": %.6f", name, x);
+    else
+        fprintf(out, ", \"%s\": null", name); /* JSON knows no infinity */
+}
+
+static void print_members(const gp_text_score *s, FILE *out)
+{
+    fprintf(out, "\"tokens\": %lld, \"scored\": %lld, \"bytes\": %lld", (long long)s->tokens,
+            (long long)s->scored, (long long)s->bytes);
+    gp_put_number(out, "logprob", s->log_p);
+    gp_put_number(out, "perplexity", exp(-s->log_p / (double)s->scored));
+    gp_put_number(out, "bits_per_byte", -s->log_p / (double)s->bytes / log(2));
+}
+
+/* "ids": [...], "logprobs": [null, -0.7, ...], "top": [null, [{"id": 2402, ...}, ...], ...] */
+static void print_each(const each *e, const gp_tokenizer *t, FILE *out)
+{
+    gp_buf top = {0};
+    fputs("\"ids\": [", out);
+    for (int64_t i = 0; i < e->count; i++)
+        fprintf(out, "%s%d", i ? ", " : "", e->ids[i]);
+    fputs("], \"logprobs\": [", out);
+    for (int64_t i = 0; i < e->count; i++)
+        if (isfinite(e->log_ps[i]))
+            fprintf(out, "%s%.6f", i ? ", " : "", e->log_ps[i]);
+        else
+            fprintf(out, "%snull", i ? ", " : "");
+    fputc(']', out);
+    if (e->tops)
+        fputs(", \"top\": [", out);
+    for (int64_t i = 0; e->tops && i < e->count; i++) {
+        top.len = 0;
+        if (isnan(e->log_ps[i]))
+            gp_buf_puts(&top, "null");
+        else
+            gp_put_likely(&top, t, e->top + i * e->tops, e->tops);
+        fprintf(out, "%s%s", i ? ", " : "", top.data);
+    }
+    if (e->tops)
+        fputc(']', out);
+    gp_buf_release(&top);
+}
+
+static void print_document(int64_t number, const gp_text_score *s, const each *e, const gp_tokenizer *t,
+                           FILE *out)
+{
+    if (e) {
+        fprintf(out, "{\"document\": %lld, ", (long long)number);
+        print_members(s, out);
+        fputs(", ", out);
+        print_each(e, t, out);
+        fputs("}\n", out);
+    } else if (!s->scored) {
+        fprintf(out, "document %lld: %lld tokens, nothing to score\n", (long long)number,
+                (long long)s->tokens);
+    } else {
+        fprintf(out, "document %lld: %lld tokens, %.4f nats, perplexity %.4f\n", (long long)number,
+                (long long)s->scored, -s->log_p, exp(-s->log_p / (double)s->scored));
+    }
+}
+
+/* e: of a text that is no document of several, or NULL. */
+static void print_total(const char *name, const gp_text_score *s, const gp_score_options *o,
+                        int64_t documents, const each *e, const gp_tokenizer *t, FILE *out)
+{
+    if (o->json) {
+        fputc('{', out);
+        if (e) {
+            print_each(e, t, out);
+            fputs(", ", out);
+        }
+        fputs("\"total\": {", out);
+        if (o->jsonl)
+            fprintf(out, "\"documents\": %lld, ", (long long)documents);
+        print_members(s, out);
+        fputs("}}\n", out);
+        return;
+    }
+    fprintf(out, "text        %s", gp_show(name));
+    if (o->jsonl)
+        fprintf(out, ", %lld documents", (long long)documents);
+    fprintf(out, "\ntokens      %lld, of which %lld are scored: %lld bytes\n", (long long)s->tokens,
+            (long long)s->scored, (long long)s->bytes);
+    fprintf(out, "log P       %.4f nats, %.4f a token\n", s->log_p, s->log_p / (double)s->scored);
+    fprintf(out, "perplexity  %.4f a token\n", exp(-s->log_p / (double)s->scored));
+    fprintf(out, "bits        %.4f a byte\n", -s->log_p / (double)s->bytes / log(2));
+}
+
+int gp_score_encode(const gp_tokenizer *t, const gp_score_options *o, const gp_buf *text, bool whole,
+                    int32_t **ids, int64_t *count)
+{
+    const char *data = text->len ? text->data : "";
+    bool special = !o->special_as_text;
+    if (!special && o->special_text && gp_tokenizer_find_special(t, data, text->len) < text->len)
+        *o->special_text = true;
+    return whole     ? gp_tokenizer_encode_whole(t, data, text->len, special, ids, count)
+           : special ? gp_tokenizer_encode_special(t, data, text->len, ids, count)
+                     : gp_tokenizer_encode(t, data, text->len, ids, count);
+}
+
+static int score_one(gp_model *m, const gp_tokenizer *t, const gp_buf *text, const gp_score_options *o,
+                     each *e, gp_text_score *score)
+{
+    each_release(e);
+    int64_t before, after;
+    gp_tokenizer_before(t, &before);
+    gp_tokenizer_after(t, &after);
+    if (gp_score_encode(t, o, text, true, &e->ids, &e->count))
+        return -1;
+    return score_ids(m, t, e->ids, e->count, before, e->count - after, o, o->json ? e : NULL, score);
+}
+
+static void add(gp_text_score *all, const gp_text_score *one)
+{
+    all->tokens += one->tokens;
+    all->scored += one->scored;
+    all->bytes += one->bytes;
+    all->log_p += one->log_p;
+}
+
+/* A text that comes through a pipe comes in parts: it is scored when it is whole. */
+static int score_parts(gp_model *m, const gp_tokenizer *t, gp_text *text, const char *path,
+                       const gp_score_options *o, FILE *out)
+{
+    gp_text_score all = {0}, one;
+    gp_text_part part;
+    gp_buf whole = {0};
+    each e = {0};
+    gp_progress progress;
+    int64_t documents = 0;
+    const gp_text_info *info = gp_text_get_info(text);
+    int rc;
+    gp_progress_begin(&progress, "score", GP_PROGRESS_BYTES, 0, info->bytes, o->quiet || !o->jsonl);
+    while ((rc = gp_text_next(text, NULL, 0, &part)) > 0) {
+        gp_buf_add(&whole, part.data, part.length);
+        if (!part.separated && (!part.file_ends || o->jsonl)) /* what ends JSON Lines is no document */
+            continue;
+        rc = score_one(m, t, &whole, o, &e, &one);
+        if (rc) {
+            gp_fail_in(part.file);
+            break;
+        }
+        whole.len = 0;
+        add(&all, &one);
+        documents++;
+        gp_progress_clear(&progress);
+        if (o->jsonl)
+            print_document(documents, &one, o->json ? &e : NULL, t, out);
+        gp_progress_set(&progress, part.end, NULL);
+    }
+    gp_progress_end(&progress);
+    gp_buf_release(&whole);
+    if (!rc && !all.scored)
+        rc = fail("%s: nothing to score: a text needs two tokens", strcmp(path, "-") ? path : "stdin");
+    if (!rc)
+        print_total(info->name, &all, o, documents, o->jsonl ? NULL : &e, t, out);
+    each_release(&e);
+    return rc;
+}
+
+int gp_score_text(gp_model *m, const gp_tokenizer *t, const char *path, const gp_score_options *o, FILE *out)
+{
+    if (!t)
+        return fail("the checkpoint has no tokenizer: text cannot be scored");
+    gp_list list = {.items = &path, .count = 1};
+    gp_text *text = gp_text_open(&list, &(gp_text_options){.jsonl = o->jsonl});
+    int rc = text ? score_parts(m, t, text, path, o, out) : -1;
+    gp_text_close(text);
+    return rc;
+}

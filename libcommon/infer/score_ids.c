@@ -1,0 +1,232 @@
+/* score_ids.c: how likely given tokens are. Spans go through the model side by side, padded on the right to the longest, which
+ * a causal model does not see; the head runs over the rows that are scored alone. */
+#include "model/nonfinite.h"
+#include "infer/generate.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* In one pass: tokens of all spans with their padding; spans, at most; rows whose logits are looked at at once. */
+enum { TOKENS = 2048, MOST = 64, LOOK = 32 };
+
+typedef struct pass {
+    gp_model *m;
+    gp_passage *spans; /* of this pass */
+    int64_t B, T;
+    int64_t rows;              /* that are scored */
+    int32_t *inputs, *targets; /* (B,T); (rows) */
+    float *losses;             /* (rows) */
+    bool *greedy;              /* (rows) the target is the likeliest */
+    gp_likely **top;           /* (rows) where the likeliest go, or NULL */
+    int64_t tops;
+    bool greedily;      /* greedy is asked for */
+    float *logits;      /* (LOOK,V) */
+    void *device;       /* the same in the backend's memory */
+    gp_scored_fn *told; /* or NULL */
+    void *self;
+} pass;
+
+static int check(const gp_model *m, const gp_passage *s, int64_t i)
+{
+    const gp_config *c = &m->config;
+    BUG_ON(s->first < 1 || s->first >= s->count);
+    if (s->count - 1 > gp_config_context(c))
+        return fail("text %lld: %lld tokens do not fit the model's context of %lld", (long long)i + 1,
+                    (long long)s->count - 1, (long long)gp_config_context(c));
+    for (int64_t k = 0; k < s->count; k++)
+        if (s->ids[k] < 0 || s->ids[k] >= c->vocab_size)
+            return fail("text %lld: token id %d is outside the model's vocabulary of %lld", (long long)i + 1,
+                        s->ids[k], (long long)c->vocab_size);
+    return 0;
+}
+
+/* Memory for any pass: MOST short rows, or one as long as the context. */
+static void plan(gp_model *m)
+{
+    int64_t most = gp_max(TOKENS, gp_config_context(&m->config));
+    gp_acts_plan(&m->acts, m, MOST, (most + MOST - 1) / MOST, m->trains);
+    gp_model_reserve_positions(m, most + MOST);
+    gp_model_open_slots(m, TOKENS);
+}
+
+/* Moves the rows of x (B,T,C) that predict scored tokens to its beginning; none moves past one that is still to move. */
+static void gather(pass *p, char *x, size_t bytes)
+{
+    p->rows = 0;
+    for (int64_t b = 0; b < p->B; b++) {
+        const gp_passage *s = &p->spans[b];
+        for (int64_t k = s->first; k < s->count; k++) {
+            int64_t from = b * p->T + k - 1;
+            if (from != p->rows)
+                p->m->be->ops->copy(p->m->be, x + (size_t)p->rows * bytes, x + (size_t)from * bytes, bytes);
+            p->top[p->rows] = s->top ? s->top + (k - s->first) * s->tops : NULL;
+            p->targets[p->rows++] = s->ids[k];
+        }
+    }
+}
+
+/* -1 where one is NaN or inf. */
+static int32_t largest(const float *logits, int64_t V)
+{
+    int64_t best = 0;
+    bool finite = true;
+    for (int64_t v = 0; v < V; v++) {
+        finite &= logits[v] < INFINITY;
+        if (logits[v] > logits[best])
+            best = v;
+    }
+    return finite ? (int32_t)best : -1;
+}
+
+/* Which targets are the likeliest, and which ids are? x holds the gathered rows; their logits are made LOOK rows at a
+ * time. */
+static void look(pass *p, const gp_tensor *x, size_t bytes)
+{
+    gp_model *m = p->m;
+    int64_t V = m->config.vocab_size;
+    gp_tensor rows = *x, logits = {.dtype = GP_F32, .ndim = 2, .dim = {0, V}, .data = p->device};
+    for (int64_t n = 0; n < p->rows; n += rows.dim[0]) {
+        rows.data = (char *)x->data + (size_t)n * bytes;
+        rows.dim[0] = logits.dim[0] = gp_min(LOOK, p->rows - n);
+        m->be->ops->head_logits(m->be, &(gp_head_op){.x = &rows,
+                                                     .w = &m->head.w,
+                                                     .bias = m->head.has_bias ? &m->head.b : NULL,
+                                                     .logits = &logits});
+        m->be->ops->download(m->be, p->logits, logits.data, (size_t)gp_tensor_bytes(&logits));
+        for (int64_t k = 0; k < rows.dim[0]; k++) {
+            const float *row = p->logits + k * V;
+            if (p->greedily) {
+                int32_t best = largest(row, V);
+                p->greedy[n + k] = best == p->targets[n + k];
+                if (best < 0)
+                    p->losses[n + k] = NAN;
+            }
+            if (p->top[n + k])
+                gp_log_probability(row, V, p->targets[n + k], p->top[n + k], p->tops, V);
+        }
+    }
+}
+
+static int run(pass *p)
+{
+    gp_model *m = p->m;
+    int64_t C = m->config.channels;
+    memset(p->inputs, 0, (size_t)(p->B * p->T) * sizeof *p->inputs);
+    for (int64_t b = 0; b < p->B; b++)
+        memcpy(p->inputs + b * p->T, p->spans[b].ids, (size_t)(p->spans[b].count - 1) * sizeof *p->inputs);
+    gp_acts_plan(&m->acts, m, p->B, p->T, m->trains);
+    if (gp_model_load(m, &m->acts, &(gp_batch){.B = p->B, .T = p->T, .inputs = p->inputs}))
+        return -1;
+    gp_tensor x = *gp_model_forward(m, &m->acts);
+    size_t bytes = (size_t)(C * gp_dtype_size(x.dtype));
+    gather(p, x.data, bytes);
+    x.ndim = 2;
+    x.dim[0] = p->rows;
+    x.dim[1] = C;
+    m->be->ops->upload(m->be, m->acts.targets, p->targets, (size_t)p->rows * sizeof *p->targets);
+    m->acts.losses.dim[0] = p->rows;
+    m->host_step = (gp_step){.scale = 1};
+    gp_step_upload(m);
+    gp_model_loss(m, &m->acts, &x, false);
+    m->be->ops->download(m->be, p->losses, m->acts.losses.data, (size_t)p->rows * sizeof *p->losses);
+    if (p->device)
+        look(p, &x, bytes);
+    for (int64_t b = 0, row = 0; b < p->B; b++) {
+        gp_passage *s = &p->spans[b];
+        s->log_p = 0;
+        s->greedy = p->greedily;
+        for (int64_t k = s->first; k < s->count; k++, row++) {
+            s->log_p -= p->losses[row];
+            if (s->log_ps)
+                s->log_ps[k - s->first] = -(double)p->losses[row];
+            s->greedy &= p->greedy[row];
+            if (!isfinite(p->losses[row])) {
+                s->log_p = NAN;
+                return gp_model_fail_not_finite(m, s->ids, k, k);
+            }
+        }
+    }
+    return 0;
+}
+
+static int by_length(const void *a, const void *b, void *spans)
+{
+    const gp_passage *x = (const gp_passage *)spans + *(const int64_t *)a,
+                     *y = (const gp_passage *)spans + *(const int64_t *)b;
+    return (x->count > y->count) - (x->count < y->count);
+}
+
+/* Passes over spans that are sorted by length, so that little is padded. */
+static int run_all(pass *p, gp_passage *sorted, int64_t count)
+{
+    int rc = 0;
+    for (int64_t i = 0; i < count && !rc; i += p->B) {
+        p->spans = sorted + i;
+        for (p->B = 1; p->B < MOST && i + p->B < count; p->B++)
+            if ((sorted[i + p->B].count - 1) * (p->B + 1) > TOKENS)
+                break;
+        p->T = sorted[i + p->B - 1].count - 1;
+        rc = run(p);
+        if (!rc && p->told)
+            p->told(p->self, i + p->B);
+    }
+    return rc;
+}
+
+int gp_model_score(gp_model *m, gp_passage *spans, int64_t count, bool greedy)
+{
+    return gp_model_score_watched(m, spans, count, greedy, NULL, NULL);
+}
+
+int gp_model_score_watched(gp_model *m, gp_passage *spans, int64_t count, bool greedy, gp_scored_fn *fn,
+                           void *self)
+{
+    if (!m->config.causal || m->config.head != GP_HEAD_LM)
+        return fail("the model is not causal (BERT, RoBERTa): it does not tell how likely a text is");
+    for (int64_t i = 0; i < count; i++) {
+        spans[i].log_p = 0;
+        if (check(m, &spans[i], i))
+            return -1;
+    }
+    plan(m);
+    size_t most = (size_t)gp_max(TOKENS, gp_config_context(&m->config));
+    int64_t tops = 0;
+    for (int64_t i = 0; i < count; i++)
+        tops = spans[i].top ? spans[i].tops : tops;
+    bool looks = greedy || tops;
+    size_t logits = looks ? LOOK * (size_t)m->config.vocab_size * sizeof(float) : 0;
+    pass p = {.m = m,
+              .inputs = gp_calloc(most, sizeof *p.inputs),
+              .targets = gp_calloc(most, sizeof *p.targets),
+              .losses = gp_calloc(most, sizeof *p.losses),
+              .greedy = gp_calloc(most, sizeof *p.greedy),
+              .greedily = greedy,
+              .top = gp_calloc(most, sizeof *p.top),
+              .tops = tops,
+              .logits = looks ? gp_malloc(logits) : NULL,
+              .device = looks ? m->be->ops->alloc(m->be, logits) : NULL,
+              .told = fn,
+              .self = self};
+    int64_t *order = gp_calloc((size_t)count, sizeof *order);
+    gp_passage *sorted = gp_calloc((size_t)count, sizeof *sorted);
+    for (int64_t i = 0; i < count; i++)
+        order[i] = i;
+    qsort_r(order, (size_t)count, sizeof *order, by_length, spans);
+    for (int64_t i = 0; i < count; i++)
+        sorted[i] = spans[order[i]];
+    int rc = run_all(&p, sorted, count);
+    for (int64_t i = 0; i < count; i++)
+        spans[order[i]] = sorted[i];
+    free(order);
+    free(sorted);
+    free(p.inputs);
+    free(p.targets);
+    free(p.losses);
+    free(p.greedy);
+    free(p.top);
+    free(p.logits);
+    if (p.device)
+        m->be->ops->free(m->be, p.device, logits);
+    return rc;
+}

@@ -1,0 +1,20 @@
+/* nonfinite.h: the first tensor whose numbers are not finite. */
+#ifndef GP_MODEL_NONFINITE_H
+#define GP_MODEL_NONFINITE_H
+
+#include "model/model.h"
+
+typedef struct gp_culprit {
+    const char *what;  /* "parameter", "activation", "loss", "gradient"; NULL: everything is finite */
+    char name[96];     /* as transformers calls it */
+    int64_t count, of; /* numbers that are not finite, and all of the tensor's */
+} gp_culprit;
+
+/* Takes x (n) where it is not finite and nothing was found before. */
+void gp_culprit_look(gp_culprit *c, const char *what, const char *name, const float *x, int64_t n);
+
+/* fail: the logits after `before` ids of a text, of which ids (T) are the end that the model reads, are not finite; a pass
+ * over them finds the first tensor that is not. Always -1. */
+int gp_model_fail_not_finite(gp_model *m, const int32_t *ids, int64_t T, int64_t before);
+
+#endif

@@ -1,0 +1,148 @@
+/* bench.c: see bench.h. */
+#include "perf/bench.h"
+#include "base/rng.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+    gp_pass pass;
+    const char *name;
+} passes[GP_PASSES] = {{GP_PASS_FORWARD, "forward"},
+                       {GP_PASS_TRAIN, "train"},
+                       {GP_PASS_PREFILL, "prefill"},
+                       {GP_PASS_DECODE, "decode"}};
+
+const char *gp_pass_name(gp_pass pass)
+{
+    for (int i = 0; i < GP_PASSES; i++)
+        if (passes[i].pass == pass)
+            return passes[i].name;
+    return "?";
+}
+
+int gp_passes_parse(const char *text)
+{
+    int set = 0;
+    for (const char *p = text; *p;) {
+        size_t n = strcspn(p, ",");
+        int found = 0;
+        for (int i = 0; i < GP_PASSES; i++)
+            if (strlen(passes[i].name) == n && !strncmp(passes[i].name, p, n))
+                found = (int)passes[i].pass;
+        if (!found)
+            return fail("'%.*s' is no pass; there are forward, train, prefill and decode", (int)n, p), 0;
+        set |= found;
+        p += n + (p[n] == ',');
+    }
+    return set ? set : (fail("no pass is named; there are forward, train, prefill and decode"), 0);
+}
+
+int64_t gp_pass_batch(const gp_mfu_plan *plan, gp_pass pass)
+{
+    return pass == GP_PASS_DECODE ? plan->decode_batch : pass == GP_PASS_PREFILL ? 1 : plan->batch_size;
+}
+
+/* ---- passes ---------------------------------------------------------------------------------------------- */
+
+static int forward_pass(gp_bench *b)
+{
+    double loss;
+    return gp_model_evaluate(b->m, &b->batch, &loss, NULL);
+}
+
+static int train_pass(gp_bench *b)
+{
+    gp_model *m = b->m;
+    if (gp_model_load(m, &m->acts, &b->batch))
+        return -1;
+    m->host_step =
+        (gp_step){.scale = (float)(1 / b->tokens), .bias1 = 1, .bias2 = 1}; /* lr 0: the weights stay */
+    gp_step_upload(m);
+    m->be->ops->zero(m->be, m->g, (size_t)m->params.total * sizeof *m->g);
+    gp_model_learn(m, &m->acts, false);
+    gp_optimizer_step(&b->optimizer, m);
+    return 0;
+}
+
+static int prefill_pass(gp_bench *b)
+{
+    return gp_model_prefill(b->m, 0, b->inputs, b->batch.T);
+}
+
+/* GP_DECODED tokens of each row, drawn as sample draws them when it is not told otherwise. Where they begin jumps by the
+ * golden section of T, so that a few runs already stand for the whole context. */
+static int decode_pass(gp_bench *b)
+{
+    double at = 0.6180339887498949 * (double)b->decoded++;
+    for (int64_t i = 0; i < b->batch.B; i++)
+        gp_rows_set(b->m, i, i, 0, 1 + (int64_t)((at - floor(at)) * (double)b->batch.T));
+    for (int i = 0; i < GP_DECODED; i++)
+        gp_rows_step(b->m);
+    return 0;
+}
+
+/* What a token must bring from memory when B are decoded at once: the weights of the products, shared by all, and
+ * the sample's keys and values up to the middle of T. */
+static double decode_bytes(const gp_config *c, int64_t B, int64_t T, int number)
+{
+    double L = (double)c->layers, C = (double)c->channels;
+    double weights = gp_config_flops(c, 0) / 2 * number;
+    return weights / (double)B + 2 * L * C * (double)T / 2 * number;
+}
+
+void gp_bench_describe(const gp_config *c, gp_pass pass, int64_t B, int64_t T, int number, gp_speed *s)
+{
+    double head = 2 * (double)c->channels * (double)c->vocab_size;
+    double hidden = c->causal ? 2 * (double)c->layers * (double)c->channels * (double)(T - 1) : 0;
+    *s = (gp_speed){.flops_token = gp_config_flops(c, T)};
+    s->flops_causal = s->flops_token - hidden;
+    if (pass == GP_PASS_TRAIN)
+        s->flops_token *= 3, s->flops_causal *= 3;
+    if (pass == GP_PASS_PREFILL) /* logits of the last token alone */
+        s->flops_token -= head * (double)(T - 1) / (double)T, s->flops_causal = s->flops_token - hidden;
+    if (pass == GP_PASS_DECODE) {
+        s->flops_token = s->flops_causal = gp_config_flops(c, T / 2); /* half full on average */
+        s->bytes_token = decode_bytes(c, B, T, number);
+    }
+}
+
+int gp_bench_open(gp_bench *b, gp_model *m, gp_pass pass, int64_t B, int64_t T)
+{
+    bool cached = pass == GP_PASS_PREFILL || pass == GP_PASS_DECODE;
+    *b = (gp_bench){.m = m, .steps = pass == GP_PASS_DECODE ? GP_DECODED : 1};
+    b->tokens = (double)(pass == GP_PASS_DECODE ? B * GP_DECODED : B * T);
+    b->run = pass == GP_PASS_FORWARD   ? forward_pass
+             : pass == GP_PASS_TRAIN   ? train_pass
+             : pass == GP_PASS_PREFILL ? prefill_pass
+                                       : decode_pass;
+    if (pass == GP_PASS_TRAIN && !m->trains)
+        return fail("the model was made without gradients: training cannot be measured");
+    if (T < 1 || T > gp_config_context(&m->config))
+        return fail("%lld tokens a sequence: the model's context is %lld", (long long)T,
+                    (long long)gp_config_context(&m->config));
+    if (cached ? gp_model_plan_cache(m, B, pass == GP_PASS_PREFILL ? T : 1) : gp_model_plan(m, B, T))
+        return -1;
+    if (pass == GP_PASS_DECODE)
+        gp_rows_plan(m, &(gp_sampling){.temperature = 0.8, .top_p = 1, .seed = 1}, false, 0);
+    if (pass == GP_PASS_TRAIN)
+        gp_optimizer_open(&b->optimizer, m, 0.9, 0.95, 1e-8, 0.1);
+    b->inputs = gp_malloc((size_t)(B * T) * sizeof *b->inputs);
+    b->targets = gp_malloc((size_t)(B * T) * sizeof *b->targets);
+    uint64_t V = (uint64_t)m->config.vocab_size;
+    for (int64_t i = 0; i < B * T; i++) {
+        b->inputs[i] = (int32_t)gp_random_below(1, GP_RNG_DATA, 0, (uint64_t)i, V);
+        b->targets[i] = (int32_t)gp_random_below(1, GP_RNG_DATA, 1, (uint64_t)i, V);
+    }
+    b->batch = (gp_batch){.B = B, .T = T, .inputs = b->inputs, .targets = b->targets};
+    return 0;
+}
+
+void gp_bench_close(gp_bench *b)
+{
+    if (b->optimizer.segments)
+        gp_optimizer_close(&b->optimizer);
+    free(b->inputs);
+    free(b->targets);
+}

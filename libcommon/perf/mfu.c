@@ -1,0 +1,226 @@
+/* mfu.c: measuring passes of a model, whole and op by op. */
+#include "gptpipe/paper.h"
+#include "train/attention.h"
+#include "perf/mfu.h"
+#include "train/products.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+/* ---- timing ---------------------------------------------------------------------------------------------- */
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* At least 3 runs. */
+static int repeat(gp_bench *b, double seconds, gp_speed *speed)
+{
+    enum { MOST = 100000 };
+    double *rate = gp_malloc(MOST * sizeof *rate);
+    int64_t n = 0;
+    int rc = b->run(b); /* warm-up */
+    if (!rc && b->m->be->later)
+        rc = b->run(b);            /* the second time passes are recorded */
+    b->m->be->ops->sync(b->m->be); /* nor is the first run timed with what still waits before it */
+    double end = gp_now() + seconds;
+    while (!rc && n < MOST && (n < 3 || gp_now() < end)) {
+        double begin = gp_now();
+        rc = b->run(b);
+        b->m->be->ops->sync(b->m->be);
+        rate[n++] = b->tokens / (gp_now() - begin);
+    }
+    if (!rc) {
+        qsort(rate, (size_t)n, sizeof *rate, ascending);
+        speed->runs = n;
+        speed->tok_s_least = rate[0];
+        speed->tok_s_10 = rate[n / 10];
+        speed->tok_s = rate[n / 2];
+        speed->tok_s_90 = rate[n - 1 - n / 10];
+        speed->tok_s_most = rate[n - 1];
+    }
+    free(rate);
+    return rc;
+}
+
+int gp_measure(gp_model *m, gp_pass pass, int64_t B, int64_t T, double seconds, gp_speed *speed)
+{
+    gp_bench b;
+    int rc = gp_bench_open(&b, m, pass, B, T);
+    gp_bench_describe(&m->config, pass, B, T, gp_dtype_size(m->be->act_dtype), speed);
+    if (!rc)
+        rc = repeat(&b, seconds, speed);
+    gp_bench_close(&b);
+    return rc;
+}
+
+/* ---- the report ------------------------------------------------------------------------------------------ */
+
+/* The same runs with every op timed. */
+static int measure_ops(gp_model *m, gp_pass_result *r, double seconds)
+{
+    gp_bench b;
+    int rc = gp_bench_open(&b, m, r->pass, r->B, r->T);
+    if (!rc)
+        rc = b.run(&b); /* warm-up */
+    if (!rc) {
+        m->be->ops->sync(m->be);
+        gp_profile_begin(&r->profile, m->be);
+        double begin = gp_now();
+        while (!rc && (r->passes < 2 || gp_now() < begin + seconds)) {
+            rc = b.run(&b);
+            r->passes += b.steps;
+        }
+        m->be->ops->sync(m->be);
+        r->pass_seconds = (gp_now() - begin) / (double)gp_max(1, r->passes);
+        gp_profile_end(&r->profile, m->be);
+    }
+    gp_bench_close(&b);
+    return rc;
+}
+
+/* Squares grow while one of them takes no more than a share of the time. */
+static double best_peak(gp_backend *be, double seconds)
+{
+    return gp_peak_best(be, seconds / 4, seconds / 32, NULL);
+}
+
+static void describe_machine(gp_mfu *r, gp_backend *be, const gp_mfu_plan *plan)
+{
+    snprintf(r->backend, sizeof r->backend, "%s", gp_backend_name(be));
+    snprintf(r->dtype, sizeof r->dtype, "%s", gp_backend_dtype(be));
+    snprintf(r->device, sizeof r->device, "%s", gp_backend_device(be));
+    snprintf(r->products, sizeof r->products, "%s", be->products_library);
+    r->threads = gp_backend_threads(be);
+    r->peak_given = plan->peak > 0;
+    r->peak = r->peak_given ? plan->peak : best_peak(be, plan->seconds);
+    r->has_vendor = gp_vendor_find(r->device, r->threads, &r->vendor);
+    if (r->has_vendor)
+        r->vendor_peak = be->dtype == GP_BF16 ? r->vendor.bf16 : r->vendor.fp32;
+    if (r->has_vendor && be->tf32) /* half as fast as bf16, by all data sheets */
+        r->vendor_peak = r->vendor.bf16 / 2;
+}
+
+static void describe_memory(gp_mfu *r, gp_model *m, int set)
+{
+    struct rusage use;
+    gp_model_memory(m, &r->memory);
+    r->optimizer = set & GP_PASS_TRAIN ? 2 * m->params.total * (int64_t)sizeof(float) : 0;
+    r->resident = getrusage(RUSAGE_SELF, &use) ? 0 : (int64_t)use.ru_maxrss * 1024;
+}
+
+/* What paper.h expects of each pass, where it knows the device. */
+static int describe_paper(gp_mfu *r, const gp_mfu_plan *plan)
+{
+    const char *gpu = r->has_vendor && !strcmp(r->dtype, "bf16") ? gp_paper_gpu(&r->vendor) : NULL;
+    gp_paper *paper = gpu ? gp_paper_compute(&r->config, gpu, plan) : NULL;
+    for (int i = 0; paper && i < r->count; i++)
+        r->result[i].paper = gp_paper_tok_s(paper, r->result[i].pass);
+    gp_paper_free(paper);
+    return gpu && !paper ? -1 : 0;
+}
+
+/* Attention by the library that was asked for; decoding has an op of its own. */
+static int measured_by(gp_mfu *r, gp_model *m, const gp_mfu_plan *plan, const gp_pass_result *p)
+{
+    if (!plan->attention || p->pass == GP_PASS_DECODE)
+        return 0;
+    int rc = gp_attention_use(m, plan->attention, p->B, p->T, p->pass == GP_PASS_TRAIN);
+    gp_attention_describe(m->be, r->attention, sizeof r->attention);
+    return rc;
+}
+
+static int run_bench(void *self)
+{
+    gp_bench *b = self;
+    return b->run(b);
+}
+
+/* The ways to multiply, in one run of the pass. */
+static int measure_products(gp_mfu *r, gp_model *m, const gp_mfu_plan *plan, const gp_pass_result *p)
+{
+    gp_bench b;
+    if (!plan->measure_products)
+        return 0;
+    if (!m->be->ops->choose_product)
+        return fail("products: there is nothing to measure: backend %s has one way to multiply",
+                    gp_backend_name(m->be));
+    int rc = gp_bench_open(&b, m, p->pass, p->B, p->T);
+    double took = rc ? -1 : gp_products_measure(m->be, run_bench, &b);
+    gp_bench_close(&b);
+    r->products_seconds += took;
+    return took < 0 ? -1 : 0;
+}
+
+static void keep_choices(gp_mfu *r, const gp_backend *be)
+{
+    r->choice_count = be->choice_count;
+    r->choices = gp_calloc((size_t)be->choice_count + 1, sizeof *r->choices);
+    for (int i = 0; i < be->choice_count; i++)
+        r->choices[i] = be->choices[i];
+}
+
+gp_mfu *gp_mfu_measure(gp_model *m, const gp_mfu_plan *plan)
+{
+    gp_mfu *r = gp_calloc(1, sizeof *r);
+    bool decodes = m->config.causal && m->config.head == GP_HEAD_LM;
+    r->config = m->config;
+    describe_machine(r, m->be, plan);
+    for (int i = 0; i < GP_PASSES; i++) {
+        gp_pass pass = (gp_pass)(1 << i);
+        if (!(plan->passes & (int)pass) || (!decodes && (pass == GP_PASS_PREFILL || pass == GP_PASS_DECODE)))
+            continue;
+        gp_pass_result *p = &r->result[r->count++];
+        p->pass = pass;
+        p->B = gp_pass_batch(plan, pass);
+        p->T = plan->seq_len ? plan->seq_len : gp_config_context(&m->config);
+        if (measured_by(r, m, plan, p) || measure_products(r, m, plan, p) ||
+            gp_measure(m, pass, p->B, p->T, plan->seconds, &p->speed) ||
+            (plan->ops && measure_ops(m, p, plan->seconds / 2))) {
+            gp_mfu_free(r);
+            return NULL;
+        }
+    }
+    keep_choices(r, m->be);
+    if (describe_paper(r, plan)) {
+        gp_mfu_free(r);
+        return NULL;
+    }
+    if (!r->peak_given) {
+        double again = best_peak(m->be, plan->seconds);
+        r->peak = again > r->peak ? again : r->peak;
+    }
+    describe_memory(r, m, plan->passes);
+    r->bandwidth =
+        gp_measure_bandwidth(m->be, plan->seconds / 2); /* last, since its memory is not the model's */
+    if (m->be->later) {                                 /* a processor copies with one thread */
+        r->copy = gp_measure_copy(m->be, plan->seconds / 4);
+        r->start = gp_measure_start(m->be, plan->seconds / 8);
+    }
+    return r;
+}
+
+void gp_mfu_share_peak(gp_mfu *const *run, int count)
+{
+    double peak = 0, bandwidth = 0;
+    for (int i = 0; i < count; i++) {
+        peak = fmax(peak, run[i]->peak);
+        bandwidth = fmax(bandwidth, run[i]->bandwidth);
+    }
+    for (int i = 0; i < count; i++) {
+        run[i]->peak = peak;
+        run[i]->bandwidth = bandwidth;
+    }
+}
+
+void gp_mfu_free(gp_mfu *r)
+{
+    if (r)
+        free(r->choices);
+    free(r);
+}

@@ -1,0 +1,210 @@
+/* roofline.c: a model's passes on a GPU that is not here. */
+#include "perf/roofline.h"
+#include "backend/count.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- what is assumed ------------------------------------------------------------------------------------- */
+
+const char *const gp_kind_names[GP_KINDS] = {
+    [GP_KIND_PRODUCT] = "products",
+    [GP_KIND_ATTENTION] = "attention",
+    [GP_KIND_ATTENTION_BACK] = "its backward",
+    [GP_KIND_DECODE] = "decoding",
+    [GP_KIND_STREAM] = "row by row",
+    [GP_KIND_GATHER] = "by id",
+};
+
+const char *const gp_kind_reasons[GP_KINDS] = {
+    [GP_KIND_PRODUCT] = "tiles begin and end, a last wave is not full, and power holds Hopper's clock down",
+    [GP_KIND_ATTENTION] = "FlashAttention 2 (Dao 2023): exponentials, half-hidden tiles, mma.sync on Hopper",
+    [GP_KIND_ATTENTION_BACK] =
+        "the same; seven products where four are counted, so that nothing is added atomically",
+    [GP_KIND_DECODE] = "kernels of a few microseconds wait for their first bytes, and fill few tensor cores",
+    [GP_KIND_STREAM] = "16 bytes a thread, in order; on Hopper the norms' arithmetic shows beside that",
+    [GP_KIND_GATHER] = "rows wherever their ids say",
+};
+
+/* Of products, attention, its backward, decoding, row by row, by id. Hopper's are what an H200 did (docs/gpu.md): products at
+ * B = 64, T = 1024 with their epilogues; attention 238 TFLOP/s, and its backward 141 by four products; norms 58 to 76%,
+ * cross-entropy 71%, the update 80 to 86%; a decoded token's kernels 2.8 us each beside their bytes, of which 1.0 is what
+ * empty kernels of a graph take one after the other. Ampere's are assumed. */
+static const gp_chip ampere = {{0.75, 0.40, 0.22, 0.30, 0, 0}, {0.90, 0.90, 0.90, 0.80, 0.90, 0.60}, 2e-6};
+static const gp_chip hopper = {{0.63, 0.24, 0.14, 0.25, 0, 0}, {0.90, 0.90, 0.90, 0.80, 0.72, 0.60}, 2.8e-6};
+
+static const gp_gpu gpus[] = {
+    {"a100", "A100-SXM4-40GB", &ampere},
+    {"a100-80gb", "A100-SXM4-80GB", &ampere},
+    {"h100", "H100 80GB HBM3", &hopper},
+    {"h200", "H200", &hopper},
+};
+
+/* The kernels that count.c tells of, and how many launches the backend makes of one call. */
+static const struct kernel {
+    const char *op;
+    gp_kind kind;
+    int launches;
+} kernels[] = {
+    {"embed", GP_KIND_GATHER, 1},
+    {"embed backward", GP_KIND_GATHER, 10}, /* two passes of a sort, two sums for each of two tables */
+    {"norm", GP_KIND_STREAM, 1},
+    {"norm backward", GP_KIND_STREAM, 2},
+    {"dropout", GP_KIND_STREAM, 1},
+    {"act", GP_KIND_STREAM, 1},
+    {"act backward", GP_KIND_STREAM, 1},
+    {"linear", GP_KIND_PRODUCT, 1},
+    {"linear dX", GP_KIND_PRODUCT, 1},
+    {"linear dW", GP_KIND_PRODUCT, 1},
+    {"bias gradients", GP_KIND_STREAM, 2},
+    {"attention", GP_KIND_ATTENTION, 1},
+    {"attention backward", GP_KIND_ATTENTION_BACK, 3},
+    {"head", GP_KIND_PRODUCT, 1},
+    {"cross-entropy", GP_KIND_STREAM, 1},
+    {"head dX", GP_KIND_PRODUCT, 1},
+    {"head dW", GP_KIND_PRODUCT, 1},
+    {"zero gradients", GP_KIND_STREAM, 1},
+    {"gradient norm", GP_KIND_STREAM, 2},
+    {"adamw", GP_KIND_STREAM, 1},
+    {"weights to bf16", GP_KIND_STREAM, 1},
+    {"linear, decode", GP_KIND_DECODE, 1},
+    {"head, decode", GP_KIND_DECODE, 1},
+    {"attention, decode", GP_KIND_DECODE, 1},
+    {"sample", GP_KIND_STREAM, 2},
+};
+
+static const struct kernel *kernel_of(const char *op)
+{
+    for (size_t i = 0; i < ARRAY_LEN(kernels); i++)
+        if (!strcmp(kernels[i].op, op))
+            return &kernels[i];
+    BUG_ON(true);
+    return NULL;
+}
+
+const char *gp_paper_gpu(const gp_vendor *vendor)
+{
+    for (size_t i = 0; i < ARRAY_LEN(gpus); i++)
+        if (!strcmp(gpus[i].vendor, vendor->name))
+            return gpus[i].name;
+    return NULL;
+}
+
+/* ---- a pass ---------------------------------------------------------------------------------------------- */
+
+static double longer(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+/* What one pass needs of a kernel that was counted over `runs` of them. */
+static gp_paper_row price(const gp_paper *p, const gp_profile_row *counted, double runs)
+{
+    const struct kernel *k = kernel_of(counted->op);
+    gp_paper_row row = {.op = counted->op,
+                        .kind = k->kind,
+                        .calls = (double)counted->calls / runs,
+                        .flops = counted->cost.flops / runs,
+                        .bytes = counted->cost.bytes / runs};
+    snprintf(row.shape, sizeof row.shape, "%s", counted->shape);
+    double compute = row.flops / p->vendor.bf16, memory = row.bytes / p->vendor.bandwidth;
+    double reach = p->gpu->chip->compute[k->kind];
+    BUG_ON(row.flops > 0 && reach <= 0);
+    row.launches = row.calls * k->launches;
+    row.limit = longer(compute, memory);
+    row.compute = compute > memory;
+    row.seconds = longer(row.flops > 0 ? compute / reach : 0, memory / p->gpu->chip->memory[k->kind]);
+    return row;
+}
+
+static int longest_first(const void *a, const void *b)
+{
+    double x = ((const gp_paper_row *)a)->seconds, y = ((const gp_paper_row *)b)->seconds;
+    return (x < y) - (x > y);
+}
+
+static void price_all(gp_paper *p, gp_paper_pass *r, const gp_profile *counted, int runs, double tokens)
+{
+    for (int i = 0; i < counted->count; i++) {
+        gp_paper_row row = price(p, &counted->row[i], runs);
+        r->limit += row.limit;
+        r->seconds += row.seconds + row.launches * p->gpu->chip->start;
+        r->launches += row.launches;
+        r->row[r->count++] = row;
+    }
+    qsort(r->row, (size_t)r->count, sizeof *r->row, longest_first);
+    r->speed.tok_s = tokens / r->seconds;
+}
+
+/* Decoding's bytes depend on the position: so many of them stand for all. */
+enum { DECODED = 16 };
+
+static int count_pass(gp_paper *p, gp_paper_pass *r, bool no_masters)
+{
+    gp_profile counted = {0};
+    int rc, runs = r->pass == GP_PASS_DECODE ? DECODED : 1;
+    gp_backend *be = gp_count_open(&counted);
+    BUG_ON(no_masters && gp_backend_drop_masters(be));
+    gp_model *m = gp_model_create(&p->config, be, r->pass == GP_PASS_TRAIN);
+    gp_bench b;
+    rc = gp_bench_open(&b, m, r->pass, r->B, r->T);
+    counted = (gp_profile){0}; /* without what is done once */
+    for (int i = 0; i < runs && !rc; i++)
+        rc = b.run(&b);
+    gp_bench_describe(&p->config, r->pass, r->B, r->T, gp_dtype_size(be->act_dtype), &r->speed);
+    gp_model_memory(m, &r->memory);
+    r->optimizer = r->pass == GP_PASS_TRAIN ? 2 * m->params.total * (int64_t)sizeof(float) : 0;
+    if (!rc)
+        price_all(p, r, &counted, runs * b.steps, b.tokens / b.steps);
+    gp_bench_close(&b);
+    gp_model_free(m);
+    gp_backend_close(be);
+    return rc;
+}
+
+static int choose(gp_paper *p, const char *gpu)
+{
+    for (size_t i = 0; i < ARRAY_LEN(gpus); i++)
+        if (!strcmp(gpus[i].name, gpu))
+            p->gpu = &gpus[i];
+    if (!p->gpu)
+        return fail("no factors are known for a %s; there are " GP_PAPER_GPUS, gpu);
+    BUG_ON(!gp_vendor_find(p->gpu->vendor, 1, &p->vendor));
+    return 0;
+}
+
+gp_paper *gp_paper_compute(const gp_config *c, const char *gpu, const gp_mfu_plan *plan)
+{
+    gp_paper *p = gp_calloc(1, sizeof *p);
+    bool decodes = c->causal && c->head == GP_HEAD_LM;
+    int rc = choose(p, gpu);
+    p->config = *c;
+    for (int i = 0; i < GP_PASSES && !rc; i++) {
+        gp_pass pass = (gp_pass)(1 << i);
+        bool cached = pass == GP_PASS_PREFILL || pass == GP_PASS_DECODE;
+        if (!(plan->passes & (int)pass) || (cached && !decodes))
+            continue;
+        gp_paper_pass *r = &p->result[p->count++];
+        r->pass = pass;
+        r->B = gp_pass_batch(plan, pass);
+        r->T = plan->seq_len ? plan->seq_len : gp_config_context(c);
+        rc = count_pass(p, r, plan->no_masters);
+    }
+    if (!rc)
+        return p;
+    gp_paper_free(p);
+    return NULL;
+}
+
+double gp_paper_tok_s(const gp_paper *p, gp_pass pass)
+{
+    for (int i = 0; i < p->count; i++)
+        if (p->result[i].pass == pass)
+            return p->result[i].speed.tok_s;
+    return 0;
+}
+
+void gp_paper_free(gp_paper *p)
+{
+    free(p);
+}

@@ -1,0 +1,64 @@
+/* roofline.h: what a computation on paper keeps, for the files that make and print it. */
+#ifndef GP_PERF_ROOFLINE_H
+#define GP_PERF_ROOFLINE_H
+
+#include "backend/profile.h"
+#include "gptpipe/paper.h"
+#include "perf/bench.h"
+
+/* Kinds of kernels, by what keeps them from the limit. */
+typedef enum gp_kind {
+    GP_KIND_PRODUCT,
+    GP_KIND_ATTENTION,
+    GP_KIND_ATTENTION_BACK,
+    GP_KIND_DECODE,
+    GP_KIND_STREAM,
+    GP_KIND_GATHER,
+    GP_KINDS
+} gp_kind;
+
+/* What kernels should reach on GPUs of one architecture. */
+typedef struct gp_chip {
+    double compute[GP_KINDS]; /* share of the peak, by kind; 0: bytes bound it always */
+    double memory[GP_KINDS];  /* share of the bandwidth */
+    double start;             /* seconds that a kernel of a CUDA graph takes to start and to drain */
+} gp_chip;
+
+typedef struct gp_gpu {
+    const char *name, *vendor; /* as --paper and as gp_vendor_find call it */
+    const gp_chip *chip;
+} gp_gpu;
+
+/* All calls of one kernel in one pass. */
+typedef struct gp_paper_row {
+    const char *op;
+    char shape[24];
+    gp_kind kind;
+    double calls, launches, flops, bytes;
+    double limit, seconds; /* at the data sheet's figures; at what should be reached, without starting */
+    bool compute;          /* FLOPs bound it, not bytes */
+} gp_paper_row;
+
+typedef struct gp_paper_pass {
+    gp_pass pass;
+    int64_t B, T;
+    gp_speed speed; /* tok_s, flops_token and bytes_token */
+    gp_memory_use memory;
+    int64_t optimizer;               /* bytes of the moments */
+    double limit, seconds, launches; /* of the pass; seconds has the starts of its launches */
+    int count;
+    gp_paper_row row[GP_PROFILE_ROWS]; /* longest first */
+} gp_paper_pass;
+
+struct gp_paper {
+    gp_config config;
+    const gp_gpu *gpu;
+    gp_vendor vendor;
+    int count;
+    gp_paper_pass result[GP_PASSES];
+};
+
+/* "products of matrices", and why such kernels reach no more. */
+extern const char *const gp_kind_names[GP_KINDS], *const gp_kind_reasons[GP_KINDS];
+
+#endif

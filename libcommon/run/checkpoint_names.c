@@ -1,0 +1,137 @@
+/* checkpoint_names.c: the checkpoints of a run by name, and which of them is good. */
+#include "run/checkpoint_names.h"
+#include "data/safetensors.h"
+#include "base/atomic_folder.h"
+#include "run/run.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+char *gp_run_name(int64_t step)
+{
+    return gp_format("ckpt-%08lld", (long long)step);
+}
+
+int64_t gp_run_step(const char *name)
+{
+    size_t n = strlen(name);
+    if (strncmp(name, "ckpt-", 5) || n < 5 + 8 || n > 5 + 18) /* 18 digits fit */
+        return -1;
+    int64_t step = 0;
+    for (const char *c = name + 5; *c; c++) {
+        if (*c < '0' || *c > '9')
+            return -1;
+        step = step * 10 + (*c - '0');
+    }
+    if (n > 5 + 8 && name[5] == '0') /* then it is not what gp_run_name makes of the step */
+        return -1;
+    return step;
+}
+
+static int newest_first(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x < y) - (x > y);
+}
+
+int gp_run_steps(const char *path, int64_t **steps, int64_t *count)
+{
+    char **names;
+    int64_t found;
+    *steps = NULL;
+    *count = 0;
+    if (gp_folder_list(path, &names, &found))
+        return -1;
+    *steps = gp_calloc((size_t)found, sizeof **steps);
+    for (int64_t i = 0; i < found; i++)
+        if (gp_run_step(names[i]) >= 0)
+            (*steps)[(*count)++] = gp_run_step(names[i]);
+    gp_folder_list_free(names, found);
+    qsort(*steps, (size_t)*count, sizeof **steps, newest_first);
+    return 0;
+}
+
+int gp_run_link_step(const char *path, const char *link, int64_t *step)
+{
+    char target[PATH_MAX], *name = gp_path_join(path, link);
+    ssize_t n = readlink(name, target, sizeof target - 1);
+    int rc =
+        n < 0 && errno != ENOENT && errno != EINVAL ? fail_errno("%s", name) : 0; /* EINVAL: it is no link */
+    free(name);
+    while (n > 1 && target[n - 1] == '/')
+        n--;
+    target[n > 0 ? n : 0] = 0;
+    const char *slash = strrchr(target, '/');
+    *step = gp_run_step(slash ? slash + 1 : target);
+    return rc;
+}
+
+char *gp_run_locate(const char *path, int64_t *step)
+{
+    char *whole = realpath(path, NULL), *run = NULL; /* links followed, no slash at the end */
+    if (!whole && errno != ENOENT && errno != ENOTDIR)
+        return fail_errno("%s", path), NULL;
+    char *name = whole ? strrchr(whole, '/') : NULL;
+    *step = name ? gp_run_step(name + 1) : -1;
+    if (*step >= 0) {
+        const char *there =
+            strstr(path, name + 1); /* said in the words that were given, where they are plain */
+        run = there > path + 1 ? gp_strndup(path, (size_t)(there - path - 1)) : gp_folder_of(whole);
+    }
+    free(whole);
+    return run ? run : gp_strdup(path);
+}
+
+int gp_run_recognise(const char *path)
+{
+    int64_t *steps, count;
+    struct stat st;
+    if (gp_look(path, &st) > 0 && !S_ISDIR(st.st_mode))
+        return 0;
+    int rc = gp_run_steps(path, &steps, &count);
+    free(steps);
+    return rc ? -1 : count > 0;
+}
+
+/* The folder of a step if its weights can be opened, else NULL with the reason in gp_error(). */
+static char *good(const char *path, int64_t step)
+{
+    char *name = gp_run_name(step), *folder = gp_path_join(path, name);
+    char *file = gp_path_join(folder, "model.safetensors");
+    gp_safetensors *s = gp_safetensors_open_regular(file);
+    if (!s) {
+        free(folder);
+        folder = NULL;
+    }
+    gp_safetensors_close(s);
+    free(file);
+    free(name);
+    return folder;
+}
+
+char *gp_run_last(const char *path, char **remark)
+{
+    int64_t *steps, count, last;
+    if (gp_run_link_step(path, "last", &last))
+        return NULL;
+    char *folder = last >= 0 ? good(path, last) : NULL;
+    if (folder || (last >= 0 && gp_error_is_io()))
+        return folder;
+    char *why = last >= 0 ? gp_strdup(gp_error()) : gp_format("%s/last: names no checkpoint", path);
+    bool failed = gp_run_steps(path, &steps, &count) != 0;
+    for (int64_t i = 0; !failed && !folder && i < count; i++) {
+        folder = good(path, steps[i]);
+        failed = !folder && gp_error_is_io();
+    }
+    free(steps);
+    if (!folder && !failed)
+        fail("%s: has no checkpoint that can be read: %s", path, why);
+    else if (folder && remark)
+        *remark = gp_format("%s; taking %s in its place", why, folder);
+    free(why);
+    return folder;
+}

@@ -1,0 +1,296 @@
+/* run.c: a run directory: made, opened, looked at, closed. */
+#include "run/run.h"
+#include "base/file.h"
+#include "base/atomic_folder.h"
+#include "run/checkpoint_names.h"
+#include "run/run_own.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- names ------------------------------------------------------------------------------------------- */
+
+/* Length of what stands before ".1f.tmp" (hexadecimal digits; once they were a process's number), 0 where that is not
+ * how a name ends. */
+static size_t temporary_stem(const char *name)
+{
+    size_t n = strlen(name), digits = 0;
+    if (n < 5 || strcmp(name + n - 4, ".tmp"))
+        return 0;
+    for (n -= 4; n && strchr("0123456789abcdef", name[n - 1]); n--)
+        digits++;
+    return digits && n > 1 && name[n - 1] == '.' ? n - 1 : 0;
+}
+
+static bool among(const char *name, size_t length, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strlen(names[i]) == length && !memcmp(names[i], name, length))
+            return true;
+    return false;
+}
+
+bool gp_run_is_temporary(const char *name)
+{
+    static const char *const links[] = {"last.tmp", "best.tmp", "model.safetensors.tmp"};
+    static const char *const own[] = {".lock",
+                                      "config.yaml",
+                                      "config.json",
+                                      "tokenizer.json",
+                                      "tokenizer_config.json",
+                                      "log.jsonl",
+                                      "samples.txt",
+                                      "history.jsonl",
+                                      "data.tok",
+                                      "events.out.tfevents.train",
+                                      "log.jsonl.damaged",
+                                      "events.out.tfevents.train.damaged"};
+    size_t n = temporary_stem(name);
+    if (among(name, strlen(name), links, ARRAY_LEN(links)) || (n && among(name, n, own, ARRAY_LEN(own))))
+        return true;
+    char *stem = gp_strndup(name, n);
+    bool is = gp_run_step(stem) >= 0;
+    free(stem);
+    return is;
+}
+
+bool gp_run_is_checkpoint_file(const char *name)
+{
+    static const char *const own[] = {"model.safetensors", "state.safetensors"};
+    size_t n = temporary_stem(name);
+    return among(name, n ? n : strlen(name), own, ARRAY_LEN(own));
+}
+
+/* ---- own files --------------------------------------------------------------------------------------- */
+
+int gp_run_open_own(const gp_run *r, const char *name, int flags, int *fd)
+{
+    struct stat st;
+    /* O_NONBLOCK: a pipe under that name is refused, not waited for */
+    *fd = openat(r->dir, name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
+    if (*fd < 0 && errno == ENOENT && !(flags & O_CREAT))
+        return 0;
+    if (*fd < 0 && errno == ELOOP)
+        return fail("%s/%s: is a symbolic link, and a run writes only into files of its own; remove the link",
+                    r->path, name);
+    if (*fd < 0)
+        return fail_errno("%s/%s: cannot be opened", r->path, name);
+    if (fstat(*fd, &st))
+        fail_errno("%s/%s", r->path, name);
+    else if (!S_ISREG(st.st_mode))
+        fail("%s/%s: is not a regular file, as it is in a run; move it away", r->path, name);
+    else
+        return 1;
+    close(*fd);
+    *fd = -1;
+    return -1;
+}
+
+int gp_run_rename_aside(const gp_run *r, const char *name, const char *as, char **fresh)
+{
+    enum { MOST = 1000 };
+    *fresh = NULL;
+    for (int i = 1; i <= MOST; i++) {
+        struct stat st;
+        char *to = i > 1 ? gp_format("%s.%d", as, i) : gp_strdup(as);
+        int rc = renameat2(r->dir, name, r->dir, to, RENAME_NOREPLACE);
+        if (rc && (errno == EINVAL || errno == ENOSYS) && fstatat(r->dir, to, &st, AT_SYMLINK_NOFOLLOW) &&
+            errno == ENOENT)
+            rc = renameat(r->dir, name, r->dir,
+                          to); /* a file system that does not know the flag; the lock is held */
+        if (!rc) {
+            *fresh = to;
+            return 0;
+        }
+        if (errno != EEXIST && errno != EINVAL && errno != ENOSYS) {
+            free(to);
+            return fail_errno("%s/%s: cannot be renamed", r->path, name);
+        }
+        free(to);
+    }
+    return fail("%s/%s: cannot be renamed to %s: there are %d of these already", r->path, name, as, MOST);
+}
+
+int gp_run_sync(const gp_run *r)
+{
+    if (fsync(r->dir) && errno != EINVAL)
+        return fail_errno("%s: cannot be flushed to disk", r->path);
+    return 0;
+}
+
+/* ---- the folder -------------------------------------------------------------------------------------- */
+
+/* The folder by descriptor; the run itself may be a link to it. */
+static gp_run *open_folder(const char *path)
+{
+    int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0)
+        return fail_errno("%s", path), NULL;
+    gp_run *r = gp_calloc(1, sizeof *r);
+    *r = (gp_run){.path = gp_strdup(path), .dir = dir, .lock = -1};
+    return r;
+}
+
+/* What a killed writer left half-done; with the lock held it is nobody's. That something of it cannot be removed costs
+ * disk and nothing else. */
+static int remove_leftovers(const gp_run *r)
+{
+    char **names;
+    int64_t count;
+    if (gp_folder_list_at(r->dir, r->path, &names, &count))
+        return -1;
+    for (int64_t i = 0; i < count; i++)
+        if (gp_run_is_temporary(names[i]) && unlinkat(r->dir, names[i], 0) && errno == EISDIR)
+            gp_folder_remove_at(r->dir, names[i], gp_run_is_checkpoint_file);
+    gp_folder_list_free(names, count);
+    return 0;
+}
+
+/* What is in a folder: nothing; what a train leaves that ends before its run has begun (config.yaml makes it one), which
+ * is its lock, or that and the data that it had from a pipe; something else. */
+typedef enum contents { FAILED = -1, EMPTY, LOCK, LOCK_AND_DATA, OTHERS } contents;
+
+static contents look_into(const gp_run *r, bool locked)
+{
+    char **names;
+    int64_t count, others = 0, spools = 0;
+    if (gp_folder_list_at(r->dir, r->path, &names, &count))
+        return FAILED;
+    bool has_lock = false;
+    for (int64_t i = 0; i < count; i++) {
+        bool lock = !strcmp(names[i], gp_run_lock_name), spool = !strcmp(names[i], "data.tok");
+        has_lock = has_lock || lock;
+        spools += spool;
+        others += !lock && !spool && !gp_run_is_temporary(names[i]);
+    }
+    gp_folder_list_free(names, count);
+    int left = !has_lock || locked ? has_lock : gp_run_lock_is_left(r);
+    if (left < 0)
+        return FAILED;
+    if (others || (has_lock && !left) || (spools && !has_lock))
+        return OTHERS;
+    return spools ? LOCK_AND_DATA : has_lock ? LOCK : EMPTY;
+}
+
+static int refuse_full(const char *path)
+{
+    return fail("%s: is not empty, and a run is never overwritten: give another --out, or --resume %s", path,
+                path);
+}
+
+gp_run *gp_run_create(const char *path)
+{
+    int was_there = gp_exists(path);
+    gp_run *r = was_there < 0 || gp_make_dirs(path) ? NULL : open_folder(path);
+    if (!r)
+        return NULL;
+    contents before = look_into(r, false), after = FAILED;
+    struct stat st;
+    if (before == OTHERS)
+        refuse_full(path);
+    else if (before != FAILED) {
+        bool has_lock = !fstatat(r->dir, gp_run_lock_name, &st, AT_SYMLINK_NOFOLLOW);
+        if (!(has_lock ? gp_run_lock(r) : gp_run_lock_new(r)))
+            after = look_into(r, true); /* again: another process may have begun in between */
+        if (after == OTHERS)
+            refuse_full(path);
+    }
+    if ((after != LOCK && after != LOCK_AND_DATA) || remove_leftovers(r)) {
+        gp_run_close(r);
+        return NULL;
+    }
+    r->untouched = !was_there;
+    return r;
+}
+
+/* A run that can be resumed has a checkpoint, or at least the config.yaml that stands there before the first one. */
+static gp_run *open_begun(const char *path)
+{
+    char *config = gp_path_join(path, "config.yaml");
+    int begun = gp_run_recognise(path);
+    if (!begun)
+        begun = gp_exists(config);
+    free(config);
+    if (!begun)
+        fail("%s: has no checkpoint to go on with", path);
+    return begun > 0 ? open_folder(path) : NULL;
+}
+
+gp_run *gp_run_look(const char *path)
+{
+    return open_begun(path);
+}
+
+gp_run *gp_run_open(const char *path)
+{
+    gp_run *r = open_begun(path);
+    if (r && (gp_run_lock(r) || remove_leftovers(r))) {
+        gp_run_close(r);
+        return NULL;
+    }
+    return r;
+}
+
+void gp_run_close(gp_run *r)
+{
+    if (!r)
+        return;
+    char *why = gp_strdup(gp_error()); /* which is what the caller will want to report */
+    if (r->untouched && r->lock >= 0 && look_into(r, true) == LOCK && !remove_leftovers(r)) {
+        unlinkat(r->dir, gp_run_lock_name, 0);
+        rmdir(r->path);
+    }
+    gp_fail("%s", why);
+    free(why);
+    if (r->lock >= 0)
+        close(r->lock); /* and the lock is gone */
+    close(r->dir);
+    free(r->path);
+    free(r);
+}
+
+const char *gp_run_path(const gp_run *r)
+{
+    return r->path;
+}
+
+int gp_run_checkpoint(const gp_run *r, int n, char **path)
+{
+    int64_t *steps, count;
+    int rc = gp_run_steps(r->path, &steps, &count);
+    *path = NULL;
+    if (!rc && n < count) {
+        char *name = gp_run_name(steps[n]);
+        *path = gp_path_join(r->path, name);
+        free(name);
+    }
+    free(steps);
+    return rc;
+}
+
+int gp_run_trace(const gp_run *r, char **name)
+{
+    char **names;
+    int64_t count;
+    *name = NULL;
+    if (gp_folder_list_at(r->dir, r->path, &names, &count))
+        return -1;
+    for (int64_t i = 0; i < count && !*name; i++)
+        if ((!strncmp(names[i], "ckpt-", 5) && !gp_run_is_temporary(names[i])) || !strcmp(names[i], "last") ||
+            !strcmp(names[i], "best"))
+            *name = gp_strdup(names[i]);
+    gp_folder_list_free(names, count);
+    return 0;
+}
+
+int gp_run_write(gp_run *r, const char *name, const void *data, size_t n)
+{
+    char *path = gp_path_join(r->path, name);
+    int rc = gp_file_replace(path, data, n);
+    free(path);
+    return rc;
+}

@@ -1,0 +1,171 @@
+/* save_checkpoint.c: a checkpoint into a run directory. The order is what keeps a run whole: files are flushed, then
+ * their folder, then it gets its name, then `last` points to it, and only then is anything older removed. */
+#include "base/file.h"
+#include "base/atomic_folder.h"
+#include "run/checkpoint_names.h"
+#include "run/run_own.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- links ------------------------------------------------------------------------------------------- */
+
+/* Makes a link of the run point to target, replacing what it pointed to before, but never anything that is no link. */
+static int point(const gp_run *r, const char *link, const char *target)
+{
+    struct stat st;
+    char now[PATH_MAX];
+    ssize_t n = readlinkat(r->dir, link, now, sizeof now);
+    if (n == (ssize_t)strlen(target) && !memcmp(now, target, (size_t)n))
+        return 0;
+    if (n < 0 && errno == EINVAL)
+        return fail("%s/%s: is not the link that a run has there; move it away", r->path, link);
+    if (n < 0 && errno != ENOENT)
+        return fail_errno("%s/%s", r->path, link);
+    char *temporary = gp_format("%s.tmp", link);
+    int rc = 0;
+    if (!fstatat(r->dir, temporary, &st, AT_SYMLINK_NOFOLLOW) && S_ISLNK(st.st_mode))
+        unlinkat(r->dir, temporary, 0);
+    if (symlinkat(target, r->dir, temporary) || renameat(r->dir, temporary, r->dir, link))
+        rc = fail_errno("%s/%s: link cannot be made", r->path, link);
+    free(temporary);
+    return rc;
+}
+
+/* Whether the checkpoint of a step is there: 1, 0 or -1. */
+static int has_checkpoint(const gp_run *r, int64_t step)
+{
+    char *name = gp_run_name(step), *path = gp_path_join(r->path, name);
+    int there = gp_exists(path);
+    free(path);
+    free(name);
+    return there;
+}
+
+static int point_at_step(const gp_run *r, const char *link, int64_t step)
+{
+    char *name = gp_run_name(step);
+    int rc = point(r, link, name);
+    free(name);
+    return rc;
+}
+
+static int publish(const gp_run *r, int64_t step, bool best)
+{
+    if (point_at_step(r, "last", step) || (best && point_at_step(r, "best", step)) ||
+        point(r, "model.safetensors", "last/model.safetensors"))
+        return -1;
+    return gp_run_sync(r);
+}
+
+int gp_run_continue_from(gp_run *r, int64_t step, int64_t best_step)
+{
+    int64_t best;
+    int there = best_step > 0 ? has_checkpoint(r, best_step) : 0;
+    if (there < 0 || gp_run_link_step(r->path, "best", &best))
+        return -1;
+    int named = best >= 0 ? has_checkpoint(r, best) : 0;
+    if (named < 0)
+        return -1;
+    bool stale = best_step == step || best > step || !named;
+    if (publish(r, step, false) || (stale && there && point_at_step(r, "best", best_step)))
+        return -1;
+    if (stale && !there && best >= 0 && unlinkat(r->dir, "best", 0) && errno != ENOENT)
+        return fail_errno("%s/best: cannot be removed", r->path);
+    return gp_run_sync(r);
+}
+
+/* ---- checkpoints that go ----------------------------------------------------------------------------- */
+
+/* Takes the name away first: what is called ckpt-N is whole. A link is removed itself, never what it points to; and what
+ * others have put into the folder stays in ckpt-N.rest. */
+static int remove_checkpoint(const gp_run *r, int64_t step)
+{
+    struct stat st;
+    char *name = gp_run_name(step), *temporary = gp_temporary_name_of(name);
+    char *rest = gp_format("%s.rest", name), *fresh = NULL;
+    int rc = -1, removed;
+    if (fstatat(r->dir, name, &st, AT_SYMLINK_NOFOLLOW)) {
+        fail_errno("%s/%s", r->path, name);
+    } else if (!S_ISDIR(st.st_mode)) {
+        rc = S_ISLNK(st.st_mode) && !unlinkat(r->dir, name, 0)
+                 ? 0
+                 : fail("%s/%s: is no folder and cannot be removed", r->path, name);
+    } else if (renameat(r->dir, name, r->dir, temporary)) {
+        fail_errno("%s/%s: cannot be renamed", r->path, name);
+    } else if (!gp_run_sync(r)) { /* or a power cut might leave the name with half of the files */
+        removed = gp_folder_remove_at(r->dir, temporary, gp_run_is_checkpoint_file);
+        rc = removed < 0 ? -1 : 0;
+        if (!removed)
+            gp_run_rename_aside(r, temporary, rest, &fresh);
+    }
+    free(fresh);
+    free(rest);
+    free(temporary);
+    free(name);
+    return rc;
+}
+
+/* Older checkpoints than the newest `keep`. A failure costs disk and nothing else; but where it cannot be found out which
+ * ones `last` and `best` name, none is removed. */
+static void prune(const gp_run *r, int64_t keep)
+{
+    int64_t *steps, count, last, best;
+    if (gp_run_link_step(r->path, "last", &last) || gp_run_link_step(r->path, "best", &best))
+        return;
+    if (!gp_run_steps(r->path, &steps, &count))
+        for (int64_t i = keep; i < count; i++)
+            if (steps[i] != last && steps[i] != best)
+                remove_checkpoint(r, steps[i]);
+    free(steps);
+}
+
+int64_t gp_run_remove_after(gp_run *r, int64_t step)
+{
+    int64_t *steps, count, removed = 0;
+    int rc = gp_run_steps(r->path, &steps, &count);
+    for (int64_t i = 0; !rc && i < count && steps[i] > step; i++) {
+        rc = remove_checkpoint(r, steps[i]);
+        removed += !rc;
+    }
+    free(steps);
+    return rc ? -1 : removed;
+}
+
+int gp_run_set_aside(gp_run *r, int64_t step, char **name)
+{
+    char *was = gp_run_name(step), *as = gp_format("%s.damaged", was);
+    int rc = gp_run_rename_aside(r, was, as, name);
+    free(as);
+    free(was);
+    return rc ? rc : gp_run_sync(r);
+}
+
+/* ---- a new one --------------------------------------------------------------------------------------- */
+
+int gp_run_save(gp_run *r, int64_t step, bool best, int64_t keep, int (*fill)(void *self, const char *dir),
+                void *self)
+{
+    BUG_ON(step < 0);
+    char *name = gp_run_name(step), *path = gp_path_join(r->path, name);
+    gp_folder f;
+    int rc = gp_folder_open(&f, path);
+    if (!rc && fill(self, f.temporary)) {
+        gp_folder_abandon(&f);
+        rc = -1;
+    } else if (!rc) {
+        rc = gp_folder_commit(&f);
+    }
+    if (!rc)
+        rc = publish(r, step, best);
+    if (!rc)
+        prune(r, keep > 1 ? keep : 1);
+    free(path);
+    free(name);
+    return rc;
+}

@@ -1,0 +1,180 @@
+/* bpe_count.c: text on its way into a BPE vocabulary: its pieces are counted, then bpe_train.c learns from them. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "text/bpe/bpe_train.h"
+
+enum {
+    SMALLEST = 256 + 1, /* the bytes and end-of-text */
+    LARGEST = 1 << 20,
+};
+
+struct gp_bpe_trainer {
+    int64_t vocab_size;
+    gp_buf pending; /* bytes whose pieces later bytes may change */
+    size_t wanted;  /* they are not looked at again before there are so many: linear time */
+    gp_pieces pieces;
+    bool any;      /* text came */
+    bool too_much; /* more different pieces than bpe_train.c can number */
+};
+
+gp_bpe_trainer *gp_bpe_trainer_new(int64_t vocab_size)
+{
+    if (vocab_size < SMALLEST || vocab_size > LARGEST) {
+        fail("a BPE vocabulary has %d to %d ids (256 bytes, <|endoftext|>, then merges), not %lld", SMALLEST,
+             LARGEST, (long long)vocab_size);
+        return NULL;
+    }
+    gp_bpe_trainer *t = gp_calloc(1, sizeof *t);
+    t->vocab_size = vocab_size;
+    t->pieces.seed = gp_hash_seed() | 1;
+    return t;
+}
+
+void gp_bpe_trainer_free(gp_bpe_trainer *t)
+{
+    if (!t)
+        return;
+    gp_buf_release(&t->pending);
+    gp_buf_release(&t->pieces.bytes);
+    free(t->pieces.list);
+    free(t->pieces.slots);
+    free(t);
+}
+
+/* ---- counting -------------------------------------------------------------------------------- */
+
+/* Eight bytes at a time. */
+static uint32_t hash(uint64_t seed, const uint8_t *p, size_t n)
+{
+    uint64_t h = n ^ seed;
+    while (n > 0) {
+        uint64_t word = 0;
+        size_t step = n < 8 ? n : 8;
+        memcpy(&word, p, step);
+        h = gp_hash_mix(h ^ word, seed);
+        p += step;
+        n -= step;
+    }
+    return (uint32_t)h;
+}
+
+static void grow(gp_pieces *t)
+{
+    size_t slots = t->slots ? 2 * (t->mask + 1) : 1024;
+    free(t->slots);
+    t->slots = gp_malloc(slots * sizeof *t->slots);
+    memset(t->slots, 0xff, slots * sizeof *t->slots);
+    t->mask = slots - 1;
+    for (int64_t i = 0; i < t->count; i++) {
+        size_t at = t->list[i].hash & t->mask;
+        while (t->slots[at] >= 0)
+            at = (at + 1) & t->mask;
+        t->slots[at] = (int32_t)i;
+    }
+    t->capacity = (int64_t)slots / 2;
+    t->list = gp_realloc(t->list, (size_t)t->capacity, sizeof *t->list);
+}
+
+/* false when it is new and there is no room for it. */
+static bool count_piece(gp_pieces *t, const uint8_t *p, size_t n)
+{
+    uint32_t h = hash(t->seed, p, n);
+    if (t->count == t->capacity)
+        grow(t);
+    size_t at = h & t->mask;
+    for (; t->slots[at] >= 0; at = (at + 1) & t->mask) {
+        gp_counted *known = &t->list[t->slots[at]];
+        if (known->hash == h && known->length == n && !memcmp(t->bytes.data + known->at, p, n)) {
+            known->count++;
+            return true;
+        }
+    }
+    if (t->bytes.len + (size_t)t->count + n + 2 > INT32_MAX)
+        return false;
+    t->list[t->count] = (gp_counted){.at = t->bytes.len, .length = (uint32_t)n, .hash = h, .count = 1};
+    gp_buf_add(&t->bytes, p, n);
+    t->slots[at] = (int32_t)t->count++;
+    return true;
+}
+
+/* Counts the pieces of n bytes, with `more` to come those that no later byte can change: gives how many bytes
+ * that was. */
+static size_t count(gp_bpe_trainer *t, const char *text, size_t n, bool more)
+{
+    const uint8_t *p = (const uint8_t *)text;
+    size_t at = 0, length;
+    while (at < n && (length = gp_pretokenize(p + at, n - at, more)) > 0) {
+        t->too_much |= !count_piece(&t->pieces, p + at, length);
+        at += length;
+    }
+    return at;
+}
+
+void gp_bpe_trainer_add(gp_bpe_trainer *t, const char *text, size_t length)
+{
+    t->any |= length > 0;
+    while (length && !t->too_much) {
+        size_t n = length, done = 0;
+        if (!t->pending.len) { /* straight from the caller's bytes */
+            done = count(t, text, n, true);
+            gp_buf_add(&t->pending, text + done, n - done);
+        } else {
+            n = n < 1 << 18 ? n : 1 << 18;
+            gp_buf_add(&t->pending, text, n);
+            if (t->pending.len < t->wanted)
+                goto next;
+            done = count(t, t->pending.data, t->pending.len, true);
+            t->pending.len -= done;
+            memmove(t->pending.data, t->pending.data + done, t->pending.len);
+        }
+        t->wanted = t->pending.len < 4096 ? 0 : 2 * t->pending.len;
+    next:
+        text += n;
+        length -= n;
+    }
+}
+
+void gp_bpe_trainer_end(gp_bpe_trainer *t)
+{
+    if (t->pending.len)
+        count(t, t->pending.data, t->pending.len, false);
+    t->pending.len = t->wanted = 0;
+}
+
+/* ---- building -------------------------------------------------------------------------------- */
+
+static gp_tokenizer *learn(const gp_bpe_trainer *t)
+{
+    gp_draft d = {0};
+    gp_pair *merges;
+    gp_alphabet a;
+    int32_t byte_id[256];
+    gp_alphabet_init(&a);
+    gp_draft_add(&d, 0, GP_END_OF_TEXT, strlen(GP_END_OF_TEXT));
+    for (size_t code = 0; code < ARRAY_LEN(a.byte); code++) {
+        if (a.byte[code] < 0)
+            continue;
+        byte_id[a.byte[code]] = (int32_t)d.count;
+        gp_draft_add(&d, (int32_t)d.count, &(char){(char)a.byte[code]}, 1);
+    }
+    int64_t count = gp_bpe_learn(&t->pieces, byte_id, t->vocab_size, &d, &merges);
+    gp_tokenizer *made = gp_tokenizer_from_merges(&d, merges, count, 0, "text");
+    gp_draft_release(&d);
+    free(merges);
+    return made;
+}
+
+gp_tokenizer *gp_bpe_trainer_build(gp_bpe_trainer *t)
+{
+    gp_tokenizer *made = NULL;
+    gp_bpe_trainer_end(t);
+    if (!t->any)
+        fail("the text is empty: a BPE vocabulary cannot be trained from it");
+    else if (t->too_much)
+        fail("the text has more than 2 GB of different words; train the BPE from a part of it");
+    else
+        made = learn(t);
+    gp_bpe_trainer_free(t);
+    return made;
+}

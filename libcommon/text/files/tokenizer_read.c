@@ -1,0 +1,244 @@
+/* tokenizer_read.c: vocabularies and merges as Hugging Face writes them; and tokenizers out of a vocabulary file and its
+ * merges. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/utf8.h"
+#include "text/files/reader.h"
+
+enum {
+    FILE_MOST = 1 << 28,
+    STRAYS_MOST = 16, /* RoBERTa's vocabulary has three words that nothing makes; a cut file has thousands */
+};
+
+json_t *gp_reader_parse(const char *text, size_t length, const char *where)
+{
+    json_error_t e;
+    json_t *root = gp_json_load(text, length, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &e);
+    if (!root)
+        fail("%s: is not JSON: line %d: %s", where, e.line, e.text);
+    else if (!json_is_object(root))
+        fail("%s: holds JSON that is not an object", where);
+    else
+        return root;
+    json_decref(root);
+    return NULL;
+}
+
+int32_t gp_reader_id(const json_t *value, const char *name, const char *where)
+{
+    json_int_t id = json_integer_value(value);
+    if (json_is_integer(value) && id >= 0 && id < INT32_MAX)
+        return (int32_t)id;
+    fail("%s: the id of \"%.60s\" is not a number from 0 to %d", where, name, INT32_MAX - 1);
+    return -1;
+}
+
+/* ---- byte-level BPE -------------------------------------------------------------------------- */
+
+void gp_reader_release(gp_reader *r)
+{
+    gp_draft_release(&r->draft);
+    gp_tokenizer_close(r->t);
+    free(r->made);
+}
+
+/* The name of an added token is what it is. Where it stands for other bytes in the alphabet, no merge may make it, and it
+ * is not found as a word. */
+static int add_name(gp_reader *r, int32_t id, const char *name, const gp_buf *bytes, uint8_t flags,
+                    bool whole)
+{
+    size_t n = strlen(name);
+    bool same = bytes->len == n && !memcmp(bytes->data, name, n);
+    if (!same && bytes->len && (whole || bytes->len == 1))
+        return fail("%s: added token \"%.60s\" is a word in GPT-2's alphabet too, which is not known",
+                    r->where, name);
+    gp_draft_add(&r->draft, id, name, n);
+    r->draft.tokens[r->draft.count - 1].flags = flags | (same ? 0 : GP_TOKEN_APART);
+    return 0;
+}
+
+int gp_reader_add_vocab(gp_reader *r, json_t *vocab, const json_t *added, bool whole)
+{
+    const char *name;
+    json_t *value;
+    gp_buf bytes = {0};
+    int rc = 0;
+    json_object_foreach(vocab, name, value)
+    {
+        int32_t id = gp_reader_id(value, name, r->where);
+        const json_t *flags = json_object_get(added, name);
+        bytes.len = 0;
+        if (id < 0)
+            rc = -1;
+        else if (!gp_alphabet_decode(&r->alphabet, &bytes, name, strlen(name)) || flags)
+            rc = add_name(r, id, name, &bytes, (uint8_t)json_integer_value(flags), whole);
+        else
+            gp_draft_add(&r->draft, id, bytes.data, bytes.len);
+        if (rc)
+            break;
+    }
+    gp_buf_release(&bytes);
+    return rc;
+}
+
+int gp_reader_start(gp_reader *r, int64_t merges)
+{
+    gp_tokenizer *t = r->t = gp_calloc(1, sizeof *t);
+    t->kind = GP_KIND_BPE;
+    if (gp_vocab_build(&t->vocab, r->draft.tokens, r->draft.count, &r->draft.bytes, r->where) ||
+        gp_bpe_init(&t->bpe, &t->vocab, merges, r->where))
+        return -1;
+    r->made = gp_calloc((size_t)t->vocab.size, 1);
+    for (int i = 0; i < 256; i++)
+        if (t->bpe.byte_id[i] >= 0)
+            r->made[t->bpe.byte_id[i]] = 1;
+    return 0;
+}
+
+int gp_reader_add_merge(gp_reader *r, const char *left, size_t left_length, const char *right,
+                        size_t right_length)
+{
+    gp_buf a = {0}, b = {0};
+    int rc = -1;
+    if (!gp_alphabet_decode(&r->alphabet, &a, left, left_length) ||
+        !gp_alphabet_decode(&r->alphabet, &b, right, right_length))
+        fail("%s: merge %lld, \"%.*s %.*s\", is not two parts in GPT-2's alphabet", r->where,
+             (long long)r->t->bpe.count + 1, (int)gp_min((int64_t)left_length, 60), left,
+             (int)gp_min((int64_t)right_length, 60), right);
+    else
+        rc = gp_bpe_add(&r->t->bpe, &r->t->vocab, a.data ? a.data : "", a.len, b.data ? b.data : "", b.len,
+                        r->where);
+    if (!rc)
+        r->made[r->t->bpe.list[r->t->bpe.count - 1].id] = 1;
+    gp_buf_release(&a);
+    gp_buf_release(&b);
+    return rc;
+}
+
+int gp_reader_add_line(gp_reader *r, const char *line, size_t n)
+{
+    const char *space = memchr(line, ' ', n);
+    if (!space)
+        return fail("%s: merge %lld, \"%.*s\", is not two parts in GPT-2's alphabet with a space between",
+                    r->where, (long long)r->t->bpe.count + 1, (int)gp_min((int64_t)n, 60), line);
+    return gp_reader_add_merge(r, line, (size_t)(space - line), space + 1, n - (size_t)(space - line) - 1);
+}
+
+bool gp_reader_is_version(const char *line, size_t n)
+{
+    static const char version[] = "#version";
+    return n >= sizeof version - 1 && !memcmp(line, version, sizeof version - 1);
+}
+
+gp_tokenizer *gp_reader_finish(gp_reader *r)
+{
+    gp_tokenizer *t = r->t;
+    if (gp_bpe_init_lacking(&t->bpe, &t->vocab, r->where))
+        return NULL;
+    r->t = NULL;
+    gp_tokenizer_know_names(t);
+    return t;
+}
+
+/* ---- a vocabulary file and its merges -------------------------------------------------------- */
+
+static size_t line_length(const char *p, const char *end)
+{
+    const char *newline = memchr(p, '\n', (size_t)(end - p));
+    return newline ? (size_t)(newline - p) : (size_t)(end - p);
+}
+
+/* Every line of a merges file but the first (a version) and empty ones; editors on Windows put a byte-order mark first. */
+static int add_merges(gp_reader *r, const gp_buf *text)
+{
+    const char *end = text->data + text->len;
+    for (const char *p = text->data + gp_utf8_mark(text->data, text->len); p < end;) {
+        size_t n = line_length(p, end), bare = n && p[n - 1] == '\r' ? n - 1 : n;
+        if (bare && !gp_reader_is_version(p, bare) && gp_reader_add_line(r, p, bare))
+            return -1;
+        p += n + 1;
+    }
+    return 0;
+}
+
+static bool looks_special(const char *name, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (name[i] < '!' || name[i] > '~')
+            return false;
+    return n > 2 && name[0] == '<' && name[n - 1] == '>';
+}
+
+/* Ids that neither are bytes nor come from merges are special when they look it (<...>), unless what stands beside the
+ * vocabulary says which are. Many others mean that the merges are not all there. */
+static int find_specials(gp_reader *r, const char *vocab_path, bool known)
+{
+    gp_vocab *v = &r->t->vocab;
+    int64_t strays = 0;
+    for (int32_t id = 0; id < v->size; id++) {
+        size_t n;
+        const char *bytes = gp_vocab_bytes(v, id, &n);
+        if (r->made[id] || v->flags[id] & GP_TOKEN_NAMED)
+            continue;
+        if (looks_special(bytes, n) && !known)
+            v->flags[id] |= GP_TOKEN_SPECIAL;
+        strays += n && !looks_special(bytes, n);
+    }
+    if (strays > STRAYS_MOST)
+        return fail(
+            "%s: %lld tokens of %s are made by no merge: it is cut short, or belongs to another vocabulary",
+            r->where, (long long)strays, vocab_path);
+    return 0;
+}
+
+/* The vocabulary of the first file, the added tokens beside it, and the merges of the second. */
+static gp_tokenizer *read_both(gp_reader *r, json_t *vocab, const gp_buf *merges, const char *merges_path,
+                               gp_beside *beside)
+{
+    const char *vocab_path = r->where;
+    json_t *tokens = json_array(), *names = json_object();
+    gp_tokenizer *t = NULL;
+    int64_t lines = 1;
+    for (size_t i = 0; i < merges->len; i++)
+        lines += merges->data[i] == '\n';
+    if ((beside->config && gp_beside_add(beside, tokens, vocab)) ||
+        gp_reader_add_tokens(r, tokens, vocab, names) || gp_reader_add_vocab(r, vocab, names, false) ||
+        gp_reader_start(r, lines))
+        goto out;
+    r->where = merges_path;
+    if (!add_merges(r, merges) && !find_specials(r, vocab_path, beside->kind == GP_CLASS_GPT2))
+        t = gp_reader_finish(r);
+out:
+    json_decref(tokens);
+    json_decref(names);
+    return t;
+}
+
+gp_tokenizer *gp_tokenizer_from_files(const char *vocab_path, const char *merges_path, const char *dir)
+{
+    gp_reader r = {.where = vocab_path};
+    gp_buf text = {0}, merges = {0};
+    json_t *vocab = NULL;
+    gp_tokenizer *t = NULL;
+    gp_beside beside;
+    gp_alphabet_init(&r.alphabet);
+    if (gp_beside_read(&beside, dir))
+        return NULL;
+    if (!gp_file_read_regular(&text, vocab_path, FILE_MOST) &&
+        !gp_file_read_regular(&merges, merges_path, FILE_MOST) &&
+        (vocab = gp_reader_parse(text.data, text.len, vocab_path)))
+        t = read_both(&r, vocab, &merges, merges_path, &beside);
+    if (t && dir) {
+        t->prefix_space = json_is_true(json_object_get(beside.config, "add_prefix_space"));
+        gp_tokenizer_look_around(t, dir, &beside, true);
+    }
+    json_decref(vocab);
+    gp_buf_release(&text);
+    gp_buf_release(&merges);
+    gp_beside_release(&beside);
+    gp_reader_release(&r);
+    return t;
+}

@@ -1,0 +1,34 @@
+/* casing.h: Python's strings, where a harness in Python makes questions: white space, and str.capitalize. */
+#ifndef GP_TEXT_UNICODE_CASING_H
+#define GP_TEXT_UNICODE_CASING_H
+
+#include "base/base.h"
+
+/* str.isspace of one character: that of bidirectional class WS, B or S too (U+001C to U+001F), which White_Space has not. */
+bool gp_python_is_space(uint32_t c);
+
+/* Appends what str.capitalize makes of s: the first character's title case, the rest in lower case, both as they are in
+ * full (Unicode's SpecialCasing): a sharp s becomes Ss, and a sigma at a word's end a final one. */
+void gp_python_capitalize(gp_buf *b, const char *s, size_t n);
+
+/* casing_table.c */
+typedef struct gp_case_run {
+    uint32_t first, last, step; /* first, first + step, ..., last */
+    int32_t delta;              /* each becomes itself plus this */
+} gp_case_run;
+
+typedef struct gp_case_long {
+    uint32_t c, to[3]; /* 0: fewer */
+} gp_case_long;
+
+typedef struct gp_case_range {
+    uint32_t first, last;
+} gp_case_range;
+
+extern const gp_case_run gp_title_runs[], gp_lower_runs[];
+extern const gp_case_long gp_title_long[];
+extern const gp_case_range gp_case_ignorable[], gp_cased[];
+extern const size_t gp_title_runs_count, gp_lower_runs_count, gp_title_long_count, gp_case_ignorable_count,
+    gp_cased_count;
+
+#endif

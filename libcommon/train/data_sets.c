@@ -1,0 +1,119 @@
+/* data_sets.c: see data_sets.h. */
+#include "train/data_sets.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+int gp_train_data_open(gp_train_data *d, const gp_train_options *o, const char *spool)
+{
+    gp_mixture_how how = {.format = o->format, .vocab_size = o->vocab_size, .spool = spool, .weights = true};
+    *d = (gp_train_data){0};
+    if (gp_mixture_open(&d->train, &o->data, &how))
+        return -1;
+    d->stream = gp_mixture_stream(&d->train);
+    if (o->val.count)
+        return gp_mixture_open(
+            &d->val, &o->val,
+            &(gp_mixture_how){
+                .format = o->format, .vocab_size = o->vocab_size, .names = true, .like = d->stream});
+    if (o->val_fraction > 0 && o->eval_batches)
+        return gp_mixture_hold_out(&d->train, o->val_fraction, &d->val);
+    return 0;
+}
+
+static int plan_training(gp_train_data *d, const gp_train_options *o, int64_t B, int64_t T)
+{
+    int64_t tokens = 0;
+    d->loader = gp_loader_open_sets(
+        d->train.sets, d->train.count,
+        &(gp_loader_options){.B = B, .T = T, .order = o->order, .seed = (uint64_t)o->seed});
+    if (!d->loader)
+        return -1;
+    for (int i = 0; i < d->train.count; i++)
+        tokens += gp_stream_set_tokens(&d->train.sets[i]);
+    if (!o->resume && tokens <= B * T)
+        return fail("a micro-batch of %lld x %lld tokens is larger than the training data, %lld tokens; give "
+                    "more text or a smaller --batch-size or --seq-len",
+                    (long long)B, (long long)T, (long long)tokens);
+    return 0;
+}
+
+/* A set that was asked for holds a batch, but for a run that was begun without one. The part that --val-fraction keeps
+ * of a small text is evaluated in smaller ones. */
+static int plan_evaluation(gp_evaluation *e, const gp_stream_set *set, const gp_train_options *o, int64_t B,
+                           int64_t T)
+{
+    if (o->val.count && !o->resume && gp_stream_set_tokens(set) <= B * T)
+        return fail("%s: the validation set has %lld tokens, less than a batch of %lld x %lld and its last "
+                    "target; give more text or a smaller --batch-size",
+                    set->name, (long long)gp_stream_set_tokens(set), (long long)B, (long long)T);
+    if (!gp_evaluation_open(e, set, B, T, o->eval_batches, o->order))
+        return 0;
+    return gp_fail_in(o->val.count ? set->name : "--val-fraction (0 switches evaluation off)");
+}
+
+int gp_train_data_plan(gp_train_data *d, const gp_train_options *o, int64_t B, int64_t T)
+{
+    if (plan_training(d, o, B, T))
+        return -1;
+    d->evaluations = gp_calloc((size_t)d->val.count, sizeof *d->evaluations);
+    while (d->count < d->val.count && o->eval_batches > 0) {
+        gp_evaluation *e = &d->evaluations[d->count];
+        if (plan_evaluation(e, &d->val.sets[d->count], o, B, T)) {
+            gp_evaluation_close(e);
+            return -1;
+        }
+        d->count++;
+    }
+    return 0;
+}
+
+int64_t gp_train_data_steps(const gp_train_data *d, const gp_train_options *o, int64_t B, int64_t T)
+{
+    double rows = (double)(B * o->grad_accum), steps, most = 1e12;
+    if (o->epochs > 0)
+        steps = o->epochs * (double)gp_loader_epoch(d->loader) / rows;
+    else if (o->tokens > 0)
+        steps = (double)o->tokens / (rows * (double)T);
+    else
+        return o->steps;
+    return (int64_t)fmin(most, fmax(1, ceil(steps * (1 - 1e-12)))); /* 0.1 * 30 is no more than 3 */
+}
+
+void gp_train_data_describe(const gp_train_data *d, char *text, size_t size)
+{
+    gp_mixture_describe(&d->train, text, size);
+}
+
+void gp_train_data_weights(const gp_train_data *d, char *text, size_t size)
+{
+    size_t n = 0;
+    *text = 0;
+    for (int i = 0; d->train.count > 1 && i < d->train.count && n < size; i++)
+        n += (size_t)snprintf(text + n, size - n, "%s%g", i ? " : " : ", weights ", d->train.sets[i].weight);
+}
+
+bool gp_train_data_documents(const gp_train_data *d, const gp_tokens **tokens, int64_t *first)
+{
+    if (!d->val.count)
+        return false;
+    const gp_span *span = &d->val.sets[0].spans[0];
+    int64_t documents = gp_tokens_get_info(span->tokens)->documents;
+    *tokens = span->tokens;
+    *first = 0;
+    while (*first < documents && gp_tokens_document(span->tokens, *first) < span->first)
+        ++*first;
+    return *first < documents && gp_documents_known(span->tokens);
+}
+
+void gp_train_data_close(gp_train_data *d)
+{
+    for (int i = 0; i < d->count; i++)
+        gp_evaluation_close(&d->evaluations[i]);
+    free(d->evaluations);
+    gp_loader_close(d->loader);
+    gp_mixture_close(&d->val);
+    gp_mixture_close(&d->train);
+    *d = (gp_train_data){0};
+}

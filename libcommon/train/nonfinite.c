@@ -1,0 +1,65 @@
+/* nonfinite.c: see nonfinite.h. */
+#include "train/nonfinite.h"
+
+#include <stdlib.h>
+
+/* What one pass has shown so far. A gradient is told only if no activation and no loss is to blame. */
+typedef struct search {
+    gp_model *m;
+    gp_culprit forward, backward;
+} search;
+
+static void look_on_device(gp_culprit *c, gp_model *m, const char *what, const char *name, const float *x,
+                           int64_t n)
+{
+    float *host = gp_malloc((size_t)n * sizeof *host);
+    m->be->ops->download(m->be, host, x, (size_t)n * sizeof *host);
+    gp_culprit_look(c, what, name, host, n);
+    free(host);
+}
+
+static void see_activation(void *self, const char *name, const gp_tensor *t)
+{
+    search *s = self;
+    gp_culprit_look(&s->forward, "activation", name, t->data, gp_tensor_count(t));
+}
+
+static void see_gradient(void *self, const gp_param *row)
+{
+    search *s = self;
+    look_on_device(&s->backward, s->m, "gradient", row->piece[0].name, s->m->g + row->offset, row->count);
+}
+
+static void see_parameters(gp_culprit *c, gp_model *m)
+{
+    for (int i = 0; i < m->params.count && !c->what; i++) {
+        const gp_param *row = &m->params.rows[i];
+        float *host = gp_malloc((size_t)row->count * sizeof *host);
+        gp_model_row_download(m, row, host);
+        gp_culprit_look(c, "parameter", row->piece[0].name, host, row->count);
+        free(host);
+    }
+}
+
+int gp_find_culprit(gp_culprit *found, gp_model *m, int64_t passes, int (*pass)(void *self, int64_t n),
+                    void *self)
+{
+    search s = {.m = m};
+    int rc = 0;
+    *found = (gp_culprit){0};
+    see_parameters(found, m);
+    gp_model_set_trace(m, see_activation, &s);
+    m->trace_is_brief = true;
+    m->grad_ready = see_gradient;
+    m->grad_ready_self = &s;
+    for (int64_t n = 0; n < passes && !rc && !found->what; n++) {
+        rc = pass(self, n);
+        look_on_device(&s.forward, m, "loss", "logits", m->acts.losses.data,
+                       gp_tensor_count(&m->acts.losses));
+        *found = s.forward.what ? s.forward : s.backward;
+    }
+    gp_model_set_trace(m, NULL, NULL);
+    m->trace_is_brief = false;
+    m->grad_ready = NULL;
+    return rc;
+}

@@ -1,0 +1,225 @@
+/* report.c: see report.h. */
+#include "train/report/report.h"
+#include "cli/progress.h"
+#include "gptpipe/output.h"
+#include "train/report/outliers.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+void gp_report_begin(gp_report *r, const gp_train_options *o, gp_run *run)
+{
+    *r = (gp_report){.o = o, .run = run, .began = gp_now(), .val_loss = NAN, .last_loss = NAN};
+    r->live = gp_progress_draws() && !o->quiet;
+}
+
+void gp_report_end(gp_report *r)
+{
+    gp_report_settle(r);
+    gp_buf_release(&r->log.waiting);
+    gp_buf_release(&r->events.waiting);
+}
+
+static void say(gp_report *r, const char *fmt, va_list ap)
+{
+    char line[4096];
+    gp_report_clear(r);
+    vsnprintf(line, sizeof line, fmt, ap);
+    fprintf(stderr, "train: %s\n", gp_show(line));
+}
+
+void gp_report_say(gp_report *r, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    if (!r->o->quiet)
+        say(r, fmt, ap);
+    va_end(ap);
+}
+
+void gp_report_warn(gp_report *r, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    say(r, fmt, ap);
+    va_end(ap);
+}
+
+/* JSON has no NaN. */
+static void add_number(gp_buf *b, const char *key, double value, int digits)
+{
+    if (isfinite(value))
+        gp_buf_printf(b, ", \"%s\": %.*g", key, digits, value);
+    else
+        gp_buf_printf(b, ", \"%s\": null", key);
+}
+
+/* 0, or -1 when it still waits. */
+static int write_backlog(gp_report *r, const char *name, gp_backlog *w)
+{
+    if (!w->records)
+        return 0;
+    if (gp_run_append(r->run, name, w->waiting.data, w->waiting.len))
+        return -1;
+    gp_buf_release(&w->waiting);
+    w->records = 0;
+    return 0;
+}
+
+void gp_report_record(gp_report *r, const char *name, gp_backlog *w, const gp_buf *record)
+{
+    enum { MOST = 16 << 20 };
+    bool waited = w->records > 0;
+    if (!r->run)
+        return;
+    if (w->waiting.len + record->len <= MOST) {
+        gp_buf_add(&w->waiting, record->data, record->len);
+        w->records++;
+    } else {
+        w->lost++;
+    }
+    if (write_backlog(r, name, w) && !waited)
+        gp_report_warn(r, "%s; training goes on", gp_error());
+}
+
+static void flush(gp_report *r, const char *name, gp_backlog *w)
+{
+    bool bad = write_backlog(r, name, w) != 0;
+    int64_t missing = w->lost + w->records;
+    if (missing)
+        gp_report_warn(r, "%s/%s lacks %lld records: %s", gp_run_path(r->run), name, (long long)missing,
+                       bad ? gp_error() : "the disk was full for too long");
+    *w = (gp_backlog){.waiting = w->waiting, .records = w->records};
+}
+
+void gp_report_flush(gp_report *r)
+{
+    flush(r, GP_LOG_NAME, &r->log);
+    flush(r, GP_EVENTS_NAME, &r->events);
+}
+
+static void log_line(gp_report *r, gp_buf *line)
+{
+    gp_buf_puts(line, "}\n");
+    gp_report_record(r, GP_LOG_NAME, &r->log, line);
+    gp_buf_release(line);
+}
+
+double gp_report_mfu(const gp_report *r, double tok_s)
+{
+    return r->peak > 0 ? tok_s * r->flops_token / r->peak : NAN;
+}
+
+void gp_report_step(gp_report *r, const gp_step_report *s)
+{
+    double tok_s = (double)r->tokens_a_step / s->seconds;
+    r->tok_s = r->tok_s > 0 ? 0.9 * r->tok_s + 0.1 * tok_s : tok_s;
+    r->last_loss = s->loss;
+    gp_buf line = {0};
+    gp_buf_printf(&line, "{\"step\": %lld, \"tokens\": %lld", (long long)s->step,
+                  (long long)(s->step * r->tokens_a_step));
+    add_number(&line, "loss", s->loss, 9);
+    add_number(&line, "lr", s->lr, 9);
+    add_number(&line, "grad_norm", s->grad_norm, 9);
+    if (gp_skips_outliers(r->o)) {
+        add_number(&line, "loss_z", s->loss_z, 6);
+        add_number(&line, "norm_z", s->norm_z, 6);
+        gp_buf_printf(&line, ", \"skipped\": %s", s->skipped ? "true" : "false");
+    }
+    add_number(&line, "tok_s", tok_s, 5);
+    add_number(&line, "mfu", gp_report_mfu(r, tok_s), 4);
+    gp_buf_printf(&line, ", \"memory\": %lld", (long long)r->memory);
+    log_line(r, &line);
+    gp_report_events(r, s->step,
+                     (gp_scalar[]){{"loss", s->loss},
+                                   {"lr", s->lr},
+                                   {"grad_norm", s->grad_norm},
+                                   {"tok_s", tok_s},
+                                   {"mfu", gp_report_mfu(r, tok_s)}},
+                     5);
+    r->shown = *s;
+    gp_report_show(r, s->step == r->o->steps);
+}
+
+/* "val_losses": {"web": 2.5, "books": 3}, and the same for people. */
+static void put_sets(gp_buf *line, gp_buf *text, const gp_evaluation *sets, int count)
+{
+    gp_buf_puts(line, ", \"val_losses\": {");
+    for (int i = 0; i < count; i++) {
+        char *name = gp_json_quote(sets[i].name, strlen(sets[i].name));
+        bool finite = isfinite(sets[i].loss);
+        gp_buf_printf(line, finite ? "%s%s: %.9g" : "%s%s: null", i ? ", " : "", name, sets[i].loss);
+        gp_buf_printf(text, "%s %s %.4f", i ? "," : "", sets[i].name, sets[i].loss);
+        free(name);
+    }
+    gp_buf_puts(line, "}");
+}
+
+void gp_report_evaluation(gp_report *r, int64_t step, const gp_evaluation *sets, int count)
+{
+    gp_buf line = {0}, text = {0};
+    r->val_loss = sets[0].loss;
+    r->val_step = step;
+    gp_buf_printf(&line, "{\"step\": %lld", (long long)step);
+    add_number(&line, "val_loss", r->val_loss, 9);
+    if (count > 1)
+        put_sets(&line, &text, sets, count);
+    else
+        gp_buf_printf(&text, " %.4f", r->val_loss);
+    log_line(r, &line);
+    for (int i = 0; i < count; i++) {
+        char *tag = i ? gp_format("val_loss/%s", sets[i].name) : gp_strdup("val_loss");
+        gp_report_events(r, step, &(gp_scalar){tag, sets[i].loss}, 1);
+        free(tag);
+    }
+    if (!r->live || count > 1) /* the line has room for the first one */
+        gp_report_say(r, "step %lld  val loss%s", (long long)step, text.data);
+    if (r->live)
+        gp_report_show(r, true);
+    gp_buf_release(&text);
+}
+
+void gp_report_documents(gp_report *r, int64_t step, const gp_document_scores *s)
+{
+    if (s->left_out)
+        gp_report_say(r, "%lld validation documents are longer than the context: not scored",
+                      (long long)s->left_out);
+    if (!s->documents)
+        return;
+    gp_buf line = {0};
+    gp_buf_printf(&line, "{\"step\": %lld, \"documents\": %lld, \"characters\": %.0f", (long long)step,
+                  (long long)s->documents, s->characters);
+    add_number(&line, "document_loss", s->loss, 9);
+    add_number(&line, "floor", s->floor, 9);
+    add_number(&line, "standard_error", s->standard_error, 4);
+    log_line(r, &line);
+    gp_report_say(
+        r,
+        "%lld validation documents scored whole: %.4f nats a character; their floor is %.4f: %.1f%% above, "
+        "+- %.1f%%",
+        (long long)s->documents, s->loss, s->floor, 100 * (s->loss / s->floor - 1),
+        100 * s->standard_error / s->floor);
+}
+
+void gp_report_summary(gp_report *r, int64_t step, double took, double best_loss)
+{
+    double tokens = (double)((step - r->first_step) * r->tokens_a_step);
+    gp_buf line = {0};
+    gp_report_clear(r);
+    gp_buf_printf(&line, "{\"step\": %lld, \"steps\": %lld, \"tokens\": %.0f", (long long)step,
+                  (long long)(step - r->first_step), tokens);
+    add_number(&line, "loss", r->last_loss, 9);
+    add_number(&line, "val_loss", r->val_loss, 9);
+    add_number(&line, "best_loss", best_loss, 9);
+    add_number(&line, "seconds", took, 6);
+    add_number(&line, "tok_s", took > 0 ? tokens / took : NAN, 5);
+    if (r->run) {
+        char *run = gp_json_quote(gp_run_path(r->run), strlen(gp_run_path(r->run)));
+        gp_buf_printf(&line, ", \"run\": %s", run);
+        free(run);
+    }
+    fprintf(stderr, "%s}\n", line.data);
+    gp_buf_release(&line);
+}
