@@ -2,8 +2,9 @@
  *
  *     bench-encode TOKENIZER FILE...
  *
- * A first pass has everything to learn: a fresh encoder meets each piece of the text for the first time. The warm figure
- * is the best of ten more passes through the same encoder. Both are best of three; a shared machine has slow moments. */
+ * A first pass has everything to learn: a fresh encoder meets each piece of the text for the first time. The warm
+ * figure is the best of ten more passes through the same encoder. Both are best of three; a shared machine has slow
+ * moments. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -64,8 +65,8 @@ static void measure(const gp_tokenizer *t, const char *path)
         s = decode(t, &text);
         back = s < back ? s : back;
     }
-    printf("%-32s %10zu bytes %9lld ids   first %7.1f MB/s   warm %7.1f MB/s   decode %7.1f MB/s\n", path,
-           text.size, (long long)ids, (double)text.size / first / 1e6, (double)text.size / warm / 1e6,
+    printf("%-32s %10zu bytes %9lld ids   first %7.1f MB/s   warm %7.1f MB/s   decode %7.1f MB/s\n", path, text.size,
+           (long long)ids, (double)text.size / first / 1e6, (double)text.size / warm / 1e6,
            (double)text.size / back / 1e6);
     gp_map_close(&text);
 }

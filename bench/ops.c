@@ -22,7 +22,7 @@ typedef struct bench {
     double flops, bytes; /* a second, at most */
     gp_step step;
     int32_t *tokens, *positions, *targets;
-    gp_tensor x, y, sum, qkv, dqkv, h, pre, dh, dx, mean, rstd, lse, losses; /* activations */
+    gp_tensor x, y, sum, qkv, dqkv, h, pre, dh, dx, mean, rstd, lse, losses;                  /* activations */
     gp_tensor gamma, beta, dgamma, dbeta, bias, dbias, wte, wpe, dwte, dwpe, m, v, g, logits; /* parameters */
     gp_weight qkv_w, fc_w, out_w, head_w;
     gp_tensor dw;
@@ -100,7 +100,7 @@ static void prepare(bench *b)
     b->step = (gp_step){.seed = 1, .scale = 1, .lr = 1e-9f, .bias1 = 1, .bias2 = 1, .clip_scale = 1};
 }
 
-/* ---- the ops -------------------------------------------------------------------------------------------- */
+/* ---- the ops --------------------------------------------------------------------------------------------- */
 
 typedef void op(bench *b);
 
@@ -112,30 +112,25 @@ static void qkv_forward(bench *b)
 static void qkv_backward(bench *b)
 {
     gp_tensor dbias = {b->dbias.data, GP_F32, 1, {3 * b->C}};
-    b->be->ops->linear_backward(b->be,
-                                &(gp_linear_op){.x = &b->x,
-                                                .w = &b->qkv_w,
-                                                .dy = &b->qkv,
-                                                .dx = &b->dx,
-                                                .dw = &(gp_tensor){b->dw.data, GP_F32, 2, {b->C, 3 * b->C}},
-                                                .dbias = &dbias});
+    b->be->ops->linear_backward(b->be, &(gp_linear_op){.x = &b->x,
+                                                       .w = &b->qkv_w,
+                                                       .dy = &b->qkv,
+                                                       .dx = &b->dx,
+                                                       .dw = &(gp_tensor){b->dw.data, GP_F32, 2, {b->C, 3 * b->C}},
+                                                       .dbias = &dbias});
 }
 
 static void fc_forward(bench *b)
 {
-    b->be->ops->linear_forward(b->be, &(gp_linear_op){.x = &b->x,
-                                                      .w = &b->fc_w,
-                                                      .bias = &b->bias,
-                                                      .y = &b->h,
-                                                      .pre = &b->pre,
-                                                      .act = GP_ACT_GELU_TANH});
+    b->be->ops->linear_forward(
+        b->be, &(gp_linear_op){
+                   .x = &b->x, .w = &b->fc_w, .bias = &b->bias, .y = &b->h, .pre = &b->pre, .act = GP_ACT_GELU_TANH});
 }
 
 static void fc_backward(bench *b)
 {
     b->be->ops->linear_backward(
-        b->be, &(gp_linear_op){
-                   .x = &b->x, .w = &b->fc_w, .dy = &b->h, .dx = &b->dx, .dw = &b->dw, .dbias = &b->dbias});
+        b->be, &(gp_linear_op){.x = &b->x, .w = &b->fc_w, .dy = &b->h, .dx = &b->dx, .dw = &b->dw, .dbias = &b->dbias});
 }
 
 static void out_forward(bench *b)
@@ -145,15 +140,14 @@ static void out_forward(bench *b)
 
 static void out_backward(bench *b)
 {
-    b->be->ops->linear_backward(b->be,
-                                &(gp_linear_op){.x = &b->h,
-                                                .w = &b->out_w,
-                                                .dy = &b->y,
-                                                .dx = &b->dh,
-                                                .dw = &(gp_tensor){b->dw.data, GP_F32, 2, {4 * b->C, b->C}},
-                                                .in_act = GP_ACT_GELU_TANH,
-                                                .in_pre = &b->pre,
-                                                .dbias = &b->dbeta});
+    b->be->ops->linear_backward(b->be, &(gp_linear_op){.x = &b->h,
+                                                       .w = &b->out_w,
+                                                       .dy = &b->y,
+                                                       .dx = &b->dh,
+                                                       .dw = &(gp_tensor){b->dw.data, GP_F32, 2, {4 * b->C, b->C}},
+                                                       .in_act = GP_ACT_GELU_TANH,
+                                                       .in_pre = &b->pre,
+                                                       .dbias = &b->dbeta});
 }
 
 static void embed(bench *b, bool backward)
@@ -268,8 +262,7 @@ static void head_train(bench *b)
 
 static gp_segment segment(bench *b)
 {
-    return (gp_segment){
-        b->qkv_w.w.data, b->qkv_w.w.data, b->m.data, b->v.data, 3 * b->C * b->C, 0.1f, GP_F32, 0};
+    return (gp_segment){b->qkv_w.w.data, b->qkv_w.w.data, b->m.data, b->v.data, 3 * b->C * b->C, 0.1f, GP_F32, 0};
 }
 
 static void grad_norm(bench *b)
@@ -305,7 +298,7 @@ static void attention_decode(bench *b)
     b->be->ops->attention_decode(b->be, &(gp_attention_decode_op){(int)b->H, &last, &qkv, &b->kv, &out, 0});
 }
 
-/* ---- timing --------------------------------------------------------------------------------------------- */
+/* ---- timing ---------------------------------------------------------------------------------------------- */
 
 /* One thread's time is its processor's, which others' work disturbs less; several threads' is the clock's. */
 static double now(const bench *b)
@@ -383,7 +376,7 @@ static void show_all(bench *b)
     show(b, "attention decode", attention_decode, 0, 8 * T * C);
 }
 
-/* ---- the machine ---------------------------------------------------------------------------------------- */
+/* ---- the machine ----------------------------------------------------------------------------------------- */
 
 /* A product of 1024 x 1024 x 1024, and a copy of 64 MiB in each thread's share. */
 static void measure_machine(bench *b)
@@ -448,10 +441,9 @@ int main(int argc, char **argv)
         return fprintf(stderr, "bench-ops: %s\n", b.be ? "-H does not divide -C" : gp_error()), 1;
     measure_machine(&b);
     printf("%s, %s, %s, %d threads: product %.1f GFLOP/s, copy %.1f GB/s\n", gp_backend_name(b.be),
-           gp_backend_device(b.be), gp_backend_dtype(b.be), gp_backend_threads(b.be), b.flops * 1e-9,
-           b.bytes * 1e-9);
-    printf("B %lld T %lld C %lld H %lld V %lld\n\n", (long long)b.B, (long long)b.T, (long long)b.C,
-           (long long)b.H, (long long)b.V);
+           gp_backend_device(b.be), gp_backend_dtype(b.be), gp_backend_threads(b.be), b.flops * 1e-9, b.bytes * 1e-9);
+    printf("B %lld T %lld C %lld H %lld V %lld\n\n", (long long)b.B, (long long)b.T, (long long)b.C, (long long)b.H,
+           (long long)b.V);
     prepare(&b);
     show_all(&b);
     return 0;

@@ -11,16 +11,14 @@
 #include <cstdlib>
 #include <cstring>
 
-static const AttentionShape shapes[] = {
-    {64, 1024, 12, 64, true}, {1, 130, 2, 128, false}, {2, 100, 3, 80, true}};
+static const AttentionShape shapes[] = {{64, 1024, 12, 64, true}, {1, 130, 2, 128, false}, {2, 100, 3, 80, true}};
 
 static Node describe(const Cudnn *dnn, const char *json)
 {
     Node gpu = nullptr;
     int64_t length = static_cast<int64_t>(strlen(json));
     if (dnn->BackendCreateDescriptor(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, &gpu) ||
-        dnn->BackendSetAttribute(gpu, CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, length,
-                                 json) ||
+        dnn->BackendSetAttribute(gpu, CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, length, json) ||
         dnn->BackendFinalize(gpu))
         die("cuDNN does not take this description of a GPU");
     return gpu;
@@ -52,10 +50,9 @@ int main(int argc, char **argv)
         int64_t forward = plan(&dnn, gpu, s, false), backward = plan(&dnn, gpu, s, true);
         printf("cuDNN %zu.%zu.%zu, %s: %lld x %lld tokens, %lld heads of %lld, %s: workspace %lld and %lld "
                "bytes\n",
-               dnn.version / 10000, dnn.version / 100 % 100, dnn.version % 100, argv[2],
-               static_cast<long long>(s.B), static_cast<long long>(s.T), static_cast<long long>(s.H),
-               static_cast<long long>(s.D), s.causal ? "causal" : "full", static_cast<long long>(forward),
-               static_cast<long long>(backward));
+               dnn.version / 10000, dnn.version / 100 % 100, dnn.version % 100, argv[2], static_cast<long long>(s.B),
+               static_cast<long long>(s.T), static_cast<long long>(s.H), static_cast<long long>(s.D),
+               s.causal ? "causal" : "full", static_cast<long long>(forward), static_cast<long long>(backward));
         fflush(stdout);
         if (backward < 2 * s.B * s.H * s.T * s.T)
             die("backward keeps no gradients of the scores");

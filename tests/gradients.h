@@ -109,8 +109,8 @@ static inline double slope(const gp_tensor *x, int64_t i, loss_of *loss, const v
 
 /* grad - before (or grad) is the slope along every element of x, to 1e-6 of the largest slope; row
  * `untouched` (or -1) must not have changed. */
-static inline void check_rows(const char *name, const gp_tensor *x, const gp_tensor *grad,
-                              const gp_tensor *before, int64_t untouched, loss_of *loss, const void *op)
+static inline void check_rows(const char *name, const gp_tensor *x, const gp_tensor *grad, const gp_tensor *before,
+                              int64_t untouched, loss_of *loss, const void *op)
 {
     int64_t n = gp_tensor_count(x), width = n / x->dim[0];
     double largest = 0, worst = 0;
@@ -124,8 +124,7 @@ static inline void check_rows(const char *name, const gp_tensor *x, const gp_ten
         fail_msg("%s: differs by %g where the largest slope is %g", name, worst, largest);
 }
 
-static inline void check(const char *name, const gp_tensor *x, const gp_tensor *grad, loss_of *loss,
-                         const void *op)
+static inline void check(const char *name, const gp_tensor *x, const gp_tensor *grad, loss_of *loss, const void *op)
 {
     check_rows(name, x, grad, NULL, -1, loss, op);
 }

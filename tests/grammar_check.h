@@ -183,8 +183,7 @@ static inline bool same_piece(const gp_piece *a, const gp_piece *b)
 {
     return a->kind == b->kind && a->capital == b->capital && a->rule == b->rule && a->slot == b->slot &&
            a->form == b->form &&
-           (a->kind != GP_PIECE_TEXT ||
-            (a->length == b->length && !memcmp(a->text, b->text, (size_t)a->length)));
+           (a->kind != GP_PIECE_TEXT || (a->length == b->length && !memcmp(a->text, b->text, (size_t)a->length)));
 }
 
 static inline bool alternatives_clash(const gp_grammar *g, const gp_alternative *a, const gp_alternative *b)

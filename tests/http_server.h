@@ -135,8 +135,8 @@ static inline void server_answer(int fd, const char *request, const reply *r)
         n += snprintf(head + n, sizeof head - (size_t)n, "Content-Length: %zu\r\n",
                       r->length && status != 416 ? (size_t)r->length : rest);
     if (status == 206)
-        n += snprintf(head + n, sizeof head - (size_t)n, "Content-Range: bytes %zu-%zu/%zu\r\n", from,
-                      from + rest - 1, whole);
+        n += snprintf(head + n, sizeof head - (size_t)n, "Content-Range: bytes %zu-%zu/%zu\r\n", from, from + rest - 1,
+                      whole);
     if (status == 416)
         n += snprintf(head + n, sizeof head - (size_t)n, "Content-Range: bytes */%zu\r\n", whole);
     if (r->etag)

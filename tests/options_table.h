@@ -30,8 +30,7 @@ static const gp_option table[] = {
     {"order", 0, GP_OPT_CHOICE, offsetof(args, order), "WHICH", "data order", .choices = "random|shuffle"},
     {"data", 'd', GP_OPT_LIST, offsetof(args, data), "FILE", "token streams"},
     {"Machine", .type = GP_OPT_GROUP},
-    {"threads", 't', GP_OPT_INT, offsetof(args, threads), "N", "threads", .min = 1,
-     .implied = "the machine's cores"},
+    {"threads", 't', GP_OPT_INT, offsetof(args, threads), "N", "threads", .min = 1, .implied = "the machine's cores"},
     {"echo", 'e', GP_OPT_FLAG, offsetof(args, echo), NULL, "print the prompt too"},
     {"quiet", 'q', GP_OPT_FLAG, offsetof(args, quiet), NULL, "no progress", .unlogged = true},
     {0},
@@ -41,9 +40,8 @@ static const gp_tool tool = {
     .name = "make-it",
     .summary = "makes it",
     .usage = "[OPTION]... [FILE]...",
-    .description =
-        "Reads one thing and writes another; this paragraph is long enough to be broken into lines, "
-        "wherever the terminal ends.\n\nA second one:\n\n    stands as it is\n.so does this",
+    .description = "Reads one thing and writes another; this paragraph is long enough to be broken into lines, "
+                   "wherever the terminal ends.\n\nA second one:\n\n    stands as it is\n.so does this",
     .examples = "# once\nmake-it --steps 1\n\n# with a path\nmake-it -o 'a\\b'\n",
     .options = table,
     .positionals = 1 + offsetof(args, operands),
@@ -101,23 +99,23 @@ static inline void drop(result *r)
 }
 
 /* Runs, and expects it to be refused with this line on stderr. */
-#define REFUSED(line, ...)                                                                                   \
-    do {                                                                                                     \
-        result r_ = RUN(__VA_ARGS__);                                                                        \
-        assert_string_equal(r_.err, "make-it: " line " (see make-it --help)\n");                             \
-        assert_string_equal(r_.out, "");                                                                     \
-        assert_int_equal(r_.rc, GP_OPTIONS_USAGE);                                                           \
-        drop(&r_);                                                                                           \
+#define REFUSED(line, ...)                                                                                             \
+    do {                                                                                                               \
+        result r_ = RUN(__VA_ARGS__);                                                                                  \
+        assert_string_equal(r_.err, "make-it: " line " (see make-it --help)\n");                                       \
+        assert_string_equal(r_.out, "");                                                                               \
+        assert_int_equal(r_.rc, GP_OPTIONS_USAGE);                                                                     \
+        drop(&r_);                                                                                                     \
     } while (0)
 
 /* Runs, expects it to go on, and then compares one field: TAKES(int, steps, 7, "--steps", "7"). */
-#define TAKES(kind, field, value, ...)                                                                       \
-    do {                                                                                                     \
-        result r_ = RUN(__VA_ARGS__);                                                                        \
-        assert_string_equal(r_.err, "");                                                                     \
-        assert_int_equal(r_.rc, GP_OPTIONS_RUN);                                                             \
-        assert_##kind##_equal(r_.a.field, value);                                                            \
-        drop(&r_);                                                                                           \
+#define TAKES(kind, field, value, ...)                                                                                 \
+    do {                                                                                                               \
+        result r_ = RUN(__VA_ARGS__);                                                                                  \
+        assert_string_equal(r_.err, "");                                                                               \
+        assert_int_equal(r_.rc, GP_OPTIONS_RUN);                                                                       \
+        assert_##kind##_equal(r_.a.field, value);                                                                      \
+        drop(&r_);                                                                                                     \
     } while (0)
 
 #endif

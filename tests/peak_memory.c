@@ -1,5 +1,5 @@
-/* peak_memory FILE COMMAND...: runs it, and writes the most memory that it had resident, in bytes, into FILE. Exits as it
- * does. (time(1) with -v, which is not everywhere.) */
+/* peak_memory FILE COMMAND...: runs it, and writes the most memory that it had resident, in bytes, into FILE. Exits as
+ * it does. (time(1) with -v, which is not everywhere.) */
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/wait.h>

@@ -113,8 +113,7 @@ static void each_item_comes_once_an_epoch_in_an_order_of_its_own(void **state)
     (void)state;
     int64_t orders[3][ITEMS] = {{0}};
     gp_dataset *d = letters(ITEMS, -1);
-    gp_batches *one = opened(d, (gp_batches_options){.seed = 1}),
-               *two = opened(d, (gp_batches_options){.seed = 2});
+    gp_batches *one = opened(d, (gp_batches_options){.seed = 1}), *two = opened(d, (gp_batches_options){.seed = 2});
     take_epoch(one, 0, orders[0]);
     take_epoch(one, 1, orders[1]);
     take_epoch(two, 0, orders[2]);
@@ -124,8 +123,7 @@ static void each_item_comes_once_an_epoch_in_an_order_of_its_own(void **state)
             same += orders[i][j] == orders[(i + 1) % 3][j];
             sorted += orders[i][j] == j;
         }
-        assert_in_range(same, 0,
-                        7); /* of two permutations by chance 1 on average, 8 and more with p = 1e-5 */
+        assert_in_range(same, 0, 7); /* of two permutations by chance 1 on average, 8 and more with p = 1e-5 */
         assert_in_range(sorted, 0, 7);
     }
     gp_batches_close(one);
@@ -165,9 +163,8 @@ static void batches_are_the_same_for_any_number_of_threads(void **state)
     gp_batch want = {0};
     for (size_t w = 0; w < ARRAY_LEN(ways); w++) {
         int64_t first = (int64_t)w * 5; /* from the beginning, and from where another run stopped */
-        gp_batches *b =
-            opened(d, (gp_batches_options){
-                          .seed = 7, .workers = ways[w].workers, .ahead = ways[w].ahead, .first = first});
+        gp_batches *b = opened(
+            d, (gp_batches_options){.seed = 7, .workers = ways[w].workers, .ahead = ways[w].ahead, .first = first});
         for (int64_t n = first; n < first + 100; n++) {
             const gp_batch *got = gp_batches_next(b);
             assert_non_null(got);
@@ -223,8 +220,7 @@ static void what_makes_no_batches_is_refused(void **state)
     assert_null(gp_batches_open(d, bytes, &(gp_batches_options){.B = 0, .T = 1}));
     assert_null(gp_batches_open(d, bytes, &(gp_batches_options){.B = INT64_MAX, .T = 2}));
     assert_null(gp_batches_open(d, bytes, &(gp_batches_options){.B = 1, .T = 1, .workers = -1}));
-    assert_null(
-        gp_batches_open(d, bytes, &(gp_batches_options){.B = 1, .T = 1, .workers = 1, .ahead = INT_MAX}));
+    assert_null(gp_batches_open(d, bytes, &(gp_batches_options){.B = 1, .T = 1, .workers = 1, .ahead = INT_MAX}));
     assert_null(gp_batches_open(none, bytes, &(gp_batches_options){.B = 1, .T = 1}));
     assert_string_equal(gp_error(), "the data set has no items to make batches of");
     gp_dataset_close(none);

@@ -66,8 +66,8 @@ static void lines_are_redrawn_in_place_and_go_when_a_job_ends(void **state)
     set_now(&s, &s.b);
     gp_progress_end(&s.a);
     gp_progress_end(&s.b);
-    assert_wrote(&s, LINE("a") "\n" LINE("b") "\033[1A\r\033[J" LINE("a") "\n" LINE(
-                         "b") "\033[1A\r\033[J" LINE("b") "\r\033[J");
+    assert_wrote(
+        &s, LINE("a") "\n" LINE("b") "\033[1A\r\033[J" LINE("a") "\n" LINE("b") "\033[1A\r\033[J" LINE("b") "\r\033[J");
 }
 
 static void what_is_said_stands_above_the_lines(void **state)
@@ -78,8 +78,8 @@ static void what_is_said_stands_above_the_lines(void **state)
     set_now(&s, &s.a);
     gp_progress_say(&s.b, "b: trying again");
     set_now(&s, &s.a);
-    assert_wrote(&s, LINE("a") "\n" LINE("b") "\033[1A\r\033[Jb: trying again\n" LINE("a") "\n" LINE(
-                         "b") "\033[1A\r\033[J");
+    assert_wrote(
+        &s, LINE("a") "\n" LINE("b") "\033[1A\r\033[Jb: trying again\n" LINE("a") "\n" LINE("b") "\033[1A\r\033[J");
 }
 
 static void it_is_not_drawn_more_often_than_an_eye_can_see(void **state)
@@ -119,10 +119,9 @@ static void a_line_that_is_too_long_keeps_its_end(void **state)
     begin(&s.a, &s.board, "123456789\xc3\xa9 123456789 123456789 123456789 123456789 1234567.bin", false);
     set_now(&s, &s.a);
     gp_progress_end(&s.a);
-    assert_wrote(&s,
-                 "no room for a bar 123456789 123456789: 2.0 kB of 10 kB (20%)\r\033[J"
-                 "...789 123456789 123456789 123456789 123456789 12345.bin: 2.0 kB of 10 kB (20%)\r\033[J"
-                 "... 123456789 123456789 123456789 123456789 1234567.bin: 2.0 kB of 10 kB (20%)\r\033[J");
+    assert_wrote(&s, "no room for a bar 123456789 123456789: 2.0 kB of 10 kB (20%)\r\033[J"
+                     "...789 123456789 123456789 123456789 123456789 12345.bin: 2.0 kB of 10 kB (20%)\r\033[J"
+                     "... 123456789 123456789 123456789 123456789 1234567.bin: 2.0 kB of 10 kB (20%)\r\033[J");
 }
 
 int main(void)

@@ -66,8 +66,7 @@ static void whole_words_are_capitalized(void **state)
     assert_capitalized("he GOES up", "He goes up");
     assert_capitalized("\u00dftart", "Sstart");
     assert_capitalized("\ufb01nd IT", "Find it");
-    assert_capitalized("\u039f\u0394\u039f\u03a3 \u03a3\u0391\u03a3",
-                       "\u039f\u03b4\u03bf\u03c2 \u03c3\u03b1\u03c2");
+    assert_capitalized("\u039f\u0394\u039f\u03a3 \u03a3\u0391\u03a3", "\u039f\u03b4\u03bf\u03c2 \u03c3\u03b1\u03c2");
     assert_capitalized("\u01c4 \u01c4", "\u01c5 \u01c6");
     assert_capitalized("i\u0130", "Ii\u0307");
     assert_capitalized("", "");

@@ -143,9 +143,8 @@ static void a_path_is_that_of_a_file(void **state)
         assert_refused(members, "is no name of a file");
         free(members);
     }
-    assert_refused(
-        "\"path\": \"a\", \"urls\": [\"https://h/a\"]}, {\"path\": \"a\", \"urls\": [\"https://h/b\"]",
-        "x: two files have the path a");
+    assert_refused("\"path\": \"a\", \"urls\": [\"https://h/a\"]}, {\"path\": \"a\", \"urls\": [\"https://h/b\"]",
+                   "x: two files have the path a");
 }
 
 static void what_is_said_of_a_set_has_its_form(void **state)
@@ -167,8 +166,7 @@ static void what_is_said_of_a_set_has_its_form(void **state)
         assert_int_equal(gp_file_write(path, cases[i].text, strlen(cases[i].text)), 0);
         gp_catalog *c = gp_catalog_open(path);
         if (c || !strstr(gp_error(), cases[i].words))
-            fail_msg("%s gives \"%s\", not \"%s\"", cases[i].text, c ? "a catalog" : gp_error(),
-                     cases[i].words);
+            fail_msg("%s gives \"%s\", not \"%s\"", cases[i].text, c ? "a catalog" : gp_error(), cases[i].words);
     }
 }
 
@@ -208,11 +206,10 @@ static bool has_file(const gp_catalog_entry *d, const char *name)
 static void the_built_in_catalog_holds_together(void **state)
 {
     (void)state;
-    static const char *const names[] = {"stories",          "shakespeare", "tinystories", "wikitext-2",
-                                        "wikitext-103",     "enwik8",      "imdb",        "fineweb-edu",
-                                        "lambada",          "hellaswag",   "gpt2",        "gpt2-medium",
-                                        "gpt2-tokenizer",   "gpt2-large",  "gpt2-xl",     "roberta-base",
-                                        "bert-base-uncased"};
+    static const char *const names[] = {
+        "stories",     "shakespeare",  "tinystories",      "wikitext-2", "wikitext-103", "enwik8",         "imdb",
+        "fineweb-edu", "lambada",      "hellaswag",        "gpt2",       "gpt2-medium",  "gpt2-tokenizer", "gpt2-large",
+        "gpt2-xl",     "roberta-base", "bert-base-uncased"};
     gp_catalog *c = gp_catalog_open(NULL);
     assert_non_null(c);
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
@@ -220,8 +217,7 @@ static void the_built_in_catalog_holds_together(void **state)
     for (int i = 0; i < gp_catalog_count(c); i++) {
         const gp_catalog_entry *d = gp_catalog_get(c, i);
         assert_true(strlen(d->note) < 110);
-        bool unchecked =
-            !strcmp(d->name, "gpt2-large") || !strcmp(d->name, "fineweb-edu"); /* as README says */
+        bool unchecked = !strcmp(d->name, "gpt2-large") || !strcmp(d->name, "fineweb-edu"); /* as README says */
         for (int j = 0; j < d->file_count; j++)
             assert_true(!d->files[j].sha256 == unchecked);
         for (int k = 0; d->items && d->file_count && !d->files->unpack && k < d->items->split_count; k++)
@@ -246,11 +242,10 @@ static void a_catalog_of_many_sets_is_read_in_linear_time(void **state)
     enum { SETS = 50000 };
     gp_buf b = {0};
     for (int i = 0; i < SETS; i++)
-        gp_buf_printf(
-            &b,
-            "%s\"set%d\": {\"note\": \"n\", \"licence\": \"l\", \"files\": [{\"path\": \"p\", \"urls\": "
-            "[\"https://h/p\"]}]}",
-            i ? ",\n" : "{", i);
+        gp_buf_printf(&b,
+                      "%s\"set%d\": {\"note\": \"n\", \"licence\": \"l\", \"files\": [{\"path\": \"p\", \"urls\": "
+                      "[\"https://h/p\"]}]}",
+                      i ? ",\n" : "{", i);
     gp_buf_puts(&b, "}");
     assert_int_equal(gp_file_write(path, b.data, b.len), 0);
     gp_buf_release(&b);

@@ -16,8 +16,7 @@
 #include "base/rng.h"
 #include "base/atomic_folder.h"
 
-static const char *const goldens[] = {"tests/golden/gpt2-tiny", "tests/golden/bert-tiny",
-                                      "tests/golden/roberta-tiny"};
+static const char *const goldens[] = {"tests/golden/gpt2-tiny", "tests/golden/bert-tiny", "tests/golden/roberta-tiny"};
 static char folder[] = "/tmp/gptpipe-test.XXXXXX";
 static gp_backend *be;
 
@@ -69,7 +68,7 @@ static char *read_text(const char *path)
     return b.data;
 }
 
-/* ---- a checkpoint with something changed ------------------------------------------------------------- */
+/* ---- a checkpoint with something changed ----------------------------------------------------------------- */
 
 /* Sees each tensor of a golden on its way into a new file: may change it, rename it (into name, 128 bytes), or
  * return false to leave it out. */
@@ -81,8 +80,7 @@ typedef struct item {
 } item;
 
 /* Copies golden's tensors through edit, with `count` more, to a file that carries its configuration along. */
-static void write_edited(const char *golden, edit_fn *edit, void *self, const item *more, int count,
-                         const char *path)
+static void write_edited(const char *golden, edit_fn *edit, void *self, const item *more, int count, const char *path)
 {
     char *file = gp_path_join(golden, "model.safetensors"), *json = gp_path_join(golden, "config.json");
     char *config = read_text(json);
@@ -121,7 +119,7 @@ static void write_edited(const char *golden, edit_fn *edit, void *self, const it
     free(file);
 }
 
-/* ---- comparing --------------------------------------------------------------------------------------- */
+/* ---- comparing ------------------------------------------------------------------------------------------- */
 
 typedef struct comparison {
     gp_safetensors *golden;
@@ -186,7 +184,7 @@ static void convert(const char *from, const char *to, gp_dtype dtype)
     gp_checkpoint_close(c);
 }
 
-/* ---- what is accepted -------------------------------------------------------------------------------- */
+/* ---- what is accepted ------------------------------------------------------------------------------------ */
 
 static void test_loads_transformers_folders(void **state)
 {
@@ -471,7 +469,7 @@ static void test_character_tokenizer_is_named_for_autotokenizer(void **state)
     gp_checkpoint_close(c);
 }
 
-/* ---- shards ------------------------------------------------------------------------------------------ */
+/* ---- shards ---------------------------------------------------------------------------------------------- */
 
 static bool in_second_shard(void *self, char *name, gp_tensor *t)
 {
@@ -545,8 +543,7 @@ static void test_index_that_lies_is_refused(void **state)
     write_index("transformer.h.1.ln_1.bias", "1.safetensors");
     assert_refused(in("shards"), "tensor transformer.h.1.ln_1.bias should be in 1.safetensors, it is in ");
     write_index("transformer.h.1.ln_1.bias", "../2.safetensors");
-    assert_refused(in("shards"),
-                   "tensor transformer.h.1.ln_1.bias: expected the name of a file beside the index");
+    assert_refused(in("shards"), "tensor transformer.h.1.ln_1.bias: expected the name of a file beside the index");
     assert_int_equal(gp_file_write(in("shards/model.safetensors.index.json"), "{}", 2), 0);
     assert_refused(in("shards"), "index.json: \"weight_map\" is missing or empty");
 }
@@ -561,7 +558,7 @@ static void test_tensor_in_two_shards_is_refused(void **state)
     assert_refused(in("shards"), "tensor transformer.ln_f.bias is in ");
 }
 
-/* ---- what is refused --------------------------------------------------------------------------------- */
+/* ---- what is refused ------------------------------------------------------------------------------------- */
 
 static bool leave_out(void *self, char *name, gp_tensor *t)
 {
@@ -575,8 +572,7 @@ static void test_missing_tensor_is_refused(void **state)
     write_edited(goldens[0], leave_out, "transformer.h.1.mlp.c_fc.weight", NULL, 0, in("x.safetensors"));
     assert_refused(in("x.safetensors"),
                    "x.safetensors: tensor transformer.h.1.mlp.c_fc.weight is missing, expected F32 [32,128]");
-    write_edited(goldens[1], leave_out, "bert.encoder.layer.0.attention.self.key.weight", NULL, 0,
-                 in("x.safetensors"));
+    write_edited(goldens[1], leave_out, "bert.encoder.layer.0.attention.self.key.weight", NULL, 0, in("x.safetensors"));
     assert_refused(in("x.safetensors"), "tensor bert.encoder.layer.0.attention.self.key.weight is missing");
 }
 
@@ -586,13 +582,11 @@ static void test_extra_tensor_is_refused(void **state)
     float x[32] = {0};
     item more = extra("transformer.h.2.ln_1.bias", x, GP_F32, 1, 32, 0, 0, 0);
     write_edited(goldens[0], NULL, NULL, &more, 1, in("x.safetensors"));
-    assert_refused(in("x.safetensors"),
-                   "tensor transformer.h.2.ln_1.bias is F32 [32], expected no such tensor in a "
-                   "gpt2 of 2 layers");
+    assert_refused(in("x.safetensors"), "tensor transformer.h.2.ln_1.bias is F32 [32], expected no such tensor in a "
+                                        "gpt2 of 2 layers");
     more = extra("transformer.h.0.attn.bias", x, GP_F32, 1, 32, 0, 0, 0); /* a mask has four dims */
     write_edited(goldens[0], NULL, NULL, &more, 1, in("x.safetensors"));
-    assert_refused(in("x.safetensors"),
-                   "tensor transformer.h.0.attn.bias is F32 [32], expected no such tensor");
+    assert_refused(in("x.safetensors"), "tensor transformer.h.0.attn.bias is F32 [32], expected no such tensor");
 }
 
 typedef struct change {
@@ -622,9 +616,8 @@ static void test_misshapen_tensor_is_refused(void **state)
     (void)state;
     change c = {"transformer.wpe.weight", 31, 0, -1, GP_DTYPES};
     write_edited(goldens[0], apply, &c, NULL, 0, in("x.safetensors"));
-    assert_refused(in("x.safetensors"),
-                   "x.safetensors: tensor transformer.wpe.weight is F32 [31,32], expected F32 "
-                   "[32,32] by its configuration");
+    assert_refused(in("x.safetensors"), "x.safetensors: tensor transformer.wpe.weight is F32 [31,32], expected F32 "
+                                        "[32,32] by its configuration");
 }
 
 static void test_tensor_of_integers_is_refused(void **state)
@@ -632,8 +625,7 @@ static void test_tensor_of_integers_is_refused(void **state)
     (void)state;
     change c = {"transformer.wpe.weight", 0, 0, -1, GP_I32};
     write_edited(goldens[0], apply, &c, NULL, 0, in("x.safetensors"));
-    assert_refused(in("x.safetensors"),
-                   "tensor transformer.wpe.weight is I32 [32,32], expected F32, F16 or BF16");
+    assert_refused(in("x.safetensors"), "tensor transformer.wpe.weight is I32 [32,32], expected F32, F16 or BF16");
 }
 
 static void test_nan_and_infinity_are_refused(void **state)
@@ -641,9 +633,8 @@ static void test_nan_and_infinity_are_refused(void **state)
     (void)state;
     change c = {"transformer.h.1.attn.c_proj.weight", 0, NAN, 33, GP_DTYPES};
     write_edited(goldens[0], apply, &c, NULL, 0, in("x.safetensors"));
-    assert_refused(in("x.safetensors"),
-                   "x.safetensors: tensor transformer.h.1.attn.c_proj.weight has nan at element "
-                   "33, expected finite numbers");
+    assert_refused(in("x.safetensors"), "x.safetensors: tensor transformer.h.1.attn.c_proj.weight has nan at element "
+                                        "33, expected finite numbers");
     change b = {"bert.encoder.layer.1.attention.self.value.weight", 0, -INFINITY, 5, GP_DTYPES};
     write_edited(goldens[1], apply, &b, NULL, 0, in("x.safetensors"));
     assert_refused(in("x.safetensors"),
@@ -670,8 +661,7 @@ static void test_checkpoint_without_configuration_is_refused(void **state)
     struct stat st;
     assert_int_equal(stat("tests/golden/gpt2-tiny/model.safetensors", &st), 0);
     assert_int_equal(gp_file_write(in("alone.safetensors"), model, (size_t)st.st_size), 0);
-    assert_refused(in("alone.safetensors"),
-                   "has no gptpipe.config in its metadata and no config.json beside it");
+    assert_refused(in("alone.safetensors"), "has no gptpipe.config in its metadata and no config.json beside it");
     free(model);
 }
 
@@ -682,8 +672,7 @@ static void test_bad_configuration_beside_it_is_named(void **state)
     gp_safetensors_writer *w = gp_safetensors_create(in("y.safetensors"));
     assert_int_equal(gp_safetensors_finish(w), 0);
     assert_int_equal(gp_file_write(in("config.json"), "{\"model_type\": \"t5\"}", 20), 0);
-    assert_refused(in("y.safetensors"),
-                   "/config.json: model_type is \"t5\"; gpt2, bert and roberta are known");
+    assert_refused(in("y.safetensors"), "/config.json: model_type is \"t5\"; gpt2, bert and roberta are known");
     assert_same_model(in("x.safetensors"), goldens[0], 0); /* which has its own */
 }
 
@@ -691,8 +680,7 @@ static void test_unknown_format_lists_the_known(void **state)
 {
     (void)state;
     assert_int_equal(gp_file_write(in("notes.txt"), "hello, world\n", 13), 0);
-    assert_refused(in("notes.txt"),
-                   "notes.txt: is a checkpoint in no format that is known here: safetensors (");
+    assert_refused(in("notes.txt"), "notes.txt: is a checkpoint in no format that is known here: safetensors (");
     assert_refused(folder, "is a checkpoint in no format that is known here: safetensors (");
     assert_refused("/nonexistent", "/nonexistent: No such file or directory");
 }
@@ -731,8 +719,7 @@ static void test_model_of_fewer_positions_takes_the_first(void **state)
     assert_int_equal(gp_checkpoint_load(c, models[1]), 0);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(gp_model_plan(models[i], 1, T), 0);
-        assert_int_equal(gp_model_logits(models[i], &(gp_batch){.B = 1, .T = T, .inputs = tokens}, logits[i]),
-                         0);
+        assert_int_equal(gp_model_logits(models[i], &(gp_batch){.B = 1, .T = T, .inputs = tokens}, logits[i]), 0);
         gp_model_free(models[i]);
     }
     assert_memory_equal(logits[0], logits[1], sizeof logits[0]);

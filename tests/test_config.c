@@ -103,8 +103,7 @@ static void a_missing_model_type_is_that_of_its_architecture(void **state)
     assert_harmless(GP_GPT2, "model_type architectures", "{\"model_type\": null}");
     assert_refused(GP_BERT, "model_type architectures", "{}", "\"model_type\" is missing");
     assert_refused(GP_GPT2, "", "{\"model_type\": 3}", "model_type is 3; gpt2, bert and roberta are known");
-    assert_refused(GP_GPT2, "model_type", "{\"architectures\": [\"GPTNeoForCausalLM\"]}",
-                   "\"model_type\" is missing");
+    assert_refused(GP_GPT2, "model_type", "{\"architectures\": [\"GPTNeoForCausalLM\"]}", "\"model_type\" is missing");
 }
 
 static void assert_ends(const gp_config *c, int count, int32_t first, int32_t last)
@@ -126,8 +125,7 @@ static void one_or_several_ids_end_samples(void **state)
     assert_ends(&c, 2, 3, 0);
     c = config_of(GP_GPT2, "", "{\"eos_token_id\": null}");
     assert_ends(&c, 0, 0, 0);
-    c = config_of(GP_GPT2, "eos_token_id",
-                  "{}"); /* GPT2Config's 50256, which a model of 96 ids never draws */
+    c = config_of(GP_GPT2, "eos_token_id", "{}"); /* GPT2Config's 50256, which a model of 96 ids never draws */
     assert_ends(&c, 0, 0, 0);
     c = config_of(GP_GPT2, "eos_token_id", "{\"vocab_size\": 50304}");
     assert_ends(&c, 1, 50256, 50256);
@@ -158,8 +156,7 @@ static void generation_config_decides_what_ends_samples(void **state)
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         gp_config c = config_of(GP_GPT2, "", "{}");
-        assert_int_equal(gp_config_ends_from_json(&c, cases[i].json, strlen(cases[i].json), "x"),
-                         cases[i].rc);
+        assert_int_equal(gp_config_ends_from_json(&c, cases[i].json, strlen(cases[i].json), "x"), cases[i].rc);
         if (cases[i].rc < 0)
             continue;
         assert_int_equal(c.end_count, cases[i].count);
@@ -215,8 +212,7 @@ static void what_would_change_numbers_is_refused_by_name(void **state)
         {GP_BERT, "{\"is_decoder\": true}", "is_decoder is true"},
         {GP_BERT, "{\"add_cross_attention\": true}", "add_cross_attention is true"},
         {GP_BERT, "{\"is_causal\": true}", "is_causal is true"},
-        {GP_BERT, "{\"position_embedding_type\": \"relative_key\"}",
-         "position_embedding_type is \"relative_key\""},
+        {GP_BERT, "{\"position_embedding_type\": \"relative_key\"}", "position_embedding_type is \"relative_key\""},
         {GP_BERT, "{\"hidden_act\": \"relu\"}", "hidden_act is \"relu\""},
         {GP_ROBERTA, "{\"is_decoder\": true}", "is_decoder is true"},
     };
@@ -279,7 +275,7 @@ static void what_is_read_is_written_again(void **state)
     assert_true(a.no_end);
 }
 
-/* ---- in a folder ---------------------------------------------------------------------------------------- */
+/* ---- in a folder ----------------------------------------------------------------------------------------- */
 
 static int make_folder(void **state)
 {

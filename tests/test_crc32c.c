@@ -68,8 +68,7 @@ static void two_crcs_join_to_that_of_both(void **state)
     (void)state;
     static const char text[] = "123456789";
     for (size_t n = 0; n <= 9; n++)
-        assert_int_equal(gp_crc32c_join(gp_crc32c(0, text, n), gp_crc32c(0, text + n, 9 - n), 9 - n),
-                         0xe3069283);
+        assert_int_equal(gp_crc32c_join(gp_crc32c(0, text, n), gp_crc32c(0, text + n, 9 - n), 9 - n), 0xe3069283);
     enum { N = 100000 };
     uint8_t *x = gp_calloc(N, 1);
     x[5] = 1;

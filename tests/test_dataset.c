@@ -74,7 +74,7 @@ static void assert_bad_item(const gp_dataset *d, int64_t i, const char *words)
     assert_null(item.memory);
 }
 
-/* ---- text ------------------------------------------------------------------------------------ */
+/* ---- text ------------------------------------------------------------------------------------------------ */
 
 static void the_documents_of_a_text_are_what_its_separator_ends(void **state)
 {
@@ -116,14 +116,13 @@ static void shakespeare_is_his_speeches(void **state)
     assert_int_equal(gp_dataset_length(d), 2);
     assert_item(d, 0, "First Citizen:\nSpeak.", -1, NULL);
     gp_dataset_close(d);
-    assert_refused(
-        "shakespeare", &(gp_dataset_options){.folder = "elsewhere"},
-        "elsewhere/shakespeare.txt: is not here; bring it with: fetch-data shakespeare -o elsewhere/");
+    assert_refused("shakespeare", &(gp_dataset_options){.folder = "elsewhere"},
+                   "elsewhere/shakespeare.txt: is not here; bring it with: fetch-data shakespeare -o elsewhere/");
     assert_refused("shakespear", NULL, "did you mean shakespeare?");
     assert_refused("gpt2-tokenizer", NULL, "does not say what its items are");
 }
 
-/* ---- labelled -------------------------------------------------------------------------------- */
+/* ---- labelled -------------------------------------------------------------------------------------------- */
 
 static void assert_imdb(const gp_dataset *d)
 {
@@ -166,8 +165,7 @@ static void a_split_is_chosen_by_its_name(void **state)
     assert_int_equal(gp_dataset_length(d), 3);
     assert_item(d, 0, "test bad 0", 0, "test");
     gp_dataset_close(d);
-    assert_refused("./x.zip", &(gp_dataset_options){.split = "dev"},
-                   "has no split dev (it has: train, test)");
+    assert_refused("./x.zip", &(gp_dataset_options){.split = "dev"}, "has no split dev (it has: train, test)");
 }
 
 static void labels_that_are_named_are_the_only_ones(void **state)
@@ -175,8 +173,7 @@ static void labels_that_are_named_are_the_only_ones(void **state)
     (void)state;
     static const char *const labels[] = {"pos", "unsup"};
     pack("x.tar", imdb_files);
-    gp_dataset *d =
-        opened("./x.tar", &(gp_dataset_options){.split = "train", .labels = labels, .label_count = 2});
+    gp_dataset *d = opened("./x.tar", &(gp_dataset_options){.split = "train", .labels = labels, .label_count = 2});
     assert_int_equal(gp_dataset_length(d), 3);
     assert_item(d, 0, "train good 2", 0, "train");
     assert_item(d, 2, "nobody knows", 1, "train");
@@ -202,12 +199,11 @@ static void imdb_is_brought_by_downloading(void **state)
     (void)state;
     assert_int_equal(gp_make_dirs("mirror/example.org"), 0);
     pack("mirror/example.org/aclImdb_v1.tar.gz", imdb_files);
-    save(
-        "c.json",
-        "{\"reviews\": {\"note\": \"n\", \"licence\": \"l\", \"items\": {\"kind\": \"labelled\", \"splits\": "
-        "{\"train\": \"r/train\", \"test\": \"r/test\"}}, \"files\": [{\"path\": \"r\", \"unpack\": "
-        "\"folder\", "
-        "\"urls\": [\"https://example.org/aclImdb_v1.tar.gz\"]}]}}");
+    save("c.json",
+         "{\"reviews\": {\"note\": \"n\", \"licence\": \"l\", \"items\": {\"kind\": \"labelled\", \"splits\": "
+         "{\"train\": \"r/train\", \"test\": \"r/test\"}}, \"files\": [{\"path\": \"r\", \"unpack\": "
+         "\"folder\", "
+         "\"urls\": [\"https://example.org/aclImdb_v1.tar.gz\"]}]}}");
     gp_catalog *c = gp_catalog_open("c.json");
     gp_fetch_options fetch = {.mirror = "mirror", .offline = true, .quiet = true};
     gp_dataset_options o = {.catalog = c, .folder = "d", .fetch = &fetch, .nowhere = true};
@@ -232,15 +228,14 @@ static void imdb_is_brought_by_downloading(void **state)
     gp_dataset_close(d);
 }
 
-/* ---- jsonl ----------------------------------------------------------------------------------- */
+/* ---- jsonl ----------------------------------------------------------------------------------------------- */
 
 static void lines_of_json_are_items(void **state)
 {
     (void)state;
     static const char *const labels[] = {"no", "yes"};
-    save("a.jsonl",
-         "{\"text\": \"caf\\u00e9\", \"body\": \"b\", \"label\": 7}\n\n{\"text\": \"\", \"label\": 0}\r\n"
-         "{\"text\": \"last\"}");
+    save("a.jsonl", "{\"text\": \"caf\\u00e9\", \"body\": \"b\", \"label\": 7}\n\n{\"text\": \"\", \"label\": 0}\r\n"
+                    "{\"text\": \"last\"}");
     gp_dataset *d = opened("./a.jsonl", NULL);
     assert_int_equal(gp_dataset_length(d), 3);
     assert_item(d, 0, "caf\xc3\xa9", -1, NULL);
@@ -261,12 +256,10 @@ static void a_wrong_line_is_named_when_it_is_asked_for(void **state)
 {
     (void)state;
     static const char *const labels[] = {"no", "yes"};
-    save("a.jsonl",
-         "{\"text\": \"good\", \"label\": 1}\n{\"text\": 5}\n\n{\"text\": \"x\"\n[1]\n{\"text\": \"x\"}\n"
-         "{\"text\": \"x\", \"label\": 2}\n{\"text\": \"x\", \"label\": \"maybe\"}\n{\"text\": \"x\", "
-         "\"label\": 1.5}\n");
-    gp_dataset *d =
-        opened("./a.jsonl", &(gp_dataset_options){.label = "label", .labels = labels, .label_count = 2});
+    save("a.jsonl", "{\"text\": \"good\", \"label\": 1}\n{\"text\": 5}\n\n{\"text\": \"x\"\n[1]\n{\"text\": \"x\"}\n"
+                    "{\"text\": \"x\", \"label\": 2}\n{\"text\": \"x\", \"label\": \"maybe\"}\n{\"text\": \"x\", "
+                    "\"label\": 1.5}\n");
+    gp_dataset *d = opened("./a.jsonl", &(gp_dataset_options){.label = "label", .labels = labels, .label_count = 2});
     assert_int_equal(gp_dataset_length(d), 8);
     assert_item(d, 0, "good", 1, NULL);
     assert_bad_item(d, 1, "./a.jsonl: line 2: its \"text\" is not a string");

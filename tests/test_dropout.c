@@ -182,8 +182,7 @@ static void attention_drops_probabilities(void **state)
         qkv[i] = i % (3 * C) >= 2 * C; /* q = k = 0: all probabilities equal; v = 1 */
     gp_tensor tq = gp_tensor_view(qkv, GP_F32, 3, B, T, 3 * C), to = gp_tensor_view(out, GP_F32, 3, B, T, C);
     be->ops->attention_forward(
-        be, &(gp_attention_op){
-                .heads = H, .drop = {.p = 0.5f, .site = 8, .step = &step}, .qkv = &tq, .out = &to});
+        be, &(gp_attention_op){.heads = H, .drop = {.p = 0.5f, .site = 8, .step = &step}, .qkv = &tq, .out = &to});
     for (uint32_t i = 0; i < N; i++) {
         uint32_t b = i / (T * C), q = i / C % T, h = i % C / (C / H), kept = 0;
         for (uint32_t k = 0; k < T; k++) {

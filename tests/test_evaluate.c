@@ -144,8 +144,7 @@ static gp_tokens *documents(const char *separator)
 {
     gp_buf metadata = {0};
     int64_t tokens = 0;
-    gp_buf_printf(&metadata, "{\"separator\": {\"text\": \"\\n\", \"ids\": %s}, \"entropy\": {\"nats\": [",
-                  separator);
+    gp_buf_printf(&metadata, "{\"separator\": {\"text\": \"\\n\", \"ids\": %s}, \"entropy\": {\"nats\": [", separator);
     for (int d = 0; d < DOCUMENTS; d++)
         gp_buf_printf(&metadata, d ? ", %g" : "%g", document_nats[d]);
     gp_buf_puts(&metadata, "], \"chars\": [");
@@ -198,8 +197,8 @@ static void some_documents_are_those_that_were_asked_for(void **state)
     gp_document_scores got;
     gp_backend *be;
     gp_model *m = tiny("ref", &be);
-    double a = document_losses_one[2], b = document_losses_one[3], x = a - document_nats[2],
-           y = b - document_nats[3], characters = document_characters[2] + document_characters[3];
+    double a = document_losses_one[2], b = document_losses_one[3], x = a - document_nats[2], y = b - document_nats[3],
+           characters = document_characters[2] + document_characters[3];
     assert_int_equal(gp_documents_score(m, s, 2, DOCUMENTS, 2, 4, NULL, &got), 0);
     /* of two numbers the variance is (x - y)^2 / 2, and n times it the square of x - y */
     assert_scores(&got, (double[]){(a + b) / characters, (document_nats[2] + document_nats[3]) / characters,

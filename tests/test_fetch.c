@@ -79,8 +79,7 @@ static void a_server_that_stays_busy_is_given_up(void **state)
 static void a_cut_download_goes_on_where_it_was(void **state)
 {
     (void)state;
-    server s = {
-        .replies = {{.body = letters, .etag = "\"v1\"", .cut = 10000}, {.body = letters, .etag = "\"v1\""}}};
+    server s = {.replies = {{.body = letters, .etag = "\"v1\"", .cut = 10000}, {.body = letters, .etag = "\"v1\""}}};
     char condition[64];
     server_start(&s);
     assert_int_equal(fetch(&s), 0);
@@ -127,8 +126,7 @@ static void a_file_that_changed_on_the_way_is_read_anew(void **state)
     char old[LENGTH + 1];
     memset(old, 'x', LENGTH);
     old[LENGTH] = 0;
-    server s = {
-        .replies = {{.body = old, .etag = "\"v1\"", .cut = 10000}, {.body = letters, .etag = "\"v2\""}}};
+    server s = {.replies = {{.body = old, .etag = "\"v1\"", .cut = 10000}, {.body = letters, .etag = "\"v2\""}}};
     server_start(&s);
     assert_int_equal(fetch(&s), 0);
     server_stop(&s);
@@ -192,8 +190,7 @@ static void a_file_of_another_size_is_refused_before_it_is_read(void **state)
 static void a_body_without_a_length_is_read_to_its_end(void **state)
 {
     (void)state;
-    server s = {
-        .replies = {{.body = letters, .no_length = true, .cut = 5000}, {.body = letters, .no_length = true}}};
+    server s = {.replies = {{.body = letters, .no_length = true, .cut = 5000}, {.body = letters, .no_length = true}}};
     server_start(&s);
     assert_int_equal(fetch(&s), 0);
     server_stop(&s);
@@ -249,8 +246,7 @@ static void a_mirror_is_asked_first_and_the_source_after_it(void **state)
 {
     (void)state;
     const char *const urls[] = {"http://127.0.0.1:1/letters.txt"}; /* where nobody listens */
-    gp_catalog_file f = {
-        .path = "letters.txt", .urls = urls, .url_count = 1, .sha256 = letters_sha256, .size = LENGTH};
+    gp_catalog_file f = {.path = "letters.txt", .urls = urls, .url_count = 1, .sha256 = letters_sha256, .size = LENGTH};
     char mirror[64];
     gp_fetched how;
     server s = {.replies = {{.body = letters}}};
@@ -280,8 +276,7 @@ static void offline_opens_no_socket(void **state)
     server_start(&s);
     snprintf(url, sizeof url, "http://127.0.0.1:%d/letters.txt", s.port);
     const char *const urls[] = {url};
-    gp_catalog_file f = {
-        .path = "letters.txt", .urls = urls, .url_count = 1, .sha256 = letters_sha256, .size = LENGTH};
+    gp_catalog_file f = {.path = "letters.txt", .urls = urls, .url_count = 1, .sha256 = letters_sha256, .size = LENGTH};
     gp_fetch_options o = {.quiet = true, .offline = true, .mirror = url};
     assert_int_equal(gp_fetch_file(&f, path, &o, NULL), -1);
     server_stop(&s);
@@ -293,8 +288,7 @@ static void a_data_set_is_all_its_files(void **state)
 {
     (void)state;
     char mirror[96], file[160];
-    const char *const one[] = {"https://example.org/letters.txt"}, *const two[] = {
-                                                                       "https://example.org/b/none.txt"};
+    const char *const one[] = {"https://example.org/letters.txt"}, *const two[] = {"https://example.org/b/none.txt"};
     gp_catalog_file files[] = {
         {.path = "letters.txt", .urls = one, .url_count = 1, .sha256 = letters_sha256, .size = LENGTH},
         {.path = "sub/none.txt", .urls = two, .url_count = 1, .size = 0},

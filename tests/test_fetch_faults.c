@@ -140,7 +140,7 @@ static void a_note_of_the_source_that_was_cut_short_is_not_believed(void **state
     free(from);
 }
 
-/* ---- servers without validators: only the file's size is known to be the same ---------------- */
+/* ---- servers without validators: only the file's size is known to be the same ---------------------------- */
 
 /* What fetch_known does where nothing is known and nothing is tried again. */
 static int fetch_once(const server *s, const char *sha256)
@@ -245,7 +245,7 @@ static void a_part_that_is_whole_by_its_size_is_not_asked_for_twice(void **state
     free(from);
 }
 
-/* ---- ways that lead elsewhere ---------------------------------------------------------------- */
+/* ---- ways that lead elsewhere ---------------------------------------------------------------------------- */
 
 static void no_redirect_leaves_the_web(void **state)
 {
@@ -265,8 +265,7 @@ static void a_proxy_is_asked_where_one_is_named(void **state)
 {
     (void)state;
     const char *const urls[] = {"http://example.invalid/letters.txt"};
-    gp_catalog_file f = {
-        .path = "letters.txt", .urls = urls, .url_count = 1, .sha256 = letters_sha256, .size = LENGTH};
+    gp_catalog_file f = {.path = "letters.txt", .urls = urls, .url_count = 1, .sha256 = letters_sha256, .size = LENGTH};
     gp_fetch_options o = {.quiet = true, .retries = -1};
     char proxy[64];
     server s = {.replies = {{.body = letters}}};
@@ -298,9 +297,8 @@ static void a_full_disk_keeps_what_came(void **state)
     if (!child) {
         signal(SIGXFSZ, SIG_IGN);
         setrlimit(RLIMIT_FSIZE, &(struct rlimit){12000, 12000});
-        bool told =
-            fetch(&s) == -1 && strstr(gp_error(), "letters.txt.part: cannot be written: File too large; "
-                                                  "what came is kept, make room and run it again");
+        bool told = fetch(&s) == -1 && strstr(gp_error(), "letters.txt.part: cannot be written: File too large; "
+                                                          "what came is kept, make room and run it again");
         _exit(told ? 0 : 1);
     }
     assert_int_equal(waitpid(child, &status, 0), child);

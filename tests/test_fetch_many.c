@@ -24,12 +24,8 @@ static void plan(three *t, const server *s, const char *sha256)
         snprintf(t->urls[i], sizeof t->urls[i], "http://127.0.0.1:%d/%d.txt", s->port, i);
         snprintf(t->paths[i], sizeof t->paths[i], "%s/%d.txt", dir, i);
         t->url[i] = t->urls[i];
-        t->files[i] = (gp_catalog_file){.path = t->names[i],
-                                        .urls = t->url + i,
-                                        .url_count = 1,
-                                        .sha256 = sha256,
-                                        .size = -1,
-                                        .unpacked = -1};
+        t->files[i] = (gp_catalog_file){
+            .path = t->names[i], .urls = t->url + i, .url_count = 1, .sha256 = sha256, .size = -1, .unpacked = -1};
         t->jobs[i] = (gp_fetch_job){.set = &t->set, .file = t->files + i, .path = t->paths[i]};
     }
 }
@@ -163,8 +159,7 @@ static void a_lock_file_that_says_otherwise_than_the_catalog_is_an_error(void **
 static void *fetch_from_mirror(void *late)
 {
     const char *const urls[] = {"https://example.org/letters.txt"};
-    gp_catalog_file f = {
-        .path = "letters.txt", .urls = urls, .url_count = 1, .sha256 = letters_sha256, .size = -1};
+    gp_catalog_file f = {.path = "letters.txt", .urls = urls, .url_count = 1, .sha256 = letters_sha256, .size = -1};
     char mirror[96];
     snprintf(mirror, sizeof mirror, "%s/mirror", dir);
     gp_fetch_options o = {.quiet = true, .offline = true, .mirror = mirror};
@@ -185,8 +180,7 @@ static void of_many_at_once_one_brings_the_file(void **state)
     for (int round = 0; round < ROUNDS; round++) {
         int64_t brought = 0;
         for (int i = 0; i < THREADS; i++)
-            assert_int_equal(pthread_create(&threads[i], NULL, fetch_from_mirror, (void *)(intptr_t)(50 * i)),
-                             0);
+            assert_int_equal(pthread_create(&threads[i], NULL, fetch_from_mirror, (void *)(intptr_t)(50 * i)), 0);
         for (int i = 0; i < THREADS; i++) {
             void *one;
             pthread_join(threads[i], &one);

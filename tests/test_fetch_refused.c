@@ -40,16 +40,14 @@ static void an_encoding_of_nothing_is_none(void **state)
     assert_int_equal(fetch_known(&s, NULL, -1), 0);
     server_stop(&s);
     assert_arrived();
-    assert_string_equal(request_header(s.request[0], "\r\nAccept-Encoding:", value, sizeof value),
-                        "identity");
+    assert_string_equal(request_header(s.request[0], "\r\nAccept-Encoding:", value, sizeof value), "identity");
 }
 
 /* "bytes 0-25999/asterisk" may be all of the file, or its beginning. */
 static void a_part_that_was_not_asked_for_is_refused(void **state)
 {
     (void)state;
-    server s = {
-        .replies = {{.status = 206, .body = letters, .headers = "Content-Range: bytes 0-25999/*\r\n"}}};
+    server s = {.replies = {{.status = 206, .body = letters, .headers = "Content-Range: bytes 0-25999/*\r\n"}}};
     server_start(&s);
     assert_int_equal(fetch_known(&s, NULL, -1), -1);
     server_stop(&s);
@@ -97,8 +95,7 @@ static void an_error_with_an_endless_page_is_an_error(void **state)
     (void)state;
     static char page[100000];
     memset(page, 'x', sizeof page);
-    server s = {
-        .replies = {{.status = 404, .body = page, .size = sizeof page, .no_length = true, .stall = true}}};
+    server s = {.replies = {{.status = 404, .body = page, .size = sizeof page, .no_length = true, .stall = true}}};
     server_start(&s);
     assert_int_equal(fetch_known(&s, NULL, -1), -1);
     server_stop(&s);
@@ -112,8 +109,7 @@ static void a_file_of_unknown_size_has_a_limit(void **state)
     char url[64];
     gp_part p;
     gp_progress progress = {.quiet = true};
-    gp_download d = {
-        .part = &p, .progress = &progress, .size = -1, .limit = LENGTH - 1, .connect = 5, .stall = 5};
+    gp_download d = {.part = &p, .progress = &progress, .size = -1, .limit = LENGTH - 1, .connect = 5, .stall = 5};
     server s = {.replies = {{.body = letters, .chunked = true}}};
     server_start(&s);
     snprintf(url, sizeof url, "http://127.0.0.1:%d/letters.txt", s.port);

@@ -73,8 +73,7 @@ static void a_lock_files_sha256_counts_to_its_last_digit(void **state)
     gp_lock_file *lock = gp_lock_file_open(name);
     assert_int_equal(gp_lock_file_add(lock, "set", "letters.txt", other, LENGTH), 0);
     gp_lock_file_close(lock);
-    gp_catalog_file f = {
-        .path = "letters.txt", .urls = urls, .url_count = 1, .sha256 = letters_sha256, .size = LENGTH};
+    gp_catalog_file f = {.path = "letters.txt", .urls = urls, .url_count = 1, .sha256 = letters_sha256, .size = LENGTH};
     gp_catalog_entry set = {.name = "set", .files = &f, .file_count = 1};
     gp_fetch_job job = {.set = &set, .file = &f, .path = path};
     gp_fetch_options o = {.quiet = true, .retries = -1, .lock = name};

@@ -157,7 +157,8 @@ static void test_devices_and_descriptors_are_streams(void **state)
     assert_false(gp_is_stream("tests/test_file.c"));
 }
 
-/* As in { echo one; tool -o /dev/stdout; echo four; } > file: nothing is written over, not what comes afterwards either. */
+/* As in { echo one; tool -o /dev/stdout; echo four; } > file: nothing is written over, not what comes afterwards
+ * either. */
 static void test_a_descriptor_is_written_where_it_stands(void **state)
 {
     (void)state;
@@ -188,8 +189,7 @@ static void test_a_descriptor_is_written_where_it_stands(void **state)
 static void test_what_would_be_replaced_is_seen_under_each_name(void **state)
 {
     (void)state;
-    char *path = gp_path_join(folder, "f"), *hard = gp_path_join(folder, "g"),
-         *soft = gp_path_join(folder, "h");
+    char *path = gp_path_join(folder, "f"), *hard = gp_path_join(folder, "g"), *soft = gp_path_join(folder, "h");
     assert_int_equal(close(open(path, O_WRONLY | O_CREAT, 0600)), 0);
     assert_false(gp_output_replaces(hard, path));
     assert_int_equal(link(path, hard), 0);
@@ -224,7 +224,7 @@ static void test_a_full_device_is_a_failure(void **state)
     assert_string_equal(gp_error(), "/dev/full: cannot be written: No space left on device");
 }
 
-/* ---- what is replaced, linked or left ---------------------------------------------------------------- */
+/* ---- what is replaced, linked or left -------------------------------------------------------------------- */
 
 static void write_text(const char *path, const char *text)
 {
@@ -299,8 +299,7 @@ static void test_what_a_killed_process_left_is_removed_by_the_next(void **state)
 {
     (void)state;
     char *path = gp_path_join(folder, "f.tok"), *shard = gp_path_join(folder, "f_000001.tok");
-    const char *const foreign[] = {"g.tok.0123456789abcdef.tmp", "f.tok.tmp", "f_000001.tok.12.tmp",
-                                   "f_x.tok"};
+    const char *const foreign[] = {"g.tok.0123456789abcdef.tmp", "f.tok.tmp", "f_000001.tok.12.tmp", "f_x.tok"};
     int status;
     gp_out o;
     for (size_t i = 0; i < ARRAY_LEN(foreign); i++) {
@@ -337,8 +336,7 @@ static void test_what_a_killed_process_left_is_removed_by_the_next(void **state)
 static void test_a_mapped_file_that_shrinks_ends_the_process_with_its_name(void **state)
 {
     (void)state;
-    char *path = gp_path_join(folder, "f"), *err = gp_path_join(folder, "err"), page[8192] = "",
-         text[200] = "";
+    char *path = gp_path_join(folder, "f"), *err = gp_path_join(folder, "err"), page[8192] = "", text[200] = "";
     int status;
     assert_int_equal(gp_file_write(path, page, sizeof page), 0);
     fflush(NULL);

@@ -214,8 +214,7 @@ static void ten_adamw_steps(const char *backend)
             in[i] = tokens[(s * 2 + i / 32) * 33 + i % 32];
             out[i] = tokens[(s * 2 + i / 32) * 33 + i % 32 + 1];
         }
-        assert_int_equal(
-            gp_model_gradients(g.m, &(gp_batch){.B = 2, .T = 32, .inputs = in, .targets = out}, &loss), 0);
+        assert_int_equal(gp_model_gradients(g.m, &(gp_batch){.B = 2, .T = 32, .inputs = in, .targets = out}, &loss), 0);
         gp_step *st = &g.m->host_step;
         st->lr = 1e-3f;
         st->max_norm = 1;
@@ -262,36 +261,36 @@ static void greedy_text(const char *backend)
     golden_close(&g);
 }
 
-#define FOR_BACKEND(be)                                                                                      \
-    static void gpt2_matches_transformers_##be(void **state)                                                 \
-    {                                                                                                        \
-        (void)state;                                                                                         \
-        model_matches("gpt2-tiny", #be);                                                                     \
-    }                                                                                                        \
-    static void bert_matches_transformers_##be(void **state)                                                 \
-    {                                                                                                        \
-        (void)state;                                                                                         \
-        model_matches("bert-tiny", #be);                                                                     \
-    }                                                                                                        \
-    static void roberta_matches_transformers_##be(void **state)                                              \
-    {                                                                                                        \
-        (void)state;                                                                                         \
-        model_matches("roberta-tiny", #be);                                                                  \
-    }                                                                                                        \
-    static void ten_adamw_steps_match_##be(void **state)                                                     \
-    {                                                                                                        \
-        (void)state;                                                                                         \
-        ten_adamw_steps(#be);                                                                                \
-    }                                                                                                        \
-    static void greedy_text_is_identical_##be(void **state)                                                  \
-    {                                                                                                        \
-        (void)state;                                                                                         \
-        greedy_text(#be);                                                                                    \
+#define FOR_BACKEND(be)                                                                                                \
+    static void gpt2_matches_transformers_##be(void **state)                                                           \
+    {                                                                                                                  \
+        (void)state;                                                                                                   \
+        model_matches("gpt2-tiny", #be);                                                                               \
+    }                                                                                                                  \
+    static void bert_matches_transformers_##be(void **state)                                                           \
+    {                                                                                                                  \
+        (void)state;                                                                                                   \
+        model_matches("bert-tiny", #be);                                                                               \
+    }                                                                                                                  \
+    static void roberta_matches_transformers_##be(void **state)                                                        \
+    {                                                                                                                  \
+        (void)state;                                                                                                   \
+        model_matches("roberta-tiny", #be);                                                                            \
+    }                                                                                                                  \
+    static void ten_adamw_steps_match_##be(void **state)                                                               \
+    {                                                                                                                  \
+        (void)state;                                                                                                   \
+        ten_adamw_steps(#be);                                                                                          \
+    }                                                                                                                  \
+    static void greedy_text_is_identical_##be(void **state)                                                            \
+    {                                                                                                                  \
+        (void)state;                                                                                                   \
+        greedy_text(#be);                                                                                              \
     }
 
-#define TESTS(be)                                                                                            \
-    cmocka_unit_test(gpt2_matches_transformers_##be), cmocka_unit_test(bert_matches_transformers_##be),      \
-        cmocka_unit_test(roberta_matches_transformers_##be), cmocka_unit_test(ten_adamw_steps_match_##be),   \
+#define TESTS(be)                                                                                                      \
+    cmocka_unit_test(gpt2_matches_transformers_##be), cmocka_unit_test(bert_matches_transformers_##be),                \
+        cmocka_unit_test(roberta_matches_transformers_##be), cmocka_unit_test(ten_adamw_steps_match_##be),             \
         cmocka_unit_test(greedy_text_is_identical_##be)
 
 #ifdef GPTPIPE_TEST_CUDA /* see backends.h */

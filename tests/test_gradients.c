@@ -1,7 +1,7 @@
 /* test_gradients.c: embed, dropout and norm backward against central differences. */
 #include "gradients.h"
 
-/* ---- embed ---- */
+/* ---- embed ----------------------------------------------------------------------------------------------- */
 
 static double embed_loss(const void *p)
 {
@@ -66,7 +66,7 @@ static void embed_drops_the_same_elements_backward(void **state)
     embed_case(17, true, -1, -1, 0.4);
 }
 
-/* ---- dropout alone ---- */
+/* ---- dropout alone --------------------------------------------------------------------------------------- */
 
 typedef struct dropout_case {
     gp_tensor x, y, dy;
@@ -85,15 +85,14 @@ static double dropout_loss(const void *p)
 static void dropout_is_its_own_backward(void **state)
 {
     (void)state;
-    dropout_case c = {random_tensor(2, 3, 17), random_tensor(2, 3, 17), random_tensor(2, 3, 17),
-                      dropout(0.3)};
+    dropout_case c = {random_tensor(2, 3, 17), random_tensor(2, 3, 17), random_tensor(2, 3, 17), dropout(0.3)};
     gp_tensor dx = unwritten(&c.dy);
     memcpy(dx.data, c.dy.data, (size_t)gp_tensor_bytes(&dx));
     be.ops->dropout(&be, &dx, c.drop);
     check("dx", &c.x, &dx, dropout_loss, &c);
 }
 
-/* ---- norm ---- */
+/* ---- norm ------------------------------------------------------------------------------------------------ */
 
 typedef struct norm_case {
     gp_norm_op op;
@@ -113,10 +112,8 @@ enum { BRANCH = 1, CARRY = 2, SECOND = 4, BETA = 8, ON_CARRY = 16, ON_SECOND = 3
 
 static void norm_check(int T, int C, double p, int with)
 {
-    gp_tensor residual = random_tensor(2, T, C), branch = random_tensor(2, T, C),
-              sum = random_tensor(2, T, C);
-    gp_tensor y = random_tensor(2, T, C), mean = random_tensor(2 * T, 0, 0),
-              rstd = random_tensor(2 * T, 0, 0);
+    gp_tensor residual = random_tensor(2, T, C), branch = random_tensor(2, T, C), sum = random_tensor(2, T, C);
+    gp_tensor y = random_tensor(2, T, C), mean = random_tensor(2 * T, 0, 0), rstd = random_tensor(2 * T, 0, 0);
     gp_tensor dy = random_tensor(2, T, C), dy2 = random_tensor(2, T, C), dcarry = random_tensor(2, T, C);
     param gamma = random_param(C, 0), beta = random_param(C, 0);
     norm_case c = {.op = {.residual = &residual,

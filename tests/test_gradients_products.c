@@ -1,7 +1,7 @@
 /* test_gradients_products.c: linear, attention and head backward against central differences. */
 #include "gradients.h"
 
-/* ---- linear and activations ---- */
+/* ---- linear and activations ------------------------------------------------------------------------------ */
 
 typedef struct linear_case {
     gp_linear_op op;
@@ -13,8 +13,7 @@ static double linear_loss(const void *p)
 {
     const linear_case *c = p;
     for (int64_t i = 0; c->op.in_act != GP_ACT_NONE && i < gp_tensor_count(c->op.in_pre); i++) {
-        double v = numbers(c->op.in_pre)[i],
-               tanh_of = sqrt(2 / 3.14159265358979323846) * (v + 0.044715 * v * v * v);
+        double v = numbers(c->op.in_pre)[i], tanh_of = sqrt(2 / 3.14159265358979323846) * (v + 0.044715 * v * v * v);
         numbers(c->op.x)[i] =
             c->op.in_act == GP_ACT_GELU_ERF ? 0.5 * v * erfc(-v / sqrt(2)) : 0.5 * v * (1 + tanh(tanh_of));
     }
@@ -88,8 +87,7 @@ static void linear_gives_only_what_is_asked_for(void **state)
     (void)state;
     param w = random_param(5, 3), b = random_param(3, 0);
     gp_weight weight = {.w = w.value, .trains = true};
-    gp_tensor x = random_tensor(2, 5, 0), dy = random_tensor(2, 3, 0), dx = unwritten(&x),
-              same = unwritten(&x);
+    gp_tensor x = random_tensor(2, 5, 0), dy = random_tensor(2, 3, 0), dx = unwritten(&x), same = unwritten(&x);
     be.ops->linear_backward(&be, &(gp_linear_op){.x = &x, .w = &weight, .dy = &dy, .dx = &dx});
     assert_memory_equal(w.grad.data, w.before.data, (size_t)gp_tensor_bytes(&w.grad));
     be.ops->linear_backward(
@@ -101,7 +99,7 @@ static void linear_gives_only_what_is_asked_for(void **state)
     assert_memory_equal(again.grad.data, w.grad.data, (size_t)gp_tensor_bytes(&w.grad));
 }
 
-/* ---- attention ---- */
+/* ---- attention ------------------------------------------------------------------------------------------- */
 
 static double attention_loss(const void *p)
 {
@@ -110,8 +108,7 @@ static double attention_loss(const void *p)
     return weighted(op->out, op->dout);
 }
 
-static void attention_check(int T, int H, int D, bool causal, const int32_t *lengths, double p,
-                            double divisor)
+static void attention_check(int T, int H, int D, bool causal, const int32_t *lengths, double p, double divisor)
 {
     int C = H * D;
     plan(2, T, C, H, 1);
@@ -161,7 +158,7 @@ static void attention_with_dropout(void **state)
     attention_check(7, 2, 3, false, (const int32_t[]){3, 7}, 0.5, 0);
 }
 
-/* ---- head ---- */
+/* ---- head ------------------------------------------------------------------------------------------------ */
 
 static double head_loss(const void *p)
 {

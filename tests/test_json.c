@@ -51,8 +51,7 @@ static void text_that_takes_more_than_its_budget_is_refused(void **state)
 static void ordinary_text_is_within_it(void **state)
 {
     (void)state;
-    gp_buf b =
-        list_of("{\"dtype\":\"F32\",\"shape\":[768,768],\"data_offsets\":[1234567890,1236926988]}", 50000);
+    gp_buf b = list_of("{\"dtype\":\"F32\",\"shape\":[768,768],\"data_offsets\":[1234567890,1236926988]}", 50000);
     for (int times = 0; times < 3; times++) { /* and what was freed does not count any more */
         json_t *root = gp_json_load(b.data, b.len, 0, NULL);
         assert_int_equal(json_array_size(root), 50000);

@@ -29,9 +29,8 @@ static void a_member_that_is_not_read_may_be_anything(void **state)
     for (size_t i = 0; i < ARRAY_LEN(harmless); i++)
         for (int last = 0; last < 2; last++) {
             size_t n = 0;
-            char *line =
-                last ? gp_format("{\"text\": \"a\\u0000\\ud83d\\ude00\", \"x\": %s}", harmless[i])
-                     : gp_format("{\"x\" : %s , \"text\": \"a\\u0000\\ud83d\\ude00\"}\n", harmless[i]);
+            char *line = last ? gp_format("{\"text\": \"a\\u0000\\ud83d\\ude00\", \"x\": %s}", harmless[i])
+                              : gp_format("{\"x\" : %s , \"text\": \"a\\u0000\\ud83d\\ude00\"}\n", harmless[i]);
             json_t *o = gp_jsonl_line(line, strlen(line), "a.jsonl", 2);
             const char *text = o ? gp_jsonl_string(o, "text", &n, "a.jsonl", 2) : NULL;
             if (!text)

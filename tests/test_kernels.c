@@ -1,5 +1,5 @@
-/* Kernels of backend cpu beside arithmetic, at every length up to a few vectors: what a vector's rest gets wrong shows in no
- * mean over a long row. */
+/* Kernels of backend cpu beside arithmetic, at every length up to a few vectors: what a vector's rest gets wrong shows
+ * in no mean over a long row. */
 #include "parity.h"
 
 #include "backend/cpu/kernels.h"
@@ -25,13 +25,11 @@ static void bf16_is_the_nearest_and_of_two_the_even_one(void **state)
         uint32_t x;
         uint16_t nearest;
     } cases[] = {
-        {0x3f800000, 0x3f80}, {0x3f807fff, 0x3f80}, {0x3f808000, 0x3f80}, {0x3f808001, 0x3f81},
-        {0x3f810000, 0x3f81}, {0x3f817fff, 0x3f81}, {0x3f818000, 0x3f82}, {0x3f818001, 0x3f82},
-        {0xbf808000, 0xbf80}, {0xbf818000, 0xbf82}, {0x3fff8000, 0x4000}, {0x3ffe8000, 0x3ffe},
-        {0x00008000, 0x0000}, {0x00018000, 0x0002}, {0x80018000, 0x8002}, {0x00000001, 0x0000},
-        {0x7f7f7fff, 0x7f7f}, {0x7f7f8000, 0x7f80}, {0xff7fffff, 0xff80}, {0x7f800000, 0x7f80},
-        {0xff800000, 0xff80}, {0x80000000, 0x8000}, {0x7fc00000, 0x7fc0}, {0xffffffff, 0xffff},
-        {0x7f800001, 0x7fc0},
+        {0x3f800000, 0x3f80}, {0x3f807fff, 0x3f80}, {0x3f808000, 0x3f80}, {0x3f808001, 0x3f81}, {0x3f810000, 0x3f81},
+        {0x3f817fff, 0x3f81}, {0x3f818000, 0x3f82}, {0x3f818001, 0x3f82}, {0xbf808000, 0xbf80}, {0xbf818000, 0xbf82},
+        {0x3fff8000, 0x4000}, {0x3ffe8000, 0x3ffe}, {0x00008000, 0x0000}, {0x00018000, 0x0002}, {0x80018000, 0x8002},
+        {0x00000001, 0x0000}, {0x7f7f7fff, 0x7f7f}, {0x7f7f8000, 0x7f80}, {0xff7fffff, 0xff80}, {0x7f800000, 0x7f80},
+        {0xff800000, 0xff80}, {0x80000000, 0x8000}, {0x7fc00000, 0x7fc0}, {0xffffffff, 0xffff}, {0x7f800001, 0x7fc0},
     };
     const parity *p = *state;
     for (int64_t n = 1; n <= MOST; n++) {
@@ -156,16 +154,12 @@ static void tiny_gradients_are_clipped_as_in_pytorch(void **state)
 static int group(const char *title)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(bf16_is_the_nearest_and_of_two_the_even_one, parity_setup,
-                                        parity_teardown),
-        cmocka_unit_test_setup_teardown(the_largest_logit_is_found_wherever_it_is, parity_setup,
-                                        parity_teardown),
+        cmocka_unit_test_setup_teardown(bf16_is_the_nearest_and_of_two_the_even_one, parity_setup, parity_teardown),
+        cmocka_unit_test_setup_teardown(the_largest_logit_is_found_wherever_it_is, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(every_logit_counts, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(sums_are_those_of_all_numbers, parity_setup, parity_teardown),
-        cmocka_unit_test_setup_teardown(decoded_products_are_those_of_all_inputs, parity_setup,
-                                        parity_teardown),
-        cmocka_unit_test_setup_teardown(tiny_gradients_are_clipped_as_in_pytorch, parity_setup,
-                                        parity_teardown),
+        cmocka_unit_test_setup_teardown(decoded_products_are_those_of_all_inputs, parity_setup, parity_teardown),
+        cmocka_unit_test_setup_teardown(tiny_gradients_are_clipped_as_in_pytorch, parity_setup, parity_teardown),
     };
     return cmocka_run_group_tests_name(title, tests, NULL, NULL);
 }

@@ -94,8 +94,8 @@ static void shuffle_visits_each_window_once_an_epoch(void **state)
     }
 }
 
-/* 4 windows of 4 in 20 tokens leave 3 over: each of the offsets 0 to 3 has its epochs, and with the last of them the last
- * token is a target. */
+/* 4 windows of 4 in 20 tokens leave 3 over: each of the offsets 0 to 3 has its epochs, and with the last of them the
+ * last token is a target. */
 static void shuffle_comes_to_the_first_and_to_the_last_token(void **state)
 {
     (void)state;
@@ -153,8 +153,7 @@ static void rows_do_not_depend_on_how_they_are_batched(void **state)
     static const char *const orders[] = {"random", "shuffle"};
     gp_tokens *s = count_up(2001);
     for (int o = 0; o < 2; o++) {
-        gp_loader *a =
-            gp_loader_open(s, &(gp_loader_options){.B = 12, .T = 4, .order = orders[o], .seed = 9});
+        gp_loader *a = gp_loader_open(s, &(gp_loader_options){.B = 12, .T = 4, .order = orders[o], .seed = 9});
         gp_loader *b = gp_loader_open(s, &(gp_loader_options){.B = 3, .T = 4, .order = orders[o], .seed = 9});
         for (int64_t row = 0; row < 1200; row++)
             assert_int_equal(gp_loader_start(a, row / 12, row % 12), gp_loader_start(b, row / 3, row % 3));
@@ -211,8 +210,7 @@ static void text_shorter_than_the_context_is_refused(void **state)
     assert_int_equal(gp_loader_start(l, 12345, 0), 0);
     gp_loader_close(l);
     assert_null(gp_loader_open(s, &(gp_loader_options){.B = 1, .T = INT64_MAX, .order = "random"}));
-    assert_null(
-        gp_loader_open(s, &(gp_loader_options){.B = 1, .T = 4, .first = 10, .last = 65, .order = "random"}));
+    assert_null(gp_loader_open(s, &(gp_loader_options){.B = 1, .T = 4, .first = 10, .last = 65, .order = "random"}));
     assert_null(gp_loader_open(s, &(gp_loader_options){.B = 0, .T = 4, .order = "random"}));
     assert_null(gp_loader_open(s, &(gp_loader_options){.B = 1, .T = 4, .order = "sideways"}));
     gp_tokens_close(s);
@@ -257,8 +255,7 @@ static void rows_of_order_documents_begin_with_or_behind_a_separator(void **stat
         assert_in_range(start, 40, 160 - 26);
         seen[(start + 2) / 10] = true;
     }
-    for (int d = 0; d < 20;
-         d++) /* 48 is the first such place in the range, 128 the last with 25 + 1 tokens */
+    for (int d = 0; d < 20; d++) /* 48 is the first such place in the range, 128 the last with 25 + 1 tokens */
         assert_int_equal(seen[d], d >= 5 && d <= 13);
     assert_in_range(with, 400, 600);
     gp_loader_close(l);

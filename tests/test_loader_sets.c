@@ -54,8 +54,7 @@ static gp_stream_set shards(gp_span *spans, int from, int n)
 
 static gp_loader *open_sets(const gp_stream_set *sets, int count, int64_t B, int64_t T, const char *order)
 {
-    gp_loader *l =
-        gp_loader_open_sets(sets, count, &(gp_loader_options){.B = B, .T = T, .order = order, .seed = 5});
+    gp_loader *l = gp_loader_open_sets(sets, count, &(gp_loader_options){.B = B, .T = T, .order = order, .seed = 5});
     assert_non_null(l);
     return l;
 }
@@ -251,8 +250,8 @@ static gp_tokens *of_length(int32_t tokens)
     return s;
 }
 
-/* Beside a Philox written down a second time (tests/reference/order.py): what a seed means stays, from version to version
- * and for a run that is continued, and no two streams share random numbers. */
+/* Beside a Philox written down a second time (tests/reference/order.py): what a seed means stays, from version to
+ * version and for a run that is continued, and no two streams share random numbers. */
 static void rows_are_those_of_the_definition(void **state)
 {
     (void)state;
@@ -262,8 +261,7 @@ static void rows_are_those_of_the_definition(void **state)
                             {.name = "two", .spans = spans + 2, .count = 1, .weight = 1}};
     for (int order = 0; order < 2; order++) {
         const int(*expected)[order_rows][2] = order ? order_shuffle : order_random;
-        gp_loader_options o = {
-            .B = 2, .T = order_T, .order = order ? "shuffle" : "random", .seed = order_seed};
+        gp_loader_options o = {.B = 2, .T = order_T, .order = order ? "shuffle" : "random", .seed = order_seed};
         gp_loader *l = gp_loader_open_sets(sets, 2, &o);
         assert_non_null(l);
         int row[2] = {0};

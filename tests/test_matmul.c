@@ -1,6 +1,6 @@
-/* Products of matrices on backend cpu, as this build makes them (backend/cpu/matmul.h) and by the kernel of the own ones,
- * beside three loops over integers. All numbers are small integers, so that every sum is exact in whatever order it is
- * added: what is expected is equality. */
+/* Products of matrices on backend cpu, as this build makes them (backend/cpu/matmul.h) and by the kernel of the own
+ * ones, beside three loops over integers. All numbers are small integers, so that every sum is exact in whatever order
+ * it is added: what is expected is equality. */
 #include "parity.h"
 
 #include "backend/cpu/kernels.h"
@@ -94,8 +94,7 @@ static float *dirty_scratch(parity *p)
 static void by_kernel(const parity *p, const numbers *x, float *c, int parts, float *scratch)
 {
     for (int part = 0; part < parts; part++)
-        gp_cpu_state(p->cpu)->k->matmul(&x->p, x->a, x->b, x->p.bias ? x->bias : NULL, c, part, parts,
-                                        scratch);
+        gp_cpu_state(p->cpu)->k->matmul(&x->p, x->a, x->b, x->p.bias ? x->bias : NULL, c, part, parts, scratch);
 }
 
 /* In bf16, where small integers are exact too, b also packed. */
@@ -206,8 +205,7 @@ static void threads_change_no_bit_of_own_products(void **state)
     gp_matmul *mm = gp_matmul_open(gp_cpu_state(p->cpu)->k, THREADS);
     gp_tensor a = RANDOM(p, M, K), b = RANDOM(p, N, K), one = RANDOM(p, M, N), more = RANDOM(p, M, N);
     for (int threads = 1; !strcmp(products, "own kernels") && threads <= THREADS; threads++) {
-        gp_product product = {
-            .M = M, .N = N, .K = K, .b_transposed = true, .dtype = GP_F32, .threads = threads};
+        gp_product product = {.M = M, .N = N, .K = K, .b_transposed = true, .dtype = GP_F32, .threads = threads};
         gp_matmul_run(mm, &product, a.data, b.data, NULL, threads == 1 ? one.data : more.data);
         assert_true(threads == 1 || parity_same_bits(&one, &more));
     }
@@ -238,10 +236,8 @@ static int group(const char *title)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(small_products_are_exact, parity_setup, parity_teardown),
-        cmocka_unit_test_setup_teardown(products_are_exact_at_the_edges_of_blocks, parity_setup,
-                                        parity_teardown),
-        cmocka_unit_test_setup_teardown(the_own_kernel_s_bits_are_those_of_a_row_alone, parity_setup,
-                                        parity_teardown),
+        cmocka_unit_test_setup_teardown(products_are_exact_at_the_edges_of_blocks, parity_setup, parity_teardown),
+        cmocka_unit_test_setup_teardown(the_own_kernel_s_bits_are_those_of_a_row_alone, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(threads_change_no_bit_of_own_products, parity_setup, parity_teardown),
         cmocka_unit_test(bf16_is_refused_for_what_is_missing),
     };

@@ -40,8 +40,7 @@ static void file(const char *name, const char *text)
 static void machine(int64_t available_kb)
 {
     char text[128];
-    snprintf(text, sizeof text,
-             "MemTotal:       99999999 kB\nMemFree:            1 kB\nMemAvailable:   %lld kB\n",
+    snprintf(text, sizeof text, "MemTotal:       99999999 kB\nMemFree:            1 kB\nMemAvailable:   %lld kB\n",
              (long long)available_kb);
     file("proc/meminfo", text);
 }
@@ -120,8 +119,8 @@ static void the_peak_stays_when_memory_is_given_back(void **state)
     (void)state;
     enum { BYTES = 64 << 20 };
     int64_t before = gp_memory_peak();
-    char *p = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-                   0); /* no sanitizer adds to it */
+    char *p =
+        mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); /* no sanitizer adds to it */
     assert_true(p != MAP_FAILED);
     memset(p, 1, BYTES);
     assert_int_equal(p[BYTES / 2], 1);

@@ -197,12 +197,10 @@ static double number(const json_t *object, const char *key)
 
 static void utilization_is_rate_times_flops_over_the_given_peak(void **state)
 {
-    json_t *json = report_of(*state, &(gp_mfu_plan){.batch_size = B,
-                                                    .decode_batch = 1,
-                                                    .seconds = 0.01,
-                                                    .peak = 1e6,
-                                                    .passes = GP_PASS_ALL,
-                                                    .ops = true});
+    json_t *json = report_of(
+        *state,
+        &(gp_mfu_plan){
+            .batch_size = B, .decode_batch = 1, .seconds = 0.01, .peak = 1e6, .passes = GP_PASS_ALL, .ops = true});
     const char *names[] = {"forward", "train", "prefill", "decode"};
     /* of a token: 4 LCT for attention, whole; a prefill has one row of logits for 4 tokens */
     const double flops[] = {2 * MACS + 4 * C * T, 3 * (2 * MACS + 4 * C * T),
@@ -222,8 +220,8 @@ static void utilization_is_rate_times_flops_over_the_given_peak(void **state)
 static void the_memory_of_each_arena_is_told(void **state)
 {
     fixture *f = *state;
-    json_t *json = report_of(
-        f, &(gp_mfu_plan){.batch_size = B, .decode_batch = 1, .seconds = 0.01, .passes = GP_PASS_ALL});
+    json_t *json =
+        report_of(f, &(gp_mfu_plan){.batch_size = B, .decode_batch = 1, .seconds = 0.01, .passes = GP_PASS_ALL});
     const json_t *memory = json_object_get(json, "memory");
     double parameters = number(json, "parameters");
     /* tokens 11 x 8, positions 4 x 8, a block of 12 CC + 13 C, the last norm */

@@ -10,8 +10,8 @@
 
 static char folder[] = "/tmp/gptpipe-mixture.XXXXXX";
 
-/* A stream of `count` tokens of `vocab` ids in documents of `document` (0: no index), with a tokenizer whose fingerprint
- * is all `tokenizer` (0: unknown). */
+/* A stream of `count` tokens of `vocab` ids in documents of `document` (0: no index), with a tokenizer whose
+ * fingerprint is all `tokenizer` (0: unknown). */
 static void write_stream(const char *name, int64_t count, int64_t vocab, int64_t document, uint8_t tokenizer)
 {
     gp_tokens_info info = {.vocab_size = vocab};
@@ -31,8 +31,8 @@ static int open_all(gp_mixture *m, bool weights, bool names, const char *const *
     return gp_mixture_open(m, &list, &(gp_mixture_how){.weights = weights, .names = names});
 }
 
-#define OPEN(m, weights, names, ...)                                                                         \
-    open_all(m, weights, names, (const char *[]){__VA_ARGS__},                                               \
+#define OPEN(m, weights, names, ...)                                                                                   \
+    open_all(m, weights, names, (const char *[]){__VA_ARGS__},                                                         \
              (int)(sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *)))
 
 static void assert_refused(int rc, gp_mixture *m, const char *why)
@@ -92,8 +92,7 @@ static void validation_sets_are_called_as_told_or_after_their_file(void **state)
     assert_string_equal(m.sets[1].name, "some-name");
     assert_string_equal(m.sets[2].name, "a2");
     gp_mixture_close(&m);
-    assert_refused(OPEN(&m, false, true, "z.tok", "z=a1.tok"), &m,
-                   "two sets are called z (z.tok and a1.tok)");
+    assert_refused(OPEN(&m, false, true, "z.tok", "z=a1.tok"), &m, "two sets are called z (z.tok and a1.tok)");
 }
 
 static void streams_must_agree_where_they_are_known(void **state)
@@ -102,8 +101,7 @@ static void streams_must_agree_where_they_are_known(void **state)
     gp_mixture m;
     assert_refused(OPEN(&m, true, false, "a1.tok", "vocab.tok"), &m,
                    "vocab.tok: its vocabulary has 51 ids, that of a1.tok 50");
-    assert_refused(OPEN(&m, true, false, "a1.tok", "other.tok"), &m,
-                   "other.tok: its tokenizer is not that of a1.tok");
+    assert_refused(OPEN(&m, true, false, "a1.tok", "other.tok"), &m, "other.tok: its tokenizer is not that of a1.tok");
     assert_refused(OPEN(&m, true, false, "unknown.tok", "a1.tok", "other.tok"), &m,
                    "other.tok: its tokenizer is not that of a1.tok");
     assert_int_equal(OPEN(&m, true, false, "unknown.tok", "a1.tok"), 0);
@@ -224,8 +222,8 @@ static void each_set_of_a_mixture_keeps_its_own_end(void **state)
     gp_mixture_close(&m);
 }
 
-/* whole.tok is one document of 60 tokens, between 100 and 100: wherever its part of the border falls, it goes whole to the
- * side that would have more of it, to training where both have half. */
+/* whole.tok is one document of 60 tokens, between 100 and 100: wherever its part of the border falls, it goes whole to
+ * the side that would have more of it, to training where both have half. */
 static void what_cannot_be_divided_goes_to_the_side_of_its_larger_part(void **state)
 {
     (void)state;

@@ -70,14 +70,12 @@ static void discard(gp_model *m, gp_backend *be)
 static void a_padding_id_near_the_largest_number_is_refused(void **state)
 {
     (void)state;
-    static const char json[] =
-        "{\"model_type\": \"roberta\", \"vocab_size\": 9, \"num_hidden_layers\": 1, "
-        "\"num_attention_heads\": 1, \"hidden_size\": 4, \"max_position_embeddings\": 8, "
-        "\"type_vocab_size\": 1, \"pad_token_id\": 9223372036854775807}";
+    static const char json[] = "{\"model_type\": \"roberta\", \"vocab_size\": 9, \"num_hidden_layers\": 1, "
+                               "\"num_attention_heads\": 1, \"hidden_size\": 4, \"max_position_embeddings\": 8, "
+                               "\"type_vocab_size\": 1, \"pad_token_id\": 9223372036854775807}";
     gp_config c;
     assert_int_equal(gp_config_from_json(&c, json, strlen(json), "config.json"), -1);
-    assert_string_equal(gp_error(),
-                        "config.json: padding id is 9223372036854775807, expected -1 to 2147483647");
+    assert_string_equal(gp_error(), "config.json: padding id is 9223372036854775807, expected -1 to 2147483647");
 }
 
 static void random_ids(int32_t *ids, int64_t n, int64_t vocab, uint32_t stream)
@@ -302,7 +300,7 @@ static void dropout_belongs_to_the_step_and_the_sample(void **state)
     }
 }
 
-/* ---- where dropout is drawn -------------------------------------------------------------------------------- */
+/* ---- where dropout is drawn ------------------------------------------------------------------------------ */
 
 static gp_backend_ops spied; /* ref's, with those that drop out replaced */
 static const gp_backend_ops *real;
@@ -371,11 +369,9 @@ static void nothing_outside_the_model_is_run(void **state)
     assert_non_null(strstr(gp_error(), "context is 24"));
     assert_int_equal(gp_model_logits(m, &(gp_batch){.B = 1, .T = 1, .inputs = far}, logits), -1);
     assert_non_null(strstr(gp_error(), "token id 37"));
-    assert_int_equal(gp_model_logits(m, &(gp_batch){.B = 1, .T = 1, .inputs = ids, .types = types}, logits),
-                     -1);
+    assert_int_equal(gp_model_logits(m, &(gp_batch){.B = 1, .T = 1, .inputs = ids, .types = types}, logits), -1);
     far[0] = -100;
-    assert_int_equal(
-        gp_model_evaluate(m, &(gp_batch){.B = 1, .T = 1, .inputs = ids, .targets = far}, &loss, NULL), -1);
+    assert_int_equal(gp_model_evaluate(m, &(gp_batch){.B = 1, .T = 1, .inputs = ids, .targets = far}, &loss, NULL), -1);
     assert_non_null(strstr(gp_error(), "no target"));
     discard(m, be);
 }

@@ -27,13 +27,12 @@ static const char *path_of(const char *name)
     return path;
 }
 
-/* ---- damage ---------------------------------------------------------------------------------- */
+/* ---- damage ---------------------------------------------------------------------------------------------- */
 
 /* Writes a number of the kind that overflows somewhere over the bytes at `at`. */
 static void put_number(gp_buf *b, size_t at)
 {
-    static const uint64_t numbers[] = {0,          1,          255,       65536,     INT32_MAX,
-                                       UINT32_MAX, UINT64_MAX, INT64_MAX, 1ull << 61};
+    static const uint64_t numbers[] = {0, 1, 255, 65536, INT32_MAX, UINT32_MAX, UINT64_MAX, INT64_MAX, 1ull << 61};
     size_t n = any_below(2) ? 8 : 4;
     memcpy(b->data + at, &numbers[any_below(ARRAY_LEN(numbers))], b->len - at < n ? b->len - at : n);
 }
@@ -67,7 +66,7 @@ static void damage(gp_buf *b)
     }
 }
 
-/* ---- what must hold -------------------------------------------------------------------------- */
+/* ---- what must hold -------------------------------------------------------------------------------------- */
 
 static void assert_told(const char *name)
 {
@@ -185,7 +184,7 @@ static void mutate(const char *name, int rounds, void (*try)(const char *path))
     gp_buf_release(&b);
 }
 
-/* ---- the files ------------------------------------------------------------------------------- */
+/* ---- the files ------------------------------------------------------------------------------------------- */
 
 static char *small_json(void)
 {

@@ -115,8 +115,7 @@ static void assert_logits(const double want[3], const char *remark)
     const char *told = gp_checkpoint_remark(c);
     if (remark ? !told || !strstr(told, remark) : told != NULL)
         fail_msg("the remark is '%s', expected '%s'", told ? told : "", remark ? remark : "");
-    assert_int_equal(gp_model_logits(m, &(gp_batch){.B = 1, .T = 3, .inputs = (int32_t[]){5, 6, 7}}, logits),
-                     0);
+    assert_int_equal(gp_model_logits(m, &(gp_batch){.B = 1, .T = 3, .inputs = (int32_t[]){5, 6, 7}}, logits), 0);
     for (int i = 0; i < 3; i++)
         if (!(fabs(logits[2 * 96 + i] - want[i]) <= 2e-5))
             fail_msg("logit %d is %.8f, expected %.8f", i, (double)logits[2 * 96 + i], want[i]);
@@ -182,17 +181,13 @@ static void of_tied_tensors_either_is_enough(void **state)
     for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
         write_edited(GPT2, &(edit){.prefix = prefixes[i], .from = WTE, .to = "lm_head.weight"});
         assert_logits(gpt2, NULL);
-        write_edited(
-            BERT,
-            &(edit){.prefix = prefixes[i], .from = "bert." WORDS, .to = "cls.predictions.decoder.weight"});
-        assert_logits(bert, NULL);
-        write_edited(BERT, &(edit){.prefix = prefixes[i],
-                                   .from = "cls.predictions.bias",
-                                   .to = "cls.predictions.decoder.bias"});
+        write_edited(BERT,
+                     &(edit){.prefix = prefixes[i], .from = "bert." WORDS, .to = "cls.predictions.decoder.weight"});
         assert_logits(bert, NULL);
         write_edited(
-            ROBERTA,
-            &(edit){.prefix = prefixes[i], .from = "roberta." WORDS, .to = "lm_head.decoder.weight"});
+            BERT, &(edit){.prefix = prefixes[i], .from = "cls.predictions.bias", .to = "cls.predictions.decoder.bias"});
+        assert_logits(bert, NULL);
+        write_edited(ROBERTA, &(edit){.prefix = prefixes[i], .from = "roberta." WORDS, .to = "lm_head.decoder.weight"});
         assert_logits(roberta, NULL);
     }
     write_edited(GPT2, &(edit){.from = WTE, .to = "lm_head.weight", .note = WTE, .value = "lm_head.weight"});
@@ -205,14 +200,11 @@ static void a_name_in_the_metadata_is_another_of_a_tensor(void **state)
     (void)state;
     write_edited(GPT2, &(edit){.untied = true, .note = "lm_head.weight", .value = WTE});
     assert_logits(gpt2, NULL);
-    write_edited(
-        GPT2,
-        &(edit){.untied = true, .from = WTE, .to = "lm_head.weight", .note = WTE, .value = "lm_head.weight"});
+    write_edited(GPT2,
+                 &(edit){.untied = true, .from = WTE, .to = "lm_head.weight", .note = WTE, .value = "lm_head.weight"});
     assert_logits(gpt2, NULL);
-    write_edited(GPT2, &(edit){.prefix = "module.",
-                               .untied = true,
-                               .note = "module.lm_head.weight",
-                               .value = "module." WTE});
+    write_edited(GPT2,
+                 &(edit){.prefix = "module.", .untied = true, .note = "module.lm_head.weight", .value = "module." WTE});
     assert_logits(gpt2, NULL);
     write_edited(GPT2, &(edit){.untied = true});
     assert_refused("tensor lm_head.weight is missing");
@@ -232,12 +224,10 @@ static void a_head_that_differs_is_kept(void **state)
     assert_logits(bert_other, told);
     write_edited(ROBERTA, &(edit){.of = "roberta." WORDS, .copy = "lm_head.decoder.weight", .times = 1.5});
     assert_logits(roberta_other, told);
-    write_edited(
-        BERT,
-        &(edit){.of = "cls.predictions.bias", .copy = "cls.predictions.decoder.bias", .times = 1, .plus = 1});
+    write_edited(BERT,
+                 &(edit){.of = "cls.predictions.bias", .copy = "cls.predictions.decoder.bias", .times = 1, .plus = 1});
     assert_logits(bert_plus, "that of the decoder is taken");
-    write_edited(ROBERTA,
-                 &(edit){.of = "lm_head.bias", .copy = "lm_head.decoder.bias", .times = 1, .plus = 1});
+    write_edited(ROBERTA, &(edit){.of = "lm_head.bias", .copy = "lm_head.decoder.bias", .times = 1, .plus = 1});
     assert_logits(roberta_plus, "that of the decoder is taken");
 }
 
@@ -248,24 +238,20 @@ static void a_head_may_have_the_prefix_of_the_model(void **state)
     const char *told = "which differs: the file's head is kept";
     write_edited(GPT2, &(edit){.of = WTE, .copy = "transformer.lm_head.weight", .times = 1.5});
     assert_logits(gpt2_other, told);
-    write_edited(GPT2,
-                 &(edit){.untied = true, .of = WTE, .copy = "transformer.lm_head.weight", .times = 1.5});
+    write_edited(GPT2, &(edit){.untied = true, .of = WTE, .copy = "transformer.lm_head.weight", .times = 1.5});
     assert_logits(gpt2_other, NULL);
     write_edited(GPT2, &(edit){.from = WTE, .to = "transformer.lm_head.weight"});
     assert_logits(gpt2, NULL);
-    write_edited(BERT,
-                 &(edit){.of = "bert." WORDS, .copy = "bert.cls.predictions.decoder.weight", .times = 1.5});
+    write_edited(BERT, &(edit){.of = "bert." WORDS, .copy = "bert.cls.predictions.decoder.weight", .times = 1.5});
     assert_logits(bert_other, told);
-    write_edited(BERT, &(edit){.of = "cls.predictions.bias",
-                               .copy = "bert.cls.predictions.decoder.bias",
-                               .times = 1,
-                               .plus = 1});
+    write_edited(
+        BERT,
+        &(edit){.of = "cls.predictions.bias", .copy = "bert.cls.predictions.decoder.bias", .times = 1, .plus = 1});
     assert_logits(bert_plus, "that of the decoder is taken");
     write_edited(BERT, &(edit){.from = "cls.predictions.transform.dense.weight",
                                .to = "bert.cls.predictions.transform.dense.weight"});
     assert_logits(bert, NULL);
-    write_edited(ROBERTA,
-                 &(edit){.of = "roberta." WORDS, .copy = "roberta.lm_head.decoder.weight", .times = 1.5});
+    write_edited(ROBERTA, &(edit){.of = "roberta." WORDS, .copy = "roberta.lm_head.decoder.weight", .times = 1.5});
     assert_logits(roberta_other, told);
     write_edited(GPT2, &(edit){.untied = true,
                                .from = WTE,

@@ -50,9 +50,8 @@ static void other_machines_have_none(void **state)
     assert_false(HAS({"dev/nvidiactl", "x"}, {"dev/nvidia-uvm", "x"}, {"proc/driver/nvidia/version", "x"}));
     assert_false(HAS({"sys/bus/pci/devices/0000:00:02.0/vendor", "0x8086\n"},
                      {"sys/bus/pci/devices/0000:00:02.0/class", "0x030000\n"}));
-    assert_false(
-        HAS({"sys/bus/pci/devices/0000:01:00.1/vendor", "0x10de\n"}, /* the sound of a card, or its network */
-            {"sys/bus/pci/devices/0000:01:00.1/class", "0x040300\n"}));
+    assert_false(HAS({"sys/bus/pci/devices/0000:01:00.1/vendor", "0x10de\n"}, /* the sound of a card, or its network */
+                     {"sys/bus/pci/devices/0000:01:00.1/class", "0x040300\n"}));
     assert_false(HAS({"sys/bus/pci/devices/0000:01:00.0/vendor", "0x10de\n"}));
 }
 

@@ -139,8 +139,7 @@ static void what_is_no_whole_number_is_refused(void **state)
 static void whole_numbers_of_more_than_64_bits_are_refused(void **state)
 {
     (void)state;
-    REFUSED("--limit: '9223372036854775808' is too large for a number of 64 bits", "--limit",
-            "9223372036854775808");
+    REFUSED("--limit: '9223372036854775808' is too large for a number of 64 bits", "--limit", "9223372036854775808");
     REFUSED("--limit: '10000000000G' is too large for a number of 64 bits", "--limit", "10000000000G");
     REFUSED("--limit: '1e19' is too large for a number of 64 bits", "--limit", "1e19");
     /* by 2^64 too large, by 10 2^64, by 2^64 and negative, ...: cut to 64 bits they are 5, -5 and 0 */
@@ -153,8 +152,7 @@ static void whole_numbers_of_more_than_64_bits_are_refused(void **state)
     for (size_t i = 0; i < ARRAY_LEN(wrapped); i++) {
         char line[128];
         result r = RUN("--limit", wrapped[i]);
-        snprintf(line, sizeof line, "make-it: --limit: '%s' is too large for a number of 64 bits",
-                 wrapped[i]);
+        snprintf(line, sizeof line, "make-it: --limit: '%s' is too large for a number of 64 bits", wrapped[i]);
         assert_int_equal(r.rc, GP_OPTIONS_USAGE);
         assert_memory_equal(r.err, line, strlen(line));
         drop(&r);

@@ -34,14 +34,13 @@ static char *check(const char *name, const char *beside, char **argv)
     return said;
 }
 
-#define PASSES(name, beside, ...) CHECKED("", name, beside, __VA_ARGS__)
-#define IGNORED(line, name, beside, ...)                                                                     \
-    CHECKED("make-it: " line " (see make-it --help)\n", name, beside, __VA_ARGS__)
-#define CHECKED(text, name, beside, ...)                                                                     \
-    do {                                                                                                     \
-        char *said_ = check(name, beside, (char *[]){"make-it", __VA_ARGS__, NULL});                         \
-        assert_string_equal(said_, text);                                                                    \
-        free(said_);                                                                                         \
+#define PASSES(name, beside, ...)        CHECKED("", name, beside, __VA_ARGS__)
+#define IGNORED(line, name, beside, ...) CHECKED("make-it: " line " (see make-it --help)\n", name, beside, __VA_ARGS__)
+#define CHECKED(text, name, beside, ...)                                                                               \
+    do {                                                                                                               \
+        char *said_ = check(name, beside, (char *[]){"make-it", __VA_ARGS__, NULL});                                   \
+        assert_string_equal(said_, text);                                                                              \
+        free(said_);                                                                                                   \
     } while (0)
 
 static void an_option_goes_with_another_one(void **state)

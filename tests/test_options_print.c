@@ -110,8 +110,8 @@ static void floats_come_back_to_the_bit(void **state)
         args b = again(&a);
         assert_memory_equal(&b.decay, &a.decay, sizeof a.decay);
     }
-    static const double ends[] = {
-        0.0, -0.0, 1e-5, 1e22, 0.1, 4.9406564584124654e-324, 1.7976931348623157e308, HUGE_VAL, -HUGE_VAL};
+    static const double ends[] = {0.0,      -0.0,     1e-5, 1e22, 0.1, 4.9406564584124654e-324, 1.7976931348623157e308,
+                                  HUGE_VAL, -HUGE_VAL};
     for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
         args a = defaults();
         a.decay = ends[i];
@@ -126,9 +126,8 @@ static void floats_are_printed_shortest_and_as_yaml_floats(void **state)
     static const struct {
         double x;
         const char *line;
-    } cases[] = {{0.1, "\ndecay: 0.1\n"},        {3, "\ndecay: 3.0\n"},
-                 {1e-5, "\ndecay: 1.0e-05\n"},   {6.25e-7, "\ndecay: 6.25e-07\n"},
-                 {1e300, "\ndecay: 1.0e+300\n"}, {HUGE_VAL, "\ndecay: .inf\n"}};
+    } cases[] = {{0.1, "\ndecay: 0.1\n"},          {3, "\ndecay: 3.0\n"},          {1e-5, "\ndecay: 1.0e-05\n"},
+                 {6.25e-7, "\ndecay: 6.25e-07\n"}, {1e300, "\ndecay: 1.0e+300\n"}, {HUGE_VAL, "\ndecay: .inf\n"}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         args a = defaults();
         a.decay = cases[i].x;

@@ -26,8 +26,7 @@ static int remove_folder(void **state)
 
 static void write_file(const char *path, const char *text)
 {
-    unlink(
-        path); /* a file that is cut to nothing and written again may go to disk at once, thousands of times */
+    unlink(path); /* a file that is cut to nothing and written again may go to disk at once, thousands of times */
     FILE *f = fopen(path, "w");
     assert_non_null(f);
     assert_int_equal(fputs(text, f) < 0, 0);
@@ -207,8 +206,7 @@ static void unreadable_files_are_told(void **state)
 {
     (void)state;
     result r = RUN("--config", "/nonexistent/x.yaml");
-    assert_string_equal(r.err,
-                        "make-it: /nonexistent/x.yaml: No such file or directory (see make-it --help)\n");
+    assert_string_equal(r.err, "make-it: /nonexistent/x.yaml: No such file or directory (see make-it --help)\n");
     assert_int_equal(r.rc, GP_OPTIONS_USAGE);
     drop(&r);
 }
@@ -228,8 +226,7 @@ static char *repeated(const char *before, const char *text, int n, const char *a
 static void deep_nesting_is_refused_at_the_limit(void **state)
 {
     (void)state;
-    char *brackets = repeated("recorded: ", "[", 500000, "\n"),
-         *dashes = repeated("recorded:\n ", "- ", 500000, "x\n");
+    char *brackets = repeated("recorded: ", "[", 500000, "\n"), *dashes = repeated("recorded:\n ", "- ", 500000, "x\n");
     char *within = repeated("recorded: ", "[", 63, ""), *fine = repeated(within, "]", 63, "\nsteps: 3\n");
     double began = gp_now();
     refuse(brackets, ":1: is nested deeper than the limit of 64");

@@ -1,5 +1,5 @@
-/* Ids that are padding, beside transformers on tests/golden/roberta-tiny and bert-tiny (tests/reference/padding.py): after
- * the tokens, before them, between them, and not attended to; one batch after another through the same model. */
+/* Ids that are padding, beside transformers on tests/golden/roberta-tiny and bert-tiny (tests/reference/padding.py):
+ * after the tokens, before them, between them, and not attended to; one batch after another through the same model. */
 #include "test.h"
 
 #include <math.h>
@@ -21,12 +21,12 @@ typedef struct lesson {
     const double *losses, *norms;
 } lesson;
 
-#define LESSONS(model)                                                                                       \
-    {                                                                                                        \
-        {"after", {{16, 16}, {9, 16}}, false, model##_after_losses, model##_after_norms},                    \
-            {"before", {{0, 4}, {0, 1}}, false, model##_before_losses, model##_before_norms},                \
-            {"between", {{5, 7}, {12, 15}}, false, model##_between_losses, model##_between_norms},           \
-            {"masked", {{16, 16}, {9, 16}}, true, model##_masked_losses, model##_masked_norms},              \
+#define LESSONS(model)                                                                                                 \
+    {                                                                                                                  \
+        {"after", {{16, 16}, {9, 16}}, false, model##_after_losses, model##_after_norms},                              \
+            {"before", {{0, 4}, {0, 1}}, false, model##_before_losses, model##_before_norms},                          \
+            {"between", {{5, 7}, {12, 15}}, false, model##_between_losses, model##_between_norms},                     \
+            {"masked", {{16, 16}, {9, 16}}, true, model##_masked_losses, model##_masked_norms},                        \
     }
 
 static const lesson roberta[] = LESSONS(roberta), bert[] = LESSONS(bert);

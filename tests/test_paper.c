@@ -59,8 +59,7 @@ static double sum_of(const json_t *pass, const char *op, const char *key)
     double sum = 0;
     size_t i;
     json_t *row;
-    json_array_foreach(json_object_get(pass, "ops"), i, row)
-    {
+    json_array_foreach (json_object_get(pass, "ops"), i, row) {
         if (!op || !strcmp(json_string_value(json_object_get(row, "op")), op))
             sum += number(row, key);
     }
@@ -106,7 +105,8 @@ static void a_step_has_the_bytes_that_hands_count(void **state)
     json_decref(all);
 }
 
-/* At position 0 a token sees one key; on average over a full context of 4, 2.5. Both k and v, in bf16, of two samples. */
+/* At position 0 a token sees one key; on average over a full context of 4, 2.5. Both k and v, in bf16, of two
+ * samples. */
 static void decoding_reads_weights_once_and_keys_for_each_sample(void **state)
 {
     (void)state;
@@ -121,15 +121,14 @@ static void decoding_reads_weights_once_and_keys_for_each_sample(void **state)
     json_decref(all);
 }
 
-/* Each of a layer's two norms, and the one before the head, is in the kernel of the product that reads it up to 8 rows, and a
- * kernel before it of more. */
+/* Each of a layer's two norms, and the one before the head, is in the kernel of the product that reads it up to 8 rows,
+ * and a kernel before it of more. */
 static void norms_of_many_rows_are_kernels_of_their_own(void **state)
 {
     (void)state;
     gp_config c = small_config();
     for (int64_t batch = 8; batch <= 9; batch++) {
-        json_t *all =
-            compute_plan(&c, "h100", (gp_mfu_plan){.passes = GP_PASS_DECODE, .decode_batch = batch});
+        json_t *all = compute_plan(&c, "h100", (gp_mfu_plan){.passes = GP_PASS_DECODE, .decode_batch = batch});
         json_t *decode = json_object_get(all, "decode");
         near(sum_of(decode, "norm", "launches"), batch > 8 ? 2 * L + 1 : 0);
         near(sum_of(decode, "linear, decode", "launches"), 4 * L);
@@ -163,8 +162,7 @@ static void a_model_takes_no_memory_here(void **state)
     gp_config_preset(&c, "gpt2-xl");
     json_t *all = compute(&c, "h200", GP_PASS_TRAIN), *memory;
     memory = json_object_get(json_object_get(all, "train"), "memory");
-    near(number(memory, "weights") + number(memory, "gradients") + number(memory, "optimizer"),
-         16 * 1557611200.0);
+    near(number(memory, "weights") + number(memory, "gradients") + number(memory, "optimizer"), 16 * 1557611200.0);
     assert_int_equal(getrusage(RUSAGE_SELF, &use), 0);
     assert_true(use.ru_maxrss < 1 << 20); /* KiB */
     json_decref(all);

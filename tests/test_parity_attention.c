@@ -77,10 +77,10 @@ static void attention_infers_with_the_plan_for_inference(void **state)
     parity *p = *state;
     gp_tensor qkv = RANDOM(p, 1, 65, 3 * 34), out_ref = RANDOM(p, 1, 65, 34), out_cpu = RANDOM(p, 1, 65, 34);
     parity_plan(p, 1, 65, 34, 2, 2, false);
-    p->ref->ops->attention_forward(
-        p->ref, &(gp_attention_op){.heads = 2, .causal = true, .qkv = &qkv, .out = &out_ref});
-    p->cpu->ops->attention_forward(
-        p->cpu, &(gp_attention_op){.heads = 2, .causal = true, .qkv = &qkv, .out = &out_cpu});
+    p->ref->ops->attention_forward(p->ref,
+                                   &(gp_attention_op){.heads = 2, .causal = true, .qkv = &qkv, .out = &out_ref});
+    p->cpu->ops->attention_forward(p->cpu,
+                                   &(gp_attention_op){.heads = 2, .causal = true, .qkv = &qkv, .out = &out_cpu});
     ASSERT_NEAR(out_cpu, out_ref, parity_close);
 }
 
@@ -104,8 +104,7 @@ static int group(const char *title)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(attention_agrees, parity_setup, parity_teardown),
-        cmocka_unit_test_setup_teardown(attention_infers_with_the_plan_for_inference, parity_setup,
-                                        parity_teardown),
+        cmocka_unit_test_setup_teardown(attention_infers_with_the_plan_for_inference, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(attention_holds_large_scores, parity_setup, parity_teardown),
     };
     return cmocka_run_group_tests_name(title, tests, NULL, NULL);

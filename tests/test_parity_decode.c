@@ -2,7 +2,7 @@
  * same bits for a row alone and among others, the same bits twice, NaN that stays. */
 #include "parity.h"
 
-/* ---- decode --------------------------------------------------------------------------------------------- */
+/* ---- decode ---------------------------------------------------------------------------------------------- */
 
 typedef struct decode_case {
     int64_t B, I, O;
@@ -11,9 +11,8 @@ typedef struct decode_case {
 } decode_case;
 
 static const decode_case decode_cases[] = {
-    {1, 1, 1, false, GP_ACT_NONE},    {3, 17, 5, false, GP_ACT_GELU_TANH},
-    {5, 65, 63, true, GP_ACT_NONE},   {4, 129, 97, true, GP_ACT_GELU_ERF},
-    {7, 63, 513, false, GP_ACT_NONE}, {2, 768, 1023, true, GP_ACT_NONE},
+    {1, 1, 1, false, GP_ACT_NONE},       {3, 17, 5, false, GP_ACT_GELU_TANH}, {5, 65, 63, true, GP_ACT_NONE},
+    {4, 129, 97, true, GP_ACT_GELU_ERF}, {7, 63, 513, false, GP_ACT_NONE},    {2, 768, 1023, true, GP_ACT_NONE},
 };
 
 /* Weights are read as they are stored, so decoding agrees in fp32 whatever the backend's dtype. */
@@ -48,8 +47,7 @@ static void decode_agrees_and_rows_are_independent(void **state)
 static void head_decode_agrees(void **state)
 {
     parity *p = *state;
-    gp_tensor w = RANDOM(p, 1003, 65), x = RANDOM(p, 3, 65), ref = RANDOM(p, 3, 1003),
-              cpu = RANDOM(p, 3, 1003);
+    gp_tensor w = RANDOM(p, 1003, 65), x = RANDOM(p, 3, 65), ref = RANDOM(p, 3, 1003), cpu = RANDOM(p, 3, 1003);
     gp_weight weight = {.w = w, .transposed = true};
     p->ref->ops->head_decode(p->ref, &(gp_head_op){.x = &x, .w = &weight, .logits = &ref});
     p->cpu->ops->head_decode(p->cpu, &(gp_head_op){.x = &x, .w = &weight, .logits = &cpu});
@@ -59,8 +57,7 @@ static void head_decode_agrees(void **state)
 static void attention_decode_agrees_and_rows_are_independent(void **state)
 {
     parity *p = *state;
-    static const int64_t heads[][3] = {
-        {1, 1, 1}, {2, 5, 66}, {3, 16, 64}, {1, 64, 200}, {2, 33, 130}}; /* H, D, P */
+    static const int64_t heads[][3] = {{1, 1, 1}, {2, 5, 66}, {3, 16, 64}, {1, 64, 200}, {2, 33, 130}}; /* H, D, P */
     for (size_t i = 0; i < ARRAY_LEN(heads); i++) {
         int64_t B = 4, H = heads[i][0], D = heads[i][1], P = heads[i][2];
         gp_tensor qkv = RANDOM(p, B, 1, 3 * H * D), k = RANDOM(p, B, H, P, D), v = RANDOM(p, B, H, P, D);
@@ -90,7 +87,7 @@ static void attention_decode_agrees_and_rows_are_independent(void **state)
     }
 }
 
-/* ---- promises ------------------------------------------------------------------------------------------- */
+/* ---- promises -------------------------------------------------------------------------------------------- */
 
 enum { B = 3, T = 65, C = 66, H = 3, V = 97 };
 
@@ -99,14 +96,12 @@ typedef struct pass {
     gp_tensor out, lse, dqkv, y, mean, rstd, dsum, dgamma, dbeta, dx, dw, dbias, losses;
 } pass;
 
-static pass run_pass(parity *p, const gp_tensor *qkv, const gp_tensor *x, const gp_tensor *vocab,
-                     gp_step *step)
+static pass run_pass(parity *p, const gp_tensor *qkv, const gp_tensor *x, const gp_tensor *vocab, gp_step *step)
 {
     gp_backend *be = p->cpu;
     const gp_backend_ops *ops = be->ops;
     pass r = {.out = RANDOM(p, B, T, C), .lse = RANDOM(p, B, H, T), .dqkv = RANDOM(p, B, T, 3 * C)};
-    r.y = RANDOM(p, B, T, C), r.mean = RANDOM(p, B * T), r.rstd = RANDOM(p, B * T),
-    r.dsum = RANDOM(p, B, T, C);
+    r.y = RANDOM(p, B, T, C), r.mean = RANDOM(p, B * T), r.rstd = RANDOM(p, B * T), r.dsum = RANDOM(p, B, T, C);
     r.dx = RANDOM(p, B, T, C), r.losses = RANDOM(p, B * T);
     r.dw = parity_shape(p, 2, (int64_t[]){V, C}), r.dbias = parity_shape(p, 1, (int64_t[]){V});
     r.dgamma = parity_shape(p, 1, (int64_t[]){C}), r.dbeta = parity_shape(p, 1, (int64_t[]){C});
@@ -119,16 +114,14 @@ static pass run_pass(parity *p, const gp_tensor *qkv, const gp_tensor *x, const 
     for (int i = 0; i < B * T; i++)
         targets[i] = i % V;
     gp_attention_op attention = {H, true, NULL, {0.1f, 2, step}, qkv, &r.out, &r.lse, NULL, x, &r.dqkv, 0};
-    gp_norm_op norm = {
-        .residual = &r.out, .gamma = &gamma, .eps = 1e-5f, .y = &r.y, .mean = &r.mean, .rstd = &r.rstd};
+    gp_norm_op norm = {.residual = &r.out, .gamma = &gamma, .eps = 1e-5f, .y = &r.y, .mean = &r.mean, .rstd = &r.rstd};
     norm.dy = x, norm.dsum = &r.dsum, norm.dgamma = &r.dgamma, norm.dbeta = &r.dbeta;
     gp_weight w = {.w = *vocab, .transposed = true, .trains = true};
     ops->weight_open(be, &w, B * T);
     size_t bytes = ops->weight_bytes(be, &w);
     w.slot = bytes ? parity_take(p, bytes) : NULL;
     ops->weights_changed(be, (gp_weight *[]){&w}, 1);
-    gp_head_op head = {
-        .x = &r.y, .w = &w, .targets = targets, .step = step, .losses = &r.losses, .train = true};
+    gp_head_op head = {.x = &r.y, .w = &w, .targets = targets, .step = step, .losses = &r.losses, .train = true};
     head.dx = &r.dx, head.dw = &r.dw, head.dbias = &r.dbias;
     ops->attention_forward(be, &attention);
     ops->norm_forward(be, &norm);
@@ -205,8 +198,7 @@ static void nan_stays_nan(void **state)
 static int group(const char *title)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(decode_agrees_and_rows_are_independent, parity_setup,
-                                        parity_teardown),
+        cmocka_unit_test_setup_teardown(decode_agrees_and_rows_are_independent, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(head_decode_agrees, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(attention_decode_agrees_and_rows_are_independent, parity_setup,
                                         parity_teardown),

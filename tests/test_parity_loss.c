@@ -1,7 +1,7 @@
 /* Backend cpu against ref: head and cross-entropy, the gradients' norm, AdamW. */
 #include "parity.h"
 
-/* ---- head and loss -------------------------------------------------------------------------------------- */
+/* ---- head and loss --------------------------------------------------------------------------------------- */
 
 typedef struct head_case {
     int64_t rows, C, V;
@@ -60,8 +60,7 @@ static void head_agrees(void **state)
         for (int64_t n = 1; n < c->rows; n += 3)
             targets[n] = -100;
         head_run ref, cpu;
-        gp_head_op a = head_open(p, p->ref, c, &ref, &w, &start),
-                   b = head_open(p, p->cpu, c, &cpu, &w, &start);
+        gp_head_op a = head_open(p, p->ref, c, &ref, &w, &start), b = head_open(p, p->cpu, c, &cpu, &w, &start);
         a.x = b.x = &x;
         a.targets = b.targets = targets;
         a.bias = b.bias = c->bias ? &bias : NULL;
@@ -95,7 +94,7 @@ static void head_logits_agree(void **state)
     p->cpu->ops->weight_close(p->cpu, &w_cpu);
 }
 
-/* ---- update --------------------------------------------------------------------------------------------- */
+/* ---- update ---------------------------------------------------------------------------------------------- */
 
 enum { SEGMENTS = 3 };
 

@@ -1,7 +1,7 @@
 /* Backend cpu against ref: norm, embedding, dropout, linear and the activations. */
 #include "parity.h"
 
-/* ---- norm ----------------------------------------------------------------------------------------------- */
+/* ---- norm ------------------------------------------------------------------------------------------------ */
 
 typedef struct norm_case {
     int64_t B, T, C;
@@ -9,9 +9,8 @@ typedef struct norm_case {
 } norm_case;
 
 static const norm_case norm_cases[] = {
-    {1, 1, 1, true, true, true, false},    {2, 3, 17, true, true, true, true},
-    {1, 17, 63, false, true, true, false}, {3, 5, 65, false, false, false, false},
-    {2, 2, 128, true, true, false, true},  {1, 3, 769, true, true, true, true},
+    {1, 1, 1, true, true, true, false},     {2, 3, 17, true, true, true, true},   {1, 17, 63, false, true, true, false},
+    {3, 5, 65, false, false, false, false}, {2, 2, 128, true, true, false, true}, {1, 3, 769, true, true, true, true},
 };
 
 /* Inputs shared, outputs by backend. */
@@ -110,7 +109,7 @@ static void norm_backward_agrees(void **state)
     }
 }
 
-/* ---- embedding and dropout ------------------------------------------------------------------------------ */
+/* ---- embedding and dropout ------------------------------------------------------------------------------- */
 
 static void embedding_agrees(void **state)
 {
@@ -120,8 +119,7 @@ static void embedding_agrees(void **state)
         int64_t B = shapes[i / 4][0], T = shapes[i / 4][1], C = shapes[i / 4][2], V = shapes[i / 4][3];
         bool types = i & 1, dropout = i & 2;
         gp_step step = parity_step();
-        gp_tensor wte = RANDOM(p, V, C), wpe = RANDOM(p, T, C), wtt = RANDOM(p, 2, C),
-                  dy = RANDOM(p, B, T, C);
+        gp_tensor wte = RANDOM(p, V, C), wpe = RANDOM(p, T, C), wtt = RANDOM(p, 2, C), dy = RANDOM(p, B, T, C);
         gp_tensor y_ref = RANDOM(p, B, T, C), y_cpu = RANDOM(p, B, T, C);
         gp_embed_op a = {.tokens = parity_ids(p, B * T, V),
                          .positions = parity_ids(p, B * T, T),
@@ -167,7 +165,7 @@ static void dropout_is_the_same(void **state)
     }
 }
 
-/* ---- linear --------------------------------------------------------------------------------------------- */
+/* ---- linear ---------------------------------------------------------------------------------------------- */
 
 typedef struct linear_case {
     int64_t rows, I, O;
@@ -228,8 +226,7 @@ static void linear_backward_agrees(void **state)
         const linear_case *c = &linear_cases[i / 3];
         gp_tensor w = c->transposed ? RANDOM(p, c->O, c->I) : RANDOM(p, c->I, c->O);
         gp_tensor x = RANDOM(p, c->rows, c->I), dy = RANDOM(p, c->rows, c->O), pre = RANDOM(p, c->rows, c->I);
-        gp_tensor dx_ref = RANDOM(p, c->rows, c->I), dx_cpu = RANDOM(p, c->rows, c->I),
-                  start = RANDOM(p, c->O);
+        gp_tensor dx_ref = RANDOM(p, c->rows, c->I), dx_cpu = RANDOM(p, c->rows, c->I), start = RANDOM(p, c->O);
         gp_tensor dw_ref = parity_copy(p, &w), dw_cpu = parity_copy(p, &w);
         gp_tensor db_ref = parity_copy(p, &start), db_cpu = parity_copy(p, &start);
         gp_weight w_ref = open_weight(p, p->ref, &w, c->transposed, c->rows);
@@ -310,8 +307,7 @@ static int group(const char *title)
         cmocka_unit_test_setup_teardown(dropout_is_the_same, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(linear_forward_agrees, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(linear_backward_agrees, parity_setup, parity_teardown),
-        cmocka_unit_test_setup_teardown(weights_serve_other_batches_and_follow_changes, parity_setup,
-                                        parity_teardown),
+        cmocka_unit_test_setup_teardown(weights_serve_other_batches_and_follow_changes, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(activations_agree, parity_setup, parity_teardown),
     };
     return cmocka_run_group_tests_name(title, tests, NULL, NULL);

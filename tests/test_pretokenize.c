@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- the pieces that the regex's definition gives, by hand ----------------------------------- */
+/* ---- the pieces that the regex's definition gives, by hand ----------------------------------------------- */
 
 /* Splits text at once and in ever growing prefixes: a piece that is given early must be the final one. */
 static void assert_pieces(const char *text, const char *const *want)
@@ -71,7 +71,7 @@ static void bad_bytes_are_neither_letter_number_nor_space(void **state)
     assert_pieces("\xc0\x80\xf4\x90\x80\x80", (const char *[]){"\xc0\x80\xf4\x90\x80\x80", NULL});
 }
 
-/* ---- many pieces at once --------------------------------------------------------------------- */
+/* ---- many pieces at once --------------------------------------------------------------------------------- */
 
 /* The splitter of whole blocks against the one of single pieces, which the regex is compared with below: texts that are
  * mostly of one kind, so that runs, contractions and characters lie across the ends of blocks in every way. */
@@ -110,7 +110,8 @@ static void blocks_give_the_same_pieces(void **state)
     assert_true(whole_ones > 50000);
 }
 
-/* A cut is the end of a piece, and each side has the pieces alone that it has in the whole. Texts without one give 0. */
+/* A cut is the end of a piece, and each side has the pieces alone that it has in the whole. Texts without one give
+ * 0. */
 static void a_cut_is_the_end_of_a_piece(void **state)
 {
     (void)state;
@@ -153,8 +154,7 @@ static void a_cut_is_the_end_of_a_piece(void **state)
     assert_int_equal(gp_pretokenize_cut((const uint8_t *)"don't", 5, 0), 3); /* n|' */
     assert_int_equal(gp_pretokenize_cut((const uint8_t *)"one two", 7, 3), 0);
     /* text without any ASCII has ends of pieces too: U+4E2D U+3002 U+4E2D and a part of another */
-    assert_int_equal(
-        gp_pretokenize_cut((const uint8_t *)"\xe4\xb8\xad\xe3\x80\x82\xe4\xb8\xad\xe4\xb8", 11, 0), 6);
+    assert_int_equal(gp_pretokenize_cut((const uint8_t *)"\xe4\xb8\xad\xe3\x80\x82\xe4\xb8\xad\xe4\xb8", 11, 0), 6);
 }
 
 /* tests/reference/unicode.py asked tiktoken and tokenizers, whose Unicode is 16.0. */
@@ -176,14 +176,14 @@ static void every_character_has_tiktokens_class(void **state)
 #include <pcre2.h>
 
 /* White_Space (PropList.txt): PCRE2's own \s has U+180E, which lost that property in Unicode 6.3. */
-#define SPACE                                                                                                \
-    "\\x{09}-\\x{0D}\\x{20}\\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}"   \
+#define SPACE                                                                                                          \
+    "\\x{09}-\\x{0D}\\x{20}\\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}"             \
     "\\x{3000}"
 
 static pcre2_code *compile(void)
 {
-    static const char pattern[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^" SPACE
-                                  "\\p{L}\\p{N}]+|[" SPACE "]+(?![^" SPACE "])|[" SPACE "]+";
+    static const char pattern[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^" SPACE "\\p{L}\\p{N}]+|[" SPACE
+                                  "]+(?![^" SPACE "])|[" SPACE "]+";
     int error;
     PCRE2_SIZE at;
     pcre2_code *code =
@@ -273,8 +273,8 @@ static void the_regex_gives_the_same_pieces(void **state)
     uint64_t random = 88172645463325252u;
     char text[128];
     pcre2_code *code = compile();
-    pcre2_code *classify = pcre2_compile((PCRE2_SPTR) "(\\p{L})|(\\p{N})|([" SPACE "])",
-                                         PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP, &error, &where, NULL);
+    pcre2_code *classify = pcre2_compile((PCRE2_SPTR) "(\\p{L})|(\\p{N})|([" SPACE "])", PCRE2_ZERO_TERMINATED,
+                                         PCRE2_UTF | PCRE2_UCP, &error, &where, NULL);
     uint32_t *known = known_characters(classify, &count);
     pcre2_match_data *m = pcre2_match_data_create(1, NULL);
     for (int round = 0; round < 200000; round++) {

@@ -15,15 +15,8 @@ static void bytes_are_told_in_the_unit_that_fits(void **state)
         int64_t bytes;
         const char *text;
     } cases[] = {
-        {0, "0 B"},
-        {999, "999 B"},
-        {1000, "1.0 kB"},
-        {1234, "1.2 kB"},
-        {99999, "100 kB"},
-        {1115394, "1.1 MB"},
-        {999499999, "999 MB"},
-        {999500000, "1.0 GB"},
-        {INT64_MAX, "9.2 EB"},
+        {0, "0 B"},          {999, "999 B"},        {1000, "1.0 kB"},      {1234, "1.2 kB"},      {99999, "100 kB"},
+        {1115394, "1.1 MB"}, {999499999, "999 MB"}, {999500000, "1.0 GB"}, {INT64_MAX, "9.2 EB"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         char text[16];

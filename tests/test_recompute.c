@@ -46,8 +46,7 @@ static float *gradients(gp_model *m, double *loss)
     size_t bytes = (size_t)m->params.total * sizeof(float);
     float *g = gp_malloc(bytes);
     assert_int_equal(gp_model_plan(m, B, T), 0);
-    assert_int_equal(
-        gp_model_load(m, &m->acts, &(gp_batch){.B = B, .T = T, .inputs = inputs, .targets = targets}), 0);
+    assert_int_equal(gp_model_load(m, &m->acts, &(gp_batch){.B = B, .T = T, .inputs = inputs, .targets = targets}), 0);
     m->host_step = (gp_step){.seed = 5, .step = 3, .sample0 = 8, .scale = 1.0f / (B * T)};
     gp_step_upload(m);
     m->be->ops->zero(m->be, m->g, bytes);
@@ -84,8 +83,7 @@ static void assert_same_with_recompute(const char *backend, bool post_norm, doub
         float *again = gradients(m, &again_loss);
         assert_int_equal(m->acts.recompute, level);
         assert_true(kept_loss > 1 && kept_loss == again_loss);
-        if (!strcmp(backend, "cuda") &&
-            level == GP_RECOMPUTE_NORMS) /* a product's GELU is the library's own */
+        if (!strcmp(backend, "cuda") && level == GP_RECOMPUTE_NORMS) /* a product's GELU is the library's own */
             assert_near(kept, again, m->params.total);
         else
             assert_memory_equal(kept, again, (size_t)m->params.total * sizeof *kept);
@@ -114,7 +112,7 @@ static void dropout_drops_the_same_elements_again(void **state)
     }
 }
 
-/* ---- memory ------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------------------- */
 
 static gp_backend *be;
 static gp_model *m;
@@ -162,8 +160,7 @@ static void without_recompute_everything_is_kept(void **state)
 static void outputs_of_norms_and_of_gelu_are_not_kept(void **state)
 {
     (void)state;
-    int64_t kept = memory_with(GP_RECOMPUTE_NONE).activations,
-            again = memory_with(GP_RECOMPUTE_NORMS).activations;
+    int64_t kept = memory_with(GP_RECOMPUTE_NONE).activations, again = memory_with(GP_RECOMPUTE_NORMS).activations;
     assert_int_equal(kept - again, 4 * B * T * ((L - 1) * F + (2 * L + 1 - 2) * C));
 }
 
@@ -171,8 +168,7 @@ static void outputs_of_norms_and_of_gelu_are_not_kept(void **state)
 static void a_block_keeps_its_input_alone(void **state)
 {
     (void)state;
-    int64_t kept = memory_with(GP_RECOMPUTE_NONE).activations,
-            again = memory_with(GP_RECOMPUTE_BLOCK).activations;
+    int64_t kept = memory_with(GP_RECOMPUTE_NONE).activations, again = memory_with(GP_RECOMPUTE_BLOCK).activations;
     assert_int_equal(kept - again, 4 * B * T * ((L - 1) * BLOCK + (2 * L + 1 - 3) * SITE - (L - 1) * C));
 }
 

@@ -60,17 +60,16 @@ static void expect_numbers(const char *name, const float *got, const float *want
         fail_msg("%s: differs by %g where the largest is %g", name, worst, largest);
 }
 
-#define EXPECT(t, want)                                                                                      \
-    do {                                                                                                     \
-        assert_int_equal(gp_tensor_count(t), sizeof(want) / sizeof(want)[0]);                                \
-        expect_numbers(#want, (t)->data, want, gp_tensor_count(t));                                          \
+#define EXPECT(t, want)                                                                                                \
+    do {                                                                                                               \
+        assert_int_equal(gp_tensor_count(t), sizeof(want) / sizeof(want)[0]);                                          \
+        expect_numbers(#want, (t)->data, want, gp_tensor_count(t));                                                    \
     } while (0)
 
 static void embeddings(void **state)
 {
     (void)state;
-    gp_tensor wte = tensor(embed_wte, 5, 3, 0), wpe = tensor(embed_wpe, 4, 3, 0),
-              wtt = tensor(embed_wtt, 2, 3, 0);
+    gp_tensor wte = tensor(embed_wte, 5, 3, 0), wpe = tensor(embed_wpe, 4, 3, 0), wtt = tensor(embed_wtt, 2, 3, 0);
     gp_tensor y = tensor(NULL, 2, 4, 3), dy = tensor(embed_dy, 2, 4, 3);
     gp_tensor dwte = zeros(5, 3, 0), dwpe = zeros(4, 3, 0), dwtt = zeros(2, 3, 0);
     gp_embed_op op = {.tokens = embed_tokens,
@@ -128,15 +127,13 @@ static void layer_norm_of_a_sum(void **state)
 }
 
 /* y = gelu(x W + bias) and its gradients, with W stored either way. */
-static void linear_case(bool transposed, gp_act act, const float *y_want, const float *dx_want,
-                        const float *dw_want, const float *dbias_want)
+static void linear_case(bool transposed, gp_act act, const float *y_want, const float *dx_want, const float *dw_want,
+                        const float *dbias_want)
 {
-    gp_weight w = {.w = transposed ? tensor(NULL, 5, 7, 0) : tensor(linear_w, 7, 5, 0),
-                   .transposed = transposed};
+    gp_weight w = {.w = transposed ? tensor(NULL, 5, 7, 0) : tensor(linear_w, 7, 5, 0), .transposed = transposed};
     for (int i = 0; transposed && i < 35; i++)
         ((float *)w.w.data)[i % 5 * 7 + i / 5] = linear_w[i];
-    gp_tensor x = tensor(linear_x, 3, 7, 0), bias = tensor(linear_bias, 5, 0, 0),
-              dy = tensor(linear_dy, 3, 5, 0);
+    gp_tensor x = tensor(linear_x, 3, 7, 0), bias = tensor(linear_bias, 5, 0, 0), dy = tensor(linear_dy, 3, 5, 0);
     gp_tensor y = tensor(NULL, 3, 5, 0), pre = tensor(NULL, 3, 5, 0), dpre = tensor(NULL, 3, 5, 0);
     gp_tensor dx = tensor(NULL, 3, 7, 0), dbias = zeros(5, 0, 0);
     gp_tensor dw = transposed ? zeros(5, 7, 0) : zeros(7, 5, 0);
@@ -171,10 +168,8 @@ static void linear_and_gelu(void **state)
 {
     (void)state;
     for (int transposed = 0; transposed < 2; transposed++) {
-        linear_case(transposed, GP_ACT_GELU_TANH, linear_tanh_y, linear_tanh_dx, linear_tanh_dw,
-                    linear_tanh_dbias);
-        linear_case(transposed, GP_ACT_GELU_ERF, linear_erf_y, linear_erf_dx, linear_erf_dw,
-                    linear_erf_dbias);
+        linear_case(transposed, GP_ACT_GELU_TANH, linear_tanh_y, linear_tanh_dx, linear_tanh_dw, linear_tanh_dbias);
+        linear_case(transposed, GP_ACT_GELU_ERF, linear_erf_y, linear_erf_dx, linear_erf_dw, linear_erf_dbias);
     }
 }
 
@@ -196,8 +191,7 @@ static void gelu_everywhere(void **state)
         assert_memory_equal(alone.data, y.data, (size_t)gp_tensor_bytes(&y));
         be->ops->act_backward(be, act, &dx, &ones, &x);
         for (int i = 0; i < N; i++) {
-            double want = erf ? gelu_erf[i] : gelu_tanh[i],
-                   slope = erf ? gelu_erf_slope[i] : gelu_tanh_slope[i];
+            double want = erf ? gelu_erf[i] : gelu_tanh[i], slope = erf ? gelu_erf_slope[i] : gelu_tanh_slope[i];
             assert_true(fabs(((float *)y.data)[i] - want) <= 2e-7 * fabs(want) + 1e-15);
             assert_true(fabs(((float *)dx.data)[i] - slope) <= 2e-7 * fabs(slope) + 1e-15);
         }
@@ -229,8 +223,7 @@ static void attention(void **state)
     (void)state;
     attention_case(true, NULL, attention_causal_out, attention_causal_lse, attention_causal_dqkv);
     attention_case(false, NULL, attention_full_out, attention_full_lse, attention_full_dqkv);
-    attention_case(false, attention_lengths, attention_padded_out, attention_padded_lse,
-                   attention_padded_dqkv);
+    attention_case(false, attention_lengths, attention_padded_out, attention_padded_lse, attention_padded_dqkv);
     attention_case(true, attention_lengths, attention_causal_padded_out, attention_causal_padded_lse,
                    attention_causal_padded_dqkv);
 }
@@ -239,8 +232,7 @@ static void cross_entropy(void **state)
 {
     (void)state;
     gp_weight w = {.w = tensor(head_w, 11, 5, 0), .transposed = true};
-    gp_tensor x = tensor(head_x, 6, 5, 0), bias = tensor(head_bias, 11, 0, 0),
-              logits = tensor(NULL, 6, 11, 0);
+    gp_tensor x = tensor(head_x, 6, 5, 0), bias = tensor(head_bias, 11, 0, 0), logits = tensor(NULL, 6, 11, 0);
     gp_tensor losses = tensor(NULL, 6, 0, 0), dx = tensor(NULL, 6, 5, 0);
     gp_tensor dw = zeros(11, 5, 0), dbias = zeros(11, 0, 0);
     gp_step step = {.scale = 0.25f}; /* 4 of the 6 targets count */
@@ -265,8 +257,7 @@ static void cross_entropy(void **state)
     assert_true(fabs(step.loss - head_loss[0]) < 1e-6);
     op.train = false;
     be->ops->head_loss(be, &op);
-    assert_true(fabs(step.loss - 2 * (double)head_loss[0]) <
-                2e-6); /* the loss accumulates over micro-batches */
+    assert_true(fabs(step.loss - 2 * (double)head_loss[0]) < 2e-6); /* the loss accumulates over micro-batches */
     EXPECT(&dw, head_dw);
 }
 
@@ -297,9 +288,8 @@ static void adamw_with_clipping(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(embeddings),          cmocka_unit_test(layer_norm_of_a_sum),
-        cmocka_unit_test(linear_and_gelu),     cmocka_unit_test(gelu_everywhere),
-        cmocka_unit_test(attention),           cmocka_unit_test(cross_entropy),
+        cmocka_unit_test(embeddings),          cmocka_unit_test(layer_norm_of_a_sum), cmocka_unit_test(linear_and_gelu),
+        cmocka_unit_test(gelu_everywhere),     cmocka_unit_test(attention),           cmocka_unit_test(cross_entropy),
         cmocka_unit_test(adamw_with_clipping),
     };
     return cmocka_run_group_tests(tests, open_ref, close_ref);

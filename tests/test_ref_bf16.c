@@ -110,8 +110,8 @@ static void every_stored_activation_is_a_number_of_bf16(void **state)
         for (int64_t k = 0; k < n; k++)
             zeros += x[k] == 0;
         if (finer_than_bf16(x, n) || zeros > n / 2)
-            fail_msg("tensor %zu: %lld of %lld numbers are not bf16's, %lld are 0", i,
-                     (long long)finer_than_bf16(x, n), (long long)n, (long long)zeros);
+            fail_msg("tensor %zu: %lld of %lld numbers are not bf16's, %lld are 0", i, (long long)finer_than_bf16(x, n),
+                     (long long)n, (long long)zeros);
     }
     close_model(m);
 }
@@ -149,8 +149,7 @@ static void statistics_losses_gradients_and_parameters_are_not_rounded(void **st
 static void rounding_is_to_nearest_ties_to_even(void **state)
 {
     (void)state;
-    const float in[] = {1,           1 + 0x1p-8f,  1 + 0x1.02p-8f, 1 + 0x3p-8f,
-                        1 - 0x1p-9f, -1 - 0x1p-8f, 0x1p-130f,      0x1.ffp127f};
+    const float in[] = {1, 1 + 0x1p-8f, 1 + 0x1.02p-8f, 1 + 0x3p-8f, 1 - 0x1p-9f, -1 - 0x1p-8f, 0x1p-130f, 0x1.ffp127f};
     const float out[] = {1, 1, 1 + 0x1p-7f, 1 + 0x1p-6f, 1, -1, 0x1p-130f, INFINITY};
     float x[ARRAY_LEN(in)];
     gp_backend *be = gp_backend_open("ref", "bf16", 1);

@@ -31,12 +31,10 @@ static gp_tensor view3(float *data, int c)
     return gp_tensor_view(data, GP_F32, 3, B, T, c);
 }
 
-static void run_head_and_optimizer(gp_backend *be, numbers *n, gp_tensor *x, gp_tensor *dx,
-                                   const int32_t *ids)
+static void run_head_and_optimizer(gp_backend *be, numbers *n, gp_tensor *x, gp_tensor *dx, const int32_t *ids)
 {
     gp_weight table = {.w = gp_tensor_view(n->table, GP_F32, 2, V, C), .transposed = true, .trains = true};
-    gp_tensor dtable = gp_tensor_view(n->dtable, GP_F32, 2, V, C),
-              logits = gp_tensor_view(n->logits, GP_F32, 2, N, V);
+    gp_tensor dtable = gp_tensor_view(n->dtable, GP_F32, 2, V, C), logits = gp_tensor_view(n->logits, GP_F32, 2, N, V);
     gp_tensor losses = gp_tensor_view(n->losses, GP_F32, 1, N);
     gp_head_op head = {.x = x,
                        .w = &table,
@@ -72,8 +70,7 @@ static void run_step(int threads, numbers *n)
 #endif
     gp_backend_plan(be, &(gp_shape){.B = B, .T = T, .C = C, .H = H, .V = V, .inner = 4 * C, .train = true});
     memset(n, 0, sizeof *n);
-    n->step = (gp_step){
-        .seed = 3, .scale = 1.0f / N, .lr = 1e-3f, .bias1 = 0.1f, .bias2 = 0.05f, .max_norm = 1e-3f};
+    n->step = (gp_step){.seed = 3, .scale = 1.0f / N, .lr = 1e-3f, .bias1 = 0.1f, .bias2 = 0.05f, .max_norm = 1e-3f};
     fill(n->x, N * C, 0), fill(n->branch, N * C, 1), fill(n->gamma, C, 2), fill(n->beta, C, 3);
     fill(n->w, C * 3 * C, 4), fill(n->table, V * C, 5), fill(n->dy, N * 3 * C, 6);
     for (int i = 0; i < N; i++)
@@ -86,12 +83,9 @@ static void run_step(int threads, numbers *n)
     gp_tensor lse = gp_tensor_view(n->lse, GP_F32, 3, B, H, T), mean = gp_tensor_view(n->mean, GP_F32, 1, N);
     gp_tensor rstd = gp_tensor_view(n->rstd, GP_F32, 1, N), gamma = gp_tensor_view(n->gamma, GP_F32, 1, C);
     gp_tensor beta = gp_tensor_view(n->beta, GP_F32, 1, C), dgamma = gp_tensor_view(n->dgamma, GP_F32, 1, C);
-    gp_tensor dbeta = gp_tensor_view(n->dbeta, GP_F32, 1, C),
-              dbias = gp_tensor_view(n->dbias, GP_F32, 1, 3 * C);
-    gp_tensor table = gp_tensor_view(n->table, GP_F32, 2, V, C),
-              dtable = gp_tensor_view(n->dtable, GP_F32, 2, V, C);
-    gp_tensor dwpe = gp_tensor_view(n->dwpe, GP_F32, 2, V, C),
-              dw = gp_tensor_view(n->dw, GP_F32, 2, C, 3 * C);
+    gp_tensor dbeta = gp_tensor_view(n->dbeta, GP_F32, 1, C), dbias = gp_tensor_view(n->dbias, GP_F32, 1, 3 * C);
+    gp_tensor table = gp_tensor_view(n->table, GP_F32, 2, V, C), dtable = gp_tensor_view(n->dtable, GP_F32, 2, V, C);
+    gp_tensor dwpe = gp_tensor_view(n->dwpe, GP_F32, 2, V, C), dw = gp_tensor_view(n->dw, GP_F32, 2, C, 3 * C);
     gp_weight w = {.w = gp_tensor_view(n->w, GP_F32, 2, C, 3 * C), .trains = true};
 
     gp_embed_op embed = {.tokens = ids,
@@ -121,22 +115,10 @@ static void run_step(int threads, numbers *n)
                        .dbranch = &dbranch,
                        .dgamma = &dgamma,
                        .dbeta = &dbeta};
-    gp_linear_op linear = {.x = &y,
-                           .w = &w,
-                           .act = GP_ACT_GELU_TANH,
-                           .y = &qkv,
-                           .dy = &dqkv,
-                           .dx = &dx,
-                           .dw = &dw,
-                           .dbias = &dbias};
-    gp_attention_op attention = {.heads = H,
-                                 .causal = true,
-                                 .drop = drop,
-                                 .qkv = &qkv,
-                                 .out = &out,
-                                 .lse = &lse,
-                                 .dout = &dy,
-                                 .dqkv = &dqkv};
+    gp_linear_op linear = {
+        .x = &y, .w = &w, .act = GP_ACT_GELU_TANH, .y = &qkv, .dy = &dqkv, .dx = &dx, .dw = &dw, .dbias = &dbias};
+    gp_attention_op attention = {
+        .heads = H, .causal = true, .drop = drop, .qkv = &qkv, .out = &out, .lse = &lse, .dout = &dy, .dqkv = &dqkv};
     be->ops->embed_forward(be, &embed);
     be->ops->norm_forward(be, &norm);
     be->ops->linear_forward(be, &linear);
@@ -189,8 +171,7 @@ static void decoding_with_a_cache_is_the_whole_forward(void **state)
     enum { P = T, PREFILL = 4 };
     static float qkv[N * 3 * C], whole[N * C], part[N * C], k[B * H * P * D], v[B * H * P * D];
     static float short_qkv[B * PREFILL * 3 * C], short_out[B * PREFILL * C];
-    fill(qkv, N * 3 * C, 0), fill(k, B * H * P * D, 1),
-        fill(v, B * H * P * D, 2); /* the cache starts dirty */
+    fill(qkv, N * 3 * C, 0), fill(k, B * H * P * D, 1), fill(v, B * H * P * D, 2); /* the cache starts dirty */
     gp_tensor tq = view3(qkv, 3 * C), tw = view3(whole, C);
     be->ops->attention_forward(be, &(gp_attention_op){.heads = H, .causal = true, .qkv = &tq, .out = &tw});
     for (int b = 0; b < B; b++)
@@ -198,8 +179,7 @@ static void decoding_with_a_cache_is_the_whole_forward(void **state)
     gp_kv kv = {gp_tensor_view(k, GP_F32, 4, B, H, P, D), gp_tensor_view(v, GP_F32, 4, B, H, P, D)};
     gp_tensor sq = gp_tensor_view(short_qkv, GP_F32, 3, B, PREFILL, 3 * C);
     gp_tensor so = gp_tensor_view(short_out, GP_F32, 3, B, PREFILL, C);
-    be->ops->attention_forward(
-        be, &(gp_attention_op){.heads = H, .causal = true, .qkv = &sq, .out = &so, .kv = &kv});
+    be->ops->attention_forward(be, &(gp_attention_op){.heads = H, .causal = true, .qkv = &sq, .out = &so, .kv = &kv});
     for (int b = 0; b < B; b++)
         memcpy(part + b * T * C, short_out + b * PREFILL * C, PREFILL * C * sizeof(float));
     for (int t = PREFILL; t < T; t++) {
@@ -207,11 +187,9 @@ static void decoding_with_a_cache_is_the_whole_forward(void **state)
         const int32_t positions[B] = {t, t};
         for (int b = 0; b < B; b++)
             memcpy(row + b * 3 * C, qkv + (b * T + t) * 3 * C, 3 * C * sizeof(float));
-        gp_tensor rq = gp_tensor_view(row, GP_F32, 3, B, 1, 3 * C),
-                  ro = gp_tensor_view(out, GP_F32, 3, B, 1, C);
+        gp_tensor rq = gp_tensor_view(row, GP_F32, 3, B, 1, 3 * C), ro = gp_tensor_view(out, GP_F32, 3, B, 1, C);
         be->ops->attention_decode(
-            be,
-            &(gp_attention_decode_op){.heads = H, .positions = positions, .qkv = &rq, .kv = &kv, .out = &ro});
+            be, &(gp_attention_decode_op){.heads = H, .positions = positions, .qkv = &rq, .kv = &kv, .out = &ro});
         for (int b = 0; b < B; b++)
             memcpy(part + (b * T + t) * C, out + b * C, C * sizeof(float));
     }
@@ -230,8 +208,7 @@ static void decode_rows(int first, int rows, float *out)
     gp_tensor tq = gp_tensor_view(qkv + first * 3 * C, GP_F32, 3, rows, 1, 3 * C);
     gp_tensor to = gp_tensor_view(out, GP_F32, 3, rows, 1, C);
     be->ops->attention_decode(
-        be, &(gp_attention_decode_op){
-                .heads = H, .positions = positions + first, .qkv = &tq, .kv = &kv, .out = &to});
+        be, &(gp_attention_decode_op){.heads = H, .positions = positions + first, .qkv = &tq, .kv = &kv, .out = &to});
 }
 
 static void decoding_takes_each_row_at_its_own_position(void **state)
@@ -252,14 +229,12 @@ static void a_row_of_linear_and_head_is_the_same_alone_and_among_others(void **s
     static float x[N * C], w[V * C], many[N * V], one[V];
     fill(x, N * C, 0), fill(w, V * C, 1);
     for (int transposed = 0; transposed < 2; transposed++) {
-        gp_weight weight = {.w = transposed ? gp_tensor_view(w, GP_F32, 2, V, C)
-                                            : gp_tensor_view(w, GP_F32, 2, C, V),
+        gp_weight weight = {.w = transposed ? gp_tensor_view(w, GP_F32, 2, V, C) : gp_tensor_view(w, GP_F32, 2, C, V),
                             .transposed = transposed};
         gp_tensor all = gp_tensor_view(x, GP_F32, 2, N, C), y = gp_tensor_view(many, GP_F32, 2, N, V);
         be->ops->linear_decode(be, &(gp_linear_op){.x = &all, .w = &weight, .y = &y});
         for (int n = 0; n < N; n += 9) {
-            gp_tensor row = gp_tensor_view(x + n * C, GP_F32, 2, 1, C),
-                      r = gp_tensor_view(one, GP_F32, 2, 1, V);
+            gp_tensor row = gp_tensor_view(x + n * C, GP_F32, 2, 1, C), r = gp_tensor_view(one, GP_F32, 2, 1, V);
             be->ops->linear_decode(be, &(gp_linear_op){.x = &row, .w = &weight, .y = &r});
             assert_memory_equal(one, many + n * V, sizeof one);
             memset(one, 0, sizeof one);
@@ -286,8 +261,7 @@ static void a_step_that_is_not_finite_changes_nothing(void **state)
         be->ops->grad_norm(be, &segment, 1, &step);
         be->ops->adamw(be, &(gp_adamw_op){&segment, 1, 0.9f, 0.99f, 1e-8f, &step});
         assert_int_equal(step.skip, cases[i].skip);
-        assert_int_equal(!memcmp(p, p0, sizeof p) && !memcmp(m, m0, sizeof m) && !memcmp(v, v0, sizeof v),
-                         step.skip);
+        assert_int_equal(!memcmp(p, p0, sizeof p) && !memcmp(m, m0, sizeof m) && !memcmp(v, v0, sizeof v), step.skip);
     }
 }
 

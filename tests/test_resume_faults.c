@@ -1,5 +1,6 @@
 /* A run is resumed while one system call after another fails, as on a disk with an error or with a full table of
- * descriptors: no checkpoint is lost, no run begins again, and what is resumed afterwards ends as if nothing had been. */
+ * descriptors: no checkpoint is lost, no run begins again, and what is resumed afterwards ends as if nothing had
+ * been. */
 #include "test.h"
 
 #include <dirent.h>
@@ -18,7 +19,7 @@
 #include "gptpipe/tokens.h"
 #include "gptpipe/train.h"
 
-/* ---- calls that fail --------------------------------------------------------------------------------- */
+/* ---- calls that fail ------------------------------------------------------------------------------------- */
 
 static struct {
     const char *call; /* NULL: none fails */
@@ -139,7 +140,7 @@ int mkdir(const char *path, mode_t mode)
     return fails("mkdir") ? -1 : (int)syscall(SYS_mkdirat, AT_FDCWD, path, mode);
 }
 
-/* ---- the run ----------------------------------------------------------------------------------------- */
+/* ---- the run --------------------------------------------------------------------------------------------- */
 
 enum { SAVED = 6, LAST = 8, V = 40, B = 2, T = 8 };
 
@@ -153,8 +154,8 @@ static void shell(const char *format, const char *a, const char *b)
     free(command);
 }
 
-/* In a process of its own, since threads and what a failure leaves open go with it. The exit status, and whether the fault
- * was met. */
+/* In a process of its own, since threads and what a failure leaves open go with it. The exit status, and whether the
+ * fault was met. */
 static int train(const char *out, const char *resume, int64_t steps, bool *met)
 {
     int status, to[2];

@@ -1,5 +1,5 @@
-/* Training without master weights: matrices in bf16 alone, rounded by chance. That rounding is unbiased, that ref's AdamW is
- * the one with masters but for it, and that a model learns so, where rounding to nearest all but stops it. */
+/* Training without master weights: matrices in bf16 alone, rounded by chance. That rounding is unbiased, that ref's
+ * AdamW is the one with masters but for it, and that a model learns so, where rounding to nearest all but stops it. */
 #include "trainer.h"
 
 #include "backend/rounding.h"
@@ -19,7 +19,7 @@ static uint16_t nearest(float x)
     return bits;
 }
 
-/* ---- one number ------------------------------------------------------------------------------------- */
+/* ---- one number ------------------------------------------------------------------------------------------ */
 
 static void what_bf16_has_stays(void **state)
 {
@@ -67,7 +67,7 @@ static void what_is_not_finite_stays_so(void **state)
     assert_int_equal(gp_round_by_chance(3.4e38F, 0xffffffff), 0x7f80);
 }
 
-/* ---- what is drawn ---------------------------------------------------------------------------------- */
+/* ---- what is drawn --------------------------------------------------------------------------------------- */
 
 /* The share of n draws that go away from zero, of a number that lies `share` of the way there. */
 static void assert_share(int64_t n, int64_t ups, double share)
@@ -78,7 +78,8 @@ static void assert_share(int64_t n, int64_t ups, double share)
                  (double)n * share, off / deviation);
 }
 
-/* Over elements in one step, over steps of one element, and of neighbours both (with share^2, were they independent). */
+/* Over elements in one step, over steps of one element, and of neighbours both (with share^2, were they
+ * independent). */
 static void draws_are_fair_and_independent(void **state)
 {
     (void)state;
@@ -113,13 +114,12 @@ static void elements_are_philox_words(void **state)
     static const int64_t elements[] = {0, 1, 2, 3, 4, 1558000001, INT64_C(4) << 32 | 3};
     for (size_t i = 0; i < ARRAY_LEN(elements); i++) {
         int64_t e = elements[i];
-        gp_philox words =
-            gp_philox4x32(0x123456789abcdef0, (uint32_t)(e / 4), (uint32_t)(e / 4 >> 32), 0xffffffff, 9);
+        gp_philox words = gp_philox4x32(0x123456789abcdef0, (uint32_t)(e / 4), (uint32_t)(e / 4 >> 32), 0xffffffff, 9);
         assert_int_equal(gp_rounding_word(0x123456789abcdef0, 9, e), words.v[e % 4]);
     }
 }
 
-/* ---- ref's AdamW ------------------------------------------------------------------------------------ */
+/* ---- ref's AdamW ----------------------------------------------------------------------------------------- */
 
 enum { COUNT = 1003, CUT = 258 };
 
@@ -159,9 +159,8 @@ static void an_update_is_that_of_fp32_rounded(void **state)
     adamw(be, &(gp_segment){a.p, a.g, a.m, a.v, COUNT, 0.1F, GP_F32, 1000}, 1);
     adamw(be, &(gp_segment){b.narrow, b.g, b.m, b.v, COUNT, 0.1F, GP_BF16, 1000}, 1);
     adamw(be,
-          (gp_segment[]){
-              {c.narrow + CUT, c.g + CUT, c.m + CUT, c.v + CUT, COUNT - CUT, 0.1F, GP_BF16, 1000 + CUT},
-              {c.narrow, c.g, c.m, c.v, CUT, 0.1F, GP_BF16, 1000}},
+          (gp_segment[]){{c.narrow + CUT, c.g + CUT, c.m + CUT, c.v + CUT, COUNT - CUT, 0.1F, GP_BF16, 1000 + CUT},
+                         {c.narrow, c.g, c.m, c.v, CUT, 0.1F, GP_BF16, 1000}},
           2);
     int64_t other = 0;
     for (int i = 0; i < COUNT; i++) {
@@ -175,7 +174,7 @@ static void an_update_is_that_of_fp32_rounded(void **state)
     gp_backend_close(be);
 }
 
-/* ---- a model ---------------------------------------------------------------------------------------- */
+/* ---- a model --------------------------------------------------------------------------------------------- */
 
 typedef enum way { MASTERS, CHANCE, NEAREST } way;
 
@@ -194,7 +193,8 @@ static void round_matrices(gp_model *m)
     gp_model_weights_changed(m);
 }
 
-/* The mean loss of the first and of the last steps; at a rate at which an update is a few ten-thousandths of a weight. */
+/* The mean loss of the first and of the last steps; at a rate at which an update is a few ten-thousandths of a
+ * weight. */
 typedef struct curve {
     double first, last;
 } curve;
@@ -233,8 +233,8 @@ static void it_learns_as_with_masters_and_to_nearest_hardly(void **state)
     (void)state;
     curve masters = learn(MASTERS), chance = learn(CHANCE), to_nearest = learn(NEAREST);
     double fell = masters.first - masters.last;
-    print_message("loss %.4f -> %.4f with masters, %.4f by chance, %.4f to nearest\n", masters.first,
-                  masters.last, chance.last, to_nearest.last);
+    print_message("loss %.4f -> %.4f with masters, %.4f by chance, %.4f to nearest\n", masters.first, masters.last,
+                  chance.last, to_nearest.last);
     assert_true(fell > 0.5);
     assert_true(fabs(chance.last - masters.last) < 0.02 * masters.last);
     assert_true(to_nearest.first - to_nearest.last < 0.5 * fell);

@@ -152,7 +152,7 @@ static void assert_file(const char *name, const char *expected)
     gp_buf_release(&b);
 }
 
-/* ---- the folder and its lock ------------------------------------------------------------------------- */
+/* ---- the folder and its lock ----------------------------------------------------------------------------- */
 
 static void test_a_folder_with_anything_in_it_is_refused(void **state)
 {
@@ -160,8 +160,7 @@ static void test_a_folder_with_anything_in_it_is_refused(void **state)
     assert_int_equal(mkdir(run, 0777), 0);
     assert_int_equal(gp_file_write(in("thesis.txt"), "x", 1), 0);
     assert_null(gp_run_create(run));
-    assert_non_null(
-        strstr(gp_error(), "/run: is not empty, and a run is never overwritten: give another --out"));
+    assert_non_null(strstr(gp_error(), "/run: is not empty, and a run is never overwritten: give another --out"));
     assert_string_equal(listed(), "thesis.txt");
 }
 
@@ -204,7 +203,7 @@ static void test_a_folder_without_checkpoints_cannot_be_resumed(void **state)
     assert_string_equal(listed(), "");
 }
 
-/* ---- checkpoints ------------------------------------------------------------------------------------- */
+/* ---- checkpoints ----------------------------------------------------------------------------------------- */
 
 static void test_links_follow_the_last_and_the_best(void **state)
 {
@@ -374,7 +373,7 @@ static void test_kill_at_any_moment_leaves_the_last_good_checkpoint(void **state
     assert_true(grown > 0 && interrupted > 0); /* both happened, so the test has tested */
 }
 
-/* ---- what is not ours -------------------------------------------------------------------------------- */
+/* ---- what is not ours ------------------------------------------------------------------------------------ */
 
 /* An open run with the checkpoints 1 to 3. */
 static gp_run *run_of_three(void)
@@ -541,7 +540,7 @@ static void test_a_run_may_be_a_link(void **state)
     free(link);
 }
 
-/* ---- links and names --------------------------------------------------------------------------------- */
+/* ---- links and names ------------------------------------------------------------------------------------- */
 
 static void test_a_damaged_checkpoint_gets_another_name(void **state)
 {
@@ -566,9 +565,7 @@ static int64_t best_of(void)
 {
     char target[64] = "";
     long long step = -1;
-    return readlink(in("best"), target, sizeof target - 1) < 0 || sscanf(target, "ckpt-%lld", &step) != 1
-               ? -1
-               : step;
+    return readlink(in("best"), target, sizeof target - 1) < 0 || sscanf(target, "ckpt-%lld", &step) != 1 ? -1 : step;
 }
 
 static void test_best_follows_the_checkpoint_that_is_continued_from(void **state)
@@ -579,8 +576,7 @@ static void test_best_follows_the_checkpoint_that_is_continued_from(void **state
     assert_int_equal(best_of(), 3);
     assert_int_equal(gp_run_continue_from(r, 2, 1), 0); /* back: what was best later is not */
     assert_int_equal(best_of(), 1);
-    assert_int_equal(gp_run_continue_from(r, 3, 2),
-                     0); /* the state and the link disagree: the link's one stays */
+    assert_int_equal(gp_run_continue_from(r, 3, 2), 0); /* the state and the link disagree: the link's one stays */
     assert_int_equal(best_of(), 1);
     assert_int_equal(gp_folder_remove(in("ckpt-00000001")), 0);
     assert_int_equal(gp_run_continue_from(r, 3, 2), 0); /* it names nothing */
@@ -617,7 +613,7 @@ static void test_a_name_with_more_zeros_is_no_checkpoint(void **state)
     assert_int_equal(rmdir(in("ckpt-000000009")), 0);
 }
 
-/* ---- a broken `last` --------------------------------------------------------------------------------- */
+/* ---- a broken `last` ------------------------------------------------------------------------------------- */
 
 static void save_three(void)
 {
@@ -634,8 +630,7 @@ static void test_a_truncated_last_checkpoint_is_passed_over(void **state)
     save_three();
     assert_int_equal(truncate(in("last/model.safetensors"), 1000), 0);
     assert_int_equal(last_step(&remark), 2);
-    assert_non_null(
-        strstr(remark, "ckpt-00000003/model.safetensors: is truncated: the header describes 200000 bytes"));
+    assert_non_null(strstr(remark, "ckpt-00000003/model.safetensors: is truncated: the header describes 200000 bytes"));
     assert_non_null(strstr(remark, "; taking "));
     assert_non_null(strstr(remark, "/ckpt-00000002 in its place"));
     free(remark);
@@ -697,7 +692,7 @@ static void test_a_run_is_a_checkpoint(void **state)
     gp_checkpoint_close(c);
 }
 
-/* ---- the log ----------------------------------------------------------------------------------------- */
+/* ---- the log --------------------------------------------------------------------------------------------- */
 
 static void assert_log(const char *expected)
 {

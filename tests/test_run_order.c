@@ -1,5 +1,5 @@
-/* In which order a save reaches the disk: what a power failure leaves is a beginning of it. The calls of the C library that
- * matter are noted here on their way to the system, with names below the run's folder. */
+/* In which order a save reaches the disk: what a power failure leaves is a beginning of it. The calls of the C library
+ * that matter are noted here on their way to the system, with names below the run's folder. */
 #include "test.h"
 
 #include <fcntl.h>
@@ -19,8 +19,8 @@ static char dir[64], run[80];
 /* ---- what is noted --------------------------------------------------------------------------------------- */
 
 enum { MOST = 2000 };
-static char *events
-    [MOST]; /* "sync NAME", "rename FROM TO", "remove NAME", "link NAME", "write NAME"; the run itself is "." */
+static char
+    *events[MOST]; /* "sync NAME", "rename FROM TO", "remove NAME", "link NAME", "write NAME"; the run itself is "." */
 static int count;
 
 /* The name below the run's folder, or NULL. */
@@ -49,8 +49,7 @@ static void note(const char *what, int at, const char *from, int at_to, const ch
     char a[512], b[512];
     const char *first = below(full(at, from, a)), *second = to ? below(full(at_to, to, b)) : NULL;
     if (first && count < MOST)
-        events[count++] =
-            second ? gp_format("%s %s %s", what, first, second) : gp_format("%s %s", what, first);
+        events[count++] = second ? gp_format("%s %s %s", what, first, second) : gp_format("%s %s", what, first);
 }
 
 int fsync(int fd)
@@ -173,8 +172,8 @@ static int fill(void *self, const char *folder)
     return 0;
 }
 
-/* The rename that gives a checkpoint its name; what it was called before, and how often that was synced last: as a folder,
- * and by its files, with no write behind. */
+/* The rename that gives a checkpoint its name; what it was called before, and how often that was synced last: as a
+ * folder, and by its files, with no write behind. */
 static int find_naming(const char *name, char source[256], int *files, int *folder)
 {
     char *end = gp_format(" %s", name);

@@ -177,8 +177,7 @@ static void test_bad_json_is_refused(void **state)
     assert_refused("the header is not valid JSON");
 }
 
-#define ONE(dtype, shape, offsets)                                                                           \
-    "{\"x\":{\"dtype\":" dtype ",\"shape\":" shape ",\"data_offsets\":" offsets "}}"
+#define ONE(dtype, shape, offsets) "{\"x\":{\"dtype\":" dtype ",\"shape\":" shape ",\"data_offsets\":" offsets "}}"
 
 static void test_duplicate_name_is_refused(void **state)
 {
@@ -556,7 +555,7 @@ static void test_random_damage_never_crashes(void **state)
     assert_true(refused > ROUNDS / 2 && opened > ROUNDS / 100); /* both ways were walked */
 }
 
-/* ---- CRCs -------------------------------------------------------------------------------------------- */
+/* ---- CRCs ------------------------------------------------------------------------------------------------ */
 
 /* RFC 3720's vectors as tensors, and as a string. */
 static void write_vectors(const char *path)
@@ -635,14 +634,13 @@ static bool has_all_of(gp_safetensors *s, gp_safetensors *sound)
     for (int64_t i = 0; all && i < gp_safetensors_count(sound); i++) {
         const char *name = gp_safetensors_get(sound, i, &was);
         all = gp_safetensors_find(s, name, &t) && t.dtype == was.dtype && t.ndim == was.ndim &&
-              !memcmp(t.dim, was.dim, sizeof t.dim) &&
-              !memcmp(t.data, was.data, (size_t)gp_tensor_bytes(&was));
+              !memcmp(t.dim, was.dim, sizeof t.dim) && !memcmp(t.data, was.data, (size_t)gp_tensor_bytes(&was));
     }
     return all;
 }
 
-/* In the header, in the record itself, in the data. What opens and passes has all that was written: the record's own name
- * may be lost, and with it the checks, but not the one bit and something else. */
+/* In the header, in the record itself, in the data. What opens and passes has all that was written: the record's own
+ * name may be lost, and with it the checks, but not the one bit and something else. */
 static void test_every_flipped_bit_is_noticed(void **state)
 {
     (void)state;
@@ -756,12 +754,9 @@ static void test_bad_record_of_crcs_is_refused(void **state)
         {"\"{}\"", "is no record of CRCs"},
         {"\"[1]\"", "is no record of CRCs"},
         {"\"{\\\"metadata\\\":{},\\\"tensors\\\":{},\\\"more\\\":{}}\"", "is no record of CRCs"},
-        {"\"{\\\"metadata\\\":{},\\\"tensors\\\":{\\\"a\\\":\\\"46dd794\\\"}}\"",
-         "no CRC of 8 digits for tensor a"},
-        {"\"{\\\"metadata\\\":{},\\\"tensors\\\":{\\\"a\\\":\\\"46DD794E\\\"}}\"",
-         "no CRC of 8 digits for tensor a"},
-        {"\"{\\\"metadata\\\":{},\\\"tensors\\\":{\\\"a\\\":1188919630}}\"",
-         "no CRC of 8 digits for tensor a"},
+        {"\"{\\\"metadata\\\":{},\\\"tensors\\\":{\\\"a\\\":\\\"46dd794\\\"}}\"", "no CRC of 8 digits for tensor a"},
+        {"\"{\\\"metadata\\\":{},\\\"tensors\\\":{\\\"a\\\":\\\"46DD794E\\\"}}\"", "no CRC of 8 digits for tensor a"},
+        {"\"{\\\"metadata\\\":{},\\\"tensors\\\":{\\\"a\\\":1188919630}}\"", "no CRC of 8 digits for tensor a"},
         {"\"{\\\"metadata\\\":{},\\\"tensors\\\":{\\\"c\\\":\\\"46dd794e\\\"}}\"", "there is no tensor c"},
         {"\"{\\\"metadata\\\":{\\\"k\\\":\\\"e3069282\\\"},\\\"tensors\\\":{}}\"",
          "k in its metadata has the CRC-32C e3069283, expected e3069282"},

@@ -116,8 +116,7 @@ static void a_sample_is_the_same_alone_and_among_prompts_of_other_lengths(void *
         assert_int_equal(gp_generate_all(m, NULL, prompts, PROMPTS, &how, keep, some, NULL), 0);
         how.batch = 1;
         for (int p = 0; p < PROMPTS; p++)
-            assert_int_equal(gp_generate_all(m, NULL, &prompts[p], 1, &how, keep, alone + p * SAMPLES, NULL),
-                             0);
+            assert_int_equal(gp_generate_all(m, NULL, &prompts[p], 1, &how, keep, alone + p * SAMPLES, NULL), 0);
         for (int i = 0; i < PROMPTS * SAMPLES; i++) {
             assert_int_equal(alone[i].count, 40);
             assert_memory_equal(alone[i].ids, together[i].ids, sizeof alone[i].ids);
@@ -141,8 +140,7 @@ static void log_probabilities_are_those_of_the_forward_pass(void **state)
         gp_model *m = fresh(backends[b], &be);
         gp_generation how = plain(12);
         memset(k, 0, sizeof k);
-        assert_int_equal(
-            gp_generate_all(m, NULL, &(gp_prompt){.ids = text, .count = 4}, 1, &how, keep, k, NULL), 0);
+        assert_int_equal(gp_generate_all(m, NULL, &(gp_prompt){.ids = text, .count = 4}, 1, &how, keep, k, NULL), 0);
         memcpy(text + 4, k[0].ids, 12 * sizeof *text);
         assert_int_equal(gp_model_logits(m, &(gp_batch){.B = 1, .T = 16, .inputs = text}, logits), 0);
         for (int i = 0; i < 12; i++) {
@@ -196,8 +194,8 @@ static void a_sample_ends_at_a_stop_id_and_says_so(void **state)
     discard(m, be);
 }
 
-/* Samples end at many places, and the next ones take their rows while others go on. A backend that works ahead has drawn more
- * by then, of which nothing is told. */
+/* Samples end at many places, and the next ones take their rows while others go on. A backend that works ahead has
+ * drawn more by then, of which nothing is told. */
 static void rows_of_samples_that_ended_are_taken_over(void **state)
 {
     (void)state;
@@ -287,8 +285,7 @@ static void a_sample_ends_where_logits_are_not_finite(void **state)
         free(w);
         assert_int_equal(gp_generate_all(m, NULL, &p, 1, &how, keep, all, NULL), -1);
         assert_int_equal(all[0].count, 4); /* ids 2 to 5: what would come next has read position 5 */
-        if (!strstr(gp_error(),
-                    "sample 1: the model's logits at position 6 are not finite; the first that is not: "))
+        if (!strstr(gp_error(), "sample 1: the model's logits at position 6 are not finite; the first that is not: "))
             fail_msg("'%s'", gp_error());
         discard(m, be);
     }

@@ -36,18 +36,16 @@ static void assert_slides(gp_model *m, int length, const int *ids, const double 
     int32_t prompt[64];
     for (int i = 0; i < length; i++) /* as in evaluate.py */
         prompt[i] = (7 * i * i + 3 * i + i / 32) % 96;
-    gp_generation how = {.sampling = {.top_p = 1, .repetition_penalty = 1.5},
-                         .samples = 1,
-                         .max_tokens = SLIDE,
-                         .logprobs = true};
+    gp_generation how = {
+        .sampling = {.top_p = 1, .repetition_penalty = 1.5}, .samples = 1, .max_tokens = SLIDE, .logprobs = true};
     k.count = 0;
-    assert_int_equal(
-        gp_generate_all(m, NULL, &(gp_prompt){.ids = prompt, .count = length}, 1, &how, keep, &k, NULL), 0);
+    assert_int_equal(gp_generate_all(m, NULL, &(gp_prompt){.ids = prompt, .count = length}, 1, &how, keep, &k, NULL),
+                     0);
     assert_int_equal(k.count, SLIDE);
     for (int i = 0; i < SLIDE; i++)
         if (k.ids[i] != ids[i] || !(fabs(k.log_p[i] - log_p[i]) <= 1e-5))
-            fail_msg("token %d of %d: id %d, log P %.7f; transformers has %d, %.7f", i, length, k.ids[i],
-                     k.log_p[i], ids[i], log_p[i]);
+            fail_msg("token %d of %d: id %d, log P %.7f; transformers has %d, %.7f", i, length, k.ids[i], k.log_p[i],
+                     ids[i], log_p[i]);
 }
 
 static void a_full_window_goes_on_over_its_last_half(void **state)
@@ -84,14 +82,11 @@ static void each_token_has_a_random_number_of_its_own(void **state)
         gp_backend *be = gp_backend_open(backends[b], "fp32", 2);
         gp_model *m = gp_model_create(&c, be, false);
         gp_model_init(m, 1);
-        gp_generation how = {.sampling = {.temperature = 1, .top_p = 1, .seed = SEED},
-                             .samples = 1,
-                             .first_sample = 3,
-                             .max_tokens = N};
+        gp_generation how = {
+            .sampling = {.temperature = 1, .top_p = 1, .seed = SEED}, .samples = 1, .first_sample = 3, .max_tokens = N};
         k.count = 0;
-        assert_int_equal(gp_generate_all(m, NULL, &(gp_prompt){.ids = (int32_t[]){5}, .count = 1}, 1, &how,
-                                         keep, &k, NULL),
-                         0);
+        assert_int_equal(
+            gp_generate_all(m, NULL, &(gp_prompt){.ids = (int32_t[]){5}, .count = 1}, 1, &how, keep, &k, NULL), 0);
         int repeated = 0;
         for (int i = 0; i < N; i++) {
             gp_philox r = gp_philox4x32(SEED, (uint32_t)i, 0, 3, GP_RNG_SAMPLE);

@@ -57,8 +57,7 @@ static void expect_shares(gp_sample_op op, const float *expected)
     gp_tensor rows = gp_tensor_view(logits, GP_F32, 2, BATCH, V);
     for (int b = 0; b < BATCH; b++)
         memcpy(logits + b * V, sample_logits, sizeof sample_logits);
-    op.logits = &rows, op.vocab = V, op.seed = 42, op.samples = samples, op.positions = positions,
-    op.ids = ids;
+    op.logits = &rows, op.vocab = V, op.seed = 42, op.samples = samples, op.positions = positions, op.ids = ids;
     for (int i = 0; i < ROUNDS; i++) {
         for (int b = 0; b < BATCH; b++) {
             samples[b] = b;
@@ -91,8 +90,7 @@ static void shares_are_those_of_transformers(void **state)
     expect_shares((gp_sample_op){.temperature = 0.8f, .top_p = 1, .top_k = 5}, sample_top_k);
     expect_shares((gp_sample_op){.temperature = 1, .top_p = 0.8f}, sample_top_p);
     expect_shares((gp_sample_op){.temperature = 1.3f, .top_p = 1, .min_p = 0.1f}, sample_min_p);
-    expect_shares((gp_sample_op){.temperature = 1.2f, .top_p = 0.7f, .top_k = 12, .min_p = 0.05f},
-                  sample_all);
+    expect_shares((gp_sample_op){.temperature = 1.2f, .top_p = 0.7f, .top_k = 12, .min_p = 0.05f}, sample_all);
 }
 
 static void temperature_0_takes_the_largest_and_the_lowest_of_equals(void **state)
@@ -109,13 +107,10 @@ static void top_k_1_and_a_tiny_top_p_take_the_largest(void **state)
     const float logits[] = {-1, 2.9f, 2, 3, 2.9f};
     for (int i = 0; i < 100; i++) {
         assert_int_equal(
-            draw_one((gp_sample_op){.vocab = 5, .temperature = 5, .top_p = 1, .top_k = 1}, logits, 5, i, 0),
-            3);
+            draw_one((gp_sample_op){.vocab = 5, .temperature = 5, .top_p = 1, .top_k = 1}, logits, 5, i, 0), 3);
+        assert_int_equal(draw_one((gp_sample_op){.vocab = 5, .temperature = 5, .top_p = 1e-9f}, logits, 5, i, 0), 3);
         assert_int_equal(
-            draw_one((gp_sample_op){.vocab = 5, .temperature = 5, .top_p = 1e-9f}, logits, 5, i, 0), 3);
-        assert_int_equal(
-            draw_one((gp_sample_op){.vocab = 5, .temperature = 5, .top_p = 1, .min_p = 1}, logits, 5, i, 0),
-            3);
+            draw_one((gp_sample_op){.vocab = 5, .temperature = 5, .top_p = 1, .min_p = 1}, logits, 5, i, 0), 3);
     }
 }
 
@@ -126,8 +121,7 @@ static void min_p_keeps_what_is_exactly_as_likely(void **state)
     const float logits[] = {3, 3, nextafterf(3, 0), 3};
     bool seen[4] = {false};
     for (int i = 0; i < 300; i++)
-        seen[draw_one((gp_sample_op){.vocab = 4, .temperature = 1, .top_p = 1, .min_p = 1}, logits, 4, i,
-                      0)] = true;
+        seen[draw_one((gp_sample_op){.vocab = 4, .temperature = 1, .top_p = 1, .min_p = 1}, logits, 4, i, 0)] = true;
     assert_true(seen[0] && seen[1] && !seen[2] && seen[3]);
 }
 
@@ -137,8 +131,7 @@ static void top_k_keeps_what_equals_the_last(void **state)
     const float logits[] = {1, 0, 1, 2, 1};
     bool seen[5] = {false};
     for (int i = 0; i < 500; i++)
-        seen[draw_one((gp_sample_op){.vocab = 5, .temperature = 1, .top_p = 1, .top_k = 2}, logits, 5, i,
-                      0)] = true;
+        seen[draw_one((gp_sample_op){.vocab = 5, .temperature = 1, .top_p = 1, .top_k = 2}, logits, 5, i, 0)] = true;
     assert_true(seen[0] && !seen[1] && seen[2] && seen[3] && seen[4]);
 }
 
@@ -167,8 +160,8 @@ static void top_p_exactly_on_a_sum_takes_no_more(void **state)
     }
 }
 
-/* Equal logits: an id is the share of the vocabulary at which the random number stands, that of Philox for (seed, sample,
- * position), whose words test_numbers.c holds to Random123's. None comes again, however far a sample gets. */
+/* Equal logits: an id is the share of the vocabulary at which the random number stands, that of Philox for (seed,
+ * sample, position), whose words test_numbers.c holds to Random123's. None comes again, however far a sample gets. */
 static void a_position_has_its_own_random_number(void **state)
 {
     (void)state;
@@ -274,13 +267,9 @@ static void the_kept_set_is_that_of_a_full_sort(void **state)
 static void logits_that_are_not_finite_give_no_id(void **state)
 {
     (void)state;
-    const float rows[][3] = {{NAN, NAN, NAN},
-                             {-INFINITY, -INFINITY, -INFINITY},
-                             {INFINITY, INFINITY, 0},
-                             {NAN, 1, INFINITY},
-                             {0, -NAN, 1},
-                             {0, 1, INFINITY},
-                             {-INFINITY, 0, -INFINITY}};
+    const float rows[][3] = {
+        {NAN, NAN, NAN},  {-INFINITY, -INFINITY, -INFINITY}, {INFINITY, INFINITY, 0}, {NAN, 1, INFINITY}, {0, -NAN, 1},
+        {0, 1, INFINITY}, {-INFINITY, 0, -INFINITY}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         for (int k = 0; k < 3; k++) {
             gp_sample_op op = {.vocab = 3, .temperature = (float)k, .top_p = k == 2 ? 0.5f : 1, .top_k = k};

@@ -1,5 +1,5 @@
-/* How likely given tokens are, beside transformers on tests/golden/gpt2-tiny (tests/reference/score.py), and how lines of
- * JSON become questions. */
+/* How likely given tokens are, beside transformers on tests/golden/gpt2-tiny (tests/reference/score.py), and how lines
+ * of JSON become questions. */
 #include "test.h"
 
 #include <jansson.h>
@@ -131,7 +131,8 @@ static void a_greedy_continuation_is_known_as_such(void **state)
     }
 }
 
-/* Of each token on its own: they add up to transformers' sums, and its greedy tokens are the likeliest in their places. */
+/* Of each token on its own: they add up to transformers' sums, and its greedy tokens are the likeliest in their
+ * places. */
 static void each_token_has_its_probability_and_the_likeliest_in_its_place(void **state)
 {
     (void)state;
@@ -151,8 +152,8 @@ static void each_token_has_its_probability_and_the_likeliest_in_its_place(void *
             assert_true(s[1] - s[2] <= 100);
             spans[i] = (gp_passage){.ids = ids + s[0], .count = s[1], .first = s[2], .log_ps = log_ps[i]};
         }
-        spans[N] = (gp_passage){
-            .ids = text, .count = LENGTH, .first = 6, .log_ps = greedy, .top = top[0], .tops = TOPS};
+        spans[N] =
+            (gp_passage){.ids = text, .count = LENGTH, .first = 6, .log_ps = greedy, .top = top[0], .tops = TOPS};
         assert_int_equal(gp_model_score(m, spans, N + 1, false), 0);
         for (int i = 0; i < N; i++) {
             double sum = 0;
@@ -189,8 +190,7 @@ static void overflow(gp_model *m)
 
 static void assert_told(const char *position)
 {
-    if (!strstr(gp_error(), position) ||
-        !strstr(gp_error(), "the first that is not: transformer.h.1.mlp.c_proj, "))
+    if (!strstr(gp_error(), position) || !strstr(gp_error(), "the first that is not: transformer.h.1.mlp.c_proj, "))
         fail_msg("'%s'", gp_error());
 }
 
@@ -250,8 +250,7 @@ static void what_does_not_fit_is_refused(void **state)
     assert_non_null(strstr(gp_error(), "context of 32"));
     assert_int_equal(gp_model_score(m, &(gp_passage){.ids = far, .count = 2, .first = 1}, 1, false), -1);
     assert_non_null(strstr(gp_error(), "token id 96"));
-    assert_int_equal(gp_score_ids(m, NULL, ids, 100, &(gp_score_options){.stride = 33, .quiet = true}, &s),
-                     -1);
+    assert_int_equal(gp_score_ids(m, NULL, ids, 100, &(gp_score_options){.stride = 33, .quiet = true}, &s), -1);
     assert_non_null(strstr(gp_error(), "stride"));
     assert_int_equal(gp_score_ids(m, NULL, ids, 1, &(gp_score_options){.quiet = true}, &s), 0);
     assert_int_equal(s.scored, 0);
@@ -279,13 +278,12 @@ static void hellaswag_becomes_what_the_harness_makes_of_it(void **state)
     (void)state;
     gp_question q;
     assert_int_equal(
-        read_line(
-            "hellaswag",
-            "{\"activity_label\": \"Roof [x] work\", \"ctx_a\": \" A man  is [header] on a [title] roof.\", "
-            "\"ctx_b\": \"\\u00c9LAN he [sic] Says\", \"endings\": [\" starts   [step] up. \", "
-            "\"\\u00e9t\\u00e9 [a\", "
-            "\"x [title] y] z\", \"\\u00a0ok\"], \"label\": 2}",
-            &q),
+        read_line("hellaswag",
+                  "{\"activity_label\": \"Roof [x] work\", \"ctx_a\": \" A man  is [header] on a [title] roof.\", "
+                  "\"ctx_b\": \"\\u00c9LAN he [sic] Says\", \"endings\": [\" starts   [step] up. \", "
+                  "\"\\u00e9t\\u00e9 [a\", "
+                  "\"x [title] y] z\", \"\\u00a0ok\"], \"label\": 2}",
+                  &q),
         0);
     assert_string_equal(q.context.data, "Roof work: A man is on a. roof. \u00c9lan he says");
     assert_int_equal(q.endings, 4);
@@ -325,9 +323,8 @@ static void the_raw_question_is_as_it_stands(void **state)
 {
     (void)state;
     gp_question q;
-    assert_int_equal(read_line("hellaswag-raw",
-                               "{\"ctx\": \"A [b]\", \"endings\": [\"c  d\", \"e\"], \"label\": \"1\"}", &q),
-                     0);
+    assert_int_equal(
+        read_line("hellaswag-raw", "{\"ctx\": \"A [b]\", \"endings\": [\"c  d\", \"e\"], \"label\": \"1\"}", &q), 0);
     assert_string_equal(q.context.data, "A [b]");
     assert_string_equal(q.ending[0].data, " c  d");
     assert_int_equal(q.label, 1);
@@ -351,25 +348,23 @@ static void questions_are_python_strings(void **state)
 {
     (void)state;
     gp_question q;
-    assert_int_equal(
-        read_line("choices",
-                  "{\"context\": \"a\\u0000b\", \"endings\": [\" c\\u0000d\", \"\\u00a0\\u001ce\", "
-                  "\"\\u3000\\u00df\\u0000\"], \"label\": 0}",
-                  &q),
-        0);
+    assert_int_equal(read_line("choices",
+                               "{\"context\": \"a\\u0000b\", \"endings\": [\" c\\u0000d\", \"\\u00a0\\u001ce\", "
+                               "\"\\u3000\\u00df\\u0000\"], \"label\": 0}",
+                               &q),
+                     0);
     assert_int_equal(q.context.len, 3);
     assert_memory_equal(q.context.data, "a\0b", 3);
     assert_int_equal(q.ending[0].len, 4);
     assert_memory_equal(q.ending[0].data, " c\0d", 4);
     assert_true(q.characters[0] == 3 && q.characters[1] == 1 && q.characters[2] == 2);
     gp_question_release(&q);
-    assert_int_equal(
-        read_line("hellaswag",
-                  "{\"activity_label\": \"\\u001c\\u2003A\", \"ctx_a\": \"b [x\\u0000]\", \"ctx_b\": "
-                  "\"\\ufb01N\\u0000\\u0085\", \"endings\": [\"\\u001fc\\u0000 [title]d\\u3000\"], "
-                  "\"label\": \"0\"}",
-                  &q),
-        0);
+    assert_int_equal(read_line("hellaswag",
+                               "{\"activity_label\": \"\\u001c\\u2003A\", \"ctx_a\": \"b [x\\u0000]\", \"ctx_b\": "
+                               "\"\\ufb01N\\u0000\\u0085\", \"endings\": [\"\\u001fc\\u0000 [title]d\\u3000\"], "
+                               "\"label\": \"0\"}",
+                               &q),
+                     0);
     assert_int_equal(q.context.len, sizeof "A: b Fin\0" - 1);
     assert_memory_equal(q.context.data, "A: b Fin\0", q.context.len);
     assert_int_equal(q.ending[0].len, sizeof " c\0. d" - 1);
@@ -379,8 +374,8 @@ static void questions_are_python_strings(void **state)
     assert_int_equal(q.context.len, 4);
     assert_int_equal(q.ending[0].len, 4);
     gp_question_release(&q);
-    assert_int_equal(
-        read_line("choices", "{\"context\": \"a\", \"endings\": [\"b\"], \"label\": \"0\\u00001\"}", &q), -1);
+    assert_int_equal(read_line("choices", "{\"context\": \"a\", \"endings\": [\"b\"], \"label\": \"0\\u00001\"}", &q),
+                     -1);
 }
 
 static void questions_without_an_answer_are_refused(void **state)
@@ -399,16 +394,14 @@ static void questions_without_an_answer_are_refused(void **state)
     }
 }
 
-/* ---- questions become ids -------------------------------------------------------------------- */
+/* ---- questions become ids -------------------------------------------------------------------------------- */
 
 static gp_tokenizer *pair_tokenizer(bool template)
 {
-    static const char end[] =
-        "\"added_tokens\":[{\"id\":256,\"content\":\"<|endoftext|>\",\"special\":true}],",
-                      post[] =
-                          "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":"
-                          "{\"id\":\"e\",\"type_id\":0}},{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],"
-                          "\"special_tokens\":{\"e\":{\"id\":\"e\",\"ids\":[256],\"tokens\":[\"e\"]}}},";
+    static const char end[] = "\"added_tokens\":[{\"id\":256,\"content\":\"<|endoftext|>\",\"special\":true}],",
+                      post[] = "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":"
+                               "{\"id\":\"e\",\"type_id\":0}},{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],"
+                               "\"special_tokens\":{\"e\":{\"id\":\"e\",\"ids\":[256],\"tokens\":[\"e\"]}}},";
     char *more = gp_format("%s%s", end, template ? post : ""), *json = make_json("", "[]", more);
     gp_tokenizer *t = gp_tokenizer_from_json(json, strlen(json), "pairs");
     assert_non_null(t);

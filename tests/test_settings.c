@@ -20,9 +20,9 @@ typedef struct setting {
     const double *loss, *logits, *norms, *products;
 } setting;
 
-#define SETTING(name, json)                                                                                  \
-    {                                                                                                        \
-        json, name##_loss, name##_logits, name##_norms, name##_products                                      \
+#define SETTING(name, json)                                                                                            \
+    {                                                                                                                  \
+        json, name##_loss, name##_logits, name##_norms, name##_products                                                \
     }
 
 static const setting settings[] = {
@@ -58,8 +58,7 @@ static int tear_down(void **state)
 static gp_config config_with(const char *changes)
 {
     gp_config c;
-    json_t *root = json_load_file("tests/golden/gpt2-tiny/config.json", 0, NULL),
-           *more = json_loads(changes, 0, NULL);
+    json_t *root = json_load_file("tests/golden/gpt2-tiny/config.json", 0, NULL), *more = json_loads(changes, 0, NULL);
     assert_non_null(root);
     assert_int_equal(json_object_update(root, more), 0);
     char *text = json_dumps(root, 0);

@@ -1,5 +1,5 @@
-/* Signals that arrive while the processor computes: handled on a stack of their own, by the thread that computes, never by
- * one of its team. oneDNN's kernels move the stack pointer into the heap, so anything else overwrites it. */
+/* Signals that arrive while the processor computes: handled on a stack of their own, by the thread that computes, never
+ * by one of its team. oneDNN's kernels move the stack pointer into the heap, so anything else overwrites it. */
 #include "test.h"
 
 #include <pthread.h>

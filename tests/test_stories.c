@@ -61,8 +61,8 @@ static void no_text_of_an_alternative_begins_one_of_another(void **state)
         for (int i = 0; i < grammar.rules[r].count; i++)
             for (int j = 0; j < i; j++)
                 if (alternatives_clash(&grammar, a + i, a + j))
-                    fail_msg("stories.grammar: rule %s: lines %d and %d clash", grammar.rules[r].name,
-                             a[j].line, a[i].line);
+                    fail_msg("stories.grammar: rule %s: lines %d and %d clash", grammar.rules[r].name, a[j].line,
+                             a[i].line);
     }
 }
 
@@ -181,9 +181,8 @@ static void stories_are_plain_text_without_a_blank_line(void **state)
 static void articles_and_pronouns_agree(void **state)
 {
     (void)state;
-    static const char *const female[] = {"she", "She", "her", "Her", "girl"}, *const male[] = {"he",  "He",
-                                                                                               "his", "His",
-                                                                                               "him", "boy"};
+    static const char *const female[] = {"she", "She", "her", "Her", "girl"}, *const male[] = {"he",  "He",  "his",
+                                                                                               "His", "him", "boy"};
     gp_stories *s = gp_stories_open(1);
     int girls = 0;
     for (int64_t i = 0; i < SOME; i++) {
@@ -248,8 +247,7 @@ static void the_file_is_the_same_on_every_machine(void **state)
         assert_int_equal(chars, story.length + SEPARATOR);
         assert_memory_equal(at, story.text, (size_t)story.length);
         assert_memory_equal(at + story.length, "\n\n", SEPARATOR);
-        assert_true(fabs(json_real_value(json_array_get(json_object_get(entropy, "nats"), i)) - story.nats) <
-                    1e-9);
+        assert_true(fabs(json_real_value(json_array_get(json_object_get(entropy, "nats"), i)) - story.nats) < 1e-9);
         at += chars;
     }
     assert_ptr_equal(at, text.data + text.size);

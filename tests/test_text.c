@@ -139,8 +139,7 @@ static void files_are_described(void **state)
 static void json_lines_are_documents(void **state)
 {
     (void)state;
-    static const char lines[] =
-        "{\"t\": \"a\\u0000b\"}\n\n \t\r\n{\"t\": \"\"}\r\n{\"x\": 1, \"t\": \"\\u20ac\"}";
+    static const char lines[] = "{\"t\": \"a\\u0000b\"}\n\n \t\r\n{\"t\": \"\"}\r\n{\"x\": 1, \"t\": \"\\u20ac\"}";
     const char *paths[] = {a_txt};
     save(a_txt, lines);
     for (size_t step = 0; step < sizeof lines; step = step * 2 + 1) { /* 0: from the file */
@@ -149,8 +148,7 @@ static void json_lines_are_documents(void **state)
             size_t length;
             int64_t begin, end;
             const char *file;
-        } want[] = {
-            {"a\0b", 3, 0, 18, "line 1"}, {"", 0, 23, 34, "line 4"}, {"\xe2\x82\xac", 3, 34, 57, "line 5"}};
+        } want[] = {{"a\0b", 3, 0, 18, "line 1"}, {"", 0, 23, 34, "line 4"}, {"\xe2\x82\xac", 3, 34, 57, "line 5"}};
         const gp_text_options o = {.jsonl = "t"};
         gp_text_part part;
         pid_t child = 0;

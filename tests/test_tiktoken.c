@@ -31,7 +31,7 @@ static const char *put_file(const char *name, const char *text, size_t n)
     return path_of(name);
 }
 
-/* ---- files ----------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------------------- */
 
 static void add_base64(gp_buf *b, const char *token, size_t n)
 {
@@ -85,7 +85,7 @@ static void assert_ids(const gp_tokenizer *t, const char *text, const int32_t *w
     free(ids);
 }
 
-/* ---- what is read ---------------------------------------------------------------------------- */
+/* ---- what is read ---------------------------------------------------------------------------------------- */
 
 static const char *const small[] = {"ab", "bc", "abc", " a", "aa", "aaa", " abc", "'l", "'ll", "\xc3\xa9"};
 
@@ -169,8 +169,7 @@ static void end_of_text_is_50256_where_that_is_left_out(void **state)
 static void gpt2_as_tiktoken_is_gpt2(void **state)
 {
     (void)state;
-    static const char text[] =
-        "It's 1234   caf\xc3\xa9s\n\n  -- \xf0\x9f\x98\x80 aaaaaaaaaaaaaaaaaaaaa, isn't it?";
+    static const char text[] = "It's 1234   caf\xc3\xa9s\n\n  -- \xf0\x9f\x98\x80 aaaaaaaaaaaaaaaaaaaaa, isn't it?";
     setenv("FETCH_DATA_MIRROR", "../shared/mirror", 0);
     gp_tokenizer *gpt2 = gp_tokenizer_open("gpt2");
     if (!gpt2) {
@@ -201,7 +200,7 @@ static void gpt2_as_tiktoken_is_gpt2(void **state)
     gp_tokenizer_close(gpt2);
 }
 
-/* ---- what is refused ------------------------------------------------------------------------- */
+/* ---- what is refused ------------------------------------------------------------------------------------- */
 
 static void each_bad_line_is_named(void **state)
 {
@@ -274,14 +273,13 @@ static void a_token_of_a_thousand_bytes_is_read_and_no_longer_one(void **state)
     gp_buf_release(&b);
 }
 
-/* ---- what is found --------------------------------------------------------------------------- */
+/* ---- what is found --------------------------------------------------------------------------------------- */
 
 /* The vocabulary of 256 bytes and ab, and its merges, under these names in a folder of their own. */
 static const char *put_pair(const char *folder, const char *vocab, const char *merges)
 {
     static char path[200];
-    char *json = make_json(",\"ab\":256", "[]", ""),
-         *begin = strstr(json, "\"vocab\":") + strlen("\"vocab\":");
+    char *json = make_json(",\"ab\":256", "[]", ""), *begin = strstr(json, "\"vocab\":") + strlen("\"vocab\":");
     char *name = gp_path_join(folder, vocab);
     snprintf(path, sizeof path, "%s", path_of(folder));
     assert_int_equal(mkdir(path, 0700), 0);
@@ -307,8 +305,7 @@ static void assert_opens(const char *name)
 static void a_folder_or_one_half_of_a_pair_opens_both(void **state)
 {
     (void)state;
-    static const char *const names[][3] = {{"openai", "encoder.json", "vocab.bpe"},
-                                           {"hf", "vocab.json", "merges.txt"}};
+    static const char *const names[][3] = {{"openai", "encoder.json", "vocab.bpe"}, {"hf", "vocab.json", "merges.txt"}};
     for (int i = 0; i < 2; i++) {
         char *folder = gp_strdup(put_pair(names[i][0], names[i][1], names[i][2]));
         assert_opens(folder);
@@ -357,8 +354,7 @@ static void merges_that_do_not_fit_the_vocabulary_are_refused(void **state)
     static const struct {
         const char *merges, *said;
     } cases[] = {
-        {"#version: 0.2\na c\n",
-         "vocab.bpe: merge 1, \"a\" + \"c\": what they make is not in the vocabulary"},
+        {"#version: 0.2\na c\n", "vocab.bpe: merge 1, \"a\" + \"c\": what they make is not in the vocabulary"},
         {"#version: 0.2\na b\nab xyz\n", "merge 2, \"ab\" + \"xyz\": a part is not in the vocabulary"},
         {"#version: 0.2\na b c\n", "merge 1, \"a b c\", is not two parts"},
     };

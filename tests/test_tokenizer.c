@@ -57,7 +57,7 @@ static void assert_round_trip(const gp_tokenizer *t, const char *text, size_t n)
     free(ids);
 }
 
-/* ---- GPT-2 ----------------------------------------------------------------------------------- */
+/* ---- GPT-2 ----------------------------------------------------------------------------------------------- */
 
 static void each_golden_text_has_tiktokens_ids(void **state)
 {
@@ -75,8 +75,7 @@ static void each_golden_text_has_tiktokens_ids(void **state)
         assert_true(json_array_size(ids) <= 8192);
         for (size_t i = 0; i < json_array_size(ids); i++)
             want[i] = (int32_t)json_integer_value(json_array_get(ids, i));
-        assert_ids(gpt2, json_string_value(text), json_string_length(text), want,
-                   (int64_t)json_array_size(ids));
+        assert_ids(gpt2, json_string_value(text), json_string_length(text), want, (int64_t)json_array_size(ids));
         json_decref(root);
         cases++;
     }
@@ -136,7 +135,7 @@ static void ids_are_decoded_as_far_as_they_fit(void **state)
     }
 }
 
-/* ---- streaming ------------------------------------------------------------------------------- */
+/* ---- streaming ------------------------------------------------------------------------------------------- */
 
 typedef struct list {
     int32_t *ids;
@@ -291,7 +290,7 @@ static void neighbours_in_a_long_piece_do_not_merge(void **state)
     }
 }
 
-/* ---- char and bytes -------------------------------------------------------------------------- */
+/* ---- char and bytes -------------------------------------------------------------------------------------- */
 
 static void char_ids_are_in_code_point_order_bad_bytes_last(void **state)
 {
@@ -302,9 +301,8 @@ static void char_ids_are_in_code_point_order_bad_bytes_last(void **state)
     static const struct {
         const char *bytes;
         size_t n;
-    } want[] = {
-        {"\n", 1},   {"a", 1},   {"b", 1}, {"\xc3\xa9", 2}, {"\xe2\x82\xac", 3}, {"\xf0\x9f\x98\x80", 4},
-        {"\x80", 1}, {"\xff", 1}};
+    } want[] = {{"\n", 1},   {"a", 1},   {"b", 1}, {"\xc3\xa9", 2}, {"\xe2\x82\xac", 3}, {"\xf0\x9f\x98\x80", 4},
+                {"\x80", 1}, {"\xff", 1}};
     const int32_t ids[] = {2, 7, 3, 1, 4, 1, 6, 0, 5};
     gp_tokenizer *t = gp_tokenizer_build_char(text, sizeof text - 1);
     assert_non_null(t);

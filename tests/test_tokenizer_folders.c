@@ -15,11 +15,10 @@ static char root[] = "/tmp/tokenizer-folders-XXXXXX", *folder;
 /* A vocabulary as it differs from the base's. */
 static json_t *make_vocab(const json_t *differs)
 {
-    json_t *vocab =
-        json_deep_copy(json_object_get(json_object_get(json_object_get(all, "base"), "model"), "vocab"));
+    json_t *vocab = json_deep_copy(json_object_get(json_object_get(json_object_get(all, "base"), "model"), "vocab"));
     size_t i;
     json_t *word;
-    json_array_foreach(json_object_get(differs, "without"), i, word)
+    json_array_foreach (json_object_get(differs, "without"), i, word)
         json_object_del(vocab, json_string_value(word));
     json_object_update(vocab, json_object_get(differs, "words"));
     return vocab;
@@ -49,8 +48,7 @@ static void put_files(const json_t *files, bool there)
     const char *name;
     json_t *value;
     assert_true(!there || !mkdir(folder, 0700));
-    json_object_foreach((json_t *)(uintptr_t)files, name, value)
-    {
+    json_object_foreach ((json_t *)(uintptr_t)files, name, value) {
         char *path = gp_path_join(folder, name), *text = make_text(name, value);
         assert_int_equal(there ? gp_file_write(path, text, strlen(text)) : remove(path), 0);
         free(text);
@@ -59,13 +57,14 @@ static void put_files(const json_t *files, bool there)
     assert_true(there || !remove(folder));
 }
 
-static void assert_ids(size_t number, const char *how, const json_t *text, const json_t *want,
-                       const int32_t *ids, int64_t count)
+static void assert_ids(size_t number, const char *how, const json_t *text, const json_t *want, const int32_t *ids,
+                       int64_t count)
 {
     gp_buf expected = {0}, found = {0};
     size_t i;
     json_t *id;
-    json_array_foreach(want, i, id) gp_buf_printf(&expected, " %lld", (long long)json_integer_value(id));
+    json_array_foreach (want, i, id)
+        gp_buf_printf(&expected, " %lld", (long long)json_integer_value(id));
     for (int64_t k = 0; k < count; k++)
         gp_buf_printf(&found, " %d", ids[k]);
     if (strcmp(expected.data ? expected.data : "", found.data ? found.data : ""))
@@ -81,13 +80,13 @@ static void check(size_t number, const char *how, const gp_tokenizer *t, const j
     int32_t *ids;
     int64_t count, before, after;
     const int32_t *first = gp_tokenizer_before(t, &before), *last = gp_tokenizer_after(t, &after);
-    assert_int_equal(
-        gp_tokenizer_encode_special(t, json_string_value(text), json_string_length(text), &ids, &count), 0);
+    assert_int_equal(gp_tokenizer_encode_special(t, json_string_value(text), json_string_length(text), &ids, &count),
+                     0);
     assert_ids(number, how, text, json_object_get(one, "special"), ids, count);
     int32_t *plain;
     int64_t plain_count;
-    assert_int_equal(
-        gp_tokenizer_encode(t, json_string_value(text), json_string_length(text), &plain, &plain_count), 0);
+    assert_int_equal(gp_tokenizer_encode(t, json_string_value(text), json_string_length(text), &plain, &plain_count),
+                     0);
     assert_ids(number, "special tokens as text", text, json_object_get(one, "plain"), plain, plain_count);
     free(plain);
     int32_t *whole = gp_malloc((size_t)(before + count + after) * sizeof *whole);
@@ -96,8 +95,7 @@ static void check(size_t number, const char *how, const gp_tokenizer *t, const j
     memcpy(whole + before, ids, (size_t)count * sizeof *whole);
     for (int64_t i = 0; i < after; i++)
         whole[before + count + i] = last[i];
-    assert_ids(number, "with what stands around it", text, json_object_get(one, "full"), whole,
-               before + count + after);
+    assert_ids(number, "with what stands around it", text, json_object_get(one, "full"), whole, before + count + after);
     free(whole);
     free(ids);
 }
@@ -107,8 +105,7 @@ static void a_folders_ids_are_those_of_transformers(void **state)
     (void)state;
     size_t number, i;
     json_t *one, *text;
-    json_array_foreach(json_object_get(all, "cases"), number, one)
-    {
+    json_array_foreach (json_object_get(all, "cases"), number, one) {
         const json_t *files = json_object_get(one, "files");
         put_files(files, true);
         gp_tokenizer *t = gp_tokenizer_open(folder);
@@ -118,8 +115,7 @@ static void a_folders_ids_are_those_of_transformers(void **state)
         gp_tokenizer *again = gp_tokenizer_from_json(json, strlen(json), "written");
         if (!again)
             fail_msg("case %zu, written: %s", number, gp_error());
-        json_array_foreach(json_object_get(one, "texts"), i, text)
-        {
+        json_array_foreach (json_object_get(one, "texts"), i, text) {
             check(number, "as read", t, text);
             check(number, "as written", again, text);
         }

@@ -1,5 +1,5 @@
-/* tokenizer.json in many ways of writing: ids as Hugging Face's tokenizers gives them, or a refusal that names the setting.
- * tests/reference/tokenizer_grid.py writes the cases; $GPTPIPE_GRID names a file with more of them. */
+/* tokenizer.json in many ways of writing: ids as Hugging Face's tokenizers gives them, or a refusal that names the
+ * setting. tests/reference/tokenizer_grid.py writes the cases; $GPTPIPE_GRID names a file with more of them. */
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +15,9 @@ static char *write_case(const json_t *one)
     json_t *root = json_deep_copy(json_object_get(grid, "base")), *model = json_object_get(root, "model");
     json_t *vocab = json_object_get(model, "vocab"), *name;
     size_t i;
-    json_array_foreach(json_object_get(one, "drop"), i, name) json_object_del(model, json_string_value(name));
-    json_array_foreach(json_object_get(one, "without"), i, name)
+    json_array_foreach (json_object_get(one, "drop"), i, name)
+        json_object_del(model, json_string_value(name));
+    json_array_foreach (json_object_get(one, "without"), i, name)
         json_object_del(vocab, json_string_value(name));
     if (json_object_get(one, "root"))
         json_object_update(root, json_object_get(one, "root"));
@@ -68,18 +69,18 @@ static void print_ids(gp_buf *b, const int32_t *ids, int64_t count)
         gp_buf_printf(b, " %d", ids[i]);
 }
 
-static void assert_same(size_t number, const char *how, const json_t *text, const json_t *want,
-                        const found *got)
+static void assert_same(size_t number, const char *how, const json_t *text, const json_t *want, const found *got)
 {
     gp_buf b = {0}, c = {0};
     size_t i;
     json_t *id;
-    json_array_foreach(want, i, id) gp_buf_printf(&b, " %lld", (long long)json_integer_value(id));
+    json_array_foreach (want, i, id)
+        gp_buf_printf(&b, " %lld", (long long)json_integer_value(id));
     print_ids(&c, got->ids, got->count);
     const char *expected = b.data ? b.data : "", *found = c.data ? c.data : "";
     if (strcmp(expected, found))
-        fail_msg("case %zu, %s, text %s: ids%s, expected%s", number, how, json_dumps(text, JSON_ENCODE_ANY),
-                 found, expected);
+        fail_msg("case %zu, %s, text %s: ids%s, expected%s", number, how, json_dumps(text, JSON_ENCODE_ANY), found,
+                 expected);
     gp_buf_release(&b);
     gp_buf_release(&c);
 }
@@ -153,15 +154,13 @@ static void each_way_of_writing_gives_tokenizers_ids(void **state)
     (void)state;
     size_t number, i, taken = 0, refused = 0;
     json_t *one, *text;
-    json_array_foreach(json_object_get(grid, "cases"), number, one)
-    {
+    json_array_foreach (json_object_get(grid, "cases"), number, one) {
         const char *named = json_string_value(json_object_get(one, "refused"));
         char *json = write_case(one);
         gp_tokenizer *t = gp_tokenizer_from_json(json, strlen(json), "case"), *again = NULL;
         if (named) {
             if (t || !strstr(gp_error(), named))
-                fail_msg("case %zu: %s, expected a refusal that names %s", number, t ? "taken" : gp_error(),
-                         named);
+                fail_msg("case %zu: %s, expected a refusal that names %s", number, t ? "taken" : gp_error(), named);
             refused++;
         } else {
             if (!t)
@@ -169,8 +168,7 @@ static void each_way_of_writing_gives_tokenizers_ids(void **state)
             again = write_and_read(number, t);
             taken++;
         }
-        json_array_foreach(json_object_get(one, "texts"), i, text)
-        {
+        json_array_foreach (json_object_get(one, "texts"), i, text) {
             check_text(number, t, "as read", text);
             check_template(number, t, text);
             check_text(number, again, "as written", text);

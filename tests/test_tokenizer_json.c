@@ -66,8 +66,7 @@ static void json_gives_the_same_tokenizer_back(void **state)
  * where each id is written down. Skips where it is not here. */
 static gp_tokenizer *open_gpt2s_folder(void)
 {
-    static const char *const below[] = {"", "gpt2",
-                                        "openaipublic.blob.core.windows.net/gpt-2/encodings/main"};
+    static const char *const below[] = {"", "gpt2", "openaipublic.blob.core.windows.net/gpt-2/encodings/main"};
     const char *roots[] = {getenv("GPTPIPE_DATA"), "data", getenv("FETCH_DATA_MIRROR")};
     gp_tokenizer *read = NULL;
     for (size_t i = 0; i < 9 && gpt2 && !read; i++) {
@@ -98,8 +97,8 @@ static void gpt2s_ids_are_those_in_encoder_json(void **state)
     gp_tokenizer_close(read);
 }
 
-/* A piece that is a word of the vocabulary is not merged but looked up, as tiktoken does: so merging must find it. These
- * are whole pieces: the pre-split would cut some of them. */
+/* A piece that is a word of the vocabulary is not merged but looked up, as tiktoken does: so merging must find it.
+ * These are whole pieces: the pre-split would cut some of them. */
 static void gpt2s_words_are_what_their_bytes_merge_to(void **state)
 {
     (void)state;
@@ -173,8 +172,7 @@ static void each_bad_tokenizer_is_named(void **state)
          "is there twice, and differs"},
         {"", "[]", "\"added_tokens\":[{\"id\":256,\"content\":\"<x>\",\"special\":true,\"lstrip\":1}],",
          "lstrip of added token \"<x>\" is neither true nor false"},
-        {"", "[]", "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[]},",
-         "does not have the text"},
+        {"", "[]", "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[]},", "does not have the text"},
         {"", "[]", "\"post_processor\":{\"type\":\"BertProcessing\",\"cls\":[\"a\",97],\"sep\":[\"b\",256]},",
          "puts id 256 beside a text"},
         {"", "[]", "\"post_processor\":{\"type\":\"Other\"},", "its post_processor is Other"},
@@ -191,8 +189,8 @@ static void each_bad_tokenizer_is_named(void **state)
     }
 }
 
-/* RoBERTa's <mask> sets lstrip: with special tokens allowed it takes the white space before it, and without it is text. By
- * tokenizers 0.23.3. */
+/* RoBERTa's <mask> sets lstrip: with special tokens allowed it takes the white space before it, and without it is text.
+ * By tokenizers 0.23.3. */
 static void a_special_token_takes_the_white_space_that_it_says(void **state)
 {
     (void)state;
@@ -220,9 +218,8 @@ static void a_special_token_takes_the_white_space_that_it_says(void **state)
 static void a_byte_that_the_vocabulary_lacks_is_an_error_where_it_stands(void **state)
 {
     (void)state;
-    static const char json[] =
-        "{\"pre_tokenizer\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"vocab\":{"
-        "\"a\":0,\"b\":1,\"ab\":2,\"\u0120\":3},\"merges\":[\"a b\"]}}";
+    static const char json[] = "{\"pre_tokenizer\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"vocab\":{"
+                               "\"a\":0,\"b\":1,\"ab\":2,\"\u0120\":3},\"merges\":[\"a b\"]}}";
     gp_tokenizer *t = gp_tokenizer_from_json(json, strlen(json), "x.json");
     const int32_t want[] = {2, 3, 2, 2};
     char text[4096] = "a b ";
@@ -282,8 +279,7 @@ static void a_fingerprint_tells_what_changes_ids(void **state)
     } cases[] = {
         {"[\"a b\"]", "\"version\":\"1.0\",", true},
         {"[[\"a\",\"b\"]]", "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[]},", true},
-        {"[\"a b\"]",
-         "\"post_processor\":{\"type\":\"BertProcessing\",\"cls\":[\"a\",97],\"sep\":[\"b\",98]},", true},
+        {"[\"a b\"]", "\"post_processor\":{\"type\":\"BertProcessing\",\"cls\":[\"a\",97],\"sep\":[\"b\",98]},", true},
         {"[\"a b\"]", "\"added_tokens\":[{\"id\":256,\"content\":\"ab\",\"special\":false}],", false},
     };
     uint8_t base[16], other[16];
@@ -352,8 +348,7 @@ static void other_kinds_of_tokenizers_are_refused(void **state)
          "\"merges\":[]}}",
          "its pre_tokenizer is Metaspace"},
         {"{\"model\":{\"vocab\":{\"a\":0}}}", "is not a tokenizer.json with a BPE model"},
-        {"{\"model\":{\"type\":null,\"vocab\":{\"a\":0},\"merges\":[]}}",
-         "is not a tokenizer.json with a BPE model"},
+        {"{\"model\":{\"type\":null,\"vocab\":{\"a\":0},\"merges\":[]}}", "is not a tokenizer.json with a BPE model"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         assert_null(gp_tokenizer_from_json(cases[i].json, strlen(cases[i].json), "x.json"));

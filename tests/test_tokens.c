@@ -198,8 +198,7 @@ static void each_wrong_field_is_named(void **state)
 static void counts_that_overflow_are_refused(void **state)
 {
     (void)state;
-    static const uint64_t counts[] = {UINT64_MAX, (uint64_t)1 << 63, ((uint64_t)1 << 63) + 7,
-                                      (uint64_t)1 << 33};
+    static const uint64_t counts[] = {UINT64_MAX, (uint64_t)1 << 63, ((uint64_t)1 << 63) + 7, (uint64_t)1 << 33};
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         char p[IMAGE_SIZE];
         make_image(p);

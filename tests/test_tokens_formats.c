@@ -263,8 +263,7 @@ static void a_split_never_cuts_a_document(void **state)
     assert_int_equal(gp_tokens_split(s, 0.27), 70);
     assert_int_equal(gp_tokens_split(s, 0.001), 90);
     assert_int_equal(gp_tokens_split(s, 0.999), 10);
-    assert_int_equal(gp_tokens_split(s, 0.25),
-                     80); /* 70 is as near to 75: what is kept for training is more */
+    assert_int_equal(gp_tokens_split(s, 0.25), 80); /* 70 is as near to 75: what is kept for training is more */
     gp_tokens_close(s);
     s = open_documents(1);
     assert_int_equal(gp_tokens_split(s, 0.5), -1);

@@ -135,8 +135,7 @@ static void a_split_finds_the_document(void **state)
     make_tok(2, starts, 4);
     gp_tokens *s = gp_tokens_open(path, NULL);
     assert_non_null(s);
-    assert_int_equal(gp_tokens_split(s, 0.4),
-                     (INT64_C(1) << 31) + 7); /* 0.6 of 2^32 is nearest to that one */
+    assert_int_equal(gp_tokens_split(s, 0.4), (INT64_C(1) << 31) + 7); /* 0.6 of 2^32 is nearest to that one */
     assert_int_equal(gp_tokens_split(s, 1e-9), (INT64_C(1) << 32) + 11);
     gp_tokens_close(s);
     end();

@@ -1,4 +1,5 @@
-/* What a run logs and remembers, over the ends of the processes that continue it: tokens, and which loss was the best. */
+/* What a run logs and remembers, over the ends of the processes that continue it: tokens, and which loss was the
+ * best. */
 #include "test.h"
 
 #include <jansson.h>
@@ -116,7 +117,8 @@ static void tokens_are_all_that_the_run_has_read(void **state)
     }
 }
 
-/* 801 tokens are 100 sequences of 8 and a last target. 0.07 times 100 is 7.000000000000001 in doubles, and no 8 steps. */
+/* 801 tokens are 100 sequences of 8 and a last target. 0.07 times 100 is 7.000000000000001 in doubles, and no 8
+ * steps. */
 static void epochs_are_rounded_up_to_steps_but_not_by_an_error_of_rounding(void **state)
 {
     (void)state;
@@ -201,10 +203,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(tokens_are_all_that_the_run_has_read, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(epochs_are_rounded_up_to_steps_but_not_by_an_error_of_rounding,
-                                        make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(the_best_loss_is_known_to_the_runs_that_go_on, make_folder,
+        cmocka_unit_test_setup_teardown(epochs_are_rounded_up_to_steps_but_not_by_an_error_of_rounding, make_folder,
                                         remove_folder),
+        cmocka_unit_test_setup_teardown(the_best_loss_is_known_to_the_runs_that_go_on, make_folder, remove_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,7 +16,7 @@
 
 enum { STEPS = 50 };
 
-/* ---- the same weights and tokens as train.py's --------------------------------------------------- */
+/* ---- the same weights and tokens as train.py's ----------------------------------------------------------- */
 
 /* splitmix64's output function (Steele et al. 2014) */
 static uint64_t mix(uint64_t x)
@@ -56,7 +56,7 @@ static void the_numbers_are_those_of_the_script(void **state)
         assert_int_equal(ids[i], (int)some_tokens[i]);
 }
 
-/* ---- one run ------------------------------------------------------------------------------------- */
+/* ---- one run --------------------------------------------------------------------------------------------- */
 
 static char dir[] = "/tmp/gptpipe-reference.XXXXXX", *data, *weights, *run;
 
@@ -110,8 +110,7 @@ static void write_weights(const gp_config *c)
         float *external = gp_malloc((size_t)row->count * sizeof *external);
         assert_int_equal(row->pieces, 1);
         for (int64_t k = 0; k < row->count; k++)
-            external[k] =
-                number(row->piece[0].name, (uint64_t)k, 0.1F) + (row->role == GP_NORM_GAMMA ? 1.0F : 0.0F);
+            external[k] = number(row->piece[0].name, (uint64_t)k, 0.1F) + (row->role == GP_NORM_GAMMA ? 1.0F : 0.0F);
         gp_piece_load(row, &row->piece[0], gp_model_parameter(m, row).data, external);
         free(external);
     }
@@ -187,11 +186,9 @@ static void assert_learns(lesson *l, const double *want_loss, const double *want
         learn(l, backends[b], loss, norm, lr);
         for (int s = 0; s < STEPS; s++) {
             if (fabs(loss[s] - want_loss[s]) > 1e-4)
-                fail_msg("%s: step %d: loss %.7f, PyTorch has %.7f", backends[b], s + 1, loss[s],
-                         want_loss[s]);
+                fail_msg("%s: step %d: loss %.7f, PyTorch has %.7f", backends[b], s + 1, loss[s], want_loss[s]);
             if (fabs(norm[s] - want_norm[s]) > 1e-3 * want_norm[s])
-                fail_msg("%s: step %d: norm %.7f, PyTorch has %.7f", backends[b], s + 1, norm[s],
-                         want_norm[s]);
+                fail_msg("%s: step %d: norm %.7f, PyTorch has %.7f", backends[b], s + 1, norm[s], want_norm[s]);
             if (fabs(lr[s] - want_lr[s]) > 1e-6 * want_lr[s])
                 fail_msg("%s: step %d: rate %.9f, PyTorch has %.9f", backends[b], s + 1, lr[s], want_lr[s]);
         }
@@ -293,8 +290,7 @@ static void dropout_spreads_the_loss_as_in_pytorch(void **state)
         squares += (loss[i] - sum / N) * (loss[i] - sum / N);
     double mean = sum / N, spread = sqrt(squares / (N - 1)), both = sqrt(1.0 / N + 1.0 / THEIRS);
     if (fabs(mean - dropout_loss[1]) > 5 * dropout_loss[2] * both)
-        fail_msg("mean loss %.5f, PyTorch has %.5f (without dropout %.5f)", mean, dropout_loss[1],
-                 dropout_loss[0]);
+        fail_msg("mean loss %.5f, PyTorch has %.5f (without dropout %.5f)", mean, dropout_loss[1], dropout_loss[0]);
     if (fabs(spread - dropout_loss[2]) > 5 * dropout_loss[2] * both / sqrt(2))
         fail_msg("the loss spreads by %.5f, PyTorch's by %.5f", spread, dropout_loss[2]);
 }
@@ -323,8 +319,7 @@ static void fresh_weights_spread_as_in_transformers(void **state)
         }
         double spread = sqrt(squares / n - sum / n * (sum / n)), error = init_std[kind] / sqrt(n);
         if (fabs(sum / n) > 5 * error || fabs(spread - init_std[kind]) > 5 * error)
-            fail_msg("kind %zu: mean %g, spread %g; transformers has 0 and %g", kind, sum / n, spread,
-                     init_std[kind]);
+            fail_msg("kind %zu: mean %g, spread %g; transformers has 0 and %g", kind, sum / n, spread, init_std[kind]);
     }
     for (int i = 0; i < m->params.count; i++) {
         const gp_param *row = &m->params.rows[i];

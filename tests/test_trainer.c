@@ -52,8 +52,8 @@ static void steps_that_are_heard_of_later_are_the_same(void **state)
         assert_same(run(backends[i], false, 0), run(backends[i], true, 0));
 }
 
-/* On paper, a token of this model is 3 x (2 (L (4 C C + 2 C F) + C V) + 4 L C T) FLOPs, with L 2, C 16, F 64, V 40, T 8:
- * of a peak of 1 the MFU is as many times the tokens a second. */
+/* On paper, a token of this model is 3 x (2 (L (4 C C + 2 C F) + C V) + 4 L C T) FLOPs, with L 2, C 16, F 64, V 40, T
+ * 8: of a peak of 1 the MFU is as many times the tokens a second. */
 static void mfu_is_the_share_of_the_peak(void **state)
 {
     (void)state;
@@ -66,8 +66,7 @@ static void mfu_is_the_share_of_the_peak(void **state)
     assert_int_equal(gp_file_read(&log, path, 1 << 20), 0);
     json_t *line = json_loads(log.data, JSON_DISABLE_EOF_CHECK, NULL);
     double flops = 3 * (2 * (2 * (4 * 16 * 16 + 2 * 16 * 64) + 16 * 40) + 4 * 2 * 16 * 8);
-    double got =
-        json_number_value(json_object_get(line, "mfu")) / json_number_value(json_object_get(line, "tok_s"));
+    double got = json_number_value(json_object_get(line, "mfu")) / json_number_value(json_object_get(line, "tok_s"));
     assert_true(fabs(got - flops) < 1e-3 * flops); /* four digits are printed */
     json_decref(line);
     gp_buf_release(&log);
@@ -83,7 +82,8 @@ static void a_run_that_looks_for_outliers_does_not_run_ahead(void **state)
         assert_same(run(backends[i], false, 3), run(backends[i], true, 3));
 }
 
-/* Only one step's batch meets the number that is not finite; the next step, which is under way by then, would be fine. */
+/* Only one step's batch meets the number that is not finite; the next step, which is under way by then, would be
+ * fine. */
 static void nothing_is_updated_behind_a_step_that_is_not_finite(void **state)
 {
     (void)state;

@@ -142,8 +142,7 @@ static void what_was_unpacked_is_known_again(void **state)
     assert_false(is_present("out/y", false, sha256));
 
     gp_unpacking u = {.path = "out/x", .folder = true, .size = -1, .sha256 = other};
-    assert_int_equal(gp_unpack_look(&u, &present, archive),
-                     -1); /* a folder might hold what a person put there */
+    assert_int_equal(gp_unpack_look(&u, &present, archive), -1); /* a folder might hold what a person put there */
     assert_said("out/x: is there already, and not as it is unpacked from the archive; move it away");
     u.sha256 = sha256;
     assert_int_equal(unlink("out/x/sub/b.txt"), 0);
@@ -161,8 +160,7 @@ static void what_leads_out_of_the_folder_is_refused_whole(void **state)
         {{{"ok", "ok"}, {"../evil", "x"}}, "holds a file ../evil, which leads out of its folder"},
         {{{"ok", "ok"}, {"a/../../evil", "x"}}, "a/../../evil, which leads out of its folder"},
         {{{"ok", "ok"}, {"a/..", NULL}}, "which leads out of its folder"},
-        {{{"ok", "ok"}, {"/tmp/gptpipe-evil", "x"}},
-         "/tmp/gptpipe-evil, which is not below the archive's folder"},
+        {{{"ok", "ok"}, {"/tmp/gptpipe-evil", "x"}}, "/tmp/gptpipe-evil, which is not below the archive's folder"},
         {{{"door", "", .link = ".."}, {"door/evil", "x"}}, "holds a link, door"},
         {{{"door", "", .link = "/tmp"}, {"door/evil", "x"}}, "holds a link, door"},
         {{{"ok", "ok"}, {"hard", "", .link = ">/etc/passwd"}}, "holds a link, hard"},
@@ -228,8 +226,7 @@ static void an_archive_that_was_cut_gives_nothing(void **state)
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         struct stat st;
         bool folder = strcmp(names[i], "x.gz");
-        pack(names[i],
-             (packed[]){{"first", noise, .length = NOISE}, {"second", noise, .length = NOISE}, {0}});
+        pack(names[i], (packed[]){{"first", noise, .length = NOISE}, {"second", noise, .length = NOISE}, {0}});
         assert_int_equal(stat(names[i], &st), 0);
         for (int eighths = 1; eighths < 8; eighths++) {
             assert_int_equal(truncate(names[i], st.st_size * (8 - eighths) / 8), 0);
@@ -264,8 +261,7 @@ static void an_archive_that_was_cut_between_two_files_gives_nothing(void **state
     assert_int_equal(unpack_as("x.tar", "out/x", true, -1), -1);
     assert_said("x.tar: is cut short: the mark at its end is missing");
     pack("x.tar", two);
-    assert_int_equal(truncate("x.tar", 2048),
-                     0); /* both are there, and nothing says that there are no more */
+    assert_int_equal(truncate("x.tar", 2048), 0); /* both are there, and nothing says that there are no more */
     assert_int_equal(unpack_as("x.tar", "out/x", true, -1), -1);
     assert_said("x.tar: is cut short: the mark at its end is missing");
     assert_int_equal(system("gzip -c x.tar > x.tar.gz"), 0);

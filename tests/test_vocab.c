@@ -42,8 +42,7 @@ static double build(picker *pick)
     gp_vocab v;
     for (int32_t i = 0; i < IDS; i++) {
         bool is_long = i & 1;
-        uint64_t word[2] = {gp_random64(5, GP_RNG_DATA, 0, (uint64_t)i),
-                            gp_random64(5, GP_RNG_DATA, 1, (uint64_t)i)};
+        uint64_t word[2] = {gp_random64(5, GP_RNG_DATA, 0, (uint64_t)i), gp_random64(5, GP_RNG_DATA, 1, (uint64_t)i)};
         pick(word, is_long);
         tokens[i] = (gp_token){.id = i, .length = is_long ? 16 : 15, .at = bytes.len};
         gp_buf_add(&bytes, word, is_long ? 16 : 15);
@@ -67,12 +66,12 @@ static void a_vocabulary_made_to_collide_is_as_fast_as_any(void **state)
         fail_msg("%.3f s, and %.3f s for random tokens", made, any);
 }
 
-/* ---- merges ------------------------------------------------------------------------------------------- */
+/* ---- merges ---------------------------------------------------------------------------------------------- */
 
 enum { MERGES = 40000 };
 
-/* The number below 2^24 whose multiples are nearest to each other when they are multiplied by the constant that the hash of
- * a pair once had: so they go into neighbouring slots. */
+/* The number below 2^24 whose multiples are nearest to each other when they are multiplied by the constant that the
+ * hash of a pair once had: so they go into neighbouring slots. */
 static uint64_t stride(void)
 {
     uint64_t best = 1, least = UINT64_MAX;
@@ -86,8 +85,8 @@ static uint64_t stride(void)
     return best;
 }
 
-/* Seconds of the processor that MERGES merges take, and that each is found. The k-th pair's bits are k * stride, or random
- * with 0. */
+/* Seconds of the processor that MERGES merges take, and that each is found. The k-th pair's bits are k * stride, or
+ * random with 0. */
 static double build_merges(uint64_t by)
 {
     gp_buf bytes = {0};

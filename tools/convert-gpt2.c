@@ -31,15 +31,13 @@ static const gp_tool tool = {
     .name = "convert-gpt2",
     .summary = "converts GPT-2 checkpoints",
     .usage = "[OPTION]... [INPUT]",
-    .description =
-        "Reads a checkpoint (a safetensors file, a Hugging Face folder, in shards or not, a run directory, "
-        "or "
-        "stdin) and writes it in another format. What INPUT is shows in its content, not its name. BERT and "
-        "RoBERTa with their masked-language head are read and written too.\n\n"
-        "A file carries configuration and tokenizer along in its metadata, so it can be piped into the next "
-        "tool. Every tensor is checked by name, dtype and shape, and so is every number: NaN and infinity "
-        "are "
-        "refused.",
+    .description = "Reads a checkpoint (a safetensors file, a Hugging Face folder, in shards or not, a run directory, "
+                   "or "
+                   "stdin) and writes it in another format. What INPUT is shows in its content, not its name. BERT and "
+                   "RoBERTa with their masked-language head are read and written too.\n\n"
+                   "A file carries configuration and tokenizer along in its metadata, so it can be piped into the next "
+                   "tool. Every tensor is checked by name, dtype and shape, and so is every number: NaN and infinity "
+                   "are refused.",
     .examples = "# what is in it\nconvert-gpt2 --info run\n"
                 "# whether all of a run is what was written\nconvert-gpt2 --info --verify run\n"
                 "# a run's weights as 16-bit numbers, for transformers\n"
@@ -52,8 +50,8 @@ static const gp_tool tool = {
 
 static const char *const families[] = {[GP_GPT2] = "gpt2", [GP_BERT] = "bert", [GP_ROBERTA] = "roberta"};
 
-static void print_text(const gp_checkpoint *c, const gp_tokenizer *t, const char *fingerprint,
-                       const gp_verified *v, FILE *out)
+static void print_text(const gp_checkpoint *c, const gp_tokenizer *t, const char *fingerprint, const gp_verified *v,
+                       FILE *out)
 {
     const gp_config *k = gp_checkpoint_config(c);
     fprintf(out, "format      %s\n", gp_checkpoint_format(c));
@@ -65,11 +63,10 @@ static void print_text(const gp_checkpoint *c, const gp_tokenizer *t, const char
         fprintf(out, "tokenizer   %s, %lld ids, fingerprint %s\n", gp_tokenizer_kind(t),
                 (long long)gp_tokenizer_vocab_size(t), fingerprint);
     else
-        fprintf(out, "tokenizer   %s\n",
-                gp_checkpoint_tokenizer(c, NULL) ? "of a kind that is only carried" : "none");
+        fprintf(out, "tokenizer   %s\n", gp_checkpoint_tokenizer(c, NULL) ? "of a kind that is only carried" : "none");
     if (v)
-        fprintf(out, "verified    %lld files, %lld tensors, %lld of them by their CRC-32C\n",
-                (long long)v->files, (long long)v->tensors, (long long)v->sums);
+        fprintf(out, "verified    %lld files, %lld tensors, %lld of them by their CRC-32C\n", (long long)v->files,
+                (long long)v->tensors, (long long)v->sums);
     fprintf(out, "tensors\n");
     const char *name;
     char shape[96];
@@ -78,8 +75,8 @@ static void print_text(const gp_checkpoint *c, const gp_tokenizer *t, const char
         fprintf(out, "  %-56s %s\n", gp_show(name), gp_tensor_format(&tensor, shape, sizeof shape));
 }
 
-static void print_json(const gp_checkpoint *c, const gp_tokenizer *t, const char *fingerprint,
-                       const gp_verified *v, FILE *out)
+static void print_json(const gp_checkpoint *c, const gp_tokenizer *t, const char *fingerprint, const gp_verified *v,
+                       FILE *out)
 {
     char *config = gp_config_to_json(gp_checkpoint_config(c));
     fprintf(out, "{\"format\": \"%s\",\n\"parameters\": %lld,\n\"config\": %s,\n", gp_checkpoint_format(c),
@@ -91,8 +88,8 @@ static void print_json(const gp_checkpoint *c, const gp_tokenizer *t, const char
     else
         fprintf(out, "\"tokenizer\": %s,\n", gp_checkpoint_tokenizer(c, NULL) ? "{}" : "null");
     if (v)
-        fprintf(out, "\"verified\": {\"files\": %lld, \"tensors\": %lld, \"crc32c\": %lld},\n",
-                (long long)v->files, (long long)v->tensors, (long long)v->sums);
+        fprintf(out, "\"verified\": {\"files\": %lld, \"tensors\": %lld, \"crc32c\": %lld},\n", (long long)v->files,
+                (long long)v->tensors, (long long)v->sums);
     fprintf(out, "\"tensors\": [");
     const char *name;
     gp_tensor tensor;

@@ -14,8 +14,7 @@
 enum { MOST_VALUES = 32 };
 
 typedef struct args {
-    const char *checkpoint, *preset, *backend, *dtype, *out, *passes, *sweep, *plot, *paper, *attention,
-        *products;
+    const char *checkpoint, *preset, *backend, *dtype, *out, *passes, *sweep, *plot, *paper, *attention, *products;
     int64_t vocab_size, layers, heads, channels, seq_len, batch_size, decode_batch, threads;
     double seconds, peak;
     bool ops, master_weights, json, quiet;
@@ -65,37 +64,22 @@ static const gp_tool tool = {
     .summary = "measures tokens a second and model FLOP utilization",
     .usage = "[OPTION]... [CHECKPOINT]",
     .description =
-        "Times forward passes, training steps, prefill and decoding of a model, and in the same process the "
-        "machine's "
-        "own matrix-multiply rate and the rate at which it reads memory: utilization is the model's FLOPs a "
-        "second "
-        "over that measured peak (or --peak). Where the device is one of a few whose vendor's figure is "
-        "known, that "
-        "stands beside it; for others there is none. Speed is the median run, with the range that leaves out "
-        "the "
+        "Times forward passes, training steps, prefill and decoding of a model, and in the same process the machine's "
+        "own matrix-multiply rate and the rate at which it reads memory: utilization is the model's FLOPs a second "
+        "over that measured peak (or --peak). Where the device is one of a few whose vendor's figure is known, that "
+        "stands beside it; for others there is none. Speed is the median run, with the range that leaves out the "
         "slowest and the fastest tenth. Above 100% the peak is wrong, and that is said.\n\n"
-        "FLOPs of a token in a forward pass, counted by op: 2 (L (3CC + CC + 2CF) + CV) for the matrix "
-        "products "
-        "and 4 L C T for attention, F the MLP's width; the causal half of attention is not deducted. "
-        "Training costs "
-        "three times that. The usual estimate 6N + 12 L H Q T (Chowdhery et al. 2022, appendix B; Q = C/H) "
-        "is "
-        "printed "
-        "beside it, with the difference: it counts positions, norms and biases, which multiply nothing, into "
-        "N.\n\n"
-        "--ops times each op. Its FLOPs are those of its products (of causal attention half), its bytes each "
-        "tensor "
-        "read or written once; FLOPs / peak and bytes / bandwidth are the least time that it needs, the "
-        "larger "
-        "of them "
-        "is what bounds it, and `of it` is that bound over the time taken. More than 100% means that caches "
-        "served "
+        "FLOPs of a token in a forward pass, counted by op: 2 (L (3CC + CC + 2CF) + CV) for the matrix products "
+        "and 4 L C T for attention, F the MLP's width; the causal half of attention is not deducted. Training costs "
+        "three times that. The usual estimate 6N + 12 L H Q T (Chowdhery et al. 2022, appendix B; Q = C/H) is printed "
+        "beside it, with the difference: it counts positions, norms and biases, which multiply nothing, into N.\n\n"
+        "--ops times each op. Its FLOPs are those of its products (of causal attention half), its bytes each tensor "
+        "read or written once; FLOPs / peak and bytes / bandwidth are the least time that it needs, the larger of them "
+        "is what bounds it, and `of it` is that bound over the time taken. More than 100% means that caches served "
         "the bytes, or the machine was slower while its bandwidth was measured. Decoding must read every "
         "weight for each step: bytes a token / bandwidth bounds it.\n\n"
-        "--paper needs no GPU: the model's code runs on a backend that counts what each kernel would do, and "
-        "the "
-        "data sheet's figures and stated factors make times of it, in bf16. Where a measured device is one "
-        "of "
+        "--paper needs no GPU: the model's code runs on a backend that counts what each kernel would do, and the "
+        "data sheet's figures and stated factors make times of it, in bf16. Where a measured device is one of "
         "those, its report has that figure too.",
     .examples = "# a checkpoint from a run\neval-mfu run\n"
                 "# GPT-2 124M with fresh weights, four sequences of 256, op by op\n"
@@ -314,8 +298,7 @@ static int check_swept(const sweep *s)
 {
     static const struct {
         const char *what, *option;
-    } rows[] = {
-        {"batch", "batch-size"}, {"batch", "decode-batch"}, {"context", "seq-len"}, {"threads", "threads"}};
+    } rows[] = {{"batch", "batch-size"}, {"batch", "decode-batch"}, {"context", "seq-len"}, {"threads", "threads"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (!strcmp(s->what, rows[i].what) && gp_options_said(&tool, rows[i].option))
             return gp_tool_usage(&tool, "--%s does nothing beside --sweep %s=", rows[i].option, s->what);
@@ -325,8 +308,7 @@ static int check_swept(const sweep *s)
 /* A drawing is SVG whatever its name says. */
 static int check_plot(const char *path)
 {
-    static const char *const others[] = {".png", ".jpg", ".jpeg", ".gif", ".webp",
-                                         ".pdf", ".ps",  ".eps",  ".html"};
+    static const char *const others[] = {".png", ".jpg", ".jpeg", ".gif", ".webp", ".pdf", ".ps", ".eps", ".html"};
     size_t n = path ? strlen(path) : 0;
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         size_t length = strlen(others[i]);
@@ -346,8 +328,7 @@ static int check(const args *a, sweep *s)
     if (!a->preset && (a->layers || a->heads || a->channels || a->vocab_size))
         return gp_tool_usage(&tool, "--layers, --heads, --channels and --vocab-size go with --preset");
     if (!a->preset && !a->checkpoint && isatty(STDIN_FILENO))
-        return gp_tool_usage(&tool,
-                             "no model: name a checkpoint or give --preset NAME, or pipe a checkpoint in");
+        return gp_tool_usage(&tool, "no model: name a checkpoint or give --preset NAME, or pipe a checkpoint in");
     if (!gp_passes_parse(a->passes))
         return gp_tool_usage(&tool, "--passes: %s", gp_error());
     if (a->paper && (a->sweep || a->peak > 0))
@@ -357,9 +338,8 @@ static int check(const args *a, sweep *s)
     if (a->plot && !a->sweep)
         return gp_tool_usage(&tool, "--plot draws a sweep: give --sweep WHAT=N,N,... too");
     if (a->sweep && !a->preset && (!a->checkpoint || !strcmp(a->checkpoint, "-")))
-        return gp_tool_usage(&tool,
-                             "--sweep opens the model anew for each value: give --preset or a --checkpoint "
-                             "that is no pipe");
+        return gp_tool_usage(&tool, "--sweep opens the model anew for each value: give --preset or a --checkpoint "
+                                    "that is no pipe");
     if (a->sweep && parse_sweep(a->sweep, s))
         return gp_tool_usage(&tool,
                              "--sweep %s: expected batch=, context= or threads= and up to %d numbers from 1, "
@@ -388,8 +368,7 @@ int main(int argc, char **argv)
     if (rc != GP_OPTIONS_RUN)
         return rc;
     if (a.operands.count > !a.checkpoint)
-        return gp_tool_usage(&tool, "one checkpoint is measured, %d are named",
-                             a.operands.count + !!a.checkpoint);
+        return gp_tool_usage(&tool, "one checkpoint is measured, %d are named", a.operands.count + !!a.checkpoint);
     if (a.operands.count)
         a.checkpoint = a.operands.items[0];
     rc = check(&a, &s);

@@ -29,35 +29,32 @@ static const gp_option options[] = {
     {"list", 'l', GP_OPT_FLAG, offsetof(args, list), NULL, "show what there is", .unlogged = true},
     {"info", 'i', GP_OPT_STRING, offsetof(args, info), "NAME", "show all that is known of one data set",
      .unlogged = true, .filled = true},
-    {"shards", 0, GP_OPT_INT, offsetof(args, shards), "N",
-     "of a data set that comes in numbered files the first N", .implied = "all", .min = 1, .max = 1e6},
+    {"shards", 0, GP_OPT_INT, offsetof(args, shards), "N", "of a data set that comes in numbered files the first N",
+     .implied = "all", .min = 1, .max = 1e6},
     {"lock", 0, GP_OPT_STRING, offsetof(args, lock), "FILE",
-     "check SHA-256 and size of each file against FILE, and add to it what it does not know yet",
-     .filled = true},
+     "check SHA-256 and size of each file against FILE, and add to it what it does not know yet", .filled = true},
     {"Where it comes from", 0, GP_OPT_GROUP, 0, NULL, NULL},
-    {"mirror", 0, GP_OPT_STRING, offsetof(args, mirror), "DIR|URL",
-     "look for https://host/path as DIR/host/path first", .implied = "$FETCH_DATA_MIRROR"},
+    {"mirror", 0, GP_OPT_STRING, offsetof(args, mirror), "DIR|URL", "look for https://host/path as DIR/host/path first",
+     .implied = "$FETCH_DATA_MIRROR"},
     {"offline", 0, GP_OPT_FLAG, offsetof(args, offline), NULL, "never open a socket"},
     {"catalog", 0, GP_OPT_STRING, offsetof(args, catalog), "FILE",
      "further data sets, in the form of data/catalog.json", .filled = true},
     {"Network", 0, GP_OPT_GROUP, 0, NULL, NULL},
     {"parallel", 'P', GP_OPT_INT, offsetof(args, parallel), "N", "files at once", .min = 1, .max = 16},
     {"retries", 0, GP_OPT_INT, offsetof(args, retries), "N",
-     "tries after one that failed in a way that may pass; one that gets on does not count", .min = 0,
-     .max = 1000},
-    {"connect-timeout", 0, GP_OPT_INT, offsetof(args, connect_timeout), "S",
-     "seconds for a connection to be made", .min = 1, .max = 1e6},
+     "tries after one that failed in a way that may pass; one that gets on does not count", .min = 0, .max = 1000},
+    {"connect-timeout", 0, GP_OPT_INT, offsetof(args, connect_timeout), "S", "seconds for a connection to be made",
+     .min = 1, .max = 1e6},
     {"stall-timeout", 0, GP_OPT_INT, offsetof(args, stall_timeout), "S",
      "seconds without a byte after which a transfer counts as cut", .min = 1, .max = 1e6},
     {"Stories", 0, GP_OPT_GROUP, 0, NULL, NULL},
-    {"stories", 0, GP_OPT_INT, offsetof(args, stories), "N",
-     "how many; a folder also gets N/20 for validation", .min = 1, .max = 1e9},
+    {"stories", 0, GP_OPT_INT, offsetof(args, stories), "N", "how many; a folder also gets N/20 for validation",
+     .min = 1, .max = 1e9},
     {"seed", 0, GP_OPT_INT, offsetof(args, seed), "N", "another seed gives other stories", .min = 0,
      .max = 4294967295.0},
     {"Messages", 0, GP_OPT_GROUP, 0, NULL, NULL},
     {"quiet", 'q', GP_OPT_FLAG, offsetof(args, quiet), NULL, "say nothing but errors"},
-    {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "with --list or --info: for machines",
-     .unlogged = true},
+    {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "with --list or --info: for machines", .unlogged = true},
     {0},
 };
 
@@ -66,17 +63,12 @@ static const gp_tool tool = {
     .summary = "brings data sets here, checked and whole",
     .usage = "NAME... [OPTION]...",
     .description =
-        "Files are checked by SHA-256 and get their names only then. What was cut, by Ctrl-C or by the "
-        "network, is "
-        "continued by the next run; two runs share one download. Where no SHA-256 is known the one that came "
-        "is "
+        "Files are checked by SHA-256 and get their names only then. What was cut, by Ctrl-C or by the network, is "
+        "continued by the next run; two runs share one download. Where no SHA-256 is known the one that came is "
         "told, and --lock keeps it.\n\n"
-        "Proxies and certificates are found as curl finds them: http_proxy, https_proxy, all_proxy, "
-        "no_proxy; "
-        "CURL_CA_BUNDLE, SSL_CERT_FILE, SSL_CERT_DIR. Ten redirects are followed, from https only to "
-        "https.\n\n"
-        "stories are made on the spot from a grammar whose entropy is known exactly: into a folder go "
-        "stories.txt and, "
+        "Proxies and certificates are found as curl finds them: http_proxy, https_proxy, all_proxy, no_proxy; "
+        "CURL_CA_BUNDLE, SSL_CERT_FILE, SSL_CERT_DIR. Ten redirects are followed, from https only to https.\n\n"
+        "stories are made on the spot from a grammar whose entropy is known exactly: into a folder go stories.txt and, "
         "with another seed, stories-val.txt, each with the probabilities of its stories in FILE.json.",
     .examples = "# 20,000 stories and 1,000 for validation into data/\n"
                 "fetch-data stories -o data/\n"
@@ -212,8 +204,7 @@ static void on_signal(int number)
 /* The parts of files are sound at every moment, so there is nothing to put in order. */
 static void on_signal_with_parts(int number)
 {
-    static const char text[] =
-        "\nfetch-data: stopped; what came is kept, and the same command goes on from there\n";
+    static const char text[] = "\nfetch-data: stopped; what came is kept, and the same command goes on from there\n";
     stop(number, text, sizeof text - 1);
 }
 
@@ -279,8 +270,8 @@ static int check_split(const args *a, const gp_catalog_entry *d)
     if (!a->split || is_packed(d))
         return 0;
     if (!split_path(d, a->split) || (d->file_count && !count_wanted(a, d)))
-        return gp_fail("%s: has no split %s; see: %s%s --info %s", d->name, a->split, gp_tool_prefix(),
-                       tool.name, d->name);
+        return gp_fail("%s: has no split %s; see: %s%s --info %s", d->name, a->split, gp_tool_prefix(), tool.name,
+                       d->name);
     return 0;
 }
 
@@ -404,8 +395,7 @@ static int fetch(const args *a, const gp_catalog *c)
 
 int main(int argc, char **argv)
 {
-    args a = {
-        .stories = 20000, .seed = 1, .parallel = 4, .retries = 5, .connect_timeout = 20, .stall_timeout = 30};
+    args a = {.stories = 20000, .seed = 1, .parallel = 4, .retries = 5, .connect_timeout = 20, .stall_timeout = 30};
     int rc = gp_options_parse(&tool, &a, argc, argv);
     if (rc != GP_OPTIONS_RUN)
         return rc;

@@ -153,8 +153,7 @@ static void tell(const session *s, const gp_generated *g)
 {
     long long times = (long long)(g->long_prompts + g->refills);
     if (times)
-        fprintf(stderr,
-                "sample: past the context of %lld tokens: went on over the last half window, %lld time%s\n",
+        fprintf(stderr, "sample: past the context of %lld tokens: went on over the last half window, %lld time%s\n",
                 (long long)gp_config_context(gp_model_config(s->m)), times, times > 1 ? "s" : "");
     if (!g->tokens || s->a.interactive)
         return;
@@ -242,8 +241,7 @@ static int converse(session *s)
 
 static void remark(const char *what)
 {
-    fprintf(stderr, "sample: the %s has the name of a special token, which is text by --no-allow-special\n",
-            what);
+    fprintf(stderr, "sample: the %s has the name of a special token, which is text by --no-allow-special\n", what);
 }
 
 static int score(const session *s)
@@ -321,8 +319,7 @@ static const char *contradiction(const args *a)
     bool text = a->score && !strcmp(a->task, "text"), piped = !a->checkpoint || !strcmp(a->checkpoint, "-");
     const char *read = a->prompts ? a->prompts : a->score ? a->score : a->interactive ? "-" : "";
     if (prompts > 1)
-        return "--prompt, --prompt-ids, --prompts, --interactive and --score exclude each other: give one of "
-               "them";
+        return "--prompt, --prompt-ids, --prompts, --interactive and --score exclude each other: give one of them";
     if (!a->checkpoint && isatty(STDIN_FILENO))
         return "no checkpoint: name one, or pipe one in";
     if (piped && !strcmp(read, "-"))

@@ -51,13 +51,11 @@ static const gp_tool tool = {
     .description = "Without a FILE, text comes from stdin. char gives each character of the text an id of "
                    "its own and keeps "
                    "that vocabulary in the stream; bytes has 256 ids; gpt2 is GPT-2's byte-level BPE, "
-                   "exactly. Any bytes "
-                   "come back from --decode as they were.\n\n"
+                   "exactly. Any bytes come back from --decode as they were.\n\n"
                    "Several FILEs are several documents; with a separator, each text that it ends is one; "
                    "with --jsonl, each "
                    "line. char and bytes keep the separator as text. A BPE with an end-of-text id puts that "
-                   "in its place, or "
-                   "between FILEs; decoding gives the separator back for it, or nothing. A literal "
+                   "in its place, or between FILEs; decoding gives the separator back for it, or nothing. A literal "
                    "<|endoftext|> is text.",
     .examples = "# a character vocabulary from the text itself, and the last tenth apart\n"
                 "tokenize --tokenizer char input.txt -o train.tok --val val.tok\n"
@@ -76,15 +74,14 @@ static const gp_tool tool = {
     .positionals = 1 + offsetof(args, files),
 };
 
-/* ---- text to ids ----------------------------------------------------------------------------- */
+/* ---- text to ids ----------------------------------------------------------------------------------------- */
 
 /* The text, and the tokenizer that is named or built from it. */
 static int open_text(const args *a, const gp_corpus_options *o, gp_text **text, gp_tokenizer **t)
 {
     bool build = a->train_bpe || !a->tokenizer || !strcmp(a->tokenizer, "char");
     *t = NULL;
-    *text =
-        gp_text_open(&a->files, &(gp_text_options){.twice = build || o->val_fraction > 0, .jsonl = a->jsonl});
+    *text = gp_text_open(&a->files, &(gp_text_options){.twice = build || o->val_fraction > 0, .jsonl = a->jsonl});
     if (*text)
         *t = a->train_bpe ? gp_corpus_train_bpe(*text, a->train_bpe, o)
              : build      ? gp_corpus_build_char(*text, o)
@@ -95,8 +92,7 @@ static int open_text(const args *a, const gp_corpus_options *o, gp_text **text, 
 static void tell(const char *out, const gp_tokenizer *t, const gp_corpus_counts *n)
 {
     fprintf(stderr,
-            "%s: %" PRId64 " tokens of a vocabulary of %" PRId64 " from %" PRId64 " bytes in %" PRId64
-            " document%s",
+            "%s: %" PRId64 " tokens of a vocabulary of %" PRId64 " from %" PRId64 " bytes in %" PRId64 " document%s",
             strcmp(out, "-") ? out : "stdout", n->tokens, gp_tokenizer_vocab_size(t), n->bytes, n->documents,
             n->documents == 1 ? "" : "s");
     if (n->val_tokens)
@@ -115,18 +111,16 @@ static void remark(const gp_tokenizer *t, bool stream)
     if (gp_tokenizer_remark(t))
         fprintf(stderr, "tokenize: %s\n", gp_show(gp_tokenizer_remark(t)));
     if (stream && before + after)
-        fprintf(
-            stderr,
-            "tokenize: the ids that the tokenizer's post_processor puts around each text are left out of the "
-            "stream, whose documents end with end-of-text\n");
+        fprintf(stderr,
+                "tokenize: the ids that the tokenizer's post_processor puts around each text are left out of the "
+                "stream, whose documents end with end-of-text\n");
 }
 
 static void remark_special(const gp_corpus_counts *n)
 {
     if (n->special)
         fprintf(stderr,
-                "tokenize: %s: a special token's name at byte %" PRId64
-                " is encoded as text; --allow-special makes "
+                "tokenize: %s: a special token's name at byte %" PRId64 " is encoded as text; --allow-special makes "
                 "it that token\n",
                 gp_show(n->special), n->special_offset);
 }
@@ -149,10 +143,8 @@ static int encode(const args *a, const gp_corpus_options *o)
     if (!rc && !a->quiet)
         remark_special(&n);
     size_t length = strlen(out);
-    if (!rc && !a->quiet && length > 4 && !strcmp(out + length - 4, ".bin") &&
-        !gp_options_given(&tool, "format"))
-        fprintf(stderr, "%s: is in the format tok; nanoGPT's .bin is --format raw16, llm.c's --format llmc\n",
-                out);
+    if (!rc && !a->quiet && length > 4 && !strcmp(out + length - 4, ".bin") && !gp_options_given(&tool, "format"))
+        fprintf(stderr, "%s: is in the format tok; nanoGPT's .bin is --format raw16, llm.c's --format llmc\n", out);
     gp_tokenizer_close(t);
     gp_text_close(text);
     return rc;
@@ -176,12 +168,12 @@ static int show(const args *a, const gp_corpus_options *o)
     return rc;
 }
 
-/* ---- ids to text ----------------------------------------------------------------------------- */
+/* ---- ids to text ----------------------------------------------------------------------------------------- */
 
 static int open_stream(const args *a, const char *path, bool need, gp_tokens **s, gp_tokenizer **t)
 {
-    return gp_corpus_open(path, gp_options_given(&tool, "format") ? a->format : NULL, a->vocab_size,
-                          a->tokenizer, need, s, t);
+    return gp_corpus_open(path, gp_options_given(&tool, "format") ? a->format : NULL, a->vocab_size, a->tokenizer, need,
+                          s, t);
 }
 
 static int decode_one(const args *a, const char *path, FILE *out)
@@ -219,7 +211,7 @@ static int info(const args *a)
     return rc;
 }
 
-/* ---- the command line ------------------------------------------------------------------------ */
+/* ---- the command line ------------------------------------------------------------------------------------ */
 
 /* An option that the job has no use for is refused: it was meant to do something. */
 static int check_uses(const args *a)
@@ -270,8 +262,7 @@ static int check(const args *a)
     if (check_uses(a) || check_replaced(a))
         return 2;
     if (a->train_bpe && a->tokenizer)
-        return gp_tool_usage(&tool,
-                             "--train-bpe builds a tokenizer and --tokenizer names one: give one of them");
+        return gp_tool_usage(&tool, "--train-bpe builds a tokenizer and --tokenizer names one: give one of them");
     if (a->info && a->files.count > 1)
         return gp_tool_usage(&tool, "--info takes one token stream at a time, %d are given", a->files.count);
     if (a->decode || a->info || a->show)
@@ -282,8 +273,7 @@ static int check(const args *a)
     if (std && a->shard_size)
         return gp_tool_usage(&tool, "--shard-size makes several files; give -o FILE");
     if (std && a->val_fraction > 0 && !a->val)
-        return gp_tool_usage(&tool,
-                             "--val-fraction makes two streams; give -o FILE, or name the second with --val");
+        return gp_tool_usage(&tool, "--val-fraction makes two streams; give -o FILE, or name the second with --val");
     if (a->val && !strcmp(a->val, std ? "-" : a->out))
         return gp_tool_usage(&tool, "--val and --out name the same file");
     return 0;

@@ -93,28 +93,23 @@ static const gp_tool tool = {
     .summary = "trains a GPT-2 on a token stream",
     .usage = "[OPTION]... [FILE[=WEIGHT]]...",
     .description =
-        "Reads a token stream (FILE, --data, or stdin), trains a model, and leaves a run directory that "
-        "sample, "
-        "eval-mfu, convert-gpt2 and transformers' from_pretrained load; or, with --out -, one checkpoint on "
-        "stdout.\n\n"
-        "A run directory holds checkpoints, log.jsonl (one object a step) and config.yaml, every option of "
-        "the "
+        "Reads a token stream (FILE, --data, or stdin), trains a model, and leaves a run directory that sample, "
+        "eval-mfu, convert-gpt2 and transformers' from_pretrained load; or, with --out -, one checkpoint on stdout.\n\n"
+        "A run directory holds checkpoints, log.jsonl (one object a step) and config.yaml, every option of the "
         "run: `train --config RUN/config.yaml -o AGAIN` repeats it, `train --resume RUN` goes on with it.\n\n"
-        "Ctrl-C finishes the step, saves a checkpoint and says how to go on, as SIGTERM and a terminal that "
-        "hangs "
+        "Ctrl-C finishes the step, saves a checkpoint and says how to go on, as SIGTERM and a terminal that hangs "
         "up do; a second one ends at once.",
-    .examples =
-        "# a small model of Shakespeare's characters\n"
-        "train --data shakespeare.tok --preset nano --seq-len 64 --steps 2000 -o run\n"
-        "# the whole line in one pipe\n"
-        "fetch-data stories | tokenize --tokenizer char | train --preset nano --steps 200 | sample "
-        "--prompt 'Once'\n"
-        "# llm.c's shards, in its order, for eight hours at a rate that falls when the run is resumed to its "
-        "end\n"
-        "train 'fineweb_train_*.bin' --val 'fineweb_val_*.bin' --preset gpt2 --order sequential --schedule "
-        "wsd --steps 1e9 --max-time 8h -o web\n"
-        "# 1000 steps more\n"
-        "train --resume run --steps 3000",
+    .examples = "# a small model of Shakespeare's characters\n"
+                "train --data shakespeare.tok --preset nano --seq-len 64 --steps 2000 -o run\n"
+                "# the whole line in one pipe\n"
+                "fetch-data stories | tokenize --tokenizer char | train --preset nano --steps 200 | sample "
+                "--prompt 'Once'\n"
+                "# llm.c's shards, in its order, for eight hours at a rate that falls when the run is resumed to its "
+                "end\n"
+                "train 'fineweb_train_*.bin' --val 'fineweb_val_*.bin' --preset gpt2 --order sequential --schedule "
+                "wsd --steps 1e9 --max-time 8h -o web\n"
+                "# 1000 steps more\n"
+                "train --resume run --steps 3000",
     .options = options,
     .positionals = 1 + AT(data), /* FILE is --data FILE */
 };
@@ -140,10 +135,8 @@ static void replace_sizes(args *a)
     struct {
         const char *name;
         int64_t *value;
-    } sizes[] = {{"layers", &a->o.layers},
-                 {"heads", &a->o.heads},
-                 {"channels", &a->o.channels},
-                 {"seq-len", &a->o.seq_len}};
+    } sizes[] = {
+        {"layers", &a->o.layers}, {"heads", &a->o.heads}, {"channels", &a->o.channels}, {"seq-len", &a->o.seq_len}};
     bool preset = gp_options_said(&tool, "preset"), init = gp_options_said(&tool, "init");
     for (size_t i = 0; (preset || init) && i < sizeof sizes / sizeof *sizes; i++) {
         if (!*sizes[i].value || gp_options_said(&tool, sizes[i].name))
@@ -198,14 +191,12 @@ static int check_run(const args *a)
                 {"save-every", gp_options_said(&tool, "save-every")},
                 {"keep", gp_options_said(&tool, "keep")}};
     if (gp_options_said(&tool, "run") && strcmp(a->o.out, "-") && strcmp(a->o.out, a->o.run))
-        return gp_tool_usage(&tool, "--run goes with --out -: --out %s makes a run directory itself",
-                             a->o.out);
+        return gp_tool_usage(&tool, "--run goes with --out -: --out %s makes a run directory itself", a->o.out);
     if (strcmp(a->o.out, "-") || a->o.run || a->o.resume)
         return 0;
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
         if (kept[i].on)
-            return gp_tool_usage(&tool, "--%s writes into a run directory: give --run beside --out -",
-                                 kept[i].name);
+            return gp_tool_usage(&tool, "--%s writes into a run directory: give --run beside --out -", kept[i].name);
     return 0;
 }
 
@@ -224,16 +215,15 @@ int main(int argc, char **argv)
     if (strcmp(a.o.schedule, "constant") && a.o.min_lr > a.o.lr)
         return gp_tool_usage(&tool, "--min-lr %g is above --lr %g: the rate would rise", a.o.min_lr, a.o.lr);
     if (a.o.decay_steps && a.o.decay_steps <= a.o.warmup && strcmp(a.o.schedule, "constant"))
-        return gp_tool_usage(&tool, "--decay-steps %lld is not behind --warmup %lld",
-                             (long long)a.o.decay_steps, (long long)a.o.warmup);
+        return gp_tool_usage(&tool, "--decay-steps %lld is not behind --warmup %lld", (long long)a.o.decay_steps,
+                             (long long)a.o.warmup);
     if (!a.o.data.count && !a.o.resume && isatty(STDIN_FILENO))
         return gp_tool_usage(&tool, "no token stream: give a FILE, or pipe one in (tokenize makes them)");
     if (!a.o.out)
         a.o.out = gp_stdout_takes_data() ? "-" : a.o.run ? a.o.run : "run";
     if (!a.o.dry_run && gp_output_is_terminal(a.o.out))
-        return gp_tool_usage(
-            &tool, "a checkpoint is nothing for a terminal: pipe it on, or name a run directory with "
-                   "--out");
+        return gp_tool_usage(&tool, "a checkpoint is nothing for a terminal: pipe it on, or name a run directory with "
+                                    "--out");
     rc = check_run(&a);
     if (rc)
         return rc;

@@ -27,9 +27,9 @@ typedef struct gp_backend gp_backend;
  * does nothing where that variable or GOMP_SPINCOUNT is set already, or without OpenMP. */
 GP_API void gp_backend_prepare(char **argv);
 
-/* name: auto, ref, cpu, cuda. dtype: auto, fp32, tf32 (matrix products that read fp32 with ten bits of mantissa, on cuda
- * alone), bf16 (matrix products in bf16 with fp32 sums, where the processor has the instructions and the build oneDNN; on
- * cuda activations too). NULL on failure. The caller closes it after everything that was made with it.
+/* name: auto, ref, cpu, cuda. dtype: auto, fp32, tf32 (matrix products that read fp32 with ten bits of mantissa, on
+ * cuda alone), bf16 (matrix products in bf16 with fp32 sums, where the processor has the instructions and the build
+ * oneDNN; on cuda activations too). NULL on failure. The caller closes it after everything that was made with it.
  * While cpu computes, oneDNN may have the stack pointer in its own memory. Its threads therefore block all signals, and
  * this one, which is to be the one that computes, gets a stack for them if it has none: a handler must be installed
  * with SA_ONSTACK, or it writes over the heap. */

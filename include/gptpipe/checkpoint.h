@@ -43,8 +43,8 @@ GP_API const gp_config *gp_checkpoint_config(const gp_checkpoint *c);
 /* Text of a tokenizer.json, or NULL where there is no tokenizer. Valid until close. */
 GP_API const char *gp_checkpoint_tokenizer(const gp_checkpoint *c, size_t *length);
 
-/* Why its tokenizer cannot be used: its kind is unknown, it cannot be read, or it has words that the model has no rows for.
- * NULL: it can be, or there is none. Ids alone need no tokenizer; the text of it is carried along all the same. */
+/* Why its tokenizer cannot be used: its kind is unknown, it cannot be read, or it has words that the model has no rows
+ * for. NULL: it can be, or there is none. Ids alone need no tokenizer; the text of it is carried along all the same. */
 GP_API const char *gp_checkpoint_tokenizer_problem(const gp_checkpoint *c);
 
 /* Something a person should be told of its tokenizer, such as that files of the folder disagree; NULL: nothing. */
@@ -84,10 +84,9 @@ typedef struct gp_verified {
 typedef void gp_checkpoint_tell(void *self, const char *why);
 
 /* Reads all files of a checkpoint, also what was not needed of them, or, where it is a run directory, of all the run's
- * checkpoints: whether each string and tensor has the CRC that its file has for it, and weights are finite. Each damaged
- * file is told. 0, or -1 where there is one. */
-GP_API int gp_checkpoint_verify(const gp_checkpoint *c, gp_verified *seen, gp_checkpoint_tell *tell,
-                                void *self);
+ * checkpoints: whether each string and tensor has the CRC that its file has for it, and weights are finite. Each
+ * damaged file is told. 0, or -1 where there is one. */
+GP_API int gp_checkpoint_verify(const gp_checkpoint *c, gp_verified *seen, gp_checkpoint_tell *tell, void *self);
 
 /* A checkpoint whose weights are m's, read when they are asked for; m outlives it. tokenizer: text of a
  * tokenizer.json, copied; NULL: none. */

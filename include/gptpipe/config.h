@@ -32,16 +32,16 @@ enum { GP_MAX_ENDS = 64 };
 
 typedef struct gp_config {
     gp_family family;
-    int64_t vocab_size;      /* V */
-    int64_t layers;          /* L */
-    int64_t heads;           /* H, divides channels */
-    int64_t channels;        /* C */
-    int64_t inner;           /* width of the MLP, 4C by default */
-    int64_t positions;       /* rows of the position table; the context is positions - position_offset */
-    int64_t types;           /* rows of the token type table; 0 = none */
-    int64_t position_offset; /* position of the first token */
-    int64_t pad_id; /* BERT, RoBERTa: its embedding row gets no gradient from the lookup; -1 = none */
-    int64_t bos_id; /* -1 = none */
+    int64_t vocab_size;        /* V */
+    int64_t layers;            /* L */
+    int64_t heads;             /* H, divides channels */
+    int64_t channels;          /* C */
+    int64_t inner;             /* width of the MLP, 4C by default */
+    int64_t positions;         /* rows of the position table; the context is positions - position_offset */
+    int64_t types;             /* rows of the token type table; 0 = none */
+    int64_t position_offset;   /* position of the first token */
+    int64_t pad_id;            /* BERT, RoBERTa: its embedding row gets no gradient from the lookup; -1 = none */
+    int64_t bos_id;            /* -1 = none */
     int32_t ends[GP_MAX_ENDS]; /* ids that end a sample; without any, the tokenizer's end-of-text does */
     int end_count;
     bool no_end;          /* nor does that */

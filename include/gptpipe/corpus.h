@@ -34,25 +34,23 @@ extern "C" {
 typedef struct gp_corpus_options {
     const char *separator; /* UTF-8; NULL: what the text's sidecars say; "" for none */
     size_t separator_length;
-    const char *format; /* of the stream: tok (NULL), llmc, raw16 */
-    const char *val;    /* the end of the text goes into a stream of its own here; NULL: it does not */
-    double
-        val_fraction; /* of the text's bytes, between 0 and 1. No document is cut: the part begins with the first
+    const char *format;  /* of the stream: tok (NULL), llmc, raw16 */
+    const char *val;     /* the end of the text goes into a stream of its own here; NULL: it does not */
+    double val_fraction; /* of the text's bytes, between 0 and 1. No document is cut: the part begins with the first
                           * one behind that place; a text without documents is cut there, between two characters */
-    int64_t
-        shard_size; /* tokens; 0: one stream. Otherwise NAME_000000.tok, ... are written: each ends with the
+    int64_t shard_size;  /* tokens; 0: one stream. Otherwise NAME_000000.tok, ... are written: each ends with the
                           * document that reaches the size, or with any token where there are no documents */
-    int threads;    /* that encode; 0: one a core, up to 16. The ids are the same */
-    bool allow_special; /* names of special tokens in the text become their ids (gp_encoder_allow_special) */
-    bool quiet;         /* no progress */
+    int threads;         /* that encode; 0: one a core, up to 16. The ids are the same */
+    bool allow_special;  /* names of special tokens in the text become their ids (gp_encoder_allow_special) */
+    bool quiet;          /* no progress */
 } gp_corpus_options;
 
 typedef struct gp_corpus_counts {
     int64_t bytes, tokens, documents;  /* of all that was written */
     int64_t val_tokens, val_documents; /* of these, in the validation part */
     int files;                         /* streams written */
-    const char *special;    /* the file in which a special token's name was first encoded as text, or NULL */
-    int64_t special_offset; /* where it is, in bytes */
+    const char *special;               /* the file in which a special token's name was first encoded as text, or NULL */
+    int64_t special_offset;            /* where it is, in bytes */
 } gp_corpus_counts;
 
 /* A character vocabulary of all of text, which must be files or opened to be read twice, and of the separator. NULL on
@@ -78,10 +76,10 @@ GP_API gp_tokenizer *gp_corpus_tokenizer_open(const char *name);
 GP_API gp_tokenizer *gp_corpus_tokenizer(const gp_tokens *s, const char *where);
 
 /* A stream and a tokenizer for it: the one that it carries, or the one that is named, which must be the one that it was
- * made with, where that is known. format and vocab_size as in gp_tokens_open_as, but 0 stands for the named tokenizer's.
- * need: having none is a failure; otherwise *t may become NULL. The caller closes both, on failure too. */
-GP_API int gp_corpus_open(const char *path, const char *format, int64_t vocab_size, const char *tokenizer,
-                          bool need, gp_tokens **s, gp_tokenizer **t);
+ * made with, where that is known. format and vocab_size as in gp_tokens_open_as, but 0 stands for the named
+ * tokenizer's. need: having none is a failure; otherwise *t may become NULL. The caller closes both, on failure too. */
+GP_API int gp_corpus_open(const char *path, const char *format, int64_t vocab_size, const char *tokenizer, bool need,
+                          gp_tokens **s, gp_tokenizer **t);
 
 /* Writes the stream's text to out (NULL: nowhere) and gives its bytes; -1 when an id has no text, or out does not take
  * it. An end-of-text id inside a document, or in a stream that does not know its documents, is its name. */
@@ -95,8 +93,7 @@ GP_API int gp_corpus_print_info(const gp_tokens *s, const gp_tokenizer *t, bool 
  * have; otherwise a line for each token: its id, a tab, its text, where a newline is \n and a byte that is no character
  * \xNN. Of o, the separator and
  * allow_special count. 0 or -1. */
-GP_API int gp_corpus_show(gp_text *text, const gp_tokenizer *t, const gp_corpus_options *o, bool colour,
-                          FILE *out);
+GP_API int gp_corpus_show(gp_text *text, const gp_tokenizer *t, const gp_corpus_options *o, bool colour, FILE *out);
 
 #ifdef __cplusplus
 }

@@ -40,15 +40,13 @@ typedef struct gp_dataset_options {
     const gp_catalog *catalog;     /* where names are looked up; NULL: in the built-in one */
     const char *folder;            /* where the files of a name are; NULL: data */
     const gp_fetch_options *fetch; /* brings them there when they are not; NULL: it is a failure */
-    bool
-        nowhere; /* of a name whose archive is not wanted on disk: it is brought (fetch), read, and nothing is left */
+    bool nowhere; /* of a name whose archive is not wanted on disk: it is brought (fetch), read, and nothing is left */
     /* What is otherwise known from the catalog or the path: */
-    const char *kind;      /* "text", "labelled", "jsonl" */
-    const char *separator; /* of text; NULL: what its sidecar says */
-    const char *text;      /* of jsonl: the member that is the text; NULL: "text" */
-    const char *label;     /* of jsonl: the member that is the label; NULL: items have none */
-    const char *const
-        *labels; /* the names of label 0, 1, ...; NULL: of jsonl none, of labelled its folders' */
+    const char *kind;          /* "text", "labelled", "jsonl" */
+    const char *separator;     /* of text; NULL: what its sidecar says */
+    const char *text;          /* of jsonl: the member that is the text; NULL: "text" */
+    const char *label;         /* of jsonl: the member that is the label; NULL: items have none */
+    const char *const *labels; /* the names of label 0, 1, ...; NULL: of jsonl none, of labelled its folders' */
     int label_count;
 } gp_dataset_options;
 

@@ -37,12 +37,12 @@ GP_API int gp_fail_in(const char *what);
 /* "gptpipe 0.1.0" is printed by every tool's --version; this is the number alone. */
 GP_API const char *gp_version(void);
 
-/* What whoever started this process types before a tool's name, for advice: "gptpipe " where the program gptpipe started it,
- * else "". */
+/* What whoever started this process types before a tool's name, for advice: "gptpipe " where the program gptpipe
+ * started it, else "". */
 GP_API const char *gp_tool_prefix(void);
 
-/* Text that comes from a file, an archive or a server, as a terminal may show it: control characters and those that turn
- * the direction of text are escaped (\n, \x1b, \u202e), bytes that are not UTF-8 too (\xff). Valid until the
+/* Text that comes from a file, an archive or a server, as a terminal may show it: control characters and those that
+ * turn the direction of text are escaped (\n, \x1b, \u202e), bytes that are not UTF-8 too (\xff). Valid until the
  * eighth next call on this thread. All messages of the library are shown so. */
 GP_API const char *gp_show(const char *text);
 

@@ -37,12 +37,7 @@ typedef struct gp_catalog_file {
 } gp_catalog_file;
 
 /* The formats of data sets whose items gptpipe/dataset.h reads: "text", "labelled", "jsonl". */
-typedef enum gp_items_format {
-    GP_ITEMS_TEXT,
-    GP_ITEMS_LABELLED,
-    GP_ITEMS_JSONL,
-    GP_ITEMS_FORMATS
-} gp_items_format;
+typedef enum gp_items_format { GP_ITEMS_TEXT, GP_ITEMS_LABELLED, GP_ITEMS_JSONL, GP_ITEMS_FORMATS } gp_items_format;
 GP_API const char *gp_items_format_name(gp_items_format format);
 
 /* What the items of a data set are. */
@@ -57,8 +52,7 @@ typedef struct gp_catalog_items {
 } gp_catalog_items;
 
 typedef struct gp_catalog_entry {
-    const char *name, *note, *licence,
-        *home; /* note: one line; home: where a person reads about it, or NULL */
+    const char *name, *note, *licence, *home; /* note: one line; home: where a person reads about it, or NULL */
     const gp_catalog_file *files;
     int file_count;                /* 0: made here, as the stories are */
     const gp_catalog_items *items; /* NULL: it is nothing that has items */
@@ -125,8 +119,7 @@ GP_API int gp_fetch_open(const gp_catalog_file *f, const gp_fetch_options *o);
 GP_API int gp_fetch(const gp_catalog_entry *d, const char *dir, const gp_fetch_options *o);
 
 /* One file, without a lock file. *how (where not NULL) says where it came from. 0 or -1. */
-GP_API int gp_fetch_file(const gp_catalog_file *f, const char *path, const gp_fetch_options *o,
-                         gp_fetched *how);
+GP_API int gp_fetch_file(const gp_catalog_file *f, const char *path, const gp_fetch_options *o, gp_fetched *how);
 
 #ifdef __cplusplus
 }

@@ -21,8 +21,8 @@ GP_API double gp_measure_bandwidth(gp_backend *be, double seconds);
 /* The same of a copy from memory to memory: bytes read and bytes written, together. */
 GP_API double gp_measure_copy(gp_backend *be, double seconds);
 
-/* Seconds that an op of one number takes among others like it, recorded and issued again by one call: what each kernel of a
- * decoded token costs beside its work. */
+/* Seconds that an op of one number takes among others like it, recorded and issued again by one call: what each kernel
+ * of a decoded token costs beside its work. */
 GP_API double gp_measure_start(gp_backend *be, double seconds);
 
 /* What a vendor states of a device. 0: it states nothing, or the device has no such unit. */

@@ -36,8 +36,7 @@ GP_API const char *gp_pass_name(gp_pass pass);
 GP_API int gp_passes_parse(const char *text);
 
 typedef struct gp_mfu_plan {
-    int64_t batch_size,
-        seq_len; /* of forward and train; seq_len of prefill too, and decode's last position */
+    int64_t batch_size, seq_len; /* of forward and train; seq_len of prefill too, and decode's last position */
     int64_t decode_batch;
     double seconds;        /* for each measurement */
     double peak;           /* FLOP/s; 0: measured */
@@ -54,8 +53,7 @@ typedef struct gp_speed {
     double tok_s_10, tok_s_90;       /* a tenth of the runs was slower, a tenth faster */
     double tok_s_least, tok_s_most;  /* all of them */
     double flops_token, bytes_token; /* of one token; bytes: what decode must read, 0 for other passes */
-    double
-        flops_causal; /* flops_token, which counts attention in full (PaLM, appendix B), without what a causal mask
+    double flops_causal; /* flops_token, which counts attention in full (PaLM, appendix B), without what a causal mask
                             hides */
 } gp_speed;
 

@@ -47,9 +47,9 @@ GP_API const gp_config *gp_model_config(const gp_model *m);
 GP_API gp_backend *gp_model_backend(gp_model *m);
 
 /* What a training pass makes again when backward comes there, in place of keeping it: nothing; the outputs of norms and
- * of GELU, out of what went into them; or all of a block, out of its input. Layer by layer 16, 10 and 1 tensors of (B,T,C)
- * are kept. The gradients are the same bits; on a GPU, where products have a GELU of their own and store what goes into it
- * rounded, those of norms are the same to within that. Takes effect at the next plan. */
+ * of GELU, out of what went into them; or all of a block, out of its input. Layer by layer 16, 10 and 1 tensors of
+ * (B,T,C) are kept. The gradients are the same bits; on a GPU, where products have a GELU of their own and store what
+ * goes into it rounded, those of norms are the same to within that. Takes effect at the next plan. */
 typedef enum gp_recompute {
     GP_RECOMPUTE_NONE,
     GP_RECOMPUTE_NORMS,
@@ -85,21 +85,21 @@ typedef struct gp_passage {
     int64_t first, count;
     double log_p; /* = the sum of their log-probabilities (natural logarithm) */
     bool greedy;  /* = each of them is the likeliest, the lowest id of equals: only where asked for */
-    /* NULL, or what is filled in of each scored token: its log-probability (count - first); the `tops` likeliest in its place
-     * (count - first, tops), the likeliest first; tops is the vocabulary at most */
+    /* NULL, or what is filled in of each scored token: its log-probability (count - first); the `tops` likeliest in its
+     * place (count - first, tops), the likeliest first; tops is the vocabulary at most */
     double *log_ps;
     struct gp_likely *top; /* sampler.h */
     int64_t tops;
 } gp_passage;
 
-/* Scores spans of any lengths, several at a time. 0; -1 when an id or a length does not fit the model, or when logits are
- * not finite: the log_p of that span is then NaN, and of no other. */
+/* Scores spans of any lengths, several at a time. 0; -1 when an id or a length does not fit the model, or when logits
+ * are not finite: the log_p of that span is then NaN, and of no other. */
 GP_API int gp_model_score(gp_model *m, gp_passage *spans, int64_t count, bool greedy);
 
 /* The same, which may take minutes: fn is told after each pass through the model how many spans are scored. */
 typedef void gp_scored_fn(void *self, int64_t scored);
-GP_API int gp_model_score_watched(gp_model *m, gp_passage *spans, int64_t count, bool greedy,
-                                  gp_scored_fn *fn, void *self);
+GP_API int gp_model_score_watched(gp_model *m, gp_passage *spans, int64_t count, bool greedy, gp_scored_fn *fn,
+                                  void *self);
 
 /* Logits (B,T,V) into the host's memory. */
 GP_API int gp_model_logits(gp_model *m, const gp_batch *batch, float *logits);
@@ -132,13 +132,13 @@ typedef struct gp_sampling {
     double min_p;       /* 0: all (Nguyen et al. 2024) */
     uint64_t seed;
     double repetition_penalty; /* 0 or 1: none (Keskar et al. 2019) */
-    int64_t vocab; /* ids from this one on are padding and never drawn; 0: the model's vocabulary */
+    int64_t vocab;             /* ids from this one on are padding and never drawn; 0: the model's vocabulary */
 } gp_sampling;
 
 /* Draws ids (B) from the logits; samples[b] and positions[b] key the random number. An id is -1 where logits of its row
  * are not finite. */
-GP_API void gp_model_sample(gp_model *m, const gp_sampling *how, const int32_t *samples,
-                            const int32_t *positions, int32_t *ids);
+GP_API void gp_model_sample(gp_model *m, const gp_sampling *how, const int32_t *samples, const int32_t *positions,
+                            int32_t *ids);
 
 /* Makes row b less likely to repeat what was there: the logit of each of the ids (once, however often it is among them)
  * is divided by the penalty where it is positive and multiplied where it is negative. */

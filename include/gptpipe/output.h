@@ -33,7 +33,8 @@ GP_API bool gp_stdout_takes_data(void);
 /* Whether what is written there (NULL and "-": stdout) is shown on a terminal, where binary data do harm. */
 GP_API bool gp_output_is_terminal(const char *path);
 
-/* Whether what is written to `path` would replace the regular file `read`, under this name or another. NULL: no file. */
+/* Whether what is written to `path` would replace the regular file `read`, under this name or another. NULL: no
+ * file. */
 GP_API bool gp_output_replaces(const char *path, const char *read);
 
 /* Whether colours may be written there: a terminal, unless NO_COLOR (no-color.org) or TERM=dumb says otherwise. */

@@ -20,10 +20,9 @@ extern "C" {
 typedef struct gp_prompts {
     gp_prompt *items;
     int64_t count;
-    bool
-        allow_special; /* names of special tokens in texts are these tokens, as in transformers; or else text */
-    bool special_text; /* set where such a name was encoded as text */
-} gp_prompts;          /* zero at first, but for allow_special */
+    bool allow_special; /* names of special tokens in texts are these tokens, as in transformers; or else text */
+    bool special_text;  /* set where such a name was encoded as text */
+} gp_prompts;           /* zero at first, but for allow_special */
 
 /* A text gets the ids around it that the tokenizer puts there (gp_tokenizer_before). Empty text begins behind these, or
  * behind an end-of-text token, or a newline where the tokenizer has none. t NULL, which a checkpoint
@@ -36,15 +35,15 @@ GP_API int gp_prompts_add_ids(gp_prompts *p, const char *list);
 /* All of stdin; echo's newline at its end is not part of it. */
 GP_API int gp_prompts_add_stdin(gp_prompts *p, const gp_tokenizer *t);
 
-/* JSON Lines, one object a prompt: its member `field` is the text, or an array of ids below vocab_size; its member "id",
- * whatever that is, becomes the prompt's name. path "-" is stdin. */
+/* JSON Lines, one object a prompt: its member `field` is the text, or an array of ids below vocab_size; its member
+ * "id", whatever that is, becomes the prompt's name. path "-" is stdin. */
 GP_API int gp_prompts_add_file(gp_prompts *p, const gp_tokenizer *t, const char *path, const char *field,
                                int64_t vocab_size);
 
 GP_API void gp_prompts_release(gp_prompts *p);
 
-/* Stop texts as people type them, \n, \t, \\ and \xHH replaced: a NULL-terminated list, or NULL when one of them is empty
- * or wrong. The caller frees it by gp_stops_free. */
+/* Stop texts as people type them, \n, \t, \\ and \xHH replaced: a NULL-terminated list, or NULL when one of them is
+ * empty or wrong. The caller frees it by gp_stops_free. */
 GP_API char **gp_stops_parse(const gp_list *typed);
 GP_API void gp_stops_free(char **stops);
 

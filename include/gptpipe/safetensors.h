@@ -34,9 +34,9 @@ extern "C" {
 typedef struct gp_safetensors gp_safetensors;
 
 /* Opens and checks all of it but the numbers: header, names, dtypes, shapes, offsets without holes or
- * overlaps, metadata by their CRCs where the file has some, and that the file ends where the last tensor does. A file is mapped; a pipe is copied to an
- * unlinked temporary file, which is mapped. NULL on failure. Knows F32, F16, BF16, F64, I32, I64, U8, and
- * reads BOOL as U8. */
+ * overlaps, metadata by their CRCs where the file has some, and that the file ends where the last tensor does. A file
+ * is mapped; a pipe is copied to an unlinked temporary file, which is mapped. NULL on failure. Knows F32, F16, BF16,
+ * F64, I32, I64, U8, and reads BOOL as U8. */
 GP_API gp_safetensors *gp_safetensors_open(const char *path);
 GP_API void gp_safetensors_close(gp_safetensors *s);
 
@@ -52,15 +52,16 @@ GP_API int64_t gp_safetensors_index(const gp_safetensors *s, const char *name);
 /* Whether there is a tensor of that name; then *t (if t is not NULL) is the view of it. */
 GP_API bool gp_safetensors_find(const gp_safetensors *s, const char *name, gp_tensor *t);
 
-/* The CRC-32C of tensor i's bytes, where the file has one: under gptpipe.crc32c in its metadata, as files that are written
- * here have (docs/formats.md). */
+/* The CRC-32C of tensor i's bytes, where the file has one: under gptpipe.crc32c in its metadata, as files that are
+ * written here have (docs/formats.md). */
 GP_API bool gp_safetensors_crc(const gp_safetensors *s, int64_t i, uint32_t *crc);
 
-/* Reads tensor i once, on all processors: 0, or -1 where the file has another CRC for it, or, with `finite`, where it is of
- * F32, F16 or BF16 and has a NaN or an infinity in it. */
+/* Reads tensor i once, on all processors: 0, or -1 where the file has another CRC for it, or, with `finite`, where it
+ * is of F32, F16 or BF16 and has a NaN or an infinity in it. */
 GP_API int gp_safetensors_check(const gp_safetensors *s, int64_t i, bool finite);
 
-/* The bytes of tensor i are not needed for now: they count no more as this process's memory until they are read again. */
+/* The bytes of tensor i are not needed for now: they count no more as this process's memory until they are read
+ * again. */
 GP_API void gp_safetensors_forget(const gp_safetensors *s, int64_t i);
 
 /* The string under `key` of __metadata__, its bytes in *length unless NULL; NULL where there is none. */

@@ -33,10 +33,9 @@ typedef struct gp_generation {
     char *const *stops;      /* texts that end a sample, themselves not emitted; NULL-terminated, or NULL */
     const int32_t *stop_ids; /* (stop_id_count) ids that end a sample, their text not emitted */
     int64_t stop_id_count;
-    bool
-        stop_at_end_of_text; /* the configuration's ids end a sample; without them the tokenizer's end-of-text */
-    bool logprobs;           /* gp_drawn tells log-probabilities; gp_generate has no use for them */
-    int64_t top_logprobs; /* with logprobs: and this many of the likeliest tokens, GP_MOST_LIKELY at most */
+    bool stop_at_end_of_text; /* the configuration's ids end a sample; without them the tokenizer's end-of-text */
+    bool logprobs;            /* gp_drawn tells log-probabilities; gp_generate has no use for them */
+    int64_t top_logprobs;     /* with logprobs: and this many of the likeliest tokens, GP_MOST_LIKELY at most */
 } gp_generation;
 
 enum { GP_MOST_LIKELY = 100 };
@@ -45,15 +44,14 @@ enum { GP_MOST_LIKELY = 100 };
 typedef struct gp_prompt {
     int32_t *ids;
     int64_t count;
-    char *
-        text; /* what the ids were made of; NULL where they were given as such. The sampler does not look at it, */
+    char *text; /* what the ids were made of; NULL where they were given as such. The sampler does not look at it, */
     size_t length;
     char *name; /* nor at this: JSON that a caller put beside the prompt, or NULL */
 } gp_prompt;
 
-/* Bytes of one sample, in order, never half a UTF-8 character: not at the end either, where one that its last token leaves
- * unfinished is dropped. (Bytes that can never become one pass through at once.) Samples interleave. done: this sample is complete, n may be 0. A value other than 0 stops
- * everything and is returned by gp_generate. */
+/* Bytes of one sample, in order, never half a UTF-8 character: not at the end either, where one that its last token
+ * leaves unfinished is dropped. (Bytes that can never become one pass through at once.) Samples interleave. done: this
+ * sample is complete, n may be 0. A value other than 0 stops everything and is returned by gp_generate. */
 typedef int gp_generate_fn(void *self, int64_t sample, const char *bytes, size_t n, bool done);
 
 /* Why a sample ended. */
@@ -96,9 +94,9 @@ typedef struct gp_generated {
     int64_t refills;       /* how often a sample ran past the context and went on over its last half window */
     double seconds;        /* in all */
     double decode_seconds; /* of it, for tokens run through the model one at a time */
-    /* bytes that were read in these: each time all weights that a token passes (every one but the position table, and the
-     * token table where it is not the head), 4 bytes each; and the keys and values of the rows, 2 L C (position + 1)
-     * numbers a row */
+    /* bytes that were read in these: each time all weights that a token passes (every one but the position table, and
+     * the token table where it is not the head), 4 bytes each; and the keys and values of the rows, 2 L C (position +
+     * 1) numbers a row */
     double decode_bytes;
 } gp_generated;
 

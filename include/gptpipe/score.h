@@ -21,24 +21,23 @@
 extern "C" {
 #endif
 
-/* Texts are encoded as transformers feeds them to a model (gp_tokenizer_encode_whole): names of special tokens in them are
- * these tokens, and what the tokenizer puts around a text counts among its tokens, but has no bytes.
+/* Texts are encoded as transformers feeds them to a model (gp_tokenizer_encode_whole): names of special tokens in them
+ * are these tokens, and what the tokenizer puts around a text counts among its tokens, but has no bytes.
  *
- * Of a text that is longer than the context, windows of the context's length are read, each `stride` tokens further than
- * the one before; in each those tokens are scored that none before it scored. This is the sliding window of transformers'
- * guide to perplexity: the first token of all has nothing before it and is not scored, and with the stride at the context
- * that is so in each window. */
+ * Of a text that is longer than the context, windows of the context's length are read, each `stride` tokens further
+ * than the one before; in each those tokens are scored that none before it scored. This is the sliding window of
+ * transformers' guide to perplexity: the first token of all has nothing before it and is not scored, and with the
+ * stride at the context that is so in each window. */
 typedef struct gp_score_options {
     int64_t stride; /* 1 to the context; 0: half of it */
     bool
         from_end; /* put an end-of-text token before each text, so that its first token is scored too, where the tokenizer
                     * puts none there */
     const char *jsonl; /* texts are this member of lines of JSON; NULL: the file is one text */
-    bool json; /* of the report; of text it has each token's id and log-probability, null where it has none */
+    bool json;         /* of the report; of text it has each token's id and log-probability, null where it has none */
     int64_t top_logprobs; /* with json: and this many of the likeliest in its place */
     bool quiet;           /* no progress */
-    bool
-        special_as_text; /* names of special tokens are text, and *special_text is set where there was one (or NULL) */
+    bool special_as_text; /* names of special tokens are text, and *special_text is set where there was one (or NULL) */
     bool *special_text;
 } gp_score_options;
 
@@ -53,18 +52,17 @@ GP_API int gp_score_ids(gp_model *m, const gp_tokenizer *t, const int32_t *ids, 
                         const gp_score_options *o, gp_text_score *score);
 
 /* A file, or "-". 0 or -1. */
-GP_API int gp_score_text(gp_model *m, const gp_tokenizer *t, const char *path, const gp_score_options *o,
-                         FILE *out);
+GP_API int gp_score_text(gp_model *m, const gp_tokenizer *t, const char *path, const gp_score_options *o, FILE *out);
 
 /* Tasks, one a line of JSON:
- *   lambada        "text": the last word is predicted from what stands before it. Accuracy of the greedy prediction, and
- *                  perplexity of the word (EleutherAI's lm-evaluation-harness, lambada_openai)
+ *   lambada        "text": the last word is predicted from what stands before it. Accuracy of the greedy prediction,
+ *                  and perplexity of the word (EleutherAI's lm-evaluation-harness, lambada_openai)
  *   hellaswag      "activity_label", "ctx_a", "ctx_b", "endings", "label", made into questions as the same harness does
  *   hellaswag-raw  "ctx", "endings", "label" as they are, a blank between (llm.c)
  *   choices        "context", "endings", "label"; an ending brings its own blank, which is none of its characters
- * Context and ending are encoded as the harness does: as texts, with what the tokenizer puts around one unless it begins
- * with that token's name already. An empty context is an end-of-text token, or the one that the tokenizer puts first; white
- * space alone, to which the harness has no answer, is refused where the tokenizer puts nothing before it.
+ * Context and ending are encoded as the harness does: as texts, with what the tokenizer puts around one unless it
+ * begins with that token's name already. An empty context is an end-of-text token, or the one that the tokenizer puts
+ * first; white space alone, to which the harness has no answer, is refused where the tokenizer puts nothing before it.
  * An answer is right when the ending of the label has the highest log-probability; acc_norm divides it by the ending's
  * characters first, as the harness does, acc_token by its tokens, as llm.c does. */
 GP_API int gp_score_task(gp_model *m, const gp_tokenizer *t, const char *task, const char *path,

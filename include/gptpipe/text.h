@@ -55,13 +55,11 @@ GP_API const gp_text_info *gp_text_get_info(const gp_text *t);
 typedef struct gp_text_part {
     const char *data; /* good until the next call */
     size_t length;    /* may be 0 */
-    bool
-        separated; /* the document ends here: the separator stands behind it (and is not in data), or the line ends */
-    bool file_ends;   /* nothing more of this file comes */
-    int64_t offset;   /* of data in what `file` names, for messages */
-    const char *file; /* the file's name, or "NAME: line 3" */
-    int64_t begin,
-        end; /* in bytes of all files one behind the other, the separator or the whole line included */
+    bool separated; /* the document ends here: the separator stands behind it (and is not in data), or the line ends */
+    bool file_ends; /* nothing more of this file comes */
+    int64_t offset; /* of data in what `file` names, for messages */
+    const char *file;   /* the file's name, or "NAME: line 3" */
+    int64_t begin, end; /* in bytes of all files one behind the other, the separator or the whole line included */
 } gp_text_part;
 
 /* The next part, cut at each separator (length 0: at none), or line by line of JSON Lines, whose separator does not

@@ -26,11 +26,11 @@ extern "C" {
 typedef struct gp_tokenizer gp_tokenizer;
 
 /* name: "bytes"; "gpt2" (vocab.bpe and encoder.json from $GPTPIPE_DATA, ./data, or the mirror
- * $FETCH_DATA_MIRROR); a file, known by what is in it: a tokenizer.json (docs/formats.md tells which) or a .tiktoken; encoder.json,
- * vocab.bpe, vocab.json or merges.txt, beside which its other half must be; or a folder that holds one of these. A
- * .tiktoken's ranks are its ids, its pre-split is GPT-2's (a file made for another one is refused), and <|endoftext|>
- * is the id behind the last rank, or 50256 where that one alone is left out (p50k_base). NULL on failure. A tokenizer
- * does not change once it is made: threads may share it. */
+ * $FETCH_DATA_MIRROR); a file, known by what is in it: a tokenizer.json (docs/formats.md tells which) or a .tiktoken;
+ * encoder.json, vocab.bpe, vocab.json or merges.txt, beside which its other half must be; or a folder that holds one of
+ * these. A .tiktoken's ranks are its ids, its pre-split is GPT-2's (a file made for another one is refused), and
+ * <|endoftext|> is the id behind the last rank, or 50256 where that one alone is left out (p50k_base). NULL on failure.
+ * A tokenizer does not change once it is made: threads may share it. */
 GP_API gp_tokenizer *gp_tokenizer_open(const char *name);
 
 /* From tokenizer.json text, as token streams and checkpoints carry it. `where` names it in messages. */
@@ -77,16 +77,17 @@ GP_API void gp_tokenizer_close(gp_tokenizer *t);
 GP_API int64_t gp_tokenizer_vocab_size(const gp_tokenizer *t);
 GP_API const char *gp_tokenizer_kind(const gp_tokenizer *t); /* "char", "bytes", "bpe" */
 
-/* SHA-256 over the pre-split's name ("char", "bytes", "gpt2": GPT-2's with the classes of Unicode 16.0) and a zero byte,
- * then per id in order u32 length and bytes, then the special ids, u32 each, then settings of a tokenizer.json that give
- * other ids, where it has any: the first 16 bytes. */
+/* SHA-256 over the pre-split's name ("char", "bytes", "gpt2": GPT-2's with the classes of Unicode 16.0) and a zero
+ * byte, then per id in order u32 length and bytes, then the special ids, u32 each, then settings of a tokenizer.json
+ * that give other ids, where it has any: the first 16 bytes. */
 GP_API void gp_tokenizer_fingerprint(const gp_tokenizer *t, uint8_t fingerprint[16]);
 
 /* Something a person should be told, such as that a folder's files disagree; NULL: nothing. Valid until close. */
 GP_API const char *gp_tokenizer_remark(const gp_tokenizer *t);
 
-/* The ids that a tokenizer.json puts before and after each text (its post_processor, such as a beginning-of-text token), or
- * NULL and 0. gp_tokenizer_encode leaves them out, as the `tokenizers` package does with add_special_tokens=False. */
+/* The ids that a tokenizer.json puts before and after each text (its post_processor, such as a beginning-of-text
+ * token), or NULL and 0. gp_tokenizer_encode leaves them out, as the `tokenizers` package does with
+ * add_special_tokens=False. */
 GP_API const int32_t *gp_tokenizer_before(const gp_tokenizer *t, int64_t *count);
 GP_API const int32_t *gp_tokenizer_after(const gp_tokenizer *t, int64_t *count);
 
@@ -98,18 +99,17 @@ GP_API int gp_tokenizer_save(const gp_tokenizer *t, const char *path);
 
 /* Ids of text; the caller frees *ids. Added tokens that are not special are found in it. -1 when the vocabulary lacks a
  * character or a byte (its offset is told). */
-GP_API int gp_tokenizer_encode(const gp_tokenizer *t, const char *text, size_t length, int32_t **ids,
-                               int64_t *count);
+GP_API int gp_tokenizer_encode(const gp_tokenizer *t, const char *text, size_t length, int32_t **ids, int64_t *count);
 
 /* The same, but each name of a special token in the text becomes its id, and what stands before and behind it is
- * encoded apart, as tiktoken does with allowed_special="all" and transformers by default. Of names that begin at the same
- * place, the longest is taken (tiktoken takes one or another); lstrip, rstrip, single_word and normalized of a
+ * encoded apart, as tiktoken does with allowed_special="all" and transformers by default. Of names that begin at the
+ * same place, the longest is taken (tiktoken takes one or another); lstrip, rstrip, single_word and normalized of a
  * tokenizer.json hold. Only for text that nobody else could have written. */
 GP_API int gp_tokenizer_encode_special(const gp_tokenizer *t, const char *text, size_t length, int32_t **ids,
                                        int64_t *count);
 
-/* The ids that transformers feeds a model for a text: special tokens' names are these tokens (special false: text), and what
- * gp_tokenizer_before and _after give stands around them. */
+/* The ids that transformers feeds a model for a text: special tokens' names are these tokens (special false: text), and
+ * what gp_tokenizer_before and _after give stands around them. */
 GP_API int gp_tokenizer_encode_whole(const gp_tokenizer *t, const char *text, size_t length, bool special,
                                      int32_t **ids, int64_t *count);
 
@@ -117,11 +117,11 @@ GP_API int gp_tokenizer_encode_whole(const gp_tokenizer *t, const char *text, si
  * are its name. */
 GP_API const char *gp_tokenizer_bytes(const gp_tokenizer *t, int32_t id, size_t *length);
 
-/* Writes the bytes of `count` ids to text, one behind the other, *length of them. Gives the number of ids that were done:
- * it stops before one that is out of range (gp_tokenizer_bytes gives NULL for it) or needs more than what is left of
- * `room`. */
-GP_API int64_t gp_tokenizer_decode(const gp_tokenizer *t, const int32_t *ids, int64_t count, char *text,
-                                   size_t room, size_t *length);
+/* Writes the bytes of `count` ids to text, one behind the other, *length of them. Gives the number of ids that were
+ * done: it stops before one that is out of range (gp_tokenizer_bytes gives NULL for it) or needs more than what is left
+ * of `room`. */
+GP_API int64_t gp_tokenizer_decode(const gp_tokenizer *t, const int32_t *ids, int64_t count, char *text, size_t room,
+                                   size_t *length);
 
 /* Where the first name of a special token is in text; length where there is none. */
 GP_API size_t gp_tokenizer_find_special(const gp_tokenizer *t, const char *text, size_t length);

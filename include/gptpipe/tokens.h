@@ -44,8 +44,7 @@ GP_API gp_tokens *gp_tokens_open(const char *path, const char *spool);
 
 /* The same with the format said: "tok", "llmc", "raw16" (uint16 ids and nothing else), or NULL: by content.
  * vocab_size: needed by raw16; llmc takes it too (0: GPT-2's 50257); a .tok brings its own. */
-GP_API gp_tokens *gp_tokens_open_as(const char *path, const char *format, int64_t vocab_size,
-                                    const char *spool);
+GP_API gp_tokens *gp_tokens_open_as(const char *path, const char *format, int64_t vocab_size, const char *spool);
 GP_API void gp_tokens_close(gp_tokens *s);
 GP_API const gp_tokens_info *gp_tokens_get_info(const gp_tokens *s);
 
@@ -68,8 +67,7 @@ GP_API char *gp_tokens_member(const gp_tokens *s, const char *name);
 
 /* What ends a document of this stream: its text, what those ids stand for in the decoded text ("" when they were
  * put in between), and its ids. *text and *ids are freed by the caller. 0, or -1 when the stream has none. */
-GP_API int gp_tokens_separator(const gp_tokens *s, char **text, size_t *length, int32_t **ids,
-                               int64_t *count);
+GP_API int gp_tokens_separator(const gp_tokens *s, char **text, size_t *length, int32_t **ids, int64_t *count);
 
 /* What the metadata says; NULL or 0 leaves a part out. tokenizer and entropy must be JSON; they go in as they are. */
 typedef struct gp_tokens_about {

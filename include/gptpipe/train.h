@@ -51,10 +51,10 @@ typedef struct gp_train_options {
     bool crop; /* a checkpoint's context to seq_len, where that is shorter: its first positions stay */
     /* optimization */
     int64_t batch_size, grad_accum;
-    double epochs;   /* how long: this many times gp_loader_epoch's rows, or where that is not above 0, */
-    int64_t tokens;  /* this many tokens, or where that is not above 0, */
-    int64_t steps;   /* this many steps. The first two are rounded up to whole steps */
-    double max_time; /* seconds after which the run saves and ends, to be resumed; not above 0: none */
+    double epochs;        /* how long: this many times gp_loader_epoch's rows, or where that is not above 0, */
+    int64_t tokens;       /* this many tokens, or where that is not above 0, */
+    int64_t steps;        /* this many steps. The first two are rounded up to whole steps */
+    double max_time;      /* seconds after which the run saves and ends, to be resumed; not above 0: none */
     const char *schedule; /* cosine, linear, constant, wsd */
     double lr,
         min_lr; /* lr NAN: by the model's width, or 3e-5 with init, and min_lr a tenth; min_lr NAN: 2e-4, at most lr */
@@ -90,8 +90,8 @@ typedef struct gp_train_options {
 GP_API gp_train_options gp_train_defaults(void);
 
 /* Trains and leaves a run directory (docs/formats.md) or a checkpoint on stdout. 0; -1 on failure; 128 + the
- * signal when SIGINT, SIGTERM or SIGHUP ended it after a finished step and a saved checkpoint. A stream from stdin is kept
- * in the run directory, and o->data then names it; o->preset, layers, heads, channels, seq_len,
+ * signal when SIGINT, SIGTERM or SIGHUP ended it after a finished step and a saved checkpoint. A stream from stdin is
+ * kept in the run directory, and o->data then names it; o->preset, layers, heads, channels, seq_len,
  * bias, tied and lr become what the run has. */
 GP_API int gp_train(gp_train_options *o);
 
@@ -99,8 +99,8 @@ GP_API int gp_train(gp_train_options *o);
  * and this user; gives the path of the config.yaml whose options it was run with (the caller frees), or NULL. */
 GP_API char *gp_train_resumable(const char *path);
 
-/* The files of that config.yaml from this working folder: a relative name is looked for where the run was made, then here.
- * What neither has is a failure. data, val: lists that the config has set, or NULL. */
+/* The files of that config.yaml from this working folder: a relative name is looked for where the run was made, then
+ * here. What neither has is a failure. data, val: lists that the config has set, or NULL. */
 GP_API int gp_train_find_files(const char *config, gp_list *data, gp_list *val, const char **init);
 
 /* The learning rate of step s. */

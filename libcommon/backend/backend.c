@@ -145,10 +145,9 @@ const char *gp_backend_remark(const gp_backend *be)
 int gp_backend_drop_masters(gp_backend *be)
 {
     if (be->dtype != GP_BF16)
-        return fail(
-            "without master weights the weights are bf16 alone, and %s computes in %s here: use --dtype "
-            "bf16 where it has that",
-            gp_backend_name(be), gp_backend_dtype(be));
+        return fail("without master weights the weights are bf16 alone, and %s computes in %s here: use --dtype "
+                    "bf16 where it has that",
+                    gp_backend_name(be), gp_backend_dtype(be));
     if (!be->narrows)
         return fail("backend %s does not train without master weights; cuda and ref do", gp_backend_name(be));
     be->matrix_dtype = GP_BF16;
@@ -188,8 +187,7 @@ int gp_backend_attention(gp_backend *be, gp_attention_by by, const gp_shape *sha
         return be->ops->attention_by(be, by, shape);
     if (by == GP_ATTENTION_OWN)
         return 0;
-    return fail("attention by cuDNN needs backend cuda, and %s computes here: --attention own",
-                gp_backend_name(be));
+    return fail("attention by cuDNN needs backend cuda, and %s computes here: --attention own", gp_backend_name(be));
 }
 
 static const char *const attention_names[] = {

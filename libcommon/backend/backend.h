@@ -55,8 +55,8 @@ typedef struct gp_step {
  * within one sample (t * C + c; in attention (h * T + q) * T + k) and picks word element % 4;
  * kept if gp_uniform(word) >= p, then scaled by 1 / (1 - p). step NULL or p 0: no dropout.
  *
- * The counter's words have 32 bits: a mask repeats within a sample from element 2^34 on (attention's where H T T reaches it,
- * T = 26,000 with 25 heads), and from sample to sample of a step after 2^32 of them. */
+ * The counter's words have 32 bits: a mask repeats within a sample from element 2^34 on (attention's where H T T
+ * reaches it, T = 26,000 with 25 heads), and from sample to sample of a step after 2^32 of them. */
 typedef struct gp_dropout {
     float p;
     uint32_t site; /* layer * GP_SITES + which, unique in the model */
@@ -73,8 +73,8 @@ typedef struct gp_weight {
     /* (I,O); with `transposed` stored (O,I), as the token embedding is when it is the head. In bf16 (be->narrows)
      * products read it where it is, and stored (O,I) zeros follow up to a multiple of GP_HELD_ROWS. */
     gp_tensor w;
-    const gp_tensor *
-        bias; /* (O) or NULL: added after w, and kept in the slot too where products want it in their dtype */
+    const gp_tensor
+        *bias; /* (O) or NULL: added after w, and kept in the slot too where products want it in their dtype */
     bool transposed;
     bool trains; /* backward products will be asked for too */
     void *slot;  /* weight_bytes of them, or NULL */
@@ -107,15 +107,15 @@ typedef struct gp_norm_op {
     const gp_tensor *gamma, *beta;      /* (C); beta may be NULL */
     float eps;
     gp_dropout drop;
-    gp_tensor *sum, *y;     /* (B,T,C) forward: written. sum may be NULL when branch is (it is residual) */
-    gp_tensor *mean, *rstd; /* (N) forward: written; backward: read */
+    gp_tensor *sum, *y;                 /* (B,T,C) forward: written. sum may be NULL when branch is (it is residual) */
+    gp_tensor *mean, *rstd;             /* (N) forward: written; backward: read */
     const gp_tensor *dy, *dy2, *dcarry; /* backward; it reads `sum` (or residual when sum is NULL) too */
     gp_tensor *dsum, *dbranch;          /* = */
     gp_tensor *dgamma, *dbeta;          /* += ; dbeta may be NULL */
 } gp_norm_op;
 
-/* Up to so many rows, of so many channels, cuda makes a norm that decoding reads in the product's own kernel; the counting of
- * kernels without a GPU rests on it (count.c). */
+/* Up to so many rows, of so many channels, cuda makes a norm that decoding reads in the product's own kernel; the
+ * counting of kernels without a GPU rests on it (count.c). */
 enum { GP_NORM_IN_PRODUCT_ROWS = 8, GP_NORM_IN_PRODUCT_CHANNELS = 2048 };
 
 /* y = act(x W + bias)
@@ -124,12 +124,11 @@ enum { GP_NORM_IN_PRODUCT_ROWS = 8, GP_NORM_IN_PRODUCT_CHANNELS = 2048 };
  *   dx = dy W^T, times in_act'(in_pre) when in_act is not NONE: x was in_act(in_pre);  dW += x^T dy;
  *   dbias += column sums of dy. dx may be NULL, and so may dw with dbias. */
 typedef struct gp_linear_op {
-    const gp_tensor *x; /* (...,I), seen as (N,I) */
-    const gp_norm_op
-        *norm;    /* linear_decode: x is its y, which it makes first, without mean and rstd, and need not
+    const gp_tensor *x;     /* (...,I), seen as (N,I) */
+    const gp_norm_op *norm; /* linear_decode: x is its y, which it makes first, without mean and rstd, and need not
                              * store; NULL: x is there */
-    gp_weight *w; /* (I,O) */
-    const gp_tensor *bias; /* (O) or NULL */
+    gp_weight *w;           /* (I,O) */
+    const gp_tensor *bias;  /* (O) or NULL */
     gp_act act;
     gp_tensor *y, *pre;  /* (...,O) forward */
     const gp_tensor *dy; /* (...,O) backward */
@@ -199,7 +198,8 @@ typedef struct gp_head_op {
     const gp_norm_op *norm; /* head_decode: as in gp_linear_op */
 } gp_head_op;
 
-/* One run of parameters that share their decay. In bf16 what adamw computes in fp32 is rounded by chance: rounding.h. */
+/* One run of parameters that share their decay. In bf16 what adamw computes in fp32 is rounded by chance:
+ * rounding.h. */
 typedef struct gp_segment {
     void *p;
     float *g, *m, *v;
@@ -229,10 +229,10 @@ typedef struct gp_candidate {
     float logit;
 } gp_candidate;
 
-/* ids[b] drawn from logits row b: the repetition penalty, temperature (0: the largest, lowest id on ties), then top_k (0:
- * all), top_p (1: all), min_p (0: all), in transformers' order; ids >= vocab are never drawn, and a logit of -inf is not
- * either. -1 where the logit of an id below vocab is NaN or inf, or all are -inf. The random number is Philox at (seed;
- * samples[b], positions[b]): a sample is the same alone and among others.
+/* ids[b] drawn from logits row b: the repetition penalty, temperature (0: the largest, lowest id on ties), then top_k
+ * (0: all), top_p (1: all), min_p (0: all), in transformers' order; ids >= vocab are never drawn, and a logit of -inf
+ * is not either. -1 where the logit of an id below vocab is NaN or inf, or all are -inf. The random number is Philox at
+ * (seed; samples[b], positions[b]): a sample is the same alone and among others.
  *
  * With draws the rows are continued: the draw goes to the host, and all is ready for decoding ids[b] and drawing again:
  * ids[b] is 0 in the place of -1, positions[b] and places[b] are one more, seen has the id. A row whose sample is
@@ -246,12 +246,11 @@ typedef struct gp_sample_op {
     const int32_t *samples; /* (B) */
     int32_t *positions;     /* (B) how many were drawn before */
     int32_t *ids;           /* (B) = */
-    /* (B,V), 0 or 1, or NULL. A logit whose id was seen is divided by penalty where it is positive, multiplied where it is
-     * negative, in double, and rounded to float (Keskar et al. 2019) */
+    /* (B,V), 0 or 1, or NULL. A logit whose id was seen is divided by penalty where it is positive, multiplied where it
+     * is negative, in double, and rounded to float (Keskar et al. 2019) */
     uint8_t *seen;
     double penalty;
-    gp_draw *
-        draws; /* (B,ring) = at [b, positions[b] % ring], memory of alloc_host's; or NULL: ids alone are written */
+    gp_draw *draws; /* (B,ring) = at [b, positions[b] % ring], memory of alloc_host's; or NULL: ids alone are written */
     int ring;
     int32_t *places; /* (B) the row's position in the cache, */
     int last_place;  /* which stays where it is the last one */
@@ -282,8 +281,7 @@ typedef enum gp_attention_by {
  * same. */
 typedef struct gp_product_choice {
     char product[96]; /* what is multiplied; a product is found again by this text */
-    char way
-        [16]; /* what the library's kernel does beside the product: fused, bias, alone; or plain: none of its */
+    char way[16];     /* what the library's kernel does beside the product: fused, bias, alone; or plain: none of its */
     char algorithm[136];  /* the library's, in hexadecimal; "": what its heuristic names first */
     char details[96];     /* the same in words */
     double seconds;       /* of one call, measured; 0: not measured */
@@ -318,10 +316,8 @@ typedef struct gp_backend_ops {
     void *(*alloc_host)(gp_backend *be, size_t bytes); /* zeroed, 64-byte aligned; dies when there is none */
     void (*free_host)(gp_backend *be, void *p, size_t bytes);
     void (*download_later)(gp_backend *be, void *host, const void *src, size_t bytes);
-    void (*mark_set)(gp_backend *be,
-                     gp_mark **mark); /* behind what was issued so far; makes it the first time */
-    void (*mark_wait)(gp_backend *be,
-                      gp_mark **mark); /* until what stands before it is done; NULL: not at all */
+    void (*mark_set)(gp_backend *be, gp_mark **mark);  /* behind what was issued so far; makes it the first time */
+    void (*mark_wait)(gp_backend *be, gp_mark **mark); /* until what stands before it is done; NULL: not at all */
     void (*mark_free)(gp_backend *be, gp_mark **mark);
     /* Seconds of the device's clock from one mark to a later one that was waited for; NULL where ops are done when they
      * return, and the host's clock says as much. */
@@ -360,8 +356,7 @@ typedef struct gp_backend_ops {
     void (*linear_forward)(gp_backend *be, const gp_linear_op *op);
     void (*linear_backward)(gp_backend *be, const gp_linear_op *op);
     void (*act_forward)(gp_backend *be, gp_act act, gp_tensor *y, const gp_tensor *pre); /* y = act(pre) */
-    void (*act_backward)(gp_backend *be, gp_act act, gp_tensor *dx, const gp_tensor *dy,
-                         const gp_tensor *pre);
+    void (*act_backward)(gp_backend *be, gp_act act, gp_tensor *dx, const gp_tensor *dy, const gp_tensor *pre);
     void (*attention_forward)(gp_backend *be, const gp_attention_op *op);
     void (*attention_backward)(gp_backend *be, const gp_attention_op *op);
     void (*head_loss)(gp_backend *be, const gp_head_op *op);
@@ -383,9 +378,9 @@ struct gp_backend {
     gp_dtype act_dtype;         /* of stored activations */
     gp_dtype matrix_dtype;      /* of matrices that train: fp32, or bf16 and nothing behind it */
     bool narrows;               /* they may be bf16: ops read them so, and adamw rounds */
-    bool tf32;   /* in fp32, products may read their operands with ten bits of mantissa (TF32) */
-    bool later;  /* ops may return before they are done: the host should not wait for each step */
-    bool rounds; /* ref in bf16: what is stored, in fp32, is rounded to bf16 first */
+    bool tf32;                  /* in fp32, products may read their operands with ten bits of mantissa (TF32) */
+    bool later;                 /* ops may return before they are done: the host should not wait for each step */
+    bool rounds;                /* ref in bf16: what is stored, in fp32, is rounded to bf16 first */
     int threads;
     gp_attention_by attention;
     char attention_library[32]; /* "cuDNN 9.19.0", once it was opened */
@@ -415,9 +410,9 @@ void gp_backend_plan(gp_backend *be, const gp_shape *shape);
 /* Gives the workspace back: the next plan makes it anew, as large as it then has to be. */
 void gp_backend_forget_plan(gp_backend *be);
 
-/* From now on attention of this shape is computed by that library, and other shapes by the own kernels; asked again, it is
- * for one more shape. Before gp_backend_plan, since it wants workspace. 0; or -1 where the library is not here or does not
- * take the shape, and then the own kernels do it. */
+/* From now on attention of this shape is computed by that library, and other shapes by the own kernels; asked again, it
+ * is for one more shape. Before gp_backend_plan, since it wants workspace. 0; or -1 where the library is not here or
+ * does not take the shape, and then the own kernels do it. */
 int gp_backend_attention(gp_backend *be, gp_attention_by by, const gp_shape *shape);
 
 /* "own", "cudnn", "cudnn-forward", "cudnn-backward"; false where it is none of them. */
@@ -425,8 +420,8 @@ bool gp_attention_parse(const char *name, gp_attention_by *by);
 const char *gp_attention_name(gp_attention_by by);
 
 /* From now on that product is made in that way, as it was chosen on the same device by the same library. 0; or -1 where
- * this backend has no such way. Whether the library takes the algorithm shows when the product is met: if not, the choice is
- * `lost`, and another is made. */
+ * this backend has no such way. Whether the library takes the algorithm shows when the product is met: if not, the
+ * choice is `lost`, and another is made. */
 int gp_backend_choose_product(gp_backend *be, const gp_product_choice *choice);
 
 /* One more choice, at the end of the list. */

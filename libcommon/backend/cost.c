@@ -44,9 +44,8 @@ gp_cost gp_cost_linear(const gp_backend *be, const gp_linear_op *op, bool backwa
     if (backward)
         return gp_cost_linear_backward(be, op, GP_PART_ALL);
     double rows = count_of(op->x) / columns_of(op->x);
-    return (gp_cost){2 * rows * count_of(&op->w->w), bytes_of(op->x) + weight_bytes(be, op->w) +
-                                                         bytes_of(op->bias) + bytes_of(op->y) +
-                                                         (op->pre != op->y ? bytes_of(op->pre) : 0)};
+    return (gp_cost){2 * rows * count_of(&op->w->w), bytes_of(op->x) + weight_bytes(be, op->w) + bytes_of(op->bias) +
+                                                         bytes_of(op->y) + (op->pre != op->y ? bytes_of(op->pre) : 0)};
 }
 
 gp_cost gp_cost_linear_backward(const gp_backend *be, const gp_linear_op *op, int parts)
@@ -55,8 +54,7 @@ gp_cost gp_cost_linear_backward(const gp_backend *be, const gp_linear_op *op, in
     gp_cost c = {0, bytes_of(op->dy)};
     if (op->dx && parts & GP_PART_DX) {
         c.flops += product;
-        c.bytes += bytes_of(op->dx) + weight_bytes(be, op->w) +
-                   (op->in_act != GP_ACT_NONE ? bytes_of(op->in_pre) : 0);
+        c.bytes += bytes_of(op->dx) + weight_bytes(be, op->w) + (op->in_act != GP_ACT_NONE ? bytes_of(op->in_pre) : 0);
     }
     if (op->dw && parts & GP_PART_DW) {
         c.flops += product;
@@ -72,8 +70,7 @@ gp_cost gp_cost_attention(const gp_attention_op *op, bool backward)
 {
     double B = (double)op->qkv->dim[0], T = (double)op->qkv->dim[1], C = (double)op->qkv->dim[2] / 3;
     double pairs = op->causal ? T * (T + 1) / 2 : T * T;
-    gp_cost c = {(backward ? 4 : 2) * 2 * B * C * pairs,
-                 bytes_of(op->qkv) + bytes_of(op->out) + bytes_of(op->lse)};
+    gp_cost c = {(backward ? 4 : 2) * 2 * B * C * pairs, bytes_of(op->qkv) + bytes_of(op->out) + bytes_of(op->lse)};
     if (backward)
         c.bytes += bytes_of(op->dout) + bytes_of(op->dqkv);
     else if (op->kv)
@@ -93,8 +90,8 @@ gp_cost gp_cost_attention_decode(gp_backend *be, const gp_attention_decode_op *o
         for (int64_t i = 0; i < n; i++)
             keys += (double)positions[i] + 1;
     }
-    return (gp_cost){4 * C * keys, (2 * C * (keys + B)) * (double)gp_dtype_size(op->kv->k.dtype) +
-                                       bytes_of(op->qkv) + bytes_of(op->out)};
+    return (gp_cost){4 * C * keys, (2 * C * (keys + B)) * (double)gp_dtype_size(op->kv->k.dtype) + bytes_of(op->qkv) +
+                                       bytes_of(op->out)};
 }
 
 /* The logits do not stay: they are written, and read for the loss, which puts their gradients in their place; the two
@@ -153,8 +150,8 @@ gp_cost gp_cost_weights(gp_backend *be, gp_weight *const *w, int count)
     gp_cost c = {0};
     for (int i = 0; i < count; i++)
         if (w[i]->slot)
-            c.bytes += bytes_of(w[i]->w.dtype == GP_BF16 ? w[i]->bias : &w[i]->w) +
-                       (double)be->ops->weight_bytes(be, w[i]);
+            c.bytes +=
+                bytes_of(w[i]->w.dtype == GP_BF16 ? w[i]->bias : &w[i]->w) + (double)be->ops->weight_bytes(be, w[i]);
     return c;
 }
 

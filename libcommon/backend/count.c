@@ -4,13 +4,12 @@
 
 #include <sys/mman.h>
 
-/* ---- memory: addresses, and pages where the host writes ------------------------------------------------ */
+/* ---- memory: addresses, and pages where the host writes -------------------------------------------------- */
 
 static void *reserve(gp_backend *be, size_t bytes)
 {
     (void)be;
-    void *p = mmap(NULL, bytes + !bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                   -1, 0);
+    void *p = mmap(NULL, bytes + !bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED)
         die("cannot reserve %zu bytes of addresses; is there a limit (ulimit -v)?", bytes);
     return p;
@@ -46,7 +45,7 @@ static void close_count(gp_backend *be)
     (void)be;
 }
 
-/* ---- weights: copies in bf16, and of their biases ------------------------------------------------------- */
+/* ---- weights: copies in bf16, and of their biases -------------------------------------------------------- */
 
 static void weight_open(gp_backend *be, gp_weight *w, int64_t rows)
 {
@@ -75,10 +74,10 @@ static void note(gp_backend *be, const char *op, const gp_weight *w, gp_cost cos
 }
 
 /* One function an op: its name, its struct, what names its row, the weight or NULL, its cost. */
-#define COUNTED(name, type, label, weight, cost)                                                             \
-    static void name(gp_backend *be, const type *op)                                                         \
-    {                                                                                                        \
-        note(be, label, weight, cost);                                                                       \
+#define COUNTED(name, type, label, weight, cost)                                                                       \
+    static void name(gp_backend *be, const type *op)                                                                   \
+    {                                                                                                                  \
+        note(be, label, weight, cost);                                                                                 \
     }
 
 COUNTED(embed_forward, gp_embed_op, "embed", NULL, gp_cost_embed(op, false))
@@ -94,8 +93,7 @@ COUNTED(attention_decode, gp_attention_decode_op, "attention, decode", NULL, gp_
 COUNTED(sample, gp_sample_op, "sample", NULL, ((gp_cost){0, (double)gp_tensor_bytes(op->logits)}))
 
 /* A product of few rows, with the norm that it reads: in one kernel, or else in two. */
-static void note_decode(gp_backend *be, const char *op, const gp_weight *w, gp_cost cost,
-                        const gp_norm_op *norm)
+static void note_decode(gp_backend *be, const char *op, const gp_weight *w, gp_cost cost, const gp_norm_op *norm)
 {
     int64_t channels = norm ? norm->y->dim[norm->y->ndim - 1] : 0;
     bool apart = norm && (gp_tensor_count(norm->y) > GP_NORM_IN_PRODUCT_ROWS * channels ||

@@ -28,7 +28,8 @@ static int at_once(const gp_backend *be)
     return be->later ? 8 : 1;
 }
 
-/* The least seconds that an op takes, issued at_once at a time for `seconds`, three times at least; the first is a warm-up. */
+/* The least seconds that an op takes, issued at_once at a time for `seconds`, three times at least; the first is a
+ * warm-up. */
 static double least_time(gp_backend *be, double seconds, void (*op)(gp_backend *be, void *self), void *self)
 {
     double best = 1e30, end = gp_now() + seconds;
@@ -79,8 +80,7 @@ static void squares_open(squares *s, gp_backend *be, int64_t n)
         all[i]->data = ops->alloc(be, (size_t)gp_tensor_bytes(all[i]));
         gp_fill_normal(be, all[i]);
     }
-    gp_shape shape = {
-        .B = 1, .T = (int)n, .C = (int)n, .H = (int)n, .V = 1, .inner = (int)n}; /* H: small heads */
+    gp_shape shape = {.B = 1, .T = (int)n, .C = (int)n, .H = (int)n, .V = 1, .inner = (int)n}; /* H: small heads */
     gp_backend_plan(be, &shape);
     gp_weight *list = &s->w;
     ops->weight_open(be, &s->w, n);
@@ -126,8 +126,7 @@ double gp_measure_peak(gp_backend *be, double seconds, double longest)
     double peak = 0, took = 0;
     for (int64_t n = SMALLEST; n <= WIDEST && took < longest; n *= 2) {
         double flops = 2.0 * (double)n * (double)n * (double)n;
-        if (n > SMALLEST &&
-            (double)room(be) < 16.0 * 4 * (double)(n * n)) /* four squares, with room to spare */
+        if (n > SMALLEST && (double)room(be) < 16.0 * 4 * (double)(n * n)) /* four squares, with room to spare */
             break;
         took = best_square(be, n, seconds);
         peak = flops / took > peak ? flops / took : peak;
@@ -153,7 +152,8 @@ double gp_peak_best(gp_backend *be, double seconds, double longest, double *lowe
     return best;
 }
 
-/* Bytes that no cache holds: a GPU reads 256 MiB within the time that a few launches take, and keeps a quarter of it. */
+/* Bytes that no cache holds: a GPU reads 256 MiB within the time that a few launches take, and keeps a quarter of
+ * it. */
 static size_t large(gp_backend *be, int share)
 {
     size_t bytes = be->later ? (size_t)4 << 30 : (size_t)256 << 20;

@@ -29,10 +29,10 @@ int gp_profile_add(gp_profile *p, const char *op, const gp_weight *w, double sec
     return (int)(row - p->row);
 }
 
-/* ---- two clocks ---------------------------------------------------------------------------------- */
+/* ---- two clocks ------------------------------------------------------------------------------------------ */
 
-/* A device's own, read from marks around an op. They are read when there are many, so that the device need not wait for the
- * host between two ops, nor is that time the op's. */
+/* A device's own, read from marks around an op. They are read when there are many, so that the device need not wait for
+ * the host between two ops, nor is that time the op's. */
 static void read_marks(gp_backend *be)
 {
     gp_profile *p = be->profile;
@@ -68,15 +68,15 @@ static void note(gp_backend *be, double begin, const char *op, const gp_weight *
     p->mark[p->waiting++].row = gp_profile_add(p, op, w, 0, cost);
 }
 
-/* ---- the ops ------------------------------------------------------------------------------------- */
+/* ---- the ops --------------------------------------------------------------------------------------------- */
 
 /* One wrapper an op: name, what names its row, the type of its struct, the weight or NULL, its cost. */
-#define TIMED(name, label, type, weight, cost)                                                               \
-    static void name(gp_backend *be, const type *op)                                                         \
-    {                                                                                                        \
-        double begin = begun(be);                                                                            \
-        be->profile->inner->name(be, op);                                                                    \
-        note(be, begin, label, weight, cost);                                                                \
+#define TIMED(name, label, type, weight, cost)                                                                         \
+    static void name(gp_backend *be, const type *op)                                                                   \
+    {                                                                                                                  \
+        double begin = begun(be);                                                                                      \
+        be->profile->inner->name(be, op);                                                                              \
+        note(be, begin, label, weight, cost);                                                                          \
     }
 
 TIMED(embed_forward, "embed", gp_embed_op, NULL, gp_cost_embed(op, false))
@@ -93,8 +93,7 @@ TIMED(head_logits, "head", gp_head_op, op->w, gp_cost_head(be, op, GP_PART_LOGIT
 TIMED(adamw, "adamw", gp_adamw_op, NULL, gp_cost_adamw(op))
 TIMED(linear_decode, "linear", gp_linear_op, op->w,
       gp_cost_with_norm(gp_cost_decode(be, op->w, op->x, op->y), op->norm))
-TIMED(head_decode, "head", gp_head_op, op->w,
-      gp_cost_with_norm(gp_cost_decode(be, op->w, op->x, op->logits), op->norm))
+TIMED(head_decode, "head", gp_head_op, op->w, gp_cost_with_norm(gp_cost_decode(be, op->w, op->x, op->logits), op->norm))
 TIMED(attention_decode, "attention", gp_attention_decode_op, NULL, gp_cost_attention_decode(be, op))
 
 static void dropout(gp_backend *be, gp_tensor *x, gp_dropout drop)

@@ -11,8 +11,7 @@ static void *host_alloc(void *self, size_t bytes, const char *what)
 {
     (void)self;
     void *p = NULL;
-    size_t all =
-        bytes > SMALL ? (size_t)gp_memory_room("").total : SMALL; /* which takes reading many files */
+    size_t all = bytes > SMALL ? (size_t)gp_memory_room("").total : SMALL; /* which takes reading many files */
     if (bytes > all) /* Linux may promise them, and end the process when they are touched */
         die("out of memory (%zu bytes for %s; the machine has %zu)", bytes, what, all);
     if (posix_memalign(&p, ALIGN, gp_round_up(bytes ? bytes : 1, ALIGN)))

@@ -41,10 +41,10 @@ const char *gp_tool_name(void);
 
 /* Our own mistake: aborts with the place. Checks that stay on in release builds. */
 GP_NORETURN void gp_bug(const char *file, int line, const char *what);
-#define BUG_ON(cond)                                                                                         \
-    do {                                                                                                     \
-        if (__builtin_expect(!!(cond), 0))                                                                   \
-            gp_bug(__FILE__, __LINE__, #cond);                                                               \
+#define BUG_ON(cond)                                                                                                   \
+    do {                                                                                                               \
+        if (__builtin_expect(!!(cond), 0))                                                                             \
+            gp_bug(__FILE__, __LINE__, #cond);                                                                         \
     } while (0)
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
@@ -107,8 +107,8 @@ const char *gp_nearest(const char *word, const char *const *names, size_t count)
  * so no result may depend on that order. */
 uint64_t gp_hash_seed(void);
 
-/* For hashes: both halves of a 128-bit product, one over the other. Each bit depends on all of a and b. Where either was
- * joined to a seed by xor, which pairs collide depends on the seed. */
+/* For hashes: both halves of a 128-bit product, one over the other. Each bit depends on all of a and b. Where either
+ * was joined to a seed by xor, which pairs collide depends on the seed. */
 static inline uint64_t gp_hash_mix(uint64_t a, uint64_t b)
 {
     __extension__ typedef unsigned __int128 wide;

@@ -48,7 +48,7 @@ uint32_t gp_crc32c_join(uint32_t first, uint32_t second, uint64_t second_bytes)
     return multiply(power(second_bytes), first) ^ second;
 }
 
-/* ---- by tables --------------------------------------------------------------------------------------- */
+/* ---- by tables ------------------------------------------------------------------------------------------- */
 
 static uint32_t table[8][256]; /* table[k][b]: the remainder of byte b with k zero bytes after it */
 
@@ -73,15 +73,15 @@ uint32_t gp_crc32c_tables(uint32_t crc, const void *data, size_t n)
     crc = ~crc;
     for (; n >= 8; n -= 8, p += 8) {
         crc ^= (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-        crc = table[7][crc & 0xff] ^ table[6][crc >> 8 & 0xff] ^ table[5][crc >> 16 & 0xff] ^
-              table[4][crc >> 24] ^ table[3][p[4]] ^ table[2][p[5]] ^ table[1][p[6]] ^ table[0][p[7]];
+        crc = table[7][crc & 0xff] ^ table[6][crc >> 8 & 0xff] ^ table[5][crc >> 16 & 0xff] ^ table[4][crc >> 24] ^
+              table[3][p[4]] ^ table[2][p[5]] ^ table[1][p[6]] ^ table[0][p[7]];
     }
     for (; n; n--, p++)
         crc = crc >> 8 ^ table[0][(crc ^ *p) & 0xff];
     return ~crc;
 }
 
-/* ---- by the instruction ------------------------------------------------------------------------------ */
+/* ---- by the instruction ---------------------------------------------------------------------------------- */
 
 #if defined(__x86_64__)
 #define HARDWARE         __attribute__((target("sse4.2")))

@@ -74,8 +74,7 @@ int gp_map_fd(gp_map *m, int fd, const char *path)
 int gp_open_regular(const char *path)
 {
     struct stat st;
-    int fd =
-        open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* of a pipe it would wait for a writer */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* of a pipe it would wait for a writer */
     if (fd < 0)
         return fail_errno("%s", path);
     if (fstat(fd, &st))
@@ -112,8 +111,7 @@ void gp_map_close(gp_map *m)
 
 void gp_map_forget(const void *data, size_t bytes)
 {
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)data,
-              end = (begin + bytes) / page * page;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)data, end = (begin + bytes) / page * page;
     begin = (begin + page - 1) / page * page;
     if (begin < end)
         madvise((void *)begin, end - begin, MADV_DONTNEED);
@@ -435,9 +433,7 @@ int gp_sync_dir(const char *path)
 char *gp_folder_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
-    return !slash          ? gp_strdup(".")
-           : slash == path ? gp_strdup("/")
-                           : gp_strndup(path, (size_t)(slash - path));
+    return !slash ? gp_strdup(".") : slash == path ? gp_strdup("/") : gp_strndup(path, (size_t)(slash - path));
 }
 
 int gp_sync_parent(const char *path)
@@ -485,8 +481,7 @@ int gp_temporary_fd(void)
     char *path = gp_path_join(dir && *dir ? dir : "/tmp", "gptpipe.XXXXXX");
     int fd = mkostemp(path, O_CLOEXEC);
     if (fd < 0)
-        fail("%s: temporary file cannot be made: %s (set TMPDIR to a folder with room)", path,
-             strerror(errno));
+        fail("%s: temporary file cannot be made: %s (set TMPDIR to a folder with room)", path, strerror(errno));
     else
         unlink(path);
     free(path);

@@ -14,14 +14,14 @@ int gp_map_open(gp_map *m, const char *path);
 int gp_map_fd(gp_map *m, int fd, const char *path); /* the descriptor may be closed afterwards */
 void gp_map_close(gp_map *m);
 
-/* bus.c: a mapped file that becomes shorter, or cannot be read, ends the process with its name, and with `more` where that
- * was given (not copied; NULL: no change). gp_map_fd watches what it maps. */
+/* bus.c: a mapped file that becomes shorter, or cannot be read, ends the process with its name, and with `more` where
+ * that was given (not copied; NULL: no change). gp_map_fd watches what it maps. */
 void gp_bus_begin(const char *more);
 void gp_bus_watch(const void *data, size_t size, const char *path);
 void gp_bus_forget(const void *data);
 
-/* Bytes of a mapping that are not needed for now: all of their pages (what is shared with others stays) count no more as
- * this process's memory until they are read again. */
+/* Bytes of a mapping that are not needed for now: all of their pages (what is shared with others stays) count no more
+ * as this process's memory until they are read again. */
 void gp_map_forget(const void *data, size_t bytes);
 
 /* Opens a file to be read whose name comes from a file, an archive or a folder, not from the user: a pipe or a device,
@@ -36,13 +36,13 @@ int gp_file_read_regular(gp_buf *b, const char *path, size_t most); /* as gp_ope
  * found out. */
 int gp_is_stream(const char *path);
 
-/* Opens such a path for writing. A descriptor of this process (/dev/stdout, /dev/fd/N) is duplicated: opened anew it would
- * write over what stands in its file already. -1: errno tells. */
+/* Opens such a path for writing. A descriptor of this process (/dev/stdout, /dev/fd/N) is duplicated: opened anew it
+ * would write over what stands in its file already. -1: errno tells. */
 int gp_open_stream(const char *path);
 
-/* Where a file is made: in the folder of `path`, without any name where that can be done (O_TMPFILE and /proc), so that a
- * killed process leaves nothing. Otherwise it is there as *temporary (fresh) from the start. It has the permissions of the
- * file that it is to replace; a link is replaced itself. The descriptor reads and writes; -1 on failure. */
+/* Where a file is made: in the folder of `path`, without any name where that can be done (O_TMPFILE and /proc), so that
+ * a killed process leaves nothing. Otherwise it is there as *temporary (fresh) from the start. It has the permissions
+ * of the file that it is to replace; a link is replaced itself. The descriptor reads and writes; -1 on failure. */
 int gp_temporary_beside(const char *path, char **temporary);
 
 /* Names it *temporary (or another name, if there is such a file) where it has no name yet: ready to be renamed. */
@@ -63,8 +63,9 @@ void gp_temporary_lock(int fd);
 /* Removes what processes that ended have left on the way to PATH, or (shards) to PATH_000000 and so on. */
 void gp_temporary_clean(const char *path, bool shards);
 
-/* A file being written. It is not there under its name until gp_out_commit has flushed it to disk and renamed it. path "-" is stdout; into a stream the bytes go as they come. Each call that fails has
- * said so in gp_error(); after a failure the rest does nothing, and commit gives -1. */
+/* A file being written. It is not there under its name until gp_out_commit has flushed it to disk and renamed it. path
+ * "-" is stdout; into a stream the bytes go as they come. Each call that fails has said so in gp_error(); after a
+ * failure the rest does nothing, and commit gives -1. */
 typedef struct gp_out {
     int fd;
     char *path, *temporary; /* temporary NULL: a stream */
@@ -75,8 +76,7 @@ typedef struct gp_out {
 } gp_out;
 
 int gp_out_open(gp_out *o, const char *path);
-int gp_out_open_file(gp_out *o,
-                     const char *path); /* never a stream: what is one under this name is replaced */
+int gp_out_open_file(gp_out *o, const char *path); /* never a stream: what is one under this name is replaced */
 int gp_out_write(gp_out *o, const void *data, size_t n);
 int gp_out_flush(gp_out *o); /* what is pending is in the file now (but not yet safe on disk) */
 int gp_out_patch(gp_out *o, int64_t offset, const void *data, size_t n); /* files only */
@@ -112,9 +112,10 @@ int gp_folder_list(const char *path, char ***names, int64_t *count);
 int gp_folder_list_at(int fd, const char *path, char ***names, int64_t *count); /* of a folder that is open */
 void gp_folder_list_free(char **names, int64_t count);
 
-/* Removes a folder and the files in it. It is opened first, so nothing else is reached whatever is renamed meanwhile, and
- * a link to a folder is refused. What is a folder within, or is no name of ours (NULL: all are), stays, and the folder
- * with it: gp_folder_remove_at, relative to an open folder, then gives 0, otherwise 1; gp_folder_remove fails. */
+/* Removes a folder and the files in it. It is opened first, so nothing else is reached whatever is renamed meanwhile,
+ * and a link to a folder is refused. What is a folder within, or is no name of ours (NULL: all are), stays, and the
+ * folder with it: gp_folder_remove_at, relative to an open folder, then gives 0, otherwise 1; gp_folder_remove
+ * fails. */
 int gp_folder_remove(const char *path);
 int gp_folder_remove_at(int at, const char *name, bool (*ours)(const char *name));
 

@@ -48,8 +48,7 @@ __attribute__((constructor)) static void set_up_jansson(void)
 size_t gp_json_budget(size_t n)
 {
     size_t budget;
-    if (__builtin_mul_overflow(n, (size_t)20, &budget) ||
-        __builtin_add_overflow(budget, (size_t)64 << 20, &budget))
+    if (__builtin_mul_overflow(n, (size_t)20, &budget) || __builtin_add_overflow(budget, (size_t)64 << 20, &budget))
         return SIZE_MAX;
     return budget;
 }
@@ -67,8 +66,7 @@ json_t *gp_json_load(const char *text, size_t n, size_t flags, json_error_t *e)
         json_decref(root);
         root = NULL;
         snprintf(error.text, sizeof error.text,
-                 "its values take more than %zu bytes of memory, the limit for %zu bytes of JSON",
-                 reading.budget, n);
+                 "its values take more than %zu bytes of memory, the limit for %zu bytes of JSON", reading.budget, n);
     }
     if (e)
         *e = error;

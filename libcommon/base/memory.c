@@ -1,12 +1,13 @@
-/* memory.c: see memory.h. Control groups are looked for in both versions: the limit of each group from that of this process
- * up to the root holds, and what their caches could give back is free. */
+/* memory.c: see memory.h. Control groups are looked for in both versions: the limit of each group from that of this
+ * process up to the root holds, and what their caches could give back is free. */
 #include "base/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* The number after `key` at the start of a line ("MemAvailable: 1234"), or of the whole file with ""; -1: there is none. */
+/* The number after `key` at the start of a line ("MemAvailable: 1234"), or of the whole file with ""; -1: there is
+ * none. */
 static int64_t read_number(const char *path, const char *key)
 {
     char line[256];
@@ -55,7 +56,8 @@ static void narrow(gp_room *room, const version *v, const char *folder)
     room->free = gp_min(room->free, gp_max(0, limit - usage + gp_max(0, cache)));
 }
 
-/* The group and all above it. In a container its path may be one that is only seen from outside; its root is ours then. */
+/* The group and all above it. In a container its path may be one that is only seen from outside; its root is ours
+ * then. */
 static void narrow_all(gp_room *room, const version *v, const char *root, const char *group)
 {
     char *path = gp_format("%s%s%s", root, v->folder, group);
@@ -89,8 +91,7 @@ gp_room gp_memory_room(const char *root)
 {
     int64_t page = sysconf(_SC_PAGESIZE);
     gp_room room = {.total = sysconf(_SC_PHYS_PAGES) * page};
-    char line[4096], *meminfo = gp_format("%s/proc/meminfo", root),
-                     *own = gp_format("%s/proc/self/cgroup", root);
+    char line[4096], *meminfo = gp_format("%s/proc/meminfo", root), *own = gp_format("%s/proc/self/cgroup", root);
     int64_t kilobytes = read_number(meminfo, "MemAvailable:");
     room.free = kilobytes < 0 ? room.total : kilobytes * 1024;
     FILE *f = fopen(own, "re");

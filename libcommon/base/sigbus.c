@@ -1,5 +1,5 @@
-/* sigbus.c: a mapped file that shrinks, or whose disk fails, raises SIGBUS where it is read: the process ends with the file's
- * name, whichever tool it is. A handler has no arguments, so the mappings are in one list of the process. */
+/* sigbus.c: a mapped file that shrinks, or whose disk fails, raises SIGBUS where it is read: the process ends with the
+ * file's name, whichever tool it is. A handler has no arguments, so the mappings are in one list of the process. */
 #include "base/file.h"
 
 #include <errno.h>
@@ -45,8 +45,7 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
         say(gp_tool_name());
         say(": ");
         say(n->shown);
-        say(shorter ? ": became shorter while it was read"
-                    : ": cannot be read (SIGBUS): is its disk failing?");
+        say(shorter ? ": became shorter while it was read" : ": cannot be read (SIGBUS): is its disk failing?");
         say(more ? more : "");
         say("\n");
         _exit(1);

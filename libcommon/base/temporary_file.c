@@ -1,7 +1,7 @@
-/* temporary_file.c: files on their way to a name. A temporary name is NAME.ID.tmp, ID 16 hexadecimal digits that the process
- * draws; so it cannot be foreseen, and is recognised. While one of a process's temporary files has a name, at least one of
- * them is locked: those of which none is were left by a process that is gone, and are removed by the next one that makes
- * the same file. */
+/* temporary_file.c: files on their way to a name. A temporary name is NAME.ID.tmp, ID 16 hexadecimal digits that the
+ * process draws; so it cannot be foreseen, and is recognised. While one of a process's temporary files has a name, at
+ * least one of them is locked: those of which none is were left by a process that is gone, and are removed by the next
+ * one that makes the same file. */
 #include "base/file.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@
 
 enum { ID = 16, TRIES = 100 };
 
-/* ---- names ------------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------------------- */
 
 static uint64_t draw_id(void)
 {
@@ -59,7 +59,7 @@ size_t gp_temporary_stem(const char *name)
     return strspn(name + n, digits) == ID && name[n - 1] == '.' ? n - 1 : 0;
 }
 
-/* ---- what others left -------------------------------------------------------------------------------- */
+/* ---- what others left ------------------------------------------------------------------------------------ */
 
 /* Whether a process that lives has locked it. What cannot be opened or locked may be alive. */
 static bool is_locked(int dir, const char *name)
@@ -122,7 +122,7 @@ void gp_temporary_clean(const char *path, bool shards)
     free(folder);
 }
 
-/* ---- making one -------------------------------------------------------------------------------------- */
+/* ---- making one ------------------------------------------------------------------------------------------ */
 
 void gp_temporary_lock(int fd)
 {
@@ -167,8 +167,7 @@ static int open_nameless(const char *folder)
     if (fd < 0)
         return -1;
     self_path(self, fd);
-    if (!fstat(fd, &opened) && !stat(self, &found) && opened.st_dev == found.st_dev &&
-        opened.st_ino == found.st_ino)
+    if (!fstat(fd, &opened) && !stat(self, &found) && opened.st_dev == found.st_dev && opened.st_ino == found.st_ino)
         return fd;
     close(fd);
 #else
@@ -231,9 +230,7 @@ int gp_temporary_beside(const char *path, char **temporary)
     if (fd < 0)
         return fail_errno("%s: cannot be created", path);
     gp_temporary_lock(fd);
-    there = lstat(path, &st)
-                ? 0
-                : S_ISREG(st.st_mode); /* a link is replaced itself: its permissions say nothing */
+    there = lstat(path, &st) ? 0 : S_ISREG(st.st_mode); /* a link is replaced itself: its permissions say nothing */
     if (!there || !take_mode(fd, &st, path))
         return fd;
     gp_temporary_drop(fd, *temporary);

@@ -58,14 +58,13 @@ static inline size_t gp_utf8_mark(const char *p, size_t n)
     return n >= 3 && !memcmp(p, "\xEF\xBB\xBF", 3) ? 3 : 0;
 }
 
-/* Characters that change what a terminal shows of others: controls (C0, DEL, C1), ends of lines, and those that turn the
- * direction of text (Unicode's Bidi_Control). */
+/* Characters that change what a terminal shows of others: controls (C0, DEL, C1), ends of lines, and those that turn
+ * the direction of text (Unicode's Bidi_Control). */
 static inline bool gp_utf8_is_control(uint32_t c)
 {
     if (c < 0xA0)
         return c < 0x20 || c >= 0x7F;
-    return c == 0x061C || c == 0x200E || c == 0x200F || (c >= 0x2028 && c <= 0x202E) ||
-           (c >= 0x2066 && c <= 0x2069);
+    return c == 0x061C || c == 0x200E || c == 0x200F || (c >= 0x2028 && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
 }
 
 /* Writes a code point, or a bad byte as itself; gives the number of bytes, 1 to 4. */

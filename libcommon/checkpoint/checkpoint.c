@@ -103,7 +103,8 @@ void gp_checkpoint_remark_tokenizer(gp_checkpoint *c, const gp_tokenizer *t)
         gp_checkpoint_add_tokenizer_remark(c, gp_strdup(gp_tokenizer_remark(t)));
 }
 
-/* Ids that the model has no rows for: those of added tokens may be left unused (fewer ids: the other rows are padding). */
+/* Ids that the model has no rows for: those of added tokens may be left unused (fewer ids: the other rows are
+ * padding). */
 static void check_rows(gp_checkpoint *c, const gp_tokenizer *t)
 {
     int64_t ids = gp_tokenizer_vocab_size(t), V = c->config.vocab_size;
@@ -112,9 +113,9 @@ static void check_rows(gp_checkpoint *c, const gp_tokenizer *t)
         return;
     for (int64_t id = V; id < ids; id++)
         named = named && gp_tokenizer_is_added(t, (int32_t)id);
-    char *text = gp_format(
-        "%s: its tokenizer has %lld ids, its model a vocabulary of %lld: they do not belong together",
-        c->path, (long long)ids, (long long)V);
+    char *text =
+        gp_format("%s: its tokenizer has %lld ids, its model a vocabulary of %lld: they do not belong together",
+                  c->path, (long long)ids, (long long)V);
     if (named)
         gp_checkpoint_add_tokenizer_remark(
             c, gp_format("its tokenizer has %lld ids, its model a vocabulary of %lld: added tokens from "
@@ -168,15 +169,13 @@ static int check_same_rows(const gp_checkpoint *c, const gp_params *p)
         same = ours->role == theirs->role;
     }
     if (!same)
-        return fail("%s: holds another kind of model than the one that it should fill: %d parameter tensors, "
-                    "%d there",
+        return fail("%s: holds another kind of model than the one that it should fill: %d parameter tensors, %d there",
                     c->path, c->params.count, p->count);
     return 0;
 }
 
 /* Of a row that has fewer lines in the model than there are: the first ones. */
-static int load_row(const gp_checkpoint *c, gp_model *m, const gp_param *from, const gp_param *to,
-                    float *data)
+static int load_row(const gp_checkpoint *c, gp_model *m, const gp_param *from, const gp_param *to, float *data)
 {
     int64_t step = gp_slice_lines(to);
     for (int64_t first = 0; first < to->dim[0]; first += step) {
@@ -215,7 +214,7 @@ gp_model *gp_checkpoint_model(const gp_checkpoint *c, gp_backend *be, bool train
     return m;
 }
 
-/* ---- a model as a checkpoint ------------------------------------------------------------------------- */
+/* ---- a model as a checkpoint ----------------------------------------------------------------------------- */
 
 static int read_model(void *self, const gp_param *row, int64_t first, int64_t lines, float *data)
 {

@@ -8,8 +8,8 @@
 #include "gptpipe/safetensors.h"
 #include "model/params.h"
 
-/* Lines [first, first + lines) of a row's numbers (dim[0] lines of dim[1]), in our layout, into data. Who reads a row begins
- * with its line 0: then all of it is checked. 0 or -1. */
+/* Lines [first, first + lines) of a row's numbers (dim[0] lines of dim[1]), in our layout, into data. Who reads a row
+ * begins with its line 0: then all of it is checked. 0 or -1. */
 typedef int gp_row_fn(void *self, const gp_param *row, int64_t first, int64_t lines, float *data);
 
 struct gp_checkpoint {
@@ -43,8 +43,8 @@ typedef struct gp_file_format {
 
 extern const gp_file_format gp_hf_format;
 
-/* Takes over the text of a tokenizer (malloc), and finds out its fingerprint, or why it cannot be used. folder: where it
- * lies, or NULL; what else is said of it there becomes a remark. */
+/* Takes over the text of a tokenizer (malloc), and finds out its fingerprint, or why it cannot be used. folder: where
+ * it lies, or NULL; what else is said of it there becomes a remark. */
 void gp_checkpoint_add_tokenizer_remark(gp_checkpoint *c, char *text); /* malloc, taken over */
 void gp_checkpoint_remark_tokenizer(gp_checkpoint *c, const gp_tokenizer *t);
 void gp_checkpoint_set_tokenizer(gp_checkpoint *c, char *text, size_t length, const char *folder);

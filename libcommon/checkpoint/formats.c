@@ -58,7 +58,8 @@ gp_checkpoint *gp_checkpoint_open(const char *path)
     return c;
 }
 
-/* Suffixes of files that others write and expect to be what they say. A format that is written here leaves this table. */
+/* Suffixes of files that others write and expect to be what they say. A format that is written here leaves this
+ * table. */
 static const struct {
     const char *suffix, *format;
 } foreign[] = {
@@ -75,14 +76,13 @@ int gp_checkpoint_check_name(const char *path, const char *format)
 {
     struct stat st;
     size_t n = strlen(path);
-    if (!stat(path, &st) &&
-        !S_ISREG(st.st_mode)) /* a folder, whose files have names of their own, or a device */
+    if (!stat(path, &st) && !S_ISREG(st.st_mode)) /* a folder, whose files have names of their own, or a device */
         return 0;
     for (size_t i = 0; i < ARRAY_LEN(foreign); i++) {
         size_t length = strlen(foreign[i].suffix);
         if (n > length && !strcasecmp(path + n - length, foreign[i].suffix))
-            return fail("%s: %s is a suffix of %s, and the result is %s; known are: %s", path,
-                        path + n - length, foreign[i].format, format, gp_checkpoint_formats(true));
+            return fail("%s: %s is a suffix of %s, and the result is %s; known are: %s", path, path + n - length,
+                        foreign[i].format, format, gp_checkpoint_formats(true));
     }
     return 0;
 }

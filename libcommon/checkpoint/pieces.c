@@ -19,8 +19,7 @@ static gp_tensor piece_tensor(const gp_param *row, const gp_piece *piece, gp_dty
     return t;
 }
 
-int gp_piece_check(const char *path, const char *name, const gp_tensor *t, const gp_param *row,
-                   const gp_piece *piece)
+int gp_piece_check(const char *path, const char *name, const gp_tensor *t, const gp_param *row, const gp_piece *piece)
 {
     gp_tensor expected = piece_tensor(row, piece, t->dtype);
     char found[96], wanted[96];
@@ -32,8 +31,7 @@ int gp_piece_check(const char *path, const char *name, const gp_tensor *t, const
         same = t->dim[i] == expected.dim[i];
     if (!same)
         return fail("%s: tensor %s is %s, expected %s by its configuration", path, name,
-                    gp_tensor_format(t, found, sizeof found),
-                    gp_tensor_format(&expected, wanted, sizeof wanted));
+                    gp_tensor_format(t, found, sizeof found), gp_tensor_format(&expected, wanted, sizeof wanted));
     return 0;
 }
 
@@ -47,8 +45,8 @@ static int check_finite(const char *path, const char *name, const float *x, int6
         bad |= !(fabsf(x[i]) <= most);
     for (int64_t i = 0; bad && i < count; i++)
         if (!(fabsf(x[i]) <= most))
-            return fail("%s: tensor %s has %g at element %lld, expected finite numbers", path, name,
-                        (double)x[i], (long long)(first + i));
+            return fail("%s: tensor %s has %g at element %lld, expected finite numbers", path, name, (double)x[i],
+                        (long long)(first + i));
     return 0;
 }
 
@@ -58,8 +56,8 @@ static void take(float *data, const gp_tensor *t, int64_t first, int64_t count)
     gp_to_f32(data, (const char *)t->data + first * gp_dtype_size(t->dtype), t->dtype, count);
 }
 
-void gp_piece_read(const gp_tensor *t, const gp_param *row, const gp_piece *piece, int64_t first,
-                   int64_t lines, float *data)
+void gp_piece_read(const gp_tensor *t, const gp_param *row, const gp_piece *piece, int64_t first, int64_t lines,
+                   float *data)
 {
     enum { CHUNK = 1 << 10 };
     float column[CHUNK];
@@ -129,8 +127,8 @@ static int write_checked(gp_safetensors_writer *w, const char *where, const gp_p
 }
 
 /* A row that is one piece, as it is: slice by slice. */
-static int write_run(gp_safetensors_writer *w, const gp_param *row, const char *where, gp_row_fn *read,
-                     void *self, gp_dtype dtype)
+static int write_run(gp_safetensors_writer *w, const gp_param *row, const char *where, gp_row_fn *read, void *self,
+                     gp_dtype dtype)
 {
     int64_t width = row->dim[1], step = gp_slice_lines(row);
     float *data = gp_malloc((size_t)(step * width) * sizeof *data);
@@ -146,8 +144,8 @@ static int write_run(gp_safetensors_writer *w, const gp_param *row, const char *
 }
 
 /* A row in several pieces, or transposed ones, as the BERT family's: all of it is read before the first is written. */
-static int write_pieces(gp_safetensors_writer *w, const gp_param *row, const char *where, gp_row_fn *read,
-                        void *self, gp_dtype dtype)
+static int write_pieces(gp_safetensors_writer *w, const gp_param *row, const char *where, gp_row_fn *read, void *self,
+                        gp_dtype dtype)
 {
     float *data = gp_malloc((size_t)row->count * sizeof *data), *external = NULL;
     int rc = read(self, row, 0, row->dim[0], data);
@@ -166,8 +164,8 @@ static int write_pieces(gp_safetensors_writer *w, const gp_param *row, const cha
     return rc;
 }
 
-int gp_pieces_write(gp_safetensors_writer *w, const gp_params *p, const char *where, gp_row_fn *read,
-                    void *self, gp_dtype dtype)
+int gp_pieces_write(gp_safetensors_writer *w, const gp_params *p, const char *where, gp_row_fn *read, void *self,
+                    gp_dtype dtype)
 {
     int rc = 0;
     for (int i = 0; !rc && i < p->count; i++) {

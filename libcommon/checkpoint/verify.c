@@ -90,7 +90,6 @@ int gp_checkpoint_verify(const gp_checkpoint *c, gp_verified *seen, gp_checkpoin
     }
     free(state);
     if (!rc && seen->damaged)
-        return fail("%s: %lld of %lld files are damaged", c->path, (long long)seen->damaged,
-                    (long long)seen->files);
+        return fail("%s: %lld of %lld files are damaged", c->path, (long long)seen->damaged, (long long)seen->files);
     return rc;
 }

@@ -27,7 +27,8 @@ const gp_option *gp_option_find_letter(const gp_option *table, char letter);
 /* The tool's option that other programs call so, or NULL. */
 const char *gp_option_of_peer(const gp_tool *tool, const char *word);
 
-/* "; did you mean 'steps'?" or "", fresh: the option that others call so, the only one that begins so, or the nearest. With `common`, the options that every tool has count too. */
+/* "; did you mean 'steps'?" or "", fresh: the option that others call so, the only one that begins so, or the nearest.
+ * With `common`, the options that every tool has count too. */
 char *gp_option_suggest(const gp_tool *tool, const char *word, bool common);
 
 /* Reads text into o's field. A list is emptied first where `first`, then appended to. text must outlive args
@@ -69,11 +70,10 @@ void gp_put_yaml(gp_buf *b, const char *text);
 /* Reads a file into args; given[i] becomes true for each row i of the table that the file sets (or NULL). */
 int gp_options_load_given(const gp_tool *tool, void *args, const char *path, bool *given);
 
-/* Calls fn with each option of config.yaml that differs between two sets, in the table's order, with both values as text
- * ("null" where not given). */
+/* Calls fn with each option of config.yaml that differs between two sets, in the table's order, with both values as
+ * text ("null" where not given). */
 typedef void gp_options_change_fn(void *self, const char *name, const char *was, const char *is);
-void gp_options_compare(const gp_tool *tool, const void *was, const void *is, gp_options_change_fn *fn,
-                        void *self);
+void gp_options_compare(const gp_tool *tool, const void *was, const void *is, gp_options_change_fn *fn, void *self);
 
 /* A flag that is on by default is there to be turned off. */
 bool gp_option_is_on(const gp_option *o, const void *args);

@@ -51,8 +51,7 @@ static int check_term(const gp_tool *tool, const gp_option *o, const term *t, co
     if ((t->value ? has_value(t, args) : is_there(t->other, args)) != t->unless)
         return 0;
     bool off = o->type == GP_OPT_FLAG && !is_there(o, args);
-    return gp_tool_usage(tool,
-                         t->unless ? "--%s%s does nothing beside --%s%s%.*s" : "--%s%s goes with --%s%s%.*s",
+    return gp_tool_usage(tool, t->unless ? "--%s%s does nothing beside --%s%s%.*s" : "--%s%s goes with --%s%s%.*s",
                          off ? "no-" : "", o->name, t->other->name, t->value ? " " : "", (int)t->length,
                          t->value ? t->value : "");
 }

@@ -87,11 +87,10 @@ static void put_bash(script *s)
     each_option(s, put_bash_case);
     gp_buf_puts(b, "    esac\n    if [[ $cur == -* ]]; then\n        mapfile -t COMPREPLY < <(compgen -W '");
     each_option(s, put_name);
-    gp_buf_printf(
-        b,
-        " ' -- \"$cur\")\n    else\n        mapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n    fi\n}\n"
-        "complete -o filenames -F _gptpipe_%s %s\n",
-        function.data, tool->name);
+    gp_buf_printf(b,
+                  " ' -- \"$cur\")\n    else\n        mapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n    fi\n}\n"
+                  "complete -o filenames -F _gptpipe_%s %s\n",
+                  function.data, tool->name);
     gp_buf_release(&function);
 }
 

@@ -168,10 +168,8 @@ static void put_description(gp_buf *b, const char *text, int width)
 /* A tool's name in a text of commands: at the start of a line, after "| " or after a backtick. */
 static bool begins_command(const char *text, const char *at)
 {
-    static const char *const tools[] = {"fetch-data", "tokenize",     "train",
-                                        "sample",     "convert-gpt2", "eval-mfu"};
-    bool place =
-        at == text || at[-1] == '\n' || at[-1] == '`' || (at - text > 1 && at[-1] == ' ' && at[-2] == '|');
+    static const char *const tools[] = {"fetch-data", "tokenize", "train", "sample", "convert-gpt2", "eval-mfu"};
+    bool place = at == text || at[-1] == '\n' || at[-1] == '`' || (at - text > 1 && at[-1] == ' ' && at[-2] == '|');
     for (size_t i = 0; place && i < ARRAY_LEN(tools); i++) {
         size_t n = strlen(tools[i]);
         if (!strncmp(at, tools[i], n) && (at[n] == ' ' || at[n] == '\n' || !at[n]))
@@ -208,8 +206,7 @@ void gp_options_help(gp_buf *b, const gp_tool *tool, const void *args, int width
     const gp_common_args common = {0};
     const gp_option *table = tool->options;
     int column = help_column(gp_common_options, &common, help_column(table, args, 0));
-    gp_buf_printf(b, "Usage: %s%s %s\n", gp_tool_prefix(), tool->name,
-                  tool->usage ? tool->usage : "[OPTION]...");
+    gp_buf_printf(b, "Usage: %s%s %s\n", gp_tool_prefix(), tool->name, tool->usage ? tool->usage : "[OPTION]...");
     if (tool->summary) {
         gp_buf line = {0};
         gp_buf_printf(&line, "%c%s.", toupper((unsigned char)tool->summary[0]), tool->summary + 1);

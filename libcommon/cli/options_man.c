@@ -140,14 +140,13 @@ void gp_options_man(gp_buf *b, const gp_tool *tool, const void *args)
     put_options(b, tool->options, args);
     gp_buf_puts(b, ".SS \"Common options\"\n");
     put_options(b, gp_common_options, &common);
-    gp_buf_puts(
-        b, ".PP\nEvery flag has its opposite, \\fB\\-\\-no\\-\\fINAME\\fR. Whole numbers may be written as "
-           "1e6, 64k, 2M or 3G (k is 1000).\n"
-           ".SH CONFIGURATION\nA file for \\fB\\-\\-config\\fR is YAML, one \\fIoption: value\\fR a line, "
-           "lists as sequences. Defaults yield to files, a file to the next one, and files to the "
-           "command line. What stands below \\fBrecorded:\\fR is skipped.\n"
-           ".SH \"EXIT STATUS\"\n0: done. 1: it failed, and the reason is on standard error. "
-           "2: the command line or a configuration file is wrong.\n");
+    gp_buf_puts(b, ".PP\nEvery flag has its opposite, \\fB\\-\\-no\\-\\fINAME\\fR. Whole numbers may be written as "
+                   "1e6, 64k, 2M or 3G (k is 1000).\n"
+                   ".SH CONFIGURATION\nA file for \\fB\\-\\-config\\fR is YAML, one \\fIoption: value\\fR a line, "
+                   "lists as sequences. Defaults yield to files, a file to the next one, and files to the "
+                   "command line. What stands below \\fBrecorded:\\fR is skipped.\n"
+                   ".SH \"EXIT STATUS\"\n0: done. 1: it failed, and the reason is on standard error. "
+                   "2: the command line or a configuration file is wrong.\n");
     if (tool->examples)
         put_examples(b, tool->examples);
 }

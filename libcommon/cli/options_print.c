@@ -128,8 +128,7 @@ static void put_inline(gp_buf *b, const gp_option *o, const void *args)
     gp_buf_puts(b, "]");
 }
 
-void gp_options_compare(const gp_tool *tool, const void *was, const void *is, gp_options_change_fn *fn,
-                        void *self)
+void gp_options_compare(const gp_tool *tool, const void *was, const void *is, gp_options_change_fn *fn, void *self)
 {
     for (const gp_option *o = tool->options; !gp_option_ends(o); o++) {
         if (o->type == GP_OPT_GROUP || o->unlogged)

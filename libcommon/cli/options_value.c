@@ -59,8 +59,7 @@ static int parse_int(const char *text, int64_t *out)
         }
         digits = true;
         exponent -= point;
-        large |= !gp_mul(value, 10, &value) ||
-                 __builtin_add_overflow(value, negative ? '0' - *s : *s - '0', &value);
+        large |= !gp_mul(value, 10, &value) || __builtin_add_overflow(value, negative ? '0' - *s : *s - '0', &value);
     }
     if (digits && (*s == 'e' || *s == 'E')) {
         char *end = NULL;

@@ -154,8 +154,7 @@ static int set_flag(const reader *r, const gp_option *o)
             return 0;
         }
     }
-    return fail(plain ? "'%s' is neither true nor false" : "\"%s\" is a string, true or false was expected",
-                s);
+    return fail(plain ? "'%s' is neither true nor false" : "\"%s\" is a string, true or false was expected", s);
 }
 
 static int set_scalar(const reader *r, const gp_option *o, bool first)
@@ -215,8 +214,7 @@ static int fail_key(const reader *r, const char *key)
 static int read_pair(reader *r)
 {
     if (r->event.type != YAML_SCALAR_EVENT)
-        return fail("%s:%zu: %s was found, the name of an option was expected", r->path, event_line(r),
-                    event_kind(r));
+        return fail("%s:%zu: %s was found, the name of an option was expected", r->path, event_line(r), event_kind(r));
     const char *key = (const char *)r->event.data.scalar.value;
     size_t length = r->event.data.scalar.length;
     if (!strcmp(key, "recorded"))
@@ -284,8 +282,7 @@ static int check_tags(const reader *r, const gp_buf *text)
         tags += matched == strlen(word);
         matched %= strlen(word);
     }
-    return tags > MAX_TAGS ? fail("%s: has %d %%TAG directives, the limit is %d", r->path, tags, MAX_TAGS)
-                           : 0;
+    return tags > MAX_TAGS ? fail("%s: has %d %%TAG directives, the limit is %d", r->path, tags, MAX_TAGS) : 0;
 }
 
 int gp_options_load_given(const gp_tool *tool, void *args, const char *path, bool *given)

@@ -107,8 +107,9 @@ bool gp_output_has_colour(const char *path)
     return !(none && *none) && !(term && !strcmp(term, "dumb")) && gp_output_is_terminal(path);
 }
 
-/* Length of the UTF-8 character at s (overlong forms and surrogates are none). Where there is none, 0, and *bad bytes go
- * by one U+FFFD: the longest beginning of a character (Unicode, 3.9: maximal subparts), or a byte that begins none. */
+/* Length of the UTF-8 character at s (overlong forms and surrogates are none). Where there is none, 0, and *bad bytes
+ * go by one U+FFFD: the longest beginning of a character (Unicode, 3.9: maximal subparts), or a byte that begins
+ * none. */
 static size_t utf8_length(const unsigned char *s, size_t n, size_t *bad)
 {
     size_t length = s[0] < 0x80 ? 1 : s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : s[0] >= 0xc2 ? 2 : 0;

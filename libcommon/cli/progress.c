@@ -44,17 +44,11 @@ char *gp_format_seconds(char *text, double seconds)
     return text;
 }
 
-void gp_progress_begin(gp_progress *p, const char *label, const char *unit, int64_t start, int64_t total,
-                       bool quiet)
+void gp_progress_begin(gp_progress *p, const char *label, const char *unit, int64_t start, int64_t total, bool quiet)
 {
     double now = gp_now();
-    *p = (gp_progress){.label = label,
-                       .unit = unit,
-                       .done = start,
-                       .start = start,
-                       .total = total,
-                       .began = now,
-                       .quiet = quiet};
+    *p = (gp_progress){
+        .label = label, .unit = unit, .done = start, .start = start, .total = total, .began = now, .quiet = quiet};
     p->terminal = gp_progress_draws();
     p->next = now + (p->terminal ? REDRAW : LINE); /* a job shorter than that shows nothing */
 }

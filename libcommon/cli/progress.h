@@ -33,8 +33,7 @@ typedef struct gp_progress {
 bool gp_progress_draws(void);
 
 /* label and unit must live until the end. start counts as done but not towards the rate. */
-void gp_progress_begin(gp_progress *p, const char *label, const char *unit, int64_t start, int64_t total,
-                       bool quiet);
+void gp_progress_begin(gp_progress *p, const char *label, const char *unit, int64_t start, int64_t total, bool quiet);
 
 /* Makes it one of several, after its beginning; see board.h. NULL: it stays alone. */
 void gp_progress_join(gp_progress *p, struct gp_board *board);

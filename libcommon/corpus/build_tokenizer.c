@@ -15,8 +15,7 @@ gp_tokenizer *gp_corpus_build_char(gp_text *text, const gp_corpus_options *o)
     int rc;
     if (info->bytes) /* nothing at all must not become a vocabulary */
         gp_charset_add(c, separator.text, separator.length);
-    while ((rc = gp_text_next(text, NULL, 0, &part)) >
-           0) /* whole characters: a whole file, or a line's text */
+    while ((rc = gp_text_next(text, NULL, 0, &part)) > 0) /* whole characters: a whole file, or a line's text */
         gp_charset_add(c, part.data, part.length);
     gp_text_rewind(text);
     gp_tokenizer *t = gp_charset_build(c);
@@ -74,8 +73,7 @@ gp_tokenizer *gp_corpus_tokenizer_open(const char *name)
     static const char magic[] = "GPTKTOK1";
     char begin[8] = {0};
     FILE *f = strcmp(name, "gpt2") ? fopen(name, "rb") : NULL;
-    bool stream =
-        f && fread(begin, 1, sizeof begin, f) == sizeof begin && !memcmp(begin, magic, sizeof begin);
+    bool stream = f && fread(begin, 1, sizeof begin, f) == sizeof begin && !memcmp(begin, magic, sizeof begin);
     if (f)
         fclose(f);
     if (stream) {
@@ -86,8 +84,7 @@ gp_tokenizer *gp_corpus_tokenizer_open(const char *name)
     }
     gp_tokenizer *t = gp_tokenizer_open(name);
     if (!t && !strcmp(name, "gpt2"))
-        t = bring_gpt2()
-            ? gp_fail_in("GPT-2's vocab.bpe and encoder.json are not here and cannot be fetched"),
-        NULL : gp_tokenizer_open(name);
+        t = bring_gpt2() ? gp_fail_in("GPT-2's vocab.bpe and encoder.json are not here and cannot be fetched"),
+        NULL             : gp_tokenizer_open(name);
     return t;
 }

@@ -29,11 +29,10 @@ typedef struct gp_walk {
     gp_text *text;
     const gp_tokenizer *t;
     const gp_separator *separator;
-    int64_t
-        cut; /* where `cross` is called, in bytes of all files: a document's beginning, or, in a text without
+    int64_t cut; /* where `cross` is called, in bytes of all files: a document's beginning, or, in a text without
                   * documents, the place itself; -1: nowhere */
-    int threads;               /* that encode */
-    bool around;               /* each text gets the ids that the tokenizer puts around it */
+    int threads; /* that encode */
+    bool around; /* each text gets the ids that the tokenizer puts around it */
     bool allow_special, quiet; /* as in gp_corpus_options */
     int (*put)(void *self, const int32_t *ids, int64_t count);
     int (*end_document)(void *self); /* only where there are documents */

@@ -27,10 +27,9 @@ static int open_own(const gp_tokens *s, const char *where, bool need, gp_tokeniz
     *t = gp_tokenizer_from_json(json, strlen(json), where);
     free(json);
     if (*t && !is_of(*t, info))
-        return fail(
-            "%s: is corrupt: its header, with a vocabulary of %lld, does not tell of the tokenizer in "
-            "it, which has %lld ids",
-            where, (long long)info->vocab_size, (long long)gp_tokenizer_vocab_size(*t));
+        return fail("%s: is corrupt: its header, with a vocabulary of %lld, does not tell of the tokenizer in "
+                    "it, which has %lld ids",
+                    where, (long long)info->vocab_size, (long long)gp_tokenizer_vocab_size(*t));
     return *t ? 0 : -1;
 }
 
@@ -57,8 +56,7 @@ int gp_corpus_open(const char *path, const char *format, int64_t vocab_size, con
     if (!tokenizer)
         return open_own(*s, info->name, need, t);
     return is_of(*t, info) ? 0
-                           : fail("%s: was made with another tokenizer than %s; leave --tokenizer out to use "
-                                  "its own",
+                           : fail("%s: was made with another tokenizer than %s; leave --tokenizer out to use its own",
                                   info->name, tokenizer);
 }
 
@@ -106,9 +104,8 @@ static int decode_plain(job *j, int64_t at, const int32_t *ids, int64_t n)
         if (done < n && !length) { /* it stopped at its first id */
             const char *bytes = gp_tokenizer_bytes(j->t, ids[done], &length);
             if (!bytes)
-                return fail("%s: token %lld is %d, which its tokenizer of %lld ids does not have",
-                            j->info->name, (long long)(at + done), ids[done],
-                            (long long)gp_tokenizer_vocab_size(j->t));
+                return fail("%s: token %lld is %d, which its tokenizer of %lld ids does not have", j->info->name,
+                            (long long)(at + done), ids[done], (long long)gp_tokenizer_vocab_size(j->t));
             gp_buf_reserve(&j->text, length);
         }
         ids += done;
@@ -125,8 +122,7 @@ static int decode(job *j, int64_t at, const int32_t *ids, int64_t n)
     for (int64_t i = 0; i < n && end_of_text >= 0; i++) {
         if (ids[i] != end_of_text || !ends_document(j, at + i))
             continue;
-        if (decode_plain(j, at + plain, ids + plain, i - plain) ||
-            write_text(j, j->separator, j->separator_length))
+        if (decode_plain(j, at + plain, ids + plain, i - plain) || write_text(j, j->separator, j->separator_length))
             return -1;
         plain = i + 1;
     }

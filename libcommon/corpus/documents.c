@@ -12,13 +12,12 @@
 
 enum { SLICE = 1 << 22 }; /* bytes that are fed between two looks at the clock */
 
-/* ---- separators ------------------------------------------------------------------------------ */
+/* ---- separators ------------------------------------------------------------------------------------------ */
 
 gp_separator gp_separator_choose(const gp_text_info *info, const gp_corpus_options *o)
 {
     const char *said = info->separator ? info->separator : "";
-    gp_separator s = {.text = info->jsonl ? "\n\n" : said,
-                      .length = info->jsonl ? 2 : info->separator_length};
+    gp_separator s = {.text = info->jsonl ? "\n\n" : said, .length = info->jsonl ? 2 : info->separator_length};
     if (o->separator) {
         s.text = o->separator;
         s.length = o->separator_length;
@@ -37,8 +36,7 @@ int gp_separator_encode(gp_separator *s, const gp_tokenizer *t)
             return fail("the separator is not UTF-8 (byte 0x%02x)", c - GP_BAD_BYTE);
     }
     if (end_of_text < 0)
-        return gp_tokenizer_encode(t, s->text, s->length, &s->ids, &s->count) ? gp_fail_in("the separator")
-                                                                              : 0;
+        return gp_tokenizer_encode(t, s->text, s->length, &s->ids, &s->count) ? gp_fail_in("the separator") : 0;
     s->ids = gp_malloc(sizeof *s->ids);
     s->ids[0] = end_of_text;
     s->count = 1;
@@ -56,7 +54,7 @@ bool gp_has_documents(const gp_text_info *info, const gp_separator *s)
     return s->length || info->files > 1 || info->jsonl;
 }
 
-/* ---- walking --------------------------------------------------------------------------------- */
+/* ---- walking --------------------------------------------------------------------------------------------- */
 
 /* What stands behind the ids of a text. */
 enum { NOTHING, DOCUMENT_ENDS = 1, SEPARATED = 2, CROSSING = 4, BEGINS = 8 };
@@ -117,9 +115,7 @@ static int feed_across(step *s, const gp_text_part *part)
         rc = gp_encoding_end(s->encoding, CROSSING);
     if (inside)
         gp_encoding_place(s->encoding, part->file, part->offset + (int64_t)before);
-    return rc ? rc
-              : feed(s, part->data + before, part->length - before, part->end,
-                     part->separated || part->file_ends);
+    return rc ? rc : feed(s, part->data + before, part->length - before, part->end, part->separated || part->file_ends);
 }
 
 /* Remembers where a special token's name is first encoded as text. */
@@ -156,8 +152,7 @@ static int take(step *s, const gp_text_part *part)
     s->begins = part->separated || part->file_ends;
     bool between = part->file_ends && !part->separated && s->files < s->info->files && !w->separator->length;
     w->bytes += (int64_t)(part->length + (part->separated ? w->separator->length : 0));
-    return s->begins ? gp_encoding_end(s->encoding,
-                                       DOCUMENT_ENDS | (part->separated || between ? SEPARATED : NOTHING))
+    return s->begins ? gp_encoding_end(s->encoding, DOCUMENT_ENDS | (part->separated || between ? SEPARATED : NOTHING))
                      : 0;
 }
 
@@ -169,12 +164,8 @@ int gp_walk_run(gp_walk *w)
     if (!w->allow_special)
         gp_names_init(&s.names, &w->t->vocab, GP_TOKEN_SPECIAL, GP_TOKEN_SPECIAL);
     s.documents = gp_has_documents(s.info, w->separator);
-    s.encoding = gp_encoding_open(&(gp_encoding_options){.t = w->t,
-                                                         .threads = w->threads,
-                                                         .allow_special = w->allow_special,
-                                                         .put = put,
-                                                         .mark = mark,
-                                                         .self = &s});
+    s.encoding = gp_encoding_open(&(gp_encoding_options){
+        .t = w->t, .threads = w->threads, .allow_special = w->allow_special, .put = put, .mark = mark, .self = &s});
     gp_progress_begin(&s.progress, s.info->name, GP_PROGRESS_BYTES, 0, s.info->bytes, w->quiet);
     while ((rc = gp_text_next(w->text, w->separator->text, w->separator->length, &part)) > 0)
         if ((rc = take(&s, &part)))
@@ -187,7 +178,7 @@ int gp_walk_run(gp_walk *w)
     return rc;
 }
 
-/* ---- where the validation part begins -------------------------------------------------------- */
+/* ---- where the validation part begins -------------------------------------------------------------------- */
 
 /* Of a text in one part: between two characters. */
 static int64_t between_characters(const gp_text_part *part, int64_t target)
@@ -222,9 +213,8 @@ int gp_walk_find_cut(gp_text *text, const gp_separator *s, double fraction, int6
     if (rc < 0)
         return -1;
     if (*cut < 1 || *cut >= info->bytes)
-        return fail("%s: its %lld bytes in %lld document%s cannot be split into %g for training and %g for "
-                    "validation",
-                    info->name, (long long)info->bytes, (long long)gp_max(1, count), count > 1 ? "s" : "",
-                    1 - fraction, fraction);
+        return fail("%s: its %lld bytes in %lld document%s cannot be split into %g for training and %g for validation",
+                    info->name, (long long)info->bytes, (long long)gp_max(1, count), count > 1 ? "s" : "", 1 - fraction,
+                    fraction);
     return 0;
 }

@@ -12,8 +12,7 @@ typedef struct job {
     const gp_tokenizer *t;
     const gp_corpus_options *o;
     gp_separator separator;
-    int64_t cut,
-        train_documents; /* where the validation part begins, and what comes before it; -1: there is none */
+    int64_t cut, train_documents; /* where the validation part begins, and what comes before it; -1: there is none */
     gp_shards train, val, *now;
     char *val_path;
 } job;
@@ -39,8 +38,7 @@ static int create(job *j, gp_shards *part, const char *path, int64_t first, int6
         .separator_count = j->separator.count,
         .entropy = entropy,
     });
-    gp_tokens_info info = {
-        .vocab_size = gp_tokenizer_vocab_size(j->t), .format = j->o->format, .metadata = metadata};
+    gp_tokens_info info = {.vocab_size = gp_tokenizer_vocab_size(j->t), .format = j->o->format, .metadata = metadata};
     gp_tokenizer_fingerprint(j->t, info.fingerprint);
     int rc = gp_shards_open(part, path, j->o->shard_size, gp_has_documents(j->info, &j->separator), &info);
     free(metadata);
@@ -63,16 +61,14 @@ static int cross(void *self)
 {
     job *j = self;
     j->now = &j->val;
-    return create(j, &j->val, j->val_path, j->train_documents,
-                  j->info->entropy_documents - j->train_documents);
+    return create(j, &j->val, j->val_path, j->train_documents, j->info->entropy_documents - j->train_documents);
 }
 
 static void count(const job *j, int64_t bytes, gp_corpus_counts *n)
 {
     *n = (gp_corpus_counts){.bytes = bytes,
                             .tokens = j->train.tokens + j->val.tokens,
-                            .documents =
-                                gp_max(1, gp_shards_documents(&j->train) + gp_shards_documents(&j->val)),
+                            .documents = gp_max(1, gp_shards_documents(&j->train) + gp_shards_documents(&j->val)),
                             .val_tokens = j->val.tokens,
                             .val_documents = gp_shards_documents(&j->val),
                             .files = j->train.count + j->val.count};
@@ -84,8 +80,8 @@ static int check_counts(const job *j, const gp_corpus_counts *n)
     if (!n->bytes)
         return fail("%s: is empty; there is nothing to tokenize", j->info->name);
     if (j->separator.as_said && j->info->entropy && n->documents != known)
-        return fail("%s: has %lld documents, and the file beside it tells of %lld; make them again",
-                    j->info->name, (long long)n->documents, (long long)known);
+        return fail("%s: has %lld documents, and the file beside it tells of %lld; make them again", j->info->name,
+                    (long long)n->documents, (long long)known);
     return 0;
 }
 

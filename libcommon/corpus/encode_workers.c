@@ -36,8 +36,7 @@ struct gp_encoding {
     size_t searched;     /* bytes of the chunk being filled in which no cut was found */
     chunk *ring;         /* (size) the chunk of number n is ring[n % size] */
     int64_t size;
-    int64_t filled,
-        emitted; /* chunks handed to the workers, and handed on; the one being filled is `filled` */
+    int64_t filled, emitted; /* chunks handed to the workers, and handed on; the one being filled is `filled` */
     pthread_t threads[MOST_THREADS];
     int running;
     pthread_mutex_t lock; /* of what follows, and of chunk.done */
@@ -46,7 +45,7 @@ struct gp_encoding {
     bool over;
 };
 
-/* ---- a chunk's ids --------------------------------------------------------------------------- */
+/* ---- a chunk's ids --------------------------------------------------------------------------------------- */
 
 static int collect(void *self, const int32_t *ids, int64_t count)
 {
@@ -103,7 +102,7 @@ static void *work(void *self)
     return NULL;
 }
 
-/* ---- the ring -------------------------------------------------------------------------------- */
+/* ---- the ring -------------------------------------------------------------------------------------------- */
 
 static int hand_on(gp_encoding *e, chunk *c)
 {
@@ -160,7 +159,7 @@ static int submit(gp_encoding *e, size_t cut)
     return 0;
 }
 
-/* ---- filling --------------------------------------------------------------------------------- */
+/* ---- filling --------------------------------------------------------------------------------------------- */
 
 gp_encoding *gp_encoding_open(const gp_encoding_options *o)
 {

@@ -16,10 +16,9 @@
 
 typedef struct gp_encoding_options {
     const gp_tokenizer *t;
-    int threads;        /* that encode; 1: this one alone */
-    bool allow_special; /* as gp_encoder_allow_special; by one thread */
-    int (*put)(void *self, const int32_t *ids,
-               int64_t count); /* what is not 0 stops it all, and is given back */
+    int threads;                                               /* that encode; 1: this one alone */
+    bool allow_special;                                        /* as gp_encoder_allow_special; by one thread */
+    int (*put)(void *self, const int32_t *ids, int64_t count); /* what is not 0 stops it all, and is given back */
     int (*mark)(void *self, int what);
     void *self;
 } gp_encoding_options;
@@ -27,8 +26,7 @@ typedef struct gp_encoding_options {
 typedef struct gp_encoding gp_encoding;
 
 gp_encoding *gp_encoding_open(const gp_encoding_options *o);
-void gp_encoding_place(gp_encoding *e, const char *name,
-                       int64_t offset); /* of what is fed next, for messages */
+void gp_encoding_place(gp_encoding *e, const char *name, int64_t offset); /* of what is fed next, for messages */
 int gp_encoding_feed(gp_encoding *e, const char *text, size_t length, bool last);
 int gp_encoding_end(gp_encoding *e, int what);
 int gp_encoding_finish(gp_encoding *e);

@@ -35,7 +35,7 @@ struct gp_batches {
     bool stop;
 };
 
-/* ---- one batch ------------------------------------------------------------------------------- */
+/* ---- one batch ------------------------------------------------------------------------------------------- */
 
 void gp_batch_release(gp_batch *batch)
 {
@@ -61,8 +61,7 @@ static int64_t item_of(const gp_batches *b, int64_t epoch, int64_t row)
 {
     if (b->o.in_order)
         return row;
-    return (int64_t)gp_random_permute((uint64_t)row, (uint64_t)b->items, b->o.seed, GP_RNG_ITEMS, 0,
-                                      (uint64_t)epoch);
+    return (int64_t)gp_random_permute((uint64_t)row, (uint64_t)b->items, b->o.seed, GP_RNG_ITEMS, 0, (uint64_t)epoch);
 }
 
 static int fill_row(const gp_batches *b, gp_batch *batch, int64_t r, gp_dataset_item *item)
@@ -108,7 +107,7 @@ int gp_batches_get(const gp_batches *b, int64_t n, gp_batch *batch)
     return rc;
 }
 
-/* ---- the threads ----------------------------------------------------------------------------- */
+/* ---- the threads ----------------------------------------------------------------------------------------- */
 
 static void *work(void *self)
 {
@@ -170,8 +169,8 @@ static int start(gp_batches *b)
     for (int i = 0; i < b->o.workers; i++) {
         int error = pthread_create(&b->workers[i], NULL, work, b);
         if (error)
-            return fail("thread %d of %d that should prepare batches cannot be started: %s", i + 1,
-                        b->o.workers, strerror(error));
+            return fail("thread %d of %d that should prepare batches cannot be started: %s", i + 1, b->o.workers,
+                        strerror(error));
         /* Only this thread reads it, and the workers never do. */
         b->worker_count++;
     }
@@ -208,14 +207,13 @@ static int check(gp_batches *b)
     if (o->B < 1 || o->T < 1 || !gp_mul(o->B, o->T, &bytes) || !gp_mul(bytes, 4, &bytes))
         return fail("batches of %lld rows of %lld tokens cannot be made", (long long)o->B, (long long)o->T);
     if (o->workers < 0 || o->workers > MOST_WORKERS || o->ahead < 0 || o->ahead > MOST_AHEAD || o->first < 0)
-        return fail("batches by %d threads, %d ahead, from number %lld on cannot be made", o->workers,
-                    o->ahead, (long long)o->first);
+        return fail("batches by %d threads, %d ahead, from number %lld on cannot be made", o->workers, o->ahead,
+                    (long long)o->first);
     if (!b->items)
         return fail("the data set has no items to make batches of");
     b->per_epoch = b->items / o->B + (!o->drop_last && b->items % o->B);
     if (!b->per_epoch)
-        return fail("the data set has %lld items, which make no batch of %lld", (long long)b->items,
-                    (long long)o->B);
+        return fail("the data set has %lld items, which make no batch of %lld", (long long)b->items, (long long)o->B);
     return 0;
 }
 

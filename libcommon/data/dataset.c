@@ -58,7 +58,7 @@ const char *gp_dataset_label_name(const gp_dataset *d, int label)
     return label >= 0 && label < d->items->label_count ? d->items->labels[label] : NULL;
 }
 
-/* ---- items ----------------------------------------------------------------------------------- */
+/* ---- items ----------------------------------------------------------------------------------------------- */
 
 void gp_dataset_item_release(gp_dataset_item *item)
 {

@@ -74,23 +74,22 @@ static int read_label(const gp_dataset *d, const json_t *o, const lines *l, int6
 {
     const char *field = d->items->label, *name;
     const json_t *value = json_object_get(o, field);
-    json_int_t most = d->items->label_count ? d->items->label_count - 1 : INT_MAX,
-               x = json_integer_value(value);
+    json_int_t most = d->items->label_count ? d->items->label_count - 1 : INT_MAX, x = json_integer_value(value);
     if (json_is_integer(value) && x >= 0 && x <= most) {
         *label = (int)x;
         return 0;
     }
     if (json_is_integer(value))
-        return fail("%s: line %lld: its \"%s\" is %lld, expected 0 to %lld", l->name, (long long)number,
-                    field, (long long)x, (long long)most);
+        return fail("%s: line %lld: its \"%s\" is %lld, expected 0 to %lld", l->name, (long long)number, field,
+                    (long long)x, (long long)most);
     if (!json_is_string(value))
         return fail("%s: line %lld: its \"%s\" is %s", l->name, (long long)number, field,
                     value ? "neither a whole number nor a name" : "missing");
     name = json_string_value(value);
     *label = strlen(name) == json_string_length(value) ? gp_dataset_find_label(d, name) : -1;
     if (*label < 0)
-        return fail("%s: line %lld: its \"%s\" is \"%s\", which is none of the %d labels that are named",
-                    l->name, (long long)number, field, name, d->items->label_count);
+        return fail("%s: line %lld: its \"%s\" is \"%s\", which is none of the %d labels that are named", l->name,
+                    (long long)number, field, name, d->items->label_count);
     return 0;
 }
 
@@ -102,8 +101,7 @@ static int jsonl_get(const gp_dataset *d, const gp_split *s, int64_t i, gp_datas
     json_t *o = gp_jsonl_line(l->bytes.data + at->offset, line_length(l, at->offset), l->name, at->number);
     int rc = -1;
     if (o)
-        text =
-            gp_jsonl_string(o, d->items->text ? d->items->text : "text", &item->length, l->name, at->number);
+        text = gp_jsonl_string(o, d->items->text ? d->items->text : "text", &item->length, l->name, at->number);
     if (text)
         rc = d->items->label ? read_label(d, o, l, at->number, &item->label) : 0;
     if (!rc)

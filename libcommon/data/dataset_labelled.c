@@ -29,7 +29,7 @@ static size_t label_length(const char *path)
     return (size_t)(slash - path);
 }
 
-/* ---- labels that nobody told ----------------------------------------------------------------- */
+/* ---- labels that nobody told ----------------------------------------------------------------------------- */
 
 static int by_name(const void *a, const void *b)
 {
@@ -67,7 +67,7 @@ static int labelled_begin(gp_dataset *d)
     return 0;
 }
 
-/* ---- documents ------------------------------------------------------------------------------- */
+/* ---- documents ------------------------------------------------------------------------------------------- */
 
 /* Where a list of a split's files goes. */
 typedef struct collector {
@@ -88,8 +88,7 @@ static int add_document(void *self, const char *path)
     int64_t count = c->s->count++;
     if (!(count & (count - 1))) /* a power of two: the list is full */
         all->list = gp_realloc(all->list, (size_t)gp_max(1, 2 * count), sizeof *all->list);
-    all->list[count] =
-        (document){.label = label, .number = strtoll(path + n + 1, NULL, 10), .name = all->names.len};
+    all->list[count] = (document){.label = label, .number = strtoll(path + n + 1, NULL, 10), .name = all->names.len};
     gp_buf_add(&all->names, path + n + 1, strlen(path + n + 1) + 1);
     return 0;
 }
@@ -134,8 +133,8 @@ static int labelled_get(const gp_dataset *d, const gp_split *s, int64_t i, gp_da
 {
     const documents *all = s->state;
     const document *one = all->list + i;
-    char *path = gp_format("%s%s%s/%s", s->path, *s->path ? "/" : "", d->items->labels[one->label],
-                           all->names.data + one->name);
+    char *path =
+        gp_format("%s%s%s/%s", s->path, *s->path ? "/" : "", d->items->labels[one->label], all->names.data + one->name);
     gp_tree_bytes b;
     int rc = gp_tree_get(&d->tree, path, &b);
     free(path);

@@ -32,7 +32,7 @@ static bool is_folder(const char *path)
     return gp_look(path, &st) > 0 && S_ISDIR(st.st_mode);
 }
 
-/* ---- what its items are ---------------------------------------------------------------------- */
+/* ---- what its items are ---------------------------------------------------------------------------------- */
 
 static void set_string(json_t *form, const char *name, const char *value)
 {
@@ -64,7 +64,7 @@ static int read_form(gp_dataset *d, const gp_catalog_entry *e, const gp_dataset_
     return 0;
 }
 
-/* ---- its splits ------------------------------------------------------------------------------ */
+/* ---- its splits ------------------------------------------------------------------------------------------ */
 
 static void add_split(gp_dataset *d, const char *name, const char *path)
 {
@@ -121,7 +121,7 @@ static int open_splits(gp_dataset *d)
     return 0;
 }
 
-/* ---- by name --------------------------------------------------------------------------------- */
+/* ---- by name --------------------------------------------------------------------------------------------- */
 
 static const char *folder_of(const gp_dataset_options *o)
 {
@@ -137,8 +137,8 @@ static int bring(gp_dataset *d, const gp_catalog_entry *e, const gp_dataset_opti
         if (there)
             continue;
         if (!o->fetch || !e->file_count)
-            return fail("%s/%s: is not here; bring it with: %sfetch-data %s -o %s/", folder_of(o),
-                        d->splits[i].path, gp_tool_prefix(), d->name, folder_of(o));
+            return fail("%s/%s: is not here; bring it with: %sfetch-data %s -o %s/", folder_of(o), d->splits[i].path,
+                        gp_tool_prefix(), d->name, folder_of(o));
         return gp_fetch(e, folder_of(o), o->fetch);
     }
     return 0;
@@ -181,7 +181,7 @@ static int open_name(gp_dataset *d, const gp_catalog_entry *e, const gp_dataset_
     return bring(d, e, o) || open_splits(d) ? -1 : 0;
 }
 
-/* ---- by path --------------------------------------------------------------------------------- */
+/* ---- by path --------------------------------------------------------------------------------------------- */
 
 static int open_path(gp_dataset *d, const gp_dataset_options *o)
 {

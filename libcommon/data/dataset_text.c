@@ -73,8 +73,8 @@ static int text_write(const gp_dataset *d, const gp_split *s, gp_out *out)
 {
     const text *t = s->state;
     if (d->split_count > 1)
-        return fail("%s: has %d splits, %s and more; choose one, for a text does not say where one ends",
-                    d->name, d->split_count, d->splits[0].name);
+        return fail("%s: has %d splits, %s and more; choose one, for a text does not say where one ends", d->name,
+                    d->split_count, d->splits[0].name);
     return gp_out_write(out, t->bytes.data, t->bytes.size);
 }
 

@@ -21,8 +21,7 @@ json_t *gp_jsonl_line(const char *line, size_t n, const char *file, int64_t numb
     return NULL;
 }
 
-const char *gp_jsonl_string(const json_t *object, const char *field, size_t *n, const char *file,
-                            int64_t number)
+const char *gp_jsonl_string(const json_t *object, const char *field, size_t *n, const char *file, int64_t number)
 {
     const json_t *value = json_object_get(object, field);
     if (json_is_string(value)) {

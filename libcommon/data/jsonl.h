@@ -15,9 +15,9 @@
 /* Line `number` (from 1) of `file`, without its newline, as an object; NULL on failure. The caller json_decrefs. */
 json_t *gp_jsonl_line(const char *line, size_t n, const char *file, int64_t number);
 
-/* The string member `field`, its bytes in *n; it lives as long as the object. NULL when it is missing or is no string. */
-const char *gp_jsonl_string(const json_t *object, const char *field, size_t *n, const char *file,
-                            int64_t number);
+/* The string member `field`, its bytes in *n; it lives as long as the object. NULL when it is missing or is no
+ * string. */
+const char *gp_jsonl_string(const json_t *object, const char *field, size_t *n, const char *file, int64_t number);
 
 /* "a number" and the like: what a value is that should be a string; NULL: missing. */
 const char *gp_jsonl_not_a_string(const json_t *value);

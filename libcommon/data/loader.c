@@ -17,7 +17,7 @@ struct gp_loader {
     gp_stream_set own;
 };
 
-/* ---- rows for sets --------------------------------------------------------------------------- */
+/* ---- rows for sets --------------------------------------------------------------------------------------- */
 
 /* floor(rows * share) */
 static int64_t part(int64_t rows, uint64_t share)
@@ -57,7 +57,7 @@ static int weigh(gp_loader *l, const gp_stream_set *sets)
     return 0;
 }
 
-/* ---- the loader ------------------------------------------------------------------------------ */
+/* ---- the loader ------------------------------------------------------------------------------------------ */
 
 static int set_up(gp_loader *l, const gp_stream_set *sets, int count)
 {
@@ -159,8 +159,7 @@ int gp_loader_batch(const gp_loader *l, int64_t n, int32_t *inputs, int32_t *tar
         gp_place place = gp_loader_place(l, n, b);
         const gp_tokens *tokens = l->orders[place.set].set->spans[place.span].tokens;
         int32_t *in = inputs + b * T, *out = targets + b * T;
-        if (gp_tokens_read(tokens, place.start, T, in) ||
-            gp_tokens_read(tokens, place.start + T, 1, out + T - 1))
+        if (gp_tokens_read(tokens, place.start, T, in) || gp_tokens_read(tokens, place.start + T, 1, out + T - 1))
             return -1;
         memcpy(out, in + 1, (size_t)(T - 1) * sizeof *in);
     }

@@ -12,7 +12,7 @@
 #include "base/file.h"
 #include "data/tokens_format.h"
 
-/* ---- items of the list ----------------------------------------------------------------------- */
+/* ---- items of the list ----------------------------------------------------------------------------------- */
 
 /* "a.tok=0.7": file "a.tok", weight 0.7; "web=a.tok": name "web". Without them weight is 0, name NULL. */
 typedef struct item {
@@ -64,26 +64,24 @@ static int read_item(item *it, const char *text, const gp_mixture_how *how)
     return *it->file ? 0 : fail("%s: a file's name is missing", text);
 }
 
-/* ---- streams --------------------------------------------------------------------------------- */
+/* ---- streams --------------------------------------------------------------------------------------------- */
 
 static int check_agreement(const gp_tokens *s, const gp_tokens *with)
 {
     const gp_tokens_info *a = gp_tokens_get_info(s), *b = gp_tokens_get_info(with);
     static const uint8_t unknown[16];
     if (a->vocab_size != b->vocab_size)
-        return fail("%s: its vocabulary has %lld ids, that of %s %lld: tokenize both with one tokenizer",
-                    a->name, (long long)a->vocab_size, b->name, (long long)b->vocab_size);
+        return fail("%s: its vocabulary has %lld ids, that of %s %lld: tokenize both with one tokenizer", a->name,
+                    (long long)a->vocab_size, b->name, (long long)b->vocab_size);
     if (memcmp(a->fingerprint, b->fingerprint, 16) && memcmp(a->fingerprint, unknown, 16) &&
         memcmp(b->fingerprint, unknown, 16))
-        return fail("%s: its tokenizer is not that of %s: tokenize it with --tokenizer %s", a->name, b->name,
-                    b->name);
+        return fail("%s: its tokenizer is not that of %s: tokenize it with --tokenizer %s", a->name, b->name, b->name);
     return 0;
 }
 
 static int add_stream(gp_mixture *m, gp_stream_set *set, const char *path, const gp_mixture_how *how)
 {
-    gp_tokens *s =
-        gp_tokens_open_as(path, how->format, how->vocab_size, strcmp(path, "-") ? NULL : how->spool);
+    gp_tokens *s = gp_tokens_open_as(path, how->format, how->vocab_size, strcmp(path, "-") ? NULL : how->spool);
     if (!s)
         return -1;
     const gp_tokens *like = m->stream_count ? gp_mixture_stream(m) : how->like;
@@ -129,11 +127,8 @@ static void close_dir(void *d)
 
 static int add_files(gp_mixture *m, gp_stream_set *set, const char *file, const gp_mixture_how *how)
 {
-    glob_t found = {.gl_opendir = open_dir,
-                    .gl_readdir = read_dir,
-                    .gl_closedir = close_dir,
-                    .gl_stat = stat,
-                    .gl_lstat = lstat};
+    glob_t found = {
+        .gl_opendir = open_dir, .gl_readdir = read_dir, .gl_closedir = close_dir, .gl_stat = stat, .gl_lstat = lstat};
     if (!strcmp(file, "-") || !strpbrk(file, "*?["))
         return add_stream(m, set, file, how);
     int there = gp_exists(file);
@@ -152,7 +147,7 @@ static int add_files(gp_mixture *m, gp_stream_set *set, const char *file, const 
     return rc;
 }
 
-/* ---- items in another folder ----------------------------------------------------------------- */
+/* ---- items in another folder ----------------------------------------------------------------------------- */
 
 char *gp_mixture_below(const char *text, const char *folder, const gp_mixture_how *how)
 {
@@ -175,8 +170,8 @@ bool gp_mixture_is_there(const char *text, const char *folder, const gp_mixture_
     char *below = folder ? gp_mixture_below(text, folder, how) : gp_strdup(text);
     bool there = false;
     if (!read_item(&it, below, how)) {
-        there = !strcmp(it.file, "-") || gp_exists(it.file) ||
-                (strpbrk(it.file, "*?[") && !glob(it.file, 0, NULL, &found));
+        there =
+            !strcmp(it.file, "-") || gp_exists(it.file) || (strpbrk(it.file, "*?[") && !glob(it.file, 0, NULL, &found));
         release_item(&it);
     }
     globfree(&found);
@@ -208,7 +203,7 @@ int gp_mixture_check_regular(const char *text, const gp_mixture_how *how)
     return rc;
 }
 
-/* ---- sets ------------------------------------------------------------------------------------ */
+/* ---- sets ------------------------------------------------------------------------------------------------ */
 
 /* "web" of "data/web.tok". */
 static char *stem(const char *path)
@@ -232,16 +227,14 @@ static int name_set(gp_mixture *m, gp_stream_set *set, const char *name)
         if (&m->sets[i] != set && m->sets[i].name && !strcmp(m->sets[i].name, set->name))
             return fail("two sets are called %s (%s and %s): name them, as in NAME=%s", set->name,
                         gp_tokens_get_info(m->sets[i].spans[0].tokens)->name,
-                        gp_tokens_get_info(set->spans[0].tokens)->name,
-                        gp_tokens_get_info(set->spans[0].tokens)->name);
+                        gp_tokens_get_info(set->spans[0].tokens)->name, gp_tokens_get_info(set->spans[0].tokens)->name);
     return 0;
 }
 
 static int fail_weights(const item *it, double first_weight, const char *first)
 {
     const char *with = first_weight > 0 ? first : it->file, *without = first_weight > 0 ? it->file : first;
-    return fail("%s has a weight and %s has none: give every one a weight (%s=0.5) or none", with, without,
-                without);
+    return fail("%s has a weight and %s has none: give every one a weight (%s=0.5) or none", with, without, without);
 }
 
 static int add_item(gp_mixture *m, const char *text, const gp_mixture_how *how, const char *first)
@@ -330,8 +323,7 @@ void gp_mixture_describe(const gp_mixture *m, char *text, size_t size)
     gp_sha256_begin(&h);
     for (int i = 0; i < m->stream_count; i++) {
         char line[32];
-        int length =
-            snprintf(line, sizeof line, "%lld\n", (long long)gp_tokens_get_info(m->streams[i])->count);
+        int length = snprintf(line, sizeof line, "%lld\n", (long long)gp_tokens_get_info(m->streams[i])->count);
         gp_sha256_add(&h, line, (size_t)length);
     }
     gp_sha256_end(&h, digest);
@@ -351,7 +343,7 @@ void gp_mixture_fingerprint(const gp_mixture *m, char hex[33])
     gp_hex(hex, digest, 16);
 }
 
-/* ---- a part held out ------------------------------------------------------------------------- */
+/* ---- a part held out ------------------------------------------------------------------------------------- */
 
 /* How many tokens of one stream out of many stay, where `at` is wanted: what cannot be divided goes whole to the side
  * of its larger part. */
@@ -383,8 +375,8 @@ static int hold_out(gp_stream_set *set, double fraction, gp_stream_set *held)
         at -= all;
     }
     if (!set->count || !held->count)
-        return fail("%s: it cannot be split into %g for training and %g for validation", set->name,
-                    1 - fraction, fraction);
+        return fail("%s: it cannot be split into %g for training and %g for validation", set->name, 1 - fraction,
+                    fraction);
     return 0;
 }
 

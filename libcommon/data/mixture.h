@@ -27,9 +27,9 @@ typedef struct gp_mixture {
 typedef struct gp_mixture_how {
     const char *format; /* as gp_tokens_open_as takes them */
     int64_t vocab_size;
-    const char *spool; /* where "-" is kept, NULL: an unlinked file */
-    bool weights;      /* an item is FILE or FILE=WEIGHT; files without weights are one set, in their order */
-    bool names;        /* an item is FILE or NAME=FILE, a set of its own */
+    const char *spool;     /* where "-" is kept, NULL: an unlinked file */
+    bool weights;          /* an item is FILE or FILE=WEIGHT; files without weights are one set, in their order */
+    bool names;            /* an item is FILE or NAME=FILE, a set of its own */
     const gp_tokens *like; /* the streams must agree with it, NULL: with each other */
 } gp_mixture_how;
 
@@ -38,8 +38,8 @@ typedef struct gp_mixture_how {
  * agree. 0 or -1; gp_mixture_close in both cases. */
 int gp_mixture_open(gp_mixture *m, const gp_list *items, const gp_mixture_how *how);
 
-/* Whether an item's file, or one that its pattern matches, is there; below `folder` where the name is relative and folder
- * is not NULL. "-" is. */
+/* Whether an item's file, or one that its pattern matches, is there; below `folder` where the name is relative and
+ * folder is not NULL. "-" is. */
 bool gp_mixture_is_there(const char *item, const char *folder, const gp_mixture_how *how);
 
 /* Fails where an item's file, or one that its pattern matches, is there and is no regular file. 0 or -1. */

@@ -6,7 +6,8 @@
 
 #include "base/rng.h"
 
-/* The third word of a GP_RNG_DATA counter: STREAMS of them a span, each for one use. 1 .. GP_PERMUTE_ROUNDS are the shuffle's. */
+/* The third word of a GP_RNG_DATA counter: STREAMS of them a span, each for one use. 1 .. GP_PERMUTE_ROUNDS are the
+ * shuffle's. */
 enum { STREAM_STARTS = 0, STREAM_OFFSETS = GP_PERMUTE_ROUNDS + 1, STREAMS = 16 };
 
 /* The span that holds unit u of the set: the last one that begins at or before it. */
@@ -28,7 +29,7 @@ static uint64_t draw(const gp_order *o, uint32_t which, int64_t row, int64_t n)
     return gp_random_below(o->seed, GP_RNG_DATA, o->stream + which, (uint64_t)row, (uint64_t)n);
 }
 
-/* ---- random: the units are places ------------------------------------------------------------ */
+/* ---- random: the units are places ------------------------------------------------------------------------ */
 
 static void count_places(const gp_order *o, const gp_span *span, gp_units *u)
 {
@@ -42,7 +43,7 @@ static gp_place random_place(const gp_order *o, int64_t row)
     return (gp_place){.span = i, .start = o->set->spans[i].first + at - o->units[i].before};
 }
 
-/* ---- shuffle: windows ------------------------------------------------------------------------ */
+/* ---- shuffle: windows ------------------------------------------------------------------------------------ */
 
 static int64_t windows_of(const gp_order *o, const gp_span *span)
 {
@@ -58,8 +59,7 @@ static void count_windows(const gp_order *o, const gp_span *span, gp_units *u)
 static gp_place shuffle_place(const gp_order *o, int64_t row)
 {
     uint64_t windows = (uint64_t)o->total, epoch = (uint64_t)row / windows;
-    int64_t w =
-        (int64_t)gp_random_permute((uint64_t)row % windows, windows, o->seed, GP_RNG_DATA, o->stream, epoch);
+    int64_t w = (int64_t)gp_random_permute((uint64_t)row % windows, windows, o->seed, GP_RNG_DATA, o->stream, epoch);
     int i = find_span(o, w);
     uint32_t stream = o->stream + (uint32_t)i * STREAMS + STREAM_OFFSETS;
     uint64_t places = (uint64_t)o->units[i].spare + 1;
@@ -67,7 +67,7 @@ static gp_place shuffle_place(const gp_order *o, int64_t row)
     return (gp_place){.span = i, .start = o->set->spans[i].first + offset + (w - o->units[i].before) * o->T};
 }
 
-/* ---- sequential: micro-batches --------------------------------------------------------------- */
+/* ---- sequential: micro-batches --------------------------------------------------------------------------- */
 
 static void count_batches(const gp_order *o, const gp_span *span, gp_units *u)
 {
@@ -82,7 +82,7 @@ static gp_place sequential_place(const gp_order *o, int64_t row)
     return (gp_place){.span = i, .start = o->set->spans[i].first + window * o->T};
 }
 
-/* ---- documents ------------------------------------------------------------------------------- */
+/* ---- documents ------------------------------------------------------------------------------------------- */
 
 /* Where document d begins, the separator before it included. */
 static int64_t document_start(const gp_span *span, const gp_units *u, int64_t d)
@@ -131,8 +131,7 @@ static int find_separators(gp_order *o)
         size_t length;
         if (!gp_tokens_get_info(tokens)->documents ||
             gp_tokens_separator(tokens, &text, &length, &ids, &o->units[i].separator))
-            return fail("%s: has no index of documents, which --order documents needs: tokenize with "
-                        "--separator",
+            return fail("%s: has no index of documents, which --order documents needs: tokenize with --separator",
                         gp_tokens_get_info(tokens)->name);
         free(text);
         free(ids);
@@ -140,7 +139,7 @@ static int find_separators(gp_order *o)
     return 0;
 }
 
-/* ---- an order -------------------------------------------------------------------------------- */
+/* ---- an order -------------------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
@@ -167,16 +166,14 @@ static int fail_short(const gp_order *o, const char *name)
     for (int i = 0; i < o->set->count; i++)
         most = gp_max(most, o->set->spans[i].last - o->set->spans[i].first);
     if (!strcmp(name, "documents") && most > o->T)
-        return fail("no document has %lld tokens from its separator to the end of the text",
-                    (long long)o->T + 1);
-    return fail(
-        "the text is shorter than the context: %lld tokens, more than %lld are needed for a sequence of "
-        "%lld and its last target; give more text or a smaller --seq-len",
-        (long long)most, (long long)o->T, (long long)o->T);
+        return fail("no document has %lld tokens from its separator to the end of the text", (long long)o->T + 1);
+    return fail("the text is shorter than the context: %lld tokens, more than %lld are needed for a sequence of "
+                "%lld and its last target; give more text or a smaller --seq-len",
+                (long long)most, (long long)o->T, (long long)o->T);
 }
 
-int gp_order_open(gp_order *o, const char *name, const gp_stream_set *set, int64_t T, int64_t rows,
-                  uint64_t seed, int64_t first)
+int gp_order_open(gp_order *o, const char *name, const gp_stream_set *set, int64_t T, int64_t rows, uint64_t seed,
+                  int64_t first)
 {
     size_t which = 0;
     *o = (gp_order){.set = set, .T = T, .rows = rows, .seed = seed, .stream = (uint32_t)first * STREAMS};

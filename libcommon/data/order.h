@@ -35,8 +35,8 @@ struct gp_order {
 /* rows: sequential's, of a micro-batch; where no span holds so many, it goes by single rows. first: spans in the
  * sets before this one, so that no two spans draw the same numbers. The set outlives the order. 0, or -1 when no
  * span of the set holds a row. */
-int gp_order_open(gp_order *o, const char *name, const gp_stream_set *set, int64_t T, int64_t rows,
-                  uint64_t seed, int64_t first);
+int gp_order_open(gp_order *o, const char *name, const gp_stream_set *set, int64_t T, int64_t rows, uint64_t seed,
+                  int64_t first);
 void gp_order_close(gp_order *o);
 
 gp_place gp_order_place(const gp_order *o, int64_t row);

@@ -53,8 +53,8 @@ static int parse_dtype(const gp_safetensors *s, entry *e, const json_t *v)
         e->t.dtype = GP_U8;
         return 0;
     }
-    return fail("%s: tensor %s: dtype is %s, expected F32, F16, BF16, F64, I32, I64, U8 or BOOL", s->path,
-                e->name, shown(v, text));
+    return fail("%s: tensor %s: dtype is %s, expected F32, F16, BF16, F64, I32, I64, U8 or BOOL", s->path, e->name,
+                shown(v, text));
 }
 
 /* Reads the shape; *bytes is what a tensor of it takes. */
@@ -62,8 +62,8 @@ static int parse_shape(const gp_safetensors *s, entry *e, const json_t *v, int64
 {
     char text[64];
     if (!json_is_array(v) || json_array_size(v) > GP_MAX_DIMS)
-        return fail("%s: tensor %s: shape is %s, expected a list of at most %d sizes", s->path, e->name,
-                    shown(v, text), GP_MAX_DIMS);
+        return fail("%s: tensor %s: shape is %s, expected a list of at most %d sizes", s->path, e->name, shown(v, text),
+                    GP_MAX_DIMS);
     e->t.ndim = (int)json_array_size(v);
     *bytes = gp_dtype_size(e->t.dtype);
     for (int i = 0; i < e->t.ndim; i++) {
@@ -83,13 +83,11 @@ static int parse_offsets(const gp_safetensors *s, entry *e, const json_t *v, int
     char text[64], shape[96];
     const json_t *begin = json_array_get(v, 0), *end = json_array_get(v, 1);
     if (json_array_size(v) != 2 || !json_is_integer(begin) || !json_is_integer(end))
-        return fail("%s: tensor %s: data_offsets are %s, expected [begin,end]", s->path, e->name,
-                    shown(v, text));
+        return fail("%s: tensor %s: data_offsets are %s, expected [begin,end]", s->path, e->name, shown(v, text));
     e->begin = json_integer_value(begin);
     e->end = json_integer_value(end);
     if (e->begin < 0 || e->end < e->begin)
-        return fail("%s: tensor %s: data_offsets are %s, expected 0 <= begin <= end", s->path, e->name,
-                    shown(v, text));
+        return fail("%s: tensor %s: data_offsets are %s, expected 0 <= begin <= end", s->path, e->name, shown(v, text));
     if (e->end - e->begin != bytes)
         return fail("%s: tensor %s: %s takes %lld bytes, its data_offsets %s hold %lld", s->path, e->name,
                     gp_tensor_format(&e->t, shape, sizeof shape), (long long)bytes, shown(v, text),
@@ -106,8 +104,7 @@ static int parse_entry(const gp_safetensors *s, entry *e, const char *name, cons
     int64_t bytes = 0;
     if (!json_is_object(v))
         return fail("%s: tensor %s: its description is not a JSON object", s->path, name);
-    if (parse_dtype(s, e, json_object_get(v, "dtype")) ||
-        parse_shape(s, e, json_object_get(v, "shape"), &bytes) ||
+    if (parse_dtype(s, e, json_object_get(v, "dtype")) || parse_shape(s, e, json_object_get(v, "shape"), &bytes) ||
         parse_offsets(s, e, json_object_get(v, "data_offsets"), bytes))
         return -1;
     return 0;
@@ -121,8 +118,9 @@ static int parse_metadata(gp_safetensors *s, json_t *v)
         return 0;
     if (!json_is_object(v))
         return fail("%s: __metadata__ is not a JSON object", s->path);
-    json_object_foreach(v, key, text) if (!json_is_string(text)) return fail(
-        "%s: __metadata__ may hold only strings, \"%.100s\" is none", s->path, key);
+    json_object_foreach (v, key, text)
+        if (!json_is_string(text))
+            return fail("%s: __metadata__ may hold only strings, \"%.100s\" is none", s->path, key);
     s->metadata = v;
     return 0;
 }
@@ -150,8 +148,8 @@ static int check_layout(gp_safetensors *s)
     for (int64_t i = 0; i < s->count; i++) {
         const entry *e = &s->entries[i];
         if (e->begin != s->data_size)
-            return fail("%s: tensor %s begins at byte %lld of the data, %s ends at %lld: tensors %s", s->path,
-                        e->name, (long long)e->begin, before, (long long)s->data_size,
+            return fail("%s: tensor %s begins at byte %lld of the data, %s ends at %lld: tensors %s", s->path, e->name,
+                        (long long)e->begin, before, (long long)s->data_size,
                         e->begin < s->data_size ? "overlap" : "leave a hole");
         s->data_size = e->end;
         before = e->name;
@@ -169,15 +167,13 @@ static int parse_header(gp_safetensors *s, const char *text, size_t length)
         return fail("%s: is not a safetensors file: its header does not begin with '{'", s->path);
     s->header = gp_json_load(text, length, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &error);
     if (!s->header)
-        return fail("%s: the header is not valid JSON: %s (byte %d of %zu)", s->path, error.text,
-                    error.position, length);
+        return fail("%s: the header is not valid JSON: %s (byte %d of %zu)", s->path, error.text, error.position,
+                    length);
     s->entries = gp_calloc(json_object_size(s->header), sizeof *s->entries);
     const char *name;
     json_t *v;
-    json_object_foreach(s->header, name, v)
-    {
-        if (!strcmp(name, "__metadata__") ? parse_metadata(s, v)
-                                          : parse_entry(s, &s->entries[s->count++], name, v))
+    json_object_foreach (s->header, name, v) {
+        if (!strcmp(name, "__metadata__") ? parse_metadata(s, v) : parse_entry(s, &s->entries[s->count++], name, v))
             return -1;
     }
     if (check_layout(s) || gp_sums_read(s->path, s->header, &s->sums))
@@ -199,8 +195,8 @@ static int header_length(const gp_safetensors *s, const char *prefix, uint64_t r
         return fail("%s: is not a safetensors file: its header length is %llu, expected 2 to %d", s->path,
                     (unsigned long long)n, MOST_HEADER);
     if (n > room)
-        return fail("%s: is truncated: the header takes %llu bytes, %llu are left", s->path,
-                    (unsigned long long)n, (unsigned long long)room);
+        return fail("%s: is truncated: the header takes %llu bytes, %llu are left", s->path, (unsigned long long)n,
+                    (unsigned long long)room);
     *length = (size_t)n;
     return 0;
 }
@@ -218,8 +214,7 @@ static int open_file(gp_safetensors *s, int fd)
         return -1;
     if (s->map.size < PREFIX)
         return fail("%s: is not a safetensors file: it has %zu bytes", s->path, s->map.size);
-    if (header_length(s, s->map.data, s->map.size - PREFIX, &length) ||
-        parse_header(s, s->map.data + PREFIX, length))
+    if (header_length(s, s->map.data, s->map.size - PREFIX, &length) || parse_header(s, s->map.data + PREFIX, length))
         return -1;
     int64_t found = (int64_t)(s->map.size - PREFIX - length);
     if (found != s->data_size)

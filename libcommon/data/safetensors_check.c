@@ -1,5 +1,5 @@
-/* safetensors_check.c: reads a tensor once, on all processors, to see that its bytes are those that were written and its
- * numbers finite. */
+/* safetensors_check.c: reads a tensor once, on all processors, to see that its bytes are those that were written and
+ * its numbers finite. */
 #include "base/file.h"
 #include "base/threads.h"
 #include "gptpipe/safetensors.h"
@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Bytes that stay in a processor's cache; that a thread takes at once; of a tensor that should not count as memory whole. */
+/* Bytes that stay in a processor's cache; that a thread takes at once; of a tensor that should not count as memory
+ * whole. */
 enum { BLOCK = GP_CRC32C_BLOCK, RANGE = 12 * BLOCK, LARGE = 16 * RANGE };
 
 typedef struct range {
@@ -24,21 +25,22 @@ typedef struct check {
     range *ranges;
 } check;
 
-/* Whether each exponent of `count` numbers of that many bits has a bit that is 0: those of NaN and infinity have none. */
-#define FINITE(name, word)                                                                                   \
-    static bool name(const char *p, int64_t count, word exponent)                                            \
-    {                                                                                                        \
-        enum { AT_ONCE = 64 };                                                                               \
-        word x[AT_ONCE], bad = 0;                                                                            \
-        for (; count >= AT_ONCE; count -= AT_ONCE, p += sizeof x) {                                          \
-            memcpy(x, p, sizeof x);                                                                          \
-            for (int i = 0; i < AT_ONCE; i++)                                                                \
-                bad |= (x[i] & exponent) == exponent;                                                        \
-        }                                                                                                    \
-        memcpy(x, p, (size_t)count * sizeof *x);                                                             \
-        for (int64_t i = 0; i < count; i++)                                                                  \
-            bad |= (x[i] & exponent) == exponent;                                                            \
-        return !bad;                                                                                         \
+/* Whether each exponent of `count` numbers of that many bits has a bit that is 0: those of NaN and infinity have
+ * none. */
+#define FINITE(name, word)                                                                                             \
+    static bool name(const char *p, int64_t count, word exponent)                                                      \
+    {                                                                                                                  \
+        enum { AT_ONCE = 64 };                                                                                         \
+        word x[AT_ONCE], bad = 0;                                                                                      \
+        for (; count >= AT_ONCE; count -= AT_ONCE, p += sizeof x) {                                                    \
+            memcpy(x, p, sizeof x);                                                                                    \
+            for (int i = 0; i < AT_ONCE; i++)                                                                          \
+                bad |= (x[i] & exponent) == exponent;                                                                  \
+        }                                                                                                              \
+        memcpy(x, p, (size_t)count * sizeof *x);                                                                       \
+        for (int64_t i = 0; i < count; i++)                                                                            \
+            bad |= (x[i] & exponent) == exponent;                                                                      \
+        return !bad;                                                                                                   \
     }
 FINITE(finite4, uint32_t)
 FINITE(finite2, uint16_t)
@@ -75,8 +77,7 @@ static int fail_infinite(const char *path, const char *name, const gp_tensor *t)
         if (!isfinite(x))
             break;
     }
-    return fail("%s: tensor %s has %g at element %lld, expected finite numbers", path, name, (double)x,
-                (long long)i);
+    return fail("%s: tensor %s has %g at element %lld, expected finite numbers", path, name, (double)x, (long long)i);
 }
 
 int gp_safetensors_check(const gp_safetensors *s, int64_t i, bool finite_numbers)

@@ -1,5 +1,5 @@
-/* safetensors_write.c: writing. The header goes out before the first byte of data, so it is complete by then but for the
- * digits of the CRCs, which are patched in at the end; into a stream it goes without them. */
+/* safetensors_write.c: writing. The header goes out before the first byte of data, so it is complete by then but for
+ * the digits of the CRCs, which are patched in at the end; into a stream it goes without them. */
 #include "gptpipe/safetensors.h"
 #include "base/file.h"
 #include "data/safetensors_sums.h"
@@ -62,8 +62,8 @@ static json_t *describe(const gp_tensor *t, int64_t begin, int64_t end)
     for (int i = 0; i < t->ndim; i++)
         if (json_array_append_new(shape, json_integer(t->dim[i])))
             die("out of memory");
-    json_t *v = json_pack("{s:s, s:o, s:[I,I]}", "dtype", gp_dtype_name(t->dtype), "shape", shape,
-                          "data_offsets", (json_int_t)begin, (json_int_t)end);
+    json_t *v = json_pack("{s:s, s:o, s:[I,I]}", "dtype", gp_dtype_name(t->dtype), "shape", shape, "data_offsets",
+                          (json_int_t)begin, (json_int_t)end);
     if (!v)
         die("out of memory");
     return v;
@@ -109,7 +109,8 @@ static char *sums_text(gp_safetensors_writer *w)
     return text;
 }
 
-/* Makes room for the record. An unescaped quote begins a key or a value, so this is where it stands and nothing else. */
+/* Makes room for the record. An unescaped quote begins a key or a value, so this is where it stands and nothing
+ * else. */
 static char *header_text(gp_safetensors_writer *w)
 {
     static const char key[] = "\"" GP_SUMS_KEY "\":\"";

@@ -12,8 +12,9 @@ static int check_numbers(const json_t *list, const char *name, const char *path)
 {
     size_t i;
     json_t *x;
-    json_array_foreach(list, i, x) if (!json_is_number(x) || json_number_value(x) < 0) return fail(
-        "%s: number %zu of its %s is not a number from 0 up", path, i, name);
+    json_array_foreach (list, i, x)
+        if (!json_is_number(x) || json_number_value(x) < 0)
+            return fail("%s: number %zu of its %s is not a number from 0 up", path, i, name);
     return 0;
 }
 
@@ -36,10 +37,9 @@ static int check_text(const char *made_for, const char *path, const gp_map *text
     char sha256[65];
     gp_sha256_hex(sha256, text->data, text->size);
     if (strcmp(made_for, sha256))
-        return fail(
-            "%s: belongs to another text, of SHA-256 %.64s; this one's is %s. Make the text again, or remove "
-            "this file",
-            path, made_for, sha256);
+        return fail("%s: belongs to another text, of SHA-256 %.64s; this one's is %s. Make the text again, or remove "
+                    "this file",
+                    path, made_for, sha256);
     return 0;
 }
 
@@ -72,8 +72,8 @@ int gp_sidecar_read(gp_sidecar *s, const char *text_path, const gp_map *text)
     if (there) {
         rc = there > 0 ? gp_file_read_regular(&json, path, SIDECAR_MOST) : -1;
         if (!rc && !(root = gp_json_load(json.data, json.len, JSON_ALLOW_NUL, &e)))
-            rc = fail("%s: is not JSON, line %d: %s; it stands beside %s, which it should describe", path,
-                      e.line, e.text, text_path);
+            rc = fail("%s: is not JSON, line %d: %s; it stands beside %s, which it should describe", path, e.line,
+                      e.text, text_path);
         if (!rc)
             rc = read_root(s, root, path, text);
     }

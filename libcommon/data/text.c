@@ -38,14 +38,13 @@ struct gp_text {
     char *where;  /* "NAME: line 3" */
 };
 
-/* ---- opening --------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------------------- */
 
 /* Ids are no text: who gives a token stream has meant its text, or wants it decoded. */
 static int check_text(const source *s, const char *data, size_t n)
 {
     bool tok = n >= 8 && !memcmp(data, GP_TOK_MAGIC, 8);
-    bool llmc =
-        n >= GP_LLMC_HEADER_SIZE && gp_get32(data) == GP_LLMC_MAGIC && gp_get32(data + 4) == GP_LLMC_VERSION;
+    bool llmc = n >= GP_LLMC_HEADER_SIZE && gp_get32(data) == GP_LLMC_MAGIC && gp_get32(data + 4) == GP_LLMC_VERSION;
     if (!tok && !llmc)
         return 0;
     return fail("%s: is a token stream already (%s), text was expected: %stokenize --info tells what is in "
@@ -173,7 +172,7 @@ void gp_text_rewind(gp_text *t)
     t->done = 0;
 }
 
-/* ---- parts ----------------------------------------------------------------------------------- */
+/* ---- parts ----------------------------------------------------------------------------------------------- */
 
 /* What is here of a source and was not given yet. */
 static const char *ahead(const source *s, size_t *n)

@@ -20,7 +20,7 @@ struct gp_tokens {
     uint32_t crc;
 };
 
-/* ---- .tok ------------------------------------------------------------------------------------ */
+/* ---- .tok ------------------------------------------------------------------------------------------------ */
 
 /* Inflates the metadata into s->metadata, never more than GP_TOK_METADATA_MOST of it. */
 static int inflate_metadata(gp_tokens *s, const char *packed, uint64_t size)
@@ -63,11 +63,10 @@ static int check_header(const gp_tokens *s, const char *h)
 {
     uint64_t vocab = gp_get64(h + 16);
     if (gp_get32(h + 8) != GP_TOK_HEADER_SIZE)
-        return fail("%s: its header says it has %u bytes, expected %d", s->name, gp_get32(h + 8),
-                    GP_TOK_HEADER_SIZE);
+        return fail("%s: its header says it has %u bytes, expected %d", s->name, gp_get32(h + 8), GP_TOK_HEADER_SIZE);
     if (vocab < 1 || vocab > INT32_MAX)
-        return fail("%s: its header gives a vocabulary of %llu, expected 1 to %d", s->name,
-                    (unsigned long long)vocab, INT32_MAX);
+        return fail("%s: its header gives a vocabulary of %llu, expected 1 to %d", s->name, (unsigned long long)vocab,
+                    INT32_MAX);
     if (gp_get32(h + 12) != (uint32_t)gp_tok_width((int64_t)vocab))
         return fail("%s: its header gives %u bytes a token, expected %d with a vocabulary of %llu", s->name,
                     gp_get32(h + 12), gp_tok_width((int64_t)vocab), (unsigned long long)vocab);
@@ -105,9 +104,9 @@ static int check_sizes(gp_tokens *s, uint64_t at, uint64_t header_count)
                     (unsigned long long)header_count, (unsigned long long)count);
     uint64_t index = documents ? 8 * documents + 8 : 0;
     if (documents > room / 8 || count > room / width || index > room || count * width != room - index)
-        return fail("%s: is corrupt: %llu tokens of %llu bytes and %llu documents do not fill its %llu bytes",
-                    s->name, (unsigned long long)count, (unsigned long long)width,
-                    (unsigned long long)documents, (unsigned long long)s->map.size);
+        return fail("%s: is corrupt: %llu tokens of %llu bytes and %llu documents do not fill its %llu bytes", s->name,
+                    (unsigned long long)count, (unsigned long long)width, (unsigned long long)documents,
+                    (unsigned long long)s->map.size);
     s->info.count = (int64_t)count;
     s->info.documents = (int64_t)documents;
     s->ids = s->map.data + at;
@@ -127,16 +126,15 @@ static int open_tok(gp_tokens *s)
     const char *h = s->map.data;
     uint64_t size = s->map.size;
     if (size < GP_TOK_HEADER_SIZE + GP_TOK_TRAILER_SIZE)
-        return fail("%s: is cut short: %llu bytes are less than the header and the trailer of a token stream",
-                    s->name, (unsigned long long)size);
+        return fail("%s: is cut short: %llu bytes are less than the header and the trailer of a token stream", s->name,
+                    (unsigned long long)size);
     if (check_header(s, h))
         return -1;
     uint64_t packed = gp_get64(h + 32), at = GP_TOK_HEADER_SIZE + gp_round_up(packed, 64);
     if (at > size - GP_TOK_TRAILER_SIZE ||
         memcmp(h + size - GP_TOK_TRAILER_SIZE, GP_TOK_TRAILER, strlen(GP_TOK_TRAILER)))
-        return fail(
-            "%s: is cut short: its %llu bytes do not end with a token stream's trailer; make it again",
-            s->name, (unsigned long long)size);
+        return fail("%s: is cut short: its %llu bytes do not end with a token stream's trailer; make it again", s->name,
+                    (unsigned long long)size);
     s->info.vocab_size = (int64_t)gp_get64(h + 16);
     s->info.width = gp_tok_width(s->info.vocab_size);
     memcpy(s->info.fingerprint, h + 40, sizeof s->info.fingerprint);
@@ -145,16 +143,16 @@ static int open_tok(gp_tokens *s)
     return check_sizes(s, at, gp_get64(h + 24));
 }
 
-/* ---- streams that are numbers alone ---------------------------------------------------------- */
+/* ---- streams that are numbers alone ---------------------------------------------------------------------- */
 
 static int open_llmc(gp_tokens *s, int64_t vocab_size)
 {
     if (s->map.size < GP_LLMC_HEADER_SIZE || gp_get32(s->map.data) != GP_LLMC_MAGIC)
-        return fail("%s: is not llm.c's .bin: it does not begin with the number %d and a header of %d bytes",
-                    s->name, GP_LLMC_MAGIC, GP_LLMC_HEADER_SIZE);
+        return fail("%s: is not llm.c's .bin: it does not begin with the number %d and a header of %d bytes", s->name,
+                    GP_LLMC_MAGIC, GP_LLMC_HEADER_SIZE);
     if (gp_get32(s->map.data + 4) != GP_LLMC_VERSION)
-        return fail("%s: is llm.c's .bin of version %u, expected %d (uint16 ids)", s->name,
-                    gp_get32(s->map.data + 4), GP_LLMC_VERSION);
+        return fail("%s: is llm.c's .bin of version %u, expected %d (uint16 ids)", s->name, gp_get32(s->map.data + 4),
+                    GP_LLMC_VERSION);
     uint64_t room = s->map.size - GP_LLMC_HEADER_SIZE, count = gp_get32(s->map.data + 8);
     if (count > INT32_MAX || 2 * count != room)
         return fail("%s: is corrupt: its header counts %u tokens, the %llu bytes after it hold %llu", s->name,
@@ -177,7 +175,7 @@ static int open_raw16(gp_tokens *s, int64_t vocab_size)
     return 0;
 }
 
-/* ---- opening --------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------------------- */
 
 static const char *recognise(const gp_map *m)
 {
@@ -206,8 +204,7 @@ static int open_format(gp_tokens *s, const char *format, int64_t vocab_size)
         return open_tok(s);
     }
     if (vocab_size < 0 || vocab_size > 65536)
-        return fail("%s: a vocabulary of %lld does not fit uint16 ids (1 to 65536)", s->name,
-                    (long long)vocab_size);
+        return fail("%s: a vocabulary of %lld does not fit uint16 ids (1 to 65536)", s->name, (long long)vocab_size);
     if (!strcmp(s->info.format, "llmc")) {
         s->info.format = "llmc";
         return open_llmc(s, vocab_size);
@@ -278,9 +275,8 @@ int gp_tokens_expect(const gp_tokens *s, int64_t vocab_size)
 {
     if (!vocab_size || vocab_size == s->info.vocab_size)
         return 0;
-    return fail(
-        "%s: has a vocabulary of %lld ids, %lld were said; --vocab-size is for streams that do not tell",
-        s->name, (long long)s->info.vocab_size, (long long)vocab_size);
+    return fail("%s: has a vocabulary of %lld ids, %lld were said; --vocab-size is for streams that do not tell",
+                s->name, (long long)s->info.vocab_size, (long long)vocab_size);
 }
 
 void gp_tokens_share(gp_tokens *s, const gp_tokens *like)
@@ -305,7 +301,7 @@ void gp_tokens_add_sum(const gp_tokens *s, int pieces, gp_sha256 *h)
     }
 }
 
-/* ---- reading --------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------------------- */
 
 const gp_tokens_info *gp_tokens_get_info(const gp_tokens *s)
 {

@@ -72,8 +72,7 @@ static int put_metadata(gp_tokens_writer *w, const char *header, const char *jso
     Bytef *packed = NULL;
     char head[GP_TOK_HEADER_SIZE];
     if (size > GP_TOK_METADATA_MOST)
-        return fail("metadata of %zu bytes is more than a token stream holds (%d)", size,
-                    GP_TOK_METADATA_MOST);
+        return fail("metadata of %zu bytes is more than a token stream holds (%d)", size, GP_TOK_METADATA_MOST);
     if (size && size <= PACKED_MOST) {
         packed = gp_malloc(packed_size);
         if (compress2(packed, &packed_size, (const Bytef *)json, size, Z_DEFAULT_COMPRESSION) != Z_OK)
@@ -127,8 +126,8 @@ static int choose_format(gp_tokens_writer *w, const char *path, const gp_tokens_
         return fail("%s: a vocabulary of %lld cannot be written (1 to %d)", path, (long long)info->vocab_size,
                     INT32_MAX);
     if (w->format != TOK && info->vocab_size > 65536)
-        return fail("%s: %s holds uint16 ids, too small for a vocabulary of %lld; use --format tok", path,
-                    name, (long long)info->vocab_size);
+        return fail("%s: %s holds uint16 ids, too small for a vocabulary of %lld; use --format tok", path, name,
+                    (long long)info->vocab_size);
     if (w->format == LLMC && gp_is_stream(path) > 0)
         return fail("llm.c's .bin has its count in front and cannot be streamed; give -o FILE");
     return 0;
@@ -156,8 +155,7 @@ static int spill_starts(gp_tokens_writer *w)
 {
     if (w->spill < 0 && (w->spill = gp_temporary_fd()) < 0)
         return -1;
-    if (gp_write_all(w->spill, w->starts, STARTS * sizeof *w->starts,
-                     "temporary file (TMPDIR names its folder)"))
+    if (gp_write_all(w->spill, w->starts, STARTS * sizeof *w->starts, "temporary file (TMPDIR names its folder)"))
         return -1;
     w->spilled = w->documents;
     return 0;
@@ -284,9 +282,8 @@ static int finish_llmc(gp_tokens_writer *w)
 {
     char number[4];
     if (w->count > INT32_MAX)
-        return fail(
-            "%s: llm.c's .bin counts in 31 bits, too few for %lld tokens; use --shard-size or --format tok",
-            w->out.path, (long long)w->count);
+        return fail("%s: llm.c's .bin counts in 31 bits, too few for %lld tokens; use --shard-size or --format tok",
+                    w->out.path, (long long)w->count);
     gp_put32(number, (uint32_t)w->count);
     return gp_out_patch(&w->out, 8, number, sizeof number);
 }

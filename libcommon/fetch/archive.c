@@ -17,8 +17,8 @@
 enum { BLOCK = 1 << 16, MAX_PATH = 4095, MAX_DEPTH = 64, TAR_BLOCK = 512 };
 static const int64_t FREE_BYTES = 64 << 20, MOST_RATIO = 200;
 
-/* Entries: each is an inode and a block of the disk, and packed it takes a few bytes. Of real data sets it takes 100 and
- * more. */
+/* Entries: each is an inode and a block of the disk, and packed it takes a few bytes. Of real data sets it takes 100
+ * and more. */
 static const int64_t FREE_ENTRIES = 16384, BYTES_AN_ENTRY = 20;
 
 struct gp_archive {
@@ -36,38 +36,38 @@ struct gp_archive {
     gp_buf path;
 };
 
-/* ---- the library, opened with the first archive ---------------------------------------------- */
+/* ---- the library, opened with the first archive ---------------------------------------------------------- */
 
-#define FUNCTIONS(X)                                                                                         \
-    X(read_new)                                                                                              \
-    X(read_support_format_tar)                                                                               \
-    X(read_support_format_zip)                                                                               \
-    X(read_support_format_raw)                                                                               \
-    X(read_support_filter_gzip)                                                                              \
-    X(read_support_filter_zstd)                                                                              \
-    X(read_support_filter_xz)                                                                                \
-    X(read_support_filter_bzip2)                                                                             \
-    X(read_set_callback_data)                                                                                \
-    X(read_set_read_callback)                                                                                \
-    X(read_set_seek_callback)                                                                                \
-    X(read_open1)                                                                                            \
-    X(set_error)                                                                                             \
-    X(read_next_header2)                                                                                     \
-    X(entry_new)                                                                                             \
-    X(entry_free)                                                                                            \
-    X(read_data)                                                                                             \
-    X(read_data_skip)                                                                                        \
-    X(read_free)                                                                                             \
-    X(error_string)                                                                                          \
-    X(filter_bytes)                                                                                          \
-    X(filter_code)                                                                                           \
-    X(format)                                                                                                \
-    X(entry_pathname)                                                                                        \
-    X(entry_pathname_utf8)                                                                                   \
-    X(entry_hardlink)                                                                                        \
-    X(entry_hardlink_utf8)                                                                                   \
-    X(entry_filetype)                                                                                        \
-    X(entry_size_is_set)                                                                                     \
+#define FUNCTIONS(X)                                                                                                   \
+    X(read_new)                                                                                                        \
+    X(read_support_format_tar)                                                                                         \
+    X(read_support_format_zip)                                                                                         \
+    X(read_support_format_raw)                                                                                         \
+    X(read_support_filter_gzip)                                                                                        \
+    X(read_support_filter_zstd)                                                                                        \
+    X(read_support_filter_xz)                                                                                          \
+    X(read_support_filter_bzip2)                                                                                       \
+    X(read_set_callback_data)                                                                                          \
+    X(read_set_read_callback)                                                                                          \
+    X(read_set_seek_callback)                                                                                          \
+    X(read_open1)                                                                                                      \
+    X(set_error)                                                                                                       \
+    X(read_next_header2)                                                                                               \
+    X(entry_new)                                                                                                       \
+    X(entry_free)                                                                                                      \
+    X(read_data)                                                                                                       \
+    X(read_data_skip)                                                                                                  \
+    X(read_free)                                                                                                       \
+    X(error_string)                                                                                                    \
+    X(filter_bytes)                                                                                                    \
+    X(filter_code)                                                                                                     \
+    X(format)                                                                                                          \
+    X(entry_pathname)                                                                                                  \
+    X(entry_pathname_utf8)                                                                                             \
+    X(entry_hardlink)                                                                                                  \
+    X(entry_hardlink_utf8)                                                                                             \
+    X(entry_filetype)                                                                                                  \
+    X(entry_size_is_set)                                                                                               \
     X(entry_size)
 
 static struct {
@@ -90,29 +90,26 @@ static void open_once(void)
 static int open_library(void)
 {
     pthread_once(&once, open_once);
-    return found
-               ? 0
-               : fail("%s cannot be opened, which archives need; install libarchive13, or name its folder in "
-                      "LD_LIBRARY_PATH",
-                      libraries[0]);
+    return found ? 0
+                 : fail("%s cannot be opened, which archives need; install libarchive13, or name its folder in "
+                        "LD_LIBRARY_PATH",
+                        libraries[0]);
 }
 
-/* ---- an archive ------------------------------------------------------------------------------ */
+/* ---- an archive ------------------------------------------------------------------------------------------ */
 
 static int broken(const gp_archive *a)
 {
     const char *why = lib.error_string(a->reader);
     if (lib.error_number(a->reader) == ENOMEM)
         die("out of memory (libarchive)");
-    return fail("%s: cannot be unpacked: %s; it is damaged or cut short", a->name,
-                why ? why : "not said why");
+    return fail("%s: cannot be unpacked: %s; it is damaged or cut short", a->name, why ? why : "not said why");
 }
 
 static int too_large(const gp_archive *a)
 {
     if (a->unpacked >= 0)
-        return fail("%s: unpacks to more than the %lld bytes that it should", a->name,
-                    (long long)a->unpacked);
+        return fail("%s: unpacks to more than the %lld bytes that it should", a->name, (long long)a->unpacked);
     return fail("%s: unpacks to more than %lld bytes, which is too much for an archive of %lld bytes; if it "
                 "is no bomb, say in the catalog how much is \"unpacked\"",
                 a->name, (long long)a->most, (long long)a->size);
@@ -231,19 +228,17 @@ static int count_entry(gp_archive *a, const char *path)
     for (const char *part = path; part && *part; part += strcspn(part, "/"), depth++)
         part += strspn(part, "/");
     if (++a->entries > a->max_entries)
-        return fail("%s: holds more than %lld files and folders, the limit for an archive of %lld bytes "
-                    "(%lld, and one "
+        return fail("%s: holds more than %lld files and folders, the limit for an archive of %lld bytes (%lld, and one "
                     "more for each %lld bytes)",
                     a->name, (long long)a->max_entries, (long long)a->size, (long long)FREE_ENTRIES,
                     (long long)BYTES_AN_ENTRY);
     if (n > MAX_PATH || depth > MAX_DEPTH)
-        return fail("%s: holds a path of %zu bytes and %zu parts, the limits are %d and %d: %.60s...",
-                    a->name, n, depth, MAX_PATH, MAX_DEPTH, path);
+        return fail("%s: holds a path of %zu bytes and %zu parts, the limits are %d and %d: %.60s...", a->name, n,
+                    depth, MAX_PATH, MAX_DEPTH, path);
     a->names += (int64_t)n;
     if (a->names > a->max_names)
-        return fail(
-            "%s: its paths have more than %lld bytes together, the limit for an archive of %lld bytes",
-            a->name, (long long)a->max_names, (long long)a->size);
+        return fail("%s: its paths have more than %lld bytes together, the limit for an archive of %lld bytes", a->name,
+                    (long long)a->max_names, (long long)a->size);
     return 0;
 }
 
@@ -252,13 +247,13 @@ static int take_path(gp_archive *a, const char *from)
 {
     a->path.len = 0;
     if (!from || *from == '/')
-        return fail("%s: holds a file %s, which is not below the archive's folder; it is left alone whole",
-                    a->name, from ? from : "without a name");
+        return fail("%s: holds a file %s, which is not below the archive's folder; it is left alone whole", a->name,
+                    from ? from : "without a name");
     for (const char *part = from; *part; part += strspn(part, "/")) {
         size_t n = strcspn(part, "/");
         if (n == 2 && !memcmp(part, "..", 2))
-            return fail("%s: holds a file %s, which leads out of its folder; the archive is left alone whole",
-                        a->name, from);
+            return fail("%s: holds a file %s, which leads out of its folder; the archive is left alone whole", a->name,
+                        from);
         if (n != 1 || *part != '.') {
             gp_buf_puts(&a->path, a->path.len ? "/" : "");
             gp_buf_add(&a->path, part, n);
@@ -286,8 +281,8 @@ static int check_entry(gp_archive *a, struct archive_entry *e)
     if (lib.entry_filetype(e) == AE_IFDIR)
         return 0;
     if (lib.entry_filetype(e) != AE_IFREG || !a->path.len)
-        return fail("%s: holds %s, which is neither file nor folder; the archive is left alone whole",
-                    a->name, a->path.len ? a->path.data : "a file without a name");
+        return fail("%s: holds %s, which is neither file nor folder; the archive is left alone whole", a->name,
+                    a->path.len ? a->path.data : "a file without a name");
     if (lib.entry_size_is_set(e) && lib.entry_size(e) > a->most - a->done)
         return too_large(a);
     return 1;
@@ -327,8 +322,7 @@ int gp_archive_next(gp_archive *a, gp_archive_file *f)
             return rc;
     }
     if (a->unpacked >= 0 && a->done < a->unpacked)
-        return fail("%s: unpacks to %lld bytes, expected %lld", a->name, (long long)a->done,
-                    (long long)a->unpacked);
+        return fail("%s: unpacks to %lld bytes, expected %lld", a->name, (long long)a->done, (long long)a->unpacked);
     return 0;
 }
 

@@ -61,9 +61,8 @@ static int read_file(gp_catalog_file *f, json_t *from, const char *where)
     json_int_t size = -1, unpacked = -1;
     json_error_t e;
     *f = (gp_catalog_file){.size = -1, .unpacked = -1};
-    if (json_unpack_ex(from, &e, JSON_STRICT, "{s:s, s:o, s?s, s?I, s?s, s?I}", "path", &f->path, "urls",
-                       &urls, "sha256", &f->sha256, "size", &size, "unpack", &f->unpack, "unpacked",
-                       &unpacked))
+    if (json_unpack_ex(from, &e, JSON_STRICT, "{s:s, s:o, s?s, s?I, s?s, s?I}", "path", &f->path, "urls", &urls,
+                       "sha256", &f->sha256, "size", &size, "unpack", &f->unpack, "unpacked", &unpacked))
         return fail("%s: a file is not {path, urls, sha256, size, unpack, unpacked}: %s", where, e.text);
     if (check_path(f->path, where))
         return -1;
@@ -105,8 +104,7 @@ static json_t *numbered(const gp_series *s, json_t *from, int i, const char *whe
     size_t u;
     json_object_set_new(file, "path", json_string(path));
     free(path);
-    json_array_foreach(json_object_get(from, "urls"), u, url)
-    {
+    json_array_foreach (json_object_get(from, "urls"), u, url) {
         name = json_is_string(url) ? gp_series_name(s, json_string_value(url), i) : NULL;
         if (!name)
             break;
@@ -150,8 +148,7 @@ static int read_files(gp_catalog_entry *d, json_t *from, json_t *all, const char
     int first = 0; /* of the series */
     json_t *file;
     size_t f;
-    json_array_foreach(from, f, file)
-    {
+    json_array_foreach (from, f, file) {
         const char *path = json_string_value(json_object_get(file, "path"));
         gp_series s = {0};
         if (path && gp_series_read(&s, path))
@@ -188,8 +185,8 @@ static int check_paths(const gp_catalog_entry *d, const char *where)
 static int check_words(const gp_catalog_entry *d, const char *where)
 {
     if (!*d->name || !is_line(d->name) || strchr(d->name, '/'))
-        return fail("%s: \"%s\" is no name of a data set: it is empty, or has a slash or a line's end in it",
-                    where, d->name);
+        return fail("%s: \"%s\" is no name of a data set: it is empty, or has a slash or a line's end in it", where,
+                    d->name);
     if (!is_line(d->note) || !is_line(d->licence) || (d->home && !is_line(d->home)))
         return fail("%s: note, licence and home are a line each", where);
     return 0;
@@ -202,8 +199,8 @@ static int read_set(gp_catalog_entry *d, const char *name, json_t *from, const c
     char where[256];
     snprintf(where, sizeof where, "%s: %s", path, name);
     *d = (gp_catalog_entry){.name = name};
-    if (json_unpack_ex(from, &e, JSON_STRICT, "{s:s, s:s, s?s, s:o, s?o}", "note", &d->note, "licence",
-                       &d->licence, "home", &d->home, "files", &files, "items", &items))
+    if (json_unpack_ex(from, &e, JSON_STRICT, "{s:s, s:s, s?s, s:o, s?o}", "note", &d->note, "licence", &d->licence,
+                       "home", &d->home, "files", &files, "items", &items))
         return fail("%s: is not {note, licence, home, files, items}: %s", where, e.text);
     if (check_words(d, where) || (items && !(d->items = gp_items_read(items, where))))
         return -1;
@@ -239,8 +236,7 @@ static int add(gp_catalog *c, int document, const char *text, size_t length, con
     if (!json_is_object(root))
         return fail("%s: is not a JSON object of data sets by name", path);
     c->sets = gp_realloc(c->sets, (size_t)c->count + json_object_size(root), sizeof *c->sets);
-    json_object_foreach(root, name, value)
-    {
+    json_object_foreach (root, name, value) {
         gp_catalog_entry d, *old = find(c, before, name); /* within a document no name is there twice */
         if (read_set(&d, name, value, path)) {
             release_set(&d);

@@ -45,13 +45,11 @@ static int read_splits(gp_catalog_items *items, json_t *splits, const char *wher
     items->splits = names;
     items->split_paths = paths;
     items->split_count = (int)count;
-    json_object_foreach(splits, name, path)
-    {
+    json_object_foreach (splits, name, path) {
         if (!json_is_string(path))
             return fail("%s: split %s is not a path", where, name);
         if (!gp_path_stays_below(json_string_value(path)))
-            return fail("%s: split %s: path \"%s\" leads out of its folder", where, name,
-                        json_string_value(path));
+            return fail("%s: split %s: path \"%s\" leads out of its folder", where, name, json_string_value(path));
         names[i] = name;
         paths[i++] = json_string_value(path);
     }
@@ -69,8 +67,7 @@ static int read_labels(gp_catalog_items *items, json_t *labels, const char *wher
     const char **names = gp_calloc(count, sizeof *names);
     items->labels = names;
     items->label_count = (int)count;
-    json_array_foreach(labels, i, label)
-    {
+    json_array_foreach (labels, i, label) {
         if (!(names[i] = json_string_value(label)))
             return fail("%s: label %zu is not a name", where, i);
     }
@@ -84,9 +81,8 @@ gp_catalog_items *gp_items_read(json_t *from, const char *where)
     const char *format;
     json_error_t e;
     int rc = -1;
-    if (json_unpack_ex(from, &e, JSON_STRICT, "{s:s, s?o, s?o, s?s, s?s, s?s}", "kind", &format, "splits",
-                       &splits, "labels", &labels, "separator", &items->separator, "text", &items->text,
-                       "label", &items->label))
+    if (json_unpack_ex(from, &e, JSON_STRICT, "{s:s, s?o, s?o, s?s, s?s, s?s}", "kind", &format, "splits", &splits,
+                       "labels", &labels, "separator", &items->separator, "text", &items->text, "label", &items->label))
         fail("%s: items is not {kind, splits, labels, separator, text, label}: %s", where, e.text);
     else if (!read_format(items, format, where))
         rc = read_splits(items, splits, where) || read_labels(items, labels, where) ? -1 : 0;

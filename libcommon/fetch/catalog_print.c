@@ -41,13 +41,13 @@ static json_t *set_to_json(const gp_catalog_entry *d)
         json_t *urls = json_array();
         for (int u = 0; u < f->url_count; u++)
             json_array_append_new(urls, json_string(f->urls[u]));
-        json_array_append_new(files, json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "path", f->path, "urls",
-                                               urls, "sha256", string_or_null(f->sha256), "size",
-                                               number_or_null(f->size), "unpack", string_or_null(f->unpack),
-                                               "unpacked", number_or_null(f->unpacked)));
+        json_array_append_new(files,
+                              json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "path", f->path, "urls", urls, "sha256",
+                                        string_or_null(f->sha256), "size", number_or_null(f->size), "unpack",
+                                        string_or_null(f->unpack), "unpacked", number_or_null(f->unpacked)));
     }
-    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o}", "name", d->name, "note", d->note, "licence",
-                     d->licence, "home", string_or_null(d->home), "files", files, "items",
+    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o}", "name", d->name, "note", d->note, "licence", d->licence, "home",
+                     string_or_null(d->home), "files", files, "items",
                      d->items ? gp_items_to_json(d->items) : json_null());
 }
 
@@ -86,7 +86,7 @@ static void print_set(const gp_catalog_entry *d, FILE *out)
     if (d->items && d->file_count == 1 && d->files->unpack && !strcmp(d->files->unpack, "folder"))
         fprintf(out, "-o DIR/ unpacks it; -o - and -o FILE give %s\n",
                 d->items->format != GP_ITEMS_TEXT ? "a JSON object a line: text, label, split"
-                                               : "the text of one --split");
+                                                  : "the text of one --split");
 }
 
 int gp_catalog_print(const gp_catalog *c, const char *name, bool json, FILE *out)

@@ -5,15 +5,15 @@
 #define CURL_DISABLE_TYPECHECK /* which wants to call curl_easy_setopt by this name */
 #include <curl/curl.h>
 
-#define GP_CURL_FUNCTIONS(X)                                                                                 \
-    X(global_init)                                                                                           \
-    X(easy_init)                                                                                             \
-    X(easy_setopt)                                                                                           \
-    X(easy_getinfo)                                                                                          \
-    X(easy_perform)                                                                                          \
-    X(easy_strerror)                                                                                         \
-    X(easy_cleanup)                                                                                          \
-    X(slist_append)                                                                                          \
+#define GP_CURL_FUNCTIONS(X)                                                                                           \
+    X(global_init)                                                                                                     \
+    X(easy_init)                                                                                                       \
+    X(easy_setopt)                                                                                                     \
+    X(easy_getinfo)                                                                                                    \
+    X(easy_perform)                                                                                                    \
+    X(easy_strerror)                                                                                                   \
+    X(easy_cleanup)                                                                                                    \
+    X(slist_append)                                                                                                    \
     X(slist_free_all)
 
 typedef struct gp_curl {

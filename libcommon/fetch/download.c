@@ -5,8 +5,8 @@
  * that it starts at N. Where a server has no validators, the rest is asked for without a condition, and taken where the
  * file still has the size that it had.
  *
- * Nothing is taken for a whole file that need not be one: a part that was not asked for, a body in another encoding, one
- * of which neither the length nor the end is marked.
+ * Nothing is taken for a whole file that need not be one: a part that was not asked for, a body in another encoding,
+ * one of which neither the length nor the end is marked.
  */
 #include "fetch/download.h"
 
@@ -39,7 +39,7 @@ typedef struct response {
     int64_t page;          /* bytes of an error's page */
     bool body;             /* its first byte has come */
     bool connected;
-    double heard; /* gp_now() when something came last; to begin with, by when a connection must stand */
+    double heard;        /* gp_now() when something came last; to begin with, by when a connection must stand */
     gp_transfer verdict; /* why a callback stopped the transfer */
     char reason[CURL_ERROR_SIZE];
 } response;
@@ -153,13 +153,11 @@ static int check_response(const response *r, int64_t length)
     if (r->status == 206 && !r->ranged)
         return fail("%s: the server sends a part of the file, which was not asked for", r->url);
     if (!known && r->encoding && *r->encoding && strcasecmp(r->encoding, "identity"))
-        return fail("%s: the server sends the file encoded (%s), which was not asked for", r->url,
-                    r->encoding);
+        return fail("%s: the server sends the file encoded (%s), which was not asked for", r->url, r->encoding);
     if (r->status == 200 && !d->checked && d->size < 0 && length < 0 && !r->ends)
-        return fail(
-            "%s: the server gives neither the file's length nor a mark at its end, so one that is cut "
-            "short would pass for whole; a size or a sha256 in the catalog would tell",
-            r->url);
+        return fail("%s: the server gives neither the file's length nor a mark at its end, so one that is cut "
+                    "short would pass for whole; a size or a sha256 in the catalog would tell",
+                    r->url);
     return 0;
 }
 
@@ -179,8 +177,8 @@ static gp_transfer begin_body(response *r)
     if (check_response(r, length))
         return stop(r, GP_TRANSFER_NO);
     if (length >= 0 && d->size >= 0 && length != d->size) {
-        fail("%s: has %lld bytes, expected %lld: the file has changed at its source", r->url,
-             (long long)length, (long long)d->size);
+        fail("%s: has %lld bytes, expected %lld: the file has changed at its source", r->url, (long long)length,
+             (long long)d->size);
         return stop(r, GP_TRANSFER_NO);
     }
     bool endless = length < 0 && d->size < 0 && !d->checked; /* the rest may be any part of the rest */
@@ -189,8 +187,8 @@ static gp_transfer begin_body(response *r)
         return gp_part_restart(p) ? stop(r, GP_TRANSFER_STOP) : stop(r, GP_TRANSFER_AGAIN);
     }
     if (r->status == 206 && r->by_size && r->whole != p->whole) {
-        fail("%s: the rest is not that of a file of %lld bytes, which it had: it has changed at its source",
-             r->url, (long long)p->whole);
+        fail("%s: the rest is not that of a file of %lld bytes, which it had: it has changed at its source", r->url,
+             (long long)p->whole);
         d->changed = true;
         return gp_part_restart(p) ? stop(r, GP_TRANSFER_STOP) : stop(r, GP_TRANSFER_AGAIN);
     }
@@ -322,8 +320,8 @@ static struct curl_slist *add_header(response *r, struct curl_slist *headers, co
     return more;
 }
 
-/* Gives the request's headers. Asks for the rest only where a mixture of two files would be seen: by the validator, by the SHA-256, or, where the
- * server has no validator, most likely by the size. */
+/* Gives the request's headers. Asks for the rest only where a mixture of two files would be seen: by the validator, by
+ * the SHA-256, or, where the server has no validator, most likely by the size. */
 static struct curl_slist *ask_for_rest(response *r, int *rc)
 {
     gp_part *p = r->d->part;
@@ -374,11 +372,11 @@ static void say_why(const response *r, CURLcode code)
 {
     const char *reason = *r->reason ? r->reason : r->lib->easy_strerror(code);
     if (code == CURLE_UNSUPPORTED_PROTOCOL && r->location)
-        fail("%s: leads to %s, which is not followed: only http and https are, and from https only https",
-             r->url, r->location);
+        fail("%s: leads to %s, which is not followed: only http and https are, and from https only https", r->url,
+             r->location);
     else if (code == CURLE_PEER_FAILED_VERIFICATION)
-        fail("%s: %s; SSL_CERT_FILE or CURL_CA_BUNDLE may name a file of further certificates to trust",
-             r->url, reason);
+        fail("%s: %s; SSL_CERT_FILE or CURL_CA_BUNDLE may name a file of further certificates to trust", r->url,
+             reason);
     else
         fail("%s: %s", r->url, reason);
 }

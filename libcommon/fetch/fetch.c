@@ -39,8 +39,8 @@ static int apply_lock(const crew *c, const gp_fetch_job *j, gp_bring *b)
     if (!c->known || !gp_lock_file_find(c->known, j->set->name, j->file->path, &sha256, &size))
         return 0;
     if (b->file.sha256 && strcmp(b->file.sha256, sha256))
-        return fail("%s: %s: its SHA-256 is %s in %s, but %s in the catalog", j->set->name, j->file->path,
-                    sha256, c->o->lock, b->file.sha256);
+        return fail("%s: %s: its SHA-256 is %s in %s, but %s in the catalog", j->set->name, j->file->path, sha256,
+                    c->o->lock, b->file.sha256);
     if (b->file.size >= 0 && size >= 0 && b->file.size != size)
         return fail("%s: %s: has %lld bytes in %s, but %lld in the catalog", j->set->name, j->file->path,
                     (long long)size, c->o->lock, (long long)b->file.size);
@@ -141,7 +141,7 @@ static void announce(const gp_fetch_job *jobs, int count, const gp_fetch_options
             series ? "; --shards N takes the first N of a series, and what came is kept" : "");
 }
 
-/* ---- folders --------------------------------------------------------------------------------- */
+/* ---- folders --------------------------------------------------------------------------------------------- */
 
 /* How much of path, up to its last slash, is a folder that is there; 0: the one that we are in. */
 static size_t here_of(const char *path)
@@ -206,8 +206,7 @@ static int check_room(const gp_fetch_job *jobs, int count)
     size_t here = here_of(jobs->path); /* the disk that dir will be on */
     char *nearest = here ? gp_strndup(jobs->path, here) : gp_strdup(".");
     int rc = 0;
-    if (!statvfs(nearest, &disk) && disk.f_blocks &&
-        (double)sum > (double)disk.f_bavail * (double)disk.f_frsize)
+    if (!statvfs(nearest, &disk) && disk.f_blocks && (double)sum > (double)disk.f_bavail * (double)disk.f_frsize)
         rc = fail("%s: %s are to come, there is room for %s", dir, gp_format_bytes(needed, sum),
                   gp_format_bytes(left, (int64_t)(disk.f_bavail * disk.f_frsize)));
     free(dir);
@@ -215,7 +214,7 @@ static int check_room(const gp_fetch_job *jobs, int count)
     return rc;
 }
 
-/* ---- files ----------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------------------- */
 
 static int by_path(const void *a, const void *b)
 {
@@ -251,8 +250,7 @@ static void run(crew *c, int threads)
         pthread_join(others[--begun], NULL);
 }
 
-int gp_fetch_files(gp_fetch_job *jobs, int count, const gp_fetch_options *o, gp_fetch_report *report,
-                   void *self)
+int gp_fetch_files(gp_fetch_job *jobs, int count, const gp_fetch_options *o, gp_fetch_report *report, void *self)
 {
     crew c = {.jobs = jobs, .count = count, .o = o, .report = report, .self = self};
     int64_t threads = gp_min(gp_min(o->parallel > 0 ? o->parallel : PARALLEL, MOST_PARALLEL), count);
@@ -260,8 +258,7 @@ int gp_fetch_files(gp_fetch_job *jobs, int count, const gp_fetch_options *o, gp_
         jobs[i].failed = true;
     if (!count)
         return 0;
-    if (check_names(jobs, count) || check_room(jobs, count) ||
-        (o->lock && !(c.known = gp_lock_file_open(o->lock))))
+    if (check_names(jobs, count) || check_room(jobs, count) || (o->lock && !(c.known = gp_lock_file_open(o->lock))))
         return -1;
     announce(jobs, count, o);
     size_t *here = note_folders(jobs, count);
@@ -279,8 +276,7 @@ int gp_fetch_files(gp_fetch_job *jobs, int count, const gp_fetch_options *o, gp_
     if (failed && count == 1)
         return fail("%s", c.reason);
     if (failed) /* where nobody was told the reasons, one of them at least */
-        return fail("%d of %d files did not come%s%s", failed, count, report ? "" : ": ",
-                    report ? "" : c.reason);
+        return fail("%d of %d files did not come%s%s", failed, count, report ? "" : ": ", report ? "" : c.reason);
     return 0;
 }
 

@@ -60,8 +60,8 @@ static gp_transfer wrong(job *j, const char *source)
              (long long)j->part.done, (long long)j->file->size, j->b->lock ? " as in " : "",
              j->b->lock ? j->b->lock : "");
     else
-        fail("%s: its SHA-256 is %s, expected %s%s%s: the file has changed at its source or on the way",
-             source, hex, j->file->sha256, j->b->lock ? " as in " : "", j->b->lock ? j->b->lock : "");
+        fail("%s: its SHA-256 is %s, expected %s%s%s: the file has changed at its source or on the way", source, hex,
+             j->file->sha256, j->b->lock ? " as in " : "", j->b->lock ? j->b->lock : "");
     return gp_part_restart(&j->part) ? GP_TRANSFER_STOP : GP_TRANSFER_NO;
 }
 
@@ -183,14 +183,12 @@ static int fail_offline(const job *j)
     const char *name = strcmp(j->b->path, "-") ? j->b->path : j->file->path, *mirror = j->o.mirror,
                *below = strstr(j->file->urls[0], "://") + 3;
     if (mirror && is_url(mirror))
-        return fail("%s: is not here and --offline is given, which does not ask the mirror %s either", name,
-                    mirror);
+        return fail("%s: is not here and --offline is given, which does not ask the mirror %s either", name, mirror);
     if (mirror)
         return fail("%s: is not here and --offline is given; expected it at %s/%s", name, mirror, below);
-    return fail(
-        "%s: is not here and --offline is given; run once without it, or name a folder that has %s with "
-        "--mirror",
-        name, below);
+    return fail("%s: is not here and --offline is given; run once without it, or name a folder that has %s with "
+                "--mirror",
+                name, below);
 }
 
 static int bring(job *j)
@@ -312,8 +310,7 @@ int gp_bring_file(gp_bring *b)
     job j = new_job(b);
     bool std = !strcmp(b->path, "-"), present = false;
     if (std && is_folder(j.file))
-        return fail("%s: is a folder of files, which stdout cannot take; give a folder: -o DIR/",
-                    j.file->path);
+        return fail("%s: is a folder of files, which stdout cannot take; give a folder: -o DIR/", j.file->path);
     if (!std && look(b, &present))
         return -1;
     if (present)

@@ -73,8 +73,8 @@ int gp_grammar_draw(const gp_grammar *g, uint64_t seed, int64_t i, char *text, i
     drawing d = {.g = g, .seed = seed, .index = i, .text = text, .most = most};
     write_form(&d, choose(&d, g->rules)->form[0]);
     if (d.full)
-        return fail("text %lld of seed %llu is longer than %d characters", (long long)i,
-                    (unsigned long long)seed, most);
+        return fail("text %lld of seed %llu is longer than %d characters", (long long)i, (unsigned long long)seed,
+                    most);
     text[d.length] = 0;
     *nats = d.nats;
     return d.length;

@@ -15,7 +15,7 @@ typedef struct parser {
 } parser;
 
 /* One more element at the end of a growing array, zeroed. */
-#define PUSH(array, count)                                                                                   \
+#define PUSH(array, count)                                                                                             \
     ((array) = grow((array), (count), sizeof *(array)), memset(&(array)[(count)++], 0, sizeof *(array)))
 
 static void *grow(void *array, int count, size_t size)
@@ -121,8 +121,7 @@ static int parse_alternative(parser *p, char *line)
     line = trim(line);
     long weight = strtol(line, &text, 10);
     if (text == line || *text != ' ' || weight < 1 || weight > 1000000)
-        return fail("%s:%d: found \"%.40s\", expected a weight from 1 to 1000000 and a text", p->where,
-                    p->line, line);
+        return fail("%s:%d: found \"%.40s\", expected a weight from 1 to 1000000 and a text", p->where, p->line, line);
     gp_alternative *a = PUSH(p->g->alternatives, p->g->alternative_count);
     a->weight = weight;
     a->line = p->line;
@@ -138,8 +137,7 @@ static int parse_alternative(parser *p, char *line)
             return -1;
     }
     if (forms != rule->forms)
-        return fail("%s:%d: found %d forms, rule %s has %d", p->where, p->line, forms, rule->name,
-                    rule->forms);
+        return fail("%s:%d: found %d forms, rule %s has %d", p->where, p->line, forms, rule->name, rule->forms);
     return 0;
 }
 
@@ -169,11 +167,11 @@ static int define_slot(parser *p, gp_piece *piece)
     size_t n = (size_t)(equals - piece->text), rest = (size_t)piece->length - n - 1;
     int slot = find_slot(g, piece->text, n), rule = gp_grammar_rule(g, equals + 1, rest);
     if (rule < 0)
-        return fail("%s:%d: <%.*s>: there is no rule %.*s", p->where, p->line, piece->length, piece->text,
-                    (int)rest, equals + 1);
+        return fail("%s:%d: <%.*s>: there is no rule %.*s", p->where, p->line, piece->length, piece->text, (int)rest,
+                    equals + 1);
     if (gp_grammar_rule(g, piece->text, n) >= 0)
-        return fail("%s:%d: <%.*s>: %.*s is a rule's name", p->where, p->line, piece->length, piece->text,
-                    (int)n, piece->text);
+        return fail("%s:%d: <%.*s>: %.*s is a rule's name", p->where, p->line, piece->length, piece->text, (int)n,
+                    piece->text);
     if (slot < 0) {
         if (g->slot_count == GP_GRAMMAR_SLOTS)
             return fail("%s:%d: more than %d remembered names", p->where, p->line, GP_GRAMMAR_SLOTS);
@@ -201,17 +199,15 @@ static int resolve(parser *p, gp_piece *piece)
     if (piece->slot < 0) {
         piece->rule = dot ? -1 : gp_grammar_rule(g, name, n);
         return piece->rule >= 0 ? 0
-                                : fail("%s:%d: <%.*s> is neither a rule nor a remembered name", p->where,
-                                       p->line, piece->length, name);
+                                : fail("%s:%d: <%.*s> is neither a rule nor a remembered name", p->where, p->line,
+                                       piece->length, name);
     }
     const gp_rule *rule = g->rules + g->slots[piece->slot].rule;
     piece->kind = GP_PIECE_RECALL;
     for (piece->form = 0; dot && piece->form < rule->forms; piece->form++)
-        if (rule->form_name[piece->form] &&
-            same(rule->form_name[piece->form], dot + 1, (size_t)piece->length - n - 1))
+        if (rule->form_name[piece->form] && same(rule->form_name[piece->form], dot + 1, (size_t)piece->length - n - 1))
             return 0;
-    return dot ? fail("%s:%d: <%.*s>: rule %s has no such form", p->where, p->line, piece->length, name,
-                      rule->name)
+    return dot ? fail("%s:%d: <%.*s>: rule %s has no such form", p->where, p->line, piece->length, name, rule->name)
                : 0;
 }
 
@@ -234,8 +230,8 @@ static int look_up_names(parser *p)
     for (gp_piece *piece = g->pieces, *end = piece + g->piece_count; piece < end; piece++)
         for (int s = 0; s < g->slot_count; s++)
             if (piece->kind == GP_PIECE_DRAW && piece->home == g->slots[s].rule)
-                return fail("%s:%d: <%.*s>: what is recalled cannot draw anew", p->where, piece->line,
-                            piece->length, piece->text);
+                return fail("%s:%d: <%.*s>: what is recalled cannot draw anew", p->where, piece->line, piece->length,
+                            piece->text);
     return 0;
 }
 

@@ -31,12 +31,10 @@ static int check(json_t *sets, const char *path)
     json_error_t e;
     if (!json_is_object(sets))
         return fail("%s: is not a JSON object of data sets by name, so it is no lock file", path);
-    json_object_foreach(sets, set, files)
-    {
+    json_object_foreach (sets, set, files) {
         if (!json_is_object(files))
             return fail("%s: %s: is not an object of files by path", path, set);
-        json_object_foreach(files, file, one)
-        {
+        json_object_foreach (files, file, one) {
             json_int_t size = 0;
             if (json_unpack_ex(one, &e, JSON_STRICT, "{s:s, s?I}", "sha256", &sha256, "size", &size) ||
                 !is_hex(sha256) || size < 0)
@@ -87,8 +85,7 @@ void gp_lock_file_close(gp_lock_file *l)
     free(l);
 }
 
-bool gp_lock_file_find(const gp_lock_file *l, const char *set, const char *file, const char **sha256,
-                       int64_t *size)
+bool gp_lock_file_find(const gp_lock_file *l, const char *set, const char *file, const char **sha256, int64_t *size)
 {
     json_t *one = json_object_get(json_object_get(l->sets, set), file);
     json_int_t known = -1;
@@ -125,8 +122,8 @@ static int add(json_t *sets, const gp_lock_file *l, const char *set, const char 
     const char *sha256 = json_string_value(json_object_get(one, "sha256")),
                *noted = json_string_value(json_object_get(known, "sha256"));
     if (noted && strcmp(noted, sha256))
-        return fail("%s: %s: %s: another run has just noted the SHA-256 %s, what came here has %s", l->path,
-                    set, file, noted, sha256);
+        return fail("%s: %s: %s: another run has just noted the SHA-256 %s, what came here has %s", l->path, set, file,
+                    noted, sha256);
     if (!files) {
         files = json_object();
         json_object_set_new(sets, set, files);

@@ -20,8 +20,7 @@ void gp_lock_file_close(gp_lock_file *l);
 
 /* What is known of a file of a data set: *sha256 (64 hex digits, living as long as l) and *size (-1: not known). False:
  * nothing. */
-bool gp_lock_file_find(const gp_lock_file *l, const char *set, const char *file, const char **sha256,
-                       int64_t *size);
+bool gp_lock_file_find(const gp_lock_file *l, const char *set, const char *file, const char **sha256, int64_t *size);
 
 /* Adds a file and writes all of it anew, with what another process may have added meanwhile; a failure where that is
  * another SHA-256 of the same file. size -1: not known. Not for two threads at once. 0 or -1. */

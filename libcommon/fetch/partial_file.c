@@ -85,8 +85,7 @@ static int take_up(gp_part *p)
 static int read_source(gp_part *p)
 {
     gp_buf b = {0};
-    int there = gp_exists(p->from),
-        rc = there < 0 || (there && gp_file_read_regular(&b, p->from, MOST_FROM)) ? -1 : 0;
+    int there = gp_exists(p->from), rc = there < 0 || (there && gp_file_read_regular(&b, p->from, MOST_FROM)) ? -1 : 0;
     if (!rc && b.len && b.data[b.len - 1] == '\n') {
         char *rest = b.data, *url = strsep(&rest, "\n"), *validator = strsep(&rest, "\n");
         char *size = strsep(&rest, "\n"), *end = size;
@@ -96,8 +95,7 @@ static int read_source(gp_part *p)
         p->whole = whole >= 0 && !*end ? whole : -1;
     }
     gp_buf_release(&b);
-    return rc && gp_error_is_io() ? -1
-                                  : 0; /* one that is far too long is no source, as a broken one is none */
+    return rc && gp_error_is_io() ? -1 : 0; /* one that is far too long is no source, as a broken one is none */
 }
 
 gp_part_state gp_part_open(gp_part *p, const char *path, bool wait)

@@ -1,6 +1,6 @@
-/* partial_file.h: a file on its way here. Its bytes go into PATH.part and through SHA-256 as they come; what a later run
- * needs to go on safely (the URL, the server's validator or the file's size) stands in PATH.part.from. It gets its name
- * when it is whole and checked.
+/* partial_file.h: a file on its way here. Its bytes go into PATH.part and through SHA-256 as they come; what a later
+ * run needs to go on safely (the URL, the server's validator or the file's size) stands in PATH.part.from. It gets its
+ * name when it is whole and checked.
  */
 #ifndef GP_FETCH_PARTIAL_FILE_H
 #define GP_FETCH_PARTIAL_FILE_H

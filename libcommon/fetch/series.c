@@ -14,8 +14,8 @@ int gp_series_read(gp_series *s, const char *name)
     if (sscanf(open, "{%n%6d%n..%6d}%n", &from, &first, &to, &last, &end) != 2 || !end ||
         (size_t)end >= sizeof s->braces || strpbrk(open + end, "{}") || first < 0 || last < first ||
         last - first >= GP_SERIES_MOST)
-        return fail("\"%s\" is no series of files: expected {FIRST..LAST}, as in {000..099}, of %d at most",
-                    name, GP_SERIES_MOST);
+        return fail("\"%s\" is no series of files: expected {FIRST..LAST}, as in {000..099}, of %d at most", name,
+                    GP_SERIES_MOST);
     memcpy(s->braces, open, (size_t)end);
     s->first = first;
     s->count = last - first + 1;

@@ -23,9 +23,8 @@ int gp_series_read(gp_series *s, const char *name);
 /* The name of file i, from 0; NULL where `name` has not the braces of s in it. */
 char *gp_series_name(const gp_series *s, const char *name, int i);
 
-/* Whether s, in `name`, goes on where `before`, in its own name, ended: "a{1..8}" and "a{9..9}" are one series, whose last
- * file may have a size of its own. */
-bool gp_series_goes_on(const gp_series *s, const char *name, const gp_series *before,
-                       const char *before_name);
+/* Whether s, in `name`, goes on where `before`, in its own name, ended: "a{1..8}" and "a{9..9}" are one series, whose
+ * last file may have a size of its own. */
+bool gp_series_goes_on(const gp_series *s, const char *name, const gp_series *before, const char *before_name);
 
 #endif

@@ -70,8 +70,8 @@ static int write_text(const gp_stories *s, int64_t count, gp_out *out, entropy *
     return 0;
 }
 
-static int write_sidecar(const gp_stories *s, int64_t count, const char *path, int64_t bytes,
-                         const char *sha256, const entropy *e)
+static int write_sidecar(const gp_stories *s, int64_t count, const char *path, int64_t bytes, const char *sha256,
+                         const entropy *e)
 {
     gp_buf json = {0};
     gp_buf_printf(&json,

@@ -27,7 +27,7 @@ void gp_tree_close(gp_tree *t)
     *t = (gp_tree){0};
 }
 
-/* ---- archives -------------------------------------------------------------------------------- */
+/* ---- archives -------------------------------------------------------------------------------------------- */
 
 static int by_path(const void *a, const void *b)
 {
@@ -132,7 +132,7 @@ static int list_archive(const gp_tree *t, const char *path, gp_tree_fn *fn, void
     return rc;
 }
 
-/* ---- folders --------------------------------------------------------------------------------- */
+/* ---- folders --------------------------------------------------------------------------------------------- */
 
 static char *path_on_disk(const gp_tree *t, const char *path)
 {
@@ -176,7 +176,7 @@ static int list_folder(const char *folder, const char *below, gp_tree_fn *fn, vo
     return rc;
 }
 
-/* ---- both ------------------------------------------------------------------------------------ */
+/* ---- both ------------------------------------------------------------------------------------------------ */
 
 int gp_tree_has(const gp_tree *t, const char *path)
 {

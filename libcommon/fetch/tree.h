@@ -36,7 +36,7 @@ void gp_tree_open_folder(gp_tree *t, const char *root);
 int gp_tree_open_archive(gp_tree *t, int fd, const char *name, int64_t unpacked, const char *as);
 void gp_tree_close(gp_tree *t);
 
-int gp_tree_has(const gp_tree *t, const char *path); /* a file, or a folder: 1, 0; -1: cannot be found out */
+int gp_tree_has(const gp_tree *t, const char *path);    /* a file, or a folder: 1, 0; -1: cannot be found out */
 char *gp_tree_name(const gp_tree *t, const char *path); /* for messages, fresh */
 
 /* Every regular file below `path`, in no order, by its path below that. 0, -1, or what fn returned (not 0: stop). */

@@ -32,7 +32,7 @@ typedef struct job {
     counts n;
 } job;
 
-/* ---- stamps ---------------------------------------------------------------------------------- */
+/* ---- stamps ---------------------------------------------------------------------------------------------- */
 
 static char *stamp_path(const gp_unpacking *u)
 {
@@ -58,7 +58,8 @@ static int write_stamp(const char *path, const gp_unpacking *u, const counts *n)
     return rc;
 }
 
-/* Whether a stamp says that this archive was unpacked here, and what came out of it; -1 where that cannot be found out. */
+/* Whether a stamp says that this archive was unpacked here, and what came out of it; -1 where that cannot be found
+ * out. */
 static int read_stamp(const gp_unpacking *u, counts *n)
 {
     char *path = stamp_path(u);
@@ -69,8 +70,8 @@ static int read_stamp(const gp_unpacking *u, counts *n)
     bool found = there > 0 && !gp_file_read_regular(&text, path, STAMP_MOST),
          unread = there && !found && gp_error_is_io();
     json_t *o = found ? gp_json_load(text.data, text.len, 0, NULL) : NULL;
-    found = o && !json_unpack(o, "{s:s, s:I, s:I, s?s}", "archive", &archive, "files", &files, "bytes",
-                              &bytes, "sha256", &sha256);
+    found = o && !json_unpack(o, "{s:s, s:I, s:I, s?s}", "archive", &archive, "files", &files, "bytes", &bytes,
+                              "sha256", &sha256);
     found = found && strlen(archive) == 64 && strspn(archive, "0123456789abcdef") == 64 &&
             (!u->sha256 || !strcmp(u->sha256, archive));
     *n = (counts){.files = files, .bytes = bytes};
@@ -127,8 +128,8 @@ int gp_unpack_look(const gp_unpacking *u, bool *present, char *archive)
     if (there <= 0)
         return there;
     if (u->folder != S_ISDIR(st.st_mode))
-        return fail("%s: is a %s, where a %s should come; move it away", u->path,
-                    u->folder ? "file" : "folder", u->folder ? "folder" : "file");
+        return fail("%s: is a %s, where a %s should come; move it away", u->path, u->folder ? "file" : "folder",
+                    u->folder ? "folder" : "file");
     int stamped = read_stamp(u, &n);
     memcpy(archive, n.archive, sizeof n.archive);
     if (stamped < 0)
@@ -139,8 +140,7 @@ int gp_unpack_look(const gp_unpacking *u, bool *present, char *archive)
         return same < 0 ? -1 : 0;
     }
     if (!stamped)
-        return fail("%s: is there already, and not as it is unpacked from the archive; move it away",
-                    u->path);
+        return fail("%s: is there already, and not as it is unpacked from the archive; move it away", u->path);
     int64_t files = count_files(u->path);
     if (files < 0)
         return -1;
@@ -151,7 +151,7 @@ int gp_unpack_look(const gp_unpacking *u, bool *present, char *archive)
     return 0;
 }
 
-/* ---- folders --------------------------------------------------------------------------------- */
+/* ---- folders --------------------------------------------------------------------------------------------- */
 
 static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where)
 {
@@ -288,7 +288,7 @@ out:
     return rc;
 }
 
-/* ---- one file -------------------------------------------------------------------------------- */
+/* ---- one file -------------------------------------------------------------------------------------------- */
 
 static int copy_file(job *j, gp_out *out)
 {

@@ -3,8 +3,7 @@
 
 #include <math.h>
 
-gp_likely gp_log_probability(const float *logits, int64_t V, int32_t id, gp_likely *top, int64_t most,
-                             int64_t vocab)
+gp_likely gp_log_probability(const float *logits, int64_t V, int32_t id, gp_likely *top, int64_t most, int64_t vocab)
 {
     double max = -INFINITY, sum = 0;
     for (int64_t v = 0; v < V; v++)

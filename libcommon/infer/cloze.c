@@ -49,7 +49,8 @@ static size_t without_blanks(const gp_buf *s)
     return kept;
 }
 
-/* The token that stands where there is no context: the one that the tokenizer puts first, else end-of-text; -1: none. */
+/* The token that stands where there is no context: the one that the tokenizer puts first, else end-of-text; -1:
+ * none. */
 static int32_t prefix_token(const gp_tokenizer *t)
 {
     int64_t before;
@@ -57,8 +58,8 @@ static int32_t prefix_token(const gp_tokenizer *t)
     return before ? first[0] : gp_tokenizer_end_of_text(t);
 }
 
-/* The harness's tok_encode: as transformers encodes, but for what stands around a text that begins with the prefix token's
- * name (models/huggingface.py, has_bos_prefix). */
+/* The harness's tok_encode: as transformers encodes, but for what stands around a text that begins with the prefix
+ * token's name (models/huggingface.py, has_bos_prefix). */
 static int encode_text(const cloze *z, const gp_buf *text, int32_t **ids, int64_t *count)
 {
     size_t n = 0;
@@ -72,8 +73,7 @@ static int encode_ending(const cloze *z, const gp_buf *ending, int32_t **whole, 
 {
     int32_t prefix = prefix_token(z->t);
     if (prefix < 0)
-        return fail("its context is empty, and the tokenizer has no end-of-text token to stand before the "
-                    "ending");
+        return fail("its context is empty, and the tokenizer has no end-of-text token to stand before the ending");
     if (gp_score_encode(z->t, z->o, ending, false, whole, n))
         return -1;
     if (*n && (*whole)[0] == prefix)
@@ -84,8 +84,8 @@ static int encode_ending(const cloze *z, const gp_buf *ending, int32_t **whole, 
     return 0;
 }
 
-/* The ids of context and ending together, of which those behind as many as the context has alone are scored; white space at
- * the context's end belongs to the ending. _encode_pair of lm-evaluation-harness 0.4.13 (api/model.py):
+/* The ids of context and ending together, of which those behind as many as the context has alone are scored; white
+ * space at the context's end belongs to the ending. _encode_pair of lm-evaluation-harness 0.4.13 (api/model.py):
  *
  *     n_spaces = len(context) - len(context.rstrip())
  *     if n_spaces > 0:
@@ -95,10 +95,10 @@ static int encode_ending(const cloze *z, const gp_buf *ending, int32_t **whole, 
  *     context_enc = self.tok_encode(context)
  *     continuation_enc = whole_enc[len(context_enc):]
  *
- * which is not called where the context is empty, and of which no context_enc may be empty (models/huggingface.py: assert
- * len(context_enc) > 0). */
-static int encode_pair(const cloze *z, const gp_buf *context, const gp_buf *ending, int32_t **whole,
-                       int64_t *n, int64_t *before)
+ * which is not called where the context is empty, and of which no context_enc may be empty (models/huggingface.py:
+ * assert len(context_enc) > 0). */
+static int encode_pair(const cloze *z, const gp_buf *context, const gp_buf *ending, int32_t **whole, int64_t *n,
+                       int64_t *before)
 {
     int32_t *alone = NULL;
     gp_buf text = {0};
@@ -225,8 +225,8 @@ static int name_question(const cloze *z)
     for (int64_t i = 0; i < z->questions; i++)
         for (int64_t k = 0; k < z->question[i].endings; k++, s++)
             if (isnan(s->log_p)) {
-                char *where = gp_format("%s: line %lld: ending %lld", z->file, (long long)z->question[i].line,
-                                        (long long)k + 1);
+                char *where =
+                    gp_format("%s: line %lld: ending %lld", z->file, (long long)z->question[i].line, (long long)k + 1);
                 gp_fail_in(where);
                 free(where);
             }
@@ -263,8 +263,7 @@ static int score(cloze *z)
 /* A share and its standard error, that of a mean of n zeros and ones. */
 static void print_share(const cloze *z, const char *name, int64_t right, const char *note)
 {
-    double n = (double)z->n.items, share = (double)right / n,
-           error = n > 1 ? sqrt(share * (1 - share) / (n - 1)) : 0;
+    double n = (double)z->n.items, share = (double)right / n, error = n > 1 ? sqrt(share * (1 - share) / (n - 1)) : 0;
     if (z->o->json)
         fprintf(z->out, ", \"%s\": %.6f, \"%s_stderr\": %.6f", name, share, name, error);
     else
@@ -317,8 +316,8 @@ static int score_lines(cloze *z, const char *path, const gp_buf *text)
     return rc;
 }
 
-int gp_score_task(gp_model *m, const gp_tokenizer *t, const char *task, const char *path,
-                  const gp_score_options *o, FILE *out)
+int gp_score_task(gp_model *m, const gp_tokenizer *t, const char *task, const char *path, const gp_score_options *o,
+                  FILE *out)
 {
     const gp_cloze_task *row = gp_cloze_tasks;
     while (row->name && strcmp(row->name, task))

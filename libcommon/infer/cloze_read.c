@@ -39,7 +39,7 @@ static double characters(const char *s, size_t left)
     return n;
 }
 
-/* ---- lambada: text.split(' ')[:-1]|join(' ') and ' '+text.split(' ')[-1] ---------------------------------- */
+/* ---- lambada: text.split(' ')[:-1]|join(' ') and ' '+text.split(' ')[-1] --------------------------------- */
 
 static int read_lambada(gp_question *q, const json_t *line, const char *file, int64_t number)
 {
@@ -173,8 +173,8 @@ static int read_endings(gp_question *q, const json_t *line, gp_buf (*make)(const
     for (q->endings = 0; q->endings < n;) {
         const json_t *value = json_array_get(endings, (size_t)q->endings);
         if (!json_is_string(value))
-            return fail("%s: line %lld: ending %lld is %s", file, (long long)number,
-                        (long long)q->endings + 1, gp_jsonl_not_a_string(value));
+            return fail("%s: line %lld: ending %lld is %s", file, (long long)number, (long long)q->endings + 1,
+                        gp_jsonl_not_a_string(value));
         gp_buf text = {0}, made, *ending = &q->ending[q->endings];
         gp_buf_add(&text, json_string_value(value), json_string_length(value));
         made = make ? make(&text) : text;
@@ -215,8 +215,8 @@ static int read_hellaswag(gp_question *q, const json_t *line, const char *file, 
     return finish(q, rc);
 }
 
-static int read_plain(gp_question *q, const json_t *line, const char *context, const char *blank,
-                      const char *file, int64_t number)
+static int read_plain(gp_question *q, const json_t *line, const char *context, const char *blank, const char *file,
+                      int64_t number)
 {
     *q = (gp_question){0};
     int rc = read_text(&q->context, line, context, file, number);

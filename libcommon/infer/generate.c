@@ -1,8 +1,8 @@
 /* generate.c: prompts in, tokens and bytes out. Rows of the cache are lanes: when a sample is complete, the next one
  * takes its row, and the others do not wait for that.
  *
- * Rows continue themselves (model.h, gp_rows), and the host reads what they drew some steps later where the backend works
- * ahead. So of a sample that ends by what was drawn a few more draws are under way, which nobody looks at. */
+ * Rows continue themselves (model.h, gp_rows), and the host reads what they drew some steps later where the backend
+ * works ahead. So of a sample that ends by what was drawn a few more draws are under way, which nobody looks at. */
 #include "model/nonfinite.h"
 #include "model/model.h"
 #include "infer/generate.h"
@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Steps that may be under way while the host looks at what was drawn: it takes some microseconds, a step some hundred. */
+/* Steps that may be under way while the host looks at what was drawn: it takes some microseconds, a step some
+ * hundred. */
 enum { WORKS_AHEAD = 3 };
 _Static_assert((int)WORKS_AHEAD < (int)GP_DRAWS_BEHIND, "a step more is under way when the oldest is read");
 
@@ -54,8 +55,8 @@ const char *gp_finish_name(gp_finish f)
     return names[f];
 }
 
-/* Tells one step, with what is sure of the text; at the end, all of it but a character whose rest never came. A row that
- * is complete is free. */
+/* Tells one step, with what is sure of the text; at the end, all of it but a character whose rest never came. A row
+ * that is complete is free. */
 static int tell(run *r, row *s, gp_drawn *d)
 {
     gp_buf_reserve(&s->text, 0); /* so that it has an address */
@@ -157,7 +158,7 @@ static int fail_not_finite(run *r, const row *s)
     return -1;
 }
 
-/* ---- the host's side of a draw ----------------------------------------------------------------------- */
+/* ---- the host's side of a draw --------------------------------------------------------------------------- */
 
 /* The likeliest ids, in order: by logit, then the lower id. */
 static void sort_top(run *r, const gp_candidate *from, double log_sum)
@@ -165,8 +166,8 @@ static void sort_top(run *r, const gp_candidate *from, double log_sum)
     for (int64_t n = 0; n < r->tops; n++) {
         gp_likely x = {from[n].id, from[n].logit - log_sum};
         int64_t i = n;
-        for (; i > 0 && (x.log_p > r->top[i - 1].log_p ||
-                         (!(x.log_p < r->top[i - 1].log_p) && x.id < r->top[i - 1].id));
+        for (;
+             i > 0 && (x.log_p > r->top[i - 1].log_p || (!(x.log_p < r->top[i - 1].log_p) && x.id < r->top[i - 1].id));
              i--)
             r->top[i] = r->top[i - 1];
         r->top[i] = x;
@@ -230,7 +231,7 @@ static void note_step(run *r, int64_t first, int64_t count, const bool *takes_pa
     }
 }
 
-/* ---- rows are filled --------------------------------------------------------------------------------- */
+/* ---- rows are filled ------------------------------------------------------------------------------------- */
 
 /* Puts a row's ids, or the last half window of them when they do not fit, into the cache. */
 static int fill(run *r, int64_t b)
@@ -302,7 +303,7 @@ static int fill_rows(run *r)
     return rc;
 }
 
-/* ---- steps ------------------------------------------------------------------------------------------- */
+/* ---- steps ----------------------------------------------------------------------------------------------- */
 
 /* A step for all rows that want one; the others are idle. *issued: whether there was any. */
 static int step(run *r, bool *issued)
@@ -324,8 +325,8 @@ static int step(run *r, bool *issued)
         note_step(r, 0, r->B, takes_part);
         gp_rows_step(r->m);
         r->stats.decode_seconds += gp_now() - began;
-        int64_t weights = gp_config_parameters(c) - c->positions * c->channels -
-                          (c->tied ? 0 : c->vocab_size * c->channels);
+        int64_t weights =
+            gp_config_parameters(c) - c->positions * c->channels - (c->tied ? 0 : c->vocab_size * c->channels);
         /* Weights are decoded in the dtype of activations. */
         r->stats.decode_bytes += (double)gp_dtype_size(r->m->be->act_dtype) *
                                  ((double)weights + 2 * (double)(c->layers * c->channels * read));
@@ -367,7 +368,7 @@ static int generate(run *r)
     return rc;
 }
 
-/* ---- what is asked for ---------------------------------------------------------------------------------- */
+/* ---- what is asked for ----------------------------------------------------------------------------------- */
 
 static int check_prompts(const gp_config *c, const gp_prompt *prompts, int64_t count)
 {
@@ -376,8 +377,8 @@ static int check_prompts(const gp_config *c, const gp_prompt *prompts, int64_t c
         int rc = prompts[p].count < 1 ? fail("%s is empty: at least one token is needed", which) : 0;
         for (int64_t i = 0; i < prompts[p].count && !rc; i++)
             if (prompts[p].ids[i] < 0 || prompts[p].ids[i] >= c->vocab_size)
-                rc = fail("%s: token id %d is outside the model's vocabulary of %lld", which,
-                          prompts[p].ids[i], (long long)c->vocab_size);
+                rc = fail("%s: token id %d is outside the model's vocabulary of %lld", which, prompts[p].ids[i],
+                          (long long)c->vocab_size);
         free(which);
         if (rc)
             return rc;
@@ -389,16 +390,14 @@ int gp_generate_all(gp_model *m, const gp_tokenizer *t, const gp_prompt *prompts
                     const gp_generation *how, gp_drawn_fn *fn, void *self, gp_generated *stats)
 {
     const gp_config *c = gp_model_config(m);
-    run r = {
-        .m = m, .t = t, .how = how, .sampling = how->sampling, .prompts = prompts, .fn = fn, .self = self};
+    run r = {.m = m, .t = t, .how = how, .sampling = how->sampling, .prompts = prompts, .fn = fn, .self = self};
     if (stats)
         *stats = r.stats;
     if (count < 1 || check_prompts(c, prompts, count))
         return count < 1 ? fail("there is no prompt") : -1;
-    if (how->samples < 1 || how->max_tokens < 0 || !gp_mul(count, how->samples, &r.total) ||
-        r.total > INT32_MAX)
-        return fail("%lld samples of %lld prompts, %lld tokens each, cannot be drawn",
-                    (long long)how->samples, (long long)count, (long long)how->max_tokens);
+    if (how->samples < 1 || how->max_tokens < 0 || !gp_mul(count, how->samples, &r.total) || r.total > INT32_MAX)
+        return fail("%lld samples of %lld prompts, %lld tokens each, cannot be drawn", (long long)how->samples,
+                    (long long)count, (long long)how->max_tokens);
     for (int64_t i = 0; i < how->stop_id_count; i++)
         if (how->stop_ids[i] < 0 || how->stop_ids[i] >= c->vocab_size)
             return fail("stop id %d is outside the model's vocabulary of %lld", how->stop_ids[i],
@@ -432,7 +431,7 @@ int gp_generate_all(gp_model *m, const gp_tokenizer *t, const gp_prompt *prompts
     return rc;
 }
 
-/* ---- one prompt, bytes alone ---------------------------------------------------------------------------- */
+/* ---- one prompt, bytes alone ----------------------------------------------------------------------------- */
 
 typedef struct plain {
     gp_generate_fn *fn;
@@ -445,8 +444,8 @@ static int pass_on(void *self, const gp_drawn *d)
     return d->n || d->finish ? p->fn(p->self, d->sample, d->bytes, d->n, d->finish != GP_GOING_ON) : 0;
 }
 
-int gp_generate(gp_model *m, const gp_tokenizer *t, const int32_t *prompt, int64_t count,
-                const gp_generation *how, gp_generate_fn *fn, void *self, gp_generated *stats)
+int gp_generate(gp_model *m, const gp_tokenizer *t, const int32_t *prompt, int64_t count, const gp_generation *how,
+                gp_generate_fn *fn, void *self, gp_generated *stats)
 {
     gp_prompt p = {.ids = (int32_t *)prompt, .count = count};
     return gp_generate_all(m, t, &p, 1, how, pass_on, &(plain){fn, self}, stats);

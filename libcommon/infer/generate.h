@@ -12,8 +12,8 @@ size_t gp_text_sure(const char *text, size_t n, char *const *stops, const char *
 /* held.c. n, but for a UTF-8 character at the end whose rest is not there. */
 size_t gp_text_whole(const char *text, size_t n);
 
-/* likely.c. The log-probability of id by logits (V), and the `most` likeliest of the ids below vocab, the likeliest first. */
-gp_likely gp_log_probability(const float *logits, int64_t V, int32_t id, gp_likely *top, int64_t most,
-                             int64_t vocab);
+/* likely.c. The log-probability of id by logits (V), and the `most` likeliest of the ids below vocab, the likeliest
+ * first. */
+gp_likely gp_log_probability(const float *logits, int64_t V, int32_t id, gp_likely *top, int64_t most, int64_t vocab);
 
 #endif

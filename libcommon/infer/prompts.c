@@ -46,8 +46,7 @@ char **gp_stops_parse(const gp_list *typed)
         int64_t length = gp_unescape(stops[i]);
         if (length < 1 || memchr(stops[i], 0, (size_t)length)) {
             gp_stops_free(stops);
-            fail("'%s': expected a text that is not empty, in which a backslash begins \\n, \\t, \\\\ or "
-                 "\\xHH",
+            fail("'%s': expected a text that is not empty, in which a backslash begins \\n, \\t, \\\\ or \\xHH",
                  typed->items[i]);
             return NULL;
         }
@@ -116,7 +115,7 @@ int gp_prompts_add_stdin(gp_prompts *p, const gp_tokenizer *t)
     return rc;
 }
 
-/* ---- JSON Lines ----------------------------------------------------------------------------------------- */
+/* ---- JSON Lines ------------------------------------------------------------------------------------------ */
 
 typedef struct source {
     const gp_tokenizer *t;
@@ -167,8 +166,7 @@ static int add_object(gp_prompts *p, const source *s, const json_t *object, int6
     return 0;
 }
 
-int gp_prompts_add_file(gp_prompts *p, const gp_tokenizer *t, const char *path, const char *field,
-                        int64_t vocab_size)
+int gp_prompts_add_file(gp_prompts *p, const gp_tokenizer *t, const char *path, const char *field, int64_t vocab_size)
 {
     gp_buf text = {0};
     source s = {t, strcmp(path, "-") ? path : "stdin", field, vocab_size};

@@ -55,12 +55,11 @@ void gp_samples_close(gp_samples *s)
     free(s);
 }
 
-/* ---- text ----------------------------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------------------------------ */
 
 static void begin_text(const gp_samples *s, const gp_prompt *p)
 {
-    char *prompt =
-        p->name ? gp_strdup(p->name) : gp_format("%lld", (long long)(s->current / s->o.samples) + 1);
+    char *prompt = p->name ? gp_strdup(p->name) : gp_format("%lld", (long long)(s->current / s->o.samples) + 1);
     long long sample = s->o.first_sample + s->current % s->o.samples + 1;
     if (s->current)
         fputc('\n', s->out);
@@ -75,7 +74,7 @@ static void begin_text(const gp_samples *s, const gp_prompt *p)
     free(prompt);
 }
 
-/* ---- JSON ----------------------------------------------------------------------------------------------- */
+/* ---- JSON ------------------------------------------------------------------------------------------------ */
 
 static void put_string(FILE *out, const char *s, size_t n)
 {
@@ -137,8 +136,7 @@ static void print_object(const gp_samples *s, const gp_prompt *p, const waiting 
             fprintf(out, "%s%d", i ? ", " : "", p->ids[i]);
         fputc(']', out);
     }
-    fprintf(out,
-            ", \"sample\": %lld, \"text\": ", (long long)(s->o.first_sample + s->current % s->o.samples));
+    fprintf(out, ", \"sample\": %lld, \"text\": ", (long long)(s->o.first_sample + s->current % s->o.samples));
     put_string(out, w->text.data, w->text.len);
     fprintf(out, ", \"finish\": \"%s\"", gp_finish_name(w->finish));
     if (w->stop) {
@@ -152,7 +150,7 @@ static void print_object(const gp_samples *s, const gp_prompt *p, const waiting 
     fputs("}\n", out);
 }
 
-/* ---- in order ------------------------------------------------------------------------------------------- */
+/* ---- in order -------------------------------------------------------------------------------------------- */
 
 /* Prints what may be printed by now. */
 static int flush(gp_samples *s)

@@ -11,7 +11,7 @@
 #include "gptpipe/text.h"
 #include "infer/score.h"
 
-/* ---- one text's ids ------------------------------------------------------------------------------------- */
+/* ---- one text's ids -------------------------------------------------------------------------------------- */
 
 static int64_t bytes_of(const gp_tokenizer *t, int32_t id)
 {
@@ -72,15 +72,13 @@ static void each_open(each *e, const gp_model *m, int64_t count, int64_t tops)
 static int score_ids(gp_model *m, const gp_tokenizer *t, const int32_t *ids, int64_t count, int64_t begin,
                      int64_t end_of_text, const gp_score_options *o, each *e, gp_text_score *score)
 {
-    int64_t context = gp_config_context(gp_model_config(m)),
-            stride = o->stride ? o->stride : gp_max(context / 2, 1);
+    int64_t context = gp_config_context(gp_model_config(m)), stride = o->stride ? o->stride : gp_max(context / 2, 1);
     bool from_end = o->from_end && !begin;
     int32_t end = from_end && t ? gp_tokenizer_end_of_text(t) : -1;
     *score = (gp_text_score){.tokens = count};
     if (stride < 1 || stride > context)
-        return fail(
-            "a stride of %lld does not fit the model's context of %lld: some tokens would not be scored",
-            (long long)stride, (long long)context);
+        return fail("a stride of %lld does not fit the model's context of %lld: some tokens would not be scored",
+                    (long long)stride, (long long)context);
     if (from_end && end < 0)
         return fail("the tokenizer has no end-of-text token to begin texts with");
     int32_t *all = gp_malloc((size_t)(count + 1) * sizeof *all);
@@ -103,8 +101,7 @@ static int score_ids(gp_model *m, const gp_tokenizer *t, const int32_t *ids, int
     gp_progress_end(&progress);
     for (int64_t w = 0; w < windows && rc; w++)
         if (isnan(spans[w].log_p) && windows > 1) {
-            char *where =
-                gp_format("the window from token %lld on", (long long)(spans[w].ids - all) - (end >= 0));
+            char *where = gp_format("the window from token %lld on", (long long)(spans[w].ids - all) - (end >= 0));
             gp_fail_in(where);
             free(where);
         }
@@ -119,13 +116,13 @@ static int score_ids(gp_model *m, const gp_tokenizer *t, const int32_t *ids, int
     return rc;
 }
 
-int gp_score_ids(gp_model *m, const gp_tokenizer *t, const int32_t *ids, int64_t count,
-                 const gp_score_options *o, gp_text_score *score)
+int gp_score_ids(gp_model *m, const gp_tokenizer *t, const int32_t *ids, int64_t count, const gp_score_options *o,
+                 gp_text_score *score)
 {
     return score_ids(m, t, ids, count, 0, count, o, NULL, score);
 }
 
-/* ---- a file --------------------------------------------------------------------------------------------- */
+/* ---- a file ---------------------------------------------------------------------------------------------- */
 
 void gp_put_number(FILE *out, const char *name, double x)
 {
@@ -137,8 +134,8 @@ void gp_put_number(FILE *out, const char *name, double x)
 
 static void print_members(const gp_text_score *s, FILE *out)
 {
-    fprintf(out, "\"tokens\": %lld, \"scored\": %lld, \"bytes\": %lld", (long long)s->tokens,
-            (long long)s->scored, (long long)s->bytes);
+    fprintf(out, "\"tokens\": %lld, \"scored\": %lld, \"bytes\": %lld", (long long)s->tokens, (long long)s->scored,
+            (long long)s->bytes);
     gp_put_number(out, "logprob", s->log_p);
     gp_put_number(out, "perplexity", exp(-s->log_p / (double)s->scored));
     gp_put_number(out, "bits_per_byte", -s->log_p / (double)s->bytes / log(2));
@@ -173,8 +170,7 @@ static void print_each(const each *e, const gp_tokenizer *t, FILE *out)
     gp_buf_release(&top);
 }
 
-static void print_document(int64_t number, const gp_text_score *s, const each *e, const gp_tokenizer *t,
-                           FILE *out)
+static void print_document(int64_t number, const gp_text_score *s, const each *e, const gp_tokenizer *t, FILE *out)
 {
     if (e) {
         fprintf(out, "{\"document\": %lld, ", (long long)number);
@@ -183,8 +179,7 @@ static void print_document(int64_t number, const gp_text_score *s, const each *e
         print_each(e, t, out);
         fputs("}\n", out);
     } else if (!s->scored) {
-        fprintf(out, "document %lld: %lld tokens, nothing to score\n", (long long)number,
-                (long long)s->tokens);
+        fprintf(out, "document %lld: %lld tokens, nothing to score\n", (long long)number, (long long)s->tokens);
     } else {
         fprintf(out, "document %lld: %lld tokens, %.4f nats, perplexity %.4f\n", (long long)number,
                 (long long)s->scored, -s->log_p, exp(-s->log_p / (double)s->scored));
@@ -192,8 +187,8 @@ static void print_document(int64_t number, const gp_text_score *s, const each *e
 }
 
 /* e: of a text that is no document of several, or NULL. */
-static void print_total(const char *name, const gp_text_score *s, const gp_score_options *o,
-                        int64_t documents, const each *e, const gp_tokenizer *t, FILE *out)
+static void print_total(const char *name, const gp_text_score *s, const gp_score_options *o, int64_t documents,
+                        const each *e, const gp_tokenizer *t, FILE *out)
 {
     if (o->json) {
         fputc('{', out);
@@ -218,8 +213,8 @@ static void print_total(const char *name, const gp_text_score *s, const gp_score
     fprintf(out, "bits        %.4f a byte\n", -s->log_p / (double)s->bytes / log(2));
 }
 
-int gp_score_encode(const gp_tokenizer *t, const gp_score_options *o, const gp_buf *text, bool whole,
-                    int32_t **ids, int64_t *count)
+int gp_score_encode(const gp_tokenizer *t, const gp_score_options *o, const gp_buf *text, bool whole, int32_t **ids,
+                    int64_t *count)
 {
     const char *data = text->len ? text->data : "";
     bool special = !o->special_as_text;
@@ -230,8 +225,8 @@ int gp_score_encode(const gp_tokenizer *t, const gp_score_options *o, const gp_b
                      : gp_tokenizer_encode(t, data, text->len, ids, count);
 }
 
-static int score_one(gp_model *m, const gp_tokenizer *t, const gp_buf *text, const gp_score_options *o,
-                     each *e, gp_text_score *score)
+static int score_one(gp_model *m, const gp_tokenizer *t, const gp_buf *text, const gp_score_options *o, each *e,
+                     gp_text_score *score)
 {
     each_release(e);
     int64_t before, after;
@@ -251,8 +246,8 @@ static void add(gp_text_score *all, const gp_text_score *one)
 }
 
 /* A text that comes through a pipe comes in parts: it is scored when it is whole. */
-static int score_parts(gp_model *m, const gp_tokenizer *t, gp_text *text, const char *path,
-                       const gp_score_options *o, FILE *out)
+static int score_parts(gp_model *m, const gp_tokenizer *t, gp_text *text, const char *path, const gp_score_options *o,
+                       FILE *out)
 {
     gp_text_score all = {0}, one;
     gp_text_part part;

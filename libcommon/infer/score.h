@@ -13,7 +13,7 @@ void gp_put_number(FILE *out, const char *name, double x);
 void gp_put_likely(gp_buf *b, const gp_tokenizer *t, const gp_likely *top, int64_t tops);
 
 /* The ids of a text by the options; whole: with what the tokenizer puts around it. */
-int gp_score_encode(const gp_tokenizer *t, const gp_score_options *o, const gp_buf *text, bool whole,
-                    int32_t **ids, int64_t *count);
+int gp_score_encode(const gp_tokenizer *t, const gp_score_options *o, const gp_buf *text, bool whole, int32_t **ids,
+                    int64_t *count);
 
 #endif

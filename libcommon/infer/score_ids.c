@@ -1,5 +1,5 @@
-/* score_ids.c: how likely given tokens are. Spans go through the model side by side, padded on the right to the longest, which
- * a causal model does not see; the head runs over the rows that are scored alone. */
+/* score_ids.c: how likely given tokens are. Spans go through the model side by side, padded on the right to the
+ * longest, which a causal model does not see; the head runs over the rows that are scored alone. */
 #include "model/nonfinite.h"
 #include "infer/generate.h"
 
@@ -36,8 +36,8 @@ static int check(const gp_model *m, const gp_passage *s, int64_t i)
                     (long long)s->count - 1, (long long)gp_config_context(c));
     for (int64_t k = 0; k < s->count; k++)
         if (s->ids[k] < 0 || s->ids[k] >= c->vocab_size)
-            return fail("text %lld: token id %d is outside the model's vocabulary of %lld", (long long)i + 1,
-                        s->ids[k], (long long)c->vocab_size);
+            return fail("text %lld: token id %d is outside the model's vocabulary of %lld", (long long)i + 1, s->ids[k],
+                        (long long)c->vocab_size);
     return 0;
 }
 
@@ -50,7 +50,8 @@ static void plan(gp_model *m)
     gp_model_open_slots(m, TOKENS);
 }
 
-/* Moves the rows of x (B,T,C) that predict scored tokens to its beginning; none moves past one that is still to move. */
+/* Moves the rows of x (B,T,C) that predict scored tokens to its beginning; none moves past one that is still to
+ * move. */
 static void gather(pass *p, char *x, size_t bytes)
 {
     p->rows = 0;
@@ -89,10 +90,9 @@ static void look(pass *p, const gp_tensor *x, size_t bytes)
     for (int64_t n = 0; n < p->rows; n += rows.dim[0]) {
         rows.data = (char *)x->data + (size_t)n * bytes;
         rows.dim[0] = logits.dim[0] = gp_min(LOOK, p->rows - n);
-        m->be->ops->head_logits(m->be, &(gp_head_op){.x = &rows,
-                                                     .w = &m->head.w,
-                                                     .bias = m->head.has_bias ? &m->head.b : NULL,
-                                                     .logits = &logits});
+        m->be->ops->head_logits(
+            m->be, &(gp_head_op){
+                       .x = &rows, .w = &m->head.w, .bias = m->head.has_bias ? &m->head.b : NULL, .logits = &logits});
         m->be->ops->download(m->be, p->logits, logits.data, (size_t)gp_tensor_bytes(&logits));
         for (int64_t k = 0; k < rows.dim[0]; k++) {
             const float *row = p->logits + k * V;
@@ -179,8 +179,7 @@ int gp_model_score(gp_model *m, gp_passage *spans, int64_t count, bool greedy)
     return gp_model_score_watched(m, spans, count, greedy, NULL, NULL);
 }
 
-int gp_model_score_watched(gp_model *m, gp_passage *spans, int64_t count, bool greedy, gp_scored_fn *fn,
-                           void *self)
+int gp_model_score_watched(gp_model *m, gp_passage *spans, int64_t count, bool greedy, gp_scored_fn *fn, void *self)
 {
     if (!m->config.causal || m->config.head != GP_HEAD_LM)
         return fail("the model is not causal (BERT, RoBERTa): it does not tell how likely a text is");

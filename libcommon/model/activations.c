@@ -51,8 +51,7 @@ void gp_acts_resize(gp_acts *a, const gp_model *m, int64_t B, int64_t T)
     for (int64_t i = 0; i < a->sites; i++)
         norm_shapes(&a->norm[i], dtype, B, T, C);
     norm_shapes(&a->mlm_norm, dtype, B, T, C);
-    gp_tensor *like_x[] = {&a->branch,  &a->mlm_pre, &a->mlm_h,   &a->dresidual,
-                           &a->dbranch, &a->dx,      &a->dcontext};
+    gp_tensor *like_x[] = {&a->branch, &a->mlm_pre, &a->mlm_h, &a->dresidual, &a->dbranch, &a->dx, &a->dcontext};
     for (size_t i = 0; i < ARRAY_LEN(like_x); i++)
         shape(like_x[i], dtype, B, T, C);
     shape(&a->dqkv, dtype, B, T, 3 * C);
@@ -169,8 +168,7 @@ void gp_acts_plan(gp_acts *a, gp_model *m, int64_t B, int64_t T, bool train)
 {
     gp_model_plan_workspace(m, B, T, 0, train); /* few long rows may fit the tensors and need more scratch */
     gp_recompute recompute = train ? m->recompute : GP_RECOMPUTE_NONE;
-    if (B <= a->most_B && B * T <= a->most_B * a->most_T &&
-        (a->train ? a->recompute == recompute || !train : !train))
+    if (B <= a->most_B && B * T <= a->most_B * a->most_T && (a->train ? a->recompute == recompute || !train : !train))
         return;
     gp_acts_release(a, m->be);
     count(a, m, B, T, train, recompute);
@@ -187,8 +185,7 @@ void gp_acts_release(gp_acts *a, gp_backend *be)
     *a = (gp_acts){0};
 }
 
-/* ---- what would fit --------------------------------------------------------------------------------------
- */
+/* ---- what would fit -------------------------------------------------------------------------------------- */
 
 int64_t gp_model_training_bytes(gp_model *m, gp_recompute level, int64_t B, int64_t T)
 {

@@ -62,8 +62,7 @@ void gp_linear_apply(gp_model *m, gp_acts *a, gp_linear *l, const gp_tensor *x, 
                      gp_tensor *pre)
 {
     gp_norm_op norm;
-    gp_linear_op op = {
-        .x = x, .w = &l->w, .bias = l->has_bias ? &l->b : NULL, .act = act, .y = y, .pre = pre};
+    gp_linear_op op = {.x = x, .w = &l->w, .bias = l->has_bias ? &l->b : NULL, .act = act, .y = y, .pre = pre};
     op.norm = gp_site_take(a, &norm);
     if (a->decode)
         m->be->ops->linear_decode(m->be, &op);
@@ -71,8 +70,8 @@ void gp_linear_apply(gp_model *m, gp_acts *a, gp_linear *l, const gp_tensor *x, 
         m->be->ops->linear_forward(m->be, &op);
 }
 
-void gp_linear_differentiate(gp_model *m, gp_linear *l, const gp_tensor *x, const gp_tensor *dy,
-                             gp_tensor *dx, gp_act act, const gp_tensor *pre)
+void gp_linear_differentiate(gp_model *m, gp_linear *l, const gp_tensor *x, const gp_tensor *dy, gp_tensor *dx,
+                             gp_act act, const gp_tensor *pre)
 {
     m->be->ops->linear_backward(m->be, &(gp_linear_op){.x = x,
                                                        .w = &l->w,
@@ -199,16 +198,15 @@ static void attend(gp_model *m, gp_acts *a, gp_block_acts *b, int64_t layer)
         return;
     }
     m->be->ops->attention_forward(
-        m->be,
-        &(gp_attention_op){.heads = (int)m->config.heads,
-                           .causal = m->config.causal,
-                           .lengths = a->has_lengths ? a->lengths : NULL,
-                           .drop = gp_model_dropout(m, a, m->config.dropout_attn, layer, GP_SITE_ATTENTION),
-                           .qkv = &b->qkv,
-                           .out = &b->context,
-                           .lse = &b->lse,
-                           .kv = cached ? &kv : NULL,
-                           .divisor = gp_model_divisor(m, layer)});
+        m->be, &(gp_attention_op){.heads = (int)m->config.heads,
+                                  .causal = m->config.causal,
+                                  .lengths = a->has_lengths ? a->lengths : NULL,
+                                  .drop = gp_model_dropout(m, a, m->config.dropout_attn, layer, GP_SITE_ATTENTION),
+                                  .qkv = &b->qkv,
+                                  .out = &b->context,
+                                  .lse = &b->lse,
+                                  .kv = cached ? &kv : NULL,
+                                  .divisor = gp_model_divisor(m, layer)});
 }
 
 /* Behind the block's first norm, as far as backward reads: all but the MLP's second product. */
@@ -235,13 +233,11 @@ void gp_block_forward(gp_model *m, gp_acts *a, int64_t layer, gp_stream *s)
     gp_site_forward(m, a, 2 * layer, s);
     fill_block(m, a, layer, s);
     if (m->trace) { /* branch is the projection's still */
-        gp_trace_module(m, gp_params_row(&m->params, GP_NORM_GAMMA, 2 * layer),
-                        &gp_acts_site(a, 2 * layer)->y);
+        gp_trace_module(m, gp_params_row(&m->params, GP_NORM_GAMMA, 2 * layer), &gp_acts_site(a, 2 * layer)->y);
         gp_trace_module(m, p->qkv.row, &b->qkv);
         gp_trace_attention(m, a, layer);
         gp_trace_module(m, p->proj.row, &a->branch);
-        gp_trace_module(m, gp_params_row(&m->params, GP_NORM_GAMMA, 2 * layer + 1),
-                        &gp_acts_site(a, 2 * layer + 1)->y);
+        gp_trace_module(m, gp_params_row(&m->params, GP_NORM_GAMMA, 2 * layer + 1), &gp_acts_site(a, 2 * layer + 1)->y);
         gp_trace_module(m, p->fc.row, &b->pre);
         gp_trace_activation(m, layer, &b->h);
     }
@@ -250,8 +246,8 @@ void gp_block_forward(gp_model *m, gp_acts *a, int64_t layer, gp_stream *s)
         gp_trace_module(m, p->out.row, &a->branch);
 }
 
-/* A site's sum is what it made of (residual, branch) the first time; from it on everything comes again, bit for bit: the
- * ops are the same, and dropout's masks are a function of where they are. */
+/* A site's sum is what it made of (residual, branch) the first time; from it on everything comes again, bit for bit:
+ * the ops are the same, and dropout's masks are a function of where they are. */
 static gp_stream site_again(gp_model *m, gp_acts *a, int64_t site)
 {
     gp_stream s = {.residual = &gp_acts_site(a, site)->sum};
@@ -266,8 +262,7 @@ void gp_block_recompute(gp_model *m, gp_acts *a, int64_t layer)
         site_again(m, a, 2 * layer);
         site_again(m, a, 2 * layer + 1);
         m->be->ops->act_forward(m->be, gp_model_act(m), &b->h, &b->pre);
-    } else if (a->recompute == GP_RECOMPUTE_BLOCK &&
-               layer < m->config.layers - 1) { /* the last is there still */
+    } else if (a->recompute == GP_RECOMPUTE_BLOCK && layer < m->config.layers - 1) { /* the last is there still */
         gp_stream s = site_again(m, a, 2 * layer);
         fill_block(m, a, layer, &s);
     }
@@ -285,17 +280,16 @@ void gp_block_backward(gp_model *m, gp_acts *a, int64_t layer)
 
     gp_linear_differentiate(m, &p->proj, &b->context, dbranch, &a->dcontext, GP_ACT_NONE, NULL);
     m->be->ops->attention_backward(
-        m->be,
-        &(gp_attention_op){.heads = (int)m->config.heads,
-                           .causal = m->config.causal,
-                           .lengths = a->has_lengths ? a->lengths : NULL,
-                           .drop = gp_model_dropout(m, a, m->config.dropout_attn, layer, GP_SITE_ATTENTION),
-                           .qkv = &b->qkv,
-                           .out = &b->context,
-                           .lse = &b->lse,
-                           .dout = &a->dcontext,
-                           .dqkv = &a->dqkv,
-                           .divisor = gp_model_divisor(m, layer)});
+        m->be, &(gp_attention_op){.heads = (int)m->config.heads,
+                                  .causal = m->config.causal,
+                                  .lengths = a->has_lengths ? a->lengths : NULL,
+                                  .drop = gp_model_dropout(m, a, m->config.dropout_attn, layer, GP_SITE_ATTENTION),
+                                  .qkv = &b->qkv,
+                                  .out = &b->context,
+                                  .lse = &b->lse,
+                                  .dout = &a->dcontext,
+                                  .dqkv = &a->dqkv,
+                                  .divisor = gp_model_divisor(m, layer)});
     gp_linear_differentiate(m, &p->qkv, &gp_acts_site(a, 2 * layer)->y, &a->dqkv, &a->dx, GP_ACT_NONE, NULL);
     gp_site_backward(m, a, 2 * layer);
 }

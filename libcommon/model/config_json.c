@@ -38,7 +38,8 @@ static const key reals[] = {
     {{"initializer_range", "initializer_range"}, NULL, offsetof(gp_config, init_std), OPTIONAL, false},
 };
 
-/* What is true or false. `name` is in config.json where it is not the default; `inverse`: there it says the opposite. */
+/* What is true or false. `name` is in config.json where it is not the default; `inverse`: there it says the
+ * opposite. */
 static const struct flag {
     const char *name;
     size_t offset;
@@ -141,8 +142,7 @@ static int read_padding(gp_config *c, json_t *root, const char *where)
     if (json_is_null(v) && c->family == GP_BERT)
         c->pad_id = -1;
     else if (json_is_null(v) || json_integer_value(v) < 0)
-        return fail("%s: \"pad_token_id\" is %s, expected an id", where,
-                    json_is_null(v) ? "null" : "negative");
+        return fail("%s: \"pad_token_id\" is %s, expected an id", where, json_is_null(v) ? "null" : "negative");
     return 0;
 }
 
@@ -159,8 +159,7 @@ static int read_activation(gp_config *c, json_t *root, const char *where)
             c->gelu_erf = activations[i].erf;
             return 0;
         }
-    return fail("%s: %s is %s; gelu, gelu_new and gelu_pytorch_tanh are supported", where, name,
-                shown(v, text));
+    return fail("%s: %s is %s; gelu, gelu_new and gelu_pytorch_tanh are supported", where, name, shown(v, text));
 }
 
 static int read_refused(const gp_config *c, json_t *root, const char *where)
@@ -235,8 +234,7 @@ static int read_family(gp_family *family, json_t *root, const char *where)
     char text[64];
     bool said = v && !json_is_null(v);
     for (size_t i = 0; i < ARRAY_LEN(family_names) && said == !!type; i++)
-        if (type ? !strcmp(type, family_names[i])
-                 : class && !strncmp(class, classes[i], strlen(classes[i]))) {
+        if (type ? !strcmp(type, family_names[i]) : class && !strncmp(class, classes[i], strlen(classes[i]))) {
             *family = (gp_family)i;
             return 0;
         }
@@ -302,7 +300,7 @@ int gp_config_ends_from_json(gp_config *c, const char *json, size_t length, cons
     return rc;
 }
 
-/* ---- and back ------------------------------------------------------------------------------------------ */
+/* ---- and back -------------------------------------------------------------------------------------------- */
 
 static json_t *id_or_null(int64_t id)
 {
@@ -363,7 +361,7 @@ char *gp_config_to_json(const gp_config *c)
     return text;
 }
 
-/* ---- two of them ---------------------------------------------------------------------------------------- */
+/* ---- two of them ----------------------------------------------------------------------------------------- */
 
 static bool is_size(const char *name)
 {
@@ -381,8 +379,7 @@ static bool differ(const json_t *a, const json_t *b, bool lacking, bool *sizes, 
     const char *name;
     json_t *v;
     bool any = false;
-    json_object_foreach((json_t *)(uintptr_t)a, name, v)
-    {
+    json_object_foreach ((json_t *)(uintptr_t)a, name, v) {
         char one[64], two[64];
         const json_t *w = json_object_get(b, name);
         if ((lacking && w) || (w && json_equal(v, (json_t *)(uintptr_t)w)))

@@ -29,9 +29,8 @@ static int check_memory(const gp_model *m, int64_t B)
     row += g->vocab_size * (int64_t)sizeof(float);
     if (B <= INT32_MAX && gp_mul(row, B, &all) && (double)all < (double)total)
         return 0;
-    return fail(
-        "%lld samples at once need %.1f GB of cache, and %s has %.1f GB of memory: draw fewer at a time",
-        (long long)B, (double)row * (double)B / 1e9, gp_backend_device(m->be), (double)total / 1e9);
+    return fail("%lld samples at once need %.1f GB of cache, and %s has %.1f GB of memory: draw fewer at a time",
+                (long long)B, (double)row * (double)B / 1e9, gp_backend_device(m->be), (double)total / 1e9);
 }
 
 int gp_model_plan_cache(gp_model *m, int64_t B, int64_t T_prompt)

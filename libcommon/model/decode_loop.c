@@ -1,5 +1,5 @@
-/* decode_loop.c: rows of the cache that continue themselves: what is drawn is read next, on the device alone, and the host
- * learns of it some steps later. A step is one recording: blocks, head, and the draw. */
+/* decode_loop.c: rows of the cache that continue themselves: what is drawn is read next, on the device alone, and the
+ * host learns of it some steps later. A step is one recording: blocks, head, and the draw. */
 #include "model/model.h"
 
 #include <stdlib.h>
@@ -103,8 +103,7 @@ static void tell_device(gp_model *m)
 }
 
 /* From the logits of rows `first` to first + count - 1. */
-static gp_sample_op sample_op(gp_model *m, const gp_sampling *how, int64_t first, int64_t count,
-                              gp_tensor *logits)
+static gp_sample_op sample_op(gp_model *m, const gp_sampling *how, int64_t first, int64_t count, gp_tensor *logits)
 {
     const gp_rows *r = &m->rows;
     int64_t V = m->config.vocab_size;

@@ -5,15 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- batch ----------------------------------------------------------------------------------------------
- */
+/* ---- batch ----------------------------------------------------------------------------------------------- */
 
 static int check_ids(const char *what, const int32_t *ids, int64_t n, int64_t limit, bool may_skip)
 {
     for (int64_t i = 0; i < n; i++)
         if ((ids[i] < 0 || ids[i] >= limit) && !(may_skip && ids[i] == -100))
-            return fail("%s %d at position %lld of the batch is outside the model's %lld", what, ids[i],
-                        (long long)i, (long long)limit);
+            return fail("%s %d at position %lld of the batch is outside the model's %lld", what, ids[i], (long long)i,
+                        (long long)limit);
     return 0;
 }
 
@@ -37,8 +36,8 @@ static int check_batch(const gp_config *c, const gp_batch *batch)
     if (batch->B < 1 || batch->T < 1)
         return fail("a batch of %lld x %lld tokens is empty", (long long)batch->B, (long long)batch->T);
     if (batch->T > gp_config_context(c))
-        return fail("a sequence of %lld tokens is longer than the model's context of %lld",
-                    (long long)batch->T, (long long)gp_config_context(c));
+        return fail("a sequence of %lld tokens is longer than the model's context of %lld", (long long)batch->T,
+                    (long long)gp_config_context(c));
     if (check_ids("token id", batch->inputs, n, c->vocab_size, false))
         return -1;
     if (batch->targets && check_ids("target id", batch->targets, n, c->vocab_size, true))
@@ -78,8 +77,7 @@ int gp_model_load(gp_model *m, gp_acts *a, const gp_batch *batch)
     return 0;
 }
 
-/* ---- embedding ------------------------------------------------------------------------------------------
- */
+/* ---- embedding ------------------------------------------------------------------------------------------- */
 
 static gp_embed_op embed_op(gp_model *m, gp_acts *a)
 {
@@ -98,8 +96,7 @@ static gp_embed_op embed_op(gp_model *m, gp_acts *a)
                          .dwtt = c->types ? &m->dwtt : NULL};
 }
 
-/* ---- forward --------------------------------------------------------------------------------------------
- */
+/* ---- forward --------------------------------------------------------------------------------------------- */
 
 const gp_tensor *gp_model_forward(gp_model *m, gp_acts *a)
 {
@@ -142,8 +139,7 @@ void gp_model_loss(gp_model *m, gp_acts *a, const gp_tensor *x, bool train)
                                                .dbias = train && head->has_bias ? &head->db : NULL});
 }
 
-/* ---- backward -------------------------------------------------------------------------------------------
- */
+/* ---- backward -------------------------------------------------------------------------------------------- */
 
 static void finished(gp_model *m, gp_role role)
 {
@@ -169,8 +165,8 @@ static void mlm_backward(gp_model *m, gp_acts *a)
     finished(m, GP_MLM_GAMMA);
     finished(m, GP_MLM_BETA);
     ops->act_backward(m->be, gp_model_act(m), &a->dbranch, dh, &a->mlm_pre);
-    gp_linear_differentiate(m, &m->mlm, &gp_acts_site(a, 2 * m->config.layers)->y, &a->dbranch, &a->dx,
-                            GP_ACT_NONE, NULL);
+    gp_linear_differentiate(m, &m->mlm, &gp_acts_site(a, 2 * m->config.layers)->y, &a->dbranch, &a->dx, GP_ACT_NONE,
+                            NULL);
 }
 
 void gp_model_backward(gp_model *m, gp_acts *a)
@@ -193,8 +189,7 @@ void gp_model_backward(gp_model *m, gp_acts *a)
     finished(m, GP_WTT);
 }
 
-/* ---- one training pass -----------------------------------------------------------------------------------
- */
+/* ---- one training pass ----------------------------------------------------------------------------------- */
 
 static void learn(gp_model *m, gp_acts *a, bool dropout)
 {
@@ -223,8 +218,7 @@ void gp_model_learn(gp_model *m, gp_acts *a, bool dropout)
         while (!ops->record_end(m->be, &a->recording));
 }
 
-/* ---- the public passes ----------------------------------------------------------------------------------
- */
+/* ---- the public passes ----------------------------------------------------------------------------------- */
 
 static int64_t counted(const gp_batch *batch)
 {
@@ -258,8 +252,7 @@ int gp_model_evaluate(gp_model *m, const gp_batch *batch, double *loss, float *l
     if (run(m, batch, false, loss))
         return -1;
     if (losses)
-        m->be->ops->download(m->be, losses, m->acts.losses.data,
-                             (size_t)(batch->B * batch->T) * sizeof *losses);
+        m->be->ops->download(m->be, losses, m->acts.losses.data, (size_t)(batch->B * batch->T) * sizeof *losses);
     return 0;
 }
 
@@ -279,8 +272,7 @@ int gp_model_logits(gp_model *m, const gp_batch *batch, float *logits)
     size_t bytes = (size_t)(n * V) * sizeof *logits;
     out.data = m->be->ops->alloc(m->be, bytes);
     m->be->ops->head_logits(
-        m->be,
-        &(gp_head_op){.x = x, .w = &m->head.w, .bias = m->head.has_bias ? &m->head.b : NULL, .logits = &out});
+        m->be, &(gp_head_op){.x = x, .w = &m->head.w, .bias = m->head.has_bias ? &m->head.b : NULL, .logits = &out});
     m->be->ops->download(m->be, logits, out.data, bytes);
     gp_trace_named(m, "logits", &out);
     m->be->ops->free(m->be, out.data, bytes);

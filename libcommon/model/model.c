@@ -21,8 +21,7 @@ static gp_tensor lines_of(const gp_model *m, const gp_param *row, int64_t first,
     return t;
 }
 
-void gp_model_lines_upload(const gp_model *m, const gp_param *row, int64_t first, int64_t lines,
-                           const float *host)
+void gp_model_lines_upload(const gp_model *m, const gp_param *row, int64_t first, int64_t lines, const float *host)
 {
     gp_tensor t = lines_of(m, row, first, lines);
     size_t bytes = (size_t)gp_tensor_bytes(&t);
@@ -36,8 +35,7 @@ void gp_model_lines_upload(const gp_model *m, const gp_param *row, int64_t first
     free(stored);
 }
 
-void gp_model_lines_download(const gp_model *m, const gp_param *row, int64_t first, int64_t lines,
-                             float *host)
+void gp_model_lines_download(const gp_model *m, const gp_param *row, int64_t first, int64_t lines, float *host)
 {
     gp_tensor t = lines_of(m, row, first, lines);
     size_t bytes = (size_t)gp_tensor_bytes(&t);
@@ -278,8 +276,8 @@ void gp_model_set_recompute(gp_model *m, gp_recompute level)
 int gp_model_plan(gp_model *m, int64_t B, int64_t T)
 {
     if (B < 1 || T < 1 || T > gp_config_context(&m->config))
-        return fail("a batch of %lld x %lld tokens does not fit the model, whose context is %lld",
-                    (long long)B, (long long)T, (long long)gp_config_context(&m->config));
+        return fail("a batch of %lld x %lld tokens does not fit the model, whose context is %lld", (long long)B,
+                    (long long)T, (long long)gp_config_context(&m->config));
     gp_acts_plan(&m->acts, m, B, T, m->trains);
     gp_model_reserve_positions(m, B * T);
     gp_model_open_slots(m, B * T);

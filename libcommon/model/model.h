@@ -67,7 +67,7 @@ enum { GP_DRAWS_BEHIND = 8 };
 typedef struct gp_rows {
     gp_arena device, host;
     int32_t *samples,
-        *drawn; /* (B) each, one behind the other: the key of a row's next random number; sample < 0: idle */
+        *drawn;   /* (B) each, one behind the other: the key of a row's next random number; sample < 0: idle */
     int32_t *ids; /* (B) what was drawn, for gp_model_sample */
     int32_t *host_samples, *host_drawn,
         *host_places; /* (B) what the device's will be once all that is issued is done */
@@ -129,7 +129,7 @@ struct gp_model {
     gp_step host_step; /* what the host writes there, and reads back */
     gp_trace_fn *trace;
     void *trace_self;
-    bool trace_is_brief; /* without attention's probabilities, which take (B,H,T,T) */
+    bool trace_is_brief;                                 /* without attention's probabilities, which take (B,H,T,T) */
     void (*grad_ready)(void *self, const gp_param *row); /* as backward finishes it; NULL */
     void *grad_ready_self;
 };
@@ -153,8 +153,8 @@ void gp_block_recompute(gp_model *m, gp_acts *a, int64_t layer);
 void gp_linear_apply(gp_model *m, gp_acts *a, gp_linear *l, const gp_tensor *x, gp_tensor *y, gp_act act,
                      gp_tensor *pre);
 /* dx may be NULL; its act and pre differentiate what made x. */
-void gp_linear_differentiate(gp_model *m, gp_linear *l, const gp_tensor *x, const gp_tensor *dy,
-                             gp_tensor *dx, gp_act act, const gp_tensor *pre);
+void gp_linear_differentiate(gp_model *m, gp_linear *l, const gp_tensor *x, const gp_tensor *dy, gp_tensor *dx,
+                             gp_act act, const gp_tensor *pre);
 gp_act gp_model_act(const gp_model *m);
 double gp_model_divisor(const gp_model *m, int64_t layer); /* of attention's scores */
 gp_dropout gp_model_dropout(gp_model *m, const gp_acts *a, double p, int64_t layer, int which);
@@ -188,12 +188,11 @@ void gp_model_decode_loaded(gp_model *m);
  *     gp_rows_wait(m, step);                       // steps are counted from 0; then for each row that was not idle
  *     const gp_draw *d = gp_rows_drawn(m, b, i);   // its draw number i, and gp_rows_top
  *
- * The host may be GP_DRAWS_BEHIND steps behind, no more. A row has to be set before, and idle behind, the steps in which
- * it takes part; none may go past the context. */
+ * The host may be GP_DRAWS_BEHIND steps behind, no more. A row has to be set before, and idle behind, the steps in
+ * which it takes part; none may go past the context. */
 void gp_rows_plan(gp_model *m, const gp_sampling *how, bool log_probabilities, int64_t tops);
 void gp_rows_set(gp_model *m, int64_t b, int64_t sample, int64_t drawn, int64_t cached);
-void gp_rows_see(gp_model *m, int64_t b, const int32_t *ids,
-                 int64_t count); /* where the penalty asks for it */
+void gp_rows_see(gp_model *m, int64_t b, const int32_t *ids, int64_t count); /* where the penalty asks for it */
 void gp_rows_idle(gp_model *m, int64_t b);
 void gp_rows_draw(gp_model *m, int64_t first, int64_t count);
 void gp_rows_step(gp_model *m);
@@ -214,17 +213,15 @@ void gp_trace_attention(gp_model *m, const gp_acts *a, int64_t layer);
 
 void gp_model_weights_changed(gp_model *m); /* after writing to m->p: refreshes the slots */
 
-/* A row of the table where it lies in the backend's memory, and its numbers in fp32 (row->count of them) to and from the
- * host; what is stored in bf16 is rounded to nearest. */
+/* A row of the table where it lies in the backend's memory, and its numbers in fp32 (row->count of them) to and from
+ * the host; what is stored in bf16 is rounded to nearest. */
 gp_tensor gp_model_parameter(const gp_model *m, const gp_param *row);
 void gp_model_row_upload(const gp_model *m, const gp_param *row, const float *host);
 void gp_model_row_download(const gp_model *m, const gp_param *row, float *host);
 
 /* The same for lines [first, first + lines) of it (of dim[0] that have dim[1] numbers each). */
-void gp_model_lines_upload(const gp_model *m, const gp_param *row, int64_t first, int64_t lines,
-                           const float *host);
-void gp_model_lines_download(const gp_model *m, const gp_param *row, int64_t first, int64_t lines,
-                             float *host);
+void gp_model_lines_upload(const gp_model *m, const gp_param *row, int64_t first, int64_t lines, const float *host);
+void gp_model_lines_download(const gp_model *m, const gp_param *row, int64_t first, int64_t lines, float *host);
 
 void gp_model_open_slots(gp_model *m, int64_t rows);
 void gp_model_reserve_positions(gp_model *m, int64_t count);

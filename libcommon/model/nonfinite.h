@@ -13,8 +13,8 @@ typedef struct gp_culprit {
 /* Takes x (n) where it is not finite and nothing was found before. */
 void gp_culprit_look(gp_culprit *c, const char *what, const char *name, const float *x, int64_t n);
 
-/* fail: the logits after `before` ids of a text, of which ids (T) are the end that the model reads, are not finite; a pass
- * over them finds the first tensor that is not. Always -1. */
+/* fail: the logits after `before` ids of a text, of which ids (T) are the end that the model reads, are not finite; a
+ * pass over them finds the first tensor that is not. Always -1. */
 int gp_model_fail_not_finite(gp_model *m, const int32_t *ids, int64_t T, int64_t before);
 
 #endif

@@ -23,8 +23,8 @@ typedef struct spec {
 } spec;
 
 #define BERT_LAYER "@.encoder.layer.#."
-#define QKV(part)                                                                                            \
-    BERT_LAYER "attention.self.query." part "|" BERT_LAYER "attention.self.key." part "|" BERT_LAYER         \
+#define QKV(part)                                                                                                      \
+    BERT_LAYER "attention.self.query." part "|" BERT_LAYER "attention.self.key." part "|" BERT_LAYER                   \
                "attention.self.value." part
 
 /* clang-format off */
@@ -167,8 +167,7 @@ static void add(gp_params *p, const spec *s, const gp_config *c, int layer)
 void gp_params_list(gp_params *p, const gp_config *c)
 {
     *p = (gp_params){0};
-    size_t most =
-        ARRAY_LEN(before_layers) + (size_t)c->layers * ARRAY_LEN(in_layer) + ARRAY_LEN(after_layers);
+    size_t most = ARRAY_LEN(before_layers) + (size_t)c->layers * ARRAY_LEN(in_layer) + ARRAY_LEN(after_layers);
     p->rows = gp_calloc(most, sizeof *p->rows);
     for (size_t i = 0; i < ARRAY_LEN(before_layers); i++)
         add(p, &before_layers[i], c, 0);
@@ -285,8 +284,7 @@ typedef struct walk {
 static walk walk_of(const gp_param *row, const gp_piece *piece)
 {
     int64_t rows = row->ndim == 1 ? 1 : row->dim[0];
-    return (walk){rows, row->dim[row->ndim - 1], piece->transposed ? 1 : piece->columns,
-                  piece->transposed ? rows : 1};
+    return (walk){rows, row->dim[row->ndim - 1], piece->transposed ? 1 : piece->columns, piece->transposed ? rows : 1};
 }
 
 void gp_piece_load(const gp_param *row, const gp_piece *piece, float *data, const float *external)

@@ -4,7 +4,8 @@
  *
  * All rows live in one flat fp32 vector of `total` elements, row i at rows[i].offset (64-byte aligned; the
  * gaps are zero and stay zero): gradients and moments do, and so do the parameters, unless their matrices are kept in
- * bf16; then row i is rows[i].at bytes behind their begin. A linear's weight is (in, out), as Hugging Face's GPT-2 stores it. */
+ * bf16; then row i is rows[i].at bytes behind their begin. A linear's weight is (in, out), as Hugging Face's GPT-2
+ * stores it. */
 #ifndef GP_MODEL_PARAMS_H
 #define GP_MODEL_PARAMS_H
 
@@ -71,8 +72,8 @@ typedef struct gp_params {
 /* c has passed gp_config_check. All rows are stored in fp32. */
 void gp_params_list(gp_params *p, const gp_config *c);
 
-/* Matrices are stored in one dtype, the tables of which embedding takes rows in another, all else in fp32. Vectors are a
- * thousandth of a model, and an update of a norm's gain is the first to drown in eight bits: they are not worth it.
+/* Matrices are stored in one dtype, the tables of which embedding takes rows in another, all else in fp32. Vectors are
+ * a thousandth of a model, and an update of a norm's gain is the first to drown in eight bits: they are not worth it.
  * Behind a table of ids stored in bf16 are zeros up to a multiple of GP_HELD_ROWS rows (gp_weight). */
 void gp_params_store(gp_params *p, gp_dtype matrices, gp_dtype tables);
 void gp_params_release(gp_params *p);

@@ -75,8 +75,8 @@ void gp_trace_activation(gp_model *m, int64_t layer, const gp_tensor *h)
 }
 
 /* p[q][k] = exp(q.k / divisor - lse[q]): no op keeps the probabilities, so they are made again here. */
-static void probabilities(const gp_model *m, const float *qkv, const float *lse, const int32_t *lengths,
-                          int64_t B, int64_t T, double divisor, float *p)
+static void probabilities(const gp_model *m, const float *qkv, const float *lse, const int32_t *lengths, int64_t B,
+                          int64_t T, double divisor, float *p)
 {
     int64_t H = m->config.heads, C = m->config.channels, D = C / H;
     double scale = 1 / gp_scores_divisor(divisor, D);

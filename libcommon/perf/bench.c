@@ -9,10 +9,8 @@
 static const struct {
     gp_pass pass;
     const char *name;
-} passes[GP_PASSES] = {{GP_PASS_FORWARD, "forward"},
-                       {GP_PASS_TRAIN, "train"},
-                       {GP_PASS_PREFILL, "prefill"},
-                       {GP_PASS_DECODE, "decode"}};
+} passes[GP_PASSES] = {
+    {GP_PASS_FORWARD, "forward"}, {GP_PASS_TRAIN, "train"}, {GP_PASS_PREFILL, "prefill"}, {GP_PASS_DECODE, "decode"}};
 
 const char *gp_pass_name(gp_pass pass)
 {
@@ -57,8 +55,7 @@ static int train_pass(gp_bench *b)
     gp_model *m = b->m;
     if (gp_model_load(m, &m->acts, &b->batch))
         return -1;
-    m->host_step =
-        (gp_step){.scale = (float)(1 / b->tokens), .bias1 = 1, .bias2 = 1}; /* lr 0: the weights stay */
+    m->host_step = (gp_step){.scale = (float)(1 / b->tokens), .bias1 = 1, .bias2 = 1}; /* lr 0: the weights stay */
     gp_step_upload(m);
     m->be->ops->zero(m->be, m->g, (size_t)m->params.total * sizeof *m->g);
     gp_model_learn(m, &m->acts, false);
@@ -71,8 +68,8 @@ static int prefill_pass(gp_bench *b)
     return gp_model_prefill(b->m, 0, b->inputs, b->batch.T);
 }
 
-/* GP_DECODED tokens of each row, drawn as sample draws them when it is not told otherwise. Where they begin jumps by the
- * golden section of T, so that a few runs already stand for the whole context. */
+/* GP_DECODED tokens of each row, drawn as sample draws them when it is not told otherwise. Where they begin jumps by
+ * the golden section of T, so that a few runs already stand for the whole context. */
 static int decode_pass(gp_bench *b)
 {
     double at = 0.6180339887498949 * (double)b->decoded++;

@@ -196,9 +196,8 @@ gp_mfu *gp_mfu_measure(gp_model *m, const gp_mfu_plan *plan)
         r->peak = again > r->peak ? again : r->peak;
     }
     describe_memory(r, m, plan->passes);
-    r->bandwidth =
-        gp_measure_bandwidth(m->be, plan->seconds / 2); /* last, since its memory is not the model's */
-    if (m->be->later) {                                 /* a processor copies with one thread */
+    r->bandwidth = gp_measure_bandwidth(m->be, plan->seconds / 2); /* last, since its memory is not the model's */
+    if (m->be->later) {                                            /* a processor copies with one thread */
         r->copy = gp_measure_copy(m->be, plan->seconds / 4);
         r->start = gp_measure_start(m->be, plan->seconds / 8);
     }

@@ -22,10 +22,10 @@ struct gp_mfu {
     char backend[16], dtype[8], device[128];
     char attention[48]; /* the library that computes it; "" where that is the backend */
     int threads;
-    double peak, bandwidth; /* FLOP/s and bytes/s that everything is set beside */
-    double copy;            /* bytes/s of a GPU's copy; 0: none was measured */
-    double start;           /* seconds of a GPU's kernel that does nothing, in a recording; 0: not measured */
-    char products[32];      /* the library that multiplies; "": the backend's own */
+    double peak, bandwidth;     /* FLOP/s and bytes/s that everything is set beside */
+    double copy;                /* bytes/s of a GPU's copy; 0: none was measured */
+    double start;               /* seconds of a GPU's kernel that does nothing, in a recording; 0: not measured */
+    char products[32];          /* the library that multiplies; "": the backend's own */
     gp_product_choice *choices; /* (choice_count) where ways to multiply were measured */
     int choice_count;
     double products_seconds; /* that this took */

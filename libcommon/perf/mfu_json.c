@@ -11,8 +11,7 @@ static void put_ops(const gp_mfu *r, const gp_pass_result *p, FILE *out)
     fprintf(out, ", \"pass_seconds\": %.6g, \"ops\": [", p->pass_seconds);
     for (int i = 0; i < p->profile.count; i++) {
         const gp_profile_row *op = &p->profile.row[i];
-        double passes = (double)p->passes, compute = op->cost.flops / r->peak,
-               memory = op->cost.bytes / r->bandwidth;
+        double passes = (double)p->passes, compute = op->cost.flops / r->peak, memory = op->cost.bytes / r->bandwidth;
         fprintf(out,
                 "%s{\"op\": \"%s\", \"weight\": \"%s\", \"calls\": %.6g, \"seconds\": %.6g, \"flops\": %.6g, "
                 "\"bytes\": %.6g, \"bound\": \"%s\"}",
@@ -41,14 +40,13 @@ static void put_notes(const gp_mfu *r, const gp_pass_result *p, FILE *out)
 static void put_pass(const gp_mfu *r, const gp_pass_result *p, FILE *out)
 {
     const gp_speed *s = &p->speed;
-    fprintf(
-        out,
-        ", \"%s\": {\"batch\": %lld, \"context\": %lld, \"runs\": %lld, \"tok_s\": %.6g, \"tok_s_10\": %.6g, "
-        "\"tok_s_90\": %.6g, \"tok_s_least\": %.6g, \"tok_s_most\": %.6g, \"flops_token\": %.6g, \"mfu\": "
-        "%.4f, \"mfu_causal\": %.4f",
-        gp_pass_name(p->pass), (long long)p->B, (long long)p->T, (long long)s->runs, s->tok_s, s->tok_s_10,
-        s->tok_s_90, s->tok_s_least, s->tok_s_most, s->flops_token, gp_mfu_of(s, r->peak),
-        gp_mfu_causal(s, r->peak));
+    fprintf(out,
+            ", \"%s\": {\"batch\": %lld, \"context\": %lld, \"runs\": %lld, \"tok_s\": %.6g, \"tok_s_10\": %.6g, "
+            "\"tok_s_90\": %.6g, \"tok_s_least\": %.6g, \"tok_s_most\": %.6g, \"flops_token\": %.6g, \"mfu\": "
+            "%.4f, \"mfu_causal\": %.4f",
+            gp_pass_name(p->pass), (long long)p->B, (long long)p->T, (long long)s->runs, s->tok_s, s->tok_s_10,
+            s->tok_s_90, s->tok_s_least, s->tok_s_most, s->flops_token, gp_mfu_of(s, r->peak),
+            gp_mfu_causal(s, r->peak));
     if (r->vendor_peak > 0)
         fprintf(out, ", \"mfu_vendor\": %.4f", gp_mfu_of(s, r->vendor_peak));
     if (s->bytes_token > 0)
@@ -69,12 +67,11 @@ static void put_choices(const gp_mfu *r, FILE *out)
     fprintf(out, ", \"products_seconds\": %.6g, \"product_choices\": [", r->products_seconds);
     for (int i = 0; i < r->choice_count; i++) {
         const gp_product_choice *c = &r->choices[i];
-        fprintf(
-            out,
-            "%s{\"product\": \"%s\", \"calls\": %lld, \"seconds\": %.6g, \"first_seconds\": %.6g, \"way\": "
-            "\"%s\", \"details\": \"%s\", \"refused\": %s}",
-            i ? ", " : "", c->product, (long long)c->calls, c->seconds, c->first_seconds, c->way, c->details,
-            c->refused ? "true" : "false");
+        fprintf(out,
+                "%s{\"product\": \"%s\", \"calls\": %lld, \"seconds\": %.6g, \"first_seconds\": %.6g, \"way\": "
+                "\"%s\", \"details\": \"%s\", \"refused\": %s}",
+                i ? ", " : "", c->product, (long long)c->calls, c->seconds, c->first_seconds, c->way, c->details,
+                c->refused ? "true" : "false");
     }
     fprintf(out, "]");
 }

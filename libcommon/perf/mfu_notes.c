@@ -5,8 +5,7 @@ static const char *note_of_ops(const gp_mfu *r, const gp_pass_result *p)
 {
     for (int i = 0; i < p->profile.count; i++)
         if (gp_mfu_of_bound(r, &p->profile.row[i]) > 1)
-            return "`of it` above 100%: caches served the bytes, or the machine was slower while its peak "
-                   "and "
+            return "`of it` above 100%: caches served the bytes, or the machine was slower while its peak and "
                    "its bandwidth were measured";
     return NULL;
 }
@@ -17,9 +16,8 @@ const char *gp_mfu_note(const gp_mfu *r, const gp_pass_result *p, gp_mfu_share s
     switch (share) {
     case GP_SHARE_PEAK:
         return gp_mfu_of(s, r->peak) <= 1 ? NULL
-               : r->peak_given
-                   ? "above 100%: the peak is wrong, --peak is too low"
-                   : "above 100%: the peak is wrong, the machine was slower while it was measured";
+               : r->peak_given            ? "above 100%: the peak is wrong, --peak is too low"
+                               : "above 100%: the peak is wrong, the machine was slower while it was measured";
     case GP_SHARE_VENDOR:
         return r->vendor_peak > 0 && gp_mfu_of(s, r->vendor_peak) > 1
                    ? "above 100% of the vendor's: that figure is not this machine's"

@@ -10,9 +10,8 @@ static void print_head(const gp_mfu *r, FILE *out)
     fprintf(out, "model      %lld layers, %lld heads, %lld channels, vocabulary %lld: %.2f M parameters\n",
             (long long)c->layers, (long long)c->heads, (long long)c->channels, (long long)c->vocab_size,
             (double)gp_config_parameters(c) / 1e6);
-    fprintf(out, "machine    %s, backend %s, %s, %d threads%s%s%s%s\n", r->device, r->backend, r->dtype,
-            r->threads, *r->products ? ", products by " : "", r->products,
-            *r->attention ? ", attention by " : "", r->attention);
+    fprintf(out, "machine    %s, backend %s, %s, %d threads%s%s%s%s\n", r->device, r->backend, r->dtype, r->threads,
+            *r->products ? ", products by " : "", r->products, *r->attention ? ", attention by " : "", r->attention);
     fprintf(out, "peak       %.1f GFLOP/s, %s\n", r->peak / 1e9,
             r->peak_given ? "as given by --peak" : "its own matrix multiply, measured now");
     fprintf(out, "bandwidth  %.1f GB/s, its own reading, measured now", r->bandwidth / 1e9);
@@ -20,11 +19,10 @@ static void print_head(const gp_mfu *r, FILE *out)
         fprintf(out, "; a copy: %.1f GB/s read and written", r->copy / 1e9);
     fprintf(out, "\n");
     if (r->start > 0)
-        fprintf(out, "starts     %.2f us for a kernel of one number, among others in a recording\n",
-                1e6 * r->start);
+        fprintf(out, "starts     %.2f us for a kernel of one number, among others in a recording\n", 1e6 * r->start);
     if (r->vendor_peak > 0)
-        fprintf(out, "vendor     %s: %.1f GFLOP/s in %s, %.1f GB/s\n", r->vendor.name, r->vendor_peak / 1e9,
-                r->dtype, r->vendor.bandwidth / 1e9);
+        fprintf(out, "vendor     %s: %.1f GFLOP/s in %s, %.1f GB/s\n", r->vendor.name, r->vendor_peak / 1e9, r->dtype,
+                r->vendor.bandwidth / 1e9);
     else
         fprintf(out, "vendor     no figure is known for this device: only what was measured counts\n");
 }
@@ -33,12 +31,10 @@ static void print_pass(const gp_mfu *r, const gp_pass_result *p, FILE *out)
 {
     const gp_speed *s = &p->speed;
     char batch[32], spread[64];
-    snprintf(batch, sizeof batch, "%lld x %lld", (long long)p->B,
-             (long long)(p->pass == GP_PASS_DECODE ? 1 : p->T));
+    snprintf(batch, sizeof batch, "%lld x %lld", (long long)p->B, (long long)(p->pass == GP_PASS_DECODE ? 1 : p->T));
     snprintf(spread, sizeof spread, "%.0f .. %.0f", s->tok_s_10, s->tok_s_90);
-    fprintf(out, "%-10s %-14s %12.0f %23s %10.1f %6.1f%% %6.1f%%", gp_pass_name(p->pass), batch, s->tok_s,
-            spread, s->tok_s * s->flops_token / 1e9, 100 * gp_mfu_of(s, r->peak),
-            100 * gp_mfu_causal(s, r->peak));
+    fprintf(out, "%-10s %-14s %12.0f %23s %10.1f %6.1f%% %6.1f%%", gp_pass_name(p->pass), batch, s->tok_s, spread,
+            s->tok_s * s->flops_token / 1e9, 100 * gp_mfu_of(s, r->peak), 100 * gp_mfu_causal(s, r->peak));
     if (r->vendor_peak > 0)
         fprintf(out, " %8.1f%%", 100 * gp_mfu_of(s, r->vendor_peak));
     fprintf(out, "\n");
@@ -54,8 +50,8 @@ static void print_bandwidth(const gp_mfu *r, FILE *out)
         double rate = s->tok_s * s->bytes_token;
         if (s->bytes_token <= 0)
             continue;
-        fprintf(out, "\ndecode reads %.2f MB a token, %.1f GB/s: %.1f%% of that bandwidth",
-                s->bytes_token / 1e6, rate / 1e9, 100 * rate / r->bandwidth);
+        fprintf(out, "\ndecode reads %.2f MB a token, %.1f GB/s: %.1f%% of that bandwidth", s->bytes_token / 1e6,
+                rate / 1e9, 100 * rate / r->bandwidth);
         const char *note = gp_mfu_note(r, &r->result[i], GP_SHARE_BANDWIDTH);
         fprintf(out, "%s%s%s\n", note ? " (" : "", note ? note : "", note ? ")" : "");
     }
@@ -66,8 +62,8 @@ static void print_paper(const gp_mfu *r, FILE *out)
     for (int i = 0; i < r->count; i++) {
         const gp_pass_result *p = &r->result[i];
         if (p->paper > 0)
-            fprintf(out, "%s%s on paper: %.0f tok/s; measured: %.1f%% of that\n", i ? "" : "\n",
-                    gp_pass_name(p->pass), p->paper, 100 * p->speed.tok_s / p->paper);
+            fprintf(out, "%s%s on paper: %.0f tok/s; measured: %.1f%% of that\n", i ? "" : "\n", gp_pass_name(p->pass),
+                    p->paper, 100 * p->speed.tok_s / p->paper);
     }
 }
 
@@ -102,8 +98,7 @@ static void print_op(const gp_mfu *r, const gp_pass_result *p, const gp_profile_
     fprintf(out, "%-24s %-14s %6.0f %10.3f %6.1f%% %9.1f %8.1f  %-8s %5.0f%%\n", op->op, op->shape,
             (double)op->calls / (double)p->passes, 1e3 * op->seconds / (double)p->passes,
             100 * op->seconds / (p->pass_seconds * (double)p->passes), op->cost.flops / op->seconds / 1e9,
-            op->cost.bytes / op->seconds / 1e9, compute > memory ? "compute" : "memory",
-            100 * gp_mfu_of_bound(r, op));
+            op->cost.bytes / op->seconds / 1e9, compute > memory ? "compute" : "memory", 100 * gp_mfu_of_bound(r, op));
 }
 
 static void print_ops(const gp_mfu *r, const gp_pass_result *p, FILE *out)
@@ -113,14 +108,14 @@ static void print_ops(const gp_mfu *r, const gp_pass_result *p, FILE *out)
     memcpy(row, p->profile.row, sizeof row);
     qsort(row, (size_t)p->profile.count, sizeof *row, by_time);
     fprintf(out, "\n%s by op, %.3f ms a pass\n", gp_pass_name(p->pass), 1e3 * p->pass_seconds);
-    fprintf(out, "%-24s %-14s %6s %10s %7s %9s %8s  %-8s %6s\n", "op", "weight", "calls", "ms", "share",
-            "GFLOP/s", "GB/s", "bound by", "of it");
+    fprintf(out, "%-24s %-14s %6s %10s %7s %9s %8s  %-8s %6s\n", "op", "weight", "calls", "ms", "share", "GFLOP/s",
+            "GB/s", "bound by", "of it");
     for (int i = 0; i < p->profile.count; i++) {
         print_op(r, p, &row[i], out);
         sum += row[i].seconds;
     }
-    fprintf(out, "%-24s %-14s %6s %10.3f %6.1f%%\n", "between ops", "", "",
-            1e3 * (all - sum) / (double)p->passes, 100 * (all - sum) / all);
+    fprintf(out, "%-24s %-14s %6s %10.3f %6.1f%%\n", "between ops", "", "", 1e3 * (all - sum) / (double)p->passes,
+            100 * (all - sum) / all);
     if (gp_mfu_note(r, p, GP_SHARE_BOUND))
         fprintf(out, "(%s)\n", gp_mfu_note(r, p, GP_SHARE_BOUND));
 }
@@ -133,21 +128,15 @@ static void print_formulas(const gp_mfu *r, FILE *out)
         T = (double)r->result[i].T;
     double exact = 3 * gp_config_flops(c, (int64_t)T), estimate = 6 * N + 12 * L * C * T;
     fprintf(out, "\nMFU = tok/s x FLOPs a token / peak. MFLOPs of a token, training, at T = %.0f:\n", T);
-    fprintf(out, "  %10.3f  6N + 12 L H Q T, Q = C/H, N all %.0f parameters (PaLM, appendix B)\n",
-            estimate / 1e6, N);
-    fprintf(out,
-            "  %10.3f  of that 6 for each parameter that multiplies nothing: positions, norms, biases%s\n",
+    fprintf(out, "  %10.3f  6N + 12 L H Q T, Q = C/H, N all %.0f parameters (PaLM, appendix B)\n", estimate / 1e6, N);
+    fprintf(out, "  %10.3f  of that 6 for each parameter that multiplies nothing: positions, norms, biases%s\n",
             (estimate - exact) / 1e6, c->tied ? "" : ", tokens");
-    fprintf(out,
-            "  %10.3f  what is left, exactly by op: 3 x (2 (L (4CC + 2CF) + CV) + 4 LCT); MFU counts this\n",
+    fprintf(out, "  %10.3f  what is left, exactly by op: 3 x (2 (L (4CC + 2CF) + CV) + 4 LCT); MFU counts this\n",
             exact / 1e6);
     if (c->causal)
-        fprintf(out,
-                "  %10.3f  without what the causal mask hides, 6 LC(T-1): what the ops do; `causal` counts "
-                "this\n",
+        fprintf(out, "  %10.3f  without what the causal mask hides, 6 LC(T-1): what the ops do; `causal` counts this\n",
                 (exact - 6 * L * C * (T - 1)) / 1e6);
-    fprintf(out, "A forward pass is a third of it. An op's bound is the larger of FLOPs / peak and bytes / "
-                 "bandwidth,\n"
+    fprintf(out, "A forward pass is a third of it. An op's bound is the larger of FLOPs / peak and bytes / bandwidth,\n"
                  "each tensor read or written once.\n");
 }
 
@@ -161,17 +150,16 @@ static void print_choices(const gp_mfu *r, FILE *out)
     fprintf(out, "%-52s %6s %9s %9s  %-6s %s\n", "product", "calls", "ms", "first ms", "with", "by");
     for (int i = 0; i < r->choice_count; i++) {
         const gp_product_choice *c = &r->choices[i];
-        fprintf(out, "%-52s %6lld %9.4f %9.4f  %-6s %s%s\n", c->product, (long long)c->calls,
-                1e3 * c->seconds, 1e3 * c->first_seconds, c->way, c->details,
-                c->refused ? "another was refused" : "");
+        fprintf(out, "%-52s %6lld %9.4f %9.4f  %-6s %s%s\n", c->product, (long long)c->calls, 1e3 * c->seconds,
+                1e3 * c->first_seconds, c->way, c->details, c->refused ? "another was refused" : "");
     }
 }
 
 void gp_mfu_print(const gp_mfu *r, FILE *out, bool formulas)
 {
     print_head(r, out);
-    fprintf(out, "\n%-10s %-14s %12s %23s %10s %7s %7s%s\n", "pass", "batch", "tok/s", "10% .. 90%",
-            "GFLOP/s", "MFU", "causal", r->vendor_peak > 0 ? "    vendor" : "");
+    fprintf(out, "\n%-10s %-14s %12s %23s %10s %7s %7s%s\n", "pass", "batch", "tok/s", "10% .. 90%", "GFLOP/s", "MFU",
+            "causal", r->vendor_peak > 0 ? "    vendor" : "");
     for (int i = 0; i < r->count; i++)
         print_pass(r, &r->result[i], out);
     print_bandwidth(r, out);

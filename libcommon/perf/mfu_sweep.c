@@ -30,8 +30,7 @@ void gp_mfu_sweep_print(const gp_mfu_sweep *s, FILE *out)
     }
     for (int p = 0; p < first->count; p++)
         if (stands_still(s, &first->result[p]))
-            fprintf(out, "(%s reads one prompt at a time, whatever the batch)\n",
-                    gp_pass_name(first->result[p].pass));
+            fprintf(out, "(%s reads one prompt at a time, whatever the batch)\n", gp_pass_name(first->result[p].pass));
     for (int i = 0; i < s->count; i++)
         for (int p = 0; p < s->run[i]->count; p++)
             if (gp_mfu_of(&s->run[i]->result[p].speed, s->run[i]->peak) > 1) {
@@ -117,14 +116,13 @@ static void draw_axes(const gp_mfu_sweep *s, const axes *a, FILE *out)
     for (double d = a->least; d <= a->most; d++) {
         double y = at_y(a, pow(10, d));
         fprintf(out, "<path d=\"M%d %.1fH%d\" stroke=\"#ddd\"/>", LEFT, y, WIDTH - RIGHT);
-        fprintf(out, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.10g</text>\n", LEFT - 6, y + 4,
-                pow(10, d));
+        fprintf(out, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.10g</text>\n", LEFT - 6, y + 4, pow(10, d));
     }
     for (int i = 0; i < s->count; i++)
-        fprintf(out, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%lld</text>\n", at_x(a, i),
-                HEIGHT - BOTTOM + 18, (long long)s->values[i]);
-    fprintf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">%s</text>\n", (LEFT + WIDTH - RIGHT) / 2,
-            HEIGHT - 12, s->what);
+        fprintf(out, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%lld</text>\n", at_x(a, i), HEIGHT - BOTTOM + 18,
+                (long long)s->values[i]);
+    fprintf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">%s</text>\n", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 12,
+            s->what);
 }
 
 /* The medians joined, each with its dot and its bar from the slow tenth to the fast one. */
@@ -156,9 +154,8 @@ static void draw_names(const gp_mfu_sweep *s, const axes *a, FILE *out)
             if (!named[p] && (top < 0 || last->result[p].speed.tok_s > last->result[top].speed.tok_s))
                 top = p;
         double y = fmax(at_y(a, last->result[top].speed.tok_s), below);
-        fprintf(out, "<text x=\"%.1f\" y=\"%.1f\" fill=\"%s\">%s%s</text>\n", at_x(a, s->count - 1) + 8,
-                y + 4, colours[top], gp_pass_name(last->result[top].pass),
-                stands_still(s, &last->result[top]) ? " of 1" : "");
+        fprintf(out, "<text x=\"%.1f\" y=\"%.1f\" fill=\"%s\">%s%s</text>\n", at_x(a, s->count - 1) + 8, y + 4,
+                colours[top], gp_pass_name(last->result[top].pass), stands_still(s, &last->result[top]) ? " of 1" : "");
         below = y + LINE;
         named[top] = true;
     }

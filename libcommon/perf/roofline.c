@@ -8,28 +8,23 @@
 /* ---- what is assumed ------------------------------------------------------------------------------------- */
 
 const char *const gp_kind_names[GP_KINDS] = {
-    [GP_KIND_PRODUCT] = "products",
-    [GP_KIND_ATTENTION] = "attention",
-    [GP_KIND_ATTENTION_BACK] = "its backward",
-    [GP_KIND_DECODE] = "decoding",
-    [GP_KIND_STREAM] = "row by row",
-    [GP_KIND_GATHER] = "by id",
+    [GP_KIND_PRODUCT] = "products", [GP_KIND_ATTENTION] = "attention", [GP_KIND_ATTENTION_BACK] = "its backward",
+    [GP_KIND_DECODE] = "decoding",  [GP_KIND_STREAM] = "row by row",   [GP_KIND_GATHER] = "by id",
 };
 
 const char *const gp_kind_reasons[GP_KINDS] = {
     [GP_KIND_PRODUCT] = "tiles begin and end, a last wave is not full, and power holds Hopper's clock down",
     [GP_KIND_ATTENTION] = "FlashAttention 2 (Dao 2023): exponentials, half-hidden tiles, mma.sync on Hopper",
-    [GP_KIND_ATTENTION_BACK] =
-        "the same; seven products where four are counted, so that nothing is added atomically",
+    [GP_KIND_ATTENTION_BACK] = "the same; seven products where four are counted, so that nothing is added atomically",
     [GP_KIND_DECODE] = "kernels of a few microseconds wait for their first bytes, and fill few tensor cores",
     [GP_KIND_STREAM] = "16 bytes a thread, in order; on Hopper the norms' arithmetic shows beside that",
     [GP_KIND_GATHER] = "rows wherever their ids say",
 };
 
-/* Of products, attention, its backward, decoding, row by row, by id. Hopper's are what an H200 did (docs/gpu.md): products at
- * B = 64, T = 1024 with their epilogues; attention 238 TFLOP/s, and its backward 141 by four products; norms 58 to 76%,
- * cross-entropy 71%, the update 80 to 86%; a decoded token's kernels 2.8 us each beside their bytes, of which 1.0 is what
- * empty kernels of a graph take one after the other. Ampere's are assumed. */
+/* Of products, attention, its backward, decoding, row by row, by id. Hopper's are what an H200 did (docs/gpu.md):
+ * products at B = 64, T = 1024 with their epilogues; attention 238 TFLOP/s, and its backward 141 by four products;
+ * norms 58 to 76%, cross-entropy 71%, the update 80 to 86%; a decoded token's kernels 2.8 us each beside their bytes,
+ * of which 1.0 is what empty kernels of a graph take one after the other. Ampere's are assumed. */
 static const gp_chip ampere = {{0.75, 0.40, 0.22, 0.30, 0, 0}, {0.90, 0.90, 0.90, 0.80, 0.90, 0.60}, 2e-6};
 static const gp_chip hopper = {{0.63, 0.24, 0.14, 0.25, 0, 0}, {0.90, 0.90, 0.90, 0.80, 0.72, 0.60}, 2.8e-6};
 

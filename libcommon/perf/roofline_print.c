@@ -34,40 +34,35 @@ static void print_pass(const gp_paper *p, const gp_paper_pass *r, FILE *out)
 {
     double starts = r->launches * p->gpu->chip->start;
     fprintf(out, "\n%s %lld x %lld on %s: %.3f ms, %.0f tok/s, MFU %.1f%% (the limits alone: %.3f ms)\n",
-            gp_pass_name(r->pass), (long long)r->B, (long long)(r->pass == GP_PASS_DECODE ? 1 : r->T),
-            p->gpu->name, 1e3 * r->seconds, r->speed.tok_s, 100 * mfu_of(p, r), 1e3 * r->limit);
+            gp_pass_name(r->pass), (long long)r->B, (long long)(r->pass == GP_PASS_DECODE ? 1 : r->T), p->gpu->name,
+            1e3 * r->seconds, r->speed.tok_s, 100 * mfu_of(p, r), 1e3 * r->limit);
     print_memory(r, out);
-    fprintf(out, "%-19s %-13s %5s %10s %10s %9s %-8s %6s %9s %6s\n", "kernel", "weight", "calls", "GFLOP",
-            "MB", "limit ms", "bound by", "reach", "ms", "share");
+    fprintf(out, "%-19s %-13s %5s %10s %10s %9s %-8s %6s %9s %6s\n", "kernel", "weight", "calls", "GFLOP", "MB",
+            "limit ms", "bound by", "reach", "ms", "share");
     for (int i = 0; i < r->count; i++) {
         const gp_paper_row *row = &r->row[i];
-        fprintf(out, "%-19s %-13s %5.0f %10.1f %10.1f %9.3f %-8s %5.0f%% %9.3f %5.1f%%\n", row->op,
-                row->shape, row->calls, row->flops / 1e9, row->bytes / 1e6, 1e3 * row->limit,
-                row->compute ? "compute" : "memory", 100 * row->limit / row->seconds, 1e3 * row->seconds,
-                100 * row->seconds / r->seconds);
+        fprintf(out, "%-19s %-13s %5.0f %10.1f %10.1f %9.3f %-8s %5.0f%% %9.3f %5.1f%%\n", row->op, row->shape,
+                row->calls, row->flops / 1e9, row->bytes / 1e6, 1e3 * row->limit, row->compute ? "compute" : "memory",
+                100 * row->limit / row->seconds, 1e3 * row->seconds, 100 * row->seconds / r->seconds);
     }
-    fprintf(out, "%-19s %-13s %5.0f %10s %10s %9s %-8s %6s %9.3f %5.1f%%\n", "starts of kernels", "",
-            r->launches, "", "", "", "", "", 1e3 * starts, 100 * starts / r->seconds);
+    fprintf(out, "%-19s %-13s %5.0f %10s %10s %9s %-8s %6s %9.3f %5.1f%%\n", "starts of kernels", "", r->launches, "",
+            "", "", "", "", 1e3 * starts, 100 * starts / r->seconds);
 }
 
 static void print_reasons(const gp_paper *p, FILE *out)
 {
     const gp_chip *d = p->gpu->chip;
-    fprintf(out,
-            "\nA kernel's limit: FLOPs / peak or bytes / bandwidth, whichever is longer, each tensor read or "
-            "written once.\nWhat it should reach of peak and of bandwidth, a factor a kind (Hopper's: what "
-            "an H200 did):\n");
+    fprintf(out, "\nA kernel's limit: FLOPs / peak or bytes / bandwidth, whichever is longer, each tensor read or "
+                 "written once.\nWhat it should reach of peak and of bandwidth, a factor a kind (Hopper's: what "
+                 "an H200 did):\n");
     for (int i = 0; i < GP_KINDS; i++) {
         char compute[16] = "-";
         if (d->compute[i] > 0)
             snprintf(compute, sizeof compute, "%.0f%%", 100 * d->compute[i]);
-        fprintf(out, "  %-13s %4s %4.0f%%  %s\n", gp_kind_names[i], compute, 100 * d->memory[i],
-                gp_kind_reasons[i]);
+        fprintf(out, "  %-13s %4s %4.0f%%  %s\n", gp_kind_names[i], compute, 100 * d->memory[i], gp_kind_reasons[i]);
     }
-    fprintf(
-        out,
-        "A kernel of a CUDA graph takes %.1f us to start and to drain, as many times as one is launched.\n",
-        1e6 * d->start);
+    fprintf(out, "A kernel of a CUDA graph takes %.1f us to start and to drain, as many times as one is launched.\n",
+            1e6 * d->start);
 }
 
 void gp_paper_print(const gp_paper *p, FILE *out, bool reasons)
@@ -91,24 +86,22 @@ static void put_rows(const gp_paper_pass *r, FILE *out)
 {
     for (int i = 0; i < r->count; i++) {
         const gp_paper_row *row = &r->row[i];
-        fprintf(
-            out,
-            "%s{\"op\": \"%s\", \"weight\": \"%s\", \"calls\": %.6g, \"launches\": %.6g, \"flops\": %.6g, "
-            "\"bytes\": %.6g, \"limit_seconds\": %.6g, \"bound\": \"%s\", \"seconds\": %.6g}",
-            i ? ", " : "", row->op, row->shape, row->calls, row->launches, row->flops, row->bytes, row->limit,
-            row->compute ? "compute" : "memory", row->seconds);
+        fprintf(out,
+                "%s{\"op\": \"%s\", \"weight\": \"%s\", \"calls\": %.6g, \"launches\": %.6g, \"flops\": %.6g, "
+                "\"bytes\": %.6g, \"limit_seconds\": %.6g, \"bound\": \"%s\", \"seconds\": %.6g}",
+                i ? ", " : "", row->op, row->shape, row->calls, row->launches, row->flops, row->bytes, row->limit,
+                row->compute ? "compute" : "memory", row->seconds);
     }
 }
 
 static void put_pass(const gp_paper *p, const gp_paper_pass *r, FILE *out)
 {
     const gp_memory_use *u = &r->memory;
-    fprintf(
-        out,
-        ", \"%s\": {\"batch\": %lld, \"context\": %lld, \"seconds\": %.6g, \"limit_seconds\": %.6g, "
-        "\"tok_s\": %.6g, \"flops_token\": %.6g, \"mfu\": %.4f, \"launches\": %.6g, \"start_seconds\": %.6g",
-        gp_pass_name(r->pass), (long long)r->B, (long long)r->T, r->seconds, r->limit, r->speed.tok_s,
-        r->speed.flops_token, mfu_of(p, r), r->launches, r->launches * p->gpu->chip->start);
+    fprintf(out,
+            ", \"%s\": {\"batch\": %lld, \"context\": %lld, \"seconds\": %.6g, \"limit_seconds\": %.6g, "
+            "\"tok_s\": %.6g, \"flops_token\": %.6g, \"mfu\": %.4f, \"launches\": %.6g, \"start_seconds\": %.6g",
+            gp_pass_name(r->pass), (long long)r->B, (long long)r->T, r->seconds, r->limit, r->speed.tok_s,
+            r->speed.flops_token, mfu_of(p, r), r->launches, r->launches * p->gpu->chip->start);
     fprintf(out,
             ", \"memory\": {\"weights\": %lld, \"slots\": %lld, \"gradients\": %lld, \"optimizer\": %lld, "
             "\"activations\": %lld, \"cache\": %lld}, \"ops\": [",

@@ -59,8 +59,7 @@ int gp_run_link_step(const char *path, const char *link, int64_t *step)
 {
     char target[PATH_MAX], *name = gp_path_join(path, link);
     ssize_t n = readlink(name, target, sizeof target - 1);
-    int rc =
-        n < 0 && errno != ENOENT && errno != EINVAL ? fail_errno("%s", name) : 0; /* EINVAL: it is no link */
+    int rc = n < 0 && errno != ENOENT && errno != EINVAL ? fail_errno("%s", name) : 0; /* EINVAL: it is no link */
     free(name);
     while (n > 1 && target[n - 1] == '/')
         n--;
@@ -78,8 +77,7 @@ char *gp_run_locate(const char *path, int64_t *step)
     char *name = whole ? strrchr(whole, '/') : NULL;
     *step = name ? gp_run_step(name + 1) : -1;
     if (*step >= 0) {
-        const char *there =
-            strstr(path, name + 1); /* said in the words that were given, where they are plain */
+        const char *there = strstr(path, name + 1); /* said in the words that were given, where they are plain */
         run = there > path + 1 ? gp_strndup(path, (size_t)(there - path - 1)) : gp_folder_of(whole);
     }
     free(whole);

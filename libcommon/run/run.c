@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* ---- names ------------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------------------- */
 
 /* Length of what stands before ".1f.tmp" (hexadecimal digits; once they were a process's number), 0 where that is not
  * how a name ends. */
@@ -65,7 +65,7 @@ bool gp_run_is_checkpoint_file(const char *name)
     return among(name, n ? n : strlen(name), own, ARRAY_LEN(own));
 }
 
-/* ---- own files --------------------------------------------------------------------------------------- */
+/* ---- own files ------------------------------------------------------------------------------------------- */
 
 int gp_run_open_own(const gp_run *r, const char *name, int flags, int *fd)
 {
@@ -75,8 +75,8 @@ int gp_run_open_own(const gp_run *r, const char *name, int flags, int *fd)
     if (*fd < 0 && errno == ENOENT && !(flags & O_CREAT))
         return 0;
     if (*fd < 0 && errno == ELOOP)
-        return fail("%s/%s: is a symbolic link, and a run writes only into files of its own; remove the link",
-                    r->path, name);
+        return fail("%s/%s: is a symbolic link, and a run writes only into files of its own; remove the link", r->path,
+                    name);
     if (*fd < 0)
         return fail_errno("%s/%s: cannot be opened", r->path, name);
     if (fstat(*fd, &st))
@@ -100,8 +100,7 @@ int gp_run_rename_aside(const gp_run *r, const char *name, const char *as, char 
         int rc = renameat2(r->dir, name, r->dir, to, RENAME_NOREPLACE);
         if (rc && (errno == EINVAL || errno == ENOSYS) && fstatat(r->dir, to, &st, AT_SYMLINK_NOFOLLOW) &&
             errno == ENOENT)
-            rc = renameat(r->dir, name, r->dir,
-                          to); /* a file system that does not know the flag; the lock is held */
+            rc = renameat(r->dir, name, r->dir, to); /* a file system that does not know the flag; the lock is held */
         if (!rc) {
             *fresh = to;
             return 0;
@@ -122,7 +121,7 @@ int gp_run_sync(const gp_run *r)
     return 0;
 }
 
-/* ---- the folder -------------------------------------------------------------------------------------- */
+/* ---- the folder ------------------------------------------------------------------------------------------ */
 
 /* The folder by descriptor; the run itself may be a link to it. */
 static gp_run *open_folder(const char *path)
@@ -150,8 +149,8 @@ static int remove_leftovers(const gp_run *r)
     return 0;
 }
 
-/* What is in a folder: nothing; what a train leaves that ends before its run has begun (config.yaml makes it one), which
- * is its lock, or that and the data that it had from a pipe; something else. */
+/* What is in a folder: nothing; what a train leaves that ends before its run has begun (config.yaml makes it one),
+ * which is its lock, or that and the data that it had from a pipe; something else. */
 typedef enum contents { FAILED = -1, EMPTY, LOCK, LOCK_AND_DATA, OTHERS } contents;
 
 static contents look_into(const gp_run *r, bool locked)
@@ -178,8 +177,7 @@ static contents look_into(const gp_run *r, bool locked)
 
 static int refuse_full(const char *path)
 {
-    return fail("%s: is not empty, and a run is never overwritten: give another --out, or --resume %s", path,
-                path);
+    return fail("%s: is not empty, and a run is never overwritten: give another --out, or --resume %s", path, path);
 }
 
 gp_run *gp_run_create(const char *path)

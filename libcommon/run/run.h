@@ -56,19 +56,20 @@ int gp_run_cut(gp_run *r, const char *name, int64_t size);
 /* Cuts away half a line at its end, as a killed process leaves. */
 int gp_run_cut_half_line(gp_run *r, const char *name);
 
-/* The same as gp_run_cut where what is cut is damaged: it goes into a file NAME.damaged (or .damaged.2, ...), whose name comes back in
- * *aside (malloc). */
+/* The same as gp_run_cut where what is cut is damaged: it goes into a file NAME.damaged (or .damaged.2, ...), whose
+ * name comes back in *aside (malloc). */
 int gp_run_cut_damaged(gp_run *r, const char *name, int64_t size, char **aside);
 
 /* Cuts log.jsonl before the first line whose "step" is above `step`, or which is damaged. Half a line at its end, as a
- * killed process leaves, is cut too; where any other is damaged, what is cut is kept as gp_run_cut_damaged keeps it (else
- * *aside is NULL). */
+ * killed process leaves, is cut too; where any other is damaged, what is cut is kept as gp_run_cut_damaged keeps it
+ * (else *aside is NULL). */
 int gp_run_cut_log(gp_run *r, int64_t step, char **aside);
 
 /* Whether the last line of log.jsonl is of this step and has this member: 1, 0 or -1. */
 int gp_run_log_ends(const gp_run *r, int64_t step, const char *member);
 
-/* Path of the n-th newest complete checkpoint (0: the newest), NULL where there are fewer. The caller frees. 0 or -1. */
+/* Path of the n-th newest complete checkpoint (0: the newest), NULL where there are fewer. The caller frees. 0 or
+ * -1. */
 int gp_run_checkpoint(const gp_run *r, int n, char **path);
 
 /* The name of something that shows that this run once had a checkpoint, whatever became of it; NULL where nothing does.
@@ -78,12 +79,11 @@ int gp_run_trace(const gp_run *r, char **name);
 /* Writes one checkpoint: calls fill(self, folder), which puts files into the folder and flushes each, then
  * gives the folder its name, points last (and best) at it and removes all but the newest `keep` and the best.
  * After a failure what was there before is there still. */
-int gp_run_save(gp_run *r, int64_t step, bool best, int64_t keep, int (*fill)(void *self, const char *dir),
-                void *self);
+int gp_run_save(gp_run *r, int64_t step, bool best, int64_t keep, int (*fill)(void *self, const char *dir), void *self);
 
-/* Makes the links those of this checkpoint, from which the run continues: `last` names it; `best` that of best_step where
- * this checkpoint is the best, or where `best` names a newer one or nothing (and none is left where that of best_step is
- * gone). */
+/* Makes the links those of this checkpoint, from which the run continues: `last` names it; `best` that of best_step
+ * where this checkpoint is the best, or where `best` names a newer one or nothing (and none is left where that of
+ * best_step is gone). */
 int gp_run_continue_from(gp_run *r, int64_t step, int64_t best_step);
 
 /* Removes the checkpoints after `step`. Gives their number, or -1. */

@@ -102,8 +102,7 @@ static int name_lock(const gp_run *r, const char *temporary)
         return 0;
     if (errno == EEXIST)
         return -1;
-    if (linkat(r->dir, temporary, r->dir, gp_run_lock_name,
-               0)) /* a file system that does not know the flag */
+    if (linkat(r->dir, temporary, r->dir, gp_run_lock_name, 0)) /* a file system that does not know the flag */
         return -1;
     unlinkat(r->dir, temporary, 0);
     return 0;

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* ---- files that grow --------------------------------------------------------------------------------- */
+/* ---- files that grow ------------------------------------------------------------------------------------- */
 
 /* What is behind byte `from` of an open file, into a new file of this name, flushed. */
 static int copy_from(const gp_run *r, int fd, int64_t from, const char *to)
@@ -187,7 +187,7 @@ int gp_run_map(const gp_run *r, const char *name, gp_map *m)
     return rc;
 }
 
-/* ---- cutting the log --------------------------------------------------------------------------------- */
+/* ---- cutting the log ------------------------------------------------------------------------------------- */
 
 typedef enum line { STAYS, LATER, DAMAGED } line;
 

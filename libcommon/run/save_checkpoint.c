@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* ---- links ------------------------------------------------------------------------------------------- */
+/* ---- links ----------------------------------------------------------------------------------------------- */
 
 /* Makes a link of the run point to target, replacing what it pointed to before, but never anything that is no link. */
 static int point(const gp_run *r, const char *link, const char *target)
@@ -80,10 +80,10 @@ int gp_run_continue_from(gp_run *r, int64_t step, int64_t best_step)
     return gp_run_sync(r);
 }
 
-/* ---- checkpoints that go ----------------------------------------------------------------------------- */
+/* ---- checkpoints that go --------------------------------------------------------------------------------- */
 
-/* Takes the name away first: what is called ckpt-N is whole. A link is removed itself, never what it points to; and what
- * others have put into the folder stays in ckpt-N.rest. */
+/* Takes the name away first: what is called ckpt-N is whole. A link is removed itself, never what it points to; and
+ * what others have put into the folder stays in ckpt-N.rest. */
 static int remove_checkpoint(const gp_run *r, int64_t step)
 {
     struct stat st;
@@ -111,8 +111,8 @@ static int remove_checkpoint(const gp_run *r, int64_t step)
     return rc;
 }
 
-/* Older checkpoints than the newest `keep`. A failure costs disk and nothing else; but where it cannot be found out which
- * ones `last` and `best` name, none is removed. */
+/* Older checkpoints than the newest `keep`. A failure costs disk and nothing else; but where it cannot be found out
+ * which ones `last` and `best` name, none is removed. */
 static void prune(const gp_run *r, int64_t keep)
 {
     int64_t *steps, count, last, best;
@@ -146,10 +146,9 @@ int gp_run_set_aside(gp_run *r, int64_t step, char **name)
     return rc ? rc : gp_run_sync(r);
 }
 
-/* ---- a new one --------------------------------------------------------------------------------------- */
+/* ---- a new one ------------------------------------------------------------------------------------------- */
 
-int gp_run_save(gp_run *r, int64_t step, bool best, int64_t keep, int (*fill)(void *self, const char *dir),
-                void *self)
+int gp_run_save(gp_run *r, int64_t step, bool best, int64_t keep, int (*fill)(void *self, const char *dir), void *self)
 {
     BUG_ON(step < 0);
     char *name = gp_run_name(step), *path = gp_path_join(r->path, name);

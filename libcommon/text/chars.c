@@ -7,7 +7,7 @@
 #include "text/text.h"
 #include "base/utf8.h"
 
-/* ---- encoding -------------------------------------------------------------------------------- */
+/* ---- encoding -------------------------------------------------------------------------------------------- */
 
 static void put_char(gp_chars *c, uint32_t code, int32_t id, size_t *pages)
 {
@@ -35,8 +35,7 @@ int gp_chars_init(gp_chars *c, const gp_vocab *v, const char *where)
         if (!one && v->flags[id]) /* a token with a name, or a hole */
             continue;
         if (!one)
-            return fail("%s: id %d is not one character, as all ids of a character vocabulary are", where,
-                        id);
+            return fail("%s: id %d is not one character, as all ids of a character vocabulary are", where, id);
         if (code >= GP_BAD_BYTE)
             c->byte_id[code - GP_BAD_BYTE] = id;
         else
@@ -54,14 +53,12 @@ void gp_chars_release(gp_chars *c)
 static int lacks(uint32_t code, int64_t offset)
 {
     if (code >= GP_BAD_BYTE)
-        return fail(
-            "byte 0x%02x at offset %lld, which is not UTF-8, is not in the vocabulary; build it from all "
-            "the text, or use --tokenizer bytes",
-            code - GP_BAD_BYTE, (long long)offset);
-    return fail(
-        "character U+%04X at offset %lld is not in the vocabulary; build it from all the text, or use "
-        "--tokenizer bytes",
-        code, (long long)offset);
+        return fail("byte 0x%02x at offset %lld, which is not UTF-8, is not in the vocabulary; build it from all "
+                    "the text, or use --tokenizer bytes",
+                    code - GP_BAD_BYTE, (long long)offset);
+    return fail("character U+%04X at offset %lld is not in the vocabulary; build it from all the text, or use "
+                "--tokenizer bytes",
+                code, (long long)offset);
 }
 
 int64_t gp_chars_encode(const gp_chars *c, const uint8_t *p, size_t n, bool more, int64_t offset, gp_ids *out)
@@ -90,7 +87,7 @@ int64_t gp_chars_encode(const gp_chars *c, const uint8_t *p, size_t n, bool more
     return (int64_t)at;
 }
 
-/* ---- building -------------------------------------------------------------------------------- */
+/* ---- building -------------------------------------------------------------------------------------------- */
 
 struct gp_charset {
     uint8_t seen[(GP_BAD_BYTE + 256) / 8]; /* one bit a code point, then one a bad byte */

@@ -20,7 +20,6 @@ void gp_chars_release(gp_chars *c);
 /* Encodes the n bytes at p, all of them, or with `more` to come, up to a character that is cut. Gives how
  * many, or -1. A character that is not in the vocabulary is encoded as its bytes where those are; otherwise
  * it fails, with the offset counted from `offset`. */
-int64_t gp_chars_encode(const gp_chars *c, const uint8_t *p, size_t n, bool more, int64_t offset,
-                        gp_ids *out);
+int64_t gp_chars_encode(const gp_chars *c, const uint8_t *p, size_t n, bool more, int64_t offset, gp_ids *out);
 
 #endif

@@ -37,8 +37,8 @@ struct gp_encoder {
     gp_ids out;
 };
 
-/* Which names are looked for: all where those of special tokens are allowed; else those of other added tokens, and special
- * ones because they hide them. */
+/* Which names are looked for: all where those of special tokens are allowed; else those of other added tokens, and
+ * special ones because they hide them. */
 static void look_for(gp_encoder *e)
 {
     const gp_vocab *v = &e->t->vocab;
@@ -83,9 +83,8 @@ void gp_encoder_allow_special(gp_encoder *e)
 static int lacks(const gp_encoder *e, uint8_t byte, int64_t at)
 {
     const char *unknown = e->t->bpe.lacking.name;
-    return fail(
-        "byte 0x%02x at offset %lld is not in the vocabulary%s%s; this tokenizer cannot encode all text",
-        byte, (long long)at, unknown ? ", nor is its unk_token " : "", unknown ? unknown : "");
+    return fail("byte 0x%02x at offset %lld is not in the vocabulary%s%s; this tokenizer cannot encode all text", byte,
+                (long long)at, unknown ? ", nor is its unk_token " : "", unknown ? unknown : "");
 }
 
 /* How many of the n bytes, in which no name is looked for, are done, or -1. at: their offset, for messages. */
@@ -175,7 +174,8 @@ static int64_t encode_level(gp_encoder *e, int k, const uint8_t *p, size_t n, bo
         at = end > begin || end > at ? end : at;
         from = found + length;
     }
-    /* No name that is sure: what comes before `end`, but for white space that a name there may take, is the text between. */
+    /* No name that is sure: what comes before `end`, but for white space that a name there may take, is the text
+     * between. */
     size_t plain = more && l->names.strips && end > at ? end - gp_names_spaces_before(p + at, end - at) : end;
     int64_t rest = plain > at ? encode_level(e, k + 1, p + at, plain - at, more, offset + (int64_t)at) : 0;
     if (rest < 0)
@@ -260,7 +260,7 @@ int gp_encoder_finish(gp_encoder *e, const char *text, size_t length)
     return rc ? rc : gp_encoder_end(e);
 }
 
-/* ---- all at once ----------------------------------------------------------------------------- */
+/* ---- all at once ----------------------------------------------------------------------------------------- */
 
 typedef struct grown {
     int32_t *ids;
@@ -302,14 +302,13 @@ int gp_tokenizer_encode(const gp_tokenizer *t, const char *text, size_t length, 
     return encode_all(t, text, length, false, ids, count);
 }
 
-int gp_tokenizer_encode_special(const gp_tokenizer *t, const char *text, size_t length, int32_t **ids,
-                                int64_t *count)
+int gp_tokenizer_encode_special(const gp_tokenizer *t, const char *text, size_t length, int32_t **ids, int64_t *count)
 {
     return encode_all(t, text, length, true, ids, count);
 }
 
-int gp_tokenizer_encode_whole(const gp_tokenizer *t, const char *text, size_t length, bool special,
-                              int32_t **ids, int64_t *count)
+int gp_tokenizer_encode_whole(const gp_tokenizer *t, const char *text, size_t length, bool special, int32_t **ids,
+                              int64_t *count)
 {
     const gp_template *a = &t->around;
     int32_t *inner;

@@ -93,7 +93,7 @@ size_t gp_names_find(const gp_names *s, const uint8_t *p, size_t n, bool more, i
     return n;
 }
 
-/* ---- what stands beside a name --------------------------------------------------------------- */
+/* ---- what stands beside a name --------------------------------------------------------------------------- */
 
 /* The character that ends behind the n >= 1 bytes at p; *length are its bytes. Bytes that are none count one by one. */
 static uint32_t character_before(const uint8_t *p, size_t n, size_t *length)
@@ -127,8 +127,8 @@ bool gp_names_word_before(const uint8_t *p, size_t n, bool before)
     return n ? gp_is_word(character_before(p, n, &length)) : before;
 }
 
-gp_match gp_names_check(const gp_names *s, int32_t id, const uint8_t *p, size_t n, bool more,
-                        bool word_before, size_t from, size_t *begin, size_t *end)
+gp_match gp_names_check(const gp_names *s, int32_t id, const uint8_t *p, size_t n, bool more, bool word_before,
+                        size_t from, size_t *begin, size_t *end)
 {
     uint8_t flags = s->vocab->flags[id];
     uint32_t c;

@@ -23,12 +23,12 @@ void gp_names_release(gp_names *s);
 size_t gp_names_find(const gp_names *s, const uint8_t *p, size_t n, bool more, int32_t *id, size_t *length);
 
 /* Whether the match of token id in the n bytes at p, from *begin to *end, is one (tokenizers: added_vocabulary.rs,
- * find_matches). word_before: what stands before p ends in a word. Where it is, they are moved to what it takes of the white
- * space beside it, down to p + from. */
+ * find_matches). word_before: what stands before p ends in a word. Where it is, they are moved to what it takes of the
+ * white space beside it, down to p + from. */
 typedef enum gp_match { GP_MATCH, GP_NO_MATCH, GP_UNDECIDED /* later bytes decide */ } gp_match;
 
-gp_match gp_names_check(const gp_names *s, int32_t id, const uint8_t *p, size_t n, bool more,
-                        bool word_before, size_t from, size_t *begin, size_t *end);
+gp_match gp_names_check(const gp_names *s, int32_t id, const uint8_t *p, size_t n, bool more, bool word_before,
+                        size_t from, size_t *begin, size_t *end);
 
 /* Bytes of white space at the end of the n at p, and of a character that is cut there. */
 size_t gp_names_spaces_before(const uint8_t *p, size_t n);

@@ -10,8 +10,8 @@
 /* Bytes of the first piece of the n >= 1 at p. With `more` to come: 0 when later bytes could change it. */
 size_t gp_pretokenize(const uint8_t *p, size_t n, bool more);
 
-/* A place in (from, n) of the n bytes at p where a piece ends whatever stands before and behind: the last that is found,
- * or 0. Text may be cut there, and each side split alone.
+/* A place in (from, n) of the n bytes at p where a piece ends whatever stands before and behind: the last that is
+ * found, or 0. Text may be cut there, and each side split alone.
  *
  * It lies between a character x that is no space and a y of another class. The run that x is in ends there, nothing in
  * the regex looks back from y, and nothing that x begins goes on into y but a contraction: so x is no apostrophe before

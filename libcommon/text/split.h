@@ -14,7 +14,6 @@ enum {
 /* Finds the pieces that end in the `blocks` blocks of 64 bytes at p, which must begin a piece; GP_SPLIT_BEHIND bytes
  * of text more must be there. Writes the offset of each end and gives their number, which may be 0. It stops early at
  * a space beyond ASCII: *whole is whether it did not. */
-size_t gp_split(const uint8_t *p, size_t blocks, uint16_t ends[GP_SPLIT_BLOCK * GP_SPLIT_BLOCKS],
-                bool *whole);
+size_t gp_split(const uint8_t *p, size_t blocks, uint16_t ends[GP_SPLIT_BLOCK * GP_SPLIT_BLOCKS], bool *whole);
 
 #endif

@@ -6,7 +6,7 @@
 #include "text/names.h"
 #include "text/text.h"
 
-/* ---- making ---------------------------------------------------------------------------------- */
+/* ---- making ---------------------------------------------------------------------------------------------- */
 
 void gp_draft_add(gp_draft *d, int32_t id, const char *bytes, size_t length)
 {
@@ -50,8 +50,7 @@ void gp_tokenizer_know_names(gp_tokenizer *t)
         size_t n;
         const char *name = gp_vocab_bytes(v, id, &n);
         t->adds |= (v->flags[id] & GP_TOKEN_ADDED) != 0;
-        if (v->flags[id] & GP_TOKEN_SPECIAL && n == strlen(GP_END_OF_TEXT) &&
-            !memcmp(name, GP_END_OF_TEXT, n))
+        if (v->flags[id] & GP_TOKEN_SPECIAL && n == strlen(GP_END_OF_TEXT) && !memcmp(name, GP_END_OF_TEXT, n))
             t->end_of_text = id;
     }
 }
@@ -113,7 +112,7 @@ void gp_tokenizer_close(gp_tokenizer *t)
     free(t);
 }
 
-/* ---- asking ---------------------------------------------------------------------------------- */
+/* ---- asking ---------------------------------------------------------------------------------------------- */
 
 int64_t gp_tokenizer_vocab_size(const gp_tokenizer *t)
 {
@@ -148,7 +147,8 @@ const int32_t *gp_tokenizer_after(const gp_tokenizer *t, int64_t *count)
     return t->around.after;
 }
 
-/* What decides ids beside the vocabulary and is not as in GPT-2, each with a zero byte behind it; most often nothing. */
+/* What decides ids beside the vocabulary and is not as in GPT-2, each with a zero byte behind it; most often
+ * nothing. */
 static void add_settings(gp_buf *b, const gp_tokenizer *t)
 {
     const gp_lacking *l = &t->bpe.lacking;

@@ -74,8 +74,8 @@ typedef struct gp_token {
 } gp_token;
 
 /* Builds v from `count` tokens whose bytes are in b. No two may have the same id, or the same bytes if bytes find them.
- * Ids that none has are holes: tokens of no bytes that are GP_TOKEN_APART. tokens is sorted by id. `where` names the file
- * in messages. */
+ * Ids that none has are holes: tokens of no bytes that are GP_TOKEN_APART. tokens is sorted by id. `where` names the
+ * file in messages. */
 int gp_vocab_build(gp_vocab *v, gp_token *tokens, int64_t count, const gp_buf *b, const char *where);
 
 /* The same where v has its size, bytes and at already, and flags or NULL. */

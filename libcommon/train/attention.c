@@ -25,7 +25,7 @@ const char *gp_attention_describe(const gp_backend *be, char *text, size_t size)
     return text;
 }
 
-/* ---- a batch to measure with --------------------------------------------------------------------- */
+/* ---- a batch to measure with ----------------------------------------------------------------------------- */
 
 enum { TENSORS = 5 };
 
@@ -57,8 +57,7 @@ static void open(trial *t, gp_backend *be, const gp_shape *s)
     describe(t, be, s);
     list(t, all);
     for (int i = 0; i < TENSORS; i++)
-        all[i]->data =
-            memory.alloc(memory.self, (size_t)gp_tensor_bytes(all[i]), "a measurement of attention");
+        all[i]->data = memory.alloc(memory.self, (size_t)gp_tensor_bytes(all[i]), "a measurement of attention");
     gp_fill_normal(be, &t->qkv);
     gp_fill_normal(be, &t->dout);
     t->op = (gp_attention_op){.heads = s->H,
@@ -93,7 +92,7 @@ static bool has_room(gp_model *m, const gp_shape *s, int64_t room)
     return need <= left + be->workspace_size && gp_model_training_bytes(m, m->recompute, s->B, s->T) <= room;
 }
 
-/* ---- measuring ----------------------------------------------------------------------------------- */
+/* ---- measuring ------------------------------------------------------------------------------------------- */
 
 typedef void attention_run(gp_backend *be, const gp_attention_op *op);
 
@@ -120,7 +119,8 @@ static void time_both(trial *t, double seconds[2])
     seconds[1] = time_of(t, t->be->ops->attention_backward);
 }
 
-/* The most of it that cuDNN takes, and that there is memory for; own where that is nothing, and the reason in gp_error(). */
+/* The most of it that cuDNN takes, and that there is memory for; own where that is nothing, and the reason in
+ * gp_error(). */
 static gp_attention_by candidate(gp_model *m, const gp_shape *s, int64_t room)
 {
     const gp_attention_by most[] = {GP_ATTENTION_CUDNN, GP_ATTENTION_CUDNN_FORWARD};
@@ -134,8 +134,7 @@ static gp_attention_by candidate(gp_model *m, const gp_shape *s, int64_t room)
     return GP_ATTENTION_OWN;
 }
 
-static gp_attention_by faster(gp_backend *be, const gp_shape *s, gp_attention_by theirs, char *told,
-                              size_t size)
+static gp_attention_by faster(gp_backend *be, const gp_shape *s, gp_attention_by theirs, char *told, size_t size)
 {
     const char *names[] = {"forward", "backward"};
     double own[2], other[2];
@@ -154,8 +153,8 @@ static gp_attention_by faster(gp_backend *be, const gp_shape *s, gp_attention_by
         if (!(theirs & (unsigned)(1 << i)))
             continue;
         by |= other[i] < own[i] ? 1u << i : 0;
-        n += snprintf(told + n, size - (size_t)n, "%s%s %.3g ms by own kernels, %.3g ms by %s", n ? "; " : "",
-                      names[i], 1e3 * own[i], 1e3 * other[i], be->attention_library);
+        n += snprintf(told + n, size - (size_t)n, "%s%s %.3g ms by own kernels, %.3g ms by %s", n ? "; " : "", names[i],
+                      1e3 * own[i], 1e3 * other[i], be->attention_library);
     }
     return (gp_attention_by)by;
 }

@@ -19,14 +19,13 @@ void gp_job_describe(gp_job *j, gp_state *s)
     gp_hex(tokenizer, info->fingerprint, 16);
     gp_train_data_describe(&j->t.sets, streams, sizeof streams);
     gp_train_data_weights(&j->t.sets, weights, sizeof weights);
-    snprintf(s->data, sizeof s->data, "%s, vocabulary %lld, tokenizer %s", streams,
-             (long long)info->vocab_size, tokenizer);
+    snprintf(s->data, sizeof s->data, "%s, vocabulary %lld, tokenizer %s", streams, (long long)info->vocab_size,
+             tokenizer);
     gp_mixture_fingerprint(&j->t.sets.train, s->fingerprint);
     if (o->val.count)
         gp_mixture_fingerprint(&j->t.sets.val, s->validation);
-    snprintf(s->batches, sizeof s->batches, "%lld x %lld tokens, %lld a step, order %s, seed %lld%s",
-             (long long)j->t.B, (long long)j->t.T, (long long)o->grad_accum, o->order, (long long)o->seed,
-             weights);
+    snprintf(s->batches, sizeof s->batches, "%lld x %lld tokens, %lld a step, order %s, seed %lld%s", (long long)j->t.B,
+             (long long)j->t.T, (long long)o->grad_accum, o->order, (long long)o->seed, weights);
     gp_attention_describe(j->t.be, attention, sizeof attention);
     gp_products_describe(j->t.be, products, sizeof products);
     snprintf(s->machine, sizeof s->machine, "%s, %s, %d threads, %s%s%s%s%s", gp_backend_name(j->t.be),
@@ -67,8 +66,7 @@ static int check_stream(const gp_job *j, const gp_checkpoint *ckpt, const char *
                     (long long)gp_checkpoint_config(ckpt)->vocab_size, (long long)info->vocab_size);
     if (gp_checkpoint_fingerprint(ckpt, theirs) && memcmp(info->fingerprint, unknown, 16) &&
         memcmp(info->fingerprint, theirs, 16))
-        return fail("%s: its tokenizer is not the token stream's: tokenize the text with --tokenizer %s",
-                    path, path);
+        return fail("%s: its tokenizer is not the token stream's: tokenize the text with --tokenizer %s", path, path);
     return 0;
 }
 
@@ -76,20 +74,18 @@ static int check_size(const char *path, const char *what, int64_t theirs, int64_
 {
     if (!asked || asked == theirs)
         return 0;
-    return fail("%s: has %lld %s, %lld were asked for; a checkpoint keeps its sizes", path, (long long)theirs,
-                what, (long long)asked);
+    return fail("%s: has %lld %s, %lld were asked for; a checkpoint keeps its sizes", path, (long long)theirs, what,
+                (long long)asked);
 }
 
 /* Biases and the tied head are on unless they are turned off: that a checkpoint lacks them contradicts what was said
  * alone. */
-static int check_flag(const gp_job *j, const char *path, const char *flag, bool asked, bool has,
-                      const char *what)
+static int check_flag(const gp_job *j, const char *path, const char *flag, bool asked, bool has, const char *what)
 {
     const gp_tool *tool = j->o->tool;
     if (has == asked || (asked && !(tool && gp_options_said(tool, flag))))
         return 0;
-    return fail("%s: %s, --%s%s was asked for; a checkpoint keeps what it has", path, what,
-                asked ? "" : "no-", flag);
+    return fail("%s: %s, --%s%s was asked for; a checkpoint keeps what it has", path, what, asked ? "" : "no-", flag);
 }
 
 /* What was asked for must not contradict a checkpoint's configuration, but for the context, which may be cropped to
@@ -115,8 +111,8 @@ static int fit_config(gp_job *j, gp_config *c, const char *path)
                     (long long)o->seq_len);
     if (!o->resume && o->crop && o->seq_len && o->seq_len < context) {
         c->positions -= context - o->seq_len;
-        gp_report_say(&j->t.report, "the context of %s, %lld tokens, is cropped to %lld", path,
-                      (long long)context, (long long)o->seq_len);
+        gp_report_say(&j->t.report, "the context of %s, %lld tokens, is cropped to %lld", path, (long long)context,
+                      (long long)o->seq_len);
     } else if (!o->resume && o->seq_len && o->seq_len < context) {
         gp_report_say(&j->t.report,
                       "the model keeps its context of %lld tokens and trains on %lld at a time (--crop "
@@ -142,8 +138,7 @@ static gp_model *model_from(gp_job *j, const char *path, bool *refused)
     if (gp_checkpoint_tokenizer_remark(ckpt))
         gp_report_say(&j->t.report, "%s", gp_checkpoint_tokenizer_remark(ckpt));
     if (gp_checkpoint_tokenizer_problem(ckpt))
-        gp_report_say(&j->t.report, "%s; the stream's tokenizer is used",
-                      gp_checkpoint_tokenizer_problem(ckpt));
+        gp_report_say(&j->t.report, "%s; the stream's tokenizer is used", gp_checkpoint_tokenizer_problem(ckpt));
     gp_config c = *gp_checkpoint_config(ckpt);
     *refused = fit_config(j, &c, path) || check_stream(j, ckpt, path);
     if (!*refused) {
@@ -193,11 +188,10 @@ static int compare(gp_job *j, const gp_state *then)
     if (strcmp(then->data, now.data))
         return fail("%s: was trained on other data (%s; now %s)", j->o->resume, then->data, now.data);
     if (differ(then->fingerprint, now.fingerprint))
-        return fail("%s: was trained on other data: %s as well, but others (fingerprint %.8s; now %.8s)",
-                    j->o->resume, then->data, then->fingerprint, now.fingerprint);
+        return fail("%s: was trained on other data: %s as well, but others (fingerprint %.8s; now %.8s)", j->o->resume,
+                    then->data, then->fingerprint, now.fingerprint);
     if (*now.validation && *then->validation && differ(then->validation, now.validation))
-        gp_report_say(&j->t.report,
-                      "the validation data change: losses from here on are not those of before");
+        gp_report_say(&j->t.report, "the validation data change: losses from here on are not those of before");
     if (strcmp(then->batches, now.batches))
         gp_report_say(&j->t.report, "batches change: %s; they were %s", now.batches, then->batches);
     if (strcmp(then->machine, now.machine))
@@ -223,16 +217,15 @@ static int check_weights(const gp_state *s, const char *dir)
     char *model = gp_path_join(dir, "model.safetensors"), now[sizeof s->weights];
     int rc = gp_state_weights(now, model);
     if (!rc && differ(s->weights, now))
-        rc = fail(
-            "%s: is not the model that the state beside it was saved with (CRC-32C of its record of CRCs is "
-            "%s, expected %s)",
-            model, *now ? now : "not there", s->weights);
+        rc = fail("%s: is not the model that the state beside it was saved with (CRC-32C of its record of CRCs is "
+                  "%s, expected %s)",
+                  model, *now ? now : "not there", s->weights);
     free(model);
     return rc;
 }
 
-/* Takes model and state out of a checkpoint. -1; *damaged then says whether that is because of what is in it, so that an
- * older one may do, and not because it could not be read just now or is not what was asked for. */
+/* Takes model and state out of a checkpoint. -1; *damaged then says whether that is because of what is in it, so that
+ * an older one may do, and not because it could not be read just now or is not what was asked for. */
 static int begin_with(gp_job *j, const char *dir, int64_t step, bool *damaged)
 {
     char *path = gp_path_join(dir, "state.safetensors");
@@ -264,8 +257,8 @@ static void pass_over(gp_job *j, int64_t step)
 /* All checkpoints are damaged. */
 static int refuse_damaged(const gp_job *j)
 {
-    return fail("%s: has no checkpoint to continue from: %s%s; nothing was changed", j->o->resume,
-                j->damaged[0].why, j->damaged_count > 1 ? ", and older ones are damaged too" : "");
+    return fail("%s: has no checkpoint to continue from: %s%s; nothing was changed", j->o->resume, j->damaged[0].why,
+                j->damaged_count > 1 ? ", and older ones are damaged too" : "");
 }
 
 /* There is no checkpoint. Where there never was one the run was stopped before it and begins again. */
@@ -276,8 +269,7 @@ static int begin_again(gp_job *j)
     if (gp_run_trace(j->run, &trace))
         return -1;
     if (trace) {
-        fail("%s: has no checkpoint to continue from, though there is %s; nothing was changed. Bring its "
-             "checkpoints "
+        fail("%s: has no checkpoint to continue from, though there is %s; nothing was changed. Bring its checkpoints "
              "(ckpt-N) back, or begin another run with --out",
              j->o->resume, trace);
         free(trace);
@@ -291,7 +283,7 @@ static int begin_again(gp_job *j)
     return gp_job_begin_fresh(j);
 }
 
-/* ---- what came after the checkpoint ------------------------------------------------------------------- */
+/* ---- what came after the checkpoint ---------------------------------------------------------------------- */
 
 static int put_damaged_aside(gp_job *j)
 {
@@ -299,8 +291,8 @@ static int put_damaged_aside(gp_job *j)
         char *name;
         if (gp_run_set_aside(j->run, j->damaged[i].step, &name))
             return -1;
-        gp_report_warn(&j->t.report, "%s; it is kept as %s, and step %lld is continued from",
-                       j->damaged[i].why, name, (long long)j->t.step);
+        gp_report_warn(&j->t.report, "%s; it is kept as %s, and step %lld is continued from", j->damaged[i].why, name,
+                       (long long)j->t.step);
         free(name);
     }
     return 0;
@@ -332,8 +324,7 @@ int gp_job_forget_later(gp_job *j)
         return -1;
     if (j->from >= 0 ? remove_later(j) : put_damaged_aside(j))
         return -1;
-    return gp_run_cut(j->run, "samples.txt", j->state.samples) ||
-                   gp_report_cut_events(&j->t.report, j->run, j->t.step)
+    return gp_run_cut(j->run, "samples.txt", j->state.samples) || gp_report_cut_events(&j->t.report, j->run, j->t.step)
                ? -1
                : cut_log(j);
 }

@@ -15,8 +15,7 @@ int gp_train_data_open(gp_train_data *d, const gp_train_options *o, const char *
     if (o->val.count)
         return gp_mixture_open(
             &d->val, &o->val,
-            &(gp_mixture_how){
-                .format = o->format, .vocab_size = o->vocab_size, .names = true, .like = d->stream});
+            &(gp_mixture_how){.format = o->format, .vocab_size = o->vocab_size, .names = true, .like = d->stream});
     if (o->val_fraction > 0 && o->eval_batches)
         return gp_mixture_hold_out(&d->train, o->val_fraction, &d->val);
     return 0;
@@ -25,9 +24,8 @@ int gp_train_data_open(gp_train_data *d, const gp_train_options *o, const char *
 static int plan_training(gp_train_data *d, const gp_train_options *o, int64_t B, int64_t T)
 {
     int64_t tokens = 0;
-    d->loader = gp_loader_open_sets(
-        d->train.sets, d->train.count,
-        &(gp_loader_options){.B = B, .T = T, .order = o->order, .seed = (uint64_t)o->seed});
+    d->loader = gp_loader_open_sets(d->train.sets, d->train.count,
+                                    &(gp_loader_options){.B = B, .T = T, .order = o->order, .seed = (uint64_t)o->seed});
     if (!d->loader)
         return -1;
     for (int i = 0; i < d->train.count; i++)
@@ -41,8 +39,7 @@ static int plan_training(gp_train_data *d, const gp_train_options *o, int64_t B,
 
 /* A set that was asked for holds a batch, but for a run that was begun without one. The part that --val-fraction keeps
  * of a small text is evaluated in smaller ones. */
-static int plan_evaluation(gp_evaluation *e, const gp_stream_set *set, const gp_train_options *o, int64_t B,
-                           int64_t T)
+static int plan_evaluation(gp_evaluation *e, const gp_stream_set *set, const gp_train_options *o, int64_t B, int64_t T)
 {
     if (o->val.count && !o->resume && gp_stream_set_tokens(set) <= B * T)
         return fail("%s: the validation set has %lld tokens, less than a batch of %lld x %lld and its last "

@@ -4,8 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Peak rates by width: nano's was found here; GPT-2's four widths have those of Brown et al. 2020 (GPT-3), table 2.1, for
- * models of their parameters, as nanoGPT's 6e-4 for 124M is. A model between two widths has the narrower one's. */
+/* Peak rates by width: nano's was found here; GPT-2's four widths have those of Brown et al. 2020 (GPT-3), table 2.1,
+ * for models of their parameters, as nanoGPT's 6e-4 for 124M is. A model between two widths has the narrower one's. */
 static const struct {
     const char *preset;
     int64_t channels;
@@ -28,8 +28,7 @@ static int choose_rate(gp_job *j, const gp_config *c)
     o->lr = trained ? finetuning : rates[i].lr;
     if (trained)
         gp_report_say(&j->t.report,
-                      "lr %g, the default for --init, whose weights are trained already; --lr sets another",
-                      o->lr);
+                      "lr %g, the default for --init, whose weights are trained already; --lr sets another", o->lr);
     else
         gp_report_say(&j->t.report, "lr %g, the default at %lld channels (as %s); --lr sets another", o->lr,
                       (long long)c->channels, rates[i].preset);

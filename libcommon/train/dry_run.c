@@ -52,11 +52,9 @@ typedef struct plan {
     const gp_job *j;
     gp_memory_use use;
     int64_t optimizer;
-    int64_t
-        host; /* the process's memory without what the backend has of it: code, libraries, buffers, mapped data */
-    int64_t
-        total; /* of the memory that the backend takes from: on a processor the peak of what will be resident */
-    int64_t room; /* for all of it: what is free, and what is planned of it already */
+    int64_t host;  /* the process's memory without what the backend has of it: code, libraries, buffers, mapped data */
+    int64_t total; /* of the memory that the backend takes from: on a processor the peak of what will be resident */
+    int64_t room;  /* for all of it: what is free, and what is planned of it already */
     struct {
         int64_t memory; /* with this much made again */
         int64_t rows;   /* of the largest micro-batch that fits */
@@ -111,8 +109,8 @@ static void print_levels(const plan *p)
     char text[32], room[32];
     for (gp_recompute level = 0; level < GP_RECOMPUTE_LEVELS; level++)
         printf("%-12s %-12s %s; %s is enough for --batch-size %lld\n", level ? "" : "recompute",
-               gp_recompute_name(level), gp_format_bytes(text, p->levels[level].memory),
-               gp_format_bytes(room, p->room), (long long)p->levels[level].rows);
+               gp_recompute_name(level), gp_format_bytes(text, p->levels[level].memory), gp_format_bytes(room, p->room),
+               (long long)p->levels[level].rows);
 }
 
 /* What needs no step to be known. */
@@ -131,14 +129,12 @@ static void print_sizes(const plan *p)
                   {"workspace", p->use.workspace},
                   {"cache", p->use.cache}};
     char text[32];
-    printf("model        %lld layers, %lld heads, %lld channels, context %lld, vocabulary %lld: %lld "
-           "parameters\n",
+    printf("model        %lld layers, %lld heads, %lld channels, context %lld, vocabulary %lld: %lld parameters\n",
            (long long)c->layers, (long long)c->heads, (long long)c->channels, (long long)gp_config_context(c),
            (long long)c->vocab_size, (long long)t->m->params.parameters);
     printf("machine      %s\n", p->j->state.machine);
-    printf(
-        "FLOPs        %.6g a token, three times 2 (L (4CC + 2CF) + CV) + 4 LCT; 6N + 12 L H Q T gives %.6g\n",
-        t->report.flops_token, p->estimate);
+    printf("FLOPs        %.6g a token, three times 2 (L (4CC + 2CF) + CV) + 4 LCT; 6N + 12 L H Q T gives %.6g\n",
+           t->report.flops_token, p->estimate);
     printf("step         %lld x %lld x %lld = %lld tokens\n", (long long)t->B, (long long)t->T,
            (long long)p->j->o->grad_accum, (long long)t->report.tokens_a_step);
     for (size_t i = 0; i < ARRAY_LEN(arenas); i++)
@@ -170,25 +166,21 @@ static void print_json(const plan *p)
     double tokens = (double)t->report.tokens_a_step;
     char *machine = gp_json_quote(p->j->state.machine, strlen(p->j->state.machine));
     printf("{\"parameters\": %lld, \"machine\": %s, \"flops_token\": %.9g, \"flops_token_estimate\": %.9g, "
-           "\"peak_flops\": "
-           "%.6g, ",
+           "\"peak_flops\": %.6g, ",
            (long long)t->m->params.parameters, machine, t->report.flops_token, p->estimate, t->report.peak);
     printf("\"memory\": {\"weights\": %lld, \"slots\": %lld, \"gradients\": %lld, \"optimizer\": %lld, "
-           "\"activations\": %lld, "
-           "\"workspace\": %lld, \"cache\": %lld, \"process\": %lld, \"total\": %lld}, ",
-           (long long)p->use.weights, (long long)p->use.slots, (long long)p->use.gradients,
-           (long long)p->optimizer, (long long)p->use.activations, (long long)p->use.workspace,
-           (long long)p->use.cache, (long long)p->host, (long long)p->total);
+           "\"activations\": %lld, \"workspace\": %lld, \"cache\": %lld, \"process\": %lld, \"total\": %lld}, ",
+           (long long)p->use.weights, (long long)p->use.slots, (long long)p->use.gradients, (long long)p->optimizer,
+           (long long)p->use.activations, (long long)p->use.workspace, (long long)p->use.cache, (long long)p->host,
+           (long long)p->total);
     printf("\"room\": %lld, \"recompute\": {", (long long)p->room);
     for (gp_recompute level = 0; level < GP_RECOMPUTE_LEVELS; level++)
-        printf("%s\"%s\": {\"memory\": %lld, \"largest_batch\": %lld}", level ? ", " : "",
-               gp_recompute_name(level), (long long)p->levels[level].memory,
-               (long long)p->levels[level].rows);
+        printf("%s\"%s\": {\"memory\": %lld, \"largest_batch\": %lld}", level ? ", " : "", gp_recompute_name(level),
+               (long long)p->levels[level].memory, (long long)p->levels[level].rows);
     printf("}, \"tokens_step\": %.0f, \"steps\": %lld, \"tokens\": %.0f, \"timed_steps\": %lld, "
-           "\"step_seconds\": %.6g, "
-           "\"tok_s\": %.6g, \"seconds\": %.6g}\n",
-           tokens, (long long)(o->steps - p->first), (double)(o->steps - p->first) * tokens,
-           (long long)p->timed.steps, p->timed.step_seconds, tokens / p->timed.step_seconds,
+           "\"step_seconds\": %.6g, \"tok_s\": %.6g, \"seconds\": %.6g}\n",
+           tokens, (long long)(o->steps - p->first), (double)(o->steps - p->first) * tokens, (long long)p->timed.steps,
+           p->timed.step_seconds, tokens / p->timed.step_seconds,
            (double)(o->steps - p->first) * p->timed.step_seconds);
     free(machine);
 }
@@ -196,8 +188,7 @@ static void print_json(const plan *p)
 int gp_job_dry_run(gp_job *j)
 {
     const gp_config *c = &j->t.m->config;
-    plan p = {
-        .j = j, .first = gp_min(j->t.step, j->o->steps), .optimizer = (int64_t)j->t.optimizer.arena.size};
+    plan p = {.j = j, .first = gp_min(j->t.step, j->o->steps), .optimizer = (int64_t)j->t.optimizer.arena.size};
     p.estimate = 6 * (double)j->t.m->params.parameters + 12 * (double)(c->layers * c->channels * j->t.T);
     gp_model_memory(j->t.m, &p.use);
     if (!j->o->json)

@@ -7,8 +7,7 @@
 
 #include "data/tokens_metadata.h"
 
-/* ---- windows --------------------------------------------------------------------------------------------
- */
+/* ---- windows --------------------------------------------------------------------------------------------- */
 
 int gp_evaluation_open(gp_evaluation *e, const gp_stream_set *set, int64_t B, int64_t T, int64_t batches,
                        const char *order)
@@ -22,14 +21,12 @@ int gp_evaluation_open(gp_evaluation *e, const gp_stream_set *set, int64_t B, in
         most = gp_max(most, tokens);
     }
     if (windows < 1)
-        return fail(
-            "the validation data has %lld tokens; at least %lld (one sequence and its last target) are "
-            "needed",
-            (long long)most, (long long)T + 1);
+        return fail("the validation data has %lld tokens; at least %lld (one sequence and its last target) are needed",
+                    (long long)most, (long long)T + 1);
     if (!documents)
         e->B = gp_min(B, windows);
-    e->loader = gp_loader_open_sets(
-        set, 1, &(gp_loader_options){.B = e->B, .T = T, .order = documents ? order : "sequential"});
+    e->loader =
+        gp_loader_open_sets(set, 1, &(gp_loader_options){.B = e->B, .T = T, .order = documents ? order : "sequential"});
     if (!e->loader)
         return -1;
     if (!documents) /* no window twice */
@@ -64,8 +61,7 @@ int gp_evaluation_loss(gp_evaluation *e, gp_model *m, gp_progress *progress)
     return 0;
 }
 
-/* ---- documents ------------------------------------------------------------------------------------------
- */
+/* ---- documents ------------------------------------------------------------------------------------------- */
 
 typedef struct known {
     json_t *root, *nats, *chars, *separator;
@@ -135,8 +131,8 @@ static int score_group(group *g, gp_model *m, const known *k, sums *s)
     double mean;
     if (!g->rows)
         return 0;
-    if (gp_model_evaluate(m, &(gp_batch){.B = g->rows, .T = g->T, .inputs = g->inputs, .targets = g->targets},
-                          &mean, g->losses))
+    if (gp_model_evaluate(m, &(gp_batch){.B = g->rows, .T = g->T, .inputs = g->inputs, .targets = g->targets}, &mean,
+                          g->losses))
         return -1;
     for (int64_t b = 0; b < g->rows; b++) {
         double model = 0, floor = json_number_value(json_array_get(k->nats, (size_t)g->document[b]));
@@ -153,8 +149,8 @@ static int score_group(group *g, gp_model *m, const known *k, sums *s)
     return 0;
 }
 
-int gp_documents_score(gp_model *m, const gp_tokens *tokens, int64_t first, int64_t last, int64_t most,
-                       int64_t B, gp_progress *progress, gp_document_scores *scores)
+int gp_documents_score(gp_model *m, const gp_tokens *tokens, int64_t first, int64_t last, int64_t most, int64_t B,
+                       gp_progress *progress, gp_document_scores *scores)
 {
     known k;
     sums s = {0};

@@ -35,9 +35,9 @@ typedef struct gp_document_scores {
 /* Whether the stream says what its documents' entropy is. */
 bool gp_documents_known(const gp_tokens *tokens);
 
-/* Scores documents [first, last) of the index, at most `most` of them; progress (or NULL) counts them. Where none fits the context, documents is 0
- * and so are the losses. */
-int gp_documents_score(gp_model *m, const gp_tokens *tokens, int64_t first, int64_t last, int64_t most,
-                       int64_t B, gp_progress *progress, gp_document_scores *scores);
+/* Scores documents [first, last) of the index, at most `most` of them; progress (or NULL) counts them. Where none fits
+ * the context, documents is 0 and so are the losses. */
+int gp_documents_score(gp_model *m, const gp_tokens *tokens, int64_t first, int64_t last, int64_t most, int64_t B,
+                       gp_progress *progress, gp_document_scores *scores);
 
 #endif

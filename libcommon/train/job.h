@@ -55,8 +55,8 @@ int gp_job_fill_in(gp_job *j, const gp_config *c);
 int gp_job_compare_options(gp_job *j);
 int gp_job_record(gp_job *j);
 
-/* resume.c: what a run's config.yaml records below `recorded:`, "" where it says nothing of it. 0; -1 where it cannot be
- * read. */
+/* resume.c: what a run's config.yaml records below `recorded:`, "" where it says nothing of it. 0; -1 where it cannot
+ * be read. */
 int gp_job_recorded(const char *config, const char *key, char *value, size_t size);
 
 /* What the bits depend on, in words. */
@@ -68,7 +68,8 @@ gp_checkpoint *gp_job_checkpoint(gp_job *j);
 /* The files beside the checkpoints: config.yaml, and what makes the folder one that transformers loads. */
 int gp_job_write_top(gp_job *j);
 
-/* products.json, where some are chosen and the file is not there as they are: what checkpoints from here on were made by. */
+/* products.json, where some are chosen and the file is not there as they are: what checkpoints from here on were made
+ * by. */
 int gp_job_write_products(gp_job *j);
 
 /* A checkpoint of the step that is finished, the best one if val_loss is lower than any before. Without a run, or where
@@ -78,8 +79,8 @@ int gp_job_save(gp_job *j, double val_loss);
 /* Appends one sample to samples.txt, begun by an end-of-text or a newline. */
 int gp_job_sample(gp_job *j);
 
-/* Does what takes memory beside the steps, and keeps nothing of it: a batch of each evaluation, a checkpoint, a sample where
- * the run makes some. 0 or -1. */
+/* Does what takes memory beside the steps, and keeps nothing of it: a batch of each evaluation, a checkpoint, a sample
+ * where the run makes some. 0 or -1. */
 int gp_job_rehearse(gp_job *j);
 
 #endif

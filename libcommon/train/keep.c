@@ -128,8 +128,7 @@ int gp_job_save(gp_job *j, double val_loss)
     return 0;
 }
 
-/* ---- samples --------------------------------------------------------------------------------------------
- */
+/* ---- samples --------------------------------------------------------------------------------------------- */
 
 static int collect(void *self, int64_t sample, const char *bytes, size_t n, bool done)
 {
@@ -167,8 +166,7 @@ int gp_job_sample(gp_job *j)
     return rc;
 }
 
-/* ---- without leaving anything ---------------------------------------------------------------------------
- */
+/* ---- without leaving anything ---------------------------------------------------------------------------- */
 
 static int rehearse_checkpoint(gp_job *j)
 {

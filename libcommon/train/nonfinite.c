@@ -9,8 +9,7 @@ typedef struct search {
     gp_culprit forward, backward;
 } search;
 
-static void look_on_device(gp_culprit *c, gp_model *m, const char *what, const char *name, const float *x,
-                           int64_t n)
+static void look_on_device(gp_culprit *c, gp_model *m, const char *what, const char *name, const float *x, int64_t n)
 {
     float *host = gp_malloc((size_t)n * sizeof *host);
     m->be->ops->download(m->be, host, x, (size_t)n * sizeof *host);
@@ -41,8 +40,7 @@ static void see_parameters(gp_culprit *c, gp_model *m)
     }
 }
 
-int gp_find_culprit(gp_culprit *found, gp_model *m, int64_t passes, int (*pass)(void *self, int64_t n),
-                    void *self)
+int gp_find_culprit(gp_culprit *found, gp_model *m, int64_t passes, int (*pass)(void *self, int64_t n), void *self)
 {
     search s = {.m = m};
     int rc = 0;
@@ -54,8 +52,7 @@ int gp_find_culprit(gp_culprit *found, gp_model *m, int64_t passes, int (*pass)(
     m->grad_ready_self = &s;
     for (int64_t n = 0; n < passes && !rc && !found->what; n++) {
         rc = pass(self, n);
-        look_on_device(&s.forward, m, "loss", "logits", m->acts.losses.data,
-                       gp_tensor_count(&m->acts.losses));
+        look_on_device(&s.forward, m, "loss", "logits", m->acts.losses.data, gp_tensor_count(&m->acts.losses));
         *found = s.forward.what ? s.forward : s.backward;
     }
     gp_model_set_trace(m, NULL, NULL);

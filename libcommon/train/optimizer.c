@@ -9,8 +9,7 @@ static void layout(gp_optimizer *o, size_t bytes)
     o->v = gp_arena_take(&o->arena, bytes);
 }
 
-void gp_optimizer_open(gp_optimizer *o, gp_model *m, double beta1, double beta2, double eps,
-                       double weight_decay)
+void gp_optimizer_open(gp_optimizer *o, gp_model *m, double beta1, double beta2, double eps, double weight_decay)
 {
     size_t bytes = (size_t)m->params.total * sizeof(float);
     *o = (gp_optimizer){.be = m->be,

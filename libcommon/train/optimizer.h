@@ -14,8 +14,7 @@ typedef struct gp_optimizer {
     gp_recording *recording; /* of gp_optimizer_step */
 } gp_optimizer;
 
-void gp_optimizer_open(gp_optimizer *o, gp_model *m, double beta1, double beta2, double eps,
-                       double weight_decay);
+void gp_optimizer_open(gp_optimizer *o, gp_model *m, double beta1, double beta2, double eps, double weight_decay);
 void gp_optimizer_close(gp_optimizer *o);
 
 /* On the device: the gradients' norm, how much it is clipped, whether anything is not finite (gp_step). */

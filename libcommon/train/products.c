@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- the file ------------------------------------------------------------------------------------ */
+/* ---- the file -------------------------------------------------------------------------------------------- */
 
 /* An object a line. */
 void gp_products_print(const gp_backend *be, gp_buf *text)
@@ -38,8 +38,7 @@ static bool take_text(char *to, size_t size, const json_t *object, const char *k
 
 static bool take_choice(gp_product_choice *c, const json_t *object)
 {
-    const json_t *seconds = json_object_get(object, "seconds"),
-                 *first = json_object_get(object, "first_seconds"),
+    const json_t *seconds = json_object_get(object, "seconds"), *first = json_object_get(object, "first_seconds"),
                  *refused = json_object_get(object, "refused");
     *c = (gp_product_choice){.seconds = json_number_value(seconds),
                              .first_seconds = json_number_value(first),
@@ -75,10 +74,9 @@ int gp_products_read(gp_products *p, const char *path)
         return there > 0 ? -1 : rc;
     json_t *root = gp_json_load(text.data ? text.data : "", text.len, JSON_REJECT_DUPLICATES, &e);
     if (!root || !take_all(p, root))
-        rc =
-            fail("%s: is not what train writes there (the ways in which this run's products are made); bring "
-                 "it back, or remove it to have them chosen again, with which bits differ",
-                 path);
+        rc = fail("%s: is not what train writes there (the ways in which this run's products are made); bring "
+                  "it back, or remove it to have them chosen again, with which bits differ",
+                  path);
     json_decref(root);
     gp_buf_release(&text);
     return rc;
@@ -90,7 +88,7 @@ void gp_products_release(gp_products *p)
     *p = (gp_products){0};
 }
 
-/* ---- taking, measuring --------------------------------------------------------------------------- */
+/* ---- taking, measuring ----------------------------------------------------------------------------------- */
 
 int gp_products_use(gp_backend *be, const gp_products *p, bool measured, char *why, size_t size)
 {

@@ -1,5 +1,5 @@
-/* products.h: the ways in which matrix products are made, where a backend's library has several: measured, recorded with a
- * run, and taken again by one that is resumed. */
+/* products.h: the ways in which matrix products are made, where a backend's library has several: measured, recorded
+ * with a run, and taken again by one that is resumed. */
 #ifndef GP_TRAIN_PRODUCTS_H
 #define GP_TRAIN_PRODUCTS_H
 
@@ -23,15 +23,16 @@ void gp_products_release(gp_products *p);
 void gp_products_print(const gp_backend *be, gp_buf *text);
 
 /* The backend takes what was recorded: what was measured, where `measured`, and what was left when the library refused
- * another way. Nothing where it was another library or device; *why then says so ("" where nothing is to be said). 0 or -1. */
+ * another way. Nothing where it was another library or device; *why then says so ("" where nothing is to be said). 0 or
+ * -1. */
 int gp_products_use(gp_backend *be, const gp_products *p, bool measured, char *why, size_t size);
 
-/* A choice that nobody has heard of yet: of what the library refused as it ran, or of what was recorded and cannot be had.
- * NULL where there is none. */
+/* A choice that nobody has heard of yet: of what the library refused as it ran, or of what was recorded and cannot be
+ * had. NULL where there is none. */
 const gp_product_choice *gp_products_next(gp_backend *be);
 
-/* Runs a pass in which each product that has no choice is timed in its ways, and gives the seconds that it took; below 0
- * where it failed. What the pass computes is worth nothing. */
+/* Runs a pass in which each product that has no choice is timed in its ways, and gives the seconds that it took; below
+ * 0 where it failed. What the pass computes is worth nothing. */
 double gp_products_measure(gp_backend *be, int (*pass)(void *self), void *self);
 
 /* Seconds of a pass' products, as chosen and as they would be without. */

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* ---- whether a folder is a run of ours -------------------------------------------------------------------------- */
+/* ---- whether a folder is a run of ours ------------------------------------------------------------------- */
 
 int gp_job_recorded(const char *config, const char *key, char *value, size_t size)
 {
@@ -43,9 +43,8 @@ static int check_version(const char *run, const char *config)
     if (known < 1)
         return fail("%s: is not a run of train: its config.yaml records no version", run);
     if (newer > 0)
-        return fail(
-            "%s: was written by gptpipe %d.%d.%d, which is newer than this one (%s): go on with that one",
-            run, theirs[0], theirs[1], theirs[2], gp_version());
+        return fail("%s: was written by gptpipe %d.%d.%d, which is newer than this one (%s): go on with that one", run,
+                    theirs[0], theirs[1], theirs[2], gp_version());
     return 0;
 }
 
@@ -59,9 +58,8 @@ static int check_writable(const char *run)
     if (!access(run, W_OK | X_OK))
         return 0;
     if (errno == EACCES && st.st_uid != geteuid())
-        return fail(
-            "%s: belongs to user %ld and cannot be written: --init %s begins a run of your own with it", run,
-            (long)st.st_uid, run);
+        return fail("%s: belongs to user %ld and cannot be written: --init %s begins a run of your own with it", run,
+                    (long)st.st_uid, run);
     return fail_errno("%s: cannot be written", run);
 }
 
@@ -85,7 +83,7 @@ char *gp_train_resumable(const char *path)
     return config;
 }
 
-/* ---- options that changed --------------------------------------------------------------------------------------- */
+/* ---- options that changed -------------------------------------------------------------------------------- */
 
 typedef struct changes {
     gp_buf told; /* "lr 0.002 -> 0.001, ..." */
@@ -122,8 +120,8 @@ static void see_change(void *self, const char *name, const char *was, const char
 /* One line in history.jsonl for each time a run is begun or gone on with. */
 int gp_job_record(gp_job *j)
 {
-    json_t *line = json_pack("{s:I, s:s, s:s, s:O}", "step", (json_int_t)j->t.step, "version", gp_version(),
-                             "machine", j->state.machine, "changed", j->changed);
+    json_t *line = json_pack("{s:I, s:s, s:s, s:O}", "step", (json_int_t)j->t.step, "version", gp_version(), "machine",
+                             j->state.machine, "changed", j->changed);
     char *text = line ? json_dumps(line, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
     if (!text)
         die("out of memory");

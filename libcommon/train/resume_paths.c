@@ -54,8 +54,7 @@ static int check_item(const char *path, const gp_mixture_how *how, const char *o
     return -1;
 }
 
-static int find_items(gp_list *list, const gp_mixture_how *how, const char *option, const char *run,
-                      const char *folder)
+static int find_items(gp_list *list, const gp_mixture_how *how, const char *option, const char *run, const char *folder)
 {
     gp_list found = {0};
     for (int i = 0; i < list->count; i++) {

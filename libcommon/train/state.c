@@ -114,11 +114,10 @@ int gp_state_save(const gp_state *s, const gp_optimizer *o, gp_model *m, const c
     return gp_safetensors_finish(w);
 }
 
-/* ---- reading ---------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------------------- */
 
 /* One row's moments: "m" or "v". */
-static int find_moments(gp_tensor *t, int64_t *index, char which, const gp_param *row,
-                        const gp_safetensors *file)
+static int find_moments(gp_tensor *t, int64_t *index, char which, const gp_param *row, const gp_safetensors *file)
 {
     const char *path = gp_safetensors_path(file);
     char name[128], found[64], expected[64];
@@ -155,8 +154,8 @@ int gp_state_check(const gp_safetensors *file, const gp_params *params)
 }
 
 /* In slices, as it was written. */
-static void upload_moment(gp_backend *be, float *to, const char *data, int64_t count,
-                          const gp_safetensors *file, int64_t index)
+static void upload_moment(gp_backend *be, float *to, const char *data, int64_t count, const gp_safetensors *file,
+                          int64_t index)
 {
     for (int64_t done = 0, n; done < count; done += n) {
         n = gp_min(GP_SLICE, count - done);
@@ -186,8 +185,8 @@ static void read_note(char *text, size_t size, const gp_safetensors *file, const
     snprintf(text, size, "%s", value ? value : "unknown");
 }
 
-/* A whole number from min to max, of which all of the text is made; `missing` where there is none (of a checkpoint that is
- * older than the key). */
+/* A whole number from min to max, of which all of the text is made; `missing` where there is none (of a checkpoint that
+ * is older than the key). */
 static int read_count(int64_t *count, const gp_safetensors *file, const char *key, int64_t min, int64_t max,
                       int64_t missing)
 {
@@ -200,8 +199,8 @@ static int read_count(int64_t *count, const gp_safetensors *file, const char *ke
     long long value = strtoll(text, &end, 10);
     bool number = (*text == '-' || (*text >= '0' && *text <= '9')) && !*end && !errno;
     if (!number || value < min || value > max)
-        return fail("%s: its %s is %.40s, expected a number from %lld to %lld", path, key, text,
-                    (long long)min, (long long)max);
+        return fail("%s: its %s is %.40s, expected a number from %lld to %lld", path, key, text, (long long)min,
+                    (long long)max);
     *count = value;
     return 0;
 }
@@ -243,8 +242,7 @@ int gp_state_read(gp_state *s, const gp_safetensors *file, int64_t step)
     read_note(s->machine, sizeof s->machine, file, "machine");
     read_note(s->weights, sizeof s->weights, file, "weights");
     if (read_best(s, file) || read_count(&s->samples, file, "samples", 0, INT64_MAX, INT64_MAX) ||
-        load_window(&s->losses, "window.loss", file, path) ||
-        load_window(&s->norms, "window.norm", file, path))
+        load_window(&s->losses, "window.loss", file, path) || load_window(&s->norms, "window.norm", file, path))
         return -1;
     return 0;
 }

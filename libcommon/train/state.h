@@ -1,6 +1,6 @@
 /* state.h: what a checkpoint holds beside the model, so that a run goes on as if it had never stopped:
- * AdamW's moments bit for bit, the step, the best loss, the window that outliers are measured by. Random numbers and the data position are functions of
- * the step. */
+ * AdamW's moments bit for bit, the step, the best loss, the window that outliers are measured by. Random numbers and
+ * the data position are functions of the step. */
 #ifndef GP_TRAIN_STATE_H
 #define GP_TRAIN_STATE_H
 

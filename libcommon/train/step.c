@@ -42,8 +42,7 @@ static int micro_batch(void *self, int64_t micro)
     return 0;
 }
 
-/* ---- what stops a run, and what is passed over ----------------------------------------------------------
- */
+/* ---- what stops a run, and what is passed over ----------------------------------------------------------- */
 
 /* printf tells NaN's sign, which means nothing. */
 static double unsigned_nan(double x)
@@ -70,8 +69,7 @@ static int stop(gp_trainer *t, const gp_step *s)
         gp_buf_printf(&why, "; the first that is not: %s %s, %lld of its %lld numbers", c.what, c.name,
                       (long long)c.count, (long long)c.of);
     gp_buf_printf(&why, "; the last good checkpoint: %s", last ? last : "none yet");
-    fail("step %lld: loss %g, gradient norm %g: not finite%s; nothing was updated; try a lower --lr or "
-         "--grad-clip 1",
+    fail("step %lld: loss %g, gradient norm %g: not finite%s; nothing was updated; try a lower --lr or --grad-clip 1",
          (long long)t->step + 1, loss, norm, why.data);
     gp_buf_release(&why);
     free(last);
@@ -85,20 +83,17 @@ static bool is_outlier(gp_trainer *t, gp_step_report *s)
     const struct {
         const char *what;
         double value, z, most;
-    } seen[] = {{"loss", s->loss, s->loss_z, o->skip_loss_z},
-                {"norm", s->grad_norm, s->norm_z, o->skip_norm_z}};
+    } seen[] = {{"loss", s->loss, s->loss_z, o->skip_loss_z}, {"norm", s->grad_norm, s->norm_z, o->skip_norm_z}};
     for (size_t i = 0; i < ARRAY_LEN(seen); i++)
         if (seen[i].most > 0 && seen[i].z > seen[i].most) { /* not so while it is NAN */
-            gp_report_say(&t->report,
-                          "step %lld is skipped: its %s of %.4g stands %.2f deviations above the mean",
+            gp_report_say(&t->report, "step %lld is skipped: its %s of %.4g stands %.2f deviations above the mean",
                           (long long)t->heard + 1, seen[i].what, seen[i].value, seen[i].z);
             return true;
         }
     return false;
 }
 
-/* ---- issued, heard of ------------------------------------------------------------------------------------
- */
+/* ---- issued, heard of ------------------------------------------------------------------------------------ */
 
 /* All of a step that needs nothing of the host; of one that may be an outlier not the update. */
 static int issue(gp_trainer *t)
@@ -127,11 +122,8 @@ static int hear(gp_trainer *t)
     const gp_step *s = step->came;
     if (s->skip)
         return stop(t, s);
-    gp_step_report report = {.loss = s->loss,
-                             .lr = (double)s->lr,
-                             .grad_norm = (double)s->grad_norm,
-                             .loss_z = NAN,
-                             .norm_z = NAN};
+    gp_step_report report = {
+        .loss = s->loss, .lr = (double)s->lr, .grad_norm = (double)s->grad_norm, .loss_z = NAN, .norm_z = NAN};
     if (gp_skips_outliers(t->o)) {
         report.loss_z = gp_window_add(&t->losses, report.loss);
         report.norm_z = gp_window_add(&t->norms, report.grad_norm);

@@ -11,8 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- the loop -------------------------------------------------------------------------------------------
- */
+/* ---- the loop -------------------------------------------------------------------------------------------- */
 
 static bool every(int64_t n, int64_t step)
 {
@@ -37,8 +36,7 @@ static int loop(gp_job *j)
              samples = every(o->sample_every, t->step) && j->run && j->tokenizer;
         if ((saves || evaluates || samples) && gp_trainer_wait(t))
             return -1;
-        if (saves &&
-            gp_stream_check_wait(&j->check, gp_stop_signal)) /* nothing is kept that damaged data made */
+        if (saves && gp_stream_check_wait(&j->check, gp_stop_signal)) /* nothing is kept that damaged data made */
             return -1;
         if (evaluates && gp_trainer_evaluate(t, &j->val_loss))
             return -1;
@@ -84,13 +82,12 @@ static int finish(gp_job *j)
         return -1;
     int64_t steps = t->step - t->report.first_step;
     gp_report_say(&t->report, "%lld steps, %lld tokens in %.1f s, %.0f tok/s", (long long)steps,
-                  (long long)(steps * t->report.tokens_a_step), took,
-                  (double)(steps * t->report.tokens_a_step) / took);
+                  (long long)(steps * t->report.tokens_a_step), took, (double)(steps * t->report.tokens_a_step) / took);
     if (j->o->json)
         gp_report_summary(&t->report, t->step, took, j->state.best_loss);
     if (j->run && early)
-        gp_report_say(&t->report, "stopped%s; go on with: %strain --resume %s",
-                      stopped ? "" : ", its time is over", gp_tool_prefix(), gp_run_path(j->run));
+        gp_report_say(&t->report, "stopped%s; go on with: %strain --resume %s", stopped ? "" : ", its time is over",
+                      gp_tool_prefix(), gp_run_path(j->run));
     else if (j->run)
         gp_report_say(&t->report, "the run is in %s; try: %ssample --checkpoint %s", gp_run_path(j->run),
                       gp_tool_prefix(), gp_run_path(j->run));
@@ -109,13 +106,11 @@ static void under_way(void *self, char *text, size_t size)
         snprintf(text, size, "; this was step %lld; %s is kept, go on with: %strain --resume %s",
                  (long long)j->t.heard + 1, last, gp_tool_prefix(), gp_run_path(j->run));
     else
-        snprintf(text, size, "; this was step %lld; no checkpoint was saved before it",
-                 (long long)j->t.heard + 1);
+        snprintf(text, size, "; this was step %lld; no checkpoint was saved before it", (long long)j->t.heard + 1);
     free(last);
 }
 
-/* ---- one run --------------------------------------------------------------------------------------------
- */
+/* ---- one run --------------------------------------------------------------------------------------------- */
 
 static int open_run(gp_job *j)
 {
@@ -138,8 +133,7 @@ static int open_run(gp_job *j)
 static int open_data(gp_job *j)
 {
     gp_train_options *o = j->o;
-    char *spool =
-        j->run && !o->data.count && !o->dry_run ? gp_path_join(gp_run_path(j->run), GP_SPOOL_NAME) : NULL;
+    char *spool = j->run && !o->data.count && !o->dry_run ? gp_path_join(gp_run_path(j->run), GP_SPOOL_NAME) : NULL;
     int rc = gp_trainer_open_data(&j->t, o, spool);
     if (!rc && spool)
         gp_list_append(&o->data, gp_option_keep(spool, strlen(spool)), true);
@@ -181,8 +175,7 @@ static void count_steps(gp_job *j)
     if (j->t.sets.train.stream_count > 1)
         gp_report_say(&j->t.report, "%s", streams);
     if (unread)
-        gp_report_say(&j->t.report, "%d of %d files are too short to be read", unread,
-                      j->t.sets.train.stream_count);
+        gp_report_say(&j->t.report, "%d of %d files are too short to be read", unread, j->t.sets.train.stream_count);
 }
 
 /* The model, the optimizer and the step to begin at; the run's folder as it was at that step. */
@@ -229,8 +222,8 @@ int gp_train(gp_train_options *asked)
         goto out;
     }
     gp_report_say(&j.t.report, "%.2f M parameters, %lld x %lld x %lld tokens a step, %s",
-                  (double)j.t.m->params.parameters / 1e6, (long long)j.t.B, (long long)j.t.T,
-                  (long long)o->grad_accum, j.state.machine);
+                  (double)j.t.m->params.parameters / 1e6, (long long)j.t.B, (long long)j.t.T, (long long)o->grad_accum,
+                  j.state.machine);
     j.t.report.first_step = j.t.step;
     j.t.report.began = gp_now();
     if (o->resume && j.t.step >= o->steps)

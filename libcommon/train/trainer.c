@@ -13,8 +13,7 @@ int gp_trainer_open_data(gp_trainer *t, const gp_train_options *o, const char *s
 {
     *t = (gp_trainer){.o = o};
     t->be = gp_backend_open(o->backend, o->dtype, (int)o->threads);
-    if (!t->be || (!o->master_weights && gp_backend_drop_masters(t->be)) ||
-        gp_train_data_open(&t->sets, o, spool))
+    if (!t->be || (!o->master_weights && gp_backend_drop_masters(t->be)) || gp_train_data_open(&t->sets, o, spool))
         return -1;
     t->data = t->sets.stream;
     return 0;
@@ -57,8 +56,8 @@ static int64_t free_bytes(const gp_trainer *t)
     return (int64_t)free;
 }
 
-/* Whether the batch fits. A processor's memory is more than what is free, by swapping; a device's is not, and a run should
- * end before it begins. */
+/* Whether the batch fits. A processor's memory is more than what is free, by swapping; a device's is not, and a run
+ * should end before it begins. */
 static int check_room(const gp_trainer *t)
 {
     gp_model *m = t->m;
@@ -70,12 +69,11 @@ static int check_room(const gp_trainer *t)
     if (batch <= room)
         return 0;
     gp_recompute most = GP_RECOMPUTE_LEVELS - 1;
-    return fail(
-        "batches of %lld x %lld tokens need %s more, and %s of %s's memory are free: --batch-size %lld "
-        "fits, with --recompute %s %lld; --grad-accum makes up for it",
-        (long long)t->B, (long long)t->T, gp_format_bytes(need, batch + others), gp_format_bytes(left, free),
-        gp_backend_device(t->be), (long long)gp_model_largest_batch(m, m->recompute, t->T, room),
-        gp_recompute_name(most), (long long)gp_model_largest_batch(m, most, t->T, room));
+    return fail("batches of %lld x %lld tokens need %s more, and %s of %s's memory are free: --batch-size %lld "
+                "fits, with --recompute %s %lld; --grad-accum makes up for it",
+                (long long)t->B, (long long)t->T, gp_format_bytes(need, batch + others), gp_format_bytes(left, free),
+                gp_backend_device(t->be), (long long)gp_model_largest_batch(m, m->recompute, t->T, room),
+                gp_recompute_name(most), (long long)gp_model_largest_batch(m, most, t->T, room));
 }
 
 /* What a run measured when it began stays with it: other kernels give other bits. */
@@ -85,8 +83,7 @@ static int choose_attention(gp_trainer *t)
     const char *asked = t->o->attention, *recorded = t->attention_recorded;
     bool measured = !strcmp(asked, "measure");
     if (measured && !*recorded) {
-        t->attention =
-            gp_attention_measure(t->m, t->B, t->T, free_bytes(t) - bytes_to_come(t), told, sizeof told);
+        t->attention = gp_attention_measure(t->m, t->B, t->T, free_bytes(t) - bytes_to_come(t), told, sizeof told);
         gp_report_say(&t->report, "attention: %s", told);
         return 0;
     }
@@ -129,11 +126,10 @@ static int measure_products(gp_trainer *t)
     if (!measured) /* all were recorded */
         return 0;
     gp_products_total(t->be, &chosen, &first);
-    gp_report_say(
-        &t->report,
-        "products: %d measured in %.2f s, %d made otherwise than by the library's first choice: %.4g "
-        "ms a batch, %.4g ms by that",
-        measured, took, others, 1e3 * chosen, 1e3 * first);
+    gp_report_say(&t->report,
+                  "products: %d measured in %.2f s, %d made otherwise than by the library's first choice: %.4g "
+                  "ms a batch, %.4g ms by that",
+                  measured, took, others, 1e3 * chosen, 1e3 * first);
     return 0;
 }
 
@@ -142,20 +138,19 @@ void gp_trainer_report_products(gp_trainer *t)
     const gp_product_choice *c;
     while ((c = gp_products_next(t->be)))
         if (c->lost)
-            gp_report_say(
-                &t->report,
-                "products: what this run recorded of %s cannot be had here; it is made otherwise (%s%s%s), "
-                "so bits may differ",
-                c->product, c->way, *c->details ? ", " : "", c->details);
+            gp_report_say(&t->report,
+                          "products: what this run recorded of %s cannot be had here; it is made otherwise (%s%s%s), "
+                          "so bits may differ",
+                          c->product, c->way, *c->details ? ", " : "", c->details);
         else
-            gp_report_warn(
-                &t->report,
-                "%s refused to run %s as its heuristic had it; it is made otherwise from here on (%s), "
-                "which is recorded with the run",
-                t->be->products_library, c->product, c->way);
+            gp_report_warn(&t->report,
+                           "%s refused to run %s as its heuristic had it; it is made otherwise from here on (%s), "
+                           "which is recorded with the run",
+                           t->be->products_library, c->product, c->way);
 }
 
-/* As with attention: what this run recorded when it began, or when the library refused something, gives its bits again. */
+/* As with attention: what this run recorded when it began, or when the library refused something, gives its bits
+ * again. */
 static int choose_products(gp_trainer *t)
 {
     bool measured = !strcmp(t->o->products, "measure");
@@ -227,8 +222,7 @@ void gp_trainer_close(gp_trainer *t)
     *t = (gp_trainer){0};
 }
 
-/* ---- evaluation -----------------------------------------------------------------------------------------
- */
+/* ---- evaluation ------------------------------------------------------------------------------------------ */
 
 int gp_trainer_evaluate(gp_trainer *t, double *loss)
 {

@@ -15,8 +15,8 @@ typedef struct gp_staged {
     gp_mark *taken; /* the device has it: the memory may be filled again */
 } gp_staged;
 
-/* A step that was issued. The host reads what came of it when the device has done it, which may be after the next one was
- * issued; so there are two of each. */
+/* A step that was issued. The host reads what came of it when the device has done it, which may be after the next one
+ * was issued; so there are two of each. */
 typedef struct gp_issued {
     gp_step *asked, *came;
     gp_mark *done;
@@ -36,10 +36,10 @@ typedef struct gp_trainer {
     gp_arena staging; /* the host's memory of these */
     gp_staged staged[GP_IN_FLIGHT];
     gp_issued issued[GP_IN_FLIGHT];
-    int64_t step;          /* issued steps */
-    int64_t heard;         /* steps that were done and told; all of them, but on a backend that runs ahead */
-    double heard_at;       /* gp_now() */
-    const char *attention; /* what computes it, as an option would name it */
+    int64_t step;                /* issued steps */
+    int64_t heard;               /* steps that were done and told; all of them, but on a backend that runs ahead */
+    double heard_at;             /* gp_now() */
+    const char *attention;       /* what computes it, as an option would name it */
     char attention_recorded[16]; /* what this run measured when it began; "" where it did not */
     gp_products products;        /* what this run recorded before */
     gp_window losses, norms;     /* of the last steps, while outliers are looked for */
@@ -54,8 +54,8 @@ int gp_trainer_open_data(gp_trainer *t, const gp_train_options *o, const char *s
 int gp_trainer_open_model(gp_trainer *t, gp_model *m);
 
 /* step.c: one optimizer step: t->step grows by one, also where an outlier was passed over. -1 when the data cannot be
- * read or a number is not finite; nothing is updated then, and t->step is the step that failed. On a device that runs by
- * itself the step is issued, and what came of the one before it is read and told. */
+ * read or a number is not finite; nothing is updated then, and t->step is the step that failed. On a device that runs
+ * by itself the step is issued, and what came of the one before it is read and told. */
 int gp_trainer_step(gp_trainer *t);
 
 /* Reports of products that are made otherwise than they were to be. */

@@ -18,17 +18,13 @@ typedef struct attention_tensors {
 
 /* One row and one number; sequences beside the tiles' borders; heads that fill vectors and heads that do not. */
 static const attention_case cases[] = {
-    {1, 1, 1, 1, true, false, false},     {2, 1, 2, 5, false, true, true},
-    {1, 17, 3, 5, true, false, false},    {2, 17, 1, 33, true, true, true},
-    {1, 63, 2, 16, true, false, true},    {2, 65, 1, 20, true, false, false},
-    {2, 36, 2, 20, true, true, true},     {1, 40, 1, 132, true, false, true},
-    {1, 64, 2, 64, true, false, false},   {1, 65, 1, 64, true, false, false},
-    {2, 130, 1, 64, true, true, false},   {2, 128, 2, 64, true, true, true},
-    {1, 130, 1, 64, false, true, false},  {2, 132, 1, 32, false, true, true},
-    {1, 130, 1, 16, true, false, false},  {2, 68, 1, 80, true, true, true},
-    {1, 130, 1, 96, true, false, true},   {1, 100, 1, 128, true, false, true},
-    {2, 65, 1, 128, false, true, false},  {1, 33, 1, 200, true, true, false},
-    {1, 130, 1, 128, true, false, false},
+    {1, 1, 1, 1, true, false, false},    {2, 1, 2, 5, false, true, true},    {1, 17, 3, 5, true, false, false},
+    {2, 17, 1, 33, true, true, true},    {1, 63, 2, 16, true, false, true},  {2, 65, 1, 20, true, false, false},
+    {2, 36, 2, 20, true, true, true},    {1, 40, 1, 132, true, false, true}, {1, 64, 2, 64, true, false, false},
+    {1, 65, 1, 64, true, false, false},  {2, 130, 1, 64, true, true, false}, {2, 128, 2, 64, true, true, true},
+    {1, 130, 1, 64, false, true, false}, {2, 132, 1, 32, false, true, true}, {1, 130, 1, 16, true, false, false},
+    {2, 68, 1, 80, true, true, true},    {1, 130, 1, 96, true, false, true}, {1, 100, 1, 128, true, false, true},
+    {2, 65, 1, 128, false, true, false}, {1, 33, 1, 200, true, true, false}, {1, 130, 1, 128, true, false, false},
 };
 
 static attention_tensors tensors_of(sides *s, const attention_case *c)
@@ -47,9 +43,8 @@ static attention_tensors tensors_of(sides *s, const attention_case *c)
         .step = sides_step(s, sides_any_step()),
     };
     free(lengths);
-    sides_plan(
-        s, &(gp_shape){
-               .B = (int)c->B, .T = (int)c->T, .C = (int)C, .H = c->H, .inner = 1, .V = 1, .train = true});
+    sides_plan(s,
+               &(gp_shape){.B = (int)c->B, .T = (int)c->T, .C = (int)C, .H = c->H, .inner = 1, .V = 1, .train = true});
     return t;
 }
 
@@ -175,8 +170,7 @@ static void prefill_writes_keys_and_values(void **state)
     for (size_t i = 0; i < ARRAY_LEN(prefills); i++) {
         const attention_case *c = &prefills[i];
         attention_tensors t = tensors_of(s, c);
-        pair k = RANDOM(s, ACT, c->B + 1, c->H, c->T + 3, c->D),
-             v = RANDOM(s, ACT, c->B + 1, c->H, c->T + 3, c->D);
+        pair k = RANDOM(s, ACT, c->B + 1, c->H, c->T + 3, c->D), v = RANDOM(s, ACT, c->B + 1, c->H, c->T + 3, c->D);
         for (int side = 0; side < SIDES; side++) {
             gp_attention_op op = op_of(c, &t, side);
             op.lse = NULL;

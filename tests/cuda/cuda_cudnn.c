@@ -1,4 +1,5 @@
-/* The CUDA backend against ref: attention by cuDNN. On a device without cuDNN nothing of it is tested, and that is said. */
+/* The CUDA backend against ref: attention by cuDNN. On a device without cuDNN nothing of it is tested, and that is
+ * said. */
 #include "sides.h"
 
 #include "backend/cuda/cuda.h"
@@ -23,8 +24,8 @@ typedef struct attention_tensors {
     pair qkv, out, lse, dout, dqkv;
 } attention_tensors;
 
-/* One row; sequences beside the tiles' borders; the least and the widest head; both masks. cuDNN compiles kernels for each,
- * so there are few. */
+/* One row; sequences beside the tiles' borders; the least and the widest head; both masks. cuDNN compiles kernels for
+ * each, so there are few. */
 static const attention_case cases[] = {
     {1, 1, 1, 8, true},   {2, 17, 3, 16, true},  {1, 65, 1, 64, true},
     {2, 40, 1, 80, true}, {1, 63, 2, 32, false}, {1, 70, 1, 128, false},
@@ -271,19 +272,16 @@ static void refusals_say_why(void **state)
     attention_case c = {1, 16, 2, 20, true};
     gp_shape shape = shape_of(&c);
     assert_int_equal(gp_backend_attention(s->be[DEVICE], GP_ATTENTION_CUDNN, &shape), -1);
-    assert_string_equal(gp_error(),
-                        "cuDNN's attention has heads of 8, 16, ... 128 channels, and these have 20: "
-                        "--attention own");
+    assert_string_equal(gp_error(), "cuDNN's attention has heads of 8, 16, ... 128 channels, and these have 20: "
+                                    "--attention own");
     assert_int_equal(s->be[DEVICE]->attention, GP_ATTENTION_OWN);
     c.D = 16;
     shape = shape_of(&c);
     shape.drops = true;
     assert_int_equal(gp_backend_attention(s->be[DEVICE], GP_ATTENTION_CUDNN, &shape), -1);
-    assert_string_equal(gp_error(),
-                        "cuDNN's attention draws none of this dropout: --dropout 0, or --attention own");
+    assert_string_equal(gp_error(), "cuDNN's attention draws none of this dropout: --dropout 0, or --attention own");
     assert_int_equal(gp_backend_attention(s->be[REF], GP_ATTENTION_CUDNN, &shape), -1);
-    assert_string_equal(gp_error(),
-                        "attention by cuDNN needs backend cuda, and ref computes here: --attention own");
+    assert_string_equal(gp_error(), "attention by cuDNN needs backend cuda, and ref computes here: --attention own");
     assert_int_equal(gp_backend_attention(s->be[REF], GP_ATTENTION_OWN, &shape), 0);
 }
 

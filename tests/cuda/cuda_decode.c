@@ -1,7 +1,7 @@
 /* The CUDA backend against ref: decoding one token after another, and a row's bits alone and among others. */
 #include "weights.h"
 
-/* ---- the linear and the head --------------------------------------------------------------------- */
+/* ---- the linear and the head ----------------------------------------------------------------------------- */
 
 typedef struct linear_case {
     int64_t B, I, O;
@@ -104,17 +104,14 @@ static void head_agrees_and_rows_are_independent(void **state)
         weight_open(s, &weight, &w, b, true);
         for (int k = 0; k < SIDES; k++)
             OP(s, k, head_decode,
-               &(gp_head_op){
-                   .x = ON(x, k), .w = &weight.on[k], .bias = b ? ON(*b, k) : NULL, .logits = ON(logits, k)});
+               &(gp_head_op){.x = ON(x, k), .w = &weight.on[k], .bias = b ? ON(*b, k) : NULL, .logits = ON(logits, k)});
         NEAR(s, logits, s->tolerance);
         for (int64_t row = 0; row < B; row += gp_max(1, B / 3)) {
             pair alone = EMPTY(s, FP32, 1, V);
             gp_tensor x1 = row_of(&x, row);
             OP(s, DEVICE, head_decode,
-               &(gp_head_op){.x = &x1,
-                             .w = &weight.on[DEVICE],
-                             .bias = b ? ON(*b, DEVICE) : NULL,
-                             .logits = ON(alone, DEVICE)});
+               &(gp_head_op){
+                   .x = &x1, .w = &weight.on[DEVICE], .bias = b ? ON(*b, DEVICE) : NULL, .logits = ON(alone, DEVICE)});
             assert_row_is(s, &alone, &logits, row);
         }
         weight_close(s, &weight);
@@ -122,17 +119,16 @@ static void head_agrees_and_rows_are_independent(void **state)
     }
 }
 
-/* A norm before them, in their own kernel or not: teams of a warp and of four, rows that one block holds and more, with and
- * without a branch. The bits are those of the norm and the product one after the other, and its sum is there. */
+/* A norm before them, in their own kernel or not: teams of a warp and of four, rows that one block holds and more, with
+ * and without a branch. The bits are those of the norm and the product one after the other, and its sum is there. */
 static void products_of_a_norm_have_the_same_bits(void **state)
 {
     static const struct {
         int64_t B, I, O;
         bool head, branch, beta;
-    } cases[] = {
-        {1, 768, 64, false, true, true},  {8, 64, 136, false, true, false}, {3, 72, 40, false, false, true},
-        {5, 1280, 24, false, true, true}, {2, 1000, 17, true, true, true},  {9, 64, 40, false, true, true},
-        {1, 2048, 8, false, true, true},  {7, 264, 35, true, false, false}, {2, 33, 40, false, true, true}};
+    } cases[] = {{1, 768, 64, false, true, true},  {8, 64, 136, false, true, false}, {3, 72, 40, false, false, true},
+                 {5, 1280, 24, false, true, true}, {2, 1000, 17, true, true, true},  {9, 64, 40, false, true, true},
+                 {1, 2048, 8, false, true, true},  {7, 264, 35, true, false, false}, {2, 33, 40, false, true, true}};
     sides *s = *state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         int64_t B = cases[i].B, I = cases[i].I, O = cases[i].O;
@@ -160,12 +156,10 @@ static void products_of_a_norm_have_the_same_bits(void **state)
                     OP(s, k, norm_forward, &norm);
                 if (head)
                     OP(s, k, head_decode,
-                       &(gp_head_op){
-                           .x = ON(x, k), .w = &weight.on[k], .logits = ON(y[apart], k), .norm = within});
+                       &(gp_head_op){.x = ON(x, k), .w = &weight.on[k], .logits = ON(y[apart], k), .norm = within});
                 else
                     OP(s, k, linear_decode,
-                       &(gp_linear_op){
-                           .x = ON(x, k), .w = &weight.on[k], .y = ON(y[apart], k), .norm = within});
+                       &(gp_linear_op){.x = ON(x, k), .w = &weight.on[k], .y = ON(y[apart], k), .norm = within});
             }
         NEAR(s, y[0], s->tolerance);
         assert_same_bits(s, ON(y[0], DEVICE), ON(y[1], DEVICE));
@@ -176,18 +170,14 @@ static void products_of_a_norm_have_the_same_bits(void **state)
     }
 }
 
-/* ---- attention ----------------------------------------------------------------------------------- */
+/* ---- attention ------------------------------------------------------------------------------------------- */
 
-static void attend(sides *s, int side, int64_t H, const int32_t *positions, const gp_tensor *qkv,
-                   const gp_kv *kv, gp_tensor *out)
+static void attend(sides *s, int side, int64_t H, const int32_t *positions, const gp_tensor *qkv, const gp_kv *kv,
+                   gp_tensor *out)
 {
     OP(s, side, attention_decode,
-       &(gp_attention_decode_op){.heads = (int)H,
-                                 .positions = positions,
-                                 .qkv = qkv,
-                                 .kv = kv,
-                                 .out = out,
-                                 .divisor = H % 2 ? 0 : 13.7});
+       &(gp_attention_decode_op){
+           .heads = (int)H, .positions = positions, .qkv = qkv, .kv = kv, .out = out, .divisor = H % 2 ? 0 : 13.7});
 }
 
 /* Heads of one number and of hundreds, odd ones, those of a quarter to all lanes of a warp; caches of one span of 256
@@ -205,8 +195,7 @@ static void attention_agrees_and_rows_are_independent(void **state)
         int32_t last = (int32_t)P - 1, at[B] = {0, last, 255, 256, 63, 511};
         for (int b = 0; b < B; b++)
             at[b] = at[b] > last ? last / 2 : at[b];
-        pair qkv = RANDOM(s, ACT, B, 1, 3 * C), k = RANDOM(s, ACT, B, H, P, D),
-             v = RANDOM(s, ACT, B, H, P, D);
+        pair qkv = RANDOM(s, ACT, B, 1, 3 * C), k = RANDOM(s, ACT, B, H, P, D), v = RANDOM(s, ACT, B, H, P, D);
         pair out = EMPTY(s, ACT, B, 1, C), again = EMPTY(s, ACT, B, 1, C);
         pair_ids positions = sides_ids(s, at, B);
         sides_plan(s, &(gp_shape){.B = B, .T = 1, .C = (int)C, .H = (int)H, .V = 2, .cache = (int)P});
@@ -250,10 +239,8 @@ static void attention_keeps_nan(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SIDES_TEST(attention_agrees_and_rows_are_independent),
-        SIDES_TEST(attention_keeps_nan),
-        SIDES_TEST(linear_agrees_and_rows_are_independent),
-        SIDES_TEST(head_agrees_and_rows_are_independent),
+        SIDES_TEST(attention_agrees_and_rows_are_independent), SIDES_TEST(attention_keeps_nan),
+        SIDES_TEST(linear_agrees_and_rows_are_independent),    SIDES_TEST(head_agrees_and_rows_are_independent),
         SIDES_TEST(products_of_a_norm_have_the_same_bits),
     };
     const struct CMUnitTest narrow[] = {SIDES_TEST(linear_agrees_and_rows_are_independent),

@@ -65,13 +65,10 @@ static gp_embed_op op_of(embed_data *d, const embed_case *c, int side)
 
 static void plan(sides *s, const embed_case *c)
 {
-    sides_plan(s, &(gp_shape){.B = (int)c->B,
-                              .T = (int)c->T,
-                              .C = (int)c->C,
-                              .H = 1,
-                              .V = (int)c->V,
-                              .inner = (int)c->C,
-                              .train = true});
+    sides_plan(
+        s,
+        &(gp_shape){
+            .B = (int)c->B, .T = (int)c->T, .C = (int)c->C, .H = 1, .V = (int)c->V, .inner = (int)c->C, .train = true});
 }
 
 static void embed_forward_agrees(void **state)
@@ -168,8 +165,7 @@ static void contributions_are_added_in_order_of_rows(void **state)
 
 static void dropout_agrees(void **state)
 {
-    static const int64_t shapes[][3] = {{1, 1, 1},   {2, 3, 17}, {3, 5, 8},
-                                        {2, 2, 776}, {1, 4, 3},  {65536, 1, 1}};
+    static const int64_t shapes[][3] = {{1, 1, 1}, {2, 3, 17}, {3, 5, 8}, {2, 2, 776}, {1, 4, 3}, {65536, 1, 1}};
     sides *s = *state;
     for (size_t i = 0; i < ARRAY_LEN(shapes); i++)
         for (int p = 0; p < 2; p++) { /* none, and some */

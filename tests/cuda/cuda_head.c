@@ -45,15 +45,13 @@ static void head_open(sides *s, head_run *r, const head_case *c)
                     .c = c};
     int32_t *targets = gp_malloc((size_t)c->N * sizeof *targets);
     for (int64_t n = 0; n < c->N; n++)
-        targets[n] =
-            n % 3 == 1 ? -100 : (int32_t)gp_random_below(7, GP_RNG_DATA, 97, s->drawn++, (uint64_t)c->V);
+        targets[n] = n % 3 == 1 ? -100 : (int32_t)gp_random_below(7, GP_RNG_DATA, 97, s->drawn++, (uint64_t)c->V);
     r->targets = sides_ids(s, targets, c->N);
     free(targets);
     weight_open(s, &r->weight, &r->w, c->bias ? &r->bias : NULL, true);
     gp_cuda_head_rows(s->be[DEVICE], c->chunk);
-    sides_plan(
-        s, &(gp_shape){
-               .B = 1, .T = (int)c->N, .C = (int)c->C, .H = 1, .V = (int)c->V, .inner = 1, .train = true});
+    sides_plan(s,
+               &(gp_shape){.B = 1, .T = (int)c->N, .C = (int)c->C, .H = 1, .V = (int)c->V, .inner = 1, .train = true});
 }
 
 static void head_close(sides *s, head_run *r)
@@ -91,9 +89,9 @@ static void head_loss_agrees(void **state)
         double want = sides_step_of(s, &r.step, REF).loss, got = sides_step_of(s, &r.step, DEVICE).loss;
         if (!(fabs(got - want) <= s->tolerance * fabs(want)))
             fail_msg("case %zu: loss %.9g, expected %.9g", i, got, want);
-        /* Where rows of x are no whole packs, cuBLASLt may add a bias to logits that it has rounded already (an H200's does):
-         * one that dominates its row and is then a step of bf16 off, 2^-8 of it, moves that row's probabilities by some
-         * percent. A wrong gradient is off by its own size. */
+        /* Where rows of x are no whole packs, cuBLASLt may add a bias to logits that it has rounded already (an H200's
+         * does): one that dominates its row and is then a step of bf16 off, 2^-8 of it, moves that row's probabilities
+         * by some percent. A wrong gradient is off by its own size. */
         double allowed = s->one > 0 && cases[i].bias && cases[i].C % 8 ? 4 * s->tolerance : s->tolerance;
         if (cases[i].train) {
             NEAR(s, r.dx, allowed);
@@ -111,8 +109,7 @@ static void rows_that_are_not_counted_give_nothing(void **state)
     head_run r;
     head_open(s, &r, &(head_case){10, 8, 70, false, true, 0});
     loss_of(s, &r, DEVICE);
-    float *losses = sides_read(s, DEVICE, ON(r.losses, DEVICE)),
-          *dx = sides_read(s, DEVICE, ON(r.dx, DEVICE));
+    float *losses = sides_read(s, DEVICE, ON(r.losses, DEVICE)), *dx = sides_read(s, DEVICE, ON(r.dx, DEVICE));
     for (int64_t n = 0; n < 10; n++) {
         assert_true(n % 3 == 1 ? losses[n] == 0 : losses[n] > 0);
         for (int64_t c = 0; c < 8; c++)

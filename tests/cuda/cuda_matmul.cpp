@@ -117,8 +117,7 @@ struct Case {
     char sums;            /* 'a', 'b' or 0 */
 };
 
-constexpr Epilogue NONE = Epilogue::none, BIAS = Epilogue::bias, GELU = Epilogue::gelu,
-                   SLOPE = Epilogue::gelu_slope;
+constexpr Epilogue NONE = Epilogue::none, BIAS = Epilogue::bias, GELU = Epilogue::gelu, SLOPE = Epilogue::gelu_slope;
 
 const Case cases[] = {
     {16, 24, 8, false, false, GP_BF16, false, false, false, NONE, 0, 0, 0},
@@ -143,16 +142,14 @@ const Case cases[] = {
     {40, 48, 32, false, false, GP_BF16, false, true, false, GELU, 0, 0, 0},
     {40, 48, 32, false, false, GP_BF16, false, false, false, GELU, 0, 0, 0},
     {40, 48, 32, false, true, GP_BF16, false, false, true, SLOPE, 0, 0, 0},
-    {40, 52, 32, false, false, GP_F32, false, true, true, GELU, 0, 0,
-     0}, /* pre's rows are no multiple of 8 */
+    {40, 52, 32, false, false, GP_F32, false, true, true, GELU, 0, 0, 0}, /* pre's rows are no multiple of 8 */
     {40, 51, 32, false, true, GP_BF16, false, true, true, GELU, 0, 0, 0},
     {40, 51, 32, false, true, GP_BF16, false, false, true, SLOPE, 0, 5, 0},
     /* sums beside */
     {40, 48, 32, true, false, GP_F32, true, false, false, NONE, 0, 0, 'a'},
     {40, 48, 32, true, false, GP_F32, true, false, false, NONE, 0, 0, 'b'},
     {41, 47, 300, true, false, GP_F32, true, false, false, NONE, 0, 0, 'b'},
-    {8, 1032, 8, true, false, GP_F32, false, false, false, NONE, 0, 0,
-     'b'}, /* more sums than are kept room for */
+    {8, 1032, 8, true, false, GP_F32, false, false, false, NONE, 0, 0, 'b'}, /* more sums than are kept room for */
 };
 
 double a_of(const Case &c, const Matrix &a, int64_t m, int64_t k)
@@ -166,8 +163,7 @@ double b_of(const Case &c, const Matrix &b, int64_t k, int64_t n)
 }
 
 /* Into the hosts' numbers what the product should make of them. */
-void by_loops(const Case &c, const Matrix &a, const Matrix &b, const Matrix &bias, Matrix &d, Matrix &pre,
-              Matrix &sums)
+void by_loops(const Case &c, const Matrix &a, const Matrix &b, const Matrix &bias, Matrix &d, Matrix &pre, Matrix &sums)
 {
     for (int64_t m = 0; m < c.M; m++)
         for (int64_t n = 0; n < c.N; n++) {
@@ -325,8 +321,8 @@ void what_can_be_fused_is_fused(void **)
     gp_backend_close(be);
 }
 
-/* The n-th algorithm that is looked for is not found, or the n-th product is refused as it runs: another way is taken, to
- * the same numbers. */
+/* The n-th algorithm that is looked for is not found, or the n-th product is refused as it runs: another way is taken,
+ * to the same numbers. */
 void what_is_refused_is_made_another_way(void **)
 {
     const Case refusable[] = {
@@ -351,7 +347,7 @@ void what_is_refused_is_made_another_way(void **)
             }
 }
 
-/* ---- ways that are measured, recorded, repeated ------------------------------------------------------- */
+/* ---- ways that are measured, recorded, repeated ---------------------------------------------------------- */
 
 const Case SLOPED = {40, 48, 32, false, true, GP_BF16, false, false, true, SLOPE, 0, 0, 0};
 const Case SUMMED = {40, 48, 96, true, false, GP_F32, true, false, false, NONE, 0, 0, 'b'};
@@ -402,8 +398,8 @@ void close_measuring(gp_backend *be)
     gp_backend_close(be);
 }
 
-/* Fused and apart, each by the heuristic's first algorithms; what is faster by less than a percent is not; and none that adds
- * in no order. A kernel of its own takes a microsecond (runtime.h). */
+/* Fused and apart, each by the heuristic's first algorithms; what is faster by less than a percent is not; and none
+ * that adds in no order. A kernel of its own takes a microsecond (runtime.h). */
 void the_fastest_way_is_chosen(void **)
 {
     const struct {
@@ -413,12 +409,9 @@ void the_fastest_way_is_chosen(void **)
         int algorithm;
         double seconds, first_seconds;
     } rows[] = {
-        {fifth_is_fast, SLOPED, "gelu", 4, 3e-6, 10e-6},
-        {apart_is_fast, SLOPED, "alone", 2, 5e-6, 20e-6},
-        {hardly_faster, SLOPED, "gelu", 0, 10e-6, 10e-6},
-        {without_order_is_fast, SLOPED, "gelu", 3, 8e-6, 10e-6},
-        {apart_is_fast, SUMMED, "alone", 2, 6e-6, 7e-6},
-        {fifth_is_fast, SUMMED, "sums", 4, 4e-6, 12e-6},
+        {fifth_is_fast, SLOPED, "gelu", 4, 3e-6, 10e-6},  {apart_is_fast, SLOPED, "alone", 2, 5e-6, 20e-6},
+        {hardly_faster, SLOPED, "gelu", 0, 10e-6, 10e-6}, {without_order_is_fast, SLOPED, "gelu", 3, 8e-6, 10e-6},
+        {apart_is_fast, SUMMED, "alone", 2, 6e-6, 7e-6},  {fifth_is_fast, SUMMED, "sums", 4, 4e-6, 12e-6},
     };
     for (const auto &row : rows) {
         gp_backend *be = open_measuring("bf16", row.microseconds);
@@ -487,8 +480,8 @@ void a_choice_that_cannot_be_had_is_made_again(void **)
     close_measuring(be);
 }
 
-/* What the library refused as it ran is remembered: a backend that is told of it takes what was taken then, and does not ask
- * for the other. */
+/* What the library refused as it ran is remembered: a backend that is told of it takes what was taken then, and does
+ * not ask for the other. */
 void a_refusal_is_repeated(void **)
 {
     float *made, *again;

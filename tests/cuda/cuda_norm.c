@@ -119,13 +119,9 @@ static void differentiate(sides *s, int k, const norm_case *c, norm_grads *g)
 
 static void plan(sides *s, const norm_case *c)
 {
-    sides_plan(s, &(gp_shape){.B = (int)c->B,
-                              .T = (int)c->T,
-                              .C = (int)c->C,
-                              .H = 1,
-                              .V = 8,
-                              .inner = (int)c->C,
-                              .train = true});
+    sides_plan(
+        s,
+        &(gp_shape){.B = (int)c->B, .T = (int)c->T, .C = (int)c->C, .H = 1, .V = 8, .inner = (int)c->C, .train = true});
 }
 
 static void norm_backward_agrees(void **state)
@@ -156,8 +152,7 @@ static void norm_gradients_have_the_same_bits_every_time(void **state)
     again.dbeta = sides_copy(s, &g.dbeta);
     differentiate(s, DEVICE, &c, &g);
     differentiate(s, DEVICE, &c, &again);
-    float *a = sides_read(s, DEVICE, ON(g.dgamma, DEVICE)),
-          *b = sides_read(s, DEVICE, ON(again.dgamma, DEVICE));
+    float *a = sides_read(s, DEVICE, ON(g.dgamma, DEVICE)), *b = sides_read(s, DEVICE, ON(again.dgamma, DEVICE));
     assert_memory_equal(a, b, (size_t)c.C * sizeof *a);
     free(a);
     free(b);

@@ -30,8 +30,7 @@ static void draw(sides *s, const sample_case *c, const pair *logits, int32_t *dr
 {
     pair_ids samples = sides_random_ids(s, c->B, 1000), positions = sides_random_ids(s, c->B, 1 << 20);
     size_t bytes = (size_t)c->B * sizeof(int32_t);
-    sides_plan(s,
-               &(gp_shape){.B = (int)c->B, .T = 1, .C = 1, .H = 1, .V = (int)c->V, .inner = 1, .cache = 1});
+    sides_plan(s, &(gp_shape){.B = (int)c->B, .T = 1, .C = 1, .H = 1, .V = (int)c->V, .inner = 1, .cache = 1});
     for (int k = 0; k < SIDES; k++) {
         int32_t *ids[] = {samples.on[k], positions.on[k], sides_take(s, k, bytes)};
         gp_sample_op op = op_of(c, ON(*logits, k), ids);
@@ -47,11 +46,10 @@ static void assert_same_draws(sides *s, const sample_case *c, const pair *logits
     draw(s, c, logits, drawn);
     for (int64_t b = 0; b < c->B; b++)
         if (drawn[DEVICE][b] != drawn[REF][b])
-            fail_msg(
-                "row %lld of %lld, V %lld, vocab %d, temperature %g, top_k %d, top_p %g, min_p %g: drawn %d, "
-                "expected %d",
-                (long long)b, (long long)c->B, (long long)c->V, c->vocab, (double)c->temperature, c->top_k,
-                (double)c->top_p, (double)c->min_p, drawn[DEVICE][b], drawn[REF][b]);
+            fail_msg("row %lld of %lld, V %lld, vocab %d, temperature %g, top_k %d, top_p %g, min_p %g: drawn %d, "
+                     "expected %d",
+                     (long long)b, (long long)c->B, (long long)c->V, c->vocab, (double)c->temperature, c->top_k,
+                     (double)c->top_p, (double)c->min_p, drawn[DEVICE][b], drawn[REF][b]);
     for (int k = 0; k < SIDES; k++)
         free(drawn[k]);
 }
@@ -253,7 +251,7 @@ static void logits_that_are_not_finite_give_no_id(void **state)
     }
 }
 
-/* ---- rows that are continued ---------------------------------------------------------------------------- */
+/* ---- rows that are continued ----------------------------------------------------------------------------- */
 
 enum { ROWS = 5, RING = 3, LAST_PLACE = 9, TOPS = 7 };
 
@@ -374,8 +372,8 @@ static void continued_rows_agree(void **state)
         }
 }
 
-/* The likeliest where equals stand at the limit: the lowest ids; and where some are not finite, none is drawn and the state
- * of the rows is fit for the next step. */
+/* The likeliest where equals stand at the limit: the lowest ids; and where some are not finite, none is drawn and the
+ * state of the rows is fit for the next step. */
 static void continued_rows_agree_on_ties_and_after_what_is_not_finite(void **state)
 {
     sides *s = *state;
@@ -433,6 +431,5 @@ int main(void)
         SIDES_TEST(continued_rows_agree_on_ties_and_after_what_is_not_finite),
         SIDES_TEST(the_penalty_is_exact),
     };
-    return sides_run("cuda sample", "fp32", tests,
-                     ARRAY_LEN(tests)); /* logits are fp32, whatever products are */
+    return sides_run("cuda sample", "fp32", tests, ARRAY_LEN(tests)); /* logits are fp32, whatever products are */
 }

@@ -1,4 +1,5 @@
-/* A training run on the CUDA backend: recorded, issued ahead of the host, with activations made again, and not finite. */
+/* A training run on the CUDA backend: recorded, issued ahead of the host, with activations made again, and not
+ * finite. */
 #include "../trainer.h"
 
 /* What a run leaves, and how often its host issued a pass op by op. */
@@ -102,8 +103,8 @@ static void recorded_steps_issued_ahead_are_the_same_bits(void **state)
     }
 }
 
-/* All ops come again as they were, but for GELU alone, which is not the one in a product's epilogue: in fp32 the last bits
- * differ, in bf16 it is that of a rounded number. */
+/* All ops come again as they were, but for GELU alone, which is not the one in a product's epilogue: in fp32 the last
+ * bits differ, in bf16 it is that of a rounded number. */
 static void activations_made_again_are_what_they_were(void **state)
 {
     (void)state;

@@ -12,8 +12,8 @@ typedef struct update_run {
 } update_run;
 
 /* moment_shift: elements by which m lies off from where g does. narrow: every other segment is bf16. */
-static update_run update_open_as(sides *s, const int64_t *counts, int count, int64_t moment_shift,
-                                 bool narrow, gp_step step)
+static update_run update_open_as(sides *s, const int64_t *counts, int count, int64_t moment_shift, bool narrow,
+                                 gp_step step)
 {
     update_run r = {.count = count};
     int64_t total = moment_shift;
@@ -31,8 +31,7 @@ static update_run update_open_as(sides *s, const int64_t *counts, int count, int
         sides_write(s, side, ON(r.v, side), v);
         int64_t at = 0;
         for (int i = 0; i < count; i++) {
-            float *p = r.p.on[side].data, *g = r.g.on[side].data, *m = r.m.on[side].data,
-                  *w = r.v.on[side].data;
+            float *p = r.p.on[side].data, *g = r.g.on[side].data, *m = r.m.on[side].data, *w = r.v.on[side].data;
             uint16_t *q = r.q.on[side].data;
             r.segments[side][i] = (gp_segment){.p = p + at,
                                                .g = g + at,
@@ -151,8 +150,8 @@ static void parameters_in_bf16_agree(void **state)
     agrees_as(s, counts, MANY, 0, true);
 }
 
-/* With a gradient of 0, m = 2, v = 4, both betas and both corrections 1 and 1/2, p moves by lr exactly: what is rounded has
- * the same bits on both sides, whatever order they compute in; and so has what becomes of it. */
+/* With a gradient of 0, m = 2, v = 4, both betas and both corrections 1 and 1/2, p moves by lr exactly: what is rounded
+ * has the same bits on both sides, whatever order they compute in; and so has what becomes of it. */
 static void what_is_drawn_has_the_same_bits(void **state)
 {
     sides *s = *state;
@@ -229,14 +228,12 @@ static void put_step(sides *s, update_run *r, gp_step step)
 
 static void is_skipped(sides *s, update_run *r)
 {
-    pair before[] = {sides_copy(s, &r->p), sides_copy(s, &r->m), sides_copy(s, &r->v)},
-         *now[] = {&r->p, &r->m, &r->v};
+    pair before[] = {sides_copy(s, &r->p), sides_copy(s, &r->m), sides_copy(s, &r->v)}, *now[] = {&r->p, &r->m, &r->v};
     norm_of(s, r, DEVICE);
     assert_int_equal(sides_step_of(s, &r->step, DEVICE).skip, 1);
     adamw_of(s, r, DEVICE);
     for (int i = 0; i < 3; i++) {
-        float *a = sides_read(s, DEVICE, ON(before[i], DEVICE)),
-              *b = sides_read(s, DEVICE, ON(*now[i], DEVICE));
+        float *a = sides_read(s, DEVICE, ON(before[i], DEVICE)), *b = sides_read(s, DEVICE, ON(*now[i], DEVICE));
         assert_memory_equal(a, b, (size_t)gp_tensor_count(&r->p.on[DEVICE]) * sizeof *a);
         free(a);
         free(b);
@@ -246,8 +243,7 @@ static void is_skipped(sides *s, update_run *r)
 static void a_gradient_that_is_not_finite_skips_the_step(void **state)
 {
     sides *s = *state;
-    static const int64_t places[] = {0, 2 * CHUNK_ELEMENTS + 77,
-                                     3 * CHUNK_ELEMENTS + 4}; /* whole chunks and not */
+    static const int64_t places[] = {0, 2 * CHUNK_ELEMENTS + 77, 3 * CHUNK_ELEMENTS + 4}; /* whole chunks and not */
     update_run r = update_open(s, (int64_t[]){3 * CHUNK_ELEMENTS + 5, 9}, 2, 0, update_step());
     for (size_t i = 0; i < ARRAY_LEN(places); i++) {
         put_gradient(s, &r, places[i], NAN);
@@ -338,6 +334,5 @@ int main(void)
         SIDES_TEST(gradients_are_clipped_to_the_largest_norm_allowed),
         SIDES_TEST(a_recorded_update_follows_the_step),
     };
-    return sides_run("cuda update", "fp32", tests,
-                     ARRAY_LEN(tests)); /* all of it is fp32, whatever products are */
+    return sides_run("cuda update", "fp32", tests, ARRAY_LEN(tests)); /* all of it is fp32, whatever products are */
 }

@@ -1,5 +1,5 @@
-/* Whole models on the CUDA backend against ref, in fp32, in bf16, and in that without masters: a training pass, twenty steps of AdamW, text token for
- * token, traces. One op after another, what each leaves is what the next one reads. */
+/* Whole models on the CUDA backend against ref, in fp32, in bf16, and in that without masters: a training pass, twenty
+ * steps of AdamW, text token for token, traces. One op after another, what each leaves is what the next one reads. */
 #include "sides.h"
 
 #include "gptpipe/sampler.h"
@@ -9,8 +9,8 @@
 enum { B = 2, T = 16, V = 40, L = 2, C = 32, H = 2, F = 4 * C, STEPS = 20, MOST = 64 };
 
 /* How far the two may be apart, once rounding here has become another sum there. Ours, not a law: in fp32 hundreds of
- * roundings of 6e-8; in bf16 of 2e-3, of which most agree. AdamW's first steps go by a gradient's sign, however small it
- * is: so a tenth of what a row moved is a few numbers that went the other way. Without masters
+ * roundings of 6e-8; in bf16 of 2e-3, of which most agree. AdamW's first steps go by a gradient's sign, however small
+ * it is: so a tenth of what a row moved is a few numbers that went the other way. Without masters
  * some are rounded the other way too, by a 128th of themselves. */
 typedef struct limits {
     double loss, gradient, moved;
@@ -47,7 +47,7 @@ static gp_config config(bool bert, double dropout)
     return c;
 }
 
-/* ---- training ------------------------------------------------------------------------------------- */
+/* ---- training -------------------------------------------------------------------------------------------- */
 
 /* Mostly an id follows from the one before: there is something to learn. */
 static void draw(uint32_t step, int32_t *inputs, int32_t *targets)
@@ -121,10 +121,9 @@ static void assert_loss(const char *what, const double loss[SIDES])
         fail_msg("%s: loss %.8f, ref has %.8f", what, loss[DEVICE], loss[REF]);
 }
 
-/* Row by row of the table: ||device - ref|| <= limit ||ref - from||; from NULL: 0. Without the bias of keys: a softmax does
- * not see it, so its gradient is what rounding leaves, and AdamW makes whole steps of that. */
-static void assert_rows(const gp_model *m, const float *ref, const float *device, const float *from,
-                        double limit)
+/* Row by row of the table: ||device - ref|| <= limit ||ref - from||; from NULL: 0. Without the bias of keys: a softmax
+ * does not see it, so its gradient is what rounding leaves, and AdamW makes whole steps of that. */
+static void assert_rows(const gp_model *m, const float *ref, const float *device, const float *from, double limit)
 {
     for (int r = 0; r < m->params.count; r++) {
         const gp_param *row = &m->params.rows[r];
@@ -136,8 +135,7 @@ static void assert_rows(const gp_model *m, const float *ref, const float *device
             norm += pow((double)ref[i] - (from ? from[i] : 0), 2);
         }
         if (!(sqrt(off) <= limit * sqrt(norm)))
-            fail_msg("%s: off by %.3g of %.3g, allowed %.0e of it", row->piece[0].name, sqrt(off), sqrt(norm),
-                     limit);
+            fail_msg("%s: off by %.3g of %.3g, allowed %.0e of it", row->piece[0].name, sqrt(off), sqrt(norm), limit);
     }
 }
 
@@ -205,7 +203,7 @@ static void twenty_steps_of_adamw_agree(void **state)
     free(before);
 }
 
-/* ---- text ------------------------------------------------------------------------------------------ */
+/* ---- text ------------------------------------------------------------------------------------------------ */
 
 typedef struct drawn {
     int32_t ids[2][MOST];
@@ -238,9 +236,9 @@ static void logits_behind(sides *s, const int32_t *ids, int64_t count, float las
 }
 
 /* Whether a draw may be `other` in place of ref's because the device adds in another order. A sum in fp32 that becomes
- * another bf16 moves a logit by up to a percent, and with it one draw in some hundred: then both sides' logits agree as far
- * as rounding goes, and the two ids are neighbours. The greedy ones are no further apart than logits moved; drawn ones, which
- * are looked for in the order of ids, have little between them. */
+ * another bf16 moves a logit by up to a percent, and with it one draw in some hundred: then both sides' logits agree as
+ * far as rounding goes, and the two ids are neighbours. The greedy ones are no further apart than logits moved; drawn
+ * ones, which are looked for in the order of ids, have little between them. */
 static bool is_rounding(float last[SIDES][V], const gp_sampling *how, int32_t ref, int32_t other)
 {
     const float *a = last[REF], *b = last[DEVICE];
@@ -265,8 +263,8 @@ static bool is_rounding(float last[SIDES][V], const gp_sampling *how, int32_t re
 
 /* Up to a draw that rounding explains; behind it they are other texts. The simulator adds as ref does, but for the last
  * bits of fp32: there all are the same. */
-static void assert_text(sides *s, const gp_sampling *how, const int32_t *prompt, int64_t count,
-                        const int32_t *ref, const int32_t *device, int64_t n)
+static void assert_text(sides *s, const gp_sampling *how, const int32_t *prompt, int64_t count, const int32_t *ref,
+                        const int32_t *device, int64_t n)
 {
     int32_t ids[MOST + T];
     float last[SIDES][V];
@@ -345,11 +343,10 @@ static void greedy_text_is_the_same(void **state)
 
 static void sampled_text_is_the_same(void **state)
 {
-    text_agrees(*state,
-                (gp_sampling){.temperature = 0.9, .top_k = 30, .top_p = 0.95, .min_p = 0.01, .seed = 7});
+    text_agrees(*state, (gp_sampling){.temperature = 0.9, .top_k = 30, .top_p = 0.95, .min_p = 0.01, .seed = 7});
 }
 
-/* ---- traces ---------------------------------------------------------------------------------------- */
+/* ---- traces ---------------------------------------------------------------------------------------------- */
 
 typedef struct seen {
     char name[MOST][64];
@@ -414,6 +411,5 @@ int main(void)
         SIDES_TEST(a_wrong_text_is_no_rounding),
         SIDES_TEST(traces_agree),
     };
-    return sides_main("cuda whole models", tests) +
-           sides_run("cuda whole models", "narrow", tests, ARRAY_LEN(tests));
+    return sides_main("cuda whole models", tests) + sides_run("cuda whole models", "narrow", tests, ARRAY_LEN(tests));
 }

@@ -1,5 +1,5 @@
-/* sides.h: for tests that run an op on the CUDA backend and on ref, on the same numbers. Linked with the simulator it is
- * a cusim_ test, linked with CUDA one for a device.
+/* sides.h: for tests that run an op on the CUDA backend and on ref, on the same numbers. Linked with the simulator it
+ * is a cusim_ test, linked with CUDA one for a device.
  *
  *     static void norm_agrees(void **state)
  *     {
@@ -13,9 +13,9 @@
  *     int main(void) { ... return sides_main("cuda norm", tests, ARRAY_LEN(tests)); }
  *
  * What is made is freed when the test ends. Each program runs its tests in fp32 and, where the device has it, in bf16
- * (and what reads weights in "narrow" too: bf16 without masters), on both sides: ref rounds where the device stores bf16 (backend/ref), so what is left between them is a last bit here
- * and there, where sums in another order fall on different sides of a rounding. Activations are drawn as numbers that
- * bf16 holds. */
+ * (and what reads weights in "narrow" too: bf16 without masters), on both sides: ref rounds where the device stores
+ * bf16 (backend/ref), so what is left between them is a last bit here and there, where sums in another order fall on
+ * different sides of a rounding. Activations are drawn as numbers that bf16 holds. */
 #ifndef GPTPIPE_SIDES_H
 #define GPTPIPE_SIDES_H
 
@@ -30,8 +30,8 @@
 
 enum { REF, DEVICE, SIDES, SIDES_MOST = 512 };
 
-/* Stored as activations are; in fp32 always; as matrices among the parameters are, a table with what is held behind it; in
- * bf16 always. */
+/* Stored as activations are; in fp32 always; as matrices among the parameters are, a table with what is held behind it;
+ * in bf16 always. */
 typedef enum sides_kind { ACT, FP32, MATRIX, TABLE, BF16 } sides_kind;
 
 typedef struct sides {
@@ -62,10 +62,10 @@ typedef struct pair_step {
 
 #define ON(what, side)         (&(what).on[side])
 #define OP(s, side, name, ...) (s)->be[side]->ops->name((s)->be[side], __VA_ARGS__)
-#define DIMS(...)                                                                                            \
-    (int)ARRAY_LEN(((int64_t[]){__VA_ARGS__})), (int64_t[])                                                  \
-    {                                                                                                        \
-        __VA_ARGS__                                                                                          \
+#define DIMS(...)                                                                                                      \
+    (int)ARRAY_LEN(((int64_t[]){__VA_ARGS__})), (int64_t[])                                                            \
+    {                                                                                                                  \
+        __VA_ARGS__                                                                                                    \
     }
 #define RANDOM(s, kind, ...)   sides_random(s, kind, 1, DIMS(__VA_ARGS__))
 #define EMPTY(s, kind, ...)    sides_random(s, kind, 0, DIMS(__VA_ARGS__)) /* NaNs: to be written */
@@ -287,8 +287,7 @@ static inline int sides_setup(void **state)
     s->be[REF] = gp_backend_open("ref", tf32 ? "fp32" : narrow ? "bf16" : sides_dtype, 1);
     s->be[DEVICE] = gp_backend_open("cuda", narrow ? "bf16" : sides_dtype, 0);
     s->tolerance = bf16 ? 4e-3 : tf32 ? 2e-3 : 1e-5;
-    s->one =
-        bf16 ? 1.0 / 128 : 0; /* a device that sums in another order rounds it the other way now and then */
+    s->one = bf16 ? 1.0 / 128 : 0; /* a device that sums in another order rounds it the other way now and then */
     *state = s;
     for (int side = 0; side < SIDES; side++)
         if (!s->be[side] || (narrow && gp_backend_drop_masters(s->be[side])))
@@ -317,7 +316,7 @@ static inline int sides_end(void **state)
 
 #define SIDES_TEST(function) cmocka_unit_test_teardown(function, sides_end)
 
-#define sides_main(name, tests)                                                                              \
+#define sides_main(name, tests)                                                                                        \
     (sides_run(name, "fp32", (tests), ARRAY_LEN(tests)) + sides_run(name, "bf16", (tests), ARRAY_LEN(tests)))
 
 static inline int sides_run(const char *name, const char *dtype, const struct CMUnitTest *tests, size_t count)

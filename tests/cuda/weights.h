@@ -17,14 +17,11 @@ static inline void weight_tell(sides *s, pair_weight *w)
     }
 }
 
-static inline void weight_open(sides *s, pair_weight *w, const pair *numbers, const pair *bias,
-                               bool transposed)
+static inline void weight_open(sides *s, pair_weight *w, const pair *numbers, const pair *bias, bool transposed)
 {
     for (int k = 0; k < SIDES; k++) {
-        w->on[k] = (gp_weight){.w = numbers->on[k],
-                               .bias = bias ? &bias->on[k] : NULL,
-                               .transposed = transposed,
-                               .trains = true};
+        w->on[k] = (gp_weight){
+            .w = numbers->on[k], .bias = bias ? &bias->on[k] : NULL, .transposed = transposed, .trains = true};
         OP(s, k, weight_open, &w->on[k], 8);
         size_t bytes = OP(s, k, weight_bytes, &w->on[k]);
         w->on[k].slot = bytes ? sides_take(s, k, bytes) : NULL;

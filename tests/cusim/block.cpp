@@ -111,8 +111,8 @@ std::string format(const char *fmt, ...)
 
 std::string name_of(const Thread &t)
 {
-    return format("block (%u,%u,%u) thread (%u,%u,%u)", t.at.block.x, t.at.block.y, t.at.block.z,
-                  t.at.thread.x, t.at.thread.y, t.at.thread.z);
+    return format("block (%u,%u,%u) thread (%u,%u,%u)", t.at.block.x, t.at.block.y, t.at.block.z, t.at.thread.x,
+                  t.at.thread.y, t.at.thread.z);
 }
 
 std::string name_of(Place p)
@@ -144,7 +144,7 @@ void make_ready(Thread *t)
     block->ready.push_back(t->number);
 }
 
-/* ---- the barrier of the block -------------------------------------------------------------------- */
+/* ---- the barrier of the block ---------------------------------------------------------------------------- */
 
 /* A thread has come to the barrier, or ended: when that was the last one, all go on. */
 void check_barrier()
@@ -160,12 +160,12 @@ void check_barrier()
             other = &t;
     }
     if (other && other->state == State::ended)
-        b->fault = format("%s has ended, while %s waits in %s", name_of(*other).c_str(),
-                          name_of(*first).c_str(), name_of(first->place).c_str());
+        b->fault = format("%s has ended, while %s waits in %s", name_of(*other).c_str(), name_of(*first).c_str(),
+                          name_of(first->place).c_str());
     else if (other)
-        b->fault = format("%s waits in %s, %s in %s: all threads of a block must come to one barrier",
-                          name_of(*first).c_str(), name_of(first->place).c_str(), name_of(*other).c_str(),
-                          name_of(other->place).c_str());
+        b->fault =
+            format("%s waits in %s, %s in %s: all threads of a block must come to one barrier", name_of(*first).c_str(),
+                   name_of(first->place).c_str(), name_of(*other).c_str(), name_of(other->place).c_str());
     if (other)
         return;
     b->at_barrier = 0;
@@ -192,8 +192,8 @@ void check_fences()
         for (size_t i = 0; i < guard; i++)
             if (static_cast<unsigned char>(m.second.start.get()[m.second.bytes + i]) != fence) {
                 uint3 at = block->threads[0].at.block;
-                block->fault = format("block (%u,%u,%u) wrote behind %s, %zu bytes of shared memory", at.x,
-                                      at.y, at.z, name_of(m.second.place).c_str(), m.second.bytes);
+                block->fault = format("block (%u,%u,%u) wrote behind %s, %zu bytes of shared memory", at.x, at.y, at.z,
+                                      name_of(m.second.place).c_str(), m.second.bytes);
                 return;
             }
 }
@@ -219,7 +219,7 @@ void tell_deadlock()
         }
 }
 
-/* ---- one block ----------------------------------------------------------------------------------- */
+/* ---- one block ------------------------------------------------------------------------------------------- */
 
 void begin(Block *b, const Launch &launch, uint3 index)
 {
@@ -233,8 +233,7 @@ void begin(Block *b, const Launch &launch, uint3 index)
         stacks.emplace_back(new char[stack_size]);
     for (unsigned i = 0; i < count; i++) {
         Thread *t = &b->threads[i];
-        uint3 at = {i % launch.block.x, i / launch.block.x % launch.block.y,
-                    i / launch.block.x / launch.block.y};
+        uint3 at = {i % launch.block.x, i / launch.block.x % launch.block.y, i / launch.block.x / launch.block.y};
         t->at = {at, index, launch.block, launch.grid};
         t->number = i;
         fiber_init(&t->fiber, stacks[i].get(), stack_size, thread_body, t);
@@ -275,19 +274,18 @@ std::string check(const Launch &l)
     unsigned long long threads = 1ull * l.block.x * l.block.y * l.block.z,
                        blocks = 1ull * l.grid.x * l.grid.y * l.grid.z;
     if (!threads || threads > most_threads || l.block.z > 64)
-        return format("%s: blocks of %llu threads (%u,%u,%u); 1 to %u are possible", l.kernel, threads,
-                      l.block.x, l.block.y, l.block.z, most_threads);
+        return format("%s: blocks of %llu threads (%u,%u,%u); 1 to %u are possible", l.kernel, threads, l.block.x,
+                      l.block.y, l.block.z, most_threads);
     if (!blocks || l.grid.x > 0x7fffffffu || l.grid.y > 65535 || l.grid.z > 65535)
         return format("%s: a grid of (%u,%u,%u) blocks", l.kernel, l.grid.x, l.grid.y, l.grid.z);
     if (l.dynamic_shared > most_shared)
-        return format("%s: %zu bytes of shared memory; %u are possible", l.kernel, l.dynamic_shared,
-                      most_shared);
+        return format("%s: %zu bytes of shared memory; %u are possible", l.kernel, l.dynamic_shared, most_shared);
     return "";
 }
 
 } // namespace
 
-/* ---- what device.h promises ---------------------------------------------------------------------- */
+/* ---- what device.h promises ------------------------------------------------------------------------------ */
 
 const Position &position()
 {
@@ -299,7 +297,8 @@ unsigned lane()
     return block->running->number & 31;
 }
 
-/* A thread that is at fault never goes on, so nothing on its stack is destroyed: no strings there, nor at the caller. */
+/* A thread that is at fault never goes on, so nothing on its stack is destroyed: no strings there, nor at the
+ * caller. */
 void fault(Place place, const char *fmt, ...)
 {
     va_list ap;
@@ -378,8 +377,7 @@ void copy_wait(unsigned groups)
 
 void warp_collective(Place place, unsigned mask, void *mine, void (*finish)(Lanes, Place))
 {
-    static char
-        nothing_brought; /* so that a lane that comes with nothing is told from one that does not come */
+    static char nothing_brought; /* so that a lane that comes with nothing is told from one that does not come */
     Thread *t = block->running;
     unsigned first = t->number & ~31u, count = static_cast<unsigned>(block->threads.size());
     void *brought[32] = {};
@@ -402,8 +400,8 @@ void warp_collective(Place place, unsigned mask, void *mine, void (*finish)(Lane
             return;
         }
         if (other->mask != mask || !same(other->place, place))
-            fault(place, "lane %u of mask 0x%08x is in %s at line %d with mask 0x%08x", i, mask,
-                  other->place.what, other->place.line, other->mask);
+            fault(place, "lane %u of mask 0x%08x is in %s at line %d with mask 0x%08x", i, mask, other->place.what,
+                  other->place.line, other->mask);
         brought[i] = other->brings;
     }
     finish(brought, place);

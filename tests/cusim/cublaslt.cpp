@@ -186,8 +186,7 @@ struct Call {
     void run() const
     {
         memset(workspace, 0xff, workspace_bytes);
-        std::vector<float> x = operand(a, la, desc.transposed[0], false),
-                           y = operand(b, lb, desc.transposed[1], true);
+        std::vector<float> x = operand(a, la, desc.transposed[0], false), y = operand(b, lb, desc.transposed[1], true);
         for (uint64_t j = 0; j < n; j++)
             for (uint64_t i = 0; i < m; i++) {
                 double v = static_cast<double>(alpha) * sum_of(&x[i * k], &y[j * k]);
@@ -220,8 +219,8 @@ bool fits(const Desc &desc, const Layout &a, const Layout &b, const Layout &c, c
     call->m = ta ? a.columns : a.rows;
     call->k = ta ? a.rows : a.columns;
     call->n = tb ? b.rows : b.columns;
-    return (tb ? b.columns : b.rows) == call->k && d.rows == call->m && d.columns == call->n &&
-           c.rows == d.rows && c.columns == d.columns && c.type == d.type && a.type == b.type;
+    return (tb ? b.columns : b.rows) == call->k && d.rows == call->m && d.columns == call->n && c.rows == d.rows &&
+           c.columns == d.columns && c.type == d.type && a.type == b.type;
 }
 
 /* Elements of the bias or of its gradient. */
@@ -266,8 +265,7 @@ void offer(cublasLtMatmulHeuristicResult_t *result, uint64_t problem, uint32_t a
 
 bool valid(const cublasLtMatmulAlgo_t &algo)
 {
-    return algo.data[ALGORITHM] <= static_cast<uint64_t>(UNORDERED) &&
-           algo.data[VERSION] == cublasLtGetVersion();
+    return algo.data[ALGORITHM] <= static_cast<uint64_t>(UNORDERED) && algo.data[VERSION] == cublasLtGetVersion();
 }
 
 } // namespace
@@ -303,8 +301,7 @@ const char *cublasLtGetStatusString(cublasStatus_t status)
     }
 }
 
-cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *desc, cublasComputeType_t compute,
-                                        cudaDataType_t scale)
+cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *desc, cublasComputeType_t compute, cudaDataType_t scale)
 {
     if (scale != CUDA_R_32F)
         return CUBLAS_STATUS_NOT_SUPPORTED;
@@ -319,9 +316,8 @@ cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t desc)
     return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t desc,
-                                              cublasLtMatmulDescAttributes_t attribute, const void *value,
-                                              size_t size)
+cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t desc, cublasLtMatmulDescAttributes_t attribute,
+                                              const void *value, size_t size)
 {
     switch (attribute) {
     case CUBLASLT_MATMUL_DESC_TRANSA:
@@ -370,8 +366,8 @@ cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t prefer
 }
 
 cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t preference,
-                                                    cublasLtMatmulPreferenceAttributes_t attribute,
-                                                    const void *value, size_t size)
+                                                    cublasLtMatmulPreferenceAttributes_t attribute, const void *value,
+                                                    size_t size)
 {
     switch (attribute) {
     case CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES:
@@ -382,8 +378,7 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES:
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES:
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES:
-        return set(&preference->alignment[attribute - CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES], value,
-                   size);
+        return set(&preference->alignment[attribute - CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES], value, size);
     }
     return CUBLAS_STATUS_INVALID_VALUE;
 }
@@ -424,11 +419,9 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
     return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc,
-                                       cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
-                                       cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
-                                       const cublasLtMatmulAlgo_t *algo,
-                                       cublasLtMatmulHeuristicResult_t *result)
+cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc, cublasLtMatrixLayout_t a,
+                                       cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
+                                       const cublasLtMatmulAlgo_t *algo, cublasLtMatmulHeuristicResult_t *result)
 {
     const Layout *const layouts[4] = {a, b, c, d};
     if (!handle || !valid(*algo) || algo->data[PROBLEM] != fingerprint(*desc, layouts))
@@ -439,16 +432,16 @@ cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t handle, cublasLtMatmulDe
 }
 
 cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t *algo,
-                                                    cublasLtMatmulAlgoConfigAttributes_t attribute,
-                                                    void *value, size_t size, size_t *written)
+                                                    cublasLtMatmulAlgoConfigAttributes_t attribute, void *value,
+                                                    size_t size, size_t *written)
 {
     int algorithm = static_cast<int>(algo->data[ALGORITHM]);
     uint32_t is = attribute == CUBLASLT_ALGO_CONFIG_ID                 ? static_cast<uint32_t>(algorithm)
                   : attribute == CUBLASLT_ALGO_CONFIG_SPLITK_NUM       ? static_cast<uint32_t>(algorithm) + 1
                   : attribute != CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME ? 0
                   : algorithm == UNORDERED                             ? CUBLASLT_REDUCTION_SCHEME_INPLACE
-                  : algorithm ? CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE
-                              : CUBLASLT_REDUCTION_SCHEME_NONE;
+                  : algorithm                                          ? CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE
+                                                                       : CUBLASLT_REDUCTION_SCHEME_NONE;
     size_t bytes = attribute == CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID ? 2 : 4;
     if (size != bytes)
         return CUBLAS_STATUS_INVALID_VALUE;
@@ -457,12 +450,11 @@ cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t *
     return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc, const void *alpha,
-                              const void *a, cublasLtMatrixLayout_t a_layout, const void *b,
-                              cublasLtMatrixLayout_t b_layout, const void *beta, const void *c,
-                              cublasLtMatrixLayout_t c_layout, void *d, cublasLtMatrixLayout_t d_layout,
-                              const cublasLtMatmulAlgo_t *algo, void *workspace, size_t workspace_bytes,
-                              cudaStream_t stream)
+cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc, const void *alpha, const void *a,
+                              cublasLtMatrixLayout_t a_layout, const void *b, cublasLtMatrixLayout_t b_layout,
+                              const void *beta, const void *c, cublasLtMatrixLayout_t c_layout, void *d,
+                              cublasLtMatrixLayout_t d_layout, const cublasLtMatmulAlgo_t *algo, void *workspace,
+                              size_t workspace_bytes, cudaStream_t stream)
 {
     const Layout *const layouts[4] = {a_layout, b_layout, c_layout, d_layout};
     Call p = {*desc,
@@ -483,8 +475,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
               0,
               0};
     if (!handle || !algo || !valid(*algo) || !fits(*desc, *a_layout, *b_layout, *c_layout, *d_layout, &p) ||
-        algo->data[PROBLEM] != fingerprint(*desc, layouts) || workspace_bytes < needed_workspace ||
-        !on_device(p))
+        algo->data[PROBLEM] != fingerprint(*desc, layouts) || workspace_bytes < needed_workspace || !on_device(p))
         return CUBLAS_STATUS_INVALID_VALUE;
     for (const void *x : {a, b, c, static_cast<const void *>(d)})
         if (reinterpret_cast<uintptr_t>(x) % algo->data[ALIGNMENT])

@@ -1,11 +1,12 @@
 /* cudnn_graph.h: the part of cuDNN's backend API that the backend uses, by its own names and numbers, in plain loops.
  *
  * A graph is what it was described as, operation by operation: nothing here knows attention. Tensors lie where their
- * dimensions and strides say, those between operations are rounded to their type, and a wrong graph gives wrong numbers.
- * Stricter than the library, so that callers prove themselves: attributes have their types, descriptors are finalized once
- * and not changed behind that, what is written between operations is written once and before it is read, a plan's graph
- * stays until the plan goes, and a plan writes all over its workspace. Of three engines that are offered the first gives
- * other bits each time and says so, the second refuses the graph when its plan is made, and the third does it.
+ * dimensions and strides say, those between operations are rounded to their type, and a wrong graph gives wrong
+ * numbers. Stricter than the library, so that callers prove themselves: attributes have their types, descriptors are
+ * finalized once and not changed behind that, what is written between operations is written once and before it is read,
+ * a plan's graph stays until the plan goes, and a plan writes all over its workspace. Of three engines that are offered
+ * the first gives other bits each time and says so, the second refuses the graph when its plan is made, and the third
+ * does it.
  */
 #ifndef CUSIM_CUDNN_GRAPH_H
 #define CUSIM_CUDNN_GRAPH_H
@@ -135,8 +136,7 @@ size_t cudnnGetVersion(void);
 const char *cudnnGetErrorString(cudnnStatus_t status);
 void cudnnGetLastErrorString(char *message, size_t most);
 
-cudnnStatus_t cudnnBackendCreateDescriptor(cudnnBackendDescriptorType_t type,
-                                           cudnnBackendDescriptor_t *descriptor);
+cudnnStatus_t cudnnBackendCreateDescriptor(cudnnBackendDescriptorType_t type, cudnnBackendDescriptor_t *descriptor);
 cudnnStatus_t cudnnBackendDestroyDescriptor(cudnnBackendDescriptor_t descriptor);
 cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t descriptor);
 cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t descriptor, cudnnBackendAttributeName_t name,
@@ -144,8 +144,7 @@ cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t descriptor, cudn
 cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t descriptor, cudnnBackendAttributeName_t name,
                                        cudnnBackendAttributeType_t type, int64_t requested, int64_t *count,
                                        void *values);
-cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t plan,
-                                  cudnnBackendDescriptor_t pack);
+cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t plan, cudnnBackendDescriptor_t pack);
 
 namespace cusim
 {

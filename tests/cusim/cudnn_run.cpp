@@ -53,9 +53,8 @@ double rounded(double x, cudnnDataType_t type)
 
 double load(const void *p, cudnnDataType_t type, size_t i)
 {
-    return static_cast<double>(type == CUDNN_DATA_BFLOAT16
-                                   ? __bfloat162float(static_cast<const __nv_bfloat16 *>(p)[i])
-                                   : static_cast<const float *>(p)[i]);
+    return static_cast<double>(type == CUDNN_DATA_BFLOAT16 ? __bfloat162float(static_cast<const __nv_bfloat16 *>(p)[i])
+                                                           : static_cast<const float *>(p)[i]);
 }
 
 void store(void *p, cudnnDataType_t type, size_t i, double x)
@@ -98,8 +97,7 @@ Values matmul(const GraphOp &op, const Values &a, const Values &b)
     for_each(op.out, [&](const Place &at, size_t i) {
         double sum = 0;
         for (int64_t k = 0; k < op.in[0].dim[3]; k++)
-            sum +=
-                a[index(op.in[0], {at[0], at[1], at[2], k})] * b[index(op.in[1], {at[0], at[1], k, at[3]})];
+            sum += a[index(op.in[0], {at[0], at[1], at[2], k})] * b[index(op.in[1], {at[0], at[1], k, at[3]})];
         c[i] = sum;
     });
     return c;

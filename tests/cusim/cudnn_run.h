@@ -1,4 +1,5 @@
-/* cudnn_run.h: what cudnn.cpp, which is the interface of cudnn_graph.h, and cudnn_run.cpp, which does what a graph says, share. */
+/* cudnn_run.h: what cudnn.cpp, which is the interface of cudnn_graph.h, and cudnn_run.cpp, which does what a graph
+ * says, share. */
 #ifndef CUSIM_CUDNN_RUN_H
 #define CUSIM_CUDNN_RUN_H
 

@@ -21,7 +21,7 @@ namespace
 
 constexpr int seeds = 20;
 
-/* ---- kernels that are right ---------------------------------------------------------------------- */
+/* ---- kernels that are right ------------------------------------------------------------------------------ */
 
 __global__ void scale(float *x, float by, int n)
 {
@@ -51,8 +51,8 @@ __global__ void sum(const float *x, float *out, int n)
         out[blockIdx.x] = v;
 }
 
-/* The sum of all blocks' shares, by the block that is the last to draw a ticket. A block writes its share, and adds to a
- * number nobody looks at yet; with or without a fence behind them. */
+/* The sum of all blocks' shares, by the block that is the last to draw a ticket. A block writes its share, and adds to
+ * a number nobody looks at yet; with or without a fence behind them. */
 __global__ void gather(float *shares, unsigned *added, unsigned *tickets, float *out, bool fences)
 {
     SHARED(bool, last, [1]);
@@ -94,7 +94,7 @@ __global__ void forms(int *up, int *down, int *index, unsigned *ballot)
         ballot[lane] = __ballot_sync(0xaaaaaaaau, lane > 15);
 }
 
-/* ---- kernels that are wrong ---------------------------------------------------------------------- */
+/* ---- kernels that are wrong ------------------------------------------------------------------------------ */
 
 /* The sum without the barrier between writing and reading. */
 __global__ void no_barrier(const int *x, int *y, int n)
@@ -171,7 +171,7 @@ __global__ void unwritten(float *x)
     x[threadIdx.x] = some[threadIdx.x];
 }
 
-/* ---- helpers ------------------------------------------------------------------------------------- */
+/* ---- helpers --------------------------------------------------------------------------------------------- */
 
 template <class T> T *device(size_t count)
 {
@@ -207,7 +207,7 @@ void assert_fault(std::initializer_list<const char *> words)
             fail_msg("the fault is \"%s\", without \"%s\"", cusim::last_fault(), word);
 }
 
-/* ---- tests --------------------------------------------------------------------------------------- */
+/* ---- tests ----------------------------------------------------------------------------------------------- */
 
 void right_kernels_give_the_same_in_any_order(void **)
 {
@@ -300,8 +300,7 @@ void a_missing_barrier_shows_as_wrong_numbers(void **)
 }
 
 template <class Kernel>
-void expect_fault(const char *name, Kernel kernel, unsigned threads,
-                  std::initializer_list<const char *> words)
+void expect_fault(const char *name, Kernel kernel, unsigned threads, std::initializer_list<const char *> words)
 {
     for (int seed = 0; seed < seeds; seed++) {
         cusim::set_seed(static_cast<uint64_t>(seed));
@@ -326,8 +325,7 @@ void two_barriers_at_once_are_told(void **)
 
 void a_lane_outside_of_the_mask_is_told(void **)
 {
-    expect_fault("lane_outside", lane_outside, 32,
-                 {"__shfl_xor_sync at cusim_core.cpp:", "which does not take part"});
+    expect_fault("lane_outside", lane_outside, 32, {"__shfl_xor_sync at cusim_core.cpp:", "which does not take part"});
 }
 
 void a_mask_of_lanes_that_do_not_come_is_told(void **)
@@ -339,14 +337,12 @@ void a_mask_of_lanes_that_do_not_come_is_told(void **)
 
 void masks_that_differ_are_told(void **)
 {
-    expect_fault("masks_differ", masks_differ, 32,
-                 {"__shfl_sync at cusim_core.cpp:", "0xffffffff", "0x0000ffff"});
+    expect_fault("masks_differ", masks_differ, 32, {"__shfl_sync at cusim_core.cpp:", "0xffffffff", "0x0000ffff"});
 }
 
 void a_lane_not_in_its_own_mask_is_told(void **)
 {
-    expect_fault("not_in_mask", not_in_mask, 32,
-                 {"thread (0,0,0)", "lane 0 is not in its own mask 0xfffffffe"});
+    expect_fault("not_in_mask", not_in_mask, 32, {"thread (0,0,0)", "lane 0 is not in its own mask 0xfffffffe"});
 }
 
 void memory_that_nobody_wrote_is_not_a_number(void **)
@@ -448,8 +444,8 @@ void what_cannot_be_launched_is_told(void **)
 }
 
 /* A captured launch is done when the graph is launched, and with the arguments that it was captured with. */
-/* 4 blocks of 32 threads: shares of 1, 2, 3 and 4 are 320, and 128 were added. Weakly, and without the fence, the last block
- * has nothing but its own; when the launch has ended all is there. */
+/* 4 blocks of 32 threads: shares of 1, 2, 3 and 4 are 320, and 128 were added. Weakly, and without the fence, the last
+ * block has nothing but its own; when the launch has ended all is there. */
 void what_no_fence_stands_behind_is_not_seen_by_other_blocks(void **)
 {
     constexpr int blocks = 4, threads = 32;
@@ -516,7 +512,8 @@ void a_graph_is_captured_and_replayed(void **)
     cudaGraphDestroy(graph);
 }
 
-/* Whoever writes to pinned memory before the copy from it was waited for, or reads before the copy to it was, sees it. */
+/* Whoever writes to pinned memory before the copy from it was waited for, or reads before the copy to it was, sees
+ * it. */
 void a_copy_from_pinned_memory_is_done_when_it_is_waited_for(void **)
 {
     float *from, *to, y[4], *d = device<float>(4);
@@ -540,8 +537,7 @@ void a_copy_from_pinned_memory_is_done_when_it_is_waited_for(void **)
     assert_true(y[0] == 40);
     cudaMemcpyAsync(d, from, sizeof y, cudaMemcpyHostToDevice, stream);
     y[0] = 3;
-    cudaMemcpyAsync(d, y, sizeof y, cudaMemcpyHostToDevice,
-                    stream); /* or is read at once, behind what is late */
+    cudaMemcpyAsync(d, y, sizeof y, cudaMemcpyHostToDevice, stream); /* or is read at once, behind what is late */
     y[0] = from[0] = 7;
     cudaStreamSynchronize(stream);
     fetch(y, d, 4);

@@ -1,5 +1,5 @@
-/* A GPU that is missing, too old, too small, or lost while it works: each is one line that says what and why. A case is a
- * process of its own, since the simulated GPU (cusim/gpu.h) is chosen when it starts, and a lost one ends it. */
+/* A GPU that is missing, too old, too small, or lost while it works: each is one line that says what and why. A case is
+ * a process of its own, since the simulated GPU (cusim/gpu.h) is chosen when it starts, and a lost one ends it. */
 #include "test.h"
 
 #include <fcntl.h>
@@ -187,8 +187,7 @@ static void norm_some_rows(void)
     gp_backend *be = gp_backend_open("cuda", "fp32", 1);
     enum { N = 4, C = 64 };
     float *memory = be->ops->alloc(be, (3 * N * C + 2 * C + 2 * N) * sizeof(float)), *p = memory;
-    gp_tensor x = {.data = p, .ndim = 3, .dim = {1, N, C}}, y = x, gamma = {.ndim = 1, .dim = {C}},
-              rows = gamma;
+    gp_tensor x = {.data = p, .ndim = 3, .dim = {1, N, C}}, y = x, gamma = {.ndim = 1, .dim = {C}}, rows = gamma;
     char job[] = "it was row 3";
     y.data = p + N * C;
     gamma.data = p + 3 * N * C;
@@ -197,8 +196,8 @@ static void norm_some_rows(void)
     gp_backend_plan(be, &(gp_shape){.B = 1, .T = N, .C = C, .H = 1, .V = 1, .inner = C});
     gp_die_with(work, job);
     for (int i = 0; i < 3; i++)
-        be->ops->norm_forward(
-            be, &(gp_norm_op){.residual = &x, .y = &y, .gamma = &gamma, .mean = &rows, .rstd = &rows});
+        be->ops->norm_forward(be,
+                              &(gp_norm_op){.residual = &x, .y = &y, .gamma = &gamma, .mean = &rows, .rstd = &rows});
     be->ops->sync(be);
     fputs("it goes on\n", stderr);
 }
@@ -208,8 +207,7 @@ static void a_lost_gpu_ends_the_process_with_the_kernel_and_the_work(void **stat
     int code;
     (void)state;
     char *text = play("lost=2", norm_some_rows, &code); /* the first launch is that of opening */
-    assert_non_null(
-        strstr(text, "cusim_gpu: the GPU failed: unspecified launch failure (told by norm_forward"));
+    assert_non_null(strstr(text, "cusim_gpu: the GPU failed: unspecified launch failure (told by norm_forward"));
     assert_non_null(strstr(text, "); it was row 3\n"));
     assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1); /* one line */
     assert_int_equal(code, 1);
@@ -222,8 +220,7 @@ static void norm_recorded_rows(void)
     gp_backend *be = gp_backend_open("cuda", "fp32", 1);
     enum { N = 4, C = 8 };
     float *memory = be->ops->alloc(be, (2 * N * C + 2 * C + 2 * N) * sizeof *memory);
-    gp_tensor x = {.data = memory, .ndim = 2, .dim = {N, C}},
-              y = {.data = memory + N * C, .ndim = 2, .dim = {N, C}},
+    gp_tensor x = {.data = memory, .ndim = 2, .dim = {N, C}}, y = {.data = memory + N * C, .ndim = 2, .dim = {N, C}},
               gamma = {.data = memory + 2 * N * C, .ndim = 1, .dim = {C}},
               beta = {.data = memory + 2 * N * C + C, .ndim = 1, .dim = {C}},
               mean = {.data = memory + 2 * N * C + 2 * C, .ndim = 1, .dim = {N}},
@@ -371,8 +368,7 @@ static void a_batch_that_is_too_large_is_refused_with_one_that_fits(void **state
     const char *says_which = strstr(text, "--batch-size ");
     assert_ptr_equal(strstr(text, "batches of 120 x 8 tokens need "), text);
     assert_non_null(says_which);
-    assert_int_equal(
-        sscanf(says_which, "--batch-size %lld fits, with --recompute %*s %lld;", &fits, &recomputed), 2);
+    assert_int_equal(sscanf(says_which, "--batch-size %lld fits, with --recompute %*s %lld;", &fits, &recomputed), 2);
     assert_in_range(fits, 1, 119);
     assert_true(recomputed >= fits);
     free(text);

@@ -17,8 +17,7 @@ namespace
 enum Broken { whole, without_wait, wait_too_short };
 
 /* C (16,16) = A (16,K) B (K,16), row after row; one warp, which brings 16 columns of A and 16 rows of B at a time. */
-template <Broken broken>
-__global__ void product(const __nv_bfloat16 *a, const __nv_bfloat16 *b, float *c, int K)
+template <Broken broken> __global__ void product(const __nv_bfloat16 *a, const __nv_bfloat16 *b, float *c, int K)
 {
     SHARED(__nv_bfloat16, as, [2][16][16]);
     SHARED(__nv_bfloat16, bs, [2][16][16]);
@@ -162,10 +161,8 @@ void bfloat16_rounds_to_nearest_even(void **)
 int main()
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tiles_are_brought_and_multiplied),
-        cmocka_unit_test(a_copy_that_is_not_waited_for_shows),
-        cmocka_unit_test(a_wait_that_is_one_group_short_shows),
-        cmocka_unit_test(copies_under_way_at_the_end_are_told),
+        cmocka_unit_test(tiles_are_brought_and_multiplied),     cmocka_unit_test(a_copy_that_is_not_waited_for_shows),
+        cmocka_unit_test(a_wait_that_is_one_group_short_shows), cmocka_unit_test(copies_under_way_at_the_end_are_told),
         cmocka_unit_test(bfloat16_rounds_to_nearest_even),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);

@@ -1,8 +1,8 @@
 /* device.h: what a kernel sees of the machine: where it is, what its threads share, and how they wait for each other.
  *
  * A block's threads are fibers that run one at a time, in an order drawn from a seed, each until it waits. There are
- * two kinds of waiting: __syncthreads for all threads of the block, a warp's collective (shuffle, vote, __syncwarp, mma)
- * for the lanes of its mask. Everything that CUDA leaves undefined there is a fault, told with
+ * two kinds of waiting: __syncthreads for all threads of the block, a warp's collective (shuffle, vote, __syncwarp,
+ * mma) for the lanes of its mask. Everything that CUDA leaves undefined there is a fault, told with
  * the kernel, the thread and the source lines: a barrier that a thread never reaches, or reaches elsewhere; a
  * lane that names other lanes than those that come; a value read from a lane that does not take part.
  */
@@ -23,13 +23,13 @@ struct Place {
     const char *what;
 };
 
-#define CUSIM_PLACE(what)                                                                                    \
-    cusim::Place                                                                                             \
-    {                                                                                                        \
-        __FILE__, __LINE__, what                                                                             \
+#define CUSIM_PLACE(what)                                                                                              \
+    cusim::Place                                                                                                       \
+    {                                                                                                                  \
+        __FILE__, __LINE__, what                                                                                       \
     }
 
-/* ---- where a thread is --------------------------------------------------------------------------- */
+/* ---- where a thread is ----------------------------------------------------------------------------------- */
 
 struct Position {
     uint3 thread, block;
@@ -47,7 +47,7 @@ constexpr int warpSize = 32;
 /* Stops this thread and the launch. */
 [[noreturn]] void fault(Place place, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* ---- shared memory ------------------------------------------------------------------------------- */
+/* ---- shared memory --------------------------------------------------------------------------------------- */
 
 /* The block's memory of one declaration, or what the launch asked for; all NaNs (0xff) when the block begins. */
 void *shared_memory(const void *declaration, size_t bytes, Place place);
@@ -55,15 +55,14 @@ void *dynamic_shared_memory(Place place);
 
 /* __shared__ float tile[32][33]  is written  SHARED(float, tile, [32][33]);
  * extern __shared__ float all[]  is written  DYNAMIC_SHARED(float, all); */
-#define SHARED(type, name, ...)                                                                              \
-    using name##_shared_type = type __VA_ARGS__;                                                             \
-    static const char name##_declaration = 0;                                                                \
-    name##_shared_type &name = *static_cast<name##_shared_type *>(                                           \
+#define SHARED(type, name, ...)                                                                                        \
+    using name##_shared_type = type __VA_ARGS__;                                                                       \
+    static const char name##_declaration = 0;                                                                          \
+    name##_shared_type &name = *static_cast<name##_shared_type *>(                                                     \
         cusim::shared_memory(&name##_declaration, sizeof(name##_shared_type), CUSIM_PLACE(#name)))
-#define DYNAMIC_SHARED(type, name)                                                                           \
-    type *name = static_cast<type *>(cusim::dynamic_shared_memory(CUSIM_PLACE(#name)))
+#define DYNAMIC_SHARED(type, name) type *name = static_cast<type *>(cusim::dynamic_shared_memory(CUSIM_PLACE(#name)))
 
-/* ---- waiting ------------------------------------------------------------------------------------- */
+/* ---- waiting --------------------------------------------------------------------------------------------- */
 
 void block_barrier(Place place);
 #define __syncthreads() cusim::block_barrier(CUSIM_PLACE("__syncthreads"))
@@ -82,15 +81,14 @@ void *peer(Lanes lanes, unsigned from, unsigned reads, Place place);
 static inline void nothing(Lanes, Place)
 {
 }
-#define __syncwarp(...)                                                                                      \
-    cusim::warp_collective(CUSIM_PLACE("__syncwarp"), cusim::mask_or_all(__VA_ARGS__), nullptr,              \
-                           cusim::nothing)
+#define __syncwarp(...)                                                                                                \
+    cusim::warp_collective(CUSIM_PLACE("__syncwarp"), cusim::mask_or_all(__VA_ARGS__), nullptr, cusim::nothing)
 static inline unsigned mask_or_all(unsigned mask = 0xffffffffu)
 {
     return mask;
 }
 
-/* ---- copies that take their time ----------------------------------------------------------------- */
+/* ---- copies that take their time ------------------------------------------------------------------------- */
 
 /* cp.async: `bytes` from global to shared memory, zeros where `there` is false. They land at the wait that covers their
  * group, not before: until then NaNs (0xff) stand there. A thread that ends with some under way is a fault. */
@@ -98,7 +96,7 @@ void copy_async(Place place, void *to, const void *from, size_t bytes, bool ther
 void copy_commit();
 void copy_wait(unsigned groups);
 
-/* ---- shuffles: the four forms differ in where a lane reads --------------------------------------- */
+/* ---- shuffles: the four forms differ in where a lane reads ----------------------------------------------- */
 
 enum class From { index, up, down, exclusive_or };
 
@@ -145,16 +143,14 @@ template <class T> T shuffle(Place place, From from, unsigned mask, T value, int
     return s.result;
 }
 
-#define __shfl_sync(mask, ...)                                                                               \
-    cusim::shuffle(CUSIM_PLACE("__shfl_sync"), cusim::From::index, mask, __VA_ARGS__)
-#define __shfl_up_sync(mask, ...)                                                                            \
-    cusim::shuffle(CUSIM_PLACE("__shfl_up_sync"), cusim::From::up, mask, __VA_ARGS__)
-#define __shfl_down_sync(mask, ...)                                                                          \
+#define __shfl_sync(mask, ...)    cusim::shuffle(CUSIM_PLACE("__shfl_sync"), cusim::From::index, mask, __VA_ARGS__)
+#define __shfl_up_sync(mask, ...) cusim::shuffle(CUSIM_PLACE("__shfl_up_sync"), cusim::From::up, mask, __VA_ARGS__)
+#define __shfl_down_sync(mask, ...)                                                                                    \
     cusim::shuffle(CUSIM_PLACE("__shfl_down_sync"), cusim::From::down, mask, __VA_ARGS__)
-#define __shfl_xor_sync(mask, ...)                                                                           \
+#define __shfl_xor_sync(mask, ...)                                                                                     \
     cusim::shuffle(CUSIM_PLACE("__shfl_xor_sync"), cusim::From::exclusive_or, mask, __VA_ARGS__)
 
-/* ---- votes --------------------------------------------------------------------------------------- */
+/* ---- votes ----------------------------------------------------------------------------------------------- */
 
 struct Vote {
     bool mine;
@@ -180,7 +176,7 @@ unsigned active_mask();
 
 #define __trap() cusim::fault(CUSIM_PLACE("__trap"), "the kernel gave up")
 
-/* ---- atomics: one thread runs at a time ---------------------------------------------------------- */
+/* ---- atomics: one thread runs at a time ------------------------------------------------------------------ */
 
 namespace cusim
 {

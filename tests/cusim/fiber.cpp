@@ -85,8 +85,7 @@ enum { SAVED = 6 };
 static void *first_frame(char *stack, size_t size)
 {
     uintptr_t top = (reinterpret_cast<uintptr_t>(stack) + size) & ~static_cast<uintptr_t>(15);
-    void **sp =
-        reinterpret_cast<void **>(top) - 1; /* a return address that is never used; aligned as after a call */
+    void **sp = reinterpret_cast<void **>(top) - 1; /* a return address that is never used; aligned as after a call */
     *sp = nullptr;
     *--sp = reinterpret_cast<void *>(cusim_fiber_begin);
     for (int i = 0; i < SAVED; i++)
@@ -157,8 +156,7 @@ void fiber_init(Fiber *f, char *stack, size_t size, void (*body)(void *), void *
     f->body = body;
     f->self = self;
 #if CUSIM_ASAN
-    __asan_unpoison_memory_region(stack,
-                                  size); /* a fiber that was left in the middle had its red zones there */
+    __asan_unpoison_memory_region(stack, size); /* a fiber that was left in the middle had its red zones there */
 #endif
 #ifdef CUSIM_UCONTEXT
     getcontext(&f->context);

@@ -106,8 +106,8 @@ void finish_all()
         finish(s, s->issued);
 }
 
-/* While one of these lives the device is at work. Otherwise its memory is poisoned: AddressSanitizer tells of a host that
- * touches it, as no host can where there is a device. */
+/* While one of these lives the device is at work. Otherwise its memory is poisoned: AddressSanitizer tells of a host
+ * that touches it, as no host can where there is a device. */
 struct AtWork {
     AtWork()
     {
@@ -154,8 +154,7 @@ void copy(void *to, const void *from, size_t bytes, cudaMemcpyKind kind)
     if (error != cudaSuccess)
         return;
     if (kind != cudaMemcpyDefault && (holds(to, bytes) != to_device || holds(from, bytes) != from_device)) {
-        fail(cudaErrorInvalidValue,
-             "a copy whose kind does not fit its pointers, or that leaves an allocation");
+        fail(cudaErrorInvalidValue, "a copy whose kind does not fit its pointers, or that leaves an allocation");
         return;
     }
     AtWork device;
@@ -270,8 +269,7 @@ cudaError_t cudaMemGetInfo(size_t *free, size_t *total)
     return cudaSuccess;
 }
 
-cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind,
-                            cudaStream_t stream)
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream)
 {
     CUstream_st *s = stream_of(stream);
     bool late = holds(from, bytes, pinned) || holds(to, bytes, pinned) ||
@@ -369,8 +367,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
 cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t from, cudaEvent_t to)
 {
     if (!from->stream || from->stream != to->stream || !from->timed || !to->timed)
-        return fail(cudaErrorInvalidValue,
-                    "the time between events of which one was not recorded, or without");
+        return fail(cudaErrorInvalidValue, "the time between events of which one was not recorded, or without");
     *milliseconds = static_cast<float>(1e-3 * (to->microseconds - from->microseconds));
     return cudaSuccess;
 }
@@ -489,8 +486,7 @@ void check_shared(const char *name, const void *kernel, size_t bytes, Launch *la
     if (bytes <= most)
         return;
     char text[200];
-    snprintf(text, sizeof text, "%s: %zu bytes of shared memory; cudaFuncSetAttribute allowed %zu", name,
-             bytes, most);
+    snprintf(text, sizeof text, "%s: %zu bytes of shared memory; cudaFuncSetAttribute allowed %zu", name, bytes, most);
     fail(cudaErrorInvalidConfiguration, text);
     launch->body = nullptr;
 }
@@ -499,11 +495,8 @@ void check_shared(const char *name, const void *kernel, size_t bytes, Launch *la
 static bool lost(const char *kernel)
 {
     if (!gpu().image)
-        return ::fail(cudaErrorNoKernelImageForDevice,
-                      std::string(kernel) + ": no kernel image is available"),
-               true;
-    return gpu().lost >= 0 && gpu().lost-- == 0 &&
-           ::fail(cudaErrorLaunchFailure, "unspecified launch failure");
+        return ::fail(cudaErrorNoKernelImageForDevice, std::string(kernel) + ": no kernel image is available"), true;
+    return gpu().lost >= 0 && gpu().lost-- == 0 && ::fail(cudaErrorLaunchFailure, "unspecified launch failure");
 }
 
 void submit(Launch launch, cudaStream_t stream)

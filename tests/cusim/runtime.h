@@ -1,11 +1,11 @@
 /* runtime.h: the part of CUDA's runtime that the backend uses. Device memory is on the heap between guard bytes, all
- * NaNs when it is new, and with AddressSanitizer nobody's but a kernel's or a copy's; a stream does its work at once, unless it is being captured into a graph, or a copy from or to
- * memory of cudaMallocHost is among it: such a copy, and what was issued behind it, is done when somebody waits for it and
- * no sooner, so that memory which is used too early shows as wrong numbers. So are copies from any memory where the
- * device reads the host's pages (gpu.h).
+ * NaNs when it is new, and with AddressSanitizer nobody's but a kernel's or a copy's; a stream does its work at once,
+ * unless it is being captured into a graph, or a copy from or to memory of cudaMallocHost is among it: such a copy, and
+ * what was issued behind it, is done when somebody waits for it and no sooner, so that memory which is used too early
+ * shows as wrong numbers. So are copies from any memory where the device reads the host's pages (gpu.h).
  *
- * A stream has a clock, of what was issued: a kernel or a memset takes a microsecond, a library's call what the library says, all else
- * no time. Events are read from it. */
+ * A stream has a clock, of what was issued: a kernel or a memset takes a microsecond, a library's call what the library
+ * says, all else no time. Events are read from it. */
 #ifndef CUSIM_RUNTIME_H
 #define CUSIM_RUNTIME_H
 
@@ -61,11 +61,7 @@ typedef struct cudaDeviceProp {
     int pageableMemoryAccess, pageableMemoryAccessUsesHostPageTables;
 } cudaDeviceProp;
 
-typedef enum cudaMemoryType {
-    cudaMemoryTypeUnregistered,
-    cudaMemoryTypeHost,
-    cudaMemoryTypeDevice
-} cudaMemoryType;
+typedef enum cudaMemoryType { cudaMemoryTypeUnregistered, cudaMemoryTypeHost, cudaMemoryTypeDevice } cudaMemoryType;
 typedef struct cudaPointerAttributes {
     cudaMemoryType type;
 } cudaPointerAttributes;
@@ -82,8 +78,7 @@ cudaError_t cudaMallocHost(void **pointer, size_t bytes);
 cudaError_t cudaFreeHost(void *pointer);
 cudaError_t cudaPointerGetAttributes(cudaPointerAttributes *attributes, const void *pointer);
 cudaError_t cudaMemGetInfo(size_t *free, size_t *total);
-cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind,
-                            cudaStream_t stream);
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream);
 cudaError_t cudaMemsetAsync(void *to, int value, size_t bytes, cudaStream_t stream);
 cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, cudaMemcpyKind kind);
 
@@ -145,7 +140,7 @@ void launch(const char *name, void (*kernel)(Parameters...), dim3 grid, dim3 blo
 } // namespace cusim
 
 /* kernel<<<grid, block, dynamic_shared, stream>>>(...) */
-#define LAUNCH(kernel, grid, block, dynamic_shared, stream, ...)                                             \
+#define LAUNCH(kernel, grid, block, dynamic_shared, stream, ...)                                                       \
     cusim::launch(#kernel, kernel, grid, block, dynamic_shared, stream, __VA_ARGS__)
 
 /* More than 48 KiB of dynamic shared memory has to be asked for. */

@@ -2,11 +2,12 @@
  *
  * Blocks run one after another, so that everything would be seen, fence or none. With CUSIM_WEAK=1 a block's writes to
  * device memory are taken back when it ends, and come again when the launch does; all but what a __threadfence() of the
- * block had behind it when one of its threads asked an atomic for the value before: drew a ticket. Such atomics are seen at
- * once, for that is what they are; those whose value nobody looks at are writes like any other.
+ * block had behind it when one of its threads asked an atomic for the value before: drew a ticket. Such atomics are
+ * seen at once, for that is what they are; those whose value nobody looks at are writes like any other.
  *
- * That is less than a GPU may do: a thread's fence is taken to be that of its whole block, and to stand where the block's
- * next barrier or ticket is; and what is read is never old. It costs copies of all device memory, some for each block.
+ * That is less than a GPU may do: a thread's fence is taken to be that of its whole block, and to stand where the
+ * block's next barrier or ticket is; and what is read is never old. It costs copies of all device memory, some for each
+ * block.
  */
 #ifndef CUSIM_WEAK_H
 #define CUSIM_WEAK_H

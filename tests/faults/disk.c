@@ -32,7 +32,8 @@ typedef struct entry {
     char *name;
 } entry;
 
-/* One operation on names: `from` of a folder goes (NULL: nothing does), `to` is the node from then on (NULL: nothing). */
+/* One operation on names: `from` of a folder goes (NULL: nothing does), `to` is the node from then on (NULL:
+ * nothing). */
 typedef struct name_op {
     int from_folder, to_folder, node;
     char *from, *to;
@@ -62,7 +63,7 @@ static void stop(const char *what, const char *path)
     exit(1);
 }
 
-/* ---- names ------------------------------------------------------------------------------------------------ */
+/* ---- names ----------------------------------------------------------------------------------------------- */
 
 static int new_node(char kind)
 {
@@ -155,8 +156,7 @@ static void rename_it(const char *from, const char *to, int node, bool exchange)
         stop("names a folder that is not there", d.line);
     BUG_ON(d.op_count == MOST_NAMES);
     name_op *o = &d.ops[d.op_count++];
-    *o = (name_op){from_folder, to_folder, node, a ? gp_strdup(a) : NULL, b ? gp_strdup(b) : NULL,
-                   exchange,    false};
+    *o = (name_op){from_folder, to_folder, node, a ? gp_strdup(a) : NULL, b ? gp_strdup(b) : NULL, exchange, false};
     apply(d.now, &d.now_count, o);
 }
 
@@ -169,7 +169,7 @@ static void flush_names(int folder)
     }
 }
 
-/* ---- bytes ------------------------------------------------------------------------------------------------ */
+/* ---- bytes ----------------------------------------------------------------------------------------------- */
 
 static void set_bytes(gp_buf *b, const char *data, size_t n)
 {
@@ -208,7 +208,7 @@ static void flush_bytes(int node)
     d.nodes[node].change_count = 0;
 }
 
-/* ---- the folder as it was, and the recording ---------------------------------------------------------------- */
+/* ---- the folder as it was, and the recording ------------------------------------------------------------- */
 
 static void load_folder(const char *path, int folder)
 {
@@ -276,10 +276,9 @@ static void do_operation(char kind, char **f)
         d.ids[id] = node_at(f[1]);
         break;
     case 'W':
-        add_change(d.ids[id],
-                   (change){.at = atoll(f[1]),
-                            .n = atoll(f[2]),
-                            .data = (char *)(uintptr_t)bytes_at(strtoull(f[3], NULL, 10), atoll(f[2]))});
+        add_change(d.ids[id], (change){.at = atoll(f[1]),
+                                       .n = atoll(f[2]),
+                                       .data = (char *)(uintptr_t)bytes_at(strtoull(f[3], NULL, 10), atoll(f[2]))});
         break;
     case 'V': {
         const char *all = bytes_at(strtoull(f[2], NULL, 10), atoll(f[1]));
@@ -366,7 +365,7 @@ const char *disk_operation(void)
     return d.line;
 }
 
-/* ---- what is there now --------------------------------------------------------------------------------------- */
+/* ---- what is there now ----------------------------------------------------------------------------------- */
 
 static void copy_content(content *c, const gp_buf *b)
 {
@@ -452,7 +451,7 @@ int disk_steps(const char *path, int64_t *steps, int most)
     return count;
 }
 
-/* ---- the power goes -------------------------------------------------------------------------------------------- */
+/* ---- the power goes -------------------------------------------------------------------------------------- */
 
 static uint64_t draw(uint64_t n)
 {
@@ -506,8 +505,7 @@ bool disk_crash(int kind, int64_t expected, uint64_t seed)
     static const char *const words[] = {"all is on disk", "only what was flushed", "names without bytes",
                                         "bytes without names"};
     d.random = seed * 0x9E3779B97F4A7C15u + 1;
-    snprintf(d.crash, sizeof d.crash, "%s",
-             kind < DISK_RANDOM ? words[kind] : "some of what was not flushed");
+    snprintf(d.crash, sizeof d.crash, "%s", kind < DISK_RANDOM ? words[kind] : "some of what was not flushed");
     memcpy(d.crashed, d.first, sizeof d.first);
     d.crashed_count = d.first_count;
     for (int i = 0; i < d.op_count; i++)
@@ -544,8 +542,7 @@ static void write_folder(const char *path, int folder)
             BUG_ON(symlink(f->target, name));
         } else {
             FILE *out = fopen(name, "we");
-            BUG_ON(!out ||
-                   fwrite(f->crashed.len ? f->crashed.data : "", 1, f->crashed.len, out) != f->crashed.len);
+            BUG_ON(!out || fwrite(f->crashed.len ? f->crashed.data : "", 1, f->crashed.len, out) != f->crashed.len);
             BUG_ON(fclose(out));
         }
         free(name);

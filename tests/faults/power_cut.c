@@ -4,15 +4,15 @@
  *     power_cut run BEFORE TRACE [STATES]           a run directory, at BEFORE/run
  *     power_cut file BEFORE TRACE NAME...           files that are replaced whole, or made
  *
- * BEFORE is a copy of the recorded folder as it was, which counts as safe on disk. After each operation several disks are
- * made: everything is there; only what was flushed is; names without the bytes; bytes without the names; and at random,
- * any of the writes (whole or in part) and any of the names that nobody flushed. That is more than any one file system
- * does to us. A file's flush makes its bytes safe, a folder's flush the names in it, in the order of POSIX.
+ * BEFORE is a copy of the recorded folder as it was, which counts as safe on disk. After each operation several disks
+ * are made: everything is there; only what was flushed is; names without the bytes; bytes without the names; and at
+ * random, any of the writes (whole or in part) and any of the names that nobody flushed. That is more than any one file
+ * system does to us. A file's flush makes its bytes safe, a folder's flush the names in it, in the order of POSIX.
  *
- * Then, of a run: what is called ckpt-N is whole, byte for byte what was saved; the last checkpoint whose save was over is
- * there, or a newer one, and gp_run_last finds it, also after a resume has tidied up; the log and the samples go as far
- * as that checkpoint. What was set aside as log.jsonl.damaged is there before it is cut from the log. Of files: each is what it was or what it became, and at the end it is that. Files of others are as
- * they were.
+ * Then, of a run: what is called ckpt-N is whole, byte for byte what was saved; the last checkpoint whose save was over
+ * is there, or a newer one, and gp_run_last finds it, also after a resume has tidied up; the log and the samples go as
+ * far as that checkpoint. What was set aside as log.jsonl.damaged is there before it is cut from the log. Of files:
+ * each is what it was or what it became, and at the end it is that. Files of others are as they were.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -35,13 +35,13 @@ static int64_t disks;
 static int problems;
 static const char *looked_at; /* which disk, for messages */
 
-#define PROBLEM(...)                                                                                         \
-    do {                                                                                                     \
-        if (problems++ < 10) {                                                                               \
-            printf("FAILED after operation %d (%s), %s: ", op, disk_operation(), looked_at);                 \
-            printf(__VA_ARGS__);                                                                             \
-            printf("\n");                                                                                    \
-        }                                                                                                    \
+#define PROBLEM(...)                                                                                                   \
+    do {                                                                                                               \
+        if (problems++ < 10) {                                                                                         \
+            printf("FAILED after operation %d (%s), %s: ", op, disk_operation(), looked_at);                           \
+            printf(__VA_ARGS__);                                                                                       \
+            printf("\n");                                                                                              \
+        }                                                                                                              \
     } while (0)
 
 static int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *walk)
@@ -66,7 +66,7 @@ static bool holds(const char *path, const content *expected)
     return is;
 }
 
-/* ---- a run ------------------------------------------------------------------------------------------------ */
+/* ---- a run ----------------------------------------------------------------------------------------------- */
 
 enum { MOST_STEPS = 64 };
 
@@ -77,9 +77,8 @@ static content rest[ARRAY_LEN(logs)]; /* of each what becomes NAME.damaged */
 /* A checkpoint from the moment when its folder got its name. */
 static struct {
     int64_t step;
-    bool damaged; /* from the beginning */
-    content part[ARRAY_LEN(parts)],
-        log[ARRAY_LEN(logs)]; /* the logs as they were then, where that is known */
+    bool damaged;                                         /* from the beginning */
+    content part[ARRAY_LEN(parts)], log[ARRAY_LEN(logs)]; /* the logs as they were then, where that is known */
 } saved[MOST_STEPS];
 static int saved_count;
 static int64_t safe = -1; /* the newest step whose save was over: the next thing was begun */
@@ -121,7 +120,7 @@ static void follow(const disk_op *o)
             safe = saved[i].damaged ? safe : gp_max(safe, saved[i].step);
 }
 
-/* ---- the order of operations, where a wrong one would be told by its consequences alone ------------------------ */
+/* ---- the order of operations, where a wrong one would be told by its consequences alone ------------------ */
 
 static bool is_temporary(const char *name)
 {
@@ -244,7 +243,7 @@ static void check_run(int op)
     free(run);
 }
 
-/* ---- files ------------------------------------------------------------------------------------------------ */
+/* ---- files ----------------------------------------------------------------------------------------------- */
 
 static char **names;
 static int name_count;
@@ -256,13 +255,12 @@ static void check_files(int op, bool over)
         char *path = gp_path_join(place, names[i]);
         bool is_old = before[i].there ? holds(path, &before[i]) : !gp_exists(path);
         if (!holds(path, &after[i]) && (over || !is_old))
-            PROBLEM("%s is %s", names[i],
-                    over ? "not what it became" : "neither what it was nor what it became");
+            PROBLEM("%s is %s", names[i], over ? "not what it became" : "neither what it was nor what it became");
         free(path);
     }
 }
 
-/* ---- all disks --------------------------------------------------------------------------------------------- */
+/* ---- all disks ------------------------------------------------------------------------------------------- */
 
 static void check_others(int op)
 {
@@ -358,7 +356,6 @@ int main(int argc, char **argv)
     }
     nftw(place, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
     rmdir(place);
-    printf("power_cut: %d operations, %lld disks, %d problems\n", disk_operations(), (long long)disks,
-           problems);
+    printf("power_cut: %d operations, %lld disks, %d problems\n", disk_operations(), (long long)disks, problems);
     return problems || !disks ? 1 : 0;
 }

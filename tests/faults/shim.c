@@ -34,7 +34,7 @@
 
 #include "shim.h"
 
-/* ---- counting and failing ------------------------------------------------------------------------------- */
+/* ---- counting and failing -------------------------------------------------------------------------------- */
 
 static const char *const kinds[] = {
 #define KIND(name) #name,
@@ -153,9 +153,8 @@ static void change(void)
         raise(SIGKILL);
 }
 
-int __libc_start_main(int (*main)(int, char **, char **), int argc, char **argv,
-                      int (*init)(int, char **, char **), void (*fini)(void), void (*rtld_fini)(void),
-                      void *stack_end);
+int __libc_start_main(int (*main)(int, char **, char **), int argc, char **argv, int (*init)(int, char **, char **),
+                      void (*fini)(void), void (*rtld_fini)(void), void *stack_end);
 static int (*real_main)(int, char **, char **);
 
 static int begin(int argc, char **argv, char **envp)
@@ -165,14 +164,13 @@ static int begin(int argc, char **argv, char **envp)
     return real_main(argc, argv, envp);
 }
 
-#define REAL(type, name, ...)                                                                                \
-    static type (*real)(__VA_ARGS__);                                                                        \
-    if (!real)                                                                                               \
+#define REAL(type, name, ...)                                                                                          \
+    static type (*real)(__VA_ARGS__);                                                                                  \
+    if (!real)                                                                                                         \
     *(void **)&real = dlsym(RTLD_NEXT, #name)
 
-int __libc_start_main(int (*main)(int, char **, char **), int argc, char **argv,
-                      int (*init)(int, char **, char **), void (*fini)(void), void (*rtld_fini)(void),
-                      void *stack_end)
+int __libc_start_main(int (*main)(int, char **, char **), int argc, char **argv, int (*init)(int, char **, char **),
+                      void (*fini)(void), void (*rtld_fini)(void), void *stack_end)
 {
     REAL(int, __libc_start_main, int (*)(int, char **, char **), int, char **, int (*)(int, char **, char **),
          void (*)(void), void (*)(void), void *);
@@ -180,7 +178,7 @@ int __libc_start_main(int (*main)(int, char **, char **), int argc, char **argv,
     return real(begin, argc, argv, init, fini, rtld_fini, stack_end);
 }
 
-/* ---- memory: glibc has these names for its own ------------------------------------------------------------- */
+/* ---- memory: glibc has these names for its own ----------------------------------------------------------- */
 
 void *__libc_malloc(size_t n);
 void *__libc_calloc(size_t n, size_t size);
@@ -215,7 +213,7 @@ void *aligned_alloc(size_t alignment, size_t n)
     return fails(KIND_alloc) ? NULL : __libc_memalign(alignment, n);
 }
 
-/* ---- files ------------------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------------------- */
 
 static int open_it(int dir, const char *path, int flags, mode_t mode)
 {
@@ -237,11 +235,11 @@ static mode_t mode_of(int flags, va_list ap)
     return flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE ? va_arg(ap, mode_t) : 0;
 }
 
-#define WITH_MODE(flags, call)                                                                               \
-    va_list ap;                                                                                              \
-    va_start(ap, flags);                                                                                     \
-    mode_t mode = mode_of(flags, ap);                                                                        \
-    va_end(ap);                                                                                              \
+#define WITH_MODE(flags, call)                                                                                         \
+    va_list ap;                                                                                                        \
+    va_start(ap, flags);                                                                                               \
+    mode_t mode = mode_of(flags, ap);                                                                                  \
+    va_end(ap);                                                                                                        \
     return call
 
 int open(const char *path, int flags, ...)
@@ -272,11 +270,11 @@ int __openat_2(int dir, const char *path, int flags)
 }
 
 /* A call that only looks: fails with `bad`, or goes on. */
-#define LOOK(type, name, kind, bad, params, args, ...)                                                       \
-    type name params                                                                                         \
-    {                                                                                                        \
-        REAL(type, name, __VA_ARGS__);                                                                       \
-        return fails(KIND_##kind) ? (bad) : real args;                                                       \
+#define LOOK(type, name, kind, bad, params, args, ...)                                                                 \
+    type name params                                                                                                   \
+    {                                                                                                                  \
+        REAL(type, name, __VA_ARGS__);                                                                                 \
+        return fails(KIND_##kind) ? (bad) : real args;                                                                 \
     }
 
 int __lxstat(int version, const char *path, struct stat *st);
@@ -290,23 +288,22 @@ int close(int fd)
 }
 
 LOOK(ssize_t, read, read, -1, (int fd, void *to, size_t n), (fd, to, n), int, void *, size_t)
-LOOK(ssize_t, pread, read, -1, (int fd, void *to, size_t n, off_t at), (fd, to, n, at), int, void *, size_t,
-     off_t)
+LOOK(ssize_t, pread, read, -1, (int fd, void *to, size_t n, off_t at), (fd, to, n, at), int, void *, size_t, off_t)
 LOOK(int, stat, stat, -1, (const char *path, struct stat *st), (path, st), const char *, struct stat *)
 LOOK(int, lstat, stat, -1, (const char *path, struct stat *st), (path, st), const char *, struct stat *)
 LOOK(int, fstat, stat, -1, (int fd, struct stat *st), (fd, st), int, struct stat *)
-LOOK(int, fstatat, stat, -1, (int dir, const char *path, struct stat *st, int flags), (dir, path, st, flags),
-     int, const char *, struct stat *, int)
+LOOK(int, fstatat, stat, -1, (int dir, const char *path, struct stat *st, int flags), (dir, path, st, flags), int,
+     const char *, struct stat *, int)
 LOOK(int, access, stat, -1, (const char *path, int mode), (path, mode), const char *, int)
-LOOK(int, faccessat, stat, -1, (int dir, const char *path, int mode, int flags), (dir, path, mode, flags),
-     int, const char *, int, int)
+LOOK(int, faccessat, stat, -1, (int dir, const char *path, int mode, int flags), (dir, path, mode, flags), int,
+     const char *, int, int)
 LOOK(DIR *, opendir, opendir, NULL, (const char *path), (path), const char *)
 LOOK(DIR *, fdopendir, opendir, NULL, (int fd), (fd), int)
 LOOK(struct dirent *, readdir, readdir, NULL, (DIR * dir), (dir), DIR *)
-LOOK(ssize_t, readlink, readlink, -1, (const char *path, char *to, size_t n), (path, to, n), const char *,
-     char *, size_t)
-LOOK(ssize_t, readlinkat, readlink, -1, (int dir, const char *path, char *to, size_t n), (dir, path, to, n),
-     int, const char *, char *, size_t)
+LOOK(ssize_t, readlink, readlink, -1, (const char *path, char *to, size_t n), (path, to, n), const char *, char *,
+     size_t)
+LOOK(ssize_t, readlinkat, readlink, -1, (int dir, const char *path, char *to, size_t n), (dir, path, to, n), int,
+     const char *, char *, size_t)
 LOOK(char *, realpath, readlink, NULL, (const char *path, char *to), (path, to), const char *, char *)
 LOOK(off_t, lseek, lseek, -1, (int fd, off_t at, int from), (fd, at, from), int, off_t, int)
 LOOK(int, flock, flock, -1, (int fd, int what), (fd, what), int, int)
@@ -314,13 +311,10 @@ LOOK(void *, mmap, mmap, MAP_FAILED, (void *at, size_t n, int prot, int flags, i
      (at, n, prot, flags, fd, from), void *, size_t, int, int, int, off_t)
 LOOK(int, fchmod, chmod, -1, (int fd, mode_t mode), (fd, mode), int, mode_t)
 LOOK(int, fchown, chmod, -1, (int fd, uid_t user, gid_t group), (fd, user, group), int, uid_t, gid_t)
-LOOK(int, statvfs, stat, -1, (const char *path, struct statvfs *st), (path, st), const char *,
-     struct statvfs *)
-LOOK(FILE *, fopen, open, NULL, (const char *path, const char *mode), (path, mode), const char *,
-     const char *)
+LOOK(int, statvfs, stat, -1, (const char *path, struct statvfs *st), (path, st), const char *, struct statvfs *)
+LOOK(FILE *, fopen, open, NULL, (const char *path, const char *mode), (path, mode), const char *, const char *)
 LOOK(char *, getcwd, getcwd, NULL, (char *to, size_t n), (to, n), char *, size_t)
-LOOK(ssize_t, getrandom, random, -1, (void *to, size_t n, unsigned flags), (to, n, flags), void *, size_t,
-     unsigned)
+LOOK(ssize_t, getrandom, random, -1, (void *to, size_t n, unsigned flags), (to, n, flags), void *, size_t, unsigned)
 
 int mkostemp(char *path, int flags)
 {
@@ -377,16 +371,16 @@ ssize_t pwrite(int fd, const void *from, size_t n, off_t at)
 }
 
 /* A call that changes a file: fails, or is counted, done, and recorded where it succeeds. */
-#define CHANGE(name, kind, params, args, record)                                                             \
-    int name params                                                                                          \
-    {                                                                                                        \
-        if (fails(KIND_##kind))                                                                              \
-            return -1;                                                                                       \
-        change();                                                                                            \
-        int rc = (int)syscall args;                                                                          \
-        if (!rc && s.running)                                                                                \
-            record;                                                                                          \
-        return rc;                                                                                           \
+#define CHANGE(name, kind, params, args, record)                                                                       \
+    int name params                                                                                                    \
+    {                                                                                                                  \
+        if (fails(KIND_##kind))                                                                                        \
+            return -1;                                                                                                 \
+        change();                                                                                                      \
+        int rc = (int)syscall args;                                                                                    \
+        if (!rc && s.running)                                                                                          \
+            record;                                                                                                    \
+        return rc;                                                                                                     \
     }
 
 CHANGE(fsync, fsync, (int fd), (SYS_fsync, fd), shim_trace_sync(fd))
@@ -401,8 +395,8 @@ CHANGE(renameat, rename, (int a, const char *from, int b, const char *to), (SYS_
        shim_trace_rename(a, from, b, to, 0))
 CHANGE(renameat2, rename, (int a, const char *from, int b, const char *to, unsigned flags),
        (SYS_renameat2, a, from, b, to, flags), shim_trace_rename(a, from, b, to, flags))
-CHANGE(linkat, link, (int a, const char *from, int b, const char *to, int flags),
-       (SYS_linkat, a, from, b, to, flags), shim_trace_link(a, from, b, to))
+CHANGE(linkat, link, (int a, const char *from, int b, const char *to, int flags), (SYS_linkat, a, from, b, to, flags),
+       shim_trace_link(a, from, b, to))
 CHANGE(symlink, link, (const char *target, const char *path), (SYS_symlink, target, path),
        shim_trace_symlink(target, AT_FDCWD, path))
 CHANGE(symlinkat, link, (const char *target, int dir, const char *path), (SYS_symlinkat, target, dir, path),
@@ -411,7 +405,6 @@ CHANGE(unlink, unlink, (const char *path), (SYS_unlink, path), shim_trace_unlink
 CHANGE(unlinkat, unlink, (int dir, const char *path, int flags), (SYS_unlinkat, dir, path, flags),
        shim_trace_unlink(dir, path))
 CHANGE(rmdir, unlink, (const char *path), (SYS_rmdir, path), shim_trace_unlink(AT_FDCWD, path))
-CHANGE(mkdir, mkdir, (const char *path, mode_t mode), (SYS_mkdir, path, mode),
-       shim_trace_mkdir(AT_FDCWD, path))
+CHANGE(mkdir, mkdir, (const char *path, mode_t mode), (SYS_mkdir, path, mode), shim_trace_mkdir(AT_FDCWD, path))
 CHANGE(mkdirat, mkdir, (int dir, const char *path, mode_t mode), (SYS_mkdirat, dir, path, mode),
        shim_trace_mkdir(dir, path))

@@ -58,7 +58,7 @@ void shim_trace_end(void)
     t.ops = -1;
 }
 
-/* ---- where ---------------------------------------------------------------------------------------------- */
+/* ---- where ----------------------------------------------------------------------------------------------- */
 
 static void place_of(int fd, char *path, size_t size)
 {
@@ -115,13 +115,13 @@ static int new_id(int fd)
     return t.count++;
 }
 
-/* ---- what ----------------------------------------------------------------------------------------------- */
+/* ---- what ------------------------------------------------------------------------------------------------ */
 
-#define PUT(...)                                                                                             \
-    do {                                                                                                     \
-        char line_[3 * MOST_PATH];                                                                           \
-        int n_ = snprintf(line_, sizeof line_, __VA_ARGS__);                                                 \
-        syscall(SYS_write, t.ops, line_, n_);                                                                \
+#define PUT(...)                                                                                                       \
+    do {                                                                                                               \
+        char line_[3 * MOST_PATH];                                                                                     \
+        int n_ = snprintf(line_, sizeof line_, __VA_ARGS__);                                                           \
+        syscall(SYS_write, t.ops, line_, n_);                                                                          \
     } while (0)
 
 static bool begin(void)

@@ -1,5 +1,5 @@
-/* A catalog of data sets, listed, each name looked up, and each set that is not built in printed both ways: the others take
- * most of the time, and are the same again and again. */
+/* A catalog of data sets, listed, each name looked up, and each set that is not built in printed both ways: the others
+ * take most of the time, and are the same again and again. */
 #include "fuzz.h"
 
 #include "gptpipe/fetch.h"
@@ -27,8 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         const char *name = gp_catalog_get(c, i)->name;
         BUG_ON(!gp_catalog_find(c, name));
         if (!is_built_in(name))
-            BUG_ON(gp_catalog_print(c, name, false, fuzz_nowhere()) ||
-                   gp_catalog_print(c, name, true, fuzz_nowhere()));
+            BUG_ON(gp_catalog_print(c, name, false, fuzz_nowhere()) || gp_catalog_print(c, name, true, fuzz_nowhere()));
     }
     BUG_ON(gp_catalog_print(c, NULL, false, fuzz_nowhere()));
     gp_catalog_close(c);

@@ -1,5 +1,5 @@
-/* A folder with config.json, weights and a tokenizer: a model that loads has only finite numbers, and is written and read
- * back with the same configuration. */
+/* A folder with config.json, weights and a tokenizer: a model that loads has only finite numbers, and is written and
+ * read back with the same configuration. */
 #include "fuzz.h"
 
 #include <math.h>
@@ -32,8 +32,8 @@ static void use(const gp_checkpoint *c, const char *folder)
     gp_checkpoint *of_model = gp_checkpoint_of_model(m, NULL, 0);
     BUG_ON(gp_checkpoint_write(of_model, path, "safetensors", GP_F32));
     gp_checkpoint *again = gp_checkpoint_open(path);
-    BUG_ON(!again || gp_config_parameters(gp_checkpoint_config(again)) !=
-                         gp_config_parameters(gp_checkpoint_config(c)));
+    BUG_ON(!again ||
+           gp_config_parameters(gp_checkpoint_config(again)) != gp_config_parameters(gp_checkpoint_config(c)));
     gp_checkpoint_close(again);
     gp_checkpoint_close(of_model);
     gp_model_free(m);

@@ -8,7 +8,7 @@
 
 #include "gptpipe/tokenizer.h"
 
-/* ---- files -------------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------------------- */
 
 static char folder[200];
 
@@ -159,7 +159,7 @@ FILE *fuzz_nowhere(void)
     return f;
 }
 
-/* ---- what must hold ----------------------------------------------------------------------------------- */
+/* ---- what must hold -------------------------------------------------------------------------------------- */
 
 void fuzz_begin(void)
 {
@@ -175,9 +175,8 @@ void fuzz_refused(void)
 
 void fuzz_use_tokenizer(const gp_tokenizer *t)
 {
-    static const char text[] =
-        "The lazy dogs, it's 12 o'clock.\n\n\xff\xe4\xb8\xad ababababababababababababababababab"
-        "abababababababababababababababab<|endoftext|>   ";
+    static const char text[] = "The lazy dogs, it's 12 o'clock.\n\n\xff\xe4\xb8\xad ababababababababababababababababab"
+                               "abababababababababababababababab<|endoftext|>   ";
     char back[4 * sizeof text];
     int32_t *ids;
     int64_t count;
@@ -186,8 +185,7 @@ void fuzz_use_tokenizer(const gp_tokenizer *t)
     gp_tokenizer_fingerprint(t, fingerprint);
     for (int special = 0; special < 2; special++) {
         fuzz_begin();
-        if ((special ? gp_tokenizer_encode_special : gp_tokenizer_encode)(t, text, sizeof text, &ids,
-                                                                          &count)) {
+        if ((special ? gp_tokenizer_encode_special : gp_tokenizer_encode)(t, text, sizeof text, &ids, &count)) {
             fuzz_refused();
             continue;
         }

@@ -36,8 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_refused();
         return 0;
     }
-    BUG_ON(a.steps < 0 || a.steps > 1000000000 || !(a.lr >= 0 && a.lr <= 10) ||
-           !(a.time >= 0 && a.time <= 1e9));
+    BUG_ON(a.steps < 0 || a.steps > 1000000000 || !(a.lr >= 0 && a.lr <= 10) || !(a.time >= 0 && a.time <= 1e9));
     BUG_ON(strcmp(a.order, "random") && strcmp(a.order, "shuffle"));
 
     /* what is printed reads back as the same */

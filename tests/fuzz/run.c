@@ -40,8 +40,7 @@ static void load_state(const char *path)
         return;
     }
     BUG_ON(s.step < 0 || s.best_step < -1 || s.best_step > s.step || s.samples < 0);
-    BUG_ON(s.losses.count < 0 || s.losses.count > GP_WINDOW || s.norms.count < 0 ||
-           s.norms.count > GP_WINDOW);
+    BUG_ON(s.losses.count < 0 || s.losses.count > GP_WINDOW || s.norms.count < 0 || s.norms.count > GP_WINDOW);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,4 +1,5 @@
-/* A safetensors file: what is opened has tensors inside the file, in the order of their data, each found by its name. */
+/* A safetensors file: what is opened has tensors inside the file, in the order of their data, each found by its
+ * name. */
 #include "fuzz.h"
 
 #include "gptpipe/safetensors.h"

@@ -51,8 +51,7 @@ static int run(const char *name, char **argv)
     self[n] = 0;
     char *slash = strrchr(self, '/');
     slash[1] = 0;
-    snprintf(called, sizeof called, "gptpipe %s",
-             name); /* which its advice repeats (base.h, gp_tool_prefix) */
+    snprintf(called, sizeof called, "gptpipe %s", name); /* which its advice repeats (base.h, gp_tool_prefix) */
     argv[0] = called;
     for (size_t i = sizeof below / sizeof *below; i-- > 0;) {
         snprintf(path, sizeof path, "%s%s%s", self, below[i], name);

@@ -13,8 +13,7 @@ static void list_levels(const gp_kernels *list[LEVELS + 1])
     int n = 0;
 #ifdef GP_X86
     __builtin_cpu_init();
-    bool avx2 =
-        __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+    bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
     bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                   __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
                   __builtin_cpu_supports("avx512vl");
@@ -47,12 +46,10 @@ static int choose_dtype(gp_backend *be)
 {
     gp_bf16_unit unit = gp_matmul_bf16();
     if (be->dtype == GP_BF16 && unit == GP_BF16_NOT_BUILT)
-        return fail(
-            "dtype bf16 on a processor needs oneDNN, which this build lacks: install libdnnl-dev and build "
-            "again, or use --dtype fp32");
+        return fail("dtype bf16 on a processor needs oneDNN, which this build lacks: install libdnnl-dev and build "
+                    "again, or use --dtype fp32");
     if (be->dtype == GP_BF16 && unit == GP_BF16_NONE)
-        return fail(
-            "dtype bf16 on a processor needs AMX or AVX-512 BF16, which this one lacks: use --dtype fp32");
+        return fail("dtype bf16 on a processor needs AMX or AVX-512 BF16, which this one lacks: use --dtype fp32");
     if (be->dtype == GP_DTYPES)
         be->dtype = unit == GP_BF16_AMX ? GP_BF16 : GP_F32;
     be->act_dtype = GP_F32;
@@ -69,8 +66,7 @@ static void zero_part(gp_backend *be, const void *p, gp_range r, int part)
 static void zero(gp_backend *be, void *p, size_t bytes)
 {
     enum { GRAIN = 1 << 20 };
-    gp_cpu_split(be, (int64_t)bytes / (int64_t)sizeof(float) * GP_PS_COPY, (int64_t)bytes, GRAIN, zero_part,
-                 p);
+    gp_cpu_split(be, (int64_t)bytes / (int64_t)sizeof(float) * GP_PS_COPY, (int64_t)bytes, GRAIN, zero_part, p);
 }
 
 static size_t plan(gp_backend *be, const gp_shape *shape)

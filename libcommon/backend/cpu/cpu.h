@@ -99,8 +99,7 @@ int64_t gp_cpu_weight_outputs(const gp_weight *w);
 void gp_cpu_weight_forward(gp_backend *be, const gp_weight *w, const void *x, int64_t rows, const float *bias,
                            float *y);
 void gp_cpu_weight_backward(gp_backend *be, const gp_weight *w, const void *dy, int64_t rows, float *dx);
-void gp_cpu_weight_grad(gp_backend *be, const gp_weight *w, const void *x, const void *dy, int64_t rows,
-                        float *dw);
+void gp_cpu_weight_grad(gp_backend *be, const gp_weight *w, const void *x, const void *dy, int64_t rows, float *dw);
 
 /* The ops; see backend.h. */
 void gp_cpu_embed_forward(gp_backend *be, const gp_embed_op *op);
@@ -111,8 +110,7 @@ void gp_cpu_norm_backward(gp_backend *be, const gp_norm_op *op);
 void gp_cpu_linear_forward(gp_backend *be, const gp_linear_op *op);
 void gp_cpu_linear_backward(gp_backend *be, const gp_linear_op *op);
 void gp_cpu_act_forward(gp_backend *be, gp_act act, gp_tensor *y, const gp_tensor *pre);
-void gp_cpu_act_backward(gp_backend *be, gp_act act, gp_tensor *dx, const gp_tensor *dy,
-                         const gp_tensor *pre);
+void gp_cpu_act_backward(gp_backend *be, gp_act act, gp_tensor *dx, const gp_tensor *dy, const gp_tensor *pre);
 void gp_cpu_attention_forward(gp_backend *be, const gp_attention_op *op);
 void gp_cpu_attention_backward(gp_backend *be, const gp_attention_op *op);
 void gp_cpu_head_loss(gp_backend *be, const gp_head_op *op);

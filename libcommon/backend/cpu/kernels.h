@@ -17,8 +17,7 @@ typedef struct gp_range {
 static inline gp_range gp_cpu_share(int64_t n, int64_t grain, int part, int parts)
 {
     int64_t grains = (n + grain - 1) / grain;
-    return (gp_range){gp_min(n, grains * part / parts * grain),
-                      gp_min(n, grains * (part + 1) / parts * grain)};
+    return (gp_range){gp_min(n, grains * part / parts * grain), gp_min(n, grains * (part + 1) / parts * grain)};
 }
 
 /* A tile of attention: queries by keys. Sequences and head sizes are padded to GP_PAD in scratch, rows of
@@ -32,38 +31,38 @@ enum { GP_MATMUL_A = 64 << 10, GP_MATMUL_B = 256 << 10, GP_MATMUL_SCRATCH = GP_M
 
 /* One line a kernel: the members of gp_kernels, the prototypes and the tables are made from this list. Letters
  * are those of backend.h; ranges are [lo, hi). */
-#define GP_KERNELS(X)                                                                                        \
-    /* factor[i] = 0 or 1 / (1 - p) for elements first .. first + n of sample b */                           \
-    X(void, keep, (const gp_dropout *drop, int64_t b, int64_t first, int64_t n, float *factor))              \
-    /* rows lo .. hi; backward adds the rows' share to dgamma, dbeta (C) */                                  \
-    X(void, norm_forward, (const gp_norm_op *op, int64_t lo, int64_t hi))                                    \
-    X(void, norm_backward, (const gp_norm_op *op, int64_t lo, int64_t hi, float *dgamma, float *dbeta))      \
-    X(void, embed_row, (const gp_embed_op *op, int64_t n))                                                   \
-    /* dst += src * factor (NULL: 1) */                                                                      \
-    X(void, add, (float *dst, const float *src, const float *factor, int64_t n))                             \
-    /* dst = src * factor */                                                                                 \
-    X(void, multiply, (float *dst, const float *src, const float *factor, int64_t n))                        \
-    /* sums(c) += x(0,c) + ... + x(rows-1,c); x has `stride` columns, n of them are summed */                \
-    X(void, add_rows, (const float *x, int64_t rows, int64_t stride, int64_t n, float *sums))                \
-    X(void, to_bf16, (uint16_t * dst, const float *src, int64_t n))                                          \
-    X(void, act_forward, (gp_act act, float *y, const float *pre, int64_t n))                                \
-    /* dx = dy act'(pre) */                                                                                  \
-    X(void, act_backward, (gp_act act, float *dx, const float *dy, const float *pre, int64_t n))             \
-    /* one head of one sample; scratch as gp_attention_scratch says */                                       \
-    X(void, attention_forward, (const gp_attention_op *op, int64_t b, int64_t h, float *scratch))            \
-    X(void, attention_backward, (const gp_attention_op *op, int64_t b, int64_t h, float *scratch))           \
-    X(void, attention_decode, (const gp_attention_decode_op *op, int64_t b, int64_t h))                      \
-    /* the loss of one row of logits; with `train` the row becomes scale (softmax - onehot) */               \
-    X(float, cross_entropy, (float *row, int64_t V, int32_t target, bool train, float scale))                \
-    X(double, sum_squares, (const float *x, int64_t n))                                                      \
-    X(void, adamw, (const gp_adamw_op *op, const gp_segment *seg, int64_t lo, int64_t hi))                   \
-    /* y(b,o) = x(b,:) W(:,o) + bias(o) for o = lo .. hi; W stored (I,O), or (O,I) in decode_rows */         \
-    X(void, decode_columns, (const gp_decode *d, int64_t lo, int64_t hi))                                    \
-    X(void, decode_rows, (const gp_decode *d, int64_t lo, int64_t hi))                                       \
-    /* part `part` of `parts` of p, which is in fp32 and not packed; GP_MATMUL_SCRATCH */                    \
-    X(void, matmul,                                                                                          \
-      (const gp_product *p, const float *a, const float *b, const float *bias, float *c, int part,           \
-       int parts, float *scratch))
+#define GP_KERNELS(X)                                                                                                  \
+    /* factor[i] = 0 or 1 / (1 - p) for elements first .. first + n of sample b */                                     \
+    X(void, keep, (const gp_dropout *drop, int64_t b, int64_t first, int64_t n, float *factor))                        \
+    /* rows lo .. hi; backward adds the rows' share to dgamma, dbeta (C) */                                            \
+    X(void, norm_forward, (const gp_norm_op *op, int64_t lo, int64_t hi))                                              \
+    X(void, norm_backward, (const gp_norm_op *op, int64_t lo, int64_t hi, float *dgamma, float *dbeta))                \
+    X(void, embed_row, (const gp_embed_op *op, int64_t n))                                                             \
+    /* dst += src * factor (NULL: 1) */                                                                                \
+    X(void, add, (float *dst, const float *src, const float *factor, int64_t n))                                       \
+    /* dst = src * factor */                                                                                           \
+    X(void, multiply, (float *dst, const float *src, const float *factor, int64_t n))                                  \
+    /* sums(c) += x(0,c) + ... + x(rows-1,c); x has `stride` columns, n of them are summed */                          \
+    X(void, add_rows, (const float *x, int64_t rows, int64_t stride, int64_t n, float *sums))                          \
+    X(void, to_bf16, (uint16_t * dst, const float *src, int64_t n))                                                    \
+    X(void, act_forward, (gp_act act, float *y, const float *pre, int64_t n))                                          \
+    /* dx = dy act'(pre) */                                                                                            \
+    X(void, act_backward, (gp_act act, float *dx, const float *dy, const float *pre, int64_t n))                       \
+    /* one head of one sample; scratch as gp_attention_scratch says */                                                 \
+    X(void, attention_forward, (const gp_attention_op *op, int64_t b, int64_t h, float *scratch))                      \
+    X(void, attention_backward, (const gp_attention_op *op, int64_t b, int64_t h, float *scratch))                     \
+    X(void, attention_decode, (const gp_attention_decode_op *op, int64_t b, int64_t h))                                \
+    /* the loss of one row of logits; with `train` the row becomes scale (softmax - onehot) */                         \
+    X(float, cross_entropy, (float *row, int64_t V, int32_t target, bool train, float scale))                          \
+    X(double, sum_squares, (const float *x, int64_t n))                                                                \
+    X(void, adamw, (const gp_adamw_op *op, const gp_segment *seg, int64_t lo, int64_t hi))                             \
+    /* y(b,o) = x(b,:) W(:,o) + bias(o) for o = lo .. hi; W stored (I,O), or (O,I) in decode_rows */                   \
+    X(void, decode_columns, (const gp_decode *d, int64_t lo, int64_t hi))                                              \
+    X(void, decode_rows, (const gp_decode *d, int64_t lo, int64_t hi))                                                 \
+    /* part `part` of `parts` of p, which is in fp32 and not packed; GP_MATMUL_SCRATCH */                              \
+    X(void, matmul,                                                                                                    \
+      (const gp_product *p, const float *a, const float *b, const float *bias, float *c, int part, int parts,          \
+       float *scratch))
 
 typedef struct gp_decode {
     int64_t B, I, O;

@@ -1,5 +1,6 @@
-/* matmul.h: products of matrices, in one of two ways that CMake chooses between: by oneDNN (matmul_dnnl.c, the only file
- * that knows the library), which is faster and multiplies in bf16, or by the kernels of simd/matmul.c (matmul_own.c).
+/* matmul.h: products of matrices, in one of two ways that CMake chooses between: by oneDNN (matmul_dnnl.c, the only
+ * file that knows the library), which is faster and multiplies in bf16, or by the kernels of simd/matmul.c
+ * (matmul_own.c).
  *
  *     gp_matmul *mm = gp_matmul_open(kernels, threads);
  *     gp_product p = {.M = 768, .N = 384, .K = 128, .dtype = GP_F32, .bias = true, .threads = threads};
@@ -31,8 +32,7 @@ gp_matmul *gp_matmul_open(const gp_kernels *k, int threads);
 void gp_matmul_close(gp_matmul *mm);
 
 /* bias is NULL unless p->bias. */
-void gp_matmul_run(gp_matmul *mm, const gp_product *p, const void *a, const void *b, const float *bias,
-                   float *c);
+void gp_matmul_run(gp_matmul *mm, const gp_product *p, const void *a, const void *b, const float *bias, float *c);
 
 /* Bytes of b in the layout for p (p->packed set), and b put into it from plain fp32; for products in bf16 alone. */
 size_t gp_matmul_packed_bytes(gp_matmul *mm, const gp_product *p);

@@ -53,7 +53,7 @@ static void check(dnnl_status_t status, const char *what, const gp_product *p)
         (long long)p->N, (long long)p->K, gp_dtype_name(p->dtype));
 }
 
-/* ---- threads -------------------------------------------------------------------------------------------- */
+/* ---- threads --------------------------------------------------------------------------------------------- */
 
 /* Sets this thread's OpenMP team size; returns what it was. */
 static int set_threads(int threads)
@@ -67,7 +67,7 @@ static int set_threads(int threads)
 #endif
 }
 
-/* ---- layouts: where 2.x and 3.x differ ------------------------------------------------------------------ */
+/* ---- layouts: where 2.x and 3.x differ ------------------------------------------------------------------- */
 
 static dnnl_data_type_t data_type(gp_dtype dtype)
 {
@@ -93,8 +93,7 @@ static layout any(int64_t rows, int64_t columns, gp_dtype dtype)
     layout l;
     dnnl_dims_t dims = {rows, columns};
 #if DNNL_VERSION_MAJOR >= 3
-    check(dnnl_memory_desc_create_with_tag(&l, 2, dims, data_type(dtype), dnnl_format_tag_any), "a layout",
-          NULL);
+    check(dnnl_memory_desc_create_with_tag(&l, 2, dims, data_type(dtype), dnnl_format_tag_any), "a layout", NULL);
 #else
     check(dnnl_memory_desc_init_by_tag(&l, 2, dims, data_type(dtype), dnnl_format_tag_any), "a layout", NULL);
 #endif
@@ -150,8 +149,7 @@ static dnnl_primitive_desc_t describe(gp_matmul *mm, const gp_product *p, const 
 #endif
     check(dnnl_primitive_attr_set_post_ops(attr, post), "an attribute", p);
 #if DNNL_VERSION_MAJOR >= 3
-    check(dnnl_matmul_primitive_desc_create(&d, mm->engine, a, *b, p->bias ? bias : NULL, c, attr),
-          "a product", p);
+    check(dnnl_matmul_primitive_desc_create(&d, mm->engine, a, *b, p->bias ? bias : NULL, c, attr), "a product", p);
 #else
     dnnl_matmul_desc_t op;
     check(dnnl_matmul_desc_init(&op, &a, b, p->bias ? &bias : NULL, &c), "a product", p);
@@ -182,7 +180,7 @@ static layout layout_of_b(gp_matmul *mm, const gp_product *p)
     return chosen;
 }
 
-/* ---- primitives ----------------------------------------------------------------------------------------- */
+/* ---- primitives ------------------------------------------------------------------------------------------ */
 
 static dnnl_memory_t memory(gp_matmul *mm, layout_view l, const gp_product *p)
 {
@@ -246,8 +244,8 @@ static void forget(gp_matmul *mm)
 static bool same(const gp_product *a, const gp_product *b)
 {
     return a->M == b->M && a->N == b->N && a->K == b->K && a->a_transposed == b->a_transposed &&
-           a->b_transposed == b->b_transposed && a->bias == b->bias && a->add == b->add &&
-           a->dtype == b->dtype && a->packed == b->packed && a->threads == b->threads;
+           a->b_transposed == b->b_transposed && a->bias == b->bias && a->add == b->add && a->dtype == b->dtype &&
+           a->packed == b->packed && a->threads == b->threads;
 }
 
 static uint64_t hash(const gp_product *p)
@@ -283,7 +281,7 @@ static made *find(gp_matmul *mm, const gp_product *p)
     }
 }
 
-/* ---- for the ops ---------------------------------------------------------------------------------------- */
+/* ---- for the ops ----------------------------------------------------------------------------------------- */
 
 gp_matmul *gp_matmul_open(const gp_kernels *k, int threads)
 {
@@ -310,8 +308,7 @@ static dnnl_memory_t at(dnnl_memory_t m, const void *data)
     return m;
 }
 
-void gp_matmul_run(gp_matmul *mm, const gp_product *p, const void *a, const void *b, const float *bias,
-                   float *c)
+void gp_matmul_run(gp_matmul *mm, const gp_product *p, const void *a, const void *b, const float *bias, float *c)
 {
     BUG_ON(p->bias != (bias != NULL));
     int threads = set_threads(p->threads), n = 4;
@@ -340,8 +337,7 @@ static void make_reorder(gp_matmul *mm, made *m)
     const gp_product *p = &m->key;
     layout from = plain(p->K, p->N, p->b_transposed, GP_F32), to = layout_of_b(mm, p);
     dnnl_primitive_desc_t d;
-    check(dnnl_reorder_primitive_desc_create(&d, view(&from), mm->engine, view(&to), mm->engine, NULL),
-          "a reorder", p);
+    check(dnnl_reorder_primitive_desc_create(&d, view(&from), mm->engine, view(&to), mm->engine, NULL), "a reorder", p);
     check(dnnl_primitive_create(&m->reorder, d), "a reorder", p);
     m->plain_b = memory(mm, view(&from), p);
     dnnl_primitive_desc_destroy(d);

@@ -32,8 +32,7 @@ void gp_matmul_close(gp_matmul *mm)
 }
 
 /* One region for the whole product: its parts have no need to wait for each other. */
-void gp_matmul_run(gp_matmul *mm, const gp_product *p, const void *a, const void *b, const float *bias,
-                   float *c)
+void gp_matmul_run(gp_matmul *mm, const gp_product *p, const void *a, const void *b, const float *bias, float *c)
 {
     BUG_ON(p->bias != (bias != NULL) || p->dtype != GP_F32 || p->packed || p->threads > mm->threads);
     if (p->threads == 1) {

@@ -66,8 +66,7 @@ static void decode_heads(gp_backend *be, const void *job, gp_range r, int part)
 void gp_cpu_attention_decode(gp_backend *be, const gp_attention_decode_op *op)
 {
     int64_t B = op->qkv->dim[0], H = op->heads, P = op->kv->k.dim[2];
-    BUG_ON(op->kv->k.dim[1] != H || op->kv->k.dim[0] < B ||
-           op->kv->k.dim[3] * H * 3 != gp_cpu_columns(op->qkv));
+    BUG_ON(op->kv->k.dim[1] != H || op->kv->k.dim[0] < B || op->kv->k.dim[3] * H * 3 != gp_cpu_columns(op->qkv));
     int64_t keys = 0;
     for (int64_t b = 0; b < B; b++) {
         BUG_ON(op->positions[b] < 0 || op->positions[b] >= P);

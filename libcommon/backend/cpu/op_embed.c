@@ -46,8 +46,7 @@ void gp_cpu_embed_forward(gp_backend *be, const gp_embed_op *op)
 /* Columns lo .. hi of one row of dy into the rows of the three tables that it came from. */
 static void scatter_row(const gp_kernels *k, const gp_embed_op *op, int64_t n, gp_range r)
 {
-    int64_t C = gp_cpu_columns(op->dy), T = op->dy->dim[op->dy->ndim - 2],
-            type = op->types ? op->types[n] : 0;
+    int64_t C = gp_cpu_columns(op->dy), T = op->dy->dim[op->dy->ndim - 2], type = op->types ? op->types[n] : 0;
     const float *dy = gp_cpu_data(op->dy) + n * C;
     float factor[STRIP], *f = drops(&op->drop) ? factor : NULL;
     for (int64_t c = r.lo; c < r.hi; c += STRIP) {
@@ -97,6 +96,5 @@ static void drop_rows(gp_backend *be, const void *job, gp_range r, int part)
 void gp_cpu_dropout(gp_backend *be, gp_tensor *x, gp_dropout drop)
 {
     if (drops(&drop))
-        gp_cpu_split(be, gp_tensor_count(x) * GP_PS_DROPOUT, gp_cpu_rows(x), 1, drop_rows,
-                     &(dropout_job){x, drop});
+        gp_cpu_split(be, gp_tensor_count(x) * GP_PS_DROPOUT, gp_cpu_rows(x), 1, drop_rows, &(dropout_job){x, drop});
 }

@@ -60,8 +60,8 @@ static void loss_rows(gp_backend *be, const void *job, gp_range r, int part)
     float *losses = gp_cpu_data(op->losses) + j->n0;
     (void)part;
     for (int64_t n = r.lo; n < r.hi; n++)
-        losses[n] = gp_cpu_state(be)->k->cross_entropy(j->logits + n * j->V, j->V, op->targets[j->n0 + n],
-                                                       op->train, op->step->scale);
+        losses[n] = gp_cpu_state(be)->k->cross_entropy(j->logits + n * j->V, j->V, op->targets[j->n0 + n], op->train,
+                                                       op->step->scale);
 }
 
 void gp_cpu_head_loss(gp_backend *be, const gp_head_op *op)
@@ -100,6 +100,6 @@ void gp_cpu_head_logits(gp_backend *be, const gp_head_op *op)
     uint16_t *bf16 = NULL;
     if (be->dtype == GP_BF16)
         bf16 = gp_cpu_workspace(be, (size_t)count * sizeof *bf16);
-    gp_cpu_weight_forward(be, op->w, operand(be, bf16, gp_cpu_data(op->x), count), rows,
-                          gp_cpu_data(op->bias), gp_cpu_data(op->logits));
+    gp_cpu_weight_forward(be, op->w, operand(be, bf16, gp_cpu_data(op->x), count), rows, gp_cpu_data(op->bias),
+                          gp_cpu_data(op->logits));
 }

@@ -26,8 +26,7 @@ void gp_cpu_grad_norm(gp_backend *be, const gp_segment *segments, int count, gp_
     double total = 0;
     for (int s = 0; s < count; s++) {
         double sums[PIECES] = {0};
-        gp_cpu_split(be, segments[s].count * GP_PS_COPY, PIECES, 1, sum_pieces,
-                     &(norm_job){&segments[s], sums});
+        gp_cpu_split(be, segments[s].count * GP_PS_COPY, PIECES, 1, sum_pieces, &(norm_job){&segments[s], sums});
         for (int i = 0; i < PIECES; i++)
             total += sums[i];
     }

@@ -1,7 +1,7 @@
 /* signals.c: a signal must not be handled on top of a product.
  *
- * Kernels that oneDNN generates (2.6's for AVX2 and AVX-512 in fp32) put their stack pointer into a buffer on the heap. A
- * handler's frame is written below the stack pointer: there, over whatever the heap has in front of that buffer. So
+ * Kernels that oneDNN generates (2.6's for AVX2 and AVX-512 in fp32) put their stack pointer into a buffer on the heap.
+ * A handler's frame is written below the stack pointer: there, over whatever the heap has in front of that buffer. So
  * the team's threads take no signals, and the thread that opens the backend, which then is the one to take those of
  * the process, has a stack of its own for handlers that are installed with SA_ONSTACK. */
 #include "backend/cpu/cpu.h"

@@ -26,18 +26,14 @@ int64_t gp_cpu_weight_outputs(const gp_weight *w)
 /* x W and dy W^T with W where it is stored. */
 static gp_product plain_forward(const gp_weight *w)
 {
-    return (gp_product){.N = gp_cpu_weight_outputs(w),
-                        .K = gp_cpu_weight_inputs(w),
-                        .b_transposed = w->transposed,
-                        .dtype = GP_F32};
+    return (gp_product){
+        .N = gp_cpu_weight_outputs(w), .K = gp_cpu_weight_inputs(w), .b_transposed = w->transposed, .dtype = GP_F32};
 }
 
 static gp_product plain_backward(const gp_weight *w)
 {
-    return (gp_product){.N = gp_cpu_weight_inputs(w),
-                        .K = gp_cpu_weight_outputs(w),
-                        .b_transposed = !w->transposed,
-                        .dtype = GP_F32};
+    return (gp_product){
+        .N = gp_cpu_weight_inputs(w), .K = gp_cpu_weight_outputs(w), .b_transposed = !w->transposed, .dtype = GP_F32};
 }
 
 static void run(gp_backend *be, gp_product *p, const void *a, const void *b, const float *bias, float *c)
@@ -96,8 +92,7 @@ void gp_cpu_weight_close(gp_backend *be, gp_weight *w)
     w->form = NULL;
 }
 
-void gp_cpu_weight_forward(gp_backend *be, const gp_weight *w, const void *x, int64_t rows, const float *bias,
-                           float *y)
+void gp_cpu_weight_forward(gp_backend *be, const gp_weight *w, const void *x, int64_t rows, const float *bias, float *y)
 {
     const form *f = w->form;
     gp_product p = f ? f->forward : plain_forward(w);
@@ -116,8 +111,7 @@ void gp_cpu_weight_backward(gp_backend *be, const gp_weight *w, const void *dy, 
     run(be, &p, dy, b, NULL, dx);
 }
 
-void gp_cpu_weight_grad(gp_backend *be, const gp_weight *w, const void *x, const void *dy, int64_t rows,
-                        float *dw)
+void gp_cpu_weight_grad(gp_backend *be, const gp_weight *w, const void *x, const void *dy, int64_t rows, float *dw)
 {
     gp_product p = {
         .M = w->w.dim[0], .N = w->w.dim[1], .K = rows, .a_transposed = true, .add = true, .dtype = be->dtype};

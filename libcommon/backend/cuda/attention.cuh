@@ -21,8 +21,7 @@ template <class E> struct Attention {
     float *lse;   /* (B,H,T) or null */
     const E *dout;
     E *dqkv;
-    float2 *
-        rows; /* (B,H,T) of {lse log2(e), delta}; delta = dout . out is what softmax's gradient takes off a row */
+    float2 *rows; /* (B,H,T) of {lse log2(e), delta}; delta = dout . out is what softmax's gradient takes off a row */
 
     /* Numbers from a row of qkv (and dqkv) to the next, and of out (and dout). */
     __host__ __device__ int64_t qkv_stride() const
@@ -66,8 +65,7 @@ struct Share {
     int b, h, tile;
 };
 
-template <class E>
-__device__ __forceinline__ Share share_of(const Attention<E> &a, int tiles, bool late_first)
+template <class E> __device__ __forceinline__ Share share_of(const Attention<E> &a, int tiles, bool late_first)
 {
     int i = static_cast<int>(blockIdx.x), heads = a.B * a.H, base = i / (a.flock * tiles) * a.flock;
     int width = min(a.flock, heads - base), in_flock = i - base * tiles;
@@ -86,11 +84,10 @@ constexpr float LOG2_E = 1.44269504f, LN_2 = 0.693147181f;
 template <class Kernel> void allow_shared(const gp_backend *be, Kernel kernel, size_t bytes)
 {
     if (bytes > state_of(be)->shared)
-        die("backend cuda: attention on heads this wide needs %zu bytes of shared memory, and %s has %zu",
-            bytes, be->device, state_of(be)->shared);
-    cuda_check(
-        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
-        "cudaFuncSetAttribute");
+        die("backend cuda: attention on heads this wide needs %zu bytes of shared memory, and %s has %zu", bytes,
+            be->device, state_of(be)->shared);
+    cuda_check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
+               "cudaFuncSetAttribute");
 }
 
 /* attention_plain.cu: D up to ATTENTION_PLAIN_D, fp32 and bf16 */

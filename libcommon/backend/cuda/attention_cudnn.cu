@@ -24,7 +24,7 @@ struct CudnnAttention {
     int count;
 };
 
-/* ---- plans --------------------------------------------------------------------------------------- */
+/* ---- plans ----------------------------------------------------------------------------------------------- */
 
 static CudnnAttention *open_library(gp_backend *be)
 {
@@ -118,9 +118,8 @@ static int refuse(const gp_backend *be, const gp_shape *s)
     if (s->drops)
         return fail("cuDNN's attention draws none of this dropout: --dropout 0, or --attention own");
     if (D % 8 || D > ATTENTION_FLASH_D)
-        return fail(
-            "cuDNN's attention has heads of 8, 16, ... %d channels, and these have %d: --attention own",
-            ATTENTION_FLASH_D, D);
+        return fail("cuDNN's attention has heads of 8, 16, ... %d channels, and these have %d: --attention own",
+                    ATTENTION_FLASH_D, D);
     return 0;
 }
 
@@ -138,14 +137,13 @@ int attention_cudnn_use(gp_backend *be, gp_attention_by by, const gp_shape *shap
         return -1;
     if ((by & GP_ATTENTION_CUDNN_FORWARD) && plan(be, &p->forward, attention_graph_forward, key))
         return -1;
-    if ((by & GP_ATTENTION_CUDNN_BACKWARD) && shape->train &&
-        plan(be, &p->backward, attention_graph_backward, key))
+    if ((by & GP_ATTENTION_CUDNN_BACKWARD) && shape->train && plan(be, &p->backward, attention_graph_backward, key))
         return -1;
     be->attention = by;
     return 0;
 }
 
-/* ---- the ops ------------------------------------------------------------------------------------- */
+/* ---- the ops --------------------------------------------------------------------------------------------- */
 
 constexpr size_t at_256(size_t bytes)
 {
@@ -170,8 +168,7 @@ static const Graph *graph_for(const gp_backend *be, const Attention<bf16> &a, gp
 
 static char *workspace_of(const gp_backend *be, const Graph *g, const Attention<bf16> &a)
 {
-    return static_cast<char *>(
-        cuda_workspace(be, row_bytes(a.B, a.T, a.H) + static_cast<size_t>(g->workspace)));
+    return static_cast<char *>(cuda_workspace(be, row_bytes(a.B, a.T, a.H) + static_cast<size_t>(g->workspace)));
 }
 
 static const float hidden = -INFINITY, one = 1;
@@ -203,10 +200,10 @@ bool attention_backward_cudnn(gp_backend *be, const Attention<bf16> &a)
         return false;
     int64_t C = a.out_stride();
     char *workspace = workspace_of(be, g, a);
-    const Binding bindings[] = {
-        {Q, a.qkv},        {K, a.qkv + C}, {V, a.qkv + 2 * C}, {OUT, a.out},         {LSE, a.lse},
-        {DOUT, a.dout},    {DQ, a.dqkv},   {DK, a.dqkv + C},   {DV, a.dqkv + 2 * C}, {DELTA, workspace},
-        {SCALE, &a.scale}, {ONE, &one},    {HIDDEN, &hidden}};
+    const Binding bindings[] = {{Q, a.qkv},           {K, a.qkv + C},     {V, a.qkv + 2 * C}, {OUT, a.out},
+                                {LSE, a.lse},         {DOUT, a.dout},     {DQ, a.dqkv},       {DK, a.dqkv + C},
+                                {DV, a.dqkv + 2 * C}, {DELTA, workspace}, {SCALE, &a.scale},  {ONE, &one},
+                                {HIDDEN, &hidden}};
     int count = static_cast<int>(ARRAY_LEN(bindings)) - !a.causal;
     graph_run(g, state_of(be)->cudnn->handle, bindings, count, workspace + row_bytes(a.B, a.T, a.H));
     cuda_launched(be, "cuDNN's attention backward");
@@ -242,9 +239,7 @@ size_t attention_cudnn_workspace(const gp_backend *be, const gp_shape *shape)
 int attention_cudnn_use(gp_backend *be, gp_attention_by by, const gp_shape *)
 {
     be->attention = GP_ATTENTION_OWN;
-    return by == GP_ATTENTION_OWN
-               ? 0
-               : fail("backend cuda: this build has no cuDNN: WITH_CUDNN, or --attention own");
+    return by == GP_ATTENTION_OWN ? 0 : fail("backend cuda: this build has no cuDNN: WITH_CUDNN, or --attention own");
 }
 
 void attention_cudnn_close(gp_backend *)

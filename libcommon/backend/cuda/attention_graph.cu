@@ -51,8 +51,7 @@ struct Describing {
     {
         if (!s->causal)
             return x;
-        Node row = graph_between(g, CUDNN_DATA_INT32, scores),
-             column = graph_between(g, CUDNN_DATA_INT32, scores);
+        Node row = graph_between(g, CUDNN_DATA_INT32, scores), column = graph_between(g, CUDNN_DATA_INT32, scores);
         Node sees = graph_between(g, CUDNN_DATA_BOOLEAN, scores);
         graph_index(g, x, 2, row);
         graph_index(g, x, 3, column);
@@ -95,17 +94,13 @@ void attention_graph_backward(Graph *g, const Cudnn *dnn, const AttentionShape &
     Describing d = begin(g, dnn, shape);
     Shape part = part_of_qkv(shape), heads = heads_of_out(shape);
     Node q = d.stored(part, Q), k_turned = d.stored(shape_transposed(part), K);
-    Node v_turned = d.stored(shape_transposed(part), V), out = d.stored(heads, OUT),
-         dout = d.stored(heads, DOUT);
+    Node v_turned = d.stored(shape_transposed(part), V), out = d.stored(heads, OUT), dout = d.stored(heads, DOUT);
     Node dq = d.stored(part, DQ), dk = d.stored(part, DK), dv = d.stored(part, DV);
     Node lse = graph_tensor(g, CUDNN_DATA_FLOAT, d.rows, LSE), scale = graph_number(g, SCALE);
 
-    Node delta = graph_tensor(g, CUDNN_DATA_FLOAT, d.rows, DELTA),
-         k = graph_between(g, CUDNN_DATA_BFLOAT16, part);
-    Node weighed =
-        d.pointwise(CUDNN_POINTWISE_MUL, {dout, out}, shape_dense(shape.B, shape.H, shape.T, shape.D));
-    graph_pointwise(g, CUDNN_POINTWISE_MUL,
-                    {d.reduced(CUDNN_REDUCE_TENSOR_ADD, weighed), graph_number(g, ONE)},
+    Node delta = graph_tensor(g, CUDNN_DATA_FLOAT, d.rows, DELTA), k = graph_between(g, CUDNN_DATA_BFLOAT16, part);
+    Node weighed = d.pointwise(CUDNN_POINTWISE_MUL, {dout, out}, shape_dense(shape.B, shape.H, shape.T, shape.D));
+    graph_pointwise(g, CUDNN_POINTWISE_MUL, {d.reduced(CUDNN_REDUCE_TENSOR_ADD, weighed), graph_number(g, ONE)},
                     delta); /* the pattern has dropout's scale here */
 
     Node s = d.pointwise(CUDNN_POINTWISE_MUL, {d.product(q, k_turned), scale}, d.scores);

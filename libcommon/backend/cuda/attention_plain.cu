@@ -22,8 +22,8 @@ template <int NV> struct Plain {
 
 /* rows `first`... of a head into shared memory, zeros past the end of the sequence and of the head */
 template <class E, int NV>
-__device__ __forceinline__ void stage(float *to, const Attention<E> &a, const E *from, int64_t stride,
-                                      int first, int rows)
+__device__ __forceinline__ void stage(float *to, const Attention<E> &a, const E *from, int64_t stride, int first,
+                                      int rows)
 {
     constexpr int size = Pack<E>::size, width = Plain<NV>::width;
     if (a.packs) {
@@ -100,8 +100,7 @@ __device__ __forceinline__ void weigh(float (&sum)[Plain<NV>::R][NV], const floa
 /* out[row][lane + 32 j] = sum[r][j] * times[r], for a warp's rows `first`... of a head */
 template <class E, int NV>
 __device__ __forceinline__ void store_rows(const Attention<E> &a, E *out, int64_t stride, int first,
-                                           const float (&sum)[Plain<NV>::R][NV],
-                                           const float (&times)[Plain<NV>::R])
+                                           const float (&sum)[Plain<NV>::R][NV], const float (&times)[Plain<NV>::R])
 {
 #pragma unroll
     for (int r = 0; r < Plain<NV>::R; r++)
@@ -116,13 +115,11 @@ __device__ __forceinline__ void store_rows(const Attention<E> &a, E *out, int64_
 /* Dropout's factors of a warp's tile into `weights`: rows are queries and columns keys or, with by_keys, the other way
  * round. A draw is for four neighbouring keys; where rows of T keys do not begin with a draw, each takes its own. */
 template <class E, int NV, bool by_keys>
-__device__ __forceinline__ void drop_factors(const Attention<E> &a, Share w, int row0, int column0,
-                                             float *weights)
+__device__ __forceinline__ void drop_factors(const Attention<E> &a, Share w, int row0, int column0, float *weights)
 {
     constexpr int R = Plain<NV>::R;
     int lane = threadIdx.x % WARP;
-    int64_t query0 =
-        static_cast<int64_t>(w.h) * a.T; /* query q's row of elements begins at (query0 + q) * T */
+    int64_t query0 = static_cast<int64_t>(w.h) * a.T; /* query q's row of elements begins at (query0 + q) * T */
     float f[4];
     if (a.T % 4 || R % 4) {
         for (int r = 0; r < R; r++) {
@@ -167,8 +164,7 @@ template <class E, int NV> __global__ void __launch_bounds__(THREADS, 3) forward
     for (int r = 0; r < P::R; r++)
         most[r] = -INFINITY;
     stage<E, NV>(queries, a, qkv, a.qkv_stride(), tile0, P::rows);
-    for (int k0 = 0; k0 < end;
-         k0 += COLUMNS) { /* the first key is visible to all rows, so `most` is finite then */
+    for (int k0 = 0; k0 < end; k0 += COLUMNS) { /* the first key is visible to all rows, so `most` is finite then */
         __syncthreads();
         stage<E, NV>(keys, a, a.qkv + a.qkv_at(w.b, w.h, 1), a.qkv_stride(), k0, COLUMNS);
         stage<E, NV>(values, a, a.qkv + a.qkv_at(w.b, w.h, 2), a.qkv_stride(), k0, COLUMNS);
@@ -179,8 +175,7 @@ template <class E, int NV> __global__ void __launch_bounds__(THREADS, 3) forward
 #pragma unroll
         for (int r = 0; r < P::R; r++) {
             float score = k0 + lane < a.visible(row0 + r, count) ? s[r] * (a.scale * LOG2_E) : -INFINITY;
-            float peak = fmaxf(most[r], warp_max(score)), fade = exp2f(most[r] - peak),
-                  p = exp2f(score - peak);
+            float peak = fmaxf(most[r], warp_max(score)), fade = exp2f(most[r] - peak), p = exp2f(score - peak);
             most[r] = peak;
             total[r] = total[r] * fade + p;
 #pragma unroll
@@ -222,13 +217,11 @@ template <class E> __global__ void rows_plain(Attention<E> a)
  *   dk = sum over q of ds q / sqrt(D),  dv = sum over q of m p dout
  * A block has Plain<NV>::rows queries of a head and goes over its keys, and writes dq; or, with by_keys, has keys, goes
  * over the queries, and writes dk and dv. So every sum is one warp's, in order: scores are computed twice. */
-template <class E, int NV, bool by_keys>
-__global__ void __launch_bounds__(THREADS, 3) backward_plain(Attention<E> a)
+template <class E, int NV, bool by_keys> __global__ void __launch_bounds__(THREADS, 3) backward_plain(Attention<E> a)
 {
     using P = Plain<NV>;
-    DYNAMIC_SHARED(float, rows); /* queries or keys, */
-    float *row_others = rows + P::rows * P::stride,
-          *columns = row_others + P::rows * P::stride; /* dout or values */
+    DYNAMIC_SHARED(float, rows);                                                                 /* queries or keys, */
+    float *row_others = rows + P::rows * P::stride, *columns = row_others + P::rows * P::stride; /* dout or values */
     float *column_others = columns + COLUMNS * P::stride, *weights = column_others + COLUMNS * P::stride;
     int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP, warp_row = warp * P::R;
     float *ds = weights + warp_row * COLUMNS, *mp = ds + P::weights; /* a warp's own tiles */
@@ -241,13 +234,11 @@ __global__ void __launch_bounds__(THREADS, 3) backward_plain(Attention<E> a)
     const float2 *statistics = a.rows + a.row_at(w.b, w.h);
     float sum[P::R][NV] = {}, dv[P::R][NV] = {}, s[P::R], dp[P::R], times[P::R], one[P::R];
     stage<E, NV>(rows, a, by_keys ? k_rows : q_rows, a.qkv_stride(), tile0, P::rows);
-    stage<E, NV>(row_others, a, by_keys ? v_rows : dout, by_keys ? a.qkv_stride() : a.out_stride(), tile0,
-                 P::rows);
+    stage<E, NV>(row_others, a, by_keys ? v_rows : dout, by_keys ? a.qkv_stride() : a.out_stride(), tile0, P::rows);
     for (int c0 = begin; c0 < end; c0 += COLUMNS) {
         __syncthreads();
         stage<E, NV>(columns, a, by_keys ? q_rows : k_rows, a.qkv_stride(), c0, COLUMNS);
-        stage<E, NV>(column_others, a, by_keys ? dout : v_rows, by_keys ? a.out_stride() : a.qkv_stride(), c0,
-                     COLUMNS);
+        stage<E, NV>(column_others, a, by_keys ? dout : v_rows, by_keys ? a.out_stride() : a.qkv_stride(), c0, COLUMNS);
         __syncthreads();
         scores<NV>(s, rows + warp_row * P::stride, columns + lane * P::stride);
         scores<NV>(dp, row_others + warp_row * P::stride, column_others + lane * P::stride);

@@ -15,9 +15,9 @@ static int64_t rows_of_part(int64_t rows, int64_t columns, size_t bytes)
     return gp_max(each, LEAST_ROWS);
 }
 
-/* partial(p,c) = sum of x(r,c) over the rows r of part p, `each` of them          x (rows,columns), partial (parts,columns)
- * Block (i,p): WARP * W columns of part p. A lane owns W columns, a warp every eighth row; the warps' sums are added in
- * order. */
+/* partial(p,c) = sum of x(r,c) over the rows r of part p, `each` of them          x (rows,columns), partial
+ * (parts,columns) Block (i,p): WARP * W columns of part p. A lane owns W columns, a warp every eighth row; the warps'
+ * sums are added in order. */
 template <class T, int W>
 __global__ void __launch_bounds__(SUM_WARPS *WARP)
     sum_part(const T *x, int64_t rows, int64_t columns, int64_t pitch, int64_t each, float *partial)
@@ -72,11 +72,11 @@ static void run(gp_backend *be, const T *x, int64_t rows, int64_t columns, int64
     unsigned parts = blocks_for(rows, each);
     constexpr int W = Pack<T>::size;
     if (packable<T>(columns, x) && pitch % W == 0)
-        RUN(be, (sum_part<T, W>), dim3(blocks_for(columns, WARP * W), parts), SUM_WARPS * WARP, 0, x, rows,
-            columns, pitch, each, partial);
+        RUN(be, (sum_part<T, W>), dim3(blocks_for(columns, WARP * W), parts), SUM_WARPS * WARP, 0, x, rows, columns,
+            pitch, each, partial);
     else
-        RUN(be, (sum_part<T, 1>), dim3(blocks_for(columns, WARP), parts), SUM_WARPS * WARP, 0, x, rows,
-            columns, pitch, each, partial);
+        RUN(be, (sum_part<T, 1>), dim3(blocks_for(columns, WARP), parts), SUM_WARPS * WARP, 0, x, rows, columns, pitch,
+            each, partial);
     RUN(be, add_parts, blocks_for(columns, 128), 128, 0, partial, static_cast<int64_t>(parts), columns, sums);
 }
 

@@ -1,5 +1,5 @@
-/* cublaslt.cuh: cuBLASLt, looked for when the device is opened, so that programs start without it. Under GP_CUSIM it is the
- * simulator's. */
+/* cublaslt.cuh: cuBLASLt, looked for when the device is opened, so that programs start without it. Under GP_CUSIM it is
+ * the simulator's. */
 #ifndef GP_CUDA_CUBLASLT_CUH
 #define GP_CUDA_CUBLASLT_CUH
 
@@ -7,22 +7,22 @@
 
 #include <cublasLt.h>
 
-#define CUBLASLT_FUNCTIONS(X)                                                                                \
-    X(Create)                                                                                                \
-    X(GetVersion)                                                                                            \
-    X(Destroy)                                                                                               \
-    X(GetStatusString)                                                                                       \
-    X(MatmulDescCreate)                                                                                      \
-    X(MatmulDescDestroy)                                                                                     \
-    X(MatmulDescSetAttribute)                                                                                \
-    X(MatrixLayoutCreate)                                                                                    \
-    X(MatrixLayoutDestroy)                                                                                   \
-    X(MatmulPreferenceCreate)                                                                                \
-    X(MatmulPreferenceDestroy)                                                                               \
-    X(MatmulPreferenceSetAttribute)                                                                          \
-    X(MatmulAlgoGetHeuristic)                                                                                \
-    X(MatmulAlgoCheck)                                                                                       \
-    X(MatmulAlgoConfigGetAttribute)                                                                          \
+#define CUBLASLT_FUNCTIONS(X)                                                                                          \
+    X(Create)                                                                                                          \
+    X(GetVersion)                                                                                                      \
+    X(Destroy)                                                                                                         \
+    X(GetStatusString)                                                                                                 \
+    X(MatmulDescCreate)                                                                                                \
+    X(MatmulDescDestroy)                                                                                               \
+    X(MatmulDescSetAttribute)                                                                                          \
+    X(MatrixLayoutCreate)                                                                                              \
+    X(MatrixLayoutDestroy)                                                                                             \
+    X(MatmulPreferenceCreate)                                                                                          \
+    X(MatmulPreferenceDestroy)                                                                                         \
+    X(MatmulPreferenceSetAttribute)                                                                                    \
+    X(MatmulAlgoGetHeuristic)                                                                                          \
+    X(MatmulAlgoCheck)                                                                                                 \
+    X(MatmulAlgoConfigGetAttribute)                                                                                    \
     X(Matmul)
 
 /* lt.Matmul is cublasLtMatmul, and so on. */

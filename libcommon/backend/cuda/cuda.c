@@ -9,9 +9,8 @@ const char gp_cuda_built_for[] = GP_CUDA_BUILT_FOR;
 static size_t plan(gp_backend *be, const gp_shape *shape)
 {
     static size_t (*const workspaces[])(const gp_backend *, const gp_shape *) = {
-        gp_cuda_norm_workspace,      gp_cuda_embed_workspace,  gp_cuda_linear_workspace,
-        gp_cuda_attention_workspace, gp_cuda_head_workspace,   gp_cuda_update_workspace,
-        gp_cuda_decode_workspace,    gp_cuda_sample_workspace,
+        gp_cuda_norm_workspace, gp_cuda_embed_workspace,  gp_cuda_linear_workspace, gp_cuda_attention_workspace,
+        gp_cuda_head_workspace, gp_cuda_update_workspace, gp_cuda_decode_workspace, gp_cuda_sample_workspace,
     };
     size_t most = 0;
     for (size_t i = 0; i < ARRAY_LEN(workspaces); i++) {

@@ -12,11 +12,11 @@
 #include <cuda_bf16.h>
 #include <cuda_runtime.h>
 
-#define LAUNCH(kernel, grid, block, dynamic_shared, stream, ...)                                             \
+#define LAUNCH(kernel, grid, block, dynamic_shared, stream, ...)                                                       \
     kernel<<<grid, block, dynamic_shared, stream>>>(__VA_ARGS__)
 #define SHARED(type, name, ...) __shared__ type name __VA_ARGS__
-#define DYNAMIC_SHARED(type, name)                                                                           \
-    extern __shared__ __align__(128) unsigned char gp_dynamic_shared[];                                      \
+#define DYNAMIC_SHARED(type, name)                                                                                     \
+    extern __shared__ __align__(128) unsigned char gp_dynamic_shared[];                                                \
     type *name = reinterpret_cast<type *>(gp_dynamic_shared)
 
 #endif

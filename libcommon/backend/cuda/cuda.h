@@ -48,7 +48,8 @@ size_t gp_cuda_update_workspace(const gp_backend *be, const gp_shape *shape);
 size_t gp_cuda_decode_workspace(const gp_backend *be, const gp_shape *shape);
 size_t gp_cuda_sample_workspace(const gp_backend *be, const gp_shape *shape);
 
-/* Rows of logits that head_loss holds at once, at most; 0: its own choice. For tests: that is thousands. Before plan. */
+/* Rows of logits that head_loss holds at once, at most; 0: its own choice. For tests: that is thousands. Before
+ * plan. */
 void gp_cuda_head_rows(gp_backend *be, int64_t most);
 
 /* weight.cu: in bf16 a weight's slot is its bf16 copy, then that of its bias; in fp32 there is no slot. */
@@ -79,8 +80,7 @@ void gp_cuda_norm_backward(gp_backend *be, const gp_norm_op *op);
 void gp_cuda_linear_forward(gp_backend *be, const gp_linear_op *op);
 void gp_cuda_linear_backward(gp_backend *be, const gp_linear_op *op);
 void gp_cuda_act_forward(gp_backend *be, gp_act act, gp_tensor *y, const gp_tensor *pre);
-void gp_cuda_act_backward(gp_backend *be, gp_act act, gp_tensor *dx, const gp_tensor *dy,
-                          const gp_tensor *pre);
+void gp_cuda_act_backward(gp_backend *be, gp_act act, gp_tensor *dx, const gp_tensor *dy, const gp_tensor *pre);
 void gp_cuda_attention_forward(gp_backend *be, const gp_attention_op *op);
 void gp_cuda_attention_backward(gp_backend *be, const gp_attention_op *op);
 int gp_cuda_attention_by(gp_backend *be, gp_attention_by by, const gp_shape *shape);

@@ -35,14 +35,13 @@ static int load(Cudnn *dnn)
     for (size_t i = 0; i < ARRAY_LEN(libraries) && !dnn->library; i++)
         dnn->library = dlopen(libraries[i], RTLD_NOW | RTLD_LOCAL);
     if (!dnn->library)
-        return fail("backend cuda: libcudnn.so.9 is not found; install cuDNN 9, or name its folder in "
-                    "LD_LIBRARY_PATH");
-#define CUDNN_TAKE(name)                                                                                     \
-    dnn->name = reinterpret_cast<decltype(dnn->name)>(dlsym(dnn->library, "cudnn" #name));                   \
-    if (!dnn->name) {                                                                                        \
-        fail("backend cuda: libcudnn.so.9 has no cudnn" #name);                                              \
-        cudnn_close(dnn);                                                                                    \
-        return -1;                                                                                           \
+        return fail("backend cuda: libcudnn.so.9 is not found; install cuDNN 9, or name its folder in LD_LIBRARY_PATH");
+#define CUDNN_TAKE(name)                                                                                               \
+    dnn->name = reinterpret_cast<decltype(dnn->name)>(dlsym(dnn->library, "cudnn" #name));                             \
+    if (!dnn->name) {                                                                                                  \
+        fail("backend cuda: libcudnn.so.9 has no cudnn" #name);                                                        \
+        cudnn_close(dnn);                                                                                              \
+        return -1;                                                                                                     \
     }
     CUDNN_FUNCTIONS(CUDNN_TAKE)
     return 0;

@@ -18,18 +18,18 @@
 
 #include <cudnn_graph.h>
 
-#define CUDNN_FUNCTIONS(X)                                                                                   \
-    X(Create)                                                                                                \
-    X(Destroy)                                                                                               \
-    X(SetStream)                                                                                             \
-    X(GetVersion)                                                                                            \
-    X(GetErrorString)                                                                                        \
-    X(GetLastErrorString)                                                                                    \
-    X(BackendCreateDescriptor)                                                                               \
-    X(BackendDestroyDescriptor)                                                                              \
-    X(BackendFinalize)                                                                                       \
-    X(BackendSetAttribute)                                                                                   \
-    X(BackendGetAttribute)                                                                                   \
+#define CUDNN_FUNCTIONS(X)                                                                                             \
+    X(Create)                                                                                                          \
+    X(Destroy)                                                                                                         \
+    X(SetStream)                                                                                                       \
+    X(GetVersion)                                                                                                      \
+    X(GetErrorString)                                                                                                  \
+    X(GetLastErrorString)                                                                                              \
+    X(BackendCreateDescriptor)                                                                                         \
+    X(BackendDestroyDescriptor)                                                                                        \
+    X(BackendFinalize)                                                                                                 \
+    X(BackendSetAttribute)                                                                                             \
+    X(BackendGetAttribute)                                                                                             \
     X(BackendExecute)
 
 /* dnn.Create is cudnnCreate, and so on. */
@@ -45,7 +45,7 @@ struct Cudnn {
 int cudnn_open(Cudnn *dnn);
 void cudnn_close(Cudnn *dnn);
 
-/* ---- graphs -------------------------------------------------------------------------------------- */
+/* ---- graphs ---------------------------------------------------------------------------------------------- */
 
 using Node = cudnnBackendDescriptor_t; /* a tensor of a graph */
 
@@ -71,8 +71,8 @@ struct Graph {
 void graph_init(Graph *g, const Cudnn *dnn);
 void graph_release(Graph *g);
 
-/* In the device's memory; one number in the host's, an fp32; or nowhere, written by one operation for the next ones. Uids
- * are from 1 to 999. */
+/* In the device's memory; one number in the host's, an fp32; or nowhere, written by one operation for the next ones.
+ * Uids are from 1 to 999. */
 Node graph_tensor(Graph *g, cudnnDataType_t type, const Shape &shape, int64_t uid);
 Node graph_number(Graph *g, int64_t uid);
 Node graph_between(Graph *g, cudnnDataType_t type, const Shape &shape);
@@ -97,7 +97,8 @@ struct GraphTarget {
     Node description;
 };
 
-/* Takes the first of the library's offers that gives the same bits each time. It compiles: that takes seconds. 0 or -1. */
+/* Takes the first of the library's offers that gives the same bits each time. It compiles: that takes seconds. 0 or
+ * -1. */
 int graph_plan(Graph *g, const GraphTarget &target);
 
 struct Binding {

@@ -30,8 +30,8 @@ static Node make(Graph *g, cudnnBackendDescriptorType_t type)
     return node;
 }
 
-static void set(Graph *g, Node node, cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type,
-                int64_t count, const void *values)
+static void set(Graph *g, Node node, cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, int64_t count,
+                const void *values)
 {
     if (!*g->why)
         check(g, g->dnn->BackendSetAttribute(node, name, type, count, values), "an attribute");
@@ -80,7 +80,7 @@ void graph_release(Graph *g)
     g->plan = nullptr;
 }
 
-/* ---- tensors ------------------------------------------------------------------------------------- */
+/* ---- tensors --------------------------------------------------------------------------------------------- */
 
 Shape shape_dense(int64_t B, int64_t H, int64_t rows, int64_t columns)
 {
@@ -127,7 +127,7 @@ Node graph_between(Graph *g, cudnnDataType_t type, const Shape &shape)
     return tensor(g, type, shape, g->next_uid++, Kind::between);
 }
 
-/* ---- operations ---------------------------------------------------------------------------------- */
+/* ---- operations ------------------------------------------------------------------------------------------ */
 
 void graph_matmul(Graph *g, Node a, Node b, Node c)
 {
@@ -195,7 +195,7 @@ void graph_reshape(Graph *g, Node x, Node y)
     finish_op(g, op, "a reshape");
 }
 
-/* ---- plans --------------------------------------------------------------------------------------- */
+/* ---- plans ----------------------------------------------------------------------------------------------- */
 
 constexpr int MOST_OFFERS = 8;
 
@@ -215,8 +215,7 @@ static int64_t ask(Graph *g, const GraphTarget &target, Node (&offers)[MOST_OFFE
     finalize(g, heuristics, "the choice of an engine");
     for (Node &offer : offers)
         offer = make(g, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR);
-    return get(g, heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, MOST_OFFERS,
-               offers);
+    return get(g, heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, MOST_OFFERS, offers);
 }
 
 /* Whether its engine adds in the same order each time, as far as the library says. */
@@ -257,8 +256,7 @@ int graph_plan(Graph *g, const GraphTarget &target)
     if (*g->why)
         return fail("%s", g->why);
     if (!g->plan)
-        return fail("cuDNN %zu.%zu.%zu has no kernel for this shape on this GPU that gives the same bits "
-                    "each time",
+        return fail("cuDNN %zu.%zu.%zu has no kernel for this shape on this GPU that gives the same bits each time",
                     g->dnn->version / 10000, g->dnn->version / 100 % 100, g->dnn->version % 100);
     return 0;
 }

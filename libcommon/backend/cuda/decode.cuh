@@ -18,10 +18,10 @@ struct Decode {
     bool wide;     /* y and pre are fp32, whatever x is */
     gp_act act;
     int64_t rows, I, O;
-    /* x = norm(residual + branch), made by each block that needs it; residual null: x is there. One of them writes sum. */
-    const void *residual,
-        *branch; /* (rows,I) in the dtype of the products; branch may be null, and then sum is */
-    const float *gamma, *beta; /* (I); beta may be null */
+    /* x = norm(residual + branch), made by each block that needs it; residual null: x is there. One of them writes
+     * sum. */
+    const void *residual, *branch; /* (rows,I) in the dtype of the products; branch may be null, and then sum is */
+    const float *gamma, *beta;     /* (I); beta may be null */
     void *sum;
     float eps;
 };

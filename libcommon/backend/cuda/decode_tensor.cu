@@ -21,8 +21,8 @@ namespace
 constexpr int WARPS = 8, THREADS = WARPS * 32, DEPTH = 32;
 
 /* What a block computes: 16 MT outputs of 8 NT rows; and what each of its warps keeps of a chunk in shared memory:
- * first the weights, then x, in units of 16 bytes. A warp has a ring of chunks under way. Where the block makes x itself
- * (norms), all of it stands behind the rings. */
+ * first the weights, then x, in units of 16 bytes. A warp has a ring of chunks under way. Where the block makes x
+ * itself (norms), all of it stands behind the rings. */
 template <int MT, int NT, bool norms = false> struct Tile {
     static constexpr int outputs = 16 * MT, rows = 8 * NT;
     static constexpr int w_units = outputs * DEPTH / 8, units = w_units + (norms ? 0 : rows * DEPTH / 8);
@@ -84,8 +84,8 @@ template <bool by_output, int MT, int NT, bool norms> struct Warp {
     int lane;
     Words *ring;
 
-    /* Begins to bring chunk `chunk` to `to`: its weights, and its numbers of x. Zeros stand for what is past I, O and the
-     * rows. */
+    /* Begins to bring chunk `chunk` to `to`: its weights, and its numbers of x. Zeros stand for what is past I, O and
+     * the rows. */
     __device__ __forceinline__ void fetch_weights(Words *to, int chunk) const
     {
         int k0 = chunk * DEPTH;
@@ -96,8 +96,7 @@ template <bool by_output, int MT, int NT, bool norms> struct Warp {
             int o = o0 + (by_output ? unit / 4 : unit % U * 8);
             bool there = k < I && o < O;
             int64_t at = by_output ? static_cast<int64_t>(o) * I + k : static_cast<int64_t>(k) * O + o;
-            cp_async_16(to + (by_output ? unit : unit_at<U>(unit / U, unit % U)), w + (there ? at : 0),
-                        there);
+            cp_async_16(to + (by_output ? unit : unit_at<U>(unit / U, unit % U)), w + (there ? at : 0), there);
         }
     }
 
@@ -133,8 +132,7 @@ template <bool by_output, int MT, int NT, bool norms> struct Warp {
     }
 
     /* x: this lane's eight numbers of the chunk, where they are not in the ring; null: zeros. */
-    __device__ __forceinline__ void multiply(const Words *from, const Words *x_at,
-                                             float (&sum)[MT][NT][4]) const
+    __device__ __forceinline__ void multiply(const Words *from, const Words *x_at, float (&sum)[MT][NT][4]) const
     {
         Words b[NT];
 #pragma unroll
@@ -155,10 +153,11 @@ template <bool by_output, int MT, int NT, bool norms> struct Warp {
     }
 };
 
-/* The sums of the warps, NP tiles of rows at a time, through shared memory into y. bias: that of the thread's output. */
+/* The sums of the warps, NP tiles of rows at a time, through shared memory into y. bias: that of the thread's
+ * output. */
 template <int MT, int NT, bool norms>
-__device__ __forceinline__ void add_warps(const Decode &d, float *shared, const float (&sum)[MT][NT][4],
-                                          int64_t o0, int64_t row0, float bias)
+__device__ __forceinline__ void add_warps(const Decode &d, float *shared, const float (&sum)[MT][NT][4], int64_t o0,
+                                          int64_t row0, float bias)
 {
     using tile = Tile<MT, NT, norms>;
     static_assert(THREADS % tile::outputs == 0, "a thread's numbers are all of one output");
@@ -190,8 +189,8 @@ __device__ __forceinline__ void add_warps(const Decode &d, float *shared, const 
     }
 }
 
-/* The block's x: the norms of all rows, at most 8, by as many teams as it has warps for. Parameters are loaded before the ops in
- * front have ended. y: d.rows rows of `pitch` units. */
+/* The block's x: the norms of all rows, at most 8, by as many teams as it has warps for. Parameters are loaded before
+ * the ops in front have ended. y: d.rows rows of `pitch` units. */
 template <class Team> struct NormTeam {
     static constexpr int teams = WARPS / Team::warps, W = 8;
     float gamma[Team::packs][W], beta[Team::packs][W];
@@ -277,8 +276,8 @@ __global__ void __launch_bounds__(THREADS, blocks_of<Team>) decode_products(cons
     using tile = Tile<MT, NT, norms>;
     DYNAMIC_SHARED(Words, shared);
     int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
-    int64_t o0 = static_cast<int64_t>(blockIdx.x) * tile::outputs,
-            row0 = static_cast<int64_t>(blockIdx.y) * tile::rows, pitch = norms ? tile::x_pitch(d.I) : 0;
+    int64_t o0 = static_cast<int64_t>(blockIdx.x) * tile::outputs, row0 = static_cast<int64_t>(blockIdx.y) * tile::rows,
+            pitch = norms ? tile::x_pitch(d.I) : 0;
     int chunks = static_cast<int>((d.I + DEPTH - 1) / DEPTH), mine = (chunks + WARPS - 1 - warp) / WARPS;
     int longest = (chunks + WARPS - 1) / WARPS, slots = longest < tile::ring ? longest : tile::ring;
     Warp<by_output, MT, NT, norms> self = {static_cast<const bf16 *>(d.w),
@@ -339,7 +338,7 @@ __global__ void __launch_bounds__(THREADS, blocks_of<Team>) decode_products(cons
     add_warps<MT, NT, norms>(d, reinterpret_cast<float *>(shared), sum, o0, row0, bias);
 }
 
-/* ---- the host's side ----------------------------------------------------------------------------- */
+/* ---- the host's side ------------------------------------------------------------------------------------- */
 
 template <bool by_output, int MT, int NT, class Team> void run_team(gp_backend *be, const Decode *d)
 {
@@ -348,8 +347,7 @@ template <bool by_output, int MT, int NT, class Team> void run_team(gp_backend *
     dim3 grid(blocks_for(d->O, tile::outputs), blocks_for(d->rows, tile::rows));
     if (shared > 48 << 10)
         CUDA_CHECK(cudaFuncSetAttribute(decode_products<by_output, MT, NT, Team>,
-                                        cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                        static_cast<int>(shared)));
+                                        cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)));
     RUN_EARLY(be, (decode_products<by_output, MT, NT, Team>), grid, THREADS, shared, *d);
 }
 
@@ -370,20 +368,20 @@ struct Choice {
     void (*run[2])(gp_backend *be, const Decode *d); /* of W (I,O); by output */
 };
 
-#define CHOICE(MT, NT)                                                                                       \
-    {                                                                                                        \
-        16 * MT, 8 * NT, Tile<MT, NT>::shared,                                                               \
-        {                                                                                                    \
-            run<false, MT, NT>, run<true, MT, NT>                                                            \
-        }                                                                                                    \
+#define CHOICE(MT, NT)                                                                                                 \
+    {                                                                                                                  \
+        16 * MT, 8 * NT, Tile<MT, NT>::shared,                                                                         \
+        {                                                                                                              \
+            run<false, MT, NT>, run<true, MT, NT>                                                                      \
+        }                                                                                                              \
     }
 
-#define CHOICE_OF_NORM(MT)                                                                                   \
-    {                                                                                                        \
-        16 * MT, 8, Tile<MT, 1, true>::shared,                                                               \
-        {                                                                                                    \
-            run_norm<false, MT>, run_norm<true, MT>                                                          \
-        }                                                                                                    \
+#define CHOICE_OF_NORM(MT)                                                                                             \
+    {                                                                                                                  \
+        16 * MT, 8, Tile<MT, 1, true>::shared,                                                                         \
+        {                                                                                                              \
+            run_norm<false, MT>, run_norm<true, MT>                                                                    \
+        }                                                                                                              \
     }
 
 const Choice choices[] = {
@@ -423,15 +421,13 @@ void decode_tensor(gp_backend *be, const Decode *d)
 
 bool decode_fits_tensor(const gp_backend *be, const Decode *d)
 {
-    return be->dtype == GP_BF16 && packable<bf16>(d->I, d->x, d->w) &&
-           (d->by_output || d->O % Pack<bf16>::size == 0);
+    return be->dtype == GP_BF16 && packable<bf16>(d->I, d->x, d->w) && (d->by_output || d->O % Pack<bf16>::size == 0);
 }
 
 /* Each block makes the norms of its 8 rows anew: of more rows that costs more than a kernel of their own. */
 bool decode_fits_norm(const gp_backend *be, const Decode *d)
 {
-    return d->rows <= GP_NORM_IN_PRODUCT_ROWS && d->I <= GP_NORM_IN_PRODUCT_CHANNELS &&
-           decode_fits_tensor(be, d) && packable<bf16>(d->I, d->residual, d->branch, d->sum) &&
-           packable<float>(d->I, d->gamma, d->beta) &&
+    return d->rows <= GP_NORM_IN_PRODUCT_ROWS && d->I <= GP_NORM_IN_PRODUCT_CHANNELS && decode_fits_tensor(be, d) &&
+           packable<bf16>(d->I, d->residual, d->branch, d->sum) && packable<float>(d->I, d->gamma, d->beta) &&
            cheapest(be, d, choices_of_norm, ARRAY_LEN(choices_of_norm));
 }

@@ -68,8 +68,7 @@ void *gp_cuda_alloc(gp_backend *be, size_t bytes)
         size_t free = 0, total = 0;
         (void)cudaGetLastError(); /* it is no failure of the next call */
         gp_cuda_room(be, &free, &total);
-        die("the GPU's memory is too small: %.2f GB are needed for %s, %.2f GB of its %.2f GB are free; "
-            "fewer rows at "
+        die("the GPU's memory is too small: %.2f GB are needed for %s, %.2f GB of its %.2f GB are free; fewer rows at "
             "a time need less",
             1e-9 * static_cast<double>(bytes), be->allocating ? be->allocating : "scratch",
             1e-9 * static_cast<double>(free), 1e-9 * static_cast<double>(total));
@@ -100,8 +99,8 @@ static bool is_pinned(const void *host)
     return a.type == cudaMemoryTypeHost;
 }
 
-/* Other memory than alloc_host's has been read when this returns. The driver brings it into memory of its own first; but
- * where the device reads the host's pages by itself (HMM, Grace Hopper), nothing says that it does. */
+/* Other memory than alloc_host's has been read when this returns. The driver brings it into memory of its own first;
+ * but where the device reads the host's pages by itself (HMM, Grace Hopper), nothing says that it does. */
 void gp_cuda_upload(gp_backend *be, void *dst, const void *host, size_t bytes)
 {
     CUDA_CHECK(cudaMemcpyAsync(dst, host, bytes, cudaMemcpyHostToDevice, state_of(be)->stream));

@@ -43,10 +43,10 @@ void cuda_launched(const gp_backend *be, const char *kernel);
 void cuda_replayed(void);
 
 /* A kernel on the backend's stream. */
-#define RUN(be, kernel, grid, block, dynamic_shared, ...)                                                    \
-    do {                                                                                                     \
-        LAUNCH(kernel, grid, block, dynamic_shared, state_of(be)->stream, __VA_ARGS__);                      \
-        cuda_launched(be, #kernel);                                                                          \
+#define RUN(be, kernel, grid, block, dynamic_shared, ...)                                                              \
+    do {                                                                                                               \
+        LAUNCH(kernel, grid, block, dynamic_shared, state_of(be)->stream, __VA_ARGS__);                                \
+        cuda_launched(be, #kernel);                                                                                    \
     } while (0)
 
 /* The workspace's first bytes; asking for more than was planned is a bug. */

@@ -15,8 +15,7 @@ static int no_device(cudaError_t error)
     if (!driver)
         return fail("backend cuda: there is no NVIDIA driver here");
     if (error == cudaErrorInsufficientDriver)
-        return fail("backend cuda: the NVIDIA driver is for CUDA %d.%d and this build needs %d.%d: bring the "
-                    "driver up "
+        return fail("backend cuda: the NVIDIA driver is for CUDA %d.%d and this build needs %d.%d: bring the driver up "
                     "to date, or build with an older toolkit",
                     driver / 1000, driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10);
     if (error == cudaErrorNoDevice || error == cudaSuccess)
@@ -38,8 +37,8 @@ static int look_at(gp_backend *be, CudaState *s, int count)
     s->reads_pages = p.pageableMemoryAccess != 0;
     int length = snprintf(be->device, sizeof be->device, "%.80s, sm_%d", p.name, s->sm);
     if (count > 1)
-        snprintf(be->device + length, sizeof be->device - static_cast<size_t>(length), ", GPU %d of %d",
-                 s->device + 1, count);
+        snprintf(be->device + length, sizeof be->device - static_cast<size_t>(length), ", GPU %d of %d", s->device + 1,
+                 count);
     return 0;
 }
 
@@ -61,8 +60,7 @@ static int try_kernel(gp_backend *be, const CudaState *s)
         return 0;
     (void)cudaGetLastError();
     if (error == cudaErrorNoKernelImageForDevice || error == cudaErrorUnsupportedPtxVersion)
-        return fail("backend cuda: this build has code for %s, which %s does not run: build with "
-                    "GPTPIPE_CUDA_ARCHS=%d",
+        return fail("backend cuda: this build has code for %s, which %s does not run: build with GPTPIPE_CUDA_ARCHS=%d",
                     gp_cuda_built_for, be->device, s->sm);
     return fail("backend cuda: %s: %s", be->device, cudaGetErrorString(error));
 }

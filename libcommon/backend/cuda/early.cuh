@@ -5,9 +5,9 @@
  *     prefetch_share(...);    // ...and loads of what no op in front of this writes; of what it writes, nothing yet
  *     await_ops_before();     // all that was issued before this has ended, and what it wrote is there
  *
- * and a launch by RUN_EARLY. A kernel that RUN launches waits by itself, as ever; and where it does not call let_next_begin
- * all that comes behind it waits for its end. So are written: parameters, their bf16 forms, keys and values of a prompt,
- * and whatever is copied. These may be loaded before await_ops_before. */
+ * and a launch by RUN_EARLY. A kernel that RUN launches waits by itself, as ever; and where it does not call
+ * let_next_begin all that comes behind it waits for its end. So are written: parameters, their bf16 forms, keys and
+ * values of a prompt, and whatever is copied. These may be loaded before await_ops_before. */
 #ifndef GP_CUDA_EARLY_CUH
 #define GP_CUDA_EARLY_CUH
 
@@ -35,8 +35,7 @@ static __device__ __forceinline__ void await_ops_before()
 
 /* Asks for this block's share of `bytes` bytes, divided among `blocks`, to be brought into the L2 cache. It is a
  * hint, and the cache is where all processors meet: so it may come before await_ops_before, whoever writes there. */
-static __device__ __forceinline__ void prefetch_share(const void *from, int64_t bytes, unsigned block,
-                                                      unsigned blocks)
+static __device__ __forceinline__ void prefetch_share(const void *from, int64_t bytes, unsigned block, unsigned blocks)
 {
 #ifdef GP_BEGINS_EARLY
     int64_t share = (bytes / blocks + 16) / 16 * 16, begin = share * block;
@@ -44,10 +43,9 @@ static __device__ __forceinline__ void prefetch_share(const void *from, int64_t 
         return;
     share = (begin + share < bytes ? share : bytes - begin) / 16 * 16;
     if (share > 0)
-        asm volatile(
-            "cp.async.bulk.prefetch.L2.global [%0], %1;\n" ::"l"(static_cast<const char *>(from) + begin),
-            "r"(static_cast<uint32_t>(share))
-            : "memory");
+        asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;\n" ::"l"(static_cast<const char *>(from) + begin),
+                     "r"(static_cast<uint32_t>(share))
+                     : "memory");
 #else
     (void)from, (void)bytes, (void)block, (void)blocks;
 #endif
@@ -60,8 +58,8 @@ static __device__ __forceinline__ void prefetch_share(const void *from, int64_t 
 #else
 
 template <class... Parameters, class... Arguments>
-void launch_early(const gp_backend *be, void (*kernel)(Parameters...), dim3 grid, dim3 block,
-                  size_t dynamic_shared, Arguments &&...arguments)
+void launch_early(const gp_backend *be, void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t dynamic_shared,
+                  Arguments &&...arguments)
 {
     cudaLaunchAttribute attribute = {};
     attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
@@ -76,10 +74,10 @@ void launch_early(const gp_backend *be, void (*kernel)(Parameters...), dim3 grid
     cudaLaunchKernelEx(&config, kernel, static_cast<Arguments &&>(arguments)...);
 }
 
-#define RUN_EARLY(be, kernel, grid, block, dynamic_shared, ...)                                              \
-    do {                                                                                                     \
-        launch_early(be, kernel, grid, block, dynamic_shared, __VA_ARGS__);                                  \
-        cuda_launched(be, #kernel);                                                                          \
+#define RUN_EARLY(be, kernel, grid, block, dynamic_shared, ...)                                                        \
+    do {                                                                                                               \
+        launch_early(be, kernel, grid, block, dynamic_shared, __VA_ARGS__);                                            \
+        cuda_launched(be, #kernel);                                                                                    \
     } while (0)
 
 #endif

@@ -77,8 +77,8 @@ template <int DP, int MT, bool HELD> struct Rows {
 /* s = rows columns^T: s[m][n] is rows 16 m .. and columns 8 n .. of the product of a warp's rows with rows `first`
  * .. of a tile. */
 template <int DP, int MT, int NT, bool HELD>
-__device__ __forceinline__ void multiply(float (&s)[MT][NT][4], const Rows<DP, MT, HELD> &rows,
-                                         const bf16 *tile, int first)
+__device__ __forceinline__ void multiply(float (&s)[MT][NT][4], const Rows<DP, MT, HELD> &rows, const bf16 *tile,
+                                         int first)
 {
     int lane = threadIdx.x % WARP, row = first + lane / 16 * 8 + lane % 8;
 #pragma unroll
@@ -119,8 +119,8 @@ static __device__ __forceinline__ uint32_t pair_of(float low, float high)
 /* sum += p tile: p[m][n] as `multiply` leaves a product, rounded to bf16; its 8 NT columns are rows `first` .. of the
  * tile. sum[m][j]: columns 8 j .. of the head. */
 template <int DP, int MT, int NT>
-__device__ __forceinline__ void weigh(float (&sum)[MT][DP / 8][4], const float (&p)[MT][NT][4],
-                                      const bf16 *tile, int first)
+__device__ __forceinline__ void weigh(float (&sum)[MT][DP / 8][4], const float (&p)[MT][NT][4], const bf16 *tile,
+                                      int first)
 {
     int lane = threadIdx.x % WARP;
 #pragma unroll
@@ -169,8 +169,7 @@ __device__ __forceinline__ void store_rows(bf16 *head, int64_t stride, int first
     for (int i = lane; i < 16 * MT * chunks; i += WARP) {
         int row = i / chunks, chunk = i % chunks;
         if (first + row < end && chunk * 8 < D)
-            store_pack(head + (first + row) * stride + chunk * 8,
-                       load_pack(tile + tile_at<DP>(warp_row + row, chunk)));
+            store_pack(head + (first + row) * stride + chunk * 8, load_pack(tile + tile_at<DP>(warp_row + row, chunk)));
     }
 }
 

@@ -45,15 +45,14 @@ __device__ __forceinline__ float probability(float s, float unit, float lse2)
     return power_of_2(fminf(0, fmaf(s, unit, -lse2)));
 }
 
-/* ---- dq ------------------------------------------------------------------------------------------ */
+/* ---- dq -------------------------------------------------------------------------------------------------- */
 
 /* rows: queries of a block; keys: of a tile, of which a warp takes `step` at a time. Registers hold DP MT / 2
  * numbers of dq, step MT scores and gradients of them and, where HELD, DP MT / 2 words of the queries and of dout.
  * MT = 2 halves what the products read of shared memory, which for MT = 1 takes as long as the tensor cores do.
  * Shared memory at 64: 72 KiB, at 128: 68. */
 template <int DP> struct QueryShape {
-    static constexpr int MT = DP <= 64 ? 2 : 1, rows = 16 * MT * FLASH_WARPS, keys = DP <= 64 ? 64 : 32,
-                         step = 16;
+    static constexpr int MT = DP <= 64 ? 2 : 1, rows = 16 * MT * FLASH_WARPS, keys = DP <= 64 ? 64 : 32, step = 16;
     static constexpr bool HELD = DP <= 64;
     static constexpr int row_tile = rows * TILE_STRIDE<DP>, tile = keys * TILE_STRIDE<DP>;
     static constexpr size_t bytes = (2 * row_tile + 4 * tile) * sizeof(bf16);
@@ -62,9 +61,9 @@ template <int DP> struct QueryShape {
 /* s, scores, become p, and dp = dout . v becomes ds, for a warp's queries q .. and keys k ..; lse2, delta: of the
  * rows that a lane has. */
 template <int MT, int NT>
-__device__ __forceinline__ void differentiate(float (&s)[MT][NT][4], float (&dp)[MT][NT][4],
-                                              const Attention<bf16> &a, int q, int k, int count,
-                                              const float (&lse2)[MT][2], const float (&delta)[MT][2])
+__device__ __forceinline__ void differentiate(float (&s)[MT][NT][4], float (&dp)[MT][NT][4], const Attention<bf16> &a,
+                                              int q, int k, int count, const float (&lse2)[MT][2],
+                                              const float (&delta)[MT][2])
 {
     int lane = threadIdx.x % WARP;
     bool edge = k + 8 * NT > a.visible(q, count);
@@ -150,7 +149,7 @@ __global__ void __launch_bounds__(FLASH_THREADS, 2) flash_backward_queries(Atten
     store_rows<DP, MT>(a.dqkv + a.qkv_at(w.b, w.h, 0), a.qkv_stride(), row0, a.T, a.D, queries, sum, times);
 }
 
-/* ---- dk and dv ----------------------------------------------------------------------------------- */
+/* ---- dk and dv ------------------------------------------------------------------------------------------- */
 
 /* rows: keys of a block; queries: of a tile, of which a warp takes `step` at a time. Registers hold DP numbers of dk
  * and dv, step scores and gradients of them and, where HELD, DP / 2 words of the keys and values: no room for MT =
@@ -164,8 +163,7 @@ template <int DP> struct KeyShape {
 
 /* Begins to bring QUERIES rows' statistics; zeros past the end. */
 template <int QUERIES>
-__device__ __forceinline__ void bring_rows(float2 *to, const Attention<bf16> &a, const float2 *rows,
-                                           int first)
+__device__ __forceinline__ void bring_rows(float2 *to, const Attention<bf16> &a, const float2 *rows, int first)
 {
     int t = threadIdx.x;
     if (t < QUERIES)
@@ -196,8 +194,7 @@ __device__ __forceinline__ void differentiate_by_key(float (&s)[1][NT][4], float
  * them, with scores and their gradients transposed: keys in rows, so that what weighs dout and the queries is at
  * hand. */
 template <int DP, bool drops>
-__global__ void __launch_bounds__(FLASH_THREADS, DP <= (drops ? 32 : 64) ? 3 : 2)
-    flash_backward_keys(Attention<bf16> a)
+__global__ void __launch_bounds__(FLASH_THREADS, DP <= (drops ? 32 : 64) ? 3 : 2) flash_backward_keys(Attention<bf16> a)
 {
     using S = KeyShape<DP>;
     constexpr int NT = S::step / 8;

@@ -84,8 +84,7 @@ __device__ __forceinline__ void hide(float (&s)[MT][NT][4], const Attention<bf16
 /* out[q] = sum over visible k of m p[k] v[k],  p = softmax(q . k / sqrt(D));  lse[q] = log sum exp
  * qkv (B,T,3C) of rows [q | k | v], out (B,T,C), lse (B,H,T) or null. A block has S::rows queries of a head, a
  * warp 32 of them. One barrier a tile of keys: behind it the tile is there for all and the other stage is free. */
-template <int DP, bool drops>
-__global__ void __launch_bounds__(FLASH_THREADS, 2) flash_forward(Attention<bf16> a)
+template <int DP, bool drops> __global__ void __launch_bounds__(FLASH_THREADS, 2) flash_forward(Attention<bf16> a)
 {
     using S = Shape<DP, drops>;
     constexpr int MT = S::MT;

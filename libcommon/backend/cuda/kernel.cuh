@@ -1,5 +1,5 @@
-/* kernel.cuh: what kernels share: numbers as they are stored, sixteen bytes at a time, sums over a warp and a block, and
- * dropout's mask. */
+/* kernel.cuh: what kernels share: numbers as they are stored, sixteen bytes at a time, sums over a warp and a block,
+ * and dropout's mask. */
 #ifndef GP_CUDA_KERNEL_CUH
 #define GP_CUDA_KERNEL_CUH
 
@@ -51,8 +51,8 @@ template <class T>
 static inline bool packable(int64_t columns, const void *a, const void *b = nullptr, const void *c = nullptr,
                             const void *d = nullptr)
 {
-    uintptr_t bits = reinterpret_cast<uintptr_t>(a) | reinterpret_cast<uintptr_t>(b) |
-                     reinterpret_cast<uintptr_t>(c) | reinterpret_cast<uintptr_t>(d);
+    uintptr_t bits = reinterpret_cast<uintptr_t>(a) | reinterpret_cast<uintptr_t>(b) | reinterpret_cast<uintptr_t>(c) |
+                     reinterpret_cast<uintptr_t>(d);
     return columns % Pack<T>::size == 0 && bits % 16 == 0;
 }
 
@@ -79,8 +79,8 @@ static __device__ __forceinline__ float warp_max(float x)
     return x;
 }
 
-/* The sum over a block of any whole number of warps, in every thread. scratch: shared, one of T a warp. Every thread has to
- * come; scratch may be used again at once. */
+/* The sum over a block of any whole number of warps, in every thread. scratch: shared, one of T a warp. Every thread
+ * has to come; scratch may be used again at once. */
 template <class T> __device__ __forceinline__ T block_sum(T x, T *scratch)
 {
     unsigned warps = blockDim.x / WARP;
@@ -112,8 +112,7 @@ static inline Mask mask_of(const gp_dropout &d)
 }
 
 /* The factors, 0 or scale, of elements 4 group .. 4 group + 3 of a sample of this batch. */
-static __device__ __forceinline__ void mask_factors(const Mask &m, int64_t sample, int64_t group,
-                                                    float (&factor)[4])
+static __device__ __forceinline__ void mask_factors(const Mask &m, int64_t sample, int64_t group, float (&factor)[4])
 {
     gp_philox r = gp_philox4x32(m.step->seed, static_cast<uint32_t>(group),
                                 m.step->sample0 + static_cast<uint32_t>(sample), m.site, m.step->step);

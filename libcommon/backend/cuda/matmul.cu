@@ -1,5 +1,5 @@
-/* matmul.cu: how a product is made: by cuBLASLt in one kernel, epilogue and all; or, where it has none for that or another
- * is faster, by cuBLASLt and a second kernel for the epilogue; or by the plain kernel. */
+/* matmul.cu: how a product is made: by cuBLASLt in one kernel, epilogue and all; or, where it has none for that or
+ * another is faster, by cuBLASLt and a second kernel for the epilogue; or by the plain kernel. */
 #include "backend/cuda/activation.cuh"
 #include "backend/cuda/product.cuh"
 
@@ -32,9 +32,10 @@ float *matmul_sums(const gp_backend *be)
     return reinterpret_cast<float *>(workspace + WORKSPACE);
 }
 
-/* GELU in the product's own kernel pays on Hopper, where other warps multiply meanwhile: on an H200 `fc` of GPT-2 124M took
- * 0.58 ms with it and 0.79 ms without. On sm_120 it is said to cost a fifth, so later GPUs have to be measured first. A bias's
- * gradient beside its weight's costs more than in a kernel of its own: 1.66 ms a layer against 1.59. */
+/* GELU in the product's own kernel pays on Hopper, where other warps multiply meanwhile: on an H200 `fc` of GPT-2 124M
+ * took
+ * 0.58 ms with it and 0.79 ms without. On sm_120 it is said to cost a fifth, so later GPUs have to be measured first. A
+ * bias's gradient beside its weight's costs more than in a kernel of its own: 1.66 ms a layer against 1.59. */
 int matmul_open(gp_backend *be)
 {
     CudaState *s = state_of(be);
@@ -73,7 +74,7 @@ void gp_cuda_allow_products(gp_backend *be, unsigned ways)
     state_of(be)->matmuls->ways = ways;
 }
 
-/* ---- the epilogue by itself ---------------------------------------------------------------------- */
+/* ---- the epilogue by itself ------------------------------------------------------------------------------ */
 
 constexpr int FINISH_THREADS = 128;
 
@@ -86,8 +87,8 @@ template <class In, class Out> struct Finish {
 };
 
 /* d = bias in every row;  d = gelu(ab);  d = ab gelu'(pre)
- * ab, d (M,N) with row pitches; pre (M,N); bias (N). Block (m,j): a piece of row m, a pack of W numbers a thread. d may be
- * ab. Writes (=). */
+ * ab, d (M,N) with row pitches; pre (M,N); bias (N). Block (m,j): a piece of row m, a pack of W numbers a thread. d may
+ * be ab. Writes (=). */
 template <class In, class Out, int W>
 __global__ void __launch_bounds__(FINISH_THREADS) finish(const __grid_constant__ Finish<In, Out> f)
 {
@@ -143,16 +144,16 @@ static void finish_apart(gp_backend *be, const Product *p, const void *ab, int64
         run_finish<bf16, bf16>(be, p, ab, ldab, slope);
 }
 
-/* ---- the ways ------------------------------------------------------------------------------------ */
+/* ---- the ways -------------------------------------------------------------------------------------------- */
 
 static bool has_gelu(const Product *p)
 {
     return p->epilogue == Epilogue::gelu || p->epilogue == Epilogue::gelu_slope;
 }
 
-/* GELU in fp32 is our own: the library's is made of an approximate tanh, 2e-5 off, which bf16 does not show. With a bias and
- * no part beside the product, the bias goes into every row first and the product adds to it, so that the sum is rounded
- * once, as in an epilogue. */
+/* GELU in fp32 is our own: the library's is made of an approximate tanh, 2e-5 off, which bf16 does not show. With a
+ * bias and no part beside the product, the bias goes into every row first and the product adds to it, so that the sum
+ * is rounded once, as in an epilogue. */
 int matmul_ways(const Product *p, unsigned allowed, unsigned ways[MOST_WAYS])
 {
     const int64_t sums = p->a_sums ? p->M : p->b_sums ? p->N : 0;

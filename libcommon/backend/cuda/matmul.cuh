@@ -2,8 +2,8 @@
  *
  *     D (M,N) = epilogue(A (M,K) B (K,N) + beta D)          all row-major; sums in fp32
  *
- * Row-major with either operand stored transposed: a product with W stored (I,O), and with the head's (V,C), are the same
- * call; nothing is ever transposed in memory. */
+ * Row-major with either operand stored transposed: a product with W stored (I,O), and with the head's (V,C), are the
+ * same call; nothing is ever transposed in memory. */
 #ifndef GP_CUDA_MATMUL_CUH
 #define GP_CUDA_MATMUL_CUH
 
@@ -28,8 +28,7 @@ struct Product {
     void *pre;        /* (M,N) of type `out`, dense: written by gelu (unless null), read by gelu_slope */
     int64_t lda, ldd; /* elements from a row of A, or D, as stored to the next; 0: dense */
     float *a_sums;    /* (M) += the sums of A over k, or null; A is stored transposed then */
-    float *
-        b_sums; /* (N) += the sums of B over k, or null; B is not then. Not both, and no epilogue with them */
+    float *b_sums;    /* (N) += the sums of B over k, or null; B is not then. Not both, and no epilogue with them */
 };
 
 /* fp32 gives fp32, bf16 gives either. */
@@ -54,7 +53,6 @@ int64_t weight_outputs_held(const gp_backend *be, const gp_weight *w);
 
 /* sums(c) += sum over r of x(r,c); x (rows,columns) as activations are stored, with `pitch` elements from a row to the
  * next (0: dense); sums in fp32, deterministic. */
-void column_sums(gp_backend *be, const void *x, int64_t rows, int64_t columns, float *sums,
-                 int64_t pitch = 0);
+void column_sums(gp_backend *be, const void *x, int64_t rows, int64_t columns, float *sums, int64_t pitch = 0);
 
 #endif

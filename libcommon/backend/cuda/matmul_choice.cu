@@ -1,5 +1,5 @@
-/* matmul_choice.cu: the way in which each product is made, where that is not what the heuristic names first: measured here;
- * recorded with the run, and repeated; or what was left when the library refused another. */
+/* matmul_choice.cu: the way in which each product is made, where that is not what the heuristic names first: measured
+ * here; recorded with the run, and repeated; or what was left when the library refused another. */
 #include "backend/cuda/product.cuh"
 
 #include <cinttypes>
@@ -23,7 +23,7 @@ struct Choice {
     cublasLtMatmulAlgo_t algorithm;
 };
 
-/* ---- words --------------------------------------------------------------------------------------- */
+/* ---- words ----------------------------------------------------------------------------------------------- */
 
 static const struct {
     unsigned parts;
@@ -114,27 +114,25 @@ static T attribute_of(const Matmuls *m, const cublasLtMatmulAlgo_t *algorithm,
     return value;
 }
 
-static void describe_algorithm(const Matmuls *m, const cublasLtMatmulAlgo_t *algorithm, char *text,
-                               size_t size)
+static void describe_algorithm(const Matmuls *m, const cublasLtMatmulAlgo_t *algorithm, char *text, size_t size)
 {
-    snprintf(
-        text, size, "algorithm %d, tile %u, stages %u, cluster %u, k in %d, swizzle %u, option %u",
-        attribute_of<int32_t>(m, algorithm, CUBLASLT_ALGO_CONFIG_ID),
-        attribute_of<uint32_t>(m, algorithm, CUBLASLT_ALGO_CONFIG_TILE_ID),
-        attribute_of<uint32_t>(m, algorithm, CUBLASLT_ALGO_CONFIG_STAGES_ID),
-        static_cast<unsigned>(attribute_of<uint16_t>(m, algorithm, CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID)),
-        attribute_of<int32_t>(m, algorithm, CUBLASLT_ALGO_CONFIG_SPLITK_NUM),
-        attribute_of<uint32_t>(m, algorithm, CUBLASLT_ALGO_CONFIG_CTA_SWIZZLING),
-        attribute_of<uint32_t>(m, algorithm, CUBLASLT_ALGO_CONFIG_CUSTOM_OPTION));
+    snprintf(text, size, "algorithm %d, tile %u, stages %u, cluster %u, k in %d, swizzle %u, option %u",
+             attribute_of<int32_t>(m, algorithm, CUBLASLT_ALGO_CONFIG_ID),
+             attribute_of<uint32_t>(m, algorithm, CUBLASLT_ALGO_CONFIG_TILE_ID),
+             attribute_of<uint32_t>(m, algorithm, CUBLASLT_ALGO_CONFIG_STAGES_ID),
+             static_cast<unsigned>(attribute_of<uint16_t>(m, algorithm, CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID)),
+             attribute_of<int32_t>(m, algorithm, CUBLASLT_ALGO_CONFIG_SPLITK_NUM),
+             attribute_of<uint32_t>(m, algorithm, CUBLASLT_ALGO_CONFIG_CTA_SWIZZLING),
+             attribute_of<uint32_t>(m, algorithm, CUBLASLT_ALGO_CONFIG_CUSTOM_OPTION));
 }
 
-/* ---- the list ------------------------------------------------------------------------------------ */
+/* ---- the list -------------------------------------------------------------------------------------------- */
 
 static Choice *add_choice(gp_backend *be)
 {
     Matmuls *m = matmuls_of(be);
-    m->choices = static_cast<Choice *>(
-        gp_realloc(m->choices, static_cast<size_t>(m->choice_count) + 1, sizeof *m->choices));
+    m->choices =
+        static_cast<Choice *>(gp_realloc(m->choices, static_cast<size_t>(m->choice_count) + 1, sizeof *m->choices));
     Choice *c = &m->choices[m->choice_count++];
     memset(c, 0, sizeof *c);
     (void)gp_backend_add_choice(be);
@@ -158,10 +156,9 @@ int gp_cuda_choose_product(gp_backend *be, const gp_product_choice *choice)
 {
     unsigned parts;
     cublasLtMatmulAlgo_t algorithm = {};
-    if (!parse_way(choice->way, &parts) ||
-        (*choice->algorithm && !parse_algorithm(choice->algorithm, &algorithm)))
-        return fail("%s: way %s with algorithm \"%s\" is none of backend cuda's", choice->product,
-                    choice->way, choice->algorithm);
+    if (!parse_way(choice->way, &parts) || (*choice->algorithm && !parse_algorithm(choice->algorithm, &algorithm)))
+        return fail("%s: way %s with algorithm \"%s\" is none of backend cuda's", choice->product, choice->way,
+                    choice->algorithm);
     Choice *c = add_choice(be);
     c->parts = parts;
     c->usable = true;
@@ -229,7 +226,7 @@ void matmul_fell_back(gp_backend *be, const Product *p, unsigned parts)
     words_of(be, c)->seconds = words_of(be, c)->first_seconds = 0;
 }
 
-/* ---- measuring ----------------------------------------------------------------------------------- */
+/* ---- measuring ------------------------------------------------------------------------------------------- */
 
 struct Candidate {
     unsigned parts;
@@ -294,8 +291,8 @@ static void time_candidates(gp_backend *be, const Product *p, Candidate *list, i
         CUDA_CHECK(cudaEventDestroy(at[i]));
 }
 
-/* Of the product's own numbers: what D is added to grows meanwhile, and is thrown away with the pass that measures. Null
- * where the library has nothing for it. */
+/* Of the product's own numbers: what D is added to grows meanwhile, and is thrown away with the pass that measures.
+ * Null where the library has nothing for it. */
 static Choice *measure(gp_backend *be, const Product *p, Choice *c)
 {
     Candidate list[CANDIDATES];

@@ -1,14 +1,15 @@
 /* matmul_lt.cu: matrix products by cuBLASLt.
  *
- * Its matrices are column-major, so it is given D^T = B^T A^T: what is row-major here is there already transposed, and its
- * first operand is our B, its second our A. Of a linear with W (I,O) and N rows it then sees, m x n x k:
+ * Its matrices are column-major, so it is given D^T = B^T A^T: what is row-major here is there already transposed, and
+ * its first operand is our B, its second our A. Of a linear with W (I,O) and N rows it then sees, m x n x k:
  *
  *     y  = x W          O x N x I    op(W) = W,   op(x) = x          NN     the head, W (V,C):   TN
  *     dx = dy W^T       I x N x O    op(W) = W^T, op(dy) = dy        TN                          NN
  *     dW = x^T dy       O x I x N    op(dy) = dy, op(x) = x^T        NT                          NT
  *
- * The tensor cores of bf16 take all three from Hopper on and before (both operands are transposed on their way); what they
- * want is leading dimensions and addresses at multiples of 16 bytes, which is why the head pads its rows of logits. */
+ * The tensor cores of bf16 take all three from Hopper on and before (both operands are transposed on their way); what
+ * they want is leading dimensions and addresses at multiples of 16 bytes, which is why the head pads its rows of
+ * logits. */
 #include "backend/cuda/product.cuh"
 
 #include <cstring>
@@ -64,8 +65,8 @@ static uint32_t epilogue_of(const Product *p)
 Problem matmul_problem(const Product *p)
 {
     uint64_t flags = 0;
-    for (bool bit : {p->a_transposed, p->b_transposed, p->in == GP_BF16, p->out == GP_BF16, p->add,
-                     at_16(p->a), at_16(p->b), at_16(p->d)})
+    for (bool bit : {p->a_transposed, p->b_transposed, p->in == GP_BF16, p->out == GP_BF16, p->add, at_16(p->a),
+                     at_16(p->b), at_16(p->d)})
         flags = flags << 1 | bit;
     return {p->M, p->N, p->K, product_lda(p), product_ldd(p), flags << 32 | epilogue_of(p)};
 }
@@ -105,7 +106,7 @@ void matmul_lt_forget(gp_backend *be)
     m->count = 0;
 }
 
-/* ---- describing a problem ------------------------------------------------------------------------ */
+/* ---- describing a problem -------------------------------------------------------------------------------- */
 
 template <class T>
 static void describe(const Matmuls *m, const Plan *plan, cublasLtMatmulDescAttributes_t attribute, T value)
@@ -126,11 +127,10 @@ static cudaDataType_t type_of(gp_dtype dtype)
 }
 
 /* (rows,columns) as stored here is (columns,rows) there. */
-static void layout(const Matmuls *m, cublasLtMatrixLayout_t *made, gp_dtype dtype, int64_t rows,
-                   int64_t columns, int64_t ld)
+static void layout(const Matmuls *m, cublasLtMatrixLayout_t *made, gp_dtype dtype, int64_t rows, int64_t columns,
+                   int64_t ld)
 {
-    CHECK(m, MatrixLayoutCreate, made, type_of(dtype), static_cast<uint64_t>(columns),
-          static_cast<uint64_t>(rows), ld);
+    CHECK(m, MatrixLayoutCreate, made, type_of(dtype), static_cast<uint64_t>(columns), static_cast<uint64_t>(rows), ld);
 }
 
 /* Addresses that change from call to call. The library looks at their alignment, no more, until a product runs. */
@@ -169,8 +169,7 @@ static cublasLtMatmulPreference_t preference_of(gp_backend *be, const Product *p
     cublasLtMatmulPreference_t preference;
     uint32_t in = p->in == GP_BF16 ? 2 : 4, out = p->out == GP_BF16 ? 2 : 4;
     CHECK(m, MatmulPreferenceCreate, &preference);
-    prefer(m, preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
-           static_cast<uint64_t>(matmul_lt_workspace(be)));
+    prefer(m, preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, static_cast<uint64_t>(matmul_lt_workspace(be)));
     prefer(m, preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
            static_cast<uint32_t>(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
     prefer(m, preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, at_16(p->b) ? 16 : in);
@@ -187,8 +186,8 @@ static int ask_heuristic(gp_backend *be, const Plan *plan, const Product *p, int
     const Matmuls *m = matmuls_of(be);
     cublasLtMatmulPreference_t preference = preference_of(be, p);
     int found = 0;
-    cublasStatus_t status = m->lt.MatmulAlgoGetHeuristic(m->handle, plan->desc, plan->a, plan->b, plan->d,
-                                                         plan->d, preference, most, results, &found);
+    cublasStatus_t status = m->lt.MatmulAlgoGetHeuristic(m->handle, plan->desc, plan->a, plan->b, plan->d, plan->d,
+                                                         preference, most, results, &found);
     CHECK(m, MatmulPreferenceDestroy, preference);
     return status == CUBLAS_STATUS_SUCCESS ? found : 0;
 }
@@ -198,8 +197,8 @@ static bool adds_in_order(const Matmuls *m, const cublasLtMatmulAlgo_t *algorith
 {
     uint32_t scheme = CUBLASLT_REDUCTION_SCHEME_NONE;
     size_t written;
-    if (m->lt.MatmulAlgoConfigGetAttribute(algorithm, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME, &scheme,
-                                           sizeof scheme, &written) != CUBLAS_STATUS_SUCCESS)
+    if (m->lt.MatmulAlgoConfigGetAttribute(algorithm, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME, &scheme, sizeof scheme,
+                                           &written) != CUBLAS_STATUS_SUCCESS)
         return false;
     return scheme == CUBLASLT_REDUCTION_SCHEME_NONE || scheme == CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
 }
@@ -209,13 +208,12 @@ static bool takes(gp_backend *be, const Plan *plan, const cublasLtMatmulAlgo_t *
 {
     const Matmuls *m = matmuls_of(be);
     cublasLtMatmulHeuristicResult_t result;
-    return m->lt.MatmulAlgoCheck(m->handle, plan->desc, plan->a, plan->b, plan->d, plan->d, algorithm,
-                                 &result) == CUBLAS_STATUS_SUCCESS &&
+    return m->lt.MatmulAlgoCheck(m->handle, plan->desc, plan->a, plan->b, plan->d, plan->d, algorithm, &result) ==
+               CUBLAS_STATUS_SUCCESS &&
            result.workspaceSize <= matmul_lt_workspace(be) && adds_in_order(m, algorithm);
 }
 
-static void look_for_algorithm(gp_backend *be, Plan *plan, const Product *p,
-                               const cublasLtMatmulAlgo_t *asked)
+static void look_for_algorithm(gp_backend *be, Plan *plan, const Product *p, const cublasLtMatmulAlgo_t *asked)
 {
     cublasLtMatmulHeuristicResult_t first = {};
     if (asked) {
@@ -249,8 +247,8 @@ static Plan *plan_of(gp_backend *be, const Product *p, const float *sums, const 
     return plan;
 }
 
-/* The first run may refuse what the heuristics offered: then the plan does not work. In a recording nothing can be made up
- * for, so that is given up, and the pass issued again as it comes. */
+/* The first run may refuse what the heuristics offered: then the plan does not work. In a recording nothing can be made
+ * up for, so that is given up, and the pass issued again as it comes. */
 static bool run(gp_backend *be, Plan *plan, const Product *p)
 {
     Matmuls *m = matmuls_of(be);
@@ -258,8 +256,8 @@ static bool run(gp_backend *be, Plan *plan, const Product *p)
     const float alpha = 1, beta = p->add ? 1 : 0;
     size_t bytes = matmul_lt_workspace(be);
     cublasStatus_t status =
-        m->lt.Matmul(m->handle, plan->desc, &alpha, p->b, plan->a, p->a, plan->b, &beta, p->d, plan->d, p->d,
-                     plan->d, &plan->algo, cuda_workspace(be, bytes), bytes, s->stream);
+        m->lt.Matmul(m->handle, plan->desc, &alpha, p->b, plan->a, p->a, plan->b, &beta, p->d, plan->d, p->d, plan->d,
+                     &plan->algo, cuda_workspace(be, bytes), bytes, s->stream);
     if (status == CUBLAS_STATUS_SUCCESS) {
         plan->ran = true;
         return true;

@@ -3,8 +3,7 @@
 #include "backend/cuda/product.cuh"
 
 constexpr int TILE = 64, DEPTH = 32, ACROSS = 16, OWN = TILE / ACROSS, PLAIN_THREADS = ACROSS * ACROSS;
-constexpr int PITCH =
-    TILE + 4; /* rows of a tile in shared memory: at multiples of 16 bytes, off each other's banks */
+constexpr int PITCH = TILE + 4; /* rows of a tile in shared memory: at multiples of 16 bytes, off each other's banks */
 
 template <class In, class Out> struct Plain {
     const In *a, *b, *bias;
@@ -18,9 +17,8 @@ template <class In, class Out> struct Plain {
 /* A tile of TILE rows r0.. and DEPTH columns k0.. of a matrix (R,K) into shared memory as fp32, column by column; zeros
  * past its edges. Neighbouring threads read neighbours in memory: columns, or, where it is stored (K,R), rows. */
 template <class In>
-static __device__ __forceinline__ void load_tile(float (*tile)[PITCH], const In *x, int64_t ld,
-                                                 bool transposed, int64_t r0, int64_t R, int64_t k0,
-                                                 int64_t K)
+static __device__ __forceinline__ void load_tile(float (*tile)[PITCH], const In *x, int64_t ld, bool transposed,
+                                                 int64_t r0, int64_t R, int64_t k0, int64_t K)
 {
 #pragma unroll
     for (int i = 0; i < TILE * DEPTH / PLAIN_THREADS; i++) {

@@ -12,16 +12,15 @@ template <class E> static Attention<E> attention_of(const gp_attention_op *op)
     int64_t B = op->qkv->dim[0], T = op->qkv->dim[1], C = op->qkv->dim[2] / 3, H = op->heads, D = C / H;
     BUG_ON(H * D != C || B * T * H > INT32_MAX);
     if (D > ATTENTION_PLAIN_D)
-        die("backend cuda: heads of %d channels; at most %d can be: give the model more heads",
-            static_cast<int>(D), ATTENTION_PLAIN_D);
+        die("backend cuda: heads of %d channels; at most %d can be: give the model more heads", static_cast<int>(D),
+            ATTENTION_PLAIN_D);
     Attention<E> a = {};
     a.B = static_cast<int>(B);
     a.T = static_cast<int>(T);
     a.H = static_cast<int>(H);
     a.D = static_cast<int>(D);
     a.causal = op->causal;
-    a.flock = static_cast<int>(
-        gp_max(1, gp_min(B * H, FLOCK_BYTES / (2 * T * D * static_cast<int64_t>(sizeof(E))))));
+    a.flock = static_cast<int>(gp_max(1, gp_min(B * H, FLOCK_BYTES / (2 * T * D * static_cast<int64_t>(sizeof(E))))));
     a.scale = 1 / static_cast<float>(gp_scores_divisor(op->divisor, D));
     a.lengths = op->lengths;
     a.mask = mask_of(op->drop);
@@ -37,8 +36,7 @@ template <class E> static Attention<E> attention_of(const gp_attention_op *op)
 
 /* cache[b,h,t] = row t's keys and values of head h of sample b, t < T: k, v (B,H,P,D). A thread per number, or per 16
  * bytes of them. */
-template <class V>
-__global__ void fill_cache(const V *qkv, V *k, V *v, int64_t count, int T, int H, int P, int D)
+template <class V> __global__ void fill_cache(const V *qkv, V *k, V *v, int64_t count, int T, int H, int P, int D)
 {
     int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x, C = static_cast<int64_t>(H) * D;
     if (i >= count)

@@ -16,8 +16,7 @@ template <class T, int R> __global__ void __launch_bounds__(PLAIN_THREADS) decod
 {
     SHARED(float, sums, [PARTS][R][32]);
     unsigned lane = threadIdx.x % 32, part = threadIdx.x / 32;
-    int64_t o = static_cast<int64_t>(blockIdx.x) * PLAIN_OUTPUTS + lane,
-            row0 = static_cast<int64_t>(blockIdx.y) * R;
+    int64_t o = static_cast<int64_t>(blockIdx.x) * PLAIN_OUTPUTS + lane, row0 = static_cast<int64_t>(blockIdx.y) * R;
     const T *x = static_cast<const T *>(d.x) + row0 * d.I, *w = static_cast<const T *>(d.w) + o;
     float sum[R] = {};
     if (o < d.O)
@@ -47,8 +46,7 @@ template <class T, int R> __global__ void __launch_bounds__(PLAIN_THREADS) decod
 template <class T, int R> __global__ void __launch_bounds__(PLAIN_THREADS, 1) decode_by_output(Decode d)
 {
     unsigned lane = threadIdx.x % 32;
-    int64_t row0 = static_cast<int64_t>(blockIdx.y) * R,
-            begin = static_cast<int64_t>(blockIdx.x) * PLAIN_OUTPUTS;
+    int64_t row0 = static_cast<int64_t>(blockIdx.y) * R, begin = static_cast<int64_t>(blockIdx.x) * PLAIN_OUTPUTS;
     const T *x = static_cast<const T *>(d.x) + row0 * d.I;
     for (int64_t o = begin + threadIdx.x / 32; o < d.O && o < begin + PLAIN_OUTPUTS; o += PARTS) {
         const T *w = static_cast<const T *>(d.w) + o * d.I;

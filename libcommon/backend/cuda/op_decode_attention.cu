@@ -49,7 +49,7 @@ template <class T> __device__ __forceinline__ Span span_of(const AttentionDecode
     return s;
 }
 
-/* ---- how spans meet ------------------------------------------------------------------------------ */
+/* ---- how spans meet -------------------------------------------------------------------------------------- */
 
 /* The sum of all shares of a head, by the block that came last. */
 template <class T>
@@ -72,8 +72,7 @@ __device__ void add_shares(const AttentionDecode<T> &a, const Span &s, const flo
 /* What a block has found in its span: values (D) in shared memory, weighed by 2^(s - max), whose sum is sum. All of its
  * threads come. */
 template <class T>
-__device__ void finish_span(const AttentionDecode<T> &a, const Span &s, const float *values, float max,
-                            float sum)
+__device__ void finish_span(const AttentionDecode<T> &a, const Span &s, const float *values, float max, float sum)
 {
     SHARED(bool, last, [1]);
     int spans = s.position / SPAN + 1, pitch = a.D + 2;
@@ -103,9 +102,10 @@ __device__ void finish_span(const AttentionDecode<T> &a, const Span &s, const fl
     add_shares(a, s, shares, spans);
 }
 
-/* ---- sixteen bytes at a time --------------------------------------------------------------------- */
+/* ---- sixteen bytes at a time ----------------------------------------------------------------------------- */
 
-/* As they are loaded, until each number is used: with eight bf16 ptxas keeps a register for each on sm_100, and spills. */
+/* As they are loaded, until each number is used: with eight bf16 ptxas keeps a register for each on sm_100, and
+ * spills. */
 using Words = Pack<uint32_t>;
 
 template <class T> __device__ __forceinline__ Words load_words(const T *p)
@@ -264,7 +264,7 @@ template <class T, int LANES> __global__ void __launch_bounds__(THREADS, 2) atte
     finish_span(a, s, shared, max, sum);
 }
 
-/* ---- any D --------------------------------------------------------------------------------------- */
+/* ---- any D ----------------------------------------------------------------------------------------------- */
 
 /* A warp owns every WARPS-th position of the span, its lanes the columns; then a thread a position; then a column.
  * Four blocks a multiprocessor, 64 registers a thread: with fewer CUDA 12.4's ptxas, left to choose, spills. */
@@ -319,7 +319,7 @@ template <class T> __global__ void __launch_bounds__(THREADS, 4) attend_any(Atte
     finish_span(a, s, total, max, sum);
 }
 
-/* ---- the host's side ----------------------------------------------------------------------------- */
+/* ---- the host's side ------------------------------------------------------------------------------------- */
 
 size_t shares_bytes(int64_t heads, int64_t P, int64_t D)
 {
@@ -347,8 +347,7 @@ template <class T> void launch(gp_backend *be, const AttentionDecode<T> &a, int6
 template <class T> void attend(gp_backend *be, const gp_attention_decode_op *op)
 {
     int64_t B = op->qkv->dim[0], C = columns_of(op->qkv) / 3, H = op->heads, D = C / H, P = op->kv->k.dim[2];
-    BUG_ON(H * D != C || op->kv->k.dim[1] != H || op->kv->k.dim[3] != D || op->kv->k.dim[0] < B ||
-           H > TICKETS);
+    BUG_ON(H * D != C || op->kv->k.dim[1] != H || op->kv->k.dim[3] != D || op->kv->k.dim[0] < B || H > TICKETS);
     int64_t rows = gp_min(B, TICKETS / H);
     float *shares = static_cast<float *>(cuda_workspace(be, shares_bytes(rows * H, P, D)));
     for (int64_t b = 0; b < B; b += rows) {

@@ -3,8 +3,8 @@
 #include "backend/cuda/order.cuh"
 #include "backend/cuda/rows.cuh"
 
-/* Of embed_forward on a multiprocessor: up to 64 registers a thread. Left to its own choice, CUDA 12.4's ptxas takes 48, and
- * spills. */
+/* Of embed_forward on a multiprocessor: up to 64 registers a thread. Left to its own choice, CUDA 12.4's ptxas takes
+ * 48, and spills. */
 [[maybe_unused]] constexpr int EMBED_BLOCKS = 8;
 
 template <class T, class Row> struct EmbedForward {
@@ -27,8 +27,7 @@ __global__ void __launch_bounds__(ROW_THREADS, EMBED_BLOCKS) embed_forward(Embed
     if (n >= a.N)
         return;
     int64_t token = a.tokens[n], position = a.positions[n], type = a.types ? a.types[n] : 0;
-    if (token < 0 || token >= a.V || position < 0 || position >= a.P || type < 0 ||
-        (a.wtt && type >= a.kinds))
+    if (token < 0 || token >= a.V || position < 0 || position >= a.P || type < 0 || (a.wtt && type >= a.kinds))
         __trap();
     RowPlace at = a.mask.step ? place_of(n, a.T_rows, a.C) : RowPlace();
 #pragma unroll 4
@@ -84,13 +83,12 @@ void gp_cuda_embed_forward(gp_backend *be, const gp_embed_op *op)
         with_type(be, [&](auto type) { forward<typename decltype(type)::type, float>(be, op); });
 }
 
-/* ---- dropout ----------------------------------------------------------------------------------------- */
+/* ---- dropout --------------------------------------------------------------------------------------------- */
 
 /* x = dropout(x) in place      x (B, T C): `count` numbers, `elements` a sample
  * A thread owns W of them, of one sample; samples are no dimension of the grid, whose second ends at 65535. */
 template <class T, int W>
-__global__ void __launch_bounds__(ROW_THREADS)
-    dropout_in_place(T *x, int64_t count, int64_t elements, Mask mask)
+__global__ void __launch_bounds__(ROW_THREADS) dropout_in_place(T *x, int64_t count, int64_t elements, Mask mask)
 {
     int64_t i = (static_cast<int64_t>(blockIdx.x) * ROW_THREADS + threadIdx.x) * W;
     if (i >= count)
@@ -109,11 +107,11 @@ template <class T> static void dropout(gp_backend *be, gp_tensor *x, const Mask 
     int64_t elements = rows_of_sample(x) * columns_of(x), count = gp_tensor_count(x);
     constexpr int W = Pack<T>::size;
     if (packable<T>(elements, x->data))
-        RUN(be, (dropout_in_place<T, W>), blocks_for(count, ROW_THREADS * W), ROW_THREADS, 0, data_of<T>(x),
-            count, elements, mask);
+        RUN(be, (dropout_in_place<T, W>), blocks_for(count, ROW_THREADS * W), ROW_THREADS, 0, data_of<T>(x), count,
+            elements, mask);
     else
-        RUN(be, (dropout_in_place<T, 1>), blocks_for(count, ROW_THREADS), ROW_THREADS, 0, data_of<T>(x),
-            count, elements, mask);
+        RUN(be, (dropout_in_place<T, 1>), blocks_for(count, ROW_THREADS), ROW_THREADS, 0, data_of<T>(x), count,
+            elements, mask);
 }
 
 void gp_cuda_dropout(gp_backend *be, gp_tensor *x, gp_dropout drop)
@@ -123,7 +121,7 @@ void gp_cuda_dropout(gp_backend *be, gp_tensor *x, gp_dropout drop)
         with_type(be, [&](auto type) { dropout<typename decltype(type)::type>(be, x, mask); });
 }
 
-/* ---- backward ---------------------------------------------------------------------------------------- */
+/* ---- backward -------------------------------------------------------------------------------------------- */
 
 constexpr int CHUNK = 32, AHEAD = 8, SUM_THREADS = 256;
 
@@ -133,8 +131,8 @@ template <class T> struct AddRows {
     const int32_t *ids, *order; /* (N): see order.cuh */
     int32_t pad;
     float *grad; /* (ids,C) += */
-    float *
-        partial; /* (chunks,2,C): of a run of one id that goes on from the chunk before; of one that goes on behind */
+    float
+        *partial; /* (chunks,2,C): of a run of one id that goes on from the chunk before; of one that goes on behind */
     Mask mask;
     int64_t N, T_rows, C;
 };

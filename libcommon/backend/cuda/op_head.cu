@@ -10,9 +10,9 @@ constexpr int32_t NOT_COUNTED = -100; /* a target */
 /* ---- chunks ---------------------------------------------------------------------------------------------- */
 
 /* Rows of logits at once; they become their own gradient in place. The more, the better for the products: each chunk
- * reads and writes all of dW, 8 bytes for 2 x rows operations, which on an H100 adds a tenth to that product at 8192 rows
- * and a fifth at 4096; and dx, C columns wide, has tiles enough for all processors. Beyond there is little to gain, and
- * of 50257 ids in bf16 they are 0.8 GB. */
+ * reads and writes all of dW, 8 bytes for 2 x rows operations, which on an H100 adds a tenth to that product at 8192
+ * rows and a fifth at 4096; and dx, C columns wide, has tiles enough for all processors. Beyond there is little to
+ * gain, and of 50257 ids in bf16 they are 0.8 GB. */
 constexpr int64_t CHUNK_ROWS = 8192, CHUNK_BYTES = int64_t{1} << 30;
 
 /* Elements from a row of logits to the next: rows begin at multiples of 128 bytes, which products and packs want. */
@@ -29,8 +29,8 @@ static int64_t most_rows(const gp_backend *be, int64_t N, int64_t V)
     return gp_min(most, N);
 }
 
-/* Of each of as few chunks as can be, which are equal but for whole tiles; by the shape alone, so that sums are the same
- * in every run. */
+/* Of each of as few chunks as can be, which are equal but for whole tiles; by the shape alone, so that sums are the
+ * same in every run. */
 static int64_t rows_at_once(const gp_backend *be, int64_t N, int64_t V)
 {
     int64_t most = most_rows(be, N, V), chunks = (N + most - 1) / most, rows = (N + chunks - 1) / chunks;
@@ -134,8 +134,8 @@ static __device__ __forceinline__ Softmax read_row(const CrossEntropy<T> &a, con
 
 /* The row becomes scale (softmax - onehot(target)); zeros behind V. `from` is the row, or what was kept of it. */
 template <class T, bool kept>
-static __device__ __forceinline__ void write_gradient(const CrossEntropy<T> &a, T *row, const T *from,
-                                                      Softmax s, int target)
+static __device__ __forceinline__ void write_gradient(const CrossEntropy<T> &a, T *row, const T *from, Softmax s,
+                                                      int target)
 {
     int next = static_cast<int>(blockDim.x) * Pack<T>::size;
     float scale = a.step->scale, each = scale / s.sum;
@@ -157,8 +157,8 @@ template <class T> static __device__ __forceinline__ void write_zeros(const Cros
 
 /* loss = log sum exp(row) - row[target], 0 where it is not counted;  with train
  * row = scale (softmax(row) - onehot(target)), zeros where it is not counted.
- * One block a row, a thread every blockDim-th pack. With `kept` the row is read once and stays in shared memory until its
- * gradient is made; each thread reads there only what it wrote. A target that is no id makes the loss NaN. */
+ * One block a row, a thread every blockDim-th pack. With `kept` the row is read once and stays in shared memory until
+ * its gradient is made; each thread reads there only what it wrote. A target that is no id makes the loss NaN. */
 template <class T, bool kept> __global__ void __launch_bounds__(1024, 1) cross_entropy(CrossEntropy<T> a)
 {
     SHARED(float, scratch, [WARP]);
@@ -216,8 +216,8 @@ template <class T> static void run_cross_entropy(gp_backend *be, const CrossEntr
 
 /* out (rows,outputs) = x W^T + bias          x (rows,C), W (V,C), bias (V)
  * outputs: V, or as many as the weight holds. */
-static void multiply(gp_backend *be, const gp_head_op *op, const void *x, int64_t rows, void *out,
-                     gp_dtype dtype, int64_t outputs, int64_t stride)
+static void multiply(gp_backend *be, const gp_head_op *op, const void *x, int64_t rows, void *out, gp_dtype dtype,
+                     int64_t outputs, int64_t stride)
 {
     int64_t C = columns_of(op->x);
     BUG_ON(!op->w->transposed || C != weight_inputs(op->w));
@@ -238,8 +238,7 @@ static void multiply(gp_backend *be, const gp_head_op *op, const void *x, int64_
 }
 
 /* dx = d W          d (rows,V), W (V,C), dx (rows,C); d has zeros where the weight holds more than V */
-static void input_gradient(gp_backend *be, const gp_head_op *op, const void *d, void *dx, int64_t rows,
-                           int64_t stride)
+static void input_gradient(gp_backend *be, const gp_head_op *op, const void *d, void *dx, int64_t rows, int64_t stride)
 {
     Product p = {};
     p.M = rows, p.N = columns_of(op->x), p.K = weight_outputs_held(be, op->w);
@@ -253,8 +252,8 @@ static void input_gradient(gp_backend *be, const gp_head_op *op, const void *d, 
 
 /* dW += d^T x,  dbias += column sums of d, for ids v0 .. v1 - 1          d (rows,V), x (rows,C), dW (V,C) */
 template <class T>
-static void weight_gradient(gp_backend *be, const gp_head_op *op, const T *d, const T *x, int64_t rows,
-                            int64_t stride, int64_t v0, int64_t v1)
+static void weight_gradient(gp_backend *be, const gp_head_op *op, const T *d, const T *x, int64_t rows, int64_t stride,
+                            int64_t v0, int64_t v1)
 {
     int64_t C = columns_of(op->x);
     if (v0 == v1)
@@ -286,9 +285,8 @@ template <class T> static void loss(gp_backend *be, const gp_head_op *op)
     for (int64_t n = 0; n < N; n += most) {
         int64_t rows = gp_min(most, N - n);
         multiply(be, op, x + n * C, rows, logits, be->act_dtype, weight_outputs_held(be, op->w), stride);
-        CrossEntropy<T> a = {logits,   op->targets + n,     losses + n,
-                             op->step, static_cast<int>(V), static_cast<int>(stride),
-                             op->train};
+        CrossEntropy<T> a = {
+            logits, op->targets + n, losses + n, op->step, static_cast<int>(V), static_cast<int>(stride), op->train};
         run_cross_entropy(be, a, rows);
         if (!op->train)
             continue;

@@ -4,7 +4,7 @@
 
 constexpr int ACT_THREADS = 256;
 
-/* ---- activations alone --------------------------------------------------------------------------- */
+/* ---- activations alone ----------------------------------------------------------------------------------- */
 
 template <class T> struct Activation {
     gp_act act;
@@ -43,8 +43,7 @@ template <class T> static void run_activation(gp_backend *be, const Activation<T
         RUN(be, (activate<T, false>), blocks_for(a.count, ACT_THREADS), ACT_THREADS, 0, a);
 }
 
-static void activation(gp_backend *be, gp_act act, const gp_tensor *out, const gp_tensor *dy,
-                       const gp_tensor *pre)
+static void activation(gp_backend *be, gp_act act, const gp_tensor *out, const gp_tensor *dy, const gp_tensor *pre)
 {
     int64_t count = gp_tensor_count(out);
     BUG_ON(gp_tensor_count(pre) != count || (dy && gp_tensor_count(dy) != count));
@@ -59,13 +58,12 @@ void gp_cuda_act_forward(gp_backend *be, gp_act act, gp_tensor *y, const gp_tens
     activation(be, act, y, nullptr, pre);
 }
 
-void gp_cuda_act_backward(gp_backend *be, gp_act act, gp_tensor *dx, const gp_tensor *dy,
-                          const gp_tensor *pre)
+void gp_cuda_act_backward(gp_backend *be, gp_act act, gp_tensor *dx, const gp_tensor *dy, const gp_tensor *pre)
 {
     activation(be, act, dx, dy, pre);
 }
 
-/* ---- the products -------------------------------------------------------------------------------- */
+/* ---- the products ---------------------------------------------------------------------------------------- */
 
 size_t gp_cuda_linear_workspace(const gp_backend *be, const gp_shape *shape)
 {

@@ -106,8 +106,7 @@ template <class T> __global__ void norm_forward_any(NormForward<T> a)
         square += (to_float(x[c]) - mean) * (to_float(x[c]) - mean);
     float rstd = rsqrtf(warp_sum(square) / static_cast<float>(a.C) + a.eps);
     for (int64_t c = lane; c < a.C; c += WARP)
-        a.y[n * a.C + c] =
-            from_float<T>((to_float(x[c]) - mean) * rstd * a.gamma[c] + (a.beta ? a.beta[c] : 0));
+        a.y[n * a.C + c] = from_float<T>((to_float(x[c]) - mean) * rstd * a.gamma[c] + (a.beta ? a.beta[c] : 0));
     if (lane == 0) {
         a.mean[n] = mean;
         a.rstd[n] = rstd;
@@ -159,8 +158,7 @@ template <class T> struct NormBackward {
 
 /* dbranch = dropout'(dsum), of dsum as it is stored */
 template <class T, int W>
-__device__ __forceinline__ void write_gradients(const NormBackward<T> &a, int64_t n, int64_t c,
-                                                const float (&d)[W])
+__device__ __forceinline__ void write_gradients(const NormBackward<T> &a, int64_t n, int64_t c, const float (&d)[W])
 {
     int64_t i = n * a.C + c;
     store_columns(a.dsum + i, d);
@@ -214,8 +212,7 @@ __global__ void __launch_bounds__(ROW_THREADS, NORM_BLOCKS) norm_backward(NormBa
     int64_t step = static_cast<int64_t>(gridDim.x) * TEAMS;
     float to_gamma[Team::packs][W] = {}, to_beta[Team::packs][W] = {};
     float over_C = 1 / static_cast<float>(a.C);
-    for (int64_t n = static_cast<int64_t>(blockIdx.x) * TEAMS + threadIdx.x / Team::threads; n < a.N;
-         n += step) {
+    for (int64_t n = static_cast<int64_t>(blockIdx.x) * TEAMS + threadIdx.x / Team::threads; n < a.N; n += step) {
         Pack<T> x[Team::packs] = {}, dy[Team::packs] = {}, carry[Team::packs] = {};
         float mean = a.mean[n], rstd = a.rstd[n], sums[2] = {0, 0};
 #pragma unroll
@@ -256,8 +253,7 @@ __global__ void __launch_bounds__(ROW_THREADS, NORM_BLOCKS) norm_backward(NormBa
             if (a.dy2)
                 load_columns(a.dy2 + n * a.C + c, dy2); /* once more: it is rare, and in the cache */
             for (int i = 0; i < W; i++) {
-                float h = (to_float(dy[k].v[i]) + dy2[i]) * gamma[i],
-                      along = (to_float(x[k].v[i]) - mean) * rstd;
+                float h = (to_float(dy[k].v[i]) + dy2[i]) * gamma[i], along = (to_float(x[k].v[i]) - mean) * rstd;
                 d[i] = rstd * (h - sums[0] * over_C - along * sums[1] * over_C);
                 if (a.dcarry)
                     d[i] += to_float(carry[k].v[i]);
@@ -317,8 +313,7 @@ template <class T> __global__ void norm_backward_any(NormBackward<T> a)
 /* dgamma += sum over rows r of partial(r,0), dbeta that of partial(r,1)      partial (rows,2,C); dbeta may be null
  * A block has 32 of the 2C columns: warp w adds rows w, w + 32, ..., its lanes a column each; then warp 0 adds up
  * warps 0 to 31. */
-static __global__ void norm_add_partials(const float *partial, int64_t rows, int64_t C, float *dgamma,
-                                         float *dbeta)
+static __global__ void norm_add_partials(const float *partial, int64_t rows, int64_t C, float *dgamma, float *dbeta)
 {
     SHARED(float, part, [WARP][WARP]);
     unsigned lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
@@ -352,8 +347,7 @@ static size_t partial_bytes(const gp_backend *be, int64_t rows, int64_t C)
     return static_cast<size_t>(partial_rows(be, rows) * 2 * C) * sizeof(float);
 }
 
-template <class T, class Team>
-static void run_backward(gp_backend *be, const NormBackward<T> &a, int64_t *rows)
+template <class T, class Team> static void run_backward(gp_backend *be, const NormBackward<T> &a, int64_t *rows)
 {
     *rows = partial_rows(be, blocks_for(a.N, ROW_WARPS / Team::warps));
     RUN(be, (norm_backward<T, Team>), static_cast<unsigned>(*rows), ROW_THREADS, 0, a);
@@ -362,8 +356,7 @@ static void run_backward(gp_backend *be, const NormBackward<T> &a, int64_t *rows
 template <class T> static void run_backward_any(gp_backend *be, const NormBackward<T> &a, int64_t *rows)
 {
     *rows = partial_rows(be, blocks_for(a.N, ROW_WARPS));
-    RUN(be, norm_partials_any<T>, dim3(blocks_for(a.C, ROW_THREADS), static_cast<unsigned>(*rows)),
-        ROW_THREADS, 0, a);
+    RUN(be, norm_partials_any<T>, dim3(blocks_for(a.C, ROW_THREADS), static_cast<unsigned>(*rows)), ROW_THREADS, 0, a);
     RUN(be, norm_backward_any<T>, blocks_for(a.N, ROW_WARPS), ROW_THREADS, 0, a);
 }
 
@@ -389,8 +382,8 @@ template <class T> static void backward(gp_backend *be, const gp_norm_op *op)
     if (!packable<T>(C, a.x, a.dy, a.dy2, a.dcarry) || !packable<T>(C, a.gamma, a.dsum, a.dbranch) ||
         !with_team<T>(C, [&](auto team) { run_backward<T, decltype(team)>(be, a, &rows); }))
         run_backward_any(be, a, &rows);
-    RUN(be, norm_add_partials, blocks_for(2 * C, WARP), WARP * WARP, 0, a.partial, rows, C,
-        data_of<float>(op->dgamma), data_of<float>(op->dbeta));
+    RUN(be, norm_add_partials, blocks_for(2 * C, WARP), WARP * WARP, 0, a.partial, rows, C, data_of<float>(op->dgamma),
+        data_of<float>(op->dbeta));
 }
 
 void gp_cuda_norm_backward(gp_backend *be, const gp_norm_op *op)

@@ -1,12 +1,12 @@
 /* op_sample.cu: a token drawn from each row of logits.
  *
- * A row is cut into slices, a block each: one block alone would read for as long as some layers take. What the blocks of a
- * row find they gather in its Row, and the last of them to come concludes from it. All sums are of integers, weights in
- * fixed point, so no order of blocks or threads can show. Greedy is one kernel, plain temperature two. */
+ * A row is cut into slices, a block each: one block alone would read for as long as some layers take. What the blocks
+ * of a row find they gather in its Row, and the last of them to come concludes from it. All sums are of integers,
+ * weights in fixed point, so no order of blocks or threads can show. Greedy is one kernel, plain temperature two. */
 #include "backend/cuda/sample.cuh"
 
-/* By one thread of the row's last block, when nothing else of the op reads the row any more: what was drawn goes where it
- * is read, and the row's state is as it was. */
+/* By one thread of the row's last block, when nothing else of the op reads the row any more: what was drawn goes where
+ * it is read, and the row's state is as it was. */
 static __device__ void conclude(const Sample &a, Row *row, int id)
 {
     unsigned b = blockIdx.x;
@@ -36,7 +36,8 @@ static __device__ void conclude(const Sample &a, Row *row, int id)
  *
  * The last of an op does not let what follows begin early: it writes what the next pass reads before it waits. */
 
-/* The id with the largest logit, the lowest of several; with temperature 0 it is the one drawn. And the largest of all. */
+/* The id with the largest logit, the lowest of several; with temperature 0 it is the one drawn. And the largest of
+ * all. */
 static __global__ void __launch_bounds__(SAMPLE_THREADS) sample_largest(Sample a)
 {
     SHARED(u64, largest, [SAMPLE_THREADS / WARP]);
@@ -166,8 +167,7 @@ static __global__ void __launch_bounds__(SAMPLE_THREADS) sample_digit(Sample a, 
     u64 before = sum_before(take_bins(row, x), &total);
     if (s.by_weight)
         wanted = static_cast<u64>(fmax(1.0, ceil(s.share * static_cast<double>(total))));
-    find(x, before, wanted,
-         [&](int bin, u64 rest) { row->prefix = static_cast<u64>(bin), row->wanted = rest; });
+    find(x, before, wanted, [&](int bin, u64 rest) { row->prefix = static_cast<u64>(bin), row->wanted = rest; });
 }
 
 /* The keys of the block's slice that begin with the row's first digit, to the row's list. */
@@ -245,7 +245,8 @@ static __global__ void __launch_bounds__(SAMPLE_THREADS) sample_limit(Sample a, 
         row->limit = ((prefix + 1) << shift) - 1;
 }
 
-/* Where among the weights, which add up to total, the row's random number falls: the id with which their sum reaches it. */
+/* Where among the weights, which add up to total, the row's random number falls: the id with which their sum reaches
+ * it. */
 static __device__ __forceinline__ u64 drawn_weight(const Sample &a, u64 total)
 {
     double u = gp_random_double(a.seed, GP_RNG_SAMPLE, static_cast<uint32_t>(a.samples[blockIdx.x]),

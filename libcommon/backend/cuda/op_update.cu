@@ -1,8 +1,8 @@
 /* op_update.cu: the norm of all gradients, and AdamW; many segments a launch.
  *
- * The list of segments is in the host's memory and the same every step, so it travels as a kernel's parameters: nothing is
- * copied or allocated, and a captured step keeps it. A segment is cut in chunks; block b takes chunks b, b + grid, ... of all
- * segments of the launch, in order. */
+ * The list of segments is in the host's memory and the same every step, so it travels as a kernel's parameters: nothing
+ * is copied or allocated, and a captured step keeps it. A segment is cut in chunks; block b takes chunks b, b + grid,
+ * ... of all segments of the launch, in order. */
 #include "backend/cuda/device.cuh"
 #include "backend/cuda/kernel.cuh"
 #include "backend/rounding.h"
@@ -11,12 +11,12 @@
 #include <cmath>
 
 constexpr unsigned UPDATE_THREADS = 256;
-/* Blocks of a launch. Not the device's count of processors: the norm's partial sums, and so its bits, depend on this. Four a
- * processor on an H100, which is more loads in flight than its memory needs. */
+/* Blocks of a launch. Not the device's count of processors: the norm's partial sums, and so its bits, depend on this.
+ * Four a processor on an H100, which is more loads in flight than its memory needs. */
 constexpr unsigned UPDATE_BLOCKS = 512;
 constexpr int PACKS = 4; /* that a thread takes of a chunk */
-/* Of adamw on a multiprocessor: 48 registers a thread. Left to choose, ptxas takes 40 for sm_86 and sm_89, and spills; for
- * sm_75, which holds 1024 threads, it refuses more than four. */
+/* Of adamw on a multiprocessor: 48 registers a thread. Left to choose, ptxas takes 40 for sm_86 and sm_89, and spills;
+ * for sm_75, which holds 1024 threads, it refuses more than four. */
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
 constexpr int ADAMW_BLOCKS = 4;
 #else
@@ -33,7 +33,8 @@ struct Segments {
     int count;
 };
 
-/* Chunks begin at addresses of g that are multiples of 16 bytes; the first of a segment may begin before it: by this. */
+/* Chunks begin at addresses of g that are multiples of 16 bytes; the first of a segment may begin before it: by
+ * this. */
 static __host__ __device__ __forceinline__ int elements_before(const gp_segment &s)
 {
     return static_cast<int>(reinterpret_cast<uintptr_t>(s.g) % 16 / sizeof(float));
@@ -61,8 +62,8 @@ static unsigned grid_of(const Segments &s)
     return s.end[s.count - 1] < UPDATE_BLOCKS ? s.end[s.count - 1] : UPDATE_BLOCKS;
 }
 
-/* Calls body(segment, first) for each chunk of this block: elements first .. first + CHUNK - 1, as far as there are such;
- * the first of a segment's may be negative. */
+/* Calls body(segment, first) for each chunk of this block: elements first .. first + CHUNK - 1, as far as there are
+ * such; the first of a segment's may be negative. */
 template <class Body> __device__ __forceinline__ void for_each_chunk(const Segments &s, Body body)
 {
     unsigned chunks = s.end[s.count - 1];
@@ -102,8 +103,8 @@ static __device__ __forceinline__ Pack<float> load_some(const float *p, int64_t 
 }
 
 /* partial(b) += sum of g^2 over the chunks of block b                  g: the segments; partial (UPDATE_BLOCKS)
- * A pack's squares are added in fp32, packs in double: |g| beyond 1e19 counts as not finite, all else is exact enough for
- * any count. */
+ * A pack's squares are added in fp32, packs in double: |g| beyond 1e19 counts as not finite, all else is exact enough
+ * for any count. */
 static __global__ void __launch_bounds__(UPDATE_THREADS)
     sum_squares(const __grid_constant__ Segments segments, double *partial)
 {
@@ -132,8 +133,7 @@ static __global__ void __launch_bounds__(UPDATE_BLOCKS) finish_norm(const double
         return;
     step->grad_norm = static_cast<float>(norm);
     step->skip |= !(norm <= FLT_MAX && fabs(step->loss) <= DBL_MAX);
-    step->clip_scale =
-        step->max_norm > 0 ? static_cast<float>(fmin(1.0, step->max_norm / (norm + 1e-6))) : 1.0f;
+    step->clip_scale = step->max_norm > 0 ? static_cast<float>(fmin(1.0, step->max_norm / (norm + 1e-6))) : 1.0f;
 }
 
 size_t gp_cuda_update_workspace(const gp_backend *be, const gp_shape *shape)
@@ -177,8 +177,7 @@ static __device__ __forceinline__ Rates rates_of(const gp_step &step, float weig
  *   m = beta1 m + (1 - beta1) g',  v = beta2 v + (1 - beta2) g'^2
  *   p = p - lr weight_decay p - lr (m / bias1) / (sqrt(v / bias2) + eps)
  * p leaves here in fp32; where it is stored in bf16 it is then rounded by chance. */
-static __device__ __forceinline__ void update(const AdamW &a, const Rates &r, float g, float &p, float &m,
-                                              float &v)
+static __device__ __forceinline__ void update(const AdamW &a, const Rates &r, float g, float &p, float &m, float &v)
 {
     g *= r.clip;
     m = a.beta1 * m + a.rest1 * g;
@@ -203,8 +202,7 @@ template <class P> struct alignas(4 * sizeof(P)) Parameters {
 };
 
 template <class P>
-static __device__ __forceinline__ void update_pack(const AdamW &a, const Rates &r, const gp_segment &s,
-                                                   int64_t i)
+static __device__ __forceinline__ void update_pack(const AdamW &a, const Rates &r, const gp_segment &s, int64_t i)
 {
     Parameters<P> *at = reinterpret_cast<Parameters<P> *>(static_cast<P *>(s.p) + i), p = *at;
     Pack<float> g = load_pack(s.g + i), m = load_pack(s.m + i), v = load_pack(s.v + i);
@@ -223,8 +221,7 @@ static __device__ __forceinline__ void update_pack(const AdamW &a, const Rates &
 }
 
 template <class P>
-static __device__ __forceinline__ void update_one(const AdamW &a, const Rates &r, const gp_segment &s,
-                                                  int64_t i)
+static __device__ __forceinline__ void update_one(const AdamW &a, const Rates &r, const gp_segment &s, int64_t i)
 {
     P *p = static_cast<P *>(s.p) + i;
     float x = to_float(*p);

@@ -1,6 +1,6 @@
 /* order.cu: a stable radix sort of rows by id, eight bits a pass from the lowest. Each pass is three launches: every
- * unit, a run of rows that one warp owns, counts its digits; the counts become the places where each unit's rows of each
- * digit begin; every unit puts its rows there, in order. Where a row lands depends on the ids alone. */
+ * unit, a run of rows that one warp owns, counts its digits; the counts become the places where each unit's rows of
+ * each digit begin; every unit puts its rows there, in order. Where a row lands depends on the ids alone. */
 #include "backend/cuda/kernel.cuh"
 #include "backend/cuda/order.cuh"
 

@@ -25,8 +25,8 @@ struct Problem {
     uint64_t bits;
 };
 
-/* One way to make a product: with what of it in the library's own kernel (gp_cuda_products; 0: by the plain kernel), and by
- * which of its algorithms (null: what the heuristic names first). */
+/* One way to make a product: with what of it in the library's own kernel (gp_cuda_products; 0: by the plain kernel),
+ * and by which of its algorithms (null: what the heuristic names first). */
 struct Way {
     unsigned parts;
     const cublasLtMatmulAlgo_t *algorithm;
@@ -54,7 +54,8 @@ static inline Matmuls *matmuls_of(const gp_backend *be)
 /* matmul.cu: makes it in one way; false where that cannot be had. */
 bool matmul_by(gp_backend *be, const Product *p, Way way);
 
-/* The ways for a product from those in `allowed`, the one with most in it first, the plain kernel last. Gives how many. */
+/* The ways for a product from those in `allowed`, the one with most in it first, the plain kernel last. Gives how
+ * many. */
 constexpr int MOST_WAYS = 4;
 int matmul_ways(const Product *p, unsigned allowed, unsigned ways[MOST_WAYS]);
 
@@ -70,8 +71,8 @@ void matmul_forget_choices(gp_backend *be);
 /* matmul_plain.cu: by the kernel that takes every shape, epilogue and all but sums. */
 void matmul_plain(gp_backend *be, const Product *p);
 
-/* matmul_lt.cu: by cuBLASLt, with the epilogue in the same kernel; false when it has no algorithm for that, or not that one
- * (null: its heuristic's first). With a_sums or b_sums the sums are stored at `sums`, which is fp32. */
+/* matmul_lt.cu: by cuBLASLt, with the epilogue in the same kernel; false when it has no algorithm for that, or not that
+ * one (null: its heuristic's first). With a_sums or b_sums the sums are stored at `sums`, which is fp32. */
 bool matmul_lt(gp_backend *be, const Product *p, float *sums, const cublasLtMatmulAlgo_t *algorithm);
 void matmul_lt_forget(gp_backend *be);
 

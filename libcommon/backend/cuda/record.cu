@@ -3,8 +3,8 @@
 
 #include <cstdlib>
 
-/* The first time, work is issued as it comes: libraries choose their kernels then, and kernels get their attributes. The
- * second time it is captured. */
+/* The first time, work is issued as it comes: libraries choose their kernels then, and kernels get their attributes.
+ * The second time it is captured. */
 enum class Recorded { nothing, seen, capturing, whole, refused };
 
 struct gp_recording {

@@ -44,8 +44,7 @@ template <class T, int W> __device__ __forceinline__ void store_columns(T *p, co
 
 /* Dropout's factors of W elements of a sample; the first is a multiple of 4 unless W is 1. All 1 without dropout. */
 template <int W>
-__device__ __forceinline__ void mask_columns(const Mask &m, int64_t sample, int64_t element,
-                                             float (&factor)[W])
+__device__ __forceinline__ void mask_columns(const Mask &m, int64_t sample, int64_t element, float (&factor)[W])
 {
     if constexpr (W == 1) {
         factor[0] = mask_factor(m, sample, element);
@@ -125,8 +124,8 @@ template <class Team, int COUNT> __device__ __forceinline__ void team_sums(float
     }
 }
 
-/* Mean and rstd of a row of C that a team holds in x; a thread's first column is `first`. The one order of these sums, for
- * all kernels that norm: so a row has the same bits in each. */
+/* Mean and rstd of a row of C that a team holds in x; a thread's first column is `first`. The one order of these sums,
+ * for all kernels that norm: so a row has the same bits in each. */
 template <class T, class Team>
 __device__ __forceinline__ void row_statistics(const Pack<T> (&x)[Team::packs], int first, int C, float eps,
                                                float *scratch, float *mean, float *rstd)

@@ -1,10 +1,11 @@
-/* sample.cuh: rows of logits as op_sample.cu's kernels see them: ids ranked by keys, slices, and how the blocks of a row meet.
+/* sample.cuh: rows of logits as op_sample.cu's kernels see them: ids ranked by keys, slices, and how the blocks of a
+ * row meet.
  *
  * Ids have ranks by a key, the most probable has the least, and no two are alike:
  *     key = (code(largest logit) - code(logit)) << ID_BITS | id       code: a logit's bits, made to ascend with it
- * top_k and top_p keep the ids up to some key, the limit, which is found digit by digit (a radix select): the ids whose key
- * begins with the digits found so far are counted, or weighed, by their next digit. The first digit takes all blocks; the
- * keys with it are listed, and one block finds the others. */
+ * top_k and top_p keep the ids up to some key, the limit, which is found digit by digit (a radix select): the ids whose
+ * key begins with the digits found so far are counted, or weighed, by their next digit. The first digit takes all
+ * blocks; the keys with it are listed, and one block finds the others. */
 #ifndef GP_CUDA_SAMPLE_CUH
 #define GP_CUDA_SAMPLE_CUH
 
@@ -18,17 +19,14 @@ using u64 = unsigned long long; /* CUDA's atomics know no other name of it */
 
 constexpr int SAMPLE_THREADS = 256, ITEMS = 8, SLICE = SAMPLE_THREADS * ITEMS;
 #ifdef GP_CUSIM
-constexpr int64_t SAMPLE_ROWS =
-    8; /* with CUSIM_WEAK each block costs a copy of them; and tests see several launches */
+constexpr int64_t SAMPLE_ROWS = 8; /* with CUSIM_WEAK each block costs a copy of them; and tests see several launches */
 #else
 constexpr int64_t SAMPLE_ROWS = 128;
 #endif
-constexpr int ID_BITS = 22, DIGIT_BITS = 11,
-              DIGITS = 5; /* 32 + 22 bits; the first three digits are the logit's */
+constexpr int ID_BITS = 22, DIGIT_BITS = 11, DIGITS = 5; /* 32 + 22 bits; the first three digits are the logit's */
 constexpr int LOGIT_DIGITS = 3, BINS = 1 << DIGIT_BITS;
 constexpr int FIRST_SHIFT = (DIGITS - 1) * DIGIT_BITS;
-static_assert((DIGITS - LOGIT_DIGITS) * DIGIT_BITS == ID_BITS && BINS == SLICE &&
-                  BINS * SLICE >= 1 << ID_BITS,
+static_assert((DIGITS - LOGIT_DIGITS) * DIGIT_BITS == ID_BITS && BINS == SLICE && BINS * SLICE >= 1 << ID_BITS,
               "a digit is the logit's or the id's, and there is a bin for each slice");
 
 /* All zeros between ops, but for limit and wanted. */
@@ -182,8 +180,7 @@ static __device__ __forceinline__ Items items_of_block()
 }
 
 /* Of ids below `count`. All at once, so that the loads do not wait for each other. */
-static __device__ __forceinline__ void load_raw(const float *logits, int count, Items items,
-                                                float (&x)[ITEMS])
+static __device__ __forceinline__ void load_raw(const float *logits, int count, Items items, float (&x)[ITEMS])
 {
 #pragma unroll
     for (int k = 0; k < ITEMS; k++)
@@ -191,8 +188,7 @@ static __device__ __forceinline__ void load_raw(const float *logits, int count, 
 }
 
 /* Behind the penalty. */
-static __device__ __forceinline__ void penalize(const Sample &a, const uint8_t *seen, Items items,
-                                                float (&x)[ITEMS])
+static __device__ __forceinline__ void penalize(const Sample &a, const uint8_t *seen, Items items, float (&x)[ITEMS])
 {
     if (!seen)
         return;
@@ -204,8 +200,7 @@ static __device__ __forceinline__ void penalize(const Sample &a, const uint8_t *
         }
 }
 
-static __device__ __forceinline__ void load_logits(const Sample &a, const View &v, Items items,
-                                                   float (&x)[ITEMS])
+static __device__ __forceinline__ void load_logits(const Sample &a, const View &v, Items items, float (&x)[ITEMS])
 {
     load_raw(v.logits, a.vocab, items, x);
     penalize(a, v.seen, items, x);
@@ -236,8 +231,8 @@ static __device__ u64 sum_before(u64 x, u64 *total)
     return before + sum - x;
 }
 
-/* Thread t has x(8t) .. x(8t+7), and `before` is the sum of those before them. Calls found(i, rest) for the i with which the
- * sum from 0 on reaches `wanted`: for no i if it never does. rest: what was wanted still before x(i). */
+/* Thread t has x(8t) .. x(8t+7), and `before` is the sum of those before them. Calls found(i, rest) for the i with
+ * which the sum from 0 on reaches `wanted`: for no i if it never does. rest: what was wanted still before x(i). */
 template <class Found>
 static __device__ __forceinline__ void find(const u64 (&x)[ITEMS], u64 before, u64 wanted, Found found)
 {

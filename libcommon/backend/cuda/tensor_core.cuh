@@ -22,7 +22,7 @@
 #define SM_80_ASM(...) asm volatile(__VA_ARGS__)
 #endif
 
-/* ---- products ------------------------------------------------------------------------------------ */
+/* ---- products -------------------------------------------------------------------------------------------- */
 
 #ifdef GP_CUSIM
 
@@ -57,8 +57,7 @@ static inline void finish_mma(Lanes lanes, Place place)
             float *c = static_cast<Mma *>(lanes[i])->c;
             double sum = 0;
             for (unsigned k = 0; k < 16; k++)
-                sum += static_cast<double>(a[i / 4 + 8 * (e / 2)][k]) *
-                       static_cast<double>(b[k][2 * (i % 4) + e % 2]);
+                sum += static_cast<double>(a[i / 4 + 8 * (e / 2)][k]) * static_cast<double>(b[k][2 * (i % 4) + e % 2]);
             c[e] = static_cast<float>(static_cast<double>(c[e]) + sum);
         }
 }
@@ -76,8 +75,7 @@ static inline void mma_m16n8k16(Place place, float *c, const uint32_t *a, const 
 #else
 
 /* c += a b, by the whole warp. */
-static __device__ __forceinline__ void mma_m16n8k16(float (&c)[4], const uint32_t (&a)[4],
-                                                    const uint32_t (&b)[2])
+static __device__ __forceinline__ void mma_m16n8k16(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2])
 {
     SM_80_ASM("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
               "{%0,%1,%2,%3};\n"
@@ -87,7 +85,7 @@ static __device__ __forceinline__ void mma_m16n8k16(float (&c)[4], const uint32_
 
 #endif
 
-/* ---- fragments out of shared memory: ldmatrix ---------------------------------------------------- */
+/* ---- fragments out of shared memory: ldmatrix ------------------------------------------------------------ */
 
 /* Four 8x8 matrices of 16-bit elements. Lanes 8i to 8i+7 give the addresses of the rows of matrix i, 16 bytes each, at
  * multiples of 16; in r[i] a lane gets elements [g][2t, 2t+1] of matrix i, or, transposed, [2t, 2t+1][g]. */
@@ -156,7 +154,7 @@ static __device__ __forceinline__ void ldmatrix_x4_trans(uint32_t (&r)[4], const
 
 #endif
 
-/* ---- copies from global to shared memory that go on beside the arithmetic: cp.async -------------- */
+/* ---- copies from global to shared memory that go on beside the arithmetic: cp.async ---------------------- */
 
 /* 16 bytes; zeros where there is nothing to read (rows past the end). Both addresses are multiples of 16. What was
  * copied is there for this thread after the wait that covers its group, for others after a barrier behind that. */
@@ -179,8 +177,7 @@ static __device__ __forceinline__ void cp_async_16(void *to, const void *from, b
 /* 8 bytes, at multiples of 8, likewise; through the L1 cache. */
 static __device__ __forceinline__ void cp_async_8(void *to, const void *from, bool there)
 {
-    SM_80_ASM("cp.async.ca.shared.global [%0], [%1], 8, %2;\n" ::"r"(shared_address(to)), "l"(from),
-              "r"(there ? 8 : 0)
+    SM_80_ASM("cp.async.ca.shared.global [%0], [%1], 8, %2;\n" ::"r"(shared_address(to)), "l"(from), "r"(there ? 8 : 0)
               : "memory");
 }
 

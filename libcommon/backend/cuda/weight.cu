@@ -1,7 +1,8 @@
-/* weight.cu: weights as the products read them. In fp32 that is where they are, and so it is for a weight that is stored in
- * bf16, without a master; else in bf16 the slot holds a copy of the weight, in the same layout. Behind it, or alone, is a
- * copy of its bias. A transposed weight, the head, has rows of zeros behind its vocabulary, which is an odd number: tensor
- * cores want multiples of 8. The slot comes zeroed, and nothing writes there; a weight that is read in place has them. */
+/* weight.cu: weights as the products read them. In fp32 that is where they are, and so it is for a weight that is
+ * stored in bf16, without a master; else in bf16 the slot holds a copy of the weight, in the same layout. Behind it, or
+ * alone, is a copy of its bias. A transposed weight, the head, has rows of zeros behind its vocabulary, which is an odd
+ * number: tensor cores want multiples of 8. The slot comes zeroed, and nothing writes there; a weight that is read in
+ * place has them. */
 #include "backend/cuda/kernel.cuh"
 #include "backend/cuda/matmul.cuh"
 
@@ -18,8 +19,7 @@ int64_t weight_outputs(const gp_weight *w)
 int64_t weight_outputs_held(const gp_backend *be, const gp_weight *w)
 {
     int64_t outputs = weight_outputs(w);
-    return be->dtype == GP_BF16 && w->transposed ? (outputs + GP_HELD_ROWS - 1) / GP_HELD_ROWS * GP_HELD_ROWS
-                                                 : outputs;
+    return be->dtype == GP_BF16 && w->transposed ? (outputs + GP_HELD_ROWS - 1) / GP_HELD_ROWS * GP_HELD_ROWS : outputs;
 }
 
 static bool in_place(const gp_backend *be, const gp_weight *w)
@@ -70,9 +70,10 @@ const void *weight_bias(const gp_backend *be, const gp_weight *w)
     return be->dtype == GP_BF16 ? static_cast<char *>(w->slot) + bias_at(be, w) : w->bias->data;
 }
 
-/* ---- the copies ---------------------------------------------------------------------------------- */
+/* ---- the copies ------------------------------------------------------------------------------------------ */
 
-/* A launch converts as many tensors as its arguments have room for (4 KiB): all of GPT-2's in one, of gpt2-xl's in four. */
+/* A launch converts as many tensors as its arguments have room for (4 KiB): all of GPT-2's in one, of gpt2-xl's in
+ * four. */
 constexpr int TENSORS = 120, NARROW_THREADS = 256, PACKS = 4;
 constexpr int64_t SHARE = NARROW_THREADS * PACKS * Pack<bf16>::size; /* elements a block */
 

@@ -27,8 +27,8 @@ size_t gp_ref_attention_scratch(const gp_shape *shape)
 
 /* p = exp(s - max) of the scores s = (q . key k) / divisor, k = 0..count-1; key k is at keys + k * stride, D numbers.
  * Returns their sum, which makes probabilities of them, and log sum exp of the scores in *lse. */
-static double exp_row(const real *q, const real *keys, int64_t stride, int64_t count, int64_t D,
-                      double divisor, double *p, double *lse)
+static double exp_row(const real *q, const real *keys, int64_t stride, int64_t count, int64_t D, double divisor,
+                      double *p, double *lse)
 {
     double scale = 1 / divisor, max = -INFINITY, sum = 0;
     for (int64_t k = 0; k < count; k++) {
@@ -42,8 +42,8 @@ static double exp_row(const real *q, const real *keys, int64_t stride, int64_t c
 }
 
 /* out = (sum over k of p[k] value k) / total, or 0 where nothing is visible; `sum` has room for D numbers */
-static void weigh_values(const gp_backend *be, const double *p, double total, const real *values,
-                         int64_t stride, int64_t count, int64_t D, double *sum, real *out)
+static void weigh_values(const gp_backend *be, const double *p, double total, const real *values, int64_t stride,
+                         int64_t count, int64_t D, double *sum, real *out)
 {
     memset(sum, 0, (size_t)D * sizeof *sum);
     for (int64_t k = 0; k < count; k++)
@@ -61,8 +61,7 @@ static int64_t visible(const gp_attention_op *op, int64_t b, int64_t q, int64_t 
 }
 
 /* k and v of qkv's T rows into the cache, at positions 0..T-1 */
-static void fill_cache(gp_backend *be, const gp_kv *kv, const real *qkv, int64_t B, int64_t T, int64_t C,
-                       int64_t D)
+static void fill_cache(gp_backend *be, const gp_kv *kv, const real *qkv, int64_t B, int64_t T, int64_t C, int64_t D)
 {
     int64_t H = C / D, P = kv->k.dim[2];
     real *k = reals(&kv->k), *v = reals(&kv->v);
@@ -121,13 +120,13 @@ static void backward_row(const gp_backend *be, const gp_attention_op *op, head_g
     int64_t T = op->qkv->dim[1], C = op->qkv->dim[2] / 3, D = C / op->heads, count = visible(op, b, q, T);
     const real *query = reals(op->qkv) + (b * T + q) * 3 * C + h * D;
     const real *keys = reals(op->qkv) + b * T * 3 * C + C + h * D, *values = keys + C;
-    const real *dout = reals(op->dout) + (b * T + q) * C + h * D,
-               *out = reals(op->out) + (b * T + q) * C + h * D;
+    const real *dout = reals(op->dout) + (b * T + q) * C + h * D, *out = reals(op->out) + (b * T + q) * C + h * D;
     double scale = 1 / gp_scores_divisor(op->divisor, D), lse = reals(op->lse)[(b * op->heads + h) * T + q];
     double along = dot(dout, out, D);
     gp_mask mask = gp_mask_open(&op->drop, b);
     for (int64_t k = 0; k < count; k++) {
-        /* no probability is above 1, but lse is kept in fp32: with scores of a million it is off by more than nothing */
+        /* no probability is above 1, but lse is kept in fp32: with scores of a million it is off by more than
+         * nothing */
         g->p[k] = fmin(1, exp(scale * dot(query, keys + k * 3 * C, D) - lse));
         g->m[k] = gp_mask_at(&mask, (h * T + q) * T + k);
         g->dp[k] = g->m[k] * dot(dout, values + k * 3 * C, D);

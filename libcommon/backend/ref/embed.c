@@ -31,8 +31,7 @@ void gp_ref_embed_forward(gp_backend *be, const gp_embed_op *op)
  *
  * The first n that names a row sums all of that row, so that threads never meet. The search compares N^2
  * integers at most: nothing beside the step's N x parameters products. */
-static void add_rows_by_id(gp_backend *be, const gp_embed_op *op, const int32_t *ids, int32_t pad,
-                           gp_tensor *grad)
+static void add_rows_by_id(gp_backend *be, const gp_embed_op *op, const int32_t *ids, int32_t pad, gp_tensor *grad)
 {
     int64_t N = rows_of(op->dy), T = rows_of_sample(op->dy), C = columns_of(op->dy);
     const real *dy = reals(op->dy);

@@ -14,8 +14,7 @@ size_t gp_ref_head_workspace(const gp_shape *shape)
 
 /* logits = x W^T + bias      x (rows,C), W (V,C) as the weight stores it or (C,V), bias (V); logits (rows,V)
  * bf16: those of head_logits are fp32, and not rounded. */
-static void logits_of(gp_backend *be, const gp_head_op *op, const real *x, int64_t rows, int64_t V,
-                      real *logits)
+static void logits_of(gp_backend *be, const gp_head_op *op, const real *x, int64_t rows, int64_t V, real *logits)
 {
     int64_t C = columns_of(op->x);
     BUG_ON(gp_tensor_count(&op->w->w) != V * C);
@@ -39,8 +38,7 @@ void gp_ref_head_logits(gp_backend *be, const gp_head_op *op)
 
 /* Returns log sum exp(row) - row[target]; with `train` row becomes scale * (softmax(row) - onehot(target)).
  * A row that is not counted gives 0 and zeros. bf16: the gradient is rounded. */
-static double cross_entropy(const gp_backend *be, real *row, int64_t V, int32_t target, bool train,
-                            double scale)
+static double cross_entropy(const gp_backend *be, real *row, int64_t V, int32_t target, bool train, double scale)
 {
     bool counted = target != NOT_COUNTED;
     double max = -INFINITY, sum = 0, loss = 0;
@@ -58,8 +56,8 @@ static double cross_entropy(const gp_backend *be, real *row, int64_t V, int32_t 
 }
 
 /* d (rows,V), x and dx (rows,C):  dx = d W,  dW += d^T x,  dbias += column sums of d */
-static void head_grads(gp_backend *be, const gp_head_op *op, const real *d, const real *x, int64_t rows,
-                       int64_t V, real *dx)
+static void head_grads(gp_backend *be, const gp_head_op *op, const real *d, const real *x, int64_t rows, int64_t V,
+                       real *dx)
 {
     int64_t C = columns_of(op->x);
     gp_ref_matrix w = weight_matrix(be, op->w);

@@ -1,5 +1,5 @@
-/* host.c: the machine that ref and cpu run on: how much memory it has, and what it does not need, since an op is done when
- * it returns. */
+/* host.c: the machine that ref and cpu run on: how much memory it has, and what it does not need, since an op is done
+ * when it returns. */
 #include "backend/ref/ref.h"
 #include "base/memory.h"
 

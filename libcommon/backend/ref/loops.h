@@ -147,7 +147,6 @@ static inline const real *weight_bias(const gp_backend *be, const gp_weight *w, 
 }
 
 /* dW += x^T dy in W's own layout; x (N,I), dy (N,O) */
-void gp_ref_weight_grad(gp_backend *be, const gp_weight *w, const real *x, const real *dy, int64_t rows,
-                        real *dw);
+void gp_ref_weight_grad(gp_backend *be, const gp_weight *w, const real *x, const real *dy, int64_t rows, real *dw);
 
 #endif

@@ -27,8 +27,7 @@ static void multiply_tile(const gp_ref_product *p, int64_t r0, int64_t c0)
                 double a0 = row[k * p->a.column], a1 = row[(k + 1) * p->a.column];
                 double a2 = row[(k + 2) * p->a.column], a3 = row[(k + 3) * p->a.column];
                 for (int c = 0; c < COLUMNS; c++)
-                    sum[r][c] =
-                        sum[r][c] + a0 * b[k][c] + a1 * b[k + 1][c] + a2 * b[k + 2][c] + a3 * b[k + 3][c];
+                    sum[r][c] = sum[r][c] + a0 * b[k][c] + a1 * b[k + 1][c] + a2 * b[k + 2][c] + a3 * b[k + 3][c];
             }
             for (; k < depth; k++)
                 for (int c = 0; c < COLUMNS; c++)
@@ -73,8 +72,7 @@ void gp_ref_add_rows(gp_backend *be, const real *x, int64_t rows, int64_t column
     }
 }
 
-void gp_ref_weight_grad(gp_backend *be, const gp_weight *w, const real *x, const real *dy, int64_t rows,
-                        real *dw)
+void gp_ref_weight_grad(gp_backend *be, const gp_weight *w, const real *x, const real *dy, int64_t rows, real *dw)
 {
     /* stored (I,O): x^T dy; stored (O,I): dy^T x */
     const real *left = w->transposed ? dy : x, *right = w->transposed ? x : dy;

@@ -23,8 +23,7 @@ void gp_ref_norm_forward(gp_backend *be, const gp_norm_op *op)
             gp_mask mask = gp_mask_open(&op->drop, n / T);
             real *s = sum + n * C;
             for (int64_t c = 0; c < C; c++)
-                s[c] = branch ? (real)stored(be, x[c] + branch[n * C + c] * gp_mask_at(&mask, n % T * C + c))
-                              : x[c];
+                s[c] = branch ? (real)stored(be, x[c] + branch[n * C + c] * gp_mask_at(&mask, n % T * C + c)) : x[c];
             x = s;
         }
         double mean = 0, var = 0;

@@ -40,7 +40,8 @@ void gp_ref_weight_open(gp_backend *be, gp_weight *w, int64_t rows)
     w->form = NULL;
 }
 
-/* In bf16 the slot is the weight rounded (or, in bf16 already, widened), then its bias rounded; otherwise products read the weight itself. */
+/* In bf16 the slot is the weight rounded (or, in bf16 already, widened), then its bias rounded; otherwise products read
+ * the weight itself. */
 size_t gp_ref_weight_bytes(gp_backend *be, const gp_weight *w)
 {
     int64_t count = gp_tensor_count(&w->w) + (w->bias ? gp_tensor_count(w->bias) : 0);

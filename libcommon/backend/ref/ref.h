@@ -42,8 +42,7 @@ void gp_ref_norm_backward(gp_backend *be, const gp_norm_op *op);
 void gp_ref_linear_forward(gp_backend *be, const gp_linear_op *op); /* linear_decode too */
 void gp_ref_linear_backward(gp_backend *be, const gp_linear_op *op);
 void gp_ref_act_forward(gp_backend *be, gp_act act, gp_tensor *y, const gp_tensor *pre);
-void gp_ref_act_backward(gp_backend *be, gp_act act, gp_tensor *dx, const gp_tensor *dy,
-                         const gp_tensor *pre);
+void gp_ref_act_backward(gp_backend *be, gp_act act, gp_tensor *dx, const gp_tensor *dy, const gp_tensor *pre);
 void gp_ref_attention_forward(gp_backend *be, const gp_attention_op *op);
 void gp_ref_attention_backward(gp_backend *be, const gp_attention_op *op);
 void gp_ref_attention_decode(gp_backend *be, const gp_attention_decode_op *op);

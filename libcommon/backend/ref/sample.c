@@ -206,8 +206,7 @@ void gp_ref_sample(gp_backend *be, const gp_sample_op *op)
         const real *logits = reals(op->logits) + b * V;
         if (op->draws && op->samples[b] < 0)
             continue;
-        double u =
-            gp_random_double(op->seed, GP_RNG_SAMPLE, (uint32_t)op->samples[b], (uint64_t)op->positions[b]);
+        double u = gp_random_double(op->seed, GP_RNG_SAMPLE, (uint32_t)op->samples[b], (uint64_t)op->positions[b]);
         draw_scratch s = {.w = thread_scratch(be, draw_bytes(op->vocab))};
         s.penalized = (real *)(s.w + op->vocab);
         s.heap = (int32_t *)(s.penalized + op->vocab);

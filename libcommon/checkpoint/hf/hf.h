@@ -30,8 +30,8 @@ int gp_hf_files_open_index(gp_hf_files *f, const char *path);
 void gp_hf_files_close(gp_hf_files *f);
 gp_hf_tensor *gp_hf_files_find(const gp_hf_files *f, const char *name);
 
-/* What wrappers of training put before the names of all tensors (module., _orig_mod., model., transformer.), one at a time
- * taken off; false: there is none. */
+/* What wrappers of training put before the names of all tensors (module., _orig_mod., model., transformer.), one at a
+ * time taken off; false: there is none. */
 bool gp_hf_files_strip(gp_hf_files *f);
 
 /* How long the beginning is, up to a dot, that the names of all tensors share. */
@@ -40,8 +40,8 @@ size_t gp_hf_files_prefix(const gp_hf_files *f);
 /* hf_names.c: fits the names to the configuration, and the configuration to the head and the biases that are there. */
 void gp_hf_fit(gp_hf_files *f, gp_checkpoint *c);
 
-/* Finds the tensor of each piece of c's table (match[3 * row + piece]), and refuses what is missing, of another shape, or
- * too much. */
+/* Finds the tensor of each piece of c's table (match[3 * row + piece]), and refuses what is missing, of another shape,
+ * or too much. */
 int gp_hf_match(gp_hf_files *f, gp_checkpoint *c, gp_hf_tensor **match);
 
 /* hf_config.c: fills in c->config, and tells what differs. loadable: as a folder for transformers' from_pretrained. */

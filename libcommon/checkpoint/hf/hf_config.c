@@ -32,8 +32,7 @@ static void compare(gp_checkpoint *c, const gp_config *beside, const gp_config *
     gp_buf text = {0};
     bool sizes;
     if (gp_config_differ(beside, own, &sizes, &text) && (beside_counts || !sizes))
-        gp_checkpoint_remark_add(c, gp_format("%s: %s, by config.json and by its own metadata; %s", c->path,
-                                              text.data,
+        gp_checkpoint_remark_add(c, gp_format("%s: %s, by config.json and by its own metadata; %s", c->path, text.data,
                                               beside_counts ? "config.json counts" : "its metadata count"));
     gp_buf_release(&text);
 }
@@ -45,12 +44,10 @@ static int choose(gp_checkpoint *c, const char *text, size_t length, const char 
     if (rc < 0 && (loadable || !text))
         return -1;
     if (rc && !text)
-        return fail(
-            "%s: has no gptpipe.config in its metadata and no config.json beside it: the model's sizes "
-            "are unknown",
-            c->path);
-    bool owns = text && !gp_config_from_json(&own, text, length, c->path),
-         counts = !rc && (loadable || !text);
+        return fail("%s: has no gptpipe.config in its metadata and no config.json beside it: the model's sizes "
+                    "are unknown",
+                    c->path);
+    bool owns = text && !gp_config_from_json(&own, text, length, c->path), counts = !rc && (loadable || !text);
     if (text && !owns && !counts)
         return -1;
     c->config = counts ? beside : own;
@@ -65,7 +62,5 @@ int gp_hf_find_config(gp_checkpoint *c, const gp_safetensors *s, const char *fol
     const char *text = gp_safetensors_metadata(s, "gptpipe.config", &length);
     if (choose(c, text, length, folder, loadable))
         return -1;
-    return loadable && read_config(&c->config, folder, "generation_config.json", gp_config_ends_from_json) < 0
-               ? -1
-               : 0;
+    return loadable && read_config(&c->config, folder, "generation_config.json", gp_config_ends_from_json) < 0 ? -1 : 0;
 }

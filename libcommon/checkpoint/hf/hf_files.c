@@ -40,8 +40,7 @@ static int gather(gp_hf_files *f)
     qsort(f->tensors, (size_t)f->tensor_count, sizeof *f->tensors, by_name);
     for (int64_t i = 1; i < f->tensor_count; i++)
         if (!strcmp(f->tensors[i - 1].name, f->tensors[i].name))
-            return fail("%s: tensor %s is in %s too", f->tensors[i].path, f->tensors[i].name,
-                        f->tensors[i - 1].path);
+            return fail("%s: tensor %s is in %s too", f->tensors[i].path, f->tensors[i].name, f->tensors[i - 1].path);
     return 0;
 }
 
@@ -60,8 +59,7 @@ static int open_shards(gp_hf_files *f, const char *index, const json_t *map)
     const char *slash = strrchr(index, '/'), *tensor;
     json_t *v, *seen = json_object();
     int rc = 0;
-    json_object_foreach((json_t *)(uintptr_t)map, tensor, v)
-    {
+    json_object_foreach ((json_t *)(uintptr_t)map, tensor, v) {
         const char *file = json_string_value(v);
         if (!file || !*file || strchr(file, '/'))
             rc = fail("%s: tensor %s: expected the name of a file beside the index", index, tensor);
@@ -83,8 +81,7 @@ static int check_map(const gp_hf_files *f, const char *index, const json_t *map)
 {
     const char *name;
     json_t *v;
-    json_object_foreach((json_t *)(uintptr_t)map, name, v)
-    {
+    json_object_foreach ((json_t *)(uintptr_t)map, name, v) {
         const gp_hf_tensor *t = gp_hf_files_find(f, name);
         const char *slash = t ? strrchr(t->path, '/') : NULL;
         if (!t || strcmp(slash ? slash + 1 : t->path, json_string_value(v)))

@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const prefixes[] = {
-    [GP_GPT2] = "transformer.", [GP_BERT] = "bert.", [GP_ROBERTA] = "roberta."};
+static const char *const prefixes[] = {[GP_GPT2] = "transformer.", [GP_BERT] = "bert.", [GP_ROBERTA] = "roberta."};
 static const char *const families[] = {[GP_GPT2] = "gpt2", [GP_BERT] = "bert", [GP_ROBERTA] = "roberta"};
 
 /* Tensors that carry nothing of their own, or belong to heads that are not built here. Names without prefix,
@@ -40,8 +39,8 @@ static const char *without_prefix(const char *name, gp_family family)
     return strncmp(name, prefixes[family], n) ? name : name + n;
 }
 
-/* What safetensors.torch.save_model says of tensors that share their memory: of these it stores one, and keeps the other
- * names in the metadata. */
+/* What safetensors.torch.save_model says of tensors that share their memory: of these it stores one, and keeps the
+ * other names in the metadata. */
 static gp_hf_tensor *find_alias(const gp_hf_files *f, const char *name)
 {
     gp_hf_tensor *t = NULL;
@@ -57,8 +56,8 @@ static gp_hf_tensor *find_alias(const gp_hf_files *f, const char *name)
     return t;
 }
 
-/* By this very name, or under that of a tensor that it shares its memory with. The oldest BERT files call a norm's weight and
- * bias gamma and beta. */
+/* By this very name, or under that of a tensor that it shares its memory with. The oldest BERT files call a norm's
+ * weight and bias gamma and beta. */
 static gp_hf_tensor *find_named(const gp_hf_files *f, const char *name)
 {
     static const struct {
@@ -76,8 +75,8 @@ static gp_hf_tensor *find_named(const gp_hf_files *f, const char *name)
     return t ? t : find_alias(f, name);
 }
 
-/* A piece's tensor: by its full name, or as transformers looks for it too: without the prefix, as the bare model (GPT2Model)
- * is stored, or a head's with it. Of a head under both names it takes the first in the alphabet. */
+/* A piece's tensor: by its full name, or as transformers looks for it too: without the prefix, as the bare model
+ * (GPT2Model) is stored, or a head's with it. Of a head under both names it takes the first in the alphabet. */
 static gp_hf_tensor *find_piece(const gp_hf_files *f, const char *name, gp_family family)
 {
     char whole[sizeof(gp_piece){0}.name + 16];
@@ -140,24 +139,22 @@ static int missing(const gp_hf_files *f, const char *path, const gp_param *row, 
     gp_tensor_format(&expected, text, sizeof text);
     size_t n = gp_hf_files_prefix(f);
     if (n && strncmp(f->tensors[0].name, piece->name, n))
-        return fail(
-            "%s: tensor %s is missing, expected %s; the name of every tensor there begins with \"%.*s\"",
-            path, piece->name, text, (int)n, f->tensors[0].name);
+        return fail("%s: tensor %s is missing, expected %s; the name of every tensor there begins with \"%.*s\"", path,
+                    piece->name, text, (int)n, f->tensors[0].name);
     return fail("%s: tensor %s is missing, expected %s", path, piece->name, text);
 }
 
 /* The tensor of a row's piece, of two names perhaps. A head's weight that is tied has two, or a bias, which is tied
  * always; of two biases that differ transformers adds the one of the decoder, and so it is here. */
-static gp_hf_tensor *find_tensor(const gp_hf_files *f, gp_checkpoint *c, const gp_param *row,
-                                 const char *name)
+static gp_hf_tensor *find_tensor(const gp_hf_files *f, gp_checkpoint *c, const gp_param *row, const char *name)
 {
     gp_family family = c->config.family;
     gp_hf_tensor *t = find_piece(f, name, family), *twin = NULL;
     if (c->config.tied || row->role == GP_HEAD_B)
         twin = find_twin(f, name, family);
     if (t && twin && row->role == GP_HEAD_B && !same_numbers(&t->t, &twin->t)) {
-        gp_checkpoint_remark_add(c, gp_format("%s: tensor %s differs from %s: that of the decoder is taken",
-                                              t->path, t->name, twin->name));
+        gp_checkpoint_remark_add(
+            c, gp_format("%s: tensor %s differs from %s: that of the decoder is taken", t->path, t->name, twin->name));
         t->used = true;
         return twin;
     }
@@ -237,7 +234,7 @@ int gp_hf_match(gp_hf_files *f, gp_checkpoint *c, gp_hf_tensor **match)
     return 0;
 }
 
-/* ---- before the table of parameters is made --------------------------------------------------------------- */
+/* ---- before the table of parameters is made -------------------------------------------------------------- */
 
 /* The token embedding's name in each family. */
 static const char *const embeddings[] = {[GP_GPT2] = "transformer.wte.weight",
@@ -259,8 +256,8 @@ static bool is_zero(const gp_tensor *t)
     return zero;
 }
 
-/* A model without biases is stored with zeros in their place, since transformers builds them all (hf_write.c). Zeros are no
- * parameters; once something has trained them, they are. */
+/* A model without biases is stored with zeros in their place, since transformers builds them all (hf_write.c). Zeros
+ * are no parameters; once something has trained them, they are. */
 static void fit_biases(gp_hf_files *f, gp_checkpoint *c)
 {
     gp_config whole = c->config;
@@ -285,9 +282,8 @@ static void fit_biases(gp_hf_files *f, gp_checkpoint *c)
             at[i]->used = true;
     if (found == rows && trained) {
         c->config.bias = true;
-        gp_checkpoint_remark_add(
-            c, gp_format("%s: the configuration has no biases, and %s is not zero: they are kept",
-                         trained->path, trained->name));
+        gp_checkpoint_remark_add(c, gp_format("%s: the configuration has no biases, and %s is not zero: they are kept",
+                                              trained->path, trained->name));
     }
     free(at);
     gp_params_release(&p);
@@ -301,10 +297,10 @@ static void fit_head(gp_hf_files *f, gp_checkpoint *c)
     if (!c->config.tied || !wte || !head || same_numbers(&wte->t, &head->t))
         return;
     c->config.tied = false;
-    gp_checkpoint_remark_add(
-        c, gp_format("%s: the configuration ties %s to %s, which differs: the file's head is kept, "
-                     "as with tie_word_embeddings: false",
-                     head->path, head->name, wte->name));
+    gp_checkpoint_remark_add(c,
+                             gp_format("%s: the configuration ties %s to %s, which differs: the file's head is kept, "
+                                       "as with tie_word_embeddings: false",
+                                       head->path, head->name, wte->name));
 }
 
 void gp_hf_fit(gp_hf_files *f, gp_checkpoint *c)

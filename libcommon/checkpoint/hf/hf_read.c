@@ -98,8 +98,7 @@ static bool same_tokenizer(const char *a, size_t n, const char *b, size_t m)
 {
     if (n == m && !memcmp(a, b, n))
         return true;
-    gp_tokenizer *first = gp_tokenizer_from_json(a, n, "one"),
-                 *second = gp_tokenizer_from_json(b, m, "other");
+    gp_tokenizer *first = gp_tokenizer_from_json(a, n, "one"), *second = gp_tokenizer_from_json(b, m, "other");
     char *x = first ? gp_tokenizer_to_json(first) : NULL, *y = second ? gp_tokenizer_to_json(second) : NULL;
     bool same = x && y && !strcmp(x, y);
     gp_tokenizer_close(first);
@@ -120,9 +119,8 @@ static int find_tokenizer(gp_checkpoint *c, const gp_safetensors *s, const char 
         bool same = !text || same_tokenizer(text, length, b.data, b.len);
         gp_checkpoint_set_tokenizer(c, b.data, b.len, folder);
         if (!same)
-            gp_checkpoint_add_tokenizer_remark(c,
-                                               gp_strdup("tokenizer.json and the tokenizer in the weights' "
-                                                         "file disagree; tokenizer.json is taken"));
+            gp_checkpoint_add_tokenizer_remark(c, gp_strdup("tokenizer.json and the tokenizer in the weights' "
+                                                            "file disagree; tokenizer.json is taken"));
         return 0;
     }
     gp_buf_release(&b);

@@ -101,9 +101,8 @@ static char *tokenizer_config_text(const gp_checkpoint *c)
     gp_tokenizer *t = gp_tokenizer_from_json(c->tokenizer, c->tokenizer_length, c->path);
     if (!t)
         return NULL;
-    json_t *root =
-        json_pack("{s:s, s:I, s:b}", "tokenizer_class", "PreTrainedTokenizerFast", "model_max_length",
-                  (json_int_t)gp_config_context(&c->config), "clean_up_tokenization_spaces", 0);
+    json_t *root = json_pack("{s:s, s:I, s:b}", "tokenizer_class", "PreTrainedTokenizerFast", "model_max_length",
+                             (json_int_t)gp_config_context(&c->config), "clean_up_tokenization_spaces", 0);
     size_t length;
     const char *end = gp_tokenizer_bytes(t, gp_tokenizer_end_of_text(t), &length);
     if (end)

@@ -6,7 +6,7 @@
 
 #include "text/escape.h"
 
-/* ---- tables ---------------------------------------------------------------------------------- */
+/* ---- tables ---------------------------------------------------------------------------------------------- */
 
 int gp_bpe_init(gp_bpe *b, const gp_vocab *v, int64_t merges_most, const char *where)
 {
@@ -17,8 +17,8 @@ int gp_bpe_init(gp_bpe *b, const gp_vocab *v, int64_t merges_most, const char *w
     }
     b->lacking.unknown = -1;
     if (v->size > GP_BPE_MOST || merges_most > GP_BPE_MOST)
-        return fail("%s: has %lld ids and %lld merges; a BPE of more than %d is not known", where,
-                    (long long)v->size, (long long)merges_most, GP_BPE_MOST);
+        return fail("%s: has %lld ids and %lld merges; a BPE of more than %d is not known", where, (long long)v->size,
+                    (long long)merges_most, GP_BPE_MOST);
     size_t slots = 64;
     b->multiplier = gp_hash_seed() | 1;
     b->shift = 64 - 6;
@@ -54,8 +54,8 @@ void gp_bpe_release(gp_bpe *b)
     b->part = NULL;
 }
 
-static int refuse_merge(const gp_bpe *b, const char *left, size_t left_length, const char *right,
-                        size_t right_length, const char *where, const char *why)
+static int refuse_merge(const gp_bpe *b, const char *left, size_t left_length, const char *right, size_t right_length,
+                        const char *where, const char *why)
 {
     gp_buf pair = {0};
     gp_escape(&pair, left, gp_min((int64_t)left_length, 60));
@@ -70,8 +70,7 @@ static int refuse_merge(const gp_bpe *b, const char *left, size_t left_length, c
 static int32_t find_both(const gp_vocab *v, const char *left, size_t left_length, const char *right,
                          size_t right_length)
 {
-    char few[64],
-        *both = left_length + right_length <= sizeof few ? few : gp_malloc(left_length + right_length);
+    char few[64], *both = left_length + right_length <= sizeof few ? few : gp_malloc(left_length + right_length);
     memcpy(both, left, left_length);
     memcpy(both + left_length, right, right_length);
     int32_t id = gp_vocab_find(v, both, left_length + right_length);
@@ -114,7 +113,7 @@ int gp_bpe_add(gp_bpe *b, const gp_vocab *v, const char *left, size_t left_lengt
     return why ? refuse_merge(b, left, left_length, right, right_length, where, why) : 0;
 }
 
-/* ---- one short piece ------------------------------------------------------------------------- */
+/* ---- one short piece ------------------------------------------------------------------------------------- */
 
 int gp_bpe_encode_short(const gp_bpe *b, const uint8_t *p, int n, int32_t *ids)
 {

@@ -16,8 +16,8 @@ typedef struct gp_merge {
  * megabyte, which a processor keeps near. */
 enum { GP_BPE_BITS = 21, GP_BPE_MOST = 1 << GP_BPE_BITS };
 
-/* What becomes of a byte that the vocabulary lacks, as Hugging Face's tokenizers has it: the tokens <0xNN> of the bytes of
- * its character in GPT-2's alphabet, or the unknown token, or else it cannot be encoded. */
+/* What becomes of a byte that the vocabulary lacks, as Hugging Face's tokenizers has it: the tokens <0xNN> of the bytes
+ * of its character in GPT-2's alphabet, or the unknown token, or else it cannot be encoded. */
 typedef struct gp_lacking {
     bool any;                 /* a byte is lacking */
     bool fuse;                /* neighbours become one unknown token */
@@ -35,11 +35,11 @@ typedef struct gp_bpe {
     uint64_t *slots;            /* left, right, rank; open addressing; all ones: empty */
     int shift;                  /* 64 - log2(slots) */
     uint64_t multiplier;        /* of the hash: odd, from gp_hash_seed */
-    uint64_t *maybe; /* (4 bits a slot) by the same hash: a pair of a bit that is not set has no merge */
-    gp_merge *list;  /* by rank: the lower is merged earlier */
+    uint64_t *maybe;            /* (4 bits a slot) by the same hash: a pair of a bit that is not set has no merge */
+    gp_merge *list;             /* by rank: the lower is merged earlier */
     int64_t count;
-    /* Where a piece that is a word is that word: by `whole`, or as every id but special ones is what its bytes are merged
-     * to; or NULL: not known. */
+    /* Where a piece that is a word is that word: by `whole`, or as every id but special ones is what its bytes are
+     * merged to; or NULL: not known. */
     const gp_vocab *words;
     bool *part;      /* (vocabulary) a merge takes this id */
     bool disordered; /* a merge makes what one before it takes; so no trained vocabulary is */
@@ -85,8 +85,8 @@ static inline int32_t gp_bpe_find(const gp_bpe *b, int32_t left, int32_t right)
     return slot == UINT64_MAX ? -1 : (int32_t)(slot & (GP_BPE_MOST - 1));
 }
 
-/* Merges the n <= GP_BPE_SHORT bytes at p, none of them lacking, one piece, into ids; gives how many are left. To look at
- * every pair for the best one is the fastest way for so few. */
+/* Merges the n <= GP_BPE_SHORT bytes at p, none of them lacking, one piece, into ids; gives how many are left. To look
+ * at every pair for the best one is the fastest way for so few. */
 enum { GP_BPE_SHORT = 48 };
 int gp_bpe_encode_short(const gp_bpe *b, const uint8_t *p, int n, int32_t *ids);
 
@@ -104,8 +104,8 @@ typedef struct gp_bpe_state {
     int64_t lacks;          /* the place of a byte that cannot be encoded; -1: none */
 } gp_bpe_state;
 
-/* bpe_lacking.c: whether a piece has a byte that is lacking; and its ids then. 0; 1 where one cannot be encoded, whose place
- * in the piece is in s->lacks; or -1 when out said stop. */
+/* bpe_lacking.c: whether a piece has a byte that is lacking; and its ids then. 0; 1 where one cannot be encoded, whose
+ * place in the piece is in s->lacks; or -1 when out said stop. */
 bool gp_bpe_lacks(const gp_bpe *b, const uint8_t *p, size_t n);
 int gp_bpe_encode_lacking(const gp_bpe *b, gp_bpe_state *s, const uint8_t *p, size_t n, gp_ids *out);
 

@@ -21,8 +21,8 @@ struct gp_bpe_trainer {
 gp_bpe_trainer *gp_bpe_trainer_new(int64_t vocab_size)
 {
     if (vocab_size < SMALLEST || vocab_size > LARGEST) {
-        fail("a BPE vocabulary has %d to %d ids (256 bytes, <|endoftext|>, then merges), not %lld", SMALLEST,
-             LARGEST, (long long)vocab_size);
+        fail("a BPE vocabulary has %d to %d ids (256 bytes, <|endoftext|>, then merges), not %lld", SMALLEST, LARGEST,
+             (long long)vocab_size);
         return NULL;
     }
     gp_bpe_trainer *t = gp_calloc(1, sizeof *t);
@@ -42,7 +42,7 @@ void gp_bpe_trainer_free(gp_bpe_trainer *t)
     free(t);
 }
 
-/* ---- counting -------------------------------------------------------------------------------- */
+/* ---- counting -------------------------------------------------------------------------------------------- */
 
 /* Eight bytes at a time. */
 static uint32_t hash(uint64_t seed, const uint8_t *p, size_t n)
@@ -142,7 +142,7 @@ void gp_bpe_trainer_end(gp_bpe_trainer *t)
     t->pending.len = t->wanted = 0;
 }
 
-/* ---- building -------------------------------------------------------------------------------- */
+/* ---- building -------------------------------------------------------------------------------------------- */
 
 static gp_tokenizer *learn(const gp_bpe_trainer *t)
 {

@@ -35,8 +35,8 @@ static int put(const gp_bpe *b, gp_bpe_state *s, int32_t id, gp_ids *out)
     return 0;
 }
 
-/* An unknown token waits for what comes after it: more of them may become one with it. Tokens <0xNN> do not wait for it,
- * so they come before it. */
+/* An unknown token waits for what comes after it: more of them may become one with it. Tokens <0xNN> do not wait for
+ * it, so they come before it. */
 int gp_bpe_encode_lacking(const gp_bpe *b, gp_bpe_state *s, const uint8_t *p, size_t n, gp_ids *out)
 {
     const gp_lacking *l = &b->lacking;
@@ -93,9 +93,8 @@ int gp_bpe_init_lacking(gp_bpe *b, const gp_vocab *v, const char *where)
             continue;
         for (size_t k = 0; k < n; k++) {
             if (b->part[ids[k]])
-                return fail(
-                    "%s: a merge takes <0x%02X>, a token for bytes that are lacking, which is not known",
-                    where, (uint8_t)character[k]);
+                return fail("%s: a merge takes <0x%02X>, a token for bytes that are lacking, which is not known", where,
+                            (uint8_t)character[k]);
             l->fallback[i][k] = ids[k];
         }
     }

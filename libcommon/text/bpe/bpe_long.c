@@ -165,8 +165,7 @@ static void merge_window(const gp_bpe *b, struct gp_long *w, const uint8_t *p, s
     }
     w->lowest = (size_t)b->count / 64 + 1;
     for (size_t i = 0; i < n; i++)
-        w->nodes[i] =
-            (node){.id = b->byte_id[p[i]], .rank = -1, .before = (int32_t)i - 1, .after = (int32_t)i + 1};
+        w->nodes[i] = (node){.id = b->byte_id[p[i]], .rank = -1, .before = (int32_t)i - 1, .after = (int32_t)i + 1};
     w->nodes[n - 1].after = -1;
     for (size_t i = n; i-- > 0;)
         enter(b, w, (int32_t)i);

@@ -6,7 +6,7 @@
 #include "text/bpe/bpe.h"
 #include "text/split.h"
 
-/* ---- the cache of pieces --------------------------------------------------------------------- */
+/* ---- the cache of pieces --------------------------------------------------------------------------------- */
 
 enum {
     PIECE_IDS = 4,
@@ -80,7 +80,7 @@ static void grow(struct gp_cache *c)
     }
 }
 
-/* ---- one piece ------------------------------------------------------------------------------- */
+/* ---- one piece ------------------------------------------------------------------------------------------- */
 
 static void put_ids(gp_ids *out, const int32_t *ids, int count)
 {
@@ -97,8 +97,7 @@ static bool is_word(const gp_bpe *b, const gp_key *key, int32_t *id)
 
 /* A piece that is in neither place of its line: merges it, and keeps it where its ids are few. As
  * gp_bpe_encode_lacking. */
-static int encode_new(const gp_bpe *b, gp_bpe_state *s, line *l, const gp_key *key, const uint8_t *p,
-                      gp_ids *out)
+static int encode_new(const gp_bpe *b, gp_bpe_state *s, line *l, const gp_key *key, const uint8_t *p, gp_ids *out)
 {
     struct gp_cache *c = s->cache;
     int32_t ids[GP_BPE_SHORT];
@@ -170,12 +169,12 @@ static int stopped(gp_bpe_state *s, int rc, size_t at)
     return -1;
 }
 
-/* ---- text ------------------------------------------------------------------------------------ */
+/* ---- text ------------------------------------------------------------------------------------------------ */
 
 /* Encodes `count` pieces that begin at p and end at p + ends[0], p + ends[1], ...; 16 bytes behind the last one can be
  * read. The cache lines of a batch are asked for before the first of them is needed. */
-static int encode_pieces(const gp_bpe *b, gp_bpe_state *s, const uint8_t *p, const uint16_t *ends,
-                         size_t count, gp_ids *out)
+static int encode_pieces(const gp_bpe *b, gp_bpe_state *s, const uint8_t *p, const uint16_t *ends, size_t count,
+                         gp_ids *out)
 {
     enum { BATCH = 32 };
     struct gp_cache *c = s->cache;
@@ -220,8 +219,7 @@ static int encode_pieces(const gp_bpe *b, gp_bpe_state *s, const uint8_t *p, con
 }
 
 /* Some pieces at p: gives how many bytes they have, 0 when later bytes could change the first, or -1. */
-static int64_t encode_some(const gp_bpe *b, gp_bpe_state *s, const uint8_t *p, size_t n, bool more,
-                           gp_ids *out)
+static int64_t encode_some(const gp_bpe *b, gp_bpe_state *s, const uint8_t *p, size_t n, bool more, gp_ids *out)
 {
     enum { TAIL = 3 * GP_SPLIT_BLOCK };
     uint16_t ends[GP_SPLIT_BLOCK * GP_SPLIT_BLOCKS];

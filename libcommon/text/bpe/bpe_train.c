@@ -68,7 +68,7 @@ static void *grown(void *list, int32_t count, int32_t *capacity, size_t size)
     return gp_realloc(list, (size_t)*capacity, size);
 }
 
-/* ---- pairs and their places ------------------------------------------------------------------ */
+/* ---- pairs and their places ------------------------------------------------------------------------------ */
 
 /* The slot of a pair, or the empty one where it belongs. */
 static int32_t *slot_of(const learner *l, int32_t left, int32_t right)
@@ -135,7 +135,7 @@ static void lose(learner *l, int32_t left, int32_t right, int32_t at)
     l->pairs[*slot_of(l, left, right)].count -= l->pieces->list[l->piece_of[at]].count;
 }
 
-/* ---- the heap -------------------------------------------------------------------------------- */
+/* ---- the heap -------------------------------------------------------------------------------------------- */
 
 static bool before(const candidate *a, const candidate *b)
 {
@@ -197,7 +197,7 @@ static void push_fresh(learner *l)
     }
 }
 
-/* ---- merging --------------------------------------------------------------------------------- */
+/* ---- merging --------------------------------------------------------------------------------------------- */
 
 /* Makes the pair at place p one token, if it is still there. */
 static void merge_at(learner *l, int32_t p, gp_pair pair, int32_t id)
@@ -251,7 +251,7 @@ static bool merge_best(learner *l, gp_pair *merged)
     return true;
 }
 
-/* ---- the whole ------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------------------- */
 
 static void lay_out(learner *l, const int32_t byte_id[256])
 {

@@ -22,16 +22,15 @@ json_t *gp_reader_parse(const char *text, size_t length, const char *where);
 /* The id in a JSON value, or -1 (said). */
 int32_t gp_reader_id(const json_t *value, const char *name, const char *where);
 
-/* Adds a vocabulary: words in GPT-2's alphabet. Those that `added` has (name -> flags; or NULL) are tokens whose name is
- * what it is. whole: gp_bpe.whole. */
+/* Adds a vocabulary: words in GPT-2's alphabet. Those that `added` has (name -> flags; or NULL) are tokens whose name
+ * is what it is. whole: gp_bpe.whole. */
 int gp_reader_add_vocab(gp_reader *r, json_t *vocab, const json_t *added, bool whole);
 
 /* The vocabulary is complete: makes the tables, ready for `merges` merges. */
 int gp_reader_start(gp_reader *r, int64_t merges);
 
 /* One merge of two parts in GPT-2's alphabet; or as files write it, with one space between them. */
-int gp_reader_add_merge(gp_reader *r, const char *left, size_t left_length, const char *right,
-                        size_t right_length);
+int gp_reader_add_merge(gp_reader *r, const char *left, size_t left_length, const char *right, size_t right_length);
 int gp_reader_add_line(gp_reader *r, const char *line, size_t n);
 
 /* What lines of merges that are none begin with. */
@@ -40,8 +39,8 @@ bool gp_reader_is_version(const char *line, size_t n);
 /* The merges are complete. NULL on failure; the tokenizer is the caller's. */
 gp_tokenizer *gp_reader_finish(gp_reader *r);
 
-/* tokenizer_json.c: adds a tokenizer.json's added tokens that the vocabulary lacks, and collects the flags of all by their
- * names in *names. */
+/* tokenizer_json.c: adds a tokenizer.json's added tokens that the vocabulary lacks, and collects the flags of all by
+ * their names in *names. */
 int gp_reader_add_tokens(gp_reader *r, const json_t *added, const json_t *vocab, json_t *names);
 
 /* tokenizer_beside.c: what stands beside a vocabulary in its folder. */
@@ -65,8 +64,8 @@ int gp_beside_add(gp_beside *b, json_t *tokens, const json_t *vocab);
 /* Whether a space is put before a text, where the folder has another setting than *space. */
 void gp_beside_prefix_space(gp_beside *b, bool *space);
 
-/* tokenizer_folder.c: looks at what else is there; remarks go to t. alone: t is from a vocabulary and its merges, not from a
- * tokenizer.json. */
+/* tokenizer_folder.c: looks at what else is there; remarks go to t. alone: t is from a vocabulary and its merges, not
+ * from a tokenizer.json. */
 void gp_tokenizer_look_around(gp_tokenizer *t, const char *dir, gp_beside *b, bool alone);
 
 /* tokenizer_settings.c: what a tokenizer.json says beside vocabulary, merges and added tokens. */

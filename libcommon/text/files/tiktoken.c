@@ -21,7 +21,7 @@ enum {
     RANKS_MOST = 1 << 22,
 };
 
-/* ---- lines ----------------------------------------------------------------------------------- */
+/* ---- lines ----------------------------------------------------------------------------------------------- */
 
 typedef struct line {
     const char *token; /* base64 */
@@ -69,8 +69,8 @@ static int bad_line(const char *where, int64_t number, const char *p, size_t n)
 {
     gp_buf found = {0};
     gp_escape(&found, p, gp_min((int64_t)n, 60));
-    fail("%s: line %lld is \"%s\", expected a token in base64, a space and its rank", where,
-         (long long)number, found.data);
+    fail("%s: line %lld is \"%s\", expected a token in base64, a space and its rank", where, (long long)number,
+         found.data);
     gp_buf_release(&found);
     return -1;
 }
@@ -97,7 +97,7 @@ static int read_lines(gp_draft *d, const char *text, size_t length, const char *
     return 0;
 }
 
-/* ---- end-of-text ----------------------------------------------------------------------------- */
+/* ---- end-of-text ----------------------------------------------------------------------------------------- */
 
 /* The id that <|endoftext|> gets: the one behind the last rank, as in r50k_base (GPT-2's), or p50k_base's gap. */
 static int32_t place_end_of_text(const gp_draft *d)
@@ -108,7 +108,7 @@ static int32_t place_end_of_text(const gp_draft *d)
     return gap ? P50K_GAP : (int32_t)d->count;
 }
 
-/* ---- the pre-split --------------------------------------------------------------------------- */
+/* ---- the pre-split --------------------------------------------------------------------------------------- */
 
 /* Whether a token goes over an end of a piece of GPT-2's split, which no merge does. A character that is cut says
  * nothing, and 'l may be the beginning of 'll. */
@@ -135,16 +135,15 @@ static int check_split(const gp_vocab *v, int32_t end_of_text, const char *where
             continue;
         gp_buf name = {0};
         gp_escape(&name, bytes, gp_min((int64_t)n, 60));
-        rc = fail(
-            "%s: its token %d, \"%s\", cannot come out of GPT-2's pre-split: it was made for another one "
-            "(as cl100k_base and o200k_base are), which is not known",
-            where, id, name.data);
+        rc = fail("%s: its token %d, \"%s\", cannot come out of GPT-2's pre-split: it was made for another one "
+                  "(as cl100k_base and o200k_base are), which is not known",
+                  where, id, name.data);
         gp_buf_release(&name);
     }
     return rc;
 }
 
-/* ---- merges ---------------------------------------------------------------------------------- */
+/* ---- merges ---------------------------------------------------------------------------------------------- */
 
 /* The two parts that a token's bytes come to when they are merged, short of the token itself. false when there are
  * more, or one of them has a higher rank: then a merge could make way for an earlier one. */
@@ -211,10 +210,9 @@ static int check_ranks(const gp_draft *d, int32_t end_of_text, const char *where
         id++;
     bool twice = id < count && seen[id];
     free(seen);
-    return id == count
-               ? 0
-               : fail("%s: its %lld ids are not 0 to %lld, each once: id %lld is %s", where, (long long)count,
-                      (long long)count - 1, (long long)id, twice ? "given twice" : "missing");
+    return id == count ? 0
+                       : fail("%s: its %lld ids are not 0 to %lld, each once: id %lld is %s", where, (long long)count,
+                              (long long)count - 1, (long long)id, twice ? "given twice" : "missing");
 }
 
 gp_tokenizer *gp_tokenizer_from_tiktoken(const char *text, size_t length, const char *where)

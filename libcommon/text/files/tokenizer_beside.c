@@ -1,6 +1,7 @@
-/* tokenizer_beside.c: the added tokens and settings that stand beside a vocabulary or a tokenizer.json, as AutoTokenizer of
- * transformers 5 takes them: tokenizer_config.json and, where that has no added_tokens_decoder, special_tokens_map.json and
- * added_tokens.json. Which tokens a class has of itself follows from tokenizer_class, or config.json's model_type. */
+/* tokenizer_beside.c: the added tokens and settings that stand beside a vocabulary or a tokenizer.json, as
+ * AutoTokenizer of transformers 5 takes them: tokenizer_config.json and, where that has no added_tokens_decoder,
+ * special_tokens_map.json and added_tokens.json. Which tokens a class has of itself follows from tokenizer_class, or
+ * config.json's model_type. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +16,7 @@ static const char *const named[] = {"bos_token", "eos_token", "unk_token", "sep_
                                     "pad_token", "cls_token", "mask_token"};
 enum { OWN_NAMES = 3 }; /* bos, eos, unk: GPT-2's class has end-of-text for them where nothing else is set */
 
-/* ---- the files ------------------------------------------------------------------------------- */
+/* ---- the files ------------------------------------------------------------------------------------------- */
 
 /* The object in a file of the folder, {} where there is none; NULL on failure. */
 static json_t *read_object(const char *dir, const char *name)
@@ -90,7 +91,7 @@ void gp_beside_release(gp_beside *b)
     *b = (gp_beside){0};
 }
 
-/* ---- one token ------------------------------------------------------------------------------- */
+/* ---- one token ------------------------------------------------------------------------------------------- */
 
 /* A token as tokenizer.json has them, but for its id; from its name or an object. NULL: it is neither. */
 static json_t *make_token(const json_t *value, bool special)
@@ -105,13 +106,11 @@ static json_t *make_token(const json_t *value, bool special)
     special = set ? json_is_true(set) : special;
     json_t *token = json_pack("{s:O}", "content", content);
     for (size_t i = 0; i < ARRAY_LEN(flags); i++)
-        json_object_set_new(token, flags[i],
-                            json_boolean(whole && json_is_true(json_object_get(value, flags[i]))));
+        json_object_set_new(token, flags[i], json_boolean(whole && json_is_true(json_object_get(value, flags[i]))));
     json_object_set_new(token, "normalized",
                         json_boolean(json_is_boolean(normalized) ? json_is_true(normalized) : !special));
     json_object_set_new(token, "special", json_boolean(special));
-    json_object_set_new(token, "whole",
-                        json_boolean(whole)); /* a text differs from an object with its flags */
+    json_object_set_new(token, "whole", json_boolean(whole)); /* a text differs from an object with its flags */
     return token;
 }
 
@@ -125,7 +124,9 @@ static json_t *find(const json_t *tokens, const char *content)
 {
     size_t i;
     json_t *one;
-    json_array_foreach(tokens, i, one) if (content_of(one) && !strcmp(content_of(one), content)) return one;
+    json_array_foreach (tokens, i, one)
+        if (content_of(one) && !strcmp(content_of(one), content))
+            return one;
     return NULL;
 }
 
@@ -137,9 +138,9 @@ static void remark(gp_beside *b, char *text)
         free(text);
 }
 
-/* Adds a token to a tokenizer.json's, or gives one that is there its flags. tokenizers goes by what the vocabulary and the
- * tokens before it come to, not by the id in a file (given; -1: none). It never takes from a token that it is special; but
- * GPT-2's class makes its tokens anew where added_tokens_decoder is there. */
+/* Adds a token to a tokenizer.json's, or gives one that is there its flags. tokenizers goes by what the vocabulary and
+ * the tokens before it come to, not by the id in a file (given; -1: none). It never takes from a token that it is
+ * special; but GPT-2's class makes its tokens anew where added_tokens_decoder is there. */
 static int add_token(gp_beside *b, json_t *tokens, const json_t *vocab, const json_t *token, json_int_t given)
 {
     static const char *const flags[] = {"single_word", "lstrip", "rstrip", "normalized", "special"};
@@ -159,20 +160,18 @@ static int add_token(gp_beside *b, json_t *tokens, const json_t *vocab, const js
         b->changes |= json_is_true(flag) != json_is_true(json_object_get(there, flags[i]));
         json_object_set(there, flags[i], flag);
     }
-    json_array_foreach(tokens, i, one) next =
-        gp_max(next, json_integer_value(json_object_get(one, "id")) + 1);
+    json_array_foreach (tokens, i, one)
+        next = gp_max(next, json_integer_value(json_object_get(one, "id")) + 1);
     id = json_integer_value(there ? json_object_get(there, "id") : word);
     id = there || word ? id : next;
     if (given >= 0 && given != id)
-        remark(b,
-               gp_format("the files beside the vocabulary give the added token \"%.60s\" the id %lld; as in "
-                         "transformers it is %lld, by the tokens before it",
-                         content, (long long)given, (long long)id));
+        remark(b, gp_format("the files beside the vocabulary give the added token \"%.60s\" the id %lld; as in "
+                            "transformers it is %lld, by the tokens before it",
+                            content, (long long)given, (long long)id));
     if (there)
         return 0;
     if (id < 0 || id >= GP_VOCAB_MOST)
-        return fail("added token \"%.60s\" would be %lld, beyond the ids that are known", content,
-                    (long long)id);
+        return fail("added token \"%.60s\" would be %lld, beyond the ids that are known", content, (long long)id);
     json_t *copy = json_deep_copy(token);
     json_object_del(copy, "whole");
     json_object_set_new(copy, "id", json_integer(id));
@@ -180,7 +179,7 @@ static int add_token(gp_beside *b, json_t *tokens, const json_t *vocab, const js
     return json_array_append_new(tokens, copy);
 }
 
-/* ---- all tokens ------------------------------------------------------------------------------ */
+/* ---- all tokens ------------------------------------------------------------------------------------------ */
 
 /* What is known of the tokens beside a vocabulary before they are added. */
 typedef struct lists {
@@ -191,8 +190,7 @@ typedef struct lists {
 
 static int bad_token(const char *key)
 {
-    return fail(
-        "%s of the files beside the vocabulary is not a token (a text, or an object with \"content\")", key);
+    return fail("%s of the files beside the vocabulary is not a token (a text, or an object with \"content\")", key);
 }
 
 static int put_named(lists *l, const char *key, const json_t *value, bool special)
@@ -227,8 +225,7 @@ static int list_named(lists *l, const gp_beside *b, bool legacy)
     const char *key;
     json_t *value;
     for (size_t i = 0; i < ARRAY_LEN(named); i++) {
-        json_t *set = json_object_get(b->config, named[i]),
-               *mapped = legacy ? json_object_get(b->map, named[i]) : NULL;
+        json_t *set = json_object_get(b->config, named[i]), *mapped = legacy ? json_object_get(b->map, named[i]) : NULL;
         value = mapped ? mapped : set;
         if (value && !json_is_null(value)) {
             if (put_named(l, named[i], value, !json_is_object(value) || mapped))
@@ -240,15 +237,16 @@ static int list_named(lists *l, const gp_beside *b, bool legacy)
         }
     }
     for (int texts = 0; texts < 2; texts++) /* transformers has those first that are objects */
-        json_object_foreach(b->config, key, value)
-        {
+        json_object_foreach (b->config, key, value) {
             bool token = texts ? json_is_string(value) : json_is_object(value);
             if (ends_in_token(key) && !is_named(key) && token && put_named(l, key, value, texts))
                 return -1;
         }
     json_t *extra = json_object_get(b->config, "extra_special_tokens");
     if (json_is_object(extra))
-        json_object_foreach(extra, key, value) if (put_named(l, key, value, json_is_string(value))) return -1;
+        json_object_foreach (extra, key, value)
+            if (put_named(l, key, value, json_is_string(value)))
+                return -1;
     return 0;
 }
 
@@ -256,12 +254,14 @@ static int put_all_extra(lists *l, const json_t *list)
 {
     size_t i;
     json_t *value;
-    json_array_foreach(list, i, value) if (put_extra(l, value)) return -1;
+    json_array_foreach (list, i, value)
+        if (put_extra(l, value))
+            return -1;
     return 0;
 }
 
-/* additional_special_tokens is the older name of extra_special_tokens: it counts where that is no list, or an empty one, and
- * that of special_tokens_map.json where it is none at all. */
+/* additional_special_tokens is the older name of extra_special_tokens: it counts where that is no list, or an empty
+ * one, and that of special_tokens_map.json where it is none at all. */
 static int list_extra(lists *l, const gp_beside *b, bool legacy)
 {
     const json_t *extra = json_object_get(b->config, "extra_special_tokens"),
@@ -290,8 +290,7 @@ static int list_numbered(lists *l, const gp_beside *b, const json_t *decoder)
     json_t *value, *all = json_array();
     size_t i;
     int rc = 0;
-    json_object_foreach(decoder ? (json_t *)(uintptr_t)decoder : b->added, key, value)
-    {
+    json_object_foreach (decoder ? (json_t *)(uintptr_t)decoder : b->added, key, value) {
         json_t *token = NULL;
         const char *name;
         json_t *one;
@@ -299,9 +298,9 @@ static int list_numbered(lists *l, const gp_beside *b, const json_t *decoder)
             token = json_is_object(value) ? make_token(value, false) : NULL;
         } else {
             bool special = find(l->extra, key);
-            json_object_foreach(l->named, name, one) special |=
-                (json_object_get(b->config, name) || json_object_get(b->map, name)) &&
-                !strcmp(content_of(one), key);
+            json_object_foreach (l->named, name, one)
+                special |= (json_object_get(b->config, name) || json_object_get(b->map, name)) &&
+                           !strcmp(content_of(one), key);
             json_t *content = json_string(key);
             token = make_token(content, special);
             json_decref(content);
@@ -333,7 +332,9 @@ static bool has_name(const lists *l, const char *content)
 {
     const char *key;
     json_t *one;
-    json_object_foreach(l->named, key, one) if (!strcmp(content_of(one), content)) return true;
+    json_object_foreach (l->named, key, one)
+        if (!strcmp(content_of(one), content))
+            return true;
     return false;
 }
 
@@ -344,14 +345,15 @@ static void make_special(const lists *l, json_t *token)
         json_object_set_new(token, "special", json_true());
 }
 
-/* One more to be added, unless a token of its name is there or the very same is pending. Of several that differ the last
- * counts. */
+/* One more to be added, unless a token of its name is there or the very same is pending. Of several that differ the
+ * last counts. */
 static void put_pending(json_t *pending, const json_t *before, const json_t *token)
 {
     size_t i;
     json_t *one;
     bool there = find(before, content_of(token));
-    json_array_foreach(pending, i, one) there |= json_equal(one, token);
+    json_array_foreach (pending, i, one)
+        there |= json_equal(one, token);
     if (!there)
         json_array_append_new(pending, json_deep_copy(token));
 }
@@ -361,28 +363,26 @@ static int add_all(gp_beside *b, lists *l, json_t *tokens, const json_t *vocab)
     size_t i;
     const char *key;
     json_t *one;
-    bool legacy =
-        !json_object_get(b->config, "added_tokens_decoder"); /* a tokenizer.json's tokens are in its place */
-    json_array_foreach(tokens, i, one)
-    {
+    bool legacy = !json_object_get(b->config, "added_tokens_decoder"); /* a tokenizer.json's tokens are in its place */
+    json_array_foreach (tokens, i, one) {
         bool before = json_is_true(json_object_get(one, "special"));
         if (legacy)
             make_special(l, one);
         b->changes |= before != json_is_true(json_object_get(one, "special"));
     }
-    json_array_foreach(l->numbered, i, one)
-    {
+    json_array_foreach (l->numbered, i, one) {
         json_t *token = json_object_get(one, "token");
         make_special(l, token);
         if (add_token(b, tokens, vocab, token, json_integer_value(json_object_get(one, "given"))))
             return -1;
     }
     json_t *before = json_deep_copy(tokens), *pending = json_array();
-    json_object_foreach(l->named, key, one) put_pending(pending, before, one);
-    json_array_foreach(l->extra, i, one) put_pending(pending, before, one);
+    json_object_foreach (l->named, key, one)
+        put_pending(pending, before, one);
+    json_array_foreach (l->extra, i, one)
+        put_pending(pending, before, one);
     int rc = 0;
-    json_array_foreach(pending, i, one)
-    {
+    json_array_foreach (pending, i, one) {
         make_special(l, one);
         if (!rc)
             rc = add_token(b, tokens, vocab, one, -1);
@@ -396,8 +396,9 @@ static bool is_numbered(const lists *l, const char *content)
 {
     size_t i;
     json_t *one;
-    json_array_foreach(l->numbered, i,
-                       one) if (!strcmp(content_of(json_object_get(one, "token")), content)) return true;
+    json_array_foreach (l->numbered, i, one)
+        if (!strcmp(content_of(json_object_get(one, "token")), content))
+            return true;
     return false;
 }
 
@@ -407,14 +408,12 @@ static void tell_of_others(gp_beside *b, const lists *l, const json_t *tokens)
 {
     size_t i;
     json_t *one;
-    json_array_foreach(tokens, i, one)
-    {
+    json_array_foreach (tokens, i, one) {
         const char *content = content_of(one);
         if (content && !is_numbered(l, content) && !find(l->extra, content) && !has_name(l, content))
-            remark(b, gp_format(
-                          "added_tokens_decoder of tokenizer_config.json lacks \"%.60s\", an added token of "
-                          "tokenizer.json: it stays one, where transformers 5 leaves it out",
-                          content));
+            remark(b, gp_format("added_tokens_decoder of tokenizer_config.json lacks \"%.60s\", an added token of "
+                                "tokenizer.json: it stays one, where transformers 5 leaves it out",
+                                content));
     }
 }
 
@@ -446,12 +445,9 @@ void gp_beside_prefix_space(gp_beside *b, bool *space)
     bool wanted = json_is_true(set), taken = json_is_boolean(set) && b->kind != GP_CLASS_OTHER;
     if (wanted == *space || (!json_is_boolean(set) && b->kind != GP_CLASS_GPT2))
         return;
-    remark(
-        b,
-        gp_format(
-            "add_prefix_space is %s in tokenizer.json and %s in tokenizer_config.json; that of %s is taken",
-            words[*space], json_is_boolean(set) ? words[wanted] : "not set",
-            taken ? "tokenizer_config.json" : "tokenizer.json"));
+    remark(b, gp_format("add_prefix_space is %s in tokenizer.json and %s in tokenizer_config.json; that of %s is taken",
+                        words[*space], json_is_boolean(set) ? words[wanted] : "not set",
+                        taken ? "tokenizer_config.json" : "tokenizer.json"));
     b->changes |= taken;
     *space = taken ? wanted : *space;
 }

@@ -1,5 +1,5 @@
-/* tokenizer_folder.c: what lies beside a tokenizer in its folder: the same vocabulary once more, and what transformers is
- * told of it. Where files disagree, tokenizer.json is right, and the first difference is a remark. */
+/* tokenizer_folder.c: what lies beside a tokenizer in its folder: the same vocabulary once more, and what transformers
+ * is told of it. Where files disagree, tokenizer.json is right, and the first difference is a remark. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +17,7 @@ static char *find(const char *dir, const char *name)
     return NULL;
 }
 
-/* ---- the same vocabulary once more ----------------------------------------------------------- */
+/* ---- the same vocabulary once more ----------------------------------------------------------------------- */
 
 static void add_token(gp_buf *b, const gp_tokenizer *t, int32_t id)
 {
@@ -44,8 +44,7 @@ static bool same_token(const gp_tokenizer *t, const gp_tokenizer *other, int32_t
 
 static bool same_merge(const gp_bpe *a, const gp_bpe *b, int64_t i)
 {
-    return i < a->count && i < b->count && a->list[i].left == b->list[i].left &&
-           a->list[i].right == b->list[i].right;
+    return i < a->count && i < b->count && a->list[i].left == b->list[i].left && a->list[i].right == b->list[i].right;
 }
 
 static void add_merge(gp_buf *b, const gp_tokenizer *t, int64_t i)
@@ -61,8 +60,7 @@ static void add_merge(gp_buf *b, const gp_tokenizer *t, int64_t i)
 
 static void compare(gp_tokenizer *t, const gp_tokenizer *other, const char *vocab, const char *merges)
 {
-    int64_t size = gp_max(t->vocab.size, other->vocab.size), count = gp_max(t->bpe.count, other->bpe.count),
-            i = 0;
+    int64_t size = gp_max(t->vocab.size, other->vocab.size), count = gp_max(t->bpe.count, other->bpe.count), i = 0;
     gp_buf b = {0};
     while (i < size && same_token(t, other, (int32_t)i))
         i++;
@@ -76,8 +74,7 @@ static void compare(gp_tokenizer *t, const gp_tokenizer *other, const char *voca
             i++;
         if (i == count)
             return;
-        gp_buf_printf(&b, "tokenizer.json and %s beside it disagree: merge %lld is ", merges,
-                      (long long)i + 1);
+        gp_buf_printf(&b, "tokenizer.json and %s beside it disagree: merge %lld is ", merges, (long long)i + 1);
         add_merge(&b, t, i);
         gp_buf_puts(&b, " and ");
         add_merge(&b, other, i);
@@ -93,14 +90,13 @@ static void compare_pair(gp_tokenizer *t, const char *dir, const char *vocab, co
     if (other)
         compare(t, other, vocab, merges);
     else if (a && b && t->kind == GP_KIND_BPE)
-        gp_tokenizer_add_remark(t,
-                                gp_format("%s beside tokenizer.json cannot be read (%s)", vocab, gp_error()));
+        gp_tokenizer_add_remark(t, gp_format("%s beside tokenizer.json cannot be read (%s)", vocab, gp_error()));
     gp_tokenizer_close(other);
     free(a);
     free(b);
 }
 
-/* ---- what transformers is told --------------------------------------------------------------- */
+/* ---- what transformers is told --------------------------------------------------------------------------- */
 
 /* The id of "bos_token" or "eos_token"; -1: it is no token. */
 static int32_t find_token(const gp_tokenizer *t, const gp_beside *b, const char *key)
@@ -118,8 +114,8 @@ static int32_t find_token(const gp_tokenizer *t, const gp_beside *b, const char 
 }
 
 /* Beside vocab.json transformers builds the template from these settings; tokenizer.json has its own. */
-static void apply_or_remark(gp_tokenizer *t, const gp_beside *b, const char *setting, const char *token,
-                            bool alone, int32_t **ids, int64_t *count)
+static void apply_or_remark(gp_tokenizer *t, const gp_beside *b, const char *setting, const char *token, bool alone,
+                            int32_t **ids, int64_t *count)
 {
     int32_t id = find_token(t, b, token);
     if (!json_is_true(json_object_get(b->config, setting)))
@@ -130,11 +126,9 @@ static void apply_or_remark(gp_tokenizer *t, const gp_beside *b, const char *set
         *count = 1;
     } else if (!*count) {
         gp_tokenizer_add_remark(
-            t,
-            gp_format(
-                "tokenizer_config.json sets %s, which %s", setting,
-                alone ? "names no token of the vocabulary"
-                      : "the post_processor of tokenizer.json does not: it is left out, as in transformers"));
+            t, gp_format("tokenizer_config.json sets %s, which %s", setting,
+                         alone ? "names no token of the vocabulary"
+                               : "the post_processor of tokenizer.json does not: it is left out, as in transformers"));
     }
 }
 

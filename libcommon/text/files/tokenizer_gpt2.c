@@ -115,8 +115,7 @@ static gp_tokenizer *build(const gp_map *merges, const char *where)
     put_vocab(&t->vocab, lefts, &a, merges);
     t->kind = GP_KIND_BPE;
     t->end_of_text = BYTES + MERGES;
-    int rc = gp_vocab_index(&t->vocab, where) || gp_bpe_init(&t->bpe, &t->vocab, MERGES, where) ||
-             add_merges(t, lefts);
+    int rc = gp_vocab_index(&t->vocab, where) || gp_bpe_init(&t->bpe, &t->vocab, MERGES, where) || add_merges(t, lefts);
     BUG_ON(rc); /* the files are known to the last bit */
     free(lefts);
     t->vocab.flags[t->end_of_text] = GP_TOKEN_SPECIAL;
@@ -130,8 +129,7 @@ gp_tokenizer *gp_tokenizer_gpt2(const char *vocab_path, const char *merges_path)
     gp_map vocab = {0}, merges = {0};
     gp_tokenizer *t = NULL;
     if (!gp_map_open(&vocab, vocab_path) && !gp_map_open(&merges, merges_path) &&
-        !check_sha256(&merges, merges_path,
-                      "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5") &&
+        !check_sha256(&merges, merges_path, "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5") &&
         !check_sha256(&vocab, vocab_path, "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783"))
         t = build(&merges, merges_path);
     gp_map_close(&vocab);

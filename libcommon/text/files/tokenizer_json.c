@@ -5,7 +5,7 @@
 
 #include "text/files/reader.h"
 
-/* ---- added tokens ---------------------------------------------------------------------------- */
+/* ---- added tokens ---------------------------------------------------------------------------------------- */
 
 static int get_flags(const json_t *token, const char *name, uint8_t *flags, const char *where)
 {
@@ -20,8 +20,7 @@ static int get_flags(const json_t *token, const char *name, uint8_t *flags, cons
     for (size_t i = 0; i < ARRAY_LEN(known); i++) {
         const json_t *value = json_object_get(token, known[i].key);
         if (value && !json_is_boolean(value))
-            return fail("%s: %s of added token \"%.60s\" is neither true nor false", where, known[i].key,
-                        name);
+            return fail("%s: %s of added token \"%.60s\" is neither true nor false", where, known[i].key, name);
         if (json_is_true(value))
             *flags |= known[i].flag;
     }
@@ -34,8 +33,7 @@ int gp_reader_add_tokens(gp_reader *r, const json_t *added, const json_t *vocab,
     size_t i;
     json_t *token;
     int64_t next = (int64_t)json_object_size(vocab);
-    json_array_foreach(added, i, token)
-    {
+    json_array_foreach (added, i, token) {
         const json_t *content = json_object_get(token, "content");
         const char *name = json_string_value(content);
         uint8_t flags;
@@ -52,13 +50,12 @@ int gp_reader_add_tokens(gp_reader *r, const json_t *added, const json_t *vocab,
         if (before)
             continue;
         if (known && json_integer_value(known) != id)
-            return fail("%s: \"%.60s\" is %lld in the vocabulary and %d among the added tokens", r->where,
-                        name, (long long)json_integer_value(known), id);
+            return fail("%s: \"%.60s\" is %lld in the vocabulary and %d among the added tokens", r->where, name,
+                        (long long)json_integer_value(known), id);
         if (!known && id != next++)
-            return fail(
-                "%s: added token \"%.60s\" is %d, but %lld by the number of tokens before it, as tokenizers "
-                "counts: its ids are not known",
-                r->where, name, id, (long long)next - 1);
+            return fail("%s: added token \"%.60s\" is %d, but %lld by the number of tokens before it, as tokenizers "
+                        "counts: its ids are not known",
+                        r->where, name, id, (long long)next - 1);
         if (!known) {
             gp_draft_add(&r->draft, id, name, strlen(name));
             r->draft.tokens[r->draft.count - 1].flags = flags | GP_TOKEN_APART | GP_TOKEN_OUTSIDE;
@@ -68,15 +65,14 @@ int gp_reader_add_tokens(gp_reader *r, const json_t *added, const json_t *vocab,
     return 0;
 }
 
-/* ---- char and bytes -------------------------------------------------------------------------- */
+/* ---- char and bytes -------------------------------------------------------------------------------------- */
 
 /* The vocabulary of a model without merges: characters, and bytes as <0x00> to <0xFF>. */
 static gp_tokenizer *read_chars(gp_reader *r, json_t *vocab, const json_t *names)
 {
     const char *name;
     json_t *value;
-    json_object_foreach(vocab, name, value)
-    {
+    json_object_foreach (vocab, name, value) {
         size_t n = strlen(name);
         const char *bytes = name;
         char raw;
@@ -84,8 +80,8 @@ static gp_tokenizer *read_chars(gp_reader *r, json_t *vocab, const json_t *names
         const json_t *flags = json_object_get(names, name);
         if (id < 0)
             return NULL;
-        if (!flags && n == 6 && !strncmp(name, "<0x", 3) && isxdigit((uint8_t)name[3]) &&
-            isxdigit((uint8_t)name[4]) && name[5] == '>') {
+        if (!flags && n == 6 && !strncmp(name, "<0x", 3) && isxdigit((uint8_t)name[3]) && isxdigit((uint8_t)name[4]) &&
+            name[5] == '>') {
             raw = (char)strtoul(name + 3, NULL, 16);
             bytes = &raw;
             n = 1;
@@ -97,22 +93,21 @@ static gp_tokenizer *read_chars(gp_reader *r, json_t *vocab, const json_t *names
     return gp_tokenizer_from_chars(&r->draft, r->where);
 }
 
-/* ---- byte-level BPE -------------------------------------------------------------------------- */
+/* ---- byte-level BPE -------------------------------------------------------------------------------------- */
 
 static int add_merges(gp_reader *r, const json_t *merges)
 {
     size_t i;
     json_t *merge;
-    json_array_foreach(merges, i, merge)
-    {
+    json_array_foreach (merges, i, merge) {
         const json_t *left = json_array_get(merge, 0), *right = json_array_get(merge, 1);
         const char *line = json_string_value(merge);
         size_t n = json_string_length(merge);
         if (line && gp_reader_is_version(line, n))
             continue;
         if (json_array_size(merge) == 2 && json_is_string(left) && json_is_string(right)
-                ? gp_reader_add_merge(r, json_string_value(left), json_string_length(left),
-                                      json_string_value(right), json_string_length(right))
+                ? gp_reader_add_merge(r, json_string_value(left), json_string_length(left), json_string_value(right),
+                                      json_string_length(right))
                 : gp_reader_add_line(r, line ? line : "", n))
             return -1;
     }
@@ -136,14 +131,13 @@ static void set_model(gp_reader *r, const gp_settings *s, const json_t *vocab)
 static gp_tokenizer *read_bpe(gp_reader *r, const gp_settings *s, json_t *vocab, const json_t *merges,
                               const json_t *names)
 {
-    if (gp_reader_add_vocab(r, vocab, names, s->whole) ||
-        gp_reader_start(r, (int64_t)json_array_size(merges)))
+    if (gp_reader_add_vocab(r, vocab, names, s->whole) || gp_reader_start(r, (int64_t)json_array_size(merges)))
         return NULL;
     set_model(r, s, vocab);
     return add_merges(r, merges) ? NULL : gp_reader_finish(r);
 }
 
-/* ---- all of it ------------------------------------------------------------------------------- */
+/* ---- all of it ------------------------------------------------------------------------------------------- */
 
 /* The ids around a text must be some of the vocabulary's. */
 static int check_template(const gp_tokenizer *t, const gp_template *around, const char *where)
@@ -152,8 +146,8 @@ static int check_template(const gp_tokenizer *t, const gp_template *around, cons
         int32_t id = i < around->before_count ? around->before[i] : around->after[i - around->before_count];
         size_t n = 0;
         if (!gp_tokenizer_bytes(t, id, &n) || !n)
-            return fail("%s: its post_processor puts id %d beside a text, which the vocabulary does not have",
-                        where, id);
+            return fail("%s: its post_processor puts id %d beside a text, which the vocabulary does not have", where,
+                        id);
     }
     return 0;
 }
@@ -172,8 +166,7 @@ static int take_beside(gp_beside *b, gp_settings *s, json_t *root, const json_t 
     return 0;
 }
 
-static gp_tokenizer *read_root(json_t *root, json_t *vocab, const json_t *merges, gp_beside *beside,
-                               const char *where)
+static gp_tokenizer *read_root(json_t *root, json_t *vocab, const json_t *merges, gp_beside *beside, const char *where)
 {
     gp_settings s;
     gp_reader r = {.where = where};

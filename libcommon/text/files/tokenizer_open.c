@@ -11,10 +11,10 @@ enum { FILE_MOST = 1 << 28 }; /* bytes of a tokenizer's file */
 /* A vocabulary and its merges lie side by side under these names. */
 static const char *const pairs[][2] = {{"encoder.json", "vocab.bpe"}, {"vocab.json", "merges.txt"}};
 
-/* ---- a file ---------------------------------------------------------------------------------- */
+/* ---- a file ---------------------------------------------------------------------------------------------- */
 
-/* Tells by the content whether it is a tokenizer.json or a .tiktoken. named: by the user, who may name a pipe. dir: what
- * stands beside it there counts, or NULL. */
+/* Tells by the content whether it is a tokenizer.json or a .tiktoken. named: by the user, who may name a pipe. dir:
+ * what stands beside it there counts, or NULL. */
 static gp_tokenizer *read_file(const char *path, bool named, const char *dir)
 {
     gp_buf text = {0};
@@ -33,8 +33,7 @@ static gp_tokenizer *read_file(const char *path, bool named, const char *dir)
     else if (gp_is_tiktoken(text.data, text.len))
         t = gp_tokenizer_from_tiktoken(text.data, text.len, path);
     else
-        fail("%s: is no tokenizer: neither a tokenizer.json nor a .tiktoken (base64 and a rank in each line)",
-             path);
+        fail("%s: is no tokenizer: neither a tokenizer.json nor a .tiktoken (base64 and a rank in each line)", path);
 out:
     gp_buf_release(&text);
     return t;
@@ -64,7 +63,7 @@ static bool open_with_partner(const char *path, bool whole, gp_tokenizer **t)
     return known;
 }
 
-/* ---- a folder -------------------------------------------------------------------------------- */
+/* ---- a folder -------------------------------------------------------------------------------------------- */
 
 /* The names of files in dir that end in .tiktoken: how many, and one of them, fresh; -1 on failure. */
 static int find_tiktoken(const char *dir, char **name)
@@ -127,7 +126,7 @@ static gp_tokenizer *open_dir(const char *dir)
     return found ? t : open_only_tiktoken(dir);
 }
 
-/* ---- GPT-2's own ----------------------------------------------------------------------------- */
+/* ---- GPT-2's own ----------------------------------------------------------------------------------------- */
 
 /* GPT-2's own two files in root/below. false: not there; true: *t is the tokenizer, or NULL on failure. */
 static bool open_gpt2_in(const char *root, const char *below, gp_tokenizer **t)
@@ -146,8 +145,7 @@ static bool open_gpt2_in(const char *root, const char *below, gp_tokenizer **t)
 
 static gp_tokenizer *open_gpt2(void)
 {
-    static const char *const below[] = {"", "gpt2",
-                                        "openaipublic.blob.core.windows.net/gpt-2/encodings/main"};
+    static const char *const below[] = {"", "gpt2", "openaipublic.blob.core.windows.net/gpt-2/encodings/main"};
     const char *roots[] = {getenv("GPTPIPE_DATA"), "data", getenv("FETCH_DATA_MIRROR")};
     gp_tokenizer *t;
     for (size_t i = 0; i < ARRAY_LEN(roots); i++)
@@ -160,7 +158,7 @@ static gp_tokenizer *open_gpt2(void)
     return NULL;
 }
 
-/* ---- all of them ----------------------------------------------------------------------------- */
+/* ---- all of them ----------------------------------------------------------------------------------------- */
 
 gp_tokenizer *gp_tokenizer_open(const char *name)
 {

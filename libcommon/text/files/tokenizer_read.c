@@ -1,5 +1,5 @@
-/* tokenizer_read.c: vocabularies and merges as Hugging Face writes them; and tokenizers out of a vocabulary file and its
- * merges. */
+/* tokenizer_read.c: vocabularies and merges as Hugging Face writes them; and tokenizers out of a vocabulary file and
+ * its merges. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,7 +36,7 @@ int32_t gp_reader_id(const json_t *value, const char *name, const char *where)
     return -1;
 }
 
-/* ---- byte-level BPE -------------------------------------------------------------------------- */
+/* ---- byte-level BPE -------------------------------------------------------------------------------------- */
 
 void gp_reader_release(gp_reader *r)
 {
@@ -45,16 +45,14 @@ void gp_reader_release(gp_reader *r)
     free(r->made);
 }
 
-/* The name of an added token is what it is. Where it stands for other bytes in the alphabet, no merge may make it, and it
- * is not found as a word. */
-static int add_name(gp_reader *r, int32_t id, const char *name, const gp_buf *bytes, uint8_t flags,
-                    bool whole)
+/* The name of an added token is what it is. Where it stands for other bytes in the alphabet, no merge may make it, and
+ * it is not found as a word. */
+static int add_name(gp_reader *r, int32_t id, const char *name, const gp_buf *bytes, uint8_t flags, bool whole)
 {
     size_t n = strlen(name);
     bool same = bytes->len == n && !memcmp(bytes->data, name, n);
     if (!same && bytes->len && (whole || bytes->len == 1))
-        return fail("%s: added token \"%.60s\" is a word in GPT-2's alphabet too, which is not known",
-                    r->where, name);
+        return fail("%s: added token \"%.60s\" is a word in GPT-2's alphabet too, which is not known", r->where, name);
     gp_draft_add(&r->draft, id, name, n);
     r->draft.tokens[r->draft.count - 1].flags = flags | (same ? 0 : GP_TOKEN_APART);
     return 0;
@@ -66,8 +64,7 @@ int gp_reader_add_vocab(gp_reader *r, json_t *vocab, const json_t *added, bool w
     json_t *value;
     gp_buf bytes = {0};
     int rc = 0;
-    json_object_foreach(vocab, name, value)
-    {
+    json_object_foreach (vocab, name, value) {
         int32_t id = gp_reader_id(value, name, r->where);
         const json_t *flags = json_object_get(added, name);
         bytes.len = 0;
@@ -98,8 +95,7 @@ int gp_reader_start(gp_reader *r, int64_t merges)
     return 0;
 }
 
-int gp_reader_add_merge(gp_reader *r, const char *left, size_t left_length, const char *right,
-                        size_t right_length)
+int gp_reader_add_merge(gp_reader *r, const char *left, size_t left_length, const char *right, size_t right_length)
 {
     gp_buf a = {0}, b = {0};
     int rc = -1;
@@ -109,8 +105,7 @@ int gp_reader_add_merge(gp_reader *r, const char *left, size_t left_length, cons
              (long long)r->t->bpe.count + 1, (int)gp_min((int64_t)left_length, 60), left,
              (int)gp_min((int64_t)right_length, 60), right);
     else
-        rc = gp_bpe_add(&r->t->bpe, &r->t->vocab, a.data ? a.data : "", a.len, b.data ? b.data : "", b.len,
-                        r->where);
+        rc = gp_bpe_add(&r->t->bpe, &r->t->vocab, a.data ? a.data : "", a.len, b.data ? b.data : "", b.len, r->where);
     if (!rc)
         r->made[r->t->bpe.list[r->t->bpe.count - 1].id] = 1;
     gp_buf_release(&a);
@@ -122,8 +117,8 @@ int gp_reader_add_line(gp_reader *r, const char *line, size_t n)
 {
     const char *space = memchr(line, ' ', n);
     if (!space)
-        return fail("%s: merge %lld, \"%.*s\", is not two parts in GPT-2's alphabet with a space between",
-                    r->where, (long long)r->t->bpe.count + 1, (int)gp_min((int64_t)n, 60), line);
+        return fail("%s: merge %lld, \"%.*s\", is not two parts in GPT-2's alphabet with a space between", r->where,
+                    (long long)r->t->bpe.count + 1, (int)gp_min((int64_t)n, 60), line);
     return gp_reader_add_merge(r, line, (size_t)(space - line), space + 1, n - (size_t)(space - line) - 1);
 }
 
@@ -143,7 +138,7 @@ gp_tokenizer *gp_reader_finish(gp_reader *r)
     return t;
 }
 
-/* ---- a vocabulary file and its merges -------------------------------------------------------- */
+/* ---- a vocabulary file and its merges -------------------------------------------------------------------- */
 
 static size_t line_length(const char *p, const char *end)
 {
@@ -151,7 +146,8 @@ static size_t line_length(const char *p, const char *end)
     return newline ? (size_t)(newline - p) : (size_t)(end - p);
 }
 
-/* Every line of a merges file but the first (a version) and empty ones; editors on Windows put a byte-order mark first. */
+/* Every line of a merges file but the first (a version) and empty ones; editors on Windows put a byte-order mark
+ * first. */
 static int add_merges(gp_reader *r, const gp_buf *text)
 {
     const char *end = text->data + text->len;
@@ -188,9 +184,8 @@ static int find_specials(gp_reader *r, const char *vocab_path, bool known)
         strays += n && !looks_special(bytes, n);
     }
     if (strays > STRAYS_MOST)
-        return fail(
-            "%s: %lld tokens of %s are made by no merge: it is cut short, or belongs to another vocabulary",
-            r->where, (long long)strays, vocab_path);
+        return fail("%s: %lld tokens of %s are made by no merge: it is cut short, or belongs to another vocabulary",
+                    r->where, (long long)strays, vocab_path);
     return 0;
 }
 
@@ -204,9 +199,8 @@ static gp_tokenizer *read_both(gp_reader *r, json_t *vocab, const gp_buf *merges
     int64_t lines = 1;
     for (size_t i = 0; i < merges->len; i++)
         lines += merges->data[i] == '\n';
-    if ((beside->config && gp_beside_add(beside, tokens, vocab)) ||
-        gp_reader_add_tokens(r, tokens, vocab, names) || gp_reader_add_vocab(r, vocab, names, false) ||
-        gp_reader_start(r, lines))
+    if ((beside->config && gp_beside_add(beside, tokens, vocab)) || gp_reader_add_tokens(r, tokens, vocab, names) ||
+        gp_reader_add_vocab(r, vocab, names, false) || gp_reader_start(r, lines))
         goto out;
     r->where = merges_path;
     if (!add_merges(r, merges) && !find_specials(r, vocab_path, beside->kind == GP_CLASS_GPT2))
@@ -227,8 +221,7 @@ gp_tokenizer *gp_tokenizer_from_files(const char *vocab_path, const char *merges
     gp_alphabet_init(&r.alphabet);
     if (gp_beside_read(&beside, dir))
         return NULL;
-    if (!gp_file_read_regular(&text, vocab_path, FILE_MOST) &&
-        !gp_file_read_regular(&merges, merges_path, FILE_MOST) &&
+    if (!gp_file_read_regular(&text, vocab_path, FILE_MOST) && !gp_file_read_regular(&merges, merges_path, FILE_MOST) &&
         (vocab = gp_reader_parse(text.data, text.len, vocab_path)))
         t = read_both(&r, vocab, &merges, merges_path, &beside);
     if (t && dir) {

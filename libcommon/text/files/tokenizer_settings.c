@@ -28,12 +28,10 @@ static int get_flag(const json_t *object, const char *key, bool otherwise, bool 
 {
     const json_t *value = get(object, key);
     *flag = value ? json_is_true(value) : otherwise;
-    return value && !json_is_boolean(value)
-               ? fail("%s: %s of its %s is neither true nor false", where, key, what)
-               : 0;
+    return value && !json_is_boolean(value) ? fail("%s: %s of its %s is neither true nor false", where, key, what) : 0;
 }
 
-/* ---- normalizer ------------------------------------------------------------------------------ */
+/* ---- normalizer ------------------------------------------------------------------------------------------ */
 
 static int check_normalizer(const json_t *normalizer, const char *where)
 {
@@ -43,13 +41,14 @@ static int check_normalizer(const json_t *normalizer, const char *where)
     if (!normalizer)
         return 0;
     if (!is(json_object_get(normalizer, "type"), "Sequence") || !json_is_array(list))
-        return fail("%s: has a normalizer, %s; only tokenizers without one are known", where,
-                    type_of(normalizer));
-    json_array_foreach(list, i, one) if (check_normalizer(one, where)) return -1;
+        return fail("%s: has a normalizer, %s; only tokenizers without one are known", where, type_of(normalizer));
+    json_array_foreach (list, i, one)
+        if (check_normalizer(one, where))
+            return -1;
     return 0;
 }
 
-/* ---- pre_tokenizer --------------------------------------------------------------------------- */
+/* ---- pre_tokenizer --------------------------------------------------------------------------------------- */
 
 /* What the pre_tokenizers that were read so far come to. */
 typedef struct split {
@@ -57,7 +56,8 @@ typedef struct split {
 } split;
 
 /* Ways of writing GPT-2's regex: encoder.py's, and those of versions of tiktoken. They match the same: possessive runs
- * never have to give back, \s++$ is what \s+(?!\S) takes at the end of a text, and a last \s is reached by one alone. */
+ * never have to give back, \s++$ is what \s+(?!\S) takes at the end of a text, and a last \s is reached by one
+ * alone. */
 static bool is_gpt2s(const char *pattern)
 {
     static const char *const known[] = {
@@ -98,9 +98,8 @@ static int add_byte_level(split *s, const json_t *p, const char *where)
         get_flag(p, "add_prefix_space", false, &space, "pre_tokenizer", where))
         return -1;
     if (space && s->gpt2)
-        return fail(
-            "%s: its pre_tokenizer sets add_prefix_space after a Split, for each piece, which is not known",
-            where);
+        return fail("%s: its pre_tokenizer sets add_prefix_space after a Split, for each piece, which is not known",
+                    where);
     s->bytes = true;
     s->prefix_space = space;
     s->gpt2 |= regex;
@@ -113,7 +112,9 @@ static int add_pre_tokenizer(split *s, const json_t *p, const char *where)
     size_t i;
     json_t *one;
     if (is(type, "Sequence") && json_is_array(list)) {
-        json_array_foreach(list, i, one) if (add_pre_tokenizer(s, one, where)) return -1;
+        json_array_foreach (list, i, one)
+            if (add_pre_tokenizer(s, one, where))
+                return -1;
         return 0;
     }
     s->any = true;
@@ -132,14 +133,13 @@ static int read_split(gp_settings *settings, const json_t *p, const char *where)
     if (s.any && !s.bytes)
         return fail("%s: its pre_tokenizer splits text but not into bytes; only ByteLevel is known", where);
     if (s.any && !s.gpt2)
-        return fail("%s: its pre_tokenizer does not split (use_regex is false); only GPT-2's split is known",
-                    where);
+        return fail("%s: its pre_tokenizer does not split (use_regex is false); only GPT-2's split is known", where);
     settings->splits = s.any;
     settings->prefix_space = s.prefix_space;
     return 0;
 }
 
-/* ---- post_processor -------------------------------------------------------------------------- */
+/* ---- post_processor -------------------------------------------------------------------------------------- */
 
 void gp_template_release(gp_template *t)
 {
@@ -170,10 +170,8 @@ static int add_template(gp_template *t, const json_t *p, const char *where)
     bool seen = false;
     size_t i, k, place = 0;
     json_t *piece, *id;
-    json_array_foreach(pieces, i, piece)
-    {
-        const json_t *special = json_object_get(piece, "SpecialToken"),
-                     *text = json_object_get(piece, "Sequence");
+    json_array_foreach (pieces, i, piece) {
+        const json_t *special = json_object_get(piece, "SpecialToken"), *text = json_object_get(piece, "Sequence");
         const char *name = json_string_value(json_object_get(special, "id"));
         const json_t *ids = name ? json_object_get(json_object_get(tokens, name), "ids") : NULL;
         if (text && !seen && is(json_object_get(text, "id"), "A")) {
@@ -181,10 +179,8 @@ static int add_template(gp_template *t, const json_t *p, const char *where)
             continue;
         }
         if (!json_is_array(ids))
-            return fail("%s: its post_processor's template for one text has a piece that is not known",
-                        where);
-        json_array_foreach(ids, k, id)
-        {
+            return fail("%s: its post_processor's template for one text has a piece that is not known", where);
+        json_array_foreach (ids, k, id) {
             if (put_id(t, !seen, seen ? (size_t)t->after_count : place++, id, where))
                 return -1;
         }
@@ -196,8 +192,7 @@ static int add_template(gp_template *t, const json_t *p, const char *where)
 static int add_pair(gp_template *t, const json_t *p, const char *where)
 {
     return put_id(t, true, 0, json_array_get(json_object_get(p, "cls"), 1), where) ||
-                   put_id(t, false, (size_t)t->after_count, json_array_get(json_object_get(p, "sep"), 1),
-                          where)
+                   put_id(t, false, (size_t)t->after_count, json_array_get(json_object_get(p, "sep"), 1), where)
                ? -1
                : 0;
 }
@@ -215,11 +210,13 @@ static int add_post_processor(gp_template *t, const json_t *p, const char *where
         return add_pair(t, p, where);
     if (!is(type, "Sequence") || !json_is_array(list))
         return fail("%s: its post_processor is %s, which is not known", where, type_of(p));
-    json_array_foreach(list, i, one) if (add_post_processor(t, one, where)) return -1;
+    json_array_foreach (list, i, one)
+        if (add_post_processor(t, one, where))
+            return -1;
     return 0;
 }
 
-/* ---- model ----------------------------------------------------------------------------------- */
+/* ---- model ----------------------------------------------------------------------------------------------- */
 
 static int read_model(gp_settings *s, const json_t *model, const char *where)
 {
@@ -245,8 +242,7 @@ static int read_model(gp_settings *s, const json_t *model, const char *where)
 int gp_settings_read(gp_settings *s, const json_t *root, const char *where)
 {
     *s = (gp_settings){0};
-    int rc = check_normalizer(get(root, "normalizer"), where) ||
-             read_model(s, json_object_get(root, "model"), where) ||
+    int rc = check_normalizer(get(root, "normalizer"), where) || read_model(s, json_object_get(root, "model"), where) ||
              read_split(s, get(root, "pre_tokenizer"), where) ||
              add_post_processor(&s->around, get(root, "post_processor"), where);
     if (rc)

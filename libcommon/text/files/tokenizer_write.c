@@ -12,8 +12,8 @@ static const char *word(int flag)
     return flag ? "true" : "false";
 }
 
-/* Added tokens outside the model's vocabulary are written into it as well, unless the model would find one there that it
- * did not before: then all of them are among the added tokens alone. */
+/* Added tokens outside the model's vocabulary are written into it as well, unless the model would find one there that
+ * it did not before: then all of them are among the added tokens alone. */
 static bool leaves_out(const gp_tokenizer *t)
 {
     const gp_vocab *v = &t->vocab;
@@ -49,12 +49,9 @@ static void put_added(gp_buf *b, const gp_vocab *v)
         size_t n;
         const char *bytes = gp_vocab_bytes(v, id, &n);
         gp_json_string(b, bytes, n);
-        gp_buf_printf(b,
-                      ",\"single_word\":%s,\"lstrip\":%s,\"rstrip\":%s,\"normalized\":%s,"
-                      "\"special\":%s}",
-                      word(flags & GP_TOKEN_SINGLE), word(flags & GP_TOKEN_LSTRIP),
-                      word(flags & GP_TOKEN_RSTRIP), word(flags & GP_TOKEN_LATER),
-                      word(flags & GP_TOKEN_SPECIAL));
+        gp_buf_printf(b, ",\"single_word\":%s,\"lstrip\":%s,\"rstrip\":%s,\"normalized\":%s,\"special\":%s}",
+                      word(flags & GP_TOKEN_SINGLE), word(flags & GP_TOKEN_LSTRIP), word(flags & GP_TOKEN_RSTRIP),
+                      word(flags & GP_TOKEN_LATER), word(flags & GP_TOKEN_SPECIAL));
         comma = ",";
     }
     gp_buf_puts(b, "]");
@@ -216,7 +213,8 @@ static char *put_number(char *to, int32_t n)
     return to + sizeof digits - first;
 }
 
-/* Appends "name":id for every id. The name of a token that has one, and of one that is in no alphabet, is what it is. */
+/* Appends "name":id for every id. The name of a token that has one, and of one that is in no alphabet, is what it
+ * is. */
 static void put_vocab(gp_buf *b, const spelled *s, const gp_tokenizer *t)
 {
     const gp_vocab *v = &t->vocab;
@@ -226,8 +224,7 @@ static void put_vocab(gp_buf *b, const spelled *s, const gp_tokenizer *t)
         char *to = b->data + b->len;
         size_t n;
         const char *bytes = gp_vocab_bytes(v, id, &n);
-        if (v->flags[id] &&
-            ((v->flags[id] & GP_TOKEN_APART && !n) || (v->flags[id] & GP_TOKEN_OUTSIDE && leaves)))
+        if (v->flags[id] && ((v->flags[id] & GP_TOKEN_APART && !n) || (v->flags[id] & GP_TOKEN_OUTSIDE && leaves)))
             continue;
         if (!first)
             *to++ = ',';

@@ -7,8 +7,7 @@
 bool gp_python_is_space(uint32_t c)
 {
     return (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 || c == 0x1680 ||
-           (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F ||
-           c == 0x3000;
+           (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
 static uint32_t mapped(const gp_case_run *runs, size_t count, uint32_t c)
@@ -57,8 +56,8 @@ static void put_title(gp_buf *b, uint32_t c)
     put(b, mapped(gp_title_runs, gp_title_runs_count, c));
 }
 
-/* CPython's handle_capital_sigma: behind a letter that has case, and not before one; what is case-ignorable between does
- * not count. `i` is the sigma's place among the n characters. */
+/* CPython's handle_capital_sigma: behind a letter that has case, and not before one; what is case-ignorable between
+ * does not count. `i` is the sigma's place among the n characters. */
 static bool is_final(const uint32_t *c, size_t n, size_t i)
 {
     size_t j = i, k = i + 1;
@@ -66,8 +65,7 @@ static bool is_final(const uint32_t *c, size_t n, size_t i)
         j--;
     while (k < n && among(gp_case_ignorable, gp_case_ignorable_count, c[k]))
         k++;
-    return j && among(gp_cased, gp_cased_count, c[j - 1]) &&
-           (k == n || !among(gp_cased, gp_cased_count, c[k]));
+    return j && among(gp_cased, gp_cased_count, c[j - 1]) && (k == n || !among(gp_cased, gp_cased_count, c[k]));
 }
 
 static void put_lower(gp_buf *b, const uint32_t *c, size_t n, size_t i)

@@ -4,7 +4,8 @@
 
 #include "base/base.h"
 
-/* str.isspace of one character: that of bidirectional class WS, B or S too (U+001C to U+001F), which White_Space has not. */
+/* str.isspace of one character: that of bidirectional class WS, B or S too (U+001C to U+001F), which White_Space has
+ * not. */
 bool gp_python_is_space(uint32_t c);
 
 /* Appends what str.capitalize makes of s: the first character's title case, the rest in lower case, both as they are in

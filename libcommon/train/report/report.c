@@ -184,8 +184,7 @@ void gp_report_evaluation(gp_report *r, int64_t step, const gp_evaluation *sets,
 void gp_report_documents(gp_report *r, int64_t step, const gp_document_scores *s)
 {
     if (s->left_out)
-        gp_report_say(r, "%lld validation documents are longer than the context: not scored",
-                      (long long)s->left_out);
+        gp_report_say(r, "%lld validation documents are longer than the context: not scored", (long long)s->left_out);
     if (!s->documents)
         return;
     gp_buf line = {0};
@@ -195,12 +194,11 @@ void gp_report_documents(gp_report *r, int64_t step, const gp_document_scores *s
     add_number(&line, "floor", s->floor, 9);
     add_number(&line, "standard_error", s->standard_error, 4);
     log_line(r, &line);
-    gp_report_say(
-        r,
-        "%lld validation documents scored whole: %.4f nats a character; their floor is %.4f: %.1f%% above, "
-        "+- %.1f%%",
-        (long long)s->documents, s->loss, s->floor, 100 * (s->loss / s->floor - 1),
-        100 * s->standard_error / s->floor);
+    gp_report_say(r,
+                  "%lld validation documents scored whole: %.4f nats a character; their floor is %.4f: %.1f%% above, "
+                  "+- %.1f%%",
+                  (long long)s->documents, s->loss, s->floor, 100 * (s->loss / s->floor - 1),
+                  100 * s->standard_error / s->floor);
 }
 
 void gp_report_summary(gp_report *r, int64_t step, double took, double best_loss)

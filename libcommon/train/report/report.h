@@ -46,9 +46,9 @@ typedef struct gp_report {
     double last_loss;
 } gp_report;
 
-/* report_line.c: the newest step for people, now and then on a pipe, on a terminal in one line that is drawn over and over:
- * at once where `now` says so. gp_report_clear takes it off the screen; gp_report_settle leaves the newest there and goes
- * on below. */
+/* report_line.c: the newest step for people, now and then on a pipe, on a terminal in one line that is drawn over and
+ * over: at once where `now` says so. gp_report_clear takes it off the screen; gp_report_settle leaves the newest there
+ * and goes on below. */
 void gp_report_show(gp_report *r, bool now);
 void gp_report_clear(gp_report *r);
 void gp_report_settle(gp_report *r);

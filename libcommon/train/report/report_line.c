@@ -33,8 +33,8 @@ static double seconds_left(const gp_report *r)
     return seconds;
 }
 
-/* A share of the peak that was measured: above all of it that was too low, and where its trials came out far apart, others
- * had the machine while they ran. */
+/* A share of the peak that was measured: above all of it that was too low, and where its trials came out far apart,
+ * others had the machine while they ran. */
 static const char *format_mfu(char *text, size_t size, const gp_report *r)
 {
     double mfu = 100 * gp_report_mfu(r, r->tok_s);

@@ -32,8 +32,7 @@ int gp_report_cut_events(gp_report *r, gp_run *run, int64_t step)
         return -1;
     int64_t kept = (int64_t)gp_events_until(map.data, map.size, step, &damaged);
     gp_map_close(&map);
-    int rc = damaged ? gp_run_cut_damaged(run, GP_EVENTS_NAME, kept, &aside)
-                     : gp_run_cut(run, GP_EVENTS_NAME, kept);
+    int rc = damaged ? gp_run_cut_damaged(run, GP_EVENTS_NAME, kept, &aside) : gp_run_cut(run, GP_EVENTS_NAME, kept);
     if (aside)
         gp_report_warn(r, "%s/%s: a record at byte %lld is damaged; it and what follows it are kept as %s",
                        gp_run_path(run), GP_EVENTS_NAME, (long long)kept, aside);

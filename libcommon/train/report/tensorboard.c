@@ -1,5 +1,5 @@
-/* tensorboard.c: see tensorboard.h. Protobuf's wire format: a field is key = number << 3 | type, then its value; type 0 is a
- * varint, 1 eight bytes, 2 a length and as many bytes, 5 four bytes. */
+/* tensorboard.c: see tensorboard.h. Protobuf's wire format: a field is key = number << 3 | type, then its value; type 0
+ * is a varint, 1 eight bytes, 2 a length and as many bytes, 5 four bytes. */
 #include "train/report/tensorboard.h"
 #include "base/file.h"
 

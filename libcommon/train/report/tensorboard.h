@@ -4,8 +4,8 @@
  *     gp_events_begin(&b, wall_time);                                        // once, at the file's start
  *     gp_events_add(&b, wall_time, step, &(gp_scalar){"loss", 1.93}, 1);     // then one record a step
  *
- * A record is u64 length, u32 masked CRC-32C of the length, an Event as protobuf (tensorflow/core/util/event.proto), u32
- * masked CRC-32C of that; little-endian. wall_time: seconds since 1970. */
+ * A record is u64 length, u32 masked CRC-32C of the length, an Event as protobuf (tensorflow/core/util/event.proto),
+ * u32 masked CRC-32C of that; little-endian. wall_time: seconds since 1970. */
 #ifndef GP_TRAIN_REPORT_TENSORBOARD_H
 #define GP_TRAIN_REPORT_TENSORBOARD_H
 

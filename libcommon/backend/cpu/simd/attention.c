@@ -59,8 +59,7 @@ static void softmax_row(head *a, int64_t row, int64_t valid, int64_t padded)
     a->max[row] = max;
 }
 
-static void drop_row(head *a, const gp_attention_op *op, int64_t b, int64_t h, int64_t q, int64_t k0,
-                     int64_t n)
+static void drop_row(head *a, const gp_attention_op *op, int64_t b, int64_t h, int64_t q, int64_t k0, int64_t n)
 {
     float *s = a->s + q % GP_TILE_Q * GP_TILE_K;
     KERNEL(keep)(&op->drop, b, (h * a->T + q) * a->T + k0, n, a->factor);
@@ -79,8 +78,7 @@ static void attend(head *a, const gp_attention_op *op, int64_t b, int64_t h, int
     }
     for (int64_t k0 = 0; k0 < most; k0 += GP_TILE_K) {
         int64_t n = gp_min(GP_TILE_K, most - k0), padded = (int64_t)gp_round_up((size_t)n, GP_STEP);
-        tile_product(
-            &(tiles){GP_TILE_Q, padded, a->D, a->q, a->Dp, 1, a->keys + k0, a->Tp, a->s, GP_TILE_K, false});
+        tile_product(&(tiles){GP_TILE_Q, padded, a->D, a->q, a->Dp, 1, a->keys + k0, a->Tp, a->s, GP_TILE_K, false});
         for (int64_t r = 0; r < rows; r++) {
             int64_t valid = visible_keys(op, b, q0 + r) - k0;
             valid = gp_max(0, gp_min(valid, n));
@@ -88,8 +86,8 @@ static void attend(head *a, const gp_attention_op *op, int64_t b, int64_t h, int
             if (drops)
                 drop_row(a, op, b, h, q0 + r, k0, valid);
         }
-        tile_product(&(tiles){GP_TILE_Q, a->Dp, padded, a->s, GP_TILE_K, 1, a->values + k0 * a->Dp, a->Dp,
-                              a->out, a->Dp, true});
+        tile_product(
+            &(tiles){GP_TILE_Q, a->Dp, padded, a->s, GP_TILE_K, 1, a->values + k0 * a->Dp, a->Dp, a->out, a->Dp, true});
     }
 }
 

@@ -63,8 +63,8 @@ static void products_along(head *a, const gp_attention_op *op, int64_t b, int64_
 }
 
 /* One row of a tile: from p = the score and ds = dout . v to p = m p and ds. Zero from `valid` to `padded`. */
-static void row_gradient(head *a, const gp_attention_op *op, int64_t b, int64_t h, int64_t q, int64_t k0,
-                         int64_t valid, int64_t padded)
+static void row_gradient(head *a, const gp_attention_op *op, int64_t b, int64_t h, int64_t q, int64_t k0, int64_t valid,
+                         int64_t padded)
 {
     float *p = a->p + q % GP_TILE_Q * GP_TILE_K, *ds = a->ds + q % GP_TILE_Q * GP_TILE_K, *factor = a->factor;
     float lse = valid ? ((const float *)op->lse->data)[(b * op->heads + h) * a->T + q] : 0;
@@ -111,8 +111,7 @@ static void differentiate(head *a, const gp_attention_op *op, int64_t b, int64_t
 }
 
 /* Rows of a padded matrix, times scale, to where they belong in dqkv. */
-static void put_rows(const float *x, int64_t Dp, int64_t rows, int64_t D, float scale, float *out,
-                     int64_t stride)
+static void put_rows(const float *x, int64_t Dp, int64_t rows, int64_t D, float scale, float *out, int64_t stride)
 {
     for (int64_t r = 0; r < rows; r++) {
 #pragma omp simd

@@ -40,8 +40,7 @@ void KERNEL(decode_columns)(const gp_decode *d, int64_t lo, int64_t hi)
     }
     for (int64_t i = 0; i < d->I; i += 4)
         for (int64_t b = 0; b < d->B; b++)
-            add_inputs(d->x + b * d->I + i, gp_min(4, d->I - i), d->w + i * d->O + lo, d->O, n,
-                       d->y + b * d->O + lo);
+            add_inputs(d->x + b * d->I + i, gp_min(4, d->I - i), d->w + i * d->O + lo, d->O, n, d->y + b * d->O + lo);
 }
 
 /* Four sums at once, so that an addition need not wait for the one before it. */

@@ -30,8 +30,7 @@ static inline words all(uint64_t x)
 }
 
 /* Words 0 and 1 of LANES counters, then words 2 and 3, each pair as it lies in memory; c0 counts up. */
-static inline void draw(uint64_t key, uint32_t group, uint32_t sample, uint32_t site, uint32_t step,
-                        words pair[2])
+static inline void draw(uint64_t key, uint32_t group, uint32_t sample, uint32_t site, uint32_t step, words pair[2])
 {
     words c0, c1 = all(sample), c2 = all(site), c3 = all(step);
     for (int i = 0; i < LANES; i++)

@@ -1,8 +1,8 @@
 /* matmul.c: products of matrices of any size, blocked for the caches after Goto & van de Geijn (2008).
  *
- * KC rows of b and as many columns of a at a time: NC columns of b are packed into panels of NR, MC rows of a into panels
- * of MR, so that the innermost loop reads both from end to end. It keeps MR x NR sums in registers; a's block stays in
- * the second cache while the panels of b pass by.
+ * KC rows of b and as many columns of a at a time: NC columns of b are packed into panels of NR, MC rows of a into
+ * panels of MR, so that the innermost loop reads both from end to end. It keeps MR x NR sums in registers; a's block
+ * stays in the second cache while the panels of b pass by.
  *
  * A number of c is a sum over k in order, begun afresh at each multiple of KC. Its bits depend on nothing else: neither
  * on the rows and columns beside it nor on the threads. */
@@ -62,8 +62,8 @@ static __attribute__((noinline)) void store(int rows, vec sum[MR][VECTORS], cons
 #endif
 
 /* a (K,MR) is a panel, of which `rows` count, a constant where it is called; b (K,NR) has its rows b_row apart. */
-static inline __attribute__((always_inline)) void multiply(const int rows, int64_t K, const float *a,
-                                                           const float *b, int64_t b_row, const corner *at)
+static inline __attribute__((always_inline)) void multiply(const int rows, int64_t K, const float *a, const float *b,
+                                                           int64_t b_row, const corner *at)
 {
     vec sum[MR][VECTORS] = {{{0}}};
     for (int64_t k = 0; k < K; k++, a += MR, b += b_row) {
@@ -83,13 +83,12 @@ static inline __attribute__((always_inline)) void multiply(const int rows, int64
     store(rows, done, at);
 }
 
-static void multiply_rows(int64_t rows, int64_t K, const float *a, const float *b, int64_t b_row,
-                          const corner *at)
+static void multiply_rows(int64_t rows, int64_t K, const float *a, const float *b, int64_t b_row, const corner *at)
 {
     switch (rows) {
-#define GP_ROWS(n)                                                                                           \
-    case n:                                                                                                  \
-        multiply(n < MR ? n : MR, K, a, b, b_row, at);                                                       \
+#define GP_ROWS(n)                                                                                                     \
+    case n:                                                                                                            \
+        multiply(n < MR ? n : MR, K, a, b, b_row, at);                                                                 \
         break;
         GP_ROWS(1)
         GP_ROWS(2)
@@ -111,7 +110,8 @@ static void multiply_rows(int64_t rows, int64_t K, const float *a, const float *
     }
 }
 
-/* `count` lines of K numbers become columns of a panel (K,width), zeros the rest. Line i's numbers are x[i + k * step]. */
+/* `count` lines of K numbers become columns of a panel (K,width), zeros the rest. Line i's numbers are x[i + k *
+ * step]. */
 static void pack_rows_of(const float *x, int64_t step, int64_t count, int64_t K, float *panel, int64_t width)
 {
     for (int64_t k = 0; k < K; k++, x += step, panel += width) {
@@ -122,8 +122,7 @@ static void pack_rows_of(const float *x, int64_t step, int64_t count, int64_t K,
 }
 
 /* The same where they are x[i * step + k]. */
-static void pack_columns_of(const float *x, int64_t step, int64_t count, int64_t K, float *panel,
-                            int64_t width)
+static void pack_columns_of(const float *x, int64_t step, int64_t count, int64_t K, float *panel, int64_t width)
 {
     enum { LINE = 16 }; /* numbers of a cache line: what is written meanwhile stays in the first cache */
     for (int64_t k0 = 0; k0 < K; k0 += LINE, x += LINE, panel += LINE * width) {
@@ -139,8 +138,7 @@ static void pack_columns_of(const float *x, int64_t step, int64_t count, int64_t
 }
 
 /* Lines, side by side or each by itself (`whole`), become panels of `width`. */
-static void pack(const float *x, int64_t step, bool whole, int64_t count, int64_t K, float *panels,
-                 int64_t width)
+static void pack(const float *x, int64_t step, bool whole, int64_t count, int64_t K, float *panels, int64_t width)
 {
     for (int64_t i = 0; i < count; i += width, panels += K * width) {
         if (whole)
@@ -161,8 +159,7 @@ static void choose(const gp_product *p, int part, int parts, gp_range *m, gp_ran
         gp_range rows = gp_cpu_share(p->M, MR, d - 1, d); /* the last is largest but for an edge */
         gp_range columns = gp_cpu_share(p->N, NR, parts / d - 1, parts / d);
         int64_t M = (int64_t)gp_round_up((size_t)(rows.hi - rows.lo), MR);
-        int64_t N = (int64_t)gp_round_up((size_t)(columns.hi - columns.lo), NR),
-                time = M * N + PACK * (M + N);
+        int64_t N = (int64_t)gp_round_up((size_t)(columns.hi - columns.lo), NR), time = M * N + PACK * (M + N);
         if (time < least) {
             least = time;
             down = d;
@@ -210,8 +207,8 @@ static void multiply_block(const block *o, gp_range m)
     }
 }
 
-void KERNEL(matmul)(const gp_product *p, const float *a, const float *b, const float *bias, float *c,
-                    int part, int parts, float *scratch)
+void KERNEL(matmul)(const gp_product *p, const float *a, const float *b, const float *bias, float *c, int part,
+                    int parts, float *scratch)
 {
     gp_range m, n;
     choose(p, part, parts, &m, &n);

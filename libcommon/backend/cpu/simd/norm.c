@@ -12,8 +12,7 @@ static bool drops(const gp_dropout *d)
 }
 
 /* sum = x + dropout(branch), row n; branch may be NULL. Returns the total of the row. */
-static float add_branch(const gp_norm_op *op, int64_t n, int64_t C, const float *x, const float *branch,
-                        float *sum)
+static float add_branch(const gp_norm_op *op, int64_t n, int64_t C, const float *x, const float *branch, float *sum)
 {
     int64_t T = op->residual->dim[op->residual->ndim - 2];
     float total = 0, factor[STRIP];
@@ -117,8 +116,7 @@ VARIANT void averages(const row *r, int64_t C, const bool second, float *dgamma,
     *along = product / (float)C;
 }
 
-VARIANT void input_gradient(const row *r, int64_t C, const bool second, const bool carry, float average,
-                            float along)
+VARIANT void input_gradient(const row *r, int64_t C, const bool second, const bool carry, float average, float along)
 {
     const float *x = r->x, *dy = r->dy, *dy2 = r->dy2, *dcarry = r->dcarry, *gamma = r->gamma;
     float *dsum = r->dsum, mean = r->mean, rstd = r->rstd;

@@ -19,8 +19,7 @@ typedef struct tiles {
 } tiles;
 
 /* The rows m .. m + ROWS and `vectors` (a constant where it is called) vectors of columns from n. */
-static inline __attribute__((always_inline)) void tile_block(const tiles *t, int64_t m, int64_t n,
-                                                             const int vectors)
+static inline __attribute__((always_inline)) void tile_block(const tiles *t, int64_t m, int64_t n, const int vectors)
 {
     const float *a = t->a + m * t->a_row, *b = t->b + n;
     const int64_t a_row = t->a_row, a_column = t->a_column, b_row = t->b_row;
@@ -71,8 +70,7 @@ static inline void pack_rows(const float *x, int64_t stride, int64_t T, int64_t 
 }
 
 /* Four rows, whole blocks of four columns: out[d * stride_out + 0..3]. Returns how far it went. */
-static inline int64_t transpose_four(const float *x, int64_t stride, int64_t D, float *out,
-                                     int64_t out_stride)
+static inline int64_t transpose_four(const float *x, int64_t stride, int64_t D, float *out, int64_t out_stride)
 {
     int64_t d = 0;
 #ifdef __SSE2__
@@ -92,8 +90,7 @@ static inline int64_t transpose_four(const float *x, int64_t stride, int64_t D, 
 }
 
 /* The same transposed: out (D, padded_T). */
-static inline void pack_columns(const float *x, int64_t stride, int64_t T, int64_t D, float *out,
-                                int64_t padded_T)
+static inline void pack_columns(const float *x, int64_t stride, int64_t T, int64_t D, float *out, int64_t padded_T)
 {
     int64_t t = 0;
     for (; t + 4 <= T; t += 4)

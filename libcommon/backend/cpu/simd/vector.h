@@ -20,8 +20,7 @@ enum { WIDTH = 4, ROWS = 4, VECTORS = 2 };
 #endif
 
 typedef float vec __attribute__((vector_size(WIDTH * sizeof(float))));
-typedef float vec_at
-    __attribute__((vector_size(WIDTH * sizeof(float)), aligned(4), may_alias)); /* in memory */
+typedef float vec_at __attribute__((vector_size(WIDTH * sizeof(float)), aligned(4), may_alias)); /* in memory */
 
 static inline vec vec_load(const float *x)
 {

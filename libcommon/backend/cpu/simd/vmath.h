@@ -30,8 +30,7 @@ static inline float gp_exp(float x)
     float shifted = x * 1.44269504f + round, n = shifted - round;
     float r = x - n * 0x1.63p-1f; /* ln 2 in two parts: the first is short, so n times it is exact */
     r -= n * -2.12194440e-4f;
-    float q =
-        0.499999934f + r * (0.166665204f + r * (0.0416683908f + r * (8.36874511e-3f + r * 1.38145402e-3f)));
+    float q = 0.499999934f + r * (0.166665204f + r * (0.0416683908f + r * (8.36874511e-3f + r * 1.38145402e-3f)));
     float power = gp_float((gp_bits(shifted) + 127) << 23); /* 2^n: 0 at n = -127, infinity at 128 */
     return (1 + (r + r * r * q)) * power;
 }
@@ -56,9 +55,8 @@ static inline float gp_normal(float x, float *e)
 {
     float z = x < 0 ? -x : x, t = 1 / (1 + 0.3275911f * 0.707106781f * z);
     *e = gp_exp(-0.5f * x * x);
-    float tail =
-        0.5f * *e * t *
-        (0.254829592f + t * (-0.284496736f + t * (1.421413741f + t * (-1.453152027f + t * 1.061405429f))));
+    float tail = 0.5f * *e * t *
+                 (0.254829592f + t * (-0.284496736f + t * (1.421413741f + t * (-1.453152027f + t * 1.061405429f))));
     return x < 0 ? tail : 1 - tail;
 }
 
