@@ -30,9 +30,9 @@ extern "C" {
  * stride at the context that is so in each window. */
 typedef struct gp_score_options {
     int64_t stride; /* 1 to the context; 0: half of it */
-    bool
-        from_end; /* put an end-of-text token before each text, so that its first token is scored too, where the tokenizer
-                    * puts none there */
+    /* Put an end-of-text token before each text, so that its first token is scored too, where the tokenizer puts none
+     * there. */
+    bool from_end;
     const char *jsonl; /* texts are this member of lines of JSON; NULL: the file is one text */
     bool json;         /* of the report; of text it has each token's id and log-probability, null where it has none */
     int64_t top_logprobs; /* with json: and this many of the likeliest in its place */

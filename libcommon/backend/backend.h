@@ -73,8 +73,8 @@ typedef struct gp_weight {
     /* (I,O); with `transposed` stored (O,I), as the token embedding is when it is the head. In bf16 (be->narrows)
      * products read it where it is, and stored (O,I) zeros follow up to a multiple of GP_HELD_ROWS. */
     gp_tensor w;
-    const gp_tensor
-        *bias; /* (O) or NULL: added after w, and kept in the slot too where products want it in their dtype */
+    /* (O) or NULL: added after w, and kept in the slot too where products want it in their dtype */
+    const gp_tensor *bias;
     bool transposed;
     bool trains; /* backward products will be asked for too */
     void *slot;  /* weight_bytes of them, or NULL */

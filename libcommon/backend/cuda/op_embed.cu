@@ -131,8 +131,8 @@ template <class T> struct AddRows {
     const int32_t *ids, *order; /* (N): see order.cuh */
     int32_t pad;
     float *grad; /* (ids,C) += */
-    float
-        *partial; /* (chunks,2,C): of a run of one id that goes on from the chunk before; of one that goes on behind */
+    /* (chunks,2,C): of a run of one id that goes on from the chunk before; of one that goes on behind */
+    float *partial;
     Mask mask;
     int64_t N, T_rows, C;
 };
