@@ -69,6 +69,9 @@ static void what_is_read_is_a_text_or_the_line_is_named(void **state)
                                         "{\"x\": 1e999e}",
                                         "{\"x\": -}",
                                         "{\"x\": \"\\ud800}",
+                                        "{\"x\": \"\\ud800\\x\"}",
+                                        "{\"x\": \"\\u00 1\\udc00\"}",
+                                        "{\"x\": [\"\\ud800 \\u12\"]}",
                                         "{\"x\": \"\\uzzzz\"}",
                                         "{\"x\": \"\xff\"}",
                                         "{\"x\": InfinityNaN}"};

@@ -38,6 +38,12 @@ static int escaped(const char *s, const char *end)
     return stop == digits + 4 && strspn(digits, "0123456789abcdefABCDEF") == 4 ? (int)value : -1;
 }
 
+/* Whether the backslash at s begins an escape of JSON. */
+static bool is_escape(const char *s, const char *end)
+{
+    return end - s > 1 && (s[1] == 'u' ? escaped(s, end) >= 0 : s[1] && strchr("\"\\/bfnrt", s[1]));
+}
+
 /* How many bytes the escape at s takes; *bad: it is half a surrogate pair, or in a name U+0000. */
 static size_t escape_length(const char *s, const char *end, bool *bad, bool *zero)
 {
@@ -54,16 +60,18 @@ static const char *skip_blanks(const char *s, const char *end)
     return s;
 }
 
-/* A string, from its quote on. */
+/* A string, from its quote on. One with a wrong escape is copied as it is, for jansson to refuse. */
 static void copy_string(reader *r)
 {
     const char *s = r->at + 1;
-    bool any = false, zeros = false, bad, zero;
+    bool any = false, zeros = false, wrong = false, bad, zero;
     for (size_t n; s < r->end && *s != '"'; s += n) {
         n = 1;
         bad = zero = false;
-        if (*s == '\\')
+        if (*s == '\\') {
             n = escape_length(s, r->end, &bad, &zero);
+            wrong |= !is_escape(s, r->end);
+        }
         any |= bad;
         zeros |= zero;
         n = n > (size_t)(r->end - s) ? (size_t)(r->end - s) : n;
@@ -71,7 +79,7 @@ static void copy_string(reader *r)
     s += s < r->end;
     const char *next = skip_blanks(s, r->end);
     bool name = next < r->end && *next == ':';
-    if (any && !name) {
+    if (any && !name && !wrong) {
         mark(r, r->at, (size_t)(s - r->at));
     } else if (name && (any || zeros)) {
         r->changed = true;
