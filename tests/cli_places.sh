@@ -30,6 +30,30 @@ train t.tok "${tiny[@]}" --steps 1 2>&1 | cat > log
 [ -d run ] && [ ! -s log ] || problem "a log through a pipe took the checkpoint"
 rm -r run
 
+# ---- descriptors that are closed: what a tool opens is none of stdin, stdout and stderr -----------------------------
+
+text=(sample -c model.safetensors -p Once -n 5)
+"${text[@]}" > open.txt 2> /dev/null
+expect 0 bash -c "${text[*]} -o closed.txt 2>&-" # its last line went behind the text
+same closed.txt open.txt
+expect 0 bash -c "${text[*]} --trace open.safetensors"
+expect 1 bash -c "${text[*]} --trace closed.safetensors >&-" # the text went behind the tensors
+[ ! -e closed.safetensors ] || same closed.safetensors open.safetensors
+expect 1 bash -c "sample -c model.safetensors -n 5 <&-" # the weights were the prompt
+says "stdin: cannot be read: Bad file descriptor"
+for command in "tokenize -t bytes" "sample -n 5" "convert-gpt2 --info" "eval-mfu" "train --steps 1"; do
+    expect 1 bash -c "$command <&- > nothing"
+    says "stdin: cannot be read: Bad file descriptor"
+done
+expect 1 bash -c "tokenize -t bytes three.txt >&-"
+says "stdout: cannot be written: Bad file descriptor"
+expect 0 bash -c "tokenize -t bytes three.txt -o closed.tok <&- >&- 2>&-"
+same closed.tok t.tok
+expect 0 bash -c "train t.tok ${tiny[*]} --steps 1 <&- >&- 2>&-"
+expect 0 train t.tok "${tiny[@]}" --steps 1 -o open
+same run/last/model.safetensors open/last/model.safetensors
+rm -r run open
+
 # ---- files that have text and no size ----------------------------------------------------------------------------
 
 cat /proc/version > version.txt

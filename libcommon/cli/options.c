@@ -1,5 +1,6 @@
 /* options.c: the command line. See gptpipe/options.h. */
 #include "cli/options.h"
+#include "cli/descriptors.h"
 #include "gptpipe/output.h"
 
 #include <errno.h>
@@ -335,6 +336,7 @@ int gp_options_parse(const gp_tool *tool, void *args, int argc, char **argv)
 {
     size_t rows = count_rows(tool->options);
     walk w = {.tool = tool, .args = args, .argc = argc, .argv = argv};
+    gp_standard_hold(); /* every tool comes here before it opens a file */
     free(given.options);
     free(given.said);
     given.tool = tool;

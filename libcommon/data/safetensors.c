@@ -309,7 +309,8 @@ static gp_safetensors *open_fd(int fd, const char *name)
     s->path = gp_strdup(name);
     struct stat st;
     /* stdin may be a file that someone has read a part of: that is a stream too */
-    bool stream = !fstat(fd, &st) && !S_ISDIR(st.st_mode) && (!S_ISREG(st.st_mode) || lseek(fd, 0, SEEK_CUR));
+    bool folder = fd != STDIN_FILENO && !fstat(fd, &st) && S_ISDIR(st.st_mode),
+         stream = !folder && !fstat(fd, &st) && (!S_ISREG(st.st_mode) || lseek(fd, 0, SEEK_CUR));
     int rc = stream ? open_stream(s, fd) : open_file(s, fd);
     if (fd != STDIN_FILENO)
         close(fd);

@@ -21,7 +21,7 @@ int gp_input_open(gp_input *in, const char *path)
         fail_errno("%s", path);
         goto failed;
     }
-    if (S_ISDIR(st.st_mode)) {
+    if (!std && S_ISDIR(st.st_mode)) {
         fail("%s: is a folder, a file was expected", path);
         goto failed;
     }
