@@ -73,7 +73,7 @@ cusim-long: all
 # Every GPU that the cuda backend knows, in one build; fails where a kernel spills for one of them. 77: there is no nvcc.
 gpu-all:
 	@$(MAKE) BUILD=build-gpu-all GPTPIPE_CUDA_ARCHS=all CMAKE_FLAGS="-DBUILD_TESTING=OFF $(CMAKE_FLAGS)"
-	@GPTPIPE_BUILD=build-gpu-all bash tests/cuda_build.sh -q || [ $$? = 77 ]
+	@GPTPIPE_BUILD=build-gpu-all bash tests/cuda/build.sh -q || [ $$? = 77 ]
 
 # On a machine with a GPU: tests and benchmarks on it, within ten minutes.
 gpu-check: configure

@@ -1,6 +1,6 @@
 /* A training run on the CUDA backend: recorded, issued ahead of the host, with activations made again, and not
  * finite. */
-#include "../trainer.h"
+#include "trainer.h"
 
 /* What a run leaves, and how often its host issued a pass op by op. */
 typedef struct outcome {

@@ -19,7 +19,7 @@
 #ifndef GPTPIPE_SIDES_H
 #define GPTPIPE_SIDES_H
 
-#include "../test.h"
+#include "test.h"
 
 #include <math.h>
 #include <stdlib.h>

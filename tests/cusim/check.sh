@@ -1,6 +1,6 @@
 # make gpu-check on the simulated GPU: with the simulator's tools and two of its tests in the place of a device's, and a
-# compute-sanitizer that finds nothing. (The part that measures, bench/gpu.sh, is cli_gpu.sh's, on the processor.)
-. "$(dirname "$0")/../cli.sh"
+# compute-sanitizer that finds nothing. (The part that measures, bench/gpu.sh, is cli/all/gpu.sh's, on the processor.)
+. "$(dirname "$0")/../cli/cli.sh"
 export CUSIM_SEED=1 CUSIM_GPU=memory=16
 mkdir -p gpu/bin stub
 ln -s "$GPTPIPE_BIN"/cusim/{train,sample,eval-mfu} "$GPTPIPE_BIN"/{fetch-data,tokenize} gpu/bin/

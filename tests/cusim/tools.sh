@@ -1,5 +1,5 @@
 # train and sample on the simulated GPU: ref's losses and ref's text, the same bits again, and stopped and resumed.
-. "$(dirname "$0")/../cli.sh"
+. "$(dirname "$0")/../cli/cli.sh"
 PATH=$GPTPIPE_BIN/cusim:$PATH
 export CUSIM_SEED=1
 small=(--layers 2 --heads 2 --channels 16 --seq-len 16 --batch-size 2 --grad-accum 2 --warmup 2 --lr 1e-2 --init-std 0.1

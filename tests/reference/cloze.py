@@ -1,4 +1,4 @@
-"""LAMBADA and HellaSwag by transformers, on a checkpoint folder: what tests/cli_eval.sh expects of the tools.
+"""LAMBADA and HellaSwag by transformers, on a checkpoint folder: what tests/cli/sample/score.sh expects of the tools.
 
     python3 tests/reference/cloze.py CHECKPOINT LAMBADA.jsonl HELLASWAG.jsonl    # torch, transformers, tokenizers installed
 

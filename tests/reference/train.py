@@ -2,7 +2,7 @@
 
     python3 tests/reference/train.py > tests/reference/train.h    # torch, numpy and transformers installed
 
-Weights and tokens are functions of their place (`numbers` and `stream` below), which tests/test_train_reference.c
+Weights and tokens are functions of their place (`numbers` and `stream` below), which tests/train/test_train_reference.c
 computes again, so that nothing but results is stored.
 """
 import math

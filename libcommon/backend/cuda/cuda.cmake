@@ -13,7 +13,7 @@ if(GPTPIPE_WERROR)
   list(APPEND CUDA_FLAGS -Werror all-warnings)
 endif()
 
-# for tests/cuda_build.sh
+# for tests/cuda/build.sh
 list(JOIN CUDA_FLAGS "\n" text)
 file(WRITE ${CUDA_OBJECTS_DIR}/flags "${GPTPIPE_NVCC}\n${text}\n")
 list(JOIN GPTPIPE_CUDA_CODE "\n" text)

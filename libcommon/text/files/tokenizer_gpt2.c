@@ -102,7 +102,7 @@ static int add_merges(gp_tokenizer *t, const uint8_t lefts[MERGES])
     return rc;
 }
 
-/* Like the rest of it a consequence of its files: tests/test_tokenizer_json.c computes it. */
+/* Like the rest of it a consequence of its files: tests/text/test_tokenizer_json.c computes it. */
 static const uint8_t fingerprint[16] = {0xa6, 0x2f, 0xfb, 0xfa, 0x8e, 0x56, 0x7f, 0x16,
                                         0x15, 0x68, 0xdf, 0x2d, 0xba, 0x25, 0x38, 0xcf};
 
@@ -120,7 +120,7 @@ static gp_tokenizer *build(const gp_map *merges, const char *where)
     free(lefts);
     t->vocab.flags[t->end_of_text] = GP_TOKEN_SPECIAL;
     t->fingerprint = fingerprint;
-    t->bpe.words = &t->vocab; /* tests/test_tokenizer_json.c merges them all */
+    t->bpe.words = &t->vocab; /* tests/text/test_tokenizer_json.c merges them all */
     return t;
 }
 

@@ -1,0 +1,60 @@
+# eval-mfu --paper: docs/gpu.md holds what its commands print, to the byte (bash tests/cli/eval-mfu/paper.sh --write renews it),
+# and what does not go together is refused.
+. "$(dirname "$0")/../cli.sh"
+
+# The page with every command of its blocks run anew: in a block, what stands below a "$ " line is its output.
+render() {
+    local line inside=no shown=yes
+    while IFS= read -r line; do
+        case $line in
+        '```console') inside=yes shown=no ;;
+        '```') inside=no shown=yes ;;
+        esac
+        [ "$line" != '```console' ] || printf '%s\n' "$line"
+        case $inside$shown$line in
+        yesno'$ '*)
+            printf '%s\n' "$line"
+            (eval "${line#??}")
+            ;;
+        noyes*) printf '%s\n' "$line" ;;
+        esac
+    done < "$1"
+}
+render "$repo/docs/gpu.md" > gpu.md
+if [ "${1:-}" = --write ]; then
+    cp gpu.md "$repo/docs/gpu.md"
+fi
+checks=$((checks + 1))
+cmp -s gpu.md "$repo/docs/gpu.md" || problem "docs/gpu.md is not what its commands print: $(diff "$repo/docs/gpu.md" gpu.md)"
+checks=$((checks + 1))
+[ "$(grep -c '^\$ eval-mfu' gpu.md)" -ge 12 ] || problem "docs/gpu.md has few commands"
+checks=$((checks + 1))
+grep -qxF "    $(grep -m1 '^train .* on h200' gpu.md)" "$repo/README.md" || problem "the README's example is another"
+
+small="--preset nano --layers 1 --heads 2 --channels 16 --vocab-size 31 --seq-len 16 --batch-size 2"
+expect 0 eval-mfu $small --paper h200 --json
+case $out in '{"measured": false, "parameters": 7904, "device": "h200", "dtype": "bf16", '*'"train": {'*'"decode": {'*) ;;
+*) problem "the JSON: $out" ;; esac
+expect 0 eval-mfu $small --paper a100 --passes forward
+case $out in *"train"*) problem "only forward was asked for: $out" ;; esac
+case $out in *"What it should reach"*) ;; *) problem "no reasons: $out" ;; esac
+
+# a checkpoint's sizes are enough
+fetch-data stories --stories 50 --quiet | tokenize --tokenizer char --quiet |
+    train --layers 1 --heads 1 --channels 16 --seq-len 32 --batch-size 2 --steps 1 --quiet > tiny.safetensors
+expect 0 eval-mfu -c tiny.safetensors --paper h100 --passes decode --quiet
+case $out in *"1 layers, 1 heads, 16 channels"*"decode 1 x 1 on h100"*) ;; *) problem "a checkpoint: $out" ;; esac
+expect 1 eval-mfu -c tiny.safetensors --paper h100 --seq-len 33
+says "33 tokens a sequence: the model's context is 32"
+
+expect 2 eval-mfu $small --paper h200 --sweep batch=1,2
+says "--paper computes from a data sheet: it goes without --sweep and --peak"
+expect 2 eval-mfu $small --paper h200 --attention cudnn
+says "--paper knows the backend's own kernels: it goes without --attention"
+for ignored in '--seconds 1' '--backend cpu' '--dtype fp32' '--threads 2'; do
+    expect 2 eval-mfu $small --paper h200 $ignored
+    says "${ignored%% *} does nothing beside --paper"
+done
+expect 2 eval-mfu $small --paper b200
+says "'b200' is not one of a100, a100-80gb, h100, h200"
+finish
