@@ -343,7 +343,8 @@ static void lambada_asks_for_the_last_word(void **state)
     assert_non_null(strstr(gp_error(), "line 3"));
 }
 
-/* U+0000 is a character like others, and white space is Python's; what str.capitalize does is tests/text/test_casing.c's. */
+/* U+0000 is a character like others, and white space is Python's; what str.capitalize does is
+ * tests/text/test_casing.c's. */
 static void questions_are_python_strings(void **state)
 {
     (void)state;
