@@ -29,6 +29,11 @@ fetch-data stories --stories 20 --quiet -o "$work/text"
 tokenize --tokenizer char --quiet "$work/text" -o "$work/text.tok"
 train "$work/text.tok" --layers 1 --heads 1 --channels 16 --seq-len 32 --batch-size 2 --steps 1 --quiet -o "$work/run"
 sampled=$(sample --checkpoint "$work/run" --prompt Once --temperature 0 --max-tokens 100 --quiet)
+# what examples/gpt2.c computes by itself
+train "$work/text.tok" --init "$work/run" --order sequential --batch-size 4 --lr 1e-3 --schedule constant --warmup 0 --beta2 0.95 \
+    --steps 4 --quiet -o "$work/again"
+losses=$(sed -n 's/.*"step": \([0-9]*\), .*"loss": \([0-9.]*\).*"grad_norm": \([0-9.]*\).*/\1 \2 \3/p' "$work/again/log.jsonl")
+[ "$(wc -l <<< "$losses")" = 4 ] || { echo "a log of other lines: $losses"; exit 1; }
 
 wrong() { printf '%s\n' "$*"; exit 1; }
 for kind in shared static; do
@@ -42,6 +47,10 @@ for kind in shared static; do
     [ "$found" = "$expected" ] || wrong "$kind: found" "$found"
     generated=$("$work/$kind/generate" "$work/run" Once)
     [ "$generated" = "$sampled" ] || wrong "$kind: generated '$generated', sampled '$sampled'"
+    steps=$("$work/$kind/gpt2" "$work/run" "$work/text.tok" 4)
+    paste -d ' ' <(printf '%s\n' "$losses") <(printf '%s\n' "$steps") | awk '
+        { lines++; if ($1 != $5 || ($2 - $7)^2 > 1e-8 || ($3 - $9)^2 > 1e-8) wrong = 1 }
+        END { exit wrong || lines != 4 }' || wrong "$kind: gpt2 computes" "$steps" "train" "$losses"
 done
 
 # The CMake package, as another project finds it.
