@@ -53,8 +53,8 @@ static const struct flag {
 };
 
 /* Settings that change what transformers computes, or which tensors there are, and are not computed here. Harmless are
- * null, the value `harmless`, and where that is false, what is empty too. (reorder_and_upcast_attn orders the same
- * products otherwise: the same numbers. chunk_size_feed_forward, use_cache, n_ctx, summary_* and dtype change none.) */
+ * null, the value `harmless`, and a list of nothing else. (reorder_and_upcast_attn orders the same products otherwise:
+ * the same numbers. chunk_size_feed_forward, use_cache, n_ctx, summary_* and dtype change none.) */
 static const struct refused {
     const char *name;
     enum { IN_ALL, IN_GPT2, IN_BERT } family;
@@ -68,7 +68,7 @@ static const struct refused {
     {"position_embedding_type", IN_ALL, "\"absolute\""},
     {"sliding_window", IN_ALL, "null"},
     {"attention_chunk_size", IN_ALL, "null"},
-    {"layer_types", IN_ALL, "[]"},
+    {"layer_types", IN_ALL, "\"full_attention\""},
     {"per_layer_config", IN_ALL, "{}"},
     {"pruned_heads", IN_ALL, "{}"},
     {"quantization_config", IN_ALL, "{}"},
@@ -162,6 +162,15 @@ static int read_activation(gp_config *c, json_t *root, const char *where)
     return fail("%s: %s is %s; gelu, gelu_new and gelu_pytorch_tanh are supported", where, name, shown(v, text));
 }
 
+static bool is_harmless(const json_t *v, const char *harmless)
+{
+    char text[64];
+    for (size_t i = 0; i < json_array_size(v); i++)
+        if (strcmp(shown(json_array_get(v, i), text), harmless))
+            return false;
+    return json_is_array(v) || !strcmp(shown(v, text), harmless);
+}
+
 static int read_refused(const gp_config *c, json_t *root, const char *where)
 {
     for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
@@ -170,8 +179,8 @@ static int read_refused(const gp_config *c, json_t *root, const char *where)
         const json_t *v = json_object_get(root, r->name);
         if (!v || json_is_null(v) || (r->family && (r->family == IN_GPT2) != (c->family == GP_GPT2)))
             continue;
-        if (strcmp(shown(v, text), r->harmless))
-            return fail("%s: %s is %s, which is not supported", where, r->name, text);
+        if (!is_harmless(v, r->harmless))
+            return fail("%s: %s is %s, which is not supported", where, r->name, shown(v, text));
     }
     return 0;
 }

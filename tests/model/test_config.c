@@ -196,7 +196,7 @@ static void what_would_change_numbers_is_refused_by_name(void **state)
         {GP_GPT2, "{\"is_causal\": false}", "is_causal is false"},
         {GP_GPT2, "{\"sliding_window\": 2}", "sliding_window is 2"}, /* transformers 5.24 obeys it in GPT-2 */
         {GP_GPT2, "{\"attention_chunk_size\": 8}", "attention_chunk_size is 8"},
-        {GP_GPT2, "{\"layer_types\": [\"sliding_attention\"]}", "layer_types is"},
+        {GP_GPT2, "{\"layer_types\": [\"full_attention\", \"sliding_attention\"]}", "layer_types is"},
         {GP_GPT2, "{\"pruned_heads\": {\"0\": [1]}}", "pruned_heads is"},
         {GP_GPT2, "{\"quantization_config\": {\"load_in_8bit\": true}}", "quantization_config is"},
         {GP_GPT2, "{\"activation_function\": \"relu\"}", "activation_function is \"relu\""},
@@ -236,6 +236,7 @@ static void what_changes_none_is_passed_over(void **state)
         "{\"is_causal\": true}",
         "{\"pruned_heads\": {}}",
         "{\"layer_types\": []}",
+        "{\"layer_types\": [\"full_attention\", \"full_attention\"]}", /* transformers 5.24: the same logits */
         "{\"scale_attn_weights\": true}",
         "{\"torch_dtype\": \"float16\"}",
         "{\"position_embedding_type\": \"absolute\"}",
