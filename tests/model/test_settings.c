@@ -1,5 +1,6 @@
-/* Settings of config.json that change what is computed, against transformers: tests/reference/settings.py. Logits, loss
- * and gradients; the same logits token by token. Every backend of this build is held to them. */
+/* Settings of config.json that change what is computed, against transformers: tests/reference/settings.py. Logits,
+ * loss, gradients and the probabilities of a trace; the same logits token by token. Every backend of this build is held
+ * to them. */
 #include "test.h"
 
 #include <jansson.h>
@@ -17,12 +18,12 @@ enum { B = 2, T = 32, V = 96, PARAMETERS = 28 };
 
 typedef struct setting {
     const char *json; /* members that are changed; NULL: removed */
-    const double *loss, *logits, *norms, *products;
+    const double *loss, *logits, *norms, *products, *attentions;
 } setting;
 
 #define SETTING(name, json)                                                                                            \
     {                                                                                                                  \
-        json, name##_loss, name##_logits, name##_norms, name##_products                                                \
+        json, name##_loss, name##_logits, name##_norms, name##_products, name##_attentions                             \
     }
 
 static const setting settings[] = {
@@ -141,6 +142,36 @@ static void check_decoding(gp_model *m, const setting *s, const int32_t *row)
     assert_logits(logits, s->logits);
 }
 
+typedef struct attentions {
+    const setting *s;
+    int layer; /* the last one */
+    bool seen;
+} attentions;
+
+static void look_at_attentions(void *self, const char *name, const gp_tensor *t)
+{
+    attentions *a = self;
+    char wanted[32];
+    snprintf(wanted, sizeof wanted, "attentions.%d", a->layer);
+    if (strcmp(name, wanted))
+        return;
+    a->seen = true;
+    assert_int_equal(gp_tensor_count(t), B * t->dim[1] * T * T);
+    const float *p = (const float *)t->data + t->dim[1] * T * T; /* the second row's */
+    for (int64_t i = 0; i < t->dim[1] * T; i++)                  /* each head's last query */
+        assert_near(p[i / T * T * T + (T - 1) * T + i % T], a->s->attentions[i], 1e-5, "a probability");
+}
+
+static void check_trace(gp_model *m, const setting *s, const gp_batch *batch)
+{
+    float logits[B * T * V];
+    attentions a = {.s = s, .layer = (int)gp_model_config(m)->layers - 1};
+    gp_model_set_trace(m, look_at_attentions, &a);
+    assert_int_equal(gp_model_logits(m, batch, logits), 0);
+    gp_model_set_trace(m, NULL, NULL);
+    assert_true(a.seen);
+}
+
 static void check(const setting *s, const char *backend)
 {
     gp_config c = config_with(s->json);
@@ -158,6 +189,7 @@ static void check(const setting *s, const char *backend)
     gp_batch batch = {.B = B, .T = T, .inputs = in, .targets = out};
     assert_int_equal(gp_model_logits(m, &batch, logits), 0);
     assert_logits(logits + (B * T - 1) * V, s->logits);
+    check_trace(m, s, &batch);
     check_gradients(m, s, &batch);
     check_decoding(m, s, in + T);
     gp_model_free(m);

@@ -1,5 +1,5 @@
 """Writes settings.h: what transformers computes of tests/golden/gpt2-tiny under settings of config.json that change
-attention's scores, or nothing: the logits of a row, the loss, and what each gradient is.
+attention's scores, or nothing: the logits of a row, the loss, what each gradient is, and attention's probabilities.
 
     python3 tests/reference/settings.py > tests/reference/settings.h       # torch and transformers installed
 """
@@ -34,7 +34,8 @@ for setting, changed in SETTINGS.items():
     config = transformers.GPT2Config.from_pretrained(folder, attn_implementation="eager", **changed)
     model = transformers.GPT2LMHeadModel.from_pretrained(folder, config=config).eval()
     model = model if setting == "upcast" else model.double() # which upcasts to float32 alone
-    logits = model(tokens[:, :-1]).logits
+    output = model(tokens[:, :-1], output_attentions=True)
+    logits = output.logits
     loss = torch.nn.functional.cross_entropy(logits.reshape(-1, logits.shape[-1]), tokens[:, 1:].reshape(-1))
     loss.backward()
     parameters = sorted(model.named_parameters())
@@ -44,3 +45,5 @@ for setting, changed in SETTINGS.items():
     emit(f"{setting}_norms", [float(p.grad.norm()) for _, p in parameters])
     emit(f"{setting}_products", [float((p.grad.flatten().double() * torch.arange(p.numel()).double().cos()).sum())
                                  for _, p in parameters])
+    # of the last layer, for each head: what the second row's last query sees of each position
+    emit(f"{setting}_attentions", output.attentions[-1][1, :, -1].flatten().tolist())
