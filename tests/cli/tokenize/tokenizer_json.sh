@@ -168,6 +168,12 @@ echo '{"model":{"type":"WordPiece","vocab":{"a":0}}}' > other/tokenizer.json
 want=$(ids hf --prompt-ids 5,6)
 equal "ids beside another tokenizer" "$(ids other --prompt-ids 5,6)" "$want"
 remarked 'its model is WordPiece; ids alone can be used'
+echo '{"prompt": [5, 6]}' > ids.jsonl
+equal "a file's ids beside another tokenizer" "$(ids other --prompts ids.jsonl)" "$want"
+remarked 'its model is WordPiece; ids alone can be used'
+echo '{"prompt": "a"}' > texts.jsonl
+expect 1 sample -c other --prompts texts.jsonl --quiet
+says 'texts.jsonl: line 1: '
 expect 0 sample -c other --prompt-ids 5 -n 0 --trace trace.safetensors --quiet
 expect 1 sample -c other -p a --quiet
 says 'its model is WordPiece'
