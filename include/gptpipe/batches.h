@@ -2,7 +2,7 @@
  *
  *     gp_batches *b = gp_batches_open(d, t, &(gp_batches_options){.B = 32, .T = 256, .seed = 1, .workers = 2});
  *     for (int64_t n = 0; n < gp_batches_per_epoch(b); n++) {
- *         const gp_batch *batch = gp_batches_next(b);
+ *         const gp_item_batch *batch = gp_batches_next(b);
  *         if (!batch)
  *             return -1;                            // an item of this batch cannot be read: gp_error() names it
  *         ...batch->ids[r * 256 + t] for r < batch->rows, t < batch->lengths[r]; batch->labels[r]...
@@ -39,13 +39,13 @@ typedef struct gp_batches_options {
     int64_t first;  /* the batch that gp_batches_next begins with: where another run stopped */
 } gp_batches_options;
 
-typedef struct gp_batch {
+typedef struct gp_item_batch {
     int64_t n, rows;  /* its number; how many rows have an item */
     int32_t *ids;     /* (B,T), padded */
     int64_t *items;   /* (B) which item of the data set; -1 in a row without one */
     int32_t *lengths; /* (B) ids before the padding, T at most, 0 in a row without an item */
     int32_t *labels;  /* (B) -1: none */
-} gp_batch;
+} gp_item_batch;
 
 typedef struct gp_batches gp_batches;
 
@@ -59,12 +59,12 @@ GP_API int64_t gp_batches_per_epoch(const gp_batches *b);
 
 /* The next batch, first, first + 1, ... without end; good until the next call. NULL when it cannot be made; the call
  * after that gives the one behind it. Of one thread at a time. */
-GP_API const gp_batch *gp_batches_next(gp_batches *b);
+GP_API const gp_item_batch *gp_batches_next(gp_batches *b);
 
 /* Any batch, by the calling thread. Begin with a batch of zeros, which may be used again; free it with
- * gp_batch_release. 0 or -1. */
-GP_API int gp_batches_get(const gp_batches *b, int64_t n, gp_batch *batch);
-GP_API void gp_batch_release(gp_batch *batch);
+ * gp_item_batch_release. 0 or -1. */
+GP_API int gp_batches_get(const gp_batches *b, int64_t n, gp_item_batch *batch);
+GP_API void gp_item_batch_release(gp_item_batch *batch);
 
 #ifdef __cplusplus
 }

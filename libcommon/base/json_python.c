@@ -9,13 +9,13 @@
 
 #define MARK "\xef\xb7\x90"
 
-typedef struct reader {
+typedef struct python_reader {
     const char *at, *end;
     gp_buf out;
     bool changed;
-} reader;
+} python_reader;
 
-static void mark(reader *r, const char *text, size_t n)
+static void mark(python_reader *r, const char *text, size_t n)
 {
     r->changed = true;
     gp_buf_puts(&r->out, "{\"" MARK "\":\"");
@@ -61,7 +61,7 @@ static const char *skip_blanks(const char *s, const char *end)
 }
 
 /* A string, from its quote on. One with a wrong escape is copied as it is, for jansson to refuse. */
-static void copy_string(reader *r)
+static void copy_string(python_reader *r)
 {
     const char *s = r->at + 1;
     bool any = false, zeros = false, wrong = false, bad, zero;
@@ -141,7 +141,7 @@ static bool holds(const char *number, size_t n)
     return fits;
 }
 
-static void copy_number(reader *r)
+static void copy_number(python_reader *r)
 {
     static const char *const words[] = {"NaN", "Infinity", "-Infinity"};
     for (size_t i = 0; i < ARRAY_LEN(words); i++) {
@@ -168,7 +168,7 @@ json_t *gp_json_load_python(const char *text, size_t n, size_t flags, json_error
     json_t *root = gp_json_load(text, n, flags, e);
     if (root)
         return root;
-    reader r = {.at = text, .end = text + n};
+    python_reader r = {.at = text, .end = text + n};
     while (r.at < r.end) {
         if (*r.at == '"')
             copy_string(&r);

@@ -12,15 +12,15 @@
 #include <unistd.h>
 
 /* One mapping. Nodes are used again and never freed, since the handler walks along them on any thread. */
-typedef struct node {
-    struct node *next;
+typedef struct watched_map {
+    struct watched_map *next;
     _Atomic uintptr_t begin; /* 0: free */
     size_t size;
     char *path, *shown;
-} node;
+} watched_map;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static node *_Atomic nodes;
+static watched_map *_Atomic nodes;
 static const char *_Atomic remark;
 static struct sigaction before;
 
@@ -35,7 +35,7 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
 {
     uintptr_t at = (uintptr_t)info->si_addr, page = (uintptr_t)sysconf(_SC_PAGESIZE);
     (void)number, (void)context;
-    for (const node *n = atomic_load(&nodes); n; n = n->next) {
+    for (const watched_map *n = atomic_load(&nodes); n; n = n->next) {
         uintptr_t begin = atomic_load(&n->begin);
         struct stat st;
         if (!begin || at < begin || at >= begin + gp_round_up(n->size, page))
@@ -73,7 +73,7 @@ void gp_bus_watch(const void *data, size_t size, const char *path)
     size_t room = SHOWN * strlen(path) + 16;
     gp_bus_begin(NULL);
     pthread_mutex_lock(&lock);
-    node *n = atomic_load(&nodes);
+    watched_map *n = atomic_load(&nodes);
     while (n && atomic_load(&n->begin))
         n = n->next;
     bool fresh = !n;
@@ -96,7 +96,7 @@ void gp_bus_watch(const void *data, size_t size, const char *path)
 void gp_bus_forget(const void *data)
 {
     pthread_mutex_lock(&lock);
-    for (node *n = atomic_load(&nodes); n; n = n->next)
+    for (watched_map *n = atomic_load(&nodes); n; n = n->next)
         if (atomic_load(&n->begin) == (uintptr_t)data)
             atomic_store(&n->begin, 0);
     pthread_mutex_unlock(&lock);

@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct item {
+typedef struct traced_tensor {
     char *name;
     gp_tensor t; /* owns t.data */
-} item;
+} traced_tensor;
 
 typedef struct collection {
-    item *items;
+    traced_tensor *items;
     int64_t count;
     const char *prefix;
 } collection;
@@ -22,7 +22,7 @@ static void collect(void *self, const char *name, const gp_tensor *t)
     collection *c = self;
     size_t bytes = (size_t)gp_tensor_bytes(t);
     c->items = gp_realloc(c->items, (size_t)c->count + 1, sizeof *c->items);
-    item *i = &c->items[c->count++];
+    traced_tensor *i = &c->items[c->count++];
     i->name = gp_format("%s%s", c->prefix, name);
     i->t = *t;
     i->t.data = gp_malloc(bytes);

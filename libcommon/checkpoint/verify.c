@@ -8,14 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct search {
+typedef struct damage_search {
     gp_verified *seen;
     gp_checkpoint_tell *tell;
     void *self;
-} search;
+} damage_search;
 
 /* The first damage of a file; then the others are looked at all the same. */
-static void count_file(search *s, int rc)
+static void count_file(damage_search *s, int rc)
 {
     s->seen->files++;
     s->seen->damaged += rc != 0;
@@ -37,7 +37,7 @@ static int read_all(const gp_safetensors *file, bool finite, gp_verified *seen)
 }
 
 /* A run that is at work removes old checkpoints: one whose folder is gone is not damaged. */
-static void verify_file(search *s, const char *folder, const char *name, bool finite)
+static void verify_file(damage_search *s, const char *folder, const char *name, bool finite)
 {
     char *path = gp_path_join(folder, name);
     gp_safetensors *file = gp_safetensors_open(path);
@@ -47,14 +47,14 @@ static void verify_file(search *s, const char *folder, const char *name, bool fi
     free(path);
 }
 
-static void verify_stream(search *s, const char *path)
+static void verify_stream(damage_search *s, const char *path)
 {
     gp_tokens *tokens = gp_tokens_open(path, NULL);
     count_file(s, tokens ? gp_tokens_verify(tokens) : -1);
     gp_tokens_close(tokens);
 }
 
-static int verify_run(search *s, const char *path)
+static int verify_run(damage_search *s, const char *path)
 {
     int64_t *steps, count;
     char *data = gp_path_join(path, "data.tok"); /* what came through a pipe */
@@ -75,7 +75,7 @@ static int verify_run(search *s, const char *path)
 
 int gp_checkpoint_verify(const gp_checkpoint *c, gp_verified *seen, gp_checkpoint_tell *tell, void *self)
 {
-    search s = {seen, tell, self};
+    damage_search s = {seen, tell, self};
     *seen = (gp_verified){0};
     char *state = gp_path_join(c->path, "state.safetensors"); /* of one checkpoint of a run */
     int rc = 0;

@@ -120,7 +120,7 @@ char *gp_option_suggest(const gp_tool *tool, const char *word, bool common)
 
 /* The command line is walked twice: first for the common options, since a file comes before the options
  * wherever --config stands, then for the tool's own. */
-typedef struct walk {
+typedef struct command_line {
     const gp_tool *tool;
     void *args;
     gp_common_args common;
@@ -128,9 +128,9 @@ typedef struct walk {
     bool *seen; /* given.said; lists on the command line replace earlier ones */
     char **argv;
     int argc, i;
-} walk;
+} command_line;
 
-static int fail_unknown(const walk *w, const char *arg)
+static int fail_unknown(const command_line *w, const char *arg)
 {
     char *name = gp_strndup(arg + 2, strcspn(arg + 2, "="));
     char *hint = gp_option_suggest(w->tool, name, true);
@@ -141,7 +141,7 @@ static int fail_unknown(const walk *w, const char *arg)
 }
 
 /* Gives one option its text (NULL for a flag). shown: how the command line spelt it. */
-static int take(walk *w, const gp_option *o, const char *text, bool on, const char *shown)
+static int take(command_line *w, const gp_option *o, const char *text, bool on, const char *shown)
 {
     size_t row = row_of(w->tool, o);
     bool own = !gp_option_ends(&w->tool->options[row]);
@@ -160,7 +160,7 @@ static int take(walk *w, const gp_option *o, const char *text, bool on, const ch
     return own ? gp_option_replace(w->tool, o, args, w->seen) : 0;
 }
 
-static int take_value(walk *w, const gp_option *o, const char *text, const char *shown)
+static int take_value(command_line *w, const gp_option *o, const char *text, const char *shown)
 {
     if (!text && w->i + 1 < w->argc)
         text = w->argv[++w->i];
@@ -169,7 +169,7 @@ static int take_value(walk *w, const gp_option *o, const char *text, const char 
     return take(w, o, text, true, shown);
 }
 
-static int take_long(walk *w, const char *arg)
+static int take_long(command_line *w, const char *arg)
 {
     const char *name = arg + 2, *equals = strchr(name, '=');
     size_t length = equals ? (size_t)(equals - name) : strlen(name);
@@ -197,7 +197,7 @@ static int take_long(walk *w, const char *arg)
     return rc;
 }
 
-static int fail_letter(const walk *w, char letter, const char *arg)
+static int fail_letter(const command_line *w, char letter, const char *arg)
 {
     char name[] = {letter, 0}, in[64] = "", hint[96] = "";
     const char *meant = gp_option_of_peer(w->tool, name);
@@ -209,7 +209,7 @@ static int fail_letter(const walk *w, char letter, const char *arg)
 }
 
 /* -q, -o FILE, -oFILE, -qo FILE. */
-static int take_short(walk *w, const char *arg)
+static int take_short(command_line *w, const char *arg)
 {
     for (const char *c = arg + 1; *c; c++) {
         const gp_option *o = gp_option_find_letter(w->tool->options, *c);
@@ -227,7 +227,7 @@ static int take_short(walk *w, const char *arg)
 }
 
 /* Operands go to a list of their own, or add to the list of an option (--data A B C). */
-static int take_operand(walk *w, const char *arg)
+static int take_operand(command_line *w, const char *arg)
 {
     if (!w->tool->positionals)
         return fail("unexpected argument '%s'", arg);
@@ -245,7 +245,7 @@ static int take_operand(walk *w, const char *arg)
     return 0;
 }
 
-static int walk_argv(walk *w, bool apply)
+static int walk_argv(command_line *w, bool apply)
 {
     bool options = true;
     w->apply = apply;
@@ -301,7 +301,7 @@ static int print_config(const gp_tool *tool, const void *args)
     return GP_OPTIONS_DONE;
 }
 
-static int print_page(const walk *w)
+static int print_page(const command_line *w)
 {
     gp_buf page = {0};
     if (w->common.help)
@@ -317,7 +317,7 @@ static int print_page(const walk *w)
     return publish(w->tool, &page);
 }
 
-static int parse(walk *w)
+static int parse(command_line *w)
 {
     if (walk_argv(w, false))
         return GP_OPTIONS_USAGE;
@@ -335,7 +335,7 @@ static int parse(walk *w)
 int gp_options_parse(const gp_tool *tool, void *args, int argc, char **argv)
 {
     size_t rows = count_rows(tool->options);
-    walk w = {.tool = tool, .args = args, .argc = argc, .argv = argv};
+    command_line w = {.tool = tool, .args = args, .argc = argc, .argv = argv};
     gp_standard_hold(); /* every tool comes here before it opens a file */
     free(given.options);
     free(given.said);

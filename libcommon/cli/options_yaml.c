@@ -16,7 +16,7 @@
 #include <strings.h>
 #include <yaml.h>
 
-typedef struct reader {
+typedef struct yaml_reader {
     const gp_tool *tool;
     void *args;
     const char *path;
@@ -26,17 +26,17 @@ typedef struct reader {
     int depth;    /* mappings and lists that are open */
     yaml_parser_t parser;
     yaml_event_t event;
-} reader;
+} yaml_reader;
 
 /* libyaml's work grows with the square of depth and tags. */
 enum { MAX_DEPTH = 64, MAX_TAGS = 64, MAX_SIZE = 1 << 20 };
 
-static size_t event_line(const reader *r)
+static size_t event_line(const yaml_reader *r)
 {
     return r->event.start_mark.line + 1;
 }
 
-static int follow_depth(reader *r)
+static int follow_depth(yaml_reader *r)
 {
     yaml_event_type_t type = r->event.type;
     r->depth += type == YAML_MAPPING_START_EVENT || type == YAML_SEQUENCE_START_EVENT;
@@ -47,7 +47,7 @@ static int follow_depth(reader *r)
 }
 
 /* The next event, in place of the last one. */
-static int next(reader *r)
+static int next(yaml_reader *r)
 {
     yaml_event_delete(&r->event);
     if (yaml_parser_parse(&r->parser, &r->event))
@@ -62,7 +62,7 @@ static int next(reader *r)
 }
 
 /* Over the rest of a value whose first event is the current one. */
-static int skip_value(reader *r)
+static int skip_value(yaml_reader *r)
 {
     yaml_event_type_t type = r->event.type;
     bool opens = type == YAML_MAPPING_START_EVENT || type == YAML_SEQUENCE_START_EVENT;
@@ -72,7 +72,7 @@ static int skip_value(reader *r)
     return 0;
 }
 
-static const char *event_kind(const reader *r)
+static const char *event_kind(const yaml_reader *r)
 {
     switch (r->event.type) {
     case YAML_MAPPING_START_EVENT:
@@ -112,7 +112,7 @@ static int decode_base64(gp_buf *b, const char *text, size_t n)
 }
 
 /* The current scalar as a string that lives on; NULL when it cannot be one. */
-static const char *keep_scalar(const reader *r)
+static const char *keep_scalar(const yaml_reader *r)
 {
     const char *value = (const char *)r->event.data.scalar.value;
     size_t length = r->event.data.scalar.length;
@@ -136,14 +136,14 @@ out:
     return text;
 }
 
-static bool is_null(const reader *r)
+static bool is_null(const yaml_reader *r)
 {
     const char *s = (const char *)r->event.data.scalar.value;
     return r->event.type == YAML_SCALAR_EVENT && r->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
            (!*s || !strcmp(s, "~") || !strcasecmp(s, "null"));
 }
 
-static int set_flag(const reader *r, const gp_option *o)
+static int set_flag(const yaml_reader *r, const gp_option *o)
 {
     static const char *const words[] = {"false", "true", "no", "yes", "off", "on"};
     const char *s = (const char *)r->event.data.scalar.value;
@@ -157,7 +157,7 @@ static int set_flag(const reader *r, const gp_option *o)
     return fail(plain ? "'%s' is neither true nor false" : "\"%s\" is a string, true or false was expected", s);
 }
 
-static int set_scalar(const reader *r, const gp_option *o, bool first)
+static int set_scalar(const yaml_reader *r, const gp_option *o, bool first)
 {
     if (r->event.type != YAML_SCALAR_EVENT)
         return fail("%s was found, one value was expected", event_kind(r));
@@ -172,7 +172,7 @@ static int set_scalar(const reader *r, const gp_option *o, bool first)
     return gp_option_set(o, r->args, text, first);
 }
 
-static int set_list(reader *r, const gp_option *o)
+static int set_list(yaml_reader *r, const gp_option *o)
 {
     gp_option_set_null(o, r->args);
     for (bool first = true;; first = false) {
@@ -188,7 +188,7 @@ static int set_list(reader *r, const gp_option *o)
 }
 
 /* The value of o, whose first event is the current one. */
-static int set_value(reader *r, const gp_option *o)
+static int set_value(yaml_reader *r, const gp_option *o)
 {
     int rc = 0;
     if (is_null(r))
@@ -202,7 +202,7 @@ static int set_value(reader *r, const gp_option *o)
     return rc;
 }
 
-static int fail_key(const reader *r, const char *key)
+static int fail_key(const yaml_reader *r, const char *key)
 {
     char *hint = gp_option_suggest(r->tool, key, false);
     fail("%s:%zu: unknown key '%s'%s", r->path, event_line(r), key, hint);
@@ -211,7 +211,7 @@ static int fail_key(const reader *r, const char *key)
 }
 
 /* One "key: value"; the key is the current event. */
-static int read_pair(reader *r)
+static int read_pair(yaml_reader *r)
 {
     if (r->event.type != YAML_SCALAR_EVENT)
         return fail("%s:%zu: %s was found, the name of an option was expected", r->path, event_line(r), event_kind(r));
@@ -239,7 +239,7 @@ static int read_pair(reader *r)
     return 0;
 }
 
-static int read_document(reader *r)
+static int read_document(yaml_reader *r)
 {
     do { /* past the stream's start and a document's */
         if (next(r))
@@ -269,7 +269,7 @@ static int read_document(reader *r)
 }
 
 /* A file of options needs no %TAG directives at all. In UTF-16, which libyaml reads too, zeros lie between. */
-static int check_tags(const reader *r, const gp_buf *text)
+static int check_tags(const yaml_reader *r, const gp_buf *text)
 {
     static const char word[] = "%TAG";
     size_t matched = 0;
@@ -287,7 +287,7 @@ static int check_tags(const reader *r, const gp_buf *text)
 
 int gp_options_load_given(const gp_tool *tool, void *args, const char *path, bool *given)
 {
-    reader r = {.tool = tool, .args = args, .path = path, .given = given};
+    yaml_reader r = {.tool = tool, .args = args, .path = path, .given = given};
     gp_buf text = {0};
     size_t rows = 0;
     int rc = gp_file_read(&text, path, MAX_SIZE);

@@ -61,7 +61,7 @@ int gp_corpus_open(const char *path, const char *format, int64_t vocab_size, con
 }
 
 /* One call of gp_corpus_decode. */
-typedef struct job {
+typedef struct decoding {
     const gp_tokens *s;
     const gp_tokens_info *info;
     const gp_tokenizer *t;
@@ -71,10 +71,10 @@ typedef struct job {
     size_t separator_length;
     int64_t document; /* the first that starts behind the tokens done */
     int64_t bytes;
-} job;
+} decoding;
 
 /* Is the end-of-text at token `at` what ends a document? Any other stood in the text by its name. */
-static bool ends_document(job *j, int64_t at)
+static bool ends_document(decoding *j, int64_t at)
 {
     if (!j->info->documents)
         return false;
@@ -83,7 +83,7 @@ static bool ends_document(job *j, int64_t at)
     return gp_tokens_document(j->s, j->document) == at + 1;
 }
 
-static int write_text(job *j, const char *text, size_t length)
+static int write_text(decoding *j, const char *text, size_t length)
 {
     j->bytes += (int64_t)length;
     if (j->out && fwrite(text, 1, length, j->out) != length)
@@ -92,7 +92,7 @@ static int write_text(job *j, const char *text, size_t length)
 }
 
 /* A run of ids without an end-of-text. */
-static int decode_plain(job *j, int64_t at, const int32_t *ids, int64_t n)
+static int decode_plain(decoding *j, int64_t at, const int32_t *ids, int64_t n)
 {
     static const int64_t room = 1 << 20; /* longer than any token that is worth having */
     gp_buf_reserve(&j->text, (size_t)room);
@@ -115,7 +115,7 @@ static int decode_plain(job *j, int64_t at, const int32_t *ids, int64_t n)
     return 0;
 }
 
-static int decode(job *j, int64_t at, const int32_t *ids, int64_t n)
+static int decode(decoding *j, int64_t at, const int32_t *ids, int64_t n)
 {
     int32_t end_of_text = gp_tokenizer_end_of_text(j->t);
     int64_t plain = 0; /* the first id that is not written yet */
@@ -132,7 +132,7 @@ static int decode(job *j, int64_t at, const int32_t *ids, int64_t n)
 int64_t gp_corpus_decode(const gp_tokens *s, const gp_tokenizer *t, FILE *out)
 {
     enum { STEP = 1 << 16 };
-    job j = {.s = s, .info = gp_tokens_get_info(s), .t = t, .out = out};
+    decoding j = {.s = s, .info = gp_tokens_get_info(s), .t = t, .out = out};
     int32_t *ids = NULL;
     int64_t unused, rc = 0;
     if (gp_tokens_separator(s, &j.separator, &j.separator_length, &ids, &unused))

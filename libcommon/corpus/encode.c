@@ -6,7 +6,7 @@
 #include "corpus/shards.h"
 
 /* One call of gp_corpus_encode. */
-typedef struct job {
+typedef struct encoding {
     gp_text *text;
     const gp_text_info *info;
     const gp_tokenizer *t;
@@ -15,17 +15,17 @@ typedef struct job {
     int64_t cut, train_documents; /* where the validation part begins, and what comes before it; -1: there is none */
     gp_shards train, val, *now;
     char *val_path;
-} job;
+} encoding;
 
 /* What the sidecars say of documents [first, first + count), or NULL. */
-static char *entropy_of(const job *j, int64_t first, int64_t count)
+static char *entropy_of(const encoding *j, int64_t first, int64_t count)
 {
     bool whole = !j->o->shard_size; /* how many documents a shard takes is not known when it begins */
     return whole && j->separator.as_said ? gp_text_entropy(j->text, first, count) : NULL;
 }
 
 /* Opens a part's streams. It has the documents from `first` on, `count` of them where that is known. */
-static int create(job *j, gp_shards *part, const char *path, int64_t first, int64_t count)
+static int create(encoding *j, gp_shards *part, const char *path, int64_t first, int64_t count)
 {
     char *tokenizer = gp_tokenizer_to_json(j->t), *entropy = entropy_of(j, first, count);
     char *metadata = gp_tokens_describe(&(gp_tokens_about){
@@ -49,22 +49,22 @@ static int create(job *j, gp_shards *part, const char *path, int64_t first, int6
 
 static int put(void *self, const int32_t *ids, int64_t count)
 {
-    return gp_shards_write(((job *)self)->now, ids, count);
+    return gp_shards_write(((encoding *)self)->now, ids, count);
 }
 
 static int end_document(void *self)
 {
-    return gp_shards_end_document(((job *)self)->now);
+    return gp_shards_end_document(((encoding *)self)->now);
 }
 
 static int cross(void *self)
 {
-    job *j = self;
+    encoding *j = self;
     j->now = &j->val;
     return create(j, &j->val, j->val_path, j->train_documents, j->info->entropy_documents - j->train_documents);
 }
 
-static void count(const job *j, int64_t bytes, gp_corpus_counts *n)
+static void count(const encoding *j, int64_t bytes, gp_corpus_counts *n)
 {
     *n = (gp_corpus_counts){.bytes = bytes,
                             .tokens = j->train.tokens + j->val.tokens,
@@ -74,7 +74,7 @@ static void count(const job *j, int64_t bytes, gp_corpus_counts *n)
                             .files = j->train.count + j->val.count};
 }
 
-static int check_counts(const job *j, const gp_corpus_counts *n)
+static int check_counts(const encoding *j, const gp_corpus_counts *n)
 {
     int64_t known = j->info->entropy_documents;
     if (!n->bytes)
@@ -85,7 +85,7 @@ static int check_counts(const job *j, const gp_corpus_counts *n)
     return 0;
 }
 
-static int begin(job *j, const char *out)
+static int begin(encoding *j, const char *out)
 {
     j->separator = gp_separator_choose(j->info, j->o);
     j->cut = -1;
@@ -110,7 +110,7 @@ static int default_threads(void)
 int gp_corpus_encode(gp_text *text, const gp_tokenizer *t, const char *out, const gp_corpus_options *o,
                      gp_corpus_counts *counts)
 {
-    job j = {.text = text, .info = gp_text_get_info(text), .t = t, .o = o};
+    encoding j = {.text = text, .info = gp_text_get_info(text), .t = t, .o = o};
     int rc = begin(&j, out);
     gp_walk walk = {.text = text,
                     .t = t,

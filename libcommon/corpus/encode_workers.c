@@ -15,15 +15,15 @@
 enum { CHUNK = 1 << 18, MOST_MARKS = CHUNK / 16, MOST_THREADS = 64 };
 
 /* A place in a chunk where a text ends. */
-typedef struct mark {
+typedef struct text_end {
     size_t at;   /* in the chunk's text */
     int64_t ids; /* that come before it */
     int what;
-} mark;
+} text_end;
 
 typedef struct chunk {
     gp_buf text;
-    mark *marks;
+    text_end *marks;
     int64_t mark_count, mark_capacity;
     int32_t *ids;
     int64_t id_count, id_capacity;
@@ -245,7 +245,7 @@ int gp_encoding_end(gp_encoding *e, int what)
         c->mark_capacity = c->mark_capacity ? 2 * c->mark_capacity : 64;
         c->marks = gp_realloc(c->marks, (size_t)c->mark_capacity, sizeof *c->marks);
     }
-    c->marks[c->mark_count++] = (mark){.at = c->text.len, .what = what};
+    c->marks[c->mark_count++] = (text_end){.at = c->text.len, .what = what};
     return c->text.len < CHUNK && c->mark_count < MOST_MARKS ? 0 : submit(e, c->text.len);
 }
 

@@ -11,11 +11,11 @@
 enum { MOST_WORKERS = 1024, MOST_AHEAD = 1 << 20 };
 
 /* A place in the ring: batch n goes into slot n % slots. */
-typedef struct slot {
-    gp_batch batch;
+typedef struct ring_slot {
+    gp_item_batch batch;
     bool ready;
     char *error; /* why the batch could not be made, or NULL */
-} slot;
+} ring_slot;
 
 /* Batches [released, taken) are being made or wait in their slots, and [released, released + slots) may be. The lock
  * guards all numbers here and `ready`; a slot that is not ready belongs to the worker that took its batch. */
@@ -24,7 +24,7 @@ struct gp_batches {
     const gp_tokenizer *t;
     gp_batches_options o;
     int64_t items, per_epoch;
-    slot *slots;
+    ring_slot *slots;
     int slot_count;
     pthread_t *workers;
     int worker_count;
@@ -37,16 +37,16 @@ struct gp_batches {
 
 /* ---- one batch ------------------------------------------------------------------------------------------- */
 
-void gp_batch_release(gp_batch *batch)
+void gp_item_batch_release(gp_item_batch *batch)
 {
     free(batch->ids);
     free(batch->items);
     free(batch->lengths);
     free(batch->labels);
-    *batch = (gp_batch){0};
+    *batch = (gp_item_batch){0};
 }
 
-static void make_room(const gp_batches *b, gp_batch *batch)
+static void make_room(const gp_batches *b, gp_item_batch *batch)
 {
     size_t B = (size_t)b->o.B, T = (size_t)b->o.T;
     if (batch->ids)
@@ -64,7 +64,7 @@ static int64_t item_of(const gp_batches *b, int64_t epoch, int64_t row)
     return (int64_t)gp_random_permute((uint64_t)row, (uint64_t)b->items, b->o.seed, GP_RNG_ITEMS, 0, (uint64_t)epoch);
 }
 
-static int fill_row(const gp_batches *b, gp_batch *batch, int64_t r, gp_dataset_item *item)
+static int fill_row(const gp_batches *b, gp_item_batch *batch, int64_t r, gp_dataset_item *item)
 {
     int32_t *ids = NULL;
     int64_t count = 0, T = b->o.T;
@@ -85,7 +85,7 @@ static int fill_row(const gp_batches *b, gp_batch *batch, int64_t r, gp_dataset_
     return 0;
 }
 
-int gp_batches_get(const gp_batches *b, int64_t n, gp_batch *batch)
+int gp_batches_get(const gp_batches *b, int64_t n, gp_item_batch *batch)
 {
     BUG_ON(n < 0);
     int64_t epoch = n / b->per_epoch, first = n % b->per_epoch * b->o.B;
@@ -119,7 +119,7 @@ static void *work(void *self)
         if (b->stop)
             break;
         int64_t n = b->taken++;
-        slot *s = &b->slots[n % b->slot_count];
+        ring_slot *s = &b->slots[n % b->slot_count];
         pthread_mutex_unlock(&b->lock);
         if (gp_batches_get(b, n, &s->batch))
             s->error = gp_strdup(gp_error());
@@ -134,7 +134,7 @@ static void *work(void *self)
 /* The caller is done with the batch that it had: its slot is free. */
 static void release_given(gp_batches *b)
 {
-    slot *s = &b->slots[b->released % b->slot_count];
+    ring_slot *s = &b->slots[b->released % b->slot_count];
     if (!b->given)
         return;
     free(s->error);
@@ -145,12 +145,12 @@ static void release_given(gp_batches *b)
     pthread_cond_signal(&b->room);
 }
 
-const gp_batch *gp_batches_next(gp_batches *b)
+const gp_item_batch *gp_batches_next(gp_batches *b)
 {
     pthread_mutex_lock(&b->lock);
     release_given(b);
     int64_t n = b->released;
-    slot *s = &b->slots[n % b->slot_count];
+    ring_slot *s = &b->slots[n % b->slot_count];
     while (b->worker_count && !s->ready)
         pthread_cond_wait(&b->done, &b->lock);
     b->given = true;
@@ -188,7 +188,7 @@ void gp_batches_close(gp_batches *b)
     for (int i = 0; i < b->worker_count; i++)
         pthread_join(b->workers[i], NULL);
     for (int i = 0; i < b->slot_count; i++) {
-        gp_batch_release(&b->slots[i].batch);
+        gp_item_batch_release(&b->slots[i].batch);
         free(b->slots[i].error);
     }
     pthread_cond_destroy(&b->room);

@@ -39,7 +39,7 @@ void gp_dataset_close(gp_dataset *d)
 
 int64_t gp_dataset_length(const gp_dataset *d)
 {
-    const gp_split *last = d->splits + d->split_count - 1;
+    const gp_dataset_split *last = d->splits + d->split_count - 1;
     return last->first + last->count;
 }
 
@@ -69,7 +69,7 @@ void gp_dataset_item_release(gp_dataset_item *item)
 int gp_dataset_get(const gp_dataset *d, int64_t i, gp_dataset_item *item)
 {
     BUG_ON(i < 0 || i >= gp_dataset_length(d));
-    const gp_split *s = d->splits;
+    const gp_dataset_split *s = d->splits;
     while (i >= s->first + s->count)
         s++;
     gp_dataset_item_release(item);
@@ -81,7 +81,7 @@ int gp_dataset_get(const gp_dataset *d, int64_t i, gp_dataset_item *item)
     return 0;
 }
 
-int gp_dataset_write_lines(const gp_dataset *d, const gp_split *s, gp_out *out)
+int gp_dataset_write_lines(const gp_dataset *d, const gp_dataset_split *s, gp_out *out)
 {
     gp_dataset_item item = {0};
     gp_buf line = {0};

@@ -8,20 +8,20 @@
 #include "gptpipe/dataset.h"
 
 /* One split, or all there is where there are none. */
-typedef struct gp_split {
+typedef struct gp_dataset_split {
     const char *name;     /* or NULL */
     const char *path;     /* in the tree */
     int64_t first, count; /* its items */
     void *state;          /* the kind's own */
-} gp_split;
+} gp_dataset_split;
 
 typedef struct gp_dataset_kind_of {
-    int (*begin)(gp_dataset *d);             /* before the first split, or NULL */
-    int (*open)(gp_dataset *d, gp_split *s); /* finds its items: sets count and state */
-    void (*close)(gp_split *s);              /* frees the state, which may be NULL */
+    int (*begin)(gp_dataset *d);                     /* before the first split, or NULL */
+    int (*open)(gp_dataset *d, gp_dataset_split *s); /* finds its items: sets count and state */
+    void (*close)(gp_dataset_split *s);              /* frees the state, which may be NULL */
     /* Item i of this split into a clean item. */
-    int (*get)(const gp_dataset *d, const gp_split *s, int64_t i, gp_dataset_item *item);
-    int (*write)(const gp_dataset *d, const gp_split *s, gp_out *out);
+    int (*get)(const gp_dataset *d, const gp_dataset_split *s, int64_t i, gp_dataset_item *item);
+    int (*write)(const gp_dataset *d, const gp_dataset_split *s, gp_out *out);
 } gp_dataset_kind_of;
 
 struct gp_dataset {
@@ -33,7 +33,7 @@ struct gp_dataset {
     char *path;   /* of a name without splits: the one that there is; or NULL */
     char *wanted; /* the split that was asked for, or NULL */
     gp_tree tree;
-    gp_split *splits;
+    gp_dataset_split *splits;
     int split_count;
 };
 
@@ -44,6 +44,6 @@ extern const gp_dataset_kind_of *const gp_dataset_kinds[GP_ITEMS_FORMATS];
 int gp_dataset_find_label(const gp_dataset *d, const char *name);
 
 /* Items as lines of JSON: the `write` of the kinds that have labels. */
-int gp_dataset_write_lines(const gp_dataset *d, const gp_split *s, gp_out *out);
+int gp_dataset_write_lines(const gp_dataset *d, const gp_dataset_split *s, gp_out *out);
 
 #endif

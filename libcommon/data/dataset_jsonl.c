@@ -6,14 +6,14 @@
 #include "data/dataset.h"
 #include "data/jsonl.h"
 
-typedef struct line {
+typedef struct jsonl_line {
     int64_t offset, number; /* in the file, from 1 */
-} line;
+} jsonl_line;
 
 typedef struct lines {
     gp_tree_bytes bytes;
     char *name; /* for messages */
-    line *lines;
+    jsonl_line *lines;
 } lines;
 
 static size_t line_length(const lines *l, int64_t offset)
@@ -25,7 +25,7 @@ static size_t line_length(const lines *l, int64_t offset)
 }
 
 /* Whether the line's own member "split" is the split that is wanted: 1, 0, or -1 when there is none. */
-static int is_wanted(const gp_dataset *d, const lines *l, const line *at, size_t n)
+static int is_wanted(const gp_dataset *d, const lines *l, const jsonl_line *at, size_t n)
 {
     size_t length;
     json_t *o = gp_jsonl_line(l->bytes.data + at->offset, n, l->name, at->number);
@@ -35,13 +35,13 @@ static int is_wanted(const gp_dataset *d, const lines *l, const line *at, size_t
     return wanted;
 }
 
-static int jsonl_open(gp_dataset *d, gp_split *s)
+static int jsonl_open(gp_dataset *d, gp_dataset_split *s)
 {
     lines *l = s->state = gp_calloc(1, sizeof *l);
     l->name = gp_tree_name(&d->tree, s->path);
     if (gp_tree_map(&d->tree, s->path, &l->bytes))
         return -1;
-    line at = {.number = 1};
+    jsonl_line at = {.number = 1};
     for (size_t n; (size_t)at.offset < l->bytes.size; at.offset += (int64_t)n + 1, at.number++) {
         n = line_length(l, at.offset);
         if (gp_jsonl_is_blank(l->bytes.data + at.offset, n))
@@ -59,7 +59,7 @@ static int jsonl_open(gp_dataset *d, gp_split *s)
     return 0;
 }
 
-static void jsonl_close(gp_split *s)
+static void jsonl_close(gp_dataset_split *s)
 {
     lines *l = s->state;
     if (!l)
@@ -93,10 +93,10 @@ static int read_label(const gp_dataset *d, const json_t *o, const lines *l, int6
     return 0;
 }
 
-static int jsonl_get(const gp_dataset *d, const gp_split *s, int64_t i, gp_dataset_item *item)
+static int jsonl_get(const gp_dataset *d, const gp_dataset_split *s, int64_t i, gp_dataset_item *item)
 {
     const lines *l = s->state;
-    const line *at = l->lines + i;
+    const jsonl_line *at = l->lines + i;
     const char *text = NULL;
     json_t *o = gp_jsonl_line(l->bytes.data + at->offset, line_length(l, at->offset), l->name, at->number);
     int rc = -1;

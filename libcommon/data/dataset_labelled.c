@@ -8,14 +8,14 @@
 static const char *const without_label = "unsup";
 enum { MOST_LABELS = 1000 };
 
-typedef struct document {
+typedef struct labelled_file {
     int label;
     int64_t number; /* that its name begins with, as 12 of "12_7.txt" */
     size_t name;    /* where its name begins among the names */
-} document;
+} labelled_file;
 
 typedef struct documents {
-    document *list;
+    labelled_file *list;
     gp_buf names; /* each with a zero byte behind it */
 } documents;
 
@@ -72,7 +72,7 @@ static int labelled_begin(gp_dataset *d)
 /* Where a list of a split's files goes. */
 typedef struct collector {
     const gp_dataset *d;
-    gp_split *s;
+    gp_dataset_split *s;
 } collector;
 
 static int add_document(void *self, const char *path)
@@ -88,14 +88,15 @@ static int add_document(void *self, const char *path)
     int64_t count = c->s->count++;
     if (!(count & (count - 1))) /* a power of two: the list is full */
         all->list = gp_realloc(all->list, (size_t)gp_max(1, 2 * count), sizeof *all->list);
-    all->list[count] = (document){.label = label, .number = strtoll(path + n + 1, NULL, 10), .name = all->names.len};
+    all->list[count] =
+        (labelled_file){.label = label, .number = strtoll(path + n + 1, NULL, 10), .name = all->names.len};
     gp_buf_add(&all->names, path + n + 1, strlen(path + n + 1) + 1);
     return 0;
 }
 
 static int by_label_and_number(const void *a, const void *b, void *names)
 {
-    const document *x = a, *y = b;
+    const labelled_file *x = a, *y = b;
     if (x->label != y->label)
         return x->label < y->label ? -1 : 1;
     if (x->number != y->number)
@@ -103,7 +104,7 @@ static int by_label_and_number(const void *a, const void *b, void *names)
     return strcmp((const char *)names + x->name, (const char *)names + y->name);
 }
 
-static int labelled_open(gp_dataset *d, gp_split *s)
+static int labelled_open(gp_dataset *d, gp_dataset_split *s)
 {
     documents *all = s->state = gp_calloc(1, sizeof *all);
     collector c = {d, s};
@@ -119,7 +120,7 @@ static int labelled_open(gp_dataset *d, gp_split *s)
     return 0;
 }
 
-static void labelled_close(gp_split *s)
+static void labelled_close(gp_dataset_split *s)
 {
     documents *all = s->state;
     if (!all)
@@ -129,10 +130,10 @@ static void labelled_close(gp_split *s)
     free(all);
 }
 
-static int labelled_get(const gp_dataset *d, const gp_split *s, int64_t i, gp_dataset_item *item)
+static int labelled_get(const gp_dataset *d, const gp_dataset_split *s, int64_t i, gp_dataset_item *item)
 {
     const documents *all = s->state;
-    const document *one = all->list + i;
+    const labelled_file *one = all->list + i;
     char *path =
         gp_format("%s%s%s/%s", s->path, *s->path ? "/" : "", d->items->labels[one->label], all->names.data + one->name);
     gp_tree_bytes b;

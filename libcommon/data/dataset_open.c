@@ -69,7 +69,7 @@ static int read_form(gp_dataset *d, const gp_catalog_entry *e, const gp_dataset_
 static void add_split(gp_dataset *d, const char *name, const char *path)
 {
     d->splits = gp_realloc(d->splits, (size_t)d->split_count + 1, sizeof *d->splits);
-    d->splits[d->split_count++] = (gp_split){.name = name, .path = path};
+    d->splits[d->split_count++] = (gp_dataset_split){.name = name, .path = path};
 }
 
 /* Splits of a path are folders below it. */
@@ -95,7 +95,7 @@ static int choose_split(gp_dataset *d, const char *wanted)
         return 0;
     d->wanted = gp_strdup(wanted);
     for (int i = 0; i < d->split_count; i++) {
-        const gp_split s = d->splits[i];
+        const gp_dataset_split s = d->splits[i];
         gp_buf_printf(&names, "%s%s", i ? ", " : "", s.name ? s.name : "none");
         bool told_by_lines = !s.name && d->kind == &gp_dataset_jsonl;
         if (told_by_lines || (s.name && !strcmp(s.name, wanted)))
@@ -113,7 +113,7 @@ static int open_splits(gp_dataset *d)
     if (d->kind->begin && d->kind->begin(d))
         return -1;
     for (int i = 0; i < d->split_count; i++) {
-        gp_split *s = d->splits + i;
+        gp_dataset_split *s = d->splits + i;
         s->first = i ? s[-1].first + s[-1].count : 0;
         if (d->kind->open(d, s))
             return -1;

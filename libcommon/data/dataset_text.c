@@ -5,13 +5,13 @@
 #include "data/dataset.h"
 #include "data/sidecar.h"
 
-typedef struct document {
+typedef struct text_range {
     int64_t offset, length;
-} document;
+} text_range;
 
 typedef struct text {
     gp_tree_bytes bytes;
-    document *documents;
+    text_range *documents;
 } text;
 
 /* Cuts the text at each separator; what is empty is no document. */
@@ -28,13 +28,13 @@ static int64_t cut(text *t, const char *separator)
         if (length && !(count & (count - 1))) /* a power of two: the list is full */
             t->documents = gp_realloc(t->documents, (size_t)gp_max(1, 2 * count), sizeof *t->documents);
         if (length)
-            t->documents[count++] = (document){(int64_t)at, (int64_t)length};
+            t->documents[count++] = (text_range){(int64_t)at, (int64_t)length};
         at += length + (found ? n : 0);
     }
     return count;
 }
 
-static int text_open(gp_dataset *d, gp_split *s)
+static int text_open(gp_dataset *d, gp_dataset_split *s)
 {
     text *t = s->state = gp_calloc(1, sizeof *t);
     gp_sidecar beside = {0};
@@ -50,7 +50,7 @@ static int text_open(gp_dataset *d, gp_split *s)
     return rc;
 }
 
-static void text_close(gp_split *s)
+static void text_close(gp_dataset_split *s)
 {
     text *t = s->state;
     if (!t)
@@ -60,7 +60,7 @@ static void text_close(gp_split *s)
     free(t);
 }
 
-static int text_get(const gp_dataset *d, const gp_split *s, int64_t i, gp_dataset_item *item)
+static int text_get(const gp_dataset *d, const gp_dataset_split *s, int64_t i, gp_dataset_item *item)
 {
     const text *t = s->state;
     (void)d;
@@ -69,7 +69,7 @@ static int text_get(const gp_dataset *d, const gp_split *s, int64_t i, gp_datase
     return 0;
 }
 
-static int text_write(const gp_dataset *d, const gp_split *s, gp_out *out)
+static int text_write(const gp_dataset *d, const gp_dataset_split *s, gp_out *out)
 {
     const text *t = s->state;
     if (d->split_count > 1)

@@ -15,19 +15,19 @@
 /* ---- items of the list ----------------------------------------------------------------------------------- */
 
 /* "a.tok=0.7": file "a.tok", weight 0.7; "web=a.tok": name "web". Without them weight is 0, name NULL. */
-typedef struct item {
+typedef struct mixture_item {
     char *file, *name;
     double weight;
-} item;
+} mixture_item;
 
-static void release_item(item *it)
+static void release_item(mixture_item *it)
 {
     free(it->file);
     free(it->name);
-    *it = (item){0};
+    *it = (mixture_item){0};
 }
 
-static int read_weight(item *it, const char *text)
+static int read_weight(mixture_item *it, const char *text)
 {
     enum { MOST = 1000000000 };
     char *equals = strrchr(it->file, '='), *end;
@@ -41,7 +41,7 @@ static int read_weight(item *it, const char *text)
     return 0;
 }
 
-static void read_name(item *it)
+static void read_name(mixture_item *it)
 {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
     size_t n = strspn(it->file, letters);
@@ -51,9 +51,9 @@ static void read_name(item *it)
     memmove(it->file, it->file + n + 1, strlen(it->file + n));
 }
 
-static int read_item(item *it, const char *text, const gp_mixture_how *how)
+static int read_item(mixture_item *it, const char *text, const gp_mixture_how *how)
 {
-    *it = (item){.file = gp_strdup(text)};
+    *it = (mixture_item){.file = gp_strdup(text)};
     int there = gp_exists(text);
     if (there)
         return there > 0 ? 0 : -1;
@@ -151,7 +151,7 @@ static int add_files(gp_mixture *m, gp_stream_set *set, const char *file, const 
 
 char *gp_mixture_below(const char *text, const char *folder, const gp_mixture_how *how)
 {
-    item it;
+    mixture_item it;
     if (read_item(&it, text, how))
         return gp_strdup(text); /* whoever opens it says what is wrong with it */
     int name = it.name ? (int)strlen(it.name) + 1 : 0;
@@ -165,7 +165,7 @@ char *gp_mixture_below(const char *text, const char *folder, const gp_mixture_ho
 
 bool gp_mixture_is_there(const char *text, const char *folder, const gp_mixture_how *how)
 {
-    item it;
+    mixture_item it;
     glob_t found = {0};
     char *below = folder ? gp_mixture_below(text, folder, how) : gp_strdup(text);
     bool there = false;
@@ -189,7 +189,7 @@ static int check_regular(const char *file)
 
 int gp_mixture_check_regular(const char *text, const gp_mixture_how *how)
 {
-    item it;
+    mixture_item it;
     glob_t found = {0};
     int rc = read_item(&it, text, how);
     if (!rc)
@@ -231,7 +231,7 @@ static int name_set(gp_mixture *m, gp_stream_set *set, const char *name)
     return 0;
 }
 
-static int fail_weights(const item *it, double first_weight, const char *first)
+static int fail_weights(const mixture_item *it, double first_weight, const char *first)
 {
     const char *with = first_weight > 0 ? first : it->file, *without = first_weight > 0 ? it->file : first;
     return fail("%s has a weight and %s has none: give every one a weight (%s=0.5) or none", with, without, without);
@@ -239,7 +239,7 @@ static int fail_weights(const item *it, double first_weight, const char *first)
 
 static int add_item(gp_mixture *m, const char *text, const gp_mixture_how *how, const char *first)
 {
-    item it;
+    mixture_item it;
     int rc = -1;
     if (read_item(&it, text, how))
         goto out;

@@ -12,7 +12,7 @@
 #include "data/spool.h"
 
 /* One input. Mapped: the map is all of it. Otherwise buffer[0, filled) is what was read and not given yet. */
-typedef struct source {
+typedef struct text_input {
     gp_input in;
     bool mapped, at_end;
     gp_map map;
@@ -22,12 +22,12 @@ typedef struct source {
     int64_t offset; /* bytes given so far */
     int64_t lines;  /* of JSON Lines, given so far */
     size_t read;    /* bytes of a stream so far */
-} source;
+} text_input;
 
 enum { PART = 1 << 18 };
 
 struct gp_text {
-    source *sources;
+    text_input *sources;
     int count, current;
     int64_t done; /* bytes given of all sources */
     gp_text_info info;
@@ -41,7 +41,7 @@ struct gp_text {
 /* ---- opening --------------------------------------------------------------------------------------------- */
 
 /* Ids are no text: who gives a token stream has meant its text, or wants it decoded. */
-static int check_text(const source *s, const char *data, size_t n)
+static int check_text(const text_input *s, const char *data, size_t n)
 {
     bool tok = n >= 8 && !memcmp(data, GP_TOK_MAGIC, 8);
     bool llmc = n >= GP_LLMC_HEADER_SIZE && gp_get32(data) == GP_LLMC_MAGIC && gp_get32(data + 4) == GP_LLMC_VERSION;
@@ -52,7 +52,7 @@ static int check_text(const source *s, const char *data, size_t n)
                 s->in.name, tok ? "tok" : "llm.c's", gp_tool_prefix());
 }
 
-static int open_source(gp_text *t, source *s, const char *path, bool twice)
+static int open_source(gp_text *t, text_input *s, const char *path, bool twice)
 {
     if (gp_input_open(&s->in, path))
         return -1;
@@ -84,7 +84,7 @@ static void describe(gp_text *t)
     bool whole = true;
     gp_sha256_begin(&h);
     for (int i = 0; i < t->count; i++) {
-        const source *s = &t->sources[i];
+        const text_input *s = &t->sources[i];
         const char *slash = strrchr(s->in.name, '/');
         gp_buf_printf(&name, "%s%s", i ? ", " : "", slash ? slash + 1 : s->in.name);
         whole = whole && s->mapped;
@@ -175,14 +175,14 @@ void gp_text_rewind(gp_text *t)
 /* ---- parts ----------------------------------------------------------------------------------------------- */
 
 /* What is here of a source and was not given yet. */
-static const char *ahead(const source *s, size_t *n)
+static const char *ahead(const text_input *s, size_t *n)
 {
     *n = (s->mapped ? s->map.size : s->filled) - s->at;
     return (s->mapped ? s->map.data : s->buffer) + s->at;
 }
 
 /* Reads more behind what was not given yet; a full buffer grows. */
-static int refill(source *s)
+static int refill(text_input *s)
 {
     s->filled -= s->at;
     memmove(s->buffer, s->buffer + s->at, s->filled);
@@ -209,7 +209,7 @@ static int refill(source *s)
 /* The bytes up to `used` are given; `last`: those were all that is here, and nothing comes behind it. */
 static void give(gp_text *t, gp_text_part *part, size_t used, bool last)
 {
-    source *s = &t->sources[t->current];
+    text_input *s = &t->sources[t->current];
     part->begin = t->done;
     part->end = t->done += (int64_t)used;
     s->at += used;
@@ -220,7 +220,7 @@ static void give(gp_text *t, gp_text_part *part, size_t used, bool last)
 
 static int next_part(gp_text *t, const char *separator, size_t length, gp_text_part *part)
 {
-    source *s = &t->sources[t->current];
+    text_input *s = &t->sources[t->current];
     BUG_ON(length >= PART);
     const char *data, *found;
     size_t n;
@@ -247,7 +247,7 @@ static int next_part(gp_text *t, const char *separator, size_t length, gp_text_p
 }
 
 /* The next line of a source, its newline included. */
-static int next_line(source *s, const char **line, size_t *length)
+static int next_line(text_input *s, const char **line, size_t *length)
 {
     size_t n, searched = 0;
     for (;;) {
@@ -268,7 +268,7 @@ static int next_line(source *s, const char **line, size_t *length)
 /* The next line that is not blank; none: an empty part that ends the file. */
 static int next_object(gp_text *t, gp_text_part *part)
 {
-    source *s = &t->sources[t->current];
+    text_input *s = &t->sources[t->current];
     const char *line;
     size_t length, left, blank = 0;
     do {

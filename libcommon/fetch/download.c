@@ -165,7 +165,7 @@ static int check_response(const response *r, int64_t length)
 static gp_transfer begin_body(response *r)
 {
     gp_download *d = r->d;
-    gp_part *p = d->part;
+    gp_partial *p = d->part;
     curl_off_t length = -1;
     r->lib->easy_getinfo(r->curl, CURLINFO_RESPONSE_CODE, &r->status);
     r->lib->easy_getinfo(r->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
@@ -184,20 +184,20 @@ static gp_transfer begin_body(response *r)
     bool endless = length < 0 && d->size < 0 && !d->checked; /* the rest may be any part of the rest */
     if (r->status == 206 && (r->from != p->done || endless)) {
         fail("%s: asked for bytes from %lld on, the server sent another part", r->url, (long long)p->done);
-        return gp_part_restart(p) ? stop(r, GP_TRANSFER_STOP) : stop(r, GP_TRANSFER_AGAIN);
+        return gp_partial_restart(p) ? stop(r, GP_TRANSFER_STOP) : stop(r, GP_TRANSFER_AGAIN);
     }
     if (r->status == 206 && r->by_size && r->whole != p->whole) {
         fail("%s: the rest is not that of a file of %lld bytes, which it had: it has changed at its source", r->url,
              (long long)p->whole);
         d->changed = true;
-        return gp_part_restart(p) ? stop(r, GP_TRANSFER_STOP) : stop(r, GP_TRANSFER_AGAIN);
+        return gp_partial_restart(p) ? stop(r, GP_TRANSFER_STOP) : stop(r, GP_TRANSFER_AGAIN);
     }
-    if (r->status != 206 && p->done && gp_part_restart(p)) /* it sends all of it */
+    if (r->status != 206 && p->done && gp_partial_restart(p)) /* it sends all of it */
         return stop(r, GP_TRANSFER_STOP);
     r->promised = length;
     if (length > 0)
         gp_progress_expect(d->progress, length);
-    gp_part_source(p, r->url, validator(r), size_alone(r));
+    gp_partial_source(p, r->url, validator(r), size_alone(r));
     return GP_TRANSFER_DONE;
 }
 
@@ -225,7 +225,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *self)
         stop(r, GP_TRANSFER_NO);
         return 0;
     }
-    if (gp_part_add(d->part, data, n)) {
+    if (gp_partial_add(d->part, data, n)) {
         stop(r, GP_TRANSFER_STOP);
         return 0;
     }
@@ -324,7 +324,7 @@ static struct curl_slist *add_header(response *r, struct curl_slist *headers, co
  * the SHA-256, or, where the server has no validator, most likely by the size. */
 static struct curl_slist *ask_for_rest(response *r, int *rc)
 {
-    gp_part *p = r->d->part;
+    gp_partial *p = r->d->part;
     struct curl_slist *headers = add_header(r, NULL, "Accept-Encoding: identity");
     bool same_url = p->url && !strcmp(p->url, r->url), same_source = same_url && p->validator;
     *rc = 0;
@@ -332,7 +332,7 @@ static struct curl_slist *ask_for_rest(response *r, int *rc)
         return headers;
     r->by_size = same_url && !same_source && p->whole >= p->done;
     if (!same_source && !r->by_size && !r->d->checked) {
-        *rc = gp_part_restart(p);
+        *rc = gp_partial_restart(p);
         return headers;
     }
     r->ranged = true;
@@ -358,7 +358,7 @@ static gp_transfer judge_status(response *r)
         return GP_TRANSFER_DONE; /* an earlier run had all of it, and was stopped just then */
     if (r->status == 416) {      /* the part is as long as the file, or longer than it is now */
         fail("%s: the server has nothing after byte %lld", r->url, (long long)r->d->part->done);
-        return gp_part_restart(r->d->part) ? GP_TRANSFER_STOP : GP_TRANSFER_AGAIN;
+        return gp_partial_restart(r->d->part) ? GP_TRANSFER_STOP : GP_TRANSFER_AGAIN;
     }
     fail("%s: the server answers %ld%s", r->url, r->status,
          r->status == 404   ? " (not found)"

@@ -13,7 +13,7 @@ typedef enum gp_transfer {
 } gp_transfer;
 
 typedef struct gp_download {
-    gp_part *part;
+    gp_partial *part;
     gp_progress *progress;
     int64_t size;   /* that the file should have; -1: not known */
     int64_t limit;  /* bytes of a file whose size neither the catalog nor the server gives */

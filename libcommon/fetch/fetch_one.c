@@ -16,14 +16,14 @@ enum { RETRIES = 5, BLOCK = 1 << 16 };
 static const double CONNECT = 20, STALL = 30, PAUSE = 1, LONGEST_PAUSE = 30;
 
 /* One call of gp_bring_file. */
-typedef struct job {
+typedef struct fetch_task {
     gp_bring *b;
     const gp_catalog_file *file;
     gp_fetch_options o; /* with the defaults filled in */
-    gp_part part;
+    gp_partial part;
     gp_progress progress;
     bool tried; /* some source was asked */
-} job;
+} fetch_task;
 
 static bool is_url(const char *s)
 {
@@ -39,22 +39,22 @@ static char *mirrored(const char *mirror, const char *url)
 }
 
 /* What is here against what the catalog says. */
-static bool is_right(const job *j)
+static bool is_right(const fetch_task *j)
 {
     char hex[65];
     if (j->file->size >= 0 && j->part.done != j->file->size)
         return false;
     if (!j->file->sha256)
         return true;
-    gp_part_digest(&j->part, hex);
+    gp_partial_digest(&j->part, hex);
     return !strcmp(hex, j->file->sha256);
 }
 
 /* Says what is wrong with what came, and forgets it. */
-static gp_transfer wrong(job *j, const char *source)
+static gp_transfer wrong(fetch_task *j, const char *source)
 {
     char hex[65];
-    gp_part_digest(&j->part, hex);
+    gp_partial_digest(&j->part, hex);
     if (j->file->size >= 0 && j->part.done != j->file->size)
         fail("%s: has %lld bytes, expected %lld%s%s: the file has changed at its source", source,
              (long long)j->part.done, (long long)j->file->size, j->b->lock ? " as in " : "",
@@ -62,17 +62,17 @@ static gp_transfer wrong(job *j, const char *source)
     else
         fail("%s: its SHA-256 is %s, expected %s%s%s: the file has changed at its source or on the way", source, hex,
              j->file->sha256, j->b->lock ? " as in " : "", j->b->lock ? j->b->lock : "");
-    return gp_part_restart(&j->part) ? GP_TRANSFER_STOP : GP_TRANSFER_NO;
+    return gp_partial_restart(&j->part) ? GP_TRANSFER_STOP : GP_TRANSFER_NO;
 }
 
-static gp_transfer copy_file(job *j, const char *path)
+static gp_transfer copy_file(fetch_task *j, const char *path)
 {
     int fd = gp_open_regular(path);
     gp_transfer verdict = GP_TRANSFER_DONE;
     if (fd < 0)
         return GP_TRANSFER_NO;
     char *block = gp_malloc(BLOCK);
-    if (j->part.done && gp_part_restart(&j->part))
+    if (j->part.done && gp_partial_restart(&j->part))
         verdict = GP_TRANSFER_STOP;
     while (verdict == GP_TRANSFER_DONE) {
         ssize_t n = read(fd, block, BLOCK);
@@ -81,7 +81,7 @@ static gp_transfer copy_file(job *j, const char *path)
         if (n < 0) {
             fail("%s: cannot be read: %s", path, strerror(errno));
             verdict = GP_TRANSFER_NO;
-        } else if (n && gp_part_add(&j->part, block, (size_t)n)) {
+        } else if (n && gp_partial_add(&j->part, block, (size_t)n)) {
             verdict = GP_TRANSFER_STOP;
         }
         if (n <= 0)
@@ -96,7 +96,7 @@ static gp_transfer copy_file(job *j, const char *path)
 }
 
 /* Half to all of a pause that doubles each time, so that many clients do not come back at once. */
-static void rest(job *j, int failures, double asked)
+static void rest(fetch_task *j, int failures, double asked)
 {
     double pause = j->o.pause;
     for (int i = 1; i < failures && pause < LONGEST_PAUSE; i++)
@@ -110,7 +110,7 @@ static void rest(job *j, int failures, double asked)
         ;
 }
 
-static gp_transfer download(job *j, const char *url)
+static gp_transfer download(fetch_task *j, const char *url)
 {
     gp_download d = {.part = &j->part,
                      .progress = &j->progress,
@@ -153,7 +153,7 @@ static gp_transfer download(job *j, const char *url)
 }
 
 /* One URL: its place in the mirror first, then itself. */
-static gp_transfer try_url(job *j, const char *url, gp_fetched *how)
+static gp_transfer try_url(fetch_task *j, const char *url, gp_fetched *how)
 {
     gp_transfer verdict = GP_TRANSFER_NO;
     char *local = j->o.mirror ? mirrored(j->o.mirror, url) : NULL;
@@ -178,7 +178,7 @@ static gp_transfer try_url(job *j, const char *url, gp_fetched *how)
 }
 
 /* Without a socket there was nowhere to look but a mirror folder. */
-static int fail_offline(const job *j)
+static int fail_offline(const fetch_task *j)
 {
     const char *name = strcmp(j->b->path, "-") ? j->b->path : j->file->path, *mirror = j->o.mirror,
                *below = strstr(j->file->urls[0], "://") + 3;
@@ -191,7 +191,7 @@ static int fail_offline(const job *j)
                 name, below);
 }
 
-static int bring(job *j)
+static int bring(fetch_task *j)
 {
     const gp_catalog_file *f = j->file;
     gp_transfer verdict = GP_TRANSFER_NO;
@@ -238,14 +238,14 @@ static int look(gp_bring *b, bool *present)
 
 /* What came gets its name, or is unpacked and then not wanted any more. An archive that is known to be right is kept
  * when it could not be unpacked: on a disk that was full, the next run has that much less to do. */
-static int deliver(job *j)
+static int deliver(fetch_task *j)
 {
     const gp_catalog_file *f = j->file;
     const char *slash = strrchr(f->urls[0], '/');
-    gp_part_digest(&j->part, j->b->sha256);
+    gp_partial_digest(&j->part, j->b->sha256);
     j->b->size = j->part.done;
     if (!f->unpack)
-        return gp_part_commit(&j->part);
+        return gp_partial_commit(&j->part);
     gp_unpacking u = {.path = j->b->path,
                       .folder = is_folder(f),
                       .size = f->unpacked,
@@ -253,14 +253,14 @@ static int deliver(job *j)
                       .board = j->b->board,
                       .quiet = j->o.quiet};
     int rc = gp_unpack(j->part.fd, slash[1] ? slash + 1 : f->path, &u);
-    gp_part_close(&j->part, rc && f->sha256);
+    gp_partial_close(&j->part, rc && f->sha256);
     return rc;
 }
 
-static job new_job(gp_bring *b)
+static fetch_task new_job(gp_bring *b)
 {
     const gp_fetch_options *o = b->o;
-    job j = {.b = b, .file = &b->file, .o = *o};
+    fetch_task j = {.b = b, .file = &b->file, .o = *o};
     b->how = GP_FETCHED_PRESENT;
     b->full = false;
     j.o.retries = o->retries < 0 ? 0 : o->retries ? o->retries : RETRIES;
@@ -270,21 +270,21 @@ static job new_job(gp_bring *b)
     return j;
 }
 
-static gp_part_state open_part(job *j)
+static gp_partial_state open_part(fetch_task *j)
 {
     gp_progress_begin(&j->progress, j->file->path, GP_PROGRESS_BYTES, 0, j->file->size, j->o.quiet);
     gp_progress_join(&j->progress, j->b->board);
-    gp_part_state state = gp_part_open(&j->part, j->b->path, false);
-    if (state == GP_PART_BUSY) {
+    gp_partial_state state = gp_partial_open(&j->part, j->b->path, false);
+    if (state == GP_PARTIAL_BUSY) {
         gp_progress_say(&j->progress, "%s: is being fetched already; waiting for that", j->b->path);
-        state = gp_part_open(&j->part, j->b->path, true);
+        state = gp_partial_open(&j->part, j->b->path, true);
     }
     gp_progress_end(&j->progress);
     return state;
 }
 
 /* Into the part, which is kept for the next run when the transfer was cut. */
-static int transfer(job *j)
+static int transfer(fetch_task *j)
 {
     const gp_catalog_file *f = j->file;
     gp_progress_begin(&j->progress, f->path, GP_PROGRESS_BYTES, j->part.done, f->size, j->o.quiet);
@@ -292,22 +292,22 @@ static int transfer(job *j)
     int rc = bring(j);
     gp_progress_end(&j->progress);
     if (rc)
-        gp_part_close(&j->part, true);
+        gp_partial_close(&j->part, true);
     return rc;
 }
 
 /* Between the look and the lock another run may have ended: then its file is there, and the part is new. */
-static int look_again(job *j, bool *present)
+static int look_again(fetch_task *j, bool *present)
 {
     int rc = j->part.done ? 0 : look(j->b, present);
     if (rc || *present)
-        gp_part_close(&j->part, false);
+        gp_partial_close(&j->part, false);
     return rc;
 }
 
 int gp_bring_file(gp_bring *b)
 {
-    job j = new_job(b);
+    fetch_task j = new_job(b);
     bool std = !strcmp(b->path, "-"), present = false;
     if (std && is_folder(j.file))
         return fail("%s: is a folder of files, which stdout cannot take; give a folder: -o DIR/", j.file->path);
@@ -317,10 +317,10 @@ int gp_bring_file(gp_bring *b)
         return 0;
     if (!std && gp_make_parent(b->path))
         return -1;
-    gp_part_state state = open_part(&j);
-    if (state == GP_PART_PRESENT) /* another process brought it while this one waited */
+    gp_partial_state state = open_part(&j);
+    if (state == GP_PARTIAL_PRESENT) /* another process brought it while this one waited */
         return gp_bring_file(b);
-    if (state != GP_PART_READY || (!std && look_again(&j, &present)))
+    if (state != GP_PARTIAL_READY || (!std && look_again(&j, &present)))
         return -1;
     if (present)
         return 0;
@@ -330,12 +330,12 @@ int gp_bring_file(gp_bring *b)
 int gp_fetch_open(const gp_catalog_file *f, const gp_fetch_options *o)
 {
     gp_bring b = {.file = *f, .path = "-", .o = o, .size = -1};
-    job j = new_job(&b);
-    if (open_part(&j) != GP_PART_READY || transfer(&j))
+    fetch_task j = new_job(&b);
+    if (open_part(&j) != GP_PARTIAL_READY || transfer(&j))
         return -1;
     int fd = fcntl(j.part.fd, F_DUPFD_CLOEXEC, 3);
     if (fd < 0)
         fail("%s: %s", f->path, strerror(errno));
-    gp_part_close(&j.part, false);
+    gp_partial_close(&j.part, false);
     return fd;
 }

@@ -43,7 +43,7 @@ static void append(drawing *d, const char *text, int length)
 
 static void write_form(drawing *d, gp_form form)
 {
-    const gp_piece *p = d->g->pieces + form.first, *end = p + form.count;
+    const gp_grammar_piece *p = d->g->pieces + form.first, *end = p + form.count;
     for (; p < end; p++) {
         int start = d->length;
         const gp_alternative *a;

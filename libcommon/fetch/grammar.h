@@ -13,7 +13,7 @@ enum { GP_GRAMMAR_FORMS = 6, GP_GRAMMAR_SLOTS = 16 };
 typedef enum gp_piece_kind { GP_PIECE_TEXT, GP_PIECE_DRAW, GP_PIECE_RECALL } gp_piece_kind;
 
 /* A run of plain text, or what stands between < and >. */
-typedef struct gp_piece {
+typedef struct gp_grammar_piece {
     gp_piece_kind kind;
     bool capital;     /* the first letter it writes becomes a capital */
     int rule;         /* DRAW */
@@ -22,7 +22,7 @@ typedef struct gp_piece {
     const char *text; /* TEXT; else the inside of the brackets */
     int length;
     int home, line; /* the rule and the line that it stands in */
-} gp_piece;
+} gp_grammar_piece;
 
 typedef struct gp_form {
     int first, count; /* pieces */
@@ -51,7 +51,7 @@ typedef struct gp_grammar {
     char *text; /* names and texts point in here */
     gp_rule *rules;
     gp_alternative *alternatives;
-    gp_piece *pieces;
+    gp_grammar_piece *pieces;
     int rule_count, alternative_count, piece_count;
     gp_slot slots[GP_GRAMMAR_SLOTS];
     int slot_count;

@@ -90,7 +90,7 @@ static int parse_form(parser *p, gp_form *form, const char *text)
 {
     form->first = p->g->piece_count;
     while (*text) {
-        gp_piece *piece = PUSH(p->g->pieces, p->g->piece_count);
+        gp_grammar_piece *piece = PUSH(p->g->pieces, p->g->piece_count);
         size_t n = strcspn(text, "<");
         piece->home = p->g->rule_count - 1;
         piece->line = p->line;
@@ -158,7 +158,7 @@ static int parse_lines(parser *p)
 }
 
 /* <slot=rule>: notes that the slot exists, so that recalls above and below find it. */
-static int define_slot(parser *p, gp_piece *piece)
+static int define_slot(parser *p, gp_grammar_piece *piece)
 {
     gp_grammar *g = p->g;
     const char *equals = memchr(piece->text, '=', (size_t)piece->length);
@@ -190,7 +190,7 @@ static int define_slot(parser *p, gp_piece *piece)
 }
 
 /* <rule>, <slot> or <slot.form>, once all slots are known. */
-static int resolve(parser *p, gp_piece *piece)
+static int resolve(parser *p, gp_grammar_piece *piece)
 {
     const gp_grammar *g = p->g;
     const char *name = piece->text, *dot = memchr(name, '.', (size_t)piece->length);
@@ -217,17 +217,17 @@ static int look_up_names(parser *p)
     for (int r = 0; r < g->rule_count; r++)
         if (!g->rules[r].count)
             return fail("%s: rule %s has no alternatives", p->where, g->rules[r].name);
-    for (gp_piece *piece = g->pieces, *end = piece + g->piece_count; piece < end; piece++) {
+    for (gp_grammar_piece *piece = g->pieces, *end = piece + g->piece_count; piece < end; piece++) {
         p->line = piece->line;
         if (piece->kind != GP_PIECE_TEXT && define_slot(p, piece))
             return -1;
     }
-    for (gp_piece *piece = g->pieces, *end = piece + g->piece_count; piece < end; piece++) {
+    for (gp_grammar_piece *piece = g->pieces, *end = piece + g->piece_count; piece < end; piece++) {
         p->line = piece->line;
         if (piece->kind != GP_PIECE_TEXT && piece->slot < 0 && resolve(p, piece))
             return -1;
     }
-    for (gp_piece *piece = g->pieces, *end = piece + g->piece_count; piece < end; piece++)
+    for (gp_grammar_piece *piece = g->pieces, *end = piece + g->piece_count; piece < end; piece++)
         for (int s = 0; s < g->slot_count; s++)
             if (piece->kind == GP_PIECE_DRAW && piece->home == g->slots[s].rule)
                 return fail("%s:%d: <%.*s>: what is recalled cannot draw anew", p->where, piece->line, piece->length,
@@ -244,7 +244,7 @@ static int check_ends(parser *p, int r, char *seen)
         return seen[r] == 1 ? fail("%s: rule %s comes back to itself", p->where, rule->name) : 0;
     seen[r] = 1;
     for (const gp_alternative *a = g->alternatives + rule->first, *end = a + rule->count; a < end; a++) {
-        const gp_piece *piece = g->pieces + a->form[0].first;
+        const gp_grammar_piece *piece = g->pieces + a->form[0].first;
         for (int i = 0; i < a->form[0].count; i++)
             if (piece[i].kind == GP_PIECE_DRAW && check_ends(p, piece[i].rule, seen))
                 return -1;

@@ -12,7 +12,7 @@
 
 enum { BLOCK = 1 << 16, MOST_FROM = 1 << 14 };
 
-static void release(gp_part *p)
+static void release(gp_partial *p)
 {
     uint8_t digest[32];
     if (p->fd >= 0)
@@ -24,10 +24,10 @@ static void release(gp_part *p)
     free(p->from);
     free(p->url);
     free(p->validator);
-    *p = (gp_part){.fd = -1};
+    *p = (gp_partial){.fd = -1};
 }
 
-static gp_part_state open_locked(gp_part *p, bool wait)
+static gp_partial_state open_locked(gp_partial *p, bool wait)
 {
     for (;;) {
         struct stat here, named;
@@ -43,7 +43,7 @@ static gp_part_state open_locked(gp_part *p, bool wait)
             rc = flock(p->fd, LOCK_EX | (wait ? 0 : LOCK_NB));
         } while (rc && errno == EINTR);
         if (rc && errno == EWOULDBLOCK)
-            return GP_PART_BUSY;
+            return GP_PARTIAL_BUSY;
         if (rc && errno != ENOLCK && errno != EOPNOTSUPP && errno != ENOSYS) /* a file system without locks */
             return fail_errno("%s: cannot be locked", p->temporary);
         /* Whoever held the lock may have renamed or removed what was opened. */
@@ -51,16 +51,16 @@ static gp_part_state open_locked(gp_part *p, bool wait)
         if (fstat(p->fd, &here) || (rc && errno != ENOENT))
             return fail_errno("%s", p->temporary);
         if (!rc && here.st_ino == named.st_ino && here.st_dev == named.st_dev)
-            return GP_PART_READY;
+            return GP_PARTIAL_READY;
         rc = gp_exists(p->path);
         if (rc)
-            return rc < 0 ? GP_PART_FAILED : GP_PART_PRESENT;
+            return rc < 0 ? GP_PARTIAL_FAILED : GP_PARTIAL_PRESENT;
         close(p->fd);
     }
 }
 
 /* Hashes what an earlier run left. */
-static int take_up(gp_part *p)
+static int take_up(gp_partial *p)
 {
     char *block = gp_malloc(BLOCK);
     int rc = 0;
@@ -82,7 +82,7 @@ static int take_up(gp_part *p)
 
 /* PATH.part.from: the URL, the validator, and the size if there is no validator, each with a newline behind it. It is
  * written in place, for one that was cut short agrees with no server: then the file is asked for anew. */
-static int read_source(gp_part *p)
+static int read_source(gp_partial *p)
 {
     gp_buf b = {0};
     int there = gp_exists(p->from), rc = there < 0 || (there && gp_file_read_regular(&b, p->from, MOST_FROM)) ? -1 : 0;
@@ -98,36 +98,36 @@ static int read_source(gp_part *p)
     return rc && gp_error_is_io() ? -1 : 0; /* one that is far too long is no source, as a broken one is none */
 }
 
-gp_part_state gp_part_open(gp_part *p, const char *path, bool wait)
+gp_partial_state gp_partial_open(gp_partial *p, const char *path, bool wait)
 {
-    *p = (gp_part){.fd = -1, .whole = -1, .name = strcmp(path, "-") ? path : "stdout"};
+    *p = (gp_partial){.fd = -1, .whole = -1, .name = strcmp(path, "-") ? path : "stdout"};
     if (!strcmp(path, "-")) {
         p->fd = gp_temporary_fd();
         if (p->fd < 0)
-            return GP_PART_FAILED;
+            return GP_PARTIAL_FAILED;
         gp_sha256_begin(&p->hash);
-        return GP_PART_READY;
+        return GP_PARTIAL_READY;
     }
     int stream = gp_is_stream(path);
     if (stream < 0)
-        return GP_PART_FAILED;
+        return GP_PARTIAL_FAILED;
     if (stream)
         return fail("%s: is a device or a pipe; use -o - and redirect stdout", path);
     p->path = gp_strdup(path);
     p->temporary = gp_format("%s.part", path);
     p->from = gp_format("%s.part.from", path);
     gp_sha256_begin(&p->hash);
-    gp_part_state state = open_locked(p, wait);
-    if (state == GP_PART_READY && take_up(p))
-        state = GP_PART_FAILED;
-    if (state == GP_PART_READY && p->done && read_source(p))
-        state = GP_PART_FAILED;
-    if (state != GP_PART_READY)
+    gp_partial_state state = open_locked(p, wait);
+    if (state == GP_PARTIAL_READY && take_up(p))
+        state = GP_PARTIAL_FAILED;
+    if (state == GP_PARTIAL_READY && p->done && read_source(p))
+        state = GP_PARTIAL_FAILED;
+    if (state != GP_PARTIAL_READY)
         release(p);
     return state;
 }
 
-int gp_part_add(gp_part *p, const void *data, size_t n)
+int gp_partial_add(gp_partial *p, const void *data, size_t n)
 {
     const char *from = data;
     gp_sha256_add(&p->hash, data, n);
@@ -146,7 +146,7 @@ int gp_part_add(gp_part *p, const void *data, size_t n)
     return 0;
 }
 
-int gp_part_restart(gp_part *p)
+int gp_partial_restart(gp_partial *p)
 {
     uint8_t digest[32];
     gp_sha256_end(&p->hash, digest);
@@ -158,7 +158,7 @@ int gp_part_restart(gp_part *p)
     return 0;
 }
 
-void gp_part_source(gp_part *p, const char *url, const char *validator, int64_t whole)
+void gp_partial_source(gp_partial *p, const char *url, const char *validator, int64_t whole)
 {
     char *new_url = gp_strdup(url), *new_validator = validator ? gp_strdup(validator) : NULL;
     free(p->url);
@@ -182,7 +182,7 @@ void gp_part_source(gp_part *p, const char *url, const char *validator, int64_t 
     free(text);
 }
 
-void gp_part_digest(const gp_part *p, char *hex)
+void gp_partial_digest(const gp_partial *p, char *hex)
 {
     uint8_t digest[32];
     gp_sha256 copy = gp_sha256_copy(&p->hash);
@@ -190,7 +190,7 @@ void gp_part_digest(const gp_part *p, char *hex)
     gp_hex(hex, digest, sizeof digest);
 }
 
-static int copy_to_stdout(const gp_part *p)
+static int copy_to_stdout(const gp_partial *p)
 {
     char *block = gp_malloc(BLOCK);
     int rc = 0;
@@ -209,7 +209,7 @@ static int copy_to_stdout(const gp_part *p)
     return rc;
 }
 
-int gp_part_commit(gp_part *p)
+int gp_partial_commit(gp_partial *p)
 {
     int rc = 0;
     if (!p->path) {
@@ -228,7 +228,7 @@ int gp_part_commit(gp_part *p)
     return rc;
 }
 
-void gp_part_close(gp_part *p, bool keep)
+void gp_partial_close(gp_partial *p, bool keep)
 {
     if (p->path && (!keep || !p->done)) {
         unlink(p->temporary);

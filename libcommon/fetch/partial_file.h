@@ -7,7 +7,7 @@
 
 #include "base/file.h"
 
-typedef struct gp_part {
+typedef struct gp_partial {
     int fd;
     char *path;       /* the final name; NULL: stdout, spooled in an unlinked file until it is checked */
     char *temporary;  /* PATH.part */
@@ -18,35 +18,35 @@ typedef struct gp_part {
     char *url, *validator; /* where they came from; a strong ETag or a date, or NULL */
     int64_t whole;         /* the file's size there, where nothing else tells it from another; or -1 */
     bool resumed;          /* some bytes came in an earlier response */
-} gp_part;
+} gp_partial;
 
-typedef enum gp_part_state {
-    GP_PART_FAILED = -1,
-    GP_PART_READY,   /* open and locked; the other states leave nothing to close */
-    GP_PART_BUSY,    /* another process is bringing this file */
-    GP_PART_PRESENT, /* and while this one waited, it did */
-} gp_part_state;
+typedef enum gp_partial_state {
+    GP_PARTIAL_FAILED = -1,
+    GP_PARTIAL_READY,   /* open and locked; the other states leave nothing to close */
+    GP_PARTIAL_BUSY,    /* another process is bringing this file */
+    GP_PARTIAL_PRESENT, /* and while this one waited, it did */
+} gp_partial_state;
 
 /* Opens PATH.part, or what an earlier run left of it, and locks it. wait: where another process holds the lock, until
  * it lets go. path "-" is stdout. */
-gp_part_state gp_part_open(gp_part *p, const char *path, bool wait);
+gp_partial_state gp_partial_open(gp_partial *p, const char *path, bool wait);
 
 /* Appends n bytes. */
-int gp_part_add(gp_part *p, const void *data, size_t n);
+int gp_partial_add(gp_partial *p, const void *data, size_t n);
 
 /* Forgets all bytes. */
-int gp_part_restart(gp_part *p);
+int gp_partial_restart(gp_partial *p);
 
 /* Notes the source of the bytes that follow, for this run and the next. validator may be NULL, whole -1. */
-void gp_part_source(gp_part *p, const char *url, const char *validator, int64_t whole);
+void gp_partial_source(gp_partial *p, const char *url, const char *validator, int64_t whole);
 
 /* The SHA-256 of what is here, in hex (65 bytes); more may be added afterwards. */
-void gp_part_digest(const gp_part *p, char *hex);
+void gp_partial_digest(const gp_partial *p, char *hex);
 
 /* Flushes, renames into place (or writes to stdout) and closes; on failure too. */
-int gp_part_commit(gp_part *p);
+int gp_partial_commit(gp_partial *p);
 
 /* Closes. What is here is kept for the next run, unless it is worth nothing. */
-void gp_part_close(gp_part *p, bool keep);
+void gp_partial_close(gp_partial *p, bool keep);
 
 #endif

@@ -17,20 +17,20 @@
 enum { BLOCK = 1 << 16, STAMP_MOST = 1 << 12, OPEN_MOST = 16 };
 
 /* What came out of an archive, for its stamp. */
-typedef struct counts {
+typedef struct unpacked_counts {
     int64_t files, bytes;
     char sha256[65];  /* of a single file; "" of a folder */
     char archive[65]; /* of the archive itself, where it was read from a stamp */
-} counts;
+} unpacked_counts;
 
 /* An archive on its way out. */
-typedef struct job {
+typedef struct extraction {
     const gp_unpacking *u;
     gp_archive *archive;
     gp_progress progress;
     char block[BLOCK];
-    counts n;
-} job;
+    unpacked_counts n;
+} extraction;
 
 /* ---- stamps ---------------------------------------------------------------------------------------------- */
 
@@ -42,7 +42,7 @@ static char *stamp_path(const gp_unpacking *u)
     return gp_format("%.*s.%s.unpacked", (int)(name - u->path), u->path, name);
 }
 
-static int write_stamp(const char *path, const gp_unpacking *u, const counts *n)
+static int write_stamp(const char *path, const gp_unpacking *u, const unpacked_counts *n)
 {
     json_t *o = json_pack("{s:s, s:I, s:I}", "archive", u->sha256, "files", (json_int_t)n->files, "bytes",
                           (json_int_t)n->bytes);
@@ -60,7 +60,7 @@ static int write_stamp(const char *path, const gp_unpacking *u, const counts *n)
 
 /* Whether a stamp says that this archive was unpacked here, and what came out of it; -1 where that cannot be found
  * out. */
-static int read_stamp(const gp_unpacking *u, counts *n)
+static int read_stamp(const gp_unpacking *u, unpacked_counts *n)
 {
     char *path = stamp_path(u);
     gp_buf text = {0};
@@ -74,7 +74,7 @@ static int read_stamp(const gp_unpacking *u, counts *n)
                               "sha256", &sha256);
     found = found && strlen(archive) == 64 && strspn(archive, "0123456789abcdef") == 64 &&
             (!u->sha256 || !strcmp(u->sha256, archive));
-    *n = (counts){.files = files, .bytes = bytes};
+    *n = (unpacked_counts){.files = files, .bytes = bytes};
     if (found) {
         snprintf(n->sha256, sizeof n->sha256, "%s", sha256);
         snprintf(n->archive, sizeof n->archive, "%s", archive);
@@ -85,7 +85,7 @@ static int read_stamp(const gp_unpacking *u, counts *n)
     return unread ? -1 : found;
 }
 
-static int is_file(const char *path, const counts *n)
+static int is_file(const char *path, const unpacked_counts *n)
 {
     gp_map m;
     char hex[65];
@@ -120,7 +120,7 @@ static int64_t count_files(const char *path)
 
 int gp_unpack_look(const gp_unpacking *u, bool *present, char *archive)
 {
-    counts n;
+    unpacked_counts n;
     struct stat st;
     *present = false;
     *archive = 0;
@@ -180,7 +180,7 @@ static int create_file(const char *path)
     return fd < 0 ? fail("%s: cannot be created: %s", path, strerror(errno)) : fd;
 }
 
-static int unpack_file_to(job *j, const char *path)
+static int unpack_file_to(extraction *j, const char *path)
 {
     int fd = create_file(path), rc = 0;
     int64_t n = 0;
@@ -196,7 +196,7 @@ static int unpack_file_to(job *j, const char *path)
     return rc || n < 0 ? -1 : 0;
 }
 
-static int unpack_all_below(job *j, const char *dir)
+static int unpack_all_below(extraction *j, const char *dir)
 {
     gp_archive_file f;
     int rc;
@@ -253,7 +253,7 @@ static int make_new_folder(const char *dir)
     return mkdir(dir, 0777) ? fail("%s: folder cannot be made: %s", dir, strerror(errno)) : 0;
 }
 
-static int unpack_folder(job *j)
+static int unpack_folder(extraction *j)
 {
     const gp_unpacking *u = j->u;
     char *dir = gp_format("%s.unpacking", u->path), *top = NULL, *stamp = NULL;
@@ -290,7 +290,7 @@ out:
 
 /* ---- one file -------------------------------------------------------------------------------------------- */
 
-static int copy_file(job *j, gp_out *out)
+static int copy_file(extraction *j, gp_out *out)
 {
     gp_sha256 h;
     uint8_t digest[32];
@@ -310,7 +310,7 @@ static int copy_file(job *j, gp_out *out)
     return n < 0 ? -1 : 0;
 }
 
-static int unpack_file(job *j)
+static int unpack_file(extraction *j)
 {
     gp_archive_file f;
     gp_out out;
@@ -345,7 +345,7 @@ int gp_unpack(int fd, const char *name, const gp_unpacking *u)
     gp_archive *archive = gp_archive_open_fd(fd, name, u->size);
     if (!archive)
         return -1;
-    job *j = gp_calloc(1, sizeof *j);
+    extraction *j = gp_calloc(1, sizeof *j);
     j->u = u;
     j->archive = archive;
     gp_progress_begin(&j->progress, name, GP_PROGRESS_BYTES, 0, fstat(fd, &st) ? -1 : st.st_size, u->quiet);

@@ -14,10 +14,10 @@
 
 enum { AT_ONCE = 64 }; /* questions in memory */
 
-typedef struct counts {
+typedef struct cloze_counts {
     int64_t items, right, right_norm, right_token;
     double log_p; /* of all answers of a greedy task */
-} counts;
+} cloze_counts;
 
 typedef struct cloze {
     gp_model *m;
@@ -31,7 +31,7 @@ typedef struct cloze {
     int64_t questions, spans;
     gp_progress progress;
     int64_t scored, read; /* bytes of the file: of the questions that are scored, and with those in memory */
-    counts n;
+    cloze_counts n;
 } cloze;
 
 /* ---- a question becomes spans ---------------------------------------------------------------------------- */

@@ -117,11 +117,11 @@ int gp_prompts_add_stdin(gp_prompts *p, const gp_tokenizer *t)
 
 /* ---- JSON Lines ------------------------------------------------------------------------------------------ */
 
-typedef struct source {
+typedef struct prompt_source {
     const gp_tokenizer *t;
     const char *name, *field;
     int64_t vocab_size;
-} source;
+} prompt_source;
 
 static int add_array(gp_prompts *p, const json_t *array, int64_t vocab_size)
 {
@@ -147,7 +147,7 @@ static int add_array(gp_prompts *p, const json_t *array, int64_t vocab_size)
     return rc;
 }
 
-static int add_object(gp_prompts *p, const source *s, const json_t *object, int64_t number)
+static int add_object(gp_prompts *p, const prompt_source *s, const json_t *object, int64_t number)
 {
     const json_t *value = json_object_get(object, s->field), *id = json_object_get(object, "id");
     const char *text = NULL;
@@ -169,7 +169,7 @@ static int add_object(gp_prompts *p, const source *s, const json_t *object, int6
 int gp_prompts_add_file(gp_prompts *p, const gp_tokenizer *t, const char *path, const char *field, int64_t vocab_size)
 {
     gp_buf text = {0};
-    source s = {t, strcmp(path, "-") ? path : "stdin", field, vocab_size};
+    prompt_source s = {t, strcmp(path, "-") ? path : "stdin", field, vocab_size};
     int64_t before = p->count, number = 0;
     int rc = gp_file_read(&text, path, MOST_BYTES);
     const char *line = text.data;

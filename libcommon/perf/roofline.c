@@ -38,7 +38,7 @@ static const gp_gpu gpus[] = {
 /* The kernels that count.c tells of, and how many launches the backend makes of one call. */
 static const struct kernel {
     const char *op;
-    gp_kind kind;
+    gp_kernel_kind kind;
     int launches;
 } kernels[] = {
     {"embed", GP_KIND_GATHER, 1},

@@ -7,7 +7,7 @@
 #include "perf/bench.h"
 
 /* Kinds of kernels, by what keeps them from the limit. */
-typedef enum gp_kind {
+typedef enum gp_kernel_kind {
     GP_KIND_PRODUCT,
     GP_KIND_ATTENTION,
     GP_KIND_ATTENTION_BACK,
@@ -15,7 +15,7 @@ typedef enum gp_kind {
     GP_KIND_STREAM,
     GP_KIND_GATHER,
     GP_KINDS
-} gp_kind;
+} gp_kernel_kind;
 
 /* What kernels should reach on GPUs of one architecture. */
 typedef struct gp_chip {
@@ -33,7 +33,7 @@ typedef struct gp_gpu {
 typedef struct gp_paper_row {
     const char *op;
     char shape[24];
-    gp_kind kind;
+    gp_kernel_kind kind;
     double calls, launches, flops, bytes;
     double limit, seconds; /* at the data sheet's figures; at what should be reached, without starting */
     bool compute;          /* FLOPs bound it, not bytes */

@@ -189,22 +189,22 @@ int gp_run_map(const gp_run *r, const char *name, gp_map *m)
 
 /* ---- cutting the log ------------------------------------------------------------------------------------- */
 
-typedef enum line { STAYS, LATER, DAMAGED } line;
+typedef enum line_state { STAYS, LATER, DAMAGED } line_state;
 
 /* A line that stays is a whole object that does not belong to a later step. */
-static line look_at(const char *text, size_t length, int64_t step)
+static line_state look_at(const char *text, size_t length, int64_t step)
 {
     json_t *root = gp_json_load(text, length, JSON_ALLOW_NUL, NULL);
     const json_t *v = json_object_get(root, "step");
-    line is = !json_is_object(root) || (v && !json_is_integer(v)) ? DAMAGED
-              : v && json_integer_value(v) > step                 ? LATER
-                                                                  : STAYS;
+    line_state is = !json_is_object(root) || (v && !json_is_integer(v)) ? DAMAGED
+                    : v && json_integer_value(v) > step                 ? LATER
+                                                                        : STAYS;
     json_decref(root);
     return is;
 }
 
 /* What a killed process leaves is the beginning of an object; what a power cut may leave, zeros, is damage. */
-static line look_at_half(const char *text, size_t length)
+static line_state look_at_half(const char *text, size_t length)
 {
     return *text == '{' && !memchr(text, 0, length) ? LATER : DAMAGED;
 }
@@ -213,7 +213,7 @@ int gp_run_cut_log(gp_run *r, int64_t step, char **aside)
 {
     gp_map m;
     size_t kept = 0;
-    line next = STAYS;
+    line_state next = STAYS;
     *aside = NULL;
     if (gp_run_map(r, GP_LOG_NAME, &m))
         return -1;

@@ -6,10 +6,10 @@
 #include "text/pretokenize.h"
 
 /* What the bytes of a block are. A character beyond ASCII is its class in all of its bytes. */
-typedef struct block {
+typedef struct byte_classes {
     uint64_t letter, number, space, blank, apostrophe; /* blank: U+0020, which is a space too */
     uint64_t high;                                     /* not ASCII; their class is not set yet */
-} block;
+} byte_classes;
 
 #define EACH(byte) (0x0101010101010101u * (byte))
 
@@ -26,9 +26,9 @@ static inline uint64_t within(uint64_t x, uint8_t low, uint8_t high)
 }
 
 /* Eight bytes at a time, each a lane of a word. */
-static inline block classify_ascii(const uint8_t *p)
+static inline byte_classes classify_ascii(const uint8_t *p)
 {
-    block b = {0};
+    byte_classes b = {0};
     for (int i = 0; i < GP_SPLIT_BLOCK; i += 8) {
         uint64_t bytes, x, blank;
         memcpy(&bytes, p + i, 8);
@@ -55,7 +55,7 @@ static inline uint64_t low_bits(size_t n)
     return ((uint64_t)1 << n) - 1;
 }
 
-static inline void set_class(block *b, gp_class class, uint64_t bits)
+static inline void set_class(byte_classes *b, gp_class class, uint64_t bits)
 {
     if (class == GP_LETTER)
         b->letter |= bits;
@@ -64,7 +64,7 @@ static inline void set_class(block *b, gp_class class, uint64_t bits)
 }
 
 /* Finds what a block's bytes are; false: there is a space beyond ASCII. */
-static inline bool classify(const uint8_t *p, block *b, carry *c)
+static inline bool classify(const uint8_t *p, byte_classes *b, carry *c)
 {
     *b = classify_ascii(p);
     if (!b->high)
@@ -94,7 +94,7 @@ static inline uint64_t after(uint64_t before, uint64_t now)
 
 /* Where pieces begin, contractions left aside. A space does behind anything else, and so does the last one of a run,
  * if the run ends. Anything else does where the class changes, unless a blank in front has begun the piece. */
-static inline uint64_t find_starts(const block *before, const block *now, const block *next)
+static inline uint64_t find_starts(const byte_classes *before, const byte_classes *now, const byte_classes *next)
 {
     uint64_t other = ~(now->letter | now->number | now->space);
     uint64_t other_before = ~(before->letter | before->number | before->space);
@@ -114,7 +114,7 @@ size_t gp_split(const uint8_t *p, size_t blocks, uint16_t ends[GP_SPLIT_BLOCK * 
 {
     size_t count = 0;
     uint64_t on[2] = {0}, off[2] = {1}; /* the first piece's beginning is no end */
-    block before = {.space = UINT64_MAX}, now, next;
+    byte_classes before = {.space = UINT64_MAX}, now, next;
     carry c = {0};
     *whole = classify(p, &next, &c);
     for (size_t base = 0; *whole && base < blocks * GP_SPLIT_BLOCK; base += GP_SPLIT_BLOCK) {

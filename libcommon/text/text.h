@@ -7,10 +7,10 @@
 #include "text/chars.h"
 #include "text/vocab.h"
 
-#define GP_END_OF_TEXT "<|endoftext|>"
+#define GP_END_OF_TEXT_NAME "<|endoftext|>"
 
 /* char and bytes differ in their vocabulary alone: that of bytes is the 256 bytes in their order. */
-typedef enum gp_kind { GP_KIND_CHAR, GP_KIND_BYTES, GP_KIND_BPE } gp_kind;
+typedef enum gp_vocab_kind { GP_KIND_CHAR, GP_KIND_BYTES, GP_KIND_BPE } gp_vocab_kind;
 
 /* Ids before a text and after it. */
 typedef struct gp_template {
@@ -19,7 +19,7 @@ typedef struct gp_template {
 } gp_template;
 
 struct gp_tokenizer {
-    gp_kind kind;
+    gp_vocab_kind kind;
     gp_vocab vocab;
     int32_t end_of_text;        /* or -1 */
     bool adds;                  /* it has GP_TOKEN_ADDED tokens */

@@ -50,7 +50,8 @@ void gp_tokenizer_know_names(gp_tokenizer *t)
         size_t n;
         const char *name = gp_vocab_bytes(v, id, &n);
         t->adds |= (v->flags[id] & GP_TOKEN_ADDED) != 0;
-        if (v->flags[id] & GP_TOKEN_SPECIAL && n == strlen(GP_END_OF_TEXT) && !memcmp(name, GP_END_OF_TEXT, n))
+        if (v->flags[id] & GP_TOKEN_SPECIAL && n == strlen(GP_END_OF_TEXT_NAME) &&
+            !memcmp(name, GP_END_OF_TEXT_NAME, n))
             t->end_of_text = id;
     }
 }

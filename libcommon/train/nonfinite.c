@@ -4,10 +4,10 @@
 #include <stdlib.h>
 
 /* What one pass has shown so far. A gradient is told only if no activation and no loss is to blame. */
-typedef struct search {
+typedef struct nonfinite_search {
     gp_model *m;
     gp_culprit forward, backward;
-} search;
+} nonfinite_search;
 
 static void look_on_device(gp_culprit *c, gp_model *m, const char *what, const char *name, const float *x, int64_t n)
 {
@@ -19,13 +19,13 @@ static void look_on_device(gp_culprit *c, gp_model *m, const char *what, const c
 
 static void see_activation(void *self, const char *name, const gp_tensor *t)
 {
-    search *s = self;
+    nonfinite_search *s = self;
     gp_culprit_look(&s->forward, "activation", name, t->data, gp_tensor_count(t));
 }
 
 static void see_gradient(void *self, const gp_param *row)
 {
-    search *s = self;
+    nonfinite_search *s = self;
     look_on_device(&s->backward, s->m, "gradient", row->piece[0].name, s->m->g + row->offset, row->count);
 }
 
@@ -42,7 +42,7 @@ static void see_parameters(gp_culprit *c, gp_model *m)
 
 int gp_find_culprit(gp_culprit *found, gp_model *m, int64_t passes, int (*pass)(void *self, int64_t n), void *self)
 {
-    search s = {.m = m};
+    nonfinite_search s = {.m = m};
     int rc = 0;
     *found = (gp_culprit){0};
     see_parameters(found, m);

@@ -57,7 +57,7 @@ static gp_batches *opened(const gp_dataset *d, gp_batches_options o)
 }
 
 /* What row r of a batch must hold: the definition of the items above. */
-static void assert_row(const gp_batch *batch, int64_t r)
+static void assert_row(const gp_item_batch *batch, int64_t r)
 {
     int64_t i = batch->items[r];
     int length = i < 0 ? 0 : (int)gp_min(i % 9, T);
@@ -74,7 +74,7 @@ static void rows_are_items_cut_off_or_padded(void **state)
     gp_batches *b = opened(d, (gp_batches_options){.in_order = true});
     assert_int_equal(gp_batches_per_epoch(b), 6);
     for (int64_t n = 0; n < 12; n++) {
-        const gp_batch *batch = gp_batches_next(b);
+        const gp_item_batch *batch = gp_batches_next(b);
         assert_non_null(batch);
         assert_int_equal(batch->n, n);
         assert_int_equal(batch->rows, n % 6 == 5 ? 3 : 4); /* 23 = 5 x 4 + 3 */
@@ -90,7 +90,7 @@ static void rows_are_items_cut_off_or_padded(void **state)
 /* The items of an epoch in their order, each of which comes once. */
 static void take_epoch(const gp_batches *b, int64_t epoch, int64_t order[ITEMS])
 {
-    gp_batch batch = {0};
+    gp_item_batch batch = {0};
     bool seen[ITEMS] = {false};
     int count = 0;
     for (int64_t n = 0; n < gp_batches_per_epoch(b); n++) {
@@ -105,7 +105,7 @@ static void take_epoch(const gp_batches *b, int64_t epoch, int64_t order[ITEMS])
         }
     }
     assert_int_equal(count, gp_min(ITEMS, gp_batches_per_epoch(b) * B));
-    gp_batch_release(&batch);
+    gp_item_batch_release(&batch);
 }
 
 static void each_item_comes_once_an_epoch_in_an_order_of_its_own(void **state)
@@ -143,7 +143,7 @@ static void a_last_batch_of_few_rows_can_be_dropped(void **state)
     gp_dataset_close(d);
 }
 
-static void assert_same(const gp_batch *a, const gp_batch *b)
+static void assert_same(const gp_item_batch *a, const gp_item_batch *b)
 {
     assert_int_equal(a->n, b->n);
     assert_int_equal(a->rows, b->rows);
@@ -160,20 +160,20 @@ static void batches_are_the_same_for_any_number_of_threads(void **state)
         int workers, ahead;
     } ways[] = {{0, 0}, {1, 1}, {1, 7}, {2, 0}, {3, 1}, {8, 3}};
     gp_dataset *d = letters(ITEMS, -1);
-    gp_batch want = {0};
+    gp_item_batch want = {0};
     for (size_t w = 0; w < ARRAY_LEN(ways); w++) {
         int64_t first = (int64_t)w * 5; /* from the beginning, and from where another run stopped */
         gp_batches *b = opened(
             d, (gp_batches_options){.seed = 7, .workers = ways[w].workers, .ahead = ways[w].ahead, .first = first});
         for (int64_t n = first; n < first + 100; n++) {
-            const gp_batch *got = gp_batches_next(b);
+            const gp_item_batch *got = gp_batches_next(b);
             assert_non_null(got);
             assert_int_equal(gp_batches_get(b, n, &want), 0);
             assert_same(got, &want);
         }
         gp_batches_close(b);
     }
-    gp_batch_release(&want);
+    gp_item_batch_release(&want);
     gp_dataset_close(d);
 }
 
@@ -184,7 +184,7 @@ static void an_error_comes_with_its_batch_and_the_next_one_goes_on(void **state)
     for (int workers = 0; workers < 4; workers++) {
         gp_batches *b = opened(d, (gp_batches_options){.in_order = true, .workers = workers, .ahead = 5});
         for (int64_t n = 0; n < 30; n++) {
-            const gp_batch *got = gp_batches_next(b);
+            const gp_item_batch *got = gp_batches_next(b);
             if (n % 6 == 2) {
                 assert_null(got);
                 assert_non_null(strstr(gp_error(), "line 10: its \"text\" is not a string"));

@@ -107,16 +107,16 @@ static void a_file_of_unknown_size_has_a_limit(void **state)
 {
     (void)state;
     char url[64];
-    gp_part p;
+    gp_partial p;
     gp_progress progress = {.quiet = true};
     gp_download d = {.part = &p, .progress = &progress, .size = -1, .limit = LENGTH - 1, .connect = 5, .stall = 5};
     server s = {.replies = {{.body = letters, .chunked = true}}};
     server_start(&s);
     snprintf(url, sizeof url, "http://127.0.0.1:%d/letters.txt", s.port);
     for (int more = 0; more < 2; more++, d.limit++) {
-        assert_int_equal(gp_part_open(&p, path, false), GP_PART_READY);
+        assert_int_equal(gp_partial_open(&p, path, false), GP_PARTIAL_READY);
         gp_transfer verdict = gp_download_run(&d, url);
-        gp_part_close(&p, false);
+        gp_partial_close(&p, false);
         assert_int_equal(verdict, more ? GP_TRANSFER_DONE : GP_TRANSFER_NO);
         if (!more)
             assert_failed_with("sends more than 25999 bytes, the limit for a file whose size is not known");

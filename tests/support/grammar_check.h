@@ -12,7 +12,7 @@
 
 /* What is still to be read: pieces, then whatever stood after the slot that they came from. */
 typedef struct item {
-    const gp_piece *piece, *end;
+    const gp_grammar_piece *piece, *end;
     const struct item *next;
 } item;
 
@@ -32,7 +32,7 @@ typedef struct reading {
     double nats;
 } reading;
 
-static bool text_matches(const reading *r, int at, int capital_at, const gp_piece *p)
+static bool text_matches(const reading *r, int at, int capital_at, const gp_grammar_piece *p)
 {
     if (strncmp(r->text + at + 1, p->text + 1, (size_t)p->length - 1))
         return false;
@@ -51,7 +51,7 @@ static void read_on(reading *r, int at, int capital_at, const item *rest, double
         }
         return;
     }
-    const gp_piece *p = rest->piece;
+    const gp_grammar_piece *p = rest->piece;
     item after = {p + 1, rest->end, rest->next};
     capital_at = p->capital ? at : capital_at;
     if (p->kind == GP_PIECE_TEXT) {
@@ -84,7 +84,7 @@ static void read_on(reading *r, int at, int capital_at, const item *rest, double
 /* The number of derivations of text; r->nats is -log of the probability of the last one. */
 static inline int count_derivations(reading *r, const gp_grammar *g, const char *text)
 {
-    gp_piece start = {.kind = GP_PIECE_DRAW, .rule = 0, .slot = -1};
+    gp_grammar_piece start = {.kind = GP_PIECE_DRAW, .rule = 0, .slot = -1};
     item all = {&start, &start + 1, NULL};
     *r = (reading){.g = g, .text = text, .used = r->used};
     read_on(r, 0, -1, &all, 0);
@@ -125,7 +125,7 @@ static bool clash_inside(const gp_grammar *g, walk_state w, int k, gp_form form,
 static bool clash_expanded(const gp_grammar *g, walk_state w, int k)
 {
     side *s = &w.s[k];
-    const gp_piece *p = s->rest->piece;
+    const gp_grammar_piece *p = s->rest->piece;
     item after = {p + 1, s->rest->end, s->rest->next};
     s->capital |= p->capital;
     if (p->kind == GP_PIECE_TEXT) {
@@ -179,7 +179,7 @@ static bool clash(const gp_grammar *g, walk_state w)
     }
 }
 
-static inline bool same_piece(const gp_piece *a, const gp_piece *b)
+static inline bool same_piece(const gp_grammar_piece *a, const gp_grammar_piece *b)
 {
     return a->kind == b->kind && a->capital == b->capital && a->rule == b->rule && a->slot == b->slot &&
            a->form == b->form &&
@@ -209,7 +209,7 @@ static totals total_rule(const gp_grammar *g, int rule, uint32_t filled);
 static inline totals total_form(const gp_grammar *g, gp_form f, uint32_t filled)
 {
     totals t = {.sets = filled};
-    for (const gp_piece *p = g->pieces + f.first, *end = p + f.count; p < end; p++) {
+    for (const gp_grammar_piece *p = g->pieces + f.first, *end = p + f.count; p < end; p++) {
         if (p->kind == GP_PIECE_TEXT) {
             t.longest += p->length;
         } else if (p->kind == GP_PIECE_DRAW) {

@@ -70,11 +70,11 @@ enum {
 int gp_cpu_team(const gp_backend *be, int64_t ps);
 
 /* What one thread does of an op: the things of r, as part `part` of all. */
-typedef void gp_part(gp_backend *be, const void *op, gp_range r, int part);
+typedef void gp_cpu_work(gp_backend *be, const void *op, gp_range r, int part);
 
 /* Runs `run` over n things, cut in multiples of `grain` for a team of `ps` picoseconds of work; returns the
  * parts that there were. Who does what depends on ps, n, grain and be->threads alone, whatever OpenMP gives. */
-int gp_cpu_split(gp_backend *be, int64_t ps, int64_t n, int64_t grain, gp_part *run, const void *op);
+int gp_cpu_split(gp_backend *be, int64_t ps, int64_t n, int64_t grain, gp_cpu_work *run, const void *op);
 
 /* What the ops of a file need of the workspace. */
 size_t gp_cpu_norm_workspace(const gp_backend *be, const gp_shape *shape);

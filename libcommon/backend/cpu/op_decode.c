@@ -2,16 +2,16 @@
  * weights as they are stored, in fp32. */
 #include "backend/cpu/cpu.h"
 
-typedef struct job {
+typedef struct decode_task {
     gp_decode d;
     bool transposed;
     gp_act act;
-} job;
+} decode_task;
 
 static void decode_outputs(gp_backend *be, const void *op, gp_range r, int part)
 {
     const gp_kernels *k = gp_cpu_state(be)->k;
-    const job *j = op;
+    const decode_task *j = op;
     const gp_decode *d = &j->d;
     (void)part;
     if (j->transposed)
@@ -24,7 +24,7 @@ static void decode_outputs(gp_backend *be, const void *op, gp_range r, int part)
 
 static void decode(gp_backend *be, const gp_weight *w, const gp_decode *d, gp_act act)
 {
-    job j = {*d, w->transposed, act};
+    decode_task j = {*d, w->transposed, act};
     gp_cpu_split(be, d->B * d->I * d->O * GP_PS_DECODE, d->O, 16, decode_outputs, &j);
 }
 

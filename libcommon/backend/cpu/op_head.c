@@ -11,13 +11,13 @@ static int64_t rows_at_once(int64_t rows, int64_t V)
 }
 
 /* The chunk's logits; in bf16 also their gradient and the rows of x as such. */
-typedef struct chunk {
+typedef struct logits_chunk {
     float *logits;
     uint16_t *d, *x;
     size_t bytes;
-} chunk;
+} logits_chunk;
 
-static chunk cut(const gp_backend *be, char *ws, int64_t rows, int64_t V, int64_t C)
+static logits_chunk cut(const gp_backend *be, char *ws, int64_t rows, int64_t V, int64_t C)
 {
     size_t logits = gp_round_up((size_t)(rows * V) * sizeof(float), 64), d = 0, x = 0;
     if (be->dtype == GP_BF16) {
@@ -25,9 +25,9 @@ static chunk cut(const gp_backend *be, char *ws, int64_t rows, int64_t V, int64_
         x = gp_round_up((size_t)(rows * C) * sizeof(uint16_t), 64);
     }
     if (!ws)
-        return (chunk){.bytes = logits + d + x};
+        return (logits_chunk){.bytes = logits + d + x};
     void *at_d = ws + logits, *at_x = ws + logits + d;
-    return (chunk){(float *)(void *)ws, at_d, at_x, logits + d + x};
+    return (logits_chunk){(float *)(void *)ws, at_d, at_x, logits + d + x};
 }
 
 size_t gp_cpu_head_workspace(const gp_backend *be, const gp_shape *shape)
@@ -69,7 +69,7 @@ void gp_cpu_head_loss(gp_backend *be, const gp_head_op *op)
     int64_t N = gp_cpu_rows(op->x), C = gp_cpu_columns(op->x), V = gp_cpu_weight_outputs(op->w);
     int64_t most = rows_at_once(N, V);
     size_t bytes = cut(be, NULL, most, V, C).bytes;
-    chunk ws = cut(be, gp_cpu_workspace(be, bytes), most, V, C);
+    logits_chunk ws = cut(be, gp_cpu_workspace(be, bytes), most, V, C);
     const float *x = gp_cpu_data(op->x), *losses = gp_cpu_data(op->losses);
     BUG_ON(C != gp_cpu_weight_inputs(op->w));
     for (int64_t n = 0; n < N; n++)

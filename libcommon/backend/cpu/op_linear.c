@@ -21,30 +21,30 @@ static const void *operand(gp_backend *be, const float *x, int64_t count, size_t
 }
 
 /* What the loops of this file work on: each uses some of it. */
-typedef struct job {
+typedef struct linear_task {
     gp_act act;
     float *out;
     uint16_t *bf16;
     const float *in, *pre;
     int64_t rows, columns;
-} job;
+} linear_task;
 
 static void round_numbers(gp_backend *be, const void *op, gp_range r, int part)
 {
-    const job *j = op;
+    const linear_task *j = op;
     (void)part;
     gp_cpu_state(be)->k->to_bf16(j->bf16 + r.lo, j->in + r.lo, r.hi - r.lo);
 }
 
 void gp_cpu_to_bf16(gp_backend *be, uint16_t *dst, const float *src, int64_t n)
 {
-    gp_cpu_split(be, n * 2 * GP_PS_COPY, n, 64, round_numbers, &(job){.bf16 = dst, .in = src});
+    gp_cpu_split(be, n * 2 * GP_PS_COPY, n, 64, round_numbers, &(linear_task){.bf16 = dst, .in = src});
 }
 
 /* A thread sums its columns over all rows: there are no partial sums to add. */
 static void sum_columns(gp_backend *be, const void *op, gp_range r, int part)
 {
-    const job *j = op;
+    const linear_task *j = op;
     (void)part;
     gp_cpu_state(be)->k->add_rows(j->in + r.lo, j->rows, j->columns, r.hi - r.lo, j->out + r.lo);
 }
@@ -52,12 +52,12 @@ static void sum_columns(gp_backend *be, const void *op, gp_range r, int part)
 void gp_cpu_add_rows(gp_backend *be, const float *x, int64_t rows, int64_t columns, float *sums)
 {
     gp_cpu_split(be, rows * columns * GP_PS_COPY, columns, 16, sum_columns,
-                 &(job){.in = x, .rows = rows, .columns = columns, .out = sums});
+                 &(linear_task){.in = x, .rows = rows, .columns = columns, .out = sums});
 }
 
 static void activate(gp_backend *be, const void *op, gp_range r, int part)
 {
-    const job *j = op;
+    const linear_task *j = op;
     (void)part;
     gp_cpu_state(be)->k->act_forward(j->act, j->out + r.lo, j->pre + r.lo, r.hi - r.lo);
 }
@@ -65,7 +65,7 @@ static void activate(gp_backend *be, const void *op, gp_range r, int part)
 /* The cut is linear_forward's too, so that an activation that is made again has the bits it had. */
 static void apply(gp_backend *be, gp_act act, float *y, const float *pre, int64_t n)
 {
-    gp_cpu_split(be, n * GP_PS_ACT, n, 64, activate, &(job){.act = act, .out = y, .pre = pre});
+    gp_cpu_split(be, n * GP_PS_ACT, n, 64, activate, &(linear_task){.act = act, .out = y, .pre = pre});
 }
 
 void gp_cpu_act_forward(gp_backend *be, gp_act act, gp_tensor *y, const gp_tensor *pre)
@@ -76,7 +76,7 @@ void gp_cpu_act_forward(gp_backend *be, gp_act act, gp_tensor *y, const gp_tenso
 
 static void differentiate(gp_backend *be, const void *op, gp_range r, int part)
 {
-    const job *j = op;
+    const linear_task *j = op;
     (void)part;
     gp_cpu_state(be)->k->act_backward(j->act, j->out + r.lo, j->in + r.lo, j->pre + r.lo, r.hi - r.lo);
 }
@@ -84,7 +84,7 @@ static void differentiate(gp_backend *be, const void *op, gp_range r, int part)
 void gp_cpu_act_backward(gp_backend *be, gp_act act, gp_tensor *dx, const gp_tensor *dy, const gp_tensor *pre)
 {
     int64_t n = gp_tensor_count(dx);
-    job j = {.act = act, .out = gp_cpu_data(dx), .in = gp_cpu_data(dy), .pre = gp_cpu_data(pre)};
+    linear_task j = {.act = act, .out = gp_cpu_data(dx), .in = gp_cpu_data(dy), .pre = gp_cpu_data(pre)};
     BUG_ON(gp_tensor_count(dy) != n || gp_tensor_count(pre) != n);
     gp_cpu_split(be, n * GP_PS_ACT, n, 64, differentiate, &j);
 }

@@ -16,7 +16,7 @@ int gp_cpu_team(const gp_backend *be, int64_t ps)
     return ps < gp_cpu_state(be)->split_ps ? 1 : be->threads;
 }
 
-int gp_cpu_split(gp_backend *be, int64_t ps, int64_t n, int64_t grain, gp_part *run, const void *op)
+int gp_cpu_split(gp_backend *be, int64_t ps, int64_t n, int64_t grain, gp_cpu_work *run, const void *op)
 {
     int parts = gp_cpu_team(be, ps);
     if (parts == 1) {

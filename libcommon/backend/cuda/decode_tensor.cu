@@ -362,7 +362,7 @@ template <bool by_output, int MT> void run_norm(gp_backend *be, const Decode *d)
     BUG_ON(!done);
 }
 
-struct Choice {
+struct TileChoice {
     int outputs, rows;
     size_t (*shared)(int64_t I, int64_t rows_of_x);
     void (*run[2])(gp_backend *be, const Decode *d); /* of W (I,O); by output */
@@ -384,16 +384,16 @@ struct Choice {
         }                                                                                                              \
     }
 
-const Choice choices[] = {
+const TileChoice choices[] = {
     CHOICE(1, 1), CHOICE(1, 2), CHOICE(1, 4), CHOICE(1, 8), CHOICE(2, 1), CHOICE(2, 2),
     CHOICE(2, 4), CHOICE(2, 8), CHOICE(4, 1), CHOICE(4, 2), CHOICE(4, 4), CHOICE(4, 8),
 };
 
-const Choice choices_of_norm[] = {CHOICE_OF_NORM(1), CHOICE_OF_NORM(2), CHOICE_OF_NORM(4)};
+const TileChoice choices_of_norm[] = {CHOICE_OF_NORM(1), CHOICE_OF_NORM(2), CHOICE_OF_NORM(4)};
 
 /* What the busiest processor reads, in rows of I numbers: a block reads its outputs' weights and its rows of x. Large
  * tiles read less in all, small ones employ more processors. */
-double cost(const gp_backend *be, const Decode *d, const Choice *c)
+double cost(const gp_backend *be, const Decode *d, const TileChoice *c)
 {
     double blocks = static_cast<double>(blocks_for(d->O, c->outputs)) * blocks_for(d->rows, c->rows);
     double each = blocks / state_of(be)->processors;
@@ -402,10 +402,10 @@ double cost(const gp_backend *be, const Decode *d, const Choice *c)
 
 } // namespace
 
-static const Choice *cheapest(const gp_backend *be, const Decode *d, const Choice *all, size_t count)
+static const TileChoice *cheapest(const gp_backend *be, const Decode *d, const TileChoice *all, size_t count)
 {
-    const Choice *best = nullptr;
-    for (const Choice *c = all; c < all + count; c++)
+    const TileChoice *best = nullptr;
+    for (const TileChoice *c = all; c < all + count; c++)
         if (c->shared(d->I, d->rows) <= state_of(be)->shared && (!best || cost(be, d, c) < cost(be, d, best)))
             best = c;
     return best;
@@ -413,8 +413,8 @@ static const Choice *cheapest(const gp_backend *be, const Decode *d, const Choic
 
 void decode_tensor(gp_backend *be, const Decode *d)
 {
-    const Choice *best = d->residual ? cheapest(be, d, choices_of_norm, ARRAY_LEN(choices_of_norm))
-                                     : cheapest(be, d, choices, ARRAY_LEN(choices));
+    const TileChoice *best = d->residual ? cheapest(be, d, choices_of_norm, ARRAY_LEN(choices_of_norm))
+                                         : cheapest(be, d, choices, ARRAY_LEN(choices));
     BUG_ON(!best);
     best->run[d->by_output](be, d);
 }

@@ -15,7 +15,7 @@ constexpr int ALGORITHMS = 8, WAYS = 2, CANDIDATES = ALGORITHMS * WAYS;
 constexpr double GAIN = 0.99;
 
 /* be->choices[i] is in words what m->choices[i] is. */
-struct Choice {
+struct AlgorithmChoice {
     Problem problem;
     bool met; /* the product was: problem is its own */
     bool usable, has_algorithm;
@@ -128,18 +128,18 @@ static void describe_algorithm(const Matmuls *m, const cublasLtMatmulAlgo_t *alg
 
 /* ---- the list -------------------------------------------------------------------------------------------- */
 
-static Choice *add_choice(gp_backend *be)
+static AlgorithmChoice *add_choice(gp_backend *be)
 {
     Matmuls *m = matmuls_of(be);
-    m->choices =
-        static_cast<Choice *>(gp_realloc(m->choices, static_cast<size_t>(m->choice_count) + 1, sizeof *m->choices));
-    Choice *c = &m->choices[m->choice_count++];
+    m->choices = static_cast<AlgorithmChoice *>(
+        gp_realloc(m->choices, static_cast<size_t>(m->choice_count) + 1, sizeof *m->choices));
+    AlgorithmChoice *c = &m->choices[m->choice_count++];
     memset(c, 0, sizeof *c);
     (void)gp_backend_add_choice(be);
     return c;
 }
 
-static gp_product_choice *words_of(const gp_backend *be, const Choice *c)
+static gp_product_choice *words_of(const gp_backend *be, const AlgorithmChoice *c)
 {
     return &be->choices[c - matmuls_of(be)->choices];
 }
@@ -159,7 +159,7 @@ int gp_cuda_choose_product(gp_backend *be, const gp_product_choice *choice)
     if (!parse_way(choice->way, &parts) || (*choice->algorithm && !parse_algorithm(choice->algorithm, &algorithm)))
         return fail("%s: way %s with algorithm \"%s\" is none of backend cuda's", choice->product, choice->way,
                     choice->algorithm);
-    Choice *c = add_choice(be);
+    AlgorithmChoice *c = add_choice(be);
     c->parts = parts;
     c->usable = true;
     c->has_algorithm = *choice->algorithm != 0;
@@ -169,7 +169,7 @@ int gp_cuda_choose_product(gp_backend *be, const gp_product_choice *choice)
 }
 
 /* A recorded choice whose product is met for the first time: whether it can be had here. */
-static void meet(gp_backend *be, const Product *p, Choice *c)
+static void meet(gp_backend *be, const Product *p, AlgorithmChoice *c)
 {
     Product part = matmul_part(p, c->parts);
     c->met = true;
@@ -180,7 +180,7 @@ static void meet(gp_backend *be, const Product *p, Choice *c)
     }
 }
 
-static Choice *find_choice(gp_backend *be, const Product *p)
+static AlgorithmChoice *find_choice(gp_backend *be, const Product *p)
 {
     Matmuls *m = matmuls_of(be);
     Problem problem = matmul_problem(p);
@@ -201,7 +201,7 @@ static Choice *find_choice(gp_backend *be, const Product *p)
     return nullptr;
 }
 
-static void keep_choice(gp_backend *be, const Product *p, Choice *c, unsigned parts,
+static void keep_choice(gp_backend *be, const Product *p, AlgorithmChoice *c, unsigned parts,
                         const cublasLtMatmulAlgo_t *algorithm)
 {
     gp_product_choice *words = words_of(be, c);
@@ -218,7 +218,7 @@ static void keep_choice(gp_backend *be, const Product *p, Choice *c, unsigned pa
 
 void matmul_fell_back(gp_backend *be, const Product *p, unsigned parts)
 {
-    Choice *c = find_choice(be, p);
+    AlgorithmChoice *c = find_choice(be, p);
     if (!c)
         c = add_choice(be);
     keep_choice(be, p, c, parts, nullptr);
@@ -293,7 +293,7 @@ static void time_candidates(gp_backend *be, const Product *p, Candidate *list, i
 
 /* Of the product's own numbers: what D is added to grows meanwhile, and is thrown away with the pass that measures.
  * Null where the library has nothing for it. */
-static Choice *measure(gp_backend *be, const Product *p, Choice *c)
+static AlgorithmChoice *measure(gp_backend *be, const Product *p, AlgorithmChoice *c)
 {
     Candidate list[CANDIDATES];
     int count = list_candidates(be, p, list), best = 0;
@@ -320,7 +320,7 @@ bool matmul_chosen(gp_backend *be, const Product *p, Way *way)
     bool measures = be->measures_products && !state_of(be)->capturing;
     if (!measures && !be->choice_count)
         return false;
-    Choice *c = find_choice(be, p);
+    AlgorithmChoice *c = find_choice(be, p);
     if (measures && (!c || !c->usable))
         c = measure(be, p, c);
     if (!c || !c->usable)

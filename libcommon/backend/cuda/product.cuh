@@ -34,15 +34,15 @@ struct Way {
 
 /* be's Matmuls. */
 struct Plan;
-struct Choice;
+struct AlgorithmChoice;
 struct Matmuls {
     Cublaslt lt;
     cublasLtHandle_t handle;
-    unsigned ways;   /* gp_cuda_products */
-    Plan *plans;     /* matmul_lt.cu's: what was found for problems so far */
-    int count;       /* of plans */
-    bool refused;    /* a plan was, as it ran first, since this was last looked at */
-    Choice *choices; /* matmul_choice.cu's, beside be->choices */
+    unsigned ways;            /* gp_cuda_products */
+    Plan *plans;              /* matmul_lt.cu's: what was found for problems so far */
+    int count;                /* of plans */
+    bool refused;             /* a plan was, as it ran first, since this was last looked at */
+    AlgorithmChoice *choices; /* matmul_choice.cu's, beside be->choices */
     int choice_count;
 };
 

@@ -22,7 +22,7 @@ size_t gp_ref_attention_scratch(const gp_shape *shape)
 {
     int64_t T = shape->T, D = shape->C / shape->H;
     size_t row = row_bytes(gp_max(T, shape->cache), D);
-    return shape->train ? larger(row, head_grads_bytes(T, D)) : row;
+    return shape->train ? larger_size(row, head_grads_bytes(T, D)) : row;
 }
 
 /* p = exp(s - max) of the scores s = (q . key k) / divisor, k = 0..count-1; key k is at keys + k * stride, D numbers.

@@ -82,7 +82,7 @@ static inline void *thread_scratch(gp_backend *be, size_t bytes)
     return be->workspace + thread * part;
 }
 
-static inline size_t larger(size_t a, size_t b)
+static inline size_t larger_size(size_t a, size_t b)
 {
     return a > b ? a : b;
 }

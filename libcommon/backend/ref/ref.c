@@ -66,9 +66,9 @@ void gp_ref_weight_close(gp_backend *be, gp_weight *w)
 
 size_t gp_ref_plan(gp_backend *be, const gp_shape *shape)
 {
-    size_t thread = larger(gp_ref_embed_scratch(shape), gp_ref_attention_scratch(shape));
-    thread = gp_round_up(larger(thread, gp_ref_sample_scratch(shape)), 64);
-    return larger(thread * (size_t)be->threads, gp_ref_head_workspace(shape));
+    size_t thread = larger_size(gp_ref_embed_scratch(shape), gp_ref_attention_scratch(shape));
+    thread = gp_round_up(larger_size(thread, gp_ref_sample_scratch(shape)), 64);
+    return larger_size(thread * (size_t)be->threads, gp_ref_head_workspace(shape));
 }
 
 void gp_ref_processor(char *text, size_t size)

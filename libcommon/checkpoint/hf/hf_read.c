@@ -14,13 +14,13 @@
 
 enum { MOST_TOKENIZER = 1 << 28 };
 
-typedef struct source {
+typedef struct tensor_source {
     gp_hf_files files;
     const gp_params *params;
     gp_hf_tensor **match; /* (rows, 3) */
-} source;
+} tensor_source;
 
-static gp_hf_tensor **match_of(const source *s, const gp_param *row)
+static gp_hf_tensor **match_of(const tensor_source *s, const gp_param *row)
 {
     return &s->match[3 * (row - s->params->rows)];
 }
@@ -44,7 +44,7 @@ static gp_dtype dtype_of(const void *self, const gp_param *row, int piece)
 
 static void close_source(void *self)
 {
-    source *s = self;
+    tensor_source *s = self;
     gp_hf_files_close(&s->files);
     free(s->match);
     free(s);
@@ -179,7 +179,7 @@ static char *folder_of(const char *path)
     return slash ? gp_strndup(path, (size_t)(slash - path) + 1) : gp_strdup(".");
 }
 
-static int open_folder(source *s, const char *folder)
+static int open_folder(tensor_source *s, const char *folder)
 {
     int whole = has(folder, "model.safetensors");
     if (whole < 0)
@@ -193,7 +193,7 @@ static int open_folder(source *s, const char *folder)
 
 /* Opens the last good checkpoint. One that was a moment ago may be gone, where the run is being written: then
  * there is a newer one. */
-static int open_run(gp_checkpoint *c, source *s, const char *path, char **folder)
+static int open_run(gp_checkpoint *c, tensor_source *s, const char *path, char **folder)
 {
     int rc = -1;
     for (int tries = 0; rc && tries < 3 && !(tries && gp_error_is_io()); tries++) {
@@ -207,7 +207,7 @@ static int open_run(gp_checkpoint *c, source *s, const char *path, char **folder
 }
 
 /* Opens the tensors; *folder (malloc) is where the other files are looked for, or NULL. */
-static int open_files(gp_checkpoint *c, source *s, const char *path, char **folder)
+static int open_files(gp_checkpoint *c, tensor_source *s, const char *path, char **folder)
 {
     struct stat st;
     int there = strcmp(path, "-") ? gp_look(path, &st) : 0, run = 0;
@@ -237,7 +237,7 @@ static bool is_loadable(const char *path)
 int gp_hf_open(gp_checkpoint *c, const char *path)
 {
     char *folder = NULL;
-    source *s = gp_calloc(1, sizeof *s);
+    tensor_source *s = gp_calloc(1, sizeof *s);
     c->self = s;
     c->read = read_row;
     c->dtype = dtype_of;

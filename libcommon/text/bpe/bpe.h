@@ -98,10 +98,10 @@ void gp_long_free(struct gp_long *w);
 
 /* bpe_text.c: what encoding text needs beside the tables; each encoder and each thread has its own. */
 typedef struct gp_bpe_state {
-    struct gp_cache *cache; /* pieces met before */
-    struct gp_long *large;  /* workspace for long pieces; NULL until there is one */
-    gp_buf known;           /* bytes of a piece with others between them that are lacking */
-    int64_t lacks;          /* the place of a byte that cannot be encoded; -1: none */
+    struct gp_bpe_cache *cache; /* pieces met before */
+    struct gp_long *large;      /* workspace for long pieces; NULL until there is one */
+    gp_buf known;               /* bytes of a piece with others between them that are lacking */
+    int64_t lacks;              /* the place of a byte that cannot be encoded; -1: none */
 } gp_bpe_state;
 
 /* bpe_lacking.c: whether a piece has a byte that is lacking; and its ids then. 0; 1 where one cannot be encoded, whose

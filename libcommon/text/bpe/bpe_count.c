@@ -151,7 +151,7 @@ static gp_tokenizer *learn(const gp_bpe_trainer *t)
     gp_alphabet a;
     int32_t byte_id[256];
     gp_alphabet_init(&a);
-    gp_draft_add(&d, 0, GP_END_OF_TEXT, strlen(GP_END_OF_TEXT));
+    gp_draft_add(&d, 0, GP_END_OF_TEXT_NAME, strlen(GP_END_OF_TEXT_NAME));
     for (size_t code = 0; code < ARRAY_LEN(a.byte); code++) {
         if (a.byte[code] < 0)
             continue;

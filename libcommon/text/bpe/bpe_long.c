@@ -21,15 +21,15 @@
 
 enum { WINDOW = 1 << 14, SMALL_WINDOW = 1 << 8 }; /* bytes at first */
 
-typedef struct node {
+typedef struct token_node {
     int32_t id;
     int32_t before, after; /* neighbours, -1 at the ends */
     int32_t up, down;      /* in the bucket of the pair (this, after); up -1: the first */
     int32_t rank;          /* of that pair; -1: none, and in no bucket */
-} node;
+} token_node;
 
 struct gp_long {
-    node *nodes; /* (capacity) */
+    token_node *nodes; /* (capacity) */
     size_t capacity;
     int32_t *ids; /* of the piece so far */
     int64_t id_capacity;
@@ -70,7 +70,7 @@ static struct gp_long *new_workspace(const gp_bpe *b)
 /* Takes the pair that begins at i out of its bucket. */
 static void leave(struct gp_long *w, int32_t i)
 {
-    node *n = &w->nodes[i];
+    token_node *n = &w->nodes[i];
     int32_t rank = n->rank;
     if (rank < 0)
         return;
@@ -86,7 +86,7 @@ static void leave(struct gp_long *w, int32_t i)
 /* Puts the pair that begins at i into the bucket of its rank, if it has one. */
 static void enter(const gp_bpe *b, struct gp_long *w, int32_t i)
 {
-    node *n = &w->nodes[i];
+    token_node *n = &w->nodes[i];
     int32_t rank = n->rank = n->after < 0 ? -1 : gp_bpe_find(b, n->id, w->nodes[n->after].id);
     if (rank < 0)
         return;
@@ -103,7 +103,7 @@ static void enter(const gp_bpe *b, struct gp_long *w, int32_t i)
 /* Makes node i and the one after it one node. */
 static void merge(const gp_bpe *b, struct gp_long *w, int32_t i)
 {
-    node *n = &w->nodes[i];
+    token_node *n = &w->nodes[i];
     int32_t id = b->list[n->rank].id, gone = n->after;
     leave(w, i);
     leave(w, gone);
@@ -165,7 +165,8 @@ static void merge_window(const gp_bpe *b, struct gp_long *w, const uint8_t *p, s
     }
     w->lowest = (size_t)b->count / 64 + 1;
     for (size_t i = 0; i < n; i++)
-        w->nodes[i] = (node){.id = b->byte_id[p[i]], .rank = -1, .before = (int32_t)i - 1, .after = (int32_t)i + 1};
+        w->nodes[i] =
+            (token_node){.id = b->byte_id[p[i]], .rank = -1, .before = (int32_t)i - 1, .after = (int32_t)i + 1};
     w->nodes[n - 1].after = -1;
     for (size_t i = n; i-- > 0;)
         enter(b, w, (int32_t)i);
@@ -176,17 +177,17 @@ static void merge_window(const gp_bpe *b, struct gp_long *w, const uint8_t *p, s
 }
 
 /* A place where a window begins. */
-typedef struct mark {
+typedef struct window_start {
     size_t at;
     int64_t ids;   /* how many ids come before it */
     int32_t first; /* the token that must begin there; -1: any */
-} mark;
+} window_start;
 
 /* Encodes the n bytes at p into w->ids; gives their number. */
 static int64_t join_windows(const gp_bpe *b, struct gp_long *w, const uint8_t *p, size_t n)
 {
     size_t window = b->disordered ? SMALL_WINDOW : WINDOW, top = 0, capacity = 0;
-    mark *marks = NULL, m = {.first = -1};
+    window_start *marks = NULL, m = {.first = -1};
     for (;;) {
         if (top == capacity) {
             capacity = capacity ? 2 * capacity : 64;

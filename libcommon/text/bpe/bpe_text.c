@@ -16,15 +16,15 @@ enum {
     PHRASE_BITS = 12,
 };
 
-typedef struct piece {
+typedef struct cached_piece {
     gp_key key;             /* its bytes; of none: empty */
     int32_t ids[PIECE_IDS]; /* -1 behind the last */
-} piece;
+} cached_piece;
 
 /* One cache line of the processor. The first was met last. */
-typedef struct line {
-    piece pieces[2];
-} line;
+typedef struct cache_line {
+    cached_piece pieces[2];
+} cache_line;
 
 /* A piece of 16 to 48 bytes: indentation, rules of dashes, long words. */
 typedef struct phrase {
@@ -33,8 +33,8 @@ typedef struct phrase {
     int32_t ids[PHRASE_IDS];
 } phrase;
 
-struct gp_cache {
-    line *lines; /* 2^bits of them; room for 2^MOST_BITS, of which the system gives those that are used */
+struct gp_bpe_cache {
+    cache_line *lines; /* 2^bits of them; room for 2^MOST_BITS, of which the system gives those that are used */
     int bits;
     int64_t fills; /* since it grew */
     phrase *phrases;
@@ -43,10 +43,10 @@ struct gp_cache {
 
 void gp_bpe_state_init(gp_bpe_state *s)
 {
-    struct gp_cache *c = gp_calloc(1, sizeof *c);
+    struct gp_bpe_cache *c = gp_calloc(1, sizeof *c);
     c->bits = FEWEST_BITS;
-    c->memory = gp_calloc(((size_t)1 << MOST_BITS) + 1, sizeof(line));
-    c->lines = (line *)gp_round_up((uintptr_t)c->memory, sizeof(line));
+    c->memory = gp_calloc(((size_t)1 << MOST_BITS) + 1, sizeof(cache_line));
+    c->lines = (cache_line *)gp_round_up((uintptr_t)c->memory, sizeof(cache_line));
     c->phrases = gp_calloc((size_t)1 << PHRASE_BITS, sizeof *c->phrases);
     *s = (gp_bpe_state){.cache = c, .lacks = -1};
 }
@@ -64,17 +64,17 @@ void gp_bpe_state_release(gp_bpe_state *s)
 }
 
 /* Twice the lines: those of line i go to 2i and 2i + 1. From the last to the first, in place. */
-static void grow(struct gp_cache *c)
+static void grow(struct gp_bpe_cache *c)
 {
     size_t i = (size_t)1 << c->bits++;
     c->fills = 0;
     while (i--) {
-        line from = c->lines[i], to[2] = {0};
+        cache_line from = c->lines[i], to[2] = {0};
         for (int way = 1; way >= 0; way--) { /* what was met last is put in front */
-            const piece *p = &from.pieces[way];
-            line *l = &to[gp_key_hash(&p->key) >> (64 - c->bits) & 1];
+            const cached_piece *p = &from.pieces[way];
+            cache_line *l = &to[gp_key_hash(&p->key) >> (64 - c->bits) & 1];
             if (p->key.words[1])
-                *l = (line){{*p, l->pieces[0]}};
+                *l = (cache_line){{*p, l->pieces[0]}};
         }
         memcpy(&c->lines[2 * i], to, sizeof to);
     }
@@ -97,9 +97,9 @@ static bool is_word(const gp_bpe *b, const gp_key *key, int32_t *id)
 
 /* A piece that is in neither place of its line: merges it, and keeps it where its ids are few. As
  * gp_bpe_encode_lacking. */
-static int encode_new(const gp_bpe *b, gp_bpe_state *s, line *l, const gp_key *key, const uint8_t *p, gp_ids *out)
+static int encode_new(const gp_bpe *b, gp_bpe_state *s, cache_line *l, const gp_key *key, const uint8_t *p, gp_ids *out)
 {
-    struct gp_cache *c = s->cache;
+    struct gp_bpe_cache *c = s->cache;
     int32_t ids[GP_BPE_SHORT];
     size_t n = key->words[1] >> 56;
     int count = 1;
@@ -119,7 +119,7 @@ static int encode_new(const gp_bpe *b, gp_bpe_state *s, line *l, const gp_key *k
     return 0;
 }
 
-static void encode_phrase(const gp_bpe *b, struct gp_cache *c, const uint8_t *p, size_t n, gp_ids *out)
+static void encode_phrase(const gp_bpe *b, struct gp_bpe_cache *c, const uint8_t *p, size_t n, gp_ids *out)
 {
     uint64_t h = n, word;
     for (size_t at = 0; at + 8 <= n; at += 8) {
@@ -177,11 +177,11 @@ static int encode_pieces(const gp_bpe *b, gp_bpe_state *s, const uint8_t *p, con
                          gp_ids *out)
 {
     enum { BATCH = 32 };
-    struct gp_cache *c = s->cache;
+    struct gp_bpe_cache *c = s->cache;
     size_t at = 0, seen = 0;
     for (size_t first = 0, n; first < count; first += n) {
         gp_key keys[BATCH];
-        line *lines[BATCH];
+        cache_line *lines[BATCH];
         n = count - first < BATCH ? count - first : BATCH;
         if (c->fills > (int64_t)1 << c->bits && c->bits < MOST_BITS)
             grow(c);
@@ -201,7 +201,7 @@ static int encode_pieces(const gp_bpe *b, gp_bpe_state *s, const uint8_t *p, con
             } else if (gp_ids_room(out, GP_KEY_BYTES)) {
                 return -1;
             } else {
-                const piece *found = &lines[i]->pieces[!gp_key_is(&lines[i]->pieces[0].key, &keys[i])];
+                const cached_piece *found = &lines[i]->pieces[!gp_key_is(&lines[i]->pieces[0].key, &keys[i])];
                 if (gp_key_is(&found->key, &keys[i])) {
                     int32_t *to = out->ids + out->count; /* four are written, those that count are kept */
                     memcpy(to, found->ids, sizeof found->ids);

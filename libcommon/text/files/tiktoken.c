@@ -23,19 +23,19 @@ enum {
 
 /* ---- lines ----------------------------------------------------------------------------------------------- */
 
-typedef struct line {
+typedef struct token_line {
     const char *token; /* base64 */
     size_t length;
     int32_t rank;
-} line;
+} token_line;
 
 /* Reads the n bytes at p: false when they are not base64, a space, and a number. */
-static bool parse_line(const char *p, size_t n, line *l)
+static bool parse_line(const char *p, size_t n, token_line *l)
 {
     const char *space = memchr(p, ' ', n);
     size_t at = space ? (size_t)(space - p) + 1 : n;
     int64_t rank = 0;
-    *l = (line){.token = p, .length = at - (space != NULL)};
+    *l = (token_line){.token = p, .length = at - (space != NULL)};
     if (at == n)
         return false;
     for (; at < n; at++) {
@@ -60,7 +60,7 @@ static size_t line_length(const char *p, const char *end, const char **next)
 bool gp_is_tiktoken(const char *text, size_t length)
 {
     const char *next;
-    line l;
+    token_line l;
     size_t n = line_length(text, text + length, &next);
     return parse_line(text, n, &l) && l.length % 4 == 0;
 }
@@ -81,7 +81,7 @@ static int read_lines(gp_draft *d, const char *text, size_t length, const char *
     uint8_t bytes[LONGEST + 5]; /* a multiple of 3 */
     int64_t number = 1;
     for (const char *p = text; p < end; p = next, number++) {
-        line l;
+        token_line l;
         size_t n = line_length(p, end, &next);
         if (!n)
             continue;
@@ -227,7 +227,7 @@ gp_tokenizer *gp_tokenizer_from_tiktoken(const char *text, size_t length, const 
     int32_t end_of_text = place_end_of_text(&d);
     if (check_ranks(&d, end_of_text, where))
         goto out;
-    gp_draft_add(&d, end_of_text, GP_END_OF_TEXT, strlen(GP_END_OF_TEXT));
+    gp_draft_add(&d, end_of_text, GP_END_OF_TEXT_NAME, strlen(GP_END_OF_TEXT_NAME));
     merges = gp_malloc((size_t)d.count * sizeof *merges);
     if (!gp_vocab_build(&v, d.tokens, d.count, &d.bytes, where) && !check_split(&v, end_of_text, where) &&
         (count = find_merges(&v, end_of_text, merges, where)) >= 0)

@@ -231,7 +231,7 @@ static int list_named(lists *l, const gp_beside *b, bool legacy)
             if (put_named(l, named[i], value, !json_is_object(value) || mapped))
                 return -1;
         } else if (!value && b->kind == GP_CLASS_GPT2 && i < OWN_NAMES) {
-            json_t *end = json_string(GP_END_OF_TEXT);
+            json_t *end = json_string(GP_END_OF_TEXT_NAME);
             put_named(l, named[i], end, true);
             json_decref(end);
         }

@@ -9,10 +9,10 @@
 static const double REDRAW = 0.1;
 
 /* A part of the line. Of those above rank 0 the highest is left out first, where there is not room for all. */
-typedef struct piece {
+typedef struct segment {
     int rank;
     char text[48];
-} piece;
+} segment;
 
 enum { PIECES = 9 };
 
@@ -47,7 +47,7 @@ static const char *format_mfu(char *text, size_t size, const gp_report *r)
     return text;
 }
 
-static void make_pieces(const gp_report *r, piece pieces[PIECES])
+static void make_pieces(const gp_report *r, segment pieces[PIECES])
 {
     const gp_step_report *s = &r->shown;
     char memory[16], mfu[48];
@@ -69,7 +69,7 @@ static void make_pieces(const gp_report *r, piece pieces[PIECES])
     format_time(pieces[8].text, sizeof pieces[8].text, seconds_left(r));
 }
 
-static size_t join(char *line, size_t size, const piece pieces[PIECES], const char *between, int rank)
+static size_t join(char *line, size_t size, const segment pieces[PIECES], const char *between, int rank)
 {
     size_t n = 0;
     for (int i = 0; i < PIECES; i++)
@@ -79,7 +79,7 @@ static size_t join(char *line, size_t size, const piece pieces[PIECES], const ch
 }
 
 /* All of it, or what goes into `columns`, closer together. */
-static void fit(char *line, size_t size, const piece pieces[PIECES], size_t columns)
+static void fit(char *line, size_t size, const segment pieces[PIECES], size_t columns)
 {
     size_t n = join(line, size, pieces, "  ", PIECES);
     for (int rank = PIECES; n > columns && rank >= 0; rank--)
@@ -90,7 +90,7 @@ static void fit(char *line, size_t size, const piece pieces[PIECES], size_t colu
 
 static void draw(gp_report *r)
 {
-    piece pieces[PIECES];
+    segment pieces[PIECES];
     char line[PIECES * sizeof pieces->text + 2 * PIECES];
     int columns, rows;
     gp_progress_window(&columns, &rows);
@@ -109,7 +109,7 @@ void gp_report_show(gp_report *r, bool now)
         r->next = gp_now() + REDRAW;
         draw(r);
     } else if (!r->live && (now || r->shown.step % r->o->log_every == 0)) {
-        piece pieces[PIECES];
+        segment pieces[PIECES];
         char line[PIECES * sizeof pieces->text + 2 * PIECES];
         make_pieces(r, pieces);
         join(line, sizeof line, pieces, "  ", PIECES);

@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* Scratch of one head. D and T are padded to GP_PAD. */
-typedef struct head {
+typedef struct forward_scratch {
     int64_t T, D, Tp, Dp;
     float *keys;   /* (D,Tp) transposed */
     float *values; /* (Tp,Dp) */
@@ -17,9 +17,9 @@ typedef struct head {
     float *s;      /* (GP_TILE_Q,GP_TILE_K) scores, then probabilities times the sum */
     float *factor; /* (GP_TILE_K) dropout's */
     float max[GP_TILE_Q], sum[GP_TILE_Q];
-} head;
+} forward_scratch;
 
-static void open_head(head *a, const gp_attention_op *op, float *scratch)
+static void open_head(forward_scratch *a, const gp_attention_op *op, float *scratch)
 {
     a->T = op->qkv->dim[1];
     a->D = op->qkv->dim[2] / 3 / op->heads;
@@ -35,7 +35,7 @@ static void open_head(head *a, const gp_attention_op *op, float *scratch)
 
 /* One row of a tile: s becomes exp(s - max) over its first `valid` keys and 0 from there to `padded`; the
  * row's output and sum are brought to the new maximum. */
-static void softmax_row(head *a, int64_t row, int64_t valid, int64_t padded)
+static void softmax_row(forward_scratch *a, int64_t row, int64_t valid, int64_t padded)
 {
     float *s = a->s + row * GP_TILE_K, *out = a->out + row * a->Dp;
     int64_t whole = (int64_t)gp_round_up((size_t)valid, GP_STEP);
@@ -59,7 +59,8 @@ static void softmax_row(head *a, int64_t row, int64_t valid, int64_t padded)
     a->max[row] = max;
 }
 
-static void drop_row(head *a, const gp_attention_op *op, int64_t b, int64_t h, int64_t q, int64_t k0, int64_t n)
+static void drop_row(forward_scratch *a, const gp_attention_op *op, int64_t b, int64_t h, int64_t q, int64_t k0,
+                     int64_t n)
 {
     float *s = a->s + q % GP_TILE_Q * GP_TILE_K;
     KERNEL(keep)(&op->drop, b, (h * a->T + q) * a->T + k0, n, a->factor);
@@ -67,7 +68,7 @@ static void drop_row(head *a, const gp_attention_op *op, int64_t b, int64_t h, i
 }
 
 /* Queries q0 .. q0 + rows against all keys that the last of them sees. */
-static void attend(head *a, const gp_attention_op *op, int64_t b, int64_t h, int64_t q0, int64_t rows)
+static void attend(forward_scratch *a, const gp_attention_op *op, int64_t b, int64_t h, int64_t q0, int64_t rows)
 {
     bool drops = op->drop.step && op->drop.p > 0;
     int64_t most = visible_keys(op, b, q0 + rows - 1);
@@ -104,7 +105,7 @@ static void fill_cache(const gp_attention_op *op, int64_t b, int64_t h, const fl
 
 void KERNEL(attention_forward)(const gp_attention_op *op, int64_t b, int64_t h, float *scratch)
 {
-    head a;
+    forward_scratch a;
     open_head(&a, op, scratch);
     int64_t T = a.T, D = a.D, C = D * op->heads;
     const float *q = (const float *)op->qkv->data + b * T * 3 * C + h * D, *k = q + C, *v = k + C;

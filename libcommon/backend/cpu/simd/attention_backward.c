@@ -12,7 +12,7 @@
 #include <string.h>
 
 /* Scratch of one head. D and T are padded to GP_PAD with zeros. */
-typedef struct head {
+typedef struct backward_scratch {
     int64_t T, D, Tp, Dp;
     float *keys_t, *values_t; /* (D,Tp) transposed */
     float *keys, *q, *dout;   /* (Tp,Dp); q is divided by the scores' divisor */
@@ -21,12 +21,12 @@ typedef struct head {
     float *p, *ds;            /* (GP_TILE_Q,GP_TILE_K) */
     float *factor;            /* (GP_TILE_K) dropout's */
     float along[GP_TILE_Q];   /* dout . out */
-} head;
+} backward_scratch;
 
-static void open_head(head *a, const gp_attention_op *op, int64_t b, int64_t h, float *scratch)
+static void open_head(backward_scratch *a, const gp_attention_op *op, int64_t b, int64_t h, float *scratch)
 {
     int64_t T = op->qkv->dim[1], C = op->qkv->dim[2] / 3, D = C / op->heads;
-    *a = (head){.T = T, .D = D};
+    *a = (backward_scratch){.T = T, .D = D};
     a->Tp = (int64_t)gp_round_up((size_t)T, GP_PAD);
     a->Dp = (int64_t)gp_round_up((size_t)D, GP_PAD);
     float **each[] = {&a->keys_t, &a->values_t, &a->keys, &a->q, &a->dout, &a->dk, &a->dv};
@@ -48,7 +48,8 @@ static void open_head(head *a, const gp_attention_op *op, int64_t b, int64_t h, 
 }
 
 /* dout . out of the rows q0 .. q0 + rows */
-static void products_along(head *a, const gp_attention_op *op, int64_t b, int64_t h, int64_t q0, int64_t rows)
+static void products_along(backward_scratch *a, const gp_attention_op *op, int64_t b, int64_t h, int64_t q0,
+                           int64_t rows)
 {
     int64_t C = a->D * op->heads;
     const float *out = (const float *)op->out->data + (b * a->T + q0) * C + h * a->D;
@@ -63,8 +64,8 @@ static void products_along(head *a, const gp_attention_op *op, int64_t b, int64_
 }
 
 /* One row of a tile: from p = the score and ds = dout . v to p = m p and ds. Zero from `valid` to `padded`. */
-static void row_gradient(head *a, const gp_attention_op *op, int64_t b, int64_t h, int64_t q, int64_t k0, int64_t valid,
-                         int64_t padded)
+static void row_gradient(backward_scratch *a, const gp_attention_op *op, int64_t b, int64_t h, int64_t q, int64_t k0,
+                         int64_t valid, int64_t padded)
 {
     float *p = a->p + q % GP_TILE_Q * GP_TILE_K, *ds = a->ds + q % GP_TILE_Q * GP_TILE_K, *factor = a->factor;
     float lse = valid ? ((const float *)op->lse->data)[(b * op->heads + h) * a->T + q] : 0;
@@ -89,7 +90,8 @@ static void row_gradient(head *a, const gp_attention_op *op, int64_t b, int64_t 
         p[k] = ds[k] = 0;
 }
 
-static void differentiate(head *a, const gp_attention_op *op, int64_t b, int64_t h, int64_t q0, int64_t rows)
+static void differentiate(backward_scratch *a, const gp_attention_op *op, int64_t b, int64_t h, int64_t q0,
+                          int64_t rows)
 {
     int64_t most = visible_keys(op, b, q0 + rows - 1), Dp = a->Dp, Tp = a->Tp;
     const float *q = a->q + q0 * Dp, *dout = a->dout + q0 * Dp;
@@ -122,7 +124,7 @@ static void put_rows(const float *x, int64_t Dp, int64_t rows, int64_t D, float 
 
 void KERNEL(attention_backward)(const gp_attention_op *op, int64_t b, int64_t h, float *scratch)
 {
-    head a;
+    backward_scratch a;
     open_head(&a, op, b, h, scratch);
     int64_t T = a.T, D = a.D, C = D * op->heads;
     float *dq = (float *)op->dqkv->data + b * T * 3 * C + h * D;

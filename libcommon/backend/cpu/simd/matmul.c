@@ -174,7 +174,7 @@ static void choose(const gp_product *p, int part, int parts, gp_range *m, gp_ran
 }
 
 /* One block of b, all rows of a. */
-typedef struct block {
+typedef struct panel_block {
     const gp_product *p;
     const float *a, *bias;
     float *c;
@@ -182,9 +182,9 @@ typedef struct block {
     const float *direct; /* the first `in_place` columns are read where they are, the others from panels */
     int64_t in_place;
     float *packed_a, *packed_b;
-} block;
+} panel_block;
 
-static void multiply_block(const block *o, gp_range m)
+static void multiply_block(const panel_block *o, gp_range m)
 {
     const gp_product *p = o->p;
     for (int64_t m0 = m.lo; m0 < m.hi; m0 += MC) {
@@ -212,7 +212,7 @@ void KERNEL(matmul)(const gp_product *p, const float *a, const float *b, const f
 {
     gp_range m, n;
     choose(p, part, parts, &m, &n);
-    block o = {.p = p, .a = a, .bias = bias, .c = c, .packed_a = scratch, .packed_b = scratch + GP_MATMUL_A};
+    panel_block o = {.p = p, .a = a, .bias = bias, .c = c, .packed_a = scratch, .packed_b = scratch + GP_MATMUL_A};
     for (o.n0 = n.lo; m.lo < m.hi && o.n0 < n.hi; o.n0 += NC) {
         o.columns = gp_min(NC, n.hi - o.n0);
         o.in_place = m.hi - m.lo <= FEW && !p->b_transposed ? o.columns / NR * NR : 0;

@@ -88,18 +88,18 @@ void KERNEL(norm_forward)(const gp_norm_op *op, int64_t lo, int64_t hi)
 }
 
 /* One row's way back. The pointers may meet as backend.h allows: an element is read before it is written. */
-typedef struct row {
+typedef struct norm_row {
     const float *x, *dy, *dy2, *dcarry, *gamma;
     float *dsum;
     float mean, rstd;
-} row;
+} norm_row;
 
 /* The loops below are written once and compiled for each mixture of optional gradients, which are constants
  * where the function is called: a test inside would keep them from becoming vector instructions. */
 #define VARIANT static inline __attribute__((always_inline))
 
 /* Adds to the parameters' gradients; gives the averages of h and h x^, h = (dy + dy2) gamma. */
-VARIANT void averages(const row *r, int64_t C, const bool second, float *dgamma, float *dbeta, float *average,
+VARIANT void averages(const norm_row *r, int64_t C, const bool second, float *dgamma, float *dbeta, float *average,
                       float *along)
 {
     const float *x = r->x, *dy = r->dy, *dy2 = r->dy2, *gamma = r->gamma;
@@ -116,7 +116,8 @@ VARIANT void averages(const row *r, int64_t C, const bool second, float *dgamma,
     *along = product / (float)C;
 }
 
-VARIANT void input_gradient(const row *r, int64_t C, const bool second, const bool carry, float average, float along)
+VARIANT void input_gradient(const norm_row *r, int64_t C, const bool second, const bool carry, float average,
+                            float along)
 {
     const float *x = r->x, *dy = r->dy, *dy2 = r->dy2, *dcarry = r->dcarry, *gamma = r->gamma;
     float *dsum = r->dsum, mean = r->mean, rstd = r->rstd;
@@ -128,7 +129,7 @@ VARIANT void input_gradient(const row *r, int64_t C, const bool second, const bo
     }
 }
 
-static void row_backward(const row *r, int64_t C, float *dgamma, float *dbeta)
+static void row_backward(const norm_row *r, int64_t C, float *dgamma, float *dbeta)
 {
     float average, along;
     if (r->dy2)
@@ -156,14 +157,14 @@ void KERNEL(norm_backward)(const gp_norm_op *op, int64_t lo, int64_t hi, float *
     BUG_ON(!op->sum && !op->residual);
     for (int64_t n = lo; n < hi; n++) {
         float factor[STRIP];
-        row r = {.x = row_of(op->sum ? op->sum : op->residual, n, C),
-                 .dy = row_of(op->dy, n, C),
-                 .dy2 = row_of(op->dy2, n, C),
-                 .dcarry = row_of(op->dcarry, n, C),
-                 .gamma = op->gamma->data,
-                 .dsum = (float *)op->dsum->data + n * C,
-                 .mean = ((const float *)op->mean->data)[n],
-                 .rstd = ((const float *)op->rstd->data)[n]};
+        norm_row r = {.x = row_of(op->sum ? op->sum : op->residual, n, C),
+                      .dy = row_of(op->dy, n, C),
+                      .dy2 = row_of(op->dy2, n, C),
+                      .dcarry = row_of(op->dcarry, n, C),
+                      .gamma = op->gamma->data,
+                      .dsum = (float *)op->dsum->data + n * C,
+                      .mean = ((const float *)op->mean->data)[n],
+                      .rstd = ((const float *)op->rstd->data)[n]};
         row_backward(&r, C, dgamma, dbeta);
         if (!op->dbranch)
             continue;
