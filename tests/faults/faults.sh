@@ -17,7 +17,7 @@ how=${1:-few}
 shift
 wanted=("$@")
 [ -w /dev/shm ] && export TMPDIR=/dev/shm
-. "$(dirname "$0")/../cli.sh"
+. "$(dirname "$0")/../cli/cli.sh"
 shim=$GPTPIPE_BUILD/lib/faults-shim.so
 case $shim in /*) ;; *) shim=$repo/$shim ;; esac
 case $GPTPIPE_BIN in /*) ;; *) PATH=$repo/$GPTPIPE_BIN:$PATH ;; esac
