@@ -171,21 +171,24 @@ static void each_token_has_its_probability_and_the_likeliest_in_its_place(void *
     }
 }
 
+static void multiply(gp_model *m, gp_role role, int64_t layer, float by)
+{
+    const gp_param *row = gp_params_row(&m->params, role, layer);
+    float *w = gp_malloc((size_t)row->count * sizeof *w);
+    gp_model_row_download(m, row, w);
+    for (int64_t k = 0; k < row->count; k++)
+        w[k] *= by;
+    gp_model_row_upload(m, row, w);
+    free(w);
+    if (m->slots_open)
+        gp_model_weights_changed(m);
+}
+
 /* Finite weights whose products overflow in the MLP of layer 1. */
 static void overflow(gp_model *m)
 {
-    static const gp_role roles[] = {GP_FC_W, GP_OUT_W};
-    for (size_t i = 0; i < ARRAY_LEN(roles); i++) {
-        const gp_param *row = gp_params_row(&m->params, roles[i], 1);
-        float *w = gp_malloc((size_t)row->count * sizeof *w);
-        gp_model_row_download(m, row, w);
-        for (int64_t k = 0; k < row->count; k++)
-            w[k] *= 1e25f;
-        gp_model_row_upload(m, row, w);
-        free(w);
-    }
-    if (m->slots_open)
-        gp_model_weights_changed(m);
+    multiply(m, GP_FC_W, 1, 1e25f);
+    multiply(m, GP_OUT_W, 1, 1e25f);
 }
 
 static void assert_told(const char *position)
@@ -411,41 +414,56 @@ static gp_tokenizer *pair_tokenizer(bool template)
     return t;
 }
 
+/* What gp_score_task, or without a task gp_score_text, gives and prints as JSON of a file with this text. */
+static int score_file(gp_model *m, const gp_tokenizer *t, const char *task, const char *text, char **printed)
+{
+    char path[] = "/tmp/pairs-XXXXXX";
+    int fd = mkstemp(path);
+    size_t n = strlen(text);
+    assert_true(fd >= 0 && write(fd, text, n) == (ssize_t)n && !close(fd));
+    FILE *out = open_memstream(printed, &n);
+    gp_score_options o = {.json = true, .quiet = true};
+    int rc = task ? gp_score_task(m, t, task, path, &o, out) : gp_score_text(m, t, path, &o, out);
+    fclose(out);
+    remove(path);
+    return rc;
+}
+
 /* What gp_score_task prints of one question with this context and ending; NULL where it fails. The caller frees. */
 static json_t *ask(gp_model *m, const gp_tokenizer *t, const char *context, const char *ending)
 {
-    char path[] = "/tmp/pairs-XXXXXX", *printed = NULL;
-    int fd = mkstemp(path);
     json_t *line = json_pack("{s:s, s:[s], s:i}", "context", context, "endings", ending, "label", 0);
-    assert_true(fd >= 0 && !json_dumpfd(line, fd, 0) && !close(fd));
-    size_t n;
-    FILE *out = open_memstream(&printed, &n);
-    gp_score_options o = {.json = true, .quiet = true};
-    int rc = gp_score_task(m, t, "choices", path, &o, out);
-    fclose(out);
+    char *text = json_dumps(line, 0), *printed;
+    int rc = score_file(m, t, "choices", text, &printed);
     json_t *answer = rc ? NULL : json_loads(printed, JSON_DISABLE_EOF_CHECK, NULL);
     assert_true(rc || answer);
     json_decref(line);
     free(printed);
-    remove(path);
+    free(text);
     return answer;
 }
 
-static void a_question_becomes_the_ids_that_the_harness_makes_of_it(void **state)
+static gp_model *pair_model(gp_backend *be)
 {
-    (void)state;
     gp_config c;
     assert_int_equal(gp_config_preset(&c, "nano"), 0);
-    c.layers = 1;
+    c.layers = 2;
     c.heads = 2;
     c.channels = 16;
     c.inner = 64;
     c.positions = 40;
     c.vocab_size = 257;
     c.init_std = 0.3;
-    gp_backend *be = gp_backend_open("ref", "fp32", 1);
     gp_model *m = gp_model_create(&c, be, false);
     gp_model_init(m, 7);
+    return m;
+}
+
+static void a_question_becomes_the_ids_that_the_harness_makes_of_it(void **state)
+{
+    (void)state;
+    gp_backend *be = gp_backend_open("ref", "fp32", 1);
+    gp_model *m = pair_model(be);
     gp_tokenizer *tokenizers[] = {pair_tokenizer(false), pair_tokenizer(true)};
     for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
         const struct pair *p = &pairs[i];
@@ -470,6 +488,47 @@ static void a_question_becomes_the_ids_that_the_harness_makes_of_it(void **state
     gp_backend_close(be);
 }
 
+static void a_question_whose_logits_are_not_finite_is_named(void **state)
+{
+    (void)state;
+    gp_backend *be = gp_backend_open("ref", "fp32", 1);
+    gp_model *m = pair_model(be);
+    gp_tokenizer *t = pair_tokenizer(false);
+    char *printed;
+    overflow(m);
+    assert_int_equal(score_file(m, t, "choices",
+                                "{\"context\": \"abc\", \"endings\": [\"defg\", \"hij\"], \"label\": 0}\n"
+                                "{\"context\": \"ab\", \"endings\": [\"cdef\", \"c\"], \"label\": 0}\n",
+                                &printed),
+                     -1);
+    assert_told(": line 2: ending 2: the model's logits at position 2 are not finite"); /* the shortest comes first */
+    assert_string_equal(printed, "");
+    free(printed);
+    gp_tokenizer_close(t);
+    gp_model_free(m);
+    gp_backend_close(be);
+}
+
+/* Finite logits of some ten thousand: e to the power of that is no number, nor is it one of JSON's. */
+static void a_perplexity_beyond_all_numbers_is_null(void **state)
+{
+    (void)state;
+    gp_backend *be = gp_backend_open("ref", "fp32", 1);
+    gp_model *m = pair_model(be);
+    gp_tokenizer *t = pair_tokenizer(false);
+    char *printed;
+    multiply(m, GP_NORM_GAMMA, 4, 1e4f);
+    assert_int_equal(score_file(m, t, NULL, "abcdefgh", &printed), 0);
+    json_t *answer = json_loads(printed, 0, NULL), *total = json_object_get(answer, "total");
+    assert_true(json_is_null(json_object_get(total, "perplexity")));
+    assert_true(json_real_value(json_object_get(total, "logprob")) < -7 * 710);
+    json_decref(answer);
+    free(printed);
+    gp_tokenizer_close(t);
+    gp_model_free(m);
+    gp_backend_close(be);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -488,6 +547,8 @@ int main(void)
         cmocka_unit_test(questions_are_python_strings),
         cmocka_unit_test(questions_without_an_answer_are_refused),
         cmocka_unit_test(a_question_becomes_the_ids_that_the_harness_makes_of_it),
+        cmocka_unit_test(a_question_whose_logits_are_not_finite_is_named),
+        cmocka_unit_test(a_perplexity_beyond_all_numbers_is_null),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
