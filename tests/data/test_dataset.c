@@ -252,6 +252,22 @@ static void lines_of_json_are_items(void **state)
     gp_dataset_close(d);
 }
 
+/* As Python compares them, to the end. */
+static void names_are_compared_beyond_a_zero(void **state)
+{
+    (void)state;
+    static const char *const labels[] = {"no", "yes"};
+    save("a.jsonl", "{\"text\": \"a\", \"split\": \"test\\u0000\"}\n{\"text\": \"b\", \"split\": \"test\", "
+                    "\"label\": \"yes\\u0000\"}\n");
+    gp_dataset *d = opened("./a.jsonl", &(gp_dataset_options){.split = "test"});
+    assert_int_equal(gp_dataset_length(d), 1);
+    assert_item(d, 0, "b", -1, "test");
+    gp_dataset_close(d);
+    d = opened("./a.jsonl", &(gp_dataset_options){.label = "label", .labels = labels, .label_count = 2});
+    assert_bad_item(d, 1, "./a.jsonl: line 2: its \"label\" is \"yes\", which is none of the 2 labels");
+    gp_dataset_close(d);
+}
+
 static void a_wrong_line_is_named_when_it_is_asked_for(void **state)
 {
     (void)state;
@@ -317,6 +333,7 @@ int main(void)
         TEST(a_file_that_went_away_is_told),
         TEST(imdb_is_brought_by_downloading),
         TEST(lines_of_json_are_items),
+        TEST(names_are_compared_beyond_a_zero),
         TEST(a_wrong_line_is_named_when_it_is_asked_for),
         TEST(a_data_set_outlives_its_catalog),
         TEST(what_cannot_be_opened_is_told),
