@@ -163,8 +163,31 @@ static int open_llmc(gp_tokens *s, int64_t vocab_size)
     return 0;
 }
 
+/* Other files of ids begin with a header, which would be taken for ids. llm.c's are three: of GPT-2's ids, of LLaMA's,
+ * of questions. */
+static int check_raw16(const gp_tokens *s)
+{
+    static const struct {
+        const char *bytes, *what;
+    } others[] = {
+        {GP_TOK_MAGIC, "a token stream of tokenize's (--format tok)"},
+        {"\x88\xd8\x34\x01", "llm.c's .bin (--format llmc)"},
+        {"\xa1\xd9\x34\x01", "llm.c's .bin of LLaMA's ids, which is not read"},
+        {"\x8a\xd8\x34\x01", "llm.c's .bin of questions, which is not read"},
+        {"\x93NUMPY", "an array of numpy's; its tofile() writes the ids alone"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        size_t n = strlen(others[i].bytes);
+        if (s->map.size >= n && !memcmp(s->map.data, others[i].bytes, n))
+            return fail("%s: is not raw16, whose first two bytes are an id: it begins as %s", s->name, others[i].what);
+    }
+    return 0;
+}
+
 static int open_raw16(gp_tokens *s, int64_t vocab_size)
 {
+    if (check_raw16(s))
+        return -1;
     if (!vocab_size)
         return fail("%s: a raw stream does not tell its vocabulary; give --vocab-size", s->name);
     if (s->map.size % 2)

@@ -109,6 +109,29 @@ static void raw16_needs_its_vocabulary(void **state)
     assert_non_null(strstr(gp_error(), "odd number"));
 }
 
+/* Headers that llm.c's tokenizers and numpy write; as ids they would be in the data unseen. */
+static void what_has_a_header_is_not_raw16(void **state)
+{
+    (void)state;
+    static const struct {
+        char bytes[9];
+        const char *what;
+    } headers[] = {{"GPTKTOK1", "--format tok"},
+                   {"\x88\xd8\x34\x01\x01\0\0\0", "--format llmc"},
+                   {"\xa1\xd9\x34\x01\x07\0\0\0", "LLaMA"},
+                   {"\x8a\xd8\x34\x01\x01\0\0\0", "questions"},
+                   {"\x93NUMPY\x01\0", "numpy"}};
+    for (size_t i = 0; i < ARRAY_LEN(headers); i++) {
+        save(headers[i].bytes, 8);
+        assert_null(gp_tokens_open_as(path, "raw16", 65536, NULL));
+        assert_non_null(strstr(gp_error(), headers[i].what));
+        save(headers[i].bytes, 2); /* an id as any other */
+        gp_tokens *s = gp_tokens_open_as(path, "raw16", 65536, NULL);
+        assert_non_null(s);
+        gp_tokens_close(s);
+    }
+}
+
 static void an_id_that_does_not_fit_is_not_written(void **state)
 {
     (void)state;
@@ -292,6 +315,7 @@ int main(void)
         cmocka_unit_test(llmc_files_are_recognised_and_written),
         cmocka_unit_test(an_llmc_count_that_lies_is_refused),
         cmocka_unit_test(raw16_needs_its_vocabulary),
+        cmocka_unit_test(what_has_a_header_is_not_raw16),
         cmocka_unit_test(an_id_that_does_not_fit_is_not_written),
         cmocka_unit_test(a_full_disk_fails_and_says_so),
         cmocka_unit_test(the_crc_is_that_of_all_tokens),
