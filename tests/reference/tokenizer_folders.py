@@ -267,6 +267,21 @@ def rare():
     yield {**json_only, "tokenizer_config.json": {}, "added_tokens.json": {"[PAD]": LAST}}, texts
     for name in ("GPT2Tokenizer", "PreTrainedTokenizerFast"):
         yield {**json_only, "tokenizer_config.json": {**decoder, "tokenizer_class": name}}, texts
+    # added_tokens.json's tokens are special by extra_special_tokens, and by its older name in tokenizer_config.json alone
+    for config, mapped in (({}, {"additional_special_tokens": ["<x>"]}), ({}, {"extra_special_tokens": ["<x>"]}),
+                           ({"additional_special_tokens": ["<x>"]}, {}),
+                           ({"additional_special_tokens": ["<x>"], "extra_special_tokens": {"image_token": "<s>"}}, {})):
+        yield ({**pair, "added_tokens.json": {"<x>": LAST, "the": VOCAB["the"]}, "special_tokens_map.json": mapped,
+                "tokenizer_config.json": config}, ["a<x> the<x> word<s>", " the<x>[PAD]"])
+    # and not by objects in tokenizer_config.json: a name makes them special later, but they stay "normalized", and so behind
+    # the white space that another token takes
+    there = {"__type": "AddedToken", **token("<x>", True)}
+    space = {"__type": "AddedToken", **token(" the", False)}
+    for config, mapped in (({"unk_token": space}, {}), ({"unk_token": " the"}, {}), ({}, {"unk_token": token(" the", False)}),
+                           ({"image_token": " the"}, {}), ({"additional_special_tokens": [there, " the"]}, {})):
+        yield ({**pair, "added_tokens.json": {"<x>": LAST, " the": LAST + 1}, "special_tokens_map.json": mapped,
+                "tokenizer_config.json": {"mask_token": {"__type": "AddedToken", **token("<s>", True), "rstrip": True}, **config}},
+               ["a<x> the<s> the<s>the", " the<x><s> <x>"])
     # a token of tokenizer.json that a name beside it makes special; not where added_tokens_decoder is there and lacks it
     added = [{**token(name, name == END), "id": LAST - 1 + i} for i, name in enumerate((END, "[PAD]", "<x>"))]
     named_pad = {"pad_token": "[PAD]"}
@@ -277,7 +292,7 @@ def rare():
 
 
 def main():
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 57
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 66
     r = random.Random(int(sys.argv[2]) if len(sys.argv) > 2 else SEED)
     cases = [{"files": shortened(files), "texts": results(files, texts)} for files, texts in rare()]
     while len(cases) < count:

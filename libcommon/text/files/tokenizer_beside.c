@@ -186,11 +186,20 @@ typedef struct lists {
     json_t *numbered; /* [{"given": id, "token": {...}}, ...] */
     json_t *named;    /* {"bos_token": {...}, ...}, of GPT-2's class by default, and those of a model */
     json_t *extra;    /* [{...}, ...] */
+    json_t *known;    /* {"[PAD]": true, ...}: special for added_tokens.json, which transformers reads before objects of
+                         tokenizer_config.json and the older name in special_tokens_map.json are seen through */
 } lists;
 
 static int bad_token(const char *key)
 {
     return fail("%s of the files beside the vocabulary is not a token (a text, or an object with \"content\")", key);
+}
+
+static void know(lists *l, const json_t *value)
+{
+    const char *content = json_is_string(value) ? json_string_value(value) : content_of(value);
+    if (content)
+        json_object_set_new(l->known, content, json_true());
 }
 
 static int put_named(lists *l, const char *key, const json_t *value, bool special)
@@ -230,6 +239,8 @@ static int list_named(lists *l, const gp_beside *b, bool legacy)
         if (value && !json_is_null(value)) {
             if (put_named(l, named[i], value, !json_is_object(value) || mapped))
                 return -1;
+            if (mapped || json_is_string(value))
+                know(l, value);
         } else if (!value && b->kind == GP_CLASS_GPT2 && i < OWN_NAMES) {
             json_t *end = json_string(GP_END_OF_TEXT_NAME);
             put_named(l, named[i], end, true);
@@ -250,13 +261,16 @@ static int list_named(lists *l, const gp_beside *b, bool legacy)
     return 0;
 }
 
-static int put_all_extra(lists *l, const json_t *list)
+static int put_all_extra(lists *l, const json_t *list, bool texts_known, bool objects_known)
 {
     size_t i;
     json_t *value;
-    json_array_foreach (list, i, value)
+    json_array_foreach (list, i, value) {
         if (put_extra(l, value))
             return -1;
+        if (json_is_string(value) ? texts_known : objects_known)
+            know(l, value);
+    }
     return 0;
 }
 
@@ -268,12 +282,14 @@ static int list_extra(lists *l, const gp_beside *b, bool legacy)
                  *older = json_object_get(b->config, "additional_special_tokens"),
                  *mapped = legacy ? json_object_get(b->map, "extra_special_tokens") : NULL,
                  *older_mapped = legacy ? json_object_get(b->map, "additional_special_tokens") : NULL;
-    bool renamed = older && !json_array_size(extra) && !json_object_size(extra);
+    bool renamed = older && !json_array_size(extra) && !json_object_size(extra), later = false;
     if (renamed)
         extra = older;
-    else if (!json_is_array(extra) && !json_is_array(mapped))
+    else if ((later = !json_is_array(extra) && !json_is_array(mapped)))
         extra = older_mapped ? older_mapped : older;
-    return put_all_extra(l, extra) || (json_is_array(mapped) && put_all_extra(l, mapped)) ? -1 : 0;
+    return put_all_extra(l, extra, !later, false) || (json_is_array(mapped) && put_all_extra(l, mapped, true, true))
+               ? -1
+               : 0;
 }
 
 static int compare_given(const void *a, const void *b)
@@ -292,17 +308,11 @@ static int list_numbered(lists *l, const gp_beside *b, const json_t *decoder)
     int rc = 0;
     json_object_foreach (decoder ? (json_t *)(uintptr_t)decoder : b->added, key, value) {
         json_t *token = NULL;
-        const char *name;
-        json_t *one;
         if (decoder) {
             token = json_is_object(value) ? make_token(value, false) : NULL;
         } else {
-            bool special = find(l->extra, key);
-            json_object_foreach (l->named, name, one)
-                special |= (json_object_get(b->config, name) || json_object_get(b->map, name)) &&
-                           !strcmp(content_of(one), key);
             json_t *content = json_string(key);
-            token = make_token(content, special);
+            token = make_token(content, json_object_get(l->known, key) != NULL);
             json_decref(content);
         }
         char *end = NULL;
@@ -419,7 +429,7 @@ static void tell_of_others(gp_beside *b, const lists *l, const json_t *tokens)
 
 int gp_beside_add(gp_beside *b, json_t *tokens, const json_t *vocab)
 {
-    lists l = {json_array(), json_object(), json_array()};
+    lists l = {.numbered = json_array(), .named = json_object(), .extra = json_array(), .known = json_object()};
     const json_t *decoder = json_object_get(b->config, "added_tokens_decoder");
     bool legacy = !decoder;
     int rc = -1;
@@ -434,6 +444,7 @@ int gp_beside_add(gp_beside *b, json_t *tokens, const json_t *vocab)
     json_decref(b->named);
     b->named = l.named;
     json_decref(l.extra);
+    json_decref(l.known);
     return rc;
 }
 
