@@ -7,6 +7,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -27,13 +28,21 @@ static struct {
     int seen;
 } fault;
 
-static bool fails(const char *call)
+/* Not where the OpenMP runtime calls: LLVM's does not look whether its ftruncate failed, and dies of SIGBUS. */
+static bool fails_for(const char *call, const void *caller)
 {
-    if (!fault.call || strcmp(call, fault.call) || ++fault.seen != fault.n)
+    Dl_info from;
+    if (!fault.call || strcmp(call, fault.call))
+        return false;
+    if (dladdr(caller, &from) && strstr(from.dli_fname, "omp.so"))
+        return false;
+    if (++fault.seen != fault.n)
         return false;
     errno = fault.error;
     return true;
 }
+
+#define fails(call) fails_for(call, __builtin_return_address(0))
 
 /* These stand before the C library's own, for the test and the library that is linked to it. */
 int open(const char *path, int flags, ...)
@@ -165,6 +174,8 @@ static int train(const char *out, const char *resume, int64_t steps, bool *met)
     pid_t child = fork();
     if (!child) {
         const char *files[] = {data};
+        for (int i = 1; i < NSIG; i++) /* CMocka's would go on with the next test, here */
+            signal(i, SIG_DFL);
         gp_train_options o = gp_train_defaults();
         o.data = (gp_list){.items = files, .count = 1};
         o.out = out;
@@ -196,7 +207,8 @@ static int train(const char *out, const char *resume, int64_t steps, bool *met)
     close(to[0]);
     if (met)
         *met = came;
-    assert_true(WIFEXITED(status));
+    if (!WIFEXITED(status))
+        fail_msg("%s number %d fails: signal %d", fault.call ? fault.call : "nothing", fault.n, WTERMSIG(status));
     return WEXITSTATUS(status);
 }
 
