@@ -15,7 +15,7 @@ write_basic_package_version_file(${CMAKE_BINARY_DIR}/gptpipeConfigVersion.cmake 
 install(FILES ${CMAKE_BINARY_DIR}/gptpipeConfig.cmake ${CMAKE_BINARY_DIR}/gptpipeConfigVersion.cmake
   DESTINATION ${package})
 
-install(FILES LICENSE README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES LICENSE README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs examples DESTINATION ${CMAKE_INSTALL_DOCDIR})
 file(GLOB scripts CONFIGURE_DEPENDS pipelines/*.sh)
 list(FILTER scripts EXCLUDE REGEX "install-deps") # is for building
