@@ -1,11 +1,16 @@
-# Every command of the README (the lines that begin with "$ " in its blocks), in order, in one empty folder. Training is
-# cut to a few steps: what is tested is that each command works as it stands, not how long it takes.
+# Every command of the README, then of the manual's pages in the order of their list (the lines that begin with "$ " in
+# their blocks), in one folder that is empty at first. Training is cut to a few steps, measuring to a moment: what is
+# tested is that each command works as it stands, not how long it takes.
 . "$(dirname "$0")/../cli/cli.sh"
 if [ -n "${GPTPIPE_SANITIZE:-}" ]; then
     echo "rules/readme.sh: skipped: this build has sanitizers, which are slow"
     exit 77
 fi
 export GPTPIPE_DATA=$here/data FETCH_DATA_MIRROR=$repo/../shared/mirror
+manual=$repo/docs/manual
+mapfile -t pages < <(sed -n 's/^| \[[a-z0-9-]*\](\([a-z0-9-]*\.md\)).*/\1/p' "$manual/README.md")
+checks=$((checks + 1))
+[ "$(printf '%s\n' README.md "${pages[@]}" | sort)" = "$(ls "$manual" | sort)" ] || problem "docs/manual/README.md does not list the pages there: ${pages[*]}"
 count=0
 while IFS= read -r command; do
     case $command in
@@ -17,17 +22,19 @@ while IFS= read -r command; do
         fi
         ;;
     esac
-    command=$(sed -E 's/--steps [0-9]+/--steps 3/; s/--seconds [0-9.]+/--seconds 0.01/' <<< "$command")
+    command=$(sed -E 's/--steps [0-9]+/--steps 3/; s/--epochs [0-9.]+/--epochs 0.001/; s/--seconds [0-9.]+/--seconds 0.01/
+        s/^train /&--eval-batches 1 --no-eval-documents /; s/head -c [0-9]+/head -c 1000/
+        s/--preset gpt2 --passes decode --seq-len 64/--preset nano --passes decode --seq-len 64/' <<< "$command")
     case $command in
     *"| train"*) ;;
     *train*--resume*) command=${command/--steps 3/--steps 5} ;;
     esac
     count=$((count + 1))
     expect 0 bash -c "set -o pipefail; $command"
-done < <(sed -n 's/^    \$ //p' "$repo/README.md")
+done < <(sed -n 's/^    \$ //p' "$repo/README.md" "${pages[@]/#/$manual/}")
 # The recipe for fine-tuning GPT-2, with a stand-in that has its vocabulary and context: all but its first file as it stands
 if [ -d "$FETCH_DATA_MIRROR" ]; then
-    recipe=$(sed -n '/GPT-2 fine-tuned on Shakespeare, in four commands/,/^\[/s/^    //p' "$repo/README.md")
+    recipe=$(sed -n '/^GPT-2 fine-tuned on Shakespeare takes four commands/,/^##/s/^    //p' "$repo/README.md")
     checks=$((checks + 1))
     [ "$(wc -l <<< "$recipe")" = 4 ] || problem "the recipe is not four commands: $recipe"
     while IFS= read -r command <&3; do
@@ -46,5 +53,5 @@ if [ -d "$FETCH_DATA_MIRROR" ]; then
     done 3<<< "$recipe"
 fi
 checks=$((checks + 1))
-[ $count -ge 12 ] || problem "only $count commands were found in the README"
+[ $count -ge 30 ] || problem "only $count commands were found in the README and the manual"
 finish
