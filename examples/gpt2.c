@@ -21,6 +21,7 @@
 
 #include <gptpipe/checkpoint.h>
 #include <gptpipe/tokens.h>
+#include <gptpipe/trace.h>
 
 /* A parameter: weights, their gradient, and AdamW's two moments, (rows,cols) each; a vector has one row. */
 typedef struct parameter {
@@ -411,8 +412,8 @@ static void load(void *self, const char *name, const gp_tensor *t)
 /* Whether c is what the code above computes: variants that it leaves out would give other numbers. */
 static bool is_plain_gpt2(const gp_config *c)
 {
-    return c->family == GP_GPT2 && c->causal && !c->post_norm && !c->gelu_erf && c->inner == 4 * c->channels &&
-           c->bias && c->tied && !c->scores_unscaled && !c->scores_by_layer;
+    return c->causal && !c->post_norm && !c->gelu_erf && c->inner == 4 * c->channels && c->bias && c->tied &&
+           !c->scores_unscaled && !c->scores_by_layer;
 }
 
 /* ------------------------------------------------------ main ------------------------------------------------------ */
@@ -431,7 +432,7 @@ int main(int argc, char **argv)
     check((is_plain_gpt2(c) && gp_config_context(c) >= T && gp_tokens_get_info(stream)->vocab_size <= c->vocab_size) ||
           !gp_fail("%s is no plain GPT-2 with a context of %d and the vocabulary of %s", argv[1], T, argv[2]));
     gpt2 m = create(c, B, T);
-    gp_model_each_parameter(weights, false, load, &m);
+    gp_trace_parameters(weights, false, load, &m);
     check(m.loaded == m.count || !gp_fail("%s: has other parameters than a plain GPT-2", argv[1]));
     for (int step = 1; step <= atoi(argv[3]); step++) {
         int32_t ids[N + 1]; /* a target is the token after its input */

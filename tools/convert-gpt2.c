@@ -48,15 +48,13 @@ static const gp_tool tool = {
     .positionals = 1 + offsetof(args, operands),
 };
 
-static const char *const families[] = {[GP_GPT2] = "gpt2", [GP_BERT] = "bert", [GP_ROBERTA] = "roberta"};
-
 static void print_text(const gp_checkpoint *c, const gp_tokenizer *t, const char *fingerprint, const gp_verified *v,
                        FILE *out)
 {
     const gp_config *k = gp_checkpoint_config(c);
     fprintf(out, "format      %s\n", gp_checkpoint_format(c));
     fprintf(out, "model       %s, %lld layers, %lld heads, %lld channels, context %lld, vocabulary %lld\n",
-            families[k->family], (long long)k->layers, (long long)k->heads, (long long)k->channels,
+            gp_family_name(k->family), (long long)k->layers, (long long)k->heads, (long long)k->channels,
             (long long)gp_config_context(k), (long long)k->vocab_size);
     fprintf(out, "parameters  %lld\n", (long long)gp_config_parameters(k));
     if (t)

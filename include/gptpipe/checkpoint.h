@@ -63,8 +63,8 @@ GP_API const char *gp_checkpoint_format(const gp_checkpoint *c);
  * taken; NULL: nothing. */
 GP_API const char *gp_checkpoint_remark(const gp_checkpoint *c);
 
-/* Hugging Face's name of tensor i; *t receives its shape and the dtype it is stored in, no data. NULL past
- * the last one. */
+/* Hugging Face's name of tensor i, good until the next call; *t receives its shape and the dtype it is stored in, no
+ * data. NULL past the last one. */
 GP_API const char *gp_checkpoint_tensor(const gp_checkpoint *c, int64_t i, gp_tensor *t);
 
 /* A model with these weights; NULL on failure. The caller frees it. */

@@ -25,7 +25,11 @@
 extern "C" {
 #endif
 
-typedef enum gp_family { GP_GPT2, GP_BERT, GP_ROBERTA } gp_family; /* whose names the tensors carry */
+typedef enum gp_family {
+    GP_GPT2,
+    GP_BERT,
+    GP_ROBERTA
+} gp_family; /* whose config.json and tensors it reads and writes */
 typedef enum gp_head { GP_HEAD_LM, GP_HEAD_MLM } gp_head;
 
 enum { GP_MAX_ENDS = 64 };
@@ -57,6 +61,8 @@ typedef struct gp_config {
     double dropout_embd, dropout_attn, dropout_resid;
     double init_std; /* 0.02 */
 } gp_config;
+
+GP_API const char *gp_family_name(gp_family family); /* "gpt2", "bert", "roberta": model_type in config.json */
 
 /* nano (4 layers, 4 heads, 128 channels, context 256), gpt2, gpt2-medium, gpt2-large, gpt2-xl. */
 GP_API int gp_config_preset(gp_config *c, const char *name);

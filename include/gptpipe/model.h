@@ -108,15 +108,6 @@ GP_API int gp_model_logits(gp_model *m, const gp_batch *batch, float *logits);
  */
 GP_API int gp_model_gradients(gp_model *m, const gp_batch *batch, double *loss);
 
-/* Called with every intermediate tensor of a forward pass (a host copy that is valid during the call), named
- * as transformers names the module that makes it; hidden.N as output_hidden_states numbers them. NULL: off.
- */
-typedef void gp_trace_fn(void *self, const char *name, const gp_tensor *t);
-GP_API void gp_model_set_trace(gp_model *m, gp_trace_fn *fn, void *self);
-
-/* Calls fn with each parameter (or its gradient) under its Hugging Face name and shape, host copies. */
-GP_API void gp_model_each_parameter(gp_model *m, bool gradient, gp_trace_fn *fn, void *self);
-
 /* Decoding. A cache for B samples; then prefill fills row b with a prompt of T tokens, and decode adds one
  * token to every row at its own position; both leave logits (B,V) for gp_model_sample. */
 GP_API int gp_model_plan_cache(gp_model *m, int64_t B, int64_t T_prompt);

@@ -26,6 +26,15 @@
 extern "C" {
 #endif
 
+/* Called with a tensor, an fp32 copy of the host's; it and its name are good during the call. */
+typedef void gp_trace_fn(void *self, const char *name, const gp_tensor *t);
+
+/* gp_model_logits; fn is called with every intermediate tensor of the pass, named as above. */
+GP_API int gp_trace_logits(gp_model *m, const gp_batch *batch, float *logits, gp_trace_fn *fn, void *self);
+
+/* Calls fn with each parameter (or its gradient) under its Hugging Face name and shape. */
+GP_API void gp_trace_parameters(gp_model *m, bool gradients, gp_trace_fn *fn, void *self);
+
 /* path "-" is stdout. gradients: m was created to train, is causal, and count is 2 or more. 0 or -1. */
 GP_API int gp_trace_write(const char *path, gp_model *m, const int32_t *ids, int64_t count, bool gradients);
 

@@ -77,14 +77,16 @@ void gp_checkpoint_remark_add(gp_checkpoint *c, char *text)
 
 const char *gp_checkpoint_tensor(const gp_checkpoint *c, int64_t i, gp_tensor *t)
 {
+    static _Thread_local gp_piece piece[GP_PIECES];
     for (int r = 0; i >= 0 && r < c->params.count; r++) {
         const gp_param *row = &c->params.rows[r];
-        if (i < row->pieces) {
+        int count = gp_naming_pieces(gp_hf_naming(&c->config), row, piece);
+        if (i < count) {
             *t = (gp_tensor){.dtype = c->dtype(c->self, row, (int)i)};
-            t->ndim = gp_piece_shape(row, &row->piece[i], t->dim);
-            return row->piece[i].name;
+            t->ndim = gp_piece_shape(row, &piece[i], t->dim);
+            return piece[i].name;
         }
-        i -= row->pieces;
+        i -= count;
     }
     return NULL;
 }
@@ -160,11 +162,12 @@ static int check_same_rows(const gp_checkpoint *c, const gp_params *p)
     bool same = p->count == c->params.count;
     for (int i = 0; same && i < p->count; i++) {
         const gp_param *ours = &c->params.rows[i], *theirs = &p->rows[i];
+        char name[GP_PARAM_NAME];
         bool crops = ours->role == GP_WPE && theirs->dim[0] < ours->dim[0];
         if (ours->role == theirs->role &&
             ((ours->dim[0] != theirs->dim[0] && !crops) || ours->dim[1] != theirs->dim[1]))
             return fail("%s: %s is %lld x %lld, %lld x %lld in the model that it should fill", c->path,
-                        ours->piece[0].name, (long long)ours->dim[0], (long long)ours->dim[1],
+                        gp_param_name(ours, name), (long long)ours->dim[0], (long long)ours->dim[1],
                         (long long)theirs->dim[0], (long long)theirs->dim[1]);
         same = ours->role == theirs->role;
     }

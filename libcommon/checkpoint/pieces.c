@@ -87,17 +87,26 @@ int64_t gp_slice_lines(const gp_param *row)
     return gp_min(row->dim[0], gp_max(1, GP_SLICE / row->dim[1]));
 }
 
-int gp_pieces_declare(gp_safetensors_writer *w, const gp_params *p, const char *prefix, gp_dtype dtype)
+void gp_piece_store(const gp_param *row, const gp_piece *piece, const float *data, float *external)
+{
+    int64_t lines = row->ndim == 1 ? 1 : row->dim[0], width = row->dim[row->ndim - 1];
+    int64_t down = piece->transposed ? 1 : piece->columns, across = piece->transposed ? lines : 1;
+    for (int64_t r = 0; r < lines; r++)
+        for (int64_t c = 0; c < piece->columns; c++)
+            external[r * down + c * across] = data[r * width + piece->first + c];
+}
+
+int gp_pieces_declare(gp_safetensors_writer *w, const gp_params *p, const gp_naming *n, gp_dtype dtype)
 {
     int rc = 0;
-    for (int i = 0; i < p->count; i++)
-        for (int k = 0; k < p->rows[i].pieces; k++) {
-            const gp_piece *piece = &p->rows[i].piece[k];
-            gp_tensor t = piece_tensor(&p->rows[i], piece, dtype);
-            char *name = gp_format("%s%s", prefix, piece->name);
-            rc |= gp_safetensors_declare(w, name, &t);
-            free(name);
+    gp_piece piece[GP_PIECES];
+    for (int i = 0; i < p->count; i++) {
+        int pieces = gp_naming_pieces(n, &p->rows[i], piece);
+        for (int k = 0; k < pieces; k++) {
+            gp_tensor t = piece_tensor(&p->rows[i], &piece[k], dtype);
+            rc |= gp_safetensors_declare(w, piece[k].name, &t);
         }
+    }
     return rc;
 }
 
@@ -127,8 +136,8 @@ static int write_checked(gp_safetensors_writer *w, const char *where, const gp_p
 }
 
 /* A row that is one piece, as it is: slice by slice. */
-static int write_run(gp_safetensors_writer *w, const gp_param *row, const char *where, gp_row_fn *read, void *self,
-                     gp_dtype dtype)
+static int write_run(gp_safetensors_writer *w, const gp_param *row, const gp_piece *piece, const char *where,
+                     gp_row_fn *read, void *self, gp_dtype dtype)
 {
     int64_t width = row->dim[1], step = gp_slice_lines(row);
     float *data = gp_malloc((size_t)(step * width) * sizeof *data);
@@ -137,41 +146,45 @@ static int write_run(gp_safetensors_writer *w, const gp_param *row, const char *
         int64_t lines = gp_min(step, row->dim[0] - first);
         rc = read(self, row, first, lines, data);
         if (!rc)
-            rc = write_checked(w, where, &row->piece[0], data, first * width, lines * width, dtype);
+            rc = write_checked(w, where, piece, data, first * width, lines * width, dtype);
     }
     free(data);
     return rc;
 }
 
 /* A row in several pieces, or transposed ones, as the BERT family's: all of it is read before the first is written. */
-static int write_pieces(gp_safetensors_writer *w, const gp_param *row, const char *where, gp_row_fn *read, void *self,
-                        gp_dtype dtype)
+static int write_pieces(gp_safetensors_writer *w, const gp_param *row, const gp_piece *pieces, int count,
+                        const char *where, gp_row_fn *read, void *self, gp_dtype dtype)
 {
     float *data = gp_malloc((size_t)row->count * sizeof *data), *external = NULL;
     int rc = read(self, row, 0, row->dim[0], data);
-    for (int k = 0; !rc && k < row->pieces; k++) {
-        const gp_piece *piece = &row->piece[k];
-        int64_t count = row->count / row->dim[row->ndim - 1] * piece->columns;
+    for (int k = 0; !rc && k < count; k++) {
+        const gp_piece *piece = &pieces[k];
+        int64_t numbers = row->count / row->dim[row->ndim - 1] * piece->columns;
         const float *run = data + piece->first;
         if (!is_run(row, piece)) {
-            run = external = gp_realloc(external, (size_t)count, sizeof *external);
+            run = external = gp_realloc(external, (size_t)numbers, sizeof *external);
             gp_piece_store(row, piece, data, external);
         }
-        rc = write_checked(w, where, piece, run, 0, count, dtype);
+        rc = write_checked(w, where, piece, run, 0, numbers, dtype);
     }
     free(external);
     free(data);
     return rc;
 }
 
-int gp_pieces_write(gp_safetensors_writer *w, const gp_params *p, const char *where, gp_row_fn *read, void *self,
-                    gp_dtype dtype)
+int gp_pieces_write(gp_safetensors_writer *w, const gp_params *p, const gp_naming *n, const char *where,
+                    gp_row_fn *read, void *self, gp_dtype dtype)
 {
     int rc = 0;
+    gp_piece piece[GP_PIECES];
     for (int i = 0; !rc && i < p->count; i++) {
         const gp_param *row = &p->rows[i];
-        bool run = row->pieces == 1 && is_run(row, &row->piece[0]);
-        rc = (run ? write_run : write_pieces)(w, row, where, read, self, dtype);
+        int count = gp_naming_pieces(n, row, piece);
+        if (count == 1 && is_run(row, piece))
+            rc = write_run(w, row, piece, where, read, self, dtype);
+        else
+            rc = write_pieces(w, row, piece, count, where, read, self, dtype);
     }
     return rc;
 }

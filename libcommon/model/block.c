@@ -9,7 +9,7 @@
  *
  * Pre-norm (GPT-2) and post-norm (BERT) differ in one thing: what goes on as the residual, the norm's input
  * (the sum) or its output. Site 0 of a post-norm model is the norm after the embedding, site 2L of a pre-norm
- * model the final norm; so both have sites 0 .. 2L, and only the names of their parameters differ (params.c).
+ * model the final norm; so both have sites 0 .. 2L, and only the roles of their parameters differ (gp_params_norm).
  */
 #include "model/model.h"
 
@@ -107,7 +107,7 @@ static void apply_site(gp_model *m, gp_acts *a, int64_t site, gp_stream *s)
                      .y = &n->y,
                      .mean = &n->mean,
                      .rstd = &n->rstd};
-    if (a->decode && !m->config.post_norm && !m->trace)
+    if (a->decode && !m->config.post_norm && !m->tracer.fn)
         a->norm_ahead = op;
     else
         m->be->ops->norm_forward(m->be, &op);
@@ -123,8 +123,8 @@ void gp_site_forward(gp_model *m, gp_acts *a, int64_t site, gp_stream *s)
 {
     apply_site(m, a, site, s);
     if (site % 2 == 0)
-        gp_trace_hidden(m, site / 2,
-                        m->config.post_norm || last_site(m, site) ? &gp_acts_site(a, site)->y : s->residual);
+        gp_trace(m, GP_TRACED_HIDDEN, site / 2,
+                 m->config.post_norm || last_site(m, site) ? &gp_acts_site(a, site)->y : s->residual);
 }
 
 /* Where the gradient of the last added branch is. Without dropout that is the residual's own. */
@@ -159,8 +159,8 @@ void gp_site_backward(gp_model *m, gp_acts *a, int64_t site)
                                                    .dbranch = site ? branch_gradient(m, a) : NULL,
                                                    .dgamma = &p->dgamma,
                                                    .dbeta = p->has_beta ? &p->dbeta : NULL});
-    finished(m, gp_params_row(&m->params, GP_NORM_GAMMA, site));
-    finished(m, gp_params_row(&m->params, GP_NORM_BETA, site));
+    finished(m, gp_params_norm(&m->params, site, false));
+    finished(m, gp_params_norm(&m->params, site, true));
 }
 
 /* Layer `layer` of the cache: (B,H,P,D), or one row of it. */
@@ -222,7 +222,12 @@ static void fill_block(gp_model *m, gp_acts *a, int64_t layer, gp_stream *s)
 
     apply_site(m, a, 2 * layer + 1, s);
     gp_linear_apply(m, a, &p->fc, &gp_acts_site(a, 2 * layer + 1)->y, &b->h, gp_model_act(m),
-                    a->train || m->trace ? &b->pre : NULL);
+                    a->train || m->tracer.fn ? &b->pre : NULL);
+}
+
+static void trace_norm(gp_model *m, gp_acts *a, int64_t site)
+{
+    gp_trace_output(m, gp_params_norm(&m->params, site, false), &gp_acts_site(a, site)->y);
 }
 
 void gp_block_forward(gp_model *m, gp_acts *a, int64_t layer, gp_stream *s)
@@ -232,18 +237,18 @@ void gp_block_forward(gp_model *m, gp_acts *a, int64_t layer, gp_stream *s)
 
     gp_site_forward(m, a, 2 * layer, s);
     fill_block(m, a, layer, s);
-    if (m->trace) { /* branch is the projection's still */
-        gp_trace_module(m, gp_params_row(&m->params, GP_NORM_GAMMA, 2 * layer), &gp_acts_site(a, 2 * layer)->y);
-        gp_trace_module(m, p->qkv.row, &b->qkv);
+    if (m->tracer.fn) { /* branch is the projection's still */
+        trace_norm(m, a, 2 * layer);
+        gp_trace_output(m, p->qkv.row, &b->qkv);
         gp_trace_attention(m, a, layer);
-        gp_trace_module(m, p->proj.row, &a->branch);
-        gp_trace_module(m, gp_params_row(&m->params, GP_NORM_GAMMA, 2 * layer + 1), &gp_acts_site(a, 2 * layer + 1)->y);
-        gp_trace_module(m, p->fc.row, &b->pre);
-        gp_trace_activation(m, layer, &b->h);
+        gp_trace_output(m, p->proj.row, &a->branch);
+        trace_norm(m, a, 2 * layer + 1);
+        gp_trace_output(m, p->fc.row, &b->pre);
+        gp_trace(m, GP_TRACED_ACTIVATION, layer, &b->h);
     }
     gp_linear_apply(m, a, &p->out, &b->h, &a->branch, GP_ACT_NONE, NULL);
-    if (m->trace)
-        gp_trace_module(m, p->out.row, &a->branch);
+    if (m->tracer.fn)
+        gp_trace_output(m, p->out.row, &a->branch);
 }
 
 /* A site's sum is what it made of (residual, branch) the first time; from it on everything comes again, bit for bit:

@@ -6,7 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const family_names[] = {[GP_GPT2] = "gpt2", [GP_BERT] = "bert", [GP_ROBERTA] = "roberta"};
+static const struct {
+    const char *name, *class, *architecture; /* model_type; what its classes begin with; the class that is written */
+} families[] = {
+    [GP_GPT2] = {"gpt2", "GPT2", "GPT2LMHeadModel"},
+    [GP_BERT] = {"bert", "Bert", "BertForMaskedLM"},
+    [GP_ROBERTA] = {"roberta", "Roberta", "RobertaForMaskedLM"},
+};
+static const char known_families[] = "gpt2, bert and roberta are known";
 
 /* The three families call the same thing by different names. */
 typedef struct key {
@@ -83,6 +90,11 @@ static const struct activation {
     {"gelu_new", false}, {"gelu_pytorch_tanh", false}, {"gelu_python_tanh", false}, {"gelu_fast", false}, {"gelu_accurate", false},
 };
 /* clang-format on */
+
+const char *gp_family_name(gp_family family)
+{
+    return families[family].name;
+}
 
 /* A value as a message shows it. */
 static const char *shown(const json_t *v, char text[64])
@@ -236,24 +248,24 @@ static int read_config_ends(gp_config *c, json_t *root, const char *where)
 /* model_type, or what AutoModel's class in "architectures" is of, or the family whose own keys are there. */
 static int read_family(gp_family *family, json_t *root, const char *where)
 {
-    static const char *const classes[] = {[GP_GPT2] = "GPT2", [GP_BERT] = "Bert", [GP_ROBERTA] = "Roberta"};
     const json_t *v = json_object_get(root, "model_type");
     const char *type = json_string_value(v),
                *class = json_string_value(json_array_get(json_object_get(root, "architectures"), 0));
     char text[64];
     bool said = v && !json_is_null(v);
-    for (size_t i = 0; i < ARRAY_LEN(family_names) && said == !!type; i++)
-        if (type ? !strcmp(type, family_names[i]) : class && !strncmp(class, classes[i], strlen(classes[i]))) {
+    for (size_t i = 0; i < ARRAY_LEN(families) && said == !!type; i++)
+        if (type ? !strcmp(type, families[i].name)
+                 : class && !strncmp(class, families[i].class, strlen(families[i].class))) {
             *family = (gp_family)i;
             return 0;
         }
     if (said)
-        return fail("%s: model_type is %s; gpt2, bert and roberta are known", where, shown(v, text));
+        return fail("%s: model_type is %s; %s", where, shown(v, text), known_families);
     if (!class && json_object_get(root, "n_embd")) {
         *family = GP_GPT2;
         return 0;
     }
-    return fail("%s: \"model_type\" is missing; gpt2, bert and roberta are known", where);
+    return fail("%s: \"model_type\" is missing; %s", where, known_families);
 }
 
 static int read_all(gp_config *c, json_t *root, const char *where)
@@ -328,12 +340,11 @@ static json_t *ends_to_json(const gp_config *c)
 
 static json_t *to_json(const gp_config *c)
 {
-    static const char *const architectures[] = {"GPT2LMHeadModel", "BertForMaskedLM", "RobertaForMaskedLM"};
     bool gpt = c->family == GP_GPT2;
     gp_config plain = gp_config_defaults(c->family);
     json_t *root = json_object();
-    json_object_set_new(root, "architectures", json_pack("[s]", architectures[c->family]));
-    json_object_set_new(root, "model_type", json_string(family_names[c->family]));
+    json_object_set_new(root, "architectures", json_pack("[s]", families[c->family].architecture));
+    json_object_set_new(root, "model_type", json_string(gp_family_name(c->family)));
     for (size_t i = 0; i < ARRAY_LEN(integers); i++) {
         const key *k = &integers[i];
         int64_t v = *(const int64_t *)((const char *)c + k->offset);

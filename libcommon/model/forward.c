@@ -16,8 +16,8 @@ static int check_ids(const char *what, const int32_t *ids, int64_t n, int64_t li
     return 0;
 }
 
-/* Row of the position table for each token: t, from the offset on. RoBERTa counts only what is not padding;
- * padding sits at pad_id (transformers' create_position_ids_from_input_ids). */
+/* Row of the position table for each token: t, from the offset on. With pad_positions only what is not padding is
+ * counted; padding sits at pad_id (transformers' create_position_ids_from_input_ids). */
 static void fill_positions(const gp_config *c, const gp_batch *batch, int32_t *positions)
 {
     for (int64_t b = 0; b < batch->B; b++) {
@@ -119,8 +119,8 @@ const gp_tensor *gp_model_forward(gp_model *m, gp_acts *a)
                                            .y = &a->mlm_norm.y,
                                            .mean = &a->mlm_norm.mean,
                                            .rstd = &a->mlm_norm.rstd});
-    gp_trace_module(m, m->mlm.row, &a->mlm_h);
-    gp_trace_module(m, gp_params_row(&m->params, GP_MLM_GAMMA, 0), &a->mlm_norm.y);
+    gp_trace_output(m, m->mlm.row, &a->mlm_h);
+    gp_trace_output(m, gp_params_row(&m->params, GP_MLM_GAMMA, 0), &a->mlm_norm.y);
     return &a->mlm_norm.y;
 }
 
@@ -203,7 +203,7 @@ static void learn(gp_model *m, gp_acts *a, bool dropout)
 void gp_model_learn(gp_model *m, gp_acts *a, bool dropout)
 {
     const gp_backend_ops *ops = m->be->ops;
-    if (m->trace || m->grad_ready || a->has_types || a->has_lengths) {
+    if (m->tracer.fn || m->grad_ready || a->has_types || a->has_lengths) {
         learn(m, a, dropout);
         return;
     }
@@ -274,7 +274,7 @@ int gp_model_logits(gp_model *m, const gp_batch *batch, float *logits)
     m->be->ops->head_logits(
         m->be, &(gp_head_op){.x = x, .w = &m->head.w, .bias = m->head.has_bias ? &m->head.b : NULL, .logits = &out});
     m->be->ops->download(m->be, logits, out.data, bytes);
-    gp_trace_named(m, "logits", &out);
+    gp_trace(m, GP_TRACED_LOGITS, 0, &out);
     m->be->ops->free(m->be, out.data, bytes);
     return 0;
 }

@@ -67,15 +67,18 @@ static gp_tensor parameter(const gp_model *m, gp_role role, int64_t index, bool 
     return row ? gp_model_parameter(m, row) : (gp_tensor){0};
 }
 
-static gp_tensor gradient(const gp_model *m, gp_role role, int64_t index)
+static gp_tensor gradient_of(const gp_model *m, const gp_param *row)
 {
-    const gp_param *row = gp_params_row(&m->params, role, index);
-    if (!row)
-        return (gp_tensor){0};
     return (gp_tensor){.data = m->g ? m->g + row->offset : NULL,
                        .dtype = GP_F32,
                        .ndim = row->ndim,
                        .dim = {row->dim[0], row->dim[1]}};
+}
+
+static gp_tensor gradient(const gp_model *m, gp_role role, int64_t index)
+{
+    const gp_param *row = gp_params_row(&m->params, role, index);
+    return row ? gradient_of(m, row) : (gp_tensor){0};
 }
 
 static void bind_linear(gp_model *m, gp_linear *l, gp_role weight, gp_role bias, int64_t index)
@@ -92,17 +95,21 @@ static void bind_linear(gp_model *m, gp_linear *l, gp_role weight, gp_role bias,
     l->db = gradient(m, bias, index);
 }
 
-static void bind_norm(gp_model *m, gp_norm_params *n, gp_role gamma, gp_role beta, int64_t index)
+static void bind_norm(gp_model *m, gp_norm_params *n, const gp_param *gamma, const gp_param *beta)
 {
-    n->gamma = parameter(m, gamma, index, NULL);
-    n->dgamma = gradient(m, gamma, index);
-    n->beta = parameter(m, beta, index, &n->has_beta);
-    n->dbeta = gradient(m, beta, index);
+    n->gamma = gp_model_parameter(m, gamma);
+    n->dgamma = gradient_of(m, gamma);
+    n->has_beta = beta != NULL;
+    if (beta) {
+        n->beta = gp_model_parameter(m, beta);
+        n->dbeta = gradient_of(m, beta);
+    }
 }
 
 static void bind(gp_model *m)
 {
     const gp_config *c = &m->config;
+    const gp_params *p = &m->params;
     m->wte = parameter(m, GP_WTE, 0, NULL);
     m->wpe = parameter(m, GP_WPE, 0, NULL);
     m->wtt = parameter(m, GP_WTT, 0, NULL);
@@ -116,11 +123,11 @@ static void bind(gp_model *m)
         bind_linear(m, &m->block[i].out, GP_OUT_W, GP_OUT_B, i);
     }
     for (int64_t i = 0; i <= 2 * c->layers; i++)
-        bind_norm(m, &m->norm[i], GP_NORM_GAMMA, GP_NORM_BETA, i);
+        bind_norm(m, &m->norm[i], gp_params_norm(p, i, false), gp_params_norm(p, i, true));
     bind_linear(m, &m->head, c->tied ? GP_WTE : GP_HEAD_W, GP_HEAD_B, 0);
     if (c->head == GP_HEAD_MLM) {
         bind_linear(m, &m->mlm, GP_MLM_W, GP_MLM_B, 0);
-        bind_norm(m, &m->mlm_norm, GP_MLM_GAMMA, GP_MLM_BETA, 0);
+        bind_norm(m, &m->mlm_norm, gp_params_row(p, GP_MLM_GAMMA, 0), gp_params_row(p, GP_MLM_BETA, 0));
     }
 }
 
@@ -302,32 +309,4 @@ void gp_step_upload(gp_model *m)
 void gp_step_download(gp_model *m)
 {
     m->be->ops->download(m->be, &m->host_step, m->step, sizeof m->host_step);
-}
-
-void gp_model_set_trace(gp_model *m, gp_trace_fn *fn, void *self)
-{
-    m->trace = fn;
-    m->trace_self = self;
-}
-
-void gp_model_each_parameter(gp_model *m, bool gradients, gp_trace_fn *fn, void *self)
-{
-    BUG_ON(gradients && !m->g);
-    for (int i = 0; i < m->params.count; i++) {
-        const gp_param *row = &m->params.rows[i];
-        size_t bytes = (size_t)row->count * sizeof(float);
-        float *ours = gp_malloc(bytes), *theirs = gp_malloc(bytes);
-        if (gradients)
-            m->be->ops->download(m->be, ours, m->g + row->offset, bytes);
-        else
-            gp_model_row_download(m, row, ours);
-        for (int k = 0; k < row->pieces; k++) {
-            gp_tensor t = {.data = theirs, .dtype = GP_F32};
-            t.ndim = gp_piece_shape(row, &row->piece[k], t.dim);
-            gp_piece_store(row, &row->piece[k], ours, theirs);
-            fn(self, row->piece[k].name, &t);
-        }
-        free(ours);
-        free(theirs);
-    }
 }

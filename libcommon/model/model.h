@@ -100,6 +100,29 @@ typedef struct gp_block {
     gp_linear qkv, proj, fc, out;
 } gp_block;
 
+/* Intermediate tensors, by role. */
+typedef enum gp_traced_kind {
+    GP_TRACED_HIDDEN,     /* of layer 0 to L: what goes into it, the last behind the last norm */
+    GP_TRACED_ATTENTION,  /* probabilities (B,H,T,T) */
+    GP_TRACED_CONTEXT,    /* what the output projection reads */
+    GP_TRACED_ACTIVATION, /* of the MLP */
+    GP_TRACED_OUTPUT,     /* of the linear or norm whose weight is `row` */
+    GP_TRACED_LOGITS
+} gp_traced_kind;
+
+typedef struct gp_traced {
+    gp_traced_kind kind;
+    int64_t layer;
+    const gp_param *row;
+} gp_traced;
+
+/* Called with every intermediate tensor of a forward pass, an fp32 copy of the host's that is good during the call. */
+typedef struct gp_tracer {
+    void (*fn)(void *self, const gp_traced *what, const gp_tensor *t);
+    void *self;
+    bool brief; /* without attention's probabilities, which take (B,H,T,T) */
+} gp_tracer;
+
 struct gp_model {
     gp_config config;
     gp_backend *be;
@@ -125,11 +148,9 @@ struct gp_model {
     gp_rows rows;       /* that are being continued */
     int32_t *positions; /* the host's, for one batch */
     int64_t positions_most;
-    gp_step *step;     /* the backend's memory */
-    gp_step host_step; /* what the host writes there, and reads back */
-    gp_trace_fn *trace;
-    void *trace_self;
-    bool trace_is_brief;                                 /* without attention's probabilities, which take (B,H,T,T) */
+    gp_step *step;                                       /* the backend's memory */
+    gp_step host_step;                                   /* what the host writes there, and reads back */
+    gp_tracer tracer;                                    /* fn NULL: none */
     void (*grad_ready)(void *self, const gp_param *row); /* as backward finishes it; NULL */
     void *grad_ready_self;
 };
@@ -204,12 +225,14 @@ void gp_rows_release(gp_model *m);
 /* A training pass over what is loaded: gp_model_loss and gp_model_backward, recorded where the backend does that. */
 void gp_model_learn(gp_model *m, gp_acts *a, bool dropout);
 
-/* trace.c: does nothing unless a trace is set. */
-void gp_trace_named(gp_model *m, const char *name, const gp_tensor *t);
-void gp_trace_hidden(gp_model *m, int64_t layer, const gp_tensor *t);
-void gp_trace_module(gp_model *m, const gp_param *weight, const gp_tensor *t);
-void gp_trace_activation(gp_model *m, int64_t layer, const gp_tensor *h);
-void gp_trace_attention(gp_model *m, const gp_acts *a, int64_t layer);
+/* trace.c: do nothing unless a tracer is set. */
+void gp_trace(gp_model *m, gp_traced_kind kind, int64_t layer, const gp_tensor *t);
+void gp_trace_output(gp_model *m, const gp_param *weight, const gp_tensor *t);
+void gp_trace_attention(gp_model *m, gp_acts *a, int64_t layer);             /* and context */
+const char *gp_traced_name(const gp_traced *what, char text[GP_PARAM_NAME]); /* the model's own; returns text */
+
+/* gp_model_logits, traced. */
+int gp_model_trace(gp_model *m, const gp_batch *batch, float *logits, const gp_tracer *tracer);
 
 void gp_model_weights_changed(gp_model *m); /* after writing to m->p: refreshes the slots */
 

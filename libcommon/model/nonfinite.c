@@ -17,20 +17,18 @@ void gp_culprit_look(gp_culprit *c, const char *what, const char *name, const fl
     snprintf(c->name, sizeof c->name, "%s", name);
 }
 
-static void look_at(void *self, const char *name, const gp_tensor *t)
+void gp_culprit_look_traced(void *self, const gp_traced *what, const gp_tensor *t)
 {
-    gp_culprit_look(self, "activation", name, t->data, gp_tensor_count(t));
+    char name[GP_PARAM_NAME];
+    gp_culprit_look(self, "activation", gp_traced_name(what, name), t->data, gp_tensor_count(t));
 }
 
 int gp_model_fail_not_finite(gp_model *m, const int32_t *ids, int64_t T, int64_t before)
 {
     gp_culprit c = {0};
     float *logits = gp_malloc((size_t)(T * m->config.vocab_size) * sizeof *logits);
-    gp_model_set_trace(m, look_at, &c);
-    m->trace_is_brief = true;
-    int rc = gp_model_logits(m, &(gp_batch){.B = 1, .T = T, .inputs = ids}, logits);
-    gp_model_set_trace(m, NULL, NULL);
-    m->trace_is_brief = false;
+    int rc = gp_model_trace(m, &(gp_batch){.B = 1, .T = T, .inputs = ids}, logits,
+                            &(gp_tracer){.fn = gp_culprit_look_traced, .self = &c, .brief = true});
     free(logits);
     if (rc)
         return rc;

@@ -11,59 +11,52 @@
 typedef enum dim { D_NONE, D_C, D_3C, D_INNER, D_V, D_P, D_TYPES } dim;
 typedef enum when { W_ALWAYS, W_PRE, W_POST, W_TYPES, W_UNTIED, W_MLM } when;
 
-/* Names: '#' is the layer, '@' the family ("bert", "roberta"). `roberta` NULL: as bert. Linears of the BERT
- * family are stored (out, in); its query, key and value are three tensors, separated by '|'. */
 typedef struct spec {
     gp_role role;
+    const char *name;
     when exists;
-    bool is_bias; /* left out where the config has no biases */
     dim d0, d1;
     gp_init init;
-    const char *gpt2, *bert, *roberta;
+    bool is_bias; /* left out where the config has no biases */
 } spec;
 
-#define BERT_LAYER "@.encoder.layer.#."
-#define QKV(part)                                                                                                      \
-    BERT_LAYER "attention.self.query." part "|" BERT_LAYER "attention.self.key." part "|" BERT_LAYER                   \
-               "attention.self.value." part
-
-/* clang-format off */
 static const spec before_layers[] = {
-    {GP_WTE, W_ALWAYS, false, D_V, D_C, GP_INIT_NORMAL, "transformer.wte.weight", "@.embeddings.word_embeddings.weight", NULL},
-    {GP_WPE, W_ALWAYS, false, D_P, D_C, GP_INIT_NORMAL, "transformer.wpe.weight", "@.embeddings.position_embeddings.weight", NULL},
-    {GP_WTT, W_TYPES, false, D_TYPES, D_C, GP_INIT_NORMAL, "transformer.wtt.weight", "@.embeddings.token_type_embeddings.weight", NULL},
-    {GP_NORM_GAMMA, W_POST, false, D_C, D_NONE, GP_INIT_ONE, NULL, "@.embeddings.LayerNorm.weight", NULL},
-    {GP_NORM_BETA, W_POST, true, D_C, D_NONE, GP_INIT_ZERO, NULL, "@.embeddings.LayerNorm.bias", NULL},
+    {GP_WTE, "wte.weight", W_ALWAYS, D_V, D_C, GP_INIT_NORMAL, false},
+    {GP_WPE, "wpe.weight", W_ALWAYS, D_P, D_C, GP_INIT_NORMAL, false},
+    {GP_WTT, "wtt.weight", W_TYPES, D_TYPES, D_C, GP_INIT_NORMAL, false},
+    {GP_EMBED_NORM_GAMMA, "embed_norm.weight", W_POST, D_C, D_NONE, GP_INIT_ONE, false},
+    {GP_EMBED_NORM_BETA, "embed_norm.bias", W_POST, D_C, D_NONE, GP_INIT_ZERO, true},
 };
 
 static const spec in_layer[] = {
-    {GP_NORM_GAMMA, W_PRE, false, D_C, D_NONE, GP_INIT_ONE, "transformer.h.#.ln_1.weight", NULL, NULL},
-    {GP_NORM_BETA, W_PRE, true, D_C, D_NONE, GP_INIT_ZERO, "transformer.h.#.ln_1.bias", NULL, NULL},
-    {GP_QKV_W, W_ALWAYS, false, D_C, D_3C, GP_INIT_NORMAL, "transformer.h.#.attn.c_attn.weight", QKV("weight"), NULL},
-    {GP_QKV_B, W_ALWAYS, true, D_3C, D_NONE, GP_INIT_ZERO, "transformer.h.#.attn.c_attn.bias", QKV("bias"), NULL},
-    {GP_PROJ_W, W_ALWAYS, false, D_C, D_C, GP_INIT_RESIDUAL, "transformer.h.#.attn.c_proj.weight", BERT_LAYER "attention.output.dense.weight", NULL},
-    {GP_PROJ_B, W_ALWAYS, true, D_C, D_NONE, GP_INIT_ZERO, "transformer.h.#.attn.c_proj.bias", BERT_LAYER "attention.output.dense.bias", NULL},
-    {GP_NORM_GAMMA, W_ALWAYS, false, D_C, D_NONE, GP_INIT_ONE, "transformer.h.#.ln_2.weight", BERT_LAYER "attention.output.LayerNorm.weight", NULL},
-    {GP_NORM_BETA, W_ALWAYS, true, D_C, D_NONE, GP_INIT_ZERO, "transformer.h.#.ln_2.bias", BERT_LAYER "attention.output.LayerNorm.bias", NULL},
-    {GP_FC_W, W_ALWAYS, false, D_C, D_INNER, GP_INIT_NORMAL, "transformer.h.#.mlp.c_fc.weight", BERT_LAYER "intermediate.dense.weight", NULL},
-    {GP_FC_B, W_ALWAYS, true, D_INNER, D_NONE, GP_INIT_ZERO, "transformer.h.#.mlp.c_fc.bias", BERT_LAYER "intermediate.dense.bias", NULL},
-    {GP_OUT_W, W_ALWAYS, false, D_INNER, D_C, GP_INIT_RESIDUAL, "transformer.h.#.mlp.c_proj.weight", BERT_LAYER "output.dense.weight", NULL},
-    {GP_OUT_B, W_ALWAYS, true, D_C, D_NONE, GP_INIT_ZERO, "transformer.h.#.mlp.c_proj.bias", BERT_LAYER "output.dense.bias", NULL},
-    {GP_NORM_GAMMA, W_POST, false, D_C, D_NONE, GP_INIT_ONE, NULL, BERT_LAYER "output.LayerNorm.weight", NULL},
-    {GP_NORM_BETA, W_POST, true, D_C, D_NONE, GP_INIT_ZERO, NULL, BERT_LAYER "output.LayerNorm.bias", NULL},
+    {GP_NORM1_GAMMA, "norm1.weight", W_PRE, D_C, D_NONE, GP_INIT_ONE, false},
+    {GP_NORM1_BETA, "norm1.bias", W_PRE, D_C, D_NONE, GP_INIT_ZERO, true},
+    {GP_QKV_W, "qkv.weight", W_ALWAYS, D_C, D_3C, GP_INIT_NORMAL, false},
+    {GP_QKV_B, "qkv.bias", W_ALWAYS, D_3C, D_NONE, GP_INIT_ZERO, true},
+    {GP_PROJ_W, "proj.weight", W_ALWAYS, D_C, D_C, GP_INIT_RESIDUAL, false},
+    {GP_PROJ_B, "proj.bias", W_ALWAYS, D_C, D_NONE, GP_INIT_ZERO, true},
+    {GP_NORM1_GAMMA, "norm1.weight", W_POST, D_C, D_NONE, GP_INIT_ONE, false},
+    {GP_NORM1_BETA, "norm1.bias", W_POST, D_C, D_NONE, GP_INIT_ZERO, true},
+    {GP_NORM2_GAMMA, "norm2.weight", W_PRE, D_C, D_NONE, GP_INIT_ONE, false},
+    {GP_NORM2_BETA, "norm2.bias", W_PRE, D_C, D_NONE, GP_INIT_ZERO, true},
+    {GP_FC_W, "fc.weight", W_ALWAYS, D_C, D_INNER, GP_INIT_NORMAL, false},
+    {GP_FC_B, "fc.bias", W_ALWAYS, D_INNER, D_NONE, GP_INIT_ZERO, true},
+    {GP_OUT_W, "out.weight", W_ALWAYS, D_INNER, D_C, GP_INIT_RESIDUAL, false},
+    {GP_OUT_B, "out.bias", W_ALWAYS, D_C, D_NONE, GP_INIT_ZERO, true},
+    {GP_NORM2_GAMMA, "norm2.weight", W_POST, D_C, D_NONE, GP_INIT_ONE, false},
+    {GP_NORM2_BETA, "norm2.bias", W_POST, D_C, D_NONE, GP_INIT_ZERO, true},
 };
 
 static const spec after_layers[] = {
-    {GP_NORM_GAMMA, W_PRE, false, D_C, D_NONE, GP_INIT_ONE, "transformer.ln_f.weight", NULL, NULL},
-    {GP_NORM_BETA, W_PRE, true, D_C, D_NONE, GP_INIT_ZERO, "transformer.ln_f.bias", NULL, NULL},
-    {GP_MLM_W, W_MLM, false, D_C, D_C, GP_INIT_NORMAL, NULL, "cls.predictions.transform.dense.weight", "lm_head.dense.weight"},
-    {GP_MLM_B, W_MLM, true, D_C, D_NONE, GP_INIT_ZERO, NULL, "cls.predictions.transform.dense.bias", "lm_head.dense.bias"},
-    {GP_MLM_GAMMA, W_MLM, false, D_C, D_NONE, GP_INIT_ONE, NULL, "cls.predictions.transform.LayerNorm.weight", "lm_head.layer_norm.weight"},
-    {GP_MLM_BETA, W_MLM, true, D_C, D_NONE, GP_INIT_ZERO, NULL, "cls.predictions.transform.LayerNorm.bias", "lm_head.layer_norm.bias"},
-    {GP_HEAD_W, W_UNTIED, false, D_V, D_C, GP_INIT_NORMAL, "lm_head.weight", "cls.predictions.decoder.weight", "lm_head.decoder.weight"},
-    {GP_HEAD_B, W_MLM, true, D_V, D_NONE, GP_INIT_ZERO, NULL, "cls.predictions.bias", "lm_head.bias"},
+    {GP_FINAL_NORM_GAMMA, "final_norm.weight", W_PRE, D_C, D_NONE, GP_INIT_ONE, false},
+    {GP_FINAL_NORM_BETA, "final_norm.bias", W_PRE, D_C, D_NONE, GP_INIT_ZERO, true},
+    {GP_MLM_W, "mlm.weight", W_MLM, D_C, D_C, GP_INIT_NORMAL, false},
+    {GP_MLM_B, "mlm.bias", W_MLM, D_C, D_NONE, GP_INIT_ZERO, true},
+    {GP_MLM_GAMMA, "mlm_norm.weight", W_MLM, D_C, D_NONE, GP_INIT_ONE, false},
+    {GP_MLM_BETA, "mlm_norm.bias", W_MLM, D_C, D_NONE, GP_INIT_ZERO, true},
+    {GP_HEAD_W, "head.weight", W_UNTIED, D_V, D_C, GP_INIT_NORMAL, false},
+    {GP_HEAD_B, "head.bias", W_MLM, D_V, D_NONE, GP_INIT_ZERO, true},
 };
-/* clang-format on */
 
 static int64_t dim_size(dim d, const gp_config *c)
 {
@@ -108,57 +101,22 @@ static bool present(const spec *s, const gp_config *c)
     return false;
 }
 
-/* One name out of the pattern, up to its end or '|'. Returns what follows, or NULL at the end. */
-static const char *expand(char *out, size_t size, const char *pattern, const gp_config *c, int layer)
-{
-    size_t n = 0;
-    for (; *pattern && *pattern != '|'; pattern++) {
-        if (*pattern == '#')
-            n += (size_t)snprintf(out + n, size - n, "%d", layer);
-        else if (*pattern == '@')
-            n += (size_t)snprintf(out + n, size - n, "%s", c->family == GP_BERT ? "bert" : "roberta");
-        else
-            n += (size_t)snprintf(out + n, size - n, "%c", *pattern);
-        BUG_ON(n >= size);
-    }
-    return *pattern ? pattern + 1 : NULL;
-}
-
-static void name_pieces(gp_param *row, const spec *s, const gp_config *c, int layer)
-{
-    const char *pattern = s->gpt2;
-    if (c->family != GP_GPT2)
-        pattern = c->family == GP_ROBERTA && s->roberta ? s->roberta : s->bert;
-    BUG_ON(!pattern);
-    bool embedding = s->role == GP_WTE || s->role == GP_WPE || s->role == GP_WTT || s->role == GP_HEAD_W;
-    do {
-        gp_piece *piece = &row->piece[row->pieces++];
-        pattern = expand(piece->name, sizeof piece->name, pattern, c, layer);
-        piece->transposed = c->family != GP_GPT2 && row->ndim == 2 && !embedding;
-    } while (pattern);
-    int64_t columns = row->dim[row->ndim - 1] / row->pieces;
-    for (int i = 0; i < row->pieces; i++) {
-        row->piece[i].first = i * columns;
-        row->piece[i].columns = columns;
-    }
-}
-
-static void add(gp_params *p, const spec *s, const gp_config *c, int layer)
+static void add(gp_params *p, const spec *s, const gp_config *c, bool layered)
 {
     enum { ALIGN = 16 }; /* elements: 64 bytes */
     if (!present(s, c))
         return;
     gp_param *row = &p->rows[p->count];
-    *row = (gp_param){.role = s->role, .init = s->init, .ndim = s->d1 == D_NONE ? 1 : 2};
+    *row = (gp_param){
+        .role = s->role, .name = s->name, .in_layer = layered, .init = s->init, .ndim = s->d1 == D_NONE ? 1 : 2};
     row->dim[0] = dim_size(s->d0, c);
     row->dim[1] = dim_size(s->d1, c);
     row->count = row->dim[0] * row->dim[1];
     row->decays = row->ndim == 2;
     row->offset = p->total;
-    row->index = p->per_index[s->role]++; /* rows of a role come in order of layer, or of norm site */
+    row->index = p->per_index[s->role]++; /* rows of a role come in order of layer */
     if (!row->index)
         p->first[s->role] = p->count;
-    name_pieces(row, s, c, layer);
     p->total += (int64_t)gp_round_up((size_t)row->count, ALIGN);
     p->parameters += row->count;
     p->count++;
@@ -170,12 +128,12 @@ void gp_params_list(gp_params *p, const gp_config *c)
     size_t most = ARRAY_LEN(before_layers) + (size_t)c->layers * ARRAY_LEN(in_layer) + ARRAY_LEN(after_layers);
     p->rows = gp_calloc(most, sizeof *p->rows);
     for (size_t i = 0; i < ARRAY_LEN(before_layers); i++)
-        add(p, &before_layers[i], c, 0);
+        add(p, &before_layers[i], c, false);
     for (int layer = 0; layer < c->layers; layer++)
         for (size_t i = 0; i < ARRAY_LEN(in_layer); i++)
-            add(p, &in_layer[i], c, layer);
+            add(p, &in_layer[i], c, true);
     for (size_t i = 0; i < ARRAY_LEN(after_layers); i++)
-        add(p, &after_layers[i], c, 0);
+        add(p, &after_layers[i], c, false);
     gp_params_store(p, GP_F32, GP_F32);
 }
 
@@ -211,6 +169,27 @@ const gp_param *gp_params_row(const gp_params *p, gp_role role, int64_t index)
         if (p->rows[i].role == role && p->rows[i].index == index)
             return &p->rows[i];
     return NULL;
+}
+
+const gp_param *gp_params_norm(const gp_params *p, int64_t site, bool beta)
+{
+    bool post = p->per_index[GP_EMBED_NORM_GAMMA] > 0;
+    int64_t nth = site - post; /* of those in layers */
+    int gamma = nth % 2 ? GP_NORM2_GAMMA : GP_NORM1_GAMMA;
+    if (nth < 0)
+        return gp_params_row(p, beta ? GP_EMBED_NORM_BETA : GP_EMBED_NORM_GAMMA, 0);
+    if (nth == 2 * p->per_index[GP_NORM1_GAMMA])
+        return gp_params_row(p, beta ? GP_FINAL_NORM_BETA : GP_FINAL_NORM_GAMMA, 0);
+    return gp_params_row(p, (gp_role)(gamma + beta), nth / 2);
+}
+
+const char *gp_param_name(const gp_param *row, char text[GP_PARAM_NAME])
+{
+    if (row->in_layer)
+        snprintf(text, GP_PARAM_NAME, "layer.%d.%s", row->index, row->name);
+    else
+        snprintf(text, GP_PARAM_NAME, "%s", row->name);
+    return text;
 }
 
 /* ---- fresh weights --------------------------------------------------------------------------------------- */
@@ -249,7 +228,8 @@ static void fill_share(void *self, int64_t share)
         fill_row(f, i, share);
 }
 
-/* transformers' padding_idx: that row of the token (RoBERTa: and position) table begins at zero */
+/* transformers' padding_idx: that row of the token table begins at zero, and where padding has a position of its own,
+ * so does that of the position table */
 static void clear_padding(const gp_params *p, const gp_config *c, float *flat)
 {
     int64_t padding = gp_config_padding(c);
@@ -267,38 +247,4 @@ void gp_params_init(const gp_params *p, const gp_config *c, uint64_t seed, float
     memset(flat, 0, (size_t)p->total * sizeof *flat); /* what is between rows too */
     gp_parallel(threads, f.shares, fill_share, &f);
     clear_padding(p, c, flat);
-}
-
-int gp_piece_shape(const gp_param *row, const gp_piece *piece, int64_t dim[2])
-{
-    dim[0] = row->ndim == 1 || piece->transposed ? piece->columns : row->dim[0];
-    dim[1] = row->ndim == 1 ? 1 : piece->transposed ? row->dim[0] : piece->columns;
-    return row->ndim;
-}
-
-/* Element (r, c) of the piece: in our row, and outside. */
-typedef struct walk {
-    int64_t rows, our_stride, out_row, out_column;
-} walk;
-
-static walk walk_of(const gp_param *row, const gp_piece *piece)
-{
-    int64_t rows = row->ndim == 1 ? 1 : row->dim[0];
-    return (walk){rows, row->dim[row->ndim - 1], piece->transposed ? 1 : piece->columns, piece->transposed ? rows : 1};
-}
-
-void gp_piece_load(const gp_param *row, const gp_piece *piece, float *data, const float *external)
-{
-    walk w = walk_of(row, piece);
-    for (int64_t r = 0; r < w.rows; r++)
-        for (int64_t c = 0; c < piece->columns; c++)
-            data[r * w.our_stride + piece->first + c] = external[r * w.out_row + c * w.out_column];
-}
-
-void gp_piece_store(const gp_param *row, const gp_piece *piece, const float *data, float *external)
-{
-    walk w = walk_of(row, piece);
-    for (int64_t r = 0; r < w.rows; r++)
-        for (int64_t c = 0; c < piece->columns; c++)
-            external[r * w.out_row + c * w.out_column] = data[r * w.our_stride + piece->first + c];
 }

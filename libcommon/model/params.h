@@ -1,6 +1,6 @@
-/* params.h: the table of parameters. One row a tensor: its shape, how it begins, whether it decays, and under
- * which names and in which pieces the world stores it. Initialization, AdamW groups, checkpoints, converters,
- * traces and counts are loops over it; no code tests a row's index.
+/* params.h: the table of parameters. One row a tensor: its role, its shape, how it begins, whether it decays.
+ * Initialization, AdamW groups, checkpoints, converters, traces and counts are loops over it; no code tests a row's
+ * index. What a file format calls a role, and in which pieces it stores it, is in checkpoint/names.c.
  *
  * All rows live in one flat fp32 vector of `total` elements, row i at rows[i].offset (64-byte aligned; the
  * gaps are zero and stay zero): gradients and moments do, and so do the parameters, unless their matrices are kept in
@@ -14,11 +14,17 @@
 #include "gptpipe/tensor.h"
 
 typedef enum gp_role {
-    GP_WTE,        /* token embedding (V,C) */
-    GP_WPE,        /* position embedding (P,C) */
-    GP_WTT,        /* token type embedding (types,C) */
-    GP_NORM_GAMMA, /* one a norm site, 2L + 1 of them; see block.c */
-    GP_NORM_BETA,
+    GP_WTE,              /* token embedding (V,C) */
+    GP_WPE,              /* position embedding (P,C) */
+    GP_WTT,              /* token type embedding (types,C) */
+    GP_EMBED_NORM_GAMMA, /* norms, each followed by its beta: post-norm models have one behind the embedding, */
+    GP_EMBED_NORM_BETA,
+    GP_NORM1_GAMMA, /* all have two a layer, around attention and around the MLP, */
+    GP_NORM1_BETA,
+    GP_NORM2_GAMMA,
+    GP_NORM2_BETA,
+    GP_FINAL_NORM_GAMMA, /* pre-norm models have one before the head */
+    GP_FINAL_NORM_BETA,
     GP_QKV_W, /* (C,3C): query, key, value side by side */
     GP_QKV_B,
     GP_PROJ_W, /* attention's output (C,C) */
@@ -38,16 +44,11 @@ typedef enum gp_role {
 
 typedef enum gp_init { GP_INIT_NORMAL, GP_INIT_RESIDUAL, GP_INIT_ZERO, GP_INIT_ONE } gp_init;
 
-/* One external tensor: columns [first, first + columns) of the row (of its last dim), transposed or not. */
-typedef struct gp_piece {
-    char name[88];
-    bool transposed; /* stored outside as (columns, dim[0]) */
-    int64_t first, columns;
-} gp_piece;
-
 typedef struct gp_param {
     gp_role role;
-    int index; /* layer, or norm site */
+    const char *name; /* "qkv.weight"; gp_param_name has the layer too */
+    bool in_layer;
+    int index; /* layer */
     int ndim;
     int64_t dim[2];
     int64_t offset, count; /* elements in the flat vector */
@@ -55,8 +56,6 @@ typedef struct gp_param {
     int64_t at;            /* and where: bytes; 4 offset where all are fp32 */
     gp_init init;          /* residual: the normal's std over sqrt(2L) (Radford et al. 2019) */
     bool decays;           /* weight decay: tensors of two dimensions */
-    int pieces;
-    gp_piece piece[3];
 } gp_param;
 
 typedef struct gp_params {
@@ -78,17 +77,15 @@ void gp_params_list(gp_params *p, const gp_config *c);
 void gp_params_store(gp_params *p, gp_dtype matrices, gp_dtype tables);
 void gp_params_release(gp_params *p);
 
-/* The row of a role in a layer or norm site; NULL where the config has none. */
+/* The row of a role in a layer, and that of a norm site (block.c); NULL where the config has none. */
 const gp_param *gp_params_row(const gp_params *p, gp_role role, int64_t index);
+const gp_param *gp_params_norm(const gp_params *p, int64_t site, bool beta);
+
+/* The model's own name of a row, for messages: "layer.3.qkv.weight". Returns text. */
+enum { GP_PARAM_NAME = 48 };
+const char *gp_param_name(const gp_param *row, char text[GP_PARAM_NAME]);
 
 /* Fills the flat vector with fresh weights: depends on seed and config alone, not on the threads that do it. */
 void gp_params_init(const gp_params *p, const gp_config *c, uint64_t seed, float *flat, int threads);
-
-/* The external shape of a piece: dims into dim[2], their number returned. */
-int gp_piece_shape(const gp_param *row, const gp_piece *piece, int64_t dim[2]);
-
-/* Copies a piece between the row (at the row's own start, not the flat vector's) and its external form. */
-void gp_piece_load(const gp_param *row, const gp_piece *piece, float *data, const float *external);
-void gp_piece_store(const gp_param *row, const gp_piece *piece, const float *data, float *external);
 
 #endif

@@ -1,15 +1,15 @@
-/* trace.c: hands every intermediate tensor to whoever asked, under the names of transformers' modules. */
+/* trace.c: hands every intermediate tensor to whoever asked. */
 #include "model/model.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-static void hand_over(gp_model *m, const char *name, gp_tensor t, float *host)
+static void hand_over(gp_model *m, const gp_traced *what, gp_tensor t, float *host)
 {
     t.data = host;
     t.dtype = GP_F32;
-    m->trace(m->trace_self, name, &t);
+    m->tracer.fn(m->tracer.self, what, &t);
 }
 
 /* A fresh fp32 copy on the host. */
@@ -24,54 +24,37 @@ static float *fetch(gp_model *m, const gp_tensor *t)
     return host;
 }
 
-void gp_trace_named(gp_model *m, const char *name, const gp_tensor *t)
+static void trace(gp_model *m, const gp_traced *what, const gp_tensor *t)
 {
-    if (!m->trace)
+    if (!m->tracer.fn)
         return;
     float *host = fetch(m, t);
-    hand_over(m, name, *t, host);
+    hand_over(m, what, *t, host);
     free(host);
 }
 
-void gp_trace_hidden(gp_model *m, int64_t layer, const gp_tensor *t)
+void gp_trace(gp_model *m, gp_traced_kind kind, int64_t layer, const gp_tensor *t)
 {
-    char name[32];
-    snprintf(name, sizeof name, "hidden.%lld", (long long)layer);
-    gp_trace_named(m, name, t);
+    trace(m, &(gp_traced){.kind = kind, .layer = layer}, t);
 }
 
-/* The output of the module that a weight belongs to: its name without ".weight". A weight in several pieces
- * (BERT's query, key and value) gives as many outputs. */
-void gp_trace_module(gp_model *m, const gp_param *weight, const gp_tensor *t)
+void gp_trace_output(gp_model *m, const gp_param *weight, const gp_tensor *t)
 {
-    if (!m->trace)
-        return;
-    float *host = fetch(m, t);
-    int64_t width = t->dim[t->ndim - 1], rows = gp_tensor_count(t) / width;
-    for (int i = 0; i < weight->pieces; i++) {
-        const gp_piece *piece = &weight->piece[i];
-        char name[sizeof piece->name];
-        snprintf(name, sizeof name, "%s", piece->name);
-        *strrchr(name, '.') = 0;
-        gp_tensor part = *t;
-        part.dim[t->ndim - 1] = weight->ndim == 2 ? piece->columns : width;
-        int64_t columns = part.dim[t->ndim - 1];
-        float *out = gp_malloc((size_t)(rows * columns) * sizeof *out);
-        for (int64_t r = 0; r < rows; r++)
-            memcpy(out + r * columns, host + r * width + piece->first, (size_t)columns * sizeof *out);
-        hand_over(m, name, part, out);
-        free(out);
-    }
-    free(host);
+    trace(m, &(gp_traced){.kind = GP_TRACED_OUTPUT, .row = weight}, t);
 }
 
-void gp_trace_activation(gp_model *m, int64_t layer, const gp_tensor *h)
+const char *gp_traced_name(const gp_traced *what, char text[GP_PARAM_NAME])
 {
-    static const char *const format[] = {"transformer.h.%lld.mlp.act", "bert.encoder.layer.%lld.intermediate",
-                                         "roberta.encoder.layer.%lld.intermediate"};
-    char name[64];
-    snprintf(name, sizeof name, format[m->config.family], (long long)layer);
-    gp_trace_named(m, name, h);
+    static const char *const patterns[] = {
+        [GP_TRACED_HIDDEN] = "hidden.%lld",   [GP_TRACED_ATTENTION] = "attentions.%lld",
+        [GP_TRACED_CONTEXT] = "context.%lld", [GP_TRACED_ACTIVATION] = "layer.%lld.activation",
+        [GP_TRACED_LOGITS] = "logits",
+    };
+    if (what->kind == GP_TRACED_OUTPUT)
+        *strrchr(gp_param_name(what->row, text), '.') = 0; /* .weight */
+    else
+        snprintf(text, GP_PARAM_NAME, patterns[what->kind], (long long)what->layer);
+    return text;
 }
 
 /* p[q][k] = exp(q.k / divisor - lse[q]): no op keeps the probabilities, so they are made again here. */
@@ -96,7 +79,6 @@ static void probabilities(const gp_model *m, const float *qkv, const float *lse,
 
 static void trace_probabilities(gp_model *m, const gp_acts *a, const gp_block_acts *b, int64_t layer)
 {
-    char name[32];
     int64_t B = a->B, T = a->T, H = m->config.heads;
     float *qkv = fetch(m, &b->qkv), *lse = fetch(m, &b->lse);
     int32_t *lengths = gp_calloc((size_t)B, sizeof *lengths);
@@ -105,24 +87,27 @@ static void trace_probabilities(gp_model *m, const gp_acts *a, const gp_block_ac
     float *p = gp_malloc((size_t)(B * H * T * T) * sizeof *p);
     probabilities(m, qkv, lse, a->has_lengths ? lengths : NULL, B, T, gp_model_divisor(m, layer), p);
     gp_tensor t = {.ndim = 4, .dim = {B, H, T, T}};
-    snprintf(name, sizeof name, "attentions.%lld", (long long)layer);
-    hand_over(m, name, t, p);
+    hand_over(m, &(gp_traced){.kind = GP_TRACED_ATTENTION, .layer = layer}, t, p);
     free(qkv);
     free(lse);
     free(lengths);
     free(p);
 }
 
-/* attentions.N: (B,H,T,T) as transformers' output_attentions numbers them; context.N: (B,T,C), what the
- * output projection reads. */
-void gp_trace_attention(gp_model *m, const gp_acts *a, int64_t layer)
+void gp_trace_attention(gp_model *m, gp_acts *a, int64_t layer)
 {
-    const gp_block_acts *b = gp_acts_block((gp_acts *)(uintptr_t)a, layer);
-    char name[32];
-    if (!m->trace || a->decode)
+    const gp_block_acts *b = gp_acts_block(a, layer);
+    if (!m->tracer.fn || a->decode)
         return;
-    if (!m->trace_is_brief)
+    if (!m->tracer.brief)
         trace_probabilities(m, a, b, layer);
-    snprintf(name, sizeof name, "context.%lld", (long long)layer);
-    gp_trace_named(m, name, &b->context);
+    gp_trace(m, GP_TRACED_CONTEXT, layer, &b->context);
+}
+
+int gp_model_trace(gp_model *m, const gp_batch *batch, float *logits, const gp_tracer *tracer)
+{
+    m->tracer = *tracer;
+    int rc = gp_model_logits(m, batch, logits);
+    m->tracer = (gp_tracer){0};
+    return rc;
 }

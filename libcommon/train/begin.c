@@ -233,7 +233,7 @@ static int begin_with(gp_job *j, const char *dir, int64_t step, bool *damaged)
     bool refused = false;
     bool whole = file && !gp_state_read(&j->state, file, step) && !check_weights(&j->state, dir);
     gp_model *m = whole ? model_from(j, dir, &refused) : NULL;
-    if (m && gp_state_check(file, &m->params)) {
+    if (m && gp_state_check(file, m)) {
         gp_model_free(m);
         m = NULL;
     }

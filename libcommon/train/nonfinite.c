@@ -17,16 +17,11 @@ static void look_on_device(gp_culprit *c, gp_model *m, const char *what, const c
     free(host);
 }
 
-static void see_activation(void *self, const char *name, const gp_tensor *t)
-{
-    nonfinite_search *s = self;
-    gp_culprit_look(&s->forward, "activation", name, t->data, gp_tensor_count(t));
-}
-
 static void see_gradient(void *self, const gp_param *row)
 {
     nonfinite_search *s = self;
-    look_on_device(&s->backward, s->m, "gradient", row->piece[0].name, s->m->g + row->offset, row->count);
+    char name[GP_PARAM_NAME];
+    look_on_device(&s->backward, s->m, "gradient", gp_param_name(row, name), s->m->g + row->offset, row->count);
 }
 
 static void see_parameters(gp_culprit *c, gp_model *m)
@@ -34,8 +29,9 @@ static void see_parameters(gp_culprit *c, gp_model *m)
     for (int i = 0; i < m->params.count && !c->what; i++) {
         const gp_param *row = &m->params.rows[i];
         float *host = gp_malloc((size_t)row->count * sizeof *host);
+        char name[GP_PARAM_NAME];
         gp_model_row_download(m, row, host);
-        gp_culprit_look(c, "parameter", row->piece[0].name, host, row->count);
+        gp_culprit_look(c, "parameter", gp_param_name(row, name), host, row->count);
         free(host);
     }
 }
@@ -46,8 +42,7 @@ int gp_find_culprit(gp_culprit *found, gp_model *m, int64_t passes, int (*pass)(
     int rc = 0;
     *found = (gp_culprit){0};
     see_parameters(found, m);
-    gp_model_set_trace(m, see_activation, &s);
-    m->trace_is_brief = true;
+    m->tracer = (gp_tracer){.fn = gp_culprit_look_traced, .self = &s.forward, .brief = true};
     m->grad_ready = see_gradient;
     m->grad_ready_self = &s;
     for (int64_t n = 0; n < passes && !rc && !found->what; n++) {
@@ -55,8 +50,7 @@ int gp_find_culprit(gp_culprit *found, gp_model *m, int64_t passes, int (*pass)(
         look_on_device(&s.forward, m, "loss", "logits", m->acts.losses.data, gp_tensor_count(&m->acts.losses));
         *found = s.forward.what ? s.forward : s.backward;
     }
-    gp_model_set_trace(m, NULL, NULL);
-    m->trace_is_brief = false;
+    m->tracer = (gp_tracer){0};
     m->grad_ready = NULL;
     return rc;
 }

@@ -10,9 +10,11 @@
 #include <string.h>
 
 /* Moments are kept in our own layout, one tensor a row: "m.NAME" and "v.NAME" after the row's first piece. */
-static void moment_name(char *name, size_t size, char which, const gp_param *row)
+static void moment_name(char *name, size_t size, char which, const gp_param *row, const gp_model *m)
 {
-    snprintf(name, size, "%c.%s", which, row->piece[0].name);
+    gp_piece piece[GP_PIECES];
+    gp_naming_pieces(gp_hf_naming(&m->config), row, piece);
+    snprintf(name, size, "%c.%s", which, piece[0].name);
 }
 
 static gp_tensor shape_of(const gp_param *row)
@@ -103,7 +105,7 @@ int gp_state_save(const gp_state *s, const gp_optimizer *o, gp_model *m, const c
     for (int k = 0; k < 2; k++)
         for (int i = 0; i < m->params.count; i++) {
             gp_tensor t = shape_of(&m->params.rows[i]);
-            moment_name(name, sizeof name, "mv"[k], &m -> params.rows[i]);
+            moment_name(name, sizeof name, k ? 'v' : 'm', &m->params.rows[i], m);
             gp_safetensors_declare(w, name, &t);
         }
     for (int k = 0; k < 2; k++)
@@ -117,12 +119,13 @@ int gp_state_save(const gp_state *s, const gp_optimizer *o, gp_model *m, const c
 /* ---- reading --------------------------------------------------------------------------------------------- */
 
 /* One row's moments: "m" or "v". */
-static int find_moments(gp_tensor *t, int64_t *index, char which, const gp_param *row, const gp_safetensors *file)
+static int find_moments(gp_tensor *t, int64_t *index, char which, const gp_param *row, const gp_model *m,
+                        const gp_safetensors *file)
 {
     const char *path = gp_safetensors_path(file);
     char name[128], found[64], expected[64];
     gp_tensor want = shape_of(row);
-    moment_name(name, sizeof name, which, row);
+    moment_name(name, sizeof name, which, row, m);
     *index = gp_safetensors_index(file, name);
     if (*index < 0)
         return fail("%s: tensor %s is missing", path, name);
@@ -135,20 +138,20 @@ static int find_moments(gp_tensor *t, int64_t *index, char which, const gp_param
 }
 
 /* Its bytes are those that were written. */
-static int check_moments(char which, const gp_param *row, const gp_safetensors *file)
+static int check_moments(char which, const gp_param *row, const gp_model *m, const gp_safetensors *file)
 {
     gp_tensor t;
     int64_t at;
-    if (find_moments(&t, &at, which, row, file) || gp_safetensors_check(file, at, false))
+    if (find_moments(&t, &at, which, row, m, file) || gp_safetensors_check(file, at, false))
         return -1;
     gp_safetensors_forget(file, at);
     return 0;
 }
 
-int gp_state_check(const gp_safetensors *file, const gp_params *params)
+int gp_state_check(const gp_safetensors *file, const gp_model *m)
 {
-    for (int i = 0; i < params->count; i++)
-        if (check_moments('m', &params->rows[i], file) || check_moments('v', &params->rows[i], file))
+    for (int i = 0; i < m->params.count; i++)
+        if (check_moments('m', &m->params.rows[i], m, file) || check_moments('v', &m->params.rows[i], m, file))
             return -1;
     return 0;
 }
@@ -172,7 +175,7 @@ int gp_state_load(const gp_safetensors *file, gp_optimizer *o, gp_model *m)
             const gp_param *row = &m->params.rows[i];
             gp_tensor t;
             int64_t at;
-            if (find_moments(&t, &at, "mv"[k], row, file))
+            if (find_moments(&t, &at, "mv"[k], row, m, file))
                 return -1;
             upload_moment(m->be, to[k] + row->offset, t.data, row->count, file, at);
         }

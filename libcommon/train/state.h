@@ -32,7 +32,7 @@ int gp_state_save(const gp_state *s, const gp_optimizer *o, gp_model *m, const c
 /* From such a file, the values of the checkpoint of `step`, each checked; whether its moments are those of a model; and
  * the moments themselves. What one of these refuses is damaged. 0 or -1. */
 int gp_state_read(gp_state *s, const gp_safetensors *file, int64_t step);
-int gp_state_check(const gp_safetensors *file, const gp_params *params);
+int gp_state_check(const gp_safetensors *file, const gp_model *m);
 int gp_state_load(const gp_safetensors *file, gp_optimizer *o, gp_model *m);
 
 #endif

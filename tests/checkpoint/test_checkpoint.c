@@ -5,6 +5,7 @@
 #include "gptpipe/checkpoint.h"
 #include "gptpipe/safetensors.h"
 #include "gptpipe/tokenizer.h"
+#include "gptpipe/trace.h"
 
 #include <fcntl.h>
 #include <math.h>
@@ -157,7 +158,7 @@ static void assert_same_model(const char *path, const char *golden, double toler
     gp_checkpoint_close(c);
     char *file = gp_path_join(golden, "model.safetensors");
     comparison k = {.golden = gp_safetensors_open(file), .tolerance = tolerance};
-    gp_model_each_parameter(m, false, compare_tensor, &k);
+    gp_trace_parameters(m, false, compare_tensor, &k);
     assert_int_equal(k.seen, gp_safetensors_count(k.golden));
     gp_safetensors_close(k.golden);
     gp_model_free(m);
@@ -693,7 +694,7 @@ static void test_model_of_other_sizes_is_not_filled(void **state)
     config.positions = 64;
     gp_model *m = gp_model_create(&config, be, false);
     assert_int_equal(gp_checkpoint_load(c, m), -1);
-    assert_non_null(strstr(gp_error(), "transformer.wpe.weight is 32 x 32, 64 x 32 in the model"));
+    assert_non_null(strstr(gp_error(), "wpe.weight is 32 x 32, 64 x 32 in the model"));
     gp_model_free(m);
     config.positions = 32;
     config.layers = 1;
@@ -749,7 +750,7 @@ static void test_random_damage_is_noticed_or_does_no_harm(void **state)
         refused += !m;
         if (m) {
             comparison k = {.golden = gp_safetensors_open("tests/golden/bert-tiny/model.safetensors")};
-            gp_model_each_parameter(m, false, compare_tensor, &k);
+            gp_trace_parameters(m, false, compare_tensor, &k);
             gp_safetensors_close(k.golden);
         }
         gp_model_free(m);

@@ -71,7 +71,7 @@ static double pass(gp_model *m, uint32_t step)
     draw(step, inputs, targets);
     for (int i = 0; i < B * T; i++)
         types[i] = i % T > 6;
-    bool bert = m->config.family == GP_BERT;
+    bool bert = m->config.post_norm;
     gp_batch batch = {.B = B,
                       .T = T,
                       .inputs = inputs,
@@ -135,7 +135,8 @@ static void assert_rows(const gp_model *m, const float *ref, const float *device
             norm += pow((double)ref[i] - (from ? from[i] : 0), 2);
         }
         if (!(sqrt(off) <= limit * sqrt(norm)))
-            fail_msg("%s: off by %.3g of %.3g, allowed %.0e of it", row->piece[0].name, sqrt(off), sqrt(norm), limit);
+            fail_msg("%s %d: off by %.3g of %.3g, allowed %.0e of it", row->name, row->index, sqrt(off), sqrt(norm),
+                     limit);
     }
 }
 
@@ -355,12 +356,13 @@ typedef struct seen {
     int count;
 } seen;
 
-static void note(void *self, const char *name, const gp_tensor *t)
+static void note(void *self, const gp_traced *what, const gp_tensor *t)
 {
     seen *to = self;
+    char name[GP_PARAM_NAME];
     assert_int_equal(t->dtype, GP_F32);
     assert_true(to->count < MOST);
-    snprintf(to->name[to->count], sizeof to->name[0], "%s", name);
+    snprintf(to->name[to->count], sizeof to->name[0], "%s", gp_traced_name(what, name));
     to->size[to->count] = gp_tensor_count(t);
     to->x[to->count] = gp_malloc((size_t)gp_tensor_bytes(t));
     memcpy(to->x[to->count++], t->data, (size_t)gp_tensor_bytes(t));
@@ -377,8 +379,8 @@ static void traces_agree(void **state)
     for (int k = 0; k < SIDES; k++) {
         gp_model *m = gp_model_create(&c, s->be[k], false);
         gp_model_init(m, 3);
-        gp_model_set_trace(m, note, &got[k]);
-        assert_int_equal(gp_model_logits(m, &(gp_batch){.B = B, .T = T, .inputs = inputs}, logits), 0);
+        gp_batch batch = {.B = B, .T = T, .inputs = inputs};
+        assert_int_equal(gp_model_trace(m, &batch, logits, &(gp_tracer){.fn = note, .self = &got[k]}), 0);
         gp_model_free(m);
     }
     assert_int_equal(got[DEVICE].count, got[REF].count);

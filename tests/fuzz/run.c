@@ -32,7 +32,7 @@ static void load_state(const char *path)
     open = true;
     fuzz_begin();
     gp_safetensors *file = gp_safetensors_open(path);
-    bool good = file && !gp_state_read(&s, file, 2) && !gp_state_check(file, &small_model()->params) &&
+    bool good = file && !gp_state_read(&s, file, 2) && !gp_state_check(file, small_model()) &&
                 !gp_state_load(file, &o, small_model());
     gp_safetensors_close(file);
     if (!good) {

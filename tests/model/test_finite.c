@@ -92,7 +92,7 @@ static void a_parameter_is_named_before_any_pass(void **state)
     (void)state;
     row(GP_OUT_B, 1)[3] = NAN;
     row(GP_FC_W, 2)[0] = INFINITY;
-    assert_culprit("parameter", "transformer.h.1.mlp.c_proj.bias", 1, 0);
+    assert_culprit("parameter", "layer.1.out.bias", 1, 0);
 }
 
 /* Channel 0, normed to about 1, times a million, times weights of 1e37 for two columns: both overflow in every row. */
@@ -100,19 +100,19 @@ static void the_first_activation_is_named(void **state)
 {
     (void)state;
     const gp_param *fc = gp_params_row(&m->params, GP_FC_W, 1);
-    float *gamma = row(GP_NORM_GAMMA, 3), *w = row(GP_FC_W, 1);
+    float *gamma = row(GP_NORM2_GAMMA, 1), *w = row(GP_FC_W, 1);
     for (int i = 0; i < 16; i++)
         gamma[i] = 1e6f;
     for (int64_t i = 0; i < fc->count; i++)
         w[i] = i < 2 ? 1e37f : 0;
-    assert_culprit("activation", "transformer.h.1.mlp.c_fc", (int64_t)B * T * 2, 1);
+    assert_culprit("activation", "layer.1.fc", (int64_t)B * T * 2, 1);
 }
 
 /* Final activations of 1e20 times head weights of 1e20 overflow in the logits, which no tensor holds. */
 static void a_loss_is_named_where_no_activation_is(void **state)
 {
     (void)state;
-    float *gamma = row(GP_NORM_GAMMA, 6), *w = row(GP_HEAD_W, 0);
+    float *gamma = row(GP_FINAL_NORM_GAMMA, 0), *w = row(GP_HEAD_W, 0);
     for (int i = 0; i < 16; i++)
         gamma[i] = 1e20f;
     for (int i = 0; i < V * 16; i++)
@@ -129,7 +129,7 @@ static void a_loss_is_named_where_no_activation_is(void **state)
 static void a_gradient_is_named_where_forward_is_finite(void **state)
 {
     (void)state;
-    float *gamma = row(GP_NORM_GAMMA, 6);
+    float *gamma = row(GP_FINAL_NORM_GAMMA, 0);
     for (int i = 0; i < 16; i++)
         gamma[i] = 100;
     scale = 1e38f;
@@ -139,7 +139,7 @@ static void a_gradient_is_named_where_forward_is_finite(void **state)
     assert_int_equal(made, 1);
     assert_non_null(c.what);
     assert_string_equal(c.what, "gradient");
-    assert_string_equal(c.name, "lm_head.weight");
+    assert_string_equal(c.name, "head.weight");
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_model, close_model)

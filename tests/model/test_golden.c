@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gptpipe/safetensors.h"
+#include "checkpoint/pieces.h"
 #include "gptpipe/sampler.h"
+#include "gptpipe/trace.h"
 #include "model/model.h"
 #include "train/optimizer.h"
 
@@ -46,14 +47,14 @@ static void load_weights(golden *g)
     for (int i = 0; i < g->m->params.count; i++) {
         const gp_param *row = &g->m->params.rows[i];
         float *host = gp_malloc((size_t)row->count * sizeof *host);
-        for (int k = 0; k < row->pieces; k++) {
+        gp_piece piece[GP_PIECES];
+        int pieces = gp_naming_pieces(gp_hf_naming(&g->m->config), row, piece);
+        for (int k = 0; k < pieces; k++) {
             gp_tensor t;
-            if (!gp_safetensors_find(g->weights, row->piece[k].name, &t))
-                fail_msg("%s: no tensor %s", g->name, row->piece[k].name);
-            int64_t dim[2];
-            assert_int_equal(t.ndim, gp_piece_shape(row, &row->piece[k], dim));
-            assert_int_equal(t.dim[0], dim[0]);
-            gp_piece_load(row, &row->piece[k], host, t.data);
+            if (!gp_safetensors_find(g->weights, piece[k].name, &t))
+                fail_msg("%s: no tensor %s", g->name, piece[k].name);
+            assert_int_equal(gp_piece_check(g->name, piece[k].name, &t, row, &piece[k]), 0);
+            gp_piece_read(&t, row, &piece[k], 0, row->dim[0], host);
         }
         gp_model_row_upload(g->m, row, host);
         free(host);
@@ -126,19 +127,15 @@ static double norm(const float *a, const float *b, int64_t n)
 
 static void check_hidden(void *self, const char *name, const gp_tensor *t)
 {
-    if (!strncmp(name, "hidden.", 7) || !strcmp(name, "logits")) {
+    if (!strncmp(name, "hidden.", 7) || !strcmp(name, "logits"))
         check_values(self, name, t->data, gp_tensor_count(t));
-        ((golden *)self)->m->trace_self = self;
-    }
 }
 
 static void logits_and_hidden_states(golden *g)
 {
     gp_batch batch = first_batch(g);
     float *logits = gp_malloc(64 * 96 * sizeof *logits);
-    gp_model_set_trace(g->m, check_hidden, g);
-    assert_int_equal(gp_model_logits(g->m, &batch, logits), 0);
-    gp_model_set_trace(g->m, NULL, NULL);
+    assert_int_equal(gp_trace_logits(g->m, &batch, logits, check_hidden, g), 0);
     check_values(g, "logits", logits, 64 * 96);
     free(logits);
 }
@@ -163,7 +160,7 @@ static void loss_and_gradients(golden *g)
     const float *ref = expected(g, "loss", 1);
     if (!(fabs(loss - *ref) <= 1e-5))
         fail_msg("%s: loss %.8f, expected %.8f", g->name, loss, *ref);
-    gp_model_each_parameter(g->m, true, check_gradient, g);
+    gp_trace_parameters(g->m, true, check_gradient, g);
 }
 
 static void model_matches(const char *name, const char *backend)
@@ -228,7 +225,7 @@ static void ten_adamw_steps(const char *backend)
         if (!(fabs(st->grad_norm - norms[s]) <= 1e-4 * norms[s]))
             fail_msg("step %d: gradient norm %.8f, expected %.8f", s, st->grad_norm, norms[s]);
     }
-    gp_model_each_parameter(g.m, false, check_trained, &g);
+    gp_trace_parameters(g.m, false, check_trained, &g);
     gp_optimizer_close(&o);
     golden_close(&g);
 }

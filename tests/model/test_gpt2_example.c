@@ -48,7 +48,7 @@ static golden open_golden(void)
         fail_msg("%s", gp_error());
     assert_true(is_plain_gpt2(gp_checkpoint_config(checkpoint)));
     g.m = create(gp_checkpoint_config(checkpoint), B, T);
-    gp_model_each_parameter(g.ref, false, load, &g.m);
+    gp_trace_parameters(g.ref, false, load, &g.m);
     assert_int_equal(g.m.loaded, g.m.count);
     assert_int_equal(g.m.count, 28);
     assert_int_equal(g.m.free - g.m.memory, /* all of the block is used */
@@ -195,7 +195,7 @@ static void logits_and_gradients_are_those_of_the_library(void **state)
     assert_int_equal(gp_model_gradients(g.ref, &b, &loss), 0);
     if (!(fabs(ours - loss) <= 1e-6))
         fail_msg("loss %.8f, the library's %.8f", ours, loss);
-    gp_model_each_parameter(g.ref, true, compare_gradient, &g.m);
+    gp_trace_parameters(g.ref, true, compare_gradient, &g.m);
     assert_int_equal(g.m.loaded, 0); /* each was compared */
     close_golden(&g);
 }

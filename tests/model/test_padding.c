@@ -8,6 +8,7 @@
 
 #include "backends.h"
 #include "gptpipe/checkpoint.h"
+#include "gptpipe/trace.h"
 #include "model/model.h"
 #include "reference/padding.h"
 
@@ -100,7 +101,7 @@ static void assert_gradients(gp_model *m, const lesson *l)
     found f = {l, gp_model_config(m)->pad_id, 0};
     gp_batch batch = fill(&x, l, f.pad);
     assert_int_equal(gp_model_gradients(m, &batch, &loss), 0);
-    gp_model_each_parameter(m, true, check_gradient, &f);
+    gp_trace_parameters(m, true, check_gradient, &f);
     assert_int_equal(f.seen, 2);
 }
 

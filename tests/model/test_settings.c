@@ -11,6 +11,7 @@
 #include "backends.h"
 #include "gptpipe/checkpoint.h"
 #include "gptpipe/safetensors.h"
+#include "gptpipe/trace.h"
 #include "model/model.h"
 #include "reference/settings.h"
 
@@ -88,7 +89,7 @@ static void assert_logits(const float *got, const double *want)
 
 typedef struct gradients {
     const setting *s;
-    const char *names[PARAMETERS];
+    char names[PARAMETERS][64];
     double norms[PARAMETERS], products[PARAMETERS];
     int count;
 } gradients;
@@ -99,11 +100,11 @@ static void note(void *self, const char *name, const gp_tensor *t)
     int at = g->count++; /* in the order of their names, as Python sorts them */
     assert_true(at < PARAMETERS);
     for (; at && strcmp(g->names[at - 1], name) > 0; at--) {
-        g->names[at] = g->names[at - 1];
+        memcpy(g->names[at], g->names[at - 1], sizeof g->names[at]);
         g->norms[at] = g->norms[at - 1];
         g->products[at] = g->products[at - 1];
     }
-    g->names[at] = name;
+    snprintf(g->names[at], sizeof g->names[at], "%s", name);
     g->norms[at] = g->products[at] = 0;
     for (int64_t i = 0; i < gp_tensor_count(t); i++) {
         double x = ((const float *)t->data)[i];
@@ -119,7 +120,7 @@ static void check_gradients(gp_model *m, const setting *s, const gp_batch *batch
     double loss, all = 0;
     assert_int_equal(gp_model_gradients(m, batch, &loss), 0);
     assert_near(loss, s->loss[0], 1e-5, "the loss");
-    gp_model_each_parameter(m, true, note, &g);
+    gp_trace_parameters(m, true, note, &g);
     assert_int_equal(g.count, PARAMETERS);
     for (int i = 0; i < PARAMETERS; i++)
         all = fmax(all, s->norms[i]);
@@ -166,9 +167,7 @@ static void check_trace(gp_model *m, const setting *s, const gp_batch *batch)
 {
     float logits[B * T * V];
     attentions a = {.s = s, .layer = (int)gp_model_config(m)->layers - 1};
-    gp_model_set_trace(m, look_at_attentions, &a);
-    assert_int_equal(gp_model_logits(m, batch, logits), 0);
-    gp_model_set_trace(m, NULL, NULL);
+    assert_int_equal(gp_trace_logits(m, batch, logits, look_at_attentions, &a), 0);
     assert_true(a.seen);
 }
 

@@ -1,6 +1,7 @@
 /* Whole training runs against PyTorch: losses, gradient norms and learning rates of 50 steps, read from a run's log.
  * The settings and how the values came about: tests/reference/train.py. */
 #include "backends.h"
+#include "checkpoint/names.h"
 #include "gptpipe/checkpoint.h"
 #include "gptpipe/tokens.h"
 #include "gptpipe/train.h"
@@ -108,10 +109,12 @@ static void write_weights(const gp_config *c)
     for (int i = 0; i < m->params.count; i++) {
         const gp_param *row = &m->params.rows[i];
         float *external = gp_malloc((size_t)row->count * sizeof *external);
-        assert_int_equal(row->pieces, 1);
+        gp_piece piece[GP_PIECES];
+        assert_int_equal(gp_naming_pieces(gp_hf_naming(c), row, piece), 1);
         for (int64_t k = 0; k < row->count; k++)
-            external[k] = number(row->piece[0].name, (uint64_t)k, 0.1F) + (row->role == GP_NORM_GAMMA ? 1.0F : 0.0F);
-        gp_piece_load(row, &row->piece[0], gp_model_parameter(m, row).data, external);
+            external[k] = number(piece[0].name, (uint64_t)k, 0.1F) + (row->init == GP_INIT_ONE ? 1.0F : 0.0F);
+        assert_false(piece[0].transposed);
+        gp_model_row_upload(m, row, external);
         free(external);
     }
     gp_checkpoint *ckpt = gp_checkpoint_of_model(m, NULL, 0);
@@ -325,7 +328,7 @@ static void fresh_weights_spread_as_in_transformers(void **state)
         const gp_param *row = &m->params.rows[i];
         const float *w = gp_model_parameter(m, row).data;
         for (int64_t k = 0; row->ndim == 1 && k < row->count; k++)
-            assert_true(w[k] == (row->role == GP_NORM_GAMMA ? 1.0F : 0.0F));
+            assert_true(w[k] == (row->init == GP_INIT_ONE ? 1.0F : 0.0F));
     }
     gp_model_free(m);
     gp_backend_close(be);

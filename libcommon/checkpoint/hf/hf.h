@@ -40,8 +40,8 @@ size_t gp_hf_files_prefix(const gp_hf_files *f);
 /* hf_names.c: fits the names to the configuration, and the configuration to the head and the biases that are there. */
 void gp_hf_fit(gp_hf_files *f, gp_checkpoint *c);
 
-/* Finds the tensor of each piece of c's table (match[3 * row + piece]), and refuses what is missing, of another shape,
- * or too much. */
+/* Finds the tensor of each piece of c's table (match[GP_PIECES * row + piece]), and refuses what is missing, of another
+ * shape, or too much. */
 int gp_hf_match(gp_hf_files *f, gp_checkpoint *c, gp_hf_tensor **match);
 
 /* hf_config.c: fills in c->config, and tells what differs. loadable: as a folder for transformers' from_pretrained. */

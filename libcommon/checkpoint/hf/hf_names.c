@@ -6,37 +6,34 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const prefixes[] = {[GP_GPT2] = "transformer.", [GP_BERT] = "bert.", [GP_ROBERTA] = "roberta."};
-static const char *const families[] = {[GP_GPT2] = "gpt2", [GP_BERT] = "bert", [GP_ROBERTA] = "roberta"};
-
 /* Tensors that carry nothing of their own, or belong to heads that are not built here. Names without prefix,
  * '#' is a number. Shape: one letter a dim, P = any, 1 = 1; NULL = any shape. */
 static const struct extra {
     gp_family family;
     const char *name, *shape;
-    const char *same_as; /* a second name of this parameter: transformers ties the two */
+    gp_role same_as; /* a second name of this parameter: transformers ties the two; GP_ROLES: of none */
 } extras[] = {
-    {GP_GPT2, "h.#.attn.bias", "11PP", NULL}, /* the causal mask, which old versions stored */
-    {GP_GPT2, "h.#.attn.masked_bias", NULL, NULL},
-    {GP_GPT2, "lm_head.weight", NULL, "transformer.wte.weight"},
-    {GP_BERT, "embeddings.position_ids", "1P", NULL},
-    {GP_BERT, "cls.predictions.decoder.weight", NULL, "bert.embeddings.word_embeddings.weight"},
-    {GP_BERT, "cls.predictions.decoder.bias", NULL, "cls.predictions.bias"},
-    {GP_BERT, "pooler.dense.weight", NULL, NULL}, /* the next-sentence head */
-    {GP_BERT, "pooler.dense.bias", NULL, NULL},
-    {GP_BERT, "cls.seq_relationship.weight", NULL, NULL},
-    {GP_BERT, "cls.seq_relationship.bias", NULL, NULL},
-    {GP_ROBERTA, "embeddings.position_ids", "1P", NULL},
-    {GP_ROBERTA, "lm_head.decoder.weight", NULL, "roberta.embeddings.word_embeddings.weight"},
-    {GP_ROBERTA, "lm_head.decoder.bias", NULL, "lm_head.bias"},
-    {GP_ROBERTA, "pooler.dense.weight", NULL, NULL},
-    {GP_ROBERTA, "pooler.dense.bias", NULL, NULL},
+    {GP_GPT2, "h.#.attn.bias", "11PP", GP_ROLES}, /* the causal mask, which old versions stored */
+    {GP_GPT2, "h.#.attn.masked_bias", NULL, GP_ROLES},
+    {GP_GPT2, "lm_head.weight", NULL, GP_WTE},
+    {GP_BERT, "embeddings.position_ids", "1P", GP_ROLES},
+    {GP_BERT, "cls.predictions.decoder.weight", NULL, GP_WTE},
+    {GP_BERT, "cls.predictions.decoder.bias", NULL, GP_HEAD_B},
+    {GP_BERT, "pooler.dense.weight", NULL, GP_ROLES}, /* the next-sentence head */
+    {GP_BERT, "pooler.dense.bias", NULL, GP_ROLES},
+    {GP_BERT, "cls.seq_relationship.weight", NULL, GP_ROLES},
+    {GP_BERT, "cls.seq_relationship.bias", NULL, GP_ROLES},
+    {GP_ROBERTA, "embeddings.position_ids", "1P", GP_ROLES},
+    {GP_ROBERTA, "lm_head.decoder.weight", NULL, GP_WTE},
+    {GP_ROBERTA, "lm_head.decoder.bias", NULL, GP_HEAD_B},
+    {GP_ROBERTA, "pooler.dense.weight", NULL, GP_ROLES},
+    {GP_ROBERTA, "pooler.dense.bias", NULL, GP_ROLES},
 };
 
-static const char *without_prefix(const char *name, gp_family family)
+static const char *without_prefix(const char *name, const char *prefix)
 {
-    size_t n = strlen(prefixes[family]);
-    return strncmp(name, prefixes[family], n) ? name : name + n;
+    size_t n = strlen(prefix);
+    return strncmp(name, prefix, n) ? name : name + n;
 }
 
 /* What safetensors.torch.save_model says of tensors that share their memory: of these it stores one, and keeps the
@@ -65,7 +62,7 @@ static gp_hf_tensor *find_named(const gp_hf_files *f, const char *name)
     } endings[] = {{"LayerNorm.weight", "LayerNorm.gamma"}, {"LayerNorm.bias", "LayerNorm.beta"}};
     gp_hf_tensor *t = gp_hf_files_find(f, name);
     for (size_t k = 0; !t && k < ARRAY_LEN(endings); k++) {
-        char old[sizeof(gp_piece){0}.name + 24];
+        char old[GP_TENSOR_NAME + 24];
         size_t n = strlen(name), tail = strlen(endings[k].now);
         if (n < tail || strcmp(name + n - tail, endings[k].now))
             continue;
@@ -77,12 +74,12 @@ static gp_hf_tensor *find_named(const gp_hf_files *f, const char *name)
 
 /* A piece's tensor: by its full name, or as transformers looks for it too: without the prefix, as the bare model
  * (GPT2Model) is stored, or a head's with it. Of a head under both names it takes the first in the alphabet. */
-static gp_hf_tensor *find_piece(const gp_hf_files *f, const char *name, gp_family family)
+static gp_hf_tensor *find_piece(const gp_hf_files *f, const char *name, const gp_config *c)
 {
-    char whole[sizeof(gp_piece){0}.name + 16];
-    const char *bare = without_prefix(name, family), *names[] = {name, bare};
+    char whole[GP_TENSOR_NAME + 16];
+    const char *prefix = gp_hf_naming(c)->prefix, *bare = without_prefix(name, prefix), *names[] = {name, bare};
     if (bare == name) {
-        snprintf(whole, sizeof whole, "%s%s", prefixes[family], name);
+        snprintf(whole, sizeof whole, "%s%s", prefix, name);
         bool before = strcmp(whole, name) < 0;
         names[before] = name;
         names[!before] = whole;
@@ -92,19 +89,19 @@ static gp_hf_tensor *find_piece(const gp_hf_files *f, const char *name, gp_famil
 }
 
 /* A parameter's second name, or NULL. */
-static const char *second_name(const char *name, gp_family family)
+static const char *second_name(gp_role role, gp_family family)
 {
     for (size_t i = 0; i < ARRAY_LEN(extras); i++)
-        if (extras[i].same_as && extras[i].family == family && !strcmp(extras[i].same_as, name))
+        if (extras[i].same_as == role && extras[i].family == family)
             return extras[i].name;
     return NULL;
 }
 
 /* The tensor that is stored under a parameter's second name, or NULL. */
-static gp_hf_tensor *find_twin(const gp_hf_files *f, const char *name, gp_family family)
+static gp_hf_tensor *find_twin(const gp_hf_files *f, gp_role role, const gp_config *c)
 {
-    const char *second = second_name(name, family);
-    return second ? find_piece(f, second, family) : NULL;
+    const char *second = second_name(role, c->family);
+    return second ? find_piece(f, second, c) : NULL;
 }
 
 /* What is no floating-point number is none of a weight's, and is refused where it is read. */
@@ -148,10 +145,9 @@ static int missing(const gp_hf_files *f, const char *path, const gp_param *row, 
  * always; of two biases that differ transformers adds the one of the decoder, and so it is here. */
 static gp_hf_tensor *find_tensor(const gp_hf_files *f, gp_checkpoint *c, const gp_param *row, const char *name)
 {
-    gp_family family = c->config.family;
-    gp_hf_tensor *t = find_piece(f, name, family), *twin = NULL;
+    gp_hf_tensor *t = find_piece(f, name, &c->config), *twin = NULL;
     if (c->config.tied || row->role == GP_HEAD_B)
-        twin = find_twin(f, name, family);
+        twin = find_twin(f, row->role, &c->config);
     if (t && twin && row->role == GP_HEAD_B && !same_numbers(&t->t, &twin->t)) {
         gp_checkpoint_remark_add(
             c, gp_format("%s: tensor %s differs from %s: that of the decoder is taken", t->path, t->name, twin->name));
@@ -163,12 +159,13 @@ static gp_hf_tensor *find_tensor(const gp_hf_files *f, gp_checkpoint *c, const g
 
 static int match_row(gp_hf_files *f, gp_checkpoint *c, const gp_param *row, gp_hf_tensor **match)
 {
-    for (int k = 0; k < row->pieces; k++) {
-        const gp_piece *piece = &row->piece[k];
-        gp_hf_tensor *t = match[k] = find_tensor(f, c, row, piece->name);
+    gp_piece piece[GP_PIECES];
+    int count = gp_naming_pieces(gp_hf_naming(&c->config), row, piece);
+    for (int k = 0; k < count; k++) {
+        gp_hf_tensor *t = match[k] = find_tensor(f, c, row, piece[k].name);
         if (!t)
-            return missing(f, c->path, row, piece);
-        if (gp_piece_check(t->path, t->name, &t->t, row, piece))
+            return missing(f, c->path, row, &piece[k]);
+        if (gp_piece_check(t->path, t->name, &t->t, row, &piece[k]))
             return -1;
         t->used = true;
     }
@@ -206,27 +203,26 @@ static bool shape_is(const gp_tensor *t, const char *shape)
 static int check_extra(const gp_hf_files *f, const gp_hf_tensor *t, gp_checkpoint *c)
 {
     char text[96];
-    gp_family family = c->config.family;
-    const char *name = without_prefix(t->name, family);
+    const char *name = without_prefix(t->name, gp_hf_naming(&c->config)->prefix);
     gp_tensor_format(&t->t, text, sizeof text);
     for (size_t i = 0; i < ARRAY_LEN(extras); i++) {
         const struct extra *e = &extras[i];
-        if (e->family != family || !name_is(name, e->name) || !shape_is(&t->t, e->shape))
+        if (e->family != c->config.family || !name_is(name, e->name) || !shape_is(&t->t, e->shape))
             continue;
-        const gp_hf_tensor *other = e->same_as ? find_piece(f, e->name, family) : t;
+        const gp_hf_tensor *other = e->same_as != GP_ROLES ? find_piece(f, e->name, &c->config) : t;
         if (other != t && !same_numbers(&t->t, &other->t))
             gp_checkpoint_remark_add(
                 c, gp_format("%s: tensor %s differs from %s, which is taken", t->path, t->name, other->name));
         return 0;
     }
     return fail("%s: tensor %s is %s, expected no such tensor in a %s of %lld layers", t->path, t->name, text,
-                families[family], (long long)c->config.layers);
+                gp_family_name(c->config.family), (long long)c->config.layers);
 }
 
 int gp_hf_match(gp_hf_files *f, gp_checkpoint *c, gp_hf_tensor **match)
 {
     for (int i = 0; i < c->params.count; i++)
-        if (match_row(f, c, &c->params.rows[i], &match[3 * i]))
+        if (match_row(f, c, &c->params.rows[i], &match[GP_PIECES * i]))
             return -1;
     for (int64_t i = 0; i < f->tensor_count; i++)
         if (!f->tensors[i].used && check_extra(f, &f->tensors[i], c))
@@ -236,10 +232,13 @@ int gp_hf_match(gp_hf_files *f, gp_checkpoint *c, gp_hf_tensor **match)
 
 /* ---- before the table of parameters is made -------------------------------------------------------------- */
 
-/* The token embedding's name in each family. */
-static const char *const embeddings[] = {[GP_GPT2] = "transformer.wte.weight",
-                                         [GP_BERT] = "bert.embeddings.word_embeddings.weight",
-                                         [GP_ROBERTA] = "roberta.embeddings.word_embeddings.weight"};
+static gp_hf_tensor *find_embedding(const gp_hf_files *f, const gp_config *c)
+{
+    const gp_naming *n = gp_hf_naming(c);
+    char name[GP_TENSOR_NAME];
+    gp_naming_expand(n, gp_naming_pattern(n, GP_WTE), 0, name);
+    return find_piece(f, name, c);
+}
 
 static bool is_zero(const gp_tensor *t)
 {
@@ -262,6 +261,7 @@ static void fit_biases(gp_hf_files *f, gp_checkpoint *c)
 {
     gp_config whole = c->config;
     gp_params p;
+    gp_piece piece[GP_PIECES];
     gp_hf_tensor *trained = NULL;
     int found = 0, rows = 0;
     whole.bias = true;
@@ -272,7 +272,8 @@ static void fit_biases(gp_hf_files *f, gp_checkpoint *c)
         if (row->ndim != 1 || row->init != GP_INIT_ZERO)
             continue;
         rows++;
-        at[i] = find_piece(f, row->piece[0].name, whole.family);
+        gp_naming_pieces(gp_hf_naming(&whole), row, piece);
+        at[i] = find_piece(f, piece[0].name, &whole);
         found += at[i] != NULL;
         if (at[i] && !is_zero(&at[i]->t))
             trained = at[i];
@@ -291,9 +292,7 @@ static void fit_biases(gp_hf_files *f, gp_checkpoint *c)
 
 static void fit_head(gp_hf_files *f, gp_checkpoint *c)
 {
-    gp_family family = c->config.family;
-    const char *name = embeddings[family];
-    gp_hf_tensor *wte = find_piece(f, name, family), *head = find_twin(f, name, family);
+    gp_hf_tensor *wte = find_embedding(f, &c->config), *head = find_twin(f, GP_WTE, &c->config);
     if (!c->config.tied || !wte || !head || same_numbers(&wte->t, &head->t))
         return;
     c->config.tied = false;
@@ -305,12 +304,10 @@ static void fit_head(gp_hf_files *f, gp_checkpoint *c)
 
 void gp_hf_fit(gp_hf_files *f, gp_checkpoint *c)
 {
-    gp_family family = c->config.family;
-    const char *name = embeddings[family];
-    const char *head = second_name(name, family);
-    while (!find_piece(f, name, family) && !find_named(f, head) && gp_hf_files_strip(f))
+    const char *head = second_name(GP_WTE, c->config.family);
+    while (!find_embedding(f, &c->config) && !find_named(f, head) && gp_hf_files_strip(f))
         ;
     fit_head(f, c);
-    if (family == GP_GPT2 && !c->config.bias)
+    if (!c->config.bias)
         fit_biases(f, c);
 }

@@ -17,21 +17,25 @@ enum { MOST_TOKENIZER = 1 << 28 };
 typedef struct tensor_source {
     gp_hf_files files;
     const gp_params *params;
-    gp_hf_tensor **match; /* (rows, 3) */
+    gp_hf_tensor **match; /* (rows, GP_PIECES) */
+    const gp_naming *naming;
 } tensor_source;
 
 static gp_hf_tensor **match_of(const tensor_source *s, const gp_param *row)
 {
-    return &s->match[3 * (row - s->params->rows)];
+    return &s->match[GP_PIECES * (row - s->params->rows)];
 }
 
 static int read_row(void *self, const gp_param *row, int64_t first, int64_t lines, float *data)
 {
-    gp_hf_tensor **match = match_of(self, row);
-    for (int k = 0; k < row->pieces; k++) {
+    const tensor_source *s = self;
+    gp_hf_tensor **match = match_of(s, row);
+    gp_piece piece[GP_PIECES];
+    int count = gp_naming_pieces(s->naming, row, piece);
+    for (int k = 0; k < count; k++) {
         if (!first && gp_safetensors_check(match[k]->file, match[k]->index, true))
             return -1;
-        gp_piece_read(&match[k]->t, row, &row->piece[k], first, lines, data);
+        gp_piece_read(&match[k]->t, row, &piece[k], first, lines, data);
         gp_safetensors_forget(match[k]->file, match[k]->index);
     }
     return 0;
@@ -253,7 +257,8 @@ int gp_hf_open(gp_checkpoint *c, const char *path)
     if (!rc) {
         gp_hf_fit(&s->files, c);
         gp_params_list(&c->params, &c->config);
-        s->match = gp_calloc((size_t)c->params.count * 3, sizeof(gp_hf_tensor *));
+        s->naming = gp_hf_naming(&c->config);
+        s->match = gp_calloc((size_t)c->params.count * GP_PIECES, sizeof(gp_hf_tensor *));
         rc = gp_hf_match(&s->files, c, s->match);
     }
     free(folder);

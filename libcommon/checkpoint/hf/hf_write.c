@@ -52,17 +52,18 @@ static int read_with_biases(void *self, const gp_param *row, int64_t first, int6
 
 static int write_weights(gp_safetensors_writer *w, const gp_checkpoint *c, gp_dtype dtype)
 {
+    const gp_naming *n = gp_hf_naming(&c->config);
     with_biases b = {.c = c};
     gp_config whole = c->config;
-    if (c->config.family != GP_GPT2 || c->config.bias) {
-        int rc = gp_pieces_declare(w, &c->params, "", dtype);
-        return rc ? rc : gp_pieces_write(w, &c->params, c->path, c->read, c->self, dtype);
+    if (c->config.bias) {
+        int rc = gp_pieces_declare(w, &c->params, n, dtype);
+        return rc ? rc : gp_pieces_write(w, &c->params, n, c->path, c->read, c->self, dtype);
     }
     whole.bias = true;
     gp_params_list(&b.params, &whole);
-    int rc = gp_pieces_declare(w, &b.params, "", dtype);
+    int rc = gp_pieces_declare(w, &b.params, n, dtype);
     if (!rc)
-        rc = gp_pieces_write(w, &b.params, c->path, read_with_biases, &b, dtype);
+        rc = gp_pieces_write(w, &b.params, n, c->path, read_with_biases, &b, dtype);
     gp_params_release(&b.params);
     return rc;
 }

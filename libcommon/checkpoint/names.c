@@ -1,0 +1,133 @@
+/* names.c: role x format. A format or a family more is one table more. */
+#include "checkpoint/names.h"
+
+static const gp_naming hf_gpt2 = {
+    .prefix = "transformer.",
+    .linear_out_in = false, /* Conv1D */
+    .activation = "@h.#.mlp.act",
+    .name =
+        {
+            [GP_WTE] = "@wte.weight",
+            [GP_WPE] = "@wpe.weight",
+            [GP_WTT] = "@wtt.weight",
+            [GP_NORM1_GAMMA] = "@h.#.ln_1.weight",
+            [GP_NORM1_BETA] = "@h.#.ln_1.bias",
+            [GP_QKV_W] = "@h.#.attn.c_attn.weight",
+            [GP_QKV_B] = "@h.#.attn.c_attn.bias",
+            [GP_PROJ_W] = "@h.#.attn.c_proj.weight",
+            [GP_PROJ_B] = "@h.#.attn.c_proj.bias",
+            [GP_NORM2_GAMMA] = "@h.#.ln_2.weight",
+            [GP_NORM2_BETA] = "@h.#.ln_2.bias",
+            [GP_FC_W] = "@h.#.mlp.c_fc.weight",
+            [GP_FC_B] = "@h.#.mlp.c_fc.bias",
+            [GP_OUT_W] = "@h.#.mlp.c_proj.weight",
+            [GP_OUT_B] = "@h.#.mlp.c_proj.bias",
+            [GP_FINAL_NORM_GAMMA] = "@ln_f.weight",
+            [GP_FINAL_NORM_BETA] = "@ln_f.bias",
+            [GP_HEAD_W] = "lm_head.weight",
+        },
+};
+
+#define BERT_QKV(part)                                                                                                 \
+    "@encoder.layer.#.attention.self.query." part "|@encoder.layer.#.attention.self.key." part                         \
+    "|@encoder.layer.#.attention.self.value." part
+
+static const gp_naming hf_bert = {
+    .prefix = "bert.",
+    .linear_out_in = true,
+    .activation = "@encoder.layer.#.intermediate",
+    .name =
+        {
+            [GP_WTE] = "@embeddings.word_embeddings.weight",
+            [GP_WPE] = "@embeddings.position_embeddings.weight",
+            [GP_WTT] = "@embeddings.token_type_embeddings.weight",
+            [GP_EMBED_NORM_GAMMA] = "@embeddings.LayerNorm.weight",
+            [GP_EMBED_NORM_BETA] = "@embeddings.LayerNorm.bias",
+            [GP_QKV_W] = BERT_QKV("weight"),
+            [GP_QKV_B] = BERT_QKV("bias"),
+            [GP_PROJ_W] = "@encoder.layer.#.attention.output.dense.weight",
+            [GP_PROJ_B] = "@encoder.layer.#.attention.output.dense.bias",
+            [GP_NORM1_GAMMA] = "@encoder.layer.#.attention.output.LayerNorm.weight",
+            [GP_NORM1_BETA] = "@encoder.layer.#.attention.output.LayerNorm.bias",
+            [GP_FC_W] = "@encoder.layer.#.intermediate.dense.weight",
+            [GP_FC_B] = "@encoder.layer.#.intermediate.dense.bias",
+            [GP_OUT_W] = "@encoder.layer.#.output.dense.weight",
+            [GP_OUT_B] = "@encoder.layer.#.output.dense.bias",
+            [GP_NORM2_GAMMA] = "@encoder.layer.#.output.LayerNorm.weight",
+            [GP_NORM2_BETA] = "@encoder.layer.#.output.LayerNorm.bias",
+            [GP_MLM_W] = "cls.predictions.transform.dense.weight",
+            [GP_MLM_B] = "cls.predictions.transform.dense.bias",
+            [GP_MLM_GAMMA] = "cls.predictions.transform.LayerNorm.weight",
+            [GP_MLM_BETA] = "cls.predictions.transform.LayerNorm.bias",
+            [GP_HEAD_W] = "cls.predictions.decoder.weight",
+            [GP_HEAD_B] = "cls.predictions.bias",
+        },
+};
+
+static const gp_naming hf_roberta = {
+    .prefix = "roberta.",
+    .base = &hf_bert,
+    .linear_out_in = true,
+    .activation = "@encoder.layer.#.intermediate",
+    .name =
+        {
+            [GP_MLM_W] = "lm_head.dense.weight",
+            [GP_MLM_B] = "lm_head.dense.bias",
+            [GP_MLM_GAMMA] = "lm_head.layer_norm.weight",
+            [GP_MLM_BETA] = "lm_head.layer_norm.bias",
+            [GP_HEAD_W] = "lm_head.decoder.weight",
+            [GP_HEAD_B] = "lm_head.bias",
+        },
+};
+
+const gp_naming *gp_hf_naming(const gp_config *c)
+{
+    static const gp_naming *const families[] = {[GP_GPT2] = &hf_gpt2, [GP_BERT] = &hf_bert, [GP_ROBERTA] = &hf_roberta};
+    return families[c->family];
+}
+
+const char *gp_naming_pattern(const gp_naming *n, gp_role role)
+{
+    return !n->name[role] && n->base ? gp_naming_pattern(n->base, role) : n->name[role];
+}
+
+const char *gp_naming_expand(const gp_naming *n, const char *pattern, int64_t layer, char name[GP_TENSOR_NAME])
+{
+    int at = 0;
+    for (; *pattern && *pattern != '|'; pattern++) {
+        size_t room = GP_TENSOR_NAME - (size_t)at;
+        if (*pattern == '#')
+            at += snprintf(name + at, room, "%lld", (long long)layer);
+        else if (*pattern == '@')
+            at += snprintf(name + at, room, "%s", n->prefix);
+        else
+            at += snprintf(name + at, room, "%c", *pattern);
+        BUG_ON(at >= GP_TENSOR_NAME);
+    }
+    return *pattern ? pattern + 1 : NULL;
+}
+
+int gp_naming_pieces(const gp_naming *n, const gp_param *row, gp_piece piece[GP_PIECES])
+{
+    bool table = row->role == GP_WTE || row->role == GP_WPE || row->role == GP_WTT || row->role == GP_HEAD_W;
+    const char *pattern = gp_naming_pattern(n, row->role);
+    int count = 0;
+    BUG_ON(!pattern);
+    for (; pattern; count++) {
+        BUG_ON(count == GP_PIECES);
+        pattern = gp_naming_expand(n, pattern, row->index, piece[count].name);
+        piece[count].transposed = n->linear_out_in && row->ndim == 2 && !table;
+    }
+    for (int i = 0; i < count; i++) {
+        piece[i].columns = row->dim[row->ndim - 1] / count;
+        piece[i].first = i * piece[i].columns;
+    }
+    return count;
+}
+
+int gp_piece_shape(const gp_param *row, const gp_piece *piece, int64_t dim[2])
+{
+    dim[0] = row->ndim == 1 || piece->transposed ? piece->columns : row->dim[0];
+    dim[1] = row->ndim == 1 ? 1 : piece->transposed ? row->dim[0] : piece->columns;
+    return row->ndim;
+}

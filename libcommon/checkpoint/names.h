@@ -1,0 +1,41 @@
+/* names.h: what formats call the roles of the table of parameters, and in which pieces they store a row. */
+#ifndef GP_CHECKPOINT_NAMES_H
+#define GP_CHECKPOINT_NAMES_H
+
+#include "model/params.h"
+
+enum { GP_PIECES = 3, GP_TENSOR_NAME = 88 }; /* pieces of a row, bytes of a name: at most */
+
+/* One external tensor: columns [first, first + columns) of the row (of its last dim), transposed or not. */
+typedef struct gp_piece {
+    char name[GP_TENSOR_NAME];
+    bool transposed; /* stored outside as (columns, dim[0]) */
+    int64_t first, columns;
+} gp_piece;
+
+/* The names of one format for one family: a pattern a role, in which '#' is the layer, '@' the prefix, and '|' stands
+ * between the pieces of a row that are tensors of their own, of equal width. NULL: as in base, or, without one, the
+ * format has no such tensor. */
+typedef struct gp_naming {
+    const char *prefix; /* of the tensors that a model without its head has */
+    const struct gp_naming *base;
+    bool linear_out_in;     /* a linear's weight is stored (out, in) */
+    const char *activation; /* the module that applies it, as traces call it */
+    const char *name[GP_ROLES];
+} gp_naming;
+
+/* Hugging Face's, which our own files have too. */
+const gp_naming *gp_hf_naming(const gp_config *c);
+
+const char *gp_naming_pattern(const gp_naming *n, gp_role role);
+
+/* The first name of a pattern, up to '|', in a layer. What follows it is returned, NULL at the end. */
+const char *gp_naming_expand(const gp_naming *n, const char *pattern, int64_t layer, char name[GP_TENSOR_NAME]);
+
+/* The pieces of a row, their number returned. */
+int gp_naming_pieces(const gp_naming *n, const gp_param *row, gp_piece piece[GP_PIECES]);
+
+/* The external shape of a piece: dims into dim[2], their number returned. */
+int gp_piece_shape(const gp_param *row, const gp_piece *piece, int64_t dim[2]);
+
+#endif
