@@ -174,7 +174,7 @@ int main(int argc, char **argv)
     rc = c ? 0 : -1;
     if (c && gp_checkpoint_tokenizer_remark(c) && !a.quiet)
         fprintf(stderr, "convert-gpt2: %s\n", gp_show(gp_checkpoint_tokenizer_remark(c)));
-    if (c && !a.quiet && gp_checkpoint_tokenizer_problem(c) && gp_checkpoint_config(c)->family == GP_GPT2)
+    if (c && !a.quiet && gp_checkpoint_tokenizer_problem(c) && gp_checkpoint_config(c)->causal)
         fprintf(stderr, "convert-gpt2: %s; it is %s\n", gp_show(gp_checkpoint_tokenizer_problem(c)),
                 gp_checkpoint_tokenizer(c, NULL) ? "carried as it is" : "left out");
     if (c && gp_checkpoint_remark(c))

@@ -44,6 +44,7 @@ typedef struct gp_config {
     int64_t positions;         /* rows of the position table; the context is positions - position_offset */
     int64_t types;             /* rows of the token type table; 0 = none */
     int64_t position_offset;   /* position of the first token */
+    bool pad_positions;        /* padding has position pad_id, and only what is not padding is counted (RoBERTa) */
     int64_t pad_id;            /* BERT, RoBERTa: its embedding row gets no gradient from the lookup; -1 = none */
     int64_t bos_id;            /* -1 = none */
     int32_t ends[GP_MAX_ENDS]; /* ids that end a sample; without any, the tokenizer's end-of-text does */

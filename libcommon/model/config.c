@@ -27,6 +27,7 @@ gp_config gp_config_defaults(gp_family family)
                                       : 1,
         .bos_id = -1,
         .position_offset = family == GP_ROBERTA ? 2 : 0,
+        .pad_positions = family == GP_ROBERTA,
         .causal = gpt,
         .post_norm = !gpt,
         .gelu_erf = !gpt,

@@ -24,7 +24,7 @@ static void fill_positions(const gp_config *c, const gp_batch *batch, int32_t *p
         int32_t next = (int32_t)c->position_offset;
         for (int64_t t = 0; t < batch->T; t++) {
             int64_t i = b * batch->T + t;
-            bool padding = c->family == GP_ROBERTA && batch->inputs[i] == c->pad_id;
+            bool padding = c->pad_positions && batch->inputs[i] == c->pad_id;
             positions[i] = padding ? (int32_t)c->pad_id : next++;
         }
     }
@@ -65,7 +65,7 @@ int gp_model_load(gp_model *m, gp_acts *a, const gp_batch *batch)
         fill_positions(&m->config, batch, m->positions);
         ops->upload(m->be, a->positions, m->positions, ids);
     }
-    a->counted = m->config.family != GP_ROBERTA && !a->decode;
+    a->counted = !m->config.pad_positions && !a->decode;
     a->has_types = batch->types != NULL;
     if (batch->types)
         ops->upload(m->be, a->types, batch->types, ids);
@@ -86,7 +86,7 @@ static gp_embed_op embed_op(gp_model *m, gp_acts *a)
                          .positions = a->positions,
                          .types = a->has_types ? a->types : NULL,
                          .pad_token = (int32_t)gp_config_padding(c),
-                         .pad_position = c->family == GP_ROBERTA ? (int32_t)c->pad_id : -1,
+                         .pad_position = c->pad_positions ? (int32_t)c->pad_id : -1,
                          .drop = gp_model_dropout(m, a, c->post_norm ? 0 : c->dropout_embd, 0, GP_SITE_EMBED),
                          .wte = &m->wte,
                          .wpe = &m->wpe,

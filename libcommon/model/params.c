@@ -235,7 +235,7 @@ static void clear_padding(const gp_params *p, const gp_config *c, float *flat)
     int64_t padding = gp_config_padding(c);
     for (int i = 0; i < p->count && padding >= 0; i++) {
         const gp_param *row = &p->rows[i];
-        if (row->role == GP_WTE || (row->role == GP_WPE && c->family == GP_ROBERTA))
+        if (row->role == GP_WTE || (row->role == GP_WPE && c->pad_positions))
             memset(flat + row->offset + padding * c->channels, 0, (size_t)c->channels * sizeof *flat);
     }
 }

@@ -10,7 +10,8 @@
 #
 # `sees` below says it in full. The numeric core (backend, model) sees neither files' formats nor the terminal; only train
 # sees dist; tools and examples see the public headers alone. dnnl.h is included by one file, CUDA's headers by
-# backend/cuda, mpi.h and nccl.h by dist. JSON is read by base/json.c alone. The test then breaks each rule in a copy of
+# backend/cuda, mpi.h and nccl.h by dist. JSON is read by base/json.c alone. No file but the configuration's and the
+# formats' tests a model's family. The test then breaks each rule in a copy of
 # the tree, to see that it is caught.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -71,6 +72,10 @@ check() {
     }
     /(^|[^a-z_])json_load[a-z_]*\(/ && FILENAME != "libcommon/base/json.c" {
         wrong("gp_json_load of base/json.h reads JSON, within a budget of memory")
+    }
+    /GP_(GPT2|BERT|ROBERTA)|(->|[.])family/ && FILENAME !~ /^libcommon\/(checkpoint\/|model\/config)|gptpipe\/config[.]h$/ &&
+        !/gp_family_name/ {
+        wrong("only the configuration and the formats know families; elsewhere a flag of gp_config says what differs")
     }
     here == "" || !/^[ \t]*#[ \t]*include[ \t]*["<]/ { next }
     {
@@ -170,6 +175,10 @@ plant libcommon/backend/ref/a.c '<dnnl.h>'
 plant libcommon/backend/ref/a.c '<cuda_runtime.h>'
 plant libcommon/train/a.c '<mpi.h>'
 plant libcommon/else/a.c '<stdint.h>'
+for file in libcommon/model/a.c libcommon/train/a.c tools/a.c; do
+    plant $file '<stdint.h>' 'void f(int family) { return family == GP_BERT; }'
+    plant $file '<stdint.h>' 'void f(gp_config *c) { c->family = 0; }'
+done
 plant libcommon/infer/a.c '<jansson.h>' 'void f(void) { json_decref(json_loads("{}", 0, NULL)); }'
 mkdir -p "$copy/libcommon/backend/cpu"
 printf '#include <dnnl.h>\n' > "$copy/libcommon/backend/cpu/one.c"
