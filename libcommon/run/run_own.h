@@ -36,4 +36,8 @@ bool gp_run_is_temporary(const char *name);
 /* Whether a name is one of those that a checkpoint's folder has, or temporary for one. */
 bool gp_run_is_checkpoint_file(const char *name);
 
+/* prune.c: removes checkpoints older than the newest `keep`. A failure costs disk space and nothing else; but where it
+ * cannot be found out which ones `last` and `best` name, none is removed. */
+void gp_run_prune(const gp_run *r, int64_t keep);
+
 #endif

@@ -80,72 +80,6 @@ int gp_run_continue_from(gp_run *r, int64_t step, int64_t best_step)
     return gp_run_sync(r);
 }
 
-/* ---- checkpoints that go --------------------------------------------------------------------------------- */
-
-/* Takes the name away first: what is called ckpt-N is whole. A link is removed itself, never what it points to; and
- * what others have put into the folder stays in ckpt-N.rest. */
-static int remove_checkpoint(const gp_run *r, int64_t step)
-{
-    struct stat st;
-    char *name = gp_run_name(step), *temporary = gp_temporary_name_of(name);
-    char *rest = gp_format("%s.rest", name), *fresh = NULL;
-    int rc = -1, removed;
-    if (fstatat(r->dir, name, &st, AT_SYMLINK_NOFOLLOW)) {
-        fail_errno("%s/%s", r->path, name);
-    } else if (!S_ISDIR(st.st_mode)) {
-        rc = S_ISLNK(st.st_mode) && !unlinkat(r->dir, name, 0)
-                 ? 0
-                 : fail("%s/%s: is no folder and cannot be removed", r->path, name);
-    } else if (renameat(r->dir, name, r->dir, temporary)) {
-        fail_errno("%s/%s: cannot be renamed", r->path, name);
-    } else if (!gp_run_sync(r)) { /* or a power cut might leave the name with half of the files */
-        removed = gp_folder_remove_at(r->dir, temporary, gp_run_is_checkpoint_file);
-        rc = removed < 0 ? -1 : 0;
-        if (!removed)
-            gp_run_rename_aside(r, temporary, rest, &fresh);
-    }
-    free(fresh);
-    free(rest);
-    free(temporary);
-    free(name);
-    return rc;
-}
-
-/* Older checkpoints than the newest `keep`. A failure costs disk and nothing else; but where it cannot be found out
- * which ones `last` and `best` name, none is removed. */
-static void prune(const gp_run *r, int64_t keep)
-{
-    int64_t *steps, count, last, best;
-    if (gp_run_link_step(r->path, "last", &last) || gp_run_link_step(r->path, "best", &best))
-        return;
-    if (!gp_run_steps(r->path, &steps, &count))
-        for (int64_t i = keep; i < count; i++)
-            if (steps[i] != last && steps[i] != best)
-                remove_checkpoint(r, steps[i]);
-    free(steps);
-}
-
-int64_t gp_run_remove_after(gp_run *r, int64_t step)
-{
-    int64_t *steps, count, removed = 0;
-    int rc = gp_run_steps(r->path, &steps, &count);
-    for (int64_t i = 0; !rc && i < count && steps[i] > step; i++) {
-        rc = remove_checkpoint(r, steps[i]);
-        removed += !rc;
-    }
-    free(steps);
-    return rc ? -1 : removed;
-}
-
-int gp_run_set_aside(gp_run *r, int64_t step, char **name)
-{
-    char *was = gp_run_name(step), *as = gp_format("%s.damaged", was);
-    int rc = gp_run_rename_aside(r, was, as, name);
-    free(as);
-    free(was);
-    return rc ? rc : gp_run_sync(r);
-}
-
 /* ---- a new one ------------------------------------------------------------------------------------------- */
 
 int gp_run_save(gp_run *r, int64_t step, bool best, int64_t keep, int (*fill)(void *self, const char *dir), void *self)
@@ -163,7 +97,7 @@ int gp_run_save(gp_run *r, int64_t step, bool best, int64_t keep, int (*fill)(vo
     if (!rc)
         rc = publish(r, step, best);
     if (!rc)
-        prune(r, keep > 1 ? keep : 1);
+        gp_run_prune(r, keep > 1 ? keep : 1);
     free(path);
     free(name);
     return rc;
