@@ -88,5 +88,10 @@ foreach(tool ${GPTPIPE_TOOL_NAMES})
       endif()")
   endforeach()
 endforeach()
-add_custom_target(pages ALL DEPENDS ${pages})
+add_custom_command(OUTPUT ${CMAKE_BINARY_DIR}/share/gptpipe.1 DEPENDS gptpipe_driver
+  COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/share
+  COMMAND $<TARGET_FILE:gptpipe_driver> --man > ${CMAKE_BINARY_DIR}/share/gptpipe.1
+  COMMENT "Manual page of gptpipe" VERBATIM)
+install(FILES ${CMAKE_BINARY_DIR}/share/gptpipe.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+add_custom_target(pages ALL DEPENDS ${pages} ${CMAKE_BINARY_DIR}/share/gptpipe.1)
 install(TARGETS gptpipe_driver RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

@@ -90,6 +90,12 @@ echo '{"context": "Once", "endings": [" a", " b"], "label": 0}' > "$work/choices
 (cd "$work" && TASK=choices FILE=choices.jsonl PATH=/usr/bin:/bin "$prefix/share/gptpipe/pipelines/eval-hellaswag.sh" run --quiet > log) ||
     wrong "an installed script: $(cat "$work/log")"
 
+# gptpipe(1) names each tool's page, which is there under that name.
+while IFS= read -r page; do
+    [ -s "$prefix/share/man/man1/$page.1" ] || wrong "gptpipe(1) names $page(1), which is not installed"
+done < <(sed -n '/^[.]SH SEE ALSO/,$s/\\f[BR]//gp' "$prefix/share/man/man1/gptpipe.1" | sed -n 's/\\-/-/g; s/(1),*$//p')
+[ "$(sed -n '/^[.]SH SEE ALSO/,$p' "$prefix/share/man/man1/gptpipe.1" | grep -c '(1)')" = 6 ] || wrong "gptpipe(1) names other tools"
+
 # Without the short names, and all of it away again; what is not ours stays.
 cmake -D BUILD="$GPTPIPE_BUILD" -P cmake/Uninstall.cmake > "$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 left=$(find "$prefix" -type f -o -type l)
@@ -130,6 +136,7 @@ cmake --install "$GPTPIPE_BUILD" --prefix "$prefix" > "$work/log" || { cat "$wor
 # Each tool came with its pages and still runs from there.
 for path in "$GPTPIPE_BUILD"/share/*.1; do
     tool=$(basename "$path" .1)
+    [ "$tool" != gptpipe ] || continue
     "$prefix/bin/$tool" --version | grep -q "^$tool (gptpipe) $(pkg-config --modversion gptpipe)$"
     for page in "man/man1/$tool.1" "bash-completion/completions/$tool" "zsh/site-functions/_$tool" \
         "fish/vendor_completions.d/$tool.fish"; do

@@ -30,6 +30,48 @@ static void print_help(FILE *out)
     fprintf(out, "\ngptpipe TOOL --help says more of each.\n");
 }
 
+/* A word of the manual page: roff reads a plain "-" as a hyphen. */
+static void print_roff(const char *text)
+{
+    for (; *text; text++)
+        fputs(*text == '-' ? "\\-" : (char[]){*text, 0}, stdout);
+}
+
+static const char man_head[] =
+    ".SH NAME\ngptpipe \\- tools that turn text into a trained GPT\\-2 and its samples\n"
+    ".SH SYNOPSIS\n\\fBgptpipe\\fR \\fITOOL\\fR [\\fIOPTION\\fR]...\n.br\n\\fBgptpipe help\\fR \\fITOOL\\fR\n"
+    ".SH DESCRIPTION\nRuns one of the tools below. They are joined by files and pipes: a data set becomes a token\n"
+    "stream, a token stream a checkpoint, a checkpoint text. Each has a manual page of its own.\n"
+    ".PP\nWhere the short names are installed too, \\fBtrain\\fR is the same as \\fBgptpipe train\\fR.\n"
+    ".SH TOOLS\n";
+
+static const char man_tail[] =
+    ".SH OPTIONS\n.TP\n\\fB\\-h\\fR, \\fB\\-\\-help\\fR\nprint the list of tools and exit\n"
+    ".TP\n\\fB\\-V\\fR, \\fB\\-\\-version\\fR\nprint the version and exit\n"
+    ".TP\n\\fB\\-\\-man\\fR\nprint this page in man(7) and exit\n"
+    ".SH EXIT STATUS\nThat of the tool: 0 for success, 1 for failure, 2 for a wrong command line.\n"
+    ".SH EXAMPLES\n.EX\n    gptpipe fetch\\-data stories | gptpipe tokenize | gptpipe train \\-\\-steps 200 \\-o run\n"
+    "    gptpipe sample run \\(aqOnce upon a time\\(aq\n.EE\n.SH SEE ALSO\n";
+
+/* gptpipe(1), in man(7). */
+static void print_man(void)
+{
+    printf(".TH \"GPTPIPE\" 1 \"\" \"gptpipe %s\" \"gptpipe\"\n%s", gp_version(), man_head);
+    for (int i = 0; i < TOOLS; i++) {
+        printf(".TP\n\\fB");
+        print_roff(tools[i].name);
+        printf("\\fR\n");
+        print_roff(tools[i].summary);
+        putchar('\n');
+    }
+    fputs(man_tail, stdout);
+    for (int i = 0; i < TOOLS; i++) {
+        printf("\\fBgptpipe\\-");
+        print_roff(tools[i].name);
+        printf("\\fR(1)%s\n", i + 1 < TOOLS ? "," : "");
+    }
+}
+
 static const char *find(const char *name)
 {
     for (int i = 0; i < TOOLS; i++)
@@ -72,6 +114,10 @@ int main(int argc, char **argv)
     }
     if (name && (!strcmp(name, "--help") || !strcmp(name, "-h") || (!strcmp(name, "help") && argc == 2))) {
         print_help(stdout);
+        return 0;
+    }
+    if (name && !strcmp(name, "--man")) {
+        print_man();
         return 0;
     }
     if (name && !strcmp(name, "help") && find(argv[2])) { /* gptpipe help train */
