@@ -75,28 +75,28 @@ fresh() { # the tree again, of what the pages name
     rm -rf "$copy/tree" && mkdir "$copy/tree"
     cp -r *.md LICENSE docs include libcommon tools tests examples pipelines bench cmake data "$copy/tree"
 }
-caught() { # TEXT: the check of the copy says so, and nothing else
+caught() { # CHECK TEXT [LINES]: that check of the copy says so, and nothing else
     local found
-    found=$(check "$copy/tree")
-    [ "$(printf '%s\n' "$found" | grep -c .)" = "${2:-1}" ] && [[ $found == *"$1"* ]] ||
-        { echo "FAILED: expected '$1', found: $found"; exit 1; }
+    found=$("$1" "$copy/tree")
+    [ "$(printf '%s\n' "$found" | grep -c .)" = "${3:-1}" ] && [[ $found == *"$2"* ]] ||
+        { echo "FAILED: expected '$2', found: $found"; exit 1; }
 }
 fresh
 echo 'See [there](docs/nowhere.md).' >> "$copy/tree/SECURITY.md"
-caught 'SECURITY.md: the link docs/nowhere.md leads to no file'
+caught links 'SECURITY.md: the link docs/nowhere.md leads to no file'
 cp SECURITY.md "$copy/tree"
 echo 'See [there](docs/training.md#no-such-thing).' >> "$copy/tree/SECURITY.md"
-caught 'leads to no heading'
+caught links 'leads to no heading'
 cp SECURITY.md "$copy/tree"
 echo 'It is in `train/nowhere.c`.' >> "$copy/tree/SECURITY.md"
-caught 'SECURITY.md: names train/nowhere.c, which is not there'
+caught names 'SECURITY.md: names train/nowhere.c, which is not there'
 cp SECURITY.md "$copy/tree"
 seq $README_LINES >> "$copy/tree/README.md"
-caught 'expected at most 150'
+caught readme 'expected at most 150'
 cp README.md "$copy/tree"
 seq 200 >> "$copy/tree/libcommon/train/train.c"
 seq 200 >> "$copy/tree/libcommon/train/step.c"
-caught 'docs/reading.md: says about'
+caught reading 'docs/reading.md: says about'
 seq 9000 >> "$copy/tree/libcommon/train/train.c"
-caught 'expected at most 9000' 2
+caught reading 'expected at most 9000' 2
 echo "the pages are true of the tree"
