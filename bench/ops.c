@@ -415,7 +415,6 @@ static void measure_machine(bench *b)
 
 int main(int argc, char **argv)
 {
-    gp_backend_prepare(argv);
     bench b = {.B = 12, .T = 64, .C = 128, .H = 4, .V = 65, .seconds = 0.3, .only = ""};
     const char *name = "cpu", *dtype = "fp32";
     int threads = 0;

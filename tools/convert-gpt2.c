@@ -154,7 +154,7 @@ static bool can_write(const char *format)
 int main(int argc, char **argv)
 {
     args a = {.to = "safetensors", .dtype = "fp32"};
-    int rc = gp_options_parse(&tool, &a, argc, argv);
+    int rc = gp_tool_start(&tool, &a, argc, argv);
     if (rc != GP_OPTIONS_RUN)
         return rc;
     if (a.operands.count > 1)

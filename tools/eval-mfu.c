@@ -90,6 +90,7 @@ static const gp_tool tool = {
                 "eval-mfu --preset gpt2 --passes train --batch-size 64 --paper h200",
     .options = options,
     .positionals = 1 + offsetof(args, operands),
+    .computes = true,
 };
 
 /* The preset with the sizes that were given. */
@@ -353,7 +354,6 @@ static int check(const args *a, sweep *s)
 
 int main(int argc, char **argv)
 {
-    gp_backend_prepare(argv);
     args a = {.backend = "auto",
               .dtype = "auto",
               .attention = "own",
@@ -364,7 +364,7 @@ int main(int argc, char **argv)
               .batch_size = 8,
               .decode_batch = 1};
     sweep s = {.count = 0};
-    int rc = gp_options_parse(&tool, &a, argc, argv);
+    int rc = gp_tool_start(&tool, &a, argc, argv);
     if (rc != GP_OPTIONS_RUN)
         return rc;
     if (a.operands.count > !a.checkpoint)

@@ -396,7 +396,7 @@ static int fetch(const args *a, const gp_catalog *c)
 int main(int argc, char **argv)
 {
     args a = {.stories = 20000, .seed = 1, .parallel = 4, .retries = 5, .connect_timeout = 20, .stall_timeout = 30};
-    int rc = gp_options_parse(&tool, &a, argc, argv);
+    int rc = gp_tool_start(&tool, &a, argc, argv);
     if (rc != GP_OPTIONS_RUN)
         return rc;
     if (!a.list && !a.info && !a.names.count)
@@ -406,7 +406,6 @@ int main(int argc, char **argv)
     if (a.mirror && !*a.mirror)
         a.mirror = NULL;
     on_signals(on_signal);
-    signal(SIGXFSZ, SIG_IGN); /* a file too large for its limit is a failed write, as on a full disk */
     gp_catalog *c = gp_catalog_open(a.catalog);
     if (!c)
         rc = -1;

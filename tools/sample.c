@@ -97,6 +97,7 @@ static const gp_tool tool = {
                 "sample -c run -p 'Once' --max-tokens 0 --trace trace.safetensors --trace-grad",
     .options = options,
     .positionals = 1 + offsetof(args, operands),
+    .computes = true,
 };
 /* clang-format on */
 
@@ -347,8 +348,6 @@ static const char *contradiction(const args *a)
 
 int main(int argc, char **argv)
 {
-    gp_backend_prepare(argv);
-    signal(SIGPIPE, SIG_DFL); /* a closed reader ends this quietly, whatever the parent ignored */
     session s = {.a = {.backend = "auto",
                        .dtype = "auto",
                        .task = "text",
@@ -363,7 +362,8 @@ int main(int argc, char **argv)
                        .allow_special = true,
                        .echo = true}};
     const args *a = &s.a;
-    int rc = gp_options_parse(&tool, &s.a, argc, argv);
+    signal(SIGPIPE, SIG_DFL); /* a closed reader ends this quietly, whatever the parent ignored */
+    int rc = gp_tool_start(&tool, &s.a, argc, argv);
     if (rc != GP_OPTIONS_RUN)
         return rc;
     const char *wrong = take_operands(&s.a);

@@ -282,7 +282,7 @@ static int check(const args *a)
 int main(int argc, char **argv)
 {
     args a = {.format = "tok"};
-    int rc = gp_options_parse(&tool, &a, argc, argv);
+    int rc = gp_tool_start(&tool, &a, argc, argv);
     if (rc != GP_OPTIONS_RUN)
         return rc;
     if ((rc = check(&a)))

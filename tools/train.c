@@ -112,6 +112,7 @@ static const gp_tool tool = {
                 "train --resume run --steps 3000",
     .options = options,
     .positionals = 1 + AT(data), /* FILE is --data FILE */
+    .computes = true,
 };
 
 /* Names of files that the run's config.yaml has, and not the command line, go by the folder in which it was made. */
@@ -153,7 +154,7 @@ static void replace_sizes(args *a)
 /* A resumed run begins with the options that it logged (*before); what stands on the command line wins. */
 static int parse(args *a, args *before, int argc, char **argv)
 {
-    int rc = gp_options_parse(&tool, a, argc, argv);
+    int rc = gp_tool_start(&tool, a, argc, argv);
     if (rc == GP_OPTIONS_RUN && !a->o.resume)
         replace_sizes(a);
     if (rc != GP_OPTIONS_RUN || !a->o.resume)
@@ -202,7 +203,6 @@ static int check_run(const args *a)
 
 int main(int argc, char **argv)
 {
-    gp_backend_prepare(argv);
     args a = {.o = gp_train_defaults()}, before = a;
     int rc = parse(&a, &before, argc, argv);
     if (rc != GP_OPTIONS_RUN)

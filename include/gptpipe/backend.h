@@ -21,11 +21,10 @@ extern "C" {
 
 typedef struct gp_backend gp_backend;
 
-/* For a program's first line: OpenMP's threads spin while they wait for each other, which on a machine that does
- * anything else as well makes small models 10 to 1000 times slower. They can be told not to only through the
- * environment, before the process starts; so this starts the program once more with OMP_WAIT_POLICY=passive. It
- * does nothing where that variable or GOMP_SPINCOUNT is set already, or without OpenMP. */
-GP_API void gp_backend_prepare(char **argv);
+/* Start a program that embeds this library with OMP_WAIT_POLICY=passive in its environment. Otherwise OpenMP's threads
+ * spin while they wait for each other, which makes small models 10 to 1000 times slower on a machine that does anything
+ * else as well. OpenMP reads the variable when the process starts, and the library never starts a process again; the
+ * tools do so themselves (gp_tool_start). */
 
 /* name: auto, ref, cpu, cuda. dtype: auto, fp32, tf32 (matrix products that read fp32 with ten bits of mantissa, on
  * cuda alone), bf16 (matrix products in bf16 with fp32 sums, where the processor has the instructions and the build

@@ -13,7 +13,7 @@
  *     static const gp_tool tool = {.name = "train", .summary = "...", .usage = "[OPTION]...", .options = options};
  *
  *     args a = {.steps = 1000, .lr = 6e-4, .order = "random"};      // the defaults
- *     int rc = gp_options_parse(&tool, &a, argc, argv);
+ *     int rc = gp_tool_start(&tool, &a, argc, argv);
  *     if (rc != GP_OPTIONS_RUN)
  *         return rc;
  *
@@ -80,7 +80,17 @@ typedef struct gp_tool {
     /* 1 + offsetof(args, a gp_list) where operands go; 0 = none allowed. The list may be that of an option:
      * --data A B C is then --data A --data B --data C. */
     size_t positionals;
+    bool computes; /* a backend works in it; see gp_tool_start */
 } gp_tool;
+
+/* The tools, in the order of the pipeline. */
+#define GP_TOOLS(X)                                                                                                    \
+    X("fetch-data", "data sets and GPT-2's files, checked and whole")                                                  \
+    X("tokenize", "text to a stream of token ids, and back")                                                           \
+    X("train", "a token stream in, a GPT-2 out")                                                                       \
+    X("sample", "a checkpoint continues prompts, or scores text")                                                      \
+    X("convert-gpt2", "other people's checkpoints")                                                                    \
+    X("eval-mfu", "how fast, beside what the machine can do")
 
 enum { GP_OPTIONS_RUN = -2, GP_OPTIONS_DONE = 0, GP_OPTIONS_FAILED = 1, GP_OPTIONS_USAGE = 2 };
 
@@ -106,6 +116,12 @@ GP_API bool gp_options_said(const gp_tool *tool, const char *name);
  * option a is there (text, a list, a flag that is on); "a=x", it has this value; "!..." the opposite. args: as the run
  * will have them. 0, or GP_OPTIONS_USAGE with the reason on stderr. */
 GP_API int gp_options_check(const gp_tool *tool, const void *args);
+
+/* main's first line: gp_options_parse in a process that is set up as all tools are. A file too large for its limit is a
+ * failed write, as on a full disk. Closed descriptors 0 to 2 are taken, so that no file gets their number.
+ * tool->computes: the program starts once more with OMP_WAIT_POLICY=passive, unless that or GOMP_SPINCOUNT is set: see
+ * gptpipe/backend.h. */
+GP_API int gp_tool_start(const gp_tool *tool, void *args, int argc, char **argv);
 
 /* Prints "NAME: error" for a failed run, closes stdout with a check (a full disk is an error), and gives main's
  * value: 0 if rc is 0, else 1. */

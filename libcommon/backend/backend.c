@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static const struct backend {
     const char *name;
@@ -19,23 +18,6 @@ static const struct backend {
     {"cpu", gp_cpu_open, NULL, false, NULL},
     {"ref", gp_ref_open, NULL, false, NULL},
 };
-
-void gp_backend_prepare(char **argv)
-{
-#ifdef _OPENMP
-    if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT"))
-        return;
-    char self[4096]; /* its path, not the link: a process is called after what it was started as */
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    setenv("OMP_WAIT_POLICY", "passive", 1);
-    if (n > 0) {
-        self[n] = 0;
-        execv(self, argv); /* where that fails, threads spin: slower, not wrong */
-    }
-#else
-    (void)argv;
-#endif
-}
 
 static void unknown(const char *name)
 {

@@ -1,10 +1,8 @@
 /* options.c: the command line. See gptpipe/options.h. */
 #include "cli/options.h"
-#include "cli/descriptors.h"
 #include "gptpipe/output.h"
 
 #include <errno.h>
-#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -277,12 +275,6 @@ static int page_width(void)
     return width < 40 ? 40 : width > 100 ? 100 : width;
 }
 
-static int say(const gp_tool *tool)
-{
-    fprintf(stderr, "%s: %s\n", tool->name, gp_error());
-    return GP_OPTIONS_FAILED;
-}
-
 /* Writes a page to stdout, at once and with a check. */
 static int publish(const gp_tool *tool, gp_buf *page)
 {
@@ -291,13 +283,13 @@ static int publish(const gp_tool *tool, gp_buf *page)
     if (!bad)
         return GP_OPTIONS_DONE;
     fail("stdout: cannot be written: %s", strerror(errno));
-    return say(tool);
+    return gp_tool_fail(tool);
 }
 
 static int print_config(const gp_tool *tool, const void *args)
 {
     if (gp_options_print(tool, args, stdout))
-        return say(tool);
+        return gp_tool_fail(tool);
     return GP_OPTIONS_DONE;
 }
 
@@ -336,7 +328,6 @@ int gp_options_parse(const gp_tool *tool, void *args, int argc, char **argv)
 {
     size_t rows = count_rows(tool->options);
     command_line w = {.tool = tool, .args = args, .argc = argc, .argv = argv};
-    gp_standard_hold(); /* every tool comes here before it opens a file */
     free(given.options);
     free(given.said);
     given.tool = tool;
@@ -358,29 +349,4 @@ bool gp_options_said(const gp_tool *tool, const char *name)
     const gp_option *o = gp_option_find(tool->options, name, strlen(name));
     BUG_ON(!o || given.tool != tool);
     return given.said[row_of(tool, o)];
-}
-
-int gp_tool_usage(const gp_tool *tool, const char *fmt, ...)
-{
-    va_list ap;
-    char line[1024];
-    va_start(ap, fmt);
-    vsnprintf(line, sizeof line, fmt, ap);
-    va_end(ap);
-    fprintf(stderr, "%s: %s (see %s%s --help)\n", tool->name, gp_show(line), gp_tool_prefix(), tool->name);
-    return GP_OPTIONS_USAGE;
-}
-
-int gp_tool_exit(const gp_tool *tool, int rc)
-{
-    bool pending = __fpending(stdout) != 0, bad = ferror(stdout) != 0;
-    errno = 0;
-    bool unclosed = fclose(stdout) != 0;
-    if (rc)
-        return say(tool);
-    /* a stdout that was closed from the start is nobody's loss when nothing was written */
-    if (!bad && (!unclosed || (!pending && errno == EBADF)))
-        return 0;
-    fail("stdout: cannot be written: %s", errno ? strerror(errno) : "an earlier write failed");
-    return say(tool);
 }

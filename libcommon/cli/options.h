@@ -75,6 +75,9 @@ int gp_options_load_given(const gp_tool *tool, void *args, const char *path, boo
 typedef void gp_options_change_fn(void *self, const char *name, const char *was, const char *is);
 void gp_options_compare(const gp_tool *tool, const void *was, const void *is, gp_options_change_fn *fn, void *self);
 
+/* Prints "NAME: error"; gives 1. */
+int gp_tool_fail(const gp_tool *tool);
+
 /* A flag that is on by default is there to be turned off. */
 bool gp_option_is_on(const gp_option *o, const void *args);
 

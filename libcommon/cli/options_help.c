@@ -168,7 +168,9 @@ static void put_description(gp_buf *b, const char *text, int width)
 /* A tool's name in a text of commands: at the start of a line, after "| " or after a backtick. */
 static bool begins_command(const char *text, const char *at)
 {
-    static const char *const tools[] = {"fetch-data", "tokenize", "train", "sample", "convert-gpt2", "eval-mfu"};
+#define NAME(name, summary) name,
+    static const char *const tools[] = {GP_TOOLS(NAME)};
+#undef NAME
     bool place = at == text || at[-1] == '\n' || at[-1] == '`' || (at - text > 1 && at[-1] == ' ' && at[-2] == '|');
     for (size_t i = 0; place && i < ARRAY_LEN(tools); i++) {
         size_t n = strlen(tools[i]);

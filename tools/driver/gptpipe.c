@@ -7,17 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "gptpipe/error.h"
+#include "gptpipe/options.h"
 
 static const struct {
     const char *name, *summary;
 } tools[] = {
-    {"fetch-data", "data sets and GPT-2's files, checked and whole"},
-    {"tokenize", "text to a stream of token ids, and back"},
-    {"train", "a token stream in, a GPT-2 out"},
-    {"sample", "a checkpoint continues prompts, or scores text"},
-    {"convert-gpt2", "other people's checkpoints"},
-    {"eval-mfu", "how fast, beside what the machine can do"},
+#define TOOL(name, summary) {name, summary},
+    GP_TOOLS(TOOL)
+#undef TOOL
 };
 
 enum { TOOLS = sizeof tools / sizeof *tools };

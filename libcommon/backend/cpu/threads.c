@@ -2,7 +2,7 @@
  * those of products and signals.c.
  *
  * A region wakes sleeping threads and waits for all of them. (They sleep, since threads that spin while they wait
- * are far worse on a machine that does anything else: gp_backend_prepare.) For two threads on a shared virtual
+ * are far worse on a machine that does anything else: gp_tool_start.) For two threads on a shared virtual
  * machine that took 3 us at best, 10 us in a good row of ops, 50 us in the median. So work is cut when one thread
  * would take 50 us or more over it: halving it then pays for most regions, and below there is little to gain. A
  * token of 4 layers of 128 channels, 31 ops of 2 us, took 280 us when every op had a region, and takes 50 without.
