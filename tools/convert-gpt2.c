@@ -16,12 +16,12 @@ typedef struct args {
 
 /* clang-format off */
 static const gp_option options[] = {
-    {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|DIR/|-", "where the result goes; a name that ends in / becomes a folder for transformers' from_pretrained", .implied = "stdout where that is no terminal", .filled = true},
+    {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|DIR/|-", "where the result goes; a name that ends in / becomes a folder for transformers' from_pretrained", .default_text = "stdout where that is no terminal", .nonempty = true},
     {"to", 0, GP_OPT_STRING, offsetof(args, to), "FORMAT", "format of the result: safetensors"},
     {"dtype", 0, GP_OPT_CHOICE, offsetof(args, dtype), "WHICH", "of the numbers in the result", .choices = "fp32|bf16"},
     {"info", 'i', GP_OPT_FLAG, offsetof(args, info), NULL, "convert nothing: tell configuration, tokenizer and tensors", .unlogged = true},
-    {"verify", 0, GP_OPT_FLAG, offsetof(args, verify), NULL, "with --info: read every tensor, of a run those of all its checkpoints and its state, and compare the CRCs that the files carry", .unlogged = true},
-    {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "with --info: as one JSON object", .unlogged = true},
+    {"verify", 0, GP_OPT_FLAG, offsetof(args, verify), NULL, "read every tensor, of a run those of all its checkpoints and its state, and compare the CRCs that the files carry", .needs = "info", .unlogged = true},
+    {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "as one JSON object", .needs = "info", .unlogged = true},
     {"quiet", 'q', GP_OPT_FLAG, offsetof(args, quiet), NULL, "no closing line", .unlogged = true},
     {0},
 };
@@ -161,8 +161,8 @@ int main(int argc, char **argv)
         return gp_tool_usage(&tool, "%d inputs are given, one can be converted", a.operands.count);
     if (!a.operands.count && isatty(STDIN_FILENO))
         return gp_tool_usage(&tool, "no checkpoint: give one, or pipe one in");
-    if ((a.json || a.verify) && !a.info)
-        return gp_tool_usage(&tool, "--%s goes with --info", a.json ? "json" : "verify");
+    if (gp_options_check(&tool, &a))
+        return GP_OPTIONS_USAGE;
     if (!can_write(a.to))
         return gp_tool_usage(&tool, "--to %s: expected one of %s", a.to, gp_checkpoint_formats(true));
     if (!a.info && gp_output_is_terminal(a.out))

@@ -24,37 +24,37 @@ typedef struct args {
 /* clang-format off */
 static const gp_option options[] = {
     {"Model", .type = GP_OPT_GROUP},
-    {"checkpoint", 'c', GP_OPT_STRING, offsetof(args, checkpoint), "PATH", "safetensors file, run directory or Hugging Face directory; - is stdin", .implied = "stdin, where that is a pipe", .filled = true},
-    {"preset", 'p', GP_OPT_CHOICE, offsetof(args, preset), "NAME", "a fresh model of these sizes instead", .choices = "nano|gpt2|gpt2-medium|gpt2-large|gpt2-xl"},
-    {"vocab-size", 0, GP_OPT_INT, offsetof(args, vocab_size), "V", "with --preset: vocabulary size", .min = 0, .max = 1e8, .implied = "the preset's"},
-    {"layers", 0, GP_OPT_INT, offsetof(args, layers), "L", "with --preset: blocks", .min = 0, .max = 4096, .implied = "the preset's"},
-    {"heads", 0, GP_OPT_INT, offsetof(args, heads), "H", "with --preset: heads", .min = 0, .max = 65536, .implied = "the preset's"},
-    {"channels", 0, GP_OPT_INT, offsetof(args, channels), "C", "with --preset: width", .min = 0, .max = 1 << 20, .implied = "the preset's"},
+    {"checkpoint", 'c', GP_OPT_STRING, offsetof(args, checkpoint), "PATH", "safetensors file, run directory or Hugging Face directory; - is stdin", .default_text = "stdin, where that is a pipe", .nonempty = true, .one_of = "model"},
+    {"preset", 'p', GP_OPT_CHOICE, offsetof(args, preset), "NAME", "a fresh model of these sizes instead", .choices = "nano|gpt2|gpt2-medium|gpt2-large|gpt2-xl", .one_of = "model"},
+    {"vocab-size", 0, GP_OPT_INT, offsetof(args, vocab_size), "V", "vocabulary size", .min = 0, .max = 1e8, .default_text = "the preset's", .needs = "preset"},
+    {"layers", 0, GP_OPT_INT, offsetof(args, layers), "L", "transformer blocks", .min = 0, .max = 4096, .default_text = "the preset's", .needs = "preset"},
+    {"heads", 0, GP_OPT_INT, offsetof(args, heads), "H", "attention heads", .min = 0, .max = 65536, .default_text = "the preset's", .needs = "preset"},
+    {"channels", 0, GP_OPT_INT, offsetof(args, channels), "C", "width", .min = 0, .max = 1 << 20, .default_text = "the preset's", .needs = "preset"},
 
     {"Measurement", .type = GP_OPT_GROUP},
-    {"passes", 0, GP_OPT_STRING, offsetof(args, passes), "LIST", "which of forward,train,prefill,decode; without train, gradients need no memory", .filled = true},
+    {"passes", 0, GP_OPT_STRING, offsetof(args, passes), "LIST", "which of forward,train,prefill,decode; without train, gradients need no memory", .nonempty = true},
     {"batch-size", 'B', GP_OPT_INT, offsetof(args, batch_size), "B", "sequences a batch, forward and training", .min = 1, .max = 1 << 20},
-    {"seq-len", 'T', GP_OPT_INT, offsetof(args, seq_len), "T", "tokens a sequence", .min = 0, .max = 1 << 24, .implied = "the model's context"},
+    {"seq-len", 'T', GP_OPT_INT, offsetof(args, seq_len), "T", "tokens a sequence", .min = 0, .max = 1 << 24, .default_text = "the model's context"},
     {"decode-batch", 0, GP_OPT_INT, offsetof(args, decode_batch), "B", "samples decoded at once", .min = 1, .max = 65536},
-    {"seconds", 0, GP_OPT_FLOAT, offsetof(args, seconds), "S", "time for each measurement", .min = 0.01, .max = 3600, .beside = "!paper"},
-    {"peak", 0, GP_OPT_FLOAT, offsetof(args, peak), "FLOPS", "peak FLOP/s to compare with", .min = 1, .max = 1e20, .implied = "measured here"},
+    {"seconds", 0, GP_OPT_FLOAT, offsetof(args, seconds), "S", "time for each measurement", .min = 0.01, .max = 3600, .excludes = "paper"},
+    {"peak", 0, GP_OPT_FLOAT, offsetof(args, peak), "FLOPS", "peak FLOP/s to compare with", .min = 1, .max = 1e20, .default_text = "measured here", .excludes = "paper"},
     {"ops", 0, GP_OPT_FLAG, offsetof(args, ops), NULL, "each pass op by op: time, FLOP/s, bytes/s, and what bounds it"},
-    {"sweep", 0, GP_OPT_STRING, offsetof(args, sweep), "WHAT=N,N,...", "measure for each value of batch (decoding's too; prefill reads one prompt at a time), context or threads", .filled = true},
+    {"sweep", 0, GP_OPT_STRING, offsetof(args, sweep), "WHAT=N,N,...", "measure for each value of batch (decoding's too; prefill reads one prompt at a time), context or threads", .nonempty = true, .excludes = "paper"},
     {"paper", 0, GP_OPT_CHOICE, offsetof(args, paper), "GPU", "measure nothing: what these passes should reach on that GPU, computed", .choices = GP_PAPER_GPUS},
 
     {"Output", .type = GP_OPT_GROUP},
-    {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|-", "where the report goes", .implied = "stdout", .filled = true},
-    {"plot", 0, GP_OPT_STRING, offsetof(args, plot), "FILE.svg", "with --sweep: a drawing of it", .filled = true},
+    {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|-", "where the report goes", .default_text = "stdout", .nonempty = true},
+    {"plot", 0, GP_OPT_STRING, offsetof(args, plot), "FILE.svg", "a drawing of it", .nonempty = true, .needs = "sweep"},
     {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "the report as one JSON object"},
     {"quiet", 'q', GP_OPT_FLAG, offsetof(args, quiet), NULL, "the tables alone, without the formulas"},
 
     {"Machine", .type = GP_OPT_GROUP},
-    {"backend", 0, GP_OPT_CHOICE, offsetof(args, backend), "WHICH", "what computes", .choices = "auto|ref|cpu|cuda", .beside = "!paper"},
-    {"dtype", 0, GP_OPT_CHOICE, offsetof(args, dtype), "WHICH", "of matrix products; sums are fp32", .choices = "auto|fp32|tf32|bf16", .beside = "!paper"},
-    {"attention", 0, GP_OPT_CHOICE, offsetof(args, attention), "WHICH", "which library computes it on a GPU: the backend's own kernels, cuDNN (bf16, without dropout) or half of it", .choices = "own|cudnn|cudnn-forward|cudnn-backward"},
-    {"products", 0, GP_OPT_CHOICE, offsetof(args, products), "WHICH", "how the library multiplies on a GPU: by the kernels that its heuristic names first, or by those of a few that are faster here, measured before each pass", .choices = "heuristic|measure", .beside = "!paper"},
+    {"backend", 0, GP_OPT_CHOICE, offsetof(args, backend), "WHICH", "what computes", .choices = "auto|ref|cpu|cuda", .excludes = "paper"},
+    {"dtype", 0, GP_OPT_CHOICE, offsetof(args, dtype), "WHICH", "of matrix products; sums are fp32", .choices = "auto|fp32|tf32|bf16", .excludes = "paper"},
+    {"attention", 0, GP_OPT_CHOICE, offsetof(args, attention), "WHICH", "which library computes it on a GPU: the backend's own kernels, cuDNN (bf16, without dropout) or half of it", .choices = "own|cudnn|cudnn-forward|cudnn-backward", .excludes = "paper"},
+    {"products", 0, GP_OPT_CHOICE, offsetof(args, products), "WHICH", "how the library multiplies on a GPU: by the kernels that its heuristic names first, or by those of a few that are faster here, measured before each pass", .choices = "heuristic|measure", .excludes = "paper"},
     {"master-weights", 0, GP_OPT_FLAG, offsetof(args, master_weights), NULL, "in bf16 on a GPU: the weights in fp32, of which products read a copy; without, matrices are bf16 alone, as train can have them"},
-    {"threads", 't', GP_OPT_INT, offsetof(args, threads), "N", "threads", .min = 0, .max = 1024, .implied = "the machine's cores", .beside = "!paper"},
+    {"threads", 't', GP_OPT_INT, offsetof(args, threads), "N", "threads", .min = 0, .max = 1024, .default_text = "the machine's cores", .excludes = "paper"},
     {0},
 };
 /* clang-format on */
@@ -283,7 +283,8 @@ static int report_paper(const args *a, FILE *out)
 /* Each batch is of some passes: one that was said is meant for one of those that are measured. */
 static int check_batches(const args *a)
 {
-    bool batch = gp_options_said(&tool, "batch-size"), decode = gp_options_said(&tool, "decode-batch");
+    bool batch = gp_options_on_command_line(&tool, "batch-size"),
+         decode = gp_options_on_command_line(&tool, "decode-batch");
     int passes = gp_passes_parse(a->passes);
     bool meant = (batch && passes & (GP_PASS_FORWARD | GP_PASS_TRAIN)) || (decode && passes & GP_PASS_DECODE);
     if (meant || (!batch && !decode))
@@ -301,7 +302,7 @@ static int check_swept(const sweep *s)
         const char *what, *option;
     } rows[] = {{"batch", "batch-size"}, {"batch", "decode-batch"}, {"context", "seq-len"}, {"threads", "threads"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (!strcmp(s->what, rows[i].what) && gp_options_said(&tool, rows[i].option))
+        if (!strcmp(s->what, rows[i].what) && gp_options_on_command_line(&tool, rows[i].option))
             return gp_tool_usage(&tool, "--%s does nothing beside --sweep %s=", rows[i].option, s->what);
     return 0;
 }
@@ -324,20 +325,10 @@ static int check(const args *a, sweep *s)
     int rc = gp_options_check(&tool, a);
     if (rc)
         return rc;
-    if (a->preset && a->checkpoint)
-        return gp_tool_usage(&tool, "--preset and --checkpoint name two models: give one of them");
-    if (!a->preset && (a->layers || a->heads || a->channels || a->vocab_size))
-        return gp_tool_usage(&tool, "--layers, --heads, --channels and --vocab-size go with --preset");
     if (!a->preset && !a->checkpoint && isatty(STDIN_FILENO))
         return gp_tool_usage(&tool, "no model: name a checkpoint or give --preset NAME, or pipe a checkpoint in");
     if (!gp_passes_parse(a->passes))
         return gp_tool_usage(&tool, "--passes: %s", gp_error());
-    if (a->paper && (a->sweep || a->peak > 0))
-        return gp_tool_usage(&tool, "--paper computes from a data sheet: it goes without --sweep and --peak");
-    if (a->paper && strcmp(a->attention, "own"))
-        return gp_tool_usage(&tool, "--paper knows the backend's own kernels: it goes without --attention");
-    if (a->plot && !a->sweep)
-        return gp_tool_usage(&tool, "--plot draws a sweep: give --sweep WHAT=N,N,... too");
     if (a->sweep && !a->preset && (!a->checkpoint || !strcmp(a->checkpoint, "-")))
         return gp_tool_usage(&tool, "--sweep opens the model anew for each value: give --preset or a --checkpoint "
                                     "that is no pipe");

@@ -24,47 +24,47 @@ typedef struct args {
 /* clang-format off */
 static const gp_option options[] = {
     {"Input", .type = GP_OPT_GROUP},
-    {"checkpoint", 'c', GP_OPT_STRING, offsetof(args, checkpoint), "PATH", "safetensors file, run directory or Hugging Face directory; - is stdin", .implied = "stdin; with it, stdin is the prompt", .filled = true},
-    {"prompt", 'p', GP_OPT_STRING, offsetof(args, prompt), "TEXT", "text to continue"},
-    {"prompt-ids", 0, GP_OPT_STRING, offsetof(args, prompt_ids), "1,2,3", "token ids to continue, in place of text"},
-    {"prompts", 0, GP_OPT_STRING, offsetof(args, prompts), "FILE|-", "many prompts, one JSON object a line; its \"id\" comes back with the samples", .filled = true},
-    {"jsonl", 0, GP_OPT_STRING, offsetof(args, jsonl), "FIELD", "the member that is the text, of --prompts or of --score's documents", .implied = "prompt, with --prompts", .filled = true},
+    {"checkpoint", 'c', GP_OPT_STRING, offsetof(args, checkpoint), "PATH", "safetensors file, run directory or Hugging Face directory; - is stdin", .default_text = "stdin; with it, stdin is the prompt", .nonempty = true},
+    {"prompt", 'p', GP_OPT_STRING, offsetof(args, prompt), "TEXT", "text to continue", .one_of = "text"},
+    {"prompt-ids", 0, GP_OPT_STRING, offsetof(args, prompt_ids), "1,2,3", "token ids to continue, in place of text", .one_of = "text"},
+    {"prompts", 0, GP_OPT_STRING, offsetof(args, prompts), "FILE|-", "many prompts, one JSON object a line; its \"id\" comes back with the samples", .nonempty = true, .one_of = "text"},
+    {"jsonl", 0, GP_OPT_STRING, offsetof(args, jsonl), "FIELD", "the member that is the text, of --prompts or of --score's documents", .default_text = "prompt, with --prompts", .nonempty = true, .needs = "prompts|score", .excludes = "task!=text"},
     {"allow-special", 0, GP_OPT_FLAG, offsetof(args, allow_special), NULL, "a literal <|endoftext|> in a prompt or a scored text is that token, as in transformers; --no-allow-special: it is text"},
-    {"interactive", 'i', GP_OPT_FLAG, offsetof(args, interactive), NULL, "each line typed is a prompt; Ctrl-C stops an answer, Ctrl-D or exit ends, /help says more"},
+    {"interactive", 'i', GP_OPT_FLAG, offsetof(args, interactive), NULL, "each line typed is a prompt; Ctrl-C stops an answer, Ctrl-D or exit ends, /help says more", .one_of = "text", .excludes = "json|out"},
 
     {"Sampling", .type = GP_OPT_GROUP},
-    {"max-tokens", 'n', GP_OPT_INT, offsetof(args, max_tokens), "N", "new tokens a sample; 0 is valid", .min = 0, .max = 1e9, .beside = "!score"},
-    {"num-samples", 0, GP_OPT_INT, offsetof(args, num_samples), "N", "continuations of each prompt", .min = 1, .max = 1e6, .beside = "!score"},
-    {"batch-size", 'B', GP_OPT_INT, offsetof(args, batch), "B", "samples drawn at once; each is the same alone", .min = 1, .max = 4096, .beside = "!score"},
-    {"temperature", 't', GP_OPT_FLOAT, offsetof(args, temperature), "X", "divides the logits; 0 takes the likeliest token", .min = 0, .max = 1000, .beside = "!score"},
-    {"top-k", 'k', GP_OPT_INT, offsetof(args, top_k), "K", "among the K likeliest; 0 = all", .min = 0, .max = 1e9, .beside = "!score"},
-    {"top-p", 0, GP_OPT_FLOAT, offsetof(args, top_p), "P", "among the fewest tokens whose probabilities reach P (Holtzman et al. 2020)", .min = 1e-6, .max = 1, .beside = "!score"},
-    {"min-p", 0, GP_OPT_FLOAT, offsetof(args, min_p), "P", "among tokens at least P times as likely as the likeliest (Nguyen et al. 2024)", .min = 0, .max = 1, .beside = "!score"},
-    {"repetition-penalty", 0, GP_OPT_FLOAT, offsetof(args, repetition_penalty), "X", "divides positive logits of tokens that were there, and multiplies negative ones (Keskar et al. 2019); 1 = none", .min = 0.01, .max = 100, .beside = "!score"},
-    {"seed", 's', GP_OPT_INT, offsetof(args, seed), "N", "of the random numbers", .min = 0, .max = 9e15, .beside = "!score"},
-    {"stop", 0, GP_OPT_LIST, offsetof(args, stop), "TEXT", "end a sample before this text; \\n is a newline", .beside = "!score"},
-    {"stop-ids", 0, GP_OPT_STRING, offsetof(args, stop_ids), "1,2,3", "end a sample at one of these token ids", .beside = "!score"},
-    {"ignore-end", 0, GP_OPT_FLAG, offsetof(args, ignore_end), NULL, "go on past the ids that end a text", .beside = "!score"},
+    {"max-tokens", 'n', GP_OPT_INT, offsetof(args, max_tokens), "N", "new tokens a sample; 0 is valid", .min = 0, .max = 1e9, .excludes = "score"},
+    {"num-samples", 0, GP_OPT_INT, offsetof(args, num_samples), "N", "continuations of each prompt", .min = 1, .max = 1e6, .excludes = "score"},
+    {"batch-size", 'B', GP_OPT_INT, offsetof(args, batch), "B", "samples drawn at once; each is the same alone", .min = 1, .max = 4096, .excludes = "score"},
+    {"temperature", 't', GP_OPT_FLOAT, offsetof(args, temperature), "X", "divides the logits; 0 takes the likeliest token", .min = 0, .max = 1000, .excludes = "score"},
+    {"top-k", 'k', GP_OPT_INT, offsetof(args, top_k), "K", "among the K likeliest; 0 = all", .min = 0, .max = 1e9, .excludes = "score"},
+    {"top-p", 0, GP_OPT_FLOAT, offsetof(args, top_p), "P", "among the fewest tokens whose probabilities reach P (Holtzman et al. 2020)", .min = 1e-6, .max = 1, .excludes = "score"},
+    {"min-p", 0, GP_OPT_FLOAT, offsetof(args, min_p), "P", "among tokens at least P times as likely as the likeliest (Nguyen et al. 2024)", .min = 0, .max = 1, .excludes = "score"},
+    {"repetition-penalty", 0, GP_OPT_FLOAT, offsetof(args, repetition_penalty), "X", "divides positive logits of tokens that were there, and multiplies negative ones (Keskar et al. 2019); 1 = none", .min = 0.01, .max = 100, .excludes = "score"},
+    {"seed", 's', GP_OPT_INT, offsetof(args, seed), "N", "of the random numbers", .min = 0, .max = 9e15, .excludes = "score"},
+    {"stop", 0, GP_OPT_LIST, offsetof(args, stop), "TEXT", "end a sample before this text; \\n is a newline", .excludes = "score"},
+    {"stop-ids", 0, GP_OPT_STRING, offsetof(args, stop_ids), "1,2,3", "end a sample at one of these token ids", .excludes = "score"},
+    {"ignore-end", 0, GP_OPT_FLAG, offsetof(args, ignore_end), NULL, "go on past the ids that end a text", .excludes = "score"},
 
     {"Scoring", .type = GP_OPT_GROUP},
-    {"score", 0, GP_OPT_STRING, offsetof(args, score), "FILE|-", "in place of sampling, tell how likely this text is", .filled = true},
-    {"task", 0, GP_OPT_CHOICE, offsetof(args, task), "WHICH", "what --score's file is: text, or lines of JSON with questions", .choices = "text|lambada|hellaswag|hellaswag-raw|choices", .beside = "score"},
-    {"stride", 0, GP_OPT_INT, offsetof(args, stride), "N", "how far the window moves over a text longer than the context", .min = 1, .max = 1e9, .implied = "half the context"},
-    {"from-end", 0, GP_OPT_FLAG, offsetof(args, from_end), NULL, "score a text's first token too, behind an end-of-text token (or what the tokenizer puts there)"},
+    {"score", 0, GP_OPT_STRING, offsetof(args, score), "FILE|-", "in place of sampling, tell how likely this text is", .nonempty = true, .one_of = "text"},
+    {"task", 0, GP_OPT_CHOICE, offsetof(args, task), "WHICH", "what --score's file is: text, or lines of JSON with questions", .choices = "text|lambada|hellaswag|hellaswag-raw|choices", .needs = "score"},
+    {"stride", 0, GP_OPT_INT, offsetof(args, stride), "N", "how far the window moves over a text longer than the context", .min = 1, .max = 1e9, .default_text = "half the context", .needs = "score", .excludes = "task!=text"},
+    {"from-end", 0, GP_OPT_FLAG, offsetof(args, from_end), NULL, "score a text's first token too, behind an end-of-text token (or what the tokenizer puts there)", .needs = "score", .excludes = "task!=text"},
 
     {"Output", .type = GP_OPT_GROUP},
-    {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|-", "where samples go", .implied = "stdout", .filled = true},
-    {"echo", 0, GP_OPT_FLAG, offsetof(args, echo), NULL, "print the prompt before each continuation", .beside = "!score,!json,!interactive"},
-    {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "one JSON object a sample (or document, or question), with ids and log-probabilities"},
-    {"top-logprobs", 0, GP_OPT_INT, offsetof(args, top_logprobs), "N", "with --json: the N likeliest tokens at each place, of samples or of --score's text", .min = 0, .max = GP_MOST_LIKELY},
-    {"trace", 0, GP_OPT_STRING, offsetof(args, trace), "FILE|-", "write every tensor of the prompt's forward pass as safetensors", .filled = true},
-    {"trace-grad", 0, GP_OPT_FLAG, offsetof(args, trace_grad), NULL, "with --trace: the gradients of the mean next-token loss too"},
+    {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|-", "where samples go", .default_text = "stdout", .nonempty = true, .excludes = "interactive"},
+    {"echo", 0, GP_OPT_FLAG, offsetof(args, echo), NULL, "print the prompt before each continuation", .excludes = "score|json|interactive"},
+    {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "one JSON object a sample (or document, or question), with ids and log-probabilities", .excludes = "interactive"},
+    {"top-logprobs", 0, GP_OPT_INT, offsetof(args, top_logprobs), "N", "the N likeliest tokens at each place, of samples or of --score's text", .min = 0, .max = GP_MOST_LIKELY, .needs = "json", .excludes = "task!=text"},
+    {"trace", 0, GP_OPT_STRING, offsetof(args, trace), "FILE|-", "write every tensor of the prompt's forward pass as safetensors", .nonempty = true, .excludes = "prompts|score|interactive"},
+    {"trace-grad", 0, GP_OPT_FLAG, offsetof(args, trace_grad), NULL, "the gradients of the mean next-token loss too", .needs = "trace"},
     {"quiet", 'q', GP_OPT_FLAG, offsetof(args, quiet), NULL, "no progress, no closing line about speed"},
 
     {"Machine", .type = GP_OPT_GROUP},
     {"backend", 0, GP_OPT_CHOICE, offsetof(args, backend), "WHICH", "what computes", .choices = "auto|ref|cpu|cuda"},
     {"dtype", 0, GP_OPT_CHOICE, offsetof(args, dtype), "WHICH", "of matrix products; sums are fp32", .choices = "auto|fp32|tf32|bf16"},
-    {"threads", 0, GP_OPT_INT, offsetof(args, threads), "N", "threads", .min = 0, .max = 1024, .implied = "the machine's cores"},
+    {"threads", 0, GP_OPT_INT, offsetof(args, threads), "N", "threads", .min = 0, .max = 1024, .default_text = "the machine's cores"},
     {0},
 };
 
@@ -254,7 +254,7 @@ static int score(const session *s)
                           .jsonl = a->jsonl,
                           .json = a->json,
                           .quiet = a->quiet,
-                          .top_logprobs = a->top_logprobs,
+                          .top_logprobs = a->json ? a->top_logprobs : 0,
                           .special_as_text = !a->allow_special,
                           .special_text = &special_text};
     int rc = strcmp(a->task, "text") ? gp_score_task(s->m, s->t, a->task, a->score, &o, s->out)
@@ -313,37 +313,19 @@ static const char *take_operands(args *a)
                : NULL;
 }
 
-/* What the table cannot say of the command line: NULL, or why it is wrong. */
-static const char *contradiction(const args *a)
+/* What the terminal and the file system say of the command line: NULL, or why it is wrong. */
+static const char *check_files(const args *a)
 {
-    int prompts = !!a->prompt + !!a->prompt_ids + !!a->prompts + !!a->score + a->interactive;
-    bool text = a->score && !strcmp(a->task, "text"), piped = !a->checkpoint || !strcmp(a->checkpoint, "-");
     const char *read = a->prompts ? a->prompts : a->score ? a->score : a->interactive ? "-" : "";
-    if (prompts > 1)
-        return "--prompt, --prompt-ids, --prompts, --interactive and --score exclude each other: give one of them";
     if (!a->checkpoint && isatty(STDIN_FILENO))
         return "no checkpoint: name one, or pipe one in";
-    if (piped && !strcmp(read, "-"))
+    if ((!a->checkpoint || !strcmp(a->checkpoint, "-")) && !strcmp(read, "-"))
         return "stdin cannot be both the checkpoint and the text: give --checkpoint PATH";
-    if (strcmp(a->task, "text") && !a->score)
-        return "--task goes with --score FILE";
-    if ((a->stride > 0 || a->from_end) && !text)
-        return "--stride and --from-end go with --score FILE of text";
-    if (a->jsonl && !a->prompts && !text)
-        return "--jsonl goes with --prompts FILE, or with --score FILE of text";
-    if (a->trace && (a->prompts || a->score || a->interactive))
-        return "--trace is of one prompt: give --prompt or --prompt-ids";
-    if (a->trace_grad && !a->trace)
-        return "--trace-grad goes with --trace FILE";
     if (a->trace && gp_output_is_terminal(a->trace))
         return "--trace writes tensors, which are nothing for a terminal: name a file";
     if (gp_output_replaces(a->out, read))
         return "--out would replace the file that is read: name another";
-    if (a->top_logprobs && (!a->json || (a->score && !text)))
-        return "--top-logprobs goes with --json, of samples or of --score FILE of text";
-    if (a->interactive && (a->json || a->out))
-        return "--interactive talks to a person: it has neither --json nor --out";
-    return NULL;
+    return a->trace && gp_checkpoint_check_name(a->trace, "safetensors") ? gp_error() : NULL;
 }
 
 int main(int argc, char **argv)
@@ -367,15 +349,12 @@ int main(int argc, char **argv)
     if (rc != GP_OPTIONS_RUN)
         return rc;
     const char *wrong = take_operands(&s.a);
-    rc = wrong ? 0 : gp_options_check(&tool, a);
-    if (rc)
-        return rc;
+    if (!wrong && gp_options_check(&tool, a))
+        return GP_OPTIONS_USAGE;
     if (!wrong)
-        wrong = contradiction(a);
+        wrong = check_files(a);
     if (wrong)
         return gp_tool_usage(&tool, "%s", wrong);
-    if (a->trace && gp_checkpoint_check_name(a->trace, "safetensors"))
-        return gp_tool_usage(&tool, "%s", gp_error());
     s.how = (gp_generation){
         .sampling = {a->temperature, a->top_k, a->top_p, a->min_p, (uint64_t)a->seed, a->repetition_penalty},
         .samples = a->num_samples,
@@ -383,7 +362,7 @@ int main(int argc, char **argv)
         .max_tokens = a->max_tokens,
         .stop_at_end_of_text = !a->ignore_end,
         .logprobs = a->json,
-        .top_logprobs = a->top_logprobs,
+        .top_logprobs = a->json ? a->top_logprobs : 0,
     };
     if (read_lists(&s)) {
         rc = gp_tool_usage(&tool, "%s", gp_error());

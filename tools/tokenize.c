@@ -18,27 +18,27 @@ typedef struct args {
 
 /* clang-format off */
 static const gp_option options[] = {
-    {"tokenizer", 't', GP_OPT_STRING, offsetof(args, tokenizer), "WHICH", "char, bytes, gpt2, a tokenizer.json or another file of a tokenizer, a folder of them, or a token stream (the one it was made with)", .implied = "char", .filled = true},
-    {"train-bpe", 0, GP_OPT_INT, offsetof(args, train_bpe), "V", "build a byte-level BPE of V ids from the text, as GPT-2's was", .min = 257, .max = 1 << 20, .implied = "none"},
-    {"save-tokenizer", 0, GP_OPT_STRING, offsetof(args, save_tokenizer), "FILE", "write the tokenizer as Hugging Face's tokenizer.json too", .filled = true},
+    {"tokenizer", 't', GP_OPT_STRING, offsetof(args, tokenizer), "WHICH", "char, bytes, gpt2, a tokenizer.json or another file of a tokenizer, a folder of them, or a token stream (the one it was made with)", .default_text = "char", .nonempty = true, .one_of = "tokenizer"},
+    {"train-bpe", 0, GP_OPT_INT, offsetof(args, train_bpe), "V", "build a byte-level BPE of V ids from the text, as GPT-2's was", .min = 257, .max = 1 << 20, .default_text = "none", .one_of = "tokenizer", .excludes = "decode|info"},
+    {"save-tokenizer", 0, GP_OPT_STRING, offsetof(args, save_tokenizer), "FILE", "write the tokenizer as Hugging Face's tokenizer.json too", .nonempty = true, .excludes = "decode|info|show"},
     {"Text", .type = GP_OPT_GROUP},
-    {"separator", 0, GP_OPT_STRING, offsetof(args, separator), "TEXT", "documents end at this text; \\n, \\t, \\\\, \\xHH are understood; '' is none", .implied = "what FILE.json says, if there is one"},
-    {"jsonl", 0, GP_OPT_STRING, offsetof(args, jsonl), "FIELD", "FILEs are JSON Lines: each line is an object and a document, its text this member", .filled = true},
-    {"allow-special", 0, GP_OPT_FLAG, offsetof(args, allow_special), NULL, "a literal <|endoftext|> in the text is that token, not text: only for text that nobody else wrote"},
+    {"separator", 0, GP_OPT_STRING, offsetof(args, separator), "TEXT", "documents end at this text; \\n, \\t, \\\\, \\xHH are understood; '' is none", .default_text = "what FILE.json says, if there is one", .excludes = "decode|info"},
+    {"jsonl", 0, GP_OPT_STRING, offsetof(args, jsonl), "FIELD", "FILEs are JSON Lines: each line is an object and a document, its text this member", .nonempty = true, .excludes = "decode|info"},
+    {"allow-special", 0, GP_OPT_FLAG, offsetof(args, allow_special), NULL, "a literal <|endoftext|> in the text is that token, not text: only for text that nobody else wrote", .excludes = "decode|info"},
     {"The stream", .type = GP_OPT_GROUP},
-    {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|-", "where the result goes", .implied = "stdout, where that is no terminal", .filled = true},
+    {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|-", "where the result goes", .default_text = "stdout, where that is no terminal", .nonempty = true, .excludes = "info"},
     {"format", 0, GP_OPT_CHOICE, offsetof(args, format), "WHICH", "of the token stream", .choices = "tok|llmc|raw16"},
-    {"val-fraction", 0, GP_OPT_FLOAT, offsetof(args, val_fraction), "F", "this much of the text, its end, goes into a stream of its own; documents stay whole", .min = 1e-9, .max = 0.999999999, .implied = "0.1 with --val, else none"},
-    {"val", 0, GP_OPT_STRING, offsetof(args, val), "FILE", "where that part goes", .implied = "OUT-val.tok for OUT.tok", .filled = true},
-    {"shard-size", 0, GP_OPT_INT, offsetof(args, shard_size), "N", "write OUT_000000.tok, OUT_000001.tok, ... of N tokens and what the last document of each has more", .min = 1, .max = 1e15, .implied = "one stream"},
-    {"threads", 0, GP_OPT_INT, offsetof(args, threads), "N", "threads that encode; the ids are the same", .min = 0, .max = 64, .implied = "the machine's cores, up to 16"},
+    {"val-fraction", 0, GP_OPT_FLOAT, offsetof(args, val_fraction), "F", "this much of the text, its end, goes into a stream of its own; documents stay whole", .min = 1e-9, .max = 0.999999999, .default_text = "0.1 with --val, else none", .excludes = "decode|info|show"},
+    {"val", 0, GP_OPT_STRING, offsetof(args, val), "FILE", "where that part goes", .default_text = "OUT-val.tok for OUT.tok", .nonempty = true, .excludes = "decode|info|show"},
+    {"shard-size", 0, GP_OPT_INT, offsetof(args, shard_size), "N", "write OUT_000000.tok, OUT_000001.tok, ... of N tokens and what the last document of each has more", .min = 1, .max = 1e15, .default_text = "one stream", .excludes = "decode|info|show"},
+    {"threads", 0, GP_OPT_INT, offsetof(args, threads), "N", "threads that encode; the ids are the same", .min = 0, .max = 64, .default_text = "the machine's cores, up to 16"},
     {"Looking at it", .type = GP_OPT_GROUP},
-    {"decode", 'd', GP_OPT_FLAG, offsetof(args, decode), NULL, "turn token streams back into their text"},
-    {"info", 'i', GP_OPT_FLAG, offsetof(args, info), NULL, "check a token stream whole and say what it holds"},
-    {"show", 's', GP_OPT_FLAG, offsetof(args, show), NULL, "show how text falls into tokens: in colour on a terminal, the ids below each line, else a line each"},
-    {"vocab-size", 'V', GP_OPT_INT, offsetof(args, vocab_size), "V", "of a stream that does not tell it (raw16)", .min = 1, .max = 65536, .implied = "the stream's, or that of --tokenizer"},
+    {"decode", 'd', GP_OPT_FLAG, offsetof(args, decode), NULL, "turn token streams back into their text", .one_of = "job"},
+    {"info", 'i', GP_OPT_FLAG, offsetof(args, info), NULL, "check a token stream whole and say what it holds", .one_of = "job"},
+    {"show", 's', GP_OPT_FLAG, offsetof(args, show), NULL, "show how text falls into tokens: in colour on a terminal, the ids below each line, else a line each", .one_of = "job"},
+    {"vocab-size", 'V', GP_OPT_INT, offsetof(args, vocab_size), "V", "of a stream that does not tell it (raw16)", .min = 1, .max = 65536, .default_text = "the stream's, or that of --tokenizer", .needs = "decode|info"},
     {"Messages", .type = GP_OPT_GROUP},
-    {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "with --info: for machines", .unlogged = true},
+    {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "as one JSON object", .needs = "info", .unlogged = true},
     {"quiet", 'q', GP_OPT_FLAG, offsetof(args, quiet), NULL, "say nothing but errors"},
     {0},
 };
@@ -213,33 +213,6 @@ static int info(const args *a)
 
 /* ---- the command line ------------------------------------------------------------------------------------ */
 
-/* An option that the job has no use for is refused: it was meant to do something. */
-static int check_uses(const args *a)
-{
-    int job = a->decode ? 'd' : a->info ? 'i' : a->show ? 's' : 'e';
-    const char *name = a->decode ? "--decode" : a->info ? "--info" : a->show ? "--show" : "making a stream";
-    const struct {
-        bool given;
-        const char *option, *jobs;
-    } uses[] = {
-        {a->train_bpe, "train-bpe", "es"},
-        {a->save_tokenizer, "save-tokenizer", "e"},
-        {a->separator, "separator", "es"},
-        {a->jsonl, "jsonl", "es"},
-        {a->allow_special, "allow-special", "es"},
-        {a->val_fraction > 0, "val-fraction", "e"},
-        {a->val, "val", "e"},
-        {a->shard_size, "shard-size", "e"},
-        {a->vocab_size, "vocab-size", "di"},
-        {a->out, "out", "eds"},
-        {a->json, "json", "i"},
-    };
-    for (size_t i = 0; i < sizeof uses / sizeof *uses; i++)
-        if (uses[i].given && !strchr(uses[i].jobs, job))
-            return gp_tool_usage(&tool, "--%s is of no use for %s", uses[i].option, name);
-    return 0;
-}
-
 /* What is written may not replace what is read: a text cannot be had back from every stream. */
 static int check_replaced(const args *a)
 {
@@ -254,15 +227,10 @@ static int check_replaced(const args *a)
     return 0;
 }
 
-/* The options that name what is to be done exclude each other. */
 static int check(const args *a)
 {
-    if (a->decode + a->info + a->show > 1)
-        return gp_tool_usage(&tool, "--decode, --info and --show are three jobs: give one of them");
-    if (check_uses(a) || check_replaced(a))
-        return 2;
-    if (a->train_bpe && a->tokenizer)
-        return gp_tool_usage(&tool, "--train-bpe builds a tokenizer and --tokenizer names one: give one of them");
+    if (gp_options_check(&tool, a) || check_replaced(a))
+        return GP_OPTIONS_USAGE;
     if (a->info && a->files.count > 1)
         return gp_tool_usage(&tool, "--info takes one token stream at a time, %d are given", a->files.count);
     if (a->decode || a->info || a->show)

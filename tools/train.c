@@ -17,40 +17,40 @@ typedef struct args {
 /* clang-format off */
 static const gp_option options[] = {
     {"Data", .type = GP_OPT_GROUP},
-    {"data", 'd', GP_OPT_LIST, AT(data), "FILE[=W]", "token stream to train on, as tokenize or llm.c writes it, or a quoted pattern ('shard_*.bin'); many are read as one long stream, in order, or with a weight each as sets that have that share of the rows", .implied = "stdin", .filled = true},
-    {"val", 0, GP_OPT_LIST, AT(val), "[NAME=]FILE", "token stream, or pattern, to evaluate on; each --val is a set with a loss of its own, and the first one's decides which checkpoint is best", .implied = "a part of the data", .filled = true},
-    {"val-fraction", 0, GP_OPT_FLOAT, AT(val_fraction), "F", "without --val: the last part of the data, cut at a document's start, is kept for evaluation", .min = 0, .max = 0.9, .beside = "!val,!eval-batches=0"},
+    {"data", 'd', GP_OPT_LIST, AT(data), "FILE[=W]", "token stream to train on, as tokenize or llm.c writes it, or a quoted pattern ('shard_*.bin'); many are read as one long stream, in order, or with a weight each as sets that have that share of the rows", .default_text = "stdin", .nonempty = true},
+    {"val", 0, GP_OPT_LIST, AT(val), "[NAME=]FILE", "token stream, or pattern, to evaluate on; each --val is a set with a loss of its own, and the first one's decides which checkpoint is best", .default_text = "a part of the data", .nonempty = true},
+    {"val-fraction", 0, GP_OPT_FLOAT, AT(val_fraction), "F", "without --val: the last part of the data, cut at a document's start, is kept for evaluation", .min = 0, .max = 0.9, .excludes = "val|eval-batches=0"},
     {"order", 0, GP_OPT_CHOICE, AT(order), "WHICH", "windows at random places, shuffled epochs, one behind the other, or each at the start of a document", .choices = "random|shuffle|sequential|documents"},
-    {"format", 0, GP_OPT_CHOICE, AT(format), "WHICH", "format of the stream", .choices = "tok|llmc|raw16", .implied = "recognised"},
+    {"format", 0, GP_OPT_CHOICE, AT(format), "WHICH", "format of the stream", .choices = "tok|llmc|raw16", .default_text = "recognised"},
     {"vocab-size", 0, GP_OPT_INT, AT(vocab_size), "V", "vocabulary size, for raw streams that do not tell it", .min = 0, .max = 1e8},
 
     {"Model", .type = GP_OPT_GROUP},
-    {"preset", 'p', GP_OPT_CHOICE, AT(preset), "NAME", "sizes of the model", .choices = "nano|gpt2|gpt2-medium|gpt2-large|gpt2-xl", .implied = "nano, or what --init has"},
-    {"init", 0, GP_OPT_STRING, AT(init), "PATH", "\"scratch\", or a checkpoint to begin with: a file, a folder, a run (its last) or RUN/best; its sizes then hold", .filled = true},
-    {"layers", 0, GP_OPT_INT, AT(layers), "L", "transformer blocks", .min = 0, .max = 4096, .implied = "the preset's"},
-    {"heads", 0, GP_OPT_INT, AT(heads), "H", "attention heads; divides the channels", .min = 0, .max = 65536, .implied = "the preset's"},
-    {"channels", 0, GP_OPT_INT, AT(channels), "C", "width of the model", .min = 0, .max = 1 << 20, .implied = "the preset's"},
-    {"seq-len", 'T', GP_OPT_INT, AT(seq_len), "T", "tokens a sequence; a model from scratch gets this context, one of --init keeps its own", .min = 0, .max = 1 << 24, .implied = "the preset's context"},
-    {"crop", 0, GP_OPT_FLAG, AT(crop), NULL, "a smaller --seq-len cuts the context of --init's model down to it; else the model keeps its context and trains on shorter sequences", .beside = "!resume,!init=scratch"},
+    {"preset", 'p', GP_OPT_CHOICE, AT(preset), "NAME", "sizes of the model", .choices = "nano|gpt2|gpt2-medium|gpt2-large|gpt2-xl", .default_text = "nano, or what --init has"},
+    {"init", 0, GP_OPT_STRING, AT(init), "PATH", "\"scratch\", or a checkpoint to begin with: a file, a folder, a run (its last) or RUN/best; its sizes then hold", .nonempty = true},
+    {"layers", 0, GP_OPT_INT, AT(layers), "L", "transformer blocks", .min = 0, .max = 4096, .default_text = "the preset's"},
+    {"heads", 0, GP_OPT_INT, AT(heads), "H", "attention heads; divides the channels", .min = 0, .max = 65536, .default_text = "the preset's"},
+    {"channels", 0, GP_OPT_INT, AT(channels), "C", "width of the model", .min = 0, .max = 1 << 20, .default_text = "the preset's"},
+    {"seq-len", 'T', GP_OPT_INT, AT(seq_len), "T", "tokens a sequence; a model from scratch gets this context, one of --init keeps its own", .min = 0, .max = 1 << 24, .default_text = "the preset's context"},
+    {"crop", 0, GP_OPT_FLAG, AT(crop), NULL, "a smaller --seq-len cuts the context of --init's model down to it; else the model keeps its context and trains on shorter sequences", .excludes = "resume|init=scratch"},
     {"dropout", 0, GP_OPT_FLOAT, AT(dropout), "P", "dropout of embeddings, attention and residual branches", .min = 0, .max = 0.95},
     {"init-std", 0, GP_OPT_FLOAT, AT(init_std), "X",
-     "standard deviation of fresh weights; behind a residual branch it is X / sqrt(2 layers)", .min = 0, .max = 1, .beside = "init=scratch"},
+     "standard deviation of fresh weights; behind a residual branch it is X / sqrt(2 layers)", .min = 0, .max = 1, .needs = "init=scratch"},
     {"bias", 0, GP_OPT_FLAG, AT(bias), NULL, "biases in linears and norms, as GPT-2 has"},
     {"tied", 0, GP_OPT_FLAG, AT(tied), NULL, "the head shares the token embedding, as in GPT-2"},
 
     {"Optimization", .type = GP_OPT_GROUP},
     {"batch-size", 'B', GP_OPT_INT, AT(batch_size), "B", "sequences a micro-batch", .min = 1, .max = 1 << 20},
     {"grad-accum", 0, GP_OPT_INT, AT(grad_accum), "N", "micro-batches a step", .min = 1, .max = 1 << 20},
-    {"steps", 's', GP_OPT_INT, AT(steps), "N", "optimizer steps", .min = 0, .max = 1e12, .instead = "epochs|tokens"},
-    {"epochs", 0, GP_OPT_FLOAT, AT(epochs), "X", "instead of --steps: times through the training data, 0.5 is half of it", .min = 1e-9, .max = 1e9, .instead = "steps|tokens"},
-    {"tokens", 0, GP_OPT_INT, AT(tokens), "N", "instead of --steps: tokens to train on, in all", .min = 1, .max = 1e17, .instead = "steps|epochs"},
+    {"steps", 's', GP_OPT_INT, AT(steps), "N", "optimizer steps", .min = 0, .max = 1e12, .replaces = "epochs|tokens"},
+    {"epochs", 0, GP_OPT_FLOAT, AT(epochs), "X", "instead of --steps: times through the training data, 0.5 is half of it", .min = 1e-9, .max = 1e9, .replaces = "steps|tokens"},
+    {"tokens", 0, GP_OPT_INT, AT(tokens), "N", "instead of --steps: tokens to train on, in all", .min = 1, .max = 1e17, .replaces = "steps|epochs"},
     {"max-time", 0, GP_OPT_TIME, AT(max_time), "TIME", "90s, 10m, 2h: then the step is finished and saved, and --resume goes on; the schedule keeps its steps", .min = 0.001, .max = 1e9},
     {"schedule", 0, GP_OPT_CHOICE, AT(schedule), "WHICH", "of the learning rate after its warm-up; wsd keeps it and lets it fall by 1 - sqrt at the end", .choices = "cosine|linear|constant|wsd"},
-    {"lr", 0, GP_OPT_FLOAT, AT(lr), "X", "peak learning rate", .min = 0, .max = 10, .implied = "by width: nano 2e-3, gpt2 6e-4, medium 3e-4, large 2.5e-4, xl 2e-4; with --init 3e-5"},
-    {"min-lr", 0, GP_OPT_FLOAT, AT(min_lr), "X", "learning rate at the end of the schedule", .min = 0, .max = 10, .implied = "2e-4, at most --lr; a tenth of an --lr that is not given", .beside = "!schedule=constant"},
+    {"lr", 0, GP_OPT_FLOAT, AT(lr), "X", "peak learning rate", .min = 0, .max = 10, .default_text = "by width: nano 2e-3, gpt2 6e-4, medium 3e-4, large 2.5e-4, xl 2e-4; with --init 3e-5"},
+    {"min-lr", 0, GP_OPT_FLOAT, AT(min_lr), "X", "learning rate at the end of the schedule", .min = 0, .max = 10, .default_text = "2e-4, at most --lr; a tenth of an --lr that is not given", .excludes = "schedule=constant"},
     {"warmup", 0, GP_OPT_INT, AT(warmup), "N", "steps of linear warm-up", .min = 0, .max = 1e12},
-    {"decay-steps", 0, GP_OPT_INT, AT(decay_steps), "N", "step at which the schedule reaches --min-lr", .min = 0, .max = 1e12, .implied = "--steps", .beside = "!schedule=constant"},
-    {"decay-fraction", 0, GP_OPT_FLOAT, AT(decay_fraction), "F", "with --schedule wsd: the last part of --decay-steps, in which the rate falls", .min = 0, .max = 1, .beside = "schedule=wsd"},
+    {"decay-steps", 0, GP_OPT_INT, AT(decay_steps), "N", "step at which the schedule reaches --min-lr", .min = 0, .max = 1e12, .default_text = "--steps", .excludes = "schedule=constant"},
+    {"decay-fraction", 0, GP_OPT_FLOAT, AT(decay_fraction), "F", "the last part of --decay-steps, in which the rate falls", .min = 0, .max = 1, .needs = "schedule=wsd"},
     {"beta1", 0, GP_OPT_FLOAT, AT(beta1), "X", "AdamW's first decay rate", .min = 0, .max = 0.999999},
     {"beta2", 0, GP_OPT_FLOAT, AT(beta2), "X", "AdamW's second decay rate", .min = 0, .max = 0.999999},
     {"eps", 0, GP_OPT_FLOAT, AT(eps), "X", "AdamW's epsilon", .min = 1e-20, .max = 1},
@@ -61,10 +61,10 @@ static const gp_option options[] = {
     {"seed", 0, GP_OPT_INT, AT(seed), "N", "of weights, data order and dropout", .min = 0, .max = 9e15},
 
     {"What is told and kept", .type = GP_OPT_GROUP},
-    {"out", 'o', GP_OPT_STRING, AT(out), "DIR|-", "run directory to make, or - for a checkpoint on stdout", .implied = "- into a pipe or file, else run", .filled = true},
-    {"run", 0, GP_OPT_STRING, AT(run), "DIR", "with --out -: a run directory beside it", .filled = true, .beside = "!resume"},
-    {"resume", 0, GP_OPT_STRING, AT(resume), "RUN", "go on with a run, with its options unless given here; RUN/ckpt-N or RUN/best goes back to that checkpoint first and removes what came after it", .unlogged = true, .filled = true},
-    {"eval-every", 0, GP_OPT_INT, AT(eval_every), "N", "steps between evaluations, beside those at each checkpoint; 0 = only these", .min = 0, .max = 1e12, .beside = "!eval-batches=0"},
+    {"out", 'o', GP_OPT_STRING, AT(out), "DIR|-", "run directory to make, or - for a checkpoint on stdout", .default_text = "- into a pipe or file, else run", .nonempty = true},
+    {"run", 0, GP_OPT_STRING, AT(run), "DIR", "with --out -: a run directory beside it", .nonempty = true, .excludes = "resume"},
+    {"resume", 0, GP_OPT_STRING, AT(resume), "RUN", "go on with a run, with its options unless given here; RUN/ckpt-N or RUN/best goes back to that checkpoint first and removes what came after it", .unlogged = true, .nonempty = true},
+    {"eval-every", 0, GP_OPT_INT, AT(eval_every), "N", "steps between evaluations, beside those at each checkpoint; 0 = only these", .min = 0, .max = 1e12, .excludes = "eval-batches=0"},
     {"eval-batches", 0, GP_OPT_INT, AT(eval_batches), "N", "batches an evaluation takes; 0 = no evaluation", .min = 0, .max = 1e9},
     {"eval-documents", 0, GP_OPT_FLAG, AT(eval_documents), NULL, "at the end, score validation documents whole where their entropy is known (stories), beside that floor"},
     {"save-every", 0, GP_OPT_INT, AT(save_every), "N", "steps between checkpoints; 0 = only at the end", .min = 0, .max = 1e12},
@@ -82,7 +82,7 @@ static const gp_option options[] = {
     {"master-weights", 0, GP_OPT_FLAG, AT(master_weights), NULL, "with --dtype bf16: the weights in fp32, of which products read a copy in bf16. Without, matrices are bf16 alone and every update rounds them up or down by chance: 4 bytes a parameter less, on cuda and ref"},
     {"attention", 0, GP_OPT_CHOICE, AT(attention), "WHICH", "which library computes it on a GPU: the backend's own kernels, cuDNN (bf16, without dropout) or half of it; or what is faster on this batch, measured once when the run begins and recorded with it", .choices = "own|cudnn|cudnn-forward|cudnn-backward|measure"},
     {"products", 0, GP_OPT_CHOICE, AT(products), "WHICH", "how the library multiplies on a GPU: by the kernels that its heuristic names first, or by those of a few that are faster on this batch, with or without the work beside the product, measured once when the run begins and recorded with it", .choices = "heuristic|measure"},
-    {"threads", 't', GP_OPT_INT, AT(threads), "N", "threads", .min = 0, .max = 1024, .implied = "the machine's cores"},
+    {"threads", 't', GP_OPT_INT, AT(threads), "N", "threads", .min = 0, .max = 1024, .default_text = "the machine's cores"},
     {"recompute", 0, GP_OPT_CHOICE, AT(recompute), "WHAT", "activations made again on the way back in place of kept: none, the outputs of norms and GELU, or all within a block: less memory, more time", .choices = "none|norms|block"},
     {0},
 };
@@ -138,9 +138,9 @@ static void replace_sizes(args *a)
         int64_t *value;
     } sizes[] = {
         {"layers", &a->o.layers}, {"heads", &a->o.heads}, {"channels", &a->o.channels}, {"seq-len", &a->o.seq_len}};
-    bool preset = gp_options_said(&tool, "preset"), init = gp_options_said(&tool, "init");
+    bool preset = gp_options_on_command_line(&tool, "preset"), init = gp_options_on_command_line(&tool, "init");
     for (size_t i = 0; (preset || init) && i < sizeof sizes / sizeof *sizes; i++) {
-        if (!*sizes[i].value || gp_options_said(&tool, sizes[i].name))
+        if (!*sizes[i].value || gp_options_on_command_line(&tool, sizes[i].name))
             continue;
         if (!a->o.quiet)
             fprintf(stderr, "train: --%s takes the place of the file's %s: %lld\n", init ? "init" : "preset",
@@ -189,9 +189,9 @@ static int check_run(const args *a)
         bool on;
     } kept[] = {{"tensorboard", a->o.tensorboard},
                 {"sample-every", a->o.sample_every > 0},
-                {"save-every", gp_options_said(&tool, "save-every")},
-                {"keep", gp_options_said(&tool, "keep")}};
-    if (gp_options_said(&tool, "run") && strcmp(a->o.out, "-") && strcmp(a->o.out, a->o.run))
+                {"save-every", gp_options_on_command_line(&tool, "save-every")},
+                {"keep", gp_options_on_command_line(&tool, "keep")}};
+    if (gp_options_on_command_line(&tool, "run") && strcmp(a->o.out, "-") && strcmp(a->o.out, a->o.run))
         return gp_tool_usage(&tool, "--run goes with --out -: --out %s makes a run directory itself", a->o.out);
     if (strcmp(a->o.out, "-") || a->o.run || a->o.resume)
         return 0;
@@ -210,7 +210,7 @@ int main(int argc, char **argv)
     rc = gp_options_check(&tool, &a);
     if (rc)
         return rc;
-    if (a.o.min_lr > a.o.lr && gp_options_said(&tool, "lr") && !gp_options_said(&tool, "min-lr"))
+    if (a.o.min_lr > a.o.lr && gp_options_on_command_line(&tool, "lr") && !gp_options_on_command_line(&tool, "min-lr"))
         a.o.min_lr = a.o.lr; /* what a file says of the end belongs to its own rate */
     if (strcmp(a.o.schedule, "constant") && a.o.min_lr > a.o.lr)
         return gp_tool_usage(&tool, "--min-lr %g is above --lr %g: the rate would rise", a.o.min_lr, a.o.lr);

@@ -20,7 +20,7 @@
  * Order of precedence: defaults < file < command line, wherever --config stands. A list of a later source replaces
  * an earlier one. An unknown key is an error that suggests the nearest name. A number whose default lies outside
  * its range (-1, NaN) is "not given": it prints as null. null in a file is no list, or no text where the option says
- * what that implies; all else it leaves as it is. An option with .instead makes
+ * what that implies; all else it leaves as it is. An option with .replaces makes
  * those that it names "not given" where they come from an earlier source; in one source it is an error to give both.
  * Every tool also has
  * --config FILE, --print-config, --help, --version, --man and --completion SHELL.
@@ -59,16 +59,20 @@ typedef struct gp_option {
     const char *name; /* long name, without dashes; also the YAML key */
     char letter;      /* short name or 0 */
     gp_opt_type type;
-    size_t offset;       /* of the field in the tool's arguments */
-    const char *arg;     /* what --help calls the value: "FILE", "N"; NULL for flags */
-    const char *help;    /* one or two sentences */
-    double min, max;     /* of numbers, both ends allowed; 0, 0 = any; max < min = no upper end */
-    const char *choices; /* "a|b|c" */
-    const char *implied; /* for --help where the default is not a constant: "the machine's cores" */
-    const char *instead; /* "a|b": options of which this one takes the place; see below */
-    bool unlogged;       /* left out of --print-config and config.yaml (paths of logs, say) */
-    bool filled;         /* an empty text is refused: a file without a name, say */
-    const char *beside;  /* "a,b=x,!c": what makes this option mean something; see gp_options_check */
+    size_t offset;            /* of the field in the tool's arguments */
+    const char *arg;          /* what --help calls the value: "FILE", "N"; NULL for flags */
+    const char *help;         /* one or two sentences */
+    double min, max;          /* of numbers, both ends allowed; 0, 0 = any; max < min = no upper end */
+    const char *choices;      /* "a|b|c" */
+    const char *default_text; /* for --help where the default is not a constant: "the machine's cores" */
+    const char *replaces;     /* "a|b": options of which this one takes the place; see above */
+    /* Which options go together: "a|b=x|c!=x", where a is there (text, a list, a flag that is on), b has the value x, c
+     * has one that is not x. See gp_options_check. */
+    const char *needs;    /* one of these, or this option means nothing */
+    const char *excludes; /* beside any of these it means nothing */
+    const char *one_of;   /* of the options with this word one at most is given */
+    bool nonempty;        /* an empty text is refused: a file without a name, say */
+    bool unlogged;        /* left out of --print-config and config.yaml (paths of logs, say) */
 } gp_option;
 
 typedef struct gp_tool {
@@ -109,12 +113,12 @@ GP_API int gp_options_print(const gp_tool *tool, const void *args, FILE *out);
 GP_API bool gp_options_given(const gp_tool *tool, const char *name);
 
 /* Whether it stood on the command line. */
-GP_API bool gp_options_said(const gp_tool *tool, const char *name);
+GP_API bool gp_options_on_command_line(const gp_tool *tool, const char *name);
 
-/* An option that would be ignored is refused where it stood on the command line: a file may set what only some of its
- * readers need, as config.yaml, which has every option, does. .beside names what each needs, all of it: "a", the
- * option a is there (text, a list, a flag that is on); "a=x", it has this value; "!..." the opposite. args: as the run
- * will have them. 0, or GP_OPTIONS_USAGE with the reason on stderr. */
+/* Two options of one word of .one_of are refused wherever they come from. An option that would be ignored, by .needs or
+ * .excludes, is refused where it stood on the command line: a file may set what only some of its readers need, as
+ * config.yaml, which has every option, does. args: as the run will have them. 0, or GP_OPTIONS_USAGE with the reason on
+ * stderr. */
 GP_API int gp_options_check(const gp_tool *tool, const void *args);
 
 /* main's first line: gp_options_parse in a process that is set up as all tools are. A file too large for its limit is a

@@ -10,7 +10,7 @@
 
 const gp_option gp_common_options[] = {
     {"config", 0, GP_OPT_LIST, offsetof(gp_common_args, config), "FILE",
-     "read options from a YAML file; its keys are the long names, and the command line wins", .filled = true},
+     "read options from a YAML file; its keys are the long names, and the command line wins", .nonempty = true},
     {"print-config", 0, GP_OPT_FLAG, offsetof(gp_common_args, print_config), NULL,
      "print every option's value as YAML, as --config reads it, and exit"},
     {"help", 'h', GP_OPT_FLAG, offsetof(gp_common_args, help), NULL, "print this help and exit"},
@@ -344,7 +344,7 @@ bool gp_options_given(const gp_tool *tool, const char *name)
     return given.options[row_of(tool, o)];
 }
 
-bool gp_options_said(const gp_tool *tool, const char *name)
+bool gp_options_on_command_line(const gp_tool *tool, const char *name)
 {
     const gp_option *o = gp_option_find(tool->options, name, strlen(name));
     BUG_ON(!o || given.tool != tool);

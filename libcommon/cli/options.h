@@ -81,8 +81,12 @@ int gp_tool_fail(const gp_tool *tool);
 /* A flag that is on by default is there to be turned off. */
 bool gp_option_is_on(const gp_option *o, const void *args);
 
-/* What --help says of an option's value: " [a|b] (default: a)". */
-void gp_option_describe(gp_buf *b, const gp_option *o, const void *args);
+/* "--a, --b x or --c": what o needs one of. */
+void gp_option_put_needs(gp_buf *b, const gp_tool *tool, const gp_option *o);
+
+/* What --help says of an option, and completions: "with --a: what it does"; and of its value, " [a|b] (default: a)". */
+void gp_option_put_help(gp_buf *b, const gp_tool *tool, const gp_option *o);
+void gp_option_describe(gp_buf *b, const gp_tool *tool, const gp_option *o, const void *args);
 
 /* The pages, whole; args holds the defaults. */
 void gp_options_help(gp_buf *b, const gp_tool *tool, const void *args, int width);

@@ -1,28 +1,28 @@
-/* options_check.c: options that the others make meaningless. See gp_options_check. */
+/* options_check.c: options that exclude each other, and those that would be ignored. See gp_options_check. */
 #include "cli/options.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* One of what .beside lists: [!]NAME[=VALUE]. */
+/* One of what .needs or .excludes lists: NAME, NAME=VALUE or NAME!=VALUE. */
 typedef struct term {
-    bool unless;
     const gp_option *other;
-    const char *value; /* up to the next comma; NULL: none */
+    const char *value; /* up to the next bar; NULL: none */
     size_t length;
+    bool differs;
 } term;
 
-static term read_term(const gp_tool *tool, const char *text)
+/* The term at *at, which becomes the next one, or NULL. */
+static term read_term(const gp_tool *tool, const char **at)
 {
-    term t = {.unless = *text == '!'};
-    const char *name = text + t.unless;
-    size_t n = strcspn(name, "=,");
-    t.other = gp_option_find(tool->options, name, n);
+    size_t all = strcspn(*at, "|"), name = strcspn(*at, "|=!");
+    term t = {.other = gp_option_find(tool->options, *at, name), .differs = (*at)[name] == '!'};
     BUG_ON(!t.other);
-    if (name[n] == '=') {
-        t.value = name + n + 1;
-        t.length = strcspn(t.value, ",");
+    if (name < all) {
+        t.value = *at + name + 1 + t.differs;
+        t.length = (size_t)(*at + all - t.value);
     }
+    *at = (*at)[all] ? *at + all + 1 : NULL;
     return t;
 }
 
@@ -36,6 +36,7 @@ static bool is_there(const gp_option *o, const void *args)
     return !gp_option_is_unset(o, args);
 }
 
+/* Of an option that is there. */
 static bool has_value(const term *t, const void *args)
 {
     const void *field = gp_option_field(t->other, args);
@@ -43,28 +44,72 @@ static bool has_value(const term *t, const void *args)
         return *(const int64_t *)field == strtoll(t->value, NULL, 10);
     BUG_ON(t->other->type != GP_OPT_STRING && t->other->type != GP_OPT_CHOICE);
     const char *text = *(const char *const *)field;
-    return text && strlen(text) == t->length && !memcmp(text, t->value, t->length);
+    return strlen(text) == t->length && !memcmp(text, t->value, t->length);
 }
 
-static int check_term(const gp_tool *tool, const gp_option *o, const term *t, const void *args)
+static bool holds(const term *t, const void *args)
 {
-    if ((t->value ? has_value(t, args) : is_there(t->other, args)) != t->unless)
-        return 0;
+    return is_there(t->other, args) && (!t->value || has_value(t, args) != t->differs);
+}
+
+void gp_option_put_needs(gp_buf *b, const gp_tool *tool, const gp_option *o)
+{
+    for (const char *at = o->needs; at;) {
+        const char *begin = at;
+        term t = read_term(tool, &at);
+        gp_buf_printf(b, "%s--%s", begin == o->needs ? "" : at ? ", " : " or ", t.other->name);
+        if (t.value)
+            gp_buf_printf(b, " %s%.*s", t.differs ? "other than " : "", (int)t.length, t.value);
+    }
+}
+
+static int check_needs(const gp_tool *tool, const gp_option *o, const void *args)
+{
+    gp_buf needs = {0};
+    for (const char *at = o->needs; at;) {
+        term t = read_term(tool, &at);
+        if (holds(&t, args))
+            return 0;
+    }
+    gp_option_put_needs(&needs, tool, o);
+    int rc = gp_tool_usage(tool, "--%s goes with %s", o->name, needs.data);
+    gp_buf_release(&needs);
+    return rc;
+}
+
+static int check_excludes(const gp_tool *tool, const gp_option *o, const void *args)
+{
     bool off = o->type == GP_OPT_FLAG && !is_there(o, args);
-    return gp_tool_usage(tool, t->unless ? "--%s%s does nothing beside --%s%s%.*s" : "--%s%s goes with --%s%s%.*s",
-                         off ? "no-" : "", o->name, t->other->name, t->value ? " " : "", (int)t->length,
-                         t->value ? t->value : "");
+    for (const char *at = o->excludes; at;) {
+        term t = read_term(tool, &at);
+        if (holds(&t, args))
+            return gp_tool_usage(tool, "--%s%s does nothing beside --%s%s%s%.*s", off ? "no-" : "", o->name,
+                                 t.other->name, t.value ? " " : "", t.differs ? "other than " : "", (int)t.length,
+                                 t.value ? t.value : "");
+    }
+    return 0;
+}
+
+static int check_one_of(const gp_tool *tool, const gp_option *o, const void *args)
+{
+    for (const gp_option *other = tool->options; other < o; other++)
+        if (other->one_of && !strcmp(other->one_of, o->one_of) && is_there(other, args))
+            return gp_tool_usage(tool, "--%s and --%s exclude each other: give one of them", other->name, o->name);
+    return 0;
 }
 
 int gp_options_check(const gp_tool *tool, const void *args)
 {
     int rc = 0;
+    for (const gp_option *o = tool->options; !gp_option_ends(o) && !rc; o++)
+        if (o->one_of && is_there(o, args))
+            rc = check_one_of(tool, o, args);
     for (const gp_option *o = tool->options; !gp_option_ends(o) && !rc; o++) {
-        bool said = o->beside && gp_options_said(tool, o->name);
-        for (const char *at = o->beside; said && !rc && at; at = strchr(at, ','), at = at ? at + 1 : NULL) {
-            term t = read_term(tool, at);
-            rc = check_term(tool, o, &t, args);
-        }
+        bool asked = (o->needs || o->excludes) && gp_options_on_command_line(tool, o->name);
+        if (asked && o->needs)
+            rc = check_needs(tool, o, args);
+        if (asked && !rc)
+            rc = check_excludes(tool, o, args);
     }
     return rc;
 }

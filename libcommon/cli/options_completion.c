@@ -110,7 +110,8 @@ static void put_quoted(gp_buf *b, const char *text, const char *reserved)
 static void put_zsh_option(script *s, const gp_option *o)
 {
     gp_buf *b = s->b;
-    gp_buf value = {0};
+    gp_buf value = {0}, help = {0};
+    gp_option_put_help(&help, s->tool, o);
     if (o->type != GP_OPT_FLAG) {
         gp_buf_printf(&value, ":%s:", o->arg ? o->arg : "VALUE");
         if (o->choices) {
@@ -131,10 +132,11 @@ static void put_zsh_option(script *s, const gp_option *o)
             gp_buf_printf(b, "-%c%s[", o->letter, *equals ? "+" : "");
         else
             gp_buf_printf(b, "--%s%s%s[", s->no, o->name, equals);
-        put_quoted(b, o->help ? o->help : "", "[]\\:");
+        put_quoted(b, help.data, "[]\\:");
         gp_buf_printf(b, "]%s'", value.len ? value.data : "");
     }
     gp_buf_release(&value);
+    gp_buf_release(&help);
 }
 
 static void put_fish_option(script *s, const gp_option *o)
@@ -151,9 +153,12 @@ static void put_fish_option(script *s, const gp_option *o)
         gp_buf_puts(b, takes_file(o) ? " -r -F" : " -x");
     }
     gp_buf_puts(b, " -d '");
-    for (const char *c = o->help ? o->help : ""; *c; c++)
+    gp_buf help = {0};
+    gp_option_put_help(&help, s->tool, o);
+    for (const char *c = help.data; *c; c++)
         gp_buf_printf(b, *c == '\'' || *c == '\\' ? "\\%c" : "%c", *c);
     gp_buf_puts(b, "'\n");
+    gp_buf_release(&help);
 }
 
 void gp_options_completion(gp_buf *b, const gp_tool *tool, const void *args, const char *shell)

@@ -67,11 +67,35 @@ static void put_default(gp_buf *b, const gp_option *o, const void *args)
     }
 }
 
-void gp_option_describe(gp_buf *b, const gp_option *o, const void *args)
+void gp_option_put_help(gp_buf *b, const gp_tool *tool, const gp_option *o)
+{
+    if (o->needs) {
+        gp_buf_puts(b, "with ");
+        gp_option_put_needs(b, tool, o);
+        gp_buf_puts(b, ": ");
+    }
+    gp_buf_puts(b, o->help ? o->help : "");
+}
+
+/* "; not with --b, --c" */
+static void put_excluded(gp_buf *b, const gp_tool *tool, const gp_option *o)
+{
+    const char *before = "; not with --";
+    for (const gp_option *other = tool->options; o->one_of && !gp_option_ends(other); other++) {
+        if (other == o || !other->one_of || strcmp(other->one_of, o->one_of))
+            continue;
+        gp_buf_printf(b, "%s%s", before, other->name);
+        before = ", --";
+    }
+}
+
+void gp_option_describe(gp_buf *b, const gp_tool *tool, const gp_option *o, const void *args)
 {
     gp_buf value = {0};
-    if (o->implied)
-        gp_buf_puts(&value, o->implied);
+    gp_option_put_help(b, tool, o);
+    put_excluded(b, tool, o);
+    if (o->default_text)
+        gp_buf_puts(&value, o->default_text);
     else if (!gp_option_is_unset(o, args))
         put_default(&value, o, args);
     if (o->choices)
@@ -117,7 +141,7 @@ static int help_column(const gp_option *table, const void *args, int column)
     return column;
 }
 
-static void put_option(gp_buf *b, const gp_option *o, const void *args, int column, int width)
+static void put_option(gp_buf *b, const gp_tool *tool, const gp_option *o, const void *args, int column, int width)
 {
     size_t start = b->len;
     put_names(b, o, args);
@@ -128,19 +152,18 @@ static void put_option(gp_buf *b, const gp_option *o, const void *args, int colu
     }
     gp_buf_printf(b, "%*s", column - used, "");
     gp_buf text = {0};
-    gp_buf_puts(&text, o->help ? o->help : "");
-    gp_option_describe(&text, o, args);
+    gp_option_describe(&text, tool, o, args);
     put_wrapped(b, text.data, column, column, width);
     gp_buf_release(&text);
 }
 
-static void put_options(gp_buf *b, const gp_option *table, const void *args, int column, int width)
+static void put_options(gp_buf *b, const gp_tool *tool, const gp_option *table, const void *args, int column, int width)
 {
     for (const gp_option *o = table; !gp_option_ends(o); o++) {
         if (o->type == GP_OPT_GROUP)
             gp_buf_printf(b, "\n%s:\n", o->name);
         else
-            put_option(b, o, args, column, width);
+            put_option(b, tool, o, args, column, width);
     }
 }
 
@@ -223,9 +246,9 @@ void gp_options_help(gp_buf *b, const gp_tool *tool, const void *args, int width
     }
     if (!gp_option_ends(table) && table->type != GP_OPT_GROUP)
         gp_buf_puts(b, "\nOptions:\n");
-    put_options(b, table, args, column, width);
+    put_options(b, tool, table, args, column, width);
     gp_buf_puts(b, "\nCommon options:\n");
-    put_options(b, gp_common_options, &common, column, width);
+    put_options(b, tool, gp_common_options, &common, column, width);
     if (tool->examples) {
         char *examples = as_typed(tool->examples);
         put_examples(b, examples);

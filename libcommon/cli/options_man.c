@@ -25,7 +25,7 @@ static void put_text(gp_buf *b, const char *text)
     put_roff(b, text, strlen(text));
 }
 
-static void put_option(gp_buf *b, const gp_option *o, const void *args)
+static void put_option(gp_buf *b, const gp_tool *tool, const gp_option *o, const void *args)
 {
     gp_buf text = {0};
     gp_buf_puts(b, ".TP\n");
@@ -37,14 +37,13 @@ static void put_option(gp_buf *b, const gp_option *o, const void *args)
     if (o->type != GP_OPT_FLAG)
         gp_buf_printf(b, " \\fI%s\\fR", o->arg ? o->arg : "VALUE");
     gp_buf_puts(b, "\n");
-    gp_buf_puts(&text, o->help ? o->help : "");
-    gp_option_describe(&text, o, args);
+    gp_option_describe(&text, tool, o, args);
     put_roff(b, text.data, text.len);
     gp_buf_puts(b, "\n");
     gp_buf_release(&text);
 }
 
-static void put_options(gp_buf *b, const gp_option *table, const void *args)
+static void put_options(gp_buf *b, const gp_tool *tool, const gp_option *table, const void *args)
 {
     for (const gp_option *o = table; !gp_option_ends(o); o++) {
         if (o->type == GP_OPT_GROUP) {
@@ -52,7 +51,7 @@ static void put_options(gp_buf *b, const gp_option *table, const void *args)
             put_text(b, o->name);
             gp_buf_puts(b, "\"\n");
         } else {
-            put_option(b, o, args);
+            put_option(b, tool, o, args);
         }
     }
 }
@@ -137,9 +136,9 @@ void gp_options_man(gp_buf *b, const gp_tool *tool, const void *args)
         put_description(b, tool->description);
     }
     gp_buf_puts(b, ".SH OPTIONS\n");
-    put_options(b, tool->options, args);
+    put_options(b, tool, tool->options, args);
     gp_buf_puts(b, ".SS \"Common options\"\n");
-    put_options(b, gp_common_options, &common);
+    put_options(b, tool, gp_common_options, &common);
     gp_buf_puts(b, ".PP\nEvery flag has its opposite, \\fB\\-\\-no\\-\\fINAME\\fR. Whole numbers may be written as "
                    "1e6, 64k, 2M or 3G (k is 1000).\n"
                    ".SH CONFIGURATION\nA file for \\fB\\-\\-config\\fR is YAML, one \\fIoption: value\\fR a line, "

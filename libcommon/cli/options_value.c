@@ -192,7 +192,7 @@ int gp_option_set(const gp_option *o, void *args, const char *text, bool first)
     void *field = (char *)args + o->offset;
     double x = 0;
     int64_t n = 0;
-    if (o->filled && !*text)
+    if (o->nonempty && !*text)
         return fail("is empty, expected %s", o->arg);
     switch (o->type) {
     case GP_OPT_INT:
@@ -248,7 +248,7 @@ static void set_nothing(const gp_option *o, void *args)
 /* Nothing, for what can be nothing: a list, and text that says what its absence means. All else keeps what it has. */
 void gp_option_set_null(const gp_option *o, void *args)
 {
-    if (o->type == GP_OPT_LIST || o->implied)
+    if (o->type == GP_OPT_LIST || o->default_text)
         set_nothing(o, args);
 }
 
@@ -266,7 +266,7 @@ static void unset(const gp_option *o, void *args)
 
 int gp_option_replace(const gp_tool *tool, const gp_option *o, void *args, const bool *given_here)
 {
-    for (const char *name = o->instead; name && *name;) {
+    for (const char *name = o->replaces; name && *name;) {
         size_t n = strcspn(name, "|");
         const gp_option *other = gp_option_find(tool->options, name, n);
         BUG_ON(!other);

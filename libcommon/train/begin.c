@@ -83,7 +83,7 @@ static int check_size(const char *path, const char *what, int64_t theirs, int64_
 static int check_flag(const gp_job *j, const char *path, const char *flag, bool asked, bool has, const char *what)
 {
     const gp_tool *tool = j->o->tool;
-    if (has == asked || (asked && !(tool && gp_options_said(tool, flag))))
+    if (has == asked || (asked && !(tool && gp_options_on_command_line(tool, flag))))
         return 0;
     return fail("%s: %s, --%s%s was asked for; a checkpoint keeps what it has", path, what, asked ? "" : "no-", flag);
 }

@@ -1,32 +1,33 @@
 /* Options that the others make meaningless, and those that must not be empty. */
 #include "options_table.h"
 
-/* The tool with what one of its options needs. */
+/* The tool with what one of its options has in these columns. */
 static gp_option rows[sizeof table / sizeof *table];
 
-static gp_tool tool_with(const char *name, const char *beside, bool filled)
+static gp_tool tool_with(const char *name, gp_option columns)
 {
     gp_tool t = tool;
     memcpy(rows, table, sizeof table);
     t.options = rows;
     for (gp_option *o = rows; o->name; o++)
         if (!strcmp(o->name, name)) {
-            o->beside = beside;
-            o->filled = filled;
+            o->needs = columns.needs;
+            o->excludes = columns.excludes;
+            o->one_of = columns.one_of;
+            o->nonempty = columns.nonempty;
         }
     return t;
 }
 
 /* Parses and checks; what the check said, fresh, "" where it let the options pass. */
-static char *check(const char *name, const char *beside, char **argv)
+static char *check_with(const gp_tool *t, char **argv)
 {
-    gp_tool t = tool_with(name, beside, false);
-    result r = run_tool(&t, argv);
+    result r = run_tool(t, argv);
     assert_int_equal(r.rc, GP_OPTIONS_RUN);
     drop(&r);
     int saved = dup(2), fd = memfd_create("err", 0);
     dup2(fd, 2);
-    int rc = gp_options_check(&t, &r.a);
+    int rc = gp_options_check(t, &r.a);
     dup2(saved, 2);
     close(saved);
     char *said = drain(fd);
@@ -34,11 +35,18 @@ static char *check(const char *name, const char *beside, char **argv)
     return said;
 }
 
-#define PASSES(name, beside, ...)        CHECKED("", name, beside, __VA_ARGS__)
-#define IGNORED(line, name, beside, ...) CHECKED("make-it: " line " (see make-it --help)\n", name, beside, __VA_ARGS__)
-#define CHECKED(text, name, beside, ...)                                                                               \
+static char *check(const char *name, const char *needs, const char *excludes, char **argv)
+{
+    gp_tool t = tool_with(name, (gp_option){.needs = needs, .excludes = excludes});
+    return check_with(&t, argv);
+}
+
+#define PASSES(needs, excludes, ...)        CHECKED("", "lr", needs, excludes, __VA_ARGS__)
+#define IGNORED(line, needs, excludes, ...) CHECKED("make-it: " line HELP, "lr", needs, excludes, __VA_ARGS__)
+#define HELP                                " (see make-it --help)\n"
+#define CHECKED(text, name, needs, excludes, ...)                                                                      \
     do {                                                                                                               \
-        char *said_ = check(name, beside, (char *[]){"make-it", __VA_ARGS__, NULL});                                   \
+        char *said_ = check(name, needs, excludes, (char *[]){"make-it", __VA_ARGS__, NULL});                          \
         assert_string_equal(said_, text);                                                                              \
         free(said_);                                                                                                   \
     } while (0)
@@ -46,42 +54,97 @@ static char *check(const char *name, const char *beside, char **argv)
 static void an_option_goes_with_another_one(void **state)
 {
     (void)state;
-    IGNORED("--lr goes with --out", "lr", "out", "--lr", "1");
-    PASSES("lr", "out", "--lr", "1", "--out", "x");
-    PASSES("lr", "out", "--steps", "1");
-    IGNORED("--lr goes with --data", "lr", "data", "--lr", "1");
-    PASSES("lr", "data", "--lr", "1", "-d", "x");
-    IGNORED("--lr goes with --quiet", "lr", "quiet", "--lr", "1", "--no-quiet");
-    PASSES("lr", "quiet", "-q", "--lr", "1");
+    IGNORED("--lr goes with --out", "out", NULL, "--lr", "1");
+    PASSES("out", NULL, "--lr", "1", "--out", "x");
+    PASSES("out", NULL, "--steps", "1");
+    IGNORED("--lr goes with --data", "data", NULL, "--lr", "1");
+    PASSES("data", NULL, "--lr", "1", "-d", "x");
+    IGNORED("--lr goes with --quiet", "quiet", NULL, "--lr", "1", "--no-quiet");
+    PASSES("quiet", NULL, "-q", "--lr", "1");
+}
+
+static void it_needs_one_of_those_listed(void **state)
+{
+    (void)state;
+    static const char *const needs = "out|quiet|order=shuffle";
+    IGNORED("--lr goes with --out, --quiet or --order shuffle", needs, NULL, "--lr", "1");
+    PASSES(needs, NULL, "--lr", "1", "--out", "x");
+    PASSES(needs, NULL, "--lr", "1", "-q");
+    PASSES(needs, NULL, "--lr", "1", "--order", "shuffle");
 }
 
 static void an_option_does_nothing_beside_another_one(void **state)
 {
     (void)state;
-    IGNORED("--lr does nothing beside --out", "lr", "!out", "--lr", "1", "--out", "x");
-    PASSES("lr", "!out", "--lr", "1");
-    IGNORED("--no-echo does nothing beside --out", "echo", "!out", "--no-echo", "--out", "x");
+    IGNORED("--lr does nothing beside --out", NULL, "out", "--lr", "1", "--out", "x");
+    PASSES(NULL, "out", "--lr", "1");
+    IGNORED("--lr does nothing beside --quiet", NULL, "out|quiet", "--lr", "1", "-q");
+    IGNORED("--lr does nothing beside --out", NULL, "out|quiet", "--lr", "1", "-q", "-o", "x");
+    CHECKED("make-it: --no-echo does nothing beside --out" HELP, "echo", NULL, "out", "--no-echo", "--out", "x");
 }
 
 static void what_it_needs_may_be_a_value(void **state)
 {
     (void)state;
-    IGNORED("--lr goes with --order shuffle", "lr", "order=shuffle", "--lr", "1");
-    PASSES("lr", "order=shuffle", "--lr", "1", "--order", "shuffle");
-    IGNORED("--lr does nothing beside --order random", "lr", "!order=random", "--lr", "1");
-    IGNORED("--lr does nothing beside --steps 0", "lr", "!steps=0", "--lr", "1", "--steps", "0");
-    PASSES("lr", "!steps=0", "--lr", "1", "--steps", "10");
-    IGNORED("--lr goes with --out -", "lr", "out=-", "--lr", "1", "--out", "--");
-    PASSES("lr", "out=-", "--lr", "1", "--out", "-");
+    IGNORED("--lr goes with --order shuffle", "order=shuffle", NULL, "--lr", "1");
+    PASSES("order=shuffle", NULL, "--lr", "1", "--order", "shuffle");
+    IGNORED("--lr does nothing beside --order random", NULL, "order=random", "--lr", "1");
+    IGNORED("--lr does nothing beside --steps 0", NULL, "steps=0", "--lr", "1", "--steps", "0");
+    PASSES(NULL, "steps=0", "--lr", "1", "--steps", "10");
+    IGNORED("--lr goes with --out -", "out=-", NULL, "--lr", "1", "--out", "--");
+    PASSES("out=-", NULL, "--lr", "1", "--out", "-");
 }
 
-static void it_needs_all_that_is_listed(void **state)
+static void what_it_needs_may_be_any_other_value(void **state)
 {
     (void)state;
-    static const char *const both = "order=shuffle,!out";
-    IGNORED("--lr goes with --order shuffle", "lr", both, "--lr", "1");
-    IGNORED("--lr does nothing beside --out", "lr", both, "--lr", "1", "--order", "shuffle", "--out", "x");
-    PASSES("lr", both, "--lr", "1", "--order", "shuffle");
+    IGNORED("--lr does nothing beside --order other than random", NULL, "order!=random", "--lr", "1", "--order",
+            "shuffle");
+    PASSES(NULL, "order!=random", "--lr", "1", "--order", "random");
+    IGNORED("--lr goes with --out other than -", "out!=-", NULL, "--lr", "1");
+    IGNORED("--lr goes with --out other than -", "out!=-", NULL, "--lr", "1", "--out", "-");
+    PASSES("out!=-", NULL, "--lr", "1", "--out", "x");
+}
+
+static void it_needs_and_excludes(void **state)
+{
+    (void)state;
+    IGNORED("--lr goes with --order shuffle", "order=shuffle", "out", "--lr", "1");
+    IGNORED("--lr does nothing beside --out", "order=shuffle", "out", "--lr", "1", "--order", "shuffle", "--out", "x");
+    PASSES("order=shuffle", "out", "--lr", "1", "--order", "shuffle");
+}
+
+/* Wherever they come from: one of two answers would be lost. */
+static void one_of_them_is_given(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/optionsXXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0 && dprintf(fd, "out: x\n") > 0);
+    close(fd);
+    gp_tool t = tool_with("out", (gp_option){.one_of = "result"});
+    for (gp_option *o = rows; o->name; o++)
+        if (!strcmp(o->name, "quiet") || !strcmp(o->name, "data"))
+            o->one_of = "result";
+    const struct {
+        char *argv[6];
+        const char *said;
+    } cases[] = {
+        {{"make-it"}, ""},
+        {{"make-it", "-o", "x"}, ""},
+        {{"make-it", "-o", "x", "--no-quiet"}, ""},
+        {{"make-it", "-q", "-o", "x"}, "make-it: --out and --quiet exclude each other: give one of them" HELP},
+        {{"make-it", "-q", "-d", "x"}, "make-it: --data and --quiet exclude each other: give one of them" HELP},
+        {{"make-it", "--config", path}, ""},
+        {{"make-it", "--config", path, "-q"}, "make-it: --out and --quiet exclude each other: give one of them" HELP}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char *argv[7] = {NULL}, *said;
+        memcpy(argv, cases[i].argv, sizeof cases[i].argv);
+        said = check_with(&t, argv);
+        assert_string_equal(said, cases[i].said);
+        free(said);
+    }
+    unlink(path);
 }
 
 /* A file that several runs share, or that has every option. */
@@ -92,20 +155,20 @@ static void a_file_may_set_what_is_not_needed(void **state)
     int fd = mkstemp(path);
     assert_true(fd >= 0 && dprintf(fd, "lr: 1.0\n") > 0);
     close(fd);
-    PASSES("lr", "out", "--config", path);
-    IGNORED("--lr goes with --out", "lr", "out", "--config", path, "--lr", "2");
+    PASSES("out", NULL, "--config", path);
+    IGNORED("--lr goes with --out", "out", NULL, "--config", path, "--lr", "2");
     unlink(path);
 }
 
 static void a_name_must_not_be_empty(void **state)
 {
     (void)state;
-    gp_tool t = tool_with("out", NULL, true);
+    gp_tool t = tool_with("out", (gp_option){.nonempty = true});
     result r = run_tool(&t, (char *[]){"make-it", "--out", "", NULL});
     assert_string_equal(r.err, "make-it: --out: is empty, expected FILE (see make-it --help)\n");
     assert_int_equal(r.rc, GP_OPTIONS_USAGE);
     drop(&r);
-    t = tool_with("data", NULL, true);
+    t = tool_with("data", (gp_option){.nonempty = true});
     t.positionals = 1 + offsetof(args, data);
     r = run_tool(&t, (char *[]){"make-it", "a", "", NULL});
     assert_string_equal(r.err, "make-it: an operand: is empty, expected FILE (see make-it --help)\n");
@@ -119,7 +182,10 @@ int main(void)
         cmocka_unit_test(an_option_goes_with_another_one),
         cmocka_unit_test(an_option_does_nothing_beside_another_one),
         cmocka_unit_test(what_it_needs_may_be_a_value),
-        cmocka_unit_test(it_needs_all_that_is_listed),
+        cmocka_unit_test(it_needs_one_of_those_listed),
+        cmocka_unit_test(what_it_needs_may_be_any_other_value),
+        cmocka_unit_test(it_needs_and_excludes),
+        cmocka_unit_test(one_of_them_is_given),
         cmocka_unit_test(a_file_may_set_what_is_not_needed),
         cmocka_unit_test(a_name_must_not_be_empty),
     };

@@ -7,8 +7,8 @@ typedef struct lengths {
 } lengths;
 
 static const gp_option length_options[] = {
-    {"steps", 's', GP_OPT_INT, offsetof(lengths, steps), "N", "steps", .min = 0, .max = 1e12, .instead = "epochs"},
-    {"epochs", 0, GP_OPT_FLOAT, offsetof(lengths, epochs), "X", "epochs", .min = 1e-6, .max = 1e9, .instead = "steps"},
+    {"steps", 's', GP_OPT_INT, offsetof(lengths, steps), "N", "steps", .min = 0, .max = 1e12, .replaces = "epochs"},
+    {"epochs", 0, GP_OPT_FLOAT, offsetof(lengths, epochs), "X", "epochs", .min = 1e-6, .max = 1e9, .replaces = "steps"},
     {"time", 0, GP_OPT_TIME, offsetof(lengths, time), "TIME", "at most", .min = 0.001, .max = 1e9},
     {0},
 };

@@ -132,8 +132,8 @@ expect 0 sample run --score docs.jsonl --jsonl t --json --quiet
 has '"document": 2, "tokens": 1, "scored": 0,'
 has '"logprobs": [null]}'
 bad() { expect "$1" sample run "${@:3}"; says "$2"; }
-bad 2 '--top-logprobs goes with --json, of samples or of --score FILE of text' --score line.txt --top-logprobs 2
-bad 2 '--top-logprobs goes with --json' --score x.jsonl --task lambada --json --top-logprobs 2
+bad 2 '--top-logprobs goes with --json' --score line.txt --top-logprobs 2
+bad 2 '--top-logprobs does nothing beside --task other than text' --score x.jsonl --task lambada --json --top-logprobs 2
 
 # what is typed: help, the end
 expect 0 bash -c "printf '/help\nexit\nOnce\n' | sample run --interactive --max-tokens 5"
@@ -186,8 +186,8 @@ bad 2 'separated by commas' --prompt a --stop-ids x
 bad 2 'not empty' --prompt a --stop ''
 bad 2 'goes with --json' --prompt a --top-logprobs 2
 bad 2 'goes with --score' --prompt a --task choices
-bad 2 'go with --score' --prompt a --stride 3
-bad 2 'of one prompt' --prompts one.jsonl --trace t.safetensors
+bad 2 '--stride goes with --score' --prompt a --stride 3
+bad 2 '--trace does nothing beside --prompts' --prompts one.jsonl --trace t.safetensors
 bad 2 't.npz: .npz is a suffix of NumPy' --prompt a --trace t.npz
 bad 2 't.PT: .PT is a suffix of PyTorch' --prompt a --max-tokens 0 --trace t.PT
 absent t.npz
@@ -195,7 +195,7 @@ cp one.jsonl kept.jsonl
 bad 2 '--out would replace the file that is read' --prompts one.jsonl --out ./one.jsonl
 bad 2 '--out would replace the file that is read' --score one.jsonl --jsonl prompt --out one.jsonl
 same one.jsonl kept.jsonl
-bad 2 'neither' --interactive --json
+bad 2 '--interactive does nothing beside --json' --interactive --json
 for empty in --checkpoint --prompts --jsonl --score --out --trace; do
     bad 2 "$empty: is empty, expected " --prompt a $empty ''
 done
@@ -328,5 +328,5 @@ says "one checkpoint is measured, 2 are named"
 expect 0 eval-mfu run --passes decode --seq-len 8 --seconds 0.01 --quiet
 case $out in *"decode "*) ;; *) problem "eval-mfu run printed $out" ;; esac
 expect 2 eval-mfu run --preset nano
-says "name two models"
+says "exclude each other"
 finish

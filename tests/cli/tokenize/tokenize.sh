@@ -145,18 +145,20 @@ expect 141 bash -c "tokenize -t bytes -q random random random random random | he
 # the command line
 expect 2 tokenize --decode --info x.tok
 for extra in '--train-bpe 300' '--separator x' '--jsonl text' --allow-special '--save-tokenizer x.json' '--val x' \
-    '--val-fraction 0.1' '--shard-size 5' --json; do
+    '--val-fraction 0.1' '--shard-size 5'; do
     expect 2 tokenize --decode $extra x.tok
-    says ' is of no use for --decode'
+    says "${extra%% *} does nothing beside --decode"
 done
+expect 2 tokenize --decode --json x.tok
+says '--json goes with --info'
 expect 2 tokenize --info x.tok -o x.txt
-says '--out is of no use for --info'
+says '--out does nothing beside --info'
 expect 2 tokenize --show --val x plain
-says '--val is of no use for --show'
+says '--val does nothing beside --show'
 expect 2 tokenize -V 300 plain -o x3.tok
-says '--vocab-size is of no use'
+says '--vocab-size goes with --decode or --info'
 expect 2 tokenize --json plain -o x3.tok
-says '--json is of no use'
+says '--json goes with --info'
 expect 2 tokenize plain --val -
 says '--val and --out name the same file'
 expect 2 tokenize -t char --train-bpe 300 plain -o x3.tok
