@@ -1,9 +1,11 @@
-/* loader.h: token streams as (B,T) batches. Stateless: micro-batch n depends on n and the options alone, so
- * resuming, ranks and threads need nothing kept.
+/* loader.h: token streams as batches of (B,T): windows whose targets are the next tokens.
  *
- *     gp_loader *l = gp_loader_open(tokens, &(gp_loader_options){.B = 12, .T = 64, .order = "random", .seed = 1});
- *     int32_t inputs[12 * 64], targets[12 * 64];
- *     gp_loader_batch(l, 0, inputs, targets);        // targets[i] is the token after inputs[i]
+ *     gp_span span = {tokens, 0, gp_tokens_get_info(tokens)->count};
+ *     gp_stream_set set = {.name = "text", .spans = &span, .count = 1};
+ *     gp_loader *l = gp_loader_open(&set, 1, &(gp_loader_options){.B = 12, .T = 64, .order = "random", .seed = 1});
+ *     gp_batch batch = gp_batch_open(gp_loader_source(l));
+ *     gp_source_fill(gp_loader_source(l), 0, &batch); // batch.targets[i] is the token after batch.inputs[i]
+ *     gp_batch_close(&batch);
  *     gp_loader_close(l);
  *
  * A set is one stream, or many (the shards of one) that are read as a long one; no row goes over the end of one. Of
@@ -26,6 +28,7 @@
 
 #include <stdint.h>
 
+#include "gptpipe/batch.h"
 #include "gptpipe/error.h"
 #include "gptpipe/tokens.h"
 
@@ -47,23 +50,20 @@ typedef struct gp_stream_set {
 } gp_stream_set;
 
 typedef struct gp_loader_options {
-    int64_t B, T;        /* rows, tokens a row */
-    int64_t first, last; /* of gp_loader_open: tokens [first, last) of the stream; last 0: its end */
-    const char *order;   /* "random", "shuffle", "sequential", "documents" */
+    int64_t B, T;      /* rows, tokens a row */
+    const char *order; /* "random", "shuffle", "sequential", "documents" */
     uint64_t seed;
 } gp_loader_options;
 
 typedef struct gp_loader gp_loader;
 
-/* NULL when the range has fewer than T + 1 tokens. The stream stays open, and the caller's. */
-GP_API gp_loader *gp_loader_open(const gp_tokens *tokens, const gp_loader_options *options);
-
-/* The same over sets, which stay the caller's and outlive the loader. NULL when a set has no row in it. */
-GP_API gp_loader *gp_loader_open_sets(const gp_stream_set *sets, int count, const gp_loader_options *options);
+/* The sets stay the caller's and outlive the loader. NULL when a set has no row in it. */
+GP_API gp_loader *gp_loader_open(const gp_stream_set *sets, int count, const gp_loader_options *options);
 GP_API void gp_loader_close(gp_loader *l);
 
-/* Fills inputs and targets, (B,T) each. -1 when an id is out of the vocabulary. */
-GP_API int gp_loader_batch(const gp_loader *l, int64_t n, int32_t *inputs, int32_t *targets);
+/* Its micro-batches, inputs and targets, of B rows of T tokens each; the loader's own. An id that is out of the
+ * vocabulary is a failure. */
+GP_API gp_source *gp_loader_source(gp_loader *l);
 
 /* Where row b of micro-batch n starts: at token `start` of sets[set].spans[span]. */
 typedef struct gp_place {
@@ -72,12 +72,9 @@ typedef struct gp_place {
 } gp_place;
 
 GP_API gp_place gp_loader_place(const gp_loader *l, int64_t n, int64_t b);
-GP_API int64_t gp_loader_start(const gp_loader *l, int64_t n, int64_t b); /* its token alone */
 
-/* Windows of T tokens in all sets that do not overlap. */
-GP_API int64_t gp_loader_windows(const gp_loader *l);
-
-/* Rows of an epoch: as many as the sets have windows; of sequential, those that it takes until it begins again. */
+/* Rows of an epoch: as many as the sets have windows of T tokens that do not overlap; of sequential, those that it
+ * takes until it begins again. */
 GP_API int64_t gp_loader_epoch(const gp_loader *l);
 
 /* Streams that are too short for a single row (of sequential: for its micro-batch), and so are never read. */

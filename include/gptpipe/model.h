@@ -3,7 +3,7 @@
  *     gp_model *m = gp_model_create(&config, be, true);    // zero weights; true: with gradients
  *     gp_model_init(m, 1337);                              // or gp_checkpoint_load
  *     gp_model_plan(m, B, T);                              // memory for batches up to (B,T)
- *     gp_batch batch = {B, T, inputs, targets};
+ *     gp_batch batch = {.B = B, .T = T, .inputs = inputs, .targets = targets};
  *     double loss;
  *     gp_model_evaluate(m, &batch, &loss, NULL);
  *     gp_model_free(m);
@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "gptpipe/backend.h"
+#include "gptpipe/batch.h"
 #include "gptpipe/config.h"
 #include "gptpipe/tensor.h"
 
@@ -25,15 +26,6 @@ extern "C" {
 #endif
 
 typedef struct gp_model gp_model;
-
-/* B sequences of T tokens, in the host's memory. */
-typedef struct gp_batch {
-    int64_t B, T;
-    const int32_t *inputs;  /* (B,T) ids */
-    const int32_t *targets; /* (B,T) ids, -100 = not counted; NULL when only logits are wanted */
-    const int32_t *types;   /* (B,T) token types; NULL = all 0 */
-    const int32_t *lengths; /* (B) tokens that count, the rest is padding; NULL = all */
-} gp_batch;
 
 /* A model with all weights zero. c has passed gp_config_check; be outlives it. */
 GP_API gp_model *gp_model_create(const gp_config *c, gp_backend *be, bool trains);
@@ -77,29 +69,6 @@ GP_API void gp_model_memory(const gp_model *m, gp_memory_use *use);
 /* Mean loss over the counted targets; losses (B*T) receives each one's -log p (natural logarithm), 0 where
  * not counted, unless NULL. -1 when an id or a shape does not fit the model. */
 GP_API int gp_model_evaluate(gp_model *m, const gp_batch *batch, double *loss, float *losses);
-
-/* A text of which ids[first..count) are scored, each given all that stands before it; 1 <= first < count, and the
- * count - 1 ids that the model reads fit its context. */
-typedef struct gp_passage {
-    const int32_t *ids;
-    int64_t first, count;
-    double log_p; /* = the sum of their log-probabilities (natural logarithm) */
-    bool greedy;  /* = each of them is the likeliest, the lowest id of equals: only where asked for */
-    /* NULL, or what is filled in of each scored token: its log-probability (count - first); the `tops` likeliest in its
-     * place (count - first, tops), the likeliest first; tops is the vocabulary at most */
-    double *log_ps;
-    struct gp_likely *top; /* sampler.h */
-    int64_t tops;
-} gp_passage;
-
-/* Scores spans of any lengths, several at a time. 0; -1 when an id or a length does not fit the model, or when logits
- * are not finite: the log_p of that span is then NaN, and of no other. */
-GP_API int gp_model_score(gp_model *m, gp_passage *spans, int64_t count, bool greedy);
-
-/* The same, which may take minutes: fn is told after each pass through the model how many spans are scored. */
-typedef void gp_scored_fn(void *self, int64_t scored);
-GP_API int gp_model_score_watched(gp_model *m, gp_passage *spans, int64_t count, bool greedy, gp_scored_fn *fn,
-                                  void *self);
 
 /* Logits (B,T,V) into the host's memory. */
 GP_API int gp_model_logits(gp_model *m, const gp_batch *batch, float *logits);

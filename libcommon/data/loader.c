@@ -5,16 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/base.h"
+#include "base/batch.h"
 #include "data/order.h"
 
 struct gp_loader {
+    gp_source source;
     gp_loader_options o;
     int count;
     gp_order *orders; /* (count) one a set */
     uint64_t *shares; /* (count) of the rows that the sets before it leave, in 2^-64 */
-    gp_span span;     /* of gp_loader_open's stream, which is `own` */
-    gp_stream_set own;
 };
 
 /* ---- rows for sets --------------------------------------------------------------------------------------- */
@@ -75,33 +74,6 @@ static int set_up(gp_loader *l, const gp_stream_set *sets, int count)
     return weigh(l, sets);
 }
 
-gp_loader *gp_loader_open_sets(const gp_stream_set *sets, int count, const gp_loader_options *options)
-{
-    gp_loader *l = gp_calloc(1, sizeof *l);
-    l->o = *options;
-    if (!set_up(l, sets, count))
-        return l;
-    gp_loader_close(l);
-    return NULL;
-}
-
-gp_loader *gp_loader_open(const gp_tokens *tokens, const gp_loader_options *options)
-{
-    int64_t all = gp_tokens_get_info(tokens)->count, last = options->last ? options->last : all;
-    if (options->first < 0 || last > all || options->first > last)
-        return fail("tokens %lld to %lld were asked for; the stream has %lld", (long long)options->first,
-                    (long long)last, (long long)all),
-               NULL;
-    gp_loader *l = gp_calloc(1, sizeof *l);
-    l->o = *options;
-    l->span = (gp_span){tokens, options->first, last};
-    l->own = (gp_stream_set){.name = gp_tokens_get_info(tokens)->name, .spans = &l->span, .count = 1};
-    if (!set_up(l, &l->own, 1))
-        return l;
-    gp_loader_close(l);
-    return NULL;
-}
-
 void gp_loader_close(gp_loader *l)
 {
     if (!l)
@@ -113,12 +85,48 @@ void gp_loader_close(gp_loader *l)
     free(l);
 }
 
-int64_t gp_loader_windows(const gp_loader *l)
+static void close_source(gp_source *self)
 {
-    int64_t sum = 0;
-    for (int i = 0; i < l->count; i++)
-        sum += l->orders[i].windows;
-    return sum;
+    gp_loader_close((gp_loader *)self);
+}
+
+static int fill(const gp_source *self, int64_t n, gp_batch *batch)
+{
+    const gp_loader *l = (const gp_loader *)self;
+    int64_t T = l->o.T;
+    int32_t *in = gp_batch_fill(batch->inputs), *out = gp_batch_fill(batch->targets);
+    batch->B = l->o.B;
+    batch->T = T;
+    for (int64_t b = 0; b < l->o.B; b++, in += T, out += T) {
+        gp_place place = gp_loader_place(l, n, b);
+        const gp_tokens *tokens = l->orders[place.set].set->spans[place.span].tokens;
+        if (gp_tokens_read(tokens, place.start, T, in) || gp_tokens_read(tokens, place.start + T, 1, out + T - 1))
+            return -1;
+        memcpy(out, in + 1, (size_t)(T - 1) * sizeof *in);
+    }
+    return 0;
+}
+
+gp_loader *gp_loader_open(const gp_stream_set *sets, int count, const gp_loader_options *options)
+{
+    gp_loader *l = gp_calloc(1, sizeof *l);
+    l->o = *options;
+    if (set_up(l, sets, count)) {
+        gp_loader_close(l);
+        return NULL;
+    }
+    l->source = (gp_source){.rows = options->B,
+                            .tokens = options->B * options->T,
+                            .batches = gp_loader_epoch(l) / options->B,
+                            .members = GP_BATCH_TARGETS,
+                            .fill = fill,
+                            .close = close_source};
+    return l;
+}
+
+gp_source *gp_loader_source(gp_loader *l)
+{
+    return &l->source;
 }
 
 int64_t gp_loader_epoch(const gp_loader *l)
@@ -145,23 +153,4 @@ gp_place gp_loader_place(const gp_loader *l, int64_t n, int64_t b)
     gp_place place = gp_order_place(&l->orders[set], row);
     place.set = set;
     return place;
-}
-
-int64_t gp_loader_start(const gp_loader *l, int64_t n, int64_t b)
-{
-    return gp_loader_place(l, n, b).start;
-}
-
-int gp_loader_batch(const gp_loader *l, int64_t n, int32_t *inputs, int32_t *targets)
-{
-    int64_t T = l->o.T;
-    for (int64_t b = 0; b < l->o.B; b++) {
-        gp_place place = gp_loader_place(l, n, b);
-        const gp_tokens *tokens = l->orders[place.set].set->spans[place.span].tokens;
-        int32_t *in = inputs + b * T, *out = targets + b * T;
-        if (gp_tokens_read(tokens, place.start, T, in) || gp_tokens_read(tokens, place.start + T, 1, out + T - 1))
-            return -1;
-        memcpy(out, in + 1, (size_t)(T - 1) * sizeof *in);
-    }
-    return 0;
 }

@@ -3,7 +3,7 @@
  *     gp_mixture m, val;                              // files: "web_*.bin=0.7", "books.tok=0.3"
  *     gp_mixture_open(&m, &files, &(gp_mixture_how){.weights = true});
  *     gp_mixture_hold_out(&m, 0.1, &val);
- *     gp_loader_open_sets(m.sets, m.count, &options);
+ *     gp_loader_open(m.sets, m.count, &options);
  *     gp_mixture_close(&val);
  *     gp_mixture_close(&m);
  *

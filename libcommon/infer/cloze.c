@@ -235,7 +235,7 @@ static int name_question(const cloze *z)
 
 static int score(cloze *z)
 {
-    if (gp_model_score_watched(z->m, z->span, z->spans, z->task->greedy, show, z))
+    if (gp_score_passages(z->m, z->span, z->spans, z->task->greedy, show, z))
         return name_question(z);
     gp_progress_clear(&z->progress);
     z->scored = z->read;

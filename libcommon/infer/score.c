@@ -97,7 +97,7 @@ static int score_ids(gp_model *m, const gp_tokenizer *t, const int32_t *ids, int
     }
     gp_progress progress;
     gp_progress_begin(&progress, "score", "window", 0, windows, o->quiet || o->jsonl);
-    int rc = gp_model_score_watched(m, spans, windows, false, show, &progress);
+    int rc = gp_score_passages(m, spans, windows, false, show, &progress);
     gp_progress_end(&progress);
     for (int64_t w = 0; w < windows && rc; w++)
         if (isnan(spans[w].log_p) && windows > 1) {

@@ -1,7 +1,9 @@
 /* score_ids.c: how likely given tokens are. Spans go through the model side by side, padded on the right to the
  * longest, which a causal model does not see; the head runs over the rows that are scored alone. */
+#include "base/batch.h"
 #include "model/nonfinite.h"
 #include "infer/generate.h"
+#include "infer/score.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -13,12 +15,12 @@ enum { TOKENS = 2048, MOST = 64, LOOK = 32 };
 typedef struct pass {
     gp_model *m;
     gp_passage *spans; /* of this pass */
-    int64_t B, T;
-    int64_t rows;              /* that are scored */
-    int32_t *inputs, *targets; /* (B,T); (rows) */
-    float *losses;             /* (rows) */
-    bool *greedy;              /* (rows) the target is the likeliest */
-    gp_likely **top;           /* (rows) where the likeliest go, or NULL */
+    gp_batch batch;
+    int64_t rows;     /* that are scored */
+    int32_t *targets; /* (rows) */
+    float *losses;    /* (rows) */
+    bool *greedy;     /* (rows) the target is the likeliest */
+    gp_likely **top;  /* (rows) where the likeliest go, or NULL */
     int64_t tops;
     bool greedily;      /* greedy is asked for */
     float *logits;      /* (LOOK,V) */
@@ -26,6 +28,56 @@ typedef struct pass {
     gp_scored_fn *told; /* or NULL */
     void *self;
 } pass;
+
+/* ---- passages as batches --------------------------------------------------------------------------------- */
+
+/* Batch n: spans [first[n], first[n + 1]), which are sorted by length, so that little is padded. */
+typedef struct passages {
+    gp_source source;
+    const gp_passage *spans; /* (count) */
+    int64_t *first;          /* (batches + 1) */
+} passages;
+
+static int fill(const gp_source *self, int64_t n, gp_batch *batch)
+{
+    const passages *p = (const passages *)self;
+    const gp_passage *spans = p->spans + p->first[n];
+    int32_t *in = gp_batch_fill(batch->inputs), *out = gp_batch_fill(batch->targets);
+    batch->B = p->first[n + 1] - p->first[n];
+    batch->T = spans[batch->B - 1].count - 1;
+    for (int64_t b = 0; b < batch->B; b++, in += batch->T, out += batch->T)
+        for (int64_t t = 0; t < batch->T; t++) {
+            bool inside = t < spans[b].count - 1;
+            in[t] = inside ? spans[b].ids[t] : 0;
+            out[t] = inside && t >= spans[b].first - 1 ? spans[b].ids[t + 1] : -100;
+        }
+    return 0;
+}
+
+static void close_passages(gp_source *self)
+{
+    passages *p = (passages *)self;
+    free(p->first);
+    free(p);
+}
+
+static passages *open_passages(const gp_passage *sorted, int64_t count)
+{
+    passages *p = gp_calloc(1, sizeof *p);
+    p->spans = sorted;
+    p->source = (gp_source){.rows = MOST, .members = GP_BATCH_TARGETS, .fill = fill, .close = close_passages};
+    p->first = gp_calloc((size_t)count + 1, sizeof *p->first);
+    for (int64_t i = 0, B; i < count; i += B) {
+        for (B = 1; B < MOST && i + B < count; B++)
+            if ((sorted[i + B].count - 1) * (B + 1) > TOKENS)
+                break;
+        p->source.tokens = gp_max(p->source.tokens, B * (sorted[i + B - 1].count - 1));
+        p->first[++p->source.batches] = i + B;
+    }
+    return p;
+}
+
+/* ---- a pass ---------------------------------------------------------------------------------------------- */
 
 static int check(const gp_model *m, const gp_passage *s, int64_t i)
 {
@@ -55,15 +107,12 @@ static void plan(gp_model *m)
 static void gather(pass *p, char *x, size_t bytes)
 {
     p->rows = 0;
-    for (int64_t b = 0; b < p->B; b++) {
-        const gp_passage *s = &p->spans[b];
-        for (int64_t k = s->first; k < s->count; k++) {
-            int64_t from = b * p->T + k - 1;
-            if (from != p->rows)
-                p->m->be->ops->copy(p->m->be, x + (size_t)p->rows * bytes, x + (size_t)from * bytes, bytes);
-            p->top[p->rows] = s->top ? s->top + (k - s->first) * s->tops : NULL;
-            p->targets[p->rows++] = s->ids[k];
-        }
+    for (int64_t i = 0; i < p->batch.B * p->batch.T; i++) {
+        if (p->batch.targets[i] < 0)
+            continue;
+        if (i != p->rows)
+            p->m->be->ops->copy(p->m->be, x + (size_t)p->rows * bytes, x + (size_t)i * bytes, bytes);
+        p->targets[p->rows++] = p->batch.targets[i];
     }
 }
 
@@ -112,11 +161,9 @@ static int run(pass *p)
 {
     gp_model *m = p->m;
     int64_t C = m->config.channels;
-    memset(p->inputs, 0, (size_t)(p->B * p->T) * sizeof *p->inputs);
-    for (int64_t b = 0; b < p->B; b++)
-        memcpy(p->inputs + b * p->T, p->spans[b].ids, (size_t)(p->spans[b].count - 1) * sizeof *p->inputs);
-    gp_acts_plan(&m->acts, m, p->B, p->T, m->trains);
-    if (gp_model_load(m, &m->acts, &(gp_batch){.B = p->B, .T = p->T, .inputs = p->inputs}))
+    gp_acts_plan(&m->acts, m, p->batch.B, p->batch.T, m->trains);
+    gp_batch inputs = {.B = p->batch.B, .T = p->batch.T, .inputs = p->batch.inputs};
+    if (gp_model_load(m, &m->acts, &inputs)) /* the targets come when the rows are gathered */
         return -1;
     gp_tensor x = *gp_model_forward(m, &m->acts);
     size_t bytes = (size_t)(C * gp_dtype_size(x.dtype));
@@ -130,9 +177,12 @@ static int run(pass *p)
     gp_step_upload(m);
     gp_model_loss(m, &m->acts, &x, false);
     m->be->ops->download(m->be, p->losses, m->acts.losses.data, (size_t)p->rows * sizeof *p->losses);
+    for (int64_t b = 0, row = 0; b < p->batch.B; b++)
+        for (int64_t k = p->spans[b].first; k < p->spans[b].count; k++, row++)
+            p->top[row] = p->spans[b].top ? p->spans[b].top + (k - p->spans[b].first) * p->spans[b].tops : NULL;
     if (p->device)
         look(p, &x, bytes);
-    for (int64_t b = 0, row = 0; b < p->B; b++) {
+    for (int64_t b = 0, row = 0; b < p->batch.B; b++) {
         gp_passage *s = &p->spans[b];
         s->log_p = 0;
         s->greedy = p->greedily;
@@ -157,29 +207,23 @@ static int by_length(const void *a, const void *b, void *spans)
     return (x->count > y->count) - (x->count < y->count);
 }
 
-/* Passes over spans that are sorted by length, so that little is padded. */
 static int run_all(pass *p, gp_passage *sorted, int64_t count)
 {
+    passages *all = open_passages(sorted, count);
     int rc = 0;
-    for (int64_t i = 0; i < count && !rc; i += p->B) {
-        p->spans = sorted + i;
-        for (p->B = 1; p->B < MOST && i + p->B < count; p->B++)
-            if ((sorted[i + p->B].count - 1) * (p->B + 1) > TOKENS)
-                break;
-        p->T = sorted[i + p->B - 1].count - 1;
-        rc = run(p);
+    p->batch = gp_batch_open(&all->source);
+    for (int64_t n = 0; n < all->source.batches && !rc; n++) {
+        p->spans = sorted + all->first[n];
+        rc = gp_source_fill(&all->source, n, &p->batch) || run(p) ? -1 : 0;
         if (!rc && p->told)
-            p->told(p->self, i + p->B);
+            p->told(p->self, all->first[n + 1]);
     }
+    gp_batch_close(&p->batch);
+    gp_source_close(&all->source);
     return rc;
 }
 
-int gp_model_score(gp_model *m, gp_passage *spans, int64_t count, bool greedy)
-{
-    return gp_model_score_watched(m, spans, count, greedy, NULL, NULL);
-}
-
-int gp_model_score_watched(gp_model *m, gp_passage *spans, int64_t count, bool greedy, gp_scored_fn *fn, void *self)
+int gp_score_passages(gp_model *m, gp_passage *spans, int64_t count, bool greedy, gp_scored_fn *fn, void *self)
 {
     if (!m->config.causal || m->config.head != GP_HEAD_LM)
         return fail("the model is not causal (BERT, RoBERTa): it does not tell how likely a text is");
@@ -196,7 +240,6 @@ int gp_model_score_watched(gp_model *m, gp_passage *spans, int64_t count, bool g
     bool looks = greedy || tops;
     size_t logits = looks ? LOOK * (size_t)m->config.vocab_size * sizeof(float) : 0;
     pass p = {.m = m,
-              .inputs = gp_calloc(most, sizeof *p.inputs),
               .targets = gp_calloc(most, sizeof *p.targets),
               .losses = gp_calloc(most, sizeof *p.losses),
               .greedy = gp_calloc(most, sizeof *p.greedy),
@@ -219,7 +262,6 @@ int gp_model_score_watched(gp_model *m, gp_passage *spans, int64_t count, bool g
         spans[order[i]] = sorted[i];
     free(order);
     free(sorted);
-    free(p.inputs);
     free(p.targets);
     free(p.losses);
     free(p.greedy);

@@ -24,10 +24,11 @@ int gp_train_data_open(gp_train_data *d, const gp_train_options *o, const char *
 static int plan_training(gp_train_data *d, const gp_train_options *o, int64_t B, int64_t T)
 {
     int64_t tokens = 0;
-    d->loader = gp_loader_open_sets(d->train.sets, d->train.count,
-                                    &(gp_loader_options){.B = B, .T = T, .order = o->order, .seed = (uint64_t)o->seed});
+    d->loader = gp_loader_open(d->train.sets, d->train.count,
+                               &(gp_loader_options){.B = B, .T = T, .order = o->order, .seed = (uint64_t)o->seed});
     if (!d->loader)
         return -1;
+    d->source = gp_loader_source(d->loader);
     for (int i = 0; i < d->train.count; i++)
         tokens += gp_stream_set_tokens(&d->train.sets[i]);
     if (!o->resume && tokens <= B * T)

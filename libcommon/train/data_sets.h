@@ -10,6 +10,7 @@ typedef struct gp_train_data {
     gp_mixture train, val; /* val's streams may be train's */
     gp_tokens *stream;     /* the one of train that tells most */
     gp_loader *loader;
+    gp_source *source;          /* the loader's; step n of a run reads n * grad_accum and the batches after it */
     gp_evaluation *evaluations; /* (count) the first one's loss decides which checkpoint is best */
     int count;
 } gp_train_data;

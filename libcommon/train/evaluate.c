@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "data/tokens_metadata.h"
+#include "data/whole_documents.h"
 
 /* ---- windows --------------------------------------------------------------------------------------------- */
 
@@ -14,7 +15,7 @@ int gp_evaluation_open(gp_evaluation *e, const gp_stream_set *set, int64_t B, in
 {
     bool documents = !strcmp(order, "documents");
     int64_t windows = 0, most = 0;
-    *e = (gp_evaluation){.name = set->name, .B = B, .T = T, .batches = batches};
+    *e = (gp_evaluation){.name = set->name, .batches = batches};
     for (int i = 0; i < set->count; i++) {
         int64_t tokens = set->spans[i].last - set->spans[i].first;
         windows += (tokens - 1) / T;
@@ -24,23 +25,20 @@ int gp_evaluation_open(gp_evaluation *e, const gp_stream_set *set, int64_t B, in
         return fail("the validation data has %lld tokens; at least %lld (one sequence and its last target) are needed",
                     (long long)most, (long long)T + 1);
     if (!documents)
-        e->B = gp_min(B, windows);
-    e->loader =
-        gp_loader_open_sets(set, 1, &(gp_loader_options){.B = e->B, .T = T, .order = documents ? order : "sequential"});
+        B = gp_min(B, windows);
+    e->loader = gp_loader_open(set, 1, &(gp_loader_options){.B = B, .T = T, .order = documents ? order : "sequential"});
     if (!e->loader)
         return -1;
     if (!documents) /* no window twice */
-        e->batches = gp_min(batches, gp_loader_epoch(e->loader) / e->B);
-    e->inputs = gp_malloc((size_t)(e->B * T) * sizeof *e->inputs);
-    e->targets = gp_malloc((size_t)(e->B * T) * sizeof *e->targets);
+        e->batches = gp_min(batches, gp_loader_source(e->loader)->batches);
+    e->batch = gp_batch_open(gp_loader_source(e->loader));
     return 0;
 }
 
 void gp_evaluation_close(gp_evaluation *e)
 {
     gp_loader_close(e->loader);
-    free(e->inputs);
-    free(e->targets);
+    gp_batch_close(&e->batch);
     *e = (gp_evaluation){0};
 }
 
@@ -49,9 +47,8 @@ int gp_evaluation_loss(gp_evaluation *e, gp_model *m, gp_progress *progress)
     double sum = 0;
     int64_t before = progress ? progress->done : 0;
     for (int64_t n = 0; n < e->batches; n++) {
-        gp_batch batch = {.B = e->B, .T = e->T, .inputs = e->inputs, .targets = e->targets};
         double mean;
-        if (gp_loader_batch(e->loader, n, e->inputs, e->targets) || gp_model_evaluate(m, &batch, &mean, NULL))
+        if (gp_source_fill(gp_loader_source(e->loader), n, &e->batch) || gp_model_evaluate(m, &e->batch, &mean, NULL))
             return -1;
         sum += mean;
         if (progress)
@@ -99,54 +96,39 @@ typedef struct sums {
     double n, model, floor, characters, difference, difference2;
 } sums;
 
-typedef struct group {
-    int64_t B, T, rows;
-    int32_t *inputs, *targets; /* (B,T) */
-    float *losses;
-    int64_t *document; /* (B) */
-} group;
-
-/* Appends separator + document as one row: inputs all but the last token, targets all but the first, those of
- * the separator not counted. */
-static int add_row(group *g, const known *k, const gp_tokens *tokens, int64_t document, int64_t length)
+/* The rows' documents, of which the model gave the losses (B,T). */
+static void add_documents(sums *s, const gp_batch *batch, const float *losses, const known *k)
 {
-    int64_t before = (int64_t)json_array_size(k->separator), start = gp_tokens_document(tokens, document);
-    int32_t *in = g->inputs + g->rows * g->T, *out = g->targets + g->rows * g->T;
-    int32_t *row = gp_malloc((size_t)(before + length) * sizeof *row);
-    for (int64_t i = 0; i < before; i++)
-        row[i] = (int32_t)json_integer_value(json_array_get(k->separator, (size_t)i));
-    int rc = gp_tokens_read(tokens, start, length, row + before);
-    for (int64_t t = 0; t < g->T; t++) {
-        bool inside = t < before + length - 1;
-        in[t] = inside ? row[t] : 0;
-        out[t] = inside && t >= before - 1 ? row[t + 1] : -100;
-    }
-    g->document[g->rows++] = document;
-    free(row);
-    return rc;
-}
-
-static int score_group(group *g, gp_model *m, const known *k, sums *s)
-{
-    double mean;
-    if (!g->rows)
-        return 0;
-    if (gp_model_evaluate(m, &(gp_batch){.B = g->rows, .T = g->T, .inputs = g->inputs, .targets = g->targets}, &mean,
-                          g->losses))
-        return -1;
-    for (int64_t b = 0; b < g->rows; b++) {
-        double model = 0, floor = json_number_value(json_array_get(k->nats, (size_t)g->document[b]));
-        for (int64_t t = 0; t < g->T; t++)
-            model += (double)g->losses[b * g->T + t];
+    for (int64_t b = 0; b < batch->B; b++) {
+        size_t document = (size_t)batch->items[b];
+        double model = 0, floor = json_number_value(json_array_get(k->nats, document));
+        for (int64_t t = 0; t < batch->T; t++)
+            model += (double)losses[b * batch->T + t];
         s->n++;
         s->model += model;
         s->floor += floor;
-        s->characters += json_number_value(json_array_get(k->chars, (size_t)g->document[b]));
+        s->characters += json_number_value(json_array_get(k->chars, document));
         s->difference += model - floor;
         s->difference2 += (model - floor) * (model - floor);
     }
-    g->rows = 0;
-    return 0;
+}
+
+static int score_all(const gp_source *source, gp_model *m, const known *k, sums *s, gp_progress *progress)
+{
+    gp_batch batch = gp_batch_open(source);
+    float *losses = gp_malloc((size_t)source->tokens * sizeof *losses);
+    double mean;
+    int rc = 0;
+    for (int64_t n = 0; n < source->batches && !rc; n++) {
+        rc = gp_source_fill(source, n, &batch) || gp_model_evaluate(m, &batch, &mean, losses) ? -1 : 0;
+        if (!rc)
+            add_documents(s, &batch, losses, k);
+        if (progress)
+            gp_progress_set(progress, (int64_t)s->n, NULL);
+    }
+    gp_batch_close(&batch);
+    free(losses);
+    return rc;
 }
 
 int gp_documents_score(gp_model *m, const gp_tokens *tokens, int64_t first, int64_t last, int64_t most, int64_t B,
@@ -154,43 +136,32 @@ int gp_documents_score(gp_model *m, const gp_tokens *tokens, int64_t first, int6
 {
     known k;
     sums s = {0};
-    int rc = -1;
     *scores = (gp_document_scores){0};
     if (!known_open(&k, tokens))
         return fail("the token stream does not tell its documents' entropy");
-    int64_t T = gp_config_context(&m->config), before = (int64_t)json_array_size(k.separator);
-    group g = {.B = B, .T = T};
-    g.inputs = gp_malloc((size_t)(B * T) * sizeof *g.inputs);
-    g.targets = gp_malloc((size_t)(B * T) * sizeof *g.targets);
-    g.losses = gp_malloc((size_t)(B * T) * sizeof *g.losses);
-    g.document = gp_malloc((size_t)B * sizeof *g.document);
-    for (int64_t d = first; d < last && scores->documents < most; d++) {
-        int64_t length = gp_tokens_document(tokens, d + 1) - gp_tokens_document(tokens, d);
-        if (before + length - 1 > T) {
-            scores->left_out++;
-            continue;
-        }
-        scores->documents++;
-        if (add_row(&g, &k, tokens, d, length) || (g.rows == B && score_group(&g, m, &k, &s)))
-            goto out;
-        if (progress)
-            gp_progress_set(progress, scores->documents, NULL);
+    int64_t before = (int64_t)json_array_size(k.separator);
+    int32_t *separator = gp_calloc((size_t)before, sizeof *separator);
+    for (int64_t i = 0; i < before; i++)
+        separator[i] = (int32_t)json_integer_value(json_array_get(k.separator, (size_t)i));
+    gp_source *source = gp_documents_open(tokens,
+                                          &(gp_documents_options){.B = B,
+                                                                  .T = gp_config_context(&m->config),
+                                                                  .first = first,
+                                                                  .last = last,
+                                                                  .max = most,
+                                                                  .separator = separator,
+                                                                  .before = before},
+                                          &scores->documents, &scores->left_out);
+    int rc = score_all(source, m, &k, &s, progress);
+    if (!rc && s.n >= 1) {
+        double variance = s.n > 1 ? (s.difference2 - s.difference * s.difference / s.n) / (s.n - 1) : 0;
+        scores->characters = s.characters;
+        scores->loss = s.model / s.characters;
+        scores->floor = s.floor / s.characters;
+        scores->standard_error = sqrt(s.n * (variance > 0 ? variance : 0)) / s.characters;
     }
-    if (score_group(&g, m, &k, &s))
-        goto out;
-    rc = 0;
-    if (s.n < 1)
-        goto out;
-    double variance = s.n > 1 ? (s.difference2 - s.difference * s.difference / s.n) / (s.n - 1) : 0;
-    scores->characters = s.characters;
-    scores->loss = s.model / s.characters;
-    scores->floor = s.floor / s.characters;
-    scores->standard_error = sqrt(s.n * (variance > 0 ? variance : 0)) / s.characters;
-out:
-    free(g.inputs);
-    free(g.targets);
-    free(g.losses);
-    free(g.document);
+    gp_source_close(source);
+    free(separator);
     json_decref(k.root);
     return rc;
 }

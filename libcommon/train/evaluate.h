@@ -12,8 +12,8 @@ typedef struct gp_evaluation {
     const char *name; /* the set's */
     double loss;      /* the newest */
     gp_loader *loader;
-    int64_t B, T, batches;
-    int32_t *inputs, *targets;
+    int64_t batches;
+    gp_batch batch; /* room for each of them */
 } gp_evaluation;
 
 /* order is training's. The set outlives e. -1 when no stream of the set has T + 1 tokens. */

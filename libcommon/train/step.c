@@ -31,9 +31,8 @@ static int micro_batch(void *self, int64_t micro)
     const gp_backend_ops *ops = t->be->ops;
     int64_t n = t->step * t->o->grad_accum + micro;
     gp_staged *s = &t->staged[n % GP_IN_FLIGHT];
-    gp_batch batch = {.B = t->B, .T = t->T, .inputs = s->inputs, .targets = s->targets};
     ops->mark_wait(t->be, &s->taken);
-    if (gp_loader_batch(t->sets.loader, n, s->inputs, s->targets) || gp_model_load(m, &m->acts, &batch))
+    if (gp_source_fill(t->sets.source, n, &s->batch) || gp_model_load(m, &m->acts, &s->batch))
         return -1;
     *s->sample0 = (uint32_t)(micro * t->B);
     ops->upload(t->be, &m->step->sample0, s->sample0, sizeof *s->sample0);

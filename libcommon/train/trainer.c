@@ -1,5 +1,6 @@
 /* trainer.c: see trainer.h. */
 #include "train/trainer.h"
+#include "base/batch.h"
 #include "cli/progress.h"
 #include "base/rng.h"
 #include "backend/measure.h"
@@ -30,10 +31,8 @@ static int64_t planned_bytes(const gp_trainer *t)
 static void layout_staging(gp_trainer *t)
 {
     gp_arena *a = &t->staging;
-    size_t ids = (size_t)(t->B * t->T) * sizeof(int32_t);
     for (int i = 0; i < GP_IN_FLIGHT; i++) {
-        t->staged[i].inputs = gp_arena_take(a, ids);
-        t->staged[i].targets = gp_arena_take(a, ids);
+        gp_batch_layout(a, t->sets.source, &t->staged[i].batch);
         t->staged[i].sample0 = gp_arena_take(a, sizeof *t->staged[i].sample0);
         t->issued[i].asked = gp_arena_take(a, sizeof *t->issued[i].asked);
         t->issued[i].came = gp_arena_take(a, sizeof *t->issued[i].came);

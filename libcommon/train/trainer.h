@@ -10,7 +10,7 @@
 
 /* A micro-batch on its way to the device. */
 typedef struct gp_staged {
-    int32_t *inputs, *targets; /* (B,T) */
+    gp_batch batch;
     uint32_t *sample0;
     gp_mark *taken; /* the device has it: the memory may be filled again */
 } gp_staged;

@@ -147,7 +147,7 @@ static void a_run_goes_on_behind_other_passes(void **state)
             if (!between)
                 continue;
             assert_int_equal(gp_trainer_wait(&r.t), 0);
-            gp_batch batch = {i % 2 ? 1 : 2 * SMALL_B, i % 2 ? 3 : SMALL_T, ids, ids, NULL, NULL};
+            gp_batch batch = {.B = i % 2 ? 1 : 2 * SMALL_B, .T = i % 2 ? 3 : SMALL_T, .inputs = ids, .targets = ids};
             assert_int_equal(gp_model_evaluate(r.t.m, &batch, &loss, NULL), 0);
             free(small_numbers(&r, &bytes));
         }

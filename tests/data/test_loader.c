@@ -1,5 +1,5 @@
 /* The loader: batches as functions of (seed, n) alone. */
-#include "gptpipe/loader.h"
+#include "one_stream.h"
 #include "test.h"
 
 #include <stdlib.h>
@@ -26,14 +26,14 @@ static void targets_are_the_tokens_after_the_inputs(void **state)
     static const char *const orders[] = {"random", "shuffle", "sequential"};
     gp_tokens *s = count_up(1000);
     for (int o = 0; o < 3; o++) {
-        gp_loader *l = gp_loader_open(s, &(gp_loader_options){.B = 3, .T = 7, .order = orders[o], .seed = 5});
+        gp_loader *l = open_stream(s, &(gp_loader_options){.B = 3, .T = 7, .order = orders[o], .seed = 5});
         assert_non_null(l);
         for (int64_t n = 0; n < 200; n++) {
             int32_t in[21], out[21];
-            assert_int_equal(gp_loader_batch(l, n, in, out), 0);
+            assert_int_equal(read_batch(l, n, in, out), 0);
             for (int b = 0; b < 3; b++)
                 for (int t = 0; t < 7; t++) {
-                    assert_int_equal(in[7 * b + t], gp_loader_start(l, n, b) + t);
+                    assert_int_equal(in[7 * b + t], start_of(l, n, b) + t);
                     assert_int_equal(out[7 * b + t], in[7 * b + t] + 1);
                 }
         }
@@ -46,11 +46,11 @@ static void sequential_wraps_at_the_last_whole_micro_batch(void **state)
 {
     (void)state;
     gp_tokens *s = count_up(26); /* 25 inputs with a target: 2 micro-batches of 3 x 4, one token over */
-    gp_loader *l = gp_loader_open(s, &(gp_loader_options){.B = 3, .T = 4, .order = "sequential"});
+    gp_loader *l = open_stream(s, &(gp_loader_options){.B = 3, .T = 4, .order = "sequential"});
     static const int64_t starts[4][3] = {{0, 4, 8}, {12, 16, 20}, {0, 4, 8}, {12, 16, 20}};
     for (int n = 0; n < 4; n++)
         for (int b = 0; b < 3; b++)
-            assert_int_equal(gp_loader_start(l, n, b), starts[n][b]);
+            assert_int_equal(start_of(l, n, b), starts[n][b]);
     gp_loader_close(l);
     gp_tokens_close(s);
 }
@@ -59,11 +59,11 @@ static void sequential_wraps_by_rows_when_no_micro_batch_fits(void **state)
 {
     (void)state;
     gp_tokens *s = count_up(9); /* 2 windows of 4, 3 rows */
-    gp_loader *l = gp_loader_open(s, &(gp_loader_options){.B = 3, .T = 4, .order = "sequential"});
+    gp_loader *l = open_stream(s, &(gp_loader_options){.B = 3, .T = 4, .order = "sequential"});
     static const int64_t starts[2][3] = {{0, 4, 0}, {4, 0, 4}};
     for (int n = 0; n < 2; n++)
         for (int b = 0; b < 3; b++)
-            assert_int_equal(gp_loader_start(l, n, b), starts[n][b]);
+            assert_int_equal(start_of(l, n, b), starts[n][b]);
     gp_loader_close(l);
     gp_tokens_close(s);
 }
@@ -74,15 +74,15 @@ static void shuffle_visits_each_window_once_an_epoch(void **state)
     static const int64_t sizes[] = {9, 10, 17, 100, 257, 1000, 4097};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         gp_tokens *s = count_up(sizes[i]);
-        gp_loader *l = gp_loader_open(s, &(gp_loader_options){.B = 1, .T = 4, .order = "shuffle", .seed = 3});
-        int64_t windows = gp_loader_windows(l), spare = sizes[i] - 1 - 4 * windows;
+        gp_loader *l = open_stream(s, &(gp_loader_options){.B = 1, .T = 4, .order = "shuffle", .seed = 3});
+        int64_t windows = gp_loader_epoch(l), spare = sizes[i] - 1 - 4 * windows;
         assert_int_equal(windows, (sizes[i] - 1) / 4);
         for (int64_t epoch = 0; epoch < 3; epoch++) {
             char *seen = calloc((size_t)windows, 1);
-            int64_t offset = gp_loader_start(l, epoch * windows, 0) % 4;
+            int64_t offset = start_of(l, epoch * windows, 0) % 4;
             assert_in_range(offset, 0, spare);
             for (int64_t n = 0; n < windows; n++) {
-                int64_t start = gp_loader_start(l, epoch * windows + n, 0);
+                int64_t start = start_of(l, epoch * windows + n, 0);
                 assert_int_equal(start % 4, offset);
                 assert_in_range(start / 4, 0, windows - 1);
                 assert_int_equal(seen[start / 4]++, 0);
@@ -100,13 +100,13 @@ static void shuffle_comes_to_the_first_and_to_the_last_token(void **state)
 {
     (void)state;
     gp_tokens *s = count_up(20);
-    gp_loader *l = gp_loader_open(s, &(gp_loader_options){.B = 1, .T = 4, .order = "shuffle", .seed = 3});
+    gp_loader *l = open_stream(s, &(gp_loader_options){.B = 1, .T = 4, .order = "shuffle", .seed = 3});
     int epochs[4] = {0};
     bool input[20] = {false}, target[20] = {false};
-    assert_int_equal(gp_loader_windows(l), 4);
+    assert_int_equal(gp_loader_epoch(l), 4);
     for (int64_t n = 0; n < 4 * 400; n++) {
         int32_t in[4], out[4];
-        assert_int_equal(gp_loader_batch(l, n, in, out), 0);
+        assert_int_equal(read_batch(l, n, in, out), 0);
         epochs[in[0] % 4] += n % 4 == 0;
         for (int t = 0; t < 4; t++)
             input[in[t]] = target[out[t]] = true;
@@ -125,11 +125,11 @@ static void shuffle_comes_to_the_first_and_to_the_last_token(void **state)
 static int same_starts(const gp_tokens *s, const char *order, uint64_t seed1, int64_t from1, uint64_t seed2,
                        int64_t from2)
 {
-    gp_loader *a = gp_loader_open(s, &(gp_loader_options){.B = 1, .T = 4, .order = order, .seed = seed1});
-    gp_loader *b = gp_loader_open(s, &(gp_loader_options){.B = 1, .T = 4, .order = order, .seed = seed2});
+    gp_loader *a = open_stream(s, &(gp_loader_options){.B = 1, .T = 4, .order = order, .seed = seed1});
+    gp_loader *b = open_stream(s, &(gp_loader_options){.B = 1, .T = 4, .order = order, .seed = seed2});
     int same = 0;
     for (int64_t n = 0; n < 100; n++)
-        same += gp_loader_start(a, from1 + n, 0) == gp_loader_start(b, from2 + n, 0);
+        same += start_of(a, from1 + n, 0) == start_of(b, from2 + n, 0);
     gp_loader_close(a);
     gp_loader_close(b);
     return same;
@@ -153,10 +153,10 @@ static void rows_do_not_depend_on_how_they_are_batched(void **state)
     static const char *const orders[] = {"random", "shuffle"};
     gp_tokens *s = count_up(2001);
     for (int o = 0; o < 2; o++) {
-        gp_loader *a = gp_loader_open(s, &(gp_loader_options){.B = 12, .T = 4, .order = orders[o], .seed = 9});
-        gp_loader *b = gp_loader_open(s, &(gp_loader_options){.B = 3, .T = 4, .order = orders[o], .seed = 9});
+        gp_loader *a = open_stream(s, &(gp_loader_options){.B = 12, .T = 4, .order = orders[o], .seed = 9});
+        gp_loader *b = open_stream(s, &(gp_loader_options){.B = 3, .T = 4, .order = orders[o], .seed = 9});
         for (int64_t row = 0; row < 1200; row++)
-            assert_int_equal(gp_loader_start(a, row / 12, row % 12), gp_loader_start(b, row / 3, row % 3));
+            assert_int_equal(start_of(a, row / 12, row % 12), start_of(b, row / 3, row % 3));
         gp_loader_close(a);
         gp_loader_close(b);
     }
@@ -167,12 +167,12 @@ static void random_starts_are_uniform_over_every_place(void **state)
 {
     (void)state;
     gp_tokens *s = count_up(14); /* places 0 .. 9 for T = 4 */
-    gp_loader *l = gp_loader_open(s, &(gp_loader_options){.B = 4, .T = 4, .order = "random", .seed = 7});
+    gp_loader *l = open_stream(s, &(gp_loader_options){.B = 4, .T = 4, .order = "random", .seed = 7});
     int count[10] = {0};
     double chi2 = 0;
     for (int64_t n = 0; n < 2500; n++)
         for (int b = 0; b < 4; b++) {
-            int64_t start = gp_loader_start(l, n, b);
+            int64_t start = start_of(l, n, b);
             assert_in_range(start, 0, 9);
             count[start]++;
         }
@@ -189,11 +189,10 @@ static void a_range_is_never_left(void **state)
     static const char *const orders[] = {"random", "shuffle", "sequential"};
     gp_tokens *s = count_up(200);
     for (int o = 0; o < 3; o++) {
-        gp_loader *l = gp_loader_open(
-            s, &(gp_loader_options){.B = 2, .T = 8, .first = 50, .last = 90, .order = orders[o], .seed = 2});
+        gp_loader *l = open_range(s, 50, 90, &(gp_loader_options){.B = 2, .T = 8, .order = orders[o], .seed = 2});
         for (int64_t n = 0; n < 500; n++)
             for (int b = 0; b < 2; b++)
-                assert_in_range(gp_loader_start(l, n, b), 50, 90 - 9);
+                assert_in_range(start_of(l, n, b), 50, 90 - 9);
         gp_loader_close(l);
     }
     gp_tokens_close(s);
@@ -203,16 +202,15 @@ static void text_shorter_than_the_context_is_refused(void **state)
 {
     (void)state;
     gp_tokens *s = count_up(64);
-    assert_null(gp_loader_open(s, &(gp_loader_options){.B = 1, .T = 64, .order = "random"}));
+    assert_null(open_stream(s, &(gp_loader_options){.B = 1, .T = 64, .order = "random"}));
     assert_non_null(strstr(gp_error(), "64 tokens, more than 64 are needed"));
-    gp_loader *l = gp_loader_open(s, &(gp_loader_options){.B = 1, .T = 63, .order = "random"});
+    gp_loader *l = open_stream(s, &(gp_loader_options){.B = 1, .T = 63, .order = "random"});
     assert_non_null(l);
-    assert_int_equal(gp_loader_start(l, 12345, 0), 0);
+    assert_int_equal(start_of(l, 12345, 0), 0);
     gp_loader_close(l);
-    assert_null(gp_loader_open(s, &(gp_loader_options){.B = 1, .T = INT64_MAX, .order = "random"}));
-    assert_null(gp_loader_open(s, &(gp_loader_options){.B = 1, .T = 4, .first = 10, .last = 65, .order = "random"}));
-    assert_null(gp_loader_open(s, &(gp_loader_options){.B = 0, .T = 4, .order = "random"}));
-    assert_null(gp_loader_open(s, &(gp_loader_options){.B = 1, .T = 4, .order = "sideways"}));
+    assert_null(open_stream(s, &(gp_loader_options){.B = 1, .T = INT64_MAX, .order = "random"}));
+    assert_null(open_stream(s, &(gp_loader_options){.B = 0, .T = 4, .order = "random"}));
+    assert_null(open_stream(s, &(gp_loader_options){.B = 1, .T = 4, .order = "sideways"}));
     gp_tokens_close(s);
 }
 
@@ -243,13 +241,12 @@ static void rows_of_order_documents_begin_with_or_behind_a_separator(void **stat
 {
     (void)state;
     gp_tokens *s = twenty_documents();
-    gp_loader *l = gp_loader_open(
-        s, &(gp_loader_options){.B = 1, .T = 25, .first = 40, .last = 160, .order = "documents", .seed = 3});
+    gp_loader *l = open_range(s, 40, 160, &(gp_loader_options){.B = 1, .T = 25, .order = "documents", .seed = 3});
     assert_non_null(l);
     bool seen[20] = {false};
     int with = 0;
     for (int n = 0; n < 1000; n++) {
-        int64_t start = gp_loader_start(l, n, 0);
+        int64_t start = start_of(l, n, 0);
         assert_true(start % 10 == 8 || start % 10 == 0); /* two tokens before a document, or at it */
         with += start % 10 == 8;
         assert_in_range(start, 40, 160 - 26);
@@ -266,11 +263,11 @@ static void order_documents_needs_an_index(void **state)
 {
     (void)state;
     gp_tokens *s = count_up(200);
-    assert_null(gp_loader_open(s, &(gp_loader_options){.B = 1, .T = 25, .order = "documents"}));
+    assert_null(open_stream(s, &(gp_loader_options){.B = 1, .T = 25, .order = "documents"}));
     assert_non_null(strstr(gp_error(), "no index of documents"));
     gp_tokens_close(s);
     s = twenty_documents();
-    assert_null(gp_loader_open(s, &(gp_loader_options){.B = 1, .T = 197, .order = "documents"}));
+    assert_null(open_stream(s, &(gp_loader_options){.B = 1, .T = 197, .order = "documents"}));
     assert_non_null(strstr(gp_error(), "no document has 198 tokens"));
     gp_tokens_close(s);
 }

@@ -1,5 +1,5 @@
 /* The loader over many streams: shards that are read as one, sets that share the rows. */
-#include "gptpipe/loader.h"
+#include "one_stream.h"
 #include "reference/order.h"
 #include "test.h"
 
@@ -54,7 +54,7 @@ static gp_stream_set shards(gp_span *spans, int from, int n)
 
 static gp_loader *open_sets(const gp_stream_set *sets, int count, int64_t B, int64_t T, const char *order)
 {
-    gp_loader *l = gp_loader_open_sets(sets, count, &(gp_loader_options){.B = B, .T = T, .order = order, .seed = 5});
+    gp_loader *l = gp_loader_open(sets, count, &(gp_loader_options){.B = B, .T = T, .order = order, .seed = 5});
     assert_non_null(l);
     return l;
 }
@@ -80,7 +80,7 @@ static void sequential_goes_from_shard_to_shard_as_llmc_does(void **state)
     assert_int_equal(gp_loader_epoch(l), 9);
     assert_int_equal(gp_loader_unread(l), 1);
     int32_t in[12], out[12];
-    assert_int_equal(gp_loader_batch(l, 2, in, out), 0);
+    assert_int_equal(read_batch(l, 2, in, out), 0);
     for (int i = 0; i < 12; i++) {
         assert_int_equal(in[i], 400 + i);
         assert_int_equal(out[i], 401 + i);
@@ -95,7 +95,6 @@ static void shuffle_visits_each_window_of_all_shards_once_an_epoch(void **state)
     gp_stream_set set = shards(spans, 0, STREAMS);
     gp_loader *l = open_sets(&set, 1, 1, 4, "shuffle");
     int64_t windows = 6 + 2 + 3 + 25; /* (26 - 1) / 4, (9 - 1) / 4, ... */
-    assert_int_equal(gp_loader_windows(l), windows);
     assert_int_equal(gp_loader_epoch(l), windows);
     for (int64_t epoch = 0; epoch < 20; epoch++) {
         bool seen[STREAMS][26] = {{false}};
@@ -229,7 +228,7 @@ static void equal_sets_do_not_draw_the_same_rows(void **state)
         gp_loader *l = open_sets(sets, 2, 2, 4, orders[o]);
         int same = 0;
         for (int64_t n = 0; n < 100; n++)
-            same += gp_loader_start(l, n, 0) == gp_loader_start(l, n, 1);
+            same += start_of(l, n, 0) == start_of(l, n, 1);
         assert_in_range(same, 0, 15);
         gp_loader_close(l);
     }
@@ -262,7 +261,7 @@ static void rows_are_those_of_the_definition(void **state)
     for (int order = 0; order < 2; order++) {
         const int(*expected)[order_rows][2] = order ? order_shuffle : order_random;
         gp_loader_options o = {.B = 2, .T = order_T, .order = order ? "shuffle" : "random", .seed = order_seed};
-        gp_loader *l = gp_loader_open_sets(sets, 2, &o);
+        gp_loader *l = gp_loader_open(sets, 2, &o);
         assert_non_null(l);
         int row[2] = {0};
         for (int64_t n = 0; n < order_rows; n++)
@@ -287,13 +286,13 @@ static void a_set_without_a_row_or_a_weight_is_refused(void **state)
     gp_stream_set sets[2] = {shards(spans, 0, 1), shards(spans + 1, 1, 1)};
     const gp_loader_options o = {.B = 1, .T = 12, .order = "random"};
     sets[1].name = "small";
-    assert_null(gp_loader_open_sets(sets, 2, &o));
+    assert_null(gp_loader_open(sets, 2, &o));
     assert_non_null(strstr(gp_error(), "small: the text is shorter than the context: 9 tokens"));
     static const double bad[] = {0, -1, NAN, INFINITY};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         sets[1] = shards(spans + 1, 3, 1);
         sets[1].weight = bad[i];
-        assert_null(gp_loader_open_sets(sets, 2, &o));
+        assert_null(gp_loader_open(sets, 2, &o));
         assert_non_null(strstr(gp_error(), "is not above 0"));
     }
 }

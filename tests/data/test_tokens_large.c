@@ -1,5 +1,5 @@
 /* Token streams of more than 4 GiB and of more than 2^32 tokens: sparse files, all zeros but for a few marks. */
-#include "gptpipe/loader.h"
+#include "one_stream.h"
 #include "gptpipe/tokens.h"
 #include "test.h"
 
@@ -152,9 +152,9 @@ static void the_loader_gets_there(void **state)
         put_number(TOKENS_AT + 2 * ((INT64_C(1) << 32) + i), (uint64_t)(10 + i), 2);
     gp_tokens *s = gp_tokens_open(path, NULL);
     assert_non_null(s);
-    gp_loader *l = gp_loader_open(s, &(gp_loader_options){.B = B, .T = T, .order = "sequential"});
-    assert_int_equal(gp_loader_start(l, n, 1), (INT64_C(1) << 32) + T);
-    assert_int_equal(gp_loader_batch(l, n, inputs, targets), 0);
+    gp_loader *l = open_stream(s, &(gp_loader_options){.B = B, .T = T, .order = "sequential"});
+    assert_int_equal(start_of(l, n, 1), (INT64_C(1) << 32) + T);
+    assert_int_equal(read_batch(l, n, inputs, targets), 0);
     for (int i = 0; i < B * T; i++) {
         assert_int_equal(inputs[i], 10 + i);
         assert_int_equal(targets[i], 11 + i);
@@ -167,11 +167,11 @@ static void the_loader_gets_there(void **state)
         int64_t later;
     } cases[] = {{"random", 500}, {"shuffle", 500}, {"documents", 667}};
     for (size_t c = 0; c < ARRAY_LEN(cases); c++) {
-        l = gp_loader_open(s, &(gp_loader_options){.B = B, .T = T, .order = cases[c].order, .seed = 1});
+        l = open_stream(s, &(gp_loader_options){.B = B, .T = T, .order = cases[c].order, .seed = 1});
         assert_non_null(l);
         later = 0;
         for (int64_t i = 0; i < 1000; i++) {
-            int64_t start = gp_loader_start(l, i, 0);
+            int64_t start = start_of(l, i, 0);
             assert_in_range(start, 0, COUNT - T - 1);
             later += start >= INT64_C(1) << 31;
         }

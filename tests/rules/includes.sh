@@ -37,11 +37,11 @@ check() {
         sees["train"] = " base cli text backend fetch data corpus model run checkpoint infer dist train "
         sees["perf"] = " base cli backend model train perf "
         # a public header belongs to a module too
-        headers("base", "error tensor")
+        headers("base", "batch error tensor")
         headers("cli", "lines options output")
         headers("text", "tokenizer")
         headers("fetch", "fetch stories")
-        headers("data", "batches dataset loader safetensors text tokens")
+        headers("data", "dataset items loader prefetch safetensors text tokens")
         headers("corpus", "corpus")
         headers("backend", "backend measure")
         headers("model", "config model")

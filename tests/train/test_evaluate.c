@@ -69,7 +69,7 @@ static void assert_loss(gp_model *m, const gp_stream_set *set, int64_t B, int64_
     for (int w = 0; w < windows; w++)
         sum += window_losses[w];
     assert_int_equal(gp_evaluation_open(&e, set, B, T, batches, "random"), 0);
-    assert_int_equal(e.B * e.batches, windows);
+    assert_int_equal(gp_loader_source(e.loader)->rows * e.batches, windows);
     for (int again = 0; again < 2; again++) {
         e.loss = NAN;
         if (gp_evaluation_loss(&e, m, NULL))

@@ -1,4 +1,4 @@
-/* Batches of a data set: functions of (seed, n) alone, whoever prepares them. */
+/* Batches of a data set's items: functions of (seed, n) alone, whoever prepares them. */
 #include "test.h"
 
 #include <limits.h>
@@ -6,7 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "gptpipe/batches.h"
+#include "gptpipe/items.h"
+#include "gptpipe/prefetch.h"
 
 enum { ITEMS = 23, B = 4, T = 6, PAD = 999 };
 
@@ -46,66 +47,68 @@ static gp_dataset *letters(int count, int bad)
     return d;
 }
 
-static gp_batches *opened(const gp_dataset *d, gp_batches_options o)
+static gp_source *opened(const gp_dataset *d, gp_items_options o)
 {
     o.B = B;
     o.T = T;
     o.pad = PAD;
-    gp_batches *b = gp_batches_open(d, bytes, &o);
-    assert_non_null(b);
-    return b;
+    gp_source *s = gp_items_open(d, bytes, &o);
+    assert_non_null(s);
+    return s;
 }
 
 /* What row r of a batch must hold: the definition of the items above. */
-static void assert_row(const gp_item_batch *batch, int64_t r)
+static void assert_row(const gp_batch *batch, int64_t r)
 {
     int64_t i = batch->items[r];
-    int length = i < 0 ? 0 : (int)gp_min(i % 9, T);
+    int length = (int)gp_min(i % 9, T);
     assert_int_equal(batch->lengths[r], length);
-    assert_int_equal(batch->labels[r], i < 0 ? -1 : i % 3);
+    assert_int_equal(batch->labels[r], i % 3);
     for (int t = 0; t < T; t++)
-        assert_int_equal(batch->ids[r * T + t], t < length ? 'a' + i : PAD);
+        assert_int_equal(batch->inputs[r * T + t], t < length ? 'a' + i : PAD);
 }
 
 static void rows_are_items_cut_off_or_padded(void **state)
 {
     (void)state;
     gp_dataset *d = letters(ITEMS, -1);
-    gp_batches *b = opened(d, (gp_batches_options){.in_order = true});
-    assert_int_equal(gp_batches_per_epoch(b), 6);
+    gp_source *s = opened(d, (gp_items_options){.in_order = true});
+    gp_batch batch = gp_batch_open(s);
+    assert_int_equal(s->batches, 6);
     for (int64_t n = 0; n < 12; n++) {
-        const gp_item_batch *batch = gp_batches_next(b);
-        assert_non_null(batch);
-        assert_int_equal(batch->n, n);
-        assert_int_equal(batch->rows, n % 6 == 5 ? 3 : 4); /* 23 = 5 x 4 + 3 */
-        for (int64_t r = 0; r < B; r++) {
-            assert_int_equal(batch->items[r], r < batch->rows ? n % 6 * B + r : -1);
-            assert_row(batch, r);
+        assert_int_equal(gp_source_fill(s, n, &batch), 0);
+        assert_int_equal(batch.T, T);
+        assert_int_equal(batch.B, n % 6 == 5 ? 3 : 4); /* 23 = 5 x 4 + 3 */
+        for (int64_t r = 0; r < batch.B; r++) {
+            assert_int_equal(batch.items[r], n % 6 * B + r);
+            assert_row(&batch, r);
         }
     }
-    gp_batches_close(b);
+    assert_null(batch.targets); /* what it does not fill */
+    assert_null(batch.types);
+    gp_batch_close(&batch);
+    gp_source_close(s);
     gp_dataset_close(d);
 }
 
 /* The items of an epoch in their order, each of which comes once. */
-static void take_epoch(const gp_batches *b, int64_t epoch, int64_t order[ITEMS])
+static void take_epoch(const gp_source *s, int64_t epoch, int64_t order[ITEMS])
 {
-    gp_item_batch batch = {0};
+    gp_batch batch = gp_batch_open(s);
     bool seen[ITEMS] = {false};
     int count = 0;
-    for (int64_t n = 0; n < gp_batches_per_epoch(b); n++) {
-        assert_int_equal(gp_batches_get(b, epoch * gp_batches_per_epoch(b) + n, &batch), 0);
-        for (int64_t r = 0; r < B; r++)
+    for (int64_t n = 0; n < s->batches; n++) {
+        assert_int_equal(gp_source_fill(s, epoch * s->batches + n, &batch), 0);
+        for (int64_t r = 0; r < batch.B; r++) {
             assert_row(&batch, r);
-        for (int64_t r = 0; r < batch.rows; r++) {
             assert_in_range(batch.items[r], 0, ITEMS - 1);
             assert_false(seen[batch.items[r]]);
             seen[batch.items[r]] = true;
             order[count++] = batch.items[r];
         }
     }
-    assert_int_equal(count, gp_min(ITEMS, gp_batches_per_epoch(b) * B));
-    gp_item_batch_release(&batch);
+    assert_int_equal(count, gp_min(ITEMS, s->batches * B));
+    gp_batch_close(&batch);
 }
 
 static void each_item_comes_once_an_epoch_in_an_order_of_its_own(void **state)
@@ -113,7 +116,7 @@ static void each_item_comes_once_an_epoch_in_an_order_of_its_own(void **state)
     (void)state;
     int64_t orders[3][ITEMS] = {{0}};
     gp_dataset *d = letters(ITEMS, -1);
-    gp_batches *one = opened(d, (gp_batches_options){.seed = 1}), *two = opened(d, (gp_batches_options){.seed = 2});
+    gp_source *one = opened(d, (gp_items_options){.seed = 1}), *two = opened(d, (gp_items_options){.seed = 2});
     take_epoch(one, 0, orders[0]);
     take_epoch(one, 1, orders[1]);
     take_epoch(two, 0, orders[2]);
@@ -126,8 +129,8 @@ static void each_item_comes_once_an_epoch_in_an_order_of_its_own(void **state)
         assert_in_range(same, 0, 7); /* of two permutations by chance 1 on average, 8 and more with p = 1e-5 */
         assert_in_range(sorted, 0, 7);
     }
-    gp_batches_close(one);
-    gp_batches_close(two);
+    gp_source_close(one);
+    gp_source_close(two);
     gp_dataset_close(d);
 }
 
@@ -136,21 +139,22 @@ static void a_last_batch_of_few_rows_can_be_dropped(void **state)
     (void)state;
     int64_t order[ITEMS];
     gp_dataset *d = letters(ITEMS, -1);
-    gp_batches *b = opened(d, (gp_batches_options){.drop_last = true});
-    assert_int_equal(gp_batches_per_epoch(b), 5);
-    take_epoch(b, 3, order);
-    gp_batches_close(b);
+    gp_source *s = opened(d, (gp_items_options){.drop_last = true});
+    assert_int_equal(s->batches, 5);
+    take_epoch(s, 3, order);
+    gp_source_close(s);
     gp_dataset_close(d);
 }
 
-static void assert_same(const gp_item_batch *a, const gp_item_batch *b)
+static void assert_same(const gp_batch *a, const gp_batch *b)
 {
-    assert_int_equal(a->n, b->n);
-    assert_int_equal(a->rows, b->rows);
-    assert_memory_equal(a->ids, b->ids, B * T * sizeof *a->ids);
-    assert_memory_equal(a->items, b->items, B * sizeof *a->items);
-    assert_memory_equal(a->lengths, b->lengths, B * sizeof *a->lengths);
-    assert_memory_equal(a->labels, b->labels, B * sizeof *a->labels);
+    size_t rows = (size_t)a->B;
+    assert_int_equal(a->B, b->B);
+    assert_int_equal(a->T, b->T);
+    assert_memory_equal(a->inputs, b->inputs, rows * T * sizeof *a->inputs);
+    assert_memory_equal(a->items, b->items, rows * sizeof *a->items);
+    assert_memory_equal(a->lengths, b->lengths, rows * sizeof *a->lengths);
+    assert_memory_equal(a->labels, b->labels, rows * sizeof *a->labels);
 }
 
 static void batches_are_the_same_for_any_number_of_threads(void **state)
@@ -160,20 +164,22 @@ static void batches_are_the_same_for_any_number_of_threads(void **state)
         int workers, ahead;
     } ways[] = {{0, 0}, {1, 1}, {1, 7}, {2, 0}, {3, 1}, {8, 3}};
     gp_dataset *d = letters(ITEMS, -1);
-    gp_item_batch want = {0};
+    gp_source *s = opened(d, (gp_items_options){.seed = 7});
+    gp_batch want = gp_batch_open(s);
     for (size_t w = 0; w < ARRAY_LEN(ways); w++) {
         int64_t first = (int64_t)w * 5; /* from the beginning, and from where another run stopped */
-        gp_batches *b = opened(
-            d, (gp_batches_options){.seed = 7, .workers = ways[w].workers, .ahead = ways[w].ahead, .first = first});
+        gp_prefetch *p = gp_prefetch_open(
+            s, &(gp_prefetch_options){.workers = ways[w].workers, .ahead = ways[w].ahead, .first = first});
         for (int64_t n = first; n < first + 100; n++) {
-            const gp_item_batch *got = gp_batches_next(b);
+            const gp_batch *got = gp_prefetch_next(p);
             assert_non_null(got);
-            assert_int_equal(gp_batches_get(b, n, &want), 0);
+            assert_int_equal(gp_source_fill(s, n, &want), 0);
             assert_same(got, &want);
         }
-        gp_batches_close(b);
+        gp_prefetch_close(p);
     }
-    gp_item_batch_release(&want);
+    gp_batch_close(&want);
+    gp_source_close(s);
     gp_dataset_close(d);
 }
 
@@ -181,33 +187,37 @@ static void an_error_comes_with_its_batch_and_the_next_one_goes_on(void **state)
 {
     (void)state;
     gp_dataset *d = letters(ITEMS, 9); /* in batch 2 of each 6 */
+    gp_source *s = opened(d, (gp_items_options){.in_order = true});
     for (int workers = 0; workers < 4; workers++) {
-        gp_batches *b = opened(d, (gp_batches_options){.in_order = true, .workers = workers, .ahead = 5});
+        gp_prefetch *p = gp_prefetch_open(s, &(gp_prefetch_options){.workers = workers, .ahead = 5});
         for (int64_t n = 0; n < 30; n++) {
-            const gp_item_batch *got = gp_batches_next(b);
+            const gp_batch *got = gp_prefetch_next(p);
             if (n % 6 == 2) {
                 assert_null(got);
                 assert_non_null(strstr(gp_error(), "line 10: its \"text\" is not a string"));
             } else {
                 assert_non_null(got);
-                assert_int_equal(got->n, n);
+                assert_int_equal(got->items[0], n % 6 * B);
             }
         }
-        gp_batches_close(b);
+        gp_prefetch_close(p);
     }
+    gp_source_close(s);
     gp_dataset_close(d);
 }
 
-static void they_can_be_closed_at_any_moment(void **state)
+static void prefetching_can_be_ended_at_any_moment(void **state)
 {
     (void)state;
     gp_dataset *d = letters(ITEMS, -1);
+    gp_source *s = opened(d, (gp_items_options){0});
     for (int taken = 0; taken < 20; taken++) {
-        gp_batches *b = opened(d, (gp_batches_options){.workers = 3, .ahead = 1 + taken % 4});
+        gp_prefetch *p = gp_prefetch_open(s, &(gp_prefetch_options){.workers = 3, .ahead = 1 + taken % 4});
         for (int n = 0; n < taken; n++)
-            assert_non_null(gp_batches_next(b));
-        gp_batches_close(b);
+            assert_non_null(gp_prefetch_next(p));
+        gp_prefetch_close(p);
     }
+    gp_source_close(s);
     gp_dataset_close(d);
 }
 
@@ -215,14 +225,16 @@ static void what_makes_no_batches_is_refused(void **state)
 {
     (void)state;
     gp_dataset *d = letters(3, -1), *none = letters(0, -1);
-    assert_null(gp_batches_open(d, bytes, &(gp_batches_options){.B = 4, .T = 1, .drop_last = true}));
+    assert_null(gp_items_open(d, bytes, &(gp_items_options){.B = 4, .T = 1, .drop_last = true}));
     assert_string_equal(gp_error(), "the data set has 3 items, which make no batch of 4");
-    assert_null(gp_batches_open(d, bytes, &(gp_batches_options){.B = 0, .T = 1}));
-    assert_null(gp_batches_open(d, bytes, &(gp_batches_options){.B = INT64_MAX, .T = 2}));
-    assert_null(gp_batches_open(d, bytes, &(gp_batches_options){.B = 1, .T = 1, .workers = -1}));
-    assert_null(gp_batches_open(d, bytes, &(gp_batches_options){.B = 1, .T = 1, .workers = 1, .ahead = INT_MAX}));
-    assert_null(gp_batches_open(none, bytes, &(gp_batches_options){.B = 1, .T = 1}));
+    assert_null(gp_items_open(d, bytes, &(gp_items_options){.B = 0, .T = 1}));
+    assert_null(gp_items_open(d, bytes, &(gp_items_options){.B = INT64_MAX, .T = 2}));
+    assert_null(gp_items_open(none, bytes, &(gp_items_options){.B = 1, .T = 1}));
     assert_string_equal(gp_error(), "the data set has no items to make batches of");
+    gp_source *s = opened(d, (gp_items_options){0});
+    assert_null(gp_prefetch_open(s, &(gp_prefetch_options){.workers = -1}));
+    assert_null(gp_prefetch_open(s, &(gp_prefetch_options){.workers = 1, .ahead = INT_MAX}));
+    gp_source_close(s);
     gp_dataset_close(none);
     gp_dataset_close(d);
 }
@@ -235,7 +247,7 @@ int main(void)
         cmocka_unit_test(a_last_batch_of_few_rows_can_be_dropped),
         cmocka_unit_test(batches_are_the_same_for_any_number_of_threads),
         cmocka_unit_test(an_error_comes_with_its_batch_and_the_next_one_goes_on),
-        cmocka_unit_test(they_can_be_closed_at_any_moment),
+        cmocka_unit_test(prefetching_can_be_ended_at_any_moment),
         cmocka_unit_test(what_makes_no_batches_is_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
