@@ -217,7 +217,7 @@ static void the_built_in_catalog_holds_together(void **state)
     for (int i = 0; i < gp_catalog_count(c); i++) {
         const gp_catalog_entry *d = gp_catalog_get(c, i);
         assert_true(strlen(d->note) < 110);
-        bool unchecked = !strcmp(d->name, "gpt2-large") || !strcmp(d->name, "fineweb-edu"); /* as README says */
+        bool unchecked = !strcmp(d->name, "gpt2-large") || !strcmp(d->name, "fineweb-edu"); /* as the manual says */
         for (int j = 0; j < d->file_count; j++)
             assert_true(!d->files[j].sha256 == unchecked);
         for (int k = 0; d->items && d->file_count && !d->files->unpack && k < d->items->split_count; k++)

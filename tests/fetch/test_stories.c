@@ -208,7 +208,7 @@ static void articles_and_pronouns_agree(void **state)
 }
 
 /* Of the first 1000 stories of seed 1, as this grammar told them when it was written. A change of the grammar changes
- * it, and the losses that the README prints with it. */
+ * it, and the losses that the manual prints with it. */
 static const char *const known = "ca335792498917b2e69764b161017e54e310818741675ccfdce882dc0cbb02dc";
 
 static void the_file_is_the_same_on_every_machine(void **state)
