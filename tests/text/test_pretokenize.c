@@ -171,6 +171,21 @@ static void every_character_has_tiktokens_class(void **state)
     assert_string_equal(GP_UNICODE_VERSION, "16.0");
 }
 
+/* The words that an added token with single_word must not touch: tests/reference/unicode.py asked tokenizers. */
+static void every_character_is_a_words_as_in_tokenizers(void **state)
+{
+    (void)state;
+    bool want = false;
+    for (uint32_t c = 0, i = 0; c < GP_BAD_BYTE + 256; c++) {
+        if (i < ARRAY_LEN(word_changes) && word_changes[i] == c) {
+            want = !want;
+            i++;
+        }
+        if (gp_is_word(c) != want)
+            fail_msg("U+%04X is%s a word's, expected the contrary", c, want ? " not" : "");
+    }
+}
+
 #ifdef GPTPIPE_PCRE2
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
@@ -313,6 +328,7 @@ int main(void)
         cmocka_unit_test(bad_bytes_are_neither_letter_number_nor_space),
         cmocka_unit_test(blocks_give_the_same_pieces),
         cmocka_unit_test(every_character_has_tiktokens_class),
+        cmocka_unit_test(every_character_is_a_words_as_in_tokenizers),
         cmocka_unit_test(a_cut_is_the_end_of_a_piece),
         cmocka_unit_test(the_regex_gives_the_same_pieces),
     };
