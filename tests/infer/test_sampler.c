@@ -265,6 +265,58 @@ static void a_sample_ends_at_the_configurations_ids(void **state)
     discard(m, be);
 }
 
+/* One character an id, but for the end-of-text. */
+static gp_tokenizer *ends_by(int32_t end)
+{
+    gp_buf b = {0};
+    gp_buf_printf(&b,
+                  "{\"added_tokens\":[{\"id\":%d,\"content\":\"<|endoftext|>\",\"special\":true}],"
+                  "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":true},"
+                  "\"model\":{\"type\":\"BPE\",\"merges\":[],\"vocab\":{\"<|endoftext|>\":%d",
+                  end, end);
+    for (int id = 0, c = '!'; id < V; id++)
+        if (id != end)
+            gp_buf_printf(&b, ",\"\\u%04x\":%d", c++, id);
+    gp_buf_puts(&b, "}}}");
+    gp_tokenizer *t = gp_tokenizer_from_json(b.data, b.len, "ends");
+    gp_buf_release(&b);
+    assert_non_null(t);
+    assert_int_equal(gp_tokenizer_end_of_text(t), end);
+    return t;
+}
+
+/* Where a generation_config.json names no end, generate of transformers has none, whatever the tokenizer has: it adds
+ * EosTokenCriteria only "if generation_config._eos_token_tensor is not None" (generation/utils.py). */
+static void the_tokenizers_end_counts_unless_there_is_to_be_none(void **state)
+{
+    (void)state;
+    static kept k[SAMPLES], all[SAMPLES];
+    gp_backend *be;
+    gp_prompt p = {.ids = (int32_t[]){1, 2}, .count = 2};
+    gp_generation how = plain(30);
+    gp_model *m = fresh(backends[0], &be);
+    memset(all, 0, sizeof all);
+    assert_int_equal(gp_generate_all(m, NULL, &p, 1, &how, keep, all, NULL), 0);
+    discard(m, be);
+    int at = 0;
+    while (all[0].ids[at] != all[0].ids[6])
+        at++;
+    gp_tokenizer *t = ends_by(all[0].ids[6]);
+    how.stop_at_end_of_text = true;
+    for (int none = 0; none < 2; none++) {
+        gp_config c = tiny();
+        c.end_count = 0;
+        c.no_end = none;
+        m = model_of(&c, backends[0], &be);
+        memset(k, 0, sizeof k);
+        assert_int_equal(gp_generate_all(m, t, &p, 1, &how, keep, k, NULL), 0);
+        assert_int_equal(k[0].finish, none ? GP_LENGTH : GP_END_OF_TEXT);
+        assert_int_equal(k[0].count, none ? 30 : at + 1);
+        discard(m, be);
+    }
+    gp_tokenizer_close(t);
+}
+
 /* The position table is not finite at 5: what comes behind it has no logits. */
 static void a_sample_ends_where_logits_are_not_finite(void **state)
 {
@@ -468,6 +520,7 @@ int main(void)
         cmocka_unit_test(a_sample_ends_at_a_stop_id_and_says_so),
         cmocka_unit_test(rows_of_samples_that_ended_are_taken_over),
         cmocka_unit_test(a_sample_ends_at_the_configurations_ids),
+        cmocka_unit_test(the_tokenizers_end_counts_unless_there_is_to_be_none),
         cmocka_unit_test(a_sample_ends_where_logits_are_not_finite),
         cmocka_unit_test(a_sample_ends_before_a_stop_text_that_crosses_tokens),
         cmocka_unit_test(nothing_is_told_that_may_yet_be_a_stop_or_half_a_character),
