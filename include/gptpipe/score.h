@@ -59,12 +59,13 @@ GP_API int gp_score_text(gp_model *m, const gp_tokenizer *t, const char *path, c
  *                  and perplexity of the word (EleutherAI's lm-evaluation-harness, lambada_openai)
  *   hellaswag      "activity_label", "ctx_a", "ctx_b", "endings", "label", made into questions as the same harness does
  *   hellaswag-raw  "ctx", "endings", "label" as they are, a blank between (llm.c)
- *   choices        "context", "endings", "label"; an ending brings its own blank, which is none of its characters
+ *   choices        "context", "endings", "label"; an ending brings its own blank, the harness's target_delimiter, which
+ *                  is not counted in its characters
  * Context and ending are encoded as the harness does: as texts, with what the tokenizer puts around one unless it
  * begins with that token's name already. An empty context is an end-of-text token, or the one that the tokenizer puts
  * first; white space alone, to which the harness has no answer, is refused where the tokenizer puts nothing before it.
  * An answer is right when the ending of the label has the highest log-probability; acc_norm divides it by the ending's
- * characters first, as the harness does, acc_token by its tokens, as llm.c does. */
+ * characters first, as the harness does, acc_token by its tokens, as llm.c's acc_norm does. */
 GP_API int gp_score_task(gp_model *m, const gp_tokenizer *t, const char *task, const char *path,
                          const gp_score_options *o, FILE *out);
 GP_API const char *gp_score_tasks(void); /* "lambada|hellaswag|..." */

@@ -300,6 +300,46 @@ static void hellaswag_becomes_what_the_harness_makes_of_it(void **state)
     gp_question_release(&q);
 }
 
+/* acc_norm divides by what process_results of lm-evaluation-harness 0.4.13 (api/task.py) counts, which are code points
+ * of the choice alone: no bytes, and not the target_delimiter, " " unless a task says otherwise, that is put before it:
+ *
+ *     choices = self.doc_to_choice(doc)
+ *     completion_len = np.array([float(len(i)) for i in choices])
+ *     pred_norm = np.argmax(lls / completion_len)
+ *     arguments = [(ctx, f"{target_delimiter}{cont}") for cont in choices]
+ *
+ * hellaswag's choice may begin with a blank that preprocess left of a bracket. The endings of "choices" are
+ * the arguments' second parts: the white space that they begin with is the delimiter (" ", "\n" and "\n\n" occur). */
+static void characters_are_counted_as_in_the_harness(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *task, *context, *ending, *text;
+        double characters;
+    } cases[] = {
+        {"hellaswag", "\"activity_label\": \"A\", \"ctx_a\": \"b\", \"ctx_b\": \"c\"", " [header] Up.", "  Up.", 4},
+        {"hellaswag", "\"activity_label\": \"A\", \"ctx_a\": \"b\", \"ctx_b\": \"c\"", "Up\\u00e9\\ud83d\\ude00",
+         " Up\u00e9\U0001f600", 4},
+        {"hellaswag-raw", "\"ctx\": \"A\"", "up", " up", 2},
+        {"hellaswag-raw", "\"ctx\": \"A\"", " up ", "  up ", 4},
+        {"choices", "\"context\": \"A\"", "up", "up", 2},
+        {"choices", "\"context\": \"A\"", " up ", " up ", 3},
+        {"choices", "\"context\": \"A\"", "\\n\\nup", "\n\nup", 2},
+        {"choices", "\"context\": \"A\"", " \u4e2d\u6587", " \u4e2d\u6587", 2},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        gp_question q;
+        char *line = gp_format("{%s, \"endings\": [\"%s\"], \"label\": 0}", cases[i].context, cases[i].ending);
+        assert_int_equal(read_line(cases[i].task, line, &q), 0);
+        assert_string_equal(q.ending[0].data, cases[i].text);
+        if (q.characters[0] != cases[i].characters)
+            fail_msg("%s: '%s' has %g characters, expected %g", cases[i].task, cases[i].text, q.characters[0],
+                     cases[i].characters);
+        gp_question_release(&q);
+        free(line);
+    }
+}
+
 /* Each "[" of a long line looked for its "]" in all that follows: 400,000 of them took minutes. */
 static void many_brackets_are_read_in_one_pass(void **state)
 {
@@ -542,6 +582,7 @@ int main(void)
         cmocka_unit_test(of_equal_logits_the_lowest_id_is_the_greedy_one),
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(hellaswag_becomes_what_the_harness_makes_of_it),
+        cmocka_unit_test(characters_are_counted_as_in_the_harness),
         cmocka_unit_test(many_brackets_are_read_in_one_pass),
         cmocka_unit_test(the_raw_question_is_as_it_stands),
         cmocka_unit_test(lambada_asks_for_the_last_word),
