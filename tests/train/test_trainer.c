@@ -74,6 +74,30 @@ static void mfu_is_the_share_of_the_peak(void **state)
     small_close(&r);
 }
 
+/* RFC 8259, 6: numbers such as Infinity and NaN are not permitted. */
+static void a_validation_loss_that_is_not_finite_is_null_in_json(void **state)
+{
+    (void)state;
+    small_run r;
+    json_error_t e;
+    gp_evaluation sets[] = {
+        {.name = "web", .loss = NAN}, {.name = "books", .loss = INFINITY}, {.name = "code", .loss = 2.5}};
+    small_begin(&r, "ref", "fp32");
+    small_open(&r, false);
+    gp_report_evaluation(&r.t.report, 3, sets, 3);
+    char *log = small_log(&r);
+    json_t *line = json_loads(log, 0, &e);
+    if (!line)
+        fail_msg("%s: %s", e.text, log);
+    json_t *losses = json_object_get(line, "val_losses");
+    assert_true(json_is_null(json_object_get(line, "val_loss")));
+    assert_true(json_is_null(json_object_get(losses, "web")) && json_is_null(json_object_get(losses, "books")));
+    assert_true(json_number_value(json_object_get(losses, "code")) == 2.5);
+    json_decref(line);
+    free(log);
+    small_close(&r);
+}
+
 /* Whether a step is one is the host's decision, before the update. */
 static void a_run_that_looks_for_outliers_does_not_run_ahead(void **state)
 {
@@ -142,6 +166,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(steps_that_are_heard_of_later_are_the_same),
         cmocka_unit_test(mfu_is_the_share_of_the_peak),
+        cmocka_unit_test(a_validation_loss_that_is_not_finite_is_null_in_json),
         cmocka_unit_test(a_run_that_looks_for_outliers_does_not_run_ahead),
         cmocka_unit_test(nothing_is_updated_behind_a_step_that_is_not_finite),
         cmocka_unit_test(a_batch_that_cannot_be_taken_leaves_the_steps_before_it),
