@@ -103,6 +103,16 @@ cd "$here" || exit 1
 expect 0 train --resume one/run --steps 7 -q
 [ "$(tail -n 1 one/run/log.jsonl | grep -c '"step": 7')" = 1 ] || problem "step 7 was not made"
 
+# the weights that a run begins with, where it was stopped before its first checkpoint: config.yaml is what it has
+cd "$here/one" || exit 1
+expect 0 train s.tok "${tiny[@]}" --steps 1 -o weights
+expect 0 train s.tok "${tiny[@]}" --init weights --steps 2 -o tuned
+mkdir begun && cp tuned/config.yaml begun
+cd "$here/pat" || exit 1
+expect 0 train --resume ../one/begun -q
+same ../one/begun/last/model.safetensors ../one/tuned/last/model.safetensors
+cd "$here" || exit 1
+
 # a folder with a name that YAML and JSON escape, a pattern, and a stream from stdin whose run was moved
 cd "$here"/two* || exit 1
 cp ../one/s.tok part_1.tok
