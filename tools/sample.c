@@ -278,6 +278,7 @@ static int run(session *s, gp_checkpoint *ckpt)
         fprintf(stderr, "sample: %s\n", gp_show(gp_checkpoint_remark(ckpt)));
     if (gp_checkpoint_tokenizer_remark(ckpt) && !a->quiet)
         fprintf(stderr, "sample: %s\n", gp_show(gp_checkpoint_tokenizer_remark(ckpt)));
+    s->prompts.why = problem;
     if (problem && !needs_tokenizer(a) && !a->quiet)
         fprintf(stderr, "sample: %s; ids alone can be used\n", gp_show(problem));
     if ((!problem || needs_tokenizer(a)) && gp_checkpoint_open_tokenizer(ckpt, &s->t))

@@ -22,7 +22,8 @@ typedef struct gp_prompts {
     int64_t count;
     bool allow_special; /* names of special tokens in texts are these tokens, as in transformers; or else text */
     bool special_text;  /* set where such a name was encoded as text */
-} gp_prompts;           /* zero at first, but for allow_special */
+    const char *why;    /* there is no tokenizer: NULL, the checkpoint has none; not copied */
+} gp_prompts;           /* zero at first, but for allow_special and why */
 
 /* A text gets the ids around it that the tokenizer puts there (gp_tokenizer_before). Empty text begins behind these, or
  * behind an end-of-text token, or a newline where the tokenizer has none. t NULL, which a checkpoint

@@ -95,7 +95,7 @@ int gp_prompts_add_text(gp_prompts *p, const gp_tokenizer *t, const char *text, 
 {
     gp_prompt item = {.length = length};
     if (!t)
-        return fail("the checkpoint has no tokenizer: give token ids in place of text");
+        return fail("%s: give token ids in place of text", p->why ? p->why : "the checkpoint has no tokenizer");
     if (encode_text(p, t, text, length, &item))
         return -1;
     item.text = gp_strndup(text, length);

@@ -173,7 +173,7 @@ equal "a file's ids beside another tokenizer" "$(ids other --prompts ids.jsonl)"
 remarked 'its model is WordPiece; ids alone can be used'
 echo '{"prompt": "a"}' > texts.jsonl
 expect 1 sample -c other --prompts texts.jsonl --quiet
-says 'texts.jsonl: line 1: '
+says 'its model is WordPiece: give token ids in place of text'
 expect 0 sample -c other --prompt-ids 5 -n 0 --trace trace.safetensors --quiet
 expect 1 sample -c other -p a --quiet
 says 'its model is WordPiece'
