@@ -11,16 +11,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The content of a file that cannot be mapped (/proc, some network file systems), in memory of its own. */
+/* The content of a file that cannot be mapped (/proc, some network file systems), in memory of its own. It is that of a
+ * memfd: private memory would hold zeros after gp_map_forget. */
 static int read_into_map(gp_map *m, int fd, const char *path)
 {
     size_t size = 0, room = 0;
     char *p = NULL;
+    int memory = memfd_create("gptpipe", MFD_CLOEXEC), rc = -1;
+    if (memory < 0)
+        return fail_errno("%s: no memory to read it into", path);
     for (;;) {
         if (size == room) {
             size_t more = room ? 2 * room : 1 << 16;
-            void *grown = room ? mremap(p, room, more, MREMAP_MAYMOVE)
-                               : mmap(NULL, more, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            void *grown = ftruncate(memory, (off_t)more) ? MAP_FAILED
+                          : room                         ? mremap(p, room, more, MREMAP_MAYMOVE)
+                                 : mmap(NULL, more, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
             if (grown == MAP_FAILED)
                 die("out of memory (%zu bytes of %s)", more, path);
             p = grown;
@@ -29,18 +34,19 @@ static int read_into_map(gp_map *m, int fd, const char *path)
         ssize_t n = pread(fd, p + size, room - size, (off_t)size);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0) {
-            munmap(p, room);
-            return fail_errno("%s: cannot be read", path);
-        }
-        if (!n)
+        if (n < 0)
+            fail_errno("%s: cannot be read", path);
+        if (n <= 0) {
+            rc = (int)n;
             break;
+        }
         size += (size_t)n;
     }
-    if (!size) {
+    close(memory);
+    if (rc || !size) {
         munmap(p, room);
         m->data = ""; /* not NULL: pointers into it are counted from it */
-        return 0;
+        return rc;
     }
     if (mremap(p, room, size, 0) == MAP_FAILED) /* the pages that gp_map_close will not know of */
         die("out of memory");

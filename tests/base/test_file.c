@@ -239,6 +239,36 @@ static void assert_text(const char *path, const char *text)
     gp_buf_release(&b);
 }
 
+/* The kernel makes /proc's files when they are read, and maps none of them. */
+static void test_what_a_map_forgets_comes_again(void **state)
+{
+    (void)state;
+    enum { SIZE = 100000 };
+    char path[64], *text = gp_malloc(SIZE + 1);
+    memset(text, 'x', SIZE);
+    text[SIZE] = 0;
+    memcpy(text, "TEXT=", 5);
+    pid_t child = vfork();
+    if (!child) {
+        execle("/bin/sleep", "sleep", "60", NULL, (char *[]){text, NULL});
+        _exit(1);
+    }
+    assert_true(child > 0);
+    snprintf(path, sizeof path, "/proc/%d/environ", (int)child);
+    gp_map m = {0};
+    for (int tries = 0; tries < 1000 && !m.size; tries++) { /* it is empty until the other program has begun */
+        assert_int_equal(gp_map_open(&m, path), 0);
+        usleep(m.size ? 0 : 10000);
+    }
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    assert_int_equal(m.size, SIZE + 1);
+    gp_map_forget(m.data, m.size);
+    assert_memory_equal(m.data, text, SIZE + 1);
+    gp_map_close(&m);
+    free(text);
+}
+
 static void test_what_replaces_a_file_keeps_its_permissions(void **state)
 {
     (void)state;
@@ -439,6 +469,7 @@ int main(void)
         cmocka_unit_test(test_a_full_device_is_a_failure),
         cmocka_unit_test(test_pipes_are_refused_where_a_regular_file_is_expected),
         cmocka_unit_test(test_the_map_of_an_empty_file_is_an_empty_string),
+        cmocka_unit_test(test_what_a_map_forgets_comes_again),
         cmocka_unit_test(test_what_replaces_a_file_keeps_its_permissions),
         cmocka_unit_test(test_a_link_is_replaced_itself),
         cmocka_unit_test(test_what_a_killed_process_left_is_removed_by_the_next),
