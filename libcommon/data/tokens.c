@@ -361,8 +361,8 @@ int gp_tokens_read(const gp_tokens *s, int64_t first, int64_t count, int32_t *id
     int64_t i = 0;
     while ((uint32_t)ids[i] < (uint64_t)s->info.vocab_size)
         i++;
-    return fail("%s: token %lld is %u, but its vocabulary has %lld ids", s->name, (long long)(first + i),
-                (uint32_t)ids[i], (long long)s->info.vocab_size);
+    return fail("%s: token %lld is %u, but its vocabulary has %lld ids%s", s->name, (long long)(first + i),
+                (uint32_t)ids[i], (long long)s->info.vocab_size, s->has_crc ? "" : "; --vocab-size tells how many");
 }
 
 static int compare_crc(const gp_tokens *s, uint32_t crc)
@@ -372,36 +372,40 @@ static int compare_crc(const gp_tokens *s, uint32_t crc)
     return fail("%s: is corrupt: the CRC of its tokens is %08x, its trailer says %08x", s->name, crc, s->crc);
 }
 
-int gp_tokens_check_crc(const gp_tokens *s, const _Atomic bool *stop)
+static int check_ids(const gp_tokens *s, int64_t first, int64_t count)
 {
-    enum { STEP = 1 << 22 };
+    int32_t ids[4096];
+    int rc = 0;
+    for (int64_t at = first, n; !rc && at < first + count; at += n)
+        rc = gp_tokens_read(s, at, n = gp_min(ARRAY_LEN(ids), first + count - at), ids);
+    return rc;
+}
+
+/* A wrong id of a stream with a CRC is told where the CRC is right: else the file is damaged. */
+int gp_tokens_check(const gp_tokens *s, const _Atomic bool *stop)
+{
+    enum { STEP = 1 << 20 };
     uint32_t crc = 0;
-    int64_t bytes = s->info.count * s->info.width;
-    if (!s->has_crc || s->verified)
-        return 0;
-    for (int64_t at = 0, n; at < bytes; at += n) {
-        n = gp_min(STEP, bytes - at);
-        if (*stop)
+    int64_t wrong = -1, n;
+    for (int64_t at = 0; at < s->info.count && (wrong < 0 || s->has_crc); at += n) {
+        n = gp_min(STEP, s->info.count - at);
+        if (stop && (*stop || s->verified))
             return 0;
-        crc = gp_crc32(crc, s->ids + at, (size_t)n);
-        gp_map_forget(s->ids + at, (size_t)n); /* a stream may be larger than memory */
+        const char *ids = s->ids + at * s->info.width;
+        size_t bytes = (size_t)(n * s->info.width);
+        crc = s->has_crc ? gp_crc32(crc, ids, bytes) : 0;
+        if (wrong < 0 && check_ids(s, at, n))
+            wrong = at;
+        if (stop)
+            gp_map_forget(ids, bytes); /* a stream may be larger than memory */
     }
-    return compare_crc(s, crc);
+    int rc = compare_crc(s, crc);
+    return rc || wrong < 0 ? rc : check_ids(s, wrong, gp_min(STEP, s->info.count - wrong));
 }
 
 int gp_tokens_verify(const gp_tokens *s)
 {
-    enum { STEP = 1 << 16 };
-    int32_t *ids = gp_malloc(STEP * sizeof *ids);
-    uint32_t crc = 0;
-    int rc = 0;
-    for (int64_t at = 0; !rc && at < s->info.count; at += STEP) {
-        int64_t n = gp_min(STEP, s->info.count - at);
-        crc = gp_crc32(crc, s->ids + at * s->info.width, (size_t)(n * s->info.width));
-        rc = gp_tokens_read(s, at, n, ids);
-    }
-    free(ids);
-    return rc ? rc : compare_crc(s, crc);
+    return gp_tokens_check(s, NULL);
 }
 
 int64_t gp_tokens_document(const gp_tokens *s, int64_t i)

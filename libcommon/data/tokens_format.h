@@ -60,9 +60,9 @@ int gp_tokens_expect(const gp_tokens *s, int64_t vocab_size);
  * tokenizer is a megabyte and more, and shards come in hundreds. */
 void gp_tokens_share(gp_tokens *s, const gp_tokens *like);
 
-/* tokens.c: reads all tokens once to compare their CRC, where there is one that was not compared when s was opened;
- * what is wrong with single ids is noticed where they are used. Ends early once *stop is set. 0 or -1. */
-int gp_tokens_check_crc(const gp_tokens *s, const _Atomic bool *stop);
+/* tokens.c: reads all tokens once to check their ids and, where there is one, their CRC. Ends early once *stop is set,
+ * and does nothing where s was checked when it was opened, unless stop is NULL. 0 or -1. */
+int gp_tokens_check(const gp_tokens *s, const _Atomic bool *stop);
 
 /* Adds what tells these tokens from others: their number and the CRC that a .tok has; of a stream without one as many
  * pieces of 4 kB, spread evenly from its start to its end, since reading all of it may take minutes. */

@@ -6,14 +6,27 @@
 
 #include "data/tokens_format.h"
 
-static int check_all(gp_stream_check *c)
+static bool has_crc(const gp_tokens *s)
+{
+    return !strcmp(gp_tokens_get_info(s)->format, "tok");
+}
+
+static int check_streams(gp_stream_check *c, bool with_crc)
 {
     const gp_mixture *both[] = {c->train, c->val};
     for (int k = 0; k < 2; k++)
         for (int i = 0; i < both[k]->stream_count; i++)
-            if (gp_tokens_check_crc(both[k]->streams[i], &c->stop))
+            if (has_crc(both[k]->streams[i]) == with_crc && gp_tokens_check(both[k]->streams[i], &c->stop))
                 return -1;
     return 0;
+}
+
+static int check_all(gp_stream_check *c)
+{
+    if (check_streams(c, false))
+        return -1;
+    c->raw_done = true;
+    return check_streams(c, true);
 }
 
 static void *work(void *self)
@@ -39,11 +52,21 @@ int gp_stream_check_result(gp_stream_check *c)
     return c->done && c->why ? fail("%s", c->why) : 0;
 }
 
-int gp_stream_check_wait(gp_stream_check *c, int (*interrupted)(void))
+static int wait_for(gp_stream_check *c, const _Atomic bool *what, int (*interrupted)(void))
 {
-    while (c->begun && !c->done && !interrupted())
+    while (c->begun && !c->done && !*what && !interrupted())
         nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
     return gp_stream_check_result(c);
+}
+
+int gp_stream_check_wait_raw(gp_stream_check *c, int (*interrupted)(void))
+{
+    return wait_for(c, &c->raw_done, interrupted);
+}
+
+int gp_stream_check_wait(gp_stream_check *c, int (*interrupted)(void))
+{
+    return wait_for(c, &c->done, interrupted);
 }
 
 void gp_stream_check_end(gp_stream_check *c)

@@ -187,6 +187,8 @@ static int begin(gp_job *j)
     gp_job_describe(j, &j->state);
     if (!j->run)
         return 0;
+    if (!j->o->resume && gp_stream_check_wait_raw(&j->check, gp_stop_signal))
+        return -1;
     if (gp_job_compare_options(j))
         return -1;
     if (j->o->dry_run)
@@ -215,6 +217,8 @@ int gp_train(gp_train_options *asked)
     if (o->sample_every && !j.tokenizer)
         gp_report_warn(&j.t.report, "no samples are made: %s has no tokenizer in it",
                        gp_tokens_get_info(j.t.data)->name);
+    if (!o->dry_run)
+        gp_stream_check_begin(&j.check, &j.t.sets.train, &j.t.sets.val);
     if (begin(&j))
         goto out;
     if (o->dry_run) {
@@ -230,7 +234,6 @@ int gp_train(gp_train_options *asked)
         gp_report_say(&j.t.report, "step %lld is reached already: --steps gives the run more than its %lld",
                       (long long)j.t.step, (long long)o->steps);
     gp_die_with(under_way, &j);
-    gp_stream_check_begin(&j.check, &j.t.sets.train, &j.t.sets.val);
     rc = loop(&j) ? -1 : finish(&j);
     gp_die_with(NULL, NULL);
 out:

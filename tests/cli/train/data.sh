@@ -160,6 +160,22 @@ refused() {
     says "$text"
     absent new
 }
+# a stream of plain ids has no CRC, nor its vocabulary: an id beyond that is told before there is a run, wherever it is
+{ head -c 6000000 /dev/zero && printf '\054\001' && head -c 4000 /dev/zero; } > late.bin
+head -c 4000 /dev/zero > low.bin
+plain=(--format raw16 --vocab-size 300 "${small[@]}" --order sequential --eval-batches 1 --steps 1)
+late="late.bin: token 3000000 is 300, but its vocabulary has 300 ids"
+refused 1 "$late" late.bin "${plain[@]}"
+refused 1 "$late" low.bin late.bin "${plain[@]}"
+refused 1 "$late" low.bin --val late.bin "${plain[@]}"
+refused 1 "many_000000.bin: token " many_000000.bin --vocab-size 50 "${small[@]}" --steps 1
+mkdir new
+expect 1 train late.bin "${plain[@]}" -o new
+says "$late"
+absent new/config.yaml
+rm -r new
+expect 0 train late.bin "${plain[@]}" --vocab-size 301 -o new
+rm -r new
 printf 'abcabc\n' > other.txt
 tokenize --tokenizer char other.txt -o other.tok --quiet
 head -c 60 val.txt | tokenize --tokenizer text.tok -o tiny.tok --quiet
