@@ -92,6 +92,25 @@ static void of_names_that_begin_alike_the_longest_is_taken(void **state)
 }
 
 /* "a" and "b" do not meet across a special token; of spaces before it none belongs to what comes behind. */
+/* A word that single_word must not touch may be the end of a token, and may have come in a part before. By tokenizers
+ * 0.23.3. */
+static void a_token_that_is_a_word_is_none_behind_a_word(void **state)
+{
+    (void)state;
+    char *json = make_json("", "[]",
+                           "\"added_tokens\":[{\"id\":256,\"content\":\"cd\",\"special\":true},"
+                           "{\"id\":257,\"content\":\"ab\",\"special\":true,\"single_word\":true},"
+                           "{\"id\":258,\"content\":\"<>\",\"special\":true}],");
+    gp_tokenizer *t = gp_tokenizer_from_json(json, strlen(json), "here");
+    if (!t)
+        fail_msg("%s", gp_error());
+    free(json);
+    assert_ids(t, "cdab ab", (int32_t[]){256, 'a', 'b', ' ', 257}, 5);
+    assert_ids(t, "<>ab", (int32_t[]){258, 257}, 2);
+    assert_ids(t, "abcd", (int32_t[]){'a', 'b', 256}, 3);
+    gp_tokenizer_close(t);
+}
+
 static void text_before_and_behind_is_encoded_apart(void **state)
 {
     (void)state;
@@ -140,6 +159,7 @@ int main(void)
         cmocka_unit_test(a_name_in_text_is_text_by_default),
         cmocka_unit_test(an_allowed_name_is_its_id),
         cmocka_unit_test(of_names_that_begin_alike_the_longest_is_taken),
+        cmocka_unit_test(a_token_that_is_a_word_is_none_behind_a_word),
         cmocka_unit_test(text_before_and_behind_is_encoded_apart),
         cmocka_unit_test(a_beginning_of_a_name_at_the_end_is_text),
         cmocka_unit_test(gpt2s_end_of_text_is_tiktokens),
