@@ -25,6 +25,8 @@ struct gp_checkpoint {
     uint8_t fingerprint[16];
     char *remark;
 
+    bool is_run;
+
     gp_safetensors *const *files; /* (file_count) that it was read from; none: a model in memory */
     int file_count;
 
@@ -34,14 +36,26 @@ struct gp_checkpoint {
     void (*close)(void *self);
 };
 
+/* What is to be opened. A file's first bytes are read once, since those of a pipe do not come again. */
+typedef struct gp_checkpoint_input {
+    const char *path;
+    int fd; /* of a file; -1: a folder */
+    char head[16];
+    size_t head_size;
+    bool consumed; /* fd stands behind the head, for good */
+} gp_checkpoint_input;
+
 typedef struct gp_file_format {
-    const char *name, *what;            /* "safetensors", "a file, or ..." */
-    int (*recognise)(const char *path); /* a look at the content: 1, 0 or -1; path exists, or is "-" */
-    int (*open)(gp_checkpoint *c, const char *path);
+    const char *name, *what;                         /* "safetensors", "a file, or ..." */
+    int (*recognise)(const gp_checkpoint_input *in); /* a look at the head, or at what is in the folder: 1, 0 or -1 */
+    int (*open)(gp_checkpoint *c, const gp_checkpoint_input *in);
     int (*write)(const gp_checkpoint *c, const char *path, gp_dtype dtype); /* NULL: is only read */
 } gp_file_format;
 
-extern const gp_file_format gp_hf_format;
+extern const gp_file_format gp_run_format, gp_hf_format;
+
+/* run_format.c: whether the weights of a run's checkpoint can be opened, for gp_run_last. */
+bool gp_run_weights_open(const char *folder);
 
 /* Takes over the text of a tokenizer (malloc), and finds out its fingerprint, or why it cannot be used. folder: where
  * it lies, or NULL; what else is said of it there becomes a remark. */

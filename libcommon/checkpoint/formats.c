@@ -4,6 +4,7 @@
 #include "base/base.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 static const gp_file_format *const formats[] = {
+    &gp_run_format,
     &gp_hf_format,
 };
 
@@ -25,36 +27,67 @@ const char *gp_checkpoint_formats(bool written)
     return text;
 }
 
-static const gp_file_format *recognise(const char *path)
+/* Opens a file and reads its head: of one that can be read again without moving in it. */
+static int look_at(gp_checkpoint_input *in, const char *path)
 {
-    gp_buf known = {0};
-    if (strcmp(path, "-") && access(path, R_OK))
-        return fail_errno("%s", path), NULL;
+    bool std = !strcmp(path, "-");
+    struct stat st;
+    ssize_t n = 1;
+    *in = (gp_checkpoint_input){.path = path, .fd = -1};
+    if (!std && (stat(path, &st) || access(path, R_OK)))
+        return fail_errno("%s", path);
+    if (!std && S_ISDIR(st.st_mode))
+        return 0;
+    in->fd = std ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+    if (in->fd < 0 || fstat(in->fd, &st))
+        return fail_errno("%s", path);
+    in->consumed = !S_ISREG(st.st_mode) || lseek(in->fd, 0, SEEK_CUR);
+    while (n && in->head_size < sizeof in->head) {
+        char *to = in->head + in->head_size;
+        size_t room = sizeof in->head - in->head_size;
+        n = in->consumed ? read(in->fd, to, room) : pread(in->fd, to, room, (off_t)in->head_size);
+        if (n < 0 && errno != EINTR)
+            return fail_errno("%s: cannot be read", std ? "stdin" : path);
+        in->head_size += n > 0 ? (size_t)n : 0;
+    }
+    return 0;
+}
+
+static const gp_file_format *recognise(const gp_checkpoint_input *in, const char *name)
+{
+    gp_buf supported = {0};
+    if (in->fd >= 0 && !in->head_size)
+        return fail("%s: is empty", name), NULL;
     for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
-        int is = formats[i]->recognise(path);
+        int is = formats[i]->recognise(in);
         if (is) {
-            gp_buf_release(&known);
+            gp_buf_release(&supported);
             return is > 0 ? formats[i] : NULL;
         }
-        gp_buf_printf(&known, "%s%s (%s)", i ? ", " : "", formats[i]->name, formats[i]->what);
+        gp_buf_printf(&supported, "%s%s (%s)", i ? ", " : "", formats[i]->name, formats[i]->what);
     }
-    fail("%s: is a checkpoint in no format that is known here: %s", path, known.data);
-    gp_buf_release(&known);
+    fail("%s: unrecognised checkpoint format; supported: %s", name, supported.data);
+    gp_buf_release(&supported);
     return NULL;
 }
 
 gp_checkpoint *gp_checkpoint_open(const char *path)
 {
-    const gp_file_format *format = recognise(path);
-    if (!format)
-        return NULL;
-    gp_checkpoint *c = gp_calloc(1, sizeof *c);
-    c->path = gp_strdup(strcmp(path, "-") ? path : "stdin");
-    c->format = format->name;
-    if (format->open(c, path)) {
-        gp_checkpoint_close(c);
-        return NULL;
+    gp_checkpoint_input in;
+    gp_checkpoint *c = NULL;
+    const char *name = strcmp(path, "-") ? path : "stdin";
+    const gp_file_format *format = look_at(&in, path) ? NULL : recognise(&in, name);
+    if (format) {
+        c = gp_calloc(1, sizeof *c);
+        c->path = gp_strdup(name);
+        c->format = format->name;
+        if (format->open(c, &in)) {
+            gp_checkpoint_close(c);
+            c = NULL;
+        }
     }
+    if (in.fd > STDIN_FILENO)
+        close(in.fd);
     return c;
 }
 

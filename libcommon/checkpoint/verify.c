@@ -80,7 +80,7 @@ int gp_checkpoint_verify(const gp_checkpoint *c, gp_verified *seen, gp_checkpoin
     char *state = gp_path_join(c->path, "state.safetensors"); /* of one checkpoint of a run */
     int rc = 0;
     bool stream = c->file_count && !strcmp(gp_safetensors_path(c->files[0]), "stdin");
-    if (!stream && gp_run_recognise(c->path)) {
+    if (c->is_run) {
         rc = verify_run(&s, c->path);
     } else {
         for (int i = 0; i < c->file_count; i++)

@@ -29,6 +29,8 @@ struct gp_safetensors {
     entry **by_name;
     int64_t count, data_size;
     gp_map map;
+    const char *head; /* of a stream: what was read of it before */
+    size_t head_size;
 };
 
 /* A JSON value as a message shows it. */
@@ -226,9 +228,12 @@ static int open_file(gp_safetensors *s, int fd)
 }
 
 /* Up to n bytes; fewer only at the end. -1 on failure. */
-static int64_t read_some(const gp_safetensors *s, int fd, char *p, int64_t n)
+static int64_t read_some(gp_safetensors *s, int fd, char *p, int64_t n)
 {
-    int64_t done = 0;
+    int64_t done = gp_min(n, (int64_t)s->head_size);
+    memcpy(p, s->head, (size_t)done);
+    s->head += done;
+    s->head_size -= (size_t)done;
     while (done < n) {
         ssize_t got = read(fd, p + done, (size_t)(n - done));
         if (got < 0 && errno == EINTR)
@@ -302,22 +307,28 @@ static int open_stream(gp_safetensors *s, int fd)
     return 0;
 }
 
-/* Reads it from fd, which is closed unless it is stdin. */
-static gp_safetensors *open_fd(int fd, const char *name)
+gp_safetensors *gp_safetensors_open_fd(int fd, const char *name, const void *head, size_t n)
 {
     gp_safetensors *s = gp_calloc(1, sizeof *s);
     s->path = gp_strdup(name);
+    s->head = head ? head : "";
+    s->head_size = n;
     struct stat st;
     /* stdin may be a file that someone has read a part of: that is a stream too */
     bool folder = fd != STDIN_FILENO && !fstat(fd, &st) && S_ISDIR(st.st_mode),
          stream = !folder && !fstat(fd, &st) && (!S_ISREG(st.st_mode) || lseek(fd, 0, SEEK_CUR));
-    int rc = stream ? open_stream(s, fd) : open_file(s, fd);
+    if (!(stream ? open_stream(s, fd) : open_file(s, fd)))
+        return s;
+    gp_safetensors_close(s);
+    return NULL;
+}
+
+/* Closes fd unless it is stdin. */
+static gp_safetensors *open_and_close(int fd, const char *name)
+{
+    gp_safetensors *s = gp_safetensors_open_fd(fd, name, NULL, 0);
     if (fd != STDIN_FILENO)
         close(fd);
-    if (rc) {
-        gp_safetensors_close(s);
-        return NULL;
-    }
     return s;
 }
 
@@ -327,13 +338,13 @@ gp_safetensors *gp_safetensors_open(const char *path)
     int fd = std ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return fail_errno("%s", path), NULL;
-    return open_fd(fd, std ? "stdin" : path);
+    return open_and_close(fd, std ? "stdin" : path);
 }
 
 gp_safetensors *gp_safetensors_open_regular(const char *path)
 {
     int fd = gp_open_regular(path);
-    return fd < 0 ? NULL : open_fd(fd, path);
+    return fd < 0 ? NULL : open_and_close(fd, path);
 }
 
 void gp_safetensors_close(gp_safetensors *s)

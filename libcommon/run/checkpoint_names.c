@@ -1,6 +1,5 @@
 /* checkpoint_names.c: the checkpoints of a run by name, and which of them is good. */
 #include "run/checkpoint_names.h"
-#include "data/safetensors.h"
 #include "base/atomic_folder.h"
 #include "run/run.h"
 
@@ -95,34 +94,29 @@ int gp_run_recognise(const char *path)
     return rc ? -1 : count > 0;
 }
 
-/* The folder of a step if its weights can be opened, else NULL with the reason in gp_error(). */
-static char *good(const char *path, int64_t step)
+/* The folder of a step where it is good, else NULL with the reason in gp_error(). */
+static char *folder_if(bool (*good)(const char *folder), const char *path, int64_t step)
 {
     char *name = gp_run_name(step), *folder = gp_path_join(path, name);
-    char *file = gp_path_join(folder, "model.safetensors");
-    gp_safetensors *s = gp_safetensors_open_regular(file);
-    if (!s) {
-        free(folder);
-        folder = NULL;
-    }
-    gp_safetensors_close(s);
-    free(file);
     free(name);
-    return folder;
+    if (good(folder))
+        return folder;
+    free(folder);
+    return NULL;
 }
 
-char *gp_run_last(const char *path, char **remark)
+char *gp_run_last(const char *path, bool (*good)(const char *folder), char **remark)
 {
     int64_t *steps, count, last;
     if (gp_run_link_step(path, "last", &last))
         return NULL;
-    char *folder = last >= 0 ? good(path, last) : NULL;
+    char *folder = last >= 0 ? folder_if(good, path, last) : NULL;
     if (folder || (last >= 0 && gp_error_is_io()))
         return folder;
     char *why = last >= 0 ? gp_strdup(gp_error()) : gp_format("%s/last: names no checkpoint", path);
     bool failed = gp_run_steps(path, &steps, &count) != 0;
     for (int64_t i = 0; !failed && !folder && i < count; i++) {
-        folder = good(path, steps[i]);
+        folder = folder_if(good, path, steps[i]);
         failed = !folder && gp_error_is_io();
     }
     free(steps);

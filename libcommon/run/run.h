@@ -93,10 +93,10 @@ int64_t gp_run_remove_after(gp_run *r, int64_t step);
 int gp_run_set_aside(gp_run *r, int64_t step, char **name);
 
 /* For readers, without a lock: whether a folder has the checkpoints of a run in it (1, 0 or -1); and the folder of its
- * last good checkpoint (malloc), or NULL. That is the one which `last` names, or where its weights are damaged or gone
- * the newest one whose weights are not; *remark (malloc, else untouched) then says so. Weights that cannot be read just
- * now are a failure. */
+ * last good checkpoint (malloc), or NULL. That is the one which `last` names, or where good(its folder) says no, or it
+ * is gone, the newest one that is good; *remark (malloc, else untouched) then says so. good leaves its reason in
+ * gp_error(); what cannot be read just now (gp_error_is_io) is a failure. */
 int gp_run_recognise(const char *path);
-char *gp_run_last(const char *path, char **remark);
+char *gp_run_last(const char *path, bool (*good)(const char *folder), char **remark);
 
 #endif

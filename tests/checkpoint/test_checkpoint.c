@@ -681,8 +681,9 @@ static void test_unknown_format_lists_the_known(void **state)
 {
     (void)state;
     assert_int_equal(gp_file_write(in("notes.txt"), "hello, world\n", 13), 0);
-    assert_refused(in("notes.txt"), "notes.txt: is a checkpoint in no format that is known here: safetensors (");
-    assert_refused(folder, "is a checkpoint in no format that is known here: safetensors (");
+    assert_refused(in("notes.txt"),
+                   "notes.txt: unrecognised checkpoint format; supported: run (a run directory), safetensors (");
+    assert_refused(folder, ": unrecognised checkpoint format; supported: run (a run directory), safetensors (");
     assert_refused("/nonexistent", "/nonexistent: No such file or directory");
 }
 

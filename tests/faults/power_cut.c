@@ -24,6 +24,7 @@
 
 #include "base/base.h"
 #include "base/file.h"
+#include "checkpoint/checkpoint.h"
 #include "gptpipe/safetensors.h"
 #include "run/run.h"
 #include "run/checkpoint_names.h"
@@ -182,7 +183,7 @@ static void check_whole(int op, int64_t step)
 
 static void check_last(int op, const char *run, const char *when)
 {
-    char *last = gp_run_last(run, NULL);
+    char *last = gp_run_last(run, gp_run_weights_open, NULL);
     int64_t step = last ? gp_run_step(strrchr(last, '/') + 1) : -1;
     int i = of_step(step);
     if (!last)
@@ -292,7 +293,7 @@ static void check_disk(int op, bool run, bool over)
 static void note_what_was_there(const char *folder, const char *trace)
 {
     int64_t steps[MOST_STEPS];
-    char *run = gp_path_join(folder, "run"), *remark = NULL, *last = gp_run_last(run, &remark);
+    char *run = gp_path_join(folder, "run"), *remark = NULL, *last = gp_run_last(run, gp_run_weights_open, &remark);
     int count = disk_steps("run", steps, MOST_STEPS);
     safe = last ? gp_run_step(strrchr(last, '/') + 1) : -1;
     for (int i = 0; i < count; i++) {

@@ -2,6 +2,7 @@
 #include "fuzz.h"
 
 #include "base/file.h"
+#include "checkpoint/checkpoint.h"
 #include "gptpipe/checkpoint.h"
 #include "run/run.h"
 #include "train/state.h"
@@ -62,7 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_refused();
     }
     fuzz_begin();
-    char *last = gp_run_last(folder, &remark);
+    char *last = gp_run_last(folder, gp_run_weights_open, &remark);
     if (last) {
         char *state = gp_path_join(last, "state.safetensors");
         load_state(state);

@@ -4,7 +4,7 @@
 #     base <- cli, text, backend
 #     base, cli <- fetch <- data (sees text too) <- corpus
 #     base, backend <- model
-#     base, data <- run <- checkpoint (sees text, backend, model too)
+#     base <- run; data, run, text, backend, model <- checkpoint
 #     text, data, model <- infer
 #     all of these, and dist <- train <- perf <- tools
 #
@@ -30,7 +30,7 @@ check() {
         sees["data"] = " base cli text fetch data "
         sees["corpus"] = " base cli text fetch data corpus "
         sees["model"] = " base backend model "
-        sees["run"] = " base data run "
+        sees["run"] = " base run "
         sees["checkpoint"] = " base text backend data model run checkpoint "
         sees["infer"] = " base cli text backend data model infer "
         sees["dist"] = " base backend dist "
@@ -148,7 +148,7 @@ fetch text backend data corpus model run checkpoint infer dist train perf
 data backend corpus model run checkpoint infer dist train perf
 corpus backend model run checkpoint infer dist train perf
 model cli text fetch data corpus run checkpoint infer dist train perf
-run cli text backend fetch corpus model checkpoint infer dist train perf
+run cli text backend fetch data corpus model checkpoint infer dist train perf
 checkpoint cli fetch corpus infer dist train perf
 infer fetch corpus run checkpoint dist train perf
 dist cli text fetch data corpus model run checkpoint infer train perf

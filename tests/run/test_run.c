@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include "base/rng.h"
+#include "checkpoint/checkpoint.h"
 #include "gptpipe/checkpoint.h"
 #include "gptpipe/safetensors.h"
 #include "base/atomic_folder.h"
@@ -120,7 +121,7 @@ static int64_t step_in(const char *dir)
 
 static int64_t last_step(char **remark)
 {
-    char *dir = gp_run_last(run, remark);
+    char *dir = gp_run_last(run, gp_run_weights_open, remark);
     if (!dir)
         fail_msg("%s", gp_error());
     int64_t step = step_in(dir);
@@ -658,7 +659,7 @@ static void test_a_run_with_nothing_good_says_why(void **state)
     assert_int_equal(save(r, 1, false, 1), 0);
     gp_run_close(r);
     assert_int_equal(truncate(in("last/model.safetensors"), 0), 0);
-    assert_null(gp_run_last(run, NULL));
+    assert_null(gp_run_last(run, gp_run_weights_open, NULL));
     assert_non_null(strstr(gp_error(), "/run: has no checkpoint that can be read: "));
     assert_non_null(strstr(gp_error(), "model.safetensors: is not a safetensors file: it has 0 bytes"));
 }

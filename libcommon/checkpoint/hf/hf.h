@@ -50,7 +50,7 @@ int gp_hf_find_config(gp_checkpoint *c, const gp_safetensors *s, const char *fol
 /* hf_read.c: a whole file of a folder (NULL: none) as text; 1 when it is not there. */
 int gp_hf_read_beside(gp_buf *b, const char *folder, const char *name, size_t most);
 
-int gp_hf_open(gp_checkpoint *c, const char *path);
+int gp_hf_open(gp_checkpoint *c, const gp_checkpoint_input *in);
 int gp_hf_write(const gp_checkpoint *c, const char *path, gp_dtype dtype);
 
 #endif

@@ -1,29 +1,25 @@
-/* hf_read.c: opens Hugging Face's safetensors: one file, a folder, a sharded model, a run, a pipe. */
+/* hf_read.c: opens Hugging Face's safetensors: one file, a folder, a sharded model, a pipe. */
 #include "base/file.h"
 #include "gptpipe/tokenizer.h"
 #include "checkpoint/hf/hf.h"
 #include "checkpoint/pieces.h"
-#include "run/run.h"
 #include "data/safetensors.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum { MOST_TOKENIZER = 1 << 28 };
 
 typedef struct tensor_source {
     gp_hf_files files;
-    const gp_params *params;
+    const gp_param *rows; /* of the checkpoint's table */
     gp_hf_tensor **match; /* (rows, GP_PIECES) */
     const gp_naming *naming;
 } tensor_source;
 
 static gp_hf_tensor **match_of(const tensor_source *s, const gp_param *row)
 {
-    return &s->match[GP_PIECES * (row - s->params->rows)];
+    return &s->match[GP_PIECES * (row - s->rows)];
 }
 
 static int read_row(void *self, const gp_param *row, int64_t first, int64_t lines, float *data)
@@ -142,37 +138,14 @@ static int find_tokenizer(gp_checkpoint *c, const gp_safetensors *s, const char 
     return pair > 0 ? build_tokenizer(c, folder) : pair;
 }
 
-/* A header length below 2^32, then '{'. What is no regular file cannot be looked into twice, and no other
- * format comes through a pipe. */
-static int is_safetensors(const char *path, const struct stat *st)
+/* Of a file: a header length below 2^32, then '{'. */
+static int recognise(const gp_checkpoint_input *in)
 {
-    unsigned char head[9];
-    if (!S_ISREG(st->st_mode))
-        return 1;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? pread(fd, head, sizeof head, 0) : -1;
-    if (n < 0)
-        fail_errno("%s", path);
-    if (fd >= 0)
-        close(fd);
-    if (n < 0)
-        return -1;
-    return n == sizeof head && !head[4] && !head[5] && !head[6] && !head[7] && head[8] == '{';
-}
-
-static int recognise(const char *path)
-{
-    struct stat st;
-    if (!strcmp(path, "-"))
-        return 1;
-    if (stat(path, &st))
-        return fail_errno("%s", path);
-    if (!S_ISDIR(st.st_mode))
-        return is_safetensors(path, &st);
-    int is = has(path, "model.safetensors");
-    if (!is)
-        is = has(path, "model.safetensors.index.json");
-    return is ? is : gp_run_recognise(path);
+    const char *h = in->head;
+    if (in->fd >= 0)
+        return in->head_size > 8 && !h[4] && !h[5] && !h[6] && !h[7] && h[8] == '{';
+    int is = has(in->path, "model.safetensors");
+    return is ? is : has(in->path, "model.safetensors.index.json");
 }
 
 static char *folder_of(const char *path)
@@ -195,68 +168,35 @@ static int open_folder(tensor_source *s, const char *folder)
     return rc;
 }
 
-/* Opens the last good checkpoint. One that was a moment ago may be gone, where the run is being written: then
- * there is a newer one. */
-static int open_run(gp_checkpoint *c, tensor_source *s, const char *path, char **folder)
+/* Whether transformers' from_pretrained takes what is opened, with the config.json beside it. */
+static bool is_loadable(const gp_checkpoint_input *in)
 {
-    int rc = -1;
-    for (int tries = 0; rc && tries < 3 && !(tries && gp_error_is_io()); tries++) {
-        free(*folder);
-        free(c->remark);
-        c->remark = NULL;
-        *folder = gp_run_last(path, &c->remark);
-        rc = *folder ? open_folder(s, *folder) : -1;
-    }
-    return rc;
+    const char *slash = strrchr(in->path, '/');
+    return in->fd < 0 || !strcmp(slash ? slash + 1 : in->path, "model.safetensors");
 }
 
-/* Opens the tensors; *folder (malloc) is where the other files are looked for, or NULL. */
-static int open_files(gp_checkpoint *c, tensor_source *s, const char *path, char **folder)
+int gp_hf_open(gp_checkpoint *c, const gp_checkpoint_input *in)
 {
-    struct stat st;
-    int there = strcmp(path, "-") ? gp_look(path, &st) : 0, run = 0;
-    if (there < 0)
-        return -1;
-    if (!there || !S_ISDIR(st.st_mode)) {
-        *folder = folder_of(path);
-        return gp_hf_files_open(&s->files, gp_safetensors_open(path));
-    }
-    run = gp_run_recognise(path);
-    if (run)
-        return run > 0 ? open_run(c, s, path, folder) : -1;
-    *folder = gp_strdup(path);
-    return open_folder(s, path);
-}
-
-/* Whether transformers' from_pretrained takes the file that is opened, with the config.json beside it. */
-static bool is_loadable(const char *path)
-{
-    struct stat st;
-    const char *slash = strrchr(path, '/');
-    if (!strcmp(path, "-") || stat(path, &st))
-        return false;
-    return S_ISDIR(st.st_mode) || !strcmp(slash ? slash + 1 : path, "model.safetensors");
-}
-
-int gp_hf_open(gp_checkpoint *c, const char *path)
-{
-    char *folder = NULL;
+    char *folder =
+        in->fd < 0 ? gp_strdup(in->path) : folder_of(in->path); /* where other files are looked for, or NULL */
     tensor_source *s = gp_calloc(1, sizeof *s);
     c->self = s;
     c->read = read_row;
     c->dtype = dtype_of;
     c->close = close_source;
-    s->params = &c->params;
-    int rc = open_files(c, s, path, &folder);
+    int rc = in->fd < 0 ? open_folder(s, folder)
+                        : gp_hf_files_open(&s->files, gp_safetensors_open_fd(in->fd, c->path, in->head,
+                                                                             in->consumed ? in->head_size : 0));
     c->files = s->files.files;
     c->file_count = s->files.count;
     if (!rc)
-        rc = gp_hf_find_config(c, s->files.files[0], folder, is_loadable(path));
+        rc = gp_hf_find_config(c, s->files.files[0], folder, is_loadable(in));
     if (!rc)
-        rc = find_tokenizer(c, s->files.files[0], folder, is_loadable(path));
+        rc = find_tokenizer(c, s->files.files[0], folder, is_loadable(in));
     if (!rc) {
         gp_hf_fit(&s->files, c);
         gp_params_list(&c->params, &c->config);
+        s->rows = c->params.rows;
         s->naming = gp_hf_naming(&c->config);
         s->match = gp_calloc((size_t)c->params.count * GP_PIECES, sizeof(gp_hf_tensor *));
         rc = gp_hf_match(&s->files, c, s->match);
@@ -267,7 +207,7 @@ int gp_hf_open(gp_checkpoint *c, const char *path)
 
 const gp_file_format gp_hf_format = {
     .name = "safetensors",
-    .what = "a file, or a folder with model.safetensors or model.safetensors.index.json, or a run directory",
+    .what = "a file, or a folder with model.safetensors or model.safetensors.index.json",
     .recognise = recognise,
     .open = gp_hf_open,
     .write = gp_hf_write,

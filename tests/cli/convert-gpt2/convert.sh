@@ -54,9 +54,15 @@ refused() {
 }
 refused missing "missing: No such file or directory"
 echo hello > text
-refused text "text: is a checkpoint in no format that is known here: safetensors ("
+refused text "text: unrecognised checkpoint format; supported: run (a run directory), safetensors ("
 mkdir empty
-refused empty "empty: is a checkpoint in no format that is known here"
+refused empty "empty: unrecognised checkpoint format"
+: > nothing
+refused nothing "nothing: is empty"
+# A pipe is looked at as a file is.
+refused - "stdin: is empty" < <(:)
+refused - "stdin: unrecognised checkpoint format; supported: run (a run directory), safetensors (" < <(cat text)
+refused - "stdin: is truncated: the header describes 118272 bytes of data" < <(head -c 50000 gpt2.safetensors)
 head -c 50000 gpt2.safetensors > cut
 refused cut "cut: is truncated: the header describes 118272 bytes of data, there are"
 cp "$golden/gpt2-tiny/model.safetensors" alone
@@ -74,11 +80,12 @@ refused worse "worse/config.json: 32 channels do not divide into 5 heads"
 for n in 0 5 1000 50000; do
     head -c $n gpt2.safetensors > part
     expect 1 convert-gpt2 --quiet -o new < part
-    says "convert-gpt2: stdin: is"
+    [ $n = 5 ] && told="unrecognised checkpoint format" || told=is # shorter than a safetensors file's first bytes
+    says "convert-gpt2: stdin: $told"
     absent new
     checks=$((checks + 1))
     cat part | convert-gpt2 --quiet -o new 2> err && problem "$n bytes were taken for a checkpoint"
-    grep -q '^convert-gpt2: stdin: is' err || problem "$n bytes through a pipe: $(cat err)"
+    grep -q "^convert-gpt2: stdin: $told" err || problem "$n bytes through a pipe: $(cat err)"
     absent new
 done
 
