@@ -9,7 +9,8 @@
 #include "gptpipe/tokenizer.h"
 
 typedef struct args {
-    const char *out, *to, *dtype;
+    const char *out, *to;
+    enum { FP32, BF16 } dtype;
     bool info, verify, json, quiet;
     gp_list operands;
 } args;
@@ -18,7 +19,7 @@ typedef struct args {
 static const gp_option options[] = {
     {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|DIR/|-", "where the result goes; a name that ends in / becomes a folder for transformers' from_pretrained", .default_text = "stdout where that is no terminal", .nonempty = true},
     {"to", 0, GP_OPT_STRING, offsetof(args, to), "FORMAT", "format of the result: safetensors"},
-    {"dtype", 0, GP_OPT_CHOICE, offsetof(args, dtype), "WHICH", "of the numbers in the result", .choices = "fp32|bf16"},
+    {"dtype", 0, GP_OPT_CHOICE, offsetof(args, dtype), "WHICH", "of the numbers in the result", .choices = "|fp32|bf16"},
     {"info", 'i', GP_OPT_FLAG, offsetof(args, info), NULL, "convert nothing: tell configuration, tokenizer and tensors", .unlogged = true},
     {"verify", 0, GP_OPT_FLAG, offsetof(args, verify), NULL, "read every tensor, of a run those of all its checkpoints and its state, and compare the CRCs that the files carry", .needs = "info", .unlogged = true},
     {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "as one JSON object", .needs = "info", .unlogged = true},
@@ -132,12 +133,11 @@ static int print_info(const args *a, const gp_checkpoint *c)
 static int convert(const args *a, const gp_checkpoint *c)
 {
     const char *out = a->out ? a->out : "-";
-    bool bf16 = !strcmp(a->dtype, "bf16");
-    if (gp_checkpoint_write(c, out, a->to, bf16 ? GP_BF16 : GP_F32))
+    if (gp_checkpoint_write(c, out, a->to, a->dtype == BF16 ? GP_BF16 : GP_F32))
         return -1;
     if (!a->quiet)
         fprintf(stderr, "convert-gpt2: %lld parameters as %s %s in %s\n",
-                (long long)gp_config_parameters(gp_checkpoint_config(c)), a->to, a->dtype,
+                (long long)gp_config_parameters(gp_checkpoint_config(c)), a->to, a->dtype == BF16 ? "bf16" : "fp32",
                 strcmp(out, "-") ? out : "stdout");
     return 0;
 }
@@ -153,7 +153,7 @@ static bool can_write(const char *format)
 
 int main(int argc, char **argv)
 {
-    args a = {.to = "safetensors", .dtype = "fp32"};
+    args a = {.to = "safetensors"};
     int rc = gp_tool_start(&tool, &a, argc, argv);
     if (rc != GP_OPTIONS_RUN)
         return rc;
@@ -172,13 +172,11 @@ int main(int argc, char **argv)
 
     gp_checkpoint *c = gp_checkpoint_open(a.operands.count ? a.operands.items[0] : "-");
     rc = c ? 0 : -1;
-    if (c && gp_checkpoint_tokenizer_remark(c) && !a.quiet)
-        fprintf(stderr, "convert-gpt2: %s\n", gp_show(gp_checkpoint_tokenizer_remark(c)));
+    gp_tool_remark(&tool, c && !a.quiet ? gp_checkpoint_tokenizer_remark(c) : NULL);
     if (c && !a.quiet && gp_checkpoint_tokenizer_problem(c) && gp_checkpoint_config(c)->causal)
         fprintf(stderr, "convert-gpt2: %s; it is %s\n", gp_show(gp_checkpoint_tokenizer_problem(c)),
                 gp_checkpoint_tokenizer(c, NULL) ? "carried as it is" : "left out");
-    if (c && gp_checkpoint_remark(c))
-        fprintf(stderr, "convert-gpt2: %s\n", gp_show(gp_checkpoint_remark(c)));
+    gp_tool_remark(&tool, c ? gp_checkpoint_remark(c) : NULL);
     if (c)
         rc = a.info ? print_info(&a, c) : convert(&a, c);
     gp_checkpoint_close(c);

@@ -6,15 +6,21 @@
 
 #include "gptpipe/checkpoint.h"
 #include "gptpipe/config.h"
+#include "gptpipe/machine.h"
 #include "gptpipe/mfu.h"
-#include "gptpipe/options.h"
 #include "gptpipe/output.h"
 #include "gptpipe/paper.h"
 
 enum { MOST_VALUES = 32 };
 
 typedef struct args {
-    const char *checkpoint, *preset, *backend, *dtype, *out, *passes, *sweep, *plot, *paper, *attention, *products;
+    const char *checkpoint, *out, *passes, *sweep, *plot;
+    gp_preset preset;
+    gp_paper_gpu paper;
+    gp_backend_kind backend;
+    gp_compute_dtype dtype;
+    gp_attention_by attention;
+    gp_products_by products;
     int64_t vocab_size, layers, heads, channels, seq_len, batch_size, decode_batch, threads;
     double seconds, peak;
     bool ops, master_weights, json, quiet;
@@ -25,7 +31,7 @@ typedef struct args {
 static const gp_option options[] = {
     {"Model", .type = GP_OPT_GROUP},
     {"checkpoint", 'c', GP_OPT_STRING, offsetof(args, checkpoint), "PATH", "safetensors file, run directory or Hugging Face directory; - is stdin", .default_text = "stdin, where that is a pipe", .nonempty = true, .one_of = "model"},
-    {"preset", 'p', GP_OPT_CHOICE, offsetof(args, preset), "NAME", "a fresh model of these sizes instead", .choices = "nano|gpt2|gpt2-medium|gpt2-large|gpt2-xl", .one_of = "model"},
+    {"preset", 'p', GP_OPT_CHOICE, offsetof(args, preset), "NAME", "a fresh model of these sizes instead", .choices = GP_PRESETS(GP_CHOICE_TEXT), .one_of = "model"},
     {"vocab-size", 0, GP_OPT_INT, offsetof(args, vocab_size), "V", "vocabulary size", .min = 0, .max = 1e8, .default_text = "the preset's", .needs = "preset"},
     {"layers", 0, GP_OPT_INT, offsetof(args, layers), "L", "transformer blocks", .min = 0, .max = 4096, .default_text = "the preset's", .needs = "preset"},
     {"heads", 0, GP_OPT_INT, offsetof(args, heads), "H", "attention heads", .min = 0, .max = 65536, .default_text = "the preset's", .needs = "preset"},
@@ -40,7 +46,7 @@ static const gp_option options[] = {
     {"peak", 0, GP_OPT_FLOAT, offsetof(args, peak), "FLOPS", "peak FLOP/s to compare with", .min = 1, .max = 1e20, .default_text = "measured here", .excludes = "paper"},
     {"ops", 0, GP_OPT_FLAG, offsetof(args, ops), NULL, "each pass op by op: time, FLOP/s, bytes/s, and what bounds it"},
     {"sweep", 0, GP_OPT_STRING, offsetof(args, sweep), "WHAT=N,N,...", "measure for each value of batch (decoding's too; prefill reads one prompt at a time), context or threads", .nonempty = true, .excludes = "paper"},
-    {"paper", 0, GP_OPT_CHOICE, offsetof(args, paper), "GPU", "measure nothing: what these passes should reach on that GPU, computed", .choices = GP_PAPER_GPUS},
+    {"paper", 0, GP_OPT_CHOICE, offsetof(args, paper), "GPU", "measure nothing: what these passes should reach on that GPU, computed", .choices = GP_PAPER_GPUS(GP_CHOICE_TEXT)},
 
     {"Output", .type = GP_OPT_GROUP},
     {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|-", "where the report goes", .default_text = "stdout", .nonempty = true},
@@ -49,12 +55,12 @@ static const gp_option options[] = {
     {"quiet", 'q', GP_OPT_FLAG, offsetof(args, quiet), NULL, "the tables alone, without the formulas"},
 
     {"Machine", .type = GP_OPT_GROUP},
-    {"backend", 0, GP_OPT_CHOICE, offsetof(args, backend), "WHICH", "what computes", .choices = "auto|ref|cpu|cuda", .excludes = "paper"},
-    {"dtype", 0, GP_OPT_CHOICE, offsetof(args, dtype), "WHICH", "of matrix products; sums are fp32", .choices = "auto|fp32|tf32|bf16", .excludes = "paper"},
-    {"attention", 0, GP_OPT_CHOICE, offsetof(args, attention), "WHICH", "which library computes it on a GPU: the backend's own kernels, cuDNN (bf16, without dropout) or half of it", .choices = "own|cudnn|cudnn-forward|cudnn-backward", .excludes = "paper"},
-    {"products", 0, GP_OPT_CHOICE, offsetof(args, products), "WHICH", "how the library multiplies on a GPU: by the kernels that its heuristic names first, or by those of a few that are faster here, measured before each pass", .choices = "heuristic|measure", .excludes = "paper"},
+    GP_OPTION_BACKEND(offsetof(args, backend), "paper"),
+    GP_OPTION_DTYPE(offsetof(args, dtype), "paper"),
+    {"attention", 0, GP_OPT_CHOICE, offsetof(args, attention), "WHICH", "which library computes it on a GPU: the backend's own kernels, cuDNN (bf16, without dropout) or half of it", .choices = GP_ATTENTIONS(GP_CHOICE_TEXT), .excludes = "paper"},
+    {"products", 0, GP_OPT_CHOICE, offsetof(args, products), "WHICH", "how the library multiplies on a GPU: by the kernels that its heuristic names first, or by those of a few that are faster here, measured before each pass", .choices = GP_PRODUCTS(GP_CHOICE_TEXT), .excludes = "paper"},
     {"master-weights", 0, GP_OPT_FLAG, offsetof(args, master_weights), NULL, "in bf16 on a GPU: the weights in fp32, of which products read a copy; without, matrices are bf16 alone, as train can have them"},
-    {"threads", 't', GP_OPT_INT, offsetof(args, threads), "N", "threads", .min = 0, .max = 1024, .default_text = "the machine's cores", .excludes = "paper"},
+    GP_OPTION_THREADS('t', offsetof(args, threads), "paper"),
     {0},
 };
 /* clang-format on */
@@ -96,8 +102,7 @@ static const gp_tool tool = {
 /* The preset with the sizes that were given. */
 static int preset_config(const args *a, gp_config *c)
 {
-    if (gp_config_preset(c, a->preset))
-        return -1;
+    *c = gp_config_of_preset(a->preset);
     int64_t *sizes[] = {&c->vocab_size, &c->layers, &c->heads, &c->channels};
     const int64_t given[] = {a->vocab_size, a->layers, a->heads, a->channels};
     for (int i = 0; i < 4; i++)
@@ -121,8 +126,7 @@ static gp_model *open_model(const args *a, gp_backend *be, bool trains)
     if (!a->preset) {
         gp_checkpoint *ckpt = open_checkpoint(a);
         gp_model *m = ckpt ? gp_checkpoint_model(ckpt, be, trains) : NULL;
-        if (m && gp_checkpoint_remark(ckpt))
-            fprintf(stderr, "eval-mfu: %s\n", gp_show(gp_checkpoint_remark(ckpt)));
+        gp_tool_remark(&tool, m ? gp_checkpoint_remark(ckpt) : NULL);
         gp_checkpoint_close(ckpt);
         return m;
     }
@@ -143,7 +147,7 @@ static gp_mfu_plan plan_of(const args *a)
                          .passes = gp_passes_parse(a->passes),
                          .ops = a->ops,
                          .attention = a->attention,
-                         .measure_products = !strcmp(a->products, "measure"),
+                         .measure_products = a->products == GP_PRODUCTS_MEASURE,
                          .no_masters = !a->master_weights};
 }
 
@@ -151,7 +155,7 @@ static gp_mfu_plan plan_of(const args *a)
 static gp_mfu *measure(const args *a)
 {
     gp_mfu_plan plan = plan_of(a);
-    gp_backend *be = gp_backend_open(a->backend, a->dtype, (int)a->threads);
+    gp_backend *be = gp_backend_open_kind(a->backend, a->dtype, (int)a->threads);
     if (be && gp_backend_remark(be) && !a->quiet)
         fprintf(stderr, "eval-mfu: %s; %s computes\n", gp_backend_remark(be), gp_backend_name(be));
     bool ready = be && (a->master_weights || !gp_backend_drop_masters(be));
@@ -345,11 +349,7 @@ static int check(const args *a, sweep *s)
 
 int main(int argc, char **argv)
 {
-    args a = {.backend = "auto",
-              .dtype = "auto",
-              .attention = "own",
-              .products = "heuristic",
-              .master_weights = true,
+    args a = {.master_weights = true,
               .passes = "forward,train,prefill,decode",
               .seconds = 2,
               .batch_size = 8,

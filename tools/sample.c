@@ -6,15 +6,18 @@
 
 #include "gptpipe/checkpoint.h"
 #include "gptpipe/config.h"
-#include "gptpipe/options.h"
+#include "gptpipe/machine.h"
 #include "gptpipe/output.h"
 #include "gptpipe/samples.h"
 #include "gptpipe/score.h"
 #include "gptpipe/trace.h"
 
 typedef struct args {
-    const char *checkpoint, *prompt, *prompt_ids, *prompts, *jsonl, *stop_ids, *score, *task;
-    const char *out, *trace, *backend, *dtype;
+    const char *checkpoint, *prompt, *prompt_ids, *prompts, *jsonl, *stop_ids, *score;
+    const char *out, *trace;
+    gp_score_kind task;
+    gp_backend_kind backend;
+    gp_compute_dtype dtype;
     gp_list stop, operands;
     int64_t max_tokens, num_samples, batch, top_k, top_logprobs, stride, seed, threads;
     double temperature, top_p, min_p, repetition_penalty;
@@ -48,7 +51,7 @@ static const gp_option options[] = {
 
     {"Scoring", .type = GP_OPT_GROUP},
     {"score", 0, GP_OPT_STRING, offsetof(args, score), "FILE|-", "in place of sampling, tell how likely this text is", .nonempty = true, .one_of = "text"},
-    {"task", 0, GP_OPT_CHOICE, offsetof(args, task), "WHICH", "what --score's file is: text, or lines of JSON with questions", .choices = "text|lambada|hellaswag|hellaswag-raw|choices", .needs = "score"},
+    {"task", 0, GP_OPT_CHOICE, offsetof(args, task), "WHICH", "what --score's file is: text, or lines of JSON with questions", .choices = GP_SCORE_TASKS(GP_CHOICE_TEXT), .needs = "score"},
     {"stride", 0, GP_OPT_INT, offsetof(args, stride), "N", "how far the window moves over a text longer than the context", .min = 1, .max = 1e9, .default_text = "half the context", .needs = "score", .excludes = "task!=text"},
     {"from-end", 0, GP_OPT_FLAG, offsetof(args, from_end), NULL, "score a text's first token too, behind an end-of-text token (or what the tokenizer puts there)", .needs = "score", .excludes = "task!=text"},
 
@@ -62,9 +65,9 @@ static const gp_option options[] = {
     {"quiet", 'q', GP_OPT_FLAG, offsetof(args, quiet), NULL, "no progress, no closing line about speed"},
 
     {"Machine", .type = GP_OPT_GROUP},
-    {"backend", 0, GP_OPT_CHOICE, offsetof(args, backend), "WHICH", "what computes", .choices = "auto|ref|cpu|cuda"},
-    {"dtype", 0, GP_OPT_CHOICE, offsetof(args, dtype), "WHICH", "of matrix products; sums are fp32", .choices = "auto|fp32|tf32|bf16"},
-    {"threads", 0, GP_OPT_INT, offsetof(args, threads), "N", "threads", .min = 0, .max = 1024, .default_text = "the machine's cores"},
+    GP_OPTION_BACKEND(offsetof(args, backend), NULL),
+    GP_OPTION_DTYPE(offsetof(args, dtype), NULL),
+    GP_OPTION_THREADS(0, offsetof(args, threads), NULL),
     {0},
 };
 
@@ -257,8 +260,7 @@ static int score(const session *s)
                           .top_logprobs = a->json ? a->top_logprobs : 0,
                           .special_as_text = !a->allow_special,
                           .special_text = &special_text};
-    int rc = strcmp(a->task, "text") ? gp_score_task(s->m, s->t, a->task, a->score, &o, s->out)
-                                     : gp_score_text(s->m, s->t, a->score, &o, s->out);
+    int rc = gp_score_task(s->m, s->t, a->task, a->score, &o, s->out);
     if (special_text && !a->quiet)
         remark("text");
     return rc;
@@ -274,10 +276,8 @@ static int run(session *s, gp_checkpoint *ckpt)
 {
     const args *a = &s->a;
     const char *problem = gp_checkpoint_tokenizer_problem(ckpt);
-    if (gp_checkpoint_remark(ckpt))
-        fprintf(stderr, "sample: %s\n", gp_show(gp_checkpoint_remark(ckpt)));
-    if (gp_checkpoint_tokenizer_remark(ckpt) && !a->quiet)
-        fprintf(stderr, "sample: %s\n", gp_show(gp_checkpoint_tokenizer_remark(ckpt)));
+    gp_tool_remark(&tool, gp_checkpoint_remark(ckpt));
+    gp_tool_remark(&tool, a->quiet ? NULL : gp_checkpoint_tokenizer_remark(ckpt));
     s->prompts.why = problem;
     if (problem && !needs_tokenizer(a) && !a->quiet)
         fprintf(stderr, "sample: %s; ids alone can be used\n", gp_show(problem));
@@ -331,10 +331,7 @@ static const char *check_files(const args *a)
 
 int main(int argc, char **argv)
 {
-    session s = {.a = {.backend = "auto",
-                       .dtype = "auto",
-                       .task = "text",
-                       .max_tokens = 200,
+    session s = {.a = {.max_tokens = 200,
                        .num_samples = 1,
                        .batch = 16,
                        .temperature = 0.8,
@@ -371,7 +368,7 @@ int main(int argc, char **argv)
         return rc;
     }
     gp_output *out = gp_output_open(a->out);
-    gp_backend *be = !out ? NULL : gp_backend_open(a->backend, a->dtype, (int)a->threads);
+    gp_backend *be = !out ? NULL : gp_backend_open_kind(a->backend, a->dtype, (int)a->threads);
     if (be && gp_backend_remark(be) && !a->quiet)
         fprintf(stderr, "sample: %s; %s computes\n", gp_backend_remark(be), gp_backend_name(be));
     gp_checkpoint *ckpt = be ? gp_checkpoint_open(a->checkpoint ? a->checkpoint : "-") : NULL;

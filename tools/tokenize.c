@@ -10,7 +10,8 @@
 
 typedef struct args {
     gp_list files;
-    const char *tokenizer, *out, *separator, *format, *jsonl, *val, *save_tokenizer;
+    const char *tokenizer, *out, *separator, *jsonl, *val, *save_tokenizer;
+    gp_stream_format format;
     int64_t vocab_size, shard_size, train_bpe, threads;
     double val_fraction;
     bool decode, info, show, allow_special, quiet, json;
@@ -27,7 +28,7 @@ static const gp_option options[] = {
     {"allow-special", 0, GP_OPT_FLAG, offsetof(args, allow_special), NULL, "a literal <|endoftext|> in the text is that token, not text: only for text that nobody else wrote", .excludes = "decode|info"},
     {"The stream", .type = GP_OPT_GROUP},
     {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|-", "where the result goes", .default_text = "stdout, where that is no terminal", .nonempty = true, .excludes = "info"},
-    {"format", 0, GP_OPT_CHOICE, offsetof(args, format), "WHICH", "of the token stream", .choices = "tok|llmc|raw16"},
+    {"format", 0, GP_OPT_CHOICE, offsetof(args, format), "WHICH", "of the token stream", .choices = GP_STREAM_FORMATS(GP_CHOICE_TEXT)},
     {"val-fraction", 0, GP_OPT_FLOAT, offsetof(args, val_fraction), "F", "this much of the text, its end, goes into a stream of its own; documents stay whole", .min = 1e-9, .max = 0.999999999, .default_text = "0.1 with --val, else none", .excludes = "decode|info|show"},
     {"val", 0, GP_OPT_STRING, offsetof(args, val), "FILE", "where that part goes", .default_text = "OUT-val.tok for OUT.tok", .nonempty = true, .excludes = "decode|info|show"},
     {"shard-size", 0, GP_OPT_INT, offsetof(args, shard_size), "N", "write OUT_000000.tok, OUT_000001.tok, ... of N tokens and what the last document of each has more", .min = 1, .max = 1e15, .default_text = "one stream", .excludes = "decode|info|show"},
@@ -108,12 +109,10 @@ static void remark(const gp_tokenizer *t, bool stream)
     int64_t before, after;
     gp_tokenizer_before(t, &before);
     gp_tokenizer_after(t, &after);
-    if (gp_tokenizer_remark(t))
-        fprintf(stderr, "tokenize: %s\n", gp_show(gp_tokenizer_remark(t)));
+    gp_tool_remark(&tool, gp_tokenizer_remark(t));
     if (stream && before + after)
-        fprintf(stderr,
-                "tokenize: the ids that the tokenizer's post_processor puts around each text are left out of the "
-                "stream, whose documents end with end-of-text\n");
+        gp_tool_remark(&tool, "the ids that the tokenizer's post_processor puts around each text are left out of the "
+                              "stream, whose documents end with end-of-text");
 }
 
 static void remark_special(const gp_corpus_counts *n)
@@ -172,8 +171,8 @@ static int show(const args *a, const gp_corpus_options *o)
 
 static int open_stream(const args *a, const char *path, bool need, gp_tokens **s, gp_tokenizer **t)
 {
-    return gp_corpus_open(path, gp_options_given(&tool, "format") ? a->format : NULL, a->vocab_size, a->tokenizer, need,
-                          s, t);
+    return gp_corpus_open(path, gp_options_given(&tool, "format") ? a->format : GP_STREAM_ANY, a->vocab_size,
+                          a->tokenizer, need, s, t);
 }
 
 static int decode_one(const args *a, const char *path, FILE *out)
@@ -249,7 +248,7 @@ static int check(const args *a)
 
 int main(int argc, char **argv)
 {
-    args a = {.format = "tok"};
+    args a = {.format = GP_STREAM_TOK};
     int rc = gp_tool_start(&tool, &a, argc, argv);
     if (rc != GP_OPTIONS_RUN)
         return rc;

@@ -3,8 +3,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "gptpipe/backend.h"
 #include "gptpipe/config.h"
+#include "gptpipe/machine.h"
 #include "gptpipe/output.h"
 #include "gptpipe/train.h"
 
@@ -20,12 +20,12 @@ static const gp_option options[] = {
     {"data", 'd', GP_OPT_LIST, AT(data), "FILE[=W]", "token stream to train on, as tokenize or llm.c writes it, or a quoted pattern ('shard_*.bin'); many are read as one long stream, in order, or with a weight each as sets that have that share of the rows", .default_text = "stdin", .nonempty = true},
     {"val", 0, GP_OPT_LIST, AT(val), "[NAME=]FILE", "token stream, or pattern, to evaluate on; each --val is a set with a loss of its own, and the first one's decides which checkpoint is best", .default_text = "a part of the data", .nonempty = true},
     {"val-fraction", 0, GP_OPT_FLOAT, AT(val_fraction), "F", "without --val: the last part of the data, cut at a document's start, is kept for evaluation", .min = 0, .max = 0.9, .excludes = "val|eval-batches=0"},
-    {"order", 0, GP_OPT_CHOICE, AT(order), "WHICH", "windows at random places, shuffled epochs, one behind the other, or each at the start of a document", .choices = "random|shuffle|sequential|documents"},
-    {"format", 0, GP_OPT_CHOICE, AT(format), "WHICH", "format of the stream", .choices = "tok|llmc|raw16", .default_text = "recognised"},
+    {"order", 0, GP_OPT_CHOICE, AT(order), "WHICH", "windows at random places, shuffled epochs, one behind the other, or each at the start of a document", .choices = GP_DATA_ORDERS(GP_CHOICE_TEXT)},
+    {"format", 0, GP_OPT_CHOICE, AT(format), "WHICH", "format of the stream", .choices = GP_STREAM_FORMATS(GP_CHOICE_TEXT), .default_text = "recognised"},
     {"vocab-size", 0, GP_OPT_INT, AT(vocab_size), "V", "vocabulary size, for raw streams that do not tell it", .min = 0, .max = 1e8},
 
     {"Model", .type = GP_OPT_GROUP},
-    {"preset", 'p', GP_OPT_CHOICE, AT(preset), "NAME", "sizes of the model", .choices = "nano|gpt2|gpt2-medium|gpt2-large|gpt2-xl", .default_text = "nano, or what --init has"},
+    {"preset", 'p', GP_OPT_CHOICE, AT(preset), "NAME", "sizes of the model", .choices = GP_PRESETS(GP_CHOICE_TEXT), .default_text = "nano, or what --init has"},
     {"init", 0, GP_OPT_STRING, AT(init), "PATH", "\"scratch\", or a checkpoint to begin with: a file, a folder, a run (its last) or RUN/best; its sizes then hold", .nonempty = true},
     {"layers", 0, GP_OPT_INT, AT(layers), "L", "transformer blocks", .min = 0, .max = 4096, .default_text = "the preset's"},
     {"heads", 0, GP_OPT_INT, AT(heads), "H", "attention heads; divides the channels", .min = 0, .max = 65536, .default_text = "the preset's"},
@@ -45,7 +45,7 @@ static const gp_option options[] = {
     {"epochs", 0, GP_OPT_FLOAT, AT(epochs), "X", "instead of --steps: times through the training data, 0.5 is half of it", .min = 1e-9, .max = 1e9, .replaces = "steps|tokens"},
     {"tokens", 0, GP_OPT_INT, AT(tokens), "N", "instead of --steps: tokens to train on, in all", .min = 1, .max = 1e17, .replaces = "steps|epochs"},
     {"max-time", 0, GP_OPT_TIME, AT(max_time), "TIME", "90s, 10m, 2h: then the step is finished and saved, and --resume goes on; the schedule keeps its steps", .min = 0.001, .max = 1e9},
-    {"schedule", 0, GP_OPT_CHOICE, AT(schedule), "WHICH", "of the learning rate after its warm-up; wsd keeps it and lets it fall by 1 - sqrt at the end", .choices = "cosine|linear|constant|wsd"},
+    {"schedule", 0, GP_OPT_CHOICE, AT(schedule), "WHICH", "of the learning rate after its warm-up; wsd keeps it and lets it fall by 1 - sqrt at the end", .choices = GP_SCHEDULES(GP_CHOICE_TEXT)},
     {"lr", 0, GP_OPT_FLOAT, AT(lr), "X", "peak learning rate", .min = 0, .max = 10, .default_text = "by width: nano 2e-3, gpt2 6e-4, medium 3e-4, large 2.5e-4, xl 2e-4; with --init 3e-5"},
     {"min-lr", 0, GP_OPT_FLOAT, AT(min_lr), "X", "learning rate at the end of the schedule", .min = 0, .max = 10, .default_text = "2e-4, at most --lr; a tenth of an --lr that is not given", .excludes = "schedule=constant"},
     {"warmup", 0, GP_OPT_INT, AT(warmup), "N", "steps of linear warm-up", .min = 0, .max = 1e12},
@@ -77,13 +77,13 @@ static const gp_option options[] = {
     {"json", 0, GP_OPT_FLAG, AT(json), NULL, "the closing summary as one JSON object on stderr", .unlogged = true},
 
     {"Machine", .type = GP_OPT_GROUP},
-    {"backend", 0, GP_OPT_CHOICE, AT(backend), "WHICH", "what computes", .choices = "auto|ref|cpu|cuda"},
-    {"dtype", 0, GP_OPT_CHOICE, AT(dtype), "WHICH", "of matrix products; sums are fp32", .choices = "auto|fp32|tf32|bf16"},
+    GP_OPTION_BACKEND(AT(backend), NULL),
+    GP_OPTION_DTYPE(AT(dtype), NULL),
     {"master-weights", 0, GP_OPT_FLAG, AT(master_weights), NULL, "with --dtype bf16: the weights in fp32, of which products read a copy in bf16. Without, matrices are bf16 alone and every update rounds them up or down by chance: 4 bytes a parameter less, on cuda and ref"},
-    {"attention", 0, GP_OPT_CHOICE, AT(attention), "WHICH", "which library computes it on a GPU: the backend's own kernels, cuDNN (bf16, without dropout) or half of it; or what is faster on this batch, measured once when the run begins and recorded with it", .choices = "own|cudnn|cudnn-forward|cudnn-backward|measure"},
-    {"products", 0, GP_OPT_CHOICE, AT(products), "WHICH", "how the library multiplies on a GPU: by the kernels that its heuristic names first, or by those of a few that are faster on this batch, with or without the work beside the product, measured once when the run begins and recorded with it", .choices = "heuristic|measure"},
-    {"threads", 't', GP_OPT_INT, AT(threads), "N", "threads", .min = 0, .max = 1024, .default_text = "the machine's cores"},
-    {"recompute", 0, GP_OPT_CHOICE, AT(recompute), "WHAT", "activations made again on the way back in place of kept: none, the outputs of norms and GELU, or all within a block: less memory, more time", .choices = "none|norms|block"},
+    {"attention", 0, GP_OPT_CHOICE, AT(attention), "WHICH", "which library computes it on a GPU: the backend's own kernels, cuDNN (bf16, without dropout) or half of it; or what is faster on this batch, measured once when the run begins and recorded with it", .choices = GP_ATTENTIONS_OR_MEASURE(GP_CHOICE_TEXT)},
+    {"products", 0, GP_OPT_CHOICE, AT(products), "WHICH", "how the library multiplies on a GPU: by the kernels that its heuristic names first, or by those of a few that are faster on this batch, with or without the work beside the product, measured once when the run begins and recorded with it", .choices = GP_PRODUCTS(GP_CHOICE_TEXT)},
+    GP_OPTION_THREADS('t', AT(threads), NULL),
+    {"recompute", 0, GP_OPT_CHOICE, AT(recompute), "WHAT", "activations made again on the way back in place of kept: none, the outputs of norms and GELU, or all within a block: less memory, more time", .choices = GP_RECOMPUTES(GP_CHOICE_TEXT)},
     {0},
 };
 /* clang-format on */
@@ -148,7 +148,7 @@ static void replace_sizes(args *a)
         *sizes[i].value = 0;
     }
     if (init && !preset)
-        a->o.preset = NULL;
+        a->o.preset = GP_PRESET_NONE;
 }
 
 /* A resumed run begins with the options that it logged (*before); what stands on the command line wins. */
@@ -212,9 +212,9 @@ int main(int argc, char **argv)
         return rc;
     if (a.o.min_lr > a.o.lr && gp_options_on_command_line(&tool, "lr") && !gp_options_on_command_line(&tool, "min-lr"))
         a.o.min_lr = a.o.lr; /* what a file says of the end belongs to its own rate */
-    if (strcmp(a.o.schedule, "constant") && a.o.min_lr > a.o.lr)
+    if (a.o.schedule != GP_SCHEDULE_CONSTANT && a.o.min_lr > a.o.lr)
         return gp_tool_usage(&tool, "--min-lr %g is above --lr %g: the rate would rise", a.o.min_lr, a.o.lr);
-    if (a.o.decay_steps && a.o.decay_steps <= a.o.warmup && strcmp(a.o.schedule, "constant"))
+    if (a.o.decay_steps && a.o.decay_steps <= a.o.warmup && a.o.schedule != GP_SCHEDULE_CONSTANT)
         return gp_tool_usage(&tool, "--decay-steps %lld is not behind --warmup %lld", (long long)a.o.decay_steps,
                              (long long)a.o.warmup);
     if (!a.o.data.count && !a.o.resume && isatty(STDIN_FILENO))

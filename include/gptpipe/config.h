@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "gptpipe/error.h"
+#include "gptpipe/choice.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -65,9 +65,18 @@ typedef struct gp_config {
 
 GP_API const char *gp_family_name(gp_family family); /* "gpt2", "bert", "roberta": model_type in config.json */
 
+#define GP_PRESETS(X)                                                                                                  \
+    X(GP_PRESET_NONE, "")                                                                                              \
+    X(GP_PRESET_NANO, "nano")                                                                                          \
+    X(GP_PRESET_GPT2, "gpt2")                                                                                          \
+    X(GP_PRESET_GPT2_MEDIUM, "gpt2-medium")                                                                            \
+    X(GP_PRESET_GPT2_LARGE, "gpt2-large")                                                                              \
+    X(GP_PRESET_GPT2_XL, "gpt2-xl")
+typedef enum gp_preset { GP_PRESETS(GP_CHOICE_VALUE) } gp_preset;
+
 /* nano (4 layers, 4 heads, 128 channels, context 256), gpt2, gpt2-medium, gpt2-large, gpt2-xl. */
-GP_API int gp_config_preset(gp_config *c, const char *name);
-GP_API const char *gp_config_presets(void); /* "nano|gpt2|..." */
+GP_API gp_config gp_config_of_preset(gp_preset preset);
+GP_API int gp_config_preset(gp_config *c, const char *name); /* the same by its name: 0, or -1 where there is none */
 
 /* From the text of a Hugging Face config.json (gpt2, bert, roberta), ours included. `where` names it in
  * messages. What the code cannot compute is refused, not ignored. */

@@ -34,7 +34,7 @@ extern "C" {
 typedef struct gp_corpus_options {
     const char *separator; /* UTF-8; NULL: what the text's sidecars say; "" for none */
     size_t separator_length;
-    const char *format;  /* of the stream: tok (NULL), llmc, raw16 */
+    gp_stream_format format;
     const char *val;     /* the end of the text goes into a stream of its own here; NULL: it does not */
     double val_fraction; /* of the text's bytes, between 0 and 1. No document is cut: the part begins with the first
                           * one behind that place; a text without documents is cut there, between two characters */
@@ -78,8 +78,8 @@ GP_API gp_tokenizer *gp_corpus_tokenizer(const gp_tokens *s, const char *where);
 /* A stream and a tokenizer for it: the one that it carries, or the one that is named, which must be the one that it was
  * made with, where that is known. format and vocab_size as in gp_tokens_open_as, but 0 stands for the named
  * tokenizer's. need: having none is a failure; otherwise *t may become NULL. The caller closes both, on failure too. */
-GP_API int gp_corpus_open(const char *path, const char *format, int64_t vocab_size, const char *tokenizer, bool need,
-                          gp_tokens **s, gp_tokenizer **t);
+GP_API int gp_corpus_open(const char *path, gp_stream_format format, int64_t vocab_size, const char *tokenizer,
+                          bool need, gp_tokens **s, gp_tokenizer **t);
 
 /* Writes the stream's text to out (NULL: nowhere) and gives its bytes; -1 when an id has no text, or out does not take
  * it. An end-of-text id inside a document, or in a stream that does not know its documents, is its name. */

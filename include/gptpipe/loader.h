@@ -2,7 +2,8 @@
  *
  *     gp_span span = {tokens, 0, gp_tokens_get_info(tokens)->count};
  *     gp_stream_set set = {.name = "text", .spans = &span, .count = 1};
- *     gp_loader *l = gp_loader_open(&set, 1, &(gp_loader_options){.B = 12, .T = 64, .order = "random", .seed = 1});
+ *     gp_loader_options o = {.B = 12, .T = 64, .order = GP_ORDER_RANDOM, .seed = 1};
+ *     gp_loader *l = gp_loader_open(&set, 1, &o);
  *     gp_batch batch = gp_batch_open(gp_loader_source(l));
  *     gp_source_fill(gp_loader_source(l), 0, &batch); // batch.targets[i] is the token after batch.inputs[i]
  *     gp_batch_close(&batch);
@@ -29,7 +30,7 @@
 #include <stdint.h>
 
 #include "gptpipe/batch.h"
-#include "gptpipe/error.h"
+#include "gptpipe/choice.h"
 #include "gptpipe/tokens.h"
 
 #ifdef __cplusplus
@@ -49,9 +50,17 @@ typedef struct gp_stream_set {
     double weight; /* above 0; of no use where there is one set */
 } gp_stream_set;
 
+#define GP_DATA_ORDERS(X)                                                                                              \
+    X(GP_ORDER_RANDOM, "random")                                                                                       \
+    X(GP_ORDER_SHUFFLE, "shuffle")                                                                                     \
+    X(GP_ORDER_SEQUENTIAL, "sequential")                                                                               \
+    X(GP_ORDER_DOCUMENTS, "documents")
+typedef enum gp_data_order { GP_DATA_ORDERS(GP_CHOICE_VALUE) } gp_data_order;
+GP_API const char *gp_data_order_name(gp_data_order order);
+
 typedef struct gp_loader_options {
-    int64_t B, T;      /* rows, tokens a row */
-    const char *order; /* "random", "shuffle", "sequential", "documents" */
+    int64_t B, T; /* rows, tokens a row */
+    gp_data_order order;
     uint64_t seed;
 } gp_loader_options;
 

@@ -38,11 +38,11 @@ GP_API int gp_passes_parse(const char *text);
 typedef struct gp_mfu_plan {
     int64_t batch_size, seq_len; /* of forward and train; seq_len of prefill too, and decode's last position */
     int64_t decode_batch;
-    double seconds;        /* for each measurement */
-    double peak;           /* FLOP/s; 0: measured */
-    int passes;            /* of gp_pass */
-    bool ops;              /* each op's time too */
-    const char *attention; /* by which library: own, cudnn, cudnn-forward, cudnn-backward; NULL: own */
+    double seconds; /* for each measurement */
+    double peak;    /* FLOP/s; 0: measured */
+    int passes;     /* of gp_pass */
+    bool ops;       /* each op's time too */
+    gp_attention_by attention;
     bool measure_products; /* by the fastest of a library's ways; else by what its heuristic names first */
     bool no_masters;       /* on paper: gp_backend_drop_masters; measured is what the backend does */
 } gp_mfu_plan;

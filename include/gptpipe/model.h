@@ -42,12 +42,11 @@ GP_API gp_backend *gp_model_backend(gp_model *m);
  * of GELU, out of what went into them; or all of a block, out of its input. Layer by layer 16, 10 and 1 tensors of
  * (B,T,C) are kept. The gradients are the same bits; on a GPU, where products have a GELU of their own and store what
  * goes into it rounded, those of norms are the same to within that. Takes effect at the next plan. */
-typedef enum gp_recompute {
-    GP_RECOMPUTE_NONE,
-    GP_RECOMPUTE_NORMS,
-    GP_RECOMPUTE_BLOCK,
-    GP_RECOMPUTE_LEVELS
-} gp_recompute;
+#define GP_RECOMPUTES(X)                                                                                               \
+    X(GP_RECOMPUTE_NONE, "none")                                                                                       \
+    X(GP_RECOMPUTE_NORMS, "norms")                                                                                     \
+    X(GP_RECOMPUTE_BLOCK, "block")
+typedef enum gp_recompute { GP_RECOMPUTES(GP_CHOICE_VALUE) GP_RECOMPUTE_LEVELS } gp_recompute;
 GP_API void gp_model_set_recompute(gp_model *m, gp_recompute level);
 GP_API const char *gp_recompute_name(gp_recompute level); /* "none", "norms", "block" */
 

@@ -1,18 +1,19 @@
 /* options.h: one table of options gives parsing, --help, --config FILE.yaml, --print-config, the man page,
  * shell completion and the config.yaml that a run logs.
  *
- *     typedef struct args { const char *out; int64_t steps; double lr; const char *order; } args;
+ *     typedef struct args { const char *out; int64_t steps; double lr; gp_data_order order; } args;
  *
  *     static const gp_option options[] = {
  *         {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE", "where the result goes"},
  *         {"steps", 0, GP_OPT_INT, offsetof(args, steps), "N", "optimizer steps", .min = 0, .max = 1e9},
  *         {"lr", 0, GP_OPT_FLOAT, offsetof(args, lr), "X", "peak learning rate", .min = 0, .max = 10},
- *         {"order", 0, GP_OPT_CHOICE, offsetof(args, order), "WHICH", "data order", .choices = "random|shuffle"},
+ *         {"order", 0, GP_OPT_CHOICE, offsetof(args, order), "WHICH", "data order",
+ *          .choices = GP_DATA_ORDERS(GP_CHOICE_TEXT)},
  *         {0},
  *     };
  *     static const gp_tool tool = {.name = "train", .summary = "...", .usage = "[OPTION]...", .options = options};
  *
- *     args a = {.steps = 1000, .lr = 6e-4, .order = "random"};      // the defaults
+ *     args a = {.steps = 1000, .lr = 6e-4, .order = GP_ORDER_RANDOM};      // the defaults
  *     int rc = gp_tool_start(&tool, &a, argc, argv);
  *     if (rc != GP_OPTIONS_RUN)
  *         return rc;
@@ -33,7 +34,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "gptpipe/error.h"
+#include "gptpipe/choice.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -45,7 +46,7 @@ typedef enum gp_opt_type {
     GP_OPT_FLOAT,  /* double */
     GP_OPT_TIME,   /* double, seconds: 90, 90s, 10m, 1.5h, 2d */
     GP_OPT_STRING, /* const char *; NULL when not given */
-    GP_OPT_CHOICE, /* const char *, one of .choices */
+    GP_OPT_CHOICE, /* an enum from 0 on, one of .choices; the value of "" is "not given" */
     GP_OPT_LIST,   /* gp_list: the option may be repeated; in YAML a sequence (or one scalar) */
     GP_OPT_GROUP,  /* a heading of --help: name is its text */
 } gp_opt_type;
@@ -63,7 +64,7 @@ typedef struct gp_option {
     const char *arg;          /* what --help calls the value: "FILE", "N"; NULL for flags */
     const char *help;         /* one or two sentences */
     double min, max;          /* of numbers, both ends allowed; 0, 0 = any; max < min = no upper end */
-    const char *choices;      /* "a|b|c" */
+    const char *choices;      /* "|a|b|c", of an enum or of a list: see gptpipe/choice.h */
     const char *default_text; /* for --help where the default is not a constant: "the machine's cores" */
     const char *replaces;     /* "a|b": options of which this one takes the place; see above */
     /* Which options go together: "a|b=x|c!=x", where a is there (text, a list, a flag that is on), b has the value x, c
@@ -126,6 +127,9 @@ GP_API int gp_options_check(const gp_tool *tool, const void *args);
  * tool->computes: the program starts once more with OMP_WAIT_POLICY=passive, unless that or GOMP_SPINCOUNT is set: see
  * gptpipe/backend.h. */
 GP_API int gp_tool_start(const gp_tool *tool, void *args, int argc, char **argv);
+
+/* Prints "NAME: text" on stderr, unless text is NULL. */
+GP_API void gp_tool_remark(const gp_tool *tool, const char *text);
 
 /* Prints "NAME: error" for a failed run, closes stdout with a check (a full disk is an error), and gives main's
  * value: 0 if rc is 0, else 1. */

@@ -1,7 +1,7 @@
 /* paper.h: what a GPU should reach, from its data sheet. Everything is computed, nothing measured, so no GPU is needed.
  *
  *     gp_mfu_plan plan = {.batch_size = 16, .seq_len = 1024, .decode_batch = 1, .passes = GP_PASS_ALL};
- *     gp_paper *p = gp_paper_compute(&config, "h200", &plan);
+ *     gp_paper *p = gp_paper_compute(&config, GP_PAPER_H200, &plan);
  *     if (!p) ...gp_error()...
  *     gp_paper_print(p, stdout, true);
  *     gp_paper_free(p);
@@ -20,16 +20,22 @@ extern "C" {
 #endif
 
 /* a100 is the A100 of 40 GB (SXM4), a100-80gb that of 80 GB, h100 and h200 are the SXM modules. */
-#define GP_PAPER_GPUS "a100|a100-80gb|h100|h200"
+#define GP_PAPER_GPUS(X)                                                                                               \
+    X(GP_PAPER_NONE, "")                                                                                               \
+    X(GP_PAPER_A100, "a100")                                                                                           \
+    X(GP_PAPER_A100_80GB, "a100-80gb")                                                                                 \
+    X(GP_PAPER_H100, "h100")                                                                                           \
+    X(GP_PAPER_H200, "h200")
+typedef enum gp_paper_gpu { GP_PAPER_GPUS(GP_CHOICE_VALUE) } gp_paper_gpu;
 
 /* The plan's passes in bf16, with or without master weights; its peak, seconds and ops are not read. The caller frees
  * it. */
 typedef struct gp_paper gp_paper;
-GP_API gp_paper *gp_paper_compute(const gp_config *c, const char *gpu, const gp_mfu_plan *plan);
+GP_API gp_paper *gp_paper_compute(const gp_config *c, gp_paper_gpu gpu, const gp_mfu_plan *plan);
 GP_API void gp_paper_free(gp_paper *p);
 
-/* Which of GP_PAPER_GPUS a vendor's entry is; NULL for others. */
-GP_API const char *gp_paper_gpu(const gp_vendor *vendor);
+/* Which of them a vendor's entry is. */
+GP_API gp_paper_gpu gp_paper_gpu_of(const gp_vendor *vendor);
 
 /* Tokens a second that a pass should reach; 0 where it was not in the plan. */
 GP_API double gp_paper_tok_s(const gp_paper *p, gp_pass pass);

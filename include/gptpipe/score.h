@@ -2,7 +2,7 @@
  *
  *     gp_score_options o = {.stride = 512};
  *     gp_score_text(model, tokenizer, "wiki.txt", &o, stdout);
- *     gp_score_task(model, tokenizer, "lambada", "lambada_test.jsonl", &o, stdout);
+ *     gp_score_task(model, tokenizer, GP_TASK_LAMBADA, "lambada_test.jsonl", &o, stdout);
  *
  * Both print a report, or JSON Lines: an object an item, and {"total": ...} last. Probabilities are told as natural
  * logarithms (nats).
@@ -54,7 +54,7 @@ GP_API int gp_score_ids(gp_model *m, const gp_tokenizer *t, const int32_t *ids, 
 /* A file, or "-". 0 or -1. */
 GP_API int gp_score_text(gp_model *m, const gp_tokenizer *t, const char *path, const gp_score_options *o, FILE *out);
 
-/* Tasks, one a line of JSON:
+/* Tasks: text is gp_score_text; of the others each has one question a line of JSON:
  *   lambada        "text": the last word is predicted from what stands before it. Accuracy of the greedy prediction,
  *                  and perplexity of the word (EleutherAI's lm-evaluation-harness, lambada_openai)
  *   hellaswag      "activity_label", "ctx_a", "ctx_b", "endings", "label", made into questions as the same harness does
@@ -66,9 +66,15 @@ GP_API int gp_score_text(gp_model *m, const gp_tokenizer *t, const char *path, c
  * first; white space alone, to which the harness has no answer, is refused where the tokenizer puts nothing before it.
  * An answer is right when the ending of the label has the highest log-probability; acc_norm divides it by the ending's
  * characters first, as the harness does, acc_token by its tokens, as llm.c's acc_norm does. */
-GP_API int gp_score_task(gp_model *m, const gp_tokenizer *t, const char *task, const char *path,
+#define GP_SCORE_TASKS(X)                                                                                              \
+    X(GP_TASK_TEXT, "text")                                                                                            \
+    X(GP_TASK_LAMBADA, "lambada")                                                                                      \
+    X(GP_TASK_HELLASWAG, "hellaswag")                                                                                  \
+    X(GP_TASK_HELLASWAG_RAW, "hellaswag-raw")                                                                          \
+    X(GP_TASK_CHOICES, "choices")
+typedef enum gp_score_kind { GP_SCORE_TASKS(GP_CHOICE_VALUE) } gp_score_kind;
+GP_API int gp_score_task(gp_model *m, const gp_tokenizer *t, gp_score_kind task, const char *path,
                          const gp_score_options *o, FILE *out);
-GP_API const char *gp_score_tasks(void); /* "lambada|hellaswag|..." */
 
 #ifdef __cplusplus
 }

@@ -18,11 +18,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "gptpipe/error.h"
+#include "gptpipe/choice.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* raw16: uint16 ids and nothing else. */
+#define GP_STREAM_FORMATS(X)                                                                                           \
+    X(GP_STREAM_ANY, "")                                                                                               \
+    X(GP_STREAM_TOK, "tok")                                                                                            \
+    X(GP_STREAM_LLMC, "llmc")                                                                                          \
+    X(GP_STREAM_RAW16, "raw16")
+typedef enum gp_stream_format { GP_STREAM_FORMATS(GP_CHOICE_VALUE) } gp_stream_format;
+GP_API const char *gp_stream_format_name(gp_stream_format format);
 
 typedef struct gp_tokens_info {
     const char *name;        /* the path, or "stdin"; of no use to gp_tokens_create */
@@ -30,7 +39,7 @@ typedef struct gp_tokens_info {
     int64_t count;           /* tokens */
     int64_t documents;       /* 0: no index */
     int width;               /* bytes a token: 2 or 4 */
-    const char *format;      /* "tok", "llmc" or "raw16" */
+    gp_stream_format format; /* of gp_tokens_create: any is tok */
     uint8_t fingerprint[16]; /* of the tokenizer; zeros where unknown (llmc, raw16) */
     const char *metadata;    /* a JSON object (gp_tokens_describe makes it); "{}" where there is none */
 } gp_tokens_info;
@@ -42,9 +51,9 @@ typedef struct gp_tokens gp_tokens;
  * NULL, into an unlinked temporary file, and its CRC and ids are checked too. NULL on failure. */
 GP_API gp_tokens *gp_tokens_open(const char *path, const char *spool);
 
-/* The same with the format said: "tok", "llmc", "raw16" (uint16 ids and nothing else), or NULL: by content.
+/* The same in this format; any: by content.
  * vocab_size: needed by raw16; llmc takes it too (0: GPT-2's 50257); a .tok brings its own. */
-GP_API gp_tokens *gp_tokens_open_as(const char *path, const char *format, int64_t vocab_size, const char *spool);
+GP_API gp_tokens *gp_tokens_open_as(const char *path, gp_stream_format format, int64_t vocab_size, const char *spool);
 GP_API void gp_tokens_close(gp_tokens *s);
 GP_API const gp_tokens_info *gp_tokens_get_info(const gp_tokens *s);
 

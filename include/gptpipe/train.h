@@ -26,23 +26,32 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "gptpipe/error.h"
+#include "gptpipe/config.h"
+#include "gptpipe/loader.h"
+#include "gptpipe/model.h"
 #include "gptpipe/options.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
+#define GP_SCHEDULES(X)                                                                                                \
+    X(GP_SCHEDULE_COSINE, "cosine")                                                                                    \
+    X(GP_SCHEDULE_LINEAR, "linear")                                                                                    \
+    X(GP_SCHEDULE_CONSTANT, "constant")                                                                                \
+    X(GP_SCHEDULE_WSD, "wsd")
+typedef enum gp_schedule { GP_SCHEDULES(GP_CHOICE_VALUE) } gp_schedule;
+
 typedef struct gp_train_options {
     /* data */
     gp_list data; /* token streams: FILE or FILE=WEIGHT, where FILE may be a pattern; none: stdin */
     gp_list val;  /* for evaluation: FILE or NAME=FILE, the first decides; none: val_fraction of the data */
     double val_fraction;
-    const char *order;  /* random, shuffle, sequential, documents */
-    const char *format; /* of raw streams: NULL, tok, llmc, raw16 */
+    gp_data_order order;
+    gp_stream_format format;
     int64_t vocab_size; /* of a raw stream; 0: the stream says */
     /* model */
-    const char *preset;                       /* NULL: nano, or what the checkpoint is */
+    gp_preset preset;                         /* none: nano, or what the checkpoint is */
     const char *init;                         /* "scratch", or a checkpoint, whose sizes then hold */
     int64_t layers, heads, channels, seq_len; /* 0: the preset's; seq_len 0: the model's context */
     double dropout;
@@ -51,11 +60,11 @@ typedef struct gp_train_options {
     bool crop; /* a checkpoint's context to seq_len, where that is shorter: its first positions stay */
     /* optimization */
     int64_t batch_size, grad_accum;
-    double epochs;        /* how long: this many times gp_loader_epoch's rows, or where that is not above 0, */
-    int64_t tokens;       /* this many tokens, or where that is not above 0, */
-    int64_t steps;        /* this many steps. The first two are rounded up to whole steps */
-    double max_time;      /* seconds after which the run saves and ends, to be resumed; not above 0: none */
-    const char *schedule; /* cosine, linear, constant, wsd */
+    double epochs;   /* how long: this many times gp_loader_epoch's rows, or where that is not above 0, */
+    int64_t tokens;  /* this many tokens, or where that is not above 0, */
+    int64_t steps;   /* this many steps. The first two are rounded up to whole steps */
+    double max_time; /* seconds after which the run saves and ends, to be resumed; not above 0: none */
+    gp_schedule schedule;
     double lr,
         min_lr; /* lr NAN: by the model's width, or 3e-5 with init, and min_lr a tenth; min_lr NAN: 2e-4, at most lr */
     int64_t warmup, decay_steps; /* decay_steps 0: steps */
@@ -73,14 +82,15 @@ typedef struct gp_train_options {
     bool tensorboard; /* an event file in the run directory */
     bool dry_run;     /* nothing is written: sizes, memory and time are printed on stdout */
     /* machine */
-    const char *backend, *dtype;
+    gp_backend_kind backend;
+    gp_compute_dtype dtype;
     int64_t threads;
-    const char *attention; /* own, cudnn, cudnn-forward, cudnn-backward; measure: what is faster here */
-    const char *products;  /* heuristic: what the library names first; measure: what is faster here */
+    gp_attention_by attention;
+    gp_products_by products;
     /* In bf16 the weights are fp32, and products read a copy; without, matrices are bf16 alone, and the update rounds
      * them by chance (cuda and ref). */
     bool master_weights;
-    const char *recompute; /* none, norms, block: what backward makes again in place of keeping it */
+    gp_recompute recompute;
     /* the table that config.yaml prints; NULL: no config.yaml */
     const gp_tool *tool;
     const void *args;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 static const struct backend {
-    const char *name;
+    gp_backend_kind kind;
     int (*open)(gp_backend *be);
     const char *hidden_by;             /* a variable that, when it is empty or -1, hides its devices */
     bool tf32;                         /* has such products */
@@ -13,17 +13,20 @@ static const struct backend {
 } backends[] = {
 /* `auto` takes the first that opens */
 #ifdef GPTPIPE_CUDA
-    {"cuda", gp_cuda_open, "CUDA_VISIBLE_DEVICES", true, gp_nvidia_present},
+    {GP_BACKEND_CUDA, gp_cuda_open, "CUDA_VISIBLE_DEVICES", true, gp_nvidia_present},
 #endif
-    {"cpu", gp_cpu_open, NULL, false, NULL},
-    {"ref", gp_ref_open, NULL, false, NULL},
+    {GP_BACKEND_CPU, gp_cpu_open, NULL, false, NULL},
+    {GP_BACKEND_REF, gp_ref_open, NULL, false, NULL},
 };
 
-static void unknown(const char *name)
+static const char *const kinds[] = {GP_BACKENDS(GP_CHOICE_NAME)};
+static const char *const dtypes[] = {GP_COMPUTE_DTYPES(GP_CHOICE_NAME)};
+
+static void missing(const char *name)
 {
     gp_buf known = {0};
     for (size_t i = 0; i < ARRAY_LEN(backends); i++)
-        gp_buf_printf(&known, ", %s", backends[i].name);
+        gp_buf_printf(&known, ", %s", kinds[backends[i].kind]);
     fail("backend %s is not in this build; there are auto%s", name, known.data);
     gp_buf_release(&known);
 }
@@ -46,31 +49,21 @@ static bool is_here(const struct backend *b)
 #endif
 }
 
-static int choose_dtype(gp_backend *be, const char *name)
-{
-    be->tf32 = !strcmp(name, "tf32");
-    if (be->tf32 || !strcmp(name, "fp32"))
-        be->dtype = GP_F32;
-    else if (!strcmp(name, "bf16"))
-        be->dtype = GP_BF16;
-    else if (!strcmp(name, "auto"))
-        be->dtype = GP_DTYPES; /* the backend chooses */
-    else
-        return fail("dtype %s is unknown; there are auto, fp32, tf32 and bf16", name);
-    return 0;
-}
+/* What a device is asked for. GP_DTYPES: the backend chooses. */
+static const gp_dtype memory_dtypes[] = {
+    [GP_COMPUTE_AUTO] = GP_DTYPES, [GP_COMPUTE_FP32] = GP_F32, [GP_COMPUTE_TF32] = GP_F32, [GP_COMPUTE_BF16] = GP_BF16};
 
-gp_backend *gp_backend_open(const char *name, const char *dtype, int threads)
+gp_backend *gp_backend_open_kind(gp_backend_kind kind, gp_compute_dtype dtype, int threads)
 {
     gp_backend *be = gp_calloc(1, sizeof *be);
-    bool any = !strcmp(name, "auto"), known = any;
+    bool any = kind == GP_BACKEND_AUTO, known = any;
     be->threads = threads;
-    if (choose_dtype(be, dtype))
-        goto out;
+    be->tf32 = dtype == GP_COMPUTE_TF32;
+    be->dtype = memory_dtypes[dtype];
     for (size_t i = 0; i < ARRAY_LEN(backends); i++) {
-        if (any ? hidden(backends[i].hidden_by) : strcmp(name, backends[i].name))
+        if (any ? hidden(backends[i].hidden_by) : kind != backends[i].kind)
             continue;
-        if (any && backends[i].open == gp_ref_open && be->dtype == GP_BF16)
+        if (any && backends[i].kind == GP_BACKEND_REF && be->dtype == GP_BF16)
             break; /* whose bf16 is for tests: what cpu lacks has been said */
         known = true;
         if (be->tf32 && !backends[i].tf32) {
@@ -83,10 +76,21 @@ gp_backend *gp_backend_open(const char *name, const char *dtype, int threads)
             snprintf(be->remark, sizeof be->remark, "%s", gp_error());
     }
     if (!known)
-        unknown(name);
-out:
+        missing(kinds[kind]);
     free(be);
     return NULL;
+}
+
+gp_backend *gp_backend_open(const char *name, const char *dtype, int threads)
+{
+    int kind = gp_find_name(kinds, ARRAY_LEN(kinds), name), type = gp_find_name(dtypes, ARRAY_LEN(dtypes), dtype);
+    if (kind < 0)
+        missing(name);
+    else if (type < 0)
+        fail("dtype %s is unknown", dtype);
+    if (kind < 0 || type < 0)
+        return NULL;
+    return gp_backend_open_kind((gp_backend_kind)kind, (gp_compute_dtype)type, threads);
 }
 
 void gp_backend_close(gp_backend *be)
@@ -172,21 +176,14 @@ int gp_backend_attention(gp_backend *be, gp_attention_by by, const gp_shape *sha
     return fail("attention by cuDNN needs backend cuda, and %s computes here: --attention own", gp_backend_name(be));
 }
 
-static const char *const attention_names[] = {
-    [GP_ATTENTION_OWN] = "own",
-    [GP_ATTENTION_CUDNN_FORWARD] = "cudnn-forward",
-    [GP_ATTENTION_CUDNN_BACKWARD] = "cudnn-backward",
-    [GP_ATTENTION_CUDNN] = "cudnn",
-};
+static const char *const attention_names[] = {GP_ATTENTIONS(GP_CHOICE_NAME)};
 
 bool gp_attention_parse(const char *name, gp_attention_by *by)
 {
-    for (size_t i = 0; i < ARRAY_LEN(attention_names); i++)
-        if (!strcmp(name, attention_names[i])) {
-            *by = (gp_attention_by)i;
-            return true;
-        }
-    return false;
+    int found = gp_find_name(attention_names, ARRAY_LEN(attention_names), name);
+    if (found >= 0)
+        *by = (gp_attention_by)found;
+    return found >= 0;
 }
 
 const char *gp_attention_name(gp_attention_by by)

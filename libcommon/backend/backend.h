@@ -268,15 +268,6 @@ typedef struct gp_shape {
     bool causal, drops; /* attention's mask, and whether it drops probabilities while training */
 } gp_shape;
 
-/* Which library computes attention, where a backend has more than its own kernels: bits, so that forward and backward
- * may differ. */
-typedef enum gp_attention_by {
-    GP_ATTENTION_OWN,
-    GP_ATTENTION_CUDNN_FORWARD = 1,
-    GP_ATTENTION_CUDNN_BACKWARD = 2,
-    GP_ATTENTION_CUDNN = 3
-} gp_attention_by;
-
 /* How one matrix product is made, where a library has several ways to. It is repeated where library and device are the
  * same. */
 typedef struct gp_product_choice {

@@ -99,6 +99,9 @@ size_t gp_show_to(char *to, size_t size, const char *s);
 /* Adds text, which it frees, to the remarks that there are (NULL: none yet), behind "; ". */
 void gp_remark_add(char **remarks, char *text);
 
+/* Where it is among the names, or -1. */
+int gp_find_name(const char *const *names, size_t count, const char *name);
+
 /* The name nearest to `word` among `names` (count of them) by edit distance, or NULL when none is near:
  * for "unknown X; did you mean Y?". */
 const char *gp_nearest(const char *word, const char *const *names, size_t count);

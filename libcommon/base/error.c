@@ -240,6 +240,14 @@ static int distance(const char *a, const char *b)
     return row[lb];
 }
 
+int gp_find_name(const char *const *names, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(names[i], name))
+            return (int)i;
+    return -1;
+}
+
 const char *gp_nearest(const char *word, const char *const *names, size_t count)
 {
     const char *best = NULL;

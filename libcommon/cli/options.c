@@ -17,7 +17,7 @@ const gp_option gp_common_options[] = {
     {"version", 0, GP_OPT_FLAG, offsetof(gp_common_args, version), NULL, "print the version and exit"},
     {"man", 0, GP_OPT_FLAG, offsetof(gp_common_args, man), NULL, "print the manual page in man(7) and exit"},
     {"completion", 0, GP_OPT_CHOICE, offsetof(gp_common_args, completion), "SHELL",
-     "print a completion script and exit", .choices = "bash|zsh|fish"},
+     "print a completion script and exit", .choices = "||bash|zsh|fish"},
     {0},
 };
 
@@ -71,14 +71,6 @@ static char *with_dashes(const char *word)
     return name;
 }
 
-static const char *only_name(const char *word, const char *const *names, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (!strcmp(names[i], word))
-            return names[i];
-    return NULL;
-}
-
 /* The one name that begins with the word. */
 static const char *only_beginning(const char *word, const char *const *names, size_t count)
 {
@@ -103,7 +95,8 @@ char *gp_option_suggest(const gp_tool *tool, const char *word, bool common)
             if (o->type != GP_OPT_GROUP)
                 names[n++] = o->name;
     char *name = with_dashes(word);
-    const char *meant = only_name(name, names, n);
+    int found = gp_find_name(names, n, name);
+    const char *meant = found < 0 ? NULL : names[found];
     if (!meant)
         meant = gp_option_of_peer(tool, name);
     if (!meant)

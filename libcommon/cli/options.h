@@ -7,9 +7,11 @@
 
 /* The options that every tool has. They are a table like any other, so that parsing, help, man page and
  * completion treat them alike. */
+typedef enum gp_shell { NO_SHELL, BASH, ZSH, FISH } gp_shell;
+
 typedef struct gp_common_args {
     gp_list config;
-    const char *completion;
+    gp_shell completion;
     bool print_config, help, version, man;
 } gp_common_args;
 
@@ -54,6 +56,12 @@ static inline const void *gp_option_field(const gp_option *o, const void *args)
     return (const char *)args + o->offset;
 }
 
+/* Writes each of o's choices, with this between them. */
+void gp_option_put_choices(gp_buf *b, const gp_option *o, const char *between);
+
+/* The name of a choice's value, which has *length bytes; none where the option is not given. */
+const char *gp_option_choice(const gp_option *o, const void *args, size_t *length);
+
 /* The shortest decimal that reads back as x: 0.0006, 1e-05. */
 void gp_put_double(gp_buf *b, double x);
 
@@ -91,6 +99,6 @@ void gp_option_describe(gp_buf *b, const gp_tool *tool, const gp_option *o, cons
 /* The pages, whole; args holds the defaults. */
 void gp_options_help(gp_buf *b, const gp_tool *tool, const void *args, int width);
 void gp_options_man(gp_buf *b, const gp_tool *tool, const void *args);
-void gp_options_completion(gp_buf *b, const gp_tool *tool, const void *args, const char *shell);
+void gp_options_completion(gp_buf *b, const gp_tool *tool, const void *args, gp_shell shell);
 
 #endif

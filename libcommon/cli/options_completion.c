@@ -37,13 +37,6 @@ static bool takes_file(const gp_option *o)
     return false;
 }
 
-/* "a|b|c" as "a b c". */
-static void put_choices(gp_buf *b, const gp_option *o)
-{
-    for (const char *c = o->choices; *c; c++)
-        gp_buf_printf(b, "%c", *c == '|' ? ' ' : *c);
-}
-
 static void put_name(script *s, const gp_option *o)
 {
     gp_buf_printf(s->b, " --%s%s", s->no, o->name);
@@ -60,7 +53,7 @@ static void put_bash_case(script *s, const gp_option *o)
     gp_buf_puts(b, ") ");
     if (o->choices) {
         gp_buf_puts(b, "mapfile -t COMPREPLY < <(compgen -W '");
-        put_choices(b, o);
+        gp_option_put_choices(b, o, " ");
         gp_buf_puts(b, "' -- \"$cur\"); ");
     } else if (takes_file(o)) {
         gp_buf_puts(b, "mapfile -t COMPREPLY < <(compgen -f -- \"$cur\"); ");
@@ -116,7 +109,7 @@ static void put_zsh_option(script *s, const gp_option *o)
         gp_buf_printf(&value, ":%s:", o->arg ? o->arg : "VALUE");
         if (o->choices) {
             gp_buf_puts(&value, "(");
-            put_choices(&value, o);
+            gp_option_put_choices(&value, o, " ");
             gp_buf_puts(&value, ")");
         } else if (takes_file(o)) {
             gp_buf_puts(&value, "_files");
@@ -147,7 +140,7 @@ static void put_fish_option(script *s, const gp_option *o)
         gp_buf_printf(b, " -s %c", o->letter);
     if (o->choices) {
         gp_buf_puts(b, " -x -a '");
-        put_choices(b, o);
+        gp_option_put_choices(b, o, " ");
         gp_buf_puts(b, "'");
     } else if (o->type != GP_OPT_FLAG) {
         gp_buf_puts(b, takes_file(o) ? " -r -F" : " -x");
@@ -161,12 +154,12 @@ static void put_fish_option(script *s, const gp_option *o)
     gp_buf_release(&help);
 }
 
-void gp_options_completion(gp_buf *b, const gp_tool *tool, const void *args, const char *shell)
+void gp_options_completion(gp_buf *b, const gp_tool *tool, const void *args, gp_shell shell)
 {
     script s = {.b = b, .tool = tool, .args = args};
-    if (!strcmp(shell, "bash")) {
+    if (shell == BASH) {
         put_bash(&s);
-    } else if (!strcmp(shell, "zsh")) {
+    } else if (shell == ZSH) {
         gp_buf_printf(b, "#compdef %s\n_arguments -s -S", tool->name);
         each_option(&s, put_zsh_option);
         gp_buf_puts(b, tool->positionals ? " \\\n    '*:file:_files'\n" : "\n");

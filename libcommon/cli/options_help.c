@@ -41,6 +41,8 @@ static void put_default(gp_buf *b, const gp_option *o, const void *args)
 {
     const void *field = gp_option_field(o, args);
     const gp_list *list = field;
+    const char *name;
+    size_t length;
     switch (o->type) {
     case GP_OPT_FLAG:
         gp_buf_puts(b, *(const bool *)field ? "on" : "");
@@ -55,8 +57,11 @@ static void put_default(gp_buf *b, const gp_option *o, const void *args)
         gp_put_time(b, *(const double *)field);
         break;
     case GP_OPT_STRING:
-    case GP_OPT_CHOICE:
         gp_buf_puts(b, *(const char *const *)field);
+        break;
+    case GP_OPT_CHOICE:
+        name = gp_option_choice(o, args, &length);
+        gp_buf_add(b, name, length);
         break;
     case GP_OPT_LIST:
         for (int i = 0; i < list->count; i++)
@@ -98,8 +103,11 @@ void gp_option_describe(gp_buf *b, const gp_tool *tool, const gp_option *o, cons
         gp_buf_puts(&value, o->default_text);
     else if (!gp_option_is_unset(o, args))
         put_default(&value, o, args);
-    if (o->choices)
-        gp_buf_printf(b, " [%s]", o->choices);
+    if (o->choices) {
+        gp_buf_puts(b, " [");
+        gp_option_put_choices(b, o, "|");
+        gp_buf_puts(b, "]");
+    }
     const char *repeated = o->type == GP_OPT_LIST ? "may be repeated" : "";
     if (value.len)
         gp_buf_printf(b, " (%s%sdefault: %s)", repeated, *repeated ? "; " : "", value.data);

@@ -169,19 +169,50 @@ static int fail_range(const gp_option *o, const char *text)
     return -1;
 }
 
-static int check_choice(const gp_option *o, const char *text)
+/* The choice at *at, which becomes the next one, or NULL: its name and *length. */
+static const char *next_choice(const char **at, size_t *length)
 {
-    size_t n = strlen(text);
-    BUG_ON(!o->choices);
-    for (const char *c = o->choices; c;) {
-        size_t length = strcspn(c, "|");
-        if (length == n && !memcmp(c, text, n))
+    const char *name = *at + 1;
+    *length = strcspn(name, "|");
+    *at = name[*length] ? name + *length : NULL;
+    return name;
+}
+
+void gp_option_put_choices(gp_buf *b, const gp_option *o, const char *between)
+{
+    size_t length;
+    bool first = true;
+    for (const char *at = o->choices; at;) {
+        const char *name = next_choice(&at, &length);
+        if (length)
+            gp_buf_printf(b, "%s%.*s", first ? "" : between, (int)length, name);
+        first = first && !length;
+    }
+}
+
+const char *gp_option_choice(const gp_option *o, const void *args, size_t *length)
+{
+    const char *at = o->choices, *name = next_choice(&at, length);
+    for (int value = *(const int *)gp_option_field(o, args); value > 0; value--) {
+        BUG_ON(!at);
+        name = next_choice(&at, length);
+    }
+    return name;
+}
+
+static int find_choice(const gp_option *o, const char *text, int *value)
+{
+    size_t n = strlen(text), length;
+    int i = 0;
+    for (const char *at = o->choices; at; i++) {
+        const char *name = next_choice(&at, &length);
+        if (n && length == n && !memcmp(name, text, n)) {
+            *value = i;
             return 0;
-        c = c[length] ? c + length + 1 : NULL;
+        }
     }
     gp_buf list = {0};
-    for (const char *c = o->choices; *c; c++)
-        gp_buf_printf(&list, *c == '|' ? ", " : "%c", *c);
+    gp_option_put_choices(&list, o, ", ");
     fail("'%s' is not one of %s", text, list.data);
     gp_buf_release(&list);
     return -1;
@@ -192,6 +223,7 @@ int gp_option_set(const gp_option *o, void *args, const char *text, bool first)
     void *field = (char *)args + o->offset;
     double x = 0;
     int64_t n = 0;
+    int choice;
     if (o->nonempty && !*text)
         return fail("is empty, expected %s", o->arg);
     switch (o->type) {
@@ -211,15 +243,12 @@ int gp_option_set(const gp_option *o, void *args, const char *text, bool first)
         *(double *)field = x;
         return 0;
     case GP_OPT_CHOICE:
-        if (check_choice(o, text))
-            return -1;
-        *(const char **)field = text;
-        return 0;
+        return find_choice(o, text, field);
     case GP_OPT_STRING:
         *(const char **)field = text;
         return 0;
     case GP_OPT_LIST:
-        if (o->choices && check_choice(o, text))
+        if (o->choices && find_choice(o, text, &choice))
             return -1;
         gp_list_append(field, text, first);
         return 0;
@@ -239,8 +268,10 @@ void gp_option_set_flag(const gp_option *o, void *args, bool on)
 static void set_nothing(const gp_option *o, void *args)
 {
     void *field = (char *)args + o->offset;
-    if (o->type == GP_OPT_STRING || o->type == GP_OPT_CHOICE)
+    if (o->type == GP_OPT_STRING)
         *(const char **)field = NULL;
+    else if (o->type == GP_OPT_CHOICE)
+        *(int *)field = 0;
     else if (o->type == GP_OPT_LIST)
         *(gp_list *)field = (gp_list){0};
 }
@@ -281,6 +312,7 @@ int gp_option_replace(const gp_tool *tool, const gp_option *o, void *args, const
 bool gp_option_is_unset(const gp_option *o, const void *args)
 {
     const void *field = gp_option_field(o, args);
+    size_t length;
     switch (o->type) {
     case GP_OPT_INT:
         return !in_range(o, (double)*(const int64_t *)field);
@@ -288,8 +320,10 @@ bool gp_option_is_unset(const gp_option *o, const void *args)
     case GP_OPT_TIME:
         return isnan(*(const double *)field) || !in_range(o, *(const double *)field);
     case GP_OPT_STRING:
-    case GP_OPT_CHOICE:
         return !*(const char *const *)field;
+    case GP_OPT_CHOICE:
+        gp_option_choice(o, args, &length);
+        return !length;
     case GP_OPT_LIST:
     case GP_OPT_FLAG:
     case GP_OPT_GROUP:

@@ -42,6 +42,12 @@ int gp_tool_fail(const gp_tool *tool)
     return GP_OPTIONS_FAILED;
 }
 
+void gp_tool_remark(const gp_tool *tool, const char *text)
+{
+    if (text)
+        fprintf(stderr, "%s: %s\n", tool->name, gp_show(text));
+}
+
 int gp_tool_usage(const gp_tool *tool, const char *fmt, ...)
 {
     va_list ap;

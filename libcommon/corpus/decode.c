@@ -42,7 +42,7 @@ gp_tokenizer *gp_corpus_tokenizer(const gp_tokens *s, const char *where)
     return NULL;
 }
 
-int gp_corpus_open(const char *path, const char *format, int64_t vocab_size, const char *tokenizer, bool need,
+int gp_corpus_open(const char *path, gp_stream_format format, int64_t vocab_size, const char *tokenizer, bool need,
                    gp_tokens **s, gp_tokenizer **t)
 {
     *s = NULL;

@@ -72,9 +72,9 @@ static void print_json(const facts *f, FILE *out)
 {
     const gp_tokens_info *info = f->info;
     json_t *o = json_pack("{s:s, s:s, s:I, s:I, s:i, s:I, s:I, s:s, s:s}", "file", f->info->name, "format",
-                          info->format, "tokens", (json_int_t)info->count, "documents", (json_int_t)info->documents,
-                          "width", info->width, "vocab_size", (json_int_t)info->vocab_size, "ids_used",
-                          (json_int_t)f->used, "tokenizer", f->tokenizer, "fingerprint", f->fingerprint);
+                          gp_stream_format_name(info->format), "tokens", (json_int_t)info->count, "documents",
+                          (json_int_t)info->documents, "width", info->width, "vocab_size", (json_int_t)info->vocab_size,
+                          "ids_used", (json_int_t)f->used, "tokenizer", f->tokenizer, "fingerprint", f->fingerprint);
     if (info->documents)
         json_object_set_new(o, "longest_document", json_integer(f->longest));
     if (f->bytes >= 0) {
@@ -98,9 +98,10 @@ static void print_text(const facts *f, FILE *out)
     const char *from = json_string_value(json_object_get(f->source, "name")),
                *sha256 = json_string_value(json_object_get(f->source, "sha256"));
     const json_t *ends = json_object_get(f->separator, "text");
-    bool ours = !strcmp(info->format, "tok");
+    bool ours = info->format == GP_STREAM_TOK;
     fprintf(out, "%s\n  format      %s, %d bytes a token, %s\n  tokens      %" PRId64 "\n", gp_show(f->info->name),
-            info->format, info->width, ours ? "CRC and ids are good" : "all ids in the vocabulary", info->count);
+            gp_stream_format_name(info->format), info->width,
+            ours ? "CRC and ids are good" : "all ids in the vocabulary", info->count);
     if (info->documents)
         fprintf(out, "  documents   %" PRId64 ", the longest of %" PRId64 " tokens\n", info->documents, f->longest);
     fprintf(out, "  tokenizer   %s, %" PRId64 " ids, of which %" PRId64 " occur%s%s\n", f->tokenizer, info->vocab_size,

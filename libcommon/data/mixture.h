@@ -25,7 +25,7 @@ typedef struct gp_mixture {
 } gp_mixture;
 
 typedef struct gp_mixture_how {
-    const char *format; /* as gp_tokens_open_as takes them */
+    gp_stream_format format; /* as gp_tokens_open_as takes them */
     int64_t vocab_size;
     const char *spool;     /* where "-" is kept, NULL: an unlinked file */
     bool weights;          /* an item is FILE or FILE=WEIGHT; files without weights are one set, in their order */

@@ -142,15 +142,20 @@ static int find_separators(gp_order *o)
 /* ---- an order -------------------------------------------------------------------------------------------- */
 
 static const struct {
-    const char *name;
     void (*count)(const gp_order *o, const gp_span *span, gp_units *u);
     gp_place (*place)(const gp_order *o, int64_t row);
-} orders[] = {{"random", count_places, random_place},
-              {"shuffle", count_windows, shuffle_place},
-              {"sequential", count_batches, sequential_place},
-              {"documents", count_documents, documents_place}};
+} orders[] = {[GP_ORDER_RANDOM] = {count_places, random_place},
+              [GP_ORDER_SHUFFLE] = {count_windows, shuffle_place},
+              [GP_ORDER_SEQUENTIAL] = {count_batches, sequential_place},
+              [GP_ORDER_DOCUMENTS] = {count_documents, documents_place}};
 
-static void count_units(gp_order *o, size_t which)
+const char *gp_data_order_name(gp_data_order order)
+{
+    static const char *const names[] = {GP_DATA_ORDERS(GP_CHOICE_NAME)};
+    return names[order];
+}
+
+static void count_units(gp_order *o, gp_data_order which)
 {
     o->total = 0;
     for (int i = 0; i < o->set->count; i++) {
@@ -160,41 +165,36 @@ static void count_units(gp_order *o, size_t which)
     }
 }
 
-static int fail_short(const gp_order *o, const char *name)
+static int fail_short(const gp_order *o)
 {
     int64_t most = 0;
     for (int i = 0; i < o->set->count; i++)
         most = gp_max(most, o->set->spans[i].last - o->set->spans[i].first);
-    if (!strcmp(name, "documents") && most > o->T)
+    if (o->place == documents_place && most > o->T)
         return fail("no document has %lld tokens from its separator to the end of the text", (long long)o->T + 1);
     return fail("the text is shorter than the context: %lld tokens, more than %lld are needed for a sequence of "
                 "%lld and its last target; give more text or a smaller --seq-len",
                 (long long)most, (long long)o->T, (long long)o->T);
 }
 
-int gp_order_open(gp_order *o, const char *name, const gp_stream_set *set, int64_t T, int64_t rows, uint64_t seed,
+int gp_order_open(gp_order *o, gp_data_order order, const gp_stream_set *set, int64_t T, int64_t rows, uint64_t seed,
                   int64_t first)
 {
-    size_t which = 0;
     *o = (gp_order){.set = set, .T = T, .rows = rows, .seed = seed, .stream = (uint32_t)first * STREAMS};
-    while (which < ARRAY_LEN(orders) && (!name || strcmp(name, orders[which].name)))
-        which++;
-    if (which == ARRAY_LEN(orders))
-        return fail("unknown data order %s (random, shuffle, sequential, documents)", name ? name : "NULL");
-    o->place = orders[which].place;
+    o->place = orders[order].place;
     o->units = gp_calloc((size_t)set->count, sizeof *o->units);
     for (int i = 0; i < set->count; i++)
         o->windows += windows_of(o, &set->spans[i]);
     if (o->windows && o->place == documents_place && find_separators(o))
         goto out;
-    count_units(o, which);
+    count_units(o, order);
     if (!o->total && o->place == sequential_place) {
         o->rows = 1;
-        count_units(o, which);
+        count_units(o, order);
     }
     if (o->total)
         return 0;
-    fail_short(o, name);
+    fail_short(o);
 out:
     gp_order_close(o);
     return -1;

@@ -2,7 +2,7 @@
  * the orders are.
  *
  *     gp_order o;
- *     if (!gp_order_open(&o, "shuffle", &set, T, 1, seed, 0))
+ *     if (!gp_order_open(&o, GP_ORDER_SHUFFLE, &set, T, 1, seed, 0))
  *         gp_place p = gp_order_place(&o, row);       // tokens p.start .. p.start + T of set.spans[p.span]
  *     gp_order_close(&o);
  */
@@ -35,7 +35,7 @@ struct gp_order {
 /* rows: sequential's, of a micro-batch; where no span holds so many, it goes by single rows. first: spans in the
  * sets before this one, so that no two spans draw the same numbers. The set outlives the order. 0, or -1 when no
  * span of the set holds a row. */
-int gp_order_open(gp_order *o, const char *name, const gp_stream_set *set, int64_t T, int64_t rows, uint64_t seed,
+int gp_order_open(gp_order *o, gp_data_order order, const gp_stream_set *set, int64_t T, int64_t rows, uint64_t seed,
                   int64_t first);
 void gp_order_close(gp_order *o);
 

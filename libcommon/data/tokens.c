@@ -200,18 +200,24 @@ static int open_raw16(gp_tokens *s, int64_t vocab_size)
 
 /* ---- opening --------------------------------------------------------------------------------------------- */
 
-static const char *recognise(const gp_map *m)
+const char *gp_stream_format_name(gp_stream_format format)
 {
-    if (m->size >= 8 && !memcmp(m->data, GP_TOK_MAGIC, 8))
-        return "tok";
-    if (m->size >= 8 && gp_get32(m->data) == GP_LLMC_MAGIC && gp_get32(m->data + 4) < 256)
-        return "llmc";
-    return NULL;
+    static const char *const names[] = {GP_STREAM_FORMATS(GP_CHOICE_NAME)};
+    return names[format];
 }
 
-static int open_format(gp_tokens *s, const char *format, int64_t vocab_size)
+static gp_stream_format recognise(const gp_map *m)
 {
-    const char *seen = recognise(&s->map);
+    if (m->size >= 8 && !memcmp(m->data, GP_TOK_MAGIC, 8))
+        return GP_STREAM_TOK;
+    if (m->size >= 8 && gp_get32(m->data) == GP_LLMC_MAGIC && gp_get32(m->data + 4) < 256)
+        return GP_STREAM_LLMC;
+    return GP_STREAM_ANY;
+}
+
+static int open_format(gp_tokens *s, gp_stream_format format, int64_t vocab_size)
+{
+    gp_stream_format seen = recognise(&s->map);
     if (!s->map.size)
         return fail("%s: is empty; a token stream was expected", s->name);
     if (!format && !seen)
@@ -220,26 +226,17 @@ static int open_format(gp_tokens *s, const char *format, int64_t vocab_size)
                     s->name, GP_TOK_MAGIC);
     s->info.format = format ? format : seen;
     s->info.width = 2;
-    if (!strcmp(s->info.format, "tok")) {
-        s->info.format = "tok";
-        if (!seen || strcmp(seen, "tok"))
+    if (s->info.format == GP_STREAM_TOK) {
+        if (seen != GP_STREAM_TOK)
             return fail("%s: is not a token stream: it does not begin with %s", s->name, GP_TOK_MAGIC);
         return open_tok(s);
     }
     if (vocab_size < 0 || vocab_size > 65536)
         return fail("%s: a vocabulary of %lld does not fit uint16 ids (1 to 65536)", s->name, (long long)vocab_size);
-    if (!strcmp(s->info.format, "llmc")) {
-        s->info.format = "llmc";
-        return open_llmc(s, vocab_size);
-    }
-    if (!strcmp(s->info.format, "raw16")) {
-        s->info.format = "raw16";
-        return open_raw16(s, vocab_size);
-    }
-    return fail("unknown format %s of a token stream (tok, llmc, raw16)", format);
+    return s->info.format == GP_STREAM_LLMC ? open_llmc(s, vocab_size) : open_raw16(s, vocab_size);
 }
 
-static int open_input(gp_tokens *s, gp_input *in, const char *format, int64_t vocab_size, const char *spool)
+static int open_input(gp_tokens *s, gp_input *in, gp_stream_format format, int64_t vocab_size, const char *spool)
 {
     gp_out out = {.fd = -1};
     bool keep = spool && (!in->mapped || in->fd == STDIN_FILENO), pipe = keep || !in->mapped;
@@ -265,7 +262,7 @@ out:
     return rc;
 }
 
-gp_tokens *gp_tokens_open_as(const char *path, const char *format, int64_t vocab_size, const char *spool)
+gp_tokens *gp_tokens_open_as(const char *path, gp_stream_format format, int64_t vocab_size, const char *spool)
 {
     gp_input in;
     if (gp_input_open(&in, path))
@@ -281,7 +278,7 @@ gp_tokens *gp_tokens_open_as(const char *path, const char *format, int64_t vocab
 
 gp_tokens *gp_tokens_open(const char *path, const char *spool)
 {
-    return gp_tokens_open_as(path, NULL, 0, spool);
+    return gp_tokens_open_as(path, GP_STREAM_ANY, 0, spool);
 }
 
 void gp_tokens_close(gp_tokens *s)

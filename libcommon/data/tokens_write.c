@@ -10,8 +10,6 @@
 #include "base/file.h"
 #include "data/tokens_format.h"
 
-typedef enum format { TOK, LLMC, RAW16 } format;
-
 /* zlib needs 90 ms for GPT-2's tokenizer (1.4 MB of JSON), more than encoding a book takes, to save 0.8 MB beside
  * gigabytes of tokens: what is larger than this is stored in its stream as it is. */
 enum { PACKED_MOST = 1 << 16 };
@@ -25,7 +23,7 @@ enum { PACKED = 4096 };
 
 struct gp_tokens_writer {
     gp_out out;
-    format format;
+    gp_stream_format format;
     int64_t vocab_size, count;
     int width;
     uint32_t crc;
@@ -93,7 +91,7 @@ static int put_header(gp_tokens_writer *w, const gp_tokens_info *info)
 {
     char h[GP_LLMC_HEADER_SIZE] = {0};
     switch (w->format) {
-    case TOK:
+    case GP_STREAM_TOK:
         memcpy(h, GP_TOK_MAGIC, 8);
         gp_put32(h + 8, GP_TOK_HEADER_SIZE);
         gp_put32(h + 12, (uint32_t)w->width);
@@ -101,11 +99,12 @@ static int put_header(gp_tokens_writer *w, const gp_tokens_info *info)
         gp_put64(h + 24, UINT64_MAX);
         memcpy(h + 40, info->fingerprint, sizeof info->fingerprint);
         return put_metadata(w, h, info->metadata);
-    case LLMC:
+    case GP_STREAM_LLMC:
         gp_put32(h, GP_LLMC_MAGIC);
         gp_put32(h + 4, GP_LLMC_VERSION);
         return gp_out_write(&w->out, h, sizeof h);
-    case RAW16:
+    case GP_STREAM_RAW16:
+    case GP_STREAM_ANY:
         break;
     }
     return 0;
@@ -113,22 +112,14 @@ static int put_header(gp_tokens_writer *w, const gp_tokens_info *info)
 
 static int choose_format(gp_tokens_writer *w, const char *path, const gp_tokens_info *info)
 {
-    const char *name = info->format ? info->format : "tok";
-    if (!strcmp(name, "tok"))
-        w->format = TOK;
-    else if (!strcmp(name, "llmc"))
-        w->format = LLMC;
-    else if (!strcmp(name, "raw16"))
-        w->format = RAW16;
-    else
-        return fail("unknown format %s of a token stream (tok, llmc, raw16)", name);
+    w->format = info->format ? info->format : GP_STREAM_TOK;
     if (info->vocab_size < 1 || info->vocab_size > INT32_MAX)
         return fail("%s: a vocabulary of %lld cannot be written (1 to %d)", path, (long long)info->vocab_size,
                     INT32_MAX);
-    if (w->format != TOK && info->vocab_size > 65536)
-        return fail("%s: %s holds uint16 ids, too small for a vocabulary of %lld; use --format tok", path, name,
-                    (long long)info->vocab_size);
-    if (w->format == LLMC && gp_is_stream(path) > 0)
+    if (w->format != GP_STREAM_TOK && info->vocab_size > 65536)
+        return fail("%s: %s holds uint16 ids, too small for a vocabulary of %lld; use --format tok", path,
+                    gp_stream_format_name(w->format), (long long)info->vocab_size);
+    if (w->format == GP_STREAM_LLMC && gp_is_stream(path) > 0)
         return fail("llm.c's .bin has its count in front and cannot be streamed; give -o FILE");
     return 0;
 }
@@ -291,7 +282,10 @@ static int finish_llmc(gp_tokens_writer *w)
 int gp_tokens_prepare(gp_tokens_writer *w)
 {
     w->prepared = true;
-    int rc = put_packed(w) ? -1 : w->format == TOK ? finish_tok(w) : w->format == LLMC ? finish_llmc(w) : 0;
+    int rc = put_packed(w)                 ? -1
+             : w->format == GP_STREAM_TOK  ? finish_tok(w)
+             : w->format == GP_STREAM_LLMC ? finish_llmc(w)
+                                           : 0;
     forget_index(w);
     return rc ? rc : gp_out_prepare(&w->out);
 }

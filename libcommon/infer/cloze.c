@@ -23,6 +23,7 @@ typedef struct cloze {
     gp_model *m;
     const gp_tokenizer *t;
     const gp_cloze_task *task;
+    const char *name; /* the task's */
     const gp_score_options *o;
     FILE *out;
     const char *file;
@@ -274,8 +275,8 @@ static void print_total(const cloze *z)
 {
     bool json = z->o->json;
     double perplexity = exp(-z->n.log_p / (double)z->n.items);
-    fprintf(z->out, json ? "{\"total\": {\"task\": \"%s\", \"items\": %lld" : "task        %s, %lld items\n",
-            z->task->name, (long long)z->n.items);
+    fprintf(z->out, json ? "{\"total\": {\"task\": \"%s\", \"items\": %lld" : "task        %s, %lld items\n", z->name,
+            (long long)z->n.items);
     print_share(z, "acc", z->n.right, z->task->greedy ? "  the last word, written greedily" : "  by log P");
     if (z->task->greedy && json)
         gp_put_number(z->out, "perplexity", perplexity);
@@ -293,7 +294,7 @@ static int score_lines(cloze *z, const char *path, const gp_buf *text)
 {
     int64_t number = 0;
     int rc = 0;
-    gp_progress_begin(&z->progress, z->task->name, GP_PROGRESS_BYTES, 0, (int64_t)text->len, z->o->quiet);
+    gp_progress_begin(&z->progress, z->name, GP_PROGRESS_BYTES, 0, (int64_t)text->len, z->o->quiet);
     const char *line = text->data;
     for (size_t left = text->len, n; left && !rc; line += n, left -= n) {
         const char *newline = memchr(line, '\n', left);
@@ -316,19 +317,23 @@ static int score_lines(cloze *z, const char *path, const gp_buf *text)
     return rc;
 }
 
-int gp_score_task(gp_model *m, const gp_tokenizer *t, const char *task, const char *path, const gp_score_options *o,
+int gp_score_task(gp_model *m, const gp_tokenizer *t, gp_score_kind task, const char *path, const gp_score_options *o,
                   FILE *out)
 {
-    const gp_cloze_task *row = gp_cloze_tasks;
-    while (row->name && strcmp(row->name, task))
-        row++;
-    if (!row->name)
-        return fail("task '%s' is unknown; there are %s", task, gp_score_tasks());
+    static const char *const names[] = {GP_SCORE_TASKS(GP_CHOICE_NAME)};
+    if (task == GP_TASK_TEXT)
+        return gp_score_text(m, t, path, o, out);
     if (!t)
         return fail("the checkpoint has no tokenizer: text cannot be scored");
     gp_buf text = {0};
     cloze *z = gp_calloc(1, sizeof *z);
-    *z = (cloze){.m = m, .t = t, .task = row, .o = o, .out = out, .file = strcmp(path, "-") ? path : "stdin"};
+    *z = (cloze){.m = m,
+                 .t = t,
+                 .task = &gp_cloze_tasks[task],
+                 .name = names[task],
+                 .o = o,
+                 .out = out,
+                 .file = strcmp(path, "-") ? path : "stdin"};
     int rc = gp_file_read(&text, path, (size_t)1 << 31);
     if (!rc)
         rc = score_lines(z, z->file, &text);
@@ -338,9 +343,4 @@ int gp_score_task(gp_model *m, const gp_tokenizer *t, const char *task, const ch
     free(z);
     gp_buf_release(&text);
     return rc;
-}
-
-const char *gp_score_tasks(void)
-{
-    return "lambada|hellaswag|hellaswag-raw|choices";
 }

@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "base/base.h"
+#include "gptpipe/score.h"
 
 enum { GP_MOST_ENDINGS = 16 };
 
@@ -17,12 +18,11 @@ typedef struct gp_question {
 
 /* One kind of task. read makes a question of line `number` of `file`; 0 or -1, and then there is nothing to release. */
 typedef struct gp_cloze_task {
-    const char *name;
     int (*read)(gp_question *q, const json_t *line, const char *file, int64_t number);
     bool greedy; /* there is one ending, and the answer is right when it is what the model would write */
 } gp_cloze_task;
 
-extern const gp_cloze_task gp_cloze_tasks[]; /* the last has no name */
+extern const gp_cloze_task gp_cloze_tasks[]; /* by gp_score_kind; text has none */
 
 void gp_question_release(gp_question *q);
 

@@ -234,9 +234,8 @@ static int read_choices(gp_question *q, const json_t *line, const char *file, in
 }
 
 const gp_cloze_task gp_cloze_tasks[] = {
-    {"lambada", read_lambada, true},
-    {"hellaswag", read_hellaswag, false},
-    {"hellaswag-raw", read_hellaswag_raw, false},
-    {"choices", read_choices, false},
-    {0},
+    [GP_TASK_LAMBADA] = {read_lambada, true},
+    [GP_TASK_HELLASWAG] = {read_hellaswag, false},
+    [GP_TASK_HELLASWAG_RAW] = {read_hellaswag_raw, false},
+    [GP_TASK_CHOICES] = {read_choices, false},
 };

@@ -7,14 +7,13 @@
 #include <string.h>
 
 static const struct preset {
-    const char *name;
     int layers, heads, channels, positions, vocab_size;
 } presets[] = {
-    {"nano", 4, 4, 128, 256, 256},
-    {"gpt2", 12, 12, 768, 1024, 50257},
-    {"gpt2-medium", 24, 16, 1024, 1024, 50257},
-    {"gpt2-large", 36, 20, 1280, 1024, 50257},
-    {"gpt2-xl", 48, 25, 1600, 1024, 50257},
+    [GP_PRESET_NANO] = {4, 4, 128, 256, 256},
+    [GP_PRESET_GPT2] = {12, 12, 768, 1024, 50257},
+    [GP_PRESET_GPT2_MEDIUM] = {24, 16, 1024, 1024, 50257},
+    [GP_PRESET_GPT2_LARGE] = {36, 20, 1280, 1024, 50257},
+    [GP_PRESET_GPT2_XL] = {48, 25, 1600, 1024, 50257},
 };
 
 gp_config gp_config_defaults(gp_family family)
@@ -39,27 +38,28 @@ gp_config gp_config_defaults(gp_family family)
     };
 }
 
-const char *gp_config_presets(void)
+gp_config gp_config_of_preset(gp_preset preset)
 {
-    return "nano|gpt2|gpt2-medium|gpt2-large|gpt2-xl";
+    const struct preset *p = &presets[preset];
+    BUG_ON(!p->layers);
+    gp_config c = gp_config_defaults(GP_GPT2);
+    c.layers = p->layers;
+    c.heads = p->heads;
+    c.channels = p->channels;
+    c.inner = 4 * p->channels;
+    c.positions = p->positions;
+    c.vocab_size = p->vocab_size;
+    return c;
 }
 
 int gp_config_preset(gp_config *c, const char *name)
 {
-    for (size_t i = 0; i < ARRAY_LEN(presets); i++) {
-        const struct preset *p = &presets[i];
-        if (strcmp(p->name, name))
-            continue;
-        *c = gp_config_defaults(GP_GPT2);
-        c->layers = p->layers;
-        c->heads = p->heads;
-        c->channels = p->channels;
-        c->inner = 4 * p->channels;
-        c->positions = p->positions;
-        c->vocab_size = p->vocab_size;
-        return 0;
-    }
-    return fail("preset %s is unknown; there are %s", name, gp_config_presets());
+    static const char *const names[] = {GP_PRESETS(GP_CHOICE_NAME)};
+    int preset = gp_find_name(names, ARRAY_LEN(names), name);
+    if (preset <= GP_PRESET_NONE)
+        return fail("preset %s is unknown", name);
+    *c = gp_config_of_preset((gp_preset)preset);
+    return 0;
 }
 
 int64_t gp_config_padding(const gp_config *c)

@@ -271,7 +271,7 @@ void gp_model_reserve_positions(gp_model *m, int64_t count)
 
 const char *gp_recompute_name(gp_recompute level)
 {
-    static const char *const names[GP_RECOMPUTE_LEVELS] = {"none", "norms", "block"};
+    static const char *const names[] = {GP_RECOMPUTES(GP_CHOICE_NAME)};
     return names[level];
 }
 

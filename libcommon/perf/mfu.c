@@ -117,7 +117,7 @@ static void describe_memory(gp_mfu *r, gp_model *m, int set)
 /* What paper.h expects of each pass, where it knows the device. */
 static int describe_paper(gp_mfu *r, const gp_mfu_plan *plan)
 {
-    const char *gpu = r->has_vendor && !strcmp(r->dtype, "bf16") ? gp_paper_gpu(&r->vendor) : NULL;
+    gp_paper_gpu gpu = r->has_vendor && !strcmp(r->dtype, "bf16") ? gp_paper_gpu_of(&r->vendor) : GP_PAPER_NONE;
     gp_paper *paper = gpu ? gp_paper_compute(&r->config, gpu, plan) : NULL;
     for (int i = 0; paper && i < r->count; i++)
         r->result[i].paper = gp_paper_tok_s(paper, r->result[i].pass);
@@ -128,7 +128,7 @@ static int describe_paper(gp_mfu *r, const gp_mfu_plan *plan)
 /* Attention by the library that was asked for; decoding has an op of its own. */
 static int measured_by(gp_mfu *r, gp_model *m, const gp_mfu_plan *plan, const gp_pass_result *p)
 {
-    if (!plan->attention || p->pass == GP_PASS_DECODE)
+    if (p->pass == GP_PASS_DECODE)
         return 0;
     int rc = gp_attention_use(m, plan->attention, p->B, p->T, p->pass == GP_PASS_TRAIN);
     gp_attention_describe(m->be, r->attention, sizeof r->attention);

@@ -29,10 +29,10 @@ static const gp_chip ampere = {{0.75, 0.40, 0.22, 0.30, 0, 0}, {0.90, 0.90, 0.90
 static const gp_chip hopper = {{0.63, 0.24, 0.14, 0.25, 0, 0}, {0.90, 0.90, 0.90, 0.80, 0.72, 0.60}, 2.8e-6};
 
 static const gp_gpu gpus[] = {
-    {"a100", "A100-SXM4-40GB", &ampere},
-    {"a100-80gb", "A100-SXM4-80GB", &ampere},
-    {"h100", "H100 80GB HBM3", &hopper},
-    {"h200", "H200", &hopper},
+    [GP_PAPER_A100] = {"a100", "A100-SXM4-40GB", &ampere},
+    [GP_PAPER_A100_80GB] = {"a100-80gb", "A100-SXM4-80GB", &ampere},
+    [GP_PAPER_H100] = {"h100", "H100 80GB HBM3", &hopper},
+    [GP_PAPER_H200] = {"h200", "H200", &hopper},
 };
 
 /* The kernels that count.c tells of, and how many launches the backend makes of one call. */
@@ -77,12 +77,12 @@ static const struct kernel *kernel_of(const char *op)
     return NULL;
 }
 
-const char *gp_paper_gpu(const gp_vendor *vendor)
+gp_paper_gpu gp_paper_gpu_of(const gp_vendor *vendor)
 {
-    for (size_t i = 0; i < ARRAY_LEN(gpus); i++)
+    for (size_t i = GP_PAPER_NONE + 1; i < ARRAY_LEN(gpus); i++)
         if (!strcmp(gpus[i].vendor, vendor->name))
-            return gpus[i].name;
-    return NULL;
+            return (gp_paper_gpu)i;
+    return GP_PAPER_NONE;
 }
 
 /* ---- a pass ---------------------------------------------------------------------------------------------- */
@@ -157,22 +157,13 @@ static int count_pass(gp_paper *p, gp_paper_pass *r, bool no_masters)
     return rc;
 }
 
-static int choose(gp_paper *p, const char *gpu)
-{
-    for (size_t i = 0; i < ARRAY_LEN(gpus); i++)
-        if (!strcmp(gpus[i].name, gpu))
-            p->gpu = &gpus[i];
-    if (!p->gpu)
-        return fail("no factors are known for a %s; there are " GP_PAPER_GPUS, gpu);
-    BUG_ON(!gp_vendor_find(p->gpu->vendor, 1, &p->vendor));
-    return 0;
-}
-
-gp_paper *gp_paper_compute(const gp_config *c, const char *gpu, const gp_mfu_plan *plan)
+gp_paper *gp_paper_compute(const gp_config *c, gp_paper_gpu gpu, const gp_mfu_plan *plan)
 {
     gp_paper *p = gp_calloc(1, sizeof *p);
     bool decodes = c->causal && c->head == GP_HEAD_LM;
-    int rc = choose(p, gpu);
+    int rc = 0;
+    p->gpu = &gpus[gpu];
+    BUG_ON(!gp_vendor_find(p->gpu->vendor, 1, &p->vendor));
     p->config = *c;
     for (int i = 0; i < GP_PASSES && !rc; i++) {
         gp_pass pass = (gp_pass)(1 << i);

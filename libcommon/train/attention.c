@@ -7,12 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-int gp_attention_use(gp_model *m, const char *name, int64_t B, int64_t T, bool train)
+int gp_attention_use(gp_model *m, gp_attention_by by, int64_t B, int64_t T, bool train)
 {
-    gp_attention_by by;
     gp_shape shape = gp_model_shape(m, B, T, 0, train);
-    if (!gp_attention_parse(name, &by))
-        return fail("attention %s is unknown; there are own, cudnn, cudnn-forward and cudnn-backward", name);
     return gp_backend_attention(m->be, by, &shape);
 }
 
@@ -159,7 +156,7 @@ static gp_attention_by faster(gp_backend *be, const gp_shape *s, gp_attention_by
     return (gp_attention_by)by;
 }
 
-const char *gp_attention_measure(gp_model *m, int64_t B, int64_t T, int64_t room, char *told, size_t size)
+gp_attention_by gp_attention_measure(gp_model *m, int64_t B, int64_t T, int64_t room, char *told, size_t size)
 {
     gp_backend *be = m->be;
     gp_shape shape = gp_model_shape(m, B, T, 0, true);
@@ -169,5 +166,5 @@ const char *gp_attention_measure(gp_model *m, int64_t B, int64_t T, int64_t room
     else
         snprintf(told, size, "own kernels, there is nothing to measure: %s", gp_error());
     BUG_ON(gp_backend_attention(be, by, &shape));
-    return gp_attention_name(by);
+    return by;
 }

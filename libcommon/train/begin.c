@@ -25,7 +25,7 @@ void gp_job_describe(gp_job *j, gp_state *s)
     if (o->val.count)
         gp_mixture_fingerprint(&j->t.sets.val, s->validation);
     snprintf(s->batches, sizeof s->batches, "%lld x %lld tokens, %lld a step, order %s, seed %lld%s", (long long)j->t.B,
-             (long long)j->t.T, (long long)o->grad_accum, o->order, (long long)o->seed, weights);
+             (long long)j->t.T, (long long)o->grad_accum, gp_data_order_name(o->order), (long long)o->seed, weights);
     gp_attention_describe(j->t.be, attention, sizeof attention);
     gp_products_describe(j->t.be, products, sizeof products);
     snprintf(s->machine, sizeof s->machine, "%s, %s, %d threads, %s%s%s%s%s", gp_backend_name(j->t.be),
@@ -36,8 +36,7 @@ void gp_job_describe(gp_job *j, gp_state *s)
 static int config_from_scratch(const gp_job *j, gp_config *c)
 {
     const gp_train_options *o = j->o;
-    if (gp_config_preset(c, o->preset ? o->preset : GP_PRESET))
-        return -1;
+    *c = gp_config_of_preset(o->preset ? o->preset : GP_PRESET_NANO);
     c->vocab_size = gp_tokens_get_info(j->t.data)->vocab_size;
     if (o->layers)
         c->layers = o->layers;
@@ -97,8 +96,8 @@ static int fit_config(gp_job *j, gp_config *c, const char *path)
     gp_config preset = {0};
     if (!c->causal)
         return fail("%s: is not a causal model: train continues GPT-2 alone", path);
-    if (!o->resume && o->preset && gp_config_preset(&preset, o->preset))
-        return -1;
+    if (!o->resume && o->preset)
+        preset = gp_config_of_preset(o->preset);
     if (check_size(path, "layers", c->layers, o->layers ? o->layers : preset.layers) ||
         check_size(path, "heads", c->heads, o->heads ? o->heads : preset.heads) ||
         check_size(path, "channels", c->channels, o->channels ? o->channels : preset.channels))
@@ -157,7 +156,7 @@ int gp_job_begin_fresh(gp_job *j)
     gp_config c;
     gp_model *m;
     bool refused;
-    if (strcmp(j->o->init, "scratch")) {
+    if (!gp_is_from_scratch(j->o)) {
         m = model_from(j, j->o->init, &refused);
         if (!m)
             return -1;
@@ -165,7 +164,7 @@ int gp_job_begin_fresh(gp_job *j)
         if (config_from_scratch(j, &c))
             return -1;
         if (!j->o->preset)
-            j->asked->preset = GP_PRESET;
+            j->asked->preset = GP_PRESET_NANO;
         m = gp_model_create(&c, j->t.be, true);
         gp_model_init(m, (uint64_t)j->o->seed);
     }
@@ -275,7 +274,7 @@ static int begin_again(gp_job *j)
         free(trace);
         return -1;
     }
-    if (strcmp(j->o->init, "scratch") && gp_look(j->o->init, &st) > 0 && !S_ISREG(st.st_mode) &&
+    if (!gp_is_from_scratch(j->o) && gp_look(j->o->init, &st) > 0 && !S_ISREG(st.st_mode) &&
         !S_ISDIR(st.st_mode)) /* a pipe or a device, which may never end */
         return fail("%s: is not a regular file, and the config.yaml of %s names it for --init", j->o->init,
                     j->o->resume);
@@ -333,7 +332,7 @@ int gp_job_forget_later(gp_job *j)
 static int recall_attention(gp_job *j)
 {
     char *config = gp_path_join(gp_run_path(j->run), "config.yaml");
-    int there = strcmp(j->o->attention, "measure") ? 0 : gp_exists(config), rc = there < 0 ? -1 : 0;
+    int there = j->o->attention != GP_ATTENTION_MEASURE ? 0 : gp_exists(config), rc = there < 0 ? -1 : 0;
     if (there > 0)
         rc = gp_job_recorded(config, "attention", j->t.attention_recorded, sizeof j->t.attention_recorded);
     free(config);

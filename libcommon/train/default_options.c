@@ -24,7 +24,7 @@ static int choose_rate(gp_job *j, const gp_config *c)
     size_t i = ARRAY_LEN(rates) - 1;
     while (c->channels < rates[i].channels)
         i--;
-    bool trained = strcmp(o->init, "scratch") != 0;
+    bool trained = !gp_is_from_scratch(o);
     o->lr = trained ? finetuning : rates[i].lr;
     if (trained)
         gp_report_say(&j->t.report,
@@ -32,7 +32,7 @@ static int choose_rate(gp_job *j, const gp_config *c)
     else
         gp_report_say(&j->t.report, "lr %g, the default at %lld channels (as %s); --lr sets another", o->lr,
                       (long long)c->channels, rates[i].preset);
-    if (o->min_lr > o->lr && strcmp(o->schedule, "constant"))
+    if (o->min_lr > o->lr && o->schedule != GP_SCHEDULE_CONSTANT)
         return fail("--min-lr %g is above lr %g, which is implied: give --lr too", o->min_lr, o->lr);
     if (isnan(o->min_lr))
         o->min_lr = o->lr / 10;

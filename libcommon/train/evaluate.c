@@ -11,9 +11,9 @@
 /* ---- windows --------------------------------------------------------------------------------------------- */
 
 int gp_evaluation_open(gp_evaluation *e, const gp_stream_set *set, int64_t B, int64_t T, int64_t batches,
-                       const char *order)
+                       gp_data_order order)
 {
-    bool documents = !strcmp(order, "documents");
+    bool documents = order == GP_ORDER_DOCUMENTS;
     int64_t windows = 0, most = 0;
     *e = (gp_evaluation){.name = set->name, .batches = batches};
     for (int i = 0; i < set->count; i++) {
@@ -26,7 +26,8 @@ int gp_evaluation_open(gp_evaluation *e, const gp_stream_set *set, int64_t B, in
                     (long long)most, (long long)T + 1);
     if (!documents)
         B = gp_min(B, windows);
-    e->loader = gp_loader_open(set, 1, &(gp_loader_options){.B = B, .T = T, .order = documents ? order : "sequential"});
+    e->loader =
+        gp_loader_open(set, 1, &(gp_loader_options){.B = B, .T = T, .order = documents ? order : GP_ORDER_SEQUENTIAL});
     if (!e->loader)
         return -1;
     if (!documents) /* no window twice */

@@ -18,7 +18,7 @@ typedef struct gp_evaluation {
 
 /* order is training's. The set outlives e. -1 when no stream of the set has T + 1 tokens. */
 int gp_evaluation_open(gp_evaluation *e, const gp_stream_set *set, int64_t B, int64_t T, int64_t batches,
-                       const char *order);
+                       gp_data_order order);
 void gp_evaluation_close(gp_evaluation *e);
 /* In e->loss; progress (or NULL) counts its batches, from what it is at on. */
 int gp_evaluation_loss(gp_evaluation *e, gp_model *m, gp_progress *progress);

@@ -8,10 +8,17 @@
 #include "train/stream_check.h"
 #include "train/trainer.h"
 
+#include <string.h>
+
 #define GP_SPOOL_NAME "data.tok" /* a stream from stdin, in the run */
-#define GP_PRESET     "nano"     /* of a model from scratch, unless another is asked for */
 
 #define GP_LR_NANO    2e-3
+
+/* Fresh weights, not a checkpoint's. */
+static inline bool gp_is_from_scratch(const gp_train_options *o)
+{
+    return !strcmp(o->init, "scratch");
+}
 
 /* A checkpoint that was passed over, and why. */
 typedef struct gp_damaged {

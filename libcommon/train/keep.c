@@ -42,8 +42,8 @@ static int write_config_yaml(gp_job *j)
             gp_version(), j->state.machine, gp_backend_threads(j->t.be), j->state.data, j->state.fingerprint,
             tokenizer);
     write_folder(f);
-    if (!strcmp(j->o->attention, "measure"))
-        fprintf(f, "  attention: %s\n", j->t.attention);
+    if (j->o->attention == GP_ATTENTION_MEASURE)
+        fprintf(f, "  attention: %s\n", gp_attention_name(j->t.attention));
     bool lost = ferror(f);
     if (fclose(f) || lost || !text)
         die("out of memory");

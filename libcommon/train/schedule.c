@@ -3,13 +3,11 @@
 #include "train/job.h"
 
 #include <math.h>
-#include <string.h>
 
 gp_train_options gp_train_defaults(void)
 {
     return (gp_train_options){
         .val_fraction = 0.1,
-        .order = "random",
         .init = "scratch",
         .init_std = 0.02,
         .bias = true,
@@ -17,7 +15,6 @@ gp_train_options gp_train_defaults(void)
         .batch_size = 8,
         .grad_accum = 1,
         .steps = 600,
-        .schedule = "cosine",
         .lr = NAN,
         .min_lr = NAN,
         .warmup = 50,
@@ -34,12 +31,7 @@ gp_train_options gp_train_defaults(void)
         .save_every = 1000,
         .keep = 1,
         .log_every = 50,
-        .backend = "auto",
-        .dtype = "auto",
-        .attention = "own",
-        .products = "heuristic",
         .master_weights = true,
-        .recompute = "none",
     };
 }
 
@@ -59,25 +51,24 @@ static double one_minus_sqrt(double t)
     return 1 - sqrt(t);
 }
 
+static double (*const shapes[])(double t) = {
+    [GP_SCHEDULE_COSINE] = cosine, [GP_SCHEDULE_LINEAR] = linear, [GP_SCHEDULE_WSD] = one_minus_sqrt};
+
 double gp_train_lr(const gp_train_options *o, int64_t s)
 {
     int64_t end = o->decay_steps ? o->decay_steps : o->steps, begin = o->warmup;
-    double (*shape)(double t) = cosine, lr = isnan(o->lr) ? GP_LR_NANO : o->lr;
+    double lr = isnan(o->lr) ? GP_LR_NANO : o->lr;
     double least = isnan(o->min_lr) ? fmin(2e-4, lr) : o->min_lr;
     if (s < o->warmup)
         return lr * (double)(s + 1) / (double)(o->warmup + 1);
-    if (!strcmp(o->schedule, "constant"))
+    if (o->schedule == GP_SCHEDULE_CONSTANT)
         return lr;
-    if (!strcmp(o->schedule, "linear"))
-        shape = linear;
-    if (!strcmp(o->schedule, "wsd")) {
-        shape = one_minus_sqrt;
+    if (o->schedule == GP_SCHEDULE_WSD)
         begin = gp_max(begin, end - llround(o->decay_fraction * (double)end));
-    }
     if (s >= end)
         return least;
     if (s < begin)
         return lr;
     double t = (double)(s - begin) / (double)(end - begin);
-    return least + (lr - least) * shape(t);
+    return least + (lr - least) * shapes[o->schedule](t);
 }

@@ -8,7 +8,7 @@
 
 static bool has_crc(const gp_tokens *s)
 {
-    return !strcmp(gp_tokens_get_info(s)->format, "tok");
+    return gp_tokens_get_info(s)->format == GP_STREAM_TOK;
 }
 
 static int check_streams(gp_stream_check *c, bool with_crc)

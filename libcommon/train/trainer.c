@@ -13,7 +13,7 @@
 int gp_trainer_open_data(gp_trainer *t, const gp_train_options *o, const char *spool)
 {
     *t = (gp_trainer){.o = o};
-    t->be = gp_backend_open(o->backend, o->dtype, (int)o->threads);
+    t->be = gp_backend_open_kind(o->backend, o->dtype, (int)o->threads);
     if (!t->be || (!o->master_weights && gp_backend_drop_masters(t->be)) || gp_train_data_open(&t->sets, o, spool))
         return -1;
     t->data = t->sets.stream;
@@ -79,14 +79,16 @@ static int check_room(const gp_trainer *t)
 static int choose_attention(gp_trainer *t)
 {
     char told[320];
-    const char *asked = t->o->attention, *recorded = t->attention_recorded;
-    bool measured = !strcmp(asked, "measure");
+    const char *recorded = t->attention_recorded;
+    bool measured = t->o->attention == GP_ATTENTION_MEASURE;
     if (measured && !*recorded) {
         t->attention = gp_attention_measure(t->m, t->B, t->T, free_bytes(t) - bytes_to_come(t), told, sizeof told);
         gp_report_say(&t->report, "attention: %s", told);
         return 0;
     }
-    t->attention = measured ? recorded : asked;
+    t->attention = t->o->attention;
+    if (measured && !gp_attention_parse(recorded, &t->attention))
+        return fail("config.yaml records attention by %s, which is unknown", recorded);
     if (!gp_attention_use(t->m, t->attention, t->B, t->T, true))
         return 0;
     char *why = gp_strdup(gp_error());
@@ -152,7 +154,7 @@ void gp_trainer_report_products(gp_trainer *t)
  * again. */
 static int choose_products(gp_trainer *t)
 {
-    bool measured = !strcmp(t->o->products, "measure");
+    bool measured = t->o->products == GP_PRODUCTS_MEASURE;
     char why[256];
     if (gp_products_use(t->be, &t->products, measured, why, sizeof why))
         return -1;
@@ -178,9 +180,7 @@ int gp_trainer_open_model(gp_trainer *t, gp_model *m)
     t->m = m;
     t->B = o->batch_size;
     t->T = o->seq_len ? o->seq_len : gp_config_context(&m->config);
-    for (gp_recompute level = 0; level < GP_RECOMPUTE_LEVELS; level++)
-        if (!strcmp(o->recompute, gp_recompute_name(level)))
-            gp_model_set_recompute(m, level);
+    gp_model_set_recompute(m, o->recompute);
     if (gp_train_data_plan(&t->sets, o, t->B, t->T))
         return -1;
     if (!(t->report.peak > 0)) /* who knows it need not measure; its matrices go before there is more */

@@ -39,7 +39,7 @@ typedef struct gp_trainer {
     int64_t step;                /* issued steps */
     int64_t heard;               /* steps that were done and told; all of them, but on a backend that runs ahead */
     double heard_at;             /* gp_now() */
-    const char *attention;       /* what computes it, as an option would name it */
+    gp_attention_by attention;   /* what computes it, as an option would name it */
     char attention_recorded[16]; /* what this run measured when it began; "" where it did not */
     gp_products products;        /* what this run recorded before */
     gp_window losses, norms;     /* of the last steps, while outliers are looked for */

@@ -12,7 +12,7 @@ static void defaults_stay_where_nothing_is_given(void **state)
     (void)state;
     TAKES(int, steps, 1000, "--");
     TAKES(real, lr, 6e-4, "--");
-    TAKES(string, order, "random", "--");
+    TAKES(int, order, RANDOM, "--");
     TAKES(truth, echo, true, "--");
     TAKES(int, operands.count, 0, "--");
 }
@@ -200,7 +200,7 @@ static void what_is_no_float_is_refused(void **state)
 static void choices_are_one_of_the_list(void **state)
 {
     (void)state;
-    TAKES(string, order, "shuffle", "--order", "shuffle");
+    TAKES(int, order, SHUFFLE, "--order", "shuffle");
     REFUSED("--order: 'shuf' is not one of random, shuffle", "--order", "shuf");
     REFUSED("--order: 'random|shuffle' is not one of random, shuffle", "--order", "random|shuffle");
     REFUSED("--order: '' is not one of random, shuffle", "--order", "");
@@ -314,6 +314,40 @@ static void a_failed_run_says_why_and_exits_1(void **state)
     free(err);
 }
 
+/* The first choice's name is empty: its value is that of an option which is not given. */
+static void a_choice_may_be_left_out(void **state)
+{
+    (void)state;
+    static const gp_option rows[] = {{"kind", 'k', GP_OPT_CHOICE, offsetof(args, order), "WHICH", "what it is",
+                                      .choices = "||a|bc", .default_text = "none"},
+                                     {0}};
+    static const gp_tool choosy = {.name = "make-it", .options = rows};
+    static const struct {
+        char *argv[4];
+        int rc, value;
+        const char *shown;
+    } cases[] = {
+        {{"make-it"}, GP_OPTIONS_RUN, 0, ""},
+        {{"make-it", "-k", "a"}, GP_OPTIONS_RUN, 1, ""},
+        {{"make-it", "--kind", "bc"}, GP_OPTIONS_RUN, 2, ""},
+        {{"make-it", "--print-config"}, GP_OPTIONS_DONE, 0, "kind: null\n"},
+        {{"make-it", "--kind=bc", "--print-config"}, GP_OPTIONS_DONE, 2, "kind: bc\n"},
+        {{"make-it", "--help"}, GP_OPTIONS_DONE, 0, "what it is [a|bc] (default: none)\n"},
+        {{"make-it", "--kind", ""}, GP_OPTIONS_USAGE, 0, "--kind: '' is not one of a, bc "},
+        {{"make-it", "--kind", "b"}, GP_OPTIONS_USAGE, 0, "--kind: 'b' is not one of a, bc "},
+        {{"make-it", "--kind", "|a"}, GP_OPTIONS_USAGE, 0, "--kind: '|a' is not one of a, bc "},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char *argv[5] = {NULL};
+        memcpy(argv, cases[i].argv, sizeof cases[i].argv);
+        result r = run_tool(&choosy, argv);
+        assert_int_equal(r.rc, cases[i].rc);
+        assert_int_equal(r.a.order, cases[i].value);
+        assert_non_null(strstr(cases[i].rc == GP_OPTIONS_USAGE ? r.err : r.out, cases[i].shown));
+        drop(&r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -341,6 +375,7 @@ int main(void)
         cmocka_unit_test(a_full_disk_behind_stdout_is_a_failure),
         cmocka_unit_test(a_closed_stdout_is_a_failure_only_when_written),
         cmocka_unit_test(a_failed_run_says_why_and_exits_1),
+        cmocka_unit_test(a_choice_may_be_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -64,7 +64,7 @@ static void a_file_sets_options_of_every_type(void **state)
     assert_string_equal(a.out, "run 1");
     assert_int_equal(a.steps, 2000);
     assert_true(a.lr == 1e-3);
-    assert_string_equal(a.order, "shuffle");
+    assert_int_equal(a.order, SHUFFLE);
     assert_false(a.echo);
     assert_true(a.quiet);
     assert_int_equal(a.data.count, 3);
@@ -94,7 +94,7 @@ static void strings_need_no_quotes(void **state)
 static void null_is_nothing_or_leaves_the_default(void **state)
 {
     (void)state;
-    assert_string_equal(load("order: null\n").order, "random"); /* which has to be something */
+    assert_int_equal(load("order: null\n").order, RANDOM); /* which has to be something */
     assert_null(load("out:\n").out);
     assert_int_equal(load("steps: ~\n").steps, 1000);
     assert_true(load("echo: null\nsteps: 3\n").echo);

@@ -11,7 +11,8 @@ typedef struct outcome {
 } outcome;
 
 typedef struct how {
-    const char *dtype, *recompute;
+    const char *dtype;
+    gp_recompute recompute;
     bool recorded, ahead;
     int steps;
     bool narrow; /* without masters */
@@ -91,9 +92,9 @@ static void recorded_steps_issued_ahead_are_the_same_bits(void **state)
         const char *dtype = narrow ? "bf16" : dtypes[i];
         if (!runs(dtype))
             continue;
-        outcome plain = run((how){dtype, "none", false, false, SMALL_STEPS, narrow});
+        outcome plain = run((how){dtype, GP_RECOMPUTE_NONE, false, false, SMALL_STEPS, narrow});
         assert_int_equal(plain.passes, 2 * SMALL_STEPS);
-        outcome recorded = run((how){dtype, "none", true, true, SMALL_STEPS, narrow});
+        outcome recorded = run((how){dtype, GP_RECOMPUTE_NONE, true, true, SMALL_STEPS, narrow});
         assert_int_equal(recorded.passes, 2);
         assert_memory_equal(plain.numbers, recorded.numbers, plain.bytes);
         assert_string_equal(plain.log, recorded.log);
@@ -111,9 +112,9 @@ static void activations_made_again_are_what_they_were(void **state)
     for (size_t i = 0; i < ARRAY_LEN(dtypes); i++) {
         if (!runs(dtypes[i]))
             continue;
-        outcome kept = run((how){dtypes[i], "none", true, true, 1, false}),
-                norms = run((how){dtypes[i], "norms", true, true, 1, false}),
-                block = run((how){dtypes[i], "block", true, true, 1, false});
+        outcome kept = run((how){dtypes[i], GP_RECOMPUTE_NONE, true, true, 1, false}),
+                norms = run((how){dtypes[i], GP_RECOMPUTE_NORMS, true, true, 1, false}),
+                block = run((how){dtypes[i], GP_RECOMPUTE_BLOCK, true, true, 1, false});
         assert_memory_equal(kept.numbers, block.numbers, kept.bytes);
         assert_string_equal(kept.log, block.log);
         double difference = 0, norm = 0;

@@ -295,7 +295,7 @@ static void train(void)
     gp_train_options o = gp_train_defaults();
     char *path = gp_path_join(folder, "ids.bin");
     o.data = (gp_list){.items = (const char *[]){path}, .count = 1};
-    o.format = "raw16";
+    o.format = GP_STREAM_RAW16;
     o.vocab_size = 32;
     o.layers = 1;
     o.heads = 2;
@@ -306,8 +306,8 @@ static void train(void)
     o.save_every = 2;
     o.eval_batches = o.eval_every = 0;
     o.dropout = 0.1;
-    o.backend = "cuda";
-    o.dtype = "fp32";
+    o.backend = GP_BACKEND_CUDA;
+    o.dtype = GP_COMPUTE_FP32;
     o.quiet = true;
     o.out = resume ? NULL : out;
     o.resume = resume;

@@ -23,7 +23,7 @@ static gp_tokens *count_up(int64_t n)
 static void targets_are_the_tokens_after_the_inputs(void **state)
 {
     (void)state;
-    static const char *const orders[] = {"random", "shuffle", "sequential"};
+    static const gp_data_order orders[] = {GP_ORDER_RANDOM, GP_ORDER_SHUFFLE, GP_ORDER_SEQUENTIAL};
     gp_tokens *s = count_up(1000);
     for (int o = 0; o < 3; o++) {
         gp_loader *l = open_stream(s, &(gp_loader_options){.B = 3, .T = 7, .order = orders[o], .seed = 5});
@@ -46,7 +46,7 @@ static void sequential_wraps_at_the_last_whole_micro_batch(void **state)
 {
     (void)state;
     gp_tokens *s = count_up(26); /* 25 inputs with a target: 2 micro-batches of 3 x 4, one token over */
-    gp_loader *l = open_stream(s, &(gp_loader_options){.B = 3, .T = 4, .order = "sequential"});
+    gp_loader *l = open_stream(s, &(gp_loader_options){.B = 3, .T = 4, .order = GP_ORDER_SEQUENTIAL});
     static const int64_t starts[4][3] = {{0, 4, 8}, {12, 16, 20}, {0, 4, 8}, {12, 16, 20}};
     for (int n = 0; n < 4; n++)
         for (int b = 0; b < 3; b++)
@@ -59,7 +59,7 @@ static void sequential_wraps_by_rows_when_no_micro_batch_fits(void **state)
 {
     (void)state;
     gp_tokens *s = count_up(9); /* 2 windows of 4, 3 rows */
-    gp_loader *l = open_stream(s, &(gp_loader_options){.B = 3, .T = 4, .order = "sequential"});
+    gp_loader *l = open_stream(s, &(gp_loader_options){.B = 3, .T = 4, .order = GP_ORDER_SEQUENTIAL});
     static const int64_t starts[2][3] = {{0, 4, 0}, {4, 0, 4}};
     for (int n = 0; n < 2; n++)
         for (int b = 0; b < 3; b++)
@@ -74,7 +74,7 @@ static void shuffle_visits_each_window_once_an_epoch(void **state)
     static const int64_t sizes[] = {9, 10, 17, 100, 257, 1000, 4097};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         gp_tokens *s = count_up(sizes[i]);
-        gp_loader *l = open_stream(s, &(gp_loader_options){.B = 1, .T = 4, .order = "shuffle", .seed = 3});
+        gp_loader *l = open_stream(s, &(gp_loader_options){.B = 1, .T = 4, .order = GP_ORDER_SHUFFLE, .seed = 3});
         int64_t windows = gp_loader_epoch(l), spare = sizes[i] - 1 - 4 * windows;
         assert_int_equal(windows, (sizes[i] - 1) / 4);
         for (int64_t epoch = 0; epoch < 3; epoch++) {
@@ -100,7 +100,7 @@ static void shuffle_comes_to_the_first_and_to_the_last_token(void **state)
 {
     (void)state;
     gp_tokens *s = count_up(20);
-    gp_loader *l = open_stream(s, &(gp_loader_options){.B = 1, .T = 4, .order = "shuffle", .seed = 3});
+    gp_loader *l = open_stream(s, &(gp_loader_options){.B = 1, .T = 4, .order = GP_ORDER_SHUFFLE, .seed = 3});
     int epochs[4] = {0};
     bool input[20] = {false}, target[20] = {false};
     assert_int_equal(gp_loader_epoch(l), 4);
@@ -122,7 +122,7 @@ static void shuffle_comes_to_the_first_and_to_the_last_token(void **state)
 }
 
 /* How many of the first n rows of two loaders start at the same place. */
-static int same_starts(const gp_tokens *s, const char *order, uint64_t seed1, int64_t from1, uint64_t seed2,
+static int same_starts(const gp_tokens *s, gp_data_order order, uint64_t seed1, int64_t from1, uint64_t seed2,
                        int64_t from2)
 {
     gp_loader *a = open_stream(s, &(gp_loader_options){.B = 1, .T = 4, .order = order, .seed = seed1});
@@ -139,18 +139,18 @@ static void order_depends_on_seed_and_epoch_alone(void **state)
 {
     (void)state;
     gp_tokens *s = count_up(2001); /* 500 windows */
-    assert_int_equal(same_starts(s, "random", 1, 0, 1, 0), 100);
-    assert_int_equal(same_starts(s, "shuffle", 1, 0, 1, 0), 100);
-    assert_in_range(same_starts(s, "random", 1, 0, 2, 0), 0, 3);
-    assert_in_range(same_starts(s, "shuffle", 1, 0, 2, 0), 0, 5);
-    assert_in_range(same_starts(s, "shuffle", 1, 0, 1, 500), 0, 5);
+    assert_int_equal(same_starts(s, GP_ORDER_RANDOM, 1, 0, 1, 0), 100);
+    assert_int_equal(same_starts(s, GP_ORDER_SHUFFLE, 1, 0, 1, 0), 100);
+    assert_in_range(same_starts(s, GP_ORDER_RANDOM, 1, 0, 2, 0), 0, 3);
+    assert_in_range(same_starts(s, GP_ORDER_SHUFFLE, 1, 0, 2, 0), 0, 5);
+    assert_in_range(same_starts(s, GP_ORDER_SHUFFLE, 1, 0, 1, 500), 0, 5);
     gp_tokens_close(s);
 }
 
 static void rows_do_not_depend_on_how_they_are_batched(void **state)
 {
     (void)state;
-    static const char *const orders[] = {"random", "shuffle"};
+    static const gp_data_order orders[] = {GP_ORDER_RANDOM, GP_ORDER_SHUFFLE};
     gp_tokens *s = count_up(2001);
     for (int o = 0; o < 2; o++) {
         gp_loader *a = open_stream(s, &(gp_loader_options){.B = 12, .T = 4, .order = orders[o], .seed = 9});
@@ -167,7 +167,7 @@ static void random_starts_are_uniform_over_every_place(void **state)
 {
     (void)state;
     gp_tokens *s = count_up(14); /* places 0 .. 9 for T = 4 */
-    gp_loader *l = open_stream(s, &(gp_loader_options){.B = 4, .T = 4, .order = "random", .seed = 7});
+    gp_loader *l = open_stream(s, &(gp_loader_options){.B = 4, .T = 4, .order = GP_ORDER_RANDOM, .seed = 7});
     int count[10] = {0};
     double chi2 = 0;
     for (int64_t n = 0; n < 2500; n++)
@@ -186,7 +186,7 @@ static void random_starts_are_uniform_over_every_place(void **state)
 static void a_range_is_never_left(void **state)
 {
     (void)state;
-    static const char *const orders[] = {"random", "shuffle", "sequential"};
+    static const gp_data_order orders[] = {GP_ORDER_RANDOM, GP_ORDER_SHUFFLE, GP_ORDER_SEQUENTIAL};
     gp_tokens *s = count_up(200);
     for (int o = 0; o < 3; o++) {
         gp_loader *l = open_range(s, 50, 90, &(gp_loader_options){.B = 2, .T = 8, .order = orders[o], .seed = 2});
@@ -202,15 +202,14 @@ static void text_shorter_than_the_context_is_refused(void **state)
 {
     (void)state;
     gp_tokens *s = count_up(64);
-    assert_null(open_stream(s, &(gp_loader_options){.B = 1, .T = 64, .order = "random"}));
+    assert_null(open_stream(s, &(gp_loader_options){.B = 1, .T = 64, .order = GP_ORDER_RANDOM}));
     assert_non_null(strstr(gp_error(), "64 tokens, more than 64 are needed"));
-    gp_loader *l = open_stream(s, &(gp_loader_options){.B = 1, .T = 63, .order = "random"});
+    gp_loader *l = open_stream(s, &(gp_loader_options){.B = 1, .T = 63, .order = GP_ORDER_RANDOM});
     assert_non_null(l);
     assert_int_equal(start_of(l, 12345, 0), 0);
     gp_loader_close(l);
-    assert_null(open_stream(s, &(gp_loader_options){.B = 1, .T = INT64_MAX, .order = "random"}));
-    assert_null(open_stream(s, &(gp_loader_options){.B = 0, .T = 4, .order = "random"}));
-    assert_null(open_stream(s, &(gp_loader_options){.B = 1, .T = 4, .order = "sideways"}));
+    assert_null(open_stream(s, &(gp_loader_options){.B = 1, .T = INT64_MAX, .order = GP_ORDER_RANDOM}));
+    assert_null(open_stream(s, &(gp_loader_options){.B = 0, .T = 4, .order = GP_ORDER_RANDOM}));
     gp_tokens_close(s);
 }
 
@@ -241,7 +240,8 @@ static void rows_of_order_documents_begin_with_or_behind_a_separator(void **stat
 {
     (void)state;
     gp_tokens *s = twenty_documents();
-    gp_loader *l = open_range(s, 40, 160, &(gp_loader_options){.B = 1, .T = 25, .order = "documents", .seed = 3});
+    gp_loader *l =
+        open_range(s, 40, 160, &(gp_loader_options){.B = 1, .T = 25, .order = GP_ORDER_DOCUMENTS, .seed = 3});
     assert_non_null(l);
     bool seen[20] = {false};
     int with = 0;
@@ -263,11 +263,11 @@ static void order_documents_needs_an_index(void **state)
 {
     (void)state;
     gp_tokens *s = count_up(200);
-    assert_null(open_stream(s, &(gp_loader_options){.B = 1, .T = 25, .order = "documents"}));
+    assert_null(open_stream(s, &(gp_loader_options){.B = 1, .T = 25, .order = GP_ORDER_DOCUMENTS}));
     assert_non_null(strstr(gp_error(), "no index of documents"));
     gp_tokens_close(s);
     s = twenty_documents();
-    assert_null(open_stream(s, &(gp_loader_options){.B = 1, .T = 197, .order = "documents"}));
+    assert_null(open_stream(s, &(gp_loader_options){.B = 1, .T = 197, .order = GP_ORDER_DOCUMENTS}));
     assert_non_null(strstr(gp_error(), "no document has 198 tokens"));
     gp_tokens_close(s);
 }

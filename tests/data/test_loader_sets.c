@@ -52,7 +52,7 @@ static gp_stream_set shards(gp_span *spans, int from, int n)
     return (gp_stream_set){.name = "shards", .spans = spans, .count = n, .weight = 1};
 }
 
-static gp_loader *open_sets(const gp_stream_set *sets, int count, int64_t B, int64_t T, const char *order)
+static gp_loader *open_sets(const gp_stream_set *sets, int count, int64_t B, int64_t T, gp_data_order order)
 {
     gp_loader *l = gp_loader_open(sets, count, &(gp_loader_options){.B = B, .T = T, .order = order, .seed = 5});
     assert_non_null(l);
@@ -66,7 +66,7 @@ static void sequential_goes_from_shard_to_shard_as_llmc_does(void **state)
     (void)state;
     gp_span spans[3];
     gp_stream_set set = shards(spans, 0, 3);
-    gp_loader *l = open_sets(&set, 1, 3, 4, "sequential");
+    gp_loader *l = open_sets(&set, 1, 3, 4, GP_ORDER_SEQUENTIAL);
     static const struct {
         int span;
         int64_t start;
@@ -93,7 +93,7 @@ static void shuffle_visits_each_window_of_all_shards_once_an_epoch(void **state)
     (void)state;
     gp_span spans[STREAMS];
     gp_stream_set set = shards(spans, 0, STREAMS);
-    gp_loader *l = open_sets(&set, 1, 1, 4, "shuffle");
+    gp_loader *l = open_sets(&set, 1, 1, 4, GP_ORDER_SHUFFLE);
     int64_t windows = 6 + 2 + 3 + 25; /* (26 - 1) / 4, (9 - 1) / 4, ... */
     assert_int_equal(gp_loader_epoch(l), windows);
     for (int64_t epoch = 0; epoch < 20; epoch++) {
@@ -117,7 +117,7 @@ static void random_is_uniform_over_every_place_of_all_shards(void **state)
     (void)state;
     gp_span spans[3];
     gp_stream_set set = shards(spans, 0, 3);
-    gp_loader *l = open_sets(&set, 1, 4, 4, "random");
+    gp_loader *l = open_sets(&set, 1, 4, 4, GP_ORDER_RANDOM);
     static const int64_t places[3] = {22, 5, 10}; /* tokens - 4 */
     int count[3][22] = {{0}};
     double chi2 = 0;
@@ -139,7 +139,7 @@ static void documents_of_all_shards_begin_rows(void **state)
     (void)state;
     gp_span spans[STREAMS];
     gp_stream_set set = shards(spans, 0, STREAMS);
-    gp_loader *l = open_sets(&set, 1, 1, 12, "documents");
+    gp_loader *l = open_sets(&set, 1, 1, 12, GP_ORDER_DOCUMENTS);
     /* A document may begin a row with its separator before it and 12 + 1 tokens behind: at 5 and 10 of 26, none of 9,
      * none of 14 (5 - 1 + 13 > 14), and 5 .. 85 of 101. */
     int count[STREAMS] = {0};
@@ -168,7 +168,7 @@ static void a_set_has_its_share_of_the_rows_at_any_step(void **state)
             sets[s] = shards(spans + s, s, 1);
             sets[s].weight = weights[w][s];
         }
-        gp_loader *l = open_sets(sets, 3, 5, 4, "random");
+        gp_loader *l = open_sets(sets, 3, 5, 4, GP_ORDER_RANDOM);
         for (int64_t n = 0; n < 2000; n++)
             for (int64_t b = 0; b < 5; b++) {
                 had[gp_loader_place(l, n, b).set]++;
@@ -186,7 +186,7 @@ static void a_set_goes_on_where_its_last_row_was(void **state)
     gp_span spans[3];
     gp_stream_set sets[2] = {shards(spans, 0, 2), shards(spans + 2, 3, 1)};
     sets[0].weight = 0.3, sets[1].weight = 0.7;
-    gp_loader *l = open_sets(sets, 2, 4, 4, "sequential");
+    gp_loader *l = open_sets(sets, 2, 4, 4, GP_ORDER_SEQUENTIAL);
     int64_t row[2] = {0};
     for (int64_t n = 0; n < 50; n++)
         for (int64_t b = 0; b < 4; b++) {
@@ -202,7 +202,7 @@ static void a_set_goes_on_where_its_last_row_was(void **state)
 static void rows_of_a_mixture_do_not_depend_on_how_they_are_batched(void **state)
 {
     (void)state;
-    static const char *const orders[] = {"random", "shuffle", "sequential", "documents"};
+    static const gp_data_order orders[] = {GP_ORDER_RANDOM, GP_ORDER_SHUFFLE, GP_ORDER_SEQUENTIAL, GP_ORDER_DOCUMENTS};
     gp_span spans[2];
     gp_stream_set sets[2] = {shards(spans, 0, 1), shards(spans + 1, 3, 1)};
     sets[0].weight = 0.4, sets[1].weight = 0.6;
@@ -223,7 +223,7 @@ static void equal_sets_do_not_draw_the_same_rows(void **state)
     (void)state;
     gp_span spans[2];
     gp_stream_set sets[2] = {shards(spans, 3, 1), shards(spans + 1, 3, 1)};
-    static const char *const orders[] = {"random", "shuffle"};
+    static const gp_data_order orders[] = {GP_ORDER_RANDOM, GP_ORDER_SHUFFLE};
     for (int o = 0; o < 2; o++) {
         gp_loader *l = open_sets(sets, 2, 2, 4, orders[o]);
         int same = 0;
@@ -260,7 +260,8 @@ static void rows_are_those_of_the_definition(void **state)
                             {.name = "two", .spans = spans + 2, .count = 1, .weight = 1}};
     for (int order = 0; order < 2; order++) {
         const int(*expected)[order_rows][2] = order ? order_shuffle : order_random;
-        gp_loader_options o = {.B = 2, .T = order_T, .order = order ? "shuffle" : "random", .seed = order_seed};
+        gp_loader_options o = {
+            .B = 2, .T = order_T, .order = order ? GP_ORDER_SHUFFLE : GP_ORDER_RANDOM, .seed = order_seed};
         gp_loader *l = gp_loader_open(sets, 2, &o);
         assert_non_null(l);
         int row[2] = {0};
@@ -284,7 +285,7 @@ static void a_set_without_a_row_or_a_weight_is_refused(void **state)
     (void)state;
     gp_span spans[2];
     gp_stream_set sets[2] = {shards(spans, 0, 1), shards(spans + 1, 1, 1)};
-    const gp_loader_options o = {.B = 1, .T = 12, .order = "random"};
+    const gp_loader_options o = {.B = 1, .T = 12, .order = GP_ORDER_RANDOM};
     sets[1].name = "small";
     assert_null(gp_loader_open(sets, 2, &o));
     assert_non_null(strstr(gp_error(), "small: the text is shorter than the context: 9 tokens"));

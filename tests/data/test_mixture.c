@@ -142,7 +142,7 @@ static void assert_fingerprint(gp_list files, const char *than, bool same)
 {
     gp_mixture m;
     char hex[33];
-    assert_int_equal(gp_mixture_open(&m, &files, &(gp_mixture_how){.format = "raw16", .vocab_size = 50}), 0);
+    assert_int_equal(gp_mixture_open(&m, &files, &(gp_mixture_how){.format = GP_STREAM_RAW16, .vocab_size = 50}), 0);
     gp_mixture_fingerprint(&m, hex);
     gp_mixture_close(&m);
     if (same)
@@ -167,7 +167,7 @@ static void a_fingerprint_tells_tokens_apart(void **state)
     assert_string_not_equal(one, two);
 
     write_raw("ids.bin", 0, 0);
-    assert_int_equal(gp_mixture_open(&m, &raw, &(gp_mixture_how){.format = "raw16", .vocab_size = 50}), 0);
+    assert_int_equal(gp_mixture_open(&m, &raw, &(gp_mixture_how){.format = GP_STREAM_RAW16, .vocab_size = 50}), 0);
     gp_mixture_fingerprint(&m, one);
     gp_mixture_close(&m);
     assert_fingerprint(raw, one, true);

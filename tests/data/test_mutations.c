@@ -121,7 +121,7 @@ static void try_tok(const char *path)
 {
     gp_tokens *s;
     gp_tokenizer *t;
-    if (gp_corpus_open(path, NULL, 0, NULL, false, &s, &t)) {
+    if (gp_corpus_open(path, GP_STREAM_ANY, 0, NULL, false, &s, &t)) {
         assert_told(path);
     } else {
         check_stream(s);
@@ -135,7 +135,7 @@ static void try_tok(const char *path)
 
 static void try_llmc(const char *path)
 {
-    gp_tokens *s = gp_tokens_open_as(path, "llmc", 300, NULL);
+    gp_tokens *s = gp_tokens_open_as(path, GP_STREAM_LLMC, 300, NULL);
     if (s) {
         check_stream(s);
         opened++;
@@ -192,7 +192,7 @@ static char *small_json(void)
                      "\"added_tokens\":[{\"id\":258,\"content\":\"<|end|>\",\"special\":true}],");
 }
 
-static void write_stream(const char *name, const char *format)
+static void write_stream(const char *name, gp_stream_format format)
 {
     static const int32_t ids[] = {'a', 256, 257, 0, 255, 'x', 'y', 'z', 10, 32};
     char *json = small_json();
@@ -219,14 +219,14 @@ static void write_stream(const char *name, const char *format)
 static void a_damaged_stream_is_told(void **unused)
 {
     (void)unused;
-    write_stream("a.tok", "tok");
+    write_stream("a.tok", GP_STREAM_TOK);
     mutate("a.tok", 2000, try_tok);
 }
 
 static void a_damaged_llmc_stream_is_told(void **unused)
 {
     (void)unused;
-    write_stream("a.bin", "llmc");
+    write_stream("a.bin", GP_STREAM_LLMC);
     mutate("a.bin", 1000, try_llmc);
 }
 

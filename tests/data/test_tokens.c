@@ -90,7 +90,7 @@ static void a_stream_made_by_hand_reads(void **state)
     assert_int_equal(info->documents, 2);
     assert_int_equal(info->fingerprint[15], 16);
     assert_string_equal(info->metadata, "{\"source\":{\"name\":\"here\"}}");
-    assert_string_equal(info->format, "tok");
+    assert_int_equal(info->format, GP_STREAM_TOK);
     assert_int_equal(gp_tokens_verify(s), 0);
     assert_int_equal(gp_tokens_read(s, 0, 7, ids), 0);
     assert_memory_equal(ids, image_ids, sizeof ids);

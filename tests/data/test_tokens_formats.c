@@ -58,13 +58,13 @@ static void llmc_files_are_recognised_and_written(void **state)
     save(p, sizeof p);
     gp_tokens *s = gp_tokens_open(path, NULL);
     assert_non_null(s);
-    assert_string_equal(gp_tokens_get_info(s)->format, "llmc");
+    assert_int_equal(gp_tokens_get_info(s)->format, GP_STREAM_LLMC);
     assert_int_equal(gp_tokens_get_info(s)->vocab_size, 50257);
     assert_int_equal(gp_tokens_read(s, 0, 3, back), 0);
     assert_memory_equal(back, ids, sizeof ids);
     gp_tokens_close(s);
 
-    gp_tokens_writer *w = gp_tokens_create(path, &(gp_tokens_info){.vocab_size = 50257, .format = "llmc"});
+    gp_tokens_writer *w = gp_tokens_create(path, &(gp_tokens_info){.vocab_size = 50257, .format = GP_STREAM_LLMC});
     assert_int_equal(gp_tokens_write(w, ids, 3), 0);
     assert_int_equal(gp_tokens_finish(w), 0);
     assert_int_equal(load(got, sizeof got), sizeof p);
@@ -94,18 +94,18 @@ static void raw16_needs_its_vocabulary(void **state)
     const uint16_t ids[3] = {1, 2, 300};
     int32_t back[3];
     save(ids, sizeof ids);
-    assert_null(gp_tokens_open_as(path, "raw16", 0, NULL));
+    assert_null(gp_tokens_open_as(path, GP_STREAM_RAW16, 0, NULL));
     assert_non_null(strstr(gp_error(), "--vocab-size"));
-    gp_tokens *s = gp_tokens_open_as(path, "raw16", 300, NULL);
+    gp_tokens *s = gp_tokens_open_as(path, GP_STREAM_RAW16, 300, NULL);
     assert_non_null(s);
     assert_int_equal(gp_tokens_verify(s), -1);
     gp_tokens_close(s);
-    s = gp_tokens_open_as(path, "raw16", 301, NULL);
+    s = gp_tokens_open_as(path, GP_STREAM_RAW16, 301, NULL);
     assert_int_equal(gp_tokens_read(s, 0, 3, back), 0);
     assert_int_equal(back[2], 300);
     gp_tokens_close(s);
     save(ids, 5);
-    assert_null(gp_tokens_open_as(path, "raw16", 301, NULL));
+    assert_null(gp_tokens_open_as(path, GP_STREAM_RAW16, 301, NULL));
     assert_non_null(strstr(gp_error(), "odd number"));
 }
 
@@ -123,10 +123,10 @@ static void what_has_a_header_is_not_raw16(void **state)
                    {"\x93NUMPY\x01\0", "numpy"}};
     for (size_t i = 0; i < ARRAY_LEN(headers); i++) {
         save(headers[i].bytes, 8);
-        assert_null(gp_tokens_open_as(path, "raw16", 65536, NULL));
+        assert_null(gp_tokens_open_as(path, GP_STREAM_RAW16, 65536, NULL));
         assert_non_null(strstr(gp_error(), headers[i].what));
         save(headers[i].bytes, 2); /* an id as any other */
-        gp_tokens *s = gp_tokens_open_as(path, "raw16", 65536, NULL);
+        gp_tokens *s = gp_tokens_open_as(path, GP_STREAM_RAW16, 65536, NULL);
         assert_non_null(s);
         gp_tokens_close(s);
     }

@@ -120,7 +120,7 @@ static void a_raw_stream_is_counted(void **state)
     int32_t id;
     begin(2 * COUNT);
     put_number(2 * (COUNT - 1), 41, 2);
-    gp_tokens *s = gp_tokens_open_as(path, "raw16", 50, NULL);
+    gp_tokens *s = gp_tokens_open_as(path, GP_STREAM_RAW16, 50, NULL);
     assert_non_null(s);
     assert_int_equal(gp_tokens_get_info(s)->count, COUNT);
     assert_int_equal(gp_tokens_read(s, COUNT - 1, 1, &id), 0);
@@ -152,7 +152,7 @@ static void the_loader_gets_there(void **state)
         put_number(TOKENS_AT + 2 * ((INT64_C(1) << 32) + i), (uint64_t)(10 + i), 2);
     gp_tokens *s = gp_tokens_open(path, NULL);
     assert_non_null(s);
-    gp_loader *l = open_stream(s, &(gp_loader_options){.B = B, .T = T, .order = "sequential"});
+    gp_loader *l = open_stream(s, &(gp_loader_options){.B = B, .T = T, .order = GP_ORDER_SEQUENTIAL});
     assert_int_equal(start_of(l, n, 1), (INT64_C(1) << 32) + T);
     assert_int_equal(read_batch(l, n, inputs, targets), 0);
     for (int i = 0; i < B * T; i++) {
@@ -163,9 +163,9 @@ static void the_loader_gets_there(void **state)
     /* Half of the tokens lie past 2^31, and two of the three documents that have a separator before them. 80 is five
      * standard deviations of a thousand draws. */
     static const struct {
-        const char *order;
+        gp_data_order order;
         int64_t later;
-    } cases[] = {{"random", 500}, {"shuffle", 500}, {"documents", 667}};
+    } cases[] = {{GP_ORDER_RANDOM, 500}, {GP_ORDER_SHUFFLE, 500}, {GP_ORDER_DOCUMENTS, 667}};
     for (size_t c = 0; c < ARRAY_LEN(cases); c++) {
         l = open_stream(s, &(gp_loader_options){.B = B, .T = T, .order = cases[c].order, .seed = 1});
         assert_non_null(l);

@@ -4,7 +4,8 @@
 #include "gptpipe/options.h"
 
 typedef struct args {
-    const char *out, *order;
+    const char *out;
+    enum { RANDOM, SHUFFLE } order;
     int64_t steps, limit;
     double lr, decay, time;
     gp_list data;
@@ -19,7 +20,7 @@ static const gp_option table[] = {
     {"lr", 0, GP_OPT_FLOAT, offsetof(args, lr), "X", "peak learning rate", .min = 0, .max = 10},
     {"decay", 0, GP_OPT_FLOAT, offsetof(args, decay), "X", "any number at all"},
     {"time", 0, GP_OPT_TIME, offsetof(args, time), "TIME", "how long", .min = 0, .max = 1e9},
-    {"order", 0, GP_OPT_CHOICE, offsetof(args, order), "WHICH", "data order", .choices = "random|shuffle"},
+    {"order", 0, GP_OPT_CHOICE, offsetof(args, order), "WHICH", "data order", .choices = "|random|shuffle"},
     {"data", 'd', GP_OPT_LIST, offsetof(args, data), "FILE", "token streams"},
     {"echo", 'e', GP_OPT_FLAG, offsetof(args, echo), NULL, "print the prompt too"},
     {"quiet", 'q', GP_OPT_FLAG, offsetof(args, quiet), NULL, "no progress", .unlogged = true},
@@ -30,19 +31,19 @@ static const gp_tool tool = {.name = "fuzz", .summary = "reads", .usage = "[OPTI
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    args a = {.order = "random", .steps = 1000, .lr = 6e-4, .echo = true};
+    args a = {.steps = 1000, .lr = 6e-4, .echo = true};
     fuzz_begin();
     if (gp_options_load(&tool, &a, fuzz_file("config.yaml", data, size))) {
         fuzz_refused();
         return 0;
     }
     BUG_ON(a.steps < 0 || a.steps > 1000000000 || !(a.lr >= 0 && a.lr <= 10) || !(a.time >= 0 && a.time <= 1e9));
-    BUG_ON(strcmp(a.order, "random") && strcmp(a.order, "shuffle"));
+    BUG_ON(a.order != RANDOM && a.order != SHUFFLE);
 
     /* what is printed reads back as the same */
     char *text = NULL, *text2 = NULL;
     size_t n, n2;
-    args b = {.order = "random"};
+    args b = {.order = RANDOM};
     FILE *f = open_memstream(&text, &n);
     BUG_ON(!f || gp_options_print(&tool, &a, f));
     fclose(f);

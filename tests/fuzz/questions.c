@@ -17,10 +17,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         json_t *o = gp_jsonl_line(line, n, "questions.jsonl", number + 1);
         if (!o)
             fuzz_refused();
-        for (const gp_cloze_task *task = gp_cloze_tasks; o && task->name; task++) {
+        for (int task = GP_TASK_TEXT + 1; o && task <= GP_TASK_CHOICES; task++) {
             gp_question q = {0};
             fuzz_begin();
-            if (task->read(&q, o, "questions.jsonl", number + 1)) {
+            if (gp_cloze_tasks[task].read(&q, o, "questions.jsonl", number + 1)) {
                 fuzz_refused();
                 continue;
             }

@@ -46,7 +46,7 @@ static void use(const gp_tokens *s, const gp_tokenizer *t)
         fuzz_refused();
 }
 
-static void open_as(const char *path, const char *format, int64_t vocab_size)
+static void open_as(const char *path, gp_stream_format format, int64_t vocab_size)
 {
     gp_tokens *s;
     gp_tokenizer *t;
@@ -79,15 +79,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size && data[0] == '{') {
         const char *path = around(data, size);
         if (path)
-            open_as(path, NULL, 0);
+            open_as(path, GP_STREAM_ANY, 0);
         return 0;
     }
     char path[400];
     snprintf(path, sizeof path, "%s", fuzz_file("a.tok", data, size));
-    open_as(path, NULL, 0);
+    open_as(path, GP_STREAM_ANY, 0);
     if (size < 8 || memcmp(data, GP_TOK_MAGIC, 8)) {
-        open_as(path, "llmc", 300);
-        open_as(path, "raw16", 50257);
+        open_as(path, GP_STREAM_LLMC, 300);
+        open_as(path, GP_STREAM_RAW16, 50257);
     }
     return 0;
 }

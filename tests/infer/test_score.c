@@ -264,14 +264,11 @@ static void what_does_not_fit_is_refused(void **state)
 
 /* ---- questions ------------------------------------------------------------------------------------------- */
 
-static int read_line(const char *task, const char *line, gp_question *q)
+static int read_line(gp_score_kind task, const char *line, gp_question *q)
 {
-    const gp_cloze_task *t = gp_cloze_tasks;
-    while (strcmp(t->name, task))
-        t++;
     json_t *o = json_loads(line, JSON_ALLOW_NUL, NULL);
     assert_non_null(o);
-    int rc = t->read(q, o, "a.jsonl", 3);
+    int rc = gp_cloze_tasks[task].read(q, o, "a.jsonl", 3);
     json_decref(o);
     return rc;
 }
@@ -282,7 +279,7 @@ static void hellaswag_becomes_what_the_harness_makes_of_it(void **state)
     (void)state;
     gp_question q;
     assert_int_equal(
-        read_line("hellaswag",
+        read_line(GP_TASK_HELLASWAG,
                   "{\"activity_label\": \"Roof [x] work\", \"ctx_a\": \" A man  is [header] on a [title] roof.\", "
                   "\"ctx_b\": \"\\u00c9LAN he [sic] Says\", \"endings\": [\" starts   [step] up. \", "
                   "\"\\u00e9t\\u00e9 [a\", "
@@ -314,18 +311,20 @@ static void characters_are_counted_as_in_the_harness(void **state)
 {
     (void)state;
     static const struct {
-        const char *task, *context, *ending, *text;
+        gp_score_kind task;
+        const char *context, *ending, *text;
         double characters;
     } cases[] = {
-        {"hellaswag", "\"activity_label\": \"A\", \"ctx_a\": \"b\", \"ctx_b\": \"c\"", " [header] Up.", "  Up.", 4},
-        {"hellaswag", "\"activity_label\": \"A\", \"ctx_a\": \"b\", \"ctx_b\": \"c\"", "Up\\u00e9\\ud83d\\ude00",
+        {GP_TASK_HELLASWAG, "\"activity_label\": \"A\", \"ctx_a\": \"b\", \"ctx_b\": \"c\"", " [header] Up.", "  Up.",
+         4},
+        {GP_TASK_HELLASWAG, "\"activity_label\": \"A\", \"ctx_a\": \"b\", \"ctx_b\": \"c\"", "Up\\u00e9\\ud83d\\ude00",
          " Up\u00e9\U0001f600", 4},
-        {"hellaswag-raw", "\"ctx\": \"A\"", "up", " up", 2},
-        {"hellaswag-raw", "\"ctx\": \"A\"", " up ", "  up ", 4},
-        {"choices", "\"context\": \"A\"", "up", "up", 2},
-        {"choices", "\"context\": \"A\"", " up ", " up ", 3},
-        {"choices", "\"context\": \"A\"", "\\n\\nup", "\n\nup", 2},
-        {"choices", "\"context\": \"A\"", " \u4e2d\u6587", " \u4e2d\u6587", 2},
+        {GP_TASK_HELLASWAG_RAW, "\"ctx\": \"A\"", "up", " up", 2},
+        {GP_TASK_HELLASWAG_RAW, "\"ctx\": \"A\"", " up ", "  up ", 4},
+        {GP_TASK_CHOICES, "\"context\": \"A\"", "up", "up", 2},
+        {GP_TASK_CHOICES, "\"context\": \"A\"", " up ", " up ", 3},
+        {GP_TASK_CHOICES, "\"context\": \"A\"", "\\n\\nup", "\n\nup", 2},
+        {GP_TASK_CHOICES, "\"context\": \"A\"", " \u4e2d\u6587", " \u4e2d\u6587", 2},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         gp_question q;
@@ -333,7 +332,7 @@ static void characters_are_counted_as_in_the_harness(void **state)
         assert_int_equal(read_line(cases[i].task, line, &q), 0);
         assert_string_equal(q.ending[0].data, cases[i].text);
         if (q.characters[0] != cases[i].characters)
-            fail_msg("%s: '%s' has %g characters, expected %g", cases[i].task, cases[i].text, q.characters[0],
+            fail_msg("task %d: '%s' has %g characters, expected %g", cases[i].task, cases[i].text, q.characters[0],
                      cases[i].characters);
         gp_question_release(&q);
         free(line);
@@ -353,7 +352,7 @@ static void many_brackets_are_read_in_one_pass(void **state)
                            "\"endings\": [\"d\"], \"label\": 0}",
                            open);
     alarm(60);
-    assert_int_equal(read_line("hellaswag", line, &q), 0);
+    assert_int_equal(read_line(GP_TASK_HELLASWAG, line, &q), 0);
     alarm(0);
     assert_int_equal(q.context.len, OPEN + 6);
     assert_memory_equal(q.context.data, "A: [[", 5);
@@ -368,7 +367,8 @@ static void the_raw_question_is_as_it_stands(void **state)
     (void)state;
     gp_question q;
     assert_int_equal(
-        read_line("hellaswag-raw", "{\"ctx\": \"A [b]\", \"endings\": [\"c  d\", \"e\"], \"label\": \"1\"}", &q), 0);
+        read_line(GP_TASK_HELLASWAG_RAW, "{\"ctx\": \"A [b]\", \"endings\": [\"c  d\", \"e\"], \"label\": \"1\"}", &q),
+        0);
     assert_string_equal(q.context.data, "A [b]");
     assert_string_equal(q.ending[0].data, " c  d");
     assert_int_equal(q.label, 1);
@@ -379,11 +379,11 @@ static void lambada_asks_for_the_last_word(void **state)
 {
     (void)state;
     gp_question q;
-    assert_int_equal(read_line("lambada", "{\"text\": \"one two\\nthree  four\"}", &q), 0);
+    assert_int_equal(read_line(GP_TASK_LAMBADA, "{\"text\": \"one two\\nthree  four\"}", &q), 0);
     assert_string_equal(q.context.data, "one two\nthree ");
     assert_string_equal(q.ending[0].data, " four");
     gp_question_release(&q);
-    assert_int_equal(read_line("lambada", "{\"text\": \"alone\"}", &q), -1);
+    assert_int_equal(read_line(GP_TASK_LAMBADA, "{\"text\": \"alone\"}", &q), -1);
     assert_non_null(strstr(gp_error(), "line 3"));
 }
 
@@ -393,7 +393,7 @@ static void questions_are_python_strings(void **state)
 {
     (void)state;
     gp_question q;
-    assert_int_equal(read_line("choices",
+    assert_int_equal(read_line(GP_TASK_CHOICES,
                                "{\"context\": \"a\\u0000b\", \"endings\": [\" c\\u0000d\", \"\\u00a0\\u001ce\", "
                                "\"\\u3000\\u00df\\u0000\"], \"label\": 0}",
                                &q),
@@ -404,7 +404,7 @@ static void questions_are_python_strings(void **state)
     assert_memory_equal(q.ending[0].data, " c\0d", 4);
     assert_true(q.characters[0] == 3 && q.characters[1] == 1 && q.characters[2] == 2);
     gp_question_release(&q);
-    assert_int_equal(read_line("hellaswag",
+    assert_int_equal(read_line(GP_TASK_HELLASWAG,
                                "{\"activity_label\": \"\\u001c\\u2003A\", \"ctx_a\": \"b [x\\u0000]\", \"ctx_b\": "
                                "\"\\ufb01N\\u0000\\u0085\", \"endings\": [\"\\u001fc\\u0000 [title]d\\u3000\"], "
                                "\"label\": \"0\"}",
@@ -415,12 +415,12 @@ static void questions_are_python_strings(void **state)
     assert_int_equal(q.ending[0].len, sizeof " c\0. d" - 1);
     assert_memory_equal(q.ending[0].data, " c\0. d", q.ending[0].len);
     gp_question_release(&q);
-    assert_int_equal(read_line("lambada", "{\"text\": \"a b\\u0000 c\\u0000d\"}", &q), 0);
+    assert_int_equal(read_line(GP_TASK_LAMBADA, "{\"text\": \"a b\\u0000 c\\u0000d\"}", &q), 0);
     assert_int_equal(q.context.len, 4);
     assert_int_equal(q.ending[0].len, 4);
     gp_question_release(&q);
-    assert_int_equal(read_line("choices", "{\"context\": \"a\", \"endings\": [\"b\"], \"label\": \"0\\u00001\"}", &q),
-                     -1);
+    assert_int_equal(
+        read_line(GP_TASK_CHOICES, "{\"context\": \"a\", \"endings\": [\"b\"], \"label\": \"0\\u00001\"}", &q), -1);
 }
 
 static void questions_without_an_answer_are_refused(void **state)
@@ -434,7 +434,7 @@ static void questions_without_an_answer_are_refused(void **state)
                                  "{\"context\": \"a\", \"endings\": [3], \"label\": 0}",
                                  "{\"endings\": [\"b\"], \"label\": 0}"};
     for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
-        assert_int_equal(read_line("choices", lines[i], &q), -1);
+        assert_int_equal(read_line(GP_TASK_CHOICES, lines[i], &q), -1);
         assert_non_null(strstr(gp_error(), "a.jsonl: line 3"));
     }
 }
@@ -455,8 +455,8 @@ static gp_tokenizer *pair_tokenizer(bool template)
     return t;
 }
 
-/* What gp_score_task, or without a task gp_score_text, gives and prints as JSON of a file with this text. */
-static int score_file(gp_model *m, const gp_tokenizer *t, const char *task, const char *text, char **printed)
+/* What gp_score_task gives and prints as JSON of a file with this text. */
+static int score_file(gp_model *m, const gp_tokenizer *t, gp_score_kind task, const char *text, char **printed)
 {
     char path[] = "/tmp/pairs-XXXXXX";
     int fd = mkstemp(path);
@@ -464,7 +464,7 @@ static int score_file(gp_model *m, const gp_tokenizer *t, const char *task, cons
     assert_true(fd >= 0 && write(fd, text, n) == (ssize_t)n && !close(fd));
     FILE *out = open_memstream(printed, &n);
     gp_score_options o = {.json = true, .quiet = true};
-    int rc = task ? gp_score_task(m, t, task, path, &o, out) : gp_score_text(m, t, path, &o, out);
+    int rc = gp_score_task(m, t, task, path, &o, out);
     fclose(out);
     remove(path);
     return rc;
@@ -475,7 +475,7 @@ static json_t *ask(gp_model *m, const gp_tokenizer *t, const char *context, cons
 {
     json_t *line = json_pack("{s:s, s:[s], s:i}", "context", context, "endings", ending, "label", 0);
     char *text = json_dumps(line, 0), *printed;
-    int rc = score_file(m, t, "choices", text, &printed);
+    int rc = score_file(m, t, GP_TASK_CHOICES, text, &printed);
     json_t *answer = rc ? NULL : json_loads(printed, JSON_DISABLE_EOF_CHECK, NULL);
     assert_true(rc || answer);
     json_decref(line);
@@ -537,7 +537,7 @@ static void a_question_whose_logits_are_not_finite_is_named(void **state)
     gp_tokenizer *t = pair_tokenizer(false);
     char *printed;
     overflow(m);
-    assert_int_equal(score_file(m, t, "choices",
+    assert_int_equal(score_file(m, t, GP_TASK_CHOICES,
                                 "{\"context\": \"abc\", \"endings\": [\"defg\", \"hij\"], \"label\": 0}\n"
                                 "{\"context\": \"ab\", \"endings\": [\"cdef\", \"c\"], \"label\": 0}\n",
                                 &printed),
@@ -559,7 +559,7 @@ static void a_perplexity_beyond_all_numbers_is_null(void **state)
     gp_tokenizer *t = pair_tokenizer(false);
     char *printed;
     multiply(m, GP_FINAL_NORM_GAMMA, 0, 1e4f);
-    assert_int_equal(score_file(m, t, NULL, "abcdefgh", &printed), 0);
+    assert_int_equal(score_file(m, t, GP_TASK_TEXT, "abcdefgh", &printed), 0);
     json_t *answer = json_loads(printed, 0, NULL), *total = json_object_get(answer, "total");
     assert_true(json_is_null(json_object_get(total, "perplexity")));
     assert_true(json_real_value(json_object_get(total, "logprob")) < -7 * 710);

@@ -37,7 +37,7 @@ check() {
         sees["train"] = " base cli text backend fetch data corpus model run checkpoint infer dist train "
         sees["perf"] = " base cli backend model train perf "
         # a public header belongs to a module too
-        headers("base", "batch error tensor")
+        headers("base", "batch choice error tensor")
         headers("cli", "lines options output")
         headers("text", "tokenizer")
         headers("fetch", "fetch stories")
@@ -47,7 +47,7 @@ check() {
         headers("model", "config model")
         headers("checkpoint", "checkpoint trace")
         headers("infer", "prompts sampler samples score")
-        headers("train", "train")
+        headers("train", "machine train")
         headers("perf", "mfu paper")
         # headers of packages, and where they may stand
         tied["^(oneapi/)?dnnl"] = "^libcommon/backend/cpu/"

@@ -285,8 +285,8 @@ static void the_log_is_on_the_disk_before_the_checkpoint(void **state)
     o.batch_size = 2;
     o.steps = 3;
     o.save_every = 1;
-    o.backend = "ref";
-    o.dtype = "fp32";
+    o.backend = GP_BACKEND_REF;
+    o.dtype = GP_COMPUTE_FP32;
     o.threads = 1;
     o.quiet = true;
     if (gp_train(&o))

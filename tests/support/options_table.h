@@ -13,7 +13,8 @@
 #include "gptpipe/options.h"
 
 typedef struct args {
-    const char *out, *order;
+    const char *out;
+    enum { RANDOM, SHUFFLE } order;
     int64_t steps, threads, limit;
     double lr, decay;
     gp_list data, operands;
@@ -27,7 +28,7 @@ static const gp_option table[] = {
     {"limit", 0, GP_OPT_INT, offsetof(args, limit), "N", "any number at all"},
     {"lr", 0, GP_OPT_FLOAT, offsetof(args, lr), "X", "peak learning rate", .min = 0, .max = 10},
     {"decay", 0, GP_OPT_FLOAT, offsetof(args, decay), "X", "any number at all"},
-    {"order", 0, GP_OPT_CHOICE, offsetof(args, order), "WHICH", "data order", .choices = "random|shuffle"},
+    {"order", 0, GP_OPT_CHOICE, offsetof(args, order), "WHICH", "data order", .choices = "|random|shuffle"},
     {"data", 'd', GP_OPT_LIST, offsetof(args, data), "FILE", "token streams"},
     {"Machine", .type = GP_OPT_GROUP},
     {"threads", 't', GP_OPT_INT, offsetof(args, threads), "N", "threads", .min = 1,
@@ -50,7 +51,7 @@ static const gp_tool tool = {
 
 static inline args defaults(void)
 {
-    return (args){.order = "random", .steps = 1000, .threads = 0, .lr = 6e-4, .echo = true};
+    return (args){.order = RANDOM, .steps = 1000, .threads = 0, .lr = 6e-4, .echo = true};
 }
 
 /* What a run left: its arguments, parse's value, and what went to stdout and stderr. */

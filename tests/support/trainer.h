@@ -42,6 +42,8 @@ static inline void small_write(const small_run *r)
 /* The options and the configuration may be changed before small_open. */
 static inline void small_begin(small_run *r, const char *backend, const char *dtype)
 {
+    static const char *const kinds[] = {GP_BACKENDS(GP_CHOICE_NAME)};
+    static const char *const dtypes[] = {GP_COMPUTE_DTYPES(GP_CHOICE_NAME)};
     *r = (small_run){.o = gp_train_defaults(), .dir = "/tmp/gptpipe-small.XXXXXX"};
     assert_non_null(mkdtemp(r->dir));
     r->path = gp_path_join(r->dir, "data.tok");
@@ -49,14 +51,14 @@ static inline void small_begin(small_run *r, const char *backend, const char *dt
     small_write(r);
     r->data[0] = r->path;
     r->o.data = (gp_list){.items = r->data, .count = 1};
-    r->o.order = "sequential";
+    r->o.order = GP_ORDER_SEQUENTIAL;
     r->o.batch_size = SMALL_B;
     r->o.seq_len = SMALL_T;
     r->o.steps = SMALL_STEPS;
     r->o.lr = 1e-2;
     r->o.warmup = 2;
-    r->o.backend = backend;
-    r->o.dtype = dtype;
+    r->o.backend = (gp_backend_kind)gp_find_name(kinds, ARRAY_LEN(kinds), backend);
+    r->o.dtype = (gp_compute_dtype)gp_find_name(dtypes, ARRAY_LEN(dtypes), dtype);
     r->o.threads = 2;
     r->o.quiet = true;
     r->o.eval_batches = 0;

@@ -184,7 +184,7 @@ static int train(const char *out, const char *resume, int64_t steps, bool *met)
         o.channels = T;
         o.seq_len = T;
         o.batch_size = B;
-        o.backend = "ref";
+        o.backend = GP_BACKEND_REF;
         o.threads = 1;
         o.warmup = 0;
         o.steps = steps;

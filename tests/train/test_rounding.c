@@ -207,7 +207,7 @@ static curve learn(way how)
     small_begin(&r, "ref", "bf16");
     r.o.master_weights = how != CHANCE;
     r.o.steps = STEPS;
-    r.o.schedule = "constant";
+    r.o.schedule = GP_SCHEDULE_CONSTANT;
     r.o.warmup = 0;
     r.o.lr = r.o.min_lr = 1e-4;
     r.o.weight_decay = 0;

@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-static gp_train_options reference_options(const char *schedule)
+static gp_train_options reference_options(gp_schedule schedule)
 {
     gp_train_options o = gp_train_defaults();
     o.schedule = schedule;
@@ -17,13 +17,13 @@ static gp_train_options reference_options(const char *schedule)
     return o;
 }
 
-static void assert_same(const char *schedule, const double *rates)
+static void assert_same(gp_schedule schedule, const double *rates)
 {
     gp_train_options o = reference_options(schedule);
     for (int s = 0; s < schedule_rates; s++) {
         double lr = gp_train_lr(&o, s);
         if (fabs(lr - rates[s]) > 1e-12 * schedule_lr)
-            print_message("%s, step %d: %.15g, PyTorch has %.15g\n", schedule, s, lr, rates[s]);
+            print_message("schedule %d, step %d: %.15g, PyTorch has %.15g\n", schedule, s, lr, rates[s]);
         assert_true(fabs(lr - rates[s]) <= 1e-12 * schedule_lr);
     }
 }
@@ -31,32 +31,32 @@ static void assert_same(const char *schedule, const double *rates)
 static void cosine_is_pytorchs(void **state)
 {
     (void)state;
-    assert_same("cosine", schedule_cosine);
+    assert_same(GP_SCHEDULE_COSINE, schedule_cosine);
 }
 
 static void linear_is_pytorchs(void **state)
 {
     (void)state;
-    assert_same("linear", schedule_linear);
+    assert_same(GP_SCHEDULE_LINEAR, schedule_linear);
 }
 
 static void constant_is_pytorchs(void **state)
 {
     (void)state;
-    assert_same("constant", schedule_constant);
+    assert_same(GP_SCHEDULE_CONSTANT, schedule_constant);
 }
 
 static void wsd_is_its_papers(void **state)
 {
     (void)state;
-    assert_same("wsd", schedule_wsd);
+    assert_same(GP_SCHEDULE_WSD, schedule_wsd);
 }
 
 /* 1 - sqrt(1/4) = 1/2: a quarter into the decay, half of the way is done. */
 static void a_quarter_of_wsds_decay_is_half_of_its_way(void **state)
 {
     (void)state;
-    gp_train_options o = reference_options("wsd");
+    gp_train_options o = reference_options(GP_SCHEDULE_WSD);
     o.lr = 1, o.min_lr = 0, o.warmup = 0, o.steps = 100, o.decay_fraction = 0.4;
     assert_true(gp_train_lr(&o, 59) == 1 && gp_train_lr(&o, 60) == 1);
     assert_true(gp_train_lr(&o, 70) == 0.5);
@@ -66,7 +66,8 @@ static void a_quarter_of_wsds_decay_is_half_of_its_way(void **state)
 static void decay_steps_is_where_every_schedule_but_constant_ends(void **state)
 {
     (void)state;
-    static const char *const schedules[] = {"cosine", "linear", "wsd", "constant"};
+    static const gp_schedule schedules[] = {GP_SCHEDULE_COSINE, GP_SCHEDULE_LINEAR, GP_SCHEDULE_WSD,
+                                            GP_SCHEDULE_CONSTANT};
     for (int i = 0; i < 4; i++) {
         gp_train_options o = reference_options(schedules[i]);
         o.decay_steps = 20;
@@ -80,14 +81,14 @@ static void decay_steps_is_where_every_schedule_but_constant_ends(void **state)
 static void wsds_decay_is_a_share_of_decay_steps(void **state)
 {
     (void)state;
-    gp_train_options o = reference_options("wsd");
+    gp_train_options o = reference_options(GP_SCHEDULE_WSD);
     o.warmup = 0, o.decay_steps = 20, o.decay_fraction = 0.5;
     for (o.steps = 15; o.steps < 60; o.steps += 35) {
         assert_true(gp_train_lr(&o, 9) == o.lr && gp_train_lr(&o, 10) == o.lr);
         assert_true(gp_train_lr(&o, 11) < o.lr && gp_train_lr(&o, 19) > o.min_lr);
     }
     o = gp_train_defaults(); /* by default the last fifth, as in Haegele et al. 2024 */
-    o.schedule = "wsd", o.warmup = 0, o.steps = 100, o.lr = 1, o.min_lr = 0;
+    o.schedule = GP_SCHEDULE_WSD, o.warmup = 0, o.steps = 100, o.lr = 1, o.min_lr = 0;
     assert_true(gp_train_lr(&o, 80) == o.lr && gp_train_lr(&o, 81) < o.lr);
 }
 
@@ -103,7 +104,7 @@ static void the_rate_never_rises_to_a_minimum_that_was_not_given(void **state)
 static void wsd_warms_up_whatever_its_decay_is(void **state)
 {
     (void)state;
-    gp_train_options o = reference_options("wsd");
+    gp_train_options o = reference_options(GP_SCHEDULE_WSD);
     o.decay_fraction = 1;
     assert_true(gp_train_lr(&o, 9) == o.lr * 10 / 11);
     assert_true(gp_train_lr(&o, 10) == o.lr);

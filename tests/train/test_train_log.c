@@ -52,13 +52,13 @@ static gp_train_options options(int64_t steps)
     o.batch_size = 2;
     o.grad_accum = 3;
     o.steps = steps;
-    o.schedule = "constant";
+    o.schedule = GP_SCHEDULE_CONSTANT;
     o.warmup = 0;
     o.lr = 1e-2;
     o.eval_every = o.save_every = 1;
     o.keep = 100;
-    o.backend = "ref";
-    o.dtype = "fp32";
+    o.backend = GP_BACKEND_REF;
+    o.dtype = GP_COMPUTE_FP32;
     o.threads = 1;
     o.quiet = true;
     return o;

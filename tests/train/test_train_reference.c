@@ -144,10 +144,10 @@ static lesson make(int64_t V, int64_t C, int64_t H, int64_t L, int64_t T, bool t
     l.c.tied = tied;
     l.c.bias = bias;
     l.o.seq_len = T;
-    l.o.order = "sequential";
+    l.o.order = GP_ORDER_SEQUENTIAL;
     l.o.init = weights;
     l.o.out = run;
-    l.o.dtype = "fp32";
+    l.o.dtype = GP_COMPUTE_FP32;
     l.o.threads = 2;
     l.o.steps = STEPS;
     l.o.save_every = l.o.eval_every = l.o.eval_batches = 0;
@@ -158,11 +158,12 @@ static lesson make(int64_t V, int64_t C, int64_t H, int64_t L, int64_t T, bool t
 /* Trains and gives what the log says of each step. */
 static void learn(lesson *l, const char *backend, double *loss, double *norm, double *lr)
 {
+    static const char *const kinds[] = {GP_BACKENDS(GP_CHOICE_NAME)};
     gp_buf log = {0};
     char *path = gp_path_join(run, "log.jsonl");
     int step = 0;
     remove_run();
-    l->o.backend = backend;
+    l->o.backend = (gp_backend_kind)gp_find_name(kinds, ARRAY_LEN(kinds), backend);
     l->o.data = (gp_list){.items = (const char *[]){data}, .count = 1};
     if (gp_train(&l->o))
         fail_msg("%s", gp_error());
