@@ -4,6 +4,7 @@
 #include "run/checkpoint_names.h"
 #include "run/run_own.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -38,10 +39,10 @@ static int remove_checkpoint(const gp_run *r, int64_t step)
     return rc;
 }
 
-void gp_run_prune(const gp_run *r, int64_t keep)
+void gp_run_prune(gp_run *r, int64_t keep)
 {
     int64_t *steps, count, last, best;
-    if (gp_run_link_step(r->path, "last", &last) || gp_run_link_step(r->path, "best", &best))
+    if (gp_run_follow(r) || gp_run_link_step(r->path, "last", &last) || gp_run_link_step(r->path, "best", &best))
         return;
     if (!gp_run_steps(r->path, &steps, &count))
         for (int64_t i = keep; i < count; i++)
@@ -69,4 +70,19 @@ int gp_run_set_aside(gp_run *r, int64_t step, char **name)
     free(as);
     free(was);
     return rc ? rc : gp_run_sync(r);
+}
+
+int gp_run_make_room(gp_run *r, int64_t step, char **name)
+{
+    struct stat st;
+    char *is = gp_run_name(step), *as = gp_format("%s.rest", is);
+    int rc = 0;
+    *name = NULL;
+    if (!fstatat(r->dir, is, &st, AT_SYMLINK_NOFOLLOW))
+        rc = gp_run_rename_aside(r, is, as, name) || gp_run_sync(r) ? -1 : 0;
+    else if (errno != ENOENT)
+        rc = fail_errno("%s/%s", r->path, is);
+    free(as);
+    free(is);
+    return rc;
 }

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -118,6 +119,26 @@ int gp_run_sync(const gp_run *r)
 {
     if (fsync(r->dir) && errno != EINVAL)
         return fail_errno("%s: cannot be flushed to disk", r->path);
+    return 0;
+}
+
+int gp_run_follow(gp_run *r)
+{
+    struct stat own, now;
+    char link[64], path[PATH_MAX];
+    if (fstat(r->dir, &own))
+        return fail_errno("%s", r->path);
+    if (!stat(r->path, &now) && now.st_dev == own.st_dev && now.st_ino == own.st_ino)
+        return 0;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", r->dir);
+    ssize_t n = readlink(link, path, sizeof path - 1);
+    path[n > 0 ? n : 0] = 0;
+    if (n <= 0 || stat(path, &now) || now.st_dev != own.st_dev || now.st_ino != own.st_ino)
+        return fail("%s: the folder of this run was renamed or removed while the run was written; nothing is written "
+                    "into another one of that name",
+                    r->path);
+    free(r->path);
+    r->path = gp_strdup(path);
     return 0;
 }
 
@@ -238,7 +259,7 @@ void gp_run_close(gp_run *r)
     if (!r)
         return;
     char *why = gp_strdup(gp_error()); /* which is what the caller will want to report */
-    if (r->untouched && r->lock >= 0 && look_into(r, true) == LOCK && !remove_leftovers(r)) {
+    if (r->untouched && r->lock >= 0 && !gp_run_follow(r) && look_into(r, true) == LOCK && !remove_leftovers(r)) {
         unlinkat(r->dir, gp_run_lock_name, 0);
         rmdir(r->path);
     }
@@ -287,6 +308,8 @@ int gp_run_trace(const gp_run *r, char **name)
 
 int gp_run_write(gp_run *r, const char *name, const void *data, size_t n)
 {
+    if (gp_run_follow(r))
+        return -1;
     char *path = gp_path_join(r->path, name);
     int rc = gp_file_replace(path, data, n);
     free(path);

@@ -81,6 +81,10 @@ int gp_run_trace(const gp_run *r, char **name);
  * After a failure what was there before is there still. */
 int gp_run_save(gp_run *r, int64_t step, bool best, int64_t keep, int (*fill)(void *self, const char *dir), void *self);
 
+/* What has the name of this step's checkpoint already, which this run did not write, gets the name ckpt-N.rest; it
+ * comes back in *name (malloc), NULL where nothing was there. 0 or -1. */
+int gp_run_make_room(gp_run *r, int64_t step, char **name);
+
 /* Makes the links those of this checkpoint, from which the run continues: `last` names it; `best` that of best_step
  * where this checkpoint is the best, or where `best` names a newer one or nothing (and none is left where that of
  * best_step is gone). */

@@ -18,6 +18,10 @@ int gp_run_open_own(const gp_run *r, const char *name, int flags, int *fd);
 /* Gives `name` the first free of the names AS, AS.2, AS.3, ..., which goes into *fresh (malloc). */
 int gp_run_rename_aside(const gp_run *r, const char *name, const char *as, char **fresh);
 
+/* The folder may be renamed while the run is written, and another be made under its name. Sets the path to where the
+ * folder is now; -1 where that is not known. To be called before a file is reached by path. */
+int gp_run_follow(gp_run *r);
+
 /* Flushes the folder: names in it that were given or taken survive a power cut. */
 int gp_run_sync(const gp_run *r);
 
@@ -38,6 +42,6 @@ bool gp_run_is_checkpoint_file(const char *name);
 
 /* prune.c: removes checkpoints older than the newest `keep`. A failure costs disk space and nothing else; but where it
  * cannot be found out which ones `last` and `best` name, none is removed. */
-void gp_run_prune(const gp_run *r, int64_t keep);
+void gp_run_prune(gp_run *r, int64_t keep);
 
 #endif

@@ -85,6 +85,8 @@ int gp_run_continue_from(gp_run *r, int64_t step, int64_t best_step)
 int gp_run_save(gp_run *r, int64_t step, bool best, int64_t keep, int (*fill)(void *self, const char *dir), void *self)
 {
     BUG_ON(step < 0);
+    if (gp_run_follow(r))
+        return -1;
     char *name = gp_run_name(step), *path = gp_path_join(r->path, name);
     gp_folder f;
     int rc = gp_folder_open(&f, path);

@@ -103,8 +103,15 @@ static int fill_checkpoint(void *self, const char *dir)
 int gp_job_save(gp_job *j, double val_loss)
 {
     bool best = val_loss < j->state.best_loss;
+    char *others;
     if (!j->run || j->saved == j->t.step)
         return 0;
+    if (gp_run_make_room(j->run, j->t.step, &others))
+        return -1;
+    if (others)
+        gp_report_warn(&j->t.report, "%s: has a checkpoint of step %lld that this run did not write; it is kept as %s",
+                       gp_run_path(j->run), (long long)j->t.step, others);
+    free(others);
     j->state.step = j->t.step;
     j->state.losses = j->t.losses;
     j->state.norms = j->t.norms;

@@ -541,6 +541,62 @@ static void test_a_run_may_be_a_link(void **state)
     free(link);
 }
 
+/* Another run may have begun under the name by then. */
+static void test_a_renamed_run_is_gone_on_with_and_another_of_its_name_left_alone(void **state)
+{
+    (void)state;
+    char *away = gp_format("%s/away", folder), *last = gp_path_join(away, "last");
+    int64_t theirs = 77;
+    gp_run *r = run_of_three();
+    assert_int_equal(rename(run, away), 0);
+    gp_run *other = gp_run_create(run);
+    assert_int_equal(gp_run_save(other, 1, true, 1, fill, &theirs), 0);
+    assert_int_equal(gp_run_save(other, 2, false, 2, fill, &theirs), 0);
+    assert_int_equal(save(r, 4, true, 1), 0);
+    assert_int_equal(gp_run_write(r, "config.yaml", "x", 1), 0);
+    gp_run_close(other);
+    gp_run_close(r);
+    assert_string_equal(listed(), ".lock best ckpt-00000001 ckpt-00000002 last model.safetensors");
+    assert_int_equal(last_step(NULL), 77);
+    assert_int_equal(step_in(last), 4);
+    remove_all(run);
+    assert_int_equal(rename(away, run), 0);
+    assert_string_equal(listed(), ".lock best ckpt-00000004 config.yaml last model.safetensors");
+    free(last);
+    free(away);
+}
+
+static void test_nothing_is_written_for_a_run_that_was_removed(void **state)
+{
+    (void)state;
+    gp_run *r = run_of_three();
+    remove_all(run);
+    assert_int_equal(gp_make_dirs(run), 0);
+    assert_int_equal(save(r, 4, false, 1), -1);
+    assert_non_null(strstr(gp_error(), "was renamed or removed while the run was written"));
+    assert_int_equal(gp_run_write(r, "config.yaml", "x", 1), -1);
+    gp_run_close(r);
+    assert_string_equal(listed(), "");
+}
+
+static void test_a_checkpoint_that_another_wrote_gets_another_name(void **state)
+{
+    (void)state;
+    char *name;
+    int64_t theirs = 77;
+    gp_run *r = run_of_three();
+    assert_int_equal(gp_run_make_room(r, 4, &name), 0);
+    assert_null(name);
+    assert_int_equal(gp_run_save(r, 4, false, 3, fill, &theirs), 0);
+    assert_int_equal(gp_run_make_room(r, 4, &name), 0);
+    assert_string_equal(name, "ckpt-00000004.rest");
+    free(name);
+    assert_int_equal(save(r, 4, false, 3), 0);
+    gp_run_close(r);
+    assert_int_equal(last_step(NULL), 4);
+    assert_int_equal(step_in(in("ckpt-00000004.rest")), 77);
+}
+
 /* ---- links and names ------------------------------------------------------------------------------------- */
 
 static void test_a_damaged_checkpoint_gets_another_name(void **state)
@@ -796,6 +852,9 @@ int main(void)
         TEST(test_a_lock_that_is_not_ours_makes_a_folder_full),
         TEST(test_a_start_that_was_killed_can_be_repeated),
         TEST(test_a_run_may_be_a_link),
+        TEST(test_a_renamed_run_is_gone_on_with_and_another_of_its_name_left_alone),
+        TEST(test_nothing_is_written_for_a_run_that_was_removed),
+        TEST(test_a_checkpoint_that_another_wrote_gets_another_name),
         TEST(test_a_damaged_checkpoint_gets_another_name),
         TEST(test_best_follows_the_checkpoint_that_is_continued_from),
         TEST(test_a_file_is_not_replaced_by_a_link),

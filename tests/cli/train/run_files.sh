@@ -114,4 +114,45 @@ head -c 100 /dev/zero >> zeros/log.jsonl
 warns train --resume zeros --steps 5 --quiet
 says "zeros/log.jsonl: has a damaged line; it and what follows it are kept as log.jsonl.damaged"
 same <(head -c 100 /dev/zero) zeros/log.jsonl.damaged
+
+# ---- while it is written -------------------------------------------------------------------------------------------
+# Starts a run, and stops it for a moment behind its first checkpoint.
+begin_and_halt() {
+    rm -rf live
+    train text.tok "${small[@]}" --steps 100000000 --keep 100000 -o live 2> live.err &
+    writer=$!
+    for _ in {1..600}; do [ -L live/last ] && break || sleep 0.05; done
+    kill -STOP $writer
+    last=$(readlink live/last) step=$((10#${last#ckpt-}))
+}
+# Lets it go on until there is this file, and ends it.
+go_on_until() {
+    kill -CONT $writer
+    for _ in {1..600}; do [ -e "$1" ] && break || sleep 0.05; done
+    kill -INT $writer
+    wait $writer
+    checks=$((checks + 1))
+    [ -e "$1" ] || problem "there is no $1: $(cat live.err)"
+}
+
+# its folder gets another name, and another run the old one
+begin_and_halt
+mv live away
+expect 0 train text.tok "${small[@]}" --steps 3 -o live --seed 2 --quiet
+sums live > before.sums
+go_on_until "away/$(printf 'ckpt-%08d' $((step + 20)))/state.safetensors"
+same before.sums <(sums live)
+expect 0 sample away a --max-tokens 2 --quiet
+now=$(readlink away/last)
+checks=$((checks + 1))
+[ -d "away/$now" ] && [[ ! $now < $last ]] || problem "the last checkpoint of the renamed run is $now, before it was $last"
+
+# somebody puts a checkpoint there whose step is still to come
+begin_and_halt
+cp -r run/ckpt-00000008 "live/$(printf 'ckpt-%08d' $((step + 20)))"
+(cd run/ckpt-00000008 && sha256sum -- *) > before.sums
+go_on_until "live/$(printf 'ckpt-%08d' $((step + 20))).rest"
+same before.sums <(cd live/ckpt-*.rest && sha256sum -- *)
+err=$(cat live.err)
+says "has a checkpoint of step $((step + 20)) that this run did not write; it is kept as ckpt-"
 finish
