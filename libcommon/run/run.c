@@ -239,6 +239,29 @@ static gp_run *open_begun(const char *path)
     return begun > 0 ? open_folder(path) : NULL;
 }
 
+/* That the files which the run writes can be written is seen before the first of them, or a checkpoint, changes. */
+static int check_own(const gp_run *r)
+{
+    static const char *const growing[] = {"log.jsonl", "samples.txt", "history.jsonl", "events.out.tfevents.train"};
+    static const char *const replaced[] = {"config.yaml", "config.json", "tokenizer.json", "tokenizer_config.json"};
+    static const char *const links[] = {"last", "best", "model.safetensors"};
+    struct stat st;
+    for (size_t i = 0; i < ARRAY_LEN(growing); i++) {
+        int fd, there = gp_run_open_own(r, growing[i], O_RDWR, &fd);
+        if (there < 0)
+            return -1;
+        if (there)
+            close(fd);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(replaced); i++)
+        if (!fstatat(r->dir, replaced[i], &st, 0) && S_ISDIR(st.st_mode))
+            return fail("%s/%s: is a folder, and a run has a file there; move it away", r->path, replaced[i]);
+    for (size_t i = 0; i < ARRAY_LEN(links); i++)
+        if (!fstatat(r->dir, links[i], &st, AT_SYMLINK_NOFOLLOW) && !S_ISLNK(st.st_mode))
+            return fail("%s/%s: is not the link that a run has there; move it away", r->path, links[i]);
+    return 0;
+}
+
 gp_run *gp_run_look(const char *path)
 {
     return open_begun(path);
@@ -247,7 +270,7 @@ gp_run *gp_run_look(const char *path)
 gp_run *gp_run_open(const char *path)
 {
     gp_run *r = open_begun(path);
-    if (r && (gp_run_lock(r) || remove_leftovers(r))) {
+    if (r && (gp_run_lock(r) || check_own(r) || remove_leftovers(r))) {
         gp_run_close(r);
         return NULL;
     }

@@ -115,6 +115,21 @@ warns train --resume zeros --steps 5 --quiet
 says "zeros/log.jsonl: has a damaged line; it and what follows it are kept as log.jsonl.damaged"
 same <(head -c 100 /dev/zero) zeros/log.jsonl.damaged
 
+# ---- what a run cannot write is seen before anything of it changes ------------------------------------------------
+cp -r run shut
+for name in log.jsonl samples.txt history.jsonl events.out.tfevents.train config.json tokenizer.json tokenizer_config.json \
+    last best model.safetensors; do
+    mv shut/$name away
+    mkdir shut/$name
+    (sums shut | grep -v /.lock; readlink shut/last) > before.sums
+    expect 1 train --resume shut/ckpt-00000006 --steps 9 --quiet
+    says "shut/$name: "
+    same before.sums <(sums shut | grep -v /.lock; readlink shut/last)
+    rmdir shut/$name
+    mv away shut/$name
+done
+expect 0 train --resume shut/ckpt-00000006 --steps 7 --quiet
+
 # ---- while it is written -------------------------------------------------------------------------------------------
 # Starts a run, and stops it for a moment behind its first checkpoint.
 begin_and_halt() {
