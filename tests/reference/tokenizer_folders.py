@@ -7,7 +7,7 @@ for texts with AutoTokenizer.from_pretrained(folder).
     GPTPIPE_FOLDERS=folders.json build/bin/test_tokenizer_folders
 
 Each case is the folder's files: tokenizer.json as what differs from "base", and of vocabularies what differs from its
-("words" more, those "without"); merges.txt is that of "base". "special" are the ids without what stands around a text
+("words" more, those "without"); merges.txt is that of "base", and a file that is a string here is that text. "special" are the ids without what stands around a text
 (add_special_tokens=False), "full" those with it, "plain" those of a text in which special tokens' names are text.
 """
 import copy
@@ -282,6 +282,10 @@ def rare():
         yield ({**pair, "added_tokens.json": {"<x>": LAST, " the": LAST + 1}, "special_tokens_map.json": mapped,
                 "tokenizer_config.json": {"mask_token": {"__type": "AddedToken", **token("<s>", True), "rstrip": True}, **config}},
                ["a<x> the<s> the<s>the", " the<x><s> <x>"])
+    # what Python writes and other JSON readers refuse; save_pretrained writes that number where no model_max_length was set
+    huge = {"model_max_length": int(1e30), "mask_token": "<x>", "other": [float("nan"), -float("inf"), 2**63]}
+    yield {**pair, "tokenizer_config.json": json.dumps(huge)}, texts
+    yield {**pair, "special_tokens_map.json": json.dumps(huge)}, texts
     # a token of tokenizer.json that a name beside it makes special; not where added_tokens_decoder is there and lacks it
     added = [{**token(name, name == END), "id": LAST - 1 + i} for i, name in enumerate((END, "[PAD]", "<x>"))]
     named_pad = {"pad_token": "[PAD]"}
@@ -292,7 +296,7 @@ def rare():
 
 
 def main():
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 66
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 68
     r = random.Random(int(sys.argv[2]) if len(sys.argv) > 2 else SEED)
     cases = [{"files": shortened(files), "texts": results(files, texts)} for files, texts in rare()]
     while len(cases) < count:

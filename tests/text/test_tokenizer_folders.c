@@ -28,6 +28,8 @@ static json_t *make_vocab(const json_t *differs)
 static char *make_text(const char *name, json_t *value)
 {
     json_t *made = NULL;
+    if (json_is_string(value))
+        return gp_strdup(json_string_value(value));
     if (!strcmp(name, "merges.txt"))
         return gp_strdup(json_string_value(json_object_get(all, "merges")));
     if (!strcmp(name, "vocab.json")) {

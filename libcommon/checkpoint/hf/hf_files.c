@@ -1,7 +1,7 @@
 /* hf_files.c: the tensors of one safetensors file, or of the shards that an index.json lists:
  *     {"metadata": {...}, "weight_map": {"name": "model-00001-of-00002.safetensors", ...}} */
 #include "base/file.h"
-#include "base/json.h"
+#include "base/json_python.h"
 #include "checkpoint/hf/hf.h"
 #include "data/safetensors.h"
 
@@ -105,7 +105,7 @@ int gp_hf_files_open_index(gp_hf_files *f, const char *path)
     if (rc)
         goto out;
     rc = -1;
-    root = gp_json_load(text.data, text.len, JSON_REJECT_DUPLICATES, &error);
+    root = gp_json_load_python(text.data, text.len, JSON_REJECT_DUPLICATES, &error);
     json_t *map = json_object_get(root, "weight_map");
     if (!root)
         fail("%s: is not JSON: line %d: %s", path, error.line, error.text);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/json.h"
+#include "base/json_python.h"
 #include "text/files/reader.h"
 
 enum { FILE_MOST = 1 << 28 };
@@ -30,7 +30,8 @@ static json_t *read_object(const char *dir, const char *name)
         object = json_object();
     if (there <= 0 || gp_file_read_regular(&text, path, FILE_MOST))
         goto out;
-    object = gp_json_load(text.data ? text.data : "", text.len, JSON_ALLOW_NUL, &e);
+    /* Python wrote it: model_max_length is 1000000000000000019884624838656 where none was set */
+    object = gp_json_load_python(text.data ? text.data : "", text.len, JSON_ALLOW_NUL, &e);
     if (!object)
         fail("%s: is not JSON: line %d: %s", path, e.line, e.text);
     else if (!json_is_object(object)) {
