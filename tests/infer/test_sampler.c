@@ -8,6 +8,7 @@
 #include "backends.h"
 #include "model/model.h"
 #include "infer/generate.h"
+#include "infer/score.h"
 #include "reference/score.h"
 
 enum { V = 96, CONTEXT = 24, PROMPTS = 7, SAMPLES = 2, MOST = 60 };
@@ -317,6 +318,17 @@ static void the_tokenizers_end_counts_unless_there_is_to_be_none(void **state)
     gp_tokenizer_close(t);
 }
 
+/* An id that cannot come has the logarithm of 0; RFC 8259, 6: numbers such as Infinity are not permitted. */
+static void the_logarithm_of_no_probability_is_null_in_json(void **state)
+{
+    (void)state;
+    const gp_likely top[] = {{.id = 3, .log_p = -0.5}, {.id = 7, .log_p = -INFINITY}};
+    gp_buf b = {0};
+    gp_put_likely(&b, NULL, top, ARRAY_LEN(top));
+    assert_string_equal(b.data, "[{\"id\": 3, \"logprob\": -0.500000}, {\"id\": 7, \"logprob\": null}]");
+    gp_buf_release(&b);
+}
+
 /* The position table is not finite at 5: what comes behind it has no logits. */
 static void a_sample_ends_where_logits_are_not_finite(void **state)
 {
@@ -521,6 +533,7 @@ int main(void)
         cmocka_unit_test(rows_of_samples_that_ended_are_taken_over),
         cmocka_unit_test(a_sample_ends_at_the_configurations_ids),
         cmocka_unit_test(the_tokenizers_end_counts_unless_there_is_to_be_none),
+        cmocka_unit_test(the_logarithm_of_no_probability_is_null_in_json),
         cmocka_unit_test(a_sample_ends_where_logits_are_not_finite),
         cmocka_unit_test(a_sample_ends_before_a_stop_text_that_crosses_tokens),
         cmocka_unit_test(nothing_is_told_that_may_yet_be_a_stop_or_half_a_character),
