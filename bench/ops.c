@@ -295,7 +295,7 @@ static void attention_decode(bench *b)
 {
     int32_t last = (int32_t)b->T - 1;
     gp_tensor qkv = {b->qkv.data, GP_F32, 3, {1, 1, 3 * b->C}}, out = {b->y.data, GP_F32, 3, {1, 1, b->C}};
-    b->be->ops->attention_decode(b->be, &(gp_attention_decode_op){(int)b->H, &last, &qkv, &b->kv, &out, 0});
+    b->be->ops->attention_cached(b->be, &(gp_attention_cached_op){(int)b->H, &last, &qkv, &b->kv, &out, 0});
 }
 
 /* ---- timing ---------------------------------------------------------------------------------------------- */

@@ -82,6 +82,17 @@ GP_API int gp_model_plan_cache(gp_model *m, int64_t B, int64_t T_prompt);
 GP_API int gp_model_prefill(gp_model *m, int64_t b, const int32_t *ids, int64_t T);
 GP_API int gp_model_decode(gp_model *m, const int32_t *ids, const int32_t *positions);
 
+/* Adds T tokens to each of rows row .. row + rows - 1, ids (rows,T), from positions (rows) on: what each row holds
+ * before its position stays, what it holds from there on is replaced. Leaves the logits after each row's last token for
+ * gp_model_sample; logits (rows,T,V), unless NULL, receives those after every token, by which drafted tokens are
+ * verified.
+ *
+ * Up to 16 tokens have the bits of gp_model_decode, however they are grouped. More are read as a prompt is, in pieces
+ * that begin at multiples of 4096 positions, the last of which may be one of up to 16: so what follows a prefill, which
+ * is cut at the same places, has the same bits at once and piece by piece. */
+GP_API int gp_model_append(gp_model *m, int64_t row, int64_t rows, const int32_t *ids, int64_t T,
+                           const int32_t *positions, float *logits);
+
 /* How a next token is drawn: these in their order, which is that of transformers, but for the penalty, which comes
  * first and is gp_model_penalize's. */
 typedef struct gp_sampling {

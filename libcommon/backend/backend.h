@@ -152,7 +152,6 @@ static inline double gp_scores_divisor(double divisor, int64_t D)
 /* out = softmax(q k^T / divisor + mask) v, head by head; qkv rows are [q | k | v], each H x D.
  * (Vaswani et al. 2017; computed and differentiated without a T x T matrix in memory, Dao et al. 2022.)
  * Dropout acts on the probabilities. lse = log sum exp of each row of scores, natural logarithm.
- * With kv: forward also stores keys and values of positions 0..T-1 in it (prefill).
  * backward: dqkv from dout, qkv, out, lse. */
 typedef struct gp_attention_op {
     int heads;
@@ -162,22 +161,25 @@ typedef struct gp_attention_op {
     const gp_tensor *qkv;  /* (B,T,3C) */
     gp_tensor *out;        /* (B,T,C) = forward, read by backward */
     gp_tensor *lse;        /* (B,H,T) = forward, read by backward; NULL when only inferring */
-    const gp_kv *kv;       /* prefill: write k and v there; NULL otherwise */
     const gp_tensor *dout; /* (B,T,C) */
     gp_tensor *dqkv;       /* = (B,T,3C) */
     double divisor;        /* of the scores; 0: sqrt(D) */
 } gp_attention_op;
 
-/* One new token a row against its cache: writes k and v of qkv (B,1,3C) at positions[b] of row b, attends
- * over 0..positions[b], out (B,1,C). */
-typedef struct gp_attention_decode_op {
+/* T >= 1 new tokens a row against its cache: a prompt, a further piece of one, drafted tokens, the next token. Stores
+ * k and v of qkv[b,t] at positions[b,t] of row b; query t attends over the cache's 0..positions[b,t].
+ *
+ * With positions the order of a query's sums depends on its position alone, not on T, on t or on other rows: a text
+ * has the same bits in whatever pieces it was appended. A prompt (positions NULL) has the order of attention_forward,
+ * which is faster over many tokens and differs in the last bits. */
+typedef struct gp_attention_cached_op {
     int heads;
-    const int32_t *positions; /* (B) */
-    const gp_tensor *qkv;     /* (B,1,3C) */
+    const int32_t *positions; /* (B,T), consecutive in each row; NULL: 0..T-1, a prompt */
+    const gp_tensor *qkv;     /* (B,T,3C) */
     const gp_kv *kv;          /* (B,H,P,D) */
-    gp_tensor *out;           /* (B,1,C) */
+    gp_tensor *out;           /* (B,T,C) = */
     double divisor;           /* as in gp_attention_op */
-} gp_attention_decode_op;
+} gp_attention_cached_op;
 
 /* Head and cross-entropy in one op, chunk by chunk over rows, so that no (N,V) tensor exists:
  *   losses[n] = log sum exp(logits_n) - logits_n[target_n],  logits = x W^T + bias;  0 where target is -100
@@ -355,10 +357,11 @@ typedef struct gp_backend_ops {
     void (*grad_norm)(gp_backend *be, const gp_segment *segments, int count, gp_step *step);
     void (*adamw)(gp_backend *be, const gp_adamw_op *op);
 
-    /* decode: batch-invariant; the order of a row's sums depends on I alone, never on B */
+    /* decode: batch-invariant; the order of a row's sums depends on I (attention: its position) alone, never on the
+     * rows, whether these are samples or tokens of one */
     void (*linear_decode)(gp_backend *be, const gp_linear_op *op);
     void (*head_decode)(gp_backend *be, const gp_head_op *op);
-    void (*attention_decode)(gp_backend *be, const gp_attention_decode_op *op);
+    void (*attention_cached)(gp_backend *be, const gp_attention_cached_op *op);
     void (*sample)(gp_backend *be, const gp_sample_op *op);
 } gp_backend_ops;
 

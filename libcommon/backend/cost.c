@@ -73,25 +73,27 @@ gp_cost gp_cost_attention(const gp_attention_op *op, bool backward)
     gp_cost c = {(backward ? 4 : 2) * 2 * B * C * pairs, bytes_of(op->qkv) + bytes_of(op->out) + bytes_of(op->lse)};
     if (backward)
         c.bytes += bytes_of(op->dout) + bytes_of(op->dqkv);
-    else if (op->kv)
-        c.bytes += bytes_of(op->qkv) * 2 / 3;
     return c;
 }
 
-/* The keys and values up to each row's position; the new ones are written. */
-gp_cost gp_cost_attention_decode(gp_backend *be, const gp_attention_decode_op *op)
+/* A query sees the keys up to its position; a row's keys and values are read up to its last, and the new ones written.
+ * Those of a prompt are all new: they are read in qkv. */
+gp_cost gp_cost_attention_cached(gp_backend *be, const gp_attention_cached_op *op)
 {
     enum { STRIP = 256 }; /* positions lie in the device's memory */
     int32_t positions[STRIP];
-    double B = (double)op->qkv->dim[0], C = columns_of(op->qkv) / 3, keys = 0;
-    for (int64_t b = 0, n; b < op->qkv->dim[0]; b += n) {
-        n = gp_min(STRIP, op->qkv->dim[0] - b);
-        be->ops->download(be, positions, op->positions + b, (size_t)n * sizeof *positions);
-        for (int64_t i = 0; i < n; i++)
-            keys += (double)positions[i] + 1;
+    int64_t B = op->qkv->dim[0], N = B * op->qkv->dim[1], T = N / B;
+    double C = columns_of(op->qkv) / 3, seen = op->positions ? 0 : (double)(B * T) * (double)(T + 1) / 2, read = 0;
+    for (int64_t at = 0, n; op->positions && at < N; at += n) {
+        n = gp_min(STRIP, N - at);
+        be->ops->download(be, positions, op->positions + at, (size_t)n * sizeof *positions);
+        for (int64_t i = 0; i < n; i++) {
+            seen += (double)positions[i] + 1;
+            read += (at + i) % T == T - 1 ? (double)positions[i] + 1 : 0;
+        }
     }
-    return (gp_cost){4 * C * keys, (2 * C * (keys + B)) * (double)gp_dtype_size(op->kv->k.dtype) + bytes_of(op->qkv) +
-                                       bytes_of(op->out)};
+    return (gp_cost){4 * C * seen, 2 * C * (read + (double)N) * (double)gp_dtype_size(op->kv->k.dtype) +
+                                       bytes_of(op->qkv) + bytes_of(op->out)};
 }
 
 /* The logits do not stay: they are written, and read for the loss, which puts their gradients in their place; the two

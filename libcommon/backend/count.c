@@ -89,7 +89,8 @@ COUNTED(attention_forward, gp_attention_op, "attention", NULL, gp_cost_attention
 COUNTED(attention_backward, gp_attention_op, "attention backward", NULL, gp_cost_attention(op, true))
 COUNTED(head_logits, gp_head_op, "head", op->w, gp_cost_head(be, op, GP_PART_LOGITS))
 COUNTED(adamw, gp_adamw_op, "adamw", NULL, gp_cost_adamw(op))
-COUNTED(attention_decode, gp_attention_decode_op, "attention, decode", NULL, gp_cost_attention_decode(be, op))
+COUNTED(attention_cached, gp_attention_cached_op, op->positions ? "attention, decode" : "attention", NULL,
+        gp_cost_attention_cached(be, op))
 COUNTED(sample, gp_sample_op, "sample", NULL, ((gp_cost){0, (double)gp_tensor_bytes(op->logits)}))
 
 /* A product of few rows, with the norm that it reads: in one kernel, or else in two. */
@@ -210,7 +211,7 @@ static const gp_backend_ops count_ops = {
     .adamw = adamw,
     .linear_decode = linear_decode,
     .head_decode = head_decode,
-    .attention_decode = attention_decode,
+    .attention_cached = attention_cached,
     .sample = sample,
 };
 

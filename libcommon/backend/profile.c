@@ -94,7 +94,7 @@ TIMED(adamw, "adamw", gp_adamw_op, NULL, gp_cost_adamw(op))
 TIMED(linear_decode, "linear", gp_linear_op, op->w,
       gp_cost_with_norm(gp_cost_decode(be, op->w, op->x, op->y), op->norm))
 TIMED(head_decode, "head", gp_head_op, op->w, gp_cost_with_norm(gp_cost_decode(be, op->w, op->x, op->logits), op->norm))
-TIMED(attention_decode, "attention", gp_attention_decode_op, NULL, gp_cost_attention_decode(be, op))
+TIMED(attention_cached, "attention", gp_attention_cached_op, NULL, gp_cost_attention_cached(be, op))
 
 static void dropout(gp_backend *be, gp_tensor *x, gp_dropout drop)
 {
@@ -181,7 +181,7 @@ void gp_profile_begin(gp_profile *p, gp_backend *be)
     t->adamw = adamw;
     t->linear_decode = linear_decode;
     t->head_decode = head_decode;
-    t->attention_decode = attention_decode;
+    t->attention_cached = attention_cached;
     t->sample = sample;
     be->profile = p;
     be->ops = t;

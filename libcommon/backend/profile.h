@@ -63,7 +63,7 @@ gp_cost gp_cost_norm(const gp_norm_op *op, bool backward);
 gp_cost gp_cost_linear(const gp_backend *be, const gp_linear_op *op, bool backward);
 gp_cost gp_cost_linear_backward(const gp_backend *be, const gp_linear_op *op, int parts);
 gp_cost gp_cost_attention(const gp_attention_op *op, bool backward);
-gp_cost gp_cost_attention_decode(gp_backend *be, const gp_attention_decode_op *op);
+gp_cost gp_cost_attention_cached(gp_backend *be, const gp_attention_cached_op *op);
 gp_cost gp_cost_head(const gp_backend *be, const gp_head_op *op, int parts);
 gp_cost gp_cost_decode(const gp_backend *be, const gp_weight *w, const gp_tensor *x, const gp_tensor *y);
 gp_cost gp_cost_with_norm(gp_cost c, const gp_norm_op *norm); /* norm may be NULL */

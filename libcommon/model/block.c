@@ -163,18 +163,18 @@ void gp_site_backward(gp_model *m, gp_acts *a, int64_t site)
     finished(m, gp_params_norm(&m->params, site, true));
 }
 
-/* Layer `layer` of the cache: (B,H,P,D), or one row of it. */
-static gp_kv cache_layer(gp_model *m, int64_t layer, int64_t row)
+/* Layer `layer` of the cache, B rows of it from `row` on: (B,H,P,D). */
+static gp_kv cache_layer(gp_model *m, int64_t layer, int64_t row, int64_t B)
 {
     gp_kv kv = {m->cache.k, m->cache.v};
     gp_tensor *both[] = {&kv.k, &kv.v};
     for (int i = 0; i < 2; i++) {
         gp_tensor *t = both[i]; /* (L,B,H,P,D) */
         int64_t one = t->dim[2] * t->dim[3] * t->dim[4];
-        int64_t at = (layer * t->dim[1] + (row < 0 ? 0 : row)) * one;
+        int64_t at = (layer * t->dim[1] + row) * one;
         t->data = (char *)t->data + at * gp_dtype_size(t->dtype);
         t->ndim = 4;
-        t->dim[0] = row < 0 ? t->dim[1] : 1;
+        t->dim[0] = B;
         t->dim[1] = t->dim[2];
         t->dim[2] = t->dim[3];
         t->dim[3] = t->dim[4];
@@ -184,17 +184,15 @@ static gp_kv cache_layer(gp_model *m, int64_t layer, int64_t row)
 
 static void attend(gp_model *m, gp_acts *a, gp_block_acts *b, int64_t layer)
 {
-    gp_kv kv = {0};
-    bool cached = a->decode || a->cache_row >= 0;
-    if (cached)
-        kv = cache_layer(m, layer, a->decode ? -1 : a->cache_row);
-    if (a->decode) {
-        m->be->ops->attention_decode(m->be, &(gp_attention_decode_op){.heads = (int)m->config.heads,
-                                                                      .positions = a->positions,
-                                                                      .qkv = &b->qkv,
-                                                                      .kv = &kv,
-                                                                      .out = &b->context,
-                                                                      .divisor = gp_model_divisor(m, layer)});
+    if (a->cache_row >= 0) {
+        gp_kv kv = cache_layer(m, layer, a->cache_row, a->B);
+        m->be->ops->attention_cached(m->be,
+                                     &(gp_attention_cached_op){.heads = (int)m->config.heads,
+                                                               .positions = a->decode || a->start ? a->positions : NULL,
+                                                               .qkv = &b->qkv,
+                                                               .kv = &kv,
+                                                               .out = &b->context,
+                                                               .divisor = gp_model_divisor(m, layer)});
         return;
     }
     m->be->ops->attention_forward(
@@ -205,7 +203,6 @@ static void attend(gp_model *m, gp_acts *a, gp_block_acts *b, int64_t layer)
                                   .qkv = &b->qkv,
                                   .out = &b->context,
                                   .lse = &b->lse,
-                                  .kv = cached ? &kv : NULL,
                                   .divisor = gp_model_divisor(m, layer)});
 }
 

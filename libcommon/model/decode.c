@@ -1,6 +1,6 @@
 /* decode.c: a KV cache, prompts into it, one token after another out of it. A prompt goes in alone, and the
  * decode ops add a row's numbers in an order that depends on nothing else; so a sample is the same alone and
- * among others. */
+ * among others. (append.c: more tokens after what the cache holds.) */
 #include "model/model.h"
 
 #include <stdlib.h>
@@ -35,20 +35,23 @@ static int check_memory(const gp_model *m, int64_t B)
 
 int gp_model_plan_cache(gp_model *m, int64_t B, int64_t T_prompt)
 {
+    static int64_t planned;
     if (!m->config.causal || m->config.head != GP_HEAD_LM)
         return fail("the model is not causal (BERT, RoBERTa): it cannot continue text");
     if (B < 1)
         return fail("%lld samples at once: expected at least 1", (long long)B);
-    if (check_memory(m, B) || gp_model_plan(m, 1, T_prompt))
+    if (check_memory(m, B) || gp_model_plan(m, 1, gp_min(T_prompt, m->chunk)))
         return -1;
     gp_acts_plan(&m->row, m, B, 1, false);
     gp_model_plan_workspace(m, B, 1, gp_config_context(&m->config), false);
     m->row.decode = true;
-    gp_model_reserve_positions(m, B);
+    m->row.cache_row = 0;
+    gp_model_reserve_positions(m, gp_max(B, GP_APPEND_ROWS));
     m->be->ops->record_free(m->be, &m->row.recording); /* it reads the cache that goes */
     gp_arena_release(&m->cache.arena);
     gp_rows_release(m);
-    m->cache = (gp_cache){.arena = {.name = "cache"}, .B = B};
+    m->cache =
+        (gp_cache){.arena = {.name = "cache"}, .B = B, .serial = __atomic_add_fetch(&planned, 1, __ATOMIC_RELAXED)};
     layout(m, &m->cache);
     gp_arena_allocate(&m->cache.arena, gp_backend_memory(m->be));
     layout(m, &m->cache);
@@ -59,41 +62,14 @@ int gp_model_plan_cache(gp_model *m, int64_t B, int64_t T_prompt)
 /* Row r of a (N, width) tensor, as (1, width). */
 static gp_tensor row_of(const gp_tensor *t, int64_t r)
 {
-    int64_t width = t->dim[t->ndim - 1];
-    gp_tensor row = {.dtype = t->dtype, .ndim = 2, .dim = {1, width}};
-    row.data = (char *)t->data + r * width * gp_dtype_size(t->dtype);
-    return row;
-}
-
-static void head(gp_model *m, gp_acts *a, const gp_tensor *x, gp_tensor *logits)
-{
-    gp_norm_op norm;
-    m->be->ops->head_decode(m->be, &(gp_head_op){.x = x,
-                                                 .w = &m->head.w,
-                                                 .bias = m->head.has_bias ? &m->head.b : NULL,
-                                                 .logits = logits,
-                                                 .norm = gp_site_take(a, &norm)});
-}
-
-int gp_model_prefill(gp_model *m, int64_t b, const int32_t *ids, int64_t T)
-{
-    gp_batch batch = {.B = 1, .T = T, .inputs = ids};
-    BUG_ON(b < 0 || b >= m->cache.B);
-    if (gp_model_load(m, &m->acts, &batch))
-        return -1;
-    m->acts.cache_row = b;
-    const gp_tensor *x = gp_model_forward(m, &m->acts);
-    m->acts.cache_row = -1;
-    gp_tensor last = row_of(x, T - 1), logits = row_of(&m->logits, b);
-    head(m, &m->acts, &last, &logits);
-    return 0;
+    return gp_rows_of(t, r, 1);
 }
 
 void gp_model_decode_loaded(gp_model *m)
 {
     const gp_tensor *x = gp_model_forward(m, &m->row);
-    gp_tensor rows = {.data = x->data, .dtype = x->dtype, .ndim = 2, .dim = {m->cache.B, m->config.channels}};
-    head(m, &m->row, &rows, &m->logits);
+    gp_tensor rows = gp_rows_of(x, 0, m->cache.B);
+    gp_model_head(m, &m->row, &rows, &m->logits);
 }
 
 int gp_model_decode(gp_model *m, const int32_t *ids, const int32_t *positions)
@@ -103,9 +79,8 @@ int gp_model_decode(gp_model *m, const int32_t *ids, const int32_t *positions)
     if (gp_model_load(m, &m->row, &batch))
         return -1;
     for (int64_t b = 0; b < m->cache.B; b++)
-        if (positions[b] < 0 || positions[b] >= gp_config_context(&m->config))
-            return fail("position %d is outside the model's context of %lld", positions[b],
-                        (long long)gp_config_context(&m->config));
+        if (gp_model_check_position(m, positions[b], 1))
+            return -1;
     ops->upload(m->be, m->row.positions, positions, (size_t)m->cache.B * sizeof *positions);
     if (ops->record_begin(m->be, &m->row.recording))
         do

@@ -16,12 +16,12 @@ static int check_ids(const char *what, const int32_t *ids, int64_t n, int64_t li
     return 0;
 }
 
-/* Row of the position table for each token: t, from the offset on. With pad_positions only what is not padding is
- * counted; padding sits at pad_id (transformers' create_position_ids_from_input_ids). */
-static void fill_positions(const gp_config *c, const gp_batch *batch, int32_t *positions)
+/* Row of the position table for each token: start + t, from the offset on. With pad_positions only what is not padding
+ * is counted; padding sits at pad_id (transformers' create_position_ids_from_input_ids). */
+static void fill_positions(const gp_config *c, const gp_batch *batch, int64_t start, int32_t *positions)
 {
     for (int64_t b = 0; b < batch->B; b++) {
-        int32_t next = (int32_t)c->position_offset;
+        int32_t next = (int32_t)(c->position_offset + start);
         for (int64_t t = 0; t < batch->T; t++) {
             int64_t i = b * batch->T + t;
             bool padding = c->pad_positions && batch->inputs[i] == c->pad_id;
@@ -61,11 +61,12 @@ int gp_model_load(gp_model *m, gp_acts *a, const gp_batch *batch)
     BUG_ON(n > m->positions_most);
     gp_acts_resize(a, m, batch->B, batch->T);
     ops->upload(m->be, a->tokens, batch->inputs, ids);
+    a->counted &= !a->start;
     if (!a->counted && !a->decode) { /* a decoded token comes with its own */
-        fill_positions(&m->config, batch, m->positions);
+        fill_positions(&m->config, batch, a->start, m->positions);
         ops->upload(m->be, a->positions, m->positions, ids);
     }
-    a->counted = !m->config.pad_positions && !a->decode;
+    a->counted = !m->config.pad_positions && !a->decode && !a->start;
     a->has_types = batch->types != NULL;
     if (batch->types)
         ops->upload(m->be, a->types, batch->types, ids);

@@ -175,6 +175,7 @@ gp_model *gp_model_create(const gp_config *c, gp_backend *be, bool trains)
     m->config = *c;
     m->be = be;
     m->trains = trains;
+    m->chunk = GP_PREFILL_CHUNK;
     gp_params_list(&m->params, c);
     gp_params_store(&m->params, matrices_of(be, trains), be->matrix_dtype);
     m->block = gp_calloc((size_t)c->layers, sizeof *m->block);
@@ -209,6 +210,7 @@ void gp_model_free(gp_model *m)
             m->be->ops->weight_close(m->be, m->weight[i]);
     gp_acts_release(&m->acts, m->be);
     gp_acts_release(&m->row, m->be);
+    gp_acts_release(&m->few, m->be);
     gp_rows_release(m);
     gp_arena *arenas[] = {&m->weights, &m->gradients, &m->slots, &m->step_arena, &m->cache.arena};
     for (size_t i = 0; i < ARRAY_LEN(arenas); i++)
@@ -296,7 +298,7 @@ void gp_model_memory(const gp_model *m, gp_memory_use *use)
     *use = (gp_memory_use){.weights = (int64_t)m->weights.size,
                            .slots = (int64_t)m->slots.size,
                            .gradients = (int64_t)m->gradients.size,
-                           .activations = (int64_t)(m->acts.arena.size + m->row.arena.size),
+                           .activations = (int64_t)(m->acts.arena.size + m->row.arena.size + m->few.arena.size),
                            .cache = (int64_t)m->cache.arena.size,
                            .workspace = (int64_t)m->be->workspace_size};
 }

@@ -34,9 +34,10 @@ typedef struct gp_acts {
     int64_t B, T;           /* now */
     bool train;             /* keeps what backward needs */
     gp_recompute recompute; /* or makes it again */
-    bool decode;            /* one token a row, against the cache */
+    bool decode;            /* few tokens a row, against the cache, at positions that come with them */
     gp_norm_op norm_ahead;  /* decode: of the product that comes, which makes it; y NULL: none */
-    int64_t cache_row;      /* prefill: the row of the cache to fill; -1: no cache */
+    int64_t cache_row;      /* the row of the cache that the first sample continues; -1: no cache */
+    int64_t start;          /* a prompt's piece: the position of its first token */
     int32_t *tokens, *positions, *types, *lengths, *targets; /* (B,T), lengths (B); the backend's memory */
     bool has_types, has_lengths;
     bool counted;            /* positions are 0, 1, 2, ... of this (B,T) already */
@@ -58,8 +59,15 @@ typedef struct gp_acts {
 typedef struct gp_cache {
     gp_arena arena;
     int64_t B;
+    int64_t serial; /* no other cache of the process has it: what one holds the next does not */
     gp_tensor k, v;
 } gp_cache;
+
+/* Tokens that are appended at once through decode's ops: in a pass, and of a row; more are read as a prompt is. */
+enum { GP_APPEND_ROWS = 64, GP_APPEND_FEW = 16 };
+
+/* Whole prompts of up to so many tokens are one pass: four times GPT-2's context. */
+enum { GP_PREFILL_CHUNK = 4096 };
 
 /* Rows of the cache that continue themselves (continue.c): as many draws as the host may be behind. */
 enum { GP_DRAWS_BEHIND = 8 };
@@ -143,7 +151,9 @@ struct gp_model {
     gp_norm_params mlm_norm;
     gp_acts acts; /* batches */
     gp_acts row;  /* one token a sample: decoding */
+    gp_acts few;  /* up to GP_APPEND_ROWS tokens that are appended; planned by the first */
     gp_cache cache;
+    int64_t chunk;      /* prompts are read in pieces that begin at multiples of it: GP_PREFILL_CHUNK */
     gp_tensor logits;   /* (cache.B, V): of the last prefill or decode */
     gp_rows rows;       /* that are being continued */
     int32_t *positions; /* the host's, for one batch */
@@ -198,6 +208,12 @@ void gp_model_backward(gp_model *m, gp_acts *a);
 
 /* decode.c: blocks and head over the tokens and positions in m->row, which the device has. */
 void gp_model_decode_loaded(gp_model *m);
+
+/* append.c: rows of a (...,width) tensor, as (count,width); the head over x, with the norm before it; 0 where T tokens
+ * at this position are within the context. */
+gp_tensor gp_rows_of(const gp_tensor *t, int64_t first, int64_t count);
+void gp_model_head(gp_model *m, gp_acts *a, const gp_tensor *x, gp_tensor *logits);
+int gp_model_check_position(const gp_model *m, int64_t position, int64_t T);
 
 /* continue.c: decoding that feeds itself. After gp_model_plan_cache:
  *

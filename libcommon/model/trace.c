@@ -97,7 +97,7 @@ static void trace_probabilities(gp_model *m, const gp_acts *a, const gp_block_ac
 void gp_trace_attention(gp_model *m, gp_acts *a, int64_t layer)
 {
     const gp_block_acts *b = gp_acts_block(a, layer);
-    if (!m->tracer.fn || a->decode)
+    if (!m->tracer.fn || a->cache_row >= 0)
         return;
     if (!m->tracer.brief)
         trace_probabilities(m, a, b, layer);

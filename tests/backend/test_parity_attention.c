@@ -1,4 +1,4 @@
-/* Backend cpu against ref: attention, its gradients, and the cache that it fills. */
+/* Backend cpu against ref: attention, its gradients, and that of a prompt, which fills the cache. */
 #include "parity.h"
 
 typedef struct attention_case {
@@ -15,26 +15,21 @@ enum { CAUSAL = 1, LENGTHS = 2, DROPOUT = 4, DIVIDED = 8, ALL = 16 };
 
 typedef struct attention_run {
     gp_tensor out, lse, dqkv;
-    gp_kv kv;
 } attention_run;
 
-static attention_run outputs(parity *p, const attention_case *c, int64_t P, const gp_tensor kv[2])
+static attention_run outputs(parity *p, const attention_case *c)
 {
-    attention_run r = {.out = RANDOM(p, c->B, c->T, c->H * c->D),
-                       .lse = RANDOM(p, c->B, c->H, c->T),
-                       .dqkv = RANDOM(p, c->B, c->T, 3 * c->H * c->D)};
-    BUG_ON(kv[0].dim[2] != P);
-    r.kv = (gp_kv){parity_copy(p, &kv[0]), parity_copy(p, &kv[1])};
-    return r;
+    return (attention_run){.out = RANDOM(p, c->B, c->T, c->H * c->D),
+                           .lse = RANDOM(p, c->B, c->H, c->T),
+                           .dqkv = RANDOM(p, c->B, c->T, 3 * c->H * c->D)};
 }
 
 static void attention_agrees_with(parity *p, const attention_case *c, int flags)
 {
-    int64_t C = c->H * c->D, P = c->T + 3;
+    int64_t C = c->H * c->D;
     gp_step step = parity_step();
     gp_tensor qkv = RANDOM(p, c->B, c->T, 3 * C), dout = RANDOM(p, c->B, c->T, C);
-    gp_tensor kv[2] = {RANDOM(p, c->B, c->H, P, c->D), RANDOM(p, c->B, c->H, P, c->D)};
-    attention_run ref = outputs(p, c, P, kv), cpu = outputs(p, c, P, kv);
+    attention_run ref = outputs(p, c), cpu = outputs(p, c);
     int32_t *lengths = parity_ids(p, c->B, c->T);
     for (int64_t b = 0; b < c->B; b++)
         lengths[b]++; /* 1 .. T */
@@ -45,19 +40,16 @@ static void attention_agrees_with(parity *p, const attention_case *c, int flags)
                          .qkv = &qkv,
                          .out = &ref.out,
                          .lse = &ref.lse,
-                         .kv = flags & LENGTHS ? NULL : &ref.kv,
                          .dout = &dout,
                          .dqkv = &ref.dqkv,
                          .divisor = flags & DIVIDED ? 3.7 : 0};
     gp_attention_op b = a;
-    b.out = &cpu.out, b.lse = &cpu.lse, b.dqkv = &cpu.dqkv, b.kv = flags & LENGTHS ? NULL : &cpu.kv;
+    b.out = &cpu.out, b.lse = &cpu.lse, b.dqkv = &cpu.dqkv;
     parity_plan(p, c->B, c->T, C, c->H, 2, true);
     p->ref->ops->attention_forward(p->ref, &a);
     p->cpu->ops->attention_forward(p->cpu, &b);
     ASSERT_NEAR(cpu.out, ref.out, parity_close);
     ASSERT_NEAR(cpu.lse, ref.lse, parity_close);
-    assert_true(parity_same_bits(&cpu.kv.k, &ref.kv.k));
-    assert_true(parity_same_bits(&cpu.kv.v, &ref.kv.v));
     p->ref->ops->attention_backward(p->ref, &a);
     p->cpu->ops->attention_backward(p->cpu, &b);
     ASSERT_NEAR(cpu.dqkv, ref.dqkv, parity_close);
@@ -69,6 +61,37 @@ static void attention_agrees(void **state)
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
         for (int flags = 0; flags < ALL; flags++)
             attention_agrees_with(*state, &cases[i], flags);
+}
+
+/* A prompt is a causal pass of its own, bit for bit; keys and values go to a longer cache, and nothing else does. */
+static void a_prompt_is_a_pass_and_fills_the_cache(void **state)
+{
+    parity *p = *state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const attention_case *c = &cases[i];
+        int64_t C = c->H * c->D, P = c->T + 3;
+        gp_tensor qkv = RANDOM(p, c->B, c->T, 3 * C), out = RANDOM(p, c->B, c->T, C), pass = RANDOM(p, c->B, c->T, C);
+        gp_tensor before = RANDOM(p, c->B + 1, c->H, P, c->D);
+        parity_plan(p, c->B, c->T, C, c->H, 2, false);
+        for (int side = 0; side < 2; side++) {
+            gp_backend *be = side ? p->cpu : p->ref;
+            gp_kv kv = {parity_copy(p, &before), parity_copy(p, &before)};
+            be->ops->attention_cached(be, &(gp_attention_cached_op){(int)c->H, NULL, &qkv, &kv, &out, 3.7});
+            be->ops->attention_forward(
+                be, &(gp_attention_op){.heads = (int)c->H, .causal = true, .qkv = &qkv, .out = &pass, .divisor = 3.7});
+            assert_true(parity_same_bits(&out, &pass));
+            for (int64_t n = 0; n < gp_tensor_count(&before) / c->D; n++) { /* (B+1,H,P) places */
+                int64_t b = n / (c->H * P), h = n / P % c->H, t = n % P;
+                for (int which = 0; which < 2; which++) {
+                    const float *is = (float *)(which ? kv.v : kv.k).data + n * c->D;
+                    const float *was = (float *)before.data + n * c->D;
+                    const float *new = (float *)qkv.data + (b * c->T + t) * 3 * C + (1 + which) * C + h * c->D;
+                    assert_memory_equal(is, b < c->B && t < c->T ? new : was, (size_t)c->D * sizeof *is);
+                }
+            }
+        }
+        parity_forget(p);
+    }
 }
 
 /* Inference keeps no lse, and needs less scratch than training was planned for. */
@@ -103,6 +126,7 @@ static void attention_holds_large_scores(void **state)
 static int group(const char *title)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_prompt_is_a_pass_and_fills_the_cache, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(attention_agrees, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(attention_infers_with_the_plan_for_inference, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(attention_holds_large_scores, parity_setup, parity_teardown),

@@ -68,10 +68,10 @@ static void attention_decode_agrees_and_rows_are_independent(void **state)
         positions[1] = (int32_t)P - 1;
         double divisor = i % 2 ? 3.7 : 0;
         parity_plan(p, B, P, H * D, H, 2, false);
-        gp_attention_decode_op a = {(int)H, positions, &qkv, &kv_ref, &ref, divisor},
+        gp_attention_cached_op a = {(int)H, positions, &qkv, &kv_ref, &ref, divisor},
                                b = {(int)H, positions, &qkv, &kv_cpu, &cpu, divisor};
-        p->ref->ops->attention_decode(p->ref, &a);
-        p->cpu->ops->attention_decode(p->cpu, &b);
+        p->ref->ops->attention_cached(p->ref, &a);
+        p->cpu->ops->attention_cached(p->cpu, &b);
         ASSERT_NEAR(cpu, ref, parity_close);
         assert_true(parity_same_bits(&kv_cpu.k, &kv_ref.k));
         assert_true(parity_same_bits(&kv_cpu.v, &kv_ref.v));
@@ -79,10 +79,42 @@ static void attention_decode_agrees_and_rows_are_independent(void **state)
             gp_tensor qkv1 = {(float *)qkv.data + row * 3 * H * D, GP_F32, 3, {1, 1, 3 * H * D}};
             gp_kv kv1 = {{(float *)k.data + row * H * P * D, GP_F32, 4, {1, H, P, D}},
                          {(float *)v.data + row * H * P * D, GP_F32, 4, {1, H, P, D}}};
-            p->cpu->ops->attention_decode(
-                p->cpu, &(gp_attention_decode_op){(int)H, positions + row, &qkv1, &kv1, &alone, divisor});
+            p->cpu->ops->attention_cached(
+                p->cpu, &(gp_attention_cached_op){(int)H, positions + row, &qkv1, &kv1, &alone, divisor});
             assert_memory_equal(alone.data, (float *)cpu.data + row * H * D, (size_t)(H * D) * sizeof(float));
         }
+        parity_forget(p);
+    }
+}
+
+/* Rows at different positions, across strips of keys: ref's numbers, and cpu's bits of decoding one after another. */
+static void appended_tokens_agree_and_have_the_bits_of_decoded_ones(void **state)
+{
+    enum { ROWS = 3, MOST = 20 };
+    parity *p = *state;
+    static const int64_t heads[][3] = {{1, 1, 21}, {2, 5, 66}, {3, 16, 90}, {1, 64, 200}, {2, 33, 130}}; /* H, D, P */
+    for (int i = 0; i < (int)ARRAY_LEN(heads) * MOST; i++) {
+        int64_t H = heads[i / MOST][0], D = heads[i / MOST][1], P = heads[i / MOST][2], C = H * D, n = 1 + i % MOST;
+        int32_t first[ROWS] = {0, (int32_t)(P - n) / 2, (int32_t)(P - n)}, at[ROWS * MOST];
+        gp_tensor qkv = RANDOM(p, ROWS, n, 3 * C), k = RANDOM(p, ROWS, H, P, D), v = RANDOM(p, ROWS, H, P, D);
+        gp_tensor ref = RANDOM(p, ROWS, n, C), cpu = RANDOM(p, ROWS, n, C), alone = RANDOM(p, 1, 1, C);
+        gp_kv kv_ref = {parity_copy(p, &k), parity_copy(p, &v)}, kv_cpu = {parity_copy(p, &k), parity_copy(p, &v)};
+        for (int64_t r = 0; r < ROWS * n; r++)
+            at[r] = first[r / n] + (int32_t)(r % n);
+        parity_plan(p, ROWS, P, C, H, 2, false);
+        gp_attention_cached_op a = {(int)H, at, &qkv, &kv_ref, &ref, 3.7}, b = {(int)H, at, &qkv, &kv_cpu, &cpu, 3.7};
+        p->ref->ops->attention_cached(p->ref, &a);
+        p->cpu->ops->attention_cached(p->cpu, &b);
+        ASSERT_NEAR(cpu, ref, parity_close);
+        for (int64_t r = 0; r < ROWS * n; r++) { /* in a cache of the row's own */
+            gp_tensor qkv1 = {(float *)qkv.data + r * 3 * C, GP_F32, 3, {1, 1, 3 * C}};
+            gp_kv kv1 = {{(float *)k.data + r / n * H * P * D, GP_F32, 4, {1, H, P, D}},
+                         {(float *)v.data + r / n * H * P * D, GP_F32, 4, {1, H, P, D}}};
+            p->cpu->ops->attention_cached(p->cpu, &(gp_attention_cached_op){(int)H, at + r, &qkv1, &kv1, &alone, 3.7});
+            assert_memory_equal(alone.data, (float *)cpu.data + r * C, (size_t)C * sizeof(float));
+        }
+        assert_true(parity_same_bits(&kv_cpu.k, &k) && parity_same_bits(&kv_cpu.v, &v));
+        assert_true(parity_same_bits(&kv_ref.k, &k) && parity_same_bits(&kv_ref.v, &v));
         parity_forget(p);
     }
 }
@@ -113,7 +145,7 @@ static pass run_pass(parity *p, const gp_tensor *qkv, const gp_tensor *x, const 
     int32_t targets[B * T];
     for (int i = 0; i < B * T; i++)
         targets[i] = i % V;
-    gp_attention_op attention = {H, true, NULL, {0.1f, 2, step}, qkv, &r.out, &r.lse, NULL, x, &r.dqkv, 0};
+    gp_attention_op attention = {H, true, NULL, {0.1f, 2, step}, qkv, &r.out, &r.lse, x, &r.dqkv, 0};
     gp_norm_op norm = {.residual = &r.out, .gamma = &gamma, .eps = 1e-5f, .y = &r.y, .mean = &r.mean, .rstd = &r.rstd};
     norm.dy = x, norm.dsum = &r.dsum, norm.dgamma = &r.dgamma, norm.dbeta = &r.dbeta;
     gp_weight w = {.w = *vocab, .transposed = true, .trains = true};
@@ -201,6 +233,8 @@ static int group(const char *title)
         cmocka_unit_test_setup_teardown(decode_agrees_and_rows_are_independent, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(head_decode_agrees, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(attention_decode_agrees_and_rows_are_independent, parity_setup,
+                                        parity_teardown),
+        cmocka_unit_test_setup_teardown(appended_tokens_agree_and_have_the_bits_of_decoded_ones, parity_setup,
                                         parity_teardown),
         cmocka_unit_test_setup_teardown(two_runs_give_the_same_bits, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(one_thread_decodes_the_bits_of_two, parity_setup, parity_teardown),

@@ -179,7 +179,7 @@ static void decoding_with_a_cache_is_the_whole_forward(void **state)
     gp_kv kv = {gp_tensor_view(k, GP_F32, 4, B, H, P, D), gp_tensor_view(v, GP_F32, 4, B, H, P, D)};
     gp_tensor sq = gp_tensor_view(short_qkv, GP_F32, 3, B, PREFILL, 3 * C);
     gp_tensor so = gp_tensor_view(short_out, GP_F32, 3, B, PREFILL, C);
-    be->ops->attention_forward(be, &(gp_attention_op){.heads = H, .causal = true, .qkv = &sq, .out = &so, .kv = &kv});
+    be->ops->attention_cached(be, &(gp_attention_cached_op){.heads = H, .qkv = &sq, .kv = &kv, .out = &so});
     for (int b = 0; b < B; b++)
         memcpy(part + b * T * C, short_out + b * PREFILL * C, PREFILL * C * sizeof(float));
     for (int t = PREFILL; t < T; t++) {
@@ -188,8 +188,8 @@ static void decoding_with_a_cache_is_the_whole_forward(void **state)
         for (int b = 0; b < B; b++)
             memcpy(row + b * 3 * C, qkv + (b * T + t) * 3 * C, 3 * C * sizeof(float));
         gp_tensor rq = gp_tensor_view(row, GP_F32, 3, B, 1, 3 * C), ro = gp_tensor_view(out, GP_F32, 3, B, 1, C);
-        be->ops->attention_decode(
-            be, &(gp_attention_decode_op){.heads = H, .positions = positions, .qkv = &rq, .kv = &kv, .out = &ro});
+        be->ops->attention_cached(
+            be, &(gp_attention_cached_op){.heads = H, .positions = positions, .qkv = &rq, .kv = &kv, .out = &ro});
         for (int b = 0; b < B; b++)
             memcpy(part + (b * T + t) * C, out + b * C, C * sizeof(float));
     }
@@ -207,8 +207,8 @@ static void decode_rows(int first, int rows, float *out)
                 gp_tensor_view(v + cache, GP_F32, 4, rows, H, T, D)};
     gp_tensor tq = gp_tensor_view(qkv + first * 3 * C, GP_F32, 3, rows, 1, 3 * C);
     gp_tensor to = gp_tensor_view(out, GP_F32, 3, rows, 1, C);
-    be->ops->attention_decode(
-        be, &(gp_attention_decode_op){.heads = H, .positions = positions + first, .qkv = &tq, .kv = &kv, .out = &to});
+    be->ops->attention_cached(
+        be, &(gp_attention_cached_op){.heads = H, .positions = positions + first, .qkv = &tq, .kv = &kv, .out = &to});
 }
 
 static void decoding_takes_each_row_at_its_own_position(void **state)

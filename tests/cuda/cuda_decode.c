@@ -175,8 +175,8 @@ static void products_of_a_norm_have_the_same_bits(void **state)
 static void attend(sides *s, int side, int64_t H, const int32_t *positions, const gp_tensor *qkv, const gp_kv *kv,
                    gp_tensor *out)
 {
-    OP(s, side, attention_decode,
-       &(gp_attention_decode_op){
+    OP(s, side, attention_cached,
+       &(gp_attention_cached_op){
            .heads = (int)H, .positions = positions, .qkv = qkv, .kv = kv, .out = out, .divisor = H % 2 ? 0 : 13.7});
 }
 
@@ -219,6 +219,58 @@ static void attention_agrees_and_rows_are_independent(void **state)
     }
 }
 
+/* Rows t of a device's tensor (B,T,...), as (B,1,...) beside it. */
+static pair tokens_of(sides *s, const pair *all, int64_t t)
+{
+    gp_tensor from = all->on[DEVICE];
+    int64_t B = from.dim[0], T = from.dim[1], width = from.dim[2];
+    pair one = EMPTY(s, ACT, B, 1, width);
+    size_t bytes = (size_t)(width * gp_dtype_size(from.dtype));
+    for (int64_t b = 0; b < B; b++)
+        OP(s, DEVICE, copy, (char *)ON(one, DEVICE)->data + (size_t)b * bytes,
+           (char *)from.data + (size_t)(b * T + t) * bytes, bytes);
+    return one;
+}
+
+/* Several tokens a row, where spans meet and more than one launch takes: ref's numbers, and the bits of decoding them
+ * one after the other. */
+static void appended_tokens_have_the_bits_of_decoded_ones(void **state)
+{
+    static const struct {
+        int64_t T, H, D, P;
+    } cases[] = {{2, 2, 5, 300},   {16, 3, 16, 300}, {7, 1, 64, 530},
+                 {5, 1, 128, 270}, {3, 1, 300, 262}, {70, 1, 8, 330}};
+    enum { B = 2 };
+    sides *s = *state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        int64_t new_tokens = cases[i].T, H = cases[i].H, D = cases[i].D, P = cases[i].P, C = H * D;
+        pair qkv = RANDOM(s, ACT, B, new_tokens, 3 * C), out = EMPTY(s, ACT, B, new_tokens, C);
+        pair k = RANDOM(s, ACT, B, H, P, D), v = RANDOM(s, ACT, B, H, P, D);
+        int32_t at[B * 70], first[B] = {0, 253};
+        for (int n = 0; n < B * new_tokens; n++)
+            at[n] = first[n / new_tokens] + n % (int)new_tokens;
+        pair_ids positions = sides_ids(s, at, B * new_tokens);
+        sides_plan(s, &(gp_shape){.B = B, .T = (int)new_tokens, .C = (int)C, .H = (int)H, .V = 2, .cache = (int)P});
+        for (int side = 0; side < SIDES; side++) {
+            gp_kv kv = {k.on[side], v.on[side]};
+            attend(s, side, H, positions.on[side], ON(qkv, side), &kv, ON(out, side));
+        }
+        NEAR(s, out, s->tolerance);
+        NEAR(s, k, 0);
+        NEAR(s, v, 0);
+        gp_kv kv = {k.on[DEVICE], v.on[DEVICE]}; /* what is there after a position does not matter */
+        for (int t = 0; t<new_tokens; t += new_tokens> 16 ? 23 : 1) {
+            pair one = tokens_of(s, &qkv, t), alone = EMPTY(s, ACT, B, 1, C), among = tokens_of(s, &out, t);
+            pair_ids now = sides_ids(s, (int32_t[]){first[0] + t, first[1] + t}, B);
+            attend(s, DEVICE, H, now.on[DEVICE], ON(one, DEVICE), &kv, ON(alone, DEVICE));
+            assert_same_bits(s, ON(alone, DEVICE), ON(among, DEVICE));
+        }
+        NEAR(s, k, 0);
+        NEAR(s, v, 0);
+        sides_forget(s);
+    }
+}
+
 /* A number that is not one is not hidden by those that are. */
 static void attention_keeps_nan(void **state)
 {
@@ -239,8 +291,11 @@ static void attention_keeps_nan(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SIDES_TEST(attention_agrees_and_rows_are_independent), SIDES_TEST(attention_keeps_nan),
-        SIDES_TEST(linear_agrees_and_rows_are_independent),    SIDES_TEST(head_agrees_and_rows_are_independent),
+        SIDES_TEST(attention_agrees_and_rows_are_independent),
+        SIDES_TEST(appended_tokens_have_the_bits_of_decoded_ones),
+        SIDES_TEST(attention_keeps_nan),
+        SIDES_TEST(linear_agrees_and_rows_are_independent),
+        SIDES_TEST(head_agrees_and_rows_are_independent),
         SIDES_TEST(products_of_a_norm_have_the_same_bits),
     };
     const struct CMUnitTest narrow[] = {SIDES_TEST(linear_agrees_and_rows_are_independent),

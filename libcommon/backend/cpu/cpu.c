@@ -129,7 +129,7 @@ static const gp_backend_ops cpu_ops = {
     .adamw = gp_cpu_adamw,
     .linear_decode = gp_cpu_linear_decode,
     .head_decode = gp_cpu_head_decode,
-    .attention_decode = gp_cpu_attention_decode,
+    .attention_cached = gp_cpu_attention_cached,
     .sample = gp_ref_sample,
 };
 

@@ -119,6 +119,6 @@ void gp_cpu_grad_norm(gp_backend *be, const gp_segment *segments, int count, gp_
 void gp_cpu_adamw(gp_backend *be, const gp_adamw_op *op);
 void gp_cpu_linear_decode(gp_backend *be, const gp_linear_op *op);
 void gp_cpu_head_decode(gp_backend *be, const gp_head_op *op);
-void gp_cpu_attention_decode(gp_backend *be, const gp_attention_decode_op *op);
+void gp_cpu_attention_cached(gp_backend *be, const gp_attention_cached_op *op);
 
 #endif

@@ -51,7 +51,8 @@ enum { GP_MATMUL_A = 64 << 10, GP_MATMUL_B = 256 << 10, GP_MATMUL_SCRATCH = GP_M
     /* one head of one sample; scratch as gp_attention_scratch says */                                                 \
     X(void, attention_forward, (const gp_attention_op *op, int64_t b, int64_t h, float *scratch))                      \
     X(void, attention_backward, (const gp_attention_op *op, int64_t b, int64_t h, float *scratch))                     \
-    X(void, attention_decode, (const gp_attention_decode_op *op, int64_t b, int64_t h))                                \
+    /* one head's T queries against its cache, which has their keys and values already */                              \
+    X(void, attention_cached, (const gp_attention_cached_op *op, int64_t b, int64_t h))                                \
     /* the loss of one row of logits; with `train` the row becomes scale (softmax - onehot) */                         \
     X(float, cross_entropy, (float *row, int64_t V, int32_t target, bool train, float scale))                          \
     X(double, sum_squares, (const float *x, int64_t n))                                                                \

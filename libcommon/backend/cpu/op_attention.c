@@ -1,6 +1,8 @@
 /* op_attention.c: heads of samples, shared out to threads. */
 #include "backend/cpu/cpu.h"
 
+#include <string.h>
+
 static size_t thread_bytes(int64_t T, int64_t D, bool backward)
 {
     return gp_round_up((size_t)gp_attention_scratch(T, D, backward) * sizeof(float), 64);
@@ -42,10 +44,6 @@ static void each_head(gp_backend *be, const gp_attention_op *op, bool backward)
 
 void gp_cpu_attention_forward(gp_backend *be, const gp_attention_op *op)
 {
-    if (op->kv) {
-        const int64_t *P = op->kv->k.dim, *qkv = op->qkv->dim;
-        BUG_ON(P[0] < qkv[0] || P[1] != op->heads || P[2] < qkv[1] || P[3] * P[1] * 3 != qkv[2]);
-    }
     each_head(be, op, false);
 }
 
@@ -55,22 +53,48 @@ void gp_cpu_attention_backward(gp_backend *be, const gp_attention_op *op)
     each_head(be, op, true);
 }
 
-static void decode_heads(gp_backend *be, const void *job, gp_range r, int part)
+/* The new keys and values of a head join its cache. */
+static void fill_cache(const gp_attention_cached_op *op, int64_t b, int64_t h)
 {
-    const gp_attention_decode_op *op = job;
-    (void)part;
-    for (int64_t i = r.lo; i < r.hi; i++)
-        gp_cpu_state(be)->k->attention_decode(op, i / op->heads, i % op->heads);
+    int64_t T = op->qkv->dim[1], H = op->heads, D = op->kv->k.dim[3], P = op->kv->k.dim[2], C = H * D;
+    float *keys = gp_cpu_data(&op->kv->k) + (b * H + h) * P * D,
+          *values = gp_cpu_data(&op->kv->v) + (b * H + h) * P * D;
+    const float *k = gp_cpu_data(op->qkv) + b * T * 3 * C + C + h * D;
+    for (int64_t t = 0; t < T; t++, k += 3 * C) {
+        int64_t position = op->positions ? op->positions[b * T + t] : t;
+        memcpy(keys + position * D, k, (size_t)D * sizeof *keys);
+        memcpy(values + position * D, k + C, (size_t)D * sizeof *values);
+    }
 }
 
-void gp_cpu_attention_decode(gp_backend *be, const gp_attention_decode_op *op)
+static void cached_heads(gp_backend *be, const void *job, gp_range r, int part)
 {
-    int64_t B = op->qkv->dim[0], H = op->heads, P = op->kv->k.dim[2];
-    BUG_ON(op->kv->k.dim[1] != H || op->kv->k.dim[0] < B || op->kv->k.dim[3] * H * 3 != gp_cpu_columns(op->qkv));
-    int64_t keys = 0;
-    for (int64_t b = 0; b < B; b++) {
-        BUG_ON(op->positions[b] < 0 || op->positions[b] >= P);
-        keys += op->positions[b] + 1;
+    const gp_attention_cached_op *op = job;
+    for (int64_t i = r.lo; i < r.hi; i++) {
+        fill_cache(op, i / op->heads, i % op->heads);
+        if (op->positions)
+            gp_cpu_state(be)->k->attention_cached(op, i / op->heads, i % op->heads);
     }
-    gp_cpu_split(be, 2 * keys * H * op->kv->k.dim[3] * GP_PS_ATTENTION, B * H, 1, decode_heads, op);
+    if (!op->positions)
+        some_heads(be,
+                   &(gp_attention_op){
+                       .heads = op->heads, .causal = true, .qkv = op->qkv, .out = op->out, .divisor = op->divisor},
+                   r, part, false);
+}
+
+void gp_cpu_attention_cached(gp_backend *be, const gp_attention_cached_op *op)
+{
+    int64_t B = op->qkv->dim[0], T = op->qkv->dim[1], H = op->heads, D = op->kv->k.dim[3], P = op->kv->k.dim[2];
+    BUG_ON(op->qkv->ndim != 3 || op->kv->k.dim[1] != H || op->kv->k.dim[0] < B || D * H * 3 != op->qkv->dim[2]);
+    BUG_ON(T > P || gp_tensor_count(op->out) != B * T * D * H);
+    int64_t seen = B * T * T / 2; /* keys, by all queries of a head */
+    if (op->positions)
+        seen = 0;
+    else
+        gp_cpu_workspace(be, thread_bytes(T, D, false) * (size_t)be->threads);
+    for (int64_t n = 0; op->positions && n < B * T; n++) {
+        BUG_ON(op->positions[n] < 0 || op->positions[n] >= P);
+        seen += op->positions[n] + 1;
+    }
+    gp_cpu_split(be, 2 * seen * H * D * GP_PS_ATTENTION, B * H, 1, cached_heads, op);
 }

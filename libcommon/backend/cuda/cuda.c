@@ -65,7 +65,7 @@ static const gp_backend_ops cuda_ops = {
     .adamw = gp_cuda_adamw,
     .linear_decode = gp_cuda_linear_decode,
     .head_decode = gp_cuda_head_decode,
-    .attention_decode = gp_cuda_attention_decode,
+    .attention_cached = gp_cuda_attention_cached,
     .sample = gp_cuda_sample,
 };
 

@@ -91,7 +91,7 @@ void gp_cuda_grad_norm(gp_backend *be, const gp_segment *segments, int count, gp
 void gp_cuda_adamw(gp_backend *be, const gp_adamw_op *op);
 void gp_cuda_linear_decode(gp_backend *be, const gp_linear_op *op);
 void gp_cuda_head_decode(gp_backend *be, const gp_head_op *op);
-void gp_cuda_attention_decode(gp_backend *be, const gp_attention_decode_op *op);
+void gp_cuda_attention_cached(gp_backend *be, const gp_attention_cached_op *op);
 void gp_cuda_sample(gp_backend *be, const gp_sample_op *op);
 
 #ifdef __cplusplus

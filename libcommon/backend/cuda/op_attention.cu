@@ -34,40 +34,6 @@ template <class E> static Attention<E> attention_of(const gp_attention_op *op)
     return a;
 }
 
-/* cache[b,h,t] = row t's keys and values of head h of sample b, t < T: k, v (B,H,P,D). A thread per number, or per 16
- * bytes of them. */
-template <class V> __global__ void fill_cache(const V *qkv, V *k, V *v, int64_t count, int T, int H, int P, int D)
-{
-    int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x, C = static_cast<int64_t>(H) * D;
-    if (i >= count)
-        return;
-    int64_t n = i / C, h = i % C / D, d = i % D, to = ((n / T * H + h) * P + n % T) * D + d;
-    k[to] = qkv[n * 3 * C + C + i % C];
-    v[to] = qkv[n * 3 * C + 2 * C + i % C];
-}
-
-template <class V> static void fill(gp_backend *be, const gp_attention_op *op, int64_t D)
-{
-    constexpr int threads = 256;
-    int64_t B = op->qkv->dim[0], T = op->qkv->dim[1];
-    const gp_tensor *k = &op->kv->k, *v = &op->kv->v;
-    int64_t count = B * T * op->heads * D;
-    RUN(be, fill_cache<V>, blocks_for(count, threads), threads, 0, static_cast<const V *>(op->qkv->data),
-        static_cast<V *>(k->data), static_cast<V *>(v->data), count, static_cast<int>(T), op->heads,
-        static_cast<int>(k->dim[2]), static_cast<int>(D));
-}
-
-template <class E> static void prefill(gp_backend *be, const gp_attention_op *op, const Attention<E> &a)
-{
-    const gp_tensor *k = &op->kv->k;
-    E *keys = data_of<E>(k), *values = data_of<E>(&op->kv->v);
-    BUG_ON(a.T > k->dim[2] || k->dim[1] != a.H || k->dim[3] != a.D || k->dim[0] < a.B);
-    if (packable<E>(a.D, a.qkv, keys, values))
-        fill<Pack<E>>(be, op, a.D / Pack<E>::size);
-    else
-        fill<E>(be, op, a.D);
-}
-
 /* Whether the tensor cores do it: whole vectors in each head, and with dropout whole draws in each row. */
 static bool flash_takes(const Attention<bf16> &a)
 {
@@ -82,8 +48,6 @@ bool gp_cuda_attention_on_tensor_cores(const gp_backend *be, const gp_attention_
 template <class E> static void forward(gp_backend *be, const gp_attention_op *op)
 {
     Attention<E> a = attention_of<E>(op);
-    if (op->kv)
-        prefill(be, op, a);
     if constexpr (std::is_same<E, bf16>::value) {
         if (attention_forward_cudnn(be, a))
             return;

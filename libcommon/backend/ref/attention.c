@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-/* Scratch of a thread: forward and decode hold a row of T scores and one output, */
+/* Scratch of a thread: forward and the cache's queries hold a row of T scores and one output, */
 static size_t row_bytes(int64_t T, int64_t D)
 {
     return (size_t)(T + D) * sizeof(double);
@@ -60,21 +60,6 @@ static int64_t visible(const gp_attention_op *op, int64_t b, int64_t q, int64_t 
     return op->lengths ? gp_min(count, op->lengths[b]) : count;
 }
 
-/* k and v of qkv's T rows into the cache, at positions 0..T-1 */
-static void fill_cache(gp_backend *be, const gp_kv *kv, const real *qkv, int64_t B, int64_t T, int64_t C, int64_t D)
-{
-    int64_t H = C / D, P = kv->k.dim[2];
-    real *k = reals(&kv->k), *v = reals(&kv->v);
-    BUG_ON(T > P || kv->k.dim[1] != H || kv->k.dim[3] != D || kv->k.dim[0] < B);
-#pragma omp parallel for schedule(static) num_threads(be->threads)
-    for (int64_t n = 0; n < B * T; n++)
-        for (int64_t h = 0; h < H; h++) {
-            int64_t to = ((n / T * H + h) * P + n % T) * D;
-            memcpy(k + to, qkv + n * 3 * C + C + h * D, (size_t)D * sizeof *k);
-            memcpy(v + to, qkv + n * 3 * C + 2 * C + h * D, (size_t)D * sizeof *v);
-        }
-}
-
 /* out[b,q,h] = sum over visible k of dropout(p[k]) v[b,k,h],  p = softmax(q . k / divisor)
  * qkv (B,T,3C) of rows [q | k | v], each H x D; out (B,T,C); lse (B,H,T)
  * bf16: exp(s - max), times dropout's factor, is rounded before it weighs values, not before it is summed for the
@@ -85,8 +70,6 @@ void gp_ref_attention_forward(gp_backend *be, const gp_attention_op *op)
     const real *qkv = reals(op->qkv);
     real *out = reals(op->out), *lse = reals(op->lse);
     BUG_ON(H * D != C || gp_tensor_count(op->out) != B * T * C);
-    if (op->kv)
-        fill_cache(be, op->kv, qkv, B, T, C, D);
 #pragma omp parallel for schedule(static, 1) num_threads(be->threads)
     for (int64_t i = 0; i < B * H * T; i++) { /* one thread after another: causal rows grow longer */
         int64_t b = i / (H * T), h = i / T % H, q = i % T, count = visible(op, b, q, T);
@@ -170,25 +153,48 @@ void gp_ref_attention_backward(gp_backend *be, const gp_attention_op *op)
     }
 }
 
-/* One query a row, after its key and value joined the cache: out[b,h] = softmax(q . k / divisor) v over
- * k = 0..positions[b]. The sums are those of the forward, in the same order: the same bits.
- * bf16: out is rounded, and nothing else: no tensor core wants the probabilities narrow here. */
-void gp_ref_attention_decode(gp_backend *be, const gp_attention_decode_op *op)
+/* k and v of qkv's T rows join the cache, each at its position. */
+static void fill_cache(gp_backend *be, const gp_attention_cached_op *op)
 {
-    int64_t B = op->qkv->dim[0], C = columns_of(op->qkv) / 3, H = op->heads, D = C / H, P = op->kv->k.dim[2];
+    int64_t B = op->qkv->dim[0], T = op->qkv->dim[1], C = columns_of(op->qkv) / 3, H = op->heads, D = C / H;
+    int64_t P = op->kv->k.dim[2];
     const real *qkv = reals(op->qkv);
-    real *k = reals(&op->kv->k), *v = reals(&op->kv->v), *out = reals(op->out);
-    BUG_ON(H * D != C || op->kv->k.dim[1] != H || op->kv->k.dim[3] != D || op->kv->k.dim[0] < B);
+    real *k = reals(&op->kv->k), *v = reals(&op->kv->v);
 #pragma omp parallel for schedule(static) num_threads(be->threads)
-    for (int64_t i = 0; i < B * H; i++) {
-        int64_t b = i / H, h = i % H, position = op->positions[b];
+    for (int64_t n = 0; n < B * T; n++) {
+        int64_t position = op->positions ? op->positions[n] : n % T;
         BUG_ON(position < 0 || position >= P);
-        const real *q = qkv + b * 3 * C + h * D;
-        real *keys = k + i * P * D, *values = v + i * P * D;
-        memcpy(keys + position * D, q + C, (size_t)D * sizeof *keys);
-        memcpy(values + position * D, q + 2 * C, (size_t)D * sizeof *values);
+        for (int64_t h = 0; h < H; h++) {
+            int64_t to = ((n / T * H + h) * P + position) * D;
+            memcpy(k + to, qkv + n * 3 * C + C + h * D, (size_t)D * sizeof *k);
+            memcpy(v + to, qkv + n * 3 * C + 2 * C + h * D, (size_t)D * sizeof *v);
+        }
+    }
+}
+
+/* out[b,t,h] = softmax(q . k / divisor) v over k = 0..positions[b,t] of the cache, which has the new keys and values.
+ * The sums are those of the forward, in the same order: the same bits.
+ * bf16: out is rounded, and with positions nothing else: no tensor core wants the probabilities narrow there. */
+void gp_ref_attention_cached(gp_backend *be, const gp_attention_cached_op *op)
+{
+    int64_t B = op->qkv->dim[0], T = op->qkv->dim[1], C = columns_of(op->qkv) / 3, H = op->heads, D = C / H;
+    int64_t P = op->kv->k.dim[2];
+    const real *qkv = reals(op->qkv), *k = reals(&op->kv->k), *v = reals(&op->kv->v);
+    real *out = reals(op->out);
+    BUG_ON(H * D != C || op->kv->k.dim[1] != H || op->kv->k.dim[3] != D || op->kv->k.dim[0] < B);
+    fill_cache(be, op);
+    if (!op->positions) {
+        gp_ref_attention_forward(
+            be, &(gp_attention_op){
+                    .heads = op->heads, .causal = true, .qkv = op->qkv, .out = op->out, .divisor = op->divisor});
+        return;
+    }
+#pragma omp parallel for schedule(static) num_threads(be->threads)
+    for (int64_t i = 0; i < B * T * H; i++) {
+        int64_t n = i / H, h = i % H, count = op->positions[n] + 1, head = (n / T * H + h) * P * D;
         double *p = thread_scratch(be, row_bytes(P, D)), lse;
-        double total = exp_row(q, keys, D, position + 1, D, gp_scores_divisor(op->divisor, D), p, &lse);
-        weigh_values(be, p, total, values, D, position + 1, D, p + P, out + b * C + h * D);
+        double total =
+            exp_row(qkv + n * 3 * C + h * D, k + head, D, count, D, gp_scores_divisor(op->divisor, D), p, &lse);
+        weigh_values(be, p, total, v + head, D, count, D, p + P, out + n * C + h * D);
     }
 }

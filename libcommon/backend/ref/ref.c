@@ -165,6 +165,6 @@ const gp_backend_ops gp_ref_ops = {
     .adamw = gp_ref_adamw,
     .linear_decode = gp_ref_linear_forward,
     .head_decode = gp_ref_head_logits,
-    .attention_decode = gp_ref_attention_decode,
+    .attention_cached = gp_ref_attention_cached,
     .sample = gp_ref_sample,
 };

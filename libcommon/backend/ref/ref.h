@@ -45,7 +45,7 @@ void gp_ref_act_forward(gp_backend *be, gp_act act, gp_tensor *y, const gp_tenso
 void gp_ref_act_backward(gp_backend *be, gp_act act, gp_tensor *dx, const gp_tensor *dy, const gp_tensor *pre);
 void gp_ref_attention_forward(gp_backend *be, const gp_attention_op *op);
 void gp_ref_attention_backward(gp_backend *be, const gp_attention_op *op);
-void gp_ref_attention_decode(gp_backend *be, const gp_attention_decode_op *op);
+void gp_ref_attention_cached(gp_backend *be, const gp_attention_cached_op *op);
 void gp_ref_head_loss(gp_backend *be, const gp_head_op *op);
 void gp_ref_head_logits(gp_backend *be, const gp_head_op *op); /* head_decode too */
 void gp_ref_grad_norm(gp_backend *be, const gp_segment *segments, int count, gp_step *step);

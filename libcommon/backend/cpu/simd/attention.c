@@ -92,17 +92,6 @@ static void attend(forward_scratch *a, const gp_attention_op *op, int64_t b, int
     }
 }
 
-static void fill_cache(const gp_attention_op *op, int64_t b, int64_t h, const float *k, int64_t stride)
-{
-    int64_t T = op->qkv->dim[1], H = op->heads, D = op->kv->k.dim[3], P = op->kv->k.dim[2];
-    float *keys = (float *)op->kv->k.data + (b * H + h) * P * D;
-    float *values = (float *)op->kv->v.data + (b * H + h) * P * D;
-    for (int64_t t = 0; t < T; t++) {
-        memcpy(keys + t * D, k + t * stride, (size_t)D * sizeof *keys);
-        memcpy(values + t * D, k + t * stride + stride / 3, (size_t)D * sizeof *values);
-    }
-}
-
 void KERNEL(attention_forward)(const gp_attention_op *op, int64_t b, int64_t h, float *scratch)
 {
     forward_scratch a;
@@ -112,8 +101,6 @@ void KERNEL(attention_forward)(const gp_attention_op *op, int64_t b, int64_t h, 
     float *out = (float *)op->out->data + b * T * C + h * D;
     float *lse = op->lse ? (float *)op->lse->data + (b * op->heads + h) * T : NULL;
     float scale = 1 / (float)gp_scores_divisor(op->divisor, D);
-    if (op->kv)
-        fill_cache(op, b, h, k, 3 * C);
     pack_columns(k, 3 * C, T, D, a.keys, a.Tp);
     pack_rows(v, 3 * C, T, D, 1, a.values, a.Tp, a.Dp);
     for (int64_t q0 = 0; q0 < T; q0 += GP_TILE_Q) {

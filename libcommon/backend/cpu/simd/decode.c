@@ -1,4 +1,4 @@
-/* decode.c: a few rows times a matrix, and one query against its cache. A row's sums are added in an order
+/* decode.c: a few rows times a matrix, and queries against their cache. A row's sums are added in an order
  * that depends on the inputs' number alone, never on how many rows there are: a sample is the same alone and
  * among others. The weights are read from memory once, whatever B. */
 #include "backend/cpu/kernels.h"
@@ -67,23 +67,16 @@ void KERNEL(decode_rows)(const gp_decode *d, int64_t lo, int64_t hi)
             d->y[b * d->O + o] = dot(d->x + b * d->I, d->w + o * d->I, d->I) + (d->bias ? d->bias[o] : 0);
 }
 
-/* The key and value of the new token join the cache; then softmax over 0 .. position, a strip of keys at a
- * time with a running maximum, out being rescaled when that grows. */
-void KERNEL(attention_decode)(const gp_attention_decode_op *op, int64_t b, int64_t h)
+/* Softmax over the first `count` keys, a strip of them at a time with a running maximum, out being rescaled when that
+ * grows. */
+static void attend(const float *q, const float *keys, const float *values, int64_t count, int64_t D, float scale,
+                   float *out)
 {
     enum { STRIP = 64 };
-    int64_t C = op->qkv->dim[op->qkv->ndim - 1] / 3, D = C / op->heads, P = op->kv->k.dim[2];
-    int64_t position = op->positions[b];
-    const float *q = (const float *)op->qkv->data + b * 3 * C + h * D;
-    float *keys = (float *)op->kv->k.data + (b * op->heads + h) * P * D;
-    float *values = (float *)op->kv->v.data + (b * op->heads + h) * P * D;
-    float *out = (float *)op->out->data + b * C + h * D;
-    float scale = 1 / (float)gp_scores_divisor(op->divisor, D), max = -INFINITY, sum = 0, s[STRIP];
-    memcpy(keys + position * D, q + C, (size_t)D * sizeof *keys);
-    memcpy(values + position * D, q + 2 * C, (size_t)D * sizeof *values);
+    float max = -INFINITY, sum = 0, s[STRIP];
     memset(out, 0, (size_t)D * sizeof *out);
-    for (int64_t k0 = 0; k0 <= position; k0 += STRIP) {
-        int64_t n = gp_min(STRIP, position + 1 - k0);
+    for (int64_t k0 = 0; k0 < count; k0 += STRIP) {
+        int64_t n = gp_min(STRIP, count - k0);
         float before = max;
         for (int64_t k = 0; k < n; k++) {
             s[k] = scale * dot(q, keys + (k0 + k) * D, D);
@@ -104,4 +97,15 @@ void KERNEL(attention_decode)(const gp_attention_decode_op *op, int64_t b, int64
     float inverse = 1 / sum;
     for (int64_t d = 0; d < D; d++)
         out[d] *= inverse;
+}
+
+void KERNEL(attention_cached)(const gp_attention_cached_op *op, int64_t b, int64_t h)
+{
+    int64_t T = op->qkv->dim[1], D = op->kv->k.dim[3], P = op->kv->k.dim[2], C = D * op->heads;
+    const float *keys = (const float *)op->kv->k.data + (b * op->heads + h) * P * D;
+    const float *values = (const float *)op->kv->v.data + (b * op->heads + h) * P * D;
+    float scale = 1 / (float)gp_scores_divisor(op->divisor, D);
+    for (int64_t n = b * T; n < (b + 1) * T; n++)
+        attend((const float *)op->qkv->data + n * 3 * C + h * D, keys, values, op->positions[n] + 1, D, scale,
+               (float *)op->out->data + n * C + h * D);
 }
