@@ -33,7 +33,7 @@ static const gp_option options[] = {
     {"prompts", 0, GP_OPT_STRING, offsetof(args, prompts), "FILE|-", "many prompts, one JSON object a line; its \"id\" comes back with the samples", .nonempty = true, .one_of = "text"},
     {"jsonl", 0, GP_OPT_STRING, offsetof(args, jsonl), "FIELD", "the member that is the text, of --prompts or of --score's documents", .default_text = "prompt, with --prompts", .nonempty = true, .needs = "prompts|score", .excludes = "task!=text"},
     {"allow-special", 0, GP_OPT_FLAG, offsetof(args, allow_special), NULL, "a literal <|endoftext|> in a prompt or a scored text is that token, as in transformers; --no-allow-special: it is text"},
-    {"interactive", 'i', GP_OPT_FLAG, offsetof(args, interactive), NULL, "each line typed is a prompt; Ctrl-C stops an answer, Ctrl-D or exit ends, /help says more", .one_of = "text", .excludes = "json|out"},
+    {"interactive", 'i', GP_OPT_FLAG, offsetof(args, interactive), NULL, "each line typed continues the text so far; Ctrl-C stops an answer, /reset begins anew, Ctrl-D or exit ends, /help says more", .one_of = "text", .excludes = "json|out"},
 
     {"Sampling", .type = GP_OPT_GROUP},
     {"max-tokens", 'n', GP_OPT_INT, offsetof(args, max_tokens), "N", "new tokens a sample; 0 is valid", .min = 0, .max = 1e9, .excludes = "score"},
@@ -191,24 +191,33 @@ static int generate(session *s, const gp_prompts *p, const gp_lines *lines)
 static void print_help(const session *s)
 {
     const args *a = &s->a;
-    printf("Each line is a prompt, which the model continues. Ctrl-C stops that; Ctrl-D, exit or quit ends.\n"
+    printf("%s Ctrl-C stops that; Ctrl-D, exit or quit ends.\n"
            "The same line again gives another continuation. This session has, by options:\n"
            "  --max-tokens %lld --temperature %g --top-k %lld --top-p %g --seed %lld\n"
            "A prompt that is one of these words, or of several lines: sample CHECKPOINT --prompt TEXT\n",
+           a->num_samples > 1 ? "Each line is a prompt of its own (--num-samples), which the model continues."
+                              : "Each line is added to the text so far, which the model continues; an empty one adds "
+                                "nothing.\n/reset begins a new text.",
            (long long)a->max_tokens, a->temperature, (long long)a->top_k, a->top_p, (long long)a->seed);
 }
 
-/* What a line says to the program rather than to the model: 'q' to end, 'h' for help, 0 for neither. */
+/* What a line says to the program rather than to the model: 'q' to end, 'h' for help, 'r' for a new text, 0 for none of
+ * them. */
 static char command(const char *line)
 {
-    static const char *const ends[] = {"exit", "quit", "/exit", "/quit", "/bye"};
-    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
-        if (!strcmp(line, ends[i]))
-            return 'q';
-    return !strcmp(line, "/help") || !strcmp(line, "/?") ? 'h' : 0;
+    static const struct {
+        const char *word;
+        char what;
+    } commands[] = {{"exit", 'q'},  {"quit", 'q'}, {"/exit", 'q'},  {"/quit", 'q'}, {"/bye", 'q'},
+                    {"/help", 'h'}, {"/?", 'h'},   {"/reset", 'r'}, {"/clear", 'r'}};
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (!strcmp(line, commands[i].word))
+            return commands[i].what;
+    return 0;
 }
 
-/* Each line a prompt. The samples' numbers go on, so that the same line again gives another answer. */
+/* Each line goes on from the last answer; or, where there are several, is a prompt of its own. The samples' numbers go
+ * on, so that the same line again gives another answer. */
 static int converse(session *s)
 {
     const gp_config *c = gp_model_config(s->m);
@@ -218,10 +227,11 @@ static int converse(session *s)
                 "exit to end\n",
                 s->a.checkpoint, (double)gp_config_parameters(c) / 1e6, (long long)gp_config_context(c));
     gp_lines *lines = gp_lines_open("> ");
+    gp_context *context = gp_context_open();
+    s->how.context = s->how.samples == 1 ? context : NULL;
     const char *line;
     int rc = 0;
     while (rc >= 0 && (line = gp_lines_next(lines))) {
-        gp_prompts p = {.allow_special = s->a.allow_special};
         char what = command(line);
         if (what == 'q')
             break;
@@ -229,16 +239,21 @@ static int converse(session *s)
             print_help(s);
             continue;
         }
-        rc = gp_prompts_add_text(&p, s->t, line, strlen(line));
+        if (what == 'r' || !s->how.context)
+            gp_context_reset(context);
+        if (what == 'r')
+            continue;
+        rc = gp_context_add(context, s->t, line, strlen(line), s->a.allow_special);
         if (rc && s->t) { /* a character that the vocabulary lacks, say: another line may do */
             fprintf(stderr, "sample: %s\n", gp_error());
             rc = 0;
         } else if (!rc) {
-            rc = generate(s, &p, lines);
+            gp_prompt prompt = gp_context_prompt(context);
+            rc = generate(s, &(gp_prompts){.items = &prompt, .count = 1}, lines);
             s->how.first_sample += s->how.samples;
         }
-        gp_prompts_release(&p);
     }
+    gp_context_close(context);
     gp_lines_close(lines);
     return rc < 0 ? -1 : 0;
 }

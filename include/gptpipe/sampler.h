@@ -24,6 +24,8 @@
 extern "C" {
 #endif
 
+typedef struct gp_context gp_context;
+
 typedef struct gp_generation {
     gp_sampling sampling;
     int64_t samples;         /* of each prompt; sample i draws its random numbers from (seed, i) */
@@ -36,6 +38,7 @@ typedef struct gp_generation {
     bool stop_at_end_of_text; /* the configuration's ids end a sample; without them the tokenizer's end-of-text */
     bool logprobs;            /* gp_drawn tells log-probabilities; gp_generate has no use for them */
     int64_t top_logprobs;     /* with logprobs: and this many of the likeliest tokens, GP_MOST_LIKELY at most */
+    gp_context *context;      /* of which the one prompt is all (gp_context_prompt), one sample of it; or NULL */
 } gp_generation;
 
 enum { GP_MOST_LIKELY = 100 };
@@ -99,6 +102,29 @@ typedef struct gp_generated {
      * 1) numbers a row */
     double decode_bytes;
 } gp_generated;
+
+/* A context that goes on: lines of a person and answers of the model in turn. Its keys and values stay in the model's
+ * cache, and of a line only what is new is read:
+ *
+ *     gp_context *c = gp_context_open();
+ *     how.context = c;
+ *     while (...a line is typed...) {
+ *         if (gp_context_add(c, tokenizer, line, length, true)) ...
+ *         gp_prompt p = gp_context_prompt(c);
+ *         gp_generate_all(model, tokenizer, &p, 1, &how, fn, self, NULL);   // the answer becomes part of the context
+ *     }
+ *     gp_context_close(c);
+ *
+ * The context is what was read and handed out: an answer without the stop text or end-of-text that ended it, and as
+ * much of one that fn stopped as fn has had. The first line is a prompt as gp_prompts_add_text makes one; a later one
+ * begins on a line of its own, where the vocabulary has a newline; an empty one adds nothing, and the model continues.
+ * Past the model's context it goes on over the last half window, as any sample does. */
+GP_API gp_context *gp_context_open(void);
+GP_API void gp_context_close(gp_context *c); /* NULL: nothing */
+GP_API void gp_context_reset(gp_context *c); /* it is empty, as at first */
+/* special: as gp_prompts has it. 0; or -1, and nothing was added. */
+GP_API int gp_context_add(gp_context *c, const gp_tokenizer *t, const char *line, size_t length, bool special);
+GP_API gp_prompt gp_context_prompt(const gp_context *c); /* its ids stay the context's; until the next call */
 
 /* 0; -1 on failure; what fn gave when it stopped. stats may be NULL. tokenizer NULL: bytes are the ids in
  * decimal, separated by blanks. */

@@ -21,9 +21,11 @@ typedef struct row {
     int64_t prompt, number; /* of which prompt, and which of its samples */
     int32_t *ids;           /* (most) prompt and what was drawn, all of it */
     int64_t count, most, drawn;
-    int64_t start;  /* ids[start] sits at position 0 of the cache */
+    int64_t start;  /* ids[start] sits at position 0 of the cache, */
+    int64_t cached; /* which has so many of them before the row is filled */
     gp_buf text;    /* bytes not handed out yet: half a character, or what may become a stop text */
     bool live;      /* false: the row has nothing to do */
+    bool ended;     /* by its last id, which is not part of the text */
     bool filled;    /* the cache holds the prompt */
     int64_t serial; /* of the sample, among all */
     int64_t issued; /* draws, of which the host has read `drawn` */
@@ -47,13 +49,6 @@ typedef struct run {
     gp_likely *top;       /* (tops) */
     gp_generated stats;
 } run;
-
-const char *gp_finish_name(gp_finish f)
-{
-    static const char *const names[] = {"going_on", "length", "end_of_text", "stop_id", "stop_text"};
-    BUG_ON(f < 0 || f >= (int)ARRAY_LEN(names));
-    return names[f];
-}
 
 /* Tells one step, with what is sure of the text; at the end, all of it but a character whose rest never came. A row
  * that is complete is free. */
@@ -108,41 +103,22 @@ static int begin(run *r, row *s)
         s->prompt = r->next / r->how->samples;
         s->number = r->how->first_sample + r->next % r->how->samples;
         r->next++;
-        s->count = s->drawn = s->issued = s->start = 0;
+        s->count = s->drawn = s->issued = s->start = s->cached = 0;
         s->text.len = 0;
-        s->filled = false;
+        s->filled = s->ended = false;
         if (s->most < p->count)
             s->ids = gp_realloc(s->ids, (size_t)(s->most = p->count), sizeof *s->ids);
         memcpy(s->ids, p->ids, (size_t)p->count * sizeof *s->ids);
         s->count = p->count;
         s->live = true;
-        r->stats.long_prompts += s->count > r->context && s->number == r->how->first_sample;
+        if (r->how->context)
+            s->cached = gp_context_cached(r->how->context, r->m, &s->start);
+        r->stats.long_prompts += s->count - s->start > r->context && s->number == r->how->first_sample;
         int rc = r->how->max_tokens ? 0 : tell(r, s, &(gp_drawn){.finish = GP_LENGTH});
         if (rc)
             return rc;
     }
     return 0;
-}
-
-/* An id of the configuration's; where it says nothing, the tokenizer's end-of-text. */
-static bool ends_text(const run *r, int32_t id)
-{
-    const gp_config *c = gp_model_config(r->m);
-    for (int i = 0; i < c->end_count; i++)
-        if (id == c->ends[i])
-            return true;
-    return !c->end_count && !c->no_end && r->t && id == gp_tokenizer_end_of_text(r->t);
-}
-
-static gp_finish finish_of(const run *r, const row *s, int32_t id)
-{
-    const gp_generation *how = r->how;
-    if (how->stop_at_end_of_text && ends_text(r, id))
-        return GP_END_OF_TEXT;
-    for (int64_t i = 0; i < how->stop_id_count; i++)
-        if (id == how->stop_ids[i])
-            return GP_STOP_ID;
-    return s->drawn >= how->max_tokens ? GP_LENGTH : GP_GOING_ON;
 }
 
 /* Which sample it is of whose next token nothing is known. */
@@ -190,8 +166,9 @@ static int take(run *r, int64_t b)
                   .drawn = {draw->id, r->how->logprobs ? draw->logit - log_sum : 0},
                   .top = r->top,
                   .tops = r->tops,
-                  .finish = finish_of(r, s, draw->id)};
-    if (d.finish != GP_END_OF_TEXT && d.finish != GP_STOP_ID)
+                  .finish = gp_finish_of(r->how, gp_model_config(r->m), r->t, s->drawn, draw->id)};
+    s->ended = d.finish == GP_END_OF_TEXT || d.finish == GP_STOP_ID;
+    if (!s->ended)
         add_bytes(r, s, draw->id);
     return tell(r, s, &d);
 }
@@ -233,13 +210,22 @@ static void note_step(run *r, int64_t first, int64_t count, const bool *takes_pa
 
 /* ---- rows are filled ------------------------------------------------------------------------------------- */
 
-/* Puts a row's ids, or the last half window of them when they do not fit, into the cache. */
+/* Puts a row's ids, or the last half window of them when they do not fit, into the cache: as far as they are not there,
+ * but the last, whose logits are wanted. */
 static int fill(run *r, int64_t b)
 {
     row *s = &r->rows[b];
-    if (s->count - s->start > r->context)
+    int64_t T = s->count - s->start;
+    int32_t cached = (int32_t)gp_min(s->cached, T - 1);
+    s->cached = 0;
+    if (T > r->context) {
         s->start = s->count - gp_max(r->context / 2, 1);
-    return gp_model_prefill(r->m, b, s->ids + s->start, s->count - s->start);
+        T = s->count - s->start;
+        cached = 0;
+    }
+    const int32_t *ids = s->ids + s->start;
+    return cached ? gp_model_append(r->m, b, 1, ids + cached, T - cached, &cached, NULL)
+                  : gp_model_prefill(r->m, b, ids, T);
 }
 
 /* A row that wants more and has no room left in the cache. */
@@ -370,20 +356,16 @@ static int generate(run *r)
 
 /* ---- what is asked for ----------------------------------------------------------------------------------- */
 
-static int check_prompts(const gp_config *c, const gp_prompt *prompts, int64_t count)
+/* What was handed out is the context from here on: without an id that ended it, and what was held back as the beginning
+ * of a stop text or of a character. */
+static void keep_context(run *r, bool whole)
 {
-    for (int64_t p = 0; p < count; p++) {
-        char *which = count > 1 ? gp_format("prompt %lld", (long long)p + 1) : gp_strdup("the prompt");
-        int rc = prompts[p].count < 1 ? fail("%s is empty: at least one token is needed", which) : 0;
-        for (int64_t i = 0; i < prompts[p].count && !rc; i++)
-            if (prompts[p].ids[i] < 0 || prompts[p].ids[i] >= c->vocab_size)
-                rc = fail("%s: token id %d is outside the model's vocabulary of %lld", which, prompts[p].ids[i],
-                          (long long)c->vocab_size);
-        free(which);
-        if (rc)
-            return rc;
-    }
-    return 0;
+    const row *s = &r->rows[0];
+    int64_t count = s->count - s->ended;
+    size_t rest = s->text.len, n = 0;
+    for (; r->t && rest > 0 && count > s->count - s->drawn; count--, rest -= n < rest ? n : rest)
+        gp_tokenizer_bytes(r->t, s->ids[count - 1], &n);
+    gp_context_keep(r->how->context, r->m, s->ids, count, s->start, whole ? gp_min(s->place, count - s->start) : 0);
 }
 
 int gp_generate_all(gp_model *m, const gp_tokenizer *t, const gp_prompt *prompts, int64_t count,
@@ -393,7 +375,7 @@ int gp_generate_all(gp_model *m, const gp_tokenizer *t, const gp_prompt *prompts
     run r = {.m = m, .t = t, .how = how, .sampling = how->sampling, .prompts = prompts, .fn = fn, .self = self};
     if (stats)
         *stats = r.stats;
-    if (count < 1 || check_prompts(c, prompts, count))
+    if (count < 1 || gp_prompts_check(c, prompts, count))
         return count < 1 ? fail("there is no prompt") : -1;
     if (how->samples < 1 || how->max_tokens < 0 || !gp_mul(count, how->samples, &r.total) || r.total > INT32_MAX)
         return fail("%lld samples of %lld prompts, %lld tokens each, cannot be drawn", (long long)how->samples,
@@ -408,7 +390,9 @@ int gp_generate_all(gp_model *m, const gp_tokenizer *t, const gp_prompt *prompts
     r.tops = how->logprobs ? gp_min(how->top_logprobs, r.sampling.vocab) : 0;
     r.context = gp_config_context(c);
     r.B = how->batch ? gp_min(how->batch, r.total) : r.total;
-    if (how->max_tokens && gp_model_plan_cache(m, r.B, r.context))
+    BUG_ON(how->context && r.total != 1);
+    bool cached = how->context && gp_context_cached(how->context, m, &(int64_t){0}) > 0;
+    if (how->max_tokens && !cached && gp_model_plan_cache(m, r.B, r.context))
         return -1;
     if (how->max_tokens)
         gp_rows_plan(m, &r.sampling, how->logprobs, r.tops);
@@ -419,6 +403,8 @@ int gp_generate_all(gp_model *m, const gp_tokenizer *t, const gp_prompt *prompts
     double began = gp_now();
     int rc = generate(&r);
     r.stats.seconds = gp_now() - began;
+    if (how->context && r.rows[0].filled)
+        keep_context(&r, rc >= 0);
     for (int64_t b = 0; b < r.B; b++) {
         free(r.rows[b].ids);
         gp_buf_release(&r.rows[b].text);

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/json_python.h"
 #include "data/jsonl.h"
+#include "infer/generate.h"
 
 static const size_t MOST_BYTES = (size_t)1 << 30; /* of prompts */
 
@@ -113,6 +114,22 @@ int gp_prompts_add_stdin(gp_prompts *p, const gp_tokenizer *t)
     }
     gp_buf_release(&text);
     return rc;
+}
+
+int gp_prompts_check(const gp_config *c, const gp_prompt *prompts, int64_t count)
+{
+    for (int64_t p = 0; p < count; p++) {
+        char *which = count > 1 ? gp_format("prompt %lld", (long long)p + 1) : gp_strdup("the prompt");
+        int rc = prompts[p].count < 1 ? fail("%s is empty: at least one token is needed", which) : 0;
+        for (int64_t i = 0; i < prompts[p].count && !rc; i++)
+            if (prompts[p].ids[i] < 0 || prompts[p].ids[i] >= c->vocab_size)
+                rc = fail("%s: token id %d is outside the model's vocabulary of %lld", which, prompts[p].ids[i],
+                          (long long)c->vocab_size);
+        free(which);
+        if (rc)
+            return rc;
+    }
+    return 0;
 }
 
 /* ---- JSON Lines ------------------------------------------------------------------------------------------ */

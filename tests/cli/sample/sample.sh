@@ -135,11 +135,32 @@ bad() { expect "$1" sample run "${@:3}"; says "$2"; }
 bad 2 '--top-logprobs goes with --json' --score line.txt --top-logprobs 2
 bad 2 '--top-logprobs does nothing beside --task other than text' --score x.jsonl --task lambada --json --top-logprobs 2
 
+# a line goes on from the answer before it, on a line of its own: the answer is that to all of it as one prompt. An
+# empty line lets the model go on. /reset begins anew, and so does each line of several samples
+greedy=(--temperature 0 --repetition-penalty 1.2 --max-tokens 12)
+answer() { "${s[@]}" --prompt "$1" --no-echo "${greedy[@]}"; }
+first=$(answer Once)
+second=$(answer "Once$first"$'\n'"Lily")
+third=$(answer "Once$first"$'\n'"Lily$second")
+[[ ${#first} -gt 5 && ${#second} -gt 5 && $second != "$(answer Lily)" && $second != "$first" ]] || problem "$first; $second"
+expect 0 bash -c "printf 'Once\nLily\n\n/reset\nOnce\n' | ${s[*]} --interactive ${greedy[*]}"
+is "$first"$'\n'"$second"$'\n'"$third"$'\n'"$first"
+expect 0 bash -c "printf 'Once\nOnce\n' | ${s[*]} --interactive --num-samples 2 ${greedy[*]}"
+checks=$((checks + 1))
+[ "$(grep -cxF -e "$first" <<< "$out")" = 4 ] || problem "two samples of each line, expected $first: $out"
+
+# past the model's context a conversation goes on, and it is said
+expect 0 bash -c "printf 'Once\n%.0s' {1..40} | sample run --interactive --max-tokens 9 --threads 2"
+checks=$((checks + 2))
+[[ $err = *"past the context of "*" tokens: went on over the last half window"* ]] || problem "40 lines: $err"
+[ "$(grep -c . <<< "$out")" -ge 40 ] || problem "40 lines: $out"
+
 # what is typed: help, the end
 expect 0 bash -c "printf '/help\nexit\nOnce\n' | sample run --interactive --max-tokens 5"
-has 'Each line is a prompt'
+has 'Each line is added to the text so far'
+has '/reset begins a new text'
 has '--max-tokens 5 --temperature 0.8'
-[ "$(grep -c . <<< "$out")" = 4 ] || problem "something came behind exit: $out"
+[ "$(grep -c . <<< "$out")" = 5 ] || problem "something came after exit: $out"
 for word in exit quit /quit; do
     expect 0 bash -c "printf '$word\nOnce\n' | sample run --interactive --max-tokens 5"
     [ -z "$out" ] || problem "$word did not end: $out"

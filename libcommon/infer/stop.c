@@ -1,4 +1,5 @@
-/* pending_text.c: text that may be handed out, and what must be held back. */
+/* stop.c: what ends a sample, ids and texts; and as long as none of these is there whole, the text that may be handed
+ * out. */
 #include "infer/generate.h"
 
 #include <string.h>
@@ -36,4 +37,30 @@ size_t gp_text_sure(const char *text, size_t n, char *const *stops, const char *
                 held = k;
     }
     return gp_text_whole(text, *stop ? at : n - held); /* a stop of bytes may begin within a character */
+}
+
+const char *gp_finish_name(gp_finish f)
+{
+    static const char *const names[] = {"going_on", "length", "end_of_text", "stop_id", "stop_text"};
+    BUG_ON(f < 0 || f >= (int)ARRAY_LEN(names));
+    return names[f];
+}
+
+/* An id of the configuration's; where it says nothing, the tokenizer's end-of-text. */
+static bool ends_text(const gp_config *c, const gp_tokenizer *t, int32_t id)
+{
+    for (int i = 0; i < c->end_count; i++)
+        if (id == c->ends[i])
+            return true;
+    return !c->end_count && !c->no_end && t && id == gp_tokenizer_end_of_text(t);
+}
+
+gp_finish gp_finish_of(const gp_generation *how, const gp_config *c, const gp_tokenizer *t, int64_t drawn, int32_t id)
+{
+    if (how->stop_at_end_of_text && ends_text(c, t, id))
+        return GP_END_OF_TEXT;
+    for (int64_t i = 0; i < how->stop_id_count; i++)
+        if (id == how->stop_ids[i])
+            return GP_STOP_ID;
+    return drawn >= how->max_tokens ? GP_LENGTH : GP_GOING_ON;
 }
