@@ -31,7 +31,7 @@ typedef struct args {
 static const gp_option options[] = {
     {"Model", .type = GP_OPT_GROUP},
     {"checkpoint", 'c', GP_OPT_STRING, offsetof(args, checkpoint), "PATH", "safetensors file, run directory or Hugging Face directory; - is stdin", .default_text = "stdin, where that is a pipe", .nonempty = true, .one_of = "model"},
-    {"preset", 'p', GP_OPT_CHOICE, offsetof(args, preset), "NAME", "a fresh model of these sizes instead", .choices = GP_PRESETS(GP_CHOICE_TEXT), .one_of = "model"},
+    {"preset", 'p', GP_OPT_CHOICE, offsetof(args, preset), "NAME", "a fresh model of these sizes instead", .choices = GP_CHOICES(GP_PRESETS), .one_of = "model"},
     {"vocab-size", 0, GP_OPT_INT, offsetof(args, vocab_size), "V", "vocabulary size", .min = 0, .max = 1e8, .default_text = "the preset's", .needs = "preset"},
     {"layers", 0, GP_OPT_INT, offsetof(args, layers), "L", "transformer blocks", .min = 0, .max = 4096, .default_text = "the preset's", .needs = "preset"},
     {"heads", 0, GP_OPT_INT, offsetof(args, heads), "H", "attention heads", .min = 0, .max = 65536, .default_text = "the preset's", .needs = "preset"},
@@ -46,7 +46,7 @@ static const gp_option options[] = {
     {"peak", 0, GP_OPT_FLOAT, offsetof(args, peak), "FLOPS", "peak FLOP/s to compare with", .min = 1, .max = 1e20, .default_text = "measured here", .excludes = "paper"},
     {"ops", 0, GP_OPT_FLAG, offsetof(args, ops), NULL, "each pass op by op: time, FLOP/s, bytes/s, and what bounds it"},
     {"sweep", 0, GP_OPT_STRING, offsetof(args, sweep), "WHAT=N,N,...", "measure for each value of batch (decoding's too; prefill reads one prompt at a time), context or threads", .nonempty = true, .excludes = "paper"},
-    {"paper", 0, GP_OPT_CHOICE, offsetof(args, paper), "GPU", "measure nothing: what these passes should reach on that GPU, computed", .choices = GP_PAPER_GPUS(GP_CHOICE_TEXT)},
+    {"paper", 0, GP_OPT_CHOICE, offsetof(args, paper), "GPU", "measure nothing: what these passes should reach on that GPU, computed", .choices = GP_CHOICES(GP_PAPER_GPUS)},
 
     {"Output", .type = GP_OPT_GROUP},
     {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|-", "where the report goes", .default_text = "stdout", .nonempty = true},
@@ -57,8 +57,8 @@ static const gp_option options[] = {
     {"Machine", .type = GP_OPT_GROUP},
     GP_OPTION_BACKEND(offsetof(args, backend), "paper"),
     GP_OPTION_DTYPE(offsetof(args, dtype), "paper"),
-    {"attention", 0, GP_OPT_CHOICE, offsetof(args, attention), "WHICH", "which library computes it on a GPU: the backend's own kernels, cuDNN (bf16, without dropout) or half of it", .choices = GP_ATTENTIONS(GP_CHOICE_TEXT), .excludes = "paper"},
-    {"products", 0, GP_OPT_CHOICE, offsetof(args, products), "WHICH", "how the library multiplies on a GPU: by the kernels that its heuristic names first, or by those of a few that are faster here, measured before each pass", .choices = GP_PRODUCTS(GP_CHOICE_TEXT), .excludes = "paper"},
+    {"attention", 0, GP_OPT_CHOICE, offsetof(args, attention), "WHICH", "which library computes it on a GPU: the backend's own kernels, cuDNN (bf16, without dropout) or half of it", .choices = GP_CHOICES(GP_ATTENTIONS), .excludes = "paper"},
+    {"products", 0, GP_OPT_CHOICE, offsetof(args, products), "WHICH", "how the library multiplies on a GPU: by the kernels that its heuristic names first, or by those of a few that are faster here, measured before each pass", .choices = GP_CHOICES(GP_PRODUCTS), .excludes = "paper"},
     {"master-weights", 0, GP_OPT_FLAG, offsetof(args, master_weights), NULL, "in bf16 on a GPU: the weights in fp32, of which products read a copy; without, matrices are bf16 alone, as train can have them"},
     GP_OPTION_THREADS('t', offsetof(args, threads), "paper"),
     {0},

@@ -51,7 +51,7 @@ static const gp_option options[] = {
 
     {"Scoring", .type = GP_OPT_GROUP},
     {"score", 0, GP_OPT_STRING, offsetof(args, score), "FILE|-", "in place of sampling, tell how likely this text is", .nonempty = true, .one_of = "text"},
-    {"task", 0, GP_OPT_CHOICE, offsetof(args, task), "WHICH", "what --score's file is: text, or lines of JSON with questions", .choices = GP_SCORE_TASKS(GP_CHOICE_TEXT), .needs = "score"},
+    {"task", 0, GP_OPT_CHOICE, offsetof(args, task), "WHICH", "what --score's file is: text, or lines of JSON with questions", .choices = GP_CHOICES(GP_SCORE_TASKS), .needs = "score"},
     {"stride", 0, GP_OPT_INT, offsetof(args, stride), "N", "how far the window moves over a text longer than the context", .min = 1, .max = 1e9, .default_text = "half the context", .needs = "score", .excludes = "task!=text"},
     {"from-end", 0, GP_OPT_FLAG, offsetof(args, from_end), NULL, "score a text's first token too, behind an end-of-text token (or what the tokenizer puts there)", .needs = "score", .excludes = "task!=text"},
 

@@ -28,7 +28,7 @@ static const gp_option options[] = {
     {"allow-special", 0, GP_OPT_FLAG, offsetof(args, allow_special), NULL, "a literal <|endoftext|> in the text is that token, not text: only for text that nobody else wrote", .excludes = "decode|info"},
     {"The stream", .type = GP_OPT_GROUP},
     {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|-", "where the result goes", .default_text = "stdout, where that is no terminal", .nonempty = true, .excludes = "info"},
-    {"format", 0, GP_OPT_CHOICE, offsetof(args, format), "WHICH", "of the token stream", .choices = GP_STREAM_FORMATS(GP_CHOICE_TEXT)},
+    {"format", 0, GP_OPT_CHOICE, offsetof(args, format), "WHICH", "of the token stream", .choices = GP_CHOICES(GP_STREAM_FORMATS)},
     {"val-fraction", 0, GP_OPT_FLOAT, offsetof(args, val_fraction), "F", "this much of the text, its end, goes into a stream of its own; documents stay whole", .min = 1e-9, .max = 0.999999999, .default_text = "0.1 with --val, else none", .excludes = "decode|info|show"},
     {"val", 0, GP_OPT_STRING, offsetof(args, val), "FILE", "where that part goes", .default_text = "OUT-val.tok for OUT.tok", .nonempty = true, .excludes = "decode|info|show"},
     {"shard-size", 0, GP_OPT_INT, offsetof(args, shard_size), "N", "write OUT_000000.tok, OUT_000001.tok, ... of N tokens and what the last document of each has more", .min = 1, .max = 1e15, .default_text = "one stream", .excludes = "decode|info|show"},

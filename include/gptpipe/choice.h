@@ -4,7 +4,7 @@
  *     typedef enum gp_colour { GP_COLOURS(GP_CHOICE_VALUE) } gp_colour;
  *
  *     static const char *const names[] = {GP_COLOURS(GP_CHOICE_NAME)};          // names[GP_COLOUR_RED]
- *     {"colour", .type = GP_OPT_CHOICE, .choices = GP_COLOURS(GP_CHOICE_TEXT)}  // an option whose field is a gp_colour
+ *     {"colour", .type = GP_OPT_CHOICE, .choices = GP_CHOICES(GP_COLOURS)}      // an option whose field is a gp_colour
  *
  * A first value with the name "" is that of an option which is not given.
  */
@@ -15,6 +15,8 @@
 
 #define GP_CHOICE_VALUE(value, name) value,
 #define GP_CHOICE_NAME(value, name)  name,
-#define GP_CHOICE_TEXT(value, name)  "|" name
+/* clang-format off */
+#define GP_CHOICES(LIST)             (const char *const[]){LIST(GP_CHOICE_NAME) NULL} /* in C, outside of functions */
+/* clang-format on */
 
 #endif

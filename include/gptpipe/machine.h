@@ -14,10 +14,10 @@
 
 /* clang-format off */
 #define GP_OPTION_BACKEND(at, beside) \
-    {"backend", 0, GP_OPT_CHOICE, at, "WHICH", "what computes", .choices = GP_BACKENDS(GP_CHOICE_TEXT), .excludes = beside}
+    {"backend", 0, GP_OPT_CHOICE, at, "WHICH", "what computes", .choices = GP_CHOICES(GP_BACKENDS), .excludes = beside}
 #define GP_OPTION_DTYPE(at, beside) \
     {"dtype", 0, GP_OPT_CHOICE, at, "WHICH", "of matrix products; sums are fp32", \
-     .choices = GP_COMPUTE_DTYPES(GP_CHOICE_TEXT), .excludes = beside}
+     .choices = GP_CHOICES(GP_COMPUTE_DTYPES), .excludes = beside}
 #define GP_OPTION_THREADS(letter, at, beside) \
     {"threads", letter, GP_OPT_INT, at, "N", "threads", .min = 0, .max = 1024, \
      .default_text = "the machine's cores", .excludes = beside}

@@ -8,7 +8,7 @@
  *         {"steps", 0, GP_OPT_INT, offsetof(args, steps), "N", "optimizer steps", .min = 0, .max = 1e9},
  *         {"lr", 0, GP_OPT_FLOAT, offsetof(args, lr), "X", "peak learning rate", .min = 0, .max = 10},
  *         {"order", 0, GP_OPT_CHOICE, offsetof(args, order), "WHICH", "data order",
- *          .choices = GP_DATA_ORDERS(GP_CHOICE_TEXT)},
+ *          .choices = GP_CHOICES(GP_DATA_ORDERS)},
  *         {0},
  *     };
  *     static const gp_tool tool = {.name = "train", .summary = "...", .usage = "[OPTION]...", .options = options};
@@ -60,13 +60,13 @@ typedef struct gp_option {
     const char *name; /* long name, without dashes; also the YAML key */
     char letter;      /* short name or 0 */
     gp_opt_type type;
-    size_t offset;            /* of the field in the tool's arguments */
-    const char *arg;          /* what --help calls the value: "FILE", "N"; NULL for flags */
-    const char *help;         /* one or two sentences */
-    double min, max;          /* of numbers, both ends allowed; 0, 0 = any; max < min = no upper end */
-    const char *choices;      /* "|a|b|c", of an enum or of a list: see gptpipe/choice.h */
-    const char *default_text; /* for --help where the default is not a constant: "the machine's cores" */
-    const char *replaces;     /* "a|b": options of which this one takes the place; see above */
+    size_t offset;              /* of the field in the tool's arguments */
+    const char *arg;            /* what --help calls the value: "FILE", "N"; NULL for flags */
+    const char *help;           /* one or two sentences */
+    double min, max;            /* of numbers, both ends allowed; 0, 0 = any; max < min = no upper end */
+    const char *const *choices; /* names up to NULL, of an enum or of a list: see gptpipe/choice.h */
+    const char *default_text;   /* for --help where the default is not a constant: "the machine's cores" */
+    const char *replaces;       /* "a|b": options of which this one takes the place; see above */
     /* Which options go together: "a|b=x|c!=x", where a is there (text, a list, a flag that is on), b has the value x, c
      * has one that is not x. See gp_options_check. */
     const char *needs;    /* one of these, or this option means nothing */

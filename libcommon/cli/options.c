@@ -17,7 +17,7 @@ const gp_option gp_common_options[] = {
     {"version", 0, GP_OPT_FLAG, offsetof(gp_common_args, version), NULL, "print the version and exit"},
     {"man", 0, GP_OPT_FLAG, offsetof(gp_common_args, man), NULL, "print the manual page in man(7) and exit"},
     {"completion", 0, GP_OPT_CHOICE, offsetof(gp_common_args, completion), "SHELL",
-     "print a completion script and exit", .choices = "||bash|zsh|fish"},
+     "print a completion script and exit", .choices = (const char *const[]){"", "bash", "zsh", "fish", NULL}},
     {0},
 };
 

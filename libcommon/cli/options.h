@@ -59,8 +59,8 @@ static inline const void *gp_option_field(const gp_option *o, const void *args)
 /* Writes each of o's choices, with this between them. */
 void gp_option_put_choices(gp_buf *b, const gp_option *o, const char *between);
 
-/* The name of a choice's value, which has *length bytes; none where the option is not given. */
-const char *gp_option_choice(const gp_option *o, const void *args, size_t *length);
+/* The text of an option that is given: a string, or the name of a choice's value. */
+const char *gp_option_text(const gp_option *o, const void *args);
 
 /* The shortest decimal that reads back as x: 0.0006, 1e-05. */
 void gp_put_double(gp_buf *b, double x);

@@ -43,11 +43,8 @@ static bool has_value(const term *t, const void *args)
     if (t->other->type == GP_OPT_INT)
         return *(const int64_t *)field == strtoll(t->value, NULL, 10);
     BUG_ON(t->other->type != GP_OPT_STRING && t->other->type != GP_OPT_CHOICE);
-    const char *text = t->other->type == GP_OPT_STRING ? *(const char *const *)field : NULL;
-    size_t length = text ? strlen(text) : 0;
-    if (!text)
-        text = gp_option_choice(t->other, args, &length);
-    return length == t->length && !memcmp(text, t->value, length);
+    const char *text = gp_option_text(t->other, args);
+    return strlen(text) == t->length && !memcmp(text, t->value, t->length);
 }
 
 static bool holds(const term *t, const void *args)

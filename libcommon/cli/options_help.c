@@ -41,8 +41,6 @@ static void put_default(gp_buf *b, const gp_option *o, const void *args)
 {
     const void *field = gp_option_field(o, args);
     const gp_list *list = field;
-    const char *name;
-    size_t length;
     switch (o->type) {
     case GP_OPT_FLAG:
         gp_buf_puts(b, *(const bool *)field ? "on" : "");
@@ -57,11 +55,8 @@ static void put_default(gp_buf *b, const gp_option *o, const void *args)
         gp_put_time(b, *(const double *)field);
         break;
     case GP_OPT_STRING:
-        gp_buf_puts(b, *(const char *const *)field);
-        break;
     case GP_OPT_CHOICE:
-        name = gp_option_choice(o, args, &length);
-        gp_buf_add(b, name, length);
+        gp_buf_puts(b, gp_option_text(o, args));
         break;
     case GP_OPT_LIST:
         for (int i = 0; i < list->count; i++)

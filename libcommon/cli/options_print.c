@@ -86,16 +86,6 @@ static void put_float(gp_buf *b, double x)
     gp_buf_release(&number);
 }
 
-static void put_choice(gp_buf *b, const gp_option *o, const void *args)
-{
-    size_t length;
-    gp_buf name = {0};
-    const char *text = gp_option_choice(o, args, &length);
-    gp_buf_add(&name, text, length);
-    gp_put_yaml(b, name.data);
-    gp_buf_release(&name);
-}
-
 static void put_value(gp_buf *b, const gp_option *o, const void *args)
 {
     const void *field = gp_option_field(o, args);
@@ -119,10 +109,8 @@ static void put_value(gp_buf *b, const gp_option *o, const void *args)
         put_float(b, *(const double *)field);
     else if (o->type == GP_OPT_TIME)
         gp_put_time(b, *(const double *)field);
-    else if (o->type == GP_OPT_CHOICE)
-        put_choice(b, o, args);
     else
-        gp_put_yaml(b, *(const char *const *)field);
+        gp_put_yaml(b, gp_option_text(o, args));
 }
 
 /* On one line. */

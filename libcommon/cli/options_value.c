@@ -169,48 +169,26 @@ static int fail_range(const gp_option *o, const char *text)
     return -1;
 }
 
-/* The choice at *at, which becomes the next one, or NULL: its name and *length. */
-static const char *next_choice(const char **at, size_t *length)
-{
-    const char *name = *at + 1;
-    *length = strcspn(name, "|");
-    *at = name[*length] ? name + *length : NULL;
-    return name;
-}
-
 void gp_option_put_choices(gp_buf *b, const gp_option *o, const char *between)
 {
-    size_t length;
-    bool first = true;
-    for (const char *at = o->choices; at;) {
-        const char *name = next_choice(&at, &length);
-        if (length)
-            gp_buf_printf(b, "%s%.*s", first ? "" : between, (int)length, name);
-        first = first && !length;
-    }
+    const char *const *first = o->choices + !**o->choices;
+    for (const char *const *name = first; *name; name++)
+        gp_buf_printf(b, "%s%s", name == first ? "" : between, *name);
 }
 
-const char *gp_option_choice(const gp_option *o, const void *args, size_t *length)
+const char *gp_option_text(const gp_option *o, const void *args)
 {
-    const char *at = o->choices, *name = next_choice(&at, length);
-    for (int value = *(const int *)gp_option_field(o, args); value > 0; value--) {
-        BUG_ON(!at);
-        name = next_choice(&at, length);
-    }
-    return name;
+    const void *field = gp_option_field(o, args);
+    return o->type == GP_OPT_CHOICE ? o->choices[*(const int *)field] : *(const char *const *)field;
 }
 
 static int find_choice(const gp_option *o, const char *text, int *value)
 {
-    size_t n = strlen(text), length;
-    int i = 0;
-    for (const char *at = o->choices; at; i++) {
-        const char *name = next_choice(&at, &length);
-        if (n && length == n && !memcmp(name, text, n)) {
+    for (int i = 0; *text && o->choices[i]; i++)
+        if (!strcmp(o->choices[i], text)) {
             *value = i;
             return 0;
         }
-    }
     gp_buf list = {0};
     gp_option_put_choices(&list, o, ", ");
     fail("'%s' is not one of %s", text, list.data);
@@ -312,7 +290,6 @@ int gp_option_replace(const gp_tool *tool, const gp_option *o, void *args, const
 bool gp_option_is_unset(const gp_option *o, const void *args)
 {
     const void *field = gp_option_field(o, args);
-    size_t length;
     switch (o->type) {
     case GP_OPT_INT:
         return !in_range(o, (double)*(const int64_t *)field);
@@ -322,8 +299,7 @@ bool gp_option_is_unset(const gp_option *o, const void *args)
     case GP_OPT_STRING:
         return !*(const char *const *)field;
     case GP_OPT_CHOICE:
-        gp_option_choice(o, args, &length);
-        return !length;
+        return !*gp_option_text(o, args);
     case GP_OPT_LIST:
     case GP_OPT_FLAG:
     case GP_OPT_GROUP:
