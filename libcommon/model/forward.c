@@ -200,19 +200,27 @@ static void learn(gp_model *m, gp_acts *a, bool dropout)
     m->dropping = false;
 }
 
-/* Whoever looks at tensors on the way, or hears of finished gradients, does so on the host. */
+/* Whoever looks at tensors on the way does so on the host. What is uploaded may change from pass to pass; whether there
+ * are types and lengths, and who hears of finished gradients, is in the recording. */
 void gp_model_learn(gp_model *m, gp_acts *a, bool dropout)
 {
     const gp_backend_ops *ops = m->be->ops;
-    if (m->tracer.fn || m->grad_ready || a->has_types || a->has_lengths) {
+    if (m->tracer.fn) {
         learn(m, a, dropout);
         return;
     }
-    if (a->recorded_B != a->B || a->recorded_T != a->T || a->recorded_dropout != dropout)
+    gp_recorded now = {.B = a->B,
+                       .T = a->T,
+                       .dropout = dropout,
+                       .types = a->has_types,
+                       .lengths = a->has_lengths,
+                       .grad_ready = m->grad_ready,
+                       .grad_ready_self = m->grad_ready_self};
+    const gp_recorded *was = &a->recorded;
+    if (was->B != now.B || was->T != now.T || was->dropout != now.dropout || was->types != now.types ||
+        was->lengths != now.lengths || was->grad_ready != now.grad_ready || was->grad_ready_self != now.grad_ready_self)
         ops->record_free(m->be, &a->recording);
-    a->recorded_B = a->B;
-    a->recorded_T = a->T;
-    a->recorded_dropout = dropout;
+    a->recorded = now;
     if (ops->record_begin(m->be, &a->recording))
         do
             learn(m, a, dropout);

@@ -25,6 +25,19 @@ typedef struct gp_norm_acts {
     gp_tensor mean, rstd; /* (B*T) */
 } gp_norm_acts;
 
+/* Called as backward finishes a row's gradient. It issues ops of the backend alone: they are recorded with the pass,
+ * and issued again with it without another call. Only where a tracer is set, nothing is recorded, and it may do as it
+ * likes. */
+typedef void gp_grad_ready_fn(void *self, const gp_param *row);
+
+/* What makes one training pass another sequence of ops than the last. */
+typedef struct gp_recorded {
+    int64_t B, T;
+    bool dropout, types, lengths;
+    gp_grad_ready_fn *grad_ready;
+    void *grad_ready_self;
+} gp_recorded;
+
 /* Everything between tokens and logits for one (B,T). While training there is one of each per layer and
  * site; otherwise two norm sites and one block are used over and over. With recompute some of training's share memory
  * too: all h, and the y of every other site; or all of a block but its input, the sum of its first norm site. */
@@ -41,9 +54,8 @@ typedef struct gp_acts {
     int32_t *tokens, *positions, *types, *lengths, *targets; /* (B,T), lengths (B); the backend's memory */
     bool has_types, has_lengths;
     bool counted;            /* positions are 0, 1, 2, ... of this (B,T) already */
-    gp_recording *recording; /* of a training pass, or of decoding, over a batch like this: */
-    int64_t recorded_B, recorded_T;
-    bool recorded_dropout;
+    gp_recording *recording; /* of a training pass like `recorded`, or of decoding */
+    gp_recorded recorded;
     int64_t blocks, sites;
     gp_block_acts *block;
     gp_norm_acts *norm;
@@ -158,10 +170,10 @@ struct gp_model {
     gp_rows rows;       /* that are being continued */
     int32_t *positions; /* the host's, for one batch */
     int64_t positions_most;
-    gp_step *step;                                       /* the backend's memory */
-    gp_step host_step;                                   /* what the host writes there, and reads back */
-    gp_tracer tracer;                                    /* fn NULL: none */
-    void (*grad_ready)(void *self, const gp_param *row); /* as backward finishes it; NULL */
+    gp_step *step;                /* the backend's memory */
+    gp_step host_step;            /* what the host writes there, and reads back */
+    gp_tracer tracer;             /* fn NULL: none */
+    gp_grad_ready_fn *grad_ready; /* NULL: none */
     void *grad_ready_self;
 };
 
