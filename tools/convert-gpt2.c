@@ -49,61 +49,6 @@ static const gp_tool tool = {
     .positionals = 1 + offsetof(args, operands),
 };
 
-static void print_text(const gp_checkpoint *c, const gp_tokenizer *t, const char *fingerprint, const gp_verified *v,
-                       FILE *out)
-{
-    const gp_config *k = gp_checkpoint_config(c);
-    fprintf(out, "format      %s\n", gp_checkpoint_format(c));
-    fprintf(out, "model       %s, %lld layers, %lld heads, %lld channels, context %lld, vocabulary %lld\n",
-            gp_family_name(k->family), (long long)k->layers, (long long)k->heads, (long long)k->channels,
-            (long long)gp_config_context(k), (long long)k->vocab_size);
-    fprintf(out, "parameters  %lld\n", (long long)gp_config_parameters(k));
-    if (t)
-        fprintf(out, "tokenizer   %s, %lld ids, fingerprint %s\n", gp_tokenizer_kind(t),
-                (long long)gp_tokenizer_vocab_size(t), fingerprint);
-    else
-        fprintf(out, "tokenizer   %s\n", gp_checkpoint_tokenizer(c, NULL) ? "of a kind that is only carried" : "none");
-    if (v)
-        fprintf(out, "verified    %lld files, %lld tensors, %lld of them by their CRC-32C\n", (long long)v->files,
-                (long long)v->tensors, (long long)v->sums);
-    fprintf(out, "tensors\n");
-    const char *name;
-    char shape[96];
-    gp_tensor tensor;
-    for (int64_t i = 0; (name = gp_checkpoint_tensor(c, i, &tensor)); i++)
-        fprintf(out, "  %-56s %s\n", gp_show(name), gp_tensor_format(&tensor, shape, sizeof shape));
-}
-
-static void print_json(const gp_checkpoint *c, const gp_tokenizer *t, const char *fingerprint, const gp_verified *v,
-                       FILE *out)
-{
-    char *config = gp_config_to_json(gp_checkpoint_config(c));
-    fprintf(out, "{\"format\": \"%s\",\n\"parameters\": %lld,\n\"config\": %s,\n", gp_checkpoint_format(c),
-            (long long)gp_config_parameters(gp_checkpoint_config(c)), config);
-    free(config);
-    if (t)
-        fprintf(out, "\"tokenizer\": {\"kind\": \"%s\", \"vocab_size\": %lld, \"fingerprint\": \"%s\"},\n",
-                gp_tokenizer_kind(t), (long long)gp_tokenizer_vocab_size(t), fingerprint);
-    else
-        fprintf(out, "\"tokenizer\": %s,\n", gp_checkpoint_tokenizer(c, NULL) ? "{}" : "null");
-    if (v)
-        fprintf(out, "\"verified\": {\"files\": %lld, \"tensors\": %lld, \"crc32c\": %lld},\n", (long long)v->files,
-                (long long)v->tensors, (long long)v->sums);
-    fprintf(out, "\"tensors\": [");
-    const char *name;
-    gp_tensor tensor;
-    for (int64_t i = 0; (name = gp_checkpoint_tensor(c, i, &tensor)); i++) {
-        char *quoted = gp_json_quote(name, strlen(name));
-        fprintf(out, "%s\n{\"name\": %s, \"dtype\": \"%s\", \"shape\": [", i ? "," : "", quoted,
-                gp_dtype_name(tensor.dtype));
-        for (int d = 0; d < tensor.ndim; d++)
-            fprintf(out, "%s%lld", d ? ", " : "", (long long)tensor.dim[d]);
-        fprintf(out, "]}");
-        free(quoted);
-    }
-    fprintf(out, "]}\n");
-}
-
 static void tell(void *self, const char *why)
 {
     (void)self;
@@ -115,18 +60,9 @@ static int print_info(const args *a, const gp_checkpoint *c)
     gp_verified v = {0};
     if (a->verify && gp_checkpoint_verify(c, &v, tell, NULL))
         return -1;
-    size_t length;
-    uint8_t print[16];
-    char fingerprint[33] = "";
-    const char *json = gp_checkpoint_tokenizer(c, &length);
-    gp_tokenizer *t = json ? gp_tokenizer_from_json(json, length, "the checkpoint's tokenizer") : NULL;
-    bool known = gp_checkpoint_fingerprint(c, print);
-    for (int i = 0; known && i < 16; i++)
-        snprintf(fingerprint + 2 * i, 3, "%02x", print[i]);
     gp_output *out = gp_output_open(a->out);
     if (out)
-        (a->json ? print_json : print_text)(c, t, fingerprint, a->verify ? &v : NULL, gp_output_stream(out));
-    gp_tokenizer_close(t);
+        gp_checkpoint_print(c, a->verify ? &v : NULL, a->json, gp_output_stream(out));
     return out ? gp_output_close(out, true) : -1;
 }
 

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "gptpipe/backend.h"
 #include "gptpipe/config.h"
@@ -87,6 +88,9 @@ typedef void gp_checkpoint_tell(void *self, const char *why);
  * checkpoints: whether each string and tensor has the CRC that its file has for it, and weights are finite. Each
  * damaged file is told. 0, or -1 where there is one. */
 GP_API int gp_checkpoint_verify(const gp_checkpoint *c, gp_verified *seen, gp_checkpoint_tell *tell, void *self);
+
+/* Format, sizes, tokenizer and tensors, for people or as a JSON object; verified may be NULL. */
+GP_API void gp_checkpoint_print(const gp_checkpoint *c, const gp_verified *verified, bool json, FILE *out);
 
 /* A checkpoint whose weights are m's, read when they are asked for; m outlives it. tokenizer: text of a
  * tokenizer.json, copied; NULL: none. */

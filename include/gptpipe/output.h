@@ -40,10 +40,6 @@ GP_API bool gp_output_replaces(const char *path, const char *read);
 /* Whether colours may be written there: a terminal, unless NO_COLOR (no-color.org) or TERM=dumb says otherwise. */
 GP_API bool gp_output_has_colour(const char *path);
 
-/* n bytes as a JSON string with its quotes; what is not UTF-8 becomes U+FFFD, where and as often as Python's and Rust's
- * decoders put it. Control characters are escaped. The caller frees. */
-GP_API char *gp_json_quote(const char *s, size_t n);
-
 #ifdef __cplusplus
 }
 #endif

@@ -2,7 +2,6 @@
 #include "gptpipe/output.h"
 #include "base/base.h"
 #include "base/file.h"
-#include "base/utf8.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -105,48 +104,4 @@ bool gp_output_has_colour(const char *path)
 {
     const char *none = getenv("NO_COLOR"), *term = getenv("TERM");
     return !(none && *none) && !(term && !strcmp(term, "dumb")) && gp_output_is_terminal(path);
-}
-
-/* Length of the UTF-8 character at s (overlong forms and surrogates are none). Where there is none, 0, and *bad bytes
- * go by one U+FFFD: the longest beginning of a character (Unicode, 3.9: maximal subparts), or a byte that begins
- * none. */
-static size_t utf8_length(const unsigned char *s, size_t n, size_t *bad)
-{
-    size_t length = s[0] < 0x80 ? 1 : s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : s[0] >= 0xc2 ? 2 : 0;
-    unsigned char least = s[0] == 0xe0 ? 0xa0 : s[0] == 0xf0 ? 0x90 : 0x80;
-    unsigned char most = s[0] == 0xed ? 0x9f : s[0] == 0xf4 ? 0x8f : 0xbf;
-    *bad = 1;
-    if (!length || s[0] > 0xf4)
-        return 0;
-    for (size_t i = 1; i < length; i++, least = 0x80, most = 0xbf)
-        if (i == n || s[i] < least || s[i] > most) {
-            *bad = i;
-            return 0;
-        }
-    return length;
-}
-
-char *gp_json_quote(const char *text, size_t n)
-{
-    const unsigned char *s = (const unsigned char *)text;
-    gp_buf b = {0};
-    gp_buf_puts(&b, "\"");
-    for (size_t i = 0; i < n;) {
-        uint32_t c;
-        size_t bad, length = utf8_length(s + i, n - i, &bad);
-        gp_utf8_last(s + i, n - i, &c);
-        if (!length)
-            gp_buf_puts(&b, "\\ufffd");
-        else if (s[i] == '"' || s[i] == '\\')
-            gp_buf_printf(&b, "\\%c", s[i]);
-        else if (s[i] == '\n')
-            gp_buf_puts(&b, "\\n");
-        else if (gp_utf8_is_control(c))
-            gp_buf_printf(&b, "\\u%04x", (unsigned)c);
-        else
-            gp_buf_add(&b, text + i, length);
-        i += length ? length : bad;
-    }
-    gp_buf_puts(&b, "\"");
-    return b.data;
 }

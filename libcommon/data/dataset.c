@@ -1,6 +1,6 @@
 /* dataset.c: what all kinds of data sets have in common; see gptpipe/dataset.h. */
 #include "data/dataset.h"
-#include "gptpipe/output.h"
+#include "base/json_write.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -90,17 +90,15 @@ int gp_dataset_write_lines(const gp_dataset *d, const gp_dataset_split *s, gp_ou
         rc = gp_dataset_get(d, s->first + i, &item);
         if (rc)
             break;
-        char *text = gp_json_quote(item.text, item.length);
         line.len = 0;
-        gp_buf_printf(&line, "{\"text\": %s", text);
+        gp_json_open(&line, NULL, '{');
+        gp_json_bytes(&line, "text", item.text, item.length);
         if (item.label >= 0)
-            gp_buf_printf(&line, ", \"label\": %d", item.label);
-        free(text);
-        text = item.split ? gp_json_quote(item.split, strlen(item.split)) : NULL;
-        if (text)
-            gp_buf_printf(&line, ", \"split\": %s", text);
-        free(text);
-        gp_buf_puts(&line, "}\n");
+            gp_json_put(&line, MEMBER("label", item.label));
+        if (item.split)
+            gp_json_put(&line, MEMBER("split", item.split));
+        gp_json_close(&line, '}');
+        gp_buf_puts(&line, "\n");
         rc = gp_out_write(out, line.data, line.len);
     }
     gp_dataset_item_release(&item);

@@ -6,7 +6,7 @@
 
 #include "base/base.h"
 #include "base/json.h"
-#include "gptpipe/output.h"
+#include "base/json_write.h"
 
 json_t *gp_tokens_metadata(const gp_tokens *s)
 {
@@ -64,31 +64,26 @@ out:
     return rc;
 }
 
-/* Appends ,"name": ahead of a member. */
+/* Appends ,"name": ahead of a member. The file's bytes are these, without the blanks that people read by. */
 static void begin_member(gp_buf *b, const char *name)
 {
     gp_buf_printf(b, "%s\"%s\":", b->data[b->len - 1] == '{' ? "" : ",", name);
 }
 
-static void put_string(gp_buf *b, const char *text, size_t length)
+static void put_text(gp_buf *b, const char *name, const char *text)
 {
-    char *quoted = gp_json_quote(text, length);
-    gp_buf_puts(b, quoted);
-    free(quoted);
+    if (!text)
+        return;
+    begin_member(b, name);
+    gp_json_quote(b, text, strlen(text));
 }
 
 static void put_source(gp_buf *b, const gp_tokens_about *about)
 {
     begin_member(b, "source");
     gp_buf_puts(b, "{");
-    if (about->source) {
-        begin_member(b, "name");
-        put_string(b, about->source, strlen(about->source));
-    }
-    if (about->source_sha256) {
-        begin_member(b, "sha256");
-        put_string(b, about->source_sha256, strlen(about->source_sha256));
-    }
+    put_text(b, "name", about->source);
+    put_text(b, "sha256", about->source_sha256);
     gp_buf_puts(b, "}");
 }
 
@@ -96,7 +91,7 @@ static void put_separator(gp_buf *b, const gp_tokens_about *about)
 {
     begin_member(b, "separator");
     gp_buf_puts(b, "{\"text\":");
-    put_string(b, about->separator, about->separator_length);
+    gp_json_quote(b, about->separator, about->separator_length);
     gp_buf_puts(b, ",\"ids\":[");
     for (int64_t i = 0; i < about->separator_count; i++)
         gp_buf_printf(b, "%s%d", i ? "," : "", about->separator_ids[i]);

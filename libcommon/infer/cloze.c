@@ -6,8 +6,9 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "cli/progress.h"
+#include "base/json_write.h"
 #include "base/utf8.h"
+#include "cli/progress.h"
 #include "data/jsonl.h"
 #include "infer/score.h"
 #include "text/unicode/casing.h"
@@ -198,18 +199,24 @@ static double by_tokens(const gp_question *q, const gp_passage *s, int64_t i)
 
 static void print_item(const cloze *z, const gp_question *q, const gp_passage *s)
 {
-    fprintf(z->out, "{\"item\": %lld, \"logprobs\": [", (long long)z->n.items);
+    gp_buf b = {0};
+    gp_json_open(&b, NULL, '{');
+    gp_json_put(&b, MEMBER("item", z->n.items));
+    gp_json_open(&b, "logprobs", '[');
     for (int64_t i = 0; i < q->endings; i++)
-        fprintf(z->out, "%s%.6f", i ? ", " : "", s[i].log_p);
-    fputs("], \"tokens\": [", z->out);
+        gp_json_put(&b, FIXED(NULL, s[i].log_p, 6));
+    gp_json_close(&b, ']');
+    gp_json_open(&b, "tokens", '[');
     for (int64_t i = 0; i < q->endings; i++)
-        fprintf(z->out, "%s%lld", i ? ", " : "", (long long)(s[i].count - s[i].first));
+        gp_json_put(&b, MEMBER(NULL, s[i].count - s[i].first));
+    gp_json_close(&b, ']');
     if (z->task->greedy)
-        fprintf(z->out, "], \"greedy\": %s}\n", s->greedy ? "true" : "false");
+        gp_json_put(&b, MEMBER("greedy", s->greedy));
     else
-        fprintf(z->out, "], \"label\": %lld, \"best\": %lld, \"best_norm\": %lld, \"best_token\": %lld}\n",
-                (long long)q->label, (long long)best(q, s, by_nothing), (long long)best(q, s, by_characters),
-                (long long)best(q, s, by_tokens));
+        gp_json_put(&b, MEMBER("label", q->label), MEMBER("best", best(q, s, by_nothing)),
+                    MEMBER("best_norm", best(q, s, by_characters)), MEMBER("best_token", best(q, s, by_tokens)));
+    gp_json_close(&b, '}');
+    gp_json_write(&b, z->out, "\n");
 }
 
 static void show(void *self, int64_t spans)
@@ -262,32 +269,40 @@ static int score(cloze *z)
 /* ---- the report ------------------------------------------------------------------------------------------ */
 
 /* A share and its standard error, that of a mean of n zeros and ones. */
-static void print_share(const cloze *z, const char *name, int64_t right, const char *note)
+static void put_share(const cloze *z, gp_buf *b, const char *name, int64_t right, const char *note)
 {
     double n = (double)z->n.items, share = (double)right / n, error = n > 1 ? sqrt(share * (1 - share) / (n - 1)) : 0;
-    if (z->o->json)
-        fprintf(z->out, ", \"%s\": %.6f, \"%s_stderr\": %.6f", name, share, name, error);
-    else
-        fprintf(z->out, "%-11s %.4f +- %.4f%s\n", name, share, error, note);
+    if (z->o->json) {
+        char key[32];
+        snprintf(key, sizeof key, "%s_stderr", name);
+        gp_json_put(b, FIXED(name, share, 6), FIXED(key, error, 6));
+    } else {
+        gp_buf_printf(b, "%-11s %.4f +- %.4f%s\n", name, share, error, note);
+    }
 }
 
 static void print_total(const cloze *z)
 {
+    gp_buf b = {0};
     bool json = z->o->json;
     double perplexity = exp(-z->n.log_p / (double)z->n.items);
-    fprintf(z->out, json ? "{\"total\": {\"task\": \"%s\", \"items\": %lld" : "task        %s, %lld items\n", z->name,
-            (long long)z->n.items);
-    print_share(z, "acc", z->n.right, z->task->greedy ? "  the last word, written greedily" : "  by log P");
-    if (z->task->greedy && json)
-        gp_put_number(z->out, "perplexity", perplexity);
-    else if (z->task->greedy)
-        fprintf(z->out, "perplexity  %.4f a last word\n", perplexity);
-    else {
-        print_share(z, "acc_norm", z->n.right_norm, "  by log P a character");
-        print_share(z, "acc_token", z->n.right_token, "  by log P a token");
+    if (json) {
+        gp_json_open(&b, NULL, '{');
+        gp_json_open(&b, "total", '{');
+        gp_json_put(&b, MEMBER("task", z->name), MEMBER("items", z->n.items));
+    } else {
+        gp_buf_printf(&b, "task        %s, %lld items\n", z->name, (long long)z->n.items);
     }
-    if (json)
-        fputs("}}\n", z->out);
+    put_share(z, &b, "acc", z->n.right, z->task->greedy ? "  the last word, written greedily" : "  by log P");
+    if (z->task->greedy && json)
+        gp_json_put(&b, FIXED("perplexity", perplexity, 6));
+    else if (z->task->greedy)
+        gp_buf_printf(&b, "perplexity  %.4f a last word\n", perplexity);
+    else {
+        put_share(z, &b, "acc_norm", z->n.right_norm, "  by log P a character");
+        put_share(z, &b, "acc_token", z->n.right_token, "  by log P a token");
+    }
+    gp_json_write(&b, z->out, json ? "}}\n" : "");
 }
 
 static int score_lines(cloze *z, const char *path, const gp_buf *text)

@@ -1,12 +1,10 @@
 /* samples.c: see samples.h. */
 #include "gptpipe/samples.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/base.h"
-#include "gptpipe/output.h"
+#include "base/json_write.h"
 #include "infer/score.h"
 
 /* One sample that has not been printed whole. */
@@ -76,78 +74,66 @@ static void begin_text(const gp_samples *s, const gp_prompt *p)
 
 /* ---- JSON ------------------------------------------------------------------------------------------------ */
 
-static void put_string(FILE *out, const char *s, size_t n)
-{
-    char *quoted = gp_json_quote(n ? s : "", n);
-    fputs(quoted, out);
-    free(quoted);
-}
-
-/* JSON knows no infinity. */
-static void put_log(gp_buf *b, double x)
-{
-    if (isfinite(x))
-        gp_buf_printf(b, "%.6f", x);
-    else
-        gp_buf_puts(b, "null");
-}
-
 void gp_put_likely(gp_buf *b, const gp_tokenizer *t, const gp_likely *top, int64_t tops)
 {
-    gp_buf_puts(b, "[");
+    gp_json_open(b, NULL, '[');
     for (int64_t i = 0; i < tops; i++) {
         size_t n = 0;
-        gp_buf_printf(b, "%s{\"id\": %d, ", i ? ", " : "", top[i].id);
         const char *bytes = t ? gp_tokenizer_bytes(t, top[i].id, &n) : NULL;
-        if (bytes) {
-            char *quoted = gp_json_quote(bytes, n);
-            gp_buf_printf(b, "\"text\": %s, ", quoted);
-            free(quoted);
-        }
-        gp_buf_puts(b, "\"logprob\": ");
-        put_log(b, top[i].log_p);
-        gp_buf_puts(b, "}");
+        gp_json_open(b, NULL, '{');
+        gp_json_put(b, MEMBER("id", top[i].id));
+        if (bytes)
+            gp_json_bytes(b, "text", bytes, n);
+        gp_json_put(b, FIXED("logprob", top[i].log_p, 6));
+        gp_json_close(b, '}');
     }
-    gp_buf_puts(b, "]");
+    gp_json_close(b, ']');
+}
+
+void gp_put_ids(gp_buf *b, const char *key, const int32_t *ids, int64_t count)
+{
+    gp_json_open(b, key, '[');
+    for (int64_t i = 0; i < count; i++)
+        gp_json_put(b, MEMBER(NULL, ids[i]));
+    gp_json_close(b, ']');
 }
 
 static void add_token(const gp_samples *s, waiting *w, const gp_drawn *d)
 {
-    const char *comma = w->ids.len ? ", " : "";
-    gp_buf_printf(&w->ids, "%s%d", comma, d->drawn.id);
-    gp_buf_puts(&w->logprobs, comma);
-    put_log(&w->logprobs, d->drawn.log_p);
-    gp_buf_puts(&w->top, comma);
+    gp_json_put(&w->ids, MEMBER(NULL, d->drawn.id));
+    gp_json_put(&w->logprobs, FIXED(NULL, d->drawn.log_p, 6));
     gp_put_likely(&w->top, s->o.tokenizer, d->top, d->tops);
+}
+
+/* An array whose inside was put together token by token. */
+static void put_array(gp_buf *b, const char *key, const gp_buf *inside)
+{
+    gp_json_open(b, key, '[');
+    gp_buf_add(b, inside->data, inside->len);
+    gp_json_close(b, ']');
 }
 
 static void print_object(const gp_samples *s, const gp_prompt *p, const waiting *w)
 {
-    FILE *out = s->out;
-    fputc('{', out);
+    gp_buf b = {0};
+    gp_json_open(&b, NULL, '{');
     if (p->name)
-        fprintf(out, "\"id\": %s, ", p->name);
-    if (p->text) {
-        fputs("\"prompt\": ", out);
-        put_string(out, p->text, p->length);
-    } else {
-        fputs("\"prompt_ids\": [", out);
-        for (int64_t i = 0; i < p->count; i++)
-            fprintf(out, "%s%d", i ? ", " : "", p->ids[i]);
-        fputc(']', out);
-    }
-    fprintf(out, ", \"sample\": %lld, \"text\": ", (long long)(s->o.first_sample + s->current % s->o.samples));
-    put_string(out, w->text.data, w->text.len);
-    fprintf(out, ", \"finish\": \"%s\"", gp_finish_name(w->finish));
-    if (w->stop) {
-        fputs(", \"stop\": ", out);
-        put_string(out, w->stop, strlen(w->stop));
-    }
-    fprintf(out, ", \"ids\": [%s], \"logprobs\": [%s]", w->ids.len ? w->ids.data : "",
-            w->logprobs.len ? w->logprobs.data : "");
+        gp_json_put(&b, RAW("id", p->name));
+    if (p->text)
+        gp_json_bytes(&b, "prompt", p->text, p->length);
+    else
+        gp_put_ids(&b, "prompt_ids", p->ids, p->count);
+    gp_json_put(&b, MEMBER("sample", s->o.first_sample + s->current % s->o.samples));
+    gp_json_bytes(&b, "text", w->text.data, w->text.len);
+    gp_json_put(&b, MEMBER("finish", gp_finish_name(w->finish)));
+    if (w->stop)
+        gp_json_put(&b, MEMBER("stop", w->stop));
+    put_array(&b, "ids", &w->ids);
+    put_array(&b, "logprobs", &w->logprobs);
     if (w->top.len && strchr(w->top.data, '{'))
-        fprintf(out, ", \"top\": [%s]", w->top.data);
-    fputs("}\n", out);
+        put_array(&b, "top", &w->top);
+    gp_json_close(&b, '}');
+    gp_json_write(&b, s->out, "\n");
 }
 
 /* ---- in order -------------------------------------------------------------------------------------------- */

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json_write.h"
 #include "cli/progress.h"
-#include "gptpipe/output.h"
 #include "gptpipe/text.h"
 #include "infer/score.h"
 
@@ -124,60 +124,42 @@ int gp_score_ids(gp_model *m, const gp_tokenizer *t, const int32_t *ids, int64_t
 
 /* ---- a file ---------------------------------------------------------------------------------------------- */
 
-void gp_put_number(FILE *out, const char *name, double x)
+static void put_members(const gp_text_score *s, gp_buf *b)
 {
-    if (isfinite(x))
-        fprintf(out, ", \"%s\": %.6f", name, x);
-    else
-        fprintf(out, ", \"%s\": null", name); /* JSON knows no infinity */
-}
-
-static void print_members(const gp_text_score *s, FILE *out)
-{
-    fprintf(out, "\"tokens\": %lld, \"scored\": %lld, \"bytes\": %lld", (long long)s->tokens, (long long)s->scored,
-            (long long)s->bytes);
-    gp_put_number(out, "logprob", s->log_p);
-    gp_put_number(out, "perplexity", exp(-s->log_p / (double)s->scored));
-    gp_put_number(out, "bits_per_byte", -s->log_p / (double)s->bytes / log(2));
+    gp_json_put(b, MEMBER("tokens", s->tokens), MEMBER("scored", s->scored), MEMBER("bytes", s->bytes),
+                FIXED("logprob", s->log_p, 6), FIXED("perplexity", exp(-s->log_p / (double)s->scored), 6),
+                FIXED("bits_per_byte", -s->log_p / (double)s->bytes / log(2), 6));
 }
 
 /* "ids": [...], "logprobs": [null, -0.7, ...], "top": [null, [{"id": 2402, ...}, ...], ...] */
-static void print_each(const each *e, const gp_tokenizer *t, FILE *out)
+static void put_each(const each *e, const gp_tokenizer *t, gp_buf *b)
 {
-    gp_buf top = {0};
-    fputs("\"ids\": [", out);
+    gp_put_ids(b, "ids", e->ids, e->count);
+    gp_json_open(b, "logprobs", '[');
     for (int64_t i = 0; i < e->count; i++)
-        fprintf(out, "%s%d", i ? ", " : "", e->ids[i]);
-    fputs("], \"logprobs\": [", out);
+        gp_json_put(b, FIXED(NULL, e->log_ps[i], 6));
+    gp_json_close(b, ']');
+    if (!e->tops)
+        return;
+    gp_json_open(b, "top", '[');
     for (int64_t i = 0; i < e->count; i++)
-        if (isfinite(e->log_ps[i]))
-            fprintf(out, "%s%.6f", i ? ", " : "", e->log_ps[i]);
-        else
-            fprintf(out, "%snull", i ? ", " : "");
-    fputc(']', out);
-    if (e->tops)
-        fputs(", \"top\": [", out);
-    for (int64_t i = 0; e->tops && i < e->count; i++) {
-        top.len = 0;
         if (isnan(e->log_ps[i]))
-            gp_buf_puts(&top, "null");
+            gp_json_put(b, RAW(NULL, "null"));
         else
-            gp_put_likely(&top, t, e->top + i * e->tops, e->tops);
-        fprintf(out, "%s%s", i ? ", " : "", top.data);
-    }
-    if (e->tops)
-        fputc(']', out);
-    gp_buf_release(&top);
+            gp_put_likely(b, t, e->top + i * e->tops, e->tops);
+    gp_json_close(b, ']');
 }
 
 static void print_document(int64_t number, const gp_text_score *s, const each *e, const gp_tokenizer *t, FILE *out)
 {
+    gp_buf b = {0};
     if (e) {
-        fprintf(out, "{\"document\": %lld, ", (long long)number);
-        print_members(s, out);
-        fputs(", ", out);
-        print_each(e, t, out);
-        fputs("}\n", out);
+        gp_json_open(&b, NULL, '{');
+        gp_json_put(&b, MEMBER("document", number));
+        put_members(s, &b);
+        put_each(e, t, &b);
+        gp_json_close(&b, '}');
+        gp_json_write(&b, out, "\n");
     } else if (!s->scored) {
         fprintf(out, "document %lld: %lld tokens, nothing to score\n", (long long)number, (long long)s->tokens);
     } else {
@@ -191,16 +173,17 @@ static void print_total(const char *name, const gp_text_score *s, const gp_score
                         const each *e, const gp_tokenizer *t, FILE *out)
 {
     if (o->json) {
-        fputc('{', out);
-        if (e) {
-            print_each(e, t, out);
-            fputs(", ", out);
-        }
-        fputs("\"total\": {", out);
+        gp_buf b = {0};
+        gp_json_open(&b, NULL, '{');
+        if (e)
+            put_each(e, t, &b);
+        gp_json_open(&b, "total", '{');
         if (o->jsonl)
-            fprintf(out, "\"documents\": %lld, ", (long long)documents);
-        print_members(s, out);
-        fputs("}}\n", out);
+            gp_json_put(&b, MEMBER("documents", documents));
+        put_members(s, &b);
+        gp_json_close(&b, '}');
+        gp_json_close(&b, '}');
+        gp_json_write(&b, out, "\n");
         return;
     }
     fprintf(out, "text        %s", gp_show(name));

@@ -6,10 +6,9 @@
 #include "gptpipe/sampler.h"
 #include "gptpipe/score.h"
 
-/* , "name": x; null where x is not finite */
-void gp_put_number(FILE *out, const char *name, double x);
-
-/* samples.c: [{"id": 2402, "text": " upon", "logprob": -0.7}, ...]; no text where there is no tokenizer */
+/* samples.c, as JSON: "key": [464, 2402, ...]; [{"id": 2402, "text": " upon", "logprob": -0.7}, ...], without text
+ * where there is no tokenizer. */
+void gp_put_ids(gp_buf *b, const char *key, const int32_t *ids, int64_t count);
 void gp_put_likely(gp_buf *b, const gp_tokenizer *t, const gp_likely *top, int64_t tops);
 
 /* The ids of a text by the options; whole: with what the tokenizer puts around it. */

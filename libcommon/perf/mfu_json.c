@@ -1,111 +1,136 @@
-/* mfu_json.c: a measurement of speed as JSON. */
+/* mfu_json.c: measurements of speed as JSON. */
 #include "perf/mfu.h"
 
-#include "gptpipe/output.h"
+#include "base/json_write.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-static void put_ops(const gp_mfu *r, const gp_pass_result *p, FILE *out)
+static void put_ops(const gp_mfu *r, const gp_pass_result *p, gp_buf *b)
 {
-    fprintf(out, ", \"pass_seconds\": %.6g, \"ops\": [", p->pass_seconds);
+    gp_json_put(b, MEMBER("pass_seconds", p->pass_seconds));
+    gp_json_open(b, "ops", '[');
     for (int i = 0; i < p->profile.count; i++) {
         const gp_profile_row *op = &p->profile.row[i];
         double passes = (double)p->passes, compute = op->cost.flops / r->peak, memory = op->cost.bytes / r->bandwidth;
-        fprintf(out,
-                "%s{\"op\": \"%s\", \"weight\": \"%s\", \"calls\": %.6g, \"seconds\": %.6g, \"flops\": %.6g, "
-                "\"bytes\": %.6g, \"bound\": \"%s\"}",
-                i ? ", " : "", op->op, op->shape, (double)op->calls / passes, op->seconds / passes,
-                op->cost.flops / passes, op->cost.bytes / passes, compute > memory ? "compute" : "memory");
+        gp_json_open(b, NULL, '{');
+        gp_json_put(b, MEMBER("op", op->op), MEMBER("weight", op->shape), MEMBER("calls", (double)op->calls / passes),
+                    MEMBER("seconds", op->seconds / passes), MEMBER("flops", op->cost.flops / passes),
+                    MEMBER("bytes", op->cost.bytes / passes), MEMBER("bound", compute > memory ? "compute" : "memory"));
+        gp_json_close(b, '}');
     }
-    fprintf(out, "]");
+    gp_json_close(b, ']');
 }
 
 /* Under the name of the member that they are of. */
-static void put_notes(const gp_mfu *r, const gp_pass_result *p, FILE *out)
+static void put_notes(const gp_mfu *r, const gp_pass_result *p, gp_buf *b)
 {
     static const char *const member[GP_SHARES] = {"mfu", "mfu_vendor", "of_bandwidth", "ops"};
-    const char *between = ", \"notes\": {", *end = "";
+    int count = 0;
     for (int share = 0; share < GP_SHARES; share++) {
         const char *note = gp_mfu_note(r, p, (gp_mfu_share)share);
         if (!note)
             continue;
-        fprintf(out, "%s\"%s\": \"%s\"", between, member[share], note);
-        between = ", ";
-        end = "}";
+        if (!count++)
+            gp_json_open(b, "notes", '{');
+        gp_json_put(b, MEMBER(member[share], note));
     }
-    fputs(end, out);
+    if (count)
+        gp_json_close(b, '}');
 }
 
-static void put_pass(const gp_mfu *r, const gp_pass_result *p, FILE *out)
+static void put_pass(const gp_mfu *r, const gp_pass_result *p, gp_buf *b)
 {
     const gp_speed *s = &p->speed;
-    fprintf(out,
-            ", \"%s\": {\"batch\": %lld, \"context\": %lld, \"runs\": %lld, \"tok_s\": %.6g, \"tok_s_10\": %.6g, "
-            "\"tok_s_90\": %.6g, \"tok_s_least\": %.6g, \"tok_s_most\": %.6g, \"flops_token\": %.6g, \"mfu\": "
-            "%.4f, \"mfu_causal\": %.4f",
-            gp_pass_name(p->pass), (long long)p->B, (long long)p->T, (long long)s->runs, s->tok_s, s->tok_s_10,
-            s->tok_s_90, s->tok_s_least, s->tok_s_most, s->flops_token, gp_mfu_of(s, r->peak),
-            gp_mfu_causal(s, r->peak));
+    gp_json_open(b, gp_pass_name(p->pass), '{');
+    gp_json_put(b, MEMBER("batch", p->B), MEMBER("context", p->T), MEMBER("runs", s->runs), MEMBER("tok_s", s->tok_s),
+                MEMBER("tok_s_10", s->tok_s_10), MEMBER("tok_s_90", s->tok_s_90), MEMBER("tok_s_least", s->tok_s_least),
+                MEMBER("tok_s_most", s->tok_s_most), MEMBER("flops_token", s->flops_token),
+                FIXED("mfu", gp_mfu_of(s, r->peak), 4), FIXED("mfu_causal", gp_mfu_causal(s, r->peak), 4));
     if (r->vendor_peak > 0)
-        fprintf(out, ", \"mfu_vendor\": %.4f", gp_mfu_of(s, r->vendor_peak));
+        gp_json_put(b, FIXED("mfu_vendor", gp_mfu_of(s, r->vendor_peak), 4));
     if (s->bytes_token > 0)
-        fprintf(out, ", \"bytes_token\": %.6g, \"of_bandwidth\": %.4f", s->bytes_token,
-                s->tok_s * s->bytes_token / r->bandwidth);
+        gp_json_put(b, MEMBER("bytes_token", s->bytes_token),
+                    FIXED("of_bandwidth", s->tok_s * s->bytes_token / r->bandwidth, 4));
     if (p->paper > 0)
-        fprintf(out, ", \"paper_tok_s\": %.6g", p->paper);
+        gp_json_put(b, MEMBER("paper_tok_s", p->paper));
     if (p->passes)
-        put_ops(r, p, out);
-    put_notes(r, p, out);
-    fprintf(out, "}");
+        put_ops(r, p, b);
+    put_notes(r, p, b);
+    gp_json_close(b, '}');
 }
 
-static void put_choices(const gp_mfu *r, FILE *out)
+static void put_choices(const gp_mfu *r, gp_buf *b)
 {
     if (!r->choice_count)
         return;
-    fprintf(out, ", \"products_seconds\": %.6g, \"product_choices\": [", r->products_seconds);
+    gp_json_put(b, MEMBER("products_seconds", r->products_seconds));
+    gp_json_open(b, "product_choices", '[');
     for (int i = 0; i < r->choice_count; i++) {
         const gp_product_choice *c = &r->choices[i];
-        fprintf(out,
-                "%s{\"product\": \"%s\", \"calls\": %lld, \"seconds\": %.6g, \"first_seconds\": %.6g, \"way\": "
-                "\"%s\", \"details\": \"%s\", \"refused\": %s}",
-                i ? ", " : "", c->product, (long long)c->calls, c->seconds, c->first_seconds, c->way, c->details,
-                c->refused ? "true" : "false");
+        gp_json_open(b, NULL, '{');
+        gp_json_put(b, MEMBER("product", c->product), MEMBER("calls", c->calls), MEMBER("seconds", c->seconds),
+                    MEMBER("first_seconds", c->first_seconds), MEMBER("way", c->way), MEMBER("details", c->details),
+                    MEMBER("refused", c->refused));
+        gp_json_close(b, '}');
     }
-    fprintf(out, "]");
+    gp_json_close(b, ']');
+}
+
+void gp_mfu_put_vendor(gp_buf *b, const gp_vendor *vendor, double flops)
+{
+    gp_json_open(b, "vendor", '{');
+    gp_json_put(b, MEMBER("name", vendor->name), MEMBER("flops", flops), MEMBER("bandwidth", vendor->bandwidth));
+    gp_json_close(b, '}');
+}
+
+static void put_report(gp_buf *b, const char *key, const gp_mfu *r)
+{
+    const gp_memory_use *u = &r->memory;
+    gp_json_open(b, key, '{');
+    gp_json_put(b, MEMBER("parameters", gp_config_parameters(&r->config)), MEMBER("device", r->device),
+                MEMBER("backend", r->backend), MEMBER("dtype", r->dtype), MEMBER("threads", r->threads),
+                MEMBER("attention", *r->attention ? r->attention : "own"));
+    if (*r->products)
+        gp_json_put(b, MEMBER("products", r->products));
+    put_choices(r, b);
+    gp_json_put(b, MEMBER("peak_flops", r->peak), MEMBER("peak_measured", (bool)!r->peak_given),
+                MEMBER("bandwidth", r->bandwidth));
+    if (r->copy > 0)
+        gp_json_put(b, MEMBER("copy_bandwidth", r->copy));
+    if (r->start > 0)
+        gp_json_put(b, MEMBER("kernel_start", r->start));
+    if (r->vendor_peak > 0)
+        gp_mfu_put_vendor(b, &r->vendor, r->vendor_peak);
+    else
+        gp_json_put(b, RAW("vendor", "null"));
+    gp_json_open(b, "memory", '{');
+    gp_json_put(b, MEMBER("weights", u->weights), MEMBER("slots", u->slots), MEMBER("gradients", u->gradients),
+                MEMBER("optimizer", r->optimizer), MEMBER("activations", u->activations), MEMBER("cache", u->cache),
+                MEMBER("workspace", u->workspace), MEMBER("resident", r->resident));
+    gp_json_close(b, '}');
+    for (int i = 0; i < r->count; i++)
+        put_pass(r, &r->result[i], b);
+    gp_json_close(b, '}');
 }
 
 void gp_mfu_json(const gp_mfu *r, FILE *out)
 {
-    const gp_memory_use *u = &r->memory;
-    char *device = gp_json_quote(r->device, strlen(r->device));
-    fprintf(out,
-            "{\"parameters\": %lld, \"device\": %s, \"backend\": \"%s\", \"dtype\": \"%s\", \"threads\": %d, "
-            "\"attention\": \"%s\"",
-            (long long)gp_config_parameters(&r->config), device, r->backend, r->dtype, r->threads,
-            *r->attention ? r->attention : "own");
-    if (*r->products)
-        fprintf(out, ", \"products\": \"%s\"", r->products);
-    put_choices(r, out);
-    fprintf(out, ", \"peak_flops\": %.6g, \"peak_measured\": %s, \"bandwidth\": %.6g", r->peak,
-            r->peak_given ? "false" : "true", r->bandwidth);
-    if (r->copy > 0)
-        fprintf(out, ", \"copy_bandwidth\": %.6g", r->copy);
-    if (r->start > 0)
-        fprintf(out, ", \"kernel_start\": %.6g", r->start);
-    if (r->vendor_peak > 0)
-        fprintf(out, ", \"vendor\": {\"name\": \"%s\", \"flops\": %.6g, \"bandwidth\": %.6g}", r->vendor.name,
-                r->vendor_peak, r->vendor.bandwidth);
-    else
-        fprintf(out, ", \"vendor\": null");
-    fprintf(out,
-            ", \"memory\": {\"weights\": %lld, \"slots\": %lld, \"gradients\": %lld, \"optimizer\": %lld, "
-            "\"activations\": %lld, \"cache\": %lld, \"workspace\": %lld, \"resident\": %lld}",
-            (long long)u->weights, (long long)u->slots, (long long)u->gradients, (long long)r->optimizer,
-            (long long)u->activations, (long long)u->cache, (long long)u->workspace, (long long)r->resident);
-    for (int i = 0; i < r->count; i++)
-        put_pass(r, &r->result[i], out);
-    fprintf(out, "}");
-    free(device);
+    gp_buf b = {0};
+    put_report(&b, NULL, r);
+    gp_json_write(&b, out, "");
+}
+
+void gp_mfu_sweep_json(const gp_mfu_sweep *s, FILE *out)
+{
+    gp_buf b = {0};
+    gp_json_open(&b, NULL, '{');
+    gp_json_put(&b, MEMBER("sweep", s->what));
+    gp_json_open(&b, "runs", '[');
+    for (int i = 0; i < s->count; i++) {
+        gp_json_open(&b, NULL, '{');
+        gp_json_put(&b, MEMBER("value", s->values[i]));
+        put_report(&b, "report", s->run[i]);
+        gp_json_close(&b, '}');
+    }
+    gp_json_close(&b, ']');
+    gp_json_close(&b, '}');
+    gp_json_write(&b, out, "");
 }

@@ -1,4 +1,4 @@
-/* mfu_sweep.c: measurements with one thing varied: a table, JSON, and a drawing. */
+/* mfu_sweep.c: measurements with one thing varied: a table, and a drawing. */
 #include "perf/mfu.h"
 
 #include <math.h>
@@ -37,17 +37,6 @@ void gp_mfu_sweep_print(const gp_mfu_sweep *s, FILE *out)
                 fprintf(out, "(!: %s)\n", gp_mfu_note(s->run[i], &s->run[i]->result[p], GP_SHARE_PEAK));
                 return;
             }
-}
-
-void gp_mfu_sweep_json(const gp_mfu_sweep *s, FILE *out)
-{
-    fprintf(out, "{\"sweep\": \"%s\", \"runs\": [", s->what);
-    for (int i = 0; i < s->count; i++) {
-        fprintf(out, "%s{\"value\": %lld, \"report\": ", i ? ", " : "", (long long)s->values[i]);
-        gp_mfu_json(s->run[i], out);
-        fprintf(out, "}");
-    }
-    fprintf(out, "]}");
 }
 
 /* ---- the drawing ----------------------------------------------------------------------------------------- */

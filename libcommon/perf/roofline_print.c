@@ -1,10 +1,7 @@
 /* roofline_print.c: a computation on paper as tables, and as JSON. */
-#include "gptpipe/output.h"
+#include "base/json_write.h"
+#include "perf/mfu.h"
 #include "perf/roofline.h"
-
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 /* Once, the longer name of what a model needs in memory. The backend's workspace is not known here. */
 static void print_memory(const gp_paper_pass *r, FILE *out)
@@ -82,42 +79,46 @@ void gp_paper_print(const gp_paper *p, FILE *out, bool reasons)
 
 /* ---- JSON ------------------------------------------------------------------------------------------------ */
 
-static void put_rows(const gp_paper_pass *r, FILE *out)
+static void put_rows(const gp_paper_pass *r, gp_buf *b)
 {
+    gp_json_open(b, "ops", '[');
     for (int i = 0; i < r->count; i++) {
         const gp_paper_row *row = &r->row[i];
-        fprintf(out,
-                "%s{\"op\": \"%s\", \"weight\": \"%s\", \"calls\": %.6g, \"launches\": %.6g, \"flops\": %.6g, "
-                "\"bytes\": %.6g, \"limit_seconds\": %.6g, \"bound\": \"%s\", \"seconds\": %.6g}",
-                i ? ", " : "", row->op, row->shape, row->calls, row->launches, row->flops, row->bytes, row->limit,
-                row->compute ? "compute" : "memory", row->seconds);
+        gp_json_open(b, NULL, '{');
+        gp_json_put(b, MEMBER("op", row->op), MEMBER("weight", row->shape), MEMBER("calls", row->calls),
+                    MEMBER("launches", row->launches), MEMBER("flops", row->flops), MEMBER("bytes", row->bytes),
+                    MEMBER("limit_seconds", row->limit), MEMBER("bound", row->compute ? "compute" : "memory"),
+                    MEMBER("seconds", row->seconds));
+        gp_json_close(b, '}');
     }
+    gp_json_close(b, ']');
 }
 
-static void put_pass(const gp_paper *p, const gp_paper_pass *r, FILE *out)
+static void put_pass(const gp_paper *p, const gp_paper_pass *r, gp_buf *b)
 {
     const gp_memory_use *u = &r->memory;
-    fprintf(out,
-            ", \"%s\": {\"batch\": %lld, \"context\": %lld, \"seconds\": %.6g, \"limit_seconds\": %.6g, "
-            "\"tok_s\": %.6g, \"flops_token\": %.6g, \"mfu\": %.4f, \"launches\": %.6g, \"start_seconds\": %.6g",
-            gp_pass_name(r->pass), (long long)r->B, (long long)r->T, r->seconds, r->limit, r->speed.tok_s,
-            r->speed.flops_token, mfu_of(p, r), r->launches, r->launches * p->gpu->chip->start);
-    fprintf(out,
-            ", \"memory\": {\"weights\": %lld, \"slots\": %lld, \"gradients\": %lld, \"optimizer\": %lld, "
-            "\"activations\": %lld, \"cache\": %lld}, \"ops\": [",
-            (long long)u->weights, (long long)u->slots, (long long)u->gradients, (long long)r->optimizer,
-            (long long)u->activations, (long long)u->cache);
-    put_rows(r, out);
-    fprintf(out, "]}");
+    gp_json_open(b, gp_pass_name(r->pass), '{');
+    gp_json_put(b, MEMBER("batch", r->B), MEMBER("context", r->T), MEMBER("seconds", r->seconds),
+                MEMBER("limit_seconds", r->limit), MEMBER("tok_s", r->speed.tok_s),
+                MEMBER("flops_token", r->speed.flops_token), FIXED("mfu", mfu_of(p, r), 4),
+                MEMBER("launches", r->launches), MEMBER("start_seconds", r->launches * p->gpu->chip->start));
+    gp_json_open(b, "memory", '{');
+    gp_json_put(b, MEMBER("weights", u->weights), MEMBER("slots", u->slots), MEMBER("gradients", u->gradients),
+                MEMBER("optimizer", r->optimizer), MEMBER("activations", u->activations), MEMBER("cache", u->cache));
+    gp_json_close(b, '}');
+    put_rows(r, b);
+    gp_json_close(b, '}');
 }
 
 void gp_paper_json(const gp_paper *p, FILE *out)
 {
-    fprintf(out, "{\"measured\": false, \"parameters\": %lld, \"device\": \"%s\", \"dtype\": \"bf16\"",
-            (long long)gp_config_parameters(&p->config), p->gpu->name);
-    fprintf(out, ", \"vendor\": {\"name\": \"%s\", \"flops\": %.6g, \"bandwidth\": %.6g}", p->vendor.name,
-            p->vendor.bf16, p->vendor.bandwidth);
+    gp_buf b = {0};
+    gp_json_open(&b, NULL, '{');
+    gp_json_put(&b, MEMBER("measured", (bool)false), MEMBER("parameters", gp_config_parameters(&p->config)),
+                MEMBER("device", p->gpu->name), MEMBER("dtype", "bf16"));
+    gp_mfu_put_vendor(&b, &p->vendor, p->vendor.bf16);
     for (int i = 0; i < p->count; i++)
-        put_pass(p, &p->result[i], out);
-    fprintf(out, "}");
+        put_pass(p, &p->result[i], &b);
+    gp_json_close(&b, '}');
+    gp_json_write(&b, out, "");
 }

@@ -18,22 +18,3 @@ void gp_escape(gp_buf *b, const char *bytes, int64_t n)
             gp_buf_add(b, &bytes[i], 1);
     }
 }
-
-void gp_json_string(gp_buf *b, const char *text, size_t n)
-{
-    size_t plain = 0; /* where the bytes not yet added begin */
-    gp_buf_puts(b, "\"");
-    for (size_t i = 0; i < n; i++) {
-        uint8_t c = (uint8_t)text[i];
-        if (c >= 0x20 && c != '"' && c != '\\')
-            continue;
-        gp_buf_add(b, text + plain, i - plain);
-        if (c >= 0x20)
-            gp_buf_printf(b, "\\%c", c);
-        else
-            gp_buf_printf(b, "\\u%04x", c);
-        plain = i + 1;
-    }
-    gp_buf_add(b, text + plain, n - plain);
-    gp_buf_puts(b, "\"");
-}

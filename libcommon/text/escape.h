@@ -1,4 +1,4 @@
-/* escape.h: bytes as text, for messages and JSON. */
+/* escape.h: bytes as text, for messages. */
 #ifndef GP_TEXT_ESCAPE_H
 #define GP_TEXT_ESCAPE_H
 
@@ -6,8 +6,5 @@
 
 /* Appends bytes as a person can read them: printable ASCII as it is, the rest as \n, \t, \xNN. */
 void gp_escape(gp_buf *b, const char *bytes, int64_t n);
-
-/* Appends a JSON string, quotes included. The text must be UTF-8. */
-void gp_json_string(gp_buf *b, const char *text, size_t n);
 
 #endif

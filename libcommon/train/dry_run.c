@@ -1,7 +1,7 @@
 /* dry_run.c: what a run would be: its size, its memory, its time. */
+#include "base/json_write.h"
 #include "base/memory.h"
 #include "cli/progress.h"
-#include "gptpipe/output.h"
 #include "train/job.h"
 
 #include <math.h>
@@ -162,27 +162,32 @@ static void print_measured(const plan *p)
 static void print_json(const plan *p)
 {
     const gp_trainer *t = &p->j->t;
-    const gp_train_options *o = p->j->o;
-    double tokens = (double)t->report.tokens_a_step;
-    char *machine = gp_json_quote(p->j->state.machine, strlen(p->j->state.machine));
-    printf("{\"parameters\": %lld, \"machine\": %s, \"flops_token\": %.9g, \"flops_token_estimate\": %.9g, "
-           "\"peak_flops\": %.6g, ",
-           (long long)t->m->params.parameters, machine, t->report.flops_token, p->estimate, t->report.peak);
-    printf("\"memory\": {\"weights\": %lld, \"slots\": %lld, \"gradients\": %lld, \"optimizer\": %lld, "
-           "\"activations\": %lld, \"workspace\": %lld, \"cache\": %lld, \"process\": %lld, \"total\": %lld}, ",
-           (long long)p->use.weights, (long long)p->use.slots, (long long)p->use.gradients, (long long)p->optimizer,
-           (long long)p->use.activations, (long long)p->use.workspace, (long long)p->use.cache, (long long)p->host,
-           (long long)p->total);
-    printf("\"room\": %lld, \"recompute\": {", (long long)p->room);
-    for (gp_recompute level = 0; level < GP_RECOMPUTE_LEVELS; level++)
-        printf("%s\"%s\": {\"memory\": %lld, \"largest_batch\": %lld}", level ? ", " : "", gp_recompute_name(level),
-               (long long)p->levels[level].memory, (long long)p->levels[level].rows);
-    printf("}, \"tokens_step\": %.0f, \"steps\": %lld, \"tokens\": %.0f, \"timed_steps\": %lld, "
-           "\"step_seconds\": %.6g, \"tok_s\": %.6g, \"seconds\": %.6g}\n",
-           tokens, (long long)(o->steps - p->first), (double)(o->steps - p->first) * tokens, (long long)p->timed.steps,
-           p->timed.step_seconds, tokens / p->timed.step_seconds,
-           (double)(o->steps - p->first) * p->timed.step_seconds);
-    free(machine);
+    int64_t steps = p->j->o->steps - p->first;
+    double tokens = (double)t->report.tokens_a_step, seconds = p->timed.step_seconds;
+    gp_buf b = {0};
+    gp_json_open(&b, NULL, '{');
+    gp_json_put(&b, MEMBER("parameters", t->m->params.parameters), MEMBER("machine", p->j->state.machine),
+                REAL("flops_token", t->report.flops_token, 9), REAL("flops_token_estimate", p->estimate, 9),
+                MEMBER("peak_flops", t->report.peak));
+    gp_json_open(&b, "memory", '{');
+    gp_json_put(&b, MEMBER("weights", p->use.weights), MEMBER("slots", p->use.slots),
+                MEMBER("gradients", p->use.gradients), MEMBER("optimizer", p->optimizer),
+                MEMBER("activations", p->use.activations), MEMBER("workspace", p->use.workspace),
+                MEMBER("cache", p->use.cache), MEMBER("process", p->host), MEMBER("total", p->total));
+    gp_json_close(&b, '}');
+    gp_json_put(&b, MEMBER("room", p->room));
+    gp_json_open(&b, "recompute", '{');
+    for (gp_recompute level = 0; level < GP_RECOMPUTE_LEVELS; level++) {
+        gp_json_open(&b, gp_recompute_name(level), '{');
+        gp_json_put(&b, MEMBER("memory", p->levels[level].memory), MEMBER("largest_batch", p->levels[level].rows));
+        gp_json_close(&b, '}');
+    }
+    gp_json_close(&b, '}');
+    gp_json_put(&b, FIXED("tokens_step", tokens, 0), MEMBER("steps", steps), FIXED("tokens", (double)steps * tokens, 0),
+                MEMBER("timed_steps", p->timed.steps), MEMBER("step_seconds", seconds),
+                MEMBER("tok_s", tokens / seconds), MEMBER("seconds", (double)steps * seconds));
+    gp_json_close(&b, '}');
+    gp_json_write(&b, stdout, "\n");
 }
 
 int gp_job_dry_run(gp_job *j)

@@ -1,6 +1,7 @@
 /* Files that are there whole or not at all, and what is never to be renamed over. */
 #include "test.h"
 
+#include "base/json_write.h"
 #include "gptpipe/output.h"
 
 #include <fcntl.h>
@@ -448,9 +449,10 @@ static void test_json_replaces_what_is_not_utf8(void **state)
         {"\xf4\x90\x80", "\"\\ufffd\\ufffd\\ufffd\""}, /* past U+10FFFF */
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        char *quoted = gp_json_quote(cases[i].text, strlen(cases[i].text));
-        assert_string_equal(quoted, cases[i].quoted);
-        free(quoted);
+        gp_buf quoted = {0};
+        gp_json_quote(&quoted, cases[i].text, strlen(cases[i].text));
+        assert_string_equal(quoted.data, cases[i].quoted);
+        gp_buf_release(&quoted);
     }
 }
 

@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/json_write.h"
 #include "base/utf8.h"
 #include "gptpipe/fetch.h"
-#include "gptpipe/output.h"
 
 /* Bidi_Control of Unicode's PropList.txt; controls of ISO 6429: C0, DEL, C1. */
 static const uint32_t bidi[] = {0x061C, 0x200E, 0x200F, 0x202A, 0x202B, 0x202C,
@@ -79,8 +79,9 @@ static void json_has_them_escaped(void **state)
 {
     (void)state;
     static const char text[] = "\x7f\xc2\x85\xe2\x80\xae\xc3\xa4";
-    char *quoted = gp_json_quote(text, strlen(text));
-    assert_string_equal(quoted, "\"\\u007f\\u0085\\u202e\xc3\xa4\"");
+    gp_buf quoted = {0};
+    gp_json_quote(&quoted, text, strlen(text));
+    assert_string_equal(quoted.data, "\"\\u007f\\u0085\\u202e\xc3\xa4\"");
     json_t *value = json_pack("[s]", text);
     char *printed = gp_json_print(value, JSON_INDENT(1));
     assert_string_equal(printed, "[\n \"\\u007f\\u0085\\u202e\xc3\xa4\"\n]");
@@ -89,7 +90,7 @@ static void json_has_them_escaped(void **state)
     json_decref(again);
     json_decref(value);
     free(printed);
-    free(quoted);
+    gp_buf_release(&quoted);
 }
 
 static void assert_harmless(const char *text, size_t n)

@@ -1,7 +1,7 @@
 /* report.c: see report.h. */
 #include "train/report/report.h"
+#include "base/json_write.h"
 #include "cli/progress.h"
-#include "gptpipe/output.h"
 #include "train/report/outliers.h"
 
 #include <math.h>
@@ -45,15 +45,6 @@ void gp_report_warn(gp_report *r, const char *fmt, ...)
     va_start(ap, fmt);
     say(r, fmt, ap);
     va_end(ap);
-}
-
-/* JSON has no NaN. */
-static void add_number(gp_buf *b, const char *key, double value, int digits)
-{
-    if (isfinite(value))
-        gp_buf_printf(b, ", \"%s\": %.*g", key, digits, value);
-    else
-        gp_buf_printf(b, ", \"%s\": null", key);
 }
 
 /* 0, or -1 when it still waits. */
@@ -102,7 +93,8 @@ void gp_report_flush(gp_report *r)
 
 static void log_line(gp_report *r, gp_buf *line)
 {
-    gp_buf_puts(line, "}\n");
+    gp_json_close(line, '}');
+    gp_buf_puts(line, "\n");
     gp_report_record(r, GP_LOG_NAME, &r->log, line);
     gp_buf_release(line);
 }
@@ -118,19 +110,12 @@ void gp_report_step(gp_report *r, const gp_step_report *s)
     r->tok_s = r->tok_s > 0 ? 0.9 * r->tok_s + 0.1 * tok_s : tok_s;
     r->last_loss = s->loss;
     gp_buf line = {0};
-    gp_buf_printf(&line, "{\"step\": %lld, \"tokens\": %lld", (long long)s->step,
-                  (long long)(s->step * r->tokens_a_step));
-    add_number(&line, "loss", s->loss, 9);
-    add_number(&line, "lr", s->lr, 9);
-    add_number(&line, "grad_norm", s->grad_norm, 9);
-    if (gp_skips_outliers(r->o)) {
-        add_number(&line, "loss_z", s->loss_z, 6);
-        add_number(&line, "norm_z", s->norm_z, 6);
-        gp_buf_printf(&line, ", \"skipped\": %s", s->skipped ? "true" : "false");
-    }
-    add_number(&line, "tok_s", tok_s, 5);
-    add_number(&line, "mfu", gp_report_mfu(r, tok_s), 4);
-    gp_buf_printf(&line, ", \"memory\": %lld", (long long)r->memory);
+    gp_json_open(&line, NULL, '{');
+    gp_json_put(&line, MEMBER("step", s->step), MEMBER("tokens", s->step * r->tokens_a_step), REAL("loss", s->loss, 9),
+                REAL("lr", s->lr, 9), REAL("grad_norm", s->grad_norm, 9));
+    if (gp_skips_outliers(r->o))
+        gp_json_put(&line, MEMBER("loss_z", s->loss_z), MEMBER("norm_z", s->norm_z), MEMBER("skipped", s->skipped));
+    gp_json_put(&line, REAL("tok_s", tok_s, 5), REAL("mfu", gp_report_mfu(r, tok_s), 4), MEMBER("memory", r->memory));
     log_line(r, &line);
     gp_report_events(r, s->step,
                      (gp_scalar[]){{"loss", s->loss},
@@ -146,15 +131,12 @@ void gp_report_step(gp_report *r, const gp_step_report *s)
 /* "val_losses": {"web": 2.5, "books": 3}, and the same for people. */
 static void put_sets(gp_buf *line, gp_buf *text, const gp_evaluation *sets, int count)
 {
-    gp_buf_puts(line, ", \"val_losses\": {");
+    gp_json_open(line, "val_losses", '{');
     for (int i = 0; i < count; i++) {
-        char *name = gp_json_quote(sets[i].name, strlen(sets[i].name));
-        bool finite = isfinite(sets[i].loss);
-        gp_buf_printf(line, finite ? "%s%s: %.9g" : "%s%s: null", i ? ", " : "", name, sets[i].loss);
+        gp_json_put(line, REAL(sets[i].name, sets[i].loss, 9));
         gp_buf_printf(text, "%s %s %.4f", i ? "," : "", sets[i].name, sets[i].loss);
-        free(name);
     }
-    gp_buf_puts(line, "}");
+    gp_json_close(line, '}');
 }
 
 void gp_report_evaluation(gp_report *r, int64_t step, const gp_evaluation *sets, int count)
@@ -162,8 +144,8 @@ void gp_report_evaluation(gp_report *r, int64_t step, const gp_evaluation *sets,
     gp_buf line = {0}, text = {0};
     r->val_loss = sets[0].loss;
     r->val_step = step;
-    gp_buf_printf(&line, "{\"step\": %lld", (long long)step);
-    add_number(&line, "val_loss", r->val_loss, 9);
+    gp_json_open(&line, NULL, '{');
+    gp_json_put(&line, MEMBER("step", step), REAL("val_loss", r->val_loss, 9));
     if (count > 1)
         put_sets(&line, &text, sets, count);
     else
@@ -188,11 +170,10 @@ void gp_report_documents(gp_report *r, int64_t step, const gp_document_scores *s
     if (!s->documents)
         return;
     gp_buf line = {0};
-    gp_buf_printf(&line, "{\"step\": %lld, \"documents\": %lld, \"characters\": %.0f", (long long)step,
-                  (long long)s->documents, s->characters);
-    add_number(&line, "document_loss", s->loss, 9);
-    add_number(&line, "floor", s->floor, 9);
-    add_number(&line, "standard_error", s->standard_error, 4);
+    gp_json_open(&line, NULL, '{');
+    gp_json_put(&line, MEMBER("step", step), MEMBER("documents", s->documents), FIXED("characters", s->characters, 0),
+                REAL("document_loss", s->loss, 9), REAL("floor", s->floor, 9),
+                REAL("standard_error", s->standard_error, 4));
     log_line(r, &line);
     gp_report_say(r,
                   "%lld validation documents scored whole: %.4f nats a character; their floor is %.4f: %.1f%% above, "
@@ -206,18 +187,12 @@ void gp_report_summary(gp_report *r, int64_t step, double took, double best_loss
     double tokens = (double)((step - r->first_step) * r->tokens_a_step);
     gp_buf line = {0};
     gp_report_clear(r);
-    gp_buf_printf(&line, "{\"step\": %lld, \"steps\": %lld, \"tokens\": %.0f", (long long)step,
-                  (long long)(step - r->first_step), tokens);
-    add_number(&line, "loss", r->last_loss, 9);
-    add_number(&line, "val_loss", r->val_loss, 9);
-    add_number(&line, "best_loss", best_loss, 9);
-    add_number(&line, "seconds", took, 6);
-    add_number(&line, "tok_s", took > 0 ? tokens / took : NAN, 5);
-    if (r->run) {
-        char *run = gp_json_quote(gp_run_path(r->run), strlen(gp_run_path(r->run)));
-        gp_buf_printf(&line, ", \"run\": %s", run);
-        free(run);
-    }
-    fprintf(stderr, "%s}\n", line.data);
-    gp_buf_release(&line);
+    gp_json_open(&line, NULL, '{');
+    gp_json_put(&line, MEMBER("step", step), MEMBER("steps", step - r->first_step), FIXED("tokens", tokens, 0),
+                REAL("loss", r->last_loss, 9), REAL("val_loss", r->val_loss, 9), REAL("best_loss", best_loss, 9),
+                MEMBER("seconds", took), REAL("tok_s", took > 0 ? tokens / took : NAN, 5));
+    if (r->run)
+        gp_json_put(&line, MEMBER("run", gp_run_path(r->run)));
+    gp_json_close(&line, '}');
+    gp_json_write(&line, stderr, "\n");
 }
