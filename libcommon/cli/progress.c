@@ -1,13 +1,14 @@
 /* progress.c: see progress.h. */
-#include "cli/board.h"
-#include "gptpipe/output.h"
+#include "cli/progress.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 static const double REDRAW = 0.1, LINE = 10;
+enum { CELLS = 20 }; /* of a bar */
 
 bool gp_progress_draws(void)
 {
@@ -44,6 +45,33 @@ char *gp_format_seconds(char *text, double seconds)
     return text;
 }
 
+void gp_terminal_size(int *columns, int *rows)
+{
+    struct winsize w;
+    bool known = !ioctl(STDERR_FILENO, TIOCGWINSZ, &w);
+    *columns = known && w.ws_col > 20 ? w.ws_col : 80;
+    *rows = known && w.ws_row > 1 ? w.ws_row : 24;
+}
+
+void gp_live_line_draw(int *width, const char *line)
+{
+    int columns, rows;
+    gp_terminal_size(&columns, &rows);
+    int n = (int)gp_min((int64_t)strlen(line), columns - 1); /* a full row would begin the next one */
+    fprintf(stderr, "\r%.*s%*s", n, line, *width > n ? *width - n : 0, "");
+    fflush(stderr);
+    *width = n;
+}
+
+void gp_live_line_clear(int *width)
+{
+    if (*width)
+        fprintf(stderr, "\r%*s\r", *width, "");
+    *width = 0;
+}
+
+/* ---- one job --------------------------------------------------------------------------------------------- */
+
 void gp_progress_begin(gp_progress *p, const char *label, const char *unit, int64_t start, int64_t total, bool quiet)
 {
     double now = gp_now();
@@ -51,21 +79,6 @@ void gp_progress_begin(gp_progress *p, const char *label, const char *unit, int6
         .label = label, .unit = unit, .done = start, .start = start, .total = total, .began = now, .quiet = quiet};
     p->terminal = gp_progress_draws();
     p->next = now + (p->terminal ? REDRAW : LINE); /* a job shorter than that shows nothing */
-}
-
-void gp_progress_join(gp_progress *p, struct gp_board *board)
-{
-    p->board = board;
-    if (board)
-        gp_board_join(board, p);
-}
-
-void gp_progress_window(int *columns, int *rows)
-{
-    struct winsize w;
-    bool known = !ioctl(STDERR_FILENO, TIOCGWINSZ, &w);
-    *columns = known && w.ws_col > 20 ? w.ws_col : 80;
-    *rows = known && w.ws_row > 1 ? w.ws_row : 24;
 }
 
 static bool counts_bytes(const gp_progress *p)
@@ -92,7 +105,7 @@ static void add_rate(gp_buf *line, const gp_progress *p, double rate)
 }
 
 /* "data.txt: 412 kB of 1.1 MB (37%), 98 kB/s, 7 s left, NOTE" or "train: step 30 of 500 (6%), ..." */
-void gp_progress_line(gp_buf *line, const gp_progress *p, double now, const char *note)
+static void add_line(gp_buf *line, const gp_progress *p, double now, const char *note)
 {
     char text[24];
     int64_t done = p->done;
@@ -114,14 +127,14 @@ void gp_progress_line(gp_buf *line, const gp_progress *p, double now, const char
 
 void gp_progress_expect(gp_progress *p, int64_t total)
 {
-    if (p->board)
-        pthread_mutex_lock(&p->board->lock);
+    if (p->group)
+        pthread_mutex_lock(&p->group->lock);
     p->total = total;
-    if (p->board)
-        pthread_mutex_unlock(&p->board->lock);
+    if (p->group)
+        pthread_mutex_unlock(&p->group->lock);
 }
 
-void gp_progress_note(gp_progress *p, int64_t done, double now)
+static void advance(gp_progress *p, int64_t done, double now)
 {
     p->done = done;
     if (done < p->start) {
@@ -130,55 +143,178 @@ void gp_progress_note(gp_progress *p, int64_t done, double now)
     }
 }
 
-/* Labels and notes come from catalogs and servers. */
-static void add_shown_line(gp_buf *line, const gp_progress *p, double now, const char *note)
+/* ---- several jobs ------------------------------------------------------------------------------------------ */
+
+void gp_progress_group_init(gp_progress_group *b)
 {
-    gp_buf plain = {0};
-    gp_progress_line(&plain, p, now, note);
-    gp_buf_show(line, plain.data, plain.len);
-    gp_buf_release(&plain);
+    *b = (gp_progress_group){.next = gp_now() + REDRAW};
+    pthread_mutex_init(&b->lock, NULL);
 }
+
+/* Takes the lines off the terminal: to the first one's start, and all below is cleared. */
+static void erase(gp_progress_group *b, gp_buf *out)
+{
+    if (b->drawn > 1)
+        gp_buf_printf(out, "\033[%dA", b->drawn - 1);
+    if (b->drawn)
+        gp_buf_puts(out, "\r\033[J");
+    b->drawn = 0;
+}
+
+static void show(const gp_buf *out)
+{
+    if (out->len)
+        fwrite(out->data, 1, out->len, stderr);
+    fflush(stderr);
+}
+
+/* What is too long for the terminal loses the beginning of its label: numbers change, and its end tells files apart. */
+static void shorten(gp_buf *line, const char *label, size_t columns)
+{
+    if (line->len <= columns)
+        return;
+    size_t cut = line->len - columns + 3, n = strlen(label);
+    while (cut < n && (label[cut] & 0xc0) == 0x80) /* not within a character of UTF-8 */
+        cut++;
+    if (cut >= n)
+        return;
+    memmove(line->data + 3, line->data + cut, line->len - cut + 1);
+    memcpy(line->data, "...", 3);
+    line->len -= cut - 3;
+}
+
+/* A bar at the end of the line, where there is room for it. */
+static void add_bar(gp_buf *line, const gp_progress *p, size_t columns)
+{
+    if (p->total <= 0 || line->len + CELLS + 3 > columns)
+        return;
+    int full = (int)(fmin(fmax((double)p->done / (double)p->total, 0), 1) * CELLS);
+    gp_buf_printf(line, "%*s[", (int)(columns - CELLS - 2 - line->len), "");
+    for (int i = 0; i < CELLS; i++)
+        gp_buf_puts(line, i < full ? "#" : ".");
+    gp_buf_puts(line, "]");
+}
+
+static void draw(gp_progress_group *b, gp_buf *out, double now)
+{
+    int columns, rows;
+    gp_terminal_size(&columns, &rows);
+    erase(b, out);
+    for (int i = 0; i < b->count && b->drawn < rows - 1; i++) {
+        gp_buf plain = {0}, line = {0};
+        add_line(&plain, b->jobs[i], now, NULL);
+        shorten(&plain, b->jobs[i]->label, (size_t)columns - 1);
+        gp_buf_show(&line, plain.data, plain.len);
+        gp_buf_release(&plain);
+        add_bar(&line, b->jobs[i], (size_t)columns - 1);
+        gp_buf_printf(out, "%s%.*s", b->drawn ? "\n" : "", columns - 1, line.data);
+        gp_buf_release(&line);
+        b->drawn++;
+    }
+}
+
+static void update(gp_progress_group *b, bool at_once)
+{
+    double now = gp_now();
+    if (!at_once && now < b->next)
+        return;
+    gp_buf out = {0};
+    draw(b, &out, now);
+    show(&out);
+    gp_buf_release(&out);
+    b->next = now + REDRAW;
+}
+
+void gp_progress_group_release(gp_progress_group *b)
+{
+    gp_progress_group_pause(b);
+    pthread_mutex_unlock(&b->lock);
+    pthread_mutex_destroy(&b->lock);
+}
+
+void gp_progress_join(gp_progress *p, gp_progress_group *b)
+{
+    p->group = b;
+    if (!b)
+        return;
+    pthread_mutex_lock(&b->lock);
+    if (b->count < GP_PROGRESS_GROUP_MAX && p->terminal && !p->quiet)
+        b->jobs[b->count++] = p;
+    pthread_mutex_unlock(&b->lock);
+}
+
+static void leave(gp_progress_group *b, gp_progress *p)
+{
+    pthread_mutex_lock(&b->lock);
+    for (int i = 0; i < b->count; i++)
+        if (b->jobs[i] == p) {
+            for (b->count--; i < b->count; i++)
+                b->jobs[i] = b->jobs[i + 1];
+            if (b->drawn)
+                update(b, true);
+        }
+    pthread_mutex_unlock(&b->lock);
+}
+
+static void set_in_group(gp_progress_group *b, gp_progress *p, int64_t done)
+{
+    pthread_mutex_lock(&b->lock);
+    advance(p, done, gp_now());
+    update(b, false);
+    pthread_mutex_unlock(&b->lock);
+}
+
+void gp_progress_group_pause(gp_progress_group *b)
+{
+    gp_buf out = {0};
+    pthread_mutex_lock(&b->lock);
+    erase(b, &out);
+    show(&out);
+    gp_buf_release(&out);
+}
+
+void gp_progress_group_resume(gp_progress_group *b)
+{
+    b->next = gp_now(); /* the next of them to get on draws all again */
+    pthread_mutex_unlock(&b->lock);
+}
+
+/* ---- the line of a job ------------------------------------------------------------------------------------ */
 
 void gp_progress_set(gp_progress *p, int64_t done, const char *note)
 {
     if (p->quiet)
         return;
-    if (p->board && p->terminal) {
-        gp_board_set(p->board, p, done);
+    if (p->group && p->terminal) {
+        set_in_group(p->group, p, done);
         return;
     }
     double now = gp_now();
-    gp_progress_note(p, done, now);
+    advance(p, done, now);
     if (now < p->next)
         return;
     p->next = now + (p->terminal ? REDRAW : LINE);
-    gp_buf line = {0};
-    add_shown_line(&line, p, now, note);
-    if (p->terminal) {
-        int columns, rows;
-        gp_progress_window(&columns, &rows);
-        int n = (int)gp_min((int64_t)line.len, columns - 1);
-        fprintf(stderr, "\r%.*s%*s", n, line.data, p->width > n ? p->width - n : 0, "");
-        fflush(stderr);
-        p->width = n;
-    } else {
+    gp_buf plain = {0}, line = {0};
+    add_line(&plain, p, now, note);
+    gp_buf_show(&line, plain.data, plain.len); /* labels and notes come from catalogs and servers */
+    if (p->terminal)
+        gp_live_line_draw(&p->width, line.data);
+    else
         fprintf(stderr, "%s\n", line.data);
-    }
+    gp_buf_release(&plain);
     gp_buf_release(&line);
 }
 
 void gp_progress_clear(gp_progress *p)
 {
-    if (p->width)
-        fprintf(stderr, "\r%*s\r", p->width, "");
-    p->width = 0;
+    gp_live_line_clear(&p->width);
 }
 
 void gp_progress_end(gp_progress *p)
 {
     gp_progress_clear(p);
-    if (p->board)
-        gp_board_leave(p->board, p);
+    if (p->group)
+        leave(p->group, p);
     p->quiet = true;
 }
 
@@ -189,12 +325,12 @@ void gp_progress_say(gp_progress *p, const char *fmt, ...)
     if (p->quiet)
         return;
     gp_progress_clear(p);
-    if (p->board)
-        gp_board_pause(p->board);
+    if (p->group)
+        gp_progress_group_pause(p->group);
     va_start(ap, fmt);
     vsnprintf(line, sizeof line, fmt, ap);
     va_end(ap);
     fprintf(stderr, "%s\n", gp_show(line));
-    if (p->board)
-        gp_board_resume(p->board);
+    if (p->group)
+        gp_progress_group_resume(p->group);
 }

@@ -22,7 +22,7 @@ typedef struct crew {
     gp_fetch_report *report;
     void *self;
     gp_lock_file *known; /* or NULL */
-    gp_board board;
+    gp_progress_group group;
     gp_progress all; /* of many files: how many of them are here */
     pthread_mutex_t lock;
     int count, next; /* jobs, and how many of them were begun */
@@ -64,7 +64,7 @@ static int note_lock(crew *c, const gp_fetch_job *j)
 /* Under the lock: the job's end is noted and told. */
 static void finish(crew *c, gp_fetch_job *j, int rc)
 {
-    gp_board_pause(&c->board);
+    gp_progress_group_pause(&c->group);
     if (!rc)
         rc = note_lock(c, j);
     j->failed = rc != 0;
@@ -72,7 +72,7 @@ static void finish(crew *c, gp_fetch_job *j, int rc)
         snprintf(c->reason, sizeof c->reason, "%s", gp_error());
     if (c->report)
         c->report(c->self, j);
-    gp_board_resume(&c->board);
+    gp_progress_group_resume(&c->group);
     gp_progress_set(&c->all, ++c->done, NULL);
 }
 
@@ -82,7 +82,7 @@ static void *work(void *self)
     pthread_mutex_lock(&c->lock);
     while (c->next < c->count && !c->full) {
         gp_fetch_job *j = c->jobs + c->next++;
-        gp_bring b = {.file = *j->file, .path = j->path, .o = c->o, .board = &c->board, .size = -1};
+        gp_bring b = {.file = *j->file, .path = j->path, .o = c->o, .group = &c->group, .size = -1};
         int rc = apply_lock(c, j, &b);
         pthread_mutex_unlock(&c->lock);
         if (!rc)
@@ -263,12 +263,12 @@ int gp_fetch_files(gp_fetch_job *jobs, int count, const gp_fetch_options *o, gp_
     announce(jobs, count, o);
     size_t *here = note_folders(jobs, count);
     pthread_mutex_init(&c.lock, NULL);
-    gp_board_init(&c.board);
+    gp_progress_group_init(&c.group);
     gp_progress_begin(&c.all, "all", "file", 0, count, o->quiet || count <= threads);
-    gp_progress_join(&c.all, &c.board);
+    gp_progress_join(&c.all, &c.group);
     run(&c, (int)threads);
     gp_progress_end(&c.all);
-    gp_board_release(&c.board);
+    gp_progress_group_release(&c.group);
     pthread_mutex_destroy(&c.lock);
     gp_lock_file_close(c.known);
     remove_folders(jobs, count, here);

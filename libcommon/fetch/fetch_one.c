@@ -250,7 +250,7 @@ static int deliver(fetch_task *j)
                       .folder = is_folder(f),
                       .size = f->unpacked,
                       .sha256 = j->b->sha256,
-                      .board = j->b->board,
+                      .group = j->b->group,
                       .quiet = j->o.quiet};
     int rc = gp_unpack(j->part.fd, slash[1] ? slash + 1 : f->path, &u);
     gp_partial_close(&j->part, rc && f->sha256);
@@ -273,7 +273,7 @@ static fetch_task new_job(gp_bring *b)
 static gp_partial_state open_part(fetch_task *j)
 {
     gp_progress_begin(&j->progress, j->file->path, GP_PROGRESS_BYTES, 0, j->file->size, j->o.quiet);
-    gp_progress_join(&j->progress, j->b->board);
+    gp_progress_join(&j->progress, j->b->group);
     gp_partial_state state = gp_partial_open(&j->part, j->b->path, false);
     if (state == GP_PARTIAL_BUSY) {
         gp_progress_say(&j->progress, "%s: is being fetched already; waiting for that", j->b->path);
@@ -288,7 +288,7 @@ static int transfer(fetch_task *j)
 {
     const gp_catalog_file *f = j->file;
     gp_progress_begin(&j->progress, f->path, GP_PROGRESS_BYTES, j->part.done, f->size, j->o.quiet);
-    gp_progress_join(&j->progress, j->b->board);
+    gp_progress_join(&j->progress, j->b->group);
     int rc = bring(j);
     gp_progress_end(&j->progress);
     if (rc)

@@ -7,7 +7,7 @@
 #ifndef GP_FETCH_FETCH_ONE_H
 #define GP_FETCH_FETCH_ONE_H
 
-#include "cli/board.h"
+#include "cli/progress.h"
 #include "gptpipe/fetch.h"
 
 typedef struct gp_bring {
@@ -15,11 +15,11 @@ typedef struct gp_bring {
     const char *lock;     /* the lock file's name where they are; NULL: the catalog has them */
     const char *path;     /* "-" is stdout, written to when all is checked */
     const gp_fetch_options *o;
-    gp_board *board; /* of the progress of all that come at once, or NULL */
-    gp_fetched how;  /* out, as what follows: where it came from */
-    char sha256[65]; /* of the file, or of the archive that it came from */
-    int64_t size;    /* of the same; -1: not known */
-    bool full;       /* it failed for want of room, and so would any other */
+    gp_progress_group *group; /* of the progress of all that come at once, or NULL */
+    gp_fetched how;           /* out, as what follows: where it came from */
+    char sha256[65];          /* of the file, or of the archive that it came from */
+    int64_t size;             /* of the same; -1: not known */
+    bool full;                /* it failed for want of room, and so would any other */
 } gp_bring;
 
 /* 0 or -1. */

@@ -349,7 +349,7 @@ int gp_unpack(int fd, const char *name, const gp_unpacking *u)
     j->u = u;
     j->archive = archive;
     gp_progress_begin(&j->progress, name, GP_PROGRESS_BYTES, 0, fstat(fd, &st) ? -1 : st.st_size, u->quiet);
-    gp_progress_join(&j->progress, u->board);
+    gp_progress_join(&j->progress, u->group);
     int rc = u->folder ? unpack_folder(j) : unpack_file(j);
     gp_progress_end(&j->progress);
     gp_archive_close(archive);

@@ -14,12 +14,12 @@
 #include "base/base.h"
 
 typedef struct gp_unpacking {
-    const char *path;       /* what the archive becomes; "-" (of a single file): stdout */
-    bool folder;            /* true: a folder of its files; false: its one file */
-    int64_t size;           /* bytes of all its files together; -1: not known */
-    const char *sha256;     /* of the archive, 64 hexadecimal digits; in gp_unpack_look NULL: any */
-    struct gp_board *board; /* of the progress of all that are unpacked at once, or NULL */
-    bool quiet;             /* no progress */
+    const char *path;                /* what the archive becomes; "-" (of a single file): stdout */
+    bool folder;                     /* true: a folder of its files; false: its one file */
+    int64_t size;                    /* bytes of all its files together; -1: not known */
+    const char *sha256;              /* of the archive, 64 hexadecimal digits; in gp_unpack_look NULL: any */
+    struct gp_progress_group *group; /* of the progress of all that are unpacked at once, or NULL */
+    bool quiet;                      /* no progress */
 } gp_unpacking;
 
 /* Unpacks the archive in an open file, which the caller keeps from others meanwhile. name is for messages. 0 or -1,

@@ -93,12 +93,10 @@ static void draw(gp_report *r)
     segment pieces[PIECES];
     char line[PIECES * sizeof pieces->text + 2 * PIECES];
     int columns, rows;
-    gp_progress_window(&columns, &rows);
+    gp_terminal_size(&columns, &rows);
     make_pieces(r, pieces);
-    fit(line, sizeof line, pieces, (size_t)columns - 1); /* a full row would begin the next one */
-    int n = (int)strlen(line);
-    fprintf(stderr, "\r%s%*s", line, n < r->line_width ? r->line_width - n : 0, "");
-    r->line_width = n;
+    fit(line, sizeof line, pieces, (size_t)columns - 1);
+    gp_live_line_draw(&r->line_width, line);
 }
 
 void gp_report_show(gp_report *r, bool now)
@@ -129,16 +127,14 @@ void gp_report_busy(gp_report *r, const char *what)
 {
     if (!r->live || r->o->dry_run)
         return;
-    int n = 7 + (int)strlen(what);
-    fprintf(stderr, "\rtrain: %s%*s", what, n < r->line_width ? r->line_width - n : 0, "");
-    r->line_width = n > r->line_width ? n : r->line_width;
+    char line[80];
+    snprintf(line, sizeof line, "train: %s", what);
+    gp_live_line_draw(&r->line_width, line);
 }
 
 void gp_report_clear(gp_report *r)
 {
-    if (r->line_width)
-        fprintf(stderr, "\r%*s\r", r->line_width, "");
-    r->line_width = 0;
+    gp_live_line_clear(&r->line_width);
 }
 
 void gp_report_settle(gp_report *r)

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/board.h"
+#include "cli/progress.h"
 
 /* 79 columns: the text, and a bar at their end. */
 #define LINE(label) label ": 2.0 kB of 10 kB (20%)                                 [####................]"
@@ -14,15 +14,15 @@
  * stand still, so that no line has a rate, which would be the clock's. */
 typedef struct screen {
     int saved, fd;
-    gp_board board;
+    gp_progress_group group;
     gp_progress a, b;
 } screen;
 
-static void begin(gp_progress *p, gp_board *board, const char *label, bool quiet)
+static void begin(gp_progress *p, gp_progress_group *group, const char *label, bool quiet)
 {
     gp_progress_begin(p, label, GP_PROGRESS_BYTES, 2000, 10000, quiet);
     p->terminal = true;
-    gp_progress_join(p, board);
+    gp_progress_join(p, group);
 }
 
 static void open_screen(screen *s, bool quiet)
@@ -32,15 +32,15 @@ static void open_screen(screen *s, bool quiet)
     s->fd = gp_temporary_fd();
     assert_true(s->saved >= 0 && s->fd >= 0);
     dup2(s->fd, STDERR_FILENO);
-    gp_board_init(&s->board);
-    begin(&s->a, &s->board, "a", quiet);
-    begin(&s->b, &s->board, "b", quiet);
+    gp_progress_group_init(&s->group);
+    begin(&s->a, &s->group, "a", quiet);
+    begin(&s->b, &s->group, "b", quiet);
 }
 
 /* Draws at once, however soon after the last time. */
 static void set_now(screen *s, gp_progress *p)
 {
-    s->board.next = 0;
+    s->group.next = 0;
     gp_progress_set(p, 2000, NULL);
 }
 
@@ -48,7 +48,7 @@ static void set_now(screen *s, gp_progress *p)
 static void assert_wrote(screen *s, const char *expected)
 {
     char text[1024] = {0};
-    gp_board_release(&s->board);
+    gp_progress_group_release(&s->group);
     fflush(stderr);
     dup2(s->saved, STDERR_FILENO);
     assert_true(pread(s->fd, text, sizeof text - 1, 0) >= 0);
@@ -87,7 +87,7 @@ static void it_is_not_drawn_more_often_than_an_eye_can_see(void **state)
     (void)state;
     screen s;
     open_screen(&s, false);
-    s.board.next = gp_now() + 1000;
+    s.group.next = gp_now() + 1000;
     for (int i = 0; i < 100; i++)
         gp_progress_set(&s.a, 2000, NULL);
     assert_wrote(&s, "");
@@ -110,13 +110,13 @@ static void a_line_that_is_too_long_keeps_its_end(void **state)
     open_screen(&s, false);
     gp_progress_end(&s.a);
     gp_progress_end(&s.b);
-    begin(&s.a, &s.board, "no room for a bar 123456789 123456789", false);
+    begin(&s.a, &s.group, "no room for a bar 123456789 123456789", false);
     set_now(&s, &s.a);
     gp_progress_end(&s.a);
-    begin(&s.a, &s.board, "123456789 123456789 123456789 123456789 123456789 12345.bin", false);
+    begin(&s.a, &s.group, "123456789 123456789 123456789 123456789 123456789 12345.bin", false);
     set_now(&s, &s.a);
     gp_progress_end(&s.a);
-    begin(&s.a, &s.board, "123456789\xc3\xa9 123456789 123456789 123456789 123456789 1234567.bin", false);
+    begin(&s.a, &s.group, "123456789\xc3\xa9 123456789 123456789 123456789 123456789 1234567.bin", false);
     set_now(&s, &s.a);
     gp_progress_end(&s.a);
     assert_wrote(&s, "no room for a bar 123456789 123456789: 2.0 kB of 10 kB (20%)\r\033[J"
