@@ -258,6 +258,22 @@ int gp_out_open_file(gp_out *o, const char *path)
     return open_out(o, path, 0);
 }
 
+int gp_out_open_spool(gp_out *o)
+{
+    *o = (gp_out){.fd = gp_temporary_fd(), .failed = true};
+    if (o->fd < 0)
+        return -1;
+    *o = (gp_out){
+        .fd = o->fd, .path = gp_strdup("temporary file (TMPDIR names its folder)"), .pending = gp_malloc(OUT_BUFFER)};
+    return 0;
+}
+
+int gp_out_map(gp_out *o, gp_map *m, const char *name)
+{
+    *m = (gp_map){0};
+    return gp_out_flush(o) ? -1 : gp_map_fd(m, o->fd, name);
+}
+
 int gp_out_flush(gp_out *o)
 {
     if (o->failed)

@@ -77,7 +77,9 @@ typedef struct gp_out {
 
 int gp_out_open(gp_out *o, const char *path);
 int gp_out_open_file(gp_out *o, const char *path); /* never a stream: what is one under this name is replaced */
+int gp_out_open_spool(gp_out *o);                  /* an unlinked temporary file, which gp_out_abandon ends */
 int gp_out_write(gp_out *o, const void *data, size_t n);
+int gp_out_map(gp_out *o, gp_map *m, const char *name); /* what is written so far; stays good when o is released */
 int gp_out_flush(gp_out *o); /* what is pending is in the file now (but not yet safe on disk) */
 int gp_out_patch(gp_out *o, int64_t offset, const void *data, size_t n); /* files only */
 int gp_out_prepare(gp_out *o);  /* all of it is safe on disk; commit has only the name left to give */

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "data/safetensors_sums.h"
+#include "data/spool.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -247,39 +248,19 @@ static int64_t read_some(gp_safetensors *s, int fd, char *p, int64_t n)
     return done;
 }
 
-/* Copies the data of a stream to an unlinked temporary file and maps that. */
+/* One byte more than the header describes is taken, to see whether there is one. */
 static int spool(gp_safetensors *s, int fd)
 {
-    enum { CHUNK = 1 << 18 };
-    char *chunk = gp_malloc(CHUNK);
-    int64_t left = s->data_size, got = 0;
-    int rc = -1, temporary = gp_temporary_fd();
-    if (temporary < 0)
-        goto out;
-    for (; left; left -= got) {
-        got = read_some(s, fd, chunk, gp_min(left, CHUNK));
-        if (got > 0 && gp_write_all(temporary, chunk, (size_t)got, "temporary file"))
-            got = -1;
-        if (got < 0)
-            goto out;
-        if (!got) {
-            fail("%s: is truncated: the header describes %lld bytes of data, there are %lld", s->path,
-                 (long long)s->data_size, (long long)(s->data_size - left));
-            goto out;
-        }
-    }
-    got = read_some(s, fd, chunk, 1);
-    if (got > 0)
-        fail("%s: has something after its last tensor: the header describes %lld bytes of data", s->path,
-             (long long)s->data_size);
-    if (got || gp_map_fd(&s->map, temporary, "temporary file"))
-        goto out;
-    rc = 0;
-out:
-    if (temporary >= 0)
-        close(temporary);
-    free(chunk);
-    return rc;
+    gp_input in = {.fd = fd, .name = s->path};
+    if (gp_input_spool(&in, s->data_size + 1, &s->map))
+        return -1;
+    if ((int64_t)s->map.size < s->data_size)
+        return fail("%s: is truncated: the header describes %lld bytes of data, there are %zu", s->path,
+                    (long long)s->data_size, s->map.size);
+    if ((int64_t)s->map.size > s->data_size)
+        return fail("%s: has something after its last tensor: the header describes %lld bytes of data", s->path,
+                    (long long)s->data_size);
+    return 0;
 }
 
 static int open_stream(gp_safetensors *s, int fd)

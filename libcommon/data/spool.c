@@ -42,53 +42,34 @@ void gp_input_close(gp_input *in)
     *in = (gp_input){.fd = -1};
 }
 
-typedef int sink(void *self, const void *data, size_t n);
-
-static int copy(gp_input *in, sink *put, void *self)
+int gp_input_spool_to(gp_input *in, int64_t most, gp_out *out, gp_map *m, const char *name)
 {
     enum { STEP = 1 << 18 };
     char *buffer = gp_malloc(STEP);
     int rc = 0;
-    for (;;) {
-        ssize_t n = read(in->fd, buffer, STEP);
+    while (!rc && most > 0) {
+        ssize_t n = read(in->fd, buffer, (size_t)gp_min(STEP, most));
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             rc = fail_errno("%s: cannot be read", in->name);
-        if (n <= 0 || (rc = put(self, buffer, (size_t)n)))
+        if (n <= 0)
             break;
+        rc = gp_out_write(out, buffer, (size_t)n);
+        most -= n;
     }
     free(buffer);
-    return rc;
-}
-
-static int put_fd(void *self, const void *data, size_t n)
-{
-    return gp_write_all(*(int *)self, data, n, "temporary file (TMPDIR names its folder)");
-}
-
-int gp_input_spool(gp_input *in, gp_map *m)
-{
-    int fd = gp_temporary_fd();
     *m = (gp_map){0};
-    if (fd < 0)
-        return -1;
-    int rc = copy(in, put_fd, &fd);
-    if (!rc)
-        rc = gp_map_fd(m, fd, in->name);
-    close(fd);
-    return rc;
+    return rc ? rc : gp_out_map(out, m, name);
 }
 
-static int put_out(void *self, const void *data, size_t n)
+int gp_input_spool(gp_input *in, int64_t most, gp_map *m)
 {
-    return gp_out_write(self, data, n);
-}
-
-int gp_input_spool_to(gp_input *in, gp_out *out, gp_map *m)
-{
+    gp_out out;
     *m = (gp_map){0};
-    if (copy(in, put_out, out) || gp_out_flush(out))
+    if (gp_out_open_spool(&out))
         return -1;
-    return gp_map_fd(m, out->fd, out->path);
+    int rc = gp_input_spool_to(in, most, &out, m, in->name);
+    gp_out_abandon(&out);
+    return rc;
 }

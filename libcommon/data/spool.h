@@ -15,11 +15,10 @@ typedef struct gp_input {
 int gp_input_open(gp_input *in, const char *path);
 void gp_input_close(gp_input *in);
 
-/* Copies what is left of the input into an unlinked temporary file and maps that. */
-int gp_input_spool(gp_input *in, gp_map *m);
+/* Copies what is left of the input, at most so many bytes, into an unlinked temporary file, and maps that. */
+int gp_input_spool(gp_input *in, int64_t most, gp_map *m);
 
-/* Copies what is left of the input into a file being written, and maps what is there so far. The mapping
- * stays good when the file is committed. */
-int gp_input_spool_to(gp_input *in, gp_out *out, gp_map *m);
+/* The same into a file being written; name: for messages about the mapping. */
+int gp_input_spool_to(gp_input *in, int64_t most, gp_out *out, gp_map *m, const char *name);
 
 #endif

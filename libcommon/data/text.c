@@ -59,7 +59,7 @@ static int open_source(gp_text *t, text_input *s, const char *path, bool twice)
     s->mapped = s->in.mapped || twice;
     if (!s->mapped)
         s->buffer = gp_malloc(s->capacity = PART);
-    else if (s->in.mapped ? gp_map_fd(&s->map, s->in.fd, s->in.name) : gp_input_spool(&s->in, &s->map))
+    else if (s->in.mapped ? gp_map_fd(&s->map, s->in.fd, s->in.name) : gp_input_spool(&s->in, INT64_MAX, &s->map))
         return -1;
     if (s->mapped && check_text(s, s->map.data, s->map.size))
         return -1;

@@ -244,8 +244,8 @@ static int open_input(gp_tokens *s, gp_input *in, gp_stream_format format, int64
     s->info.name = s->name = gp_strdup(in->name);
     if (keep && gp_out_open_file(&out, spool))
         return -1;
-    if (keep   ? gp_input_spool_to(in, &out, &s->map)
-        : pipe ? gp_input_spool(in, &s->map)
+    if (keep   ? gp_input_spool_to(in, INT64_MAX, &out, &s->map, spool)
+        : pipe ? gp_input_spool(in, INT64_MAX, &s->map)
                : gp_map_fd(&s->map, in->fd, in->name))
         goto out;
     s->info.metadata = "{}";

@@ -53,7 +53,7 @@ static gp_tree_file *add_file(gp_tree *t, const char *path, int64_t offset)
     return &t->files[t->count++];
 }
 
-static int spool_files(gp_tree *t, gp_archive *a, int fd)
+static int spool_files(gp_tree *t, gp_archive *a, gp_out *spool)
 {
     gp_archive_file f;
     char *block = gp_malloc(BLOCK);
@@ -62,7 +62,7 @@ static int spool_files(gp_tree *t, gp_archive *a, int fd)
     while (!n && (rc = gp_archive_next(a, &f)) > 0) {
         gp_tree_file *file = add_file(t, f.path, at);
         while ((n = gp_archive_read(a, block, BLOCK)) > 0) {
-            if (gp_write_all(fd, block, (size_t)n, "temporary file (TMPDIR names its folder)")) {
+            if (gp_out_write(spool, block, (size_t)n)) {
                 n = -1;
                 break;
             }
@@ -78,13 +78,11 @@ int gp_tree_open_archive(gp_tree *t, int fd, const char *name, int64_t unpacked,
 {
     *t = (gp_tree){.root = gp_strdup(name), .archive = true};
     gp_archive *a = gp_archive_open_fd(fd, name, unpacked);
-    int spool = a ? gp_temporary_fd() : -1, rc = -1;
-    if (spool >= 0)
-        rc = spool_files(t, a, spool);
+    gp_out spool = {.fd = -1};
+    int rc = a && !gp_out_open_spool(&spool) ? spool_files(t, a, &spool) : -1;
     if (!rc)
-        rc = gp_map_fd(&t->spool, spool, name);
-    if (spool >= 0)
-        close(spool);
+        rc = gp_out_map(&spool, &t->spool, name);
+    gp_out_abandon(&spool);
     gp_archive_close(a);
     if (rc) {
         gp_tree_close(t);
