@@ -12,8 +12,15 @@
 
 struct gp_output {
     FILE *stream;
-    char *path, *temporary; /* path NULL: stdout; temporary NULL: a stream */
+    gp_out out; /* path NULL: stdout */
 };
+
+/* What is flushed goes on at once: a reader may wait for it. */
+static ssize_t put(void *self, const char *data, size_t n)
+{
+    gp_output *o = self;
+    return gp_out_write(&o->out, data, n) || gp_out_flush(&o->out) ? 0 : (ssize_t)n;
+}
 
 gp_output *gp_output_open(const char *path)
 {
@@ -21,19 +28,15 @@ gp_output *gp_output_open(const char *path)
     o->stream = stdout;
     if (!path || !strcmp(path, "-"))
         return o;
-    int stream = gp_is_stream(path), fd = -1;
-    if (stream >= 0)
-        fd = stream ? gp_open_stream(path) : gp_temporary_beside(path, &o->temporary);
-    if (fd < 0) {
-        if (stream > 0)
-            fail_errno("%s: cannot be opened", path);
+    if (gp_out_open(&o->out, path)) {
         free(o);
         return NULL;
     }
-    o->path = gp_strdup(path);
-    o->stream = fdopen(fd, "w");
+    o->stream = fopencookie(o, "w", (cookie_io_functions_t){.write = put});
     if (!o->stream)
         die("%s: %s", path, strerror(errno));
+    if (isatty(o->out.fd))
+        setvbuf(o->stream, NULL, _IOLBF, BUFSIZ);
     return o;
 }
 
@@ -45,25 +48,20 @@ FILE *gp_output_stream(gp_output *o)
 int gp_output_close(gp_output *o, bool keep)
 {
     int rc = 0;
-    const char *name = o->path ? o->path : "stdout";
+    bool named = o->out.path, failed = ferror(o->stream);
+    if (!keep && o->out.temporary)
+        o->out.failed = true; /* nothing more is written, nor a failure of it reported */
     errno = 0;
-    bool bad = fflush(o->stream) || ferror(o->stream);
-    if (o->temporary && keep && !bad) {
-        bad = fsync(fileno(o->stream));
-        rc = bad ? 0 : gp_temporary_name(fileno(o->stream), &o->temporary);
-    }
-    if (o->temporary && !keep)
-        gp_temporary_drop(fileno(o->stream), o->temporary);
-    if (o->path)
-        bad = fclose(o->stream) || bad;
-    if (keep && bad)
-        rc = fail("%s: cannot be written: %s", name, errno ? strerror(errno) : "an earlier write failed");
-    if (o->temporary && keep && !rc)
-        rc = gp_temporary_rename(o->temporary, o->path);
-    if (o->temporary && keep && rc)
-        unlink(o->temporary);
-    free(o->path);
-    free(o->temporary);
+    if (fflush(o->stream) && keep && !failed)
+        rc = named ? -1 : fail_errno("stdout: cannot be written");
+    if (keep && failed)
+        rc = fail("%s: cannot be written: an earlier write failed", named ? o->out.path : "stdout");
+    if (named)
+        fclose(o->stream);
+    if (named && keep && !rc)
+        rc = gp_out_commit(&o->out);
+    else if (named)
+        gp_out_abandon(&o->out);
     free(o);
     return rc;
 }
