@@ -73,6 +73,17 @@ static inline int64_t gp_max(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+/* Moves low up to the first i for which `before`, an expression of i, is false, or to high. It is true up to there, and
+ * false from there on. */
+#define GP_LOWER_BOUND(low, high, i, before)                                                                           \
+    for (int64_t i, above_ = (high); (low) < above_;) {                                                                \
+        i = (low) + (above_ - (low)) / 2;                                                                              \
+        if (before)                                                                                                    \
+            (low) = i + 1;                                                                                             \
+        else                                                                                                           \
+            above_ = i;                                                                                                \
+    }
+
 static inline size_t gp_round_up(size_t n, size_t to)
 {
     return (n + to - 1) / to * to;

@@ -13,15 +13,9 @@ enum { STREAM_STARTS = 0, STREAM_OFFSETS = GP_PERMUTE_ROUNDS + 1, STREAMS = 16 }
 /* The span that holds unit u of the set: the last one that begins at or before it. */
 static int find_span(const gp_order *o, int64_t u)
 {
-    int low = 0, high = o->set->count - 1;
-    while (low < high) {
-        int middle = low + (high - low + 1) / 2;
-        if (o->units[middle].before <= u)
-            low = middle;
-        else
-            high = middle - 1;
-    }
-    return low;
+    int64_t low = 0;
+    GP_LOWER_BOUND(low, o->set->count - 1, i, o->units[i + 1].before <= u);
+    return (int)low;
 }
 
 static uint64_t draw(const gp_order *o, uint32_t which, int64_t row, int64_t n)
@@ -93,14 +87,8 @@ static int64_t document_start(const gp_span *span, const gp_units *u, int64_t d)
 /* The first document whose row begins at token `from` or later; documents are in order of their starts. */
 static int64_t first_document(const gp_span *span, const gp_units *u, int64_t from)
 {
-    int64_t low = 0, high = gp_tokens_get_info(span->tokens)->documents;
-    while (low < high) {
-        int64_t middle = low + (high - low) / 2;
-        if (document_start(span, u, middle) < from)
-            low = middle + 1;
-        else
-            high = middle;
-    }
+    int64_t low = 0;
+    GP_LOWER_BOUND(low, gp_tokens_get_info(span->tokens)->documents, i, document_start(span, u, i) < from);
     return low;
 }
 

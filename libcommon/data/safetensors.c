@@ -356,18 +356,9 @@ const char *gp_safetensors_get(const gp_safetensors *s, int64_t i, gp_tensor *t)
 
 int64_t gp_safetensors_index(const gp_safetensors *s, const char *name)
 {
-    int64_t low = 0, high = s->count;
-    while (low < high) {
-        int64_t middle = low + (high - low) / 2;
-        int order = strcmp(name, s->by_name[middle]->name);
-        if (!order)
-            return s->by_name[middle] - s->entries;
-        if (order < 0)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return -1;
+    int64_t low = 0;
+    GP_LOWER_BOUND(low, s->count, i, strcmp(s->by_name[i]->name, name) < 0);
+    return low < s->count && !strcmp(s->by_name[low]->name, name) ? s->by_name[low] - s->entries : -1;
 }
 
 bool gp_safetensors_find(const gp_safetensors *s, const char *name, gp_tensor *t)

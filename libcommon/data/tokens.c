@@ -418,14 +418,8 @@ int64_t gp_tokens_split(const gp_tokens *s, double fraction)
         return fail("a validation fraction of %g is not between 0 and 1", fraction);
     int64_t at = (int64_t)llround((1 - fraction) * (double)n);
     if (documents) {
-        int64_t low = 0, high = documents; /* the first document that starts at or after `at` */
-        while (low < high) {
-            int64_t middle = (low + high) / 2;
-            if (gp_tokens_document(s, middle) < at)
-                low = middle + 1;
-            else
-                high = middle;
-        }
+        int64_t low = 0; /* the first document that starts at or after `at` */
+        GP_LOWER_BOUND(low, documents, i, gp_tokens_document(s, i) < at);
         if (low && at - gp_tokens_document(s, low - 1) < gp_tokens_document(s, low) - at)
             low--;
         low = gp_max(1, gp_min(low, documents - 1));

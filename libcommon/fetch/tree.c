@@ -102,14 +102,8 @@ int gp_tree_open_archive(gp_tree *t, int fd, const char *name, int64_t unpacked,
 /* The first file whose path is not before this one. */
 static int64_t find(const gp_tree *t, const char *path)
 {
-    int64_t low = 0, high = t->count;
-    while (low < high) {
-        int64_t middle = low + (high - low) / 2;
-        if (strcmp(t->files[middle].path, path) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
+    int64_t low = 0;
+    GP_LOWER_BOUND(low, t->count, i, strcmp(t->files[i].path, path) < 0);
     return low;
 }
 

@@ -42,14 +42,8 @@ void gp_names_release(gp_names *s)
  * is not below `byte`. */
 static int64_t lower_bound(const gp_names *s, int64_t from, int64_t to, size_t at, int byte)
 {
-    while (from < to) {
-        size_t n;
-        int64_t middle = from + (to - from) / 2;
-        if ((uint8_t)gp_vocab_bytes(s->vocab, s->ids[middle], &n)[at] < byte)
-            from = middle + 1;
-        else
-            to = middle;
-    }
+    size_t n;
+    GP_LOWER_BOUND(from, to, i, (uint8_t)gp_vocab_bytes(s->vocab, s->ids[i], &n)[at] < byte);
     return from;
 }
 

@@ -12,15 +12,9 @@ bool gp_python_is_space(uint32_t c)
 
 static uint32_t mapped(const gp_case_run *runs, size_t count, uint32_t c)
 {
-    size_t low = 0, high = count;
-    while (low < high) { /* the first run that does not end before c */
-        size_t middle = (low + high) / 2;
-        if (runs[middle].last < c)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    for (; low < count && runs[low].first <= c; low++) /* runs of every second character may interlock */
+    int64_t low = 0; /* the first run that does not end before c */
+    GP_LOWER_BOUND(low, (int64_t)count, i, runs[i].last < c);
+    for (; low < (int64_t)count && runs[low].first <= c; low++) /* runs of every second character may interlock */
         if (c <= runs[low].last && (c - runs[low].first) % runs[low].step == 0)
             return (uint32_t)((int32_t)c + runs[low].delta);
     return c;
@@ -28,15 +22,9 @@ static uint32_t mapped(const gp_case_run *runs, size_t count, uint32_t c)
 
 static bool among(const gp_case_range *ranges, size_t count, uint32_t c)
 {
-    size_t low = 0, high = count;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (ranges[middle].last < c)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < count && ranges[low].first <= c;
+    int64_t low = 0;
+    GP_LOWER_BOUND(low, (int64_t)count, i, ranges[i].last < c);
+    return low < (int64_t)count && ranges[low].first <= c;
 }
 
 static void put(gp_buf *b, uint32_t c)

@@ -3,13 +3,7 @@
 
 bool gp_is_word(uint32_t c)
 {
-    int from = 0, to = gp_word_change_count; /* how many changes are at c or before it */
-    while (from < to) {
-        int middle = from + (to - from) / 2;
-        if (gp_word_changes[middle] <= c)
-            from = middle + 1;
-        else
-            to = middle;
-    }
-    return from % 2 == 1;
+    int64_t low = 0; /* how many changes are at c or before it */
+    GP_LOWER_BOUND(low, gp_word_change_count, i, gp_word_changes[i] <= c);
+    return low % 2 == 1;
 }
