@@ -1,18 +1,15 @@
 /* archive.c: see archive.h. */
 #include "fetch/archive.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/library.h"
+#include "fetch/libraries.h"
 
 enum { BLOCK = 1 << 16, MAX_PATH = 4095, MAX_DEPTH = 64, TAR_BLOCK = 512 };
 static const int64_t FREE_BYTES = 64 << 20, MOST_RATIO = 200;
@@ -36,72 +33,12 @@ struct gp_archive {
     gp_buf path;
 };
 
-/* ---- the library, opened with the first archive ---------------------------------------------------------- */
-
-#define FUNCTIONS(X)                                                                                                   \
-    X(read_new)                                                                                                        \
-    X(read_support_format_tar)                                                                                         \
-    X(read_support_format_zip)                                                                                         \
-    X(read_support_format_raw)                                                                                         \
-    X(read_support_filter_gzip)                                                                                        \
-    X(read_support_filter_zstd)                                                                                        \
-    X(read_support_filter_xz)                                                                                          \
-    X(read_support_filter_bzip2)                                                                                       \
-    X(read_set_callback_data)                                                                                          \
-    X(read_set_read_callback)                                                                                          \
-    X(read_set_seek_callback)                                                                                          \
-    X(read_open1)                                                                                                      \
-    X(set_error)                                                                                                       \
-    X(read_next_header2)                                                                                               \
-    X(entry_new)                                                                                                       \
-    X(entry_free)                                                                                                      \
-    X(read_data)                                                                                                       \
-    X(read_data_skip)                                                                                                  \
-    X(read_free)                                                                                                       \
-    X(error_string)                                                                                                    \
-    X(filter_bytes)                                                                                                    \
-    X(filter_code)                                                                                                     \
-    X(format)                                                                                                          \
-    X(entry_pathname)                                                                                                  \
-    X(entry_pathname_utf8)                                                                                             \
-    X(entry_hardlink)                                                                                                  \
-    X(entry_hardlink_utf8)                                                                                             \
-    X(entry_filetype)                                                                                                  \
-    X(entry_size_is_set)                                                                                               \
-    X(entry_size)
-
-static struct {
-#define MEMBER(name) __typeof__(archive_##name) *name;
-    FUNCTIONS(MEMBER)
-    __typeof__(archive_errno) *error_number; /* errno is a macro */
-} lib;
-
-static const char *const libraries[] = {GPTPIPE_LIBARCHIVE}; /* as it was when this was built */
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static bool found;
-
-static void open_once(void)
-{
-#define FUNCTION(name) {"archive_" #name, &lib.name},
-    static const gp_function functions[] = {FUNCTIONS(FUNCTION){"archive_errno", &lib.error_number}};
-    found = gp_library_open(libraries, ARRAY_LEN(libraries), functions, ARRAY_LEN(functions));
-}
-
-static int open_library(void)
-{
-    pthread_once(&once, open_once);
-    return found ? 0
-                 : fail("%s cannot be opened, which archives need; install libarchive13, or name its folder in "
-                        "LD_LIBRARY_PATH",
-                        libraries[0]);
-}
-
 /* ---- an archive ------------------------------------------------------------------------------------------ */
 
 static int broken(const gp_archive *a)
 {
-    const char *why = lib.error_string(a->reader);
-    if (lib.error_number(a->reader) == ENOMEM)
+    const char *why = gp_libarchive.error_string(a->reader);
+    if (gp_libarchive.error_number(a->reader) == ENOMEM)
         die("out of memory (libarchive)");
     return fail("%s: cannot be unpacked: %s; it is damaged or cut short", a->name, why ? why : "not said why");
 }
@@ -117,13 +54,13 @@ static int too_large(const gp_archive *a)
 
 static struct archive *new_reader(void)
 {
-    struct archive *r = lib.read_new();
+    struct archive *r = gp_libarchive.read_new();
     if (!r)
         die("out of memory (libarchive)");
-    int rcs[] = {lib.read_support_format_tar(r),  lib.read_support_format_zip(r),
-                 lib.read_support_format_raw(r), /* a compressed file alone */
-                 lib.read_support_filter_gzip(r), lib.read_support_filter_zstd(r),
-                 lib.read_support_filter_xz(r),   lib.read_support_filter_bzip2(r)};
+    int rcs[] = {gp_libarchive.read_support_format_tar(r),  gp_libarchive.read_support_format_zip(r),
+                 gp_libarchive.read_support_format_raw(r), /* a compressed file alone */
+                 gp_libarchive.read_support_filter_gzip(r), gp_libarchive.read_support_filter_zstd(r),
+                 gp_libarchive.read_support_filter_xz(r),   gp_libarchive.read_support_filter_bzip2(r)};
     for (size_t i = 0; i < ARRAY_LEN(rcs); i++)
         if (rcs[i] < ARCHIVE_WARN) /* and without tar an archive would be a file alone */
             die("out of memory (libarchive)");
@@ -138,7 +75,7 @@ static la_ssize_t read_block(struct archive *r, void *self, const void **block)
         n = read(a->fd, a->block, BLOCK);
     while (n < 0 && errno == EINTR);
     if (n < 0)
-        lib.set_error(r, errno, "%s", strerror(errno));
+        gp_libarchive.set_error(r, errno, "%s", strerror(errno));
     *block = a->block;
     return n < 0 ? ARCHIVE_FATAL : n;
 }
@@ -149,7 +86,7 @@ static la_int64_t seek_block(struct archive *r, void *self, la_int64_t offset, i
     const gp_archive *a = self;
     off_t at = lseek(a->fd, offset, from);
     if (at < 0)
-        lib.set_error(r, errno, "%s", strerror(errno));
+        gp_libarchive.set_error(r, errno, "%s", strerror(errno));
     return at < 0 ? ARCHIVE_FATAL : at;
 }
 
@@ -157,8 +94,8 @@ static la_int64_t seek_block(struct archive *r, void *self, la_int64_t offset, i
 static int begin_reading(gp_archive *a)
 {
     struct archive *r = a->reader;
-    if (lib.read_set_callback_data(r, a) || lib.read_set_read_callback(r, read_block) ||
-        lib.read_set_seek_callback(r, seek_block) || lib.read_open1(r))
+    if (gp_libarchive.read_set_callback_data(r, a) || gp_libarchive.read_set_read_callback(r, read_block) ||
+        gp_libarchive.read_set_seek_callback(r, seek_block) || gp_libarchive.read_open1(r))
         return broken(a);
     return 0;
 }
@@ -166,7 +103,7 @@ static int begin_reading(gp_archive *a)
 gp_archive *gp_archive_open_fd(int fd, const char *name, int64_t unpacked)
 {
     struct stat st;
-    if (open_library())
+    if (gp_libarchive_open())
         return NULL;
     if (fstat(fd, &st) || lseek(fd, 0, SEEK_SET) < 0)
         return fail("%s: cannot be read: %s", name, strerror(errno)), NULL;
@@ -185,7 +122,7 @@ gp_archive *gp_archive_open_fd(int fd, const char *name, int64_t unpacked)
                       .max_entries = FREE_ENTRIES + size / BYTES_AN_ENTRY,
                       .max_names = FREE_BYTES + size,
                       .most = unpacked >= 0 ? unpacked : most};
-    a->entry = lib.entry_new();
+    a->entry = gp_libarchive.entry_new();
     if (!a->entry)
         die("out of memory (libarchive)");
     if (!begin_reading(a))
@@ -211,8 +148,8 @@ void gp_archive_close(gp_archive *a)
 {
     if (!a)
         return;
-    lib.read_free(a->reader);
-    lib.entry_free(a->entry);
+    gp_libarchive.read_free(a->reader);
+    gp_libarchive.entry_free(a->entry);
     if (a->owned)
         close(a->fd);
     free(a->block);
@@ -266,8 +203,8 @@ static int take_path(gp_archive *a, const char *from)
 /* What libarchive could not convert to this locale is UTF-8 in the archive, and so a name as good as any. */
 static const char *path_of(struct archive_entry *e)
 {
-    const char *path = lib.entry_pathname(e);
-    return path ? path : lib.entry_pathname_utf8(e);
+    const char *path = gp_libarchive.entry_pathname(e);
+    return path ? path : gp_libarchive.entry_pathname_utf8(e);
 }
 
 /* 1: a file; 0: a folder, which is nothing in itself; -1: what must not be. */
@@ -275,15 +212,15 @@ static int check_entry(gp_archive *a, struct archive_entry *e)
 {
     if (count_entry(a, path_of(e)) || take_path(a, path_of(e)))
         return -1;
-    bool hard = lib.entry_hardlink(e) || lib.entry_hardlink_utf8(e);
-    if (hard || lib.entry_filetype(e) == AE_IFLNK)
+    bool hard = gp_libarchive.entry_hardlink(e) || gp_libarchive.entry_hardlink_utf8(e);
+    if (hard || gp_libarchive.entry_filetype(e) == AE_IFLNK)
         return fail("%s: holds a link, %s; the archive is left alone whole", a->name, a->path.data);
-    if (lib.entry_filetype(e) == AE_IFDIR)
+    if (gp_libarchive.entry_filetype(e) == AE_IFDIR)
         return 0;
-    if (lib.entry_filetype(e) != AE_IFREG || !a->path.len)
+    if (gp_libarchive.entry_filetype(e) != AE_IFREG || !a->path.len)
         return fail("%s: holds %s, which is neither file nor folder; the archive is left alone whole", a->name,
                     a->path.len ? a->path.data : "a file without a name");
-    if (lib.entry_size_is_set(e) && lib.entry_size(e) > a->most - a->done)
+    if (gp_libarchive.entry_size_is_set(e) && gp_libarchive.entry_size(e) > a->most - a->done)
         return too_large(a);
     return 1;
 }
@@ -292,13 +229,13 @@ static int check_entry(gp_archive *a, struct archive_entry *e)
  * too, but then reading on has taken nothing. */
 static int next_entry(gp_archive *a, struct archive_entry **e)
 {
-    if (a->entries && lib.read_data_skip(a->reader) < ARCHIVE_WARN) /* with the padding behind it */
+    if (a->entries && gp_libarchive.read_data_skip(a->reader) < ARCHIVE_WARN) /* with the padding behind it */
         return ARCHIVE_FATAL;
-    int64_t before = lib.filter_bytes(a->reader, 0);
-    int rc = lib.read_next_header2(a->reader, a->entry);
+    int64_t before = gp_libarchive.filter_bytes(a->reader, 0);
+    int rc = gp_libarchive.read_next_header2(a->reader, a->entry);
     *e = a->entry;
-    bool tar = (lib.format(a->reader) & ARCHIVE_FORMAT_BASE_MASK) == ARCHIVE_FORMAT_TAR;
-    a->cut = rc == ARCHIVE_EOF && tar && lib.filter_bytes(a->reader, 0) - before < TAR_BLOCK;
+    bool tar = (gp_libarchive.format(a->reader) & ARCHIVE_FORMAT_BASE_MASK) == ARCHIVE_FORMAT_TAR;
+    a->cut = rc == ARCHIVE_EOF && tar && gp_libarchive.filter_bytes(a->reader, 0) - before < TAR_BLOCK;
     return rc;
 }
 
@@ -313,8 +250,8 @@ int gp_archive_next(gp_archive *a, gp_archive_file *f)
             break;
         if (rc != ARCHIVE_OK && rc != ARCHIVE_WARN) /* a warning: a name that this locale cannot show */
             return a->size ? broken(a) : fail("%s: is empty, an archive was expected", a->name);
-        bool single = lib.format(a->reader) == ARCHIVE_FORMAT_RAW;
-        if (single && lib.filter_code(a->reader, 0) == ARCHIVE_FILTER_NONE)
+        bool single = gp_libarchive.format(a->reader) == ARCHIVE_FORMAT_RAW;
+        if (single && gp_libarchive.filter_code(a->reader, 0) == ARCHIVE_FILTER_NONE)
             return fail("%s: is not an archive (tar or zip) nor compressed (gz, zst, xz, bz2)", a->name);
         rc = check_entry(a, e);
         *f = (gp_archive_file){.path = a->path.data, .single = single};
@@ -330,7 +267,7 @@ int64_t gp_archive_read(gp_archive *a, void *to, size_t n)
 {
     la_ssize_t got;
     do
-        got = lib.read_data(a->reader, to, n);
+        got = gp_libarchive.read_data(a->reader, to, n);
     while (got == ARCHIVE_RETRY);
     if (got < 0)
         return broken(a);
@@ -340,5 +277,5 @@ int64_t gp_archive_read(gp_archive *a, void *to, size_t n)
 
 int64_t gp_archive_consumed(const gp_archive *a)
 {
-    return lib.filter_bytes(a->reader, -1);
+    return gp_libarchive.filter_bytes(a->reader, -1);
 }

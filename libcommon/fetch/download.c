@@ -18,7 +18,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "fetch/curl.h"
+#include "fetch/libraries.h"
 
 /* One response being read. */
 typedef struct response {
