@@ -61,7 +61,7 @@ static inline double gp_mfu_of_bound(const gp_mfu *r, const gp_profile_row *op)
 /* mfu_json.c: "vendor": {"name": ..., "flops": ..., "bandwidth": ...} */
 void gp_mfu_put_vendor(gp_buf *b, const gp_vendor *vendor, double flops);
 
-/* mfu_notes.c. What a pass's shares are of; and NULL, or what is to be said where one is above 100%. */
+/* mfu_print.c. What a pass's shares are of; and NULL, or what is to be said where one is above 100%. */
 typedef enum gp_mfu_share {
     GP_SHARE_PEAK,
     GP_SHARE_VENDOR,

@@ -62,7 +62,7 @@ void gp_report_busy(gp_report *r, const char *what);
 /* The share of the peak, NAN where that is not known. */
 double gp_report_mfu(const gp_report *r, double tok_s);
 
-/* report_events.c: one record for TensorBoard, where that is asked for. */
+/* tensorboard.c: one record for TensorBoard, where that is asked for. */
 void gp_report_events(gp_report *r, int64_t step, const gp_scalar *scalars, int count);
 
 /* Cuts what TensorBoard is told back to a step. 0 or -1. */
