@@ -94,9 +94,9 @@ cp SECURITY.md "$copy/tree"
 seq $README_LINES >> "$copy/tree/README.md"
 caught readme 'expected at most 150'
 cp README.md "$copy/tree"
-seq 200 >> "$copy/tree/libcommon/train/train.c"
-seq 200 >> "$copy/tree/libcommon/train/step.c"
-caught reading 'docs/reading.md: says about'
+sed -i 's/: about [0-9]*,[0-9]* lines/: about 5,500 lines/' "$copy/tree/docs/reading.md"
+caught reading 'docs/reading.md: says about 5500 lines'
+cp docs/reading.md "$copy/tree/docs"
 seq 9000 >> "$copy/tree/libcommon/train/train.c"
 caught reading 'expected at most 9000' 2
 echo "the pages are true of the tree"
