@@ -13,7 +13,7 @@
  * A new kind of data is one more source, and training, evaluation and scoring read it without knowing. Masked tokens
  * (BERT) fill what is here: inputs with the masks, targets -100 but where one stands, types, lengths; which tokens are
  * masked is a function of the seed, n and the row. Images need one more member, a tensor (B,...) of numbers in place of
- * inputs, and an op that embeds it.
+ * inputs, and an op that embeds it; an item of a data set holds them already (gp_data_item's values).
  */
 #ifndef GPTPIPE_BATCH_H
 #define GPTPIPE_BATCH_H

@@ -2,11 +2,12 @@
  *
  *     gp_fetch_options fetch = {.quiet = true};
  *     gp_dataset *d = gp_dataset_open("imdb", &(gp_dataset_options){.split = "train", .fetch = &fetch});
- *     gp_dataset_item item = {0};
+ *     printf("%d labels\n", gp_dataset_label_count(d));
+ *     gp_data_item item = {0};
  *     for (int64_t i = 0; i < gp_dataset_length(d); i++)
  *         if (!gp_dataset_get(d, i, &item))
  *             printf("%s: %.*s\n", gp_dataset_label_name(d, item.label), (int)item.length, item.text);
- *     gp_dataset_item_release(&item);
+ *     gp_data_item_release(&item);
  *     gp_dataset_close(d);
  *
  * text      a file; each text that the separator ends (and the last one) is an item, an empty one is none. Without a
@@ -28,6 +29,7 @@
 
 #include "gptpipe/error.h"
 #include "gptpipe/fetch.h"
+#include "gptpipe/tensor.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -55,24 +57,21 @@ typedef struct gp_dataset_options {
 GP_API gp_dataset *gp_dataset_open(const char *name, const gp_dataset_options *options);
 GP_API void gp_dataset_close(gp_dataset *d);
 
-/* Brings all files of a name into its folder. 0 or -1. */
-GP_API int gp_dataset_download(const char *name, const gp_dataset_options *options);
-
 GP_API int64_t gp_dataset_length(const gp_dataset *d);
-GP_API const char *gp_dataset_kind(const gp_dataset *d);
 
-typedef struct gp_dataset_item {
+typedef struct gp_data_item {
     const char *text;  /* as it is in the file, without the separator; not NUL-terminated */
     size_t length;     /* bytes */
+    gp_tensor values;  /* of what is no text, its numbers, row-major: an image is U8 [H,W,3]; data NULL: it is a text */
     int label;         /* -1: it has none */
     const char *split; /* or NULL; as long as the data set */
     void *memory;      /* private */
-} gp_dataset_item;
+} gp_data_item;
 
-/* Item i of [0, length). Begin with an item of zeros; the text is good until the next get into the same item, or its
- * release. -1 where a file or line is not what it should be: it is named. */
-GP_API int gp_dataset_get(const gp_dataset *d, int64_t i, gp_dataset_item *item);
-GP_API void gp_dataset_item_release(gp_dataset_item *item);
+/* Item i of [0, length). Begin with an item of zeros; its text or values are good until the next get into the same
+ * item, or its release. -1 where a file or line is not what it should be: it is named. */
+GP_API int gp_dataset_get(const gp_dataset *d, int64_t i, gp_data_item *item);
+GP_API void gp_data_item_release(gp_data_item *item);
 
 GP_API int gp_dataset_label_count(const gp_dataset *d);                   /* 0: no names are known */
 GP_API const char *gp_dataset_label_name(const gp_dataset *d, int label); /* NULL: it has none */

@@ -43,11 +43,6 @@ int64_t gp_dataset_length(const gp_dataset *d)
     return last->first + last->count;
 }
 
-const char *gp_dataset_kind(const gp_dataset *d)
-{
-    return gp_items_format_name(d->items->format);
-}
-
 int gp_dataset_label_count(const gp_dataset *d)
 {
     return d->items->label_count;
@@ -60,34 +55,43 @@ const char *gp_dataset_label_name(const gp_dataset *d, int label)
 
 /* ---- items ----------------------------------------------------------------------------------------------- */
 
-void gp_dataset_item_release(gp_dataset_item *item)
+void gp_data_item_release(gp_data_item *item)
 {
     free(item->memory);
-    *item = (gp_dataset_item){.label = -1};
+    *item = (gp_data_item){.label = -1};
 }
 
-int gp_dataset_get(const gp_dataset *d, int64_t i, gp_dataset_item *item)
+int gp_dataset_get(const gp_dataset *d, int64_t i, gp_data_item *item)
 {
     BUG_ON(i < 0 || i >= gp_dataset_length(d));
     const gp_dataset_split *s = d->splits;
     while (i >= s->first + s->count)
         s++;
-    gp_dataset_item_release(item);
+    gp_data_item_release(item);
     if (d->kind->get(d, s, i - s->first, item)) {
-        gp_dataset_item_release(item);
+        gp_data_item_release(item);
         return -1;
     }
     item->split = s->name;
     return 0;
 }
 
+int gp_dataset_check_text(const gp_dataset *d, int64_t i, const gp_data_item *item)
+{
+    char shape[96];
+    if (!item->values.data)
+        return 0;
+    return fail("%s: item %lld is %s, expected a text", d->name, (long long)i,
+                gp_tensor_format(&item->values, shape, (int)sizeof shape));
+}
+
 int gp_dataset_write_lines(const gp_dataset *d, const gp_dataset_split *s, gp_out *out)
 {
-    gp_dataset_item item = {0};
+    gp_data_item item = {0};
     gp_buf line = {0};
     int rc = 0;
     for (int64_t i = 0; !rc && i < s->count; i++) {
-        rc = gp_dataset_get(d, s->first + i, &item);
+        rc = gp_dataset_get(d, s->first + i, &item) || gp_dataset_check_text(d, s->first + i, &item) ? -1 : 0;
         if (rc)
             break;
         line.len = 0;
@@ -101,7 +105,7 @@ int gp_dataset_write_lines(const gp_dataset *d, const gp_dataset_split *s, gp_ou
         gp_buf_puts(&line, "\n");
         rc = gp_out_write(out, line.data, line.len);
     }
-    gp_dataset_item_release(&item);
+    gp_data_item_release(&item);
     gp_buf_release(&line);
     return rc;
 }

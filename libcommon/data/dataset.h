@@ -20,7 +20,7 @@ typedef struct gp_dataset_kind_of {
     int (*open)(gp_dataset *d, gp_dataset_split *s); /* finds its items: sets count and state */
     void (*close)(gp_dataset_split *s);              /* frees the state, which may be NULL */
     /* Item i of this split into a clean item. */
-    int (*get)(const gp_dataset *d, const gp_dataset_split *s, int64_t i, gp_dataset_item *item);
+    int (*get)(const gp_dataset *d, const gp_dataset_split *s, int64_t i, gp_data_item *item);
     int (*write)(const gp_dataset *d, const gp_dataset_split *s, gp_out *out);
 } gp_dataset_kind_of;
 
@@ -39,6 +39,9 @@ struct gp_dataset {
 
 extern const gp_dataset_kind_of gp_dataset_text, gp_dataset_labelled, gp_dataset_jsonl;
 extern const gp_dataset_kind_of *const gp_dataset_kinds[GP_ITEMS_FORMATS];
+
+/* -1 where the item is no text: what reads texts alone asks first. */
+int gp_dataset_check_text(const gp_dataset *d, int64_t i, const gp_data_item *item);
 
 /* The label of that name; -1: there is none. */
 int gp_dataset_find_label(const gp_dataset *d, const char *name);

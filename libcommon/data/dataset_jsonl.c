@@ -93,7 +93,7 @@ static int read_label(const gp_dataset *d, const json_t *o, const lines *l, int6
     return 0;
 }
 
-static int jsonl_get(const gp_dataset *d, const gp_dataset_split *s, int64_t i, gp_dataset_item *item)
+static int jsonl_get(const gp_dataset *d, const gp_dataset_split *s, int64_t i, gp_data_item *item)
 {
     const lines *l = s->state;
     const jsonl_line *at = l->lines + i;

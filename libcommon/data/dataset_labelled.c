@@ -130,7 +130,7 @@ static void labelled_close(gp_dataset_split *s)
     free(all);
 }
 
-static int labelled_get(const gp_dataset *d, const gp_dataset_split *s, int64_t i, gp_dataset_item *item)
+static int labelled_get(const gp_dataset *d, const gp_dataset_split *s, int64_t i, gp_data_item *item)
 {
     const documents *all = s->state;
     const labelled_file *one = all->list + i;
@@ -141,7 +141,7 @@ static int labelled_get(const gp_dataset *d, const gp_dataset_split *s, int64_t 
     free(path);
     if (rc)
         return -1;
-    *item = (gp_dataset_item){.text = b.data, .length = b.size, .label = one->label, .memory = b.memory};
+    *item = (gp_data_item){.text = b.data, .length = b.size, .label = one->label, .memory = b.memory};
     return 0;
 }
 

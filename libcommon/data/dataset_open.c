@@ -222,16 +222,3 @@ gp_dataset *gp_dataset_open(const char *name, const gp_dataset_options *options)
     gp_dataset_close(d);
     return NULL;
 }
-
-int gp_dataset_download(const char *name, const gp_dataset_options *options)
-{
-    static const gp_dataset_options none = {0};
-    static const gp_fetch_options plain = {0};
-    const gp_dataset_options *o = options ? options : &none;
-    gp_catalog *built_in = o->catalog ? NULL : gp_catalog_open(NULL);
-    const gp_catalog *c = o->catalog ? o->catalog : built_in;
-    const gp_catalog_entry *e = c ? gp_catalog_find(c, name) : NULL;
-    int rc = e ? gp_fetch(e, folder_of(o), o->fetch ? o->fetch : &plain) : -1;
-    gp_catalog_close(built_in);
-    return rc;
-}

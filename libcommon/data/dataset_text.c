@@ -60,7 +60,7 @@ static void text_close(gp_dataset_split *s)
     free(t);
 }
 
-static int text_get(const gp_dataset *d, const gp_dataset_split *s, int64_t i, gp_dataset_item *item)
+static int text_get(const gp_dataset *d, const gp_dataset_split *s, int64_t i, gp_data_item *item)
 {
     const text *t = s->state;
     (void)d;

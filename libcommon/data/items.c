@@ -6,6 +6,7 @@
 
 #include "base/batch.h"
 #include "base/rng.h"
+#include "data/dataset.h"
 
 typedef struct items {
     gp_source source;
@@ -23,11 +24,11 @@ static int64_t item_of(const items *s, int64_t epoch, int64_t row)
 }
 
 /* Item i into a row of T ids. */
-static int fill_row(const items *s, int64_t i, gp_dataset_item *item, int32_t *row, int32_t *length)
+static int fill_row(const items *s, int64_t i, gp_data_item *item, int32_t *row, int32_t *length)
 {
     int32_t *ids = NULL;
     int64_t count = 0, T = s->o.T;
-    if (gp_dataset_get(s->d, i, item))
+    if (gp_dataset_get(s->d, i, item) || gp_dataset_check_text(s->d, i, item))
         return -1;
     if (gp_tokenizer_encode(s->t, item->text, item->length, &ids, &count)) {
         char *which = gp_format("item %lld", (long long)i);
@@ -51,7 +52,7 @@ static int fill(const gp_source *self, int64_t n, gp_batch *batch)
             *labels = gp_batch_fill(batch->labels);
     int64_t *which = gp_batch_fill(batch->items);
     int64_t epoch = n / s->source.batches, first = n % s->source.batches * s->o.B;
-    gp_dataset_item item = {0};
+    gp_data_item item = {0};
     int rc = 0;
     BUG_ON(n < 0);
     batch->B = gp_min(s->o.B, s->count - first);
@@ -61,7 +62,7 @@ static int fill(const gp_source *self, int64_t n, gp_batch *batch)
         rc = fill_row(s, which[r], &item, ids + r * s->o.T, &lengths[r]);
         labels[r] = item.label;
     }
-    gp_dataset_item_release(&item);
+    gp_data_item_release(&item);
     return rc;
 }
 

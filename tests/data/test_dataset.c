@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "fetch/unpack.h"
-#include "gptpipe/dataset.h"
+#include "data/dataset.h"
 
 static char dir[64];
 static int start = -1;
@@ -54,7 +54,7 @@ static void assert_refused(const char *name, const gp_dataset_options *o, const 
 
 static void assert_item(const gp_dataset *d, int64_t i, const char *text, int label, const char *split)
 {
-    gp_dataset_item item = {0};
+    gp_data_item item = {0};
     assert_int_equal(gp_dataset_get(d, i, &item), 0);
     assert_int_equal(item.length, strlen(text));
     assert_memory_equal(item.text, text, item.length);
@@ -63,12 +63,12 @@ static void assert_item(const gp_dataset *d, int64_t i, const char *text, int la
         assert_string_equal(item.split, split);
     else
         assert_null(item.split);
-    gp_dataset_item_release(&item);
+    gp_data_item_release(&item);
 }
 
 static void assert_bad_item(const gp_dataset *d, int64_t i, const char *words)
 {
-    gp_dataset_item item = {0};
+    gp_data_item item = {0};
     assert_int_equal(gp_dataset_get(d, i, &item), -1);
     assert_said(words);
     assert_null(item.memory);
@@ -81,7 +81,7 @@ static void the_documents_of_a_text_are_what_its_separator_ends(void **state)
     (void)state;
     save("a.txt", "one\n\ntwo\nlines\n\n\n\nthree");
     gp_dataset *d = opened("./a.txt", &(gp_dataset_options){.separator = "\n\n"});
-    assert_string_equal(gp_dataset_kind(d), "text");
+    assert_int_equal(d->items->format, GP_ITEMS_TEXT);
     assert_int_equal(gp_dataset_length(d), 3); /* what is empty is none */
     assert_item(d, 0, "one", -1, NULL);
     assert_item(d, 1, "two\nlines", -1, NULL);
@@ -126,7 +126,7 @@ static void shakespeare_is_his_speeches(void **state)
 
 static void assert_imdb(const gp_dataset *d)
 {
-    assert_string_equal(gp_dataset_kind(d), "labelled");
+    assert_int_equal(d->items->format, GP_ITEMS_LABELLED);
     assert_int_equal(gp_dataset_label_count(d), 2);
     assert_string_equal(gp_dataset_label_name(d, 0), "neg");
     assert_string_equal(gp_dataset_label_name(d, 1), "pos");

@@ -21,7 +21,7 @@ static void as_text(const char *path)
 
 static void as_items(const char *path)
 {
-    gp_dataset_item item = {0};
+    gp_data_item item = {0};
     fuzz_begin();
     gp_dataset *d = gp_dataset_open(path, &(gp_dataset_options){.kind = "jsonl", .label = "label"});
     if (!d)
@@ -33,7 +33,7 @@ static void as_items(const char *path)
         else
             BUG_ON(item.label < -1 || (item.length && !item.text));
     }
-    gp_dataset_item_release(&item);
+    gp_data_item_release(&item);
     gp_dataset_close(d);
 }
 
