@@ -38,7 +38,6 @@ typedef struct gp_catalog_file {
 
 /* The formats of data sets whose items gptpipe/dataset.h reads: "text", "labelled", "jsonl". */
 typedef enum gp_items_format { GP_ITEMS_TEXT, GP_ITEMS_LABELLED, GP_ITEMS_JSONL, GP_ITEMS_FORMATS } gp_items_format;
-GP_API const char *gp_items_format_name(gp_items_format format);
 
 /* What the items of a data set are. */
 typedef struct gp_catalog_items {
@@ -117,9 +116,6 @@ GP_API int gp_fetch_open(const gp_catalog_file *f, const gp_fetch_options *o);
 
 /* All files of a data set below the folder `dir`. 0 or -1. */
 GP_API int gp_fetch(const gp_catalog_entry *d, const char *dir, const gp_fetch_options *o);
-
-/* One file, without a lock file. *how (where not NULL) says where it came from. 0 or -1. */
-GP_API int gp_fetch_file(const gp_catalog_file *f, const char *path, const gp_fetch_options *o, gp_fetched *how);
 
 #ifdef __cplusplus
 }

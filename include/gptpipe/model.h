@@ -8,6 +8,15 @@
  *     gp_model_evaluate(m, &batch, &loss, NULL);
  *     gp_model_free(m);
  *
+ * Token by token, where gp_generate_all (sampler.h) does not do what is wanted:
+ *
+ *     gp_model_plan_cache(m, 1, T);
+ *     gp_model_prefill(m, 0, ids, T);                      // the prompt
+ *     for (int32_t id, sample = 0, at = T; at < limit; at++) {
+ *         gp_model_sample(m, &sampling, &sample, &at, &id); // from the logits of the last token
+ *         gp_model_decode(m, &id, &at);
+ *     }
+ *
  * Nothing is allocated between gp_model_plan and gp_model_free.
  */
 #ifndef GPTPIPE_MODEL_H
@@ -36,7 +45,6 @@ GP_API void gp_model_free(gp_model *m);
 GP_API void gp_model_init(gp_model *m, uint64_t seed);
 
 GP_API const gp_config *gp_model_config(const gp_model *m);
-GP_API gp_backend *gp_model_backend(gp_model *m);
 
 /* What a training pass makes again when backward comes there, in place of keeping it: nothing; the outputs of norms and
  * of GELU, out of what went into them; or all of a block, out of its input. Layer by layer 16, 10 and 1 tensors of

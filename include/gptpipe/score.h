@@ -3,9 +3,11 @@
  *     gp_score_options o = {.stride = 512};
  *     gp_score_text(model, tokenizer, "wiki.txt", &o, stdout);
  *     gp_score_task(model, tokenizer, GP_TASK_LAMBADA, "lambada_test.jsonl", &o, stdout);
+ *     gp_text_score s;
+ *     gp_score_ids(model, tokenizer, ids, count, &o, &s); // perplexity: exp(-s.log_p / (double)s.scored)
  *
- * Both print a report, or JSON Lines: an object an item, and {"total": ...} last. Probabilities are told as natural
- * logarithms (nats).
+ * The first two print a report, or JSON Lines: an object an item, and {"total": ...} last. Probabilities are printed as
+ * natural logarithms (nats).
  */
 #ifndef GPTPIPE_SCORE_H
 #define GPTPIPE_SCORE_H

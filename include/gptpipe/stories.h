@@ -37,7 +37,6 @@ typedef struct gp_stories gp_stories;
 
 GP_API gp_stories *gp_stories_open(uint64_t seed); /* NULL when the grammar is broken */
 GP_API void gp_stories_close(gp_stories *s);
-GP_API uint64_t gp_stories_seed(const gp_stories *s);
 
 /* Story i >= 0. 0, or -1 when it is longer than GP_STORY_MAX (not with the grammar as shipped). */
 GP_API int gp_stories_get(const gp_stories *s, int64_t i, gp_story *story);

@@ -36,11 +36,8 @@ GP_API gp_tokenizer *gp_tokenizer_open(const char *name);
 /* From tokenizer.json text, as token streams and checkpoints carry it. `where` names it in messages. */
 GP_API gp_tokenizer *gp_tokenizer_from_json(const char *json, size_t length, const char *where);
 
-/* One id a character (Unicode code point) of the text, in code point order; then one for each byte that stood
- * where no character could be decoded. */
-GP_API gp_tokenizer *gp_tokenizer_build_char(const char *text, size_t length);
-
-/* The same for the characters of several texts: add each of them whole, then build (which frees c). */
+/* One id a character (Unicode code point) of texts, in code point order; then one for each byte that stood where no
+ * character could be decoded. Add each text whole, then build (which frees c). */
 typedef struct gp_charset gp_charset;
 GP_API gp_charset *gp_charset_new(void);
 GP_API void gp_charset_add(gp_charset *c, const char *text, size_t length);

@@ -11,11 +11,6 @@ enum { MOST_NAMES = 1000 };
 
 static const char *const format_names[GP_ITEMS_FORMATS] = {"text", "labelled", "jsonl"};
 
-const char *gp_items_format_name(gp_items_format format)
-{
-    return format_names[format];
-}
-
 static int read_format(gp_catalog_items *items, const char *name, const char *where)
 {
     for (int i = 0; i < GP_ITEMS_FORMATS; i++)

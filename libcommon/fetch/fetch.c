@@ -291,15 +291,3 @@ int gp_fetch(const gp_catalog_entry *d, const char *dir, const gp_fetch_options 
     free(jobs);
     return rc;
 }
-
-int gp_fetch_file(const gp_catalog_file *f, const char *path, const gp_fetch_options *o, gp_fetched *how)
-{
-    gp_bring b = {.file = *f, .path = path, .o = o, .size = -1};
-    size_t here = here_of(path);
-    int rc = gp_bring_file(&b);
-    if (rc)
-        remove_empty(path, here);
-    if (how)
-        *how = b.how;
-    return rc;
-}

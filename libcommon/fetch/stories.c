@@ -34,11 +34,6 @@ void gp_stories_close(gp_stories *s)
     free(s);
 }
 
-uint64_t gp_stories_seed(const gp_stories *s)
-{
-    return s->seed;
-}
-
 int gp_stories_get(const gp_stories *s, int64_t i, gp_story *story)
 {
     story->length = gp_grammar_draw(&s->grammar, s->seed, i, story->text, GP_STORY_MAX, &story->nats);

@@ -241,11 +241,6 @@ const gp_config *gp_model_config(const gp_model *m)
     return &m->config;
 }
 
-gp_backend *gp_model_backend(gp_model *m)
-{
-    return m->be;
-}
-
 /* Slots are opened for the first planned shape: packing may depend on how many rows come at a time. */
 void gp_model_open_slots(gp_model *m, int64_t rows)
 {

@@ -127,10 +127,3 @@ gp_tokenizer *gp_charset_build(gp_charset *c)
     free(c);
     return t;
 }
-
-gp_tokenizer *gp_tokenizer_build_char(const char *text, size_t length)
-{
-    gp_charset *c = gp_charset_new();
-    gp_charset_add(c, text, length);
-    return gp_charset_build(c);
-}

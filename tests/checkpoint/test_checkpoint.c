@@ -1,5 +1,6 @@
 /* Checkpoints: the goldens of transformers in and out, every way to store them that is accepted, and every
  * refusal by name. */
+#include "chars.h"
 #include "test.h"
 
 #include "gptpipe/checkpoint.h"
@@ -447,7 +448,7 @@ static void test_tokenizer_is_carried_along(void **state)
 static void test_character_tokenizer_is_named_for_autotokenizer(void **state)
 {
     (void)state;
-    gp_tokenizer *t = gp_tokenizer_build_char("a b", 3);
+    gp_tokenizer *t = chars_of("a b", 3);
     uint8_t expected[16], found[16];
     char *text = gp_tokenizer_to_json(t);
     gp_tokenizer_fingerprint(t, expected);

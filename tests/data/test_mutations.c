@@ -4,6 +4,7 @@
 #include "gptpipe/corpus.h"
 
 #include "small_bpe.h"
+#include "chars.h"
 #include "test.h"
 
 #include <stdlib.h>
@@ -237,7 +238,7 @@ static void a_damaged_tokenizer_json_is_told(void **unused)
     assert_int_equal(gp_file_write(path_of("tokenizer.json"), json, strlen(json)), 0);
     mutate("tokenizer.json", 1500, try_tokenizer);
     free(json);
-    gp_tokenizer *t = gp_tokenizer_build_char("The lazy dogs, it's 12 o'clock.\n\xff", 33);
+    gp_tokenizer *t = chars_of("The lazy dogs, it's 12 o'clock.\n\xff", 33);
     assert_int_equal(gp_tokenizer_save(t, path_of("char.json")), 0);
     mutate("char.json", 500, try_tokenizer);
     gp_tokenizer_close(t);

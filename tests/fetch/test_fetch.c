@@ -253,7 +253,7 @@ static void a_mirror_is_asked_first_and_the_source_after_it(void **state)
     server_start(&s);
     snprintf(mirror, sizeof mirror, "http://127.0.0.1:%d/copy", s.port);
     gp_fetch_options o = {.quiet = true, .retries = 1, .pause = 0.01, .mirror = mirror};
-    assert_int_equal(gp_fetch_file(&f, path, &o, &how), 0);
+    assert_int_equal(fetch_file(&f, path, &o, &how), 0);
     server_stop(&s);
     assert_arrived();
     assert_int_equal(how, GP_FETCHED_MIRROR);
@@ -263,7 +263,7 @@ static void a_mirror_is_asked_first_and_the_source_after_it(void **state)
     server none = {.replies = {{.status = 404}}};
     server_start(&none);
     snprintf(mirror, sizeof mirror, "http://127.0.0.1:%d", none.port);
-    assert_int_equal(gp_fetch_file(&f, path, &o, NULL), -1);
+    assert_int_equal(fetch_file(&f, path, &o, NULL), -1);
     server_stop(&none);
     assert_failed_with("127.0.0.1:1/letters.txt: ");
 }
@@ -278,7 +278,7 @@ static void offline_opens_no_socket(void **state)
     const char *const urls[] = {url};
     gp_catalog_file f = {.path = "letters.txt", .urls = urls, .url_count = 1, .sha256 = letters_sha256, .size = LENGTH};
     gp_fetch_options o = {.quiet = true, .offline = true, .mirror = url};
-    assert_int_equal(gp_fetch_file(&f, path, &o, NULL), -1);
+    assert_int_equal(fetch_file(&f, path, &o, NULL), -1);
     server_stop(&s);
     assert_failed_with("--offline");
     assert_int_equal(s.requests, 0);

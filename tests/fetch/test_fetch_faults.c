@@ -149,7 +149,7 @@ static int fetch_once(const server *s, const char *sha256)
     snprintf(url, sizeof url, "http://127.0.0.1:%d/letters.txt", s->port);
     const char *const urls[] = {url};
     gp_catalog_file f = {.path = "letters.txt", .urls = urls, .url_count = 1, .sha256 = sha256, .size = -1};
-    return gp_fetch_file(&f, path, &(gp_fetch_options){.quiet = true, .retries = -1, .stall = 1}, NULL);
+    return fetch_file(&f, path, &(gp_fetch_options){.quiet = true, .retries = -1, .stall = 1}, NULL);
 }
 
 /* A file of n other letters. */
@@ -272,12 +272,12 @@ static void a_proxy_is_asked_where_one_is_named(void **state)
     server_start(&s);
     snprintf(proxy, sizeof proxy, "http://127.0.0.1:%d", s.port);
     setenv("http_proxy", proxy, 1);
-    assert_int_equal(gp_fetch_file(&f, path, &o, NULL), 0);
+    assert_int_equal(fetch_file(&f, path, &o, NULL), 0);
     assert_memory_equal(s.request[0], "GET http://example.invalid/letters.txt ", 39);
     assert_arrived();
     unlink(path);
     setenv("no_proxy", "example.invalid", 1);
-    assert_int_equal(gp_fetch_file(&f, path, &o, NULL), -1); /* there is no such host */
+    assert_int_equal(fetch_file(&f, path, &o, NULL), -1); /* there is no such host */
     unsetenv("http_proxy");
     unsetenv("no_proxy");
     server_stop(&s);

@@ -165,7 +165,7 @@ static void *fetch_from_mirror(void *late)
     gp_fetch_options o = {.quiet = true, .offline = true, .mirror = mirror};
     gp_fetched how;
     usleep((useconds_t)(intptr_t)late);
-    return (void *)(intptr_t)(gp_fetch_file(&f, path, &o, &how) ? -1 : how == GP_FETCHED_MIRROR);
+    return (void *)(intptr_t)(fetch_file(&f, path, &o, &how) ? -1 : how == GP_FETCHED_MIRROR);
 }
 
 static void of_many_at_once_one_brings_the_file(void **state)

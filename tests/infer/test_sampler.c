@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "backends.h"
+#include "chars.h"
 #include "model/model.h"
 #include "infer/generate.h"
 #include "infer/score.h"
@@ -422,7 +423,7 @@ static void padded_ids_are_never_drawn(void **state)
 {
     (void)state;
     static kept k[SAMPLES];
-    gp_tokenizer *t = gp_tokenizer_build_char("abcd", 4);
+    gp_tokenizer *t = chars_of("abcd", 4);
     gp_prompt p = {.ids = (int32_t[]){1}, .count = 1};
     for (size_t b = 0; b < ARRAY_LEN(backends); b++) {
         gp_backend *be;

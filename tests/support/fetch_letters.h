@@ -47,6 +47,16 @@ static inline int remove_folder(void **state)
 }
 
 /* Fetches letters.txt from the server; what is known of it can be left out (NULL, -1). */
+/* One file to a path; *how, unless NULL, is where it came from. */
+static inline int fetch_file(const gp_catalog_file *f, const char *to, const gp_fetch_options *o, gp_fetched *how)
+{
+    gp_fetch_job job = {.file = f, .path = to};
+    int rc = gp_fetch_files(&job, 1, o, NULL, NULL);
+    if (how)
+        *how = job.how;
+    return rc;
+}
+
 static inline int fetch_known(const server *s, const char *sha256, int64_t size)
 {
     char url[64];
@@ -54,7 +64,7 @@ static inline int fetch_known(const server *s, const char *sha256, int64_t size)
     const char *const urls[] = {url};
     gp_catalog_file f = {.path = "letters.txt", .urls = urls, .url_count = 1, .sha256 = sha256, .size = size};
     gp_fetch_options o = {.quiet = true, .retries = 2, .pause = 0.01, .stall = 1};
-    return gp_fetch_file(&f, path, &o, NULL);
+    return fetch_file(&f, path, &o, NULL);
 }
 
 static inline int fetch(const server *s)

@@ -2,6 +2,7 @@
 #include "gptpipe/tokenizer.h"
 
 #include "small_bpe.h"
+#include "chars.h"
 #include "test.h"
 
 #include <stdlib.h>
@@ -106,7 +107,7 @@ static void any_bytes_round_trip(void **state)
             random ^= random << 13, random ^= random >> 7, random ^= random << 17;
             text[i] = round % 3 ? (char)(random >> 20) : "a '\xc3\xa9\xf0\x9f\x98"[random >> 20 & 7];
         }
-        gp_tokenizer *c = n ? gp_tokenizer_build_char(text, n) : NULL;
+        gp_tokenizer *c = n ? chars_of(text, n) : NULL;
         if (c)
             assert_round_trip(c, text, n);
         gp_tokenizer_close(c);
@@ -179,7 +180,7 @@ static void text_in_parts_gives_the_same_ids(void **state)
         "I'll  say 'tis\t\n  \xc3\xa9t\xc3\xa9, we've 1234 \xe2\x82\xac and \xf0\x9f\x98\x80\xf0\x9f\x98"
         "\x80! \xff\xf0\x9f  they'r 're's\xe2\x80\x83\xe2\x80\x83x   ";
     size_t n = sizeof text - 1;
-    gp_tokenizer *c = gp_tokenizer_build_char(text, n);
+    gp_tokenizer *c = chars_of(text, n);
     for (size_t part = 1; part <= n; part++) {
         assert_parts_agree(c, text, n, part);
         if (gpt2)
@@ -304,7 +305,7 @@ static void char_ids_are_in_code_point_order_bad_bytes_last(void **state)
     } want[] = {{"\n", 1},   {"a", 1},   {"b", 1}, {"\xc3\xa9", 2}, {"\xe2\x82\xac", 3}, {"\xf0\x9f\x98\x80", 4},
                 {"\x80", 1}, {"\xff", 1}};
     const int32_t ids[] = {2, 7, 3, 1, 4, 1, 6, 0, 5};
-    gp_tokenizer *t = gp_tokenizer_build_char(text, sizeof text - 1);
+    gp_tokenizer *t = chars_of(text, sizeof text - 1);
     assert_non_null(t);
     assert_string_equal(gp_tokenizer_kind(t), "char");
     assert_int_equal(gp_tokenizer_vocab_size(t), 8);
@@ -327,7 +328,7 @@ static void a_character_that_is_missing_is_told_with_its_offset(void **state)
     (void)state;
     int32_t *ids;
     int64_t count;
-    gp_tokenizer *t = gp_tokenizer_build_char("abc", 3);
+    gp_tokenizer *t = chars_of("abc", 3);
     assert_int_equal(gp_tokenizer_encode(t, "ab\xe2\x82\xac", 5, &ids, &count), -1);
     assert_said("U+20AC at offset 2");
     assert_int_equal(gp_tokenizer_encode(t, "abca\xff", 5, &ids, &count), -1);
@@ -358,7 +359,7 @@ static void several_texts_make_one_character_vocabulary(void **state)
 static void no_text_makes_no_character_vocabulary(void **state)
 {
     (void)state;
-    assert_null(gp_tokenizer_build_char("", 0));
+    assert_null(chars_of("", 0));
     assert_said("empty");
 }
 

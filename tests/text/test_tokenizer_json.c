@@ -1,6 +1,7 @@
 /* Tokenizers as tokenizer.json, their fingerprints, and those that are refused. */
 #include "gptpipe/tokenizer.h"
 #include "small_bpe.h"
+#include "chars.h"
 #include "test.h"
 #include "text/text.h"
 
@@ -52,7 +53,7 @@ static void json_gives_the_same_tokenizer_back(void **state)
 {
     (void)state;
     static const char text[] = "\0\x01\x1f\"\\/ <0x41>\x7f\xc2\x80\xff\xe2\x80\xa8";
-    gp_tokenizer *t = gp_tokenizer_build_char(text, sizeof text - 1);
+    gp_tokenizer *t = chars_of(text, sizeof text - 1);
     assert_json_round_trip(t);
     gp_tokenizer_close(t);
     t = gp_tokenizer_open("bytes");
@@ -125,7 +126,7 @@ static void a_fingerprint_is_what_the_formats_say(void **state)
     static const uint8_t want[16] = {0x26, 0xe5, 0x87, 0x54, 0x95, 0x9a, 0xb5, 0x6f,
                                      0x2a, 0x81, 0xf8, 0x88, 0xe9, 0x66, 0x37, 0xda};
     uint8_t got[16];
-    gp_tokenizer *t = gp_tokenizer_build_char("ab", 2);
+    gp_tokenizer *t = chars_of("ab", 2);
     gp_tokenizer_fingerprint(t, got);
     assert_memory_equal(got, want, 16);
     gp_tokenizer_close(t);
