@@ -78,10 +78,10 @@ void gp_json_bytes(gp_buf *b, const char *key, const char *s, size_t n);
 
 /* Appends n bytes as a JSON string, quotes included. What is not UTF-8 becomes U+FFFD, where and as often as Python's
  * and Rust's decoders put it; what gp_show escapes is escaped. */
-void gp_json_quote(gp_buf *b, const char *s, size_t n);
+void gp_json_quote(gp_buf *b, const char *text, size_t n);
 
 /* The same for files: the n bytes are UTF-8, and what need not be escaped is not. */
-void gp_json_quote_least(gp_buf *b, const char *s, size_t n);
+void gp_json_quote_least(gp_buf *b, const char *text, size_t n);
 
 /* Writes the text and what ends it ("\n" or ""), and releases the buffer. */
 void gp_json_write(gp_buf *b, FILE *out, const char *end);

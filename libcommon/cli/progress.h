@@ -60,7 +60,7 @@ bool gp_progress_draws(void);
 void gp_progress_begin(gp_progress *p, const char *label, const char *unit, int64_t start, int64_t total, bool quiet);
 
 /* Makes it one of several, after its beginning. NULL: it stays alone. */
-void gp_progress_join(gp_progress *p, gp_progress_group *group);
+void gp_progress_join(gp_progress *p, gp_progress_group *b);
 
 /* The total has become known on the way. */
 void gp_progress_expect(gp_progress *p, int64_t total);
@@ -75,12 +75,12 @@ void gp_progress_end(gp_progress *p);
 /* Prints a line of its own, whole and above all progress; nothing where it is quiet. */
 void gp_progress_say(gp_progress *p, const char *fmt, ...) GP_PRINTF(2, 3);
 
-void gp_progress_group_init(gp_progress_group *g);
-void gp_progress_group_release(gp_progress_group *g);
+void gp_progress_group_init(gp_progress_group *b);
+void gp_progress_group_release(gp_progress_group *b);
 
 /* Between the two, what this thread writes to stderr stands above the lines, and no other's comes in between. */
-void gp_progress_group_pause(gp_progress_group *g);
-void gp_progress_group_resume(gp_progress_group *g);
+void gp_progress_group_pause(gp_progress_group *b);
+void gp_progress_group_resume(gp_progress_group *b);
 
 /* One line of stderr that is drawn over; *width: columns of what stands there, 0 for nothing. What is longer than the
  * terminal is cut. */

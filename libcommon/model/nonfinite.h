@@ -12,7 +12,9 @@ typedef struct gp_culprit {
 
 /* Takes x (n) where it is not finite and nothing was found before. */
 void gp_culprit_look(gp_culprit *c, const char *what, const char *name, const float *x, int64_t n);
-void gp_culprit_look_traced(void *culprit, const gp_traced *what, const gp_tensor *t); /* of a gp_tracer */
+
+/* The same as a gp_tracer's function; self: a gp_culprit. */
+void gp_culprit_look_traced(void *self, const gp_traced *what, const gp_tensor *t);
 
 /* fail: the logits after `before` ids of a text, of which ids (T) are the end that the model reads, are not finite; a
  * pass over them finds the first tensor that is not. Always -1. */
