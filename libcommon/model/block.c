@@ -182,6 +182,19 @@ static gp_kv cache_layer(gp_model *m, int64_t layer, int64_t row, int64_t B)
     return kv;
 }
 
+/* What forward and backward say of a layer's attention. */
+static gp_attention_op attention_op(gp_model *m, gp_acts *a, gp_block_acts *b, int64_t layer)
+{
+    return (gp_attention_op){.heads = (int)m->config.heads,
+                             .causal = m->config.causal,
+                             .lengths = a->has_lengths ? a->lengths : NULL,
+                             .drop = gp_model_dropout(m, a, m->config.dropout_attn, layer, GP_SITE_ATTENTION),
+                             .qkv = &b->qkv,
+                             .out = &b->context,
+                             .lse = &b->lse,
+                             .divisor = gp_model_divisor(m, layer)};
+}
+
 static void attend(gp_model *m, gp_acts *a, gp_block_acts *b, int64_t layer)
 {
     if (a->cache_row >= 0) {
@@ -195,15 +208,8 @@ static void attend(gp_model *m, gp_acts *a, gp_block_acts *b, int64_t layer)
                                                                .divisor = gp_model_divisor(m, layer)});
         return;
     }
-    m->be->ops->attention_forward(
-        m->be, &(gp_attention_op){.heads = (int)m->config.heads,
-                                  .causal = m->config.causal,
-                                  .lengths = a->has_lengths ? a->lengths : NULL,
-                                  .drop = gp_model_dropout(m, a, m->config.dropout_attn, layer, GP_SITE_ATTENTION),
-                                  .qkv = &b->qkv,
-                                  .out = &b->context,
-                                  .lse = &b->lse,
-                                  .divisor = gp_model_divisor(m, layer)});
+    gp_attention_op op = attention_op(m, a, b, layer);
+    m->be->ops->attention_forward(m->be, &op);
 }
 
 /* Behind the block's first norm, as far as backward reads: all but the MLP's second product. */
@@ -281,17 +287,10 @@ void gp_block_backward(gp_model *m, gp_acts *a, int64_t layer)
     gp_site_backward(m, a, 2 * layer + 1);
 
     gp_linear_differentiate(m, &p->proj, &b->context, dbranch, &a->dcontext, GP_ACT_NONE, NULL);
-    m->be->ops->attention_backward(
-        m->be, &(gp_attention_op){.heads = (int)m->config.heads,
-                                  .causal = m->config.causal,
-                                  .lengths = a->has_lengths ? a->lengths : NULL,
-                                  .drop = gp_model_dropout(m, a, m->config.dropout_attn, layer, GP_SITE_ATTENTION),
-                                  .qkv = &b->qkv,
-                                  .out = &b->context,
-                                  .lse = &b->lse,
-                                  .dout = &a->dcontext,
-                                  .dqkv = &a->dqkv,
-                                  .divisor = gp_model_divisor(m, layer)});
+    gp_attention_op attention = attention_op(m, a, b, layer);
+    attention.dout = &a->dcontext;
+    attention.dqkv = &a->dqkv;
+    m->be->ops->attention_backward(m->be, &attention);
     gp_linear_differentiate(m, &p->qkv, &gp_acts_site(a, 2 * layer)->y, &a->dqkv, &a->dx, GP_ACT_NONE, NULL);
     gp_site_backward(m, a, 2 * layer);
 }
