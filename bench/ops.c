@@ -319,12 +319,12 @@ static int ascending(const void *a, const void *b)
 /* Returns the least; *median gets the median. */
 static double measure(bench *b, op *run, double *median)
 {
-    enum { MOST = 10000 };
-    double took[MOST];
+    enum { MAX = 10000 };
+    double took[MAX];
     double end = gp_now() + b->seconds;
     int n = 0;
     run(b);
-    while (n < 5 || (n < MOST && gp_now() < end)) {
+    while (n < 5 || (n < MAX && gp_now() < end)) {
         double start = now(b);
         run(b);
         took[n++] = now(b) - start;

@@ -108,11 +108,11 @@ int main(int argc, char **argv)
 
     gp_checkpoint *c = gp_checkpoint_open(a.operands.count ? a.operands.items[0] : "-");
     rc = c ? 0 : -1;
-    gp_tool_remark(&tool, c && !a.quiet ? gp_checkpoint_tokenizer_remark(c) : NULL);
+    gp_tool_warning(&tool, c && !a.quiet ? gp_checkpoint_tokenizer_warning(c) : NULL);
     if (c && !a.quiet && gp_checkpoint_tokenizer_problem(c) && gp_checkpoint_config(c)->causal)
-        fprintf(stderr, "convert-gpt2: %s; it is %s\n", gp_show(gp_checkpoint_tokenizer_problem(c)),
+        fprintf(stderr, "convert-gpt2: %s; it is %s\n", gp_printable(gp_checkpoint_tokenizer_problem(c)),
                 gp_checkpoint_tokenizer(c, NULL) ? "carried as it is" : "left out");
-    gp_tool_remark(&tool, c ? gp_checkpoint_remark(c) : NULL);
+    gp_tool_warning(&tool, c ? gp_checkpoint_warning(c) : NULL);
     if (c)
         rc = a.info ? print_info(&a, c) : convert(&a, c);
     gp_checkpoint_close(c);

@@ -9,14 +9,14 @@
 #include "gptpipe/machine.h"
 #include "gptpipe/mfu.h"
 #include "gptpipe/output.h"
-#include "gptpipe/paper.h"
+#include "gptpipe/roofline.h"
 
-enum { MOST_VALUES = 32 };
+enum { MAX_VALUES = 32 };
 
 typedef struct args {
     const char *checkpoint, *out, *passes, *sweep, *plot;
     gp_preset preset;
-    gp_paper_gpu paper;
+    gp_roofline_gpu roofline;
     gp_backend_kind backend;
     gp_compute_dtype dtype;
     gp_attention_by attention;
@@ -42,11 +42,11 @@ static const gp_option options[] = {
     {"batch-size", 'B', GP_OPT_INT, offsetof(args, batch_size), "B", "sequences a batch, forward and training", .min = 1, .max = 1 << 20},
     {"seq-len", 'T', GP_OPT_INT, offsetof(args, seq_len), "T", "tokens a sequence", .min = 0, .max = 1 << 24, .default_text = "the model's context"},
     {"decode-batch", 0, GP_OPT_INT, offsetof(args, decode_batch), "B", "samples decoded at once", .min = 1, .max = 65536},
-    {"seconds", 0, GP_OPT_FLOAT, offsetof(args, seconds), "S", "time for each measurement", .min = 0.01, .max = 3600, .excludes = "paper"},
-    {"peak", 0, GP_OPT_FLOAT, offsetof(args, peak), "FLOPS", "peak FLOP/s to compare with", .min = 1, .max = 1e20, .default_text = "measured here", .excludes = "paper"},
+    {"seconds", 0, GP_OPT_FLOAT, offsetof(args, seconds), "S", "time for each measurement", .min = 0.01, .max = 3600, .excludes = "roofline"},
+    {"peak", 0, GP_OPT_FLOAT, offsetof(args, peak), "FLOPS", "peak FLOP/s to compare with", .min = 1, .max = 1e20, .default_text = "measured here", .excludes = "roofline"},
     {"ops", 0, GP_OPT_FLAG, offsetof(args, ops), NULL, "each pass op by op: time, FLOP/s, bytes/s, and what bounds it"},
-    {"sweep", 0, GP_OPT_STRING, offsetof(args, sweep), "WHAT=N,N,...", "measure for each value of batch (decoding's too; prefill reads one prompt at a time), context or threads", .nonempty = true, .excludes = "paper"},
-    {"paper", 0, GP_OPT_CHOICE, offsetof(args, paper), "GPU", "measure nothing: what these passes should reach on that GPU, computed", .choices = GP_CHOICES(GP_PAPER_GPUS)},
+    {"sweep", 0, GP_OPT_STRING, offsetof(args, sweep), "WHAT=N,N,...", "measure for each value of batch (decoding's too; prefill reads one prompt at a time), context or threads", .nonempty = true, .excludes = "roofline"},
+    {"roofline", 0, GP_OPT_CHOICE, offsetof(args, roofline), "GPU", "measure nothing: what these passes should reach on that GPU, computed (also --paper)", .choices = GP_CHOICES(GP_ROOFLINE_GPUS), .alias = "paper"},
 
     {"Output", .type = GP_OPT_GROUP},
     {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|-", "where the report goes", .default_text = "stdout", .nonempty = true},
@@ -55,12 +55,12 @@ static const gp_option options[] = {
     {"quiet", 'q', GP_OPT_FLAG, offsetof(args, quiet), NULL, "the tables alone, without the formulas"},
 
     {"Machine", .type = GP_OPT_GROUP},
-    GP_OPTION_BACKEND(offsetof(args, backend), "paper"),
-    GP_OPTION_DTYPE(offsetof(args, dtype), "paper"),
-    {"attention", 0, GP_OPT_CHOICE, offsetof(args, attention), "WHICH", "which library computes it on a GPU: the backend's own kernels, cuDNN (bf16, without dropout) or half of it", .choices = GP_CHOICES(GP_ATTENTIONS), .excludes = "paper"},
-    {"products", 0, GP_OPT_CHOICE, offsetof(args, products), "WHICH", "how the library multiplies on a GPU: by the kernels that its heuristic names first, or by those of a few that are faster here, measured before each pass", .choices = GP_CHOICES(GP_PRODUCTS), .excludes = "paper"},
+    GP_OPTION_BACKEND(offsetof(args, backend), "roofline"),
+    GP_OPTION_DTYPE(offsetof(args, dtype), "roofline"),
+    {"attention", 0, GP_OPT_CHOICE, offsetof(args, attention), "WHICH", "which library computes it on a GPU: the backend's own kernels, cuDNN (bf16, without dropout) or half of it", .choices = GP_CHOICES(GP_ATTENTIONS), .excludes = "roofline"},
+    {"products", 0, GP_OPT_CHOICE, offsetof(args, products), "WHICH", "how the library multiplies on a GPU: by the kernels that its heuristic names first, or by those of a few that are faster here, measured before each pass", .choices = GP_CHOICES(GP_PRODUCTS), .excludes = "roofline"},
     {"master-weights", 0, GP_OPT_FLAG, offsetof(args, master_weights), NULL, "in bf16 on a GPU: the weights in fp32, of which products read a copy; without, matrices are bf16 alone, as train can have them"},
-    GP_OPTION_THREADS('t', offsetof(args, threads), "paper"),
+    GP_OPTION_THREADS('t', offsetof(args, threads), "roofline"),
     {0},
 };
 /* clang-format on */
@@ -84,7 +84,7 @@ static const gp_tool tool = {
         "is what bounds it, and `of it` is that bound over the time taken. More than 100% means that caches served "
         "the bytes, or the machine was slower while its bandwidth was measured. Decoding must read every "
         "weight for each step: bytes a token / bandwidth bounds it.\n\n"
-        "--paper needs no GPU: the model's code runs on a backend that counts what each kernel would do, and the "
+        "--roofline needs no GPU: the model's code runs on a backend that counts what each kernel would do, and the "
         "data sheet's figures and stated factors make times of it, in bf16. Where a measured device is one of "
         "those, its report has that figure too.",
     .examples = "# a checkpoint from a run\neval-mfu run\n"
@@ -93,7 +93,7 @@ static const gp_tool tool = {
                 "# how decoding grows with the batch\n"
                 "eval-mfu --preset nano --passes decode --sweep batch=1,2,4,8 --plot decode.svg\n"
                 "# what a training step of GPT-2 124M should take on an H200\n"
-                "eval-mfu --preset gpt2 --passes train --batch-size 64 --paper h200",
+                "eval-mfu --preset gpt2 --passes train --batch-size 64 --roofline h200",
     .options = options,
     .positionals = 1 + offsetof(args, operands),
     .computes = true,
@@ -126,7 +126,7 @@ static gp_model *open_model(const args *a, gp_backend *be, bool trains)
     if (!a->preset) {
         gp_checkpoint *ckpt = open_checkpoint(a);
         gp_model *m = ckpt ? gp_checkpoint_model(ckpt, be, trains) : NULL;
-        gp_tool_remark(&tool, m ? gp_checkpoint_remark(ckpt) : NULL);
+        gp_tool_warning(&tool, m ? gp_checkpoint_warning(ckpt) : NULL);
         gp_checkpoint_close(ckpt);
         return m;
     }
@@ -156,8 +156,8 @@ static gp_mfu *measure(const args *a)
 {
     gp_mfu_plan plan = plan_of(a);
     gp_backend *be = gp_backend_open_kind(a->backend, a->dtype, (int)a->threads);
-    if (be && gp_backend_remark(be) && !a->quiet)
-        fprintf(stderr, "eval-mfu: %s; %s computes\n", gp_backend_remark(be), gp_backend_name(be));
+    if (be && gp_backend_warning(be) && !a->quiet)
+        fprintf(stderr, "eval-mfu: %s; %s computes\n", gp_backend_warning(be), gp_backend_name(be));
     bool ready = be && (a->master_weights || !gp_backend_drop_masters(be));
     gp_model *m = ready ? open_model(a, be, (plan.passes & GP_PASS_TRAIN) != 0) : NULL;
     gp_mfu *r = m ? gp_mfu_measure(m, &plan) : NULL;
@@ -170,8 +170,8 @@ static gp_mfu *measure(const args *a)
 
 typedef struct sweep {
     char what[16];
-    int64_t values[MOST_VALUES];
-    gp_mfu *run[MOST_VALUES];
+    int64_t values[MAX_VALUES];
+    gp_mfu *run[MAX_VALUES];
     int count;
 } sweep;
 
@@ -186,7 +186,7 @@ static int parse_sweep(const char *text, sweep *s)
     for (const char *p = equals + 1;; p++) {
         char *end;
         long long value = strtoll(p, &end, 10);
-        if (end == p || value < 1 || value > 1 << 20 || s->count == MOST_VALUES || (*end && *end != ','))
+        if (end == p || value < 1 || value > 1 << 20 || s->count == MAX_VALUES || (*end && *end != ','))
             return -1;
         s->values[s->count++] = value;
         if (!*end)
@@ -259,7 +259,7 @@ static int report(const args *a, FILE *out)
     return 0;
 }
 
-static int report_paper(const args *a, FILE *out)
+static int report_roofline(const args *a, FILE *out)
 {
     gp_config c;
     if (a->preset && preset_config(a, &c))
@@ -272,15 +272,15 @@ static int report_paper(const args *a, FILE *out)
         gp_checkpoint_close(ckpt);
     }
     gp_mfu_plan plan = plan_of(a);
-    gp_paper *p = gp_paper_compute(&c, a->paper, &plan);
+    gp_roofline *p = gp_roofline_compute(&c, a->roofline, &plan);
     if (!p)
         return -1;
     if (a->json) {
-        gp_paper_json(p, out);
+        gp_roofline_json(p, out);
         fprintf(out, "\n");
     } else
-        gp_paper_print(p, out, !a->quiet);
-    gp_paper_free(p);
+        gp_roofline_print(p, out, !a->quiet);
+    gp_roofline_free(p);
     return 0;
 }
 
@@ -340,7 +340,7 @@ static int check(const args *a, sweep *s)
         return gp_tool_usage(&tool,
                              "--sweep %s: expected batch=, context= or threads= and up to %d numbers from 1, "
                              "like batch=1,2,4",
-                             a->sweep, MOST_VALUES);
+                             a->sweep, MAX_VALUES);
     rc = check_plot(a->plot);
     if (!rc)
         rc = check_batches(a);
@@ -366,10 +366,10 @@ int main(int argc, char **argv)
     if (rc)
         return rc;
     gp_output *out = gp_output_open(a.out);
-    rc = !out      ? -1
-         : a.paper ? report_paper(&a, gp_output_stream(out))
-         : a.sweep ? report_sweep(&a, &s, gp_output_stream(out))
-                   : report(&a, gp_output_stream(out));
+    rc = !out         ? -1
+         : a.roofline ? report_roofline(&a, gp_output_stream(out))
+         : a.sweep    ? report_sweep(&a, &s, gp_output_stream(out))
+                      : report(&a, gp_output_stream(out));
     if (out && gp_output_close(out, rc == 0))
         rc = -1;
     return gp_tool_exit(&tool, rc);

@@ -125,9 +125,9 @@ static void say(const args *a, const char *path, const char *how)
     if (a->quiet || stat(path, &st))
         return;
     if (S_ISDIR(st.st_mode))
-        fprintf(stderr, "%s: %s\n", gp_show(path), how);
+        fprintf(stderr, "%s: %s\n", gp_printable(path), how);
     else
-        fprintf(stderr, "%s: %s, %" PRId64 " bytes\n", gp_show(path), how, (int64_t)st.st_size);
+        fprintf(stderr, "%s: %s, %" PRId64 " bytes\n", gp_printable(path), how, (int64_t)st.st_size);
 }
 
 static int write_stories(const args *a, uint64_t seed, int64_t count, const char *path)
@@ -183,7 +183,7 @@ static void report(void *self, const gp_fetch_job *j)
         return;
     say(l->a, j->path, words[j->how]);
     if (!l->a->quiet && !j->file->sha256 && *j->sha256)
-        fprintf(stderr, "%s: sha256 %s\n", gp_show(j->path), j->sha256);
+        fprintf(stderr, "%s: sha256 %s\n", gp_printable(j->path), j->sha256);
 }
 
 /* Called in a signal's handler. The text begins with a line's end, which is for the line of progress that it ends. */

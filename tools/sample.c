@@ -59,7 +59,7 @@ static const gp_option options[] = {
     {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|-", "where samples go", .default_text = "stdout", .nonempty = true, .excludes = "interactive"},
     {"echo", 0, GP_OPT_FLAG, offsetof(args, echo), NULL, "print the prompt before each continuation", .excludes = "score|json|interactive"},
     {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "one JSON object a sample (or document, or question), with ids and log-probabilities", .excludes = "interactive"},
-    {"top-logprobs", 0, GP_OPT_INT, offsetof(args, top_logprobs), "N", "the N likeliest tokens at each place, of samples or of --score's text", .min = 0, .max = GP_MOST_LIKELY, .needs = "json", .excludes = "task!=text"},
+    {"top-logprobs", 0, GP_OPT_INT, offsetof(args, top_logprobs), "N", "the N likeliest tokens at each place, of samples or of --score's text", .min = 0, .max = GP_MAX_TOP_LOGPROBS, .needs = "json", .excludes = "task!=text"},
     {"trace", 0, GP_OPT_STRING, offsetof(args, trace), "FILE|-", "write every tensor of the prompt's forward pass as safetensors", .nonempty = true, .excludes = "prompts|score|interactive"},
     {"trace-grad", 0, GP_OPT_FLAG, offsetof(args, trace_grad), NULL, "the gradients of the mean next-token loss too", .needs = "trace"},
     {"quiet", 'q', GP_OPT_FLAG, offsetof(args, quiet), NULL, "no progress, no closing line about speed"},
@@ -153,7 +153,7 @@ static int read_prompts(session *s)
     return gp_prompts_add_text(&s->prompts, s->t, "", 0);
 }
 
-static void tell(const session *s, const gp_generated *g)
+static void tell(const session *s, const gp_generate_stats *g)
 {
     long long times = (long long)(g->long_prompts + g->refills);
     if (times)
@@ -175,7 +175,7 @@ static int generate(session *s, const gp_prompts *p, const gp_lines *lines)
                                 .json = s->a.json,
                                 .echo = s->a.echo && !lines,
                                 .abandon = lines};
-    gp_generated stats = {0};
+    gp_generate_stats stats = {0};
     gp_samples *samples = gp_samples_open(s->out, &print);
     int rc = gp_generate_all(s->m, s->t, p->items, p->count, &s->how, gp_samples_print, samples, &stats);
     if (rc > 0) {
@@ -258,7 +258,7 @@ static int converse(session *s)
     return rc < 0 ? -1 : 0;
 }
 
-static void remark(const char *what)
+static void warning(const char *what)
 {
     fprintf(stderr, "sample: the %s has the name of a special token, which is text by --no-allow-special\n", what);
 }
@@ -277,7 +277,7 @@ static int score(const session *s)
                           .special_text = &special_text};
     int rc = gp_score_task(s->m, s->t, a->task, a->score, &o, s->out);
     if (special_text && !a->quiet)
-        remark("text");
+        warning("text");
     return rc;
 }
 
@@ -291,11 +291,11 @@ static int run(session *s, gp_checkpoint *ckpt)
 {
     const args *a = &s->a;
     const char *problem = gp_checkpoint_tokenizer_problem(ckpt);
-    gp_tool_remark(&tool, gp_checkpoint_remark(ckpt));
-    gp_tool_remark(&tool, a->quiet ? NULL : gp_checkpoint_tokenizer_remark(ckpt));
+    gp_tool_warning(&tool, gp_checkpoint_warning(ckpt));
+    gp_tool_warning(&tool, a->quiet ? NULL : gp_checkpoint_tokenizer_warning(ckpt));
     s->prompts.why = problem;
     if (problem && !needs_tokenizer(a) && !a->quiet)
-        fprintf(stderr, "sample: %s; ids alone can be used\n", gp_show(problem));
+        fprintf(stderr, "sample: %s; ids alone can be used\n", gp_printable(problem));
     if ((!problem || needs_tokenizer(a)) && gp_checkpoint_open_tokenizer(ckpt, &s->t))
         return -1;
     if (a->score)
@@ -305,7 +305,7 @@ static int run(session *s, gp_checkpoint *ckpt)
     if (read_prompts(s))
         return -1;
     if (s->prompts.special_text && !a->quiet)
-        remark("prompt");
+        warning("prompt");
     const gp_prompt *first = s->prompts.items;
     if (a->trace && gp_trace_write(a->trace, s->m, first->ids, first->count, a->trace_grad))
         return -1;
@@ -384,8 +384,8 @@ int main(int argc, char **argv)
     }
     gp_output *out = gp_output_open(a->out);
     gp_backend *be = !out ? NULL : gp_backend_open_kind(a->backend, a->dtype, (int)a->threads);
-    if (be && gp_backend_remark(be) && !a->quiet)
-        fprintf(stderr, "sample: %s; %s computes\n", gp_backend_remark(be), gp_backend_name(be));
+    if (be && gp_backend_warning(be) && !a->quiet)
+        fprintf(stderr, "sample: %s; %s computes\n", gp_backend_warning(be), gp_backend_name(be));
     gp_checkpoint *ckpt = be ? gp_checkpoint_open(a->checkpoint ? a->checkpoint : "-") : NULL;
     s.m = ckpt ? gp_checkpoint_model(ckpt, be, a->trace_grad) : NULL;
     s.out = out ? gp_output_stream(out) : NULL;

@@ -104,15 +104,15 @@ static void tell(const char *out, const gp_tokenizer *t, const gp_corpus_counts 
 }
 
 /* What the tokenizer itself has to say, and what of it a stream leaves out. */
-static void remark(const gp_tokenizer *t, bool stream)
+static void warning(const gp_tokenizer *t, bool stream)
 {
     int64_t before, after;
-    gp_tokenizer_before(t, &before);
-    gp_tokenizer_after(t, &after);
-    gp_tool_remark(&tool, gp_tokenizer_remark(t));
+    gp_tokenizer_prefix(t, &before);
+    gp_tokenizer_suffix(t, &after);
+    gp_tool_warning(&tool, gp_tokenizer_warning(t));
     if (stream && before + after)
-        gp_tool_remark(&tool, "the ids that the tokenizer's post_processor puts around each text are left out of the "
-                              "stream, whose documents end with end-of-text");
+        gp_tool_warning(&tool, "the ids that the tokenizer's post_processor puts around each text are left out of the "
+                               "stream, whose documents end with end-of-text");
 }
 
 static void remark_special(const gp_corpus_counts *n)
@@ -121,7 +121,7 @@ static void remark_special(const gp_corpus_counts *n)
         fprintf(stderr,
                 "tokenize: %s: a special token's name at byte %" PRId64 " is encoded as text; --allow-special makes "
                 "it that token\n",
-                gp_show(n->special), n->special_offset);
+                gp_printable(n->special), n->special_offset);
 }
 
 static int encode(const args *a, const gp_corpus_options *o)
@@ -132,7 +132,7 @@ static int encode(const args *a, const gp_corpus_options *o)
     gp_tokenizer *t;
     int rc = open_text(a, o, &text, &t);
     if (!rc && !a->quiet)
-        remark(t, true);
+        warning(t, true);
     if (!rc && a->save_tokenizer)
         rc = gp_tokenizer_save(t, a->save_tokenizer);
     if (!rc)
@@ -156,7 +156,7 @@ static int show(const args *a, const gp_corpus_options *o)
     gp_output *out = open_text(a, o, &text, &t) ? NULL : gp_output_open(a->out);
     int rc = -1;
     if (out && !a->quiet)
-        remark(t, false);
+        warning(t, false);
     if (out) {
         bool colour = gp_output_has_colour(a->out);
         rc = gp_corpus_show(text, t, o, colour, gp_output_stream(out));

@@ -75,7 +75,7 @@ GP_API int gp_backend_threads(const gp_backend *be);
 GP_API const char *gp_backend_device(const gp_backend *be);
 
 /* Why `auto` took none that is faster: "backend cuda: there is no NVIDIA driver here"; NULL when it took the first. */
-GP_API const char *gp_backend_remark(const gp_backend *be);
+GP_API const char *gp_backend_warning(const gp_backend *be);
 
 #ifdef __cplusplus
 }

@@ -49,7 +49,7 @@ GP_API const char *gp_checkpoint_tokenizer(const gp_checkpoint *c, size_t *lengt
 GP_API const char *gp_checkpoint_tokenizer_problem(const gp_checkpoint *c);
 
 /* Something a person should be told of its tokenizer, such as that files of the folder disagree; NULL: nothing. */
-GP_API const char *gp_checkpoint_tokenizer_remark(const gp_checkpoint *c);
+GP_API const char *gp_checkpoint_tokenizer_warning(const gp_checkpoint *c);
 
 /* The tokenizer, ready for use; NULL in *t where there is none. -1 where it cannot be used. The caller closes it. */
 GP_API int gp_checkpoint_open_tokenizer(const gp_checkpoint *c, gp_tokenizer **t);
@@ -62,7 +62,7 @@ GP_API const char *gp_checkpoint_format(const gp_checkpoint *c);
 
 /* Something a person should be told, such as that a run's last checkpoint is broken and an older one was
  * taken; NULL: nothing. */
-GP_API const char *gp_checkpoint_remark(const gp_checkpoint *c);
+GP_API const char *gp_checkpoint_warning(const gp_checkpoint *c);
 
 /* Hugging Face's name of tensor i, good until the next call; *t receives its shape and the dtype it is stored in, no
  * data. NULL past the last one. */
@@ -82,12 +82,12 @@ typedef struct gp_verified {
 } gp_verified;
 
 /* What is wrong with a file, one line. */
-typedef void gp_checkpoint_tell(void *self, const char *why);
+typedef void gp_verify_fn(void *self, const char *why);
 
 /* Reads all files of a checkpoint, also what was not needed of them, or, where it is a run directory, of all the run's
  * checkpoints: whether each string and tensor has the CRC that its file has for it, and weights are finite. Each
  * damaged file is told. 0, or -1 where there is one. */
-GP_API int gp_checkpoint_verify(const gp_checkpoint *c, gp_verified *seen, gp_checkpoint_tell *tell, void *self);
+GP_API int gp_checkpoint_verify(const gp_checkpoint *c, gp_verified *seen, gp_verify_fn *tell, void *self);
 
 /* Format, sizes, tokenizer and tensors, for people or as a JSON object; verified may be NULL. */
 GP_API void gp_checkpoint_print(const gp_checkpoint *c, const gp_verified *verified, bool json, FILE *out);

@@ -44,7 +44,7 @@ GP_API const char *gp_tool_prefix(void);
 /* Text that comes from a file, an archive or a server, as a terminal may show it: control characters and those that
  * turn the direction of text are escaped (\n, \x1b, \u202e), bytes that are not UTF-8 too (\xff). Valid until the
  * eighth next call on this thread. All messages of the library are shown so. */
-GP_API const char *gp_show(const char *text);
+GP_API const char *gp_printable(const char *text);
 
 #ifdef __cplusplus
 }

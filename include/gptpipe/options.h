@@ -72,6 +72,7 @@ typedef struct gp_option {
     const char *needs;    /* one of these, or this option means nothing */
     const char *excludes; /* beside any of these it means nothing */
     const char *one_of;   /* of the options with this word one at most is given */
+    const char *alias;    /* an older name that is still read, in files too; NULL: none */
     bool nonempty;        /* an empty text is refused: a file without a name, say */
     bool unlogged;        /* left out of --print-config and config.yaml (paths of logs, say) */
 } gp_option;
@@ -129,7 +130,7 @@ GP_API int gp_options_check(const gp_tool *tool, const void *args);
 GP_API int gp_tool_start(const gp_tool *tool, void *args, int argc, char **argv);
 
 /* Prints "NAME: text" on stderr, unless text is NULL. */
-GP_API void gp_tool_remark(const gp_tool *tool, const char *text);
+GP_API void gp_tool_warning(const gp_tool *tool, const char *text);
 
 /* Prints "NAME: error" for a failed run, closes stdout with a check (a full disk is an error), and gives main's
  * value: 0 if rc is 0, else 1. */

@@ -25,7 +25,7 @@ typedef struct gp_prompts {
     const char *why;    /* there is no tokenizer: NULL, the checkpoint has none; not copied */
 } gp_prompts;           /* zero at first, but for allow_special and why */
 
-/* A text gets the ids around it that the tokenizer puts there (gp_tokenizer_before). Empty text begins behind these, or
+/* A text gets the ids around it that the tokenizer puts there (gp_tokenizer_prefix). Empty text begins behind these, or
  * behind an end-of-text token, or a newline where the tokenizer has none. t NULL, which a checkpoint
  * without a tokenizer gives, is a failure that says what to do. 0 or -1, here and below. */
 GP_API int gp_prompts_add_text(gp_prompts *p, const gp_tokenizer *t, const char *text, size_t length);

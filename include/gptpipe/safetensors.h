@@ -10,7 +10,7 @@
  *     gp_safetensors_close(s);
  *
  *     gp_safetensors_writer *w = gp_safetensors_create("out.safetensors");      // "-" is stdout
- *     gp_safetensors_note(w, "format", "pt", 2);
+ *     gp_safetensors_add_metadata(w, "format", "pt", 2);
  *     gp_safetensors_declare(w, "a", &a);
  *     gp_safetensors_declare(w, "b", &b);
  *     gp_safetensors_write(w, a.data, gp_tensor_bytes(&a));
@@ -79,7 +79,7 @@ typedef struct gp_safetensors_writer gp_safetensors_writer;
 GP_API gp_safetensors_writer *gp_safetensors_create(const char *path);
 
 /* A string of __metadata__, of `length` bytes of UTF-8. */
-GP_API int gp_safetensors_note(gp_safetensors_writer *w, const char *key, const char *value, size_t length);
+GP_API int gp_safetensors_add_metadata(gp_safetensors_writer *w, const char *key, const char *value, size_t length);
 
 /* A tensor of t's dtype and shape; t->data is not looked at. Wider dtypes go before narrower ones where both
  * are in one file, so that every tensor is aligned. */
@@ -88,8 +88,8 @@ GP_API int gp_safetensors_declare(gp_safetensors_writer *w, const char *name, co
 /* The next bytes of the data, in as many calls as it takes. Nothing can be declared afterwards. */
 GP_API int gp_safetensors_write(gp_safetensors_writer *w, const void *data, int64_t bytes);
 
-GP_API int gp_safetensors_finish(gp_safetensors_writer *w);   /* frees w, also on failure */
-GP_API void gp_safetensors_abandon(gp_safetensors_writer *w); /* frees w, leaves no file */
+GP_API int gp_safetensors_finish(gp_safetensors_writer *w); /* frees w, also on failure */
+GP_API void gp_safetensors_abort(gp_safetensors_writer *w); /* frees w, leaves no file */
 
 #ifdef __cplusplus
 }

@@ -36,12 +36,12 @@ typedef struct gp_generation {
     const int32_t *stop_ids; /* (stop_id_count) ids that end a sample, their text not emitted */
     int64_t stop_id_count;
     bool stop_at_end_of_text; /* the configuration's ids end a sample; without them the tokenizer's end-of-text */
-    bool logprobs;            /* gp_drawn tells log-probabilities; gp_generate has no use for them */
-    int64_t top_logprobs;     /* with logprobs: and this many of the likeliest tokens, GP_MOST_LIKELY at most */
+    bool logprobs;            /* gp_token_event tells log-probabilities; gp_generate has no use for them */
+    int64_t top_logprobs;     /* with logprobs: and this many of the likeliest tokens, GP_MAX_TOP_LOGPROBS at most */
     gp_context *context;      /* of which the one prompt is all (gp_context_prompt), one sample of it; or NULL */
 } gp_generation;
 
-enum { GP_MOST_LIKELY = 100 };
+enum { GP_MAX_TOP_LOGPROBS = 100 };
 
 /* What is continued: at least one id. */
 typedef struct gp_prompt {
@@ -59,39 +59,39 @@ typedef int gp_generate_fn(void *self, int64_t sample, const char *bytes, size_t
 
 /* Why a sample ended. */
 typedef enum gp_finish {
-    GP_GOING_ON,
-    GP_LENGTH,      /* max_tokens were drawn */
-    GP_END_OF_TEXT, /* an id that ends texts was */
-    GP_STOP_ID,     /* one of stop_ids was */
-    GP_STOP_TEXT,   /* one of stops was seen, perhaps across tokens */
+    GP_FINISH_NONE,
+    GP_FINISH_LENGTH,      /* max_tokens were drawn */
+    GP_FINISH_END_OF_TEXT, /* an id that ends texts was */
+    GP_FINISH_STOP_ID,     /* one of stop_ids was */
+    GP_FINISH_STOP_TEXT,   /* one of stops was seen, perhaps across tokens */
 } gp_finish;
 
 GP_API const char *gp_finish_name(gp_finish f); /* "length", "end_of_text", "stop_id", "stop_text" */
 
 /* log_p: the model's own log-probability (natural logarithm) of this id next, before penalty, temperature and
  * filters, over its whole vocabulary. */
-typedef struct gp_likely {
+typedef struct gp_token_logprob {
     int32_t id;
     double log_p;
-} gp_likely;
+} gp_token_logprob;
 
 /* One step of one sample: the token drawn, and what text is sure now. All good during the call. */
-typedef struct gp_drawn {
+typedef struct gp_token_event {
     int64_t prompt, sample; /* both from 0 */
     bool token;             /* false where max_tokens is 0 */
-    gp_likely drawn;
-    const gp_likely *top; /* (tops) the likeliest first, of those that can be drawn */
+    gp_token_logprob drawn;
+    const gp_token_logprob *top; /* (tops) the likeliest first, of those that can be drawn */
     int64_t tops;
     const char *bytes; /* as gp_generate_fn has them */
     size_t n;
-    gp_finish finish; /* GP_GOING_ON, or why this was the last step of the sample */
-    const char *stop; /* the text of GP_STOP_TEXT */
-} gp_drawn;
+    gp_finish finish; /* GP_FINISH_NONE, or why this was the last step of the sample */
+    const char *stop; /* the text of GP_FINISH_STOP_TEXT */
+} gp_token_event;
 
 /* Steps of a sample come in order, samples interleave. As gp_generate_fn, not 0 stops everything. */
-typedef int gp_drawn_fn(void *self, const gp_drawn *d);
+typedef int gp_token_fn(void *self, const gp_token_event *d);
 
-typedef struct gp_generated {
+typedef struct gp_generate_stats {
     int64_t tokens;        /* drawn, over all samples */
     int64_t long_prompts;  /* prompts that did not fit the context: only their last half window was read */
     int64_t refills;       /* how often a sample ran past the context and went on over its last half window */
@@ -101,7 +101,7 @@ typedef struct gp_generated {
      * the token table where it is not the head), 4 bytes each; and the keys and values of the rows, 2 L C (position +
      * 1) numbers a row */
     double decode_bytes;
-} gp_generated;
+} gp_generate_stats;
 
 /* A context that goes on: lines of a person and answers of the model in turn. Its keys and values stay in the model's
  * cache, and of a line only what is new is read:
@@ -129,12 +129,12 @@ GP_API gp_prompt gp_context_prompt(const gp_context *c); /* its ids stay the con
 /* 0; -1 on failure; what fn gave when it stopped. stats may be NULL. tokenizer NULL: bytes are the ids in
  * decimal, separated by blanks. */
 GP_API int gp_generate(gp_model *m, const gp_tokenizer *t, const int32_t *prompt, int64_t count,
-                       const gp_generation *how, gp_generate_fn *fn, void *self, gp_generated *stats);
+                       const gp_generation *how, gp_generate_fn *fn, void *self, gp_generate_stats *stats);
 
 /* The same for several prompts, of any lengths: how->samples of each. A sample begins as soon as another is complete,
  * the first prompt's first. */
 GP_API int gp_generate_all(gp_model *m, const gp_tokenizer *t, const gp_prompt *prompts, int64_t count,
-                           const gp_generation *how, gp_drawn_fn *fn, void *self, gp_generated *stats);
+                           const gp_generation *how, gp_token_fn *fn, void *self, gp_generate_stats *stats);
 
 #ifdef __cplusplus
 }

@@ -41,8 +41,8 @@ typedef struct gp_samples gp_samples;
 /* out and what o points to outlive it. */
 GP_API gp_samples *gp_samples_open(FILE *out, const gp_samples_options *o);
 
-/* A gp_drawn_fn; self is the gp_samples. -1 when out does not take it. */
-GP_API int gp_samples_print(void *self, const gp_drawn *d);
+/* A gp_token_fn; self is the gp_samples. -1 when out does not take it. */
+GP_API int gp_samples_print(void *self, const gp_token_event *d);
 GP_API void gp_samples_close(gp_samples *s);
 
 #ifdef __cplusplus

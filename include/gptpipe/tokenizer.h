@@ -80,13 +80,13 @@ GP_API const char *gp_tokenizer_kind(const gp_tokenizer *t); /* "char", "bytes",
 GP_API void gp_tokenizer_fingerprint(const gp_tokenizer *t, uint8_t fingerprint[16]);
 
 /* Something a person should be told, such as that a folder's files disagree; NULL: nothing. Valid until close. */
-GP_API const char *gp_tokenizer_remark(const gp_tokenizer *t);
+GP_API const char *gp_tokenizer_warning(const gp_tokenizer *t);
 
 /* The ids that a tokenizer.json puts before and after each text (its post_processor, such as a beginning-of-text
  * token), or NULL and 0. gp_tokenizer_encode leaves them out, as the `tokenizers` package does with
  * add_special_tokens=False. */
-GP_API const int32_t *gp_tokenizer_before(const gp_tokenizer *t, int64_t *count);
-GP_API const int32_t *gp_tokenizer_after(const gp_tokenizer *t, int64_t *count);
+GP_API const int32_t *gp_tokenizer_prefix(const gp_tokenizer *t, int64_t *count);
+GP_API const int32_t *gp_tokenizer_suffix(const gp_tokenizer *t, int64_t *count);
 
 /* Hugging Face's tokenizer.json, one line, which the `tokenizers` package loads. The caller frees. */
 GP_API char *gp_tokenizer_to_json(const gp_tokenizer *t);
@@ -106,7 +106,7 @@ GP_API int gp_tokenizer_encode_special(const gp_tokenizer *t, const char *text, 
                                        int64_t *count);
 
 /* The ids that transformers feeds a model for a text: special tokens' names are these tokens (special false: text), and
- * what gp_tokenizer_before and _after give stands around them. */
+ * what gp_tokenizer_prefix and _after give stands around them. */
 GP_API int gp_tokenizer_encode_whole(const gp_tokenizer *t, const char *text, size_t length, bool special,
                                      int32_t **ids, int64_t *count);
 

@@ -79,7 +79,7 @@ GP_API char *gp_tokens_member(const gp_tokens *s, const char *name);
 GP_API int gp_tokens_separator(const gp_tokens *s, char **text, size_t *length, int32_t **ids, int64_t *count);
 
 /* What the metadata says; NULL or 0 leaves a part out. tokenizer and entropy must be JSON; they go in as they are. */
-typedef struct gp_tokens_about {
+typedef struct gp_tokens_description {
     const char *tokenizer;              /* tokenizer.json's text */
     const char *source, *source_sha256; /* a name for people, 64 hexadecimal digits */
     const char *separator;              /* the text that ends a document; may be empty */
@@ -87,10 +87,10 @@ typedef struct gp_tokens_about {
     const int32_t *separator_ids;
     int64_t separator_count;
     const char *entropy; /* JSON: {"nats": [document 0, ...], "chars": [...]} */
-} gp_tokens_about;
+} gp_tokens_description;
 
 /* The metadata as JSON text, for gp_tokens_create. The caller frees. */
-GP_API char *gp_tokens_describe(const gp_tokens_about *about);
+GP_API char *gp_tokens_describe(const gp_tokens_description *about);
 
 typedef struct gp_tokens_writer gp_tokens_writer;
 
@@ -106,8 +106,8 @@ GP_API int64_t gp_tokens_documents_written(const gp_tokens_writer *w);
 
 /* All of it is safe on disk, and finish has only the name left to give: so several streams can appear together. */
 GP_API int gp_tokens_prepare(gp_tokens_writer *w);
-GP_API int gp_tokens_finish(gp_tokens_writer *w);   /* prepares if need be; frees w, also on failure */
-GP_API void gp_tokens_abandon(gp_tokens_writer *w); /* frees w, leaves no file */
+GP_API int gp_tokens_finish(gp_tokens_writer *w); /* prepares if need be; frees w, also on failure */
+GP_API void gp_tokens_abort(gp_tokens_writer *w); /* frees w, leaves no file */
 
 #ifdef __cplusplus
 }

@@ -72,8 +72,8 @@ gp_backend *gp_backend_open_kind(gp_backend_kind kind, gp_compute_dtype dtype, i
         }
         if (!backends[i].open(be))
             return be;
-        if (!*be->remark && is_here(&backends[i]))
-            snprintf(be->remark, sizeof be->remark, "%s", gp_error());
+        if (!*be->warning && is_here(&backends[i]))
+            snprintf(be->warning, sizeof be->warning, "%s", gp_error());
     }
     if (!known)
         missing(kinds[kind]);
@@ -123,9 +123,9 @@ const char *gp_backend_device(const gp_backend *be)
     return be->device;
 }
 
-const char *gp_backend_remark(const gp_backend *be)
+const char *gp_backend_warning(const gp_backend *be)
 {
-    return *be->remark ? be->remark : NULL;
+    return *be->warning ? be->warning : NULL;
 }
 
 int gp_backend_drop_masters(gp_backend *be)
@@ -134,7 +134,7 @@ int gp_backend_drop_masters(gp_backend *be)
         return fail("without master weights the weights are bf16 alone, and %s computes in %s here: use --dtype "
                     "bf16 where it has that",
                     gp_backend_name(be), gp_backend_dtype(be));
-    if (!be->narrows)
+    if (!be->stores_bf16)
         return fail("backend %s does not train without master weights; cuda and ref do", gp_backend_name(be));
     be->matrix_dtype = GP_BF16;
     return 0;

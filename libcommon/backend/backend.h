@@ -49,7 +49,7 @@ typedef struct gp_step {
 } gp_step;
 
 /* Bytes of that first group. */
-#define GP_STEP_ASKED offsetof(gp_step, grad_norm)
+#define GP_STEP_REQUESTED offsetof(gp_step, grad_norm)
 
 /* Dropout by Philox: key = step->seed; counter = (element / 4, sample, site, step), where element counts
  * within one sample (t * C + c; in attention (h * T + q) * T + k) and picks word element % 4;
@@ -65,13 +65,13 @@ typedef struct gp_dropout {
 
 typedef enum gp_act { GP_ACT_NONE, GP_ACT_GELU_TANH, GP_ACT_GELU_ERF } gp_act;
 
-enum { GP_HELD_ROWS = 64 };
+enum { GP_PAD_ROWS = 64 };
 
 /* A weight is a tensor and the place where the backend keeps its own form of it (packed, bf16, int8). The
  * slot is planned by weight_bytes, belongs to the model's arena, and is refreshed by weights_changed. */
 typedef struct gp_weight {
     /* (I,O); with `transposed` stored (O,I), as the token embedding is when it is the head. In bf16 (be->narrows)
-     * products read it where it is, and stored (O,I) zeros follow up to a multiple of GP_HELD_ROWS. */
+     * products read it where it is, and stored (O,I) zeros follow up to a multiple of GP_PAD_ROWS. */
     gp_tensor w;
     /* (O) or NULL: added after w, and kept in the slot too where products want it in their dtype */
     const gp_tensor *bias;
@@ -371,7 +371,7 @@ struct gp_backend {
     gp_dtype dtype;             /* of matrix products: GP_F32 or GP_BF16 */
     gp_dtype act_dtype;         /* of stored activations */
     gp_dtype matrix_dtype;      /* of matrices that train: fp32, or bf16 and nothing behind it */
-    bool narrows;               /* they may be bf16: ops read them so, and adamw rounds */
+    bool stores_bf16;           /* they may be bf16: ops read them so, and adamw rounds */
     bool tf32;                  /* in fp32, products may read their operands with ten bits of mantissa (TF32) */
     bool later;                 /* ops may return before they are done: the host should not wait for each step */
     bool rounds;                /* ref in bf16: what is stored, in fp32, is rounded to bf16 first */
@@ -383,7 +383,7 @@ struct gp_backend {
     int choice_count;
     bool measures_products; /* a product that has no choice is made in each way, and the fastest is chosen */
     char device[128];
-    char remark[200];       /* why `auto` passed over a faster one that is here; "" where it did not */
+    char warning[200];      /* why `auto` passed over a faster one that is here; "" where it did not */
     const char *allocating; /* what the memory that is asked for is, for messages; or NULL */
     void *state;            /* the backend's own */
     char *workspace;        /* set by gp_backend_plan */

@@ -170,7 +170,7 @@ static void grad_norm(gp_backend *be, const gp_segment *segments, int count, gp_
 }
 
 static const gp_backend_ops count_ops = {
-    .name = "paper",
+    .name = "count",
     .close = close_count,
     .alloc = reserve,
     .free = unreserve,
@@ -220,7 +220,7 @@ gp_backend *gp_count_open(gp_profile *counted)
     gp_backend *be = gp_calloc(1, sizeof *be);
     be->ops = &count_ops;
     be->dtype = be->act_dtype = GP_BF16;
-    be->narrows = true;
+    be->stores_bf16 = true;
     be->threads = 1;
     be->state = counted;
     return be;

@@ -102,13 +102,13 @@ void gp_buf_puts(gp_buf *b, const char *s);
 void gp_buf_printf(gp_buf *b, const char *fmt, ...) GP_PRINTF(2, 3);
 void gp_buf_release(gp_buf *b);
 
-/* Text from a file, an archive or a server as gp_show (gptpipe/error.h) has it: appended to b; or as much of it as
+/* Text from a file, an archive or a server as gp_printable (gptpipe/error.h) has it: appended to b; or as much of it as
  * goes into size bytes, without allocating: its length. */
-void gp_buf_show(gp_buf *b, const char *s, size_t n);
-size_t gp_show_to(char *to, size_t size, const char *s);
+void gp_buf_printable(gp_buf *b, const char *s, size_t n);
+size_t gp_printable_to(char *to, size_t size, const char *s);
 
 /* Adds text, which it frees, to the remarks that there are (NULL: none yet), behind "; ". */
-void gp_remark_add(char **remarks, char *text);
+void gp_warning_add(char **warnings, char *text);
 
 /* Where it is among the names, or -1. */
 int gp_find_name(const char *const *names, size_t count, const char *name);

@@ -24,7 +24,7 @@ int gp_fail(const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(fresh, sizeof fresh, fmt, ap);
     va_end(ap);
-    gp_show_to(message, sizeof message, fresh); /* what a message quotes came out of a file */
+    gp_printable_to(message, sizeof message, fresh); /* what a message quotes came out of a file */
     system_errno = 0;
     return -1;
 }
@@ -98,7 +98,7 @@ void gp_die(const char *fmt, ...)
     if (tell)
         tell(under_way.self, more, sizeof more);
     vsnprintf(line, sizeof line, fmt, ap);
-    gp_show_to(shown, sizeof shown, line);
+    gp_printable_to(shown, sizeof shown, line);
     fprintf(stderr, "%s: %s%s\n", gp_tool_name(), shown, more);
     va_end(ap);
     exit(1);
@@ -164,12 +164,12 @@ char *gp_format(const char *fmt, ...)
     return s;
 }
 
-void gp_remark_add(char **remarks, char *text)
+void gp_warning_add(char **warnings, char *text)
 {
-    char *all = *remarks ? gp_format("%s; %s", *remarks, text) : gp_strdup(text);
-    free(*remarks);
+    char *all = *warnings ? gp_format("%s; %s", *warnings, text) : gp_strdup(text);
+    free(*warnings);
     free(text);
-    *remarks = all;
+    *warnings = all;
 }
 
 void gp_buf_reserve(gp_buf *b, size_t extra)

@@ -21,7 +21,7 @@ size_t gp_json_budget(size_t n);
 /* The value in the n bytes at text; NULL on failure, with the reason in *e (may be NULL). flags are jansson's. */
 json_t *gp_json_load(const char *text, size_t n, size_t flags, json_error_t *e);
 
-/* A value as JSON that may be printed, fresh: what gp_show escapes is escaped. flags are jansson's. */
+/* A value as JSON that may be printed, fresh: what gp_printable escapes is escaped. flags are jansson's. */
 char *gp_json_print(const json_t *value, size_t flags);
 
 #endif

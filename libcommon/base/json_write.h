@@ -77,7 +77,7 @@ void gp_json_close(gp_buf *b, char bracket);
 void gp_json_bytes(gp_buf *b, const char *key, const char *s, size_t n);
 
 /* Appends n bytes as a JSON string, quotes included. What is not UTF-8 becomes U+FFFD, where and as often as Python's
- * and Rust's decoders put it; what gp_show escapes is escaped. */
+ * and Rust's decoders put it; what gp_printable escapes is escaped. */
 void gp_json_quote(gp_buf *b, const char *text, size_t n);
 
 /* The same for files: the n bytes are UTF-8, and what need not be escaped is not. */

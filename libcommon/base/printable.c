@@ -19,7 +19,7 @@ static size_t show_one(char to[12], const char *s, size_t n, size_t *taken)
     return *taken;
 }
 
-size_t gp_show_to(char *to, size_t size, const char *s)
+size_t gp_printable_to(char *to, size_t size, const char *s)
 {
     size_t left = strlen(s), used = 0, taken;
     for (; left; s += taken, left -= taken) {
@@ -34,7 +34,7 @@ size_t gp_show_to(char *to, size_t size, const char *s)
     return used;
 }
 
-void gp_buf_show(gp_buf *b, const char *s, size_t n)
+void gp_buf_printable(gp_buf *b, const char *s, size_t n)
 {
     gp_buf_reserve(b, n);
     for (size_t taken; n; s += taken, n -= taken) {
@@ -52,7 +52,7 @@ static bool is_clean(const char *s)
     return true;
 }
 
-const char *gp_show(const char *text)
+const char *gp_printable(const char *text)
 {
     enum { KEPT = 8 };
     static _Thread_local gp_buf kept[KEPT];
@@ -61,6 +61,6 @@ const char *gp_show(const char *text)
         return text;
     gp_buf *b = &kept[next++ % KEPT];
     b->len = 0;
-    gp_buf_show(b, text, strlen(text));
+    gp_buf_printable(b, text, strlen(text));
     return b->data;
 }

@@ -21,7 +21,7 @@ typedef struct watched_map {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static watched_map *_Atomic nodes;
-static const char *_Atomic remark;
+static const char *_Atomic warning;
 static struct sigaction before;
 
 /* Handlers may not use stdio. */
@@ -41,7 +41,7 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
         if (!begin || at < begin || at >= begin + gp_round_up(n->size, page))
             continue;
         bool shorter = stat(n->path, &st) || (uint64_t)st.st_size < n->size;
-        const char *more = atomic_load(&remark);
+        const char *more = atomic_load(&warning);
         say(gp_tool_name());
         say(": ");
         say(n->shown);
@@ -64,7 +64,7 @@ void gp_bus_begin(const char *more)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, install);
     if (more)
-        atomic_store(&remark, more);
+        atomic_store(&warning, more);
 }
 
 void gp_bus_watch(const void *data, size_t size, const char *path)
@@ -83,7 +83,7 @@ void gp_bus_watch(const void *data, size_t size, const char *path)
     free(n->shown);
     n->path = gp_strdup(path);
     n->shown = gp_malloc(room);
-    gp_show_to(n->shown, room, path);
+    gp_printable_to(n->shown, room, path);
     n->size = size;
     if (fresh) {
         n->next = atomic_load(&nodes);

@@ -16,8 +16,8 @@ void gp_checkpoint_close(gp_checkpoint *c)
     gp_params_release(&c->params);
     free(c->tokenizer);
     free(c->tokenizer_problem);
-    free(c->tokenizer_remark);
-    free(c->remark);
+    free(c->tokenizer_warning);
+    free(c->warning);
     free(c->path);
     free(c);
 }
@@ -39,9 +39,9 @@ const char *gp_checkpoint_tokenizer_problem(const gp_checkpoint *c)
     return c->tokenizer_problem;
 }
 
-const char *gp_checkpoint_tokenizer_remark(const gp_checkpoint *c)
+const char *gp_checkpoint_tokenizer_warning(const gp_checkpoint *c)
 {
-    return c->tokenizer_remark;
+    return c->tokenizer_warning;
 }
 
 int gp_checkpoint_open_tokenizer(const gp_checkpoint *c, gp_tokenizer **t)
@@ -65,14 +65,14 @@ const char *gp_checkpoint_format(const gp_checkpoint *c)
     return c->format;
 }
 
-const char *gp_checkpoint_remark(const gp_checkpoint *c)
+const char *gp_checkpoint_warning(const gp_checkpoint *c)
 {
-    return c->remark;
+    return c->warning;
 }
 
-void gp_checkpoint_remark_add(gp_checkpoint *c, char *text)
+void gp_checkpoint_warning_add(gp_checkpoint *c, char *text)
 {
-    gp_remark_add(&c->remark, text);
+    gp_warning_add(&c->warning, text);
 }
 
 const char *gp_checkpoint_tensor(const gp_checkpoint *c, int64_t i, gp_tensor *t)
@@ -91,18 +91,18 @@ const char *gp_checkpoint_tensor(const gp_checkpoint *c, int64_t i, gp_tensor *t
     return NULL;
 }
 
-void gp_checkpoint_add_tokenizer_remark(gp_checkpoint *c, char *text)
+void gp_checkpoint_add_tokenizer_warning(gp_checkpoint *c, char *text)
 {
-    char *both = c->tokenizer_remark ? gp_format("%s; %s", c->tokenizer_remark, text) : gp_strdup(text);
-    free(c->tokenizer_remark);
+    char *both = c->tokenizer_warning ? gp_format("%s; %s", c->tokenizer_warning, text) : gp_strdup(text);
+    free(c->tokenizer_warning);
     free(text);
-    c->tokenizer_remark = both;
+    c->tokenizer_warning = both;
 }
 
-void gp_checkpoint_remark_tokenizer(gp_checkpoint *c, const gp_tokenizer *t)
+void gp_checkpoint_warning_tokenizer(gp_checkpoint *c, const gp_tokenizer *t)
 {
-    if (gp_tokenizer_remark(t))
-        gp_checkpoint_add_tokenizer_remark(c, gp_strdup(gp_tokenizer_remark(t)));
+    if (gp_tokenizer_warning(t))
+        gp_checkpoint_add_tokenizer_warning(c, gp_strdup(gp_tokenizer_warning(t)));
 }
 
 /* Ids that the model has no rows for: those of added tokens may be left unused (fewer ids: the other rows are
@@ -119,7 +119,7 @@ static void check_rows(gp_checkpoint *c, const gp_tokenizer *t)
         gp_format("%s: its tokenizer has %lld ids, its model a vocabulary of %lld: they do not belong together",
                   c->path, (long long)ids, (long long)V);
     if (named)
-        gp_checkpoint_add_tokenizer_remark(
+        gp_checkpoint_add_tokenizer_warning(
             c, gp_format("its tokenizer has %lld ids, its model a vocabulary of %lld: added tokens from "
                          "%lld on cannot be used",
                          (long long)ids, (long long)V, (long long)V));
@@ -152,7 +152,7 @@ void gp_checkpoint_set_tokenizer(gp_checkpoint *c, char *text, size_t length, co
         c->tokenizer = gp_tokenizer_to_json(t);
         c->tokenizer_length = strlen(c->tokenizer);
     }
-    gp_checkpoint_remark_tokenizer(c, t);
+    gp_checkpoint_warning_tokenizer(c, t);
     check_rows(c, t);
     gp_tokenizer_close(t);
 }

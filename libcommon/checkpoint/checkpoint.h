@@ -19,11 +19,11 @@ struct gp_checkpoint {
     gp_params params;
     char *tokenizer;         /* tokenizer.json or NULL */
     char *tokenizer_problem; /* why it cannot be used, or NULL */
-    char *tokenizer_remark;
+    char *tokenizer_warning;
     size_t tokenizer_length;
     bool has_fingerprint;
     uint8_t fingerprint[16];
-    char *remark;
+    char *warning;
 
     bool is_run;
 
@@ -59,12 +59,12 @@ bool gp_run_weights_open(const char *folder);
 
 /* Takes over the text of a tokenizer (malloc), and finds out its fingerprint, or why it cannot be used. folder: where
  * it lies, or NULL; what else is said of it there becomes a remark. */
-void gp_checkpoint_add_tokenizer_remark(gp_checkpoint *c, char *text); /* malloc, taken over */
-void gp_checkpoint_remark_tokenizer(gp_checkpoint *c, const gp_tokenizer *t);
+void gp_checkpoint_add_tokenizer_warning(gp_checkpoint *c, char *text); /* malloc, taken over */
+void gp_checkpoint_warning_tokenizer(gp_checkpoint *c, const gp_tokenizer *t);
 void gp_checkpoint_set_tokenizer(gp_checkpoint *c, char *text, size_t length, const char *folder);
 
 /* Adds to what a person should be told; takes over text (malloc). */
-void gp_checkpoint_remark_add(gp_checkpoint *c, char *text);
+void gp_checkpoint_warning_add(gp_checkpoint *c, char *text);
 
 /* hf_write.c: what from_pretrained wants beside the weights, into a folder that is there: config.json, and
  * where there is a tokenizer, tokenizer.json and tokenizer_config.json. */

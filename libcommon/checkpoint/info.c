@@ -28,7 +28,7 @@ static void print_text(const gp_checkpoint *c, const gp_tokenizer *t, const char
     char shape[96];
     gp_tensor tensor;
     for (int64_t i = 0; (name = gp_checkpoint_tensor(c, i, &tensor)); i++)
-        fprintf(out, "  %-56s %s\n", gp_show(name), gp_tensor_format(&tensor, shape, sizeof shape));
+        fprintf(out, "  %-56s %s\n", gp_printable(name), gp_tensor_format(&tensor, shape, sizeof shape));
 }
 
 static void print_json(const gp_checkpoint *c, const gp_tokenizer *t, const char *fingerprint, const gp_verified *v,

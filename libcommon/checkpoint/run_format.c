@@ -22,14 +22,14 @@ static int recognise(const gp_checkpoint_input *in)
 }
 
 /* A checkpoint that was there a moment ago may be gone, where the run is being written: then there is a newer one. */
-static gp_checkpoint *open_last(const char *path, char **remark)
+static gp_checkpoint *open_last(const char *path, char **warning)
 {
     gp_checkpoint *last = NULL;
     bool gone = true;
     for (int tries = 0; gone && tries < 3; tries++) {
-        free(*remark);
-        *remark = NULL;
-        char *folder = gp_run_last(path, gp_run_weights_open, remark);
+        free(*warning);
+        *warning = NULL;
+        char *folder = gp_run_last(path, gp_run_weights_open, warning);
         last = folder ? gp_checkpoint_open(folder) : NULL;
         gone = folder && !last && !gp_exists(folder);
         free(folder);
@@ -40,21 +40,21 @@ static gp_checkpoint *open_last(const char *path, char **remark)
 /* c becomes that checkpoint; its path stays that of the run. */
 static int open_run(gp_checkpoint *c, const gp_checkpoint_input *in)
 {
-    char *remark = NULL, *path = c->path;
-    gp_checkpoint *last = open_last(in->path, &remark);
+    char *warning = NULL, *path = c->path;
+    gp_checkpoint *last = open_last(in->path, &warning);
     if (last) {
         free(last->path);
         *c = *last;
         free(last);
         c->path = path;
         c->is_run = true;
-        char *own = c->remark;
-        c->remark = remark;
+        char *own = c->warning;
+        c->warning = warning;
         if (own)
-            gp_checkpoint_remark_add(c, own);
+            gp_checkpoint_warning_add(c, own);
         return 0;
     }
-    free(remark);
+    free(warning);
     return -1;
 }
 

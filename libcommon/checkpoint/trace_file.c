@@ -130,7 +130,7 @@ static int write_all(const collection *c, const char *path)
     gp_safetensors_writer *w = gp_safetensors_create(path);
     if (!w)
         return -1;
-    gp_safetensors_note(w, "format", "pt", 2);
+    gp_safetensors_add_metadata(w, "format", "pt", 2);
     for (int64_t i = 0; i < c->count; i++)
         gp_safetensors_declare(w, c->items[i].name, &c->items[i].t);
     for (int64_t i = 0; i < c->count; i++)

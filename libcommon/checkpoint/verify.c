@@ -10,7 +10,7 @@
 
 typedef struct damage_search {
     gp_verified *seen;
-    gp_checkpoint_tell *tell;
+    gp_verify_fn *tell;
     void *self;
 } damage_search;
 
@@ -73,7 +73,7 @@ static int verify_run(damage_search *s, const char *path)
     return rc;
 }
 
-int gp_checkpoint_verify(const gp_checkpoint *c, gp_verified *seen, gp_checkpoint_tell *tell, void *self)
+int gp_checkpoint_verify(const gp_checkpoint *c, gp_verified *seen, gp_verify_fn *tell, void *self)
 {
     damage_search s = {seen, tell, self};
     *seen = (gp_verified){0};

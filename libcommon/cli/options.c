@@ -28,10 +28,15 @@ static struct {
     bool *said;    /* of them, those that stood on the command line; and one for operands */
 } given;
 
+static bool is_name(const char *own, const char *name, size_t length)
+{
+    return own && strlen(own) == length && !memcmp(own, name, length);
+}
+
 const gp_option *gp_option_find(const gp_option *table, const char *name, size_t length)
 {
     for (const gp_option *o = table; !gp_option_ends(o); o++)
-        if (o->type != GP_OPT_GROUP && strlen(o->name) == length && !memcmp(o->name, name, length))
+        if (o->type != GP_OPT_GROUP && (is_name(o->name, name, length) || is_name(o->alias, name, length)))
             return o;
     return NULL;
 }

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HELP_COLUMN_MOST = 30 }; /* longer options push their text to the next line */
+enum { HELP_COLUMN_MAX = 30 }; /* longer options push their text to the next line */
 
 /* Columns on a terminal: bytes that do not continue a UTF-8 character. */
 static int text_width(const char *s, size_t n)
@@ -137,7 +137,7 @@ static int help_column(const gp_option *table, const void *args, int column)
         gp_buf names = {0};
         put_names(&names, o, args);
         int width = text_width(names.data, names.len) + 2;
-        if (width > column && width <= HELP_COLUMN_MOST)
+        if (width > column && width <= HELP_COLUMN_MAX)
             column = width;
         gp_buf_release(&names);
     }

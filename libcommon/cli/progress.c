@@ -204,7 +204,7 @@ static void draw(gp_progress_group *b, gp_buf *out, double now)
         gp_buf plain = {0}, line = {0};
         add_line(&plain, b->jobs[i], now, NULL);
         shorten(&plain, b->jobs[i]->label, (size_t)columns - 1);
-        gp_buf_show(&line, plain.data, plain.len);
+        gp_buf_printable(&line, plain.data, plain.len);
         gp_buf_release(&plain);
         add_bar(&line, b->jobs[i], (size_t)columns - 1);
         gp_buf_printf(out, "%s%.*s", b->drawn ? "\n" : "", columns - 1, line.data);
@@ -296,7 +296,7 @@ void gp_progress_set(gp_progress *p, int64_t done, const char *note)
     p->next = now + (p->terminal ? REDRAW : LINE);
     gp_buf plain = {0}, line = {0};
     add_line(&plain, p, now, note);
-    gp_buf_show(&line, plain.data, plain.len); /* labels and notes come from catalogs and servers */
+    gp_buf_printable(&line, plain.data, plain.len); /* labels and notes come from catalogs and servers */
     if (p->terminal)
         gp_live_line_draw(&p->width, line.data);
     else
@@ -330,7 +330,7 @@ void gp_progress_say(gp_progress *p, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(line, sizeof line, fmt, ap);
     va_end(ap);
-    fprintf(stderr, "%s\n", gp_show(line));
+    fprintf(stderr, "%s\n", gp_printable(line));
     if (p->group)
         gp_progress_group_resume(p->group);
 }

@@ -42,10 +42,10 @@ int gp_tool_fail(const gp_tool *tool)
     return GP_OPTIONS_FAILED;
 }
 
-void gp_tool_remark(const gp_tool *tool, const char *text)
+void gp_tool_warning(const gp_tool *tool, const char *text)
 {
     if (text)
-        fprintf(stderr, "%s: %s\n", tool->name, gp_show(text));
+        fprintf(stderr, "%s: %s\n", tool->name, gp_printable(text));
 }
 
 int gp_tool_usage(const gp_tool *tool, const char *fmt, ...)
@@ -55,7 +55,7 @@ int gp_tool_usage(const gp_tool *tool, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(line, sizeof line, fmt, ap);
     va_end(ap);
-    fprintf(stderr, "%s: %s (see %s%s --help)\n", tool->name, gp_show(line), gp_tool_prefix(), tool->name);
+    fprintf(stderr, "%s: %s (see %s%s --help)\n", tool->name, gp_printable(line), gp_tool_prefix(), tool->name);
     return GP_OPTIONS_USAGE;
 }
 

@@ -57,7 +57,7 @@ gp_tokenizer *gp_corpus_train_bpe(gp_text *text, int64_t vocab_size, const gp_co
 }
 
 /* GPT-2's two files, put where gp_tokenizer_open looks for them. */
-static int bring_gpt2(void)
+static int fetch_gpt2(void)
 {
     const char *folder = getenv("GPTPIPE_DATA"), *mirror = getenv("FETCH_DATA_MIRROR");
     gp_fetch_options o = {.mirror = mirror && *mirror ? mirror : NULL, .quiet = true, .retries = 1};
@@ -84,7 +84,7 @@ gp_tokenizer *gp_corpus_tokenizer_open(const char *name)
     }
     gp_tokenizer *t = gp_tokenizer_open(name);
     if (!t && !strcmp(name, "gpt2"))
-        t = bring_gpt2() ? gp_fail_in("GPT-2's vocab.bpe and encoder.json are not here and cannot be fetched"),
+        t = fetch_gpt2() ? gp_fail_in("GPT-2's vocab.bpe and encoder.json are not here and cannot be fetched"),
         NULL             : gp_tokenizer_open(name);
     return t;
 }

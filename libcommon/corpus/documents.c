@@ -81,7 +81,7 @@ static int mark(void *self, int what)
     const step *s = self;
     const gp_walk *w = s->w;
     int64_t before = 0, after = 0;
-    const int32_t *first = gp_tokenizer_before(w->t, &before), *last = gp_tokenizer_after(w->t, &after);
+    const int32_t *first = gp_tokenizer_prefix(w->t, &before), *last = gp_tokenizer_suffix(w->t, &after);
     int rc = what & BEGINS && before ? w->put(w->self, first, before) : 0;
     if (!rc && what & DOCUMENT_ENDS && w->around && after)
         rc = w->put(w->self, last, after);

@@ -28,7 +28,7 @@ static char *entropy_of(const encoding *j, int64_t first, int64_t count)
 static int create(encoding *j, gp_shards *part, const char *path, int64_t first, int64_t count)
 {
     char *tokenizer = gp_tokenizer_to_json(j->t), *entropy = entropy_of(j, first, count);
-    char *metadata = gp_tokens_describe(&(gp_tokens_about){
+    char *metadata = gp_tokens_describe(&(gp_tokens_description){
         .tokenizer = tokenizer,
         .source = j->info->name,
         .source_sha256 = j->info->sha256,
@@ -103,8 +103,8 @@ static int begin(encoding *j, const char *out)
 /* One a core, up to as many as one thread can feed; so memory stays below 200 MB on any machine. */
 static int default_threads(void)
 {
-    enum { MOST = 16 };
-    return (int)gp_min(MOST, sysconf(_SC_NPROCESSORS_ONLN));
+    enum { MAX = 16 };
+    return (int)gp_min(MAX, sysconf(_SC_NPROCESSORS_ONLN));
 }
 
 int gp_corpus_encode(gp_text *text, const gp_tokenizer *t, const char *out, const gp_corpus_options *o,

@@ -12,7 +12,7 @@
 #include "text/pretokenize.h"
 #include "text/text.h"
 
-enum { CHUNK = 1 << 18, MOST_MARKS = CHUNK / 16, MOST_THREADS = 64 };
+enum { CHUNK = 1 << 18, MAX_MARKS = CHUNK / 16, MAX_THREADS = 64 };
 
 /* A place in a chunk where a text ends. */
 typedef struct text_end {
@@ -37,7 +37,7 @@ struct gp_encoding {
     chunk *ring;         /* (size) the chunk of number n is ring[n % size] */
     int64_t size;
     int64_t filled, emitted; /* chunks handed to the workers, and handed on; the one being filled is `filled` */
-    pthread_t threads[MOST_THREADS];
+    pthread_t threads[MAX_THREADS];
     int running;
     pthread_mutex_t lock; /* of what follows, and of chunk.done */
     pthread_cond_t change;
@@ -165,7 +165,7 @@ gp_encoding *gp_encoding_open(const gp_encoding_options *o)
 {
     gp_encoding *e = gp_calloc(1, sizeof *e);
     e->o = *o;
-    e->o.threads = (int)gp_min(o->threads, MOST_THREADS);
+    e->o.threads = (int)gp_min(o->threads, MAX_THREADS);
     if (o->threads < 2 || o->allow_special ||
         !gp_tokenizer_cuts(o->t)) { /* characters take no longer than being written */
         e->encoder = gp_encoder_open(o->t, o->put, o->self);
@@ -246,7 +246,7 @@ int gp_encoding_end(gp_encoding *e, int what)
         c->marks = gp_realloc(c->marks, (size_t)c->mark_capacity, sizeof *c->marks);
     }
     c->marks[c->mark_count++] = (text_end){.at = c->text.len, .what = what};
-    return c->text.len < CHUNK && c->mark_count < MOST_MARKS ? 0 : submit(e, c->text.len);
+    return c->text.len < CHUNK && c->mark_count < MAX_MARKS ? 0 : submit(e, c->text.len);
 }
 
 int gp_encoding_finish(gp_encoding *e)

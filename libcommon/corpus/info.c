@@ -99,7 +99,7 @@ static void print_text(const facts *f, FILE *out)
                *sha256 = json_string_value(json_object_get(f->source, "sha256"));
     const json_t *ends = json_object_get(f->separator, "text");
     bool ours = info->format == GP_STREAM_TOK;
-    fprintf(out, "%s\n  format      %s, %d bytes a token, %s\n  tokens      %" PRId64 "\n", gp_show(f->info->name),
+    fprintf(out, "%s\n  format      %s, %d bytes a token, %s\n  tokens      %" PRId64 "\n", gp_printable(f->info->name),
             gp_stream_format_name(info->format), info->width,
             ours ? "CRC and ids are good" : "all ids in the vocabulary", info->count);
     if (info->documents)
@@ -115,8 +115,8 @@ static void print_text(const facts *f, FILE *out)
         fprintf(out, "  text        %" PRId64 " bytes, %.3f bytes a token\n", f->bytes,
                 info->count ? (double)f->bytes / (double)info->count : 0);
     if (from)
-        fprintf(out, "  made from   %s%s%s\n", gp_show(from), sha256 ? ", SHA-256 " : "",
-                sha256 ? gp_show(sha256) : "");
+        fprintf(out, "  made from   %s%s%s\n", gp_printable(from), sha256 ? ", SHA-256 " : "",
+                sha256 ? gp_printable(sha256) : "");
 }
 
 int gp_corpus_print_info(const gp_tokens *s, const gp_tokenizer *t, bool json, FILE *out)

@@ -98,7 +98,7 @@ int gp_shards_finish(gp_shards *s)
 void gp_shards_release(gp_shards *s)
 {
     for (int i = 0; i < s->count; i++)
-        gp_tokens_abandon(s->w[i]);
+        gp_tokens_abort(s->w[i]);
     free(s->metadata);
     free(s->w);
     *s = (gp_shards){0};

@@ -6,7 +6,7 @@
 
 /* The folder of IMDB's reviews without a label. */
 static const char *const without_label = "unsup";
-enum { MOST_LABELS = 1000 };
+enum { MAX_LABELS = 1000 };
 
 typedef struct labelled_file {
     int label;
@@ -42,9 +42,9 @@ static int find_label(void *self, const char *path)
     size_t n = label_length(path);
     char *label = gp_strndup(path, n);
     bool known = !n || !strcmp(label, without_label) || gp_dataset_find_label(d, label) >= 0;
-    if (!known && d->items->label_count == MOST_LABELS) {
+    if (!known && d->items->label_count == MAX_LABELS) {
         free(label);
-        return fail("%s: has more than %d labels", d->name, MOST_LABELS);
+        return fail("%s: has more than %d labels", d->name, MAX_LABELS);
     }
     if (known)
         free(label);
@@ -58,7 +58,7 @@ static int labelled_begin(gp_dataset *d)
     if (d->items->label_count)
         return 0;
     free((void *)(uintptr_t)d->items->labels);
-    d->found = gp_calloc(MOST_LABELS + 1, sizeof *d->found);
+    d->found = gp_calloc(MAX_LABELS + 1, sizeof *d->found);
     d->items->labels = (const char *const *)d->found;
     for (int i = 0; i < d->split_count; i++)
         if (gp_tree_list(&d->tree, d->splits[i].path, find_label, d))

@@ -128,7 +128,7 @@ static const char *folder_of(const gp_dataset_options *o)
     return o->folder ? o->folder : "data";
 }
 
-static int bring(gp_dataset *d, const gp_catalog_entry *e, const gp_dataset_options *o)
+static int fetch(gp_dataset *d, const gp_catalog_entry *e, const gp_dataset_options *o)
 {
     for (int i = 0; i < d->split_count; i++) {
         int there = gp_tree_has(&d->tree, d->splits[i].path);
@@ -178,7 +178,7 @@ static int open_name(gp_dataset *d, const gp_catalog_entry *e, const gp_dataset_
     if (o->nowhere)
         return open_nowhere(d, e, o) || open_splits(d) ? -1 : 0;
     gp_tree_open_folder(&d->tree, folder_of(o));
-    return bring(d, e, o) || open_splits(d) ? -1 : 0;
+    return fetch(d, e, o) || open_splits(d) ? -1 : 0;
 }
 
 /* ---- by path --------------------------------------------------------------------------------------------- */

@@ -29,13 +29,13 @@ static void release_item(mixture_item *it)
 
 static int read_weight(mixture_item *it, const char *text)
 {
-    enum { MOST = 1000000000 };
+    enum { MAX = 1000000000 };
     char *equals = strrchr(it->file, '='), *end;
     double weight = equals ? strtod(equals + 1, &end) : 0;
     if (!equals || !equals[1] || *end)
         return 0; /* a name with a '=' in it, or none */
-    if (!(weight > 0 && weight <= MOST))
-        return fail("%s: a weight is a number above 0, up to %d", text, MOST);
+    if (!(weight > 0 && weight <= MAX))
+        return fail("%s: a weight is a number above 0, up to %d", text, MAX);
     it->weight = weight;
     *equals = 0;
     return 0;

@@ -7,7 +7,7 @@
 
 #include "base/base.h"
 
-enum { MOST_WORKERS = 1024, MOST_AHEAD = 1 << 20 };
+enum { MAX_WORKERS = 1024, MAX_AHEAD = 1 << 20 };
 
 /* A place in the ring: batch n goes into slot n % slots. */
 typedef struct ring_slot {
@@ -133,7 +133,7 @@ void gp_prefetch_close(gp_prefetch *p)
 
 gp_prefetch *gp_prefetch_open(const gp_source *source, const gp_prefetch_options *o)
 {
-    if (o->workers < 0 || o->workers > MOST_WORKERS || o->ahead < 0 || o->ahead > MOST_AHEAD || o->first < 0)
+    if (o->workers < 0 || o->workers > MAX_WORKERS || o->ahead < 0 || o->ahead > MAX_AHEAD || o->first < 0)
         return fail("batches by %d threads, %d ahead, from number %lld on cannot be made", o->workers, o->ahead,
                     (long long)o->first),
                NULL;

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PREFIX = 8, MOST_HEADER = 100000000 }; /* the reference implementation's limit */
+enum { PREFIX = 8, MAX_HEADER = 100000000 }; /* the reference implementation's limit */
 
 typedef struct entry {
     const char *name; /* in the header's JSON */
@@ -194,9 +194,9 @@ static int header_length(const gp_safetensors *s, const char *prefix, uint64_t r
     uint64_t n = 0;
     for (int i = PREFIX - 1; i >= 0; i--)
         n = n << 8 | (unsigned char)prefix[i];
-    if (n < 2 || n > MOST_HEADER)
+    if (n < 2 || n > MAX_HEADER)
         return fail("%s: is not a safetensors file: its header length is %llu, expected 2 to %d", s->path,
-                    (unsigned long long)n, MOST_HEADER);
+                    (unsigned long long)n, MAX_HEADER);
     if (n > room)
         return fail("%s: is truncated: the header takes %llu bytes, %llu are left", s->path, (unsigned long long)n,
                     (unsigned long long)room);
@@ -272,7 +272,7 @@ static int open_stream(gp_safetensors *s, int fd)
         return -1;
     if (got < PREFIX)
         return fail("%s: is not a safetensors file: it has %lld bytes", s->path, (long long)got);
-    if (header_length(s, prefix, MOST_HEADER, &length))
+    if (header_length(s, prefix, MAX_HEADER, &length))
         return -1;
     char *text = gp_malloc(length);
     int rc = -1;

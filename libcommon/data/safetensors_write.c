@@ -44,7 +44,7 @@ gp_safetensors_writer *gp_safetensors_create(const char *path)
     return w;
 }
 
-int gp_safetensors_note(gp_safetensors_writer *w, const char *key, const char *value, size_t length)
+int gp_safetensors_add_metadata(gp_safetensors_writer *w, const char *key, const char *value, size_t length)
 {
     BUG_ON(w->begun);
     if (w->out.failed)
@@ -205,7 +205,7 @@ int gp_safetensors_finish(gp_safetensors_writer *w)
     return rc;
 }
 
-void gp_safetensors_abandon(gp_safetensors_writer *w)
+void gp_safetensors_abort(gp_safetensors_writer *w)
 {
     if (!w)
         return;

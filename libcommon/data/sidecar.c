@@ -6,7 +6,7 @@
 
 #include "base/json.h"
 
-enum { SIDECAR_MOST = 1 << 28 };
+enum { SIDECAR_MAX = 1 << 28 };
 
 static int check_numbers(const json_t *list, const char *name, const char *path)
 {
@@ -70,7 +70,7 @@ int gp_sidecar_read(gp_sidecar *s, const char *text_path, const gp_map *text)
     *s = (gp_sidecar){0};
     int there = gp_exists(path);
     if (there) {
-        rc = there > 0 ? gp_file_read_regular(&json, path, SIDECAR_MOST) : -1;
+        rc = there > 0 ? gp_file_read_regular(&json, path, SIDECAR_MAX) : -1;
         if (!rc && !(root = gp_json_load(json.data, json.len, JSON_ALLOW_NUL, &e)))
             rc = fail("%s: is not JSON, line %d: %s; it stands beside %s, which it should describe", path, e.line,
                       e.text, text_path);

@@ -22,7 +22,7 @@ struct gp_tokens {
 
 /* ---- .tok ------------------------------------------------------------------------------------------------ */
 
-/* Inflates the metadata into s->metadata, never more than GP_TOK_METADATA_MOST of it. */
+/* Inflates the metadata into s->metadata, never more than GP_TOK_METADATA_MAX of it. */
 static int inflate_metadata(gp_tokens *s, const char *packed, uint64_t size)
 {
     gp_buf json = {0};
@@ -39,8 +39,8 @@ static int inflate_metadata(gp_tokens *s, const char *packed, uint64_t size)
         z.avail_out = (uInt)room;
         state = inflate(&z, Z_NO_FLUSH);
         json.len += room - z.avail_out;
-        if (json.len > GP_TOK_METADATA_MOST) {
-            fail("%s: its metadata is larger than %d bytes", s->name, GP_TOK_METADATA_MOST);
+        if (json.len > GP_TOK_METADATA_MAX) {
+            fail("%s: its metadata is larger than %d bytes", s->name, GP_TOK_METADATA_MAX);
             goto out;
         }
     }
@@ -73,7 +73,7 @@ static int check_header(const gp_tokens *s, const char *h)
     if (gp_get64(h + 56))
         return fail("%s: its header has flags (0x%llx) that this version does not know", s->name,
                     (unsigned long long)gp_get64(h + 56));
-    if (gp_get64(h + 32) > GP_TOK_METADATA_MOST)
+    if (gp_get64(h + 32) > GP_TOK_METADATA_MAX)
         return fail("%s: its header gives %llu bytes of metadata, more than any stream has", s->name,
                     (unsigned long long)gp_get64(h + 32));
     return 0;

@@ -14,7 +14,7 @@
 enum {
     GP_TOK_HEADER_SIZE = 64,
     GP_TOK_TRAILER_SIZE = 32,
-    GP_TOK_METADATA_MOST = 1 << 28, /* bytes of JSON: far more than any tokenizer, far less than a bomb */
+    GP_TOK_METADATA_MAX = 1 << 28, /* bytes of JSON: far more than any tokenizer, far less than a bomb */
 };
 
 /* llm.c's .bin: int32[256], then uint16 ids. */

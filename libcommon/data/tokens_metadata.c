@@ -78,7 +78,7 @@ static void put_text(gp_buf *b, const char *name, const char *text)
     gp_json_quote(b, text, strlen(text));
 }
 
-static void put_source(gp_buf *b, const gp_tokens_about *about)
+static void put_source(gp_buf *b, const gp_tokens_description *about)
 {
     begin_member(b, "source");
     gp_buf_puts(b, "{");
@@ -87,7 +87,7 @@ static void put_source(gp_buf *b, const gp_tokens_about *about)
     gp_buf_puts(b, "}");
 }
 
-static void put_separator(gp_buf *b, const gp_tokens_about *about)
+static void put_separator(gp_buf *b, const gp_tokens_description *about)
 {
     begin_member(b, "separator");
     gp_buf_puts(b, "{\"text\":");
@@ -99,7 +99,7 @@ static void put_separator(gp_buf *b, const gp_tokens_about *about)
 }
 
 /* Put together as text: a tokenizer is megabytes of JSON, which need not be read and written again for this. */
-char *gp_tokens_describe(const gp_tokens_about *about)
+char *gp_tokens_describe(const gp_tokens_description *about)
 {
     gp_buf b = {0};
     gp_buf_reserve(&b, (about->tokenizer ? strlen(about->tokenizer) : 0) + 1024);

@@ -12,7 +12,7 @@
 
 /* zlib needs 90 ms for GPT-2's tokenizer (1.4 MB of JSON), more than encoding a book takes, to save 0.8 MB beside
  * gigabytes of tokens: what is larger than this is stored in its stream as it is. */
-enum { PACKED_MOST = 1 << 16 };
+enum { PACKED_MAX = 1 << 16 };
 
 /* Starts of documents that are kept in memory; those before them lie in an unlinked temporary file, so that a stream
  * may have any number. */
@@ -38,11 +38,11 @@ struct gp_tokens_writer {
 };
 
 /* A zlib stream of stored blocks (RFC 1950, RFC 1951): straight from the text, where zlib would copy it twice. */
-enum { BLOCK_MOST = 65535 };
+enum { BLOCK_MAX = 65535 };
 
 static size_t stored_size(size_t n)
 {
-    return 2 + 5 * ((n + BLOCK_MOST - 1) / BLOCK_MOST) + n + 4;
+    return 2 + 5 * ((n + BLOCK_MAX - 1) / BLOCK_MAX) + n + 4;
 }
 
 static void put_stored(gp_out *o, const char *text, size_t n)
@@ -51,7 +51,7 @@ static void put_stored(gp_out *o, const char *text, size_t n)
     char end[4] = {(char)(sum >> 24), (char)(sum >> 16), (char)(sum >> 8), (char)sum};
     gp_out_write(o, "\x78\x01", 2);
     while (n) {
-        size_t length = n < BLOCK_MOST ? n : BLOCK_MOST;
+        size_t length = n < BLOCK_MAX ? n : BLOCK_MAX;
         char head[5] = {(char)(length == n)}; /* the last? */
         gp_put32(head + 1, (uint32_t)length | (uint32_t)~length << 16);
         gp_out_write(o, head, sizeof head);
@@ -66,12 +66,12 @@ static int put_metadata(gp_tokens_writer *w, const char *header, const char *jso
 {
     static const char zeros[64];
     size_t size = json ? strlen(json) : 0;
-    uLongf packed_size = size > PACKED_MOST ? stored_size(size) : size ? compressBound(size) : 0;
+    uLongf packed_size = size > PACKED_MAX ? stored_size(size) : size ? compressBound(size) : 0;
     Bytef *packed = NULL;
     char head[GP_TOK_HEADER_SIZE];
-    if (size > GP_TOK_METADATA_MOST)
-        return fail("metadata of %zu bytes is more than a token stream holds (%d)", size, GP_TOK_METADATA_MOST);
-    if (size && size <= PACKED_MOST) {
+    if (size > GP_TOK_METADATA_MAX)
+        return fail("metadata of %zu bytes is more than a token stream holds (%d)", size, GP_TOK_METADATA_MAX);
+    if (size && size <= PACKED_MAX) {
         packed = gp_malloc(packed_size);
         if (compress2(packed, &packed_size, (const Bytef *)json, size, Z_DEFAULT_COMPRESSION) != Z_OK)
             die("zlib cannot compress %zu bytes", size);
@@ -135,7 +135,7 @@ gp_tokens_writer *gp_tokens_create(const char *path, const gp_tokens_info *info)
         return NULL;
     }
     if (put_header(w, info)) {
-        gp_tokens_abandon(w);
+        gp_tokens_abort(w);
         return NULL;
     }
     return w;
@@ -293,7 +293,7 @@ int gp_tokens_prepare(gp_tokens_writer *w)
 int gp_tokens_finish(gp_tokens_writer *w)
 {
     if (!w->prepared && gp_tokens_prepare(w)) {
-        gp_tokens_abandon(w);
+        gp_tokens_abort(w);
         return -1;
     }
     int rc = gp_out_commit(&w->out);
@@ -301,7 +301,7 @@ int gp_tokens_finish(gp_tokens_writer *w)
     return rc;
 }
 
-void gp_tokens_abandon(gp_tokens_writer *w)
+void gp_tokens_abort(gp_tokens_writer *w)
 {
     if (!w)
         return;

@@ -12,7 +12,7 @@
 #include "fetch/libraries.h"
 
 enum { BLOCK = 1 << 16, MAX_PATH = 4095, MAX_DEPTH = 64, TAR_BLOCK = 512 };
-static const int64_t FREE_BYTES = 64 << 20, MOST_RATIO = 200;
+static const int64_t FREE_BYTES = 64 << 20, MAX_RATIO = 200;
 
 /* Entries: each is an inode and a block of the disk, and packed it takes a few bytes. Of real data sets it takes 100
  * and more. */
@@ -111,7 +111,7 @@ gp_archive *gp_archive_open_fd(int fd, const char *name, int64_t unpacked)
         return fail("%s: is not a regular file, an archive was expected", name), NULL;
     gp_archive *a = gp_calloc(1, sizeof *a);
     int64_t size = (int64_t)st.st_size, most = INT64_MAX;
-    if (gp_mul(size, MOST_RATIO, &most))
+    if (gp_mul(size, MAX_RATIO, &most))
         most = most < INT64_MAX - FREE_BYTES ? most + FREE_BYTES : INT64_MAX;
     *a = (gp_archive){.reader = new_reader(),
                       .name = gp_strdup(name),

@@ -21,7 +21,7 @@ struct gp_catalog {
 /* The one set without files: fetch-data makes it. */
 static const char *const made_here = "stories";
 
-enum { MOST_BYTES = 1 << 24, MOST_FILES = 1 << 15 };
+enum { MAX_BYTES = 1 << 24, MAX_FILES = 1 << 15 };
 
 /* Names and notes are printed as one line of a list, so they are one. */
 static bool is_line(const char *s)
@@ -127,8 +127,8 @@ static json_t *numbered(const gp_series *s, json_t *from, int i, const char *whe
 static int add_files(gp_catalog_entry *d, json_t *from, const gp_series *s, json_t *all, const char *where)
 {
     gp_catalog_file *list = (gp_catalog_file *)(uintptr_t)d->files;
-    if (d->file_count + s->count >= MOST_FILES)
-        return fail("%s: has more than %d files", where, MOST_FILES);
+    if (d->file_count + s->count >= MAX_FILES)
+        return fail("%s: has more than %d files", where, MAX_FILES);
     d->files = list = gp_realloc(list, (size_t)(d->file_count + s->count + 1), sizeof *list);
     for (int i = 0; i < (s->count ? s->count : 1); i++) {
         json_t *one = s->count ? numbered(s, from, i, where) : json_incref(from);
@@ -153,7 +153,7 @@ static int read_files(gp_catalog_entry *d, json_t *from, json_t *all, const char
         gp_series s = {0};
         if (path && gp_series_read(&s, path))
             return gp_fail_in(where);
-        if (!path || !gp_series_goes_on(&s, path, &before, before_path))
+        if (!path || !gp_series_continues(&s, path, &before, before_path))
             first = d->file_count;
         if (add_files(d, file, &s, all, where))
             return -1;
@@ -255,7 +255,7 @@ gp_catalog *gp_catalog_open(const char *path)
     gp_buf text = {0};
     const char *built_in = (const char *)gp_catalog_json;
     if (add(c, 0, built_in, strlen(built_in), "catalog.json") ||
-        (path && (gp_file_read(&text, path, MOST_BYTES) || add(c, 1, text.data, text.len, path)))) {
+        (path && (gp_file_read(&text, path, MAX_BYTES) || add(c, 1, text.data, text.len, path)))) {
         gp_catalog_close(c);
         c = NULL;
     }

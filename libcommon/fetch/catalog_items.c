@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "gptpipe/output.h"
 
-enum { MOST_NAMES = 1000 };
+enum { MAX_NAMES = 1000 };
 
 static const char *const format_names[GP_ITEMS_FORMATS] = {"text", "labelled", "jsonl"};
 
@@ -34,7 +34,7 @@ static int read_splits(gp_catalog_items *items, json_t *splits, const char *wher
     size_t count = json_object_size(splits), i = 0;
     const char *name;
     json_t *path;
-    if (splits && (!json_is_object(splits) || count < 1 || count > MOST_NAMES))
+    if (splits && (!json_is_object(splits) || count < 1 || count > MAX_NAMES))
         return fail("%s: splits is not an object of paths by name", where);
     const char **names = gp_calloc(count, sizeof *names), **paths = gp_calloc(count, sizeof *paths);
     items->splits = names;
@@ -57,7 +57,7 @@ static int read_labels(gp_catalog_items *items, json_t *labels, const char *wher
     json_t *label;
     if (!labels)
         return 0;
-    if (!json_is_array(labels) || count < 1 || count > MOST_NAMES)
+    if (!json_is_array(labels) || count < 1 || count > MAX_NAMES)
         return fail("%s: labels is not a list of names", where);
     const char **names = gp_calloc(count, sizeof *names);
     items->labels = names;
@@ -91,10 +91,10 @@ void gp_items_print(const gp_catalog_items *items, FILE *out)
 {
     fprintf(out, "items: %s", format_names[items->format]);
     for (int i = 0; i < items->label_count; i++)
-        fprintf(out, "%s %d %s", i ? "," : "; labels", i, gp_show(items->labels[i]));
+        fprintf(out, "%s %d %s", i ? "," : "; labels", i, gp_printable(items->labels[i]));
     fputc('\n', out);
     for (int i = 0; i < items->split_count; i++)
-        fprintf(out, "  split: %s, %s\n", gp_show(items->splits[i]), gp_show(items->split_paths[i]));
+        fprintf(out, "  split: %s, %s\n", gp_printable(items->splits[i]), gp_printable(items->split_paths[i]));
 }
 
 static void set_string(json_t *object, const char *name, const char *value)

@@ -58,28 +58,28 @@ static void print_row(const gp_catalog_entry *d, FILE *out)
         snprintf(size, sizeof size, "not known");
     else if (d->file_count)
         gp_format_bytes(size, total_size(d));
-    fprintf(out, "%-16s %10s  %s\n", gp_show(d->name), size, gp_show(d->note));
+    fprintf(out, "%-16s %10s  %s\n", gp_printable(d->name), size, gp_printable(d->note));
 }
 
 static void print_set(const gp_catalog_entry *d, FILE *out)
 {
-    fprintf(out, "%s: %s\nlicence: %s\n", gp_show(d->name), gp_show(d->note), gp_show(d->licence));
+    fprintf(out, "%s: %s\nlicence: %s\n", gp_printable(d->name), gp_printable(d->note), gp_printable(d->licence));
     if (d->home)
-        fprintf(out, "home: %s\n", gp_show(d->home));
+        fprintf(out, "home: %s\n", gp_printable(d->home));
     for (int i = 0; i < d->file_count; i++) {
         const gp_catalog_file *f = d->files + i;
         if (f->shard > 1) /* a series is shown by its first file */
             continue;
-        fprintf(out, "file: %s\n", gp_show(f->path));
+        fprintf(out, "file: %s\n", gp_printable(f->path));
         if (f->shards)
-            fprintf(out, "  to: %s, %d files like it\n", gp_show(f[f->shards - 1].path), f->shards);
+            fprintf(out, "  to: %s, %d files like it\n", gp_printable(f[f->shards - 1].path), f->shards);
         if (f->size >= 0)
             fprintf(out, "  size: %lld\n", (long long)f->size);
         fprintf(out, "  sha256: %s\n", f->sha256 ? f->sha256 : "not known");
         if (f->unpack)
             fprintf(out, "  unpacked into this %s, and not kept\n", f->unpack);
         for (int u = 0; u < f->url_count; u++)
-            fprintf(out, "  url: %s\n", gp_show(f->urls[u]));
+            fprintf(out, "  url: %s\n", gp_printable(f->urls[u]));
     }
     if (d->items)
         gp_items_print(d->items, out);

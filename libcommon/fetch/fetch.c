@@ -12,7 +12,7 @@
 #include "fetch/fetch_one.h"
 #include "fetch/lock_file.h"
 
-enum { PARALLEL = 4, MOST_PARALLEL = 16 };
+enum { PARALLEL = 4, MAX_PARALLEL = 16 };
 static const int64_t LARGE = 1000000000; /* bytes that are announced before they come */
 
 /* One call of gp_fetch_files. What the threads share stands under `lock`. */
@@ -32,7 +32,7 @@ typedef struct crew {
 } crew;
 
 /* What a lock file knows of the file goes into b. -1 where the catalog knows it otherwise. */
-static int apply_lock(const crew *c, const gp_fetch_job *j, gp_bring *b)
+static int apply_lock(const crew *c, const gp_fetch_job *j, gp_fetch_one *b)
 {
     const char *sha256;
     int64_t size;
@@ -82,11 +82,11 @@ static void *work(void *self)
     pthread_mutex_lock(&c->lock);
     while (c->next < c->count && !c->full) {
         gp_fetch_job *j = c->jobs + c->next++;
-        gp_bring b = {.file = *j->file, .path = j->path, .o = c->o, .group = &c->group, .size = -1};
+        gp_fetch_one b = {.file = *j->file, .path = j->path, .o = c->o, .group = &c->group, .size = -1};
         int rc = apply_lock(c, j, &b);
         pthread_mutex_unlock(&c->lock);
         if (!rc)
-            rc = gp_bring_file(&b);
+            rc = gp_fetch_one_file(&b);
         j->how = b.how;
         j->size = b.size;
         memcpy(j->sha256, b.sha256, sizeof j->sha256);
@@ -241,7 +241,7 @@ static int check_names(const gp_fetch_job *jobs, int count)
 /* This thread works too, so that one file needs no other. */
 static void run(crew *c, int threads)
 {
-    pthread_t others[MOST_PARALLEL];
+    pthread_t others[MAX_PARALLEL];
     int begun = 0;
     while (begun < threads - 1 && !pthread_create(others + begun, NULL, work, c))
         begun++;
@@ -253,7 +253,7 @@ static void run(crew *c, int threads)
 int gp_fetch_files(gp_fetch_job *jobs, int count, const gp_fetch_options *o, gp_fetch_report *report, void *self)
 {
     crew c = {.jobs = jobs, .count = count, .o = o, .report = report, .self = self};
-    int64_t threads = gp_min(gp_min(o->parallel > 0 ? o->parallel : PARALLEL, MOST_PARALLEL), count);
+    int64_t threads = gp_min(gp_min(o->parallel > 0 ? o->parallel : PARALLEL, MAX_PARALLEL), count);
     for (int i = 0; i < count; i++)
         jobs[i].failed = true;
     if (!count)

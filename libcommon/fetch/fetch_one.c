@@ -15,9 +15,9 @@
 enum { RETRIES = 5, BLOCK = 1 << 16 };
 static const double CONNECT = 20, STALL = 30, PAUSE = 1, LONGEST_PAUSE = 30;
 
-/* One call of gp_bring_file. */
+/* One call of gp_fetch_one_file. */
 typedef struct fetch_task {
-    gp_bring *b;
+    gp_fetch_one *b;
     const gp_catalog_file *file;
     gp_fetch_options o; /* with the defaults filled in */
     gp_partial part;
@@ -191,7 +191,7 @@ static int fail_offline(const fetch_task *j)
                 name, below);
 }
 
-static int bring(fetch_task *j)
+static int fetch(fetch_task *j)
 {
     const gp_catalog_file *f = j->file;
     gp_transfer verdict = GP_TRANSFER_NO;
@@ -214,7 +214,7 @@ static bool is_folder(const gp_catalog_file *f)
 }
 
 /* Is the file there already, and right? -1 when something is there that cannot be replaced. */
-static int look(gp_bring *b, bool *present)
+static int look(gp_fetch_one *b, bool *present)
 {
     const gp_catalog_file *f = &b->file;
     gp_map m;
@@ -257,7 +257,7 @@ static int deliver(fetch_task *j)
     return rc;
 }
 
-static fetch_task new_job(gp_bring *b)
+static fetch_task new_job(gp_fetch_one *b)
 {
     const gp_fetch_options *o = b->o;
     fetch_task j = {.b = b, .file = &b->file, .o = *o};
@@ -289,7 +289,7 @@ static int transfer(fetch_task *j)
     const gp_catalog_file *f = j->file;
     gp_progress_begin(&j->progress, f->path, GP_PROGRESS_BYTES, j->part.done, f->size, j->o.quiet);
     gp_progress_join(&j->progress, j->b->group);
-    int rc = bring(j);
+    int rc = fetch(j);
     gp_progress_end(&j->progress);
     if (rc)
         gp_partial_close(&j->part, true);
@@ -305,7 +305,7 @@ static int look_again(fetch_task *j, bool *present)
     return rc;
 }
 
-int gp_bring_file(gp_bring *b)
+int gp_fetch_one_file(gp_fetch_one *b)
 {
     fetch_task j = new_job(b);
     bool std = !strcmp(b->path, "-"), present = false;
@@ -319,7 +319,7 @@ int gp_bring_file(gp_bring *b)
         return -1;
     gp_partial_state state = open_part(&j);
     if (state == GP_PARTIAL_PRESENT) /* another process brought it while this one waited */
-        return gp_bring_file(b);
+        return gp_fetch_one_file(b);
     if (state != GP_PARTIAL_READY || (!std && look_again(&j, &present)))
         return -1;
     if (present)
@@ -329,7 +329,7 @@ int gp_bring_file(gp_bring *b)
 
 int gp_fetch_open(const gp_catalog_file *f, const gp_fetch_options *o)
 {
-    gp_bring b = {.file = *f, .path = "-", .o = o, .size = -1};
+    gp_fetch_one b = {.file = *f, .path = "-", .o = o, .size = -1};
     fetch_task j = new_job(&b);
     if (open_part(&j) != GP_PARTIAL_READY || transfer(&j))
         return -1;

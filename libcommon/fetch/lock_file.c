@@ -11,7 +11,7 @@
 #include "base/file.h"
 #include "base/json.h"
 
-enum { MOST_BYTES = 1 << 26 };
+enum { MAX_BYTES = 1 << 26 };
 
 struct gp_lock_file {
     char *path;
@@ -52,7 +52,7 @@ static json_t *read_sets(const char *path)
     int there = gp_exists(path);
     if (!there)
         return json_object();
-    if (there > 0 && !gp_file_read(&text, path, MOST_BYTES)) {
+    if (there > 0 && !gp_file_read(&text, path, MAX_BYTES)) {
         sets = gp_json_load(text.data, text.len, JSON_REJECT_DUPLICATES, &e);
         if (!sets)
             fail("%s:%d: %s", path, e.line, e.text);

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BLOCK = 1 << 16, MOST_FROM = 1 << 14 };
+enum { BLOCK = 1 << 16, MAX_FROM = 1 << 14 };
 
 static void release(gp_partial *p)
 {
@@ -85,7 +85,7 @@ static int take_up(gp_partial *p)
 static int read_source(gp_partial *p)
 {
     gp_buf b = {0};
-    int there = gp_exists(p->from), rc = there < 0 || (there && gp_file_read_regular(&b, p->from, MOST_FROM)) ? -1 : 0;
+    int there = gp_exists(p->from), rc = there < 0 || (there && gp_file_read_regular(&b, p->from, MAX_FROM)) ? -1 : 0;
     if (!rc && b.len && b.data[b.len - 1] == '\n') {
         char *rest = b.data, *url = strsep(&rest, "\n"), *validator = strsep(&rest, "\n");
         char *size = strsep(&rest, "\n"), *end = size;

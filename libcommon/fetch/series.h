@@ -15,7 +15,7 @@ typedef struct gp_series {
     int width;        /* digits of each number, with zeros in front */
 } gp_series;
 
-enum { GP_SERIES_MOST = 10000 };
+enum { GP_SERIES_MAX = 10000 };
 
 /* 0, or -1 where there are braces that are no series. */
 int gp_series_read(gp_series *s, const char *name);
@@ -25,6 +25,6 @@ char *gp_series_name(const gp_series *s, const char *name, int i);
 
 /* Whether s, in `name`, goes on where `before`, in its own name, ended: "a{1..8}" and "a{9..9}" are one series, whose
  * last file may have a size of its own. */
-bool gp_series_goes_on(const gp_series *s, const char *name, const gp_series *before, const char *before_name);
+bool gp_series_continues(const gp_series *s, const char *name, const gp_series *before, const char *before_name);
 
 #endif

@@ -10,7 +10,7 @@
 
 #include "fetch/archive.h"
 
-enum { BLOCK = 1 << 16, MOST_GET = 1 << 28 };
+enum { BLOCK = 1 << 16, MAX_GET = 1 << 28 };
 
 void gp_tree_open_folder(gp_tree *t, const char *root)
 {
@@ -230,7 +230,7 @@ int gp_tree_get(const gp_tree *t, const char *path, gp_tree_bytes *b)
         return get_from_archive(t, path, b);
     gp_buf text = {0};
     char *name = path_on_disk(t, path);
-    int rc = gp_file_read_regular(&text, name, MOST_GET);
+    int rc = gp_file_read_regular(&text, name, MAX_GET);
     free(name);
     b->data = b->memory = text.data;
     b->size = text.len;

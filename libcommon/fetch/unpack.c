@@ -14,7 +14,7 @@
 #include "cli/progress.h"
 #include "fetch/archive.h"
 
-enum { BLOCK = 1 << 16, STAMP_MOST = 1 << 12, OPEN_MOST = 16 };
+enum { BLOCK = 1 << 16, STAMP_MAX = 1 << 12, OPEN_MAX = 16 };
 
 /* What came out of an archive, for its stamp. */
 typedef struct unpacked_counts {
@@ -67,7 +67,7 @@ static int read_stamp(const gp_unpacking *u, unpacked_counts *n)
     const char *archive = NULL, *sha256 = "";
     json_int_t files = 0, bytes = 0;
     int there = gp_exists(path);
-    bool found = there > 0 && !gp_file_read_regular(&text, path, STAMP_MOST),
+    bool found = there > 0 && !gp_file_read_regular(&text, path, STAMP_MAX),
          unread = there && !found && gp_error_is_io();
     json_t *o = found ? gp_json_load(text.data, text.len, 0, NULL) : NULL;
     found = o && !json_unpack(o, "{s:s, s:I, s:I, s?s}", "archive", &archive, "files", &files, "bytes", &bytes,
@@ -161,7 +161,7 @@ static int remove_one(const char *path, const struct stat *st, int kind, struct 
 
 int gp_remove_tree(const char *path)
 {
-    if (!nftw(path, remove_one, OPEN_MOST, FTW_DEPTH | FTW_PHYS) || errno == ENOENT)
+    if (!nftw(path, remove_one, OPEN_MAX, FTW_DEPTH | FTW_PHYS) || errno == ENOENT)
         return 0;
     return fail("%s: cannot be removed: %s", path, strerror(errno));
 }

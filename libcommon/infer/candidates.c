@@ -3,7 +3,8 @@
 
 #include <math.h>
 
-gp_likely gp_log_probability(const float *logits, int64_t V, int32_t id, gp_likely *top, int64_t most, int64_t vocab)
+gp_token_logprob gp_log_probability(const float *logits, int64_t V, int32_t id, gp_token_logprob *top, int64_t most,
+                                    int64_t vocab)
 {
     double max = -INFINITY, sum = 0;
     for (int64_t v = 0; v < V; v++)
@@ -19,7 +20,7 @@ gp_likely gp_log_probability(const float *logits, int64_t V, int32_t id, gp_like
         int64_t i = n < most ? n++ : n - 1;
         for (; i > 0 && log_p > top[i - 1].log_p; i--)
             top[i] = top[i - 1];
-        top[i] = (gp_likely){(int32_t)v, log_p};
+        top[i] = (gp_token_logprob){(int32_t)v, log_p};
     }
-    return (gp_likely){id, logits[id] - log_sum};
+    return (gp_token_logprob){id, logits[id] - log_sum};
 }

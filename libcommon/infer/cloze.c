@@ -29,7 +29,7 @@ typedef struct cloze {
     FILE *out;
     const char *file;
     gp_question question[AT_ONCE];
-    gp_passage span[AT_ONCE * GP_MOST_ENDINGS]; /* their ids belong to it */
+    gp_passage span[AT_ONCE * GP_MAX_ENDINGS]; /* their ids belong to it */
     int64_t questions, spans;
     gp_progress progress;
     int64_t scored, read; /* bytes of the file: of the questions that are scored, and with those in memory */
@@ -56,7 +56,7 @@ static size_t without_blanks(const gp_buf *s)
 static int32_t prefix_token(const gp_tokenizer *t)
 {
     int64_t before;
-    const int32_t *first = gp_tokenizer_before(t, &before);
+    const int32_t *first = gp_tokenizer_prefix(t, &before);
     return before ? first[0] : gp_tokenizer_end_of_text(t);
 }
 

@@ -7,11 +7,11 @@
 #include "base/base.h"
 #include "gptpipe/score.h"
 
-enum { GP_MOST_ENDINGS = 16 };
+enum { GP_MAX_ENDINGS = 16 };
 
 typedef struct gp_question {
-    gp_buf context, ending[GP_MOST_ENDINGS]; /* an ending with the blank before it */
-    double characters[GP_MOST_ENDINGS];      /* of the ending without that blank */
+    gp_buf context, ending[GP_MAX_ENDINGS]; /* an ending with the blank before it */
+    double characters[GP_MAX_ENDINGS];      /* of the ending without that blank */
     int64_t endings, label;
     int64_t line; /* of the file */
 } gp_question;

@@ -167,9 +167,9 @@ static int read_endings(gp_question *q, const json_t *line, gp_buf (*make)(const
 {
     const json_t *endings = json_object_get(line, "endings");
     int64_t n = (int64_t)json_array_size(endings);
-    if (n < 1 || n > GP_MOST_ENDINGS)
+    if (n < 1 || n > GP_MAX_ENDINGS)
         return fail("%s: line %lld: its \"endings\" are no array of 1 to %d texts", file, (long long)number,
-                    GP_MOST_ENDINGS);
+                    GP_MAX_ENDINGS);
     for (q->endings = 0; q->endings < n;) {
         const json_t *value = json_array_get(endings, (size_t)q->endings);
         if (!json_is_string(value))

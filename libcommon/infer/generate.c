@@ -14,7 +14,7 @@
 /* Steps that may be under way while the host looks at what was drawn: it takes some microseconds, a step some
  * hundred. */
 enum { WORKS_AHEAD = 3 };
-_Static_assert((int)WORKS_AHEAD < (int)GP_DRAWS_BEHIND, "a step more is under way when the oldest is read");
+_Static_assert((int)WORKS_AHEAD < (int)GP_DRAWS_PENDING, "a step more is under way when the oldest is read");
 
 /* One continuation, in one row of the cache. */
 typedef struct row {
@@ -38,26 +38,26 @@ typedef struct run {
     const gp_generation *how;
     gp_sampling sampling;
     const gp_prompt *prompts;
-    gp_drawn_fn *fn;
+    gp_token_fn *fn;
     void *self;
     int64_t context, B, tops;
-    int64_t next, total;  /* samples begun, and of all prompts */
-    row *rows;            /* (B) */
-    int64_t issued, read; /* steps */
-    int64_t behind;       /* how many may be under way when the next is issued */
-    int64_t *took_part;   /* (GP_DRAWS_BEHIND,B) serials of the samples that a step drew for; -1: none */
-    gp_likely *top;       /* (tops) */
-    gp_generated stats;
+    int64_t next, total;   /* samples begun, and of all prompts */
+    row *rows;             /* (B) */
+    int64_t issued, read;  /* steps */
+    int64_t behind;        /* how many may be under way when the next is issued */
+    int64_t *took_part;    /* (GP_DRAWS_PENDING,B) serials of the samples that a step drew for; -1: none */
+    gp_token_logprob *top; /* (tops) */
+    gp_generate_stats stats;
 } run;
 
 /* Tells one step, with what is sure of the text; at the end, all of it but a character whose rest never came. A row
  * that is complete is free. */
-static int tell(run *r, row *s, gp_drawn *d)
+static int tell(run *r, row *s, gp_token_event *d)
 {
     gp_buf_reserve(&s->text, 0); /* so that it has an address */
     size_t n = gp_text_sure(s->text.data, s->text.len, r->how->stops, &d->stop);
     if (d->stop)
-        d->finish = GP_STOP_TEXT;
+        d->finish = GP_FINISH_STOP_TEXT;
     else if (d->finish)
         n = gp_text_whole(s->text.data, s->text.len);
     d->prompt = s->prompt;
@@ -114,7 +114,7 @@ static int begin(run *r, row *s)
         if (r->how->context)
             s->cached = gp_context_cached(r->how->context, r->m, &s->start);
         r->stats.long_prompts += s->count - s->start > r->context && s->number == r->how->first_sample;
-        int rc = r->how->max_tokens ? 0 : tell(r, s, &(gp_drawn){.finish = GP_LENGTH});
+        int rc = r->how->max_tokens ? 0 : tell(r, s, &(gp_token_event){.finish = GP_FINISH_LENGTH});
         if (rc)
             return rc;
     }
@@ -140,7 +140,7 @@ static int fail_not_finite(run *r, const row *s)
 static void sort_top(run *r, const gp_candidate *from, double log_sum)
 {
     for (int64_t n = 0; n < r->tops; n++) {
-        gp_likely x = {from[n].id, from[n].logit - log_sum};
+        gp_token_logprob x = {from[n].id, from[n].logit - log_sum};
         int64_t i = n;
         for (;
              i > 0 && (x.log_p > r->top[i - 1].log_p || (!(x.log_p < r->top[i - 1].log_p) && x.id < r->top[i - 1].id));
@@ -154,7 +154,7 @@ static void sort_top(run *r, const gp_candidate *from, double log_sum)
 static int take(run *r, int64_t b)
 {
     row *s = &r->rows[b];
-    const gp_draw *draw = gp_rows_drawn(r->m, b, s->drawn);
+    const gp_draw *draw = gp_rows_sampled(r->m, b, s->drawn);
     double log_sum = draw->max + log(draw->sum);
     if (draw->id < 0)
         return fail_not_finite(r, s);
@@ -162,12 +162,12 @@ static int take(run *r, int64_t b)
         sort_top(r, gp_rows_top(r->m, b, s->drawn), log_sum);
     append(s, draw->id);
     r->stats.tokens++;
-    gp_drawn d = {.token = true,
-                  .drawn = {draw->id, r->how->logprobs ? draw->logit - log_sum : 0},
-                  .top = r->top,
-                  .tops = r->tops,
-                  .finish = gp_finish_of(r->how, gp_model_config(r->m), r->t, s->drawn, draw->id)};
-    s->ended = d.finish == GP_END_OF_TEXT || d.finish == GP_STOP_ID;
+    gp_token_event d = {.token = true,
+                        .drawn = {draw->id, r->how->logprobs ? draw->logit - log_sum : 0},
+                        .top = r->top,
+                        .tops = r->tops,
+                        .finish = gp_finish_of(r->how, gp_model_config(r->m), r->t, s->drawn, draw->id)};
+    s->ended = d.finish == GP_FINISH_END_OF_TEXT || d.finish == GP_FINISH_STOP_ID;
     if (!s->ended)
         add_bytes(r, s, draw->id);
     return tell(r, s, &d);
@@ -177,7 +177,7 @@ static int take(run *r, int64_t b)
 static int read_step(run *r)
 {
     double began = gp_now();
-    const int64_t *serial = r->took_part + r->read % GP_DRAWS_BEHIND * r->B;
+    const int64_t *serial = r->took_part + r->read % GP_DRAWS_PENDING * r->B;
     gp_rows_wait(r->m, r->read++);
     r->stats.decode_seconds += gp_now() - began;
     int rc = 0;
@@ -199,7 +199,7 @@ static int read_steps(run *r, int64_t most)
 /* A step is about to be issued for rows `first` to first + count - 1, those of them that take part. */
 static void note_step(run *r, int64_t first, int64_t count, const bool *takes_part)
 {
-    int64_t *serial = r->took_part + r->issued++ % GP_DRAWS_BEHIND * r->B;
+    int64_t *serial = r->took_part + r->issued++ % GP_DRAWS_PENDING * r->B;
     for (int64_t b = 0; b < r->B; b++) {
         row *s = &r->rows[b];
         bool in = b >= first && b < first + count && (!takes_part || takes_part[b]);
@@ -369,7 +369,7 @@ static void keep_context(run *r, bool whole)
 }
 
 int gp_generate_all(gp_model *m, const gp_tokenizer *t, const gp_prompt *prompts, int64_t count,
-                    const gp_generation *how, gp_drawn_fn *fn, void *self, gp_generated *stats)
+                    const gp_generation *how, gp_token_fn *fn, void *self, gp_generate_stats *stats)
 {
     const gp_config *c = gp_model_config(m);
     run r = {.m = m, .t = t, .how = how, .sampling = how->sampling, .prompts = prompts, .fn = fn, .self = self};
@@ -384,7 +384,7 @@ int gp_generate_all(gp_model *m, const gp_tokenizer *t, const gp_prompt *prompts
         if (how->stop_ids[i] < 0 || how->stop_ids[i] >= c->vocab_size)
             return fail("stop id %d is outside the model's vocabulary of %lld", how->stop_ids[i],
                         (long long)c->vocab_size);
-    BUG_ON(how->top_logprobs < 0 || how->top_logprobs > GP_MOST_LIKELY);
+    BUG_ON(how->top_logprobs < 0 || how->top_logprobs > GP_MAX_TOP_LOGPROBS);
     if (!r.sampling.vocab)
         r.sampling.vocab = t ? gp_min(gp_tokenizer_vocab_size(t), c->vocab_size) : c->vocab_size;
     r.tops = how->logprobs ? gp_min(how->top_logprobs, r.sampling.vocab) : 0;
@@ -398,7 +398,7 @@ int gp_generate_all(gp_model *m, const gp_tokenizer *t, const gp_prompt *prompts
         gp_rows_plan(m, &r.sampling, how->logprobs, r.tops);
     r.behind = m->be->later ? WORKS_AHEAD : 0;
     r.rows = gp_calloc((size_t)r.B, sizeof *r.rows);
-    r.took_part = gp_calloc((size_t)(r.B * GP_DRAWS_BEHIND), sizeof *r.took_part);
+    r.took_part = gp_calloc((size_t)(r.B * GP_DRAWS_PENDING), sizeof *r.took_part);
     r.top = gp_calloc((size_t)r.tops + 1, sizeof *r.top);
     double began = gp_now();
     int rc = generate(&r);
@@ -424,14 +424,14 @@ typedef struct plain {
     void *self;
 } plain;
 
-static int pass_on(void *self, const gp_drawn *d)
+static int pass_on(void *self, const gp_token_event *d)
 {
     const plain *p = self;
-    return d->n || d->finish ? p->fn(p->self, d->sample, d->bytes, d->n, d->finish != GP_GOING_ON) : 0;
+    return d->n || d->finish ? p->fn(p->self, d->sample, d->bytes, d->n, d->finish != GP_FINISH_NONE) : 0;
 }
 
 int gp_generate(gp_model *m, const gp_tokenizer *t, const int32_t *prompt, int64_t count, const gp_generation *how,
-                gp_generate_fn *fn, void *self, gp_generated *stats)
+                gp_generate_fn *fn, void *self, gp_generate_stats *stats)
 {
     gp_prompt p = {.ids = (int32_t *)prompt, .count = count};
     return gp_generate_all(m, t, &p, 1, how, pass_on, &(plain){fn, self}, stats);

@@ -26,6 +26,7 @@ size_t gp_text_whole(const char *text, size_t n);
 
 /* candidates.c. The log-probability of id by logits (V), and the `most` likeliest of the ids below vocab, the likeliest
  * first. */
-gp_likely gp_log_probability(const float *logits, int64_t V, int32_t id, gp_likely *top, int64_t most, int64_t vocab);
+gp_token_logprob gp_log_probability(const float *logits, int64_t V, int32_t id, gp_token_logprob *top, int64_t most,
+                                    int64_t vocab);
 
 #endif

@@ -10,7 +10,7 @@
 #include "data/jsonl.h"
 #include "infer/generate.h"
 
-static const size_t MOST_BYTES = (size_t)1 << 30; /* of prompts */
+static const size_t MAX_BYTES = (size_t)1 << 30; /* of prompts */
 
 static void add(gp_prompts *p, gp_prompt item)
 {
@@ -77,7 +77,7 @@ static int encode_text(gp_prompts *p, const gp_tokenizer *t, const char *text, s
 {
     int64_t before;
     int32_t end = gp_tokenizer_end_of_text(t);
-    gp_tokenizer_before(t, &before);
+    gp_tokenizer_prefix(t, &before);
     if (!length && !before && end < 0) {
         text = "\n";
         length = 1;
@@ -107,7 +107,7 @@ int gp_prompts_add_text(gp_prompts *p, const gp_tokenizer *t, const char *text, 
 int gp_prompts_add_stdin(gp_prompts *p, const gp_tokenizer *t)
 {
     gp_buf text = {0};
-    int rc = gp_file_read(&text, "-", MOST_BYTES);
+    int rc = gp_file_read(&text, "-", MAX_BYTES);
     if (!rc) {
         text.len -= text.len && text.data[text.len - 1] == '\n';
         rc = gp_prompts_add_text(p, t, text.data, text.len);
@@ -188,7 +188,7 @@ int gp_prompts_add_file(gp_prompts *p, const gp_tokenizer *t, const char *path, 
     gp_buf text = {0};
     prompt_source s = {t, strcmp(path, "-") ? path : "stdin", field, vocab_size};
     int64_t before = p->count, number = 0;
-    int rc = gp_file_read(&text, path, MOST_BYTES);
+    int rc = gp_file_read(&text, path, MAX_BYTES);
     const char *line = text.data;
     for (size_t left = text.len, n; left && !rc; line += n, left -= n) {
         const char *newline = memchr(line, '\n', left);

@@ -74,7 +74,7 @@ static void begin_text(const gp_samples *s, const gp_prompt *p)
 
 /* ---- JSON ------------------------------------------------------------------------------------------------ */
 
-void gp_put_likely(gp_buf *b, const gp_tokenizer *t, const gp_likely *top, int64_t tops)
+void gp_put_logprobs(gp_buf *b, const gp_tokenizer *t, const gp_token_logprob *top, int64_t tops)
 {
     gp_json_open(b, NULL, '[');
     for (int64_t i = 0; i < tops; i++) {
@@ -98,11 +98,11 @@ void gp_put_ids(gp_buf *b, const char *key, const int32_t *ids, int64_t count)
     gp_json_close(b, ']');
 }
 
-static void add_token(const gp_samples *s, waiting *w, const gp_drawn *d)
+static void add_token(const gp_samples *s, waiting *w, const gp_token_event *d)
 {
     gp_json_put(&w->ids, MEMBER(NULL, d->drawn.id));
     gp_json_put(&w->logprobs, FIXED(NULL, d->drawn.log_p, 6));
-    gp_put_likely(&w->top, s->o.tokenizer, d->top, d->tops);
+    gp_put_logprobs(&w->top, s->o.tokenizer, d->top, d->tops);
 }
 
 /* An array whose inside was put together token by token. */
@@ -165,7 +165,7 @@ static int flush(gp_samples *s)
     return s->o.abandon && gp_lines_interrupted(s->o.abandon);
 }
 
-int gp_samples_print(void *self, const gp_drawn *d)
+int gp_samples_print(void *self, const gp_token_event *d)
 {
     gp_samples *s = self;
     int64_t i = d->prompt * s->o.samples + d->sample - s->o.first_sample;

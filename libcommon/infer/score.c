@@ -42,8 +42,8 @@ static void show(void *progress, int64_t windows)
 typedef struct each {
     int32_t *ids; /* (count) */
     int64_t count;
-    double *log_ps; /* (count) */
-    gp_likely *top; /* (count,tops), NULL where tops is 0 */
+    double *log_ps;        /* (count) */
+    gp_token_logprob *top; /* (count,tops), NULL where tops is 0 */
     int64_t tops;
 } each;
 
@@ -146,7 +146,7 @@ static void put_each(const each *e, const gp_tokenizer *t, gp_buf *b)
         if (isnan(e->log_ps[i]))
             gp_json_put(b, RAW(NULL, "null"));
         else
-            gp_put_likely(b, t, e->top + i * e->tops, e->tops);
+            gp_put_logprobs(b, t, e->top + i * e->tops, e->tops);
     gp_json_close(b, ']');
 }
 
@@ -186,7 +186,7 @@ static void print_total(const char *name, const gp_text_score *s, const gp_score
         gp_json_write(&b, out, "\n");
         return;
     }
-    fprintf(out, "text        %s", gp_show(name));
+    fprintf(out, "text        %s", gp_printable(name));
     if (o->jsonl)
         fprintf(out, ", %lld documents", (long long)documents);
     fprintf(out, "\ntokens      %lld, of which %lld are scored: %lld bytes\n", (long long)s->tokens,
@@ -213,8 +213,8 @@ static int score_one(gp_model *m, const gp_tokenizer *t, const gp_buf *text, con
 {
     each_release(e);
     int64_t before, after;
-    gp_tokenizer_before(t, &before);
-    gp_tokenizer_after(t, &after);
+    gp_tokenizer_prefix(t, &before);
+    gp_tokenizer_suffix(t, &after);
     if (gp_score_encode(t, o, text, true, &e->ids, &e->count))
         return -1;
     return score_ids(m, t, e->ids, e->count, before, e->count - after, o, o->json ? e : NULL, score);

@@ -9,7 +9,7 @@
 /* samples.c, as JSON: "key": [464, 2402, ...]; [{"id": 2402, "text": " upon", "logprob": -0.7}, ...], without text
  * where there is no tokenizer. */
 void gp_put_ids(gp_buf *b, const char *key, const int32_t *ids, int64_t count);
-void gp_put_likely(gp_buf *b, const gp_tokenizer *t, const gp_likely *top, int64_t tops);
+void gp_put_logprobs(gp_buf *b, const gp_tokenizer *t, const gp_token_logprob *top, int64_t tops);
 
 /* The ids of a text by the options; whole: with what the tokenizer puts around it. */
 int gp_score_encode(const gp_tokenizer *t, const gp_score_options *o, const gp_buf *text, bool whole, int32_t **ids,
@@ -25,7 +25,7 @@ typedef struct gp_passage {
     /* NULL, or what is filled in of each scored token: its log-probability (count - first); the `tops` likeliest in its
      * place (count - first, tops), the likeliest first; tops is the vocabulary at most */
     double *log_ps;
-    gp_likely *top;
+    gp_token_logprob *top;
     int64_t tops;
 } gp_passage;
 

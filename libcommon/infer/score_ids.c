@@ -10,17 +10,17 @@
 #include <string.h>
 
 /* In one pass: tokens of all spans with their padding; spans, at most; rows whose logits are looked at at once. */
-enum { TOKENS = 2048, MOST = 64, LOOK = 32 };
+enum { TOKENS = 2048, MAX = 64, LOOK = 32 };
 
 typedef struct pass {
     gp_model *m;
     gp_passage *spans; /* of this pass */
     gp_batch batch;
-    int64_t rows;     /* that are scored */
-    int32_t *targets; /* (rows) */
-    float *losses;    /* (rows) */
-    bool *greedy;     /* (rows) the target is the likeliest */
-    gp_likely **top;  /* (rows) where the likeliest go, or NULL */
+    int64_t rows;           /* that are scored */
+    int32_t *targets;       /* (rows) */
+    float *losses;          /* (rows) */
+    bool *greedy;           /* (rows) the target is the likeliest */
+    gp_token_logprob **top; /* (rows) where the likeliest go, or NULL */
     int64_t tops;
     bool greedily;      /* greedy is asked for */
     float *logits;      /* (LOOK,V) */
@@ -65,10 +65,10 @@ static passages *open_passages(const gp_passage *sorted, int64_t count)
 {
     passages *p = gp_calloc(1, sizeof *p);
     p->spans = sorted;
-    p->source = (gp_source){.rows = MOST, .members = GP_BATCH_TARGETS, .fill = fill, .close = close_passages};
+    p->source = (gp_source){.rows = MAX, .members = GP_BATCH_TARGETS, .fill = fill, .close = close_passages};
     p->first = gp_calloc((size_t)count + 1, sizeof *p->first);
     for (int64_t i = 0, B; i < count; i += B) {
-        for (B = 1; B < MOST && i + B < count; B++)
+        for (B = 1; B < MAX && i + B < count; B++)
             if ((sorted[i + B].count - 1) * (B + 1) > TOKENS)
                 break;
         p->source.tokens = gp_max(p->source.tokens, B * (sorted[i + B - 1].count - 1));
@@ -93,12 +93,12 @@ static int check(const gp_model *m, const gp_passage *s, int64_t i)
     return 0;
 }
 
-/* Memory for any pass: MOST short rows, or one as long as the context. */
+/* Memory for any pass: MAX short rows, or one as long as the context. */
 static void plan(gp_model *m)
 {
     int64_t most = gp_max(TOKENS, gp_config_context(&m->config));
-    gp_acts_plan(&m->acts, m, MOST, (most + MOST - 1) / MOST, m->trains);
-    gp_model_reserve_positions(m, most + MOST);
+    gp_acts_plan(&m->acts, m, MAX, (most + MAX - 1) / MAX, m->trains);
+    gp_model_reserve_positions(m, most + MAX);
     gp_model_open_slots(m, TOKENS);
 }
 

@@ -58,9 +58,9 @@ static bool ends_text(const gp_config *c, const gp_tokenizer *t, int32_t id)
 gp_finish gp_finish_of(const gp_generation *how, const gp_config *c, const gp_tokenizer *t, int64_t drawn, int32_t id)
 {
     if (how->stop_at_end_of_text && ends_text(c, t, id))
-        return GP_END_OF_TEXT;
+        return GP_FINISH_END_OF_TEXT;
     for (int64_t i = 0; i < how->stop_id_count; i++)
         if (id == how->stop_ids[i])
-            return GP_STOP_ID;
-    return drawn >= how->max_tokens ? GP_LENGTH : GP_GOING_ON;
+            return GP_FINISH_STOP_ID;
+    return drawn >= how->max_tokens ? GP_FINISH_LENGTH : GP_FINISH_NONE;
 }

@@ -395,7 +395,7 @@ static bool is_size(const char *name)
 /* Members of a that b has otherwise, and with `lacking` those alone that b has not at all. */
 static bool differ(const json_t *a, const json_t *b, bool lacking, bool *sizes, gp_buf *text)
 {
-    enum { MOST = 300 };
+    enum { MAX = 300 };
     const char *name;
     json_t *v;
     bool any = false;
@@ -410,7 +410,7 @@ static bool differ(const json_t *a, const json_t *b, bool lacking, bool *sizes, 
         snprintf(two, sizeof two, "%s", "nothing");
         if (w)
             shown(w, two);
-        if (text->len < MOST)
+        if (text->len < MAX)
             gp_buf_printf(text, "%s%s is %s and %s", text->len ? ", " : "", name, lacking ? two : one,
                           lacking ? one : two);
     }

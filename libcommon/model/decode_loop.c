@@ -20,7 +20,7 @@ static void device_layout(gp_model *m)
 static void host_layout(gp_model *m)
 {
     gp_rows *r = &m->rows;
-    size_t B = (size_t)m->cache.B, draws = B * GP_DRAWS_BEHIND;
+    size_t B = (size_t)m->cache.B, draws = B * GP_DRAWS_PENDING;
     r->draws = gp_arena_take(&r->host, draws * sizeof *r->draws);
     r->top = gp_arena_take(&r->host, draws * (size_t)r->tops * sizeof *r->top);
 }
@@ -52,7 +52,7 @@ void gp_rows_release(gp_model *m)
 {
     gp_rows *r = &m->rows;
     m->be->ops->record_free(m->be, &r->recording);
-    for (int i = 0; i < GP_DRAWS_BEHIND; i++)
+    for (int i = 0; i < GP_DRAWS_PENDING; i++)
         m->be->ops->mark_free(m->be, &r->mark[i]);
     gp_arena_release(&r->device);
     gp_arena_release(&r->host); /* waits for what is under way */
@@ -131,12 +131,12 @@ static void draw(gp_model *m, int64_t first, int64_t count)
     op.ids = m->row.tokens + first;
     op.seen = r->seen ? r->seen + first * m->config.vocab_size : NULL;
     op.penalty = r->how.repetition_penalty;
-    op.draws = r->draws + first * GP_DRAWS_BEHIND;
-    op.ring = GP_DRAWS_BEHIND;
+    op.draws = r->draws + first * GP_DRAWS_PENDING;
+    op.ring = GP_DRAWS_PENDING;
     op.places = m->row.positions + first;
     op.last_place = (int)gp_config_context(&m->config) - 1;
     op.log_probabilities = r->log_probabilities;
-    op.top = r->top + first * GP_DRAWS_BEHIND * r->tops;
+    op.top = r->top + first * GP_DRAWS_PENDING * r->tops;
     op.tops = r->tops;
     m->be->ops->sample(m->be, &op);
 }
@@ -150,7 +150,7 @@ static void note_step(gp_model *m, int64_t first, int64_t count)
             r->host_drawn[b]++;
             r->host_places[b] += r->host_places[b] < gp_config_context(&m->config) - 1;
         }
-    m->be->ops->mark_set(m->be, &r->mark[r->issued++ % GP_DRAWS_BEHIND]);
+    m->be->ops->mark_set(m->be, &r->mark[r->issued++ % GP_DRAWS_PENDING]);
 }
 
 void gp_rows_draw(gp_model *m, int64_t first, int64_t count)
@@ -176,18 +176,18 @@ void gp_rows_step(gp_model *m)
 
 void gp_rows_wait(gp_model *m, int64_t step)
 {
-    BUG_ON(step >= m->rows.issued || step < m->rows.issued - GP_DRAWS_BEHIND);
-    m->be->ops->mark_wait(m->be, &m->rows.mark[step % GP_DRAWS_BEHIND]);
+    BUG_ON(step >= m->rows.issued || step < m->rows.issued - GP_DRAWS_PENDING);
+    m->be->ops->mark_wait(m->be, &m->rows.mark[step % GP_DRAWS_PENDING]);
 }
 
-const gp_draw *gp_rows_drawn(const gp_model *m, int64_t b, int64_t i)
+const gp_draw *gp_rows_sampled(const gp_model *m, int64_t b, int64_t i)
 {
-    return &m->rows.draws[b * GP_DRAWS_BEHIND + i % GP_DRAWS_BEHIND];
+    return &m->rows.draws[b * GP_DRAWS_PENDING + i % GP_DRAWS_PENDING];
 }
 
 const gp_candidate *gp_rows_top(const gp_model *m, int64_t b, int64_t i)
 {
-    return m->rows.top + (b * GP_DRAWS_BEHIND + i % GP_DRAWS_BEHIND) * m->rows.tops;
+    return m->rows.top + (b * GP_DRAWS_PENDING + i % GP_DRAWS_PENDING) * m->rows.tops;
 }
 
 void gp_model_sample(gp_model *m, const gp_sampling *how, const int32_t *samples, const int32_t *positions,

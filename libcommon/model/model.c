@@ -166,7 +166,7 @@ void gp_model_weights_changed(gp_model *m)
  * tables as they are. */
 static gp_dtype matrices_of(const gp_backend *be, bool trains)
 {
-    return !trains && be->narrows ? GP_BF16 : be->matrix_dtype;
+    return !trains && be->stores_bf16 ? GP_BF16 : be->matrix_dtype;
 }
 
 gp_model *gp_model_create(const gp_config *c, gp_backend *be, bool trains)

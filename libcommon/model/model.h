@@ -82,7 +82,7 @@ enum { GP_APPEND_ROWS = 64, GP_APPEND_FEW = 16 };
 enum { GP_PREFILL_CHUNK = 4096 };
 
 /* Rows of the cache that continue themselves (continue.c): as many draws as the host may be behind. */
-enum { GP_DRAWS_BEHIND = 8 };
+enum { GP_DRAWS_PENDING = 8 };
 
 typedef struct gp_rows {
     gp_arena device, host;
@@ -94,13 +94,13 @@ typedef struct gp_rows {
     bool changed;     /* by the host, and the device does not know yet */
     gp_sampling how;
     uint8_t *seen;     /* (B,V), or NULL without a penalty */
-    gp_draw *draws;    /* (B,GP_DRAWS_BEHIND) the host's memory: a row's draw i at i % GP_DRAWS_BEHIND */
-    gp_candidate *top; /* (B,GP_DRAWS_BEHIND,tops) */
+    gp_draw *draws;    /* (B,GP_DRAWS_PENDING) the host's memory: a row's draw i at i % GP_DRAWS_PENDING */
+    gp_candidate *top; /* (B,GP_DRAWS_PENDING,tops) */
     int tops;
     bool log_probabilities;
-    gp_mark *mark[GP_DRAWS_BEHIND]; /* of step i at i % GP_DRAWS_BEHIND */
-    int64_t issued;                 /* steps */
-    gp_recording *recording;        /* of a step of all rows */
+    gp_mark *mark[GP_DRAWS_PENDING]; /* of step i at i % GP_DRAWS_PENDING */
+    int64_t issued;                  /* steps */
+    gp_recording *recording;         /* of a step of all rows */
 } gp_rows;
 
 /* A linear's weight, its bias, and where their gradients go. */
@@ -235,9 +235,9 @@ int gp_model_check_position(const gp_model *m, int64_t position, int64_t T);
  *     gp_rows_draw(m, 0, B);                       // the first draw of each, from the prompt's logits: a step
  *     gp_rows_step(m);                             // reads what was drawn, and draws again: a step
  *     gp_rows_wait(m, step);                       // steps are counted from 0; then for each row that was not idle
- *     const gp_draw *d = gp_rows_drawn(m, b, i);   // its draw number i, and gp_rows_top
+ *     const gp_draw *d = gp_rows_sampled(m, b, i);   // its draw number i, and gp_rows_top
  *
- * The host may be GP_DRAWS_BEHIND steps behind, no more. A row has to be set before, and idle behind, the steps in
+ * The host may be GP_DRAWS_PENDING steps behind, no more. A row has to be set before, and idle behind, the steps in
  * which it takes part; none may go past the context. */
 void gp_rows_plan(gp_model *m, const gp_sampling *how, bool log_probabilities, int64_t tops);
 void gp_rows_set(gp_model *m, int64_t b, int64_t sample, int64_t drawn, int64_t cached);
@@ -246,7 +246,7 @@ void gp_rows_idle(gp_model *m, int64_t b);
 void gp_rows_draw(gp_model *m, int64_t first, int64_t count);
 void gp_rows_step(gp_model *m);
 void gp_rows_wait(gp_model *m, int64_t step);
-const gp_draw *gp_rows_drawn(const gp_model *m, int64_t b, int64_t i);
+const gp_draw *gp_rows_sampled(const gp_model *m, int64_t b, int64_t i);
 const gp_candidate *gp_rows_top(const gp_model *m, int64_t b, int64_t i);
 void gp_rows_release(gp_model *m);
 

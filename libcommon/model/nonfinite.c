@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-void gp_culprit_look(gp_culprit *c, const char *what, const char *name, const float *x, int64_t n)
+void gp_nonfinite_check(gp_nonfinite *c, const char *what, const char *name, const float *x, int64_t n)
 {
     int64_t count = 0;
     if (c->what)
@@ -13,22 +13,22 @@ void gp_culprit_look(gp_culprit *c, const char *what, const char *name, const fl
         count += !isfinite(x[i]);
     if (!count)
         return;
-    *c = (gp_culprit){.what = what, .count = count, .of = n};
+    *c = (gp_nonfinite){.what = what, .count = count, .of = n};
     snprintf(c->name, sizeof c->name, "%s", name);
 }
 
-void gp_culprit_look_traced(void *self, const gp_traced *what, const gp_tensor *t)
+void gp_nonfinite_check_traced(void *self, const gp_traced *what, const gp_tensor *t)
 {
     char name[GP_PARAM_NAME];
-    gp_culprit_look(self, "activation", gp_traced_name(what, name), t->data, gp_tensor_count(t));
+    gp_nonfinite_check(self, "activation", gp_traced_name(what, name), t->data, gp_tensor_count(t));
 }
 
 int gp_model_fail_not_finite(gp_model *m, const int32_t *ids, int64_t T, int64_t before)
 {
-    gp_culprit c = {0};
+    gp_nonfinite c = {0};
     float *logits = gp_malloc((size_t)(T * m->config.vocab_size) * sizeof *logits);
     int rc = gp_model_trace(m, &(gp_batch){.B = 1, .T = T, .inputs = ids}, logits,
-                            &(gp_tracer){.fn = gp_culprit_look_traced, .self = &c, .brief = true});
+                            &(gp_tracer){.fn = gp_nonfinite_check_traced, .self = &c, .brief = true});
     free(logits);
     if (rc)
         return rc;

@@ -149,7 +149,7 @@ void gp_params_store(gp_params *p, gp_dtype matrices, gp_dtype tables)
         bool table = row->role == GP_WTE || row->role == GP_WPE || row->role == GP_WTT;
         row->dtype = row->ndim != 2 ? GP_F32 : table ? tables : matrices;
         if (ids && row->dtype == GP_BF16)
-            held = (int64_t)gp_round_up((size_t)row->dim[0], GP_HELD_ROWS) * row->dim[1];
+            held = (int64_t)gp_round_up((size_t)row->dim[0], GP_PAD_ROWS) * row->dim[1];
         row->at = p->bytes;
         p->bytes += (int64_t)gp_round_up((size_t)(held * gp_dtype_size(row->dtype)), 64);
     }

@@ -73,7 +73,7 @@ void gp_params_list(gp_params *p, const gp_config *c);
 
 /* Matrices are stored in one dtype, the tables of which embedding takes rows in another, all else in fp32. Vectors are
  * a thousandth of a model, and an update of a norm's gain is the first to drown in eight bits: they are not worth it.
- * Behind a table of ids stored in bf16 are zeros up to a multiple of GP_HELD_ROWS rows (gp_weight). */
+ * Behind a table of ids stored in bf16 are zeros up to a multiple of GP_PAD_ROWS rows (gp_weight). */
 void gp_params_store(gp_params *p, gp_dtype matrices, gp_dtype tables);
 void gp_params_release(gp_params *p);
 

@@ -1,5 +1,5 @@
 /* mfu.c: measuring passes of a model, whole and op by op. */
-#include "gptpipe/paper.h"
+#include "gptpipe/roofline.h"
 #include "train/attention.h"
 #include "perf/mfu.h"
 #include "train/products.h"
@@ -21,15 +21,15 @@ static int ascending(const void *a, const void *b)
 /* At least 3 runs. */
 static int repeat(gp_bench *b, double seconds, gp_speed *speed)
 {
-    enum { MOST = 100000 };
-    double *rate = gp_malloc(MOST * sizeof *rate);
+    enum { MAX = 100000 };
+    double *rate = gp_malloc(MAX * sizeof *rate);
     int64_t n = 0;
     int rc = b->run(b); /* warm-up */
     if (!rc && b->m->be->later)
         rc = b->run(b);            /* the second time passes are recorded */
     b->m->be->ops->sync(b->m->be); /* nor is the first run timed with what still waits before it */
     double end = gp_now() + seconds;
-    while (!rc && n < MOST && (n < 3 || gp_now() < end)) {
+    while (!rc && n < MAX && (n < 3 || gp_now() < end)) {
         double begin = gp_now();
         rc = b->run(b);
         b->m->be->ops->sync(b->m->be);
@@ -114,15 +114,16 @@ static void describe_memory(gp_mfu *r, gp_model *m, int set)
     r->resident = getrusage(RUSAGE_SELF, &use) ? 0 : (int64_t)use.ru_maxrss * 1024;
 }
 
-/* What paper.h expects of each pass, where it knows the device. */
-static int describe_paper(gp_mfu *r, const gp_mfu_plan *plan)
+/* What roofline.h expects of each pass, where it knows the device. */
+static int describe_roofline(gp_mfu *r, const gp_mfu_plan *plan)
 {
-    gp_paper_gpu gpu = r->has_vendor && !strcmp(r->dtype, "bf16") ? gp_paper_gpu_of(&r->vendor) : GP_PAPER_NONE;
-    gp_paper *paper = gpu ? gp_paper_compute(&r->config, gpu, plan) : NULL;
-    for (int i = 0; paper && i < r->count; i++)
-        r->result[i].paper = gp_paper_tok_s(paper, r->result[i].pass);
-    gp_paper_free(paper);
-    return gpu && !paper ? -1 : 0;
+    gp_roofline_gpu gpu =
+        r->has_vendor && !strcmp(r->dtype, "bf16") ? gp_roofline_gpu_of(&r->vendor) : GP_ROOFLINE_NONE;
+    gp_roofline *roofline = gpu ? gp_roofline_compute(&r->config, gpu, plan) : NULL;
+    for (int i = 0; roofline && i < r->count; i++)
+        r->result[i].roofline = gp_roofline_tok_s(roofline, r->result[i].pass);
+    gp_roofline_free(roofline);
+    return gpu && !roofline ? -1 : 0;
 }
 
 /* Attention by the library that was asked for; decoding has an op of its own. */
@@ -187,7 +188,7 @@ gp_mfu *gp_mfu_measure(gp_model *m, const gp_mfu_plan *plan)
         }
     }
     keep_choices(r, m->be);
-    if (describe_paper(r, plan)) {
+    if (describe_roofline(r, plan)) {
         gp_mfu_free(r);
         return NULL;
     }

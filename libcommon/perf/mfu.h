@@ -11,7 +11,7 @@ typedef struct gp_pass_result {
     gp_pass pass;
     int64_t B, T;
     gp_speed speed;
-    double paper;        /* tokens a second that paper.h expects here; 0: nothing is known */
+    double roofline;     /* tokens a second that roofline.h expects here; 0: nothing is known */
     double pass_seconds; /* with ops: of one pass while they were timed */
     int64_t passes;      /* with ops: how many the profile holds */
     gp_profile profile;

@@ -49,8 +49,8 @@ static void put_pass(const gp_mfu *r, const gp_pass_result *p, gp_buf *b)
     if (s->bytes_token > 0)
         gp_json_put(b, MEMBER("bytes_token", s->bytes_token),
                     FIXED("of_bandwidth", s->tok_s * s->bytes_token / r->bandwidth, 4));
-    if (p->paper > 0)
-        gp_json_put(b, MEMBER("paper_tok_s", p->paper));
+    if (p->roofline > 0)
+        gp_json_put(b, MEMBER("paper_tok_s", p->roofline));
     if (p->passes)
         put_ops(r, p, b);
     put_notes(r, p, b);

@@ -94,13 +94,13 @@ static void print_bandwidth(const gp_mfu *r, FILE *out)
     }
 }
 
-static void print_paper(const gp_mfu *r, FILE *out)
+static void print_roofline(const gp_mfu *r, FILE *out)
 {
     for (int i = 0; i < r->count; i++) {
         const gp_pass_result *p = &r->result[i];
-        if (p->paper > 0)
-            fprintf(out, "%s%s on paper: %.0f tok/s; measured: %.1f%% of that\n", i ? "" : "\n", gp_pass_name(p->pass),
-                    p->paper, 100 * p->speed.tok_s / p->paper);
+        if (p->roofline > 0)
+            fprintf(out, "%s%s on the roofline: %.0f tok/s; measured: %.1f%% of that\n", i ? "" : "\n",
+                    gp_pass_name(p->pass), p->roofline, 100 * p->speed.tok_s / p->roofline);
     }
 }
 
@@ -200,7 +200,7 @@ void gp_mfu_print(const gp_mfu *r, FILE *out, bool formulas)
     for (int i = 0; i < r->count; i++)
         print_pass(r, &r->result[i], out);
     print_bandwidth(r, out);
-    print_paper(r, out);
+    print_roofline(r, out);
     print_memory(r, out);
     print_choices(r, out);
     for (int i = 0; i < r->count; i++)

@@ -29,10 +29,10 @@ static const gp_chip ampere = {{0.75, 0.40, 0.22, 0.30, 0, 0}, {0.90, 0.90, 0.90
 static const gp_chip hopper = {{0.63, 0.24, 0.14, 0.25, 0, 0}, {0.90, 0.90, 0.90, 0.80, 0.72, 0.60}, 2.8e-6};
 
 static const gp_gpu gpus[] = {
-    [GP_PAPER_A100] = {"a100", "A100-SXM4-40GB", &ampere},
-    [GP_PAPER_A100_80GB] = {"a100-80gb", "A100-SXM4-80GB", &ampere},
-    [GP_PAPER_H100] = {"h100", "H100 80GB HBM3", &hopper},
-    [GP_PAPER_H200] = {"h200", "H200", &hopper},
+    [GP_ROOFLINE_A100] = {"a100", "A100-SXM4-40GB", &ampere},
+    [GP_ROOFLINE_A100_80GB] = {"a100-80gb", "A100-SXM4-80GB", &ampere},
+    [GP_ROOFLINE_H100] = {"h100", "H100 80GB HBM3", &hopper},
+    [GP_ROOFLINE_H200] = {"h200", "H200", &hopper},
 };
 
 /* The kernels that count.c tells of, and how many launches the backend makes of one call. */
@@ -77,12 +77,12 @@ static const struct kernel *kernel_of(const char *op)
     return NULL;
 }
 
-gp_paper_gpu gp_paper_gpu_of(const gp_vendor *vendor)
+gp_roofline_gpu gp_roofline_gpu_of(const gp_vendor *vendor)
 {
-    for (size_t i = GP_PAPER_NONE + 1; i < ARRAY_LEN(gpus); i++)
+    for (size_t i = GP_ROOFLINE_NONE + 1; i < ARRAY_LEN(gpus); i++)
         if (!strcmp(gpus[i].vendor, vendor->name))
-            return (gp_paper_gpu)i;
-    return GP_PAPER_NONE;
+            return (gp_roofline_gpu)i;
+    return GP_ROOFLINE_NONE;
 }
 
 /* ---- a pass ---------------------------------------------------------------------------------------------- */
@@ -93,14 +93,14 @@ static double longer(double a, double b)
 }
 
 /* What one pass needs of a kernel that was counted over `runs` of them. */
-static gp_paper_row price(const gp_paper *p, const gp_profile_row *counted, double runs)
+static gp_roofline_row price(const gp_roofline *p, const gp_profile_row *counted, double runs)
 {
     const struct kernel *k = kernel_of(counted->op);
-    gp_paper_row row = {.op = counted->op,
-                        .kind = k->kind,
-                        .calls = (double)counted->calls / runs,
-                        .flops = counted->cost.flops / runs,
-                        .bytes = counted->cost.bytes / runs};
+    gp_roofline_row row = {.op = counted->op,
+                           .kind = k->kind,
+                           .calls = (double)counted->calls / runs,
+                           .flops = counted->cost.flops / runs,
+                           .bytes = counted->cost.bytes / runs};
     snprintf(row.shape, sizeof row.shape, "%s", counted->shape);
     double compute = row.flops / p->vendor.bf16, memory = row.bytes / p->vendor.bandwidth;
     double reach = p->gpu->chip->compute[k->kind];
@@ -114,14 +114,14 @@ static gp_paper_row price(const gp_paper *p, const gp_profile_row *counted, doub
 
 static int longest_first(const void *a, const void *b)
 {
-    double x = ((const gp_paper_row *)a)->seconds, y = ((const gp_paper_row *)b)->seconds;
+    double x = ((const gp_roofline_row *)a)->seconds, y = ((const gp_roofline_row *)b)->seconds;
     return (x < y) - (x > y);
 }
 
-static void price_all(gp_paper *p, gp_paper_pass *r, const gp_profile *counted, int runs, double tokens)
+static void price_all(gp_roofline *p, gp_roofline_pass *r, const gp_profile *counted, int runs, double tokens)
 {
     for (int i = 0; i < counted->count; i++) {
-        gp_paper_row row = price(p, &counted->row[i], runs);
+        gp_roofline_row row = price(p, &counted->row[i], runs);
         r->limit += row.limit;
         r->seconds += row.seconds + row.launches * p->gpu->chip->start;
         r->launches += row.launches;
@@ -134,7 +134,7 @@ static void price_all(gp_paper *p, gp_paper_pass *r, const gp_profile *counted, 
 /* Decoding's bytes depend on the position: so many of them stand for all. */
 enum { DECODED = 16 };
 
-static int count_pass(gp_paper *p, gp_paper_pass *r, bool no_masters)
+static int count_pass(gp_roofline *p, gp_roofline_pass *r, bool no_masters)
 {
     gp_profile counted = {0};
     int rc, runs = r->pass == GP_PASS_DECODE ? DECODED : 1;
@@ -157,9 +157,9 @@ static int count_pass(gp_paper *p, gp_paper_pass *r, bool no_masters)
     return rc;
 }
 
-gp_paper *gp_paper_compute(const gp_config *c, gp_paper_gpu gpu, const gp_mfu_plan *plan)
+gp_roofline *gp_roofline_compute(const gp_config *c, gp_roofline_gpu gpu, const gp_mfu_plan *plan)
 {
-    gp_paper *p = gp_calloc(1, sizeof *p);
+    gp_roofline *p = gp_calloc(1, sizeof *p);
     bool decodes = c->causal && c->head == GP_HEAD_LM;
     int rc = 0;
     p->gpu = &gpus[gpu];
@@ -170,7 +170,7 @@ gp_paper *gp_paper_compute(const gp_config *c, gp_paper_gpu gpu, const gp_mfu_pl
         bool cached = pass == GP_PASS_PREFILL || pass == GP_PASS_DECODE;
         if (!(plan->passes & (int)pass) || (cached && !decodes))
             continue;
-        gp_paper_pass *r = &p->result[p->count++];
+        gp_roofline_pass *r = &p->result[p->count++];
         r->pass = pass;
         r->B = gp_pass_batch(plan, pass);
         r->T = plan->seq_len ? plan->seq_len : gp_config_context(c);
@@ -178,11 +178,11 @@ gp_paper *gp_paper_compute(const gp_config *c, gp_paper_gpu gpu, const gp_mfu_pl
     }
     if (!rc)
         return p;
-    gp_paper_free(p);
+    gp_roofline_free(p);
     return NULL;
 }
 
-double gp_paper_tok_s(const gp_paper *p, gp_pass pass)
+double gp_roofline_tok_s(const gp_roofline *p, gp_pass pass)
 {
     for (int i = 0; i < p->count; i++)
         if (p->result[i].pass == pass)
@@ -190,7 +190,7 @@ double gp_paper_tok_s(const gp_paper *p, gp_pass pass)
     return 0;
 }
 
-void gp_paper_free(gp_paper *p)
+void gp_roofline_free(gp_roofline *p)
 {
     free(p);
 }

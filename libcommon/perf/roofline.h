@@ -1,9 +1,9 @@
-/* roofline.h: what a computation on paper keeps, for the files that make and print it. */
+/* roofline.h: a computed roofline, for the files that make and print it. */
 #ifndef GP_PERF_ROOFLINE_H
 #define GP_PERF_ROOFLINE_H
 
 #include "backend/profile.h"
-#include "gptpipe/paper.h"
+#include "gptpipe/roofline.h"
 #include "perf/bench.h"
 
 /* Kinds of kernels, by what keeps them from the limit. */
@@ -25,21 +25,21 @@ typedef struct gp_chip {
 } gp_chip;
 
 typedef struct gp_gpu {
-    const char *name, *vendor; /* as --paper and as gp_vendor_find call it */
+    const char *name, *vendor; /* as --roofline and as gp_vendor_find call it */
     const gp_chip *chip;
 } gp_gpu;
 
 /* All calls of one kernel in one pass. */
-typedef struct gp_paper_row {
+typedef struct gp_roofline_row {
     const char *op;
     char shape[24];
     gp_kernel_kind kind;
     double calls, launches, flops, bytes;
     double limit, seconds; /* at the data sheet's figures; at what should be reached, without starting */
     bool compute;          /* FLOPs bound it, not bytes */
-} gp_paper_row;
+} gp_roofline_row;
 
-typedef struct gp_paper_pass {
+typedef struct gp_roofline_pass {
     gp_pass pass;
     int64_t B, T;
     gp_speed speed; /* tok_s, flops_token and bytes_token */
@@ -47,15 +47,15 @@ typedef struct gp_paper_pass {
     int64_t optimizer;               /* bytes of the moments */
     double limit, seconds, launches; /* of the pass; seconds has the starts of its launches */
     int count;
-    gp_paper_row row[GP_PROFILE_ROWS]; /* longest first */
-} gp_paper_pass;
+    gp_roofline_row row[GP_PROFILE_ROWS]; /* longest first */
+} gp_roofline_pass;
 
-struct gp_paper {
+struct gp_roofline {
     gp_config config;
     const gp_gpu *gpu;
     gp_vendor vendor;
     int count;
-    gp_paper_pass result[GP_PASSES];
+    gp_roofline_pass result[GP_PASSES];
 };
 
 /* "products of matrices", and why such kernels reach no more. */

@@ -1,10 +1,10 @@
-/* roofline_print.c: a computation on paper as tables, and as JSON. */
+/* roofline_print.c: a roofline as tables, and as JSON. */
 #include "base/json_write.h"
 #include "perf/mfu.h"
 #include "perf/roofline.h"
 
 /* Once, the longer name of what a model needs in memory. The backend's workspace is not known here. */
-static void print_memory(const gp_paper_pass *r, FILE *out)
+static void print_memory(const gp_roofline_pass *r, FILE *out)
 {
     const gp_memory_use *u = &r->memory;
     const struct {
@@ -22,12 +22,12 @@ static void print_memory(const gp_paper_pass *r, FILE *out)
     fprintf(out, ": %.2f GB, and the workspace\n", all / 1e9);
 }
 
-static double mfu_of(const gp_paper *p, const gp_paper_pass *r)
+static double mfu_of(const gp_roofline *p, const gp_roofline_pass *r)
 {
     return r->speed.tok_s * r->speed.flops_token / p->vendor.bf16;
 }
 
-static void print_pass(const gp_paper *p, const gp_paper_pass *r, FILE *out)
+static void print_pass(const gp_roofline *p, const gp_roofline_pass *r, FILE *out)
 {
     double starts = r->launches * p->gpu->chip->start;
     fprintf(out, "\n%s %lld x %lld on %s: %.3f ms, %.0f tok/s, MFU %.1f%% (the limits alone: %.3f ms)\n",
@@ -37,7 +37,7 @@ static void print_pass(const gp_paper *p, const gp_paper_pass *r, FILE *out)
     fprintf(out, "%-19s %-13s %5s %10s %10s %9s %-8s %6s %9s %6s\n", "kernel", "weight", "calls", "GFLOP", "MB",
             "limit ms", "bound by", "reach", "ms", "share");
     for (int i = 0; i < r->count; i++) {
-        const gp_paper_row *row = &r->row[i];
+        const gp_roofline_row *row = &r->row[i];
         fprintf(out, "%-19s %-13s %5.0f %10.1f %10.1f %9.3f %-8s %5.0f%% %9.3f %5.1f%%\n", row->op, row->shape,
                 row->calls, row->flops / 1e9, row->bytes / 1e6, 1e3 * row->limit, row->compute ? "compute" : "memory",
                 100 * row->limit / row->seconds, 1e3 * row->seconds, 100 * row->seconds / r->seconds);
@@ -46,7 +46,7 @@ static void print_pass(const gp_paper *p, const gp_paper_pass *r, FILE *out)
             "", "", "", "", 1e3 * starts, 100 * starts / r->seconds);
 }
 
-static void print_reasons(const gp_paper *p, FILE *out)
+static void print_reasons(const gp_roofline *p, FILE *out)
 {
     const gp_chip *d = p->gpu->chip;
     fprintf(out, "\nA kernel's limit: FLOPs / peak or bytes / bandwidth, whichever is longer, each tensor read or "
@@ -62,7 +62,7 @@ static void print_reasons(const gp_paper *p, FILE *out)
             1e6 * d->start);
 }
 
-void gp_paper_print(const gp_paper *p, FILE *out, bool reasons)
+void gp_roofline_print(const gp_roofline *p, FILE *out, bool reasons)
 {
     const gp_config *c = &p->config;
     fprintf(out, "model      %lld layers, %lld heads, %lld channels, vocabulary %lld: %.2f M parameters\n",
@@ -79,11 +79,11 @@ void gp_paper_print(const gp_paper *p, FILE *out, bool reasons)
 
 /* ---- JSON ------------------------------------------------------------------------------------------------ */
 
-static void put_rows(const gp_paper_pass *r, gp_buf *b)
+static void put_rows(const gp_roofline_pass *r, gp_buf *b)
 {
     gp_json_open(b, "ops", '[');
     for (int i = 0; i < r->count; i++) {
-        const gp_paper_row *row = &r->row[i];
+        const gp_roofline_row *row = &r->row[i];
         gp_json_open(b, NULL, '{');
         gp_json_put(b, MEMBER("op", row->op), MEMBER("weight", row->shape), MEMBER("calls", row->calls),
                     MEMBER("launches", row->launches), MEMBER("flops", row->flops), MEMBER("bytes", row->bytes),
@@ -94,7 +94,7 @@ static void put_rows(const gp_paper_pass *r, gp_buf *b)
     gp_json_close(b, ']');
 }
 
-static void put_pass(const gp_paper *p, const gp_paper_pass *r, gp_buf *b)
+static void put_pass(const gp_roofline *p, const gp_roofline_pass *r, gp_buf *b)
 {
     const gp_memory_use *u = &r->memory;
     gp_json_open(b, gp_pass_name(r->pass), '{');
@@ -110,7 +110,7 @@ static void put_pass(const gp_paper *p, const gp_paper_pass *r, gp_buf *b)
     gp_json_close(b, '}');
 }
 
-void gp_paper_json(const gp_paper *p, FILE *out)
+void gp_roofline_json(const gp_roofline *p, FILE *out)
 {
     gp_buf b = {0};
     gp_json_open(&b, NULL, '{');

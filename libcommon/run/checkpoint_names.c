@@ -105,7 +105,7 @@ static char *folder_if(bool (*good)(const char *folder), const char *path, int64
     return NULL;
 }
 
-char *gp_run_last(const char *path, bool (*good)(const char *folder), char **remark)
+char *gp_run_last(const char *path, bool (*good)(const char *folder), char **warning)
 {
     int64_t *steps, count, last;
     if (gp_run_link_step(path, "last", &last))
@@ -122,8 +122,8 @@ char *gp_run_last(const char *path, bool (*good)(const char *folder), char **rem
     free(steps);
     if (!folder && !failed)
         fail("%s: has no checkpoint that can be read: %s", path, why);
-    else if (folder && remark)
-        *remark = gp_format("%s; taking %s in its place", why, folder);
+    else if (folder && warning)
+        *warning = gp_format("%s; taking %s in its place", why, folder);
     free(why);
     return folder;
 }

@@ -93,9 +93,9 @@ int gp_run_open_own(const gp_run *r, const char *name, int flags, int *fd)
 
 int gp_run_rename_aside(const gp_run *r, const char *name, const char *as, char **fresh)
 {
-    enum { MOST = 1000 };
+    enum { MAX = 1000 };
     *fresh = NULL;
-    for (int i = 1; i <= MOST; i++) {
+    for (int i = 1; i <= MAX; i++) {
         struct stat st;
         char *to = i > 1 ? gp_format("%s.%d", as, i) : gp_strdup(as);
         int rc = renameat2(r->dir, name, r->dir, to, RENAME_NOREPLACE);
@@ -112,7 +112,7 @@ int gp_run_rename_aside(const gp_run *r, const char *name, const char *as, char 
         }
         free(to);
     }
-    return fail("%s/%s: cannot be renamed to %s: there are %d of these already", r->path, name, as, MOST);
+    return fail("%s/%s: cannot be renamed to %s: there are %d of these already", r->path, name, as, MAX);
 }
 
 int gp_run_sync(const gp_run *r)

@@ -101,6 +101,6 @@ int gp_run_set_aside(gp_run *r, int64_t step, char **name);
  * is gone, the newest one that is good; *remark (malloc, else untouched) then says so. good leaves its reason in
  * gp_error(); what cannot be read just now (gp_error_is_io) is a failure. */
 int gp_run_recognise(const char *path);
-char *gp_run_last(const char *path, bool (*good)(const char *folder), char **remark);
+char *gp_run_last(const char *path, bool (*good)(const char *folder), char **warning);
 
 #endif

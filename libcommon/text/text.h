@@ -25,7 +25,7 @@ struct gp_tokenizer {
     bool adds;                  /* it has GP_TOKEN_ADDED tokens */
     bool prefix_space;          /* a text that does not begin with a space gets one in front; bpe */
     gp_template around;         /* what a post_processor puts around a text */
-    char *remark;               /* or NULL */
+    char *warning;              /* or NULL */
     gp_chars chars;             /* char and bytes */
     gp_bpe bpe;                 /* bpe */
     const uint8_t *fingerprint; /* (16) where it is known before it is computed, or NULL */
@@ -56,13 +56,13 @@ gp_tokenizer *gp_tokenizer_from_merges(gp_draft *d, const gp_pair *merges, int64
                                        const char *where);
 
 /* Which tokens are end-of-text and added ones, once the vocabulary is there. */
-void gp_tokenizer_know_names(gp_tokenizer *t);
+void gp_tokenizer_index_names(gp_tokenizer *t);
 
 /* Whether a text may be cut where a piece of the split ends, and each side encoded alone. */
 bool gp_tokenizer_cuts(const gp_tokenizer *t);
 
 /* Adds a text (malloc, taken over) to what t has to remark: "a; b". */
-void gp_tokenizer_add_remark(gp_tokenizer *t, char *text);
+void gp_tokenizer_add_warning(gp_tokenizer *t, char *text);
 void gp_template_release(gp_template *t);
 
 /* gp_tokenizer_from_json with what stands beside it in its folder. changes: the text alone is another tokenizer. */

@@ -34,7 +34,7 @@ gp_tokenizer *gp_tokenizer_from_chars(gp_draft *d, const char *where)
         gp_tokenizer_close(t);
         return NULL;
     }
-    gp_tokenizer_know_names(t);
+    gp_tokenizer_index_names(t);
     t->kind = t->vocab.size == 256 ? GP_KIND_BYTES : GP_KIND_CHAR;
     for (int i = 0; i < 256 && t->kind == GP_KIND_BYTES; i++)
         if (t->vocab.at[i] != (uint32_t)i || (uint8_t)t->vocab.bytes[i] != i)
@@ -42,7 +42,7 @@ gp_tokenizer *gp_tokenizer_from_chars(gp_draft *d, const char *where)
     return t;
 }
 
-void gp_tokenizer_know_names(gp_tokenizer *t)
+void gp_tokenizer_index_names(gp_tokenizer *t)
 {
     const gp_vocab *v = &t->vocab;
     t->end_of_text = -1;
@@ -109,7 +109,7 @@ void gp_tokenizer_close(gp_tokenizer *t)
     gp_chars_release(&t->chars);
     gp_bpe_release(&t->bpe);
     gp_template_release(&t->around);
-    free(t->remark);
+    free(t->warning);
     free(t);
 }
 
@@ -126,23 +126,23 @@ const char *gp_tokenizer_kind(const gp_tokenizer *t)
     return names[t->kind];
 }
 
-const char *gp_tokenizer_remark(const gp_tokenizer *t)
+const char *gp_tokenizer_warning(const gp_tokenizer *t)
 {
-    return t->remark;
+    return t->warning;
 }
 
-void gp_tokenizer_add_remark(gp_tokenizer *t, char *text)
+void gp_tokenizer_add_warning(gp_tokenizer *t, char *text)
 {
-    gp_remark_add(&t->remark, text);
+    gp_warning_add(&t->warning, text);
 }
 
-const int32_t *gp_tokenizer_before(const gp_tokenizer *t, int64_t *count)
+const int32_t *gp_tokenizer_prefix(const gp_tokenizer *t, int64_t *count)
 {
     *count = t->around.before_count;
     return t->around.before;
 }
 
-const int32_t *gp_tokenizer_after(const gp_tokenizer *t, int64_t *count)
+const int32_t *gp_tokenizer_suffix(const gp_tokenizer *t, int64_t *count)
 {
     *count = t->around.after_count;
     return t->around.after;

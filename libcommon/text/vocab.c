@@ -195,9 +195,9 @@ int gp_vocab_build(gp_vocab *v, gp_token *tokens, int64_t count, const gp_buf *b
     int64_t largest = tokens[count - 1].id;
     if (largest == count - 1)
         return fill(v, tokens, b, where);
-    if (largest >= GP_VOCAB_MOST)
+    if (largest >= GP_VOCAB_MAX)
         return fail("%s: its ids have holes and go up to %lld; up to %d is known", where, (long long)largest,
-                    GP_VOCAB_MOST - 1);
+                    GP_VOCAB_MAX - 1);
     gp_token *all = gp_calloc((size_t)largest + 1, sizeof *all);
     for (int64_t id = 0, i = 0; id <= largest; id++)
         all[id] = tokens[i].id == id ? tokens[i++] : (gp_token){.id = (int32_t)id, .flags = GP_TOKEN_APART};

@@ -8,7 +8,7 @@
 
 enum {
     GP_VOCAB_PAD = 16,
-    GP_VOCAB_MOST = 1 << 21, /* ids where there are holes among them: memory goes by the largest */
+    GP_VOCAB_MAX = 1 << 21, /* ids where there are holes among them: memory goes by the largest */
 };
 
 /* What an id may be beside a word of the vocabulary. */

@@ -132,10 +132,10 @@ static gp_model *model_from(gp_job *j, const char *path, bool *refused)
     *refused = false;
     if (!ckpt)
         return NULL;
-    if (gp_checkpoint_remark(ckpt))
-        gp_report_say(&j->t.report, "%s", gp_checkpoint_remark(ckpt));
-    if (gp_checkpoint_tokenizer_remark(ckpt))
-        gp_report_say(&j->t.report, "%s", gp_checkpoint_tokenizer_remark(ckpt));
+    if (gp_checkpoint_warning(ckpt))
+        gp_report_say(&j->t.report, "%s", gp_checkpoint_warning(ckpt));
+    if (gp_checkpoint_tokenizer_warning(ckpt))
+        gp_report_say(&j->t.report, "%s", gp_checkpoint_tokenizer_warning(ckpt));
     if (gp_checkpoint_tokenizer_problem(ckpt))
         gp_report_say(&j->t.report, "%s; the stream's tokenizer is used", gp_checkpoint_tokenizer_problem(ckpt));
     gp_config c = *gp_checkpoint_config(ckpt);

@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* Steps that are timed: a few, and no more than about two seconds of them; fewer than FEWEST where they take long. */
-enum { FEWEST = 3, MOST = 20 };
+enum { FEWEST = 3, MAX = 20 };
 static const double enough = 2, patience = 10;
 
 typedef struct timing {
@@ -25,10 +25,10 @@ static int ascending(const void *a, const void *b)
 
 static int measure(gp_trainer *t, timing *timed)
 {
-    double seconds[MOST], begun = 0, first = 0;
+    double seconds[MAX], begun = 0, first = 0;
     int n = 0;
     *timed = (timing){0};
-    for (int i = 0; i <= MOST; i++) {
+    for (int i = 0; i <= MAX; i++) {
         double begin = gp_now();
         if (i && begin > begun + (i <= FEWEST ? patience : enough))
             break;

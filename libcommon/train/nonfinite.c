@@ -6,14 +6,14 @@
 /* What one pass has shown so far. A gradient is told only if no activation and no loss is to blame. */
 typedef struct nonfinite_search {
     gp_model *m;
-    gp_culprit forward, backward;
+    gp_nonfinite forward, backward;
 } nonfinite_search;
 
-static void look_on_device(gp_culprit *c, gp_model *m, const char *what, const char *name, const float *x, int64_t n)
+static void look_on_device(gp_nonfinite *c, gp_model *m, const char *what, const char *name, const float *x, int64_t n)
 {
     float *host = gp_malloc((size_t)n * sizeof *host);
     m->be->ops->download(m->be, host, x, (size_t)n * sizeof *host);
-    gp_culprit_look(c, what, name, host, n);
+    gp_nonfinite_check(c, what, name, host, n);
     free(host);
 }
 
@@ -24,25 +24,25 @@ static void see_gradient(void *self, const gp_param *row)
     look_on_device(&s->backward, s->m, "gradient", gp_param_name(row, name), s->m->g + row->offset, row->count);
 }
 
-static void see_parameters(gp_culprit *c, gp_model *m)
+static void see_parameters(gp_nonfinite *c, gp_model *m)
 {
     for (int i = 0; i < m->params.count && !c->what; i++) {
         const gp_param *row = &m->params.rows[i];
         float *host = gp_malloc((size_t)row->count * sizeof *host);
         char name[GP_PARAM_NAME];
         gp_model_row_download(m, row, host);
-        gp_culprit_look(c, "parameter", gp_param_name(row, name), host, row->count);
+        gp_nonfinite_check(c, "parameter", gp_param_name(row, name), host, row->count);
         free(host);
     }
 }
 
-int gp_find_culprit(gp_culprit *found, gp_model *m, int64_t passes, int (*pass)(void *self, int64_t n), void *self)
+int gp_find_nonfinite(gp_nonfinite *found, gp_model *m, int64_t passes, int (*pass)(void *self, int64_t n), void *self)
 {
     nonfinite_search s = {.m = m};
     int rc = 0;
-    *found = (gp_culprit){0};
+    *found = (gp_nonfinite){0};
     see_parameters(found, m);
-    m->tracer = (gp_tracer){.fn = gp_culprit_look_traced, .self = &s.forward, .brief = true};
+    m->tracer = (gp_tracer){.fn = gp_nonfinite_check_traced, .self = &s.forward, .brief = true};
     m->grad_ready = see_gradient;
     m->grad_ready_self = &s;
     for (int64_t n = 0; n < passes && !rc && !found->what; n++) {

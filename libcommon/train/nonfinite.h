@@ -7,6 +7,6 @@
 /* The first tensor that is not finite: among the parameters in the table's order; else among what `passes` passes make,
  * each called as pass(self, 0), pass(self, 1), ... to run one batch forward and back: an activation as forward makes
  * them, the loss, or a gradient as backward finishes them. -1 when a pass fails. */
-int gp_find_culprit(gp_culprit *found, gp_model *m, int64_t passes, int (*pass)(void *self, int64_t n), void *self);
+int gp_find_nonfinite(gp_nonfinite *found, gp_model *m, int64_t passes, int (*pass)(void *self, int64_t n), void *self);
 
 #endif

@@ -85,17 +85,17 @@ int gp_state_save(const gp_state *s, const gp_optimizer *o, gp_model *m, const c
     } counts[] = {{"step", s->step}, {"best_step", s->best_step}, {"samples", s->samples}};
     for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
         snprintf(text, sizeof text, "%lld", (long long)counts[i].value);
-        gp_safetensors_note(w, counts[i].key, text, strlen(text));
+        gp_safetensors_add_metadata(w, counts[i].key, text, strlen(text));
     }
     snprintf(text, sizeof text, "%.17g", s->best_loss);
-    gp_safetensors_note(w, "best_loss", text, strlen(text));
-    gp_safetensors_note(w, "data", s->data, strlen(s->data));
-    gp_safetensors_note(w, "fingerprint", s->fingerprint, strlen(s->fingerprint));
-    gp_safetensors_note(w, "validation", s->validation, strlen(s->validation));
-    gp_safetensors_note(w, "batches", s->batches, strlen(s->batches));
-    gp_safetensors_note(w, "machine", s->machine, strlen(s->machine));
+    gp_safetensors_add_metadata(w, "best_loss", text, strlen(text));
+    gp_safetensors_add_metadata(w, "data", s->data, strlen(s->data));
+    gp_safetensors_add_metadata(w, "fingerprint", s->fingerprint, strlen(s->fingerprint));
+    gp_safetensors_add_metadata(w, "validation", s->validation, strlen(s->validation));
+    gp_safetensors_add_metadata(w, "batches", s->batches, strlen(s->batches));
+    gp_safetensors_add_metadata(w, "machine", s->machine, strlen(s->machine));
     if (*s->weights)
-        gp_safetensors_note(w, "weights", s->weights, strlen(s->weights));
+        gp_safetensors_add_metadata(w, "weights", s->weights, strlen(s->weights));
     const float *moments[] = {o->m, o->v};
     const gp_window *windows[] = {&s->losses, &s->norms};
     for (int k = 0; k < 2 && windows[k]->count; k++) {

@@ -20,7 +20,7 @@ static void begin_step(gp_trainer *t)
                        .bias2 = (float)(1 - pow(o->beta2, n)),
                        .scale = (float)(1 / tokens),
                        .max_norm = (float)o->grad_clip};
-    m->be->ops->upload(m->be, m->step, asked, GP_STEP_ASKED);
+    m->be->ops->upload(m->be, m->step, asked, GP_STEP_REQUESTED);
     m->be->ops->zero(m->be, m->g, (size_t)m->params.total * sizeof *m->g);
 }
 
@@ -53,12 +53,12 @@ static double unsigned_nan(double x)
  * micro-batches once more show where it begins. */
 static int stop(gp_trainer *t, const gp_step *s)
 {
-    gp_culprit c;
+    gp_nonfinite c;
     double loss = unsigned_nan(s->loss), norm = unsigned_nan((double)s->grad_norm);
     t->be->ops->sync(t->be);
     t->step = t->heard;
     begin_step(t);
-    if (gp_find_culprit(&c, t->m, t->o->grad_accum, micro_batch, t))
+    if (gp_find_nonfinite(&c, t->m, t->o->grad_accum, micro_batch, t))
         return -1;
     char *last = NULL;
     if (t->report.run)

@@ -210,8 +210,8 @@ int gp_train(gp_train_options *asked)
         goto out;
     gp_stop_begin(!o->dry_run); /* from here on there will be something to save */
     gp_report_begin(&j.t.report, o, o->dry_run ? NULL : j.run);
-    if (gp_backend_remark(j.t.be))
-        gp_report_say(&j.t.report, "%s; %s computes", gp_backend_remark(j.t.be), gp_backend_name(j.t.be));
+    if (gp_backend_warning(j.t.be))
+        gp_report_say(&j.t.report, "%s; %s computes", gp_backend_warning(j.t.be), gp_backend_name(j.t.be));
     if (take_tokenizer(&j))
         goto out;
     if (o->sample_every && !j.tokenizer)

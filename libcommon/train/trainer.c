@@ -245,7 +245,7 @@ int gp_trainer_evaluate(gp_trainer *t, double *loss)
 
 int gp_trainer_score_documents(gp_trainer *t)
 {
-    enum { MOST = 1000 };
+    enum { MAX = 1000 };
     gp_document_scores s;
     const gp_tokens *val;
     int64_t first;
@@ -253,8 +253,8 @@ int gp_trainer_score_documents(gp_trainer *t)
         return 0;
     gp_progress progress;
     int64_t last = gp_tokens_get_info(val)->documents;
-    gp_report_progress(&t->report, &progress, "train: validation", "document", gp_min(MOST, last - first));
-    int rc = gp_documents_score(t->m, val, first, last, MOST, t->B, &progress, &s);
+    gp_report_progress(&t->report, &progress, "train: validation", "document", gp_min(MAX, last - first));
+    int rc = gp_documents_score(t->m, val, first, last, MAX, t->B, &progress, &s);
     gp_progress_end(&progress);
     if (rc)
         return -1;

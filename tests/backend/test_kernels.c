@@ -4,7 +4,7 @@
 
 #include "backend/cpu/kernels.h"
 
-enum { MOST = 70 };
+enum { MAX = 70 };
 
 static const gp_kernels *kernels_of(const parity *p)
 {
@@ -32,9 +32,9 @@ static void bf16_is_the_nearest_and_of_two_the_even_one(void **state)
         {0xff800000, 0xff80}, {0x80000000, 0x8000}, {0x7fc00000, 0x7fc0}, {0xffffffff, 0xffff}, {0x7f800001, 0x7fc0},
     };
     const parity *p = *state;
-    for (int64_t n = 1; n <= MOST; n++) {
-        float x[MOST];
-        uint16_t got[MOST + 1], ours[MOST];
+    for (int64_t n = 1; n <= MAX; n++) {
+        float x[MAX];
+        uint16_t got[MAX + 1], ours[MAX];
         for (int64_t i = 0; i < n; i++)
             x[i] = float_of(cases[(n + i) % (int64_t)ARRAY_LEN(cases)].x);
         got[n] = 0x1234;
@@ -53,10 +53,10 @@ static void bf16_is_the_nearest_and_of_two_the_even_one(void **state)
 static void the_largest_logit_is_found_wherever_it_is(void **state)
 {
     const parity *p = *state;
-    for (int64_t V = 2; V <= MOST; V++)
+    for (int64_t V = 2; V <= MAX; V++)
         for (int64_t at = 0; at < V; at++)
             for (int train = 0; train < 2; train++) {
-                float row[MOST] = {0};
+                float row[MAX] = {0};
                 int32_t target = at ? 0 : 1;
                 row[at] = 200;
                 assert_true(kernels_of(p)->cross_entropy(row, V, target, train, 0.5f) == 200);
@@ -71,8 +71,8 @@ static void the_largest_logit_is_found_wherever_it_is(void **state)
 static void every_logit_counts(void **state)
 {
     const parity *p = *state;
-    for (int64_t V = 1; V <= MOST; V++) {
-        float row[MOST];
+    for (int64_t V = 1; V <= MAX; V++) {
+        float row[MAX];
         for (int64_t v = 0; v < V; v++)
             row[v] = -3;
         double loss = kernels_of(p)->cross_entropy(row, V, (int32_t)(V - 1), true, 2);
@@ -87,8 +87,8 @@ static void sums_are_those_of_all_numbers(void **state)
 {
     const parity *p = *state;
     const gp_kernels *k = kernels_of(p);
-    for (int64_t n = 1; n <= MOST; n++) {
-        float x[3 * MOST], sums[MOST + 1] = {0}, twice[MOST + 1], y[MOST + 1];
+    for (int64_t n = 1; n <= MAX; n++) {
+        float x[3 * MAX], sums[MAX + 1] = {0}, twice[MAX + 1], y[MAX + 1];
         for (int64_t i = 0; i < 3 * n; i++)
             x[i] = (float)(i % n + 1);
         assert_true(k->sum_squares(x, n) == (double)(n * (n + 1) * (2 * n + 1) / 6));
@@ -116,8 +116,8 @@ static void decoded_products_are_those_of_all_inputs(void **state)
     enum { B = 2, O = 5 };
     const parity *p = *state;
     const gp_kernels *k = kernels_of(p);
-    for (int64_t n = 1; n <= MOST; n++) {
-        float x[B * MOST], rows[O * MOST], columns[MOST * O], bias[O], y[B * O];
+    for (int64_t n = 1; n <= MAX; n++) {
+        float x[B * MAX], rows[O * MAX], columns[MAX * O], bias[O], y[B * O];
         for (int64_t i = 0; i < n; i++) {
             for (int64_t b = 0; b < B; b++)
                 x[b * n + i] = (float)((i + 1) * (b + 1));

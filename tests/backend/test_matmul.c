@@ -6,7 +6,7 @@
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/matmul.h"
 
-enum { MOST_PARTS = 5 };
+enum { MAX_PARTS = 5 };
 
 /* One product's operands, and what becomes of c. */
 typedef struct numbers {
@@ -131,7 +131,7 @@ static void check(parity *p, int64_t M, int64_t N, int64_t K, int variant)
             assert_equal(&x, c, packed ? "packed" : threads > 1 ? "two threads" : "one thread");
         }
     float *scratch = dirty_scratch(p);
-    for (int parts = 1; p->cpu->dtype == GP_F32 && parts <= MOST_PARTS; parts++) {
+    for (int parts = 1; p->cpu->dtype == GP_F32 && parts <= MAX_PARTS; parts++) {
         float *c = target(p, &x);
         by_kernel(p, &x, c, parts, scratch);
         assert_equal(&x, c, "the kernel");

@@ -90,12 +90,12 @@ static void attention_decode_agrees_and_rows_are_independent(void **state)
 /* Rows at different positions, across strips of keys: ref's numbers, and cpu's bits of decoding one after another. */
 static void appended_tokens_agree_and_have_the_bits_of_decoded_ones(void **state)
 {
-    enum { ROWS = 3, MOST = 20 };
+    enum { ROWS = 3, MAX = 20 };
     parity *p = *state;
     static const int64_t heads[][3] = {{1, 1, 21}, {2, 5, 66}, {3, 16, 90}, {1, 64, 200}, {2, 33, 130}}; /* H, D, P */
-    for (int i = 0; i < (int)ARRAY_LEN(heads) * MOST; i++) {
-        int64_t H = heads[i / MOST][0], D = heads[i / MOST][1], P = heads[i / MOST][2], C = H * D, n = 1 + i % MOST;
-        int32_t first[ROWS] = {0, (int32_t)(P - n) / 2, (int32_t)(P - n)}, at[ROWS * MOST];
+    for (int i = 0; i < (int)ARRAY_LEN(heads) * MAX; i++) {
+        int64_t H = heads[i / MAX][0], D = heads[i / MAX][1], P = heads[i / MAX][2], C = H * D, n = 1 + i % MAX;
+        int32_t first[ROWS] = {0, (int32_t)(P - n) / 2, (int32_t)(P - n)}, at[ROWS * MAX];
         gp_tensor qkv = RANDOM(p, ROWS, n, 3 * C), k = RANDOM(p, ROWS, H, P, D), v = RANDOM(p, ROWS, H, P, D);
         gp_tensor ref = RANDOM(p, ROWS, n, C), cpu = RANDOM(p, ROWS, n, C), alone = RANDOM(p, 1, 1, C);
         gp_kv kv_ref = {parity_copy(p, &k), parity_copy(p, &v)}, kv_cpu = {parity_copy(p, &k), parity_copy(p, &v)};

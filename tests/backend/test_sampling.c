@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { V = sizeof sample_logits / sizeof sample_logits[0], MOST = 512, BIG = 50257 };
+enum { V = sizeof sample_logits / sizeof sample_logits[0], MAX = 512, BIG = 50257 };
 
 static gp_backend *be;
 
@@ -208,17 +208,17 @@ static void a_sample_is_the_same_alone_and_among_others(void **state)
 {
     (void)state;
     enum { ROWS = 7 };
-    static float logits[ROWS * MOST];
+    static float logits[ROWS * MAX];
     int32_t samples[ROWS], positions[ROWS], ids[ROWS], other[ROWS];
-    for (int i = 0; i < ROWS * MOST; i++)
+    for (int i = 0; i < ROWS * MAX; i++)
         logits[i] = 4 * (float)gp_random_double(3, 100, 0, (uint64_t)i);
     for (int b = 0; b < ROWS; b++) {
         samples[b] = 10 + b * b;
         positions[b] = 3 * b;
     }
-    gp_tensor rows = gp_tensor_view(logits, GP_F32, 2, ROWS, MOST);
+    gp_tensor rows = gp_tensor_view(logits, GP_F32, 2, ROWS, MAX);
     gp_sample_op op = {.logits = &rows,
-                       .vocab = MOST,
+                       .vocab = MAX,
                        .temperature = 1,
                        .top_p = 0.95f,
                        .top_k = 100,
@@ -228,7 +228,7 @@ static void a_sample_is_the_same_alone_and_among_others(void **state)
                        .ids = ids};
     be->ops->sample(be, &op);
     for (int b = 0; b < ROWS; b++)
-        assert_int_equal(draw_one(op, logits + b * MOST, MOST, samples[b], positions[b]), ids[b]);
+        assert_int_equal(draw_one(op, logits + b * MAX, MAX, samples[b], positions[b]), ids[b]);
     op.seed = 10, op.ids = other;
     be->ops->sample(be, &op);
     assert_memory_not_equal(ids, other, sizeof ids);

@@ -24,14 +24,14 @@ static void controls_are_escaped(void **state)
         snprintf(expected, sizeof expected, c < 0x80 ? "\\x%02x" : "\\u%04x", (unsigned)c);
         bool printable = c >= 0x20 && c < 0x7F;
         if (c != '\t' && c != '\n' && c != '\r')
-            assert_string_equal(gp_show(text), printable ? text : expected);
+            assert_string_equal(gp_printable(text), printable ? text : expected);
     }
-    assert_string_equal(gp_show("a\tb\nc\rd"), "a\\tb\\nc\\rd");
+    assert_string_equal(gp_printable("a\tb\nc\rd"), "a\\tb\\nc\\rd");
     for (size_t i = 0; i < ARRAY_LEN(bidi); i++) {
         char text[8] = "", expected[16];
         gp_utf8_put(text, bidi[i]);
         snprintf(expected, sizeof expected, "\\u%04x", (unsigned)bidi[i]);
-        assert_string_equal(gp_show(text), expected);
+        assert_string_equal(gp_printable(text), expected);
     }
 }
 
@@ -39,23 +39,23 @@ static void other_text_is_as_it_was(void **state)
 {
     (void)state;
     static const char text[] = "C:\\x1b Füße \xe6\x97\xa5\xe6\x9c\xac \xd7\xa9 \xf0\x9f\x98\x80";
-    assert_string_equal(gp_show(text), text);
-    assert_string_equal(gp_show(""), "");
+    assert_string_equal(gp_printable(text), text);
+    assert_string_equal(gp_printable(""), "");
 }
 
 static void bytes_that_are_not_utf8_are_escaped(void **state)
 {
     (void)state;
-    assert_string_equal(gp_show("a\x9b"
-                                "31m\xff"),
+    assert_string_equal(gp_printable("a\x9b"
+                                     "31m\xff"),
                         "a\\x9b31m\\xff");
-    assert_string_equal(gp_show("\xe6\x97"), "\\xe6\\x97");
+    assert_string_equal(gp_printable("\xe6\x97"), "\\xe6\\x97");
 }
 
 static void several_can_be_shown_in_one_call(void **state)
 {
     (void)state;
-    char *line = gp_format("%s %s %s", gp_show("\x01"), gp_show("\x02"), gp_show("\x03"));
+    char *line = gp_format("%s %s %s", gp_printable("\x01"), gp_printable("\x02"), gp_printable("\x03"));
     assert_string_equal(line, "\\x01 \\x02 \\x03");
     free(line);
 }

@@ -103,7 +103,7 @@ static void write_edited(const char *golden, edit_fn *edit, void *self, const it
         else
             free(copy);
     }
-    gp_safetensors_note(w, "gptpipe.config", config, strlen(config));
+    gp_safetensors_add_metadata(w, "gptpipe.config", config, strlen(config));
     for (int i = 0; i < n; i++)
         gp_safetensors_declare(w, items[i].name, &items[i].t);
     for (int i = 0; i < count; i++)

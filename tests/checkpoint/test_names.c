@@ -76,9 +76,9 @@ static void write_edited(const char *golden, const edit *e)
     unlink(path);
     gp_safetensors_writer *w = gp_safetensors_create(path);
     gp_tensor t, copy = {0};
-    gp_safetensors_note(w, "gptpipe.config", config, strlen(config));
+    gp_safetensors_add_metadata(w, "gptpipe.config", config, strlen(config));
     if (e->note)
-        gp_safetensors_note(w, e->note, e->value, strlen(e->value));
+        gp_safetensors_add_metadata(w, e->note, e->value, strlen(e->value));
     for (int64_t i = 0; i < gp_safetensors_count(s); i++) {
         char *name = name_in(e, gp_safetensors_get(s, i, &t));
         gp_safetensors_declare(w, name, &t);
@@ -105,16 +105,16 @@ static void write_edited(const char *golden, const edit *e)
 }
 
 /* Logits 0 to 2 behind the ids 5, 6, 7; remark: what is told, NULL: nothing. */
-static void assert_logits(const double want[3], const char *remark)
+static void assert_logits(const double want[3], const char *warning)
 {
     float logits[3 * 96];
     gp_checkpoint *c = gp_checkpoint_open(path);
     gp_model *m = c ? gp_checkpoint_model(c, be, false) : NULL;
     if (!m)
         fail_msg("%s", gp_error());
-    const char *told = gp_checkpoint_remark(c);
-    if (remark ? !told || !strstr(told, remark) : told != NULL)
-        fail_msg("the remark is '%s', expected '%s'", told ? told : "", remark ? remark : "");
+    const char *told = gp_checkpoint_warning(c);
+    if (warning ? !told || !strstr(told, warning) : told != NULL)
+        fail_msg("the remark is '%s', expected '%s'", told ? told : "", warning ? warning : "");
     assert_int_equal(gp_model_logits(m, &(gp_batch){.B = 1, .T = 3, .inputs = (int32_t[]){5, 6, 7}}, logits), 0);
     for (int i = 0; i < 3; i++)
         if (!(fabs(logits[2 * 96 + i] - want[i]) <= 2e-5))

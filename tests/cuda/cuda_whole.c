@@ -6,7 +6,7 @@
 #include "model/model.h"
 #include "train/optimizer.h"
 
-enum { B = 2, T = 16, V = 40, L = 2, C = 32, H = 2, F = 4 * C, STEPS = 20, MOST = 64 };
+enum { B = 2, T = 16, V = 40, L = 2, C = 32, H = 2, F = 4 * C, STEPS = 20, MAX = 64 };
 
 /* How far the two may be apart, once rounding here has become another sum there. Ours, not a law: in fp32 hundreds of
  * roundings of 6e-8; in bf16 of 2e-3, of which most agree. AdamW's first steps go by a gradient's sign, however small
@@ -207,11 +207,11 @@ static void twenty_steps_of_adamw_agree(void **state)
 /* ---- text ------------------------------------------------------------------------------------------------ */
 
 typedef struct drawn {
-    int32_t ids[2][MOST];
+    int32_t ids[2][MAX];
     int64_t count[2];
 } drawn;
 
-static int keep(void *self, const gp_drawn *d)
+static int keep(void *self, const gp_token_event *d)
 {
     drawn *to = self;
     if (d->token)
@@ -267,7 +267,7 @@ static bool is_rounding(float last[SIDES][V], const gp_sampling *how, int32_t re
 static void assert_text(sides *s, const gp_sampling *how, const int32_t *prompt, int64_t count, const int32_t *ref,
                         const int32_t *device, int64_t n)
 {
-    int32_t ids[MOST + T];
+    int32_t ids[MAX + T];
     float last[SIDES][V];
     int64_t i = 0;
     while (i < n && ref[i] == device[i])
@@ -350,9 +350,9 @@ static void sampled_text_is_the_same(void **state)
 /* ---- traces ---------------------------------------------------------------------------------------------- */
 
 typedef struct seen {
-    char name[MOST][64];
-    float *x[MOST];
-    int64_t size[MOST];
+    char name[MAX][64];
+    float *x[MAX];
+    int64_t size[MAX];
     int count;
 } seen;
 
@@ -361,7 +361,7 @@ static void note(void *self, const gp_traced *what, const gp_tensor *t)
     seen *to = self;
     char name[GP_PARAM_NAME];
     assert_int_equal(t->dtype, GP_F32);
-    assert_true(to->count < MOST);
+    assert_true(to->count < MAX);
     snprintf(to->name[to->count], sizeof to->name[0], "%s", gp_traced_name(what, name));
     to->size[to->count] = gp_tensor_count(t);
     to->x[to->count] = gp_malloc((size_t)gp_tensor_bytes(t));

@@ -28,7 +28,7 @@
 #include "backend/backend.h"
 #include "base/rng.h"
 
-enum { REF, DEVICE, SIDES, SIDES_MOST = 512 };
+enum { REF, DEVICE, SIDES, SIDES_MAX = 512 };
 
 /* Stored as activations are; in fp32 always; as matrices among the parameters are, a table with what is held behind it;
  * in bf16 always. */
@@ -43,7 +43,7 @@ typedef struct sides {
         int side;
         void *p;
         size_t bytes;
-    } memory[SIDES_MOST];
+    } memory[SIDES_MAX];
     int count;
 } sides;
 
@@ -77,7 +77,7 @@ static const char *sides_dtype;
 static inline void *sides_take(sides *s, int side, size_t bytes)
 {
     void *p = s->be[side]->ops->alloc(s->be[side], bytes);
-    assert_true(s->count < SIDES_MOST);
+    assert_true(s->count < SIDES_MAX);
     s->memory[s->count].side = side;
     s->memory[s->count].p = p;
     s->memory[s->count++].bytes = bytes;
@@ -140,7 +140,7 @@ static inline pair sides_random(sides *s, sides_kind kind, double scale, int ndi
         memcpy(t.on[side].dim, dims, (size_t)ndim * sizeof *dims);
         gp_tensor held = t.on[side];
         if (kind == TABLE && held.dtype == GP_BF16)
-            held.dim[0] = (int64_t)gp_round_up((size_t)held.dim[0], GP_HELD_ROWS);
+            held.dim[0] = (int64_t)gp_round_up((size_t)held.dim[0], GP_PAD_ROWS);
         t.on[side].data = sides_take(s, side, (size_t)gp_tensor_bytes(&held));
     }
     int64_t n = gp_tensor_count(&t.on[REF]);

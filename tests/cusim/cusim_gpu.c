@@ -119,7 +119,7 @@ static void open_auto(void)
 {
     gp_backend *be = gp_backend_open("auto", "fp32", 1);
     fprintf(stderr, "%s: %s\n", strcmp(gp_backend_name(be), "cuda") ? "a processor" : "cuda",
-            gp_backend_remark(be) ? gp_backend_remark(be) : "nothing to say");
+            gp_backend_warning(be) ? gp_backend_warning(be) : "nothing to say");
     gp_backend_close(be);
 }
 

@@ -23,17 +23,17 @@ template <Broken broken> __global__ void product(const __nv_bfloat16 *a, const _
     SHARED(__nv_bfloat16, bs, [2][16][16]);
     unsigned lane = threadIdx.x, row = lane / 2, half = lane % 2 * 8;
     float sum[2][4] = {};
-    auto bring = [&](int k0, int buffer) {
+    auto fetch = [&](int k0, int buffer) {
         bool there = k0 < K;
         size_t column = there ? static_cast<size_t>(k0) : 0;
         cp_async_16(&as[buffer][row][half], a + row * static_cast<size_t>(K) + column + half, there);
         cp_async_16(&bs[buffer][row][half], b + (column + row) * 16 + half, there);
         cp_async_commit();
     };
-    bring(0, 0);
+    fetch(0, 0);
     for (int k0 = 0, buffer = 0; k0 < K; k0 += 16, buffer ^= 1) {
         uint32_t fa[4], fb[4];
-        bring(k0 + 16, buffer ^ 1);
+        fetch(k0 + 16, buffer ^ 1);
         if (broken == whole)
             cp_async_wait(1); /* the newest group is the next tile */
         if (broken == wait_too_short)

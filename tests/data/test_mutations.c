@@ -199,12 +199,12 @@ static void write_stream(const char *name, gp_stream_format format)
     char *json = small_json();
     gp_tokenizer *t = gp_tokenizer_from_json(json, strlen(json), "here");
     assert_non_null(t);
-    char *metadata = gp_tokens_describe(&(gp_tokens_about){.tokenizer = json,
-                                                           .source = "here",
-                                                           .separator = "\n\n",
-                                                           .separator_length = 2,
-                                                           .separator_ids = ids,
-                                                           .separator_count = 1});
+    char *metadata = gp_tokens_describe(&(gp_tokens_description){.tokenizer = json,
+                                                                 .source = "here",
+                                                                 .separator = "\n\n",
+                                                                 .separator_length = 2,
+                                                                 .separator_ids = ids,
+                                                                 .separator_count = 1});
     gp_tokens_info info = {.vocab_size = 259, .format = format, .metadata = metadata};
     gp_tokenizer_fingerprint(t, info.fingerprint);
     gp_tokens_writer *w = gp_tokens_create(path_of(name), &info);

@@ -309,8 +309,8 @@ static int write_sample(const char *path)
     gp_safetensors_writer *w = gp_safetensors_create(path);
     if (!w)
         return -1;
-    gp_safetensors_note(w, "format", "pt", 2);
-    gp_safetensors_note(w, "nul", "a\0b", 3);
+    gp_safetensors_add_metadata(w, "format", "pt", 2);
+    gp_safetensors_add_metadata(w, "nul", "a\0b", 3);
     gp_safetensors_declare(w, "a", &ta);
     gp_safetensors_declare(w, "größe", &tb);
     gp_safetensors_write(w, a, sizeof a);
@@ -458,7 +458,7 @@ static void test_a_misaligned_declaration_is_refused(void **state)
     assert_int_equal(gp_safetensors_declare(w, "x", &byte), 0);
     assert_int_equal(gp_safetensors_declare(w, "y", &word), -1);
     assert_non_null(strstr(gp_error(), "tensor y of F32 would begin at byte 3: wider dtypes go first"));
-    gp_safetensors_abandon(w);
+    gp_safetensors_abort(w);
 }
 
 static void test_abandoned_file_leaves_nothing(void **state)
@@ -469,7 +469,7 @@ static void test_abandoned_file_leaves_nothing(void **state)
     gp_tensor t = gp_tensor_view(NULL, GP_U8, 1, 2);
     gp_safetensors_declare(w, "x", &t);
     gp_safetensors_write(w, "x", 1);
-    gp_safetensors_abandon(w);
+    gp_safetensors_abort(w);
     assert_false(gp_exists(file));
 }
 
@@ -514,13 +514,13 @@ static int64_t walk(gp_safetensors *s)
 static void test_random_damage_never_crashes(void **state)
 {
     (void)state;
-    enum { ROUNDS = 10000, MOST = 1 << 12 };
-    unsigned char sound[MOST], hurt[MOST];
+    enum { ROUNDS = 10000, MAX = 1 << 12 };
+    unsigned char sound[MAX], hurt[MAX];
     gp_map m;
     assert_int_equal(write_sample(file), 0);
     assert_int_equal(gp_map_open(&m, file), 0);
     size_t size = m.size, header = 8;
-    assert_true(size < MOST);
+    assert_true(size < MAX);
     memcpy(sound, m.data, size);
     gp_map_close(&m);
     while (memcmp(sound + header, "}}  ", 4))
@@ -569,7 +569,7 @@ static void write_vectors(const char *path)
               none = gp_tensor_view(NULL, GP_U8, 1, 0), digits = gp_tensor_view(NULL, GP_U8, 1, 9);
     gp_safetensors_writer *w = gp_safetensors_create(path);
     gp_safetensors_declare(w, "zeros", &words);
-    gp_safetensors_note(w, "digits", "123456789", 9);
+    gp_safetensors_add_metadata(w, "digits", "123456789", 9);
     gp_safetensors_declare(w, "none", &none);
     gp_safetensors_declare(w, "ones", &bytes);
     gp_safetensors_declare(w, "rising \"", &bytes);
@@ -610,7 +610,7 @@ static void test_stream_carries_no_crcs(void **state)
     snprintf(path, sizeof path, "/dev/fd/%d", fd[1]);
     gp_safetensors_writer *w = gp_safetensors_create(path);
     gp_tensor t = gp_tensor_view(NULL, GP_U8, 1, 1);
-    gp_safetensors_note(w, "gptpipe.crc32c", "{}", 2);
+    gp_safetensors_add_metadata(w, "gptpipe.crc32c", "{}", 2);
     gp_safetensors_declare(w, "x", &t);
     gp_safetensors_write(w, "x", 1);
     assert_int_equal(gp_safetensors_finish(w), 0);

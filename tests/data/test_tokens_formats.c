@@ -140,7 +140,7 @@ static void an_id_that_does_not_fit_is_not_written(void **state)
     gp_tokens_writer *w = gp_tokens_create(path, &(gp_tokens_info){.vocab_size = 10});
     assert_int_equal(gp_tokens_write(w, bad, 2), -1);
     assert_int_equal(gp_tokens_write(w, negative, 1), -1);
-    gp_tokens_abandon(w);
+    gp_tokens_abort(w);
     assert_int_equal(access(path, F_OK), -1);
 }
 
@@ -196,13 +196,13 @@ static void metadata_comes_back(void **state)
     size_t length;
     int32_t *back;
     int64_t count;
-    char *json = gp_tokens_describe(&(gp_tokens_about){.tokenizer = "{\"model\":\"\\u0000\"}",
-                                                       .source = "a.txt",
-                                                       .separator = "\n\n",
-                                                       .separator_length = 2,
-                                                       .separator_ids = ids,
-                                                       .separator_count = 2,
-                                                       .entropy = "{\"nats\":[1.5,2.25],\"chars\":[3,4]}"});
+    char *json = gp_tokens_describe(&(gp_tokens_description){.tokenizer = "{\"model\":\"\\u0000\"}",
+                                                             .source = "a.txt",
+                                                             .separator = "\n\n",
+                                                             .separator_length = 2,
+                                                             .separator_ids = ids,
+                                                             .separator_count = 2,
+                                                             .entropy = "{\"nats\":[1.5,2.25],\"chars\":[3,4]}"});
     assert_non_null(json);
     gp_tokens_writer *w = gp_tokens_create(path, &(gp_tokens_info){.vocab_size = 10, .metadata = json});
     free(json);

@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "run/checkpoint_names.h"
 
-enum { MOST_NODES = 4096, MOST_NAMES = 65536, MOST_ENTRIES = 4096, MOST_DISKS = 1 << 16 };
+enum { MAX_NODES = 4096, MAX_NAMES = 65536, MAX_ENTRIES = 4096, MAX_DISKS = 1 << 16 };
 
 /* One write that was not flushed: n bytes at `at`; n < 0: the size becomes `at`; whole: the old bytes go first. */
 typedef struct change {
@@ -41,18 +41,18 @@ typedef struct name_op {
 } name_op;
 
 static struct {
-    node nodes[MOST_NODES];
+    node nodes[MAX_NODES];
     int node_count;
-    entry first[MOST_ENTRIES], now[MOST_ENTRIES], crashed[MOST_ENTRIES];
+    entry first[MAX_ENTRIES], now[MAX_ENTRIES], crashed[MAX_ENTRIES];
     int first_count, now_count, crashed_count;
-    name_op ops[MOST_NAMES];
+    name_op ops[MAX_NAMES];
     int op_count;
-    int ids[MOST_NODES]; /* node of a recorded file, -1: not known */
+    int ids[MAX_NODES]; /* node of a recorded file, -1: not known */
     FILE *trace;
     gp_buf data;
     int done;
     char line[1200], crash[40];
-    uint64_t seen[MOST_DISKS];
+    uint64_t seen[MAX_DISKS];
     uint64_t random;
     bool ended;
 } d;
@@ -67,7 +67,7 @@ static void stop(const char *what, const char *path)
 
 static int new_node(char kind)
 {
-    BUG_ON(d.node_count == MOST_NODES);
+    BUG_ON(d.node_count == MAX_NODES);
     d.nodes[d.node_count] = (node){.kind = kind};
     return d.node_count++;
 }
@@ -90,7 +90,7 @@ static void take_away(entry *list, int *count, int folder, const char *name)
 static void put(entry *list, int *count, int folder, char *name, int node)
 {
     take_away(list, count, folder, name);
-    BUG_ON(*count == MOST_ENTRIES);
+    BUG_ON(*count == MAX_ENTRIES);
     list[(*count)++] = (entry){folder, node, name};
 }
 
@@ -154,7 +154,7 @@ static void rename_it(const char *from, const char *to, int node, bool exchange)
     int from_folder = from ? folder_of(from, &a) : 0, to_folder = to ? folder_of(to, &b) : 0;
     if (from_folder < 0 || to_folder < 0)
         stop("names a folder that is not there", d.line);
-    BUG_ON(d.op_count == MOST_NAMES);
+    BUG_ON(d.op_count == MAX_NAMES);
     name_op *o = &d.ops[d.op_count++];
     *o = (name_op){from_folder, to_folder, node, a ? gp_strdup(a) : NULL, b ? gp_strdup(b) : NULL, exchange, false};
     apply(d.now, &d.now_count, o);
@@ -264,7 +264,7 @@ static const char *bytes_at(unsigned long long at, long long n)
 static void do_operation(char kind, char **f)
 {
     int id = strchr("CAOWZFVL", kind) ? atoi(f[0]) : 0, made;
-    BUG_ON(id < 0 || id >= MOST_NODES);
+    BUG_ON(id < 0 || id >= MAX_NODES);
     switch (kind) {
     case 'C':
     case 'A':
@@ -514,8 +514,8 @@ bool disk_crash(int kind, int64_t expected, uint64_t seed)
     for (int i = 0; i < d.node_count; i++)
         if (d.nodes[i].kind == 'f')
             crash_bytes(&d.nodes[i], kind);
-    uint64_t h = hash(hash_tree(0), &expected, sizeof expected) | 1, at = h % MOST_DISKS;
-    for (int tries = 0; d.seen[at] && tries < MOST_DISKS; tries++, at = (at + 1) % MOST_DISKS)
+    uint64_t h = hash(hash_tree(0), &expected, sizeof expected) | 1, at = h % MAX_DISKS;
+    for (int tries = 0; d.seen[at] && tries < MAX_DISKS; tries++, at = (at + 1) % MAX_DISKS)
         if (d.seen[at] == h)
             return false;
     d.seen[at] = h;

@@ -80,7 +80,7 @@ prepare() {
         cp -a "$here/begun" before/run
         command=(sample --checkpoint run --prompt a --max-tokens 5 --backend ref --threads 1 --quiet) ;;
     paper)
-        command=(eval-mfu --paper h100 --preset gpt2 --batch-size 1 --json) ;;
+        command=(eval-mfu --roofline h100 --preset gpt2 --batch-size 1 --json) ;;
     esac
 }
 

@@ -69,7 +69,7 @@ static bool holds(const char *path, const content *expected)
 
 /* ---- a run ----------------------------------------------------------------------------------------------- */
 
-enum { MOST_STEPS = 64 };
+enum { MAX_STEPS = 64 };
 
 static const char *const parts[] = {"model.safetensors", "state.safetensors"};
 static const char *const logs[] = {"log.jsonl", "samples.txt"};
@@ -80,7 +80,7 @@ static struct {
     int64_t step;
     bool damaged;                                         /* from the beginning */
     content part[ARRAY_LEN(parts)], log[ARRAY_LEN(logs)]; /* the logs as they were then, where that is known */
-} saved[MOST_STEPS];
+} saved[MAX_STEPS];
 static int saved_count;
 static int64_t safe = -1; /* the newest step whose save was over: the next thing was begun */
 
@@ -96,7 +96,7 @@ static void note_save(int64_t step)
 {
     char *name = gp_run_name(step);
     int i = saved_count++;
-    BUG_ON(i == MOST_STEPS);
+    BUG_ON(i == MAX_STEPS);
     saved[i].step = step;
     for (size_t k = 0; k < ARRAY_LEN(parts); k++) {
         char *path = gp_format("run/%s/%s", name, parts[k]);
@@ -292,9 +292,9 @@ static void check_disk(int op, bool run, bool over)
 
 static void note_what_was_there(const char *folder, const char *trace)
 {
-    int64_t steps[MOST_STEPS];
-    char *run = gp_path_join(folder, "run"), *remark = NULL, *last = gp_run_last(run, gp_run_weights_open, &remark);
-    int count = disk_steps("run", steps, MOST_STEPS);
+    int64_t steps[MAX_STEPS];
+    char *run = gp_path_join(folder, "run"), *warning = NULL, *last = gp_run_last(run, gp_run_weights_open, &warning);
+    int count = disk_steps("run", steps, MAX_STEPS);
     safe = last ? gp_run_step(strrchr(last, '/') + 1) : -1;
     for (int i = 0; i < count; i++) {
         note_save(steps[i]);
@@ -310,7 +310,7 @@ static void note_what_was_there(const char *folder, const char *trace)
         free(aside);
     }
     disk_load(folder, trace);
-    free(remark);
+    free(warning);
     free(last);
     free(run);
 }

@@ -42,13 +42,13 @@ static const char *const kinds[] = {
 #undef KIND
 };
 
-enum { DEPTH = 24, MOST_PLACES = 1 << 14 };
+enum { DEPTH = 24, MAX_PLACES = 1 << 14 };
 
 static struct {
     uint64_t hash;
     int kind;
     long first, last;
-} places[MOST_PLACES];
+} places[MAX_PLACES];
 
 static struct {
     bool running, places; /* main has begun; places are wanted */
@@ -87,7 +87,7 @@ static void finish(void)
     for (int i = 0; i < KIND_COUNT; i++)
         fprintf(f, "%s %ld\n", kinds[i], s.calls[i]);
     fprintf(f, "change %ld\n", s.changes);
-    for (int i = 0; i < MOST_PLACES; i++)
+    for (int i = 0; i < MAX_PLACES; i++)
         if (places[i].hash)
             fprintf(f, "place %s %ld %ld\n", kinds[places[i].kind], places[i].first, places[i].last);
     fclose(f);
@@ -108,9 +108,9 @@ static void note_place(int kind, long nth)
         hash = (hash ^ (uintptr_t)stack[i]) * 1099511628211u;
     hash |= 1;
     pthread_mutex_lock(&lock);
-    size_t at = (size_t)(hash >> 40) % MOST_PLACES;
-    for (int tries = 0; tries < MOST_PLACES && places[at].hash && places[at].hash != hash; tries++)
-        at = (at + 1) % MOST_PLACES;
+    size_t at = (size_t)(hash >> 40) % MAX_PLACES;
+    for (int tries = 0; tries < MAX_PLACES && places[at].hash && places[at].hash != hash; tries++)
+        at = (at + 1) % MAX_PLACES;
     if (!places[at].hash) {
         places[at].hash = hash;
         places[at].kind = kind;

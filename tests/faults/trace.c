@@ -21,13 +21,13 @@
 
 #include "shim.h"
 
-enum { MOST_FILES = 4096, MOST_PATH = 4096 };
+enum { MAX_FILES = 4096, MAX_PATH = 4096 };
 
 static struct {
     int ops, data; /* descriptors, -1: nothing is recorded */
-    char root[MOST_PATH];
+    char root[MAX_PATH];
     size_t root_length;
-    uint64_t inode[MOST_FILES];
+    uint64_t inode[MAX_FILES];
     int count; /* files seen; the last of an inode's numbers counts */
     uint64_t position;
     pthread_mutex_t lock;
@@ -43,7 +43,7 @@ static int high(int fd) /* out of the way of the program's own descriptors */
 void shim_trace_start(void)
 {
     const char *file = getenv("FAULT_TRACE"), *root = getenv("FAULT_ROOT");
-    char path[MOST_PATH];
+    char path[MAX_PATH];
     if (!file || !root)
         return;
     snprintf(t.root, sizeof t.root, "%s/", root);
@@ -71,18 +71,18 @@ static void place_of(int fd, char *path, size_t size)
 /* The path below the root, or NULL. Parts that are "." or empty are left out; ".." nobody uses here. */
 static const char *below(int dir, const char *path, char *to)
 {
-    char whole[2 * MOST_PATH] = "";
+    char whole[2 * MAX_PATH] = "";
     size_t n = 0;
     if (*path != '/' && dir == AT_FDCWD)
-        syscall(SYS_getcwd, whole, MOST_PATH);
+        syscall(SYS_getcwd, whole, MAX_PATH);
     else if (*path != '/')
-        place_of(dir, whole, MOST_PATH);
+        place_of(dir, whole, MAX_PATH);
     n = strlen(whole);
     snprintf(whole + n, sizeof whole - n, "/%s", path);
     n = 0;
     for (const char *c = whole; *c;) {
         size_t length = strcspn(c, "/");
-        if (length && !(length == 1 && *c == '.') && n + length + 2 < MOST_PATH) {
+        if (length && !(length == 1 && *c == '.') && n + length + 2 < MAX_PATH) {
             to[n++] = '/';
             memcpy(to + n, c, length);
             n += length;
@@ -109,7 +109,7 @@ static int id_of(int fd)
 static int new_id(int fd)
 {
     struct stat st;
-    if (syscall(SYS_fstat, fd, &st) || t.count == MOST_FILES)
+    if (syscall(SYS_fstat, fd, &st) || t.count == MAX_FILES)
         return -1;
     t.inode[t.count] = st.st_ino;
     return t.count++;
@@ -119,7 +119,7 @@ static int new_id(int fd)
 
 #define PUT(...)                                                                                                       \
     do {                                                                                                               \
-        char line_[3 * MOST_PATH];                                                                                     \
+        char line_[3 * MAX_PATH];                                                                                      \
         int n_ = snprintf(line_, sizeof line_, __VA_ARGS__);                                                           \
         syscall(SYS_write, t.ops, line_, n_);                                                                          \
     } while (0)
@@ -161,7 +161,7 @@ off_t shim_trace_position(int fd)
 
 void shim_trace_open(int fd, int dir, const char *path, int flags, bool was_there)
 {
-    char text[MOST_PATH];
+    char text[MAX_PATH];
     struct stat st;
     if (!begin())
         return;
@@ -210,7 +210,7 @@ void shim_trace_truncate_path(const char *path, off_t size)
 
 void shim_trace_sync(int fd)
 {
-    char text[MOST_PATH], place[MOST_PATH];
+    char text[MAX_PATH], place[MAX_PATH];
     struct stat st;
     if (!begin())
         return;
@@ -252,7 +252,7 @@ out:
 
 void shim_trace_rename(int a, const char *from, int b, const char *to, unsigned flags)
 {
-    char texts[2][MOST_PATH];
+    char texts[2][MAX_PATH];
     if (!begin())
         return;
     const char *was = below(a, from, texts[0]), *is = below(b, to, texts[1]);
@@ -265,7 +265,7 @@ void shim_trace_rename(int a, const char *from, int b, const char *to, unsigned 
 
 void shim_trace_link(int a, const char *from, int b, const char *to)
 {
-    char text[MOST_PATH];
+    char text[MAX_PATH];
     if (!begin())
         return;
     const char *name = below(b, to, text);
@@ -282,7 +282,7 @@ void shim_trace_link(int a, const char *from, int b, const char *to)
 
 void shim_trace_symlink(const char *target, int dir, const char *path)
 {
-    char text[MOST_PATH];
+    char text[MAX_PATH];
     if (!begin())
         return;
     const char *name = below(dir, path, text);
@@ -293,7 +293,7 @@ void shim_trace_symlink(const char *target, int dir, const char *path)
 
 void shim_trace_unlink(int dir, const char *path)
 {
-    char text[MOST_PATH];
+    char text[MAX_PATH];
     if (!begin())
         return;
     const char *name = below(dir, path, text);
@@ -304,7 +304,7 @@ void shim_trace_unlink(int dir, const char *path)
 
 void shim_trace_mkdir(int dir, const char *path)
 {
-    char text[MOST_PATH];
+    char text[MAX_PATH];
     if (!begin())
         return;
     const char *name = below(dir, path, text);

@@ -24,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 fuzz_refused();
                 continue;
             }
-            BUG_ON(!q.context.data || q.endings < 1 || q.endings > GP_MOST_ENDINGS);
+            BUG_ON(!q.context.data || q.endings < 1 || q.endings > GP_MAX_ENDINGS);
             BUG_ON(q.label < 0 || q.label >= q.endings);
             gp_question_release(&q);
         }

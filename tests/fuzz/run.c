@@ -46,7 +46,7 @@ static void load_state(const char *path)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char *remark = NULL;
+    char *warning = NULL;
     int64_t step;
     const char *folder = fuzz_bundle(data, size);
     fuzz_begin();
@@ -63,7 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_refused();
     }
     fuzz_begin();
-    char *last = gp_run_last(folder, gp_run_weights_open, &remark);
+    char *last = gp_run_last(folder, gp_run_weights_open, &warning);
     if (last) {
         char *state = gp_path_join(last, "state.safetensors");
         load_state(state);
@@ -73,7 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_refused();
     }
     free(last);
-    free(remark);
+    free(warning);
     r = gp_run_open(folder); /* now it may change it */
     if (r) {
         char *aside;

@@ -54,7 +54,7 @@ typedef struct heard {
     gp_buf text;
 } heard;
 
-static int hear(void *self, const gp_drawn *d)
+static int hear(void *self, const gp_token_event *d)
 {
     heard *h = self;
     if (d->token)

@@ -12,7 +12,7 @@
 #include "infer/score.h"
 #include "reference/score.h"
 
-enum { V = 96, CONTEXT = 24, PROMPTS = 7, SAMPLES = 2, MOST = 60 };
+enum { V = 96, CONTEXT = 24, PROMPTS = 7, SAMPLES = 2, MAX = 60 };
 
 static gp_config tiny(void)
 {
@@ -51,8 +51,8 @@ static void discard(gp_model *m, gp_backend *be)
 
 /* What came of one sample. */
 typedef struct kept {
-    int32_t ids[MOST];
-    double log_p[MOST], first_top[3];
+    int32_t ids[MAX];
+    double log_p[MAX], first_top[3];
     int32_t first_top_ids[3];
     int64_t count;
     gp_finish finish;
@@ -60,10 +60,10 @@ typedef struct kept {
     char text[512];
 } kept;
 
-static int keep(void *self, const gp_drawn *d)
+static int keep(void *self, const gp_token_event *d)
 {
     kept *k = (kept *)self + d->prompt * SAMPLES + d->sample;
-    assert_int_equal(k->finish, GP_GOING_ON); /* nothing comes after the end */
+    assert_int_equal(k->finish, GP_FINISH_NONE); /* nothing comes after the end */
     if (d->token) {
         for (int i = 0; !k->count && i < d->tops && i < 3; i++) {
             k->first_top[i] = d->top[i].log_p;
@@ -174,7 +174,7 @@ static void a_sample_ends_at_a_stop_id_and_says_so(void **state)
     memset(k, 0, sizeof k);
     memset(all, 0, sizeof all);
     assert_int_equal(gp_generate_all(m, NULL, &p, 1, &how, keep, all, NULL), 0);
-    assert_int_equal(all[0].finish, GP_LENGTH);
+    assert_int_equal(all[0].finish, GP_FINISH_LENGTH);
     int at = 0; /* the stop id: the seventh drawn, where it first stands */
     while (all[0].ids[at] != all[0].ids[6])
         at++;
@@ -185,7 +185,7 @@ static void a_sample_ends_at_a_stop_id_and_says_so(void **state)
     how.stop_ids = stops;
     how.stop_id_count = 2;
     assert_int_equal(gp_generate_all(m, NULL, &p, 1, &how, keep, k, NULL), 0);
-    assert_int_equal(k[0].finish, GP_STOP_ID);
+    assert_int_equal(k[0].finish, GP_FINISH_STOP_ID);
     assert_int_equal(k[0].count, at + 1);
     assert_memory_equal(k[0].ids, all[0].ids, (size_t)(at + 1) * sizeof k[0].ids[0]);
     int32_t far = V;
@@ -210,7 +210,7 @@ static void rows_of_samples_that_ended_are_taken_over(void **state)
         gp_backend *be;
         gp_model *m = fresh(backends[k], &be);
         gp_generation how = plain(30);
-        gp_generated stats[2];
+        gp_generate_stats stats[2];
         int64_t told = 0, ended = 0;
         how.stop_ids = stops;
         how.stop_id_count = ARRAY_LEN(stops);
@@ -226,7 +226,7 @@ static void rows_of_samples_that_ended_are_taken_over(void **state)
             assert_memory_equal(together[i].log_p, some[i].log_p, sizeof some[i].log_p);
             assert_string_equal(together[i].text, some[i].text);
             told += some[i].count;
-            ended += some[i].finish == GP_STOP_ID;
+            ended += some[i].finish == GP_FINISH_STOP_ID;
         }
         assert_true(ended > PROMPTS); /* the stops do stop */
         assert_int_equal(stats[0].tokens, told);
@@ -258,12 +258,12 @@ static void a_sample_ends_at_the_configurations_ids(void **state)
     m = model_of(&c, backends[0], &be);
     how.stop_at_end_of_text = true;
     assert_int_equal(gp_generate_all(m, NULL, &p, 1, &how, keep, k, NULL), 0);
-    assert_int_equal(k[0].finish, GP_END_OF_TEXT);
+    assert_int_equal(k[0].finish, GP_FINISH_END_OF_TEXT);
     assert_int_equal(k[0].count, at + 1);
     how.stop_at_end_of_text = false;
     memset(k, 0, sizeof k);
     assert_int_equal(gp_generate_all(m, NULL, &p, 1, &how, keep, k, NULL), 0);
-    assert_int_equal(k[0].finish, GP_LENGTH);
+    assert_int_equal(k[0].finish, GP_FINISH_LENGTH);
     discard(m, be);
 }
 
@@ -312,7 +312,7 @@ static void the_tokenizers_end_counts_unless_there_is_to_be_none(void **state)
         m = model_of(&c, backends[0], &be);
         memset(k, 0, sizeof k);
         assert_int_equal(gp_generate_all(m, t, &p, 1, &how, keep, k, NULL), 0);
-        assert_int_equal(k[0].finish, none ? GP_LENGTH : GP_END_OF_TEXT);
+        assert_int_equal(k[0].finish, none ? GP_FINISH_LENGTH : GP_FINISH_END_OF_TEXT);
         assert_int_equal(k[0].count, none ? 30 : at + 1);
         discard(m, be);
     }
@@ -323,9 +323,9 @@ static void the_tokenizers_end_counts_unless_there_is_to_be_none(void **state)
 static void the_logarithm_of_no_probability_is_null_in_json(void **state)
 {
     (void)state;
-    const gp_likely top[] = {{.id = 3, .log_p = -0.5}, {.id = 7, .log_p = -INFINITY}};
+    const gp_token_logprob top[] = {{.id = 3, .log_p = -0.5}, {.id = 7, .log_p = -INFINITY}};
     gp_buf b = {0};
-    gp_put_likely(&b, NULL, top, ARRAY_LEN(top));
+    gp_put_logprobs(&b, NULL, top, ARRAY_LEN(top));
     assert_string_equal(b.data, "[{\"id\": 3, \"logprob\": -0.500000}, {\"id\": 7, \"logprob\": null}]");
     gp_buf_release(&b);
 }
@@ -372,7 +372,7 @@ static void a_sample_ends_before_a_stop_text_that_crosses_tokens(void **state)
     const char *hit = strstr(all[0].text, stop);
     how.stops = stops;
     assert_int_equal(gp_generate_all(m, NULL, &p, 1, &how, keep, k, NULL), 0);
-    assert_int_equal(k[0].finish, GP_STOP_TEXT);
+    assert_int_equal(k[0].finish, GP_FINISH_STOP_TEXT);
     assert_string_equal(k[0].stop, stop);
     assert_int_equal(strlen(k[0].text), hit - all[0].text);
     assert_memory_equal(k[0].text, all[0].text, strlen(k[0].text));
@@ -488,7 +488,7 @@ static void what_goes_past_the_context_is_counted(void **state)
     int32_t ids[30] = {0};
     gp_prompt p[2] = {{.ids = ids, .count = 2}, {.ids = ids, .count = 30}};
     gp_generation how = plain(22);
-    gp_generated g;
+    gp_generate_stats g;
     how.samples = 1;
     memset(k, 0, sizeof k);
     assert_int_equal(gp_generate_all(m, NULL, p, 1, &how, keep, k, &g), 0);

@@ -21,7 +21,7 @@ typedef struct drawn {
     int64_t count;
 } drawn;
 
-static int keep(void *self, const gp_drawn *d)
+static int keep(void *self, const gp_token_event *d)
 {
     drawn *k = self;
     k->log_p[k->count] = d->drawn.log_p;

@@ -145,7 +145,7 @@ static void each_token_has_its_probability_and_the_likeliest_in_its_place(void *
         gp_backend *be;
         gp_model *m = tiny(backends[k], &be);
         gp_passage spans[N + 1];
-        gp_likely top[LENGTH - 6][TOPS];
+        gp_token_logprob top[LENGTH - 6][TOPS];
         double greedy[LENGTH - 6];
         for (int i = 0; i < N; i++) {
             const int *s = &score_spans[i * 3];

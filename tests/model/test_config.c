@@ -317,13 +317,13 @@ static void export_golden(const char *name)
     gp_checkpoint_close(c);
 }
 
-static void assert_opens(const char *path, double eps, const char *remark)
+static void assert_opens(const char *path, double eps, const char *warning)
 {
     gp_checkpoint *c = opened(path);
-    const char *told = gp_checkpoint_remark(c);
+    const char *told = gp_checkpoint_warning(c);
     assert_true(gp_checkpoint_config(c)->norm_eps == eps);
-    if (remark ? !told || !strstr(told, remark) : told != NULL)
-        fail_msg("%s: the remark is '%s', expected '%s'", path, told ? told : "", remark ? remark : "");
+    if (warning ? !told || !strstr(told, warning) : told != NULL)
+        fail_msg("%s: the remark is '%s', expected '%s'", path, told ? told : "", warning ? warning : "");
     gp_checkpoint_close(c);
 }
 

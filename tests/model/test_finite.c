@@ -66,10 +66,10 @@ static float *row(gp_role role, int index)
 
 static void assert_culprit(const char *what, const char *name, int64_t count, int64_t passes)
 {
-    gp_culprit c;
+    gp_nonfinite c;
     int64_t made = 0;
     m->be->ops->zero(m->be, m->g, (size_t)m->params.total * sizeof *m->g);
-    assert_int_equal(gp_find_culprit(&c, m, 3, pass, &made), 0);
+    assert_int_equal(gp_find_nonfinite(&c, m, 3, pass, &made), 0);
     assert_int_equal(made, passes);
     if (!what) {
         assert_null(c.what);
@@ -117,9 +117,9 @@ static void a_loss_is_named_where_no_activation_is(void **state)
         gamma[i] = 1e20f;
     for (int i = 0; i < V * 16; i++)
         w[i] *= 1e22f;
-    gp_culprit c;
+    gp_nonfinite c;
     int64_t made = 0;
-    assert_int_equal(gp_find_culprit(&c, m, 3, pass, &made), 0);
+    assert_int_equal(gp_find_nonfinite(&c, m, 3, pass, &made), 0);
     assert_non_null(c.what);
     assert_string_equal(c.what, "loss");
 }
@@ -133,9 +133,9 @@ static void a_gradient_is_named_where_forward_is_finite(void **state)
     for (int i = 0; i < 16; i++)
         gamma[i] = 100;
     scale = 1e38f;
-    gp_culprit c;
+    gp_nonfinite c;
     int64_t made = 0;
-    assert_int_equal(gp_find_culprit(&c, m, 3, pass, &made), 0);
+    assert_int_equal(gp_find_nonfinite(&c, m, 3, pass, &made), 0);
     assert_int_equal(made, 1);
     assert_non_null(c.what);
     assert_string_equal(c.what, "gradient");

@@ -48,7 +48,7 @@ check() {
         headers("checkpoint", "checkpoint trace")
         headers("infer", "prompts sampler samples score")
         headers("train", "machine train")
-        headers("perf", "mfu paper")
+        headers("perf", "mfu roofline")
         # headers of packages, and where they may stand
         tied["^(oneapi/)?dnnl"] = "^libcommon/backend/cpu/"
         tied["^(cuda|cublas|cudnn|curand|nvToolsExt|mma[.]h|cooperative_groups)"] = "^libcommon/backend/cuda/"

@@ -119,9 +119,9 @@ static int64_t step_in(const char *dir)
     return step;
 }
 
-static int64_t last_step(char **remark)
+static int64_t last_step(char **warning)
 {
-    char *dir = gp_run_last(run, gp_run_weights_open, remark);
+    char *dir = gp_run_last(run, gp_run_weights_open, warning);
     if (!dir)
         fail_msg("%s", gp_error());
     int64_t step = step_in(dir);
@@ -352,10 +352,10 @@ static void test_kill_at_any_moment_leaves_the_last_good_checkpoint(void **state
     double seconds = (gp_now() - begin) / (double)step;
     gp_run_close(r);
     for (uint64_t round = 0; round < ROUNDS; round++) {
-        char *remark = NULL;
+        char *warning = NULL;
         kill_a_writer(step + 1, seconds, round);
-        int64_t now = last_step(&remark);
-        assert_null(remark); /* `last` itself is good */
+        int64_t now = last_step(&warning);
+        assert_null(warning); /* `last` itself is good */
         assert_true(now >= step);
         grown += now > step;
         interrupted += strstr(listed(), ".tmp") != NULL;
@@ -683,29 +683,30 @@ static void save_three(void)
 static void test_a_truncated_last_checkpoint_is_passed_over(void **state)
 {
     (void)state;
-    char *remark = NULL;
+    char *warning = NULL;
     save_three();
     assert_int_equal(truncate(in("last/model.safetensors"), 1000), 0);
-    assert_int_equal(last_step(&remark), 2);
-    assert_non_null(strstr(remark, "ckpt-00000003/model.safetensors: is truncated: the header describes 200000 bytes"));
-    assert_non_null(strstr(remark, "; taking "));
-    assert_non_null(strstr(remark, "/ckpt-00000002 in its place"));
-    free(remark);
+    assert_int_equal(last_step(&warning), 2);
+    assert_non_null(
+        strstr(warning, "ckpt-00000003/model.safetensors: is truncated: the header describes 200000 bytes"));
+    assert_non_null(strstr(warning, "; taking "));
+    assert_non_null(strstr(warning, "/ckpt-00000002 in its place"));
+    free(warning);
 }
 
 static void test_a_missing_or_dangling_last_is_passed_over(void **state)
 {
     (void)state;
-    char *remark = NULL;
+    char *warning = NULL;
     save_three();
     unlink(in("last"));
-    assert_int_equal(last_step(&remark), 3);
-    assert_non_null(strstr(remark, "/last: names no checkpoint; taking "));
-    free(remark);
+    assert_int_equal(last_step(&warning), 3);
+    assert_non_null(strstr(warning, "/last: names no checkpoint; taking "));
+    free(warning);
     assert_int_equal(symlink("ckpt-00000009", in("last")), 0);
-    assert_int_equal(last_step(&remark), 3);
-    assert_non_null(strstr(remark, "ckpt-00000009/model.safetensors: No such file or directory"));
-    free(remark);
+    assert_int_equal(last_step(&warning), 3);
+    assert_non_null(strstr(warning, "ckpt-00000009/model.safetensors: No such file or directory"));
+    free(warning);
 }
 
 static void test_a_run_with_nothing_good_says_why(void **state)
@@ -740,12 +741,12 @@ static void test_a_run_is_a_checkpoint(void **state)
     c = gp_checkpoint_open(run);
     assert_non_null(c);
     assert_int_equal(gp_checkpoint_config(c)->vocab_size, 96);
-    assert_null(gp_checkpoint_remark(c));
+    assert_null(gp_checkpoint_warning(c));
     gp_checkpoint_close(c);
     assert_int_equal(truncate(in("last/model.safetensors"), 1000), 0);
     c = gp_checkpoint_open(run);
     assert_non_null(c);
-    assert_non_null(strstr(gp_checkpoint_remark(c), "/ckpt-00000001 in its place"));
+    assert_non_null(strstr(gp_checkpoint_warning(c), "/ckpt-00000001 in its place"));
     gp_checkpoint_close(c);
 }
 

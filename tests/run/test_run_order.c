@@ -18,9 +18,9 @@ static char dir[64], run[80];
 
 /* ---- what is noted --------------------------------------------------------------------------------------- */
 
-enum { MOST = 2000 };
+enum { MAX = 2000 };
 static char
-    *events[MOST]; /* "sync NAME", "rename FROM TO", "remove NAME", "link NAME", "write NAME"; the run itself is "." */
+    *events[MAX]; /* "sync NAME", "rename FROM TO", "remove NAME", "link NAME", "write NAME"; the run itself is "." */
 static int count;
 
 /* The name below the run's folder, or NULL. */
@@ -48,7 +48,7 @@ static void note(const char *what, int at, const char *from, int at_to, const ch
 {
     char a[512], b[512];
     const char *first = below(full(at, from, a)), *second = to ? below(full(at_to, to, b)) : NULL;
-    if (first && count < MOST)
+    if (first && count < MAX)
         events[count++] = second ? gp_format("%s %s %s", what, first, second) : gp_format("%s %s", what, first);
 }
 

@@ -11,7 +11,7 @@
 
 #include "http_server.h"
 
-enum { PATHS = 256, MOST_PATH = 256 };
+enum { PATHS = 256, MAX_PATH = 256 };
 
 typedef struct behaviour {
     const char *name;
@@ -50,7 +50,7 @@ typedef struct state {
     FILE *log;
     pthread_mutex_t lock;
     struct {
-        char path[MOST_PATH];
+        char path[MAX_PATH];
         int requests;
     } seen[PATHS];
 } state;
@@ -70,7 +70,7 @@ static int note(state *s, const char *path, const char *range)
     while (*s->seen[i].path && strcmp(s->seen[i].path, path))
         i++;
     server_check(i < PATHS - 1, "misbehave: too many paths");
-    snprintf(s->seen[i].path, MOST_PATH, "%s", path);
+    snprintf(s->seen[i].path, MAX_PATH, "%s", path);
     int before = s->seen[i].requests++;
     pthread_mutex_unlock(&s->lock);
     return before;
@@ -94,7 +94,7 @@ static char *load(const char *path, size_t *size)
 static void answer(state *s, int fd, const char *request, const char *path, int before)
 {
     const behaviour *b = behaviours; /* good */
-    char file[2 * MOST_PATH];
+    char file[2 * MAX_PATH];
     reply r = {.etag = "\"v1\""};
     for (size_t i = 0; i < sizeof behaviours / sizeof *behaviours; i++) {
         size_t n = strlen(behaviours[i].name);
@@ -120,7 +120,7 @@ static void answer(state *s, int fd, const char *request, const char *path, int 
 static void *serve(void *self)
 {
     visit v = *(visit *)self;
-    char request[2048], path[MOST_PATH], range[256];
+    char request[2048], path[MAX_PATH], range[256];
     free(self);
     server_read(v.fd, request, sizeof request);
     if (sscanf(request, "GET %255s", path) == 1 && *path == '/') {

@@ -15,11 +15,11 @@
 #include "backend/cpu/cpu.h"
 #include "base/rng.h"
 
-enum { PARITY_THREADS = 2, PARITY_MOST = 256 };
+enum { PARITY_THREADS = 2, PARITY_MAX = 256 };
 
 typedef struct parity {
     gp_backend *ref, *cpu;
-    void *memory[PARITY_MOST]; /* freed when the test ends */
+    void *memory[PARITY_MAX]; /* freed when the test ends */
     int count;
     uint64_t drawn;
     double tolerance; /* of products: bf16 rounds their inputs */
@@ -61,7 +61,7 @@ static inline int parity_teardown(void **state)
 static inline void *parity_take(parity *p, size_t bytes)
 {
     void *m = NULL;
-    assert_true(p->count < PARITY_MOST);
+    assert_true(p->count < PARITY_MAX);
     assert_int_equal(posix_memalign(&m, 64, bytes), 0);
     return p->memory[p->count++] = m;
 }

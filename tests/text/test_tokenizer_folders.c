@@ -81,7 +81,7 @@ static void check(size_t number, const char *how, const gp_tokenizer *t, const j
     const json_t *text = json_object_get(one, "text");
     int32_t *ids;
     int64_t count, before, after;
-    const int32_t *first = gp_tokenizer_before(t, &before), *last = gp_tokenizer_after(t, &after);
+    const int32_t *first = gp_tokenizer_prefix(t, &before), *last = gp_tokenizer_suffix(t, &after);
     assert_int_equal(gp_tokenizer_encode_special(t, json_string_value(text), json_string_length(text), &ids, &count),
                      0);
     assert_ids(number, how, text, json_object_get(one, "special"), ids, count);

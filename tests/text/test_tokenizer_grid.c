@@ -119,7 +119,7 @@ static void check_template(size_t number, const gp_tokenizer *t, const json_t *o
     const json_t *want = json_object_get(one, "full"), *text = json_object_get(one, "text");
     found f, all = {0};
     int64_t before, after;
-    const int32_t *first = gp_tokenizer_before(t, &before), *last = gp_tokenizer_after(t, &after);
+    const int32_t *first = gp_tokenizer_prefix(t, &before), *last = gp_tokenizer_suffix(t, &after);
     if (!want)
         return;
     assert_int_equal(encode(t, json_string_value(text), json_string_length(text), true, 0, &f), 0);

@@ -99,13 +99,13 @@ static double build_merges(uint64_t by)
     }
     assert_int_equal(gp_vocab_build(&v, tokens, 256, &bytes, "vocabulary"), 0);
     int64_t size = v.size;
-    v.size = GP_BPE_MOST; /* what the pairs' ids are: their bytes are not asked for */
+    v.size = GP_BPE_MAX; /* what the pairs' ids are: their bytes are not asked for */
     assert_int_equal(gp_bpe_init(&b, &v, MERGES, "merges"), 0);
     clock_t began = clock();
     for (int turn = 0; turn < 2; turn++)
         for (uint64_t k = 0; k < MERGES; k++) {
             uint64_t pair = by ? k * by : gp_random64(6, GP_RNG_DATA, 0, k) >> (64 - 2 * GP_BPE_BITS);
-            int32_t left = (int32_t)(pair >> GP_BPE_BITS), right = (int32_t)(pair & (GP_BPE_MOST - 1));
+            int32_t left = (int32_t)(pair >> GP_BPE_BITS), right = (int32_t)(pair & (GP_BPE_MAX - 1));
             if (!turn)
                 gp_bpe_put(&b, &v, (gp_merge){left, right, 0});
             else

@@ -26,7 +26,7 @@ static int read_with(gp_state *s, const char *key, const char *value)
     for (size_t i = 0; i < ARRAY_LEN(notes); i++) {
         const char *text = strcmp(notes[i].key, key) ? notes[i].value : value;
         if (text)
-            assert_int_equal(gp_safetensors_note(w, notes[i].key, text, strlen(text)), 0);
+            assert_int_equal(gp_safetensors_add_metadata(w, notes[i].key, text, strlen(text)), 0);
     }
     gp_safetensors_declare(w, "x", &t);
     gp_safetensors_write(w, &(float){0}, sizeof(float));

@@ -15,12 +15,12 @@ struct AttentionPlans {
 };
 
 /* A recorded pass uses its plans' kernels; so they stay until the backend is closed. */
-constexpr int MOST_SHAPES = 64;
+constexpr int MAX_SHAPES = 64;
 
 struct CudnnAttention {
     Cudnn dnn;
     cudnnHandle_t handle;
-    AttentionPlans *plans[MOST_SHAPES];
+    AttentionPlans *plans[MAX_SHAPES];
     int count;
 };
 
@@ -84,8 +84,8 @@ static AttentionPlans *find(const CudnnAttention *c, const AttentionShape &shape
 
 static AttentionPlans *add(CudnnAttention *c, const AttentionShape &shape)
 {
-    if (c->count == MOST_SHAPES)
-        return fail("backend cuda: cuDNN's attention is for %d shapes at most", MOST_SHAPES), nullptr;
+    if (c->count == MAX_SHAPES)
+        return fail("backend cuda: cuDNN's attention is for %d shapes at most", MAX_SHAPES), nullptr;
     AttentionPlans *p = static_cast<AttentionPlans *>(gp_calloc(1, sizeof *p));
     p->shape = shape;
     return c->plans[c->count++] = p;

@@ -3,7 +3,7 @@
 #include "backend/cuda/product.cuh"
 
 constexpr int SUM_WARPS = 8;
-constexpr int64_t MOST_PARTS = 64, LEAST_ROWS = 64;
+constexpr int64_t MAX_PARTS = 64, LEAST_ROWS = 64;
 
 /* The rows are cut into parts of as many rows; into how many hangs on the shape alone, so that every device adds in the
  * same order. The sums of the parts have to fit into `bytes`. */
@@ -11,7 +11,7 @@ static int64_t rows_of_part(int64_t rows, int64_t columns, size_t bytes)
 {
     int64_t most = static_cast<int64_t>(bytes / sizeof(float)) / columns;
     BUG_ON(most < 1);
-    int64_t each = blocks_for(rows, gp_min(most, MOST_PARTS));
+    int64_t each = blocks_for(rows, gp_min(most, MAX_PARTS));
     return gp_max(each, LEAST_ROWS);
 }
 

@@ -197,10 +197,10 @@ void graph_reshape(Graph *g, Node x, Node y)
 
 /* ---- plans ----------------------------------------------------------------------------------------------- */
 
-constexpr int MOST_OFFERS = 8;
+constexpr int MAX_OFFERS = 8;
 
 /* Asks the library's heuristics which engines would do; gives how many. */
-static int64_t ask(Graph *g, const GraphTarget &target, Node (&offers)[MOST_OFFERS])
+static int64_t ask(Graph *g, const GraphTarget &target, Node (&offers)[MAX_OFFERS])
 {
     const cudnnBackendHeurMode_t mode = CUDNN_HEUR_MODE_A;
     Node all = make(g, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
@@ -215,7 +215,7 @@ static int64_t ask(Graph *g, const GraphTarget &target, Node (&offers)[MOST_OFFE
     finalize(g, heuristics, "the choice of an engine");
     for (Node &offer : offers)
         offer = make(g, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR);
-    return get(g, heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, MOST_OFFERS, offers);
+    return get(g, heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, MAX_OFFERS, offers);
 }
 
 /* Whether its engine adds in the same order each time, as far as the library says. */
@@ -248,7 +248,7 @@ static Node plan_of(Graph *g, const GraphTarget &target, Node offer)
 
 int graph_plan(Graph *g, const GraphTarget &target)
 {
-    Node offers[MOST_OFFERS];
+    Node offers[MAX_OFFERS];
     int64_t count = ask(g, target, offers);
     for (int64_t i = 0; i < count && !g->plan; i++)
         if (repeats(g, offers[i]))
@@ -263,11 +263,11 @@ int graph_plan(Graph *g, const GraphTarget &target)
 
 void graph_run(const Graph *g, cudnnHandle_t handle, const Binding *bindings, int count, void *workspace)
 {
-    constexpr int MOST = 16;
-    int64_t uids[MOST];
-    const void *pointers[MOST];
+    constexpr int MAX = 16;
+    int64_t uids[MAX];
+    const void *pointers[MAX];
     Graph pack; /* what a pack of pointers is made with: it cannot be changed once it is finalized */
-    BUG_ON(!g->plan || count > MOST);
+    BUG_ON(!g->plan || count > MAX);
     for (int i = 0; i < count; i++) {
         uids[i] = bindings[i].uid;
         pointers[i] = bindings[i].at;

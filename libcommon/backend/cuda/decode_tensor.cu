@@ -7,7 +7,7 @@
  * registers would hold a third of that. GPT-2's smallest product, (768,768), is 48 blocks, which have all of its 1.2
  * MB under way at once; no sum is divided among blocks, as their meeting would take longer than that. */
 #include "backend/cuda/decode.cuh"
-#include "backend/cuda/early.cuh"
+#include "backend/cuda/pdl.cuh"
 #include "backend/cuda/rows.cuh"
 #include "backend/cuda/tensor_core.cuh"
 
@@ -348,7 +348,7 @@ template <bool by_output, int MT, int NT, class Team> void run_team(gp_backend *
     if (shared > 48 << 10)
         CUDA_CHECK(cudaFuncSetAttribute(decode_products<by_output, MT, NT, Team>,
                                         cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)));
-    RUN_EARLY(be, (decode_products<by_output, MT, NT, Team>), grid, THREADS, shared, *d);
+    RUN_PDL(be, (decode_products<by_output, MT, NT, Team>), grid, THREADS, shared, *d);
 }
 
 template <bool by_output, int MT, int NT> void run(gp_backend *be, const Decode *d)

@@ -10,7 +10,7 @@ struct CudaState {
     int device, sm;   /* sm: 10 x major + minor compute capability */
     int processors;   /* streaming multiprocessors */
     size_t shared;    /* bytes of shared memory that a block may ask for */
-    bool early;       /* kernels of this build can begin before the one in front has ended (early.cuh) */
+    bool early;       /* kernels of this build can begin before the one in front has ended (pdl.cuh) */
     bool reads_pages; /* the host's, by itself: a copy from there need not be made at once */
     bool capturing;   /* what is issued becomes a recording, */
     bool refused;     /* of which a part could not be issued */

@@ -66,7 +66,7 @@ static int try_kernel(gp_backend *be, const CudaState *s)
 }
 
 /* What runs there is made for sm_90 or later, rather than of older PTX, whose kernels would not wait. */
-static bool can_begin_early(const CudaState *s)
+static bool can_begin_pdl(const CudaState *s)
 {
     cudaFuncAttributes a;
     return s->sm >= 90 && cudaFuncGetAttributes(&a, nothing) == cudaSuccess && a.ptxVersion >= 90;
@@ -94,10 +94,10 @@ int gp_cuda_device_open(gp_backend *be)
     if (be->dtype == GP_DTYPES)
         be->dtype = s->sm < 80 ? GP_F32 : GP_BF16;
     be->act_dtype = be->dtype;
-    be->narrows = be->dtype == GP_BF16;
+    be->stores_bf16 = be->dtype == GP_BF16;
     be->threads = 1;
     be->later = true;
-    s->early = can_begin_early(s);
+    s->early = can_begin_pdl(s);
     if (matmul_open(be))
         goto out;
     CUDA_CHECK(cudaStreamCreate(&s->stream));

@@ -26,7 +26,7 @@ template <int DP> __device__ __forceinline__ int tile_at(int row, int chunk)
 /* Begins to bring rows first .. first + ROWS - 1 of a head, by the whole block; zeros from row `end` and column D
  * on. */
 template <int DP, int ROWS>
-__device__ __forceinline__ void bring(bf16 *tile, const bf16 *head, int64_t stride, int first, int end, int D)
+__device__ __forceinline__ void load_tile(bf16 *tile, const bf16 *head, int64_t stride, int first, int end, int D)
 {
     constexpr int chunks = DP / 8, threads = FLASH_THREADS / chunks * chunks, step = threads / chunks;
     int row = static_cast<int>(threadIdx.x) / chunks, chunk = static_cast<int>(threadIdx.x) % chunks;

@@ -96,11 +96,11 @@ __global__ void __launch_bounds__(FLASH_THREADS, 2) flash_backward_queries(Atten
     int lane = threadIdx.x % WARP, tile0 = w.tile * S::rows, row0 = tile0 + threadIdx.x / WARP * 16 * MT;
     int count = a.keys_of(w.b), end = a.visible(min(tile0 + S::rows, a.T) - 1, count);
     const bf16 *keys = a.qkv + a.qkv_at(w.b, w.h, 1), *values = a.qkv + a.qkv_at(w.b, w.h, 2);
-    bring<DP, S::rows>(queries, a.qkv + a.qkv_at(w.b, w.h, 0), a.qkv_stride(), tile0, a.T, a.D);
-    bring<DP, S::rows>(douts, a.dout + a.out_at(w.b, w.h), a.out_stride(), tile0, a.T, a.D);
+    load_tile<DP, S::rows>(queries, a.qkv + a.qkv_at(w.b, w.h, 0), a.qkv_stride(), tile0, a.T, a.D);
+    load_tile<DP, S::rows>(douts, a.dout + a.out_at(w.b, w.h), a.out_stride(), tile0, a.T, a.D);
     cp_async_commit();
-    bring<DP, S::keys>(stages, keys, a.qkv_stride(), 0, count, a.D);
-    bring<DP, S::keys>(stages + S::tile, values, a.qkv_stride(), 0, count, a.D);
+    load_tile<DP, S::keys>(stages, keys, a.qkv_stride(), 0, count, a.D);
+    load_tile<DP, S::keys>(stages + S::tile, values, a.qkv_stride(), 0, count, a.D);
     cp_async_commit();
     float lse2[MT][2], delta[MT][2], times[MT][2], sum[MT][DP / 8][4] = {};
 #pragma unroll
@@ -123,8 +123,8 @@ __global__ void __launch_bounds__(FLASH_THREADS, 2) flash_backward_queries(Atten
         cp_async_wait(0);
         __syncthreads();
         if (k0 + S::keys < end) {
-            bring<DP, S::keys>(next, keys, a.qkv_stride(), k0 + S::keys, count, a.D);
-            bring<DP, S::keys>(next + S::tile, values, a.qkv_stride(), k0 + S::keys, count, a.D);
+            load_tile<DP, S::keys>(next, keys, a.qkv_stride(), k0 + S::keys, count, a.D);
+            load_tile<DP, S::keys>(next + S::tile, values, a.qkv_stride(), k0 + S::keys, count, a.D);
             cp_async_commit();
         }
         int seen = a.visible(row0 + 16 * MT - 1, count); /* by the warp's last query */
@@ -163,7 +163,7 @@ template <int DP> struct KeyShape {
 
 /* Begins to bring QUERIES rows' statistics; zeros past the end. */
 template <int QUERIES>
-__device__ __forceinline__ void bring_rows(float2 *to, const Attention<bf16> &a, const float2 *rows, int first)
+__device__ __forceinline__ void load_rows(float2 *to, const Attention<bf16> &a, const float2 *rows, int first)
 {
     int t = threadIdx.x;
     if (t < QUERIES)
@@ -207,12 +207,12 @@ __global__ void __launch_bounds__(FLASH_THREADS, DP <= (drops ? 32 : 64) ? 3 : 2
     int first = row0 < count ? (a.causal ? row0 : 0) : a.T; /* query that sees a key of this warp */
     const float2 *rows = a.rows + a.row_at(w.b, w.h);
     const bf16 *queries = a.qkv + a.qkv_at(w.b, w.h, 0), *douts = a.dout + a.out_at(w.b, w.h);
-    bring<DP, S::rows>(keys, a.qkv + a.qkv_at(w.b, w.h, 1), a.qkv_stride(), tile0, count, a.D);
-    bring<DP, S::rows>(values, a.qkv + a.qkv_at(w.b, w.h, 2), a.qkv_stride(), tile0, count, a.D);
+    load_tile<DP, S::rows>(keys, a.qkv + a.qkv_at(w.b, w.h, 1), a.qkv_stride(), tile0, count, a.D);
+    load_tile<DP, S::rows>(values, a.qkv + a.qkv_at(w.b, w.h, 2), a.qkv_stride(), tile0, count, a.D);
     cp_async_commit();
-    bring<DP, S::queries>(stages, queries, a.qkv_stride(), begin, a.T, a.D);
-    bring<DP, S::queries>(stages + S::tile, douts, a.out_stride(), begin, a.T, a.D);
-    bring_rows<S::queries>(row_stages, a, rows, begin);
+    load_tile<DP, S::queries>(stages, queries, a.qkv_stride(), begin, a.T, a.D);
+    load_tile<DP, S::queries>(stages + S::tile, douts, a.out_stride(), begin, a.T, a.D);
+    load_rows<S::queries>(row_stages, a, rows, begin);
     cp_async_commit();
     cp_async_wait(1);
     __syncthreads();
@@ -225,9 +225,9 @@ __global__ void __launch_bounds__(FLASH_THREADS, DP <= (drops ? 32 : 64) ? 3 : 2
         cp_async_wait(0);
         __syncthreads();
         if (q0 + S::queries < end) {
-            bring<DP, S::queries>(next, queries, a.qkv_stride(), q0 + S::queries, a.T, a.D);
-            bring<DP, S::queries>(next + S::tile, douts, a.out_stride(), q0 + S::queries, a.T, a.D);
-            bring_rows<S::queries>(row_stages + (stage ^ 1) * S::queries, a, rows, q0 + S::queries);
+            load_tile<DP, S::queries>(next, queries, a.qkv_stride(), q0 + S::queries, a.T, a.D);
+            load_tile<DP, S::queries>(next + S::tile, douts, a.out_stride(), q0 + S::queries, a.T, a.D);
+            load_rows<S::queries>(row_stages + (stage ^ 1) * S::queries, a, rows, q0 + S::queries);
             cp_async_commit();
         }
 #pragma unroll 1

@@ -94,10 +94,10 @@ template <int DP, bool drops> __global__ void __launch_bounds__(FLASH_THREADS, 2
     int lane = threadIdx.x % WARP, tile0 = w.tile * S::rows, row0 = tile0 + threadIdx.x / WARP * 16 * MT;
     int count = a.keys_of(w.b), end = a.visible(min(tile0 + S::rows, a.T) - 1, count);
     const bf16 *keys = a.qkv + a.qkv_at(w.b, w.h, 1), *values = a.qkv + a.qkv_at(w.b, w.h, 2);
-    bring<DP, S::rows>(queries, a.qkv + a.qkv_at(w.b, w.h, 0), a.qkv_stride(), tile0, a.T, a.D);
+    load_tile<DP, S::rows>(queries, a.qkv + a.qkv_at(w.b, w.h, 0), a.qkv_stride(), tile0, a.T, a.D);
     cp_async_commit();
-    bring<DP, S::keys>(stages, keys, a.qkv_stride(), 0, count, a.D);
-    bring<DP, S::keys>(stages + S::tile, values, a.qkv_stride(), 0, count, a.D);
+    load_tile<DP, S::keys>(stages, keys, a.qkv_stride(), 0, count, a.D);
+    load_tile<DP, S::keys>(stages + S::tile, values, a.qkv_stride(), 0, count, a.D);
     cp_async_commit();
     cp_async_wait(1);
     __syncthreads();
@@ -113,8 +113,8 @@ template <int DP, bool drops> __global__ void __launch_bounds__(FLASH_THREADS, 2
         cp_async_wait(0);
         __syncthreads();
         if (k0 + S::keys < end) {
-            bring<DP, S::keys>(next, keys, a.qkv_stride(), k0 + S::keys, count, a.D);
-            bring<DP, S::keys>(next + S::tile, values, a.qkv_stride(), k0 + S::keys, count, a.D);
+            load_tile<DP, S::keys>(next, keys, a.qkv_stride(), k0 + S::keys, count, a.D);
+            load_tile<DP, S::keys>(next + S::tile, values, a.qkv_stride(), k0 + S::keys, count, a.D);
             cp_async_commit();
         }
         if (k0 >= a.visible(row0 + 16 * MT - 1, count))

@@ -154,7 +154,7 @@ static bool has_gelu(const Product *p)
 /* GELU in fp32 is our own: the library's is made of an approximate tanh, 2e-5 off, which bf16 does not show. With a
  * bias and no part beside the product, the bias goes into every row first and the product adds to it, so that the sum
  * is rounded once, as in an epilogue. */
-int matmul_ways(const Product *p, unsigned allowed, unsigned ways[MOST_WAYS])
+int matmul_ways(const Product *p, unsigned allowed, unsigned ways[MAX_WAYS])
 {
     const int64_t sums = p->a_sums ? p->M : p->b_sums ? p->N : 0;
     const struct {
@@ -168,7 +168,7 @@ int matmul_ways(const Product *p, unsigned allowed, unsigned ways[MOST_WAYS])
     };
     int n = 0;
     for (const auto &way : all)
-        if (way.here && (allowed & way.parts) == way.parts && n < MOST_WAYS - 1)
+        if (way.here && (allowed & way.parts) == way.parts && n < MAX_WAYS - 1)
             ways[n++] = way.parts;
     ways[n++] = 0;
     return n;
@@ -244,7 +244,7 @@ static void check_product(const Product *p)
 void matmul(gp_backend *be, const Product *p)
 {
     Matmuls *m = matmuls_of(be);
-    unsigned ways[MOST_WAYS];
+    unsigned ways[MAX_WAYS];
     Way chosen;
     check_product(p);
     m->refused = false;

@@ -238,7 +238,7 @@ struct Candidate {
 static int list_candidates(gp_backend *be, const Product *p, Candidate list[CANDIDATES])
 {
     constexpr unsigned all = GP_CUDA_LT | GP_CUDA_FUSE_BIAS | GP_CUDA_FUSE_GELU | GP_CUDA_FUSE_SUMS;
-    unsigned usual[MOST_WAYS], ways[MOST_WAYS];
+    unsigned usual[MAX_WAYS], ways[MAX_WAYS];
     int count = matmul_ways(p, all, ways), n = 0, taken = 0;
     matmul_ways(p, matmuls_of(be)->ways, usual);
     if (!usual[0]) /* the library is not allowed */

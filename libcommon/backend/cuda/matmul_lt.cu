@@ -30,7 +30,7 @@ struct Plan {
 };
 
 /* A training run has some thirty problems; prompts of all lengths bring more. When the table is full it begins anew. */
-constexpr int PLANS = 1024, MOST_PLANS = PLANS * 3 / 4;
+constexpr int PLANS = 1024, MAX_PLANS = PLANS * 3 / 4;
 
 static void check(const Matmuls *m, cublasStatus_t status, const char *what)
 {
@@ -228,7 +228,7 @@ static void look_for_algorithm(gp_backend *be, Plan *plan, const Product *p, con
 static Plan *plan_of(gp_backend *be, const Product *p, const float *sums, const cublasLtMatmulAlgo_t *asked)
 {
     Matmuls *m = matmuls_of(be);
-    if (m->count == MOST_PLANS)
+    if (m->count == MAX_PLANS)
         matmul_lt_forget(be);
     if (!m->plans)
         m->plans = static_cast<Plan *>(gp_calloc(PLANS, sizeof *m->plans));
@@ -297,16 +297,16 @@ bool matmul_lt_has(gp_backend *be, const Product *p, const cublasLtMatmulAlgo_t 
 
 int matmul_lt_algorithms(gp_backend *be, const Product *p, int most, cublasLtMatmulAlgo_t *algorithms)
 {
-    constexpr int MOST = 16;
+    constexpr int MAX = 16;
     const Matmuls *m = matmuls_of(be);
-    cublasLtMatmulHeuristicResult_t results[MOST];
+    cublasLtMatmulHeuristicResult_t results[MAX];
     Plan asked = {};
     int count = 0;
     if (!describable(p))
         return 0;
     describe_problem(be, &asked, p);
     point(m, &asked, p, p->a_sums || p->b_sums ? matmul_sums(be) : nullptr);
-    int found = ask_heuristic(be, &asked, p, most < MOST ? most : MOST, results);
+    int found = ask_heuristic(be, &asked, p, most < MAX ? most : MAX, results);
     for (int i = 0; i < found; i++)
         if (results[i].state == CUBLAS_STATUS_SUCCESS && adds_in_order(m, &results[i].algo))
             algorithms[count++] = results[i].algo;

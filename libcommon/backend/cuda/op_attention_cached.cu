@@ -7,7 +7,7 @@
  * fills a GPU when there is much to read; a block whose span lies after the query's position ends at once, and a query
  * of one span is done by its block alone. Of several, each leaves its share in the workspace, and the last to come adds
  * all of them, in their order: the bits depend on the query and its position alone. */
-#include "backend/cuda/early.cuh"
+#include "backend/cuda/pdl.cuh"
 #include "backend/cuda/kernel.cuh"
 
 namespace
@@ -372,7 +372,7 @@ size_t shares_bytes(int64_t heads, int64_t P, int64_t D)
 #define RUN_QUERIES(be, kernel, many, grid, shared, a)                                                                 \
     do {                                                                                                               \
         if ((a).T == 1)                                                                                                \
-            RUN_EARLY(be, kernel, grid, THREADS, shared, a);                                                           \
+            RUN_PDL(be, kernel, grid, THREADS, shared, a);                                                             \
         else                                                                                                           \
             RUN(be, many, grid, THREADS, shared, a);                                                                   \
     } while (0)

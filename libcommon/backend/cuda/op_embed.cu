@@ -1,5 +1,5 @@
 /* op_embed.cu: token, position and type embeddings; dropout by itself. */
-#include "backend/cuda/early.cuh"
+#include "backend/cuda/pdl.cuh"
 #include "backend/cuda/order.cuh"
 #include "backend/cuda/rows.cuh"
 
@@ -70,9 +70,9 @@ template <class T, class Row> static void forward(gp_backend *be, const gp_embed
                               op->wtt ? op->wtt->dim[0] : 0};
     unsigned blocks = blocks_for(a.N, ROW_WARPS);
     if (packable<T>(a.C, a.wte, a.wpe, a.wtt, a.y))
-        RUN_EARLY(be, (embed_forward<T, Row, Pack<T>::size>), blocks, ROW_THREADS, 0, a);
+        RUN_PDL(be, (embed_forward<T, Row, Pack<T>::size>), blocks, ROW_THREADS, 0, a);
     else
-        RUN_EARLY(be, (embed_forward<T, Row, 1>), blocks, ROW_THREADS, 0, a);
+        RUN_PDL(be, (embed_forward<T, Row, 1>), blocks, ROW_THREADS, 0, a);
 }
 
 void gp_cuda_embed_forward(gp_backend *be, const gp_embed_op *op)

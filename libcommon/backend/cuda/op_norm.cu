@@ -1,5 +1,5 @@
 /* op_norm.cu: residual, dropout and layer norm in one op. A row is read once, stays in registers, is written once. */
-#include "backend/cuda/early.cuh"
+#include "backend/cuda/pdl.cuh"
 #include "backend/cuda/rows.cuh"
 
 constexpr int NORM_BLOCKS = 3; /* of the backward kernel on a multiprocessor: 168 registers a thread */
@@ -115,7 +115,7 @@ template <class T> __global__ void norm_forward_any(NormForward<T> a)
 
 template <class T, class Team> static void run_forward(gp_backend *be, const NormForward<T> &a)
 {
-    RUN_EARLY(be, (norm_forward<T, Team>), blocks_for(a.N, ROW_WARPS / Team::warps), ROW_THREADS, 0, a);
+    RUN_PDL(be, (norm_forward<T, Team>), blocks_for(a.N, ROW_WARPS / Team::warps), ROW_THREADS, 0, a);
 }
 
 template <class T> static void forward(gp_backend *be, const gp_norm_op *op)
@@ -137,7 +137,7 @@ template <class T> static void forward(gp_backend *be, const gp_norm_op *op)
     if (packable<T>(a.C, a.residual, a.branch, a.sum, a.y) && packable<T>(a.C, a.gamma, a.beta) &&
         with_team<T>(a.C, [&](auto team) { run_forward<T, decltype(team)>(be, a); }))
         return;
-    RUN_EARLY(be, norm_forward_any<T>, blocks_for(a.N, ROW_WARPS), ROW_THREADS, 0, a);
+    RUN_PDL(be, norm_forward_any<T>, blocks_for(a.N, ROW_WARPS), ROW_THREADS, 0, a);
 }
 
 void gp_cuda_norm_forward(gp_backend *be, const gp_norm_op *op)

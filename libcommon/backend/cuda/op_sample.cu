@@ -331,28 +331,28 @@ size_t sample_rows_bytes()
 
 static void search(gp_backend *be, const Sample &a, dim3 grid, const Search &s)
 {
-    RUN_EARLY(be, sample_digit, grid, SAMPLE_THREADS, 0, a, s);
-    RUN_EARLY(be, sample_limit, grid, SAMPLE_THREADS, 0, a, s);
+    RUN_PDL(be, sample_digit, grid, SAMPLE_THREADS, 0, a, s);
+    RUN_PDL(be, sample_limit, grid, SAMPLE_THREADS, 0, a, s);
 }
 
 static void draw(gp_backend *be, const gp_sample_op *op, const Sample &a, unsigned rows)
 {
     dim3 grid(rows, blocks_for(op->vocab, SLICE)), all(rows, blocks_for(a.V, SLICE));
     bool top_k = op->top_k > 0 && op->top_k < op->vocab, top_p = op->top_p < 1;
-    RUN_EARLY(be, sample_largest, a.likely ? all : grid, SAMPLE_THREADS, 0, a);
+    RUN_PDL(be, sample_largest, a.likely ? all : grid, SAMPLE_THREADS, 0, a);
     if (a.tops) {
         search(be, a, grid, {false, false, true, static_cast<u64>(a.tops), 0, DIGITS});
-        RUN_EARLY(be, sample_top, grid, SAMPLE_THREADS, 0, a);
+        RUN_PDL(be, sample_top, grid, SAMPLE_THREADS, 0, a);
     }
     if (a.likely)
-        RUN_EARLY(be, sample_sum, all, SAMPLE_THREADS, 0, a);
+        RUN_PDL(be, sample_sum, all, SAMPLE_THREADS, 0, a);
     if (a.greedy)
         return;
     if (top_k)
         search(be, a, grid, {false, false, false, static_cast<u64>(op->top_k), 0, LOGIT_DIGITS});
     if (top_p)
         search(be, a, grid, {true, top_k, false, 0, op->top_p, DIGITS});
-    RUN_EARLY(be, sample_draw, grid, SAMPLE_THREADS, 0, a, top_k || top_p);
+    RUN_PDL(be, sample_draw, grid, SAMPLE_THREADS, 0, a, top_k || top_p);
 }
 
 /* As many rows at a time as have state. */

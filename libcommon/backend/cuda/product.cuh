@@ -56,8 +56,8 @@ bool matmul_by(gp_backend *be, const Product *p, Way way);
 
 /* The ways for a product from those in `allowed`, the one with most in it first, the plain kernel last. Gives how
  * many. */
-constexpr int MOST_WAYS = 4;
-int matmul_ways(const Product *p, unsigned allowed, unsigned ways[MOST_WAYS]);
+constexpr int MAX_WAYS = 4;
+int matmul_ways(const Product *p, unsigned allowed, unsigned ways[MAX_WAYS]);
 
 /* What the library makes of a product in a way. */
 Product matmul_part(const Product *p, unsigned parts);

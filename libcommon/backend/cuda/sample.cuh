@@ -10,7 +10,7 @@
 #define GP_CUDA_SAMPLE_CUH
 
 #include "backend/cuda/device.cuh"
-#include "backend/cuda/early.cuh"
+#include "backend/cuda/pdl.cuh"
 #include "backend/cuda/kernel.cuh"
 
 #include <cmath>

@@ -19,7 +19,7 @@ int64_t weight_outputs(const gp_weight *w)
 int64_t weight_outputs_held(const gp_backend *be, const gp_weight *w)
 {
     int64_t outputs = weight_outputs(w);
-    return be->dtype == GP_BF16 && w->transposed ? (outputs + GP_HELD_ROWS - 1) / GP_HELD_ROWS * GP_HELD_ROWS : outputs;
+    return be->dtype == GP_BF16 && w->transposed ? (outputs + GP_PAD_ROWS - 1) / GP_PAD_ROWS * GP_PAD_ROWS : outputs;
 }
 
 static bool in_place(const gp_backend *be, const gp_weight *w)

@@ -92,11 +92,11 @@ void gp_ref_processor(char *text, size_t size)
 
 int gp_ref_threads(int asked)
 {
-    enum { MOST = 1024 };
-    if (asked < 0 || asked > MOST)
-        return fail("%d threads: expected 0 (all cores) to %d", asked, MOST);
+    enum { MAX = 1024 };
+    if (asked < 0 || asked > MAX)
+        return fail("%d threads: expected 0 (all cores) to %d", asked, MAX);
 #ifdef _OPENMP
-    return asked ? asked : (int)gp_min(omp_get_max_threads(), MOST);
+    return asked ? asked : (int)gp_min(omp_get_max_threads(), MAX);
 #else
     return 1;
 #endif
@@ -114,7 +114,7 @@ int gp_ref_open(gp_backend *be)
         return -1;
     be->ops = &gp_ref_ops;
     be->rounds = be->dtype == GP_BF16;
-    be->narrows = be->rounds;
+    be->stores_bf16 = be->rounds;
     be->dtype = be->rounds ? GP_BF16 : GP_F32;
     be->act_dtype = (gp_dtype)REAL_DTYPE;
     be->threads = threads;

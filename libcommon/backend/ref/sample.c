@@ -162,8 +162,8 @@ static const real *penalize(const gp_sample_op *op, const real *logits, const ui
 }
 
 /* Of the row's V logits, the drawn one's share and the likeliest. */
-static void find_likely(const gp_sample_op *op, const real *logits, int64_t V, gp_draw *d, gp_candidate *top,
-                        int32_t *heap)
+static void find_candidates(const gp_sample_op *op, const real *logits, int64_t V, gp_draw *d, gp_candidate *top,
+                            int32_t *heap)
 {
     double max = -INFINITY;
     for (int64_t i = 0; i < V; i++)
@@ -188,7 +188,7 @@ static void go_on(const gp_sample_op *op, int64_t b, const real *logits, int64_t
     int64_t at = b * op->ring + op->positions[b] % op->ring;
     op->draws[at] = (gp_draw){.id = id};
     if (op->log_probabilities)
-        find_likely(op, logits, V, &op->draws[at], op->top + at * op->tops, heap);
+        find_candidates(op, logits, V, &op->draws[at], op->top + at * op->tops, heap);
     op->ids[b] = id < 0 ? 0 : id;
     op->positions[b]++;
     op->places[b] += op->places[b] < op->last_place;

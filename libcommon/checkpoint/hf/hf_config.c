@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_CONFIG = 1 << 24 };
+enum { MAX_CONFIG = 1 << 24 };
 
 typedef int read_fn(gp_config *c, const char *json, size_t length, const char *where);
 
@@ -15,7 +15,7 @@ typedef int read_fn(gp_config *c, const char *json, size_t length, const char *w
 static int read_config(gp_config *config, const char *folder, const char *name, read_fn *read)
 {
     gp_buf b = {0};
-    int rc = gp_hf_read_beside(&b, folder, name, MOST_CONFIG);
+    int rc = gp_hf_read_beside(&b, folder, name, MAX_CONFIG);
     if (!rc) {
         char *where = gp_path_join(folder, name);
         rc = read(config, b.data ? b.data : "", b.len, where);
@@ -32,8 +32,8 @@ static void compare(gp_checkpoint *c, const gp_config *beside, const gp_config *
     gp_buf text = {0};
     bool sizes;
     if (gp_config_differ(beside, own, &sizes, &text) && (beside_counts || !sizes))
-        gp_checkpoint_remark_add(c, gp_format("%s: %s, by config.json and by its own metadata; %s", c->path, text.data,
-                                              beside_counts ? "config.json counts" : "its metadata count"));
+        gp_checkpoint_warning_add(c, gp_format("%s: %s, by config.json and by its own metadata; %s", c->path, text.data,
+                                               beside_counts ? "config.json counts" : "its metadata count"));
     gp_buf_release(&text);
 }
 

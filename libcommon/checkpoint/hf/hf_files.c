@@ -96,12 +96,12 @@ static int check_map(const gp_hf_files *f, const char *index, const json_t *map)
 
 int gp_hf_files_open_index(gp_hf_files *f, const char *path)
 {
-    enum { MOST_INDEX = 1 << 26 };
+    enum { MAX_INDEX = 1 << 26 };
     *f = (gp_hf_files){0};
     gp_buf text = {0};
     json_error_t error;
     json_t *root = NULL;
-    int rc = gp_file_read_regular(&text, path, MOST_INDEX);
+    int rc = gp_file_read_regular(&text, path, MAX_INDEX);
     if (rc)
         goto out;
     rc = -1;

@@ -149,7 +149,7 @@ static gp_hf_tensor *find_tensor(const gp_hf_files *f, gp_checkpoint *c, const g
     if (c->config.tied || row->role == GP_HEAD_B)
         twin = find_twin(f, row->role, &c->config);
     if (t && twin && row->role == GP_HEAD_B && !same_numbers(&t->t, &twin->t)) {
-        gp_checkpoint_remark_add(
+        gp_checkpoint_warning_add(
             c, gp_format("%s: tensor %s differs from %s: that of the decoder is taken", t->path, t->name, twin->name));
         t->used = true;
         return twin;
@@ -211,7 +211,7 @@ static int check_extra(const gp_hf_files *f, const gp_hf_tensor *t, gp_checkpoin
             continue;
         const gp_hf_tensor *other = e->same_as != GP_ROLES ? find_piece(f, e->name, &c->config) : t;
         if (other != t && !same_numbers(&t->t, &other->t))
-            gp_checkpoint_remark_add(
+            gp_checkpoint_warning_add(
                 c, gp_format("%s: tensor %s differs from %s, which is taken", t->path, t->name, other->name));
         return 0;
     }
@@ -283,8 +283,8 @@ static void fit_biases(gp_hf_files *f, gp_checkpoint *c)
             at[i]->used = true;
     if (found == rows && trained) {
         c->config.bias = true;
-        gp_checkpoint_remark_add(c, gp_format("%s: the configuration has no biases, and %s is not zero: they are kept",
-                                              trained->path, trained->name));
+        gp_checkpoint_warning_add(c, gp_format("%s: the configuration has no biases, and %s is not zero: they are kept",
+                                               trained->path, trained->name));
     }
     free(at);
     gp_params_release(&p);
@@ -296,10 +296,10 @@ static void fit_head(gp_hf_files *f, gp_checkpoint *c)
     if (!c->config.tied || !wte || !head || same_numbers(&wte->t, &head->t))
         return;
     c->config.tied = false;
-    gp_checkpoint_remark_add(c,
-                             gp_format("%s: the configuration ties %s to %s, which differs: the file's head is kept, "
-                                       "as with tie_word_embeddings: false",
-                                       head->path, head->name, wte->name));
+    gp_checkpoint_warning_add(c,
+                              gp_format("%s: the configuration ties %s to %s, which differs: the file's head is kept, "
+                                        "as with tie_word_embeddings: false",
+                                        head->path, head->name, wte->name));
 }
 
 void gp_hf_fit(gp_hf_files *f, gp_checkpoint *c)

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_TOKENIZER = 1 << 28 };
+enum { MAX_TOKENIZER = 1 << 28 };
 
 typedef struct tensor_source {
     gp_hf_files files;
@@ -81,7 +81,7 @@ static int build_tokenizer(gp_checkpoint *c, const char *folder)
         return 0;
     }
     char *text = gp_tokenizer_to_json(t);
-    gp_checkpoint_remark_tokenizer(c, t);
+    gp_checkpoint_warning_tokenizer(c, t);
     gp_tokenizer_close(t);
     gp_checkpoint_set_tokenizer(c, text, strlen(text), NULL);
     return 0;
@@ -114,13 +114,13 @@ static int find_tokenizer(gp_checkpoint *c, const gp_safetensors *s, const char 
     size_t length;
     const char *text = gp_safetensors_metadata(s, "gptpipe.tokenizer", &length);
     gp_buf b = {0};
-    int rc = text && !beside ? 1 : gp_hf_read_beside(&b, folder, "tokenizer.json", MOST_TOKENIZER);
+    int rc = text && !beside ? 1 : gp_hf_read_beside(&b, folder, "tokenizer.json", MAX_TOKENIZER);
     if (!rc && b.len) {
         bool same = !text || same_tokenizer(text, length, b.data, b.len);
         gp_checkpoint_set_tokenizer(c, b.data, b.len, folder);
         if (!same)
-            gp_checkpoint_add_tokenizer_remark(c, gp_strdup("tokenizer.json and the tokenizer in the weights' "
-                                                            "file disagree; tokenizer.json is taken"));
+            gp_checkpoint_add_tokenizer_warning(c, gp_strdup("tokenizer.json and the tokenizer in the weights' "
+                                                             "file disagree; tokenizer.json is taken"));
         return 0;
     }
     gp_buf_release(&b);

@@ -75,18 +75,18 @@ static int write_file(const gp_checkpoint *c, const char *path, gp_dtype dtype)
     int rc = w ? 0 : -1;
     if (rc)
         goto out;
-    rc |= gp_safetensors_note(w, "format", "pt", 2);
-    rc |= gp_safetensors_note(w, "gptpipe.config", config, strlen(config));
+    rc |= gp_safetensors_add_metadata(w, "format", "pt", 2);
+    rc |= gp_safetensors_add_metadata(w, "gptpipe.config", config, strlen(config));
     if (c->tokenizer)
-        rc |= gp_safetensors_note(w, "gptpipe.tokenizer", c->tokenizer, c->tokenizer_length);
+        rc |= gp_safetensors_add_metadata(w, "gptpipe.tokenizer", c->tokenizer, c->tokenizer_length);
     if (c->has_fingerprint) {
         gp_hex(fingerprint, c->fingerprint, sizeof c->fingerprint);
-        rc |= gp_safetensors_note(w, "gptpipe.fingerprint", fingerprint, strlen(fingerprint));
+        rc |= gp_safetensors_add_metadata(w, "gptpipe.fingerprint", fingerprint, strlen(fingerprint));
     }
     if (!rc)
         rc = write_weights(w, c, dtype);
     if (rc)
-        gp_safetensors_abandon(w);
+        gp_safetensors_abort(w);
     else
         rc = gp_safetensors_finish(w);
 out:

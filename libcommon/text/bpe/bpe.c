@@ -16,9 +16,9 @@ int gp_bpe_init(gp_bpe *b, const gp_vocab *v, int64_t merges_most, const char *w
         b->lacking.any |= b->byte_id[i] < 0;
     }
     b->lacking.unknown = -1;
-    if (v->size > GP_BPE_MOST || merges_most > GP_BPE_MOST)
+    if (v->size > GP_BPE_MAX || merges_most > GP_BPE_MAX)
         return fail("%s: has %lld ids and %lld merges; a BPE of more than %d is not known", where, (long long)v->size,
-                    (long long)merges_most, GP_BPE_MOST);
+                    (long long)merges_most, GP_BPE_MAX);
     size_t slots = 64;
     b->multiplier = gp_hash_seed() | 1;
     b->shift = 64 - 6;

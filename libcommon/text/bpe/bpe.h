@@ -14,7 +14,7 @@ typedef struct gp_merge {
 
 /* Ids and ranks have 21 bits, so that a pair and its rank are one word: the table of GPT-2's 50,000 merges takes a
  * megabyte, which a processor keeps near. */
-enum { GP_BPE_BITS = 21, GP_BPE_MOST = 1 << GP_BPE_BITS };
+enum { GP_BPE_BITS = 21, GP_BPE_MAX = 1 << GP_BPE_BITS };
 
 /* What becomes of a byte that the vocabulary lacks, as Hugging Face's tokenizers has it: the tokens <0xNN> of the bytes
  * of its character in GPT-2's alphabet, or the unknown token, or else it cannot be encoded. */
@@ -82,7 +82,7 @@ static inline int32_t gp_bpe_find(const gp_bpe *b, int32_t left, int32_t right)
     if (!(b->maybe[bit / 64] >> bit % 64 & 1))
         return -1;
     uint64_t slot = *gp_bpe_slot(b, left, right);
-    return slot == UINT64_MAX ? -1 : (int32_t)(slot & (GP_BPE_MOST - 1));
+    return slot == UINT64_MAX ? -1 : (int32_t)(slot & (GP_BPE_MAX - 1));
 }
 
 /* Merges the n <= GP_BPE_SHORT bytes at p, none of them lacking, one piece, into ids; gives how many are left. To look

@@ -11,7 +11,7 @@
 enum {
     PIECE_IDS = 4,
     FEWEST_BITS = 13, /* the table grows from 8192 lines of two pieces, 512 KB, ... */
-    MOST_BITS = 17,   /* ... to 8 MB */
+    MAX_BITS = 17,    /* ... to 8 MB */
     PHRASE_IDS = 19,
     PHRASE_BITS = 12,
 };
@@ -34,7 +34,7 @@ typedef struct phrase {
 } phrase;
 
 struct gp_bpe_cache {
-    cache_line *lines; /* 2^bits of them; room for 2^MOST_BITS, of which the system gives those that are used */
+    cache_line *lines; /* 2^bits of them; room for 2^MAX_BITS, of which the system gives those that are used */
     int bits;
     int64_t fills; /* since it grew */
     phrase *phrases;
@@ -45,7 +45,7 @@ void gp_bpe_state_init(gp_bpe_state *s)
 {
     struct gp_bpe_cache *c = gp_calloc(1, sizeof *c);
     c->bits = FEWEST_BITS;
-    c->memory = gp_calloc(((size_t)1 << MOST_BITS) + 1, sizeof(cache_line));
+    c->memory = gp_calloc(((size_t)1 << MAX_BITS) + 1, sizeof(cache_line));
     c->lines = (cache_line *)gp_round_up((uintptr_t)c->memory, sizeof(cache_line));
     c->phrases = gp_calloc((size_t)1 << PHRASE_BITS, sizeof *c->phrases);
     *s = (gp_bpe_state){.cache = c, .lacks = -1};
@@ -183,7 +183,7 @@ static int encode_pieces(const gp_bpe *b, gp_bpe_state *s, const uint8_t *p, con
         gp_key keys[BATCH];
         cache_line *lines[BATCH];
         n = count - first < BATCH ? count - first : BATCH;
-        if (c->fills > (int64_t)1 << c->bits && c->bits < MOST_BITS)
+        if (c->fills > (int64_t)1 << c->bits && c->bits < MAX_BITS)
             grow(c);
         for (size_t i = 0; i < n; i++) {
             size_t length = ends[first + i] - seen;

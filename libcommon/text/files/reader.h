@@ -52,7 +52,7 @@ typedef struct gp_beside {
     gp_beside_class kind;
     json_t *named; /* once added: {"bos_token": {"content": ...}, ...} */
     bool changes;  /* it has other tokens than the tokenizer.json */
-    char *remark;  /* or NULL */
+    char *warning; /* or NULL */
 } gp_beside;
 
 int gp_beside_read(gp_beside *b, const char *dir); /* dir may be NULL */

@@ -18,7 +18,7 @@
 enum {
     LONGEST = 1000,   /* bytes of a token; GPT-2's longest has 128, and finding its parts is quadratic */
     P50K_GAP = 50256, /* where p50k_base leaves room for end-of-text, and goes on behind it */
-    RANKS_MOST = 1 << 22,
+    RANKS_MAX = 1 << 22,
 };
 
 /* ---- lines ----------------------------------------------------------------------------------------------- */
@@ -39,12 +39,12 @@ static bool parse_line(const char *p, size_t n, token_line *l)
     if (at == n)
         return false;
     for (; at < n; at++) {
-        if (p[at] < '0' || p[at] > '9' || rank > RANKS_MOST)
+        if (p[at] < '0' || p[at] > '9' || rank > RANKS_MAX)
             return false;
         rank = 10 * rank + (p[at] - '0');
     }
-    l->rank = (int32_t)gp_min(rank, RANKS_MOST);
-    return l->rank < RANKS_MOST;
+    l->rank = (int32_t)gp_min(rank, RANKS_MAX);
+    return l->rank < RANKS_MAX;
 }
 
 /* Bytes of the line at p, without what ends it; *next is where the next one begins. */

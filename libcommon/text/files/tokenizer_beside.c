@@ -9,7 +9,7 @@
 #include "base/json_python.h"
 #include "text/files/reader.h"
 
-enum { FILE_MOST = 1 << 28 };
+enum { FILE_MAX = 1 << 28 };
 
 /* The names of special tokens, in the order in which transformers adds them. */
 static const char *const named[] = {"bos_token", "eos_token", "unk_token", "sep_token",
@@ -28,7 +28,7 @@ static json_t *read_object(const char *dir, const char *name)
     int there = gp_exists(path);
     if (!there)
         object = json_object();
-    if (there <= 0 || gp_file_read_regular(&text, path, FILE_MOST))
+    if (there <= 0 || gp_file_read_regular(&text, path, FILE_MAX))
         goto out;
     /* Python wrote it: model_max_length is 1000000000000000019884624838656 where none was set */
     object = gp_json_load_python(text.data ? text.data : "", text.len, JSON_ALLOW_NUL, &e);
@@ -88,7 +88,7 @@ void gp_beside_release(gp_beside *b)
     json_decref(b->map);
     json_decref(b->added);
     json_decref(b->named);
-    free(b->remark);
+    free(b->warning);
     *b = (gp_beside){0};
 }
 
@@ -131,10 +131,10 @@ static json_t *find(const json_t *tokens, const char *content)
     return NULL;
 }
 
-static void remark(gp_beside *b, char *text)
+static void warning(gp_beside *b, char *text)
 {
-    if (!b->remark)
-        b->remark = text;
+    if (!b->warning)
+        b->warning = text;
     else
         free(text);
 }
@@ -166,12 +166,12 @@ static int add_token(gp_beside *b, json_t *tokens, const json_t *vocab, const js
     id = json_integer_value(there ? json_object_get(there, "id") : word);
     id = there || word ? id : next;
     if (given >= 0 && given != id)
-        remark(b, gp_format("the files beside the vocabulary give the added token \"%.60s\" the id %lld; as in "
-                            "transformers it is %lld, by the tokens before it",
-                            content, (long long)given, (long long)id));
+        warning(b, gp_format("the files beside the vocabulary give the added token \"%.60s\" the id %lld; as in "
+                             "transformers it is %lld, by the tokens before it",
+                             content, (long long)given, (long long)id));
     if (there)
         return 0;
-    if (id < 0 || id >= GP_VOCAB_MOST)
+    if (id < 0 || id >= GP_VOCAB_MAX)
         return fail("added token \"%.60s\" would be %lld, beyond the ids that are known", content, (long long)id);
     json_t *copy = json_deep_copy(token);
     json_object_del(copy, "whole");
@@ -422,9 +422,9 @@ static void tell_of_others(gp_beside *b, const lists *l, const json_t *tokens)
     json_array_foreach (tokens, i, one) {
         const char *content = content_of(one);
         if (content && !is_numbered(l, content) && !find(l->extra, content) && !has_name(l, content))
-            remark(b, gp_format("added_tokens_decoder of tokenizer_config.json lacks \"%.60s\", an added token of "
-                                "tokenizer.json: it stays one, where transformers 5 leaves it out",
-                                content));
+            warning(b, gp_format("added_tokens_decoder of tokenizer_config.json lacks \"%.60s\", an added token of "
+                                 "tokenizer.json: it stays one, where transformers 5 leaves it out",
+                                 content));
     }
 }
 
@@ -457,9 +457,10 @@ void gp_beside_prefix_space(gp_beside *b, bool *space)
     bool wanted = json_is_true(set), taken = json_is_boolean(set) && b->kind != GP_CLASS_OTHER;
     if (wanted == *space || (!json_is_boolean(set) && b->kind != GP_CLASS_GPT2))
         return;
-    remark(b, gp_format("add_prefix_space is %s in tokenizer.json and %s in tokenizer_config.json; that of %s is taken",
-                        words[*space], json_is_boolean(set) ? words[wanted] : "not set",
-                        taken ? "tokenizer_config.json" : "tokenizer.json"));
+    warning(b,
+            gp_format("add_prefix_space is %s in tokenizer.json and %s in tokenizer_config.json; that of %s is taken",
+                      words[*space], json_is_boolean(set) ? words[wanted] : "not set",
+                      taken ? "tokenizer_config.json" : "tokenizer.json"));
     b->changes |= taken;
     *space = taken ? wanted : *space;
 }

@@ -80,7 +80,7 @@ static void compare(gp_tokenizer *t, const gp_tokenizer *other, const char *voca
         add_merge(&b, other, i);
     }
     gp_buf_puts(&b, "; tokenizer.json is taken");
-    gp_tokenizer_add_remark(t, b.data);
+    gp_tokenizer_add_warning(t, b.data);
 }
 
 static void compare_pair(gp_tokenizer *t, const char *dir, const char *vocab, const char *merges)
@@ -90,7 +90,7 @@ static void compare_pair(gp_tokenizer *t, const char *dir, const char *vocab, co
     if (other)
         compare(t, other, vocab, merges);
     else if (a && b && t->kind == GP_KIND_BPE)
-        gp_tokenizer_add_remark(t, gp_format("%s beside tokenizer.json cannot be read (%s)", vocab, gp_error()));
+        gp_tokenizer_add_warning(t, gp_format("%s beside tokenizer.json cannot be read (%s)", vocab, gp_error()));
     gp_tokenizer_close(other);
     free(a);
     free(b);
@@ -114,8 +114,8 @@ static int32_t find_token(const gp_tokenizer *t, const gp_beside *b, const char 
 }
 
 /* Beside vocab.json transformers builds the template from these settings; tokenizer.json has its own. */
-static void apply_or_remark(gp_tokenizer *t, const gp_beside *b, const char *setting, const char *token, bool alone,
-                            int32_t **ids, int64_t *count)
+static void apply_or_warning(gp_tokenizer *t, const gp_beside *b, const char *setting, const char *token, bool alone,
+                             int32_t **ids, int64_t *count)
 {
     int32_t id = find_token(t, b, token);
     if (!json_is_true(json_object_get(b->config, setting)))
@@ -125,7 +125,7 @@ static void apply_or_remark(gp_tokenizer *t, const gp_beside *b, const char *set
         **ids = id;
         *count = 1;
     } else if (!*count) {
-        gp_tokenizer_add_remark(
+        gp_tokenizer_add_warning(
             t, gp_format("tokenizer_config.json sets %s, which %s", setting,
                          alone ? "names no token of the vocabulary"
                                : "the post_processor of tokenizer.json does not: it is left out, as in transformers"));
@@ -138,8 +138,8 @@ void gp_tokenizer_look_around(gp_tokenizer *t, const char *dir, gp_beside *b, bo
         compare_pair(t, dir, "vocab.json", "merges.txt");
         compare_pair(t, dir, "encoder.json", "vocab.bpe");
     }
-    if (b->remark)
-        gp_tokenizer_add_remark(t, gp_strdup(b->remark));
-    apply_or_remark(t, b, "add_bos_token", "bos_token", alone, &t->around.before, &t->around.before_count);
-    apply_or_remark(t, b, "add_eos_token", "eos_token", alone, &t->around.after, &t->around.after_count);
+    if (b->warning)
+        gp_tokenizer_add_warning(t, gp_strdup(b->warning));
+    apply_or_warning(t, b, "add_bos_token", "bos_token", alone, &t->around.before, &t->around.before_count);
+    apply_or_warning(t, b, "add_eos_token", "eos_token", alone, &t->around.after, &t->around.after_count);
 }

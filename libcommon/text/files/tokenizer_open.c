@@ -6,7 +6,7 @@
 #include "base/file.h"
 #include "text/text.h"
 
-enum { FILE_MOST = 1 << 28 }; /* bytes of a tokenizer's file */
+enum { FILE_MAX = 1 << 28 }; /* bytes of a tokenizer's file */
 
 /* A vocabulary and its merges lie side by side under these names. */
 static const char *const pairs[][2] = {{"encoder.json", "vocab.bpe"}, {"vocab.json", "merges.txt"}};
@@ -20,7 +20,7 @@ static gp_tokenizer *read_file(const char *path, bool named, const char *dir)
     gp_buf text = {0};
     gp_tokenizer *t = NULL;
     bool changes;
-    if (named ? gp_file_read(&text, path, FILE_MOST) : gp_file_read_regular(&text, path, FILE_MOST))
+    if (named ? gp_file_read(&text, path, FILE_MAX) : gp_file_read_regular(&text, path, FILE_MAX))
         goto out;
     size_t at = 0;
     while (at < text.len && strchr(" \t\r\n", text.data[at]) && text.data[at])

@@ -9,8 +9,8 @@
 #include "text/files/reader.h"
 
 enum {
-    FILE_MOST = 1 << 28,
-    STRAYS_MOST = 16, /* RoBERTa's vocabulary has three words that nothing makes; a cut file has thousands */
+    FILE_MAX = 1 << 28,
+    STRAYS_MAX = 16, /* RoBERTa's vocabulary has three words that nothing makes; a cut file has thousands */
 };
 
 json_t *gp_reader_parse(const char *text, size_t length, const char *where)
@@ -134,7 +134,7 @@ gp_tokenizer *gp_reader_finish(gp_reader *r)
     if (gp_bpe_init_lacking(&t->bpe, &t->vocab, r->where))
         return NULL;
     r->t = NULL;
-    gp_tokenizer_know_names(t);
+    gp_tokenizer_index_names(t);
     return t;
 }
 
@@ -183,7 +183,7 @@ static int find_specials(gp_reader *r, const char *vocab_path, bool known)
             v->flags[id] |= GP_TOKEN_SPECIAL;
         strays += n && !looks_special(bytes, n);
     }
-    if (strays > STRAYS_MOST)
+    if (strays > STRAYS_MAX)
         return fail("%s: %lld tokens of %s are made by no merge: it is cut short, or belongs to another vocabulary",
                     r->where, (long long)strays, vocab_path);
     return 0;
@@ -221,7 +221,7 @@ gp_tokenizer *gp_tokenizer_from_files(const char *vocab_path, const char *merges
     gp_alphabet_init(&r.alphabet);
     if (gp_beside_read(&beside, dir))
         return NULL;
-    if (!gp_file_read_regular(&text, vocab_path, FILE_MOST) && !gp_file_read_regular(&merges, merges_path, FILE_MOST) &&
+    if (!gp_file_read_regular(&text, vocab_path, FILE_MAX) && !gp_file_read_regular(&merges, merges_path, FILE_MAX) &&
         (vocab = gp_reader_parse(text.data, text.len, vocab_path)))
         t = read_both(&r, vocab, &merges, merges_path, &beside);
     if (t && dir) {

@@ -27,7 +27,7 @@ static void say(gp_report *r, const char *fmt, va_list ap)
     char line[4096];
     gp_report_clear(r);
     vsnprintf(line, sizeof line, fmt, ap);
-    fprintf(stderr, "train: %s\n", gp_show(line));
+    fprintf(stderr, "train: %s\n", gp_printable(line));
 }
 
 void gp_report_say(gp_report *r, const char *fmt, ...)
@@ -61,11 +61,11 @@ static int write_backlog(gp_report *r, const char *name, gp_backlog *w)
 
 void gp_report_record(gp_report *r, const char *name, gp_backlog *w, const gp_buf *record)
 {
-    enum { MOST = 16 << 20 };
+    enum { MAX = 16 << 20 };
     bool waited = w->records > 0;
     if (!r->run)
         return;
-    if (w->waiting.len + record->len <= MOST) {
+    if (w->waiting.len + record->len <= MAX) {
         gp_buf_add(&w->waiting, record->data, record->len);
         w->records++;
     } else {

@@ -111,7 +111,7 @@ void gp_report_show(gp_report *r, bool now)
         char line[PIECES * sizeof pieces->text + 2 * PIECES];
         make_pieces(r, pieces);
         join(line, sizeof line, pieces, "  ", PIECES);
-        fprintf(stderr, "train: %s\n", gp_show(line));
+        fprintf(stderr, "train: %s\n", gp_printable(line));
         r->told = r->shown.step;
     }
 }

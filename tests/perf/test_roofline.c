@@ -8,7 +8,7 @@
 #include <sys/resource.h>
 
 #include "backend/backend.h"
-#include "gptpipe/paper.h"
+#include "gptpipe/roofline.h"
 
 enum { B = 2, T = 4, L = 1, C = 8, V = 11, TOKENS = B * T };
 
@@ -23,25 +23,25 @@ static gp_config small_config(void)
     return c;
 }
 
-static json_t *compute_plan(const gp_config *c, gp_paper_gpu gpu, gp_mfu_plan plan)
+static json_t *compute_plan(const gp_config *c, gp_roofline_gpu gpu, gp_mfu_plan plan)
 {
     plan.batch_size = B;
     plan.decode_batch = plan.decode_batch ? plan.decode_batch : B;
-    gp_paper *p = gp_paper_compute(c, gpu, &plan);
+    gp_roofline *p = gp_roofline_compute(c, gpu, &plan);
     assert_non_null(p);
     char *text = NULL;
     size_t length = 0;
     FILE *out = open_memstream(&text, &length);
-    gp_paper_json(p, out);
+    gp_roofline_json(p, out);
     fclose(out);
-    gp_paper_free(p);
+    gp_roofline_free(p);
     json_t *all = json_loads(text, 0, NULL);
     assert_non_null(all);
     free(text);
     return all;
 }
 
-static json_t *compute(const gp_config *c, gp_paper_gpu gpu, int passes)
+static json_t *compute(const gp_config *c, gp_roofline_gpu gpu, int passes)
 {
     return compute_plan(c, gpu, (gp_mfu_plan){.passes = passes});
 }
@@ -77,7 +77,7 @@ static void a_step_has_the_flops_that_hands_count(void **state)
 {
     (void)state;
     gp_config c = small_config();
-    json_t *all = compute(&c, GP_PAPER_A100, GP_PASS_TRAIN), *train = json_object_get(all, "train");
+    json_t *all = compute(&c, GP_ROOFLINE_A100, GP_PASS_TRAIN), *train = json_object_get(all, "train");
     near(sum_of(train, NULL, "flops"), 3 * (2 * (WEIGHTS + HEAD) * TOKENS + 2 * 2 * C * 10 * B));
     near(sum_of(train, "linear", "flops"), 2 * WEIGHTS * TOKENS);
     near(sum_of(train, "linear dX", "flops"), 2 * WEIGHTS * TOKENS);
@@ -91,7 +91,7 @@ static void a_step_has_the_bytes_that_hands_count(void **state)
 {
     (void)state;
     gp_config c = small_config();
-    json_t *all = compute(&c, GP_PAPER_A100, GP_PASS_TRAIN), *train = json_object_get(all, "train");
+    json_t *all = compute(&c, GP_ROOFLINE_A100, GP_PASS_TRAIN), *train = json_object_get(all, "train");
     double x = 2 * TOKENS * C, N = number(all, "parameters");
     /* norms: the first reads and writes one tensor, the other two read two and write two */
     near(sum_of(train, "norm", "bytes"), (2 + 2 * 4) * x);
@@ -111,7 +111,7 @@ static void decoding_reads_weights_once_and_keys_for_each_sample(void **state)
 {
     (void)state;
     gp_config c = small_config();
-    json_t *all = compute(&c, GP_PAPER_H100, GP_PASS_DECODE), *decode = json_object_get(all, "decode");
+    json_t *all = compute(&c, GP_ROOFLINE_H100, GP_PASS_DECODE), *decode = json_object_get(all, "decode");
     double in_and_out = 2 * B * (C + 3 * C + C + C + C + 4 * C + 4 * C + C);
     double added = 2 * 2 * B * C; /* the branch that fc's norm adds, and the sum that it leaves */
     near(sum_of(decode, "linear, decode", "bytes"), 2 * WEIGHTS + in_and_out + added);
@@ -128,7 +128,8 @@ static void norms_of_many_rows_are_kernels_of_their_own(void **state)
     (void)state;
     gp_config c = small_config();
     for (int64_t batch = 8; batch <= 9; batch++) {
-        json_t *all = compute_plan(&c, GP_PAPER_H100, (gp_mfu_plan){.passes = GP_PASS_DECODE, .decode_batch = batch});
+        json_t *all =
+            compute_plan(&c, GP_ROOFLINE_H100, (gp_mfu_plan){.passes = GP_PASS_DECODE, .decode_batch = batch});
         json_t *decode = json_object_get(all, "decode");
         near(sum_of(decode, "norm", "launches"), batch > 8 ? 2 * L + 1 : 0);
         near(sum_of(decode, "linear, decode", "launches"), 4 * L);
@@ -142,7 +143,7 @@ static void times_are_those_of_the_data_sheet(void **state)
     (void)state;
     gp_config c;
     gp_config_preset(&c, "gpt2");
-    json_t *all = compute(&c, GP_PAPER_A100, GP_PASS_TRAIN), *train = json_object_get(all, "train");
+    json_t *all = compute(&c, GP_ROOFLINE_A100, GP_PASS_TRAIN), *train = json_object_get(all, "train");
     near(sum_of(train, "adamw", "limit_seconds"), 28 * 124439808.0 / 1555e9);
     /* (2048,768) x (768,50257) */
     near(sum_of(train, "head", "limit_seconds"), 2.0 * 2048 * 768 * 50257 / 312e12);
@@ -160,7 +161,7 @@ static void a_model_takes_no_memory_here(void **state)
     struct rusage use;
     gp_config c;
     gp_config_preset(&c, "gpt2-xl");
-    json_t *all = compute(&c, GP_PAPER_H200, GP_PASS_TRAIN), *memory;
+    json_t *all = compute(&c, GP_ROOFLINE_H200, GP_PASS_TRAIN), *memory;
     memory = json_object_get(json_object_get(all, "train"), "memory");
     near(number(memory, "weights") + number(memory, "gradients") + number(memory, "optimizer"), 16 * 1557611200.0);
     assert_int_equal(getrusage(RUSAGE_SELF, &use), 0);
@@ -173,7 +174,7 @@ static void without_master_weights_the_update_moves_four_bytes_less(void **state
 {
     (void)state;
     gp_config c = small_config();
-    json_t *all = compute_plan(&c, GP_PAPER_A100, (gp_mfu_plan){.passes = GP_PASS_TRAIN, .no_masters = true});
+    json_t *all = compute_plan(&c, GP_ROOFLINE_A100, (gp_mfu_plan){.passes = GP_PASS_TRAIN, .no_masters = true});
     json_t *train = json_object_get(all, "train");
     double N = number(all, "parameters"), matrices = V * C + T * C + WEIGHTS;
     near(sum_of(train, "adamw", "bytes"), 28 * N - 4 * matrices);
@@ -193,7 +194,7 @@ static void without_master_weights_a_model_takes_a_fifth_less(void **state)
     enum { XL = 1600, LAYERS = 48 };
     gp_config c;
     gp_config_preset(&c, "gpt2-xl");
-    json_t *all = compute_plan(&c, GP_PAPER_H200, (gp_mfu_plan){.passes = GP_PASS_TRAIN, .no_masters = true});
+    json_t *all = compute_plan(&c, GP_ROOFLINE_H200, (gp_mfu_plan){.passes = GP_PASS_TRAIN, .no_masters = true});
     json_t *memory = json_object_get(json_object_get(all, "train"), "memory");
     double N = number(all, "parameters"), matrices = 50257.0 * XL + 1024.0 * XL + 12.0 * XL * XL * LAYERS;
     near(number(memory, "weights"), 2 * (matrices + (50304.0 - 50257) * XL) + 4 * (N - matrices));
@@ -211,7 +212,7 @@ static void a_model_that_does_not_decode_has_no_such_pass(void **state)
     c.head = GP_HEAD_MLM;
     c.post_norm = true;
     c.types = 2;
-    json_t *all = compute(&c, GP_PAPER_H200, GP_PASS_ALL);
+    json_t *all = compute(&c, GP_ROOFLINE_H200, GP_PASS_ALL);
     assert_non_null(json_object_get(all, "train"));
     assert_null(json_object_get(all, "decode"));
     json_decref(all);
@@ -227,16 +228,16 @@ static void a_measured_gpu_has_its_figure_on_paper(void **state)
     gp_model *m = gp_model_create(&c, be, true);
     gp_mfu_plan plan = {.batch_size = B, .seconds = 0.001, .peak = 1e12, .passes = GP_PASS_TRAIN};
     gp_mfu *r = gp_mfu_measure(m, &plan);
-    gp_paper *p = gp_paper_compute(&c, GP_PAPER_H200, &plan);
+    gp_roofline *p = gp_roofline_compute(&c, GP_ROOFLINE_H200, &plan);
     char *text = NULL, want[64];
     size_t length = 0;
     FILE *out = open_memstream(&text, &length);
     gp_mfu_print(r, out, false);
     fclose(out);
-    snprintf(want, sizeof want, "train on paper: %.0f tok/s; measured: ", gp_paper_tok_s(p, GP_PASS_TRAIN));
+    snprintf(want, sizeof want, "train on the roofline: %.0f tok/s; measured: ", gp_roofline_tok_s(p, GP_PASS_TRAIN));
     assert_non_null(strstr(text, want));
     free(text);
-    gp_paper_free(p);
+    gp_roofline_free(p);
     gp_mfu_free(r);
     gp_model_free(m);
     gp_backend_close(be);
