@@ -294,7 +294,6 @@ static int fill_rows(run *r)
 /* A step for all rows that want one; the others are idle. *issued: whether there was any. */
 static int step(run *r, bool *issued)
 {
-    const gp_config *c = gp_model_config(r->m);
     bool *takes_part = gp_calloc((size_t)r->B, sizeof *takes_part);
     int64_t read = 0;
     for (int64_t b = 0; b < r->B; b++) {
@@ -311,11 +310,7 @@ static int step(run *r, bool *issued)
         note_step(r, 0, r->B, takes_part);
         gp_rows_step(r->m);
         r->stats.decode_seconds += gp_now() - began;
-        int64_t weights =
-            gp_config_parameters(c) - c->positions * c->channels - (c->tied ? 0 : c->vocab_size * c->channels);
-        /* Weights are decoded in the dtype of activations. */
-        r->stats.decode_bytes += (double)gp_dtype_size(r->m->be->act_dtype) *
-                                 ((double)weights + 2 * (double)(c->layers * c->channels * read));
+        r->stats.decode_bytes += gp_model_decode_bytes(r->m, read);
     }
     free(takes_part);
     return read_steps(r, r->behind);

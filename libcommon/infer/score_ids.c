@@ -102,20 +102,6 @@ static void plan(gp_model *m)
     gp_model_open_slots(m, TOKENS);
 }
 
-/* Moves the rows of x (B,T,C) that predict scored tokens to its beginning; none moves past one that is still to
- * move. */
-static void gather(pass *p, char *x, size_t bytes)
-{
-    p->rows = 0;
-    for (int64_t i = 0; i < p->batch.B * p->batch.T; i++) {
-        if (p->batch.targets[i] < 0)
-            continue;
-        if (i != p->rows)
-            p->m->be->ops->copy(p->m->be, x + (size_t)p->rows * bytes, x + (size_t)i * bytes, bytes);
-        p->targets[p->rows++] = p->batch.targets[i];
-    }
-}
-
 /* -1 where one is NaN or inf. */
 static int32_t largest(const float *logits, int64_t V)
 {
@@ -131,19 +117,16 @@ static int32_t largest(const float *logits, int64_t V)
 
 /* Which targets are the likeliest, and which ids are? x holds the gathered rows; their logits are made LOOK rows at a
  * time. */
-static void look(pass *p, const gp_tensor *x, size_t bytes)
+static void look(pass *p, const gp_tensor *x)
 {
     gp_model *m = p->m;
     int64_t V = m->config.vocab_size;
-    gp_tensor rows = *x, logits = {.dtype = GP_F32, .ndim = 2, .dim = {0, V}, .data = p->device};
-    for (int64_t n = 0; n < p->rows; n += rows.dim[0]) {
-        rows.data = (char *)x->data + (size_t)n * bytes;
-        rows.dim[0] = logits.dim[0] = gp_min(LOOK, p->rows - n);
-        m->be->ops->head_logits(
-            m->be, &(gp_head_op){
-                       .x = &rows, .w = &m->head.w, .bias = m->head.has_bias ? &m->head.b : NULL, .logits = &logits});
-        m->be->ops->download(m->be, p->logits, logits.data, (size_t)gp_tensor_bytes(&logits));
-        for (int64_t k = 0; k < rows.dim[0]; k++) {
+    gp_tensor logits = {.dtype = GP_F32, .ndim = 2, .dim = {0, V}, .data = p->device};
+    for (int64_t n = 0; n < p->rows; n += logits.dim[0]) {
+        logits.dim[0] = gp_min(LOOK, p->rows - n);
+        gp_tensor rows = gp_rows_of(x, n, logits.dim[0]);
+        gp_model_head_rows(m, &rows, &logits, p->logits);
+        for (int64_t k = 0; k < logits.dim[0]; k++) {
             const float *row = p->logits + k * V;
             if (p->greedily) {
                 int32_t best = largest(row, V);
@@ -160,28 +143,17 @@ static void look(pass *p, const gp_tensor *x, size_t bytes)
 static int run(pass *p)
 {
     gp_model *m = p->m;
-    int64_t C = m->config.channels;
     gp_acts_plan(&m->acts, m, p->batch.B, p->batch.T, m->trains);
     gp_batch inputs = {.B = p->batch.B, .T = p->batch.T, .inputs = p->batch.inputs};
     if (gp_model_load(m, &m->acts, &inputs)) /* the targets come when the rows are gathered */
         return -1;
-    gp_tensor x = *gp_model_forward(m, &m->acts);
-    size_t bytes = (size_t)(C * gp_dtype_size(x.dtype));
-    gather(p, x.data, bytes);
-    x.ndim = 2;
-    x.dim[0] = p->rows;
-    x.dim[1] = C;
-    m->be->ops->upload(m->be, m->acts.targets, p->targets, (size_t)p->rows * sizeof *p->targets);
-    m->acts.losses.dim[0] = p->rows;
-    m->host_step = (gp_step){.scale = 1};
-    gp_step_upload(m);
-    gp_model_loss(m, &m->acts, &x, false);
-    m->be->ops->download(m->be, p->losses, m->acts.losses.data, (size_t)p->rows * sizeof *p->losses);
+    gp_tensor x = gp_model_forward_selected(m, &m->acts, p->batch.targets, p->targets, p->losses);
+    p->rows = x.dim[0];
     for (int64_t b = 0, row = 0; b < p->batch.B; b++)
         for (int64_t k = p->spans[b].first; k < p->spans[b].count; k++, row++)
             p->top[row] = p->spans[b].top ? p->spans[b].top + (k - p->spans[b].first) * p->spans[b].tops : NULL;
     if (p->device)
-        look(p, &x, bytes);
+        look(p, &x);
     for (int64_t b = 0, row = 0; b < p->batch.B; b++) {
         gp_passage *s = &p->spans[b];
         s->log_p = 0;

@@ -128,3 +128,11 @@ void gp_model_last_logits(gp_model *m, int64_t b, float *logits)
     gp_tensor row = row_of(&m->logits, b);
     m->be->ops->download(m->be, logits, row.data, (size_t)gp_tensor_bytes(&row));
 }
+
+double gp_model_decode_bytes(const gp_model *m, int64_t read)
+{
+    const gp_config *c = &m->config;
+    int64_t tables = c->positions * c->channels + (c->tied ? 0 : c->vocab_size * c->channels);
+    return (double)gp_dtype_size(m->be->act_dtype) *
+           ((double)(gp_config_parameters(c) - tables) + 2 * (double)(c->layers * c->channels * read));
+}

@@ -140,6 +140,37 @@ void gp_model_loss(gp_model *m, gp_acts *a, const gp_tensor *x, bool train)
                                                .dbias = train && head->has_bias ? &head->db : NULL});
 }
 
+gp_tensor gp_model_forward_selected(gp_model *m, gp_acts *a, const int32_t *targets, int32_t *selected, float *losses)
+{
+    const gp_backend_ops *ops = m->be->ops;
+    gp_tensor x = *gp_model_forward(m, a);
+    int64_t N = a->B * a->T, C = m->config.channels, rows = 0;
+    size_t bytes = (size_t)(C * gp_dtype_size(x.dtype));
+    for (int64_t i = 0; i < N; i++) { /* no row moves past one that is still to move */
+        if (targets[i] < 0)
+            continue;
+        if (i != rows)
+            ops->copy(m->be, (char *)x.data + (size_t)rows * bytes, (char *)x.data + (size_t)i * bytes, bytes);
+        selected[rows++] = targets[i];
+    }
+    x.ndim = 2;
+    x.dim[0] = a->losses.dim[0] = rows;
+    x.dim[1] = C;
+    ops->upload(m->be, a->targets, selected, (size_t)rows * sizeof *selected);
+    m->host_step = (gp_step){.scale = 1};
+    gp_step_upload(m);
+    gp_model_loss(m, a, &x, false);
+    ops->download(m->be, losses, a->losses.data, (size_t)rows * sizeof *losses);
+    return x;
+}
+
+void gp_model_head_rows(gp_model *m, const gp_tensor *x, gp_tensor *logits, float *host)
+{
+    m->be->ops->head_logits(
+        m->be, &(gp_head_op){.x = x, .w = &m->head.w, .bias = m->head.has_bias ? &m->head.b : NULL, .logits = logits});
+    m->be->ops->download(m->be, host, logits->data, (size_t)gp_tensor_bytes(logits));
+}
+
 /* ---- backward -------------------------------------------------------------------------------------------- */
 
 static void finished(gp_model *m, gp_role role)

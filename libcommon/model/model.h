@@ -250,6 +250,18 @@ const gp_draw *gp_rows_sampled(const gp_model *m, int64_t b, int64_t i);
 const gp_candidate *gp_rows_top(const gp_model *m, int64_t b, int64_t i);
 void gp_rows_release(gp_model *m);
 
+/* A forward pass over what is loaded, with losses of chosen rows alone: the n rows of targets (B T) that are not
+ * negative. selected and losses (n, both the caller's, on the host) receive their targets and losses; the result (n,C)
+ * is what the head reads for them. Good until the next pass. */
+gp_tensor gp_model_forward_selected(gp_model *m, gp_acts *a, const int32_t *targets, int32_t *selected, float *losses);
+
+/* logits (n,V), in the backend's memory and on the host, of rows of that result. */
+void gp_model_head_rows(gp_model *m, const gp_tensor *x, gp_tensor *logits, float *host);
+
+/* Bytes that a decoding step reads, in the dtype of activations: the weights that a token passes, and the keys and
+ * values of `read` cached tokens, over all rows. */
+double gp_model_decode_bytes(const gp_model *m, int64_t read);
+
 /* A training pass over what is loaded: gp_model_loss and gp_model_backward, recorded where the backend does that. */
 void gp_model_learn(gp_model *m, gp_acts *a, bool dropout);
 
@@ -258,6 +270,9 @@ void gp_trace(gp_model *m, gp_traced_kind kind, int64_t layer, const gp_tensor *
 void gp_trace_output(gp_model *m, const gp_param *weight, const gp_tensor *t);
 void gp_trace_attention(gp_model *m, gp_acts *a, int64_t layer);             /* and context */
 const char *gp_traced_name(const gp_traced *what, char text[GP_PARAM_NAME]); /* the model's own; returns text */
+
+/* From now on `tracer` sees the passes' tensors and grad_ready each gradient that is complete; NULL: neither. */
+void gp_model_observe(gp_model *m, const gp_tracer *tracer, gp_grad_ready_fn *grad_ready, void *self);
 
 /* gp_model_logits, traced. */
 int gp_model_trace(gp_model *m, const gp_batch *batch, float *logits, const gp_tracer *tracer);

@@ -104,6 +104,13 @@ void gp_trace_attention(gp_model *m, gp_acts *a, int64_t layer)
     gp_trace(m, GP_TRACED_CONTEXT, layer, &b->context);
 }
 
+void gp_model_observe(gp_model *m, const gp_tracer *tracer, gp_grad_ready_fn *grad_ready, void *self)
+{
+    m->tracer = tracer ? *tracer : (gp_tracer){0};
+    m->grad_ready = grad_ready;
+    m->grad_ready_self = self;
+}
+
 int gp_model_trace(gp_model *m, const gp_batch *batch, float *logits, const gp_tracer *tracer)
 {
     m->tracer = *tracer;

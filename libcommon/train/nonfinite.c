@@ -42,15 +42,13 @@ int gp_find_nonfinite(gp_nonfinite *found, gp_model *m, int64_t passes, int (*pa
     int rc = 0;
     *found = (gp_nonfinite){0};
     see_parameters(found, m);
-    m->tracer = (gp_tracer){.fn = gp_nonfinite_check_traced, .self = &s.forward, .brief = true};
-    m->grad_ready = see_gradient;
-    m->grad_ready_self = &s;
+    gp_tracer tracer = {.fn = gp_nonfinite_check_traced, .self = &s.forward, .brief = true};
+    gp_model_observe(m, &tracer, see_gradient, &s);
     for (int64_t n = 0; n < passes && !rc && !found->what; n++) {
         rc = pass(self, n);
         look_on_device(&s.forward, m, "loss", "logits", m->acts.losses.data, gp_tensor_count(&m->acts.losses));
         *found = s.forward.what ? s.forward : s.backward;
     }
-    m->tracer = (gp_tracer){0};
-    m->grad_ready = NULL;
+    gp_model_observe(m, NULL, NULL, NULL);
     return rc;
 }
