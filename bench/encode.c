@@ -34,7 +34,7 @@ static double decode(const gp_tokenizer *t, const gp_map *text)
     int32_t *ids;
     int64_t count, done = 0;
     size_t length, bytes = 0;
-    if (gp_tokenizer_encode(t, text->data, text->size, &ids, &count))
+    if (gp_tokenizer_encode(t, text->data, text->size, false, &ids, &count))
         die("%s", gp_error());
     double begin = gp_now();
     for (; done < count; bytes += length)

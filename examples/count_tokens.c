@@ -88,7 +88,7 @@ int main(int argc, char **argv)
     int rc = 1;
     if (!text)
         fprintf(stderr, "count_tokens: stdin cannot be read\n");
-    else if (!t || gp_tokenizer_encode(t, text, length, &ids, &n))
+    else if (!t || gp_tokenizer_encode(t, text, length, false, &ids, &n))
         fprintf(stderr, "count_tokens: %s\n", gp_error());
     else
         rc = 0;

@@ -24,7 +24,7 @@ static int continue_prompt(gp_model *m, const gp_tokenizer *t, const char *promp
     int32_t *ids;
     int64_t count;
     gp_generation how = {.sampling = {.temperature = 0, .top_p = 1}, .samples = 1, .max_tokens = 100};
-    if (gp_tokenizer_encode(t, prompt, strlen(prompt), &ids, &count))
+    if (gp_tokenizer_encode(t, prompt, strlen(prompt), false, &ids, &count))
         return -1;
     fputs(prompt, stdout);
     int rc = gp_generate(m, t, ids, count, &how, print, NULL, NULL);

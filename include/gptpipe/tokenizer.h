@@ -3,7 +3,7 @@
  *
  *     gp_tokenizer *t = gp_tokenizer_open("gpt2");     // or "bytes", a FILE, a DIR
  *     int32_t *ids; int64_t n;
- *     gp_tokenizer_encode(t, "Hello world", 11, &ids, &n);   // 15496 995
+ *     gp_tokenizer_encode(t, "Hello world", 11, false, &ids, &n);   // 15496 995
  *     free(ids);
  *     gp_tokenizer_close(t);
  *
@@ -95,18 +95,16 @@ GP_API char *gp_tokenizer_to_json(const gp_tokenizer *t);
 GP_API int gp_tokenizer_save(const gp_tokenizer *t, const char *path);
 
 /* Ids of text; the caller frees *ids. Added tokens that are not special are found in it. -1 when the vocabulary lacks a
- * character or a byte (its offset is told). */
-GP_API int gp_tokenizer_encode(const gp_tokenizer *t, const char *text, size_t length, int32_t **ids, int64_t *count);
-
-/* The same, but each name of a special token in the text becomes its id, and what stands before and behind it is
- * encoded apart, as tiktoken does with allowed_special="all" and transformers by default. Of names that begin at the
- * same place, the longest is taken (tiktoken takes one or another); lstrip, rstrip, single_word and normalized of a
- * tokenizer.json hold. Only for text that nobody else could have written. */
-GP_API int gp_tokenizer_encode_special(const gp_tokenizer *t, const char *text, size_t length, int32_t **ids,
-                                       int64_t *count);
+ * character or a byte (the message has its offset).
+ * special: each name of a special token in the text becomes its id, and the text before and after it is encoded
+ * separately, as by tiktoken with allowed_special="all" and by transformers by default. Of names that begin at the same
+ * position, the longest is taken (tiktoken takes one or another); lstrip, rstrip, single_word and normalized of a
+ * tokenizer.json apply. Only for text that nobody else could have written. */
+GP_API int gp_tokenizer_encode(const gp_tokenizer *t, const char *text, size_t length, bool special, int32_t **ids,
+                               int64_t *count);
 
 /* The ids that transformers feeds a model for a text: special tokens' names are these tokens (special false: text), and
- * what gp_tokenizer_prefix and _after give stands around them. */
+ * what gp_tokenizer_prefix and _suffix give stands around them. */
 GP_API int gp_tokenizer_encode_whole(const gp_tokenizer *t, const char *text, size_t length, bool special,
                                      int32_t **ids, int64_t *count);
 
@@ -138,7 +136,7 @@ typedef struct gp_encoder gp_encoder;
 GP_API gp_encoder *gp_encoder_open(const gp_tokenizer *t, gp_ids_fn *fn, void *self);
 /* What messages call the text that is fed next, and the offset at which it begins (NULL and 0 at first). */
 GP_API void gp_encoder_place(gp_encoder *e, const char *name, int64_t offset);
-/* From here on, what is fed is taken as gp_tokenizer_encode_special does. Call it between texts. */
+/* From here on, what is fed is taken as gp_tokenizer_encode does with special. Call it between texts. */
 GP_API void gp_encoder_allow_special(gp_encoder *e);
 GP_API int gp_encoder_feed(gp_encoder *e, const char *text, size_t length); /* 0, -1, or what fn returned */
 GP_API int gp_encoder_end(gp_encoder *e); /* the text ends here; what is fed next begins another one */

@@ -36,7 +36,7 @@ int gp_separator_encode(gp_separator *s, const gp_tokenizer *t)
             return fail("the separator is not UTF-8 (byte 0x%02x)", c - GP_BAD_BYTE);
     }
     if (end_of_text < 0)
-        return gp_tokenizer_encode(t, s->text, s->length, &s->ids, &s->count) ? gp_fail_in("the separator") : 0;
+        return gp_tokenizer_encode(t, s->text, s->length, false, &s->ids, &s->count) ? gp_fail_in("the separator") : 0;
     s->ids = gp_malloc(sizeof *s->ids);
     s->ids[0] = end_of_text;
     s->count = 1;

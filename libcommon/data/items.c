@@ -30,7 +30,7 @@ static int fill_row(const items *s, int64_t i, gp_data_item *item, int32_t *row,
     int64_t count = 0, T = s->o.T;
     if (gp_dataset_get(s->d, i, item) || gp_dataset_check_text(s->d, i, item))
         return -1;
-    if (gp_tokenizer_encode(s->t, item->text, item->length, &ids, &count)) {
+    if (gp_tokenizer_encode(s->t, item->text, item->length, false, &ids, &count)) {
         char *which = gp_format("item %lld", (long long)i);
         gp_fail_in(which);
         free(which);

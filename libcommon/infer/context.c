@@ -62,12 +62,6 @@ static bool ends_line(const gp_context *c, const gp_tokenizer *t)
     return n && bytes[n - 1] == '\n';
 }
 
-static int encode(const gp_tokenizer *t, const char *text, size_t length, bool special, int32_t **ids, int64_t *count)
-{
-    return special ? gp_tokenizer_encode_special(t, text, length, ids, count)
-                   : gp_tokenizer_encode(t, text, length, ids, count);
-}
-
 /* A line after others: on a line of its own; without a newline where the vocabulary has none. */
 static int encode_line(const gp_context *c, const gp_tokenizer *t, const char *line, size_t length, bool special,
                        int32_t **ids, int64_t *count)
@@ -75,9 +69,9 @@ static int encode_line(const gp_context *c, const gp_tokenizer *t, const char *l
     char *text = gp_malloc(length + 1);
     text[0] = '\n';
     memcpy(text + 1, line, length);
-    bool own_line = !ends_line(c, t) && !encode(t, text, length + 1, special, ids, count);
+    bool own_line = !ends_line(c, t) && !gp_tokenizer_encode(t, text, length + 1, special, ids, count);
     free(text);
-    return own_line ? 0 : encode(t, line, length, special, ids, count);
+    return own_line ? 0 : gp_tokenizer_encode(t, line, length, special, ids, count);
 }
 
 int gp_context_add(gp_context *c, const gp_tokenizer *t, const char *line, size_t length, bool special)

@@ -203,9 +203,8 @@ int gp_score_encode(const gp_tokenizer *t, const gp_score_options *o, const gp_b
     bool special = !o->special_as_text;
     if (!special && o->special_text && gp_tokenizer_find_special(t, data, text->len) < text->len)
         *o->special_text = true;
-    return whole     ? gp_tokenizer_encode_whole(t, data, text->len, special, ids, count)
-           : special ? gp_tokenizer_encode_special(t, data, text->len, ids, count)
-                     : gp_tokenizer_encode(t, data, text->len, ids, count);
+    return whole ? gp_tokenizer_encode_whole(t, data, text->len, special, ids, count)
+                 : gp_tokenizer_encode(t, data, text->len, special, ids, count);
 }
 
 static int score_one(gp_model *m, const gp_tokenizer *t, const gp_buf *text, const gp_score_options *o, each *e,

@@ -279,8 +279,8 @@ static int collect(void *self, const int32_t *ids, int64_t count)
     return 0;
 }
 
-static int encode_all(const gp_tokenizer *t, const char *text, size_t length, bool special, int32_t **ids,
-                      int64_t *count)
+int gp_tokenizer_encode(const gp_tokenizer *t, const char *text, size_t length, bool special, int32_t **ids,
+                        int64_t *count)
 {
     grown g = {.ids = gp_malloc(0)};
     gp_encoder *e = gp_encoder_open(t, collect, &g);
@@ -297,23 +297,13 @@ static int encode_all(const gp_tokenizer *t, const char *text, size_t length, bo
     return 0;
 }
 
-int gp_tokenizer_encode(const gp_tokenizer *t, const char *text, size_t length, int32_t **ids, int64_t *count)
-{
-    return encode_all(t, text, length, false, ids, count);
-}
-
-int gp_tokenizer_encode_special(const gp_tokenizer *t, const char *text, size_t length, int32_t **ids, int64_t *count)
-{
-    return encode_all(t, text, length, true, ids, count);
-}
-
 int gp_tokenizer_encode_whole(const gp_tokenizer *t, const char *text, size_t length, bool special, int32_t **ids,
                               int64_t *count)
 {
     const gp_template *a = &t->around;
     int32_t *inner;
     int64_t n;
-    if (encode_all(t, text, length, special, &inner, &n))
+    if (gp_tokenizer_encode(t, text, length, special, &inner, &n))
         return -1;
     *count = a->before_count + n + a->after_count;
     *ids = gp_malloc((size_t)(*count + 1) * sizeof **ids);

@@ -154,7 +154,7 @@ static int draw_sample(gp_job *j, int64_t max_tokens, gp_buf *text)
     int32_t *ids = NULL, end = t ? gp_tokenizer_end_of_text(t) : -1;
     int64_t n = 0;
     int rc = -1;
-    if (t && (end >= 0 || !gp_tokenizer_encode(t, "\n", 1, &ids, &n)))
+    if (t && (end >= 0 || !gp_tokenizer_encode(t, "\n", 1, false, &ids, &n)))
         rc = gp_generate(j->t.m, t, ids ? ids : &end, 1, &how, collect, text, NULL);
     gp_tokenizer_close(t);
     free(ids);

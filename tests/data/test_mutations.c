@@ -88,7 +88,7 @@ static void check_tokenizer(const gp_tokenizer *t)
     size_t length;
     uint8_t fingerprint[16];
     gp_tokenizer_fingerprint(t, fingerprint);
-    if (gp_tokenizer_encode(t, text, sizeof text, &ids, &count)) {
+    if (gp_tokenizer_encode(t, text, sizeof text, false, &ids, &count)) {
         assert_non_null(strstr(gp_error(), "not in the vocabulary"));
         return;
     }

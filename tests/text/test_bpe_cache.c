@@ -31,7 +31,7 @@ static void nearly_equal_pieces_have_ids_of_their_own(void **state)
             }
     int32_t *ids = NULL;
     int64_t count;
-    assert_int_equal(gp_tokenizer_encode(t, text.data, text.len, &ids, &count), 0);
+    assert_int_equal(gp_tokenizer_encode(t, text.data, text.len, false, &ids, &count), 0);
     assert_int_equal(count, text.len);
     for (int64_t i = 0; i < count; i++)
         assert_int_equal(ids[i], (uint8_t)text.data[i]);

@@ -107,7 +107,7 @@ static void text_is_encoded_as_tokenizers_does(void **state)
     gp_tokenizer *t = train(340, SIZE_MAX);
     int32_t *ids;
     int64_t count;
-    assert_int_equal(gp_tokenizer_encode(t, text, strlen(text), &ids, &count), 0);
+    assert_int_equal(gp_tokenizer_encode(t, text, strlen(text), false, &ids, &count), 0);
     assert_int_equal(count, ARRAY_LEN(want));
     assert_memory_equal(ids, want, sizeof want);
     free(ids);

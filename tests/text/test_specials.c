@@ -43,7 +43,7 @@ static void assert_ids(const gp_tokenizer *t, const char *text, const int32_t *w
     size_t n = strlen(text);
     int32_t *ids;
     int64_t got;
-    assert_int_equal(gp_tokenizer_encode_special(t, text, n, &ids, &got), 0);
+    assert_int_equal(gp_tokenizer_encode(t, text, n, true, &ids, &got), 0);
     assert_int_equal(got, count);
     assert_memory_equal(ids, want, (size_t)count * sizeof *ids);
     free(ids);
@@ -66,7 +66,7 @@ static void a_name_in_text_is_text_by_default(void **state)
     gp_tokenizer *t = make_small();
     int32_t *ids;
     int64_t count;
-    assert_int_equal(gp_tokenizer_encode(t, "<|imx", 5, &ids, &count), 0);
+    assert_int_equal(gp_tokenizer_encode(t, "<|imx", 5, false, &ids, &count), 0);
     assert_int_equal(count, 5);
     assert_memory_equal(ids, want, sizeof want);
     free(ids);

@@ -78,7 +78,7 @@ static void assert_ids(const gp_tokenizer *t, const char *text, const int32_t *w
 {
     int32_t *ids;
     int64_t got;
-    if (gp_tokenizer_encode(t, text, strlen(text), &ids, &got))
+    if (gp_tokenizer_encode(t, text, strlen(text), false, &ids, &got))
         fail_msg("%s", gp_error());
     assert_int_equal(got, count);
     assert_memory_equal(ids, want, (size_t)count * sizeof *ids);
@@ -192,7 +192,7 @@ static void gpt2_as_tiktoken_is_gpt2(void **state)
     assert_memory_equal(fingerprints[0], fingerprints[1], 16);
     int32_t *ids;
     int64_t count;
-    assert_int_equal(gp_tokenizer_encode(gpt2, text, strlen(text), &ids, &count), 0);
+    assert_int_equal(gp_tokenizer_encode(gpt2, text, strlen(text), false, &ids, &count), 0);
     assert_ids(t, text, ids, count);
     free(ids);
     gp_buf_release(&b);

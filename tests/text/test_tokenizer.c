@@ -30,7 +30,7 @@ static void assert_ids(const gp_tokenizer *t, const char *text, size_t n, const 
 {
     int32_t *ids;
     int64_t got;
-    if (gp_tokenizer_encode(t, text, n, &ids, &got))
+    if (gp_tokenizer_encode(t, text, n, false, &ids, &got))
         fail_msg("%s", gp_error());
     assert_int_equal(got, count);
     for (int64_t i = 0; i < count; i++)
@@ -44,7 +44,7 @@ static void assert_round_trip(const gp_tokenizer *t, const char *text, size_t n)
     int32_t *ids;
     int64_t count;
     size_t at = 0;
-    if (gp_tokenizer_encode(t, text, n, &ids, &count))
+    if (gp_tokenizer_encode(t, text, n, false, &ids, &count))
         fail_msg("%s", gp_error());
     for (int64_t i = 0; i < count; i++) {
         size_t length;
@@ -155,7 +155,7 @@ static int match(void *self, const int32_t *ids, int64_t count)
 static void assert_parts_agree(const gp_tokenizer *t, const char *text, size_t n, size_t part)
 {
     list l = {0};
-    assert_int_equal(gp_tokenizer_encode(t, text, n, &l.ids, &l.count), 0);
+    assert_int_equal(gp_tokenizer_encode(t, text, n, false, &l.ids, &l.count), 0);
     gp_encoder *e = gp_encoder_open(t, match, &l);
     for (int twice = 0; twice < 2; twice++) { /* an encoder begins anew after the end of a text */
         l.matched = 0;
@@ -274,7 +274,7 @@ static void neighbours_in_a_long_piece_do_not_merge(void **state)
         }
         int32_t *ids, *pair;
         int64_t count, two;
-        assert_int_equal(gp_tokenizer_encode(gpt2, text, sizeof text, &ids, &count), 0);
+        assert_int_equal(gp_tokenizer_encode(gpt2, text, sizeof text, false, &ids, &count), 0);
         for (int64_t i = 0; i + 1 < count; i++) {
             char both[512];
             size_t a, b;
@@ -282,7 +282,7 @@ static void neighbours_in_a_long_piece_do_not_merge(void **state)
             memcpy(both, p, a);
             p = gp_tokenizer_bytes(gpt2, ids[i + 1], &b);
             memcpy(both + a, p, b);
-            assert_int_equal(gp_tokenizer_encode(gpt2, both, a + b, &pair, &two), 0);
+            assert_int_equal(gp_tokenizer_encode(gpt2, both, a + b, false, &pair, &two), 0);
             assert_int_equal(two, 2);
             assert_int_equal(pair[0], ids[i]);
             free(pair);
@@ -329,9 +329,9 @@ static void a_character_that_is_missing_is_told_with_its_offset(void **state)
     int32_t *ids;
     int64_t count;
     gp_tokenizer *t = chars_of("abc", 3);
-    assert_int_equal(gp_tokenizer_encode(t, "ab\xe2\x82\xac", 5, &ids, &count), -1);
+    assert_int_equal(gp_tokenizer_encode(t, "ab\xe2\x82\xac", 5, false, &ids, &count), -1);
     assert_said("U+20AC at offset 2");
-    assert_int_equal(gp_tokenizer_encode(t, "abca\xff", 5, &ids, &count), -1);
+    assert_int_equal(gp_tokenizer_encode(t, "abca\xff", 5, false, &ids, &count), -1);
     assert_said("byte 0xff at offset 4");
 
     list l = {0};

@@ -82,13 +82,12 @@ static void check(size_t number, const char *how, const gp_tokenizer *t, const j
     int32_t *ids;
     int64_t count, before, after;
     const int32_t *first = gp_tokenizer_prefix(t, &before), *last = gp_tokenizer_suffix(t, &after);
-    assert_int_equal(gp_tokenizer_encode_special(t, json_string_value(text), json_string_length(text), &ids, &count),
-                     0);
+    assert_int_equal(gp_tokenizer_encode(t, json_string_value(text), json_string_length(text), true, &ids, &count), 0);
     assert_ids(number, how, text, json_object_get(one, "special"), ids, count);
     int32_t *plain;
     int64_t plain_count;
-    assert_int_equal(gp_tokenizer_encode(t, json_string_value(text), json_string_length(text), &plain, &plain_count),
-                     0);
+    assert_int_equal(
+        gp_tokenizer_encode(t, json_string_value(text), json_string_length(text), false, &plain, &plain_count), 0);
     assert_ids(number, "special tokens as text", text, json_object_get(one, "plain"), plain, plain_count);
     free(plain);
     int32_t *whole = gp_malloc((size_t)(before + count + after) * sizeof *whole);

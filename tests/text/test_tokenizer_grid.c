@@ -50,8 +50,8 @@ static int encode(const gp_tokenizer *t, const char *text, size_t n, bool specia
     int rc = 0;
     *f = (found){0};
     if (!part)
-        return special ? gp_tokenizer_encode_special(t, text, n, &f->ids, &f->count)
-                       : gp_tokenizer_encode(t, text, n, &f->ids, &f->count);
+        return special ? gp_tokenizer_encode(t, text, n, true, &f->ids, &f->count)
+                       : gp_tokenizer_encode(t, text, n, false, &f->ids, &f->count);
     gp_encoder *e = gp_encoder_open(t, collect, f);
     if (special)
         gp_encoder_allow_special(e);

@@ -21,7 +21,7 @@ static void assert_ids(const gp_tokenizer *t, const char *text, size_t n, const 
 {
     int32_t *ids;
     int64_t got;
-    if (gp_tokenizer_encode(t, text, n, &ids, &got))
+    if (gp_tokenizer_encode(t, text, n, false, &ids, &got))
         fail_msg("%s", gp_error());
     assert_int_equal(got, count);
     for (int64_t i = 0; i < count; i++)
@@ -204,11 +204,11 @@ static void a_special_token_takes_the_white_space_that_it_says(void **state)
         fail_msg("%s", gp_error());
     int32_t *ids;
     int64_t count;
-    assert_int_equal(gp_tokenizer_encode_special(t, "a <x>\n bc<x>", 12, &ids, &count), 0);
+    assert_int_equal(gp_tokenizer_encode(t, "a <x>\n bc<x>", 12, true, &ids, &count), 0);
     assert_int_equal(count, ARRAY_LEN(want));
     assert_memory_equal(ids, want, sizeof want);
     free(ids);
-    assert_int_equal(gp_tokenizer_encode(t, " <x>", 4, &ids, &count), 0);
+    assert_int_equal(gp_tokenizer_encode(t, " <x>", 4, false, &ids, &count), 0);
     assert_int_equal(count, 4);
     free(ids);
     gp_tokenizer_close(t);
@@ -231,7 +231,7 @@ static void a_byte_that_the_vocabulary_lacks_is_an_error_where_it_stands(void **
     assert_ids(t, "ab abab", 7, want, ARRAY_LEN(want));
     memset(text + 4, 'a', sizeof text - 5);
     text[4000] = '!';
-    assert_int_equal(gp_tokenizer_encode(t, text, strlen(text), &ids, &count), -1);
+    assert_int_equal(gp_tokenizer_encode(t, text, strlen(text), false, &ids, &count), -1);
     assert_said("byte 0x21 at offset 4000 is not in the vocabulary");
     gp_tokenizer_close(t);
 }
