@@ -74,7 +74,7 @@ static const gp_tool tool = {
         "own matrix-multiply rate and the rate at which it reads memory: utilization is the model's FLOPs a second "
         "over that measured peak (or --peak). Where the device is one of a few whose vendor's figure is known, that "
         "stands beside it; for others there is none. Speed is the median run, with the range that leaves out the "
-        "slowest and the fastest tenth. Above 100% the peak is wrong, and that is said.\n\n"
+        "slowest and the fastest tenth. Above 100% the peak is wrong, and a line says so.\n\n"
         "FLOPs of a token in a forward pass, counted by op: 2 (L (3CC + CC + 2CF) + CV) for the matrix products "
         "and 4 L C T for attention, F the MLP's width; the causal half of attention is not deducted. Training costs "
         "three times that. The usual estimate 6N + 12 L H Q T (Chowdhery et al. 2022, appendix B; Q = C/H) is printed "
@@ -111,7 +111,7 @@ static int preset_config(const args *a, gp_config *c)
     c->inner = 4 * c->channels;
     if (a->seq_len > c->positions)
         c->positions = a->seq_len;
-    return gp_config_check(c, "the model asked for");
+    return gp_config_check(c, "the requested model");
 }
 
 static gp_checkpoint *open_checkpoint(const args *a)

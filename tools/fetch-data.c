@@ -204,7 +204,8 @@ static void on_signal(int number)
 /* The parts of files are sound at every moment, so there is nothing to put in order. */
 static void on_signal_with_parts(int number)
 {
-    static const char text[] = "\nfetch-data: stopped; what came is kept, and the same command goes on from there\n";
+    static const char text[] =
+        "\nfetch-data: stopped; what was downloaded is kept; run the same command again to continue\n";
     stop(number, text, sizeof text - 1);
 }
 

@@ -33,7 +33,7 @@ static const gp_option options[] = {
     {"prompts", 0, GP_OPT_STRING, offsetof(args, prompts), "FILE|-", "many prompts, one JSON object a line; its \"id\" comes back with the samples", .nonempty = true, .one_of = "text"},
     {"jsonl", 0, GP_OPT_STRING, offsetof(args, jsonl), "FIELD", "the member that is the text, of --prompts or of --score's documents", .default_text = "prompt, with --prompts", .nonempty = true, .needs = "prompts|score", .excludes = "task!=text"},
     {"allow-special", 0, GP_OPT_FLAG, offsetof(args, allow_special), NULL, "a literal <|endoftext|> in a prompt or a scored text is that token, as in transformers; --no-allow-special: it is text"},
-    {"interactive", 'i', GP_OPT_FLAG, offsetof(args, interactive), NULL, "each line typed continues the text so far; Ctrl-C stops an answer, /reset begins anew, Ctrl-D or exit ends, /help says more", .one_of = "text", .excludes = "json|out"},
+    {"interactive", 'i', GP_OPT_FLAG, offsetof(args, interactive), NULL, "each line typed continues the text so far; Ctrl-C stops an answer, /reset begins anew, Ctrl-D or exit ends, /help lists the rest", .one_of = "text", .excludes = "json|out"},
 
     {"Sampling", .type = GP_OPT_GROUP},
     {"max-tokens", 'n', GP_OPT_INT, offsetof(args, max_tokens), "N", "new tokens a sample; 0 is valid", .min = 0, .max = 1e9, .excludes = "score"},
@@ -47,13 +47,13 @@ static const gp_option options[] = {
     {"seed", 's', GP_OPT_INT, offsetof(args, seed), "N", "of the random numbers", .min = 0, .max = 9e15, .excludes = "score"},
     {"stop", 0, GP_OPT_LIST, offsetof(args, stop), "TEXT", "end a sample before this text; \\n is a newline", .excludes = "score"},
     {"stop-ids", 0, GP_OPT_STRING, offsetof(args, stop_ids), "1,2,3", "end a sample at one of these token ids", .excludes = "score"},
-    {"ignore-end", 0, GP_OPT_FLAG, offsetof(args, ignore_end), NULL, "go on past the ids that end a text", .excludes = "score"},
+    {"ignore-end", 0, GP_OPT_FLAG, offsetof(args, ignore_end), NULL, "continue past the ids that end a text", .excludes = "score"},
 
     {"Scoring", .type = GP_OPT_GROUP},
     {"score", 0, GP_OPT_STRING, offsetof(args, score), "FILE|-", "in place of sampling, tell how likely this text is", .nonempty = true, .one_of = "text"},
     {"task", 0, GP_OPT_CHOICE, offsetof(args, task), "WHICH", "what --score's file is: text, or lines of JSON with questions", .choices = GP_CHOICES(GP_SCORE_TASKS), .needs = "score"},
     {"stride", 0, GP_OPT_INT, offsetof(args, stride), "N", "how far the window moves over a text longer than the context", .min = 1, .max = 1e9, .default_text = "half the context", .needs = "score", .excludes = "task!=text"},
-    {"from-end", 0, GP_OPT_FLAG, offsetof(args, from_end), NULL, "score a text's first token too, behind an end-of-text token (or what the tokenizer puts there)", .needs = "score", .excludes = "task!=text"},
+    {"from-end", 0, GP_OPT_FLAG, offsetof(args, from_end), NULL, "score a text's first token too, after an end-of-text token (or what the tokenizer puts there)", .needs = "score", .excludes = "task!=text"},
 
     {"Output", .type = GP_OPT_GROUP},
     {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|-", "where samples go", .default_text = "stdout", .nonempty = true, .excludes = "interactive"},
@@ -78,12 +78,12 @@ static const gp_tool tool = {
     .description =
         "Prints the prompt and its continuation, character by character as they come. The checkpoint is the first operand "
         "or --checkpoint or, without either, stdin; with it, stdin is the prompt unless another is given. Without any "
-        "prompt, or with an empty one, a sample begins behind an end-of-text token, or a newline where the tokenizer has "
+        "prompt, or with an empty one, a sample begins after an end-of-text token, or a newline where the tokenizer has "
         "none. It ends at an id of eos_token_id in generation_config.json or, where there is no such file, in config.json; "
         "where that names none, at the tokenizer's end-of-text token.\n\n"
         "A sample depends on the checkpoint, the prompt, --seed and its number: it is the same alone and among others, "
         "whatever their prompts. --repetition-penalty, --temperature, --top-k, --top-p and --min-p work in this order, "
-        "which is that of transformers. Past the model's context a sample goes on over the last half window.\n\n"
+        "which is that of transformers. Past the model's context a sample continues over the last half window.\n\n"
         "--json tells of each token the model's own log-probability (nats), before penalty, temperature and filters, and "
         "why the sample ended: length, end_of_text, stop_id or stop_text.\n\n"
         "--score slides a window of the context's length over the text, --stride tokens at a time, and in each scores "

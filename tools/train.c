@@ -20,7 +20,7 @@ static const gp_option options[] = {
     {"data", 'd', GP_OPT_LIST, AT(data), "FILE[=W]", "token stream to train on, as tokenize or llm.c writes it, or a quoted pattern ('shard_*.bin'); many are read as one long stream, in order, or with a weight each as sets that have that share of the rows", .default_text = "stdin", .nonempty = true},
     {"val", 0, GP_OPT_LIST, AT(val), "[NAME=]FILE", "token stream, or pattern, to evaluate on; each --val is a set with a loss of its own, and the first one's decides which checkpoint is best", .default_text = "a part of the data", .nonempty = true},
     {"val-fraction", 0, GP_OPT_FLOAT, AT(val_fraction), "F", "without --val: the last part of the data, cut at a document's start, is kept for evaluation", .min = 0, .max = 0.9, .excludes = "val|eval-batches=0"},
-    {"order", 0, GP_OPT_CHOICE, AT(order), "WHICH", "windows at random places, shuffled epochs, one behind the other, or each at the start of a document", .choices = GP_CHOICES(GP_DATA_ORDERS)},
+    {"order", 0, GP_OPT_CHOICE, AT(order), "WHICH", "windows at random positions, shuffled epochs, one after the other, or each at the start of a document", .choices = GP_CHOICES(GP_DATA_ORDERS)},
     {"format", 0, GP_OPT_CHOICE, AT(format), "WHICH", "format of the stream", .choices = GP_CHOICES(GP_STREAM_FORMATS), .default_text = "recognised"},
     {"vocab-size", 0, GP_OPT_INT, AT(vocab_size), "V", "vocabulary size, for raw streams that do not tell it", .min = 0, .max = 1e8},
 
@@ -34,7 +34,7 @@ static const gp_option options[] = {
     {"crop", 0, GP_OPT_FLAG, AT(crop), NULL, "a smaller --seq-len cuts the context of --init's model down to it; else the model keeps its context and trains on shorter sequences", .excludes = "resume|init=scratch"},
     {"dropout", 0, GP_OPT_FLOAT, AT(dropout), "P", "dropout of embeddings, attention and residual branches", .min = 0, .max = 0.95},
     {"init-std", 0, GP_OPT_FLOAT, AT(init_std), "X",
-     "standard deviation of fresh weights; behind a residual branch it is X / sqrt(2 layers)", .min = 0, .max = 1, .needs = "init=scratch"},
+     "standard deviation of initial weights; at the end of a residual branch it is X / sqrt(2 layers)", .min = 0, .max = 1, .needs = "init=scratch"},
     {"bias", 0, GP_OPT_FLAG, AT(bias), NULL, "biases in linears and norms, as GPT-2 has"},
     {"tied", 0, GP_OPT_FLAG, AT(tied), NULL, "the head shares the token embedding, as in GPT-2"},
 
@@ -44,7 +44,7 @@ static const gp_option options[] = {
     {"steps", 's', GP_OPT_INT, AT(steps), "N", "optimizer steps", .min = 0, .max = 1e12, .replaces = "epochs|tokens"},
     {"epochs", 0, GP_OPT_FLOAT, AT(epochs), "X", "instead of --steps: times through the training data, 0.5 is half of it", .min = 1e-9, .max = 1e9, .replaces = "steps|tokens"},
     {"tokens", 0, GP_OPT_INT, AT(tokens), "N", "instead of --steps: tokens to train on, in all", .min = 1, .max = 1e17, .replaces = "steps|epochs"},
-    {"max-time", 0, GP_OPT_TIME, AT(max_time), "TIME", "90s, 10m, 2h: then the step is finished and saved, and --resume goes on; the schedule keeps its steps", .min = 0.001, .max = 1e9},
+    {"max-time", 0, GP_OPT_TIME, AT(max_time), "TIME", "90s, 10m, 2h: then the step is completed and saved, and --resume continues; the schedule keeps its steps", .min = 0.001, .max = 1e9},
     {"schedule", 0, GP_OPT_CHOICE, AT(schedule), "WHICH", "of the learning rate after its warm-up; wsd keeps it and lets it fall by 1 - sqrt at the end", .choices = GP_CHOICES(GP_SCHEDULES)},
     {"lr", 0, GP_OPT_FLOAT, AT(lr), "X", "peak learning rate", .min = 0, .max = 10, .default_text = "by width: nano 2e-3, gpt2 6e-4, medium 3e-4, large 2.5e-4, xl 2e-4; with --init 3e-5"},
     {"min-lr", 0, GP_OPT_FLOAT, AT(min_lr), "X", "learning rate at the end of the schedule", .min = 0, .max = 10, .default_text = "2e-4, at most --lr; a tenth of an --lr that is not given", .excludes = "schedule=constant"},
@@ -60,10 +60,10 @@ static const gp_option options[] = {
     {"skip-norm-z", 0, GP_OPT_FLOAT, AT(skip_norm_z), "Z", "the same by the gradients' norm", .min = 0, .max = 11},
     {"seed", 0, GP_OPT_INT, AT(seed), "N", "of weights, data order and dropout", .min = 0, .max = 9e15},
 
-    {"What is told and kept", .type = GP_OPT_GROUP},
+    {"Output and checkpoints", .type = GP_OPT_GROUP},
     {"out", 'o', GP_OPT_STRING, AT(out), "DIR|-", "run directory to make, or - for a checkpoint on stdout", .default_text = "- into a pipe or file, else run", .nonempty = true},
     {"run", 0, GP_OPT_STRING, AT(run), "DIR", "with --out -: a run directory beside it", .nonempty = true, .excludes = "resume"},
-    {"resume", 0, GP_OPT_STRING, AT(resume), "RUN", "go on with a run, with its options unless given here; RUN/ckpt-N or RUN/best goes back to that checkpoint first and removes what came after it", .unlogged = true, .nonempty = true},
+    {"resume", 0, GP_OPT_STRING, AT(resume), "RUN", "continue a run, with its options unless given here; RUN/ckpt-N or RUN/best goes back to that checkpoint first and removes what came after it", .unlogged = true, .nonempty = true},
     {"eval-every", 0, GP_OPT_INT, AT(eval_every), "N", "steps between evaluations, beside those at each checkpoint; 0 = only these", .min = 0, .max = 1e12, .excludes = "eval-batches=0"},
     {"eval-batches", 0, GP_OPT_INT, AT(eval_batches), "N", "batches an evaluation takes; 0 = no evaluation", .min = 0, .max = 1e9},
     {"eval-documents", 0, GP_OPT_FLAG, AT(eval_documents), NULL, "at the end, score validation documents whole where their entropy is known (stories), beside that floor"},
@@ -96,8 +96,8 @@ static const gp_tool tool = {
         "Reads a token stream (FILE, --data, or stdin), trains a model, and leaves a run directory that sample, "
         "eval-mfu, convert-gpt2 and transformers' from_pretrained load; or, with --out -, one checkpoint on stdout.\n\n"
         "A run directory holds checkpoints, log.jsonl (one object a step) and config.yaml, every option of the "
-        "run: `train --config RUN/config.yaml -o AGAIN` repeats it, `train --resume RUN` goes on with it.\n\n"
-        "Ctrl-C finishes the step, saves a checkpoint and says how to go on, as SIGTERM and a terminal that hangs "
+        "run: `train --config RUN/config.yaml -o AGAIN` repeats it, `train --resume RUN` continues it.\n\n"
+        "Ctrl-C finishes the step, saves a checkpoint and prints how to continue, as SIGTERM and a terminal that hangs "
         "up do; a second one ends at once.",
     .examples = "# a small model of Shakespeare's characters\n"
                 "train --data shakespeare.tok --preset nano --seq-len 64 --steps 2000 -o run\n"
@@ -160,7 +160,7 @@ static int parse(args *a, args *before, int argc, char **argv)
     if (rc != GP_OPTIONS_RUN || !a->o.resume)
         return rc;
     if (strcmp(a->o.init, "scratch"))
-        return gp_tool_usage(&tool, "--resume goes on with a run, --init begins one: give one of them");
+        return gp_tool_usage(&tool, "--resume continues a run, --init begins one: give one of them");
     if (a->o.out && strcmp(a->o.out, "-"))
         return gp_tool_usage(&tool, "--resume writes into its run, --out makes a new one: give one of them");
     char *config = gp_train_resumable(a->o.resume);
@@ -215,7 +215,7 @@ int main(int argc, char **argv)
     if (a.o.schedule != GP_SCHEDULE_CONSTANT && a.o.min_lr > a.o.lr)
         return gp_tool_usage(&tool, "--min-lr %g is above --lr %g: the rate would rise", a.o.min_lr, a.o.lr);
     if (a.o.decay_steps && a.o.decay_steps <= a.o.warmup && a.o.schedule != GP_SCHEDULE_CONSTANT)
-        return gp_tool_usage(&tool, "--decay-steps %lld is not behind --warmup %lld", (long long)a.o.decay_steps,
+        return gp_tool_usage(&tool, "--decay-steps %lld is not after --warmup %lld", (long long)a.o.decay_steps,
                              (long long)a.o.warmup);
     if (!a.o.data.count && !a.o.resume && isatty(STDIN_FILENO))
         return gp_tool_usage(&tool, "no token stream: give a FILE, or pipe one in (tokenize makes them)");

@@ -3,7 +3,7 @@
  *     gp_checkpoint *ckpt = gp_checkpoint_open("run");        // a file, a folder, or "-": stdin
  *     gp_model *m = ckpt ? gp_checkpoint_model(ckpt, be, false) : NULL;
  *     if (!m) ...gp_error()...
- *     gp_checkpoint_close(ckpt);                              // m goes on without it
+ *     gp_checkpoint_close(ckpt);                              // m no longer needs it
  *
  *     ckpt = gp_checkpoint_of_model(m, tokenizer, length);
  *     gp_checkpoint_write(ckpt, "out.safetensors", "safetensors", GP_F32);
@@ -48,7 +48,7 @@ GP_API const char *gp_checkpoint_tokenizer(const gp_checkpoint *c, size_t *lengt
  * for. NULL: it can be, or there is none. Ids alone need no tokenizer; the text of it is carried along all the same. */
 GP_API const char *gp_checkpoint_tokenizer_problem(const gp_checkpoint *c);
 
-/* Something a person should be told of its tokenizer, such as that files of the folder disagree; NULL: nothing. */
+/* A warning to show about its tokenizer, such as that files of the folder disagree; NULL: nothing. */
 GP_API const char *gp_checkpoint_tokenizer_warning(const gp_checkpoint *c);
 
 /* The tokenizer, ready for use; NULL in *t where there is none. -1 where it cannot be used. The caller closes it. */
@@ -60,7 +60,7 @@ GP_API bool gp_checkpoint_fingerprint(const gp_checkpoint *c, uint8_t fingerprin
 /* "safetensors", ...; "memory" for a model */
 GP_API const char *gp_checkpoint_format(const gp_checkpoint *c);
 
-/* Something a person should be told, such as that a run's last checkpoint is broken and an older one was
+/* A warning to show, such as that a run's last checkpoint is broken and an older one was
  * taken; NULL: nothing. */
 GP_API const char *gp_checkpoint_warning(const gp_checkpoint *c);
 

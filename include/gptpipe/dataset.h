@@ -38,7 +38,7 @@ extern "C" {
 typedef struct gp_dataset gp_dataset;
 
 typedef struct gp_dataset_options {
-    const char *split;             /* "train", ...; NULL: all of them, one behind the other */
+    const char *split;             /* "train", ...; NULL: all of them, one after the other */
     const gp_catalog *catalog;     /* where names are looked up; NULL: in the built-in one */
     const char *folder;            /* where the files of a name are; NULL: data */
     const gp_fetch_options *fetch; /* brings them there when they are not; NULL: it is a failure */

@@ -45,7 +45,7 @@ typedef struct gp_span {
 
 typedef struct gp_stream_set {
     const char *name; /* for people */
-    gp_span *spans;   /* (count) one behind the other */
+    gp_span *spans;   /* (count) one after the other */
     int count;
     double weight; /* above 0; of no use where there is one set */
 } gp_stream_set;

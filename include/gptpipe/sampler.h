@@ -8,7 +8,7 @@
  *
  *     static int print(void *self, int64_t sample, const char *bytes, size_t n, bool done) { ... return 0; }
  *
- * gp_generate_all takes several prompts, and tells each token with its log-probability.
+ * gp_generate_all takes several prompts, and reports each token with its log-probability.
  */
 #ifndef GPTPIPE_SAMPLER_H
 #define GPTPIPE_SAMPLER_H
@@ -36,7 +36,7 @@ typedef struct gp_generation {
     const int32_t *stop_ids; /* (stop_id_count) ids that end a sample, their text not emitted */
     int64_t stop_id_count;
     bool stop_at_end_of_text; /* the configuration's ids end a sample; without them the tokenizer's end-of-text */
-    bool logprobs;            /* gp_token_event tells log-probabilities; gp_generate has no use for them */
+    bool logprobs;            /* gp_token_event has log-probabilities; gp_generate has no use for them */
     int64_t top_logprobs;     /* with logprobs: and this many of the likeliest tokens, GP_MAX_TOP_LOGPROBS at most */
     gp_context *context;      /* of which the one prompt is all (gp_context_prompt), one sample of it; or NULL */
 } gp_generation;
@@ -94,7 +94,7 @@ typedef int gp_token_fn(void *self, const gp_token_event *d);
 typedef struct gp_generate_stats {
     int64_t tokens;        /* drawn, over all samples */
     int64_t long_prompts;  /* prompts that did not fit the context: only their last half window was read */
-    int64_t refills;       /* how often a sample ran past the context and went on over its last half window */
+    int64_t refills;       /* how often a sample ran past the context and continued over its last half window */
     double seconds;        /* in all */
     double decode_seconds; /* of it, for tokens run through the model one at a time */
     /* bytes that were read in these: each time all weights that a token passes (every one but the position table, and
@@ -103,7 +103,7 @@ typedef struct gp_generate_stats {
     double decode_bytes;
 } gp_generate_stats;
 
-/* A context that goes on: lines of a person and answers of the model in turn. Its keys and values stay in the model's
+/* A conversation: lines of a person and answers of the model in turn. Its keys and values stay in the model's
  * cache, and of a line only what is new is read:
  *
  *     gp_context *c = gp_context_open();
@@ -118,7 +118,7 @@ typedef struct gp_generate_stats {
  * The context is what was read and handed out: an answer without the stop text or end-of-text that ended it, and as
  * much of one that fn stopped as fn has had. The first line is a prompt as gp_prompts_add_text makes one; a later one
  * begins on a line of its own, where the vocabulary has a newline; an empty one adds nothing, and the model continues.
- * Past the model's context it goes on over the last half window, as any sample does. */
+ * Past the model's context it continues over the last half window, as any sample does. */
 GP_API gp_context *gp_context_open(void);
 GP_API void gp_context_close(gp_context *c); /* NULL: nothing */
 GP_API void gp_context_reset(gp_context *c); /* it is empty, as at first */

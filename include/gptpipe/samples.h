@@ -4,7 +4,7 @@
  *     rc = gp_generate_all(model, tokenizer, prompts.items, prompts.count, &how, gp_samples_print, s, NULL);
  *     gp_samples_close(s);
  *
- * Samples come interleaved; they are printed one behind the other: the first that is not complete streams, later ones
+ * Samples come interleaved; they are printed one after the other: the first that is not complete streams, later ones
  * wait in memory. An object:
  *
  *     {"prompt": "Once", "sample": 0, "text": " upon", "finish": "length", "ids": [2402], "logprobs": [-0.7],

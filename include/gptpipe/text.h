@@ -1,4 +1,4 @@
-/* text.h: text on its way into a token stream: files one behind the other, or stdin.
+/* text.h: text on its way into a token stream: files one after the other, or stdin.
  *
  *     gp_text *t = gp_text_open(&(gp_list){.items = paths, .count = 2}, &(gp_text_options){0}); // none, or "-": stdin
  *     gp_text_part p;
@@ -59,7 +59,7 @@ typedef struct gp_text_part {
     bool file_ends; /* nothing more of this file comes */
     int64_t offset; /* of data in what `file` names, for messages */
     const char *file;   /* the file's name, or "NAME: line 3" */
-    int64_t begin, end; /* in bytes of all files one behind the other, the separator or the whole line included */
+    int64_t begin, end; /* in bytes of all files one after the other, the separator or the whole line included */
 } gp_text_part;
 
 /* The next part, cut at each separator (length 0: at none), or line by line of JSON Lines, whose separator does not

@@ -79,7 +79,7 @@ GP_API const char *gp_tokenizer_kind(const gp_tokenizer *t); /* "char", "bytes",
  * that give other ids, where it has any: the first 16 bytes. */
 GP_API void gp_tokenizer_fingerprint(const gp_tokenizer *t, uint8_t fingerprint[16]);
 
-/* Something a person should be told, such as that a folder's files disagree; NULL: nothing. Valid until close. */
+/* A warning to show, such as that a folder's files disagree; NULL: nothing. Valid until close. */
 GP_API const char *gp_tokenizer_warning(const gp_tokenizer *t);
 
 /* The ids that a tokenizer.json puts before and after each text (its post_processor, such as a beginning-of-text
@@ -112,7 +112,7 @@ GP_API int gp_tokenizer_encode_whole(const gp_tokenizer *t, const char *text, si
  * are its name. */
 GP_API const char *gp_tokenizer_bytes(const gp_tokenizer *t, int32_t id, size_t *length);
 
-/* Writes the bytes of `count` ids to text, one behind the other, *length of them. Gives the number of ids that were
+/* Writes the bytes of `count` ids to text, one after the other, *length of them. Gives the number of ids that were
  * done: it stops before one that is out of range (gp_tokenizer_bytes gives NULL for it) or needs more than what is left
  * of `room`. */
 GP_API int64_t gp_tokenizer_decode(const gp_tokenizer *t, const int32_t *ids, int64_t count, char *text, size_t room,

@@ -60,7 +60,7 @@ GP_API const gp_tokens_info *gp_tokens_get_info(const gp_tokens *s);
 /* Checks the CRC and that every id is below vocab_size. 0 or -1. */
 GP_API int gp_tokens_verify(const gp_tokens *s);
 
-/* count ids from `first` on. -1 when one is >= vocab_size (its place is told) or the range is outside. */
+/* count ids from `first` on. -1 when one is >= vocab_size (the message has its position) or the range is outside. */
 GP_API int gp_tokens_read(const gp_tokens *s, int64_t first, int64_t count, int32_t *ids);
 
 /* Start of document i, 0 <= i <= documents; the last one is count. Only with an index. */

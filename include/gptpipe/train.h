@@ -77,7 +77,7 @@ typedef struct gp_train_options {
     bool eval_documents; /* at the end, score the validation documents one by one */
     const char *out;     /* run directory, or "-" for a checkpoint on stdout */
     const char *run;     /* run directory when out is "-" */
-    const char *resume;  /* run directory to go on with, or one of its checkpoints */
+    const char *resume;  /* run directory to continue, or one of its checkpoints */
     bool quiet, json;
     bool tensorboard; /* an event file in the run directory */
     bool dry_run;     /* nothing is written: sizes, memory and time are printed on stdout */

@@ -138,7 +138,7 @@ static void announce(const gp_fetch_job *jobs, int count, const gp_fetch_options
     for (int i = 0; i < count; i++)
         series = series || jobs[i].file->shards > 0;
     fprintf(stderr, "%s to come in %d file%s%s\n", gp_format_bytes(size, sum), files, files == 1 ? "" : "s",
-            series ? "; --shards N takes the first N of a series, and what came is kept" : "");
+            series ? "; --shards N takes the first N of a series, and what was downloaded is kept" : "");
 }
 
 /* ---- folders --------------------------------------------------------------------------------------------- */

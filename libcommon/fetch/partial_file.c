@@ -138,7 +138,7 @@ int gp_partial_add(gp_partial *p, const void *data, size_t n)
         if (written <= 0)
             return fail("%s: cannot be written: %s%s", p->temporary ? p->temporary : "temporary file",
                         strerror(written ? errno : ENOSPC),
-                        p->temporary ? "; what came is kept, make room and run it again" : "");
+                        p->temporary ? "; what was downloaded is kept; free some space and run it again" : "");
         from += written;
         n -= (size_t)written;
         p->done += written;

@@ -1,4 +1,4 @@
-/* context.c: a context that goes on from one answer to the next line. See sampler.h. */
+/* context.c: a context that continues from one answer to the next line. See sampler.h. */
 #include "infer/generate.h"
 
 #include <stdlib.h>

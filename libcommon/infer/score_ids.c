@@ -22,10 +22,10 @@ typedef struct pass {
     bool *greedy;           /* (rows) the target is the likeliest */
     gp_token_logprob **top; /* (rows) where the likeliest go, or NULL */
     int64_t tops;
-    bool greedily;      /* greedy is asked for */
-    float *logits;      /* (LOOK,V) */
-    void *device;       /* the same in the backend's memory */
-    gp_scored_fn *told; /* or NULL */
+    bool greedily;    /* greedy is asked for */
+    float *logits;    /* (LOOK,V) */
+    void *device;     /* the same in the backend's memory */
+    gp_scored_fn *fn; /* or NULL */
     void *self;
 } pass;
 
@@ -187,8 +187,8 @@ static int run_all(pass *p, gp_passage *sorted, int64_t count)
     for (int64_t n = 0; n < all->source.batches && !rc; n++) {
         p->spans = sorted + all->first[n];
         rc = gp_source_fill(&all->source, n, &p->batch) || run(p) ? -1 : 0;
-        if (!rc && p->told)
-            p->told(p->self, all->first[n + 1]);
+        if (!rc && p->fn)
+            p->fn(p->self, all->first[n + 1]);
     }
     gp_batch_close(&p->batch);
     gp_source_close(&all->source);
@@ -198,7 +198,7 @@ static int run_all(pass *p, gp_passage *sorted, int64_t count)
 int gp_score_passages(gp_model *m, gp_passage *spans, int64_t count, bool greedy, gp_scored_fn *fn, void *self)
 {
     if (!m->config.causal || m->config.head != GP_HEAD_LM)
-        return fail("the model is not causal (BERT, RoBERTa): it does not tell how likely a text is");
+        return fail("the model is not causal (BERT, RoBERTa): it gives no likelihood of a text");
     for (int64_t i = 0; i < count; i++) {
         spans[i].log_p = 0;
         if (check(m, &spans[i], i))
@@ -220,7 +220,7 @@ int gp_score_passages(gp_model *m, gp_passage *spans, int64_t count, bool greedy
               .tops = tops,
               .logits = looks ? gp_malloc(logits) : NULL,
               .device = looks ? m->be->ops->alloc(m->be, logits) : NULL,
-              .told = fn,
+              .fn = fn,
               .self = self};
     int64_t *order = gp_calloc((size_t)count, sizeof *order);
     gp_passage *sorted = gp_calloc((size_t)count, sizeof *sorted);

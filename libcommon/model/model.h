@@ -87,7 +87,7 @@ enum { GP_DRAWS_PENDING = 8 };
 typedef struct gp_rows {
     gp_arena device, host;
     int32_t *samples,
-        *drawn;   /* (B) each, one behind the other: the key of a row's next random number; sample < 0: idle */
+        *drawn;   /* (B) each, one after the other: the key of a row's next random number; sample < 0: idle */
     int32_t *ids; /* (B) what was drawn, for gp_model_sample */
     int32_t *host_samples, *host_drawn,
         *host_places; /* (B) what the device's will be once all that is issued is done */

@@ -235,7 +235,7 @@ static gp_run *open_begun(const char *path)
         begun = gp_exists(config);
     free(config);
     if (!begun)
-        fail("%s: has no checkpoint to go on with", path);
+        fail("%s: has no checkpoint to resume from", path);
     return begun > 0 ? open_folder(path) : NULL;
 }
 

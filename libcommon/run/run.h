@@ -5,7 +5,7 @@
  *       ckpt-00001000/    made under another name, flushed, renamed: what is called so is whole
  *       last, best        links, replaced by rename
  *       model.safetensors -> last/model.safetensors
- *       log.jsonl         appended to; cut back when a run goes on from an older checkpoint
+ *       log.jsonl         appended to; cut back when a run continues from an older checkpoint
  *       .lock             held by flock while the run is written, holds the writer's process id */
 #ifndef GP_RUN_RUN_H
 #define GP_RUN_RUN_H
@@ -17,7 +17,7 @@ typedef struct gp_run gp_run;
 /* Makes the folder and locks it; one with anything in it is refused. NULL on failure. */
 gp_run *gp_run_create(const char *path);
 
-/* Locks a run to go on with it, and removes what a killed writer left half-done. It has a checkpoint, or at least the
+/* Locks a run to continue it, and removes what a killed writer left half-done. It has a checkpoint, or at least the
  * config.yaml that stands there before the first one. NULL on failure. */
 gp_run *gp_run_open(const char *path);
 

@@ -123,7 +123,7 @@ static bool in_order(const gp_token *tokens, int64_t count)
     return true;
 }
 
-/* The bytes of all tokens, which are in order and of all ids, one behind the other. Most often they lie so already. */
+/* The bytes of all tokens, which are in order and of all ids, one after the other. Most often they lie so already. */
 static void put_bytes(gp_vocab *v, const gp_token *tokens, const gp_buf *b)
 {
     size_t run = 0; /* the first of those that lie as they should and are not copied yet */

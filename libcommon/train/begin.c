@@ -51,7 +51,7 @@ static int config_from_scratch(const gp_job *j, gp_config *c)
     c->bias = o->bias;
     c->tied = o->tied;
     c->dropout_embd = c->dropout_attn = c->dropout_resid = o->dropout;
-    return gp_config_check(c, "the model asked for");
+    return gp_config_check(c, "the requested model");
 }
 
 /* Whether a checkpoint's model can read this stream. */
@@ -73,7 +73,7 @@ static int check_size(const char *path, const char *what, int64_t theirs, int64_
 {
     if (!asked || asked == theirs)
         return 0;
-    return fail("%s: has %lld %s, %lld were asked for; a checkpoint keeps its sizes", path, (long long)theirs, what,
+    return fail("%s: has %lld %s, %lld requested; a checkpoint's sizes cannot change", path, (long long)theirs, what,
                 (long long)asked);
 }
 
@@ -84,7 +84,8 @@ static int check_flag(const gp_job *j, const char *path, const char *flag, bool 
     const gp_tool *tool = j->o->tool;
     if (has == asked || (asked && !(tool && gp_options_on_command_line(tool, flag))))
         return 0;
-    return fail("%s: %s, --%s%s was asked for; a checkpoint keeps what it has", path, what, asked ? "" : "no-", flag);
+    return fail("%s: %s, --%s%s was requested; a checkpoint's layout cannot change", path, what, asked ? "" : "no-",
+                flag);
 }
 
 /* What was asked for must not contradict a checkpoint's configuration, but for the context, which may be cropped to
@@ -290,8 +291,8 @@ static int put_damaged_aside(gp_job *j)
         char *name;
         if (gp_run_set_aside(j->run, j->damaged[i].step, &name))
             return -1;
-        gp_report_warn(&j->t.report, "%s; it is kept as %s, and step %lld is continued from", j->damaged[i].why, name,
-                       (long long)j->t.step);
+        gp_report_warn(&j->t.report, "%s; it was renamed %s, and training continues from step %lld", j->damaged[i].why,
+                       name, (long long)j->t.step);
         free(name);
     }
     return 0;

@@ -6,7 +6,7 @@
 #include "gptpipe/loader.h"
 #include "model/model.h"
 
-/* Fixed batches of (B,T) out of a set, the same ones at every evaluation: its first windows, one behind the other, or
+/* Fixed batches of (B,T) out of a set, the same ones at every evaluation: its first windows, one after the other, or
  * where training's rows begin with documents, documents drawn once. */
 typedef struct gp_evaluation {
     const char *name; /* the set's */

@@ -109,7 +109,7 @@ int gp_job_save(gp_job *j, double val_loss)
     if (gp_run_make_room(j->run, j->t.step, &others))
         return -1;
     if (others)
-        gp_report_warn(&j->t.report, "%s: has a checkpoint of step %lld that this run did not write; it is kept as %s",
+        gp_report_warn(&j->t.report, "%s: has a checkpoint of step %lld that this run did not write; it was renamed %s",
                        gp_run_path(j->run), (long long)j->t.step, others);
     free(others);
     j->state.step = j->t.step;

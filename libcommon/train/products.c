@@ -74,7 +74,7 @@ int gp_products_read(gp_products *p, const char *path)
         return there > 0 ? -1 : rc;
     json_t *root = gp_json_load(text.data ? text.data : "", text.len, JSON_REJECT_DUPLICATES, &e);
     if (!root || !take_all(p, root))
-        rc = fail("%s: is not what train writes there (the ways in which this run's products are made); bring "
+        rc = fail("%s: is not a record of products by train (which algorithm each matrix product uses); bring "
                   "it back, or remove it to have them chosen again, with which bits differ",
                   path);
     json_decref(root);

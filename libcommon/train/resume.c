@@ -1,4 +1,4 @@
-/* resume.c: what may change when a run goes on, and what is told and recorded of it. */
+/* resume.c: what may change when a run is resumed, and what is reported and recorded of it. */
 #include "base/file.h"
 #include "cli/options.h"
 #include "train/job.h"
@@ -43,8 +43,8 @@ static int check_version(const char *run, const char *config)
     if (known < 1)
         return fail("%s: is not a run of train: its config.yaml records no version", run);
     if (newer > 0)
-        return fail("%s: was written by gptpipe %d.%d.%d, which is newer than this one (%s): go on with that one", run,
-                    theirs[0], theirs[1], theirs[2], gp_version());
+        return fail("%s: was written by gptpipe %d.%d.%d, which is newer than this one (%s): resume with that version",
+                    run, theirs[0], theirs[1], theirs[2], gp_version());
     return 0;
 }
 
@@ -86,7 +86,7 @@ char *gp_train_resumable(const char *path)
 /* ---- options that changed -------------------------------------------------------------------------------- */
 
 typedef struct changes {
-    gp_buf told; /* "lr 0.002 -> 0.001, ..." */
+    gp_buf changes; /* "lr 0.002 -> 0.001, ..." */
     json_t *recorded;
     char *refused; /* the first that may not change */
 } changes;
@@ -113,7 +113,7 @@ static void see_change(void *self, const char *name, const char *was, const char
         return;
     if (!c->refused && among(name, fixed, ARRAY_LEN(fixed)))
         c->refused = gp_format("--%s is %s in this run and cannot become %s", name, was, is);
-    gp_buf_printf(&c->told, "%s%s %s -> %s", c->told.len ? ", " : "", name, was, is);
+    gp_buf_printf(&c->changes, "%s%s %s -> %s", c->changes.len ? ", " : "", name, was, is);
     json_object_set_new(c->recorded, name, json_pack("[ss]", was, is));
 }
 
@@ -145,11 +145,11 @@ int gp_job_compare_options(gp_job *j)
         gp_options_compare(o->tool, o->args_before, o->args, see_change, &c);
     if (c.refused)
         rc = fail("%s: %s", o->resume, c.refused);
-    else if (c.told.len)
-        gp_report_say(&j->t.report, "changed at step %lld: %s", (long long)j->t.step, c.told.data);
+    else if (c.changes.len)
+        gp_report_say(&j->t.report, "changed at step %lld: %s", (long long)j->t.step, c.changes.data);
     json_decref(j->changed);
     j->changed = c.recorded;
-    gp_buf_release(&c.told);
+    gp_buf_release(&c.changes);
     free(c.refused);
     return rc;
 }

@@ -56,7 +56,7 @@ static int stop(gp_trainer *t, const gp_step *s)
     gp_nonfinite c;
     double loss = unsigned_nan(s->loss), norm = unsigned_nan((double)s->grad_norm);
     t->be->ops->sync(t->be);
-    t->step = t->heard;
+    t->step = t->received;
     begin_step(t);
     if (gp_find_nonfinite(&c, t->m, t->o->grad_accum, micro_batch, t))
         return -1;
@@ -86,13 +86,13 @@ static bool is_outlier(gp_trainer *t, gp_step_report *s)
     for (size_t i = 0; i < ARRAY_LEN(seen); i++)
         if (seen[i].most > 0 && seen[i].z > seen[i].most) { /* not so while it is NAN */
             gp_report_say(&t->report, "step %lld is skipped: its %s of %.4g stands %.2f deviations above the mean",
-                          (long long)t->heard + 1, seen[i].what, seen[i].value, seen[i].z);
+                          (long long)t->received + 1, seen[i].what, seen[i].value, seen[i].z);
             return true;
         }
     return false;
 }
 
-/* ---- issued, heard of ------------------------------------------------------------------------------------ */
+/* ---- issued, received --------------------------------------------------------------------------------------- */
 
 /* All of a step that needs nothing of the host; of one that may be an outlier not the update. */
 static int issue(gp_trainer *t)
@@ -113,10 +113,10 @@ static int issue(gp_trainer *t)
     return 0;
 }
 
-/* The oldest step that nobody has heard of. */
+/* The oldest step whose results were not received yet. */
 static int hear(gp_trainer *t)
 {
-    gp_issued *step = &t->issued[t->heard % GP_IN_FLIGHT];
+    gp_issued *step = &t->issued[t->received % GP_IN_FLIGHT];
     t->be->ops->mark_wait(t->be, &step->done);
     const gp_step *s = step->came;
     if (s->skip)
@@ -131,7 +131,7 @@ static int hear(gp_trainer *t)
             gp_optimizer_update(&t->optimizer, t->m);
     }
     double now = gp_now();
-    report.step = ++t->heard;
+    report.step = ++t->received;
     report.seconds = now - fmax(step->began, t->heard_at); /* it may have waited behind the one before it */
     t->heard_at = now;
     gp_report_step(&t->report, &report);
@@ -141,7 +141,7 @@ static int hear(gp_trainer *t)
 /* Hears of all but the newest `ahead` steps. */
 static int catch_up(gp_trainer *t, int64_t ahead)
 {
-    while (t->step - t->heard > ahead)
+    while (t->step - t->received > ahead)
         if (hear(t))
             return -1;
     return 0;

@@ -41,9 +41,9 @@ static int loop(gp_job *j)
         if (evaluates && gp_trainer_evaluate(t, &j->val_loss))
             return -1;
         if (samples && gp_job_sample(j))
-            gp_report_warn(&t->report, "%s; training goes on without this sample", gp_error());
+            gp_report_warn(&t->report, "%s; training continues without this sample", gp_error());
         if (saves && !last && gp_job_save(j, j->val_loss)) /* the last one must succeed; see finish */
-            gp_report_warn(&t->report, "%s; training goes on, the last checkpoint stays", gp_error());
+            gp_report_warn(&t->report, "%s; training continues, the last checkpoint remains", gp_error());
     }
     return gp_trainer_wait(t);
 }
@@ -54,7 +54,7 @@ static int save_last(gp_job *j)
         return 0;
     char *why = gp_strdup(gp_error());
     if (j->saved >= 0)
-        fail("%s; the checkpoint of step %lld stays: --resume goes on from it", why, (long long)j->saved);
+        fail("%s; the checkpoint of step %lld remains: --resume continues from it", why, (long long)j->saved);
     free(why);
     return -1;
 }
@@ -86,7 +86,7 @@ static int finish(gp_job *j)
     if (j->o->json)
         gp_report_summary(&t->report, t->step, took, j->state.best_loss);
     if (j->run && early)
-        gp_report_say(&t->report, "stopped%s; go on with: %strain --resume %s", stopped ? "" : ", its time is over",
+        gp_report_say(&t->report, "stopped%s; to continue: %strain --resume %s", stopped ? "" : ", its time is over",
                       gp_tool_prefix(), gp_run_path(j->run));
     else if (j->run)
         gp_report_say(&t->report, "the run is in %s; try: %ssample --checkpoint %s", gp_run_path(j->run),
@@ -103,10 +103,10 @@ static void under_way(void *self, char *text, size_t size)
         gp_run_checkpoint(j->run, 0, &last);
     gp_report_end(&j->t.report);
     if (last)
-        snprintf(text, size, "; this was step %lld; %s is kept, go on with: %strain --resume %s",
-                 (long long)j->t.heard + 1, last, gp_tool_prefix(), gp_run_path(j->run));
+        snprintf(text, size, "; this was step %lld; %s is kept, to continue: %strain --resume %s",
+                 (long long)j->t.received + 1, last, gp_tool_prefix(), gp_run_path(j->run));
     else
-        snprintf(text, size, "; this was step %lld; no checkpoint was saved before it", (long long)j->t.heard + 1);
+        snprintf(text, size, "; this was step %lld; no checkpoint was saved before it", (long long)j->t.received + 1);
     free(last);
 }
 

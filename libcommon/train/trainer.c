@@ -202,7 +202,7 @@ int gp_trainer_open_model(gp_trainer *t, gp_model *m)
 
 void gp_trainer_begin_at(gp_trainer *t, int64_t step)
 {
-    t->step = t->heard = step;
+    t->step = t->received = step;
 }
 
 void gp_trainer_close(gp_trainer *t)

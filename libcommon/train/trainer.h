@@ -37,7 +37,7 @@ typedef struct gp_trainer {
     gp_staged staged[GP_IN_FLIGHT];
     gp_issued issued[GP_IN_FLIGHT];
     int64_t step;                /* issued steps */
-    int64_t heard;               /* steps that were done and told; all of them, but on a backend that runs ahead */
+    int64_t received;            /* steps whose results were received; all of them, but on a backend that runs ahead */
     double heard_at;             /* gp_now() */
     gp_attention_by attention;   /* what computes it, as an option would name it */
     char attention_recorded[16]; /* what this run measured when it began; "" where it did not */

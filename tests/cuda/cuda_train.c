@@ -54,7 +54,7 @@ static outcome run(how h)
     for (int i = 0; i < h.steps; i++) {
         if (gp_trainer_step(&r.t) || (!h.ahead && gp_trainer_wait(&r.t)))
             fail_msg("%s", gp_error());
-        assert_int_equal(r.t.heard, h.ahead ? i : i + 1);
+        assert_int_equal(r.t.received, h.ahead ? i : i + 1);
     }
     assert_int_equal(gp_trainer_wait(&r.t), 0);
     r.t.be->ops = device;

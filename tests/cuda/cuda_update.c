@@ -3,7 +3,7 @@
 
 enum { MANY = 200, CHUNK_ELEMENTS = 4096 /* what a block takes at once */ };
 
-/* Parameters, gradients and moments of all segments, one behind the other, so that most begin at odd addresses. */
+/* Parameters, gradients and moments of all segments, one after the other, so that most begin at odd addresses. */
 typedef struct update_run {
     pair p, q, g, m, v; /* q: parameters in bf16 */
     gp_segment segments[SIDES][MANY];
@@ -251,7 +251,7 @@ static void a_gradient_that_is_not_finite_skips_the_step(void **state)
         put_gradient(s, &r, places[i], -INFINITY);
         is_skipped(s, &r);
         put_gradient(s, &r, places[i], 0);
-        is_skipped(s, &r); /* the host has not heard of it yet */
+        is_skipped(s, &r); /* the host has not received of it yet */
         put_step(s, &r, update_step());
         norm_of(s, &r, DEVICE);
         assert_int_equal(sides_step_of(s, &r.step, DEVICE).skip, 0);

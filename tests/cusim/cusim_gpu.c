@@ -207,7 +207,7 @@ static void a_lost_gpu_ends_the_process_with_the_kernel_and_the_work(void **stat
     int code;
     (void)state;
     char *text = play("lost=2", norm_some_rows, &code); /* the first launch is that of opening */
-    assert_non_null(strstr(text, "cusim_gpu: the GPU failed: unspecified launch failure (told by norm_forward"));
+    assert_non_null(strstr(text, "cusim_gpu: the GPU failed: unspecified launch failure (reported by norm_forward"));
     assert_non_null(strstr(text, "); it was row 3\n"));
     assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1); /* one line */
     assert_int_equal(code, 1);
@@ -321,7 +321,7 @@ static void a_run_whose_gpu_was_lost_goes_on_from_its_last_checkpoint(void **sta
     (void)state;
     int code = 1;
     char *text = NULL, *lost = gp_path_join(folder, "lost"), *whole = gp_path_join(folder, "whole");
-    char *kept = gp_format("/ckpt-00000002 is kept, go on with: train --resume %s\n", lost);
+    char *kept = gp_format("/ckpt-00000002 is kept, to continue: train --resume %s\n", lost);
     out = lost;
     for (int launches = 40; !text || !strstr(text, kept); launches += 10) { /* until it is step 3 or 4 */
         assert_in_range(launches, 0, 2000);

@@ -148,7 +148,7 @@ checks=$((checks + 1))
     problem "with an unknown algorithm: $err"
 echo '{"products": [{}]}' > damaged/products.json
 expect 1 train --resume damaged --steps 5 --quiet
-says "train: damaged/products.json: is not what train writes there"
+says "train: damaged/products.json: is not a record of products by train"
 
 # what the library refuses to run (164: GELU and bias) is made another way, which is said and recorded: a resumed run
 # repeats it, whether or not the library would still refuse

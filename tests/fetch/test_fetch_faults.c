@@ -297,8 +297,9 @@ static void a_full_disk_keeps_what_came(void **state)
     if (!child) {
         signal(SIGXFSZ, SIG_IGN);
         setrlimit(RLIMIT_FSIZE, &(struct rlimit){12000, 12000});
-        bool told = fetch(&s) == -1 && strstr(gp_error(), "letters.txt.part: cannot be written: File too large; "
-                                                          "what came is kept, make room and run it again");
+        bool told =
+            fetch(&s) == -1 && strstr(gp_error(), "letters.txt.part: cannot be written: File too large; "
+                                                  "what was downloaded is kept; free some space and run it again");
         _exit(told ? 0 : 1);
     }
     assert_int_equal(waitpid(child, &status, 0), child);

@@ -2,7 +2,7 @@
 
     python3 tests/reference/schedule.py > tests/reference/schedule.h      # torch installed
 
-Warm-up and decay are PyTorch's own (LinearLR, CosineAnnealingLR, ConstantLR, one behind the other); the decay of wsd,
+Warm-up and decay are PyTorch's own (LinearLR, CosineAnnealingLR, ConstantLR, one after the other); the decay of wsd,
 which PyTorch has not, is LambdaLR over the formula of Haegele et al. 2024, section 3.1.
 """
 import math

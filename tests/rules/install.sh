@@ -119,7 +119,7 @@ advises gptpipe train --data text.tok --resume run --steps 2 --max-time 0s -- "(
 advises gptpipe train text.tok --layers 1 --heads 1 --channels 16 --seq-len 32 --batch-size 2 --steps 1 --eval-batches 0 -o run2 -- \
     "the run is in run2; try: gptpipe sample --checkpoint run2"
 advises gptpipe train text.tok --layers 1 --heads 1 --channels 16 --seq-len 32 --batch-size 2 --steps 100000 --max-time 0.1 \
-    --eval-batches 0 -o run3 -- "go on with: gptpipe train --resume run3"
+    --eval-batches 0 -o run3 -- "to continue: gptpipe train --resume run3"
 advises gptpipe fetch-data hellaswag --split nowhere -- "see: gptpipe fetch-data --info hellaswag"
 advises gptpipe tokenize -t char text.tok --show -- "text was expected: gptpipe tokenize --info tells"
 advises gptpipe sample --fly -- "gptpipe sample --help"

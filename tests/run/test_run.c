@@ -200,7 +200,7 @@ static void test_a_folder_without_checkpoints_cannot_be_resumed(void **state)
     assert_non_null(strstr(gp_error(), "No such file or directory"));
     assert_int_equal(mkdir(run, 0777), 0);
     assert_null(gp_run_open(run));
-    assert_non_null(strstr(gp_error(), "/run: has no checkpoint to go on with"));
+    assert_non_null(strstr(gp_error(), "/run: has no checkpoint to resume from"));
     assert_string_equal(listed(), "");
 }
 

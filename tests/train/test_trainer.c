@@ -23,10 +23,10 @@ static outcome run(const char *backend, bool later, double skip_z)
     for (int i = 0; i < SMALL_STEPS; i++) {
         assert_int_equal(gp_trainer_step(&r.t), 0);
         assert_int_equal(r.t.step, i + 1);
-        assert_int_equal(r.t.heard, i + (later && !(skip_z > 0) ? 0 : 1));
+        assert_int_equal(r.t.received, i + (later && !(skip_z > 0) ? 0 : 1));
     }
     assert_int_equal(gp_trainer_wait(&r.t), 0);
-    assert_int_equal(r.t.heard, SMALL_STEPS);
+    assert_int_equal(r.t.received, SMALL_STEPS);
     out.numbers = small_numbers(&r, &out.bytes);
     out.log = small_log(&r);
     small_close(&r);
@@ -153,7 +153,7 @@ static void a_batch_that_cannot_be_taken_leaves_the_steps_before_it(void **state
             assert_int_equal(gp_trainer_step(&r.t), 0);
         assert_int_equal(gp_trainer_step(&r.t), -1);
         assert_non_null(strstr(gp_error(), "id 39"));
-        assert_int_equal(r.t.heard, RARE_STEP);
+        assert_int_equal(r.t.received, RARE_STEP);
         char *log = small_log(&r);
         assert_non_null(strstr(log, "\"step\": 3"));
         free(log);

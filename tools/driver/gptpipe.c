@@ -24,7 +24,7 @@ static void print_help(FILE *out)
     fprintf(out, "Usage: gptpipe TOOL [OPTION]...\n\n");
     for (int i = 0; i < TOOLS; i++)
         fprintf(out, "  %-14s %s\n", tools[i].name, tools[i].summary);
-    fprintf(out, "\ngptpipe TOOL --help says more of each.\n");
+    fprintf(out, "\ngptpipe TOOL --help explains each.\n");
 }
 
 /* A word of the manual page: roff reads a plain "-" as a hyphen. */

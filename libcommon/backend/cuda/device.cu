@@ -27,7 +27,7 @@ void cuda_check(cudaError_t error, const char *what)
     if (error == cudaSuccess)
         return;
     Name told = name_in(what), last = name_in(last_kernel);
-    die("the GPU failed: %s (told by %.*s%s%.*s)", cudaGetErrorString(error), told.length, told.text,
+    die("the GPU failed: %s (reported by %.*s%s%.*s)", cudaGetErrorString(error), told.length, told.text,
         last_recorded ? "; the last work was a recorded pass"
         : last.length ? "; the last kernel was "
                       : "",

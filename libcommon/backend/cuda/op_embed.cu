@@ -137,7 +137,7 @@ template <class T> struct AddRows {
     int64_t N, T_rows, C;
 };
 
-/* grad[id] += dropout'(dy[n]) for a chunk of the ordered rows: CHUNK of them, one behind the other.
+/* grad[id] += dropout'(dy[n]) for a chunk of the ordered rows: CHUNK of them, one after the other.
  * Block (k,s): chunk k, W columns a thread. A run of one id that lies within the chunk goes to grad at once: no other
  * block has that id. What goes on from the chunk before or into the next goes to `partial`. */
 template <class T, int W> __global__ void __launch_bounds__(SUM_THREADS) add_chunk(AddRows<T> a)

@@ -80,7 +80,7 @@ grep -q '^train: validation: document [0-9]* of 1000' <<< "$out" || problem "sco
 # (what the terminal shows when a run is told to stop)
 terminal 130 "(sleep 2; pkill -INT -P \$\$ train) & train s.tok $tiny --steps 100000000 -o stopped"
 shows "train: stopping after this step, which is saved; once more stops at once"
-shows "stopped; go on with: train --resume stopped"
+shows "stopped; to continue: train --resume stopped"
 
 # ---- NO_COLOR and TERM=dumb --------------------------------------------------------------------------------------------
 

@@ -176,7 +176,7 @@ serve good text.txt text.txt "$known"
 (ulimit -f 20 && "${run[@]}" 2> full.err)
 code=$? err=$(cat full.err)
 [ $code = 1 ] || problem "a full disk: exit code $code"
-says 'got/text.txt.part: cannot be written: File too large; what came is kept, make room and run it again'
+says 'got/text.txt.part: cannot be written: File too large; what was downloaded is kept; free some space and run it again'
 absent got/text.txt
 expect 0 "${run[@]}"
 arrived
@@ -187,7 +187,7 @@ if unshare -rm true 2> /dev/null; then
     expect 1 unshare -rm bash -c 'mkdir got && mount -t tmpfs -o size=16k none got && "$@"; code=$?; ls got >&2; exit $code' \
         - "${run[@]}"
     case $err in
-    *'text.txt.part: cannot be written: No space left on device; what came is kept'*) ;;
+    *'text.txt.part: cannot be written: No space left on device; what was downloaded is kept'*) ;;
     *) problem "a full tmpfs: $err" ;;
     esac
     [ "$(tail -n +2 <<< "$err" | tr '\n' ' ')" = 'text.txt.part text.txt.part.from ' ] || problem "left on it: $err"
@@ -232,7 +232,7 @@ for signal in INT TERM; do
     wait $stopped
     code=$? err=$(cat stop.err)
     [ $code = $((128 + $(kill -l $signal))) ] || problem "SIG$signal: exit code $code"
-    says 'fetch-data: stopped; what came is kept, and the same command goes on from there'
+    says 'fetch-data: stopped; what was downloaded is kept; run the same command again to continue'
     absent got/text.txt
     expect 0 "${run[@]}"
     arrived
@@ -287,7 +287,7 @@ printf '{"it": {"note": "n", "licence": "l", "files": [{"path": "{1..3}.bin", "s
 large=(fetch-data it --catalog it.json -o got/ --retries 0)
 expect 1 "${large[@]}"
 case $err in
-'1.8 GB to come in 3 files; --shards N takes the first N of a series, and what came is kept'*) ;;
+'1.8 GB to come in 3 files; --shards N takes the first N of a series, and what was downloaded is kept'*) ;;
 *'got/: 1.8 GB are to come, there is room for '*) echo 'SKIPPED: telling what is large, for there is no room for it' ;;
 *) problem "what is large is not told: $err" ;;
 esac

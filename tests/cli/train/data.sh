@@ -86,7 +86,7 @@ is "$(steps_of short)" 1
 # time: it saves and says how to go on, and is then as if it had never stopped
 expect 0 train text.tok "${small[@]}" --no-quiet --max-time 0.2s --steps 1e9 --decay-steps 100 -o timed
 checks=$((checks + 1))
-case $err in *"its time is over; go on with: train --resume timed"*) ;; *) problem "it does not say how to go on: $err" ;; esac
+case $err in *"its time is over; to continue: train --resume timed"*) ;; *) problem "it does not say how to go on: $err" ;; esac
 stopped=$(steps_of timed)
 expect 0 train --resume timed --steps $((stopped + 5)) --max-time 1h --quiet
 expect 0 train text.tok "${small[@]}" --steps $((stopped + 5)) --decay-steps 100 -o untimed
@@ -191,8 +191,8 @@ refused 1 "two sets are called val" text.tok --val val.tok --val ./val.tok "${sm
 refused 1 "less than a batch of 4 x 16" text.tok --val tiny.tok "${small[@]}"
 refused 1 "larger than the training data" text.tok "${small[@]}" --batch-size 100000
 refused 1 "larger than the training data" text.tok "${small[@]}" --batch-size 100000 --order sequential
-refused 1 "16 channels, 32 were asked for" text.tok --init base --channels 32
-refused 1 "1 layers, 4 were asked for" text.tok --init base --preset nano
+refused 1 "16 channels, 32 requested" text.tok --init base --channels 32
+refused 1 "1 layers, 4 requested" text.tok --init base --preset nano
 refused 1 "has biases" text.tok --init base --no-bias
 refused 1 "its head is tied" text.tok --init base --no-tied
 refused 1 "--seq-len 17 is longer" text.tok --init base --seq-len 17
@@ -201,7 +201,7 @@ refused 1 "heads" text.tok "${small[@]}" --heads 3
 refused 2 "exclude each other" text.tok "${small[@]}" --steps 3 --epochs 1
 refused 2 "exclude each other" text.tok "${small[@]}" --tokens 3 --epochs 1
 refused 2 "--min-lr 0.1 is above --lr 0.01" text.tok "${small[@]}" --lr 0.01 --min-lr 0.1
-refused 2 "is not behind --warmup" text.tok "${small[@]}" --decay-steps 3
+refused 2 "is not after --warmup" text.tok "${small[@]}" --decay-steps 3
 refused 2 "--max-time: 0 is out of range" text.tok "${small[@]}" --max-time 0
 refused 2 "'soon' is not a time" text.tok "${small[@]}" --max-time soon
 refused 2 "--epochs: 0 is out of range" text.tok "${small[@]}" --epochs 0
@@ -234,8 +234,8 @@ says "--run does nothing beside --resume"
 expect 2 train --resume base --crop
 says "--crop does nothing beside --resume"
 expect 0 train text.tok "${small[@]}" --no-bias --no-tied --steps 1 -o plain
-refused 1 "plain: has no biases, --bias was asked for" text.tok --init plain --bias
-refused 1 "plain: its head is not tied, --tied was asked for" text.tok --init plain --tied
+refused 1 "plain: has no biases, --bias was requested" text.tok --init plain --bias
+refused 1 "plain: its head is not tied, --tied was requested" text.tok --init plain --tied
 # but not in a file, which has every option; a recorded one is read with what changes its meaning
 expect 0 train --config wsd/config.yaml --schedule constant --quiet --steps 1 -o reread
 expect 0 train --config reread/config.yaml --schedule wsd --decay-fraction 0.3 --val val.tok --quiet -o reread2
@@ -261,7 +261,7 @@ says "no samples are made: many_000000.bin has no tokenizer in it"
 expect 1 train --resume base --seq-len 64
 says "--seq-len 64 is longer"
 expect 1 train --resume base --layers 2
-says "1 layers, 2 were asked for"
+says "1 layers, 2 requested"
 expect 1 train val.tok --resume base
 says "was trained on other data"
 expect 2 train --resume base --init like

@@ -82,5 +82,5 @@ expect 0 train --config w16/config.yaml --preset nano --channels 32 -o other3 -q
 holds other3/config.yaml "channels: 32"
 # sizes that contradict a checkpoint are refused as before
 expect 1 train s.tok --init w16 --layers 3 -q -o refused
-says "w16: has 1 layers, 3 were asked for"
+says "w16: has 1 layers, 3 requested"
 finish

@@ -169,5 +169,5 @@ cp -r run/ckpt-00000008 "live/$(printf 'ckpt-%08d' $((step + 20)))"
 go_on_until "live/$(printf 'ckpt-%08d' $((step + 20))).rest"
 same before.sums <(cd live/ckpt-*.rest && sha256sum -- *)
 err=$(cat live.err)
-says "has a checkpoint of step $((step + 20)) that this run did not write; it is kept as ckpt-"
+says "has a checkpoint of step $((step + 20)) that this run did not write; it was renamed ckpt-"
 finish

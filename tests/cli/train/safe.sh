@@ -135,7 +135,7 @@ expect 1 train --resume back/ckpt-00000099
 cp -r back broken
 echo x > broken/ckpt-00000040/state.safetensors
 warns train --resume broken --quiet
-says "broken/ckpt-00000040/state.safetensors: is not a safetensors file: it has 2 bytes; it is kept as ckpt-00000040.damaged, and step 39 is continued from"
+says "broken/ckpt-00000040/state.safetensors: is not a safetensors file: it has 2 bytes; it was renamed ckpt-00000040.damaged, and training continues from step 39"
 same back/last/state.safetensors broken/last/state.safetensors
 same back/ckpt-00000040/model.safetensors broken/ckpt-00000040.damaged/model.safetensors
 
@@ -147,7 +147,7 @@ LC_ALL=C sed -i 's/"step":"40"/"step":"30"/' other/ckpt-00000040/state.safetenso
 cmp -s back/ckpt-00000040/state.safetensors other/ckpt-00000040/state.safetensors && problem "no digit was changed"
 before=$(count other)
 warns train --resume other --quiet
-says "; it is kept as ckpt-00000040.damaged, and step 39 is continued from"
+says "; it was renamed ckpt-00000040.damaged, and training continues from step 39"
 checks=$((checks + 1))
 [ "$(count other)" = $((before + 1)) ] || problem "of $before checkpoints $(count other) are left"
 same back/last/state.safetensors other/last/state.safetensors
@@ -236,7 +236,7 @@ says_any "changed at step 40: steps 40 -> 50"
 expect 0 train --resume back/ckpt-00000035 --dry-run --json
 holds '"steps": 5, '
 expect 1 train --resume back --layers 3 --dry-run
-says "a checkpoint keeps its sizes"
+says "sizes cannot change"
 expect 1 train --resume back --init-std 0.5 --dry-run
 says "--init-std is 0.02 in this run and cannot become 0.5"
 same before.sums <(find back -type f -exec sha256sum {} + | sort)
@@ -270,7 +270,7 @@ checks=$((checks + 1))
 
 # ---- what cannot change, what is not ours -----------------------------------------------------------------------
 expect 1 train --resume back --layers 3 --quiet
-says "3 were asked for; a checkpoint keeps its sizes"
+says "3 requested; a checkpoint's sizes cannot change"
 expect 1 train --resume back --preset gpt2 --quiet
 says "--preset is nano in this run and cannot become gpt2"
 fetch-data stories --seed 2 --stories 100 -o other.txt --quiet
@@ -353,7 +353,7 @@ wait $pid
 code=$?
 checks=$((checks + 1))
 [ $code = 129 ] || problem "a hang-up: exit $code: $(cat hangup.err)"
-grep -q "go on with: train --resume busy" hangup.err || problem "a hang-up is not told: $(cat hangup.err)"
+grep -q "to continue: train --resume busy" hangup.err || problem "a hang-up is not told: $(cat hangup.err)"
 before=$(readlink busy/last)
 nohup train --resume busy --quiet > /dev/null 2>&1 &
 pid=$!
@@ -375,7 +375,7 @@ for _ in $(seq 100); do
 done
 checks=$((checks + 1))
 [ -e full/last ] && problem "a checkpoint was saved beyond the limit"
-grep -q "training goes on, the last checkpoint stays" full.err || problem "a save that failed is not told: $(head -3 full.err)"
+grep -q "training continues, the last checkpoint remains" full.err || problem "a save that failed is not told: $(head -3 full.err)"
 if command -v prlimit > /dev/null && prlimit --pid $pid --fsize=unlimited:unlimited 2> /dev/null; then
     wait_for full/last/state.safetensors
     kill -TERM $pid
