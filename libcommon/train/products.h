@@ -27,8 +27,8 @@ void gp_products_print(const gp_backend *be, gp_buf *text);
  * -1. */
 int gp_products_use(gp_backend *be, const gp_products *p, bool measured, char *why, size_t size);
 
-/* A choice that was not reported yet: made when the library refused an algorithm as it ran, or because a recorded one is
- * not available. NULL where there is none. */
+/* A choice that was not reported yet: made when the library refused an algorithm as it ran, or because a recorded one
+ * is not available. NULL where there is none. */
 const gp_product_choice *gp_products_next(gp_backend *be);
 
 /* Runs a pass in which each product that has no choice is timed in its ways, and gives the seconds that it took; below
