@@ -265,6 +265,9 @@ std::string run_block(const Launch &launch, uint3 index, uint64_t *order)
         tell_deadlock();
     if (b.fault.empty())
         check_fences();
+    for (Thread &t : b.threads)
+        if (t.state != State::ended)
+            fiber_abandon(&t.fiber);
     block = nullptr;
     return b.fault.empty() ? "" : std::string(launch.kernel) + ": " + b.fault;
 }
@@ -375,40 +378,53 @@ void copy_wait(unsigned groups)
     t->copies.resize(left);
 }
 
+/* Whether every lane of the running thread's mask is in the same collective. */
+static bool all_lanes_came()
+{
+    Thread *threads = block->threads.data(), *t = block->running;
+    unsigned first = t->number & ~31u, count = static_cast<unsigned>(block->threads.size()), mask = t->mask;
+    for (unsigned left = mask; left; left &= left - 1) {
+        unsigned i = static_cast<unsigned>(__builtin_ctz(left));
+        if (first + i >= count)
+            fault(t->place, "lane %u of mask 0x%08x does not exist: the block has %u threads", i, mask, count);
+        const Thread &other = threads[first + i];
+        if (other.state == State::ended)
+            fault(t->place, "lane %u of mask 0x%08x has ended", i, mask);
+        if (other.state != State::in_collective)
+            return false;
+        if (other.mask != mask || !same(other.place, t->place))
+            fault(t->place, "lane %u of mask 0x%08x is in %s at line %d with mask 0x%08x", i, mask, other.place.what,
+                  other.place.line, other.mask);
+    }
+    return true;
+}
+
+static void finish_collective(void (*finish)(Lanes, Place))
+{
+    Thread *t = block->running, *warp = &block->threads[t->number & ~31u];
+    void *brought[32] = {};
+    for (unsigned i = 0; i < 32; i++)
+        if (t->mask >> i & 1)
+            brought[i] = warp[i].brings;
+    finish(brought, t->place);
+    for (unsigned i = 32; i-- > 0;)
+        if (t->mask >> i & 1)
+            make_ready(&warp[i]);
+}
+
 void warp_collective(Place place, unsigned mask, void *mine, void (*finish)(Lanes, Place))
 {
     static char nothing_brought; /* so that a lane that comes with nothing is told from one that does not come */
     Thread *t = block->running;
-    unsigned first = t->number & ~31u, count = static_cast<unsigned>(block->threads.size());
-    void *brought[32] = {};
     if (!(mask >> (t->number & 31) & 1))
         fault(place, "lane %u is not in its own mask 0x%08x", t->number & 31, mask);
     t->state = State::in_collective;
     t->place = place;
     t->mask = mask;
     t->brings = mine ? mine : &nothing_brought;
-    for (unsigned i = 0; i < 32; i++) {
-        if (!(mask >> i & 1))
-            continue;
-        if (first + i >= count)
-            fault(place, "lane %u of mask 0x%08x does not exist: the block has %u threads", i, mask, count);
-        Thread *other = &block->threads[first + i];
-        if (other->state == State::ended)
-            fault(place, "lane %u of mask 0x%08x has ended", i, mask);
-        if (other->state != State::in_collective) {
-            wait(); /* the last one to come finishes it */
-            return;
-        }
-        if (other->mask != mask || !same(other->place, place))
-            fault(place, "lane %u of mask 0x%08x is in %s at line %d with mask 0x%08x", i, mask, other->place.what,
-                  other->place.line, other->mask);
-        brought[i] = other->brings;
-    }
-    finish(brought, place);
-    for (unsigned i = 32; i-- > 0;)
-        if (mask >> i & 1)
-            make_ready(&block->threads[first + i]);
-    wait(); /* another may be first to go on */
+    if (all_lanes_came()) /* the last one to come finishes it */
+        finish_collective(finish);
+    wait(); /* after the last one another may be first to continue */
 }
 
 void *peer(Lanes lanes, unsigned from, unsigned reads, Place place)

@@ -49,6 +49,9 @@ struct Fiber {
 /* The stack must live as long as the fiber is switched to; body must end in a switch that is never switched back. */
 void fiber_init(Fiber *f, char *stack, size_t size, void (*body)(void *), void *self);
 
+/* For a fiber that stopped before the end of body: AddressSanitizer forgets its frames, the stack can be reused. */
+void fiber_abandon(Fiber *f);
+
 /* Goes on with `to`; comes back when something switches to `from`. last: `from` will not be switched to again. */
 void fiber_switch(Fiber *from, Fiber *to, bool last = false);
 
