@@ -17,10 +17,10 @@ typedef struct args {
 
 /* clang-format off */
 static const gp_option options[] = {
-    {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|DIR/|-", "where the result goes; a name that ends in / becomes a folder for transformers' from_pretrained", .default_text = "stdout where that is no terminal", .nonempty = true},
+    {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|DIR/|-", "output; a name that ends in / becomes a folder for transformers' from_pretrained", .default_text = "stdout where that is no terminal", .nonempty = true},
     {"to", 0, GP_OPT_STRING, offsetof(args, to), "FORMAT", "format of the result: safetensors"},
     {"dtype", 0, GP_OPT_CHOICE, offsetof(args, dtype), "WHICH", "of the numbers in the result", .choices = (const char *const[]){"fp32", "bf16", NULL}},
-    {"info", 'i', GP_OPT_FLAG, offsetof(args, info), NULL, "convert nothing: tell configuration, tokenizer and tensors", .unlogged = true},
+    {"info", 'i', GP_OPT_FLAG, offsetof(args, info), NULL, "print configuration, tokenizer and tensors; convert nothing", .unlogged = true},
     {"verify", 0, GP_OPT_FLAG, offsetof(args, verify), NULL, "read every tensor, of a run those of all its checkpoints and its state, and compare the CRCs that the files carry", .needs = "info", .unlogged = true},
     {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "as one JSON object", .needs = "info", .unlogged = true},
     {"quiet", 'q', GP_OPT_FLAG, offsetof(args, quiet), NULL, "no closing line", .unlogged = true},
@@ -102,7 +102,7 @@ int main(int argc, char **argv)
     if (!can_write(a.to))
         return gp_tool_usage(&tool, "--to %s: expected one of %s", a.to, gp_checkpoint_formats(true));
     if (!a.info && gp_output_is_terminal(a.out))
-        return gp_tool_usage(&tool, "a checkpoint is nothing for a terminal: name a file with --out");
+        return gp_tool_usage(&tool, "a checkpoint cannot be written to a terminal: name a file with --out");
     if (!a.info && a.out && gp_checkpoint_check_name(a.out, a.to))
         return gp_tool_usage(&tool, "%s", gp_error());
 

@@ -46,11 +46,11 @@ static const gp_option options[] = {
     {"peak", 0, GP_OPT_FLOAT, offsetof(args, peak), "FLOPS", "peak FLOP/s to compare with", .min = 1, .max = 1e20, .default_text = "measured here", .excludes = "roofline"},
     {"ops", 0, GP_OPT_FLAG, offsetof(args, ops), NULL, "each pass op by op: time, FLOP/s, bytes/s, and what bounds it"},
     {"sweep", 0, GP_OPT_STRING, offsetof(args, sweep), "WHAT=N,N,...", "measure for each value of batch (decoding's too; prefill reads one prompt at a time), context or threads", .nonempty = true, .excludes = "roofline"},
-    {"roofline", 0, GP_OPT_CHOICE, offsetof(args, roofline), "GPU", "measure nothing: what these passes should reach on that GPU, computed (also --paper)", .choices = GP_CHOICES(GP_ROOFLINE_GPUS), .alias = "paper"},
+    {"roofline", 0, GP_OPT_CHOICE, offsetof(args, roofline), "GPU", "compute what these passes should reach on that GPU; measure nothing (also --paper)", .choices = GP_CHOICES(GP_ROOFLINE_GPUS), .alias = "paper"},
 
     {"Output", .type = GP_OPT_GROUP},
     {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|-", "where the report goes", .default_text = "stdout", .nonempty = true},
-    {"plot", 0, GP_OPT_STRING, offsetof(args, plot), "FILE.svg", "a drawing of it", .nonempty = true, .needs = "sweep"},
+    {"plot", 0, GP_OPT_STRING, offsetof(args, plot), "FILE.svg", "plot of it", .nonempty = true, .needs = "sweep"},
     {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "the report as one JSON object"},
     {"quiet", 'q', GP_OPT_FLAG, offsetof(args, quiet), NULL, "the tables alone, without the formulas"},
 
@@ -58,8 +58,8 @@ static const gp_option options[] = {
     GP_OPTION_BACKEND(offsetof(args, backend), "roofline"),
     GP_OPTION_DTYPE(offsetof(args, dtype), "roofline"),
     {"attention", 0, GP_OPT_CHOICE, offsetof(args, attention), "WHICH", "which library computes it on a GPU: the backend's own kernels, cuDNN (bf16, without dropout) or half of it", .choices = GP_CHOICES(GP_ATTENTIONS), .excludes = "roofline"},
-    {"products", 0, GP_OPT_CHOICE, offsetof(args, products), "WHICH", "how the library multiplies on a GPU: by the kernels that its heuristic names first, or by those of a few that are faster here, measured before each pass", .choices = GP_CHOICES(GP_PRODUCTS), .excludes = "roofline"},
-    {"master-weights", 0, GP_OPT_FLAG, offsetof(args, master_weights), NULL, "in bf16 on a GPU: the weights in fp32, of which products read a copy; without, matrices are bf16 alone, as train can have them"},
+    {"products", 0, GP_OPT_CHOICE, offsetof(args, products), "WHICH", "algorithm of each matrix product on a GPU: the library's first heuristic choice, or the fastest of a few, measured before each pass", .choices = GP_CHOICES(GP_PRODUCTS), .excludes = "roofline"},
+    {"master-weights", 0, GP_OPT_FLAG, offsetof(args, master_weights), NULL, "in bf16 on a GPU: the weights in fp32, of which products read a copy in bf16; without, matrices are in bf16 only, as with train"},
     GP_OPTION_THREADS('t', offsetof(args, threads), "roofline"),
     {0},
 };
@@ -73,12 +73,12 @@ static const gp_tool tool = {
         "Times forward passes, training steps, prefill and decoding of a model, and in the same process the machine's "
         "own matrix-multiply rate and the rate at which it reads memory: utilization is the model's FLOPs a second "
         "over that measured peak (or --peak). Where the device is one of a few whose vendor's figure is known, that "
-        "stands beside it; for others there is none. Speed is the median run, with the range that leaves out the "
+        "is printed too; for others there is none. Speed is the median run, with the range that leaves out the "
         "slowest and the fastest tenth. Above 100% the peak is wrong, and a line says so.\n\n"
         "FLOPs of a token in a forward pass, counted by op: 2 (L (3CC + CC + 2CF) + CV) for the matrix products "
         "and 4 L C T for attention, F the MLP's width; the causal half of attention is not deducted. Training costs "
         "three times that. The usual estimate 6N + 12 L H Q T (Chowdhery et al. 2022, appendix B; Q = C/H) is printed "
-        "beside it, with the difference: it counts positions, norms and biases, which multiply nothing, into N.\n\n"
+        "too, with the difference: its N includes positions, norms and biases, which are in no matrix product.\n\n"
         "--ops times each op. Its FLOPs are those of its products (of causal attention half), its bytes each tensor "
         "read or written once; FLOPs / peak and bytes / bandwidth are the least time that it needs, the larger of them "
         "is what bounds it, and `of it` is that bound over the time taken. More than 100% means that caches served "

@@ -30,7 +30,7 @@ static const gp_option options[] = {
     {"checkpoint", 'c', GP_OPT_STRING, offsetof(args, checkpoint), "PATH", "safetensors file, run directory or Hugging Face directory; - is stdin", .default_text = "stdin; with it, stdin is the prompt", .nonempty = true},
     {"prompt", 'p', GP_OPT_STRING, offsetof(args, prompt), "TEXT", "text to continue", .one_of = "text"},
     {"prompt-ids", 0, GP_OPT_STRING, offsetof(args, prompt_ids), "1,2,3", "token ids to continue, in place of text", .one_of = "text"},
-    {"prompts", 0, GP_OPT_STRING, offsetof(args, prompts), "FILE|-", "many prompts, one JSON object a line; its \"id\" comes back with the samples", .nonempty = true, .one_of = "text"},
+    {"prompts", 0, GP_OPT_STRING, offsetof(args, prompts), "FILE|-", "many prompts, one JSON object a line; its \"id\" is repeated with the samples", .nonempty = true, .one_of = "text"},
     {"jsonl", 0, GP_OPT_STRING, offsetof(args, jsonl), "FIELD", "the member that is the text, of --prompts or of --score's documents", .default_text = "prompt, with --prompts", .nonempty = true, .needs = "prompts|score", .excludes = "task!=text"},
     {"allow-special", 0, GP_OPT_FLAG, offsetof(args, allow_special), NULL, "a literal <|endoftext|> in a prompt or a scored text is that token, as in transformers; --no-allow-special: it is text"},
     {"interactive", 'i', GP_OPT_FLAG, offsetof(args, interactive), NULL, "each line typed continues the text so far; Ctrl-C stops an answer, /reset begins anew, Ctrl-D or exit ends, /help lists the rest", .one_of = "text", .excludes = "json|out"},
@@ -38,12 +38,12 @@ static const gp_option options[] = {
     {"Sampling", .type = GP_OPT_GROUP},
     {"max-tokens", 'n', GP_OPT_INT, offsetof(args, max_tokens), "N", "new tokens a sample; 0 is valid", .min = 0, .max = 1e9, .excludes = "score"},
     {"num-samples", 0, GP_OPT_INT, offsetof(args, num_samples), "N", "continuations of each prompt", .min = 1, .max = 1e6, .excludes = "score"},
-    {"batch-size", 'B', GP_OPT_INT, offsetof(args, batch), "B", "samples drawn at once; each is the same alone", .min = 1, .max = 4096, .excludes = "score"},
+    {"batch-size", 'B', GP_OPT_INT, offsetof(args, batch), "B", "samples generated at once; the result does not depend on it", .min = 1, .max = 4096, .excludes = "score"},
     {"temperature", 't', GP_OPT_FLOAT, offsetof(args, temperature), "X", "divides the logits; 0 takes the likeliest token", .min = 0, .max = 1000, .excludes = "score"},
     {"top-k", 'k', GP_OPT_INT, offsetof(args, top_k), "K", "among the K likeliest; 0 = all", .min = 0, .max = 1e9, .excludes = "score"},
     {"top-p", 0, GP_OPT_FLOAT, offsetof(args, top_p), "P", "among the fewest tokens whose probabilities reach P (Holtzman et al. 2020)", .min = 1e-6, .max = 1, .excludes = "score"},
     {"min-p", 0, GP_OPT_FLOAT, offsetof(args, min_p), "P", "among tokens at least P times as likely as the likeliest (Nguyen et al. 2024)", .min = 0, .max = 1, .excludes = "score"},
-    {"repetition-penalty", 0, GP_OPT_FLOAT, offsetof(args, repetition_penalty), "X", "divides positive logits of tokens that were there, and multiplies negative ones (Keskar et al. 2019); 1 = none", .min = 0.01, .max = 100, .excludes = "score"},
+    {"repetition-penalty", 0, GP_OPT_FLOAT, offsetof(args, repetition_penalty), "X", "divides positive logits of tokens already in the text, and multiplies negative ones (Keskar et al. 2019); 1 = none", .min = 0.01, .max = 100, .excludes = "score"},
     {"seed", 's', GP_OPT_INT, offsetof(args, seed), "N", "of the random numbers", .min = 0, .max = 9e15, .excludes = "score"},
     {"stop", 0, GP_OPT_LIST, offsetof(args, stop), "TEXT", "end a sample before this text; \\n is a newline", .excludes = "score"},
     {"stop-ids", 0, GP_OPT_STRING, offsetof(args, stop_ids), "1,2,3", "end a sample at one of these token ids", .excludes = "score"},
@@ -338,7 +338,7 @@ static const char *check_files(const args *a)
     if ((!a->checkpoint || !strcmp(a->checkpoint, "-")) && !strcmp(read, "-"))
         return "stdin cannot be both the checkpoint and the text: give --checkpoint PATH";
     if (a->trace && gp_output_is_terminal(a->trace))
-        return "--trace writes tensors, which are nothing for a terminal: name a file";
+        return "--trace writes tensors, which cannot be written to a terminal: name a file";
     if (gp_output_replaces(a->out, read))
         return "--out would replace the file that is read: name another";
     return a->trace && gp_checkpoint_check_name(a->trace, "safetensors") ? gp_error() : NULL;

@@ -56,22 +56,22 @@ static const gp_option options[] = {
     {"eps", 0, GP_OPT_FLOAT, AT(eps), "X", "AdamW's epsilon", .min = 1e-20, .max = 1},
     {"weight-decay", 0, GP_OPT_FLOAT, AT(weight_decay), "X", "decay of weights of two dimensions", .min = 0, .max = 10},
     {"grad-clip", 0, GP_OPT_FLOAT, AT(grad_clip), "X", "largest norm of the gradients; 0 = no clipping", .min = 0, .max = 1e9},
-    {"skip-loss-z", 0, GP_OPT_FLOAT, AT(skip_loss_z), "Z", "make no update where the loss stands more than Z standard deviations above the mean of the last 128 steps; 0 = always update", .min = 0, .max = 11},
-    {"skip-norm-z", 0, GP_OPT_FLOAT, AT(skip_norm_z), "Z", "the same by the gradients' norm", .min = 0, .max = 11},
+    {"skip-loss-z", 0, GP_OPT_FLOAT, AT(skip_loss_z), "Z", "make no update where the loss is more than Z standard deviations above the mean of the last 128 steps; 0 = always update", .min = 0, .max = 11},
+    {"skip-norm-z", 0, GP_OPT_FLOAT, AT(skip_norm_z), "Z", "the same for the gradient norm", .min = 0, .max = 11},
     {"seed", 0, GP_OPT_INT, AT(seed), "N", "of weights, data order and dropout", .min = 0, .max = 9e15},
 
     {"Output and checkpoints", .type = GP_OPT_GROUP},
     {"out", 'o', GP_OPT_STRING, AT(out), "DIR|-", "run directory to make, or - for a checkpoint on stdout", .default_text = "- into a pipe or file, else run", .nonempty = true},
-    {"run", 0, GP_OPT_STRING, AT(run), "DIR", "with --out -: a run directory beside it", .nonempty = true, .excludes = "resume"},
+    {"run", 0, GP_OPT_STRING, AT(run), "DIR", "with --out -: also write a run directory", .nonempty = true, .excludes = "resume"},
     {"resume", 0, GP_OPT_STRING, AT(resume), "RUN", "continue a run, with its options unless given here; RUN/ckpt-N or RUN/best goes back to that checkpoint first and removes what came after it", .unlogged = true, .nonempty = true},
-    {"eval-every", 0, GP_OPT_INT, AT(eval_every), "N", "steps between evaluations, beside those at each checkpoint; 0 = only these", .min = 0, .max = 1e12, .excludes = "eval-batches=0"},
+    {"eval-every", 0, GP_OPT_INT, AT(eval_every), "N", "steps between evaluations, in addition to those at each checkpoint; 0 = only these", .min = 0, .max = 1e12, .excludes = "eval-batches=0"},
     {"eval-batches", 0, GP_OPT_INT, AT(eval_batches), "N", "batches an evaluation takes; 0 = no evaluation", .min = 0, .max = 1e9},
-    {"eval-documents", 0, GP_OPT_FLAG, AT(eval_documents), NULL, "at the end, score validation documents whole where their entropy is known (stories), beside that floor"},
+    {"eval-documents", 0, GP_OPT_FLAG, AT(eval_documents), NULL, "at the end, score validation documents whole where their entropy is known (stories), and print that entropy too"},
     {"save-every", 0, GP_OPT_INT, AT(save_every), "N", "steps between checkpoints; 0 = only at the end", .min = 0, .max = 1e12},
-    {"keep", 0, GP_OPT_INT, AT(keep), "N", "newest checkpoints to keep, beside the best", .min = 1, .max = 1e9},
+    {"keep", 0, GP_OPT_INT, AT(keep), "N", "newest checkpoints to keep, in addition to the best", .min = 1, .max = 1e9},
     {"sample-every", 0, GP_OPT_INT, AT(sample_every), "N", "steps between samples in RUN/samples.txt; 0 = none", .min = 0, .max = 1e12},
     {"log-every", 0, GP_OPT_INT, AT(log_every), "N", "steps between lines on a stderr that is no terminal", .min = 1, .max = 1e12},
-    {"tensorboard", 0, GP_OPT_FLAG, AT(tensorboard), NULL, "write RUN/events.out.tfevents.train too, which TensorBoard draws"},
+    {"tensorboard", 0, GP_OPT_FLAG, AT(tensorboard), NULL, "also write RUN/events.out.tfevents.train, for TensorBoard"},
     {"dry-run", 0, GP_OPT_FLAG, AT(dry_run), NULL, "print parameters, FLOPs, memory and, from a few steps, the time that the run, or with --resume what is left of it, would take; nothing is written (with --json as an object)", .unlogged = true},
     {"quiet", 'q', GP_OPT_FLAG, AT(quiet), NULL, "no progress", .unlogged = true},
     {"json", 0, GP_OPT_FLAG, AT(json), NULL, "the closing summary as one JSON object on stderr", .unlogged = true},
@@ -79,11 +79,11 @@ static const gp_option options[] = {
     {"Machine", .type = GP_OPT_GROUP},
     GP_OPTION_BACKEND(AT(backend), NULL),
     GP_OPTION_DTYPE(AT(dtype), NULL),
-    {"master-weights", 0, GP_OPT_FLAG, AT(master_weights), NULL, "with --dtype bf16: the weights in fp32, of which products read a copy in bf16. Without, matrices are bf16 alone and every update rounds them up or down by chance: 4 bytes a parameter less, on cuda and ref"},
+    {"master-weights", 0, GP_OPT_FLAG, AT(master_weights), NULL, "with --dtype bf16: the weights in fp32, of which products read a copy in bf16. Without, matrices are in bf16 only and every update rounds them stochastically: 4 bytes a parameter less, on cuda and ref"},
     {"attention", 0, GP_OPT_CHOICE, AT(attention), "WHICH", "which library computes it on a GPU: the backend's own kernels, cuDNN (bf16, without dropout) or half of it; or what is faster on this batch, measured once when the run begins and recorded with it", .choices = GP_CHOICES(GP_ATTENTIONS_OR_MEASURE)},
-    {"products", 0, GP_OPT_CHOICE, AT(products), "WHICH", "how the library multiplies on a GPU: by the kernels that its heuristic names first, or by those of a few that are faster on this batch, with or without the work beside the product, measured once when the run begins and recorded with it", .choices = GP_CHOICES(GP_PRODUCTS)},
+    {"products", 0, GP_OPT_CHOICE, AT(products), "WHICH", "algorithm of each matrix product on a GPU: the library's first heuristic choice, or the fastest of a few on this batch, with or without fused epilogue, measured once when the run begins and recorded with it", .choices = GP_CHOICES(GP_PRODUCTS)},
     GP_OPTION_THREADS('t', AT(threads), NULL),
-    {"recompute", 0, GP_OPT_CHOICE, AT(recompute), "WHAT", "activations made again on the way back in place of kept: none, the outputs of norms and GELU, or all within a block: less memory, more time", .choices = GP_CHOICES(GP_RECOMPUTES)},
+    {"recompute", 0, GP_OPT_CHOICE, AT(recompute), "WHAT", "activations to recompute in the backward pass instead of storing: none, the outputs of norms and GELU, or all within a block: less memory, more time", .choices = GP_CHOICES(GP_RECOMPUTES)},
     {0},
 };
 /* clang-format on */
@@ -197,7 +197,8 @@ static int check_run(const args *a)
         return 0;
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
         if (kept[i].on)
-            return gp_tool_usage(&tool, "--%s writes into a run directory: give --run beside --out -", kept[i].name);
+            return gp_tool_usage(&tool, "--%s writes into a run directory: give --run as well as --out -",
+                                 kept[i].name);
     return 0;
 }
 
@@ -222,8 +223,9 @@ int main(int argc, char **argv)
     if (!a.o.out)
         a.o.out = gp_stdout_takes_data() ? "-" : a.o.run ? a.o.run : "run";
     if (!a.o.dry_run && gp_output_is_terminal(a.o.out))
-        return gp_tool_usage(&tool, "a checkpoint is nothing for a terminal: pipe it on, or name a run directory with "
-                                    "--out");
+        return gp_tool_usage(&tool,
+                             "a checkpoint cannot be written to a terminal: pipe it, or name a run directory with "
+                             "--out");
     rc = check_run(&a);
     if (rc)
         return rc;

@@ -172,7 +172,7 @@ static int check_same_rows(const gp_checkpoint *c, const gp_params *p)
         same = ours->role == theirs->role;
     }
     if (!same)
-        return fail("%s: holds another kind of model than the one that it should fill: %d parameter tensors, %d there",
+        return fail("%s: its model does not match the one to load into: found %d parameter tensors, expected %d",
                     c->path, c->params.count, p->count);
     return 0;
 }

@@ -19,7 +19,8 @@ static void print_text(const gp_checkpoint *c, const gp_tokenizer *t, const char
         fprintf(out, "tokenizer   %s, %lld ids, fingerprint %s\n", gp_tokenizer_kind(t),
                 (long long)gp_tokenizer_vocab_size(t), fingerprint);
     else
-        fprintf(out, "tokenizer   %s\n", gp_checkpoint_tokenizer(c, NULL) ? "of a kind that is only carried" : "none");
+        fprintf(out, "tokenizer   %s\n",
+                gp_checkpoint_tokenizer(c, NULL) ? "of an unsupported type; copied unchanged" : "none");
     if (v)
         fprintf(out, "verified    %lld files, %lld tensors, %lld of them by their CRC-32C\n", (long long)v->files,
                 (long long)v->tensors, (long long)v->sums);

@@ -114,8 +114,8 @@ static int encode_pair(const cloze *z, const gp_buf *context, const gp_buf *endi
     rc = rc ? rc : encode_text(z, &text, &alone, before);
     free(alone);
     gp_buf_release(&text);
-    return !rc && !*before ? fail("its context is white space alone, which belongs to the ending: nothing "
-                                  "stands before it")
+    return !rc && !*before ? fail("its context is only white space, which belongs to the ending, so no "
+                                  "token precedes the ending")
                            : rc;
 }
 

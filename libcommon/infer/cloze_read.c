@@ -49,7 +49,7 @@ static int read_lambada(gp_question *q, const json_t *line, const char *file, in
     if (!text)
         return -1;
     if (!blank || blank + 1 == text + n)
-        return fail("%s: line %lld: its text has no last word behind a blank", file, (long long)number);
+        return fail("%s: line %lld: its text has no last word after a blank", file, (long long)number);
     size_t before = (size_t)(blank - text);
     *q = (gp_question){.endings = 1};
     gp_buf_add(&q->context, text, before);

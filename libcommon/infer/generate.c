@@ -373,7 +373,7 @@ int gp_generate_all(gp_model *m, const gp_tokenizer *t, const gp_prompt *prompts
     if (count < 1 || gp_prompts_check(c, prompts, count))
         return count < 1 ? fail("there is no prompt") : -1;
     if (how->samples < 1 || how->max_tokens < 0 || !gp_mul(count, how->samples, &r.total) || r.total > INT32_MAX)
-        return fail("%lld samples of %lld prompts, %lld tokens each, cannot be drawn", (long long)how->samples,
+        return fail("cannot generate %lld samples of %lld prompts, %lld tokens each", (long long)how->samples,
                     (long long)count, (long long)how->max_tokens);
     for (int64_t i = 0; i < how->stop_id_count; i++)
         if (how->stop_ids[i] < 0 || how->stop_ids[i] >= c->vocab_size)

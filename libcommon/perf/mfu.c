@@ -149,8 +149,7 @@ static int measure_products(gp_mfu *r, gp_model *m, const gp_mfu_plan *plan, con
     if (!plan->measure_products)
         return 0;
     if (!m->be->ops->choose_product)
-        return fail("products: there is nothing to measure: backend %s has one way to multiply",
-                    gp_backend_name(m->be));
+        return fail("products: nothing to measure: backend %s has only one algorithm", gp_backend_name(m->be));
     int rc = gp_bench_open(&b, m, p->pass, p->B, p->T);
     double took = rc ? -1 : gp_products_measure(m->be, run_bench, &b);
     gp_bench_close(&b);

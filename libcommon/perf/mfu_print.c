@@ -120,7 +120,7 @@ static void print_memory(const gp_mfu *r, FILE *out)
             fprintf(out, "%s%s %.1f", all > 0 ? ", " : "", arena[i].name, (double)arena[i].bytes / 1e6);
             all += (double)arena[i].bytes;
         }
-    fprintf(out, ": %.1f MB; the process held %.1f MB at most\n", all / 1e6, (double)r->resident / 1e6);
+    fprintf(out, ": %.1f MB; peak resident memory of the process %.1f MB\n", all / 1e6, (double)r->resident / 1e6);
 }
 
 static int by_time(const void *a, const void *b)
@@ -166,7 +166,7 @@ static void print_formulas(const gp_mfu *r, FILE *out)
     double exact = 3 * gp_config_flops(c, (int64_t)T), estimate = 6 * N + 12 * L * C * T;
     fprintf(out, "\nMFU = tok/s x FLOPs a token / peak. MFLOPs of a token, training, at T = %.0f:\n", T);
     fprintf(out, "  %10.3f  6N + 12 L H Q T, Q = C/H, N all %.0f parameters (PaLM, appendix B)\n", estimate / 1e6, N);
-    fprintf(out, "  %10.3f  of that 6 for each parameter that multiplies nothing: positions, norms, biases%s\n",
+    fprintf(out, "  %10.3f  of that 6 for each parameter in no matrix product: positions, norms, biases%s\n",
             (estimate - exact) / 1e6, c->tied ? "" : ", tokens");
     fprintf(out, "  %10.3f  what is left, exactly by op: 3 x (2 (L (4CC + 2CF) + CV) + 4 LCT); MFU counts this\n",
             exact / 1e6);

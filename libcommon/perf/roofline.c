@@ -13,7 +13,8 @@ const char *const gp_kind_names[GP_KINDS] = {
 };
 
 const char *const gp_kind_reasons[GP_KINDS] = {
-    [GP_KIND_PRODUCT] = "tiles begin and end, a last wave is not full, and power holds Hopper's clock down",
+    [GP_KIND_PRODUCT] =
+        "tiles have a prologue and an epilogue, the last wave is partial, and the power limit lowers Hopper's clock",
     [GP_KIND_ATTENTION] = "FlashAttention 2 (Dao 2023): exponentials, half-hidden tiles, mma.sync on Hopper",
     [GP_KIND_ATTENTION_BACK] = "the same; seven products where four are counted, so that nothing is added atomically",
     [GP_KIND_DECODE] = "kernels of a few microseconds wait for their first bytes, and fill few tensor cores",

@@ -70,7 +70,7 @@ void gp_roofline_print(const gp_roofline *p, FILE *out, bool reasons)
             (double)gp_config_parameters(c) / 1e6);
     fprintf(out, "device     %s: %.1f TFLOP/s in bf16, %.0f GB/s, from NVIDIA's data sheet\n", p->vendor.name,
             p->vendor.bf16 / 1e12, p->vendor.bandwidth / 1e9);
-    fprintf(out, "           everything below is computed, nothing measured\n");
+    fprintf(out, "           everything below is computed, not measured\n");
     for (int i = 0; i < p->count; i++)
         print_pass(p, &p->result[i], out);
     if (reasons)

@@ -164,7 +164,7 @@ gp_attention_by gp_attention_measure(gp_model *m, int64_t B, int64_t T, int64_t 
     if (theirs)
         by = faster(be, &shape, theirs, told, size);
     else
-        snprintf(told, size, "own kernels, there is nothing to measure: %s", gp_error());
+        snprintf(told, size, "own kernels; nothing to measure: %s", gp_error());
     BUG_ON(gp_backend_attention(be, by, &shape));
     return by;
 }

@@ -191,7 +191,8 @@ static int compare(gp_job *j, const gp_state *then)
         return fail("%s: was trained on other data: %s as well, but others (fingerprint %.8s; now %.8s)", j->o->resume,
                     then->data, then->fingerprint, now.fingerprint);
     if (*now.validation && *then->validation && differ(then->validation, now.validation))
-        gp_report_say(&j->t.report, "the validation data change: losses from here on are not those of before");
+        gp_report_say(&j->t.report,
+                      "the validation data changed: losses from here on are not comparable with earlier ones");
     if (strcmp(then->batches, now.batches))
         gp_report_say(&j->t.report, "batches change: %s; they were %s", now.batches, then->batches);
     if (strcmp(then->machine, now.machine))
@@ -217,8 +218,8 @@ static int check_weights(const gp_state *s, const char *dir)
     char *model = gp_path_join(dir, "model.safetensors"), now[sizeof s->weights];
     int rc = gp_state_weights(now, model);
     if (!rc && differ(s->weights, now))
-        rc = fail("%s: is not the model that the state beside it was saved with (CRC-32C of its record of CRCs is "
-                  "%s, expected %s)",
+        rc = fail("%s: is not the model that the training state in the same directory was saved with (CRC-32C of "
+                  "its record of CRCs is %s, expected %s)",
                   model, *now ? now : "not there", s->weights);
     free(model);
     return rc;
@@ -269,8 +270,8 @@ static int begin_again(gp_job *j)
     if (gp_run_trace(j->run, &trace))
         return -1;
     if (trace) {
-        fail("%s: has no checkpoint to continue from, though there is %s; nothing was changed. Bring its checkpoints "
-             "(ckpt-N) back, or begin another run with --out",
+        fail("%s: has no checkpoint to continue from, though there is %s; nothing was changed. Restore its "
+             "checkpoints (ckpt-N), or start another run with --out",
              j->o->resume, trace);
         free(trace);
         return -1;

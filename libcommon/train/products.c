@@ -74,8 +74,8 @@ int gp_products_read(gp_products *p, const char *path)
         return there > 0 ? -1 : rc;
     json_t *root = gp_json_load(text.data ? text.data : "", text.len, JSON_REJECT_DUPLICATES, &e);
     if (!root || !take_all(p, root))
-        rc = fail("%s: is not a record of products by train (which algorithm each matrix product uses); bring "
-                  "it back, or remove it to have them chosen again, with which bits differ",
+        rc = fail("%s: is not a record of the algorithm that each matrix product uses, as train writes it; "
+                  "restore it, or remove it to choose the algorithms again (results may then not be bit-identical)",
                   path);
     json_decref(root);
     gp_buf_release(&text);

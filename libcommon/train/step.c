@@ -85,7 +85,7 @@ static bool is_outlier(gp_trainer *t, gp_step_report *s)
     } seen[] = {{"loss", s->loss, s->loss_z, o->skip_loss_z}, {"norm", s->grad_norm, s->norm_z, o->skip_norm_z}};
     for (size_t i = 0; i < ARRAY_LEN(seen); i++)
         if (seen[i].most > 0 && seen[i].z > seen[i].most) { /* not so while it is NAN */
-            gp_report_say(&t->report, "step %lld is skipped: its %s of %.4g stands %.2f deviations above the mean",
+            gp_report_say(&t->report, "step %lld is skipped: its %s of %.4g is %.2f standard deviations above the mean",
                           (long long)t->received + 1, seen[i].what, seen[i].value, seen[i].z);
             return true;
         }

@@ -140,12 +140,12 @@ void gp_trainer_report_products(gp_trainer *t)
     while ((c = gp_products_next(t->be)))
         if (c->lost)
             gp_report_say(&t->report,
-                          "products: what this run recorded of %s cannot be had here; it is made otherwise (%s%s%s), "
-                          "so bits may differ",
+                          "products: the algorithm that this run recorded for %s is not available here; using another "
+                          "(%s%s%s), so bits may differ",
                           c->product, c->way, *c->details ? ", " : "", c->details);
         else
             gp_report_warn(&t->report,
-                           "%s refused to run %s as its heuristic had it; it is made otherwise from here on (%s), "
+                           "%s refused to run %s with the algorithm of its heuristic; using another from here on (%s), "
                            "which is recorded with the run",
                            t->be->products_library, c->product, c->way);
 }
@@ -164,7 +164,7 @@ static int choose_products(gp_trainer *t)
     if (!measured)
         return 0;
     if (!t->be->ops->choose_product) {
-        gp_report_say(&t->report, "products: there is nothing to measure: backend %s has one way to multiply",
+        gp_report_say(&t->report, "products: nothing to measure: backend %s has only one algorithm",
                       gp_backend_name(t->be));
         return 0;
     }

@@ -84,7 +84,7 @@ expect 0 env CUSIM_GPU=cudnn=0 train text.tok "${plain[@]}" --no-quiet --steps 8
     --attention measure -o without
 checks=$((checks + 1))
 case $err in
-*"attention: own kernels, there is nothing to measure: backend cuda: libcudnn.so.9 is not found"*) ;;
+*"attention: own kernels; nothing to measure: backend cuda: libcudnn.so.9 is not found"*) ;;
 *) problem "measured without cuDNN: $err" ;;
 esac
 same own/model.safetensors without/model.safetensors
@@ -144,16 +144,16 @@ checks=$((checks + 1))
 sed -i -E '2s/"algorithm":"[0-9a-f]{16}/"algorithm":"0123456789abcdef/' damaged/products.json
 expect 0 env CUSIM_GPU=algorithm=3 train --resume damaged --steps 4 --no-quiet
 checks=$((checks + 1))
-[[ $err = *"products: 1 measured in "*"products: what this run recorded of "*" cannot be had here; it is made otherwise ("*"), so bits may differ"* ]] ||
+[[ $err = *"products: 1 measured in "*"products: the algorithm that this run recorded for "*" is not available here; using another ("*"), so bits may differ"* ]] ||
     problem "with an unknown algorithm: $err"
 echo '{"products": [{}]}' > damaged/products.json
 expect 1 train --resume damaged --steps 5 --quiet
-says "train: damaged/products.json: is not a record of products by train"
+says "train: damaged/products.json: is not a record of the algorithm that each matrix product uses"
 
 # what the library refuses to run (164: GELU and bias) is made another way, which is said and recorded: a resumed run
 # repeats it, whether or not the library would still refuse
 warns env CUSIM_GPU=refused=164 train text.tok "${small[@]}" --steps 8 --backend cuda --dtype bf16 -o refused
-says "train: cuBLASLt 13.1.1 refused to run 32x64x16 NN bf16 bf16 bias gelu pre as its heuristic had it; it is made otherwise from here on (bias), which is recorded with the run"
+says "train: cuBLASLt 13.1.1 refused to run 32x64x16 NN bf16 bf16 bias gelu pre with the algorithm of its heuristic; using another from here on (bias), which is recorded with the run"
 checks=$((checks + 1))
 [ "$(grep -c '"way":"bias".*"refused":true' refused/products.json)" = 1 ] || problem "recorded: $(cat refused/products.json)"
 near ref-bf16 refused 1e-2
@@ -167,7 +167,7 @@ same refused/products.json refused-part/products.json
 # where there is one way to multiply
 expect 0 train text.tok "${small[@]}" --steps 1 --backend ref --products measure --no-quiet -o one-way
 checks=$((checks + 1))
-[[ $err = *"train: products: there is nothing to measure: backend ref has one way to multiply"* ]] || problem "ref: $err"
+[[ $err = *"train: products: nothing to measure: backend ref has only one algorithm"* ]] || problem "ref: $err"
 absent one-way/products.json
 
 # eval-mfu measures before each pass
@@ -187,7 +187,7 @@ for row in 'norm", "weight": "", "calls": 3, "seconds": 3e-06' 'norm backward", 
     grep -qF "\"op\": \"$row," <<< "$out" || problem "eval-mfu --ops lacks $row: $out"
 done
 expect 1 "${one[@]}" --backend ref --products measure
-says "eval-mfu: products: there is nothing to measure: backend ref has one way to multiply"
+says "eval-mfu: products: nothing to measure: backend ref has only one algorithm"
 
 # what it does not take
 expect 1 train text.tok "${small[@]}" --steps 1 --backend cuda --attention cudnn -o none

@@ -511,7 +511,7 @@ static void a_question_becomes_the_ids_that_the_harness_makes_of_it(void **state
         gp_passage want = {.ids = p->ids, .count = p->count, .first = p->first};
         json_t *answer = ask(m, tokenizers[p->template], p->context, p->ending);
         if (!p->first) {
-            if (answer || !strstr(gp_error(), "line 1: its context is white space alone"))
+            if (answer || !strstr(gp_error(), "line 1: its context is only white space"))
                 fail_msg("pair %zu: %s", i, answer ? "taken" : gp_error());
             continue;
         }

@@ -62,7 +62,7 @@ static int open_shards(gp_hf_files *f, const char *index, const json_t *map)
     json_object_foreach ((json_t *)(uintptr_t)map, tensor, v) {
         const char *file = json_string_value(v);
         if (!file || !*file || strchr(file, '/'))
-            rc = fail("%s: tensor %s: expected the name of a file beside the index", index, tensor);
+            rc = fail("%s: tensor %s: expected the name of a file in the directory of the index", index, tensor);
         else if (!json_object_get(seen, file)) {
             char *path = gp_format("%.*s%s", slash ? (int)(slash - index + 1) : 0, index, file);
             rc = add_file(f, gp_safetensors_open_regular(path));

@@ -72,7 +72,7 @@ void gp_report_record(gp_report *r, const char *name, gp_backlog *w, const gp_bu
         w->lost++;
     }
     if (write_backlog(r, name, w) && !waited)
-        gp_report_warn(r, "%s; training goes on", gp_error());
+        gp_report_warn(r, "%s; training continues", gp_error());
 }
 
 static void flush(gp_report *r, const char *name, gp_backlog *w)

@@ -40,18 +40,18 @@ for name in weights:model.safetensors text:a.json; do
 done
 for to in - /dev/stdout /dev/tty; do
     terminal 2 "train nowhere.tok $tiny --steps 100000000 -o $to"
-    shows_one_line "train: a checkpoint is nothing for a terminal"
+    shows_one_line "train: a checkpoint cannot be written to a terminal"
     terminal 2 "convert-gpt2 nowhere -o $to"
-    shows_one_line "convert-gpt2: a checkpoint is nothing for a terminal"
+    shows_one_line "convert-gpt2: a checkpoint cannot be written to a terminal"
     terminal 2 "tokenize -t bytes nowhere -o $to"
     shows_one_line "tokenize: a token stream is not for terminals"
     terminal 2 "sample -c nowhere -p x --trace $to"
-    shows_one_line "--trace writes tensors, which are nothing for a terminal"
+    shows_one_line "--trace writes tensors, which cannot be written to a terminal"
     terminal 2 "fetch-data weights --catalog weights.json --offline -o $to"
     shows_one_line "fetch-data: model.safetensors is nothing for a terminal: give -o FILE"
 done
 terminal 2 "convert-gpt2 run"
-shows_one_line "a checkpoint is nothing for a terminal"
+shows_one_line "a checkpoint cannot be written to a terminal"
 terminal 2 "tokenize -t bytes s.txt -o v.tok --val /dev/stdout"
 shows_one_line "a token stream is not for terminals"
 terminal 0 "fetch-data text --catalog text.json --mirror mirror --offline -o -"

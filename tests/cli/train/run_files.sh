@@ -105,7 +105,7 @@ expect 0 train --resume run --steps 8 --keep 3 --quiet
 cp -r run mixed
 cp mixed/ckpt-00000007/model.safetensors mixed/ckpt-00000008/
 warns train --resume mixed --steps 8 --quiet
-says "mixed/ckpt-00000008/model.safetensors: is not the model that the state beside it was saved with"
+says "mixed/ckpt-00000008/model.safetensors: is not the model that the training state in the same directory was saved with"
 same run/last/model.safetensors mixed/last/model.safetensors
 same run/last/state.safetensors mixed/last/state.safetensors
 # zeros, as a power cut may leave them, are no half line
