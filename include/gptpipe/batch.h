@@ -30,7 +30,7 @@ extern "C" {
 typedef struct gp_batch {
     int64_t B, T;
     const int32_t *inputs;  /* (B,T) ids */
-    const int32_t *targets; /* (B,T) ids, -100 = not counted; NULL when only logits are wanted */
+    const int32_t *targets; /* (B,T) ids, -100 = not counted; NULL when only logits are needed */
     const int32_t *types;   /* (B,T) token types; NULL = all 0 */
     const int32_t *lengths; /* (B) tokens that count, the rest is padding; NULL = all */
     const int32_t
@@ -42,7 +42,7 @@ typedef struct gp_batch {
 /* Which members a source fills besides inputs. The others are NULL. */
 enum { GP_BATCH_TARGETS = 1, GP_BATCH_TYPES = 2, GP_BATCH_LENGTHS = 4, GP_BATCH_LABELS = 8, GP_BATCH_ITEMS = 16 };
 
-/* The head of each kind of source; who implements one puts it first into a struct of his own. */
+/* The head of each kind of source; an implementation puts it first in its own struct. */
 typedef struct gp_source gp_source;
 struct gp_source {
     int64_t rows, tokens; /* no batch has a larger B; nor a larger B*T, padding included */

@@ -1,4 +1,4 @@
-/* checkpoint.h: a model's configuration, tokenizer and weights, wherever they are kept.
+/* checkpoint.h: a model's configuration, tokenizer and weights, in any supported format.
  *
  *     gp_checkpoint *ckpt = gp_checkpoint_open("run");        // a file, a folder, or "-": stdin
  *     gp_model *m = ckpt ? gp_checkpoint_model(ckpt, be, false) : NULL;
@@ -9,7 +9,7 @@
  *     gp_checkpoint_write(ckpt, "out.safetensors", "safetensors", GP_F32);
  *     gp_checkpoint_close(ckpt);
  *
- * A conversion opens one and writes it: weights go through tensor by tensor, never all at once.
+ * A conversion opens a checkpoint and writes it: weights are copied tensor by tensor, never all at once in memory.
  */
 #ifndef GPTPIPE_CHECKPOINT_H
 #define GPTPIPE_CHECKPOINT_H
@@ -33,9 +33,9 @@ typedef struct gp_checkpoint gp_checkpoint;
 
 /* path: a safetensors file; a Hugging Face folder (config.json with model.safetensors, or with shards and
  * their index.json); a run directory (its last checkpoint); "-". The format is recognised from the content.
- * Configuration and tokenizer come from the file's own metadata or from the files beside it. Every name,
- * dtype and shape is checked here; the numbers are when they are read, and NaN or infinity is refused. NULL
- * on failure. */
+ * Configuration and tokenizer come from the file's own metadata or from the files in its directory. Every
+ * name, dtype and shape is checked on opening; the values are checked when they are read, and NaN or infinity is an
+ * error. NULL on failure. */
 GP_API gp_checkpoint *gp_checkpoint_open(const char *path);
 GP_API void gp_checkpoint_close(gp_checkpoint *c);
 
@@ -45,10 +45,10 @@ GP_API const gp_config *gp_checkpoint_config(const gp_checkpoint *c);
 GP_API const char *gp_checkpoint_tokenizer(const gp_checkpoint *c, size_t *length);
 
 /* Why its tokenizer cannot be used: its kind is unknown, it cannot be read, or it has words that the model has no rows
- * for. NULL: it can be, or there is none. Ids alone need no tokenizer; the text of it is carried along all the same. */
+ * for. NULL: it can be used, or there is none. Ids alone need no tokenizer; its text is copied when written. */
 GP_API const char *gp_checkpoint_tokenizer_problem(const gp_checkpoint *c);
 
-/* A warning to show about its tokenizer, such as that files of the folder disagree; NULL: nothing. */
+/* A warning to show about its tokenizer, such as that files of the folder disagree; NULL: none. */
 GP_API const char *gp_checkpoint_tokenizer_warning(const gp_checkpoint *c);
 
 /* The tokenizer, ready for use; NULL in *t where there is none. -1 where it cannot be used. The caller closes it. */
@@ -60,19 +60,19 @@ GP_API bool gp_checkpoint_fingerprint(const gp_checkpoint *c, uint8_t fingerprin
 /* "safetensors", ...; "memory" for a model */
 GP_API const char *gp_checkpoint_format(const gp_checkpoint *c);
 
-/* A warning to show, such as that a run's last checkpoint is broken and an older one was
- * taken; NULL: nothing. */
+/* A warning to show, such as that a run's last checkpoint is damaged and an older one is
+ * used; NULL: none. */
 GP_API const char *gp_checkpoint_warning(const gp_checkpoint *c);
 
-/* Hugging Face's name of tensor i, good until the next call; *t receives its shape and the dtype it is stored in, no
+/* Hugging Face's name of tensor i, valid until the next call; *t receives its shape and the dtype it is stored in, no
  * data. NULL past the last one. */
 GP_API const char *gp_checkpoint_tensor(const gp_checkpoint *c, int64_t i, gp_tensor *t);
 
 /* A model with these weights; NULL on failure. The caller frees it. */
 GP_API gp_model *gp_checkpoint_model(const gp_checkpoint *c, gp_backend *be, bool trains);
 
-/* Fills in a model that was created with the same sizes (its dropout, say, may differ; of more positions than it has,
- * it takes the first ones). 0 or -1. */
+/* Loads the weights into a model that was created with the same sizes (its dropout, say, may differ; of more positions
+ * than the model has, it takes the first ones). 0 or -1. */
 GP_API int gp_checkpoint_load(const gp_checkpoint *c, gp_model *m);
 
 /* What gp_checkpoint_verify has read. */
@@ -84,25 +84,25 @@ typedef struct gp_verified {
 /* What is wrong with a file, one line. */
 typedef void gp_verify_fn(void *self, const char *why);
 
-/* Reads all files of a checkpoint, also what was not needed of them, or, where it is a run directory, of all the run's
- * checkpoints: whether each string and tensor has the CRC that its file has for it, and weights are finite. Each
- * damaged file is told. 0, or -1 where there is one. */
+/* Reads all files of a checkpoint in full, also what loading does not need, or, where it is a run directory, of all its
+ * checkpoints: checks that each string and tensor has the CRC recorded in its file, and that weights are finite.
+ * `tell` is called for each damaged file. 0, or -1 if there is one. */
 GP_API int gp_checkpoint_verify(const gp_checkpoint *c, gp_verified *seen, gp_verify_fn *tell, void *self);
 
 /* Format, sizes, tokenizer and tensors, for people or as a JSON object; verified may be NULL. */
 GP_API void gp_checkpoint_print(const gp_checkpoint *c, const gp_verified *verified, bool json, FILE *out);
 
-/* A checkpoint whose weights are m's, read when they are asked for; m outlives it. tokenizer: text of a
+/* A checkpoint whose weights are m's, read when they are needed; m must outlive it. tokenizer: text of a
  * tokenizer.json, copied; NULL: none. */
 GP_API gp_checkpoint *gp_checkpoint_of_model(gp_model *m, const char *tokenizer, size_t length);
 
 /* Writes c in `format`, its numbers as dtype (GP_F32 or GP_BF16). path: a file; "-"; or, where it ends in '/'
- * or is an empty folder, a folder that transformers' from_pretrained loads as it is. It has its name when all
- * of it is written. 0 or -1. */
+ * or is an empty folder, a folder that transformers' from_pretrained loads as it is. It gets its name
+ * only once it is complete. 0 or -1. */
 GP_API int gp_checkpoint_write(const gp_checkpoint *c, const char *path, const char *format, gp_dtype dtype);
 
 /* Whether `format` may be written under this name: a file whose suffix is another format's is refused. 0 or -1;
- * gp_checkpoint_write asks it too. */
+ * gp_checkpoint_write checks this too. */
 GP_API int gp_checkpoint_check_name(const char *path, const char *format);
 
 /* Names of the formats that can be read (or written), "a|b|c". */

@@ -1,15 +1,15 @@
-/* mfu.h: how fast a model runs, beside what the machine can do.
+/* mfu.h: how fast a model runs, compared with the machine's peak.
  *
  *     gp_mfu_plan plan = {.batch_size = 8, .seq_len = 256, .decode_batch = 1, .seconds = 2, .passes = GP_PASS_ALL};
- *     gp_mfu *r = gp_mfu_measure(m, &plan);      // m was created to train, if GP_PASS_TRAIN is asked for
+ *     gp_mfu *r = gp_mfu_measure(m, &plan);      // m was created to train, if passes has GP_PASS_TRAIN
  *     if (!r) ...gp_error()...
  *     gp_mfu_print(r, stdout, true);
  *     gp_mfu_free(r);
  *
  * Model FLOP utilization (Chowdhery et al. 2022, appendix B) = FLOPs the model needs a second / peak FLOP/s.
  * FLOPs a token: gp_config_flops, x 3 when training (forward, and two products backward). The peak is measured
- * here, by the backend's own matrix multiply on square matrices, before the passes and behind them; the vendor's
- * figure stands beside it where it is known.
+ * here, by the backend's own matrix multiply on square matrices, before and after the passes; the vendor's figure
+ * is printed too where it is known.
  */
 #ifndef GPTPIPE_MFU_H
 #define GPTPIPE_MFU_H
@@ -32,7 +32,7 @@ typedef enum gp_pass {
 } gp_pass;
 GP_API const char *gp_pass_name(gp_pass pass);
 
-/* Of "forward,train,decode", a set of passes; 0 with an error for what is no pass. */
+/* Of "forward,train,decode", a set of passes; 0 with an error for an unknown pass. */
 GP_API int gp_passes_parse(const char *text);
 
 typedef struct gp_mfu_plan {
@@ -43,8 +43,8 @@ typedef struct gp_mfu_plan {
     int passes;     /* of gp_pass */
     bool ops;       /* each op's time too */
     gp_attention_by attention;
-    bool measure_products; /* by the fastest of a library's ways; else by what its heuristic names first */
-    bool no_masters;       /* on paper: gp_backend_drop_masters; measured is what the backend does */
+    bool measure_products; /* the fastest of a library's algorithms; else its heuristic's first choice */
+    bool no_masters;       /* roofline: as after gp_backend_drop_masters; a measurement uses the backend's setting */
 } gp_mfu_plan;
 
 typedef struct gp_speed {
@@ -61,7 +61,7 @@ typedef struct gp_speed {
  * prefill. Plans what the pass needs. */
 GP_API int gp_measure(gp_model *m, gp_pass pass, int64_t B, int64_t T, double seconds, gp_speed *speed);
 
-/* All that was measured. The caller frees it. */
+/* All measurements. The caller frees it. */
 typedef struct gp_mfu gp_mfu;
 GP_API gp_mfu *gp_mfu_measure(gp_model *m, const gp_mfu_plan *plan);
 GP_API void gp_mfu_free(gp_mfu *r);
@@ -69,7 +69,7 @@ GP_API void gp_mfu_free(gp_mfu *r);
 /* For runs on the same machine and threads: each gets the best peak and bandwidth that any of them measured. */
 GP_API void gp_mfu_share_peak(gp_mfu *const *run, int count);
 
-/* A page of text, with the formulas and their numbers if asked; or one JSON object without a newline. */
+/* A page of text, with the formulas and their numbers if `formulas`; or one JSON object without a newline. */
 GP_API void gp_mfu_print(const gp_mfu *r, FILE *out, bool formulas);
 GP_API void gp_mfu_json(const gp_mfu *r, FILE *out);
 

@@ -8,7 +8,7 @@
  *     gp_model_evaluate(m, &batch, &loss, NULL);
  *     gp_model_free(m);
  *
- * Token by token, where gp_generate_all (sampler.h) does not do what is wanted:
+ * Token by token, where gp_generate_all (sampler.h) is not enough:
  *
  *     gp_model_plan_cache(m, 1, T);
  *     gp_model_prefill(m, 0, ids, T);                      // the prompt
@@ -46,9 +46,9 @@ GP_API void gp_model_init(gp_model *m, uint64_t seed);
 
 GP_API const gp_config *gp_model_config(const gp_model *m);
 
-/* What a training pass makes again when backward comes there, in place of keeping it: nothing; the outputs of norms and
- * of GELU, out of what went into them; or all of a block, out of its input. Layer by layer 16, 10 and 1 tensors of
- * (B,T,C) are kept. The gradients are the same bits; on a GPU, where products have a GELU of their own and store what
+/* What the backward pass recomputes instead of storing (activation recomputation): nothing; the outputs of norms and of
+ * GELU, from their inputs; or all of a block, from its input. Each layer stores 16, 10 and 1 tensors of (B,T,C)
+ * respectively. The gradients are the same bits; on a GPU, where products have a GELU of their own and store what
  * goes into it rounded, those of norms are the same to within that. Takes effect at the next plan. */
 #define GP_RECOMPUTES(X)                                                                                               \
     X(GP_RECOMPUTE_NONE, "none")                                                                                       \
@@ -58,8 +58,8 @@ typedef enum gp_recompute { GP_RECOMPUTES(GP_CHOICE_VALUE) GP_RECOMPUTE_LEVELS }
 GP_API void gp_model_set_recompute(gp_model *m, gp_recompute level);
 GP_API const char *gp_recompute_name(gp_recompute level); /* "none", "norms", "block" */
 
-/* Bytes that training over (B,T) takes besides weights, gradients and moments: activations and workspace; and the most
- * rows of T tokens for which so many bytes do, 0 where not one fits. Counted, not tried. */
+/* Bytes that training over (B,T) takes besides weights, gradients and moments: activations and workspace; and the
+ * largest number of rows of T tokens that fits in `bytes`, 0 if none does. Computed, without allocating. */
 GP_API int64_t gp_model_training_bytes(gp_model *m, gp_recompute level, int64_t B, int64_t T);
 GP_API int64_t gp_model_largest_batch(gp_model *m, gp_recompute level, int64_t T, int64_t bytes);
 
@@ -90,8 +90,8 @@ GP_API int gp_model_plan_cache(gp_model *m, int64_t B, int64_t T_prompt);
 GP_API int gp_model_prefill(gp_model *m, int64_t b, const int32_t *ids, int64_t T);
 GP_API int gp_model_decode(gp_model *m, const int32_t *ids, const int32_t *positions);
 
-/* Adds T tokens to each of rows row .. row + rows - 1, ids (rows,T), from positions (rows) on: what each row holds
- * before its position stays, what it holds from there on is replaced. Leaves the logits after each row's last token for
+/* Adds T tokens to each of rows row .. row + rows - 1, ids (rows,T), from positions (rows) on: the cache of each
+ * row before its position stays, from there on it is replaced. Leaves the logits after each row's last token for
  * gp_model_sample; logits (rows,T,V), unless NULL, receives those after every token, by which drafted tokens are
  * verified.
  *
@@ -101,8 +101,8 @@ GP_API int gp_model_decode(gp_model *m, const int32_t *ids, const int32_t *posit
 GP_API int gp_model_append(gp_model *m, int64_t row, int64_t rows, const int32_t *ids, int64_t T,
                            const int32_t *positions, float *logits);
 
-/* How a next token is drawn: these in their order, which is that of transformers, but for the penalty, which comes
- * first and is gp_model_penalize's. */
+/* How the next token is sampled: temperature and filters in this order, which is that of transformers, except that the
+ * penalty is applied first, by gp_model_penalize. */
 typedef struct gp_sampling {
     double temperature; /* 0: the largest logit */
     int64_t top_k;      /* 0: all */
@@ -110,19 +110,19 @@ typedef struct gp_sampling {
     double min_p;       /* 0: all (Nguyen et al. 2024) */
     uint64_t seed;
     double repetition_penalty; /* 0 or 1: none (Keskar et al. 2019) */
-    int64_t vocab;             /* ids from this one on are padding and never drawn; 0: the model's vocabulary */
+    int64_t vocab;             /* ids from this one on are padding and never sampled; 0: the model's vocabulary */
 } gp_sampling;
 
-/* Draws ids (B) from the logits; samples[b] and positions[b] key the random number. An id is -1 where logits of its row
- * are not finite. */
+/* Samples ids (B) from the logits; samples[b] and positions[b] key the random number. An id is -1 where logits of
+ * its row are not finite. */
 GP_API void gp_model_sample(gp_model *m, const gp_sampling *how, const int32_t *samples, const int32_t *positions,
                             int32_t *ids);
 
-/* Makes row b less likely to repeat what was there: the logit of each of the ids (once, however often it is among them)
+/* Makes row b less likely to repeat earlier tokens: the logit of each of the ids (once, however often it is among them)
  * is divided by the penalty where it is positive and multiplied where it is negative. */
 GP_API void gp_model_penalize(gp_model *m, int64_t b, const int32_t *ids, int64_t count, double penalty);
 
-/* Row `to` becomes what row `from` is, its cache and its logits: one prompt read once for many samples. */
+/* Copies the cache and logits of row `from` to row `to`: one prompt is prefilled once for many samples. */
 GP_API void gp_model_copy_row(gp_model *m, int64_t from, int64_t to);
 
 /* The logits of row b after prefill or decode, into the host's memory (V). */

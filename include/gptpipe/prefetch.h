@@ -22,20 +22,20 @@ extern "C" {
 
 typedef struct gp_prefetch_options {
     int workers;   /* threads that prepare batches; 0: gp_prefetch_next fills each when it is called */
-    int ahead;     /* how many batches they prepare at most; 0: two for each of them */
+    int ahead;     /* maximum number of batches prepared in advance; 0: two for each worker */
     int64_t first; /* the batch to begin with: where another run stopped */
 } gp_prefetch_options;
 
 typedef struct gp_prefetch gp_prefetch;
 
-/* The source stays the caller's and outlives it. NULL on failure. */
+/* The caller owns the source, which must outlive it. NULL on failure. */
 GP_API gp_prefetch *gp_prefetch_open(const gp_source *s, const gp_prefetch_options *o);
 
-/* Waits for the threads, which finish the batch that each is at. */
+/* Waits for the threads; each finishes its current batch. */
 GP_API void gp_prefetch_close(gp_prefetch *p);
 
-/* The next batch: first, first + 1, ... without end; good until the next call. NULL when it cannot be filled; the call
- * after that gives the batch after it. Of one thread at a time. */
+/* The next batch: first, first + 1, ... without end; valid until the next call. NULL when it cannot be filled; the call
+ * after that gives the batch after it. Call it from one thread at a time. */
 GP_API const gp_batch *gp_prefetch_next(gp_prefetch *p);
 
 #ifdef __cplusplus

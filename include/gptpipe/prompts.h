@@ -1,4 +1,4 @@
-/* prompts.h: what sample continues: text, ids, or a file of prompts.
+/* prompts.h: prompts to continue: text, ids, or a file of prompts.
  *
  *     gp_prompts p = {0};
  *     if (gp_prompts_add_text(&p, tokenizer, "Once", 4) ||
@@ -25,8 +25,8 @@ typedef struct gp_prompts {
     const char *why;    /* there is no tokenizer: NULL, the checkpoint has none; not copied */
 } gp_prompts;           /* zero at first, but for allow_special and why */
 
-/* A text gets the ids around it that the tokenizer puts there (gp_tokenizer_prefix). Empty text begins behind these, or
- * behind an end-of-text token, or a newline where the tokenizer has none. t NULL, which a checkpoint
+/* A text gets the ids around it that the tokenizer puts there (gp_tokenizer_prefix). Empty text begins after these, or
+ * after an end-of-text token, or a newline where the tokenizer has none. t NULL, which a checkpoint
  * without a tokenizer gives, is a failure that says what to do. 0 or -1, here and below. */
 GP_API int gp_prompts_add_text(gp_prompts *p, const gp_tokenizer *t, const char *text, size_t length);
 
@@ -37,7 +37,7 @@ GP_API int gp_prompts_add_ids(gp_prompts *p, const char *list);
 GP_API int gp_prompts_add_stdin(gp_prompts *p, const gp_tokenizer *t);
 
 /* JSON Lines, one object a prompt: its member `field` is the text, or an array of ids below vocab_size; its member
- * "id", whatever that is, becomes the prompt's name. path "-" is stdin. */
+ * "id", any JSON value, becomes the prompt's name. path "-" is stdin. */
 GP_API int gp_prompts_add_file(gp_prompts *p, const gp_tokenizer *t, const char *path, const char *field,
                                int64_t vocab_size);
 

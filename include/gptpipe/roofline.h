@@ -6,9 +6,9 @@
  *     gp_roofline_print(p, stdout, true);
  *     gp_roofline_free(p);
  *
- * The model's own code runs on a backend that counts FLOPs and bytes of each kernel in place of computing. A kernel's
+ * The model's own code runs on a backend that counts FLOPs and bytes of each kernel instead of computing. A kernel's
  * limit is FLOPs / peak or bytes / bandwidth, whichever is longer (the roofline); what it should reach of that is a
- * factor a kind of kernel, printed with its reason; and each takes a while to start.
+ * factor a kind of kernel, printed with its reason; and each has a launch latency.
  */
 #ifndef GPTPIPE_ROOFLINE_H
 #define GPTPIPE_ROOFLINE_H
@@ -40,7 +40,7 @@ GP_API gp_roofline_gpu gp_roofline_gpu_of(const gp_vendor *vendor);
 /* Tokens a second that a pass should reach; 0 where it was not in the plan. */
 GP_API double gp_roofline_tok_s(const gp_roofline *p, gp_pass pass);
 
-/* A table by kernel for each pass, with what the factors rest on if asked; or one JSON object without a newline. */
+/* A table by kernel for each pass, with each factor's reason if `reasons`; or one JSON object without a newline. */
 GP_API void gp_roofline_print(const gp_roofline *p, FILE *out, bool reasons);
 GP_API void gp_roofline_json(const gp_roofline *p, FILE *out);
 

@@ -43,13 +43,13 @@ typedef struct gp_generation {
 
 enum { GP_MAX_TOP_LOGPROBS = 100 };
 
-/* What is continued: at least one id. */
+/* The ids to continue, at least one. */
 typedef struct gp_prompt {
     int32_t *ids;
     int64_t count;
-    char *text; /* what the ids were made of; NULL where they were given as such. The sampler does not look at it, */
+    char *text; /* the text that was encoded; NULL where ids were given. The sampler does not read it, */
     size_t length;
-    char *name; /* nor at this: JSON that a caller put beside the prompt, or NULL */
+    char *name; /* nor this: JSON by which the caller names the prompt, or NULL */
 } gp_prompt;
 
 /* Bytes of one sample, in order, never half a UTF-8 character: not at the end either, where one that its last token
@@ -60,10 +60,10 @@ typedef int gp_generate_fn(void *self, int64_t sample, const char *bytes, size_t
 /* Why a sample ended. */
 typedef enum gp_finish {
     GP_FINISH_NONE,
-    GP_FINISH_LENGTH,      /* max_tokens were drawn */
-    GP_FINISH_END_OF_TEXT, /* an id that ends texts was */
-    GP_FINISH_STOP_ID,     /* one of stop_ids was */
-    GP_FINISH_STOP_TEXT,   /* one of stops was seen, perhaps across tokens */
+    GP_FINISH_LENGTH,      /* max_tokens were sampled */
+    GP_FINISH_END_OF_TEXT, /* an end-of-text id was sampled */
+    GP_FINISH_STOP_ID,     /* one of stop_ids was sampled */
+    GP_FINISH_STOP_TEXT,   /* one of stops occurred, perhaps across tokens */
 } gp_finish;
 
 GP_API const char *gp_finish_name(gp_finish f); /* "length", "end_of_text", "stop_id", "stop_text" */
@@ -75,12 +75,12 @@ typedef struct gp_token_logprob {
     double log_p;
 } gp_token_logprob;
 
-/* One step of one sample: the token drawn, and what text is sure now. All good during the call. */
+/* One step of one sample: the token sampled, and the text that is final now. Valid during the call. */
 typedef struct gp_token_event {
     int64_t prompt, sample; /* both from 0 */
     bool token;             /* false where max_tokens is 0 */
     gp_token_logprob drawn;
-    const gp_token_logprob *top; /* (tops) the likeliest first, of those that can be drawn */
+    const gp_token_logprob *top; /* (tops) the likeliest first, of those that can be sampled */
     int64_t tops;
     const char *bytes; /* as gp_generate_fn has them */
     size_t n;
@@ -92,7 +92,7 @@ typedef struct gp_token_event {
 typedef int gp_token_fn(void *self, const gp_token_event *d);
 
 typedef struct gp_generate_stats {
-    int64_t tokens;        /* drawn, over all samples */
+    int64_t tokens;        /* sampled, over all samples */
     int64_t long_prompts;  /* prompts that did not fit the context: only their last half window was read */
     int64_t refills;       /* how often a sample ran past the context and continued over its last half window */
     double seconds;        /* in all */
@@ -122,7 +122,7 @@ typedef struct gp_generate_stats {
 GP_API gp_context *gp_context_open(void);
 GP_API void gp_context_close(gp_context *c); /* NULL: nothing */
 GP_API void gp_context_reset(gp_context *c); /* it is empty, as at first */
-/* special: as gp_prompts has it. 0; or -1, and nothing was added. */
+/* special: as allow_special of gp_prompts. 0; or -1, and nothing was added. */
 GP_API int gp_context_add(gp_context *c, const gp_tokenizer *t, const char *line, size_t length, bool special);
 GP_API gp_prompt gp_context_prompt(const gp_context *c); /* its ids stay the context's; until the next call */
 

@@ -1,18 +1,18 @@
-/* samples.h: samples printed as they come: text, or one JSON object a line.
+/* samples.h: prints samples while they are generated: text, or one JSON object a line.
  *
  *     gp_samples *s = gp_samples_open(stdout, &(gp_samples_options){.prompts = &prompts, .samples = 3, .echo = true});
  *     rc = gp_generate_all(model, tokenizer, prompts.items, prompts.count, &how, gp_samples_print, s, NULL);
  *     gp_samples_close(s);
  *
- * Samples come interleaved; they are printed one after the other: the first that is not complete streams, later ones
- * wait in memory. An object:
+ * Samples arrive interleaved; they are printed one after the other: the first incomplete one streams, later ones are
+ * buffered in memory. An object:
  *
  *     {"prompt": "Once", "sample": 0, "text": " upon", "finish": "length", "ids": [2402], "logprobs": [-0.7],
  *      "top": [[{"id": 2402, "text": " upon", "logprob": -0.7}, ...]]}
  *
- * "id" stands first where the prompt has a name. "prompt_ids" is in the place of "prompt" where it was given as ids.
- * "stop" is the stop text that was met. "ids" are all that were drawn, those of a stop text too, of which "text" has
- * nothing.
+ * "id" comes first if the prompt has a name. "prompt_ids" replaces "prompt" if it was given as ids. "stop" is the stop
+ * text that ended the sample. "ids" are all sampled ids, including those of a stop text, which "text" does not
+ * contain.
  */
 #ifndef GPTPIPE_SAMPLES_H
 #define GPTPIPE_SAMPLES_H
@@ -41,7 +41,7 @@ typedef struct gp_samples gp_samples;
 /* out and what o points to outlive it. */
 GP_API gp_samples *gp_samples_open(FILE *out, const gp_samples_options *o);
 
-/* A gp_token_fn; self is the gp_samples. -1 when out does not take it. */
+/* A gp_token_fn; self is the gp_samples. -1 when writing to out fails. */
 GP_API int gp_samples_print(void *self, const gp_token_event *d);
 GP_API void gp_samples_close(gp_samples *s);
 

@@ -57,12 +57,12 @@ GP_API int gp_score_ids(gp_model *m, const gp_tokenizer *t, const int32_t *ids, 
 GP_API int gp_score_text(gp_model *m, const gp_tokenizer *t, const char *path, const gp_score_options *o, FILE *out);
 
 /* Tasks: text is gp_score_text; of the others each has one question a line of JSON:
- *   lambada        "text": the last word is predicted from what stands before it. Accuracy of the greedy prediction,
+ *   lambada        "text": the last word is predicted from the text before it. Accuracy of the greedy prediction,
  *                  and perplexity of the word (EleutherAI's lm-evaluation-harness, lambada_openai)
  *   hellaswag      "activity_label", "ctx_a", "ctx_b", "endings", "label", made into questions as the same harness does
  *   hellaswag-raw  "ctx", "endings", "label" as they are, a blank between (llm.c)
- *   choices        "context", "endings", "label"; an ending brings its own blank, the harness's target_delimiter, which
- *                  is not counted in its characters
+ *   choices        "context", "endings", "label"; an ending starts with its own blank, the harness's target_delimiter,
+ *                  which is not counted in its characters
  * Context and ending are encoded as the harness does: as texts, with what the tokenizer puts around one unless it
  * begins with that token's name already. An empty context is an end-of-text token, or the one that the tokenizer puts
  * first; white space alone, to which the harness has no answer, is refused where the tokenizer puts nothing before it.

@@ -26,7 +26,7 @@
 extern "C" {
 #endif
 
-/* Called with a tensor, an fp32 copy of the host's; it and its name are good during the call. */
+/* Called with a tensor, an fp32 copy of the host's; it and its name are valid during the call. */
 typedef void gp_trace_fn(void *self, const char *name, const gp_tensor *t);
 
 /* gp_model_logits; fn is called with every intermediate tensor of the pass, named as above. */

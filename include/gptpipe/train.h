@@ -15,7 +15,7 @@
  *     linear    begin = warmup                             left = 1 - t
  *     wsd       begin = end - decay_fraction * end         left = 1 - sqrt(t), and lr before begin: warm-up, stable,
  *               decay (Hu et al. 2024), which may be put off by a longer run; this decay is that of Haegele et al. 2024
- *     constant                                             lr for ever
+ *     constant                                             lr throughout
  * and AdamW (Loshchilov & Hutter 2019) with decay on tensors of two dimensions, gradients scaled by
  * min(1, grad_clip / (norm + 1e-6)).
  */
@@ -72,7 +72,7 @@ typedef struct gp_train_options {
     double beta1, beta2, eps, weight_decay, grad_clip;
     double skip_loss_z, skip_norm_z; /* a step above this z-score changes nothing; 0: none is skipped */
     int64_t seed;
-    /* what is told and kept */
+    /* logs, evaluation and checkpoints */
     int64_t eval_every, eval_batches, save_every, sample_every, log_every, keep;
     bool eval_documents; /* at the end, score the validation documents one by one */
     const char *out;     /* run directory, or "-" for a checkpoint on stdout */
@@ -88,13 +88,13 @@ typedef struct gp_train_options {
     gp_attention_by attention;
     gp_products_by products;
     /* In bf16 the weights are fp32, and products read a copy; without, matrices are bf16 alone, and the update rounds
-     * them by chance (cuda and ref). */
+     * them stochastically (cuda and ref). */
     bool master_weights;
     gp_recompute recompute;
     /* the table that config.yaml prints; NULL: no config.yaml */
     const gp_tool *tool;
     const void *args;
-    const void *args_before; /* as a resumed run logged them, to tell what changed; NULL: not compared */
+    const void *args_before; /* as a resumed run logged them, to report what changed; NULL: not compared */
 } gp_train_options;
 
 GP_API gp_train_options gp_train_defaults(void);
@@ -105,8 +105,8 @@ GP_API gp_train_options gp_train_defaults(void);
  * bias, tied and lr become what the run has. */
 GP_API int gp_train(gp_train_options *o);
 
-/* For a path that --resume names, a run directory or a checkpoint in it: whether it can be gone on with by this version
- * and this user; gives the path of the config.yaml whose options it was run with (the caller frees), or NULL. */
+/* For a path that --resume names, a run directory or a checkpoint in it: whether this version and this user can
+ * continue it; returns the path of the config.yaml whose options it was run with (the caller frees), or NULL. */
 GP_API char *gp_train_resumable(const char *path);
 
 /* The files of that config.yaml from this working folder: a relative name is looked for where the run was made, then
