@@ -18,31 +18,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "fetch/libraries.h"
-
-/* One response being read. */
-typedef struct response {
-    gp_download *d;
-    const gp_curl *lib;
-    CURL *curl;
-    const char *url;
-    long status;
-    bool conditional;      /* the rest was asked for, under the condition that the file is still the same */
-    bool by_size;          /* it was asked for, and must be of a file of the same size */
-    bool ranged;           /* a part was asked for */
-    bool ends;             /* its end is marked where no length is given: chunks, HTTP/2 */
-    char *etag, *modified; /* header values */
-    char *encoding;        /* of Content-Encoding */
-    char *location;        /* where the last redirect led */
-    int64_t from, whole;   /* of Content-Range: its first byte, the file's size; -1: not told */
-    int64_t promised;      /* Content-Length, -1: none */
-    int64_t page;          /* bytes of an error's page */
-    bool body;             /* its first byte has come */
-    bool connected;
-    double heard;        /* gp_now() when something came last; to begin with, by when a connection must stand */
-    gp_transfer verdict; /* why a callback stopped the transfer */
-    char reason[CURL_ERROR_SIZE];
-} response;
+#include "fetch/response.h"
 
 enum { MAX_PAGE = 1 << 16 };
 
@@ -54,160 +30,22 @@ static void check_memory(CURLcode code)
         die("out of memory (libcurl)");
 }
 
-static gp_transfer stop(response *r, gp_transfer verdict)
-{
-    r->verdict = verdict;
-    return verdict;
-}
-
-static void forget_headers(response *r)
-{
-    free(r->etag);
-    free(r->modified);
-    free(r->encoding);
-    r->etag = r->modified = r->encoding = NULL;
-    r->body = r->ends = false;
-    r->page = 0;
-    r->from = r->whole = r->promised = -1;
-}
-
-/* The value of header NAME in a line, trimmed and fresh, or NULL. */
-static char *header_value(const char *line, size_t n, const char *name)
-{
-    size_t k = strlen(name);
-    if (n <= k || line[k] != ':' || strncasecmp(line, name, k))
-        return NULL;
-    for (line += k + 1, n -= k + 1; n && (*line == ' ' || *line == '\t'); n--)
-        line++;
-    while (n && strchr(" \t\r\n", line[n - 1]))
-        n--;
-    return gp_strndup(line, n);
-}
-
-/* "bytes 100-199/200"; the size may be unknown, "*", and so may the range where there is none to send (416). */
-static void read_range(response *r, const char *value)
-{
-    long long from, to, whole;
-    int known = sscanf(value, "bytes %18lld-%18lld/%18lld", &from, &to, &whole);
-    if (known >= 2 && from >= 0 && to >= from && (known == 2 || whole > to)) {
-        r->from = from;
-        r->whole = known == 3 ? whole : -1;
-    } else if (sscanf(value, "bytes */%18lld", &whole) == 1 && whole >= 0) {
-        r->whole = whole;
-    }
-}
-
 static size_t on_header(char *line, size_t size, size_t count, void *self)
 {
-    response *r = self;
+    gp_response *r = self;
     size_t n = size * count;
-    char *value;
     r->heard = gp_now();
-    if (n > 5 && !memcmp(line, "HTTP/", 5)) {
-        forget_headers(r); /* the next response: after a redirect, say */
-        r->ends = line[5] >= '2';
-    } else if ((value = header_value(line, n, "ETag"))) {
-        free(r->etag);
-        r->etag = value;
-    } else if ((value = header_value(line, n, "Last-Modified"))) {
-        free(r->modified);
-        r->modified = value;
-    } else if ((value = header_value(line, n, "Location"))) {
-        free(r->location);
-        r->location = value;
-    } else if ((value = header_value(line, n, "Content-Encoding"))) {
-        free(r->encoding);
-        r->encoding = value;
-    } else if ((value = header_value(line, n, "Transfer-Encoding"))) {
-        r->ends = r->ends || strcasestr(value, "chunked");
-        free(value);
-    } else if ((value = header_value(line, n, "Content-Range"))) {
-        read_range(r, value);
-        free(value);
-    }
+    gp_response_header(r, line, n);
     return n;
-}
-
-/* A date is weaker than an ETag but If-Range takes it; a weak ETag it must not take. */
-static const char *validator(const response *r)
-{
-    if (r->etag && *r->etag == '"')
-        return r->etag;
-    return r->etag ? NULL : r->modified;
-}
-
-/* The size, where it is all that tells this file from another. A weak ETag tells more, but not for certain. */
-static int64_t size_alone(const response *r)
-{
-    return r->etag || r->modified ? -1 : r->promised;
-}
-
-/* Whether the response is the file, or the part of it that was asked for, and will show when it is cut. Where the
- * SHA-256 is known that tells, whatever the server says. */
-static int check_response(const response *r, int64_t length)
-{
-    const gp_download *d = r->d;
-    bool known = d->checked || (d->size >= 0 && length == d->size);
-    if (r->status != 200 && r->status != 206)
-        return fail("%s: the server answers %ld, which does not come with a file", r->url, r->status);
-    if (r->status == 206 && !r->ranged)
-        return fail("%s: the server sends a part of the file, which was not asked for", r->url);
-    if (!known && r->encoding && *r->encoding && strcasecmp(r->encoding, "identity"))
-        return fail("%s: the server sends the file encoded (%s), which was not asked for", r->url, r->encoding);
-    if (r->status == 200 && !d->checked && d->size < 0 && length < 0 && !r->ends)
-        return fail("%s: the server gives neither the file's length nor a mark at its end, so one that is cut "
-                    "short would pass for whole; a size or a sha256 in the catalog would tell",
-                    r->url);
-    return 0;
-}
-
-/* Called at the first byte of a body: does it fit what is here? */
-static gp_transfer begin_body(response *r)
-{
-    gp_download *d = r->d;
-    gp_partial *p = d->part;
-    curl_off_t length = -1;
-    r->lib->easy_getinfo(r->curl, CURLINFO_RESPONSE_CODE, &r->status);
-    r->lib->easy_getinfo(r->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
-    r->body = true;
-    if (r->status >= 300)
-        return GP_TRANSFER_DONE; /* an error's page, which is not kept */
-    if (r->status == 206)
-        length = r->whole;
-    if (check_response(r, length))
-        return stop(r, GP_TRANSFER_NO);
-    if (length >= 0 && d->size >= 0 && length != d->size) {
-        fail("%s: has %lld bytes, expected %lld: the file has changed at its source", r->url, (long long)length,
-             (long long)d->size);
-        return stop(r, GP_TRANSFER_NO);
-    }
-    bool endless = length < 0 && d->size < 0 && !d->checked; /* the rest may be any part of the rest */
-    if (r->status == 206 && (r->from != p->done || endless)) {
-        fail("%s: asked for bytes from %lld on, the server sent another part", r->url, (long long)p->done);
-        return gp_partial_restart(p) ? stop(r, GP_TRANSFER_STOP) : stop(r, GP_TRANSFER_AGAIN);
-    }
-    if (r->status == 206 && r->by_size && r->whole != p->whole) {
-        fail("%s: the rest is not that of a file of %lld bytes, which it had: it has changed at its source", r->url,
-             (long long)p->whole);
-        d->changed = true;
-        return gp_partial_restart(p) ? stop(r, GP_TRANSFER_STOP) : stop(r, GP_TRANSFER_AGAIN);
-    }
-    if (r->status != 206 && p->done && gp_partial_restart(p)) /* it sends all of it */
-        return stop(r, GP_TRANSFER_STOP);
-    r->promised = length;
-    if (length > 0)
-        gp_progress_expect(d->progress, length);
-    gp_partial_source(p, r->url, validator(r), size_alone(r));
-    return GP_TRANSFER_DONE;
 }
 
 static size_t on_body(char *data, size_t size, size_t count, void *self)
 {
-    response *r = self;
+    gp_response *r = self;
     gp_download *d = r->d;
     size_t n = size * count;
     r->heard = gp_now();
-    if (!r->body && begin_body(r) != GP_TRANSFER_DONE)
+    if (!r->body && gp_response_begin(r) != GP_TRANSFER_DONE)
         return 0;
     if (r->status >= 300) /* an error's page; one without an end is left */
         return (r->page += (int64_t)n) > MAX_PAGE ? 0 : n;
@@ -216,17 +54,17 @@ static size_t on_body(char *data, size_t size, size_t count, void *self)
         fail("%s: sends more than %lld bytes, the limit for a file whose size is not known; a size in the "
              "catalog lifts it",
              r->url, (long long)d->limit);
-        stop(r, GP_TRANSFER_NO);
+        gp_response_stop(r, GP_TRANSFER_NO);
         return 0;
     }
     if (most >= 0 && (int64_t)n > most - d->part->done) {
         fail("%s: sends more than the %lld bytes expected: the file has changed at its source", r->url,
              (long long)most);
-        stop(r, GP_TRANSFER_NO);
+        gp_response_stop(r, GP_TRANSFER_NO);
         return 0;
     }
     if (gp_partial_add(d->part, data, n)) {
-        stop(r, GP_TRANSFER_STOP);
+        gp_response_stop(r, GP_TRANSFER_STOP);
         return 0;
     }
     gp_progress_set(d->progress, d->part->done, NULL);
@@ -234,7 +72,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *self)
 }
 
 /* From here on it is the server that is waited for, which has less time than a connection may take to be made. */
-static void note_connection(response *r)
+static void note_connection(gp_response *r)
 {
     curl_off_t asked = 0;
     if (r->connected || r->lib->easy_getinfo(r->curl, CURLINFO_PRETRANSFER_TIME_T, &asked) || !asked)
@@ -246,19 +84,19 @@ static void note_connection(response *r)
 /* Called once a second at least. libcurl's own limit is on an average over several seconds, so it is late. */
 static int on_progress(void *self, curl_off_t total, curl_off_t now, curl_off_t up, curl_off_t up_now)
 {
-    response *r = self;
+    gp_response *r = self;
     (void)total, (void)now, (void)up, (void)up_now;
     gp_progress_set(r->d->progress, r->d->part->done, NULL);
     note_connection(r);
     if (gp_now() - r->heard < r->d->stall)
         return 0;
     fail("%s: nothing came for %.0f s", r->url, r->d->stall);
-    stop(r, GP_TRANSFER_AGAIN);
+    gp_response_stop(r, GP_TRANSFER_AGAIN);
     return 1;
 }
 
 /* As the curl program has them: libcurl itself reads the proxies' variables but not these. */
-static void set_certificates(const response *r)
+static void set_certificates(const gp_response *r)
 {
     const char *bundle = getenv("CURL_CA_BUNDLE"), *dir = NULL;
     if (!bundle || !*bundle) {
@@ -276,7 +114,7 @@ static void set_certificates(const response *r)
 }
 
 /* What began encrypted stays so: no redirect leads from https to http, and none to a file of this machine. */
-static void set_protocols(const response *r, const char *url)
+static void set_protocols(const gp_response *r, const char *url)
 {
     bool encrypted = !strncasecmp(url, "https:", 6);
 #if LIBCURL_VERSION_NUM >= 0x075500
@@ -288,7 +126,7 @@ static void set_protocols(const response *r, const char *url)
 #endif
 }
 
-static void set_up(response *r, const char *url)
+static void set_up(gp_response *r, const char *url)
 {
     SET(r, CURLOPT_URL, url);
     SET(r, CURLOPT_USERAGENT, "gptpipe/" GPTPIPE_VERSION);
@@ -311,7 +149,7 @@ static void set_up(response *r, const char *url)
     set_certificates(r);
 }
 
-static struct curl_slist *add_header(response *r, struct curl_slist *headers, const char *line)
+static struct curl_slist *add_header(gp_response *r, struct curl_slist *headers, const char *line)
 {
     struct curl_slist *more = r->lib->slist_append(headers, line);
     if (!more)
@@ -322,7 +160,7 @@ static struct curl_slist *add_header(response *r, struct curl_slist *headers, co
 
 /* Gives the request's headers. Asks for the rest only where a mixture of two files would be seen: by the validator, by
  * the SHA-256, or, where the server has no validator, most likely by the size. */
-static struct curl_slist *ask_for_rest(response *r, int *rc)
+static struct curl_slist *ask_for_rest(gp_response *r, int *rc)
 {
     gp_partial *p = r->d->part;
     struct curl_slist *headers = add_header(r, NULL, "Accept-Encoding: identity");
@@ -348,27 +186,7 @@ static struct curl_slist *ask_for_rest(response *r, int *rc)
     return headers;
 }
 
-static gp_transfer judge_status(response *r)
-{
-    curl_off_t wait = 0;
-    r->lib->easy_getinfo(r->curl, CURLINFO_RETRY_AFTER, &wait);
-    r->d->wait = wait > 0 && wait <= 300 ? (double)wait : 0;
-    bool same = r->conditional || (r->by_size && r->whole == r->d->part->whole);
-    if (r->status == 416 && same && r->whole == r->d->part->done)
-        return GP_TRANSFER_DONE; /* an earlier run had all of it, and was stopped just then */
-    if (r->status == 416) {      /* the part is as long as the file, or longer than it is now */
-        fail("%s: the server has nothing after byte %lld", r->url, (long long)r->d->part->done);
-        return gp_partial_restart(r->d->part) ? GP_TRANSFER_STOP : GP_TRANSFER_AGAIN;
-    }
-    fail("%s: the server answers %ld%s", r->url, r->status,
-         r->status == 404   ? " (not found)"
-         : r->status == 403 ? " (forbidden)"
-         : r->status == 429 ? " (too many requests)"
-                            : "");
-    return r->status == 408 || r->status == 429 || r->status >= 500 ? GP_TRANSFER_AGAIN : GP_TRANSFER_NO;
-}
-
-static void say_why(const response *r, CURLcode code)
+static void say_why(const gp_response *r, CURLcode code)
 {
     const char *reason = *r->reason ? r->reason : r->lib->easy_strerror(code);
     if (code == CURLE_UNSUPPORTED_PROTOCOL && r->location)
@@ -381,7 +199,7 @@ static void say_why(const response *r, CURLcode code)
         fail("%s: %s", r->url, reason);
 }
 
-static gp_transfer judge(response *r, CURLcode code)
+static gp_transfer judge(gp_response *r, CURLcode code)
 {
     gp_download *d = r->d;
     if (r->verdict != GP_TRANSFER_DONE)
@@ -390,8 +208,8 @@ static gp_transfer judge(response *r, CURLcode code)
     if (code == CURLE_OK || r->page > MAX_PAGE) {
         r->lib->easy_getinfo(r->curl, CURLINFO_RESPONSE_CODE, &r->status);
         if (r->status >= 300)
-            return judge_status(r);
-        if (!r->body && begin_body(r) != GP_TRANSFER_DONE) /* an empty file */
+            return gp_response_judge_status(r);
+        if (!r->body && gp_response_begin(r) != GP_TRANSFER_DONE) /* an empty file */
             return r->verdict;
         /* The end of the response is not that of the file where the server sent less of the rest than was asked for,
          * or said no length. */
@@ -425,7 +243,7 @@ static gp_transfer judge(response *r, CURLcode code)
 
 /* A server that hangs up while TLS writes to it raises SIGPIPE, whose default ends the process. It is held back on
  * this thread for as long as the transfer takes, and one that came is dropped. */
-static CURLcode perform(const response *r)
+static CURLcode perform(const gp_response *r)
 {
     sigset_t pipe, before, pending;
     const struct timespec at_once = {0};
@@ -447,13 +265,13 @@ gp_transfer gp_download_run(gp_download *d, const char *url)
     const gp_curl *lib = gp_curl_open();
     if (!lib)
         return GP_TRANSFER_NO;
-    response r = {.d = d, .url = url, .verdict = GP_TRANSFER_DONE, .lib = lib, .curl = lib->easy_init()};
+    gp_response r = {.d = d, .url = url, .verdict = GP_TRANSFER_DONE, .lib = lib, .curl = lib->easy_init()};
     int rc;
     if (!r.curl)
         die("libcurl cannot be started");
     d->wait = 0;
     d->no_host = d->changed = false;
-    forget_headers(&r);
+    gp_response_clear(&r);
     r.heard = gp_now() + d->connect;
     set_up(&r, url);
     struct curl_slist *headers = ask_for_rest(&r, &rc);
@@ -462,7 +280,7 @@ gp_transfer gp_download_run(gp_download *d, const char *url)
         d->part->resumed = d->part->done > 0;
     lib->slist_free_all(headers);
     lib->easy_cleanup(r.curl);
-    forget_headers(&r);
+    gp_response_clear(&r);
     free(r.location);
     return verdict;
 }

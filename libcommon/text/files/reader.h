@@ -57,8 +57,9 @@ typedef struct gp_beside {
 
 int gp_beside_read(gp_beside *b, const char *dir); /* dir may be NULL */
 void gp_beside_release(gp_beside *b);
+void gp_beside_warn(gp_beside *b, char *text); /* takes text; only the first warning stays */
 
-/* Adds what transformers adds to a tokenizer.json's added tokens. */
+/* added_tokens.c: adds what transformers adds to a tokenizer.json's added tokens. */
 int gp_beside_add(gp_beside *b, json_t *tokens, const json_t *vocab);
 
 /* Whether a space is put before a text, where the folder has another setting than *space. */
