@@ -21,64 +21,65 @@ typedef struct args {
 
 static const gp_option options[] = {
     {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|DIR|-",
-     "where it goes; a folder is one that exists or whose name ends in /",
+     "output; a folder where it is one already or its name ends in /",
      .default_text = "data/, or stdout where that is a pipe or, for one file, redirected", .nonempty = true},
     {"split", 0, GP_OPT_STRING, offsetof(args, split), "NAME",
-     "one part of a data set: train, test, ...; of an archive, on its way to stdout or one file",
+     "one split of a data set: train, test, ...; of an archive, only to stdout or one file",
      .default_text = "all of it", .nonempty = true},
-    {"list", 'l', GP_OPT_FLAG, offsetof(args, list), NULL, "show what there is", .unlogged = true},
-    {"info", 'i', GP_OPT_STRING, offsetof(args, info), "NAME", "show all that is known of one data set",
-     .unlogged = true, .nonempty = true},
-    {"shards", 0, GP_OPT_INT, offsetof(args, shards), "N", "of a data set that comes in numbered files the first N",
+    {"list", 'l', GP_OPT_FLAG, offsetof(args, list), NULL, "list the available data sets", .unlogged = true},
+    {"info", 'i', GP_OPT_STRING, offsetof(args, info), "NAME", "show the details of one data set", .unlogged = true,
+     .nonempty = true},
+    {"shards", 0, GP_OPT_INT, offsetof(args, shards), "N", "only the first N files of a data set in numbered files",
      .default_text = "all", .min = 1, .max = 1e6},
     {"lock", 0, GP_OPT_STRING, offsetof(args, lock), "FILE",
-     "check SHA-256 and size of each file against FILE, and add to it what it does not know yet", .nonempty = true},
-    {"Where it comes from", 0, GP_OPT_GROUP, 0, NULL, NULL},
+     "check the SHA-256 and size of each file against FILE, and add the files that it does not list yet",
+     .nonempty = true},
+    {"Sources", 0, GP_OPT_GROUP, 0, NULL, NULL},
     {"mirror", 0, GP_OPT_STRING, offsetof(args, mirror), "DIR|URL", "look for https://host/path as DIR/host/path first",
      .default_text = "$FETCH_DATA_MIRROR"},
     {"offline", 0, GP_OPT_FLAG, offsetof(args, offline), NULL, "never open a socket"},
     {"catalog", 0, GP_OPT_STRING, offsetof(args, catalog), "FILE",
-     "further data sets, in the form of data/catalog.json", .nonempty = true},
+     "additional data sets, in the format of data/catalog.json", .nonempty = true},
     {"Network", 0, GP_OPT_GROUP, 0, NULL, NULL},
-    {"parallel", 'P', GP_OPT_INT, offsetof(args, parallel), "N", "files at once", .min = 1, .max = 16},
+    {"parallel", 'P', GP_OPT_INT, offsetof(args, parallel), "N", "number of files to download at once", .min = 1,
+     .max = 16},
     {"retries", 0, GP_OPT_INT, offsetof(args, retries), "N",
-     "tries after one that failed in a way that may pass; one that gets on does not count", .min = 0, .max = 1000},
-    {"connect-timeout", 0, GP_OPT_INT, offsetof(args, connect_timeout), "S", "seconds for a connection to be made",
-     .min = 1, .max = 1e6},
+     "retries after a temporary failure; an attempt that makes progress does not count", .min = 0, .max = 1000},
+    {"connect-timeout", 0, GP_OPT_INT, offsetof(args, connect_timeout), "S",
+     "timeout for establishing a connection, in seconds", .min = 1, .max = 1e6},
     {"stall-timeout", 0, GP_OPT_INT, offsetof(args, stall_timeout), "S",
-     "seconds without a byte after which a transfer counts as cut", .min = 1, .max = 1e6},
+     "seconds without data after which a transfer counts as interrupted", .min = 1, .max = 1e6},
     {"Stories", 0, GP_OPT_GROUP, 0, NULL, NULL},
-    {"stories", 0, GP_OPT_INT, offsetof(args, stories), "N", "how many; a folder also gets N/20 for validation",
-     .min = 1, .max = 1e9},
-    {"seed", 0, GP_OPT_INT, offsetof(args, seed), "N", "another seed gives other stories", .min = 0,
-     .max = 4294967295.0},
+    {"stories", 0, GP_OPT_INT, offsetof(args, stories), "N",
+     "number of stories; a folder also gets N/20 for validation", .min = 1, .max = 1e9},
+    {"seed", 0, GP_OPT_INT, offsetof(args, seed), "N", "random seed of the stories", .min = 0, .max = 4294967295.0},
     {"Messages", 0, GP_OPT_GROUP, 0, NULL, NULL},
-    {"quiet", 'q', GP_OPT_FLAG, offsetof(args, quiet), NULL, "say nothing but errors"},
-    {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "with --list or --info: for machines", .unlogged = true},
+    {"quiet", 'q', GP_OPT_FLAG, offsetof(args, quiet), NULL, "print errors only"},
+    {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "with --list or --info: print JSON", .unlogged = true},
     {0},
 };
 
 static const gp_tool tool = {
     .name = "fetch-data",
-    .summary = "brings data sets here, checked and whole",
+    .summary = "downloads data sets and verifies them",
     .usage = "NAME... [OPTION]...",
     .description =
-        "Files are checked by SHA-256 and get their names only then. What was cut, by Ctrl-C or by the network, is "
-        "continued by the next run; two runs share one download. Where no SHA-256 is known the one that came is "
-        "told, and --lock keeps it.\n\n"
+        "A file gets its name only after its SHA-256 is verified. A download interrupted by Ctrl-C or the network "
+        "is resumed by the next run; two runs share one download. Where no SHA-256 is known, that of the downloaded "
+        "file is printed, and --lock records it.\n\n"
         "Proxies and certificates are found as curl finds them: http_proxy, https_proxy, all_proxy, no_proxy; "
         "CURL_CA_BUNDLE, SSL_CERT_FILE, SSL_CERT_DIR. Ten redirects are followed, from https only to https.\n\n"
-        "stories are made on the spot from a grammar whose entropy is known exactly: into a folder go stories.txt and, "
-        "with another seed, stories-val.txt, each with the probabilities of its stories in FILE.json.",
+        "stories are generated locally from a grammar whose entropy is known exactly: into a folder go stories.txt "
+        "and, with another seed, stories-val.txt, each with the probabilities of its stories in FILE.json.",
     .examples = "# 20,000 stories and 1,000 for validation into data/\n"
                 "fetch-data stories -o data/\n"
                 "# the text alone, through a pipe\n"
                 "fetch-data stories --stories 100 | head -3\n"
-                "# film reviews as lines of JSON, of their archive one part\n"
+                "# film reviews as JSON Lines, one split of their archive\n"
                 "fetch-data imdb --split train -o - | head -1\n"
                 "# the training stories of TinyStories to the next tool\n"
                 "fetch-data tinystories --split train -o - | tokenize --tokenizer gpt2 -o tiny.tok\n"
-                "# two models, eight files at a time, and what they were for the next time\n"
+                "# two models, eight files at a time, with their SHA-256 recorded for the next time\n"
                 "fetch-data gpt2 gpt2-large -P 8 --lock models.lock -o models/\n"
                 "# the first 500 million tokens of FineWeb-Edu, and its validation tokens\n"
                 "fetch-data fineweb-edu --shards 5\n"
@@ -362,7 +363,7 @@ static int fetch_all(const args *a, const gp_catalog *c, const gp_catalog_entry 
     bool one = count == 1 && (is_packed(first) || count_wanted(a, first) <= 1);
     place to = choose_place(a->out, one);
     if (to.std && !one)
-        return gp_fail("stdout takes one file, more are wanted; give a folder: -o DIR/%s",
+        return gp_fail("stdout takes one file, several are selected; give a folder: -o DIR/%s",
                        count == 1 && first->items && first->items->split_count ? ", or --split" : "");
     const char *binary = find_binary(a, first, &to);
     if (binary)
@@ -382,7 +383,7 @@ static int check_mirror(const char *mirror)
         return 0;
     const char *folder = strncmp(mirror, "file://", 7) ? mirror : mirror + 7;
     if (stat(folder, &st) || !S_ISDIR(st.st_mode))
-        return gp_fail("%s: is no folder, which --mirror was expected to name", folder);
+        return gp_fail("%s: is not a folder (expected a folder or a URL for --mirror)", folder);
     return 0;
 }
 
@@ -401,7 +402,7 @@ int main(int argc, char **argv)
     if (rc != GP_OPTIONS_RUN)
         return rc;
     if (!a.list && !a.info && !a.names.count)
-        return gp_tool_usage(&tool, "no data set is named; --list shows what there is");
+        return gp_tool_usage(&tool, "no data set is named; --list shows those available");
     const char *told = a.mirror && *a.mirror ? a.mirror : NULL;
     a.mirror = a.mirror ? told : getenv("FETCH_DATA_MIRROR");
     if (a.mirror && !*a.mirror)

@@ -20,27 +20,27 @@ typedef struct args {
 /* clang-format off */
 static const gp_option options[] = {
     {"tokenizer", 't', GP_OPT_STRING, offsetof(args, tokenizer), "WHICH", "char, bytes, gpt2, a tokenizer.json or another file of a tokenizer, a folder of them, or a token stream (the one it was made with)", .default_text = "char", .nonempty = true, .one_of = "tokenizer"},
-    {"train-bpe", 0, GP_OPT_INT, offsetof(args, train_bpe), "V", "build a byte-level BPE of V ids from the text, as GPT-2's was", .min = 257, .max = 1 << 20, .default_text = "none", .one_of = "tokenizer", .excludes = "decode|info"},
+    {"train-bpe", 0, GP_OPT_INT, offsetof(args, train_bpe), "V", "train a byte-level BPE of V ids on the text, as for GPT-2", .min = 257, .max = 1 << 20, .default_text = "none", .one_of = "tokenizer", .excludes = "decode|info"},
     {"save-tokenizer", 0, GP_OPT_STRING, offsetof(args, save_tokenizer), "FILE", "write the tokenizer as Hugging Face's tokenizer.json too", .nonempty = true, .excludes = "decode|info|show"},
     {"Text", .type = GP_OPT_GROUP},
-    {"separator", 0, GP_OPT_STRING, offsetof(args, separator), "TEXT", "documents end at this text; \\n, \\t, \\\\, \\xHH are understood; '' is none", .default_text = "what FILE.json says, if there is one", .excludes = "decode|info"},
-    {"jsonl", 0, GP_OPT_STRING, offsetof(args, jsonl), "FIELD", "FILEs are JSON Lines: each line is an object and a document, its text this member", .nonempty = true, .excludes = "decode|info"},
-    {"allow-special", 0, GP_OPT_FLAG, offsetof(args, allow_special), NULL, "a literal <|endoftext|> in the text is that token, not text: only for text that nobody else wrote", .excludes = "decode|info"},
-    {"The stream", .type = GP_OPT_GROUP},
-    {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|-", "where the result goes", .default_text = "stdout, where that is no terminal", .nonempty = true, .excludes = "info"},
-    {"format", 0, GP_OPT_CHOICE, offsetof(args, format), "WHICH", "of the token stream", .choices = GP_CHOICES(GP_STREAM_FORMATS)},
-    {"val-fraction", 0, GP_OPT_FLOAT, offsetof(args, val_fraction), "F", "this much of the text, its end, goes into a stream of its own; documents stay whole", .min = 1e-9, .max = 0.999999999, .default_text = "0.1 with --val, else none", .excludes = "decode|info|show"},
-    {"val", 0, GP_OPT_STRING, offsetof(args, val), "FILE", "where that part goes", .default_text = "OUT-val.tok for OUT.tok", .nonempty = true, .excludes = "decode|info|show"},
-    {"shard-size", 0, GP_OPT_INT, offsetof(args, shard_size), "N", "write OUT_000000.tok, OUT_000001.tok, ... of N tokens and what the last document of each has more", .min = 1, .max = 1e15, .default_text = "one stream", .excludes = "decode|info|show"},
-    {"threads", 0, GP_OPT_INT, offsetof(args, threads), "N", "threads that encode; the ids are the same", .min = 0, .max = 64, .default_text = "the machine's cores, up to 16"},
-    {"Looking at it", .type = GP_OPT_GROUP},
+    {"separator", 0, GP_OPT_STRING, offsetof(args, separator), "TEXT", "text that ends a document; \\n, \\t, \\\\ and \\xHH are escapes; '' is none", .default_text = "from FILE.json, if there is one", .excludes = "decode|info"},
+    {"jsonl", 0, GP_OPT_STRING, offsetof(args, jsonl), "FIELD", "FILEs are JSON Lines: each line is an object and one document, with its text in member FIELD", .nonempty = true, .excludes = "decode|info"},
+    {"allow-special", 0, GP_OPT_FLAG, offsetof(args, allow_special), NULL, "encode a literal <|endoftext|> in the text as that token: only for trusted text", .excludes = "decode|info"},
+    {"Token stream", .type = GP_OPT_GROUP},
+    {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|-", "output", .default_text = "stdout, where that is no terminal", .nonempty = true, .excludes = "info"},
+    {"format", 0, GP_OPT_CHOICE, offsetof(args, format), "WHICH", "format of the token stream", .choices = GP_CHOICES(GP_STREAM_FORMATS)},
+    {"val-fraction", 0, GP_OPT_FLOAT, offsetof(args, val_fraction), "F", "write this fraction of the text, from its end, to a separate validation stream; documents stay whole", .min = 1e-9, .max = 0.999999999, .default_text = "0.1 with --val, else none", .excludes = "decode|info|show"},
+    {"val", 0, GP_OPT_STRING, offsetof(args, val), "FILE", "the validation stream", .default_text = "OUT-val.tok for OUT.tok", .nonempty = true, .excludes = "decode|info|show"},
+    {"shard-size", 0, GP_OPT_INT, offsetof(args, shard_size), "N", "write OUT_000000.tok, OUT_000001.tok, ... of N tokens each, plus the rest of the last document of each", .min = 1, .max = 1e15, .default_text = "one stream", .excludes = "decode|info|show"},
+    {"threads", 0, GP_OPT_INT, offsetof(args, threads), "N", "number of encoding threads; the ids do not depend on it", .min = 0, .max = 64, .default_text = "the machine's cores, up to 16"},
+    {"Inspection", .type = GP_OPT_GROUP},
     {"decode", 'd', GP_OPT_FLAG, offsetof(args, decode), NULL, "turn token streams back into their text", .one_of = "job"},
-    {"info", 'i', GP_OPT_FLAG, offsetof(args, info), NULL, "check a token stream whole and say what it holds", .one_of = "job"},
-    {"show", 's', GP_OPT_FLAG, offsetof(args, show), NULL, "show how text falls into tokens: in colour on a terminal, the ids below each line, else a line each", .one_of = "job"},
-    {"vocab-size", 'V', GP_OPT_INT, offsetof(args, vocab_size), "V", "of a stream that does not tell it (raw16)", .min = 1, .max = 65536, .default_text = "the stream's, or that of --tokenizer", .needs = "decode|info"},
+    {"info", 'i', GP_OPT_FLAG, offsetof(args, info), NULL, "verify a whole token stream and print what it contains", .one_of = "job"},
+    {"show", 's', GP_OPT_FLAG, offsetof(args, show), NULL, "show how text splits into tokens: in colour on a terminal, with the ids below each line; else one token a line", .one_of = "job"},
+    {"vocab-size", 'V', GP_OPT_INT, offsetof(args, vocab_size), "V", "vocabulary size of a stream that does not record it (raw16)", .min = 1, .max = 65536, .default_text = "the stream's, or that of --tokenizer", .needs = "decode|info"},
     {"Messages", .type = GP_OPT_GROUP},
-    {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "as one JSON object", .needs = "info", .unlogged = true},
-    {"quiet", 'q', GP_OPT_FLAG, offsetof(args, quiet), NULL, "say nothing but errors"},
+    {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "with --info: print one JSON object", .needs = "info", .unlogged = true},
+    {"quiet", 'q', GP_OPT_FLAG, offsetof(args, quiet), NULL, "print errors only"},
     {0},
 };
 /* clang-format on */
@@ -52,7 +52,7 @@ static const gp_tool tool = {
     .description = "Without a FILE, text comes from stdin. char gives each character of the text an id of "
                    "its own and keeps "
                    "that vocabulary in the stream; bytes has 256 ids; gpt2 is GPT-2's byte-level BPE, "
-                   "exactly. Any bytes come back from --decode as they were.\n\n"
+                   "exactly. --decode restores every byte.\n\n"
                    "Several FILEs are several documents; with a separator, each text that it ends is one; "
                    "with --jsonl, each "
                    "line. char and bytes keep the separator as text. A BPE with an end-of-text id puts that "
@@ -62,14 +62,14 @@ static const gp_tool tool = {
                 "tokenize --tokenizer char input.txt -o train.tok --val val.tok\n"
                 "# the same vocabulary for other text\n"
                 "tokenize --tokenizer train.tok more.txt -o more.tok\n"
-                "# a BPE of its own, kept for other text and other programs\n"
+                "# a BPE trained on the text, saved for other text and other programs\n"
                 "tokenize --train-bpe 4096 --save-tokenizer tokenizer.json input.txt -o train.tok\n"
                 "# GPT-2's, from JSON Lines, in shards for llm.c\n"
                 "tokenize -t gpt2 --jsonl text docs.jsonl --format llmc --shard-size 100000000 -o docs.bin\n"
-                "# what is in it, and the text back\n"
+                "# what the stream contains, and the text again\n"
                 "tokenize --info train.tok\n"
                 "tokenize --decode train.tok val.tok | cmp - input.txt\n"
-                "# where a sentence falls apart\n"
+                "# how a sentence splits into tokens\n"
                 "echo 'antidisestablishmentarianism' | tokenize -t gpt2 --show",
     .options = options,
     .positionals = 1 + offsetof(args, files),
@@ -90,7 +90,7 @@ static int open_text(const args *a, const gp_corpus_options *o, gp_text **text, 
     return *t ? 0 : -1;
 }
 
-static void tell(const char *out, const gp_tokenizer *t, const gp_corpus_counts *n)
+static void print_counts(const char *out, const gp_tokenizer *t, const gp_corpus_counts *n)
 {
     fprintf(stderr,
             "%s: %" PRId64 " tokens of a vocabulary of %" PRId64 " from %" PRId64 " bytes in %" PRId64 " document%s",
@@ -138,7 +138,7 @@ static int encode(const args *a, const gp_corpus_options *o)
     if (!rc)
         rc = gp_corpus_encode(text, t, out, o, &n);
     if (!rc && !a->quiet)
-        tell(out, t, &n);
+        print_counts(out, t, &n);
     if (!rc && !a->quiet)
         remark_special(&n);
     size_t length = strlen(out);

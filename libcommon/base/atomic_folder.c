@@ -26,7 +26,7 @@ int gp_folder_open(gp_folder *f, const char *path)
     gp_temporary_clean(f->path, false);
     f->temporary = gp_temporary_name_of(f->path);
     if (mkdir(f->temporary, 0777)) {
-        fail_errno("%s: folder cannot be made", f->temporary);
+        fail_errno("%s: folder cannot be created", f->temporary);
         release(f);
         return -1;
     }

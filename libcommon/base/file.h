@@ -14,8 +14,8 @@ int gp_map_open(gp_map *m, const char *path);
 int gp_map_fd(gp_map *m, int fd, const char *path); /* the descriptor may be closed afterwards */
 void gp_map_close(gp_map *m);
 
-/* sigbus.c: a mapped file that becomes shorter, or cannot be read, ends the process with its name, and with `more` where
- * that was given (not copied; NULL: no change). gp_map_fd watches what it maps. */
+/* sigbus.c: a mapped file that becomes shorter, or cannot be read, ends the process with its name, and with `more`
+ * where that was given (not copied; NULL: no change). gp_map_fd watches what it maps. */
 void gp_bus_begin(const char *more);
 void gp_bus_watch(const void *data, size_t size, const char *path);
 void gp_bus_forget(const void *data);

@@ -16,7 +16,7 @@ static int make_dir(const char *path, bool flush)
     if (errno == EEXIST && !stat(path, &st) && S_ISDIR(st.st_mode))
         return 0;
     return errno == EEXIST ? fail("%s: is a file, a folder is needed there", path)
-                           : fail_errno("%s: folder cannot be made", path);
+                           : fail_errno("%s: folder cannot be created", path);
 }
 
 static int make_dirs(const char *path, bool flush)
@@ -122,7 +122,7 @@ int gp_temporary_fd(void)
     char *path = gp_path_join(dir && *dir ? dir : "/tmp", "gptpipe.XXXXXX");
     int fd = mkostemp(path, O_CLOEXEC);
     if (fd < 0)
-        fail("%s: temporary file cannot be made: %s (set TMPDIR to a folder with room)", path, strerror(errno));
+        fail("%s: temporary file cannot be created: %s (set TMPDIR to a folder with room)", path, strerror(errno));
     else
         unlink(path);
     free(path);

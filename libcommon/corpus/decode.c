@@ -27,7 +27,7 @@ static int open_own(const gp_tokens *s, const char *where, bool need, gp_tokeniz
     *t = gp_tokenizer_from_json(json, strlen(json), where);
     free(json);
     if (*t && !is_of(*t, info))
-        return fail("%s: is corrupt: its header, with a vocabulary of %lld, does not tell of the tokenizer in "
+        return fail("%s: is corrupt: its header, with a vocabulary of %lld, does not match the tokenizer in "
                     "it, which has %lld ids",
                     where, (long long)info->vocab_size, (long long)gp_tokenizer_vocab_size(*t));
     return *t ? 0 : -1;

@@ -80,7 +80,7 @@ static int check_counts(const encoding *j, const gp_corpus_counts *n)
     if (!n->bytes)
         return fail("%s: is empty; there is nothing to tokenize", j->info->name);
     if (j->separator.as_said && j->info->entropy && n->documents != known)
-        return fail("%s: has %lld documents, and the file beside it tells of %lld; make them again", j->info->name,
+        return fail("%s: has %lld documents, but its sidecar describes %lld; make them again", j->info->name,
                     (long long)n->documents, (long long)known);
     return 0;
 }

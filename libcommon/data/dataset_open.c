@@ -137,7 +137,7 @@ static int fetch(gp_dataset *d, const gp_catalog_entry *e, const gp_dataset_opti
         if (there)
             continue;
         if (!o->fetch || !e->file_count)
-            return fail("%s/%s: is not here; bring it with: %sfetch-data %s -o %s/", folder_of(o), d->splits[i].path,
+            return fail("%s/%s: is missing; download it with: %sfetch-data %s -o %s/", folder_of(o), d->splits[i].path,
                         gp_tool_prefix(), d->name, folder_of(o));
         return gp_fetch(e, folder_of(o), o->fetch);
     }

@@ -47,7 +47,7 @@ static int check_text(const text_input *s, const char *data, size_t n)
     bool llmc = n >= GP_LLMC_HEADER_SIZE && gp_get32(data) == GP_LLMC_MAGIC && gp_get32(data + 4) == GP_LLMC_VERSION;
     if (!tok && !llmc)
         return 0;
-    return fail("%s: is a token stream already (%s), text was expected: %stokenize --info tells what is in "
+    return fail("%s: is a token stream already (%s), text was expected: %stokenize --info shows what is in "
                 "it, --decode gives its text",
                 s->in.name, tok ? "tok" : "llm.c's", gp_tool_prefix());
 }

@@ -189,7 +189,7 @@ static int open_raw16(gp_tokens *s, int64_t vocab_size)
     if (check_raw16(s))
         return -1;
     if (!vocab_size)
-        return fail("%s: a raw stream does not tell its vocabulary; give --vocab-size", s->name);
+        return fail("%s: a raw stream does not record its vocabulary; give --vocab-size", s->name);
     if (s->map.size % 2)
         return fail("%s: has %zu bytes, an odd number; raw16 has two bytes a token", s->name, s->map.size);
     s->info.vocab_size = vocab_size;
@@ -295,7 +295,7 @@ int gp_tokens_expect(const gp_tokens *s, int64_t vocab_size)
 {
     if (!vocab_size || vocab_size == s->info.vocab_size)
         return 0;
-    return fail("%s: has a vocabulary of %lld ids, %lld were said; --vocab-size is for streams that do not tell",
+    return fail("%s: has a vocabulary of %lld ids, %lld were given; --vocab-size is for streams that do not record one",
                 s->name, (long long)s->info.vocab_size, (long long)vocab_size);
 }
 
@@ -359,7 +359,7 @@ int gp_tokens_read(const gp_tokens *s, int64_t first, int64_t count, int32_t *id
     while ((uint32_t)ids[i] < (uint64_t)s->info.vocab_size)
         i++;
     return fail("%s: token %lld is %u, but its vocabulary has %lld ids%s", s->name, (long long)(first + i),
-                (uint32_t)ids[i], (long long)s->info.vocab_size, s->has_crc ? "" : "; --vocab-size tells how many");
+                (uint32_t)ids[i], (long long)s->info.vocab_size, s->has_crc ? "" : "; --vocab-size sets the number");
 }
 
 static int compare_crc(const gp_tokens *s, uint32_t crc)

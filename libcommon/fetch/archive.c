@@ -40,7 +40,7 @@ static int broken(const gp_archive *a)
     const char *why = gp_libarchive.error_string(a->reader);
     if (gp_libarchive.error_number(a->reader) == ENOMEM)
         die("out of memory (libarchive)");
-    return fail("%s: cannot be unpacked: %s; it is damaged or cut short", a->name, why ? why : "not said why");
+    return fail("%s: cannot be unpacked: %s; it is damaged or cut short", a->name, why ? why : "no reason given");
 }
 
 static int too_large(const gp_archive *a)
@@ -184,13 +184,12 @@ static int take_path(gp_archive *a, const char *from)
 {
     a->path.len = 0;
     if (!from || *from == '/')
-        return fail("%s: holds a file %s, which is not below the archive's folder; it is left alone whole", a->name,
+        return fail("%s: holds a file %s, which is not below the archive's folder; nothing is unpacked", a->name,
                     from ? from : "without a name");
     for (const char *part = from; *part; part += strspn(part, "/")) {
         size_t n = strcspn(part, "/");
         if (n == 2 && !memcmp(part, "..", 2))
-            return fail("%s: holds a file %s, which leads out of its folder; the archive is left alone whole", a->name,
-                        from);
+            return fail("%s: holds a file %s, which leads out of its folder; nothing is unpacked", a->name, from);
         if (n != 1 || *part != '.') {
             gp_buf_puts(&a->path, a->path.len ? "/" : "");
             gp_buf_add(&a->path, part, n);
@@ -214,11 +213,11 @@ static int check_entry(gp_archive *a, struct archive_entry *e)
         return -1;
     bool hard = gp_libarchive.entry_hardlink(e) || gp_libarchive.entry_hardlink_utf8(e);
     if (hard || gp_libarchive.entry_filetype(e) == AE_IFLNK)
-        return fail("%s: holds a link, %s; the archive is left alone whole", a->name, a->path.data);
+        return fail("%s: holds a link, %s; nothing is unpacked", a->name, a->path.data);
     if (gp_libarchive.entry_filetype(e) == AE_IFDIR)
         return 0;
     if (gp_libarchive.entry_filetype(e) != AE_IFREG || !a->path.len)
-        return fail("%s: holds %s, which is neither file nor folder; the archive is left alone whole", a->name,
+        return fail("%s: holds %s, which is neither file nor folder; nothing is unpacked", a->name,
                     a->path.len ? a->path.data : "a file without a name");
     if (gp_libarchive.entry_size_is_set(e) && gp_libarchive.entry_size(e) > a->most - a->done)
         return too_large(a);

@@ -51,7 +51,7 @@ static int check_path(const char *path, const char *where)
     if (!gp_path_stays_below(path))
         return fail("%s: path \"%s\" leads out of its folder", where, path);
     if (!is_line(path) || path[n - 1] == '/' || (path[n - 1] == '.' && (n == 1 || path[n - 2] == '/')))
-        return fail("%s: path \"%s\" is no name of a file", where, path);
+        return fail("%s: path \"%s\" is not a file name", where, path);
     return 0;
 }
 
@@ -185,7 +185,7 @@ static int check_paths(const gp_catalog_entry *d, const char *where)
 static int check_words(const gp_catalog_entry *d, const char *where)
 {
     if (!*d->name || !is_line(d->name) || strchr(d->name, '/'))
-        return fail("%s: \"%s\" is no name of a data set: it is empty, or has a slash or a line's end in it", where,
+        return fail("%s: \"%s\" is not a data set name: it is empty, or has a slash or a line's end in it", where,
                     d->name);
     if (!is_line(d->note) || !is_line(d->licence) || (d->home && !is_line(d->home)))
         return fail("%s: note, licence and home are a line each", where);

@@ -90,7 +90,7 @@ static int on_progress(void *self, curl_off_t total, curl_off_t now, curl_off_t 
     note_connection(r);
     if (gp_now() - r->heard < r->d->stall)
         return 0;
-    fail("%s: nothing came for %.0f s", r->url, r->d->stall);
+    fail("%s: no data received for %.0f s", r->url, r->d->stall);
     gp_response_stop(r, GP_TRANSFER_AGAIN);
     return 1;
 }

@@ -137,7 +137,7 @@ static void announce(const gp_fetch_job *jobs, int count, const gp_fetch_options
         return;
     for (int i = 0; i < count; i++)
         series = series || jobs[i].file->shards > 0;
-    fprintf(stderr, "%s to come in %d file%s%s\n", gp_format_bytes(size, sum), files, files == 1 ? "" : "s",
+    fprintf(stderr, "%s to download in %d file%s%s\n", gp_format_bytes(size, sum), files, files == 1 ? "" : "s",
             series ? "; --shards N takes the first N of a series, and what was downloaded is kept" : "");
 }
 
@@ -207,7 +207,7 @@ static int check_room(const gp_fetch_job *jobs, int count)
     char *nearest = here ? gp_strndup(jobs->path, here) : gp_strdup(".");
     int rc = 0;
     if (!statvfs(nearest, &disk) && disk.f_blocks && (double)sum > (double)disk.f_bavail * (double)disk.f_frsize)
-        rc = fail("%s: %s are to come, there is room for %s", dir, gp_format_bytes(needed, sum),
+        rc = fail("%s: %s to download, the free space is only %s", dir, gp_format_bytes(needed, sum),
                   gp_format_bytes(left, (int64_t)(disk.f_bavail * disk.f_frsize)));
     free(dir);
     free(nearest);
@@ -276,7 +276,8 @@ int gp_fetch_files(gp_fetch_job *jobs, int count, const gp_fetch_options *o, gp_
     if (failed && count == 1)
         return fail("%s", c.reason);
     if (failed) /* where nobody was told the reasons, one of them at least */
-        return fail("%d of %d files did not come%s%s", failed, count, report ? "" : ": ", report ? "" : c.reason);
+        return fail("%d of %d files could not be fetched%s%s", failed, count, report ? "" : ": ",
+                    report ? "" : c.reason);
     return 0;
 }
 

@@ -183,10 +183,10 @@ static int fail_offline(const fetch_task *j)
     const char *name = strcmp(j->b->path, "-") ? j->b->path : j->file->path, *mirror = j->o.mirror,
                *below = strstr(j->file->urls[0], "://") + 3;
     if (mirror && is_url(mirror))
-        return fail("%s: is not here and --offline is given, which does not ask the mirror %s either", name, mirror);
+        return fail("%s: is missing and --offline is given, which rules out the mirror %s too", name, mirror);
     if (mirror)
-        return fail("%s: is not here and --offline is given; expected it at %s/%s", name, mirror, below);
-    return fail("%s: is not here and --offline is given; run once without it, or name a folder that has %s with "
+        return fail("%s: is missing and --offline is given; expected it at %s/%s", name, mirror, below);
+    return fail("%s: is missing and --offline is given; run once without it, or name a folder that has %s with "
                 "--mirror",
                 name, below);
 }

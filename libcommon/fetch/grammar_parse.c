@@ -71,7 +71,7 @@ static int parse_rule(parser *p, char *line)
         *forms++ = 0;
     line = trim(line);
     if (gp_grammar_rule(p->g, line, strlen(line)) >= 0)
-        return fail("%s:%d: rule %s is there twice", p->where, p->line, line);
+        return fail("%s:%d: rule %s is defined twice", p->where, p->line, line);
     gp_rule *rule = PUSH(p->g->rules, p->g->rule_count);
     rule->name = line;
     rule->first = p->g->alternative_count;

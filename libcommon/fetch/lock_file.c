@@ -122,8 +122,8 @@ static int add(json_t *sets, const gp_lock_file *l, const char *set, const char 
     const char *sha256 = json_string_value(json_object_get(one, "sha256")),
                *noted = json_string_value(json_object_get(known, "sha256"));
     if (noted && strcmp(noted, sha256))
-        return fail("%s: %s: %s: another run has just noted the SHA-256 %s, what came here has %s", l->path, set, file,
-                    noted, sha256);
+        return fail("%s: %s: %s: another run has just recorded the SHA-256 %s, what came here has %s", l->path, set,
+                    file, noted, sha256);
     if (!files) {
         files = json_object();
         json_object_set_new(sets, set, files);

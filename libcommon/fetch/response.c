@@ -95,14 +95,14 @@ static int check_response(const gp_response *r, int64_t length)
     const gp_download *d = r->d;
     bool known = d->checked || (d->size >= 0 && length == d->size);
     if (r->status != 200 && r->status != 206)
-        return fail("%s: the server answers %ld, which does not come with a file", r->url, r->status);
+        return fail("%s: the server returned status %ld, which does not carry a file", r->url, r->status);
     if (r->status == 206 && !r->ranged)
-        return fail("%s: the server sends a part of the file, which was not asked for", r->url);
+        return fail("%s: the server sent part of the file, which was not requested", r->url);
     if (!known && r->encoding && *r->encoding && strcasecmp(r->encoding, "identity"))
-        return fail("%s: the server sends the file encoded (%s), which was not asked for", r->url, r->encoding);
+        return fail("%s: the server sent the file encoded (%s), which was not requested", r->url, r->encoding);
     if (r->status == 200 && !d->checked && d->size < 0 && length < 0 && !r->ends)
         return fail("%s: the server gives neither the file's length nor a mark at its end, so one that is cut "
-                    "short would pass for whole; a size or a sha256 in the catalog would tell",
+                    "short would pass for whole; add a size or a sha256 to the catalog",
                     r->url);
     return 0;
 }
@@ -128,7 +128,7 @@ gp_transfer gp_response_begin(gp_response *r)
     }
     bool endless = length < 0 && d->size < 0 && !d->checked; /* the rest may be any part of the rest */
     if (r->status == 206 && (r->from != p->done || endless)) {
-        fail("%s: asked for bytes from %lld on, the server sent another part", r->url, (long long)p->done);
+        fail("%s: requested bytes from %lld on, the server sent another range", r->url, (long long)p->done);
         return gp_partial_restart(p) ? gp_response_stop(r, GP_TRANSFER_STOP) : gp_response_stop(r, GP_TRANSFER_AGAIN);
     }
     if (r->status == 206 && r->by_size && r->whole != p->whole) {
@@ -158,7 +158,7 @@ gp_transfer gp_response_judge_status(gp_response *r)
         fail("%s: the server has nothing after byte %lld", r->url, (long long)r->d->part->done);
         return gp_partial_restart(r->d->part) ? GP_TRANSFER_STOP : GP_TRANSFER_AGAIN;
     }
-    fail("%s: the server answers %ld%s", r->url, r->status,
+    fail("%s: the server returned status %ld%s", r->url, r->status,
          r->status == 404   ? " (not found)"
          : r->status == 403 ? " (forbidden)"
          : r->status == 429 ? " (too many requests)"

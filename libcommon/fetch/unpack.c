@@ -250,7 +250,7 @@ static int flush_files(const char *dir)
 /* New, and so nobody else's: where others may write too, one that is there already could lead elsewhere. */
 static int make_new_folder(const char *dir)
 {
-    return mkdir(dir, 0777) ? fail("%s: folder cannot be made: %s", dir, strerror(errno)) : 0;
+    return mkdir(dir, 0777) ? fail("%s: folder cannot be created: %s", dir, strerror(errno)) : 0;
 }
 
 static int unpack_folder(extraction *j)

@@ -117,7 +117,7 @@ static void shakespeare_is_his_speeches(void **state)
     assert_item(d, 0, "First Citizen:\nSpeak.", -1, NULL);
     gp_dataset_close(d);
     assert_refused("shakespeare", &(gp_dataset_options){.folder = "elsewhere"},
-                   "elsewhere/shakespeare.txt: is not here; bring it with: fetch-data shakespeare -o elsewhere/");
+                   "elsewhere/shakespeare.txt: is missing; download it with: fetch-data shakespeare -o elsewhere/");
     assert_refused("shakespear", NULL, "did you mean shakespeare?");
     assert_refused("gpt2-tokenizer", NULL, "does not say what its items are");
 }

@@ -140,7 +140,7 @@ static void a_path_is_that_of_a_file(void **state)
     static const char *const paths[] = {"a/", ".", "a/.", "a\\nb"};
     for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
         char *members = gp_format("\"path\": \"%s\", \"urls\": [\"https://h/a\"]", paths[i]);
-        assert_refused(members, "is no name of a file");
+        assert_refused(members, "is not a file name");
         free(members);
     }
     assert_refused("\"path\": \"a\", \"urls\": [\"https://h/a\"]}, {\"path\": \"a\", \"urls\": [\"https://h/b\"]",
@@ -154,9 +154,9 @@ static void what_is_said_of_a_set_has_its_form(void **state)
         const char *text, *words;
     } cases[] = {
         {"{\"x\": {\"note\": \"n\", \"licence\": \"l\", \"files\": []}}", "x: files is empty"},
-        {"{\"\": {\"note\": \"n\", \"licence\": \"l\", \"files\": []}}", "is no name of a data set"},
-        {"{\"a/b\": {\"note\": \"n\", \"licence\": \"l\", \"files\": []}}", "is no name of a data set"},
-        {"{\"a\\nb\": {\"note\": \"n\", \"licence\": \"l\", \"files\": []}}", "is no name of a data set"},
+        {"{\"\": {\"note\": \"n\", \"licence\": \"l\", \"files\": []}}", "is not a data set name"},
+        {"{\"a/b\": {\"note\": \"n\", \"licence\": \"l\", \"files\": []}}", "is not a data set name"},
+        {"{\"a\\nb\": {\"note\": \"n\", \"licence\": \"l\", \"files\": []}}", "is not a data set name"},
         {"{\"x\": {\"note\": \"n\\u001b[2J\", \"licence\": \"l\", \"files\": []}}", "are a line each"},
         {"{\"stories\": {\"note\": \"n\", \"licence\": \"l\", \"files\": [],"
          " \"items\": {\"kind\": \"text\", \"splits\": {\"a\": \"../../b\"}}}}",

@@ -33,7 +33,7 @@ static void not_found_is_said_at_once(void **state)
     server_start(&s);
     assert_int_equal(fetch(&s), -1);
     server_stop(&s);
-    assert_failed_with("the server answers 404 (not found)");
+    assert_failed_with("the server returned status 404 (not found)");
     assert_false(gp_exists(part));
     assert_int_equal(s.requests, 1);
 }
@@ -72,7 +72,7 @@ static void a_server_that_stays_busy_is_given_up(void **state)
     server_start(&s);
     assert_int_equal(fetch(&s), -1);
     server_stop(&s);
-    assert_failed_with("the server answers 500");
+    assert_failed_with("the server returned status 500");
     assert_int_equal(s.requests, 3); /* and two retries */
 }
 

@@ -72,7 +72,7 @@ static void a_failure_leaves_the_others_to_come(void **state)
     server_start(&s);
     plan(&t, &s, letters_sha256);
     assert_int_equal(fetch_three(&t, NULL), -1);
-    assert_string_equal(gp_error(), "1 of 3 files did not come");
+    assert_string_equal(gp_error(), "1 of 3 files could not be fetched");
     assert_int_equal(t.told, FILES);
     assert_int_equal(t.failures, 1);
     assert_int_equal(fetch_three(&t, NULL), 0); /* the next run asks for that one alone */
@@ -125,7 +125,7 @@ static void of_two_runs_that_got_different_files_the_second_fails(void **state)
     assert_int_equal(gp_lock_file_add(two, "set", "b", digits, 1), 0);
     assert_int_equal(gp_lock_file_add(two, "set", "a", letters_sha256, LENGTH), 0);
     assert_int_equal(gp_lock_file_add(two, "set", "a", digits, LENGTH), -1);
-    assert_non_null(strstr(gp_error(), "data.lock: set: a: another run has just noted the SHA-256 9bae04"));
+    assert_non_null(strstr(gp_error(), "data.lock: set: a: another run has just recorded the SHA-256 9bae04"));
     gp_lock_file_close(one);
     gp_lock_file_close(two);
     gp_lock_file *all = gp_lock_file_open(name);
@@ -203,7 +203,7 @@ static void what_has_no_room_is_not_begun(void **state)
     t.files[2].size = INT64_MAX;
     assert_int_equal(fetch_three(&t, NULL), -1);
     server_stop(&s);
-    assert_non_null(strstr(gp_error(), "9.2 EB are to come, there is room for"));
+    assert_non_null(strstr(gp_error(), "9.2 EB to download, the free space is only"));
     assert_int_equal(s.requests, 0);
 }
 

@@ -28,7 +28,7 @@ static void an_encoded_body_is_refused(void **state)
 {
     (void)state;
     assert_refused_unless_checked((reply){.body = letters, .headers = "Content-Encoding: gzip\r\n"},
-                                  "sends the file encoded (gzip), which was not asked for");
+                                  "sent the file encoded (gzip), which was not requested");
 }
 
 static void an_encoding_of_nothing_is_none(void **state)
@@ -51,7 +51,7 @@ static void a_part_that_was_not_asked_for_is_refused(void **state)
     server_start(&s);
     assert_int_equal(fetch_known(&s, NULL, -1), -1);
     server_stop(&s);
-    assert_failed_with("sends a part of the file, which was not asked for");
+    assert_failed_with("sent part of the file, which was not requested");
     assert_int_equal(s.requests, 1);
 }
 
@@ -65,7 +65,7 @@ static void other_answers_come_without_a_file(void **state)
         server_start(&s);
         assert_int_equal(fetch_known(&s, NULL, -1), -1);
         server_stop(&s);
-        snprintf(words, sizeof words, "the server answers %d, which does not come with a file", statuses[i]);
+        snprintf(words, sizeof words, "the server returned status %d, which does not carry a file", statuses[i]);
         assert_failed_with(words);
     }
 }
@@ -99,7 +99,7 @@ static void an_error_with_an_endless_page_is_an_error(void **state)
     server_start(&s);
     assert_int_equal(fetch_known(&s, NULL, -1), -1);
     server_stop(&s);
-    assert_failed_with("the server answers 404 (not found)");
+    assert_failed_with("the server returned status 404 (not found)");
     assert_int_equal(s.requests, 1);
 }
 

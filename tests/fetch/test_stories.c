@@ -271,7 +271,7 @@ static void a_broken_grammar_is_refused_with_its_line(void **state)
         {"  1 a\n", "test:1: an alternative stands before the first rule"},
         {"x\n  a\n", "test:2: found \"a\", expected a weight from 1 to 1000000 and a text"},
         {"x\n  0 a\n", "test:2: found \"0 a\", expected a weight from 1 to 1000000 and a text"},
-        {"x\n  1 a\nx\n", "test:3: rule x is there twice"},
+        {"x\n  1 a\nx\n", "test:3: rule x is defined twice"},
         {"x\n", "test: rule x has no alternatives"},
         {"x\n  1 <y\n", "test:2: a < is never closed"},
         {"x\n  1 <y>\n", "test:2: <y> is neither a rule nor a remembered name"},

@@ -403,9 +403,9 @@ static void a_file_that_is_no_tokenizer_is_refused(void **state)
     assert_null(gp_tokenizer_open(put_file("empty", " \n", 2)));
     assert_said("empty: is empty");
     assert_null(gp_tokenizer_open(put_file("text", "Once upon a time", 16)));
-    assert_said("text: is no tokenizer: neither");
+    assert_said("text: is not a tokenizer: neither");
     assert_null(gp_tokenizer_open(put_file("binary", "\0\1\2", 3)));
-    assert_said("binary: is no tokenizer: neither");
+    assert_said("binary: is not a tokenizer: neither");
 }
 
 static int make_dir(void **state)

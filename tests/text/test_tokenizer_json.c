@@ -170,7 +170,7 @@ static void each_bad_tokenizer_is_named(void **state)
         {"", "[]",
          "\"added_tokens\":[{\"id\":256,\"content\":\"<x>\",\"special\":true},{\"id\":256,\"content\":\"<x>"
          "\"}],",
-         "is there twice, and differs"},
+         "appears twice, and differs"},
         {"", "[]", "\"added_tokens\":[{\"id\":256,\"content\":\"<x>\",\"special\":true,\"lstrip\":1}],",
          "lstrip of added token \"<x>\" is neither true nor false"},
         {"", "[]", "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[]},", "does not have the text"},

@@ -346,7 +346,7 @@ int gp_beside_add(gp_beside *b, json_t *tokens, const json_t *vocab)
     bool legacy = !decoder;
     int rc = -1;
     if (json_is_true(json_object_get(b->config, "split_special_tokens")))
-        fail("tokenizer_config.json sets split_special_tokens, which is not known");
+        fail("tokenizer_config.json sets split_special_tokens, which is not supported");
     else if (!list_named(&l, b, legacy) && !list_extra(&l, b, legacy) && !list_numbered(&l, b, decoder)) {
         if (decoder && b->kind == GP_CLASS_GPT2)
             tell_of_others(b, &l, tokens);

@@ -136,7 +136,7 @@ static int check_split(const gp_vocab *v, int32_t end_of_text, const char *where
         gp_buf name = {0};
         gp_escape(&name, bytes, gp_min((int64_t)n, 60));
         rc = fail("%s: its token %d, \"%s\", cannot come out of GPT-2's pre-split: it was made for another one "
-                  "(as cl100k_base and o200k_base are), which is not known",
+                  "(as cl100k_base and o200k_base are), which is not supported",
                   where, id, name.data);
         gp_buf_release(&name);
     }

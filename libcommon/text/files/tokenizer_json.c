@@ -46,7 +46,7 @@ int gp_reader_add_tokens(gp_reader *r, const json_t *added, const json_t *vocab,
         if (!*name) /* as tokenizers does */
             continue;
         if (before && json_integer_value(before) != flags)
-            return fail("%s: added token \"%.60s\" is there twice, and differs", r->where, name);
+            return fail("%s: added token \"%.60s\" appears twice, and differs", r->where, name);
         if (before)
             continue;
         if (known && json_integer_value(known) != id)
@@ -181,7 +181,7 @@ static gp_tokenizer *read_root(json_t *root, json_t *vocab, const json_t *merges
         goto out;
     }
     if (!s.splits && json_array_size(merges))
-        fail("%s: has merges but no pre_tokenizer; only ByteLevel (GPT-2's split) is known", where);
+        fail("%s: has merges but no pre_tokenizer; only ByteLevel (GPT-2's split) is supported", where);
     else if (!gp_reader_add_tokens(&r, json_object_get(root, "added_tokens"), vocab, names))
         t = s.splits ? read_bpe(&r, &s, vocab, merges, names) : read_chars(&r, vocab, names);
     if (t && check_template(t, &s.around, where)) {

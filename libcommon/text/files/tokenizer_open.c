@@ -26,14 +26,14 @@ static gp_tokenizer *read_file(const char *path, bool named, const char *dir)
     while (at < text.len && strchr(" \t\r\n", text.data[at]) && text.data[at])
         at++;
     if (at == text.len)
-        fail("%s: is empty, and no tokenizer", path);
+        fail("%s: is empty, not a tokenizer", path);
     else if (text.data[at] == '{' || text.data[at] == '[')
         t = dir ? gp_tokenizer_from_json_in(dir, text.data, text.len, path, &changes)
                 : gp_tokenizer_from_json(text.data, text.len, path);
     else if (gp_is_tiktoken(text.data, text.len))
         t = gp_tokenizer_from_tiktoken(text.data, text.len, path);
     else
-        fail("%s: is no tokenizer: neither a tokenizer.json nor a .tiktoken (base64 and a rank in each line)", path);
+        fail("%s: is not a tokenizer: neither a tokenizer.json nor a .tiktoken (base64 and a rank in each line)", path);
 out:
     gp_buf_release(&text);
     return t;

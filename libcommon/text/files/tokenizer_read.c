@@ -52,7 +52,8 @@ static int add_name(gp_reader *r, int32_t id, const char *name, const gp_buf *by
     size_t n = strlen(name);
     bool same = bytes->len == n && !memcmp(bytes->data, name, n);
     if (!same && bytes->len && (whole || bytes->len == 1))
-        return fail("%s: added token \"%.60s\" is a word in GPT-2's alphabet too, which is not known", r->where, name);
+        return fail("%s: added token \"%.60s\" is a word in GPT-2's alphabet too, which is not supported", r->where,
+                    name);
     gp_draft_add(&r->draft, id, name, n);
     r->draft.tokens[r->draft.count - 1].flags = flags | (same ? 0 : GP_TOKEN_APART);
     return 0;

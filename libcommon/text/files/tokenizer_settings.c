@@ -41,7 +41,7 @@ static int check_normalizer(const json_t *normalizer, const char *where)
     if (!normalizer)
         return 0;
     if (!is(json_object_get(normalizer, "type"), "Sequence") || !json_is_array(list))
-        return fail("%s: has a normalizer, %s; only tokenizers without one are known", where, type_of(normalizer));
+        return fail("%s: has a normalizer, %s; only tokenizers without one are supported", where, type_of(normalizer));
     json_array_foreach (list, i, one)
         if (check_normalizer(one, where))
             return -1;
@@ -77,12 +77,12 @@ static int add_split(split *s, const json_t *p, const char *where)
     const json_t *behavior = json_object_get(p, "behavior"), *invert = json_object_get(p, "invert");
     const char *pattern = json_string_value(json_object_get(json_object_get(p, "pattern"), "Regex"));
     if (s->bytes)
-        return fail("%s: its pre_tokenizer splits after ByteLevel, which is not known", where);
+        return fail("%s: its pre_tokenizer splits after ByteLevel, which is not supported", where);
     if (!pattern || !is_gpt2s(pattern))
-        return fail("%s: its pre_tokenizer splits by \"%.200s\"; only GPT-2's regex is known", where,
+        return fail("%s: its pre_tokenizer splits by \"%.200s\"; only GPT-2's regex is supported", where,
                     pattern ? pattern : "a text");
     if (!is(behavior, "Isolated") && !(is(behavior, "Removed") && json_is_true(invert)))
-        return fail("%s: its Split's behavior is %s%s; only Isolated is known", where,
+        return fail("%s: its Split's behavior is %s%s; only Isolated is supported", where,
                     json_is_string(behavior) ? json_string_value(behavior) : "missing",
                     json_is_true(invert) ? ", inverted" : "");
     s->gpt2 = true;
@@ -93,12 +93,12 @@ static int add_byte_level(split *s, const json_t *p, const char *where)
 {
     bool regex, space;
     if (s->bytes)
-        return fail("%s: its pre_tokenizer has ByteLevel twice, which is not known", where);
+        return fail("%s: its pre_tokenizer has ByteLevel twice, which is not supported", where);
     if (get_flag(p, "use_regex", true, &regex, "pre_tokenizer", where) ||
         get_flag(p, "add_prefix_space", false, &space, "pre_tokenizer", where))
         return -1;
     if (space && s->gpt2)
-        return fail("%s: its pre_tokenizer sets add_prefix_space after a Split, for each piece, which is not known",
+        return fail("%s: its pre_tokenizer sets add_prefix_space after a Split, for each piece, which is not supported",
                     where);
     s->bytes = true;
     s->prefix_space = space;
@@ -122,7 +122,7 @@ static int add_pre_tokenizer(split *s, const json_t *p, const char *where)
         return add_byte_level(s, p, where);
     if (is(type, "Split"))
         return add_split(s, p, where);
-    return fail("%s: its pre_tokenizer is %s; only ByteLevel (GPT-2's split) is known", where, type_of(p));
+    return fail("%s: its pre_tokenizer is %s; only ByteLevel (GPT-2's split) is supported", where, type_of(p));
 }
 
 static int read_split(gp_settings *settings, const json_t *p, const char *where)
@@ -131,9 +131,10 @@ static int read_split(gp_settings *settings, const json_t *p, const char *where)
     if (p && add_pre_tokenizer(&s, p, where))
         return -1;
     if (s.any && !s.bytes)
-        return fail("%s: its pre_tokenizer splits text but not into bytes; only ByteLevel is known", where);
+        return fail("%s: its pre_tokenizer splits text but not into bytes; only ByteLevel is supported", where);
     if (s.any && !s.gpt2)
-        return fail("%s: its pre_tokenizer does not split (use_regex is false); only GPT-2's split is known", where);
+        return fail("%s: its pre_tokenizer does not split (use_regex is false); only GPT-2's split is supported",
+                    where);
     settings->splits = s.any;
     settings->prefix_space = s.prefix_space;
     return 0;
@@ -179,7 +180,7 @@ static int add_template(gp_template *t, const json_t *p, const char *where)
             continue;
         }
         if (!json_is_array(ids))
-            return fail("%s: its post_processor's template for one text has a piece that is not known", where);
+            return fail("%s: its post_processor's template for one text has a piece that is not supported", where);
         json_array_foreach (ids, k, id) {
             if (put_id(t, !seen, seen ? (size_t)t->after_count : place++, id, where))
                 return -1;
@@ -209,7 +210,7 @@ static int add_post_processor(gp_template *t, const json_t *p, const char *where
     if (is(type, "BertProcessing") || is(type, "RobertaProcessing"))
         return add_pair(t, p, where);
     if (!is(type, "Sequence") || !json_is_array(list))
-        return fail("%s: its post_processor is %s, which is not known", where, type_of(p));
+        return fail("%s: its post_processor is %s, which is not supported", where, type_of(p));
     json_array_foreach (list, i, one)
         if (add_post_processor(t, one, where))
             return -1;
@@ -225,10 +226,10 @@ static int read_model(gp_settings *s, const json_t *model, const char *where)
     for (size_t i = 0; i < ARRAY_LEN(unknown); i++) {
         const json_t *value = get(model, unknown[i]);
         if (value && !is(value, ""))
-            return fail("%s: its model sets %s, which is not known", where, unknown[i]);
+            return fail("%s: its model sets %s, which is not supported", where, unknown[i]);
     }
     if (dropout && !(json_is_number(dropout) && json_number_value(dropout) == 0))
-        return fail("%s: its model sets dropout, which gives other ids each time, and is not known", where);
+        return fail("%s: its model sets dropout, which gives other ids each time, and is not supported", where);
     if (unk && !json_is_string(unk))
         return fail("%s: its model's unk_token is no text", where);
     s->unknown = json_string_value(unk);

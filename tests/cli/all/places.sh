@@ -70,7 +70,7 @@ if [ "$(wc -c < kallsyms.txt)" = 300000 ]; then # larger than one read, and noth
     same decoded.txt kallsyms.txt
 fi
 expect 1 tokenize -t /proc/version --show three.txt
-says "/proc/version: is no tokenizer"
+says "/proc/version: is not a tokenizer"
 : > empty.txt
 expect 1 convert-gpt2 --info empty.txt
 says "empty.txt"

@@ -58,7 +58,7 @@ fails_once() { # WORDS [OPTION...]
 
 # ---- answers ---------------------------------------------------------------------------------------------------
 serve 404 text.txt text.txt "$known"
-fails_once 'the server answers 404 (not found)' --retries 3
+fails_once 'the server returned status 404 (not found)' --retries 3
 arrived
 asked '- -' # what is not there is not asked for again
 
@@ -68,7 +68,7 @@ arrived
 asked '- -'
 
 serve 500 text.txt text.txt "$known"
-fails_once 'the server answers 500'
+fails_once 'the server returned status 500'
 arrived
 
 serve redirect-loop again.txt text.txt "$known"
@@ -117,7 +117,7 @@ arrived # all of the new one
 asked "- bytes=$(($(wc -c < www/text.txt.bad) / 2))-"
 
 serve stall text.txt text.txt "$known"
-fails_once 'nothing came for 1 s' --stall-timeout 1
+fails_once 'no data received for 1 s' --stall-timeout 1
 arrived
 asked "- bytes=$half-"
 
@@ -148,7 +148,7 @@ cp www/text.txt tree/folder
 tar czf www/x.tar.gz -C tree folder
 tar czf www/x.tar.gz.bad -C tree --transform 's,^folder,../folder,' -P folder
 serve wrong x.tar.gz folder '"unpack": "folder"'
-fails_once 'which leads out of its folder; the archive is left alone whole'
+fails_once 'which leads out of its folder; nothing is unpacked'
 same got/folder/text.txt www/text.txt
 absent folder
 
@@ -193,7 +193,7 @@ if unshare -rm true 2> /dev/null; then
     [ "$(tail -n +2 <<< "$err" | tr '\n' ' ')" = 'text.txt.part text.txt.part.from ' ] || problem "left on it: $err"
     expect 1 unshare -rm bash -c 'mount -t tmpfs -o size=16k none got && "$@"' - "${run[@]}" --retries 0 \
         --catalog <(sed "s/\"sha256\"/\"size\": $size, \"sha256\"/" it.json)
-    says "got/: 49 kB are to come, there is room for 16 kB"
+    says "got/: 49 kB to download, the free space is only 16 kB"
 
     # room for the archive and not for what is in it: the next run has the archive, and asks nobody
     rm -f tree/folder/zlink
@@ -271,7 +271,7 @@ for one in good slow 404 cut; do
 done | sed 's/,$/]}}/' >> it.json
 expect 1 "${run[@]}" --retries 0
 case $err in
-*'/404/many/text.txt: the server answers 404'*'fetch-data: 2 of 4 files did not come') ;;
+*'/404/many/text.txt: the server returned status 404'*'fetch-data: 2 of 4 files could not be fetched') ;;
 *) problem "several at once: $err" ;;
 esac
 [ "$(wc -l <<< "$err")" = 3 ] || problem "not one line a failure and their sum: $err"
@@ -287,14 +287,14 @@ printf '{"it": {"note": "n", "licence": "l", "files": [{"path": "{1..3}.bin", "s
 large=(fetch-data it --catalog it.json -o got/ --retries 0)
 expect 1 "${large[@]}"
 case $err in
-'1.8 GB to come in 3 files; --shards N takes the first N of a series, and what was downloaded is kept'*) ;;
-*'got/: 1.8 GB are to come, there is room for '*) echo 'SKIPPED: telling what is large, for there is no room for it' ;;
+'1.8 GB to download in 3 files; --shards N takes the first N of a series, and what was downloaded is kept'*) ;;
+*'got/: 1.8 GB to download, the free space is only '*) echo 'SKIPPED: telling what is large, for there is no room for it' ;;
 *) problem "what is large is not told: $err" ;;
 esac
 expect 1 "${large[@]}" --shards 1
-[[ $err != *'to come'* ]] || problem "what is small is told: $err"
+[[ $err != *'to download'* ]] || problem "what is small is told: $err"
 expect 1 "${large[@]}" --quiet
-[[ $err != *'to come in'* ]] || problem "--quiet tells: $err"
+[[ $err != *'to download in'* ]] || problem "--quiet tells: $err"
 
 # ---- TLS -------------------------------------------------------------------------------------------------------
 if command -v openssl > /dev/null; then

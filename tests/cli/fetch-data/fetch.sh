@@ -91,7 +91,7 @@ expect 0 fetch-data parts --split val "${parts[@]}" -o parts/
 expect 1 fetch-data parts --split dev "${parts[@]}" -o parts/
 says 'parts: has no split dev; see: fetch-data --info parts'
 expect 1 fetch-data parts "${parts[@]}" -o -
-says 'stdout takes one file, more are wanted; give a folder: -o DIR/, or --split'
+says 'stdout takes one file, several are selected; give a folder: -o DIR/, or --split'
 expect 1 fetch-data parts good --split val "${parts[@]}" -o parts/
 says 'good: no such data set'
 expect 1 fetch-data parts shakespeare --split val "${parts[@]}" -o parts/
@@ -130,13 +130,13 @@ says 'unpack is "attic", expected folder or file'
 
 # not there
 expect 1 fetch-data gone "${from[@]}" -o got/
-says 'is not here and --offline is given; expected it at mirror/example.org/a/gone.txt'
+says 'is missing and --offline is given; expected it at mirror/example.org/a/gone.txt'
 expect 1 fetch-data gone --catalog more.json --offline -o got/
 says 'example.org/a/gone.txt with --mirror'
 expect 1 fetch-data gone --catalog more.json --offline -o - --mirror http://127.0.0.1:1
-says 'gone.txt: is not here and --offline is given, which does not ask the mirror http://127.0.0.1:1 either'
+says 'gone.txt: is missing and --offline is given, which rules out the mirror http://127.0.0.1:1 too'
 expect 1 fetch-data good --catalog more.json --mirror mirors -o got/
-says 'mirors: is no folder, which --mirror was expected to name'
+says 'mirors: is not a folder (expected a folder or a URL for --mirror)'
 expect 1 fetch-data shakespear
 says 'shakespear: no such data set; did you mean shakespeare?'
 expect 1 fetch-data good gone "${from[@]}" -o got/ --quiet

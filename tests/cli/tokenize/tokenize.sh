@@ -71,7 +71,7 @@ absent stories2.tok
 head -c -1 stories.txt > s && mv s stories.txt
 sed -i 's/"chars": *\[[0-9]*, */"chars": [/; s/"nats": *\[[0-9.]*, */"nats": [/' stories.txt.json
 expect 1 tokenize stories.txt -o stories2.tok
-says "stories.txt: has 20 documents, and the file beside it tells of 19"
+says "stories.txt: has 20 documents, but its sidecar describes 19"
 echo '{' > stories.txt.json
 expect 1 tokenize stories.txt -o stories2.tok
 says "stories.txt.json: is not JSON"
@@ -191,7 +191,7 @@ says "suffix.bin: "
 
 # a token stream is no text, also through a pipe
 expect 1 tokenize -t bytes plain.tok -o again.tok
-says "tokenize: plain.tok: is a token stream already (tok), text was expected: tokenize --info tells what is in it, --decode gives its text"
+says "tokenize: plain.tok: is a token stream already (tok), text was expected: tokenize --info shows what is in it, --decode gives its text"
 expect 1 bash -c "cat plain.tok | tokenize -t bytes -q | cat > again.tok; exit \${PIPESTATUS[1]}"
 says "stdin: is a token stream already"
 absent again.tok2

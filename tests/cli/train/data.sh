@@ -253,7 +253,7 @@ expect 0 convert-gpt2 plain -o plain.safetensors
 expect 0 train --resume plain --steps 2 --quiet
 expect 0 convert-gpt2 plain.safetensors -o plain-hf/
 same plain-hf/model.safetensors plain.safetensors
-refused 1 "text.tok: has a vocabulary of 56 ids, 100 were said" text.tok "${small[@]}" --vocab-size 100
+refused 1 "text.tok: has a vocabulary of 56 ids, 100 were given" text.tok "${small[@]}" --vocab-size 100
 expect 0 train text.tok "${small[@]}" --steps 1 -o short-warmup --no-quiet
 case $err in *"the warm-up of 3 steps does not end in this run of 1: --lr 0.002 is not reached"*) ;; *) problem "a warm-up that is too long is not told: $err" ;; esac
 warns train many_000000.bin --vocab-size 56 "${small[@]}" --steps 2 --sample-every 1 -o mute

@@ -161,7 +161,7 @@ for at in 16 40; do
     cp text.tok liar.tok
     printf '\x42' | dd of=liar.tok bs=1 seek=$at conv=notrunc status=none
     expect 1 train liar.tok "${small[@]}" -o new
-    says "liar.tok: is corrupt: its header, with a vocabulary of $([ $at = 16 ] && echo 66 || echo 56), does not tell of the tokenizer in it"
+    says "liar.tok: is corrupt: its header, with a vocabulary of $([ $at = 16 ] && echo 66 || echo 56), does not match the tokenizer in it"
     absent new
 done
 printf 'abcabc' | tokenize --tokenizer char -o short.tok --quiet
