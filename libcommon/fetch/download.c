@@ -34,7 +34,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *self)
 {
     gp_response *r = self;
     size_t n = size * count;
-    r->heard = gp_now();
+    r->last_received = gp_now();
     gp_response_header(r, line, n);
     return n;
 }
@@ -44,7 +44,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *self)
     gp_response *r = self;
     gp_download *d = r->d;
     size_t n = size * count;
-    r->heard = gp_now();
+    r->last_received = gp_now();
     if (!r->body && gp_response_begin(r) != GP_TRANSFER_DONE)
         return 0;
     if (r->status >= 300) /* an error's page; one without an end is left */
@@ -78,7 +78,7 @@ static void note_connection(gp_response *r)
     if (r->connected || r->lib->easy_getinfo(r->curl, CURLINFO_PRETRANSFER_TIME_T, &asked) || !asked)
         return;
     r->connected = true;
-    r->heard = gp_now();
+    r->last_received = gp_now();
 }
 
 /* Called once a second at least. libcurl's own limit is on an average over several seconds, so it is late. */
@@ -88,7 +88,7 @@ static int on_progress(void *self, curl_off_t total, curl_off_t now, curl_off_t 
     (void)total, (void)now, (void)up, (void)up_now;
     gp_progress_set(r->d->progress, r->d->part->done, NULL);
     note_connection(r);
-    if (gp_now() - r->heard < r->d->stall)
+    if (gp_now() - r->last_received < r->d->stall)
         return 0;
     fail("%s: no data received for %.0f s", r->url, r->d->stall);
     gp_response_stop(r, GP_TRANSFER_AGAIN);
@@ -272,7 +272,7 @@ gp_transfer gp_download_run(gp_download *d, const char *url)
     d->wait = 0;
     d->no_host = d->changed = false;
     gp_response_clear(&r);
-    r.heard = gp_now() + d->connect;
+    r.last_received = gp_now() + d->connect;
     set_up(&r, url);
     struct curl_slist *headers = ask_for_rest(&r, &rc);
     gp_transfer verdict = rc ? GP_TRANSFER_STOP : judge(&r, perform(&r));

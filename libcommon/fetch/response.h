@@ -24,8 +24,8 @@ typedef struct gp_response {
     int64_t page;          /* bytes of an error's page */
     bool body;             /* its first byte has come */
     bool connected;
-    double heard;        /* gp_now() when something came last; to begin with, by when a connection must stand */
-    gp_transfer verdict; /* why a callback stopped the transfer */
+    double last_received; /* gp_now() of the last bytes; at first, the deadline of the connection */
+    gp_transfer verdict;  /* why a callback stopped the transfer */
     char reason[CURL_ERROR_SIZE];
 } gp_response;
 
