@@ -367,7 +367,7 @@ static int fetch_all(const args *a, const gp_catalog *c, const gp_catalog_entry 
                        count == 1 && first->items && first->items->split_count ? ", or --split" : "");
     const char *binary = find_binary(a, first, &to);
     if (binary)
-        return gp_tool_usage(&tool, "%s is nothing for a terminal: give -o FILE", binary);
+        return gp_tool_usage(&tool, "%s cannot be written to a terminal: give -o FILE", binary);
     if (one && !to.folder && is_packed(first))
         return write_items(a, c, first->name, to.path);
     if (a->split && is_packed(first))

@@ -235,7 +235,7 @@ static int check(const args *a)
     if (a->decode || a->info || a->show)
         return 0;
     if (gp_output_is_terminal(a->out) || (a->val && gp_output_is_terminal(a->val)))
-        return gp_tool_usage(&tool, "a token stream is not for terminals; give -o FILE");
+        return gp_tool_usage(&tool, "a token stream cannot be written to a terminal; give -o FILE");
     bool std = !a->out || !strcmp(a->out, "-");
     if (std && a->shard_size)
         return gp_tool_usage(&tool, "--shard-size makes several files; give -o FILE");

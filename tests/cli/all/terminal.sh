@@ -44,16 +44,16 @@ for to in - /dev/stdout /dev/tty; do
     terminal 2 "convert-gpt2 nowhere -o $to"
     shows_one_line "convert-gpt2: a checkpoint cannot be written to a terminal"
     terminal 2 "tokenize -t bytes nowhere -o $to"
-    shows_one_line "tokenize: a token stream is not for terminals"
+    shows_one_line "tokenize: a token stream cannot be written to a terminal"
     terminal 2 "sample -c nowhere -p x --trace $to"
     shows_one_line "--trace writes tensors, which cannot be written to a terminal"
     terminal 2 "fetch-data weights --catalog weights.json --offline -o $to"
-    shows_one_line "fetch-data: model.safetensors is nothing for a terminal: give -o FILE"
+    shows_one_line "fetch-data: model.safetensors cannot be written to a terminal: give -o FILE"
 done
 terminal 2 "convert-gpt2 run"
 shows_one_line "a checkpoint cannot be written to a terminal"
 terminal 2 "tokenize -t bytes s.txt -o v.tok --val /dev/stdout"
-shows_one_line "a token stream is not for terminals"
+shows_one_line "a token stream cannot be written to a terminal"
 terminal 0 "fetch-data text --catalog text.json --mirror mirror --offline -o -"
 shows '{}'
 expect 0 bash -c 'fetch-data weights --catalog weights.json --mirror mirror --offline -o - | cat'
