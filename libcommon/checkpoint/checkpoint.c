@@ -172,7 +172,7 @@ static int check_same_rows(const gp_checkpoint *c, const gp_params *p)
         same = ours->role == theirs->role;
     }
     if (!same)
-        return fail("%s: its model does not match the one to load into: found %d parameter tensors, expected %d",
+        return fail("%s: its parameter tensors are not those of the model to load into (found %d, expected %d)",
                     c->path, c->params.count, p->count);
     return 0;
 }
