@@ -1,4 +1,4 @@
-/* backend.h: what computes. The same model code drives every backend.
+/* backend.h: compute backends. The same model code runs on each.
  *
  *     gp_backend *be = gp_backend_open("auto", "auto", 0);   // name, dtype, threads (0: all cores)
  *     if (!be) ...gp_error()...
@@ -6,9 +6,9 @@
  *     gp_backend_close(be);
  *
  * ref   plain loops that accumulate in double: the specification
- * cuda  an NVIDIA GPU, where built with nvcc; CUDA_VISIBLE_DEVICES says which, and hides them all when it is empty
- * cpu   vectorised loops, chosen for the processor at run time; products of matrices by oneDNN where built with it
- * auto  the fastest that is here
+ * cuda  an NVIDIA GPU, if built with nvcc; CUDA_VISIBLE_DEVICES selects it, and hides all GPUs if it is empty
+ * cpu   SIMD loops, selected for the processor at run time; matrix products by oneDNN if built with it
+ * auto  the fastest of those available
  */
 #ifndef GPTPIPE_BACKEND_H
 #define GPTPIPE_BACKEND_H
@@ -21,10 +21,10 @@ extern "C" {
 
 typedef struct gp_backend gp_backend;
 
-/* Start a program that embeds this library with OMP_WAIT_POLICY=passive in its environment. Otherwise OpenMP's threads
- * spin while they wait for each other, which makes small models 10 to 1000 times slower on a machine that does anything
- * else as well. OpenMP reads the variable when the process starts, and the library never starts a process again; the
- * tools do so themselves (gp_tool_start). */
+/* Run programs that embed this library with OMP_WAIT_POLICY=passive in the environment. Otherwise OpenMP's threads spin
+ * while they wait, which makes small models 10 to 1000 times slower on a machine with any other load. OpenMP reads the
+ * variable when the process starts, so the library cannot set it; the tools set it and re-execute themselves
+ * (gp_tool_start). */
 
 #define GP_BACKENDS(X)                                                                                                 \
     X(GP_BACKEND_AUTO, "auto")                                                                                         \
@@ -40,8 +40,8 @@ typedef enum gp_backend_kind { GP_BACKENDS(GP_CHOICE_VALUE) } gp_backend_kind;
     X(GP_COMPUTE_BF16, "bf16")
 typedef enum gp_compute_dtype { GP_COMPUTE_DTYPES(GP_CHOICE_VALUE) } gp_compute_dtype;
 
-/* Which library computes attention, where a backend has more than its own kernels: bits, so that forward and backward
- * may differ. To measure which is faster is for the caller. */
+/* Which library computes attention, for backends that have more than their own kernels: bits, so that forward and
+ * backward may differ. It is up to the caller to measure which is faster. */
 #define GP_ATTENTIONS(X)                                                                                               \
     X(GP_ATTENTION_OWN, "own")                                                                                         \
     X(GP_ATTENTION_CUDNN_FORWARD, "cudnn-forward")                                                                     \
@@ -50,31 +50,32 @@ typedef enum gp_compute_dtype { GP_COMPUTE_DTYPES(GP_CHOICE_VALUE) } gp_compute_
 #define GP_ATTENTIONS_OR_MEASURE(X) GP_ATTENTIONS(X) X(GP_ATTENTION_MEASURE, "measure")
 typedef enum gp_attention_by { GP_ATTENTIONS_OR_MEASURE(GP_CHOICE_VALUE) } gp_attention_by;
 
-/* Matrix products by what a library's heuristic names first, or by the fastest of its ways. */
+/* Matrix products by the first algorithm of the library's heuristic, or by the fastest as measured. */
 #define GP_PRODUCTS(X) X(GP_PRODUCTS_HEURISTIC, "heuristic") X(GP_PRODUCTS_MEASURE, "measure")
 typedef enum gp_products_by { GP_PRODUCTS(GP_CHOICE_VALUE) } gp_products_by;
 
-/* name: auto, ref, cpu, cuda. dtype: auto, fp32, tf32 (matrix products that read fp32 with ten bits of mantissa, on
- * cuda alone), bf16 (matrix products in bf16 with fp32 sums, where the processor has the instructions and the build
- * oneDNN; on cuda activations too). NULL on failure. The caller closes it after everything that was made with it.
+/* name: auto, ref, cpu, cuda. dtype: auto, fp32, tf32 (matrix products read fp32 with ten bits of mantissa; cuda only),
+ * bf16 (matrix products in bf16 with fp32 accumulation, where the processor has the instructions and the build has
+ * oneDNN; on cuda activations too). NULL on failure. The caller closes it after everything that was created with it.
  * While cpu computes, oneDNN may have the stack pointer in its own memory. Its threads therefore block all signals, and
- * this one, which is to be the one that computes, gets a stack for them if it has none: a handler must be installed
- * with SA_ONSTACK, or it writes over the heap. */
+ * the calling thread, which should be the one that computes, gets an alternate signal stack if it has none: signal
+ * handlers must be installed with SA_ONSTACK, or they overwrite the heap. */
 GP_API gp_backend *gp_backend_open(const char *name, const char *dtype, int threads);
 GP_API gp_backend *gp_backend_open_kind(gp_backend_kind kind, gp_compute_dtype dtype, int threads);
 GP_API void gp_backend_close(gp_backend *be);
 
-/* Models that are made from here on keep their matrices in bf16 alone. 0, or -1 where this backend cannot. */
+/* Models that are created from now on have their matrices in bf16, without fp32 masters. 0, or -1 if this backend does
+ * not support it. */
 GP_API int gp_backend_drop_masters(gp_backend *be);
 
 GP_API const char *gp_backend_name(const gp_backend *be);
 GP_API const char *gp_backend_dtype(const gp_backend *be); /* "fp32", "tf32" or "bf16" */
 GP_API int gp_backend_threads(const gp_backend *be);
 
-/* What it runs on, for people: "AMD EPYC 9654, avx2". */
+/* The device, for display: "AMD EPYC 9654, avx2". */
 GP_API const char *gp_backend_device(const gp_backend *be);
 
-/* Why `auto` took none that is faster: "backend cuda: there is no NVIDIA driver here"; NULL when it took the first. */
+/* Why `auto` did not use a faster backend: "backend cuda: no NVIDIA driver found"; NULL if it used the fastest. */
 GP_API const char *gp_backend_warning(const gp_backend *be);
 
 #ifdef __cplusplus

@@ -1,4 +1,4 @@
-/* tensor.h: a view of numbers. Data pointer, dtype, dims; row-major, no strides, no graph, no ownership.
+/* tensor.h: a view of numbers: data pointer, dtype, dims; row-major, without strides, graph or ownership.
  *
  *     float x[6] = {0};
  *     gp_tensor t = gp_tensor_view(x, GP_F32, 2, 2, 3);      // (2,3)
@@ -20,7 +20,7 @@ typedef enum gp_dtype { GP_F32, GP_BF16, GP_F16, GP_F64, GP_I32, GP_I64, GP_U8, 
 enum { GP_MAX_DIMS = 5 };
 
 typedef struct gp_tensor {
-    void *data; /* host memory, or the backend's; who owns it is said where it is made */
+    void *data; /* host memory or the backend's; its owner is documented where the tensor is created */
     gp_dtype dtype;
     int ndim;
     int64_t dim[GP_MAX_DIMS]; /* dim[0] is the slowest */
@@ -32,16 +32,16 @@ GP_API gp_tensor gp_tensor_view(void *data, gp_dtype dtype, int ndim, ...);
 GP_API int64_t gp_tensor_count(const gp_tensor *t); /* elements; 1 for a scalar (ndim 0) */
 GP_API int64_t gp_tensor_bytes(const gp_tensor *t);
 
-GP_API int gp_dtype_size(gp_dtype dtype);         /* bytes an element */
+GP_API int gp_dtype_size(gp_dtype dtype);         /* bytes per element */
 GP_API const char *gp_dtype_name(gp_dtype dtype); /* "F32", ... as safetensors writes them */
 
 /* "F32 [2,3]" into text (of `size` bytes): for messages. Returns text. */
 GP_API const char *gp_tensor_format(const gp_tensor *t, char *text, int size);
 
-/* count elements at src (any float dtype) as fp32 into dst; a misaligned src is fine. */
+/* Converts count elements at src (any float dtype) to fp32 at dst; src may be misaligned. */
 GP_API void gp_to_f32(float *dst, const void *src, gp_dtype dtype, int64_t count);
 
-/* fp32 to F32, BF16 (round to nearest even, NaN stays NaN) or F16. */
+/* Converts fp32 to F32, BF16 (round to nearest even, NaN stays NaN) or F16. */
 GP_API void gp_from_f32(void *dst, gp_dtype dtype, const float *src, int64_t count);
 
 #ifdef __cplusplus

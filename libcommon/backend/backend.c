@@ -7,9 +7,9 @@
 static const struct backend {
     gp_backend_kind kind;
     int (*open)(gp_backend *be);
-    const char *hidden_by;             /* a variable that, when it is empty or -1, hides its devices */
-    bool tf32;                         /* has such products */
-    bool (*present)(const char *root); /* whether there is such a device, usable or not; NULL: there is */
+    const char *hidden_by;             /* environment variable that hides its devices if it is empty or -1 */
+    bool tf32;                         /* supports TF32 products */
+    bool (*present)(const char *root); /* whether the device exists, usable or not; NULL: always */
 } backends[] = {
 /* `auto` takes the first that opens */
 #ifdef GPTPIPE_CUDA
@@ -27,29 +27,29 @@ static void missing(const char *name)
     gp_buf known = {0};
     for (size_t i = 0; i < ARRAY_LEN(backends); i++)
         gp_buf_printf(&known, ", %s", kinds[backends[i].kind]);
-    fail("backend %s is not in this build; there are auto%s", name, known.data);
+    fail("backend %s is not in this build (available: auto%s)", name, known.data);
     gp_buf_release(&known);
 }
 
-/* Who hides the devices wants none of them, and need not be told so. */
+/* Whether the user has hidden the devices: then `auto` skips the backend without a warning. */
 static bool hidden(const char *variable)
 {
     const char *devices = variable ? getenv(variable) : NULL;
     return devices && (!*devices || !strcmp(devices, "-1"));
 }
 
-/* Of a device that a machine does not have nobody need hear. */
+/* Whether the machine has the device; without one `auto` does not warn. */
 static bool is_here(const struct backend *b)
 {
 #ifdef GP_CUSIM
-    (void)b; /* the simulator's is */
+    (void)b; /* the simulated device is always there */
     return true;
 #else
     return !b->present || b->present("");
 #endif
 }
 
-/* What a device is asked for. GP_DTYPES: the backend chooses. */
+/* The dtype that is requested of the backend. GP_DTYPES: the backend chooses. */
 static const gp_dtype memory_dtypes[] = {
     [GP_COMPUTE_AUTO] = GP_DTYPES, [GP_COMPUTE_FP32] = GP_F32, [GP_COMPUTE_TF32] = GP_F32, [GP_COMPUTE_BF16] = GP_BF16};
 
@@ -64,10 +64,10 @@ gp_backend *gp_backend_open_kind(gp_backend_kind kind, gp_compute_dtype dtype, i
         if (any ? hidden(backends[i].hidden_by) : kind != backends[i].kind)
             continue;
         if (any && backends[i].kind == GP_BACKEND_REF && be->dtype == GP_BF16)
-            break; /* whose bf16 is for tests: what cpu lacks has been said */
+            break; /* ref's bf16 is for tests; the error of cpu stands */
         known = true;
         if (be->tf32 && !backends[i].tf32) {
-            fail("dtype tf32 needs backend cuda and a GPU that has it; use --dtype fp32");
+            fail("dtype tf32 requires backend cuda and a GPU that supports it; use --dtype fp32");
             continue;
         }
         if (!backends[i].open(be))
@@ -87,7 +87,7 @@ gp_backend *gp_backend_open(const char *name, const char *dtype, int threads)
     if (kind < 0)
         missing(name);
     else if (type < 0)
-        fail("dtype %s is unknown", dtype);
+        fail("unknown dtype %s", dtype);
     if (kind < 0 || type < 0)
         return NULL;
     return gp_backend_open_kind((gp_backend_kind)kind, (gp_compute_dtype)type, threads);
@@ -131,9 +131,9 @@ const char *gp_backend_warning(const gp_backend *be)
 int gp_backend_drop_masters(gp_backend *be)
 {
     if (be->dtype != GP_BF16)
-        return fail("without master weights the weights are bf16 alone, and %s computes in %s here: use --dtype "
-                    "bf16 where it has that",
-                    gp_backend_name(be), gp_backend_dtype(be));
+        return fail(
+            "training without master weights requires dtype bf16, and backend %s computes in %s; use --dtype bf16",
+            gp_backend_name(be), gp_backend_dtype(be));
     if (!be->stores_bf16)
         return fail("backend %s does not train without master weights; cuda and ref do", gp_backend_name(be));
     be->matrix_dtype = GP_BF16;
@@ -173,7 +173,7 @@ int gp_backend_attention(gp_backend *be, gp_attention_by by, const gp_shape *sha
         return be->ops->attention_by(be, by, shape);
     if (by == GP_ATTENTION_OWN)
         return 0;
-    return fail("attention by cuDNN needs backend cuda, and %s computes here: --attention own", gp_backend_name(be));
+    return fail("attention by cuDNN requires backend cuda (found %s); use --attention own", gp_backend_name(be));
 }
 
 static const char *const attention_names[] = {GP_ATTENTIONS(GP_CHOICE_NAME)};
@@ -195,8 +195,8 @@ int gp_backend_choose_product(gp_backend *be, const gp_product_choice *choice)
 {
     if (be->ops->choose_product)
         return be->ops->choose_product(be, choice);
-    return fail("backend %s has one way to multiply, and %s was chosen among several", gp_backend_name(be),
-                choice->product);
+    return fail("backend %s has a single implementation of matrix products and cannot select one for %s",
+                gp_backend_name(be), choice->product);
 }
 
 gp_product_choice *gp_backend_add_choice(gp_backend *be)

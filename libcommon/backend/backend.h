@@ -1,19 +1,19 @@
-/* backend.h: the one table of functions that the model drives.
+/* backend.h: the table of functions through which the model uses a backend.
  *
- * Every op takes one struct of named fields; the struct serves its forward and its backward, and says which
- * fields each reads and writes. The rules that hold everywhere:
+ * Every op takes one struct of named fields, which serves its forward and its backward and documents which fields each
+ * reads and writes. Rules for all ops:
  *
  *   - Activation gradients are written (=); parameter gradients accumulate (+=) and are fp32.
- *   - Optional tensors are NULL. Shapes stand beside the fields; an op may BUG_ON a wrong one.
- *   - An op allocates nothing. What it needs beyond its arguments comes from be->workspace, whose size the
- *     backend gave when it was asked for the plan (`plan`).
- *   - Same inputs, same thread count: same bits. No atomics on floats, partial sums added in a fixed order.
- *   - What changes from step to step is read through `const gp_step *`, so a step can be recorded once.
- *   - An op may be issued now and done later, all in the order in which they were issued. The host waits by
- *     download, sync, or a mark.
+ *   - Optional tensors are NULL. Shapes are in the comments of the fields; an op may BUG_ON a wrong one.
+ *   - An op allocates nothing. Scratch memory comes from be->workspace, whose size the backend returned from `plan`.
+ *   - Deterministic: the same inputs and thread count give the same bits. No atomics on floats, partial sums are added
+ *     in a fixed order.
+ *   - What changes from step to step is read through `const gp_step *`, so that a step can be recorded once.
+ *   - Ops may be asynchronous, and run in the order in which they were issued. The host waits by download, sync, or a
+ *     mark.
  *
- * Letters: B batch, T sequence, C channels, H heads, D = C/H, V vocabulary, P positions, N = B*T rows,
- * I and O a linear's inputs and outputs. */
+ * Letters: B batch, T sequence, C channels, H heads, D = C/H, V vocabulary, P positions, N = B*T rows, I and O a
+ * linear's inputs and outputs. */
 #ifndef GP_BACKEND_BACKEND_H
 #define GP_BACKEND_BACKEND_H
 
@@ -29,26 +29,26 @@
 extern "C" {
 #endif
 
-/* All that changes every step, in the backend's memory. The host writes the first group before a step and
- * reads the rest after it, when later steps may have been issued already: so `skip` stays until the host
- * clears it, and after a step whose numbers are not finite nothing is updated any more. */
+/* All that changes every step, in the backend's memory. The host writes the first group before a step and reads the
+ * rest after it, possibly after later steps were issued: so `skip` is sticky until the host clears it, and after a step
+ * with non-finite numbers nothing is updated. */
 typedef struct gp_step {
     uint64_t seed;      /* dropout's key */
     uint32_t step;      /* dropout's counter: the optimizer step, from 0 */
     uint32_t sample0;   /* index in the global batch of this micro-batch's first row */
     float lr;           /* this step's learning rate */
     float bias1, bias2; /* 1 - beta1^t, 1 - beta2^t, t from 1 */
-    float scale;        /* 1 / targets counted in the whole step, over micro-batches and ranks */
-    float max_norm;     /* clip gradients to this global norm; <= 0: do not */
+    float scale;        /* 1 / number of counted targets in the whole step, over micro-batches and ranks */
+    float max_norm;     /* clip gradients to this global norm; <= 0: no clipping */
 
     double loss; /* += scale * sum of counted losses, by head_loss; the host zeroes it before a step */
 
-    float grad_norm;  /* = by grad_norm: ||g|| over everything */
+    float grad_norm;  /* = by grad_norm: ||g|| over all gradients */
     float clip_scale; /* = by grad_norm: min(1, max_norm / (grad_norm + 1e-6)), or 1 */
     int32_t skip;     /* set to 1 by grad_norm if loss or norm is not finite; adamw then changes nothing */
 } gp_step;
 
-/* Bytes of that first group. */
+/* Bytes of the first group. */
 #define GP_STEP_REQUESTED offsetof(gp_step, grad_norm)
 
 /* Dropout by Philox: key = step->seed; counter = (element / 4, sample, site, step), where element counts
@@ -67,18 +67,18 @@ typedef enum gp_act { GP_ACT_NONE, GP_ACT_GELU_TANH, GP_ACT_GELU_ERF } gp_act;
 
 enum { GP_PAD_ROWS = 64 };
 
-/* A weight is a tensor and the place where the backend keeps its own form of it (packed, bf16, int8). The
- * slot is planned by weight_bytes, belongs to the model's arena, and is refreshed by weights_changed. */
+/* A weight: a tensor, and a slot for the backend's own form of it (packed, bf16, int8). The slot is sized by
+ * weight_bytes, belongs to the model's arena, and is refreshed by weights_changed. */
 typedef struct gp_weight {
-    /* (I,O); with `transposed` stored (O,I), as the token embedding is when it is the head. In bf16 (be->narrows)
-     * products read it where it is, and stored (O,I) zeros follow up to a multiple of GP_PAD_ROWS. */
+    /* (I,O); with `transposed` stored (O,I), as the token embedding is when it is the head. In bf16 (be->stores_bf16)
+     * products read it in place, and stored (O,I) it is padded with rows of zeros to a multiple of GP_PAD_ROWS. */
     gp_tensor w;
-    /* (O) or NULL: added after w, and kept in the slot too where products want it in their dtype */
+    /* (O) or NULL: added to the product; also in the slot where products need it in their dtype */
     const gp_tensor *bias;
     bool transposed;
-    bool trains; /* backward products will be asked for too */
-    void *slot;  /* weight_bytes of them, or NULL */
-    void *form;  /* the backend's own description, made by weight_open, freed by weight_close */
+    bool trains; /* backward products will be used too */
+    void *slot;  /* weight_bytes bytes, or NULL */
+    void *form;  /* private to the backend, created by weight_open, freed by weight_close */
 } gp_weight;
 
 /* y = dropout(wte[token] + wpe[position] + wtt[type])
@@ -91,7 +91,7 @@ typedef struct gp_embed_op {
     int32_t pad_token, pad_position; /* -1: none */
     gp_dropout drop;
     const gp_tensor *wte, *wpe, *wtt; /* (V,C), (P,C), (types,C) or NULL */
-    gp_tensor *y;                     /* (B,T,C) forward; the tables in fp32, or all in bf16 (be->narrows) */
+    gp_tensor *y;                     /* (B,T,C) forward; the tables in fp32, or all in bf16 (be->stores_bf16) */
     const gp_tensor *dy;              /* (B,T,C) backward */
     gp_tensor *dwte, *dwpe, *dwtt;    /* += */
 } gp_embed_op;
@@ -114,8 +114,8 @@ typedef struct gp_norm_op {
     gp_tensor *dgamma, *dbeta;          /* += ; dbeta may be NULL */
 } gp_norm_op;
 
-/* Up to so many rows, of so many channels, cuda makes a norm that decoding reads in the product's own kernel; the
- * counting of kernels without a GPU rests on it (count.c). */
+/* Up to this many rows and channels, cuda computes a norm that decoding reads in the kernel of the product; count.c
+ * counts kernels by it. */
 enum { GP_NORM_IN_PRODUCT_ROWS = 8, GP_NORM_IN_PRODUCT_CHANNELS = 2048 };
 
 /* y = act(x W + bias)
@@ -124,11 +124,11 @@ enum { GP_NORM_IN_PRODUCT_ROWS = 8, GP_NORM_IN_PRODUCT_CHANNELS = 2048 };
  *   dx = dy W^T, times in_act'(in_pre) when in_act is not NONE: x was in_act(in_pre);  dW += x^T dy;
  *   dbias += column sums of dy. dx may be NULL, and so may dw with dbias. */
 typedef struct gp_linear_op {
-    const gp_tensor *x;     /* (...,I), seen as (N,I) */
-    const gp_norm_op *norm; /* linear_decode: x is its y, which it makes first, without mean and rstd, and need not
-                             * store; NULL: x is there */
-    gp_weight *w;           /* (I,O) */
-    const gp_tensor *bias;  /* (O) or NULL */
+    const gp_tensor *x; /* (...,I), seen as (N,I) */
+    /* linear_decode: x is its y, computed first, without mean and rstd, and need not be stored; NULL: x is given */
+    const gp_norm_op *norm;
+    gp_weight *w;          /* (I,O) */
+    const gp_tensor *bias; /* (O) or NULL */
     gp_act act;
     gp_tensor *y, *pre;  /* (...,O) forward */
     const gp_tensor *dy; /* (...,O) backward */
@@ -143,7 +143,7 @@ typedef struct gp_kv {
     gp_tensor k, v;
 } gp_kv;
 
-/* What attention divides its scores by: sqrt(D), or what a model says in its place. */
+/* The divisor of attention scores: sqrt(D), or the model's own. */
 static inline double gp_scores_divisor(double divisor, int64_t D)
 {
     return divisor > 0 ? divisor : sqrt((double)D);
@@ -166,11 +166,11 @@ typedef struct gp_attention_op {
     double divisor;        /* of the scores; 0: sqrt(D) */
 } gp_attention_op;
 
-/* T >= 1 new tokens a row against its cache: a prompt, a further piece of one, drafted tokens, the next token. Stores
- * k and v of qkv[b,t] at positions[b,t] of row b; query t attends over the cache's 0..positions[b,t].
+/* T >= 1 new tokens per row against its cache: a prompt, the continuation of one, drafted tokens, the next token.
+ * Stores k and v of qkv[b,t] at positions[b,t] of row b; query t attends over the cache's 0..positions[b,t].
  *
- * With positions the order of a query's sums depends on its position alone, not on T, on t or on other rows: a text
- * has the same bits in whatever pieces it was appended. A prompt (positions NULL) has the order of attention_forward,
+ * With positions, the order of a query's sums depends on its position alone, not on T, on t or on other rows: a text
+ * has the same bits however it was divided into calls. A prompt (positions NULL) has the order of attention_forward,
  * which is faster over many tokens and differs in the last bits. */
 typedef struct gp_attention_cached_op {
     int heads;
@@ -200,15 +200,15 @@ typedef struct gp_head_op {
     const gp_norm_op *norm; /* head_decode: as in gp_linear_op */
 } gp_head_op;
 
-/* One run of parameters that share their decay. In bf16 what adamw computes in fp32 is rounded by chance:
- * rounding.h. */
+/* A segment: consecutive parameters with the same weight decay. In bf16, adamw computes in fp32 and rounds
+ * stochastically: rounding.h. */
 typedef struct gp_segment {
     void *p;
     float *g, *m, *v;
     int64_t count;
     float weight_decay;
-    gp_dtype dtype; /* of p: GP_F32, or GP_BF16 where be->narrows */
-    int64_t first;  /* number of p[0] in the flat vector, by which its rounding is drawn */
+    gp_dtype dtype; /* of p: GP_F32, or GP_BF16 where be->stores_bf16 */
+    int64_t first;  /* index of p[0] in the flat vector of parameters, the counter of its rounding */
 } gp_segment;
 
 typedef struct gp_adamw_op {
@@ -261,7 +261,7 @@ typedef struct gp_sample_op {
     int tops;
 } gp_sample_op;
 
-/* The largest shapes that will be asked for, so that workspaces can be planned. */
+/* Max shapes, by which workspaces are planned. */
 typedef struct gp_shape {
     int B, T, C, H, V; /* C: the widest activation's model width; linears are up to (4C, 4C) */
     int inner;         /* the MLP's width */
@@ -270,22 +270,22 @@ typedef struct gp_shape {
     bool causal, drops; /* attention's mask, and whether it drops probabilities while training */
 } gp_shape;
 
-/* How one matrix product is made, where a library has several ways to. It is repeated where library and device are the
- * same. */
+/* The selected implementation of one matrix product, where a library has several. It is reused with the same library
+ * and device. */
 typedef struct gp_product_choice {
-    char product[96]; /* what is multiplied; a product is found again by this text */
-    char way[16];     /* what the library's kernel does beside the product: fused, bias, alone; or plain: none of its */
-    char algorithm[136];  /* the library's, in hexadecimal; "": what its heuristic names first */
-    char details[96];     /* the same in words */
-    double seconds;       /* of one call, measured; 0: not measured */
-    double first_seconds; /* of what is taken where nothing was measured */
-    int64_t calls;        /* of the product while ways were measured */
-    bool refused;         /* the library refused another way when that was first run */
-    bool lost;            /* it was recorded, and cannot be had here */
-    bool reported;        /* that it was refused or lost */
+    char product[96];    /* the product: shape, dtypes, epilogue; the key of this choice */
+    char way[16];        /* fused epilogue of the library's kernel: sums, gelu, bias, alone; plain: not the library's */
+    char algorithm[136]; /* the library's, in hexadecimal; "": its heuristic's first */
+    char details[96];    /* the same, readable */
+    double seconds;      /* of one call, measured; 0: not measured */
+    double first_seconds; /* of the default choice */
+    int64_t calls;        /* of the product during the measurement */
+    bool refused;         /* fallback: the library refused the default when it first ran */
+    bool lost;            /* recorded with the run, but not available here */
+    bool reported;        /* refused or lost was reported to the user */
 } gp_product_choice;
 
-/* Work that was recorded, and a place in what was issued; the backend's own, NULL before the first time. */
+/* Opaque: a recording of ops (a CUDA graph), and a mark in the stream of ops (an event); NULL before first use. */
 typedef struct gp_recording gp_recording;
 typedef struct gp_mark gp_mark;
 
@@ -301,40 +301,41 @@ typedef struct gp_backend_ops {
     void (*download)(gp_backend *be, void *host, const void *src, size_t bytes);
     void (*copy)(gp_backend *be, void *dst, const void *src, size_t bytes);
     void (*sync)(gp_backend *be);
-    void (*room)(gp_backend *be, size_t *free, size_t *total); /* bytes of the memory that alloc takes from */
+    void (*available_memory)(gp_backend *be, size_t *free, size_t *total); /* bytes of the memory that alloc uses */
 
-    /* The host's memory as the device reads and writes it by itself: an upload from it, and a download_later to it,
-     * are done with a mark that was set behind them; until then the host leaves it alone. Other memory may be used
-     * again when upload returns. */
+    /* Pinned host memory, which the device accesses directly: an upload from it, and a download_later to it, are
+     * complete when a mark that was set after them is; until then the host must not touch it. Other host memory may be
+     * reused when upload returns. */
     void *(*alloc_host)(gp_backend *be, size_t bytes); /* zeroed, 64-byte aligned; dies when there is none */
     void (*free_host)(gp_backend *be, void *p, size_t bytes);
     void (*download_later)(gp_backend *be, void *host, const void *src, size_t bytes);
-    void (*mark_set)(gp_backend *be, gp_mark **mark);  /* behind what was issued so far; makes it the first time */
-    void (*mark_wait)(gp_backend *be, gp_mark **mark); /* until what stands before it is done; NULL: not at all */
+    void (*mark_set)(gp_backend *be, gp_mark **mark); /* after all ops issued so far; creates the mark on first use */
+    /* waits until all before the mark is complete; NULL: does not wait */
+    void (*mark_wait)(gp_backend *be, gp_mark **mark);
     void (*mark_free)(gp_backend *be, gp_mark **mark);
-    /* Seconds of the device's clock from one mark to a later one that was waited for; NULL where ops are done when they
-     * return, and the host's clock says as much. */
+    /* Device time, in seconds, from one mark to a later one that was waited for; NULL where ops are synchronous, and
+     * the host's clock is as good. */
     double (*mark_seconds)(gp_backend *be, const gp_mark *from, const gp_mark *to);
 
-    /* Ops that are issued over and over with the same arguments:
-     *     if (ops->record_begin(be, &r))        // false: they were recorded, and have been issued again by this
+    /* Ops that are issued repeatedly with the same arguments:
+     *     if (ops->record_begin(be, &r))        // false: a recording exists, and this call has issued it
      *         do {
-     *             ...ops, zero and copy alone; nothing of the host's...
-     *         } while (!ops->record_end(be, &r)); // false: could not be recorded nor done: once more without
-     * A recording holds addresses: free it before what they name goes. It is the backend's to see that its workspace
-     * has not moved. Where nothing is recorded both say true. */
+     *             ...ops, zero and copy only; no host access...
+     *         } while (!ops->record_end(be, &r)); // false: recording failed and nothing ran; repeat without recording
+     * A recording contains addresses: free it before the memory they point to. The backend checks that its workspace
+     * has not moved. Backends without recordings return true from both. */
     bool (*record_begin)(gp_backend *be, gp_recording **r);
     bool (*record_end)(gp_backend *be, gp_recording **r);
     void (*record_free)(gp_backend *be, gp_recording **r);
 
     size_t (*plan)(gp_backend *be, const gp_shape *shape); /* workspace bytes for these shapes */
-    /* gp_backend_attention; NULL where there are only its own kernels */
+    /* gp_backend_attention; NULL if the backend has only its own kernels */
     int (*attention_by)(gp_backend *be, gp_attention_by by, const gp_shape *shape);
-    /* gp_backend_choose_product; NULL where there is one way to multiply */
+    /* gp_backend_choose_product; NULL if the backend has a single implementation */
     int (*choose_product)(gp_backend *be, const gp_product_choice *choice);
 
-    /* weights: describe (w->w, transposed, trains are set; rows: N of the common product), then give it its
-     * slot of weight_bytes, then tell of changes */
+    /* weights: weight_open (w->w, transposed, trains are set; rows: N of the usual product), then allocate a slot of
+     * weight_bytes, then call weights_changed after every change */
     void (*weight_open)(gp_backend *be, gp_weight *w, int64_t rows);
     size_t (*weight_bytes)(gp_backend *be, const gp_weight *w);
     void (*weights_changed)(gp_backend *be, gp_weight *const *w, int count);
@@ -358,7 +359,7 @@ typedef struct gp_backend_ops {
     void (*adamw)(gp_backend *be, const gp_adamw_op *op);
 
     /* decode: batch-invariant; the order of a row's sums depends on I (attention: its position) alone, never on the
-     * rows, whether these are samples or tokens of one */
+     * other rows, whether these are samples or tokens of one */
     void (*linear_decode)(gp_backend *be, const gp_linear_op *op);
     void (*head_decode)(gp_backend *be, const gp_head_op *op);
     void (*attention_cached)(gp_backend *be, const gp_attention_cached_op *op);
@@ -367,30 +368,30 @@ typedef struct gp_backend_ops {
 
 struct gp_backend {
     const gp_backend_ops *ops;
-    struct gp_profile *profile; /* while ops are timed: profile.h */
+    struct gp_profile *profile; /* while ops are profiled: profile.h */
     gp_dtype dtype;             /* of matrix products: GP_F32 or GP_BF16 */
     gp_dtype act_dtype;         /* of stored activations */
-    gp_dtype matrix_dtype;      /* of matrices that train: fp32, or bf16 and nothing behind it */
-    bool stores_bf16;           /* they may be bf16: ops read them so, and adamw rounds */
-    bool tf32;                  /* in fp32, products may read their operands with ten bits of mantissa (TF32) */
-    bool later;                 /* ops may return before they are done: the host should not wait for each step */
-    bool rounds;                /* ref in bf16: what is stored, in fp32, is rounded to bf16 first */
+    gp_dtype matrix_dtype;      /* of matrices that train: fp32, or bf16 without fp32 masters */
+    bool stores_bf16;           /* matrices may be bf16: ops read bf16, and adamw rounds */
+    bool tf32;                  /* fp32 products may use TF32: operands with 10 bits of mantissa */
+    bool later;                 /* ops are asynchronous: the host should not wait for each step */
+    bool rounds;                /* ref in bf16: values are stored as fp32, but rounded to bf16 first */
     int threads;
     gp_attention_by attention;
-    char attention_library[32]; /* "cuDNN 9.19.0", once it was opened */
-    char products_library[32];  /* "cuBLASLt 13.1.1": bits are those of one version */
-    gp_product_choice *choices; /* (choice_count) in the order in which products were met */
+    char attention_library[32]; /* "cuDNN 9.19.0", after it was opened */
+    char products_library[32];  /* "cuBLASLt 13.1.1": results are bitwise reproducible with the same version only */
+    gp_product_choice *choices; /* (choice_count) in the order in which products first occurred */
     int choice_count;
-    bool measures_products; /* a product that has no choice is made in each way, and the fastest is chosen */
+    bool measures_products; /* products without a choice are timed in each way, and the fastest is selected */
     char device[128];
-    char warning[200];      /* why `auto` passed over a faster one that is here; "" where it did not */
-    const char *allocating; /* what the memory that is asked for is, for messages; or NULL */
-    void *state;            /* the backend's own */
+    char warning[200];      /* why `auto` did not use a faster backend that is here; "": it did */
+    const char *allocating; /* what the memory is for, in error messages; or NULL */
+    void *state;            /* private to the backend */
     char *workspace;        /* set by gp_backend_plan */
     size_t workspace_size;
 };
 
-/* A backend's entry: fills in be, -1 when it cannot run here. */
+/* Opens a backend: sets be; -1 if it cannot run here. */
 int gp_ref_open(gp_backend *be);
 int gp_cpu_open(gp_backend *be);
 int gp_cuda_open(gp_backend *be);
@@ -401,27 +402,27 @@ bool gp_nvidia_present(const char *root);
 /* Makes the workspace large enough for `shape` (never smaller); called before the loop, not inside it. */
 void gp_backend_plan(gp_backend *be, const gp_shape *shape);
 
-/* Gives the workspace back: the next plan makes it anew, as large as it then has to be. */
+/* Frees the workspace: the next plan allocates it again, as large as needed then. */
 void gp_backend_forget_plan(gp_backend *be);
 
-/* From now on attention of this shape is computed by that library, and other shapes by the own kernels; asked again, it
- * is for one more shape. Before gp_backend_plan, since it wants workspace. 0; or -1 where the library is not here or
- * does not take the shape, and then the own kernels do it. */
+/* Attention of this shape is computed by that library from now on, other shapes by the own kernels; each call adds a
+ * shape. Call it before gp_backend_plan, since it needs workspace. 0; or -1 where the library is missing or does not
+ * support the shape, and then the own kernels are used. */
 int gp_backend_attention(gp_backend *be, gp_attention_by by, const gp_shape *shape);
 
 /* "own", "cudnn", "cudnn-forward", "cudnn-backward"; false where it is none of them. */
 bool gp_attention_parse(const char *name, gp_attention_by *by);
 const char *gp_attention_name(gp_attention_by by);
 
-/* From now on that product is made in that way, as it was chosen on the same device by the same library. 0; or -1 where
- * this backend has no such way. Whether the library takes the algorithm shows when the product is met: if not, the
+/* Selects the implementation of a product, as it was chosen on the same device by the same library. 0; or -1 where this
+ * backend has no such way. Whether the library supports the algorithm shows when the product first runs: if not, the
  * choice is `lost`, and another is made. */
 int gp_backend_choose_product(gp_backend *be, const gp_product_choice *choice);
 
-/* One more choice, at the end of the list. */
+/* Appends a choice to the list. */
 gp_product_choice *gp_backend_add_choice(gp_backend *be);
 
-/* The backend's memory, and the host's that it reads and writes by itself, for arenas. */
+/* Allocators for arenas: the backend's memory, and pinned host memory. */
 gp_memory gp_backend_memory(gp_backend *be);
 gp_memory gp_backend_host_memory(gp_backend *be);
 

@@ -1,7 +1,7 @@
-/* cost.c: the FLOPs and the bytes that an op needs at least, from its shapes. A multiply-add is 2 FLOPs. */
+/* cost.c: the min FLOPs and bytes of an op, from its shapes. A multiply-add is 2 FLOPs. */
 #include "backend/profile.h"
 
-/* 0 for a tensor that is not there. */
+/* 0 for an absent tensor. */
 static double bytes_of(const gp_tensor *t)
 {
     return t ? (double)gp_tensor_bytes(t) : 0;
@@ -80,7 +80,7 @@ gp_cost gp_cost_attention(const gp_attention_op *op, bool backward)
  * Those of a prompt are all new: they are read in qkv. */
 gp_cost gp_cost_attention_cached(gp_backend *be, const gp_attention_cached_op *op)
 {
-    enum { STRIP = 256 }; /* positions lie in the device's memory */
+    enum { STRIP = 256 }; /* positions are in device memory */
     int32_t positions[STRIP];
     int64_t B = op->qkv->dim[0], N = B * op->qkv->dim[1], T = N / B;
     double C = columns_of(op->qkv) / 3, seen = op->positions ? 0 : (double)(B * T) * (double)(T + 1) / 2, read = 0;
@@ -96,8 +96,8 @@ gp_cost gp_cost_attention_cached(gp_backend *be, const gp_attention_cached_op *o
                                        bytes_of(op->qkv) + bytes_of(op->out)};
 }
 
-/* The logits do not stay: they are written, and read for the loss, which puts their gradients in their place; the two
- * products behind read those. Where logits are asked for they are written alone. */
+/* The logits are temporary: they are written, and read for the loss, whose gradients overwrite them; the two following
+ * products read those. If logits are requested they are only written. */
 gp_cost gp_cost_head(const gp_backend *be, const gp_head_op *op, int parts)
 {
     double weight = weight_bytes(be, op->w), rows = count_of(op->x) / columns_of(op->x);
@@ -121,7 +121,7 @@ gp_cost gp_cost_head(const gp_backend *be, const gp_head_op *op, int parts)
     return c;
 }
 
-/* Decoding reads the weights as they are stored, or, where activations are in bf16, their copies in it. */
+/* Decoding reads the weights as they are stored or, where activations are in bf16, their bf16 copies. */
 gp_cost gp_cost_decode(const gp_backend *be, const gp_weight *w, const gp_tensor *x, const gp_tensor *y)
 {
     double rows = count_of(x) / columns_of(x);
@@ -129,7 +129,7 @@ gp_cost gp_cost_decode(const gp_backend *be, const gp_weight *w, const gp_tensor
                      bytes_of(x) + count_of(&w->w) * gp_dtype_size(be->act_dtype) + bytes_of(y)};
 }
 
-/* What a norm before it reads and writes besides: the branch, and the sum. */
+/* Adds what a norm in the same kernel reads and writes besides: the branch, and the sum. */
 gp_cost gp_cost_with_norm(gp_cost c, const gp_norm_op *norm)
 {
     if (norm && norm->branch)
@@ -146,7 +146,7 @@ gp_cost gp_cost_grad_norm(const gp_segment *segments, int count)
     return c;
 }
 
-/* Reads the weights, writes the backend's own forms of them; of one that is in bf16 already, its bias's. */
+/* Reads the weights, writes the backend's own forms of them; for a weight that is stored in bf16, only of its bias. */
 gp_cost gp_cost_weights(gp_backend *be, gp_weight *const *w, int count)
 {
     gp_cost c = {0};

@@ -11,7 +11,7 @@ static void *reserve(gp_backend *be, size_t bytes)
     (void)be;
     void *p = mmap(NULL, bytes + !bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED)
-        die("cannot reserve %zu bytes of addresses; is there a limit (ulimit -v)?", bytes);
+        die("cannot reserve %zu bytes of address space; check ulimit -v", bytes);
     return p;
 }
 
@@ -27,8 +27,8 @@ static void copy(gp_backend *be, void *dst, const void *src, size_t bytes)
     (void)be, (void)dst, (void)src, (void)bytes;
 }
 
-/* A GPU's memory is not the limit here: what is too large for one is told by its sum. */
-static void room(gp_backend *be, size_t *free, size_t *total)
+/* Unlimited: the caller compares the sum with a GPU's memory. */
+static void available_memory(gp_backend *be, size_t *free, size_t *total)
 {
     (void)be;
     *free = *total = SIZE_MAX;
@@ -56,7 +56,7 @@ static void weight_open(gp_backend *be, gp_weight *w, int64_t rows)
 static size_t weight_bytes(gp_backend *be, const gp_weight *w)
 {
     size_t numbers = w->bias ? (size_t)gp_tensor_count(w->bias) : 0;
-    if (w->w.dtype != be->dtype) /* else it is read in place */
+    if (w->w.dtype != be->dtype) /* else read in place */
         numbers += (size_t)gp_tensor_count(&w->w);
     return numbers * (size_t)gp_dtype_size(be->dtype);
 }
@@ -73,7 +73,7 @@ static void note(gp_backend *be, const char *op, const gp_weight *w, gp_cost cos
     gp_profile_add(be->state, op, w, 0, cost);
 }
 
-/* One function an op: its name, its struct, what names its row, the weight or NULL, its cost. */
+/* One function per op: its name, its struct, its row label, the weight or NULL, its cost. */
 #define COUNTED(name, type, label, weight, cost)                                                                       \
     static void name(gp_backend *be, const type *op)                                                                   \
     {                                                                                                                  \
@@ -93,7 +93,7 @@ COUNTED(attention_cached, gp_attention_cached_op, op->positions ? "attention, de
         gp_cost_attention_cached(be, op))
 COUNTED(sample, gp_sample_op, "sample", NULL, ((gp_cost){0, (double)gp_tensor_bytes(op->logits)}))
 
-/* A product of few rows, with the norm that it reads: in one kernel, or else in two. */
+/* A product with few rows, and the norm that it reads: fused into one kernel, or two kernels. */
 static void note_decode(gp_backend *be, const char *op, const gp_weight *w, gp_cost cost, const gp_norm_op *norm)
 {
     int64_t channels = norm ? norm->y->dim[norm->y->ndim - 1] : 0;
@@ -179,7 +179,7 @@ static const gp_backend_ops count_ops = {
     .download = gp_ref_copy,
     .copy = copy,
     .sync = gp_ref_sync,
-    .room = room,
+    .available_memory = available_memory,
     .alloc_host = reserve,
     .free_host = unreserve,
     .download_later = gp_ref_copy,

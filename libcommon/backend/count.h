@@ -1,4 +1,4 @@
-/* count.h: a backend on paper. It computes nothing; a model that runs on it counts what its kernels cost on a GPU.
+/* count.h: a backend that computes nothing and counts what each kernel would cost on a GPU.
  *
  *     gp_profile counted = {0};
  *     gp_backend *be = gp_count_open(&counted);
@@ -7,13 +7,13 @@
  *     for (int i = 0; i < counted.count; i++)
  *         printf("%s %s %g FLOPs\n", counted.row[i].op, counted.row[i].shape, counted.row[i].cost.flops);
  *
- * The rows are those kernels that the CUDA backend makes of the ops, in bf16: finer than profile.h's. */
+ * One row per kernel that the CUDA backend launches for the ops, in bf16: finer than the rows of profile.h. */
 #ifndef GP_BACKEND_COUNT_H
 #define GP_BACKEND_COUNT_H
 
 #include "backend/profile.h"
 
-/* Closed by gp_backend_close; `counted` outlives it, and may be set to {0} between passes. */
+/* Closed by gp_backend_close. The caller owns `counted`, and may set it to {0} between passes. */
 gp_backend *gp_count_open(gp_profile *counted);
 
 #endif

@@ -1,4 +1,4 @@
-/* measure.c: what a machine can do, measured; see gptpipe/measure.h. */
+/* measure.c: the measured peak of a machine; see gptpipe/measure.h. */
 #include "backend/measure.h"
 #include "base/rng.h"
 
@@ -22,13 +22,13 @@ void gp_fill_normal(gp_backend *be, const gp_tensor *t)
     be->ops->sync(be);
 }
 
-/* What is issued before the host waits: on a device that runs by itself waiting takes longer than a small op. */
+/* Ops issued before the host waits: on an asynchronous device the wait takes longer than a small op. */
 static int at_once(const gp_backend *be)
 {
     return be->later ? 8 : 1;
 }
 
-/* The least seconds that an op takes, issued at_once at a time for `seconds`, three times at least; the first is a
+/* The min seconds of an op, issued at_once at a time, for `seconds` and at least 3 rounds; the first round is a
  * warm-up. */
 static double least_time(gp_backend *be, double seconds, void (*op)(gp_backend *be, void *self), void *self)
 {
@@ -45,20 +45,20 @@ static double least_time(gp_backend *be, double seconds, void (*op)(gp_backend *
     return best;
 }
 
-static size_t room(gp_backend *be)
+static size_t free_memory(gp_backend *be)
 {
     size_t left, total;
-    be->ops->room(be, &left, &total);
+    be->ops->available_memory(be, &left, &total);
     return left;
 }
 
-/* Rows of (n,n) products in the dtypes that the model's have. */
+/* (n,n) products in the dtypes of a model. */
 typedef struct squares {
     gp_backend *be;
     gp_tensor x, y;
     gp_weight w;
     size_t slot;
-    char *workspace; /* the backend's own, put by while these have one */
+    char *workspace; /* the backend's own workspace, restored by squares_close */
     size_t workspace_size;
 } squares;
 
@@ -110,7 +110,7 @@ static void multiply(gp_backend *be, void *self)
     be->ops->linear_forward(be, &(gp_linear_op){.x = &s->x, .w = &s->w, .y = &s->y});
 }
 
-/* The least seconds that a product of this side takes. */
+/* The min seconds of an (n,n) product. */
 static double best_square(gp_backend *be, int64_t n, double seconds)
 {
     squares s;
@@ -126,7 +126,7 @@ double gp_measure_peak(gp_backend *be, double seconds, double longest)
     double peak = 0, took = 0;
     for (int64_t n = SMALLEST; n <= WIDEST && took < longest; n *= 2) {
         double flops = 2.0 * (double)n * (double)n * (double)n;
-        if (n > SMALLEST && (double)room(be) < 16.0 * 4 * (double)(n * n)) /* four squares, with room to spare */
+        if (n > SMALLEST && (double)free_memory(be) < 16.0 * 4 * (double)(n * n)) /* four squares, with margin */
             break;
         took = best_square(be, n, seconds);
         peak = flops / took > peak ? flops / took : peak;
@@ -152,12 +152,11 @@ double gp_peak_best(gp_backend *be, double seconds, double longest, double *lowe
     return best;
 }
 
-/* Bytes that no cache holds: a GPU reads 256 MiB within the time that a few launches take, and keeps a quarter of
- * it. */
+/* Bytes that exceed all caches: a GPU reads 256 MiB within a few launch latencies, and caches a quarter of it. */
 static size_t large(gp_backend *be, int share)
 {
     size_t bytes = be->later ? (size_t)4 << 30 : (size_t)256 << 20;
-    while (bytes > room(be) / (size_t)share)
+    while (bytes > free_memory(be) / (size_t)share)
         bytes /= 2;
     return bytes;
 }
@@ -165,7 +164,7 @@ static size_t large(gp_backend *be, int share)
 static gp_tensor fresh(gp_backend *be, size_t bytes)
 {
     gp_tensor t = gp_tensor_view(be->ops->alloc(be, bytes), GP_F32, 1, (int64_t)(bytes / sizeof(float)));
-    gp_fill_normal(be, &t); /* pages that were never written are all one page of zeros */
+    gp_fill_normal(be, &t); /* pages that were never written all map to one page of zeros */
     return t;
 }
 
@@ -174,7 +173,7 @@ typedef struct reading {
     gp_step *step;
 } reading;
 
-/* The norm of a gradient is a backend's one op that reads much and does nothing else. */
+/* The gradient norm is the op that reads much and does little else. */
 static void read_all(gp_backend *be, void *self)
 {
     reading *r = self;
@@ -233,7 +232,7 @@ double gp_measure_start(gp_backend *be, double seconds)
 {
     int number = gp_dtype_size(be->act_dtype);
     starting s = {.x = gp_tensor_view(be->ops->alloc(be, (size_t)number), be->act_dtype, 1, (int64_t)1)};
-    start_all(be, &s); /* the second time it is recorded */
+    start_all(be, &s); /* it is recorded the second time */
     double best = least_time(be, seconds, start_all, &s);
     be->ops->record_free(be, &s.recording);
     be->ops->free(be, s.x.data, (size_t)number);

@@ -1,4 +1,4 @@
-/* nvidia.c: whether this machine has an NVIDIA GPU at all, with a driver or without, by what the kernel shows. */
+/* nvidia.c: whether this machine has an NVIDIA GPU, with or without a driver, according to the Linux kernel. */
 #include "backend/backend.h"
 #include "base/file.h"
 
@@ -16,7 +16,7 @@ static bool matches(const char *root, const char *pattern)
     return any;
 }
 
-/* A small file of /sys: whether it begins with the text. */
+/* Whether a small file of /sys begins with the text. */
 static bool begins(const char *path, const char *text)
 {
     char head[16] = "";

@@ -1,4 +1,4 @@
-/* profile.c: a table of ops that times each call and passes it on to the table that it stands for. */
+/* profile.c: a table of ops that times each call and forwards it to the table that it wraps. */
 #include "backend/profile.h"
 
 #include <string.h>
@@ -31,8 +31,8 @@ int gp_profile_add(gp_profile *p, const char *op, const gp_weight *w, double sec
 
 /* ---- two clocks ------------------------------------------------------------------------------------------ */
 
-/* A device's own, read from marks around an op. They are read when there are many, so that the device need not wait for
- * the host between two ops, nor is that time the op's. */
+/* Device time, from marks around an op. Marks are read in batches, so that the device does not wait for the host
+ * between two ops and that this time is not counted as the op's. */
 static void read_marks(gp_backend *be)
 {
     gp_profile *p = be->profile;
@@ -43,7 +43,7 @@ static void read_marks(gp_backend *be)
     p->waiting = 0;
 }
 
-/* What an op begins with: the host's time, or a mark. */
+/* Start of an op: the host's time, or a mark. */
 static double begun(gp_backend *be)
 {
     gp_profile *p = be->profile;
@@ -55,7 +55,7 @@ static double begun(gp_backend *be)
     return 0;
 }
 
-/* What an op took and costs goes to its row; w names the row of a product. */
+/* Adds an op's time and cost to its row; w names the row of a product. */
 static void note(gp_backend *be, double begin, const char *op, const gp_weight *w, gp_cost cost)
 {
     gp_profile *p = be->profile;
@@ -70,7 +70,7 @@ static void note(gp_backend *be, double begin, const char *op, const gp_weight *
 
 /* ---- the ops --------------------------------------------------------------------------------------------- */
 
-/* One wrapper an op: name, what names its row, the type of its struct, the weight or NULL, its cost. */
+/* One wrapper per op: name, row label, the type of its struct, the weight or NULL, its cost. */
 #define TIMED(name, label, type, weight, cost)                                                                         \
     static void name(gp_backend *be, const type *op)                                                                   \
     {                                                                                                                  \
@@ -132,7 +132,7 @@ static void zero(gp_backend *be, void *p, size_t bytes)
     note(be, begin, "zero gradients", NULL, (gp_cost){0, (double)bytes});
 }
 
-/* Where weights have no form of their own there is nothing to do, nothing to time. */
+/* Weights without a form of their own cost nothing, and are not timed. */
 static void weights_changed(gp_backend *be, gp_weight *const *w, int count)
 {
     double begin = begun(be);
@@ -149,7 +149,7 @@ static void sample(gp_backend *be, const gp_sample_op *op)
     note(be, begin, "sample", NULL, (gp_cost){0, (double)gp_tensor_bytes(op->logits)});
 }
 
-/* Ops are timed one by one, so nothing is recorded, and what was is not used. */
+/* Ops are timed one by one, so nothing is recorded or issued from a recording. */
 static bool record(gp_backend *be, gp_recording **r)
 {
     (void)be, (void)r;

@@ -1,14 +1,14 @@
-/* profile.h: how long each op takes, and what it does in that time.
+/* profile.h: the time of each op, and its FLOPs and bytes.
  *
  *     gp_profile p;
- *     gp_profile_begin(&p, be);      // be->ops is now a table that times each call and passes it on
+ *     gp_profile_begin(&p, be);      // be->ops is now a table that times each call and forwards it
  *     ...a pass of a model...
- *     gp_profile_end(&p, be);        // be->ops is what it was
+ *     gp_profile_end(&p, be);        // be->ops is restored
  *     for (int i = 0; i < p.count; i++)
  *         printf("%s %s %g s\n", p.row[i].op, p.row[i].shape, p.row[i].seconds);
  *
- * While nothing is timed, nothing is in the way. One row an op and shape, so that the linears of a model are told
- * apart. What a device does behind the host's back is timed by its own clock, and read at the end. */
+ * Without profiling there is no overhead. One row per op and shape, so that the linears of a model are separate.
+ * Asynchronous ops are timed by the device's clock, which is read at the end. */
 #ifndef GP_BACKEND_PROFILE_H
 #define GP_BACKEND_PROFILE_H
 
@@ -16,9 +16,8 @@
 
 enum { GP_PROFILE_ROWS = 64, GP_PROFILE_MARKS = 256 };
 
-/* What one call of an op needs at least, from its shapes: the FLOPs of its products (elementwise work is not
- * counted, nor what a causal mask hides, nor what backward computes a second time), and each tensor read or
- * written once. */
+/* The min cost of one call of an op, from its shapes: the FLOPs of its products (without elementwise work, what a
+ * causal mask hides, and what backward recomputes), and the bytes if each tensor is read or written once. */
 typedef struct gp_cost {
     double flops, bytes;
 } gp_cost;
@@ -33,23 +32,23 @@ typedef struct gp_profile_row {
 
 typedef struct gp_profile {
     const gp_backend_ops *inner; /* the backend's own table */
-    gp_backend_ops table;        /* the same, but that ops are timed */
+    gp_backend_ops table;        /* the same, with ops that are timed */
     int count;
     gp_profile_row row[GP_PROFILE_ROWS];
     struct {
         gp_mark *from, *to;
         int row;
-    } mark[GP_PROFILE_MARKS]; /* around the ops whose time is not read yet */
-    int waiting;              /* of them */
+    } mark[GP_PROFILE_MARKS]; /* around the ops whose times have not been read yet */
+    int waiting;              /* number of these */
 } gp_profile;
 
 void gp_profile_begin(gp_profile *p, gp_backend *be);
 void gp_profile_end(gp_profile *p, gp_backend *be);
 
-/* Adds a call to the row of an op and, for a product, its weight (else NULL); gives the row's place. */
+/* Adds a call to the row of an op and, for a product, its weight (else NULL); returns the index of the row. */
 int gp_profile_add(gp_profile *p, const char *op, const gp_weight *w, double seconds, gp_cost cost);
 
-/* cost.c: what each op needs; of some, what the parts need of which a backend may make kernels of their own. */
+/* cost.c: the cost of each op; for some, of the parts for which a backend may have separate kernels. */
 enum {
     GP_PART_LOGITS = 1, /* the head's product */
     GP_PART_LOSS = 2,   /* the cross-entropy, and the logits' gradients */

@@ -1,12 +1,12 @@
-/* rounding.h: fp32 to bf16 by chance, for parameters that are kept in bf16 alone.
+/* rounding.h: stochastic rounding from fp32 to bf16, for parameters that are stored in bf16 alone.
  *
- * An update is mostly smaller than half the distance between two bf16 numbers, 2^-8 of the parameter: to the nearest,
- * it would be lost, and lost again in every step. Rounded up with the probability that is the share of that distance,
- * the mean of what is stored is what was to be stored (Gupta et al. 2015; Zamirai et al. 2020 for training in bf16).
+ * An update is usually smaller than half the distance between two bf16 numbers, 2^-8 of the parameter: rounded to
+ * nearest it would be lost in every step. Rounded up with a probability equal to its fraction of that distance, the
+ * expected value of what is stored is exact (Gupta et al. 2015; Zamirai et al. 2020 for training in bf16).
  *
- * Philox: key = step->seed; counter = (e / 4, its upper half, GP_ROUNDING_SITE, step->step), e the element's number in
- * the flat vector of all parameters; word e % 4, of which the upper 16 bits count. So ranks, threads and resumed runs
- * agree. */
+ * Philox: key = step->seed; counter = (e / 4, its upper half, GP_ROUNDING_SITE, step->step), e the element's index in
+ * the flat vector of all parameters; word e % 4, of which the upper 16 bits are used. So ranks, threads and resumed
+ * runs agree. */
 #ifndef GP_BACKEND_ROUNDING_H
 #define GP_BACKEND_ROUNDING_H
 
@@ -14,10 +14,10 @@
 
 #include "base/rng.h"
 
-/* Among dropout's sites (model/model.h), beyond the last of them. */
+/* A dropout site (model/model.h) after the last of the model's. */
 #define GP_ROUNDING_SITE 0xffffffffu
 
-/* The words of elements e .. e + 3, where e is a multiple of 4. */
+/* The random words of elements e .. e + 3, e a multiple of 4. */
 GP_RNG_FN gp_philox gp_rounding_words(uint64_t seed, uint32_t step, int64_t e)
 {
     uint64_t group = (uint64_t)e >> 2;
@@ -31,8 +31,9 @@ GP_RNG_FN uint32_t gp_rounding_word(uint64_t seed, uint32_t step, int64_t e)
     return e & 2 ? high : low;
 }
 
-/* The bits of one of x's two neighbours in bf16, away from zero with the probability that is x's share of the way
- * there: a number that bf16 has stays. Beyond the largest lies infinity; infinities and NaNs stay what they are. */
+/* The bits of x rounded to one of its two neighbours in bf16: away from zero with a probability equal to its fraction
+ * of the way there; exact bf16 numbers are unchanged. Beyond the largest number it rounds to infinity; infinities and
+ * NaNs are unchanged. */
 GP_RNG_FN uint16_t gp_round_by_chance(float x, uint32_t word)
 {
     uint32_t bits;

@@ -1,15 +1,14 @@
-/* vendor.c: what vendors state of their devices. */
+/* vendor.c: peak figures as published by vendors. */
 #include <string.h>
 
 #include "base/base.h"
 #include "gptpipe/measure.h"
 
-/* A processor's figures are its cores x its highest clock x FLOPs a cycle and core: 2 FLOPs a multiply-add, 32 for
- * two pipes of 256 bits (Zen 2 to 4), 64 for two of 512 (Xeon), twice that in bf16 for
- * AVX-512 BF16, 2048 for AMX. It does not hold that
- * clock on all cores, so utilization of it is the least that can be. A GPU's are those of its data sheet, dense. */
+/* Of a processor: cores x highest clock x FLOPs per cycle and core: 2 FLOPs per multiply-add, 32 for two 256-bit pipes
+ * (Zen 2 to 4), 64 for two 512-bit pipes (Xeon), twice that in bf16 with AVX-512 BF16, 2048 with AMX. It does not
+ * sustain that clock on all cores, so utilization relative to it is a lower bound. Of a GPU: its data sheet, dense. */
 typedef struct device {
-    const char *name;  /* part of what the system calls it; the first that fits counts */
+    const char *name;  /* substring of the system's name; the first match is used */
     int cores;         /* 0: fp32 and bf16 are the whole device's */
     double clock;      /* GHz */
     double fp32, bf16; /* of a core: FLOPs a cycle; of a device: TFLOP/s */

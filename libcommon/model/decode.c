@@ -25,7 +25,7 @@ static int check_memory(const gp_model *m, int64_t B)
     const gp_config *g = &m->config;
     int64_t row = 2 * g->layers * gp_config_context(g) * g->channels * gp_dtype_size(m->be->act_dtype), all;
     size_t left, total;
-    m->be->ops->room(m->be, &left, &total);
+    m->be->ops->available_memory(m->be, &left, &total);
     row += g->vocab_size * (int64_t)sizeof(float);
     if (B <= INT32_MAX && gp_mul(row, B, &all) && (double)all < (double)total)
         return 0;

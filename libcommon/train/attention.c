@@ -85,7 +85,7 @@ static bool has_room(gp_model *m, const gp_shape *s, int64_t room)
     list(&t, all);
     for (int i = 0; i < TENSORS; i++)
         need += (size_t)gp_tensor_bytes(all[i]);
-    be->ops->room(be, &left, &total);
+    be->ops->available_memory(be, &left, &total);
     return need <= left + be->workspace_size && gp_model_training_bytes(m, m->recompute, s->B, s->T) <= room;
 }
 

@@ -96,7 +96,7 @@ static void count_levels(plan *p)
     const gp_trainer *t = &p->j->t;
     size_t free, all;
     int64_t now = gp_model_training_bytes(t->m, t->m->recompute, t->B, t->T), others = p->total - now;
-    t->be->ops->room(t->be, &free, &all);
+    t->be->ops->available_memory(t->be, &free, &all);
     p->room = gp_min((int64_t)free + p->total, (int64_t)all);
     for (gp_recompute level = 0; level < GP_RECOMPUTE_LEVELS; level++) {
         p->levels[level].memory = others + gp_model_training_bytes(t->m, level, t->B, t->T);

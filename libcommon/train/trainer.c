@@ -51,7 +51,7 @@ static int64_t bytes_to_come(const gp_trainer *t)
 static int64_t free_bytes(const gp_trainer *t)
 {
     size_t free, all;
-    t->be->ops->room(t->be, &free, &all);
+    t->be->ops->available_memory(t->be, &free, &all);
     return (int64_t)free;
 }
 

@@ -305,7 +305,7 @@ static void refusals_say_what_to_do(void **state)
     assert_null(gp_backend_open("ref", "fp64", 1));
     assert_non_null(strstr(gp_error(), "fp64"));
     assert_null(gp_backend_open("ref", "tf32", 1));
-    assert_non_null(strstr(gp_error(), "needs backend cuda"));
+    assert_non_null(strstr(gp_error(), "requires backend cuda"));
     assert_null(gp_backend_open("gpu", "fp32", 1));
     assert_non_null(strstr(gp_error(), "gpu"));
 }

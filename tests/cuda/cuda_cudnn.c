@@ -273,16 +273,17 @@ static void refusals_say_why(void **state)
     attention_case c = {1, 16, 2, 20, true};
     gp_shape shape = shape_of(&c);
     assert_int_equal(gp_backend_attention(s->be[DEVICE], GP_ATTENTION_CUDNN, &shape), -1);
-    assert_string_equal(gp_error(), "cuDNN's attention has heads of 8, 16, ... 128 channels, and these have 20: "
-                                    "--attention own");
+    assert_string_equal(gp_error(), "cuDNN's attention needs a head size that is a multiple of 8, max 128 (found 20); "
+                                    "use --attention own");
     assert_int_equal(s->be[DEVICE]->attention, GP_ATTENTION_OWN);
     c.D = 16;
     shape = shape_of(&c);
     shape.drops = true;
     assert_int_equal(gp_backend_attention(s->be[DEVICE], GP_ATTENTION_CUDNN, &shape), -1);
-    assert_string_equal(gp_error(), "cuDNN's attention draws none of this dropout: --dropout 0, or --attention own");
+    assert_string_equal(gp_error(),
+                        "cuDNN's attention cannot generate this dropout mask; use --dropout 0 or --attention own");
     assert_int_equal(gp_backend_attention(s->be[REF], GP_ATTENTION_CUDNN, &shape), -1);
-    assert_string_equal(gp_error(), "attention by cuDNN needs backend cuda, and ref computes here: --attention own");
+    assert_string_equal(gp_error(), "attention by cuDNN requires backend cuda (found ref); use --attention own");
     assert_int_equal(gp_backend_attention(s->be[REF], GP_ATTENTION_OWN, &shape), 0);
 }
 
@@ -292,7 +293,7 @@ static void only_in_bf16(void **state)
     const attention_case c = {1, 16, 2, 16, true};
     gp_shape shape = shape_of(&c);
     assert_int_equal(gp_backend_attention(s->be[DEVICE], GP_ATTENTION_CUDNN, &shape), -1);
-    assert_string_equal(gp_error(), "cuDNN's attention is in bf16: --dtype bf16, or --attention own");
+    assert_string_equal(gp_error(), "cuDNN's attention needs bf16; use --dtype bf16 or --attention own");
 }
 
 /* Whether there is none, which the simulator never says: anything else that goes wrong is for the tests to find. */
@@ -301,8 +302,8 @@ static bool is_missing(void)
     gp_shape shape = shape_of(&common);
     gp_backend *be = gp_backend_open("cuda", "bf16", 0);
     bool missing = be && gp_backend_attention(be, GP_ATTENTION_CUDNN_FORWARD, &shape) &&
-                   (strstr(gp_error(), "is not found") || strstr(gp_error(), "or later is needed") ||
-                    strstr(gp_error(), "this build has no cuDNN"));
+                   (strstr(gp_error(), "cannot find") || strstr(gp_error(), "or later is required") ||
+                    strstr(gp_error(), "built without cuDNN"));
     if (missing)
         print_message("skipped: cuda cudnn: %s\n", gp_error());
     gp_backend_close(be);

@@ -287,10 +287,10 @@ static void room_is_what_the_device_has(void **state)
     sides *s = *state;
     for (int k = 0; k < SIDES; k++) {
         size_t before, after, total;
-        OP(s, k, room, &before, &total);
+        OP(s, k, available_memory, &before, &total);
         assert_true(before > 0 && before <= total);
         sides_take(s, k, 64u << 20);
-        OP(s, k, room, &after, &total);
+        OP(s, k, available_memory, &after, &total);
         assert_true(k == REF || after <= before - (64u << 20));
     }
 }

@@ -54,7 +54,7 @@ libraries=$(sed 's|/[^/]*$||' "$here/found" | sort -u | paste -sd:)
 export LD_LIBRARY_PATH=$here:${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$libraries
 for name in A100 H100; do
     "$here/cudnn_plans" "$here/$name" $name 2> "$here/why" && continue
-    if grep -q 'libcudnn.so.9 is not found' "$here/why"; then
+    if grep -q 'cannot find libcudnn.so.9' "$here/why"; then
         skip "$(cat "$here/why")"
     fi
     cat "$here/why"

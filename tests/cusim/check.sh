@@ -31,5 +31,5 @@ checks=$((checks + 1))
 [[ $out = *"an op is off"*"FAILED "*"cuda_norm"* ]] || problem "a wrong op: $out"
 expect 77 env CUSIM_GPU=count=0 "$repo/tests/gpu_check.sh" "$here/gpu"
 checks=$((checks + 1))
-[[ $out = *"nothing can be checked here: eval-mfu: backend cuda: the driver shows no GPU"* ]] || problem "without a GPU: $out"
+[[ $out = *"nothing can be checked here: eval-mfu: backend cuda: the NVIDIA driver finds no GPU"* ]] || problem "without a GPU: $out"
 finish

@@ -76,20 +76,19 @@ static void a_gpu_is_named_with_what_it_can_do(void **state)
 static void a_missing_driver_is_not_one_that_is_too_old(void **state)
 {
     (void)state;
-    says("driver=0", open_cuda, 0, "backend cuda: there is no NVIDIA driver here\n");
+    says("driver=0", open_cuda, 0, "backend cuda: no NVIDIA driver found\n");
     says("driver=12040", open_cuda, 0,
-         "backend cuda: the NVIDIA driver is for CUDA 12.4 and this build needs 13.0: bring the driver up to "
-         "date, or "
-         "build with an older toolkit\n");
+         "backend cuda: the NVIDIA driver supports CUDA 12.4, this build requires 13.0; update the driver, or build "
+         "with an older toolkit\n");
 }
 
 static void a_driver_without_a_gpu_is_told(void **state)
 {
     (void)state;
     unsetenv("CUDA_VISIBLE_DEVICES");
-    says("count=0", open_cuda, 0, "backend cuda: the driver shows no GPU\n");
+    says("count=0", open_cuda, 0, "backend cuda: the NVIDIA driver finds no GPU\n");
     setenv("CUDA_VISIBLE_DEVICES", "7", 1);
-    says("count=0", open_cuda, 0, "backend cuda: the driver shows no GPU; CUDA_VISIBLE_DEVICES is 7\n");
+    says("count=0", open_cuda, 0, "backend cuda: the NVIDIA driver finds no GPU; CUDA_VISIBLE_DEVICES is 7\n");
     unsetenv("CUDA_VISIBLE_DEVICES");
 }
 
@@ -97,8 +96,7 @@ static void a_gpu_that_the_build_has_no_code_for_is_told(void **state)
 {
     (void)state;
     says("sm=75,image=0", open_cuda, 0,
-         "backend cuda: this build has code for the simulator, which simulated, sm_75 does not run: build "
-         "with "
+         "backend cuda: this build is for the simulator, which simulated, sm_75 cannot run; build with "
          "GPTPIPE_CUDA_ARCHS=75\n");
 }
 
@@ -112,7 +110,7 @@ static void a_gpu_without_bf16_says_so(void **state)
 {
     (void)state;
     says("sm=75", open_cuda_in_bf16, 0,
-         "backend cuda: simulated, sm_75 has no bf16 (sm_80 and later have it); use --dtype fp32\n");
+         "backend cuda: simulated, sm_75 does not support bf16 (sm_80 or later required); use --dtype fp32\n");
 }
 
 static void open_auto(void)
@@ -127,7 +125,7 @@ static void auto_takes_a_gpu_or_says_why_not(void **state)
 {
     (void)state;
     says("sm=90", open_auto, 0, "cuda: nothing to say\n");
-    says("driver=0", open_auto, 0, "a processor: backend cuda: there is no NVIDIA driver here\n");
+    says("driver=0", open_auto, 0, "a processor: backend cuda: no NVIDIA driver found\n");
     setenv("CUDA_VISIBLE_DEVICES", "", 1); /* hidden by someone who knows */
     says("sm=90", open_auto, 0, "a processor: nothing to say\n");
     unsetenv("CUDA_VISIBLE_DEVICES");
@@ -171,10 +169,8 @@ static void memory_that_does_not_fit_is_told_in_numbers(void **state)
 {
     (void)state;
     says("memory=64", take_too_much, 1,
-         "cusim_gpu: the GPU's memory is too small: 0.05 GB are needed for activations, 0.05 GB of its 0.07 "
-         "GB "
-         "are "
-         "free; fewer rows at a time need less\n");
+         "cusim_gpu: out of GPU memory: 0.05 GB are needed for activations, 0.05 GB of 0.07 GB are free; use a "
+         "smaller batch size\n");
 }
 
 static void work(void *self, char *text, size_t size)
@@ -247,7 +243,7 @@ static void a_failure_in_a_recorded_pass_is_named_so(void **state)
     int code;
     (void)state;
     char *text = play("lost=4", norm_recorded_rows, &code);
-    assert_non_null(strstr(text, "; the last work was a recorded pass)"));
+    assert_non_null(strstr(text, "; the last launch was a CUDA graph)"));
     assert_null(strstr(text, "norm"));
     assert_int_equal(code, 1);
     free(text);

@@ -74,17 +74,17 @@ grep -qx '  attention: cudnn-backward' measured/config.yaml || problem "what was
 
 # without cuDNN: an error where it was asked for, or is what the run began with; the own kernels where it was to be measured
 expect 1 env CUSIM_GPU=cudnn=0 train text.tok "${plain[@]}" --steps 1 --backend cuda --attention cudnn -o none
-says "train: backend cuda: libcudnn.so.9 is not found"
+says "train: backend cuda: cannot find libcudnn.so.9"
 absent none
 expect 1 env CUSIM_GPU=cudnn=90100 train text.tok "${plain[@]}" --steps 1 --backend cuda --attention cudnn -o none
-says "train: backend cuda: cuDNN is 9.1.0 here, and 9.10 or later is needed"
+says "train: backend cuda: found cuDNN 9.1.0, 9.10 or later is required"
 expect 1 env CUSIM_GPU=cudnn=0 train --resume measured --steps 5 --quiet
-says "libcudnn.so.9 is not found; what this run measured when it began is cudnn-backward"
+says "cannot find libcudnn.so.9; what this run measured when it began is cudnn-backward"
 expect 0 env CUSIM_GPU=cudnn=0 train text.tok "${plain[@]}" --no-quiet --steps 8 --backend cuda --dtype bf16 \
     --attention measure -o without
 checks=$((checks + 1))
 case $err in
-*"attention: own kernels; nothing to measure: backend cuda: libcudnn.so.9 is not found"*) ;;
+*"attention: own kernels; nothing to measure: backend cuda: cannot find libcudnn.so.9"*) ;;
 *) problem "measured without cuDNN: $err" ;;
 esac
 same own/model.safetensors without/model.safetensors
@@ -191,11 +191,11 @@ says "eval-mfu: products: nothing to measure: backend ref has only one algorithm
 
 # what it does not take
 expect 1 train text.tok "${small[@]}" --steps 1 --backend cuda --attention cudnn -o none
-says "train: cuDNN's attention draws none of this dropout: --dropout 0, or --attention own"
+says "train: cuDNN's attention cannot generate this dropout mask; use --dropout 0 or --attention own"
 expect 1 train text.tok "${plain[@]}" --steps 1 --backend cuda --dtype fp32 --attention cudnn -o none
-says "train: cuDNN's attention is in bf16: --dtype bf16, or --attention own"
+says "train: cuDNN's attention needs bf16; use --dtype bf16 or --attention own"
 expect 1 train text.tok "${plain[@]}" --steps 1 --backend ref --attention cudnn-forward -o none
-says "train: attention by cuDNN needs backend cuda, and ref computes here: --attention own"
+says "train: attention by cuDNN requires backend cuda (found ref); use --attention own"
 
 # without master weights: ref's curve, and nearly that with them; less memory; stopped and resumed; gone on with masters
 narrow=("${small[@]}" --no-master-weights --dtype bf16)

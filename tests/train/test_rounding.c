@@ -270,7 +270,7 @@ static void what_is_not_there_is_refused(void **state)
     (void)state;
     gp_backend *be = gp_backend_open("ref", "fp32", 1);
     assert_int_equal(gp_backend_drop_masters(be), -1);
-    assert_non_null(strstr(gp_error(), "ref computes in fp32 here: use --dtype bf16"));
+    assert_non_null(strstr(gp_error(), "backend ref computes in fp32; use --dtype bf16"));
     gp_backend_close(be);
     be = gp_backend_open("cpu", "bf16", 1);
     if (!be) {

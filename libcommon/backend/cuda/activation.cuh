@@ -1,11 +1,12 @@
-/* activation.cuh: GELU (Hendrycks & Gimpel 2016) and its slope, x Phi(x) exactly by erf, or as GPT-2 has it. */
+/* activation.cuh: GELU (Hendrycks & Gimpel 2016) and its derivative: exact, x Phi(x) by erf, or GPT-2's tanh
+ * approximation. */
 #ifndef GP_CUDA_ACTIVATION_CUH
 #define GP_CUDA_ACTIVATION_CUH
 
 #include "backend/cuda/kernel.cuh"
 
-/* (1 + tanh(u)) / 2 with u = sqrt(2/pi) (x + 0.044715 x^3): that is 1 / (1 + exp(-2u)), which costs one exponential and
- * keeps its precision where tanh is near -1. */
+/* (1 + tanh(u)) / 2 with u = sqrt(2/pi) (x + 0.044715 x^3), computed as 1 / (1 + exp(-2u)): one exponential, and
+ * precise where tanh is near -1. */
 static __device__ __forceinline__ float gelu_gate(float x)
 {
     constexpr float twice = 2 * 0.7978845608028654f, cubic = 0.044715f;

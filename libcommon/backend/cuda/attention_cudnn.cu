@@ -11,10 +11,10 @@
 
 struct AttentionPlans {
     AttentionShape shape;
-    Graph forward, backward; /* a plan, where it was asked for */
+    Graph forward, backward; /* planned only for the requested directions */
 };
 
-/* A recorded pass uses its plans' kernels; so they stay until the backend is closed. */
+/* CUDA graphs use the plans' kernels; so plans live until the backend is closed. */
 constexpr int MAX_SHAPES = 64;
 
 struct CudnnAttention {
@@ -40,7 +40,7 @@ static CudnnAttention *open_library(gp_backend *be)
     if (status == CUDNN_STATUS_SUCCESS)
         status = c->dnn.SetStream(c->handle, s->stream);
     if (status != CUDNN_STATUS_SUCCESS) {
-        fail("backend cuda: cuDNN cannot be used: %s", c->dnn.GetErrorString(status));
+        fail("backend cuda: cannot initialize cuDNN: %s", c->dnn.GetErrorString(status));
         if (c->handle)
             c->dnn.Destroy(c->handle);
         cudnn_close(&c->dnn);
@@ -85,7 +85,7 @@ static AttentionPlans *find(const CudnnAttention *c, const AttentionShape &shape
 static AttentionPlans *add(CudnnAttention *c, const AttentionShape &shape)
 {
     if (c->count == MAX_SHAPES)
-        return fail("backend cuda: cuDNN's attention is for %d shapes at most", MAX_SHAPES), nullptr;
+        return fail("backend cuda: too many shapes for cuDNN's attention (max %d)", MAX_SHAPES), nullptr;
     AttentionPlans *p = static_cast<AttentionPlans *>(gp_calloc(1, sizeof *p));
     p->shape = shape;
     return c->plans[c->count++] = p;
@@ -104,22 +104,23 @@ static int plan(gp_backend *be, Graph *g, void (*describe)(Graph *, const Cudnn 
     return -1;
 }
 
-static AttentionShape planned(const gp_shape *s)
+static AttentionShape shape_key(const gp_shape *s)
 {
     return {s->B, s->T, s->H, s->C / s->H, s->causal};
 }
 
-/* What it would do wrong, or not as fast as its kernels are. */
-static int refuse(const gp_backend *be, const gp_shape *s)
+/* Rejects what cuDNN would compute differently, or more slowly than the own kernels. */
+static int check_supported(const gp_backend *be, const gp_shape *s)
 {
     int D = s->C / s->H;
     if (be->act_dtype != GP_BF16)
-        return fail("cuDNN's attention is in bf16: --dtype bf16, or --attention own");
+        return fail("cuDNN's attention needs bf16; use --dtype bf16 or --attention own");
     if (s->drops)
-        return fail("cuDNN's attention draws none of this dropout: --dropout 0, or --attention own");
+        return fail("cuDNN's attention cannot generate this dropout mask; use --dropout 0 or --attention own");
     if (D % 8 || D > ATTENTION_FLASH_D)
-        return fail("cuDNN's attention has heads of 8, 16, ... %d channels, and these have %d: --attention own",
-                    ATTENTION_FLASH_D, D);
+        return fail(
+            "cuDNN's attention needs a head size that is a multiple of 8, max %d (found %d); use --attention own",
+            ATTENTION_FLASH_D, D);
     return 0;
 }
 
@@ -128,10 +129,10 @@ int attention_cudnn_use(gp_backend *be, gp_attention_by by, const gp_shape *shap
     be->attention = GP_ATTENTION_OWN;
     if (by == GP_ATTENTION_OWN)
         return 0;
-    CudnnAttention *c = refuse(be, shape) ? nullptr : open_library(be);
+    CudnnAttention *c = check_supported(be, shape) ? nullptr : open_library(be);
     if (!c)
         return -1;
-    AttentionShape key = planned(shape);
+    AttentionShape key = shape_key(shape);
     AttentionPlans *p = find(c, key);
     if (!p && !(p = add(c, key)))
         return -1;
@@ -150,7 +151,7 @@ constexpr size_t at_256(size_t bytes)
     return (bytes + 255) / 256 * 256;
 }
 
-/* A number a row, before the library's own workspace: lse that nobody keeps, or delta. */
+/* One float per row, before cuDNN's own workspace: an lse that the op does not request, or delta. */
 static size_t row_bytes(int64_t B, int64_t T, int64_t H)
 {
     return at_256(static_cast<size_t>(B * T * H) * sizeof(float));
@@ -159,7 +160,7 @@ static size_t row_bytes(int64_t B, int64_t T, int64_t H)
 static const Graph *graph_for(const gp_backend *be, const Attention<bf16> &a, gp_attention_by direction)
 {
     const CudnnAttention *c = state_of(be)->cudnn;
-    if (!(be->attention & direction) || !c || a.lengths || a.mask.step || !a.packs)
+    if (!(be->attention & direction) || !c || a.lengths || a.mask.step || !a.aligned)
         return nullptr;
     const AttentionPlans *p = find(c, {a.B, a.T, a.H, a.D, a.causal});
     const Graph *g = !p ? nullptr : direction == GP_ATTENTION_CUDNN_FORWARD ? &p->forward : &p->backward;
@@ -171,7 +172,7 @@ static char *workspace_of(const gp_backend *be, const Graph *g, const Attention<
     return static_cast<char *>(cuda_workspace(be, row_bytes(a.B, a.T, a.H) + static_cast<size_t>(g->workspace)));
 }
 
-static const float hidden = -INFINITY, one = 1;
+static const float minus_infinity = -INFINITY, one = 1;
 
 bool attention_forward_cudnn(gp_backend *be, const Attention<bf16> &a)
 {
@@ -186,7 +187,7 @@ bool attention_forward_cudnn(gp_backend *be, const Attention<bf16> &a)
                                 {OUT, a.out},
                                 {LSE, a.lse ? static_cast<void *>(a.lse) : workspace},
                                 {SCALE, &a.scale},
-                                {HIDDEN, &hidden}};
+                                {MINUS_INFINITY, &minus_infinity}};
     int count = static_cast<int>(ARRAY_LEN(bindings)) - !a.causal;
     graph_run(g, state_of(be)->cudnn->handle, bindings, count, workspace + row_bytes(a.B, a.T, a.H));
     cuda_launched(be, "cuDNN's attention");
@@ -200,10 +201,19 @@ bool attention_backward_cudnn(gp_backend *be, const Attention<bf16> &a)
         return false;
     int64_t C = a.out_stride();
     char *workspace = workspace_of(be, g, a);
-    const Binding bindings[] = {{Q, a.qkv},           {K, a.qkv + C},     {V, a.qkv + 2 * C}, {OUT, a.out},
-                                {LSE, a.lse},         {DOUT, a.dout},     {DQ, a.dqkv},       {DK, a.dqkv + C},
-                                {DV, a.dqkv + 2 * C}, {DELTA, workspace}, {SCALE, &a.scale},  {ONE, &one},
-                                {HIDDEN, &hidden}};
+    const Binding bindings[] = {{Q, a.qkv},
+                                {K, a.qkv + C},
+                                {V, a.qkv + 2 * C},
+                                {OUT, a.out},
+                                {LSE, a.lse},
+                                {DOUT, a.dout},
+                                {DQ, a.dqkv},
+                                {DK, a.dqkv + C},
+                                {DV, a.dqkv + 2 * C},
+                                {DELTA, workspace},
+                                {SCALE, &a.scale},
+                                {ONE, &one},
+                                {MINUS_INFINITY, &minus_infinity}};
     int count = static_cast<int>(ARRAY_LEN(bindings)) - !a.causal;
     graph_run(g, state_of(be)->cudnn->handle, bindings, count, workspace + row_bytes(a.B, a.T, a.H));
     cuda_launched(be, "cuDNN's attention backward");
@@ -215,8 +225,8 @@ size_t attention_cudnn_workspace(const gp_backend *be, const gp_shape *shape)
     const CudnnAttention *c = state_of(be)->cudnn;
     if (!c || be->attention == GP_ATTENTION_OWN)
         return 0;
-    size_t most = 0;
-    AttentionShape key = planned(shape);
+    size_t max_bytes = 0;
+    AttentionShape key = shape_key(shape);
     for (int i = 0; i < c->count; i++) {
         const AttentionPlans *p = c->plans[i];
         AttentionShape known = p->shape;
@@ -227,19 +237,21 @@ size_t attention_cudnn_workspace(const gp_backend *be, const gp_shape *shape)
         if (shape->train && (be->attention & GP_ATTENTION_CUDNN_BACKWARD))
             bytes = gp_max(bytes, p->backward.workspace);
         bytes = (bytes * key.B + p->shape.B - 1) / p->shape.B;
-        most = static_cast<size_t>(gp_max(static_cast<int64_t>(most), bytes));
+        max_bytes = static_cast<size_t>(gp_max(static_cast<int64_t>(max_bytes), bytes));
         if (p->shape.B == key.B)
             return row_bytes(key.B, key.T, key.H) + static_cast<size_t>(bytes);
     }
-    return most ? row_bytes(key.B, key.T, key.H) + most : 0;
+    return max_bytes ? row_bytes(key.B, key.T, key.H) + max_bytes : 0;
 }
 
-#else /* built without its header */
+#else /* built without cuDNN's header */
 
 int attention_cudnn_use(gp_backend *be, gp_attention_by by, const gp_shape *)
 {
     be->attention = GP_ATTENTION_OWN;
-    return by == GP_ATTENTION_OWN ? 0 : fail("backend cuda: this build has no cuDNN: WITH_CUDNN, or --attention own");
+    return by == GP_ATTENTION_OWN
+               ? 0
+               : fail("backend cuda: built without cuDNN; build with WITH_CUDNN or use --attention own");
 }
 
 void attention_cudnn_close(gp_backend *)

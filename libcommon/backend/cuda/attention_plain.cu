@@ -1,32 +1,31 @@
-/* attention_plain.cu: attention without tensor cores: any head up to 256 wide, fp32 and bf16, all arithmetic in
- * fp32.
+/* attention_plain.cu: attention without tensor cores: head size <= 256, fp32 and bf16, all arithmetic in fp32.
  *
- * Both passes go over tiles of scores that never leave the chip (Dao et al. 2022). A warp owns R rows of the tile,
- * lane i its column i; so a score is a product of a row that all lanes read (one broadcast of 16 bytes) and of the
- * lane's own column (rows of shared memory are 4 floats longer than a head, so that 8 lanes' 16 bytes lie in 32
- * banks). In the second product the lanes own columns of the result: i, i+32, ... of the head. R shrinks as heads
- * grow, so that the accumulators stay in 16 registers. */
+ * Both passes iterate over tiles of scores that stay on the chip (Dao et al. 2022). A warp owns R rows of the tile, and
+ * lane i its column i; so a score is the product of a row that all lanes read (a broadcast of 16 bytes) and of the
+ * lane's own column (rows of shared memory are padded by 4 floats, so that the 16-byte reads of 8 lanes cover all 32
+ * banks). In the second product the lanes own columns i, i+32, ... of the result. R shrinks as the head size grows, so
+ * that the accumulators stay in 16 registers. */
 #include "backend/cuda/attention.cuh"
 
 namespace
 {
 
-constexpr int WARPS = 4, THREADS = WARPS * WARP, COLUMNS = WARP; /* keys a tile, one a lane */
+constexpr int WARPS = 4, THREADS = WARPS * WARP, COLUMNS = WARP; /* keys per tile, one per lane */
 
-/* NV: columns of a head that a lane owns. */
+/* NV: columns of a head per lane. */
 template <int NV> struct Plain {
-    static constexpr int R = NV <= 2 ? 8 : 16 / NV, rows = WARPS * R; /* of a warp, of a block */
-    static constexpr int width = NV * WARP, stride = width + 4;       /* of a head in shared memory */
-    static constexpr int weights = rows * COLUMNS;                    /* a tile of probabilities */
+    static constexpr int R = NV <= 2 ? 8 : 16 / NV, rows = WARPS * R; /* per warp, per block */
+    static constexpr int width = NV * WARP, stride = width + 4;       /* of a row of a head in shared memory */
+    static constexpr int weights = rows * COLUMNS;                    /* elements of a tile of probabilities */
 };
 
-/* rows `first`... of a head into shared memory, zeros past the end of the sequence and of the head */
+/* Loads rows first .. of a head into shared memory as fp32; zeros past the end of the sequence and of the head. */
 template <class E, int NV>
-__device__ __forceinline__ void stage(float *to, const Attention<E> &a, const E *from, int64_t stride, int first,
-                                      int rows)
+__device__ __forceinline__ void load_tile_fp32(float *to, const Attention<E> &a, const E *from, int64_t stride,
+                                               int first, int rows)
 {
     constexpr int size = Pack<E>::size, width = Plain<NV>::width;
-    if (a.packs) {
+    if (a.aligned) {
 #pragma unroll 2
         for (int i = threadIdx.x; i < rows * width / size; i += THREADS) {
             int row = i / (width / size), d = i % (width / size) * size;
@@ -47,13 +46,13 @@ __device__ __forceinline__ void stage(float *to, const Attention<E> &a, const E 
     }
 }
 
-/* As a tensor core would be given it: in bf16 what weighs values, keys and queries is rounded here too. */
+/* Rounds to E: in bf16 the weights of values, keys and queries are rounded as for a tensor core. */
 template <class E> __device__ __forceinline__ float rounded(float x)
 {
     return to_float(from_float<E>(x));
 }
 
-/* s[r] = rows[r] . column over the width of a head */
+/* s[r] = rows[r] . column, over the head size */
 template <int NV>
 __device__ __forceinline__ void scores(float (&s)[Plain<NV>::R], const float *rows, const float *column)
 {
@@ -97,7 +96,7 @@ __device__ __forceinline__ void weigh(float (&sum)[Plain<NV>::R][NV], const floa
     }
 }
 
-/* out[row][lane + 32 j] = sum[r][j] * times[r], for a warp's rows `first`... of a head */
+/* out[row][lane + 32 j] = sum[r][j] * times[r], for a warp's rows first .. of a head */
 template <class E, int NV>
 __device__ __forceinline__ void store_rows(const Attention<E> &a, E *out, int64_t stride, int first,
                                            const float (&sum)[Plain<NV>::R][NV], const float (&times)[Plain<NV>::R])
@@ -112,14 +111,15 @@ __device__ __forceinline__ void store_rows(const Attention<E> &a, E *out, int64_
         }
 }
 
-/* Dropout's factors of a warp's tile into `weights`: rows are queries and columns keys or, with by_keys, the other way
- * round. A draw is for four neighbouring keys; where rows of T keys do not begin with a draw, each takes its own. */
+/* Writes dropout's factors of a warp's tile to `weights`: rows are queries and columns keys or, with by_keys, the other
+ * way round. One Philox draw covers four neighbouring keys; where rows of T keys do not start at a draw, each element
+ * computes its own. */
 template <class E, int NV, bool by_keys>
-__device__ __forceinline__ void drop_factors(const Attention<E> &a, Share w, int row0, int column0, float *weights)
+__device__ __forceinline__ void drop_factors(const Attention<E> &a, WorkTile w, int row0, int column0, float *weights)
 {
     constexpr int R = Plain<NV>::R;
     int lane = threadIdx.x % WARP;
-    int64_t query0 = static_cast<int64_t>(w.h) * a.T; /* query q's row of elements begins at (query0 + q) * T */
+    int64_t query0 = static_cast<int64_t>(w.h) * a.T; /* the elements of query q start at (query0 + q) * T */
     float f[4];
     if (a.T % 4 || R % 4) {
         for (int r = 0; r < R; r++) {
@@ -145,9 +145,10 @@ __device__ __forceinline__ void drop_factors(const Attention<E> &a, Share w, int
     __syncwarp();
 }
 
-/* out[q] = sum over visible k of m p[k] v[k],  p = softmax(q . k / sqrt(D));  lse[q] = log sum exp qkv (B,T,3C) of
- * rows [q | k | v], out (B,T,C), lse (B,H,T). A block has Plain<NV>::rows queries of a head, a warp R of them; it
- * goes over the keys 32 at a time with the running maximum and sum of each row, in base 2. */
+/* out[q] = sum over visible k of m p[k] v[k],  p = softmax(q . k / sqrt(D));  lse[q] = log sum exp
+ * qkv (B,T,3C) of rows [q | k | v], out (B,T,C), lse (B,H,T); m: dropout's factors. Block: Plain<NV>::rows queries of
+ * one head (work_tile_of), a warp owns R of them. Online softmax: it iterates over the keys, 32 at a time, with a
+ * running maximum and sum of each row, in base 2. */
 template <class E, int NV> __global__ void __launch_bounds__(THREADS, 3) forward_plain(Attention<E> a)
 {
     using P = Plain<NV>;
@@ -155,19 +156,20 @@ template <class E, int NV> __global__ void __launch_bounds__(THREADS, 3) forward
     float *keys = queries + P::rows * P::stride, *values = keys + COLUMNS * P::stride;
     int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
     float *weights = values + COLUMNS * P::stride + warp * P::R * COLUMNS;
-    Share w = share_of(a, (a.T + P::rows - 1) / P::rows, true);
+    WorkTile w = work_tile_of(a, (a.T + P::rows - 1) / P::rows, true);
     int tile0 = w.tile * P::rows, row0 = tile0 + warp * P::R, count = a.keys_of(w.b);
     int end = a.visible(min(tile0 + P::rows, a.T) - 1, count);
     const E *qkv = a.qkv + a.qkv_at(w.b, w.h, 0);
-    float sum[P::R][NV] = {}, most[P::R], total[P::R] = {}, s[P::R], times[P::R];
+    float sum[P::R][NV] = {}, row_max[P::R], total[P::R] = {}, s[P::R], times[P::R];
 #pragma unroll
     for (int r = 0; r < P::R; r++)
-        most[r] = -INFINITY;
-    stage<E, NV>(queries, a, qkv, a.qkv_stride(), tile0, P::rows);
-    for (int k0 = 0; k0 < end; k0 += COLUMNS) { /* the first key is visible to all rows, so `most` is finite then */
+        row_max[r] = -INFINITY;
+    load_tile_fp32<E, NV>(queries, a, qkv, a.qkv_stride(), tile0, P::rows);
+    /* the first key is visible to all rows, so row_max is finite after it */
+    for (int k0 = 0; k0 < end; k0 += COLUMNS) {
         __syncthreads();
-        stage<E, NV>(keys, a, a.qkv + a.qkv_at(w.b, w.h, 1), a.qkv_stride(), k0, COLUMNS);
-        stage<E, NV>(values, a, a.qkv + a.qkv_at(w.b, w.h, 2), a.qkv_stride(), k0, COLUMNS);
+        load_tile_fp32<E, NV>(keys, a, a.qkv + a.qkv_at(w.b, w.h, 1), a.qkv_stride(), k0, COLUMNS);
+        load_tile_fp32<E, NV>(values, a, a.qkv + a.qkv_at(w.b, w.h, 2), a.qkv_stride(), k0, COLUMNS);
         __syncthreads();
         scores<NV>(s, queries + warp * P::R * P::stride, keys + lane * P::stride);
         if (a.mask.step)
@@ -175,12 +177,13 @@ template <class E, int NV> __global__ void __launch_bounds__(THREADS, 3) forward
 #pragma unroll
         for (int r = 0; r < P::R; r++) {
             float score = k0 + lane < a.visible(row0 + r, count) ? s[r] * (a.scale * LOG2_E) : -INFINITY;
-            float peak = fmaxf(most[r], warp_max(score)), fade = exp2f(most[r] - peak), p = exp2f(score - peak);
-            most[r] = peak;
-            total[r] = total[r] * fade + p;
+            float new_max = fmaxf(row_max[r], warp_max(score)), rescale = exp2f(row_max[r] - new_max),
+                  p = exp2f(score - new_max);
+            row_max[r] = new_max;
+            total[r] = total[r] * rescale + p;
 #pragma unroll
             for (int j = 0; j < NV; j++)
-                sum[r][j] *= fade;
+                sum[r][j] *= rescale;
             weights[r * COLUMNS + lane] = rounded<E>(a.mask.step ? p * weights[r * COLUMNS + lane] : p);
         }
         __syncwarp();
@@ -191,13 +194,13 @@ template <class E, int NV> __global__ void __launch_bounds__(THREADS, 3) forward
         total[r] = warp_sum(total[r]);
         times[r] = end > 0 ? 1 / total[r] : 0;
         if (a.lse && lane == 0 && row0 + r < a.T)
-            a.lse[a.row_at(w.b, w.h) + row0 + r] = most[r] * LN_2 + logf(total[r]);
+            a.lse[a.row_at(w.b, w.h) + row0 + r] = row_max[r] * LN_2 + logf(total[r]);
     }
     store_rows<E, NV>(a, a.out + a.out_at(w.b, w.h), a.out_stride(), row0, sum, times);
 }
 
-/* rows[q] = {lse[q] log2(e), dout[q] . out[q]}, head by head: dout, out (B,T,C), lse, rows (B,H,T). One warp a row of a
- * head. */
+/* rows[q] = {lse[q] log2(e), dout[q] . out[q]}          dout, out (B,T,C); lse, rows (B,H,T)
+ * One warp per row of a head. */
 template <class E> __global__ void rows_plain(Attention<E> a)
 {
     int64_t i = static_cast<int64_t>(blockIdx.x) * WARPS + threadIdx.x / WARP; /* (b, t, h) */
@@ -215,8 +218,9 @@ template <class E> __global__ void rows_plain(Attention<E> a)
 /* With s = q . k / sqrt(D), p = exp(s - lse), m dropout's factor, out = sum m p v:
  *   ds = p (m (dout . v) - delta),  dq = sum over k of ds k / sqrt(D)
  *   dk = sum over q of ds q / sqrt(D),  dv = sum over q of m p dout
- * A block has Plain<NV>::rows queries of a head and goes over its keys, and writes dq; or, with by_keys, has keys, goes
- * over the queries, and writes dk and dv. So every sum is one warp's, in order: scores are computed twice. */
+ * qkv, dqkv (B,T,3C), dout (B,T,C), lse and delta (B,H,T). Block: Plain<NV>::rows queries of one head; it iterates over
+ * the keys and writes dq. With by_keys: as many keys; it iterates over the queries and writes dk and dv. So every sum
+ * is accumulated by one warp, in order, and scores are computed twice. */
 template <class E, int NV, bool by_keys> __global__ void __launch_bounds__(THREADS, 3) backward_plain(Attention<E> a)
 {
     using P = Plain<NV>;
@@ -224,8 +228,8 @@ template <class E, int NV, bool by_keys> __global__ void __launch_bounds__(THREA
     float *row_others = rows + P::rows * P::stride, *columns = row_others + P::rows * P::stride; /* dout or values */
     float *column_others = columns + COLUMNS * P::stride, *weights = column_others + COLUMNS * P::stride;
     int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP, warp_row = warp * P::R;
-    float *ds = weights + warp_row * COLUMNS, *mp = ds + P::weights; /* a warp's own tiles */
-    Share w = share_of(a, (a.T + P::rows - 1) / P::rows, !by_keys);
+    float *ds = weights + warp_row * COLUMNS, *mp = ds + P::weights; /* the warp's own tiles */
+    WorkTile w = work_tile_of(a, (a.T + P::rows - 1) / P::rows, !by_keys);
     int tile0 = w.tile * P::rows, row0 = tile0 + warp_row, count = a.keys_of(w.b);
     int begin = by_keys && a.causal ? tile0 / COLUMNS * COLUMNS : 0;
     int end = by_keys ? (tile0 < count ? a.T : 0) : a.visible(min(tile0 + P::rows, a.T) - 1, count);
@@ -233,12 +237,14 @@ template <class E, int NV, bool by_keys> __global__ void __launch_bounds__(THREA
     const E *v_rows = a.qkv + a.qkv_at(w.b, w.h, 2), *dout = a.dout + a.out_at(w.b, w.h);
     const float2 *statistics = a.rows + a.row_at(w.b, w.h);
     float sum[P::R][NV] = {}, dv[P::R][NV] = {}, s[P::R], dp[P::R], times[P::R], one[P::R];
-    stage<E, NV>(rows, a, by_keys ? k_rows : q_rows, a.qkv_stride(), tile0, P::rows);
-    stage<E, NV>(row_others, a, by_keys ? v_rows : dout, by_keys ? a.qkv_stride() : a.out_stride(), tile0, P::rows);
+    load_tile_fp32<E, NV>(rows, a, by_keys ? k_rows : q_rows, a.qkv_stride(), tile0, P::rows);
+    load_tile_fp32<E, NV>(row_others, a, by_keys ? v_rows : dout, by_keys ? a.qkv_stride() : a.out_stride(), tile0,
+                          P::rows);
     for (int c0 = begin; c0 < end; c0 += COLUMNS) {
         __syncthreads();
-        stage<E, NV>(columns, a, by_keys ? q_rows : k_rows, a.qkv_stride(), c0, COLUMNS);
-        stage<E, NV>(column_others, a, by_keys ? dout : v_rows, by_keys ? a.out_stride() : a.qkv_stride(), c0, COLUMNS);
+        load_tile_fp32<E, NV>(columns, a, by_keys ? q_rows : k_rows, a.qkv_stride(), c0, COLUMNS);
+        load_tile_fp32<E, NV>(column_others, a, by_keys ? dout : v_rows, by_keys ? a.out_stride() : a.qkv_stride(), c0,
+                              COLUMNS);
         __syncthreads();
         scores<NV>(s, rows + warp_row * P::stride, columns + lane * P::stride);
         scores<NV>(dp, row_others + warp_row * P::stride, column_others + lane * P::stride);
@@ -250,7 +256,7 @@ template <class E, int NV, bool by_keys> __global__ void __launch_bounds__(THREA
             float p = 0, m = a.mask.step ? mp[r * COLUMNS + lane] : 1, delta = 0;
             if (q < a.T && k < a.visible(q, count)) {
                 float2 row = statistics[q];
-                /* not above 1: with scores of a million lse, in fp32, is off by more than nothing */
+                /* clamped to 1: for scores of a million the rounding error of lse in fp32 would make p larger */
                 p = exp2f(fminf(0, s[r] * (a.scale * LOG2_E) - row.x));
                 delta = row.y;
             }

@@ -18,8 +18,8 @@ int cublaslt_open(Cublaslt *lt)
 #define IN_WORDS(number) #number
 #define SO(major)        "libcublasLt.so." IN_WORDS(major)
 
-/* That of the toolkit which this was compiled with, before others with the same functions; then where toolkits are put
- * when ld.so is told nothing. */
+/* The version of the toolkit that compiled this, then others with the same functions; then where toolkits are installed
+ * when ld.so has no path for them. */
 static const char *const libraries[] = {
     SO(CUBLAS_VER_MAJOR),
     "libcublasLt.so.13",
@@ -33,12 +33,12 @@ static int load(Cublaslt *lt)
     for (size_t i = 0; i < ARRAY_LEN(libraries) && !lt->library; i++)
         lt->library = dlopen(libraries[i], RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (!lt->library)
-        return fail("backend cuda: %s is not found; install CUDA's libcublas, or name its folder in LD_LIBRARY_PATH",
+        return fail("backend cuda: cannot find %s; install CUDA's libcublas, or add its folder to LD_LIBRARY_PATH",
                     SO(CUBLAS_VER_MAJOR));
 #define CUBLASLT_TAKE(name)                                                                                            \
     lt->name = reinterpret_cast<decltype(lt->name)>(dlsym(lt->library, "cublasLt" #name));                             \
     if (!lt->name)                                                                                                     \
-        return fail("backend cuda: libcublasLt.so has no cublasLt" #name "; version 12 or later is needed");
+        return fail("backend cuda: libcublasLt.so has no cublasLt" #name "; cuBLASLt 12 or later is required");
     CUBLASLT_FUNCTIONS(CUBLASLT_TAKE)
     return 0;
 }

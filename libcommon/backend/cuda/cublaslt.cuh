@@ -1,5 +1,5 @@
-/* cublaslt.cuh: cuBLASLt, looked for when the device is opened, so that programs start without it. Under GP_CUSIM it is
- * the simulator's. */
+/* cublaslt.cuh: cuBLASLt, loaded by dlopen when the device is opened, so that programs start without it. Under GP_CUSIM
+ * it is the simulator's. */
 #ifndef GP_CUDA_CUBLASLT_CUH
 #define GP_CUDA_CUBLASLT_CUH
 
@@ -33,8 +33,8 @@ struct Cublaslt {
 #undef CUBLASLT_POINTER
 };
 
-/* 0; or -1, with where it was looked for. It stays loaded until the process ends: its modules are loaded as they are
- * first used, and events or graphs may outlive a backend. */
+/* 0; or -1, with an error that names the library. It stays loaded until the process ends: its CUDA modules are loaded
+ * lazily, and events or graphs may outlive a backend. */
 int cublaslt_open(Cublaslt *lt);
 
 #endif

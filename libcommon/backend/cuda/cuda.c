@@ -1,7 +1,7 @@
 /* cuda.c: the table of the CUDA backend, and the size of its workspace. */
 #include "backend/cuda/cuda.h"
 
-#ifndef GP_CUDA_BUILT_FOR /* cuda.cmake says it */
+#ifndef GP_CUDA_BUILT_FOR /* set by cuda.cmake */
 #define GP_CUDA_BUILT_FOR "the simulator"
 #endif
 const char gp_cuda_built_for[] = GP_CUDA_BUILT_FOR;
@@ -12,12 +12,12 @@ static size_t plan(gp_backend *be, const gp_shape *shape)
         gp_cuda_norm_workspace, gp_cuda_embed_workspace,  gp_cuda_linear_workspace, gp_cuda_attention_workspace,
         gp_cuda_head_workspace, gp_cuda_update_workspace, gp_cuda_decode_workspace, gp_cuda_sample_workspace,
     };
-    size_t most = 0;
+    size_t max_bytes = 0;
     for (size_t i = 0; i < ARRAY_LEN(workspaces); i++) {
         size_t bytes = workspaces[i](be, shape);
-        most = bytes > most ? bytes : most;
+        max_bytes = bytes > max_bytes ? bytes : max_bytes;
     }
-    return most;
+    return max_bytes;
 }
 
 static const gp_backend_ops cuda_ops = {
@@ -30,7 +30,7 @@ static const gp_backend_ops cuda_ops = {
     .download = gp_cuda_download,
     .copy = gp_cuda_copy,
     .sync = gp_cuda_sync,
-    .room = gp_cuda_room,
+    .available_memory = gp_cuda_available_memory,
     .alloc_host = gp_cuda_alloc_host,
     .free_host = gp_cuda_free_host,
     .download_later = gp_cuda_download_later,
@@ -69,7 +69,8 @@ static const gp_backend_ops cuda_ops = {
     .sample = gp_cuda_sample,
 };
 
-/* auto is bf16 where the device has it (sm_80 and later); activations have the dtype of the products. */
+/* dtype auto is bf16 where the device supports it (sm_80 and later); activations have the dtype of the matrix
+ * products. */
 int gp_cuda_open(gp_backend *be)
 {
     be->ops = &cuda_ops;

@@ -1,6 +1,5 @@
-/* cuda.cuh: CUDA as the kernels of this room see it: the toolkit's under nvcc, the simulator's (GP_CUSIM) elsewhere.
- * Kernels are written once; what has syntax of its own in CUDA is a macro here.
- */
+/* cuda.cuh: CUDA as this module's kernels see it: the toolkit under nvcc, the simulator under GP_CUSIM. Kernels are
+ * written once; CUDA's own syntax is wrapped in macros here. */
 #ifndef GP_CUDA_CUDA_CUH
 #define GP_CUDA_CUDA_CUH
 

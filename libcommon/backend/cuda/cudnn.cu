@@ -9,7 +9,7 @@
 static int load(Cudnn *dnn)
 {
     if (!cusim::has_cudnn())
-        return fail("backend cuda: libcudnn.so.9 is not found");
+        return fail("backend cuda: cannot find libcudnn.so.9");
 #define CUDNN_TAKE(name) dnn->name = cudnn##name;
     CUDNN_FUNCTIONS(CUDNN_TAKE)
     return 0;
@@ -23,7 +23,7 @@ void cudnn_close(Cudnn *)
 
 #include <dlfcn.h>
 
-/* All of cuDNN, or its graphs alone; then where toolkits are put when ld.so is told nothing. */
+/* All of cuDNN, or its graph library alone; then where toolkits are installed when ld.so has no path for them. */
 static const char *const libraries[] = {
     "libcudnn.so.9",
     "libcudnn_graph.so.9",
@@ -35,7 +35,7 @@ static int load(Cudnn *dnn)
     for (size_t i = 0; i < ARRAY_LEN(libraries) && !dnn->library; i++)
         dnn->library = dlopen(libraries[i], RTLD_NOW | RTLD_LOCAL);
     if (!dnn->library)
-        return fail("backend cuda: libcudnn.so.9 is not found; install cuDNN 9, or name its folder in LD_LIBRARY_PATH");
+        return fail("backend cuda: cannot find libcudnn.so.9; install cuDNN 9, or add its folder to LD_LIBRARY_PATH");
 #define CUDNN_TAKE(name)                                                                                               \
     dnn->name = reinterpret_cast<decltype(dnn->name)>(dlsym(dnn->library, "cudnn" #name));                             \
     if (!dnn->name) {                                                                                                  \
@@ -55,7 +55,7 @@ void cudnn_close(Cudnn *dnn)
 
 #endif
 
-/* Older ones take no infinity for what a mask hides. */
+/* Older versions do not accept infinity as the value of masked scores. */
 constexpr size_t OLDEST = 91000;
 
 int cudnn_open(Cudnn *dnn)
@@ -65,7 +65,7 @@ int cudnn_open(Cudnn *dnn)
     dnn->version = dnn->GetVersion();
     if (dnn->version >= OLDEST)
         return 0;
-    fail("backend cuda: cuDNN is %zu.%zu.%zu here, and %zu.%zu or later is needed", dnn->version / 10000,
+    fail("backend cuda: found cuDNN %zu.%zu.%zu, %zu.%zu or later is required", dnn->version / 10000,
          dnn->version / 100 % 100, dnn->version % 100, OLDEST / 10000, OLDEST / 100 % 100);
     cudnn_close(dnn);
     return -1;

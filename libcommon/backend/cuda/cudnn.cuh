@@ -1,5 +1,5 @@
-/* cudnn.cuh: cuDNN's graph library by its C backend API, looked for when its attention is asked for, so that programs
- * start without it; and graphs of its operations, of which it makes kernels.
+/* cudnn.cuh: cuDNN's graph library by its C backend API, loaded by dlopen when its attention is requested, so that
+ * programs start without it; and operation graphs, which it compiles to kernels.
  *
  *     Graph g;
  *     graph_init(&g, dnn);
@@ -41,7 +41,7 @@ struct Cudnn {
 #undef CUDNN_POINTER
 };
 
-/* 0; or -1, with where it was looked for. */
+/* 0; or -1, with an error that names the library. */
 int cudnn_open(Cudnn *dnn);
 void cudnn_close(Cudnn *dnn);
 
@@ -49,21 +49,21 @@ void cudnn_close(Cudnn *dnn);
 
 using Node = cudnnBackendDescriptor_t; /* a tensor of a graph */
 
-/* (B,H,rows,columns), and how many numbers it is from one to the next of each. */
+/* Dimensions (B,H,rows,columns) and their strides, in elements. */
 struct Shape {
     int64_t dim[4], stride[4];
 };
 Shape shape_dense(int64_t B, int64_t H, int64_t rows, int64_t columns);
-Shape shape_transposed(const Shape &s); /* rows and columns, at the same place */
+Shape shape_transposed(const Shape &s); /* rows and columns exchanged, same data */
 
-/* What is made stays until graph_release. The first failure is kept, and what comes behind it does nothing; so
- * graph_plan tells of it, and the calls before need not be looked at one by one. */
+/* Owns its descriptors until graph_release. The first failure is stored in `error`, and later calls do nothing; so
+ * graph_plan reports it, and the calls before it need no checks. */
 struct Graph {
     const Cudnn *dnn;
-    Node made[128], op[32]; /* all descriptors; of them the operations */
+    Node made[128], op[32]; /* all descriptors; those of operations */
     int made_count, op_count;
     int64_t next_uid;
-    char why[256]; /* "" while all is well */
+    char error[256]; /* the first failure; "": none */
     Node plan;
     int64_t workspace; /* bytes */
 };
@@ -71,42 +71,41 @@ struct Graph {
 void graph_init(Graph *g, const Cudnn *dnn);
 void graph_release(Graph *g);
 
-/* In the device's memory; one number in the host's, an fp32; or nowhere, written by one operation for the next ones.
- * Uids are from 1 to 999. */
+/* A tensor in device memory; an fp32 scalar passed by value from the host; a virtual tensor, written by one operation
+ * for the following ones and never stored. Uids are 1 to 999. */
 Node graph_tensor(Graph *g, cudnnDataType_t type, const Shape &shape, int64_t uid);
-Node graph_number(Graph *g, int64_t uid);
-Node graph_between(Graph *g, cudnnDataType_t type, const Shape &shape);
+Node graph_scalar(Graph *g, int64_t uid);
+Node graph_virtual(Graph *g, cudnnDataType_t type, const Shape &shape);
 
 struct Operands {
     Node x, b = nullptr, t = nullptr;
 };
 /* c = a b */
 void graph_matmul(Graph *g, Node a, Node b, Node c);
-/* y = mode(x, b), where one number stands for all; CUDNN_POINTWISE_BINARY_SELECT: t ? x : b. */
+/* y = mode(x, b), with broadcast; CUDNN_POINTWISE_BINARY_SELECT: t ? x : b. */
 void graph_pointwise(Graph *g, cudnnPointwiseMode_t mode, const Operands &from, Node y);
-/* y[..., i, ...] = i in that dimension; as large as x, of which nothing else is read */
+/* y[..., i, ...] = i along that axis; y has the shape of x, whose values are not read */
 void graph_index(Graph *g, Node x, int64_t axis, Node y);
-/* over the dimensions in which y is 1 */
+/* reduces over the dimensions in which y is 1 */
 void graph_reduce(Graph *g, cudnnReduceTensorOp_t how, Node x, Node y);
-/* the same numbers, where the strides of both say that they lie */
+/* the same elements, as laid out by the strides of both */
 void graph_reshape(Graph *g, Node x, Node y);
 
-/* The GPU that a plan is for: the one that is here; or, for tests, one that is described. */
+/* The GPU that a plan is compiled for: the one of the handle; or, for tests, one that is described. */
 struct GraphTarget {
     cudnnHandle_t handle;
     Node description;
 };
 
-/* Takes the first of the library's offers that gives the same bits each time. It compiles: that takes seconds. 0 or
- * -1. */
+/* Compiles the first deterministic engine configuration that the heuristics return. It takes seconds. 0 or -1. */
 int graph_plan(Graph *g, const GraphTarget &target);
 
 struct Binding {
     int64_t uid;
-    const void *at; /* the device's memory; of a number the host's, which is read before this returns */
+    const void *at; /* device memory; of a scalar: host memory, read before this returns */
 };
 
-/* On the handle's stream; dies where it fails. */
+/* Runs on the handle's stream; dies on failure. */
 void graph_run(const Graph *g, cudnnHandle_t handle, const Binding *bindings, int count, void *workspace);
 
 #endif

@@ -7,15 +7,15 @@
 #include <cstdio>
 #include <cstring>
 
-/* Whether all is well still. */
+/* Stores the first failure; true while there is none. */
 static bool check(Graph *g, cudnnStatus_t status, const char *what)
 {
-    if (status == CUDNN_STATUS_SUCCESS || *g->why)
-        return !*g->why;
+    if (status == CUDNN_STATUS_SUCCESS || *g->error)
+        return !*g->error;
     char reason[160] = "";
     g->dnn->GetLastErrorString(reason, sizeof reason);
     reason[strcspn(reason, "\n")] = 0;
-    snprintf(g->why, sizeof g->why, "cuDNN refuses %s: %s%s%s", what, g->dnn->GetErrorString(status),
+    snprintf(g->error, sizeof g->error, "cuDNN refuses %s: %s%s%s", what, g->dnn->GetErrorString(status),
              *reason ? ": " : "", reason);
     return false;
 }
@@ -23,7 +23,7 @@ static bool check(Graph *g, cudnnStatus_t status, const char *what)
 static Node make(Graph *g, cudnnBackendDescriptorType_t type)
 {
     Node node = nullptr;
-    if (*g->why || !check(g, g->dnn->BackendCreateDescriptor(type, &node), "a descriptor"))
+    if (*g->error || !check(g, g->dnn->BackendCreateDescriptor(type, &node), "a descriptor"))
         return nullptr;
     BUG_ON(g->made_count == static_cast<int>(ARRAY_LEN(g->made)));
     g->made[g->made_count++] = node;
@@ -33,7 +33,7 @@ static Node make(Graph *g, cudnnBackendDescriptorType_t type)
 static void set(Graph *g, Node node, cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, int64_t count,
                 const void *values)
 {
-    if (!*g->why)
+    if (!*g->error)
         check(g, g->dnn->BackendSetAttribute(node, name, type, count, values), "an attribute");
 }
 
@@ -44,17 +44,17 @@ static void set_node(Graph *g, Node node, cudnnBackendAttributeName_t name, Node
 }
 
 static int64_t get(Graph *g, Node node, cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type,
-                   int64_t most, void *values)
+                   int64_t max_count, void *values)
 {
     int64_t count = 0;
-    if (!*g->why)
-        check(g, g->dnn->BackendGetAttribute(node, name, type, most, &count, values), "a question");
-    return *g->why ? 0 : gp_min(count, most);
+    if (!*g->error)
+        check(g, g->dnn->BackendGetAttribute(node, name, type, max_count, &count, values), "a query");
+    return *g->error ? 0 : gp_min(count, max_count);
 }
 
 static bool finalize(Graph *g, Node node, const char *what)
 {
-    return !*g->why && check(g, g->dnn->BackendFinalize(node), what);
+    return !*g->error && check(g, g->dnn->BackendFinalize(node), what);
 }
 
 static void finish_op(Graph *g, Node op, const char *what)
@@ -92,7 +92,7 @@ Shape shape_transposed(const Shape &s)
     return {{s.dim[0], s.dim[1], s.dim[3], s.dim[2]}, {s.stride[0], s.stride[1], s.stride[3], s.stride[2]}};
 }
 
-enum class Kind { memory, number, between };
+enum class Kind { memory, scalar, virtual_tensor };
 
 static Node tensor(Graph *g, cudnnDataType_t type, const Shape &shape, int64_t uid, Kind kind)
 {
@@ -104,9 +104,9 @@ static Node tensor(Graph *g, cudnnDataType_t type, const Shape &shape, int64_t u
     set(g, t, CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64, 4, shape.stride);
     set(g, t, CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, 1, &uid);
     set(g, t, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, CUDNN_TYPE_INT64, 1, &alignment);
-    if (kind == Kind::number)
+    if (kind == Kind::scalar)
         set(g, t, CUDNN_ATTR_TENSOR_IS_BY_VALUE, CUDNN_TYPE_BOOLEAN, 1, &yes);
-    if (kind == Kind::between)
+    if (kind == Kind::virtual_tensor)
         set(g, t, CUDNN_ATTR_TENSOR_IS_VIRTUAL, CUDNN_TYPE_BOOLEAN, 1, &yes);
     finalize(g, t, "a tensor");
     return t;
@@ -117,14 +117,14 @@ Node graph_tensor(Graph *g, cudnnDataType_t type, const Shape &shape, int64_t ui
     return tensor(g, type, shape, uid, Kind::memory);
 }
 
-Node graph_number(Graph *g, int64_t uid)
+Node graph_scalar(Graph *g, int64_t uid)
 {
-    return tensor(g, CUDNN_DATA_FLOAT, shape_dense(1, 1, 1, 1), uid, Kind::number);
+    return tensor(g, CUDNN_DATA_FLOAT, shape_dense(1, 1, 1, 1), uid, Kind::scalar);
 }
 
-Node graph_between(Graph *g, cudnnDataType_t type, const Shape &shape)
+Node graph_virtual(Graph *g, cudnnDataType_t type, const Shape &shape)
 {
-    return tensor(g, type, shape, g->next_uid++, Kind::between);
+    return tensor(g, type, shape, g->next_uid++, Kind::virtual_tensor);
 }
 
 /* ---- operations ------------------------------------------------------------------------------------------ */
@@ -143,7 +143,7 @@ void graph_matmul(Graph *g, Node a, Node b, Node c)
     finish_op(g, op, "a product");
 }
 
-/* axis: -1 where the mode has none */
+/* axis: -1 if the mode has none */
 static void pointwise(Graph *g, cudnnPointwiseMode_t mode, int64_t axis, const Operands &from, Node y)
 {
     const bool compares = mode >= CUDNN_POINTWISE_CMP_EQ && mode <= CUDNN_POINTWISE_CMP_LE;
@@ -197,10 +197,10 @@ void graph_reshape(Graph *g, Node x, Node y)
 
 /* ---- plans ----------------------------------------------------------------------------------------------- */
 
-constexpr int MAX_OFFERS = 8;
+constexpr int MAX_CONFIGS = 8;
 
-/* Asks the library's heuristics which engines would do; gives how many. */
-static int64_t ask(Graph *g, const GraphTarget &target, Node (&offers)[MAX_OFFERS])
+/* Queries the heuristics for engine configurations; returns their number. */
+static int64_t query_heuristics(Graph *g, const GraphTarget &target, Node (&configs)[MAX_CONFIGS])
 {
     const cudnnBackendHeurMode_t mode = CUDNN_HEUR_MODE_A;
     Node all = make(g, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
@@ -213,34 +213,34 @@ static int64_t ask(Graph *g, const GraphTarget &target, Node (&offers)[MAX_OFFER
     set(g, heuristics, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode);
     set_node(g, heuristics, CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, target.description);
     finalize(g, heuristics, "the choice of an engine");
-    for (Node &offer : offers)
-        offer = make(g, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR);
-    return get(g, heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, MAX_OFFERS, offers);
+    for (Node &config : configs)
+        config = make(g, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR);
+    return get(g, heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, MAX_CONFIGS, configs);
 }
 
-/* Whether its engine adds in the same order each time, as far as the library says. */
-static bool repeats(Graph *g, Node offer)
+/* Whether the engine is deterministic, according to its numerical notes. */
+static bool is_deterministic(Graph *g, Node config)
 {
     cudnnBackendNumericalNote_t notes[CUDNN_NUMERICAL_NOTE_TYPE_COUNT];
     Node engine = make(g, CUDNN_BACKEND_ENGINE_DESCRIPTOR);
-    get(g, offer, CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &engine);
+    get(g, config, CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &engine);
     int64_t count = get(g, engine, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE,
                         CUDNN_NUMERICAL_NOTE_TYPE_COUNT, notes);
     for (int64_t i = 0; i < count; i++)
         if (notes[i] == CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC)
             return false;
-    return !*g->why;
+    return !*g->error;
 }
 
-/* Null where the library does not keep its offer: then the next one may do. */
-static Node plan_of(Graph *g, const GraphTarget &target, Node offer)
+/* Null where the library cannot build the configuration it returned: then the next one may work. */
+static Node plan_of(Graph *g, const GraphTarget &target, Node config)
 {
     Node plan = make(g, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
     if (target.handle)
         set(g, plan, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &target.handle);
     set_node(g, plan, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, target.description);
-    set_node(g, plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, offer);
-    if (*g->why || g->dnn->BackendFinalize(plan) != CUDNN_STATUS_SUCCESS)
+    set_node(g, plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config);
+    if (*g->error || g->dnn->BackendFinalize(plan) != CUDNN_STATUS_SUCCESS)
         return nullptr;
     get(g, plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1, &g->workspace);
     return plan;
@@ -248,16 +248,16 @@ static Node plan_of(Graph *g, const GraphTarget &target, Node offer)
 
 int graph_plan(Graph *g, const GraphTarget &target)
 {
-    Node offers[MAX_OFFERS];
-    int64_t count = ask(g, target, offers);
+    Node configs[MAX_CONFIGS];
+    int64_t count = query_heuristics(g, target, configs);
     for (int64_t i = 0; i < count && !g->plan; i++)
-        if (repeats(g, offers[i]))
-            g->plan = plan_of(g, target, offers[i]);
-    if (*g->why)
-        return fail("%s", g->why);
+        if (is_deterministic(g, configs[i]))
+            g->plan = plan_of(g, target, configs[i]);
+    if (*g->error)
+        return fail("%s", g->error);
     if (!g->plan)
-        return fail("cuDNN %zu.%zu.%zu has no kernel for this shape on this GPU that gives the same bits each time",
-                    g->dnn->version / 10000, g->dnn->version / 100 % 100, g->dnn->version % 100);
+        return fail("cuDNN %zu.%zu.%zu has no deterministic kernel for this shape on this GPU", g->dnn->version / 10000,
+                    g->dnn->version / 100 % 100, g->dnn->version % 100);
     return 0;
 }
 
@@ -266,7 +266,7 @@ void graph_run(const Graph *g, cudnnHandle_t handle, const Binding *bindings, in
     constexpr int MAX = 16;
     int64_t uids[MAX];
     const void *pointers[MAX];
-    Graph pack; /* what a pack of pointers is made with: it cannot be changed once it is finalized */
+    Graph pack; /* owns the variant pack, which cannot be changed after it is finalized */
     BUG_ON(!g->plan || count > MAX);
     for (int i = 0; i < count; i++) {
         uids[i] = bindings[i].uid;
@@ -278,10 +278,10 @@ void graph_run(const Graph *g, cudnnHandle_t handle, const Binding *bindings, in
     set(&pack, node, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, count, pointers);
     set(&pack, node, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &workspace);
     finalize(&pack, node, "its operands");
-    if (!*pack.why)
+    if (!*pack.error)
         check(&pack, g->dnn->BackendExecute(handle, g->plan, node), "to run");
-    if (*pack.why)
-        die("the GPU failed: %s; what was saved before is kept", pack.why);
+    if (*pack.error)
+        die("the GPU failed: %s; saved files are kept", pack.error);
     graph_release(&pack);
 }
 

@@ -1,11 +1,11 @@
-/* decode_tensor.cu: products of few rows on the tensor cores. At one row a GPU has nothing to do but bring the
- * weights, and the tensor cores are free: so one kernel serves 1 to 64 rows (and more, 64 at a time) with the same
- * arithmetic.
+/* decode_tensor.cu: matrix products with few rows, on the tensor cores. With one row a GPU only streams the weights,
+ * and the tensor cores are idle: so one kernel serves 1 to 64 rows (and more, 64 at a time) with the same arithmetic.
  *
- * What counts is bytes under way. An H200 brings 4.8 TB/s and answers after about 0.7 us: by Little's law it is busy
- * with 3.4 MB of requests open, 25 KB on each of 132 processors. A block keeps up to 96 KB of cp.async open;
- * registers would hold a third of that. GPT-2's smallest product, (768,768), is 48 blocks, which have all of its 1.2
- * MB under way at once; no sum is divided among blocks, as their meeting would take longer than that. */
+ * What matters is the number of bytes in flight. An H200 reads 4.8 TB/s with a latency of about 0.7 us: by Little's law
+ * it needs 3.4 MB of loads in flight, 25 KB on each of 132 multiprocessors. A block keeps up to 96 KB of cp.async in
+ * flight; registers would hold a third of that. GPT-2's smallest product, (768,768), is 48 blocks, which have all of
+ * its 1.2 MB in flight at once; no sum is split among blocks (split-K), as combining the parts would take longer than
+ * that. */
 #include "backend/cuda/decode.cuh"
 #include "backend/cuda/pdl.cuh"
 #include "backend/cuda/rows.cuh"
@@ -16,13 +16,13 @@
 namespace
 {
 
-/* Inputs come in chunks of DEPTH. Chunk c belongs to warp c % WARPS, which adds its chunks in order; then the warps'
- * sums are added in order. That is the whole order of a sum, whatever MT and NT are. */
+/* The inputs are read in chunks of DEPTH. Chunk c belongs to warp c % WARPS, which adds its chunks in order; then the
+ * sums of the warps are added in order. This is the complete order of a sum, whatever MT and NT are. */
 constexpr int WARPS = 8, THREADS = WARPS * 32, DEPTH = 32;
 
-/* What a block computes: 16 MT outputs of 8 NT rows; and what each of its warps keeps of a chunk in shared memory:
- * first the weights, then x, in units of 16 bytes. A warp has a ring of chunks under way. Where the block makes x
- * itself (norms), all of it stands behind the rings. */
+/* A block computes 16 MT outputs of 8 NT rows. For each chunk, each of its warps has in shared memory first the
+ * weights, then x, in units of 16 bytes; and a ring buffer of chunks in flight. Where the block computes x itself
+ * (norms), all of x is stored after the rings. */
 template <int MT, int NT, bool norms = false> struct Tile {
     static constexpr int outputs = 16 * MT, rows = 8 * NT;
     static constexpr int w_units = outputs * DEPTH / 8, units = w_units + (norms ? 0 : rows * DEPTH / 8);
@@ -31,12 +31,12 @@ template <int MT, int NT, bool norms = false> struct Tile {
     static constexpr int wanted = (96 << 10) / (WARPS * bytes);
     static constexpr int ring = wanted < 2 ? 2 : wanted > 8 ? 8 : wanted;
 
-    /* The warps' sums meet in the ring's memory, NP tiles of rows at a time. A row of sums is padded, so that a warp's
-     * writes fall into different banks. */
+    /* The sums of the warps are combined in the memory of the rings, NP tiles of rows at a time. A row of sums is
+     * padded, so that the writes of a warp fall into different banks. */
     static constexpr int NP = NT < 4 ? NT : 4, pitch = outputs + 4;
     static constexpr int sums_bytes = WARPS * 8 * NP * pitch * static_cast<int>(sizeof(float));
 
-    /* For I inputs: a ring is no longer than the chunks of a warp. */
+    /* Bytes for I inputs: a ring is no longer than the number of chunks of a warp. */
     static __host__ __device__ int64_t rings_bytes(int64_t I)
     {
         int64_t chunks = (I + DEPTH * WARPS - 1) / (DEPTH * WARPS);
@@ -48,26 +48,26 @@ template <int MT, int NT, bool norms = false> struct Tile {
         return static_cast<size_t>(rings_bytes(I) + (norms ? 16 * rows_of_x * x_pitch(I) : 0));
     }
 
-    /* Units of a row of x behind the rings: whole chunks, and such that two rows lie in different banks. */
+    /* Units per row of x after the rings: whole chunks, padded so that two rows fall into different banks. */
     static __host__ __device__ int64_t x_pitch(int64_t I)
     {
         return (I + DEPTH - 1) / DEPTH * (DEPTH / 8) / 8 * 8 + 12;
     }
 };
 
-/* Within a chunk the tensor cores may see the inputs in any order, if it is the same for W and x. This one gives a
- * lane t = lane % 4 the inputs 8t .. 8t + 7, sixteen bytes of a row of x or of W by output: as its two pairs of the
- * first mma (step 0) 8t, 8t+1 | 8t+2, 8t+3, and of the second 8t+4, 8t+5 | 8t+6, 8t+7.
+/* Within a chunk the order of the inputs is free, if it is the same for W and x. This order gives lane t = lane % 4 the
+ * inputs 8t .. 8t + 7, 16 bytes of a row of x or of W stored (O,I): its two pairs of the first mma (step 0) are 8t,
+ * 8t+1 | 8t+2, 8t+3, of the second 8t+4, 8t+5 | 8t+6, 8t+7.
  *
- * W (I,O) is kept by input; ldmatrix turns 8 inputs x 8 outputs. Its rows are kept in the order in which ldmatrix
- * wants them: at place 16 step + 8 half + 2t + i stands input 8t + 4 step + 2 half + i. */
+ * W (I,O) is stored by input; ldmatrix.trans transposes 8 inputs x 8 outputs. Its rows are in the order that ldmatrix
+ * needs: at place 16 step + 8 half + 2t + i is input 8t + 4 step + 2 half + i. */
 __device__ __forceinline__ int input_at(int place)
 {
     return (place & 6) << 2 | (place & 16) >> 2 | (place & 8) >> 2 | (place & 1);
 }
 
-/* Such a row has U units of 16 bytes (8 outputs). Unit u of it is kept at u ^ turn, so that the eight rows that
- * ldmatrix reads at once lie in different banks. */
+/* Such a row has U units of 16 bytes (8 outputs). Swizzle: unit u is stored at u ^ (place % 8 / (8 / U)), so that the
+ * eight rows that ldmatrix reads at once fall into different banks. */
 template <int U> __device__ __forceinline__ int unit_at(int place, int u)
 {
     return place * U + (u ^ (place % 8 / (8 / U)));
@@ -75,18 +75,17 @@ template <int U> __device__ __forceinline__ int unit_at(int place, int u)
 
 using Words = Pack<uint32_t>; /* eight bf16 */
 
-/* A warp's share of the block's work: where it reads, and its ring. */
+/* A warp's pointers into W and x, and its ring buffer. */
 template <bool by_output, int MT, int NT, bool norms> struct Warp {
     using tile = Tile<MT, NT, norms>;
     static constexpr int U = tile::outputs / 8;
-    const bf16 *w, *x;  /* x: this lane's first */
-    int I, O, o0, rows; /* rows: from x's on, as far as the tile goes */
+    const bf16 *w, *x;  /* x: of the block's first row */
+    int I, O, o0, rows; /* rows: number of rows of x in the tile */
     int lane;
     Words *ring;
 
-    /* Begins to bring chunk `chunk` to `to`: its weights, and its numbers of x. Zeros stand for what is past I, O and
-     * the rows. */
-    __device__ __forceinline__ void fetch_weights(Words *to, int chunk) const
+    /* Issues cp.async loads of chunk `chunk` to `to`: its weights; below, its x. Zeros past I, O and the rows. */
+    __device__ __forceinline__ void load_weights(Words *to, int chunk) const
     {
         int k0 = chunk * DEPTH;
 #pragma unroll
@@ -100,7 +99,7 @@ template <bool by_output, int MT, int NT, bool norms> struct Warp {
         }
     }
 
-    __device__ __forceinline__ void fetch_x(Words *to, int chunk) const
+    __device__ __forceinline__ void load_x(Words *to, int chunk) const
     {
         int k = chunk * DEPTH + lane % 4 * 8;
 #pragma unroll
@@ -111,7 +110,7 @@ template <bool by_output, int MT, int NT, bool norms> struct Warp {
         }
     }
 
-    /* The weights of outputs 16m .. 16m + 15 in step 0 and 1, as mma wants them. */
+    /* Fragments of the weights of outputs 16m .. 16m + 15 for steps 0 and 1: A operands of mma. */
     __device__ __forceinline__ void weights(const Words *from, int m, uint32_t (&a)[2][4]) const
     {
         if (by_output) {
@@ -131,7 +130,7 @@ template <bool by_output, int MT, int NT, bool norms> struct Warp {
         }
     }
 
-    /* x: this lane's eight numbers of the chunk, where they are not in the ring; null: zeros. */
+    /* x_at: this lane's eight elements of the chunk, where x is not in the ring; null: zeros. */
     __device__ __forceinline__ void multiply(const Words *from, const Words *x_at, float (&sum)[MT][NT][4]) const
     {
         Words b[NT];
@@ -153,7 +152,7 @@ template <bool by_output, int MT, int NT, bool norms> struct Warp {
     }
 };
 
-/* The sums of the warps, NP tiles of rows at a time, through shared memory into y. bias: that of the thread's
+/* Adds the sums of the warps through shared memory, NP tiles of rows at a time, and writes y. bias: of the thread's
  * output. */
 template <int MT, int NT, bool norms>
 __device__ __forceinline__ void add_warps(const Decode &d, float *shared, const float (&sum)[MT][NT][4], int64_t o0,
@@ -161,7 +160,7 @@ __device__ __forceinline__ void add_warps(const Decode &d, float *shared, const 
 {
     using tile = Tile<MT, NT, norms>;
     static_assert(THREADS % tile::outputs == 0, "a thread's numbers are all of one output");
-    constexpr int NP = tile::NP, share = 8 * NP * tile::pitch;
+    constexpr int NP = tile::NP, warp_stride = 8 * NP * tile::pitch;
     int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
 #pragma unroll
     for (int n0 = 0; n0 < NT; n0 += NP) {
@@ -173,7 +172,7 @@ __device__ __forceinline__ void add_warps(const Decode &d, float *shared, const 
 #pragma unroll
                 for (int e = 0; e < 4; e++) {
                     int row = 8 * n + 2 * (lane % 4) + e % 2, o = 16 * m + lane / 4 + 8 * (e / 2);
-                    shared[warp * share + row * tile::pitch + o] = sum[m][n0 + n][e];
+                    shared[warp * warp_stride + row * tile::pitch + o] = sum[m][n0 + n][e];
                 }
         __syncthreads();
         for (int i = static_cast<int>(threadIdx.x); i < 8 * NP * tile::outputs; i += THREADS) {
@@ -183,14 +182,14 @@ __device__ __forceinline__ void add_warps(const Decode &d, float *shared, const 
             float total = 0;
 #pragma unroll
             for (int w = 0; w < WARPS; w++)
-                total += shared[w * share + row * tile::pitch + o];
+                total += shared[w * warp_stride + row * tile::pitch + o];
             decode_finish<bf16>(d, row0 + 8 * n0 + row, o0 + o, total, bias);
         }
     }
 }
 
-/* The block's x: the norms of all rows, at most 8, by as many teams as it has warps for. Parameters are loaded before
- * the ops in front have ended. y: d.rows rows of `pitch` units. */
+/* x of the block: the norms of all rows, max 8, by as many teams as the block has warps for. Parameters are loaded
+ * before pdl_wait. y: d.rows rows of `pitch` units. */
 template <class Team> struct NormTeam {
     static constexpr int teams = WARPS / Team::warps, W = 8;
     float gamma[Team::packs][W], beta[Team::packs][W];
@@ -263,12 +262,13 @@ template <class Team> struct NormTeam {
 struct NoTeam {
 };
 
-/* On a multiprocessor, at least: the head's are several a processor, and one norms while another multiplies. */
+/* Min resident blocks per multiprocessor: the head's blocks are several per multiprocessor, and one computes norms
+ * while another multiplies. */
 template <class Team> constexpr int blocks_of = std::is_same<Team, NoTeam>::value ? 1 : 2;
 
-/* y = act(x W + bias)      x (rows,I), or the norm of what makes it; W (I,O) or, by output, (O,I)
- * mma's A is 16 outputs x 16 inputs of W, its B 16 inputs x 8 rows of x. A block owns 16 MT outputs of 8 NT rows, and
- * each of its warps every WARPS-th chunk of the inputs. */
+/* y = act(x W + bias)      x (rows,I), or the norm that gives it; W (I,O) or stored (O,I); y (rows,O)
+ * A operand of mma: 16 outputs x 16 inputs of W; B operand: 16 inputs x 8 rows of x. Grid: (outputs / 16 MT, rows / 8
+ * NT). Block: 16 MT outputs of 8 NT rows; each of its warps adds every WARPS-th chunk of the inputs. */
 template <bool by_output, int MT, int NT, class Team>
 __global__ void __launch_bounds__(THREADS, blocks_of<Team>) decode_products(const __grid_constant__ Decode d)
 {
@@ -291,13 +291,13 @@ __global__ void __launch_bounds__(THREADS, blocks_of<Team>) decode_products(cons
     Words *all_x = norms ? shared + tile::rings_bytes(d.I) / 16 : nullptr; /* (d.rows, pitch) */
     Words *own_x = norms && lane / 4 < d.rows ? all_x + lane / 4 * pitch + lane % 4 : nullptr;
     float sum[MT][NT][4] = {};
-    let_next_begin();
+    pdl_launch_dependents();
     if (blockIdx.y == 0)
-        prefetch_share(d.w, 2 * d.I * d.O, blockIdx.x, gridDim.x);
+        prefetch_l2_slice(d.w, 2 * d.I * d.O, blockIdx.x, gridDim.x);
 #pragma unroll
-    for (int i = 0; i < tile::ring; i++) { /* no op that lets the next begin writes weights */
+    for (int i = 0; i < tile::ring; i++) { /* no op that calls pdl_launch_dependents writes weights */
         if (i < mine)
-            self.fetch_weights(self.ring + i * tile::units, warp + i * WARPS);
+            self.load_weights(self.ring + i * tile::units, warp + i * WARPS);
         if (norms)
             cp_async_commit();
     }
@@ -309,28 +309,28 @@ __global__ void __launch_bounds__(THREADS, blocks_of<Team>) decode_products(cons
         for (int64_t i = threadIdx.x; i < d.rows * pitch; i += THREADS)
             all_x[i] = {};
         __syncthreads();
-        await_ops_before();
+        pdl_wait();
         team.norm_rows(d, row0, all_x, pitch);
     } else {
-        await_ops_before();
+        pdl_wait();
 #pragma unroll
-        for (int i = 0; i < tile::ring; i++) { /* the first group has all of these weights */
+        for (int i = 0; i < tile::ring; i++) { /* the first group includes all of these weights */
             if (i < mine)
-                self.fetch_x(self.ring + i * tile::units, warp + i * WARPS);
+                self.load_x(self.ring + i * tile::units, warp + i * WARPS);
             cp_async_commit();
         }
     }
     Words *at = self.ring;
     for (int i = 0; i < mine; i++) {
-        /* a turn commits one group, with or without a chunk in it: so chunk i has come */
+        /* each iteration commits one group, even an empty one: so chunk i has arrived */
         cp_async_wait(tile::ring - 1);
         __syncwarp();
         self.multiply(at, own_x ? own_x + (warp + i * WARPS) * (DEPTH / 8) : nullptr, sum);
         __syncwarp();
         if (i + tile::ring < mine) {
-            self.fetch_weights(at, warp + (i + tile::ring) * WARPS);
+            self.load_weights(at, warp + (i + tile::ring) * WARPS);
             if (!norms)
-                self.fetch_x(at, warp + (i + tile::ring) * WARPS);
+                self.load_x(at, warp + (i + tile::ring) * WARPS);
         }
         cp_async_commit();
         at = at + tile::units == self.ring + slots * tile::units ? self.ring : at + tile::units;
@@ -365,7 +365,7 @@ template <bool by_output, int MT> void run_norm(gp_backend *be, const Decode *d)
 struct TileChoice {
     int outputs, rows;
     size_t (*shared)(int64_t I, int64_t rows_of_x);
-    void (*run[2])(gp_backend *be, const Decode *d); /* of W (I,O); by output */
+    void (*run[2])(gp_backend *be, const Decode *d); /* W (I,O); W stored (O,I) */
 };
 
 #define CHOICE(MT, NT)                                                                                                 \
@@ -391,12 +391,12 @@ const TileChoice choices[] = {
 
 const TileChoice choices_of_norm[] = {CHOICE_OF_NORM(1), CHOICE_OF_NORM(2), CHOICE_OF_NORM(4)};
 
-/* What the busiest processor reads, in rows of I numbers: a block reads its outputs' weights and its rows of x. Large
- * tiles read less in all, small ones employ more processors. */
+/* Cost model: what the busiest multiprocessor reads, in rows of I elements: a block reads the weights of its outputs
+ * and its rows of x. Large tiles read less in total, small ones use more multiprocessors. */
 double cost(const gp_backend *be, const Decode *d, const TileChoice *c)
 {
     double blocks = static_cast<double>(blocks_for(d->O, c->outputs)) * blocks_for(d->rows, c->rows);
-    double each = blocks / state_of(be)->processors;
+    double each = blocks / state_of(be)->multiprocessors;
     return (each < 1 ? 1 : each) * (c->outputs + static_cast<double>(d->rows < c->rows ? d->rows : c->rows));
 }
 
@@ -424,7 +424,7 @@ bool decode_fits_tensor(const gp_backend *be, const Decode *d)
     return be->dtype == GP_BF16 && packable<bf16>(d->I, d->x, d->w) && (d->by_output || d->O % Pack<bf16>::size == 0);
 }
 
-/* Each block makes the norms of its 8 rows anew: of more rows that costs more than a kernel of their own. */
+/* Each block recomputes the norms of its 8 rows: for more rows that costs more than a separate kernel. */
 bool decode_fits_norm(const gp_backend *be, const Decode *d)
 {
     return d->rows <= GP_NORM_IN_PRODUCT_ROWS && d->I <= GP_NORM_IN_PRODUCT_CHANNELS && decode_fits_tensor(be, d) &&

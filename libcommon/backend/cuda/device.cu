@@ -1,4 +1,4 @@
-/* device.cu: the device: its memory, its stream, and what happens when it fails. */
+/* device.cu: the device: its memory, its stream, and error reports. */
 #include "backend/cuda/attention_cudnn.cuh"
 #include "backend/cuda/device.cuh"
 #include "backend/cuda/matmul.cuh"
@@ -7,11 +7,11 @@
 #include <cstdlib>
 #include <cstring>
 
-/* What was issued last, for a failure that is found later: the one device state of the process. */
+/* The last launch, to be named by an error that is reported later: the only device state of the process. */
 static const char *last_kernel = "";
-static bool last_recorded; /* it was all of a recorded pass, whose kernels nobody names */
+static bool last_recorded; /* it was a graph launch, whose kernels have no names here */
 
-/* The name in "cudaFree(p)", and in "(norm_forward<T, 4>)". */
+/* The name in "cudaFree(p)" and in "(norm_forward<T, 4>)". */
 struct Name {
     const char *text;
     int length;
@@ -26,9 +26,9 @@ void cuda_check(cudaError_t error, const char *what)
 {
     if (error == cudaSuccess)
         return;
-    Name told = name_in(what), last = name_in(last_kernel);
-    die("the GPU failed: %s (reported by %.*s%s%.*s)", cudaGetErrorString(error), told.length, told.text,
-        last_recorded ? "; the last work was a recorded pass"
+    Name reported = name_in(what), last = name_in(last_kernel);
+    die("the GPU failed: %s (reported by %.*s%s%.*s)", cudaGetErrorString(error), reported.length, reported.text,
+        last_recorded ? "; the last launch was a CUDA graph"
         : last.length ? "; the last kernel was "
                       : "",
         last.length, last.text);
@@ -66,10 +66,9 @@ void *gp_cuda_alloc(gp_backend *be, size_t bytes)
     cudaError_t error = cudaMalloc(&p, bytes ? bytes : 1);
     if (error == cudaErrorMemoryAllocation) {
         size_t free = 0, total = 0;
-        (void)cudaGetLastError(); /* it is no failure of the next call */
-        gp_cuda_room(be, &free, &total);
-        die("the GPU's memory is too small: %.2f GB are needed for %s, %.2f GB of its %.2f GB are free; fewer rows at "
-            "a time need less",
+        (void)cudaGetLastError(); /* clears the error, which is not one of the following call */
+        gp_cuda_available_memory(be, &free, &total);
+        die("out of GPU memory: %.2f GB are needed for %s, %.2f GB of %.2f GB are free; use a smaller batch size",
             1e-9 * static_cast<double>(bytes), be->allocating ? be->allocating : "scratch",
             1e-9 * static_cast<double>(free), 1e-9 * static_cast<double>(total));
     }
@@ -91,7 +90,7 @@ void gp_cuda_zero(gp_backend *be, void *p, size_t bytes)
         CUDA_CHECK(cudaMemsetAsync(p, 0, bytes, state_of(be)->stream));
 }
 
-/* Whether the host's memory is of gp_cuda_alloc_host. */
+/* Whether host memory is pinned, from gp_cuda_alloc_host. */
 static bool is_pinned(const void *host)
 {
     cudaPointerAttributes a;
@@ -99,12 +98,12 @@ static bool is_pinned(const void *host)
     return a.type == cudaMemoryTypeHost;
 }
 
-/* Other memory than alloc_host's has been read when this returns. The driver brings it into memory of its own first;
- * but where the device reads the host's pages by itself (HMM, Grace Hopper), nothing says that it does. */
+/* Pageable memory has been read when this returns: the driver stages it in its own buffer first; but where the device
+ * accesses pageable memory directly (HMM, Grace Hopper), this is not documented, hence the sync. */
 void gp_cuda_upload(gp_backend *be, void *dst, const void *host, size_t bytes)
 {
     CUDA_CHECK(cudaMemcpyAsync(dst, host, bytes, cudaMemcpyHostToDevice, state_of(be)->stream));
-    if (state_of(be)->reads_pages && !is_pinned(host))
+    if (state_of(be)->pageable_access && !is_pinned(host))
         gp_cuda_sync(be);
 }
 
@@ -124,7 +123,7 @@ void gp_cuda_sync(gp_backend *be)
     CUDA_CHECK(cudaStreamSynchronize(state_of(be)->stream));
 }
 
-void gp_cuda_room(gp_backend *be, size_t *free, size_t *total)
+void gp_cuda_available_memory(gp_backend *be, size_t *free, size_t *total)
 {
     (void)be;
     CUDA_CHECK(cudaMemGetInfo(free, total));

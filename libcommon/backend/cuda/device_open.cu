@@ -1,11 +1,11 @@
-/* device_open.cu: finding a GPU that this build can use, and saying why there is none. */
+/* device_open.cu: finds a GPU that this build can use, or reports why there is none. */
 #include "backend/cuda/device.cuh"
 #include "backend/cuda/matmul.cuh"
 
 #include <cstdio>
 #include <cstdlib>
 
-/* The runtime says "insufficient" of a driver that is missing and of one that is too old. */
+/* The runtime reports cudaErrorInsufficientDriver for a missing driver and for one that is too old. */
 static int no_device(cudaError_t error)
 {
     int driver = 0, runtime = 0;
@@ -13,28 +13,29 @@ static int no_device(cudaError_t error)
     (void)cudaDriverGetVersion(&driver);
     (void)cudaRuntimeGetVersion(&runtime);
     if (!driver)
-        return fail("backend cuda: there is no NVIDIA driver here");
+        return fail("backend cuda: no NVIDIA driver found");
     if (error == cudaErrorInsufficientDriver)
-        return fail("backend cuda: the NVIDIA driver is for CUDA %d.%d and this build needs %d.%d: bring the driver up "
-                    "to date, or build with an older toolkit",
-                    driver / 1000, driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10);
+        return fail(
+            "backend cuda: the NVIDIA driver supports CUDA %d.%d, this build requires %d.%d; update the driver, "
+            "or build with an older toolkit",
+            driver / 1000, driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10);
     if (error == cudaErrorNoDevice || error == cudaSuccess)
-        return fail("backend cuda: the driver shows no GPU%s%s", visible ? "; CUDA_VISIBLE_DEVICES is " : "",
+        return fail("backend cuda: the NVIDIA driver finds no GPU%s%s", visible ? "; CUDA_VISIBLE_DEVICES is " : "",
                     visible ? visible : "");
     return fail("backend cuda: %s", cudaGetErrorString(error));
 }
 
-/* Fills in be->device and the state. CUDA_VISIBLE_DEVICES says which GPU is the first. */
-static int look_at(gp_backend *be, CudaState *s, int count)
+/* Sets be->device and the state. CUDA_VISIBLE_DEVICES selects which GPU is device 0. */
+static int query_device(gp_backend *be, CudaState *s, int count)
 {
     cudaDeviceProp p;
     cudaError_t error = cudaGetDeviceProperties(&p, s->device);
     if (error != cudaSuccess)
         return fail("backend cuda: %s", cudaGetErrorString(error));
     s->sm = 10 * p.major + p.minor;
-    s->processors = p.multiProcessorCount;
+    s->multiprocessors = p.multiProcessorCount;
     s->shared = p.sharedMemPerBlockOptin;
-    s->reads_pages = p.pageableMemoryAccess != 0;
+    s->pageable_access = p.pageableMemoryAccess != 0;
     int length = snprintf(be->device, sizeof be->device, "%.80s, sm_%d", p.name, s->sm);
     if (count > 1)
         snprintf(be->device + length, sizeof be->device - static_cast<size_t>(length), ", GPU %d of %d", s->device + 1,
@@ -42,16 +43,16 @@ static int look_at(gp_backend *be, CudaState *s, int count)
     return 0;
 }
 
-static __global__ void nothing(int)
+static __global__ void empty_kernel(int)
 {
 }
 
-/* Whether a kernel of this build runs there at all. */
+/* Whether a kernel of this build runs on the device. */
 static int try_kernel(gp_backend *be, const CudaState *s)
 {
     cudaError_t error = cudaSetDevice(s->device);
     if (error == cudaSuccess) {
-        LAUNCH(nothing, 1, 32, 0, nullptr, 0);
+        LAUNCH(empty_kernel, 1, 32, 0, nullptr, 0);
         error = cudaDeviceSynchronize();
     }
     if (error == cudaSuccess)
@@ -60,16 +61,17 @@ static int try_kernel(gp_backend *be, const CudaState *s)
         return 0;
     (void)cudaGetLastError();
     if (error == cudaErrorNoKernelImageForDevice || error == cudaErrorUnsupportedPtxVersion)
-        return fail("backend cuda: this build has code for %s, which %s does not run: build with GPTPIPE_CUDA_ARCHS=%d",
+        return fail("backend cuda: this build is for %s, which %s cannot run; build with GPTPIPE_CUDA_ARCHS=%d",
                     gp_cuda_built_for, be->device, s->sm);
     return fail("backend cuda: %s: %s", be->device, cudaGetErrorString(error));
 }
 
-/* What runs there is made for sm_90 or later, rather than of older PTX, whose kernels would not wait. */
-static bool can_begin_pdl(const CudaState *s)
+/* Whether the code that runs there was compiled for sm_90 or later: code that is compiled at run time from older PTX
+ * would not wait in pdl_wait. */
+static bool supports_pdl(const CudaState *s)
 {
     cudaFuncAttributes a;
-    return s->sm >= 90 && cudaFuncGetAttributes(&a, nothing) == cudaSuccess && a.ptxVersion >= 90;
+    return s->sm >= 90 && cudaFuncGetAttributes(&a, empty_kernel) == cudaSuccess && a.ptxVersion >= 90;
 }
 
 int gp_cuda_device_open(gp_backend *be)
@@ -82,10 +84,10 @@ int gp_cuda_device_open(gp_backend *be)
     }
     CudaState *s = static_cast<CudaState *>(gp_calloc(1, sizeof *s));
     be->state = s;
-    if (look_at(be, s, count))
+    if (query_device(be, s, count))
         goto out;
     if ((be->dtype == GP_BF16 || be->tf32) && s->sm < 80) {
-        fail("backend cuda: %s has no %s (sm_80 and later have it); use --dtype fp32", be->device,
+        fail("backend cuda: %s does not support %s (sm_80 or later required); use --dtype fp32", be->device,
              be->tf32 ? "tf32" : "bf16");
         goto out;
     }
@@ -97,7 +99,7 @@ int gp_cuda_device_open(gp_backend *be)
     be->stores_bf16 = be->dtype == GP_BF16;
     be->threads = 1;
     be->later = true;
-    s->early = can_begin_pdl(s);
+    s->pdl = supports_pdl(s);
     if (matmul_open(be))
         goto out;
     CUDA_CHECK(cudaStreamCreate(&s->stream));

@@ -1,10 +1,10 @@
-/* flash.cuh: what the tensor-core kernels of attention share: tiles in shared memory, their products, and dropout's
- * mask in the layout of a product's result (tensor_core.cuh).
+/* flash.cuh: shared by the tensor-core attention kernels: tiles in shared memory, their products, and dropout's mask in
+ * the register layout of a product's result (tensor_core.cuh).
  *
- * A tile is some rows of a head, DP columns wide: D, and zeros up to 16, 32, 64, 96 or 128. Four warps, each with its
- * own 16 MT rows of the block's tile, go over tiles of columns that two stages of cp.async bring. A result of 16 x 8
- * scores lies in a warp's registers just as the left side of the next product wants it, so that probabilities never
- * leave registers. */
+ * A tile is some rows of a head, DP columns wide: D columns, and zeros up to 16, 32, 64, 96 or 128. A block has four
+ * warps; each owns 16 MT rows of the block's tile and iterates over tiles of the other operand, which cp.async loads
+ * into a double buffer. The accumulator layout of 16 x 8 scores is the A-operand layout of the next product, so that
+ * probabilities never leave registers. */
 #ifndef GP_CUDA_FLASH_CUH
 #define GP_CUDA_FLASH_CUH
 
@@ -13,9 +13,10 @@
 
 constexpr int FLASH_WARPS = 4, FLASH_THREADS = FLASH_WARPS * WARP;
 
-/* Where in a tile the 16 bytes of row `row` lie whose columns begin at 8 chunk. Rows are 16 bytes longer than they need
- * to be, an odd number of 16 bytes: so the 8 rows of a chunk that ldmatrix reads at once lie in all 32 banks. (Permuted
- * chunks would do without the 16 bytes, but not with one address and constants beyond it for a whole tile.) */
+/* Offset in a tile of the 16 bytes of row `row` whose columns start at 8 chunk. Rows are padded by 16 bytes, to an odd
+ * multiple of 16 bytes: so the 8 rows of a chunk that ldmatrix reads at once cover all 32 banks without conflicts. (A
+ * swizzle of the chunks would do without the padding, but then a tile could not be addressed by one register and
+ * constant offsets.) */
 template <int DP> constexpr int TILE_STRIDE = DP + 8;
 
 template <int DP> __device__ __forceinline__ int tile_at(int row, int chunk)
@@ -23,8 +24,8 @@ template <int DP> __device__ __forceinline__ int tile_at(int row, int chunk)
     return row * TILE_STRIDE<DP> + chunk * 8;
 }
 
-/* Begins to bring rows first .. first + ROWS - 1 of a head, by the whole block; zeros from row `end` and column D
- * on. */
+/* Issues cp.async loads, by the whole block, of rows first .. first + ROWS - 1 of a head; zeros from row `end` and from
+ * column D on. */
 template <int DP, int ROWS>
 __device__ __forceinline__ void load_tile(bf16 *tile, const bf16 *head, int64_t stride, int first, int end, int D)
 {
@@ -40,10 +41,10 @@ __device__ __forceinline__ void load_tile(bf16 *tile, const bf16 *head, int64_t 
         }
 }
 
-/* A warp's 16 MT rows of a tile as left sides of products, 16 columns k at a time: held in registers, or read from the
- * tile each time where they would take too many. */
-template <int DP, int MT, bool HELD> struct Rows {
-    uint32_t held[HELD ? MT : 1][HELD ? DP / 16 : 1][4];
+/* A warp's 16 MT rows of a tile as A operands of mma, 16 columns k at a time: as fragments in registers, or loaded by
+ * ldmatrix each time where they would take too many registers. */
+template <int DP, int MT, bool IN_REGISTERS> struct Rows {
+    uint32_t fragments[IN_REGISTERS ? MT : 1][IN_REGISTERS ? DP / 16 : 1][4];
     const bf16 *tile;
 
     __device__ __forceinline__ void read(uint32_t (&a)[4], int m, int k) const
@@ -51,34 +52,34 @@ template <int DP, int MT, bool HELD> struct Rows {
         int lane = threadIdx.x % WARP, row = (threadIdx.x / WARP * MT + m) * 16 + lane % 16;
         ldmatrix_x4(a, tile + tile_at<DP>(row, 2 * k + lane / 16));
     }
-    /* once the tile is there */
+    /* call after the tile has arrived */
     __device__ __forceinline__ void open(const bf16 *from)
     {
         tile = from;
-        if constexpr (HELD)
+        if constexpr (IN_REGISTERS)
 #pragma unroll
             for (int m = 0; m < MT; m++)
 #pragma unroll
                 for (int k = 0; k < DP / 16; k++)
-                    read(held[m][k], m, k);
+                    read(fragments[m][k], m, k);
     }
     __device__ __forceinline__ void get(uint32_t (&a)[4], int m, int k) const
     {
-        if constexpr (HELD) {
+        if constexpr (IN_REGISTERS) {
 #pragma unroll
             for (int i = 0; i < 4; i++)
-                a[i] = held[m][k][i];
+                a[i] = fragments[m][k][i];
         } else {
             read(a, m, k);
         }
     }
 };
 
-/* s = rows columns^T: s[m][n] is rows 16 m .. and columns 8 n .. of the product of a warp's rows with rows `first`
- * .. of a tile. */
-template <int DP, int MT, int NT, bool HELD>
-__device__ __forceinline__ void multiply(float (&s)[MT][NT][4], const Rows<DP, MT, HELD> &rows, const bf16 *tile,
-                                         int first)
+/* s = rows columns^T: s[m][n] is the 16 x 8 accumulator of the warp's rows 16 m .. with rows first + 8 n .. of a
+ * tile. */
+template <int DP, int MT, int NT, bool IN_REGISTERS>
+__device__ __forceinline__ void multiply(float (&s)[MT][NT][4], const Rows<DP, MT, IN_REGISTERS> &rows,
+                                         const bf16 *tile, int first)
 {
     int lane = threadIdx.x % WARP, row = first + lane / 16 * 8 + lane % 8;
 #pragma unroll
@@ -116,7 +117,7 @@ static __device__ __forceinline__ uint32_t pair_of(float low, float high)
     return word;
 }
 
-/* sum += p tile: p[m][n] as `multiply` leaves a product, rounded to bf16; its 8 NT columns are rows `first` .. of the
+/* sum += p tile: p[m][n] are accumulators of `multiply`, rounded to bf16; their 8 NT columns are rows `first` .. of the
  * tile. sum[m][j]: columns 8 j .. of the head. */
 template <int DP, int MT, int NT>
 __device__ __forceinline__ void weigh(float (&sum)[MT][DP / 8][4], const float (&p)[MT][NT][4], const bf16 *tile,
@@ -145,8 +146,8 @@ __device__ __forceinline__ void weigh(float (&sum)[MT][DP / 8][4], const float (
     }
 }
 
-/* out[first + r] = sum[r] * times[r] for a warp's 16 MT rows, through its own rows of a tile that nobody reads any
- * more, so that rows are written 16 bytes a lane, lane beside lane. times[m][i]: of row 16 m + 8 i + lane / 4. */
+/* out[first + r] = sum[r] * times[r] for a warp's 16 MT rows, transposed through the warp's own rows of a tile that is
+ * no longer read, so that rows are stored 16 bytes per lane, coalesced. times[m][i]: of row 16 m + 8 i + lane / 4. */
 template <int DP, int MT>
 __device__ __forceinline__ void store_rows(bf16 *head, int64_t stride, int first, int end, int D, bf16 *tile,
                                            const float (&sum)[MT][DP / 8][4], const float (&times)[MT][2])
@@ -173,7 +174,7 @@ __device__ __forceinline__ void store_rows(bf16 *head, int64_t stride, int first
     }
 }
 
-/* 2^x to two units in the last place; results too small for a normal number are 0. */
+/* 2^x to 2 ulp; subnormal results are flushed to 0. */
 static __device__ __forceinline__ float power_of_2(float x)
 {
 #ifdef GP_CUSIM
@@ -185,16 +186,17 @@ static __device__ __forceinline__ float power_of_2(float x)
 #endif
 }
 
-/* Dropout's draws for a head. T must be a multiple of 4, so that a draw is four keys of one query. Opened for each
- * tile: over the whole kernel it would take some thirty registers, with the keys of Philox's ten rounds. */
+/* Philox draws of dropout for a head. T must be a multiple of 4, so that one draw is four keys of one query. Opened
+ * anew for each tile: live over the whole kernel it would take some thirty registers, with the keys of Philox's ten
+ * rounds. */
 struct Draws {
     uint64_t seed;
     uint32_t sample, site, step;
     float p;
-    int64_t row0; /* of query 0, in draws */
-    int row;      /* draws a query */
+    int64_t row0; /* index of query 0's first draw */
+    int row;      /* draws per query */
 
-    template <class E> __device__ __forceinline__ void open(const Attention<E> &a, Share w)
+    template <class E> __device__ __forceinline__ void open(const Attention<E> &a, WorkTile w)
     {
         seed = a.mask.step->seed;
         sample = a.mask.step->sample0 + static_cast<uint32_t>(w.b);
@@ -204,7 +206,7 @@ struct Draws {
         row = a.T / 4;
         row0 = static_cast<int64_t>(w.h) * a.T * row;
     }
-    /* Keys k .. k + 3 of query q, k a multiple of 4: bit i is set where key k + i is kept. */
+    /* Keys k .. k + 3 of query q, k a multiple of 4: bit i is set if key k + i is kept. */
     __device__ __forceinline__ unsigned kept(int q, int k) const
     {
         int64_t group = row0 + static_cast<int64_t>(q) * row + k / 4;
@@ -217,9 +219,9 @@ struct Draws {
     }
 };
 
-/* For products of 16 MT queries q .. by 8 NT keys k ..: bit 4 n + e of kept[m] is set where this lane's element e of
- * product (m, n) is kept. A draw reaches two lanes, which each make one, of query lane / 4 or of that + 8. They are
- * made ahead of the scores, which leave no registers for them. */
+/* For accumulators of 16 MT queries q .. by 8 NT keys k ..: bit 4 n + e of kept[m] is set if this lane's element e of
+ * accumulator (m, n) is kept. A draw covers elements of two lanes: each of the two computes one draw, for query lane /
+ * 4 or that + 8, and they exchange them by shuffle. Computed before the scores, which leave no registers for it. */
 template <int MT, int NT>
 __device__ __forceinline__ void kept_by_query(unsigned (&kept)[MT], const Draws &draws, int q, int k)
 {
@@ -238,8 +240,8 @@ __device__ __forceinline__ void kept_by_query(unsigned (&kept)[MT], const Draws 
     }
 }
 
-/* For products of 16 keys k .. by 8 NT queries q ..: likewise. A draw reaches four lanes, and of the four that each
- * needs (two queries; keys lane / 4 and that + 8) each makes one. */
+/* The same for accumulators of 16 keys k .. by 8 NT queries q ... A draw covers elements of four lanes, and each lane
+ * needs four draws (two queries; keys lane / 4 and that + 8): each lane computes one of them. */
 template <int NT> __device__ __forceinline__ unsigned kept_by_key(const Draws &draws, int q, int k)
 {
     int lane = threadIdx.x % WARP, i = lane / 4 % 4;
@@ -256,7 +258,7 @@ template <int NT> __device__ __forceinline__ unsigned kept_by_key(const Draws &d
     return kept;
 }
 
-/* p times dropout's factors */
+/* p *= dropout's factors */
 template <int MT, int NT>
 __device__ __forceinline__ void drop(float (&p)[MT][NT][4], const unsigned (&kept)[MT], float scale)
 {

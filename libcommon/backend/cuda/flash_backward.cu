@@ -1,23 +1,23 @@
-/* flash_backward.cu: attention's backward on the tensor cores: bf16, heads up to 128 wide.
+/* flash_backward.cu: attention's backward pass on the tensor cores: bf16, head size <= 128.
  *
  * With s = q . k / sqrt(D), p = exp(s - lse), m dropout's factor, out = sum m p v:
  *   delta = dout . out,  ds = p (m (dout . v) - delta)
  *   dq = sum over k of ds k / sqrt(D),  dk = sum over q of ds q / sqrt(D),  dv = sum over q of m p dout
  *
- * Three kernels: delta and lse, row by row; dk and dv, a block a tile of keys, over the queries that see them; dq, a
- * block a tile of queries, over the keys. Each sum is one warp's, in order, without atomics. The price is that s and
- * dout . v are made twice: 7 products of T x T x D where one kernel would do with 5. The other ways to the same bits
- * every time cost more. Take a layer of GPT-2's smallest with 16 x 1024 tokens: the 2 products are 26 GFLOP, 0.06 ms
- * at 400 TFLOP/s. With 5 products a tile of keys would leave its part of dq in memory, to be added later: of each
- * number of dq, of which there are 12.6 million, 8.5 parts in fp32 for tiles of 64, written and read: 0.86 GB, 0.26
- * ms at an H100's 3.35 TB/s. And blocks that take turns to add would wait on each other. */
+ * Three kernels: delta and lse, one row at a time; dk and dv, one tile of keys per block, over the queries that see
+ * them; dq, one tile of queries per block, over the keys. Each sum is accumulated by one warp, in order, without
+ * atomics. The price is that s and dout . v are computed twice: 7 products of T x T x D instead of 5 in one kernel. The
+ * alternatives that are deterministic cost more. Take a layer of GPT-2 small with 16 x 1024 tokens: the 2 extra
+ * products are 26 GFLOP, 0.06 ms at 400 TFLOP/s. With 5 products each tile of keys would write its partial dq to
+ * memory, to be added later: dq has 12.6 million elements, each with 8.5 fp32 partial sums for tiles of 64, written and
+ * read: 0.86 GB, 0.26 ms at an H100's 3.35 TB/s. And blocks that add in turn would wait for each other. */
 #include "backend/cuda/flash.cuh"
 
 namespace
 {
 
-/* rows[q] = {lse[q] log2(e), dout[q] . out[q]}, head by head: dout, out (B,T,C), lse, rows (B,H,T). `lanes`
- * neighbouring lanes, a power of 2, have a row of a head, 16 bytes each. */
+/* rows[q] = {lse[q] log2(e), dout[q] . out[q]}          dout, out (B,T,C); lse, rows (B,H,T)
+ * `lanes` neighbouring lanes (a power of 2) own one row of one head, 16 bytes per lane. */
 __global__ void flash_rows(Attention<bf16> a, int lanes)
 {
     int64_t i = (static_cast<int64_t>(blockIdx.x) * FLASH_THREADS + threadIdx.x) / lanes; /* (b, t, h) */
@@ -37,9 +37,9 @@ __global__ void flash_rows(Attention<bf16> a, int lanes)
         a.rows[row] = make_float2(a.lse[row] * LOG2_E, sum);
 }
 
-/* p from a score: not above 1, since with scores of a million lse, in fp32, is off by more than nothing. unit: scale
- * log2(e); lse2: lse log2(e). Past the last query lse2, dout and delta are zeros, so what p is there changes
- * nothing. */
+/* p from a score, clamped to 1: for scores of a million the rounding error of lse in fp32 would make p larger. unit:
+ * scale log2(e); lse2: lse log2(e). Past the last query lse2, dout and delta are zeros, so the value of p there has no
+ * effect. */
 __device__ __forceinline__ float probability(float s, float unit, float lse2)
 {
     return power_of_2(fminf(0, fmaf(s, unit, -lse2)));
@@ -47,19 +47,18 @@ __device__ __forceinline__ float probability(float s, float unit, float lse2)
 
 /* ---- dq -------------------------------------------------------------------------------------------------- */
 
-/* rows: queries of a block; keys: of a tile, of which a warp takes `step` at a time. Registers hold DP MT / 2
- * numbers of dq, step MT scores and gradients of them and, where HELD, DP MT / 2 words of the queries and of dout.
- * MT = 2 halves what the products read of shared memory, which for MT = 1 takes as long as the tensor cores do.
- * Shared memory at 64: 72 KiB, at 128: 68. */
+/* rows: queries per block; keys: keys per tile, of which a warp takes `step` at a time. Registers per thread: DP MT / 2
+ * for dq, step MT for the scores and their gradients and, if IN_REGISTERS, DP MT / 2 for the queries and dout. MT = 2
+ * halves the shared-memory reads of the products, which for MT = 1 take as long as the tensor cores do. Shared memory
+ * at DP = 64: 72 KiB; at 128: 68. */
 template <int DP> struct QueryShape {
     static constexpr int MT = DP <= 64 ? 2 : 1, rows = 16 * MT * FLASH_WARPS, keys = DP <= 64 ? 64 : 32, step = 16;
-    static constexpr bool HELD = DP <= 64;
+    static constexpr bool IN_REGISTERS = DP <= 64;
     static constexpr int row_tile = rows * TILE_STRIDE<DP>, tile = keys * TILE_STRIDE<DP>;
     static constexpr size_t bytes = (2 * row_tile + 4 * tile) * sizeof(bf16);
 };
 
-/* s, scores, become p, and dp = dout . v becomes ds, for a warp's queries q .. and keys k ..; lse2, delta: of the
- * rows that a lane has. */
+/* s = p, and dp = dout . v becomes ds, for a warp's queries q .. and keys k ..; lse2, delta: of this lane's rows. */
 template <int MT, int NT>
 __device__ __forceinline__ void differentiate(float (&s)[MT][NT][4], float (&dp)[MT][NT][4], const Attention<bf16> &a,
                                               int q, int k, int count, const float (&lse2)[MT][2],
@@ -83,8 +82,9 @@ __device__ __forceinline__ void differentiate(float (&s)[MT][NT][4], float (&dp)
         }
 }
 
-/* dq of rows of dqkv (B,T,3C), from qkv, dout (B,T,C), lse and delta (B,H,T). A block has QueryShape<DP>::rows
- * queries of a head, a warp 16 MT of them. */
+/* dq in dqkv (B,T,3C), from qkv (B,T,3C), dout (B,T,C), lse and delta (B,H,T): equations above
+ * Block: QueryShape<DP>::rows queries of one head (work_tile_of); a warp owns 16 MT of them and iterates over the
+ * keys. */
 template <int DP, bool drops>
 __global__ void __launch_bounds__(FLASH_THREADS, 2) flash_backward_queries(Attention<bf16> a)
 {
@@ -92,7 +92,7 @@ __global__ void __launch_bounds__(FLASH_THREADS, 2) flash_backward_queries(Atten
     constexpr int MT = S::MT, NT = S::step / 8;
     DYNAMIC_SHARED(bf16, queries);
     bf16 *douts = queries + S::row_tile, *stages = douts + S::row_tile;
-    Share w = share_of(a, (a.T + S::rows - 1) / S::rows, true);
+    WorkTile w = work_tile_of(a, (a.T + S::rows - 1) / S::rows, true);
     int lane = threadIdx.x % WARP, tile0 = w.tile * S::rows, row0 = tile0 + threadIdx.x / WARP * 16 * MT;
     int count = a.keys_of(w.b), end = a.visible(min(tile0 + S::rows, a.T) - 1, count);
     const bf16 *keys = a.qkv + a.qkv_at(w.b, w.h, 1), *values = a.qkv + a.qkv_at(w.b, w.h, 2);
@@ -115,7 +115,7 @@ __global__ void __launch_bounds__(FLASH_THREADS, 2) flash_backward_queries(Atten
         }
     cp_async_wait(1);
     __syncthreads();
-    Rows<DP, MT, S::HELD> q, dout;
+    Rows<DP, MT, S::IN_REGISTERS> q, dout;
     q.open(queries);
     dout.open(douts);
     for (int k0 = 0, stage = 0; k0 < end; k0 += S::keys, stage ^= 1) {
@@ -127,7 +127,7 @@ __global__ void __launch_bounds__(FLASH_THREADS, 2) flash_backward_queries(Atten
             load_tile<DP, S::keys>(next + S::tile, values, a.qkv_stride(), k0 + S::keys, count, a.D);
             cp_async_commit();
         }
-        int seen = a.visible(row0 + 16 * MT - 1, count); /* by the warp's last query */
+        int seen = a.visible(row0 + 16 * MT - 1, count); /* keys that the warp's last query sees */
 #pragma unroll 1
         for (int k = 0; k < S::keys && k0 + k < seen; k += S::step) {
             unsigned kept[MT];
@@ -151,17 +151,17 @@ __global__ void __launch_bounds__(FLASH_THREADS, 2) flash_backward_queries(Atten
 
 /* ---- dk and dv ------------------------------------------------------------------------------------------- */
 
-/* rows: keys of a block; queries: of a tile, of which a warp takes `step` at a time. Registers hold DP numbers of dk
- * and dv, step scores and gradients of them and, where HELD, DP / 2 words of the keys and values: no room for MT =
- * 2, but for a third block a multiprocessor. Shared memory at 64: 55 KiB, at 128: 68. */
+/* rows: keys per block; queries: queries per tile, of which a warp takes `step` at a time. Registers per thread: DP for
+ * dk and dv, step for the scores and their gradients and, if IN_REGISTERS, DP / 2 for the keys and values: too many for
+ * MT = 2, few enough for a third block per multiprocessor. Shared memory at DP = 64: 55 KiB; at 128: 68. */
 template <int DP> struct KeyShape {
     static constexpr int rows = 16 * FLASH_WARPS, queries = DP <= 64 ? 64 : 32, step = 16;
-    static constexpr bool HELD = DP <= 64;
+    static constexpr bool IN_REGISTERS = DP <= 64;
     static constexpr int row_tile = rows * TILE_STRIDE<DP>, tile = queries * TILE_STRIDE<DP>;
     static constexpr size_t bytes = (2 * row_tile + 4 * tile) * sizeof(bf16) + 2 * queries * sizeof(float2);
 };
 
-/* Begins to bring QUERIES rows' statistics; zeros past the end. */
+/* Issues cp.async loads of `rows` (lse, delta) for QUERIES queries; zeros past the end. */
 template <int QUERIES>
 __device__ __forceinline__ void load_rows(float2 *to, const Attention<bf16> &a, const float2 *rows, int first)
 {
@@ -170,7 +170,8 @@ __device__ __forceinline__ void load_rows(float2 *to, const Attention<bf16> &a, 
         cp_async_8(to + t, rows + first + t, first + t < a.T);
 }
 
-/* As above, with keys k .. in rows and queries q .. in columns, whose statistics are in shared memory. */
+/* As differentiate, transposed: keys k .. are the rows, queries q .. the columns, whose lse and delta are in shared
+ * memory. */
 template <int NT>
 __device__ __forceinline__ void differentiate_by_key(float (&s)[1][NT][4], float (&dp)[1][NT][4],
                                                      const Attention<bf16> &a, int q, int k, int count,
@@ -190,9 +191,10 @@ __device__ __forceinline__ void differentiate_by_key(float (&s)[1][NT][4], float
         }
 }
 
-/* dk and dv of rows of dqkv. A block has 64 keys of a head, a warp 16 of them, and goes over the queries that see
- * them, with scores and their gradients transposed: keys in rows, so that what weighs dout and the queries is at
- * hand. */
+/* dk and dv in dqkv (B,T,3C), from qkv (B,T,3C), dout (B,T,C), lse and delta (B,H,T): equations above
+ * Block: 64 keys of one head (work_tile_of), a warp owns 16 of them and iterates over the queries that see them. Scores
+ * and their gradients are computed transposed, keys in rows, so that the weights of dout and of the queries are already
+ * A operands. */
 template <int DP, bool drops>
 __global__ void __launch_bounds__(FLASH_THREADS, DP <= (drops ? 32 : 64) ? 3 : 2) flash_backward_keys(Attention<bf16> a)
 {
@@ -201,10 +203,10 @@ __global__ void __launch_bounds__(FLASH_THREADS, DP <= (drops ? 32 : 64) ? 3 : 2
     DYNAMIC_SHARED(bf16, keys);
     bf16 *values = keys + S::row_tile, *stages = values + S::row_tile;
     float2 *row_stages = reinterpret_cast<float2 *>(stages + 4 * S::tile);
-    Share w = share_of(a, (a.T + S::rows - 1) / S::rows, false);
+    WorkTile w = work_tile_of(a, (a.T + S::rows - 1) / S::rows, false);
     int tile0 = w.tile * S::rows, row0 = tile0 + threadIdx.x / WARP * 16, count = a.keys_of(w.b);
     int begin = a.causal ? tile0 : 0, end = tile0 < count ? a.T : 0;
-    int first = row0 < count ? (a.causal ? row0 : 0) : a.T; /* query that sees a key of this warp */
+    int first = row0 < count ? (a.causal ? row0 : 0) : a.T; /* first query that sees a key of this warp */
     const float2 *rows = a.rows + a.row_at(w.b, w.h);
     const bf16 *queries = a.qkv + a.qkv_at(w.b, w.h, 0), *douts = a.dout + a.out_at(w.b, w.h);
     load_tile<DP, S::rows>(keys, a.qkv + a.qkv_at(w.b, w.h, 1), a.qkv_stride(), tile0, count, a.D);
@@ -216,7 +218,7 @@ __global__ void __launch_bounds__(FLASH_THREADS, DP <= (drops ? 32 : 64) ? 3 : 2
     cp_async_commit();
     cp_async_wait(1);
     __syncthreads();
-    Rows<DP, 1, S::HELD> k, v;
+    Rows<DP, 1, S::IN_REGISTERS> k, v;
     k.open(keys);
     v.open(values);
     float dk[1][DP / 8][4] = {}, dv[1][DP / 8][4] = {};

@@ -1,35 +1,36 @@
-/* flash_forward.cu: attention's forward on the tensor cores (Dao et al. 2022; Dao 2023): bf16, heads up to 128 wide.
+/* flash_forward.cu: attention's forward pass on the tensor cores (Dao et al. 2022; Dao 2023): bf16, head size <= 128.
  *
- * What it is worth: with causal rows of T = 1024, GPT-2's smallest spends on each token 19 MFLOP here and 66 in
- * backward (flash_backward.cu), beside 744 in its linear layers: a tenth of the arithmetic, and more of the time,
- * since exponentials and shuffles stand between the products.
+ * Its share of the work: with a causal mask and T = 1024, GPT-2 small spends 19 MFLOP per token here and 66 in backward
+ * (flash_backward.cu), and 744 in its linear layers: a tenth of the arithmetic, and more of the time, since
+ * exponentials and shuffles stand between the products.
  *
- * One pass over the keys with each row's running maximum and sum; out is scaled once, at the end. For each score
- * there are 2 D multiplications with addition, of which a multiprocessor does 1024 a cycle (A100), and one
- * exponential, of which it does 16: at D = 64 half as long again, so two blocks a multiprocessor keep both busy.
- * Each fragment of keys and values is used for MT = 2 groups of 16 rows: 1 cycle of shared memory for 2 of the
- * tensor cores. */
+ * One pass over the keys with a running maximum and sum for each row (online softmax); out is scaled once, at the end.
+ * Each score costs 2 D multiply-adds, of which a multiprocessor does 1024 per cycle (A100), and one exponential, of
+ * which it does 16 per cycle: at D = 64 half as long again, so two blocks per multiprocessor keep both units busy. Each
+ * fragment of keys and values is used for MT = 2 groups of 16 rows: 1 cycle of shared memory per 2 cycles of the tensor
+ * cores. */
 #include "backend/cuda/flash.cuh"
 
 namespace
 {
 
-/* rows: queries of a block; keys: of a tile. Registers hold DP MT / 2 numbers of the output, keys MT / 2 scores and,
- * where HELD, DP MT / 4 words of the queries, of 255: two blocks a multiprocessor. Where more would not fit (wide
- * heads, dropout's draws) a tile has half as many keys. Shared memory at 64: 54 KiB, with dropout 36; at 128: 68. */
+/* rows: queries per block; keys: keys per tile. Registers per thread: DP MT / 2 for the output, keys MT / 2 for the
+ * scores and, if IN_REGISTERS, DP MT / 4 for the queries, of 255: two blocks per multiprocessor. Where that would not
+ * fit (large heads, dropout's draws) a tile has half as many keys. Shared memory at DP = 64: 54 KiB, with dropout 36;
+ * at 128: 68. */
 template <int DP, bool drops> struct Shape {
     static constexpr int MT = 2, rows = 16 * MT * FLASH_WARPS, keys = DP <= (drops ? 32 : 64) ? 64 : 32;
-    static constexpr bool HELD = DP <= 64;
+    static constexpr bool IN_REGISTERS = DP <= 64;
     static constexpr int NT = keys / 8, tile = keys * TILE_STRIDE<DP>;
     static constexpr size_t bytes = (rows * TILE_STRIDE<DP> + 4 * tile) * sizeof(bf16);
 };
 
-/* A row's running softmax: for rows 16 m + lane / 4 and that + 8 of a warp. */
+/* Online softmax of a warp's rows: this lane has rows 16 m + lane / 4 and that + 8. */
 template <int MT> struct Softmax {
-    float most[MT][2];  /* the largest score */
-    float total[MT][2]; /* the sum of exponentials, a quarter of it in each lane */
+    float row_max[MT][2]; /* running maximum of the scores */
+    float total[MT][2];   /* running sum of exponentials; each of 4 lanes has a partial sum */
 
-    /* s becomes exp(scale (s - most)); sum fades by what `most` has grown. unit: scale log2(e) */
+    /* s = exp(scale (s - row_max)); sum and total are rescaled by the change of row_max. unit: scale log2(e) */
     template <int NT, int J>
     __device__ __forceinline__ void step(float (&s)[MT][NT][4], float (&sum)[MT][J][4], float unit)
     {
@@ -37,14 +38,14 @@ template <int MT> struct Softmax {
         for (int m = 0; m < MT; m++)
 #pragma unroll
             for (int i = 0; i < 2; i++) {
-                float peak = most[m][i], add = 0;
+                float new_max = row_max[m][i], add = 0;
 #pragma unroll
                 for (int n = 0; n < NT; n++)
-                    peak = fmaxf(peak, fmaxf(s[m][n][2 * i], s[m][n][2 * i + 1]));
-                peak = fmaxf(peak, __shfl_xor_sync(ALL_LANES, peak, 1));
-                peak = fmaxf(peak, __shfl_xor_sync(ALL_LANES, peak, 2));
-                float fade = power_of_2((most[m][i] - peak) * unit), zero = peak * unit;
-                most[m][i] = peak;
+                    new_max = fmaxf(new_max, fmaxf(s[m][n][2 * i], s[m][n][2 * i + 1]));
+                new_max = fmaxf(new_max, __shfl_xor_sync(ALL_LANES, new_max, 1));
+                new_max = fmaxf(new_max, __shfl_xor_sync(ALL_LANES, new_max, 2));
+                float rescale = power_of_2((row_max[m][i] - new_max) * unit), zero = new_max * unit;
+                row_max[m][i] = new_max;
 #pragma unroll
                 for (int n = 0; n < NT; n++)
 #pragma unroll
@@ -52,17 +53,17 @@ template <int MT> struct Softmax {
                         s[m][n][e] = power_of_2(fmaf(s[m][n][e], unit, -zero));
                         add += s[m][n][e];
                     }
-                total[m][i] = total[m][i] * fade + add;
+                total[m][i] = total[m][i] * rescale + add;
 #pragma unroll
                 for (int j = 0; j < J; j++) {
-                    sum[m][j][2 * i] *= fade;
-                    sum[m][j][2 * i + 1] *= fade;
+                    sum[m][j][2 * i] *= rescale;
+                    sum[m][j][2 * i + 1] *= rescale;
                 }
             }
     }
 };
 
-/* Scores of keys that a query does not see become -inf. q, k: the warp's first query, the tile's first key. */
+/* Masks the scores of keys that a query does not see with -inf. q, k: the warp's first query, the tile's first key. */
 template <int MT, int NT>
 __device__ __forceinline__ void hide(float (&s)[MT][NT][4], const Attention<bf16> &a, int q, int k, int count)
 {
@@ -82,15 +83,16 @@ __device__ __forceinline__ void hide(float (&s)[MT][NT][4], const Attention<bf16
 }
 
 /* out[q] = sum over visible k of m p[k] v[k],  p = softmax(q . k / sqrt(D));  lse[q] = log sum exp
- * qkv (B,T,3C) of rows [q | k | v], out (B,T,C), lse (B,H,T) or null. A block has S::rows queries of a head, a
- * warp 32 of them. One barrier a tile of keys: behind it the tile is there for all and the other stage is free. */
+ * qkv (B,T,3C) of rows [q | k | v], out (B,T,C), lse (B,H,T) or null; m: dropout's factors. Block: S::rows queries of
+ * one head (work_tile_of); a warp owns 32 of them. One barrier per tile of keys: after it the tile is visible to all
+ * warps and the other buffer is free. */
 template <int DP, bool drops> __global__ void __launch_bounds__(FLASH_THREADS, 2) flash_forward(Attention<bf16> a)
 {
     using S = Shape<DP, drops>;
     constexpr int MT = S::MT;
     DYNAMIC_SHARED(bf16, queries);
     bf16 *stages = queries + S::rows * TILE_STRIDE<DP>;
-    Share w = share_of(a, (a.T + S::rows - 1) / S::rows, true);
+    WorkTile w = work_tile_of(a, (a.T + S::rows - 1) / S::rows, true);
     int lane = threadIdx.x % WARP, tile0 = w.tile * S::rows, row0 = tile0 + threadIdx.x / WARP * 16 * MT;
     int count = a.keys_of(w.b), end = a.visible(min(tile0 + S::rows, a.T) - 1, count);
     const bf16 *keys = a.qkv + a.qkv_at(w.b, w.h, 1), *values = a.qkv + a.qkv_at(w.b, w.h, 2);
@@ -101,13 +103,13 @@ template <int DP, bool drops> __global__ void __launch_bounds__(FLASH_THREADS, 2
     cp_async_commit();
     cp_async_wait(1);
     __syncthreads();
-    Rows<DP, MT, S::HELD> q;
+    Rows<DP, MT, S::IN_REGISTERS> q;
     q.open(queries);
     float sum[MT][DP / 8][4] = {}, times[MT][2];
     Softmax<MT> softmax = {};
 #pragma unroll
     for (int m = 0; m < MT; m++)
-        softmax.most[m][0] = softmax.most[m][1] = -INFINITY;
+        softmax.row_max[m][0] = softmax.row_max[m][1] = -INFINITY;
     for (int k0 = 0, stage = 0; k0 < end; k0 += S::keys, stage ^= 1) {
         bf16 *tile = stages + stage * 2 * S::tile, *next = stages + (stage ^ 1) * 2 * S::tile;
         cp_async_wait(0);
@@ -118,7 +120,7 @@ template <int DP, bool drops> __global__ void __launch_bounds__(FLASH_THREADS, 2
             cp_async_commit();
         }
         if (k0 >= a.visible(row0 + 16 * MT - 1, count))
-            continue; /* above the diagonal for this warp; the first tile never is, so `most` is finite from there on */
+            continue; /* above the diagonal for this warp; the first tile never is, so row_max is finite after it */
         unsigned kept[MT];
         if (drops) {
             Draws draws;
@@ -145,7 +147,7 @@ template <int DP, bool drops> __global__ void __launch_bounds__(FLASH_THREADS, 2
             times[m][i] = end > 0 ? 1 / total : 0;
             int row = row0 + 16 * m + 8 * i + lane / 4;
             if (a.lse && lane % 4 == 0 && row < a.T)
-                a.lse[a.row_at(w.b, w.h) + row] = softmax.most[m][i] * a.scale + logf(total);
+                a.lse[a.row_at(w.b, w.h) + row] = softmax.row_max[m][i] * a.scale + logf(total);
         }
     store_rows<DP, MT>(a.out + a.out_at(w.b, w.h), a.out_stride(), row0, a.T, a.D, queries, sum, times);
 }

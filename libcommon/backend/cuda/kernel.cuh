@@ -1,5 +1,5 @@
-/* kernel.cuh: what kernels share: numbers as they are stored, sixteen bytes at a time, sums over a warp and a block,
- * and dropout's mask. */
+/* kernel.cuh: shared by all kernels: conversion of stored elements, 16-byte vector access, warp and block reductions,
+ * dropout masks. */
 #ifndef GP_CUDA_KERNEL_CUH
 #define GP_CUDA_KERNEL_CUH
 
@@ -20,7 +20,7 @@ static __device__ __forceinline__ float to_float(bf16 x)
     return __bfloat162float(x);
 }
 
-/* To nearest, ties to even. */
+/* Round to nearest, ties to even. */
 template <class T> __device__ __forceinline__ T from_float(float x);
 template <> __device__ __forceinline__ float from_float<float>(float x)
 {
@@ -31,7 +31,7 @@ template <> __device__ __forceinline__ bf16 from_float<bf16>(float x)
     return __float2bfloat16_rn(x);
 }
 
-/* Sixteen bytes of T, moved at once; at a multiple of 16 bytes. */
+/* 16 bytes of T, one vector load or store; the address is a multiple of 16. */
 template <class T> struct alignas(16) Pack {
     static constexpr int size = 16 / sizeof(T);
     T v[size];
@@ -46,7 +46,21 @@ template <class T> __device__ __forceinline__ void store_pack(T *p, const Pack<T
     *reinterpret_cast<Pack<T> *>(p) = v;
 }
 
-/* Whether packs may be used on rows of `columns` at these addresses (host's side). */
+/* W elements of T as one vector load or store, at an address that is a multiple of their size. */
+template <class T, int W> struct alignas(W * sizeof(T)) Vec {
+    T v[W];
+};
+
+template <int W, class T> __device__ __forceinline__ Vec<T, W> load_vec(const T *p)
+{
+    return *reinterpret_cast<const Vec<T, W> *>(p);
+}
+template <int W, class T> __device__ __forceinline__ void store_vec(T *p, const Vec<T, W> &v)
+{
+    *reinterpret_cast<Vec<T, W> *>(p) = v;
+}
+
+/* Host: whether rows of `columns` elements at these addresses can be accessed in packs. */
 template <class T>
 static inline bool packable(int64_t columns, const void *a, const void *b = nullptr, const void *c = nullptr,
                             const void *d = nullptr)
@@ -56,7 +70,7 @@ static inline bool packable(int64_t columns, const void *a, const void *b = null
     return columns % Pack<T>::size == 0 && bits % 16 == 0;
 }
 
-/* The sum over a warp, in every lane; always added in the same order. */
+/* Warp sum by butterfly shuffle: the result in every lane, always added in the same order. */
 static __device__ __forceinline__ float warp_sum(float x)
 {
 #pragma unroll
@@ -79,8 +93,8 @@ static __device__ __forceinline__ float warp_max(float x)
     return x;
 }
 
-/* The sum over a block of any whole number of warps, in every thread. scratch: shared, one of T a warp. Every thread
- * has to come; scratch may be used again at once. */
+/* Block sum, in every thread; blockDim.x is a multiple of WARP. scratch: shared, one T per warp; may be reused at once.
+ * All threads of the block must call it. */
 template <class T> __device__ __forceinline__ T block_sum(T x, T *scratch)
 {
     unsigned warps = blockDim.x / WARP;
@@ -95,14 +109,14 @@ template <class T> __device__ __forceinline__ T block_sum(T x, T *scratch)
     return sum;
 }
 
-/* Dropout's mask (gp_dropout in backend.h), four elements a draw. Without dropout step is null. */
+/* Dropout's mask (gp_dropout in backend.h): one Philox draw for four elements. step is null without dropout. */
 struct Mask {
     const gp_step *step;
     float p, scale;
     uint32_t site;
 };
 
-/* On the host: for a launch. */
+/* Host: the argument for a launch. */
 static inline Mask mask_of(const gp_dropout &d)
 {
     if (!d.step || d.p == 0)
@@ -111,7 +125,7 @@ static inline Mask mask_of(const gp_dropout &d)
     return {d.step, d.p, 1 / (1 - d.p), d.site};
 }
 
-/* The factors, 0 or scale, of elements 4 group .. 4 group + 3 of a sample of this batch. */
+/* Dropout's factors, 0 or scale, of elements 4 group .. 4 group + 3 of a sample of this batch. */
 static __device__ __forceinline__ void mask_factors(const Mask &m, int64_t sample, int64_t group, float (&factor)[4])
 {
     gp_philox r = gp_philox4x32(m.step->seed, static_cast<uint32_t>(group),
@@ -121,7 +135,7 @@ static __device__ __forceinline__ void mask_factors(const Mask &m, int64_t sampl
         factor[i] = gp_uniform(r.v[i]) >= m.p ? m.scale : 0;
 }
 
-/* One element's factor; for rows that do not begin at a multiple of four. */
+/* The factor of one element, for rows that do not start at a multiple of four. */
 static __device__ __forceinline__ float mask_factor(const Mask &m, int64_t sample, int64_t element)
 {
     float f[4];

@@ -1,11 +1,12 @@
-/* matmul.cu: how a product is made: by cuBLASLt in one kernel, epilogue and all; or, where it has none for that or
- * another is faster, by cuBLASLt and a second kernel for the epilogue; or by the plain kernel. */
+/* matmul.cu: dispatch of a product: to cuBLASLt with a fused epilogue; or, where it has no algorithm for that or
+ * another way is faster, to cuBLASLt and a second kernel for the epilogue; or to the plain kernel. */
 #include "backend/cuda/activation.cuh"
 #include "backend/cuda/product.cuh"
 
 #include <cstdio>
 
-/* Hopper wants 32 MiB to split k. Behind what cuBLASLt gets is room for a bias's gradient, of up to so many numbers. */
+/* cuBLASLt's recommendation for Hopper: 32 MiB, for split-K. It is followed by the sums of a bias gradient, max SUMS of
+ * them. */
 #ifdef GP_CUSIM
 constexpr size_t WORKSPACE = 256 << 10;
 constexpr int64_t SUMS = 1 << 10;
@@ -32,10 +33,10 @@ float *matmul_sums(const gp_backend *be)
     return reinterpret_cast<float *>(workspace + WORKSPACE);
 }
 
-/* GELU in the product's own kernel pays on Hopper, where other warps multiply meanwhile: on an H200 `fc` of GPT-2 124M
- * took
- * 0.58 ms with it and 0.79 ms without. On sm_120 it is said to cost a fifth, so later GPUs have to be measured first. A
- * bias's gradient beside its weight's costs more than in a kernel of its own: 1.66 ms a layer against 1.59. */
+/* Defaults as measured. GELU fused into the product is faster on Hopper, where other warps multiply meanwhile: on an
+ * H200 `fc` of GPT-2 124M took 0.58 ms with it and 0.79 ms without. On sm_120 it is reported to cost a fifth, so later
+ * GPUs have to be measured first. A bias gradient fused into the weight gradient is slower than a kernel of its own:
+ * 1.66 ms a layer against 1.59. */
 int matmul_open(gp_backend *be)
 {
     CudaState *s = state_of(be);
@@ -74,7 +75,7 @@ void gp_cuda_allow_products(gp_backend *be, unsigned ways)
     state_of(be)->matmuls->ways = ways;
 }
 
-/* ---- the epilogue by itself ------------------------------------------------------------------------------ */
+/* ---- the epilogue as a separate kernel ------------------------------------------------------------------- */
 
 constexpr int FINISH_THREADS = 128;
 
@@ -86,33 +87,33 @@ template <class In, class Out> struct Finish {
     int64_t N, ldab, ldd;
 };
 
-/* d = bias in every row;  d = gelu(ab);  d = ab gelu'(pre)
- * ab, d (M,N) with row pitches; pre (M,N); bias (N). Block (m,j): a piece of row m, a pack of W numbers a thread. d may
- * be ab. Writes (=). */
+/* d = bias in every row;  d = gelu(ab);  d = ab gelu'(pre)          ab, d (M,N) with row strides; pre (M,N); bias (N)
+ * Grid: (M, N / (FINISH_THREADS W)). Block (m,j): FINISH_THREADS W columns of row m, W per thread. d may be ab. Writes
+ * (=). */
 template <class In, class Out, int W>
 __global__ void __launch_bounds__(FINISH_THREADS) finish(const __grid_constant__ Finish<In, Out> f)
 {
     int64_t m = blockIdx.x, n = (static_cast<int64_t>(blockIdx.y) * FINISH_THREADS + threadIdx.x) * W;
     if (n >= f.N)
         return;
-    Some<Out, W> out;
+    Vec<Out, W> out;
     if (!f.ab) {
-        Some<In, W> bias = load_some<W>(f.bias + n);
+        Vec<In, W> bias = load_vec<W>(f.bias + n);
 #pragma unroll
         for (int i = 0; i < W; i++)
             out.v[i] = from_float<Out>(to_float(bias.v[i]));
     } else if (f.pre) {
-        Some<Out, W> ab = load_some<W>(f.ab + m * f.ldab + n), pre = load_some<W>(f.pre + m * f.N + n);
+        Vec<Out, W> ab = load_vec<W>(f.ab + m * f.ldab + n), pre = load_vec<W>(f.pre + m * f.N + n);
 #pragma unroll
         for (int i = 0; i < W; i++)
             out.v[i] = from_float<Out>(to_float(ab.v[i]) * act_slope(GP_ACT_GELU_TANH, to_float(pre.v[i])));
     } else {
-        Some<Out, W> ab = load_some<W>(f.ab + m * f.ldab + n);
+        Vec<Out, W> ab = load_vec<W>(f.ab + m * f.ldab + n);
 #pragma unroll
         for (int i = 0; i < W; i++)
             out.v[i] = from_float<Out>(act_value(GP_ACT_GELU_TANH, to_float(ab.v[i])));
     }
-    store_some<W>(f.d + m * f.ldd + n, out);
+    store_vec<W>(f.d + m * f.ldd + n, out);
 }
 
 template <class In, class Out>
@@ -133,7 +134,7 @@ static void run_finish(gp_backend *be, const Product *p, const void *ab, int64_t
         RUN(be, (finish<In, Out, 1>), dim3(rows, blocks_for(p->N, FINISH_THREADS)), FINISH_THREADS, 0, f);
 }
 
-/* What `finish` does, in the product's types: with ab null the bias, with `slope` the slope, else GELU. */
+/* Launches `finish` for the product's types: ab null: bias; `slope`: GELU's derivative; else GELU. */
 static void finish_apart(gp_backend *be, const Product *p, const void *ab, int64_t ldab, bool slope)
 {
     if (p->in == GP_F32)
@@ -151,9 +152,9 @@ static bool has_gelu(const Product *p)
     return p->epilogue == Epilogue::gelu || p->epilogue == Epilogue::gelu_slope;
 }
 
-/* GELU in fp32 is our own: the library's is made of an approximate tanh, 2e-5 off, which bf16 does not show. With a
- * bias and no part beside the product, the bias goes into every row first and the product adds to it, so that the sum
- * is rounded once, as in an epilogue. */
+/* In fp32 GELU is our own kernel: the library's uses an approximate tanh, 2e-5 off, which does not show in bf16. With a
+ * bias and nothing fused, the bias is written to every row first and the product adds to it, so that the sum is rounded
+ * once, as in a fused epilogue. */
 int matmul_ways(const Product *p, unsigned allowed, unsigned ways[MAX_WAYS])
 {
     const int64_t sums = p->a_sums ? p->M : p->b_sums ? p->N : 0;
@@ -240,7 +241,7 @@ static void check_product(const Product *p)
     BUG_ON(p->b_sums && (p->b_transposed || p->epilogue != Epilogue::none));
 }
 
-/* What was chosen for it, where something was; else the first way that can be had. */
+/* Uses the way that was chosen for the product, if any; else the first that is available. */
 void matmul(gp_backend *be, const Product *p)
 {
     Matmuls *m = matmuls_of(be);

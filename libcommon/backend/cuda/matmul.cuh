@@ -1,9 +1,10 @@
-/* matmul.cuh: the matrix products of this backend, by cuBLASLt or, where it has none for a shape, by a plain kernel.
+/* matmul.cuh: the matrix products of this backend, by cuBLASLt or, where it has no algorithm for a shape, by a plain
+ * kernel.
  *
  *     D (M,N) = epilogue(A (M,K) B (K,N) + beta D)          all row-major; sums in fp32
  *
- * Row-major with either operand stored transposed: a product with W stored (I,O), and with the head's (V,C), are the
- * same call; nothing is ever transposed in memory. */
+ * Either operand may be stored transposed: a product with W stored (I,O), and with the head's (V,C), are the same call;
+ * nothing is ever transposed in memory. */
 #ifndef GP_CUDA_MATMUL_CUH
 #define GP_CUDA_MATMUL_CUH
 
@@ -26,33 +27,36 @@ struct Product {
     Epilogue epilogue;
     const void *bias; /* (N) of type `in`, or null */
     void *pre;        /* (M,N) of type `out`, dense: written by gelu (unless null), read by gelu_slope */
-    int64_t lda, ldd; /* elements from a row of A, or D, as stored to the next; 0: dense */
-    float *a_sums;    /* (M) += the sums of A over k, or null; A is stored transposed then */
-    float *b_sums;    /* (N) += the sums of B over k, or null; B is not then. Not both, and no epilogue with them */
+    int64_t lda, ldd; /* row strides, in elements, of A and D as stored; 0: dense */
+    float *a_sums;    /* (M) += the sums of A over k, or null; needs a_transposed */
+    /* (N) += the sums of B over k, or null; needs !b_transposed. Not both, and no epilogue with them */
+    float *b_sums;
 };
 
-/* fp32 gives fp32, bf16 gives either. */
+/* Input fp32: output fp32; input bf16: output fp32 or bf16. */
 void matmul(gp_backend *be, const Product *p);
 
-/* The first bytes of the workspace are matmul's (and column_sums'); an op that calls it has its own behind them:
+/* The first bytes of the workspace are matmul's (and column_sums'); an op that calls it places its own after them:
  *     char *mine = static_cast<char *>(cuda_workspace(be, matmul_workspace(be) + bytes)) + matmul_workspace(be); */
 size_t matmul_workspace(const gp_backend *be);
 
-/* For the device's opening and closing: 0, or -1 when cuBLASLt is missing. */
+/* Called when the device is opened and closed: 0, or -1 if cuBLASLt is missing. */
 int matmul_open(gp_backend *be);
 void matmul_close(gp_backend *be);
 
-/* A weight's numbers as the products read them: the weight itself where it has their dtype, or the slot's bf16. */
+/* A weight's data as the products read it: the weight itself where it has their dtype, else the bf16 copy in its
+ * slot. */
 const void *weight_data(const gp_backend *be, const gp_weight *w);
 /* Its bias in the same dtype; null where it has none. */
 const void *weight_bias(const gp_backend *be, const gp_weight *w);
 int64_t weight_inputs(const gp_weight *w);
 int64_t weight_outputs(const gp_weight *w);
-/* Outputs that these two hold: all, and for the head in bf16 zeros up to a multiple of 64. */
-int64_t weight_outputs_held(const gp_backend *be, const gp_weight *w);
+/* Number of outputs as stored: O, and for the head in bf16 padded with zeros to a multiple of GP_PAD_ROWS. */
+int64_t weight_outputs_padded(const gp_backend *be, const gp_weight *w);
 
-/* sums(c) += sum over r of x(r,c); x (rows,columns) as activations are stored, with `pitch` elements from a row to the
- * next (0: dense); sums in fp32, deterministic. */
+/* sums(c) += sum over r of x(r,c)          x (rows,columns) in the type of stored activations, row stride `pitch` (0:
+ * dense)
+ * Sums in fp32, deterministic. */
 void column_sums(gp_backend *be, const void *x, int64_t rows, int64_t columns, float *sums, int64_t pitch = 0);
 
 #endif

@@ -1,5 +1,5 @@
-/* matmul_choice.cu: the way in which each product is made, where that is not what the heuristic names first: measured
- * here; recorded with the run, and repeated; or what was left when the library refused another. */
+/* matmul_choice.cu: selects the way and algorithm of each product, where they are not the heuristic's first: measured
+ * here; or recorded with the run and reused; or the fallback after the library refused another. */
 #include "backend/cuda/product.cuh"
 
 #include <cinttypes>
@@ -8,22 +8,22 @@
 #include <cstdlib>
 #include <cstring>
 
-/* As many of the heuristic's algorithms are tried in a way, and so many ways. */
+/* Candidates: ALGORITHMS of the heuristic's algorithms for each way, of max WAYS ways. */
 constexpr int ALGORITHMS = 8, WAYS = 2, CANDIDATES = ALGORITHMS * WAYS;
 
-/* What is nearer to the default's time than this is not faster, but luck. */
+/* A smaller gain over the default is noise. */
 constexpr double GAIN = 0.99;
 
-/* be->choices[i] is in words what m->choices[i] is. */
+/* m->choices[i] in binary form; be->choices[i] is the same as text. */
 struct AlgorithmChoice {
     Problem problem;
-    bool met; /* the product was: problem is its own */
+    bool met; /* the product has occurred, and `problem` is set */
     bool usable, has_algorithm;
     unsigned parts;
     cublasLtMatmulAlgo_t algorithm;
 };
 
-/* ---- words ----------------------------------------------------------------------------------------------- */
+/* ---- text form ------------------------------------------------------------------------------------------- */
 
 static const struct {
     unsigned parts;
@@ -54,7 +54,7 @@ static bool parse_way(const char *name, unsigned *parts)
     return false;
 }
 
-/* All of its Problem, in words. */
+/* The text form of its Problem. */
 static void name_product(const gp_backend *be, const Product *p, char *text, size_t size)
 {
     Product dense = *p;
@@ -64,7 +64,7 @@ static void name_product(const gp_backend *be, const Product *p, char *text, siz
         snprintf(pitch, sizeof pitch, ", rows of %" PRId64 " and %" PRId64, product_lda(p), product_ldd(p));
     uint64_t bits = matmul_problem(p).bits;
     for (int i = 0; i < 3; i++)
-        if (!(bits >> 32 >> (2 - i) & 1)) /* an address that is no multiple of 16 */
+        if (!(bits >> 32 >> (2 - i) & 1)) /* not aligned to 16 bytes */
             snprintf(aligned + strlen(aligned), sizeof aligned - strlen(aligned), "%c", "abd"[i]);
     snprintf(text, size, "%" PRId64 "x%" PRId64 "x%" PRId64 " %c%c %s %s%s%s%s%s%s%s%s%s", p->M, p->N, p->K,
              p->a_transposed ? 'T' : 'N', p->b_transposed ? 'T' : 'N',
@@ -82,7 +82,8 @@ static void name_product(const gp_backend *be, const Product *p, char *text, siz
              pitch, *aligned ? ", odd " : "", aligned);
 }
 
-/* (8 words) as 128 digits; it is what the library documents to be kept and given back to the same version. */
+/* Eight 64-bit words as 128 hexadecimal digits. cuBLASLt documents that an algorithm may be stored and reused with the
+ * same version. */
 static void print_algorithm(const cublasLtMatmulAlgo_t *algorithm, char *text, size_t size)
 {
     int n = 0;
@@ -157,7 +158,7 @@ int gp_cuda_choose_product(gp_backend *be, const gp_product_choice *choice)
     unsigned parts;
     cublasLtMatmulAlgo_t algorithm = {};
     if (!parse_way(choice->way, &parts) || (*choice->algorithm && !parse_algorithm(choice->algorithm, &algorithm)))
-        return fail("%s: way %s with algorithm \"%s\" is none of backend cuda's", choice->product, choice->way,
+        return fail("%s: backend cuda does not know way %s with algorithm \"%s\"", choice->product, choice->way,
                     choice->algorithm);
     AlgorithmChoice *c = add_choice(be);
     c->parts = parts;
@@ -168,7 +169,7 @@ int gp_cuda_choose_product(gp_backend *be, const gp_product_choice *choice)
     return 0;
 }
 
-/* A recorded choice whose product is met for the first time: whether it can be had here. */
+/* First occurrence of the product of a recorded choice: checks whether its algorithm is supported here. */
 static void meet(gp_backend *be, const Product *p, AlgorithmChoice *c)
 {
     Product part = matmul_part(p, c->parts);
@@ -231,19 +232,19 @@ void matmul_fell_back(gp_backend *be, const Product *p, unsigned parts)
 struct Candidate {
     unsigned parts;
     cublasLtMatmulAlgo_t algorithm;
-    float milliseconds; /* the least of a few */
+    float milliseconds; /* min over ROUNDS */
 };
 
-/* The first is what would be taken without a measurement, where that is by the library. */
+/* The first candidate is what would be used without a measurement, where that is the library. */
 static int list_candidates(gp_backend *be, const Product *p, Candidate list[CANDIDATES])
 {
     constexpr unsigned all = GP_CUDA_LT | GP_CUDA_FUSE_BIAS | GP_CUDA_FUSE_GELU | GP_CUDA_FUSE_SUMS;
     unsigned usual[MAX_WAYS], ways[MAX_WAYS];
     int count = matmul_ways(p, all, ways), n = 0, taken = 0;
     matmul_ways(p, matmuls_of(be)->ways, usual);
-    if (!usual[0]) /* the library is not allowed */
+    if (!usual[0]) /* cuBLASLt is not allowed */
         return 0;
-    for (int pass = 0; pass < 2; pass++) /* the usual way, then others */
+    for (int pass = 0; pass < 2; pass++) /* the default way first, then others */
         for (int i = 0; i < count - 1 && taken < WAYS; i++) {
             if ((ways[i] == usual[0]) != (pass == 0))
                 continue;
@@ -257,7 +258,7 @@ static int list_candidates(gp_backend *be, const Product *p, Candidate list[CAND
     return n;
 }
 
-/* Leaves out what the library refuses to run. */
+/* Removes candidates that the library refuses to run. */
 static int try_candidates(gp_backend *be, const Product *p, Candidate *list, int count)
 {
     int n = 0;
@@ -267,7 +268,7 @@ static int try_candidates(gp_backend *be, const Product *p, Candidate *list, int
     return n;
 }
 
-/* By the device's clock, in turn, so that none has a cooler GPU than the others. */
+/* Times the candidates by CUDA events, round robin, so that none benefits from a cooler GPU. */
 static void time_candidates(gp_backend *be, const Product *p, Candidate *list, int count)
 {
     constexpr int ROUNDS = 5;
@@ -291,8 +292,8 @@ static void time_candidates(gp_backend *be, const Product *p, Candidate *list, i
         CUDA_CHECK(cudaEventDestroy(at[i]));
 }
 
-/* Of the product's own numbers: what D is added to grows meanwhile, and is thrown away with the pass that measures.
- * Null where the library has nothing for it. */
+/* Measures on the product's own data: where D is accumulated (beta = 1) it grows meanwhile, and the pass that measures
+ * is discarded. Null where the library has no algorithm. */
 static AlgorithmChoice *measure(gp_backend *be, const Product *p, AlgorithmChoice *c)
 {
     Candidate list[CANDIDATES];

@@ -1,45 +1,44 @@
 /* matmul_lt.cu: matrix products by cuBLASLt.
  *
- * Its matrices are column-major, so it is given D^T = B^T A^T: what is row-major here is there already transposed, and
- * its first operand is our B, its second our A. Of a linear with W (I,O) and N rows it then sees, m x n x k:
+ * Its matrices are column-major, so it computes D^T = B^T A^T: a row-major matrix is its own transpose in column-major
+ * order, so its first operand is our B, its second our A. For a linear with W (I,O) and N rows it then sees, m x n x k:
  *
  *     y  = x W          O x N x I    op(W) = W,   op(x) = x          NN     the head, W (V,C):   TN
  *     dx = dy W^T       I x N x O    op(W) = W^T, op(dy) = dy        TN                          NN
  *     dW = x^T dy       O x I x N    op(dy) = dy, op(x) = x^T        NT                          NT
  *
- * The tensor cores of bf16 take all three from Hopper on and before (both operands are transposed on their way); what
- * they want is leading dimensions and addresses at multiples of 16 bytes, which is why the head pads its rows of
- * logits. */
+ * bf16 tensor cores support all three, on Hopper and before (operands are transposed while they are loaded); they need
+ * leading dimensions and addresses that are multiples of 16 bytes, which is why the head pads its rows of logits. */
 #include "backend/cuda/product.cuh"
 
 #include <cstring>
 
-/* A problem, as seen by the library, and the algorithm that was asked for: all zeros where that is its heuristic's. */
+/* Cache key: a problem as the library sees it, and the requested algorithm: all zeros for the heuristic's first. */
 struct Key {
     Problem problem;
-    cublasLtMatmulAlgo_t asked;
+    cublasLtMatmulAlgo_t requested;
 };
 
-/* And, where there is one, the algorithm for it. */
+/* A cache entry: the descriptors, and the algorithm, if there is one. */
 struct Plan {
     Key key;
-    bool known, works, ran; /* ran: once, so that a failure is no refusal any more */
+    bool known, works, ran; /* ran: it has run, so that a later failure is an error, not a refusal */
     cublasLtMatmulDesc_t desc;
     cublasLtMatrixLayout_t a, b, d; /* the library's A and B: our B and A */
     cublasLtMatmulAlgo_t algo;
 };
 
-/* A training run has some thirty problems; prompts of all lengths bring more. When the table is full it begins anew. */
+/* A training run has about thirty problems; prompts of all lengths add more. A full table is cleared. */
 constexpr int PLANS = 1024, MAX_PLANS = PLANS * 3 / 4;
 
 static void check(const Matmuls *m, cublasStatus_t status, const char *what)
 {
     if (status != CUBLAS_STATUS_SUCCESS)
-        die("the GPU failed in %s: %s; what was saved before is kept", what, m->lt.GetStatusString(status));
+        die("the GPU failed in %s: %s; saved files are kept", what, m->lt.GetStatusString(status));
 }
 #define CHECK(m, name, ...) check(m, (m)->lt.name(__VA_ARGS__), "cublasLt" #name)
 
-static bool at_16(const void *p)
+static bool is_aligned_16(const void *p)
 {
     return reinterpret_cast<uintptr_t>(p) % 16 == 0;
 }
@@ -65,13 +64,13 @@ static uint32_t epilogue_of(const Product *p)
 Problem matmul_problem(const Product *p)
 {
     uint64_t flags = 0;
-    for (bool bit : {p->a_transposed, p->b_transposed, p->in == GP_BF16, p->out == GP_BF16, p->add, at_16(p->a),
-                     at_16(p->b), at_16(p->d)})
+    for (bool bit : {p->a_transposed, p->b_transposed, p->in == GP_BF16, p->out == GP_BF16, p->add, is_aligned_16(p->a),
+                     is_aligned_16(p->b), is_aligned_16(p->d)})
         flags = flags << 1 | bit;
     return {p->M, p->N, p->K, product_lda(p), product_ldd(p), flags << 32 | epilogue_of(p)};
 }
 
-/* Its place in the table: where it is, or where it belongs. */
+/* Hash lookup with linear probing: its entry, or the free one where it belongs. */
 static Plan *find(Matmuls *m, const Key &key)
 {
     uint64_t hash = 14695981039346656037u; /* FNV-1a, by words */
@@ -126,15 +125,15 @@ static cudaDataType_t type_of(gp_dtype dtype)
     return dtype == GP_BF16 ? CUDA_R_16BF : CUDA_R_32F;
 }
 
-/* (rows,columns) as stored here is (columns,rows) there. */
+/* Row-major (rows,columns) is column-major (columns,rows). */
 static void layout(const Matmuls *m, cublasLtMatrixLayout_t *made, gp_dtype dtype, int64_t rows, int64_t columns,
                    int64_t ld)
 {
     CHECK(m, MatrixLayoutCreate, made, type_of(dtype), static_cast<uint64_t>(columns), static_cast<uint64_t>(rows), ld);
 }
 
-/* Addresses that change from call to call. The library looks at their alignment, no more, until a product runs. */
-static void point(const Matmuls *m, const Plan *plan, const Product *p, const float *sums)
+/* Sets the addresses that change from call to call. The library only looks at their alignment until a product runs. */
+static void set_pointers(const Matmuls *m, const Plan *plan, const Product *p, const float *sums)
 {
     const void *bias = p->a_sums || p->b_sums ? sums : p->bias;
     if (bias)
@@ -153,7 +152,7 @@ static void describe_problem(gp_backend *be, Plan *plan, const Product *p)
     describe(m, plan, CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue_of(p));
     if (p->pre)
         describe(m, plan, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, p->N);
-    if (p->bias || p->a_sums || p->b_sums) /* versions differ in what it is where nothing is said */
+    if (p->bias || p->a_sums || p->b_sums) /* versions have different defaults */
         describe(m, plan, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE,
                  static_cast<int32_t>(p->bias ? type_of(p->in) : CUDA_R_32F));
     layout(m, &plan->a, p->in, p->b_transposed ? p->N : p->K, p->b_transposed ? p->K : p->N, product_ldb(p));
@@ -161,8 +160,9 @@ static void describe_problem(gp_backend *be, Plan *plan, const Product *p)
     layout(m, &plan->d, p->out, p->M, p->N, product_ldd(p));
 }
 
-/* What it may choose from. Of the ways to cut k into parts for more blocks, those that leave the parts' sums in the
- * workspace and add them in a step of its own: in fp32, in an order that does not hang on which block is first. */
+/* The constraints of the heuristic. Of the split-K reduction schemes it allows those that store the partial sums in the
+ * workspace and add them in a separate step: in fp32, in an order that does not depend on which block finishes
+ * first. */
 static cublasLtMatmulPreference_t preference_of(gp_backend *be, const Product *p)
 {
     const Matmuls *m = matmuls_of(be);
@@ -172,28 +172,28 @@ static cublasLtMatmulPreference_t preference_of(gp_backend *be, const Product *p
     prefer(m, preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, static_cast<uint64_t>(matmul_lt_workspace(be)));
     prefer(m, preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
            static_cast<uint32_t>(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
-    prefer(m, preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, at_16(p->b) ? 16 : in);
-    prefer(m, preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, at_16(p->a) ? 16 : in);
-    prefer(m, preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, at_16(p->d) ? 16 : out);
-    prefer(m, preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, at_16(p->d) ? 16 : out);
+    prefer(m, preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, is_aligned_16(p->b) ? 16 : in);
+    prefer(m, preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, is_aligned_16(p->a) ? 16 : in);
+    prefer(m, preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, is_aligned_16(p->d) ? 16 : out);
+    prefer(m, preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, is_aligned_16(p->d) ? 16 : out);
     return preference;
 }
 
-/* The heuristic's first, `most` or fewer. */
-static int ask_heuristic(gp_backend *be, const Plan *plan, const Product *p, int most,
-                         cublasLtMatmulHeuristicResult_t *results)
+/* The first algorithms of the heuristic, max max_count. */
+static int query_heuristic(gp_backend *be, const Plan *plan, const Product *p, int max_count,
+                           cublasLtMatmulHeuristicResult_t *results)
 {
     const Matmuls *m = matmuls_of(be);
     cublasLtMatmulPreference_t preference = preference_of(be, p);
     int found = 0;
     cublasStatus_t status = m->lt.MatmulAlgoGetHeuristic(m->handle, plan->desc, plan->a, plan->b, plan->d, plan->d,
-                                                         preference, most, results, &found);
+                                                         preference, max_count, results, &found);
     CHECK(m, MatmulPreferenceDestroy, preference);
     return status == CUBLAS_STATUS_SUCCESS ? found : 0;
 }
 
-/* Whether all of its sums are added in one order: k whole, or its parts' sums one after the other. */
-static bool adds_in_order(const Matmuls *m, const cublasLtMatmulAlgo_t *algorithm)
+/* Whether its sums are always added in the same order: no split-K, or partial sums that are added in order. */
+static bool is_deterministic(const Matmuls *m, const cublasLtMatmulAlgo_t *algorithm)
 {
     uint32_t scheme = CUBLASLT_REDUCTION_SCHEME_NONE;
     size_t written;
@@ -203,29 +203,29 @@ static bool adds_in_order(const Matmuls *m, const cublasLtMatmulAlgo_t *algorith
     return scheme == CUBLASLT_REDUCTION_SCHEME_NONE || scheme == CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
 }
 
-/* Whether it can do this here: an algorithm of another version, or of another GPU, may not. */
-static bool takes(gp_backend *be, const Plan *plan, const cublasLtMatmulAlgo_t *algorithm)
+/* Whether the algorithm is supported here: one of another version, or of another GPU, may not be. */
+static bool is_supported(gp_backend *be, const Plan *plan, const cublasLtMatmulAlgo_t *algorithm)
 {
     const Matmuls *m = matmuls_of(be);
     cublasLtMatmulHeuristicResult_t result;
     return m->lt.MatmulAlgoCheck(m->handle, plan->desc, plan->a, plan->b, plan->d, plan->d, algorithm, &result) ==
                CUBLAS_STATUS_SUCCESS &&
-           result.workspaceSize <= matmul_lt_workspace(be) && adds_in_order(m, algorithm);
+           result.workspaceSize <= matmul_lt_workspace(be) && is_deterministic(m, algorithm);
 }
 
-static void look_for_algorithm(gp_backend *be, Plan *plan, const Product *p, const cublasLtMatmulAlgo_t *asked)
+static void find_algorithm(gp_backend *be, Plan *plan, const Product *p, const cublasLtMatmulAlgo_t *requested)
 {
     cublasLtMatmulHeuristicResult_t first = {};
-    if (asked) {
-        plan->works = takes(be, plan, asked);
-        plan->algo = *asked;
+    if (requested) {
+        plan->works = is_supported(be, plan, requested);
+        plan->algo = *requested;
     } else {
-        plan->works = ask_heuristic(be, plan, p, 1, &first) == 1 && first.state == CUBLAS_STATUS_SUCCESS;
+        plan->works = query_heuristic(be, plan, p, 1, &first) == 1 && first.state == CUBLAS_STATUS_SUCCESS;
         plan->algo = first.algo;
     }
 }
 
-static Plan *plan_of(gp_backend *be, const Product *p, const float *sums, const cublasLtMatmulAlgo_t *asked)
+static Plan *plan_of(gp_backend *be, const Product *p, const float *sums, const cublasLtMatmulAlgo_t *requested)
 {
     Matmuls *m = matmuls_of(be);
     if (m->count == MAX_PLANS)
@@ -233,22 +233,22 @@ static Plan *plan_of(gp_backend *be, const Product *p, const float *sums, const 
     if (!m->plans)
         m->plans = static_cast<Plan *>(gp_calloc(PLANS, sizeof *m->plans));
     Key key = {matmul_problem(p), {}};
-    if (asked)
-        key.asked = *asked;
+    if (requested)
+        key.requested = *requested;
     Plan *plan = find(m, key);
     if (plan->known)
         return plan;
     describe_problem(be, plan, p);
-    point(m, plan, p, sums);
-    look_for_algorithm(be, plan, p, asked);
+    set_pointers(m, plan, p, sums);
+    find_algorithm(be, plan, p, requested);
     plan->key = key;
     plan->known = true;
     m->count++;
     return plan;
 }
 
-/* The first run may refuse what the heuristics offered: then the plan does not work. In a recording nothing can be made
- * up for, so that is given up, and the pass issued again as it comes. */
+/* The first run may refuse what the heuristic returned: then the plan does not work. During a stream capture there is
+ * no fallback: the capture is abandoned, and the pass is issued again without. */
 static bool run(gp_backend *be, Plan *plan, const Product *p)
 {
     Matmuls *m = matmuls_of(be);
@@ -264,7 +264,7 @@ static bool run(gp_backend *be, Plan *plan, const Product *p)
     }
     if (plan->ran && !s->capturing)
         check(m, status, "cublasLtMatmul");
-    (void)cudaGetLastError(); /* the refusal is no failure of what comes next */
+    (void)cudaGetLastError(); /* clears the error, which is not one of the following call */
     if (s->capturing)
         s->refused = true;
     else
@@ -272,10 +272,11 @@ static bool run(gp_backend *be, Plan *plan, const Product *p)
     return s->capturing;
 }
 
-/* What the library wants of addresses and rows: whole packs of them, and a bias of D's type. */
+/* What the library requires of addresses and rows: 16-byte alignment, whole packs, and a bias of D's type. */
 static bool describable(const Product *p)
 {
-    return at_16(p->bias) && at_16(p->pre) && (!p->pre || p->N % 8 == 0) && (!p->bias || p->in == p->out);
+    return is_aligned_16(p->bias) && is_aligned_16(p->pre) && (!p->pre || p->N % 8 == 0) &&
+           (!p->bias || p->in == p->out);
 }
 
 bool matmul_lt(gp_backend *be, const Product *p, float *sums, const cublasLtMatmulAlgo_t *algorithm)
@@ -285,7 +286,7 @@ bool matmul_lt(gp_backend *be, const Product *p, float *sums, const cublasLtMatm
     Plan *plan = plan_of(be, p, sums, algorithm);
     if (!plan->works)
         return false;
-    point(matmuls_of(be), plan, p, sums);
+    set_pointers(matmuls_of(be), plan, p, sums);
     return run(be, plan, p);
 }
 
@@ -295,21 +296,21 @@ bool matmul_lt_has(gp_backend *be, const Product *p, const cublasLtMatmulAlgo_t 
     return describable(p) && plan_of(be, p, sums, algorithm)->works;
 }
 
-int matmul_lt_algorithms(gp_backend *be, const Product *p, int most, cublasLtMatmulAlgo_t *algorithms)
+int matmul_lt_algorithms(gp_backend *be, const Product *p, int max_count, cublasLtMatmulAlgo_t *algorithms)
 {
     constexpr int MAX = 16;
     const Matmuls *m = matmuls_of(be);
     cublasLtMatmulHeuristicResult_t results[MAX];
-    Plan asked = {};
+    Plan requested = {};
     int count = 0;
     if (!describable(p))
         return 0;
-    describe_problem(be, &asked, p);
-    point(m, &asked, p, p->a_sums || p->b_sums ? matmul_sums(be) : nullptr);
-    int found = ask_heuristic(be, &asked, p, most < MAX ? most : MAX, results);
+    describe_problem(be, &requested, p);
+    set_pointers(m, &requested, p, p->a_sums || p->b_sums ? matmul_sums(be) : nullptr);
+    int found = query_heuristic(be, &requested, p, max_count < MAX ? max_count : MAX, results);
     for (int i = 0; i < found; i++)
-        if (results[i].state == CUBLAS_STATUS_SUCCESS && adds_in_order(m, &results[i].algo))
+        if (results[i].state == CUBLAS_STATUS_SUCCESS && is_deterministic(m, &results[i].algo))
             algorithms[count++] = results[i].algo;
-    release(m, &asked);
+    release(m, &requested);
     return count;
 }

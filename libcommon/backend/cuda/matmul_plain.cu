@@ -3,7 +3,8 @@
 #include "backend/cuda/product.cuh"
 
 constexpr int TILE = 64, DEPTH = 32, ACROSS = 16, OWN = TILE / ACROSS, PLAIN_THREADS = ACROSS * ACROSS;
-constexpr int PITCH = TILE + 4; /* rows of a tile in shared memory: at multiples of 16 bytes, off each other's banks */
+/* row stride of a tile in shared memory: a multiple of 16 bytes, padded against bank conflicts */
+constexpr int PITCH = TILE + 4;
 
 template <class In, class Out> struct Plain {
     const In *a, *b, *bias;
@@ -14,8 +15,8 @@ template <class In, class Out> struct Plain {
     Epilogue epilogue;
 };
 
-/* A tile of TILE rows r0.. and DEPTH columns k0.. of a matrix (R,K) into shared memory as fp32, column by column; zeros
- * past its edges. Neighbouring threads read neighbours in memory: columns, or, where it is stored (K,R), rows. */
+/* Loads a tile of TILE rows r0.. and DEPTH columns k0.. of a matrix (R,K) into shared memory as fp32, transposed; zeros
+ * past its edges. Coalesced: neighbouring threads read neighbouring columns, or, where it is stored (K,R), rows. */
 template <class In>
 static __device__ __forceinline__ void load_tile(float (*tile)[PITCH], const In *x, int64_t ld, bool transposed,
                                                  int64_t r0, int64_t R, int64_t k0, int64_t K)
@@ -30,7 +31,7 @@ static __device__ __forceinline__ void load_tile(float (*tile)[PITCH], const In 
     }
 }
 
-/* Element (m,n) from its sum. */
+/* Epilogue of element (m,n). */
 template <class In, class Out>
 static __device__ __forceinline__ void finish(const Plain<In, Out> &p, int64_t m, int64_t n, float v)
 {
@@ -50,11 +51,12 @@ static __device__ __forceinline__ void finish(const Plain<In, Out> &p, int64_t m
 }
 
 /* D = epilogue(A B + beta D)          A (M,K), B (K,N), D (M,N); see matmul.cuh
- * A block makes a tile of TILE x TILE; of it a thread owns OWN x OWN elements, and adds up each over k in order. */
+ * Grid: (M / TILE, N / TILE). Block: a tile of TILE x TILE of D; a thread owns OWN x OWN elements, and adds each over k
+ * in order. */
 template <class In, class Out>
 __global__ void __launch_bounds__(PLAIN_THREADS) multiply(const __grid_constant__ Plain<In, Out> p)
 {
-    /* of bf16 all of them would spill, for sm_75 */
+    /* fully unrolled, bf16 would spill on sm_75 */
     [[maybe_unused]] constexpr int AHEAD = sizeof(In) == 2 ? 8 : DEPTH;
     SHARED(float, a, [DEPTH][PITCH]);
     SHARED(float, b, [DEPTH][PITCH]);

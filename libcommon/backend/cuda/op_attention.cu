@@ -1,26 +1,28 @@
-/* op_attention.cu: attention of whole sequences: what the op says in the kernels' terms, and which of them do it. */
+/* op_attention.cu: attention over whole sequences: converts the op to the kernels' arguments, and selects the
+ * kernels. */
 #include "backend/cuda/attention.cuh"
 #include "backend/cuda/attention_cudnn.cuh"
 
 #include <type_traits>
 
-/* Keys and values of so many bytes together are taken to stay in the L2 cache: 40 MB on an A100, 50 MB on an H100. */
-constexpr int64_t FLOCK_BYTES = 8 << 20;
+/* Keys and values of this many bytes together are assumed to stay in the L2 cache: 40 MB on an A100, 50 MB on an
+ * H100. */
+constexpr int64_t HEAD_GROUP_BYTES = 8 << 20;
 
 template <class E> static Attention<E> attention_of(const gp_attention_op *op)
 {
     int64_t B = op->qkv->dim[0], T = op->qkv->dim[1], C = op->qkv->dim[2] / 3, H = op->heads, D = C / H;
     BUG_ON(H * D != C || B * T * H > INT32_MAX);
     if (D > ATTENTION_PLAIN_D)
-        die("backend cuda: heads of %d channels; at most %d can be: give the model more heads", static_cast<int>(D),
-            ATTENTION_PLAIN_D);
+        die("backend cuda: head size is %d, max is %d; use more heads", static_cast<int>(D), ATTENTION_PLAIN_D);
     Attention<E> a = {};
     a.B = static_cast<int>(B);
     a.T = static_cast<int>(T);
     a.H = static_cast<int>(H);
     a.D = static_cast<int>(D);
     a.causal = op->causal;
-    a.flock = static_cast<int>(gp_max(1, gp_min(B * H, FLOCK_BYTES / (2 * T * D * static_cast<int64_t>(sizeof(E))))));
+    a.head_group =
+        static_cast<int>(gp_max(1, gp_min(B * H, HEAD_GROUP_BYTES / (2 * T * D * static_cast<int64_t>(sizeof(E))))));
     a.scale = 1 / static_cast<float>(gp_scores_divisor(op->divisor, D));
     a.lengths = op->lengths;
     a.mask = mask_of(op->drop);
@@ -29,15 +31,16 @@ template <class E> static Attention<E> attention_of(const gp_attention_op *op)
     a.lse = data_of<float>(op->lse);
     a.dout = data_of<E>(op->dout);
     a.dqkv = data_of<E>(op->dqkv);
-    a.packs = packable<E>(D, a.qkv, a.out, a.dout, a.dqkv);
+    a.aligned = packable<E>(D, a.qkv, a.out, a.dout, a.dqkv);
     BUG_ON(gp_tensor_count(op->out) != B * T * C);
     return a;
 }
 
-/* Whether the tensor cores do it: whole vectors in each head, and with dropout whole draws in each row. */
+/* Whether the tensor-core kernels support the shape: heads aligned to 16 bytes, and with dropout rows of whole Philox
+ * draws. */
 static bool flash_takes(const Attention<bf16> &a)
 {
-    return a.packs && a.D <= ATTENTION_FLASH_D && !(a.mask.step && a.T % 4);
+    return a.aligned && a.D <= ATTENTION_FLASH_D && !(a.mask.step && a.T % 4);
 }
 
 bool gp_cuda_attention_on_tensor_cores(const gp_backend *be, const gp_attention_op *op)
@@ -62,7 +65,7 @@ void gp_cuda_attention_forward(gp_backend *be, const gp_attention_op *op)
     with_type(be, [&](auto type) { forward<typename decltype(type)::type>(be, op); });
 }
 
-/* rows */
+/* bytes of Attention::rows */
 static size_t backward_bytes(int64_t B, int64_t T, int64_t H)
 {
     return static_cast<size_t>(B * T * H) * sizeof(float2);

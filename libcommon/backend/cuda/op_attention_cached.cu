@@ -1,127 +1,26 @@
-/* op_attention_cached.cu: new tokens' queries against a cache ("flash decoding", Dao et al. 2023); a prompt's too,
- * whose attention is that of a whole sequence (op_attention.cu).
+/* op_attention_cached.cu: attention of new tokens over a KV cache ("flash decoding", Dao et al. 2023); also of a
+ * prompt, whose attention is that of a whole sequence (op_attention.cu).
  *
  *     out[b,t,h] = softmax(q . k / sqrt(D)) v over k, v at 0..positions[b,t]  q, k, v: qkv (B,T,3C) joined to the cache
  *
- * The cache is cut into SPANs of positions. A block owns one span of one head of one query, so that a single query
- * fills a GPU when there is much to read; a block whose span lies after the query's position ends at once, and a query
- * of one span is done by its block alone. Of several, each leaves its share in the workspace, and the last to come adds
- * all of them, in their order: the bits depend on the query and its position alone. */
+ * The cache is split into SPANs of positions. A block owns one span of one head of one query, so that a single query
+ * fills a GPU when the cache is long; a block whose span starts after the query's position exits at once, and a query
+ * with one span is finished by its block alone. With several spans, each block writes its partial result to the
+ * workspace, and the last block to arrive combines them, in the order of the spans: the bits depend on the query and
+ * its position alone. */
+#include "backend/cuda/attention_cached.cuh"
 #include "backend/cuda/pdl.cuh"
-#include "backend/cuda/kernel.cuh"
 
 namespace
 {
 
-constexpr int SPAN = 256, WARPS = 8, THREADS = WARPS * 32;
-
-/* Queries that one launch takes of more: as many as decoding takes rows where T is 1, else as many as this. */
+/* Queries per launch: max of this and of B (queries_of). */
 constexpr int64_t QUERIES = 64;
 
-template <class E> struct AttentionCached {
-    const int32_t *positions; /* (B,T) */
-    const E *qkv;             /* (B,T,3C) */
-    E *k, *v;                 /* (B,H,P,D) */
-    E *out;                   /* (B,T,C) */
-    int T, H, D, P;
-    float scale;       /* log2(e) / divisor: probabilities are powers of two */
-    float *shares;     /* (B*T*H, spans, D + 2): sum of 2^(s - max) v, then max, then sum of 2^(s - max) */
-    unsigned *tickets; /* (B*T*H), 0 before and after */
-};
+/* ---- 16-byte vectors ------------------------------------------------------------------------------------ */
 
-/* 2^(x - max), and 0 where there is nothing yet: max is -inf. */
-__device__ __forceinline__ float power(float x, float max)
-{
-    return exp2f(x - (max == -INFINITY ? 0 : max));
-}
-
-/* A block's span: blocks are (B*H, spans, T). one: T is 1, as in decoding, whose kernels have no register to spare. */
-struct Span {
-    int64_t head;                   /* of the cache: b * H + h */
-    int n, h, begin, end, position; /* query b * T + t */
-};
-
-/* The place of the block's head of a query in out, and in the shares and tickets of this launch. */
-template <bool one> __device__ __forceinline__ int64_t out_number(const Span &s, int H)
-{
-    return one ? s.head : static_cast<int64_t>(s.n) * H + s.h;
-}
-template <bool one> __device__ __forceinline__ int64_t share_number(const Span &s)
-{
-    return one ? s.head : static_cast<int64_t>(blockIdx.z) * gridDim.x + s.head;
-}
-
-template <bool one, class E> __device__ __forceinline__ Span span_of(const AttentionCached<E> &a)
-{
-    Span s;
-    s.head = blockIdx.x;
-    s.h = static_cast<int>(blockIdx.x) % a.H;
-    s.n = static_cast<int>(blockIdx.x) / a.H;
-    if (!one)
-        s.n = s.n * a.T + static_cast<int>(blockIdx.z);
-    s.begin = static_cast<int>(blockIdx.y) * SPAN;
-    s.position = a.positions[s.n];
-    s.end = s.position + 1 < s.begin + SPAN ? s.position + 1 : s.begin + SPAN;
-    return s;
-}
-
-/* ---- how spans meet -------------------------------------------------------------------------------------- */
-
-/* The sum of all shares of a head, by the block that came last. */
-template <bool one, class T>
-__device__ void add_shares(const AttentionCached<T> &a, const Span &s, const float *shares, int spans)
-{
-    int pitch = a.D + 2;
-    float max = -INFINITY, sum = 0;
-    for (int i = 0; i < spans; i++)
-        max = fmaxf(max, __ldcg(shares + i * pitch + a.D));
-    for (int i = 0; i < spans; i++)
-        sum += __ldcg(shares + i * pitch + a.D + 1) * power(__ldcg(shares + i * pitch + a.D), max);
-    for (int d = static_cast<int>(threadIdx.x); d < a.D; d += THREADS) {
-        float total = 0;
-        for (int i = 0; i < spans; i++)
-            total += __ldcg(shares + i * pitch + d) * power(__ldcg(shares + i * pitch + a.D), max);
-        a.out[out_number<one>(s, a.H) * a.D + d] = from_float<T>(total / sum);
-    }
-}
-
-/* What a block has found in its span: values (D) in shared memory, weighed by 2^(s - max), whose sum is sum. All of its
- * threads come. */
-template <bool one, class T>
-__device__ void finish_span(const AttentionCached<T> &a, const Span &s, const float *values, float max, float sum)
-{
-    SHARED(bool, last, [1]);
-    int spans = s.position / SPAN + 1, pitch = a.D + 2;
-    if (spans == 1) {
-        for (int d = static_cast<int>(threadIdx.x); d < a.D; d += THREADS)
-            a.out[out_number<one>(s, a.H) * a.D + d] = from_float<T>(values[d] / sum);
-        return;
-    }
-    float *shares = a.shares + share_number<one>(s) * gridDim.y * pitch, *mine = shares + s.begin / SPAN * pitch;
-    for (int d = static_cast<int>(threadIdx.x); d < a.D; d += THREADS)
-        mine[d] = values[d];
-    if (threadIdx.x == 0) {
-        mine[a.D] = max;
-        mine[a.D + 1] = sum;
-    }
-    __threadfence(); /* the share is there before the ticket is drawn */
-    __syncthreads();
-    if (threadIdx.x == 0) {
-        last[0] = atomicAdd(&a.tickets[share_number<one>(s)], 1u) == static_cast<unsigned>(spans) - 1;
-        if (last[0])
-            a.tickets[share_number<one>(s)] = 0; /* for the next launch */
-    }
-    __syncthreads();
-    if (!last[0])
-        return;
-    __threadfence();
-    add_shares<one>(a, s, shares, spans);
-}
-
-/* ---- sixteen bytes at a time ----------------------------------------------------------------------------- */
-
-/* As they are loaded, until each number is used: with eight bf16 ptxas keeps a register for each on sm_100, and
- * spills. */
+/* Packs as loaded, converted element by element on use: converted to eight bf16 at once, ptxas keeps a register for
+ * each on sm_100, and spills. */
 using Words = Pack<uint32_t>;
 
 template <class T> __device__ __forceinline__ Words load_words(const T *p)
@@ -133,7 +32,7 @@ template <class T> __device__ __forceinline__ void store_words(T *p, const Words
     store_pack(reinterpret_cast<uint32_t *>(p), w);
 }
 
-/* Number i of the words' T; a bf16 is the upper half of a float. */
+/* Element i, of type T, of the words; a bf16 is the upper half of a float. */
 template <class T> __device__ __forceinline__ float number_of(const Words &w, int i)
 {
     if (sizeof(T) == sizeof(float))
@@ -141,13 +40,13 @@ template <class T> __device__ __forceinline__ float number_of(const Words &w, in
     return __uint_as_float(i % 2 ? w.v[i / 2] & 0xffff0000u : w.v[i / 2] << 16);
 }
 
-/* The state of LANES lanes that share their positions: a running maximum, and sums relative to it; of the values each
- * lane has PACK columns. */
+/* Online softmax of LANES lanes that share their positions: running maximum, and sums relative to it; each lane has
+ * PACK columns of the values. */
 template <class T> struct Running {
     static constexpr int PACK = Pack<T>::size;
     float max, sum, values[PACK];
 
-    /* Makes max the larger of it and m. */
+    /* max = max(max, m), and rescales the sums. */
     __device__ __forceinline__ void raise(float m)
     {
         float larger = fmaxf(max, m), factor = power(max, larger);
@@ -158,7 +57,7 @@ template <class T> struct Running {
             values[i] *= factor;
     }
 
-    /* A score that is not above max. */
+    /* Adds a score that is not above max, and its value. */
     __device__ __forceinline__ void add(float score, const Words &value)
     {
         float weight = power(score, max);
@@ -169,7 +68,7 @@ template <class T> struct Running {
     }
 };
 
-/* q . k, in each of LANES lanes that hold a pack of either. */
+/* q . k, in each of LANES lanes that have one pack of either. */
 template <class T, int LANES> __device__ __forceinline__ float dot_of(const Words &q, const Words &k)
 {
     float dot = 0;
@@ -182,23 +81,25 @@ template <class T, int LANES> __device__ __forceinline__ float dot_of(const Word
     return dot;
 }
 
-/* D <= LANES * PACK. LANES lanes of a warp read a key or a value, a pack each; 32 / LANES positions are a warp's at
- * once. AHEAD keys and as many values of a lane are under way: at D = 64 in bf16 that is the block's whole span, 64
- * KB, and 128 KB on each processor (an H200 wants 25). Lanes 0 .. LANES - 1 of the last span count the query's own key
- * and value from qkv, as the last ones; where T is 1 (`one`) they also put them into the cache. The others, and the
- * positions, were there before this pass began, so that they come while the ops before are still at work; or, where T
- * is more, before this kernel did. */
-template <class T, int LANES, bool one> __global__ void __launch_bounds__(THREADS, 2) attend_packs(AttentionCached<T> a)
+/* Attention of one query, one head, over one span: equation above. D <= LANES * PACK. Grid: (B*H, spans, T).
+ * LANES lanes of a warp read one key or value, one pack per lane; a warp reads 32 / LANES positions at a time. Each
+ * lane has AHEAD keys and as many values in flight: at D = 64 in bf16 that is the whole span of the block, 64 KB, and
+ * 128 KB per multiprocessor (an H200 needs 25). In the last span lanes 0 .. LANES - 1 add the query's own key and value
+ * from qkv, last; where T is 1 (one_token) they also store them into the cache. The other keys and values, and the
+ * positions, were written before this pass began, so that they are loaded before pdl_wait, while preceding ops are
+ * still running; or, where T > 1, before this kernel began. */
+template <class T, int LANES, bool one_token>
+__global__ void __launch_bounds__(THREADS, 2) attend_packs(AttentionCached<T> a)
 {
     constexpr int PACK = Pack<T>::size, GROUPS = 32 / LANES, AHEAD = LANES == 8 || LANES == 16 ? 8 : 4;
     DYNAMIC_SHARED(float, shared); /* (WARPS, D + 2) */
-    let_next_begin();
-    Span s = span_of<one>(a);
+    pdl_launch_dependents();
+    Span s = span_of<one_token>(a);
     if (s.begin > s.position)
         return;
     int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
     int column = lane % LANES * PACK, pitch = a.D + 2, cached = s.end <= s.position ? s.end : s.position;
-    bool there = column < a.D, brings = threadIdx.x < LANES && s.end > s.position;
+    bool there = column < a.D, adds_new = threadIdx.x < LANES && s.end > s.position;
     const T *row = a.qkv + (static_cast<int64_t>(s.n) * 3 * a.H + s.h) * a.D + column;
     T *keys = a.k + s.head * a.P * a.D + column, *values = a.v + s.head * a.P * a.D + column;
     Words key[AHEAD], value[AHEAD], q = {}, new_key = {}, new_value = {};
@@ -215,10 +116,10 @@ template <class T, int LANES, bool one> __global__ void __launch_bounds__(THREAD
     };
     int p = s.begin + warp * GROUPS + lane / LANES;
     load(p);
-    await_ops_before();
+    pdl_wait();
     if (there)
         q = load_words(row);
-    if (there && brings) {
+    if (there && adds_new) {
         new_key = load_words(row + a.H * a.D);
         new_value = load_words(row + 2 * a.H * a.D);
     }
@@ -239,10 +140,10 @@ template <class T, int LANES, bool one> __global__ void __launch_bounds__(THREAD
             r.add(score[i], value[i]);
     }
     float newest = dot_of<T, LANES>(q, new_key) * a.scale;
-    if (brings) {
+    if (adds_new) {
         r.raise(newest);
         r.add(newest, new_value);
-        if (there && one) {
+        if (there && one_token) {
             store_words(keys + static_cast<int64_t>(s.position) * a.D, new_key);
             store_words(values + static_cast<int64_t>(s.position) * a.D, new_value);
         }
@@ -276,31 +177,32 @@ template <class T, int LANES, bool one> __global__ void __launch_bounds__(THREAD
     }
     __syncthreads();
     if (d < a.D)
-        shared[d] = total; /* D <= 256: a thread each */
+        shared[d] = total; /* D <= 256: one thread per column */
     __syncthreads();
-    finish_span<one>(a, s, shared, max, sum);
+    finish_span<one_token>(a, s, shared, max, sum);
 }
 
 /* ---- any D ----------------------------------------------------------------------------------------------- */
 
-/* A warp owns every WARPS-th position of the span, its lanes the columns; then a thread a position; then a column.
- * Four blocks a multiprocessor, 64 registers a thread: with fewer CUDA 12.4's ptxas, left to choose, spills. */
-template <class T, bool one> __global__ void __launch_bounds__(THREADS, 4) attend_any(AttentionCached<T> a)
+/* The same for any D. A warp owns every WARPS-th position of the span, its lanes the columns; then a thread owns one
+ * position; then one column. Four blocks per multiprocessor, 64 registers per thread: with fewer, CUDA 12.4's ptxas
+ * spills when left to choose. */
+template <class T, bool one_token> __global__ void __launch_bounds__(THREADS, 4) attend_any(AttentionCached<T> a)
 {
     SHARED(float, score, [SPAN]);
     SHARED(float, scratch, [WARPS]);
     DYNAMIC_SHARED(float, total); /* (D) */
     static_assert(SPAN == THREADS, "a thread has one score");
-    let_next_begin();
-    await_ops_before();
-    Span s = span_of<one>(a);
+    pdl_launch_dependents();
+    pdl_wait();
+    Span s = span_of<one_token>(a);
     if (s.begin > s.position)
         return;
     int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
     const T *row = a.qkv + (static_cast<int64_t>(s.n) * 3 * a.H + s.h) * a.D;
     T *keys = a.k + s.head * a.P * a.D, *values = a.v + s.head * a.P * a.D;
     for (int p = s.begin + warp; p < s.end; p += WARPS) {
-        bool fresh = one && p == s.position; /* it joins the cache here */
+        bool fresh = one_token && p == s.position; /* it is stored into the cache here */
         float dot = 0;
         for (int d = lane; d < a.D; d += 32) {
             int64_t at = static_cast<int64_t>(p) * a.D + d;
@@ -333,13 +235,13 @@ template <class T, bool one> __global__ void __launch_bounds__(THREADS, 4) atten
         total[d] = column;
     }
     __syncthreads();
-    finish_span<one>(a, s, total, max, sum);
+    finish_span<one_token>(a, s, total, max, sum);
 }
 
 /* ---- the host's side ------------------------------------------------------------------------------------- */
 
-/* cache[b,h,p] = keys and values of head h of qkv[b,t], p = positions[b,t], or t without: k, v (B,H,P,D). A thread per
- * number, or per 16 bytes of them. */
+/* cache[b,h,p] = keys and values of head h of qkv[b,t], p = positions[b,t], or t if positions is null
+ * qkv (B,T,3C); k, v (B,H,P,D). One thread per element V: a number, or a pack of 16 bytes. */
 template <class V>
 __global__ void fill_cache(const V *qkv, V *k, V *v, const int32_t *positions, int64_t count, int T, int H, int P,
                            int D)
@@ -363,12 +265,13 @@ template <class V> void fill(gp_backend *be, const gp_attention_cached_op *op, i
         static_cast<int>(k->dim[2]), static_cast<int>(D));
 }
 
-size_t shares_bytes(int64_t heads, int64_t P, int64_t D)
+size_t partials_bytes(int64_t heads, int64_t P, int64_t D)
 {
     return static_cast<size_t>(heads * ((P + SPAN - 1) / SPAN) * (D + 2)) * sizeof(float);
 }
 
-/* What T tokens of a row read, others of them have just put into the cache: then nothing may be loaded early. */
+/* With T > 1, a token reads what fill_cache has just stored for the others: no load may precede the end of the
+ * preceding kernel, so no PDL. */
 #define RUN_QUERIES(be, kernel, many, grid, shared, a)                                                                 \
     do {                                                                                                               \
         if ((a).T == 1)                                                                                                \
@@ -399,7 +302,8 @@ template <class T> void launch(gp_backend *be, const AttentionCached<T> &a, int6
         RUN_QUERIES(be, (attend_any<T, true>), (attend_any<T, false>), grid, each, a);
 }
 
-/* Queries of a launch, of B rows or of T tokens of one: there are so many tickets, and workspace for so many. */
+/* Max queries per launch, of B rows or of T tokens of one: limited by the tickets, and the workspace is planned for as
+ * many. */
 int64_t queries_of(int64_t B, int64_t H)
 {
     return gp_min(gp_max(B, QUERIES), TICKETS / H);
@@ -408,9 +312,9 @@ int64_t queries_of(int64_t B, int64_t H)
 template <class T> void attend(gp_backend *be, const gp_attention_cached_op *op)
 {
     int64_t B = op->qkv->dim[0], new_tokens = op->qkv->dim[1], C = columns_of(op->qkv) / 3, H = op->heads, D = C / H;
-    int64_t P = op->kv->k.dim[2], most = queries_of(B, H), tokens = gp_min(new_tokens, most),
-            rows = gp_min(B, most / tokens);
-    float *shares = static_cast<float *>(cuda_workspace(be, shares_bytes(rows * tokens * H, P, D)));
+    int64_t P = op->kv->k.dim[2], max_queries = queries_of(B, H), tokens = gp_min(new_tokens, max_queries),
+            rows = gp_min(B, max_queries / tokens);
+    float *partials = static_cast<float *>(cuda_workspace(be, partials_bytes(rows * tokens * H, P, D)));
     for (int64_t b = 0; b < B; b += rows)
         for (int64_t t = 0; t < new_tokens; t += tokens) {
             int64_t n = b * new_tokens + t;
@@ -425,7 +329,7 @@ template <class T> void attend(gp_backend *be, const gp_attention_cached_op *op)
             a.D = static_cast<int>(D);
             a.P = static_cast<int>(P);
             a.scale = static_cast<float>(1.4426950408889634 / gp_scores_divisor(op->divisor, D));
-            a.shares = shares;
+            a.partials = partials;
             a.tickets = state_of(be)->tickets;
             launch<T>(be, a, gp_min(rows, B - b), gp_min(tokens, new_tokens - t));
         }
@@ -459,7 +363,7 @@ size_t gp_cuda_decode_workspace(const gp_backend *be, const gp_shape *shape)
 {
     (void)be;
     int64_t B = shape->B, queries = gp_min(B * shape->T, queries_of(B, shape->H));
-    return shares_bytes(queries * shape->H, shape->cache, shape->C / shape->H);
+    return partials_bytes(queries * shape->H, shape->cache, shape->C / shape->H);
 }
 
 void gp_cuda_attention_cached(gp_backend *be, const gp_attention_cached_op *op)

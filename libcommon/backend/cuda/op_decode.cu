@@ -1,27 +1,27 @@
-/* op_decode.cu: the linear and the head for a token a row: on the tensor cores where they can, else by a plain
- * kernel. */
+/* op_decode.cu: the linear and the head for decoding: on the tensor cores where the shape allows it, else by plain
+ * kernels. */
 #include "backend/cuda/decode.cuh"
 #include "backend/cuda/matmul.cuh"
 
 namespace
 {
 
-/* PARTS warps divide the inputs among them, or the outputs where a warp's lanes divide the inputs. */
-constexpr int PARTS = 16, PLAIN_THREADS = PARTS * 32, PLAIN_OUTPUTS = 32;
+/* A block has WARPS warps, which split the inputs, or the outputs where the lanes of a warp split the inputs. */
+constexpr int WARPS = 16, PLAIN_THREADS = WARPS * 32, PLAIN_OUTPUTS = 32;
 
-/* y = act(x W + bias)      x (rows,I), W (I,O); any shape
- * A block owns 32 outputs of R rows: lane i output i, and warp p the inputs p, p + PARTS, ..., whose sums are added in
- * order of p. */
+/* y = act(x W + bias)      x (rows,I), W (I,O), y (rows,O); any shape
+ * Grid: (O / 32, rows / R). Block: 32 outputs of R rows; lane i owns output i, and warp w adds inputs w, w + WARPS,
+ * ...; then the sums of the warps are added in order of w. */
 template <class T, int R> __global__ void __launch_bounds__(PLAIN_THREADS) decode_by_input(Decode d)
 {
-    SHARED(float, sums, [PARTS][R][32]);
-    unsigned lane = threadIdx.x % 32, part = threadIdx.x / 32;
+    SHARED(float, sums, [WARPS][R][32]);
+    unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     int64_t o = static_cast<int64_t>(blockIdx.x) * PLAIN_OUTPUTS + lane, row0 = static_cast<int64_t>(blockIdx.y) * R;
     const T *x = static_cast<const T *>(d.x) + row0 * d.I, *w = static_cast<const T *>(d.w) + o;
     float sum[R] = {};
     if (o < d.O)
 #pragma unroll 8
-        for (int64_t k = part; k < d.I; k += PARTS) {
+        for (int64_t k = warp; k < d.I; k += WARPS) {
             float weight = to_float(w[k * d.O]);
 #pragma unroll
             for (int r = 0; r < R; r++)
@@ -30,25 +30,25 @@ template <class T, int R> __global__ void __launch_bounds__(PLAIN_THREADS) decod
         }
 #pragma unroll
     for (int r = 0; r < R; r++)
-        sums[part][r][lane] = sum[r];
+        sums[warp][r][lane] = sum[r];
     __syncthreads();
-    for (int64_t r = part; r < R && o < d.O && row0 + r < d.rows; r += PARTS) {
+    for (int64_t r = warp; r < R && o < d.O && row0 + r < d.rows; r += WARPS) {
         float total = 0;
-        for (int p = 0; p < PARTS; p++)
+        for (int p = 0; p < WARPS; p++)
             total += sums[p][r][lane];
         decode_finish<T>(d, row0 + r, o, total, d.bias ? d.bias[o] : 0);
     }
 }
 
-/* y = act(x W + bias)      x (rows,I), W stored (O,I); any shape
- * A block owns 32 outputs of R rows; a warp two of the outputs, lane i the inputs i, i + 32, ... One block a
- * multiprocessor is enough: left to choose, ptxas takes 64 registers for sm_100, and spills. */
+/* y = act(x W + bias)      x (rows,I), W stored (O,I), y (rows,O); any shape
+ * Grid: (O / 32, rows / R). Block: 32 outputs of R rows; a warp owns two of the outputs, lane i adds inputs i, i + 32,
+ * ... One block per multiprocessor is enough: without the bound ptxas takes 64 registers for sm_100, and spills. */
 template <class T, int R> __global__ void __launch_bounds__(PLAIN_THREADS, 1) decode_by_output(Decode d)
 {
     unsigned lane = threadIdx.x % 32;
     int64_t row0 = static_cast<int64_t>(blockIdx.y) * R, begin = static_cast<int64_t>(blockIdx.x) * PLAIN_OUTPUTS;
     const T *x = static_cast<const T *>(d.x) + row0 * d.I;
-    for (int64_t o = begin + threadIdx.x / 32; o < d.O && o < begin + PLAIN_OUTPUTS; o += PARTS) {
+    for (int64_t o = begin + threadIdx.x / 32; o < d.O && o < begin + PLAIN_OUTPUTS; o += WARPS) {
         const T *w = static_cast<const T *>(d.w) + o * d.I;
         float sum[R] = {};
 #pragma unroll 8
@@ -88,7 +88,8 @@ void decode(gp_backend *be, const Decode *d)
         });
 }
 
-/* The norm before a product: in the product's own kernel, or else before it. A row's bits are the same. */
+/* The norm that gives x: in the kernel of the product where that is possible, else in a kernel before it. A row's bits
+ * are the same. */
 void add_norm(gp_backend *be, Decode *d, const gp_norm_op *norm)
 {
     Decode both = *d;
@@ -109,7 +110,7 @@ void add_norm(gp_backend *be, Decode *d, const gp_norm_op *norm)
         gp_cuda_norm_forward(be, norm);
 }
 
-/* x and the weight of either op; y is the caller's. */
+/* The arguments that both ops share; the caller sets y. */
 Decode product_of(const gp_backend *be, const gp_tensor *x, const gp_weight *w, const gp_tensor *bias)
 {
     Decode d = {};
@@ -144,7 +145,7 @@ void gp_cuda_head_decode(gp_backend *be, const gp_head_op *op)
     Decode d = product_of(be, op->x, op->w, op->bias);
     d.y = data_of<float>(op->logits);
     BUG_ON(gp_tensor_count(op->logits) != d.rows * d.O);
-    d.wide = true;
+    d.fp32_out = true;
     add_norm(be, &d, op->norm);
     decode(be, &d);
 }

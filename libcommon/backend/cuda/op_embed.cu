@@ -1,33 +1,34 @@
-/* op_embed.cu: token, position and type embeddings; dropout by itself. */
+/* op_embed.cu: token, position and type embeddings, and their gradients; dropout alone. */
 #include "backend/cuda/pdl.cuh"
 #include "backend/cuda/order.cuh"
 #include "backend/cuda/rows.cuh"
 
-/* Of embed_forward on a multiprocessor: up to 64 registers a thread. Left to its own choice, CUDA 12.4's ptxas takes
- * 48, and spills. */
+/* Blocks of embed_forward per multiprocessor: max 64 registers per thread. Left to choose, CUDA 12.4's ptxas takes 48,
+ * and spills. */
 [[maybe_unused]] constexpr int EMBED_BLOCKS = 8;
 
 template <class T, class Row> struct EmbedForward {
     const int32_t *tokens, *positions, *types;
-    const Row *wte, *wpe, *wtt; /* fp32, or without masters bf16 */
+    const Row *wte, *wpe, *wtt; /* fp32, or bf16 without master weights */
     T *y;
     Mask mask;
     int64_t N, T_rows, C;
-    int64_t V, P, kinds; /* rows of the three tables */
+    int64_t V, P, type_count; /* rows of wte, wpe and wtt */
 };
 
-/* y = dropout(wte[token] + wpe[position] + wtt[type])      y (N,C); wte (V,C), wpe (P,C), wtt (kinds,C) or null
- * One warp per row n; a lane takes W columns, every 32 W. An id that has no row ends the launch. Writes (=). */
+/* y = dropout(wte[token] + wpe[position] + wtt[type])      y (N,C); wte (V,C), wpe (P,C), wtt (type_count,C) or null
+ * One warp per row n, ROW_WARPS per block; a lane takes W columns, every 32 W. An id that is out of range traps. Writes
+ * (=). */
 template <class T, class Row, int W>
 __global__ void __launch_bounds__(ROW_THREADS, EMBED_BLOCKS) embed_forward(EmbedForward<T, Row> a)
 {
-    let_next_begin();
-    await_ops_before();
+    pdl_launch_dependents();
+    pdl_wait();
     int64_t n = static_cast<int64_t>(blockIdx.x) * ROW_WARPS + threadIdx.x / WARP;
     if (n >= a.N)
         return;
     int64_t token = a.tokens[n], position = a.positions[n], type = a.types ? a.types[n] : 0;
-    if (token < 0 || token >= a.V || position < 0 || position >= a.P || type < 0 || (a.wtt && type >= a.kinds))
+    if (token < 0 || token >= a.V || position < 0 || position >= a.P || type < 0 || (a.wtt && type >= a.type_count))
         __trap();
     RowPlace at = a.mask.step ? place_of(n, a.T_rows, a.C) : RowPlace();
 #pragma unroll 4
@@ -85,8 +86,9 @@ void gp_cuda_embed_forward(gp_backend *be, const gp_embed_op *op)
 
 /* ---- dropout --------------------------------------------------------------------------------------------- */
 
-/* x = dropout(x) in place      x (B, T C): `count` numbers, `elements` a sample
- * A thread owns W of them, of one sample; samples are no dimension of the grid, whose second ends at 65535. */
+/* x = dropout(x) in place      x (B, T C): `count` elements, `elements` per sample
+ * A thread owns W of them, of one sample. The grid is one-dimensional: gridDim.y is limited to 65535, too few for
+ * samples. */
 template <class T, int W>
 __global__ void __launch_bounds__(ROW_THREADS) dropout_in_place(T *x, int64_t count, int64_t elements, Mask mask)
 {
@@ -125,25 +127,27 @@ void gp_cuda_dropout(gp_backend *be, gp_tensor *x, gp_dropout drop)
 
 constexpr int CHUNK = 32, AHEAD = 8, SUM_THREADS = 256;
 
-/* One table's gradient, from the rows of dy in order of their ids. */
+/* The gradient of one table, from the rows of dy sorted by id. */
 template <class T> struct AddRows {
     const T *dy;                /* (N,C) */
     const int32_t *ids, *order; /* (N): see order.cuh */
     int32_t pad;
     float *grad; /* (ids,C) += */
-    /* (chunks,2,C): of a run of one id that goes on from the chunk before; of one that goes on behind */
+    /* (chunks,2,C): partial sums of a run of one id that continues from the preceding chunk; of one that continues in
+     * the following chunk */
     float *partial;
     Mask mask;
     int64_t N, T_rows, C;
 };
 
-/* grad[id] += dropout'(dy[n]) for a chunk of the ordered rows: CHUNK of them, one after the other.
- * Block (k,s): chunk k, W columns a thread. A run of one id that lies within the chunk goes to grad at once: no other
- * block has that id. What goes on from the chunk before or into the next goes to `partial`. */
+/* grad[id] += dropout'(dy[n]) for a chunk of CHUNK consecutive sorted rows          dy (N,C), grad (ids,C)
+ * Grid: (chunks, C / (W threads)). Block (k,s): chunk k, W columns per thread. A run of one id within the chunk is
+ * added to grad at once: no other block has that id. A run that continues from the preceding chunk or in the following
+ * one is stored in `partial`. */
 template <class T, int W> __global__ void __launch_bounds__(SUM_THREADS) add_chunk(AddRows<T> a)
 {
     SHARED(int32_t, row, [CHUNK]);
-    SHARED(int32_t, id, [CHUNK + 2]); /* with the neighbours' at both ends; -1: there is none */
+    SHARED(int32_t, id, [CHUNK + 2]); /* with the neighbours at both ends; -1: none */
     int64_t begin = static_cast<int64_t>(blockIdx.x) * CHUNK;
     for (int i = threadIdx.x; i < CHUNK + 2; i += blockDim.x) {
         int64_t at = begin + i - 1;
@@ -159,11 +163,11 @@ template <class T, int W> __global__ void __launch_bounds__(SUM_THREADS) add_chu
     float *partial = a.partial + 2 * static_cast<int64_t>(blockIdx.x) * a.C + c, sum[W] = {};
     bool began = id[0] != id[1]; /* the run began in this chunk */
     for (int i0 = 0; i0 < CHUNK; i0 += AHEAD) {
-        Stored<T, W> x[AHEAD] = {};
+        Vec<T, W> x[AHEAD] = {};
 #pragma unroll
         for (int k = 0; k < AHEAD; k++)
             if (row[i0 + k] >= 0)
-                x[k] = *reinterpret_cast<const Stored<T, W> *>(a.dy + row[i0 + k] * a.C + c);
+                x[k] = load_vec<W>(a.dy + row[i0 + k] * a.C + c);
 #pragma unroll
         for (int k = 0; k < AHEAD; k++) {
             int i = i0 + k;
@@ -196,14 +200,15 @@ template <class T, int W> __global__ void __launch_bounds__(SUM_THREADS) add_chu
     }
 }
 
-/* The id at a place of the order. */
+/* The id at a sorted position. */
 template <class T> __device__ __forceinline__ int32_t id_at(const AddRows<T> &a, int64_t at)
 {
     return id_of(a.ids, a.order[at]);
 }
 
-/* grad[id] += the partial sums of a run of one id that began in chunk k and goes on behind it, in order.
- * Block (k,s) as in add_chunk; most find nothing to do. */
+/* grad[id] += the partial sums, in order, of a run of one id that began in chunk k and continues after it          grad
+ * (ids,C)
+ * Grid and block (k,s) as in add_chunk; most blocks exit at once. */
 template <class T, int W> __global__ void __launch_bounds__(SUM_THREADS) add_run(AddRows<T> a)
 {
     int64_t k = blockIdx.x, begin = k * CHUNK, next = begin + CHUNK;
@@ -213,10 +218,10 @@ template <class T, int W> __global__ void __launch_bounds__(SUM_THREADS) add_run
     if (id == a.pad || id_at(a, next - 1) != id || (k && id_at(a, begin - 1) == id))
         return;
     int64_t last = k; /* the chunk where the run ends: the next one does not begin with its id */
-    for (unsigned alike = ALL_LANES; alike == ALL_LANES;) {
+    for (unsigned matching = ALL_LANES; matching == ALL_LANES;) {
         int64_t at = (last + 1 + threadIdx.x % WARP) * CHUNK;
-        alike = __ballot_sync(ALL_LANES, at < a.N && id_at(a, at) == id);
-        last += alike == ALL_LANES ? static_cast<int>(WARP) : __ffs(static_cast<int>(~alike)) - 1;
+        matching = __ballot_sync(ALL_LANES, at < a.N && id_at(a, at) == id);
+        last += matching == ALL_LANES ? static_cast<int>(WARP) : __ffs(static_cast<int>(~matching)) - 1;
     }
     int64_t c = (static_cast<int64_t>(blockIdx.y) * blockDim.x + threadIdx.x) * W;
     if (c >= a.C)
@@ -248,7 +253,7 @@ template <class T, int W> static void add_rows(gp_backend *be, const AddRows<T> 
     RUN(be, (add_run<T, W>), grid, threads, 0, a);
 }
 
-/* The workspace of a backward: (chunks,2,C) partial sums, (LISTS,N) ordered rows, order_rows's own. */
+/* Workspace of the backward pass: (chunks,2,C) partial sums, (LISTS,N) sorted rows, the workspace of order_rows. */
 static size_t partial_bytes(int64_t N, int64_t C)
 {
     return static_cast<size_t>(blocks_for(N, CHUNK) * 2 * C) * sizeof(float);
@@ -269,8 +274,8 @@ template <class T> static void backward(gp_backend *be, const gp_embed_op *op)
     BUG_ON(N > INT32_MAX);
     for (int i = 0; i < lists.count; i++) {
         lists.rows[i] = rows + i * N;
-        int32_t most = static_cast<int32_t>(tables[i]->dim[0] - 1);
-        lists.most = most > lists.most ? most : lists.most;
+        int32_t max_id = static_cast<int32_t>(tables[i]->dim[0] - 1);
+        lists.max_id = max_id > lists.max_id ? max_id : lists.max_id;
     }
     order_rows(be, &lists, rows + LISTS * N);
     for (int i = 0; i < lists.count; i++) {

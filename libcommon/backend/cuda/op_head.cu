@@ -1,58 +1,59 @@
-/* op_head.cu: logits, cross-entropy and their gradients, a chunk of rows at a time. */
+/* op_head.cu: logits, cross-entropy and their gradients, one chunk of rows at a time. */
 #include "backend/cuda/kernel.cuh"
 #include "backend/cuda/matmul.cuh"
 
 #include <cfloat>
 #include <cmath>
 
-constexpr int32_t NOT_COUNTED = -100; /* a target */
+constexpr int32_t NOT_COUNTED = -100; /* ignored target */
 
 /* ---- chunks ---------------------------------------------------------------------------------------------- */
 
-/* Rows of logits at once; they become their own gradient in place. The more, the better for the products: each chunk
- * reads and writes all of dW, 8 bytes for 2 x rows operations, which on an H100 adds a tenth to that product at 8192
- * rows and a fifth at 4096; and dx, C columns wide, has tiles enough for all processors. Beyond there is little to
- * gain, and of 50257 ids in bf16 they are 0.8 GB. */
+/* Rows of logits per chunk; their gradient overwrites them. Larger chunks make the products faster: each chunk reads
+ * and writes all of dW, 8 bytes per element for 2 x rows operations, which on an H100 adds a tenth to that product at
+ * 8192 rows and a fifth at 4096; and dx, C columns wide, then has tiles for all multiprocessors. Beyond 8192 there is
+ * little to gain; with 50257 ids in bf16 they are 0.8 GB. */
 constexpr int64_t CHUNK_ROWS = 8192, CHUNK_BYTES = int64_t{1} << 30;
 
-/* Elements from a row of logits to the next: rows begin at multiples of 128 bytes, which products and packs want. */
+/* Row stride of logits, in elements: rows start at multiples of 128 bytes, as products and packs need. */
 static int64_t stride_of(int64_t V)
 {
     return (V + 63) / 64 * 64;
 }
 
-static int64_t most_rows(const gp_backend *be, int64_t N, int64_t V)
+static int64_t max_chunk_rows(const gp_backend *be, int64_t N, int64_t V)
 {
-    int64_t row = stride_of(V) * gp_dtype_size(be->act_dtype), most = state_of(be)->head_rows;
-    if (!most)
-        most = gp_max(gp_min(CHUNK_ROWS, CHUNK_BYTES / row), 1);
-    return gp_min(most, N);
+    int64_t row = stride_of(V) * gp_dtype_size(be->act_dtype), max_rows = state_of(be)->head_rows;
+    if (!max_rows)
+        max_rows = gp_max(gp_min(CHUNK_ROWS, CHUNK_BYTES / row), 1);
+    return gp_min(max_rows, N);
 }
 
-/* Of each of as few chunks as can be, which are equal but for whole tiles; by the shape alone, so that sums are the
- * same in every run. */
-static int64_t rows_at_once(const gp_backend *be, int64_t N, int64_t V)
+/* Rows of each chunk: as few chunks as possible, of equal size up to whole tiles; by the shape alone, so that sums are
+ * the same in every run. */
+static int64_t chunk_rows(const gp_backend *be, int64_t N, int64_t V)
 {
-    int64_t most = most_rows(be, N, V), chunks = (N + most - 1) / most, rows = (N + chunks - 1) / chunks;
-    return gp_min((rows + 127) / 128 * 128, most);
+    int64_t max_rows = max_chunk_rows(be, N, V), chunks = (N + max_rows - 1) / max_rows,
+            rows = (N + chunks - 1) / chunks;
+    return gp_min((rows + 127) / 128 * 128, max_rows);
 }
 
 size_t gp_cuda_head_workspace(const gp_backend *be, const gp_shape *shape)
 {
     int64_t N = static_cast<int64_t>(shape->B) * shape->T;
-    int64_t logits = most_rows(be, N, shape->V) * stride_of(shape->V) * gp_dtype_size(be->act_dtype);
+    int64_t logits = max_chunk_rows(be, N, shape->V) * stride_of(shape->V) * gp_dtype_size(be->act_dtype);
     return matmul_workspace(be) + static_cast<size_t>(logits);
 }
 
-void gp_cuda_head_rows(gp_backend *be, int64_t most)
+void gp_cuda_head_rows(gp_backend *be, int64_t max_rows)
 {
-    state_of(be)->head_rows = most;
+    state_of(be)->head_rows = max_rows;
 }
 
 /* ---- cross-entropy --------------------------------------------------------------------------------------- */
 
 template <class T> struct CrossEntropy {
-    T *logits;              /* (rows,stride), of which V columns count */
+    T *logits;              /* (rows,stride), of which the first V columns are logits */
     const int32_t *targets; /* (rows) */
     float *losses;          /* (rows) = */
     const gp_step *step;
@@ -60,12 +61,12 @@ template <class T> struct CrossEntropy {
     bool train;
 };
 
-/* The largest of some numbers, and the sum of exp(x - max) over them. */
+/* Online softmax: the maximum of some numbers, and the sum of exp(x - max) over them. */
 struct Softmax {
     float max = -FLT_MAX, sum = 0;
 };
 
-template <class T> static __device__ __forceinline__ void take_in(Softmax &s, const Pack<T> &x)
+template <class T> static __device__ __forceinline__ void accumulate(Softmax &s, const Pack<T> &x)
 {
     float max = s.max;
 #pragma unroll
@@ -78,8 +79,8 @@ template <class T> static __device__ __forceinline__ void take_in(Softmax &s, co
     s.max = max;
 }
 
-/* That of all threads of the block. scratch: shared, one a warp. */
-static __device__ __forceinline__ Softmax of_block(Softmax s, float *scratch)
+/* Combines the Softmax of all threads of the block. scratch: shared, one float per warp. */
+static __device__ __forceinline__ Softmax reduce_block(Softmax s, float *scratch)
 {
     Softmax all;
     float max = warp_max(s.max);
@@ -93,8 +94,8 @@ static __device__ __forceinline__ Softmax of_block(Softmax s, float *scratch)
     return all;
 }
 
-/* A pack of a row from column c on; what lies behind V is no logit. */
-template <class T> static __device__ __forceinline__ Pack<T> load_last(const T *row, int c, int V)
+/* A pack of a row from column c on; columns from V on are -inf. */
+template <class T> static __device__ __forceinline__ Pack<T> load_masked(const T *row, int c, int V)
 {
     Pack<T> x = load_pack(row + c);
 #pragma unroll
@@ -104,9 +105,9 @@ template <class T> static __device__ __forceinline__ Pack<T> load_last(const T *
     return x;
 }
 
-/* A thread's part of a row, four loads in flight; a copy goes to `keep` where it is kept. */
-template <class T, bool kept>
-static __device__ __forceinline__ Softmax read_row(const CrossEntropy<T> &a, const T *row, T *keep)
+/* Softmax of a thread's packs of a row, four loads in flight; if `cached`, a copy goes to `cache` (shared memory). */
+template <class T, bool cached>
+static __device__ __forceinline__ Softmax read_row(const CrossEntropy<T> &a, const T *row, T *cache)
 {
     constexpr int size = Pack<T>::size, batch = 4;
     int c = static_cast<int>(threadIdx.x) * size, next = static_cast<int>(blockDim.x) * size;
@@ -118,29 +119,29 @@ static __device__ __forceinline__ Softmax read_row(const CrossEntropy<T> &a, con
             x[k] = load_pack(row + c + k * next);
 #pragma unroll
         for (int k = 0; k < batch; k++) {
-            if (kept)
-                store_pack(keep + c + k * next, x[k]);
-            take_in(s, x[k]);
+            if (cached)
+                store_pack(cache + c + k * next, x[k]);
+            accumulate(s, x[k]);
         }
     }
     for (; c < a.stride; c += next) {
-        Pack<T> x = load_last(row, c, a.V);
-        if (kept)
-            store_pack(keep + c, x);
-        take_in(s, x);
+        Pack<T> x = load_masked(row, c, a.V);
+        if (cached)
+            store_pack(cache + c, x);
+        accumulate(s, x);
     }
     return s;
 }
 
-/* The row becomes scale (softmax - onehot(target)); zeros behind V. `from` is the row, or what was kept of it. */
-template <class T, bool kept>
+/* row = scale (softmax - onehot(target)); zeros from column V on. `from` is the row, or its cached copy. */
+template <class T, bool cached>
 static __device__ __forceinline__ void write_gradient(const CrossEntropy<T> &a, T *row, const T *from, Softmax s,
                                                       int target)
 {
     int next = static_cast<int>(blockDim.x) * Pack<T>::size;
     float scale = a.step->scale, each = scale / s.sum;
     for (int c = static_cast<int>(threadIdx.x) * Pack<T>::size; c < a.stride; c += next) {
-        Pack<T> x = kept ? load_pack(from + c) : load_last(row, c, a.V), d;
+        Pack<T> x = cached ? load_pack(from + c) : load_masked(row, c, a.V), d;
 #pragma unroll
         for (int i = 0; i < Pack<T>::size; i++)
             d.v[i] = from_float<T>(__expf(to_float(x.v[i]) - s.max) * each - (c + i == target ? scale : 0));
@@ -155,18 +156,19 @@ template <class T> static __device__ __forceinline__ void write_zeros(const Cros
         store_pack(row + c, Pack<T>{});
 }
 
-/* loss = log sum exp(row) - row[target], 0 where it is not counted;  with train
- * row = scale (softmax(row) - onehot(target)), zeros where it is not counted.
- * One block a row, a thread every blockDim-th pack. With `kept` the row is read once and stays in shared memory until
- * its gradient is made; each thread reads there only what it wrote. A target that is no id makes the loss NaN. */
-template <class T, bool kept> __global__ void __launch_bounds__(1024, 1) cross_entropy(CrossEntropy<T> a)
+/* loss = log sum exp(row) - row[target], 0 where the target is ignored;  if train
+ * row = scale (softmax(row) - onehot(target)), zeros where the target is ignored          row (V), stride columns apart
+ * One block per row, a thread takes every blockDim-th pack. If `cached` the row is read once and stays in shared memory
+ * until its gradient is computed; each thread reads there only what it wrote. A target that is out of range makes the
+ * loss NaN. */
+template <class T, bool cached> __global__ void __launch_bounds__(1024, 1) cross_entropy(CrossEntropy<T> a)
 {
     SHARED(float, scratch, [WARP]);
-    T *row = a.logits + static_cast<int64_t>(blockIdx.x) * a.stride, *keep = nullptr;
+    T *row = a.logits + static_cast<int64_t>(blockIdx.x) * a.stride, *cache = nullptr;
     int target = a.targets[blockIdx.x];
-    if constexpr (kept) {
+    if constexpr (cached) {
         DYNAMIC_SHARED(T, shared);
-        keep = shared;
+        cache = shared;
     }
     if (target == NOT_COUNTED) {
         if (threadIdx.x == 0)
@@ -176,14 +178,14 @@ template <class T, bool kept> __global__ void __launch_bounds__(1024, 1) cross_e
         return;
     }
     float at = target >= 0 && target < a.V ? to_float(row[target]) : NAN;
-    Softmax s = of_block(read_row<T, kept>(a, row, keep), scratch);
+    Softmax s = reduce_block(read_row<T, cached>(a, row, cache), scratch);
     if (threadIdx.x == 0)
         a.losses[blockIdx.x] = s.max + logf(s.sum) - at;
     if (a.train)
-        write_gradient<T, kept>(a, row, keep, s, target);
+        write_gradient<T, cached>(a, row, cache, s, target);
 }
 
-/* step->loss += scale * sum of losses (N), in double. One block, so that one order of adding. */
+/* step->loss += scale * sum of losses (N), in double. A single block, so that the order of summation is fixed. */
 static __global__ void __launch_bounds__(1024) add_losses(const float *losses, int64_t N, gp_step *step)
 {
     SHARED(double, scratch, [WARP]);
@@ -196,14 +198,14 @@ static __global__ void __launch_bounds__(1024) add_losses(const float *losses, i
         step->loss += step->scale * sum;
 }
 
-/* The losses of some rows and, in their place, their gradients. A row that two blocks of a processor can keep has 512
- * threads, so that one reads while the other writes; a larger one has all 1024 to itself. */
+/* The losses of some rows and, in place, their gradients. If the cached rows of two blocks fit into a multiprocessor, a
+ * block has 512 threads, so that one reads while the other writes; else a single block has 1024. */
 template <class T> static void run_cross_entropy(gp_backend *be, const CrossEntropy<T> &a, int64_t rows)
 {
-    size_t row = static_cast<size_t>(a.stride) * sizeof(T), most = state_of(be)->shared;
-    constexpr size_t own = 1024; /* of each block: the scratch, and what the system takes */
-    unsigned grid = static_cast<unsigned>(rows), threads = 2 * (row + own) <= most ? 512 : 1024;
-    if (!a.train || row + own > most) {
+    size_t row = static_cast<size_t>(a.stride) * sizeof(T), max_shared = state_of(be)->shared;
+    constexpr size_t own = 1024; /* per block: scratch, and the system's reserved shared memory */
+    unsigned grid = static_cast<unsigned>(rows), threads = 2 * (row + own) <= max_shared ? 512 : 1024;
+    if (!a.train || row + own > max_shared) {
         RUN(be, (cross_entropy<T, false>), grid, 512, 0, a);
         return;
     }
@@ -215,13 +217,14 @@ template <class T> static void run_cross_entropy(gp_backend *be, const CrossEntr
 /* ---- the op ---------------------------------------------------------------------------------------------- */
 
 /* out (rows,outputs) = x W^T + bias          x (rows,C), W (V,C), bias (V)
- * outputs: V, or as many as the weight holds. */
+ * outputs: V, or V padded as the weight is stored. */
 static void multiply(gp_backend *be, const gp_head_op *op, const void *x, int64_t rows, void *out, gp_dtype dtype,
                      int64_t outputs, int64_t stride)
 {
     int64_t C = columns_of(op->x);
     BUG_ON(!op->w->transposed || C != weight_inputs(op->w));
-    BUG_ON(op->bias && (!op->w->bias || op->bias->data != op->w->bias->data)); /* its copy is the weight's */
+    /* its bf16 copy is in the weight's slot */
+    BUG_ON(op->bias && (!op->w->bias || op->bias->data != op->w->bias->data));
     Product p = {};
     p.M = rows, p.N = outputs, p.K = C;
     p.a = x;
@@ -237,11 +240,11 @@ static void multiply(gp_backend *be, const gp_head_op *op, const void *x, int64_
     matmul(be, &p);
 }
 
-/* dx = d W          d (rows,V), W (V,C), dx (rows,C); d has zeros where the weight holds more than V */
+/* dx = d W          d (rows,V), W (V,C), dx (rows,C); d has zeros in the padding columns */
 static void input_gradient(gp_backend *be, const gp_head_op *op, const void *d, void *dx, int64_t rows, int64_t stride)
 {
     Product p = {};
-    p.M = rows, p.N = columns_of(op->x), p.K = weight_outputs_held(be, op->w);
+    p.M = rows, p.N = columns_of(op->x), p.K = weight_outputs_padded(be, op->w);
     p.a = d;
     p.lda = stride;
     p.b = weight_data(be, op->w);
@@ -274,17 +277,17 @@ static void weight_gradient(gp_backend *be, const gp_head_op *op, const T *d, co
 template <class T> static void loss(gp_backend *be, const gp_head_op *op)
 {
     int64_t N = rows_of(op->x), C = columns_of(op->x), V = weight_outputs(op->w), stride = stride_of(V);
-    int64_t most = rows_at_once(be, N, V);
-    int64_t even = V / 8 * 8; /* tensor cores want it; the ids left of dW are a product of their own */
-    size_t before = matmul_workspace(be), bytes = static_cast<size_t>(most * stride) * sizeof(T);
+    int64_t max_rows = chunk_rows(be, N, V);
+    int64_t even = V / 8 * 8; /* tensor cores need multiples of 8; the remaining ids of dW are a separate product */
+    size_t before = matmul_workspace(be), bytes = static_cast<size_t>(max_rows * stride) * sizeof(T);
     void *at = static_cast<char *>(cuda_workspace(be, before + bytes)) + before;
     T *logits = static_cast<T *>(at), *dx = data_of<T>(op->train ? op->dx : nullptr);
     const T *x = data_of<T>(op->x);
     float *losses = data_of<float>(op->losses);
     BUG_ON(gp_tensor_count(op->losses) != N || stride > INT32_MAX / 2);
-    for (int64_t n = 0; n < N; n += most) {
-        int64_t rows = gp_min(most, N - n);
-        multiply(be, op, x + n * C, rows, logits, be->act_dtype, weight_outputs_held(be, op->w), stride);
+    for (int64_t n = 0; n < N; n += max_rows) {
+        int64_t rows = gp_min(max_rows, N - n);
+        multiply(be, op, x + n * C, rows, logits, be->act_dtype, weight_outputs_padded(be, op->w), stride);
         CrossEntropy<T> a = {
             logits, op->targets + n, losses + n, op->step, static_cast<int>(V), static_cast<int>(stride), op->train};
         run_cross_entropy(be, a, rows);

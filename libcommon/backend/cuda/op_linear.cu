@@ -1,10 +1,10 @@
-/* op_linear.cu: y = act(x W + bias), its gradients, and the activations alone. */
+/* op_linear.cu: y = act(x W + bias), its gradients, and activations as separate ops. */
 #include "backend/cuda/activation.cuh"
 #include "backend/cuda/matmul.cuh"
 
 constexpr int ACT_THREADS = 256;
 
-/* ---- activations alone ----------------------------------------------------------------------------------- */
+/* ---- activations ----------------------------------------------------------------------------------------- */
 
 template <class T> struct Activation {
     gp_act act;
@@ -14,7 +14,7 @@ template <class T> struct Activation {
 };
 
 /* out = act(pre), or out = dy act'(pre)          all (count)
- * A thread owns a pack (or, with odd addresses and at the end, elements); out may be dy or pre. Writes (=). */
+ * One thread per pack (or, with unaligned addresses and at the end, per element); out may be dy or pre. Writes (=). */
 template <class T, bool packed> __global__ void __launch_bounds__(ACT_THREADS) activate(Activation<T> a)
 {
     constexpr int W = packed ? Pack<T>::size : 1;

@@ -1,8 +1,9 @@
-/* op_norm.cu: residual, dropout and layer norm in one op. A row is read once, stays in registers, is written once. */
+/* op_norm.cu: residual, dropout and layer norm in one op. A row is read once, stays in registers, and is written
+ * once. */
 #include "backend/cuda/pdl.cuh"
 #include "backend/cuda/rows.cuh"
 
-constexpr int NORM_BLOCKS = 3; /* of the backward kernel on a multiprocessor: 168 registers a thread */
+constexpr int NORM_BLOCKS = 3; /* blocks of norm_backward per multiprocessor: max 168 registers per thread */
 
 template <class T> struct NormForward {
     const T *residual, *branch;
@@ -16,21 +17,22 @@ template <class T> struct NormForward {
 
 /* sum = residual + dropout(branch)                       residual, branch, sum, y (N,C)
  * y = (sum - mean) * rstd * gamma + beta                 gamma, beta (C); mean, rstd (N)
- * mean and rstd are those of the sum as it is stored. One team per row n, a block holds ROW_WARPS / warps of them; a
- * thread keeps its packs of the sum in registers, so that the variance is that of the deviations. Writes (=). */
+ * mean and rstd are those of the sum as it is stored. One team per row n, ROW_WARPS / warps of them per block; a thread
+ * has its packs of the sum in registers, so that the variance is computed from the deviations (two passes). Writes
+ * (=). */
 template <class T, class Team> __global__ void __launch_bounds__(ROW_THREADS) norm_forward(NormForward<T> a)
 {
     constexpr int W = Pack<T>::size;
     SHARED(float, scratch, [ROW_WARPS]);
-    let_next_begin();
+    pdl_launch_dependents();
     int64_t n = static_cast<int64_t>(blockIdx.x) * (ROW_WARPS / Team::warps) + threadIdx.x / Team::threads;
     int first = threadIdx.x % Team::threads * W, C = static_cast<int>(a.C);
-    if (blockIdx.x == 0) { /* no op that lets the next begin writes parameters */
-        prefetch_share(a.gamma, a.C * static_cast<int64_t>(sizeof(float)), 0, 1);
+    if (blockIdx.x == 0) { /* no op that calls pdl_launch_dependents writes parameters */
+        prefetch_l2_slice(a.gamma, a.C * static_cast<int64_t>(sizeof(float)), 0, 1);
         if (a.beta)
-            prefetch_share(a.beta, a.C * static_cast<int64_t>(sizeof(float)), 0, 1);
+            prefetch_l2_slice(a.beta, a.C * static_cast<int64_t>(sizeof(float)), 0, 1);
     }
-    await_ops_before();
+    pdl_wait();
     if (n >= a.N)
         return;
     Pack<T> x[Team::packs] = {}, branch[Team::packs] = {};
@@ -79,11 +81,11 @@ template <class T, class Team> __global__ void __launch_bounds__(ROW_THREADS) no
     }
 }
 
-/* The same for any C: one warp per row n; lane i takes columns i, i+32, ... */
+/* The same for any C: one warp per row n, ROW_WARPS per block; lane i takes columns i, i+32, ... */
 template <class T> __global__ void norm_forward_any(NormForward<T> a)
 {
-    let_next_begin();
-    await_ops_before();
+    pdl_launch_dependents();
+    pdl_wait();
     int64_t n = static_cast<int64_t>(blockIdx.x) * ROW_WARPS + threadIdx.x / WARP;
     unsigned lane = threadIdx.x % WARP;
     if (n >= a.N)
@@ -150,13 +152,13 @@ void gp_cuda_norm_forward(gp_backend *be, const gp_norm_op *op)
 template <class T> struct NormBackward {
     const T *x, *dy, *dy2, *dcarry;
     const float *gamma, *mean, *rstd;
-    T *dsum, *dbranch; /* dbranch null where it is dsum */
-    float *partial;    /* (blocks,2,C): what a block adds to dgamma and dbeta */
+    T *dsum, *dbranch; /* dbranch is null where it is dsum */
+    float *partial;    /* (blocks,2,C): partial sums of dgamma and dbeta, one row per block */
     Mask mask;
     int64_t N, T_rows, C;
 };
 
-/* dbranch = dropout'(dsum), of dsum as it is stored */
+/* Writes dsum, and dbranch = dropout'(dsum), of dsum as it is stored. */
 template <class T, int W>
 __device__ __forceinline__ void write_gradients(const NormBackward<T> &a, int64_t n, int64_t c, const float (&d)[W])
 {
@@ -173,23 +175,23 @@ __device__ __forceinline__ void write_gradients(const NormBackward<T> &a, int64_
     store_columns(a.dbranch + i, dropped);
 }
 
-/* A thread's sums over its rows, added over the block's teams in their order, into the block's row of `partial`. */
+/* Adds the threads' sums over the teams of the block, in order, into the block's row of `partial`. */
 template <class Team, int W>
 __device__ __forceinline__ void write_partial(float *partial, int64_t C, const float (&mine)[Team::packs][W])
 {
     constexpr int TEAMS = ROW_WARPS / Team::warps;
-    SHARED(float, part, [TEAMS][Team::threads * W]);
+    SHARED(float, sums, [TEAMS][Team::threads * W]);
     int thread = threadIdx.x % Team::threads, team = threadIdx.x / Team::threads;
 #pragma unroll
     for (int k = 0; k < Team::packs; k++) {
         for (int i = 0; i < W; i++)
-            part[team][thread * W + i] = mine[k][i];
+            sums[team][thread * W + i] = mine[k][i];
         __syncthreads();
         for (int i = threadIdx.x; i < Team::threads * W; i += ROW_THREADS) {
             int64_t c = k * Team::threads * W + i;
             float sum = 0;
             for (int t = 0; t < TEAMS; t++)
-                sum += part[t][i];
+                sum += sums[t][i];
             if (c < C)
                 partial[c] = sum;
         }
@@ -200,9 +202,9 @@ __device__ __forceinline__ void write_partial(float *partial, int64_t C, const f
 /* g = dy + dy2, h = g gamma, x^ = (x - mean) * rstd      dy, dy2, dcarry, x, dsum, dbranch (N,C); gamma (C)
  * dsum = dcarry + rstd * (h - average(h) - x^ * average(h x^)),  dbranch = dropout'(dsum)
  * partial(block) = sums over the block's rows of g x^ and of g
- * A team per row n, n + all teams of the grid, ...: as many blocks as the device holds at once, so that partial sums
- * are few. A thread has the same columns of every row, and sums them in registers. Writes (=); dsum may lie on dcarry
- * or dy2, which the same thread has read before. */
+ * One team per row n, n + teams of the grid, ...: as many blocks as are resident on the device, so that there are few
+ * partial sums. A thread has the same columns of every row, and sums them in registers. Writes (=); dsum may alias
+ * dcarry or dy2, which the same thread has read before. */
 template <class T, class Team>
 __global__ void __launch_bounds__(ROW_THREADS, NORM_BLOCKS) norm_backward(NormBackward<T> a)
 {
@@ -251,7 +253,7 @@ __global__ void __launch_bounds__(ROW_THREADS, NORM_BLOCKS) norm_backward(NormBa
             float gamma[W], dy2[W] = {}, d[W];
             load_columns(a.gamma + c, gamma);
             if (a.dy2)
-                load_columns(a.dy2 + n * a.C + c, dy2); /* once more: it is rare, and in the cache */
+                load_columns(a.dy2 + n * a.C + c, dy2); /* read again: it is rare, and in the cache */
             for (int i = 0; i < W; i++) {
                 float h = (to_float(dy[k].v[i]) + dy2[i]) * gamma[i], along = (to_float(x[k].v[i]) - mean) * rstd;
                 d[i] = rstd * (h - sums[0] * over_C - along * sums[1] * over_C);
@@ -266,8 +268,9 @@ __global__ void __launch_bounds__(ROW_THREADS, NORM_BLOCKS) norm_backward(NormBa
     write_partial<Team>(partial + a.C, a.C, to_beta);
 }
 
-/* The same for any C, in two kernels, of which the second overwrites what the first has to have read.
- * partial(r) = sums over rows r, r + gridDim.y, ...; a thread per column. */
+/* The same for any C, in two kernels, of which the second overwrites what the first must have read.
+ * partial(r) = sums over rows r, r + gridDim.y, ...          Grid: (C / ROW_THREADS, partial rows). One thread per
+ * column. */
 template <class T> __global__ void norm_partials_any(NormBackward<T> a)
 {
     int64_t c = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
@@ -285,7 +288,8 @@ template <class T> __global__ void norm_partials_any(NormBackward<T> a)
     partial[a.C + c] = to_beta;
 }
 
-/* One warp per row n; lane i takes columns i, i+32, ... */
+/* dsum and dbranch of norm_backward, for any C. One warp per row n, ROW_WARPS per block; lane i takes columns i, i+32,
+ * ... */
 template <class T> __global__ void norm_backward_any(NormBackward<T> a)
 {
     int64_t n = static_cast<int64_t>(blockIdx.x) * ROW_WARPS + threadIdx.x / WARP;
@@ -311,11 +315,11 @@ template <class T> __global__ void norm_backward_any(NormBackward<T> a)
 }
 
 /* dgamma += sum over rows r of partial(r,0), dbeta that of partial(r,1)      partial (rows,2,C); dbeta may be null
- * A block has 32 of the 2C columns: warp w adds rows w, w + 32, ..., its lanes a column each; then warp 0 adds up
- * warps 0 to 31. */
+ * Grid: 2C / 32. Block: 32 of the 2C columns, one per lane; warp w adds rows w, w + 32, ...; then warp 0 adds the sums
+ * of warps 0 to 31 in order. */
 static __global__ void norm_add_partials(const float *partial, int64_t rows, int64_t C, float *dgamma, float *dbeta)
 {
-    SHARED(float, part, [WARP][WARP]);
+    SHARED(float, sums, [WARP][WARP]);
     unsigned lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
     int64_t c = static_cast<int64_t>(blockIdx.x) * WARP + lane;
     float sum = 0;
@@ -323,23 +327,23 @@ static __global__ void norm_add_partials(const float *partial, int64_t rows, int
 #pragma unroll 4
         for (int64_t r = warp; r < rows; r += WARP)
             sum += partial[r * 2 * C + c];
-    part[warp][lane] = sum;
+    sums[warp][lane] = sum;
     __syncthreads();
     if (warp || c >= 2 * C)
         return;
     for (unsigned w = 1; w < WARP; w++)
-        sum += part[w][lane];
+        sum += sums[w][lane];
     if (c < C)
         dgamma[c] += sum;
     else if (dbeta)
         dbeta[c - C] += sum;
 }
 
-/* Rows of partial sums: blocks that a device of so many multiprocessors holds at once, at most `groups`. */
+/* Rows of partial sums: the number of blocks that are resident on the device, max `groups`. */
 static int64_t partial_rows(const gp_backend *be, int64_t groups)
 {
-    int64_t most = static_cast<int64_t>(state_of(be)->processors) * NORM_BLOCKS;
-    return groups < most ? groups : most;
+    int64_t resident = static_cast<int64_t>(state_of(be)->multiprocessors) * NORM_BLOCKS;
+    return groups < resident ? groups : resident;
 }
 
 static size_t partial_bytes(const gp_backend *be, int64_t rows, int64_t C)

@@ -1,16 +1,17 @@
-/* op_sample.cu: a token drawn from each row of logits.
+/* op_sample.cu: draws a token from each row of logits.
  *
- * A row is cut into slices, a block each: one block alone would read for as long as some layers take. What the blocks
- * of a row find they gather in its Row, and the last of them to come concludes from it. All sums are of integers,
- * weights in fixed point, so no order of blocks or threads can show. Greedy is one kernel, plain temperature two. */
+ * A row is split into slices, one block each: a single block would take as long as some layers. The blocks of a row
+ * accumulate their results in its Row, and the last block to arrive concludes from it. All sums are of integers, with
+ * weights in fixed point, so the order of blocks and threads does not affect the result. Greedy sampling is one kernel,
+ * plain temperature two. */
 #include "backend/cuda/sample.cuh"
 
-/* By one thread of the row's last block, when nothing else of the op reads the row any more: what was drawn goes where
- * it is read, and the row's state is as it was. */
-static __device__ void conclude(const Sample &a, Row *row, int id)
+/* Stores the draw and resets the row's state. Called by one thread of the row's last block, after the op's last read of
+ * the row. */
+static __device__ void finish_row(const Sample &a, Row *row, int id)
 {
     unsigned b = blockIdx.x;
-    u64 most = atomicExch(&row->most, 0ull), sum = atomicExch(&row->sum, 0ull);
+    u64 raw_best = atomicExch(&row->raw_best, 0ull), sum = atomicExch(&row->sum, 0ull);
     atomicExch(&row->best, 0ull);
     row->found = 0;
     if (!a.draws) {
@@ -19,10 +20,10 @@ static __device__ void conclude(const Sample &a, Row *row, int id)
     }
     gp_draw d = {};
     d.id = id;
-    if (a.likely) {
+    if (a.log_probabilities) {
         d.logit = id < 0 ? 0 : a.logits[b * a.V + id];
-        d.max = logit_of(most);
-        d.sum = static_cast<double>(sum) / a.whole;
+        d.max = logit_of(raw_best);
+        d.sum = static_cast<double>(sum) / a.sum_one;
     }
     a.draws[static_cast<int64_t>(b) * a.ring + a.positions[b] % a.ring] = d;
     a.ids[b] = id < 0 ? 0 : id;
@@ -32,35 +33,35 @@ static __device__ void conclude(const Sample &a, Row *row, int id)
         a.seen[b * a.V + id] = 1;
 }
 
-/* ---- the kernels: block (b,i) has slice i of row b -------------------------------------------------------
+/* ---- the kernels: grid (rows, slices), block (b,i) has slice i of row b ----------------------------------
  *
- * The last of an op does not let what follows begin early: it writes what the next pass reads before it waits. */
+ * The last kernel of an op does not call pdl_launch_dependents: it writes what the next pass reads before pdl_wait. */
 
-/* The id with the largest logit, the lowest of several; with temperature 0 it is the one drawn. And the largest of
- * all. */
+/* row->best = max over ids below vocab of code(logit) << 32 | ~id: the largest logit, the lowest id on ties, which is
+ * the draw if the temperature is 0. With log-probabilities also row->raw_best, over all V logits. */
 static __global__ void __launch_bounds__(SAMPLE_THREADS) sample_largest(Sample a)
 {
     SHARED(u64, largest, [SAMPLE_THREADS / WARP]);
     SHARED(u64, largest_raw, [SAMPLE_THREADS / WARP]);
-    bool concludes = a.greedy && !a.likely;
-    if (!concludes)
-        let_next_begin();
-    await_ops_before();
+    bool finishes = a.greedy && !a.log_probabilities;
+    if (!finishes)
+        pdl_launch_dependents();
+    pdl_wait();
     if (is_idle(a))
         return;
     Row *row = a.rows + blockIdx.x;
     Items items = items_of_block();
     float x[ITEMS];
-    u64 best = 0, most = 0;
-    load_raw(logits_of(a), a.likely ? static_cast<int>(a.V) : a.vocab, items, x);
-    if (a.likely) {
+    u64 best = 0, raw_best = 0;
+    load_raw(logits_of(a), a.log_probabilities ? static_cast<int>(a.V) : a.vocab, items, x);
+    if (a.log_probabilities) {
 #pragma unroll
         for (int k = 0; k < ITEMS; k++)
             if (items.id(k) < a.V)
-                most = max(most, code_or_not_finite(x[k]));
-        most = block_largest(most, largest_raw);
+                raw_best = max(raw_best, code_or_not_finite(x[k]));
+        raw_best = block_largest(raw_best, largest_raw);
         if (threadIdx.x == 0)
-            atomicMax(&row->most, most);
+            atomicMax(&row->raw_best, raw_best);
     }
     penalize(a, seen_of(a), items, x);
 #pragma unroll
@@ -70,18 +71,19 @@ static __global__ void __launch_bounds__(SAMPLE_THREADS) sample_largest(Sample a
     best = block_largest(best, largest);
     if (threadIdx.x == 0)
         atomicMax(&row->best, best);
-    if (concludes && last_of_row(row) && threadIdx.x == 0) {
+    if (finishes && is_last_block(row) && threadIdx.x == 0) {
         best = atomicMax(&row->best, 0ull);
-        conclude(a, row, is_finite(best) ? id_of(best) : -1);
+        finish_row(a, row, is_finite(best) ? id_of(best) : -1);
     }
 }
 
-/* Log-probabilities: the sum of exp(logit - largest), all as the model gave them; with temperature 0 the end. */
+/* row->sum += sum over all V of exp(logit - largest), as the model gave them: for log-probabilities. With temperature 0
+ * this is the last kernel. */
 static __global__ void __launch_bounds__(SAMPLE_THREADS) sample_sum(Sample a)
 {
     if (!a.greedy)
-        let_next_begin();
-    await_ops_before();
+        pdl_launch_dependents();
+    pdl_wait();
     if (is_idle(a))
         return;
     Row *row = a.rows + blockIdx.x;
@@ -93,22 +95,22 @@ static __global__ void __launch_bounds__(SAMPLE_THREADS) sample_sum(Sample a)
 #pragma unroll
     for (int k = 0; k < ITEMS; k++) {
         double w = exp(static_cast<double>(x[k]) - v.max);
-        sum += w > 0 && w <= 1 ? static_cast<u64>(w * a.whole + 0.5) : 0; /* not a number: 0 */
+        sum += w > 0 && w <= 1 ? static_cast<u64>(w * a.sum_one + 0.5) : 0; /* not a number: 0 */
     }
-    sum_before(sum, &total);
+    exclusive_sum(sum, &total);
     if (threadIdx.x == 0)
         atomicAdd(&row->sum, total);
-    if (a.greedy && last_of_row(row) && threadIdx.x == 0) {
+    if (a.greedy && is_last_block(row) && threadIdx.x == 0) {
         u64 best = row->best;
-        conclude(a, row, is_finite(best) ? id_of(best) : -1);
+        finish_row(a, row, is_finite(best) ? id_of(best) : -1);
     }
 }
 
-/* The likeliest ids: those up to the row's limit, as many as were asked for, in any order. */
+/* a.top = the most probable ids: those with keys up to row->limit, `tops` of them, in any order. */
 static __global__ void __launch_bounds__(SAMPLE_THREADS) sample_top(Sample a)
 {
-    let_next_begin();
-    await_ops_before();
+    pdl_launch_dependents();
+    pdl_wait();
     if (is_idle(a))
         return;
     Row *row = a.rows + blockIdx.x;
@@ -126,7 +128,7 @@ static __global__ void __launch_bounds__(SAMPLE_THREADS) sample_top(Sample a)
         }
 }
 
-/* What an id counts in a search. */
+/* The contribution of an id to a search: its weight, or 1. */
 static __device__ __forceinline__ u64 counted(const Sample &a, const Search &s, const View &v, float logit)
 {
     return s.by_weight ? weight_of(a, v, logit) : 1;
@@ -137,12 +139,12 @@ static __device__ __forceinline__ View view_of(const Sample &a, const Search &s,
     return s.raw ? raw_view_of(a, row) : view_of(a, row, s.limited);
 }
 
-/* The first digit of the limit, and what is wanted of those with it. */
+/* row->prefix = the first digit of the limit; row->wanted = the rest of the count or weight among the keys with it. */
 static __global__ void __launch_bounds__(SAMPLE_THREADS) sample_digit(Sample a, Search s)
 {
     SHARED(Bins, bins, [1]);
-    let_next_begin();
-    await_ops_before();
+    pdl_launch_dependents();
+    pdl_wait();
     if (is_idle(a))
         return;
     Row *row = a.rows + blockIdx.x;
@@ -162,15 +164,15 @@ static __global__ void __launch_bounds__(SAMPLE_THREADS) sample_digit(Sample a, 
     for (unsigned i = threadIdx.x; i < BINS; i += SAMPLE_THREADS)
         if (bins->of(i))
             atomicAdd(&row->bins[i], bins->of(i));
-    if (!last_of_row(row))
+    if (!is_last_block(row))
         return;
-    u64 before = sum_before(take_bins(row, x), &total);
+    u64 before = exclusive_sum(take_bins(row, x), &total);
     if (s.by_weight)
         wanted = static_cast<u64>(fmax(1.0, ceil(s.share * static_cast<double>(total))));
     find(x, before, wanted, [&](int bin, u64 rest) { row->prefix = static_cast<u64>(bin), row->wanted = rest; });
 }
 
-/* The keys of the block's slice that begin with the row's first digit, to the row's list. */
+/* Appends the keys of the block's slice that begin with the row's first digit to the row's list. */
 static __device__ void list_keys(const Sample &a, const View &v, Row *row, u64 *list)
 {
     SHARED(unsigned, first, [1]);
@@ -185,7 +187,7 @@ static __device__ void list_keys(const Sample &a, const View &v, Row *row, u64 *
 #pragma unroll
     for (int k = 0; k < ITEMS; k++)
         mine += listed(k);
-    u64 before = sum_before(mine, &total);
+    u64 before = exclusive_sum(mine, &total);
     if (threadIdx.x == 0)
         first[0] = atomicAdd(&row->listed, static_cast<unsigned>(total));
     __syncthreads();
@@ -196,21 +198,21 @@ static __device__ void list_keys(const Sample &a, const View &v, Row *row, u64 *
             *at++ = key_of(v, logits[k], items.id(k));
 }
 
-/* The other digits, by the row's last block alone, among the keys that were listed; and the limit. */
+/* row->limit: the remaining digits, found by the row's last block among the listed keys. */
 static __global__ void __launch_bounds__(SAMPLE_THREADS) sample_limit(Sample a, Search s)
 {
     SHARED(Bins, bins, [1]);
     SHARED(unsigned, count, [1]);
     SHARED(u64, next, [2]);
-    let_next_begin();
-    await_ops_before();
+    pdl_launch_dependents();
+    pdl_wait();
     if (is_idle(a))
         return;
     Row *row = a.rows + blockIdx.x;
     View v = view_of(a, s, row);
     u64 *list = a.lists + static_cast<int64_t>(blockIdx.x) * a.vocab;
     list_keys(a, v, row, list);
-    if (!last_of_row(row))
+    if (!is_last_block(row))
         return;
     u64 prefix = row->prefix, wanted = row->wanted, x[ITEMS], total;
     if (threadIdx.x == 0)
@@ -224,14 +226,14 @@ static __global__ void __launch_bounds__(SAMPLE_THREADS) sample_limit(Sample a, 
             if (key >> shift >> DIGIT_BITS == prefix)
                 bins->add(key >> shift, counted(a, s, v, logit_of(v.best - (key >> ID_BITS << 32))));
         }
-        if (threadIdx.x == 0) /* where logits are not finite nothing may be found */
+        if (threadIdx.x == 0) /* if logits are not finite nothing may be found */
             next[0] = prefix << DIGIT_BITS, next[1] = wanted;
         __syncthreads();
         u64 sum = 0;
 #pragma unroll
         for (int k = 0; k < ITEMS; k++)
             sum += x[k] = bins->of(threadIdx.x * ITEMS + static_cast<unsigned>(k));
-        u64 before = sum_before(sum, &total);
+        u64 before = exclusive_sum(sum, &total);
         find(x, before, wanted, [&](int bin, u64 rest) {
             next[0] = prefix << DIGIT_BITS | static_cast<u64>(bin);
             next[1] = rest;
@@ -245,8 +247,8 @@ static __global__ void __launch_bounds__(SAMPLE_THREADS) sample_limit(Sample a, 
         row->limit = ((prefix + 1) << shift) - 1;
 }
 
-/* Where among the weights, which add up to total, the row's random number falls: the id with which their sum reaches
- * it. */
+/* Inverse transform sampling: the position of the row's random number in the cumulative weights, whose total is given;
+ * the id at which the cumulative weight reaches it is drawn. */
 static __device__ __forceinline__ u64 drawn_weight(const Sample &a, u64 total)
 {
     double u = gp_random_double(a.seed, GP_RNG_SAMPLE, static_cast<uint32_t>(a.samples[blockIdx.x]),
@@ -255,7 +257,7 @@ static __device__ __forceinline__ u64 drawn_weight(const Sample &a, u64 total)
     return passed < total ? passed + 1 : total;
 }
 
-/* The weights of a thread's ids, and their sum. */
+/* The weights of a thread's ids; returns their sum. */
 static __device__ __forceinline__ u64 weigh(const Sample &a, const View &v, Items items, u64 (&x)[ITEMS])
 {
     float logits[ITEMS];
@@ -267,25 +269,25 @@ static __device__ __forceinline__ u64 weigh(const Sample &a, const View &v, Item
     return sum;
 }
 
-/* Draws from the ids that are kept, in order of id: first a slice, then one of its ids. */
+/* Draws from the kept ids, in order of id: first a slice, then one of its ids. */
 static __global__ void __launch_bounds__(SAMPLE_THREADS) sample_draw(Sample a, bool limited)
 {
     SHARED(int, slice, [1]);
     SHARED(u64, left, [1]);
-    await_ops_before();
+    pdl_wait();
     if (is_idle(a))
         return;
     Row *row = a.rows + blockIdx.x;
     View v = view_of(a, row, limited);
     u64 x[ITEMS], total;
-    sum_before(weigh(a, v, items_of_block(), x), &total);
+    exclusive_sum(weigh(a, v, items_of_block(), x), &total);
     if (threadIdx.x == 0)
         atomicExch(&row->bins[blockIdx.y], total);
-    if (!last_of_row(row))
+    if (!is_last_block(row))
         return;
-    u64 before = sum_before(take_bins(row, x), &total);
-    bool without_weights = total == 0 || !is_finite(v.best); /* the same for all threads */
-    int drawn = -1;                                          /* by one thread */
+    u64 before = exclusive_sum(take_bins(row, x), &total);
+    bool without_weights = total == 0 || !is_finite(v.best); /* uniform over the block */
+    int drawn = -1;                                          /* set by one thread */
     if (without_weights) {
         if (threadIdx.x == 0 && is_finite(v.best))
             drawn = id_of(v.best);
@@ -294,16 +296,16 @@ static __global__ void __launch_bounds__(SAMPLE_THREADS) sample_draw(Sample a, b
         __syncthreads();
         int first = slice[0] * SLICE;
         Items mine = {first + static_cast<int>(threadIdx.x) * ITEMS, 1};
-        before = sum_before(weigh(a, v, mine, x), &total);
+        before = exclusive_sum(weigh(a, v, mine, x), &total);
         find(x, before, left[0], [&](int i, u64) { drawn = first + i; });
     }
     if (drawn >= 0 || (without_weights && threadIdx.x == 0))
-        conclude(a, row, drawn);
+        finish_row(a, row, drawn);
 }
 
 /* ---- the op ---------------------------------------------------------------------------------------------- */
 
-/* As large as it can be so that no sum of weights overflows. */
+/* 1 in fixed point: the largest with which no sum of `count` weights overflows. */
 static double fixed_one(int64_t count)
 {
     int bits = 0;
@@ -312,7 +314,7 @@ static double fixed_one(int64_t count)
     return ldexp(1.0, 62 - bits);
 }
 
-/* Keys of all ids of as many rows as are drawn for at once. */
+/* Bytes of the lists: keys of all ids, of the rows of one launch. */
 static size_t lists_bytes(int64_t rows, int64_t vocab)
 {
     return static_cast<size_t>(rows * vocab) * sizeof(u64);
@@ -339,12 +341,12 @@ static void draw(gp_backend *be, const gp_sample_op *op, const Sample &a, unsign
 {
     dim3 grid(rows, blocks_for(op->vocab, SLICE)), all(rows, blocks_for(a.V, SLICE));
     bool top_k = op->top_k > 0 && op->top_k < op->vocab, top_p = op->top_p < 1;
-    RUN_PDL(be, sample_largest, a.likely ? all : grid, SAMPLE_THREADS, 0, a);
+    RUN_PDL(be, sample_largest, a.log_probabilities ? all : grid, SAMPLE_THREADS, 0, a);
     if (a.tops) {
         search(be, a, grid, {false, false, true, static_cast<u64>(a.tops), 0, DIGITS});
         RUN_PDL(be, sample_top, grid, SAMPLE_THREADS, 0, a);
     }
-    if (a.likely)
+    if (a.log_probabilities)
         RUN_PDL(be, sample_sum, all, SAMPLE_THREADS, 0, a);
     if (a.greedy)
         return;
@@ -355,7 +357,7 @@ static void draw(gp_backend *be, const gp_sample_op *op, const Sample &a, unsign
     RUN_PDL(be, sample_draw, grid, SAMPLE_THREADS, 0, a, top_k || top_p);
 }
 
-/* As many rows at a time as have state. */
+/* SAMPLE_ROWS rows at a time: as many as have state. */
 void gp_cuda_sample(gp_backend *be, const gp_sample_op *op)
 {
     int64_t B = rows_of(op->logits), V = columns_of(op->logits);
@@ -366,9 +368,9 @@ void gp_cuda_sample(gp_backend *be, const gp_sample_op *op)
         a.V = V;
         a.vocab = op->vocab;
         a.greedy = op->temperature <= 0;
-        a.cold = 1.0 / op->temperature;
-        a.one = fixed_one(op->vocab);
-        a.least = op->min_p * a.one;
+        a.inverse_temperature = 1.0 / op->temperature;
+        a.weight_one = fixed_one(op->vocab);
+        a.min_weight = op->min_p * a.weight_one;
         a.seed = op->seed;
         a.samples = op->samples + b;
         a.positions = op->positions + b;
@@ -382,9 +384,9 @@ void gp_cuda_sample(gp_backend *be, const gp_sample_op *op)
             a.ring = op->ring;
             a.places = op->places + b;
             a.last_place = op->last_place;
-            a.likely = op->log_probabilities;
-            a.whole = fixed_one(V);
-            a.tops = a.likely ? op->tops : 0;
+            a.log_probabilities = op->log_probabilities;
+            a.sum_one = fixed_one(V);
+            a.tops = a.log_probabilities ? op->tops : 0;
             a.top = a.tops ? op->top + b * op->ring * op->tops : nullptr;
         }
         draw(be, op, a, static_cast<unsigned>(gp_min(B - b, SAMPLE_ROWS)));

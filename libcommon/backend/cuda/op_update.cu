@@ -1,8 +1,8 @@
-/* op_update.cu: the norm of all gradients, and AdamW; many segments a launch.
+/* op_update.cu: the norm of all gradients, and AdamW; many segments per launch.
  *
- * The list of segments is in the host's memory and the same every step, so it travels as a kernel's parameters: nothing
- * is copied or allocated, and a captured step keeps it. A segment is cut in chunks; block b takes chunks b, b + grid,
- * ... of all segments of the launch, in order. */
+ * The list of segments is in host memory and the same every step, so it is passed as kernel parameters: nothing is
+ * copied or allocated, and a captured step keeps it. A segment is divided into chunks; block b takes chunks b, b +
+ * grid, ... of all segments of the launch, in order. */
 #include "backend/cuda/device.cuh"
 #include "backend/cuda/kernel.cuh"
 #include "backend/rounding.h"
@@ -11,12 +11,12 @@
 #include <cmath>
 
 constexpr unsigned UPDATE_THREADS = 256;
-/* Blocks of a launch. Not the device's count of processors: the norm's partial sums, and so its bits, depend on this.
- * Four a processor on an H100, which is more loads in flight than its memory needs. */
+/* Blocks per launch. Independent of the device: the norm's partial sums, and so its bits, depend on it. Four per
+ * multiprocessor on an H100, which is more loads in flight than its memory needs. */
 constexpr unsigned UPDATE_BLOCKS = 512;
-constexpr int PACKS = 4; /* that a thread takes of a chunk */
-/* Of adamw on a multiprocessor: 48 registers a thread. Left to choose, ptxas takes 40 for sm_86 and sm_89, and spills;
- * for sm_75, which holds 1024 threads, it refuses more than four. */
+constexpr int PACKS = 4; /* packs per thread of a chunk */
+/* Blocks of adamw per multiprocessor: max 48 registers per thread. Left to choose, ptxas takes 40 for sm_86 and sm_89,
+ * and spills; for sm_75, with max 1024 threads per multiprocessor, it rejects more than four blocks. */
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
 constexpr int ADAMW_BLOCKS = 4;
 #else
@@ -24,37 +24,37 @@ constexpr int ADAMW_BLOCKS = 4;
 #endif
 constexpr int CHUNK = UPDATE_THREADS * PACKS * Pack<float>::size;
 
-/* Parameters of a kernel may be 4 KiB in all. */
+/* Kernel parameters are limited to 4 KiB. */
 constexpr int SEGMENTS = (4096 - 128) / (sizeof(gp_segment) + sizeof(unsigned));
 
 struct Segments {
     gp_segment at[SEGMENTS];
-    unsigned end[SEGMENTS]; /* chunks of the segments up to and with this one */
+    unsigned end[SEGMENTS]; /* number of chunks of all segments up to and including this one */
     int count;
 };
 
-/* Chunks begin at addresses of g that are multiples of 16 bytes; the first of a segment may begin before it: by
- * this. */
+/* Chunks begin at addresses of g that are multiples of 16 bytes; the first chunk of a segment may begin before the
+ * segment, by this many elements. */
 static __host__ __device__ __forceinline__ int elements_before(const gp_segment &s)
 {
     return static_cast<int>(reinterpret_cast<uintptr_t>(s.g) % 16 / sizeof(float));
 }
 
-/* As many of the segments from *from on as a launch takes; *from moves on. */
-static Segments take_segments(const gp_segment *segments, int count, int *from)
+/* Takes as many segments from *from on as fit into a launch; advances *from. */
+static Segments take_batch(const gp_segment *segments, int count, int *from)
 {
-    Segments some = {};
+    Segments batch = {};
     int64_t chunks = 0;
-    while (*from < count && some.count < SEGMENTS) {
+    while (*from < count && batch.count < SEGMENTS) {
         const gp_segment &s = segments[(*from)++];
         if (s.count == 0)
             continue;
         chunks += blocks_for(elements_before(s) + s.count, CHUNK);
-        some.at[some.count] = s;
-        some.end[some.count++] = static_cast<unsigned>(chunks);
+        batch.at[batch.count] = s;
+        batch.end[batch.count++] = static_cast<unsigned>(chunks);
     }
     BUG_ON(chunks > INT32_MAX);
-    return some;
+    return batch;
 }
 
 static unsigned grid_of(const Segments &s)
@@ -62,8 +62,8 @@ static unsigned grid_of(const Segments &s)
     return s.end[s.count - 1] < UPDATE_BLOCKS ? s.end[s.count - 1] : UPDATE_BLOCKS;
 }
 
-/* Calls body(segment, first) for each chunk of this block: elements first .. first + CHUNK - 1, as far as there are
- * such; the first of a segment's may be negative. */
+/* Calls body(segment, first) for each chunk of this block: elements first .. first + CHUNK - 1 that are in the segment;
+ * for its first chunk `first` may be negative. */
 template <class Body> __device__ __forceinline__ void for_each_chunk(const Segments &s, Body body)
 {
     unsigned chunks = s.end[s.count - 1];
@@ -76,7 +76,7 @@ template <class Body> __device__ __forceinline__ void for_each_chunk(const Segme
     }
 }
 
-/* Of a chunk, the k-th pack of this thread. */
+/* The first element of this thread's k-th pack of a chunk. */
 static __device__ __forceinline__ int64_t pack_of_chunk(int64_t first, int k)
 {
     return first + (k * UPDATE_THREADS + threadIdx.x) * Pack<float>::size;
@@ -89,8 +89,8 @@ static __device__ __forceinline__ float squares(const Pack<float> &x)
     return x.v[0] * x.v[0] + x.v[1] * x.v[1] + x.v[2] * x.v[2] + x.v[3] * x.v[3];
 }
 
-/* Elements i .. i + 3 of count; zeros for those that are not there. */
-static __device__ __forceinline__ Pack<float> load_some(const float *p, int64_t i, int64_t count)
+/* Elements i .. i + 3 of count; zeros for those out of range. */
+static __device__ __forceinline__ Pack<float> load_bounded(const float *p, int64_t i, int64_t count)
 {
     if (i >= 0 && i + Pack<float>::size <= count)
         return load_pack(p + i);
@@ -103,8 +103,8 @@ static __device__ __forceinline__ Pack<float> load_some(const float *p, int64_t 
 }
 
 /* partial(b) += sum of g^2 over the chunks of block b                  g: the segments; partial (UPDATE_BLOCKS)
- * A pack's squares are added in fp32, packs in double: |g| beyond 1e19 counts as not finite, all else is exact enough
- * for any count. */
+ * A thread owns PACKS packs of a chunk. The squares of a pack are added in fp32, packs in double: |g| beyond 1e19
+ * counts as not finite; otherwise it is precise enough for any count. */
 static __global__ void __launch_bounds__(UPDATE_THREADS)
     sum_squares(const __grid_constant__ Segments segments, double *partial)
 {
@@ -114,7 +114,7 @@ static __global__ void __launch_bounds__(UPDATE_THREADS)
         Pack<float> x[PACKS];
 #pragma unroll
         for (int k = 0; k < PACKS; k++)
-            x[k] = load_some(s.g, pack_of_chunk(first, k), s.count);
+            x[k] = load_bounded(s.g, pack_of_chunk(first, k), s.count);
 #pragma unroll
         for (int k = 0; k < PACKS; k++)
             sum += squares(x[k]);
@@ -124,7 +124,7 @@ static __global__ void __launch_bounds__(UPDATE_THREADS)
         partial[blockIdx.x] += sum;
 }
 
-/* step->grad_norm = sqrt(sum of partial), and what follows from it. One block, a partial sum a thread. */
+/* step->grad_norm = sqrt(sum of partial), and from it skip and clip_scale. One block, one partial sum per thread. */
 static __global__ void __launch_bounds__(UPDATE_BLOCKS) finish_norm(const double *partial, gp_step *step)
 {
     SHARED(double, scratch, [UPDATE_BLOCKS / WARP]);
@@ -148,9 +148,9 @@ void gp_cuda_grad_norm(gp_backend *be, const gp_segment *segments, int count, gp
     double *partial = static_cast<double *>(cuda_workspace(be, bytes));
     gp_cuda_zero(be, partial, bytes);
     for (int from = 0; from < count;) {
-        Segments some = take_segments(segments, count, &from);
-        if (some.count)
-            RUN(be, sum_squares, grid_of(some), UPDATE_THREADS, 0, some, partial);
+        Segments batch = take_batch(segments, count, &from);
+        if (batch.count)
+            RUN(be, sum_squares, grid_of(batch), UPDATE_THREADS, 0, batch, partial);
     }
     RUN(be, finish_norm, 1, UPDATE_BLOCKS, 0, partial, step);
 }
@@ -158,11 +158,11 @@ void gp_cuda_grad_norm(gp_backend *be, const gp_segment *segments, int count, gp
 /* ---- AdamW ----------------------------------------------------------------------------------------------- */
 
 struct AdamW {
-    float beta1, beta2, rest1, rest2, eps; /* rest = 1 - beta */
+    float beta1, beta2, one_minus_beta1, one_minus_beta2, eps; /* rest = 1 - beta */
     const gp_step *step;
 };
 
-/* What of AdamW is the same for all elements of a segment in one step. */
+/* Factors that are the same for all elements of a segment in one step. */
 struct Rates {
     float clip, decay; /* lr * weight_decay */
     float rate, root;  /* lr / bias1, 1 / bias2 */
@@ -173,38 +173,33 @@ static __device__ __forceinline__ Rates rates_of(const gp_step &step, float weig
     return {step.clip_scale, step.lr * weight_decay, step.lr / step.bias1, 1 / step.bias2};
 }
 
-/* Loshchilov & Hutter 2019 for one element; g' = clip g:
+/* AdamW (Loshchilov & Hutter 2019) for one element; g' = clip g:
  *   m = beta1 m + (1 - beta1) g',  v = beta2 v + (1 - beta2) g'^2
  *   p = p - lr weight_decay p - lr (m / bias1) / (sqrt(v / bias2) + eps)
- * p leaves here in fp32; where it is stored in bf16 it is then rounded by chance. */
+ * p is returned in fp32; where it is stored in bf16 it is then rounded stochastically. */
 static __device__ __forceinline__ void update(const AdamW &a, const Rates &r, float g, float &p, float &m, float &v)
 {
     g *= r.clip;
-    m = a.beta1 * m + a.rest1 * g;
-    v = a.beta2 * v + a.rest2 * g * g;
+    m = a.beta1 * m + a.one_minus_beta1 * g;
+    v = a.beta2 * v + a.one_minus_beta2 * g * g;
     p = p - r.decay * p - r.rate * m / (sqrtf(v * r.root) + a.eps);
 }
 
-/* x as a parameter of type P keeps it; word: what is drawn for it. */
-template <class P> __device__ __forceinline__ P keep(float x, uint32_t word);
-template <> __device__ __forceinline__ float keep<float>(float x, uint32_t)
+/* x as stored in a parameter of type P; word: the random bits of stochastic rounding. */
+template <class P> __device__ __forceinline__ P to_stored(float x, uint32_t word);
+template <> __device__ __forceinline__ float to_stored<float>(float x, uint32_t)
 {
     return x;
 }
-template <> __device__ __forceinline__ bf16 keep<bf16>(float x, uint32_t word)
+template <> __device__ __forceinline__ bf16 to_stored<bf16>(float x, uint32_t word)
 {
     return __ushort_as_bfloat16(gp_round_by_chance(x, word));
 }
 
-/* Four parameters, moved at once. */
-template <class P> struct alignas(4 * sizeof(P)) Parameters {
-    P v[4];
-};
-
 template <class P>
 static __device__ __forceinline__ void update_pack(const AdamW &a, const Rates &r, const gp_segment &s, int64_t i)
 {
-    Parameters<P> *at = reinterpret_cast<Parameters<P> *>(static_cast<P *>(s.p) + i), p = *at;
+    Vec<P, 4> *at = reinterpret_cast<Vec<P, 4> *>(static_cast<P *>(s.p) + i), p = *at;
     Pack<float> g = load_pack(s.g + i), m = load_pack(s.m + i), v = load_pack(s.v + i);
     gp_philox drawn = {};
     if (sizeof(P) < sizeof(float))
@@ -213,7 +208,7 @@ static __device__ __forceinline__ void update_pack(const AdamW &a, const Rates &
     for (int j = 0; j < Pack<float>::size; j++) {
         float x = to_float(p.v[j]);
         update(a, r, g.v[j], x, m.v[j], v.v[j]);
-        p.v[j] = keep<P>(x, drawn.v[j]);
+        p.v[j] = to_stored<P>(x, drawn.v[j]);
     }
     *at = p;
     store_pack(s.m + i, m);
@@ -229,30 +224,30 @@ static __device__ __forceinline__ void update_one(const AdamW &a, const Rates &r
     if (sizeof(P) < sizeof(float))
         word = gp_rounding_word(a.step->seed, a.step->step, s.first + i);
     update(a, r, s.g[i], x, s.m[i], s.v[i]);
-    *p = keep<P>(x, word);
+    *p = to_stored<P>(x, word);
 }
 
-/* Elements by which p lies behind a multiple of four. */
+/* The offset of p from a multiple of four elements. */
 template <class P> static __device__ __forceinline__ unsigned phase(const P *p)
 {
     return static_cast<unsigned>(reinterpret_cast<uintptr_t>(p) / sizeof(P) % 4);
 }
 
-/* Whether p, m, v and the draws come in the fours that g comes in. */
-template <class P> static __device__ __forceinline__ bool alike(const gp_segment &s)
+/* Whether p, m, v and the Philox draws have the same alignment to four elements as g. */
+template <class P> static __device__ __forceinline__ bool same_phase(const gp_segment &s)
 {
     unsigned g = phase(s.g);
     bool drawn = sizeof(P) == sizeof(float) || s.first % 4 == g;
     return phase(static_cast<P *>(s.p)) == g && phase(s.m) == g && phase(s.v) == g && drawn;
 }
 
-/* A thread owns PACKS packs of the chunk. */
+/* Updates one chunk; a thread owns PACKS packs of it. */
 template <class P>
 static __device__ __forceinline__ void update_chunk(const AdamW &a, const gp_segment &s, int64_t first)
 {
     Rates r = rates_of(*a.step, s.weight_decay);
-    bool packs = alike<P>(s);
-#pragma unroll 1 /* four loads in flight a thread are enough, and fewer registers are more blocks */
+    bool packs = same_phase<P>(s);
+#pragma unroll 1 /* four loads in flight per thread are enough, and fewer registers allow more blocks */
     for (int k = 0; k < PACKS; k++) {
         int64_t i = pack_of_chunk(first, k);
         if (packs && i >= 0 && i + Pack<float>::size <= s.count) {
@@ -265,22 +260,23 @@ static __device__ __forceinline__ void update_chunk(const AdamW &a, const gp_seg
     }
 }
 
-/* narrow: some segments are bf16. Nothing is done in a step that is skipped. */
-template <bool narrow>
+/* AdamW of the segments: p, m, v (=) from g, as above `update`. Block b: chunks b, b + grid, ...
+ * any_bf16: some segments are bf16. In a skipped step nothing is written. */
+template <bool any_bf16>
 static __global__ void __launch_bounds__(UPDATE_THREADS, ADAMW_BLOCKS)
     adamw(const __grid_constant__ Segments segments, AdamW a)
 {
     if (a.step->skip)
         return;
     for_each_chunk(segments, [&](const gp_segment &s, int64_t first) {
-        if (narrow && s.dtype == GP_BF16)
+        if (any_bf16 && s.dtype == GP_BF16)
             update_chunk<bf16>(a, s, first);
         else
             update_chunk<float>(a, s, first);
     });
 }
 
-static bool any_narrow(const Segments &s)
+static bool has_bf16(const Segments &s)
 {
     bool any = false;
     for (int i = 0; i < s.count; i++)
@@ -293,10 +289,10 @@ void gp_cuda_adamw(gp_backend *be, const gp_adamw_op *op)
     AdamW a = {op->beta1, op->beta2, static_cast<float>(1.0 - op->beta1), static_cast<float>(1.0 - op->beta2),
                op->eps,   op->step};
     for (int from = 0; from < op->count;) {
-        Segments some = take_segments(op->segments, op->count, &from);
-        if (some.count && any_narrow(some))
-            RUN(be, adamw<true>, grid_of(some), UPDATE_THREADS, 0, some, a);
-        else if (some.count)
-            RUN(be, adamw<false>, grid_of(some), UPDATE_THREADS, 0, some, a);
+        Segments batch = take_batch(op->segments, op->count, &from);
+        if (batch.count && has_bf16(batch))
+            RUN(be, adamw<true>, grid_of(batch), UPDATE_THREADS, 0, batch, a);
+        else if (batch.count)
+            RUN(be, adamw<false>, grid_of(batch), UPDATE_THREADS, 0, batch, a);
     }
 }

@@ -1,16 +1,16 @@
-/* order.cu: a stable radix sort of rows by id, eight bits a pass from the lowest. Each pass is three launches: every
- * unit, a run of rows that one warp owns, counts its digits; the counts become the places where each unit's rows of
- * each digit begin; every unit puts its rows there, in order. Where a row lands depends on the ids alone. */
+/* order.cu: a stable radix sort of rows by id, eight bits per pass, from the lowest. A unit is a range of rows that one
+ * warp owns. Each pass is three launches: each unit's histogram of digits; prefix sums, which give where each unit's
+ * rows of each digit begin; and the scatter of the rows, in order. Where a row goes depends on the ids alone. */
 #include "backend/cuda/kernel.cuh"
 #include "backend/cuda/order.cuh"
 
-constexpr int DIGITS = 256, UNITS = 128, LEAST_ROWS = 512, ORDER_WARPS = 4;
+constexpr int DIGITS = 256, UNITS = 128, MIN_ROWS = 512, ORDER_WARPS = 4;
 
-/* Rows of a unit: whole warps of them. */
+/* Rows per unit, a multiple of WARP. */
 static int64_t rows_of_unit(int64_t N)
 {
     int64_t each = (N + UNITS - 1) / UNITS;
-    each = each < LEAST_ROWS ? LEAST_ROWS : each;
+    each = each < MIN_ROWS ? MIN_ROWS : each;
     return (each + WARP - 1) / WARP * WARP;
 }
 
@@ -27,7 +27,8 @@ struct Pass {
     int shift;
 };
 
-/* This block's of a value a list: by comparing, since an index would put the arguments into local memory. */
+/* The element for this block's list (blockIdx.y): selected by comparisons, since an index would move the kernel
+ * parameters to local memory. */
 template <class T> __device__ __forceinline__ T of_list(T const (&each)[LISTS])
 {
     return blockIdx.y == 0 ? each[0] : blockIdx.y == 1 ? each[1] : each[2];
@@ -44,7 +45,8 @@ static __device__ __forceinline__ unsigned digit_of(const Pass &p, int32_t row)
     return static_cast<unsigned>(id_of(of_list(p.ids), row)) >> p.shift & (DIGITS - 1);
 }
 
-/* counts(list,unit,d) = rows of the unit whose digit is d.                One warp a unit, list blockIdx.y. */
+/* counts(list,unit,d) = number of rows of the unit whose digit is d
+ * Grid: (units / ORDER_WARPS, lists). One warp per unit. */
 static __global__ void __launch_bounds__(ORDER_WARPS *WARP) order_count(Pass p)
 {
     SHARED(int32_t, count, [ORDER_WARPS][DIGITS]);
@@ -63,8 +65,9 @@ static __global__ void __launch_bounds__(ORDER_WARPS *WARP) order_count(Pass p)
         counts[d] = count[warp][d];
 }
 
-/* counts(list,unit,d) = where the unit's rows of digit d begin: behind all rows of smaller digits and those of digit d
- * in the units before.                                                       One block a list, one thread a digit. */
+/* counts(list,unit,d) = where the unit's rows of digit d begin: after all rows of smaller digits and those of digit d
+ * in preceding units
+ * Grid: lists. One thread per digit. */
 static __global__ void __launch_bounds__(DIGITS) order_places(int32_t *counts, int64_t units)
 {
     SHARED(int32_t, total, [DIGITS]);
@@ -86,8 +89,9 @@ static __global__ void __launch_bounds__(DIGITS) order_places(int32_t *counts, i
     }
 }
 
-/* to(place) = row, 32 rows at a time: a row's place is its digit's next one, behind the lanes below that have the same
- * digit.                                                                  One warp a unit, list blockIdx.y. */
+/* to(place) = row, 32 rows at a time: a row's place is the next one of its digit, after those of lower lanes with the
+ * same digit
+ * Grid: (units / ORDER_WARPS, lists). One warp per unit. */
 static __global__ void __launch_bounds__(ORDER_WARPS *WARP) order_move(Pass p)
 {
     SHARED(int32_t, next, [ORDER_WARPS][DIGITS]);
@@ -103,18 +107,18 @@ static __global__ void __launch_bounds__(ORDER_WARPS *WARP) order_move(Pass p)
     for (int64_t i0 = unit * p.each; i0 < (unit + 1) * p.each && i0 < p.N; i0 += WARP) {
         bool there = i0 + lane < p.N;
         int32_t row = there ? row_at(p, i0 + lane) : 0;
-        unsigned digit = digit_of(p, row), alike = __ballot_sync(ALL_LANES, there);
+        unsigned digit = digit_of(p, row), matching = __ballot_sync(ALL_LANES, there);
 #pragma unroll
         for (unsigned bit = 1; bit < DIGITS; bit *= 2) {
             unsigned set = __ballot_sync(ALL_LANES, (digit & bit) != 0);
-            alike &= digit & bit ? set : ~set;
+            matching &= digit & bit ? set : ~set;
         }
-        int before = __popc(alike & ((1u << lane) - 1));
+        int before = __popc(matching & ((1u << lane) - 1));
         if (there)
             to[next[warp][digit] + before] = row;
         __syncwarp();
         if (there && before == 0)
-            next[warp][digit] += __popc(alike);
+            next[warp][digit] += __popc(matching);
         __syncwarp();
     }
 }
@@ -127,7 +131,7 @@ size_t order_workspace(int64_t N)
 void order_rows(gp_backend *be, const Lists *lists, void *workspace)
 {
     int passes = 1;
-    while (passes < 4 && lists->most >> (8 * passes))
+    while (passes < 4 && lists->max_id >> (8 * passes))
         passes++;
     int32_t *spare = static_cast<int32_t *>(workspace);
     Pass p = {};

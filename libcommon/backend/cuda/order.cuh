@@ -1,4 +1,4 @@
-/* order.cuh: rows in order of their ids, for gradients that rows add to by id. */
+/* order.cuh: sorts rows by their ids, for gradients that are accumulated by id. */
 #ifndef GP_CUDA_ORDER_CUH
 #define GP_CUDA_ORDER_CUH
 
@@ -6,11 +6,11 @@
 
 constexpr int LISTS = 3;
 
-/* Up to three lists of N ids each, ordered by the same launches. */
+/* Up to three lists of N ids each, sorted by the same launches. */
 struct Lists {
     int count;
     int64_t N;
-    int32_t most;              /* no id is larger */
+    int32_t max_id;            /* max of all ids */
     const int32_t *ids[LISTS]; /* (N); null: all 0 */
     int32_t *rows[LISTS];      /* (N) = 0..N-1 by ascending id, equal ids by ascending row */
 };

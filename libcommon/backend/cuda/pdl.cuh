@@ -1,43 +1,46 @@
-/* pdl.cuh: kernels that begin before the one in front of them has ended: "programmatic dependent launch", sm_90 and
- * later. Decoding is a chain of kernels that last a microsecond or two, of which starting is the larger part; so
+/* pdl.cuh: programmatic dependent launch (PDL), sm_90 and later: a kernel may start before the preceding one in the
+ * stream has ended. Decoding is a chain of kernels that last a microsecond or two, most of it launch latency; so a
+ * kernel calls
  *
- *     let_next_begin();       // this kernel's blocks have begun: the next kernel's may, beside them
- *     prefetch_share(...);    // ...and loads of what no op in front of this writes; of what it writes, nothing yet
- *     await_ops_before();     // all that was issued before this has ended, and what it wrote is there
+ *     pdl_launch_dependents();      // all blocks of this kernel have started: the next kernel may start beside them
+ *     prefetch_l2_slice(...);       // and loads of what no preceding op writes; nothing yet of what they write
+ *     pdl_wait();                   // all preceding ops have ended, and their writes are visible
  *
- * and a launch by RUN_PDL. A kernel that RUN launches waits by itself, as ever; and where it does not call
- * let_next_begin all that comes behind it waits for its end. So are written: parameters, their bf16 forms, keys and
- * values of a prompt, and whatever is copied. These may be loaded before await_ops_before. */
+ * and is launched by RUN_PDL. A kernel that RUN launches waits for the preceding one as usual; and a kernel that does
+ * not call pdl_launch_dependents makes all that follow it wait for its end. The kernels that write parameters, their
+ * bf16 copies, the keys and values of a prompt, and all copies are of these two sorts: so these data may be loaded
+ * before pdl_wait. */
 #ifndef GP_CUDA_PDL_CUH
 #define GP_CUDA_PDL_CUH
 
 #include "backend/cuda/device.cuh"
 
 #if !defined(GP_CUSIM) && defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-#define GP_BEGINS_PDL
+#define GP_HAS_PDL
 #endif
 
-static __device__ __forceinline__ void let_next_begin()
+static __device__ __forceinline__ void pdl_launch_dependents()
 {
-#ifdef GP_BEGINS_PDL
+#ifdef GP_HAS_PDL
     asm volatile("griddepcontrol.launch_dependents;\n");
 #endif
 }
 
-/* By every thread of every block, before it reads or writes what ops read and write: so a kernel that has ended has
- * seen all in front of it end. */
-static __device__ __forceinline__ void await_ops_before()
+/* Must be called by every thread of every block before it reads or writes data that other ops write or read: then the
+ * end of a kernel implies the end of all preceding ones. */
+static __device__ __forceinline__ void pdl_wait()
 {
-#ifdef GP_BEGINS_PDL
+#ifdef GP_HAS_PDL
     asm volatile("griddepcontrol.wait;\n" ::: "memory");
 #endif
 }
 
-/* Asks for this block's share of `bytes` bytes, divided among `blocks`, to be brought into the L2 cache. It is a
- * hint, and the cache is where all processors meet: so it may come before await_ops_before, whoever writes there. */
-static __device__ __forceinline__ void prefetch_share(const void *from, int64_t bytes, unsigned block, unsigned blocks)
+/* Prefetches into the L2 cache the slice of `bytes` bytes that belongs to this block, one of `blocks`. It is only a
+ * hint, and all multiprocessors share the L2 cache: so it may come before pdl_wait, even where other kernels write. */
+static __device__ __forceinline__ void prefetch_l2_slice(const void *from, int64_t bytes, unsigned block,
+                                                         unsigned blocks)
 {
-#ifdef GP_BEGINS_PDL
+#ifdef GP_HAS_PDL
     int64_t share = (bytes / blocks + 16) / 16 * 16, begin = share * block;
     if (threadIdx.x != 0 || begin >= bytes)
         return;
@@ -53,7 +56,7 @@ static __device__ __forceinline__ void prefetch_share(const void *from, int64_t 
 
 #ifdef GP_CUSIM
 
-#define RUN_PDL RUN /* one kernel at a time: nothing can begin early */
+#define RUN_PDL RUN /* kernels run one at a time: no overlap */
 
 #else
 
@@ -70,7 +73,7 @@ void launch_pdl(const gp_backend *be, void (*kernel)(Parameters...), dim3 grid, 
     config.dynamicSmemBytes = dynamic_shared;
     config.stream = state_of(be)->stream;
     config.attrs = &attribute;
-    config.numAttrs = state_of(be)->early ? 1 : 0;
+    config.numAttrs = state_of(be)->pdl ? 1 : 0;
     cudaLaunchKernelEx(&config, kernel, static_cast<Arguments &&>(arguments)...);
 }
 

@@ -1,11 +1,11 @@
-/* product.cuh: what the files that make up matmul() share. */
+/* product.cuh: internals of matmul(), shared by its files. */
 #ifndef GP_CUDA_PRODUCT_CUH
 #define GP_CUDA_PRODUCT_CUH
 
 #include "backend/cuda/cublaslt.cuh"
 #include "backend/cuda/matmul.cuh"
 
-/* Elements from a row to the next, as stored. */
+/* Row strides as stored, in elements. */
 static inline int64_t product_lda(const Product *p)
 {
     return p->lda ? p->lda : (p->a_transposed ? p->M : p->K);
@@ -19,14 +19,14 @@ static inline int64_t product_ldd(const Product *p)
     return p->ldd ? p->ldd : p->N;
 }
 
-/* All that the choice of an algorithm hangs on. */
+/* All that the selection of an algorithm depends on. */
 struct Problem {
     int64_t M, N, K, lda, ldd;
     uint64_t bits;
 };
 
-/* One way to make a product: with what of it in the library's own kernel (gp_cuda_products; 0: by the plain kernel),
- * and by which of its algorithms (null: what the heuristic names first). */
+/* One implementation of a product: which epilogues are fused into the library's kernel (gp_cuda_products; 0: the plain
+ * kernel), and which of the library's algorithms (null: the first of its heuristic). */
 struct Way {
     unsigned parts;
     const cublasLtMatmulAlgo_t *algorithm;
@@ -39,10 +39,10 @@ struct Matmuls {
     Cublaslt lt;
     cublasLtHandle_t handle;
     unsigned ways;            /* gp_cuda_products */
-    Plan *plans;              /* matmul_lt.cu's: what was found for problems so far */
-    int count;                /* of plans */
-    bool refused;             /* a plan was, as it ran first, since this was last looked at */
-    AlgorithmChoice *choices; /* matmul_choice.cu's, beside be->choices */
+    Plan *plans;              /* matmul_lt.cu: cache of problems and their algorithms */
+    int count;                /* number of plans */
+    bool refused;             /* a plan was refused by its first run since this was last cleared */
+    AlgorithmChoice *choices; /* matmul_choice.cu; parallel to be->choices */
     int choice_count;
 };
 
@@ -51,55 +51,42 @@ static inline Matmuls *matmuls_of(const gp_backend *be)
     return state_of(be)->matmuls;
 }
 
-/* matmul.cu: makes it in one way; false where that cannot be had. */
+/* matmul.cu: computes the product in that way; false where it is not available. */
 bool matmul_by(gp_backend *be, const Product *p, Way way);
 
-/* The ways for a product from those in `allowed`, the one with most in it first, the plain kernel last. Gives how
- * many. */
+/* Lists the ways for a product among those in `allowed`, the most fused first, the plain kernel last; returns their
+ * number. */
 constexpr int MAX_WAYS = 4;
 int matmul_ways(const Product *p, unsigned allowed, unsigned ways[MAX_WAYS]);
 
-/* What the library makes of a product in a way. */
+/* The product that the library's kernel computes in that way, without the epilogues that are not fused. */
 Product matmul_part(const Product *p, unsigned parts);
 
-/* matmul_choice.cu: the way that was chosen for a product, or is now; false where none was. */
+/* matmul_choice.cu: the way that was chosen for a product, or is chosen now; false where none was. */
 bool matmul_chosen(gp_backend *be, const Product *p, Way *way);
-/* It was made in this way because the library refused another: what is chosen for it from now on. */
+/* Records that the library refused another way and this one was used: it is chosen from now on. */
 void matmul_fell_back(gp_backend *be, const Product *p, unsigned parts);
 void matmul_forget_choices(gp_backend *be);
 
-/* matmul_plain.cu: by the kernel that takes every shape, epilogue and all but sums. */
+/* matmul_plain.cu: the kernel that supports every shape and epilogue, but not a_sums and b_sums. */
 void matmul_plain(gp_backend *be, const Product *p);
 
-/* matmul_lt.cu: by cuBLASLt, with the epilogue in the same kernel; false when it has no algorithm for that, or not that
- * one (null: its heuristic's first). With a_sums or b_sums the sums are stored at `sums`, which is fp32. */
+/* matmul_lt.cu: by cuBLASLt, with a fused epilogue; false where it has no algorithm for that, or not the given one
+ * (null: the first of its heuristic). With a_sums or b_sums the sums are stored (=) at `sums`, in fp32. */
 bool matmul_lt(gp_backend *be, const Product *p, float *sums, const cublasLtMatmulAlgo_t *algorithm);
 void matmul_lt_forget(gp_backend *be);
 
-/* Whether it has that algorithm for it. */
+/* Whether cuBLASLt supports that algorithm for the product. */
 bool matmul_lt_has(gp_backend *be, const Product *p, const cublasLtMatmulAlgo_t *algorithm);
 
-/* The first that its heuristic names, `most` or fewer, all of which add in one order. Gives how many. */
-int matmul_lt_algorithms(gp_backend *be, const Product *p, int most, cublasLtMatmulAlgo_t *algorithms);
+/* The first algorithms of its heuristic, max max_count, all deterministic; returns their number. */
+int matmul_lt_algorithms(gp_backend *be, const Product *p, int max_count, cublasLtMatmulAlgo_t *algorithms);
 
 Problem matmul_problem(const Product *p);
 
-/* The part of matmul's workspace that cuBLASLt gets, and behind it the sums that it stores. */
+/* The part of matmul's workspace that cuBLASLt uses; the sums that it stores follow. */
 size_t matmul_lt_workspace(const gp_backend *be);
 float *matmul_sums(const gp_backend *be);
-
-/* W numbers of T, moved at once; at a multiple of their size. */
-template <class T, int W> struct alignas(W * sizeof(T)) Some {
-    T v[W];
-};
-template <int W, class T> __device__ __forceinline__ Some<T, W> load_some(const T *p)
-{
-    return *reinterpret_cast<const Some<T, W> *>(p);
-}
-template <int W, class T> __device__ __forceinline__ void store_some(T *p, const Some<T, W> &v)
-{
-    *reinterpret_cast<Some<T, W> *>(p) = v;
-}
 
 /* column_sums.cu: sums(i) += from(i) */
 void add_sums(gp_backend *be, const float *from, int64_t count, float *sums);

@@ -1,16 +1,16 @@
-/* record.cu: work that is issued once more by one call, as a CUDA graph; and marks, which are events. */
+/* record.cu: recordings, which are CUDA graphs; and marks, which are events. */
 #include "backend/cuda/device.cuh"
 
 #include <cstdlib>
 
-/* The first time, work is issued as it comes: libraries choose their kernels then, and kernels get their attributes.
+/* The first time, work is issued without capture: libraries select their kernels then, and kernel attributes are set.
  * The second time it is captured. */
 enum class Recorded { nothing, seen, capturing, whole, refused };
 
 struct gp_recording {
     Recorded state;
     cudaGraphExec_t exec;
-    const void *workspace; /* which the captured work uses */
+    const void *workspace; /* the workspace that the captured work uses */
 };
 
 static void forget(gp_recording *r)
@@ -48,7 +48,7 @@ bool gp_cuda_record_begin(gp_backend *be, gp_recording **recording)
     return true;
 }
 
-/* Work of which no graph can be made is issued as it comes from now on: slower, not wrong. */
+/* Work that cannot be captured is issued without a graph from then on: slower, not wrong. */
 bool gp_cuda_record_end(gp_backend *be, gp_recording **recording)
 {
     gp_recording *r = *recording;
@@ -58,7 +58,7 @@ bool gp_cuda_record_end(gp_backend *be, gp_recording **recording)
     if (r->state != Recorded::capturing)
         return true;
     state_of(be)->capturing = false;
-    bool taken = cudaPeekAtLastError() == cudaSuccess && !state_of(be)->refused; /* all launches */
+    bool taken = cudaPeekAtLastError() == cudaSuccess && !state_of(be)->refused; /* all launches were captured */
     bool whole = cudaStreamEndCapture(state_of(be)->stream, &graph) == cudaSuccess && taken &&
                  cudaGraphInstantiate(&r->exec, graph, 0) == cudaSuccess;
     if (graph)
@@ -67,7 +67,7 @@ bool gp_cuda_record_end(gp_backend *be, gp_recording **recording)
     if (whole)
         issue(be, r);
     else
-        (void)cudaGetLastError(); /* the refusal is no failure of what comes next */
+        (void)cudaGetLastError(); /* clears the error, which is not one of the following call */
     return whole;
 }
 

@@ -1,15 +1,10 @@
-/* rows.cuh: for ops that work row by row: W neighbouring columns at a time in fp32, and a row in the registers of its
- * threads. W is a pack's where rows allow it (packable), 1 where they do not. */
+/* rows.cuh: for row-wise ops: vector access to W neighbouring columns, in fp32; and a row in the registers of a thread
+ * team. W is the size of a pack where the rows are packable, else 1. */
 #ifndef GP_CUDA_ROWS_CUH
 #define GP_CUDA_ROWS_CUH
 
 #include "backend/cuda/device.cuh"
 #include "backend/cuda/kernel.cuh"
-
-/* W numbers as they are stored: 16 bytes, or one. */
-template <class T, int W> struct alignas(W * sizeof(T)) Stored {
-    T v[W];
-};
 
 template <class T, int W> __device__ __forceinline__ void load_columns(const T *p, float (&v)[W])
 {
@@ -42,7 +37,8 @@ template <class T, int W> __device__ __forceinline__ void store_columns(T *p, co
     }
 }
 
-/* Dropout's factors of W elements of a sample; the first is a multiple of 4 unless W is 1. All 1 without dropout. */
+/* Dropout's factors of W consecutive elements of a sample, all 1 without dropout. The first element is a multiple of 4
+ * unless W is 1. */
 template <int W>
 __device__ __forceinline__ void mask_columns(const Mask &m, int64_t sample, int64_t element, float (&factor)[W])
 {
@@ -63,7 +59,7 @@ __device__ __forceinline__ void mask_columns(const Mask &m, int64_t sample, int6
 
 /* Row n is row n % T of sample n / T. */
 struct RowPlace {
-    int64_t sample, first; /* first: the element of the sample that the row begins with */
+    int64_t sample, first; /* first: index in the sample of the row's first element */
 };
 static __device__ __forceinline__ RowPlace place_of(int64_t n, int64_t T, int64_t C)
 {
@@ -71,15 +67,17 @@ static __device__ __forceinline__ RowPlace place_of(int64_t n, int64_t T, int64_
     return {row / rows, static_cast<int64_t>(row % rows) * C};
 }
 
-/* A row held in registers: PACKS packs a thread, by WARPS warps. Thread i of them has packs i, i + 32 WARPS, ... */
+/* A team of WARPS warps that keeps one row in registers, PACKS packs in each thread: thread i has packs i, i + 32
+ * WARPS, ... */
 template <int PACKS, int WARPS> struct Team {
     static constexpr int packs = PACKS, warps = WARPS, threads = WARPS * WARP;
 };
 
-constexpr int ROW_WARPS = 4; /* warps a block: as many rows, or one */
+constexpr int ROW_WARPS = 4; /* warps per block: as many rows, or one row */
 constexpr int ROW_THREADS = ROW_WARPS * WARP;
 
-/* Calls body with a team that holds a row of C columns in few registers; false where none does, beyond 2048 columns. */
+/* Calls body with the smallest team whose registers fit a row of C columns; false where none does, beyond 2048
+ * columns. */
 template <class T, class Body> bool with_team(int64_t C, Body body)
 {
     int64_t packs = (C + Pack<T>::size - 1) / Pack<T>::size;
@@ -101,8 +99,8 @@ template <class T, class Body> bool with_team(int64_t C, Body body)
     return true;
 }
 
-/* Sums over a team, in every thread of it; scratch: COUNT numbers for each warp of the block. Every thread of the block
- * has to come where a team is several warps. */
+/* COUNT sums over a team, in all of its threads. scratch: COUNT numbers per warp of the block. Where a team is several
+ * warps, all threads of the block must call it. */
 template <class Team, int COUNT> __device__ __forceinline__ void team_sums(float (&x)[COUNT], float *scratch)
 {
 #pragma unroll
@@ -124,8 +122,8 @@ template <class Team, int COUNT> __device__ __forceinline__ void team_sums(float
     }
 }
 
-/* Mean and rstd of a row of C that a team holds in x; a thread's first column is `first`. The one order of these sums,
- * for all kernels that norm: so a row has the same bits in each. */
+/* Mean and rstd of a row of C columns that a team has in x; `first` is the thread's first column. All norm kernels use
+ * this one order of summation, so a row has the same bits in each. */
 template <class T, class Team>
 __device__ __forceinline__ void row_statistics(const Pack<T> (&x)[Team::packs], int first, int C, float eps,
                                                float *scratch, float *mean, float *rstd)

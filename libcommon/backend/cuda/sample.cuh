@@ -1,11 +1,11 @@
-/* sample.cuh: rows of logits as op_sample.cu's kernels see them: ids ranked by keys, slices, and how the blocks of a
- * row meet.
+/* sample.cuh: shared by op_sample.cu's kernels: rows of logits, ids ordered by keys, slices, and synchronization of the
+ * blocks of a row.
  *
- * Ids have ranks by a key, the most probable has the least, and no two are alike:
- *     key = (code(largest logit) - code(logit)) << ID_BITS | id       code: a logit's bits, made to ascend with it
- * top_k and top_p keep the ids up to some key, the limit, which is found digit by digit (a radix select): the ids whose
- * key begins with the digits found so far are counted, or weighed, by their next digit. The first digit takes all
- * blocks; the keys with it are listed, and one block finds the others. */
+ * Ids are ordered by a key, the most probable first; no two keys are equal:
+ *     key = (code(largest logit) - code(logit)) << ID_BITS | id       code: the logit's bits, mapped to ascending order
+ * top_k and top_p keep the ids with keys up to some limit, which is found digit by digit (radix select): the ids whose
+ * key begins with the digits found so far are counted, or their weights added, by their next digit. The first digit is
+ * computed by all blocks; the keys with that digit are then listed, and one block finds the other digits. */
 #ifndef GP_CUDA_SAMPLE_CUH
 #define GP_CUDA_SAMPLE_CUH
 
@@ -15,7 +15,7 @@
 
 #include <cmath>
 
-using u64 = unsigned long long; /* CUDA's atomics know no other name of it */
+using u64 = unsigned long long; /* the 64-bit type of CUDA's atomics */
 
 constexpr int SAMPLE_THREADS = 256, ITEMS = 8, SLICE = SAMPLE_THREADS * ITEMS;
 #ifdef GP_CUSIM
@@ -29,27 +29,27 @@ constexpr int FIRST_SHIFT = (DIGITS - 1) * DIGIT_BITS;
 static_assert((DIGITS - LOGIT_DIGITS) * DIGIT_BITS == ID_BITS && BINS == SLICE && BINS * SLICE >= 1 << ID_BITS,
               "a digit is the logit's or the id's, and there is a bin for each slice");
 
-/* All zeros between ops, but for limit and wanted. */
+/* State of a row of logits. All zeros between ops, except limit and wanted. */
 struct Row {
-    u64 best;   /* code(largest logit) << 32 | ~id, the largest of all; of NaN and inf the code is ~0 */
-    u64 most;   /* code << 32 of all V logits as the model gave them */
-    u64 sum;    /* of their exp(logit - largest), in fixed point */
-    u64 limit;  /* the greatest key that is kept */
-    u64 prefix; /* while a limit is sought: its first digit, */
-    u64 wanted; /* and the count or the weight that it takes among the keys that begin with it */
+    u64 best;     /* code(largest logit) << 32 | ~id, the maximum over ids below vocab; NaN and inf have code ~0 */
+    u64 raw_best; /* code << 32, the maximum over all V logits as the model gave them */
+    u64 sum;      /* sum of exp(logit - largest) over these, in fixed point */
+    u64 limit;    /* the greatest key that is kept */
+    u64 prefix;   /* during a search for a limit: its first digit, */
+    u64 wanted;   /* and the rest of the count or weight, among the keys that begin with it */
     u64 bins[BINS];
-    unsigned arrived; /* blocks */
-    unsigned found;   /* ids among the likeliest */
-    unsigned listed;  /* keys */
+    unsigned arrived; /* blocks that have arrived */
+    unsigned found;   /* ids listed in top */
+    unsigned listed;  /* keys in the list */
 };
 
 struct Sample {
     const float *logits; /* (B,V), of which ids below vocab count */
     int64_t V;
     int vocab;
-    bool greedy;       /* temperature 0 */
-    double cold;       /* 1 / temperature */
-    double one, least; /* the weight 1 in fixed point, and min_p */
+    bool greedy; /* temperature 0 */
+    double inverse_temperature;
+    double weight_one, min_weight; /* a weight of 1, and min_p, in fixed point */
     uint64_t seed;
     const int32_t *samples;
     int32_t *positions, *ids;
@@ -61,22 +61,24 @@ struct Sample {
     int ring;
     int32_t *places;
     int last_place;
-    bool likely;  /* log-probabilities are wanted */
-    double whole; /* of their sum: 1 in fixed point */
+    bool log_probabilities; /* log-probabilities are requested */
+    double sum_one;         /* 1 in the fixed point of their sum */
     gp_candidate *top;
     int tops;
 };
 
-/* One limit: of the first `count` ids, or, by weight, of the fewest that have a share of all. */
+/* A search for one limit: of the first `count` ids, or, by weight, of the fewest ids whose weights add up to `share` of
+ * all. */
 struct Search {
-    bool by_weight, limited; /* limited: among those that an earlier limit keeps */
+    bool by_weight, limited; /* limited: among the ids that a preceding limit keeps */
     bool raw;                /* the model's logits, before the penalty */
     u64 count;
     double share;
-    int digits; /* by count all ids with the last logit are kept, so that only its digits matter */
+    /* number of digits to find: by count all ids with the last logit are kept, so only the logit's digits matter */
+    int digits;
 };
 
-/* What a block has of its row. */
+/* A block's view of its row. */
 struct View {
     const float *logits;
     const uint8_t *seen; /* or null */
@@ -84,7 +86,7 @@ struct View {
     float max;
 };
 
-constexpr uint32_t NOT_FINITE = ~0u, MINUS_INF = 0x007fffffu; /* the code of some NaN, and of -inf */
+constexpr uint32_t NOT_FINITE = ~0u, MINUS_INF = 0x007fffffu; /* the code of a NaN, and of -inf */
 
 static __device__ __forceinline__ int id_of(u64 best)
 {
@@ -96,7 +98,7 @@ static __device__ __forceinline__ bool is_finite(u64 best)
     return static_cast<uint32_t>(best >> 32) > MINUS_INF && static_cast<uint32_t>(best >> 32) < NOT_FINITE;
 }
 
-/* -0 is 0. */
+/* Maps floats to integers in ascending order; -0 as 0. */
 static __device__ __forceinline__ uint32_t code(float logit)
 {
     uint32_t bits = __float_as_uint(logit + 0.0f);
@@ -129,14 +131,14 @@ static __device__ __forceinline__ View view_of(const Sample &a, const Row *row, 
     return {logits_of(a), seen_of(a), best, limited ? row->limit : ~0ull, logit_of(best)};
 }
 
-/* The same of all V logits as the model gave them. */
+/* The same, over all V logits as the model gave them. */
 static __device__ __forceinline__ View raw_view_of(const Sample &a, const Row *row)
 {
-    u64 most = row->most;
-    return {logits_of(a), nullptr, most, ~0ull, logit_of(most)};
+    u64 raw_best = row->raw_best;
+    return {logits_of(a), nullptr, raw_best, ~0ull, logit_of(raw_best)};
 }
 
-/* Idle rows have nothing drawn. */
+/* A row whose sample is negative is idle: nothing is drawn. */
 static __device__ __forceinline__ bool is_idle(const Sample &a)
 {
     return a.draws && a.samples[blockIdx.x] < 0;
@@ -148,23 +150,23 @@ static __device__ __forceinline__ u64 key_of(const View &v, float logit, int id)
     return static_cast<u64>(down) << ID_BITS | static_cast<u64>(id);
 }
 
-/* exp((logit - max) / temperature), in fixed point; made in double, so that it is exact but for a last bit or two */
+/* exp((logit - max) / temperature) in fixed point; computed in double, accurate to the last bit or two */
 static __device__ __forceinline__ u64 weight_of(const Sample &a, const View &v, float logit)
 {
-    double w = exp((static_cast<double>(logit) - v.max) * a.cold);
-    return w > 0 ? static_cast<u64>(w * a.one + 0.5) : 0; /* not a number: 0 */
+    double w = exp((static_cast<double>(logit) - v.max) * a.inverse_temperature);
+    return w > 0 ? static_cast<u64>(w * a.weight_one + 0.5) : 0; /* not a number: 0 */
 }
 
-/* That of an id if it is kept, or 0. */
+/* The weight of an id if it is kept, else 0. */
 static __device__ __forceinline__ u64 kept_weight(const Sample &a, const View &v, float logit, int id)
 {
     if (id >= a.vocab || key_of(v, logit, id) > v.limit)
         return 0;
     u64 w = weight_of(a, v, logit);
-    return static_cast<double>(w) < a.least && id != id_of(v.best) ? 0 : w;
+    return static_cast<double>(w) < a.min_weight && id != id_of(v.best) ? 0 : w;
 }
 
-/* A thread's ids are first, first + step, ...; those behind vocab have no logit. */
+/* A thread's ids: first, first + step, ...; ids from vocab on have no logit. */
 struct Items {
     int first, step;
     __device__ int id(int k) const
@@ -173,13 +175,13 @@ struct Items {
     }
 };
 
-/* Of the block's slice: a warp's are neighbours. */
+/* The thread's ids of the block's slice: coalesced. */
 static __device__ __forceinline__ Items items_of_block()
 {
     return {static_cast<int>(blockIdx.y) * SLICE + static_cast<int>(threadIdx.x), SAMPLE_THREADS};
 }
 
-/* Of ids below `count`. All at once, so that the loads do not wait for each other. */
+/* Loads the logits of ids below `count`, all at once, so that the loads overlap. */
 static __device__ __forceinline__ void load_raw(const float *logits, int count, Items items, float (&x)[ITEMS])
 {
 #pragma unroll
@@ -187,7 +189,7 @@ static __device__ __forceinline__ void load_raw(const float *logits, int count, 
         x[k] = items.id(k) < count ? logits[items.id(k)] : -INFINITY;
 }
 
-/* Behind the penalty. */
+/* Applies the repetition penalty. */
 static __device__ __forceinline__ void penalize(const Sample &a, const uint8_t *seen, Items items, float (&x)[ITEMS])
 {
     if (!seen)
@@ -208,8 +210,8 @@ static __device__ __forceinline__ void load_logits(const Sample &a, const View &
 
 /* ---- a block, and the blocks of a row -------------------------------------------------------------------- */
 
-/* The sum of x over the threads before this one; *total: over all. Every thread has to come. */
-static __device__ u64 sum_before(u64 x, u64 *total)
+/* Block-wide exclusive prefix sum of x; *total: the sum over all threads. All threads must call it. */
+static __device__ u64 exclusive_sum(u64 x, u64 *total)
 {
     SHARED(u64, sums, [SAMPLE_THREADS / WARP]);
     unsigned lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
@@ -231,8 +233,8 @@ static __device__ u64 sum_before(u64 x, u64 *total)
     return before + sum - x;
 }
 
-/* Thread t has x(8t) .. x(8t+7), and `before` is the sum of those before them. Calls found(i, rest) for the i with
- * which the sum from 0 on reaches `wanted`: for no i if it never does. rest: what was wanted still before x(i). */
+/* Thread t has x(8t) .. x(8t+7), and `before` is the sum of those before them. Calls found(i, rest) for the i at which
+ * the prefix sum reaches `wanted`: never if it does not. rest: `wanted` less the sum before x(i). */
 template <class Found>
 static __device__ __forceinline__ void find(const u64 (&x)[ITEMS], u64 before, u64 wanted, Found found)
 {
@@ -244,8 +246,9 @@ static __device__ __forceinline__ void find(const u64 (&x)[ITEMS], u64 before, u
     }
 }
 
-/* Whether this block is the last of its row; what the others wrote can be read then. Every thread has to come. */
-static __device__ bool last_of_row(Row *row)
+/* Whether this block is the last of its row to arrive (threadfence reduction); then what the others wrote is visible.
+ * All threads must call it. */
+static __device__ bool is_last_block(Row *row)
 {
     SHARED(bool, last, [1]);
     __threadfence();
@@ -260,7 +263,7 @@ static __device__ bool last_of_row(Row *row)
     return last[0];
 }
 
-/* Adds to 64 bits in two halves: shared memory adds 32. */
+/* Adds to a 64-bit number in two halves: shared memory has fast atomics on 32 bits only. */
 static __device__ __forceinline__ void add_halves(unsigned *low, unsigned *high, u64 x)
 {
     unsigned part = static_cast<unsigned>(x), was = atomicAdd(low, part);
@@ -269,7 +272,7 @@ static __device__ __forceinline__ void add_halves(unsigned *low, unsigned *high,
         atomicAdd(high, above);
 }
 
-/* Sums of a block by digit, in shared memory. */
+/* A block's sums by digit, in shared memory. */
 struct Bins {
     unsigned low[BINS], high[BINS];
     __device__ void empty()
@@ -288,7 +291,7 @@ struct Bins {
     }
 };
 
-/* A thread's eight of the row's bins, emptied; and their sum. */
+/* Reads and clears a thread's eight of the row's bins; returns their sum. */
 static __device__ __forceinline__ u64 take_bins(Row *row, u64 (&x)[ITEMS])
 {
     u64 sum = 0;
@@ -298,7 +301,7 @@ static __device__ __forceinline__ u64 take_bins(Row *row, u64 (&x)[ITEMS])
     return sum;
 }
 
-/* What the largest of a block's threads is, in the first warp. */
+/* Block-wide maximum. */
 static __device__ __forceinline__ u64 block_largest(u64 x, u64 (&largest)[SAMPLE_THREADS / WARP])
 {
 #pragma unroll

@@ -1,21 +1,20 @@
-/* tensor_core.cuh: what kernels say to the tensor cores and to the copy engine between global and shared memory: PTX on
- * the device, and beside it the same in plain C++ for the simulator (tests/cusim), by the PTX manual's layouts.
+/* tensor_core.cuh: tensor-core and asynchronous-copy instructions: inline PTX on the device, and the same in plain C++
+ * for the simulator (tests/cusim), by the layouts in the PTX manual.
  *
- * The unit is mma.m16n8k16 on bfloat16 (PTX ISA 7.0, sm_80): D = A B + C with A (16,16), B (16,8), C and D (16,8) in
- * fp32. With g = lane / 4 and t = lane % 4, a lane holds
+ * The instruction is mma.m16n8k16 on bfloat16 (PTX ISA 7.0, sm_80): D = A B + C with A (16,16), B (16,8), C and D
+ * (16,8) in fp32. With g = lane / 4 and t = lane % 4, the fragments of a lane are
  *
  *     a[0] = A[g][2t, 2t+1]      a[1] = A[g+8][2t, 2t+1]      a[2] = A[g][2t+8, 2t+9]    a[3] = A[g+8][2t+8, 2t+9]
  *     b[0] = B[2t, 2t+1][g]      b[1] = B[2t+8, 2t+9][g]
  *     c[0], c[1] = C[g][2t, 2t+1]                             c[2], c[3] = C[g+8][2t, 2t+1]
  *
- * where a word has the element that is named first in its low half.
- */
+ * where the element named first is in the low half of the 32-bit register. */
 #ifndef GP_CUDA_TENSOR_CORE_CUH
 #define GP_CUDA_TENSOR_CORE_CUH
 
 #include "backend/cuda/cuda.cuh"
 
-/* A kernel in bf16 is compiled for older devices too, where it is never launched, and stops if it is. */
+/* bf16 kernels are compiled for devices before sm_80 too, where they are never launched, and trap if they are. */
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
 #define SM_80_ASM(...) __trap()
 #else
@@ -85,10 +84,10 @@ static __device__ __forceinline__ void mma_m16n8k16(float (&c)[4], const uint32_
 
 #endif
 
-/* ---- fragments out of shared memory: ldmatrix ------------------------------------------------------------ */
+/* ---- fragments from shared memory: ldmatrix -------------------------------------------------------------- */
 
-/* Four 8x8 matrices of 16-bit elements. Lanes 8i to 8i+7 give the addresses of the rows of matrix i, 16 bytes each, at
- * multiples of 16; in r[i] a lane gets elements [g][2t, 2t+1] of matrix i, or, transposed, [2t, 2t+1][g]. */
+/* Loads four 8x8 matrices of 16-bit elements. Lanes 8i .. 8i+7 give the addresses of the rows of matrix i, 16 bytes
+ * each, at multiples of 16; r[i] of a lane is elements [g][2t, 2t+1] of matrix i, or, transposed, [2t, 2t+1][g]. */
 #ifdef GP_CUSIM
 
 namespace cusim
@@ -154,10 +153,10 @@ static __device__ __forceinline__ void ldmatrix_x4_trans(uint32_t (&r)[4], const
 
 #endif
 
-/* ---- copies from global to shared memory that go on beside the arithmetic: cp.async ---------------------- */
+/* ---- asynchronous copies from global to shared memory: cp.async ------------------------------------------ */
 
-/* 16 bytes; zeros where there is nothing to read (rows past the end). Both addresses are multiples of 16. What was
- * copied is there for this thread after the wait that covers its group, for others after a barrier behind that. */
+/* Copies 16 bytes; zero-fills where `there` is false (rows past the end). Both addresses are multiples of 16. The data
+ * is visible to this thread after the wait that covers its group, to others after a barrier that follows. */
 #ifdef GP_CUSIM
 
 #define cp_async_16(to, from, there) cusim::copy_async(CUSIM_PLACE("cp.async"), to, from, 16, there)
@@ -174,7 +173,7 @@ static __device__ __forceinline__ void cp_async_16(void *to, const void *from, b
               : "memory");
 }
 
-/* 8 bytes, at multiples of 8, likewise; through the L1 cache. */
+/* 8 bytes, at multiples of 8; through the L1 cache. */
 static __device__ __forceinline__ void cp_async_8(void *to, const void *from, bool there)
 {
     SM_80_ASM("cp.async.ca.shared.global [%0], [%1], 8, %2;\n" ::"r"(shared_address(to)), "l"(from), "r"(there ? 8 : 0)
@@ -186,7 +185,7 @@ static __device__ __forceinline__ void cp_async_commit()
     SM_80_ASM("cp.async.commit_group;\n" ::: "memory");
 }
 
-/* Waits until no more than `groups` of the newest groups are under way. A macro, because PTX wants a constant. */
+/* Waits until max `groups` of the newest groups are pending. A macro, because PTX needs an immediate operand. */
 #define cp_async_wait(groups) SM_80_ASM("cp.async.wait_group %0;\n" ::"n"(groups) : "memory")
 
 #endif

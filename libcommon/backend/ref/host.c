@@ -3,7 +3,7 @@
 #include "backend/ref/ref.h"
 #include "base/memory.h"
 
-void gp_ref_room(gp_backend *be, size_t *free, size_t *total)
+void gp_ref_available_memory(gp_backend *be, size_t *free, size_t *total)
 {
     gp_room room = gp_memory_room("");
     (void)be;

@@ -19,7 +19,7 @@ void gp_ref_free(gp_backend *be, void *p, size_t bytes);
 void gp_ref_zero(gp_backend *be, void *p, size_t bytes);
 void gp_ref_copy(gp_backend *be, void *dst, const void *src, size_t bytes);
 void gp_ref_sync(gp_backend *be);
-void gp_ref_room(gp_backend *be, size_t *free, size_t *total);
+void gp_ref_available_memory(gp_backend *be, size_t *free, size_t *total);
 
 /* Marks and recordings of a backend whose ops are done when they return: there is nothing to wait for, and nothing is
  * recorded. */

@@ -85,7 +85,7 @@ says "--plot x.PNG: the drawing is SVG; name it so"
 expect 2 eval-mfu $small --plot x.svg
 says "--plot goes with --sweep"
 expect 1 eval-mfu --preset nano --layers 1 --seq-len 8 --passes forward --seconds 0.01 --backend ref --attention cudnn
-says "eval-mfu: attention by cuDNN needs backend cuda, and ref computes here: --attention own"
+says "eval-mfu: attention by cuDNN requires backend cuda (found ref); use --attention own"
 expect 2 eval-mfu $short --sweep batch=1,2 --decode-batch 2
 says "--decode-batch does nothing beside --sweep batch="
 expect 2 eval-mfu $short --sweep context=8

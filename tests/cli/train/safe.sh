@@ -62,7 +62,7 @@ says '{"step": 2, "steps": 2, "tokens": 256, "loss": '
 
 # ---- no master weights where there are none ------------------------------------------------------------------------
 expect 1 train text.tok "${small[@]}" --backend ref --dtype fp32 --no-master-weights -o none
-says "without master weights the weights are bf16 alone, and ref computes in fp32 here: use --dtype bf16"
+says "training without master weights requires dtype bf16, and backend ref computes in fp32; use --dtype bf16"
 absent none
 
 # ---- steps that stand out change nothing -----------------------------------------------------------------------
