@@ -174,7 +174,7 @@ static void fill_cache(gp_backend *be, const gp_attention_cached_op *op)
 
 /* out[b,t,h] = softmax(q . k / divisor) v over k = 0..positions[b,t] of the cache, which has the new keys and values.
  * The sums are those of the forward, in the same order: the same bits.
- * bf16: out is rounded, and with positions nothing else: no tensor core wants the probabilities narrow there. */
+ * bf16: out is rounded, and with positions nothing else: no tensor core needs the probabilities in bf16 there. */
 void gp_ref_attention_cached(gp_backend *be, const gp_attention_cached_op *op)
 {
     int64_t B = op->qkv->dim[0], T = op->qkv->dim[1], C = columns_of(op->qkv) / 3, H = op->heads, D = C / H;

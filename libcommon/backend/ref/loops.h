@@ -45,7 +45,7 @@ static inline double stored(const gp_backend *be, double x)
     return f;
 }
 
-/* Element i of a parameter, which may be stored in bf16 (be->narrows). */
+/* Element i of a parameter, which may be stored in bf16 (be->stores_bf16). */
 static inline double parameter_at(const gp_tensor *t, int64_t i)
 {
     float x;
