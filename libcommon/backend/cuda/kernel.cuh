@@ -31,23 +31,9 @@ template <> __device__ __forceinline__ bf16 from_float<bf16>(float x)
     return __float2bfloat16_rn(x);
 }
 
-/* 16 bytes of T, one vector load or store; the address is a multiple of 16. */
-template <class T> struct alignas(16) Pack {
-    static constexpr int size = 16 / sizeof(T);
-    T v[size];
-};
-
-template <class T> __device__ __forceinline__ Pack<T> load_pack(const T *p)
-{
-    return *reinterpret_cast<const Pack<T> *>(p);
-}
-template <class T> __device__ __forceinline__ void store_pack(T *p, const Pack<T> &v)
-{
-    *reinterpret_cast<Pack<T> *>(p) = v;
-}
-
 /* W elements of T as one vector load or store, at an address that is a multiple of their size. */
 template <class T, int W> struct alignas(W * sizeof(T)) Vec {
+    static constexpr int size = W;
     T v[W];
 };
 
@@ -58,6 +44,18 @@ template <int W, class T> __device__ __forceinline__ Vec<T, W> load_vec(const T 
 template <int W, class T> __device__ __forceinline__ void store_vec(T *p, const Vec<T, W> &v)
 {
     *reinterpret_cast<Vec<T, W> *>(p) = v;
+}
+
+/* 16 bytes of them, the widest load or store. */
+template <class T> using Pack = Vec<T, static_cast<int>(16 / sizeof(T))>;
+
+template <class T> __device__ __forceinline__ Pack<T> load_pack(const T *p)
+{
+    return load_vec<Pack<T>::size>(p);
+}
+template <class T> __device__ __forceinline__ void store_pack(T *p, const Pack<T> &v)
+{
+    store_vec(p, v);
 }
 
 /* Host: whether rows of `columns` elements at these addresses can be accessed in packs. */
