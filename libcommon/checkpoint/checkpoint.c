@@ -93,10 +93,7 @@ const char *gp_checkpoint_tensor(const gp_checkpoint *c, int64_t i, gp_tensor *t
 
 void gp_checkpoint_add_tokenizer_warning(gp_checkpoint *c, char *text)
 {
-    char *both = c->tokenizer_warning ? gp_format("%s; %s", c->tokenizer_warning, text) : gp_strdup(text);
-    free(c->tokenizer_warning);
-    free(text);
-    c->tokenizer_warning = both;
+    gp_warning_add(&c->tokenizer_warning, text);
 }
 
 void gp_checkpoint_warning_tokenizer(gp_checkpoint *c, const gp_tokenizer *t)

@@ -49,22 +49,23 @@ static void read_range(gp_response *r, const char *value)
 
 void gp_response_header(gp_response *r, const char *line, size_t n)
 {
+    const struct {
+        const char *name;
+        char **value;
+    } texts[] = {{"ETag", &r->etag},
+                 {"Last-Modified", &r->modified},
+                 {"Location", &r->location},
+                 {"Content-Encoding", &r->encoding}};
     char *value;
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        if ((value = header_value(line, n, texts[i].name))) {
+            free(*texts[i].value);
+            *texts[i].value = value;
+            return;
+        }
     if (n > 5 && !memcmp(line, "HTTP/", 5)) {
         gp_response_clear(r); /* the next response: after a redirect, say */
         r->ends = line[5] >= '2';
-    } else if ((value = header_value(line, n, "ETag"))) {
-        free(r->etag);
-        r->etag = value;
-    } else if ((value = header_value(line, n, "Last-Modified"))) {
-        free(r->modified);
-        r->modified = value;
-    } else if ((value = header_value(line, n, "Location"))) {
-        free(r->location);
-        r->location = value;
-    } else if ((value = header_value(line, n, "Content-Encoding"))) {
-        free(r->encoding);
-        r->encoding = value;
     } else if ((value = header_value(line, n, "Transfer-Encoding"))) {
         r->ends = r->ends || strcasestr(value, "chunked");
         free(value);

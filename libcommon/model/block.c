@@ -52,7 +52,7 @@ static bool last_site(const gp_model *m, int64_t site)
     return site == 2 * m->config.layers;
 }
 
-static void finished(gp_model *m, const gp_param *row)
+void gp_gradient_finished(gp_model *m, const gp_param *row)
 {
     if (m->grad_ready && row)
         m->grad_ready(m->grad_ready_self, row);
@@ -81,8 +81,8 @@ void gp_linear_differentiate(gp_model *m, gp_linear *l, const gp_tensor *x, cons
                                                        .in_pre = pre,
                                                        .dw = &l->dw,
                                                        .dbias = l->has_bias ? &l->db : NULL});
-    finished(m, l->row);
-    finished(m, l->bias_row);
+    gp_gradient_finished(m, l->row);
+    gp_gradient_finished(m, l->bias_row);
 }
 
 const gp_norm_op *gp_site_take(gp_acts *a, gp_norm_op *norm)
@@ -159,8 +159,8 @@ void gp_site_backward(gp_model *m, gp_acts *a, int64_t site)
                                                    .dbranch = site ? branch_gradient(m, a) : NULL,
                                                    .dgamma = &p->dgamma,
                                                    .dbeta = p->has_beta ? &p->dbeta : NULL});
-    finished(m, gp_params_norm(&m->params, site, false));
-    finished(m, gp_params_norm(&m->params, site, true));
+    gp_gradient_finished(m, gp_params_norm(&m->params, site, false));
+    gp_gradient_finished(m, gp_params_norm(&m->params, site, true));
 }
 
 /* Layer `layer` of the cache, B rows of it from `row` on: (B,H,P,D). */

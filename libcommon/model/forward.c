@@ -175,9 +175,7 @@ void gp_model_head_rows(gp_model *m, const gp_tensor *x, gp_tensor *logits, floa
 
 static void finished(gp_model *m, gp_role role)
 {
-    const gp_param *row = gp_params_row(&m->params, role, 0);
-    if (m->grad_ready && row)
-        m->grad_ready(m->grad_ready_self, row);
+    gp_gradient_finished(m, gp_params_row(&m->params, role, 0));
 }
 
 /* a->dx: from the gradient of what the head read to that of the last norm site's output. */
@@ -311,9 +309,7 @@ int gp_model_logits(gp_model *m, const gp_batch *batch, float *logits)
     gp_tensor out = {.dtype = GP_F32, .ndim = 3, .dim = {batch->B, batch->T, V}};
     size_t bytes = (size_t)(n * V) * sizeof *logits;
     out.data = m->be->ops->alloc(m->be, bytes);
-    m->be->ops->head_logits(
-        m->be, &(gp_head_op){.x = x, .w = &m->head.w, .bias = m->head.has_bias ? &m->head.b : NULL, .logits = &out});
-    m->be->ops->download(m->be, logits, out.data, bytes);
+    gp_model_head_rows(m, x, &out, logits);
     gp_trace(m, GP_TRACED_LOGITS, 0, &out);
     m->be->ops->free(m->be, out.data, bytes);
     return 0;

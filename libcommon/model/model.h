@@ -187,6 +187,7 @@ void gp_site_forward(gp_model *m, gp_acts *a, int64_t site, gp_stream *s);
 /* The norm that the product which reads its output is to make; NULL where it is there. */
 const gp_norm_op *gp_site_take(gp_acts *a, gp_norm_op *norm);
 void gp_site_backward(gp_model *m, gp_acts *a, int64_t site);
+void gp_gradient_finished(gp_model *m, const gp_param *row); /* tells grad_ready, where there is one; row may be NULL */
 void gp_block_forward(gp_model *m, gp_acts *a, int64_t layer, gp_stream *s);
 void gp_block_backward(gp_model *m, gp_acts *a, int64_t layer);
 /* What backward reads of a block, as far as it was not kept. */
