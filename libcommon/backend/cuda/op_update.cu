@@ -158,7 +158,7 @@ void gp_cuda_grad_norm(gp_backend *be, const gp_segment *segments, int count, gp
 /* ---- AdamW ----------------------------------------------------------------------------------------------- */
 
 struct AdamW {
-    float beta1, beta2, one_minus_beta1, one_minus_beta2, eps; /* rest = 1 - beta */
+    float beta1, beta2, one_minus_beta1, one_minus_beta2, eps;
     const gp_step *step;
 };
 
