@@ -1,0 +1,23 @@
+/* writer.h: what a format implements to be written: tensors are declared, then their numbers come in the order of the
+ * declarations, as fp32, in as many calls as it takes. */
+#ifndef GP_CHECKPOINT_WRITER_H
+#define GP_CHECKPOINT_WRITER_H
+
+#include "base/base.h"
+#include "gptpipe/tensor.h"
+
+/* How numbers are stored. Formats store norms and biases in fp32 where their readers expect that (GGUF). */
+typedef enum gp_store { GP_STORE_F32, GP_STORE_BF16, GP_STORE_F16, GP_STORE_Q8_0 } gp_store;
+
+typedef struct gp_tensor_writer {
+    void *self;
+    /* A tensor of this shape. 0 or -1. */
+    int (*declare)(void *self, const char *name, int ndim, const int64_t *dim);
+    /* The next `count` numbers, rounded to nearest even; calls never cross the end of a tensor, and all of a tensor's
+     * calls but the last come in multiples of 256 numbers or of whole rows (so that blocks of 32 can be formed: a row
+     * of a quantized tensor is a multiple of 32). 0 or -1. */
+    int (*write)(void *self, const float *x, int64_t count);
+    float largest; /* a number beyond this has no finite form in the output */
+} gp_tensor_writer;
+
+#endif
