@@ -10,211 +10,11 @@
 
 #include "base/file.h"
 #include "fetch/fetch_one.h"
-#include "fetch/lock_file.h"
 
 enum { PARALLEL = 4, MAX_PARALLEL = 16 };
-static const int64_t LARGE = 1000000000; /* bytes that are announced before they come */
+static const int64_t LARGE = 1000000000; /* bytes that are announced before the download */
 
-/* One call of gp_fetch_files. What the threads share stands under `lock`. */
-typedef struct crew {
-    gp_fetch_job *jobs;
-    const gp_fetch_options *o;
-    gp_fetch_report *report;
-    void *self;
-    gp_lock_file *known; /* or NULL */
-    gp_progress_group group;
-    gp_progress all; /* of many files: how many of them are here */
-    pthread_mutex_t lock;
-    int count, next; /* jobs, and how many of them were begun */
-    int failed, done;
-    bool full;         /* no room: the rest is not begun */
-    char reason[1024]; /* of the first failure: gp_error() is each thread's own */
-} crew;
-
-/* What a lock file knows of the file goes into b. -1 where the catalog knows it otherwise. */
-static int apply_lock(const crew *c, const gp_fetch_job *j, gp_fetch_one *b)
-{
-    const char *sha256;
-    int64_t size;
-    if (!c->known || !gp_lock_file_find(c->known, j->set->name, j->file->path, &sha256, &size))
-        return 0;
-    if (b->file.sha256 && strcmp(b->file.sha256, sha256))
-        return fail("%s: %s: its SHA-256 is %s in %s, but %s in the catalog", j->set->name, j->file->path, sha256,
-                    c->o->lock, b->file.sha256);
-    if (b->file.size >= 0 && size >= 0 && b->file.size != size)
-        return fail("%s: %s: has %lld bytes in %s, but %lld in the catalog", j->set->name, j->file->path,
-                    (long long)size, c->o->lock, (long long)b->file.size);
-    if (!b->file.sha256)
-        b->lock = c->o->lock;
-    b->file.sha256 = sha256;
-    b->file.size = size >= 0 ? size : b->file.size;
-    return 0;
-}
-
-/* Not for two threads at once. */
-static int note_lock(crew *c, const gp_fetch_job *j)
-{
-    const char *sha256;
-    int64_t size;
-    if (!c->known || !*j->sha256 || gp_lock_file_find(c->known, j->set->name, j->file->path, &sha256, &size))
-        return 0;
-    return gp_lock_file_add(c->known, j->set->name, j->file->path, j->sha256, j->size);
-}
-
-/* Under the lock: the job's end is noted and told. */
-static void finish(crew *c, gp_fetch_job *j, int rc)
-{
-    gp_progress_group_pause(&c->group);
-    if (!rc)
-        rc = note_lock(c, j);
-    j->failed = rc != 0;
-    if (rc && !c->failed++)
-        snprintf(c->reason, sizeof c->reason, "%s", gp_error());
-    if (c->report)
-        c->report(c->self, j);
-    gp_progress_group_resume(&c->group);
-    gp_progress_set(&c->all, ++c->done, NULL);
-}
-
-static void *work(void *self)
-{
-    crew *c = self;
-    pthread_mutex_lock(&c->lock);
-    while (c->next < c->count && !c->full) {
-        gp_fetch_job *j = c->jobs + c->next++;
-        gp_fetch_one b = {.file = *j->file, .path = j->path, .o = c->o, .group = &c->group, .size = -1};
-        int rc = apply_lock(c, j, &b);
-        pthread_mutex_unlock(&c->lock);
-        if (!rc)
-            rc = gp_fetch_one_file(&b);
-        j->how = b.how;
-        j->size = b.size;
-        memcpy(j->sha256, b.sha256, sizeof j->sha256);
-        pthread_mutex_lock(&c->lock);
-        c->full = c->full || b.full;
-        finish(c, j, rc);
-    }
-    pthread_mutex_unlock(&c->lock);
-    return NULL;
-}
-
-/* What is still to come of a file: 0 where it is here, or its size is not known. */
-static int64_t missing(const gp_fetch_job *j)
-{
-    struct stat st;
-    int64_t here = 0;
-    char *part = gp_format("%s.part", j->path);
-    if (!stat(j->path, &st) && (j->file->unpack || st.st_size == j->file->size))
-        here = j->file->size;
-    else if (!stat(part, &st))
-        here = gp_min(st.st_size, j->file->size);
-    free(part);
-    return gp_max(j->file->size - here, 0);
-}
-
-/* What is still to come of all together, and of how many. */
-static int64_t missing_of_all(const gp_fetch_job *jobs, int count, int *files)
-{
-    int64_t sum = 0;
-    *files = 0;
-    for (int i = 0; i < count; i++) {
-        int64_t one = missing(jobs + i);
-        *files += one > 0;
-        if (__builtin_add_overflow(sum, one, &sum))
-            sum = INT64_MAX;
-    }
-    return sum;
-}
-
-/* Who named a data set may not know that it fills a day and a disk. */
-static void announce(const gp_fetch_job *jobs, int count, const gp_fetch_options *o)
-{
-    char size[16];
-    int files;
-    bool series = false;
-    int64_t sum = missing_of_all(jobs, count, &files);
-    if (o->quiet || sum < LARGE)
-        return;
-    for (int i = 0; i < count; i++)
-        series = series || jobs[i].file->shards > 0;
-    fprintf(stderr, "%s to download in %d file%s%s\n", gp_format_bytes(size, sum), files, files == 1 ? "" : "s",
-            series ? "; --shards N takes the first N of a series, and what was downloaded is kept" : "");
-}
-
-/* ---- folders --------------------------------------------------------------------------------------------- */
-
-/* How much of path, up to its last slash, is a folder that is there; 0: the one that we are in. */
-static size_t here_of(const char *path)
-{
-    char *dir = gp_strdup(path);
-    size_t n = strlen(path);
-    do {
-        while (n && path[n - 1] == '/') /* of a folder that is not there */
-            n--;
-        while (n && path[n - 1] != '/')
-            n--;
-        dir[n] = 0;
-    } while (n && gp_exists(dir) == 0);
-    free(dir);
-    return n;
-}
-
-/* Removes the empty folders that path lies in, but none of its first `here` bytes. */
-static void remove_empty(const char *path, size_t here)
-{
-    char *dir = gp_strdup(path);
-    size_t n = strlen(path);
-    do {
-        while (n > here && path[n - 1] != '/')
-            n--;
-        while (n > here && path[n - 1] == '/')
-            n--;
-        dir[n] = 0;
-    } while (n > here && !rmdir(dir));
-    free(dir);
-}
-
-/* For each job what here_of says, before any of them has made a folder. */
-static size_t *note_folders(const gp_fetch_job *jobs, int count)
-{
-    size_t *here = gp_calloc((size_t)count, sizeof *here);
-    for (int i = 0; i < count; i++)
-        here[i] = here_of(jobs[i].path);
-    return here;
-}
-
-/* When all have ended: what was made for files that did not come, unless other files are there. Frees here. */
-static void remove_folders(const gp_fetch_job *jobs, int count, size_t *here)
-{
-    for (int i = 0; i < count; i++)
-        if (jobs[i].failed)
-            remove_empty(jobs[i].path, here[i]);
-    free(here);
-}
-
-/* Two hundred gigabytes are better refused at once than when the disk is full of them. */
-static int check_room(const gp_fetch_job *jobs, int count)
-{
-    struct statvfs disk;
-    char needed[16], left[16];
-    int files;
-    if (!strcmp(jobs->path, "-"))
-        return 0;
-    int64_t sum = missing_of_all(jobs, count, &files);
-    const char *slash = strrchr(jobs->path, '/');
-    char *dir = slash ? gp_strndup(jobs->path, (size_t)(slash - jobs->path) + 1) : gp_strdup(".");
-    size_t here = here_of(jobs->path); /* the disk that dir will be on */
-    char *nearest = here ? gp_strndup(jobs->path, here) : gp_strdup(".");
-    int rc = 0;
-    if (!statvfs(nearest, &disk) && disk.f_blocks && (double)sum > (double)disk.f_bavail * (double)disk.f_frsize)
-        rc = fail("%s: %s to download, the free space is only %s", dir, gp_format_bytes(needed, sum),
-                  gp_format_bytes(left, (int64_t)(disk.f_bavail * disk.f_frsize)));
-    free(dir);
-    free(nearest);
-    return rc;
-}
-
-/* ---- files ----------------------------------------------------------------------------------------------- */
+/* ---- checks before anything is written ------------------------------------------------------------------- */
 
 static int by_path(const void *a, const void *b)
 {
@@ -222,8 +22,8 @@ static int by_path(const void *a, const void *b)
     return strcmp((*x)->path, (*y)->path);
 }
 
-/* Of two files of one name only the one that comes later would be left. */
-static int check_names(const gp_fetch_job *jobs, int count)
+/* Of two files with one path, the later one would replace the other. */
+static int check_paths(const gp_fetch_job *jobs, int count)
 {
     const gp_fetch_job **sorted = gp_calloc((size_t)count, sizeof(gp_fetch_job *));
     int rc = 0;
@@ -238,46 +38,184 @@ static int check_names(const gp_fetch_job *jobs, int count)
     return rc;
 }
 
-/* This thread works too, so that one file needs no other. */
-static void run(crew *c, int threads)
+/* Bytes of a file that remain to be downloaded: 0 where it is present, or its size is not known. */
+static int64_t remaining_bytes(const gp_fetch_job *j)
+{
+    struct stat st;
+    int64_t present = 0;
+    char *part = gp_format("%s.part", j->path);
+    if (!stat(j->path, &st) && (j->file->unpack || st.st_size == j->file->size))
+        present = j->file->size;
+    else if (!stat(part, &st))
+        present = gp_min(st.st_size, j->file->size);
+    free(part);
+    return gp_max(j->file->size - present, 0);
+}
+
+/* How much of path, up to its last slash, is an existing folder; 0: the working folder. */
+static size_t existing_folder(const char *path)
+{
+    char *dir = gp_strdup(path);
+    size_t n = strlen(path);
+    do {
+        while (n && path[n - 1] == '/') /* of a folder that does not exist */
+            n--;
+        while (n && path[n - 1] != '/')
+            n--;
+        dir[n] = 0;
+    } while (n && gp_exists(dir) == 0);
+    free(dir);
+    return n;
+}
+
+/* Fails where the disk on which `folder` is has less than `bytes` free. path: of the first file. */
+static int check_space(const char *path, const char *folder, int64_t bytes)
+{
+    struct statvfs disk;
+    char needed[16], available[16];
+    const char *slash = strrchr(path, '/');
+    if (statvfs(folder, &disk) || !disk.f_blocks || (double)bytes <= (double)disk.f_bavail * (double)disk.f_frsize)
+        return 0;
+    return fail("%.*s: %s to download, the free space is only %s", slash ? (int)(slash - path) + 1 : 1,
+                slash ? path : ".", gp_format_bytes(needed, bytes),
+                gp_format_bytes(available, (int64_t)(disk.f_bavail * disk.f_frsize)));
+}
+
+/* A name does not show that its data set takes a day to download and fills a disk: refuses what the disk cannot hold,
+ * and announces what is large. existing: existing_folder of the first path. */
+static int check_size(const gp_fetch_job *jobs, int count, size_t existing, bool quiet)
+{
+    char size[16];
+    int files = 0;
+    bool series = false;
+    int64_t sum = 0;
+    for (int i = 0; i < count; i++) {
+        int64_t bytes = remaining_bytes(jobs + i);
+        files += bytes > 0;
+        series = series || jobs[i].file->shards > 0;
+        if (__builtin_add_overflow(sum, bytes, &sum))
+            sum = INT64_MAX;
+    }
+    char *folder = existing ? gp_strndup(jobs->path, existing) : gp_strdup(".");
+    int rc = strcmp(jobs->path, "-") ? check_space(jobs->path, folder, sum) : 0;
+    free(folder);
+    if (!rc && !quiet && sum >= LARGE)
+        fprintf(stderr, "%s to download in %d file%s%s\n", gp_format_bytes(size, sum), files, files == 1 ? "" : "s",
+                series ? "; --shards N takes the first N of a series, and what was downloaded is kept" : "");
+    return rc;
+}
+
+/* ---- threads --------------------------------------------------------------------------------------------- */
+
+/* One call of gp_fetch_files. `lock` guards what the threads share. */
+typedef struct pool {
+    gp_fetch_job *jobs;
+    const gp_fetch_options *o;
+    gp_fetch_report *report;
+    void *self;
+    gp_lock_file *lock_file; /* or NULL */
+    gp_progress_group group;
+    gp_progress all; /* counts the finished files, where there are more files than threads */
+    pthread_mutex_t lock;
+    int count, started, finished, failed;
+    bool disk_full;    /* no further job is started */
+    char reason[1024]; /* of the first failure: gp_error() is each thread's own */
+} pool;
+
+/* With the lock taken. */
+static void finish(pool *p, gp_fetch_job *j)
+{
+    if (j->failed && !p->failed++)
+        snprintf(p->reason, sizeof p->reason, "%s", gp_error());
+    gp_progress_group_pause(&p->group);
+    if (p->report)
+        p->report(p->self, j);
+    gp_progress_group_resume(&p->group);
+    gp_progress_set(&p->all, ++p->finished, NULL);
+}
+
+static void *work(void *self)
+{
+    pool *p = self;
+    pthread_mutex_lock(&p->lock);
+    while (p->started < p->count && !p->disk_full) {
+        gp_fetch_job *j = p->jobs + p->started++;
+        bool disk_full;
+        pthread_mutex_unlock(&p->lock);
+        j->failed = gp_fetch_one(j, p->o, p->lock_file, &p->group, &disk_full) != 0;
+        pthread_mutex_lock(&p->lock);
+        p->disk_full = p->disk_full || disk_full;
+        finish(p, j);
+    }
+    pthread_mutex_unlock(&p->lock);
+    return NULL;
+}
+
+/* The calling thread works too. */
+static void run(pool *p)
 {
     pthread_t others[MAX_PARALLEL];
-    int begun = 0;
-    while (begun < threads - 1 && !pthread_create(others + begun, NULL, work, c))
-        begun++;
-    work(c);
-    while (begun)
-        pthread_join(others[--begun], NULL);
+    int64_t threads = gp_min(gp_min(p->o->parallel > 0 ? p->o->parallel : PARALLEL, MAX_PARALLEL), p->count);
+    int created = 0;
+    pthread_mutex_init(&p->lock, NULL);
+    gp_progress_group_init(&p->group);
+    gp_progress_begin(&p->all, "all", "file", 0, p->count, p->o->quiet || p->count <= threads);
+    gp_progress_join(&p->all, &p->group);
+    while (created < threads - 1 && !pthread_create(others + created, NULL, work, p))
+        created++;
+    work(p);
+    while (created)
+        pthread_join(others[--created], NULL);
+    gp_progress_end(&p->all);
+    gp_progress_group_release(&p->group);
+    pthread_mutex_destroy(&p->lock);
+}
+
+/* Removes the empty folders that contain path, but none of its first `existing` bytes. */
+static void remove_empty_folders(const char *path, size_t existing)
+{
+    char *dir = gp_strdup(path);
+    size_t n = strlen(path);
+    do {
+        while (n > existing && path[n - 1] != '/')
+            n--;
+        while (n > existing && path[n - 1] == '/')
+            n--;
+        dir[n] = 0;
+    } while (n > existing && !rmdir(dir));
+    free(dir);
 }
 
 int gp_fetch_files(gp_fetch_job *jobs, int count, const gp_fetch_options *o, gp_fetch_report *report, void *self)
 {
-    crew c = {.jobs = jobs, .count = count, .o = o, .report = report, .self = self};
-    int64_t threads = gp_min(gp_min(o->parallel > 0 ? o->parallel : PARALLEL, MAX_PARALLEL), count);
+    pool p = {.jobs = jobs, .count = count, .o = o, .report = report, .self = self};
     for (int i = 0; i < count; i++)
         jobs[i].failed = true;
     if (!count)
         return 0;
-    if (check_names(jobs, count) || check_room(jobs, count) || (o->lock && !(c.known = gp_lock_file_open(o->lock))))
+    if (check_paths(jobs, count))
         return -1;
-    announce(jobs, count, o);
-    size_t *here = note_folders(jobs, count);
-    pthread_mutex_init(&c.lock, NULL);
-    gp_progress_group_init(&c.group);
-    gp_progress_begin(&c.all, "all", "file", 0, count, o->quiet || count <= threads);
-    gp_progress_join(&c.all, &c.group);
-    run(&c, (int)threads);
-    gp_progress_end(&c.all);
-    gp_progress_group_release(&c.group);
-    pthread_mutex_destroy(&c.lock);
-    gp_lock_file_close(c.known);
-    remove_folders(jobs, count, here);
-    int failed = c.failed + (count - c.next);
+    size_t *existing = gp_calloc((size_t)count, sizeof *existing);
+    for (int i = 0; i < count; i++)
+        existing[i] = existing_folder(jobs[i].path);
+    int rc = check_size(jobs, count, *existing, o->quiet);
+    if (!rc && o->lock)
+        rc = (p.lock_file = gp_lock_file_open(o->lock)) ? 0 : -1;
+    if (!rc)
+        run(&p);
+    gp_lock_file_close(p.lock_file);
+    for (int i = 0; !rc && i < count; i++)
+        if (jobs[i].failed) /* the folders that were made for it, unless another file is in them */
+            remove_empty_folders(jobs[i].path, existing[i]);
+    free(existing);
+    if (rc)
+        return -1;
+    int failed = p.failed + (count - p.started);
     if (failed && count == 1)
-        return fail("%s", c.reason);
-    if (failed) /* where nobody was told the reasons, one of them at least */
+        return fail("%s", p.reason);
+    if (failed) /* without report() nobody has seen a reason: give the first */
         return fail("%d of %d files could not be fetched%s%s", failed, count, report ? "" : ": ",
-                    report ? "" : c.reason);
+                    report ? "" : p.reason);
     return 0;
 }
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -15,7 +16,8 @@ enum { MAX_BYTES = 1 << 26 };
 
 struct gp_lock_file {
     char *path;
-    json_t *sets; /* as it was opened: what was found in it stays where it is */
+    json_t *sets;         /* as it was opened: strings found in it stay valid */
+    pthread_mutex_t lock; /* of gp_lock_file_add, on file systems without locks */
 };
 
 static bool is_hex(const char *s)
@@ -23,7 +25,7 @@ static bool is_hex(const char *s)
     return strlen(s) == 64 && strspn(s, "0123456789abcdef") == 64;
 }
 
-/* Every member has its form, or none is believed. */
+/* One malformed member makes the whole file invalid. */
 static int check(json_t *sets, const char *path)
 {
     const char *set, *file, *sha256;
@@ -73,6 +75,7 @@ gp_lock_file *gp_lock_file_open(const char *path)
     gp_lock_file *l = gp_calloc(1, sizeof *l);
     l->path = gp_strdup(path);
     l->sets = sets;
+    pthread_mutex_init(&l->lock, NULL);
     return l;
 }
 
@@ -80,6 +83,7 @@ void gp_lock_file_close(gp_lock_file *l)
 {
     if (!l)
         return;
+    pthread_mutex_destroy(&l->lock);
     json_decref(l->sets);
     free(l->path);
     free(l);
@@ -95,9 +99,27 @@ bool gp_lock_file_find(const gp_lock_file *l, const char *set, const char *file,
     return true;
 }
 
-/* Holds other processes off the file, which is replaced and so cannot carry the lock itself: its folder does. A file
- * system without locks has to do without. The descriptor to close; -1 on failure. */
-static int hold_folder(const char *path)
+int gp_lock_file_apply(const gp_lock_file *l, const char *set, gp_catalog_file *f, const char **lock)
+{
+    const char *sha256;
+    int64_t size;
+    if (!gp_lock_file_find(l, set, f->path, &sha256, &size))
+        return 0;
+    if (f->sha256 && strcmp(f->sha256, sha256))
+        return fail("%s: %s: its SHA-256 is %s in %s, but %s in the catalog", set, f->path, sha256, l->path, f->sha256);
+    if (f->size >= 0 && size >= 0 && f->size != size)
+        return fail("%s: %s: has %lld bytes in %s, but %lld in the catalog", set, f->path, (long long)size, l->path,
+                    (long long)f->size);
+    if (!f->sha256)
+        *lock = l->path;
+    f->sha256 = sha256;
+    f->size = size >= 0 ? size : f->size;
+    return 1;
+}
+
+/* Locks out other processes. The file itself is replaced and cannot carry the lock, so its folder does. A file system
+ * without locks is not a failure. Returns the descriptor to close, or -1. */
+static int lock_folder(const char *path)
 {
     char *dir = gp_folder_of(path);
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc;
@@ -115,15 +137,15 @@ static int hold_folder(const char *path)
     return fd;
 }
 
-/* Into what the file holds now: another run may have noted the same file meanwhile, and then they must agree. */
+/* Adds to the current content of the file: where another run has added the same file meanwhile, both must agree. */
 static int add(json_t *sets, const gp_lock_file *l, const char *set, const char *file, json_t *one)
 {
     json_t *files = json_object_get(sets, set), *known = json_object_get(files, file);
     const char *sha256 = json_string_value(json_object_get(one, "sha256")),
-               *noted = json_string_value(json_object_get(known, "sha256"));
-    if (noted && strcmp(noted, sha256))
-        return fail("%s: %s: %s: another run has just recorded the SHA-256 %s, what came here has %s", l->path, set,
-                    file, noted, sha256);
+               *recorded = json_string_value(json_object_get(known, "sha256"));
+    if (recorded && strcmp(recorded, sha256))
+        return fail("%s: %s: %s: another run has just recorded the SHA-256 %s, this one received %s", l->path, set,
+                    file, recorded, sha256);
     if (!files) {
         files = json_object();
         json_object_set_new(sets, set, files);
@@ -145,18 +167,19 @@ static int write_sets(const gp_lock_file *l, const json_t *sets)
 
 int gp_lock_file_add(gp_lock_file *l, const char *set, const char *file, const char *sha256, int64_t size)
 {
-    if (gp_make_parent(l->path))
-        return -1;
-    int fd = hold_folder(l->path), rc = -1;
-    if (fd < 0)
-        return -1;
-    json_t *sets = read_sets(l->path), *one = json_pack("{s:s}", "sha256", sha256);
-    if (size >= 0)
-        json_object_set_new(one, "size", json_integer(size));
-    if (sets && !add(sets, l, set, file, one))
-        rc = write_sets(l, sets);
-    json_decref(one);
-    json_decref(sets);
-    close(fd);
+    int rc = -1;
+    pthread_mutex_lock(&l->lock);
+    int fd = gp_make_parent(l->path) ? -1 : lock_folder(l->path);
+    if (fd >= 0) {
+        json_t *sets = read_sets(l->path), *one = json_pack("{s:s}", "sha256", sha256);
+        if (size >= 0)
+            json_object_set_new(one, "size", json_integer(size));
+        if (sets && !add(sets, l, set, file, one))
+            rc = write_sets(l, sets);
+        json_decref(one);
+        json_decref(sets);
+        close(fd);
+    }
+    pthread_mutex_unlock(&l->lock);
     return rc;
 }

@@ -1,4 +1,4 @@
-/* lock_file.h: what files were when they came first, so that they are the same ever after:
+/* lock_file.h: the SHA-256 and size that each file had when it was first downloaded:
  *
  *     {"gpt2-large": {"gpt2-large/config.json": {"sha256": "27b2...", "size": 666}}}
  *
@@ -11,19 +11,24 @@
 #define GP_FETCH_LOCK_FILE_H
 
 #include "base/base.h"
+#include "gptpipe/fetch.h"
 
 typedef struct gp_lock_file gp_lock_file;
 
-/* One that is not there is empty. */
+/* A file that does not exist is an empty one. */
 gp_lock_file *gp_lock_file_open(const char *path);
 void gp_lock_file_close(gp_lock_file *l);
 
-/* What is known of a file of a data set: *sha256 (64 hex digits, living as long as l) and *size (-1: not known). False:
- * nothing. */
+/* What is recorded of a file of a data set: *sha256 (64 hex digits, valid as long as l) and *size (-1: not known).
+ * False: nothing is. */
 bool gp_lock_file_find(const gp_lock_file *l, const char *set, const char *file, const char **sha256, int64_t *size);
 
-/* Adds a file and writes all of it anew, with what another process may have added meanwhile; a failure where that is
- * another SHA-256 of the same file. size -1: not known. Not for two threads at once. 0 or -1. */
+/* Puts the recorded SHA-256 and size into *f, a copy of a catalog's file; *lock becomes the lock file's path where the
+ * catalog has no SHA-256. 1; 0: the file is not recorded; -1: the catalog contradicts it. */
+int gp_lock_file_apply(const gp_lock_file *l, const char *set, gp_catalog_file *f, const char **lock);
+
+/* Adds a file and rewrites the lock file, including what other processes have added meanwhile; fails where that is
+ * another SHA-256 of the same file. size -1: not known. Any thread. 0 or -1. */
 int gp_lock_file_add(gp_lock_file *l, const char *set, const char *file, const char *sha256, int64_t size);
 
 #endif

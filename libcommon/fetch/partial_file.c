@@ -46,24 +46,22 @@ static gp_partial_state open_locked(gp_partial *p, bool wait)
             return GP_PARTIAL_BUSY;
         if (rc && errno != ENOLCK && errno != EOPNOTSUPP && errno != ENOSYS) /* a file system without locks */
             return fail_errno("%s: cannot be locked", p->temporary);
-        /* Whoever held the lock may have renamed or removed what was opened. */
+        /* The process that had the lock may have renamed or removed what was opened. */
         rc = lstat(p->temporary, &named);
         if (fstat(p->fd, &here) || (rc && errno != ENOENT))
             return fail_errno("%s", p->temporary);
         if (!rc && here.st_ino == named.st_ino && here.st_dev == named.st_dev)
             return GP_PARTIAL_READY;
-        rc = gp_exists(p->path);
-        if (rc)
-            return rc < 0 ? GP_PARTIAL_FAILED : GP_PARTIAL_PRESENT;
         close(p->fd);
     }
 }
 
-/* Hashes what an earlier run left. */
-static int take_up(gp_partial *p)
+/* Begins the hash with the bytes of an earlier run. */
+static int hash_existing(gp_partial *p)
 {
     char *block = gp_malloc(BLOCK);
     int rc = 0;
+    gp_sha256_begin(&p->hash);
     for (ssize_t n; (n = pread(p->fd, block, BLOCK, p->done)); p->done += n) {
         if (n < 0 && errno == EINTR) {
             n = 0;
@@ -80,12 +78,12 @@ static int take_up(gp_partial *p)
     return rc;
 }
 
-/* PATH.part.from: the URL, the validator, and the size if there is no validator, each with a newline behind it. It is
- * written in place, for one that was cut short agrees with no server: then the file is asked for anew. */
+/* PATH.part.from: the URL, the validator, and the size if there is no validator, each followed by a newline. It is
+ * written in place: one that was cut short matches no server, and all of the file is requested again. */
 static int read_source(gp_partial *p)
 {
     gp_buf b = {0};
-    int there = gp_exists(p->from), rc = there < 0 || (there && gp_file_read_regular(&b, p->from, MAX_FROM)) ? -1 : 0;
+    int rc = gp_file_read_regular(&b, p->from, MAX_FROM);
     if (!rc && b.len && b.data[b.len - 1] == '\n') {
         char *rest = b.data, *url = strsep(&rest, "\n"), *validator = strsep(&rest, "\n");
         char *size = strsep(&rest, "\n"), *end = size;
@@ -95,32 +93,33 @@ static int read_source(gp_partial *p)
         p->whole = whole >= 0 && !*end ? whole : -1;
     }
     gp_buf_release(&b);
-    return rc && gp_error_is_io() ? -1 : 0; /* one that is far too long is no source, as a broken one is none */
+    return rc && gp_error_is_io() ? -1 : 0; /* one that is missing, broken or far too long records no source */
+}
+
+static gp_partial_state open_part(gp_partial *p, const char *path, bool wait)
+{
+    int stream = gp_is_stream(path);
+    if (stream > 0)
+        fail("%s: is a device or a pipe; use -o - and redirect stdout", path);
+    if (stream || gp_make_parent(path))
+        return GP_PARTIAL_FAILED;
+    p->path = gp_strdup(path);
+    p->temporary = gp_format("%s.part", path);
+    p->from = gp_format("%s.part.from", path);
+    return open_locked(p, wait);
+}
+
+static gp_partial_state open_spool(gp_partial *p)
+{
+    p->fd = gp_temporary_fd();
+    return p->fd < 0 ? GP_PARTIAL_FAILED : GP_PARTIAL_READY;
 }
 
 gp_partial_state gp_partial_open(gp_partial *p, const char *path, bool wait)
 {
-    *p = (gp_partial){.fd = -1, .whole = -1, .name = strcmp(path, "-") ? path : "stdout"};
-    if (!strcmp(path, "-")) {
-        p->fd = gp_temporary_fd();
-        if (p->fd < 0)
-            return GP_PARTIAL_FAILED;
-        gp_sha256_begin(&p->hash);
-        return GP_PARTIAL_READY;
-    }
-    int stream = gp_is_stream(path);
-    if (stream < 0)
-        return GP_PARTIAL_FAILED;
-    if (stream)
-        return fail("%s: is a device or a pipe; use -o - and redirect stdout", path);
-    p->path = gp_strdup(path);
-    p->temporary = gp_format("%s.part", path);
-    p->from = gp_format("%s.part.from", path);
-    gp_sha256_begin(&p->hash);
-    gp_partial_state state = open_locked(p, wait);
-    if (state == GP_PARTIAL_READY && take_up(p))
-        state = GP_PARTIAL_FAILED;
-    if (state == GP_PARTIAL_READY && p->done && read_source(p))
+    *p = (gp_partial){.fd = -1, .whole = -1};
+    gp_partial_state state = strcmp(path, "-") ? open_part(p, path, wait) : open_spool(p);
+    if (state == GP_PARTIAL_READY && (hash_existing(p) || (p->done && read_source(p))))
         state = GP_PARTIAL_FAILED;
     if (state != GP_PARTIAL_READY)
         release(p);
@@ -176,7 +175,7 @@ void gp_partial_source(gp_partial *p, const char *url, const char *validator, in
     }
     int fd = open(p->from, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
     if (fd < 0 || gp_write_all(fd, text, strlen(text), p->from))
-        unlink(p->from); /* then the next run begins anew; no reason to stop this one */
+        unlink(p->from); /* the next run starts over; no reason to stop this one */
     if (fd >= 0)
         close(fd);
     free(text);

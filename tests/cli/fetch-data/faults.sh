@@ -257,7 +257,7 @@ first=$!
 has got/text.txt.part 1
 expect 0 fetch-data it --catalog it.json -o got/
 case $err in
-*'is being fetched already; waiting for that'*'already here'*) ;;
+*'another process is downloading it; waiting for that'*'already here'*) ;;
 *) problem "the second of two at once says: $err" ;;
 esac
 wait $first || problem "the first of two at once: $(cat first.err)"
