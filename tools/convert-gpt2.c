@@ -10,16 +10,18 @@
 
 typedef struct args {
     const char *out, *to;
-    enum { FP32, BF16 } dtype;
+    gp_store dtype;
     bool info, verify, json, quiet;
     gp_list operands;
 } args;
+
+static const char *const stores[] = {GP_STORES(GP_CHOICE_NAME)};
 
 /* clang-format off */
 static const gp_option options[] = {
     {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|DIR/|-", "output; a name that ends in / becomes a folder for transformers' from_pretrained", .default_text = "stdout where that is no terminal", .nonempty = true},
     {"to", 0, GP_OPT_STRING, offsetof(args, to), "FORMAT", "format of the result: safetensors"},
-    {"dtype", 0, GP_OPT_CHOICE, offsetof(args, dtype), "WHICH", "of the numbers in the result", .choices = (const char *const[]){"fp32", "bf16", NULL}},
+    {"dtype", 0, GP_OPT_CHOICE, offsetof(args, dtype), "WHICH", "of the numbers in the result", .choices = GP_CHOICES(GP_STORES)},
     {"info", 'i', GP_OPT_FLAG, offsetof(args, info), NULL, "print configuration, tokenizer and tensors; convert nothing", .unlogged = true},
     {"verify", 0, GP_OPT_FLAG, offsetof(args, verify), NULL, "read every tensor, of a run those of all its checkpoints and its state, and compare the CRCs that the files carry", .needs = "info", .unlogged = true},
     {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "as one JSON object", .needs = "info", .unlogged = true},
@@ -69,11 +71,11 @@ static int print_info(const args *a, const gp_checkpoint *c)
 static int convert(const args *a, const gp_checkpoint *c)
 {
     const char *out = a->out ? a->out : "-";
-    if (gp_checkpoint_write(c, out, a->to, a->dtype == BF16 ? GP_BF16 : GP_F32))
+    if (gp_checkpoint_write(c, out, &(gp_checkpoint_output){.format = a->to, .store = a->dtype}))
         return -1;
     if (!a->quiet)
         fprintf(stderr, "convert-gpt2: %lld parameters as %s %s in %s\n",
-                (long long)gp_config_parameters(gp_checkpoint_config(c)), a->to, a->dtype == BF16 ? "bf16" : "fp32",
+                (long long)gp_config_parameters(gp_checkpoint_config(c)), a->to, stores[a->dtype],
                 strcmp(out, "-") ? out : "stdout");
     return 0;
 }

@@ -6,7 +6,7 @@
  *     gp_checkpoint_close(ckpt);                              // m no longer needs it
  *
  *     ckpt = gp_checkpoint_of_model(m, tokenizer, length);
- *     gp_checkpoint_write(ckpt, "out.safetensors", "safetensors", GP_F32);
+ *     gp_checkpoint_write(ckpt, "out.safetensors", NULL);
  *     gp_checkpoint_close(ckpt);
  *
  * A conversion opens a checkpoint and writes it: weights are copied tensor by tensor, never all at once in memory.
@@ -20,6 +20,7 @@
 #include <stdio.h>
 
 #include "gptpipe/backend.h"
+#include "gptpipe/choice.h"
 #include "gptpipe/config.h"
 #include "gptpipe/model.h"
 #include "gptpipe/tensor.h"
@@ -31,12 +32,25 @@ extern "C" {
 
 typedef struct gp_checkpoint gp_checkpoint;
 
+/* What a file does not say of itself, and tensors that may be missing or left over; all zero: nothing. Patterns are
+ * those of a shell ("*.attn.bias"). Strings are not copied, and used only while the checkpoint is opened. */
+typedef struct gp_checkpoint_options {
+    int64_t heads;                    /* of a file without configuration, whose shapes cannot tell */
+    const char *activation;           /* likewise: gelu, gelu_new, ... as in config.json; NULL: unknown */
+    const char *const *allow_missing; /* tensors that may be missing: a norm's gain is 1 then, all else 0 */
+    int allow_missing_count;
+    const char *const *ignore; /* tensors that may be left over */
+    int ignore_count;
+    bool cut_padding; /* rows of the vocabulary that the tokenizer has no ids for are left out */
+} gp_checkpoint_options;
+
 /* path: a safetensors file; a Hugging Face folder (config.json with model.safetensors, or with shards and
  * their index.json); a run directory (its last checkpoint); "-". The format is recognised from the content.
  * Configuration and tokenizer come from the file's own metadata or from the files in its directory. Every
  * name, dtype and shape is checked on opening; the values are checked when they are read, and NaN or infinity is an
  * error. NULL on failure. */
 GP_API gp_checkpoint *gp_checkpoint_open(const char *path);
+GP_API gp_checkpoint *gp_checkpoint_open_with(const char *path, const gp_checkpoint_options *options);
 GP_API void gp_checkpoint_close(gp_checkpoint *c);
 
 GP_API const gp_config *gp_checkpoint_config(const gp_checkpoint *c);
@@ -96,10 +110,25 @@ GP_API void gp_checkpoint_print(const gp_checkpoint *c, const gp_verified *verif
  * tokenizer.json, copied; NULL: none. */
 GP_API gp_checkpoint *gp_checkpoint_of_model(gp_model *m, const char *tokenizer, size_t length);
 
-/* Writes c in `format`, its numbers as dtype (GP_F32 or GP_BF16). path: a file; "-"; or, where it ends in '/'
- * or is an empty folder, a folder that transformers' from_pretrained loads as it is. It gets its name
- * only once it is complete. 0 or -1. */
-GP_API int gp_checkpoint_write(const gp_checkpoint *c, const char *path, const char *format, gp_dtype dtype);
+/* How numbers are stored, rounded to nearest even. q8_0: ggml's blocks of 32 numbers with one scale; formats that have
+ * no such type refuse it, and those whose readers expect norms and biases in fp32 keep these. */
+#define GP_STORES(X)                                                                                                   \
+    X(GP_STORE_F32, "fp32")                                                                                            \
+    X(GP_STORE_BF16, "bf16")                                                                                           \
+    X(GP_STORE_F16, "fp16")                                                                                            \
+    X(GP_STORE_Q8_0, "q8_0")
+typedef enum gp_store { GP_STORES(GP_CHOICE_VALUE) } gp_store;
+
+typedef struct gp_checkpoint_output {
+    const char *format; /* of gp_checkpoint_formats(true) */
+    gp_store store;
+    int64_t shard_bytes; /* a folder's weights are split into files of at most so many bytes; 0: one file */
+} gp_checkpoint_output;
+
+/* Writes c; output NULL: as safetensors in fp32. path: a file; "-"; or, where it ends in '/' or is an empty folder, a
+ * folder that transformers' from_pretrained loads as it is. It gets its name only once it is complete. What the readers
+ * of the format would compute otherwise than c's configuration says is refused by name. 0 or -1. */
+GP_API int gp_checkpoint_write(const gp_checkpoint *c, const char *path, const gp_checkpoint_output *output);
 
 /* Whether `format` may be written under this name: a file whose suffix is another format's is refused. 0 or -1;
  * gp_checkpoint_write checks this too. */

@@ -13,6 +13,12 @@ void gp_checkpoint_close(gp_checkpoint *c)
         return;
     if (c->close)
         c->close(c->self);
+    for (int i = 0; i < c->file_count; i++)
+        gp_container_close(c->files[i]);
+    for (int i = 0; i < c->carried_count; i++)
+        free(c->carried[i].name);
+    free(c->files);
+    free(c->carried);
     gp_params_release(&c->params);
     free(c->tokenizer);
     free(c->tokenizer_problem);
@@ -133,6 +139,7 @@ void gp_checkpoint_set_tokenizer(gp_checkpoint *c, char *text, size_t length, co
     c->tokenizer = text;
     c->tokenizer_length = length;
     c->tokenizer_problem = NULL;
+    c->tokenizer_ids = 0;
     char *where = gp_format("%s: its tokenizer", c->path);
     bool changes = false;
     gp_tokenizer *t = folder ? gp_tokenizer_from_json_in(folder, text, length, where, &changes)
@@ -144,6 +151,7 @@ void gp_checkpoint_set_tokenizer(gp_checkpoint *c, char *text, size_t length, co
         return;
     }
     gp_tokenizer_fingerprint(t, c->fingerprint);
+    c->tokenizer_ids = gp_tokenizer_vocab_size(t);
     if (changes) { /* what is carried is whole without the folder */
         free(c->tokenizer);
         c->tokenizer = gp_tokenizer_to_json(t);

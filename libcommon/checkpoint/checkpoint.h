@@ -5,12 +5,21 @@
 
 #include "base/base.h"
 #include "gptpipe/checkpoint.h"
-#include "gptpipe/safetensors.h"
+#include "checkpoint/container.h"
+#include "checkpoint/writer.h"
 #include "model/params.h"
 
 /* Lines [first, first + lines) of a row's numbers (dim[0] lines of dim[1]), in our layout, into data. Who reads a row
  * begins with its line 0: then all of it is checked. 0 or -1. */
 typedef int gp_row_fn(void *self, const gp_param *row, int64_t first, int64_t lines, float *data);
+
+/* A tensor that is no parameter, and is written again in formats with the same names: of a head that is not computed
+ * here. */
+typedef struct gp_carried {
+    char *name;
+    const gp_container *file;
+    int64_t index;
+} gp_carried;
 
 struct gp_checkpoint {
     char *path; /* what messages call it */
@@ -21,14 +30,19 @@ struct gp_checkpoint {
     char *tokenizer_problem; /* why it cannot be used, or NULL */
     char *tokenizer_warning;
     size_t tokenizer_length;
+    int64_t tokenizer_ids; /* of one that can be used; 0: none */
     bool has_fingerprint;
     uint8_t fingerprint[16];
     char *warning;
 
     bool is_run;
 
-    gp_safetensors *const *files; /* (file_count) that it was read from; none: a model in memory */
+    gp_container **files; /* (file_count) that it is read from; none: a model in memory */
     int file_count;
+    gp_carried *carried;
+    int carried_count;
+    gp_checkpoint_options options; /* while it is opened */
+    int64_t stored_vocab;          /* lines that tables of the vocabulary have in the files; 0: vocab_size */
 
     void *self; /* the format's own */
     gp_row_fn *read;
@@ -49,10 +63,13 @@ typedef struct gp_file_format {
     const char *name, *what;                         /* "safetensors", "a file, or ..." */
     int (*recognise)(const gp_checkpoint_input *in); /* a look at the head, or at what is in the folder: 1, 0 or -1 */
     int (*open)(gp_checkpoint *c, const gp_checkpoint_input *in);
-    int (*write)(const gp_checkpoint *c, const char *path, gp_dtype dtype); /* NULL: is only read */
+    int (*write)(const gp_checkpoint *c, const char *path, const gp_checkpoint_output *o); /* NULL: is only read */
 } gp_file_format;
 
 extern const gp_file_format gp_run_format, gp_hf_format;
+
+/* formats.c: the whole input as a mapping: a regular file as it is, a pipe copied to an unlinked temporary file. */
+int gp_checkpoint_input_map(const gp_checkpoint_input *in, const char *name, gp_map *map);
 
 /* run_format.c: whether the weights of a run's checkpoint can be opened, for gp_run_last. */
 bool gp_run_weights_open(const char *folder);
@@ -68,6 +85,6 @@ void gp_checkpoint_warning_add(gp_checkpoint *c, char *text);
 
 /* hf_write.c: what from_pretrained wants beside the weights, into a folder that is there: config.json, and
  * where there is a tokenizer, tokenizer.json and tokenizer_config.json. */
-int gp_hf_write_beside(const gp_checkpoint *c, const char *folder, gp_dtype dtype);
+int gp_hf_write_beside(const gp_checkpoint *c, const char *folder, gp_store store);
 
 #endif

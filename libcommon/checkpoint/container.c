@@ -106,7 +106,8 @@ int gp_container_check(const gp_container *k, int64_t i, bool *summed)
     int sum = k->ops->verify ? k->ops->verify(k->self, i) : 0;
     if (summed)
         *summed = sum > 0;
-    return sum < 0 || (k->tensors[i].is_float && check_finite(k, i)) ? -1 : 0;
+    bool finite = !k->tensors[i].is_float || (k->ops->verify && k->ops->verifies_finite);
+    return sum < 0 || (!finite && check_finite(k, i)) ? -1 : 0;
 }
 
 void gp_container_forget(const gp_container *k, int64_t i)

@@ -2,7 +2,7 @@
  * GGUF. A reader lists the tensors and gives their numbers as fp32; what a tensor means to a model is in names.h.
  *
  *     gp_map map;                                                  // the whole file; a pipe is spooled first
- *     if (gp_container_map(&map, &in, name)) return -1;
+ *     if (gp_checkpoint_input_map(&in, name, &map)) return -1;
  *     gp_container *k = gp_gguf_read(&map, name);                  // takes over the mapping, also on failure
  *     for (int64_t i = 0; k && i < k->count; i++)
  *         printf("%s %s\n", k->tensors[i].name, k->tensors[i].type);
@@ -31,7 +31,8 @@ typedef struct gp_container gp_container;
 
 /* What a format implements. self: the reader's own. i: an index into tensors, of a float tensor. */
 typedef struct gp_container_ops {
-    const char *format; /* "GGUF", for --info */
+    const char *format;      /* "GGUF", for --info */
+    const char *float_types; /* types of float tensors, for messages: "F32, F16 or BF16" */
 
     /* Elements [first, first + count) of tensor i, row-major, as fp32 into data. 0 or -1 (damage that shows only when
      * the data is read: a broken deflate stream, a wrong CRC). Any range may be read, in any order. */
@@ -40,6 +41,10 @@ typedef struct gp_container_ops {
     /* Compares all of tensor i with the checksum that the file has for it; 1: equal, 0: the file has none, -1: damaged.
      * NULL: the format has no checksums. */
     int (*verify)(void *self, int64_t i);
+    bool verifies_finite; /* and refuses NaN and infinity in float tensors in the same pass */
+
+    /* The name under which the numbers of a tensor that shares its memory with another are stored; NULL: of none. */
+    const char *(*alias)(void *self, const char *name);
 
     /* The bytes of tensor i are not needed for now (gp_map_forget); NULL: nothing to do. */
     void (*forget)(void *self, int64_t i);

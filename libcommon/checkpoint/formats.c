@@ -2,6 +2,7 @@
  * GGUF) are one file each, which fills in a gp_checkpoint, and one line here. */
 #include "checkpoint/checkpoint.h"
 #include "base/base.h"
+#include "data/spool.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -53,6 +54,24 @@ static int look_at(gp_checkpoint_input *in, const char *path)
     return 0;
 }
 
+int gp_checkpoint_input_map(const gp_checkpoint_input *in, const char *name, gp_map *map)
+{
+    if (!in->consumed)
+        return gp_map_fd(map, in->fd, name);
+    gp_out spool;
+    char *label = gp_strdup(name);
+    gp_input rest = {.fd = in->fd, .name = label};
+    int rc = gp_out_open_spool(&spool);
+    if (!rc) {
+        rc = gp_out_write(&spool, in->head, in->head_size) || gp_input_spool_to(&rest, INT64_MAX, &spool, map, name)
+                 ? -1
+                 : 0;
+        gp_out_abandon(&spool);
+    }
+    free(label);
+    return rc;
+}
+
 static const gp_file_format *recognise(const gp_checkpoint_input *in, const char *name)
 {
     gp_buf supported = {0};
@@ -73,6 +92,11 @@ static const gp_file_format *recognise(const gp_checkpoint_input *in, const char
 
 gp_checkpoint *gp_checkpoint_open(const char *path)
 {
+    return gp_checkpoint_open_with(path, &(gp_checkpoint_options){0});
+}
+
+gp_checkpoint *gp_checkpoint_open_with(const char *path, const gp_checkpoint_options *options)
+{
     gp_checkpoint_input in;
     gp_checkpoint *c = NULL;
     const char *name = strcmp(path, "-") ? path : "stdin";
@@ -81,6 +105,7 @@ gp_checkpoint *gp_checkpoint_open(const char *path)
         c = gp_calloc(1, sizeof *c);
         c->path = gp_strdup(name);
         c->format = format->name;
+        c->options = *options;
         if (format->open(c, &in)) {
             gp_checkpoint_close(c);
             c = NULL;
@@ -120,12 +145,14 @@ int gp_checkpoint_check_name(const char *path, const char *format)
     return 0;
 }
 
-int gp_checkpoint_write(const gp_checkpoint *c, const char *path, const char *format, gp_dtype dtype)
+int gp_checkpoint_write(const gp_checkpoint *c, const char *path, const gp_checkpoint_output *output)
 {
-    if (gp_checkpoint_check_name(path, format))
+    static const gp_checkpoint_output plain = {.format = "safetensors"};
+    const gp_checkpoint_output *o = output ? output : &plain;
+    if (gp_checkpoint_check_name(path, o->format))
         return -1;
     for (size_t i = 0; i < ARRAY_LEN(formats); i++)
-        if (!strcmp(formats[i]->name, format) && formats[i]->write)
-            return formats[i]->write(c, path, dtype);
-    return fail("checkpoints cannot be written as %s; known are: %s", format, gp_checkpoint_formats(true));
+        if (!strcmp(formats[i]->name, o->format) && formats[i]->write)
+            return formats[i]->write(c, path, o);
+    return fail("checkpoints cannot be written as %s; known are: %s", o->format, gp_checkpoint_formats(true));
 }

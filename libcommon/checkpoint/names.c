@@ -1,8 +1,23 @@
 /* names.c: role x format. A format or a family more is one table more. */
 #include "checkpoint/names.h"
 
+static const gp_extra_tensor gpt2_extras[] = {
+    {"@h.#.attn.bias", "11PP", GP_ROLES, false}, /* the causal mask, which old versions stored */
+    {"@h.#.attn.masked_bias", NULL, GP_ROLES, false},
+    {"lm_head.weight", NULL, GP_WTE, false},
+    {"score.weight", NULL, GP_ROLES, true},      /* sequence classification */
+    {"classifier.weight", NULL, GP_ROLES, true}, /* token classification */
+    {"classifier.bias", NULL, GP_ROLES, true},
+    {"qa_outputs.weight", NULL, GP_ROLES, true}, /* question answering */
+    {"qa_outputs.bias", NULL, GP_ROLES, true},
+    {"multiple_choice_head.summary.weight", NULL, GP_ROLES, true}, /* double heads */
+    {"multiple_choice_head.summary.bias", NULL, GP_ROLES, true},
+    {0},
+};
+
 static const gp_naming hf_gpt2 = {
     .prefix = "transformer.",
+    .extras = gpt2_extras,
     .linear_out_in = false, /* Conv1D */
     .activation = "@h.#.mlp.act",
     .name =
@@ -32,8 +47,34 @@ static const gp_naming hf_gpt2 = {
     "@encoder.layer.#.attention.self.query." part "|@encoder.layer.#.attention.self.key." part                         \
     "|@encoder.layer.#.attention.self.value." part
 
+static const gp_extra_tensor bert_extras[] = {
+    {"@embeddings.position_ids", "1P", GP_ROLES, false},
+    {"cls.predictions.decoder.weight", NULL, GP_WTE, false},
+    {"cls.predictions.decoder.bias", NULL, GP_HEAD_B, false},
+    {"@pooler.dense.weight", NULL, GP_ROLES, true}, /* the next-sentence head */
+    {"@pooler.dense.bias", NULL, GP_ROLES, true},
+    {"cls.seq_relationship.weight", NULL, GP_ROLES, true},
+    {"cls.seq_relationship.bias", NULL, GP_ROLES, true},
+    {"classifier.weight", NULL, GP_ROLES, true},
+    {"classifier.bias", NULL, GP_ROLES, true},
+    {"qa_outputs.weight", NULL, GP_ROLES, true},
+    {"qa_outputs.bias", NULL, GP_ROLES, true},
+    {0},
+};
+
+static const gp_extra_tensor roberta_extras[] = {
+    {"@embeddings.position_ids", "1P", GP_ROLES, false}, {"lm_head.decoder.weight", NULL, GP_WTE, false},
+    {"lm_head.decoder.bias", NULL, GP_HEAD_B, false},    {"@pooler.dense.weight", NULL, GP_ROLES, true},
+    {"@pooler.dense.bias", NULL, GP_ROLES, true},        {"classifier.dense.weight", NULL, GP_ROLES, true},
+    {"classifier.dense.bias", NULL, GP_ROLES, true},     {"classifier.out_proj.weight", NULL, GP_ROLES, true},
+    {"classifier.out_proj.bias", NULL, GP_ROLES, true},  {"classifier.weight", NULL, GP_ROLES, true},
+    {"classifier.bias", NULL, GP_ROLES, true},           {"qa_outputs.weight", NULL, GP_ROLES, true},
+    {"qa_outputs.bias", NULL, GP_ROLES, true},           {0},
+};
+
 static const gp_naming hf_bert = {
     .prefix = "bert.",
+    .extras = bert_extras,
     .linear_out_in = true,
     .activation = "@encoder.layer.#.intermediate",
     .name =
@@ -67,6 +108,7 @@ static const gp_naming hf_bert = {
 static const gp_naming hf_roberta = {
     .prefix = "roberta.",
     .base = &hf_bert,
+    .extras = roberta_extras,
     .linear_out_in = true,
     .activation = "@encoder.layer.#.intermediate",
     .name =
@@ -84,6 +126,12 @@ const gp_naming *gp_hf_naming(const gp_config *c)
 {
     static const gp_naming *const families[] = {[GP_GPT2] = &hf_gpt2, [GP_BERT] = &hf_bert, [GP_ROBERTA] = &hf_roberta};
     return families[c->family];
+}
+
+const gp_extra_tensor *gp_naming_extras(const gp_naming *n)
+{
+    static const gp_extra_tensor none[] = {{0}};
+    return n->extras ? n->extras : n->base ? gp_naming_extras(n->base) : none;
 }
 
 const char *gp_naming_pattern(const gp_naming *n, gp_role role)

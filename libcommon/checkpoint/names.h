@@ -13,19 +13,35 @@ typedef struct gp_piece {
     int64_t first, columns;
 } gp_piece;
 
+/* A tensor that is no row of the table: a buffer, a second name of a parameter, or part of a head that is not computed
+ * here. */
+typedef struct gp_extra_tensor {
+    const char *name;  /* '@' at its begin: under the prefix; '#' is a number */
+    const char *shape; /* one letter a dim, P = any, 1 = 1; NULL = any shape */
+    gp_role same_as;   /* a second name of this parameter, which the format's writer ties; GP_ROLES: of none */
+    bool carried;      /* conversions between formats with the same names keep it */
+} gp_extra_tensor;
+
 /* The names of one format for one family: a pattern a role, in which '#' is the layer, '@' the prefix, and '|' stands
  * between the pieces of a row that are tensors of their own, of equal width. NULL: as in base, or, without one, the
  * format has no such tensor. */
 typedef struct gp_naming {
     const char *prefix; /* of the tensors that a model without its head has */
     const struct gp_naming *base;
-    bool linear_out_in;     /* a linear's weight is stored (out, in) */
-    const char *activation; /* the module that applies it, as traces call it */
+    bool linear_out_in;            /* a linear's weight is stored (out, in) */
+    bool leading_one;              /* and may have a dim of 1 before these (TensorFlow's conv1d) */
+    const char *activation;        /* the module that applies it, as traces call it */
+    const gp_extra_tensor *extras; /* up to one without a name; NULL: those of base */
+    const gp_role *order;          /* in which rows are written, all layers of a role together, up to GP_ROLES; NULL: in
+                                      the order of the table */
     const char *name[GP_ROLES];
 } gp_naming;
 
 /* Hugging Face's, which our own files have too. */
 const gp_naming *gp_hf_naming(const gp_config *c);
+
+/* Tensors beside those of the table, up to one without a name. */
+const gp_extra_tensor *gp_naming_extras(const gp_naming *n);
 
 const char *gp_naming_pattern(const gp_naming *n, gp_role role);
 

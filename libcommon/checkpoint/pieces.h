@@ -1,20 +1,26 @@
-/* pieces.h: rows of the table of parameters in safetensors files, under their external names and in their external
+/* pieces.h: rows of the table of parameters in the tensors of a file, under their external names and in their external
  * pieces (names.h). */
 #ifndef GP_CHECKPOINT_PIECES_H
 #define GP_CHECKPOINT_PIECES_H
 
-#include "gptpipe/safetensors.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/names.h"
 
-/* Whether t has the piece's shape and a dtype that is read (F32, F16, BF16); says under `name` what was
- * expected. */
-int gp_piece_check(const char *path, const char *name, const gp_tensor *t, const gp_param *row, const gp_piece *piece);
+/* Whether tensor i of k has the piece's shape (or, with leading_one, a 1 before it) and numbers that can be read; what
+ * was found and expected otherwise. stored_vocab: lines of tables of the vocabulary in the file; 0: as many as in the
+ * row. */
+int gp_piece_check(const gp_container *k, int64_t i, const gp_param *row, const gp_piece *piece, bool leading_one,
+                   int64_t stored_vocab);
 
-/* What of the piece lies in lines [first, first + lines) of the row, out of t, which passed gp_piece_check, into these
- * lines at data. */
-void gp_piece_read(const gp_tensor *t, const gp_param *row, const gp_piece *piece, int64_t first, int64_t lines,
-                   float *data);
+/* What of the piece lies in lines [first, first + lines) of the row, out of tensor i of k, which passed gp_piece_check,
+ * into these lines at data. 0 or -1. */
+int gp_piece_read(const gp_container *k, int64_t i, const gp_param *row, const gp_piece *piece, int64_t first,
+                  int64_t lines, float *data);
+
+/* The same of a piece that no file has: its initial value, as gp_piece_filling calls it: "ones" for a norm's gain,
+ * "zeros" for everything else. */
+void gp_piece_fill(const gp_param *row, const gp_piece *piece, int64_t first, int64_t lines, float *data);
+const char *gp_piece_filling(const gp_param *row);
 
 /* Copies a piece out of the row into its external form. */
 void gp_piece_store(const gp_param *row, const gp_piece *piece, const float *data, float *external);
@@ -23,9 +29,10 @@ void gp_piece_store(const gp_param *row, const gp_piece *piece, const float *dat
 enum { GP_SLICE = 1 << 18 };
 int64_t gp_slice_lines(const gp_param *row);
 
-/* Declares every piece of every row; then writes them in the same order, from what `read` gives. */
-int gp_pieces_declare(gp_safetensors_writer *w, const gp_params *p, const gp_naming *n, gp_dtype dtype);
-int gp_pieces_write(gp_safetensors_writer *w, const gp_params *p, const gp_naming *n, const char *where,
-                    gp_row_fn *read, void *self, gp_dtype dtype);
+/* Declares every piece of every row; then writes them in the same order, from what `read` gives. where: names the
+ * input in messages. */
+int gp_pieces_declare(gp_tensor_writer *w, const gp_params *p, const gp_naming *n);
+int gp_pieces_write(gp_tensor_writer *w, const gp_params *p, const gp_naming *n, const char *where, gp_row_fn *read,
+                    void *self);
 
 #endif

@@ -1,6 +1,7 @@
 /* trace_file.c: what a forward pass hands over, under the names of transformers' modules; collected, then written as
  * one safetensors file. */
 #include "checkpoint/pieces.h"
+#include "gptpipe/safetensors.h"
 #include "gptpipe/trace.h"
 #include "model/model.h"
 

@@ -1,5 +1,6 @@
 /* verify.c: reads all of a checkpoint's files, or all of a run's, to see whether they are what was written. */
 #include "base/file.h"
+#include "gptpipe/safetensors.h"
 #include "gptpipe/tokens.h"
 #include "checkpoint/checkpoint.h"
 #include "run/run.h"
@@ -32,6 +33,20 @@ static int read_all(const gp_safetensors *file, bool finite, gp_verified *seen)
         if (gp_safetensors_check(file, i, finite))
             return -1;
         gp_safetensors_forget(file, i);
+    }
+    return 0;
+}
+
+static int read_container(const gp_container *k, gp_verified *seen)
+{
+    for (int64_t i = 0; i < k->count; i++) {
+        bool summed = false;
+        int rc = gp_container_check(k, i, &summed);
+        seen->tensors++;
+        seen->sums += summed;
+        if (rc)
+            return -1;
+        gp_container_forget(k, i);
     }
     return 0;
 }
@@ -79,12 +94,12 @@ int gp_checkpoint_verify(const gp_checkpoint *c, gp_verified *seen, gp_verify_fn
     *seen = (gp_verified){0};
     char *state = gp_path_join(c->path, "state.safetensors"); /* of one checkpoint of a run */
     int rc = 0;
-    bool stream = c->file_count && !strcmp(gp_safetensors_path(c->files[0]), "stdin");
+    bool stream = c->file_count && !strcmp(c->files[0]->path, "stdin");
     if (c->is_run) {
         rc = verify_run(&s, c->path);
     } else {
         for (int i = 0; i < c->file_count; i++)
-            count_file(&s, read_all(c->files[i], true, seen));
+            count_file(&s, read_container(c->files[i], seen));
         if (!stream && gp_exists(state))
             verify_file(&s, c->path, "state.safetensors", false);
     }

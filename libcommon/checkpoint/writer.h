@@ -4,10 +4,7 @@
 #define GP_CHECKPOINT_WRITER_H
 
 #include "base/base.h"
-#include "gptpipe/tensor.h"
-
-/* How numbers are stored. Formats store norms and biases in fp32 where their readers expect that (GGUF). */
-typedef enum gp_store { GP_STORE_F32, GP_STORE_BF16, GP_STORE_F16, GP_STORE_Q8_0 } gp_store;
+#include "gptpipe/checkpoint.h"
 
 typedef struct gp_tensor_writer {
     void *self;

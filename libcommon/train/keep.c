@@ -63,7 +63,7 @@ int gp_job_write_top(gp_job *j)
     gp_checkpoint *ckpt = gp_job_checkpoint(j);
     int rc = j->o->tool ? write_config_yaml(j) : 0;
     if (!rc)
-        rc = gp_hf_write_beside(ckpt, gp_run_path(j->run), GP_F32);
+        rc = gp_hf_write_beside(ckpt, gp_run_path(j->run), GP_STORE_F32);
     gp_checkpoint_close(ckpt);
     return rc;
 }
@@ -89,7 +89,7 @@ static int fill_checkpoint(void *self, const char *dir)
     gp_job *j = self;
     char *model = gp_path_join(dir, "model.safetensors"), *state = gp_path_join(dir, "state.safetensors");
     gp_checkpoint *ckpt = gp_job_checkpoint(j);
-    int rc = gp_checkpoint_write(ckpt, model, "safetensors", GP_F32);
+    int rc = gp_checkpoint_write(ckpt, model, NULL);
     if (!rc)
         rc = gp_state_weights(j->state.weights, model);
     if (!rc)
@@ -179,7 +179,7 @@ static int rehearse_checkpoint(gp_job *j)
 {
     static const char nowhere[] = "/dev/null";
     gp_checkpoint *ckpt = gp_job_checkpoint(j);
-    int rc = gp_checkpoint_write(ckpt, nowhere, "safetensors", GP_F32);
+    int rc = gp_checkpoint_write(ckpt, nowhere, NULL);
     if (!rc)
         rc = gp_state_save(&j->state, &j->t.optimizer, j->t.m, nowhere);
     gp_checkpoint_close(ckpt);

@@ -75,7 +75,7 @@ static int finish(gp_job *j)
     gp_report_flush(&t->report);
     if (!strcmp(j->o->out ? j->o->out : "", "-")) {
         gp_checkpoint *ckpt = gp_job_checkpoint(j);
-        rc = gp_checkpoint_write(ckpt, "-", "safetensors", GP_F32);
+        rc = gp_checkpoint_write(ckpt, "-", NULL);
         gp_checkpoint_close(ckpt);
     }
     if (rc)

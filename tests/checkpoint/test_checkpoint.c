@@ -178,10 +178,10 @@ static void assert_refused(const char *path, const char *expected)
         fail_msg("refused with \"%s\", expected \"%s\"", gp_error(), expected);
 }
 
-static void convert(const char *from, const char *to, gp_dtype dtype)
+static void convert(const char *from, const char *to, gp_store store)
 {
     gp_checkpoint *c = gp_checkpoint_open(from);
-    if (!c || gp_checkpoint_write(c, to, "safetensors", dtype))
+    if (!c || gp_checkpoint_write(c, to, &(gp_checkpoint_output){.format = "safetensors", .store = store}))
         fail_msg("%s", gp_error());
     gp_checkpoint_close(c);
 }
@@ -225,9 +225,9 @@ static void test_round_trip_keeps_every_bit(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(goldens); i++) {
-        convert(goldens[i], in("a.safetensors"), GP_F32);
+        convert(goldens[i], in("a.safetensors"), GP_STORE_F32);
         assert_same_model(in("a.safetensors"), goldens[i], 0);
-        convert(in("a.safetensors"), in("b.safetensors"), GP_F32);
+        convert(in("a.safetensors"), in("b.safetensors"), GP_STORE_F32);
         char *a = read_text(in("a.safetensors")), *b = read_text(in("b.safetensors"));
         struct stat sa, sb;
         assert_int_equal(stat(in("a.safetensors"), &sa) || stat(in("b.safetensors"), &sb), 0);
@@ -245,7 +245,7 @@ static void test_model_in_memory_can_be_written(void **state)
     gp_model *m = gp_checkpoint_model(c, be, false);
     gp_checkpoint_close(c);
     c = gp_checkpoint_of_model(m, NULL, 0);
-    assert_int_equal(gp_checkpoint_write(c, in("m.safetensors"), "safetensors", GP_F32), 0);
+    assert_int_equal(gp_checkpoint_write(c, in("m.safetensors"), NULL), 0);
     gp_checkpoint_close(c);
     gp_model_free(m);
     assert_same_model(in("m.safetensors"), goldens[1], 0);
@@ -254,7 +254,7 @@ static void test_model_in_memory_can_be_written(void **state)
 static void test_bf16_is_half_the_size_and_close(void **state)
 {
     (void)state;
-    convert(goldens[0], in("h.safetensors"), GP_BF16);
+    convert(goldens[0], in("h.safetensors"), GP_STORE_BF16);
     gp_checkpoint *c = gp_checkpoint_open(in("h.safetensors"));
     gp_tensor t;
     for (int64_t i = 0; gp_checkpoint_tensor(c, i, &t); i++)
@@ -266,7 +266,7 @@ static void test_bf16_is_half_the_size_and_close(void **state)
 static void test_folder_has_what_from_pretrained_wants(void **state)
 {
     (void)state;
-    convert(goldens[0], in("hf/"), GP_BF16);
+    convert(goldens[0], in("hf/"), GP_STORE_BF16);
     char *config = read_text(in("hf/config.json"));
     assert_non_null(strstr(config, "\"GPT2LMHeadModel\""));
     assert_non_null(strstr(config, "\"dtype\": \"bfloat16\""));
@@ -279,8 +279,8 @@ static void test_folder_with_something_in_it_is_not_written_over(void **state)
     (void)state;
     gp_checkpoint *c = gp_checkpoint_open(goldens[0]);
     assert_int_equal(mkdir(in("full"), 0777), 0);
-    assert_int_equal(gp_checkpoint_write(c, in("full"), "safetensors", GP_F32), 0); /* empty is fine */
-    assert_int_equal(gp_checkpoint_write(c, in("full"), "safetensors", GP_F32), -1);
+    assert_int_equal(gp_checkpoint_write(c, in("full"), NULL), 0); /* empty is fine */
+    assert_int_equal(gp_checkpoint_write(c, in("full"), NULL), -1);
     assert_non_null(strstr(gp_error(), "full: is not empty"));
     gp_checkpoint_close(c);
 }
@@ -289,7 +289,7 @@ static void test_unknown_output_format_lists_the_known(void **state)
 {
     (void)state;
     gp_checkpoint *c = gp_checkpoint_open(goldens[0]);
-    assert_int_equal(gp_checkpoint_write(c, in("x"), "onnx", GP_F32), -1);
+    assert_int_equal(gp_checkpoint_write(c, in("x"), &(gp_checkpoint_output){.format = "onnx"}), -1);
     assert_string_equal(gp_error(), "checkpoints cannot be written as onnx; known are: safetensors");
     gp_checkpoint_close(c);
 }
@@ -431,10 +431,10 @@ static void test_tokenizer_is_carried_along(void **state)
     gp_model *m = gp_checkpoint_model(c, be, false);
     gp_checkpoint_close(c);
     c = gp_checkpoint_of_model(m, text, strlen(text));
-    assert_int_equal(gp_checkpoint_write(c, in("t.safetensors"), "safetensors", GP_F32), 0);
+    assert_int_equal(gp_checkpoint_write(c, in("t.safetensors"), NULL), 0);
     gp_checkpoint_close(c);
     gp_model_free(m);
-    convert(in("t.safetensors"), in("t/"), GP_F32); /* metadata to tokenizer.json */
+    convert(in("t.safetensors"), in("t/"), GP_STORE_F32); /* metadata to tokenizer.json */
     assert_int_equal(gp_file_write(in("t/x"), "", 0), 0);
     char *file = read_text(in("t/tokenizer.json"));
     assert_string_equal(file, text);
@@ -458,7 +458,7 @@ static void test_character_tokenizer_is_named_for_autotokenizer(void **state)
     assert_false(gp_checkpoint_fingerprint(c, found));
     gp_checkpoint_close(c);
     c = gp_checkpoint_of_model(m, text, strlen(text));
-    assert_int_equal(gp_checkpoint_write(c, in("chars/"), "safetensors", GP_F32), 0);
+    assert_int_equal(gp_checkpoint_write(c, in("chars/"), NULL), 0);
     gp_checkpoint_close(c);
     gp_model_free(m);
     free(text);
@@ -651,10 +651,11 @@ static void test_number_too_large_for_bf16_is_refused(void **state)
     change c = {"transformer.ln_f.bias", 0, 3.4e38f, 7, GP_DTYPES};
     write_edited(goldens[0], apply, &c, NULL, 0, in("x.safetensors"));
     gp_checkpoint *k = gp_checkpoint_open(in("x.safetensors"));
-    assert_int_equal(gp_checkpoint_write(k, in("y.safetensors"), "safetensors", GP_BF16), -1);
+    assert_int_equal(
+        gp_checkpoint_write(k, in("y.safetensors"), &(gp_checkpoint_output){"safetensors", GP_STORE_BF16, 0}), -1);
     assert_non_null(strstr(gp_error(), "tensor transformer.ln_f.bias has 3.4e+38 at element 7"));
     assert_false(gp_exists(in("y.safetensors")));
-    assert_int_equal(gp_checkpoint_write(k, in("y.safetensors"), "safetensors", GP_F32), 0);
+    assert_int_equal(gp_checkpoint_write(k, in("y.safetensors"), NULL), 0);
     gp_checkpoint_close(k);
 }
 
@@ -739,7 +740,7 @@ static void test_random_damage_is_noticed_or_does_no_harm(void **state)
     gp_buf sound = {0};
     uint64_t header;
     int loaded = 0, refused = 0;
-    convert(goldens[1], in("x.safetensors"), GP_F32);
+    convert(goldens[1], in("x.safetensors"), GP_STORE_F32);
     assert_int_equal(gp_file_read(&sound, in("x.safetensors"), 1 << 20), 0);
     memcpy(&header, sound.data, 8);
     int fd = open(in("x.safetensors"), O_RDWR);

@@ -215,7 +215,7 @@ static void a_name_in_the_metadata_is_another_of_a_tensor(void **state)
 static void a_head_that_differs_is_kept(void **state)
 {
     (void)state;
-    const char *told = "which differs: the file's head is kept";
+    const char *told = "which differs: the head in the file is used";
     write_edited(GPT2, &(edit){.of = WTE, .copy = "lm_head.weight", .times = 1.5});
     assert_logits(gpt2_other, told);
     write_edited(GPT2, &(edit){.untied = true, .of = WTE, .copy = "lm_head.weight", .times = 1.5});
@@ -226,16 +226,16 @@ static void a_head_that_differs_is_kept(void **state)
     assert_logits(roberta_other, told);
     write_edited(BERT,
                  &(edit){.of = "cls.predictions.bias", .copy = "cls.predictions.decoder.bias", .times = 1, .plus = 1});
-    assert_logits(bert_plus, "that of the decoder is taken");
+    assert_logits(bert_plus, "the decoder's is used");
     write_edited(ROBERTA, &(edit){.of = "lm_head.bias", .copy = "lm_head.decoder.bias", .times = 1, .plus = 1});
-    assert_logits(roberta_plus, "that of the decoder is taken");
+    assert_logits(roberta_plus, "the decoder's is used");
 }
 
 /* transformers takes the name of the model without head from the beginning of a name that it does not know. */
 static void a_head_may_have_the_prefix_of_the_model(void **state)
 {
     (void)state;
-    const char *told = "which differs: the file's head is kept";
+    const char *told = "which differs: the head in the file is used";
     write_edited(GPT2, &(edit){.of = WTE, .copy = "transformer.lm_head.weight", .times = 1.5});
     assert_logits(gpt2_other, told);
     write_edited(GPT2, &(edit){.untied = true, .of = WTE, .copy = "transformer.lm_head.weight", .times = 1.5});
@@ -247,7 +247,7 @@ static void a_head_may_have_the_prefix_of_the_model(void **state)
     write_edited(
         BERT,
         &(edit){.of = "cls.predictions.bias", .copy = "bert.cls.predictions.decoder.bias", .times = 1, .plus = 1});
-    assert_logits(bert_plus, "that of the decoder is taken");
+    assert_logits(bert_plus, "the decoder's is used");
     write_edited(BERT, &(edit){.from = "cls.predictions.transform.dense.weight",
                                .to = "bert.cls.predictions.transform.dense.weight"});
     assert_logits(bert, NULL);
@@ -261,7 +261,7 @@ static void a_head_may_have_the_prefix_of_the_model(void **state)
                                .of = WTE,
                                .copy = "transformer.lm_head.weight",
                                .times = 1.5});
-    assert_logits(gpt2, "transformer.lm_head.weight differs from lm_head.weight, which is taken");
+    assert_logits(gpt2, "transformer.lm_head.weight differs from lm_head.weight, which is used");
     write_edited(BERT, &(edit){.untied = true,
                                .from = "bert." WORDS,
                                .to = "cls.predictions.decoder.weight",

@@ -30,7 +30,7 @@ static void use(const gp_checkpoint *c, const char *folder)
     }
     char *path = gp_path_join(folder, "out.safetensors");
     gp_checkpoint *of_model = gp_checkpoint_of_model(m, NULL, 0);
-    BUG_ON(gp_checkpoint_write(of_model, path, "safetensors", GP_F32));
+    BUG_ON(gp_checkpoint_write(of_model, path, NULL));
     gp_checkpoint *again = gp_checkpoint_open(path);
     BUG_ON(!again ||
            gp_config_parameters(gp_checkpoint_config(again)) != gp_config_parameters(gp_checkpoint_config(c)));

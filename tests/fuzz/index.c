@@ -3,19 +3,19 @@
 
 #include "base/file.h"
 #include "checkpoint/hf/hf.h"
+#include "checkpoint/weights.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    gp_hf_files f;
+    gp_checkpoint *c = gp_calloc(1, sizeof *c);
     char *path = gp_path_join(fuzz_bundle(data, size), "model.safetensors.index.json");
     fuzz_begin();
-    if (gp_hf_files_open_index(&f, path)) {
+    if (gp_checkpoint_add_shards(c, path, gp_hf_open_file))
         fuzz_refused();
-    } else {
-        for (int64_t i = 0; i < f.tensor_count; i++)
-            BUG_ON(gp_hf_files_find(&f, f.tensors[i].name) != &f.tensors[i]);
-        gp_hf_files_close(&f);
-    }
+    for (int f = 0; f < c->file_count; f++)
+        for (int64_t i = 0; i < c->files[f]->count; i++)
+            BUG_ON(gp_container_find(c->files[f], c->files[f]->tensors[i].name) != i);
+    gp_checkpoint_close(c);
     free(path);
     return 0;
 }

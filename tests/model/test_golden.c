@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "checkpoint/hf/hf.h"
 #include "checkpoint/pieces.h"
 #include "gptpipe/sampler.h"
 #include "gptpipe/trace.h"
@@ -14,7 +15,8 @@
 
 typedef struct golden {
     const char *name;
-    gp_safetensors *weights, *expected;
+    gp_container *weights;
+    gp_safetensors *expected;
     gp_backend *be;
     gp_model *m;
     const int32_t *inputs, *targets; /* (2,32) */
@@ -50,11 +52,11 @@ static void load_weights(golden *g)
         gp_piece piece[GP_PIECES];
         int pieces = gp_naming_pieces(gp_hf_naming(&g->m->config), row, piece);
         for (int k = 0; k < pieces; k++) {
-            gp_tensor t;
-            if (!gp_safetensors_find(g->weights, piece[k].name, &t))
+            int64_t at = gp_container_find(g->weights, piece[k].name);
+            if (at < 0)
                 fail_msg("%s: no tensor %s", g->name, piece[k].name);
-            assert_int_equal(gp_piece_check(g->name, piece[k].name, &t, row, &piece[k]), 0);
-            gp_piece_read(&t, row, &piece[k], 0, row->dim[0], host);
+            assert_int_equal(gp_piece_check(g->weights, at, row, &piece[k], false, 0), 0);
+            assert_int_equal(gp_piece_read(g->weights, at, row, &piece[k], 0, row->dim[0], host), 0);
         }
         gp_model_row_upload(g->m, row, host);
         free(host);
@@ -68,7 +70,8 @@ static void golden_open(golden *g, const char *name, const char *backend)
     gp_config c;
     gp_buf json = {0};
     char *path = gp_format("%s/golden/%s/config.json", TEST_DIR, name);
-    *g = (golden){.name = name, .weights = open_part(name, "model"), .expected = open_part(name, "expected")};
+    *g = (golden){
+        .name = name, .weights = gp_hf_container(open_part(name, "model")), .expected = open_part(name, "expected")};
     assert_int_equal(gp_file_read(&json, path, 1 << 20), 0);
     if (gp_config_from_json(&c, json.data, json.len, path))
         fail_msg("%s", gp_error());
@@ -90,7 +93,7 @@ static void golden_close(golden *g)
 {
     gp_model_free(g->m);
     gp_backend_close(g->be);
-    gp_safetensors_close(g->weights);
+    gp_container_close(g->weights);
     gp_safetensors_close(g->expected);
     free(g->shifted);
 }
@@ -179,7 +182,7 @@ static void check_trained(void *self, const char *name, const gp_tensor *t)
     int64_t n = gp_tensor_count(t);
     char *full = gp_format("train.param.%s", name);
     const float *ref = expected(g, full, n);
-    assert_true(gp_safetensors_find(g->weights, name, &start));
+    assert_true(gp_safetensors_find(gp_hf_safetensors(g->weights), name, &start));
     bool qkv_bias = strstr(name, "c_attn.bias") != NULL; /* its key third has no true gradient */
     const float *ours = t->data, *from = start.data;
     double off = 0, moved = 0;

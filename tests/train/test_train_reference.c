@@ -118,7 +118,7 @@ static void write_weights(const gp_config *c)
         free(external);
     }
     gp_checkpoint *ckpt = gp_checkpoint_of_model(m, NULL, 0);
-    if (gp_checkpoint_write(ckpt, weights, "safetensors", GP_F32))
+    if (gp_checkpoint_write(ckpt, weights, NULL))
         fail_msg("%s", gp_error());
     gp_checkpoint_close(ckpt);
     gp_model_free(m);

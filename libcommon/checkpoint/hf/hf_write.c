@@ -3,9 +3,10 @@
 #include "gptpipe/tokenizer.h"
 #include "base/atomic_folder.h"
 #include "checkpoint/hf/hf.h"
+#include "checkpoint/hf/hf_tensors.h"
 #include "checkpoint/pieces.h"
 
-#include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,15 +23,15 @@ static char *dumped(json_t *root)
 }
 
 /* config.json, saying in which dtype the numbers are. */
-static char *config_text(const gp_checkpoint *c, gp_dtype dtype)
+static char *config_text(const gp_checkpoint *c, gp_store store)
 {
     char *text = gp_config_to_json(&c->config);
-    if (dtype == GP_F32)
+    if (store == GP_STORE_F32)
         return text;
     json_t *root = gp_json_load(text, strlen(text), 0, NULL);
     free(text);
     BUG_ON(!root);
-    json_object_set_new(root, "dtype", json_string("bfloat16"));
+    json_object_set_new(root, "dtype", json_string(store == GP_STORE_BF16 ? "bfloat16" : "float16"));
     return dumped(root);
 }
 
@@ -50,46 +51,74 @@ static int read_with_biases(void *self, const gp_param *row, int64_t first, int6
     return 0;
 }
 
-static int write_weights(gp_safetensors_writer *w, const gp_checkpoint *c, gp_dtype dtype)
+/* Tensors that are carried have no row; their numbers are read and written whole. */
+static int write_carried(gp_tensor_writer *w, const gp_carried *t, const char *where)
+{
+    int64_t count = t->file->tensors[t->index].elements;
+    float *x = gp_malloc((size_t)count * sizeof *x);
+    int rc = gp_container_check(t->file, t->index, NULL) || gp_container_read(t->file, t->index, 0, count, x) ? -1 : 0;
+    for (int64_t i = 0; !rc && i < count; i++)
+        if (!(fabsf(x[i]) <= w->largest))
+            rc = fail("%s: tensor %s has %g at element %lld, expected finite numbers, also in the output's type", where,
+                      t->name, (double)x[i], (long long)i);
+    if (!rc && count)
+        rc = w->write(w->self, x, count);
+    free(x);
+    return rc;
+}
+
+static int write_tensors(gp_tensor_writer *w, const gp_checkpoint *c)
 {
     const gp_naming *n = gp_hf_naming(&c->config);
     with_biases b = {.c = c};
     gp_config whole = c->config;
-    if (c->config.bias) {
-        int rc = gp_pieces_declare(w, &c->params, n, dtype);
-        return rc ? rc : gp_pieces_write(w, &c->params, n, c->path, c->read, c->self, dtype);
-    }
     whole.bias = true;
     gp_params_list(&b.params, &whole);
-    int rc = gp_pieces_declare(w, &b.params, n, dtype);
+    int rc = gp_pieces_declare(w, &b.params, n);
+    for (int i = 0; !rc && i < c->carried_count; i++) {
+        const gp_stored *t = &c->carried[i].file->tensors[c->carried[i].index];
+        rc = w->declare(w->self, c->carried[i].name, t->ndim, t->dim);
+    }
     if (!rc)
-        rc = gp_pieces_write(w, &b.params, n, c->path, read_with_biases, &b, dtype);
+        rc = gp_pieces_write(w, &b.params, n, c->path, read_with_biases, &b);
+    for (int i = 0; !rc && i < c->carried_count; i++)
+        rc = write_carried(w, &c->carried[i], c->path);
     gp_params_release(&b.params);
     return rc;
 }
 
-static int write_file(const gp_checkpoint *c, const char *path, gp_dtype dtype)
+/* What a file carries along so that it is whole without a folder. */
+typedef struct carried_text {
+    const gp_checkpoint *c;
+    const char *config; /* NULL: of a shard, beside which all of it lies */
+} carried_text;
+
+static int add_metadata(const void *self, gp_safetensors_writer *w)
 {
-    char *config = config_text(c, dtype), fingerprint[33];
-    gp_safetensors_writer *w = gp_safetensors_create(path);
-    int rc = w ? 0 : -1;
-    if (rc)
-        goto out;
-    rc |= gp_safetensors_add_metadata(w, "format", "pt", 2);
-    rc |= gp_safetensors_add_metadata(w, "gptpipe.config", config, strlen(config));
+    const carried_text *m = self;
+    const gp_checkpoint *c = m->c;
+    char fingerprint[33];
+    int rc = gp_safetensors_add_metadata(w, "format", "pt", 2);
+    if (!m->config)
+        return rc;
+    rc |= gp_safetensors_add_metadata(w, "gptpipe.config", m->config, strlen(m->config));
     if (c->tokenizer)
         rc |= gp_safetensors_add_metadata(w, "gptpipe.tokenizer", c->tokenizer, c->tokenizer_length);
     if (c->has_fingerprint) {
         gp_hex(fingerprint, c->fingerprint, sizeof c->fingerprint);
         rc |= gp_safetensors_add_metadata(w, "gptpipe.fingerprint", fingerprint, strlen(fingerprint));
     }
-    if (!rc)
-        rc = write_weights(w, c, dtype);
-    if (rc)
-        gp_safetensors_abort(w);
-    else
-        rc = gp_safetensors_finish(w);
-out:
+    return rc;
+}
+
+static int write_weights(const gp_checkpoint *c, const char *path, gp_store store, int64_t shard_bytes)
+{
+    char *config = config_text(c, store);
+    carried_text text = {c, shard_bytes ? NULL : config};
+    gp_tensor_writer w;
+    gp_hf_out *o = gp_hf_out_open(&w, path, store, shard_bytes, add_metadata, &text);
+    int rc = write_tensors(&w, c);
+    rc = gp_hf_out_close(o, rc != 0);
     free(config);
     return rc;
 }
@@ -120,9 +149,9 @@ static int write_text(const char *folder, const char *name, const char *text, si
     return rc;
 }
 
-int gp_hf_write_beside(const gp_checkpoint *c, const char *folder, gp_dtype dtype)
+int gp_hf_write_beside(const gp_checkpoint *c, const char *folder, gp_store store)
 {
-    char *config = config_text(c, dtype), *tokenizer_config = NULL;
+    char *config = config_text(c, store), *tokenizer_config = NULL;
     int rc = write_text(folder, "config.json", config, strlen(config));
     if (!rc && c->tokenizer) {
         rc = write_text(folder, "tokenizer.json", c->tokenizer, c->tokenizer_length);
@@ -135,15 +164,15 @@ int gp_hf_write_beside(const gp_checkpoint *c, const char *folder, gp_dtype dtyp
     return rc;
 }
 
-static int write_folder(const gp_checkpoint *c, const char *path, gp_dtype dtype)
+static int write_folder(const gp_checkpoint *c, const char *path, const gp_checkpoint_output *o)
 {
     gp_folder f;
     if (gp_folder_open(&f, path))
         return -1;
-    char *weights = gp_path_join(f.temporary, "model.safetensors");
-    int rc = gp_hf_write_beside(c, f.temporary, dtype);
+    char *weights = o->shard_bytes ? gp_strdup(f.temporary) : gp_path_join(f.temporary, "model.safetensors");
+    int rc = gp_hf_write_beside(c, f.temporary, o->store);
     if (!rc)
-        rc = write_file(c, weights, dtype);
+        rc = write_weights(c, weights, o->store, o->shard_bytes);
     free(weights);
     if (!rc)
         return gp_folder_commit(&f);
@@ -151,7 +180,7 @@ static int write_folder(const gp_checkpoint *c, const char *path, gp_dtype dtype
     return -1;
 }
 
-int gp_hf_write(const gp_checkpoint *c, const char *path, gp_dtype dtype)
+int gp_hf_write(const gp_checkpoint *c, const char *path, const gp_checkpoint_output *o)
 {
     struct stat st;
     size_t n = strlen(path);
@@ -172,5 +201,9 @@ int gp_hf_write(const gp_checkpoint *c, const char *path, gp_dtype dtype)
         if (count)
             return fail("%s: is not empty; choose another folder, or name a file in it", path);
     }
-    return folder ? write_folder(c, path, dtype) : write_file(c, path, dtype);
+    if (o->store == GP_STORE_Q8_0)
+        return fail("%s: safetensors files hold fp32, bf16 and fp16 numbers, not q8_0", path);
+    if (o->shard_bytes && !folder)
+        return fail("%s: shards are written into a folder: end the name in /", path);
+    return folder ? write_folder(c, path, o) : write_weights(c, path, o->store, 0);
 }

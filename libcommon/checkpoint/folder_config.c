@@ -1,7 +1,7 @@
-/* hf_config.c: a model's configuration. Of a folder it is config.json, as for transformers, and generation_config.json
- * says what ends a sample; of another file its own metadata, else config.json beside it. */
+/* folder_config.c: a model's configuration. A folder's is config.json, as for transformers, and generation_config.json
+ * says what ends a sample; a single file's is its own metadata, else config.json in the same folder. */
 #include "base/file.h"
-#include "checkpoint/hf/hf.h"
+#include "checkpoint/folder.h"
 #include "model/config.h"
 
 #include <stdlib.h>
@@ -15,7 +15,7 @@ typedef int read_fn(gp_config *c, const char *json, size_t length, const char *w
 static int read_config(gp_config *config, const char *folder, const char *name, read_fn *read)
 {
     gp_buf b = {0};
-    int rc = gp_hf_read_beside(&b, folder, name, MAX_CONFIG);
+    int rc = gp_folder_read(&b, folder, name, MAX_CONFIG);
     if (!rc) {
         char *where = gp_path_join(folder, name);
         rc = read(config, b.data ? b.data : "", b.len, where);
@@ -37,6 +37,7 @@ static void compare(gp_checkpoint *c, const gp_config *beside, const gp_config *
     gp_buf_release(&text);
 }
 
+/* 1: there is neither. */
 static int choose(gp_checkpoint *c, const char *text, size_t length, const char *folder, bool loadable)
 {
     gp_config beside, own;
@@ -44,9 +45,7 @@ static int choose(gp_checkpoint *c, const char *text, size_t length, const char 
     if (rc < 0 && (loadable || !text))
         return -1;
     if (rc && !text)
-        return fail("%s: has no gptpipe.config in its metadata and no config.json beside it: the model's sizes "
-                    "are unknown",
-                    c->path);
+        return 1;
     bool owns = text && !gp_config_from_json(&own, text, length, c->path), counts = !rc && (loadable || !text);
     if (text && !owns && !counts)
         return -1;
@@ -56,11 +55,11 @@ static int choose(gp_checkpoint *c, const char *text, size_t length, const char 
     return 0;
 }
 
-int gp_hf_find_config(gp_checkpoint *c, const gp_safetensors *s, const char *folder, bool loadable)
+int gp_folder_config(gp_checkpoint *c, const char *text, size_t length, const char *folder, bool config_counts)
 {
-    size_t length = 0;
-    const char *text = gp_safetensors_metadata(s, "gptpipe.config", &length);
-    if (choose(c, text, length, folder, loadable))
-        return -1;
-    return loadable && read_config(&c->config, folder, "generation_config.json", gp_config_ends_from_json) < 0 ? -1 : 0;
+    int rc = choose(c, text, length, folder, config_counts);
+    if (rc)
+        return rc;
+    return config_counts && read_config(&c->config, folder, "generation_config.json", gp_config_ends_from_json) < 0 ? -1
+                                                                                                                    : 0;
 }

@@ -1,0 +1,34 @@
+/* folder.c: see folder.h. */
+#include "checkpoint/folder.h"
+#include "base/file.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+char *gp_folder_of_input(const gp_checkpoint_input *in)
+{
+    if (in->fd < 0)
+        return gp_strdup(in->path);
+    return strcmp(in->path, "-") ? gp_folder_of(in->path) : NULL;
+}
+
+int gp_folder_has(const char *folder, const char *name)
+{
+    if (!folder)
+        return 0;
+    char *path = gp_path_join(folder, name);
+    int there = gp_exists(path);
+    free(path);
+    return there;
+}
+
+int gp_folder_read(gp_buf *b, const char *folder, const char *name, size_t max)
+{
+    int there = gp_folder_has(folder, name);
+    if (there <= 0)
+        return there ? -1 : 1;
+    char *path = gp_path_join(folder, name);
+    int rc = gp_file_read_regular(b, path, max);
+    free(path);
+    return rc;
+}
