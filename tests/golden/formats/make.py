@@ -384,8 +384,44 @@ def quantized(source, to, library):
         save_expected(to / f"wide-{kind}.expected.safetensors", tokens=ids.int(), logits=logits_of(model, ids), **values)
 
 
+def gguf_blocks(path):
+    """Metadata of every type, and numbers as gguf quantizes and dequantizes them: x.Q8_0 and x.Q8_0.numbers. Among
+    them are a block of zeros, halves, and a scale that is subnormal in F16."""
+    import gguf
+    kinds, generator = gguf.GGMLQuantizationType, np.random.default_rng(1)
+    w = gguf.GGUFWriter(path, "blocks")
+    for kind, value in {"uint8": 200, "int8": -100, "uint16": 60000, "int16": -30000, "uint32": 4000000000,
+                        "int32": -2000000000, "uint64": 2**63 + 1, "int64": -2**62, "float32": 1e-5, "float64": 0.1,
+                        "bool": True, "string": "text \u00e9"}.items():
+        getattr(w, "add_" + kind)("a." + kind, value)
+    for name, values in {"strings": ["one", "", "three"], "ints": [1, 2, 3], "floats": [0.5, -1.5],
+                         "nested": [[1, 2], [3]]}.items():
+        w.add_array("a." + name, values)
+    x = (generator.standard_normal((2, 256)) * generator.choice([1e-3, 0.02, 1, 30], (2, 256))).astype(np.float32)
+    x[0, :32] = 0
+    x[0, 32:64] = np.arange(-16, 16) / 127 * 8
+    x[0, 33:40] = [127, 0.5, 1.5, 2.5, -0.5, -1.5, -2.5]
+    x[1, :32] *= np.float32(1e-6)
+    w.add_tensor("x", x)
+    for kind in (kinds.F16, kinds.BF16, kinds.Q8_0, kinds.Q4_0):
+        stored = gguf.quantize(x, kind)
+        w.add_tensor(f"x.{kind.name}", stored, raw_dtype=kind)
+        w.add_tensor(f"x.{kind.name}.numbers", gguf.dequantize(stored, kind).astype(np.float32))
+    k = generator.integers(0, 256, (3, 144), dtype=np.uint8)  # d and dmin in F16, scales, minimums, numbers
+    k[:, :4] = np.array([[0.013, 0.07], [-1.5, 3e-6], [6e-8, 0.5]], dtype=np.float16).view(np.uint8)
+    w.add_tensor("k.Q4_K", k, raw_dtype=kinds.Q4_K)
+    w.add_tensor("k.Q4_K.numbers", gguf.dequantize(k, kinds.Q4_K))
+    w.add_tensor("k.Q6_K", generator.integers(0, 256, (1, 210), dtype=np.uint8), raw_dtype=kinds.Q6_K)
+    w.add_tensor("ints", np.arange(6, dtype=np.int32).reshape(1, 2, 3))
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+
+
 def gguf_files(source, library=None):
     to = folder("gguf")
+    gguf_blocks(to / "blocks.gguf")
     for kind in ("f32", "f16", "bf16"):
         convert_to_gguf(source, HERE / "hf", to / f"gpt2-{kind}.gguf", kind, "gpt-2")
     convert_to_gguf(source, HERE / "hf-bert", to / "bert-f32.gguf", "f32", "bert-bge")
