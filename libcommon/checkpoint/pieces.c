@@ -214,3 +214,27 @@ int gp_pieces_write(gp_tensor_writer *w, const gp_params *p, const gp_naming *n,
     }
     return rc;
 }
+
+gp_biased gp_biased_of(const gp_checkpoint *c)
+{
+    gp_biased b = {.c = c};
+    gp_config whole = c->config;
+    whole.bias = true;
+    gp_params_list(&b.params, &whole);
+    return b;
+}
+
+int gp_biased_read(void *self, const gp_param *row, int64_t first, int64_t lines, float *data)
+{
+    const gp_biased *b = self;
+    const gp_param *own = gp_params_row(&b->c->params, row->role, row->index);
+    if (own)
+        return b->c->read(b->c->self, own, first, lines, data);
+    memset(data, 0, (size_t)(lines * row->dim[1]) * sizeof *data);
+    return 0;
+}
+
+void gp_biased_release(gp_biased *b)
+{
+    gp_params_release(&b->params);
+}

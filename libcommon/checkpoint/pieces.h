@@ -35,4 +35,15 @@ int gp_pieces_declare(gp_tensor_writer *w, const gp_params *p, const gp_naming *
 int gp_pieces_write(gp_tensor_writer *w, const gp_params *p, const gp_naming *n, const char *where, gp_row_fn *read,
                     void *self);
 
+/* A checkpoint's rows for formats whose readers build all biases (transformers' GPT2, llm.c): of a model without any
+ * they are zeros, which add nothing. gp_biased_read is a gp_row_fn, self a gp_biased. */
+typedef struct gp_biased {
+    const gp_checkpoint *c;
+    gp_params params;
+} gp_biased;
+
+gp_biased gp_biased_of(const gp_checkpoint *c);
+int gp_biased_read(void *self, const gp_param *row, int64_t first, int64_t lines, float *data);
+void gp_biased_release(gp_biased *b);
+
 #endif

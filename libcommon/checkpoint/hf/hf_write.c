@@ -35,22 +35,6 @@ static char *config_text(const gp_checkpoint *c, gp_store store)
     return dumped(root);
 }
 
-/* transformers' GPT2 always has biases: a model without any is stored with zeros in their place, which add nothing. */
-typedef struct with_biases {
-    const gp_checkpoint *c;
-    gp_params params;
-} with_biases;
-
-static int read_with_biases(void *self, const gp_param *row, int64_t first, int64_t lines, float *data)
-{
-    with_biases *b = self;
-    const gp_param *own = gp_params_row(&b->c->params, row->role, row->index);
-    if (own)
-        return b->c->read(b->c->self, own, first, lines, data);
-    memset(data, 0, (size_t)(lines * row->dim[1]) * sizeof *data);
-    return 0;
-}
-
 /* Tensors that are carried have no row; their numbers are read and written whole. */
 static int write_carried(gp_tensor_writer *w, const gp_carried *t, const char *where)
 {
@@ -70,20 +54,17 @@ static int write_carried(gp_tensor_writer *w, const gp_carried *t, const char *w
 static int write_tensors(gp_tensor_writer *w, const gp_checkpoint *c)
 {
     const gp_naming *n = gp_hf_naming(&c->config);
-    with_biases b = {.c = c};
-    gp_config whole = c->config;
-    whole.bias = true;
-    gp_params_list(&b.params, &whole);
+    gp_biased b = gp_biased_of(c);
     int rc = gp_pieces_declare(w, &b.params, n);
     for (int i = 0; !rc && i < c->carried_count; i++) {
         const gp_stored *t = &c->carried[i].file->tensors[c->carried[i].index];
         rc = w->declare(w->self, c->carried[i].name, t->ndim, t->dim);
     }
     if (!rc)
-        rc = gp_pieces_write(w, &b.params, n, c->path, read_with_biases, &b);
+        rc = gp_pieces_write(w, &b.params, n, c->path, gp_biased_read, &b);
     for (int i = 0; !rc && i < c->carried_count; i++)
         rc = write_carried(w, &c->carried[i], c->path);
-    gp_params_release(&b.params);
+    gp_biased_release(&b);
     return rc;
 }
 
