@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "checkpoint/container.h"
 #include "gptpipe/tokenizer.h"
 
 /* ---- files ----------------------------------------------------------------------------------------------- */
@@ -197,4 +198,28 @@ void fuzz_use_tokenizer(const gp_tokenizer *t)
     }
     char *json = gp_tokenizer_to_json(t);
     free(json);
+}
+
+void fuzz_use_container(gp_container *k)
+{
+    enum { CHUNK = 1000 };
+    float x[CHUNK], sum = 0;
+    char text[128];
+    for (int64_t i = 0; i < k->count; i++) {
+        const gp_stored *t = &k->tensors[i];
+        BUG_ON(gp_container_find(k, t->name) != i || t->ndim > GP_MAX_DIMS || t->elements < 0);
+        fuzz_begin();
+        if (gp_container_check(k, i, NULL))
+            fuzz_refused();
+        for (int64_t at = 0, n; t->is_float && at < t->elements; at += n) {
+            n = gp_min(CHUNK, t->elements - at);
+            if (gp_container_read(k, i, at, n, x))
+                break;
+            for (int64_t j = 0; j < n; j++)
+                sum += x[j];
+        }
+        fprintf(fuzz_nowhere(), "%s %g\n", gp_stored_format(t, text, sizeof text), (double)sum);
+        gp_container_forget(k, i);
+    }
+    gp_container_close(k);
 }

@@ -36,6 +36,11 @@ void fuzz_refused(void);
 struct gp_tokenizer;
 void fuzz_use_tokenizer(const struct gp_tokenizer *t);
 
+/* What a container promises: each tensor is found by its name, and all numbers of float tensors can be read or are
+ * refused with a reason. Closes it. */
+struct gp_container;
+void fuzz_use_container(struct gp_container *k);
+
 /* /dev/null, open to be printed into. */
 FILE *fuzz_nowhere(void);
 
