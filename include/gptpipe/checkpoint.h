@@ -42,6 +42,7 @@ typedef struct gp_checkpoint_options {
     const char *const *ignore; /* tensors that may be left over */
     int ignore_count;
     bool cut_padding; /* rows of the vocabulary that the tokenizer has no ids for are left out */
+    bool listing;     /* a file whose model is not supported is opened all the same, for gp_checkpoint_print alone */
 } gp_checkpoint_options;
 
 /* path: a safetensors file; a Hugging Face folder (config.json with model.safetensors, or with shards and
@@ -70,6 +71,9 @@ GP_API int gp_checkpoint_open_tokenizer(const gp_checkpoint *c, gp_tokenizer **t
 
 /* The tokenizer's fingerprint (tokenizer.h); false where there is none or its kind is unknown. */
 GP_API bool gp_checkpoint_fingerprint(const gp_checkpoint *c, uint8_t fingerprint[16]);
+
+/* Why its model is not supported, where it was opened with `listing`; NULL: it is. */
+GP_API const char *gp_checkpoint_problem(const gp_checkpoint *c);
 
 /* "safetensors", ...; "memory" for a model */
 GP_API const char *gp_checkpoint_format(const gp_checkpoint *c);
@@ -103,7 +107,7 @@ typedef void gp_verify_fn(void *self, const char *why);
  * `tell` is called for each damaged file. 0, or -1 if there is one. */
 GP_API int gp_checkpoint_verify(const gp_checkpoint *c, gp_verified *seen, gp_verify_fn *tell, void *self);
 
-/* Format, sizes, tokenizer and tensors, for people or as a JSON object; verified may be NULL. */
+/* Format, sizes, tokenizer, metadata and the files' tensors, for people or as a JSON object; verified may be NULL. */
 GP_API void gp_checkpoint_print(const gp_checkpoint *c, const gp_verified *verified, bool json, FILE *out);
 
 /* A checkpoint whose weights are m's, read when they are needed; m must outlive it. tokenizer: text of a
@@ -122,6 +126,7 @@ typedef enum gp_store { GP_STORES(GP_CHOICE_VALUE) } gp_store;
 typedef struct gp_checkpoint_output {
     const char *format; /* of gp_checkpoint_formats(true) */
     gp_store store;
+    bool progress;       /* a line on stderr of how far it is */
     int64_t shard_bytes; /* a folder's weights are split into files of at most so many bytes; 0: one file */
 } gp_checkpoint_output;
 
@@ -129,6 +134,16 @@ typedef struct gp_checkpoint_output {
  * folder that transformers' from_pretrained loads as it is. It gets its name only once it is complete. What the readers
  * of the format would compute otherwise than c's configuration says is refused by name. 0 or -1. */
 GP_API int gp_checkpoint_write(const gp_checkpoint *c, const char *path, const gp_checkpoint_output *output);
+
+/* Reads back what gp_checkpoint_write has written of c to `path`, and compares: each number has to be c's as `store`
+ * rounds it, the configuration has to give the same logits to the bit, and in fp32 so do the weights. text: what was
+ * compared, and how far rounding moves the logits of a fixed prompt. Logits are computed on the CPU, if such a model
+ * fits into memory. 0 or -1. */
+GP_API int gp_checkpoint_prove(const gp_checkpoint *c, const char *path, gp_store store, char text[256]);
+
+/* How a and b, of any formats, differ: configuration, tokenizer, tensors by Hugging Face's names; for people or as a
+ * JSON object. 0: not at all; 1: they differ; -1: a read failed. */
+GP_API int gp_checkpoint_diff(const gp_checkpoint *a, const gp_checkpoint *b, bool json, FILE *out);
 
 /* Whether `format` may be written under this name: a file whose suffix is another format's is refused. 0 or -1;
  * gp_checkpoint_write checks this too. */

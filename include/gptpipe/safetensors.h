@@ -67,6 +67,9 @@ GP_API void gp_safetensors_forget(const gp_safetensors *s, int64_t i);
 /* The string under `key` of __metadata__, its bytes in *length unless NULL; NULL where there is none. */
 GP_API const char *gp_safetensors_metadata(const gp_safetensors *s, const char *key, size_t *length);
 
+/* The i-th string of __metadata__, its key and its bytes; NULL past the last one. */
+GP_API const char *gp_safetensors_metadata_at(const gp_safetensors *s, int64_t i, const char **key, size_t *length);
+
 /* What messages call it: the path, or "stdin". */
 GP_API const char *gp_safetensors_path(const gp_safetensors *s);
 

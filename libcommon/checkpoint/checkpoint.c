@@ -24,6 +24,7 @@ void gp_checkpoint_close(gp_checkpoint *c)
     free(c->tokenizer_problem);
     free(c->tokenizer_warning);
     free(c->warning);
+    free(c->problem);
     free(c->path);
     free(c);
 }
@@ -69,6 +70,11 @@ bool gp_checkpoint_fingerprint(const gp_checkpoint *c, uint8_t fingerprint[16])
 const char *gp_checkpoint_format(const gp_checkpoint *c)
 {
     return c->format;
+}
+
+const char *gp_checkpoint_problem(const gp_checkpoint *c)
+{
+    return c->problem;
 }
 
 const char *gp_checkpoint_warning(const gp_checkpoint *c)

@@ -34,6 +34,7 @@ struct gp_checkpoint {
     bool has_fingerprint;
     uint8_t fingerprint[16];
     char *warning;
+    char *problem; /* why its model is not supported (gp_checkpoint_options: listing) */
 
     bool is_run;
 

@@ -38,13 +38,17 @@ typedef struct gp_container_ops {
      * the data is read: a broken deflate stream, a wrong CRC). Any range may be read, in any order. */
     int (*read)(void *self, int64_t i, int64_t first, int64_t count, float *data);
 
-    /* Compares all of tensor i with the checksum that the file has for it; 1: equal, 0: the file has none, -1: damaged.
+    /* Compares all of tensor i with the checksum that the file has for it. 1: equal; 0: the file has none; -1: damaged.
      * NULL: the format has no checksums. */
     int (*verify)(void *self, int64_t i);
     bool verifies_finite; /* and refuses NaN and infinity in float tensors in the same pass */
 
     /* The name under which the numbers of a tensor that shares its memory with another are stored; NULL: of none. */
     const char *(*alias)(void *self, const char *name);
+
+    /* The i-th text or number that the file carries besides tensors: its key, and its value as text, appended. false:
+     * there are no more. NULL: the format has none. */
+    bool (*metadata)(void *self, int64_t i, const char **key, gp_buf *value);
 
     /* The bytes of tensor i are not needed for now (gp_map_forget); NULL: nothing to do. */
     void (*forget)(void *self, int64_t i);

@@ -2,6 +2,7 @@
  * GGUF) are one file each, which fills in a gp_checkpoint, and one line here. */
 #include "checkpoint/checkpoint.h"
 #include "base/base.h"
+#include "cli/progress.h"
 #include "data/spool.h"
 
 #include <errno.h>
@@ -106,7 +107,10 @@ gp_checkpoint *gp_checkpoint_open_with(const char *path, const gp_checkpoint_opt
         c->path = gp_strdup(name);
         c->format = format->name;
         c->options = *options;
-        if (format->open(c, &in)) {
+        int rc = format->open(c, &in);
+        if (rc && options->listing && c->file_count) {
+            c->problem = gp_strdup(gp_error());
+        } else if (rc) {
             gp_checkpoint_close(c);
             c = NULL;
         }
@@ -145,6 +149,42 @@ int gp_checkpoint_check_name(const char *path, const char *format)
     return 0;
 }
 
+/* A checkpoint whose reading is counted. */
+typedef struct counted {
+    const gp_checkpoint *c;
+    gp_progress progress;
+    int64_t bytes;
+} counted;
+
+static int read_counted(void *self, const gp_param *row, int64_t first, int64_t lines, float *data)
+{
+    counted *n = self;
+    n->bytes += lines * row->dim[1] * (int64_t)sizeof *data;
+    gp_progress_set(&n->progress, n->bytes, NULL);
+    return n->c->read(n->c->self, row, first, lines, data);
+}
+
+static gp_dtype dtype_counted(const void *self, const gp_param *row, int piece)
+{
+    const counted *n = self;
+    return n->c->dtype(n->c->self, row, piece);
+}
+
+static int write_counted(const gp_file_format *format, const gp_checkpoint *c, const char *path,
+                         const gp_checkpoint_output *o)
+{
+    counted n = {.c = c};
+    gp_checkpoint copy = *c;
+    copy.self = &n;
+    copy.read = read_counted;
+    copy.dtype = dtype_counted;
+    gp_progress_begin(&n.progress, path, GP_PROGRESS_BYTES, 0, c->params.parameters * (int64_t)sizeof(float),
+                      !o->progress);
+    int rc = format->write(&copy, path, o);
+    gp_progress_end(&n.progress);
+    return rc;
+}
+
 int gp_checkpoint_write(const gp_checkpoint *c, const char *path, const gp_checkpoint_output *output)
 {
     static const gp_checkpoint_output plain = {.format = "safetensors"};
@@ -153,6 +193,6 @@ int gp_checkpoint_write(const gp_checkpoint *c, const char *path, const gp_check
         return -1;
     for (size_t i = 0; i < ARRAY_LEN(formats); i++)
         if (!strcmp(formats[i]->name, o->format) && formats[i]->write)
-            return formats[i]->write(c, path, o);
+            return write_counted(formats[i], c, path, o);
     return fail("checkpoints cannot be written as %s; known are: %s", o->format, gp_checkpoint_formats(true));
 }

@@ -388,6 +388,17 @@ const char *gp_safetensors_metadata(const gp_safetensors *s, const char *key, si
     return json_string_value(text);
 }
 
+const char *gp_safetensors_metadata_at(const gp_safetensors *s, int64_t i, const char **key, size_t *length)
+{
+    json_t *text;
+    json_object_foreach (s->metadata, *key, text)
+        if (!i--) {
+            *length = json_string_length(text);
+            return json_string_value(text);
+        }
+    return NULL;
+}
+
 const char *gp_safetensors_path(const gp_safetensors *s)
 {
     return s->path;

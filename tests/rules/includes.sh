@@ -4,7 +4,7 @@
 #     base <- cli, text, backend
 #     base, cli <- fetch <- data (sees text too) <- corpus
 #     base, backend <- model
-#     base <- run; data, run, text, backend, model <- checkpoint
+#     base <- run; cli, data, run, text, backend, model <- checkpoint
 #     text, data, model <- infer
 #     all of these, and dist <- train <- perf <- tools
 #
@@ -31,7 +31,7 @@ check() {
         sees["corpus"] = " base cli text fetch data corpus "
         sees["model"] = " base backend model "
         sees["run"] = " base run "
-        sees["checkpoint"] = " base text backend data model run checkpoint "
+        sees["checkpoint"] = " base cli text backend data model run checkpoint "
         sees["infer"] = " base cli text backend data model infer "
         sees["dist"] = " base backend dist "
         sees["train"] = " base cli text backend fetch data corpus model run checkpoint infer dist train "
@@ -149,7 +149,7 @@ data backend corpus model run checkpoint infer dist train perf
 corpus backend model run checkpoint infer dist train perf
 model cli text fetch data corpus run checkpoint infer dist train perf
 run cli text backend fetch data corpus model checkpoint infer dist train perf
-checkpoint cli fetch corpus infer dist train perf
+checkpoint fetch corpus infer dist train perf
 infer fetch corpus run checkpoint dist train perf
 dist cli text fetch data corpus model run checkpoint infer train perf
 train perf

@@ -22,6 +22,19 @@ static const char *alias(void *self, const char *name)
     return gp_safetensors_metadata(self, name, NULL);
 }
 
+/* Without our own, which are shown as what they say. */
+static bool metadata(void *self, int64_t i, const char **key, gp_buf *value)
+{
+    size_t length;
+    const char *text;
+    for (int64_t k = 0; (text = gp_safetensors_metadata_at(self, k, key, &length)); k++)
+        if (strncmp(*key, "gptpipe.", 8) && !i--) {
+            gp_buf_add(value, text, length);
+            return true;
+        }
+    return false;
+}
+
 static void forget(void *self, int64_t i)
 {
     gp_safetensors_forget(self, i);
@@ -39,6 +52,7 @@ static const gp_container_ops ops = {
     .verify = verify,
     .verifies_finite = true,
     .alias = alias,
+    .metadata = metadata,
     .forget = forget,
     .close = close_file,
 };

@@ -1,0 +1,28 @@
+/* compare.h: two checkpoints, number by number and by their logits. */
+#ifndef GP_CHECKPOINT_COMPARE_H
+#define GP_CHECKPOINT_COMPARE_H
+
+#include "checkpoint/checkpoint.h"
+
+/* Numbers of a row or of a piece of one. */
+typedef struct gp_number_difference {
+    int64_t numbers, differing; /* compared; of them not equal */
+    double largest;             /* absolute difference */
+    double magnitude;           /* largest |number| of the first */
+    int64_t unexplained;        /* of the differing, those that rounding as `store` does not explain */
+} gp_number_difference;
+
+/* Compares the rows that have the same role and layer in both; columns [first, first + columns) of the last dim. store:
+ * as which b's numbers may have been rounded. 0 or -1 (a read failed). */
+int gp_compare_columns(const gp_checkpoint *a, const gp_param *row, const gp_checkpoint *b, const gp_param *other,
+                       int64_t first, int64_t columns, gp_store store, gp_number_difference *d);
+
+/* Logits (T,V) that the model of `config` gives with c's weights for a fixed prompt of T = gp_compare_prompt(config)
+ * tokens; fresh. NULL: the weights could not be read. */
+int64_t gp_compare_prompt(const gp_config *config);
+float *gp_compare_logits(const gp_config *config, const gp_checkpoint *c, gp_backend *be);
+
+/* Bytes that gp_compare_logits takes at most, about; whether the machine has them. */
+bool gp_compare_fits(const gp_config *config);
+
+#endif

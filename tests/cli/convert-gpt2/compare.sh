@@ -1,0 +1,64 @@
+# convert-gpt2: what it writes is proven; two checkpoints compared; shards; padding; tensors allowed to be missing.
+. "$(dirname "$0")/../cli.sh"
+golden=$repo/tests/golden
+formats=$golden/formats
+
+has() {
+    checks=$((checks + 1))
+    case $out in *"$1"*) ;; *) problem "the output lacks: $1" ;; esac
+}
+
+# what was compared is said; a type that rounds says how far
+expect 0 convert-gpt2 "$golden/gpt2-tiny" -o a.safetensors
+says "read back: all numbers equal to the input's; logits differ by at most 0 of"
+expect 0 convert-gpt2 "$golden/gpt2-tiny" --dtype fp16 -o half.safetensors
+says "read back: all numbers are the input's in fp16; logits differ by at most"
+expect 0 convert-gpt2 --no-verify "$golden/gpt2-tiny" -o b.safetensors
+checks=$((checks + 1))
+case $err in *"read back"*) problem "--no-verify reads back: $err" ;; esac
+
+# shards: as transformers writes and reads them
+expect 0 convert-gpt2 "$formats/hf" --shard-size 0.02 -o shards/
+checks=$((checks + 1))
+[ "$(ls shards/model-*-of-*.safetensors | wc -l)" -gt 1 ] && [ -f shards/model.safetensors.index.json ] ||
+    problem "no shards: $(ls shards)"
+expect 0 convert-gpt2 --diff shards "$formats/hf"
+has "the same configuration, tokenizer and 28 tensors"
+expect 1 convert-gpt2 --diff "$formats/hf-sharded" shards # which has no tokenizer
+has "tokenizers: only shards has one"
+has "0 of 28 tensors differ"
+expect 1 convert-gpt2 "$formats/hf" --shard-size 0.02 -o one.safetensors
+says "shards are written into a folder: end the name in /"
+absent one.safetensors
+
+# what differs is named; names with and without prefixes are the same
+expect 0 convert-gpt2 --diff "$formats/hf-base" "$formats/hf-orig-mod"
+expect 1 convert-gpt2 --diff "$formats/hf" "$formats/hf-untied"
+has 'layer_norm_epsilon is 1e-5 and 0.001'
+has 'lm_head.weight'
+has 'transformer.h.1.mlp.c_fc.weight'
+expect 1 convert-gpt2 --diff half.safetensors a.safetensors
+has '28 of 28 tensors differ'
+expect 1 convert-gpt2 --diff --json half.safetensors a.safetensors
+has '"tensors": 28'
+expect 2 convert-gpt2 --diff a.safetensors
+says "--diff compares two checkpoints: name both"
+expect 1 convert-gpt2 --diff a.safetensors missing
+says "missing: No such file or directory"
+
+# 16-bit numbers that fp16 does not have
+expect 1 convert-gpt2 -q "$formats/hf" --dtype q8_0 -o q.safetensors
+says "safetensors files hold fp32, bf16 and fp16 numbers, not q8_0"
+
+# a model that is not supported: its tensors are listed, and it is not converted
+mkdir llama
+cp "$formats/hf/model.safetensors" llama/
+echo '{"model_type": "llama"}' > llama/config.json
+expect 0 convert-gpt2 --info llama
+has 'model       not supported: llama/config.json: model_type is "llama"; gpt2, bert and roberta are known'
+has '  transformer.h.0.attn.c_attn.weight                       F32 [16,48]'
+expect 0 convert-gpt2 --info --json llama
+has '"problem": "llama/config.json: model_type is'
+expect 1 convert-gpt2 llama -o x.safetensors
+absent x.safetensors
+finish
