@@ -44,28 +44,28 @@ int gp_container_add(gp_container *k, const char *name, size_t n, const gp_store
 }
 
 /* qsort_r is not in every libc: what is sorted are the names with their indices. */
-typedef struct named {
+typedef struct indexed_name {
     const char *name;
     int64_t index;
-} named;
+} indexed_name;
 
 static int by_name(const void *a, const void *b)
 {
-    return strcmp(((const named *)a)->name, ((const named *)b)->name);
+    return strcmp(((const indexed_name *)a)->name, ((const indexed_name *)b)->name);
 }
 
 int gp_container_index(gp_container *k)
 {
-    named *list = gp_calloc((size_t)k->count, sizeof *list);
+    indexed_name *list = gp_calloc((size_t)k->count, sizeof *list);
     int rc = 0;
     for (int64_t i = 0; i < k->count; i++)
-        list[i] = (named){k->tensors[i].name, i};
+        list[i] = (indexed_name){k->tensors[i].name, i};
     qsort(list, (size_t)k->count, sizeof *list, by_name);
     k->by_name = gp_realloc(k->by_name, (size_t)k->count, sizeof *k->by_name);
     for (int64_t i = 0; i < k->count; i++) {
         k->by_name[i] = list[i].index;
         if (i && !strcmp(list[i - 1].name, list[i].name))
-            rc = fail("%s: has two tensors named %s", k->path, list[i].name);
+            rc = fail("%s: has two tensors indexed_name %s", k->path, list[i].name);
     }
     free(list);
     return rc;

@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct info {
+typedef struct summary {
     const gp_checkpoint *c;
     const gp_tokenizer *t; /* NULL: none that can be used */
     const char *fingerprint;
     const gp_verified *v; /* NULL: nothing was verified */
-} info;
+} summary;
 
 static void print_metadata(const gp_container *k, FILE *out)
 {
@@ -36,7 +36,7 @@ static void print_tensors(const gp_container *k, FILE *out)
                 gp_stored_format(&k->tensors[i], shape, sizeof shape));
 }
 
-static void print_model(const info *f, FILE *out)
+static void print_model(const summary *f, FILE *out)
 {
     const gp_config *k = &f->c->config;
     fprintf(out, "model       %s, %lld layers, %lld heads, %lld channels, context %lld, vocabulary %lld\n",
@@ -50,7 +50,7 @@ static void print_model(const info *f, FILE *out)
         fprintf(out, "tokenizer   %s\n", f->c->tokenizer ? "of an unsupported type; copied unchanged" : "none");
 }
 
-static void print_text(const info *f, FILE *out)
+static void print_text(const summary *f, FILE *out)
 {
     fprintf(out, "format      %s\n", f->c->format);
     if (f->c->problem)
@@ -91,7 +91,7 @@ static void put_tensors(gp_buf *b, const gp_container *k)
     }
 }
 
-static void put_model(gp_buf *b, const info *f)
+static void put_model(gp_buf *b, const summary *f)
 {
     char *config = gp_config_to_json(&f->c->config);
     gp_json_put(b, MEMBER("parameters", gp_config_parameters(&f->c->config)), RAW("config", config));
@@ -106,7 +106,7 @@ static void put_model(gp_buf *b, const info *f)
     }
 }
 
-static void print_json(const info *f, FILE *out)
+static void print_json(const summary *f, FILE *out)
 {
     gp_buf b = {0};
     gp_json_open(&b, NULL, '{');
@@ -137,7 +137,7 @@ void gp_checkpoint_print(const gp_checkpoint *c, const gp_verified *v, bool json
     char fingerprint[33] = "";
     gp_tokenizer *t =
         c->tokenizer ? gp_tokenizer_from_json(c->tokenizer, c->tokenizer_length, "the checkpoint's tokenizer") : NULL;
-    info f = {c, t, fingerprint, v};
+    summary f = {c, t, fingerprint, v};
     if (c->has_fingerprint)
         gp_hex(fingerprint, c->fingerprint, sizeof c->fingerprint);
     (json ? print_json : print_text)(&f, out);
