@@ -65,7 +65,7 @@ int gp_container_index(gp_container *k)
     for (int64_t i = 0; i < k->count; i++) {
         k->by_name[i] = list[i].index;
         if (i && !strcmp(list[i - 1].name, list[i].name))
-            rc = fail("%s: has two tensors indexed_name %s", k->path, list[i].name);
+            rc = fail("%s: has two tensors named %s", k->path, list[i].name);
     }
     free(list);
     return rc;
