@@ -1,5 +1,6 @@
 /* folder_tokenizer.c: the tokenizer of a checkpoint: a folder's, or that which the weights' file carries. */
 #include "checkpoint/folder.h"
+#include "base/file.h"
 #include "gptpipe/tokenizer.h"
 
 #include <stdlib.h>
@@ -28,6 +29,19 @@ static int has_both(const char *folder, const char *a, const char *b)
 {
     int there = gp_folder_has(folder, a);
     return there > 0 ? gp_folder_has(folder, b) : there;
+}
+
+static int has_tiktoken(const char *folder)
+{
+    char **names;
+    int64_t count;
+    int found = gp_folder_list(folder, &names, &count);
+    for (int64_t i = 0; !found && i < count; i++) {
+        size_t n = strlen(names[i]);
+        found = n > 9 && !strcmp(names[i] + n - 9, ".tiktoken");
+    }
+    gp_folder_list_free(names, count);
+    return found;
 }
 
 /* Whether two texts are of the same tokenizer. */
@@ -69,5 +83,7 @@ int gp_folder_tokenizer(gp_checkpoint *c, const char *text, size_t length, const
     int pair = has_both(folder, "vocab.json", "merges.txt");
     if (!pair)
         pair = has_both(folder, "encoder.json", "vocab.bpe");
+    if (!pair)
+        pair = has_tiktoken(folder);
     return pair > 0 ? build_tokenizer(c, folder) : pair;
 }

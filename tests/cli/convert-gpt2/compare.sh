@@ -61,4 +61,20 @@ expect 0 convert-gpt2 --info --json llama
 has '"problem": "llama/config.json: model_type is'
 expect 1 convert-gpt2 llama -o x.safetensors
 absent x.safetensors
+
+# a folder's tokenizer may be a .tiktoken: here of the 256 bytes, to which <|endoftext|> is added
+mkdir tik
+cp "$formats/hf/model.safetensors" "$formats/hf/config.json" tik/
+for i in $(seq 0 255); do
+    printf '%s %d\n' "$(printf "\\x$(printf %x "$i")" | base64)" "$i"
+done > tik/bytes.tiktoken
+expect 0 convert-gpt2 --info tik
+has 'tokenizer   bpe, 257 ids'
+warns convert-gpt2 -q tik -o cut.safetensors # the model has 272 rows
+says "its vocabulary of 272 is padded from 257: rows 257 to 271 are left out (--keep-padding keeps them)"
+expect 0 convert-gpt2 --info cut.safetensors
+has 'vocabulary 257'
+expect 0 convert-gpt2 -q --keep-padding tik -o kept.safetensors
+expect 0 convert-gpt2 --info kept.safetensors
+has 'vocabulary 272'
 finish
