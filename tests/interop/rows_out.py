@@ -38,7 +38,7 @@ def out_hf_keep_padding(folder):
 
 @row()
 def out_hf_sharded(folder):
-    to = convert(source("wide"), f"{folder}/hf/", None, "--shard-size", "2MB")
+    to = convert(source("wide"), f"{folder}/hf/", None, "--shard-size", 2)
     if not (to / "model.safetensors.index.json").exists():
         raise Failed("no index")
     return theirs.agrees(load(to), "wide", folder=to)
@@ -85,7 +85,7 @@ def out_pytorch_dtype(folder, dtype):
 
 @row()
 def out_pytorch_sharded(folder):
-    to = convert(source("wide"), f"{folder}/pt/", "pytorch", "--shard-size", "2MB")
+    to = convert(source("wide"), f"{folder}/pt/", "pytorch", "--shard-size", 2)
     if not (to / "pytorch_model.bin.index.json").exists():
         raise Failed("no index")
     return theirs.agrees(load(to, use_safetensors=False), "wide", folder=to)
