@@ -22,7 +22,7 @@ static const char *const stores[] = {GP_STORES(GP_CHOICE_NAME)};
 /* clang-format off */
 static const gp_option options[] = {
     {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|DIR/|-", "output; a name that ends in / becomes a folder for transformers' from_pretrained", .default_text = "stdout where that is no terminal", .nonempty = true},
-    {"to", 0, GP_OPT_STRING, offsetof(args, to), "FORMAT", "output format: safetensors"},
+    {"to", 0, GP_OPT_STRING, offsetof(args, to), "FORMAT", "output format", .default_text = "by the suffix of the output's name, else safetensors", .nonempty = true},
     {"dtype", 0, GP_OPT_CHOICE, offsetof(args, dtype), "WHICH", "type of the numbers in the output, rounded to nearest even", .choices = GP_CHOICES(GP_STORES)},
     {"shard-size", 0, GP_OPT_FLOAT, offsetof(args, shard_mb), "MB", "split the weights in a folder into files of at most this many megabytes (10^6 bytes)", .default_text = "one file", .min = 0.001, .max = 1e9},
     {"verify", 0, GP_OPT_FLAG, offsetof(args, verify), NULL, "read the output back and compare every number, and the logits of a fixed prompt, with the input's; with --info: read every tensor, of a run those of all its checkpoints and its state, and compare the CRCs in the files", .unlogged = true},
@@ -130,13 +130,12 @@ static int convert(const args *a, const gp_checkpoint *c)
                               .shard_bytes = a->shard_mb > 0 ? (int64_t)(a->shard_mb * 1e6) : 0};
     if (gp_checkpoint_write(c, out, &o))
         return -1;
-    bool proves = a->verify && !stream;
-    if (proves && gp_checkpoint_prove(c, out, a->dtype, proof))
+    if (a->verify && gp_checkpoint_prove(c, out, a->dtype, proof))
         return -1;
     if (!a->quiet)
         fprintf(stderr, "convert-gpt2: %lld parameters as %s %s in %s%s%s\n",
                 (long long)gp_config_parameters(gp_checkpoint_config(c)), a->to, stores[a->dtype],
-                stream ? "stdout" : out, proves ? "; " : "", proves ? proof : "");
+                stream ? "stdout" : out, a->verify ? "; " : "", a->verify ? proof : "");
     return 0;
 }
 
@@ -150,7 +149,7 @@ static bool can_write(const char *format)
 }
 
 /* 0, or the exit status of a wrong command line. */
-static int check(const args *a)
+static int check(args *a)
 {
     if (a->diff && a->operands.count != 2)
         return gp_tool_usage(&tool, "--diff compares two checkpoints: name both");
@@ -158,10 +157,14 @@ static int check(const args *a)
         return gp_tool_usage(&tool, "%d inputs are given, one can be converted", a->operands.count);
     if (!a->operands.count && isatty(STDIN_FILENO))
         return gp_tool_usage(&tool, "no checkpoint: name one, or pipe one in");
-    if (!can_write(a->to))
-        return gp_tool_usage(&tool, "--to %s: expected one of %s", a->to, gp_checkpoint_formats(true));
     if (a->info || a->diff)
         return 0;
+    if (!a->to)
+        a->to = gp_checkpoint_format_of_name(a->out ? a->out : "-");
+    if (!a->to)
+        return gp_tool_usage(&tool, "%s", gp_error());
+    if (!can_write(a->to))
+        return gp_tool_usage(&tool, "--to %s: expected one of %s", a->to, gp_checkpoint_formats(true));
     if (gp_output_is_terminal(a->out))
         return gp_tool_usage(&tool, "a checkpoint cannot be written to a terminal: name a file with --out");
     if (a->out && gp_checkpoint_check_name(a->out, a->to))
@@ -171,7 +174,7 @@ static int check(const args *a)
 
 int main(int argc, char **argv)
 {
-    args a = {.to = "safetensors", .verify = true, .heads = -1};
+    args a = {.verify = true, .heads = -1};
     int rc = gp_tool_start(&tool, &a, argc, argv);
     if (rc != GP_OPTIONS_RUN)
         return rc;

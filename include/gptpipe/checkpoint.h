@@ -138,7 +138,7 @@ GP_API int gp_checkpoint_write(const gp_checkpoint *c, const char *path, const g
 /* Reads back what gp_checkpoint_write has written of c to `path`, and compares: each number has to be c's as `store`
  * rounds it, the configuration has to give the same logits to the bit, and in fp32 so do the weights. text: what was
  * compared, and how far rounding moves the logits of a fixed prompt. Logits are computed on the CPU, if such a model
- * fits into memory. 0 or -1. */
+ * fits into memory. A stream cannot be read back, and text says so. 0 or -1. */
 GP_API int gp_checkpoint_prove(const gp_checkpoint *c, const char *path, gp_store store, char text[256]);
 
 /* How a and b, of any formats, differ: configuration, tokenizer, tensors by Hugging Face's names; for people or as a
@@ -148,6 +148,10 @@ GP_API int gp_checkpoint_diff(const gp_checkpoint *a, const gp_checkpoint *b, bo
 /* Whether `format` may be written under this name: a file whose suffix is another format's is refused. 0 or -1;
  * gp_checkpoint_write checks this too. */
 GP_API int gp_checkpoint_check_name(const char *path, const char *format);
+
+/* The format that a name without --to stands for: the one whose files have its suffix, else safetensors. NULL, with a
+ * message, where two formats share the suffix. */
+GP_API const char *gp_checkpoint_format_of_name(const char *path);
 
 /* Names of the formats that can be read (or written), "a|b|c". */
 GP_API const char *gp_checkpoint_formats(bool written);

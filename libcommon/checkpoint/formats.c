@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -118,35 +117,6 @@ gp_checkpoint *gp_checkpoint_open_with(const char *path, const gp_checkpoint_opt
     if (in.fd > STDIN_FILENO)
         close(in.fd);
     return c;
-}
-
-/* Suffixes of files that others write and expect to be what they say. A format that is written here leaves this
- * table. */
-static const struct {
-    const char *suffix, *format;
-} foreign[] = {
-    {".gguf", "GGUF"},         {".ggml", "GGML"},     {".bin", "PyTorch or llm.c"},
-    {".pt", "PyTorch"},        {".pth", "PyTorch"},   {".ckpt", "PyTorch or TensorFlow"},
-    {".pkl", "pickle"},        {".pickle", "pickle"}, {".onnx", "ONNX"},
-    {".h5", "Keras"},          {".hdf5", "HDF5"},     {".keras", "Keras"},
-    {".tflite", "TensorFlow"}, {".pb", "TensorFlow"}, {".msgpack", "Flax"},
-    {".npz", "NumPy"},         {".npy", "NumPy"},     {".mlmodel", "Core ML"},
-    {".mlpackage", "Core ML"}, {".nemo", "NeMo"},
-};
-
-int gp_checkpoint_check_name(const char *path, const char *format)
-{
-    struct stat st;
-    size_t n = strlen(path);
-    if (!stat(path, &st) && !S_ISREG(st.st_mode)) /* a folder, whose files have names of their own, or a device */
-        return 0;
-    for (size_t i = 0; i < ARRAY_LEN(foreign); i++) {
-        size_t length = strlen(foreign[i].suffix);
-        if (n > length && !strcasecmp(path + n - length, foreign[i].suffix))
-            return fail("%s: %s is a suffix of %s, and the result is %s; known are: %s", path, path + n - length,
-                        foreign[i].format, format, gp_checkpoint_formats(true));
-    }
-    return 0;
 }
 
 /* A checkpoint whose reading is counted. */

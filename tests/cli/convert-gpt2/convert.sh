@@ -117,14 +117,21 @@ checks=$((checks + 1))
 grep -qx 'convert-gpt2: stdout: cannot be written: Broken pipe' err || problem "closed pipe: $(cat err)"
 
 # a name that promises another format than is written
-for name in new.gguf new.bin new.pt new.PTH a.b.onnx model.ckpt; do
+for name in new.npz a.b.onnx new.H5 new.safetensors.pb; do
     expect 2 convert-gpt2 gpt2 -o $name
     says "convert-gpt2: $name: .${name##*.} is a suffix of "
-    says ", and the result is safetensors; known are: safetensors (see convert-gpt2 --help)"
+    says ", and the output is safetensors; supported: "
     absent $name
 done
-expect 2 convert-gpt2 nowhere -o new.gguf # before anything is opened
-says "is a suffix of GGUF"
+for name in new.gguf new.bin new.pt new.PTH model.ckpt; do
+    expect 2 convert-gpt2 nowhere --to safetensors -o $name # before anything is opened
+    says "is a suffix of "
+    absent $name
+done
+for name in new.bin new.PT model.ckpt; do
+    expect 2 convert-gpt2 nowhere -o $name
+    says "may be of several formats: choose "
+done
 expect 0 convert-gpt2 gpt2 --quiet -o new.gguf/ # a folder's files have names of their own
 [ -s new.gguf/model.safetensors ] || problem "no weights in new.gguf/"
 rm -r new.gguf
