@@ -65,6 +65,7 @@ typedef struct gp_file_format {
     int (*recognise)(const gp_checkpoint_input *in); /* a look at the head, or at what is in the folder: 1, 0 or -1 */
     int (*open)(gp_checkpoint *c, const gp_checkpoint_input *in);
     int (*write)(const gp_checkpoint *c, const char *path, const gp_checkpoint_output *o); /* NULL: is only read */
+    bool carries;                                                                          /* writes c->carried too */
 } gp_file_format;
 
 extern const gp_file_format gp_run_format, gp_hf_format;

@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Whether y is x, or what x becomes when it is stored. A format may keep norms and biases exact. magnitude: the largest
  * of the numbers that share a scale with x, or more. */
@@ -74,6 +75,29 @@ int gp_compare_columns(const gp_checkpoint *a, const gp_param *row, const gp_che
     free(x);
     free(y);
     return rc;
+}
+
+const gp_carried *gp_find_carried(const gp_checkpoint *c, const gp_carried *t)
+{
+    for (int i = 0; i < c->carried_count; i++)
+        if (!strcmp(c->carried[i].name, t->name) &&
+            c->carried[i].file->tensors[c->carried[i].index].elements == t->file->tensors[t->index].elements)
+            return &c->carried[i];
+    return NULL;
+}
+
+int gp_compare_carried(const gp_carried *a, const gp_carried *b, gp_store store, gp_number_difference *d)
+{
+    int64_t count = a->file->tensors[a->index].elements;
+    float *x = gp_malloc((size_t)count * sizeof *x), *y = gp_malloc((size_t)count * sizeof *y);
+    int rc = gp_container_read(a->file, a->index, 0, count, x) || gp_container_read(b->file, b->index, 0, count, y);
+    for (int64_t i = 0; !rc && i < count; i++)
+        d->magnitude = fmax(d->magnitude, fabs((double)x[i]));
+    if (!rc)
+        compare(x, y, count, store, d);
+    free(x);
+    free(y);
+    return rc ? -1 : 0;
 }
 
 /* ---- logits ---------------------------------------------------------------------------------------------- */

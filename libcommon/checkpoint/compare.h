@@ -17,6 +17,10 @@ typedef struct gp_number_difference {
 int gp_compare_columns(const gp_checkpoint *a, const gp_param *row, const gp_checkpoint *b, const gp_param *other,
                        int64_t first, int64_t columns, gp_store store, gp_number_difference *d);
 
+/* The tensor that c carries under t's name and with as many elements; NULL: none. The two, compared likewise. */
+const gp_carried *gp_find_carried(const gp_checkpoint *c, const gp_carried *t);
+int gp_compare_carried(const gp_carried *a, const gp_carried *b, gp_store store, gp_number_difference *d);
+
 /* Logits (T,V) that the model of `config` gives with c's weights for a fixed prompt of T = gp_compare_prompt(config)
  * tokens; fresh. NULL: the weights could not be read. */
 int64_t gp_compare_prompt(const gp_config *config);

@@ -26,7 +26,7 @@ static void only_in(report *r, int side, const char *name)
         gp_buf_printf(r->out, "only in %s: %s\n", gp_printable(side ? r->b->path : r->a->path), name);
 }
 
-/* Names of rows that the other does not have. */
+/* Names of tensors that the other does not have. */
 static void list_only(report *r, int side)
 {
     const gp_checkpoint *c = side ? r->b : r->a, *other = side ? r->a : r->b;
@@ -39,6 +39,9 @@ static void list_only(report *r, int side)
         for (int k = 0; k < pieces; k++)
             only_in(r, side, piece[k].name);
     }
+    for (int i = 0; i < c->carried_count; i++)
+        if (!gp_find_carried(other, &c->carried[i]))
+            only_in(r, side, c->carried[i].name);
 }
 
 static void add_difference(report *r, const char *name, const gp_number_difference *d)
@@ -93,6 +96,15 @@ static int compare_row(report *r, const gp_param *row, const gp_param *other)
 
 static int compare_tensors(report *r)
 {
+    for (int i = 0; i < r->a->carried_count; i++) {
+        gp_number_difference d = {0};
+        const gp_carried *t = &r->a->carried[i], *other = gp_find_carried(r->b, t);
+        if (other && gp_compare_carried(t, other, GP_STORE_F32, &d))
+            return -1;
+        r->tensors += other != NULL;
+        if (d.differing)
+            add_difference(r, t->name, &d);
+    }
     for (int i = 0; i < r->a->params.count; i++) {
         const gp_param *row = &r->a->params.rows[i], *other = gp_params_row(&r->b->params, row->role, row->index);
         if (other && compare_row(r, row, other))

@@ -144,6 +144,9 @@ static int write_counted(const gp_file_format *format, const gp_checkpoint *c, c
                          const gp_checkpoint_output *o)
 {
     counted n = {.c = c};
+    if (c->carried_count && !format->carries)
+        return fail("%s: tensor %s has no place in the format %s; --ignore leaves it out", c->path, c->carried[0].name,
+                    format->name);
     gp_checkpoint copy = *c;
     copy.self = &n;
     copy.read = read_counted;

@@ -229,6 +229,8 @@ static int check_extra(const gp_weights *f, gp_file_tensor *t, gp_checkpoint *c)
         if (other != t && !same_numbers(t, other))
             gp_checkpoint_warning_add(
                 c, gp_format("%s: tensor %s differs from %s, which is used", t->file->path, t->name, other->name));
+        if (e->carried && named(c->options.ignore, c->options.ignore_count, t->name))
+            break;
         if (e->carried)
             carry(c, t, gp_format("%s%s", *e->name == '@' ? f->naming->prefix : "", name));
         return 0;

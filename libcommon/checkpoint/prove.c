@@ -49,9 +49,23 @@ static int check_row(const proof *p, const gp_param *row, double *largest)
     return 0;
 }
 
+static int check_carried(const proof *p, const gp_carried *t)
+{
+    gp_number_difference d = {0};
+    const gp_carried *other = gp_find_carried(p->b, t);
+    if (other && gp_compare_carried(t, other, p->store, &d))
+        return -1;
+    if (!other || d.unexplained)
+        return fail("%s: tensor %s is %s when it is read back", p->b->path, t->name, other ? "another" : "missing");
+    return 0;
+}
+
 static int check_numbers(const proof *p, double *largest)
 {
     const gp_params *ours = &p->a->params, *theirs = &p->b->params;
+    for (int i = 0; i < p->a->carried_count; i++)
+        if (check_carried(p, &p->a->carried[i]))
+            return -1;
     for (int i = 0; i < ours->count; i++)
         if (check_row(p, &ours->rows[i], largest))
             return -1;

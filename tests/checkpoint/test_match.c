@@ -170,6 +170,12 @@ static void a_tensor_too_many_is_refused_unless_it_is_named(void **state)
     edit e = {.golden = "gpt2-tiny", .extra = "transformer.h.1.adapter"};
     refused(&e, &none, "tensor transformer.h.1.adapter is F32 [3,5], expected no such tensor");
     gp_checkpoint_close(opened(&e, &named, "tensor transformer.h.1.adapter is ignored"));
+    const char *const scores[] = {"score.*"};
+    edit head = {.golden = "gpt2-tiny", .extra = "score.weight"};
+    named.ignore = scores; /* what would be carried too */
+    gp_checkpoint *c = opened(&head, &named, "tensor score.weight is ignored");
+    assert_int_equal(c->carried_count, 0);
+    gp_checkpoint_close(c);
 }
 
 static void heads_that_are_not_computed_are_carried(void **state)
@@ -187,7 +193,13 @@ static void heads_that_are_not_computed_are_carried(void **state)
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         edit e = {.golden = cases[i].golden, .extra = cases[i].name};
         gp_checkpoint *c = opened(&e, &none, NULL);
+        char line[256];
         assert_int_equal(gp_checkpoint_write(c, out_path, NULL), 0);
+        assert_int_equal(gp_checkpoint_prove(c, out_path, GP_STORE_F32, line), 0);
+        char *bare = gp_format("%s/golden/%s/model.safetensors", TEST_DIR, cases[i].golden);
+        assert_int_equal(gp_checkpoint_prove(c, bare, GP_STORE_F32, line), -1);
+        assert_non_null(strstr(gp_error(), "is missing when it is read back"));
+        free(bare);
         gp_checkpoint_close(c);
         gp_tensor t;
         gp_safetensors *s = gp_safetensors_open(out_path);

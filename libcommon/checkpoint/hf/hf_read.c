@@ -72,4 +72,5 @@ const gp_file_format gp_hf_format = {
     .recognise = recognise,
     .open = gp_hf_open,
     .write = gp_hf_write,
+    .carries = true,
 };
