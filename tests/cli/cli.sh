@@ -3,6 +3,7 @@
 #                            (bash -c) the last command that fails counts. What succeeds with --quiet says nothing
 #   warns COMMAND...         the same with 0, of one that says something whatever --quiet asks for
 #   says TEXT                fails unless the last stderr holds TEXT and has one line
+#   has TEXT                 fails unless the last stdout holds TEXT
 #   absent PATH              fails if it exists
 #   same FILE FILE           fails unless they are the same, and not empty
 set -uo pipefail
@@ -48,6 +49,14 @@ says() {
     *) problem "stderr lacks \"$1\": $err" ;;
     esac
     [ "$(printf '%s\n' "$err" | wc -l)" = 1 ] || problem "more than one line: $err"
+}
+
+has() {
+    checks=$((checks + 1))
+    case $out in
+    *"$1"*) ;;
+    *) problem "stdout lacks \"$1\": $out" ;;
+    esac
 }
 
 absent() {

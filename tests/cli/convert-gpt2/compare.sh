@@ -3,11 +3,6 @@
 golden=$repo/tests/golden
 formats=$golden/formats
 
-has() {
-    checks=$((checks + 1))
-    case $out in *"$1"*) ;; *) problem "the output lacks: $1" ;; esac
-}
-
 # what was compared is said; a type that rounds says how far
 expect 0 convert-gpt2 "$golden/gpt2-tiny" -o a.safetensors
 says "read back: all numbers equal to the input's; logits differ by at most 0 of"

@@ -65,10 +65,6 @@ for what in moment window step; do
 done
 
 # --verify reads all of a run, and of a checkpoint what is not needed to load it
-has() {
-    checks=$((checks + 1))
-    printf '%s\n' "$out" | grep -qF "$1" || problem "stdout lacks \"$1\": $out"
-}
 expect 0 convert-gpt2 --info --verify run
 has 'verified    4 files, 100 tensors, 100 of them by their CRC-32C' # 2 checkpoints of 16 weights, 16 x 2 moments, 2 windows
 for file in ckpt-00000001/model ckpt-00000001/state ckpt-00000002/state; do

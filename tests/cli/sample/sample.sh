@@ -11,13 +11,6 @@ is() { # TEXT: the last stdout is this
     checks=$((checks + 1))
     [ "$out" = "$1" ] || problem "printed: $out, expected: $1"
 }
-has() {
-    checks=$((checks + 1))
-    case $out in
-    *"$1"*) ;;
-    *) problem "printed: $out, which lacks $1" ;;
-    esac
-}
 
 # the same prompt by every way
 expect 0 "${s[@]}" --prompt Once --max-tokens 30
