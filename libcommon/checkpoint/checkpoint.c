@@ -168,6 +168,17 @@ void gp_checkpoint_set_tokenizer(gp_checkpoint *c, char *text, size_t length, co
     gp_tokenizer_close(t);
 }
 
+void gp_checkpoint_drop_tokenizer(gp_checkpoint *c)
+{
+    free(c->tokenizer);
+    free(c->tokenizer_problem);
+    free(c->tokenizer_warning);
+    c->tokenizer = c->tokenizer_problem = c->tokenizer_warning = NULL;
+    c->tokenizer_length = 0;
+    c->tokenizer_ids = 0;
+    c->has_fingerprint = false;
+}
+
 static int check_same_rows(const gp_checkpoint *c, const gp_params *p)
 {
     bool same = p->count == c->params.count;

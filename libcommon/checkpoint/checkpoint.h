@@ -68,7 +68,7 @@ typedef struct gp_file_format {
     bool carries;                                                                          /* writes c->carried too */
 } gp_file_format;
 
-extern const gp_file_format gp_run_format, gp_hf_format;
+extern const gp_file_format gp_run_format, gp_hf_format, gp_llmc_format, gp_tensorflow_format;
 
 /* formats.c: the whole input as a mapping: a regular file as it is, a pipe copied to an unlinked temporary file. */
 int gp_checkpoint_input_map(const gp_checkpoint_input *in, const char *name, gp_map *map);
@@ -81,6 +81,9 @@ bool gp_run_weights_open(const char *folder);
 void gp_checkpoint_add_tokenizer_warning(gp_checkpoint *c, char *text); /* malloc, taken over */
 void gp_checkpoint_warning_tokenizer(gp_checkpoint *c, const gp_tokenizer *t);
 void gp_checkpoint_set_tokenizer(gp_checkpoint *c, char *text, size_t length, const char *folder);
+
+/* Takes it out again, with what was said of it. */
+void gp_checkpoint_drop_tokenizer(gp_checkpoint *c);
 
 /* Adds to what a person should be told; takes over text (malloc). */
 void gp_checkpoint_warning_add(gp_checkpoint *c, char *text);

@@ -2,6 +2,7 @@
  * GGUF) are one file each, which fills in a gp_checkpoint, and one line here. */
 #include "checkpoint/checkpoint.h"
 #include "base/base.h"
+#include "checkpoint/tensorflow/tensorflow.h"
 #include "cli/progress.h"
 #include "data/spool.h"
 
@@ -15,6 +16,8 @@
 static const gp_file_format *const formats[] = {
     &gp_run_format,
     &gp_hf_format,
+    &gp_llmc_format,
+    &gp_tensorflow_format,
 };
 
 const char *gp_checkpoint_formats(bool written)
@@ -99,6 +102,8 @@ gp_checkpoint *gp_checkpoint_open_with(const char *path, const gp_checkpoint_opt
 {
     gp_checkpoint_input in;
     gp_checkpoint *c = NULL;
+    char *index = gp_tensorflow_prefix(path);
+    path = index ? index : path;
     const char *name = strcmp(path, "-") ? path : "stdin";
     const gp_file_format *format = look_at(&in, path) ? NULL : recognise(&in, name);
     if (format) {
@@ -116,6 +121,7 @@ gp_checkpoint *gp_checkpoint_open_with(const char *path, const gp_checkpoint_opt
     }
     if (in.fd > STDIN_FILENO)
         close(in.fd);
+    free(index);
     return c;
 }
 

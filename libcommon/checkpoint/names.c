@@ -128,6 +128,77 @@ const gp_naming *gp_hf_naming(const gp_config *c)
     return families[c->family];
 }
 
+/* ---- llm.c: tensors of all layers at once, each with its layers' slices (llmc/llmc.h) ---------------------- */
+
+static const gp_role llmc_order[] = {
+    GP_WTE,    GP_WPE,    GP_NORM1_GAMMA,      GP_NORM1_BETA,      GP_QKV_W, GP_QKV_B,
+    GP_PROJ_W, GP_PROJ_B, GP_NORM2_GAMMA,      GP_NORM2_BETA,      GP_FC_W,  GP_FC_B,
+    GP_OUT_W,  GP_OUT_B,  GP_FINAL_NORM_GAMMA, GP_FINAL_NORM_BETA, GP_ROLES,
+};
+
+static const gp_naming llmc = {
+    .prefix = "",
+    .linear_out_in = true,
+    .order = llmc_order,
+    .name =
+        {
+            [GP_WTE] = "wte",
+            [GP_WPE] = "wpe",
+            [GP_NORM1_GAMMA] = "h.#.ln1w",
+            [GP_NORM1_BETA] = "h.#.ln1b",
+            [GP_QKV_W] = "h.#.qkvw",
+            [GP_QKV_B] = "h.#.qkvb",
+            [GP_PROJ_W] = "h.#.attprojw",
+            [GP_PROJ_B] = "h.#.attprojb",
+            [GP_NORM2_GAMMA] = "h.#.ln2w",
+            [GP_NORM2_BETA] = "h.#.ln2b",
+            [GP_FC_W] = "h.#.fcw",
+            [GP_FC_B] = "h.#.fcb",
+            [GP_OUT_W] = "h.#.fcprojw",
+            [GP_OUT_B] = "h.#.fcprojb",
+            [GP_FINAL_NORM_GAMMA] = "lnfw",
+            [GP_FINAL_NORM_BETA] = "lnfb",
+        },
+};
+
+const gp_naming *gp_llmc_naming(void)
+{
+    return &llmc;
+}
+
+/* ---- OpenAI's TensorFlow code: src/model.py ---------------------------------------------------------------- */
+
+static const gp_naming tensorflow = {
+    .prefix = "model/",
+    .leading_one = true,
+    .name =
+        {
+            [GP_WTE] = "@wte",
+            [GP_WPE] = "@wpe",
+            [GP_NORM1_GAMMA] = "@h#/ln_1/g",
+            [GP_NORM1_BETA] = "@h#/ln_1/b",
+            [GP_QKV_W] = "@h#/attn/c_attn/w",
+            [GP_QKV_B] = "@h#/attn/c_attn/b",
+            [GP_PROJ_W] = "@h#/attn/c_proj/w",
+            [GP_PROJ_B] = "@h#/attn/c_proj/b",
+            [GP_NORM2_GAMMA] = "@h#/ln_2/g",
+            [GP_NORM2_BETA] = "@h#/ln_2/b",
+            [GP_FC_W] = "@h#/mlp/c_fc/w",
+            [GP_FC_B] = "@h#/mlp/c_fc/b",
+            [GP_OUT_W] = "@h#/mlp/c_proj/w",
+            [GP_OUT_B] = "@h#/mlp/c_proj/b",
+            [GP_FINAL_NORM_GAMMA] = "@ln_f/g",
+            [GP_FINAL_NORM_BETA] = "@ln_f/b",
+        },
+};
+
+const gp_naming *gp_tensorflow_naming(void)
+{
+    return &tensorflow;
+}
+
+/* ---- patterns ---------------------------------------------------------------------------------------------- */
+
 const gp_extra_tensor *gp_naming_extras(const gp_naming *n)
 {
     static const gp_extra_tensor none[] = {{0}};

@@ -40,6 +40,10 @@ typedef struct gp_naming {
 /* Hugging Face's, which our own files have too. */
 const gp_naming *gp_hf_naming(const gp_config *c);
 
+/* llm.c's, and those of OpenAI's TensorFlow code. */
+const gp_naming *gp_llmc_naming(void);
+const gp_naming *gp_tensorflow_naming(void);
+
 /* Tensors beside those of the table, up to one without a name. */
 const gp_extra_tensor *gp_naming_extras(const gp_naming *n);
 

@@ -290,7 +290,7 @@ static void test_unknown_output_format_lists_the_known(void **state)
     (void)state;
     gp_checkpoint *c = gp_checkpoint_open(goldens[0]);
     assert_int_equal(gp_checkpoint_write(c, in("x"), &(gp_checkpoint_output){.format = "onnx"}), -1);
-    assert_string_equal(gp_error(), "checkpoints cannot be written as onnx; known are: safetensors");
+    assert_ptr_equal(strstr(gp_error(), "checkpoints cannot be written as onnx; known are: safetensors|"), gp_error());
     gp_checkpoint_close(c);
 }
 

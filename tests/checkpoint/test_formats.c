@@ -204,11 +204,31 @@ static void test_transformers_bert(void **state)
     gp_checkpoint_close(c);
 }
 
+/* GPT-2's own tokenizer alone is taken for an llm.c model, and these have another vocabulary. */
+static void test_llmc(void **state)
+{
+    (void)state;
+    static const fixture files[] = {
+        {"llmc/gpt2.bin", .no_tokenizer = true},
+        {"llmc/gpt2_bf16.bin", .numbers = IN_BF16, .tolerance = 1e-2, .no_tokenizer = true},
+    };
+    check_fixtures(files, ARRAY_LEN(files));
+}
+
+static void test_tensorflow(void **state)
+{
+    (void)state;
+    static const fixture files[] = {{"tensorflow"}, {"tensorflow/model.ckpt.index"}, {"tensorflow/model.ckpt"}};
+    check_fixtures(files, ARRAY_LEN(files));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_transformers),
         cmocka_unit_test(test_transformers_bert),
+        cmocka_unit_test(test_llmc),
+        cmocka_unit_test(test_tensorflow),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

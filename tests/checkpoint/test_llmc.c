@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "checkpoint/llmc/llmc.h"
+#include "gptpipe/checkpoint.h"
 #include "gptpipe/safetensors.h"
 
 #define GOLDEN TEST_DIR "/golden/formats"
@@ -318,6 +319,34 @@ static void what_llmc_computes_otherwise_is_not_written(void **state)
     REFUSES(norm_eps, 1e-6, "epsilon is 1e-06, expected 1e-05");
 }
 
+/* nanoGPT's bias=False. */
+static void absent_biases_are_written_as_zeros(void **state)
+{
+    (void)state;
+    gp_config c = config();
+    c.bias = false;
+    gp_backend *be = gp_backend_open("ref", "fp32", 1);
+    gp_model *m = gp_model_create(&c, be, false);
+    gp_checkpoint *from = gp_checkpoint_of_model(m, NULL, 0);
+    assert_int_equal(gp_checkpoint_write(from, path, &(gp_checkpoint_output){.format = "llmc"}), 0);
+    gp_container *k = open_at(path);
+    assert_non_null(k);
+    assert_int_equal(k->count, 12 * L + 4);
+    for (int64_t i = 0; i < k->count; i++) {
+        const gp_stored *t = &k->tensors[i];
+        float x[4 * C];
+        if (t->name[strlen(t->name) - 1] != 'b')
+            continue;
+        assert_int_equal(gp_container_read(k, i, 0, t->elements, x), 0);
+        for (int64_t j = 0; j < t->elements; j++)
+            assert_true(x[j] == 0);
+    }
+    gp_container_close(k);
+    gp_checkpoint_close(from);
+    gp_model_free(m);
+    gp_backend_close(be);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -328,6 +357,7 @@ int main(void)
         cmocka_unit_test(a_header_that_lies_is_refused),
         cmocka_unit_test(fp32_is_written_as_llmc_writes_it),
         cmocka_unit_test(bf16_is_written_as_llmc_writes_it),
+        cmocka_unit_test(absent_biases_are_written_as_zeros),
         cmocka_unit_test(what_llmc_computes_otherwise_is_not_written),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -43,9 +43,9 @@ gp_llmc_tensor gp_llmc_tensor_of(const gp_llmc_header *h, int i);
 enum { GP_LLMC_NAME = 32 };
 const char *gp_llmc_name(const gp_llmc_tensor *t, int64_t layer, char text[GP_LLMC_NAME]);
 
-/* llmc_read.c: the header of a file of at least `size` bytes, and the container. */
-int gp_llmc_read_header(gp_llmc_header *h, const char *data, size_t size, const char *path);
+/* llmc_read.c: the container, which takes over the mapping, also on failure; and what its file's header says. */
 gp_container *gp_llmc_read(gp_map *map, const char *path);
+const gp_llmc_header *gp_llmc_header_of(const gp_container *k);
 
 /* llmc_write.c: a file in fp32 or bf16, "-" being stdout. Its tensors are declared and written in the file's order,
  * wte as (V,C): the padding is added here. Refuses a configuration for which llm.c would compute something else;

@@ -8,7 +8,7 @@ enum { HEADER_BYTES = 4 * GP_LLMC_MODEL_HEADER };
 
 typedef struct model_file {
     gp_map map;
-    gp_dtype dtype;
+    gp_llmc_header h;
     int64_t *offset; /* of each of the container's tensors, in bytes */
     const gp_container *k;
 } model_file;
@@ -20,7 +20,7 @@ static int32_t header_word(const char *data, int i)
     return x;
 }
 
-int gp_llmc_read_header(gp_llmc_header *h, const char *data, size_t size, const char *path)
+static int read_header(gp_llmc_header *h, const char *data, size_t size, const char *path)
 {
     static const char *const names[] = {"max_seq_len", "vocab_size", "num_layers",
                                         "num_heads",   "channels",   "padded_vocab_size"};
@@ -67,14 +67,14 @@ static int check_size(const gp_llmc_header *h, int64_t size, const char *path)
 static int read_numbers(void *self, int64_t i, int64_t first, int64_t count, float *data)
 {
     const model_file *s = self;
-    gp_to_f32(data, s->map.data + s->offset[i] + first * gp_dtype_size(s->dtype), s->dtype, count);
+    gp_to_f32(data, s->map.data + s->offset[i] + first * gp_dtype_size(s->h.dtype), s->h.dtype, count);
     return 0;
 }
 
 static void forget(void *self, int64_t i)
 {
     const model_file *s = self;
-    gp_map_forget(s->map.data + s->offset[i], (size_t)(s->k->tensors[i].elements * gp_dtype_size(s->dtype)));
+    gp_map_forget(s->map.data + s->offset[i], (size_t)(s->k->tensors[i].elements * gp_dtype_size(s->h.dtype)));
 }
 
 static void close_file(void *self)
@@ -95,8 +95,9 @@ static const gp_container_ops ops = {
 
 /* Every layer's slice of every tensor. The file's size is checked, so no offset overflows, and there are not more
  * tensors than numbers. */
-static int list_tensors(gp_container *k, model_file *s, const gp_llmc_header *h)
+static int list_tensors(gp_container *k, model_file *s)
 {
+    const gp_llmc_header *h = &s->h;
     int64_t at = HEADER_BYTES, count = 0;
     char name[GP_LLMC_NAME];
     s->offset = gp_calloc((size_t)(GP_LLMC_TENSORS * h->layers), sizeof *s->offset);
@@ -117,16 +118,18 @@ static int list_tensors(gp_container *k, model_file *s, const gp_llmc_header *h)
 
 gp_container *gp_llmc_read(gp_map *map, const char *path)
 {
-    gp_llmc_header h;
     model_file *s = gp_calloc(1, sizeof *s);
     gp_container *k = gp_container_new(path, &ops, s);
     s->map = *map;
     s->k = k;
-    if (!gp_llmc_read_header(&h, map->data, map->size, path) && !check_size(&h, (int64_t)map->size, path)) {
-        s->dtype = h.dtype;
-        if (!list_tensors(k, s, &h))
-            return k;
-    }
+    if (!read_header(&s->h, map->data, map->size, path) && !check_size(&s->h, (int64_t)map->size, path) &&
+        !list_tensors(k, s))
+        return k;
     gp_container_close(k);
     return NULL;
+}
+
+const gp_llmc_header *gp_llmc_header_of(const gp_container *k)
+{
+    return &((const model_file *)k->self)->h;
 }

@@ -24,7 +24,7 @@ static int check_config(const gp_config *c, const char *where)
         const char *what;
     } differences[] = {
         {c->family != GP_GPT2 || !c->causal || c->head != GP_HEAD_LM || c->types || c->position_offset,
-         "is GPT-2 alone, and the model is of another family"},
+         "computes GPT-2 alone, and the model is of another family"},
         {c->post_norm, "computes pre-norm blocks, and the model is post-norm"},
         {c->gelu_erf, "computes GELU's tanh form (gelu_new), and the model has the exact one (gelu)"},
         {!c->tied, "has one matrix for token embedding and head, and the model's head is untied"},

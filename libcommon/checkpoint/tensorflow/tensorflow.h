@@ -22,4 +22,8 @@
 /* A bundle by the path of its index, which ends in ".index": the shards are beside it. */
 gp_container *gp_tensorflow_read(const char *index);
 
+/* tensorflow_format.c: where nothing has the name `path`, but PATH.index is there (TensorFlow calls a checkpoint by its
+ * prefix): PATH.index, fresh; else NULL. */
+char *gp_tensorflow_prefix(const char *path);
+
 #endif
