@@ -20,12 +20,26 @@ static int32_t header_word(const char *data, int i)
     return x;
 }
 
+/* The words of the header that the model is made of, from word 2 on. */
+static const struct {
+    const char *name;
+    size_t offset; /* in gp_llmc_header */
+} words[] = {
+    {"max_seq_len", offsetof(gp_llmc_header, positions)},
+    {"vocab_size", offsetof(gp_llmc_header, vocab_size)},
+    {"num_layers", offsetof(gp_llmc_header, layers)},
+    {"num_heads", offsetof(gp_llmc_header, heads)},
+    {"channels", offsetof(gp_llmc_header, channels)},
+    {"padded_vocab_size", offsetof(gp_llmc_header, padded_vocab_size)},
+};
+
+static int64_t *word_of(gp_llmc_header *h, int64_t i)
+{
+    return (int64_t *)(void *)((char *)h + words[i].offset);
+}
+
 static int read_header(gp_llmc_header *h, const char *data, size_t size, const char *path)
 {
-    static const char *const names[] = {"max_seq_len", "vocab_size", "num_layers",
-                                        "num_heads",   "channels",   "padded_vocab_size"};
-    int64_t *const values[] = {&h->positions, &h->vocab_size, &h->layers,
-                               &h->heads,     &h->channels,   &h->padded_vocab_size};
     if (size < HEADER_BYTES)
         return fail("%s: is truncated: llm.c's header takes %d bytes, there are %zu", path, HEADER_BYTES, size);
     if (header_word(data, 0) != GP_LLMC_MODEL_MAGIC)
@@ -35,10 +49,11 @@ static int read_header(gp_llmc_header *h, const char *data, size_t size, const c
     if (version != 3 && version != 5)
         return fail("%s: is version %d of llm.c's model file, expected 3 (fp32) or 5 (bf16)", path, version);
     h->dtype = version == 3 ? GP_F32 : GP_BF16;
-    for (int i = 0; i < (int)ARRAY_LEN(names); i++) {
-        *values[i] = header_word(data, 2 + i);
-        if (*values[i] < 1)
-            return fail("%s: %s is %lld, expected at least 1", path, names[i], (long long)*values[i]);
+    for (int i = 0; i < (int)ARRAY_LEN(words); i++) {
+        int64_t *word = word_of(h, i);
+        *word = header_word(data, 2 + i);
+        if (*word < 1)
+            return fail("%s: %s is %lld, expected at least 1", path, words[i].name, (long long)*word);
     }
     if (h->padded_vocab_size < h->vocab_size)
         return fail("%s: padded_vocab_size is %lld, expected at least vocab_size, %lld", path,
@@ -77,6 +92,16 @@ static void forget(void *self, int64_t i)
     gp_map_forget(s->map.data + s->offset[i], (size_t)(s->k->tensors[i].elements * gp_dtype_size(s->h.dtype)));
 }
 
+static bool metadata(void *self, int64_t i, const char **key, gp_buf *value)
+{
+    model_file *s = self;
+    if (i >= (int64_t)ARRAY_LEN(words))
+        return false;
+    *key = words[i].name;
+    gp_buf_printf(value, "%lld", (long long)*word_of(&s->h, i));
+    return true;
+}
+
 static void close_file(void *self)
 {
     model_file *s = self;
@@ -89,6 +114,7 @@ static const gp_container_ops ops = {
     .format = "llm.c",
     .float_types = "F32 or BF16",
     .read = read_numbers,
+    .metadata = metadata,
     .forget = forget,
     .close = close_file,
 };

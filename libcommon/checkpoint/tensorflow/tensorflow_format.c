@@ -121,7 +121,48 @@ static int read_hparams(gp_config *c, json_t *root, const char *where)
     return gp_config_check(c, where);
 }
 
-/* hparams.json, or, of those who have stored a model of theirs so, config.json. */
+/* A tensor of two dims, a 1 before them left out; NULL: there is none. */
+static const int64_t *find_matrix(const gp_checkpoint *c, const char *name)
+{
+    const gp_container *k = c->files[0];
+    int64_t i = gp_container_find(k, name);
+    const gp_stored *t = i < 0 ? NULL : &k->tensors[i];
+    bool one = t && t->ndim == 3 && t->dim[0] == 1;
+    return t && (one || t->ndim == 2) ? t->dim + one : NULL;
+}
+
+static int64_t count_layers(const gp_checkpoint *c)
+{
+    char name[GP_TENSOR_NAME];
+    int64_t layers = 0;
+    for (bool there = true; there; layers += there) {
+        snprintf(name, sizeof name, "model/h%lld/ln_1/g", (long long)layers);
+        there = gp_container_find(c->files[0], name) >= 0;
+    }
+    return layers;
+}
+
+/* What the tensors' shapes tell, and the number of heads from the options. */
+static int read_shapes(gp_checkpoint *c)
+{
+    const int64_t *wte = find_matrix(c, "model/wte"), *wpe = find_matrix(c, "model/wpe"),
+                  *fc = find_matrix(c, "model/h0/mlp/c_fc/w");
+    if (!wte || !wpe || !fc)
+        return fail("%s: has no hparams.json beside it, and its tensors are not those of OpenAI's GPT-2", c->path);
+    if (c->options.heads <= 0)
+        return fail("%s: has no hparams.json beside it, and shapes do not tell the number of heads: give --heads",
+                    c->path);
+    c->config = gp_config_defaults(GP_GPT2);
+    c->config.vocab_size = wte[0];
+    c->config.channels = wte[1];
+    c->config.positions = wpe[0];
+    c->config.layers = count_layers(c);
+    c->config.heads = c->options.heads;
+    c->config.inner = fc[1];
+    return gp_config_check(&c->config, c->path);
+}
+
+/* hparams.json; of those who have stored a model of theirs so, config.json; or from shapes. */
 static int find_config(gp_checkpoint *c, const char *folder)
 {
     gp_buf text = {0};
@@ -129,9 +170,7 @@ static int find_config(gp_checkpoint *c, const char *folder)
     int rc = gp_folder_read(&text, folder, "hparams.json", MAX_TEXT);
     if (rc > 0) {
         rc = gp_folder_config(c, NULL, 0, folder, true);
-        return rc <= 0
-                   ? rc
-                   : fail("%s: the model's sizes are unknown: there is no hparams.json in the same folder", c->path);
+        return rc > 0 ? read_shapes(c) : rc;
     }
     char *where = gp_path_join(folder, "hparams.json");
     json_t *root = rc ? NULL : gp_json_load(text.data ? text.data : "", text.len, JSON_REJECT_DUPLICATES, &error);

@@ -44,8 +44,11 @@ hparams '[]' 'hparams.json: is not a JSON object'
 hparams '{' 'hparams.json: is not JSON'
 rm 124M/hparams.json
 expect 1 convert-gpt2 124M/model.ckpt -o c.safetensors
-says "there is no hparams.json in the same folder"
+says "124M/model.ckpt.index: has no hparams.json beside it, and shapes do not tell the number of heads: give --heads"
 absent c.safetensors
+expect 0 convert-gpt2 -q 124M/model.ckpt --heads 2 -o c.safetensors
+same a.safetensors c.safetensors
+rm c.safetensors
 
 # damage
 cp "$golden/tensorflow/hparams.json" 124M/
