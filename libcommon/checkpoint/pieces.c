@@ -54,11 +54,30 @@ static int check_finite(const char *path, const char *name, const float *x, int6
     return 0;
 }
 
+/* A transposed piece, TILE of its columns at a time, so that the row's lines are written in runs as the tensor's are
+ * read. */
+static int read_transposed(const gp_container *k, int64_t i, const gp_param *row, const gp_piece *piece, int64_t first,
+                           int64_t lines, float *data)
+{
+    enum { TILE = 16, DEPTH = 256 };
+    float tile[TILE][DEPTH];
+    int64_t height = row->dim[0], width = row->dim[1];
+    for (int64_t c = 0; c < piece->columns; c += TILE)
+        for (int64_t r = 0; r < lines; r += DEPTH) {
+            int64_t across = gp_min(TILE, piece->columns - c), down = gp_min(DEPTH, lines - r);
+            for (int64_t n = 0; n < across; n++)
+                if (gp_container_read(k, i, (c + n) * height + first + r, down, tile[n]))
+                    return -1;
+            for (int64_t m = 0; m < down; m++)
+                for (int64_t n = 0; n < across; n++)
+                    data[(r + m) * width + piece->first + c + n] = tile[n][m];
+        }
+    return 0;
+}
+
 int gp_piece_read(const gp_container *k, int64_t i, const gp_param *row, const gp_piece *piece, int64_t first,
                   int64_t lines, float *data)
 {
-    enum { CHUNK = 1 << 10 };
-    float column[CHUNK];
     int64_t width = row->dim[1], end = first + lines;
     int rc = 0;
     if (row->ndim == 1) { /* the piece is lines of the row */
@@ -71,13 +90,7 @@ int gp_piece_read(const gp_container *k, int64_t i, const gp_param *row, const g
         for (int64_t r = first; !rc && r < end; r++)
             rc = gp_container_read(k, i, r * piece->columns, piece->columns, data + (r - first) * width + piece->first);
     } else {
-        for (int64_t c = 0; c < piece->columns; c++)
-            for (int64_t r = first, n; !rc && r < end; r += n) {
-                n = gp_min(CHUNK, end - r);
-                rc = gp_container_read(k, i, c * row->dim[0] + r, n, column);
-                for (int64_t j = 0; !rc && j < n; j++)
-                    data[(r - first + j) * width + piece->first + c] = column[j];
-            }
+        rc = read_transposed(k, i, row, piece, first, lines, data);
     }
     return rc;
 }
@@ -108,11 +121,14 @@ int64_t gp_slice_lines(const gp_param *row)
 
 void gp_piece_store(const gp_param *row, const gp_piece *piece, const float *data, float *external)
 {
-    int64_t lines = row->ndim == 1 ? 1 : row->dim[0], width = row->dim[row->ndim - 1];
-    int64_t down = piece->transposed ? 1 : piece->columns, across = piece->transposed ? lines : 1;
-    for (int64_t r = 0; r < lines; r++)
-        for (int64_t c = 0; c < piece->columns; c++)
-            external[r * down + c * across] = data[r * width + piece->first + c];
+    enum { TILE = 16 };
+    int64_t lines = row->ndim == 1 ? 1 : row->dim[0], width = row->dim[row->ndim - 1], columns = piece->columns;
+    for (int64_t r = 0; !piece->transposed && r < lines; r++)
+        memcpy(external + r * columns, data + r * width + piece->first, (size_t)columns * sizeof *data);
+    for (int64_t r = 0; piece->transposed && r < lines; r += TILE)
+        for (int64_t c = 0; c < columns; c++)
+            for (int64_t n = r; n < gp_min(r + TILE, lines); n++)
+                external[c * lines + n] = data[n * width + piece->first + c];
 }
 
 /* The row that comes i-th in the naming's order, or in the table's. */

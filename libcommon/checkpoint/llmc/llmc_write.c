@@ -100,12 +100,14 @@ static int declare(void *self, const char *name, int ndim, const int64_t *dim)
 
 static int write_rounded(gp_llmc_writer *w, const float *x, int64_t count)
 {
-    enum { CHUNK = 1 << 13 };
-    char part[4 * CHUNK];
+    enum { CHUNK = 1 << 14 };
+    uint16_t part[CHUNK];
+    if (w->h.dtype == GP_F32)
+        return gp_out_write(&w->out, x, (size_t)count * sizeof *x);
     for (int64_t at = 0, n; at < count; at += n) {
         n = gp_min(CHUNK, count - at);
         gp_from_f32(part, w->h.dtype, x + at, n);
-        if (gp_out_write(&w->out, part, (size_t)(n * gp_dtype_size(w->h.dtype))))
+        if (gp_out_write(&w->out, part, (size_t)n * sizeof *part))
             return -1;
     }
     return 0;
