@@ -1,0 +1,316 @@
+/* torch_write.c: see torch.h. */
+#include "base/file.h"
+#include "checkpoint/torch/torch.h"
+#include "checkpoint/torch/zip_write.h"
+
+#include <float.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct written {
+    char *name;
+    int ndim;
+    int64_t dim[GP_MAX_DIMS], count;
+    int64_t storage; /* the number of its storage: another tensor's, if it is an alias */
+    bool alias;
+} written;
+
+struct gp_torch_writer {
+    gp_out out;
+    gp_store store;
+    bool nanogpt, begun;
+    gp_torch_entry *args;
+    int64_t arg_count;
+    written *tensors;
+    int64_t tensor_count, storage_count;
+    int64_t current, done; /* the tensor whose storage is open, and its numbers so far */
+    gp_zip_writer zip;
+};
+
+static const struct {
+    const char *storage;
+    int size;
+    gp_dtype dtype;
+    float largest;
+} stores[] = {
+    [GP_STORE_F32] = {"FloatStorage", 4, GP_F32, FLT_MAX},
+    [GP_STORE_F16] = {"HalfStorage", 2, GP_F16, 65504},
+    [GP_STORE_BF16] = {"BFloat16Storage", 2, GP_BF16, 0x1.fep127f},
+};
+
+/* ---- the pickle, of protocol 2 --------------------------------------------------------------------------- */
+
+static void pickle_text(gp_buf *b, const char *s)
+{
+    gp_buf_puts(b, "X");
+    gp_buf_number(b, strlen(s), 4);
+    gp_buf_puts(b, s);
+}
+
+static void pickle_whole(gp_buf *b, int64_t v)
+{
+    if (v >= 0 && v <= UINT8_MAX) {
+        gp_buf_puts(b, "K"); /* BININT1 */
+        gp_buf_number(b, (uint64_t)v, 1);
+    } else if (v >= INT32_MIN && v <= INT32_MAX) {
+        gp_buf_puts(b, "J"); /* BININT */
+        gp_buf_number(b, (uint64_t)v, 4);
+    } else {
+        gp_buf_puts(b, "\x8a\x08"); /* LONG1 of 8 bytes */
+        gp_buf_number(b, (uint64_t)v, 8);
+    }
+}
+
+/* BINFLOAT: the highest byte first. */
+static void pickle_real(gp_buf *b, double v)
+{
+    uint64_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    gp_buf_puts(b, "G");
+    for (int i = 7; i >= 0; i--)
+        gp_buf_number(b, bits >> (8 * i), 1);
+}
+
+static void pickle_entry(gp_buf *b, const gp_torch_entry *e)
+{
+    pickle_text(b, e->name);
+    switch (e->type) {
+    case GP_TORCH_BOOL:
+        gp_buf_puts(b, e->whole ? "\x88" : "\x89");
+        break;
+    case GP_TORCH_INT:
+        pickle_whole(b, e->whole);
+        break;
+    case GP_TORCH_REAL:
+        pickle_real(b, e->real);
+        break;
+    case GP_TORCH_TEXT:
+        pickle_text(b, e->text);
+        break;
+    case GP_TORCH_NONE:
+    case GP_TORCH_OTHER:
+        gp_buf_puts(b, "N");
+        break;
+    }
+}
+
+static void pickle_tuple(gp_buf *b, const int64_t *v, int n)
+{
+    gp_buf_puts(b, "(");
+    for (int i = 0; i < n; i++)
+        pickle_whole(b, v[i]);
+    gp_buf_puts(b, "t");
+}
+
+static const char ordered_dict[] = "ccollections\nOrderedDict\n)R";
+
+/* _rebuild_tensor_v2(storage, offset, size, stride, requires_grad, backward_hooks) */
+static void pickle_tensor(gp_buf *b, const gp_torch_writer *w, const written *t)
+{
+    int64_t stride[GP_MAX_DIMS], step = 1;
+    char key[24];
+    for (int i = t->ndim - 1; i >= 0; step *= t->dim[i--])
+        stride[i] = step;
+    snprintf(key, sizeof key, "%lld", (long long)t->storage);
+    pickle_text(b, t->name);
+    gp_buf_puts(b, "ctorch._utils\n_rebuild_tensor_v2\n((");
+    pickle_text(b, "storage");
+    gp_buf_printf(b, "ctorch\n%s\n", stores[w->store].storage);
+    pickle_text(b, key);
+    pickle_text(b, "cpu");
+    pickle_whole(b, t->count);
+    gp_buf_puts(b, "tQ"); /* the persistent id */
+    pickle_whole(b, 0);
+    pickle_tuple(b, t->dim, t->ndim);
+    pickle_tuple(b, stride, t->ndim);
+    gp_buf_puts(b, "\x89");
+    gp_buf_puts(b, ordered_dict);
+    gp_buf_puts(b, "tR");
+}
+
+static int write_pickle(gp_torch_writer *w)
+{
+    gp_buf b = {0};
+    gp_buf_puts(&b, "\x80\x02");
+    if (w->nanogpt) {
+        gp_buf_puts(&b, "}(");
+        pickle_text(&b, "model");
+    }
+    gp_buf_puts(&b, ordered_dict);
+    gp_buf_puts(&b, "(");
+    for (int64_t i = 0; i < w->tensor_count; i++)
+        pickle_tensor(&b, w, &w->tensors[i]);
+    gp_buf_puts(&b, "u");
+    if (w->nanogpt) {
+        pickle_text(&b, "model_args");
+        gp_buf_puts(&b, "}(");
+        for (int64_t i = 0; i < w->arg_count; i++)
+            pickle_entry(&b, &w->args[i]);
+        gp_buf_puts(&b, "u");
+        pickle_text(&b, "iter_num");
+        pickle_whole(&b, 0);
+        pickle_text(&b, "best_val_loss");
+        pickle_real(&b, 1e9);
+        pickle_text(&b, "config");
+        gp_buf_puts(&b, "}u");
+    }
+    gp_buf_puts(&b, ".");
+    int rc = gp_zip_add(&w->zip, "data.pkl", b.data, b.len);
+    gp_buf_release(&b);
+    return rc ? rc : gp_zip_add(&w->zip, "byteorder", "little", strlen("little"));
+}
+
+/* ---- the tensors ----------------------------------------------------------------------------------------- */
+
+gp_torch_writer *gp_torch_create(const char *path, gp_store store, bool nanogpt, const gp_torch_entry *args,
+                                 int64_t arg_count)
+{
+    BUG_ON((size_t)store >= ARRAY_LEN(stores));
+    gp_torch_writer *w = gp_calloc(1, sizeof *w);
+    w->store = store;
+    w->nanogpt = nanogpt;
+    if (gp_out_open(&w->out, path)) {
+        free(w);
+        return NULL;
+    }
+    w->zip.out = &w->out;
+    w->args = gp_calloc((size_t)arg_count, sizeof *w->args);
+    for (; w->arg_count < arg_count; w->arg_count++) {
+        gp_torch_entry *e = &w->args[w->arg_count];
+        *e = args[w->arg_count];
+        e->name = gp_strdup(e->name);
+        e->text = e->text ? gp_strdup(e->text) : NULL;
+    }
+    return w;
+}
+
+static written *add_tensor(gp_torch_writer *w, const char *name)
+{
+    BUG_ON(w->begun);
+    if (!(w->tensor_count & (w->tensor_count - 1)))
+        w->tensors = gp_realloc(w->tensors, (size_t)gp_max(2 * w->tensor_count, 1), sizeof *w->tensors);
+    written *t = &w->tensors[w->tensor_count++];
+    *t = (written){.name = gp_strdup(name)};
+    return t;
+}
+
+static int declare(void *self, const char *name, int ndim, const int64_t *dim)
+{
+    gp_torch_writer *w = self;
+    BUG_ON(ndim < 0 || ndim > GP_MAX_DIMS);
+    written *t = add_tensor(w, name);
+    t->ndim = ndim;
+    t->count = 1;
+    for (int i = 0; i < ndim; i++) {
+        t->dim[i] = dim[i];
+        if (dim[i] < 0 || !gp_mul(t->count, dim[i], &t->count) || t->count > INT64_MAX / 16)
+            return fail("%s: tensor %s: its shape overflows", w->out.path, name);
+    }
+    t->storage = w->storage_count++;
+    return 0;
+}
+
+int gp_torch_alias(gp_torch_writer *w, const char *name, const char *of)
+{
+    for (int64_t i = 0; i < w->tensor_count; i++) {
+        if (strcmp(w->tensors[i].name, of) != 0)
+            continue;
+        written *t = add_tensor(w, name), *other = &w->tensors[i];
+        char *own = t->name;
+        *t = *other;
+        t->name = own;
+        t->alias = true;
+        return 0;
+    }
+    return fail("%s: tensor %s was not declared", w->out.path, of);
+}
+
+/* Ends storages that have all their numbers, and begins the next one that lacks some; at the end, current is
+ * tensor_count. The pickle comes before the first. */
+static int advance(gp_torch_writer *w)
+{
+    int rc = w->begun ? 0 : write_pickle(w);
+    bool open = w->begun;
+    w->begun = true;
+    while (!rc && w->current < w->tensor_count) {
+        const written *t = &w->tensors[w->current];
+        char name[32];
+        if (!open && !t->alias) {
+            snprintf(name, sizeof name, "data/%lld", (long long)t->storage);
+            gp_zip_begin(&w->zip, name, t->count * stores[w->store].size);
+            w->done = 0;
+        }
+        if (!t->alias && w->done < t->count)
+            return 0;
+        if (!t->alias)
+            rc = gp_zip_end(&w->zip);
+        open = false;
+        w->current++;
+    }
+    return rc;
+}
+
+static int write_numbers(void *self, const float *x, int64_t count)
+{
+    enum { CHUNK = 1 << 14 };
+    gp_torch_writer *w = self;
+    int rc = w->begun ? 0 : advance(w);
+    if (rc)
+        return rc;
+    BUG_ON(w->current >= w->tensor_count || count > w->tensors[w->current].count - w->done);
+    w->done += count;
+    if (w->store == GP_STORE_F32) {
+        rc = gp_zip_write(&w->zip, x, (size_t)count * sizeof *x);
+    } else {
+        uint16_t half[CHUNK];
+        for (int64_t at = 0, n; !rc && at < count; at += n) {
+            n = gp_min(CHUNK, count - at);
+            gp_from_f32(half, stores[w->store].dtype, x + at, n);
+            rc = gp_zip_write(&w->zip, half, (size_t)n * sizeof *half);
+        }
+    }
+    if (!rc && w->done == w->tensors[w->current].count)
+        rc = advance(w);
+    return rc;
+}
+
+gp_tensor_writer gp_torch_tensor_writer(gp_torch_writer *w)
+{
+    return (gp_tensor_writer){w, declare, write_numbers, stores[w->store].largest};
+}
+
+static void release(gp_torch_writer *w)
+{
+    for (int64_t i = 0; i < w->arg_count; i++) {
+        free(w->args[i].name);
+        free(w->args[i].text);
+    }
+    for (int64_t i = 0; i < w->tensor_count; i++)
+        free(w->tensors[i].name);
+    free(w->args);
+    free(w->tensors);
+    gp_zip_abandon(&w->zip);
+    free(w);
+}
+
+int gp_torch_finish(gp_torch_writer *w)
+{
+    int rc = w->begun ? 0 : advance(w); /* there may be no numbers */
+    BUG_ON(!rc && w->current < w->tensor_count);
+    if (!rc)
+        rc = gp_zip_add(&w->zip, "version", "3\n", 2);
+    if (!rc)
+        rc = gp_zip_finish(&w->zip);
+    if (rc)
+        gp_out_abandon(&w->out);
+    else
+        rc = gp_out_commit(&w->out);
+    release(w);
+    return rc;
+}
+
+void gp_torch_abort(gp_torch_writer *w)
+{
+    gp_out_abandon(&w->out);
+    release(w);
+}
