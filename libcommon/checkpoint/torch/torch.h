@@ -52,8 +52,8 @@ gp_torch_writer *gp_torch_create(const char *path, gp_store store, bool nanogpt,
 /* To declare tensors by and to write their numbers with. */
 gp_tensor_writer gp_torch_tensor_writer(gp_torch_writer *w);
 
-/* After the declarations: one more name for a tensor that was declared, as tied weights have. */
-int gp_torch_alias(gp_torch_writer *w, const char *name, const char *of);
+/* Before any numbers: one more name for a tensor that is declared, before or after, as tied weights have. */
+void gp_torch_alias(gp_torch_writer *w, const char *name, const char *of);
 
 /* All declared numbers were written: ends the file and gives it its name. Always releases w, as abort does. */
 int gp_torch_finish(gp_torch_writer *w);

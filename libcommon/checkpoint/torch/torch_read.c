@@ -95,7 +95,14 @@ static void close_file(void *self)
     free(f);
 }
 
-static const gp_container_ops ops = {"PyTorch", read_numbers, verify, forget, close_file};
+static const gp_container_ops ops = {
+    .format = "PyTorch",
+    .float_types = "F32, F16, BF16 or F64",
+    .read = read_numbers,
+    .verify = verify,
+    .forget = forget,
+    .close = close_file,
+};
 
 /* ---- the zip --------------------------------------------------------------------------------------------- */
 

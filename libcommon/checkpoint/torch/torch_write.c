@@ -12,7 +12,7 @@ typedef struct written {
     int ndim;
     int64_t dim[GP_MAX_DIMS], count;
     int64_t storage; /* the number of its storage: another tensor's, if it is an alias */
-    bool alias;
+    char *of;        /* NULL, or the tensor that it is an alias of */
 } written;
 
 struct gp_torch_writer {
@@ -210,39 +210,54 @@ static int declare(void *self, const char *name, int ndim, const int64_t *dim)
     return 0;
 }
 
-int gp_torch_alias(gp_torch_writer *w, const char *name, const char *of)
+void gp_torch_alias(gp_torch_writer *w, const char *name, const char *of)
+{
+    add_tensor(w, name)->of = gp_strdup(of);
+}
+
+/* Gives an alias the shape and the storage of the tensor that it stands for. */
+static int resolve(gp_torch_writer *w, written *alias)
 {
     for (int64_t i = 0; i < w->tensor_count; i++) {
-        if (strcmp(w->tensors[i].name, of) != 0)
+        const written *t = &w->tensors[i];
+        if (t->of || strcmp(t->name, alias->of) != 0)
             continue;
-        written *t = add_tensor(w, name), *other = &w->tensors[i];
-        char *own = t->name;
-        *t = *other;
-        t->name = own;
-        t->alias = true;
+        char *name = alias->name, *of = alias->of;
+        *alias = *t;
+        alias->name = name;
+        alias->of = of;
         return 0;
     }
-    return fail("%s: tensor %s was not declared", w->out.path, of);
+    return fail("%s: tensor %s was not declared", w->out.path, alias->of);
+}
+
+static int begin(gp_torch_writer *w)
+{
+    int rc = 0;
+    for (int64_t i = 0; !rc && i < w->tensor_count; i++)
+        if (w->tensors[i].of)
+            rc = resolve(w, &w->tensors[i]);
+    w->begun = true;
+    return rc ? rc : write_pickle(w);
 }
 
 /* Ends storages that have all their numbers, and begins the next one that lacks some; at the end, current is
  * tensor_count. The pickle comes before the first. */
 static int advance(gp_torch_writer *w)
 {
-    int rc = w->begun ? 0 : write_pickle(w);
     bool open = w->begun;
-    w->begun = true;
+    int rc = open ? 0 : begin(w);
     while (!rc && w->current < w->tensor_count) {
         const written *t = &w->tensors[w->current];
         char name[32];
-        if (!open && !t->alias) {
+        if (!open && !t->of) {
             snprintf(name, sizeof name, "data/%lld", (long long)t->storage);
             gp_zip_begin(&w->zip, name, t->count * stores[w->store].size);
             w->done = 0;
         }
-        if (!t->alias && w->done < t->count)
+        if (!t->of && w->done < t->count)
             return 0;
-        if (!t->alias)
+        if (!t->of)
             rc = gp_zip_end(&w->zip);
         open = false;
         w->current++;
@@ -285,8 +300,10 @@ static void release(gp_torch_writer *w)
         free(w->args[i].name);
         free(w->args[i].text);
     }
-    for (int64_t i = 0; i < w->tensor_count; i++)
+    for (int64_t i = 0; i < w->tensor_count; i++) {
         free(w->tensors[i].name);
+        free(w->tensors[i].of);
+    }
     free(w->args);
     free(w->tensors);
     gp_zip_abandon(&w->zip);

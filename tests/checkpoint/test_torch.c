@@ -1,0 +1,552 @@
+/* Files of torch.save: what PyTorch wrote (tests/golden/formats) has the numbers of the same model's safetensors file;
+ * what is no plain data, or lies about itself, is refused in one line; what is written is read again. */
+#include "test.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "checkpoint/torch/torch.h"
+#include "checkpoint/torch/zip.h"
+#include "checkpoint/torch/zip_write.h"
+#include "gptpipe/safetensors.h"
+
+#define GOLDEN "tests/golden/formats/"
+
+static char path[] = "/tmp/gptpipe-torch.XXXXXX";
+
+static int set_up(void **state)
+{
+    (void)state;
+    int fd = mkstemp(path);
+    return fd >= 0 && !close(fd) ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    return unlink(path);
+}
+
+static gp_container *open_file(const char *file)
+{
+    gp_map map;
+    assert_int_equal(gp_map_open(&map, file), 0);
+    return gp_torch_read(&map, file);
+}
+
+static void write_file(const void *data, size_t n)
+{
+    int fd = open(path, O_WRONLY); /* gp_file_write, or O_TRUNC, would wait for the disk a few thousand times */
+    assert_true(fd >= 0 && !gp_write_all(fd, data, n, path) && !ftruncate(fd, (off_t)n) && !close(fd));
+}
+
+/* Its numbers, in two calls; the caller frees. */
+static float *numbers(const gp_container *k, int64_t i)
+{
+    int64_t n = k->tensors[i].elements, half = n / 2;
+    float *x = gp_malloc((size_t)n * sizeof *x);
+    assert_int_equal(gp_container_read(k, i, half, n - half, x + half), 0);
+    assert_int_equal(gp_container_read(k, i, 0, half, x), 0);
+    return x;
+}
+
+/* ---- what PyTorch wrote ---------------------------------------------------------------------------------- */
+
+/* Tensor i of k is t, rounded to k's type; transposed: k has it as (columns, rows). */
+static void assert_same(const gp_container *k, int64_t i, const gp_tensor *t, bool transposed)
+{
+    const gp_stored *s = &k->tensors[i];
+    float *x = numbers(k, i);
+    int64_t n = gp_tensor_count(t), columns = t->ndim == 2 ? t->dim[1] : 1, rows = n / columns;
+    assert_int_equal(s->elements, n);
+    assert_int_equal(s->ndim, t->ndim);
+    assert_int_equal(s->dim[0], transposed ? columns : rows);
+    for (int64_t j = 0; j < n; j++) {
+        float expected = ((const float *)t->data)[j];
+        uint16_t half;
+        if (s->dtype != GP_F32) {
+            gp_from_f32(&half, s->dtype, &expected, 1);
+            gp_to_f32(&expected, &half, s->dtype, 1);
+        }
+        assert_float_equal(x[transposed ? j % columns * rows + j / columns : j], expected, 0);
+    }
+    free(x);
+}
+
+static void has_the_models_numbers(const char *file, const char *prefix, bool out_in)
+{
+    gp_safetensors *s = gp_safetensors_open(GOLDEN "hf/model.safetensors");
+    gp_container *k = open_file(file);
+    assert_non_null(s);
+    assert_non_null(k);
+    for (int64_t i = 0; i < gp_safetensors_count(s); i++) {
+        gp_tensor t;
+        const char *name = gp_safetensors_get(s, i, &t);
+        char *full = gp_format("%s%s", prefix, name);
+        int64_t found = gp_container_find(k, full);
+        bool linear = t.ndim == 2 && !strstr(name, "wte") && !strstr(name, "wpe");
+        assert_true(found >= 0);
+        assert_int_equal(gp_container_check(k, found, NULL), 0);
+        assert_same(k, found, &t, out_in && linear);
+        gp_container_forget(k, found);
+        free(full);
+    }
+    gp_container_close(k);
+    gp_safetensors_close(s);
+}
+
+static void reads_each_layout(void **state)
+{
+    (void)state;
+    has_the_models_numbers(GOLDEN "bin/pytorch_model.bin", "", false);
+    has_the_models_numbers(GOLDEN "bin-legacy/pytorch_model.bin", "", false);
+    has_the_models_numbers(GOLDEN "bin-deflated/pytorch_model.bin", "", false);
+    has_the_models_numbers(GOLDEN "bin-f16/pytorch_model.bin", "", false);
+    has_the_models_numbers(GOLDEN "bin-bf16/pytorch_model.bin", "", false);
+    has_the_models_numbers(GOLDEN "nanogpt/ckpt.pt", "_orig_mod.", true);
+}
+
+static void lists_what_is_no_number(void **state)
+{
+    (void)state;
+    gp_container *k = open_file(GOLDEN "bin-legacy/pytorch_model.bin");
+    int64_t mask = gp_container_find(k, "transformer.h.0.attn.bias");
+    char text[64];
+    assert_true(mask >= 0 && !k->tensors[mask].is_float);
+    assert_string_equal(gp_stored_format(&k->tensors[mask], text, sizeof text), "U8 [1,1,16,16]");
+    gp_container_close(k);
+}
+
+static void reads_nanogpts_settings(void **state)
+{
+    (void)state;
+    gp_container *k = open_file(GOLDEN "nanogpt/no-bias.pt");
+    const gp_torch_extras *e = gp_torch_extras_of(k);
+    bool bias = false, layers = false, dropout = false;
+    assert_true(e->has_args);
+    assert_string_equal(e->member, "model");
+    for (int64_t i = 0; i < e->arg_count; i++) {
+        const gp_torch_entry *a = &e->args[i];
+        bias |= !strcmp(a->name, "bias") && a->type == GP_TORCH_BOOL && !a->whole;
+        layers |= !strcmp(a->name, "n_layer") && a->type == GP_TORCH_INT && a->whole == 2;
+        dropout |= !strcmp(a->name, "dropout") && a->type == GP_TORCH_REAL && a->real == 0;
+    }
+    assert_true(bias && layers && dropout);
+    gp_container_close(k);
+    k = open_file(GOLDEN "nanogpt/ckpt.pt");
+    assert_non_null(strstr(gp_torch_extras_of(k)->ignored, "optimizer"));
+    gp_container_close(k);
+}
+
+static void checks_the_crc_of_a_storage(void **state)
+{
+    (void)state;
+    gp_buf b = {0};
+    bool summed = false;
+    assert_int_equal(gp_file_read(&b, GOLDEN "bin/pytorch_model.bin", 1 << 20), 0);
+    write_file(b.data, b.len);
+    gp_container *k = open_file(path);
+    assert_int_equal(gp_container_check(k, 0, &summed), 0);
+    assert_true(summed);
+    gp_container_close(k);
+    gp_zip z;
+    gp_map map = {b.data, b.len};
+    assert_int_equal(gp_zip_open(&z, &map, path), 0);
+    for (int64_t i = 0; i < z.count; i++)
+        if (z.files[i].size == 4 * 272 * 16)
+            b.data[z.files[i].data - b.data + 1000] ^= 1;
+    gp_zip_close(&z);
+    write_file(b.data, b.len);
+    k = open_file(path);
+    assert_non_null(k);
+    assert_int_equal(gp_container_check(k, 0, NULL), -1);
+    assert_non_null(strstr(gp_error(), "CRC-32"));
+    gp_container_close(k);
+    gp_buf_release(&b);
+}
+
+/* ---- pickles by hand, as pickletools shows torch's ------------------------------------------------------- */
+
+/* A file of torch.save with this pickle, and 24 bytes of storage: the floats 0 to 5. */
+static void write_pickle(const char *pickle, size_t n)
+{
+    static const float x[] = {0, 1, 2, 3, 4, 5};
+    gp_out out;
+    assert_int_equal(gp_out_open(&out, path), 0);
+    gp_zip_writer w = {.out = &out};
+    gp_zip_add(&w, "data.pkl", pickle, n);
+    gp_zip_add(&w, "data/0", x, sizeof x);
+    assert_int_equal(gp_zip_finish(&w), 0);
+    gp_zip_abandon(&w);
+    assert_int_equal(gp_out_commit(&out), 0);
+}
+
+#define PICKLE(text) write_pickle(text, sizeof(text) - 1)
+#define STORAGE(count)                                                                                                 \
+    "(X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0"                                                                 \
+    "0X\3\0\0\0cpuK" count "tQ"
+#define TENSOR(storage, shape)                                                                                         \
+    "ctorch._utils\n_rebuild_tensor_v2\n(" storage shape "\x89"                                                        \
+    "ccollections\nOrderedDict\n)RtR"
+#define STATE(tensor) "\x80\2}X\1\0\0\0w" tensor "s."
+
+static void assert_refused(const char *why)
+{
+    gp_container *k = open_file(path);
+    if (k || !strstr(gp_error(), why))
+        print_error("expected \"%s\", found \"%s\"\n", why, k ? "a file that opens" : gp_error());
+    assert_true(!k && strstr(gp_error(), why));
+    assert_null(strchr(gp_error(), '\n'));
+}
+
+static void honours_strides(void **state)
+{
+    (void)state;
+    static const float transposed[] = {0, 2, 4, 1, 3, 5};
+    PICKLE(STATE(TENSOR(STORAGE("\6"), "K\0K\2K\3\x86K\1K\2\x86"))); /* x.view(3, 2).t() */
+    gp_container *k = open_file(path);
+    assert_non_null(k);
+    assert_int_equal(k->tensors[0].dim[0], 2);
+    assert_int_equal(k->tensors[0].dim[1], 3);
+    float *x = numbers(k, 0);
+    assert_memory_equal(x, transposed, sizeof transposed);
+    free(x);
+    gp_container_close(k);
+    PICKLE(STATE(TENSOR(STORAGE("\6"), "K\4K\2\x85K\1\x85"))); /* x[4:6] */
+    k = open_file(path);
+    assert_non_null(k);
+    x = numbers(k, 0);
+    assert_memory_equal(x, ((float[]){4, 5}), 8);
+    free(x);
+    gp_container_close(k);
+}
+
+static void refuses_tensors_outside_their_storage(void **state)
+{
+    (void)state;
+    PICKLE(STATE(TENSOR(STORAGE("\6"), "K\0K\2K\4\x86K\4K\1\x86")));
+    assert_refused("a tensor of 8 elements from 0 to 7 is in a storage of 6");
+    PICKLE(STATE(TENSOR(STORAGE("\6"), "K\4K\3\x85K\1\x85")));
+    assert_refused("from 4 to 6 is in a storage of 6");
+    PICKLE(STATE(TENSOR(STORAGE("\6"), "J\xff\xff\xff\xffK\3\x85K\1\x85")));
+    assert_refused("from -1 to 1");
+    PICKLE(STATE(TENSOR(STORAGE("\6"), "K\0J\xff\xff\xff\x7f\x85K\0\x85"))); /* expanded */
+    assert_refused("a tensor of 2147483647 elements from 0 to 0 is in a storage of 6");
+    PICKLE(STATE(TENSOR(STORAGE("\6"), "K\0\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7fK\2\x86K\1K\1\x86")));
+    assert_refused("overflows");
+    PICKLE(STATE(TENSOR(STORAGE("\5"), "K\0K\2\x85K\1\x85")));
+    assert_refused("its storage 0 has 24 bytes, expected 20");
+    PICKLE(STATE(TENSOR("K\6", "K\0K\2\x85K\1\x85")));
+    assert_refused("a tensor is made of a int, expected a storage");
+}
+
+static void refuses_what_is_no_plain_data(void **state)
+{
+    (void)state;
+    PICKLE("\x80\2}X\1\0\0\0wcposix\nsystem\nX\4\0\0\0ls /\x85Rs.");
+    assert_refused("refuses to load posix.system;");
+    PICKLE("\x80\4\x95\x16\0\0\0\0\0\0\0\x8c\2os\x8c\6system\x93\x8c\4ls /\x85R.");
+    assert_refused("refuses to load os.system;");
+    PICKLE("\x80\2cbuiltins\neval\n.");
+    assert_refused("refuses to load builtins.eval;");
+    PICKLE("\x80\2ctorch\nload\n.");
+    assert_refused("refuses to load torch.load;");
+    PICKLE("\x80\2}X\1\0\0\0wios\nsystem\n.");
+    assert_refused("opcode 0x69");
+    PICKLE("\x80\2ccollections\nOrderedDict\n)\x81.");
+    assert_refused("opcode 0x81");
+    PICKLE("\x80\2]K\1b.");
+    assert_refused("sets attributes of a list");
+    PICKLE("\x80\2K\1.");
+    assert_refused("holds a int, expected a dict of tensors");
+    PICKLE("\x80\2}K\1" TENSOR(STORAGE("\6"), "K\0K\2\x85K\1\x85") "s.");
+    assert_refused("has a tensor under a key that is a int, expected text");
+    PICKLE("\x80\2}(X\1\0\0\0w" TENSOR(STORAGE("\6"), "K\0K\2\x85K\1\x85") "q\0X\1\0\0\0wh\0u.");
+    assert_refused("two tensors named w");
+}
+
+static void refuses_damaged_pickles(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *pickle, *why;
+    } cases[] = {
+        {"}.", "does not begin as a pickle"},
+        {"\x80\x06}.", "protocol 6"},
+        {"\x80\x02.", "leaves 0 values"},
+        {"\x80\x02}}.", "leaves 2 values"},
+        {"\x80\x02(.", "leaves 0 values"},
+        {"\x80\x02}", "ends early"},
+        {"\x80\x02X\x7f\x7f\x7f\x7f", "ends early"},
+        {"\x80\x02s.", "takes more values"},
+        {"\x80\x02}(s.", "takes more values"},
+        {"\x80\x02u.", "lacks a mark"},
+        {"\x80\x02}(}u.", "adds 1 items to a dict"},
+        {"\x80\x02h\x07.", "memo has no value 7"},
+        {"\x80\x02}r\x7f\x7f\x7f\x7f.", "stores value 2139062143 of its memo"},
+        {"\x80\x02"
+         "ctorch",
+         "ends early"},
+        {"\x80\x02}R.", "takes more values"},
+        {"\x80\x02}}R.", "calls a dict with a dict"},
+        {"\x80\x02"
+         "ctorch._utils\n_rebuild_tensor_v2\n)R.",
+         "made of a None"},
+        {"\x80\x02}Q.", "a persistent id is not a storage's"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        write_pickle(cases[i].pickle, strlen(cases[i].pickle));
+        assert_refused(cases[i].why);
+    }
+}
+
+/* A list in itself, and lists of lists of one list: walks end. */
+static void bounds_what_holds_itself(void **state)
+{
+    (void)state;
+    gp_buf b = {0};
+    PICKLE("\x80\2}X\1\0\0\0w]q\0h\0as.");
+    assert_refused("nested too deep");
+    gp_buf_add(&b, "\x80\2}(X\0\0\0\0]q\0", 12);
+    for (int i = 0; i < 14; i++) { /* 10^14 lists, if each were visited */
+        gp_buf_printf(&b, "X%c%c%c%ca](", 1, 0, 0, 0);
+        for (int j = 0; j < 10; j++)
+            gp_buf_printf(&b, "h%c", i);
+        gp_buf_printf(&b, "eq%c", i + 1);
+    }
+    gp_buf_add(&b, "u.", 2);
+    write_pickle(b.data, b.len);
+    gp_buf_release(&b);
+    assert_refused("nested too deep");
+}
+
+/* Every beginning of a file is refused, in one line. */
+static void refuses_every_truncation(void **state)
+{
+    (void)state;
+    static const char *const files[] = {GOLDEN "bin-deflated/pytorch_model.bin", GOLDEN "bin-legacy/pytorch_model.bin"};
+    PICKLE(STATE(TENSOR(STORAGE("\6"), "K\0K\6\x85K\1\x85")));
+    gp_buf b = {0};
+    assert_int_equal(gp_file_read(&b, path, 1 << 20), 0);
+    for (size_t n = 0; n < b.len; n++) {
+        write_file(b.data, n);
+        assert_refused("");
+    }
+    gp_buf_release(&b);
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        b = (gp_buf){0};
+        assert_int_equal(gp_file_read(&b, files[i], 1 << 20), 0);
+        for (size_t n = 0; n < b.len; n += n < 2000 || n + 700 > b.len ? 1 : 997) {
+            write_file(b.data, n);
+            assert_refused("");
+        }
+        gp_buf_release(&b);
+    }
+}
+
+/* ---- zips that lie --------------------------------------------------------------------------------------- */
+
+static void put(char *at, uint64_t v, int bytes)
+{
+    for (int i = 0; i < bytes; i++)
+        at[i] = (char)(v >> (8 * i));
+}
+
+/* One number of the central directory's first entry, or of the end record, is changed. */
+static void assert_lie(bool in_end, size_t offset, uint64_t v, int bytes, const char *why)
+{
+    gp_buf b = {0};
+    PICKLE(STATE(TENSOR(STORAGE("\6"), "K\0K\6\x85K\1\x85")));
+    assert_int_equal(gp_file_read(&b, path, 1 << 20), 0);
+    char *end = b.data + b.len - 22, *directory = b.data + (uint8_t)end[16] + 256 * (uint8_t)end[17];
+    put((in_end ? end : directory) + offset, v, bytes);
+    write_file(b.data, b.len);
+    gp_buf_release(&b);
+    assert_refused(why);
+}
+
+static void refuses_zips_that_lie(void **state)
+{
+    (void)state;
+    assert_lie(true, 10, 3, 2, "split zip");
+    assert_lie(true, 4, 1, 2, "split zip");
+    assert_lie(true, 16, 0xFFFFFFFF, 4, "its central directory lies at");
+    assert_lie(true, 12, 7, 4, "its central directory lies at");
+    assert_lie(false, 0, 0, 4, "its central directory is damaged");
+    assert_lie(false, 8, 9, 2, "encrypted");
+    assert_lie(false, 10, 12, 2, "compressed by method 12");
+    assert_lie(false, 20, 0x7FFFFFFF, 4, "which cannot be");
+    assert_lie(false, 24, 0xFFFFFFFF, 4, "lacks its zip64 sizes");
+    assert_lie(false, 28, 0xFFFF, 2, "is cut");
+    assert_lie(false, 42, 0x7FFFFFFF, 4, "has no local header");
+    assert_lie(false, 42, 1, 4, "has no local header");
+    assert_lie(false, 16, 1, 4, "is damaged (CRC-32"); /* of the pickle */
+}
+
+/* A file of zeros deflated 1000 times over opens without memory for it; one that says more than deflate can do does not
+ * open. */
+static void bounds_inflation(void **state)
+{
+    (void)state;
+    enum { PACKED = 64 };
+    static char archive[400];
+    gp_buf b = {0};
+    for (int lie = 0; lie < 2; lie++) {
+        uint64_t size = lie ? PACKED * 1032 + 1040 : 100;
+        memset(archive, 0, sizeof archive);
+        char *local = archive, *entry = archive + 30 + 10 + PACKED;
+        put(local, 0x04034b50, 4);
+        put(local + 8, Z_DEFLATED, 2);
+        put(local + 18, PACKED, 4);
+        put(local + 22, size, 4);
+        put(local + 26, 10, 2);
+        memcpy(local + 30, "a/data.pkl", 10);
+        put(entry, 0x02014b50, 4);
+        put(entry + 10, Z_DEFLATED, 2);
+        put(entry + 20, PACKED, 4);
+        put(entry + 24, size, 4);
+        put(entry + 28, 10, 2);
+        memcpy(entry + 46, "a/data.pkl", 10);
+        char *end = entry + 56;
+        put(end, 0x06054b50, 4);
+        put(end + 8, 1, 2);
+        put(end + 10, 1, 2);
+        put(end + 12, 56, 4);
+        put(end + 16, (uint64_t)(entry - archive), 4);
+        write_file(archive, (size_t)(end + 22 - archive));
+        assert_refused(lie ? "which cannot be" : "does not inflate to its 100 bytes");
+    }
+    gp_buf_release(&b);
+}
+
+/* Any byte of a file, whatever it becomes: it opens or is refused; ASan sees the rest. */
+static void survives_any_wrong_byte(void **state)
+{
+    (void)state;
+    static const char values[] = {0, 1, 0x7F, (char)0x80, (char)0xFF};
+    gp_buf b = {0};
+    PICKLE(STATE(TENSOR(STORAGE("\6"), "K\0K\2K\3\x86K\1K\2\x86")));
+    assert_int_equal(gp_file_read(&b, path, 1 << 20), 0);
+    for (size_t i = 0; i < b.len; i++) {
+        for (size_t v = 0; v < sizeof values; v++) {
+            char *bytes = gp_malloc(b.len);
+            memcpy(bytes, b.data, b.len);
+            bytes[i] = values[v];
+            write_file(bytes, b.len);
+            free(bytes);
+            gp_container *k = open_file(path);
+            for (int64_t j = 0; k && j < k->count; j++)
+                (void)!gp_container_check(k, j, NULL);
+            gp_container_close(k);
+        }
+    }
+    gp_buf_release(&b);
+}
+
+/* ---- writing --------------------------------------------------------------------------------------------- */
+
+static void write_model(gp_store store, bool nanogpt, float *x, int64_t n)
+{
+    gp_torch_entry args[] = {
+        {.name = (char[]){"n_layer"}, .type = GP_TORCH_INT, .whole = 2},
+        {.name = (char[]){"vocab_size"}, .type = GP_TORCH_INT, .whole = 50304},
+        {.name = (char[]){"bias"}, .type = GP_TORCH_BOOL, .whole = 1},
+        {.name = (char[]){"dropout"}, .type = GP_TORCH_REAL, .real = 0.1},
+    };
+    gp_torch_writer *w = gp_torch_create(path, store, nanogpt, args, nanogpt ? 4 : 0);
+    assert_non_null(w);
+    gp_tensor_writer t = gp_torch_tensor_writer(w);
+    gp_torch_alias(w, "head", "wte");
+    assert_int_equal(t.declare(t.self, "wte", 2, (int64_t[]){n / 4, 4}), 0);
+    assert_int_equal(t.declare(t.self, "none", 1, (int64_t[]){0}), 0);
+    assert_int_equal(t.declare(t.self, "bias", 1, (int64_t[]){3}), 0);
+    assert_int_equal(t.write(t.self, x, n / 2), 0);
+    assert_int_equal(t.write(t.self, x + n / 2, n - n / 2), 0);
+    assert_int_equal(t.write(t.self, x, 3), 0);
+    assert_int_equal(gp_torch_finish(w), 0);
+}
+
+static void what_is_written_is_read(void **state)
+{
+    (void)state;
+    enum { N = 80000 };
+    static float x[N];
+    static const char *const types[] = {[GP_STORE_F32] = "F32", [GP_STORE_BF16] = "BF16", [GP_STORE_F16] = "F16"};
+    for (int i = 0; i < N; i++)
+        x[i] = (float)(i % 257) - 100; /* whole numbers that each type has */
+    for (int store = GP_STORE_F32; store <= GP_STORE_F16; store++) {
+        for (int nanogpt = 0; nanogpt < 2; nanogpt++) {
+            write_model((gp_store)store, nanogpt, x, N);
+            gp_container *k = open_file(path);
+            assert_non_null(k);
+            assert_int_equal(k->count, 4);
+            const gp_torch_extras *e = gp_torch_extras_of(k);
+            assert_int_equal(e->arg_count, nanogpt ? 4 : 0);
+            assert_int_equal(e->has_args, nanogpt);
+            static const char *const names[] = {"wte", "head"};
+            for (int i = 0; i < 2; i++) {
+                int64_t at = gp_container_find(k, names[i]);
+                bool summed;
+                assert_string_equal(k->tensors[at].type, types[store]);
+                assert_int_equal(gp_container_check(k, at, &summed), 0);
+                assert_true(summed);
+                float *y = numbers(k, at);
+                assert_memory_equal(x, y, sizeof x);
+                free(y);
+            }
+            gp_container_close(k);
+        }
+    }
+}
+
+/* torch.save puts each file's data at a multiple of 64, so that it can be mapped. */
+static void data_is_aligned(void **state)
+{
+    (void)state;
+    float x[8] = {0};
+    gp_map map;
+    gp_zip z;
+    write_model(GP_STORE_F32, true, x, 8);
+    assert_int_equal(gp_map_open(&map, path), 0);
+    assert_int_equal(gp_zip_open(&z, &map, path), 0);
+    assert_int_equal(z.count, 6);
+    for (int64_t i = 0; i < z.count; i++)
+        assert_int_equal((z.files[i].data - map.data) % 64, 0);
+    gp_zip_close(&z);
+    gp_map_close(&map);
+}
+
+static void an_alias_of_nothing_is_an_error(void **state)
+{
+    (void)state;
+    gp_torch_writer *w = gp_torch_create(path, GP_STORE_F32, false, NULL, 0);
+    gp_torch_alias(w, "head", "wte");
+    assert_int_equal(gp_torch_finish(w), -1);
+    assert_non_null(strstr(gp_error(), "wte was not declared"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_each_layout),
+        cmocka_unit_test(lists_what_is_no_number),
+        cmocka_unit_test(reads_nanogpts_settings),
+        cmocka_unit_test(checks_the_crc_of_a_storage),
+        cmocka_unit_test(honours_strides),
+        cmocka_unit_test(refuses_tensors_outside_their_storage),
+        cmocka_unit_test(refuses_what_is_no_plain_data),
+        cmocka_unit_test(refuses_damaged_pickles),
+        cmocka_unit_test(bounds_what_holds_itself),
+        cmocka_unit_test(refuses_every_truncation),
+        cmocka_unit_test(refuses_zips_that_lie),
+        cmocka_unit_test(bounds_inflation),
+        cmocka_unit_test(survives_any_wrong_byte),
+        cmocka_unit_test(what_is_written_is_read),
+        cmocka_unit_test(data_is_aligned),
+        cmocka_unit_test(an_alias_of_nothing_is_an_error),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
