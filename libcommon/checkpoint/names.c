@@ -128,6 +128,20 @@ const gp_naming *gp_hf_naming(const gp_config *c)
     return families[c->family];
 }
 
+/* ---- nanoGPT: Hugging Face's names, and nn.Linear in place of Conv1D --------------------------------------- */
+
+static const gp_naming nanogpt = {
+    .prefix = "transformer.",
+    .base = &hf_gpt2,
+    .linear_out_in = true,
+    .activation = "@h.#.mlp.gelu",
+};
+
+const gp_naming *gp_nanogpt_naming(void)
+{
+    return &nanogpt;
+}
+
 /* ---- llm.c: tensors of all layers at once, each with its layers' slices (llmc/llmc.h) ---------------------- */
 
 static const gp_role llmc_order[] = {

@@ -40,7 +40,8 @@ typedef struct gp_naming {
 /* Hugging Face's, which our own files have too. */
 const gp_naming *gp_hf_naming(const gp_config *c);
 
-/* llm.c's, and those of OpenAI's TensorFlow code. */
+/* nanoGPT's, llm.c's, and those of OpenAI's TensorFlow code. */
+const gp_naming *gp_nanogpt_naming(void);
 const gp_naming *gp_llmc_naming(void);
 const gp_naming *gp_tensorflow_naming(void);
 

@@ -17,4 +17,8 @@ typedef struct gp_tensor_writer {
     float largest; /* a number beyond this has no finite form in the output */
 } gp_tensor_writer;
 
+/* writer.c: how fp32, bf16 and fp16 are stored; the largest number that stays finite when it is rounded. */
+gp_dtype gp_store_dtype(gp_store store);
+float gp_store_largest(gp_store store);
+
 #endif

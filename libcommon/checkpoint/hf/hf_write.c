@@ -51,7 +51,7 @@ static int write_carried(gp_tensor_writer *w, const gp_carried *t, const char *w
     return rc;
 }
 
-static int write_tensors(gp_tensor_writer *w, const gp_checkpoint *c)
+int gp_hf_write_tensors(gp_tensor_writer *w, const gp_checkpoint *c)
 {
     const gp_naming *n = gp_hf_naming(&c->config);
     gp_biased b = gp_biased_of(c);
@@ -68,41 +68,90 @@ static int write_tensors(gp_tensor_writer *w, const gp_checkpoint *c)
     return rc;
 }
 
-/* What a file carries along so that it is whole without a folder. */
-typedef struct carried_text {
-    const gp_checkpoint *c;
-    const char *config; /* NULL: of a shard, beside which all of it lies */
-} carried_text;
+/* ---- a safetensors file ---------------------------------------------------------------------------------- */
 
-static int add_metadata(const void *self, gp_safetensors_writer *w)
+typedef struct weights_out {
+    const gp_checkpoint *c;
+    gp_dtype dtype;
+    char *config; /* which the file carries, with the tokenizer, so that it is whole; NULL: a shard, which lies beside
+                     both */
+    gp_safetensors_writer *w;
+} weights_out;
+
+static int add_metadata(const weights_out *o)
 {
-    const carried_text *m = self;
-    const gp_checkpoint *c = m->c;
+    const gp_checkpoint *c = o->c;
     char fingerprint[33];
-    int rc = gp_safetensors_add_metadata(w, "format", "pt", 2);
-    if (!m->config)
+    int rc = gp_safetensors_add_metadata(o->w, "format", "pt", 2);
+    if (!o->config)
         return rc;
-    rc |= gp_safetensors_add_metadata(w, "gptpipe.config", m->config, strlen(m->config));
+    rc |= gp_safetensors_add_metadata(o->w, "gptpipe.config", o->config, strlen(o->config));
     if (c->tokenizer)
-        rc |= gp_safetensors_add_metadata(w, "gptpipe.tokenizer", c->tokenizer, c->tokenizer_length);
+        rc |= gp_safetensors_add_metadata(o->w, "gptpipe.tokenizer", c->tokenizer, c->tokenizer_length);
     if (c->has_fingerprint) {
         gp_hex(fingerprint, c->fingerprint, sizeof c->fingerprint);
-        rc |= gp_safetensors_add_metadata(w, "gptpipe.fingerprint", fingerprint, strlen(fingerprint));
+        rc |= gp_safetensors_add_metadata(o->w, "gptpipe.fingerprint", fingerprint, strlen(fingerprint));
     }
     return rc;
 }
 
-static int write_weights(const gp_checkpoint *c, const char *path, gp_store store, int64_t shard_bytes)
+static int declare(void *self, const char *name, int ndim, const int64_t *dim)
 {
-    char *config = config_text(c, store);
-    carried_text text = {c, shard_bytes ? NULL : config};
+    const weights_out *o = self;
+    gp_tensor t = {.dtype = o->dtype, .ndim = ndim};
+    memcpy(t.dim, dim, (size_t)ndim * sizeof *dim);
+    return gp_safetensors_declare(o->w, name, &t);
+}
+
+static int write_numbers(void *self, const float *x, int64_t count)
+{
+    enum { CHUNK = 1 << 15 };
+    const weights_out *o = self;
+    uint16_t part[CHUNK];
+    if (o->dtype == GP_F32)
+        return gp_safetensors_write(o->w, x, count * (int64_t)sizeof *x);
+    for (int64_t done = 0; done < count; done += CHUNK) {
+        int64_t n = gp_min(count - done, CHUNK);
+        gp_from_f32(part, o->dtype, x + done, n);
+        if (gp_safetensors_write(o->w, part, n * gp_dtype_size(o->dtype)))
+            return -1;
+    }
+    return 0;
+}
+
+static int open_file(void *self, const char *path, gp_tensor_writer *w)
+{
+    weights_out *o = self;
+    o->w = gp_safetensors_create(path);
+    *w = (gp_tensor_writer){.self = o, .declare = declare, .write = write_numbers};
+    return o->w ? add_metadata(o) : -1;
+}
+
+static int close_file(void *self, bool failed)
+{
+    weights_out *o = self;
+    gp_safetensors_writer *w = o->w;
+    o->w = NULL;
+    if (w && failed)
+        gp_safetensors_abort(w);
+    return w && !failed ? gp_safetensors_finish(w) : 0;
+}
+
+static int write_weights(const gp_checkpoint *c, const char *path, const gp_checkpoint_output *o)
+{
+    static const gp_hf_file_type safetensors = {"model", ".safetensors", open_file, close_file};
+    weights_out out = {.c = c, .dtype = gp_store_dtype(o->store)};
     gp_tensor_writer w;
-    gp_hf_out *o = gp_hf_out_open(&w, path, store, shard_bytes, add_metadata, &text);
-    int rc = write_tensors(&w, c);
-    rc = gp_hf_out_close(o, rc != 0);
-    free(config);
+    if (!o->shard_bytes)
+        out.config = config_text(c, o->store);
+    gp_hf_out *files = gp_hf_out_open(&w, path, o->store, o->shard_bytes, &safetensors, &out);
+    int rc = gp_hf_write_tensors(&w, c);
+    rc = gp_hf_out_close(files, rc != 0);
+    free(out.config);
     return rc;
 }
+
+/* ---- a folder -------------------------------------------------------------------------------------------- */
 
 /* What AutoTokenizer has to know beside tokenizer.json: without it, it takes GPT-2's own class for any
  * tokenizer, and one of characters then loses its spaces. NULL for tokenizers that are carried, not
@@ -145,15 +194,16 @@ int gp_hf_write_beside(const gp_checkpoint *c, const char *folder, gp_store stor
     return rc;
 }
 
-static int write_folder(const gp_checkpoint *c, const char *path, const gp_checkpoint_output *o)
+int gp_hf_write_folder(const gp_checkpoint *c, const char *path, const gp_checkpoint_output *o, const char *name,
+                       gp_hf_weights_fn *write)
 {
     gp_folder f;
     if (gp_folder_open(&f, path))
         return -1;
-    char *weights = o->shard_bytes ? gp_strdup(f.temporary) : gp_path_join(f.temporary, "model.safetensors");
+    char *weights = o->shard_bytes ? gp_strdup(f.temporary) : gp_path_join(f.temporary, name);
     int rc = gp_hf_write_beside(c, f.temporary, o->store);
     if (!rc)
-        rc = write_weights(c, weights, o->store, o->shard_bytes);
+        rc = write(c, weights, o);
     free(weights);
     if (!rc)
         return gp_folder_commit(&f);
@@ -161,30 +211,32 @@ static int write_folder(const gp_checkpoint *c, const char *path, const gp_check
     return -1;
 }
 
-int gp_hf_write(const gp_checkpoint *c, const char *path, const gp_checkpoint_output *o)
+int gp_hf_is_folder(const char *path)
 {
     struct stat st;
     size_t n = strlen(path);
     bool folder = n && path[n - 1] == '/';
     int there = strcmp(path, "-") ? gp_look(path, &st) : 0;
-    if (there < 0)
+    char **names;
+    int64_t count = 0;
+    if (there <= 0)
+        return there < 0 ? -1 : folder;
+    if (!S_ISDIR(st.st_mode))
+        return folder ? fail("%s: is a file, not a folder", path) : 0;
+    if (gp_folder_list(path, &names, &count))
         return -1;
-    if (there) {
-        char **names;
-        int64_t count = 0;
-        if (!S_ISDIR(st.st_mode) && folder)
-            return fail("%s: is a file, not a folder", path);
-        folder = S_ISDIR(st.st_mode);
-        if (folder && gp_folder_list(path, &names, &count))
-            return -1;
-        if (folder)
-            gp_folder_list_free(names, count);
-        if (count)
-            return fail("%s: is not empty; choose another folder, or name a file in it", path);
-    }
+    gp_folder_list_free(names, count);
+    return count ? fail("%s: is not empty; choose another folder, or name a file in it", path) : 1;
+}
+
+int gp_hf_write(const gp_checkpoint *c, const char *path, const gp_checkpoint_output *o)
+{
+    int folder = gp_hf_is_folder(path);
+    if (folder < 0)
+        return -1;
     if (o->store == GP_STORE_Q8_0)
         return fail("%s: safetensors files hold fp32, bf16 and fp16 numbers, not q8_0", path);
     if (o->shard_bytes && !folder)
         return fail("%s: shards are written into a folder: end the name in /", path);
-    return folder ? write_folder(c, path, o) : write_weights(c, path, o->store, 0);
+    return folder ? gp_hf_write_folder(c, path, o, "model.safetensors", write_weights) : write_weights(c, path, o);
 }

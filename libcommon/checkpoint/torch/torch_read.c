@@ -81,6 +81,31 @@ static void forget(void *self, int64_t i)
     gp_map_forget(storage->data, storage->packed);
 }
 
+/* nanoGPT's model_args, and what is not read. */
+static bool metadata(void *self, int64_t i, const char **key, gp_buf *value)
+{
+    static const char *const constants[] = {"False", "True"};
+    const gp_torch_extras *e = &((const gp_torch_file *)self)->extras;
+    if (i >= e->arg_count) {
+        *key = "not read";
+        if (i > e->arg_count || !e->ignored)
+            return false;
+        gp_buf_puts(value, e->ignored);
+        return true;
+    }
+    const gp_torch_entry *a = &e->args[i];
+    *key = a->name;
+    if (a->type == GP_TORCH_BOOL)
+        gp_buf_puts(value, constants[a->whole != 0]);
+    else if (a->type == GP_TORCH_INT)
+        gp_buf_printf(value, "%lld", (long long)a->whole);
+    else if (a->type == GP_TORCH_REAL)
+        gp_buf_printf(value, "%.9g", a->real);
+    else
+        gp_buf_puts(value, a->type == GP_TORCH_TEXT ? a->text : a->type == GP_TORCH_NONE ? "None" : "...");
+    return true;
+}
+
 static void close_file(void *self)
 {
     gp_torch_file *f = self;
@@ -100,6 +125,7 @@ static const gp_container_ops ops = {
     .float_types = "F32, F16, BF16 or F64",
     .read = read_numbers,
     .verify = verify,
+    .metadata = metadata,
     .forget = forget,
     .close = close_file,
 };

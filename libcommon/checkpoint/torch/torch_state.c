@@ -121,13 +121,21 @@ static int read_args(gp_torch_file *f, const gp_value *args)
     return 0;
 }
 
-/* Names of the members of top that are neither `member` nor model_args. */
+/* Something with members, or a tensor. */
+static bool has_content(const gp_value *v)
+{
+    bool container = v->type == GP_VALUE_DICT || v->type == GP_VALUE_LIST || v->type == GP_VALUE_TUPLE;
+    return v->type == GP_VALUE_TENSOR || (container && v->as.list.count);
+}
+
+/* Names of the members of top that have some content and are neither `member` nor model_args. */
 static char *list_ignored(const gp_value *top, const char *member)
 {
     gp_buf b = {0};
     for (int64_t i = 0; i < top->as.list.count && b.len < MAX_IGNORED; i += 2) {
         const gp_value *key = top->as.list.items[i];
-        if (key->type != GP_VALUE_TEXT || gp_value_is(key, member) || gp_value_is(key, "model_args"))
+        if (key->type != GP_VALUE_TEXT || gp_value_is(key, member) || gp_value_is(key, "model_args") ||
+            !has_content(top->as.list.items[i + 1]))
             continue;
         gp_buf_puts(&b, b.len ? ", " : "");
         gp_buf_printable(&b, key->as.text.data, (size_t)gp_min((int64_t)key->as.text.size, MAX_IGNORED));

@@ -3,7 +3,6 @@
 #include "checkpoint/torch/torch.h"
 #include "checkpoint/torch/zip_write.h"
 
-#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,16 +26,8 @@ struct gp_torch_writer {
     gp_zip_writer zip;
 };
 
-static const struct {
-    const char *storage;
-    int size;
-    gp_dtype dtype;
-    float largest;
-} stores[] = {
-    [GP_STORE_F32] = {"FloatStorage", 4, GP_F32, FLT_MAX},
-    [GP_STORE_F16] = {"HalfStorage", 2, GP_F16, 65504},
-    [GP_STORE_BF16] = {"BFloat16Storage", 2, GP_BF16, 0x1.fep127f},
-};
+static const char *const storages[] = {
+    [GP_STORE_F32] = "FloatStorage", [GP_STORE_F16] = "HalfStorage", [GP_STORE_BF16] = "BFloat16Storage"};
 
 /* ---- the pickle, of protocol 2 --------------------------------------------------------------------------- */
 
@@ -115,7 +106,7 @@ static void pickle_tensor(gp_buf *b, const gp_torch_writer *w, const written *t)
     pickle_text(b, t->name);
     gp_buf_puts(b, "ctorch._utils\n_rebuild_tensor_v2\n((");
     pickle_text(b, "storage");
-    gp_buf_printf(b, "ctorch\n%s\n", stores[w->store].storage);
+    gp_buf_printf(b, "ctorch\n%s\n", storages[w->store]);
     pickle_text(b, key);
     pickle_text(b, "cpu");
     pickle_whole(b, t->count);
@@ -165,7 +156,7 @@ static int write_pickle(gp_torch_writer *w)
 gp_torch_writer *gp_torch_create(const char *path, gp_store store, bool nanogpt, const gp_torch_entry *args,
                                  int64_t arg_count)
 {
-    BUG_ON((size_t)store >= ARRAY_LEN(stores));
+    BUG_ON((size_t)store >= ARRAY_LEN(storages));
     gp_torch_writer *w = gp_calloc(1, sizeof *w);
     w->store = store;
     w->nanogpt = nanogpt;
@@ -215,30 +206,48 @@ void gp_torch_alias(gp_torch_writer *w, const char *name, const char *of)
     add_tensor(w, name)->of = gp_strdup(of);
 }
 
-/* Gives an alias the shape and the storage of the tensor that it stands for. */
-static int resolve(gp_torch_writer *w, written *alias)
+/* The tensor that an alias stands for, or NULL. */
+static const written *find_declared(const gp_torch_writer *w, const char *name)
 {
+    for (int64_t i = 0; i < w->tensor_count; i++)
+        if (!w->tensors[i].of && !strcmp(w->tensors[i].name, name))
+            return &w->tensors[i];
+    return NULL;
+}
+
+static void free_tensor(written *t)
+{
+    free(t->name);
+    free(t->of);
+}
+
+/* Gives each alias the shape and the storage of its tensor. */
+static void resolve_aliases(gp_torch_writer *w)
+{
+    int64_t count = 0;
     for (int64_t i = 0; i < w->tensor_count; i++) {
-        const written *t = &w->tensors[i];
-        if (t->of || strcmp(t->name, alias->of) != 0)
+        written t = w->tensors[i];
+        const written *of = t.of ? find_declared(w, t.of) : NULL;
+        if (t.of && !of) {
+            free_tensor(&t);
             continue;
-        char *name = alias->name, *of = alias->of;
-        *alias = *t;
-        alias->name = name;
-        alias->of = of;
-        return 0;
+        }
+        if (of) {
+            t.ndim = of->ndim;
+            t.count = of->count;
+            t.storage = of->storage;
+            memcpy(t.dim, of->dim, sizeof t.dim);
+        }
+        w->tensors[count++] = t;
     }
-    return fail("%s: tensor %s was not declared", w->out.path, alias->of);
+    w->tensor_count = count;
 }
 
 static int begin(gp_torch_writer *w)
 {
-    int rc = 0;
-    for (int64_t i = 0; !rc && i < w->tensor_count; i++)
-        if (w->tensors[i].of)
-            rc = resolve(w, &w->tensors[i]);
+    resolve_aliases(w);
     w->begun = true;
-    return rc ? rc : write_pickle(w);
+    return write_pickle(w);
 }
 
 /* Ends storages that have all their numbers, and begins the next one that lacks some; at the end, current is
@@ -252,7 +261,7 @@ static int advance(gp_torch_writer *w)
         char name[32];
         if (!open && !t->of) {
             snprintf(name, sizeof name, "data/%lld", (long long)t->storage);
-            gp_zip_begin(&w->zip, name, t->count * stores[w->store].size);
+            gp_zip_begin(&w->zip, name, t->count * gp_dtype_size(gp_store_dtype(w->store)));
             w->done = 0;
         }
         if (!t->of && w->done < t->count)
@@ -280,7 +289,7 @@ static int write_numbers(void *self, const float *x, int64_t count)
         uint16_t half[CHUNK];
         for (int64_t at = 0, n; !rc && at < count; at += n) {
             n = gp_min(CHUNK, count - at);
-            gp_from_f32(half, stores[w->store].dtype, x + at, n);
+            gp_from_f32(half, gp_store_dtype(w->store), x + at, n);
             rc = gp_zip_write(&w->zip, half, (size_t)n * sizeof *half);
         }
     }
@@ -291,7 +300,7 @@ static int write_numbers(void *self, const float *x, int64_t count)
 
 gp_tensor_writer gp_torch_tensor_writer(gp_torch_writer *w)
 {
-    return (gp_tensor_writer){w, declare, write_numbers, stores[w->store].largest};
+    return (gp_tensor_writer){w, declare, write_numbers, gp_store_largest(w->store)};
 }
 
 static void release(gp_torch_writer *w)
@@ -300,10 +309,8 @@ static void release(gp_torch_writer *w)
         free(w->args[i].name);
         free(w->args[i].text);
     }
-    for (int64_t i = 0; i < w->tensor_count; i++) {
-        free(w->tensors[i].name);
-        free(w->tensors[i].of);
-    }
+    for (int64_t i = 0; i < w->tensor_count; i++)
+        free_tensor(&w->tensors[i]);
     free(w->args);
     free(w->tensors);
     gp_zip_abandon(&w->zip);
