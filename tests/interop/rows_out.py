@@ -66,7 +66,7 @@ def out_hf_masked(folder, kind):
 @for_each(("tanh", "gelu", "relu", "untied", "scaled", "inner"))
 def out_pytorch(folder, kind):
     """pytorch_model.bin in a folder for from_pretrained, and by torch.load(weights_only=True)."""
-    to = convert(source(kind), f"{folder}/pt/", "pytorch")
+    to = convert(source(kind), f"{folder}/pt/", "torch")
     state = torch.load(to / "pytorch_model.bin", weights_only=True)
     theirs.from_state(state, kind)
     return theirs.agrees(load(to, use_safetensors=False), kind, folder=to)
@@ -74,7 +74,7 @@ def out_pytorch(folder, kind):
 
 @for_each(HALF)
 def out_pytorch_dtype(folder, dtype):
-    to = convert(source("tanh"), f"{folder}/pt/", "pytorch", "--dtype", dtype)
+    to = convert(source("tanh"), f"{folder}/pt/", "torch", "--dtype", dtype)
     half = {"bf16": torch.bfloat16, "fp16": torch.float16}[dtype]
     expected = state_of("tanh")
     expected["lm_head.weight"] = expected["transformer.wte.weight"]
@@ -85,7 +85,7 @@ def out_pytorch_dtype(folder, dtype):
 
 @row()
 def out_pytorch_sharded(folder):
-    to = convert(source("wide"), f"{folder}/pt/", "pytorch", "--shard-size", 2)
+    to = convert(source("wide"), f"{folder}/pt/", "torch", "--shard-size", 2)
     if not (to / "pytorch_model.bin.index.json").exists():
         raise Failed("no index")
     return theirs.agrees(load(to, use_safetensors=False), "wide", folder=to)

@@ -2,9 +2,9 @@
  * of the opcodes of tensors, dicts, lists, tuples, sets, numbers and text; a name that is not in the table of objects.c
  * is refused, and none is ever imported or called. Python's pickletools.py documents the opcodes.
  *
- * Each opcode has at least one byte, makes at most one value, and nothing is copied out of the pickle: memory is bounded
- * by its size (64 bytes for each of its bytes, GP_PICKLE_MAX of them), time by its length. Values may contain themselves:
- * who walks them bounds the depth.
+ * Each opcode has at least one byte, makes at most one value, and nothing is copied out of the pickle: memory is
+ * bounded by its size (64 bytes for each of its bytes, GP_PICKLE_MAX of them), time by its length. Values may contain
+ * themselves: who walks them bounds the depth.
  *
  *     gp_pickle p;
  *     const gp_value *top = gp_pickle_run(&p, "ckpt.pt", bytes, size);
@@ -17,7 +17,7 @@
 #include "base/base.h"
 #include "gptpipe/tensor.h"
 
-enum { GP_PICKLE_MAX = 1 << 25 }; /* bytes of a pickle */
+enum { GP_PICKLE_MAX = 1 << 24 }; /* bytes of a pickle */
 
 /* A type of numbers that PyTorch has. */
 typedef struct gp_torch_type {

@@ -7,7 +7,7 @@
  * `model` (nanoGPT), `state_dict` (Lightning), `model_state_dict` or `module`. Of any other object all tensors are
  * listed, in a dict of dicts as "optimizer.state.0.exp_avg".
  *
- * Two formats (torch_format.c, torch_save.c): pytorch, a state_dict under Hugging Face's names, and nanogpt, its ckpt.pt.
+ * Two formats (torch_format.c, torch_save.c): torch, a state_dict under Hugging Face's names, and nanogpt, its ckpt.pt.
  *
  * Limits: little-endian files; tensors of up to 5 dimensions; strides that overlap (expanded tensors), TorchScript
  * archives, pickled modules and quantized tensors are refused. A deflated storage is unpacked whole when it is read.

@@ -1,4 +1,5 @@
-/* torch_config.c: a configuration from what a file of torch.save has itself: nanoGPT's model_args, or a GPT-2's shapes. */
+/* torch_config.c: a configuration from what a file of torch.save has itself: nanoGPT's model_args, or the shapes of a
+ * GPT-2. */
 #include "base/json_write.h"
 #include "checkpoint/torch/torch.h"
 

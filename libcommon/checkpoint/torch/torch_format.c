@@ -91,7 +91,7 @@ static int recognise_none(const gp_checkpoint_input *in)
 }
 
 const gp_file_format gp_torch_format = {
-    .name = "pytorch",
+    .name = "torch",
     .what = "a file of torch.save, or a folder with pytorch_model.bin or pytorch_model.bin.index.json",
     .recognise = recognise,
     .open = open_input,

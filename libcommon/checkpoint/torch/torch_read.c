@@ -193,9 +193,13 @@ static int check_kind(const gp_torch_file *f)
 
 static int run_pickle(gp_torch_file *f, gp_container *k, const gp_zip_file *file)
 {
+    enum { SMALL = 1 << 20, MAX_RATIO = 100 }; /* real ones deflate to a tenth; values take more memory than bytes */
     gp_pickle p = {0};
     char *unpacked = NULL;
     int rc = -1;
+    if (file->size > SMALL && file->size / MAX_RATIO > file->packed)
+        return fail("%s: its pickle of %zu bytes is deflated to %zu, which no object is", f->path, file->size,
+                    file->packed);
     if (file->size > GP_PICKLE_MAX)
         return fail("%s: its pickle has %zu bytes, expected at most %d", f->path, file->size, GP_PICKLE_MAX);
     if (file->deflated && !(unpacked = gp_zip_unpack(file, f->path)))

@@ -1,5 +1,5 @@
-/* zip_write.h: a zip archive of stored files as torch.save lays it out, in one pass, so that it goes into a pipe too: each
- * file's data at a multiple of 64 bytes, its sizes and CRC after it, zip64 where a size or an offset needs it.
+/* zip_write.h: a zip archive of stored files as torch.save lays it out, in one pass, so that it goes into a pipe too:
+ * each file's data at a multiple of 64 bytes, its sizes and CRC after it, zip64 where a size or an offset needs it.
  *
  *     gp_zip_writer w = {.out = &out};
  *     gp_zip_begin(&w, "data/0", 4096);          // archive/data/0
