@@ -39,7 +39,7 @@ static int64_t floor_of(const gp_pickle *p)
     return p->mark_count ? p->marks[p->mark_count - 1] : 0;
 }
 
-/* The n topmost values, which leave the stack; their first place in it, or NULL. They stay there until the next push. */
+/* The n topmost values, which leave the stack: their place in it, or NULL. They stay there until the next push. */
 static gp_value **pop(gp_pickle *p, int64_t n)
 {
     if (p->depth - floor_of(p) < n)
