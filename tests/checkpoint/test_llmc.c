@@ -257,11 +257,11 @@ static void declare_tensor(const gp_tensor_writer *w, const gp_llmc_header *h, s
     assert_int_equal(w->declare(w->self, ours, t.ndim, t.dim), 0);
 }
 
-static void written_as_llmc_writes(gp_dtype dtype, const char *golden)
+static void written_as_llmc_writes(gp_store store, const char *golden)
 {
     gp_config c = config();
-    gp_llmc_header h = {dtype, T, V, L, L, C, VP};
-    gp_llmc_writer *w = gp_llmc_create(path, &c, dtype, "the model");
+    gp_llmc_header h = {GP_F32, T, V, L, L, C, VP};
+    gp_llmc_writer *w = gp_llmc_create(path, &c, store, "the model");
     assert_non_null(w);
     gp_tensor_writer to = gp_llmc_tensors(w);
     for (int pass = 0; pass < 2; pass++)
@@ -283,18 +283,18 @@ static void written_as_llmc_writes(gp_dtype dtype, const char *golden)
 static void fp32_is_written_as_llmc_writes_it(void **state)
 {
     (void)state;
-    written_as_llmc_writes(GP_F32, GOLDEN "/llmc/gpt2.bin");
+    written_as_llmc_writes(GP_STORE_F32, GOLDEN "/llmc/gpt2.bin");
 }
 
 static void bf16_is_written_as_llmc_writes_it(void **state)
 {
     (void)state;
-    written_as_llmc_writes(GP_BF16, GOLDEN "/llmc/gpt2_bf16.bin");
+    written_as_llmc_writes(GP_STORE_BF16, GOLDEN "/llmc/gpt2_bf16.bin");
 }
 
 static void not_written(const gp_config *c, const char *why)
 {
-    assert_null(gp_llmc_create("/nonexistent/model.bin", c, GP_F32, "the model"));
+    assert_null(gp_llmc_create("/nonexistent/model.bin", c, GP_STORE_F32, "the model"));
     if (!strstr(gp_error(), why))
         fail_msg("\"%s\" does not say \"%s\"", gp_error(), why);
 }

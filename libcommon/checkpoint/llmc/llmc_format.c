@@ -61,12 +61,10 @@ static int open_file(gp_checkpoint *c, const gp_checkpoint_input *in)
 
 static int write_file(const gp_checkpoint *c, const char *path, const gp_checkpoint_output *o)
 {
-    if (o->store != GP_STORE_F32 && o->store != GP_STORE_BF16)
-        return fail("%s: llm.c's model files hold fp32 and bf16 numbers, not fp16 and not q8_0", path);
     size_t n = strlen(path);
     if (o->shard_bytes || (n && path[n - 1] == '/'))
         return fail("%s: an llm.c model is one file, neither a folder nor shards", path);
-    gp_llmc_writer *w = gp_llmc_create(path, &c->config, o->store == GP_STORE_F32 ? GP_F32 : GP_BF16, c->path);
+    gp_llmc_writer *w = gp_llmc_create(path, &c->config, o->store, c->path);
     if (!w)
         return -1;
     gp_tensor_writer to = gp_llmc_tensors(w);

@@ -8,6 +8,7 @@
 
 struct gp_llmc_writer {
     gp_llmc_header h;
+    float largest;
     gp_out out;
     int declared;      /* of GP_LLMC_TENSORS */
     int64_t layer;     /* of the tensor that is declared next */
@@ -56,14 +57,15 @@ static void write_header(gp_llmc_writer *w)
     gp_out_write(&w->out, header, sizeof header);
 }
 
-gp_llmc_writer *gp_llmc_create(const char *path, const gp_config *c, gp_dtype dtype, const char *where)
+gp_llmc_writer *gp_llmc_create(const char *path, const gp_config *c, gp_store store, const char *where)
 {
-    BUG_ON(dtype != GP_F32 && dtype != GP_BF16);
+    if (store != GP_STORE_F32 && store != GP_STORE_BF16)
+        return fail("%s: llm.c's model files hold fp32 and bf16 numbers, not fp16 and not q8_0", path), NULL;
     if (check_config(c, where))
         return NULL;
     gp_llmc_writer *w = gp_calloc(1, sizeof *w);
     w->h = (gp_llmc_header){
-        .dtype = dtype,
+        .dtype = gp_store_dtype(store),
         .positions = c->positions,
         .vocab_size = c->vocab_size,
         .layers = c->layers,
@@ -71,6 +73,7 @@ gp_llmc_writer *gp_llmc_create(const char *path, const gp_config *c, gp_dtype dt
         .channels = c->channels,
         .padded_vocab_size = (int64_t)gp_round_up((size_t)c->vocab_size, GP_LLMC_PAD),
     };
+    w->largest = gp_store_largest(store);
     w->embedding = c->vocab_size * c->channels;
     w->padding = w->h.padded_vocab_size * c->channels - w->embedding;
     if (gp_out_open(&w->out, path)) {
@@ -143,7 +146,7 @@ gp_tensor_writer gp_llmc_tensors(gp_llmc_writer *w)
         .self = w,
         .declare = declare,
         .write = write_numbers,
-        .largest = w->h.dtype == GP_BF16 ? 0x1.fep127f : FLT_MAX,
+        .largest = w->largest,
     };
 }
 
