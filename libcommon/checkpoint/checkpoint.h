@@ -68,8 +68,8 @@ typedef struct gp_file_format {
     bool carries;                                                                          /* writes c->carried too */
 } gp_file_format;
 
-extern const gp_file_format gp_run_format, gp_hf_format, gp_llmc_format, gp_tensorflow_format, gp_torch_format,
-    gp_nanogpt_format;
+extern const gp_file_format gp_run_format, gp_hf_format, gp_gguf_format, gp_llmc_format, gp_tensorflow_format,
+    gp_torch_format, gp_nanogpt_format;
 
 /* formats.c: the whole input as a mapping: a regular file as it is, a pipe copied to an unlinked temporary file. */
 int gp_checkpoint_input_map(const gp_checkpoint_input *in, const char *name, gp_map *map);

@@ -14,7 +14,8 @@
 #include <unistd.h>
 
 static const gp_file_format *const formats[] = {
-    &gp_run_format, &gp_hf_format, &gp_llmc_format, &gp_tensorflow_format, &gp_torch_format, &gp_nanogpt_format,
+    &gp_run_format,        &gp_hf_format,    &gp_gguf_format,    &gp_llmc_format,
+    &gp_tensorflow_format, &gp_torch_format, &gp_nanogpt_format,
 };
 
 const char *gp_checkpoint_formats(bool written)

@@ -122,6 +122,73 @@ static const gp_naming hf_roberta = {
         },
 };
 
+/* ---- GGUF: llama.cpp's names ------------------------------------------------------------------------------ */
+
+static const gp_extra_tensor gguf_gpt2_extras[] = {
+    {"output.weight", NULL, GP_WTE, false}, /* a copy of a tied embedding, which older converters wrote */
+    {0},
+};
+
+static const gp_naming gguf_gpt2 = {
+    .prefix = "",
+    .linear_out_in = true,
+    .extras = gguf_gpt2_extras,
+    .name =
+        {
+            [GP_WTE] = "token_embd.weight",
+            [GP_WPE] = "position_embd.weight",
+            [GP_NORM1_GAMMA] = "blk.#.attn_norm.weight",
+            [GP_NORM1_BETA] = "blk.#.attn_norm.bias",
+            [GP_QKV_W] = "blk.#.attn_qkv.weight",
+            [GP_QKV_B] = "blk.#.attn_qkv.bias",
+            [GP_PROJ_W] = "blk.#.attn_output.weight",
+            [GP_PROJ_B] = "blk.#.attn_output.bias",
+            [GP_NORM2_GAMMA] = "blk.#.ffn_norm.weight",
+            [GP_NORM2_BETA] = "blk.#.ffn_norm.bias",
+            [GP_FC_W] = "blk.#.ffn_up.weight",
+            [GP_FC_B] = "blk.#.ffn_up.bias",
+            [GP_OUT_W] = "blk.#.ffn_down.weight",
+            [GP_OUT_B] = "blk.#.ffn_down.bias",
+            [GP_FINAL_NORM_GAMMA] = "output_norm.weight",
+            [GP_FINAL_NORM_BETA] = "output_norm.bias",
+            [GP_HEAD_W] = "output.weight",
+        },
+};
+
+#define GGUF_BERT_QKV(part) "blk.#.attn_q." part "|blk.#.attn_k." part "|blk.#.attn_v." part
+
+/* The masked-language head, which GGUF has no names for, is asked for under Hugging Face's. */
+static const gp_naming gguf_bert = {
+    .prefix = "",
+    .base = &hf_bert,
+    .linear_out_in = true,
+    .name =
+        {
+            [GP_WTE] = "token_embd.weight",
+            [GP_WPE] = "position_embd.weight",
+            [GP_WTT] = "token_types.weight",
+            [GP_EMBED_NORM_GAMMA] = "token_embd_norm.weight",
+            [GP_EMBED_NORM_BETA] = "token_embd_norm.bias",
+            [GP_QKV_W] = GGUF_BERT_QKV("weight"),
+            [GP_QKV_B] = GGUF_BERT_QKV("bias"),
+            [GP_PROJ_W] = "blk.#.attn_output.weight",
+            [GP_PROJ_B] = "blk.#.attn_output.bias",
+            [GP_NORM1_GAMMA] = "blk.#.attn_output_norm.weight",
+            [GP_NORM1_BETA] = "blk.#.attn_output_norm.bias",
+            [GP_FC_W] = "blk.#.ffn_up.weight",
+            [GP_FC_B] = "blk.#.ffn_up.bias",
+            [GP_OUT_W] = "blk.#.ffn_down.weight",
+            [GP_OUT_B] = "blk.#.ffn_down.bias",
+            [GP_NORM2_GAMMA] = "blk.#.layer_output_norm.weight",
+            [GP_NORM2_BETA] = "blk.#.layer_output_norm.bias",
+        },
+};
+
+const gp_naming *gp_gguf_naming(const gp_config *c)
+{
+    return c->family == GP_GPT2 ? &gguf_gpt2 : &gguf_bert;
+}
+
 const gp_naming *gp_hf_naming(const gp_config *c)
 {
     static const gp_naming *const families[] = {[GP_GPT2] = &hf_gpt2, [GP_BERT] = &hf_bert, [GP_ROBERTA] = &hf_roberta};

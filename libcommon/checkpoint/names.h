@@ -45,6 +45,9 @@ const gp_naming *gp_nanogpt_naming(void);
 const gp_naming *gp_llmc_naming(void);
 const gp_naming *gp_tensorflow_naming(void);
 
+/* llama.cpp's: of its gpt2 and its bert. */
+const gp_naming *gp_gguf_naming(const gp_config *c);
+
 /* Tensors beside those of the table, up to one without a name. */
 const gp_extra_tensor *gp_naming_extras(const gp_naming *n);
 

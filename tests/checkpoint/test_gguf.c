@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "checkpoint/gguf/gguf.h"
@@ -195,13 +196,13 @@ static void add_tensor(gp_buf *b, const char *name, uint64_t dim, uint64_t rows,
 
 static void expect_refused(const gp_buf *b, const char *why)
 {
-    double start = gp_now();
+    clock_t start = clock();
     assert_null(open_bytes(b->data, b->len));
     expect_one_line();
     if (!strstr(gp_error(), why))
         print_error("%s, expected %s\n", gp_error(), why);
     assert_non_null(strstr(gp_error(), why));
-    assert_true(gp_now() - start < 0.05);
+    assert_true(clock() - start < CLOCKS_PER_SEC / 20); /* of the processor, however busy it is */
 }
 
 static void test_refuses_counts_beyond_the_file(void **state)

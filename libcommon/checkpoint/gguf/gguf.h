@@ -60,6 +60,7 @@ typedef struct gp_gguf {
     uint32_t version;
     gp_gguf_pair *pairs; /* by key */
     int64_t pair_count;
+    char *shown_key;         /* the key that was printed last */
     gp_gguf_tensor *tensors; /* beside the container's */
     int64_t tensor_count;
 } gp_gguf;

@@ -337,9 +337,24 @@ static void forget(void *self, int64_t i)
         gp_map_forget(g->tensors[i].data, (size_t)g->tensors[i].bytes);
 }
 
+static bool metadata(void *self, int64_t i, const char **key, gp_buf *value)
+{
+    gp_gguf *g = self;
+    if (i >= g->pair_count)
+        return false;
+    free(g->shown_key);
+    *key = g->shown_key = gp_strndup(g->pairs[i].key, g->pairs[i].key_length);
+    if (g->pairs[i].type == GP_GGUF_STRING)
+        gp_buf_add(value, g->pairs[i].data, (size_t)g->pairs[i].count);
+    else
+        gp_gguf_print(value, &g->pairs[i]);
+    return true;
+}
+
 static void close_file(void *self)
 {
     gp_gguf *g = self;
+    free(g->shown_key);
     for (int64_t i = 0; i < g->tensor_count; i++)
         free(g->tensors[i].type_name);
     free(g->tensors);
@@ -353,6 +368,7 @@ static const gp_container_ops ops = {
     .format = "GGUF",
     .float_types = "F32, F16, BF16, Q8_0, Q4_0 or Q4_K",
     .read = read_numbers,
+    .metadata = metadata,
     .forget = forget,
     .close = close_file,
 };

@@ -32,7 +32,7 @@ static bool lists_suffice(const gp_tokenizer *t, int64_t rows)
 static void token_text(gp_buf *b, const gp_tokenizer *t, const gp_alphabet *alphabet, int64_t id)
 {
     size_t n = 0;
-    const char *bytes = id < t->vocab.size ? gp_vocab_bytes(&t->vocab, (int32_t)id, &n) : "";
+    const char *bytes = t && id < t->vocab.size ? gp_vocab_bytes(&t->vocab, (int32_t)id, &n) : "";
     b->len = 0;
     if (!n)
         gp_buf_printf(b, "[PAD%lld]", (long long)id);
@@ -54,23 +54,28 @@ static int32_t token_type(const gp_tokenizer *t, int64_t id)
                                       : GP_GGUF_NORMAL;
 }
 
-static void put_lists(gp_gguf_writer *w, const gp_tokenizer *t, int64_t rows)
+/* t may be NULL: transformers goes by their number, whatever they are. */
+static void put_tokens(gp_gguf_writer *w, const gp_tokenizer *t, const gp_alphabet *alphabet, int64_t rows)
 {
-    gp_alphabet alphabet;
-    gp_buf text = {0}, right = {0};
-    gp_alphabet_init(&alphabet);
+    gp_buf text = {0};
     gp_gguf_put_array(w, "tokenizer.ggml.tokens", GP_GGUF_STRING, rows);
     for (int64_t id = 0; id < rows; id++) {
-        token_text(&text, t, &alphabet, id);
+        token_text(&text, t, alphabet, id);
         gp_gguf_add_string(w, text.data, text.len);
     }
+    gp_buf_release(&text);
+}
+
+static void put_lists(gp_gguf_writer *w, const gp_tokenizer *t, const gp_alphabet *alphabet, int64_t rows)
+{
+    gp_buf text = {0}, right = {0};
     gp_gguf_put_array(w, "tokenizer.ggml.token_type", GP_GGUF_INT32, rows);
     for (int64_t id = 0; id < rows; id++)
         gp_gguf_add_int32(w, token_type(t, id));
     gp_gguf_put_array(w, "tokenizer.ggml.merges", GP_GGUF_STRING, t->bpe.count);
     for (int64_t i = 0; i < t->bpe.count; i++) {
-        token_text(&text, t, &alphabet, t->bpe.list[i].left);
-        token_text(&right, t, &alphabet, t->bpe.list[i].right);
+        token_text(&text, t, alphabet, t->bpe.list[i].left);
+        token_text(&right, t, alphabet, t->bpe.list[i].right);
         gp_buf_puts(&text, " ");
         gp_buf_add(&text, right.data, right.len);
         gp_gguf_add_string(w, text.data, text.len);
@@ -109,10 +114,13 @@ void gp_gguf_put_tokenizer(gp_gguf_writer *w, const gp_config *c, const char *te
 {
     gp_tokenizer *t = text ? gp_tokenizer_from_json(text, length, "its tokenizer") : NULL;
     bool lists = t && has_lists(t);
+    gp_alphabet alphabet;
+    gp_alphabet_init(&alphabet);
     put_text(w, "tokenizer.ggml.model", lists ? "gpt2" : "none");
+    put_tokens(w, lists ? t : NULL, &alphabet, c->vocab_size);
     if (lists) {
         put_text(w, "tokenizer.ggml.pre", "gpt-2");
-        put_lists(w, t, c->vocab_size);
+        put_lists(w, t, &alphabet, c->vocab_size);
     }
     put_ids(w, c, lists ? t : NULL);
     if (text && !(lists && lists_suffice(t, c->vocab_size)))
