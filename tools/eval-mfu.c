@@ -307,7 +307,7 @@ static int check_swept(const sweep *s)
     } rows[] = {{"batch", "batch-size"}, {"batch", "decode-batch"}, {"context", "seq-len"}, {"threads", "threads"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (!strcmp(s->what, rows[i].what) && gp_options_on_command_line(&tool, rows[i].option))
-            return gp_tool_usage(&tool, "--%s does nothing beside --sweep %s=", rows[i].option, s->what);
+            return gp_tool_usage(&tool, "--%s has no effect with --sweep %s=", rows[i].option, s->what);
     return 0;
 }
 

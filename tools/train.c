@@ -192,7 +192,7 @@ static int check_run(const args *a)
                 {"save-every", gp_options_on_command_line(&tool, "save-every")},
                 {"keep", gp_options_on_command_line(&tool, "keep")}};
     if (gp_options_on_command_line(&tool, "run") && strcmp(a->o.out, "-") && strcmp(a->o.out, a->o.run))
-        return gp_tool_usage(&tool, "--run goes with --out -: --out %s makes a run directory itself", a->o.out);
+        return gp_tool_usage(&tool, "--run requires --out -: --out %s makes a run directory itself", a->o.out);
     if (strcmp(a->o.out, "-") || a->o.run || a->o.resume)
         return 0;
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)

@@ -1,14 +1,14 @@
-/* error.h: how the library says no.
+/* error.h: how failures are reported.
  *
- * A function that can fail on bad input returns an int (0, or -1) or a pointer (NULL on failure) and
- * leaves one clear line for a person in a thread-local buffer:
+ * A function that can fail on bad input returns an int (0, or -1 on failure) or a pointer (NULL on failure), and leaves
+ * a one-line message in a thread-local buffer:
  *
  *     gp_tokens *t = gp_tokens_open("train.tok");
  *     if (!t)
  *         fprintf(stderr, "mytool: %s\n", gp_error());
  *
- * Out of memory and a lost device end the process with a message (exit 1); a broken promise inside the
- * library aborts. Nothing else leaves the library, and it never prints on stdout.
+ * Running out of memory or losing a device ends the process with a message and exit status 1; a bug in the library
+ * aborts. Otherwise the library never ends the process, and it never prints to stdout.
  */
 #ifndef GPTPIPE_ERROR_H
 #define GPTPIPE_ERROR_H
@@ -25,25 +25,25 @@ extern "C" {
 #define GP_PRINTF(fmt, first)
 #endif
 
-/* The last failure on this thread, one line without a newline; "" when nothing failed yet. */
+/* The message of the last failure on this thread, one line without a newline; "" if nothing has failed. */
 GP_API const char *gp_error(void);
 
-/* Records a failure and returns -1, so that `return gp_fail(...)` reads as what it does. */
+/* Records a failure and returns -1: `return gp_fail(...)`. */
 GP_API int gp_fail(const char *fmt, ...) GP_PRINTF(1, 2);
 
-/* Puts "WHAT: " in front of the recorded failure and returns -1: context on the way out. */
+/* Prepends "WHAT: " to the recorded message and returns -1, to add context. */
 GP_API int gp_fail_in(const char *what);
 
-/* "gptpipe 0.1.0" is printed by every tool's --version; this is the number alone. */
+/* The version number: "0.1.0". */
 GP_API const char *gp_version(void);
 
-/* What whoever started this process types before a tool's name, for advice: "gptpipe " where the program gptpipe
- * started it, else "". */
+/* What to type before the name of a tool, for advice in messages: "gptpipe " if the program gptpipe started this
+ * process, else "". */
 GP_API const char *gp_tool_prefix(void);
 
-/* Text that comes from a file, an archive or a server, as a terminal may show it: control characters and those that
- * turn the direction of text are escaped (\n, \x1b, \u202e), bytes that are not UTF-8 too (\xff). Valid until the
- * eighth next call on this thread. All messages of the library are shown so. */
+/* Untrusted text (from a file, an archive, a server), safe to print to a terminal: control characters and bidirectional
+ * controls are escaped (\n, \x1b, \u202e), as are bytes that are not UTF-8 (\xff). Valid until the eighth call after
+ * this one on the same thread. The library's own messages are escaped in this way. */
 GP_API const char *gp_printable(const char *text);
 
 #ifdef __cplusplus

@@ -1,5 +1,5 @@
-/* machine.h: rows of an option table that all tools have which compute: what computes, in which dtype, on how many
- * threads. `at` is the field's offset, `beside` what the option means nothing with (.excludes), or NULL.
+/* machine.h: option table rows that tools which run a model share: backend, dtype and threads. `at` is the offset of
+ * the field, `excluded` the option's .excludes, or NULL.
  *
  *     {"Machine", .type = GP_OPT_GROUP},
  *     GP_OPTION_BACKEND(offsetof(args, backend), NULL),        // gp_backend_kind
@@ -13,14 +13,15 @@
 #include "gptpipe/options.h"
 
 /* clang-format off */
-#define GP_OPTION_BACKEND(at, beside) \
-    {"backend", 0, GP_OPT_CHOICE, at, "WHICH", "what computes", .choices = GP_CHOICES(GP_BACKENDS), .excludes = beside}
-#define GP_OPTION_DTYPE(at, beside) \
-    {"dtype", 0, GP_OPT_CHOICE, at, "WHICH", "of matrix products; sums are fp32", \
-     .choices = GP_CHOICES(GP_COMPUTE_DTYPES), .excludes = beside}
-#define GP_OPTION_THREADS(letter, at, beside) \
-    {"threads", letter, GP_OPT_INT, at, "N", "threads", .min = 0, .max = 1024, \
-     .default_text = "the machine's cores", .excludes = beside}
+#define GP_OPTION_BACKEND(at, excluded) \
+    {"backend", 0, GP_OPT_CHOICE, at, "WHICH", "compute backend", .choices = GP_CHOICES(GP_BACKENDS), \
+     .excludes = excluded}
+#define GP_OPTION_DTYPE(at, excluded) \
+    {"dtype", 0, GP_OPT_CHOICE, at, "WHICH", "dtype of matrix products; they accumulate in fp32", \
+     .choices = GP_CHOICES(GP_COMPUTE_DTYPES), .excludes = excluded}
+#define GP_OPTION_THREADS(letter, at, excluded) \
+    {"threads", letter, GP_OPT_INT, at, "N", "number of threads", .min = 0, .max = 1024, \
+     .default_text = "the machine's cores", .excludes = excluded}
 /* clang-format on */
 
 #endif

@@ -1,4 +1,4 @@
-/* output.h: what a tool writes: stdout, or a file that is there whole or not at all.
+/* output.h: output of a tool: stdout, or a file that appears complete or not at all.
  *
  *     gp_output *o = gp_output_open("report.txt");    // NULL or "-": stdout
  *     fprintf(gp_output_stream(o), "...");
@@ -19,25 +19,25 @@ extern "C" {
 
 typedef struct gp_output gp_output;
 
-/* NULL when the file cannot be created. */
+/* NULL if the file cannot be created. */
 GP_API gp_output *gp_output_open(const char *path);
 GP_API FILE *gp_output_stream(gp_output *o);
 
-/* Frees o. -1 when keep is true and something could not be written; then no file is left either. */
+/* Frees o. Returns -1 if keep is true and a write has failed; no file is left then. */
 GP_API int gp_output_close(gp_output *o, bool keep);
 
-/* Whether stdout is there for data: a pipe, a socket or a file, and not a log that stderr goes into as well. A terminal
- * or /dev/null is not. */
+/* Whether stdout is meant for data: a pipe, a socket or a file that is not stderr as well. A terminal or /dev/null is
+ * not. */
 GP_API bool gp_stdout_takes_data(void);
 
-/* Whether what is written there (NULL and "-": stdout) is shown on a terminal, where binary data do harm. */
+/* Whether path (NULL and "-": stdout) is a terminal, to which binary data should not be written. */
 GP_API bool gp_output_is_terminal(const char *path);
 
-/* Whether what is written to `path` would replace the regular file `read`, under this name or another. NULL: no
- * file. */
-GP_API bool gp_output_replaces(const char *path, const char *read);
+/* Whether writing to `path` would replace the regular file `input`, under any name. Either may be NULL. */
+GP_API bool gp_output_replaces(const char *path, const char *input);
 
-/* Whether colours may be written there: a terminal, unless NO_COLOR (no-color.org) or TERM=dumb says otherwise. */
+/* Whether output to path may be coloured: it is a terminal, and neither NO_COLOR (no-color.org) nor TERM=dumb is
+ * set. */
 GP_API bool gp_output_has_colour(const char *path);
 
 #ifdef __cplusplus

@@ -1,4 +1,4 @@
-/* tensor.h: a view of numbers: data pointer, dtype, dims; row-major, without strides, graph or ownership.
+/* tensor.h: a view of an array: data pointer, dtype and dims. It is row-major, without strides, graph or ownership.
  *
  *     float x[6] = {0};
  *     gp_tensor t = gp_tensor_view(x, GP_F32, 2, 2, 3);      // (2,3)
@@ -26,16 +26,16 @@ typedef struct gp_tensor {
     int64_t dim[GP_MAX_DIMS]; /* dim[0] is the slowest */
 } gp_tensor;
 
-/* A view with ndim sizes (each an int64_t-convertible int) after it. */
+/* A view of data with ndim dims, given as ints. */
 GP_API gp_tensor gp_tensor_view(void *data, gp_dtype dtype, int ndim, ...);
 
 GP_API int64_t gp_tensor_count(const gp_tensor *t); /* elements; 1 for a scalar (ndim 0) */
 GP_API int64_t gp_tensor_bytes(const gp_tensor *t);
 
 GP_API int gp_dtype_size(gp_dtype dtype);         /* bytes per element */
-GP_API const char *gp_dtype_name(gp_dtype dtype); /* "F32", ... as safetensors writes them */
+GP_API const char *gp_dtype_name(gp_dtype dtype); /* its name in safetensors: "F32", ... */
 
-/* "F32 [2,3]" into text (of `size` bytes): for messages. Returns text. */
+/* Writes dtype and dims, "F32 [2,3]", into text (of `size` bytes) for messages. Returns text. */
 GP_API const char *gp_tensor_format(const gp_tensor *t, char *text, int size);
 
 /* Converts count elements at src (any float dtype) to fp32 at dst; src may be misaligned. */

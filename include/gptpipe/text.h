@@ -1,17 +1,17 @@
-/* text.h: text on its way into a token stream: files one after the other, or stdin.
+/* text.h: reads text that is to be tokenized, from a list of files or stdin.
  *
  *     gp_text *t = gp_text_open(&(gp_list){.items = paths, .count = 2}, &(gp_text_options){0}); // none, or "-": stdin
  *     gp_text_part p;
  *     while ((rc = gp_text_next(t, "\n\n", 2, &p)) > 0)
- *         ...p.data, p.length; a document ends where p.separated or p.file_ends...
+ *         ...p.data, p.length; the document ends if p.separated or p.file_ends...
  *     gp_text_close(t);
  *
- * Files are mapped. A pipe is read in parts, so memory stays bounded; opened to be read twice, it goes into an
- * unlinked temporary file first.
+ * Files are mapped. A pipe is read in parts, so that memory stays bounded; if it is to be read twice, it is first
+ * copied to an unlinked temporary file.
  *
- * Of JSON Lines (one object a line) one string member is the text, and each line is a document.
+ * In JSON Lines (one object per line), one string member is the text, and each line is a document.
  *
- * A file may have a sidecar, FILE.json beside it, with what is known about it (fetch-data stories writes one):
+ * A file may have a sidecar, FILE.json in the same folder, with metadata (fetch-data stories writes one):
  *     {"source": {"sha256": "..."}, "separator": "\n\n", "entropy": {"nats": [...], "chars": [...]}}
  */
 #ifndef GPTPIPE_TEXT_H
@@ -32,46 +32,46 @@ typedef struct gp_text gp_text;
 
 typedef struct gp_text_info {
     int files;
-    bool jsonl;            /* each part is a whole document */
+    bool jsonl;            /* each part is a complete document */
     const char *name;      /* "a.txt", "a.txt, b.txt", "stdin" */
-    const char *sha256;    /* of all the text, 64 hexadecimal digits; NULL while a pipe is not read */
-    int64_t bytes;         /* of all files; -1 while a pipe is not read */
-    const char *separator; /* that all sidecars name, or NULL */
+    const char *sha256;    /* of the whole text, 64 hexadecimal digits; NULL for a pipe that has not been read */
+    int64_t bytes;         /* of all files; -1 for a pipe that has not been read */
+    const char *separator; /* from the sidecars, if all name the same one, else NULL */
     size_t separator_length;
-    const char *entropy;       /* {"nats": [...], "chars": [...]} of the documents; NULL: a file lacks it */
-    int64_t entropy_documents; /* how many it has */
+    const char *entropy;       /* {"nats": [...], "chars": [...]} per document; NULL if any file lacks it */
+    int64_t entropy_documents; /* number of documents in it */
 } gp_text_info;
 
 typedef struct gp_text_options {
     bool twice;        /* gp_text_rewind will be called */
-    const char *jsonl; /* the member that is the text of a line of JSON Lines; NULL: the files are text */
+    const char *jsonl; /* the files are JSON Lines, with their text in this member; NULL: plain text */
 } gp_text_options;
 
-/* NULL when a file cannot be read, or its sidecar belongs to another text. */
+/* NULL if a file cannot be read or its sidecar belongs to another text. */
 GP_API gp_text *gp_text_open(const gp_list *paths, const gp_text_options *o);
 GP_API void gp_text_close(gp_text *t);
 GP_API const gp_text_info *gp_text_get_info(const gp_text *t);
 
 typedef struct gp_text_part {
-    const char *data; /* good until the next call */
-    size_t length;    /* may be 0 */
-    bool separated; /* the document ends here: the separator stands behind it (and is not in data), or the line ends */
-    bool file_ends; /* nothing more of this file comes */
-    int64_t offset; /* of data in what `file` names, for messages */
-    const char *file;   /* the file's name, or "NAME: line 3" */
-    int64_t begin, end; /* in bytes of all files one after the other, the separator or the whole line included */
+    const char *data;   /* valid until the next call */
+    size_t length;      /* may be 0 */
+    bool separated;     /* the document ends here, at a separator (not in data) or at the end of a line */
+    bool file_ends;     /* this is the last part of its file */
+    int64_t offset;     /* of data in `file`, for messages */
+    const char *file;   /* name of the file, or "NAME: line 3" */
+    int64_t begin, end; /* byte offsets in the concatenated files, the separator or the whole line included */
 } gp_text_part;
 
-/* The next part, cut at each separator (length 0: at none), or line by line of JSON Lines, whose separator does not
- * matter. 1, 0 at the end of the text, -1 on failure. A part need
- * not be a whole document: it ends where separated or file_ends says so. */
+/* The next part: text up to a separator (length 0: there is none), or for JSON Lines, which ignore the separator, the
+ * text of a line. 1; 0 at the end of the text; -1 on failure. A part may be an incomplete document: the document ends
+ * if separated or file_ends is set. */
 GP_API int gp_text_next(gp_text *t, const char *separator, size_t length, gp_text_part *part);
 
-/* {"nats": [...], "chars": [...]} of `count` documents from `first` on, of those that info.entropy tells of. The
- * caller frees; NULL when info.entropy is. */
+/* {"nats": [...], "chars": [...]} of `count` of the documents in info.entropy, from `first` on. The caller frees; NULL
+ * if info.entropy is NULL. */
 GP_API char *gp_text_entropy(const gp_text *t, int64_t first, int64_t count);
 
-/* Back to the beginning; only of a text opened to be read twice, or of files. */
+/* Restarts at the beginning; only for files, or a text opened with .twice. */
 GP_API void gp_text_rewind(gp_text *t);
 
 #ifdef __cplusplus

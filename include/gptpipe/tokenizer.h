@@ -1,5 +1,5 @@
-/* tokenizer.h: text to ids and back. char (one id a character of the text it was built from), bytes (256
- * ids), and byte-level BPE with GPT-2's pre-split, exactly.
+/* tokenizer.h: text to token ids and back. There are three kinds: char (an id for each character of the text it was
+ * built from), bytes (256 ids), and byte-level BPE with GPT-2's pre-tokenization.
  *
  *     gp_tokenizer *t = gp_tokenizer_open("gpt2");     // or "bytes", a FILE, a DIR
  *     int32_t *ids; int64_t n;
@@ -7,8 +7,8 @@
  *     free(ids);
  *     gp_tokenizer_close(t);
  *
- * (Sennrich et al. 2016; Radford et al. 2019.) Any bytes round-trip, invalid UTF-8 included. Special tokens are
- * not found in text unless that is asked for: a literal <|endoftext|> is text.
+ * (Sennrich et al. 2016; Radford et al. 2019.) Any bytes round-trip, including invalid UTF-8. Special tokens are not
+ * recognized in text unless requested: a literal <|endoftext|> is text.
  */
 #ifndef GPTPIPE_TOKENIZER_H
 #define GPTPIPE_TOKENIZER_H
@@ -25,47 +25,46 @@ extern "C" {
 
 typedef struct gp_tokenizer gp_tokenizer;
 
-/* name: "bytes"; "gpt2" (vocab.bpe and encoder.json from $GPTPIPE_DATA, ./data, or the mirror
- * $FETCH_DATA_MIRROR); a file, known by what is in it: a tokenizer.json (docs/formats.md tells which) or a .tiktoken;
- * encoder.json, vocab.bpe, vocab.json or merges.txt, beside which its other half must be; or a folder that holds one of
- * these. A .tiktoken's ranks are its ids, its pre-split is GPT-2's (a file made for another one is refused), and
- * <|endoftext|> is the id behind the last rank, or 50256 where that one alone is left out (p50k_base). NULL on failure.
- * A tokenizer does not change once it is made: threads may share it. */
+/* name: "bytes"; "gpt2" (vocab.bpe and encoder.json from $GPTPIPE_DATA, ./data, or the mirror $FETCH_DATA_MIRROR); a
+ * tokenizer.json (see docs/formats.md) or a .tiktoken file, recognized by its content; encoder.json, vocab.bpe,
+ * vocab.json or merges.txt, with the matching file in the same folder; or a folder with one of these. The ranks of a
+ * .tiktoken file are its ids. Its pre-tokenization must be GPT-2's, and <|endoftext|> gets the id after the last rank,
+ * or 50256 if that is the only unused one (p50k_base). NULL on failure. A tokenizer is immutable: threads may share
+ * it. */
 GP_API gp_tokenizer *gp_tokenizer_open(const char *name);
 
-/* From tokenizer.json text, as token streams and checkpoints carry it. `where` names it in messages. */
+/* Parses the text of a tokenizer.json, which token streams and checkpoints contain. `where` names it in messages. */
 GP_API gp_tokenizer *gp_tokenizer_from_json(const char *json, size_t length, const char *where);
 
-/* One id a character (Unicode code point) of texts, in code point order; then one for each byte that stood where no
- * character could be decoded. Add each text whole, then build (which frees c). */
+/* A char tokenizer: an id for each character (Unicode code point) that occurs, in code point order, then one for each
+ * byte that occurs outside valid UTF-8. Each call adds a complete text. */
 typedef struct gp_charset gp_charset;
 GP_API gp_charset *gp_charset_new(void);
 GP_API void gp_charset_add(gp_charset *c, const char *text, size_t length);
-GP_API gp_tokenizer *gp_charset_build(gp_charset *c); /* NULL when there was no text */
+GP_API gp_tokenizer *gp_charset_build(gp_charset *c); /* frees c; NULL if there was no text */
 
-/* A byte-level BPE with GPT-2's pre-split, trained from texts (Sennrich et al. 2016):
+/* Trains a byte-level BPE with GPT-2's pre-tokenization (Sennrich et al. 2016):
  *
  *     gp_bpe_trainer *b = gp_bpe_trainer_new(8192);
  *     gp_bpe_trainer_add(b, part, n);       // parts of any size
- *     gp_bpe_trainer_end(b);                // the document ends here; what is added next begins another one
+ *     gp_bpe_trainer_end(b);                // ends a document
  *     gp_tokenizer *t = gp_bpe_trainer_build(b);
  *
  * Id 0 is <|endoftext|>, 1 to 256 are the bytes in the order of GPT-2's alphabet, then come the merges, each of the
- * pair of neighbours with the highest count in all pieces (a tie goes to the lower ids, left before right). Ids and
+ * adjacent pair with the highest count over all pieces (ties: the lower left id, then the lower right id). Ids and
  * merges are those of Hugging Face's tokenizers: BpeTrainer(vocab_size, special_tokens=["<|endoftext|>"],
  * initial_alphabet=ByteLevel.alphabet()) with ByteLevel(add_prefix_space=False), trained from an iterator over the
- * documents (from a file it takes each line alone). Bytes that are no UTF-8, which that package cannot be given, are
- * counted as they are.
+ * documents (from a file, that package takes each line as a document). Bytes that are not valid UTF-8, which that
+ * package does not accept, are counted like others. A literal <|endoftext|> is text.
  *
- * Memory: 30 bytes for each byte of the different pieces or so. A piece may be of any length; it costs time
- * proportional to it. A literal <|endoftext|> is text. */
+ * Memory: about 30 bytes for each byte of the distinct pieces. Pieces may be of any length; time is linear in it. */
 typedef struct gp_bpe_trainer gp_bpe_trainer;
-GP_API gp_bpe_trainer *gp_bpe_trainer_new(int64_t vocab_size); /* 257 to 1048576, or NULL */
+GP_API gp_bpe_trainer *gp_bpe_trainer_new(int64_t vocab_size); /* NULL if not in 257 to 1048576 */
 GP_API void gp_bpe_trainer_add(gp_bpe_trainer *b, const char *text, size_t length);
 GP_API void gp_bpe_trainer_end(gp_bpe_trainer *b);
 
-/* Frees b. The vocabulary is smaller than asked when the text has no more pairs to merge. NULL when there was no text,
- * or 2 GB of different pieces. */
+/* Frees b. The vocabulary is smaller than requested if no pairs are left to merge. NULL if there was no text, or more
+ * than 2 GB of distinct pieces. */
 GP_API gp_tokenizer *gp_bpe_trainer_build(gp_bpe_trainer *b);
 GP_API void gp_bpe_trainer_free(gp_bpe_trainer *b);
 
@@ -74,73 +73,72 @@ GP_API void gp_tokenizer_close(gp_tokenizer *t);
 GP_API int64_t gp_tokenizer_vocab_size(const gp_tokenizer *t);
 GP_API const char *gp_tokenizer_kind(const gp_tokenizer *t); /* "char", "bytes", "bpe" */
 
-/* SHA-256 over the pre-split's name ("char", "bytes", "gpt2": GPT-2's with the classes of Unicode 16.0) and a zero
- * byte, then per id in order u32 length and bytes, then the special ids, u32 each, then settings of a tokenizer.json
- * that give other ids, where it has any: the first 16 bytes. */
+/* The first 16 bytes of a SHA-256 over: the name of the pre-tokenization ("char", "bytes", or "gpt2" for GPT-2's with
+ * Unicode 16.0) and a zero byte; for each id in order a u32 length and its bytes; the special ids, u32 each; and any
+ * settings of a tokenizer.json that change the ids. */
 GP_API void gp_tokenizer_fingerprint(const gp_tokenizer *t, uint8_t fingerprint[16]);
 
-/* A warning to show, such as that a folder's files disagree; NULL: nothing. Valid until close. */
+/* A warning to print, such as that files in a folder disagree, or NULL. Valid until close. */
 GP_API const char *gp_tokenizer_warning(const gp_tokenizer *t);
 
-/* The ids that a tokenizer.json puts before and after each text (its post_processor, such as a beginning-of-text
- * token), or NULL and 0. gp_tokenizer_encode leaves them out, as the `tokenizers` package does with
+/* The ids that the post_processor of a tokenizer.json puts before and after each text, such as a beginning-of-text
+ * token, or NULL and 0. gp_tokenizer_encode leaves them out, as the `tokenizers` package does with
  * add_special_tokens=False. */
 GP_API const int32_t *gp_tokenizer_prefix(const gp_tokenizer *t, int64_t *count);
 GP_API const int32_t *gp_tokenizer_suffix(const gp_tokenizer *t, int64_t *count);
 
-/* Hugging Face's tokenizer.json, one line, which the `tokenizers` package loads. The caller frees. */
+/* The tokenizer as Hugging Face's tokenizer.json, on one line. The caller frees. */
 GP_API char *gp_tokenizer_to_json(const gp_tokenizer *t);
 
-/* Writes that to a file, which appears whole. */
+/* Writes that to a file, atomically. */
 GP_API int gp_tokenizer_save(const gp_tokenizer *t, const char *path);
 
-/* Ids of text; the caller frees *ids. Added tokens that are not special are found in it. -1 when the vocabulary lacks a
- * character or a byte (the message has its offset).
+/* Encodes text; the caller frees *ids. Added tokens that are not special are recognized. -1 if a character or byte is
+ * not in the vocabulary (the message has its offset).
  * special: each name of a special token in the text becomes its id, and the text before and after it is encoded
  * separately, as by tiktoken with allowed_special="all" and by transformers by default. Of names that begin at the same
- * position, the longest is taken (tiktoken takes one or another); lstrip, rstrip, single_word and normalized of a
- * tokenizer.json apply. Only for text that nobody else could have written. */
+ * position, the longest is taken (tiktoken takes any of them); lstrip, rstrip, single_word and normalized of a
+ * tokenizer.json apply. Only for trusted text. */
 GP_API int gp_tokenizer_encode(const gp_tokenizer *t, const char *text, size_t length, bool special, int32_t **ids,
                                int64_t *count);
 
-/* The ids that transformers feeds a model for a text: special tokens' names are these tokens (special false: text), and
- * what gp_tokenizer_prefix and _suffix give stands around them. */
+/* The ids that transformers feeds to a model for a text: those of gp_tokenizer_encode between gp_tokenizer_prefix and
+ * gp_tokenizer_suffix. */
 GP_API int gp_tokenizer_encode_whole(const gp_tokenizer *t, const char *text, size_t length, bool special,
                                      int32_t **ids, int64_t *count);
 
-/* The bytes of one id (not a copy), their number in *length; NULL when id is out of range. Those of a special id
+/* The bytes of an id, owned by t, and their number in *length; NULL if id is out of range. The bytes of a special token
  * are its name. */
 GP_API const char *gp_tokenizer_bytes(const gp_tokenizer *t, int32_t id, size_t *length);
 
-/* Writes the bytes of `count` ids to text, one after the other, *length of them. Gives the number of ids that were
- * done: it stops before one that is out of range (gp_tokenizer_bytes gives NULL for it) or needs more than what is left
- * of `room`. */
-GP_API int64_t gp_tokenizer_decode(const gp_tokenizer *t, const int32_t *ids, int64_t count, char *text, size_t room,
-                                   size_t *length);
+/* Decodes `count` ids into text, a buffer of `capacity` bytes, and sets *length. Returns the number of ids decoded,
+ * which is less than count if an id is out of range (gp_tokenizer_bytes returns NULL for it) or the buffer is full. */
+GP_API int64_t gp_tokenizer_decode(const gp_tokenizer *t, const int32_t *ids, int64_t count, char *text,
+                                   size_t capacity, size_t *length);
 
-/* Where the first name of a special token is in text; length where there is none. */
+/* The offset of the first name of a special token in text, or length. */
 GP_API size_t gp_tokenizer_find_special(const gp_tokenizer *t, const char *text, size_t length);
 
-/* Whether it is a special token or another added one, found in text by its name. */
+/* Whether id is an added token, special or not, which is found in text by its name. */
 GP_API bool gp_tokenizer_is_added(const gp_tokenizer *t, int32_t id);
 
 /* The end-of-text id, or -1 (char and bytes have none). */
 GP_API int32_t gp_tokenizer_end_of_text(const gp_tokenizer *t);
 
-/* Text that does not fit in memory: feed it in parts of any size, the ids come out through fn as soon as no later
- * byte can change them, the same as from one call of gp_tokenizer_encode. Memory: a few MB, and 5 bytes a byte
- * at most of the longest piece that cannot be split (a run of letters, of spaces, ...). */
+/* Streaming encoder, for text that does not fit in memory. Text is fed in parts of any size; ids are passed to fn as
+ * soon as later bytes cannot change them, and are those of a single gp_tokenizer_encode. Memory: a few MB, plus at most
+ * 5 times the longest piece that cannot be split (a run of letters, of spaces, ...). */
 typedef int gp_ids_fn(void *self, const int32_t *ids, int64_t count); /* not 0: stop, and return that */
 typedef struct gp_encoder gp_encoder;
 
 GP_API gp_encoder *gp_encoder_open(const gp_tokenizer *t, gp_ids_fn *fn, void *self);
-/* What messages call the text that is fed next, and the offset at which it begins (NULL and 0 at first). */
+/* Sets the name and offset of the text that is fed next, for messages (NULL and 0 at first). */
 GP_API void gp_encoder_place(gp_encoder *e, const char *name, int64_t offset);
-/* From here on, what is fed is taken as gp_tokenizer_encode does with special. Call it between texts. */
+/* From now on encode special tokens as gp_tokenizer_encode does with `special`. Call it between texts. */
 GP_API void gp_encoder_allow_special(gp_encoder *e);
 GP_API int gp_encoder_feed(gp_encoder *e, const char *text, size_t length); /* 0, -1, or what fn returned */
-GP_API int gp_encoder_end(gp_encoder *e); /* the text ends here; what is fed next begins another one */
-/* Both in one, for the last part of a text or all of it: it need not be looked at as if more came. */
+GP_API int gp_encoder_end(gp_encoder *e);                                   /* ends a text */
+/* Feeds the last part of a text, or all of it, and ends it. */
 GP_API int gp_encoder_finish(gp_encoder *e, const char *text, size_t length);
 GP_API void gp_encoder_close(gp_encoder *e);
 

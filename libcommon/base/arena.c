@@ -11,9 +11,9 @@ static void *host_alloc(void *self, size_t bytes, const char *what)
 {
     (void)self;
     void *p = NULL;
-    size_t all = bytes > SMALL ? (size_t)gp_memory_room("").total : SMALL; /* which takes reading many files */
-    if (bytes > all) /* Linux may promise them, and end the process when they are touched */
-        die("out of memory (%zu bytes for %s; the machine has %zu)", bytes, what, all);
+    size_t total = bytes > SMALL ? (size_t)gp_memory_query("").total : SMALL; /* the query reads many files */
+    if (bytes > total) /* Linux overcommits: it may grant them and kill the process when they are touched */
+        die("out of memory (%zu bytes for %s; the machine has %zu)", bytes, what, total);
     if (posix_memalign(&p, ALIGN, gp_round_up(bytes ? bytes : 1, ALIGN)))
         die("out of memory (%zu bytes for %s)", bytes, what);
     memset(p, 0, bytes);
@@ -53,15 +53,9 @@ void gp_arena_allocate(gp_arena *a, gp_memory memory)
     a->used = 0;
 }
 
-void gp_arena_borrow(gp_arena *a, void *base, size_t size)
-{
-    BUG_ON(a->base);
-    *a = (gp_arena){.name = a->name, .base = base, .size = size, .borrowed = true};
-}
-
 void gp_arena_release(gp_arena *a)
 {
-    if (a->base && !a->borrowed)
+    if (a->base)
         a->memory.free(a->memory.self, a->base, a->size);
     *a = (gp_arena){.name = a->name};
 }

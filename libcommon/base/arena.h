@@ -1,14 +1,13 @@
-/* arena.h: bytes planned once, handed out in order, never grown.
+/* arena.h: one block of memory whose size is planned in advance and which is handed out in order.
  *
- * A layout is one function that takes what it needs. It runs twice: on a fresh arena, where takes only
- * count, and after gp_arena_allocate, where they give addresses:
+ * A layout function takes what it needs from the arena. It runs twice: on a fresh arena, where gp_arena_take only
+ * counts, and after gp_arena_allocate, where it returns addresses:
  *
  *     gp_arena a = {.name = "activations"};
  *     layout(&a, &acts);              // counts
  *     gp_arena_allocate(&a, memory);  // one allocation of a.size bytes, zeroed
- *     layout(&a, &acts);              // gives
- *
- * An arena may instead borrow a mapping (gp_arena_borrow): it then never frees. */
+ *     layout(&a, &acts);              // assigns addresses
+ */
 #ifndef GP_ARENA_H
 #define GP_ARENA_H
 
@@ -19,9 +18,9 @@
 extern "C" {
 #endif
 
-/* Where an arena's bytes come from: the backend's memory, or the host's. */
+/* An allocator: of a backend's memory, or of the host's. */
 typedef struct gp_memory {
-    /* zeroed, 64-byte aligned; dies when there is none for `what` */
+    /* Zeroed and 64-byte aligned. Out of memory it dies with a message that names `what`. */
     void *(*alloc)(void *self, size_t bytes, const char *what);
     void (*free)(void *self, void *p, size_t bytes);
     void *self;
@@ -34,17 +33,15 @@ typedef struct gp_arena {
     char *base; /* NULL while counting */
     size_t size, used;
     gp_memory memory;
-    bool borrowed;
 } gp_arena;
 
-/* bytes, 64-byte aligned; NULL while counting. Taking more than was planned is a bug and aborts. */
+/* The next `bytes`, 64-byte aligned; NULL while counting. Taking more than was planned is a bug and aborts. */
 void *gp_arena_take(gp_arena *a, size_t bytes);
 
-/* Fills in t->data for a tensor of t's dtype and dims. */
+/* Takes memory for a tensor of t's dtype and dims, and sets t->data. */
 void gp_arena_tensor(gp_arena *a, gp_tensor *t);
 
 void gp_arena_allocate(gp_arena *a, gp_memory memory);
-void gp_arena_borrow(gp_arena *a, void *base, size_t size);
 void gp_arena_release(gp_arena *a);
 
 #ifdef __cplusplus

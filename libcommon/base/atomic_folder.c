@@ -24,7 +24,7 @@ int gp_folder_open(gp_folder *f, const char *path)
         n--;
     *f = (gp_folder){.path = gp_strndup(path, n), .fd = -1};
     gp_temporary_clean(f->path, false);
-    f->temporary = gp_temporary_name_of(f->path);
+    f->temporary = gp_temporary_path(f->path);
     if (mkdir(f->temporary, 0777)) {
         fail_errno("%s: folder cannot be created", f->temporary);
         release(f);
@@ -36,7 +36,7 @@ int gp_folder_open(gp_folder *f, const char *path)
     return 0;
 }
 
-/* Exchanges the two names, so that there is a whole folder under the path at any moment. */
+/* Exchanges the two names, so that the path names a complete folder at any moment. */
 static int replace(gp_folder *f)
 {
     if (!rename(f->temporary, f->path))
@@ -64,9 +64,9 @@ int gp_folder_commit(gp_folder *f)
 
 void gp_folder_abandon(gp_folder *f)
 {
-    char *why = gp_strdup(gp_error()); /* which is what the caller will want to tell */
+    char *error = gp_strdup(gp_error()); /* the caller's failure, which a failing removal would overwrite */
     gp_folder_remove(f->temporary);
-    gp_fail("%s", why);
-    free(why);
+    gp_fail("%s", error);
+    free(error);
     release(f);
 }

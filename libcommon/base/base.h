@@ -1,4 +1,4 @@
-/* base.h: what every room of the library may use: failing, allocating, counting. */
+/* base.h: what every module of the library uses: failures, allocation, checked sizes, growing buffers. */
 #ifndef GP_BASE_H
 #define GP_BASE_H
 
@@ -10,7 +10,7 @@
 
 #include "gptpipe/error.h"
 
-/* Bad input: keeps the message, gives -1. For pointers: `return fail("..."), NULL`. */
+/* Bad input: records the message and returns -1. In a function that returns a pointer: `return fail("..."), NULL`. */
 #define fail(...) gp_fail(__VA_ARGS__)
 
 #ifdef __cplusplus /* the CUDA backend sees this file too */
@@ -20,26 +20,27 @@ extern "C" {
 #define GP_NORETURN _Noreturn
 #endif
 
-/* A system call failed: like fail, followed by ": " and what errno says. */
+/* A failed system call: like fail, with ": " and strerror(errno) appended. */
 int gp_fail_errno(const char *fmt, ...) GP_PRINTF(1, 2);
 #define fail_errno(...) gp_fail_errno(__VA_ARGS__)
 
-/* Whether the last failure was a system call's: the file could not be read just now (EIO, EMFILE, ENOMEM, EACCES, ...),
- * which says nothing about what is in it. False where the file is missing, or was read and is wrong. */
+/* Whether the last failure was a system call that could not read a file (EIO, EMFILE, ENOMEM, EACCES, ...), so that its
+ * content is unknown. False if the file is missing, or was read and is invalid. */
 bool gp_error_is_io(void);
 
-/* Out of memory or a lost device: says so and exits 1. */
+/* Out of memory or a lost device: prints the message and exits with status 1. */
 GP_NORETURN void gp_die(const char *fmt, ...) GP_PRINTF(1, 2);
 #define die(...) gp_die(__VA_ARGS__)
 
-/* What gp_die adds to its line of the work that it ends: `tell` writes it. One at a time; NULL: nothing. */
-typedef void gp_under_way(void *self, char *text, size_t size);
-void gp_die_with(gp_under_way *tell, void *self);
+/* Registers a function whose text (at most `size` bytes, NUL included) gp_die appends to its message, such as which
+ * step was running. There is one per process; NULL removes it. */
+typedef void gp_die_context_fn(void *self, char *text, size_t size);
+void gp_die_set_context(gp_die_context_fn *describe, void *self);
 
-/* The tool that this process is: "train". */
+/* The name of the running tool: "train". */
 const char *gp_tool_name(void);
 
-/* Our own mistake: aborts with the place. Checks that stay on in release builds. */
+/* A bug in this library: prints file and line and aborts. BUG_ON stays on in release builds. */
 GP_NORETURN void gp_bug(const char *file, int line, const char *what);
 #define BUG_ON(cond)                                                                                                   \
     do {                                                                                                               \
@@ -49,15 +50,16 @@ GP_NORETURN void gp_bug(const char *file, int line, const char *what);
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
-/* Allocation that cannot fail (it dies); the caller frees with free(). calloc and realloc check n * size. */
+/* Allocation that never returns NULL (it dies instead); the caller frees with free(). gp_calloc and gp_realloc check
+ * n * size for overflow. */
 void *gp_malloc(size_t bytes);
 void *gp_calloc(size_t n, size_t size);
 void *gp_realloc(void *p, size_t n, size_t size);
 char *gp_strdup(const char *s);
 char *gp_strndup(const char *s, size_t n);
-char *gp_format(const char *fmt, ...) GP_PRINTF(1, 2); /* a fresh string, printf's way */
+char *gp_format(const char *fmt, ...) GP_PRINTF(1, 2); /* like asprintf */
 
-/* a * b in *out; false if it does not fit. For sizes that come out of files. */
+/* *out = a * b; false on overflow. For sizes read from files. */
 static inline bool gp_mul(int64_t a, int64_t b, int64_t *out)
 {
     return !__builtin_mul_overflow(a, b, out);
@@ -73,8 +75,8 @@ static inline int64_t gp_max(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* Moves low up to the first i for which `before`, an expression of i, is false, or to high. It is true up to there, and
- * false from there on. */
+/* Binary search: advances `low` to the first i in [low, high) for which `before`, an expression in i, is false, or to
+ * high. `before` must be true below that i and false from it on. */
 #define GP_LOWER_BOUND(low, high, i, before)                                                                           \
     for (int64_t i, above_ = (high); (low) < above_;) {                                                                \
         i = (low) + (above_ - (low)) / 2;                                                                              \
@@ -89,8 +91,8 @@ static inline size_t gp_round_up(size_t n, size_t to)
     return (n + to - 1) / to * to;
 }
 
-/* A growing run of bytes. Zero-initialise; free with gp_buf_release. data is NUL-terminated once anything
- * was added, so text may be used as a string. */
+/* A growing buffer of bytes. Zero-initialize it; free it with gp_buf_release. Once anything has been added, data ends
+ * with a NUL (not counted in len), so text can be used as a string. */
 typedef struct gp_buf {
     char *data;
     size_t len, cap;
@@ -102,27 +104,26 @@ void gp_buf_puts(gp_buf *b, const char *s);
 void gp_buf_printf(gp_buf *b, const char *fmt, ...) GP_PRINTF(2, 3);
 void gp_buf_release(gp_buf *b);
 
-/* Text from a file, an archive or a server as gp_printable (gptpipe/error.h) has it: appended to b; or as much of it as
- * goes into size bytes, without allocating: its length. */
+/* Escapes text as gp_printable does (gptpipe/error.h): appends it to b, or writes as much as fits into `size` bytes,
+ * NUL included, without allocating, and returns its length. */
 void gp_buf_printable(gp_buf *b, const char *s, size_t n);
 size_t gp_printable_to(char *to, size_t size, const char *s);
 
-/* Adds text, which it frees, to the remarks that there are (NULL: none yet), behind "; ". */
+/* Appends text to *warnings, separated by "; " (*warnings NULL: there are none yet), and frees text. */
 void gp_warning_add(char **warnings, char *text);
 
-/* Where it is among the names, or -1. */
+/* The index of a name in the list, or -1. */
 int gp_find_name(const char *const *names, size_t count, const char *name);
 
-/* The name nearest to `word` among `names` (count of them) by edit distance, or NULL when none is near:
- * for "unknown X; did you mean Y?". */
+/* The name with the smallest edit distance to `word`, or NULL if none is close: for "did you mean ...?". */
 const char *gp_nearest(const char *word, const char *const *names, size_t count);
 
-/* 64 bits that no file can foresee, for hash tables: one value a process. The order of a table's slots depends on it,
- * so no result may depend on that order. */
+/* A random seed for hash tables, constant within a process, so that no file can be crafted to cause collisions. The
+ * order of a table's slots depends on it; no result may depend on that order. */
 uint64_t gp_hash_seed(void);
 
-/* For hashes: both halves of a 128-bit product, one over the other. Each bit depends on all of a and b. Where either
- * was joined to a seed by xor, which pairs collide depends on the seed. */
+/* Mixes two words into a hash: the halves of their 128-bit product, xored. Each bit depends on all bits of a and b. If
+ * either was xored with a seed, which inputs collide depends on the seed. */
 static inline uint64_t gp_hash_mix(uint64_t a, uint64_t b)
 {
     __extension__ typedef unsigned __int128 wide;
@@ -130,7 +131,7 @@ static inline uint64_t gp_hash_mix(uint64_t a, uint64_t b)
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-/* Seconds on a clock that never goes back. */
+/* Seconds on a monotonic clock. */
 double gp_now(void);
 
 #ifdef __cplusplus

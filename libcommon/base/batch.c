@@ -32,6 +32,6 @@ gp_batch gp_batch_open(const gp_source *s)
 
 void gp_batch_close(gp_batch *batch)
 {
-    free(batch->memory); /* the whole arena, which the host's memory gave */
+    free(batch->memory); /* the whole arena, from gp_host_memory */
     *batch = (gp_batch){0};
 }

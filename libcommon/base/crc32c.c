@@ -1,7 +1,8 @@
-/* crc32c.c: CRC-32C. A CRC is the remainder of a polynomial over GF(2) by P, its highest coefficient in bit 0 here.
+/* crc32c.c: CRC-32C. A CRC is the remainder of a polynomial over GF(2) modulo P, here with its highest coefficient in
+ * bit 0.
  *
- * The instruction takes 8 bytes a cycle but answers after three, so three stretches of the data go through it at once;
- * their remainders are joined by multiplying with a power of x. */
+ * The CRC instruction starts every cycle but has a latency of three, so three stretches of the data are processed
+ * interleaved; multiplying by a power of x joins their remainders. */
 #include "base/file.h"
 
 #include <pthread.h>
@@ -29,7 +30,7 @@ static uint32_t multiply(uint32_t a, uint32_t b)
     return product;
 }
 
-/* x^(8 bytes) mod P: what zeros after a message make of its remainder. */
+/* x^(8 bytes) mod P: the factor by which appending that many zero bytes multiplies a remainder. */
 static uint32_t power(uint64_t bytes)
 {
     uint32_t result = ONE, square = X;
@@ -48,7 +49,7 @@ uint32_t gp_crc32c_join(uint32_t first, uint32_t second, uint64_t second_bytes)
     return multiply(power(second_bytes), first) ^ second;
 }
 
-/* ---- by tables ------------------------------------------------------------------------------------------- */
+/* ---- table lookup ---------------------------------------------------------------------------------------- */
 
 static uint32_t table[8][256]; /* table[k][b]: the remainder of byte b with k zero bytes after it */
 
@@ -81,16 +82,16 @@ uint32_t gp_crc32c_tables(uint32_t crc, const void *data, size_t n)
     return ~crc;
 }
 
-/* ---- by the instruction ---------------------------------------------------------------------------------- */
+/* ---- CRC instruction ------------------------------------------------------------------------------------- */
 
 #if defined(__x86_64__)
 #define HARDWARE         __attribute__((target("sse4.2")))
-#define TAKE8(crc, word) ((uint32_t)_mm_crc32_u64(crc, word))
-#define TAKE1(crc, byte) _mm_crc32_u8(crc, byte)
+#define CRC_8(crc, word) ((uint32_t)_mm_crc32_u64(crc, word))
+#define CRC_1(crc, byte) _mm_crc32_u8(crc, byte)
 #elif defined(__aarch64__) && defined(__ARM_FEATURE_CRC32)
 #define HARDWARE
-#define TAKE8(crc, word) __crc32cd(crc, word)
-#define TAKE1(crc, byte) __crc32cb(crc, byte)
+#define CRC_8(crc, word) __crc32cd(crc, word)
+#define CRC_1(crc, byte) __crc32cb(crc, byte)
 #endif
 
 #ifdef HARDWARE
@@ -101,22 +102,22 @@ static uint64_t word_at(const uint8_t *p)
     return word;
 }
 
-HARDWARE static uint32_t by_instruction(uint32_t crc, const uint8_t *p, size_t n)
+HARDWARE static uint32_t crc_hardware(uint32_t crc, const uint8_t *p, size_t n)
 {
     uint32_t a = ~crc;
     for (; n >= 3 * STRETCH; n -= 3 * STRETCH, p += 3 * STRETCH) {
         uint32_t b = 0, c = 0;
         for (size_t i = 0; i < STRETCH; i += 8) {
-            a = TAKE8(a, word_at(p + i));
-            b = TAKE8(b, word_at(p + STRETCH + i));
-            c = TAKE8(c, word_at(p + 2 * STRETCH + i));
+            a = CRC_8(a, word_at(p + i));
+            b = CRC_8(b, word_at(p + STRETCH + i));
+            c = CRC_8(c, word_at(p + 2 * STRETCH + i));
         }
         a = multiply(SHIFT, multiply(SHIFT, a) ^ b) ^ c;
     }
     for (; n >= 8; n -= 8, p += 8)
-        a = TAKE8(a, word_at(p));
+        a = CRC_8(a, word_at(p));
     for (; n; n--, p++)
-        a = TAKE1(a, *p);
+        a = CRC_1(a, *p);
     return ~a;
 }
 #endif
@@ -125,9 +126,9 @@ uint32_t gp_crc32c(uint32_t crc, const void *data, size_t n)
 {
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("sse4.2"))
-        return by_instruction(crc, data, n);
+        return crc_hardware(crc, data, n);
 #elif defined(HARDWARE)
-    return by_instruction(crc, data, n);
+    return crc_hardware(crc, data, n);
 #endif
     return gp_crc32c_tables(crc, data, n);
 }

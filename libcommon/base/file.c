@@ -1,4 +1,4 @@
-/* file.c: files that are read, whole or mapped. See file.h. */
+/* file.c: reading and mapping files. See file.h. */
 #include "base/file.h"
 
 #include <errno.h>
@@ -8,27 +8,27 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The content of a file that cannot be mapped (/proc, some network file systems), in memory of its own. It is that of a
- * memfd: private memory would hold zeros after gp_map_forget. */
+/* Reads a file that cannot be mapped (in /proc, on some network file systems) into a memfd and maps that: anonymous
+ * memory would read as zeros after gp_map_drop_pages. */
 static int read_into_map(gp_map *m, int fd, const char *path)
 {
-    size_t size = 0, room = 0;
+    size_t size = 0, capacity = 0;
     char *p = NULL;
     int memory = memfd_create("gptpipe", MFD_CLOEXEC), rc = -1;
     if (memory < 0)
         return fail_errno("%s: no memory to read it into", path);
     for (;;) {
-        if (size == room) {
-            size_t more = room ? 2 * room : 1 << 16;
+        if (size == capacity) {
+            size_t more = capacity ? 2 * capacity : 1 << 16;
             void *grown = ftruncate(memory, (off_t)more) ? MAP_FAILED
-                          : room                         ? mremap(p, room, more, MREMAP_MAYMOVE)
-                                 : mmap(NULL, more, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+                          : capacity                     ? mremap(p, capacity, more, MREMAP_MAYMOVE)
+                                     : mmap(NULL, more, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
             if (grown == MAP_FAILED)
                 die("out of memory (%zu bytes of %s)", more, path);
             p = grown;
-            room = more;
+            capacity = more;
         }
-        ssize_t n = pread(fd, p + size, room - size, (off_t)size);
+        ssize_t n = pread(fd, p + size, capacity - size, (off_t)size);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -41,17 +41,17 @@ static int read_into_map(gp_map *m, int fd, const char *path)
     }
     close(memory);
     if (rc || !size) {
-        munmap(p, room);
-        m->data = ""; /* not NULL: pointers into it are counted from it */
+        munmap(p, capacity);
+        m->data = ""; /* not NULL, which allows no pointer arithmetic */
         return rc;
     }
-    if (mremap(p, room, size, 0) == MAP_FAILED) /* the pages that gp_map_close will not know of */
+    if (mremap(p, capacity, size, 0) == MAP_FAILED) /* unmaps what gp_map_close would not */
         die("out of memory");
     *m = (gp_map){p, size};
     return 0;
 }
 
-/* A regular file whose size is 0 may still have content: the kernel makes that of /proc when it is read. */
+/* A regular file of size 0 may still have content: files in /proc do. */
 int gp_map_fd(gp_map *m, int fd, const char *path)
 {
     struct stat st;
@@ -59,7 +59,7 @@ int gp_map_fd(gp_map *m, int fd, const char *path)
     if (fstat(fd, &st))
         return fail_errno("%s", path);
     if (S_ISDIR(st.st_mode))
-        return fail("%s: is a folder, a file was expected", path);
+        return fail("%s: is a folder, expected a file", path);
     if (!S_ISREG(st.st_mode))
         return fail("%s: is not a regular file", path);
     if (!st.st_size)
@@ -70,20 +70,20 @@ int gp_map_fd(gp_map *m, int fd, const char *path)
     if (p == MAP_FAILED)
         return fail_errno("%s: cannot be mapped", path);
     *m = (gp_map){p, (size_t)st.st_size};
-    gp_bus_watch(p, m->size, path);
+    gp_sigbus_watch(p, m->size, path);
     return 0;
 }
 
 int gp_open_regular(const char *path)
 {
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* of a pipe it would wait for a writer */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* O_NONBLOCK: a pipe may have no writer */
     if (fd < 0)
         return fail_errno("%s", path);
     if (fstat(fd, &st))
         fail_errno("%s", path);
     else if (S_ISDIR(st.st_mode))
-        fail("%s: is a folder, a file was expected", path);
+        fail("%s: is a folder, expected a file", path);
     else if (!S_ISREG(st.st_mode))
         fail("%s: is not a regular file", path);
     else
@@ -106,13 +106,13 @@ int gp_map_open(gp_map *m, const char *path)
 void gp_map_close(gp_map *m)
 {
     if (m->size) {
-        gp_bus_forget(m->data);
+        gp_sigbus_unwatch(m->data);
         munmap((void *)(uintptr_t)m->data, m->size);
     }
     *m = (gp_map){0};
 }
 
-void gp_map_forget(const void *data, size_t bytes)
+void gp_map_drop_pages(const void *data, size_t bytes)
 {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)data, end = (begin + bytes) / page * page;
     begin = (begin + page - 1) / page * page;
@@ -121,14 +121,12 @@ void gp_map_forget(const void *data, size_t bytes)
 }
 
 /* Reads all of fd, and closes it unless it is stdin. */
-static int read_whole(gp_buf *b, int fd, const char *name, size_t most)
+static int read_whole(gp_buf *b, int fd, const char *name, size_t max)
 {
     int rc = -1;
     size_t start = b->len;
     for (;;) {
-        size_t step = 1 << 16;
-        if (b->len - start > step)
-            step = b->len - start;
+        size_t step = (size_t)gp_max(1 << 16, (int64_t)(b->len - start));
         gp_buf_reserve(b, step);
         ssize_t n = read(fd, b->data + b->len, step);
         if (n < 0 && errno == EINTR)
@@ -140,8 +138,8 @@ static int read_whole(gp_buf *b, int fd, const char *name, size_t most)
         if (!n)
             break;
         b->len += (size_t)n;
-        if (b->len - start > most) {
-            fail("%s: is larger than %zu bytes, too large for what it should be", name, most);
+        if (b->len - start > max) {
+            fail("%s: is larger than the limit of %zu bytes for such a file", name, max);
             goto out;
         }
     }
@@ -153,17 +151,17 @@ out:
     return rc;
 }
 
-int gp_file_read(gp_buf *b, const char *path, size_t most)
+int gp_file_read(gp_buf *b, const char *path, size_t max)
 {
     bool std = !strcmp(path, "-");
     int fd = std ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return fail_errno("%s", path);
-    return read_whole(b, fd, std ? "stdin" : path, most);
+    return read_whole(b, fd, std ? "stdin" : path, max);
 }
 
-int gp_file_read_regular(gp_buf *b, const char *path, size_t most)
+int gp_file_read_regular(gp_buf *b, const char *path, size_t max)
 {
     int fd = gp_open_regular(path);
-    return fd < 0 ? -1 : read_whole(b, fd, path, most);
+    return fd < 0 ? -1 : read_whole(b, fd, path, max);
 }

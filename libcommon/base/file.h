@@ -1,10 +1,12 @@
-/* file.h: files that are there whole or not at all, mappings, hashes. */
+/* file.h: reading and mapping files, writing files that appear complete or not at all, folders, paths, hashes. */
 #ifndef GP_FILE_H
 #define GP_FILE_H
 
 #include "base/base.h"
 
-/* A read-only mapping of a whole file (data is "" when it is empty), or a copy where it cannot be mapped. */
+/* ---- reading (file.c) ------------------------------------------------------------------------------------ */
+
+/* A read-only mapping of a whole file, or a copy if the file cannot be mapped. data is "" if the file is empty. */
 typedef struct gp_map {
     const char *data;
     size_t size;
@@ -14,58 +16,30 @@ int gp_map_open(gp_map *m, const char *path);
 int gp_map_fd(gp_map *m, int fd, const char *path); /* the descriptor may be closed afterwards */
 void gp_map_close(gp_map *m);
 
-/* sigbus.c: a mapped file that becomes shorter, or cannot be read, ends the process with its name, and with `more`
- * where that was given (not copied; NULL: no change). gp_map_fd watches what it maps. */
-void gp_bus_begin(const char *more);
-void gp_bus_watch(const void *data, size_t size, const char *path);
-void gp_bus_forget(const void *data);
+/* Drops the pages that lie entirely within these bytes of a mapping from the process's resident set, until they are
+ * read again. */
+void gp_map_drop_pages(const void *data, size_t bytes);
 
-/* Bytes of a mapping that are not needed for now: all of their pages (what is shared with others stays) count no more
- * as this process's memory until they are read again. */
-void gp_map_forget(const void *data, size_t bytes);
-
-/* Opens a file to be read whose name comes from a file, an archive or a folder, not from the user: a pipe or a device,
- * which may never end, is a failure. The descriptor, or -1. */
+/* Opens a file whose name comes from a file, an archive or a folder rather than from the user. Fails for anything but a
+ * regular file: a pipe or a device might never end. Returns the descriptor, or -1. */
 int gp_open_regular(const char *path);
 
-/* Appends a whole file to b; more than `most` bytes is a failure. "-" is stdin. */
-int gp_file_read(gp_buf *b, const char *path, size_t most);
-int gp_file_read_regular(gp_buf *b, const char *path, size_t most); /* as gp_open_regular opens it */
+/* Appends a whole file to b; more than max bytes is a failure. "-" is stdin. */
+int gp_file_read(gp_buf *b, const char *path, size_t max);
+int gp_file_read_regular(gp_buf *b, const char *path, size_t max); /* opened by gp_open_regular */
 
-/* "-", a device, a pipe by name: it is written into as the bytes come, and never renamed over. 1, 0; -1: that cannot be
- * found out. */
-int gp_is_stream(const char *path);
+/* sigbus.c: when reading a mapping raises SIGBUS, because the file has been truncated or its disk fails, the process
+ * exits with status 1 and a message that names the file and ends with `more` (not copied; NULL: unchanged). gp_map_fd
+ * watches what it maps. */
+void gp_sigbus_install(const char *more);
+void gp_sigbus_watch(const void *data, size_t size, const char *path);
+void gp_sigbus_unwatch(const void *data);
 
-/* Opens such a path for writing. A descriptor of this process (/dev/stdout, /dev/fd/N) is duplicated: opened anew it
- * would write over what stands in its file already. -1: errno tells. */
-int gp_open_stream(const char *path);
+/* ---- writing (out.c) ------------------------------------------------------------------------------------- */
 
-/* Where a file is made: in the folder of `path`, without any name where that can be done (O_TMPFILE and /proc), so that
- * a killed process leaves nothing. Otherwise it is there as *temporary (fresh) from the start. It has the permissions
- * of the file that it is to replace; a link is replaced itself. The descriptor reads and writes; -1 on failure. */
-int gp_temporary_beside(const char *path, char **temporary);
-
-/* Names it *temporary (or another name, if there is such a file) where it has no name yet: ready to be renamed. */
-int gp_temporary_name(int fd, char **temporary);
-
-/* Renames it to PATH, which ends its life as a temporary file. */
-int gp_temporary_rename(const char *temporary, const char *path);
-
-/* Removes it, where it has a name: of an open file, or fd -1. */
-void gp_temporary_drop(int fd, const char *temporary);
-
-/* A fresh name for what is made before it is renamed to PATH, "PATH.0123456789abcdef.tmp"; the length of PATH in such a
- * name, 0 where it is none. What is open under such a name is locked, so that others see that it is in use. */
-char *gp_temporary_name_of(const char *path);
-size_t gp_temporary_stem(const char *name);
-void gp_temporary_lock(int fd);
-
-/* Removes what processes that ended have left on the way to PATH, or (shards) to PATH_000000 and so on. */
-void gp_temporary_clean(const char *path, bool shards);
-
-/* A file being written. It is not there under its name until gp_out_commit has flushed it to disk and renamed it. path
- * "-" is stdout; into a stream the bytes go as they come. Each call that fails has said so in gp_error(); after a
- * failure the rest does nothing, and commit gives -1. */
+/* A file being written. It does not exist under its name until gp_out_commit has flushed it to disk and renamed it. The
+ * path "-" is stdout; streams (gp_is_stream) are written to directly. A call that fails has set gp_error(); after a
+ * failure later calls do nothing, and commit returns -1. */
 typedef struct gp_out {
     int fd;
     char *path, *temporary; /* temporary NULL: a stream */
@@ -76,89 +50,126 @@ typedef struct gp_out {
 } gp_out;
 
 int gp_out_open(gp_out *o, const char *path);
-int gp_out_open_file(gp_out *o, const char *path); /* never a stream: what is one under this name is replaced */
-int gp_out_open_spool(gp_out *o);                  /* an unlinked temporary file, which gp_out_abandon ends */
+int gp_out_open_file(gp_out *o, const char *path); /* always a file: a stream of this name is replaced */
+int gp_out_open_spool(gp_out *o);                  /* an unlinked temporary file; end it with gp_out_abandon */
 int gp_out_write(gp_out *o, const void *data, size_t n);
-int gp_out_map(gp_out *o, gp_map *m, const char *name); /* what is written so far; stays good when o is released */
-int gp_out_flush(gp_out *o); /* what is pending is in the file now (but not yet safe on disk) */
+int gp_out_map(gp_out *o, gp_map *m, const char *name); /* maps what has been written; outlives o */
+int gp_out_flush(gp_out *o);                            /* writes pending bytes, without flushing to disk */
 int gp_out_patch(gp_out *o, int64_t offset, const void *data, size_t n); /* files only */
-int gp_out_prepare(gp_out *o);  /* all of it is safe on disk; commit has only the name left to give */
+int gp_out_prepare(gp_out *o);  /* flushes to disk; only the rename is left to commit */
 int gp_out_commit(gp_out *o);   /* always releases o */
-void gp_out_abandon(gp_out *o); /* releases o, removes the temporary file */
+void gp_out_abandon(gp_out *o); /* releases o and removes the temporary file */
 
-/* A whole small file at once, atomically. */
+/* Writes a whole file atomically; the second by gp_out_open_file. */
 int gp_file_write(const char *path, const void *data, size_t n);
-int gp_file_replace(const char *path, const void *data, size_t n); /* by gp_out_open_file */
+int gp_file_replace(const char *path, const void *data, size_t n);
 
-/* Writes all n bytes to fd, through interruptions. */
+/* Writes all n bytes to fd, retrying after EINTR and short writes. */
 int gp_write_all(int fd, const void *data, size_t n, const char *path);
 
-/* mkdir -p; the names of new folders are flushed to disk, or what is flushed in them could be lost with them. */
-int gp_make_dirs(const char *path);
-int gp_make_parent(const char *path);           /* of the folder that holds path */
-int gp_make_parent_unflushed(const char *path); /* the same for one of many, which are flushed together */
+/* Whether path is written to directly instead of being replaced by a rename: "-", a device, a named pipe, a descriptor.
+ * 1 or 0; -1 if it cannot be determined. */
+int gp_is_stream(const char *path);
 
-/* Flushes a folder, so that a rename in it survives a power cut. */
-int gp_sync_dir(const char *path);
-int gp_sync_parent(const char *path); /* of the folder that holds path */
+/* ---- temporary files (temporary_file.c) ------------------------------------------------------------------ */
 
-/* 1: there is something at `path`; 0: there is nothing; -1: that cannot be found out, which is a failure, not a "no".
- * gp_look also gives what it is. Links are followed: a dangling one is nothing. */
-struct stat;
-int gp_look(const char *path, struct stat *st);
-int gp_exists(const char *path);
+/* Creates a file in the folder of `path` that will replace `path`: unnamed if possible (O_TMPFILE and /proc), so that a
+ * killed process leaves nothing behind, else under the name *temporary, which the caller frees. It has the permissions
+ * of the file that it replaces; a symbolic link is replaced itself. Returns a descriptor for reading and writing, or
+ * -1. */
+int gp_temporary_open(const char *path, char **temporary);
 
-/* Names in a folder but "." and "..", sorted. *names and each name are the caller's to free, also on failure; then the
- * list is empty. */
-int gp_folder_list(const char *path, char ***names, int64_t *count);
-int gp_folder_list_at(int fd, const char *path, char ***names, int64_t *count); /* of a folder that is open */
-void gp_folder_list_free(char **names, int64_t count);
+/* Gives an unnamed file the name *temporary, or another if that name exists, so that it can be renamed. */
+int gp_temporary_link(int fd, char **temporary);
 
-/* Removes a folder and the files in it. It is opened first, so nothing else is reached whatever is renamed meanwhile,
- * and a link to a folder is refused. What is a folder within, or is no name of ours (NULL: all are), stays, and the
- * folder with it: gp_folder_remove_at, relative to an open folder, then gives 0, otherwise 1; gp_folder_remove
- * fails. */
-int gp_folder_remove(const char *path);
-int gp_folder_remove_at(int at, const char *name, bool (*ours)(const char *name));
+/* Renames it to path. */
+int gp_temporary_rename(const char *temporary, const char *path);
 
-/* "a" of "a/b", "." of "b", fresh. */
-char *gp_folder_of(const char *path);
+/* Removes a temporary file if it has a name. fd: -1 if it is not open. */
+void gp_temporary_remove(int fd, const char *temporary);
 
-/* "a/b" + "c" = "a/b/c", fresh. */
-char *gp_path_join(const char *dir, const char *name);
+/* A new temporary name for `path`, "PATH.0123456789abcdef.tmp"; and the length of PATH in such a name, 0 for other
+ * names. Open temporary files are locked, which tells other processes that they are in use. */
+char *gp_temporary_path(const char *path);
+size_t gp_temporary_target_length(const char *name);
+void gp_temporary_lock(int fd);
 
-/* Whether "a/b" stays below the folder that it is joined to: neither empty nor absolute, and without "..". */
-bool gp_path_stays_below(const char *path);
+/* Removes temporary files for `path`, and with `shards` for PATH_000000 and so on, that ended processes have left. */
+void gp_temporary_clean(const char *path, bool shards);
 
 /* An unlinked temporary file in $TMPDIR or /tmp; -1 on failure. */
 int gp_temporary_fd(void);
 
-/* SHA-256 by libcrypto. */
+/* ---- paths and folders (path.c, folder_list.c) ----------------------------------------------------------- */
+
+/* mkdir -p; flushes the names of new folders to disk, without which files flushed in them could be lost. */
+int gp_make_dirs(const char *path);
+int gp_make_parent(const char *path);           /* the folder that holds path */
+int gp_make_parent_unflushed(const char *path); /* the same without flushing */
+
+/* Flushes a folder, so that a rename in it survives a power cut. */
+int gp_sync_dir(const char *path);
+int gp_sync_parent(const char *path); /* the folder that holds path */
+
+/* Whether `path` exists: 1 or 0; -1 (a failure) if that cannot be determined. Follows symbolic links: a dangling one
+ * does not exist. */
+struct stat;
+int gp_stat(const char *path, struct stat *st);
+int gp_exists(const char *path);
+
+/* Lists the names in a folder except "." and "..", sorted; free them with gp_folder_list_free, also after a failure,
+ * when the list is empty. */
+int gp_folder_list(const char *path, char ***names, int64_t *count);
+int gp_folder_list_at(int fd, const char *path, char ***names, int64_t *count); /* of an open folder */
+void gp_folder_list_free(char **names, int64_t count);
+
+/* Removes a folder and the files in it. The folder is opened first, so that nothing else is removed whatever is renamed
+ * meanwhile; a symbolic link to a folder is refused. Subfolders, and files for which `ours` is false (NULL: none), are
+ * left, and then the folder too: gp_folder_remove_at (relative to the open folder `at`) returns 0 then and 1 if it is
+ * gone; gp_folder_remove fails. */
+int gp_folder_remove(const char *path);
+int gp_folder_remove_at(int at, const char *name, bool (*ours)(const char *name));
+
+/* "a" of "a/b", "." of "b"; the caller frees. */
+char *gp_folder_of(const char *path);
+
+/* "a/b" and "c" give "a/b/c"; the caller frees. */
+char *gp_path_join(const char *dir, const char *name);
+
+/* Whether a path stays inside the folder it is joined to: not empty, not absolute, without "..". */
+bool gp_path_is_contained(const char *path);
+
+/* ---- hashes (hash.c, crc32c.c) --------------------------------------------------------------------------- */
+
+/* SHA-256, by libcrypto. */
 typedef struct gp_sha256 {
     void *context;
 } gp_sha256;
 
 void gp_sha256_begin(gp_sha256 *h);
 void gp_sha256_add(gp_sha256 *h, const void *data, size_t n);
-gp_sha256 gp_sha256_copy(const gp_sha256 *h);                 /* the state so far; end it too */
-void gp_sha256_end(gp_sha256 *h, uint8_t digest[32]);         /* releases h */
-void gp_hex(char *text, const uint8_t *bytes, size_t n);      /* 2n + 1 characters */
-void gp_sha256_hex(char hex[65], const void *data, size_t n); /* all of it, at once */
+gp_sha256 gp_sha256_copy(const gp_sha256 *h);            /* the state so far; end the copy too */
+void gp_sha256_end(gp_sha256 *h, uint8_t digest[32]);    /* releases h */
+void gp_hex(char *text, const uint8_t *bytes, size_t n); /* writes 2n + 1 characters */
+void gp_sha256_hex(char hex[65], const void *data, size_t n);
 
-/* Decodes base64 into bytes, which has room for 3 for each 4 of the n characters. How many there are; -1 when it is
- * not whole and clean base64, or nothing. */
-int64_t gp_base64(uint8_t *bytes, const char *text, size_t n);
+/* Decodes n characters of base64 into bytes, a buffer of 3 bytes for each 4 characters. Returns the number of bytes; -1
+ * if the text is empty or not valid, padded base64. */
+int64_t gp_base64_decode(uint8_t *bytes, const char *text, size_t n);
+
+/* Appends the padded base64 of n bytes. */
+void gp_base64_encode(gp_buf *b, const void *data, size_t n);
 
 /* zlib's CRC-32, continued from crc (0 at first), for any length. */
 uint32_t gp_crc32(uint32_t crc, const void *data, size_t n);
 
-/* CRC-32C (Castagnoli, RFC 3720), likewise: by the processor's instruction where it has one, else by tables, which
- * is gp_crc32c_tables. Quickest for multiples of GP_CRC32C_BLOCK bytes. */
+/* CRC-32C (Castagnoli, RFC 3720), continued from crc: by the processor's instruction if it has one, else by
+ * gp_crc32c_tables. Fastest for multiples of GP_CRC32C_BLOCK bytes. */
 enum { GP_CRC32C_BLOCK = 3 << 15 };
 uint32_t gp_crc32c(uint32_t crc, const void *data, size_t n);
 uint32_t gp_crc32c_tables(uint32_t crc, const void *data, size_t n);
 
-/* The CRC-32C of two runs of bytes one after the other, from that of each and the length of the second. */
+/* The CRC-32C of two concatenated byte strings, from the CRC of each and the length of the second. */
 uint32_t gp_crc32c_join(uint32_t first, uint32_t second, uint64_t second_bytes);
 
 #endif

@@ -1,4 +1,5 @@
-/* folder_list.c: the names in a folder. A folder that cannot be read to its end is a failure, never a shorter list. */
+/* folder_list.c: listing and removing folders. Failing to read a folder to its end is a failure, never a shorter
+ * list. */
 #include "base/file.h"
 
 #include <dirent.h>
@@ -47,15 +48,15 @@ int gp_folder_list(const char *path, char ***names, int64_t *count)
 
 int gp_folder_list_at(int fd, const char *path, char ***names, int64_t *count)
 {
-    int own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* with a position of its own */
-    DIR *dir = own < 0 ? NULL : fdopendir(own);
+    int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* not dup, which would share the position */
+    DIR *dir = copy < 0 ? NULL : fdopendir(copy);
     *names = NULL;
     *count = 0;
     if (dir)
         return list(dir, path, names, count);
     fail_errno("%s", path);
-    if (own >= 0)
-        close(own);
+    if (copy >= 0)
+        close(copy);
     return -1;
 }
 
@@ -66,7 +67,7 @@ void gp_folder_list_free(char **names, int64_t count)
     free(names);
 }
 
-/* Unlinks what is ours in an open folder. 0 or -1. */
+/* Removes our files from an open folder. */
 static int empty_folder(int fd, const char *path, bool (*ours)(const char *name))
 {
     char **names;
@@ -96,5 +97,5 @@ int gp_folder_remove_at(int at, const char *name, bool (*ours)(const char *name)
 int gp_folder_remove(const char *path)
 {
     int rc = gp_folder_remove_at(AT_FDCWD, path, NULL);
-    return rc ? rc > 0 ? 0 : -1 : fail("%s: cannot be removed: it has a folder in it", path);
+    return rc ? rc > 0 ? 0 : -1 : fail("%s: cannot be removed: it contains a folder", path);
 }

@@ -1,15 +1,19 @@
-/* hash.c: SHA-256 and base64 by libcrypto, CRC-32 by zlib. */
+/* hash.c: SHA-256 and base64 by libcrypto, CRC-32 by zlib, and the seed of hash tables. */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "base/file.h"
 
 #include <openssl/evp.h>
 #include <openssl/sha.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
 #include <zlib.h>
 
-/* By the functions that OpenSSL 3 calls deprecated: those that it recommends read its configuration and set up its
- * providers first, which takes as long as hashing 2 MB. */
+/* These functions are deprecated in OpenSSL 3. Their replacements read its configuration and initialize its providers
+ * first, which takes as long as hashing 2 MB. */
 void gp_sha256_begin(gp_sha256 *h)
 {
     h->context = gp_malloc(sizeof(SHA256_CTX));
@@ -59,8 +63,8 @@ uint32_t gp_crc32(uint32_t crc, const void *data, size_t n)
     return (uint32_t)crc32_z(crc, data, n);
 }
 
-/* libcrypto's decoder skips white space and counts padding as zero bytes: both are looked at here. */
-int64_t gp_base64(uint8_t *bytes, const char *text, size_t n)
+/* libcrypto's decoder skips white space and decodes padding to zero bytes, so both are checked here. */
+int64_t gp_base64_decode(uint8_t *bytes, const char *text, size_t n)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     size_t padding = 0;
@@ -73,4 +77,30 @@ int64_t gp_base64(uint8_t *bytes, const char *text, size_t n)
             return -1;
     int length = EVP_DecodeBlock(bytes, (const unsigned char *)text, (int)n);
     return length < 0 ? -1 : length - (int64_t)padding;
+}
+
+void gp_base64_encode(gp_buf *b, const void *data, size_t n)
+{
+    BUG_ON(n > INT32_MAX / 2);
+    gp_buf_reserve(b, (n + 2) / 3 * 4);
+    b->len += (size_t)EVP_EncodeBlock((unsigned char *)b->data + b->len, data, (int)n);
+}
+
+static uint64_t table_seed;
+
+static void draw_seed(void)
+{
+    if (getrandom(&table_seed, sizeof table_seed, GRND_NONBLOCK) == (ssize_t)sizeof table_seed)
+        return;
+    struct timespec t; /* no getrandom in this kernel, or too little entropy after boot */
+    clock_gettime(CLOCK_REALTIME, &t);
+    table_seed = ((uint64_t)t.tv_nsec << 32 ^ (uint64_t)t.tv_sec ^ (uint64_t)getpid()) * 0x9E3779B97F4A7C15u ^
+                 (uint64_t)(uintptr_t)&t;
+}
+
+uint64_t gp_hash_seed(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, draw_seed);
+    return table_seed;
 }

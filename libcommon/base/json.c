@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The text that this thread is reading. */
+/* Memory used by the text that this thread is parsing. */
 static _Thread_local struct {
     bool counted, exceeded;
     size_t used, budget;
 } reading;
 
-/* A block of the allocator, and the size in front of it. */
+/* What a block takes, malloc's header included. */
 static size_t block_size(void *p)
 {
     return malloc_usable_size(p) + sizeof(size_t);
@@ -37,12 +37,12 @@ static void release(void *p)
     free(p);
 }
 
-/* Before main: jansson has one allocator and one seed for the whole process. What it has allocated before stays valid,
- * since both allocators are malloc. */
+/* Runs before main: jansson has one allocator and one seed per process. Blocks that it allocated earlier stay valid, as
+ * both allocators call malloc. */
 __attribute__((constructor)) static void set_up_jansson(void)
 {
     json_set_alloc_funcs(allocate, release);
-    json_object_seed((size_t)gp_hash_seed() | 1); /* at 0 jansson would look for one itself */
+    json_object_seed((size_t)gp_hash_seed() | 1); /* 0 would make jansson choose one */
 }
 
 size_t gp_json_budget(size_t n)
@@ -62,7 +62,7 @@ json_t *gp_json_load(const char *text, size_t n, size_t flags, json_error_t *e)
     reading.budget = gp_json_budget(n);
     json_t *root = json_loadb(text, n, flags, &error);
     reading.counted = false;
-    if (reading.exceeded) { /* whatever jansson makes of it */
+    if (reading.exceeded) { /* whatever jansson returned */
         json_decref(root);
         root = NULL;
         snprintf(error.text, sizeof error.text,
@@ -73,7 +73,7 @@ json_t *gp_json_load(const char *text, size_t n, size_t flags, json_error_t *e)
     return root;
 }
 
-/* jansson escapes what is below U+0020. The rest that is to be escaped stands in strings alone. */
+/* jansson has escaped characters below U+0020; other control characters occur only within strings. */
 char *gp_json_print(const json_t *value, size_t flags)
 {
     char *text = json_dumps(value, flags);

@@ -1,5 +1,6 @@
-/* json_python.c: see json_python.h. A text that jansson takes is left alone; another is copied, with each value that it
- * cannot hold as an object of one member, {"U+FDD0": "the value's text"}. U+FDD0 is no character, so no text has it. */
+/* json_python.c: see json_python.h. If jansson rejects a text, the text is copied with each value that jansson cannot
+ * represent replaced by a placeholder: an object with one member, {"U+FDD0": "the value's source text"}. U+FDD0 is a
+ * noncharacter, which no text contains. */
 #include "base/json_python.h"
 
 #include <errno.h>
@@ -15,7 +16,7 @@ typedef struct python_reader {
     bool changed;
 } python_reader;
 
-static void mark(python_reader *r, const char *text, size_t n)
+static void put_placeholder(python_reader *r, const char *text, size_t n)
 {
     r->changed = true;
     gp_buf_puts(&r->out, "{\"" MARK "\":\"");
@@ -27,8 +28,8 @@ static void mark(python_reader *r, const char *text, size_t n)
     gp_buf_puts(&r->out, "\"}");
 }
 
-/* \uHHHH at s: its value; -1: there is none. */
-static int escaped(const char *s, const char *end)
+/* The value of \uHHHH at s; -1: there is no such escape. */
+static int unicode_escape(const char *s, const char *end)
 {
     char digits[5] = {0}, *stop;
     if (end - s < 6 || s[0] != '\\' || s[1] != 'u')
@@ -38,19 +39,20 @@ static int escaped(const char *s, const char *end)
     return stop == digits + 4 && strspn(digits, "0123456789abcdefABCDEF") == 4 ? (int)value : -1;
 }
 
-/* Whether the backslash at s begins an escape of JSON. */
+/* Whether the backslash at s begins a valid escape sequence. */
 static bool is_escape(const char *s, const char *end)
 {
-    return end - s > 1 && (s[1] == 'u' ? escaped(s, end) >= 0 : s[1] && strchr("\"\\/bfnrt", s[1]));
+    return end - s > 1 && (s[1] == 'u' ? unicode_escape(s, end) >= 0 : s[1] && strchr("\"\\/bfnrt", s[1]));
 }
 
-/* How many bytes the escape at s takes; *bad: it is half a surrogate pair, or in a name U+0000. */
-static size_t escape_length(const char *s, const char *end, bool *bad, bool *zero)
+/* The length of the escape sequence at s. *unpaired: it is an unpaired surrogate; *zero: it is U+0000. */
+static size_t escape_length(const char *s, const char *end, bool *unpaired, bool *zero)
 {
-    int c = escaped(s, end), low = c >= 0xD800 && c < 0xDC00 ? escaped(s + 6, end) : -1;
+    int c = unicode_escape(s, end), low = c >= 0xD800 && c < 0xDC00 ? unicode_escape(s + 6, end) : -1;
+    bool pair = low >= 0xDC00 && low < 0xE000;
     *zero = c == 0;
-    *bad = c >= 0xD800 && c < 0xE000 && !(low >= 0xDC00 && low < 0xE000);
-    return c < 0 ? 2 : low >= 0xDC00 && low < 0xE000 ? 12 : 6;
+    *unpaired = c >= 0xD800 && c < 0xE000 && !pair;
+    return c < 0 ? 2 : pair ? 12 : 6;
 }
 
 static const char *skip_blanks(const char *s, const char *end)
@@ -60,33 +62,33 @@ static const char *skip_blanks(const char *s, const char *end)
     return s;
 }
 
-/* A string, from its quote on. One with a wrong escape is copied as it is, for jansson to refuse. */
+/* Copies a string, which begins with a quote. One with an invalid escape sequence is copied unchanged, for jansson to
+ * reject. */
 static void copy_string(python_reader *r)
 {
     const char *s = r->at + 1;
-    bool any = false, zeros = false, wrong = false, bad, zero;
+    bool any_unpaired = false, any_zero = false, invalid = false, unpaired, zero;
     for (size_t n; s < r->end && *s != '"'; s += n) {
         n = 1;
-        bad = zero = false;
         if (*s == '\\') {
-            n = escape_length(s, r->end, &bad, &zero);
-            wrong |= !is_escape(s, r->end);
+            n = escape_length(s, r->end, &unpaired, &zero);
+            invalid |= !is_escape(s, r->end);
+            any_unpaired |= unpaired;
+            any_zero |= zero;
         }
-        any |= bad;
-        zeros |= zero;
         n = n > (size_t)(r->end - s) ? (size_t)(r->end - s) : n;
     }
     s += s < r->end;
     const char *next = skip_blanks(s, r->end);
     bool name = next < r->end && *next == ':';
-    if (any && !name && !wrong) {
-        mark(r, r->at, (size_t)(s - r->at));
-    } else if (name && (any || zeros)) {
+    if (any_unpaired && !name && !invalid) {
+        put_placeholder(r, r->at, (size_t)(s - r->at));
+    } else if (name && (any_unpaired || any_zero)) {
         r->changed = true;
         for (const char *p = r->at; p < s;) {
-            bad = zero = false;
-            size_t n = *p == '\\' ? escape_length(p, s, &bad, &zero) : 1;
-            if (bad || zero)
+            unpaired = zero = false;
+            size_t n = *p == '\\' ? escape_length(p, s, &unpaired, &zero) : 1;
+            if (unpaired || zero)
                 gp_buf_puts(&r->out, "\\ufffd");
             else
                 gp_buf_add(&r->out, p, n);
@@ -124,17 +126,15 @@ static bool is_number(const char *s)
     return n && !*s;
 }
 
-/* Whether jansson holds this number; what is none it refuses. */
-static bool holds(const char *number, size_t n)
+/* Whether to leave this number to jansson: it can represent it, or reports that it is not a number. */
+static bool is_left_to_jansson(const char *number, size_t n)
 {
     char *text = gp_strndup(number, n);
     errno = 0;
-    bool whole = !strpbrk(text, ".eE"), fits;
-    if (whole) {
+    bool real = strpbrk(text, ".eE"), fits = real && isfinite(strtod(text, NULL));
+    if (!real) {
         strtoll(text, NULL, 10);
         fits = errno != ERANGE;
-    } else {
-        fits = isfinite(strtod(text, NULL));
     }
     fits |= !is_number(text);
     free(text);
@@ -147,7 +147,7 @@ static void copy_number(python_reader *r)
     for (size_t i = 0; i < ARRAY_LEN(words); i++) {
         size_t n = strlen(words[i]);
         if ((size_t)(r->end - r->at) >= n && !memcmp(r->at, words[i], n)) {
-            mark(r, words[i], n);
+            put_placeholder(r, words[i], n);
             r->at += n;
             return;
         }
@@ -156,10 +156,10 @@ static void copy_number(python_reader *r)
     while (r->at + n < r->end && r->at[n] && strchr("+-.0123456789eE", r->at[n]))
         n++;
     n = n ? n : 1;
-    if (holds(r->at, n))
+    if (is_left_to_jansson(r->at, n))
         gp_buf_add(&r->out, r->at, n);
     else
-        mark(r, r->at, n);
+        put_placeholder(r, r->at, n);
     r->at += n;
 }
 
@@ -183,7 +183,7 @@ json_t *gp_json_load_python(const char *text, size_t n, size_t flags, json_error
     return root;
 }
 
-const char *gp_json_mark(const json_t *v)
+const char *gp_json_placeholder(const json_t *v)
 {
     return json_object_size(v) == 1 ? json_string_value(json_object_get(v, MARK)) : NULL;
 }
@@ -193,21 +193,21 @@ char *gp_json_dump_python(const json_t *v)
     static const char begin[] = "{\"" MARK "\":\"", end[] = "\"}";
     char *text = gp_json_print(v, JSON_ENCODE_ANY | JSON_COMPACT), *hit;
     gp_buf out = {0};
-    bool lost = false;
+    bool not_json = false;
     const char *at = text;
     for (; (hit = strstr(at, begin)); at = hit) {
         gp_buf_add(&out, at, (size_t)(hit - at));
         hit += strlen(begin);
-        lost |= *hit == 'N' || *hit == 'I' || !strncmp(hit, "-I", 2);
+        not_json |= *hit == 'N' || *hit == 'I' || !strncmp(hit, "-I", 2);
         for (; strncmp(hit, end, strlen(end)); hit++) {
-            hit += *hit == '\\' && hit[1] != 'u'; /* that one came of printing */
+            hit += *hit == '\\' && hit[1] != 'u'; /* gp_json_print added this backslash */
             gp_buf_add(&out, hit, 1);
         }
         hit += strlen(end);
     }
     gp_buf_puts(&out, at);
     free(text);
-    if (lost)
+    if (not_json)
         gp_buf_release(&out);
     return out.data;
 }

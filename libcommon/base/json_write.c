@@ -65,8 +65,8 @@ void gp_json_write(gp_buf *b, FILE *out, const char *end)
     gp_buf_release(b);
 }
 
-/* The bytes at s that one U+FFFD stands for, where no character can be decoded: the longest beginning of one (Unicode,
- * 3.9: maximal subparts), or a byte that begins none. */
+/* How many bytes of invalid UTF-8 at s one U+FFFD replaces: the maximal subpart of a character (Unicode, 3.9), else
+ * one. */
 static size_t bad_bytes(const uint8_t *s, size_t n)
 {
     uint32_t c;
@@ -99,9 +99,9 @@ void gp_json_quote(gp_buf *b, const char *text, size_t n)
     gp_buf_puts(b, "\"");
 }
 
-void gp_json_quote_least(gp_buf *b, const char *text, size_t n)
+void gp_json_quote_minimal(gp_buf *b, const char *text, size_t n)
 {
-    size_t plain = 0; /* where the bytes not yet added begin */
+    size_t plain = 0; /* start of the bytes that have not been added yet */
     gp_buf_puts(b, "\"");
     for (size_t i = 0; i < n; i++) {
         uint8_t c = (uint8_t)text[i];

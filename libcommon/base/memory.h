@@ -1,18 +1,18 @@
-/* memory.h: how much memory there is for this process, and how much of it it has had. */
+/* memory.h: how much memory this process can have, and how much it has used. */
 #ifndef GP_MEMORY_H
 #define GP_MEMORY_H
 
 #include "base/base.h"
 
-typedef struct gp_room {
-    int64_t free;  /* what can be had without swapping */
-    int64_t total; /* the machine's, or the least that a control group around this process allows */
-} gp_room;
+typedef struct gp_memory_info {
+    int64_t available; /* bytes that can be allocated without swapping */
+    int64_t total;     /* bytes of the machine, or the lowest limit of a control group of this process */
+} gp_memory_info;
 
-/* root: "" but in tests, where /proc and /sys are looked for below it. */
-gp_room gp_memory_room(const char *root);
+/* root: where /proc and /sys are; "" except in tests. */
+gp_memory_info gp_memory_query(const char *root);
 
-/* The most memory that this process has had resident so far, mapped files included; 0 where the system does not say. */
+/* Peak resident set size in bytes, mapped files included; 0 if the system does not report it. */
 int64_t gp_memory_peak(void);
 
 #endif

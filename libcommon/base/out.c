@@ -1,4 +1,4 @@
-/* out.c: files that are written: gp_out, and whole ones at once. See file.h. */
+/* out.c: writing files. See file.h. */
 #include "base/file.h"
 
 #include <ctype.h>
@@ -10,19 +10,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int gp_write_all(int fd, const void *data, size_t n, const char *path)
+/* offset: -1 for the file's current position. */
+static int write_at(int fd, int64_t offset, const void *data, size_t n, const char *path)
 {
-    const char *p = data;
-    while (n) {
-        ssize_t done = write(fd, p, n);
+    for (size_t at = 0; at < n;) {
+        const char *p = (const char *)data + at;
+        ssize_t done = offset < 0 ? write(fd, p, n - at) : pwrite(fd, p, n - at, offset + (off_t)at);
         if (done < 0 && errno == EINTR)
             continue;
         if (done < 0)
             return fail_errno("%s: cannot be written", path);
-        p += done;
-        n -= (size_t)done;
+        at += (size_t)done;
     }
     return 0;
+}
+
+int gp_write_all(int fd, const void *data, size_t n, const char *path)
+{
+    return write_at(fd, -1, data, n, path);
 }
 
 enum { OUT_BUFFER = 1 << 18 };
@@ -36,11 +41,11 @@ int gp_is_stream(const char *path)
             return 1;
     if (!strcmp(path, "-"))
         return 1;
-    int there = gp_look(path, &st);
-    return there > 0 ? !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode) : there;
+    int exists = gp_stat(path, &st);
+    return exists > 0 ? !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode) : exists;
 }
 
-/* The number of the descriptor of this process that path names; -1: none. */
+/* The descriptor of this process that path names, or -1. */
 static int own_descriptor(const char *path)
 {
     static const char *const folders[] = {"/dev/fd/", "/proc/self/fd/"};
@@ -59,13 +64,15 @@ static int own_descriptor(const char *path)
     return -1;
 }
 
-int gp_open_stream(const char *path)
+/* Opens a stream for writing. A descriptor of this process (/dev/stdout, /dev/fd/N) is duplicated: opening it again
+ * would write from the start of its file. */
+static int open_stream(const char *path)
 {
     int own = own_descriptor(path);
     return own < 0 ? open(path, O_WRONLY | O_CLOEXEC) : fcntl(own, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 }
 
-/* stream: as gp_is_stream gives it. */
+/* stream: the result of gp_is_stream. */
 static int open_out(gp_out *o, const char *path, int stream)
 {
     bool std = stream > 0 && !strcmp(path, "-");
@@ -73,9 +80,9 @@ static int open_out(gp_out *o, const char *path, int stream)
     if (stream < 0)
         o->fd = -1;
     else if (!stream)
-        o->fd = gp_temporary_beside(path, &o->temporary);
+        o->fd = gp_temporary_open(path, &o->temporary);
     else if (!std)
-        o->fd = gp_open_stream(path);
+        o->fd = open_stream(path);
     if (o->fd < 0) {
         if (stream > 0)
             fail_errno("%s: cannot be opened", path);
@@ -113,15 +120,17 @@ int gp_out_map(gp_out *o, gp_map *m, const char *name)
     return gp_out_flush(o) ? -1 : gp_map_fd(m, o->fd, name);
 }
 
+static int put(gp_out *o, int64_t offset, const void *data, size_t n)
+{
+    o->failed |= write_at(o->fd, offset, data, n, o->path) != 0;
+    return o->failed ? -1 : 0;
+}
+
 int gp_out_flush(gp_out *o)
 {
-    if (o->failed)
-        return -1;
     size_t n = o->pending_size;
     o->pending_size = 0;
-    if (gp_write_all(o->fd, o->pending, n, o->path))
-        o->failed = true;
-    return o->failed ? -1 : 0;
+    return o->failed ? -1 : put(o, -1, o->pending, n);
 }
 
 int gp_out_write(gp_out *o, const void *data, size_t n)
@@ -129,15 +138,10 @@ int gp_out_write(gp_out *o, const void *data, size_t n)
     if (o->failed)
         return -1;
     o->written += (int64_t)n;
-    if (n >= OUT_BUFFER) { /* large runs go straight out */
-        if (gp_out_flush(o))
-            return -1;
-        if (gp_write_all(o->fd, data, n, o->path))
-            o->failed = true;
-        return o->failed ? -1 : 0;
-    }
     if (n > OUT_BUFFER - o->pending_size && gp_out_flush(o))
         return -1;
+    if (n >= OUT_BUFFER) /* not worth a copy */
+        return put(o, -1, data, n);
     memcpy(o->pending + o->pending_size, data, n);
     o->pending_size += n;
     return 0;
@@ -146,22 +150,7 @@ int gp_out_write(gp_out *o, const void *data, size_t n)
 int gp_out_patch(gp_out *o, int64_t offset, const void *data, size_t n)
 {
     BUG_ON(!o->temporary);
-    if (gp_out_flush(o))
-        return -1;
-    const char *p = data;
-    while (n) {
-        ssize_t done = pwrite(o->fd, p, n, offset);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done < 0) {
-            o->failed = true;
-            return fail_errno("%s: cannot be written", o->path);
-        }
-        p += done;
-        offset += done;
-        n -= (size_t)done;
-    }
-    return 0;
+    return gp_out_flush(o) ? -1 : put(o, offset, data, n);
 }
 
 static void out_release(gp_out *o)
@@ -175,7 +164,7 @@ static void out_release(gp_out *o)
 void gp_out_abandon(gp_out *o)
 {
     if (o->temporary)
-        gp_temporary_drop(o->fd, o->temporary);
+        gp_temporary_remove(o->fd, o->temporary);
     if (o->fd > STDOUT_FILENO)
         close(o->fd);
     out_release(o);
@@ -187,7 +176,7 @@ int gp_out_prepare(gp_out *o)
     if (o->temporary && !rc && fsync(o->fd))
         rc = fail_errno("%s: cannot be flushed to disk", o->path);
     if (o->temporary && !rc)
-        rc = gp_temporary_name(o->fd, &o->temporary);
+        rc = gp_temporary_link(o->fd, &o->temporary);
     if (o->fd > STDOUT_FILENO && close(o->fd) && !rc)
         rc = fail_errno("%s: cannot be written", o->path);
     o->fd = -1;

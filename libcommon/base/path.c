@@ -1,4 +1,4 @@
-/* path.c: folders and paths. See file.h. */
+/* path.c: paths, creating and flushing folders. See file.h. */
 #include "base/file.h"
 
 #include <errno.h>
@@ -85,7 +85,7 @@ int gp_sync_parent(const char *path)
     return rc;
 }
 
-int gp_look(const char *path, struct stat *st)
+int gp_stat(const char *path, struct stat *st)
 {
     if (!stat(path, st))
         return 1;
@@ -95,7 +95,7 @@ int gp_look(const char *path, struct stat *st)
 int gp_exists(const char *path)
 {
     struct stat st;
-    return gp_look(path, &st);
+    return gp_stat(path, &st);
 }
 
 char *gp_path_join(const char *dir, const char *name)
@@ -104,7 +104,7 @@ char *gp_path_join(const char *dir, const char *name)
     return gp_format("%s%s%s", dir, n && dir[n - 1] == '/' ? "" : "/", name);
 }
 
-bool gp_path_stays_below(const char *path)
+bool gp_path_is_contained(const char *path)
 {
     if (!*path || *path == '/')
         return false;
@@ -122,7 +122,8 @@ int gp_temporary_fd(void)
     char *path = gp_path_join(dir && *dir ? dir : "/tmp", "gptpipe.XXXXXX");
     int fd = mkostemp(path, O_CLOEXEC);
     if (fd < 0)
-        fail("%s: temporary file cannot be created: %s (set TMPDIR to a folder with room)", path, strerror(errno));
+        fail("%s: temporary file cannot be created: %s (set TMPDIR to a folder with free space)", path,
+             strerror(errno));
     else
         unlink(path);
     free(path);

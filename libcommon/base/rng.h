@@ -1,12 +1,12 @@
 /* rng.h: counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as
- * 1, 2, 3", SC 2011). A draw depends on (key, counter) alone, so any thread, rank or restart can make it. */
+ * 1, 2, 3", SC 2011). A number depends on (key, counter) alone, so any thread, rank or resumed run can compute it. */
 #ifndef GP_RNG_H
 #define GP_RNG_H
 
 #include <math.h>
 #include <stdint.h>
 
-#ifdef __CUDACC__ /* kernels draw by the same function */
+#ifdef __CUDACC__ /* kernels use the same functions */
 #define GP_RNG_FN static inline __host__ __device__
 #else
 #define GP_RNG_FN static inline
@@ -28,43 +28,45 @@ GP_RNG_FN gp_philox gp_philox4x32(uint64_t key, uint32_t c0, uint32_t c1, uint32
         k0 += 0x9E3779B9u;
         k1 += 0xBB67AE85u;
     }
-    gp_philox drawn = {{c0, c1, c2, c3}};
-    return drawn;
+    gp_philox output = {{c0, c1, c2, c3}};
+    return output;
 }
 
-/* [0, 1) with 24 bits: every float it gives is exact. */
+/* Uniform in [0, 1), with 24 bits: exact in fp32. */
 GP_RNG_FN float gp_uniform(uint32_t bits)
 {
     return (float)(bits >> 8) * 0x1p-24f;
 }
 
-/* What a draw is for: the counter's last word, so that two uses of one seed never share one. Dropout has the step
- * there; its sites (the word before) begin where no stream reaches, and the last is rounding's (backend/rounding.h). */
+/* The use of a number: the last word of the counter, so that two uses of a seed never share numbers. Dropout has the
+ * step there; its sites (the word before) begin above all streams, and the last site is that of stochastic rounding
+ * (backend/rounding.h). */
 enum { GP_RNG_INIT = 1, GP_RNG_DATA, GP_RNG_DROPOUT, GP_RNG_SAMPLE, GP_RNG_STORIES, GP_RNG_ITEMS };
 
-/* 64 bits for element i of stream `stream` of use `use`. */
+/* 64 random bits for element i of a stream. */
 GP_RNG_FN uint64_t gp_random64(uint64_t seed, uint32_t use, uint32_t stream, uint64_t i)
 {
     gp_philox r = gp_philox4x32(seed, (uint32_t)i, (uint32_t)(i >> 32), stream, use);
     return (uint64_t)r.v[0] << 32 | r.v[1];
 }
 
-/* [0, 1) with 53 bits. */
+/* Uniform in [0, 1), with 53 bits. */
 GP_RNG_FN double gp_random_double(uint64_t seed, uint32_t use, uint32_t stream, uint64_t i)
 {
     return (double)(gp_random64(seed, use, stream, i) >> 11) * 0x1p-53;
 }
 
-/* [0, n) without bias worth naming: the high word of a 128-bit product. */
+/* Uniform in [0, n): the high word of a 128-bit product; its bias is below n / 2^64. */
 static inline uint64_t gp_random_below(uint64_t seed, uint32_t use, uint32_t stream, uint64_t i, uint64_t n)
 {
     __extension__ typedef unsigned __int128 wide;
     return (uint64_t)((wide)gp_random64(seed, use, stream, i) * n >> 64);
 }
 
-/* Where x of [0, n) goes in a permutation keyed by (seed, use, stream, epoch): a Feistel network over the smallest even
- * number of bits that holds n - 1, walked along its cycle until it lands inside (Black & Rogaway 2002). At most four
- * walks on average, no table. It draws from the streams stream + 1 .. stream + GP_PERMUTE_ROUNDS. */
+/* The image of x in a permutation of [0, n) keyed by (seed, use, stream, epoch), without a table: a Feistel network
+ * over the smallest even number of bits that holds n - 1, applied again until the result is below n (cycle walking,
+ * Black & Rogaway 2002), at most four times on average. It uses the streams stream + 1 to
+ * stream + GP_PERMUTE_ROUNDS. */
 enum { GP_PERMUTE_ROUNDS = 6 };
 
 static inline uint64_t gp_random_permute(uint64_t x, uint64_t n, uint64_t seed, uint32_t use, uint32_t stream,

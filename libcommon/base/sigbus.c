@@ -1,5 +1,5 @@
-/* sigbus.c: a mapped file that shrinks, or whose disk fails, raises SIGBUS where it is read: the process ends with the
- * file's name, whichever tool it is. A handler has no arguments, so the mappings are in one list of the process. */
+/* sigbus.c: reading a mapped file that has been truncated, or whose disk fails, raises SIGBUS. A handler ends the
+ * process with the name of the file. Handlers have no arguments, so the mappings are in a global list. */
 #include "base/file.h"
 
 #include <errno.h>
@@ -11,12 +11,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* One mapping. Nodes are used again and never freed, since the handler walks along them on any thread. */
+/* One mapping. Nodes are reused and never freed, since the handler may read the list on any thread. */
 typedef struct watched_map {
     struct watched_map *next;
-    _Atomic uintptr_t begin; /* 0: free */
+    _Atomic uintptr_t begin; /* 0: unused */
     size_t size;
-    char *path, *shown;
+    char *path, *printable;
 } watched_map;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -24,8 +24,8 @@ static watched_map *_Atomic nodes;
 static const char *_Atomic warning;
 static struct sigaction before;
 
-/* Handlers may not use stdio. */
-static void say(const char *text)
+/* stdio is not async-signal-safe. */
+static void print(const char *text)
 {
     if (write(STDERR_FILENO, text, strlen(text)) < 0)
         return;
@@ -42,15 +42,15 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
             continue;
         bool shorter = stat(n->path, &st) || (uint64_t)st.st_size < n->size;
         const char *more = atomic_load(&warning);
-        say(gp_tool_name());
-        say(": ");
-        say(n->shown);
-        say(shorter ? ": became shorter while it was read" : ": cannot be read (SIGBUS): is its disk failing?");
-        say(more ? more : "");
-        say("\n");
+        print(gp_tool_name());
+        print(": ");
+        print(n->printable);
+        print(shorter ? ": became shorter while it was read" : ": cannot be read (SIGBUS): is its disk failing?");
+        print(more ? more : "");
+        print("\n");
         _exit(1);
     }
-    sigaction(SIGBUS, &before, NULL); /* not ours: the same fault comes again */
+    sigaction(SIGBUS, &before, NULL); /* not one of our mappings: return to fault again under the old handler */
 }
 
 static void install(void)
@@ -59,7 +59,7 @@ static void install(void)
     sigaction(SIGBUS, &bus, &before);
 }
 
-void gp_bus_begin(const char *more)
+void gp_sigbus_install(const char *more)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, install);
@@ -67,25 +67,24 @@ void gp_bus_begin(const char *more)
         atomic_store(&warning, more);
 }
 
-void gp_bus_watch(const void *data, size_t size, const char *path)
+void gp_sigbus_watch(const void *data, size_t size, const char *path)
 {
-    enum { SHOWN = 4 };
-    size_t room = SHOWN * strlen(path) + 16;
-    gp_bus_begin(NULL);
+    size_t capacity = 4 * strlen(path) + 16; /* a byte is escaped to at most 4 */
+    gp_sigbus_install(NULL);
     pthread_mutex_lock(&lock);
     watched_map *n = atomic_load(&nodes);
     while (n && atomic_load(&n->begin))
         n = n->next;
-    bool fresh = !n;
-    if (fresh)
+    bool new = !n;
+    if (new)
         n = gp_calloc(1, sizeof *n);
     free(n->path);
-    free(n->shown);
+    free(n->printable);
     n->path = gp_strdup(path);
-    n->shown = gp_malloc(room);
-    gp_printable_to(n->shown, room, path);
+    n->printable = gp_malloc(capacity);
+    gp_printable_to(n->printable, capacity, path);
     n->size = size;
-    if (fresh) {
+    if (new) {
         n->next = atomic_load(&nodes);
         atomic_store(&nodes, n);
     }
@@ -93,7 +92,7 @@ void gp_bus_watch(const void *data, size_t size, const char *path)
     pthread_mutex_unlock(&lock);
 }
 
-void gp_bus_forget(const void *data)
+void gp_sigbus_unwatch(const void *data)
 {
     pthread_mutex_lock(&lock);
     for (watched_map *n = atomic_load(&nodes); n; n = n->next)

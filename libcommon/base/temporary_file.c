@@ -1,7 +1,7 @@
-/* temporary_file.c: files on their way to a name. A temporary name is NAME.ID.tmp, ID 16 hexadecimal digits that the
- * process draws; so it cannot be foreseen, and is recognised. While one of a process's temporary files has a name, at
- * least one of them is locked: those of which none is were left by a process that is gone, and are removed by the next
- * one that makes the same file. */
+/* temporary_file.c: files that are written under a temporary name, or none, and then renamed. A temporary name is
+ * NAME.ID.tmp, ID being 16 random hexadecimal digits of the process: it can be recognized but not predicted. While any
+ * temporary file of a process has a name, at least one of them is locked. If none with an ID is locked, their process
+ * has ended, and the next process that writes the same file removes them. */
 #include "base/file.h"
 
 #include <errno.h>
@@ -18,7 +18,7 @@ enum { ID = 16, TRIES = 100 };
 
 /* ---- names ----------------------------------------------------------------------------------------------- */
 
-static uint64_t draw_id(void)
+static uint64_t random_id(void)
 {
     uint64_t id = 0;
     while (getrandom(&id, sizeof id, 0) != sizeof id)
@@ -27,13 +27,13 @@ static uint64_t draw_id(void)
     return id;
 }
 
-/* The process's, the same for all that it writes, and another one in its children. */
+/* The ID of this process, the same for all its files; forked children have others. */
 static uint64_t own_id(void)
 {
     static _Atomic uint64_t own;
     uint64_t id = atomic_load(&own), none = 0;
     if (!id) {
-        id = draw_id() | 1;
+        id = random_id() | 1;
         id = atomic_compare_exchange_strong(&own, &none, id) ? id : none;
     }
     return id ^ (uint64_t)getpid();
@@ -44,12 +44,12 @@ static char *name_with(const char *path, uint64_t id)
     return gp_format("%s.%016llx.tmp", path, (unsigned long long)id);
 }
 
-char *gp_temporary_name_of(const char *path)
+char *gp_temporary_path(const char *path)
 {
-    return name_with(path, draw_id());
+    return name_with(path, random_id());
 }
 
-size_t gp_temporary_stem(const char *name)
+size_t gp_temporary_target_length(const char *name)
 {
     static const char digits[] = "0123456789abcdef";
     size_t n = strlen(name);
@@ -59,9 +59,9 @@ size_t gp_temporary_stem(const char *name)
     return strspn(name + n, digits) == ID && name[n - 1] == '.' ? n - 1 : 0;
 }
 
-/* ---- what others left ------------------------------------------------------------------------------------ */
+/* ---- files of ended processes ---------------------------------------------------------------------------- */
 
-/* Whether a process that lives has locked it. What cannot be opened or locked may be alive. */
+/* Whether a live process has locked it. A file that cannot be opened or locked counts as locked. */
 static bool is_locked(int dir, const char *name)
 {
     int fd = openat(dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -73,23 +73,23 @@ static bool is_locked(int dir, const char *name)
     return locked;
 }
 
-/* "a.tok" for a.tok; where it is to be in shards, "a_000001.tok" too. */
-static bool is_for(const char *stem, size_t length, const char *name, bool shards)
+/* Whether the target of a temporary name is `name` ("a.tok") or, with shards, one of its shards ("a_000001.tok"). */
+static bool is_for(const char *target, size_t length, const char *name, bool shards)
 {
     const char *dot = strrchr(name, '.');
     size_t whole = strlen(name), head = dot && dot > name ? (size_t)(dot - name) : whole, tail = whole - head;
-    if (length == whole && !memcmp(stem, name, whole))
+    if (length == whole && !memcmp(target, name, whole))
         return true;
-    if (!shards || length < head + 7 + tail || memcmp(stem, name, head) || stem[head] != '_' ||
-        memcmp(stem + length - tail, name + head, tail))
+    if (!shards || length < head + 7 + tail || memcmp(target, name, head) || target[head] != '_' ||
+        memcmp(target + length - tail, name + head, tail))
         return false;
-    return strspn(stem + head + 1, "0123456789") == length - head - 1 - tail;
+    return strspn(target + head + 1, "0123456789") == length - head - 1 - tail;
 }
 
 static bool is_alive(int dir, char **names, int64_t count, const char *id)
 {
     for (int64_t i = 0; i < count; i++) {
-        size_t n = gp_temporary_stem(names[i]);
+        size_t n = gp_temporary_target_length(names[i]);
         if (n && !memcmp(names[i] + n + 1, id, ID) && is_locked(dir, names[i]))
             return true;
     }
@@ -106,7 +106,7 @@ void gp_temporary_clean(const char *path, bool shards)
     if (dir >= 0 && gp_folder_list_at(dir, folder, &names, &count))
         count = 0;
     for (int64_t i = 0; i < count; i++) {
-        size_t n = gp_temporary_stem(names[i]);
+        size_t n = gp_temporary_target_length(names[i]);
         if (!n || !is_for(names[i], n, name, shards))
             continue;
         if (strncmp(id, names[i] + n + 1, ID)) {
@@ -122,33 +122,33 @@ void gp_temporary_clean(const char *path, bool shards)
     free(folder);
 }
 
-/* ---- making one ------------------------------------------------------------------------------------------ */
+/* ---- creating one ---------------------------------------------------------------------------------------- */
 
 void gp_temporary_lock(int fd)
 {
-    (void)!flock(fd, LOCK_EX | LOCK_NB); /* a file system without locks is one on which nobody cleans up */
+    (void)!flock(fd, LOCK_EX | LOCK_NB); /* without locks in the file system, is_locked is true: no cleaning up */
 }
 
-/* The newest that has been named stays locked after it is closed, until it is renamed. */
-static _Atomic int locked = -1;
+/* A duplicate of the descriptor of the file that was named last: it stays locked until it has been renamed. */
+static _Atomic int last_locked = -1;
 
-static void keep_locked(int fd)
+static void stay_locked(int fd)
 {
-    int before = atomic_exchange(&locked, fd);
-    if (before >= 0)
-        close(before);
+    int previous = atomic_exchange(&last_locked, fd);
+    if (previous >= 0)
+        close(previous);
 }
 
 int gp_temporary_rename(const char *temporary, const char *path)
 {
-    struct stat held, named;
+    struct stat locked, renamed;
     if (rename(temporary, path))
         return fail_errno("%s: cannot be renamed into place", path);
-    int fd = atomic_exchange(&locked, -1);
-    if (fd >= 0 && !fstat(fd, &held) && !lstat(path, &named) && held.st_ino == named.st_ino)
+    int fd = atomic_exchange(&last_locked, -1);
+    if (fd >= 0 && !fstat(fd, &locked) && !lstat(path, &renamed) && locked.st_ino == renamed.st_ino)
         close(fd);
     else if (fd >= 0)
-        keep_locked(fd);
+        stay_locked(fd);
     return 0;
 }
 
@@ -157,10 +157,9 @@ static void self_path(char path[40], int fd)
     snprintf(path, 40, "/proc/self/fd/%d", fd);
 }
 
-/* Without a name, where that can be given to it later: which takes /proc. -1 where it cannot. */
-static int open_nameless(const char *folder)
+/* An unnamed file, if it can be given a name later, which takes /proc; else -1. */
+static int open_unnamed(const char *folder)
 {
-#ifdef O_TMPFILE
     struct stat opened, found;
     char self[40];
     int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
@@ -170,34 +169,31 @@ static int open_nameless(const char *folder)
     if (!fstat(fd, &opened) && !stat(self, &found) && opened.st_dev == found.st_dev && opened.st_ino == found.st_ino)
         return fd;
     close(fd);
-#else
-    (void)folder;
-#endif
     return -1;
 }
 
-/* A new one, under a name that nobody else can have prepared. */
+/* A new file under a name that no one could predict. */
 static int open_named(const char *path, char **temporary)
 {
     uint64_t id = own_id();
     int fd = -1;
-    for (int i = 0; i < TRIES && fd < 0; i++, id = draw_id()) {
+    for (int i = 0; i < TRIES && fd < 0; i++, id = random_id()) {
         *temporary = name_with(path, id);
         fd = open(*temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
         if (fd < 0) {
-            int why = errno;
+            int error = errno;
             free(*temporary);
             *temporary = NULL;
-            errno = why;
-            if (why != EEXIST)
+            errno = error;
+            if (error != EEXIST)
                 break;
         }
     }
     return fd;
 }
 
-/* What replaces a file has its permissions, and its group's too where it can have its group. */
-static int take_mode(int fd, const struct stat *st, const char *path)
+/* Copies the permissions of the file to be replaced, those of its group only if the group can be set. */
+static int copy_mode(int fd, const struct stat *st, const char *path)
 {
     struct stat own;
     mode_t mode = st->st_mode & 0777;
@@ -206,22 +202,22 @@ static int take_mode(int fd, const struct stat *st, const char *path)
     if (own.st_gid != st->st_gid && fchown(fd, (uid_t)-1, st->st_gid))
         mode &= (mode_t)~070;
     if ((own.st_mode & 0777) != mode && fchmod(fd, mode) && errno != EPERM && errno != EOPNOTSUPP)
-        return fail_errno("%s: its permissions cannot be kept", path);
+        return fail_errno("%s: its permissions cannot be preserved", path);
     return 0;
 }
 
-int gp_temporary_beside(const char *path, char **temporary)
+int gp_temporary_open(const char *path, char **temporary)
 {
     struct stat st;
     *temporary = NULL;
-    int there = gp_look(path, &st);
-    if (there < 0)
+    int exists = gp_stat(path, &st);
+    if (exists < 0)
         return -1;
-    if (there && S_ISDIR(st.st_mode))
+    if (exists && S_ISDIR(st.st_mode))
         return fail("%s: is a folder, a file is to be written", path);
     gp_temporary_clean(path, false);
     char *folder = gp_folder_of(path);
-    int fd = open_nameless(folder);
+    int fd = open_unnamed(folder);
     free(folder);
     if (fd >= 0)
         *temporary = name_with(path, own_id());
@@ -230,17 +226,17 @@ int gp_temporary_beside(const char *path, char **temporary)
     if (fd < 0)
         return fail_errno("%s: cannot be created", path);
     gp_temporary_lock(fd);
-    there = lstat(path, &st) ? 0 : S_ISREG(st.st_mode); /* a link is replaced itself: its permissions say nothing */
-    if (!there || !take_mode(fd, &st, path))
+    bool regular = !lstat(path, &st) && S_ISREG(st.st_mode); /* the permissions of a symbolic link mean nothing */
+    if (!regular || !copy_mode(fd, &st, path))
         return fd;
-    gp_temporary_drop(fd, *temporary);
+    gp_temporary_remove(fd, *temporary);
     close(fd);
     free(*temporary);
     *temporary = NULL;
     return -1;
 }
 
-int gp_temporary_name(int fd, char **temporary)
+int gp_temporary_link(int fd, char **temporary)
 {
     struct stat st;
     char self[40];
@@ -254,14 +250,14 @@ int gp_temporary_name(int fd, char **temporary)
             return fail_errno("%s: cannot be named", *temporary);
         char *path = gp_strndup(*temporary, strlen(*temporary) - ID - 5);
         free(*temporary);
-        *temporary = gp_temporary_name_of(path);
+        *temporary = gp_temporary_path(path);
         free(path);
     }
-    keep_locked(fcntl(fd, F_DUPFD_CLOEXEC, 3));
+    stay_locked(fcntl(fd, F_DUPFD_CLOEXEC, 3));
     return 0;
 }
 
-void gp_temporary_drop(int fd, const char *temporary)
+void gp_temporary_remove(int fd, const char *temporary)
 {
     struct stat st;
     if (fd < 0 || (!fstat(fd, &st) && st.st_nlink))

@@ -1,4 +1,4 @@
-/* tensor.c: views, and the conversions between float formats. */
+/* tensor.c: tensor views, and conversions between floating-point formats. */
 #include "base/base.h"
 #include "gptpipe/tensor.h"
 
@@ -89,9 +89,9 @@ static uint16_t float_to_half(float f)
     float a = fabsf(f);
     if (isnan(f))
         return (uint16_t)(sign | 0x7e00);
-    if (a >= 65520.0f) /* halfway to the first value past the largest half */
+    if (a >= 65520.0f) /* halfway from the largest half, 65504, to 65536: rounds to infinity */
         return (uint16_t)(sign | 0x7c00);
-    if (a < 0x1p-14f) /* subnormal: a multiple of 2^-24, nearest even by the FPU's own rounding */
+    if (a < 0x1p-14f) /* subnormal: a multiple of 2^-24, which lrintf rounds to nearest even */
         return (uint16_t)(sign | (uint32_t)lrintf(a * 0x1p24f));
     uint32_t rounded = (u & 0x7fffffff) + 0xfff + (u >> 13 & 1);
     return (uint16_t)(sign | ((rounded >> 13) - (112u << 10)));

@@ -14,7 +14,7 @@ typedef struct work {
     void *self;
 } work;
 
-static void *take(void *arg)
+static void *work_loop(void *arg)
 {
     work *w = arg;
     int64_t i;
@@ -34,11 +34,11 @@ void gp_parallel(int threads, int64_t n, void (*run)(void *self, int64_t i), voi
 {
     work w = {.n = n, .run = run, .self = self};
     pthread_t others[MAX_THREADS];
-    int64_t wanted = gp_min(gp_min(threads, n) - 1, MAX_THREADS);
-    int begun = 0;
-    while (begun < wanted && !pthread_create(&others[begun], NULL, take, &w))
-        begun++;
-    take(&w);
-    while (begun)
-        pthread_join(others[--begun], NULL);
+    int64_t max = gp_min(gp_min(threads, n) - 1, MAX_THREADS);
+    int started = 0;
+    while (started < max && !pthread_create(&others[started], NULL, work_loop, &w))
+        started++;
+    work_loop(&w);
+    while (started)
+        pthread_join(others[--started], NULL);
 }

@@ -1,14 +1,14 @@
-/* threads.h: work of many equal parts on all processors, where no backend is at hand (its threads are its own). */
+/* threads.h: a parallel loop for code outside the backends, which have their own threads. */
 #ifndef GP_THREADS_H
 #define GP_THREADS_H
 
 #include "base/base.h"
 
-/* Processors that this process may run on. */
+/* The number of processors in this process's affinity mask. */
 int gp_processors(void);
 
-/* Calls run(self, i) once for each i from 0 to n - 1, on this thread and at most threads - 1 others, which end before
- * it returns. Where no thread can be made this one does the work. */
+/* Calls run(self, i) once for each i from 0 to n - 1, on the calling thread and at most threads - 1 others, which are
+ * joined before it returns. If no thread can be created, the calling thread does all the work. */
 void gp_parallel(int threads, int64_t n, void (*run)(void *self, int64_t i), void *self);
 
 #endif

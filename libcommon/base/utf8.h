@@ -1,4 +1,4 @@
-/* utf8.h: characters out of bytes, and bytes out of characters. */
+/* utf8.h: decoding and encoding UTF-8 (RFC 3629: no surrogates, no overlong forms). */
 #ifndef GP_BASE_UTF8_H
 #define GP_BASE_UTF8_H
 
@@ -7,11 +7,11 @@
 #include <stdint.h>
 #include <string.h>
 
-/* A byte where no character can be decoded counts as a character of its own: this plus the byte. */
+/* A byte that is not part of a valid character is decoded as the code point GP_BAD_BYTE + byte. */
 enum { GP_BAD_BYTE = 0x110000 };
 
-/* Decodes the character at p, which has n >= 1 bytes: its length, and its code point in *c. 0 when p holds a
- * good beginning that needs bytes beyond n. UTF-8 as RFC 3629 has it: no surrogates, nothing overlong. */
+/* Decodes the character at the start of the n >= 1 bytes at p: returns its length and sets *c to its code point.
+ * Returns 0 if the n bytes are an incomplete but valid prefix of a character. */
 static inline size_t gp_utf8(const uint8_t *p, size_t n, uint32_t *c)
 {
     uint32_t lead = p[0];
@@ -23,7 +23,7 @@ static inline size_t gp_utf8(const uint8_t *p, size_t n, uint32_t *c)
         return 1;
     if (n < 2)
         return 0;
-    /* The second byte's range rules out what is overlong, a surrogate, or past U+10FFFF. */
+    /* The range of the second byte excludes overlong forms, surrogates, and code points above U+10FFFF. */
     uint8_t low = lead == 0xE0   ? 0xA0
                   : lead == 0xF0 ? 0x90
                                  : 0x80,
@@ -45,21 +45,21 @@ static inline size_t gp_utf8(const uint8_t *p, size_t n, uint32_t *c)
     return length;
 }
 
-/* The same where no byte comes after the n: a character cut short is bad bytes. */
+/* The same at the end of a text: the bytes of an incomplete character are bad bytes. */
 static inline size_t gp_utf8_last(const uint8_t *p, size_t n, uint32_t *c)
 {
     size_t length = gp_utf8(p, n, c);
     return length ? length : 1;
 }
 
-/* Bytes of the byte-order mark that the n bytes begin with: 3 or 0. */
+/* The length of the byte-order mark at the start of the n bytes: 3 or 0. */
 static inline size_t gp_utf8_mark(const char *p, size_t n)
 {
     return n >= 3 && !memcmp(p, "\xEF\xBB\xBF", 3) ? 3 : 0;
 }
 
-/* Characters that change what a terminal shows of others: controls (C0, DEL, C1), ends of lines, and those that turn
- * the direction of text (Unicode's Bidi_Control). */
+/* Characters that could change how a terminal displays other text: control characters (C0, DEL, C1), line and paragraph
+ * separators, and bidirectional controls (Unicode's Bidi_Control). */
 static inline bool gp_utf8_is_control(uint32_t c)
 {
     if (c < 0xA0)
@@ -67,7 +67,7 @@ static inline bool gp_utf8_is_control(uint32_t c)
     return c == 0x061C || c == 0x200E || c == 0x200F || (c >= 0x2028 && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
 }
 
-/* Writes a code point, or a bad byte as itself; gives the number of bytes, 1 to 4. */
+/* Encodes a code point, or a bad byte as itself; returns the number of bytes, 1 to 4. */
 static inline size_t gp_utf8_put(char text[4], uint32_t c)
 {
     if (c < 0x80 || c >= GP_BAD_BYTE) {

@@ -113,7 +113,7 @@ bool gp_compare_fits(const gp_config *config)
 {
     /* weights and their packed form, activations of a short prompt, logits three times */
     double bytes = 10.0 * (double)gp_config_parameters(config) + 16.0 * PROMPT * (double)config->vocab_size;
-    return bytes < 0.8 * (double)gp_memory_room("").free;
+    return bytes < 0.8 * (double)gp_memory_query("").available;
 }
 
 float *gp_compare_logits(const gp_config *config, const gp_checkpoint *c, gp_backend *be)

@@ -50,7 +50,7 @@ typedef struct gp_container_ops {
      * there are no more. NULL: the format has none. */
     bool (*metadata)(void *self, int64_t i, const char **key, gp_buf *value);
 
-    /* The bytes of tensor i are not needed for now (gp_map_forget); NULL: nothing to do. */
+    /* The bytes of tensor i are not needed for now (gp_map_drop_pages); NULL: nothing to do. */
     void (*forget)(void *self, int64_t i);
 
     void (*close)(void *self);

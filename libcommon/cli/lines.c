@@ -23,11 +23,11 @@ struct gp_lines {
 #ifdef GPTPIPE_EDIT
     EditLine *edit;
     History *history;
-    bool dropped; /* Ctrl-C at the prompt */
+    bool discarded; /* the line, by Ctrl-C */
 #endif
 };
 
-static volatile sig_atomic_t interrupted; /* what a signal handler can reach */
+static volatile sig_atomic_t interrupted; /* global for the signal handler */
 
 static void interrupt(int signal)
 {
@@ -35,7 +35,7 @@ static void interrupt(int signal)
     interrupted = 1;
 }
 
-/* A read is to be interrupted, so that the line can be dropped; a write is not: it would fail half-way. */
+/* SIGINT should interrupt a read, to discard the line, but not a write, which would be left incomplete. */
 static void catch_interrupts(bool reading, struct sigaction *before)
 {
     int flags = SA_ONSTACK | (reading ? 0 : SA_RESTART); /* see gp_backend_open */
@@ -51,22 +51,22 @@ static char *prompt_of(EditLine *e)
     return (char *)l->prompt;
 }
 
-static unsigned char drop(EditLine *e, int key)
+static unsigned char discard(EditLine *e, int key)
 {
     gp_lines *l;
     (void)key;
     el_get(e, EL_CLIENTDATA, (void **)&l);
-    l->dropped = true;
+    l->discarded = true;
     return CC_NEWLINE;
 }
 
-/* While a line is edited the terminal sends Ctrl-C as a key, so that it never interrupts a read half-way. */
+/* While a line is edited, the terminal delivers Ctrl-C as a key instead of a signal, which could interrupt a read. */
 static void open_edit(gp_lines *l)
 {
     HistEvent e;
     if (!l->terminal)
         return;
-    setlocale(LC_CTYPE, ""); /* libedit takes typed bytes apart by it */
+    setlocale(LC_CTYPE, ""); /* libedit decodes input by it */
     l->edit = el_init("gptpipe", stdin, stdout, stderr);
     l->history = history_init();
     if (!l->edit || !l->history)
@@ -77,16 +77,16 @@ static void open_edit(gp_lines *l)
     el_set(l->edit, EL_PROMPT, prompt_of);
     el_set(l->edit, EL_EDITOR, "emacs");
     el_set(l->edit, EL_HIST, history, l->history);
-    el_set(l->edit, EL_ADDFN, "drop-line", "Drops the line", drop);
-    el_set(l->edit, EL_BIND, "^C", "drop-line", NULL);
+    el_set(l->edit, EL_ADDFN, "discard-line", "Discards the line", discard);
+    el_set(l->edit, EL_BIND, "^C", "discard-line", NULL);
     el_set(l->edit, EL_BIND, "^R", "em-inc-search-prev", NULL);
     el_set(l->edit, EL_SETTY, "-d", "intr=", NULL);
-    el_source(l->edit, NULL); /* ~/.editrc, a person's own keys */
+    el_source(l->edit, NULL); /* ~/.editrc, the user's key bindings */
 }
 
-static EditLine *edited; /* while it waits for keys: what signal handlers can reach */
+static EditLine *edited; /* the line being edited; global for the signal handlers */
 
-/* Ctrl-Z: whoever comes next finds the terminal as it was before. */
+/* Ctrl-Z: restores the terminal before the process stops. */
 static void suspend(int signal)
 {
     int saved = errno;
@@ -98,7 +98,7 @@ static void suspend(int signal)
     errno = saved;
 }
 
-/* fg: the terminal is another's as it stands, whatever libedit last made of it; and the line is shown again. */
+/* fg: other processes may have changed the terminal, so libedit's mode is set again and the line redrawn. */
 static void resume(int signal)
 {
     int saved = errno;
@@ -109,8 +109,8 @@ static void resume(int signal)
     errno = saved;
 }
 
-/* el_gets, which can be suspended. libedit's own handlers (EL_SIGNAL) would send other signals on to the whole process
- * group. */
+/* el_gets with support for suspending. libedit's own handlers (EL_SIGNAL) would forward other signals to the whole
+ * process group. */
 static const char *get_line(gp_lines *l, int *n)
 {
     enum { FLAGS = SA_ONSTACK | SA_RESTART };
@@ -118,7 +118,7 @@ static const char *get_line(gp_lines *l, int *n)
     edited = l->edit;
     sigaction(SIGTSTP, NULL, &stop);
     sigaction(SIGCONT, &(struct sigaction){.sa_handler = resume, .sa_flags = FLAGS}, &go);
-    if (stop.sa_handler != SIG_IGN) /* not deferred, since its handler sends it once more */
+    if (stop.sa_handler != SIG_IGN) /* SA_NODEFER: its handler raises it again */
         sigaction(SIGTSTP, &(struct sigaction){.sa_handler = suspend, .sa_flags = FLAGS | SA_NODEFER}, NULL);
     const char *text = el_gets(l->edit, n);
     sigaction(SIGTSTP, &stop, NULL);
@@ -126,15 +126,15 @@ static const char *get_line(gp_lines *l, int *n)
     return text;
 }
 
-/* l->line; its length, or -1 at the end. */
+/* Reads l->line; returns its length, or -1 at the end of the input. */
 static ssize_t edit_line(gp_lines *l)
 {
     HistEvent e;
     for (;;) {
         int n = 0;
-        l->dropped = false;
+        l->discarded = false;
         const char *text = get_line(l, &n);
-        if (l->dropped) {
+        if (l->discarded) {
             fputc('\n', stdout);
             continue;
         }
@@ -170,7 +170,7 @@ gp_lines *gp_lines_open(const char *prompt)
     return l;
 }
 
-/* The same without libedit. */
+/* Like edit_line, without libedit. */
 static ssize_t plain_line(gp_lines *l)
 {
     for (;;) {
@@ -180,9 +180,9 @@ static ssize_t plain_line(gp_lines *l)
         errno = 0;
         catch_interrupts(true, NULL);
         ssize_t n = getline(&l->line, &l->capacity, stdin);
-        int why = errno;
+        int error = errno;
         catch_interrupts(false, NULL);
-        if (n >= 0 || why != EINTR)
+        if (n >= 0 || error != EINTR)
             return n;
         clearerr(stdin);
         fputc('\n', stdout);
@@ -199,7 +199,7 @@ const char *gp_lines_next(gp_lines *l)
 #endif
     interrupted = 0;
     if (n < 0 && l->terminal)
-        fputc('\n', stdout); /* behind the prompt that Ctrl-D left */
+        fputc('\n', stdout); /* after the prompt at which Ctrl-D was pressed */
     if (n > 0 && l->line[n - 1] == '\n')
         l->line[n - 1] = 0;
     return n < 0 ? NULL : l->line;

@@ -1,8 +1,6 @@
-/* options.c: the command line. See gptpipe/options.h. */
+/* options.c: parses the command line. See gptpipe/options.h. */
 #include "cli/options.h"
-#include "gptpipe/output.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -10,9 +8,9 @@
 
 const gp_option gp_common_options[] = {
     {"config", 0, GP_OPT_LIST, offsetof(gp_common_args, config), "FILE",
-     "read options from a YAML file; its keys are the long names, and the command line wins", .nonempty = true},
+     "read options from a YAML file, by their long names; the command line takes precedence", .nonempty = true},
     {"print-config", 0, GP_OPT_FLAG, offsetof(gp_common_args, print_config), NULL,
-     "print every option's value as YAML, as --config reads it, and exit"},
+     "print every option's value as YAML for --config, and exit"},
     {"help", 'h', GP_OPT_FLAG, offsetof(gp_common_args, help), NULL, "print this help and exit"},
     {"version", 0, GP_OPT_FLAG, offsetof(gp_common_args, version), NULL, "print the version and exit"},
     {"man", 0, GP_OPT_FLAG, offsetof(gp_common_args, man), NULL, "print the manual page in man(7) and exit"},
@@ -21,11 +19,11 @@ const gp_option gp_common_options[] = {
     {0},
 };
 
-/* What the last parse was given: a process is one tool with one command line. */
+/* Which options the last gp_options_parse has set: a process is one tool with one command line. */
 static struct {
     const gp_tool *tool;
-    bool *options; /* one a row of the table */
-    bool *said;    /* of them, those that stood on the command line; and one for operands */
+    bool *options;      /* one per row of the table */
+    bool *command_line; /* the same, set by the command line; and one for operands */
 } given;
 
 static bool is_name(const char *own, const char *name, size_t length)
@@ -41,7 +39,7 @@ const gp_option *gp_option_find(const gp_option *table, const char *name, size_t
     return NULL;
 }
 
-const gp_option *gp_option_find_letter(const gp_option *table, char letter)
+static const gp_option *find_letter(const gp_option *table, char letter)
 {
     for (const gp_option *o = table; !gp_option_ends(o); o++)
         if (o->letter && o->letter == letter)
@@ -49,7 +47,7 @@ const gp_option *gp_option_find_letter(const gp_option *table, char letter)
     return NULL;
 }
 
-static size_t count_rows(const gp_option *table)
+size_t gp_option_count(const gp_option *table)
 {
     size_t n = 0;
     while (!gp_option_ends(&table[n]))
@@ -57,7 +55,7 @@ static size_t count_rows(const gp_option *table)
     return n;
 }
 
-/* o's row in its tool's table; the number of rows when it is a common option. */
+/* o's row in the tool's table; the number of rows if it is a common option. */
 static size_t row_of(const gp_tool *tool, const gp_option *o)
 {
     size_t row = 0;
@@ -66,7 +64,7 @@ static size_t row_of(const gp_tool *tool, const gp_option *o)
     return row;
 }
 
-/* nanoGPT and transformers write names as Python does. */
+/* nanoGPT and transformers write underscores in names. */
 static char *with_dashes(const char *word)
 {
     char *name = gp_strdup(word);
@@ -76,8 +74,8 @@ static char *with_dashes(const char *word)
     return name;
 }
 
-/* The one name that begins with the word. */
-static const char *only_beginning(const char *word, const char *const *names, size_t count)
+/* The name that begins with word, if there is exactly one. */
+static const char *complete(const char *word, const char *const *names, size_t count)
 {
     const char *found = NULL;
     for (size_t i = 0; i < count; i++) {
@@ -94,34 +92,31 @@ char *gp_option_suggest(const gp_tool *tool, const char *word, bool common)
 {
     const gp_option *tables[] = {tool->options, gp_common_options};
     size_t n = 0;
-    const char **names = gp_calloc(count_rows(tables[0]) + count_rows(tables[1]), sizeof *names);
+    const char **names = gp_calloc(gp_option_count(tables[0]) + gp_option_count(tables[1]), sizeof *names);
     for (size_t t = 0; t < (common ? 2 : 1); t++)
         for (const gp_option *o = tables[t]; !gp_option_ends(o); o++)
             if (o->type != GP_OPT_GROUP)
                 names[n++] = o->name;
     char *name = with_dashes(word);
     int found = gp_find_name(names, n, name);
-    const char *meant = found < 0 ? NULL : names[found];
-    if (!meant)
-        meant = gp_option_of_peer(tool, name);
-    if (!meant)
-        meant = only_beginning(name, names, n);
-    if (!meant)
-        meant = gp_nearest(name, names, n);
+    const char *suggestion = found < 0 ? gp_option_find_peer(tool, name) : names[found];
+    if (!suggestion)
+        suggestion = complete(name, names, n);
+    if (!suggestion)
+        suggestion = gp_nearest(name, names, n);
     free(names);
     free(name);
-    const char *dashes = common ? "--" : "";
-    return meant ? gp_format("; did you mean '%s%s'?", dashes, meant) : gp_strdup("");
+    return suggestion ? gp_format("; did you mean '%s%s'?", common ? "--" : "", suggestion) : gp_strdup("");
 }
 
-/* The command line is walked twice: first for the common options, since a file comes before the options
- * wherever --config stands, then for the tool's own. */
+/* The command line is read twice: first for the common options, since files are read before the tool's options wherever
+ * --config stands, then for the tool's own. */
 typedef struct command_line {
     const gp_tool *tool;
     void *args;
     gp_common_args common;
     bool apply; /* the second time */
-    bool *seen; /* given.said; lists on the command line replace earlier ones */
+    bool *set;  /* given.command_line; the first item of a list on the command line replaces the list so far */
     char **argv;
     int argc, i;
 } command_line;
@@ -136,36 +131,37 @@ static int fail_unknown(const command_line *w, const char *arg)
     return -1;
 }
 
-/* Gives one option its text (NULL for a flag). shown: how the command line spelt it. */
-static int take(command_line *w, const gp_option *o, const char *text, bool on, const char *shown)
+/* Sets one option from its text (NULL for a flag). name: as the command line has it, for messages. */
+static int set_option(command_line *w, const gp_option *o, const char *text, bool on, const char *name)
 {
     size_t row = row_of(w->tool, o);
     bool own = !gp_option_ends(&w->tool->options[row]);
     if (own != w->apply)
         return 0;
     void *args = own ? w->args : &w->common;
-    bool first = own ? !w->seen[row] : false;
+    bool first = own ? !w->set[row] : false;
     if (own)
-        w->seen[row] = given.options[row] = true;
+        w->set[row] = given.options[row] = true;
     if (o->type == GP_OPT_FLAG) {
         gp_option_set_flag(o, args, on);
         return 0;
     }
     if (gp_option_set(o, args, text, first))
-        return gp_fail_in(shown);
-    return own ? gp_option_replace(w->tool, o, args, w->seen) : 0;
+        return gp_fail_in(name);
+    return own ? gp_option_replace(w->tool, o, args, w->set) : 0;
 }
 
-static int take_value(command_line *w, const gp_option *o, const char *text, const char *shown)
+/* text: NULL if the value is the next argument. */
+static int set_value(command_line *w, const gp_option *o, const char *text, const char *name)
 {
     if (!text && w->i + 1 < w->argc)
         text = w->argv[++w->i];
     if (!text)
-        return fail("%s: a value is missing: %s %s", shown, shown, o->arg ? o->arg : "VALUE");
-    return take(w, o, text, true, shown);
+        return fail("%s: a value is missing: %s %s", name, name, o->arg ? o->arg : "VALUE");
+    return set_option(w, o, text, true, name);
 }
 
-static int take_long(command_line *w, const char *arg)
+static int read_long(command_line *w, const char *arg)
 {
     const char *name = arg + 2, *equals = strchr(name, '=');
     size_t length = equals ? (size_t)(equals - name) : strlen(name);
@@ -181,49 +177,49 @@ static int take_long(command_line *w, const char *arg)
     }
     if (!o)
         return fail_unknown(w, arg);
-    char *shown = gp_strndup(arg, length + 2);
+    char *given_name = gp_strndup(arg, length + 2);
     int rc;
     if (o->type == GP_OPT_FLAG && equals)
-        rc = fail("%s: is a flag and takes no value, '%s' was given", shown, equals + 1);
+        rc = fail("%s: is a flag and takes no value (found '%s')", given_name, equals + 1);
     else if (o->type == GP_OPT_FLAG)
-        rc = take(w, o, NULL, on, shown);
+        rc = set_option(w, o, NULL, on, given_name);
     else
-        rc = take_value(w, o, equals ? equals + 1 : NULL, shown);
-    free(shown);
+        rc = set_value(w, o, equals ? equals + 1 : NULL, given_name);
+    free(given_name);
     return rc;
 }
 
 static int fail_letter(const command_line *w, char letter, const char *arg)
 {
     char name[] = {letter, 0}, in[64] = "", hint[96] = "";
-    const char *meant = gp_option_of_peer(w->tool, name);
+    const char *suggestion = gp_option_find_peer(w->tool, name);
     if (arg[2])
         snprintf(in, sizeof in, " in '%.40s'", arg);
-    if (meant)
-        snprintf(hint, sizeof hint, "; did you mean '--%s'?", meant);
+    if (suggestion)
+        snprintf(hint, sizeof hint, "; did you mean '--%s'?", suggestion);
     return fail("unknown option '-%c'%s%s", letter, in, hint);
 }
 
 /* -q, -o FILE, -oFILE, -qo FILE. */
-static int take_short(command_line *w, const char *arg)
+static int read_short(command_line *w, const char *arg)
 {
     for (const char *c = arg + 1; *c; c++) {
-        const gp_option *o = gp_option_find_letter(w->tool->options, *c);
+        const gp_option *o = find_letter(w->tool->options, *c);
         if (!o)
-            o = gp_option_find_letter(gp_common_options, *c);
+            o = find_letter(gp_common_options, *c);
         if (!o)
             return fail_letter(w, *c, arg);
-        char shown[] = {'-', *c, 0};
+        char name[] = {'-', *c, 0};
         if (o->type != GP_OPT_FLAG)
-            return take_value(w, o, c[1] ? c + 1 : NULL, shown);
-        if (take(w, o, NULL, true, shown))
+            return set_value(w, o, c[1] ? c + 1 : NULL, name);
+        if (set_option(w, o, NULL, true, name))
             return -1;
     }
     return 0;
 }
 
-/* Operands go to a list of their own, or add to the list of an option (--data A B C). */
-static int take_operand(command_line *w, const char *arg)
+/* Operands have their own list, or are appended to that of an option (--data A B C). */
+static int read_operand(command_line *w, const char *arg)
 {
     if (!w->tool->positionals)
         return fail("unexpected argument '%s'", arg);
@@ -232,16 +228,16 @@ static int take_operand(command_line *w, const char *arg)
     while (!gp_option_ends(&o[row]) && !(o[row].type == GP_OPT_LIST && o[row].offset == offset))
         row++;
     if (!gp_option_ends(&o[row]))
-        return take(w, &o[row], arg, true, *arg ? arg : "an operand");
+        return set_option(w, &o[row], arg, true, *arg ? arg : "an operand");
     if (!*arg)
         return fail("an operand is empty");
     if (w->apply)
-        gp_list_append((gp_list *)(void *)((char *)w->args + offset), arg, !w->seen[row]);
-    w->seen[row] |= w->apply;
+        gp_list_append((gp_list *)(void *)((char *)w->args + offset), arg, !w->set[row]);
+    w->set[row] |= w->apply;
     return 0;
 }
 
-static int walk_argv(command_line *w, bool apply)
+static int read_arguments(command_line *w, bool apply)
 {
     bool options = true;
     w->apply = apply;
@@ -249,18 +245,18 @@ static int walk_argv(command_line *w, bool apply)
         const char *arg = w->argv[w->i];
         int rc;
         if (!options || arg[0] != '-' || !arg[1])
-            rc = take_operand(w, arg);
+            rc = read_operand(w, arg);
         else if (!strcmp(arg, "--"))
             options = false, rc = 0;
         else
-            rc = arg[1] == '-' ? take_long(w, arg) : take_short(w, arg);
+            rc = arg[1] == '-' ? read_long(w, arg) : read_short(w, arg);
         if (rc)
             return -1;
     }
     return 0;
 }
 
-/* The terminal's, or what COLUMNS says, or 80; long lines are hard to read, so at most 100. */
+/* COLUMNS, else the width of the terminal, else 80; at most 100, since long lines are hard to read. */
 static int page_width(void)
 {
     struct winsize size = {0};
@@ -271,24 +267,6 @@ static int page_width(void)
     else if (isatty(STDOUT_FILENO) && !ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_col)
         width = size.ws_col;
     return width < 40 ? 40 : width > 100 ? 100 : width;
-}
-
-/* Writes a page to stdout, at once and with a check. */
-static int publish(const gp_tool *tool, gp_buf *page)
-{
-    bool bad = fwrite(page->data, 1, page->len, stdout) != page->len || fflush(stdout);
-    gp_buf_release(page);
-    if (!bad)
-        return GP_OPTIONS_DONE;
-    fail("stdout: cannot be written: %s", strerror(errno));
-    return gp_tool_fail(tool);
-}
-
-static int print_config(const gp_tool *tool, const void *args)
-{
-    if (gp_options_print(tool, args, stdout))
-        return gp_tool_fail(tool);
-    return GP_OPTIONS_DONE;
 }
 
 static int print_page(const command_line *w)
@@ -304,47 +282,57 @@ static int print_page(const command_line *w)
         gp_options_completion(&page, w->tool, w->args, w->common.completion);
     else
         return GP_OPTIONS_RUN;
-    return publish(w->tool, &page);
+    bool failed = fwrite(page.data, 1, page.len, stdout) != page.len || fflush(stdout);
+    gp_buf_release(&page);
+    if (!failed)
+        return GP_OPTIONS_DONE;
+    fail_errno("stdout: cannot be written");
+    return gp_tool_fail(w->tool);
 }
 
 static int parse(command_line *w)
 {
-    if (walk_argv(w, false))
+    if (read_arguments(w, false))
         return GP_OPTIONS_USAGE;
-    int rc = print_page(w); /* before anything is read, so that the page shows the defaults */
+    int rc = print_page(w); /* before files are read, so that the page shows the defaults */
     if (rc != GP_OPTIONS_RUN)
         return rc;
     for (int i = 0; i < w->common.config.count; i++)
         if (gp_options_load_given(w->tool, w->args, w->common.config.items[i], given.options))
             return GP_OPTIONS_USAGE;
-    if (walk_argv(w, true))
+    if (read_arguments(w, true))
         return GP_OPTIONS_USAGE;
-    return w->common.print_config ? print_config(w->tool, w->args) : GP_OPTIONS_RUN;
+    if (!w->common.print_config)
+        return GP_OPTIONS_RUN;
+    return gp_options_print(w->tool, w->args, stdout) ? gp_tool_fail(w->tool) : GP_OPTIONS_DONE;
 }
 
 int gp_options_parse(const gp_tool *tool, void *args, int argc, char **argv)
 {
-    size_t rows = count_rows(tool->options);
+    size_t rows = gp_option_count(tool->options);
     command_line w = {.tool = tool, .args = args, .argc = argc, .argv = argv};
     free(given.options);
-    free(given.said);
+    free(given.command_line);
     given.tool = tool;
     given.options = gp_calloc(rows + 1, sizeof *given.options);
-    given.said = w.seen = gp_calloc(rows + 1, sizeof *given.said);
+    given.command_line = w.set = gp_calloc(rows + 1, sizeof *given.command_line);
     int rc = parse(&w);
     return rc == GP_OPTIONS_USAGE ? gp_tool_usage(tool, "%s", gp_error()) : rc;
 }
 
-bool gp_options_given(const gp_tool *tool, const char *name)
+static size_t row_named(const gp_tool *tool, const char *name)
 {
     const gp_option *o = gp_option_find(tool->options, name, strlen(name));
     BUG_ON(!o || given.tool != tool);
-    return given.options[row_of(tool, o)];
+    return (size_t)(o - tool->options);
+}
+
+bool gp_options_given(const gp_tool *tool, const char *name)
+{
+    return given.options[row_named(tool, name)];
 }
 
 bool gp_options_on_command_line(const gp_tool *tool, const char *name)
 {
-    const gp_option *o = gp_option_find(tool->options, name, strlen(name));
-    BUG_ON(!o || given.tool != tool);
-    return given.said[row_of(tool, o)];
+    return given.command_line[row_named(tool, name)];
 }

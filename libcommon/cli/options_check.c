@@ -1,18 +1,18 @@
-/* options_check.c: options that exclude each other, and those that would be ignored. See gp_options_check. */
+/* options_check.c: checks .one_of, .needs and .excludes. See gp_options_check. */
 #include "cli/options.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* One of what .needs or .excludes lists: NAME, NAME=VALUE or NAME!=VALUE. */
+/* A term of .needs or .excludes: NAME, NAME=VALUE or NAME!=VALUE. */
 typedef struct term {
     const gp_option *other;
-    const char *value; /* up to the next bar; NULL: none */
+    const char *value; /* `length` bytes, or NULL */
     size_t length;
-    bool differs;
+    bool differs; /* != */
 } term;
 
-/* The term at *at, which becomes the next one, or NULL. */
+/* Reads the term at *at, and moves *at to the next one, or to NULL. */
 static term read_term(const gp_tool *tool, const char **at)
 {
     size_t all = strcspn(*at, "|"), name = strcspn(*at, "|=!");
@@ -26,7 +26,7 @@ static term read_term(const gp_tool *tool, const char **at)
     return t;
 }
 
-static bool is_there(const gp_option *o, const void *args)
+static bool is_given(const gp_option *o, const void *args)
 {
     const void *field = gp_option_field(o, args);
     if (o->type == GP_OPT_FLAG)
@@ -36,7 +36,7 @@ static bool is_there(const gp_option *o, const void *args)
     return !gp_option_is_unset(o, args);
 }
 
-/* Of an option that is there. */
+/* Whether the other option, which is given, has the term's value. */
 static bool has_value(const term *t, const void *args)
 {
     const void *field = gp_option_field(t->other, args);
@@ -47,9 +47,16 @@ static bool has_value(const term *t, const void *args)
     return strlen(text) == t->length && !memcmp(text, t->value, t->length);
 }
 
-static bool holds(const term *t, const void *args)
+static bool is_true(const term *t, const void *args)
 {
-    return is_there(t->other, args) && (!t->value || has_value(t, args) != t->differs);
+    return is_given(t->other, args) && (!t->value || has_value(t, args) != t->differs);
+}
+
+static void put_term(gp_buf *b, const term *t)
+{
+    gp_buf_printf(b, "--%s", t->other->name);
+    if (t->value)
+        gp_buf_printf(b, " %s%.*s", t->differs ? "other than " : "", (int)t->length, t->value);
 }
 
 void gp_option_put_needs(gp_buf *b, const gp_tool *tool, const gp_option *o)
@@ -57,9 +64,8 @@ void gp_option_put_needs(gp_buf *b, const gp_tool *tool, const gp_option *o)
     for (const char *at = o->needs; at;) {
         const char *begin = at;
         term t = read_term(tool, &at);
-        gp_buf_printf(b, "%s--%s", begin == o->needs ? "" : at ? ", " : " or ", t.other->name);
-        if (t.value)
-            gp_buf_printf(b, " %s%.*s", t.differs ? "other than " : "", (int)t.length, t.value);
+        gp_buf_puts(b, begin == o->needs ? "" : at ? ", " : " or ");
+        put_term(b, &t);
     }
 }
 
@@ -68,24 +74,27 @@ static int check_needs(const gp_tool *tool, const gp_option *o, const void *args
     gp_buf needs = {0};
     for (const char *at = o->needs; at;) {
         term t = read_term(tool, &at);
-        if (holds(&t, args))
+        if (is_true(&t, args))
             return 0;
     }
     gp_option_put_needs(&needs, tool, o);
-    int rc = gp_tool_usage(tool, "--%s goes with %s", o->name, needs.data);
+    int rc = gp_tool_usage(tool, "--%s requires %s", o->name, needs.data);
     gp_buf_release(&needs);
     return rc;
 }
 
 static int check_excludes(const gp_tool *tool, const gp_option *o, const void *args)
 {
-    bool off = o->type == GP_OPT_FLAG && !is_there(o, args);
+    bool off = o->type == GP_OPT_FLAG && !is_given(o, args);
     for (const char *at = o->excludes; at;) {
         term t = read_term(tool, &at);
-        if (holds(&t, args))
-            return gp_tool_usage(tool, "--%s%s does nothing beside --%s%s%s%.*s", off ? "no-" : "", o->name,
-                                 t.other->name, t.value ? " " : "", t.differs ? "other than " : "", (int)t.length,
-                                 t.value ? t.value : "");
+        if (!is_true(&t, args))
+            continue;
+        gp_buf other = {0};
+        put_term(&other, &t);
+        int rc = gp_tool_usage(tool, "--%s%s has no effect with %s", off ? "no-" : "", o->name, other.data);
+        gp_buf_release(&other);
+        return rc;
     }
     return 0;
 }
@@ -93,8 +102,8 @@ static int check_excludes(const gp_tool *tool, const gp_option *o, const void *a
 static int check_one_of(const gp_tool *tool, const gp_option *o, const void *args)
 {
     for (const gp_option *other = tool->options; other < o; other++)
-        if (other->one_of && !strcmp(other->one_of, o->one_of) && is_there(other, args))
-            return gp_tool_usage(tool, "--%s and --%s exclude each other: give one of them", other->name, o->name);
+        if (other->one_of && !strcmp(other->one_of, o->one_of) && is_given(other, args))
+            return gp_tool_usage(tool, "--%s and --%s cannot be used together", other->name, o->name);
     return 0;
 }
 
@@ -102,13 +111,13 @@ int gp_options_check(const gp_tool *tool, const void *args)
 {
     int rc = 0;
     for (const gp_option *o = tool->options; !gp_option_ends(o) && !rc; o++)
-        if (o->one_of && is_there(o, args))
+        if (o->one_of && is_given(o, args))
             rc = check_one_of(tool, o, args);
     for (const gp_option *o = tool->options; !gp_option_ends(o) && !rc; o++) {
-        bool asked = (o->needs || o->excludes) && gp_options_on_command_line(tool, o->name);
-        if (asked && o->needs)
+        bool check = (o->needs || o->excludes) && gp_options_on_command_line(tool, o->name);
+        if (check && o->needs)
             rc = check_needs(tool, o, args);
-        if (asked && !rc)
+        if (check && !rc)
             rc = check_excludes(tool, o, args);
     }
     return rc;

@@ -1,4 +1,4 @@
-/* options_completion.c: scripts that let a shell complete a tool's options, their choices and file names. */
+/* options_completion.c: completion scripts for bash, zsh and fish. */
 #include "cli/options.h"
 
 #include <ctype.h>
@@ -9,10 +9,10 @@ typedef struct script {
     gp_buf *b;
     const gp_tool *tool;
     const void *args;
-    const char *no; /* "no-" when the option at hand is a flag that is on */
+    const char *no; /* "no-" if the current option is a flag that is on by default, else "" */
 } script;
 
-/* Calls put for each option of the tool, then for each common one. */
+/* Calls put for each option of the tool, then for each common option. */
 static void each_option(script *s, void (*put)(script *, const gp_option *))
 {
     static const gp_common_args off;
@@ -87,13 +87,13 @@ static void put_bash(script *s)
     gp_buf_release(&function);
 }
 
-/* Inside single quotes; what else a shell's option syntax reserves is left out. */
-static void put_quoted(gp_buf *b, const char *text, const char *reserved)
+/* For use in single quotes; characters that zsh's _arguments reserves are escaped. */
+static void put_zsh_quoted(gp_buf *b, const char *text)
 {
     for (const char *c = text; *c; c++) {
         if (*c == '\'')
             gp_buf_puts(b, "'\\''");
-        else if (strchr(reserved, *c))
+        else if (strchr("[]\\:", *c))
             gp_buf_printf(b, "\\%c", *c);
         else
             gp_buf_add(b, c, 1);
@@ -117,15 +117,15 @@ static void put_zsh_option(script *s, const gp_option *o)
             gp_buf_puts(&value, " ");
         }
     }
-    const char *many = o->type == GP_OPT_LIST ? "*" : "";
+    const char *repeatable = o->type == GP_OPT_LIST ? "*" : "";
     const char *equals = o->type == GP_OPT_FLAG ? "" : "=";
     for (int letter = 0; letter <= (o->letter && !*s->no); letter++) {
-        gp_buf_printf(b, " \\\n    '%s", many);
+        gp_buf_printf(b, " \\\n    '%s", repeatable);
         if (letter)
             gp_buf_printf(b, "-%c%s[", o->letter, *equals ? "+" : "");
         else
             gp_buf_printf(b, "--%s%s%s[", s->no, o->name, equals);
-        put_quoted(b, help.data, "[]\\:");
+        put_zsh_quoted(b, help.data);
         gp_buf_printf(b, "]%s'", value.len ? value.data : "");
     }
     gp_buf_release(&value);
@@ -136,7 +136,7 @@ static void put_fish_option(script *s, const gp_option *o)
 {
     gp_buf *b = s->b;
     gp_buf_printf(b, "complete -c %s -l %s%s", s->tool->name, s->no, o->name);
-    if (o->letter && !*s->no) /* a letter turns on */
+    if (o->letter && !*s->no) /* the letter turns the flag on, not off */
         gp_buf_printf(b, " -s %c", o->letter);
     if (o->choices) {
         gp_buf_puts(b, " -x -a '");

@@ -1,13 +1,13 @@
-/* options_help.c: the page of --help. */
+/* options_help.c: the output of --help. */
 #include "cli/options.h"
 
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { HELP_COLUMN_MAX = 30 }; /* longer options push their text to the next line */
+enum { HELP_COLUMN_MAX = 30 }; /* the text of longer options begins on the next line */
 
-/* Columns on a terminal: bytes that do not continue a UTF-8 character. */
+/* Columns on a terminal: bytes other than UTF-8 continuation bytes. */
 static int text_width(const char *s, size_t n)
 {
     int width = 0;
@@ -16,21 +16,21 @@ static int text_width(const char *s, size_t n)
     return width;
 }
 
-/* Words of text from `column` on, broken before `width`, next lines indented to `indent`; ends the line. */
+/* Appends text from `column` on, wrapped at `width`, with further lines indented by `indent`. */
 static void put_wrapped(gp_buf *b, const char *text, int column, int indent, int width)
 {
     bool first = true;
     for (const char *s = text + strspn(text, " \n"); *s; s += strspn(s, " \n")) {
         size_t n = strcspn(s, " \n");
-        int needs = text_width(s, n) + !first;
-        if (!first && column + needs > width) {
+        int columns = text_width(s, n) + !first;
+        if (!first && column + columns > width) {
             gp_buf_printf(b, "\n%*s", indent, "");
             column = indent;
             first = true;
-            needs--;
+            columns--;
         }
         gp_buf_printf(b, "%s%.*s", first ? "" : " ", (int)n, s);
-        column += needs;
+        column += columns;
         first = false;
         s += n;
     }
@@ -128,7 +128,7 @@ static void put_names(gp_buf *b, const gp_option *o, const void *args)
         gp_buf_printf(b, " %s", o->arg ? o->arg : "VALUE");
 }
 
-/* The column where the texts begin: after the longest names that are not too long. */
+/* The column where the help texts begin: after the longest option of at most HELP_COLUMN_MAX columns. */
 static int help_column(const gp_option *table, const void *args, int column)
 {
     for (const gp_option *o = table; !gp_option_ends(o); o++) {
@@ -170,7 +170,7 @@ static void put_options(gp_buf *b, const gp_tool *tool, const gp_option *table, 
     }
 }
 
-/* Paragraphs are wrapped; lines that begin with a blank stand as they are. */
+/* Wraps paragraphs; lines that begin with a space are verbatim. */
 static void put_description(gp_buf *b, const char *text, int width)
 {
     while (*text) {
@@ -191,7 +191,7 @@ static void put_description(gp_buf *b, const char *text, int width)
     }
 }
 
-/* A tool's name in a text of commands: at the start of a line, after "| " or after a backtick. */
+/* Whether the name of a tool, as a command, is at `at`: at the start of a line, after "| " or after a backtick. */
 static bool begins_command(const char *text, const char *at)
 {
 #define NAME(name, summary) name,
@@ -206,8 +206,8 @@ static bool begins_command(const char *text, const char *at)
     return false;
 }
 
-/* Commands as they are typed here; fresh. */
-static char *as_typed(const char *text)
+/* A copy with gp_tool_prefix before each command. */
+static char *with_prefixes(const char *text)
 {
     gp_buf b = {0};
     gp_buf_puts(&b, "");
@@ -243,7 +243,7 @@ void gp_options_help(gp_buf *b, const gp_tool *tool, const void *args, int width
     }
     if (tool->description) {
         gp_buf_puts(b, "\n");
-        char *description = as_typed(tool->description);
+        char *description = with_prefixes(tool->description);
         put_description(b, description, width);
         free(description);
     }
@@ -253,7 +253,7 @@ void gp_options_help(gp_buf *b, const gp_tool *tool, const void *args, int width
     gp_buf_puts(b, "\nCommon options:\n");
     put_options(b, tool, gp_common_options, &common, column, width);
     if (tool->examples) {
-        char *examples = as_typed(tool->examples);
+        char *examples = with_prefixes(tool->examples);
         put_examples(b, examples);
         free(examples);
     }

@@ -1,15 +1,15 @@
-/* options_man.c: the manual page, in man(7). */
+/* options_man.c: the manual page, in the format of man(7). */
 #include "cli/options.h"
 
 #include <ctype.h>
 #include <string.h>
 
-/* Text for roff: a backslash and a minus are spelt out, and a line's first point or quote is no request. */
+/* Escapes text for roff: backslashes, minus signs, and periods and quotes at the start of a line. */
 static void put_roff(gp_buf *b, const char *text, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        bool starts = b->len == 0 || b->data[b->len - 1] == '\n';
-        if (starts && (text[i] == '.' || text[i] == '\''))
+        bool line_start = b->len == 0 || b->data[b->len - 1] == '\n';
+        if (line_start && (text[i] == '.' || text[i] == '\''))
             gp_buf_puts(b, "\\&");
         if (text[i] == '\\')
             gp_buf_puts(b, "\\e");
@@ -56,25 +56,25 @@ static void put_options(gp_buf *b, const gp_tool *tool, const gp_option *table, 
     }
 }
 
-/* Paragraphs, and lines that begin with a blank as they are. */
+/* Paragraphs; lines that begin with a space are verbatim. */
 static void put_description(gp_buf *b, const char *text)
 {
-    for (bool literal = false, fresh = false; *text || literal;) {
+    for (bool literal = false, new_paragraph = false; *text || literal;) {
         size_t n = strcspn(text, "\n");
         bool blank = !n, indented = n && text[0] == ' ';
         if (literal && !indented) {
             gp_buf_puts(b, ".EE\n");
             literal = false;
-            fresh = true; /* what follows is a new paragraph */
+            new_paragraph = true;
             continue;
         }
         if (indented && !literal) {
             gp_buf_puts(b, ".PP\n.EX\n");
             literal = true;
         }
-        if (!blank && fresh && !literal)
+        if (!blank && new_paragraph && !literal)
             gp_buf_puts(b, ".PP\n");
-        fresh = blank;
+        new_paragraph = blank;
         put_roff(b, text, n);
         if (!blank)
             gp_buf_puts(b, "\n");
@@ -139,12 +139,12 @@ void gp_options_man(gp_buf *b, const gp_tool *tool, const void *args)
     put_options(b, tool, tool->options, args);
     gp_buf_puts(b, ".SS \"Common options\"\n");
     put_options(b, tool, gp_common_options, &common);
-    gp_buf_puts(b, ".PP\nEvery flag has its opposite, \\fB\\-\\-no\\-\\fINAME\\fR. Whole numbers may be written as "
-                   "1e6, 64k, 2M or 3G (k is 1000).\n"
-                   ".SH CONFIGURATION\nA file for \\fB\\-\\-config\\fR is YAML, one \\fIoption: value\\fR a line, "
-                   "lists as sequences. Defaults yield to files, a file to the next one, and files to the "
-                   "command line. What stands below \\fBrecorded:\\fR is skipped.\n"
-                   ".SH \"EXIT STATUS\"\n0: done. 1: it failed, and the reason is on standard error. "
+    gp_buf_puts(b, ".PP\n\\fB\\-\\-no\\-\\fINAME\\fR turns a flag off. Whole numbers may be written as 1e6, 64k, 2M or "
+                   "3G (k is 1000).\n"
+                   ".SH CONFIGURATION\nA file for \\fB\\-\\-config\\fR is YAML, with one \\fIoption: value\\fR per "
+                   "line and lists as sequences. Files override defaults, later files override earlier ones, and the "
+                   "command line overrides files. Keys below \\fBrecorded:\\fR are ignored.\n"
+                   ".SH \"EXIT STATUS\"\n0: success. 1: failure; the reason is on standard error. "
                    "2: the command line or a configuration file is wrong.\n");
     if (tool->examples)
         put_examples(b, tool->examples);

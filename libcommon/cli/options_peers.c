@@ -1,10 +1,9 @@
-/* options_peers.c: what other programs call an option, for "did you mean": transformers, nanoGPT, llama.cpp, llm.c. */
+/* options_peers.c: names of options in other programs (transformers, nanoGPT, llama.cpp, llm.c), for "did you mean". */
 #include "cli/options.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-/* ours: names in the order in which a tool's table is asked for them. */
+/* ours: the first of these that the tool has. */
 static const struct {
     const char *theirs, *ours;
 } peers[] = {
@@ -147,24 +146,16 @@ static const struct {
     {"ls", "list"},
 };
 
-static const gp_option *first_of(const gp_tool *tool, const char *names)
-{
-    for (const char *at = names; *at; at += *at == '|') {
-        size_t n = strcspn(at, "|");
-        const gp_option *o = gp_option_find(tool->options, at, n);
-        if (o)
-            return o;
-        at += n;
-    }
-    return NULL;
-}
-
-const char *gp_option_of_peer(const gp_tool *tool, const char *word)
+const char *gp_option_find_peer(const gp_tool *tool, const char *word)
 {
     for (size_t i = 0; i < ARRAY_LEN(peers); i++) {
-        const gp_option *o = strcmp(peers[i].theirs, word) ? NULL : first_of(tool, peers[i].ours);
-        if (o)
-            return o->name;
+        size_t n;
+        for (const char *at = peers[i].ours; *at && !strcmp(peers[i].theirs, word); at += n + (at[n] == '|')) {
+            n = strcspn(at, "|");
+            const gp_option *o = gp_option_find(tool->options, at, n);
+            if (o)
+                return o->name;
+        }
     }
     return NULL;
 }

@@ -1,26 +1,13 @@
-/* options_print.c: options as YAML that options_yaml.c reads back to the same values. */
+/* options_print.c: prints options as YAML, which options_yaml.c reads back to the same values. */
 #include "cli/options.h"
 
-#include <errno.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/file.h"
 #include "base/utf8.h"
 
-static void put_base64(gp_buf *b, const uint8_t *p, size_t n)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < n; i += 3) {
-        size_t left = n - i;
-        uint32_t bits = (uint32_t)p[i] << 16;
-        bits |= left > 1 ? (uint32_t)p[i + 1] << 8 : 0;
-        bits |= left > 2 ? p[i + 2] : 0;
-        gp_buf_printf(b, "%c%c%c%c", digits[bits >> 18], digits[bits >> 12 & 63],
-                      left > 1 ? digits[bits >> 6 & 63] : '=', left > 2 ? digits[bits & 63] : '=');
-    }
-}
-
-/* Words that YAML readers take for something other than a string. */
+/* Whether every YAML reader takes s for a string without quotes. */
 static bool is_plain(const char *s)
 {
     static const char *const words[] = {"true", "false", "yes", "no", "on", "off", "y", "n", "null"};
@@ -31,7 +18,7 @@ static bool is_plain(const char *s)
     return *s && strchr(safe, *s) < strchr(safe, '0') && strspn(s, safe) == strlen(s);
 }
 
-/* Printable, as YAML 1.1 has it, and nothing that changes what a terminal shows. */
+/* Printable by YAML 1.1, and safe on a terminal. */
 static bool is_printable(uint32_t c)
 {
     if (c < 0xA1)
@@ -51,10 +38,10 @@ void gp_put_yaml(gp_buf *b, const char *text)
     while (left) {
         uint32_t c;
         size_t n = gp_utf8_last(s, left, &c);
-        if (c >= GP_BAD_BYTE) { /* not UTF-8: YAML carries it as bytes */
+        if (c >= GP_BAD_BYTE) { /* not UTF-8 */
             b->len = start;
             gp_buf_puts(b, "!!binary \"");
-            put_base64(b, (const uint8_t *)text, strlen(text));
+            gp_base64_encode(b, text, strlen(text));
             break;
         }
         if (c == '"' || c == '\\')
@@ -71,7 +58,7 @@ void gp_put_yaml(gp_buf *b, const char *text)
     gp_buf_puts(b, "\"");
 }
 
-/* With a point always: YAML 1.1 readers take 1e-05 for a string, and 1 for an integer. */
+/* Always with a decimal point: YAML 1.1 readers take 1e-05 for a string and 1 for an integer. */
 static void put_float(gp_buf *b, double x)
 {
     gp_buf number = {0};
@@ -113,13 +100,13 @@ static void put_value(gp_buf *b, const gp_option *o, const void *args)
         gp_put_yaml(b, gp_option_text(o, args));
 }
 
-/* On one line. */
+/* The value on one line. */
 static void put_inline(gp_buf *b, const gp_option *o, const void *args)
 {
     const gp_list *list = gp_option_field(o, args);
     if (o->type != GP_OPT_LIST) {
         put_value(b, o, args);
-        memmove(b->data, b->data + 1, b->len); /* without the space in front */
+        memmove(b->data, b->data + 1, b->len); /* without its leading space */
         return;
     }
     gp_buf_puts(b, "[");
@@ -156,7 +143,7 @@ int gp_options_print(const gp_tool *tool, const void *args, FILE *out)
             gp_buf_puts(&b, "\n");
         }
     }
-    bool bad = fwrite(b.data, 1, b.len, out) != b.len || fflush(out);
+    bool failed = fwrite(b.data, 1, b.len, out) != b.len || fflush(out);
     gp_buf_release(&b);
-    return bad ? fail("the configuration cannot be written: %s", strerror(errno)) : 0;
+    return failed ? fail_errno("the configuration cannot be written") : 0;
 }

@@ -1,4 +1,4 @@
-/* options_value.c: text to the typed fields of a tool's arguments. */
+/* options_value.c: parses values of options into the typed fields of a tool's arguments. */
 #include "cli/options.h"
 
 #include <ctype.h>
@@ -7,23 +7,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One chain holds what was allocated for arguments: it is theirs until the process ends. */
-static struct kept {
-    struct kept *next;
+/* Memory that lives until the process ends, as arguments do, in a list. */
+static struct block {
+    struct block *next;
     char data[];
-} * kept;
+} * blocks;
 
-static void *keep(size_t bytes)
+static void *allocate(size_t bytes)
 {
-    struct kept *k = gp_malloc(sizeof *k + bytes);
-    k->next = kept;
-    kept = k;
-    return k->data;
+    struct block *block = gp_malloc(sizeof *block + bytes);
+    block->next = blocks;
+    blocks = block;
+    return block->data;
 }
 
-const char *gp_option_keep(const char *text, size_t length)
+const char *gp_option_strndup(const char *text, size_t length)
 {
-    char *copy = keep(length + 1);
+    char *copy = allocate(length + 1);
     memcpy(copy, text, length);
     copy[length] = 0;
     return copy;
@@ -32,10 +32,10 @@ const char *gp_option_keep(const char *text, size_t length)
 void gp_list_append(gp_list *list, const char *text, bool first)
 {
     if (first)
-        *list = (gp_list){0}; /* the old items were the defaults or are in the chain */
+        *list = (gp_list){0}; /* the old items are defaults or in `blocks` */
     size_t n = (size_t)list->count;
     if (!(n & (n - 1))) { /* full at 0, 1, 2, 4, 8, ... */
-        const char **items = keep((n ? 2 * n : 1) * sizeof *items);
+        const char **items = allocate((n ? 2 * n : 1) * sizeof *items);
         if (n)
             memcpy(items, list->items, n * sizeof *items);
         list->items = items;
@@ -44,8 +44,8 @@ void gp_list_append(gp_list *list, const char *text, bool first)
     list->count++;
 }
 
-/* sign digits [. digits] [e exponent] [k|M|G], in integers throughout, so that 1e6 and 1.5k are exact and
- * 1.5 or 1e-1 are refused. */
+/* [sign] digits [. digits] [e exponent] [k|M|G], in integer arithmetic, so that 1e6 and 1.5k are exact, and 1.5 or 1e-1
+ * are errors. */
 static int parse_int(const char *text, int64_t *out)
 {
     const char *s = text;
@@ -63,7 +63,7 @@ static int parse_int(const char *text, int64_t *out)
     }
     if (digits && (*s == 'e' || *s == 'E')) {
         char *end = NULL;
-        bool blank = isspace((unsigned char)s[1]); /* which strtol would skip */
+        bool blank = isspace((unsigned char)s[1]); /* strtol would skip it */
         errno = 0;
         long e = strtol(s + 1, &end, 10);
         if (blank || end == s + 1 || errno || labs(e) > 1000)
@@ -84,7 +84,7 @@ static int parse_int(const char *text, int64_t *out)
         value /= 10;
     }
     if (large)
-        return fail("'%s' is too large for a number of 64 bits", text);
+        return fail("'%s' does not fit in 64 bits", text);
     *out = value;
     return 0;
 }
@@ -98,18 +98,18 @@ static int parse_double(const char *text, double *out)
         return 0;
     }
     errno = 0;
-    /* strtod also takes blanks, nan and hexadecimal: a leading digit or point, and no x, keeps to decimals */
+    /* strtod would accept leading white space, nan and hexadecimal numbers too */
     bool decimal = (isdigit((unsigned char)*s) || *s == '.') && !strpbrk(s, "xX");
     double x = decimal ? strtod(text, &end) : 0;
     if (!decimal || *end || end == text)
         return fail("'%s' is not a number", text);
     if (errno == ERANGE && fabs(x) > 1)
-        return fail("'%s' is too large for a number", text);
+        return fail("'%s' is too large for a double", text);
     *out = x;
     return 0;
 }
 
-/* A number of seconds, or of what its last letter says. */
+/* Seconds, or the unit that the last letter names. */
 static int parse_time(const char *text, double *out)
 {
     static const char letters[] = "smhd";
@@ -126,11 +126,6 @@ static int parse_time(const char *text, double *out)
     return 0;
 }
 
-static bool any_range(const gp_option *o)
-{
-    return o->min == 0 && o->max == 0;
-}
-
 static double range_max(const gp_option *o)
 {
     return o->max < o->min ? HUGE_VAL : o->max;
@@ -138,10 +133,11 @@ static double range_max(const gp_option *o)
 
 static bool in_range(const gp_option *o, double x)
 {
-    return any_range(o) || (x >= o->min && x <= range_max(o));
+    bool any = o->min == 0 && o->max == 0;
+    return any || (x >= o->min && x <= range_max(o));
 }
 
-/* 1000000000, not 1e+09: limits of counts are read by people. */
+/* Whole numbers without an exponent: 1000000000, not 1e+09. */
 static void put_limit(gp_buf *b, double x)
 {
     if (x == nearbyint(x) && fabs(x) < 1e15)
@@ -169,11 +165,11 @@ static int fail_range(const gp_option *o, const char *text)
     return -1;
 }
 
-void gp_option_put_choices(gp_buf *b, const gp_option *o, const char *between)
+void gp_option_put_choices(gp_buf *b, const gp_option *o, const char *separator)
 {
     const char *const *first = o->choices + !**o->choices;
     for (const char *const *name = first; *name; name++)
-        gp_buf_printf(b, "%s%s", name == first ? "" : between, *name);
+        gp_buf_printf(b, "%s%s", name == first ? "" : separator, *name);
 }
 
 const char *gp_option_text(const gp_option *o, const void *args)
@@ -243,7 +239,7 @@ void gp_option_set_flag(const gp_option *o, void *args, bool on)
     *(bool *)((char *)args + o->offset) = on;
 }
 
-static void set_nothing(const gp_option *o, void *args)
+static void clear(const gp_option *o, void *args)
 {
     void *field = (char *)args + o->offset;
     if (o->type == GP_OPT_STRING)
@@ -254,18 +250,18 @@ static void set_nothing(const gp_option *o, void *args)
         *(gp_list *)field = (gp_list){0};
 }
 
-/* Nothing, for what can be nothing: a list, and text that says what its absence means. All else keeps what it has. */
+/* null empties a list and unsets a string or choice that has .default_text; other options keep their value. */
 void gp_option_set_null(const gp_option *o, void *args)
 {
     if (o->type == GP_OPT_LIST || o->default_text)
-        set_nothing(o, args);
+        clear(o, args);
 }
 
-/* A number becomes one outside its own range, which it therefore must have. */
+/* Sets a number to one outside its range, so the option must have a range. */
 static void unset(const gp_option *o, void *args)
 {
     void *field = (char *)args + o->offset;
-    set_nothing(o, args);
+    clear(o, args);
     if (o->type == GP_OPT_INT)
         *(int64_t *)field = (int64_t)o->min - 1;
     else if (o->type == GP_OPT_FLOAT || o->type == GP_OPT_TIME)
@@ -273,14 +269,14 @@ static void unset(const gp_option *o, void *args)
     BUG_ON(o->type != GP_OPT_LIST && !gp_option_is_unset(o, args));
 }
 
-int gp_option_replace(const gp_tool *tool, const gp_option *o, void *args, const bool *given_here)
+int gp_option_replace(const gp_tool *tool, const gp_option *o, void *args, const bool *given)
 {
     for (const char *name = o->replaces; name && *name;) {
         size_t n = strcspn(name, "|");
         const gp_option *other = gp_option_find(tool->options, name, n);
         BUG_ON(!other);
-        if (given_here[other - tool->options])
-            return fail("--%s and --%s exclude each other: give one of them", other->name, o->name);
+        if (given[other - tool->options])
+            return fail("--%s and --%s cannot be used together", other->name, o->name);
         unset(other, args);
         name += n + (name[n] == '|');
     }

@@ -15,7 +15,7 @@ struct gp_output {
     gp_out out; /* path NULL: stdout */
 };
 
-/* What is flushed goes on at once: a reader may wait for it. */
+/* Flushes gp_out too, since a reader may be waiting. */
 static ssize_t put(void *self, const char *data, size_t n)
 {
     gp_output *o = self;
@@ -50,7 +50,7 @@ int gp_output_close(gp_output *o, bool keep)
     int rc = 0;
     bool named = o->out.path, failed = ferror(o->stream);
     if (!keep && o->out.temporary)
-        o->out.failed = true; /* nothing more is written, nor a failure of it reported */
+        o->out.failed = true; /* further writes do nothing */
     errno = 0;
     if (fflush(o->stream) && keep && !failed)
         rc = named ? -1 : fail_errno("stdout: cannot be written");
@@ -72,7 +72,7 @@ bool gp_stdout_takes_data(void)
     if (fstat(STDOUT_FILENO, &out))
         return false;
     if (!fstat(STDERR_FILENO, &err) && out.st_dev == err.st_dev && out.st_ino == err.st_ino)
-        return false; /* a log of both */
+        return false; /* a log of both, or a terminal */
     return S_ISFIFO(out.st_mode) || S_ISREG(out.st_mode) || S_ISSOCK(out.st_mode);
 }
 
@@ -90,16 +90,16 @@ bool gp_output_is_terminal(const char *path)
     return terminal;
 }
 
-bool gp_output_replaces(const char *path, const char *read)
+bool gp_output_replaces(const char *path, const char *input)
 {
     struct stat to, from;
-    if (!path || !read || gp_is_stream(path) || stat(path, &to) || stat(read, &from))
+    if (!path || !input || gp_is_stream(path) || stat(path, &to) || stat(input, &from))
         return false;
     return S_ISREG(to.st_mode) && to.st_dev == from.st_dev && to.st_ino == from.st_ino;
 }
 
 bool gp_output_has_colour(const char *path)
 {
-    const char *none = getenv("NO_COLOR"), *term = getenv("TERM");
-    return !(none && *none) && !(term && !strcmp(term, "dumb")) && gp_output_is_terminal(path);
+    const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+    return !(no_color && *no_color) && !(term && !strcmp(term, "dumb")) && gp_output_is_terminal(path);
 }

@@ -10,7 +10,7 @@
 static const double REDRAW = 0.1, LINE = 10;
 enum { CELLS = 20 }; /* of a bar */
 
-bool gp_progress_draws(void)
+bool gp_terminal_can_redraw(void)
 {
     const char *term = getenv("TERM");
     return isatty(STDERR_FILENO) && !(term && !strcmp(term, "dumb"));
@@ -57,7 +57,7 @@ void gp_live_line_draw(int *width, const char *line)
 {
     int columns, rows;
     gp_terminal_size(&columns, &rows);
-    int n = (int)gp_min((int64_t)strlen(line), columns - 1); /* a full row would begin the next one */
+    int n = (int)gp_min((int64_t)strlen(line), columns - 1); /* a full row would wrap */
     fprintf(stderr, "\r%.*s%*s", n, line, *width > n ? *width - n : 0, "");
     fflush(stderr);
     *width = n;
@@ -77,8 +77,8 @@ void gp_progress_begin(gp_progress *p, const char *label, const char *unit, int6
     double now = gp_now();
     *p = (gp_progress){
         .label = label, .unit = unit, .done = start, .start = start, .total = total, .began = now, .quiet = quiet};
-    p->terminal = gp_progress_draws();
-    p->next = now + (p->terminal ? REDRAW : LINE); /* a job shorter than that shows nothing */
+    p->terminal = gp_terminal_can_redraw();
+    p->next = now + (p->terminal ? REDRAW : LINE); /* a shorter job prints nothing */
 }
 
 static bool counts_bytes(const gp_progress *p)
@@ -125,7 +125,7 @@ static void add_line(gp_buf *line, const gp_progress *p, double now, const char 
         gp_buf_printf(line, ", %s", note);
 }
 
-void gp_progress_expect(gp_progress *p, int64_t total)
+void gp_progress_set_total(gp_progress *p, int64_t total)
 {
     if (p->group)
         pthread_mutex_lock(&p->group->lock);
@@ -145,20 +145,20 @@ static void advance(gp_progress *p, int64_t done, double now)
 
 /* ---- several jobs ------------------------------------------------------------------------------------------ */
 
-void gp_progress_group_init(gp_progress_group *b)
+void gp_progress_group_init(gp_progress_group *g)
 {
-    *b = (gp_progress_group){.next = gp_now() + REDRAW};
-    pthread_mutex_init(&b->lock, NULL);
+    *g = (gp_progress_group){.next = gp_now() + REDRAW};
+    pthread_mutex_init(&g->lock, NULL);
 }
 
-/* Takes the lines off the terminal: to the first one's start, and all below is cleared. */
-static void erase(gp_progress_group *b, gp_buf *out)
+/* Moves the cursor to the start of the first line and clears everything below. */
+static void erase(gp_progress_group *g, gp_buf *out)
 {
-    if (b->drawn > 1)
-        gp_buf_printf(out, "\033[%dA", b->drawn - 1);
-    if (b->drawn)
+    if (g->drawn > 1)
+        gp_buf_printf(out, "\033[%dA", g->drawn - 1);
+    if (g->drawn)
         gp_buf_puts(out, "\r\033[J");
-    b->drawn = 0;
+    g->drawn = 0;
 }
 
 static void show(const gp_buf *out)
@@ -168,13 +168,14 @@ static void show(const gp_buf *out)
     fflush(stderr);
 }
 
-/* What is too long for the terminal loses the beginning of its label: numbers change, and its end tells files apart. */
+/* Truncates a line that is too long at the beginning of its label: the numbers matter, and the end of a path
+ * distinguishes files. */
 static void shorten(gp_buf *line, const char *label, size_t columns)
 {
     if (line->len <= columns)
         return;
     size_t cut = line->len - columns + 3, n = strlen(label);
-    while (cut < n && (label[cut] & 0xc0) == 0x80) /* not within a character of UTF-8 */
+    while (cut < n && (label[cut] & 0xc0) == 0x80) /* not inside a UTF-8 character */
         cut++;
     if (cut >= n)
         return;
@@ -183,7 +184,7 @@ static void shorten(gp_buf *line, const char *label, size_t columns)
     line->len -= cut - 3;
 }
 
-/* A bar at the end of the line, where there is room for it. */
+/* Appends a bar, if it fits. */
 static void add_bar(gp_buf *line, const gp_progress *p, size_t columns)
 {
     if (p->total <= 0 || line->len + CELLS + 3 > columns)
@@ -195,91 +196,91 @@ static void add_bar(gp_buf *line, const gp_progress *p, size_t columns)
     gp_buf_puts(line, "]");
 }
 
-static void draw(gp_progress_group *b, gp_buf *out, double now)
+static void draw(gp_progress_group *g, gp_buf *out, double now)
 {
     int columns, rows;
     gp_terminal_size(&columns, &rows);
-    erase(b, out);
-    for (int i = 0; i < b->count && b->drawn < rows - 1; i++) {
+    erase(g, out);
+    for (int i = 0; i < g->count && g->drawn < rows - 1; i++) {
         gp_buf plain = {0}, line = {0};
-        add_line(&plain, b->jobs[i], now, NULL);
-        shorten(&plain, b->jobs[i]->label, (size_t)columns - 1);
+        add_line(&plain, g->jobs[i], now, NULL);
+        shorten(&plain, g->jobs[i]->label, (size_t)columns - 1);
         gp_buf_printable(&line, plain.data, plain.len);
         gp_buf_release(&plain);
-        add_bar(&line, b->jobs[i], (size_t)columns - 1);
-        gp_buf_printf(out, "%s%.*s", b->drawn ? "\n" : "", columns - 1, line.data);
+        add_bar(&line, g->jobs[i], (size_t)columns - 1);
+        gp_buf_printf(out, "%s%.*s", g->drawn ? "\n" : "", columns - 1, line.data);
         gp_buf_release(&line);
-        b->drawn++;
+        g->drawn++;
     }
 }
 
-static void update(gp_progress_group *b, bool at_once)
+static void update(gp_progress_group *g, bool at_once)
 {
     double now = gp_now();
-    if (!at_once && now < b->next)
+    if (!at_once && now < g->next)
         return;
     gp_buf out = {0};
-    draw(b, &out, now);
+    draw(g, &out, now);
     show(&out);
     gp_buf_release(&out);
-    b->next = now + REDRAW;
+    g->next = now + REDRAW;
 }
 
-void gp_progress_group_release(gp_progress_group *b)
+void gp_progress_group_release(gp_progress_group *g)
 {
-    gp_progress_group_pause(b);
-    pthread_mutex_unlock(&b->lock);
-    pthread_mutex_destroy(&b->lock);
+    gp_progress_group_pause(g);
+    pthread_mutex_unlock(&g->lock);
+    pthread_mutex_destroy(&g->lock);
 }
 
-void gp_progress_join(gp_progress *p, gp_progress_group *b)
+void gp_progress_join(gp_progress *p, gp_progress_group *g)
 {
-    p->group = b;
-    if (!b)
+    p->group = g;
+    if (!g)
         return;
-    pthread_mutex_lock(&b->lock);
-    if (b->count < GP_PROGRESS_GROUP_MAX && p->terminal && !p->quiet)
-        b->jobs[b->count++] = p;
-    pthread_mutex_unlock(&b->lock);
+    pthread_mutex_lock(&g->lock);
+    if (g->count < GP_PROGRESS_GROUP_MAX && p->terminal && !p->quiet)
+        g->jobs[g->count++] = p;
+    pthread_mutex_unlock(&g->lock);
 }
 
-static void leave(gp_progress_group *b, gp_progress *p)
+static void leave(gp_progress_group *g, gp_progress *p)
 {
-    pthread_mutex_lock(&b->lock);
-    for (int i = 0; i < b->count; i++)
-        if (b->jobs[i] == p) {
-            for (b->count--; i < b->count; i++)
-                b->jobs[i] = b->jobs[i + 1];
-            if (b->drawn)
-                update(b, true);
+    pthread_mutex_lock(&g->lock);
+    for (int i = 0; i < g->count; i++)
+        if (g->jobs[i] == p) {
+            for (g->count--; i < g->count; i++)
+                g->jobs[i] = g->jobs[i + 1];
+            if (g->drawn)
+                update(g, true);
         }
-    pthread_mutex_unlock(&b->lock);
+    pthread_mutex_unlock(&g->lock);
 }
 
-static void set_in_group(gp_progress_group *b, gp_progress *p, int64_t done)
+static void set_in_group(gp_progress_group *g, gp_progress *p, int64_t done)
 {
-    pthread_mutex_lock(&b->lock);
+    pthread_mutex_lock(&g->lock);
     advance(p, done, gp_now());
-    update(b, false);
-    pthread_mutex_unlock(&b->lock);
+    update(g, false);
+    pthread_mutex_unlock(&g->lock);
 }
 
-void gp_progress_group_pause(gp_progress_group *b)
+void gp_progress_group_pause(gp_progress_group *g)
 {
     gp_buf out = {0};
-    pthread_mutex_lock(&b->lock);
-    erase(b, &out);
+    pthread_mutex_lock(&g->lock);
+    erase(g, &out);
     show(&out);
     gp_buf_release(&out);
 }
 
-void gp_progress_group_resume(gp_progress_group *b)
+void gp_progress_group_resume(gp_progress_group *g)
 {
-    b->next = gp_now(); /* the next of them to get on draws all again */
-    pthread_mutex_unlock(&b->lock);
+    g->next = gp_now(); /* the next gp_progress_set redraws */
+    pthread_mutex_unlock(&g->lock);
 }
 
-/* ---- the line of a job ------------------------------------------------------------------------------------ */
+/* ---- updates ---------------------------------------------------------------------------------------------- */
 
 void gp_progress_set(gp_progress *p, int64_t done, const char *note)
 {
@@ -296,7 +297,7 @@ void gp_progress_set(gp_progress *p, int64_t done, const char *note)
     p->next = now + (p->terminal ? REDRAW : LINE);
     gp_buf plain = {0}, line = {0};
     add_line(&plain, p, now, note);
-    gp_buf_printable(&line, plain.data, plain.len); /* labels and notes come from catalogs and servers */
+    gp_buf_printable(&line, plain.data, plain.len); /* labels and notes may come from catalogs and servers */
     if (p->terminal)
         gp_live_line_draw(&p->width, line.data);
     else
@@ -318,7 +319,7 @@ void gp_progress_end(gp_progress *p)
     p->quiet = true;
 }
 
-void gp_progress_say(gp_progress *p, const char *fmt, ...)
+void gp_progress_print(gp_progress *p, const char *fmt, ...)
 {
     va_list ap;
     char line[1024];

@@ -1,30 +1,39 @@
-/* tool.c: how every tool starts and ends. See gptpipe/options.h. */
-#include "cli/descriptors.h"
+/* tool.c: start and end of every tool. See gptpipe/options.h. */
 #include "cli/options.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* Threads that sleep while they wait: see gptpipe/backend.h. */
+/* Makes OpenMP's threads sleep while they wait: see gptpipe/backend.h. */
 static void set_wait_policy(char **argv)
 {
 #ifdef _OPENMP
     if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT"))
         return;
-    char self[4096]; /* its path, not the link: a process is called after what it was started as */
+    char self[4096]; /* not the link itself, after which the process would be named "exe" */
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     setenv("OMP_WAIT_POLICY", "passive", 1);
     if (n > 0) {
         self[n] = 0;
-        execv(self, argv); /* where that fails, threads spin: slower, not wrong */
+        execv(self, argv); /* if it fails, threads spin: slower, but correct */
     }
 #else
     (void)argv;
 #endif
+}
+
+/* Opens closed descriptors from 0 to 2, neither readable nor writable. Otherwise the next file opened would become
+ * stdin, stdout or stderr: a checkpoint would be read as the prompt, or messages would be written into it. */
+static void open_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/", O_PATH | O_DIRECTORY) != fd) /* open takes the lowest number */
+            die("descriptor %d is closed and cannot be opened: %s", fd, strerror(errno));
 }
 
 int gp_tool_start(const gp_tool *tool, void *args, int argc, char **argv)
@@ -32,7 +41,7 @@ int gp_tool_start(const gp_tool *tool, void *args, int argc, char **argv)
     if (tool->computes)
         set_wait_policy(argv);
     signal(SIGXFSZ, SIG_IGN);
-    gp_standard_hold();
+    open_standard_descriptors();
     return gp_options_parse(tool, args, argc, argv);
 }
 
@@ -61,13 +70,13 @@ int gp_tool_usage(const gp_tool *tool, const char *fmt, ...)
 
 int gp_tool_exit(const gp_tool *tool, int rc)
 {
-    bool pending = __fpending(stdout) != 0, bad = ferror(stdout) != 0;
+    bool pending = __fpending(stdout) != 0, failed = ferror(stdout) != 0;
     errno = 0;
-    bool unclosed = fclose(stdout) != 0;
+    bool close_failed = fclose(stdout) != 0;
     if (rc)
         return gp_tool_fail(tool);
-    /* a stdout that was closed from the start is nobody's loss when nothing was written */
-    if (!bad && (!unclosed || (!pending && errno == EBADF)))
+    /* EBADF: stdout was closed from the start, which is fine if nothing was written */
+    if (!failed && (!close_failed || (!pending && errno == EBADF)))
         return 0;
     fail("stdout: cannot be written: %s", errno ? strerror(errno) : "an earlier write failed");
     return gp_tool_fail(tool);

@@ -29,7 +29,7 @@ static bool is_archive(const char *path)
 static bool is_folder(const char *path)
 {
     struct stat st;
-    return gp_look(path, &st) > 0 && S_ISDIR(st.st_mode);
+    return gp_stat(path, &st) > 0 && S_ISDIR(st.st_mode);
 }
 
 /* ---- what its items are ---------------------------------------------------------------------------------- */

@@ -34,7 +34,7 @@ const char *gp_jsonl_string(const json_t *object, const char *field, size_t *n, 
 
 const char *gp_jsonl_not_a_string(const json_t *value)
 {
-    const char *mark = gp_json_mark(value);
+    const char *mark = gp_json_placeholder(value);
     if (mark && *mark == '"')
         return "no text: it has half of a surrogate pair";
     return value ? "not a string" : "missing";

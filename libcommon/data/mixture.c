@@ -183,7 +183,7 @@ bool gp_mixture_is_there(const char *text, const char *folder, const gp_mixture_
 static int check_regular(const char *file)
 {
     struct stat st;
-    int there = gp_look(file, &st);
+    int there = gp_stat(file, &st);
     return there <= 0 || S_ISREG(st.st_mode) ? there < 0 ? -1 : 0 : fail("%s: is not a regular file", file);
 }
 

@@ -372,7 +372,7 @@ bool gp_safetensors_find(const gp_safetensors *s, const char *name, gp_tensor *t
 void gp_safetensors_forget(const gp_safetensors *s, int64_t i)
 {
     const entry *e = &s->entries[i];
-    gp_map_forget(e->t.data, (size_t)(e->end - e->begin));
+    gp_map_drop_pages(e->t.data, (size_t)(e->end - e->begin));
 }
 
 bool gp_safetensors_crc(const gp_safetensors *s, int64_t i, uint32_t *crc)

@@ -65,7 +65,7 @@ static void check_range(void *self, int64_t i)
             r->finite &= are_finite(c->data + at, n, c->dtype);
     }
     if (c->bytes > LARGE)
-        gp_map_forget(c->data + i * RANGE, (size_t)(end - i * RANGE));
+        gp_map_drop_pages(c->data + i * RANGE, (size_t)(end - i * RANGE));
 }
 
 static int fail_infinite(const char *path, const char *name, const gp_tensor *t)

@@ -22,7 +22,7 @@ int gp_input_open(gp_input *in, const char *path)
         goto failed;
     }
     if (!std && S_ISDIR(st.st_mode)) {
-        fail("%s: is a folder, a file was expected", path);
+        fail("%s: is a folder, expected a file", path);
         goto failed;
     }
     in->name = gp_strdup(std ? "stdin" : path);

@@ -394,7 +394,7 @@ int gp_tokens_check(const gp_tokens *s, const _Atomic bool *stop)
         if (wrong < 0 && check_ids(s, at, n))
             wrong = at;
         if (stop)
-            gp_map_forget(ids, bytes); /* a stream may be larger than memory */
+            gp_map_drop_pages(ids, bytes); /* a stream may be larger than memory */
     }
     int rc = compare_crc(s, crc);
     return rc || wrong < 0 ? rc : check_ids(s, wrong, gp_min(STEP, s->info.count - wrong));

@@ -41,14 +41,14 @@ static bool is_sha256(const char *s)
 static bool is_url(const char *s)
 {
     bool http = !strncmp(s, "http://", 7) || !strncmp(s, "https://", 8);
-    return http && is_line(s) && !strchr(s, ' ') && gp_path_stays_below(strstr(s, "://") + 3);
+    return http && is_line(s) && !strchr(s, ' ') && gp_path_is_contained(strstr(s, "://") + 3);
 }
 
 /* The path of a file: below its folder, whatever the catalog says, and no folder. */
 static int check_path(const char *path, const char *where)
 {
     size_t n = strlen(path);
-    if (!gp_path_stays_below(path))
+    if (!gp_path_is_contained(path))
         return fail("%s: path \"%s\" leads out of its folder", where, path);
     if (!is_line(path) || path[n - 1] == '/' || (path[n - 1] == '.' && (n == 1 || path[n - 2] == '/')))
         return fail("%s: path \"%s\" is not a file name", where, path);

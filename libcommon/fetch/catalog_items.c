@@ -43,7 +43,7 @@ static int read_splits(gp_catalog_items *items, json_t *splits, const char *wher
     json_object_foreach (splits, name, path) {
         if (!json_is_string(path))
             return fail("%s: split %s is not a path", where, name);
-        if (!gp_path_stays_below(json_string_value(path)))
+        if (!gp_path_is_contained(json_string_value(path)))
             return fail("%s: split %s: path \"%s\" leads out of its folder", where, name, json_string_value(path));
         names[i] = name;
         paths[i++] = json_string_value(path);

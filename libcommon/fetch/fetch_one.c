@@ -100,7 +100,7 @@ static void back_off(fetch_task *t, int failures, double requested)
     double pause = fmin(ldexp(t->o.pause, failures - 1), LONGEST_PAUSE) *
                    (0.5 + 0.5 * gp_random_double((uint64_t)getpid(), 0, 0, (uint64_t)(gp_now() * 1e6)));
     pause = fmax(pause, requested);
-    gp_progress_say(&t->progress, "%s; trying again in %.0f s", gp_error(), ceil(pause));
+    gp_progress_print(&t->progress, "%s; trying again in %.0f s", gp_error(), ceil(pause));
     struct timespec left = {(time_t)pause, (long)((pause - floor(pause)) * 1e9)};
     while (nanosleep(&left, &left) && errno == EINTR)
         ;
@@ -133,7 +133,7 @@ static gp_transfer download(fetch_task *t, const char *url)
             return verdict;
         if (mixed && !restarted) {
             restarted = true;
-            gp_progress_say(&t->progress, "%s; all of it is requested again", gp_error());
+            gp_progress_print(&t->progress, "%s; all of it is requested again", gp_error());
             continue;
         }
         failures++;
@@ -243,7 +243,7 @@ static int open_part(fetch_task *t)
     gp_progress waiting = {.quiet = t->o.quiet, .group = t->group};
     gp_partial_state state = gp_partial_open(&t->part, t->job->path, false);
     if (state == GP_PARTIAL_BUSY) {
-        gp_progress_say(&waiting, "%s: another process is downloading it; waiting for that", t->job->path);
+        gp_progress_print(&waiting, "%s: another process is downloading it; waiting for that", t->job->path);
         state = gp_partial_open(&t->part, t->job->path, true);
     }
     return state == GP_PARTIAL_READY ? 0 : -1;

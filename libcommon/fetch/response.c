@@ -142,7 +142,7 @@ gp_transfer gp_response_begin(gp_response *r)
         return gp_response_stop(r, GP_TRANSFER_STOP);
     r->promised = length;
     if (length > 0)
-        gp_progress_expect(d->progress, length);
+        gp_progress_set_total(d->progress, length);
     gp_partial_source(p, r->url, validator(r), size_alone(r));
     return GP_TRANSFER_DONE;
 }

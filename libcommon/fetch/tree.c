@@ -148,7 +148,7 @@ static int list_folder(const char *folder, const char *below, gp_tree_fn *fn, vo
         else if (type == DT_UNKNOWN)
             type = S_ISDIR(st.st_mode) ? DT_DIR : S_ISLNK(st.st_mode) ? DT_LNK : DT_REG;
         if (type == DT_LNK) { /* not of folders: they may go in a circle */
-            int there = gp_look(path, &st);
+            int there = gp_stat(path, &st);
             rc = there < 0 ? -1 : 0;
             type = there > 0 && S_ISREG(st.st_mode) ? DT_REG : DT_LNK;
         }

@@ -124,7 +124,7 @@ int gp_unpack_look(const gp_unpacking *u, bool *present, char *archive)
     struct stat st;
     *present = false;
     *archive = 0;
-    int there = gp_look(u->path, &st);
+    int there = gp_stat(u->path, &st);
     if (there <= 0)
         return there;
     if (u->folder != S_ISDIR(st.st_mode))

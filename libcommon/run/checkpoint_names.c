@@ -87,7 +87,7 @@ int gp_run_recognise(const char *path)
 {
     int64_t *steps, count;
     struct stat st;
-    if (gp_look(path, &st) > 0 && !S_ISDIR(st.st_mode))
+    if (gp_stat(path, &st) > 0 && !S_ISDIR(st.st_mode))
         return 0;
     int rc = gp_run_steps(path, &steps, &count);
     free(steps);

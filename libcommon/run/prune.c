@@ -15,7 +15,7 @@
 static int remove_checkpoint(const gp_run *r, int64_t step)
 {
     struct stat st;
-    char *name = gp_run_name(step), *temporary = gp_temporary_name_of(name);
+    char *name = gp_run_name(step), *temporary = gp_temporary_path(name);
     char *rest = gp_format("%s.rest", name), *fresh = NULL;
     int rc = -1, removed;
     if (fstatat(r->dir, name, &st, AT_SYMLINK_NOFOLLOW)) {

@@ -44,7 +44,7 @@ static int flock_now(const gp_run *r, int fd)
  * links, and has a lock of its own. */
 static int replace_lock(gp_run *r)
 {
-    char *temporary = gp_temporary_name_of(gp_run_lock_name);
+    char *temporary = gp_temporary_path(gp_run_lock_name);
     int rc = -1, fd = openat(r->dir, temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (fd < 0) {
         fail_errno("%s/%s: cannot be created", r->path, gp_run_lock_name);
@@ -110,7 +110,7 @@ static int name_lock(const gp_run *r, const char *temporary)
 
 int gp_run_lock_new(gp_run *r)
 {
-    char text[TEXT], *temporary = gp_temporary_name_of(gp_run_lock_name);
+    char text[TEXT], *temporary = gp_temporary_path(gp_run_lock_name);
     int n = lock_text(text), rc = -1;
     r->lock = openat(r->dir, temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (r->lock < 0) {

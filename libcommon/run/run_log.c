@@ -39,7 +39,7 @@ static int copy_from(const gp_run *r, int fd, int64_t from, const char *to)
 /* Puts a copy in the place of an open file, which stays what it is under its other names. */
 static int replace_by_copy(const gp_run *r, const char *name, int fd)
 {
-    char *temporary = gp_temporary_name_of(name);
+    char *temporary = gp_temporary_path(name);
     int rc = copy_from(r, fd, 0, temporary);
     if (!rc && renameat(r->dir, temporary, r->dir, name)) {
         rc = fail_errno("%s/%s: cannot be replaced by a copy", r->path, name);
@@ -118,7 +118,7 @@ int gp_run_size(const gp_run *r, const char *name, int64_t *size)
 /* What is behind byte `from` of an open file is set aside. Bytes and name are on the disk before anything is cut. */
 static int keep_rest(const gp_run *r, int fd, const char *name, int64_t from, char **aside)
 {
-    char *as = gp_format("%s.damaged", name), *temporary = gp_temporary_name_of(as);
+    char *as = gp_format("%s.damaged", name), *temporary = gp_temporary_path(as);
     int rc = copy_from(r, fd, from, temporary);
     if (!rc && (rc = gp_run_rename_aside(r, temporary, as, aside)))
         unlinkat(r->dir, temporary, 0);

@@ -276,7 +276,7 @@ static int begin_again(gp_job *j)
         free(trace);
         return -1;
     }
-    if (!gp_is_from_scratch(j->o) && gp_look(j->o->init, &st) > 0 && !S_ISREG(st.st_mode) &&
+    if (!gp_is_from_scratch(j->o) && gp_stat(j->o->init, &st) > 0 && !S_ISREG(st.st_mode) &&
         !S_ISDIR(st.st_mode)) /* a pipe or a device, which may never end */
         return fail("%s: is not a regular file, and the config.yaml of %s names it for --init", j->o->init,
                     j->o->resume);

@@ -72,7 +72,7 @@ static int find_items(gp_list *list, const gp_mixture_how *how, const char *opti
                         "where it is now",
                         item, run, option);
         int rc = check_item(path, how, option, run);
-        gp_list_append(&found, gp_option_keep(path, strlen(path)), !i);
+        gp_list_append(&found, gp_option_strndup(path, strlen(path)), !i);
         free(path);
         if (rc)
             return -1;
@@ -91,7 +91,7 @@ int gp_train_find_files(const char *config, gp_list *data, gp_list *val, const c
     if (!rc && folder && !is_here(folder) && **init != '/' && strcmp(*init, "scratch")) {
         char *path = gp_path_join(folder, *init);
         if (gp_exists(path))
-            *init = gp_option_keep(path, strlen(path));
+            *init = gp_option_strndup(path, strlen(path));
         free(path);
     }
     free(run);

@@ -41,7 +41,7 @@ void gp_stop_begin(bool saves)
     }
     if (saves && !sigaction(SIGHUP, NULL, &hangup) && hangup.sa_handler != SIG_IGN) /* nohup's wish is kept */
         sigaction(SIGHUP, &stop, NULL);
-    gp_bus_begin("; the last checkpoint stays: --resume continues with the whole file");
+    gp_sigbus_install("; the last checkpoint stays: --resume continues with the whole file");
     signal(SIGPIPE, SIG_IGN); /* a closed reader is a failed write, not the end of a run */
     signal(SIGXFSZ, SIG_IGN); /* nor is a limit on file sizes */
 }

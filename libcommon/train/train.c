@@ -136,7 +136,7 @@ static int open_data(gp_job *j)
     char *spool = j->run && !o->data.count && !o->dry_run ? gp_path_join(gp_run_path(j->run), GP_SPOOL_NAME) : NULL;
     int rc = gp_trainer_open_data(&j->t, o, spool);
     if (!rc && spool)
-        gp_list_append(&o->data, gp_option_keep(spool, strlen(spool)), true);
+        gp_list_append(&o->data, gp_option_strndup(spool, strlen(spool)), true);
     j->asked->data = o->data;
     free(spool);
     return rc;
@@ -233,9 +233,9 @@ int gp_train(gp_train_options *asked)
     if (o->resume && j.t.step >= o->steps)
         gp_report_say(&j.t.report, "step %lld is reached already: --steps gives the run more than its %lld",
                       (long long)j.t.step, (long long)o->steps);
-    gp_die_with(under_way, &j);
+    gp_die_set_context(under_way, &j);
     rc = loop(&j) ? -1 : finish(&j);
-    gp_die_with(NULL, NULL);
+    gp_die_set_context(NULL, NULL);
 out:
     gp_stream_check_end(&j.check); /* before the streams are closed */
     gp_trainer_close(&j.t);

@@ -264,7 +264,7 @@ static void test_what_a_map_forgets_comes_again(void **state)
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
     assert_int_equal(m.size, SIZE + 1);
-    gp_map_forget(m.data, m.size);
+    gp_map_drop_pages(m.data, m.size);
     assert_memory_equal(m.data, text, SIZE + 1);
     gp_map_close(&m);
     free(text);

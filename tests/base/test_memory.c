@@ -48,24 +48,24 @@ static void machine(int64_t available_kb)
 static void without_a_group_the_machine_is_the_limit(void **state)
 {
     (void)state;
-    int64_t all = gp_memory_room("").total;
-    assert_true(all > 0 && gp_memory_room("").free <= all);
+    int64_t all = gp_memory_query("").total;
+    assert_true(all > 0 && gp_memory_query("").available <= all);
     machine(1234);
-    gp_room room = gp_memory_room(root);
-    assert_true(room.total >= all);
-    assert_int_equal(room.free, 1234 * KB);
+    gp_memory_info info = gp_memory_query(root);
+    assert_true(info.total >= all);
+    assert_int_equal(info.available, 1234 * KB);
 }
 
 static void a_group_without_a_limit_changes_nothing(void **state)
 {
     (void)state;
     machine(1234);
-    int64_t all = gp_memory_room(root).total;
+    int64_t all = gp_memory_query(root).total;
     file("proc/self/cgroup", "0::/user.slice\n");
     file("sys/fs/cgroup/user.slice/memory.max", "max\n");
     file("sys/fs/cgroup/user.slice/memory.current", "999\n");
-    assert_int_equal(gp_memory_room(root).total, all);
-    assert_int_equal(gp_memory_room(root).free, 1234 * KB);
+    assert_int_equal(gp_memory_query(root).total, all);
+    assert_int_equal(gp_memory_query(root).available, 1234 * KB);
 }
 
 static void the_least_limit_from_the_group_to_the_root_holds(void **state)
@@ -76,14 +76,14 @@ static void the_least_limit_from_the_group_to_the_root_holds(void **state)
     file("sys/fs/cgroup/job/step/memory.max", "3221225472\n"); /* 3 GB */
     file("sys/fs/cgroup/job/step/memory.current", "1073741824\n");
     file("sys/fs/cgroup/job/step/memory.stat", "anon 5\ninactive_file 536870912\nactive_file 7\n");
-    gp_room room = gp_memory_room(root);
-    assert_int_equal(room.total, 3 * GB);
-    assert_int_equal(room.free, 2 * GB + GB / 2); /* 3 - 1 and the half that its cache gives back */
+    gp_memory_info info = gp_memory_query(root);
+    assert_int_equal(info.total, 3 * GB);
+    assert_int_equal(info.available, 2 * GB + GB / 2); /* 3 - 1 and the half that its cache gives back */
     file("sys/fs/cgroup/job/memory.max", "2147483648\n");
     file("sys/fs/cgroup/job/memory.current", "2147483648\n"); /* full */
-    room = gp_memory_room(root);
-    assert_int_equal(room.total, 2 * GB);
-    assert_int_equal(room.free, 0);
+    info = gp_memory_query(root);
+    assert_int_equal(info.total, 2 * GB);
+    assert_int_equal(info.available, 0);
 }
 
 /* In a container /proc/self/cgroup may name the group as the host sees it, while /sys/fs/cgroup is the group itself. */
@@ -94,9 +94,9 @@ static void a_container_sees_its_own_group_as_the_root(void **state)
     file("proc/self/cgroup", "0::/docker/0123456789abcdef\n");
     file("sys/fs/cgroup/memory.max", "1073741824\n");
     file("sys/fs/cgroup/memory.current", "73741824\n");
-    gp_room room = gp_memory_room(root);
-    assert_int_equal(room.total, GB);
-    assert_int_equal(room.free, 1000000000);
+    gp_memory_info info = gp_memory_query(root);
+    assert_int_equal(info.total, GB);
+    assert_int_equal(info.available, 1000000000);
 }
 
 static void version_1_has_a_limit_too(void **state)
@@ -109,9 +109,9 @@ static void version_1_has_a_limit_too(void **state)
     file("sys/fs/cgroup/memory/job/memory.limit_in_bytes", "2147483648\n");
     file("sys/fs/cgroup/memory/job/memory.usage_in_bytes", "147483648\n");
     file("sys/fs/cgroup/memory/job/memory.stat", "inactive_file 1\ntotal_inactive_file 7\n");
-    gp_room room = gp_memory_room(root);
-    assert_int_equal(room.total, 2 * GB);
-    assert_int_equal(room.free, 2000000007);
+    gp_memory_info info = gp_memory_query(root);
+    assert_int_equal(info.total, 2 * GB);
+    assert_int_equal(info.available, 2000000007);
 }
 
 static void the_peak_stays_when_memory_is_given_back(void **state)

@@ -139,9 +139,9 @@ static void what_is_no_whole_number_is_refused(void **state)
 static void whole_numbers_of_more_than_64_bits_are_refused(void **state)
 {
     (void)state;
-    REFUSED("--limit: '9223372036854775808' is too large for a number of 64 bits", "--limit", "9223372036854775808");
-    REFUSED("--limit: '10000000000G' is too large for a number of 64 bits", "--limit", "10000000000G");
-    REFUSED("--limit: '1e19' is too large for a number of 64 bits", "--limit", "1e19");
+    REFUSED("--limit: '9223372036854775808' does not fit in 64 bits", "--limit", "9223372036854775808");
+    REFUSED("--limit: '10000000000G' does not fit in 64 bits", "--limit", "10000000000G");
+    REFUSED("--limit: '1e19' does not fit in 64 bits", "--limit", "1e19");
     /* by 2^64 too large, by 10 2^64, by 2^64 and negative, ...: cut to 64 bits they are 5, -5 and 0 */
     static char *const wrapped[] = {"18446744073709551621",     "184467440737095516165",
                                     "-18446744073709551621",    "-184467440737095516165",
@@ -152,7 +152,7 @@ static void whole_numbers_of_more_than_64_bits_are_refused(void **state)
     for (size_t i = 0; i < ARRAY_LEN(wrapped); i++) {
         char line[128];
         result r = RUN("--limit", wrapped[i]);
-        snprintf(line, sizeof line, "make-it: --limit: '%s' is too large for a number of 64 bits", wrapped[i]);
+        snprintf(line, sizeof line, "make-it: --limit: '%s' does not fit in 64 bits", wrapped[i]);
         assert_int_equal(r.rc, GP_OPTIONS_USAGE);
         assert_memory_equal(r.err, line, strlen(line));
         drop(&r);
@@ -194,7 +194,7 @@ static void what_is_no_float_is_refused(void **state)
     REFUSED("--lr: '0x1p3' is not a number", "--lr", "0x1p3");
     REFUSED("--lr: 'nan' is not a number", "--lr", "nan");
     REFUSED("--lr: '-+1' is not a number", "--lr", "-+1");
-    REFUSED("--decay: '1e999' is too large for a number", "--decay", "1e999");
+    REFUSED("--decay: '1e999' is too large for a double", "--decay", "1e999");
 }
 
 static void choices_are_one_of_the_list(void **state)
@@ -235,8 +235,8 @@ static void a_missing_value_is_told(void **state)
 static void a_flag_takes_no_value(void **state)
 {
     (void)state;
-    REFUSED("--quiet: is a flag and takes no value, 'yes' was given", "--quiet=yes");
-    REFUSED("--no-quiet: is a flag and takes no value, '' was given", "--no-quiet=");
+    REFUSED("--quiet: is a flag and takes no value (found 'yes')", "--quiet=yes");
+    REFUSED("--no-quiet: is a flag and takes no value (found '')", "--no-quiet=");
 }
 
 static void only_flags_can_be_turned_off(void **state)

@@ -54,12 +54,12 @@ static char *check(const char *name, const char *needs, const char *excludes, ch
 static void an_option_goes_with_another_one(void **state)
 {
     (void)state;
-    IGNORED("--lr goes with --out", "out", NULL, "--lr", "1");
+    IGNORED("--lr requires --out", "out", NULL, "--lr", "1");
     PASSES("out", NULL, "--lr", "1", "--out", "x");
     PASSES("out", NULL, "--steps", "1");
-    IGNORED("--lr goes with --data", "data", NULL, "--lr", "1");
+    IGNORED("--lr requires --data", "data", NULL, "--lr", "1");
     PASSES("data", NULL, "--lr", "1", "-d", "x");
-    IGNORED("--lr goes with --quiet", "quiet", NULL, "--lr", "1", "--no-quiet");
+    IGNORED("--lr requires --quiet", "quiet", NULL, "--lr", "1", "--no-quiet");
     PASSES("quiet", NULL, "-q", "--lr", "1");
 }
 
@@ -67,7 +67,7 @@ static void it_needs_one_of_those_listed(void **state)
 {
     (void)state;
     static const char *const needs = "out|quiet|order=shuffle";
-    IGNORED("--lr goes with --out, --quiet or --order shuffle", needs, NULL, "--lr", "1");
+    IGNORED("--lr requires --out, --quiet or --order shuffle", needs, NULL, "--lr", "1");
     PASSES(needs, NULL, "--lr", "1", "--out", "x");
     PASSES(needs, NULL, "--lr", "1", "-q");
     PASSES(needs, NULL, "--lr", "1", "--order", "shuffle");
@@ -76,41 +76,41 @@ static void it_needs_one_of_those_listed(void **state)
 static void an_option_does_nothing_beside_another_one(void **state)
 {
     (void)state;
-    IGNORED("--lr does nothing beside --out", NULL, "out", "--lr", "1", "--out", "x");
+    IGNORED("--lr has no effect with --out", NULL, "out", "--lr", "1", "--out", "x");
     PASSES(NULL, "out", "--lr", "1");
-    IGNORED("--lr does nothing beside --quiet", NULL, "out|quiet", "--lr", "1", "-q");
-    IGNORED("--lr does nothing beside --out", NULL, "out|quiet", "--lr", "1", "-q", "-o", "x");
-    CHECKED("make-it: --no-echo does nothing beside --out" HELP, "echo", NULL, "out", "--no-echo", "--out", "x");
+    IGNORED("--lr has no effect with --quiet", NULL, "out|quiet", "--lr", "1", "-q");
+    IGNORED("--lr has no effect with --out", NULL, "out|quiet", "--lr", "1", "-q", "-o", "x");
+    CHECKED("make-it: --no-echo has no effect with --out" HELP, "echo", NULL, "out", "--no-echo", "--out", "x");
 }
 
 static void what_it_needs_may_be_a_value(void **state)
 {
     (void)state;
-    IGNORED("--lr goes with --order shuffle", "order=shuffle", NULL, "--lr", "1");
+    IGNORED("--lr requires --order shuffle", "order=shuffle", NULL, "--lr", "1");
     PASSES("order=shuffle", NULL, "--lr", "1", "--order", "shuffle");
-    IGNORED("--lr does nothing beside --order random", NULL, "order=random", "--lr", "1");
-    IGNORED("--lr does nothing beside --steps 0", NULL, "steps=0", "--lr", "1", "--steps", "0");
+    IGNORED("--lr has no effect with --order random", NULL, "order=random", "--lr", "1");
+    IGNORED("--lr has no effect with --steps 0", NULL, "steps=0", "--lr", "1", "--steps", "0");
     PASSES(NULL, "steps=0", "--lr", "1", "--steps", "10");
-    IGNORED("--lr goes with --out -", "out=-", NULL, "--lr", "1", "--out", "--");
+    IGNORED("--lr requires --out -", "out=-", NULL, "--lr", "1", "--out", "--");
     PASSES("out=-", NULL, "--lr", "1", "--out", "-");
 }
 
 static void what_it_needs_may_be_any_other_value(void **state)
 {
     (void)state;
-    IGNORED("--lr does nothing beside --order other than random", NULL, "order!=random", "--lr", "1", "--order",
+    IGNORED("--lr has no effect with --order other than random", NULL, "order!=random", "--lr", "1", "--order",
             "shuffle");
     PASSES(NULL, "order!=random", "--lr", "1", "--order", "random");
-    IGNORED("--lr goes with --out other than -", "out!=-", NULL, "--lr", "1");
-    IGNORED("--lr goes with --out other than -", "out!=-", NULL, "--lr", "1", "--out", "-");
+    IGNORED("--lr requires --out other than -", "out!=-", NULL, "--lr", "1");
+    IGNORED("--lr requires --out other than -", "out!=-", NULL, "--lr", "1", "--out", "-");
     PASSES("out!=-", NULL, "--lr", "1", "--out", "x");
 }
 
 static void it_needs_and_excludes(void **state)
 {
     (void)state;
-    IGNORED("--lr goes with --order shuffle", "order=shuffle", "out", "--lr", "1");
-    IGNORED("--lr does nothing beside --out", "order=shuffle", "out", "--lr", "1", "--order", "shuffle", "--out", "x");
+    IGNORED("--lr requires --order shuffle", "order=shuffle", "out", "--lr", "1");
+    IGNORED("--lr has no effect with --out", "order=shuffle", "out", "--lr", "1", "--order", "shuffle", "--out", "x");
     PASSES("order=shuffle", "out", "--lr", "1", "--order", "shuffle");
 }
 
@@ -129,14 +129,13 @@ static void one_of_them_is_given(void **state)
     const struct {
         char *argv[6];
         const char *said;
-    } cases[] = {
-        {{"make-it"}, ""},
-        {{"make-it", "-o", "x"}, ""},
-        {{"make-it", "-o", "x", "--no-quiet"}, ""},
-        {{"make-it", "-q", "-o", "x"}, "make-it: --out and --quiet exclude each other: give one of them" HELP},
-        {{"make-it", "-q", "-d", "x"}, "make-it: --data and --quiet exclude each other: give one of them" HELP},
-        {{"make-it", "--config", path}, ""},
-        {{"make-it", "--config", path, "-q"}, "make-it: --out and --quiet exclude each other: give one of them" HELP}};
+    } cases[] = {{{"make-it"}, ""},
+                 {{"make-it", "-o", "x"}, ""},
+                 {{"make-it", "-o", "x", "--no-quiet"}, ""},
+                 {{"make-it", "-q", "-o", "x"}, "make-it: --out and --quiet cannot be used together" HELP},
+                 {{"make-it", "-q", "-d", "x"}, "make-it: --data and --quiet cannot be used together" HELP},
+                 {{"make-it", "--config", path}, ""},
+                 {{"make-it", "--config", path, "-q"}, "make-it: --out and --quiet cannot be used together" HELP}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         char *argv[7] = {NULL}, *said;
         memcpy(argv, cases[i].argv, sizeof cases[i].argv);
@@ -156,7 +155,7 @@ static void a_file_may_set_what_is_not_needed(void **state)
     assert_true(fd >= 0 && dprintf(fd, "lr: 1.0\n") > 0);
     close(fd);
     PASSES("out", NULL, "--config", path);
-    IGNORED("--lr goes with --out", "out", NULL, "--config", path, "--lr", "2");
+    IGNORED("--lr requires --out", "out", NULL, "--config", path, "--lr", "2");
     unlink(path);
 }
 

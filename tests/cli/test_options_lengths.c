@@ -72,11 +72,11 @@ static void two_in_one_source_are_an_error(void **state)
     lengths l;
     char *err;
     assert_int_equal(PARSE(&l, "--steps", "7", "--epochs", "1"), GP_OPTIONS_USAGE);
-    assert_non_null(strstr(err, "--steps and --epochs exclude each other"));
+    assert_non_null(strstr(err, "--steps and --epochs cannot be used together"));
     free(err);
     write_file("steps: 3\nepochs: 2.0\n");
     assert_int_equal(PARSE(&l, "--config", file), GP_OPTIONS_USAGE);
-    assert_non_null(strstr(err, ":2: --steps and --epochs exclude each other"));
+    assert_non_null(strstr(err, ":2: --steps and --epochs cannot be used together"));
     free(err);
 }
 

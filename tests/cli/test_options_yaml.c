@@ -168,30 +168,30 @@ static void wrong_types_are_told_with_their_place(void **state)
 {
     (void)state;
     refuse("lr: 1\nsteps: many\n", ":2: steps: 'many' is not a whole number (like 1000, 1e6, 64k, 2M)");
-    refuse("steps: '5'\n", ":1: steps: \"5\" is a string, a number was expected");
-    refuse("lr: '0.5'\n", ":1: lr: \"0.5\" is a string, a number was expected");
-    refuse("lr: \"1e-3\"\n", ":1: lr: \"1e-3\" is a string, a number was expected");
-    refuse("steps: [5]\n", ":1: steps: a list was found, one value was expected");
-    refuse("lr: {a: 1}\n", ":1: lr: a mapping was found, one value was expected");
+    refuse("steps: '5'\n", ":1: steps: expected a number, found the string \"5\"");
+    refuse("lr: '0.5'\n", ":1: lr: expected a number, found the string \"0.5\"");
+    refuse("lr: \"1e-3\"\n", ":1: lr: expected a number, found the string \"1e-3\"");
+    refuse("steps: [5]\n", ":1: steps: expected one value, found a list");
+    refuse("lr: {a: 1}\n", ":1: lr: expected one value, found a mapping");
     refuse("lr: 11\n", ":1: lr: 11 is out of range, expected 0 to 10");
-    refuse("echo: 1\n", ":1: echo: '1' is neither true nor false");
-    refuse("echo: \"true\"\n", ":1: echo: \"true\" is a string, true or false was expected");
+    refuse("echo: 1\n", ":1: echo: expected true or false, found '1'");
+    refuse("echo: \"true\"\n", ":1: echo: expected true or false, found the string \"true\"");
     refuse("order: best\n", ":1: order: 'best' is not one of random, shuffle");
-    refuse("data:\n  - a\n  - [b]\n", ":3: data: a list was found, one value was expected");
-    refuse("data:\n  - a\n  -\n", ":3: data: an empty item was found in the list");
-    refuse("out: \"a\\0b\"\n", ":1: out: a NUL byte cannot be in a value");
-    refuse("out: !!binary \"a*b\"\n", ":1: out: this is not base64");
+    refuse("data:\n  - a\n  - [b]\n", ":3: data: expected one value, found a list");
+    refuse("data:\n  - a\n  -\n", ":3: data: empty item in the list");
+    refuse("out: \"a\\0b\"\n", ":1: out: value contains a NUL byte");
+    refuse("out: !!binary \"a*b\"\n", ":1: out: !!binary value is not valid base64");
 }
 
 static void wrong_shapes_are_told_with_their_place(void **state)
 {
     (void)state;
-    refuse("- steps\n", ":1: a list was found, lines of 'option: value' were expected");
-    refuse("steps\n", ":1: a value was found, lines of 'option: value' were expected");
-    refuse("? [a]\n: b\n", ":1: a list was found, the name of an option was expected");
-    refuse("steps: 1\nlr: 1\nsteps: 2\n", ":3: steps was set before, in line 1");
-    refuse("steps: 1\n---\nsteps: 2\n", ":2: a second document was found, one was expected");
-    refuse("out: &x a\norder: *x\n", ":2: order: an alias was found, one value was expected");
+    refuse("- steps\n", ":1: expected lines of 'option: value', found a list");
+    refuse("steps\n", ":1: expected lines of 'option: value', found a scalar");
+    refuse("? [a]\n: b\n", ":1: expected the name of an option, found a list");
+    refuse("steps: 1\nlr: 1\nsteps: 2\n", ":3: steps is already set in line 1");
+    refuse("steps: 1\n---\nsteps: 2\n", ":2: expected one document, found another");
+    refuse("out: &x a\norder: *x\n", ":2: order: expected one value, found an alias");
 }
 
 static void what_is_not_yaml_is_told_with_its_place(void **state)
@@ -229,8 +229,8 @@ static void deep_nesting_is_refused_at_the_limit(void **state)
     char *brackets = repeated("recorded: ", "[", 500000, "\n"), *dashes = repeated("recorded:\n ", "- ", 500000, "x\n");
     char *within = repeated("recorded: ", "[", 63, ""), *fine = repeated(within, "]", 63, "\nsteps: 3\n");
     double began = gp_now();
-    refuse(brackets, ":1: is nested deeper than the limit of 64");
-    refuse(dashes, ":2: is nested deeper than the limit of 64");
+    refuse(brackets, ":1: nesting exceeds 64 levels");
+    refuse(dashes, ":2: nesting exceeds 64 levels");
     assert_true(gp_now() - began < 5);
     args a = load(fine);
     assert_int_equal(a.steps, 3);

@@ -152,7 +152,7 @@ static void without_proc_a_result_has_a_name_from_its_opening(void **state)
     no_proc = true;
     gp_output *o = open_with(path, "text\n");
     char *name = name_of_open();
-    assert_int_equal(gp_temporary_stem(name), strlen("result"));
+    assert_int_equal(gp_temporary_target_length(name), strlen("result"));
     free(name);
     assert_int_equal(gp_output_close(o, true), 0);
     assert_holds("text\n");

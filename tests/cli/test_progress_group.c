@@ -76,7 +76,7 @@ static void what_is_said_stands_above_the_lines(void **state)
     screen s;
     open_screen(&s, false);
     set_now(&s, &s.a);
-    gp_progress_say(&s.b, "b: trying again");
+    gp_progress_print(&s.b, "b: trying again");
     set_now(&s, &s.a);
     assert_wrote(
         &s, LINE("a") "\n" LINE("b") "\033[1A\r\033[Jb: trying again\n" LINE("a") "\n" LINE("b") "\033[1A\r\033[J");
@@ -99,7 +99,7 @@ static void a_quiet_job_has_no_line(void **state)
     screen s;
     open_screen(&s, true);
     set_now(&s, &s.a);
-    gp_progress_say(&s.a, "nothing");
+    gp_progress_print(&s.a, "nothing");
     assert_wrote(&s, "");
 }
 

@@ -190,7 +190,7 @@ static void norm_some_rows(void)
     rows.dim[0] = N;
     rows.data = p + 3 * N * C + 2 * C;
     gp_backend_plan(be, &(gp_shape){.B = 1, .T = N, .C = C, .H = 1, .V = 1, .inner = C});
-    gp_die_with(work, job);
+    gp_die_set_context(work, job);
     for (int i = 0; i < 3; i++)
         be->ops->norm_forward(be,
                               &(gp_norm_op){.residual = &x, .y = &y, .gamma = &gamma, .mean = &rows, .rstd = &rows});

@@ -5,10 +5,10 @@
 
 void gp_ref_available_memory(gp_backend *be, size_t *free, size_t *total)
 {
-    gp_room room = gp_memory_room("");
+    gp_memory_info info = gp_memory_query("");
     (void)be;
-    *free = (size_t)room.free;
-    *total = (size_t)room.total;
+    *free = (size_t)info.available;
+    *total = (size_t)info.total;
 }
 
 void gp_ref_mark(gp_backend *be, gp_mark **mark)

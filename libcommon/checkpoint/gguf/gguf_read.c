@@ -334,7 +334,7 @@ static void forget(void *self, int64_t i)
 {
     const gp_gguf *g = self;
     if (g->tensors[i].data)
-        gp_map_forget(g->tensors[i].data, (size_t)g->tensors[i].bytes);
+        gp_map_drop_pages(g->tensors[i].data, (size_t)g->tensors[i].bytes);
 }
 
 static bool metadata(void *self, int64_t i, const char **key, gp_buf *value)

@@ -87,7 +87,7 @@ static void put_added(gp_buf *b, const token_lists *l)
         if (type != GP_GGUF_CONTROL && type != GP_GGUF_USER_DEFINED)
             continue;
         gp_buf_printf(b, "%s{\"id\":%lld,\"content\":", comma, (long long)id);
-        gp_json_quote_least(b, text, n);
+        gp_json_quote_minimal(b, text, n);
         gp_buf_printf(b,
                       ",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,\"normalized\":false,\"special\":%s}",
                       type == GP_GGUF_CONTROL ? "true" : "false");
@@ -112,7 +112,7 @@ static void put_template(gp_buf *b, const token_lists *l)
                   "\"bos\",\"type_id\":0}},{\"Sequence\":{\"id\":\"A\",\"type_id\":0}},{\"Sequence\":{\"id\":\"B\","
                   "\"type_id\":1}}],\"special_tokens\":{\"bos\":{\"id\":\"bos\",\"ids\":[%lld],\"tokens\":[",
                   (long long)l->bos);
-    gp_json_quote_least(b, text, n);
+    gp_json_quote_minimal(b, text, n);
     gp_buf_puts(b, "]}}},");
 }
 
@@ -126,7 +126,7 @@ static void put_vocab(gp_buf *b, const token_lists *l)
         if (type_of(l, id) == GP_GGUF_UNUSED)
             continue;
         gp_buf_puts(b, comma);
-        gp_json_quote_least(b, text, n);
+        gp_json_quote_minimal(b, text, n);
         gp_buf_printf(b, ":%lld", (long long)id);
         comma = ",";
     }
@@ -139,7 +139,7 @@ static void put_merges(gp_buf *b, const token_lists *l)
         size_t n;
         const char *text = gp_gguf_next_string(&at, &n);
         gp_buf_puts(b, i ? "," : "");
-        gp_json_quote_least(b, text, n);
+        gp_json_quote_minimal(b, text, n);
     }
 }
 

@@ -216,7 +216,7 @@ int gp_hf_is_folder(const char *path)
     struct stat st;
     size_t n = strlen(path);
     bool folder = n && path[n - 1] == '/';
-    int there = strcmp(path, "-") ? gp_look(path, &st) : 0;
+    int there = strcmp(path, "-") ? gp_stat(path, &st) : 0;
     char **names;
     int64_t count = 0;
     if (there <= 0)

@@ -89,7 +89,7 @@ static int read_numbers(void *self, int64_t i, int64_t first, int64_t count, flo
 static void forget(void *self, int64_t i)
 {
     const model_file *s = self;
-    gp_map_forget(s->map.data + s->offset[i], (size_t)(s->k->tensors[i].elements * gp_dtype_size(s->h.dtype)));
+    gp_map_drop_pages(s->map.data + s->offset[i], (size_t)(s->k->tensors[i].elements * gp_dtype_size(s->h.dtype)));
 }
 
 static bool metadata(void *self, int64_t i, const char **key, gp_buf *value)

@@ -60,7 +60,7 @@ static char *index_in(const char *folder)
     if (!gp_folder_read(&text, folder, "checkpoint", MAX_TEXT)) {
         char *prefix = text.data ? prefix_in(text.data) : NULL;
         const char *name = prefix && *prefix == '/' ? strrchr(prefix, '/') + 1 : prefix;
-        if (!name || !gp_path_stays_below(name))
+        if (!name || !gp_path_is_contained(name))
             fail("%s: names no checkpoint of this folder in a model_checkpoint_path", where);
         else
             index = gp_format("%s/%s.index", folder, name);

@@ -276,7 +276,7 @@ static int verify(void *self, int64_t i)
 static void forget(void *self, int64_t i)
 {
     const bundle *b = self;
-    gp_map_forget(bytes_of(b, i), b->entries[i].size);
+    gp_map_drop_pages(bytes_of(b, i), b->entries[i].size);
 }
 
 static void close_bundle(void *self)

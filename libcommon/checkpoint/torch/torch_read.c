@@ -78,7 +78,7 @@ static void forget(void *self, int64_t i)
 {
     gp_torch_file *f = self;
     const gp_zip_file *storage = f->places[i].storage;
-    gp_map_forget(storage->data, storage->packed);
+    gp_map_drop_pages(storage->data, storage->packed);
 }
 
 /* nanoGPT's model_args, and what is not read. */

@@ -87,7 +87,7 @@ static int read_lines(gp_draft *d, const char *text, size_t length, const char *
             continue;
         if (!parse_line(p, n, &l))
             return bad_line(where, number, p, n);
-        int64_t count = l.length <= sizeof bytes / 3 * 4 ? gp_base64(bytes, l.token, l.length) : LONGEST + 1;
+        int64_t count = l.length <= sizeof bytes / 3 * 4 ? gp_base64_decode(bytes, l.token, l.length) : LONGEST + 1;
         if (count < 1)
             return bad_line(where, number, p, n);
         if (count > LONGEST)

@@ -170,7 +170,7 @@ gp_tokenizer *gp_tokenizer_open(const char *name)
         return open_gpt2();
     if (!strcmp(name, "char"))
         return fail("a char vocabulary is built from a text, it cannot be opened"), NULL;
-    int there = gp_look(name, &st);
+    int there = gp_stat(name, &st);
     if (!there)
         fail("%s: there is no such tokenizer: neither char, bytes, gpt2, nor a file or folder", name);
     if (there <= 0)

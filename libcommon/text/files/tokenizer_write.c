@@ -31,7 +31,7 @@ static void put_char_name(gp_buf *b, const char *bytes, size_t n)
     uint32_t c;
     gp_utf8_last((const uint8_t *)bytes, n, &c);
     if (c && c < GP_BAD_BYTE)
-        gp_json_quote_least(b, bytes, n);
+        gp_json_quote_minimal(b, bytes, n);
     else
         gp_buf_printf(b, "\"<0x%02X>\"", (uint8_t)bytes[0]);
 }
@@ -48,7 +48,7 @@ static void put_added(gp_buf *b, const gp_vocab *v)
         gp_buf_printf(b, "%s{\"id\":%d,\"content\":", comma, id);
         size_t n;
         const char *bytes = gp_vocab_bytes(v, id, &n);
-        gp_json_quote_least(b, bytes, n);
+        gp_json_quote_minimal(b, bytes, n);
         gp_buf_printf(b, ",\"single_word\":%s,\"lstrip\":%s,\"rstrip\":%s,\"normalized\":%s,\"special\":%s}",
                       word(flags & GP_TOKEN_SINGLE), word(flags & GP_TOKEN_LSTRIP), word(flags & GP_TOKEN_RSTRIP),
                       word(flags & GP_TOKEN_LATER), word(flags & GP_TOKEN_SPECIAL));
@@ -68,7 +68,7 @@ static void put_around(gp_buf *b, const gp_tokenizer *t, const char *name, const
         size_t n;
         const char *bytes = gp_vocab_bytes(&t->vocab, ids[i], &n);
         gp_buf_puts(b, i ? "," : "");
-        gp_json_quote_least(b, bytes, n);
+        gp_json_quote_minimal(b, bytes, n);
     }
     gp_buf_puts(b, "]}");
 }
@@ -116,7 +116,7 @@ static void put_chars(gp_buf *b, const gp_tokenizer *t)
             continue;
         gp_buf_puts(b, comma);
         if (t->vocab.flags[id])
-            gp_json_quote_least(b, bytes, n);
+            gp_json_quote_minimal(b, bytes, n);
         else
             put_char_name(b, bytes, n);
         gp_buf_printf(b, ":%d", id);
@@ -231,7 +231,7 @@ static void put_vocab(gp_buf *b, const spelled *s, const gp_tokenizer *t)
         first = false;
         if (v->flags[id]) {
             b->len = (size_t)(to - b->data);
-            gp_json_quote_least(b, bytes, n);
+            gp_json_quote_minimal(b, bytes, n);
             gp_buf_reserve(b, 32);
             to = b->data + b->len;
         } else {
@@ -278,7 +278,7 @@ static void put_bpe(gp_buf *b, const gp_tokenizer *t)
     gp_buf_puts(b, "\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true,"
                    "\"use_regex\":true},\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":");
     if (l->name)
-        gp_json_quote_least(b, l->name, strlen(l->name));
+        gp_json_quote_minimal(b, l->name, strlen(l->name));
     else
         gp_buf_puts(b, "null");
     gp_buf_printf(b,

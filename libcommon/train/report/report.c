@@ -12,7 +12,7 @@
 void gp_report_begin(gp_report *r, const gp_train_options *o, gp_run *run)
 {
     *r = (gp_report){.o = o, .run = run, .began = gp_now(), .val_loss = NAN, .last_loss = NAN};
-    r->live = gp_progress_draws() && !o->quiet;
+    r->live = gp_terminal_can_redraw() && !o->quiet;
 }
 
 void gp_report_end(gp_report *r)

@@ -83,15 +83,15 @@ done
 expect 2 eval-mfu $small --sweep batch=1 --plot x.PNG
 says "--plot x.PNG: the drawing is SVG; name it so"
 expect 2 eval-mfu $small --plot x.svg
-says "--plot goes with --sweep"
+says "--plot requires --sweep"
 expect 1 eval-mfu --preset nano --layers 1 --seq-len 8 --passes forward --seconds 0.01 --backend ref --attention cudnn
 says "eval-mfu: attention by cuDNN requires backend cuda (found ref); use --attention own"
 expect 2 eval-mfu $short --sweep batch=1,2 --decode-batch 2
-says "--decode-batch does nothing beside --sweep batch="
+says "--decode-batch has no effect with --sweep batch="
 expect 2 eval-mfu $short --sweep context=8
-says "--seq-len does nothing beside --sweep context="
+says "--seq-len has no effect with --sweep context="
 expect 2 eval-mfu $short --sweep threads=1 --threads 2
-says "--threads does nothing beside --sweep threads="
+says "--threads has no effect with --sweep threads="
 expect 2 eval-mfu $short --passes prefill,decode --batch-size 8
 says "--batch-size is of forward and train (decode has --decode-batch), and --passes prefill,decode has none"
 expect 2 eval-mfu $short --passes train --decode-batch 8

@@ -55,7 +55,7 @@ says "33 tokens a sequence: the model's context is 32"
 
 for ignored in '--sweep batch=1,2' '--peak 1e12' '--attention cudnn' '--seconds 1' '--backend cpu' '--dtype fp32' '--threads 2'; do
     expect 2 eval-mfu $small --roofline h200 $ignored
-    says "${ignored%% *} does nothing beside --roofline"
+    says "${ignored%% *} has no effect with --roofline"
 done
 expect 2 eval-mfu $small --roofline b200
 says "'b200' is not one of a100, a100-80gb, h100, h200"

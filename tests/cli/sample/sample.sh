@@ -125,8 +125,8 @@ expect 0 sample run --score docs.jsonl --jsonl t --json --quiet
 has '"document": 2, "tokens": 1, "scored": 0,'
 has '"logprobs": [null]}'
 bad() { expect "$1" sample run "${@:3}"; says "$2"; }
-bad 2 '--top-logprobs goes with --json' --score line.txt --top-logprobs 2
-bad 2 '--top-logprobs does nothing beside --task other than text' --score x.jsonl --task lambada --json --top-logprobs 2
+bad 2 '--top-logprobs requires --json' --score line.txt --top-logprobs 2
+bad 2 '--top-logprobs has no effect with --task other than text' --score x.jsonl --task lambada --json --top-logprobs 2
 
 # a line goes on from the answer before it, on a line of its own: the answer is that to all of it as one prompt. An
 # empty line lets the model go on. /reset begins anew, and so does each line of several samples
@@ -192,16 +192,16 @@ bad 2 'out of range' --prompt a --top-p 0
 bad 2 'out of range' --prompt a --temperature -1
 bad 2 'out of range' --prompt a --num-samples 1e9
 bad 2 'out of range' --prompt a --repetition-penalty 0
-bad 2 'exclude each other' --prompt a --prompt-ids 1
-bad 2 'exclude each other' --prompt a --interactive
+bad 2 'cannot be used together' --prompt a --prompt-ids 1
+bad 2 'cannot be used together' --prompt a --interactive
 bad 2 'separated by commas' --prompt-ids 1,,2
 bad 2 'separated by commas' --prompt-ids ''
 bad 2 'separated by commas' --prompt a --stop-ids x
 bad 2 'not empty' --prompt a --stop ''
-bad 2 'goes with --json' --prompt a --top-logprobs 2
-bad 2 'goes with --score' --prompt a --task choices
-bad 2 '--stride goes with --score' --prompt a --stride 3
-bad 2 '--trace does nothing beside --prompts' --prompts one.jsonl --trace t.safetensors
+bad 2 ' requires --json' --prompt a --top-logprobs 2
+bad 2 ' requires --score' --prompt a --task choices
+bad 2 '--stride requires --score' --prompt a --stride 3
+bad 2 '--trace has no effect with --prompts' --prompts one.jsonl --trace t.safetensors
 bad 2 't.npz: .npz is a suffix of NumPy' --prompt a --trace t.npz
 bad 2 't.PT: .PT is a suffix of PyTorch' --prompt a --max-tokens 0 --trace t.PT
 absent t.npz
@@ -209,17 +209,17 @@ cp one.jsonl kept.jsonl
 bad 2 '--out would replace the file that is read' --prompts one.jsonl --out ./one.jsonl
 bad 2 '--out would replace the file that is read' --score one.jsonl --jsonl prompt --out one.jsonl
 same one.jsonl kept.jsonl
-bad 2 '--interactive does nothing beside --json' --interactive --json
+bad 2 '--interactive has no effect with --json' --interactive --json
 for empty in --checkpoint --prompts --jsonl --score --out --trace; do
     bad 2 "$empty: is empty, expected " --prompt a $empty ''
 done
 for ignored in '--max-tokens 5' '--num-samples 2' '--batch-size 2' '--temperature 0' '--top-k 3' '--top-p 0.5' '--min-p 0.5' \
     '--repetition-penalty 2' '--seed 3' '--stop a' '--stop-ids 1' --ignore-end --echo; do
-    bad 2 "${ignored%% *} does nothing beside --score" --score line.txt $ignored
+    bad 2 "${ignored%% *} has no effect with --score" --score line.txt $ignored
 done
-bad 2 '--task goes with --score' --prompt a --task text
-bad 2 '--no-echo does nothing beside --json' --prompt a --json --no-echo
-bad 2 '--no-echo does nothing beside --interactive' --interactive --no-echo
+bad 2 '--task requires --score' --prompt a --task text
+bad 2 '--no-echo has no effect with --json' --prompt a --json --no-echo
+bad 2 '--no-echo has no effect with --interactive' --interactive --no-echo
 sample --print-config --temperature 0.5 --max-tokens 9 > shared.yaml
 expect 0 "${s[@]}" --config shared.yaml --score line.txt
 bad 1 "outside the model's vocabulary" --prompt-ids 1,999
@@ -312,7 +312,7 @@ says "the operands are CHECKPOINT and PROMPT, and --checkpoint or --prompt is on
 expect 2 sample -c run -p Once more
 says "the operand is neither CHECKPOINT nor PROMPT: both are options already"
 expect 2 sample run Once --prompt-ids 1
-says "exclude each other"
+says "cannot be used together"
 
 # as other programs call an option, its only beginning, or its nearest name
 while read -r theirs ours; do
@@ -342,5 +342,5 @@ says "one checkpoint is measured, 2 are named"
 expect 0 eval-mfu run --passes decode --seq-len 8 --seconds 0.01 --quiet
 case $out in *"decode "*) ;; *) problem "eval-mfu run printed $out" ;; esac
 expect 2 eval-mfu run --preset nano
-says "exclude each other"
+says "cannot be used together"
 finish

@@ -147,18 +147,18 @@ expect 2 tokenize --decode --info x.tok
 for extra in '--train-bpe 300' '--separator x' '--jsonl text' --allow-special '--save-tokenizer x.json' '--val x' \
     '--val-fraction 0.1' '--shard-size 5'; do
     expect 2 tokenize --decode $extra x.tok
-    says "${extra%% *} does nothing beside --decode"
+    says "${extra%% *} has no effect with --decode"
 done
 expect 2 tokenize --decode --json x.tok
-says '--json goes with --info'
+says '--json requires --info'
 expect 2 tokenize --info x.tok -o x.txt
-says '--out does nothing beside --info'
+says '--out has no effect with --info'
 expect 2 tokenize --show --val x plain
-says '--val does nothing beside --show'
+says '--val has no effect with --show'
 expect 2 tokenize -V 300 plain -o x3.tok
-says '--vocab-size goes with --decode or --info'
+says '--vocab-size requires --decode or --info'
 expect 2 tokenize --json plain -o x3.tok
-says '--json goes with --info'
+says '--json requires --info'
 expect 2 tokenize plain --val -
 says '--val and --out name the same file'
 expect 2 tokenize -t char --train-bpe 300 plain -o x3.tok

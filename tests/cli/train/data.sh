@@ -198,8 +198,8 @@ refused 1 "its head is tied" text.tok --init base --no-tied
 refused 1 "--seq-len 17 is longer" text.tok --init base --seq-len 17
 refused 1 "nowhere" text.tok --init nowhere
 refused 1 "heads" text.tok "${small[@]}" --heads 3
-refused 2 "exclude each other" text.tok "${small[@]}" --steps 3 --epochs 1
-refused 2 "exclude each other" text.tok "${small[@]}" --tokens 3 --epochs 1
+refused 2 "cannot be used together" text.tok "${small[@]}" --steps 3 --epochs 1
+refused 2 "cannot be used together" text.tok "${small[@]}" --tokens 3 --epochs 1
 refused 2 "--min-lr 0.1 is above --lr 0.01" text.tok "${small[@]}" --lr 0.01 --min-lr 0.1
 refused 2 "is not after --warmup" text.tok "${small[@]}" --decay-steps 3
 refused 2 "--max-time: 0 is out of range" text.tok "${small[@]}" --max-time 0
@@ -216,23 +216,23 @@ for empty in --data --val --init --out --run --resume --config; do
 done
 refused 2 "an operand: is empty, expected FILE" ''
 # what would be ignored
-refused 2 "--val-fraction does nothing beside --val " text.tok --val val.tok --val-fraction 0.2
-refused 2 "--val-fraction does nothing beside --eval-batches 0" text.tok --eval-batches 0 --val-fraction 0.2
-refused 2 "--eval-every does nothing beside --eval-batches 0" text.tok --eval-batches 0 --eval-every 5
-refused 2 "--decay-fraction goes with --schedule wsd" text.tok --decay-fraction 0.3
-refused 2 "--decay-steps does nothing beside --schedule constant" text.tok --schedule constant --decay-steps 100
-refused 2 "--min-lr does nothing beside --schedule constant" text.tok --schedule constant --min-lr 0
-refused 2 "--crop does nothing beside --init scratch" text.tok --crop
-refused 2 "--init-std goes with --init scratch" text.tok --init base --init-std 0.1
-refused 2 "--run goes with --out -" text.tok --run other
+refused 2 "--val-fraction has no effect with --val " text.tok --val val.tok --val-fraction 0.2
+refused 2 "--val-fraction has no effect with --eval-batches 0" text.tok --eval-batches 0 --val-fraction 0.2
+refused 2 "--eval-every has no effect with --eval-batches 0" text.tok --eval-batches 0 --eval-every 5
+refused 2 "--decay-fraction requires --schedule wsd" text.tok --decay-fraction 0.3
+refused 2 "--decay-steps has no effect with --schedule constant" text.tok --schedule constant --decay-steps 100
+refused 2 "--min-lr has no effect with --schedule constant" text.tok --schedule constant --min-lr 0
+refused 2 "--crop has no effect with --init scratch" text.tok --crop
+refused 2 "--init-std requires --init scratch" text.tok --init base --init-std 0.1
+refused 2 "--run requires --out -" text.tok --run other
 expect 2 train text.tok "${small[@]}" --out - --save-every 3
 says "--save-every writes into a run directory"
 expect 2 train text.tok "${small[@]}" --out - --keep 3
 says "--keep writes into a run directory"
 expect 2 train --resume base --run other
-says "--run does nothing beside --resume"
+says "--run has no effect with --resume"
 expect 2 train --resume base --crop
-says "--crop does nothing beside --resume"
+says "--crop has no effect with --resume"
 expect 0 train text.tok "${small[@]}" --no-bias --no-tied --steps 1 -o plain
 refused 1 "plain: has no biases, --bias was requested" text.tok --init plain --bias
 refused 1 "plain: its head is not tied, --tied was requested" text.tok --init plain --tied
