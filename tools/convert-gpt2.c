@@ -63,6 +63,7 @@ static const gp_tool tool = {
                 "# in what two checkpoints differ\n"
                 "convert-gpt2 --diff run hf/",
     .options = options,
+    .computes = true, /* to verify */
     .positionals = 1 + offsetof(args, operands),
 };
 
