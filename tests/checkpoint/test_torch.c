@@ -191,6 +191,7 @@ static void write_pickle(const char *pickle, size_t n)
 #define TENSOR(storage, shape)                                                                                         \
     "ctorch._utils\n_rebuild_tensor_v2\n(" storage shape "\x89"                                                        \
     "ccollections\nOrderedDict\n)RtR"
+#define WHOLE         "K\0K\6\x85K\1\x85" /* its shape: x */
 #define STATE(tensor) "\x80\2}X\1\0\0\0w" tensor "s."
 
 static void assert_refused(const char *why)
@@ -222,6 +223,40 @@ static void honours_strides(void **state)
     assert_memory_equal(x, ((float[]){4, 5}), 8);
     free(x);
     gp_container_close(k);
+}
+
+static void assert_opens(const char *shape)
+{
+    char text[64];
+    gp_container *k = open_file(path);
+    if (!k)
+        print_error("%s\n", gp_error());
+    assert_non_null(k);
+    assert_int_equal(k->count, 1);
+    assert_string_equal(k->tensors[0].name, "w");
+    assert_string_equal(gp_stored_format(&k->tensors[0], text, sizeof text), shape);
+    assert_int_equal(gp_container_check(k, 0, NULL), 0);
+    gp_container_close(k);
+}
+
+/* The other ways in which torch has pickled a tensor: as a parameter, with attributes, of an untyped storage, without
+ * what follows the stride; and a dict, by Python 2. */
+static void knows_each_way_to_make_a_tensor(void **state)
+{
+    (void)state;
+    PICKLE(STATE("ctorch._utils\n_rebuild_parameter\n" TENSOR(STORAGE("\6"), WHOLE) "\x88)\x87R"));
+    assert_opens("F32 [6]");
+    PICKLE(STATE("ctorch._tensor\n_rebuild_from_type_v2\n(ctorch._utils\n_rebuild_tensor_v2\n"
+                 "ctorch.nn.parameter\nParameter\n(" STORAGE("\6") WHOLE "\x89)t}tR"));
+    assert_opens("F32 [6]");
+    PICKLE(STATE("ctorch._utils\n_rebuild_tensor\n(" STORAGE("\6") WHOLE "tR"));
+    assert_opens("F32 [6]");
+    PICKLE(STATE("ctorch._utils\n_rebuild_tensor_v3\n((X\7\0\0\0storagectorch.storage\nUntypedStorage\n"
+                 "X\1\0\0\0"
+                 "0X\3\0\0\0cpuK\30tQK\0K\3\x85K\1\x85\x89)ctorch\nfloat64\ntR"));
+    assert_opens("F64 [3]");
+    PICKLE("\x80\2ccollections\nOrderedDict\n]](U\1w" TENSOR(STORAGE("\6"), WHOLE) "ea\x85R.");
+    assert_opens("F32 [6]");
 }
 
 static void refuses_tensors_outside_their_storage(void **state)
@@ -539,6 +574,7 @@ int main(void)
         cmocka_unit_test(reads_nanogpts_settings),
         cmocka_unit_test(checks_the_crc_of_a_storage),
         cmocka_unit_test(honours_strides),
+        cmocka_unit_test(knows_each_way_to_make_a_tensor),
         cmocka_unit_test(refuses_tensors_outside_their_storage),
         cmocka_unit_test(refuses_what_is_no_plain_data),
         cmocka_unit_test(refuses_damaged_pickles),
