@@ -421,40 +421,43 @@ static void refuses_zips_that_lie(void **state)
     assert_lie(false, 16, 1, 4, "is damaged (CRC-32"); /* of the pickle */
 }
 
-/* A file of zeros deflated 1000 times over opens without memory for it; one that says more than deflate can do does not
- * open. */
+/* A deflated pickle of zeros, which no deflate stream is: what it says of its size is checked before it is inflated. */
 static void bounds_inflation(void **state)
 {
     (void)state;
-    enum { PACKED = 64 };
-    static char archive[400];
-    gp_buf b = {0};
-    for (int lie = 0; lie < 2; lie++) {
-        uint64_t size = lie ? PACKED * 1032 + 1040 : 100;
-        memset(archive, 0, sizeof archive);
-        char *local = archive, *entry = archive + 30 + 10 + PACKED;
+    static const struct {
+        size_t packed, size;
+        const char *why;
+    } cases[] = {
+        {64, 100, "does not inflate to its 100 bytes"},
+        {64, 64 * 1032 + 1040, "which cannot be"},
+        {20000, 20000 * 101 + 4096, "its pickle of 2024096 bytes is deflated to 20000, which no object is"},
+        {90000, (1 << 26) + 200 * 90000 + 1000, "more than 64 MiB and 200 times as much"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        size_t packed = cases[i].packed, size = cases[i].size, length = 30 + 10 + packed + 46 + 10 + 22;
+        char *local = gp_calloc(length, 1), *entry = local + 30 + 10 + packed, *end = entry + 46 + 10;
         put(local, 0x04034b50, 4);
         put(local + 8, Z_DEFLATED, 2);
-        put(local + 18, PACKED, 4);
+        put(local + 18, packed, 4);
         put(local + 22, size, 4);
         put(local + 26, 10, 2);
         memcpy(local + 30, "a/data.pkl", 10);
         put(entry, 0x02014b50, 4);
         put(entry + 10, Z_DEFLATED, 2);
-        put(entry + 20, PACKED, 4);
+        put(entry + 20, packed, 4);
         put(entry + 24, size, 4);
         put(entry + 28, 10, 2);
         memcpy(entry + 46, "a/data.pkl", 10);
-        char *end = entry + 56;
         put(end, 0x06054b50, 4);
         put(end + 8, 1, 2);
         put(end + 10, 1, 2);
         put(end + 12, 56, 4);
-        put(end + 16, (uint64_t)(entry - archive), 4);
-        write_file(archive, (size_t)(end + 22 - archive));
-        assert_refused(lie ? "which cannot be" : "does not inflate to its 100 bytes");
+        put(end + 16, (uint64_t)(entry - local), 4);
+        write_file(local, length);
+        free(local);
+        assert_refused(cases[i].why);
     }
-    gp_buf_release(&b);
 }
 
 /* Any byte of a file, whatever it becomes: it opens or is refused; ASan sees the rest. */

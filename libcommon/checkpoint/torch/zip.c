@@ -13,8 +13,10 @@ enum {
     LOCAL_SIZE = 30,      /* a local header, before its name */
     MAX_COMMENT = 0xFFFF, /* after the end record */
     MAX_RATIO = 1032,     /* deflate's best: 258 bytes in 2 bits */
-    SIZES_FOLLOW = 8,     /* flag: sizes and CRC of a local header follow the data */
-    ENCRYPTED = 0x2041,   /* flags */
+    SMALL = 1 << 26,      /* beyond it, a file's ratio is at most SAFE_RATIO, as of an archive (fetch/archive.h) */
+    SAFE_RATIO = 200,
+    SIZES_FOLLOW = 8,   /* flag: sizes and CRC of a local header follow the data */
+    ENCRYPTED = 0x2041, /* flags */
 };
 
 static uint64_t number(const char *at, int bytes)
@@ -150,6 +152,9 @@ static int read_entry(const directory *d, size_t *at, gp_zip_file *f)
     if (method != 0 && method != Z_DEFLATED)
         return fail("%s: %.*s is compressed by method %llu, expected 0 (stored) or 8 (deflated)", d->path, length,
                     f->name, (unsigned long long)method);
+    if (method && size > SMALL && (size - SMALL) / SAFE_RATIO > packed)
+        return fail("%s: %.*s unpacks to %llu bytes from %llu, more than 64 MiB and %d times as much", d->path, length,
+                    f->name, (unsigned long long)size, (unsigned long long)packed, SAFE_RATIO);
     if (number(entry + 8, 2) & ENCRYPTED)
         return fail("%s: %.*s is encrypted", d->path, length, f->name);
     f->deflated = method == Z_DEFLATED;
