@@ -18,7 +18,7 @@ def real_gpt2(folder, name):
     x = torch.randint(0, vocab, (2, 128), generator=torch.Generator().manual_seed(7))
     expected = forward(theirs_, x)
     said = [close(logits(IGLM / name, x), expected)]
-    for to in ("safetensors", "pytorch"):
+    for to in ("safetensors", "torch"):
         said.append(close(forward(load(convert(IGLM / name, f"{folder}/{to}/", to)), x), expected))
     return "logits " + ", ".join(f"{d:.1e}" for d in said)
 

@@ -3,7 +3,7 @@ import base64
 import shutil
 
 import theirs
-from common import FORMATS, REAL, convert, row, same, token_ids
+from common import REAL, convert, row, same, token_ids
 from models import source, text
 
 SPLIT = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
@@ -50,8 +50,10 @@ def text_gguf(folder):
     to = convert(source("tanh"), folder / "model.gguf", "gguf")
     llama = theirs.Llama(to)
     for piece in pieces:
-        same(token_ids(to, piece), llama.tokens(piece), repr(piece))
-    same(token_ids(FORMATS / "gguf/gpt2-f32.gguf", x), token_ids(FORMATS / "hf", x), "ids of llama.cpp's file")
+        same(token_ids(source("tanh"), piece), llama.tokens(piece), repr(piece))
+    back = convert(theirs.convert_hf_to_gguf(convert(source("tanh"), f"{folder}/hf/"), folder / "theirs.gguf", "f32"),
+                   f"{folder}/back/")
+    same(token_ids(back, x), token_ids(source("tanh"), x), "ids of llama.cpp's file")
     return f"{len(pieces)} texts"
 
 

@@ -114,8 +114,12 @@ def quantize(source_file, out, kind):
 
 
 class Llama:
+    silent = None  # the callback has to live as long as llama.cpp
+
     def __init__(self, path):
         import llama_cpp
+        Llama.silent = Llama.silent or llama_cpp.llama_log_callback(lambda *_: None)
+        llama_cpp.llama_log_set(Llama.silent, None)
         self.model = llama_cpp.Llama(str(path), n_ctx=T, n_batch=T, logits_all=True, verbose=False, n_threads=1,
                                      n_threads_batch=1, type_k=0, type_v=0)
 
