@@ -37,7 +37,8 @@ static float *numbers_of(const gp_container *k, const char *name)
 static void test_reads_numbers_as_ggml(void **state)
 {
     (void)state;
-    static const char *const names[] = {"x.F16", "x.BF16", "x.Q8_0", "x.Q4_0", "k.Q4_K"};
+    static const char *const names[] = {"x.F16",  "x.BF16", "x.Q8_0", "x.Q4_0", "x.Q4_1",
+                                        "x.Q5_0", "x.Q5_1", "k.Q4_K", "k.Q5_K", "k.Q6_K"};
     gp_container *k = open_file(BLOCKS);
     for (size_t n = 0; n < ARRAY_LEN(names); n++) {
         char *wanted_name = gp_format("%s.numbers", names[n]);
@@ -67,10 +68,11 @@ static void test_lists_tensors(void **state)
         bool is_float;
     } expected[] = {{"x", "F32 [2,256]", true},
                     {"k.Q4_K", "Q4_K [3,256]", true},
-                    {"k.Q6_K", "Q6_K [1,256]", false},
+                    {"k.Q6_K", "Q6_K [3,256]", true},
+                    {"k.Q3_K", "Q3_K [1,256]", false},
                     {"ints", "I32 [1,2,3]", false}};
     gp_container *k = open_file(BLOCKS);
-    assert_int_equal(k->count, 13);
+    assert_int_equal(k->count, 23);
     for (size_t n = 0; n < ARRAY_LEN(expected); n++) {
         char text[64];
         int64_t i = gp_container_find(k, expected[n].name);

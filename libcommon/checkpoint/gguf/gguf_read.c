@@ -366,7 +366,7 @@ static void close_file(void *self)
 
 static const gp_container_ops ops = {
     .format = "GGUF",
-    .float_types = "F32, F16, BF16, Q8_0, Q4_0 or Q4_K",
+    .float_types = "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K or Q6_K",
     .read = read_numbers,
     .metadata = metadata,
     .forget = forget,

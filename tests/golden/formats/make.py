@@ -403,15 +403,18 @@ def gguf_blocks(path):
     x[0, 33:40] = [127, 0.5, 1.5, 2.5, -0.5, -1.5, -2.5]
     x[1, :32] *= np.float32(1e-6)
     w.add_tensor("x", x)
-    for kind in (kinds.F16, kinds.BF16, kinds.Q8_0, kinds.Q4_0):
+    for kind in (kinds.F16, kinds.BF16, kinds.Q8_0, kinds.Q4_0, kinds.Q4_1, kinds.Q5_0, kinds.Q5_1):
         stored = gguf.quantize(x, kind)
         w.add_tensor(f"x.{kind.name}", stored, raw_dtype=kind)
         w.add_tensor(f"x.{kind.name}.numbers", gguf.dequantize(stored, kind).astype(np.float32))
-    k = generator.integers(0, 256, (3, 144), dtype=np.uint8)  # d and dmin in F16, scales, minimums, numbers
-    k[:, :4] = np.array([[0.013, 0.07], [-1.5, 3e-6], [6e-8, 0.5]], dtype=np.float16).view(np.uint8)
-    w.add_tensor("k.Q4_K", k, raw_dtype=kinds.Q4_K)
-    w.add_tensor("k.Q4_K.numbers", gguf.dequantize(k, kinds.Q4_K))
-    w.add_tensor("k.Q6_K", generator.integers(0, 256, (1, 210), dtype=np.uint8), raw_dtype=kinds.Q6_K)
+    # the bytes are random but those of d and dmin, in F16: (bytes of a block, where they are, how many)
+    halves = np.array([[0.013, 0.07], [-1.5, 3e-6], [6e-8, 0.5]], dtype=np.float16).view(np.uint8)
+    for kind, size, at, width in ((kinds.Q4_K, 144, 0, 4), (kinds.Q5_K, 176, 0, 4), (kinds.Q6_K, 210, 208, 2)):
+        k = generator.integers(0, 256, (3, size), dtype=np.uint8)
+        k[:, at:at + width] = halves[:, :width]
+        w.add_tensor(f"k.{kind.name}", k, raw_dtype=kind)
+        w.add_tensor(f"k.{kind.name}.numbers", gguf.dequantize(k, kind))
+    w.add_tensor("k.Q3_K", generator.integers(0, 256, (1, 110), dtype=np.uint8), raw_dtype=kinds.Q3_K)
     w.add_tensor("ints", np.arange(6, dtype=np.int32).reshape(1, 2, 3))
     w.write_header_to_file()
     w.write_kv_data_to_file()
