@@ -153,6 +153,13 @@ def in_gguf_quantized(folder, kind):
     return gguf_agrees(theirs.quantize(path, folder / "model.gguf", kind))
 
 
+@row("t5")
+def in_gguf_quantized_narrow(folder):
+    """Rows that are no multiple of 256 have other types."""
+    path = theirs.convert_hf_to_gguf(with_n_ctx(folder, "tanh"), folder / "f32.gguf", "f32")
+    return gguf_agrees(theirs.quantize(path, folder / "model.gguf", "Q4_K_M"))
+
+
 def with_n_ctx(folder, kind):
     """transformers' folder with what llama.cpp's converter asks for."""
     to = folder / "for-llama"

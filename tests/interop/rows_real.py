@@ -2,6 +2,7 @@
 import torch
 from transformers import AutoModel
 
+import theirs
 from common import REAL, close, convert, logits, row, run, trace
 from models import forward, load
 from rows_out import for_each
@@ -21,6 +22,21 @@ def real_gpt2(folder, name):
     for to in ("safetensors", "torch"):
         said.append(close(forward(load(convert(IGLM / name, f"{folder}/{to}/", to)), x), expected))
     return "logits " + ", ".join(f"{d:.1e}" for d in said)
+
+
+@for_each(("IgLM", "IgLM-S"), "t5")
+def real_gpt2_elsewhere(folder, name):
+    """Trained weights in llm.c, and in transformers' gguf_file."""
+    model = load(IGLM / name)
+    x = torch.randint(0, model.config.vocab_size, (2, 64), generator=torch.Generator().manual_seed(7))
+    expected = forward(model, x)
+    to = convert(IGLM / name, folder / "model.gguf", "gguf")
+    back = load(folder, gguf_file=to.name, n_positions=model.config.n_positions)
+    said = [f"gguf_file: logits {close(forward(back, x), expected):.1e}"]
+    got = theirs.llmc(convert(IGLM / name, folder / "model.bin", "llmc"), x, folder)
+    if got is not None:
+        said.append(f"llm.c: logits {close(got, expected, 1e-4):.1e}")
+    return "; ".join(said)
 
 
 @row()

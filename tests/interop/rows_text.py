@@ -4,7 +4,7 @@ import shutil
 
 import theirs
 from common import REAL, convert, row, same, token_ids
-from models import source, text
+from models import T, source, text
 
 SPLIT = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
 
@@ -13,17 +13,38 @@ def plain(size):
     return text(size).replace("<|endoftext|>", "")
 
 
-@row("t5")
-def text_gpt2(folder):
-    """GPT-2's real ranks, against tiktoken."""
+def gpt2_encoding():
+    """GPT-2's real ranks in tiktoken."""
     import tiktoken
     lines = (line.split() for line in (REAL / "gpt2.tiktoken").read_bytes().splitlines())
     ranks = {base64.b64decode(token): int(rank) for token, rank in lines}
-    encoding = tiktoken.Encoding("gpt2", pat_str=SPLIT, mergeable_ranks=ranks, special_tokens={"<|endoftext|>": 50256})
+    return tiktoken.Encoding("gpt2", pat_str=SPLIT, mergeable_ranks=ranks, special_tokens={"<|endoftext|>": 50256})
+
+
+@row("t5")
+def text_gpt2(folder):
     x = text(3_000_000)
     ours = token_ids(REAL / "gpt2.tiktoken", x)
-    same(ours, encoding.encode_ordinary(x), "ids")
+    same(ours, gpt2_encoding().encode_ordinary(x), "ids")
     return f"{len(x.encode()) / 1e6:.1f} MB, {len(ours)} tokens"
+
+
+@row("t5")
+def text_gpt2_converted(folder):
+    """GPT-2's ranks beside a model of its vocabulary, converted: the ids of transformers and of llama.cpp."""
+    from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
+    GPT2LMHeadModel(GPT2Config(n_embd=8, n_layer=1, n_head=1, n_positions=T)).save_pretrained(folder / "in")
+    shutil.copy(REAL / "gpt2.tiktoken", folder / "in")
+    x = plain(100_000)
+    expected = gpt2_encoding().encode_ordinary(x)
+    tokenizer = AutoTokenizer.from_pretrained(convert(folder / "in", f"{folder}/hf/"))
+    same(tokenizer(x)["input_ids"], expected, "ids of transformers")
+    llama = theirs.Llama(convert(folder / "in", folder / "model.gguf", "gguf"))
+    same(llama.tokens(x), expected, "ids of llama.cpp")
+    # llama.cpp's converter knows this tokenizer by what it does to a text
+    to = theirs.convert_hf_to_gguf(folder / "hf", folder / "theirs.gguf", "f32", pre="")
+    same(token_ids(convert(to, f"{folder}/back/"), x), expected, "ids of llama.cpp's file")
+    return f"{len(expected)} tokens"
 
 
 @row()

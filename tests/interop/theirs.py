@@ -102,9 +102,17 @@ def convert_hf_to_gguf(model, out, kind, pre="gpt-2"):
     return out
 
 
+def silent_llama():
+    import llama_cpp
+    if not hasattr(llama_cpp, "silent"):  # the callback has to live as long as the library
+        llama_cpp.silent = llama_cpp.llama_log_callback(lambda *_: None)
+        llama_cpp.llama_log_set(llama_cpp.silent, None)
+    return llama_cpp
+
+
 def quantize(source_file, out, kind):
     """llama.cpp's own quantizer."""
-    import llama_cpp
+    llama_cpp = silent_llama()
     params = llama_cpp.llama_model_quantize_default_params()
     params.ftype = getattr(llama_cpp, "LLAMA_FTYPE_MOSTLY_" + kind)
     params.nthread = 1
@@ -114,12 +122,8 @@ def quantize(source_file, out, kind):
 
 
 class Llama:
-    silent = None  # the callback has to live as long as llama.cpp
-
     def __init__(self, path):
-        import llama_cpp
-        Llama.silent = Llama.silent or llama_cpp.llama_log_callback(lambda *_: None)
-        llama_cpp.llama_log_set(Llama.silent, None)
+        llama_cpp = silent_llama()
         self.model = llama_cpp.Llama(str(path), n_ctx=T, n_batch=T, logits_all=True, verbose=False, n_threads=1,
                                      n_threads_batch=1, type_k=0, type_v=0)
 
