@@ -1,57 +1,10 @@
 /* Files of torch.save: what PyTorch wrote (tests/golden/formats) has the numbers of the same model's safetensors file;
- * what is no plain data, or lies about itself, is refused in one line; what is written is read again. */
-#include "test.h"
+ * a pickle that is no plain data, or damaged, is refused in one line. */
+#include "torch_files.h"
 
-#include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-#include <zlib.h>
-
-#include "checkpoint/torch/torch.h"
-#include "checkpoint/torch/zip.h"
-#include "checkpoint/torch/zip_write.h"
 #include "gptpipe/safetensors.h"
 
 #define GOLDEN "tests/golden/formats/"
-
-static char path[] = "/tmp/gptpipe-torch.XXXXXX";
-
-static int set_up(void **state)
-{
-    (void)state;
-    int fd = mkstemp(path);
-    return fd >= 0 && !close(fd) ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    return unlink(path);
-}
-
-static gp_container *open_file(const char *file)
-{
-    gp_map map;
-    assert_int_equal(gp_map_open(&map, file), 0);
-    return gp_torch_read(&map, file);
-}
-
-static void write_file(const void *data, size_t n)
-{
-    int fd = open(path, O_WRONLY); /* gp_file_write, or O_TRUNC, would wait for the disk a few thousand times */
-    assert_true(fd >= 0 && !gp_write_all(fd, data, n, path) && !ftruncate(fd, (off_t)n) && !close(fd));
-}
-
-/* Its numbers, in two calls; the caller frees. */
-static float *numbers(const gp_container *k, int64_t i)
-{
-    int64_t n = k->tensors[i].elements, half = n / 2;
-    float *x = gp_malloc((size_t)n * sizeof *x);
-    assert_int_equal(gp_container_read(k, i, half, n - half, x + half), 0);
-    assert_int_equal(gp_container_read(k, i, 0, half, x), 0);
-    return x;
-}
 
 /* ---- what PyTorch wrote ---------------------------------------------------------------------------------- */
 
@@ -170,39 +123,6 @@ static void checks_the_crc_of_a_storage(void **state)
 
 /* ---- pickles by hand, as pickletools shows torch's ------------------------------------------------------- */
 
-/* A file of torch.save with this pickle, and 24 bytes of storage: the floats 0 to 5. */
-static void write_pickle(const char *pickle, size_t n)
-{
-    static const float x[] = {0, 1, 2, 3, 4, 5};
-    gp_out out;
-    assert_int_equal(gp_out_open(&out, path), 0);
-    gp_zip_writer w = {.out = &out};
-    gp_zip_add(&w, "data.pkl", pickle, n);
-    gp_zip_add(&w, "data/0", x, sizeof x);
-    assert_int_equal(gp_zip_finish(&w), 0);
-    gp_zip_abandon(&w);
-    assert_int_equal(gp_out_commit(&out), 0);
-}
-
-#define PICKLE(text) write_pickle(text, sizeof(text) - 1)
-#define STORAGE(count)                                                                                                 \
-    "(X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0"                                                                 \
-    "0X\3\0\0\0cpuK" count "tQ"
-#define TENSOR(storage, shape)                                                                                         \
-    "ctorch._utils\n_rebuild_tensor_v2\n(" storage shape "\x89"                                                        \
-    "ccollections\nOrderedDict\n)RtR"
-#define WHOLE         "K\0K\6\x85K\1\x85" /* its shape: x */
-#define STATE(tensor) "\x80\2}X\1\0\0\0w" tensor "s."
-
-static void assert_refused(const char *why)
-{
-    gp_container *k = open_file(path);
-    if (k || !strstr(gp_error(), why))
-        print_error("expected \"%s\", found \"%s\"\n", why, k ? "a file that opens" : gp_error());
-    assert_true(!k && strstr(gp_error(), why));
-    assert_null(strchr(gp_error(), '\n'));
-}
-
 static void honours_strides(void **state)
 {
     (void)state;
@@ -222,20 +142,6 @@ static void honours_strides(void **state)
     x = numbers(k, 0);
     assert_memory_equal(x, ((float[]){4, 5}), 8);
     free(x);
-    gp_container_close(k);
-}
-
-static void assert_opens(const char *shape)
-{
-    char text[64];
-    gp_container *k = open_file(path);
-    if (!k)
-        print_error("%s\n", gp_error());
-    assert_non_null(k);
-    assert_int_equal(k->count, 1);
-    assert_string_equal(k->tensors[0].name, "w");
-    assert_string_equal(gp_stored_format(&k->tensors[0], text, sizeof text), shape);
-    assert_int_equal(gp_container_check(k, 0, NULL), 0);
     gp_container_close(k);
 }
 
@@ -382,193 +288,6 @@ static void refuses_every_truncation(void **state)
     }
 }
 
-/* ---- zips that lie --------------------------------------------------------------------------------------- */
-
-static void put(char *at, uint64_t v, int bytes)
-{
-    for (int i = 0; i < bytes; i++)
-        at[i] = (char)(v >> (8 * i));
-}
-
-/* One number of the central directory's first entry, or of the end record, is changed. */
-static void assert_lie(bool in_end, size_t offset, uint64_t v, int bytes, const char *why)
-{
-    gp_buf b = {0};
-    PICKLE(STATE(TENSOR(STORAGE("\6"), "K\0K\6\x85K\1\x85")));
-    assert_int_equal(gp_file_read(&b, path, 1 << 20), 0);
-    char *end = b.data + b.len - 22, *directory = b.data + (uint8_t)end[16] + 256 * (uint8_t)end[17];
-    put((in_end ? end : directory) + offset, v, bytes);
-    write_file(b.data, b.len);
-    gp_buf_release(&b);
-    assert_refused(why);
-}
-
-static void refuses_zips_that_lie(void **state)
-{
-    (void)state;
-    assert_lie(true, 10, 3, 2, "split zip");
-    assert_lie(true, 4, 1, 2, "split zip");
-    assert_lie(true, 16, 0xFFFFFFFF, 4, "its central directory lies at");
-    assert_lie(true, 12, 7, 4, "its central directory lies at");
-    assert_lie(false, 0, 0, 4, "its central directory is damaged");
-    assert_lie(false, 8, 9, 2, "encrypted");
-    assert_lie(false, 10, 12, 2, "compressed by method 12");
-    assert_lie(false, 20, 0x7FFFFFFF, 4, "which cannot be");
-    assert_lie(false, 24, 0xFFFFFFFF, 4, "lacks its zip64 sizes");
-    assert_lie(false, 28, 0xFFFF, 2, "is cut");
-    assert_lie(false, 42, 0x7FFFFFFF, 4, "has no local header");
-    assert_lie(false, 42, 1, 4, "has no local header");
-    assert_lie(false, 16, 1, 4, "is damaged (CRC-32"); /* of the pickle */
-}
-
-/* A deflated pickle of zeros, which no deflate stream is: what it says of its size is checked before it is inflated. */
-static void bounds_inflation(void **state)
-{
-    (void)state;
-    static const struct {
-        size_t packed, size;
-        const char *why;
-    } cases[] = {
-        {64, 100, "does not inflate to its 100 bytes"},
-        {64, 64 * 1032 + 1040, "which cannot be"},
-        {20000, 20000 * 101 + 4096, "its pickle of 2024096 bytes is deflated to 20000, which no object is"},
-        {90000, (1 << 26) + 200 * 90000 + 1000, "more than 64 MiB and 200 times as much"},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        size_t packed = cases[i].packed, size = cases[i].size, length = 30 + 10 + packed + 46 + 10 + 22;
-        char *local = gp_calloc(length, 1), *entry = local + 30 + 10 + packed, *end = entry + 46 + 10;
-        put(local, 0x04034b50, 4);
-        put(local + 8, Z_DEFLATED, 2);
-        put(local + 18, packed, 4);
-        put(local + 22, size, 4);
-        put(local + 26, 10, 2);
-        memcpy(local + 30, "a/data.pkl", 10);
-        put(entry, 0x02014b50, 4);
-        put(entry + 10, Z_DEFLATED, 2);
-        put(entry + 20, packed, 4);
-        put(entry + 24, size, 4);
-        put(entry + 28, 10, 2);
-        memcpy(entry + 46, "a/data.pkl", 10);
-        put(end, 0x06054b50, 4);
-        put(end + 8, 1, 2);
-        put(end + 10, 1, 2);
-        put(end + 12, 56, 4);
-        put(end + 16, (uint64_t)(entry - local), 4);
-        write_file(local, length);
-        free(local);
-        assert_refused(cases[i].why);
-    }
-}
-
-/* Any byte of a file, whatever it becomes: it opens or is refused; ASan sees the rest. */
-static void survives_any_wrong_byte(void **state)
-{
-    (void)state;
-    static const char values[] = {0, 1, 0x7F, (char)0x80, (char)0xFF};
-    gp_buf b = {0};
-    PICKLE(STATE(TENSOR(STORAGE("\6"), "K\0K\2K\3\x86K\1K\2\x86")));
-    assert_int_equal(gp_file_read(&b, path, 1 << 20), 0);
-    for (size_t i = 0; i < b.len; i++) {
-        for (size_t v = 0; v < sizeof values; v++) {
-            char *bytes = gp_malloc(b.len);
-            memcpy(bytes, b.data, b.len);
-            bytes[i] = values[v];
-            write_file(bytes, b.len);
-            free(bytes);
-            gp_container *k = open_file(path);
-            for (int64_t j = 0; k && j < k->count; j++)
-                (void)!gp_container_check(k, j, NULL);
-            gp_container_close(k);
-        }
-    }
-    gp_buf_release(&b);
-}
-
-/* ---- writing --------------------------------------------------------------------------------------------- */
-
-static void write_model(gp_store store, bool nanogpt, float *x, int64_t n)
-{
-    gp_torch_entry args[] = {
-        {.name = (char[]){"n_layer"}, .type = GP_TORCH_INT, .whole = 2},
-        {.name = (char[]){"vocab_size"}, .type = GP_TORCH_INT, .whole = 50304},
-        {.name = (char[]){"bias"}, .type = GP_TORCH_BOOL, .whole = 1},
-        {.name = (char[]){"dropout"}, .type = GP_TORCH_REAL, .real = 0.1},
-    };
-    gp_torch_writer *w = gp_torch_create(path, store, nanogpt, args, nanogpt ? 4 : 0);
-    assert_non_null(w);
-    gp_tensor_writer t = gp_torch_tensor_writer(w);
-    gp_torch_alias(w, "head", "wte");
-    assert_int_equal(t.declare(t.self, "wte", 2, (int64_t[]){n / 4, 4}), 0);
-    assert_int_equal(t.declare(t.self, "none", 1, (int64_t[]){0}), 0);
-    assert_int_equal(t.declare(t.self, "bias", 1, (int64_t[]){3}), 0);
-    assert_int_equal(t.write(t.self, x, n / 2), 0);
-    assert_int_equal(t.write(t.self, x + n / 2, n - n / 2), 0);
-    assert_int_equal(t.write(t.self, x, 3), 0);
-    assert_int_equal(gp_torch_finish(w), 0);
-}
-
-static void what_is_written_is_read(void **state)
-{
-    (void)state;
-    enum { N = 80000 };
-    static float x[N];
-    static const char *const types[] = {[GP_STORE_F32] = "F32", [GP_STORE_BF16] = "BF16", [GP_STORE_F16] = "F16"};
-    for (int i = 0; i < N; i++)
-        x[i] = (float)(i % 257) - 100; /* whole numbers that each type has */
-    for (int store = GP_STORE_F32; store <= GP_STORE_F16; store++) {
-        for (int nanogpt = 0; nanogpt < 2; nanogpt++) {
-            write_model((gp_store)store, nanogpt, x, N);
-            gp_container *k = open_file(path);
-            assert_non_null(k);
-            assert_int_equal(k->count, 4);
-            const gp_torch_extras *e = gp_torch_extras_of(k);
-            assert_int_equal(e->arg_count, nanogpt ? 4 : 0);
-            assert_int_equal(e->has_args, nanogpt);
-            static const char *const names[] = {"wte", "head"};
-            for (int i = 0; i < 2; i++) {
-                int64_t at = gp_container_find(k, names[i]);
-                bool summed;
-                assert_string_equal(k->tensors[at].type, types[store]);
-                assert_int_equal(gp_container_check(k, at, &summed), 0);
-                assert_true(summed);
-                float *y = numbers(k, at);
-                assert_memory_equal(x, y, sizeof x);
-                free(y);
-            }
-            gp_container_close(k);
-        }
-    }
-}
-
-/* torch.save puts each file's data at a multiple of 64, so that it can be mapped. */
-static void data_is_aligned(void **state)
-{
-    (void)state;
-    float x[8] = {0};
-    gp_map map;
-    gp_zip z;
-    write_model(GP_STORE_F32, true, x, 8);
-    assert_int_equal(gp_map_open(&map, path), 0);
-    assert_int_equal(gp_zip_open(&z, &map, path), 0);
-    assert_int_equal(z.count, 6);
-    for (int64_t i = 0; i < z.count; i++)
-        assert_int_equal((z.files[i].data - map.data) % 64, 0);
-    gp_zip_close(&z);
-    gp_map_close(&map);
-}
-
-static void an_alias_of_nothing_is_left_out(void **state)
-{
-    (void)state;
-    gp_torch_writer *w = gp_torch_create(path, GP_STORE_F32, false, NULL, 0);
-    gp_torch_alias(w, "head", "wte");
-    assert_int_equal(gp_torch_finish(w), 0);
-    gp_container *k = open_file(path);
-    assert_non_null(k);
-    assert_int_equal(k->count, 0);
-    gp_container_close(k);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -583,12 +302,6 @@ int main(void)
         cmocka_unit_test(refuses_damaged_pickles),
         cmocka_unit_test(bounds_what_holds_itself),
         cmocka_unit_test(refuses_every_truncation),
-        cmocka_unit_test(refuses_zips_that_lie),
-        cmocka_unit_test(bounds_inflation),
-        cmocka_unit_test(survives_any_wrong_byte),
-        cmocka_unit_test(what_is_written_is_read),
-        cmocka_unit_test(data_is_aligned),
-        cmocka_unit_test(an_alias_of_nothing_is_left_out),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
