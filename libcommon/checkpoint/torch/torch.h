@@ -63,8 +63,9 @@ bool gp_torch_is_out_in(const gp_checkpoint *c);
  * multiples of 64, CRCs after the data, so that it streams into a pipe; zip64 where a size or an offset needs it. */
 typedef struct gp_torch_writer gp_torch_writer;
 
-/* path "-": stdout. store: GP_STORE_F32, F16 or BF16. nanogpt: {'model': ..., 'model_args': args, 'iter_num': 0,
- * 'best_val_loss': 1e9, 'config': {}}, otherwise a bare state_dict. args are copied. NULL on failure. */
+/* path "-": stdout. store: GP_STORE_F32, F16 or BF16. nanogpt: {'model': ..., 'optimizer': one without moments,
+ * 'model_args': args, 'iter_num': 0, 'best_val_loss': 1e9, 'config': {}}, otherwise a bare state_dict. args are copied.
+ * NULL on failure. */
 gp_torch_writer *gp_torch_create(const char *path, gp_store store, bool nanogpt, const gp_torch_entry *args,
                                  int64_t arg_count);
 

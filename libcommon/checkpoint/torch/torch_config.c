@@ -80,7 +80,7 @@ static int read_shapes(gp_checkpoint *c, gp_buf *json, bool *out_in)
             c->path);
     if (c->options.heads <= 0 || !c->options.activation)
         return fail("%s: has no configuration, and no config.json lies beside it; its shapes do not tell the number of "
-                    "heads and the activation: give --heads and --activation",
+                    "heads and the activation: give them to convert-gpt2 by --heads and --activation",
                     c->path);
     *out_in = gp_torch_is_out_in(c);
     gp_json_put(json, MEMBER("vocab_size", wte->dim[0]), MEMBER("n_positions", wpe->dim[0]),

@@ -121,9 +121,12 @@ static int read_args(gp_torch_file *f, const gp_value *args)
     return 0;
 }
 
-/* Something with members, or a tensor. */
+/* Something with members, or a tensor; not an optimizer before its first step. */
 static bool has_content(const gp_value *v)
 {
+    const gp_value *state = gp_value_get(v, "state");
+    if (state && state->type == GP_VALUE_DICT && !state->as.list.count)
+        return false;
     bool container = v->type == GP_VALUE_DICT || v->type == GP_VALUE_LIST || v->type == GP_VALUE_TUPLE;
     return v->type == GP_VALUE_TENSOR || (container && v->as.list.count);
 }

@@ -119,32 +119,82 @@ static void pickle_tensor(gp_buf *b, const gp_torch_writer *w, const written *t)
     gp_buf_puts(b, "tR");
 }
 
+static void pickle_state(gp_buf *b, const gp_torch_writer *w)
+{
+    gp_buf_puts(b, ordered_dict);
+    gp_buf_puts(b, "(");
+    for (int64_t i = 0; i < w->tensor_count; i++)
+        pickle_tensor(b, w, &w->tensors[i]);
+    gp_buf_puts(b, "u");
+}
+
+/* A group of AdamW's parameters with nanoGPT's settings, of which its train.py sets lr at each step; they are the
+ * `count` ones from number `first` on. */
+static void pickle_group(gp_buf *b, int64_t first, int64_t count, double weight_decay)
+{
+    gp_buf_puts(b, "}(");
+    pickle_text(b, "lr");
+    pickle_real(b, 6e-4);
+    pickle_text(b, "betas");
+    pickle_real(b, 0.9);
+    pickle_real(b, 0.95);
+    gp_buf_puts(b, "\x86"); /* TUPLE2 */
+    pickle_text(b, "eps");
+    pickle_real(b, 1e-8);
+    pickle_text(b, "weight_decay");
+    pickle_real(b, weight_decay);
+    pickle_text(b, "amsgrad");
+    gp_buf_puts(b, "\x89");
+    pickle_text(b, "params");
+    gp_buf_puts(b, "](");
+    for (int64_t i = 0; i < count; i++)
+        pickle_whole(b, first + i);
+    gp_buf_puts(b, "eu");
+}
+
+/* An optimizer before its first step, so that nanoGPT's train.py --init_from=resume starts: matrices decay. */
+static void pickle_optimizer(gp_buf *b, const gp_torch_writer *w)
+{
+    int64_t matrices = 0, others = 0;
+    for (int64_t i = 0; i < w->tensor_count; i++) {
+        matrices += !w->tensors[i].of && w->tensors[i].ndim >= 2;
+        others += !w->tensors[i].of && w->tensors[i].ndim < 2;
+    }
+    pickle_text(b, "optimizer");
+    gp_buf_puts(b, "}(");
+    pickle_text(b, "state");
+    gp_buf_puts(b, "}");
+    pickle_text(b, "param_groups");
+    gp_buf_puts(b, "](");
+    pickle_group(b, 0, matrices, 0.1);
+    pickle_group(b, matrices, others, 0);
+    gp_buf_puts(b, "eu");
+}
+
+static void pickle_nanogpt(gp_buf *b, const gp_torch_writer *w)
+{
+    gp_buf_puts(b, "}(");
+    pickle_text(b, "model");
+    pickle_state(b, w);
+    pickle_optimizer(b, w);
+    pickle_text(b, "model_args");
+    gp_buf_puts(b, "}(");
+    for (int64_t i = 0; i < w->arg_count; i++)
+        pickle_entry(b, &w->args[i]);
+    gp_buf_puts(b, "u");
+    pickle_text(b, "iter_num");
+    pickle_whole(b, 0);
+    pickle_text(b, "best_val_loss");
+    pickle_real(b, 1e9);
+    pickle_text(b, "config");
+    gp_buf_puts(b, "}u");
+}
+
 static int write_pickle(gp_torch_writer *w)
 {
     gp_buf b = {0};
     gp_buf_puts(&b, "\x80\x02");
-    if (w->nanogpt) {
-        gp_buf_puts(&b, "}(");
-        pickle_text(&b, "model");
-    }
-    gp_buf_puts(&b, ordered_dict);
-    gp_buf_puts(&b, "(");
-    for (int64_t i = 0; i < w->tensor_count; i++)
-        pickle_tensor(&b, w, &w->tensors[i]);
-    gp_buf_puts(&b, "u");
-    if (w->nanogpt) {
-        pickle_text(&b, "model_args");
-        gp_buf_puts(&b, "}(");
-        for (int64_t i = 0; i < w->arg_count; i++)
-            pickle_entry(&b, &w->args[i]);
-        gp_buf_puts(&b, "u");
-        pickle_text(&b, "iter_num");
-        pickle_whole(&b, 0);
-        pickle_text(&b, "best_val_loss");
-        pickle_real(&b, 1e9);
-        pickle_text(&b, "config");
-        gp_buf_puts(&b, "}u");
-    }
+    (w->nanogpt ? pickle_nanogpt : pickle_state)(&b, w);
     gp_buf_puts(&b, ".");
     int rc = gp_zip_add(&w->zip, "data.pkl", b.data, b.len);
     gp_buf_release(&b);

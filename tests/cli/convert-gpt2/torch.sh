@@ -22,7 +22,7 @@ expect 0 convert-gpt2 --diff shards "$formats/hf"
 # a file alone does not say its heads and its activation
 expect 0 convert-gpt2 "$formats/hf" --to torch -o alone.bin
 expect 1 convert-gpt2 alone.bin -o alone.safetensors
-says "its shapes do not tell the number of heads and the activation: give --heads and --activation"
+says "its shapes do not tell the number of heads and the activation: give them to convert-gpt2 by --heads"
 absent alone.safetensors
 expect 0 convert-gpt2 alone.bin --heads 2 --activation gelu_new -o alone.safetensors
 expect 1 convert-gpt2 --diff alone.safetensors "$formats/hf" # which has a tokenizer
