@@ -75,16 +75,9 @@ GP_API bool gp_checkpoint_fingerprint(const gp_checkpoint *c, uint8_t fingerprin
 /* Why its model is not supported, where it was opened with `listing`; NULL: it is. */
 GP_API const char *gp_checkpoint_problem(const gp_checkpoint *c);
 
-/* "safetensors", ...; "memory" for a model */
-GP_API const char *gp_checkpoint_format(const gp_checkpoint *c);
-
 /* A warning to show, such as that a run's last checkpoint is damaged and an older one is
  * used; NULL: none. */
 GP_API const char *gp_checkpoint_warning(const gp_checkpoint *c);
-
-/* Hugging Face's name of tensor i, valid until the next call; *t receives its shape and the dtype it is stored in, no
- * data. NULL past the last one. */
-GP_API const char *gp_checkpoint_tensor(const gp_checkpoint *c, int64_t i, gp_tensor *t);
 
 /* A model with these weights; NULL on failure. The caller frees it. */
 GP_API gp_model *gp_checkpoint_model(const gp_checkpoint *c, gp_backend *be, bool trains);

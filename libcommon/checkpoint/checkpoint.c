@@ -67,11 +67,6 @@ bool gp_checkpoint_fingerprint(const gp_checkpoint *c, uint8_t fingerprint[16])
     return c->has_fingerprint;
 }
 
-const char *gp_checkpoint_format(const gp_checkpoint *c)
-{
-    return c->format;
-}
-
 const char *gp_checkpoint_problem(const gp_checkpoint *c)
 {
     return c->problem;
@@ -85,22 +80,6 @@ const char *gp_checkpoint_warning(const gp_checkpoint *c)
 void gp_checkpoint_warning_add(gp_checkpoint *c, char *text)
 {
     gp_warning_add(&c->warning, text);
-}
-
-const char *gp_checkpoint_tensor(const gp_checkpoint *c, int64_t i, gp_tensor *t)
-{
-    static _Thread_local gp_piece piece[GP_PIECES];
-    for (int r = 0; i >= 0 && r < c->params.count; r++) {
-        const gp_param *row = &c->params.rows[r];
-        int count = gp_naming_pieces(gp_hf_naming(&c->config), row, piece);
-        if (i < count) {
-            *t = (gp_tensor){.dtype = c->dtype(c->self, row, (int)i)};
-            t->ndim = gp_piece_shape(row, &piece[i], t->dim);
-            return piece[i].name;
-        }
-        i -= count;
-    }
-    return NULL;
 }
 
 void gp_checkpoint_add_tokenizer_warning(gp_checkpoint *c, char *text)
@@ -247,21 +226,11 @@ static int read_model(void *self, const gp_param *row, int64_t first, int64_t li
     return 0;
 }
 
-static gp_dtype model_dtype(const void *self, const gp_param *row, int piece)
-{
-    (void)self, (void)piece;
-    return row->dtype;
-}
-
 gp_checkpoint *gp_checkpoint_of_model(gp_model *m, const char *tokenizer, size_t length)
 {
     gp_checkpoint *c = gp_calloc(1, sizeof *c);
-    *c = (gp_checkpoint){.path = gp_strdup("the model"),
-                         .format = "memory",
-                         .config = m->config,
-                         .self = m,
-                         .read = read_model,
-                         .dtype = model_dtype};
+    *c = (gp_checkpoint){
+        .path = gp_strdup("the model"), .format = "memory", .config = m->config, .self = m, .read = read_model};
     gp_params_list(&c->params, &m->config);
     gp_params_store(&c->params, m->params.matrix_dtype, m->params.table_dtype);
     if (tokenizer)

@@ -47,7 +47,6 @@ struct gp_checkpoint {
 
     void *self; /* the format's own */
     gp_row_fn *read;
-    gp_dtype (*dtype)(const void *self, const gp_param *row, int piece); /* as stored */
     void (*close)(void *self);
 };
 

@@ -138,12 +138,6 @@ static int read_counted(void *self, const gp_param *row, int64_t first, int64_t 
     return n->c->read(n->c->self, row, first, lines, data);
 }
 
-static gp_dtype dtype_counted(const void *self, const gp_param *row, int piece)
-{
-    const counted *n = self;
-    return n->c->dtype(n->c->self, row, piece);
-}
-
 static int write_counted(const gp_file_format *format, const gp_checkpoint *c, const char *path,
                          const gp_checkpoint_output *o)
 {
@@ -154,7 +148,6 @@ static int write_counted(const gp_file_format *format, const gp_checkpoint *c, c
     gp_checkpoint copy = *c;
     copy.self = &n;
     copy.read = read_counted;
-    copy.dtype = dtype_counted;
     gp_progress_begin(&n.progress, path, GP_PROGRESS_BYTES, 0, c->params.parameters * (int64_t)sizeof(float),
                       !o->progress);
     int rc = format->write(&copy, path, o);

@@ -178,12 +178,6 @@ static int read_row(void *self, const gp_param *row, int64_t first, int64_t line
     return 0;
 }
 
-static gp_dtype dtype_of(const void *self, const gp_param *row, int piece)
-{
-    const gp_file_tensor *t = match_of(self, row)[piece];
-    return t ? gp_file_tensor_stored(t)->dtype : GP_F32;
-}
-
 static void close_weights(void *self)
 {
     gp_weights *f = self;
@@ -210,7 +204,6 @@ int gp_weights_attach(gp_checkpoint *c, const gp_naming *naming)
     gp_weights *f = gp_calloc(1, sizeof *f);
     c->self = f;
     c->read = read_row;
-    c->dtype = dtype_of;
     c->close = close_weights;
     f->naming = naming ? naming : gp_hf_naming(&c->config);
     if (gather(f, c))
