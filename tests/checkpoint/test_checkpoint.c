@@ -211,8 +211,8 @@ static void test_knows_configuration_and_tensors(void **state)
     assert_int_equal(config->layers * 100 + config->heads, 202);
     assert_string_equal(c->format, "safetensors");
     assert_null(gp_checkpoint_tokenizer(c, NULL));
-    assert_int_equal(c->params.count,
-                     38); /* 42 tensors in the golden's header: of 2 layers, 3 make one qkv each, twice */
+    /* 42 tensors in the golden's header; in 2 layers query, key and value are one row, weights and biases */
+    assert_int_equal(c->params.count, 42 - 2 * 2 * 2);
     gp_checkpoint_close(c);
 }
 
