@@ -72,29 +72,39 @@ static uint32_t float_bits(float f)
     return u;
 }
 
-static float half_to_float(uint16_t h)
+static uint16_t load_16(const char *p)
 {
-    uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = (h >> 10) & 31, mantissa = h & 0x3ff;
-    if (exponent == 31)
-        return bits_float(sign | 0x7f800000 | mantissa << 13);
-    if (exponent)
-        return bits_float(sign | (exponent + 112) << 23 | mantissa << 13);
-    float subnormal = ldexpf((float)mantissa, -24);
-    return sign ? -subnormal : subnormal;
+    uint16_t u;
+    memcpy(&u, p, sizeof u);
+    return u;
 }
 
+/* a where `is`, else b: without a branch, so that loops over it are vectorized. */
+static uint32_t choose(bool is, uint32_t a, uint32_t b)
+{
+    return b ^ ((a ^ b) & -(uint32_t)is);
+}
+
+/* Shifted into place, a half's exponent is 112 too small; where it is 0 (subnormal, zero) the fraction is read after an
+ * implicit one, which is then subtracted; 31 becomes 255. */
+static float half_to_float(uint16_t h)
+{
+    uint32_t sign = (uint32_t)(h & 0x8000) << 16, u = (uint32_t)(h & 0x7fff) << 13;
+    float subnormal = bits_float(u + (113u << 23)) - bits_float(113u << 23);
+    uint32_t normal = u + (112u << 23) + choose(u >= 31u << 23, 112u << 23, 0);
+    return bits_float(sign | choose(u < 1u << 23, float_bits(subnormal), normal));
+}
+
+/* To nearest even. Below 2^-14 halves are multiples of 2^-24, which adding 0.5 rounds to; from 65520 on, halfway to the
+ * first value past the largest half, the result is infinity. */
 static uint16_t float_to_half(float f)
 {
-    uint32_t u = float_bits(f), sign = u >> 16 & 0x8000;
-    float a = fabsf(f);
-    if (isnan(f))
-        return (uint16_t)(sign | 0x7e00);
-    if (a >= 65520.0f) /* halfway from the largest half, 65504, to 65536: rounds to infinity */
-        return (uint16_t)(sign | 0x7c00);
-    if (a < 0x1p-14f) /* subnormal: a multiple of 2^-24, which lrintf rounds to nearest even */
-        return (uint16_t)(sign | (uint32_t)lrintf(a * 0x1p24f));
-    uint32_t rounded = (u & 0x7fffffff) + 0xfff + (u >> 13 & 1);
-    return (uint16_t)(sign | ((rounded >> 13) - (112u << 10)));
+    uint32_t u = float_bits(f), sign = u >> 16 & 0x8000, a = u & 0x7fffffff;
+    uint32_t subnormal = float_bits(bits_float(a) + 0.5f) - (126u << 23);
+    uint32_t normal = (a + 0xfff + (a >> 13 & 1) - (112u << 23)) >> 13;
+    uint32_t half = choose(a < 113u << 23, subnormal, normal);
+    half = choose(a >= 0x477ff000, 0x7c00, half);
+    return (uint16_t)(sign | choose(a > 0x7f800000, 0x7e00, half));
 }
 
 static uint16_t float_to_bf16(float f)
@@ -113,12 +123,12 @@ void gp_to_f32(float *dst, const void *src, gp_dtype dtype, int64_t count)
         memcpy(dst, src, (size_t)count * 4);
         return;
     case GP_BF16:
+        for (int64_t i = 0; i < count; i++)
+            dst[i] = bits_float((uint32_t)load_16(s + 2 * i) << 16);
+        return;
     case GP_F16:
-        for (int64_t i = 0; i < count; i++) {
-            uint16_t h;
-            memcpy(&h, s + 2 * i, 2);
-            dst[i] = dtype == GP_BF16 ? bits_float((uint32_t)h << 16) : half_to_float(h);
-        }
+        for (int64_t i = 0; i < count; i++)
+            dst[i] = half_to_float(load_16(s + 2 * i));
         return;
     case GP_F64:
         for (int64_t i = 0; i < count; i++) {
