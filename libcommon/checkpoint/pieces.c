@@ -176,12 +176,28 @@ static int write_checked(gp_tensor_writer *w, const char *where, const gp_piece 
     return check_finite(where, piece->name, x, first, count, w->largest) || w->write(w->self, x, count) ? -1 : 0;
 }
 
+/* Memory that one row after another passes through: pages that are new each time take as long as the copying. */
+typedef struct row_buffer {
+    float *x;
+    int64_t size; /* numbers */
+} row_buffer;
+
+static float *reserve(row_buffer *b, int64_t numbers)
+{
+    if (numbers > b->size) {
+        free(b->x);
+        b->x = gp_malloc((size_t)numbers * sizeof *b->x);
+        b->size = numbers;
+    }
+    return b->x;
+}
+
 /* A row that is one piece, as it is: slice by slice. */
 static int write_run(gp_tensor_writer *w, const gp_param *row, const gp_piece *piece, const char *where,
-                     gp_row_fn *read, void *self)
+                     gp_row_fn *read, void *self, row_buffer *buffer)
 {
     int64_t width = row->dim[1], step = gp_slice_lines(row);
-    float *data = gp_malloc((size_t)(step * width) * sizeof *data);
+    float *data = reserve(buffer, step * width);
     int rc = 0;
     for (int64_t first = 0; !rc && first < row->dim[0]; first += step) {
         int64_t lines = gp_min(step, row->dim[0] - first);
@@ -189,28 +205,26 @@ static int write_run(gp_tensor_writer *w, const gp_param *row, const gp_piece *p
         if (!rc)
             rc = write_checked(w, where, piece, data, first * width, lines * width);
     }
-    free(data);
     return rc;
 }
 
 /* A row in several pieces, or transposed ones, as the BERT family's: all of it is read before the first is written. */
 static int write_pieces(gp_tensor_writer *w, const gp_param *row, const gp_piece *pieces, int count, const char *where,
-                        gp_row_fn *read, void *self)
+                        gp_row_fn *read, void *self, row_buffer buffers[2])
 {
-    float *data = gp_malloc((size_t)row->count * sizeof *data), *external = NULL;
+    float *data = reserve(&buffers[0], row->count);
     int rc = read(self, row, 0, row->dim[0], data);
     for (int k = 0; !rc && k < count; k++) {
         const gp_piece *piece = &pieces[k];
         int64_t numbers = row->count / row->dim[row->ndim - 1] * piece->columns;
         const float *run = data + piece->first;
         if (!is_run(row, piece)) {
-            run = external = gp_realloc(external, (size_t)numbers, sizeof *external);
+            float *external = reserve(&buffers[1], numbers);
             gp_piece_store(row, piece, data, external);
+            run = external;
         }
         rc = write_checked(w, where, piece, run, 0, numbers);
     }
-    free(external);
-    free(data);
     return rc;
 }
 
@@ -220,14 +234,17 @@ int gp_pieces_write(gp_tensor_writer *w, const gp_params *p, const gp_naming *n,
     gp_piece piece[GP_PIECES];
     walk at = {.p = p, .order = n->order};
     const gp_param *row;
+    row_buffer buffers[2] = {{0}};
     int rc = 0;
     while (!rc && (row = next_row(&at))) {
         int count = gp_naming_pieces(n, row, piece);
         if (count == 1 && is_run(row, piece))
-            rc = write_run(w, row, piece, where, read, self);
+            rc = write_run(w, row, piece, where, read, self, buffers);
         else
-            rc = write_pieces(w, row, piece, count, where, read, self);
+            rc = write_pieces(w, row, piece, count, where, read, self, buffers);
     }
+    free(buffers[0].x);
+    free(buffers[1].x);
     return rc;
 }
 

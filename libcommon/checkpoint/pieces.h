@@ -35,8 +35,8 @@ int gp_pieces_declare(gp_tensor_writer *w, const gp_params *p, const gp_naming *
 int gp_pieces_write(gp_tensor_writer *w, const gp_params *p, const gp_naming *n, const char *where, gp_row_fn *read,
                     void *self);
 
-/* A checkpoint's rows for formats whose readers build all biases (transformers' GPT2, llm.c): of a model without any
- * they are zeros, which add nothing. gp_biased_read is a gp_row_fn, self a gp_biased. */
+/* A checkpoint's rows for formats whose readers build all biases (transformers' GPT2, llm.c, llama.cpp): of a model
+ * without any they are zeros, which add nothing. gp_biased_read is a gp_row_fn, self a gp_biased. */
 typedef struct gp_biased {
     const gp_checkpoint *c;
     gp_params params;

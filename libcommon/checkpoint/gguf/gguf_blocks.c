@@ -2,7 +2,6 @@
 #include "checkpoint/gguf/gguf.h"
 
 #include <float.h>
-#include <math.h>
 #include <string.h>
 
 static float half(const uint8_t *p)
@@ -172,18 +171,29 @@ const gp_gguf_block *gp_gguf_block_of(uint32_t type)
     return type < ARRAY_LEN(blocks) ? &blocks[type] : &unknown;
 }
 
+/* The largest |x| of 32, by its bits, which are in the order of the numbers. */
+static float largest_of(const float x[32])
+{
+    uint32_t bits[32], most = 0;
+    float largest;
+    memcpy(bits, x, sizeof bits);
+    for (int j = 0; j < 32; j++) {
+        uint32_t b = bits[j] & 0x7fffffff;
+        most = b > most ? b : most;
+    }
+    memcpy(&largest, &most, sizeof largest);
+    return largest;
+}
+
 /* d = max |x| / 127, q = x / d, a half rounded away from zero. */
 void gp_gguf_write_q8_0(uint8_t *b, const float *x, int64_t count)
 {
     for (int64_t i = 0; i < count; i += 32, x += 32, b += 34) {
-        float most = 0;
-        for (int j = 0; j < 32; j++)
-            most = fabsf(x[j]) > most ? fabsf(x[j]) : most;
-        float d = most / 127, by = d >= FLT_MIN ? 1 / d : 0; /* of a smaller one, d is zero in F16 anyway */
+        float d = largest_of(x) / 127, by = d >= FLT_MIN ? 1 / d : 0; /* of a smaller one, d is zero in F16 anyway */
         gp_from_f32(b, GP_F16, &d, 1);
         for (int j = 0; j < 32; j++) {
             float scaled = x[j] * by;
-            int whole = (int)scaled;
+            int32_t whole = (int32_t)scaled;
             float rest = scaled - (float)whole;
             b[2 + j] = (uint8_t)(whole + (rest >= 0.5f) - (rest <= -0.5f));
         }

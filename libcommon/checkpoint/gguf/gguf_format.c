@@ -143,36 +143,18 @@ static void put_metadata(gp_gguf_writer *w, const gp_checkpoint *c, gp_store sto
     gp_gguf_put_tokenizer(w, k, c->tokenizer, c->tokenizer_length);
 }
 
-/* llama.cpp wants every bias: those that the model lacks are zeros. */
-typedef struct with_zeros {
-    const gp_checkpoint *c;
-    gp_params params;
-} with_zeros;
-
-static int read_with_zeros(void *self, const gp_param *row, int64_t first, int64_t lines, float *data)
-{
-    const with_zeros *z = self;
-    const gp_param *own = gp_params_row(&z->c->params, row->role, row->index);
-    if (own)
-        return z->c->read(z->c->self, own, first, lines, data);
-    memset(data, 0, (size_t)(lines * row->dim[1]) * sizeof *data);
-    return 0;
-}
-
+/* llama.cpp wants every bias. */
 static int write_model(gp_gguf_writer *w, const gp_checkpoint *c, gp_store store)
 {
-    with_zeros z = {.c = c};
-    gp_config whole = c->config;
-    whole.bias = true;
-    gp_params_list(&z.params, &whole);
-    put_metadata(w, c, store);
+    gp_biased b = gp_biased_of(c);
     gp_tensor_writer *t = gp_gguf_writer_tensors(w);
-    const gp_naming *n = gp_gguf_naming(&whole);
-    int rc = gp_pieces_declare(t, &z.params, n) || gp_pieces_write(t, &z.params, n, c->path, read_with_zeros, &z) ||
+    const gp_naming *n = gp_gguf_naming(&c->config);
+    put_metadata(w, c, store);
+    int rc = gp_pieces_declare(t, &b.params, n) || gp_pieces_write(t, &b.params, n, c->path, gp_biased_read, &b) ||
                      gp_gguf_writer_end(w)
                  ? -1
                  : 0;
-    gp_params_release(&z.params);
+    gp_biased_release(&b);
     return rc;
 }
 
