@@ -247,7 +247,7 @@ static bool inflate_into(const gp_zip_file *f, char *to)
         die("out of memory");
     size_t in = 0, out = 0;
     int rc = Z_OK;
-    char none; /* where there is no room: an empty file */
+    char none = 0; /* where there is no room: an empty file */
     while (rc == Z_OK) {
         uInt give = (uInt)gp_min(STEP, (int64_t)(f->packed - in)), room = (uInt)gp_min(STEP, (int64_t)(f->size - out));
         s.next_in = (Bytef *)(uintptr_t)(f->data + in);
