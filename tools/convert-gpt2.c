@@ -124,13 +124,16 @@ static int convert(const args *a, const gp_checkpoint *c)
 {
     const char *out = a->out ? a->out : "-";
     bool stream = !strcmp(out, "-");
-    char proof[256];
+    char proof[256], *warning = NULL;
     gp_checkpoint_output o = {.format = a->to,
                               .store = a->dtype,
                               .progress = !a->quiet,
-                              .shard_bytes = a->shard_mb > 0 ? (int64_t)(a->shard_mb * 1e6) : 0};
+                              .shard_bytes = a->shard_mb > 0 ? (int64_t)(a->shard_mb * 1e6) : 0,
+                              .warning = a->quiet ? NULL : &warning};
     if (gp_checkpoint_write(c, out, &o))
         return -1;
+    gp_tool_warning(&tool, warning);
+    free(warning);
     if (a->verify && gp_checkpoint_prove(c, out, a->dtype, proof))
         return -1;
     if (!a->quiet)

@@ -121,6 +121,8 @@ typedef struct gp_checkpoint_output {
     gp_store store;
     bool progress;       /* a line on stderr of how far it is */
     int64_t shard_bytes; /* a folder's weights are split into files of at most so many bytes; 0: one file */
+    char **warning; /* NULL, or receives a warning to show, such as that tensors do not fit into store's blocks (the
+                            caller frees it), or NULL */
 } gp_checkpoint_output;
 
 /* Writes c; output NULL: as safetensors in fp32. path: a file; "-"; or, where it ends in '/' or is an empty folder, a

@@ -369,6 +369,33 @@ static void test_keeps_tokenizers(void **state)
     free(strips);
 }
 
+/* A token that is put before each text. */
+static void test_keeps_what_begins_a_text(void **state)
+{
+    (void)state;
+    char *json = make_json(",\"<|endoftext|>\":256", "[]",
+                           "\"added_tokens\":[{\"id\":256,\"content\":\"<|endoftext|>\",\"special\":true}],"
+                           "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":"
+                           "\"<|endoftext|>\",\"type_id\":0}},{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],\"pair\":[],"
+                           "\"special_tokens\":{\"<|endoftext|>\":{\"id\":\"<|endoftext|>\",\"ids\":[256],\"tokens\":["
+                           "\"<|endoftext|>\"]}}},");
+    gp_model *m = small_model(small_config());
+    gp_checkpoint *c = gp_checkpoint_of_model(m, json, strlen(json)), *read = write_and_open(c, GP_STORE_F32);
+    gp_tokenizer *t = NULL;
+    int64_t count = 0;
+    bool adds = false;
+    assert_int_equal(gp_gguf_bool(gp_gguf_of(read->files[0]), "tokenizer.ggml.add_bos_token", &adds), 1);
+    assert_true(adds);
+    assert_int_equal(gp_checkpoint_open_tokenizer(read, &t), 0);
+    assert_int_equal(gp_tokenizer_prefix(t, &count)[0], 256);
+    assert_int_equal(count, 1);
+    gp_tokenizer_close(t);
+    gp_checkpoint_close(read);
+    gp_checkpoint_close(c);
+    gp_model_free(m);
+    free(json);
+}
+
 static void test_keeps_tokenizers_that_llama_cpp_lacks(void **state)
 {
     (void)state;
@@ -440,6 +467,7 @@ int main(void)
         cmocka_unit_test(test_writes_variants),
         cmocka_unit_test(test_refuses_what_llama_cpp_computes_otherwise),
         cmocka_unit_test(test_keeps_tokenizers),
+        cmocka_unit_test(test_keeps_what_begins_a_text),
         cmocka_unit_test(test_keeps_tokenizers_that_llama_cpp_lacks),
         cmocka_unit_test(test_keeps_gpt2s_tokenizer),
     };

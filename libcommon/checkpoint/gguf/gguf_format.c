@@ -169,11 +169,17 @@ static int write(const gp_checkpoint *c, const char *path, const gp_checkpoint_o
         return -1;
     gp_gguf_writer *w = gp_gguf_writer_new(&out, o->store);
     int rc = write_model(w, c, o->store);
+    char *warning = gp_gguf_writer_warning(w);
     gp_gguf_writer_free(w);
-    if (!rc)
-        return gp_out_commit(&out);
-    gp_out_abandon(&out);
-    return -1;
+    if (rc)
+        gp_out_abandon(&out);
+    else
+        rc = gp_out_commit(&out);
+    if (!rc && o->warning)
+        *o->warning = warning;
+    else
+        free(warning);
+    return rc;
 }
 
 const gp_file_format gp_gguf_format = {

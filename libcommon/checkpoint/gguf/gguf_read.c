@@ -15,12 +15,14 @@ enum {
 /* The bytes of the file that are not read yet, and what they are part of, for messages. */
 typedef struct cursor {
     const char *path, *at, *end;
-    const char *what; /* "metadata pair", "tensor" */
+    const char *what; /* "metadata pair", "tensor"; NULL: the header */
     int64_t index;    /* of how many */
 } cursor;
 
 static int truncated(const cursor *c, uint64_t needed)
 {
+    if (!c->what)
+        return fail("%s: is truncated: it ends within the header", c->path);
     return fail("%s: %s %lld ends beyond the end of the file (found %lld bytes, expected %llu)", c->path, c->what,
                 (long long)c->index, (long long)(c->end - c->at), (unsigned long long)needed);
 }
@@ -406,7 +408,7 @@ gp_container *gp_gguf_read(gp_map *map, const char *path)
     *g = (gp_gguf){.path = gp_strdup(path), .map = *map};
     *map = (gp_map){0};
     gp_container *k = gp_container_new(path, &ops, g);
-    cursor c = {.path = k->path, .at = g->map.data, .end = g->map.data + g->map.size, .what = "header"};
+    cursor c = {.path = k->path, .at = g->map.data, .end = g->map.data + g->map.size};
     uint64_t tensors = 0, pairs = 0;
     if (read_version(g, &c) || take(&c, &tensors, sizeof tensors) || take(&c, &pairs, sizeof pairs) ||
         read_pairs(g, &c, pairs) || read_tensors(k, g, &c, tensors)) {

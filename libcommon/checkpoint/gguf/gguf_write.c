@@ -20,7 +20,9 @@ struct gp_gguf_writer {
     gp_store store;
     gp_tensor_writer tensors;
     gp_buf pairs, infos; /* as they will stand in the file */
-    int64_t pair_count, fallbacks;
+    int64_t pair_count;
+    int64_t odd;     /* matrices whose rows are no whole blocks, */
+    char *first_odd; /* the first one's name or NULL */
     gguf_output *list;
     int64_t count, current; /* of the list; the tensor that is being written */
     int64_t done;           /* numbers of it */
@@ -107,7 +109,8 @@ static uint32_t type_of(gp_gguf_writer *w, const char *name, int ndim, const int
         return GP_GGML_F32;
     if (dim[ndim - 1] % gp_gguf_block_of(type)->elements == 0)
         return type;
-    w->fallbacks++;
+    if (!w->odd++)
+        w->first_odd = gp_strdup(name);
     return GP_GGML_F16;
 }
 
@@ -224,9 +227,13 @@ int gp_gguf_writer_end(gp_gguf_writer *w)
     return 0;
 }
 
-int64_t gp_gguf_writer_fallbacks(const gp_gguf_writer *w)
+char *gp_gguf_writer_warning(const gp_gguf_writer *w)
 {
-    return w->fallbacks;
+    return w->odd ? gp_format(
+                        "tensors whose rows are not multiples of 32 numbers are stored in F16 instead of Q8_0, as by "
+                        "llama.cpp's quantizer (%lld tensors, the first is %s)",
+                        (long long)w->odd, w->first_odd)
+                  : NULL;
 }
 
 void gp_gguf_writer_free(gp_gguf_writer *w)
@@ -235,6 +242,7 @@ void gp_gguf_writer_free(gp_gguf_writer *w)
         return;
     gp_buf_release(&w->pairs);
     gp_buf_release(&w->infos);
+    free(w->first_odd);
     free(w->list);
     free(w);
 }
