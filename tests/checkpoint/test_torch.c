@@ -264,6 +264,25 @@ static void bounds_what_holds_itself(void **state)
     assert_refused("nested too deep");
 }
 
+/* One tensor 400,000 times, each under a name of 400 bytes, among as many empty lists. */
+static void bounds_what_lists_tensors(void **state)
+{
+    (void)state;
+    gp_buf b = {0};
+    gp_buf_add(&b, "\x80\2}X\x90\1\0\0", 8);
+    for (int i = 0; i < 400; i++)
+        gp_buf_puts(&b, "n");
+    gp_buf_add(&b, "](", 2);
+    static const char tensor[] = TENSOR(STORAGE("\6"), WHOLE) "q\0";
+    gp_buf_add(&b, tensor, sizeof tensor - 1);
+    for (int i = 1; i < 400000; i++)
+        gp_buf_add(&b, "h\0]", 3);
+    gp_buf_puts(&b, "es.");
+    write_pickle(b.data, b.len);
+    gp_buf_release(&b);
+    assert_refused("too many tensors for the size of its pickle");
+}
+
 /* Every beginning of a file is refused, in one line. */
 static void refuses_every_truncation(void **state)
 {
@@ -301,6 +320,7 @@ int main(void)
         cmocka_unit_test(refuses_what_is_no_plain_data),
         cmocka_unit_test(refuses_damaged_pickles),
         cmocka_unit_test(bounds_what_holds_itself),
+        cmocka_unit_test(bounds_what_lists_tensors),
         cmocka_unit_test(refuses_every_truncation),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

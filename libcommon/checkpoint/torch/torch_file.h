@@ -26,8 +26,8 @@ typedef struct gp_torch_file {
     gp_torch_extras extras;
 } gp_torch_file;
 
-/* The tensors of the object `top` into k, and what else it has into f->extras. value_count: of its pickle. */
-int gp_torch_list(gp_torch_file *f, gp_container *k, const gp_value *top, int64_t value_count);
+/* The tensors of `top`, the object of p, into k, and what else it has into f->extras. */
+int gp_torch_list(gp_torch_file *f, gp_container *k, const gp_value *top, const gp_pickle *p);
 
 void gp_torch_extras_release(gp_torch_extras *e);
 

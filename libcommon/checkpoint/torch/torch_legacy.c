@@ -140,7 +140,7 @@ int gp_torch_read_legacy(gp_torch_file *f, gp_container *k)
     const gp_value *top = rc ? NULL : next_pickle(&s, &object);
     rc = top ? read_storages(&s, &object) : -1;
     if (!rc)
-        rc = gp_torch_list(f, k, top, object.value_count);
+        rc = gp_torch_list(f, k, top, &object);
     gp_pickle_release(&object);
     return rc;
 }

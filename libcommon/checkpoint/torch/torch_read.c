@@ -206,7 +206,7 @@ static int run_pickle(gp_torch_file *f, gp_container *k, const gp_zip_file *file
         return -1;
     if (unpacked || gp_zip_check(file, file->data, f->path) >= 0) {
         const gp_value *top = gp_pickle_run(&p, f->path, unpacked ? unpacked : file->data, file->size);
-        rc = top ? gp_torch_list(f, k, top, p.value_count) : -1;
+        rc = top ? gp_torch_list(f, k, top, &p) : -1;
     }
     gp_pickle_release(&p);
     free(unpacked);

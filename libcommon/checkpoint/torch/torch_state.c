@@ -10,7 +10,8 @@ typedef struct listing {
     gp_torch_file *f;
     gp_container *k;
     char name[MAX_NAME];
-    int64_t visits; /* left: a value may be in several places, not in more than there are values */
+    int64_t visits; /* left: a value may be in several places, not in many more than there are values */
+    int64_t bytes;  /* left for what lists tensors: one that is in many places takes memory in each */
 } listing;
 
 static int add_tensor(listing *l, const gp_pickle_tensor *t)
@@ -29,6 +30,9 @@ static int add_tensor(listing *l, const gp_pickle_tensor *t)
                         .dtype = t->type->as == GP_F64 ? GP_F32 : t->type->as,
                         .ndim = t->ndim};
     memcpy(stored.dim, t->dim, sizeof stored.dim);
+    l->bytes -= (int64_t)(strlen(l->name) + sizeof stored + sizeof *f->places);
+    if (l->bytes < 0)
+        return fail("%s: it has too many tensors for the size of its pickle", f->path);
     if (gp_container_add(l->k, l->name, strlen(l->name), &stored))
         return -1;
     if (!(f->place_count & (f->place_count - 1)))
@@ -121,14 +125,19 @@ static int read_args(gp_torch_file *f, const gp_value *args)
     return 0;
 }
 
-/* Something with members, or a tensor; not an optimizer before its first step. */
+/* An optimizer before its first step: {'state': {}, ...}. */
+static bool is_fresh_optimizer(const gp_value *v)
+{
+    gp_value *const *items = v->as.list.items;
+    return v->type == GP_VALUE_DICT && v->as.list.count && gp_value_is(items[0], "state") &&
+           items[1]->type == GP_VALUE_DICT && !items[1]->as.list.count;
+}
+
+/* Something with members, or a tensor. */
 static bool has_content(const gp_value *v)
 {
-    const gp_value *state = gp_value_get(v, "state");
-    if (state && state->type == GP_VALUE_DICT && !state->as.list.count)
-        return false;
     bool container = v->type == GP_VALUE_DICT || v->type == GP_VALUE_LIST || v->type == GP_VALUE_TUPLE;
-    return v->type == GP_VALUE_TENSOR || (container && v->as.list.count);
+    return v->type == GP_VALUE_TENSOR || (container && v->as.list.count && !is_fresh_optimizer(v));
 }
 
 /* Names of the members of top that have some content and are neither `member` nor model_args. */
@@ -146,10 +155,11 @@ static char *list_ignored(const gp_value *top, const char *member)
     return b.data;
 }
 
-int gp_torch_list(gp_torch_file *f, gp_container *k, const gp_value *top, int64_t value_count)
+int gp_torch_list(gp_torch_file *f, gp_container *k, const gp_value *top, const gp_pickle *p)
 {
+    enum { FREE_BYTES = 1 << 24, PER_BYTE = 64 }; /* as much as the values of a pickle take */
     static const char *const members[] = {"model", "state_dict", "model_state_dict", "module"};
-    listing l = {.f = f, .k = k, .visits = 4 * value_count + 64};
+    listing l = {.f = f, .k = k, .visits = 4 * p->value_count + 64, .bytes = FREE_BYTES + PER_BYTE * (int64_t)p->at};
     const gp_value *state = NULL, *args = gp_value_get(top, "model_args");
     if (top->type != GP_VALUE_DICT)
         return fail("%s: holds a %s, expected a dict of tensors", f->path, gp_value_type_name(top));
