@@ -87,12 +87,12 @@ def score(checkpoint, text, *more):
     return json.loads(run("sample", "-q", "-c", checkpoint, "--score", "-", "--json", *more, input=text.encode()))
 
 
-def token_ids(tokenizer, text):
+def token_ids(tokenizer, text, *more):
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         (folder / "text").write_bytes(text.encode())
         run("tokenize", "-q", "--tokenizer", tokenizer, "--separator", "", "--format", "raw16", folder / "text", "-o",
-            folder / "ids")
+            folder / "ids", *more)
         return np.fromfile(folder / "ids", "<u2").astype(np.int64)
 
 

@@ -61,7 +61,7 @@ def in_hf_sharded(folder):
     return opened(folder, "wide")
 
 
-@for_each(("transformer.", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "none"))
+@for_each(("transformer.", "model.", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "none"))
 def in_prefix(folder, prefix):
     """A state_dict of DistributedDataParallel, torch.compile, or of GPT2Model."""
     shutil.copy(source("tanh") / "config.json", folder)

@@ -3,8 +3,8 @@ import base64
 import shutil
 
 import theirs
-from common import REAL, convert, row, same, token_ids
-from models import T, source, text
+from common import REAL, close, convert, logits, row, same, token_ids
+from models import T, V, forward, ids, load, source, text
 
 SPLIT = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
 
@@ -88,3 +88,24 @@ def text_carried(folder):
     to = convert(one, f"{folder}/hf/")
     same(AutoTokenizer.from_pretrained(to)(x)["input_ids"], expected, "ids")
     return f"{len(expected)} tokens"
+
+
+@row()
+def text_added_tokens(folder):
+    """A fine-tune with added tokens, special and not: its ids and logits, in and out."""
+    from transformers import AddedToken, AutoTokenizer
+    tokenizer = AutoTokenizer.from_pretrained(source("tanh"))
+    tokenizer.add_tokens([AddedToken("<x>", lstrip=True), AddedToken("[MASK]", special=True), AddedToken("int main")])
+    model = load(source("tanh"))
+    model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    for it in (tokenizer, model):
+        it.save_pretrained(folder / "in")
+    x = text(200_000)
+    expected = tokenizer(x)["input_ids"]
+    to = convert(folder / "in", f"{folder}/hf/")
+    same(token_ids(folder / "in", x, "--allow-special"), expected, "ids")
+    same(AutoTokenizer.from_pretrained(to)(x)["input_ids"], expected, "ids of transformers with ours")
+    some = ids(len(tokenizer))
+    want = forward(model, some)
+    close(forward(load(to), some), want)
+    return f"{len(expected)} tokens, {len(tokenizer) - V} added; logits {close(logits(to, some), want):.1e}"
