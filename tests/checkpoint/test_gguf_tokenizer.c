@@ -1,0 +1,128 @@
+/* Tokenizers of models that are written to GGUF files and read back. */
+#include "test.h"
+
+#include "gguf_models.h"
+#include "small_bpe.h"
+
+static void assert_tokenizer_survives(const char *json, const char *model, bool whole)
+{
+    gp_model *m = small_model(small_config());
+    gp_checkpoint *c = gp_checkpoint_of_model(m, json, strlen(json));
+    if (gp_checkpoint_tokenizer_problem(c))
+        fail_msg("%s", gp_checkpoint_tokenizer_problem(c));
+    gp_checkpoint *read = write_and_open(c, GP_STORE_F16);
+    const gp_gguf *g = gp_gguf_of(read->files[0]);
+    const char *text = "";
+    size_t n = 0;
+    assert_int_equal(gp_gguf_text(g, "tokenizer.ggml.model", &text, &n), 1);
+    assert_int_equal(n, strlen(model));
+    assert_memory_equal(text, model, n);
+    assert_int_equal(gp_gguf_find(g, "tokenizer.huggingface.json") != NULL, whole);
+    assert_int_equal(gp_gguf_find(g, "tokenizer.ggml.tokens")->count, 300);
+    assert_null(gp_checkpoint_tokenizer_problem(read));
+    assert_same_tokenizer(read, c);
+    gp_checkpoint_close(read);
+    gp_checkpoint_close(c);
+    gp_model_free(m);
+}
+
+/* Added tokens, special and not, and ids that no token has. */
+static void test_keeps_tokenizers(void **state)
+{
+    (void)state;
+    static const char special[] = "\"added_tokens\":[{\"id\":257,\"content\":\"<|endoftext|>\",\"special\":true},"
+                                  "{\"id\":260,\"content\":\"\u00e9 x\",\"special\":false}],";
+    static const char lstrip[] =
+        "\"added_tokens\":[{\"id\":257,\"content\":\"<|endoftext|>\",\"special\":true,\"lstrip\":true}],";
+    char *plain = make_json(",\"ab\":256", "[\"a b\"]", "");
+    char *added = make_json(",\"ab\":256,\"<|endoftext|>\":257,\"\u00e9 x\":260", "[\"a b\"]", special);
+    char *strips = make_json(",\"ab\":256,\"<|endoftext|>\":257", "[\"a b\"]", lstrip);
+    assert_tokenizer_survives(plain, "gpt2", false);
+    assert_tokenizer_survives(added, "gpt2", false);
+    assert_tokenizer_survives(strips, "gpt2", true); /* lstrip is in no list */
+    free(plain);
+    free(added);
+    free(strips);
+}
+
+/* A token that is put before each text. */
+static void test_keeps_what_begins_a_text(void **state)
+{
+    (void)state;
+    char *json = make_json(",\"<|endoftext|>\":256", "[]",
+                           "\"added_tokens\":[{\"id\":256,\"content\":\"<|endoftext|>\",\"special\":true}],"
+                           "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":"
+                           "\"<|endoftext|>\",\"type_id\":0}},{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],\"pair\":[],"
+                           "\"special_tokens\":{\"<|endoftext|>\":{\"id\":\"<|endoftext|>\",\"ids\":[256],\"tokens\":["
+                           "\"<|endoftext|>\"]}}},");
+    gp_model *m = small_model(small_config());
+    gp_checkpoint *c = gp_checkpoint_of_model(m, json, strlen(json)), *read = write_and_open(c, GP_STORE_F32);
+    gp_tokenizer *t = NULL;
+    int64_t count = 0;
+    bool adds = false;
+    assert_int_equal(gp_gguf_bool(gp_gguf_of(read->files[0]), "tokenizer.ggml.add_bos_token", &adds), 1);
+    assert_true(adds);
+    assert_int_equal(gp_checkpoint_open_tokenizer(read, &t), 0);
+    assert_int_equal(gp_tokenizer_prefix(t, &count)[0], 256);
+    assert_int_equal(count, 1);
+    gp_tokenizer_close(t);
+    gp_checkpoint_close(read);
+    gp_checkpoint_close(c);
+    gp_model_free(m);
+    free(json);
+}
+
+static void test_keeps_tokenizers_that_llama_cpp_lacks(void **state)
+{
+    (void)state;
+    gp_charset *chars = gp_charset_new();
+    gp_charset_add(chars, "to be or not \xc3\xa9", 15);
+    gp_tokenizer *t = gp_charset_build(chars), *bytes = gp_tokenizer_open("bytes");
+    char *of_chars = gp_tokenizer_to_json(t), *of_bytes = gp_tokenizer_to_json(bytes);
+    assert_tokenizer_survives(of_chars, "none", true);
+    assert_tokenizer_survives(of_bytes, "gpt2", true); /* BPE without merges, by another name */
+    free(of_chars);
+    free(of_bytes);
+    gp_tokenizer_close(t);
+    gp_tokenizer_close(bytes);
+}
+
+/* GPT-2's own, whose fingerprint is known. */
+static void test_keeps_gpt2s_tokenizer(void **state)
+{
+    (void)state;
+    setenv("FETCH_DATA_MIRROR", "../shared/mirror", 0);
+    gp_tokenizer *t = gp_tokenizer_open("gpt2");
+    if (!t)
+        skip();
+    gp_config config = small_config();
+    config.vocab_size = 50304; /* padded */
+    gp_model *m = small_model(config);
+    char *json = gp_tokenizer_to_json(t);
+    gp_checkpoint *c = gp_checkpoint_of_model(m, json, strlen(json)), *read = write_and_open(c, GP_STORE_F32);
+    const gp_gguf *g = gp_gguf_of(read->files[0]);
+    int64_t eos = 0;
+    assert_null(gp_gguf_find(g, "tokenizer.huggingface.json"));
+    assert_int_equal(gp_gguf_find(g, "tokenizer.ggml.tokens")->count, 50304);
+    assert_int_equal(gp_gguf_find(g, "tokenizer.ggml.merges")->count, 50000);
+    assert_int_equal(gp_gguf_integer(g, "tokenizer.ggml.eos_token_id", &eos), 1);
+    assert_int_equal(eos, 50256);
+    assert_same_tokenizer(read, c);
+    assert_int_equal(read->tokenizer_ids, 50257);
+    gp_checkpoint_close(read);
+    gp_checkpoint_close(c);
+    gp_model_free(m);
+    gp_tokenizer_close(t);
+    free(json);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_keeps_tokenizers),
+        cmocka_unit_test(test_keeps_what_begins_a_text),
+        cmocka_unit_test(test_keeps_tokenizers_that_llama_cpp_lacks),
+        cmocka_unit_test(test_keeps_gpt2s_tokenizer),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
