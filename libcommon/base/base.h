@@ -109,6 +109,9 @@ void gp_buf_release(gp_buf *b);
 void gp_buf_printable(gp_buf *b, const char *s, size_t n);
 size_t gp_printable_to(char *to, size_t size, const char *s);
 
+/* gp_printable for n bytes, for messages. */
+const char *gp_printable_bytes(const char *s, int64_t n);
+
 /* Appends text to *warnings, separated by "; " (*warnings NULL: there are none yet), and frees text. */
 void gp_warning_add(char **warnings, char *text);
 

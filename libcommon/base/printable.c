@@ -52,15 +52,18 @@ static bool is_clean(const char *s)
     return true;
 }
 
-const char *gp_printable(const char *text)
+const char *gp_printable_bytes(const char *s, int64_t n)
 {
     enum { BUFFERS = 8 };
     static _Thread_local gp_buf buffers[BUFFERS];
     static _Thread_local unsigned next;
-    if (is_clean(text))
-        return text;
     gp_buf *b = &buffers[next++ % BUFFERS];
     b->len = 0;
-    gp_buf_printable(b, text, strlen(text));
+    gp_buf_printable(b, s, (size_t)n);
     return b->data;
+}
+
+const char *gp_printable(const char *text)
+{
+    return is_clean(text) ? text : gp_printable_bytes(text, (int64_t)strlen(text));
 }

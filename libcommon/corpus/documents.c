@@ -6,7 +6,7 @@
 
 #include "cli/progress.h"
 #include "corpus/encode_workers.h"
-#include "text/names.h"
+#include "text/token_finder.h"
 #include "text/text.h"
 #include "base/utf8.h"
 
@@ -67,7 +67,7 @@ typedef struct step {
     gp_progress progress;
     bool documents, begins; /* the next part begins a text of its own */
     int files;              /* done */
-    gp_names names;         /* of special tokens, while none was found in text */
+    gp_token_finder names;  /* of special tokens, while none was found in text */
 } step;
 
 static int put(void *self, const int32_t *ids, int64_t count)
@@ -125,12 +125,12 @@ static void look_for_names(step *s, const gp_text_part *part)
     size_t length, at;
     if (!s->names.count)
         return;
-    at = gp_names_find(&s->names, (const uint8_t *)part->data, part->length, false, &id, &length);
+    at = gp_token_finder_find(&s->names, (const uint8_t *)part->data, part->length, false, &id, &length);
     if (at == part->length)
         return;
     s->w->special = part->file;
     s->w->special_offset = part->offset + (int64_t)at;
-    gp_names_release(&s->names);
+    gp_token_finder_release(&s->names);
 }
 
 static int take(step *s, const gp_text_part *part)
@@ -162,7 +162,7 @@ int gp_walk_run(gp_walk *w)
     gp_text_part part;
     int rc;
     if (!w->allow_special)
-        gp_names_init(&s.names, &w->t->vocab, GP_TOKEN_SPECIAL, GP_TOKEN_SPECIAL);
+        gp_token_finder_init(&s.names, &w->t->vocab, GP_TOKEN_SPECIAL, GP_TOKEN_SPECIAL);
     s.documents = gp_has_documents(s.info, w->separator);
     s.encoding = gp_encoding_open(&(gp_encoding_options){
         .t = w->t, .threads = w->threads, .allow_special = w->allow_special, .put = put, .mark = mark, .self = &s});
@@ -174,6 +174,6 @@ int gp_walk_run(gp_walk *w)
         rc = gp_encoding_finish(s.encoding);
     gp_progress_end(&s.progress);
     gp_encoding_close(s.encoding);
-    gp_names_release(&s.names);
+    gp_token_finder_release(&s.names);
     return rc;
 }

@@ -167,7 +167,7 @@ gp_encoding *gp_encoding_open(const gp_encoding_options *o)
     e->o = *o;
     e->o.threads = (int)gp_min(o->threads, MAX_THREADS);
     if (o->threads < 2 || o->allow_special ||
-        !gp_tokenizer_cuts(o->t)) { /* characters take no longer than being written */
+        !gp_tokenizer_can_split(o->t)) { /* characters take no longer than being written */
         e->encoder = gp_encoder_open(o->t, o->put, o->self);
         if (o->allow_special)
             gp_encoder_allow_special(e->encoder);

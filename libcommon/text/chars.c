@@ -1,4 +1,4 @@
-/* chars.c: character vocabularies: built from text, encoding. */
+/* chars.c: character vocabularies: encoding, and building one from text. */
 #include "text/chars.h"
 
 #include <stdlib.h>
@@ -32,10 +32,10 @@ int gp_chars_init(gp_chars *c, const gp_vocab *v, const char *where)
         uint32_t code = 0;
         const char *bytes = gp_vocab_bytes(v, id, &n);
         bool one = n && gp_utf8_last((const uint8_t *)bytes, n, &code) == n;
-        if (!one && v->flags[id]) /* a token with a name, or a hole */
+        if (!one && v->flags[id]) /* an added token, or an unused id */
             continue;
         if (!one)
-            return fail("%s: id %d is not one character, as all ids of a character vocabulary are", where, id);
+            return fail("%s: id %d is not a single character, as in a character vocabulary", where, id);
         if (code >= GP_BAD_BYTE)
             c->byte_id[code - GP_BAD_BYTE] = id;
         else
@@ -50,7 +50,7 @@ void gp_chars_release(gp_chars *c)
     c->pages = NULL;
 }
 
-static int lacks(uint32_t code, int64_t offset)
+static int fail_unknown(uint32_t code, int64_t offset)
 {
     if (code >= GP_BAD_BYTE)
         return fail("byte 0x%02x at offset %lld, which is not UTF-8, is not in the vocabulary; build it from all "
@@ -70,7 +70,7 @@ int64_t gp_chars_encode(const gp_chars *c, const uint8_t *p, size_t n, bool more
         if (!length && more)
             break;
         length = length ? length : 1;
-        if (gp_ids_room(out, 4))
+        if (gp_ids_reserve(out, 4)) /* a character may become 4 byte ids */
             return -1;
         int32_t id = code < GP_BAD_BYTE ? c->pages[256 * (size_t)c->page[code >> 8] + (code & 255)] : -1;
         if (id >= 0) {
@@ -78,7 +78,7 @@ int64_t gp_chars_encode(const gp_chars *c, const uint8_t *p, size_t n, bool more
         } else {
             for (size_t i = 0; i < length; i++) {
                 if (c->byte_id[p[at + i]] < 0)
-                    return lacks(code, offset + (int64_t)at);
+                    return fail_unknown(code, offset + (int64_t)at);
                 gp_ids_put(out, c->byte_id[p[at + i]]);
             }
         }
@@ -90,7 +90,7 @@ int64_t gp_chars_encode(const gp_chars *c, const uint8_t *p, size_t n, bool more
 /* ---- building -------------------------------------------------------------------------------------------- */
 
 struct gp_charset {
-    uint8_t seen[(GP_BAD_BYTE + 256) / 8]; /* one bit a code point, then one a bad byte */
+    uint8_t seen[(GP_BAD_BYTE + 256) / 8]; /* a bit for each code point, then for each bad byte */
     int64_t length;
 };
 
@@ -112,18 +112,18 @@ void gp_charset_add(gp_charset *c, const char *text, size_t length)
 
 gp_tokenizer *gp_charset_build(gp_charset *c)
 {
-    gp_draft d = {0};
+    gp_token_list d = {0};
     gp_tokenizer *t = NULL;
     for (uint32_t code = 0; c->length && code < GP_BAD_BYTE + 256; code++) {
         char text[4];
         if (c->seen[code >> 3] >> (code & 7) & 1)
-            gp_draft_add(&d, (int32_t)d.count, text, gp_utf8_put(text, code));
+            gp_token_list_add(&d, (int32_t)d.count, text, gp_utf8_put(text, code));
     }
     if (c->length)
         t = gp_tokenizer_from_chars(&d, "text");
     else
         fail("the text is empty: a character vocabulary cannot be built from it");
-    gp_draft_release(&d);
+    gp_token_list_release(&d);
     free(c);
     return t;
 }

@@ -1,10 +1,10 @@
-/* pretokenize.c: see pretokenize.h. No regex engine: the alternatives differ by the first one or two
- * characters, and then each is a run of one class. */
+/* pretokenize.c: see pretokenize.h. It needs no regex engine: the first one or two characters select the alternative,
+ * and each is a run of one class. */
 #include "text/pretokenize.h"
 
 #include <string.h>
 
-/* The character at p: its class, and its bytes; 0 bytes where it is cut and more may come. */
+/* The length and class of the character at p; 0 if it is incomplete and more bytes follow. */
 static inline size_t next(const uint8_t *p, size_t n, bool more, gp_class *class)
 {
     if (*p < 0x80) {
@@ -17,7 +17,7 @@ static inline size_t next(const uint8_t *p, size_t n, bool more, gp_class *class
     return length;
 }
 
-/* Where the run of `class` that goes through `at` ends; 0 when it may go on beyond n. */
+/* The end of the run of `class` that contains `at`; 0 if it may continue after n. */
 static size_t run_end(const uint8_t *p, size_t at, size_t n, bool more, gp_class class)
 {
     while (at < n) {
@@ -32,8 +32,8 @@ static size_t run_end(const uint8_t *p, size_t at, size_t n, bool more, gp_class
     return more ? 0 : n;
 }
 
-/* \s+(?!\S)|\s+: spaces up to the end of the text, or else all but the last one, which may belong to the word
- * after it; a single one stands alone. */
+/* \s+(?!\S)|\s+: white space up to the end of the text, else all but its last character, which the next piece may
+ * include; or a single character. */
 static size_t spaces(const uint8_t *p, size_t n, bool more)
 {
     size_t at = 0, last = 0;
@@ -60,7 +60,7 @@ size_t gp_pretokenize(const uint8_t *p, size_t n, bool more)
         if (more && (n == 1 || (n == 2 && memchr("rvl", p[1], 3))))
             return 0;
     }
-    size_t start = *p == ' '; /* the space in front of a word belongs to it */
+    size_t start = *p == ' '; /* a piece includes a space before it */
     if (start == n)
         return more ? 0 : 1;
     gp_class class;
@@ -72,7 +72,7 @@ size_t gp_pretokenize(const uint8_t *p, size_t n, bool more)
     return run_end(p, start + length, n, more, class);
 }
 
-/* The class of the character that ends behind p[at - 1]. Bytes that are none count one by one. */
+/* The class of the character that ends at p[at - 1]; a bad byte is a character. */
 static gp_class class_before(const uint8_t *p, size_t at)
 {
     for (size_t length = 1; length <= 4 && length <= at; length++) {

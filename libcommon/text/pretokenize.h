@@ -1,4 +1,4 @@
-/* pretokenize.h: GPT-2's split of text into pieces, which BPE then works in alone. As a regex:
+/* pretokenize.h: GPT-2's split of text into pieces, within which BPE merges. As a regex:
  *
  *     's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
  */
@@ -7,19 +7,20 @@
 
 #include "text/unicode/unicode.h"
 
-/* Bytes of the first piece of the n >= 1 at p. With `more` to come: 0 when later bytes could change it. */
+/* The length of the first piece of the n >= 1 bytes at p. If `more` bytes follow: 0 if they could change it. */
 size_t gp_pretokenize(const uint8_t *p, size_t n, bool more);
 
-/* A place in (from, n) of the n bytes at p where a piece ends whatever stands before and behind: the last that is
- * found, or 0. Text may be cut there, and each side split alone.
+/* The last offset in (from, n) at which a piece of the n bytes at p ends regardless of the text before and after, or 0.
+ * The text can be cut there and each side split on its own.
  *
- * It lies between a character x that is no space and a y of another class. The run that x is in ends there, nothing in
- * the regex looks back from y, and nothing that x begins goes on into y but a contraction: so x is no apostrophe before
- * a letter. A byte that continues no character begins one, whatever stands before it; where the bytes that continue
- * it are not all there, it is passed over. */
+ * It is between a character x that is not a space and a character y of another class. The run of x's class ends there,
+ * the regex never looks behind y, and of the pieces that x begins only a contraction continues with another class: so x
+ * must not be an apostrophe before a letter. A byte that continues no character is one by itself, whatever precedes it;
+ * an incomplete character at the end is skipped. */
 size_t gp_pretokenize_cut(const uint8_t *p, size_t n, size_t from);
 
-/* 's 't 're 've 'm 'll 'd: how many of the three bytes at p, an apostrophe and two more, are one of them; or 0. */
+/* The length of the contraction ('s 't 're 've 'm 'll 'd) at p, which has three bytes and begins with an apostrophe; or
+ * 0. */
 static inline size_t gp_contraction(const uint8_t *p)
 {
     switch (p[1]) {

@@ -1,14 +1,14 @@
-/* split.c: see split.h. Bit i of a word tells of byte i of a block. */
+/* split.c: see split.h. Bit i of a mask is about byte i of a block. */
 #include "text/split.h"
 
 #include <string.h>
 
 #include "text/pretokenize.h"
 
-/* What the bytes of a block are. A character beyond ASCII is its class in all of its bytes. */
+/* The classes of the bytes of a block; all bytes of a non-ASCII character have its class. */
 typedef struct byte_classes {
     uint64_t letter, number, space, blank, apostrophe; /* blank: U+0020, which is a space too */
-    uint64_t high;                                     /* not ASCII; their class is not set yet */
+    uint64_t high;                                     /* not ASCII; classify sets their class */
 } byte_classes;
 
 #define EACH(byte) (0x0101010101010101u * (byte))
@@ -19,13 +19,13 @@ static inline uint64_t gather(uint64_t bits)
     return (bits & EACH(0x80)) * 0x0002040810204081u >> 56;
 }
 
-/* The high bit of each byte of x, which is below 128, where it is from low to high. */
+/* Sets the high bit of each byte of x, all below 128, that is in [low, high]. */
 static inline uint64_t within(uint64_t x, uint8_t low, uint8_t high)
 {
     return (x + EACH(0x80u - low)) & ~(x + EACH(0x7Fu - high));
 }
 
-/* Eight bytes at a time, each a lane of a word. */
+/* Classifies eight bytes at a time, as lanes of a word. */
 static inline byte_classes classify_ascii(const uint8_t *p)
 {
     byte_classes b = {0};
@@ -44,9 +44,9 @@ static inline byte_classes classify_ascii(const uint8_t *p)
     return b;
 }
 
-/* A character that goes on into the next block. */
+/* A character that continues in the next block. */
 typedef struct carry {
-    size_t bytes; /* how many of the next block's are its */
+    size_t bytes; /* number of its bytes in the next block */
     gp_class class;
 } carry;
 
@@ -63,7 +63,7 @@ static inline void set_class(byte_classes *b, gp_class class, uint64_t bits)
         b->number |= bits;
 }
 
-/* Finds what a block's bytes are; false: there is a space beyond ASCII. */
+/* Classifies the bytes of a block; false if there is a space outside ASCII. */
 static inline bool classify(const uint8_t *p, byte_classes *b, carry *c)
 {
     *b = classify_ascii(p);
@@ -86,41 +86,42 @@ static inline bool classify(const uint8_t *p, byte_classes *b, carry *c)
     return true;
 }
 
-/* Each byte's bit moved to the byte after it; the first one's is the last of the block before. */
+/* The mask of the preceding byte for each byte; that of the first one is the last of the block before. */
 static inline uint64_t after(uint64_t before, uint64_t now)
 {
     return now << 1 | before >> 63;
 }
 
-/* Where pieces begin, contractions left aside. A space does behind anything else, and so does the last one of a run,
- * if the run ends. Anything else does where the class changes, unless a blank in front has begun the piece. */
+/* Where pieces begin, except contractions. A space begins a piece if it follows another class or is the last of a run
+ * of several. Any other character begins one if the class changes, unless a blank before it has begun the piece. */
 static inline uint64_t find_starts(const byte_classes *before, const byte_classes *now, const byte_classes *next)
 {
     uint64_t other = ~(now->letter | now->number | now->space);
     uint64_t other_before = ~(before->letter | before->number | before->space);
     uint64_t same = (now->letter & after(before->letter, now->letter)) |
                     (now->number & after(before->number, now->number)) | (other & after(other_before, other));
-    uint64_t goes_on = after(before->space, now->space) & (now->space >> 1 | next->space << 63);
-    return (now->space & ~goes_on) | (~now->space & ~same & ~after(before->blank, now->blank));
+    uint64_t inside = after(before->space, now->space) & (now->space >> 1 | next->space << 63);
+    return (now->space & ~inside) | (~now->space & ~same & ~after(before->blank, now->blank));
 }
 
-/* Bits that a contraction puts into its own block and the next. */
+/* Sets a bit in the masks of this block and the next. */
 static inline void put_bit(uint64_t words[2], size_t at)
 {
     words[at / 64] |= (uint64_t)1 << at % 64;
 }
 
-size_t gp_split(const uint8_t *p, size_t blocks, uint16_t ends[GP_SPLIT_BLOCK * GP_SPLIT_BLOCKS], bool *whole)
+size_t gp_split(const uint8_t *p, size_t blocks, uint16_t ends[GP_SPLIT_BLOCK * GP_SPLIT_BLOCKS], bool *complete)
 {
     size_t count = 0;
-    uint64_t on[2] = {0}, off[2] = {1}; /* the first piece's beginning is no end */
+    /* starts of pieces that contractions add and remove, in this block and the next; p itself is not an end */
+    uint64_t on[2] = {0}, off[2] = {1};
     byte_classes before = {.space = UINT64_MAX}, now, next;
     carry c = {0};
-    *whole = classify(p, &next, &c);
-    for (size_t base = 0; *whole && base < blocks * GP_SPLIT_BLOCK; base += GP_SPLIT_BLOCK) {
+    *complete = classify(p, &next, &c);
+    for (size_t base = 0; *complete && base < blocks * GP_SPLIT_BLOCK; base += GP_SPLIT_BLOCK) {
         now = next;
-        *whole = classify(p + base + GP_SPLIT_BLOCK, &next, &c);
-        if (!*whole)
+        *complete = classify(p + base + GP_SPLIT_BLOCK, &next, &c);
+        if (!*complete)
             break;
         uint64_t starts = find_starts(&before, &now, &next);
         for (uint64_t left = now.apostrophe & starts; left; left &= left - 1) {

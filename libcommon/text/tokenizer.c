@@ -1,14 +1,14 @@
-/* tokenizer.c: the noun: how tokenizers are made, and what can be asked of one. */
+/* tokenizer.c: creating tokenizers, and their properties. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
-#include "text/names.h"
+#include "text/token_finder.h"
 #include "text/text.h"
 
-/* ---- making ---------------------------------------------------------------------------------------------- */
+/* ---- creating -------------------------------------------------------------------------------------------- */
 
-void gp_draft_add(gp_draft *d, int32_t id, const char *bytes, size_t length)
+void gp_token_list_add(gp_token_list *d, int32_t id, const char *bytes, size_t length)
 {
     if (d->count == d->capacity) {
         d->capacity = d->capacity ? 2 * d->capacity : 256;
@@ -18,14 +18,14 @@ void gp_draft_add(gp_draft *d, int32_t id, const char *bytes, size_t length)
     gp_buf_add(&d->bytes, bytes, length);
 }
 
-void gp_draft_release(gp_draft *d)
+void gp_token_list_release(gp_token_list *d)
 {
     free(d->tokens);
     gp_buf_release(&d->bytes);
-    *d = (gp_draft){0};
+    *d = (gp_token_list){0};
 }
 
-gp_tokenizer *gp_tokenizer_from_chars(gp_draft *d, const char *where)
+gp_tokenizer *gp_tokenizer_from_chars(gp_token_list *d, const char *where)
 {
     gp_tokenizer *t = gp_calloc(1, sizeof *t);
     t->end_of_text = -1;
@@ -34,7 +34,7 @@ gp_tokenizer *gp_tokenizer_from_chars(gp_draft *d, const char *where)
         gp_tokenizer_close(t);
         return NULL;
     }
-    gp_tokenizer_index_names(t);
+    gp_tokenizer_find_added(t);
     t->kind = t->vocab.size == 256 ? GP_KIND_BYTES : GP_KIND_CHAR;
     for (int i = 0; i < 256 && t->kind == GP_KIND_BYTES; i++)
         if (t->vocab.at[i] != (uint32_t)i || (uint8_t)t->vocab.bytes[i] != i)
@@ -42,26 +42,26 @@ gp_tokenizer *gp_tokenizer_from_chars(gp_draft *d, const char *where)
     return t;
 }
 
-void gp_tokenizer_index_names(gp_tokenizer *t)
+void gp_tokenizer_find_added(gp_tokenizer *t)
 {
     const gp_vocab *v = &t->vocab;
     t->end_of_text = -1;
     for (int32_t id = 0; id < v->size; id++) {
         size_t n;
         const char *name = gp_vocab_bytes(v, id, &n);
-        t->adds |= (v->flags[id] & GP_TOKEN_ADDED) != 0;
+        t->has_added |= (v->flags[id] & GP_TOKEN_ADDED) != 0;
         if (v->flags[id] & GP_TOKEN_SPECIAL && n == strlen(GP_END_OF_TEXT_NAME) &&
             !memcmp(name, GP_END_OF_TEXT_NAME, n))
             t->end_of_text = id;
     }
 }
 
-bool gp_tokenizer_cuts(const gp_tokenizer *t)
+bool gp_tokenizer_can_split(const gp_tokenizer *t)
 {
-    return t->kind == GP_KIND_BPE && !t->adds && !t->prefix_space && !t->bpe.lacking.any;
+    return t->kind == GP_KIND_BPE && !t->has_added && !t->prefix_space && !t->bpe.missing.any;
 }
 
-gp_tokenizer *gp_tokenizer_from_merges(gp_draft *d, const gp_pair *merges, int64_t count, int32_t end_of_text,
+gp_tokenizer *gp_tokenizer_from_merges(gp_token_list *d, const gp_pair *merges, int64_t count, int32_t end_of_text,
                                        const char *where)
 {
     gp_tokenizer *t = gp_calloc(1, sizeof *t);
@@ -91,13 +91,13 @@ failed:
     return NULL;
 }
 
-gp_tokenizer *gp_tokenizer_bytes_alone(void)
+gp_tokenizer *gp_tokenizer_new_bytes(void)
 {
-    gp_draft d = {0};
+    gp_token_list d = {0};
     for (int i = 0; i < 256; i++)
-        gp_draft_add(&d, i, &(char){(char)i}, 1);
+        gp_token_list_add(&d, i, &(char){(char)i}, 1);
     gp_tokenizer *t = gp_tokenizer_from_chars(&d, "bytes");
-    gp_draft_release(&d);
+    gp_token_list_release(&d);
     return t;
 }
 
@@ -108,12 +108,12 @@ void gp_tokenizer_close(gp_tokenizer *t)
     gp_vocab_release(&t->vocab);
     gp_chars_release(&t->chars);
     gp_bpe_release(&t->bpe);
-    gp_template_release(&t->around);
+    gp_template_release(&t->template);
     free(t->warning);
     free(t);
 }
 
-/* ---- asking ---------------------------------------------------------------------------------------------- */
+/* ---- properties ------------------------------------------------------------------------------------------ */
 
 int64_t gp_tokenizer_vocab_size(const gp_tokenizer *t)
 {
@@ -131,32 +131,26 @@ const char *gp_tokenizer_warning(const gp_tokenizer *t)
     return t->warning;
 }
 
-void gp_tokenizer_add_warning(gp_tokenizer *t, char *text)
-{
-    gp_warning_add(&t->warning, text);
-}
-
 const int32_t *gp_tokenizer_prefix(const gp_tokenizer *t, int64_t *count)
 {
-    *count = t->around.before_count;
-    return t->around.before;
+    *count = t->template.before_count;
+    return t->template.before;
 }
 
 const int32_t *gp_tokenizer_suffix(const gp_tokenizer *t, int64_t *count)
 {
-    *count = t->around.after_count;
-    return t->around.after;
+    *count = t->template.after_count;
+    return t->template.after;
 }
 
-/* What decides ids beside the vocabulary and is not as in GPT-2, each with a zero byte behind it; most often
- * nothing. */
+/* Appends the settings that change ids and differ from GPT-2's, each with a zero byte after it; usually none. */
 static void add_settings(gp_buf *b, const gp_tokenizer *t)
 {
-    const gp_lacking *l = &t->bpe.lacking;
+    const gp_missing *l = &t->bpe.missing;
     const gp_vocab *v = &t->vocab;
     if (t->prefix_space)
         gp_buf_add(b, "add_prefix_space", 17);
-    if (t->bpe.whole)
+    if (t->bpe.ignore_merges)
         gp_buf_add(b, "ignore_merges", 14);
     if (l->any && l->byte_fallback)
         gp_buf_add(b, "byte_fallback", 14);
@@ -164,8 +158,8 @@ static void add_settings(gp_buf *b, const gp_tokenizer *t)
         gp_buf_add(b, l->fuse ? "fuse_unk" : "unk_token", l->fuse ? 9 : 10);
         gp_buf_add(b, &l->unknown, sizeof l->unknown);
     }
-    for (int32_t id = 0; id < v->size && t->adds; id++) {
-        uint8_t flags = v->flags[id] & (uint8_t) ~(GP_TOKEN_APART | GP_TOKEN_OUTSIDE);
+    for (int32_t id = 0; id < v->size && t->has_added; id++) {
+        uint8_t flags = v->flags[id] & (uint8_t) ~(GP_TOKEN_UNINDEXED | GP_TOKEN_NOT_IN_MODEL);
         if (!flags)
             continue;
         gp_buf_add(b, &id, sizeof id);
@@ -183,7 +177,7 @@ void gp_tokenizer_fingerprint(const gp_tokenizer *t, uint8_t fingerprint[16])
         memcpy(fingerprint, t->fingerprint, 16);
         return;
     }
-    /* In one buffer: to call libcrypto takes longer than to hash a few bytes. */
+    /* In one buffer, since a call of libcrypto takes longer than hashing a few bytes. */
     char *all = gp_malloc(4 * (size_t)t->vocab.size + t->vocab.at[t->vocab.size]), *to = all;
     for (int32_t id = 0; id < t->vocab.size; id++) {
         size_t n;
@@ -215,10 +209,10 @@ const char *gp_tokenizer_bytes(const gp_tokenizer *t, int32_t id, size_t *length
     return gp_vocab_bytes(&t->vocab, id, length);
 }
 
-int64_t gp_tokenizer_decode(const gp_tokenizer *t, const int32_t *ids, int64_t count, char *text, size_t room,
+int64_t gp_tokenizer_decode(const gp_tokenizer *t, const int32_t *ids, int64_t count, char *text, size_t capacity,
                             size_t *length)
 {
-    char *to = text, *end = text + room;
+    char *to = text, *end = text + capacity;
     int64_t i = 0;
     for (; i < count && ids[i] >= 0 && ids[i] < t->vocab.size; i++) {
         size_t n;
@@ -237,13 +231,13 @@ int64_t gp_tokenizer_decode(const gp_tokenizer *t, const int32_t *ids, int64_t c
 
 size_t gp_tokenizer_find_special(const gp_tokenizer *t, const char *text, size_t length)
 {
-    gp_names names;
+    gp_token_finder names;
     size_t n, at = length;
     int32_t id;
-    gp_names_init(&names, &t->vocab, GP_TOKEN_SPECIAL, GP_TOKEN_SPECIAL);
+    gp_token_finder_init(&names, &t->vocab, GP_TOKEN_SPECIAL, GP_TOKEN_SPECIAL);
     if (names.count)
-        at = gp_names_find(&names, (const uint8_t *)text, length, false, &id, &n);
-    gp_names_release(&names);
+        at = gp_token_finder_find(&names, (const uint8_t *)text, length, false, &id, &n);
+    gp_token_finder_release(&names);
     return at;
 }
 

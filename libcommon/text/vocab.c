@@ -4,27 +4,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "text/escape.h"
-
 static int by_id(const void *a, const void *b)
 {
     int32_t x = ((const gp_token *)a)->id, y = ((const gp_token *)b)->id;
     return (x > y) - (x < y);
 }
 
-/* The tag is the hash's other half: bytes are looked at only where they are almost surely the right ones. */
+/* The tag is the upper half of the hash; bytes are compared only if it matches. */
 typedef struct gp_vocab_slot {
     uint32_t tag;
     int32_t id; /* -1: empty */
 } slot;
 
-/* Seeded, for vocabularies come from anyone. */
+/* Seeded, since vocabularies are untrusted. */
 static inline uint64_t hash_key(const gp_vocab *v, const gp_key *k)
 {
     return gp_hash_mix(k->words[0] ^ v->seeds[0], k->words[1] ^ v->seeds[1]);
 }
 
-/* Of more bytes than a key takes: eight at a time; the last ones overlap those before. */
+/* For more than GP_KEY_BYTES bytes: eight at a time, of which the last eight may overlap. */
 static inline uint64_t hash_long(const gp_vocab *v, const char *p, size_t n)
 {
     uint64_t h = n ^ v->seeds[0], word;
@@ -36,13 +34,13 @@ static inline uint64_t hash_long(const gp_vocab *v, const char *p, size_t n)
     return gp_hash_mix(h ^ word, v->seeds[1]);
 }
 
-/* The slot of the first probe; the others follow it. */
+/* Linear probing starts here. */
 static inline size_t first_slot(const gp_vocab *v, uint64_t h)
 {
     return h & v->mask;
 }
 
-/* The slot that holds what the key is of, or the empty one where it belongs. */
+/* The slot of the token with this key, or the empty slot where it belongs. */
 static inline slot *find_key(const gp_vocab *v, const gp_key *key, uint32_t *tag)
 {
     uint64_t h = hash_key(v, key);
@@ -61,7 +59,7 @@ static inline slot *find_key(const gp_vocab *v, const gp_key *key, uint32_t *tag
     }
 }
 
-/* The same of bytes that are too many for a key. */
+/* The same for more than GP_KEY_BYTES bytes. */
 static slot *find_long(const gp_vocab *v, const char *bytes, size_t length, uint32_t *tag)
 {
     uint64_t h = hash_long(v, bytes, length);
@@ -85,7 +83,7 @@ int32_t gp_vocab_find_key(const gp_vocab *v, const gp_key *key)
     return find_key(v, key, &tag)->id;
 }
 
-void gp_vocab_ask(const gp_vocab *v, const gp_key *key)
+void gp_vocab_prefetch(const gp_vocab *v, const gp_key *key)
 {
     __builtin_prefetch(&v->slots[first_slot(v, hash_key(v, key))]);
 }
@@ -95,13 +93,13 @@ int32_t gp_vocab_find(const gp_vocab *v, const char *bytes, size_t length)
     uint32_t tag;
     if (length > GP_KEY_BYTES)
         return find_long(v, bytes, length, &tag)->id;
-    char padded[16] = {0}; /* a key reads so many */
+    char padded[16] = {0}; /* gp_key_of reads 16 bytes */
     memcpy(padded, bytes, length);
     gp_key key = gp_key_of(padded, length);
     return gp_vocab_find_key(v, &key);
 }
 
-/* Puts id into the table; gives the id that has the same bytes already, or -1. */
+/* Adds id to the table; returns an id with the same bytes, or -1. */
 static int32_t insert(gp_vocab *v, int32_t id)
 {
     size_t n;
@@ -123,10 +121,11 @@ static bool in_order(const gp_token *tokens, int64_t count)
     return true;
 }
 
-/* The bytes of all tokens, which are in order and of all ids, one after the other. Most often they lie so already. */
+/* Concatenates the bytes of all tokens, one for each id in order. Usually they are consecutive in b too, and are copied
+ * in long runs. */
 static void put_bytes(gp_vocab *v, const gp_token *tokens, const gp_buf *b)
 {
-    size_t run = 0; /* the first of those that lie as they should and are not copied yet */
+    size_t run = 0; /* first token of the current run */
     v->bytes = gp_calloc(b->len + GP_VOCAB_PAD, 1);
     v->at = gp_malloc(((size_t)v->size + 1) * sizeof *v->at);
     v->at[0] = 0;
@@ -157,20 +156,16 @@ int gp_vocab_index(gp_vocab *v, const char *where)
         size_t n;
         const char *next = gp_vocab_bytes(v, (int32_t)gp_min(i + AHEAD, v->size - 1), &n);
         gp_key key = gp_key_of(next, n <= GP_KEY_BYTES ? n : 0);
-        gp_vocab_ask(v, &key);
-        int32_t other = v->flags[i] & GP_TOKEN_APART ? -1 : insert(v, (int32_t)i);
-        if (other >= 0) {
-            gp_buf name = {0};
-            gp_escape(&name, v->bytes + v->at[i], gp_min(v->at[i + 1] - v->at[i], 60));
-            fail("%s: ids %d and %lld are both \"%s\"", where, other, (long long)i, name.data);
-            gp_buf_release(&name);
-            return -1;
-        }
+        gp_vocab_prefetch(v, &key);
+        int32_t other = v->flags[i] & GP_TOKEN_UNINDEXED ? -1 : insert(v, (int32_t)i);
+        if (other >= 0)
+            return fail("%s: ids %d and %lld are both \"%s\"", where, other, (long long)i,
+                        gp_printable_bytes(v->bytes + v->at[i], gp_min(v->at[i + 1] - v->at[i], 60)));
     }
     return 0;
 }
 
-/* All of v from tokens of all ids. */
+/* Builds v from one token for each id. */
 static int fill(gp_vocab *v, const gp_token *tokens, const gp_buf *b, const char *where)
 {
     put_bytes(v, tokens, b);
@@ -187,20 +182,20 @@ int gp_vocab_build(gp_vocab *v, gp_token *tokens, int64_t count, const gp_buf *b
         return fail("%s: its vocabulary is empty", where);
     if (count > INT32_MAX / 2 || b->len > UINT32_MAX / 2)
         return fail("%s: its vocabulary is too large (%lld ids, %zu bytes)", where, (long long)count, b->len);
-    if (!in_order(tokens, count)) /* as they nearly always are */
+    if (!in_order(tokens, count)) /* rare */
         qsort(tokens, (size_t)count, sizeof *tokens, by_id);
     for (int64_t i = 0; i < count; i++)
         if (tokens[i].id < 0 || (i && tokens[i].id == tokens[i - 1].id))
-            return fail("%s: id %d is given twice or negative", where, tokens[i].id);
+            return fail("%s: id %d is negative or used twice", where, tokens[i].id);
     int64_t largest = tokens[count - 1].id;
     if (largest == count - 1)
         return fill(v, tokens, b, where);
     if (largest >= GP_VOCAB_MAX)
-        return fail("%s: its ids have holes and go up to %lld; up to %d is known", where, (long long)largest,
+        return fail("%s: some ids are unused, and the largest is %lld; the limit is then %d", where, (long long)largest,
                     GP_VOCAB_MAX - 1);
     gp_token *all = gp_calloc((size_t)largest + 1, sizeof *all);
     for (int64_t id = 0, i = 0; id <= largest; id++)
-        all[id] = tokens[i].id == id ? tokens[i++] : (gp_token){.id = (int32_t)id, .flags = GP_TOKEN_APART};
+        all[id] = tokens[i].id == id ? tokens[i++] : (gp_token){.id = (int32_t)id, .flags = GP_TOKEN_UNINDEXED};
     v->size = largest + 1;
     int rc = fill(v, all, b, where);
     free(all);

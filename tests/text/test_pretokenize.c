@@ -85,12 +85,12 @@ static void blocks_give_the_same_pieces(void **state)
         "\xe3\x80\x80"};
     enum { BLOCKS = 4, BYTES = GP_SPLIT_BLOCK * BLOCKS };
     static uint16_t ends[GP_SPLIT_BLOCK * GP_SPLIT_BLOCKS];
-    char text[BYTES + GP_SPLIT_BEHIND + 8];
+    char text[BYTES + GP_SPLIT_LOOKAHEAD + 8];
     uint64_t random = 1234567;
     size_t whole_ones = 0;
     for (int round = 0; round < 100000; round++) {
         size_t n = 0, at = 0, kinds = 1 + (size_t)round % ARRAY_LEN(bits), seen = 0;
-        while (n < BYTES + GP_SPLIT_BEHIND) {
+        while (n < BYTES + GP_SPLIT_LOOKAHEAD) {
             random = random * 6364136223846793005u + 1442695040888963407u;
             const char *bit = bits[(random >> 33) % kinds];
             memcpy(text + n, bit, strlen(bit));

@@ -1,10 +1,10 @@
-/* alphabet.c: GPT-2's printable stand-ins for the 256 bytes. */
+/* alphabet.c: GPT-2's printable characters for the 256 bytes. */
 #include <string.h>
 
 #include "text/text.h"
 #include "base/utf8.h"
 
-/* Bytes that print in Latin-1 stand for themselves, the others are numbered from U+0100 on (encoder.py,
+/* Bytes that are printable in Latin-1 represent themselves; the others become U+0100 and up (encoder.py,
  * bytes_to_unicode). */
 void gp_alphabet_init(gp_alphabet *a)
 {

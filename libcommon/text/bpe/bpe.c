@@ -1,39 +1,37 @@
-/* bpe.c: the tables of byte-pair encoding, and the merges of one short piece. */
+/* bpe.c: the tables of byte-pair encoding, and encoding a short piece. */
 #include "text/bpe/bpe.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "text/escape.h"
-
 /* ---- tables ---------------------------------------------------------------------------------------------- */
 
-int gp_bpe_init(gp_bpe *b, const gp_vocab *v, int64_t merges_most, const char *where)
+int gp_bpe_init(gp_bpe *b, const gp_vocab *v, int64_t max_merges, const char *where)
 {
     for (int i = 0; i < 256; i++) {
         char byte = (char)i;
         b->byte_id[i] = gp_vocab_find(v, &byte, 1);
-        b->lacking.any |= b->byte_id[i] < 0;
+        b->missing.any |= b->byte_id[i] < 0;
     }
-    b->lacking.unknown = -1;
-    if (v->size > GP_BPE_MAX || merges_most > GP_BPE_MAX)
-        return fail("%s: has %lld ids and %lld merges; a BPE of more than %d is not known", where, (long long)v->size,
-                    (long long)merges_most, GP_BPE_MAX);
+    b->missing.unknown = -1;
+    if (v->size > GP_BPE_MAX || max_merges > GP_BPE_MAX)
+        return fail("%s: has %lld ids and %lld merges; the limit of a BPE is %d", where, (long long)v->size,
+                    (long long)max_merges, GP_BPE_MAX);
     size_t slots = 64;
     b->multiplier = gp_hash_seed() | 1;
     b->shift = 64 - 6;
-    for (; slots < 2 * (size_t)merges_most + 1; slots *= 2)
+    for (; slots < 2 * (size_t)max_merges + 1; slots *= 2)
         b->shift--;
     b->slots = gp_malloc(slots * sizeof *b->slots);
     memset(b->slots, 0xff, slots * sizeof *b->slots);
-    b->maybe = gp_calloc(slots / 16, sizeof *b->maybe);
+    b->filter = gp_calloc(slots / 16, sizeof *b->filter);
     b->bytes_rank = gp_malloc(256 * sizeof *b->bytes_rank);
     memset(b->bytes_rank, 0xff, 256 * sizeof *b->bytes_rank);
-    b->list = gp_malloc((size_t)merges_most * sizeof *b->list);
-    b->part = gp_calloc((size_t)v->size, sizeof *b->part);
+    b->list = gp_malloc((size_t)max_merges * sizeof *b->list);
+    b->in_merge = gp_calloc((size_t)v->size, sizeof *b->in_merge);
     b->words = NULL;
-    b->whole = false;
-    b->disordered = false;
+    b->ignore_merges = false;
+    b->out_of_order = false;
     b->count = 0;
     return 0;
 }
@@ -41,32 +39,20 @@ int gp_bpe_init(gp_bpe *b, const gp_vocab *v, int64_t merges_most, const char *w
 void gp_bpe_release(gp_bpe *b)
 {
     free(b->slots);
-    free(b->maybe);
+    free(b->filter);
     free(b->bytes_rank);
     free(b->list);
-    free(b->part);
-    free(b->lacking.name);
-    b->lacking.name = NULL;
+    free(b->in_merge);
+    free(b->missing.name);
+    b->missing.name = NULL;
     b->slots = NULL;
-    b->maybe = NULL;
+    b->filter = NULL;
     b->bytes_rank = NULL;
     b->list = NULL;
-    b->part = NULL;
+    b->in_merge = NULL;
 }
 
-static int refuse_merge(const gp_bpe *b, const char *left, size_t left_length, const char *right, size_t right_length,
-                        const char *where, const char *why)
-{
-    gp_buf pair = {0};
-    gp_escape(&pair, left, gp_min((int64_t)left_length, 60));
-    gp_buf_puts(&pair, "\" + \"");
-    gp_escape(&pair, right, gp_min((int64_t)right_length, 60));
-    fail("%s: merge %lld, \"%s\": %s", where, (long long)b->count + 1, pair.data, why);
-    gp_buf_release(&pair);
-    return -1;
-}
-
-/* The id of left and right as one. */
+/* The id of the concatenation. */
 static int32_t find_both(const gp_vocab *v, const char *left, size_t left_length, const char *right,
                          size_t right_length)
 {
@@ -86,12 +72,12 @@ bool gp_bpe_put(gp_bpe *b, const gp_vocab *v, gp_merge m)
     bool new = *slot == UINT64_MAX;
     *slot = (uint64_t)m.left << 2 * GP_BPE_BITS | (uint64_t)m.right << GP_BPE_BITS | (uint64_t)b->count;
     uint64_t bit = gp_bpe_hash(b, m.left, m.right) >> (b->shift - 2);
-    b->maybe[bit / 64] |= (uint64_t)1 << bit % 64;
+    b->filter[bit / 64] |= (uint64_t)1 << bit % 64;
     const char *both = gp_vocab_bytes(v, m.id, &n);
     if (n == 2)
         b->bytes_rank[(uint8_t)both[0]][(uint8_t)both[1]] = (int32_t)b->count;
-    b->part[m.left] = b->part[m.right] = true;
-    b->disordered |= b->part[m.id];
+    b->in_merge[m.left] = b->in_merge[m.right] = true;
+    b->out_of_order |= b->in_merge[m.id];
     b->list[b->count++] = m;
     return new;
 }
@@ -101,23 +87,23 @@ int gp_bpe_add(gp_bpe *b, const gp_vocab *v, const char *left, size_t left_lengt
 {
     gp_merge m = {gp_vocab_find(v, left, left_length), gp_vocab_find(v, right, right_length),
                   find_both(v, left, left_length, right, right_length)};
-    const char *why = NULL;
-    if (!left_length || !right_length)
-        why = "a part is empty";
-    else if (m.left < 0 || m.right < 0)
-        why = "a part is not in the vocabulary";
-    else if (m.id < 0)
-        why = "what they make is not in the vocabulary";
-    else
-        gp_bpe_put(b, v, m); /* of two that are the same, the last one counts, as in tokenizers */
-    return why ? refuse_merge(b, left, left_length, right, right_length, where, why) : 0;
+    const char *problem = !left_length || !right_length ? "a part is empty"
+                          : m.left < 0 || m.right < 0   ? "a part is not in the vocabulary"
+                          : m.id < 0                    ? "the merged token is not in the vocabulary"
+                                                        : NULL;
+    if (problem)
+        return fail("%s: merge %lld, \"%s\" + \"%s\": %s", where, (long long)b->count + 1,
+                    gp_printable_bytes(left, gp_min((int64_t)left_length, 60)),
+                    gp_printable_bytes(right, gp_min((int64_t)right_length, 60)), problem);
+    gp_bpe_put(b, v, m); /* of equal merges the last one counts, as in tokenizers */
+    return 0;
 }
 
 /* ---- one short piece ------------------------------------------------------------------------------------- */
 
 int gp_bpe_encode_short(const gp_bpe *b, const uint8_t *p, int n, int32_t *ids)
 {
-    uint32_t rank[GP_BPE_SHORT]; /* of the pair that begins at i; the largest number where it has none */
+    uint32_t rank[GP_BPE_SHORT]; /* of the pair that begins at i, or UINT32_MAX */
     for (int i = 0; i < n; i++)
         ids[i] = b->byte_id[p[i]];
     for (int i = 0; i + 1 < n; i++)

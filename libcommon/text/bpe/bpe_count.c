@@ -1,4 +1,4 @@
-/* bpe_count.c: text on its way into a BPE vocabulary: its pieces are counted, then bpe_train.c learns from them. */
+/* bpe_count.c: counts the pieces of the text that a BPE vocabulary is trained on; bpe_train.c learns the merges. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,11 +11,10 @@ enum {
 
 struct gp_bpe_trainer {
     int64_t vocab_size;
-    gp_buf pending; /* bytes whose pieces later bytes may change */
-    size_t wanted;  /* they are not looked at again before there are so many: linear time */
+    gp_pending pending; /* bytes whose pieces depend on later bytes */
     gp_pieces pieces;
-    bool any;      /* text came */
-    bool too_much; /* more different pieces than bpe_train.c can number */
+    bool any;      /* there was text */
+    bool too_much; /* more distinct pieces than bpe_train.c can number */
 };
 
 gp_bpe_trainer *gp_bpe_trainer_new(int64_t vocab_size)
@@ -35,7 +34,7 @@ void gp_bpe_trainer_free(gp_bpe_trainer *t)
 {
     if (!t)
         return;
-    gp_buf_release(&t->pending);
+    gp_buf_release(&t->pending.bytes);
     gp_buf_release(&t->pieces.bytes);
     free(t->pieces.list);
     free(t->pieces.slots);
@@ -76,7 +75,7 @@ static void grow(gp_pieces *t)
     t->list = gp_realloc(t->list, (size_t)t->capacity, sizeof *t->list);
 }
 
-/* false when it is new and there is no room for it. */
+/* false if it is new and the limit of distinct pieces is reached. */
 static bool count_piece(gp_pieces *t, const uint8_t *p, size_t n)
 {
     uint32_t h = hash(t->seed, p, n);
@@ -98,8 +97,7 @@ static bool count_piece(gp_pieces *t, const uint8_t *p, size_t n)
     return true;
 }
 
-/* Counts the pieces of n bytes, with `more` to come those that no later byte can change: gives how many bytes
- * that was. */
+/* Counts the pieces of n bytes; if `more` bytes follow, those that they cannot change. Returns their length. */
 static size_t count(gp_bpe_trainer *t, const char *text, size_t n, bool more)
 {
     const uint8_t *p = (const uint8_t *)text;
@@ -111,56 +109,44 @@ static size_t count(gp_bpe_trainer *t, const char *text, size_t n, bool more)
     return at;
 }
 
+static int64_t count_part(void *self, const char *text, size_t n)
+{
+    return (int64_t)count(self, text, n, true);
+}
+
 void gp_bpe_trainer_add(gp_bpe_trainer *t, const char *text, size_t length)
 {
     t->any |= length > 0;
-    while (length && !t->too_much) {
-        size_t n = length, done = 0;
-        if (!t->pending.len) { /* straight from the caller's bytes */
-            done = count(t, text, n, true);
-            gp_buf_add(&t->pending, text + done, n - done);
-        } else {
-            n = n < 1 << 18 ? n : 1 << 18;
-            gp_buf_add(&t->pending, text, n);
-            if (t->pending.len < t->wanted)
-                goto next;
-            done = count(t, t->pending.data, t->pending.len, true);
-            t->pending.len -= done;
-            memmove(t->pending.data, t->pending.data + done, t->pending.len);
-        }
-        t->wanted = t->pending.len < 4096 ? 0 : 2 * t->pending.len;
-    next:
-        text += n;
-        length -= n;
-    }
+    if (!t->too_much)
+        gp_pending_feed(&t->pending, text, length, count_part, t);
 }
 
 void gp_bpe_trainer_end(gp_bpe_trainer *t)
 {
-    if (t->pending.len)
-        count(t, t->pending.data, t->pending.len, false);
-    t->pending.len = t->wanted = 0;
+    if (t->pending.bytes.len)
+        count(t, t->pending.bytes.data, t->pending.bytes.len, false);
+    t->pending.bytes.len = t->pending.threshold = 0;
 }
 
 /* ---- building -------------------------------------------------------------------------------------------- */
 
 static gp_tokenizer *learn(const gp_bpe_trainer *t)
 {
-    gp_draft d = {0};
+    gp_token_list d = {0};
     gp_pair *merges;
     gp_alphabet a;
     int32_t byte_id[256];
     gp_alphabet_init(&a);
-    gp_draft_add(&d, 0, GP_END_OF_TEXT_NAME, strlen(GP_END_OF_TEXT_NAME));
+    gp_token_list_add(&d, 0, GP_END_OF_TEXT_NAME, strlen(GP_END_OF_TEXT_NAME));
     for (size_t code = 0; code < ARRAY_LEN(a.byte); code++) {
         if (a.byte[code] < 0)
             continue;
         byte_id[a.byte[code]] = (int32_t)d.count;
-        gp_draft_add(&d, (int32_t)d.count, &(char){(char)a.byte[code]}, 1);
+        gp_token_list_add(&d, (int32_t)d.count, &(char){(char)a.byte[code]}, 1);
     }
     int64_t count = gp_bpe_learn(&t->pieces, byte_id, t->vocab_size, &d, &merges);
     gp_tokenizer *made = gp_tokenizer_from_merges(&d, merges, count, 0, "text");
-    gp_draft_release(&d);
+    gp_token_list_release(&d);
     free(merges);
     return made;
 }
@@ -172,7 +158,7 @@ gp_tokenizer *gp_bpe_trainer_build(gp_bpe_trainer *t)
     if (!t->any)
         fail("the text is empty: a BPE vocabulary cannot be trained from it");
     else if (t->too_much)
-        fail("the text has more than 2 GB of different words; train the BPE from a part of it");
+        fail("the text has more than 2 GB of distinct words; train the BPE on a part of it");
     else
         made = learn(t);
     gp_bpe_trainer_free(t);

@@ -1,31 +1,31 @@
-/* bpe_long.c: merges one long piece (a line of dashes, a gene, ten megabytes of one letter) in linear time.
+/* bpe_long.c: encodes one long piece (a line of dashes, a gene, ten megabytes of one letter) in linear time.
  *
- * Every byte is a node of a doubly linked list. The pairs that have a rank wait in buckets, one a rank; a bitmap
- * tells which are not empty, and the lowest is emptied first. A merge takes two nodes into one and moves at most two
- * pairs to other buckets, so n bytes cost at most n - 1 merges of constant work: no heap, no sorting. Within a
- * bucket the order does not matter, except where a pair overlaps itself (a a a): such runs are merged from their
- * left end. It does matter where a merge makes what an earlier one takes, because that one comes next then: with such
- * merges the list is searched for the best pair each time, in windows that are small.
+ * Every byte is a node of a doubly linked list. Pairs with a rank are in buckets, one per rank; a bitmap tells which
+ * buckets are not empty, and the lowest is processed first. A merge joins two nodes and moves at most two pairs to other
+ * buckets, so n bytes take at most n - 1 merges of constant time, without a heap or sorting. Within a bucket the order
+ * does not matter, except if a pair overlaps itself (a a a): such runs are merged from the left. The order does matter
+ * if a merge makes a part of an earlier merge, which must then come next: with such merges, the list is searched for the
+ * best pair each time, in small windows.
  *
- * The list covers a window that fits in the cache, and the windows are joined exactly. A sequence of tokens is the
- * encoding of its text if and only if each two neighbours, encoded alone, stay as they are. (If: take the first
- * merge that would cross a boundary; until then both sides went as they go alone, so alone it would be made too.
- * Only if: inside the two, merges go as they go in the whole.) Each window begins at a token that the one before it
- * found near its end. When it finds the same token first, the two fit, because those neighbours stood side by side
- * in the window before. When it does not, the window before was cut too early and is made again, larger. The last
- * window has the true end of the piece; from it back, all that fits is final. */
+ * The list covers a window that fits in the cache, and windows are joined exactly. A sequence of tokens is the encoding
+ * of its text if and only if each two adjacent tokens, encoded alone, stay the same. (If: consider the first merge that
+ * would cross a boundary; until then both sides were merged as they are alone, so it would happen alone too. Only if:
+ * within the two, merges happen as they do in the whole text.) Each window begins at a token that the previous window
+ * found near its end. If it finds the same first token, the windows fit, since the two tokens at the boundary were
+ * adjacent in the previous window. If not, the previous window ended too early and is encoded again, larger. The last
+ * window ends at the end of the piece, so once it fits, all is final. */
 #include "text/bpe/bpe.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { WINDOW = 1 << 14, SMALL_WINDOW = 1 << 8 }; /* bytes at first */
+enum { WINDOW = 1 << 14, SMALL_WINDOW = 1 << 8 }; /* initial size in bytes */
 
 typedef struct token_node {
     int32_t id;
-    int32_t before, after; /* neighbours, -1 at the ends */
-    int32_t up, down;      /* in the bucket of the pair (this, after); up -1: the first */
-    int32_t rank;          /* of that pair; -1: none, and in no bucket */
+    int32_t before, after; /* adjacent nodes, -1 at the ends */
+    int32_t up, down;      /* neighbours of the pair (this, after) in its bucket; up -1: it is the first */
+    int32_t rank;          /* of that pair; -1: none, so it is in no bucket */
 } token_node;
 
 struct gp_long {
@@ -33,9 +33,9 @@ struct gp_long {
     size_t capacity;
     int32_t *ids; /* of the piece so far */
     int64_t id_capacity;
-    int32_t *bucket;  /* (merges) first node, -1: empty; all empty between pieces */
-    uint64_t *filled; /* (merges) bits */
-    size_t lowest;    /* no word of `filled` below this has a bit */
+    int32_t *bucket;  /* (merges) first node, or -1; all empty between pieces */
+    uint64_t *filled; /* (merges) bitmap of buckets that are not empty */
+    size_t lowest;    /* all words of `filled` below this are 0 */
 };
 
 void gp_long_free(struct gp_long *w)
@@ -67,7 +67,7 @@ static struct gp_long *new_workspace(const gp_bpe *b)
     return w;
 }
 
-/* Takes the pair that begins at i out of its bucket. */
+/* Removes the pair that begins at i from its bucket. */
 static void leave(struct gp_long *w, int32_t i)
 {
     token_node *n = &w->nodes[i];
@@ -83,7 +83,7 @@ static void leave(struct gp_long *w, int32_t i)
     n->rank = -1;
 }
 
-/* Puts the pair that begins at i into the bucket of its rank, if it has one. */
+/* Adds the pair that begins at i to the bucket of its rank, if it has one. */
 static void enter(const gp_bpe *b, struct gp_long *w, int32_t i)
 {
     token_node *n = &w->nodes[i];
@@ -100,7 +100,7 @@ static void enter(const gp_bpe *b, struct gp_long *w, int32_t i)
         w->lowest = (size_t)rank / 64;
 }
 
-/* Makes node i and the one after it one node. */
+/* Joins node i and the node after it. */
 static void merge(const gp_bpe *b, struct gp_long *w, int32_t i)
 {
     token_node *n = &w->nodes[i];
@@ -118,7 +118,7 @@ static void merge(const gp_bpe *b, struct gp_long *w, int32_t i)
     enter(b, w, i);
 }
 
-/* Merges the pair at i everywhere in the run that it is part of. */
+/* Merges the pair at i; if its two ids are equal, everywhere in the run of that id. */
 static void merge_run(const gp_bpe *b, struct gp_long *w, int32_t i)
 {
     int32_t rank = w->nodes[i].rank;
@@ -135,7 +135,7 @@ static void merge_run(const gp_bpe *b, struct gp_long *w, int32_t i)
     }
 }
 
-/* The first node of the lowest bucket; -1 when all are empty. */
+/* The first node of the lowest bucket, or -1. */
 static int32_t best(const gp_bpe *b, struct gp_long *w)
 {
     for (size_t words = (size_t)b->count / 64 + 1; w->lowest < words; w->lowest++)
@@ -144,7 +144,7 @@ static int32_t best(const gp_bpe *b, struct gp_long *w)
     return -1;
 }
 
-/* The first node of the leftmost pair with the lowest rank, by looking at all of them; -1 when there is none. */
+/* The leftmost pair with the lowest rank, by linear search; -1 if there is none. */
 static int32_t leftmost_best(const struct gp_long *w)
 {
     int32_t found = -1;
@@ -154,7 +154,7 @@ static int32_t leftmost_best(const struct gp_long *w)
     return found;
 }
 
-/* Merges the n bytes at p: node 0 is the first token. */
+/* Encodes the n bytes at p; node 0 is the first token. */
 static void merge_window(const gp_bpe *b, struct gp_long *w, const uint8_t *p, size_t n)
 {
     if (n > w->capacity) {
@@ -170,30 +170,30 @@ static void merge_window(const gp_bpe *b, struct gp_long *w, const uint8_t *p, s
     w->nodes[n - 1].after = -1;
     for (size_t i = n; i-- > 0;)
         enter(b, w, (int32_t)i);
-    for (int32_t i; b->disordered && (i = leftmost_best(w)) >= 0;)
+    for (int32_t i; b->out_of_order && (i = leftmost_best(w)) >= 0;)
         merge(b, w, i);
     for (int32_t i; (i = best(b, w)) >= 0;)
         merge_run(b, w, i);
 }
 
-/* A place where a window begins. */
+/* The start of a window. */
 typedef struct window_start {
     size_t at;
-    int64_t ids;   /* how many ids come before it */
-    int32_t first; /* the token that must begin there; -1: any */
+    int64_t ids;   /* number of ids before it */
+    int32_t first; /* the token that must begin there, or -1 */
 } window_start;
 
-/* Encodes the n bytes at p into w->ids; gives their number. */
+/* Encodes the n bytes at p into w->ids; returns the number of ids. */
 static int64_t join_windows(const gp_bpe *b, struct gp_long *w, const uint8_t *p, size_t n)
 {
-    size_t window = b->disordered ? SMALL_WINDOW : WINDOW, top = 0, capacity = 0;
-    window_start *marks = NULL, m = {.first = -1};
+    size_t window = b->out_of_order ? SMALL_WINDOW : WINDOW, top = 0, capacity = 0;
+    window_start *starts = NULL, m = {.first = -1};
     for (;;) {
         if (top == capacity) {
             capacity = capacity ? 2 * capacity : 64;
-            marks = gp_realloc(marks, capacity, sizeof *marks);
+            starts = gp_realloc(starts, capacity, sizeof *starts);
         }
-        marks[top] = m;
+        starts[top] = m;
         size_t length = n - m.at < window ? n - m.at : window;
         bool last = m.at + length == n;
         merge_window(b, w, p + m.at, length);
@@ -209,13 +209,13 @@ static int64_t join_windows(const gp_bpe *b, struct gp_long *w, const uint8_t *p
             m.at += (size_t)i;
             m.first = w->nodes[i].id;
             top++;
-        } else { /* too small: this one, or the one before */
+        } else { /* this window, or the one before, is too small */
             top -= !fits;
-            m = marks[top];
+            m = starts[top];
             window *= 2;
         }
     }
-    free(marks);
+    free(starts);
     return m.ids;
 }
 
@@ -224,7 +224,7 @@ int gp_bpe_encode_long(const gp_bpe *b, struct gp_long **workspace, const uint8_
     struct gp_long *w = *workspace ? *workspace : (*workspace = new_workspace(b));
     int64_t count = join_windows(b, w, p, n);
     for (int64_t i = 0; i < count; i++) {
-        if (gp_ids_room(out, 1))
+        if (gp_ids_reserve(out, 1))
             return -1;
         gp_ids_put(out, w->ids[i]);
     }

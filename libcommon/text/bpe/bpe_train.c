@@ -1,15 +1,14 @@
-/* bpe_train.c: learns merges (Sennrich et al. 2016): of all pairs of neighbours in the pieces, the one with the
- * highest count becomes a token, everywhere; then again. Of equal counts, the pair with the lower ids wins, left
- * first, then right, as in Hugging Face's tokenizers.
+/* bpe_train.c: learns merges (Sennrich et al. 2016): repeatedly, the adjacent pair with the highest count over all pieces
+ * becomes a token everywhere. Ties are broken by the lower left id, then the lower right id, as in Hugging Face's
+ * tokenizers.
  *
- * Each different piece is there once, with how often it occurs. A merge looks at the places of its pair alone and
- * changes the counts of the pairs beside them, so the work is proportional to the tokens that are merged away. A heap
- * gives the highest pair; the counts in it are those from when a pair was put in, and one that proves too high is
- * put back with the right one.
+ * Each distinct piece is stored once, with its count. A merge visits only the occurrences of its pair and updates the
+ * counts of the adjacent pairs, so the work is proportional to the number of tokens merged. A heap yields the pair with
+ * the highest count; its counts may be outdated (too high), in which case the pair is reinserted with the current one.
  *
- * All places of a pair are found in one step, which made the newer of its two tokens, because a token is made by
- * one pair only. (Where no merge crosses a token's ends, its bytes go as they go alone. So wherever it comes about,
- * it does so at the same step and from the same two parts.) */
+ * All occurrences of a pair arise in a single step, the one that made the newer of its two tokens, because each token is
+ * made by only one pair. (If no merge crosses the ends of a token, its bytes are merged as they would be alone; so
+ * wherever it occurs, it arises in the same step and from the same two parts.) */
 #include "text/bpe/bpe_train.h"
 
 #include <stdlib.h>
@@ -19,7 +18,7 @@ enum { BORDER = INT32_MIN };
 
 typedef struct counted_pair {
     gp_pair ids;
-    int32_t first, last; /* its places, in their order: of a a a, the first two are merged */
+    int32_t first, last; /* list of its occurrences in order: of a a a, the first two are merged */
     int64_t count;
 } counted_pair;
 
@@ -35,42 +34,42 @@ typedef struct candidate {
 } candidate;
 
 typedef struct learner {
-    /* One number for each byte of the pieces and for each border between them: a token's id where it begins, ~id
-     * where it ends (when that is another place), something negative inside. */
+    /* One element for each byte of the pieces, and a BORDER around each piece: the id of a token at its first byte, ~id
+     * at its last byte if that is another one, any negative number in between. */
     int32_t *text;
-    int32_t *piece_of; /* (text) */
+    int32_t *piece_of; /* (text) index of the piece */
     const gp_pieces *pieces;
-    gp_draft *d;
+    gp_token_list *d;
 
     counted_pair *pairs;
     int32_t pair_count, pair_capacity;
-    int32_t fresh;  /* pairs from here on were found in this step */
-    int32_t *slots; /* open addressing by ids: in pairs, or -1 */
+    int32_t fresh;  /* pairs from here on arose in this step */
+    int32_t *slots; /* open addressing by ids: indices in pairs, or -1 */
     size_t mask;
     uint64_t multiplier; /* of their hash: odd, from gp_hash_seed */
 
     place *places;
     int32_t place_count, place_capacity;
-    int32_t unused; /* the first of a list of places, or -1 */
+    int32_t unused; /* first of the list of free places, or -1 */
 
     candidate *heap;
     int32_t heap_count, heap_capacity;
 } learner;
 
-/* A list with room for one more. */
-static void *grown(void *list, int32_t count, int32_t *capacity, size_t size)
+/* Makes space for one more element. */
+static void *grow(void *list, int32_t count, int32_t *capacity, size_t size)
 {
     if (count < *capacity)
         return list;
     if (count > INT32_MAX / 2)
-        die("the text has too many pairs of tokens to train a BPE; use a part of it");
+        die("the text has too many pairs of tokens to train a BPE on; use a part of it");
     *capacity = count < 512 ? 1024 : 2 * count;
     return gp_realloc(list, (size_t)*capacity, size);
 }
 
-/* ---- pairs and their places ------------------------------------------------------------------------------ */
+/* ---- pairs and their occurrences ------------------------------------------------------------------------- */
 
-/* The slot of a pair, or the empty one where it belongs. */
+/* The slot of a pair, or the empty slot where it belongs. */
 static int32_t *slot_of(const learner *l, int32_t left, int32_t right)
 {
     uint64_t key = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
@@ -102,15 +101,15 @@ static counted_pair *find_or_add(learner *l, int32_t left, int32_t right)
             grow_slots(l);
             slot = slot_of(l, left, right);
         }
-        l->pairs = grown(l->pairs, l->pair_count, &l->pair_capacity, sizeof *l->pairs);
+        l->pairs = grow(l->pairs, l->pair_count, &l->pair_capacity, sizeof *l->pairs);
         l->pairs[l->pair_count] = (counted_pair){.ids = {left, right}, .first = -1, .last = -1};
         *slot = l->pair_count++;
     }
     return &l->pairs[*slot];
 }
 
-/* Text at `at` has this pair now. */
-static void gain(learner *l, int32_t left, int32_t right, int32_t at)
+/* Adds an occurrence of a pair. */
+static void add_pair(learner *l, int32_t left, int32_t right, int32_t at)
 {
     counted_pair *p = find_or_add(l, left, right);
     int32_t i = l->unused;
@@ -118,7 +117,7 @@ static void gain(learner *l, int32_t left, int32_t right, int32_t at)
     if (i >= 0) {
         l->unused = l->places[i].next;
     } else {
-        l->places = grown(l->places, l->place_count, &l->place_capacity, sizeof *l->places);
+        l->places = grow(l->places, l->place_count, &l->place_capacity, sizeof *l->places);
         i = l->place_count++;
     }
     l->places[i] = (place){.at = at, .next = -1};
@@ -130,7 +129,8 @@ static void gain(learner *l, int32_t left, int32_t right, int32_t at)
     p->count += l->pieces->list[l->piece_of[at]].count;
 }
 
-static void lose(learner *l, int32_t left, int32_t right, int32_t at)
+/* Subtracts an occurrence from the count of a pair; merge_at skips it in the list. */
+static void remove_pair(learner *l, int32_t left, int32_t right, int32_t at)
 {
     l->pairs[*slot_of(l, left, right)].count -= l->pieces->list[l->piece_of[at]].count;
 }
@@ -146,14 +146,14 @@ static bool before(const candidate *a, const candidate *b)
 
 static void push(learner *l, candidate c)
 {
-    l->heap = grown(l->heap, l->heap_count, &l->heap_capacity, sizeof *l->heap);
+    l->heap = grow(l->heap, l->heap_count, &l->heap_capacity, sizeof *l->heap);
     int32_t i = l->heap_count++;
     for (; i > 0 && before(&c, &l->heap[(i - 1) / 2]); i = (i - 1) / 2)
         l->heap[i] = l->heap[(i - 1) / 2];
     l->heap[i] = c;
 }
 
-/* Puts c where the first candidate was. */
+/* Replaces the first candidate by c. */
 static void replace_first(learner *l, candidate c)
 {
     int32_t i = 0, child;
@@ -167,15 +167,15 @@ static void replace_first(learner *l, candidate c)
     l->heap[i] = c;
 }
 
-/* Takes the best pair off the heap: its place in pairs, -1 when no two neighbours are left. */
+/* Removes the best pair from the heap and returns its index; -1 if no pairs are left. */
 static int32_t pop(learner *l)
 {
     while (l->heap_count) {
         candidate first = l->heap[0];
         int64_t count = l->pairs[first.pair].count;
-        bool right = first.count == count;
+        bool current = first.count == count;
         first.count = count;
-        if (!right && count > 0) { /* a count only falls once the pair is in the heap */
+        if (!current && count > 0) { /* counts of pairs in the heap only decrease */
             replace_first(l, first);
             continue;
         }
@@ -188,7 +188,7 @@ static int32_t pop(learner *l)
     return -1;
 }
 
-/* The step is over: the pairs that it found are candidates. */
+/* At the end of a step, pushes the pairs that arose in it. */
 static void push_fresh(learner *l)
 {
     for (; l->fresh < l->pair_count; l->fresh++) {
@@ -199,7 +199,7 @@ static void push_fresh(learner *l)
 
 /* ---- merging --------------------------------------------------------------------------------------------- */
 
-/* Makes the pair at place p one token, if it is still there. */
+/* Merges the pair at p into one token, unless an overlapping merge has changed it. */
 static void merge_at(learner *l, int32_t p, gp_pair pair, int32_t id)
 {
     int32_t *text = l->text, second = p + (int32_t)l->d->tokens[pair.left].length;
@@ -208,31 +208,31 @@ static void merge_at(learner *l, int32_t p, gp_pair pair, int32_t id)
     int32_t end = second + (int32_t)l->d->tokens[pair.right].length;
     if (text[p - 1] != BORDER) {
         int32_t other = text[p - 1] < 0 ? ~text[p - 1] : text[p - 1];
-        lose(l, other, pair.left, p);
-        gain(l, other, id, p - (int32_t)l->d->tokens[other].length);
+        remove_pair(l, other, pair.left, p);
+        add_pair(l, other, id, p - (int32_t)l->d->tokens[other].length);
     }
     text[p] = id;
     text[second] = text[end - 1] = ~id;
     if (text[end] != BORDER) {
-        lose(l, pair.right, text[end], p);
-        gain(l, id, text[end], p);
+        remove_pair(l, pair.right, text[end], p);
+        add_pair(l, id, text[end], p);
     }
 }
 
-/* The bytes of both become a token. */
-static int32_t join(gp_draft *d, gp_pair pair)
+/* Adds the token of a merge. */
+static int32_t join(gp_token_list *d, gp_pair pair)
 {
     const gp_token *left = &d->tokens[pair.left], *right = &d->tokens[pair.right];
     gp_buf both = {0};
     gp_buf_add(&both, d->bytes.data + left->at, left->length);
     gp_buf_add(&both, d->bytes.data + right->at, right->length);
     int32_t id = (int32_t)d->count;
-    gp_draft_add(d, id, both.data, both.len);
+    gp_token_list_add(d, id, both.data, both.len);
     gp_buf_release(&both);
     return id;
 }
 
-/* Merges the best pair, and gives its ids; false when there is none. */
+/* Merges the best pair, and returns its ids in *merged; false if there is none. */
 static bool merge_best(learner *l, gp_pair *merged)
 {
     int32_t best = pop(l);
@@ -251,9 +251,9 @@ static bool merge_best(learner *l, gp_pair *merged)
     return true;
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------------- */
+/* ---- learning -------------------------------------------------------------------------------------------- */
 
-static void lay_out(learner *l, const int32_t byte_id[256])
+static void init_text(learner *l, const int32_t byte_id[256])
 {
     const gp_pieces *pieces = l->pieces;
     size_t size = pieces->bytes.len + (size_t)pieces->count + 1, at = 0;
@@ -272,18 +272,18 @@ static void lay_out(learner *l, const int32_t byte_id[256])
     grow_slots(l);
     for (size_t i = 1; i + 1 < size; i++)
         if (l->text[i] != BORDER && l->text[i + 1] != BORDER)
-            gain(l, l->text[i], l->text[i + 1], (int32_t)i);
+            add_pair(l, l->text[i], l->text[i + 1], (int32_t)i);
     push_fresh(l);
 }
 
-int64_t gp_bpe_learn(const gp_pieces *pieces, const int32_t byte_id[256], int64_t vocab_size, gp_draft *d,
+int64_t gp_bpe_learn(const gp_pieces *pieces, const int32_t byte_id[256], int64_t vocab_size, gp_token_list *d,
                      gp_pair **merges)
 {
     learner l = {.pieces = pieces, .d = d, .multiplier = gp_hash_seed() | 1, .unused = -1};
-    int64_t count = 0, most = gp_max(0, vocab_size - d->count);
-    *merges = gp_malloc((size_t)most * sizeof **merges);
-    lay_out(&l, byte_id);
-    while (count < most && merge_best(&l, &(*merges)[count]))
+    int64_t count = 0, max = gp_max(0, vocab_size - d->count);
+    *merges = gp_malloc((size_t)max * sizeof **merges);
+    init_text(&l, byte_id);
+    while (count < max && merge_best(&l, &(*merges)[count]))
         count++;
     free(l.text);
     free(l.piece_of);

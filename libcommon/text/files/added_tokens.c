@@ -1,35 +1,34 @@
-/* added_tokens.c: the added tokens that the files beside a vocabulary or a tokenizer.json name, as AutoTokenizer of
- * transformers 5 adds them; the files: tokenizer_beside.c. */
+/* added_tokens.c: adds the tokens in the configuration of a tokenizer (tokenizer_config.c) to those of its vocabulary or
+ * tokenizer.json, as AutoTokenizer of transformers 5 does. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "text/files/reader.h"
 
-/* The names of special tokens, in the order in which transformers adds them. */
+/* The named special tokens, in the order in which transformers adds them. */
 static const char *const named[] = {"bos_token", "eos_token", "unk_token", "sep_token",
                                     "pad_token", "cls_token", "mask_token"};
-enum { OWN_NAMES = 3 }; /* bos, eos, unk: GPT-2's class has end-of-text for them where nothing else is set */
+enum { GPT2_DEFAULTS = 3 }; /* bos, eos, unk: their default in GPT-2's class is end-of-text */
 
 /* ---- one token ------------------------------------------------------------------------------------------- */
 
-/* A token as tokenizer.json has them, but for its id; from its name or an object. NULL: it is neither. */
+/* A token as in a tokenizer.json, without its id, from its name or an object; NULL if value is neither. */
 static json_t *make_token(const json_t *value, bool special)
 {
     static const char *const flags[] = {"single_word", "lstrip", "rstrip"};
-    bool whole = json_is_object(value);
-    const json_t *content = whole ? json_object_get(value, "content") : value,
-                 *set = whole ? json_object_get(value, "special") : NULL,
-                 *normalized = whole ? json_object_get(value, "normalized") : NULL;
+    bool object = json_is_object(value);
+    const json_t *content = object ? json_object_get(value, "content") : value,
+                 *set = json_object_get(value, "special"), *normalized = json_object_get(value, "normalized");
     if (!json_is_string(content))
         return NULL;
     special = set ? json_is_true(set) : special;
     json_t *token = json_pack("{s:O}", "content", content);
     for (size_t i = 0; i < ARRAY_LEN(flags); i++)
-        json_object_set_new(token, flags[i], json_boolean(whole && json_is_true(json_object_get(value, flags[i]))));
+        json_object_set_new(token, flags[i], json_boolean(json_is_true(json_object_get(value, flags[i]))));
     json_object_set_new(token, "normalized",
                         json_boolean(json_is_boolean(normalized) ? json_is_true(normalized) : !special));
     json_object_set_new(token, "special", json_boolean(special));
-    json_object_set_new(token, "whole", json_boolean(whole)); /* a text differs from an object with its flags */
+    json_object_set_new(token, "object", json_boolean(object)); /* a name differs from an object with the same flags */
     return token;
 }
 
@@ -49,10 +48,10 @@ static json_t *find(const json_t *tokens, const char *content)
     return NULL;
 }
 
-/* Adds a token to a tokenizer.json's, or gives one that is there its flags. tokenizers goes by what the vocabulary and
- * the tokens before it come to, not by the id in a file (given; -1: none). It never takes from a token that it is
- * special; but GPT-2's class makes its tokens anew where added_tokens_decoder is there. */
-static int add_token(gp_beside *b, json_t *tokens, const json_t *vocab, const json_t *token, json_int_t given)
+/* Adds a token to those of a tokenizer.json, or sets the flags of one that is there. Like tokenizers, it numbers a new
+ * token by the vocabulary and the tokens before it, not by the id in a file (given; -1: none). A special token stays
+ * special, except that GPT-2's class creates its tokens anew if there is an added_tokens_decoder. */
+static int add_token(gp_tokenizer_config *b, json_t *tokens, const json_t *vocab, const json_t *token, json_int_t given)
 {
     static const char *const flags[] = {"single_word", "lstrip", "rstrip", "normalized", "special"};
     const char *content = content_of(token);
@@ -61,7 +60,7 @@ static int add_token(gp_beside *b, json_t *tokens, const json_t *vocab, const js
     json_int_t next = (json_int_t)json_object_size(vocab), id;
     size_t i;
     json_t *one;
-    if (!*content) /* as tokenizers does */
+    if (!*content) /* ignored by tokenizers too */
         return 0;
     bool anew = given >= 0 && b->kind == GP_CLASS_GPT2 && json_object_get(b->config, "added_tokens_decoder");
     for (i = 0; there && i < ARRAY_LEN(flags); i++) {
@@ -76,15 +75,17 @@ static int add_token(gp_beside *b, json_t *tokens, const json_t *vocab, const js
     id = json_integer_value(there ? json_object_get(there, "id") : word);
     id = there || word ? id : next;
     if (given >= 0 && given != id)
-        gp_beside_warn(b, gp_format("the files beside the vocabulary give the added token \"%.60s\" the id %lld; as in "
-                                    "transformers it is %lld, by the tokens before it",
-                                    content, (long long)given, (long long)id));
+        gp_tokenizer_config_warn(b,
+                                 gp_format("the tokenizer's configuration gives the added token \"%.60s\" the id %lld; "
+                                           "using %lld, the next unused id, as transformers does",
+                                           content, (long long)given, (long long)id));
     if (there)
         return 0;
     if (id < 0 || id >= GP_VOCAB_MAX)
-        return fail("added token \"%.60s\" would be %lld, beyond the ids that are known", content, (long long)id);
+        return fail("added token \"%.60s\" would get id %lld, above the limit of %d", content, (long long)id,
+                    GP_VOCAB_MAX - 1);
     json_t *copy = json_deep_copy(token);
-    json_object_del(copy, "whole");
+    json_object_del(copy, "object");
     json_object_set_new(copy, "id", json_integer(id));
     b->changes = true;
     return json_array_append_new(tokens, copy);
@@ -92,25 +93,25 @@ static int add_token(gp_beside *b, json_t *tokens, const json_t *vocab, const js
 
 /* ---- all tokens ------------------------------------------------------------------------------------------ */
 
-/* What is known of the tokens beside a vocabulary before they are added. */
+/* The tokens of the configuration, before they are added. */
 typedef struct lists {
     json_t *numbered; /* [{"given": id, "token": {...}}, ...] */
-    json_t *named;    /* {"bos_token": {...}, ...}, of GPT-2's class by default, and those of a model */
+    json_t *named;    /* {"bos_token": {...}, ...}, with the defaults of GPT-2's class, and names of a model */
     json_t *extra;    /* [{...}, ...] */
-    json_t *known;    /* {"[PAD]": true, ...}: special for added_tokens.json, which transformers reads before objects of
-                         tokenizer_config.json and the older name in special_tokens_map.json are seen through */
+    json_t *special;  /* {"[PAD]": true, ...}: the tokens of added_tokens.json that are special. transformers reads that
+                         file before it converts objects of tokenizer_config.json and old names, which are left out */
 } lists;
 
 static int bad_token(const char *key)
 {
-    return fail("%s of the files beside the vocabulary is not a token (a text, or an object with \"content\")", key);
+    return fail("%s in the tokenizer's configuration is not a token (a string, or an object with \"content\")", key);
 }
 
-static void know(lists *l, const json_t *value)
+static void put_special(lists *l, const json_t *value)
 {
     const char *content = json_is_string(value) ? json_string_value(value) : content_of(value);
     if (content)
-        json_object_set_new(l->known, content, json_true());
+        json_object_set_new(l->special, content, json_true());
 }
 
 static int put_named(lists *l, const char *key, const json_t *value, bool special)
@@ -139,8 +140,8 @@ static bool is_named(const char *key)
     return false;
 }
 
-/* The special tokens that have names, in their order: seven known ones, then a model's own. */
-static int list_named(lists *l, const gp_beside *b, bool legacy)
+/* Lists the named special tokens in their order: the seven in `named`, then those of the model. */
+static int list_named(lists *l, const gp_tokenizer_config *b, bool legacy)
 {
     const char *key;
     json_t *value;
@@ -151,17 +152,17 @@ static int list_named(lists *l, const gp_beside *b, bool legacy)
             if (put_named(l, named[i], value, !json_is_object(value) || mapped))
                 return -1;
             if (mapped || json_is_string(value))
-                know(l, value);
-        } else if (!value && b->kind == GP_CLASS_GPT2 && i < OWN_NAMES) {
+                put_special(l, value);
+        } else if (!value && b->kind == GP_CLASS_GPT2 && i < GPT2_DEFAULTS) {
             json_t *end = json_string(GP_END_OF_TEXT_NAME);
             put_named(l, named[i], end, true);
             json_decref(end);
         }
     }
-    for (int texts = 0; texts < 2; texts++) /* transformers has those first that are objects */
+    for (int strings = 0; strings < 2; strings++) /* objects come first in transformers */
         json_object_foreach (b->config, key, value) {
-            bool token = texts ? json_is_string(value) : json_is_object(value);
-            if (ends_in_token(key) && !is_named(key) && token && put_named(l, key, value, texts))
+            bool token = strings ? json_is_string(value) : json_is_object(value);
+            if (ends_in_token(key) && !is_named(key) && token && put_named(l, key, value, strings))
                 return -1;
         }
     json_t *extra = json_object_get(b->config, "extra_special_tokens");
@@ -172,22 +173,22 @@ static int list_named(lists *l, const gp_beside *b, bool legacy)
     return 0;
 }
 
-static int put_all_extra(lists *l, const json_t *list, bool texts_known, bool objects_known)
+static int put_all_extra(lists *l, const json_t *list, bool strings_special, bool objects_special)
 {
     size_t i;
     json_t *value;
     json_array_foreach (list, i, value) {
         if (put_extra(l, value))
             return -1;
-        if (json_is_string(value) ? texts_known : objects_known)
-            know(l, value);
+        if (json_is_string(value) ? strings_special : objects_special)
+            put_special(l, value);
     }
     return 0;
 }
 
-/* additional_special_tokens is the older name of extra_special_tokens: it counts where that is no list, or an empty
- * one, and that of special_tokens_map.json where it is none at all. */
-static int list_extra(lists *l, const gp_beside *b, bool legacy)
+/* additional_special_tokens is the old name of extra_special_tokens: it applies if the latter is empty or not a list,
+ * and in special_tokens_map.json only if the latter is not a list. */
+static int list_extra(lists *l, const gp_tokenizer_config *b, bool legacy)
 {
     const json_t *extra = json_object_get(b->config, "extra_special_tokens"),
                  *older = json_object_get(b->config, "additional_special_tokens"),
@@ -210,8 +211,8 @@ static int compare_given(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The tokens that have an id, by it. */
-static int list_numbered(lists *l, const gp_beside *b, const json_t *decoder)
+/* Lists the tokens that have an id, by their id. */
+static int list_numbered(lists *l, const gp_tokenizer_config *b, const json_t *decoder)
 {
     const char *key;
     json_t *value, *all = json_array();
@@ -223,13 +224,13 @@ static int list_numbered(lists *l, const gp_beside *b, const json_t *decoder)
             token = json_is_object(value) ? make_token(value, false) : NULL;
         } else {
             json_t *content = json_string(key);
-            token = make_token(content, json_object_get(l->known, key) != NULL);
+            token = make_token(content, json_object_get(l->special, key) != NULL);
             json_decref(content);
         }
         char *end = NULL;
         json_int_t given = decoder ? strtoll(key, &end, 10) : json_integer_value(value);
         if (!token || (decoder ? *end || !*key : !json_is_integer(value)) || given < 0)
-            rc = fail("%s has \"%.60s\", which is no token with its id",
+            rc = fail("%s has \"%.60s\", which is not a token with its id",
                       decoder ? "added_tokens_decoder of tokenizer_config.json" : "added_tokens.json", key);
         else
             json_array_append_new(all, json_pack("{s:I, s:O}", "given", given, "token", token));
@@ -259,15 +260,15 @@ static bool has_name(const lists *l, const char *content)
     return false;
 }
 
-/* Tokens that have a name are special, whatever is said of them. */
+/* Named tokens are special, whatever their flags. */
 static void make_special(const lists *l, json_t *token)
 {
     if (content_of(token) && has_name(l, content_of(token)))
         json_object_set_new(token, "special", json_true());
 }
 
-/* One more to be added, unless a token of its name is there or the very same is pending. Of several that differ the
- * last counts. */
+/* Adds a token to those pending, unless its name is among the tokens before, or an equal one is pending. Of several that
+ * differ, the last one applies. */
 static void put_pending(json_t *pending, const json_t *before, const json_t *token)
 {
     size_t i;
@@ -279,12 +280,12 @@ static void put_pending(json_t *pending, const json_t *before, const json_t *tok
         json_array_append_new(pending, json_deep_copy(token));
 }
 
-static int add_all(gp_beside *b, lists *l, json_t *tokens, const json_t *vocab)
+static int add_all(gp_tokenizer_config *b, lists *l, json_t *tokens, const json_t *vocab)
 {
     size_t i;
     const char *key;
     json_t *one;
-    bool legacy = !json_object_get(b->config, "added_tokens_decoder"); /* a tokenizer.json's tokens are in its place */
+    bool legacy = !json_object_get(b->config, "added_tokens_decoder"); /* tokens of a tokenizer.json take its place */
     json_array_foreach (tokens, i, one) {
         bool before = json_is_true(json_object_get(one, "special"));
         if (legacy)
@@ -323,25 +324,24 @@ static bool is_numbered(const lists *l, const char *content)
     return false;
 }
 
-/* transformers' GPT-2 class of version 5 has no other added tokens than those beside the tokenizer.json, where
- * added_tokens_decoder lists them. */
-static void tell_of_others(gp_beside *b, const lists *l, const json_t *tokens)
+/* In transformers 5, GPT-2's class has no added tokens of a tokenizer.json except those in an added_tokens_decoder. */
+static void warn_of_others(gp_tokenizer_config *b, const lists *l, const json_t *tokens)
 {
     size_t i;
     json_t *one;
     json_array_foreach (tokens, i, one) {
         const char *content = content_of(one);
         if (content && !is_numbered(l, content) && !find(l->extra, content) && !has_name(l, content))
-            gp_beside_warn(b,
-                           gp_format("added_tokens_decoder of tokenizer_config.json lacks \"%.60s\", an added token of "
-                                     "tokenizer.json: it stays one, where transformers 5 leaves it out",
-                                     content));
+            gp_tokenizer_config_warn(
+                b, gp_format("\"%.60s\", an added token of tokenizer.json, is not in the added_tokens_decoder of "
+                             "tokenizer_config.json; it is used, but transformers 5 ignores it",
+                             content));
     }
 }
 
-int gp_beside_add(gp_beside *b, json_t *tokens, const json_t *vocab)
+int gp_tokenizer_config_add_tokens(gp_tokenizer_config *b, json_t *tokens, const json_t *vocab)
 {
-    lists l = {.numbered = json_array(), .named = json_object(), .extra = json_array(), .known = json_object()};
+    lists l = {.numbered = json_array(), .named = json_object(), .extra = json_array(), .special = json_object()};
     const json_t *decoder = json_object_get(b->config, "added_tokens_decoder");
     bool legacy = !decoder;
     int rc = -1;
@@ -349,13 +349,13 @@ int gp_beside_add(gp_beside *b, json_t *tokens, const json_t *vocab)
         fail("tokenizer_config.json sets split_special_tokens, which is not supported");
     else if (!list_named(&l, b, legacy) && !list_extra(&l, b, legacy) && !list_numbered(&l, b, decoder)) {
         if (decoder && b->kind == GP_CLASS_GPT2)
-            tell_of_others(b, &l, tokens);
+            warn_of_others(b, &l, tokens);
         rc = add_all(b, &l, tokens, vocab);
     }
     json_decref(l.numbered);
     json_decref(b->named);
     b->named = l.named;
     json_decref(l.extra);
-    json_decref(l.known);
+    json_decref(l.special);
     return rc;
 }

@@ -1,4 +1,4 @@
-/* reader.h: a tokenizer being read out of vocabularies and merges as Hugging Face writes them. */
+/* reader.h: reads tokenizers from the vocabularies, merges and settings in files of Hugging Face. */
 #ifndef GP_TEXT_FILES_READER_H
 #define GP_TEXT_FILES_READER_H
 
@@ -7,77 +7,80 @@
 #include "text/text.h"
 
 typedef struct gp_reader {
-    const char *where;
+    const char *where; /* names the file in messages */
     gp_alphabet alphabet;
-    gp_draft draft;
+    gp_token_list list;
     gp_tokenizer *t;
-    uint8_t *made; /* (vocabulary) 1: a byte or what a merge makes */
+    uint8_t *made; /* (vocabulary) 1: a byte, or made by a merge */
 } gp_reader;
 
 void gp_reader_release(gp_reader *r);
 
-/* An object out of JSON text, or NULL (said). */
+/* root if it is an object; else releases it and fails, with e if root is NULL. */
+json_t *gp_reader_object(json_t *root, const json_error_t *e, const char *where);
 json_t *gp_reader_parse(const char *text, size_t length, const char *where);
 
-/* The id in a JSON value, or -1 (said). */
+/* The id in a JSON value, or -1 on failure. */
 int32_t gp_reader_id(const json_t *value, const char *name, const char *where);
 
-/* Adds a vocabulary: words in GPT-2's alphabet. Those that `added` has (name -> flags; or NULL) are tokens whose name
- * is what it is. whole: gp_bpe.whole. */
-int gp_reader_add_vocab(gp_reader *r, json_t *vocab, const json_t *added, bool whole);
+/* Adds a vocabulary, whose words are in GPT-2's alphabet, except those in `added` (name -> flags; or NULL), which are
+ * literal. */
+int gp_reader_add_vocab(gp_reader *r, json_t *vocab, const json_t *added, bool ignore_merges);
 
-/* The vocabulary is complete: makes the tables, ready for `merges` merges. */
+/* Builds the tables from the complete vocabulary, for `merges` merges. */
 int gp_reader_start(gp_reader *r, int64_t merges);
 
-/* One merge of two parts in GPT-2's alphabet; or as files write it, with one space between them. */
+/* Adds a merge of two parts in GPT-2's alphabet; as a line, they are separated by a space. */
 int gp_reader_add_merge(gp_reader *r, const char *left, size_t left_length, const char *right, size_t right_length);
 int gp_reader_add_line(gp_reader *r, const char *line, size_t n);
 
-/* What lines of merges that are none begin with. */
+/* Whether a line of a merges file is its version, not a merge. */
 bool gp_reader_is_version(const char *line, size_t n);
 
-/* The merges are complete. NULL on failure; the tokenizer is the caller's. */
+/* Completes the tokenizer after the last merge; the caller owns it. NULL on failure. */
 gp_tokenizer *gp_reader_finish(gp_reader *r);
 
-/* tokenizer_json.c: adds a tokenizer.json's added tokens that the vocabulary lacks, and collects the flags of all by
- * their names in *names. */
+/* tokenizer_json.c: adds the added tokens of a tokenizer.json that are not in the vocabulary, and collects the flags of
+ * all by name in *names. */
 int gp_reader_add_tokens(gp_reader *r, const json_t *added, const json_t *vocab, json_t *names);
 
-/* tokenizer_beside.c: what stands beside a vocabulary in its folder. */
-/* Of transformers' tokenizers; unknown: no file says which. */
-typedef enum gp_beside_class { GP_CLASS_UNKNOWN, GP_CLASS_GPT2, GP_CLASS_OTHER } gp_beside_class;
+/* The class of the tokenizer in transformers; unknown if no file names it. */
+typedef enum gp_tokenizer_class { GP_CLASS_UNKNOWN, GP_CLASS_GPT2, GP_CLASS_OTHER } gp_tokenizer_class;
 
-typedef struct gp_beside {
-    json_t *config, *map, *added; /* objects, or NULL: there is no folder */
-    gp_beside_class kind;
-    json_t *named; /* once added: {"bos_token": {"content": ...}, ...} */
-    bool changes;  /* it has other tokens than the tokenizer.json */
+/* tokenizer_config.c: the configuration of a tokenizer in its folder. */
+typedef struct gp_tokenizer_config {
+    json_t *config, *map,
+        *added; /* of tokenizer_config.json, special_tokens_map.json, added_tokens.json, {} if missing;
+                                     NULL: there is no folder */
+    gp_tokenizer_class kind;
+    json_t *named; /* once tokens are added: {"bos_token": {"content": ...}, ...} */
+    bool changes;  /* it changes the tokens of the tokenizer.json */
     char *warning; /* or NULL */
-} gp_beside;
+} gp_tokenizer_config;
 
-int gp_beside_read(gp_beside *b, const char *dir); /* dir may be NULL */
-void gp_beside_release(gp_beside *b);
-void gp_beside_warn(gp_beside *b, char *text); /* takes text; only the first warning stays */
+int gp_tokenizer_config_read(gp_tokenizer_config *b, const char *dir); /* dir may be NULL */
+void gp_tokenizer_config_release(gp_tokenizer_config *b);
+void gp_tokenizer_config_warn(gp_tokenizer_config *b, char *text); /* frees text; only the first warning is retained */
 
-/* added_tokens.c: adds what transformers adds to a tokenizer.json's added tokens. */
-int gp_beside_add(gp_beside *b, json_t *tokens, const json_t *vocab);
+/* added_tokens.c: adds to `tokens`, the added tokens of a tokenizer.json, those that transformers adds. */
+int gp_tokenizer_config_add_tokens(gp_tokenizer_config *b, json_t *tokens, const json_t *vocab);
 
-/* Whether a space is put before a text, where the folder has another setting than *space. */
-void gp_beside_prefix_space(gp_beside *b, bool *space);
+/* Updates add_prefix_space of the tokenizer.json. */
+void gp_tokenizer_config_prefix_space(gp_tokenizer_config *b, bool *space);
 
-/* tokenizer_folder.c: looks at what else is there; remarks go to t. alone: t is from a vocabulary and its merges, not
- * from a tokenizer.json. */
-void gp_tokenizer_look_around(gp_tokenizer *t, const char *dir, gp_beside *b, bool alone);
+/* tokenizer_folder.c: applies the remaining settings, and adds warnings to t, also about other files in the folder.
+ * from_json: t is from a tokenizer.json, not from a vocabulary and its merges. */
+void gp_tokenizer_check_folder(gp_tokenizer *t, const char *dir, gp_tokenizer_config *b, bool from_json);
 
-/* tokenizer_settings.c: what a tokenizer.json says beside vocabulary, merges and added tokens. */
+/* tokenizer_settings.c: the settings of a tokenizer.json. */
 typedef struct gp_settings {
-    bool splits; /* by GPT-2's split; or else there is none */
-    bool prefix_space, whole, fuse, byte_fallback;
-    const char *unknown; /* or NULL; of the JSON */
-    gp_template around;
+    bool splits; /* by GPT-2's pre-tokenization; else there is none */
+    bool prefix_space, ignore_merges, fuse, byte_fallback;
+    const char *unknown; /* owned by the JSON; or NULL */
+    gp_template template;
 } gp_settings;
 
-/* What is not known, and would give other ids, is refused. */
+/* Fails on settings that would change the ids and are not supported. */
 int gp_settings_read(gp_settings *s, const json_t *root, const char *where);
 
 #endif

@@ -1,13 +1,13 @@
-/* tokenizer_folder.c: what lies beside a tokenizer in its folder: the same vocabulary once more, and what transformers
- * is told of it. Where files disagree, tokenizer.json is right, and the first difference is a remark. */
+/* tokenizer_folder.c: checks a tokenizer.json against other files of the vocabulary in its folder, and applies bos and eos
+ * settings for transformers. If files disagree, tokenizer.json takes precedence, and a warning has the first difference.
+ */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
-#include "text/escape.h"
 #include "text/files/reader.h"
 
-/* Where dir has it; the caller frees. NULL: it does not. */
+/* The path of a file in dir, which the caller frees; NULL if it does not exist. */
 static char *find(const char *dir, const char *name)
 {
     char *path = gp_path_join(dir, name);
@@ -17,22 +17,19 @@ static char *find(const char *dir, const char *name)
     return NULL;
 }
 
-/* ---- the same vocabulary once more ----------------------------------------------------------------------- */
+/* ---- other files of the vocabulary ----------------------------------------------------------------------- */
 
 static void add_token(gp_buf *b, const gp_tokenizer *t, int32_t id)
 {
     size_t n = 0;
     const char *bytes = gp_tokenizer_bytes(t, id, &n);
-    if (!bytes || !n) {
-        gp_buf_puts(b, "nothing");
-        return;
-    }
-    gp_buf_puts(b, "\"");
-    gp_escape(b, bytes, gp_min((int64_t)n, 60));
-    gp_buf_puts(b, "\"");
+    if (bytes && n)
+        gp_buf_printf(b, "\"%s\"", gp_printable_bytes(bytes, gp_min((int64_t)n, 60)));
+    else
+        gp_buf_puts(b, "missing");
 }
 
-/* An added token may stand in tokenizer.json alone. */
+/* An added token may be in tokenizer.json only. */
 static bool same_token(const gp_tokenizer *t, const gp_tokenizer *other, int32_t id)
 {
     size_t n = 0, m = 0;
@@ -50,7 +47,7 @@ static bool same_merge(const gp_bpe *a, const gp_bpe *b, int64_t i)
 static void add_merge(gp_buf *b, const gp_tokenizer *t, int64_t i)
 {
     if (i >= t->bpe.count) {
-        gp_buf_puts(b, "nothing");
+        gp_buf_puts(b, "missing");
         return;
     }
     add_token(b, t, t->bpe.list[i].left);
@@ -65,7 +62,7 @@ static void compare(gp_tokenizer *t, const gp_tokenizer *other, const char *voca
     while (i < size && same_token(t, other, (int32_t)i))
         i++;
     if (i < size) {
-        gp_buf_printf(&b, "tokenizer.json and %s beside it disagree: id %lld is ", vocab, (long long)i);
+        gp_buf_printf(&b, "tokenizer.json and %s disagree: id %lld is ", vocab, (long long)i);
         add_token(&b, t, (int32_t)i);
         gp_buf_puts(&b, " and ");
         add_token(&b, other, (int32_t)i);
@@ -74,13 +71,13 @@ static void compare(gp_tokenizer *t, const gp_tokenizer *other, const char *voca
             i++;
         if (i == count)
             return;
-        gp_buf_printf(&b, "tokenizer.json and %s beside it disagree: merge %lld is ", merges, (long long)i + 1);
+        gp_buf_printf(&b, "tokenizer.json and %s disagree: merge %lld is ", merges, (long long)i + 1);
         add_merge(&b, t, i);
         gp_buf_puts(&b, " and ");
         add_merge(&b, other, i);
     }
-    gp_buf_puts(&b, "; tokenizer.json is taken");
-    gp_tokenizer_add_warning(t, b.data);
+    gp_buf_puts(&b, "; using tokenizer.json");
+    gp_warning_add(&t->warning, b.data);
 }
 
 static void compare_pair(gp_tokenizer *t, const char *dir, const char *vocab, const char *merges)
@@ -90,16 +87,16 @@ static void compare_pair(gp_tokenizer *t, const char *dir, const char *vocab, co
     if (other)
         compare(t, other, vocab, merges);
     else if (a && b && t->kind == GP_KIND_BPE)
-        gp_tokenizer_add_warning(t, gp_format("%s beside tokenizer.json cannot be read (%s)", vocab, gp_error()));
+        gp_warning_add(&t->warning, gp_format("%s cannot be read (%s); using tokenizer.json", vocab, gp_error()));
     gp_tokenizer_close(other);
     free(a);
     free(b);
 }
 
-/* ---- what transformers is told --------------------------------------------------------------------------- */
+/* ---- bos and eos ----------------------------------------------------------------------------------------- */
 
-/* The id of "bos_token" or "eos_token"; -1: it is no token. */
-static int32_t find_token(const gp_tokenizer *t, const gp_beside *b, const char *key)
+/* The id of "bos_token" or "eos_token", or -1. */
+static int32_t find_token(const gp_tokenizer *t, const gp_tokenizer_config *b, const char *key)
 {
     const char *name = json_string_value(json_object_get(json_object_get(b->named, key), "content"));
     if (!name && b->kind == GP_CLASS_UNKNOWN && !json_object_get(b->config, key))
@@ -113,33 +110,33 @@ static int32_t find_token(const gp_tokenizer *t, const gp_beside *b, const char 
     return -1;
 }
 
-/* Beside vocab.json transformers builds the template from these settings; tokenizer.json has its own. */
-static void apply_or_warning(gp_tokenizer *t, const gp_beside *b, const char *setting, const char *token, bool alone,
-                             int32_t **ids, int64_t *count)
+/* For a vocab.json, transformers builds the template from these settings; a tokenizer.json has its own. */
+static void apply_setting(gp_tokenizer *t, const gp_tokenizer_config *b, const char *setting, const char *token,
+                          bool from_json, int32_t **ids, int64_t *count)
 {
     int32_t id = find_token(t, b, token);
     if (!json_is_true(json_object_get(b->config, setting)))
         return;
-    if (alone && id >= 0) {
+    if (!from_json && id >= 0) {
         *ids = gp_malloc(sizeof **ids);
         **ids = id;
         *count = 1;
     } else if (!*count) {
-        gp_tokenizer_add_warning(
-            t, gp_format("tokenizer_config.json sets %s, which %s", setting,
-                         alone ? "names no token of the vocabulary"
-                               : "the post_processor of tokenizer.json does not: it is left out, as in transformers"));
+        const char *problem = from_json
+                                  ? "which the post_processor of tokenizer.json does not; ignored, as in transformers"
+                                  : "but its token is not in the vocabulary";
+        gp_warning_add(&t->warning, gp_format("tokenizer_config.json sets %s, %s", setting, problem));
     }
 }
 
-void gp_tokenizer_look_around(gp_tokenizer *t, const char *dir, gp_beside *b, bool alone)
+void gp_tokenizer_check_folder(gp_tokenizer *t, const char *dir, gp_tokenizer_config *b, bool from_json)
 {
-    if (!alone) {
+    if (from_json) {
         compare_pair(t, dir, "vocab.json", "merges.txt");
         compare_pair(t, dir, "encoder.json", "vocab.bpe");
     }
     if (b->warning)
-        gp_tokenizer_add_warning(t, gp_strdup(b->warning));
-    apply_or_warning(t, b, "add_bos_token", "bos_token", alone, &t->around.before, &t->around.before_count);
-    apply_or_warning(t, b, "add_eos_token", "eos_token", alone, &t->around.after, &t->around.after_count);
+        gp_warning_add(&t->warning, gp_strdup(b->warning));
+    apply_setting(t, b, "add_bos_token", "bos_token", from_json, &t->template.before, &t->template.before_count);
+    apply_setting(t, b, "add_eos_token", "eos_token", from_json, &t->template.after, &t->template.after_count);
 }

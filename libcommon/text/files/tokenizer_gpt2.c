@@ -1,6 +1,6 @@
-/* tokenizer_gpt2.c: GPT-2's own tokenizer, as fast as it can be opened. Where both files are the true ones, all that
- * encoder.json says follows from vocab.bpe: the ids are the 256 bytes in the alphabet's order, what each merge makes,
- * and end-of-text. So a megabyte of JSON is hashed but not parsed. */
+/* tokenizer_gpt2.c: opens GPT-2's own tokenizer quickly. If both files are the original ones, encoder.json follows from
+ * vocab.bpe: the ids are the 256 bytes in the order of the alphabet, the tokens made by the merges, and end-of-text. So a
+ * megabyte of JSON is hashed but not parsed. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,25 +9,25 @@
 
 static int check_sha256(const gp_map *m, const char *path, const char *expected)
 {
-    char got[65];
-    gp_sha256_hex(got, m->data, m->size);
-    if (strcmp(got, expected))
+    char found[65];
+    gp_sha256_hex(found, m->data, m->size);
+    if (strcmp(found, expected))
         return fail("%s: is not GPT-2's: its SHA-256 is %s, expected %s; remove it and run: %sfetch-data "
                     "gpt2-tokenizer",
-                    path, got, expected, gp_tool_prefix());
+                    path, found, expected, gp_tool_prefix());
     return 0;
 }
 
 enum { BYTES = 256, MERGES = 50000 };
 
-/* Writes the vocabulary: the 256 bytes in the order of their stand-ins' code points, what the lines behind the first
- * make, "left right", and end-of-text. lefts: how many bytes of what a merge makes are its left part. */
+/* Writes the vocabulary: the 256 bytes in the order of their code points in the alphabet, the token of each line "left
+ * right" after the first line, and end-of-text. lefts: the length of the left part of each merge. */
 static void put_vocab(gp_vocab *v, uint8_t lefts[MERGES], const gp_alphabet *a, const gp_map *text)
 {
     static const char end_of_text[] = "<|endoftext|>";
     const uint8_t *p = memchr(text->data, '\n', text->size), *end = (const uint8_t *)text->data + text->size;
     v->size = BYTES + MERGES + 1;
-    v->bytes = gp_malloc(text->size + GP_VOCAB_PAD); /* the merges as text are longer by far */
+    v->bytes = gp_malloc(text->size + GP_VOCAB_PAD); /* more than enough */
     v->at = gp_malloc(((size_t)v->size + 1) * sizeof *v->at);
     uint32_t *at = v->at;
     char *to = v->bytes, *space = to;
@@ -47,7 +47,7 @@ static void put_vocab(gp_vocab *v, uint8_t lefts[MERGES], const gp_alphabet *a, 
             *++at = (uint32_t)(to - v->bytes);
         } else if (*p < 0x80) {
             *to++ = (char)*p;
-        } else { /* a stand-in above ASCII has two bytes */
+        } else { /* a non-ASCII character of the alphabet has two bytes */
             *to++ = (char)a->byte[(p[0] & 0x1F) << 6 | (p[1] & 0x3F)];
             p++;
         }
@@ -58,17 +58,17 @@ static void put_vocab(gp_vocab *v, uint8_t lefts[MERGES], const gp_alphabet *a, 
     memset(to, 0, GP_VOCAB_PAD);
 }
 
-/* One part of a merge: its bytes, which lie in the vocabulary, so that a key may read on behind them. */
+/* A part of a merge. Its bytes are in the vocabulary, where gp_key_of may read 16 bytes. */
 typedef struct part {
     const char *bytes;
     size_t length;
     gp_key key;
 } part;
 
-static part ask(const gp_vocab *v, const char *bytes, size_t length)
+static part prefetch(const gp_vocab *v, const char *bytes, size_t length)
 {
     part p = {bytes, length, gp_key_of(bytes, length <= GP_KEY_BYTES ? length : 0)};
-    gp_vocab_ask(v, &p.key);
+    gp_vocab_prefetch(v, &p.key);
     return p;
 }
 
@@ -77,7 +77,7 @@ static int32_t find(const gp_vocab *v, const part *p)
     return p->length <= GP_KEY_BYTES ? gp_vocab_find_key(v, &p->key) : gp_vocab_find(v, p->bytes, p->length);
 }
 
-/* The merges, some at a time: what is looked for in the tables is asked for before it is needed. */
+/* Adds the merges in batches, in which table entries are prefetched. */
 static int add_merges(gp_tokenizer *t, const uint8_t lefts[MERGES])
 {
     enum { BATCH = 50 };
@@ -89,12 +89,12 @@ static int add_merges(gp_tokenizer *t, const uint8_t lefts[MERGES])
         for (int32_t i = 0; i < BATCH; i++) {
             size_t n, middle = lefts[first - BYTES + i];
             const char *both = gp_vocab_bytes(v, first + i, &n);
-            left[i] = ask(v, both, middle);
-            right[i] = ask(v, both + middle, n - middle);
+            left[i] = prefetch(v, both, middle);
+            right[i] = prefetch(v, both + middle, n - middle);
         }
         for (int32_t i = 0; i < BATCH; i++) {
             m[i] = (gp_merge){find(v, &left[i]), find(v, &right[i]), first + i};
-            __builtin_prefetch(gp_bpe_place(&t->bpe, m[i].left, m[i].right));
+            __builtin_prefetch(gp_bpe_first_slot(&t->bpe, m[i].left, m[i].right));
         }
         for (int32_t i = 0; i < BATCH; i++)
             rc |= !gp_bpe_put(&t->bpe, v, m[i]);
@@ -102,7 +102,7 @@ static int add_merges(gp_tokenizer *t, const uint8_t lefts[MERGES])
     return rc;
 }
 
-/* Like the rest of it a consequence of its files: tests/text/test_tokenizer_json.c computes it. */
+/* It follows from the files too: tests/text/test_tokenizer_json.c computes it. */
 static const uint8_t fingerprint[16] = {0xa6, 0x2f, 0xfb, 0xfa, 0x8e, 0x56, 0x7f, 0x16,
                                         0x15, 0x68, 0xdf, 0x2d, 0xba, 0x25, 0x38, 0xcf};
 
@@ -116,11 +116,11 @@ static gp_tokenizer *build(const gp_map *merges, const char *where)
     t->kind = GP_KIND_BPE;
     t->end_of_text = BYTES + MERGES;
     int rc = gp_vocab_index(&t->vocab, where) || gp_bpe_init(&t->bpe, &t->vocab, MERGES, where) || add_merges(t, lefts);
-    BUG_ON(rc); /* the files are known to the last bit */
+    BUG_ON(rc); /* the SHA-256 of the files has been checked */
     free(lefts);
     t->vocab.flags[t->end_of_text] = GP_TOKEN_SPECIAL;
     t->fingerprint = fingerprint;
-    t->bpe.words = &t->vocab; /* tests/text/test_tokenizer_json.c merges them all */
+    t->bpe.words = &t->vocab; /* tests/text/test_tokenizer_json.c checks this by merging each */
     return t;
 }
 

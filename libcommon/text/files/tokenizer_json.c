@@ -1,4 +1,4 @@
-/* tokenizer_json.c: tokenizers out of Hugging Face's tokenizer.json. */
+/* tokenizer_json.c: reads Hugging Face's tokenizer.json. */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,20 +14,21 @@ static int get_flags(const json_t *token, const char *name, uint8_t *flags, cons
         uint8_t flag;
     } known[] = {{"lstrip", GP_TOKEN_LSTRIP},
                  {"rstrip", GP_TOKEN_RSTRIP},
-                 {"single_word", GP_TOKEN_SINGLE},
-                 {"normalized", GP_TOKEN_LATER}};
+                 {"single_word", GP_TOKEN_SINGLE_WORD},
+                 {"normalized", GP_TOKEN_NORMALIZED}};
     *flags = json_is_true(json_object_get(token, "special")) ? GP_TOKEN_SPECIAL : GP_TOKEN_ADDED;
     for (size_t i = 0; i < ARRAY_LEN(known); i++) {
         const json_t *value = json_object_get(token, known[i].key);
         if (value && !json_is_boolean(value))
-            return fail("%s: %s of added token \"%.60s\" is neither true nor false", where, known[i].key, name);
+            return fail("%s: %s of added token \"%.60s\" is not true or false", where, known[i].key, name);
         if (json_is_true(value))
             *flags |= known[i].flag;
     }
     return 0;
 }
 
-/* tokenizers does not go by their ids: those that the vocabulary lacks are numbered from its size on. */
+/* `tokenizers` ignores the ids of added tokens: those that are not in the vocabulary are numbered from its size on. A file
+ * with other ids is rejected. */
 int gp_reader_add_tokens(gp_reader *r, const json_t *added, const json_t *vocab, json_t *names)
 {
     size_t i;
@@ -43,22 +44,21 @@ int gp_reader_add_tokens(gp_reader *r, const json_t *added, const json_t *vocab,
         if (id < 0 || get_flags(token, name, &flags, r->where))
             return -1;
         const json_t *known = json_object_get(vocab, name), *before = json_object_get(names, name);
-        if (!*name) /* as tokenizers does */
+        if (!*name) /* ignored by tokenizers too */
             continue;
         if (before && json_integer_value(before) != flags)
-            return fail("%s: added token \"%.60s\" appears twice, and differs", r->where, name);
+            return fail("%s: added token \"%.60s\" appears twice, with different flags", r->where, name);
         if (before)
             continue;
         if (known && json_integer_value(known) != id)
             return fail("%s: \"%.60s\" is %lld in the vocabulary and %d among the added tokens", r->where, name,
                         (long long)json_integer_value(known), id);
         if (!known && id != next++)
-            return fail("%s: added token \"%.60s\" is %d, but %lld by the number of tokens before it, as tokenizers "
-                        "counts: its ids are not known",
-                        r->where, name, id, (long long)next - 1);
+            return fail("%s: added token \"%.60s\" has id %d, but tokenizers would number it %lld", r->where, name, id,
+                        (long long)next - 1);
         if (!known) {
-            gp_draft_add(&r->draft, id, name, strlen(name));
-            r->draft.tokens[r->draft.count - 1].flags = flags | GP_TOKEN_APART | GP_TOKEN_OUTSIDE;
+            gp_token_list_add(&r->list, id, name, strlen(name));
+            r->list.tokens[r->list.count - 1].flags = flags | GP_TOKEN_UNINDEXED | GP_TOKEN_NOT_IN_MODEL;
         }
         json_object_set_new(names, name, json_integer(flags));
     }
@@ -86,11 +86,11 @@ static gp_tokenizer *read_chars(gp_reader *r, json_t *vocab, const json_t *names
             bytes = &raw;
             n = 1;
         }
-        gp_draft_add(&r->draft, id, bytes, n);
+        gp_token_list_add(&r->list, id, bytes, n);
         if (flags)
-            r->draft.tokens[r->draft.count - 1].flags = (uint8_t)json_integer_value(flags);
+            r->list.tokens[r->list.count - 1].flags = (uint8_t)json_integer_value(flags);
     }
-    return gp_tokenizer_from_chars(&r->draft, r->where);
+    return gp_tokenizer_from_chars(&r->list, r->where);
 }
 
 /* ---- byte-level BPE -------------------------------------------------------------------------------------- */
@@ -118,55 +118,54 @@ static void set_model(gp_reader *r, const gp_settings *s, const json_t *vocab)
 {
     gp_bpe *b = &r->t->bpe;
     const json_t *unknown = s->unknown ? json_object_get(vocab, s->unknown) : NULL;
-    b->whole = s->whole;
-    b->words = s->whole ? &r->t->vocab : NULL;
-    b->lacking.fuse = s->fuse;
-    b->lacking.byte_fallback = s->byte_fallback;
-    b->lacking.name = s->unknown ? gp_strdup(s->unknown) : NULL;
+    b->ignore_merges = s->ignore_merges;
+    b->words = b->ignore_merges ? &r->t->vocab : NULL;
+    b->missing.fuse = s->fuse;
+    b->missing.byte_fallback = s->byte_fallback;
+    b->missing.name = s->unknown ? gp_strdup(s->unknown) : NULL;
     if (unknown)
-        b->lacking.unknown = (int32_t)json_integer_value(unknown);
+        b->missing.unknown = (int32_t)json_integer_value(unknown);
     r->t->prefix_space = s->prefix_space;
 }
 
 static gp_tokenizer *read_bpe(gp_reader *r, const gp_settings *s, json_t *vocab, const json_t *merges,
                               const json_t *names)
 {
-    if (gp_reader_add_vocab(r, vocab, names, s->whole) || gp_reader_start(r, (int64_t)json_array_size(merges)))
+    if (gp_reader_add_vocab(r, vocab, names, s->ignore_merges) || gp_reader_start(r, (int64_t)json_array_size(merges)))
         return NULL;
     set_model(r, s, vocab);
     return add_merges(r, merges) ? NULL : gp_reader_finish(r);
 }
 
-/* ---- all of it ------------------------------------------------------------------------------------------- */
+/* ---- the whole file -------------------------------------------------------------------------------------- */
 
-/* The ids around a text must be some of the vocabulary's. */
-static int check_template(const gp_tokenizer *t, const gp_template *around, const char *where)
+static int check_template(const gp_tokenizer *t, const gp_template *a, const char *where)
 {
-    for (int64_t i = 0; i < around->before_count + around->after_count; i++) {
-        int32_t id = i < around->before_count ? around->before[i] : around->after[i - around->before_count];
+    for (int64_t i = 0; i < a->before_count + a->after_count; i++) {
+        int32_t id = i < a->before_count ? a->before[i] : a->after[i - a->before_count];
         size_t n = 0;
         if (!gp_tokenizer_bytes(t, id, &n) || !n)
-            return fail("%s: its post_processor puts id %d beside a text, which the vocabulary does not have", where,
-                        id);
+            return fail("%s: its post_processor adds id %d, which is not in the vocabulary", where, id);
     }
     return 0;
 }
 
-/* Puts what the folder adds into the tokenizer.json, as if it stood there. */
-static int take_beside(gp_beside *b, gp_settings *s, json_t *root, const json_t *vocab)
+/* Applies the configuration in the folder as if it were part of the tokenizer.json. */
+static int apply_config(gp_tokenizer_config *b, gp_settings *s, json_t *root, const json_t *vocab)
 {
     json_t *tokens = json_object_get(root, "added_tokens");
-    if (!s->splits) /* transformers' GPT2Tokenizer would split it */
+    if (!s->splits) /* not transformers' GPT2Tokenizer, which always splits */
         b->kind = GP_CLASS_OTHER;
     if (!tokens)
         json_object_set_new(root, "added_tokens", tokens = json_array());
-    if (gp_beside_add(b, tokens, vocab))
+    if (gp_tokenizer_config_add_tokens(b, tokens, vocab))
         return -1;
-    gp_beside_prefix_space(b, &s->prefix_space);
+    gp_tokenizer_config_prefix_space(b, &s->prefix_space);
     return 0;
 }
 
-static gp_tokenizer *read_root(json_t *root, json_t *vocab, const json_t *merges, gp_beside *beside, const char *where)
+static gp_tokenizer *read_root(json_t *root, json_t *vocab, const json_t *merges, gp_tokenizer_config *config,
+                               const char *where)
 {
     gp_settings s;
     gp_reader r = {.where = where};
@@ -175,31 +174,31 @@ static gp_tokenizer *read_root(json_t *root, json_t *vocab, const json_t *merges
     gp_alphabet_init(&r.alphabet);
     if (gp_settings_read(&s, root, where))
         goto out;
-    if (beside && take_beside(beside, &s, root, vocab)) {
+    if (config && apply_config(config, &s, root, vocab)) {
         gp_fail_in(where);
-        gp_template_release(&s.around);
+        gp_template_release(&s.template);
         goto out;
     }
     if (!s.splits && json_array_size(merges))
         fail("%s: has merges but no pre_tokenizer; only ByteLevel (GPT-2's split) is supported", where);
     else if (!gp_reader_add_tokens(&r, json_object_get(root, "added_tokens"), vocab, names))
         t = s.splits ? read_bpe(&r, &s, vocab, merges, names) : read_chars(&r, vocab, names);
-    if (t && check_template(t, &s.around, where)) {
+    if (t && check_template(t, &s.template, where)) {
         gp_tokenizer_close(t);
         t = NULL;
     }
     if (t)
-        t->around = s.around;
+        t->template = s.template;
     else
-        gp_template_release(&s.around);
+        gp_template_release(&s.template);
 out:
     json_decref(names);
     gp_reader_release(&r);
     return t;
 }
 
-/* A model without a type is what it looks like: this one has a vocabulary and merges. */
-static gp_tokenizer *read_text(const char *json, size_t length, const char *where, gp_beside *beside)
+/* A model without a type is BPE if it has a vocabulary and merges, as in tokenizers. */
+static gp_tokenizer *read_text(const char *json, size_t length, const char *where, gp_tokenizer_config *config)
 {
     json_t *root = gp_reader_parse(json, length, where), *model = json_object_get(root, "model");
     json_t *vocab = json_object_get(model, "vocab");
@@ -212,7 +211,7 @@ static gp_tokenizer *read_text(const char *json, size_t length, const char *wher
         fail("%s: is not a tokenizer.json with a BPE model (type, vocab, merges)%s%s", where,
              name ? ": its model is " : "", name ? name : "");
     else
-        t = read_root(root, vocab, merges, beside, where);
+        t = read_root(root, vocab, merges, config, where);
     json_decref(root);
     return t;
 }
@@ -225,15 +224,15 @@ gp_tokenizer *gp_tokenizer_from_json(const char *json, size_t length, const char
 gp_tokenizer *gp_tokenizer_from_json_in(const char *dir, const char *json, size_t length, const char *where,
                                         bool *changes)
 {
-    gp_beside beside;
+    gp_tokenizer_config config;
     *changes = false;
-    if (gp_beside_read(&beside, dir))
+    if (gp_tokenizer_config_read(&config, dir))
         return NULL;
-    gp_tokenizer *t = read_text(json, length, where, &beside);
+    gp_tokenizer *t = read_text(json, length, where, &config);
     if (t) {
-        gp_tokenizer_look_around(t, dir, &beside, false);
-        *changes = beside.changes;
+        gp_tokenizer_check_folder(t, dir, &config, true);
+        *changes = config.changes;
     }
-    gp_beside_release(&beside);
+    gp_tokenizer_config_release(&config);
     return t;
 }

@@ -1,4 +1,4 @@
-/* tokenizer_open.c: where tokenizers are found, and which kind of file is which. */
+/* tokenizer_open.c: finds a tokenizer's files, and detects their format. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -6,21 +6,20 @@
 #include "base/file.h"
 #include "text/text.h"
 
-enum { FILE_MAX = 1 << 28 }; /* bytes of a tokenizer's file */
-
-/* A vocabulary and its merges lie side by side under these names. */
+/* Names of a vocabulary and its merges. */
 static const char *const pairs[][2] = {{"encoder.json", "vocab.bpe"}, {"vocab.json", "merges.txt"}};
 
 /* ---- a file ---------------------------------------------------------------------------------------------- */
 
-/* Tells by the content whether it is a tokenizer.json or a .tiktoken. named: by the user, who may name a pipe. dir:
- * what stands beside it there counts, or NULL. */
+/* Reads a tokenizer.json or a .tiktoken, told apart by their content. named: by the user, so that it may be a pipe. dir:
+ * the folder whose other files apply too, or NULL. */
 static gp_tokenizer *read_file(const char *path, bool named, const char *dir)
 {
     gp_buf text = {0};
     gp_tokenizer *t = NULL;
     bool changes;
-    if (named ? gp_file_read(&text, path, FILE_MAX) : gp_file_read_regular(&text, path, FILE_MAX))
+    if (named ? gp_file_read(&text, path, GP_TOKENIZER_FILE_MAX)
+              : gp_file_read_regular(&text, path, GP_TOKENIZER_FILE_MAX))
         goto out;
     size_t at = 0;
     while (at < text.len && strchr(" \t\r\n", text.data[at]) && text.data[at])
@@ -39,9 +38,9 @@ out:
     return t;
 }
 
-/* A vocabulary or its merges, by the file's name: the other one lies beside it. false: it has none of these names.
- * whole: all of the folder counts, not these two alone. */
-static bool open_with_partner(const char *path, bool whole, gp_tokenizer **t)
+/* Opens a vocabulary or its merges, and the other one in the same folder. false: path has none of these names.
+ * whole_folder: other files in it apply too. */
+static bool open_pair(const char *path, bool whole_folder, gp_tokenizer **t)
 {
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
     char *dir = slash ? gp_strndup(path, (size_t)(slash + 1 - path)) : gp_strdup(".");
@@ -51,11 +50,11 @@ static bool open_with_partner(const char *path, bool whole, gp_tokenizer **t)
         int is = !strcmp(name, pairs[i][0]) ? 0 : !strcmp(name, pairs[i][1]) ? 1 : -1;
         known = is >= 0;
         *t = NULL;
-        int there = known ? gp_exists(files[!is]) : 0;
-        if (known && !there)
-            fail("%s: is one half of a tokenizer, and %s is not beside it", path, pairs[i][!is]);
-        else if (there > 0)
-            *t = gp_tokenizer_from_files(files[0], files[1], whole ? dir : NULL);
+        int exists = known ? gp_exists(files[!is]) : 0;
+        if (known && !exists)
+            fail("%s: also needs %s in the same folder, which is missing", path, pairs[i][!is]);
+        else if (exists > 0)
+            *t = gp_tokenizer_from_files(files[0], files[1], whole_folder ? dir : NULL);
         free(files[0]);
         free(files[1]);
     }
@@ -65,7 +64,7 @@ static bool open_with_partner(const char *path, bool whole, gp_tokenizer **t)
 
 /* ---- a folder -------------------------------------------------------------------------------------------- */
 
-/* The names of files in dir that end in .tiktoken: how many, and one of them, fresh; -1 on failure. */
+/* The number of files in dir that end in .tiktoken, or -1; the caller frees *name, the first of them or NULL. */
 static int find_tiktoken(const char *dir, char **name)
 {
     static const char ending[] = ".tiktoken";
@@ -96,11 +95,12 @@ static gp_tokenizer *open_only_tiktoken(const char *dir)
         t = read_file(path, false, NULL);
         free(path);
     } else if (count > 1) {
-        fail("%s: holds %d .tiktoken files; name one of them", dir, count);
+        fail("%s: has %d .tiktoken files; name one of them", dir, count);
     } else if (!count) {
-        fail("%s: holds no tokenizer: neither tokenizer.json, encoder.json with vocab.bpe, vocab.json with "
-             "merges.txt, nor a .tiktoken file",
-             dir);
+        fail(
+            "%s: has no tokenizer: neither tokenizer.json, encoder.json with vocab.bpe, vocab.json with merges.txt, nor "
+            "a .tiktoken file",
+            dir);
     }
     free(name);
     return t;
@@ -119,7 +119,7 @@ static gp_tokenizer *open_dir(const char *dir)
         int has_vocab = gp_exists(vocab), has_merges = has_vocab ? 0 : gp_exists(merges);
         found = has_vocab ? has_vocab : has_merges;
         if (found > 0)
-            open_with_partner(has_vocab ? vocab : merges, true, &t);
+            open_pair(has_vocab ? vocab : merges, true, &t);
         free(vocab);
         free(merges);
     }
@@ -128,7 +128,7 @@ static gp_tokenizer *open_dir(const char *dir)
 
 /* ---- GPT-2's own ----------------------------------------------------------------------------------------- */
 
-/* GPT-2's own two files in root/below. false: not there; true: *t is the tokenizer, or NULL on failure. */
+/* Opens GPT-2's own two files in root/below. false: they are not there; true: *t is the tokenizer, or NULL on failure. */
 static bool open_gpt2_in(const char *root, const char *below, gp_tokenizer **t)
 {
     char *dir = gp_path_join(root, below);
@@ -158,24 +158,24 @@ static gp_tokenizer *open_gpt2(void)
     return NULL;
 }
 
-/* ---- all of them ----------------------------------------------------------------------------------------- */
+/* ---- by name --------------------------------------------------------------------------------------------- */
 
 gp_tokenizer *gp_tokenizer_open(const char *name)
 {
     struct stat st;
     gp_tokenizer *t;
     if (!strcmp(name, "bytes"))
-        return gp_tokenizer_bytes_alone();
+        return gp_tokenizer_new_bytes();
     if (!strcmp(name, "gpt2"))
         return open_gpt2();
     if (!strcmp(name, "char"))
-        return fail("a char vocabulary is built from a text, it cannot be opened"), NULL;
-    int there = gp_stat(name, &st);
-    if (!there)
-        fail("%s: there is no such tokenizer: neither char, bytes, gpt2, nor a file or folder", name);
-    if (there <= 0)
+        return fail("a char vocabulary is built from a text and cannot be opened by name"), NULL;
+    int exists = gp_stat(name, &st);
+    if (!exists)
+        fail("%s: no such tokenizer: neither char, bytes, gpt2, nor a file or folder", name);
+    if (exists <= 0)
         return NULL;
     if (S_ISDIR(st.st_mode))
         return open_dir(name);
-    return open_with_partner(name, false, &t) ? t : read_file(name, true, NULL);
+    return open_pair(name, false, &t) ? t : read_file(name, true, NULL);
 }

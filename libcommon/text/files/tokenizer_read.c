@@ -1,5 +1,5 @@
-/* tokenizer_read.c: vocabularies and merges as Hugging Face writes them; and tokenizers out of a vocabulary file and
- * its merges. */
+/* tokenizer_read.c: reads vocabularies and merges as Hugging Face writes them; and tokenizers of a vocabulary file and a
+ * file of merges. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,23 +8,24 @@
 #include "base/utf8.h"
 #include "text/files/reader.h"
 
-enum {
-    FILE_MAX = 1 << 28,
-    STRAYS_MAX = 16, /* RoBERTa's vocabulary has three words that nothing makes; a cut file has thousands */
-};
+enum { MAX_UNMADE = 16 }; /* RoBERTa's vocabulary has three words that no merge makes; a truncated file has thousands */
+
+json_t *gp_reader_object(json_t *root, const json_error_t *e, const char *where)
+{
+    if (json_is_object(root))
+        return root;
+    if (root)
+        fail("%s: is JSON, but not an object", where);
+    else
+        fail("%s: is not JSON: line %d: %s", where, e->line, e->text);
+    json_decref(root);
+    return NULL;
+}
 
 json_t *gp_reader_parse(const char *text, size_t length, const char *where)
 {
     json_error_t e;
-    json_t *root = gp_json_load(text, length, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &e);
-    if (!root)
-        fail("%s: is not JSON: line %d: %s", where, e.line, e.text);
-    else if (!json_is_object(root))
-        fail("%s: holds JSON that is not an object", where);
-    else
-        return root;
-    json_decref(root);
-    return NULL;
+    return gp_reader_object(gp_json_load(text, length, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &e), &e, where);
 }
 
 int32_t gp_reader_id(const json_t *value, const char *name, const char *where)
@@ -40,26 +41,26 @@ int32_t gp_reader_id(const json_t *value, const char *name, const char *where)
 
 void gp_reader_release(gp_reader *r)
 {
-    gp_draft_release(&r->draft);
+    gp_token_list_release(&r->list);
     gp_tokenizer_close(r->t);
     free(r->made);
 }
 
-/* The name of an added token is what it is. Where it stands for other bytes in the alphabet, no merge may make it, and
- * it is not found as a word. */
-static int add_name(gp_reader *r, int32_t id, const char *name, const gp_buf *bytes, uint8_t flags, bool whole)
+/* Adds an added token, whose name is literal. If the name represents other bytes in GPT-2's alphabet, no merge may make
+ * it, and it is not found by its bytes. */
+static int add_name(gp_reader *r, int32_t id, const char *name, const gp_buf *bytes, uint8_t flags, bool ignore_merges)
 {
     size_t n = strlen(name);
     bool same = bytes->len == n && !memcmp(bytes->data, name, n);
-    if (!same && bytes->len && (whole || bytes->len == 1))
+    if (!same && bytes->len && (ignore_merges || bytes->len == 1))
         return fail("%s: added token \"%.60s\" is a word in GPT-2's alphabet too, which is not supported", r->where,
                     name);
-    gp_draft_add(&r->draft, id, name, n);
-    r->draft.tokens[r->draft.count - 1].flags = flags | (same ? 0 : GP_TOKEN_APART);
+    gp_token_list_add(&r->list, id, name, n);
+    r->list.tokens[r->list.count - 1].flags = flags | (same ? 0 : GP_TOKEN_UNINDEXED);
     return 0;
 }
 
-int gp_reader_add_vocab(gp_reader *r, json_t *vocab, const json_t *added, bool whole)
+int gp_reader_add_vocab(gp_reader *r, json_t *vocab, const json_t *added, bool ignore_merges)
 {
     const char *name;
     json_t *value;
@@ -72,9 +73,9 @@ int gp_reader_add_vocab(gp_reader *r, json_t *vocab, const json_t *added, bool w
         if (id < 0)
             rc = -1;
         else if (!gp_alphabet_decode(&r->alphabet, &bytes, name, strlen(name)) || flags)
-            rc = add_name(r, id, name, &bytes, (uint8_t)json_integer_value(flags), whole);
+            rc = add_name(r, id, name, &bytes, (uint8_t)json_integer_value(flags), ignore_merges);
         else
-            gp_draft_add(&r->draft, id, bytes.data, bytes.len);
+            gp_token_list_add(&r->list, id, bytes.data, bytes.len);
         if (rc)
             break;
     }
@@ -86,7 +87,7 @@ int gp_reader_start(gp_reader *r, int64_t merges)
 {
     gp_tokenizer *t = r->t = gp_calloc(1, sizeof *t);
     t->kind = GP_KIND_BPE;
-    if (gp_vocab_build(&t->vocab, r->draft.tokens, r->draft.count, &r->draft.bytes, r->where) ||
+    if (gp_vocab_build(&t->vocab, r->list.tokens, r->list.count, &r->list.bytes, r->where) ||
         gp_bpe_init(&t->bpe, &t->vocab, merges, r->where))
         return -1;
     r->made = gp_calloc((size_t)t->vocab.size, 1);
@@ -132,31 +133,23 @@ bool gp_reader_is_version(const char *line, size_t n)
 gp_tokenizer *gp_reader_finish(gp_reader *r)
 {
     gp_tokenizer *t = r->t;
-    if (gp_bpe_init_lacking(&t->bpe, &t->vocab, r->where))
+    if (gp_bpe_init_missing(&t->bpe, &t->vocab, r->where))
         return NULL;
     r->t = NULL;
-    gp_tokenizer_index_names(t);
+    gp_tokenizer_find_added(t);
     return t;
 }
 
 /* ---- a vocabulary file and its merges -------------------------------------------------------------------- */
 
-static size_t line_length(const char *p, const char *end)
-{
-    const char *newline = memchr(p, '\n', (size_t)(end - p));
-    return newline ? (size_t)(newline - p) : (size_t)(end - p);
-}
-
-/* Every line of a merges file but the first (a version) and empty ones; editors on Windows put a byte-order mark
- * first. */
+/* Adds the lines of a merges file, except its version and empty lines; a byte-order mark may precede them. */
 static int add_merges(gp_reader *r, const gp_buf *text)
 {
-    const char *end = text->data + text->len;
-    for (const char *p = text->data + gp_utf8_mark(text->data, text->len); p < end;) {
-        size_t n = line_length(p, end), bare = n && p[n - 1] == '\r' ? n - 1 : n;
-        if (bare && !gp_reader_is_version(p, bare) && gp_reader_add_line(r, p, bare))
+    const char *end = text->data + text->len, *next;
+    for (const char *p = text->data + gp_utf8_mark(text->data, text->len); p < end; p = next) {
+        size_t n = gp_line_length(p, end, &next);
+        if (n && !gp_reader_is_version(p, n) && gp_reader_add_line(r, p, n))
             return -1;
-        p += n + 1;
     }
     return 0;
 }
@@ -169,12 +162,12 @@ static bool looks_special(const char *name, size_t n)
     return n > 2 && name[0] == '<' && name[n - 1] == '>';
 }
 
-/* Ids that neither are bytes nor come from merges are special when they look it (<...>), unless what stands beside the
- * vocabulary says which are. Many others mean that the merges are not all there. */
+/* Ids that are neither bytes nor made by merges are special if their name looks so (<...>), unless the configuration names
+ * the special tokens (known). Many others mean that merges are missing. */
 static int find_specials(gp_reader *r, const char *vocab_path, bool known)
 {
     gp_vocab *v = &r->t->vocab;
-    int64_t strays = 0;
+    int64_t unmade = 0;
     for (int32_t id = 0; id < v->size; id++) {
         size_t n;
         const char *bytes = gp_vocab_bytes(v, id, &n);
@@ -182,17 +175,16 @@ static int find_specials(gp_reader *r, const char *vocab_path, bool known)
             continue;
         if (looks_special(bytes, n) && !known)
             v->flags[id] |= GP_TOKEN_SPECIAL;
-        strays += n && !looks_special(bytes, n);
+        unmade += n && !looks_special(bytes, n);
     }
-    if (strays > STRAYS_MAX)
-        return fail("%s: %lld tokens of %s are made by no merge: it is cut short, or belongs to another vocabulary",
-                    r->where, (long long)strays, vocab_path);
+    if (unmade > MAX_UNMADE)
+        return fail("%s: %lld tokens of %s are made by no merge: it is truncated, or belongs to another vocabulary",
+                    r->where, (long long)unmade, vocab_path);
     return 0;
 }
 
-/* The vocabulary of the first file, the added tokens beside it, and the merges of the second. */
 static gp_tokenizer *read_both(gp_reader *r, json_t *vocab, const gp_buf *merges, const char *merges_path,
-                               gp_beside *beside)
+                               gp_tokenizer_config *config)
 {
     const char *vocab_path = r->where;
     json_t *tokens = json_array(), *names = json_object();
@@ -200,11 +192,12 @@ static gp_tokenizer *read_both(gp_reader *r, json_t *vocab, const gp_buf *merges
     int64_t lines = 1;
     for (size_t i = 0; i < merges->len; i++)
         lines += merges->data[i] == '\n';
-    if ((beside->config && gp_beside_add(beside, tokens, vocab)) || gp_reader_add_tokens(r, tokens, vocab, names) ||
-        gp_reader_add_vocab(r, vocab, names, false) || gp_reader_start(r, lines))
+    if ((config->config && gp_tokenizer_config_add_tokens(config, tokens, vocab)) ||
+        gp_reader_add_tokens(r, tokens, vocab, names) || gp_reader_add_vocab(r, vocab, names, false) ||
+        gp_reader_start(r, lines))
         goto out;
     r->where = merges_path;
-    if (!add_merges(r, merges) && !find_specials(r, vocab_path, beside->kind == GP_CLASS_GPT2))
+    if (!add_merges(r, merges) && !find_specials(r, vocab_path, config->kind == GP_CLASS_GPT2))
         t = gp_reader_finish(r);
 out:
     json_decref(tokens);
@@ -218,21 +211,22 @@ gp_tokenizer *gp_tokenizer_from_files(const char *vocab_path, const char *merges
     gp_buf text = {0}, merges = {0};
     json_t *vocab = NULL;
     gp_tokenizer *t = NULL;
-    gp_beside beside;
+    gp_tokenizer_config config;
     gp_alphabet_init(&r.alphabet);
-    if (gp_beside_read(&beside, dir))
+    if (gp_tokenizer_config_read(&config, dir))
         return NULL;
-    if (!gp_file_read_regular(&text, vocab_path, FILE_MAX) && !gp_file_read_regular(&merges, merges_path, FILE_MAX) &&
+    if (!gp_file_read_regular(&text, vocab_path, GP_TOKENIZER_FILE_MAX) &&
+        !gp_file_read_regular(&merges, merges_path, GP_TOKENIZER_FILE_MAX) &&
         (vocab = gp_reader_parse(text.data, text.len, vocab_path)))
-        t = read_both(&r, vocab, &merges, merges_path, &beside);
+        t = read_both(&r, vocab, &merges, merges_path, &config);
     if (t && dir) {
-        t->prefix_space = json_is_true(json_object_get(beside.config, "add_prefix_space"));
-        gp_tokenizer_look_around(t, dir, &beside, true);
+        t->prefix_space = json_is_true(json_object_get(config.config, "add_prefix_space"));
+        gp_tokenizer_check_folder(t, dir, &config, false);
     }
     json_decref(vocab);
     gp_buf_release(&text);
     gp_buf_release(&merges);
-    gp_beside_release(&beside);
+    gp_tokenizer_config_release(&config);
     gp_reader_release(&r);
     return t;
 }

@@ -1,5 +1,5 @@
-/* tokenizer_settings.c: how a tokenizer.json wants text to be normalized, split, and put into a template. Many ways of
- * writing come to GPT-2's; what does not, and would give other ids, is refused by its name. */
+/* tokenizer_settings.c: reads the normalizer, pre_tokenizer, post_processor and model settings of a tokenizer.json. Many
+ * settings are equivalent to GPT-2's; others that would change the ids are rejected by name. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,13 +22,13 @@ static const json_t *get(const json_t *object, const char *key)
     return json_is_null(value) ? NULL : value;
 }
 
-/* A member that is true or false; `otherwise` where it is not there. */
-static int get_flag(const json_t *object, const char *key, bool otherwise, bool *flag, const char *what,
+/* Reads a boolean member of `what`. */
+static int get_flag(const json_t *object, const char *key, bool default_value, bool *flag, const char *what,
                     const char *where)
 {
     const json_t *value = get(object, key);
-    *flag = value ? json_is_true(value) : otherwise;
-    return value && !json_is_boolean(value) ? fail("%s: %s of its %s is neither true nor false", where, key, what) : 0;
+    *flag = value ? json_is_true(value) : default_value;
+    return value && !json_is_boolean(value) ? fail("%s: %s of its %s is not true or false", where, key, what) : 0;
 }
 
 /* ---- normalizer ------------------------------------------------------------------------------------------ */
@@ -50,15 +50,15 @@ static int check_normalizer(const json_t *normalizer, const char *where)
 
 /* ---- pre_tokenizer --------------------------------------------------------------------------------------- */
 
-/* What the pre_tokenizers that were read so far come to. */
+/* The effect of the pre_tokenizers read so far. */
 typedef struct split {
     bool any, bytes, gpt2, prefix_space;
 } split;
 
-/* Ways of writing GPT-2's regex: encoder.py's, and those of versions of tiktoken. They match the same: possessive runs
- * never have to give back, \s++$ is what \s+(?!\S) takes at the end of a text, and a last \s is reached by one
- * alone. */
-static bool is_gpt2s(const char *pattern)
+/* Forms of GPT-2's regex: that of encoder.py, and those of versions of tiktoken. They are equivalent: the possessive runs
+ * never need to backtrack, \s++$ matches what \s+(?!\S) matches at the end of a text, and the last \s is reached only by
+ * a single space. */
+static bool is_gpt2_regex(const char *pattern)
 {
     static const char *const known[] = {
         "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+",
@@ -71,14 +71,14 @@ static bool is_gpt2s(const char *pattern)
     return false;
 }
 
-/* The regex leaves nothing between its matches; so to keep matches alone is to isolate them. */
+/* The matches of the regex cover the text, so removing everything else (Removed, inverted) is the same as Isolated. */
 static int add_split(split *s, const json_t *p, const char *where)
 {
     const json_t *behavior = json_object_get(p, "behavior"), *invert = json_object_get(p, "invert");
     const char *pattern = json_string_value(json_object_get(json_object_get(p, "pattern"), "Regex"));
     if (s->bytes)
         return fail("%s: its pre_tokenizer splits after ByteLevel, which is not supported", where);
-    if (!pattern || !is_gpt2s(pattern))
+    if (!pattern || !is_gpt2_regex(pattern))
         return fail("%s: its pre_tokenizer splits by \"%.200s\"; only GPT-2's regex is supported", where,
                     pattern ? pattern : "a text");
     if (!is(behavior, "Isolated") && !(is(behavior, "Removed") && json_is_true(invert)))
@@ -149,8 +149,8 @@ void gp_template_release(gp_template *t)
     *t = (gp_template){0};
 }
 
-/* One more id before all others, or after. */
-static int put_id(gp_template *t, bool before, size_t place, const json_t *value, const char *where)
+/* Inserts an id at an index of the ids before or after the text. */
+static int put_id(gp_template *t, bool before, size_t index, const json_t *value, const char *where)
 {
     int32_t **ids = before ? &t->before : &t->after;
     int64_t *count = before ? &t->before_count : &t->after_count;
@@ -158,38 +158,38 @@ static int put_id(gp_template *t, bool before, size_t place, const json_t *value
     if (id < 0)
         return -1;
     *ids = gp_realloc(*ids, (size_t)*count + 1, sizeof **ids);
-    memmove(*ids + place + 1, *ids + place, ((size_t)*count - place) * sizeof **ids);
-    (*ids)[place] = id;
+    memmove(*ids + index + 1, *ids + index, ((size_t)*count - index) * sizeof **ids);
+    (*ids)[index] = id;
     ++*count;
     return 0;
 }
 
-/* Adds what a TemplateProcessing puts around one text to what is around it already. */
+/* Adds the ids of a TemplateProcessing for one text, around those of earlier processors. */
 static int add_template(gp_template *t, const json_t *p, const char *where)
 {
     const json_t *pieces = json_object_get(p, "single"), *tokens = json_object_get(p, "special_tokens");
-    bool seen = false;
-    size_t i, k, place = 0;
+    bool after = false;
+    size_t i, k, index = 0;
     json_t *piece, *id;
     json_array_foreach (pieces, i, piece) {
         const json_t *special = json_object_get(piece, "SpecialToken"), *text = json_object_get(piece, "Sequence");
         const char *name = json_string_value(json_object_get(special, "id"));
         const json_t *ids = name ? json_object_get(json_object_get(tokens, name), "ids") : NULL;
-        if (text && !seen && is(json_object_get(text, "id"), "A")) {
-            seen = true;
+        if (text && !after && is(json_object_get(text, "id"), "A")) {
+            after = true;
             continue;
         }
         if (!json_is_array(ids))
             return fail("%s: its post_processor's template for one text has a piece that is not supported", where);
         json_array_foreach (ids, k, id) {
-            if (put_id(t, !seen, seen ? (size_t)t->after_count : place++, id, where))
+            if (put_id(t, !after, after ? (size_t)t->after_count : index++, id, where))
                 return -1;
         }
     }
-    return seen ? 0 : fail("%s: its post_processor's template for one text does not have the text", where);
+    return after ? 0 : fail("%s: its post_processor's template for one text does not contain the text", where);
 }
 
-/* BERT's and RoBERTa's: ["[CLS]", id] before, ["[SEP]", id] after. */
+/* Of BERT and RoBERTa: ["[CLS]", id] before, ["[SEP]", id] after. */
 static int add_pair(gp_template *t, const json_t *p, const char *where)
 {
     return put_id(t, true, 0, json_array_get(json_object_get(p, "cls"), 1), where) ||
@@ -203,7 +203,7 @@ static int add_post_processor(gp_template *t, const json_t *p, const char *where
     const json_t *type = json_object_get(p, "type"), *list = json_object_get(p, "processors");
     size_t i;
     json_t *one;
-    if (!p || is(type, "ByteLevel")) /* which is about offsets alone */
+    if (!p || is(type, "ByteLevel")) /* which only changes offsets */
         return 0;
     if (is(type, "TemplateProcessing"))
         return add_template(t, p, where);
@@ -229,11 +229,11 @@ static int read_model(gp_settings *s, const json_t *model, const char *where)
             return fail("%s: its model sets %s, which is not supported", where, unknown[i]);
     }
     if (dropout && !(json_is_number(dropout) && json_number_value(dropout) == 0))
-        return fail("%s: its model sets dropout, which gives other ids each time, and is not supported", where);
+        return fail("%s: its model sets dropout, which makes ids random, and is not supported", where);
     if (unk && !json_is_string(unk))
-        return fail("%s: its model's unk_token is no text", where);
+        return fail("%s: its model's unk_token is not a string", where);
     s->unknown = json_string_value(unk);
-    return get_flag(model, "ignore_merges", false, &s->whole, "model", where) ||
+    return get_flag(model, "ignore_merges", false, &s->ignore_merges, "model", where) ||
                    get_flag(model, "fuse_unk", false, &s->fuse, "model", where) ||
                    get_flag(model, "byte_fallback", false, &s->byte_fallback, "model", where)
                ? -1
@@ -245,8 +245,8 @@ int gp_settings_read(gp_settings *s, const json_t *root, const char *where)
     *s = (gp_settings){0};
     int rc = check_normalizer(get(root, "normalizer"), where) || read_model(s, json_object_get(root, "model"), where) ||
              read_split(s, get(root, "pre_tokenizer"), where) ||
-             add_post_processor(&s->around, get(root, "post_processor"), where);
+             add_post_processor(&s->template, get(root, "post_processor"), where);
     if (rc)
-        gp_template_release(&s->around);
+        gp_template_release(&s->template);
     return rc ? -1 : 0;
 }

@@ -1,4 +1,4 @@
-/* tokenizer_write.c: a tokenizer as Hugging Face's tokenizer.json. */
+/* tokenizer_write.c: writes a tokenizer as Hugging Face's tokenizer.json. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,20 +12,20 @@ static const char *word(int flag)
     return flag ? "true" : "false";
 }
 
-/* Added tokens outside the model's vocabulary are written into it as well, unless the model would find one there that
- * it did not before: then all of them are among the added tokens alone. */
-static bool leaves_out(const gp_tokenizer *t)
+/* Added tokens that are not in the model's vocabulary are written into it too, unless the model would then encode text as
+ * one of them; in that case they are written only as added tokens. */
+static bool omits_added(const gp_tokenizer *t)
 {
     const gp_vocab *v = &t->vocab;
-    bool leaves = t->bpe.whole || t->kind != GP_KIND_BPE;
-    for (int32_t id = 0; id < v->size && !leaves; id++)
-        leaves = v->flags[id] & GP_TOKEN_OUTSIDE && v->at[id + 1] - v->at[id] == 1;
-    return leaves;
+    bool omits = t->bpe.ignore_merges || t->kind != GP_KIND_BPE;
+    for (int32_t id = 0; id < v->size && !omits; id++)
+        omits = v->flags[id] & GP_TOKEN_NOT_IN_MODEL && v->at[id + 1] - v->at[id] == 1;
+    return omits;
 }
 
-/* char and bytes are BPE models without merges and pre-split: a character that is in the vocabulary is its
- * id, and any other falls back to its bytes, <0x00> to <0xFF>. U+0000 is written as such a byte too, because
- * many JSON parsers take no NUL in a key. */
+/* char and bytes are BPE models without merges and pre_tokenizer: a character in the vocabulary becomes its id, and any
+ * other falls back to its bytes, <0x00> to <0xFF>. U+0000 is written as such a byte too, because many JSON parsers accept
+ * no NUL in a key. */
 static void put_char_name(gp_buf *b, const char *bytes, size_t n)
 {
     uint32_t c;
@@ -36,7 +36,7 @@ static void put_char_name(gp_buf *b, const char *bytes, size_t n)
         gp_buf_printf(b, "\"<0x%02X>\"", (uint8_t)bytes[0]);
 }
 
-/* Appends "added_tokens":[...] of those that have names. */
+/* Appends "added_tokens":[...]. */
 static void put_added(gp_buf *b, const gp_vocab *v)
 {
     const char *comma = "";
@@ -50,15 +50,15 @@ static void put_added(gp_buf *b, const gp_vocab *v)
         const char *bytes = gp_vocab_bytes(v, id, &n);
         gp_json_quote_minimal(b, bytes, n);
         gp_buf_printf(b, ",\"single_word\":%s,\"lstrip\":%s,\"rstrip\":%s,\"normalized\":%s,\"special\":%s}",
-                      word(flags & GP_TOKEN_SINGLE), word(flags & GP_TOKEN_LSTRIP), word(flags & GP_TOKEN_RSTRIP),
-                      word(flags & GP_TOKEN_LATER), word(flags & GP_TOKEN_SPECIAL));
+                      word(flags & GP_TOKEN_SINGLE_WORD), word(flags & GP_TOKEN_LSTRIP), word(flags & GP_TOKEN_RSTRIP),
+                      word(flags & GP_TOKEN_NORMALIZED), word(flags & GP_TOKEN_SPECIAL));
         comma = ",";
     }
     gp_buf_puts(b, "]");
 }
 
-/* Appends one part of a template: its token, named after the place where it stands. */
-static void put_around(gp_buf *b, const gp_tokenizer *t, const char *name, const int32_t *ids, int64_t count)
+/* Appends the ids of one part of a template, as a token named "before" or "after". */
+static void put_template_part(gp_buf *b, const gp_tokenizer *t, const char *name, const int32_t *ids, int64_t count)
 {
     gp_buf_printf(b, "\"%s\":{\"id\":\"%s\",\"ids\":[", name, name);
     for (int64_t i = 0; i < count; i++)
@@ -80,7 +80,7 @@ static void put_template(gp_buf *b, const gp_tokenizer *t)
                       text[] = "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}",
                       after[] = ",{\"SpecialToken\":{\"id\":\"after\",\"type_id\":0}}",
                       second[] = ",{\"Sequence\":{\"id\":\"B\",\"type_id\":1}}";
-    const gp_template *a = &t->around;
+    const gp_template *a = &t->template;
     if (!a->before_count && !a->after_count) {
         gp_buf_puts(b, "\"post_processor\":null,");
         return;
@@ -91,11 +91,11 @@ static void put_template(gp_buf *b, const gp_tokenizer *t)
                       pair ? second : "", a->after_count ? after : "");
     gp_buf_puts(b, ",\"special_tokens\":{");
     if (a->before_count)
-        put_around(b, t, "before", a->before, a->before_count);
+        put_template_part(b, t, "before", a->before, a->before_count);
     if (a->before_count && a->after_count)
         gp_buf_puts(b, ",");
     if (a->after_count)
-        put_around(b, t, "after", a->after, a->after_count);
+        put_template_part(b, t, "after", a->after, a->after_count);
     gp_buf_puts(b, "}},");
 }
 
@@ -112,7 +112,7 @@ static void put_chars(gp_buf *b, const gp_tokenizer *t)
     for (int32_t id = 0; id < t->vocab.size; id++) {
         size_t n;
         const char *bytes = gp_vocab_bytes(&t->vocab, id, &n);
-        if (!n || t->vocab.flags[id] & GP_TOKEN_OUTSIDE)
+        if (!n || t->vocab.flags[id] & GP_TOKEN_NOT_IN_MODEL)
             continue;
         gp_buf_puts(b, comma);
         if (t->vocab.flags[id])
@@ -125,8 +125,8 @@ static void put_chars(gp_buf *b, const gp_tokenizer *t)
     gp_buf_puts(b, "},\"merges\":[]}}");
 }
 
-/* How a byte is written in JSON: its character of GPT-2's alphabet, which is one or two bytes of UTF-8, or a quote or
- * backslash behind a backslash. So it is two bytes at most, and none is a control character. */
+/* The JSON text of each byte: its character of GPT-2's alphabet, one or two bytes of UTF-8, or a quote or backslash after
+ * a backslash. So it has at most two bytes, and none is a control character. */
 typedef struct spelling {
     char text[256][2];
     uint8_t length[256];
@@ -147,8 +147,8 @@ static void spelling_init(spelling *s)
     }
 }
 
-/* Every id's bytes in the alphabet, as the inside of a JSON string: id i's are text[at[i]] to text[at[i + 1]]. They are
- * copied AT_ONCE bytes at a time, so as many stand behind the last. */
+/* The bytes of every id in the alphabet, as in a JSON string: those of id i are text[at[i]] to text[at[i + 1]]. They are
+ * copied AT_ONCE bytes at a time, so as many follow the last. */
 typedef struct spelled {
     char *text;
     uint32_t *at; /* (vocabulary + 1) */
@@ -183,13 +183,13 @@ static void spelled_release(spelled *s)
     free(s->at);
 }
 
-/* How many bytes id takes; to have room for it is to have room for AT_ONCE more. */
+/* The length of id's text; put_spelled may write up to AT_ONCE bytes more. */
 static size_t spelled_length(const spelled *s, int32_t id)
 {
     return s->at[id + 1] - s->at[id];
 }
 
-/* Writes id; gives the end. */
+/* Writes id's text; returns its end. */
 static char *put_spelled(char *to, const spelled *s, int32_t id)
 {
     const char *from = s->text + s->at[id];
@@ -200,7 +200,7 @@ static char *put_spelled(char *to, const spelled *s, int32_t id)
     return to + n;
 }
 
-/* Writes a number >= 0; gives the end. printf would take longer than all the rest. */
+/* Writes a number >= 0; returns its end. printf would take longer than everything else. */
 static char *put_number(char *to, int32_t n)
 {
     char digits[12];
@@ -213,18 +213,17 @@ static char *put_number(char *to, int32_t n)
     return to + sizeof digits - first;
 }
 
-/* Appends "name":id for every id. The name of a token that has one, and of one that is in no alphabet, is what it
- * is. */
+/* Appends "name":id for every id. The names of added tokens are literal. */
 static void put_vocab(gp_buf *b, const spelled *s, const gp_tokenizer *t)
 {
     const gp_vocab *v = &t->vocab;
-    bool first = true, leaves = leaves_out(t);
+    bool first = true, omits = omits_added(t);
     for (int32_t id = 0; id < v->size; id++) {
         gp_buf_reserve(b, spelled_length(s, id) + AT_ONCE + 32);
         char *to = b->data + b->len;
         size_t n;
         const char *bytes = gp_vocab_bytes(v, id, &n);
-        if (v->flags[id] && ((v->flags[id] & GP_TOKEN_APART && !n) || (v->flags[id] & GP_TOKEN_OUTSIDE && leaves)))
+        if ((v->flags[id] & GP_TOKEN_UNINDEXED && !n) || (v->flags[id] & GP_TOKEN_NOT_IN_MODEL && omits))
             continue;
         if (!first)
             *to++ = ',';
@@ -265,9 +264,9 @@ static void put_merges(gp_buf *b, const spelled *s, const gp_tokenizer *t)
 static void put_bpe(gp_buf *b, const gp_tokenizer *t)
 {
     const gp_vocab *v = &t->vocab;
-    const gp_lacking *l = &t->bpe.lacking;
+    const gp_missing *l = &t->bpe.missing;
     spelled s = spell(v);
-    /* Each id stands there twice, alone and as two parts: so the megabytes are not moved as they grow. */
+    /* Each id is written about twice, in the vocabulary and in merges; reserving avoids moving megabytes. */
     gp_buf_reserve(b, 2 * (size_t)s.at[v->size] + 16 * (size_t)v->size + 1024);
     put_added(b, v);
     gp_buf_printf(b,
@@ -284,7 +283,7 @@ static void put_bpe(gp_buf *b, const gp_tokenizer *t)
     gp_buf_printf(b,
                   ",\"continuing_subword_prefix\":null,\"end_of_word_suffix\":null,\"fuse_unk\":%s,"
                   "\"byte_fallback\":%s,\"ignore_merges\":%s,\"vocab\":{",
-                  word(l->fuse), word(l->byte_fallback), word(t->bpe.whole));
+                  word(l->fuse), word(l->byte_fallback), word(t->bpe.ignore_merges));
     put_vocab(b, &s, t);
     gp_buf_puts(b, "},\"merges\":[");
     put_merges(b, &s, t);

@@ -14,7 +14,7 @@ static uint32_t mapped(const gp_case_run *runs, size_t count, uint32_t c)
 {
     int64_t low = 0; /* the first run that does not end before c */
     GP_LOWER_BOUND(low, (int64_t)count, i, runs[i].last < c);
-    for (; low < (int64_t)count && runs[low].first <= c; low++) /* runs of every second character may interlock */
+    for (; low < (int64_t)count && runs[low].first <= c; low++) /* runs with a step of 2 may interleave */
         if (c <= runs[low].last && (c - runs[low].first) % runs[low].step == 0)
             return (uint32_t)((int32_t)c + runs[low].delta);
     return c;
@@ -44,8 +44,8 @@ static void put_title(gp_buf *b, uint32_t c)
     put(b, mapped(gp_title_runs, gp_title_runs_count, c));
 }
 
-/* CPython's handle_capital_sigma: behind a letter that has case, and not before one; what is case-ignorable between
- * does not count. `i` is the sigma's place among the n characters. */
+/* Whether the sigma at c[i] is final, as in CPython's handle_capital_sigma: ignoring case-ignorable characters, it is
+ * preceded but not followed by a cased letter. */
 static bool is_final(const uint32_t *c, size_t n, size_t i)
 {
     size_t j = i, k = i + 1;

@@ -1,15 +1,15 @@
-/* casing.h: Python's strings, where a harness in Python makes questions: white space, and str.capitalize. */
+/* casing.h: str.isspace and str.capitalize of Python, with which lm-evaluation-harness preprocesses questions. */
 #ifndef GP_TEXT_UNICODE_CASING_H
 #define GP_TEXT_UNICODE_CASING_H
 
 #include "base/base.h"
 
-/* str.isspace of one character: that of bidirectional class WS, B or S too (U+001C to U+001F), which White_Space has
- * not. */
+/* str.isspace of one character. Besides White_Space, it is true for U+001C to U+001F, whose bidirectional class is B or
+ * S. */
 bool gp_python_is_space(uint32_t c);
 
-/* Appends what str.capitalize makes of s: the first character's title case, the rest in lower case, both as they are in
- * full (Unicode's SpecialCasing): a sharp s becomes Ss, and a sigma at a word's end a final one. */
+/* Appends str.capitalize of s: the first character in title case, the rest in lower case, both by Unicode's full
+ * mappings (SpecialCasing): a sharp s becomes Ss, a sigma at the end of a word a final sigma. */
 void gp_python_capitalize(gp_buf *b, const char *s, size_t n);
 
 /* casing_table.c */

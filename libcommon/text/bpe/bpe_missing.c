@@ -1,10 +1,10 @@
-/* bpe_lacking.c: vocabularies without all 256 bytes, as Hugging Face's tokenizers takes them (models/bpe/model.rs,
- * merge_word). A token that stands for lacking bytes is no part of a merge, so what is between two of them is merged
- * alone. */
+/* bpe_missing.c: vocabularies in which some bytes are missing, as in Hugging Face's tokenizers (models/bpe/model.rs,
+ * merge_word). Tokens that represent missing bytes take part in no merge, so the bytes between two of them are merged
+ * separately. */
 #include "base/utf8.h"
 #include "text/text.h"
 
-bool gp_bpe_lacks(const gp_bpe *b, const uint8_t *p, size_t n)
+bool gp_bpe_has_missing(const gp_bpe *b, const uint8_t *p, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         if (b->byte_id[p[i]] < 0)
@@ -12,15 +12,15 @@ bool gp_bpe_lacks(const gp_bpe *b, const uint8_t *p, size_t n)
     return false;
 }
 
-/* Merges the bytes that were gathered. -1: out said stop. */
-static int flush_known(const gp_bpe *b, gp_bpe_state *s, gp_ids *out)
+/* Encodes the bytes in s->run. -1 if out's function failed. */
+static int flush_run(const gp_bpe *b, gp_bpe_state *s, gp_ids *out)
 {
-    const uint8_t *p = (const uint8_t *)s->known.data;
-    size_t n = s->known.len;
-    s->known.len = 0;
+    const uint8_t *p = (const uint8_t *)s->run.data;
+    size_t n = s->run.len;
+    s->run.len = 0;
     if (n > GP_BPE_SHORT)
         return gp_bpe_encode_long(b, &s->large, p, n, out) ? -1 : 0;
-    if (gp_ids_room(out, GP_BPE_SHORT))
+    if (gp_ids_reserve(out, GP_BPE_SHORT))
         return -1;
     if (n)
         out->count += gp_bpe_encode_short(b, p, (int)n, out->ids + out->count);
@@ -29,46 +29,46 @@ static int flush_known(const gp_bpe *b, gp_bpe_state *s, gp_ids *out)
 
 static int put(const gp_bpe *b, gp_bpe_state *s, int32_t id, gp_ids *out)
 {
-    if (flush_known(b, s, out) || gp_ids_room(out, 1))
+    if (flush_run(b, s, out) || gp_ids_reserve(out, 1))
         return -1;
     gp_ids_put(out, id);
     return 0;
 }
 
-/* An unknown token waits for what comes after it: more of them may become one with it. Tokens <0xNN> do not wait for
- * it, so they come before it. */
-int gp_bpe_encode_lacking(const gp_bpe *b, gp_bpe_state *s, const uint8_t *p, size_t n, gp_ids *out)
+/* An unknown token is pending until the next byte, since it may be fused with the next one. As in tokenizers, tokens
+ * <0xNN> are not delayed, so they come before a pending unknown token. */
+int gp_bpe_encode_missing(const gp_bpe *b, gp_bpe_state *s, const uint8_t *p, size_t n, gp_ids *out)
 {
-    const gp_lacking *l = &b->lacking;
-    bool waiting = false;
+    const gp_missing *l = &b->missing;
+    bool pending = false;
     int rc = 0;
-    s->known.len = 0;
+    s->run.len = 0;
     for (size_t i = 0; i < n && !rc; i++) {
         const int32_t *fallback = l->fallback[p[i]];
         if (b->byte_id[p[i]] >= 0) {
-            if (waiting)
+            if (pending)
                 rc = put(b, s, l->unknown, out);
-            waiting = false;
-            gp_buf_add(&s->known, p + i, 1);
+            pending = false;
+            gp_buf_add(&s->run, p + i, 1);
         } else if (fallback[0] >= 0) {
             rc = put(b, s, fallback[0], out);
             if (!rc && fallback[1] >= 0)
                 rc = put(b, s, fallback[1], out);
         } else if (l->unknown >= 0) {
-            if (waiting && !l->fuse)
+            if (pending && !l->fuse)
                 rc = put(b, s, l->unknown, out);
-            waiting = true;
+            pending = true;
         } else {
-            s->lacks = (int64_t)i;
+            s->unencodable = (int64_t)i;
             return 1;
         }
     }
-    if (!rc && waiting)
+    if (!rc && pending)
         rc = put(b, s, l->unknown, out);
-    return rc || flush_known(b, s, out) || gp_ids_room(out, GP_BPE_SHORT) ? -1 : 0;
+    return rc || flush_run(b, s, out) || gp_ids_reserve(out, GP_BPE_SHORT) ? -1 : 0;
 }
 
-/* The token <0xNN>, or -1. */
+/* The id of the token <0xNN>, or -1. */
 static int32_t find_fallback(const gp_vocab *v, uint8_t byte)
 {
     char name[8];
@@ -76,9 +76,9 @@ static int32_t find_fallback(const gp_vocab *v, uint8_t byte)
     return gp_vocab_find(v, name, 6);
 }
 
-int gp_bpe_init_lacking(gp_bpe *b, const gp_vocab *v, const char *where)
+int gp_bpe_init_missing(gp_bpe *b, const gp_vocab *v, const char *where)
 {
-    gp_lacking *l = &b->lacking;
+    gp_missing *l = &b->missing;
     gp_alphabet a;
     gp_alphabet_init(&a);
     for (int i = 0; i < 256; i++) {
@@ -92,13 +92,13 @@ int gp_bpe_init_lacking(gp_bpe *b, const gp_vocab *v, const char *where)
         if (ids[0] < 0 || (n > 1 && ids[1] < 0))
             continue;
         for (size_t k = 0; k < n; k++) {
-            if (b->part[ids[k]])
-                return fail("%s: a merge takes <0x%02X>, a token for bytes that are lacking, which is not known", where,
+            if (b->in_merge[ids[k]])
+                return fail("%s: a merge has the byte fallback token <0x%02X> as a part, which is not supported", where,
                             (uint8_t)character[k]);
             l->fallback[i][k] = ids[k];
         }
     }
-    if (l->any && l->unknown >= 0 && b->part[l->unknown])
-        return fail("%s: a merge takes its unk_token \"%.60s\", which is not known", where, l->name);
+    if (l->any && l->unknown >= 0 && b->in_merge[l->unknown])
+        return fail("%s: a merge has the unk_token \"%.60s\" as a part, which is not supported", where, l->name);
     return 0;
 }

@@ -1,6 +1,6 @@
-/* names.c: see names.h. The sorted names serve as a tree: those that begin alike stand side by side, and each
- * byte that is read narrows the range, in which the shortest name is the first. */
-#include "text/names.h"
+/* token_finder.c: see token_finder.h. The sorted names serve as a trie: names with a common prefix are adjacent, each
+ * byte read narrows the range, and the shortest name in it is the first. */
+#include "text/token_finder.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,9 +16,9 @@ static int compare(const void *a, const void *b, void *vocab)
     return order ? order : (n > m) - (n < m);
 }
 
-void gp_names_init(gp_names *s, const gp_vocab *v, uint8_t mask, uint8_t flags)
+void gp_token_finder_init(gp_token_finder *s, const gp_vocab *v, uint8_t mask, uint8_t flags)
 {
-    *s = (gp_names){.vocab = v, .ids = gp_malloc((size_t)v->size * sizeof *s->ids)};
+    *s = (gp_token_finder){.vocab = v, .ids = gp_malloc((size_t)v->size * sizeof *s->ids)};
     for (int32_t id = 0; id < v->size; id++) {
         size_t n;
         const char *name = gp_vocab_bytes(v, id, &n);
@@ -32,23 +32,23 @@ void gp_names_init(gp_names *s, const gp_vocab *v, uint8_t mask, uint8_t flags)
     qsort_r(s->ids, (size_t)s->count, sizeof *s->ids, compare, (void *)(uintptr_t)v);
 }
 
-void gp_names_release(gp_names *s)
+void gp_token_finder_release(gp_token_finder *s)
 {
     free(s->ids);
-    *s = (gp_names){0};
+    *s = (gp_token_finder){0};
 }
 
-/* Of the names from `from` on below `to`, which are alike up to byte `at` and go on there, the first whose byte there
- * is not below `byte`. */
-static int64_t lower_bound(const gp_names *s, int64_t from, int64_t to, size_t at, int byte)
+/* Of the names [from, to), which have a common prefix of `at` bytes and are longer, the first whose next byte is at
+ * least `byte`. */
+static int64_t lower_bound(const gp_token_finder *s, int64_t from, int64_t to, size_t at, int byte)
 {
     size_t n;
     GP_LOWER_BOUND(from, to, i, (uint8_t)gp_vocab_bytes(s->vocab, s->ids[i], &n)[at] < byte);
     return from;
 }
 
-/* The longest name that the n bytes at p begin with: its id and length, or -1. false: it depends on bytes beyond n. */
-static bool match(const gp_names *s, const uint8_t *p, size_t n, bool more, int32_t *id, size_t *length)
+/* The longest name at the start of the n bytes at p: its id and length, or -1. false if it depends on later bytes. */
+static bool match(const gp_token_finder *s, const uint8_t *p, size_t n, bool more, int32_t *id, size_t *length)
 {
     int64_t from = 0, to = s->count;
     *id = -1;
@@ -67,7 +67,8 @@ static bool match(const gp_names *s, const uint8_t *p, size_t n, bool more, int3
     }
 }
 
-size_t gp_names_find(const gp_names *s, const uint8_t *p, size_t n, bool more, int32_t *id, size_t *length)
+size_t gp_token_finder_find(const gp_token_finder *s, const uint8_t *p, size_t n, bool more, int32_t *id,
+                            size_t *length)
 {
     *id = -1;
     for (size_t at = 0; at < n; at++) {
@@ -87,10 +88,10 @@ size_t gp_names_find(const gp_names *s, const uint8_t *p, size_t n, bool more, i
     return n;
 }
 
-/* ---- what stands beside a name --------------------------------------------------------------------------- */
+/* ---- characters next to a name --------------------------------------------------------------------------- */
 
-/* The character that ends behind the n >= 1 bytes at p; *length are its bytes. Bytes that are none count one by one. */
-static uint32_t character_before(const uint8_t *p, size_t n, size_t *length)
+/* The last character of the n >= 1 bytes at p, and its length; a bad byte is a character. */
+static uint32_t last_character(const uint8_t *p, size_t n, size_t *length)
 {
     for (*length = 1; *length <= 4 && *length <= n; ++*length) {
         uint32_t c;
@@ -102,7 +103,7 @@ static uint32_t character_before(const uint8_t *p, size_t n, size_t *length)
     return GP_BAD_BYTE + p[n - 1];
 }
 
-size_t gp_names_spaces_before(const uint8_t *p, size_t n)
+size_t gp_trailing_spaces(const uint8_t *p, size_t n)
 {
     size_t left = n, length;
     for (size_t cut = 1; cut <= 3 && cut <= n; cut++) {
@@ -110,25 +111,25 @@ size_t gp_names_spaces_before(const uint8_t *p, size_t n)
         if (!gp_utf8(p + n - cut, cut, &c))
             left = n - cut;
     }
-    while (left && gp_class_of(character_before(p, left, &length)) == GP_SPACE)
+    while (left && gp_class_of(last_character(p, left, &length)) == GP_SPACE)
         left -= length;
     return n - left;
 }
 
-bool gp_names_word_before(const uint8_t *p, size_t n, bool before)
+bool gp_ends_in_word(const uint8_t *p, size_t n, bool before)
 {
     size_t length;
-    return n ? gp_is_word(character_before(p, n, &length)) : before;
+    return n ? gp_is_word(last_character(p, n, &length)) : before;
 }
 
-gp_match gp_names_check(const gp_names *s, int32_t id, const uint8_t *p, size_t n, bool more, bool word_before,
-                        size_t from, size_t *begin, size_t *end)
+gp_match gp_token_finder_check(const gp_token_finder *s, int32_t id, const uint8_t *p, size_t n, bool more,
+                               bool word_before, size_t from, size_t *begin, size_t *end)
 {
     uint8_t flags = s->vocab->flags[id];
     uint32_t c;
     size_t length;
-    if (flags & GP_TOKEN_SINGLE) {
-        if (gp_names_word_before(p, *begin, word_before))
+    if (flags & GP_TOKEN_SINGLE_WORD) {
+        if (gp_ends_in_word(p, *begin, word_before))
             return GP_NO_MATCH;
         length = *end < n ? gp_utf8(p + *end, n - *end, &c) : 0;
         if (!length && more)
@@ -138,7 +139,7 @@ gp_match gp_names_check(const gp_names *s, int32_t id, const uint8_t *p, size_t 
     }
     if (flags & GP_TOKEN_LSTRIP) {
         *begin = *begin > from ? *begin : from;
-        while (*begin > from && gp_class_of(character_before(p + from, *begin - from, &length)) == GP_SPACE)
+        while (*begin > from && gp_class_of(last_character(p + from, *begin - from, &length)) == GP_SPACE)
             *begin -= length;
     }
     while (flags & GP_TOKEN_RSTRIP) {
