@@ -1,4 +1,4 @@
-/* eval-mfu: how fast a model runs here, beside what the machine can do. */
+/* eval-mfu: measures the speed of a model and compares it with the machine's peak. */
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -31,35 +31,35 @@ typedef struct args {
 static const gp_option options[] = {
     {"Model", .type = GP_OPT_GROUP},
     {"checkpoint", 'c', GP_OPT_STRING, offsetof(args, checkpoint), "PATH", "safetensors file, run directory or Hugging Face directory; - is stdin", .default_text = "stdin, where that is a pipe", .nonempty = true, .one_of = "model"},
-    {"preset", 'p', GP_OPT_CHOICE, offsetof(args, preset), "NAME", "a fresh model of these sizes instead", .choices = GP_CHOICES(GP_PRESETS), .one_of = "model"},
+    {"preset", 'p', GP_OPT_CHOICE, offsetof(args, preset), "NAME", "a model of these sizes with fresh weights", .choices = GP_CHOICES(GP_PRESETS), .one_of = "model"},
     {"vocab-size", 0, GP_OPT_INT, offsetof(args, vocab_size), "V", "vocabulary size", .min = 0, .max = 1e8, .default_text = "the preset's", .needs = "preset"},
     {"layers", 0, GP_OPT_INT, offsetof(args, layers), "L", "transformer blocks", .min = 0, .max = 4096, .default_text = "the preset's", .needs = "preset"},
     {"heads", 0, GP_OPT_INT, offsetof(args, heads), "H", "attention heads", .min = 0, .max = 65536, .default_text = "the preset's", .needs = "preset"},
     {"channels", 0, GP_OPT_INT, offsetof(args, channels), "C", "width", .min = 0, .max = 1 << 20, .default_text = "the preset's", .needs = "preset"},
 
     {"Measurement", .type = GP_OPT_GROUP},
-    {"passes", 0, GP_OPT_STRING, offsetof(args, passes), "LIST", "which of forward,train,prefill,decode; without train, gradients need no memory", .nonempty = true},
-    {"batch-size", 'B', GP_OPT_INT, offsetof(args, batch_size), "B", "sequences a batch, forward and training", .min = 1, .max = 1 << 20},
-    {"seq-len", 'T', GP_OPT_INT, offsetof(args, seq_len), "T", "tokens a sequence", .min = 0, .max = 1 << 24, .default_text = "the model's context"},
+    {"passes", 0, GP_OPT_STRING, offsetof(args, passes), "LIST", "passes to measure, of forward,train,prefill,decode; without train, no memory is needed for gradients", .nonempty = true},
+    {"batch-size", 'B', GP_OPT_INT, offsetof(args, batch_size), "B", "sequences per batch, for forward and train", .min = 1, .max = 1 << 20},
+    {"seq-len", 'T', GP_OPT_INT, offsetof(args, seq_len), "T", "tokens per sequence", .min = 0, .max = 1 << 24, .default_text = "the model's context"},
     {"decode-batch", 0, GP_OPT_INT, offsetof(args, decode_batch), "B", "samples decoded at once", .min = 1, .max = 65536},
     {"seconds", 0, GP_OPT_FLOAT, offsetof(args, seconds), "S", "time for each measurement", .min = 0.01, .max = 3600, .excludes = "roofline"},
     {"peak", 0, GP_OPT_FLOAT, offsetof(args, peak), "FLOPS", "peak FLOP/s to compare with", .min = 1, .max = 1e20, .default_text = "measured here", .excludes = "roofline"},
-    {"ops", 0, GP_OPT_FLAG, offsetof(args, ops), NULL, "each pass op by op: time, FLOP/s, bytes/s, and what bounds it"},
-    {"sweep", 0, GP_OPT_STRING, offsetof(args, sweep), "WHAT=N,N,...", "measure for each value of batch (decoding's too; prefill reads one prompt at a time), context or threads", .nonempty = true, .excludes = "roofline"},
-    {"roofline", 0, GP_OPT_CHOICE, offsetof(args, roofline), "GPU", "compute what these passes should reach on that GPU; measure nothing (also --paper)", .choices = GP_CHOICES(GP_ROOFLINE_GPUS), .alias = "paper"},
+    {"ops", 0, GP_OPT_FLAG, offsetof(args, ops), NULL, "report each op: time, FLOP/s, bytes/s, and its bound"},
+    {"sweep", 0, GP_OPT_STRING, offsetof(args, sweep), "WHAT=N,N,...", "measure for each value of batch (of decoding too; prefill always reads one prompt), context or threads", .nonempty = true, .excludes = "roofline"},
+    {"roofline", 0, GP_OPT_CHOICE, offsetof(args, roofline), "GPU", "compute, instead of measuring, what these passes should reach on that GPU (also --paper)", .choices = GP_CHOICES(GP_ROOFLINE_GPUS), .alias = "paper"},
 
     {"Output", .type = GP_OPT_GROUP},
-    {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|-", "where the report goes", .default_text = "stdout", .nonempty = true},
-    {"plot", 0, GP_OPT_STRING, offsetof(args, plot), "FILE.svg", "plot of it", .nonempty = true, .needs = "sweep"},
-    {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "the report as one JSON object"},
-    {"quiet", 'q', GP_OPT_FLAG, offsetof(args, quiet), NULL, "the tables alone, without the formulas"},
+    {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|-", "output file of the report", .default_text = "stdout", .nonempty = true},
+    {"plot", 0, GP_OPT_STRING, offsetof(args, plot), "FILE.svg", "write a plot of the sweep", .nonempty = true, .needs = "sweep"},
+    {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "print the report as one JSON object"},
+    {"quiet", 'q', GP_OPT_FLAG, offsetof(args, quiet), NULL, "print the tables only, without the formulas"},
 
     {"Machine", .type = GP_OPT_GROUP},
     GP_OPTION_BACKEND(offsetof(args, backend), "roofline"),
     GP_OPTION_DTYPE(offsetof(args, dtype), "roofline"),
-    {"attention", 0, GP_OPT_CHOICE, offsetof(args, attention), "WHICH", "which library computes it on a GPU: the backend's own kernels, cuDNN (bf16, without dropout) or half of it", .choices = GP_CHOICES(GP_ATTENTIONS), .excludes = "roofline"},
+    {"attention", 0, GP_OPT_CHOICE, offsetof(args, attention), "WHICH", "implementation of attention on a GPU: the backend's own kernels, cuDNN (bf16, without dropout), or cuDNN for one direction", .choices = GP_CHOICES(GP_ATTENTIONS), .excludes = "roofline"},
     {"products", 0, GP_OPT_CHOICE, offsetof(args, products), "WHICH", "algorithm of each matrix product on a GPU: the library's first heuristic choice, or the fastest of a few, measured before each pass", .choices = GP_CHOICES(GP_PRODUCTS), .excludes = "roofline"},
-    {"master-weights", 0, GP_OPT_FLAG, offsetof(args, master_weights), NULL, "in bf16 on a GPU: the weights in fp32, of which products read a copy in bf16; without, matrices are in bf16 only, as with train"},
+    {"master-weights", 0, GP_OPT_FLAG, offsetof(args, master_weights), NULL, "in bf16 on a GPU: weights in fp32, with a bf16 copy for matrix products; else matrices are in bf16 only, as with train"},
     GP_OPTION_THREADS('t', offsetof(args, threads), "roofline"),
     {0},
 };
@@ -67,39 +67,39 @@ static const gp_option options[] = {
 
 static const gp_tool tool = {
     .name = "eval-mfu",
-    .summary = "measures tokens a second and model FLOP utilization",
+    .summary = "measures tokens per second and model FLOP utilization",
     .usage = "[OPTION]... [CHECKPOINT]",
     .description =
-        "Times forward passes, training steps, prefill and decoding of a model, and in the same process the machine's "
-        "own matrix-multiply rate and the rate at which it reads memory: utilization is the model's FLOPs a second "
-        "over that measured peak (or --peak). Where the device is one of a few whose vendor's figure is known, that "
-        "is printed too; for others there is none. Speed is the median run, with the range that leaves out the "
-        "slowest and the fastest tenth. Above 100% the peak is wrong, and a line says so.\n\n"
-        "FLOPs of a token in a forward pass, counted by op: 2 (L (3CC + CC + 2CF) + CV) for the matrix products "
-        "and 4 L C T for attention, F the MLP's width; the causal half of attention is not deducted. Training costs "
-        "three times that. The usual estimate 6N + 12 L H Q T (Chowdhery et al. 2022, appendix B; Q = C/H) is printed "
-        "too, with the difference: its N includes positions, norms and biases, which are in no matrix product.\n\n"
-        "--ops times each op. Its FLOPs are those of its products (of causal attention half), its bytes each tensor "
-        "read or written once; FLOPs / peak and bytes / bandwidth are the least time that it needs, the larger of them "
-        "is what bounds it, and `of it` is that bound over the time taken. More than 100% means that caches served "
-        "the bytes, or the machine was slower while its bandwidth was measured. Decoding must read every "
-        "weight for each step: bytes a token / bandwidth bounds it.\n\n"
-        "--roofline needs no GPU: the model's code runs on a backend that counts what each kernel would do, and the "
-        "data sheet's figures and stated factors make times of it, in bf16. Where a measured device is one of "
-        "those, its report has that figure too.",
+        "Times forward passes, training steps, prefill and decoding of a model and, in the same process, the machine's "
+        "peak rate of matrix products and its memory bandwidth. Utilization is the model's FLOPs per second over that "
+        "measured peak (or --peak). For a few devices, the vendor's peak is printed too. Speed is that of the median run, "
+        "with the range between the 10th and the 90th percentile. A utilization above 100% means that the peak is wrong, "
+        "and is reported.\n\n"
+        "FLOPs of a token in a forward pass, counted by op: 2 (L (3CC + CC + 2CF) + CV) for matrix products and 4 L C T "
+        "for attention, F being the MLP's width; the causal half of attention is not deducted. Training takes three times "
+        "as many. The usual estimate 6N + 12 L H Q T (Chowdhery et al. 2022, appendix B; Q = C/H) is printed too, with the "
+        "difference: its N includes positions, norms and biases, which are in no matrix product.\n\n"
+        "--ops times each op. Its FLOPs are those of its matrix products (half for causal attention), its bytes those of "
+        "each tensor read or written once. The larger of FLOPs / peak and bytes / bandwidth is the op's bound, a lower "
+        "limit of its time, and `of it` is that bound over the measured time. More than 100% means that caches served the "
+        "bytes, or that the machine was slower while its bandwidth was measured. Decoding reads every weight in each step, "
+        "so bytes per token / bandwidth is its bound.\n\n"
+        "--roofline needs no GPU: the model runs on a backend that only counts what each kernel would do, and the times are "
+        "computed for bf16 from the GPU's data sheet and stated factors. The report of a measured device that is one of "
+        "these GPUs has that figure too.",
     .examples = "# a checkpoint from a run\neval-mfu run\n"
                 "# GPT-2 124M with fresh weights, four sequences of 256, op by op\n"
                 "eval-mfu --preset gpt2 --batch-size 4 --seq-len 256 --ops\n"
                 "# how decoding grows with the batch\n"
                 "eval-mfu --preset nano --passes decode --sweep batch=1,2,4,8 --plot decode.svg\n"
-                "# what a training step of GPT-2 124M should take on an H200\n"
+                "# the expected time of a training step of GPT-2 124M on an H200\n"
                 "eval-mfu --preset gpt2 --passes train --batch-size 64 --roofline h200",
     .options = options,
     .positionals = 1 + offsetof(args, operands),
     .computes = true,
 };
 
-/* The preset with the sizes that were given. */
+/* The preset, with sizes overridden by options. */
 static int preset_config(const args *a, gp_config *c)
 {
     *c = gp_config_of_preset(a->preset);
@@ -119,7 +119,7 @@ static gp_checkpoint *open_checkpoint(const args *a)
     return gp_checkpoint_open(a->checkpoint ? a->checkpoint : "-");
 }
 
-/* The model to measure: a checkpoint's, or a fresh one. */
+/* The model to measure: of a checkpoint, or with fresh weights. */
 static gp_model *open_model(const args *a, gp_backend *be, bool trains)
 {
     gp_config c;
@@ -151,13 +151,13 @@ static gp_mfu_plan plan_of(const args *a)
                          .no_masters = !a->master_weights};
 }
 
-/* One measurement, with a backend and a model of its own. */
+/* One measurement, on a new backend and model. */
 static gp_mfu *measure(const args *a)
 {
     gp_mfu_plan plan = plan_of(a);
     gp_backend *be = gp_backend_open_kind(a->backend, a->dtype, (int)a->threads);
     if (be && gp_backend_warning(be) && !a->quiet)
-        fprintf(stderr, "eval-mfu: %s; %s computes\n", gp_backend_warning(be), gp_backend_name(be));
+        fprintf(stderr, "eval-mfu: %s; using backend %s\n", gp_backend_warning(be), gp_backend_name(be));
     bool ready = be && (a->master_weights || !gp_backend_drop_masters(be));
     gp_model *m = ready ? open_model(a, be, (plan.passes & GP_PASS_TRAIN) != 0) : NULL;
     gp_mfu *r = m ? gp_mfu_measure(m, &plan) : NULL;
@@ -210,14 +210,14 @@ static int run_sweep(const args *given, sweep *s)
     for (int i = 0; i < s->count; i++) {
         args a = *given;
         set_value(&a, s->what, s->values[i]);
-        a.quiet |= i > 0; /* what is told of the machine is told once */
+        a.quiet |= i > 0; /* print warnings once */
         if (!given->quiet && isatty(STDERR_FILENO))
             fprintf(stderr, "eval-mfu: %s %lld\n", s->what, (long long)s->values[i]);
         s->run[i] = measure(&a);
         if (!s->run[i])
             return -1;
     }
-    if (strcmp(s->what, "threads")) /* the machine is the same throughout */
+    if (strcmp(s->what, "threads")) /* the peak does not depend on the other values */
         gp_mfu_share_peak(s->run, s->count);
     return 0;
 }
@@ -226,7 +226,7 @@ static int run_sweep(const args *given, sweep *s)
 
 static int report_sweep(const args *a, sweep *s, FILE *out)
 {
-    gp_output *plot = a->plot ? gp_output_open(a->plot) : NULL; /* before all that may take minutes */
+    gp_output *plot = a->plot ? gp_output_open(a->plot) : NULL; /* before measurements of minutes, in case it fails */
     int rc = a->plot && !plot ? -1 : run_sweep(a, s);
     gp_mfu_sweep all = {s->what, s->values, s->run, s->count};
     if (!rc && a->json) {
@@ -284,22 +284,22 @@ static int report_roofline(const args *a, FILE *out)
     return 0;
 }
 
-/* Each batch is of some passes: one that was said is meant for one of those that are measured. */
+/* A batch size on the command line must apply to one of the measured passes. */
 static int check_batches(const args *a)
 {
     bool batch = gp_options_on_command_line(&tool, "batch-size"),
          decode = gp_options_on_command_line(&tool, "decode-batch");
     int passes = gp_passes_parse(a->passes);
-    bool meant = (batch && passes & (GP_PASS_FORWARD | GP_PASS_TRAIN)) || (decode && passes & GP_PASS_DECODE);
-    if (meant || (!batch && !decode))
+    bool used = (batch && passes & (GP_PASS_FORWARD | GP_PASS_TRAIN)) || (decode && passes & GP_PASS_DECODE);
+    if (used || (!batch && !decode))
         return 0;
-    return gp_tool_usage(&tool, "%s, and --passes %s has none",
-                         batch ? "--batch-size is of forward and train (decode has --decode-batch)"
-                               : "--decode-batch is of decode",
+    return gp_tool_usage(&tool, "%s, not to --passes %s",
+                         batch ? "--batch-size applies to forward and train (decode has --decode-batch)"
+                               : "--decode-batch applies to decode",
                          a->passes);
 }
 
-/* What is swept has no other value. */
+/* An option that is swept must not be given too. */
 static int check_swept(const sweep *s)
 {
     static const struct {
@@ -311,7 +311,7 @@ static int check_swept(const sweep *s)
     return 0;
 }
 
-/* A drawing is SVG whatever its name says. */
+/* Rejects names of other formats: the plot is always SVG. */
 static int check_plot(const char *path)
 {
     static const char *const others[] = {".png", ".jpg", ".jpeg", ".gif", ".webp", ".pdf", ".ps", ".eps", ".html"};
@@ -319,7 +319,7 @@ static int check_plot(const char *path)
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         size_t length = strlen(others[i]);
         if (n > length && !strcasecmp(path + n - length, others[i]))
-            return gp_tool_usage(&tool, "--plot %s: the drawing is SVG; name it so", path);
+            return gp_tool_usage(&tool, "--plot %s: the plot is SVG: name it FILE.svg", path);
     }
     return 0;
 }
@@ -334,8 +334,8 @@ static int check(const args *a, sweep *s)
     if (!gp_passes_parse(a->passes))
         return gp_tool_usage(&tool, "--passes: %s", gp_error());
     if (a->sweep && !a->preset && (!a->checkpoint || !strcmp(a->checkpoint, "-")))
-        return gp_tool_usage(&tool, "--sweep opens the model anew for each value: give --preset or a --checkpoint "
-                                    "that is no pipe");
+        return gp_tool_usage(&tool, "--sweep opens the model for each value: give --preset or a --checkpoint that is not "
+                                    "a pipe");
     if (a->sweep && parse_sweep(a->sweep, s))
         return gp_tool_usage(&tool,
                              "--sweep %s: expected batch=, context= or threads= and up to %d numbers from 1, "
@@ -359,7 +359,7 @@ int main(int argc, char **argv)
     if (rc != GP_OPTIONS_RUN)
         return rc;
     if (a.operands.count > !a.checkpoint)
-        return gp_tool_usage(&tool, "one checkpoint is measured, %d are named", a.operands.count + !!a.checkpoint);
+        return gp_tool_usage(&tool, "expected one checkpoint, found %d", a.operands.count + !!a.checkpoint);
     if (a.operands.count)
         a.checkpoint = a.operands.items[0];
     rc = check(&a, &s);

@@ -1,4 +1,4 @@
-/* sample: a checkpoint and a prompt in, their continuation out; or a text in, and how likely it is. */
+/* sample: continues prompts with a checkpoint, or scores text. */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,39 +30,39 @@ static const gp_option options[] = {
     {"checkpoint", 'c', GP_OPT_STRING, offsetof(args, checkpoint), "PATH", "safetensors file, run directory or Hugging Face directory; - is stdin", .default_text = "stdin; with it, stdin is the prompt", .nonempty = true},
     {"prompt", 'p', GP_OPT_STRING, offsetof(args, prompt), "TEXT", "text to continue", .one_of = "text"},
     {"prompt-ids", 0, GP_OPT_STRING, offsetof(args, prompt_ids), "1,2,3", "token ids to continue, in place of text", .one_of = "text"},
-    {"prompts", 0, GP_OPT_STRING, offsetof(args, prompts), "FILE|-", "many prompts, one JSON object a line; its \"id\" is repeated with the samples", .nonempty = true, .one_of = "text"},
-    {"jsonl", 0, GP_OPT_STRING, offsetof(args, jsonl), "FIELD", "the member that is the text, of --prompts or of --score's documents", .default_text = "prompt, with --prompts", .nonempty = true, .needs = "prompts|score", .excludes = "task!=text"},
-    {"allow-special", 0, GP_OPT_FLAG, offsetof(args, allow_special), NULL, "a literal <|endoftext|> in a prompt or a scored text is that token, as in transformers; --no-allow-special: it is text"},
-    {"interactive", 'i', GP_OPT_FLAG, offsetof(args, interactive), NULL, "each line typed continues the text so far; Ctrl-C stops an answer, /reset begins anew, Ctrl-D or exit ends, /help lists the rest", .one_of = "text", .excludes = "json|out"},
+    {"prompts", 0, GP_OPT_STRING, offsetof(args, prompts), "FILE|-", "prompts, one JSON object per line; its \"id\" is repeated with the samples", .nonempty = true, .one_of = "text"},
+    {"jsonl", 0, GP_OPT_STRING, offsetof(args, jsonl), "FIELD", "the member that holds the text, in --prompts or in documents of --score", .default_text = "prompt, with --prompts", .nonempty = true, .needs = "prompts|score", .excludes = "task!=text"},
+    {"allow-special", 0, GP_OPT_FLAG, offsetof(args, allow_special), NULL, "encode a literal <|endoftext|> in a prompt or a scored text as that token, as transformers does"},
+    {"interactive", 'i', GP_OPT_FLAG, offsetof(args, interactive), NULL, "each line typed continues the text so far; Ctrl-C stops an answer, /reset begins a new text, Ctrl-D or exit ends, /help lists the rest", .one_of = "text", .excludes = "json|out"},
 
     {"Sampling", .type = GP_OPT_GROUP},
-    {"max-tokens", 'n', GP_OPT_INT, offsetof(args, max_tokens), "N", "new tokens a sample; 0 is valid", .min = 0, .max = 1e9, .excludes = "score"},
+    {"max-tokens", 'n', GP_OPT_INT, offsetof(args, max_tokens), "N", "new tokens per sample; 0 is valid", .min = 0, .max = 1e9, .excludes = "score"},
     {"num-samples", 0, GP_OPT_INT, offsetof(args, num_samples), "N", "continuations of each prompt", .min = 1, .max = 1e6, .excludes = "score"},
     {"batch-size", 'B', GP_OPT_INT, offsetof(args, batch), "B", "samples generated at once; the result does not depend on it", .min = 1, .max = 4096, .excludes = "score"},
-    {"temperature", 't', GP_OPT_FLOAT, offsetof(args, temperature), "X", "divides the logits; 0 takes the likeliest token", .min = 0, .max = 1000, .excludes = "score"},
-    {"top-k", 'k', GP_OPT_INT, offsetof(args, top_k), "K", "among the K likeliest; 0 = all", .min = 0, .max = 1e9, .excludes = "score"},
-    {"top-p", 0, GP_OPT_FLOAT, offsetof(args, top_p), "P", "among the fewest tokens whose probabilities reach P (Holtzman et al. 2020)", .min = 1e-6, .max = 1, .excludes = "score"},
-    {"min-p", 0, GP_OPT_FLOAT, offsetof(args, min_p), "P", "among tokens at least P times as likely as the likeliest (Nguyen et al. 2024)", .min = 0, .max = 1, .excludes = "score"},
-    {"repetition-penalty", 0, GP_OPT_FLOAT, offsetof(args, repetition_penalty), "X", "divides positive logits of tokens already in the text, and multiplies negative ones (Keskar et al. 2019); 1 = none", .min = 0.01, .max = 100, .excludes = "score"},
-    {"seed", 's', GP_OPT_INT, offsetof(args, seed), "N", "of the random numbers", .min = 0, .max = 9e15, .excludes = "score"},
+    {"temperature", 't', GP_OPT_FLOAT, offsetof(args, temperature), "X", "divide the logits by X; 0 takes the most likely token", .min = 0, .max = 1000, .excludes = "score"},
+    {"top-k", 'k', GP_OPT_INT, offsetof(args, top_k), "K", "sample from the K most likely tokens; 0 = all", .min = 0, .max = 1e9, .excludes = "score"},
+    {"top-p", 0, GP_OPT_FLOAT, offsetof(args, top_p), "P", "sample from the fewest tokens whose probabilities sum to P (Holtzman et al. 2020)", .min = 1e-6, .max = 1, .excludes = "score"},
+    {"min-p", 0, GP_OPT_FLOAT, offsetof(args, min_p), "P", "sample from the tokens at least P times as likely as the most likely one (Nguyen et al. 2024)", .min = 0, .max = 1, .excludes = "score"},
+    {"repetition-penalty", 0, GP_OPT_FLOAT, offsetof(args, repetition_penalty), "X", "divide positive logits of tokens that are in the text by X, and multiply negative ones (Keskar et al. 2019); 1 = none", .min = 0.01, .max = 100, .excludes = "score"},
+    {"seed", 's', GP_OPT_INT, offsetof(args, seed), "N", "random seed", .min = 0, .max = 9e15, .excludes = "score"},
     {"stop", 0, GP_OPT_LIST, offsetof(args, stop), "TEXT", "end a sample before this text; \\n is a newline", .excludes = "score"},
     {"stop-ids", 0, GP_OPT_STRING, offsetof(args, stop_ids), "1,2,3", "end a sample at one of these token ids", .excludes = "score"},
-    {"ignore-end", 0, GP_OPT_FLAG, offsetof(args, ignore_end), NULL, "continue past the ids that end a text", .excludes = "score"},
+    {"ignore-end", 0, GP_OPT_FLAG, offsetof(args, ignore_end), NULL, "continue after the ids that end a text", .excludes = "score"},
 
     {"Scoring", .type = GP_OPT_GROUP},
-    {"score", 0, GP_OPT_STRING, offsetof(args, score), "FILE|-", "in place of sampling, tell how likely this text is", .nonempty = true, .one_of = "text"},
-    {"task", 0, GP_OPT_CHOICE, offsetof(args, task), "WHICH", "what --score's file is: text, or lines of JSON with questions", .choices = GP_CHOICES(GP_SCORE_TASKS), .needs = "score"},
-    {"stride", 0, GP_OPT_INT, offsetof(args, stride), "N", "how far the window moves over a text longer than the context", .min = 1, .max = 1e9, .default_text = "half the context", .needs = "score", .excludes = "task!=text"},
-    {"from-end", 0, GP_OPT_FLAG, offsetof(args, from_end), NULL, "score a text's first token too, after an end-of-text token (or what the tokenizer puts there)", .needs = "score", .excludes = "task!=text"},
+    {"score", 0, GP_OPT_STRING, offsetof(args, score), "FILE|-", "print the likelihood of this text instead of sampling", .nonempty = true, .one_of = "text"},
+    {"task", 0, GP_OPT_CHOICE, offsetof(args, task), "WHICH", "content of --score's file: text, or lines of JSON with questions", .choices = GP_CHOICES(GP_SCORE_TASKS), .needs = "score"},
+    {"stride", 0, GP_OPT_INT, offsetof(args, stride), "N", "number of tokens by which the window moves over a text longer than the context", .min = 1, .max = 1e9, .default_text = "half the context", .needs = "score", .excludes = "task!=text"},
+    {"from-end", 0, GP_OPT_FLAG, offsetof(args, from_end), NULL, "score the first token of a text too, after an end-of-text token (or the tokenizer's prefix)", .needs = "score", .excludes = "task!=text"},
 
     {"Output", .type = GP_OPT_GROUP},
-    {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|-", "where samples go", .default_text = "stdout", .nonempty = true, .excludes = "interactive"},
+    {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|-", "output", .default_text = "stdout", .nonempty = true, .excludes = "interactive"},
     {"echo", 0, GP_OPT_FLAG, offsetof(args, echo), NULL, "print the prompt before each continuation", .excludes = "score|json|interactive"},
-    {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "one JSON object a sample (or document, or question), with ids and log-probabilities", .excludes = "interactive"},
-    {"top-logprobs", 0, GP_OPT_INT, offsetof(args, top_logprobs), "N", "the N likeliest tokens at each place, of samples or of --score's text", .min = 0, .max = GP_MAX_TOP_LOGPROBS, .needs = "json", .excludes = "task!=text"},
+    {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "print a JSON object per sample (or document, or question), with ids and log-probabilities", .excludes = "interactive"},
+    {"top-logprobs", 0, GP_OPT_INT, offsetof(args, top_logprobs), "N", "with log-probabilities of the N most likely tokens at each position, of samples or of --score's text", .min = 0, .max = GP_MAX_TOP_LOGPROBS, .needs = "json", .excludes = "task!=text"},
     {"trace", 0, GP_OPT_STRING, offsetof(args, trace), "FILE|-", "write every tensor of the prompt's forward pass as safetensors", .nonempty = true, .excludes = "prompts|score|interactive"},
-    {"trace-grad", 0, GP_OPT_FLAG, offsetof(args, trace_grad), NULL, "the gradients of the mean next-token loss too", .needs = "trace"},
-    {"quiet", 'q', GP_OPT_FLAG, offsetof(args, quiet), NULL, "no progress, no closing line about speed"},
+    {"trace-grad", 0, GP_OPT_FLAG, offsetof(args, trace_grad), NULL, "write the gradients of the mean next-token loss too", .needs = "trace"},
+    {"quiet", 'q', GP_OPT_FLAG, offsetof(args, quiet), NULL, "do not print progress and speed"},
 
     {"Machine", .type = GP_OPT_GROUP},
     GP_OPTION_BACKEND(offsetof(args, backend), NULL),
@@ -76,27 +76,27 @@ static const gp_tool tool = {
     .summary = "continues prompts with a trained model, or scores text",
     .usage = "[OPTION]... [CHECKPOINT [PROMPT]]",
     .description =
-        "Prints the prompt and its continuation, character by character as they come. The checkpoint is the first operand "
-        "or --checkpoint or, without either, stdin; with it, stdin is the prompt unless another is given. Without any "
-        "prompt, or with an empty one, a sample begins after an end-of-text token, or a newline where the tokenizer has "
-        "none. It ends at an id of eos_token_id in generation_config.json or, where there is no such file, in config.json; "
-        "where that names none, at the tokenizer's end-of-text token.\n\n"
-        "A sample depends on the checkpoint, the prompt, --seed and its number: it is the same alone and among others, "
-        "whatever their prompts. --repetition-penalty, --temperature, --top-k, --top-p and --min-p work in this order, "
-        "which is that of transformers. Past the model's context a sample continues over the last half window.\n\n"
-        "--json tells of each token the model's own log-probability (nats), before penalty, temperature and filters, and "
-        "why the sample ended: length, end_of_text, stop_id or stop_text.\n\n"
-        "--score slides a window of the context's length over the text, --stride tokens at a time, and in each scores "
-        "the tokens that none before it scored. With --task, each line of the file is a question; lambada and hellaswag "
-        "are those of EleutherAI's lm-evaluation-harness, hellaswag-raw is llm.c's, choices have \"context\", "
-        "\"endings\" and \"label\".",
+        "Prints the prompt and its continuation, character by character as they are generated. The checkpoint is the first "
+        "operand or --checkpoint, or else stdin; with a checkpoint, stdin is the prompt unless one is given. Without a "
+        "prompt, or with an empty one, a sample begins after an end-of-text token, or after a newline if the tokenizer has "
+        "none. It ends at an eos_token_id of generation_config.json or, if there is no such file, of config.json; if that "
+        "has none, at the tokenizer's end-of-text token.\n\n"
+        "A sample depends on the checkpoint, the prompt, --seed and its number, not on other samples and their prompts. "
+        "--repetition-penalty, --temperature, --top-k, --top-p and --min-p are applied in this order, as in transformers. "
+        "Beyond the model's context, a sample continues with the last half of the context.\n\n"
+        "--json prints the model's log-probability (nats) of each token, before penalty, temperature and filters, and why "
+        "the sample ended: length, end_of_text, stop_id or stop_text.\n\n"
+        "--score moves a window as long as the context over the text, by --stride tokens at a time, and scores in each the "
+        "tokens that no earlier window scored. With --task, each line of the file is a question: lambada and hellaswag as "
+        "in EleutherAI's lm-evaluation-harness, hellaswag-raw as in llm.c, choices with \"context\", \"endings\" and "
+        "\"label\".",
     .examples = "# one continuation of a prompt\nsample run 'Once upon a time'\n"
-                "# three, cooler, 100 tokens each\n"
+                "# three continuations at a lower temperature, 100 tokens each\n"
                 "sample -c run -p 'The' --num-samples 3 --temperature 0.7 --top-k 40 --max-tokens 100\n"
-                "# a file of prompts, answers with log-probabilities\n"
+                "# a file of prompts; JSON with log-probabilities\n"
                 "sample -c run --prompts prompts.jsonl --json --top-logprobs 5\n"
                 "# perplexity of a text\nsample -c run --score story.txt --stride 128\n"
-                "# what happens inside, for one prompt\n"
+                "# activations and gradients for one prompt\n"
                 "sample -c run -p 'Once' --max-tokens 0 --trace trace.safetensors --trace-grad",
     .options = options,
     .positionals = 1 + offsetof(args, operands),
@@ -124,7 +124,7 @@ static void release(session *s)
     gp_model_free(s->m);
 }
 
-/* The options that are lists. 0 or -1. */
+/* Parses the options that are lists. */
 static int read_lists(session *s)
 {
     const args *a = &s->a;
@@ -142,7 +142,7 @@ static int read_prompts(session *s)
     const args *a = &s->a;
     s->prompts.allow_special = a->allow_special;
     if (a->prompt_ids)
-        return 0; /* they are there */
+        return 0; /* read_lists has added them */
     if (a->prompts)
         return gp_prompts_add_file(&s->prompts, s->t, a->prompts, a->jsonl ? a->jsonl : "prompt",
                                    gp_model_config(s->m)->vocab_size);
@@ -153,11 +153,11 @@ static int read_prompts(session *s)
     return gp_prompts_add_text(&s->prompts, s->t, "", 0);
 }
 
-static void tell(const session *s, const gp_generate_stats *g)
+static void print_stats(const session *s, const gp_generate_stats *g)
 {
     long long times = (long long)(g->long_prompts + g->refills);
     if (times)
-        fprintf(stderr, "sample: past the context of %lld tokens: went on over the last half window, %lld time%s\n",
+        fprintf(stderr, "sample: beyond the context of %lld tokens: continued with its last half, %lld time%s\n",
                 (long long)gp_config_context(gp_model_config(s->m)), times, times > 1 ? "s" : "");
     if (!g->tokens || s->a.interactive)
         return;
@@ -165,7 +165,7 @@ static void tell(const session *s, const gp_generate_stats *g)
             (double)g->tokens / g->seconds);
 }
 
-/* Continues all of p. lines: what Ctrl-C is told by, or NULL. 1 when it was pressed. */
+/* Continues the prompts p. lines: interactive input, whose Ctrl-C stops generation, or NULL. 1 if it did. */
 static int generate(session *s, const gp_prompts *p, const gp_lines *lines)
 {
     gp_samples_options print = {.prompts = p,
@@ -179,11 +179,11 @@ static int generate(session *s, const gp_prompts *p, const gp_lines *lines)
     gp_samples *samples = gp_samples_open(s->out, &print);
     int rc = gp_generate_all(s->m, s->t, p->items, p->count, &s->how, gp_samples_print, samples, &stats);
     if (rc > 0) {
-        fputc('\n', s->out); /* behind the ^C that the terminal shows */
+        fputc('\n', s->out); /* after the ^C that the terminal shows */
         fflush(s->out);
     }
     if (rc >= 0 && !s->a.quiet)
-        tell(s, &stats);
+        print_stats(s, &stats);
     gp_samples_close(samples);
     return rc;
 }
@@ -191,40 +191,38 @@ static int generate(session *s, const gp_prompts *p, const gp_lines *lines)
 static void print_help(const session *s)
 {
     const args *a = &s->a;
-    printf("%s Ctrl-C stops that; Ctrl-D, exit or quit ends.\n"
-           "The same line again gives another continuation. This session has, by options:\n"
+    printf("%s Ctrl-C stops an answer; Ctrl-D, exit or quit ends.\n"
+           "Repeating a line gives another continuation. Options of this session:\n"
            "  --max-tokens %lld --temperature %g --top-k %lld --top-p %g --seed %lld\n"
-           "A prompt that is one of these words, or of several lines: sample CHECKPOINT --prompt TEXT\n",
-           a->num_samples > 1 ? "Each line is a prompt of its own (--num-samples), which the model continues."
-                              : "Each line is added to the text so far, which the model continues; an empty one adds "
-                                "nothing.\n/reset begins a new text.",
+           "For a prompt that is one of these words, or has several lines: sample CHECKPOINT --prompt TEXT\n",
+           a->num_samples > 1 ? "Each line is a separate prompt (--num-samples), which the model continues."
+                              : "Each line, which may be empty, is appended to the text, which the model continues.\n"
+                                "/reset begins a new text.",
            (long long)a->max_tokens, a->temperature, (long long)a->top_k, a->top_p, (long long)a->seed);
 }
 
-/* What a line says to the program rather than to the model: 'q' to end, 'h' for help, 'r' for a new text, 0 for none of
- * them. */
+/* A line that is a command: 'q' to end, 'h' for help, 'r' for a new text; 0 for other lines. */
 static char command(const char *line)
 {
     static const struct {
         const char *word;
-        char what;
+        char command;
     } commands[] = {{"exit", 'q'},  {"quit", 'q'}, {"/exit", 'q'},  {"/quit", 'q'}, {"/bye", 'q'},
                     {"/help", 'h'}, {"/?", 'h'},   {"/reset", 'r'}, {"/clear", 'r'}};
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (!strcmp(line, commands[i].word))
-            return commands[i].what;
+            return commands[i].command;
     return 0;
 }
 
-/* Each line goes on from the last answer; or, where there are several, is a prompt of its own. The samples' numbers go
- * on, so that the same line again gives another answer. */
+/* Each line is appended to the last answer or, with --num-samples, is a separate prompt. Samples are numbered
+ * consecutively, so that repeating a line gives another answer. */
 static int converse(session *s)
 {
     const gp_config *c = gp_model_config(s->m);
     if (isatty(STDIN_FILENO) && !s->a.quiet)
         fprintf(stderr,
-                "sample: %s, %.1f M parameters, context %lld; type a text to be continued, /help for help, "
-                "exit to end\n",
+                "sample: %s, %.1f M parameters, context %lld; type text to continue, /help for help, exit to end\n",
                 s->a.checkpoint, (double)gp_config_parameters(c) / 1e6, (long long)gp_config_context(c));
     gp_lines *lines = gp_lines_open("> ");
     gp_context *context = gp_context_open();
@@ -232,19 +230,19 @@ static int converse(session *s)
     const char *line;
     int rc = 0;
     while (rc >= 0 && (line = gp_lines_next(lines))) {
-        char what = command(line);
-        if (what == 'q')
+        char c = command(line);
+        if (c == 'q')
             break;
-        if (what == 'h') {
+        if (c == 'h') {
             print_help(s);
             continue;
         }
-        if (what == 'r' || !s->how.context)
+        if (c == 'r' || !s->how.context)
             gp_context_reset(context);
-        if (what == 'r')
+        if (c == 'r')
             continue;
         rc = gp_context_add(context, s->t, line, strlen(line), s->a.allow_special);
-        if (rc && s->t) { /* a character that the vocabulary lacks, say: another line may do */
+        if (rc && s->t) { /* for example an unknown character; another line may work */
             fprintf(stderr, "sample: %s\n", gp_error());
             rc = 0;
         } else if (!rc) {
@@ -258,9 +256,9 @@ static int converse(session *s)
     return rc < 0 ? -1 : 0;
 }
 
-static void warning(const char *what)
+static void warn_special(const char *where)
 {
-    fprintf(stderr, "sample: the %s has the name of a special token, which is text by --no-allow-special\n", what);
+    fprintf(stderr, "sample: the %s has the name of a special token, which is text by --no-allow-special\n", where);
 }
 
 static int score(const session *s)
@@ -277,26 +275,21 @@ static int score(const session *s)
                           .special_text = &special_text};
     int rc = gp_score_task(s->m, s->t, a->task, a->score, &o, s->out);
     if (special_text && !a->quiet)
-        warning("text");
+        warn_special("text");
     return rc;
-}
-
-/* Whether there is text to encode; a file of prompts may hold ids alone. */
-static bool needs_tokenizer(const args *a)
-{
-    return !a->prompt_ids && !a->prompts;
 }
 
 static int run(session *s, gp_checkpoint *ckpt)
 {
     const args *a = &s->a;
     const char *problem = gp_checkpoint_tokenizer_problem(ckpt);
+    bool needs_tokenizer = !a->prompt_ids && !a->prompts; /* a file of prompts may have only ids */
     gp_tool_warning(&tool, gp_checkpoint_warning(ckpt));
     gp_tool_warning(&tool, a->quiet ? NULL : gp_checkpoint_tokenizer_warning(ckpt));
     s->prompts.why = problem;
-    if (problem && !needs_tokenizer(a) && !a->quiet)
-        fprintf(stderr, "sample: %s; ids alone can be used\n", gp_printable(problem));
-    if ((!problem || needs_tokenizer(a)) && gp_checkpoint_open_tokenizer(ckpt, &s->t))
+    if (problem && !needs_tokenizer && !a->quiet)
+        fprintf(stderr, "sample: %s; only ids can be used\n", gp_printable(problem));
+    if ((!problem || needs_tokenizer) && gp_checkpoint_open_tokenizer(ckpt, &s->t))
         return -1;
     if (a->score)
         return score(s);
@@ -305,14 +298,14 @@ static int run(session *s, gp_checkpoint *ckpt)
     if (read_prompts(s))
         return -1;
     if (s->prompts.special_text && !a->quiet)
-        warning("prompt");
+        warn_special("prompt");
     const gp_prompt *first = s->prompts.items;
     if (a->trace && gp_trace_write(a->trace, s->m, first->ids, first->count, a->trace_grad))
         return -1;
     return a->trace && !a->max_tokens ? 0 : generate(s, &s->prompts, NULL);
 }
 
-/* CHECKPOINT and PROMPT, where no option has said them: NULL, or why they are wrong. */
+/* Takes CHECKPOINT and PROMPT from the operands, unless they are options. Returns an error message or NULL. */
 static const char *take_operands(args *a)
 {
     int next = 0;
@@ -323,24 +316,24 @@ static const char *take_operands(args *a)
     else if (a->operands.count > next)
         return a->operands.count > 1
                    ? "the operands are CHECKPOINT and PROMPT, and --checkpoint or --prompt is one of them"
-                   : "the operand is neither CHECKPOINT nor PROMPT: both are options already";
+                   : "unexpected operand: CHECKPOINT and PROMPT are both given by options";
     return a->operands.count > next
                ? "the operands are CHECKPOINT and PROMPT: put quotes around a prompt of several words"
                : NULL;
 }
 
-/* What the terminal and the file system say of the command line: NULL, or why it is wrong. */
+/* Checks terminals and files. Returns an error message or NULL. */
 static const char *check_files(const args *a)
 {
-    const char *read = a->prompts ? a->prompts : a->score ? a->score : a->interactive ? "-" : "";
+    const char *input = a->prompts ? a->prompts : a->score ? a->score : a->interactive ? "-" : "";
     if (!a->checkpoint && isatty(STDIN_FILENO))
         return "no checkpoint: name one, or pipe one in";
-    if ((!a->checkpoint || !strcmp(a->checkpoint, "-")) && !strcmp(read, "-"))
+    if ((!a->checkpoint || !strcmp(a->checkpoint, "-")) && !strcmp(input, "-"))
         return "stdin cannot be both the checkpoint and the text: give --checkpoint PATH";
     if (a->trace && gp_output_is_terminal(a->trace))
         return "--trace writes tensors, which cannot be written to a terminal: name a file";
-    if (gp_output_replaces(a->out, read))
-        return "--out would replace the file that is read: name another";
+    if (gp_output_replaces(a->out, input))
+        return "--out would replace the input file: name another";
     return a->trace && gp_checkpoint_check_name(a->trace, "safetensors") ? gp_error() : NULL;
 }
 
@@ -357,17 +350,17 @@ int main(int argc, char **argv)
                        .allow_special = true,
                        .echo = true}};
     const args *a = &s.a;
-    signal(SIGPIPE, SIG_DFL); /* a closed reader ends this quietly, whatever the parent ignored */
+    signal(SIGPIPE, SIG_DFL); /* a closed pipe ends the tool silently, even if the parent ignores SIGPIPE */
     int rc = gp_tool_start(&tool, &s.a, argc, argv);
     if (rc != GP_OPTIONS_RUN)
         return rc;
-    const char *wrong = take_operands(&s.a);
-    if (!wrong && gp_options_check(&tool, a))
+    const char *problem = take_operands(&s.a);
+    if (!problem && gp_options_check(&tool, a))
         return GP_OPTIONS_USAGE;
-    if (!wrong)
-        wrong = check_files(a);
-    if (wrong)
-        return gp_tool_usage(&tool, "%s", wrong);
+    if (!problem)
+        problem = check_files(a);
+    if (problem)
+        return gp_tool_usage(&tool, "%s", problem);
     s.how = (gp_generation){
         .sampling = {a->temperature, a->top_k, a->top_p, a->min_p, (uint64_t)a->seed, a->repetition_penalty},
         .samples = a->num_samples,
@@ -385,7 +378,7 @@ int main(int argc, char **argv)
     gp_output *out = gp_output_open(a->out);
     gp_backend *be = !out ? NULL : gp_backend_open_kind(a->backend, a->dtype, (int)a->threads);
     if (be && gp_backend_warning(be) && !a->quiet)
-        fprintf(stderr, "sample: %s; %s computes\n", gp_backend_warning(be), gp_backend_name(be));
+        fprintf(stderr, "sample: %s; using backend %s\n", gp_backend_warning(be), gp_backend_name(be));
     gp_checkpoint *ckpt = be ? gp_checkpoint_open(a->checkpoint ? a->checkpoint : "-") : NULL;
     s.m = ckpt ? gp_checkpoint_model(ckpt, be, a->trace_grad) : NULL;
     s.out = out ? gp_output_stream(out) : NULL;

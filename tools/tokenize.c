@@ -1,4 +1,4 @@
-/* tokenize: text to a stream of token ids, and back. */
+/* tokenize: converts text to a stream of token ids, and back. */
 #include "gptpipe/corpus.h"
 #include "gptpipe/options.h"
 #include "gptpipe/output.h"
@@ -19,15 +19,15 @@ typedef struct args {
 
 /* clang-format off */
 static const gp_option options[] = {
-    {"tokenizer", 't', GP_OPT_STRING, offsetof(args, tokenizer), "WHICH", "char, bytes, gpt2, a tokenizer.json or another file of a tokenizer, a folder of them, or a token stream (the one it was made with)", .default_text = "char", .nonempty = true, .one_of = "tokenizer"},
+    {"tokenizer", 't', GP_OPT_STRING, offsetof(args, tokenizer), "WHICH", "char, bytes, gpt2, a tokenizer.json or other tokenizer file, a folder with one, or a token stream (for its tokenizer)", .default_text = "char", .nonempty = true, .one_of = "tokenizer"},
     {"train-bpe", 0, GP_OPT_INT, offsetof(args, train_bpe), "V", "train a byte-level BPE of V ids on the text, as for GPT-2", .min = 257, .max = 1 << 20, .default_text = "none", .one_of = "tokenizer", .excludes = "decode|info"},
-    {"save-tokenizer", 0, GP_OPT_STRING, offsetof(args, save_tokenizer), "FILE", "write the tokenizer as Hugging Face's tokenizer.json too", .nonempty = true, .excludes = "decode|info|show"},
+    {"save-tokenizer", 0, GP_OPT_STRING, offsetof(args, save_tokenizer), "FILE", "also write the tokenizer, as Hugging Face's tokenizer.json", .nonempty = true, .excludes = "decode|info|show"},
     {"Text", .type = GP_OPT_GROUP},
-    {"separator", 0, GP_OPT_STRING, offsetof(args, separator), "TEXT", "text that ends a document; \\n, \\t, \\\\ and \\xHH are escapes; '' is none", .default_text = "from FILE.json, if there is one", .excludes = "decode|info"},
-    {"jsonl", 0, GP_OPT_STRING, offsetof(args, jsonl), "FIELD", "FILEs are JSON Lines: each line is an object and one document, with its text in member FIELD", .nonempty = true, .excludes = "decode|info"},
-    {"allow-special", 0, GP_OPT_FLAG, offsetof(args, allow_special), NULL, "encode a literal <|endoftext|> in the text as that token: only for trusted text", .excludes = "decode|info"},
+    {"separator", 0, GP_OPT_STRING, offsetof(args, separator), "TEXT", "text that separates documents; \\n, \\t, \\\\ and \\xHH are escapes; '' for none", .default_text = "from FILE.json, if it exists", .excludes = "decode|info"},
+    {"jsonl", 0, GP_OPT_STRING, offsetof(args, jsonl), "FIELD", "the FILEs are JSON Lines: each line is a document, an object with its text in member FIELD", .nonempty = true, .excludes = "decode|info"},
+    {"allow-special", 0, GP_OPT_FLAG, offsetof(args, allow_special), NULL, "encode a literal <|endoftext|> in the text as that token; only for trusted text", .excludes = "decode|info"},
     {"Token stream", .type = GP_OPT_GROUP},
-    {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|-", "output", .default_text = "stdout, where that is no terminal", .nonempty = true, .excludes = "info"},
+    {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|-", "output", .default_text = "stdout, if it is not a terminal", .nonempty = true, .excludes = "info"},
     {"format", 0, GP_OPT_CHOICE, offsetof(args, format), "WHICH", "format of the token stream", .choices = GP_CHOICES(GP_STREAM_FORMATS)},
     {"val-fraction", 0, GP_OPT_FLOAT, offsetof(args, val_fraction), "F", "write this fraction of the text, from its end, to a separate validation stream; documents stay whole", .min = 1e-9, .max = 0.999999999, .default_text = "0.1 with --val, else none", .excludes = "decode|info|show"},
     {"val", 0, GP_OPT_STRING, offsetof(args, val), "FILE", "the validation stream", .default_text = "OUT-val.tok for OUT.tok", .nonempty = true, .excludes = "decode|info|show"},
@@ -35,8 +35,8 @@ static const gp_option options[] = {
     {"threads", 0, GP_OPT_INT, offsetof(args, threads), "N", "number of encoding threads; the ids do not depend on it", .min = 0, .max = 64, .default_text = "the machine's cores, up to 16"},
     {"Inspection", .type = GP_OPT_GROUP},
     {"decode", 'd', GP_OPT_FLAG, offsetof(args, decode), NULL, "turn token streams back into their text", .one_of = "job"},
-    {"info", 'i', GP_OPT_FLAG, offsetof(args, info), NULL, "verify a whole token stream and print what it contains", .one_of = "job"},
-    {"show", 's', GP_OPT_FLAG, offsetof(args, show), NULL, "show how text splits into tokens: in colour on a terminal, with the ids below each line; else one token a line", .one_of = "job"},
+    {"info", 'i', GP_OPT_FLAG, offsetof(args, info), NULL, "verify a token stream and describe its content", .one_of = "job"},
+    {"show", 's', GP_OPT_FLAG, offsetof(args, show), NULL, "show how text is split into tokens: in colour with the ids below each line on a terminal, else one token per line", .one_of = "job"},
     {"vocab-size", 'V', GP_OPT_INT, offsetof(args, vocab_size), "V", "vocabulary size of a stream that does not record it (raw16)", .min = 1, .max = 65536, .default_text = "the stream's, or that of --tokenizer", .needs = "decode|info"},
     {"Messages", .type = GP_OPT_GROUP},
     {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "with --info: print one JSON object", .needs = "info", .unlogged = true},
@@ -47,29 +47,27 @@ static const gp_option options[] = {
 
 static const gp_tool tool = {
     .name = "tokenize",
-    .summary = "turns text into a stream of token ids, and back",
+    .summary = "converts text to a stream of token ids, and back",
     .usage = "[OPTION]... [FILE...]",
-    .description = "Without a FILE, text comes from stdin. char gives each character of the text an id of "
-                   "its own and keeps "
-                   "that vocabulary in the stream; bytes has 256 ids; gpt2 is GPT-2's byte-level BPE, "
-                   "exactly. --decode restores every byte.\n\n"
-                   "Several FILEs are several documents; with a separator, each text that it ends is one; "
-                   "with --jsonl, each "
-                   "line. char and bytes keep the separator as text. A BPE with an end-of-text id puts that "
-                   "in its place, or between FILEs; decoding gives the separator back for it, or nothing. A literal "
-                   "<|endoftext|> is text.",
-    .examples = "# a character vocabulary from the text itself, and the last tenth apart\n"
+    .description = "Without a FILE, text is read from stdin. char has an id for each character that occurs in the text; "
+                   "bytes has 256 ids; gpt2 is GPT-2's byte-level BPE. The stream contains its tokenizer, and --decode "
+                   "restores the text byte for byte.\n\n"
+                   "Each FILE is a document; with a separator, each part of a FILE up to it; with --jsonl, each line. "
+                   "char and bytes encode the separator as text. A BPE with an end-of-text id puts that id in its place, "
+                   "or between FILEs; decoding replaces it by the separator, or by nothing. A literal <|endoftext|> is "
+                   "text.",
+    .examples = "# a character vocabulary from the text, with the last tenth for validation\n"
                 "tokenize --tokenizer char input.txt -o train.tok --val val.tok\n"
                 "# the same vocabulary for other text\n"
                 "tokenize --tokenizer train.tok more.txt -o more.tok\n"
-                "# a BPE trained on the text, saved for other text and other programs\n"
+                "# a BPE trained on the text, saved for other programs\n"
                 "tokenize --train-bpe 4096 --save-tokenizer tokenizer.json input.txt -o train.tok\n"
-                "# GPT-2's, from JSON Lines, in shards for llm.c\n"
+                "# JSON Lines with GPT-2's tokenizer, in shards for llm.c\n"
                 "tokenize -t gpt2 --jsonl text docs.jsonl --format llmc --shard-size 100000000 -o docs.bin\n"
-                "# what the stream contains, and the text again\n"
+                "# inspect a stream, and restore its text\n"
                 "tokenize --info train.tok\n"
                 "tokenize --decode train.tok val.tok | cmp - input.txt\n"
-                "# how a sentence splits into tokens\n"
+                "# show how a word is split into tokens\n"
                 "echo 'antidisestablishmentarianism' | tokenize -t gpt2 --show",
     .options = options,
     .positionals = 1 + offsetof(args, files),
@@ -77,7 +75,7 @@ static const gp_tool tool = {
 
 /* ---- text to ids ----------------------------------------------------------------------------------------- */
 
-/* The text, and the tokenizer that is named or built from it. */
+/* Opens the text, and opens the tokenizer or builds it from the text. */
 static int open_text(const args *a, const gp_corpus_options *o, gp_text **text, gp_tokenizer **t)
 {
     bool build = a->train_bpe || !a->tokenizer || !strcmp(a->tokenizer, "char");
@@ -103,8 +101,8 @@ static void print_counts(const char *out, const gp_tokenizer *t, const gp_corpus
     fputc('\n', stderr);
 }
 
-/* What the tokenizer itself has to say, and what of it a stream leaves out. */
-static void warning(const gp_tokenizer *t, bool stream)
+/* Prints the tokenizer's warning and, for a stream, that a template is not applied. */
+static void warn(const gp_tokenizer *t, bool stream)
 {
     int64_t before, after;
     gp_tokenizer_prefix(t, &before);
@@ -115,15 +113,6 @@ static void warning(const gp_tokenizer *t, bool stream)
                                "stream, whose documents end with end-of-text");
 }
 
-static void remark_special(const gp_corpus_counts *n)
-{
-    if (n->special)
-        fprintf(stderr,
-                "tokenize: %s: a special token's name at byte %" PRId64 " is encoded as text; --allow-special makes "
-                "it that token\n",
-                gp_printable(n->special), n->special_offset);
-}
-
 static int encode(const args *a, const gp_corpus_options *o)
 {
     const char *out = a->out ? a->out : "-";
@@ -132,18 +121,21 @@ static int encode(const args *a, const gp_corpus_options *o)
     gp_tokenizer *t;
     int rc = open_text(a, o, &text, &t);
     if (!rc && !a->quiet)
-        warning(t, true);
+        warn(t, true);
     if (!rc && a->save_tokenizer)
         rc = gp_tokenizer_save(t, a->save_tokenizer);
     if (!rc)
         rc = gp_corpus_encode(text, t, out, o, &n);
     if (!rc && !a->quiet)
         print_counts(out, t, &n);
-    if (!rc && !a->quiet)
-        remark_special(&n);
+    if (!rc && !a->quiet && n.special)
+        fprintf(stderr,
+                "tokenize: %s: the name of a special token at byte %" PRId64 " is encoded as text; use --allow-special "
+                "to encode it as that token\n",
+                gp_printable(n.special), n.special_offset);
     size_t length = strlen(out);
     if (!rc && !a->quiet && length > 4 && !strcmp(out + length - 4, ".bin") && !gp_options_given(&tool, "format"))
-        fprintf(stderr, "%s: is in the format tok; nanoGPT's .bin is --format raw16, llm.c's --format llmc\n", out);
+        fprintf(stderr, "%s: is in format tok; nanoGPT's .bin files are --format raw16, llm.c's --format llmc\n", out);
     gp_tokenizer_close(t);
     gp_text_close(text);
     return rc;
@@ -156,7 +148,7 @@ static int show(const args *a, const gp_corpus_options *o)
     gp_output *out = open_text(a, o, &text, &t) ? NULL : gp_output_open(a->out);
     int rc = -1;
     if (out && !a->quiet)
-        warning(t, false);
+        warn(t, false);
     if (out) {
         bool colour = gp_output_has_colour(a->out);
         rc = gp_corpus_show(text, t, o, colour, gp_output_stream(out));
@@ -212,7 +204,7 @@ static int info(const args *a)
 
 /* ---- the command line ------------------------------------------------------------------------------------ */
 
-/* What is written may not replace what is read: a text cannot be had back from every stream. */
+/* No output may replace an input: not every stream can be decoded to its text. */
 static int check_replaced(const args *a)
 {
     const struct {
@@ -221,8 +213,8 @@ static int check_replaced(const args *a)
     for (size_t i = 0; i < sizeof written / sizeof *written; i++)
         for (int k = 0; k < a->files.count; k++)
             if (gp_output_replaces(written[i].path, a->files.items[k]))
-                return gp_tool_usage(&tool, "--%s would replace %s, which is read: name another file",
-                                     written[i].option, a->files.items[k]);
+                return gp_tool_usage(&tool, "--%s would replace the input %s: name another file", written[i].option,
+                                     a->files.items[k]);
     return 0;
 }
 
@@ -231,7 +223,7 @@ static int check(const args *a)
     if (gp_options_check(&tool, a) || check_replaced(a))
         return GP_OPTIONS_USAGE;
     if (a->info && a->files.count > 1)
-        return gp_tool_usage(&tool, "--info takes one token stream at a time, %d are given", a->files.count);
+        return gp_tool_usage(&tool, "--info takes one token stream (found %d)", a->files.count);
     if (a->decode || a->info || a->show)
         return 0;
     if (gp_output_is_terminal(a->out) || (a->val && gp_output_is_terminal(a->val)))

@@ -186,7 +186,7 @@ int gp_vocab_build(gp_vocab *v, gp_token *tokens, int64_t count, const gp_buf *b
         qsort(tokens, (size_t)count, sizeof *tokens, by_id);
     for (int64_t i = 0; i < count; i++)
         if (tokens[i].id < 0 || (i && tokens[i].id == tokens[i - 1].id))
-            return fail("%s: id %d is negative or used twice", where, tokens[i].id);
+            return fail("%s: id %d is negative or given twice", where, tokens[i].id);
     int64_t largest = tokens[count - 1].id;
     if (largest == count - 1)
         return fill(v, tokens, b, where);

@@ -224,11 +224,11 @@ static void each_bad_line_is_named(void **state)
         {"YWI= 257\n", "id 256 is missing"},
         {"YQ== 256\n", "ids 97 and 256 are both \"a\""},
         {"YWI= 256\nYWI= 257\n", "ids 256 and 257 are both \"ab\""},
-        {"YWJj 256\n", "token 256, \"abc\", is not made of two tokens before it"},
-        {"YWJj 256\nYWI= 257\n", "token 256, \"abc\", is not made of two tokens before it"},
+        {"YWJj 256\n", "token 256, \"abc\", is not made of two tokens of lower ranks"},
+        {"YWJj 256\nYWI= 257\n", "token 256, \"abc\", is not made of two tokens of lower ranks"},
         {"PHxlbmRvZnRleHR8Pg== 256\n", "are both \"<|endoftext|>\""},
-        {"LmNvbQ== 256\n", "\".com\", cannot come out of GPT-2's pre-split"},
-        {"ICA= 256\nICBh 257\n", "\"  a\", cannot come out of GPT-2's pre-split"},
+        {"LmNvbQ== 256\n", "\".com\", is impossible with GPT-2's pre-tokenization"},
+        {"ICA= 256\nICBh 257\n", "\"  a\", is impossible with GPT-2's pre-tokenization"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         gp_tokenizer *t = open_tokens(NULL, 0, cases[i].more);
@@ -340,9 +340,9 @@ static void a_half_alone_tells_what_is_missing(void **state)
     char *vocab = gp_path_join(folder, "encoder.json"), *merges = gp_path_join(folder, "vocab.bpe");
     unlink(merges);
     assert_null(gp_tokenizer_open(vocab));
-    assert_said("encoder.json: is one half of a tokenizer, and vocab.bpe is not beside it");
+    assert_said("encoder.json: also needs vocab.bpe in the same folder");
     assert_null(gp_tokenizer_open(folder));
-    assert_said("vocab.bpe is not beside it");
+    assert_said("vocab.bpe in the same folder, which is missing");
     free(folder);
     free(vocab);
     free(merges);
@@ -390,7 +390,7 @@ static void a_tiktoken_file_alone_in_a_folder_is_opened(void **state)
     assert_opens(folder);
     put_file("alone/y.tiktoken", b.data, b.len);
     assert_null(gp_tokenizer_open(folder));
-    assert_said("holds 2 .tiktoken files; name one of them");
+    assert_said("has 2 .tiktoken files; name one of them");
     gp_buf_release(&b);
     free(folder);
 }

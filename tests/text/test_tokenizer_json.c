@@ -151,7 +151,7 @@ static void each_bad_tokenizer_is_named(void **state)
     static const struct {
         const char *vocab, *merges, *more, *said;
     } cases[] = {
-        {",\"ab\":9999999", "[]", "", "its ids have holes and go up to 9999999"},
+        {",\"ab\":9999999", "[]", "", "some ids are unused, and the largest is 9999999"},
         {",\"ab\":255", "[]", "", "given twice"},
         {",\"ab\":-1", "[]", "", "is not a number from 0"},
         {",\"ab\":\"256\"", "[]", "", "is not a number from 0"},
@@ -170,12 +170,12 @@ static void each_bad_tokenizer_is_named(void **state)
         {"", "[]",
          "\"added_tokens\":[{\"id\":256,\"content\":\"<x>\",\"special\":true},{\"id\":256,\"content\":\"<x>"
          "\"}],",
-         "appears twice, and differs"},
+         "appears twice, with different flags"},
         {"", "[]", "\"added_tokens\":[{\"id\":256,\"content\":\"<x>\",\"special\":true,\"lstrip\":1}],",
-         "lstrip of added token \"<x>\" is neither true nor false"},
+         "lstrip of added token \"<x>\" is not true or false"},
         {"", "[]", "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[]},", "does not have the text"},
         {"", "[]", "\"post_processor\":{\"type\":\"BertProcessing\",\"cls\":[\"a\",97],\"sep\":[\"b\",256]},",
-         "puts id 256 beside a text"},
+         "adds id 256"},
         {"", "[]", "\"post_processor\":{\"type\":\"Other\"},", "its post_processor is Other"},
         {"", "[]", "\"added_tokens\":[{\"content\":\"<x>\",\"special\":true}],", "is not a number"},
     };
@@ -342,8 +342,8 @@ static void other_kinds_of_tokenizers_are_refused(void **state)
         {"{\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"a\":0}}}", "its model is WordPiece"},
         {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[\"a b\"]}}",
          "no pre_tokenizer"},
-        {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"bc\":1},\"merges\":[]}}", "is not one character"},
-        {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"\":0},\"merges\":[]}}", "is not one character"},
+        {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"bc\":1},\"merges\":[]}}", "is not a single character"},
+        {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"\":0},\"merges\":[]}}", "is not a single character"},
         {"{\"model\":{\"type\":\"BPE\",\"vocab\":{},\"merges\":[]}}", "its vocabulary is empty"},
         {"{\"pre_tokenizer\":{\"type\":\"Metaspace\"},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},"
          "\"merges\":[]}}",
@@ -363,7 +363,7 @@ static void a_name_that_is_nothing_is_refused(void **state)
     assert_null(gp_tokenizer_open("no/such/thing"));
     assert_said("no/such/thing");
     assert_null(gp_tokenizer_open("include"));
-    assert_said("holds no tokenizer");
+    assert_said("has no tokenizer");
 }
 
 static int open_gpt2(void **state)

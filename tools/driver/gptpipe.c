@@ -1,4 +1,4 @@
-/* gptpipe: one name for all tools, `gptpipe train ...`, since others have programs that are called train and sample. */
+/* gptpipe: runs the tools as `gptpipe train ...`, since train and sample are names of other programs too. */
 #include <errno.h>
 #include <limits.h>
 #include <stdint.h>
@@ -24,10 +24,10 @@ static void print_help(FILE *out)
     fprintf(out, "Usage: gptpipe TOOL [OPTION]...\n\n");
     for (int i = 0; i < TOOLS; i++)
         fprintf(out, "  %-14s %s\n", tools[i].name, tools[i].summary);
-    fprintf(out, "\ngptpipe TOOL --help explains each.\n");
+    fprintf(out, "\nSee gptpipe TOOL --help for each.\n");
 }
 
-/* A word of the manual page: roff reads a plain "-" as a hyphen. */
+/* Escapes "-", which roff would print as a hyphen. */
 static void print_roff(const char *text)
 {
     for (; *text; text++)
@@ -37,16 +37,16 @@ static void print_roff(const char *text)
 static const char man_head[] =
     ".SH NAME\ngptpipe \\- tools that turn text into a trained GPT\\-2 and its samples\n"
     ".SH SYNOPSIS\n\\fBgptpipe\\fR \\fITOOL\\fR [\\fIOPTION\\fR]...\n.br\n\\fBgptpipe help\\fR \\fITOOL\\fR\n"
-    ".SH DESCRIPTION\nRuns one of the tools below. They are joined by files and pipes: a data set becomes a token\n"
-    "stream, a token stream a checkpoint, a checkpoint text. Each has a manual page of its own.\n"
-    ".PP\nWhere the short names are installed too, \\fBtrain\\fR is the same as \\fBgptpipe train\\fR.\n"
+    ".SH DESCRIPTION\nRuns one of the tools below. They are connected by files and pipes: a data set becomes a token\n"
+    "stream, a token stream a checkpoint, a checkpoint text. Each has its own manual page.\n"
+    ".PP\nIf the short names are installed too, \\fBtrain\\fR is the same as \\fBgptpipe train\\fR.\n"
     ".SH TOOLS\n";
 
 static const char man_tail[] =
     ".SH OPTIONS\n.TP\n\\fB\\-h\\fR, \\fB\\-\\-help\\fR\nprint the list of tools and exit\n"
     ".TP\n\\fB\\-V\\fR, \\fB\\-\\-version\\fR\nprint the version and exit\n"
     ".TP\n\\fB\\-\\-man\\fR\nprint this page in man(7) and exit\n"
-    ".SH EXIT STATUS\nThat of the tool: 0 for success, 1 for failure, 2 for a wrong command line.\n"
+    ".SH EXIT STATUS\nThe tool's: 0 for success, 1 for failure, 2 for a wrong command line.\n"
     ".SH EXAMPLES\n.EX\n    gptpipe fetch\\-data stories | gptpipe tokenize | gptpipe train \\-\\-steps 200 \\-o run\n"
     "    gptpipe sample run \\(aqOnce upon a time\\(aq\n.EE\n.SH SEE ALSO\n";
 
@@ -77,11 +77,11 @@ static const char *find(const char *name)
     return NULL;
 }
 
-/* In place of this process: the tool beside this program, as in build/bin, or in ../libexec/gptpipe, as installed. */
+/* Executes a tool: in ../libexec/gptpipe, where it is installed, or in the folder of this program, as in build/bin. */
 static int run(const char *name, char **argv)
 {
-    static const char *const below[] = {"", GPTPIPE_TO_TOOLS "/"};
-    char self[PATH_MAX], path[2 * PATH_MAX] = "", called[64];
+    static const char *const folders[] = {GPTPIPE_TO_TOOLS "/", ""};
+    char self[PATH_MAX], path[2 * PATH_MAX] = "", full_name[64];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     if (n < 0) {
         fprintf(stderr, "gptpipe: /proc/self/exe: %s\n", strerror(errno));
@@ -90,10 +90,10 @@ static int run(const char *name, char **argv)
     self[n] = 0;
     char *slash = strrchr(self, '/');
     slash[1] = 0;
-    snprintf(called, sizeof called, "gptpipe %s", name); /* which its advice repeats (base.h, gp_tool_prefix) */
-    argv[0] = called;
-    for (size_t i = sizeof below / sizeof *below; i-- > 0;) {
-        snprintf(path, sizeof path, "%s%s%s", self, below[i], name);
+    snprintf(full_name, sizeof full_name, "gptpipe %s", name); /* for gp_tool_prefix (error.h) */
+    argv[0] = full_name;
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        snprintf(path, sizeof path, "%s%s%s", self, folders[i], name);
         execv(path, argv);
         if (errno != ENOENT && errno != ENOTDIR)
             break;
@@ -117,7 +117,7 @@ int main(int argc, char **argv)
         print_man();
         return 0;
     }
-    if (name && !strcmp(name, "help") && find(argv[2])) { /* gptpipe help train */
+    if (name && !strcmp(name, "help") && find(argv[2])) {
         char *help[] = {NULL, (char[]){"--help"}, NULL};
         return run(find(argv[2]), help);
     }
@@ -127,7 +127,7 @@ int main(int argc, char **argv)
     }
     if (find(name))
         return run(find(name), argv + 1);
-    fprintf(stderr, "gptpipe: there is no tool %s; there are", name);
+    fprintf(stderr, "gptpipe: no such tool: %s; the tools are", name);
     for (int i = 0; i < TOOLS; i++)
         fprintf(stderr, "%s %s", i ? "," : "", tools[i].name);
     fprintf(stderr, " (see gptpipe --help)\n");

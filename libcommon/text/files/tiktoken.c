@@ -190,7 +190,7 @@ static int check_ranks(const gp_token_list *d, int32_t end_of_text, const char *
     free(uses);
     return id == count ? 0
                        : fail("%s: its %lld ids are not 0 to %lld, each once: id %lld is %s", where, (long long)count,
-                              (long long)count - 1, (long long)id, twice ? "used twice" : "missing");
+                              (long long)count - 1, (long long)id, twice ? "given twice" : "missing");
 }
 
 gp_tokenizer *gp_tokenizer_from_tiktoken(const char *text, size_t length, const char *where)

@@ -108,7 +108,7 @@ tr -d '\n' < .typescript | grep -q "$(printf '\r')step" && problem "TERM=dumb: l
 
 script -qec "sample run --interactive --max-tokens 3 --threads 1" talk.txt > /dev/null 2>&1 < <(sleep 1; printf 'exit\n'; sleep 1)
 out=$(cat talk.txt)
-shows "sample: run, 0.0 M parameters, context 8; type a text to be continued, /help for help, exit to end"
+shows "sample: run, 0.0 M parameters, context 8; type text to continue, /help for help, exit to end"
 
 # ---- runs side by side fit the terminal -------------------------------------------------------------------------------
 

@@ -81,7 +81,7 @@ for empty in --checkpoint --passes --sweep --plot --out; do
     says "$empty: is empty, expected "
 done
 expect 2 eval-mfu $small --sweep batch=1 --plot x.PNG
-says "--plot x.PNG: the drawing is SVG; name it so"
+says "--plot x.PNG: the plot is SVG: name it FILE.svg"
 expect 2 eval-mfu $small --plot x.svg
 says "--plot requires --sweep"
 expect 1 eval-mfu --preset nano --layers 1 --seq-len 8 --passes forward --seconds 0.01 --backend ref --attention cudnn
@@ -93,12 +93,12 @@ says "--seq-len has no effect with --sweep context="
 expect 2 eval-mfu $short --sweep threads=1 --threads 2
 says "--threads has no effect with --sweep threads="
 expect 2 eval-mfu $short --passes prefill,decode --batch-size 8
-says "--batch-size is of forward and train (decode has --decode-batch), and --passes prefill,decode has none"
+says "--batch-size applies to forward and train (decode has --decode-batch), not to --passes prefill,decode"
 expect 2 eval-mfu $short --passes train --decode-batch 8
-says "--decode-batch is of decode, and --passes train has none"
+says "--decode-batch applies to decode, not to --passes train"
 expect 0 eval-mfu $short --passes decode --decode-batch 2 --batch-size 2
 expect 2 bash -c "eval-mfu --sweep batch=1,2 < /dev/null"
-says "opens the model anew"
+says "opens the model for each value"
 expect 2 eval-mfu $small --threads 1025
 says "--threads: 1025 is out of range, expected 0 to 1024"
 expect 1 eval-mfu $small --batch-size 1048576 --seq-len 4096 --passes forward

@@ -145,7 +145,7 @@ checks=$((checks + 1))
 # past the model's context a conversation goes on, and it is said
 expect 0 bash -c "printf 'Once\n%.0s' {1..40} | sample run --interactive --max-tokens 9 --threads 2"
 checks=$((checks + 2))
-[[ $err = *"past the context of "*" tokens: went on over the last half window"* ]] || problem "40 lines: $err"
+[[ $err = *"beyond the context of "*" tokens: continued with its last half"* ]] || problem "40 lines: $err"
 [ "$(grep -c . <<< "$out")" -ge 40 ] || problem "40 lines: $out"
 
 # what is typed: help, the end
@@ -206,8 +206,8 @@ bad 2 't.npz: .npz is a suffix of NumPy' --prompt a --trace t.npz
 bad 2 't.PT: .PT is a suffix of PyTorch' --prompt a --max-tokens 0 --trace t.PT
 absent t.npz
 cp one.jsonl kept.jsonl
-bad 2 '--out would replace the file that is read' --prompts one.jsonl --out ./one.jsonl
-bad 2 '--out would replace the file that is read' --score one.jsonl --jsonl prompt --out one.jsonl
+bad 2 '--out would replace the input file' --prompts one.jsonl --out ./one.jsonl
+bad 2 '--out would replace the input file' --score one.jsonl --jsonl prompt --out one.jsonl
 same one.jsonl kept.jsonl
 bad 2 '--interactive has no effect with --json' --interactive --json
 for empty in --checkpoint --prompts --jsonl --score --out --trace; do
@@ -310,7 +310,7 @@ says "the operands are CHECKPOINT and PROMPT: put quotes around a prompt of seve
 expect 2 sample run Once --prompt upon
 says "the operands are CHECKPOINT and PROMPT, and --checkpoint or --prompt is one of them"
 expect 2 sample -c run -p Once more
-says "the operand is neither CHECKPOINT nor PROMPT: both are options already"
+says "unexpected operand: CHECKPOINT and PROMPT are both given by options"
 expect 2 sample run Once --prompt-ids 1
 says "cannot be used together"
 
@@ -336,9 +336,9 @@ done << 'LIST'
 --temperatur temperature
 LIST
 expect 2 eval-mfu run run
-says "one checkpoint is measured, 2 are named"
+says "expected one checkpoint, found 2"
 expect 2 eval-mfu run --checkpoint run
-says "one checkpoint is measured, 2 are named"
+says "expected one checkpoint, found 2"
 expect 0 eval-mfu run --passes decode --seq-len 8 --seconds 0.01 --quiet
 case $out in *"decode "*) ;; *) problem "eval-mfu run printed $out" ;; esac
 expect 2 eval-mfu run --preset nano

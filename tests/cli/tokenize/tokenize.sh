@@ -110,7 +110,7 @@ says "nothing-here: No such file"
 expect 1 tokenize . -o x2.tok
 says "is a folder"
 expect 1 tokenize -t nonsense plain -o x2.tok
-says "nonsense: there is no such tokenizer"
+says "nonsense: no such tokenizer"
 absent x2.tok
 expect 1 tokenize -t char -d first.tok
 says "built from a text"
@@ -185,7 +185,7 @@ fi
 # a suffix that promises another format than was asked for
 expect 0 tokenize -t bytes plain -o suffix.bin
 case $err in *"
-suffix.bin: is in the format tok; nanoGPT's .bin is --format raw16, llm.c's --format llmc") ;; *) problem "told: $err" ;; esac
+suffix.bin: is in format tok; nanoGPT's .bin files are --format raw16, llm.c's --format llmc") ;; *) problem "told: $err" ;; esac
 expect 0 tokenize -t bytes plain -o suffix.bin --format tok
 says "suffix.bin: "
 
@@ -207,7 +207,7 @@ cp plain.tok kept.tok
 ln -s plain linked
 for written in "-o plain" "-o ./plain" "-o a.tok --val plain" "-o a.tok --save-tokenizer plain"; do
     expect 2 tokenize -t bytes kept plain $written
-    says "would replace plain, which is read: name another file"
+    says "would replace the input plain: name another file"
 done
 expect 2 tokenize -t bytes linked -o plain
 says "tokenize: --out would replace linked, which is read"

@@ -37,7 +37,7 @@ equal "the name as text" "$(cat text)" "$(ids hf --prompt-ids 28,92,69,78,68,79,
 # tokenize: text unless it is asked for, and then said where
 printf 'aa <|endoftext|>' > special.txt
 expect 0 tokenize -t tok.json special.txt -o s.tok
-case $err in *"special.txt: a special token's name at byte 3 is encoded as text; --allow-special makes it that token"*) ;; *)
+case $err in *"special.txt: the name of a special token at byte 3 is encoded as text; use --allow-special to encode it as that token"*) ;; *)
     problem "no remark: $err" ;; esac
 expect 0 tokenize -t tok.json --allow-special special.txt -o s.tok
 case $err in *special\ token*) problem "a remark: $err" ;; esac
@@ -78,7 +78,7 @@ equal "a name as text" "$(scored hf --score named.txt --no-allow-special | grep 
     "\"tokens\": $(tokenize -t tok.json --show -q named.txt | wc -l)"
 remarked 'the text has the name of a special token, which is text by --no-allow-special'
 
-# files of a folder that disagree: tokenizer.json is taken, the first difference is said
+# files of a folder that disagree: using tokenizer.json, the first difference is said
 pair() { # FOLDER SED: vocab.json and merges.txt out of its tokenizer.json
     grep -o '"vocab":{.*},"merges"' "$1/tokenizer.json" | sed 's/^"vocab"://; s/,"merges"$//' | sed "$2" > "$1/vocab.json"
     { echo '#version: 0.2'; grep -o '"merges":\[.*\]' "$1/tokenizer.json" | sed 's/.*\["//; s/"\]//; s/","/\n/g'; echo; } > "$1/merges.txt"
@@ -94,7 +94,7 @@ remarked
 cp -r bare disagree && pair disagree 's/"a":65,"b":66/"a":66,"b":65/'
 want=$(ids hf -p ab)
 equal "files that disagree" "$(ids disagree -p ab)" "$want"
-remarked 'vocab.json beside it disagree: id 65 is "a" and "b"; tokenizer.json is taken'
+remarked 'vocab.json beside it disagree: id 65 is "a" and "b"; using tokenizer.json'
 expect 0 tokenize -t disagree b.txt -o d.tok
 case $err in *'disagree: id 65 is "a" and "b"'*) ;; *) problem "no remark: $err" ;; esac
 
@@ -157,7 +157,7 @@ cp -r bare more
 sed -i 's/"added_tokens":\[/"added_tokens":[{"id":5,"content":"%","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true},/' more/tokenizer.json
 echo '{"added_tokens_decoder": {"6": {"content": "&", "special": true}}}' > more/tokenizer_config.json
 ids more -p 'a' > /dev/null
-remarked 'added_tokens_decoder of tokenizer_config.json lacks "%", an added token of tokenizer.json: it stays one'
+remarked '"%", an added token of tokenizer.json, is not in the added_tokens_decoder'
 echo '{"added_tokens_decoder": {"5": {"content": "%", "special": true}}}' > more/tokenizer_config.json
 ids more -p 'a' > /dev/null
 remarked
@@ -167,10 +167,10 @@ cp -r bare other
 echo '{"model":{"type":"WordPiece","vocab":{"a":0}}}' > other/tokenizer.json
 want=$(ids hf --prompt-ids 5,6)
 equal "ids beside another tokenizer" "$(ids other --prompt-ids 5,6)" "$want"
-remarked 'its model is WordPiece; ids alone can be used'
+remarked 'its model is WordPiece; only ids can be used'
 echo '{"prompt": [5, 6]}' > ids.jsonl
 equal "a file's ids beside another tokenizer" "$(ids other --prompts ids.jsonl)" "$want"
-remarked 'its model is WordPiece; ids alone can be used'
+remarked 'its model is WordPiece; only ids can be used'
 echo '{"prompt": "a"}' > texts.jsonl
 expect 1 sample -c other --prompts texts.jsonl --quiet
 says 'its model is WordPiece: give token ids in place of text'
@@ -184,7 +184,7 @@ case $err in *"its model is WordPiece; the stream's tokenizer is used"*) ;; *) p
 cp -r agree broken && echo 'x y' >> broken/merges.txt
 want=$(ids hf --prompt-ids 5,6)
 equal "ids beside a broken pair" "$(ids broken --prompt-ids 5,6)" "$want"
-remarked 'ids alone can be used'
+remarked 'only ids can be used'
 
 # an added token that the model has no row for is one that must not be used
 cp -r bare padded
