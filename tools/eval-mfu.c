@@ -70,23 +70,24 @@ static const gp_tool tool = {
     .summary = "measures tokens per second and model FLOP utilization",
     .usage = "[OPTION]... [CHECKPOINT]",
     .description =
-        "Times forward passes, training steps, prefill and decoding of a model and, in the same process, the machine's "
-        "peak rate of matrix products and its memory bandwidth. Utilization is the model's FLOPs per second over that "
-        "measured peak (or --peak). For a few devices, the vendor's peak is printed too. Speed is that of the median run, "
-        "with the range between the 10th and the 90th percentile. A utilization above 100% means that the peak is wrong, "
-        "and is reported.\n\n"
-        "FLOPs of a token in a forward pass, counted by op: 2 (L (3CC + CC + 2CF) + CV) for matrix products and 4 L C T "
-        "for attention, F being the MLP's width; the causal half of attention is not deducted. Training takes three times "
-        "as many. The usual estimate 6N + 12 L H Q T (Chowdhery et al. 2022, appendix B; Q = C/H) is printed too, with the "
-        "difference: its N includes positions, norms and biases, which are in no matrix product.\n\n"
-        "--ops times each op. Its FLOPs are those of its matrix products (half for causal attention), its bytes those of "
-        "each tensor read or written once. The larger of FLOPs / peak and bytes / bandwidth is the op's bound, a lower "
-        "limit of its time, and `of it` is that bound over the measured time. More than 100% means that caches served the "
-        "bytes, or that the machine was slower while its bandwidth was measured. Decoding reads every weight in each step, "
-        "so bytes per token / bandwidth is its bound.\n\n"
-        "--roofline needs no GPU: the model runs on a backend that only counts what each kernel would do, and the times are "
-        "computed for bf16 from the GPU's data sheet and stated factors. The report of a measured device that is one of "
-        "these GPUs has that figure too.",
+        "Times forward passes, training steps, prefill and decoding of a model and, in the same process, the "
+        "machine's peak rate of matrix products and its memory bandwidth. Utilization is the model's FLOPs per "
+        "second over that measured peak (or --peak). For a few devices, the vendor's peak is printed too. Speed is "
+        "that of the median run, with the range between the 10th and the 90th percentile. A utilization above 100% "
+        "means that the peak is wrong, and is reported.\n\n"
+        "FLOPs of a token in a forward pass, counted by op: 2 (L (3CC + CC + 2CF) + CV) for matrix products and 4 "
+        "L C T for attention, F being the MLP's width; the causal half of attention is not deducted. Training "
+        "takes three times as many. The usual estimate 6N + 12 L H Q T (Chowdhery et al. 2022, appendix B; Q = "
+        "C/H) is printed too, with the difference: its N includes positions, norms and biases, which are in no "
+        "matrix product.\n\n"
+        "--ops times each op. Its FLOPs are those of its matrix products (half for causal attention), its bytes "
+        "those of each tensor read or written once. The larger of FLOPs / peak and bytes / bandwidth is the op's "
+        "bound, a lower limit of its time, and `of it` is that bound over the measured time. More than 100% means "
+        "that caches served the bytes, or that the machine was slower while its bandwidth was measured. Decoding "
+        "reads every weight in each step, so bytes per token / bandwidth is its bound.\n\n"
+        "--roofline needs no GPU: the model runs on a backend that only counts what each kernel would do, and the "
+        "times are computed for bf16 from the GPU's data sheet and stated factors. The report of a measured device "
+        "that is one of these GPUs has that figure too.",
     .examples = "# a checkpoint from a run\neval-mfu run\n"
                 "# GPT-2 124M with fresh weights, four sequences of 256, op by op\n"
                 "eval-mfu --preset gpt2 --batch-size 4 --seq-len 256 --ops\n"
@@ -334,8 +335,8 @@ static int check(const args *a, sweep *s)
     if (!gp_passes_parse(a->passes))
         return gp_tool_usage(&tool, "--passes: %s", gp_error());
     if (a->sweep && !a->preset && (!a->checkpoint || !strcmp(a->checkpoint, "-")))
-        return gp_tool_usage(&tool, "--sweep opens the model for each value: give --preset or a --checkpoint that is not "
-                                    "a pipe");
+        return gp_tool_usage(&tool, "--sweep opens the model for each value: give --preset or a --checkpoint that "
+                                    "is not a pipe");
     if (a->sweep && parse_sweep(a->sweep, s))
         return gp_tool_usage(&tool,
                              "--sweep %s: expected batch=, context= or threads= and up to %d numbers from 1, "

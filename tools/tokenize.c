@@ -49,13 +49,13 @@ static const gp_tool tool = {
     .name = "tokenize",
     .summary = "converts text to a stream of token ids, and back",
     .usage = "[OPTION]... [FILE...]",
-    .description = "Without a FILE, text is read from stdin. char has an id for each character that occurs in the text; "
-                   "bytes has 256 ids; gpt2 is GPT-2's byte-level BPE. The stream contains its tokenizer, and --decode "
-                   "restores the text byte for byte.\n\n"
+    .description = "Without a FILE, text is read from stdin. char has an id for each character that occurs in the "
+                   "text; bytes has 256 ids; gpt2 is GPT-2's byte-level BPE. The stream contains its tokenizer, and "
+                   "--decode restores the text byte for byte.\n\n"
                    "Each FILE is a document; with a separator, each part of a FILE up to it; with --jsonl, each line. "
-                   "char and bytes encode the separator as text. A BPE with an end-of-text id puts that id in its place, "
-                   "or between FILEs; decoding replaces it by the separator, or by nothing. A literal <|endoftext|> is "
-                   "text.",
+                   "char and bytes encode the separator as text. A BPE with an end-of-text id puts that id in its "
+                   "place, or between FILEs; decoding replaces it by the separator, or by nothing. A literal "
+                   "<|endoftext|> is text.",
     .examples = "# a character vocabulary from the text, with the last tenth for validation\n"
                 "tokenize --tokenizer char input.txt -o train.tok --val val.tok\n"
                 "# the same vocabulary for other text\n"

@@ -52,6 +52,16 @@ static inline size_t gp_utf8_last(const uint8_t *p, size_t n, uint32_t *c)
     return length ? length : 1;
 }
 
+/* Decodes the last character of the n >= 1 bytes at p: returns its length and sets *c. */
+static inline size_t gp_utf8_before(const uint8_t *p, size_t n, uint32_t *c)
+{
+    for (size_t length = 1; length <= 4 && length <= n; length++)
+        if ((p[n - length] & 0xC0) != 0x80 && gp_utf8_last(p + n - length, length, c) == length)
+            return length;
+    *c = GP_BAD_BYTE + p[n - 1];
+    return 1;
+}
+
 /* The length of the byte-order mark at the start of the n bytes: 3 or 0. */
 static inline size_t gp_utf8_mark(const char *p, size_t n)
 {

@@ -72,26 +72,15 @@ size_t gp_pretokenize(const uint8_t *p, size_t n, bool more)
     return run_end(p, start + length, n, more, class);
 }
 
-/* The class of the character that ends at p[at - 1]; a bad byte is a character. */
-static gp_class class_before(const uint8_t *p, size_t at)
-{
-    for (size_t length = 1; length <= 4 && length <= at; length++) {
-        gp_class class;
-        const uint8_t *begin = p + at - length;
-        if ((*begin & 0xC0) == 0x80)
-            continue;
-        return next(begin, length, false, &class) == length ? class : GP_OTHER;
-    }
-    return GP_OTHER;
-}
-
 size_t gp_pretokenize_cut(const uint8_t *p, size_t n, size_t from)
 {
     for (size_t at = n; at-- > from + 1;) {
         gp_class x, y;
+        uint32_t before;
         if ((p[at] & 0xC0) == 0x80 || !next(p + at, n - at, true, &y))
             continue;
-        x = class_before(p, at);
+        gp_utf8_before(p, at, &before);
+        x = gp_class_of(before);
         if (x != GP_SPACE && x != y && !(p[at - 1] == '\'' && y == GP_LETTER))
             return at;
     }

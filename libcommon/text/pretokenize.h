@@ -14,9 +14,9 @@ size_t gp_pretokenize(const uint8_t *p, size_t n, bool more);
  * The text can be cut there and each side split on its own.
  *
  * It is between a character x that is not a space and a character y of another class. The run of x's class ends there,
- * the regex never looks behind y, and of the pieces that x begins only a contraction continues with another class: so x
- * must not be an apostrophe before a letter. A byte that continues no character is one by itself, whatever precedes it;
- * an incomplete character at the end is skipped. */
+ * no alternative of the regex looks back from y, and of the pieces that x begins only a contraction continues with
+ * another class: so x must not be an apostrophe before a letter. A byte that continues no character is one by itself,
+ * whatever precedes it; an incomplete character at the end is skipped. */
 size_t gp_pretokenize_cut(const uint8_t *p, size_t n, size_t from);
 
 /* The length of the contraction ('s 't 're 've 'm 'll 'd) at p, which has three bytes and begins with an apostrophe; or

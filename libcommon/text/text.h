@@ -43,7 +43,8 @@ typedef struct gp_token_list {
 void gp_token_list_add(gp_token_list *d, int32_t id, const char *bytes, size_t length);
 void gp_token_list_release(gp_token_list *d);
 
-/* A char tokenizer, or bytes if the vocabulary is the 256 bytes. `where` names the file in messages. NULL on failure. */
+/* A char tokenizer, or bytes if the vocabulary is the 256 bytes. `where` names the file in messages. NULL on
+ * failure. */
 gp_tokenizer *gp_tokenizer_from_chars(gp_token_list *d, const char *where);
 gp_tokenizer *gp_tokenizer_new_bytes(void);
 

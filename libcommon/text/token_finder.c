@@ -90,36 +90,36 @@ size_t gp_token_finder_find(const gp_token_finder *s, const uint8_t *p, size_t n
 
 /* ---- characters next to a name --------------------------------------------------------------------------- */
 
-/* The last character of the n >= 1 bytes at p, and its length; a bad byte is a character. */
-static uint32_t last_character(const uint8_t *p, size_t n, size_t *length)
+/* Removes white space from the end of p[from, end); returns the new end. */
+static size_t strip_spaces(const uint8_t *p, size_t from, size_t end)
 {
-    for (*length = 1; *length <= 4 && *length <= n; ++*length) {
+    while (end > from) {
         uint32_t c;
-        const uint8_t *begin = p + n - *length;
-        if ((*begin & 0xC0) != 0x80 && gp_utf8_last(begin, *length, &c) == *length)
-            return c;
+        size_t length = gp_utf8_before(p + from, end - from, &c);
+        if (gp_class_of(c) != GP_SPACE)
+            break;
+        end -= length;
     }
-    *length = 1;
-    return GP_BAD_BYTE + p[n - 1];
+    return end;
 }
 
 size_t gp_trailing_spaces(const uint8_t *p, size_t n)
 {
-    size_t left = n, length;
-    for (size_t cut = 1; cut <= 3 && cut <= n; cut++) {
-        uint32_t c;
+    size_t left = n;
+    uint32_t c;
+    for (size_t cut = 1; cut <= 3 && cut <= n; cut++)
         if (!gp_utf8(p + n - cut, cut, &c))
             left = n - cut;
-    }
-    while (left && gp_class_of(last_character(p, left, &length)) == GP_SPACE)
-        left -= length;
-    return n - left;
+    return n - strip_spaces(p, 0, left);
 }
 
 bool gp_ends_in_word(const uint8_t *p, size_t n, bool before)
 {
-    size_t length;
-    return n ? gp_is_word(last_character(p, n, &length)) : before;
+    uint32_t c;
+    if (!n)
+        return before;
+    gp_utf8_before(p, n, &c);
+    return gp_is_word(c);
 }
 
 gp_match gp_token_finder_check(const gp_token_finder *s, int32_t id, const uint8_t *p, size_t n, bool more,
@@ -137,11 +137,8 @@ gp_match gp_token_finder_check(const gp_token_finder *s, int32_t id, const uint8
         if (length && gp_is_word(c))
             return GP_NO_MATCH;
     }
-    if (flags & GP_TOKEN_LSTRIP) {
-        *begin = *begin > from ? *begin : from;
-        while (*begin > from && gp_class_of(last_character(p + from, *begin - from, &length)) == GP_SPACE)
-            *begin -= length;
-    }
+    if (flags & GP_TOKEN_LSTRIP)
+        *begin = strip_spaces(p, from, *begin > from ? *begin : from);
     while (flags & GP_TOKEN_RSTRIP) {
         length = *end < n ? gp_utf8(p + *end, n - *end, &c) : 0;
         if (!length && more)

@@ -74,8 +74,9 @@ typedef struct gp_token {
     uint8_t flags; /* GP_TOKEN_... */
 } gp_token;
 
-/* Builds v from `count` tokens whose bytes are in b; sorts tokens by id. No two may have the same id, nor the same bytes
- * unless GP_TOKEN_UNINDEXED. Unused ids become empty GP_TOKEN_UNINDEXED tokens. `where` names the file in messages. */
+/* Builds v from `count` tokens whose bytes are in b; sorts tokens by id. No two may have the same id, nor the same
+ * bytes unless GP_TOKEN_UNINDEXED. Unused ids become empty GP_TOKEN_UNINDEXED tokens. `where` names the file in
+ * messages. */
 int gp_vocab_build(gp_vocab *v, gp_token *tokens, int64_t count, const gp_buf *b, const char *where);
 
 /* Builds the rest of a v that has size, bytes, at and, if not NULL, flags. */

@@ -8,9 +8,9 @@
 /* Whether llama.cpp's gpt2 gives the same ids: byte-level BPE, or the 256 bytes, which are one without merges. */
 static bool has_lists(const gp_tokenizer *t)
 {
-    const gp_template *a = &t->around;
-    return t->kind != GP_KIND_CHAR && !t->prefix_space && !t->bpe.whole && !t->bpe.lacking.any && !a->after_count &&
-           a->before_count < 2;
+    const gp_template *a = &t->template;
+    return t->kind != GP_KIND_CHAR && !t->prefix_space && !t->bpe.ignore_merges && !t->bpe.missing.any &&
+           !a->after_count && a->before_count < 2;
 }
 
 /* Whether the lists are all of it: the other settings of an added token are not in them. Of a single one it does not
@@ -22,8 +22,8 @@ static bool lists_suffice(const gp_tokenizer *t, int64_t rows)
     for (int32_t id = 0; id < t->vocab.size; id++) {
         uint8_t flags = t->vocab.flags[id];
         names += (flags & GP_TOKEN_NAMED) != 0;
-        settings |= (flags & (GP_TOKEN_LSTRIP | GP_TOKEN_RSTRIP | GP_TOKEN_SINGLE)) != 0;
-        later |= (flags & GP_TOKEN_LATER) != 0;
+        settings |= (flags & (GP_TOKEN_LSTRIP | GP_TOKEN_RSTRIP | GP_TOKEN_SINGLE_WORD)) != 0;
+        later |= (flags & GP_TOKEN_NORMALIZED) != 0;
     }
     return t->kind == GP_KIND_BPE && !settings && !(later && names > 1) && t->vocab.size <= rows;
 }
@@ -99,9 +99,9 @@ static void put_id(gp_gguf_writer *w, const char *key, int64_t id, int64_t rows)
 static void put_ids(gp_gguf_writer *w, const gp_config *c, const gp_tokenizer *t)
 {
     int64_t end = t ? t->end_of_text : -1, bos = c->bos_id >= 0 ? c->bos_id : end;
-    bool adds = t && t->around.before_count;
+    bool adds = t && t->template.before_count;
     if (adds)
-        bos = t->around.before[0];
+        bos = t->template.before[0];
     put_id(w, "tokenizer.ggml.bos_token_id", bos, c->vocab_size);
     put_id(w, "tokenizer.ggml.eos_token_id", c->end_count ? c->ends[0] : end, c->vocab_size);
     if (c->end_count > 1)

@@ -29,10 +29,6 @@ int gp_bpe_init(gp_bpe *b, const gp_vocab *v, int64_t max_merges, const char *wh
     memset(b->bytes_rank, 0xff, 256 * sizeof *b->bytes_rank);
     b->list = gp_malloc((size_t)max_merges * sizeof *b->list);
     b->in_merge = gp_calloc((size_t)v->size, sizeof *b->in_merge);
-    b->words = NULL;
-    b->ignore_merges = false;
-    b->out_of_order = false;
-    b->count = 0;
     return 0;
 }
 
@@ -44,12 +40,7 @@ void gp_bpe_release(gp_bpe *b)
     free(b->list);
     free(b->in_merge);
     free(b->missing.name);
-    b->missing.name = NULL;
-    b->slots = NULL;
-    b->filter = NULL;
-    b->bytes_rank = NULL;
-    b->list = NULL;
-    b->in_merge = NULL;
+    *b = (gp_bpe){0};
 }
 
 /* The id of the concatenation. */

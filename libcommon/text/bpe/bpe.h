@@ -1,5 +1,5 @@
-/* bpe.h: byte-pair encoding. In each piece of the pre-tokenization, the adjacent pair with the lowest rank, the leftmost
- * if there are several, is merged until no pair has a rank (Sennrich et al. 2016). */
+/* bpe.h: byte-pair encoding. In each piece of the pre-tokenization, the adjacent pair with the lowest rank, the
+ * leftmost if there are several, is merged until no pair has a rank (Sennrich et al. 2016). */
 #ifndef GP_TEXT_BPE_BPE_H
 #define GP_TEXT_BPE_BPE_H
 
@@ -16,8 +16,8 @@ typedef struct gp_merge {
  * megabyte, which fits in a cache. */
 enum { GP_BPE_BITS = 21, GP_BPE_MAX = 1 << GP_BPE_BITS };
 
-/* How bytes that are missing in the vocabulary are encoded, as in Hugging Face's tokenizers: as the tokens <0xNN> of the
- * bytes of their character in GPT-2's alphabet, else as the unknown token, else not at all. */
+/* How bytes that are missing in the vocabulary are encoded, as in Hugging Face's tokenizers: as the tokens <0xNN> of
+ * the bytes of their character in GPT-2's alphabet, else as the unknown token, else not at all. */
 typedef struct gp_missing {
     bool any;                 /* a byte is missing */
     bool fuse;                /* consecutive unknown tokens become one */
@@ -45,7 +45,7 @@ typedef struct gp_bpe {
     bool out_of_order; /* a merge makes a part of an earlier merge, which never happens in a trained vocabulary */
 } gp_bpe;
 
-/* Builds the tables from the vocabulary; then merges are added in the order of their ranks. */
+/* Builds the tables of a zeroed b from the vocabulary; then merges are added in the order of their ranks. */
 int gp_bpe_init(gp_bpe *b, const gp_vocab *v, int64_t max_merges, const char *where);
 int gp_bpe_add(gp_bpe *b, const gp_vocab *v, const char *left, size_t left_length, const char *right,
                size_t right_length, const char *where);
@@ -104,8 +104,8 @@ typedef struct gp_bpe_state {
     int64_t unencodable;        /* offset of a byte that cannot be encoded, or -1 */
 } gp_bpe_state;
 
-/* bpe_missing.c: whether a piece has missing bytes, and encoding one that has. 0; 1 if a byte cannot be encoded, with its
- * offset in the piece in s->unencodable; -1 if out's function failed. */
+/* bpe_missing.c: whether a piece has missing bytes, and encoding one that has. 0; 1 if a byte cannot be encoded, with
+ * its offset in the piece in s->unencodable; -1 if out's function failed. */
 bool gp_bpe_has_missing(const gp_bpe *b, const uint8_t *p, size_t n);
 int gp_bpe_encode_missing(const gp_bpe *b, gp_bpe_state *s, const uint8_t *p, size_t n, gp_ids *out);
 

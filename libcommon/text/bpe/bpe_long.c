@@ -1,11 +1,11 @@
 /* bpe_long.c: encodes one long piece (a line of dashes, a gene, ten megabytes of one letter) in linear time.
  *
  * Every byte is a node of a doubly linked list. Pairs with a rank are in buckets, one per rank; a bitmap tells which
- * buckets are not empty, and the lowest is processed first. A merge joins two nodes and moves at most two pairs to other
- * buckets, so n bytes take at most n - 1 merges of constant time, without a heap or sorting. Within a bucket the order
- * does not matter, except if a pair overlaps itself (a a a): such runs are merged from the left. The order does matter
- * if a merge makes a part of an earlier merge, which must then come next: with such merges, the list is searched for the
- * best pair each time, in small windows.
+ * buckets are not empty, and the lowest is processed first. A merge joins two nodes and moves at most two pairs to
+ * other buckets, so n bytes take at most n - 1 merges of constant time, without a heap or sorting. Within a bucket the
+ * order does not matter, except if a pair overlaps itself (a a a): such runs are merged from the left. The order does
+ * matter if a merge makes a part of an earlier merge, which must then come next: with such merges, the list is searched
+ * for the best pair each time, in small windows.
  *
  * The list covers a window that fits in the cache, and windows are joined exactly. A sequence of tokens is the encoding
  * of its text if and only if each two adjacent tokens, encoded alone, stay the same. (If: consider the first merge that

@@ -63,7 +63,8 @@ void gp_bpe_state_release(gp_bpe_state *s)
     *s = (gp_bpe_state){0};
 }
 
-/* Doubles the number of lines, in place: the pieces of line i move to 2i and 2i + 1, from the last line to the first. */
+/* Doubles the number of lines, in place: the pieces of line i move to 2i and 2i + 1, from the last line to the
+ * first. */
 static void grow(struct gp_bpe_cache *c)
 {
     size_t i = (size_t)1 << c->bits++;

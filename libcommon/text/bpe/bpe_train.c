@@ -1,13 +1,13 @@
-/* bpe_train.c: learns merges (Sennrich et al. 2016): repeatedly, the adjacent pair with the highest count over all pieces
- * becomes a token everywhere. Ties are broken by the lower left id, then the lower right id, as in Hugging Face's
- * tokenizers.
+/* bpe_train.c: learns merges (Sennrich et al. 2016): repeatedly, the adjacent pair with the highest count over all
+ * pieces becomes a token everywhere. Ties are broken by the lower left id, then the lower right id, as in Hugging
+ * Face's tokenizers.
  *
  * Each distinct piece is stored once, with its count. A merge visits only the occurrences of its pair and updates the
  * counts of the adjacent pairs, so the work is proportional to the number of tokens merged. A heap yields the pair with
  * the highest count; its counts may be outdated (too high), in which case the pair is reinserted with the current one.
  *
- * All occurrences of a pair arise in a single step, the one that made the newer of its two tokens, because each token is
- * made by only one pair. (If no merge crosses the ends of a token, its bytes are merged as they would be alone; so
+ * All occurrences of a pair arise in a single step, the one that made the newer of its two tokens, because each token
+ * is made by only one pair. (If no merge crosses the ends of a token, its bytes are merged as they would be alone; so
  * wherever it occurs, it arises in the same step and from the same two parts.) */
 #include "text/bpe/bpe_train.h"
 

@@ -21,9 +21,9 @@ typedef struct gp_pieces {
     uint64_t seed; /* of the hash */
 } gp_pieces;
 
-/* Learns merges until d has vocab_size tokens or no pairs are left. d holds the initial tokens, of which those in byte_id
- * are the bytes, and each merge adds a token to it. Returns the number of merges; the caller frees *merges, which are in
- * order of rank. The pieces, with one more byte for each, must have fewer than INT32_MAX bytes. */
+/* Learns merges until d has vocab_size tokens or no pairs are left. d holds the initial tokens, of which those in
+ * byte_id are the bytes, and each merge adds a token to it. Returns the number of merges; the caller frees *merges,
+ * which are in order of rank. The pieces, with one more byte for each, must have fewer than INT32_MAX bytes. */
 int64_t gp_bpe_learn(const gp_pieces *pieces, const int32_t byte_id[256], int64_t vocab_size, gp_token_list *d,
                      gp_pair **merges);
 

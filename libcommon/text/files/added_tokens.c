@@ -1,5 +1,5 @@
-/* added_tokens.c: adds the tokens in the configuration of a tokenizer (tokenizer_config.c) to those of its vocabulary or
- * tokenizer.json, as AutoTokenizer of transformers 5 does. */
+/* added_tokens.c: adds the tokens in the configuration of a tokenizer (tokenizer_config.c) to those of its vocabulary
+ * or tokenizer.json, as AutoTokenizer of transformers 5 does. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -132,14 +132,6 @@ static bool ends_in_token(const char *key)
     return n > m && !strcmp(key + n - m, "_token");
 }
 
-static bool is_named(const char *key)
-{
-    for (size_t i = 0; i < ARRAY_LEN(named); i++)
-        if (!strcmp(key, named[i]))
-            return true;
-    return false;
-}
-
 /* Lists the named special tokens in their order: the seven in `named`, then those of the model. */
 static int list_named(lists *l, const gp_tokenizer_config *b, bool legacy)
 {
@@ -162,7 +154,8 @@ static int list_named(lists *l, const gp_tokenizer_config *b, bool legacy)
     for (int strings = 0; strings < 2; strings++) /* objects come first in transformers */
         json_object_foreach (b->config, key, value) {
             bool token = strings ? json_is_string(value) : json_is_object(value);
-            if (ends_in_token(key) && !is_named(key) && token && put_named(l, key, value, strings))
+            bool other = ends_in_token(key) && gp_find_name(named, ARRAY_LEN(named), key) < 0;
+            if (other && token && put_named(l, key, value, strings))
                 return -1;
         }
     json_t *extra = json_object_get(b->config, "extra_special_tokens");
@@ -267,8 +260,8 @@ static void make_special(const lists *l, json_t *token)
         json_object_set_new(token, "special", json_true());
 }
 
-/* Adds a token to those pending, unless its name is among the tokens before, or an equal one is pending. Of several that
- * differ, the last one applies. */
+/* Adds a token to those pending, unless its name is among the tokens before, or an equal one is pending. Of several
+ * that differ, the last one applies. */
 static void put_pending(json_t *pending, const json_t *before, const json_t *token)
 {
     size_t i;

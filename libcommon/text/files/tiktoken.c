@@ -1,12 +1,13 @@
-/* tiktoken.c: reads .tiktoken files, in which each line has a token in base64, a space, and its rank, which is its id too.
- * The pre-tokenization is not in the file: it is assumed to be GPT-2's, and files made for another one are rejected.
+/* tiktoken.c: reads .tiktoken files, in which each line has a token in base64, a space, and its rank, which is its id
+ * too. The pre-tokenization is not in the file: it is assumed to be GPT-2's, and files made for another one are
+ * rejected.
  *
  * tiktoken has no list of merges: it merges any adjacent tokens whose concatenation is a token, the lowest rank first,
- * the leftmost if there are several. This is equivalent to one merge per token. If no merge crosses the ends of a token,
- * its bytes are merged as they would be alone; so wherever a token arises, it is made of the same two parts as in a text
- * that consists of it, which are found by merging its bytes. A token whose bytes end up in more than two parts would
- * arise only as a whole piece, and parts must have lower ranks than the token; trained vocabularies satisfy this, and
- * others are rejected. */
+ * the leftmost if there are several. This is equivalent to one merge per token. If no merge crosses the ends of a
+ * token, its bytes are merged as they would be alone; so wherever a token arises, it is made of the same two parts as
+ * in a text that consists of it, which are found by merging its bytes. A token whose bytes end up in more than two
+ * parts would arise only as a whole piece, and parts must have lower ranks than the token; trained vocabularies satisfy
+ * this, and others are rejected. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* tokenizer_config.c: the configuration in the folder of a vocabulary or a tokenizer.json, as AutoTokenizer of
  * transformers 5 reads it: tokenizer_config.json and, if that has no added_tokens_decoder, special_tokens_map.json and
- * added_tokens.json. The default tokens depend on the class, which follows from tokenizer_class or from the model_type in
- * config.json. added_tokens.c adds their tokens. */
+ * added_tokens.json. The default tokens depend on the class, which follows from tokenizer_class or from the model_type
+ * in config.json. added_tokens.c adds their tokens. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,11 +27,6 @@ static json_t *read_object(const char *dir, const char *name)
     return object;
 }
 
-static bool begins(const char *text, const char *with)
-{
-    return text && !strncmp(text, with, strlen(with));
-}
-
 /* By tokenizer_class of either file, else by the model's type. */
 static gp_tokenizer_class find_class(const json_t *config, const json_t *model)
 {
@@ -40,7 +35,7 @@ static gp_tokenizer_class find_class(const json_t *config, const json_t *model)
     const char *name = json_string_value(json_is_string(own) ? own : of_model);
     const char *type = json_string_value(json_object_get(model, "model_type"));
     if (name)
-        return begins(name, "GPT2Tokenizer") ? GP_CLASS_GPT2 : GP_CLASS_OTHER;
+        return strstr(name, "GPT2Tokenizer") == name ? GP_CLASS_GPT2 : GP_CLASS_OTHER;
     if (type)
         return !strcmp(type, "gpt2") ? GP_CLASS_GPT2 : GP_CLASS_OTHER;
     return GP_CLASS_UNKNOWN;

@@ -1,5 +1,6 @@
-/* tokenizer_folder.c: checks a tokenizer.json against other files of the vocabulary in its folder, and applies bos and eos
- * settings for transformers. If files disagree, tokenizer.json takes precedence, and a warning has the first difference.
+/* tokenizer_folder.c: checks a tokenizer.json against other files of the vocabulary in its folder, and applies bos and
+ * eos settings for transformers. If files disagree, tokenizer.json takes precedence, and a warning has the first
+ * difference.
  */
 #include <stdlib.h>
 #include <string.h>

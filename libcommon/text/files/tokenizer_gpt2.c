@@ -1,6 +1,6 @@
 /* tokenizer_gpt2.c: opens GPT-2's own tokenizer quickly. If both files are the original ones, encoder.json follows from
- * vocab.bpe: the ids are the 256 bytes in the order of the alphabet, the tokens made by the merges, and end-of-text. So a
- * megabyte of JSON is hashed but not parsed. */
+ * vocab.bpe: the ids are the 256 bytes in the order of the alphabet, the tokens made by the merges, and end-of-text. So
+ * a megabyte of JSON is hashed but not parsed. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -27,8 +27,8 @@ static int get_flags(const json_t *token, const char *name, uint8_t *flags, cons
     return 0;
 }
 
-/* `tokenizers` ignores the ids of added tokens: those that are not in the vocabulary are numbered from its size on. A file
- * with other ids is rejected. */
+/* `tokenizers` ignores the ids of added tokens: those that are not in the vocabulary are numbered from its size on. A
+ * file with other ids is rejected. */
 int gp_reader_add_tokens(gp_reader *r, const json_t *added, const json_t *vocab, json_t *names)
 {
     size_t i;

@@ -11,8 +11,8 @@ static const char *const pairs[][2] = {{"encoder.json", "vocab.bpe"}, {"vocab.js
 
 /* ---- a file ---------------------------------------------------------------------------------------------- */
 
-/* Reads a tokenizer.json or a .tiktoken, told apart by their content. named: by the user, so that it may be a pipe. dir:
- * the folder whose other files apply too, or NULL. */
+/* Reads a tokenizer.json or a .tiktoken, told apart by their content. named: by the user, so that it may be a pipe.
+ * dir: the folder whose other files apply too, or NULL. */
 static gp_tokenizer *read_file(const char *path, bool named, const char *dir)
 {
     gp_buf text = {0};
@@ -97,10 +97,9 @@ static gp_tokenizer *open_only_tiktoken(const char *dir)
     } else if (count > 1) {
         fail("%s: has %d .tiktoken files; name one of them", dir, count);
     } else if (!count) {
-        fail(
-            "%s: has no tokenizer: neither tokenizer.json, encoder.json with vocab.bpe, vocab.json with merges.txt, nor "
-            "a .tiktoken file",
-            dir);
+        fail("%s: has no tokenizer: neither tokenizer.json, encoder.json with vocab.bpe, vocab.json with "
+             "merges.txt, nor a .tiktoken file",
+             dir);
     }
     free(name);
     return t;
@@ -128,7 +127,8 @@ static gp_tokenizer *open_dir(const char *dir)
 
 /* ---- GPT-2's own ----------------------------------------------------------------------------------------- */
 
-/* Opens GPT-2's own two files in root/below. false: they are not there; true: *t is the tokenizer, or NULL on failure. */
+/* Opens GPT-2's own two files in root/below. false: they are not there; true: *t is the tokenizer, or NULL on
+ * failure. */
 static bool open_gpt2_in(const char *root, const char *below, gp_tokenizer **t)
 {
     char *dir = gp_path_join(root, below);

@@ -1,5 +1,5 @@
-/* tokenizer_read.c: reads vocabularies and merges as Hugging Face writes them; and tokenizers of a vocabulary file and a
- * file of merges. */
+/* tokenizer_read.c: reads vocabularies and merges as Hugging Face writes them; and tokenizers of a vocabulary file and
+ * a file of merges. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -162,8 +162,8 @@ static bool looks_special(const char *name, size_t n)
     return n > 2 && name[0] == '<' && name[n - 1] == '>';
 }
 
-/* Ids that are neither bytes nor made by merges are special if their name looks so (<...>), unless the configuration names
- * the special tokens (known). Many others mean that merges are missing. */
+/* Ids that are neither bytes nor made by merges are special if their name looks so (<...>), unless the configuration
+ * names the special tokens (known). Many others mean that merges are missing. */
 static int find_specials(gp_reader *r, const char *vocab_path, bool known)
 {
     gp_vocab *v = &r->t->vocab;

@@ -1,5 +1,5 @@
-/* tokenizer_settings.c: reads the normalizer, pre_tokenizer, post_processor and model settings of a tokenizer.json. Many
- * settings are equivalent to GPT-2's; others that would change the ids are rejected by name. */
+/* tokenizer_settings.c: reads the normalizer, pre_tokenizer, post_processor and model settings of a tokenizer.json.
+ * Many settings are equivalent to GPT-2's; others that would change the ids are rejected by name. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,9 +55,9 @@ typedef struct split {
     bool any, bytes, gpt2, prefix_space;
 } split;
 
-/* Forms of GPT-2's regex: that of encoder.py, and those of versions of tiktoken. They are equivalent: the possessive runs
- * never need to backtrack, \s++$ matches what \s+(?!\S) matches at the end of a text, and the last \s is reached only by
- * a single space. */
+/* Forms of GPT-2's regex: that of encoder.py, and those of versions of tiktoken. They are equivalent: the possessive
+ * runs never need to backtrack, \s++$ matches what \s+(?!\S) matches at the end of a text, and the last \s is reached
+ * only by a single space. */
 static bool is_gpt2_regex(const char *pattern)
 {
     static const char *const known[] = {
@@ -65,10 +65,7 @@ static bool is_gpt2_regex(const char *pattern)
         "'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+",
         "'(?:[sdmt]|ll|ve|re)| ?\\p{L}++| ?\\p{N}++| ?[^\\s\\p{L}\\p{N}]++|\\s++$|\\s+(?!\\S)|\\s",
     };
-    for (size_t i = 0; i < ARRAY_LEN(known); i++)
-        if (!strcmp(pattern, known[i]))
-            return true;
-    return false;
+    return gp_find_name(known, ARRAY_LEN(known), pattern) >= 0;
 }
 
 /* The matches of the regex cover the text, so removing everything else (Removed, inverted) is the same as Isolated. */

@@ -12,8 +12,8 @@ static const char *word(int flag)
     return flag ? "true" : "false";
 }
 
-/* Added tokens that are not in the model's vocabulary are written into it too, unless the model would then encode text as
- * one of them; in that case they are written only as added tokens. */
+/* Added tokens that are not in the model's vocabulary are written into it too, unless the model would then encode text
+ * as one of them; in that case they are written only as added tokens. */
 static bool omits_added(const gp_tokenizer *t)
 {
     const gp_vocab *v = &t->vocab;
@@ -24,8 +24,8 @@ static bool omits_added(const gp_tokenizer *t)
 }
 
 /* char and bytes are BPE models without merges and pre_tokenizer: a character in the vocabulary becomes its id, and any
- * other falls back to its bytes, <0x00> to <0xFF>. U+0000 is written as such a byte too, because many JSON parsers accept
- * no NUL in a key. */
+ * other falls back to its bytes, <0x00> to <0xFF>. U+0000 is written as such a byte too, because many JSON parsers
+ * accept no NUL in a key. */
 static void put_char_name(gp_buf *b, const char *bytes, size_t n)
 {
     uint32_t c;
@@ -125,8 +125,8 @@ static void put_chars(gp_buf *b, const gp_tokenizer *t)
     gp_buf_puts(b, "},\"merges\":[]}}");
 }
 
-/* The JSON text of each byte: its character of GPT-2's alphabet, one or two bytes of UTF-8, or a quote or backslash after
- * a backslash. So it has at most two bytes, and none is a control character. */
+/* The JSON text of each byte: its character of GPT-2's alphabet, one or two bytes of UTF-8, or a quote or backslash
+ * after a backslash. So it has at most two bytes, and none is a control character. */
 typedef struct spelling {
     char text[256][2];
     uint8_t length[256];
@@ -147,8 +147,8 @@ static void spelling_init(spelling *s)
     }
 }
 
-/* The bytes of every id in the alphabet, as in a JSON string: those of id i are text[at[i]] to text[at[i + 1]]. They are
- * copied AT_ONCE bytes at a time, so as many follow the last. */
+/* The bytes of every id in the alphabet, as in a JSON string: those of id i are text[at[i]] to text[at[i + 1]]. They
+ * are copied AT_ONCE bytes at a time, so as many follow the last. */
 typedef struct spelled {
     char *text;
     uint32_t *at; /* (vocabulary + 1) */

@@ -2,7 +2,7 @@
 
     python3.11 libcommon/text/unicode/casing_table.py > libcommon/text/unicode/casing_table.c
 
-The harness whose questions these letters are in runs on Python, so Python itself is asked, and not Unicode's files.
+They come from Python itself, not from Unicode's files, because the harness whose questions they are for runs on Python.
 """
 import sys
 import unicodedata
@@ -35,7 +35,7 @@ def ranges(kept):
 
 
 def ignorable(c):
-    """A sigma behind a letter and c is final, one behind c alone is not: c is passed over."""
+    """Whether c is case-ignorable: a sigma is final after a letter and c, but not after c alone."""
     return ("a" + c + SIGMA).lower().endswith(FINAL) and not (c + SIGMA).lower().endswith(FINAL)
 
 
