@@ -37,6 +37,7 @@ size_t gp_printable_to(char *to, size_t size, const char *s)
 void gp_buf_printable(gp_buf *b, const char *s, size_t n)
 {
     gp_buf_reserve(b, n);
+    b->data[b->len] = 0; /* n may be 0 */
     for (size_t used; n; s += used, n -= used) {
         char one[12];
         size_t length = escape_one(one, s, n, &used);
