@@ -354,7 +354,7 @@ static void merges_that_do_not_fit_the_vocabulary_are_refused(void **state)
     static const struct {
         const char *merges, *said;
     } cases[] = {
-        {"#version: 0.2\na c\n", "vocab.bpe: merge 1, \"a\" + \"c\": what they make is not in the vocabulary"},
+        {"#version: 0.2\na c\n", "vocab.bpe: merge 1, \"a\" + \"c\": the merged token is not in the vocabulary"},
         {"#version: 0.2\na b\nab xyz\n", "merge 2, \"ab\" + \"xyz\": a part is not in the vocabulary"},
         {"#version: 0.2\na b c\n", "merge 1, \"a b c\", is not two parts"},
     };

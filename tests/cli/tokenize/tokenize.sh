@@ -210,9 +210,9 @@ for written in "-o plain" "-o ./plain" "-o a.tok --val plain" "-o a.tok --save-t
     says "would replace the input plain: name another file"
 done
 expect 2 tokenize -t bytes linked -o plain
-says "tokenize: --out would replace linked, which is read"
+says "tokenize: --out would replace the input linked"
 expect 2 tokenize --decode plain.tok -o plain.tok
-says "tokenize: --out would replace plain.tok, which is read"
+says "tokenize: --out would replace the input plain.tok"
 same plain kept
 same plain.tok kept.tok
 absent a.tok

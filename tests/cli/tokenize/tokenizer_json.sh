@@ -94,7 +94,7 @@ remarked
 cp -r bare disagree && pair disagree 's/"a":65,"b":66/"a":66,"b":65/'
 want=$(ids hf -p ab)
 equal "files that disagree" "$(ids disagree -p ab)" "$want"
-remarked 'vocab.json beside it disagree: id 65 is "a" and "b"; using tokenizer.json'
+remarked 'vocab.json disagree: id 65 is "a" and "b"; using tokenizer.json'
 expect 0 tokenize -t disagree b.txt -o d.tok
 case $err in *'disagree: id 65 is "a" and "b"'*) ;; *) problem "no remark: $err" ;; esac
 
@@ -139,7 +139,7 @@ remarked 'its tokenizer has 259 ids, its model a vocabulary of 258'
 cp -r hf spaced
 echo '{"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": true}' > spaced/tokenizer_config.json
 expect 0 tokenize -t spaced --show b.txt
-case $err in *'add_prefix_space is false in tokenizer.json and true in tokenizer_config.json; that of tokenizer_config.json is taken'*) ;; *)
+case $err in *'add_prefix_space is false in tokenizer.json and true in tokenizer_config.json; using tokenizer_config.json'*) ;; *)
     problem "no remark: $err" ;; esac
 want=$(tokenize -t tok.json --show --quiet <(printf ' b') | cut -f1)
 equal "add_prefix_space of GPT-2's class" "$(tokenize -t spaced --show --quiet b.txt 2> /dev/null | cut -f1)" "$want"
