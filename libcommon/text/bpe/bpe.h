@@ -96,7 +96,7 @@ struct gp_long;
 int gp_bpe_encode_long(const gp_bpe *b, struct gp_long **workspace, const uint8_t *p, size_t n, gp_ids *out);
 void gp_long_free(struct gp_long *w);
 
-/* bpe_text.c: the mutable state of encoding, one for each encoder. */
+/* bpe_encode.c: the mutable state of encoding, one for each encoder. */
 typedef struct gp_bpe_state {
     struct gp_bpe_cache *cache; /* recent pieces */
     struct gp_long *large;      /* workspace for long pieces; NULL until there is one */

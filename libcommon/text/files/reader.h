@@ -72,7 +72,7 @@ void gp_tokenizer_config_prefix_space(gp_tokenizer_config *b, bool *space);
  * from_json: t is from a tokenizer.json, not from a vocabulary and its merges. */
 void gp_tokenizer_check_folder(gp_tokenizer *t, const char *dir, gp_tokenizer_config *b, bool from_json);
 
-/* tokenizer_settings.c: the settings of a tokenizer.json. */
+/* tokenizer_json_settings.c: the settings of a tokenizer.json. */
 typedef struct gp_settings {
     bool splits; /* by GPT-2's pre-tokenization; else there is none */
     bool prefix_space, ignore_merges, fuse, byte_fallback;

@@ -1,5 +1,5 @@
-/* tokenizer_settings.c: reads the normalizer, pre_tokenizer, post_processor and model settings of a tokenizer.json.
- * Many settings are equivalent to GPT-2's; others that would change the ids are rejected by name. */
+/* tokenizer_json_settings.c: reads the normalizer, pre_tokenizer, post_processor and model settings of a
+ * tokenizer.json. Many settings are equivalent to GPT-2's; others that would change the ids are rejected by name. */
 #include <stdlib.h>
 #include <string.h>
 

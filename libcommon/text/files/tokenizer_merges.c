@@ -1,5 +1,5 @@
-/* tokenizer_read.c: reads vocabularies and merges as Hugging Face writes them; and tokenizers of a vocabulary file and
- * a file of merges. */
+/* tokenizer_merges.c: reads vocabularies and merges as Hugging Face writes them; and tokenizers of a vocabulary file
+ * and a file of merges. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* bpe_text.c: encodes text: splits it into pieces, some kilobytes at a time (split.h), looks each up in a cache, which
- * has most of them, and merges the others. */
+/* bpe_encode.c: encodes text: splits it into pieces, some kilobytes at a time (split.h), looks each up in a cache,
+ * which has most of them, and merges the others. */
 #include <stdlib.h>
 #include <string.h>
 
