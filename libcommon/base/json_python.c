@@ -45,14 +45,14 @@ static bool is_escape(const char *s, const char *end)
     return end - s > 1 && (s[1] == 'u' ? unicode_escape(s, end) >= 0 : s[1] && strchr("\"\\/bfnrt", s[1]));
 }
 
-/* The length of the escape sequence at s. *unpaired: it is an unpaired surrogate; *zero: it is U+0000. */
-static size_t escape_length(const char *s, const char *end, bool *unpaired, bool *zero)
+/* The length of the byte or escape sequence at s. *unpaired: it is an unpaired surrogate; *zero: it is U+0000. */
+static size_t unit_length(const char *s, const char *end, bool *unpaired, bool *zero)
 {
     int c = unicode_escape(s, end), low = c >= 0xD800 && c < 0xDC00 ? unicode_escape(s + 6, end) : -1;
     bool pair = low >= 0xDC00 && low < 0xE000;
     *zero = c == 0;
     *unpaired = c >= 0xD800 && c < 0xE000 && !pair;
-    return c < 0 ? 2 : pair ? 12 : 6;
+    return (size_t)gp_min(end - s, *s != '\\' ? 1 : c < 0 ? 2 : pair ? 12 : 6);
 }
 
 static const char *skip_blanks(const char *s, const char *end)
@@ -69,14 +69,10 @@ static void copy_string(python_reader *r)
     const char *s = r->at + 1;
     bool any_unpaired = false, any_zero = false, invalid = false, unpaired, zero;
     for (size_t n; s < r->end && *s != '"'; s += n) {
-        n = 1;
-        if (*s == '\\') {
-            n = escape_length(s, r->end, &unpaired, &zero);
-            invalid |= !is_escape(s, r->end);
-            any_unpaired |= unpaired;
-            any_zero |= zero;
-        }
-        n = n > (size_t)(r->end - s) ? (size_t)(r->end - s) : n;
+        n = unit_length(s, r->end, &unpaired, &zero);
+        invalid |= *s == '\\' && !is_escape(s, r->end);
+        any_unpaired |= unpaired;
+        any_zero |= zero;
     }
     s += s < r->end;
     const char *next = skip_blanks(s, r->end);
@@ -86,8 +82,7 @@ static void copy_string(python_reader *r)
     } else if (name && (any_unpaired || any_zero)) {
         r->changed = true;
         for (const char *p = r->at; p < s;) {
-            unpaired = zero = false;
-            size_t n = *p == '\\' ? escape_length(p, s, &unpaired, &zero) : 1;
+            size_t n = unit_length(p, s, &unpaired, &zero);
             if (unpaired || zero)
                 gp_buf_puts(&r->out, "\\ufffd");
             else
