@@ -75,8 +75,8 @@ checks=$((checks + 1))
 # past the context it says so, once; then how fast it was
 expect 0 sample --checkpoint run --prompt Once --max-tokens 300 --threads 2
 checks=$((checks + 2))
-[ "$(grep -c 'past the context of 64 tokens' <<< "$err")" = 1 ] || problem "nothing of the context: $err"
-[ "$(grep -c 'half window, 8 times' <<< "$err")" = 1 ] || problem "how often: $err"
+[ "$(grep -c 'beyond the context of 64 tokens' <<< "$err")" = 1 ] || problem "nothing of the context: $err"
+[ "$(grep -c 'its last half, 8 times' <<< "$err")" = 1 ] || problem "how often: $err"
 grep -qE "^sample: 300 tokens in [0-9.]+ s, [0-9]+ tok/s$" <<< "$err" || problem "nothing of speed: $err"
 
 # a reader that goes away is no error to talk of
@@ -150,7 +150,7 @@ checks=$((checks + 2))
 
 # what is typed: help, the end
 expect 0 bash -c "printf '/help\nexit\nOnce\n' | sample run --interactive --max-tokens 5"
-has 'Each line is added to the text so far'
+has 'is appended to the text, which the model continues'
 has '/reset begins a new text'
 has '--max-tokens 5 --temperature 0.8'
 [ "$(grep -c . <<< "$out")" = 5 ] || problem "something came after exit: $out"
