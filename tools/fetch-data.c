@@ -1,4 +1,4 @@
-/* fetch-data: data sets by name, checked, whole. */
+/* fetch-data: data sets by name in, verified files out. */
 #include "gptpipe/dataset.h"
 #include "gptpipe/fetch.h"
 #include "gptpipe/options.h"
@@ -89,13 +89,13 @@ static const gp_tool tool = {
     .positionals = 1 + offsetof(args, names),
 };
 
-/* What -o means: stdout, one file, or a folder. */
+/* What -o denotes: stdout, one file, or a folder. */
 typedef struct place {
     bool std, folder;
     const char *path;
 } place;
 
-/* The files that are wanted. */
+/* The files to be fetched. */
 typedef struct list {
     const args *a;
     gp_fetch_job *jobs;
@@ -108,11 +108,11 @@ static bool is_pipe(int fd)
     return !fstat(fd, &st) && S_ISFIFO(st.st_mode);
 }
 
-/* one: a single file is wanted, so a name that is no folder yet is that file's. */
+/* one: a single file is selected, so a name that is not a folder is the name of that file. */
 static place choose_place(const char *out, bool one)
 {
     struct stat st;
-    /* files of which stdout can take one alone go to data/ even where it is redirected, into a log it may be */
+    /* several files go to data/ even where stdout is redirected, as into a log */
     out = out ? out : is_pipe(STDOUT_FILENO) || (one && gp_stdout_takes_data()) ? "-" : "data/";
     size_t n = strlen(out);
     bool std = !strcmp(out, "-");
@@ -120,7 +120,7 @@ static place choose_place(const char *out, bool one)
     return (place){.std = std, .folder = folder, .path = out};
 }
 
-static void say(const args *a, const char *path, const char *how)
+static void print_result(const args *a, const char *path, const char *how)
 {
     struct stat st;
     if (a->quiet || stat(path, &st))
@@ -137,11 +137,11 @@ static int write_stories(const args *a, uint64_t seed, int64_t count, const char
     int rc = !s || gp_stories_write(s, count, path) ? -1 : 0;
     gp_stories_close(s);
     if (!rc && strcmp(path, "-"))
-        say(a, path, "made");
+        print_result(a, path, "made");
     return rc;
 }
 
-/* What was allocated; the tool ends where there was no memory for it. */
+/* p, or the end of the tool where an allocation failed. */
 static void *need(void *p)
 {
     if (!p)
@@ -157,8 +157,8 @@ static char *below(const char *dir, const char *name)
     return need(asprintf(&path, "%s%s%s", dir, n && dir[n - 1] != '/' ? "/" : "", name) < 0 ? NULL : path);
 }
 
-/* The seeds of training are below 2^32 and those of validation above, so the two never meet. A folder gets both, or the
- * one of --split. */
+/* The seeds of training are below 2^32 and those of validation above, so no seed is used for both. A folder gets both,
+ * or the one of --split. */
 static int make_stories(const args *a, const place *to)
 {
     uint64_t seed = (uint64_t)a->seed, val_seed = seed + (UINT64_C(1) << 32);
@@ -178,42 +178,24 @@ static void report(void *self, const gp_fetch_job *j)
 {
     static const char *const words[] = {"already here", "copied from the mirror", "downloaded"};
     const list *l = self;
-    if (j->failed && l->count > 1) /* of one alone, main tells */
+    if (j->failed && l->count > 1) /* main reports that of a single file */
         fprintf(stderr, "%s: %s\n", tool.name, gp_error());
     if (j->failed || !strcmp(j->path, "-"))
         return;
-    say(l->a, j->path, words[j->how]);
+    print_result(l->a, j->path, words[j->how]);
     if (!l->a->quiet && !j->file->sha256 && *j->sha256)
         fprintf(stderr, "%s: sha256 %s\n", gp_printable(j->path), j->sha256);
 }
 
-/* Called in a signal's handler. The text begins with a line's end, which is for the line of progress that it ends. */
-static void stop(int number, const char *text, size_t n)
-{
-    size_t skip = !isatty(STDERR_FILENO);
-    ssize_t unused = write(STDERR_FILENO, text + skip, n - skip);
-    (void)unused;
-    _exit(128 + number);
-}
+/* Begins with a line break, which ends the line of progress on a terminal. */
+static const char *volatile stop_message = "\nfetch-data: stopped\n";
 
 static void on_signal(int number)
 {
-    static const char text[] = "\nfetch-data: stopped\n";
-    stop(number, text, sizeof text - 1);
-}
-
-/* The parts of files are sound at every moment, so there is nothing to put in order. */
-static void on_signal_with_parts(int number)
-{
-    static const char text[] =
-        "\nfetch-data: stopped; what was downloaded is kept; run the same command again to continue\n";
-    stop(number, text, sizeof text - 1);
-}
-
-static void on_signals(void (*handler)(int))
-{
-    signal(SIGINT, handler);
-    signal(SIGTERM, handler);
+    const char *text = stop_message + !isatty(STDERR_FILENO);
+    ssize_t unused = write(STDERR_FILENO, text, strlen(text));
+    (void)unused;
+    _exit(128 + number);
 }
 
 static gp_fetch_options fetch_options(const args *a)
@@ -228,7 +210,7 @@ static gp_fetch_options fetch_options(const args *a)
                               .lock = a->lock};
 }
 
-/* Where the catalog says that a split of a set is; NULL: it knows none of that name. */
+/* The path of a split by the catalog; NULL: there is no split of that name. */
 static const char *split_path(const gp_catalog_entry *d, const char *split)
 {
     for (int i = 0; d->items && i < d->items->split_count; i++)
@@ -237,41 +219,41 @@ static const char *split_path(const gp_catalog_entry *d, const char *split)
     return NULL;
 }
 
-static bool is_wanted(const args *a, const gp_catalog_entry *d, const gp_catalog_file *f)
+static bool is_selected(const args *a, const gp_catalog_entry *d, const gp_catalog_file *f)
 {
     return a->split ? !strcmp(f->path, split_path(d, a->split)) : !a->shards || f->shard <= a->shards;
 }
 
-static int count_wanted(const args *a, const gp_catalog_entry *d)
+static int count_selected(const args *a, const gp_catalog_entry *d)
 {
     int count = 0;
     for (int i = 0; i < d->file_count; i++)
-        count += is_wanted(a, d, d->files + i);
+        count += is_selected(a, d, d->files + i);
     return count;
 }
 
-/* Adds the files of a set that are wanted. */
+/* Adds the selected files of a set. */
 static void add_files(list *l, const gp_catalog_entry *d, const place *to)
 {
     l->jobs = need(realloc(l->jobs, (size_t)(l->count + d->file_count) * sizeof *l->jobs));
     for (const gp_catalog_file *f = d->files; f < d->files + d->file_count; f++)
-        if (is_wanted(l->a, d, f))
+        if (is_selected(l->a, d, f))
             l->jobs[l->count++] = (gp_fetch_job){
                 .set = d, .file = f, .path = to->folder ? below(to->path, f->path) : need(strdup(to->path))};
 }
 
-/* An archive of items, which may also come as one text or as a JSON object a line. */
+/* An archive of items, which can also be written as one text or as JSON Lines. */
 static bool is_packed(const gp_catalog_entry *d)
 {
     return d->items && d->file_count == 1 && d->files->unpack && !strcmp(d->files->unpack, "folder");
 }
 
-/* Of a set that is not packed a split is one of its files. (Of one that is, the data set tells.) */
+/* A split must be a file of the set. (Of a packed set, gp_dataset_open checks it.) */
 static int check_split(const args *a, const gp_catalog_entry *d)
 {
     if (!a->split || is_packed(d))
         return 0;
-    if (!split_path(d, a->split) || (d->file_count && !count_wanted(a, d)))
+    if (!split_path(d, a->split) || (d->file_count && !count_selected(a, d)))
         return gp_fail("%s: has no split %s; see: %s%s --info %s", d->name, a->split, gp_tool_prefix(), tool.name,
                        d->name);
     return 0;
@@ -284,12 +266,12 @@ static int write_items(const args *a, const gp_catalog *c, const char *name, con
     gp_dataset *d = gp_dataset_open(name, &o);
     int rc = d ? gp_dataset_write(d, path) : -1;
     if (!rc && strcmp(path, "-"))
-        say(a, path, "written");
+        print_result(a, path, "written");
     gp_dataset_close(d);
     return rc;
 }
 
-/* By its name; what an archive holds is text. */
+/* By its name; the content of an archive is text. */
 static bool is_binary(const gp_catalog_file *f)
 {
     static const char *const texts[] = {".txt", ".json", ".jsonl", ".bpe", ".md", ".csv", ".tsv", ".yaml"};
@@ -300,18 +282,18 @@ static bool is_binary(const gp_catalog_file *f)
     return dot && !f->unpack;
 }
 
-/* The file that a terminal would be given, and is nothing for one, or NULL. */
+/* The binary file that would be written to a terminal, or NULL. */
 static const char *find_binary(const args *a, const gp_catalog_entry *d, const place *to)
 {
     if (to->folder || !gp_output_is_terminal(to->path))
         return NULL;
     for (const gp_catalog_file *f = d->files; f < d->files + d->file_count; f++)
-        if (is_wanted(a, d, f) && is_binary(f))
+        if (is_selected(a, d, f) && is_binary(f))
             return f->path;
     return NULL;
 }
 
-/* Brings all that is wanted of the sets, whose stories are made on the spot. */
+/* Fetches the selected files of the sets, or generates the stories. */
 static int fetch_sets(const args *a, const gp_catalog_entry *const *sets, int count, const place *to)
 {
     list l = {.a = a};
@@ -323,8 +305,8 @@ static int fetch_sets(const args *a, const gp_catalog_entry *const *sets, int co
             rc = make_stories(a, to);
     }
     gp_fetch_options o = fetch_options(a);
-    if (l.count && !to->std)
-        on_signals(on_signal_with_parts);
+    if (l.count && !to->std) /* partial files are valid at any moment: there is nothing to clean up */
+        stop_message = "\nfetch-data: stopped; what was downloaded is kept; run the same command again to continue\n";
     if (!rc && l.count)
         rc = gp_fetch_files(l.jobs, l.count, &o, report, &l);
     for (int i = 0; i < l.count; i++)
@@ -333,7 +315,7 @@ static int fetch_sets(const args *a, const gp_catalog_entry *const *sets, int co
     return rc;
 }
 
-/* The sets that are named, each once: how many, or -1. */
+/* The named sets, without duplicates; returns how many, or -1. */
 static int find_sets(const args *a, const gp_catalog *c, const gp_catalog_entry **sets)
 {
     int count = 0;
@@ -360,7 +342,7 @@ static int fetch_all(const args *a, const gp_catalog *c, const gp_catalog_entry 
     const gp_catalog_entry *first = *sets;
     if (check_split(a, first))
         return -1;
-    bool one = count == 1 && (is_packed(first) || count_wanted(a, first) <= 1);
+    bool one = count == 1 && (is_packed(first) || count_selected(a, first) <= 1);
     place to = choose_place(a->out, one);
     if (to.std && !one)
         return gp_fail("stdout takes one file, several are selected; give a folder: -o DIR/%s",
@@ -375,7 +357,7 @@ static int fetch_all(const args *a, const gp_catalog *c, const gp_catalog_entry 
     return fetch_sets(a, sets, count, &to);
 }
 
-/* One that is named and not there would go unseen where the files come from elsewhere. */
+/* A missing mirror folder would pass unnoticed where the files can be downloaded. */
 static int check_mirror(const char *mirror)
 {
     struct stat st;
@@ -403,18 +385,19 @@ int main(int argc, char **argv)
         return rc;
     if (!a.list && !a.info && !a.names.count)
         return gp_tool_usage(&tool, "no data set is named; --list shows those available");
-    const char *told = a.mirror && *a.mirror ? a.mirror : NULL;
-    a.mirror = a.mirror ? told : getenv("FETCH_DATA_MIRROR");
+    const char *given = a.mirror && *a.mirror ? a.mirror : NULL;
+    a.mirror = a.mirror ? given : getenv("FETCH_DATA_MIRROR");
     if (a.mirror && !*a.mirror)
         a.mirror = NULL;
-    on_signals(on_signal);
+    signal(SIGINT, on_signal);
+    signal(SIGTERM, on_signal);
     gp_catalog *c = gp_catalog_open(a.catalog);
     if (!c)
         rc = -1;
     else if (a.list || a.info)
         rc = gp_catalog_print(c, a.info, a.json, stdout);
     else
-        rc = check_mirror(told) ? -1 : fetch(&a, c);
+        rc = check_mirror(given) ? -1 : fetch(&a, c);
     gp_catalog_close(c);
     return rc == GP_OPTIONS_USAGE ? rc : gp_tool_exit(&tool, rc);
 }

@@ -148,10 +148,11 @@ typedef struct gp_sha256 {
 
 void gp_sha256_begin(gp_sha256 *h);
 void gp_sha256_add(gp_sha256 *h, const void *data, size_t n);
-gp_sha256 gp_sha256_copy(const gp_sha256 *h);            /* the state so far; end the copy too */
-void gp_sha256_end(gp_sha256 *h, uint8_t digest[32]);    /* releases h */
-void gp_hex(char *text, const uint8_t *bytes, size_t n); /* writes 2n + 1 characters */
-void gp_sha256_hex(char hex[65], const void *data, size_t n);
+gp_sha256 gp_sha256_copy(const gp_sha256 *h);                 /* the state so far; end it too */
+void gp_sha256_end(gp_sha256 *h, uint8_t digest[32]);         /* releases h */
+void gp_hex(char *text, const uint8_t *bytes, size_t n);      /* 2n + 1 characters */
+void gp_sha256_hex(char hex[65], const void *data, size_t n); /* all of it, at once */
+bool gp_is_sha256(const char *text);                          /* 64 hexadecimal digits, in lower case */
 
 /* Decodes n characters of base64 into bytes, a buffer of 3 bytes for each 4 characters. Returns the number of bytes; -1
  * if the text is empty or not valid, padded base64. */

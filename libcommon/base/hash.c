@@ -58,6 +58,11 @@ void gp_sha256_hex(char hex[65], const void *data, size_t n)
     gp_hex(hex, digest, sizeof digest);
 }
 
+bool gp_is_sha256(const char *text)
+{
+    return strlen(text) == 64 && strspn(text, "0123456789abcdef") == 64;
+}
+
 uint32_t gp_crc32(uint32_t crc, const void *data, size_t n)
 {
     return (uint32_t)crc32_z(crc, data, n);

@@ -14,21 +14,20 @@
 enum { BLOCK = 1 << 16, MAX_PATH = 4095, MAX_DEPTH = 64, TAR_BLOCK = 512 };
 static const int64_t FREE_BYTES = 64 << 20, MAX_RATIO = 200;
 
-/* Entries: each is an inode and a block of the disk, and packed it takes a few bytes. Of real data sets it takes 100
- * and more. */
+/* An entry costs an inode and a disk block, but only a few bytes of the archive; in real data sets 100 bytes or more.
+ * */
 static const int64_t FREE_ENTRIES = 16384, BYTES_AN_ENTRY = 20;
 
 struct gp_archive {
     struct archive *reader;
-    struct archive_entry *entry; /* ours: the library does not look whether it got its own */
+    struct archive_entry *entry; /* not the library's own, whose allocation it does not check */
     char *name;
     int fd;
-    bool owned; /* fd is ours to close */
     char *block;
     int64_t size, unpacked;
-    int64_t entries, max_entries; /* files and folders so far, and how many there may be */
-    int64_t done, most;           /* bytes that came out, and how many may */
-    int64_t names, max_names;     /* the same of the bytes of paths */
+    int64_t entries, max_entries; /* files and folders so far, and their limit */
+    int64_t done, max_bytes;      /* uncompressed bytes so far, and their limit */
+    int64_t names, max_names;     /* bytes of all paths so far, and their limit */
     bool cut;
     gp_buf path;
 };
@@ -46,10 +45,10 @@ static int broken(const gp_archive *a)
 static int too_large(const gp_archive *a)
 {
     if (a->unpacked >= 0)
-        return fail("%s: unpacks to more than the %lld bytes that it should", a->name, (long long)a->unpacked);
+        return fail("%s: unpacks to more than the %lld bytes expected", a->name, (long long)a->unpacked);
     return fail("%s: unpacks to more than %lld bytes, which is too much for an archive of %lld bytes; if it "
-                "is no bomb, say in the catalog how much is \"unpacked\"",
-                a->name, (long long)a->most, (long long)a->size);
+                "is not a decompression bomb, give its size as \"unpacked\" in the catalog",
+                a->name, (long long)a->max_bytes, (long long)a->size);
 }
 
 static struct archive *new_reader(void)
@@ -62,7 +61,7 @@ static struct archive *new_reader(void)
                  gp_libarchive.read_support_filter_gzip(r), gp_libarchive.read_support_filter_zstd(r),
                  gp_libarchive.read_support_filter_xz(r),   gp_libarchive.read_support_filter_bzip2(r)};
     for (size_t i = 0; i < ARRAY_LEN(rcs); i++)
-        if (rcs[i] < ARCHIVE_WARN) /* and without tar an archive would be a file alone */
+        if (rcs[i] < ARCHIVE_WARN) /* without the tar format, an archive would pass for a single file */
             die("out of memory (libarchive)");
     return r;
 }
@@ -80,7 +79,7 @@ static la_ssize_t read_block(struct archive *r, void *self, const void **block)
     return n < 0 ? ARCHIVE_FATAL : n;
 }
 
-/* What zip asks for, whose table of contents is at the end. */
+/* For zip, whose table of contents is at the end. */
 static la_int64_t seek_block(struct archive *r, void *self, la_int64_t offset, int from)
 {
     const gp_archive *a = self;
@@ -90,7 +89,7 @@ static la_int64_t seek_block(struct archive *r, void *self, la_int64_t offset, i
     return at < 0 ? ARCHIVE_FATAL : at;
 }
 
-/* The library's own reader of descriptors does not look whether it got the memory for what it keeps. */
+/* The library's own reader of descriptors does not check its allocations. */
 static int begin_reading(gp_archive *a)
 {
     struct archive *r = a->reader;
@@ -110,9 +109,9 @@ gp_archive *gp_archive_open_fd(int fd, const char *name, int64_t unpacked)
     if (!S_ISREG(st.st_mode))
         return fail("%s: is not a regular file, an archive was expected", name), NULL;
     gp_archive *a = gp_calloc(1, sizeof *a);
-    int64_t size = (int64_t)st.st_size, most = INT64_MAX;
-    if (gp_mul(size, MAX_RATIO, &most))
-        most = most < INT64_MAX - FREE_BYTES ? most + FREE_BYTES : INT64_MAX;
+    int64_t size = (int64_t)st.st_size, max_bytes = INT64_MAX;
+    if (gp_mul(size, MAX_RATIO, &max_bytes))
+        max_bytes = max_bytes < INT64_MAX - FREE_BYTES ? max_bytes + FREE_BYTES : INT64_MAX;
     *a = (gp_archive){.reader = new_reader(),
                       .name = gp_strdup(name),
                       .fd = fd,
@@ -121,7 +120,7 @@ gp_archive *gp_archive_open_fd(int fd, const char *name, int64_t unpacked)
                       .unpacked = unpacked,
                       .max_entries = FREE_ENTRIES + size / BYTES_AN_ENTRY,
                       .max_names = FREE_BYTES + size,
-                      .most = unpacked >= 0 ? unpacked : most};
+                      .max_bytes = unpacked >= 0 ? unpacked : max_bytes};
     a->entry = gp_libarchive.entry_new();
     if (!a->entry)
         die("out of memory (libarchive)");
@@ -131,34 +130,19 @@ gp_archive *gp_archive_open_fd(int fd, const char *name, int64_t unpacked)
     return NULL;
 }
 
-gp_archive *gp_archive_open(const char *path, int64_t unpacked)
-{
-    int fd = gp_open_regular(path);
-    if (fd < 0)
-        return NULL;
-    gp_archive *a = gp_archive_open_fd(fd, path, unpacked);
-    if (a)
-        a->owned = true;
-    else
-        close(fd);
-    return a;
-}
-
 void gp_archive_close(gp_archive *a)
 {
     if (!a)
         return;
     gp_libarchive.read_free(a->reader);
     gp_libarchive.entry_free(a->entry);
-    if (a->owned)
-        close(a->fd);
     free(a->block);
     gp_buf_release(&a->path);
     free(a->name);
     free(a);
 }
 
-/* Counts an entry against the limits. Folders count too: they cost as much. */
+/* Counts an entry against the limits; a folder costs as much as a file. */
 static int count_entry(gp_archive *a, const char *path)
 {
     size_t n = path ? strlen(path) : 0, depth = 0;
@@ -179,8 +163,8 @@ static int count_entry(gp_archive *a, const char *path)
     return 0;
 }
 
-/* The path with its empty and "." parts left out, into a->path. */
-static int take_path(gp_archive *a, const char *from)
+/* The path without its empty and "." parts, into a->path. */
+static int set_path(gp_archive *a, const char *from)
 {
     a->path.len = 0;
     if (!from || *from == '/')
@@ -199,17 +183,17 @@ static int take_path(gp_archive *a, const char *from)
     return 0;
 }
 
-/* What libarchive could not convert to this locale is UTF-8 in the archive, and so a name as good as any. */
+/* A name that libarchive cannot convert to this locale is taken as the UTF-8 that the archive has. */
 static const char *path_of(struct archive_entry *e)
 {
     const char *path = gp_libarchive.entry_pathname(e);
     return path ? path : gp_libarchive.entry_pathname_utf8(e);
 }
 
-/* 1: a file; 0: a folder, which is nothing in itself; -1: what must not be. */
+/* 1: a file; 0: a folder, which is skipped; -1: an entry that is not allowed. */
 static int check_entry(gp_archive *a, struct archive_entry *e)
 {
-    if (count_entry(a, path_of(e)) || take_path(a, path_of(e)))
+    if (count_entry(a, path_of(e)) || set_path(a, path_of(e)))
         return -1;
     bool hard = gp_libarchive.entry_hardlink(e) || gp_libarchive.entry_hardlink_utf8(e);
     if (hard || gp_libarchive.entry_filetype(e) == AE_IFLNK)
@@ -219,16 +203,16 @@ static int check_entry(gp_archive *a, struct archive_entry *e)
     if (gp_libarchive.entry_filetype(e) != AE_IFREG || !a->path.len)
         return fail("%s: holds %s, which is neither file nor folder; nothing is unpacked", a->name,
                     a->path.len ? a->path.data : "a file without a name");
-    if (gp_libarchive.entry_size_is_set(e) && gp_libarchive.entry_size(e) > a->most - a->done)
+    if (gp_libarchive.entry_size_is_set(e) && gp_libarchive.entry_size(e) > a->max_bytes - a->done)
         return too_large(a);
     return 1;
 }
 
-/* The next entry; ARCHIVE_EOF. A tar ends with blocks of zeros: to libarchive one that was cut between two files ends
- * too, but then reading on has taken nothing. */
+/* The next entry, or ARCHIVE_EOF. A tar ends with blocks of zeros. libarchive does not notice where one was cut between
+ * two files, but then the last read consumes no block. */
 static int next_entry(gp_archive *a, struct archive_entry **e)
 {
-    if (a->entries && gp_libarchive.read_data_skip(a->reader) < ARCHIVE_WARN) /* with the padding behind it */
+    if (a->entries && gp_libarchive.read_data_skip(a->reader) < ARCHIVE_WARN) /* and the padding after it */
         return ARCHIVE_FATAL;
     int64_t before = gp_libarchive.filter_bytes(a->reader, 0);
     int rc = gp_libarchive.read_next_header2(a->reader, a->entry);
@@ -271,7 +255,7 @@ int64_t gp_archive_read(gp_archive *a, void *to, size_t n)
     if (got < 0)
         return broken(a);
     a->done += got;
-    return a->done > a->most ? too_large(a) : got;
+    return a->done > a->max_bytes ? too_large(a) : got;
 }
 
 int64_t gp_archive_consumed(const gp_archive *a)

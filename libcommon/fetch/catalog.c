@@ -18,12 +18,12 @@ struct gp_catalog {
     int count;
 };
 
-/* The one set without files: fetch-data makes it. */
-static const char *const made_here = "stories";
+/* The only data set without files: fetch-data generates it. */
+static const char *const generated = "stories";
 
 enum { MAX_BYTES = 1 << 24, MAX_FILES = 1 << 15 };
 
-/* Names and notes are printed as one line of a list, so they are one. */
+/* Names and notes are printed as one line of a list. */
 static bool is_line(const char *s)
 {
     for (; *s; s++)
@@ -32,19 +32,14 @@ static bool is_line(const char *s)
     return true;
 }
 
-static bool is_sha256(const char *s)
-{
-    return strlen(s) == 64 && strspn(s, "0123456789abcdef") == 64;
-}
-
-/* A mirror's folder has the file at host/path, so that must stay below the folder too. */
+/* A mirror folder has the file at host/path, which must stay below the folder too. */
 static bool is_url(const char *s)
 {
     bool http = !strncmp(s, "http://", 7) || !strncmp(s, "https://", 8);
     return http && is_line(s) && !strchr(s, ' ') && gp_path_is_contained(strstr(s, "://") + 3);
 }
 
-/* The path of a file: below its folder, whatever the catalog says, and no folder. */
+/* The path must be of a file, and below the output folder. */
 static int check_path(const char *path, const char *where)
 {
     size_t n = strlen(path);
@@ -66,7 +61,7 @@ static int read_file(gp_catalog_file *f, json_t *from, const char *where)
         return fail("%s: a file is not {path, urls, sha256, size, unpack, unpacked}: %s", where, e.text);
     if (check_path(f->path, where))
         return -1;
-    if (f->sha256 && !is_sha256(f->sha256))
+    if (f->sha256 && !gp_is_sha256(f->sha256))
         return fail("%s: %s: sha256 is \"%.70s\", expected 64 digits of 0-9a-f", where, f->path, f->sha256);
     if (size < -1 || unpacked < -1)
         return fail("%s: %s: %s is %lld", where, f->path, size < -1 ? "size" : "unpacked",
@@ -96,7 +91,8 @@ static void release_set(gp_catalog_entry *d)
     gp_items_free(d->items);
 }
 
-/* File i of a series, fresh: its path and its URLs with the number in place of the braces. NULL on failure. */
+/* File i of a series: the path and the URLs with the number in place of the braces. The caller releases it; NULL on
+ * failure. */
 static json_t *numbered(const gp_series *s, json_t *from, int i, const char *where)
 {
     json_t *file = json_copy(from), *urls = json_array(), *url;
@@ -122,8 +118,8 @@ static json_t *numbered(const gp_series *s, json_t *from, int i, const char *whe
     return NULL;
 }
 
-/* The files of one object of a catalog: one, or those of a series. The objects they are read from go into `all`, which
- * owns their strings. */
+/* Adds the files of one object of a catalog: one, or those of a series. `all` receives the objects that own their
+ * strings. */
 static int add_files(gp_catalog_entry *d, json_t *from, const gp_series *s, json_t *all, const char *where)
 {
     gp_catalog_file *list = (gp_catalog_file *)(uintptr_t)d->files;
@@ -168,7 +164,7 @@ static int read_files(gp_catalog_entry *d, json_t *from, json_t *all, const char
     return 0;
 }
 
-/* Of two files of one path the one that comes later would be all that is left. */
+/* Of two files with one path, the later one would replace the other. */
 static int check_paths(const gp_catalog_entry *d, const char *where)
 {
     json_t *seen = json_object();
@@ -182,10 +178,10 @@ static int check_paths(const gp_catalog_entry *d, const char *where)
     return rc;
 }
 
-static int check_words(const gp_catalog_entry *d, const char *where)
+static int check_texts(const gp_catalog_entry *d, const char *where)
 {
     if (!*d->name || !is_line(d->name) || strchr(d->name, '/'))
-        return fail("%s: \"%s\" is not a data set name: it is empty, or has a slash or a line's end in it", where,
+        return fail("%s: \"%s\" is not a data set name: it is empty, or contains a slash or a line break", where,
                     d->name);
     if (!is_line(d->note) || !is_line(d->licence) || (d->home && !is_line(d->home)))
         return fail("%s: note, licence and home are a line each", where);
@@ -202,11 +198,11 @@ static int read_set(gp_catalog_entry *d, const char *name, json_t *from, const c
     if (json_unpack_ex(from, &e, JSON_STRICT, "{s:s, s:s, s?s, s:o, s?o}", "note", &d->note, "licence", &d->licence,
                        "home", &d->home, "files", &files, "items", &items))
         return fail("%s: is not {note, licence, home, files, items}: %s", where, e.text);
-    if (check_words(d, where) || (items && !(d->items = gp_items_read(items, where))))
+    if (check_texts(d, where) || (items && !(d->items = gp_items_read(items, where))))
         return -1;
     if (!json_is_array(files))
         return fail("%s: files is not a list", where);
-    if (!json_array_size(files) && strcmp(name, made_here) != 0)
+    if (!json_array_size(files) && strcmp(name, generated) != 0)
         return fail("%s: files is empty", where);
     json_t *all = json_array();
     int rc = read_files(d, files, all, where);
@@ -223,7 +219,7 @@ static gp_catalog_entry *find(const gp_catalog *c, int count, const char *name)
     return NULL;
 }
 
-/* Adds a document's entries; one that was there is replaced. */
+/* Adds a document's entries, which replace earlier ones of the same name. */
 static int add(gp_catalog *c, int document, const char *text, size_t length, const char *path)
 {
     json_error_t e;
@@ -237,7 +233,7 @@ static int add(gp_catalog *c, int document, const char *text, size_t length, con
         return fail("%s: is not a JSON object of data sets by name", path);
     c->sets = gp_realloc(c->sets, (size_t)c->count + json_object_size(root), sizeof *c->sets);
     json_object_foreach (root, name, value) {
-        gp_catalog_entry d, *old = find(c, before, name); /* within a document no name is there twice */
+        gp_catalog_entry d, *old = find(c, before, name); /* names are unique within a document */
         if (read_set(&d, name, value, path)) {
             release_set(&d);
             return -1;

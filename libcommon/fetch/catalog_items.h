@@ -1,4 +1,4 @@
-/* catalog_items.h: the catalog's member "items", what the items of a data set are. */
+/* catalog_items.h: the member "items" of the catalog, which describes the items of a data set. */
 #ifndef GP_FETCH_CATALOG_ITEMS_H
 #define GP_FETCH_CATALOG_ITEMS_H
 
@@ -7,7 +7,7 @@
 #include "gptpipe/fetch.h"
 
 /* {"kind": "labelled", "splits": {"train": "imdb/train", ...}, "labels": ["neg", "pos"], "separator", "text", "label"}.
- * The strings stay the JSON's. NULL when it is something else; `where` is for messages. */
+ * The strings remain owned by the JSON. NULL where it is malformed; `where` is for messages. */
 gp_catalog_items *gp_items_read(json_t *from, const char *where);
 void gp_items_free(const gp_catalog_items *items);
 

@@ -1,4 +1,4 @@
-/* catalog_print.c: the catalog for people and for machines. */
+/* catalog_print.c: prints the catalog, for people or as JSON. */
 #include "cli/progress.h"
 #include "fetch/catalog_items.h"
 #include "gptpipe/fetch.h"
@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of all files together; -1: not known. The last file of a series, whose size may not be, is as large as the others at
- * most. */
+/* Of all files together; -1: not known. The last file of a series, if its size is not known, is at most as large as the
+ * others. */
 static int64_t total_size(const gp_catalog_entry *d)
 {
     int64_t sum = 0;

@@ -1,12 +1,12 @@
 /* download.c: one transfer over libcurl; see download.h.
  *
  * A part is continued with `Range: bytes=N-` and `If-Range: VALIDATOR`, so a server whose file has changed sends all
- * of it (200) and one whose file is the same sends the rest (206). What comes back is believed only where it says
- * that it starts at N. Where a server has no validators, the rest is asked for without a condition, and taken where the
- * file still has the size that it had.
+ * of it (200) and one whose file is the same sends the rest (206). The response is accepted only if its range starts at
+ * N. Where a server has no validators, the rest is requested without a condition, and accepted if the file still has
+ * the same size.
  *
- * Nothing is taken for a whole file that need not be one: a part that was not asked for, a body in another encoding,
- * one of which neither the length nor the end is marked.
+ * A response that need not be the whole file is refused: a range that was not requested, a body in another encoding,
+ * one with neither a length nor an end mark.
  */
 #include "fetch/download.h"
 
@@ -47,19 +47,19 @@ static size_t on_body(char *data, size_t size, size_t count, void *self)
     r->last_received = gp_now();
     if (!r->body && gp_response_begin(r) != GP_TRANSFER_DONE)
         return 0;
-    if (r->status >= 300) /* an error's page; one without an end is left */
+    if (r->status >= 300) /* an error page; an endless one is aborted */
         return (r->page += (int64_t)n) > MAX_PAGE ? 0 : n;
-    int64_t most = r->promised >= 0 ? r->promised : d->size;
-    if (most < 0 && d->part->done > d->limit - (int64_t)n) {
+    int64_t expected = r->promised >= 0 ? r->promised : d->size;
+    if (expected < 0 && d->part->done > d->limit - (int64_t)n) {
         fail("%s: sends more than %lld bytes, the limit for a file whose size is not known; a size in the "
              "catalog lifts it",
              r->url, (long long)d->limit);
         gp_response_stop(r, GP_TRANSFER_NO);
         return 0;
     }
-    if (most >= 0 && (int64_t)n > most - d->part->done) {
+    if (expected >= 0 && (int64_t)n > expected - d->part->done) {
         fail("%s: sends more than the %lld bytes expected: the file has changed at its source", r->url,
-             (long long)most);
+             (long long)expected);
         gp_response_stop(r, GP_TRANSFER_NO);
         return 0;
     }
@@ -71,17 +71,17 @@ static size_t on_body(char *data, size_t size, size_t count, void *self)
     return n;
 }
 
-/* From here on it is the server that is waited for, which has less time than a connection may take to be made. */
+/* Once connected, the time limit is that of the server, which is shorter than that of the connection. */
 static void note_connection(gp_response *r)
 {
-    curl_off_t asked = 0;
-    if (r->connected || r->lib->easy_getinfo(r->curl, CURLINFO_PRETRANSFER_TIME_T, &asked) || !asked)
+    curl_off_t elapsed = 0;
+    if (r->connected || r->lib->easy_getinfo(r->curl, CURLINFO_PRETRANSFER_TIME_T, &elapsed) || !elapsed)
         return;
     r->connected = true;
     r->last_received = gp_now();
 }
 
-/* Called once a second at least. libcurl's own limit is on an average over several seconds, so it is late. */
+/* Called at least once a second. libcurl's own limit applies to an average over several seconds, which is too late. */
 static int on_progress(void *self, curl_off_t total, curl_off_t now, curl_off_t up, curl_off_t up_now)
 {
     gp_response *r = self;
@@ -95,7 +95,7 @@ static int on_progress(void *self, curl_off_t total, curl_off_t now, curl_off_t 
     return 1;
 }
 
-/* As the curl program has them: libcurl itself reads the proxies' variables but not these. */
+/* As the curl program: libcurl itself reads the variables of proxies but not these. */
 static void set_certificates(const gp_response *r)
 {
     const char *bundle = getenv("CURL_CA_BUNDLE"), *dir = NULL;
@@ -113,7 +113,7 @@ static void set_certificates(const gp_response *r)
     }
 }
 
-/* What began encrypted stays so: no redirect leads from https to http, and none to a file of this machine. */
+/* No redirect is followed from https to http, nor to a local file. */
 static void set_protocols(const gp_response *r, const char *url)
 {
     bool encrypted = !strncasecmp(url, "https:", 6);
@@ -158,9 +158,9 @@ static struct curl_slist *add_header(gp_response *r, struct curl_slist *headers,
     return more;
 }
 
-/* Gives the request's headers. Asks for the rest only where a mixture of two files would be seen: by the validator, by
- * the SHA-256, or, where the server has no validator, most likely by the size. */
-static struct curl_slist *ask_for_rest(gp_response *r, int *rc)
+/* The request's headers. The rest is requested only where a mixture of two versions would be detected: by the
+ * validator, by the SHA-256, or, where the server has no validator, most likely by the size. */
+static struct curl_slist *request_headers(gp_response *r, int *rc)
 {
     gp_partial *p = r->d->part;
     struct curl_slist *headers = add_header(r, NULL, "Accept-Encoding: identity");
@@ -186,7 +186,7 @@ static struct curl_slist *ask_for_rest(gp_response *r, int *rc)
     return headers;
 }
 
-static void say_why(const gp_response *r, CURLcode code)
+static void report_failure(const gp_response *r, CURLcode code)
 {
     const char *reason = *r->reason ? r->reason : r->lib->easy_strerror(code);
     if (code == CURLE_UNSUPPORTED_PROTOCOL && r->location)
@@ -203,7 +203,7 @@ static gp_transfer judge(gp_response *r, CURLcode code)
 {
     gp_download *d = r->d;
     if (r->verdict != GP_TRANSFER_DONE)
-        return r->verdict; /* a callback has said why */
+        return r->verdict; /* a callback has reported it */
     check_memory(code);
     if (code == CURLE_OK || r->page > MAX_PAGE) {
         r->lib->easy_getinfo(r->curl, CURLINFO_RESPONSE_CODE, &r->status);
@@ -220,7 +220,7 @@ static gp_transfer judge(gp_response *r, CURLcode code)
         }
         return GP_TRANSFER_DONE;
     }
-    say_why(r, code);
+    report_failure(r, code);
     switch (code) {
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
@@ -241,8 +241,8 @@ static gp_transfer judge(gp_response *r, CURLcode code)
     }
 }
 
-/* A server that hangs up while TLS writes to it raises SIGPIPE, whose default ends the process. It is held back on
- * this thread for as long as the transfer takes, and one that came is dropped. */
+/* A server that disconnects while TLS writes to it raises SIGPIPE, whose default action ends the process. The signal is
+ * blocked on this thread during the transfer, and discarded if it was raised. */
 static CURLcode perform(const gp_response *r)
 {
     sigset_t pipe, before, pending;
@@ -274,7 +274,7 @@ gp_transfer gp_download_run(gp_download *d, const char *url)
     gp_response_clear(&r);
     r.last_received = gp_now() + d->connect;
     set_up(&r, url);
-    struct curl_slist *headers = ask_for_rest(&r, &rc);
+    struct curl_slist *headers = request_headers(&r, &rc);
     gp_transfer verdict = rc ? GP_TRANSFER_STOP : judge(&r, perform(&r));
     if (verdict != GP_TRANSFER_DONE)
         d->part->resumed = d->part->done > 0;

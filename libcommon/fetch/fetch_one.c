@@ -226,7 +226,7 @@ static int is_present(fetch_task *t)
         gp_unpacking u = {.path = job->path, .folder = is_folder(f), .sha256 = f->sha256};
         bool present;
         job->size = f->size;
-        return gp_unpack_look(&u, &present, job->sha256) ? -1 : present;
+        return gp_unpack_check(&u, &present, job->sha256) ? -1 : present;
     }
     int there = gp_exists(job->path);
     if (there <= 0 || gp_map_open(&m, job->path))

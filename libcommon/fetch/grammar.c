@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-/* One text in the making. */
+/* One text being generated. */
 typedef struct drawing {
     const gp_grammar *g;
     uint64_t seed;
@@ -14,7 +14,7 @@ typedef struct drawing {
     double nats;
     const gp_alternative *remembered[GP_GRAMMAR_SLOTS];
     char *text;
-    int length, most;
+    int length, max;
     bool full;
 } drawing;
 
@@ -33,7 +33,7 @@ static const gp_alternative *choose(drawing *d, const gp_rule *rule)
 
 static void append(drawing *d, const char *text, int length)
 {
-    if (d->full || length > d->most - d->length) {
+    if (d->full || length > d->max - d->length) {
         d->full = true;
         return;
     }
@@ -58,7 +58,7 @@ static void write_form(drawing *d, gp_form form)
             write_form(d, a->form[0]);
             break;
         case GP_PIECE_RECALL:
-            BUG_ON(!d->remembered[p->slot]); /* the grammar's proof in the tests rules this out */
+            BUG_ON(!d->remembered[p->slot]); /* the tests prove that the grammar excludes this */
             write_form(d, d->remembered[p->slot]->form[p->form]);
             break;
         }
@@ -68,13 +68,12 @@ static void write_form(drawing *d, gp_form form)
     }
 }
 
-int gp_grammar_draw(const gp_grammar *g, uint64_t seed, int64_t i, char *text, int most, double *nats)
+int gp_grammar_draw(const gp_grammar *g, uint64_t seed, int64_t i, char *text, int max, double *nats)
 {
-    drawing d = {.g = g, .seed = seed, .index = i, .text = text, .most = most};
+    drawing d = {.g = g, .seed = seed, .index = i, .text = text, .max = max};
     write_form(&d, choose(&d, g->rules)->form[0]);
     if (d.full)
-        return fail("text %lld of seed %llu is longer than %d characters", (long long)i, (unsigned long long)seed,
-                    most);
+        return fail("text %lld of seed %llu is longer than %d characters", (long long)i, (unsigned long long)seed, max);
     text[d.length] = 0;
     *nats = d.nats;
     return d.length;

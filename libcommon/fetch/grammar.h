@@ -1,4 +1,4 @@
-/* grammar.h: a weighted grammar with names that come back, and the drawing of texts from it.
+/* grammar.h: a weighted grammar whose choices can be repeated by name, and the generation of texts from it.
  *
  * data/stories.grammar explains the notation. The parsed form is open: the tests walk it to count derivations and
  * to prove that there is only one.
@@ -12,7 +12,7 @@ enum { GP_GRAMMAR_FORMS = 6, GP_GRAMMAR_SLOTS = 16 };
 
 typedef enum gp_piece_kind { GP_PIECE_TEXT, GP_PIECE_DRAW, GP_PIECE_RECALL } gp_piece_kind;
 
-/* A run of plain text, or what stands between < and >. */
+/* Plain text, or the content of < and >. */
 typedef struct gp_grammar_piece {
     gp_piece_kind kind;
     bool capital;     /* the first letter it writes becomes a capital */
@@ -21,7 +21,7 @@ typedef struct gp_grammar_piece {
     int form;         /* RECALL */
     const char *text; /* TEXT; else the inside of the brackets */
     int length;
-    int home, line; /* the rule and the line that it stands in */
+    int home, line; /* the rule and the line that it belongs to */
 } gp_grammar_piece;
 
 typedef struct gp_form {
@@ -48,7 +48,7 @@ typedef struct gp_slot {
 } gp_slot;
 
 typedef struct gp_grammar {
-    char *text; /* names and texts point in here */
+    char *text; /* which names and texts point into */
     gp_rule *rules;
     gp_alternative *alternatives;
     gp_grammar_piece *pieces;
@@ -64,8 +64,8 @@ void gp_grammar_release(gp_grammar *g);
 /* The rule of that name (n bytes), or -1. */
 int gp_grammar_rule(const gp_grammar *g, const char *name, size_t n);
 
-/* Draws text number i of `seed` into text (room for most + 1 bytes, NUL-terminated): its length, or -1 when it
- * would be longer than most. *nats is -log of its probability. It depends on the grammar, seed and i alone. */
-int gp_grammar_draw(const gp_grammar *g, uint64_t seed, int64_t i, char *text, int most, double *nats);
+/* Generates text number i of `seed` into text (max + 1 bytes, NUL-terminated); returns its length, or -1 where it would
+ * be longer than max. *nats is -log of its probability. It depends on the grammar, seed and i alone. */
+int gp_grammar_draw(const gp_grammar *g, uint64_t seed, int64_t i, char *text, int max, double *nats);
 
 #endif

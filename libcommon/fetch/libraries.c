@@ -12,8 +12,8 @@ typedef struct function {
     void *to; /* a pointer to a pointer to a function */
 } function;
 
-/* Opens the first library of these names that is here, for as long as the process lives, and takes the functions from
- * it. false: there is none, or it lacks one of them. */
+/* Loads the first of these libraries that is installed, for the life of the process, and looks up the functions. False:
+ * none is installed, or one of the functions is missing. */
 static bool open_library(const char *const *names, size_t name_count, const function *functions, size_t count)
 {
     void *library = NULL;
@@ -23,12 +23,12 @@ static bool open_library(const char *const *names, size_t name_count, const func
         void *address = library ? dlsym(library, functions[i].name) : NULL;
         if (!address)
             return false;
-        memcpy(functions[i].to, &address, sizeof address); /* C has no other way from data to a function */
+        memcpy(functions[i].to, &address, sizeof address); /* C has no cast from data to functions */
     }
     return true;
 }
 
-/* What was here when this was built, then as distributions name it by what does its TLS: OpenSSL, GnuTLS. */
+/* The one of the build, then the names that distributions use for the variants with OpenSSL and with GnuTLS. */
 static const char *const curls[] = {GPTPIPE_LIBCURL, "libcurl.so.4", "libcurl-gnutls.so.4"};
 static const char *const archives[] = {GPTPIPE_LIBARCHIVE};
 

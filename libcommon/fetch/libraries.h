@@ -1,6 +1,6 @@
-/* libraries.h: libcurl and libarchive, opened when a first transfer or archive begins.
+/* libraries.h: libcurl and libarchive, loaded when the first transfer or archive begins.
  *
- * They bring some forty libraries with them, and most runs of most tools need neither. With both loaded at its start,
+ * They depend on some forty libraries, and most runs of most tools need neither. With both loaded at its start,
  * tokenize of a 36 kB text takes 14.4 ms of processor time in place of 7.3 (medians of 150 alternating runs, two cores
  * of an EPYC; loaded by LD_PRELOAD, which is what linking does). */
 #ifndef GP_FETCH_LIBRARIES_H
@@ -61,10 +61,10 @@ typedef struct gp_curl {
     GP_CURL_FUNCTIONS(GP_CURL_MEMBER)
 } gp_curl;
 
-/* Its functions, or NULL: gp_error() says why. Any thread may ask. */
+/* Its functions, or NULL with the reason in gp_error(). Any thread. */
 const gp_curl *gp_curl_open(void);
 
-/* There after gp_libarchive_open, which any thread may call; -1: gp_error() says why it cannot be opened. */
+/* Valid after gp_libarchive_open, which any thread may call. 0, or -1 with the reason in gp_error(). */
 extern struct gp_archive_library {
     GP_ARCHIVE_FUNCTIONS(GP_ARCHIVE_MEMBER)
     __typeof__(archive_errno) *error_number; /* errno is a macro */

@@ -20,11 +20,6 @@ struct gp_lock_file {
     pthread_mutex_t lock; /* of gp_lock_file_add, on file systems without locks */
 };
 
-static bool is_hex(const char *s)
-{
-    return strlen(s) == 64 && strspn(s, "0123456789abcdef") == 64;
-}
-
 /* One malformed member makes the whole file invalid. */
 static int check(json_t *sets, const char *path)
 {
@@ -39,7 +34,7 @@ static int check(json_t *sets, const char *path)
         json_object_foreach (files, file, one) {
             json_int_t size = 0;
             if (json_unpack_ex(one, &e, JSON_STRICT, "{s:s, s?I}", "sha256", &sha256, "size", &size) ||
-                !is_hex(sha256) || size < 0)
+                !gp_is_sha256(sha256) || size < 0)
                 return fail("%s: %s: %s: is not {sha256, size}", path, set, file);
         }
     }

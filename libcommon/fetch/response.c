@@ -34,7 +34,7 @@ static char *header_value(const char *line, size_t n, const char *name)
     return gp_strndup(line, n);
 }
 
-/* "bytes 100-199/200"; the size may be unknown, "*", and so may the range where there is none to send (416). */
+/* "bytes 100-199/200"; an unknown size is "*", and so is the range of a response without one (416). */
 static void read_range(gp_response *r, const char *value)
 {
     long long from, to, whole;
@@ -64,7 +64,7 @@ void gp_response_header(gp_response *r, const char *line, size_t n)
             return;
         }
     if (n > 5 && !memcmp(line, "HTTP/", 5)) {
-        gp_response_clear(r); /* the next response: after a redirect, say */
+        gp_response_clear(r); /* the next response, as after a redirect */
         r->ends = line[5] >= '2';
     } else if ((value = header_value(line, n, "Transfer-Encoding"))) {
         r->ends = r->ends || strcasestr(value, "chunked");
@@ -75,7 +75,7 @@ void gp_response_header(gp_response *r, const char *line, size_t n)
     }
 }
 
-/* A date is weaker than an ETag but If-Range takes it; a weak ETag it must not take. */
+/* A date is weaker than an ETag but If-Range accepts it; it must not have a weak ETag. */
 static const char *validator(const gp_response *r)
 {
     if (r->etag && *r->etag == '"')
@@ -83,14 +83,14 @@ static const char *validator(const gp_response *r)
     return r->etag ? NULL : r->modified;
 }
 
-/* The size, where it is all that tells this file from another. A weak ETag tells more, but not for certain. */
+/* The size, where nothing else identifies the file. */
 static int64_t size_alone(const gp_response *r)
 {
     return r->etag || r->modified ? -1 : r->promised;
 }
 
-/* Whether the response is the file, or the part of it that was asked for, and will show when it is cut. Where the
- * SHA-256 is known that tells, whatever the server says. */
+/* Whether the response is the file, or the requested range of it, in a form in which a truncated body is noticed. Where
+ * the SHA-256 is known, that is enough. */
 static int check_response(const gp_response *r, int64_t length)
 {
     const gp_download *d = r->d;
@@ -117,7 +117,7 @@ gp_transfer gp_response_begin(gp_response *r)
     r->lib->easy_getinfo(r->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
     r->body = true;
     if (r->status >= 300)
-        return GP_TRANSFER_DONE; /* an error's page, which is not kept */
+        return GP_TRANSFER_DONE; /* an error page, which is not stored */
     if (r->status == 206)
         length = r->whole;
     if (check_response(r, length))
@@ -127,7 +127,7 @@ gp_transfer gp_response_begin(gp_response *r)
              (long long)d->size);
         return gp_response_stop(r, GP_TRANSFER_NO);
     }
-    bool endless = length < 0 && d->size < 0 && !d->checked; /* the rest may be any part of the rest */
+    bool endless = length < 0 && d->size < 0 && !d->checked; /* the range may end anywhere */
     if (r->status == 206 && (r->from != p->done || endless)) {
         fail("%s: requested bytes from %lld on, the server sent another range", r->url, (long long)p->done);
         return gp_partial_restart(p) ? gp_response_stop(r, GP_TRANSFER_STOP) : gp_response_stop(r, GP_TRANSFER_AGAIN);
@@ -138,7 +138,7 @@ gp_transfer gp_response_begin(gp_response *r)
         d->changed = true;
         return gp_partial_restart(p) ? gp_response_stop(r, GP_TRANSFER_STOP) : gp_response_stop(r, GP_TRANSFER_AGAIN);
     }
-    if (r->status != 206 && p->done && gp_partial_restart(p)) /* it sends all of it */
+    if (r->status != 206 && p->done && gp_partial_restart(p)) /* the server sends the whole file */
         return gp_response_stop(r, GP_TRANSFER_STOP);
     r->promised = length;
     if (length > 0)
@@ -154,8 +154,8 @@ gp_transfer gp_response_judge_status(gp_response *r)
     r->d->wait = wait > 0 && wait <= 300 ? (double)wait : 0;
     bool same = r->conditional || (r->by_size && r->whole == r->d->part->whole);
     if (r->status == 416 && same && r->whole == r->d->part->done)
-        return GP_TRANSFER_DONE; /* an earlier run had all of it, and was stopped just then */
-    if (r->status == 416) {      /* the part is as long as the file, or longer than it is now */
+        return GP_TRANSFER_DONE; /* an earlier run was stopped just after the last byte */
+    if (r->status == 416) {      /* the part is as long as the file is now, or longer */
         fail("%s: the server has nothing after byte %lld", r->url, (long long)r->d->part->done);
         return gp_partial_restart(r->d->part) ? GP_TRANSFER_STOP : GP_TRANSFER_AGAIN;
     }

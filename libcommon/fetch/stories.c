@@ -40,8 +40,7 @@ int gp_stories_get(const gp_stories *s, int64_t i, gp_story *story)
     return story->length < 0 ? -1 : 0;
 }
 
-/* The two lists grow as the stories are written, and are printed one after the other. Through a pipe there are none,
- * and memory stays as it is. */
+/* JSON lists of one number a story, for the sidecar. On stdout there is no sidecar, and memory does not grow. */
 typedef struct entropy {
     gp_buf nats, chars;
 } entropy;
@@ -99,7 +98,7 @@ int gp_stories_write(const gp_stories *s, int64_t count, const char *path)
     int rc = write_text(s, count, &out, std ? NULL : &e, &hash);
     gp_sha256_end(&hash, digest);
     gp_hex(hex, digest, sizeof digest);
-    /* The sidecar goes first: a text without one would pass for an ordinary file. */
+    /* The sidecar is committed first: a text without one would pass for an ordinary file. */
     if (!rc && !std)
         rc = write_sidecar(s, count, sidecar, out.written, hex, &e);
     if (rc)

@@ -34,7 +34,7 @@ static int by_path(const void *a, const void *b)
     return strcmp(((const gp_tree_file *)a)->path, ((const gp_tree_file *)b)->path);
 }
 
-/* How many characters of every path are the one folder that holds everything. */
+/* Length of the one folder that all paths begin with, slash included; 0: there is none. */
 static size_t top_length(const gp_tree *t)
 {
     const char *first = t->count ? t->files[0].path : "", *slash = strchr(first, '/');
@@ -47,7 +47,7 @@ static size_t top_length(const gp_tree *t)
 
 static gp_tree_file *add_file(gp_tree *t, const char *path, int64_t offset)
 {
-    if (!(t->count & (t->count - 1))) /* a power of two: the list is full */
+    if (!(t->count & (t->count - 1))) /* a power of two: the array is full */
         t->files = gp_realloc(t->files, (size_t)gp_max(1, 2 * t->count), sizeof *t->files);
     t->files[t->count] = (gp_tree_file){.path = gp_strdup(path), .offset = offset};
     return &t->files[t->count++];
@@ -107,7 +107,7 @@ static int64_t find(const gp_tree *t, const char *path)
     return low;
 }
 
-/* "a/b" as what paths below it begin with: "a/b/"; "" for all. Fresh. */
+/* The prefix of paths below "a/b", "a/b/"; "" of all. Fresh. */
 static char *prefix_of(const char *path)
 {
     return *path ? gp_format("%s/", path) : gp_strdup("");
@@ -137,7 +137,7 @@ static int list_folder(const char *folder, const char *below, gp_tree_fn *fn, vo
     int rc = d ? 0 : fail_errno("%s", folder);
     struct dirent *e;
     while (d && !rc && (errno = 0, (e = readdir(d)))) {
-        if (*e->d_name == '.') /* "." and "..", and what hides, as the stamp of unpacking does */
+        if (*e->d_name == '.') /* ".", ".." and hidden files, as the stamp of unpack.c is */
             continue;
         char *path = gp_path_join(folder, e->d_name),
              *name = *below ? gp_path_join(below, e->d_name) : gp_strdup(e->d_name);
@@ -147,7 +147,7 @@ static int list_folder(const char *folder, const char *below, gp_tree_fn *fn, vo
             rc = fail_errno("%s", path);
         else if (type == DT_UNKNOWN)
             type = S_ISDIR(st.st_mode) ? DT_DIR : S_ISLNK(st.st_mode) ? DT_LNK : DT_REG;
-        if (type == DT_LNK) { /* not of folders: they may go in a circle */
+        if (type == DT_LNK) { /* not to folders, which may be a loop */
             int there = gp_stat(path, &st);
             rc = there < 0 ? -1 : 0;
             type = there > 0 && S_ISREG(st.st_mode) ? DT_REG : DT_LNK;

@@ -16,14 +16,14 @@
 
 enum { BLOCK = 1 << 16, STAMP_MAX = 1 << 12, OPEN_MAX = 16 };
 
-/* What came out of an archive, for its stamp. */
+/* What was unpacked, for the stamp. */
 typedef struct unpacked_counts {
     int64_t files, bytes;
     char sha256[65];  /* of a single file; "" of a folder */
-    char archive[65]; /* of the archive itself, where it was read from a stamp */
+    char archive[65]; /* of the archive, where it was read from a stamp */
 } unpacked_counts;
 
-/* An archive on its way out. */
+/* One call of gp_unpack. */
 typedef struct extraction {
     const gp_unpacking *u;
     gp_archive *archive;
@@ -58,8 +58,7 @@ static int write_stamp(const char *path, const gp_unpacking *u, const unpacked_c
     return rc;
 }
 
-/* Whether a stamp says that this archive was unpacked here, and what came out of it; -1 where that cannot be found
- * out. */
+/* Whether a stamp records that this archive was unpacked here, and what was in it; -1 where it cannot be read. */
 static int read_stamp(const gp_unpacking *u, unpacked_counts *n)
 {
     char *path = stamp_path(u);
@@ -72,8 +71,7 @@ static int read_stamp(const gp_unpacking *u, unpacked_counts *n)
     json_t *o = found ? gp_json_load(text.data, text.len, 0, NULL) : NULL;
     found = o && !json_unpack(o, "{s:s, s:I, s:I, s?s}", "archive", &archive, "files", &files, "bytes", &bytes,
                               "sha256", &sha256);
-    found = found && strlen(archive) == 64 && strspn(archive, "0123456789abcdef") == 64 &&
-            (!u->sha256 || !strcmp(u->sha256, archive));
+    found = found && gp_is_sha256(archive) && (!u->sha256 || !strcmp(u->sha256, archive));
     *n = (unpacked_counts){.files = files, .bytes = bytes};
     if (found) {
         snprintf(n->sha256, sizeof n->sha256, "%s", sha256);
@@ -118,7 +116,7 @@ static int64_t count_files(const char *path)
     return count;
 }
 
-int gp_unpack_look(const gp_unpacking *u, bool *present, char *archive)
+int gp_unpack_check(const gp_unpacking *u, bool *present, char *archive)
 {
     unpacked_counts n;
     struct stat st;
@@ -128,24 +126,24 @@ int gp_unpack_look(const gp_unpacking *u, bool *present, char *archive)
     if (there <= 0)
         return there;
     if (u->folder != S_ISDIR(st.st_mode))
-        return fail("%s: is a %s, where a %s should come; move it away", u->path, u->folder ? "file" : "folder",
+        return fail("%s: is a %s, a %s is needed there; move it away", u->path, u->folder ? "file" : "folder",
                     u->folder ? "folder" : "file");
     int stamped = read_stamp(u, &n);
     memcpy(archive, n.archive, sizeof n.archive);
     if (stamped < 0)
         return -1;
-    if (!u->folder) { /* a wrong file is replaced, as one that is not packed */
+    if (!u->folder) { /* a wrong file is replaced, as without unpacking */
         int same = stamped ? is_file(u->path, &n) : 0;
         *present = same > 0;
         return same < 0 ? -1 : 0;
     }
     if (!stamped)
-        return fail("%s: is there already, and not as it is unpacked from the archive; move it away", u->path);
+        return fail("%s: exists, but was not unpacked from this archive; move it away", u->path);
     int64_t files = count_files(u->path);
     if (files < 0)
         return -1;
     if (files < n.files)
-        return fail("%s: has %lld of the %lld files that were in it; remove it to get it again", u->path,
+        return fail("%s: has %lld of the %lld files that were unpacked into it; remove it to fetch it again", u->path,
                     (long long)files, (long long)n.files);
     *present = true;
     return 0;
@@ -166,7 +164,7 @@ int gp_remove_tree(const char *path)
     return fail("%s: cannot be removed: %s", path, strerror(errno));
 }
 
-/* A new file; its folders are made when they turn out to be missing. */
+/* A new file; missing folders are created. */
 static int create_file(const char *path)
 {
     int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, fd = open(path, flags, 0666);
@@ -215,7 +213,7 @@ static int unpack_all_below(extraction *j, const char *dir)
     return rc;
 }
 
-/* The one folder that is all there is in dir, fresh; otherwise dir itself. NULL on failure. */
+/* The only entry of dir, if that is a folder, fresh; otherwise dir itself. NULL on failure. */
 static char *find_top(const char *dir)
 {
     char **names, *top;
@@ -247,7 +245,7 @@ static int flush_files(const char *dir)
     return rc;
 }
 
-/* New, and so nobody else's: where others may write too, one that is there already could lead elsewhere. */
+/* Fails if it exists: where other users can write too, an existing one could be a link of theirs. */
 static int make_new_folder(const char *dir)
 {
     return mkdir(dir, 0777) ? fail("%s: folder cannot be created: %s", dir, strerror(errno)) : 0;
@@ -280,7 +278,7 @@ out:
         fail("%s", why);
         free(why);
     } else {
-        rmdir(dir); /* what held the top folder */
+        rmdir(dir); /* which contained the top folder */
     }
     free(stamp);
     free(top);

@@ -52,7 +52,7 @@ static bool is_present(const char *path, bool folder, const char *hash)
     bool present;
     char archive[65];
     gp_unpacking u = {.path = path, .folder = folder, .size = -1, .sha256 = hash};
-    assert_int_equal(gp_unpack_look(&u, &present, archive), 0);
+    assert_int_equal(gp_unpack_check(&u, &present, archive), 0);
     assert_true(!present || !strcmp(archive, sha256)); /* what unpack_as was told */
     return present;
 }
@@ -142,12 +142,12 @@ static void what_was_unpacked_is_known_again(void **state)
     assert_false(is_present("out/y", false, sha256));
 
     gp_unpacking u = {.path = "out/x", .folder = true, .size = -1, .sha256 = other};
-    assert_int_equal(gp_unpack_look(&u, &present, archive), -1); /* a folder might hold what a person put there */
-    assert_said("out/x: is there already, and not as it is unpacked from the archive; move it away");
+    assert_int_equal(gp_unpack_check(&u, &present, archive), -1); /* a folder might hold what a person put there */
+    assert_said("out/x: exists, but was not unpacked from this archive; move it away");
     u.sha256 = sha256;
     assert_int_equal(unlink("out/x/sub/b.txt"), 0);
-    assert_int_equal(gp_unpack_look(&u, &present, archive), -1);
-    assert_said("out/x: has 2 of the 3 files that were in it; remove it to get it again");
+    assert_int_equal(gp_unpack_check(&u, &present, archive), -1);
+    assert_said("out/x: has 2 of the 3 files that were unpacked into it; remove it to fetch it again");
 }
 
 static void what_leads_out_of_the_folder_is_refused_whole(void **state)
@@ -209,7 +209,7 @@ static void what_the_catalog_says_is_held_to(void **state)
     (void)state;
     pack("x.zip", three);
     assert_int_equal(unpack_as("x.zip", "out/x", true, THREE_BYTES - 1), -1);
-    assert_said("x.zip: unpacks to more than the 10 bytes that it should");
+    assert_said("x.zip: unpacks to more than the 10 bytes expected");
     assert_int_equal(unpack_as("x.zip", "out/x", true, THREE_BYTES + 1), -1);
     assert_said("x.zip: unpacks to 11 bytes, expected 12");
     assert_nothing_came_out();

@@ -16,7 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int rc = 0;
     int64_t n = 0;
     fuzz_begin();
-    gp_archive *a = gp_archive_open(path, -1);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    gp_archive *a = gp_archive_open_fd(fd, "a.archive", -1);
     while (a && n >= 0 && (rc = gp_archive_next(a, &f)) > 0) {
         BUG_ON(!gp_path_is_contained(f.path));
         while ((n = gp_archive_read(a, block, sizeof block)) > 0)
@@ -26,7 +27,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_refused();
     gp_archive_close(a);
     gp_tree t;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
     fuzz_begin();
     if (gp_tree_open_archive(&t, fd, "a.archive", -1, "")) {
         fuzz_refused();

@@ -168,7 +168,7 @@ fails_once 'which is too much for an archive of'
 arrived
 
 serve wrong x.gz text.txt '"unpack": "file"' "\"unpacked\": $size"
-fails_once "unpacks to more than the $size bytes that it should"
+fails_once "unpacks to more than the $size bytes expected"
 arrived
 
 # ---- no room ---------------------------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ says "its SHA-256 is $(sum x.tar.gz), expected $tar as in data.lock"
 absent got/tar
 expect 0 fetch-data tar "${from[@]}" --quiet
 expect 1 fetch-data tar "${from[@]}" --lock data.lock --quiet # what is here is not what was locked
-says 'got/tar: is there already, and not as it is unpacked from the archive; move it away'
+says 'got/tar: exists, but was not unpacked from this archive; move it away'
 
 # ---- lock files that are none: told before anything comes, and left as they are ---------------------------------
 broken() { # TEXT WORDS
