@@ -57,6 +57,8 @@ typedef struct gp_train_options {
     double dropout;
     double init_std; /* of a model from scratch */
     bool bias, tied;
+    bool bias_required, tied_required; /* a checkpoint without biases, or an untied head, is a failure: the defaults of
+                                        * bias and tied alone give way to a checkpoint */
     bool crop; /* a checkpoint's context to seq_len, where that is shorter: its first positions stay */
     /* optimization */
     int64_t batch_size, grad_accum;

@@ -26,9 +26,16 @@ int64_t gp_run_step(const char *name)
             return -1;
         step = step * 10 + (*c - '0');
     }
-    if (n > 5 + 8 && name[5] == '0') /* then it is not what gp_run_name makes of the step */
+    if (n > 5 + 8 && name[5] == '0') /* not as gp_run_name writes it */
         return -1;
     return step;
+}
+
+char *gp_run_step_path(const char *path, int64_t step)
+{
+    char *name = gp_run_name(step), *folder = gp_path_join(path, name);
+    free(name);
+    return folder;
 }
 
 static int newest_first(const void *a, const void *b)
@@ -58,7 +65,7 @@ int gp_run_link_step(const char *path, const char *link, int64_t *step)
 {
     char target[PATH_MAX], *name = gp_path_join(path, link);
     ssize_t n = readlink(name, target, sizeof target - 1);
-    int rc = n < 0 && errno != ENOENT && errno != EINVAL ? fail_errno("%s", name) : 0; /* EINVAL: it is no link */
+    int rc = n < 0 && errno != ENOENT && errno != EINVAL ? fail_errno("%s", name) : 0; /* EINVAL: not a link */
     free(name);
     while (n > 1 && target[n - 1] == '/')
         n--;
@@ -76,7 +83,7 @@ char *gp_run_locate(const char *path, int64_t *step)
     char *name = whole ? strrchr(whole, '/') : NULL;
     *step = name ? gp_run_step(name + 1) : -1;
     if (*step >= 0) {
-        const char *there = strstr(path, name + 1); /* said in the words that were given, where they are plain */
+        const char *there = strstr(path, name + 1); /* as the user wrote it, where that ends in the name */
         run = there > path + 1 ? gp_strndup(path, (size_t)(there - path - 1)) : gp_folder_of(whole);
     }
     free(whole);
@@ -94,11 +101,10 @@ int gp_run_recognise(const char *path)
     return rc ? -1 : count > 0;
 }
 
-/* The folder of a step where it is good, else NULL with the reason in gp_error(). */
+/* The folder of a step if it is good, else NULL with the reason in gp_error(). */
 static char *folder_if(bool (*good)(const char *folder), const char *path, int64_t step)
 {
-    char *name = gp_run_name(step), *folder = gp_path_join(path, name);
-    free(name);
+    char *folder = gp_run_step_path(path, step);
     if (good(folder))
         return folder;
     free(folder);

@@ -1,4 +1,5 @@
-/* prune.c: checkpoints of a run that go: older ones, those after the step that a run continues from, damaged ones. */
+/* prune.c: removes checkpoints of a run: older ones, and those after the step that a run continues from; renames
+ * damaged ones. */
 #include "base/atomic_folder.h"
 #include "base/file.h"
 #include "run/checkpoint_names.h"
@@ -10,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Takes the name away first: what is called ckpt-N is whole. A link is removed itself, never what it points to; and
- * what others have put into the folder stays in ckpt-N.rest. */
+/* Renames it first, because a folder named ckpt-N must be complete. Of a symbolic link the link alone is removed; files
+ * that are not the run's own stay in ckpt-N.rest. */
 static int remove_checkpoint(const gp_run *r, int64_t step)
 {
     struct stat st;
@@ -23,10 +24,10 @@ static int remove_checkpoint(const gp_run *r, int64_t step)
     } else if (!S_ISDIR(st.st_mode)) {
         rc = S_ISLNK(st.st_mode) && !unlinkat(r->dir, name, 0)
                  ? 0
-                 : fail("%s/%s: is no folder and cannot be removed", r->path, name);
+                 : fail("%s/%s: is not a folder and cannot be removed", r->path, name);
     } else if (renameat(r->dir, name, r->dir, temporary)) {
         fail_errno("%s/%s: cannot be renamed", r->path, name);
-    } else if (!gp_run_sync(r)) { /* or a power cut might leave the name with half of the files */
+    } else if (!gp_run_sync(r)) { /* else a power cut might leave the name with half of the files */
         removed = gp_folder_remove_at(r->dir, temporary, gp_run_is_checkpoint_file);
         rc = removed < 0 ? -1 : 0;
         if (!removed)
@@ -63,7 +64,7 @@ int64_t gp_run_remove_after(gp_run *r, int64_t step)
     return rc ? -1 : removed;
 }
 
-int gp_run_set_aside(gp_run *r, int64_t step, char **name)
+int gp_run_rename_damaged(gp_run *r, int64_t step, char **name)
 {
     char *was = gp_run_name(step), *as = gp_format("%s.damaged", was);
     int rc = gp_run_rename_aside(r, was, as, name);
@@ -72,7 +73,7 @@ int gp_run_set_aside(gp_run *r, int64_t step, char **name)
     return rc ? rc : gp_run_sync(r);
 }
 
-int gp_run_make_room(gp_run *r, int64_t step, char **name)
+int gp_run_rename_existing(gp_run *r, int64_t step, char **name)
 {
     struct stat st;
     char *is = gp_run_name(step), *as = gp_format("%s.rest", is);

@@ -1,4 +1,4 @@
-/* run.c: a run directory: made, opened, looked at, closed. */
+/* run.c: a run directory: created, opened, closed. */
 #include "run/run.h"
 #include "base/file.h"
 #include "base/atomic_folder.h"
@@ -15,8 +15,8 @@
 
 /* ---- names ----------------------------------------------------------------------------------------------- */
 
-/* Length of what stands before ".1f.tmp" (hexadecimal digits; once they were a process's number), 0 where that is not
- * how a name ends. */
+/* Length of what precedes ".1f.tmp" (hexadecimal digits; in older versions, a process id), 0 where a name has another
+ * end. */
 static size_t temporary_stem(const char *name)
 {
     size_t n = strlen(name), digits = 0;
@@ -66,12 +66,12 @@ bool gp_run_is_checkpoint_file(const char *name)
     return among(name, n ? n : strlen(name), own, ARRAY_LEN(own));
 }
 
-/* ---- own files ------------------------------------------------------------------------------------------- */
+/* ---- its files -------------------------------------------------------------------------------------------- */
 
 int gp_run_open_own(const gp_run *r, const char *name, int flags, int *fd)
 {
     struct stat st;
-    /* O_NONBLOCK: a pipe under that name is refused, not waited for */
+    /* O_NONBLOCK: does not wait for the writer of a pipe under that name */
     *fd = openat(r->dir, name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
     if (*fd < 0 && errno == ENOENT && !(flags & O_CREAT))
         return 0;
@@ -83,7 +83,7 @@ int gp_run_open_own(const gp_run *r, const char *name, int flags, int *fd)
     if (fstat(*fd, &st))
         fail_errno("%s/%s", r->path, name);
     else if (!S_ISREG(st.st_mode))
-        fail("%s/%s: is not a regular file, as it is in a run; move it away", r->path, name);
+        fail("%s/%s: is not a regular file, as a run needs it; move it away", r->path, name);
     else
         return 1;
     close(*fd);
@@ -101,7 +101,7 @@ int gp_run_rename_aside(const gp_run *r, const char *name, const char *as, char 
         int rc = renameat2(r->dir, name, r->dir, to, RENAME_NOREPLACE);
         if (rc && (errno == EINVAL || errno == ENOSYS) && fstatat(r->dir, to, &st, AT_SYMLINK_NOFOLLOW) &&
             errno == ENOENT)
-            rc = renameat(r->dir, name, r->dir, to); /* a file system that does not know the flag; the lock is held */
+            rc = renameat(r->dir, name, r->dir, to); /* the file system does not support the flag; the run is locked */
         if (!rc) {
             *fresh = to;
             return 0;
@@ -144,7 +144,7 @@ int gp_run_follow(gp_run *r)
 
 /* ---- the folder ------------------------------------------------------------------------------------------ */
 
-/* The folder by descriptor; the run itself may be a link to it. */
+/* path may be a link to the folder. */
 static gp_run *open_folder(const char *path)
 {
     int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -155,9 +155,9 @@ static gp_run *open_folder(const char *path)
     return r;
 }
 
-/* What a killed writer left half-done; with the lock held it is nobody's. That something of it cannot be removed costs
- * disk and nothing else. */
-static int remove_leftovers(const gp_run *r)
+/* Removes the temporary files of a killed writer; no other process can be using them, as the run is locked. One that
+ * cannot be removed costs only disk space. */
+static int remove_temporaries(const gp_run *r)
 {
     char **names;
     int64_t count;
@@ -170,11 +170,11 @@ static int remove_leftovers(const gp_run *r)
     return 0;
 }
 
-/* What is in a folder: nothing; what a train leaves that ends before its run has begun (config.yaml makes it one),
- * which is its lock, or that and the data that it had from a pipe; something else. */
+/* What a folder contains: nothing; a lock, or a lock and the data that came from a pipe, as a train leaves that ended
+ * before its run began, which is when config.yaml is written; other files. */
 typedef enum contents { FAILED = -1, EMPTY, LOCK, LOCK_AND_DATA, OTHERS } contents;
 
-static contents look_into(const gp_run *r, bool locked)
+static contents contents_of(const gp_run *r, bool locked)
 {
     char **names;
     int64_t count, others = 0, spools = 0;
@@ -203,31 +203,30 @@ static int refuse_full(const char *path)
 
 gp_run *gp_run_create(const char *path)
 {
-    int was_there = gp_exists(path);
-    gp_run *r = was_there < 0 || gp_make_dirs(path) ? NULL : open_folder(path);
+    int existed = gp_exists(path);
+    gp_run *r = existed < 0 || gp_make_dirs(path) ? NULL : open_folder(path);
     if (!r)
         return NULL;
-    contents before = look_into(r, false), after = FAILED;
+    contents before = contents_of(r, false), after = FAILED;
     struct stat st;
     if (before == OTHERS)
         refuse_full(path);
     else if (before != FAILED) {
         bool has_lock = !fstatat(r->dir, gp_run_lock_name, &st, AT_SYMLINK_NOFOLLOW);
         if (!(has_lock ? gp_run_lock(r) : gp_run_lock_new(r)))
-            after = look_into(r, true); /* again: another process may have begun in between */
+            after = contents_of(r, true); /* again: another process may have begun a run in between */
         if (after == OTHERS)
             refuse_full(path);
     }
-    if ((after != LOCK && after != LOCK_AND_DATA) || remove_leftovers(r)) {
+    if ((after != LOCK && after != LOCK_AND_DATA) || remove_temporaries(r)) {
         gp_run_close(r);
         return NULL;
     }
-    r->untouched = !was_there;
+    r->created = !existed;
     return r;
 }
 
-/* A run that can be resumed has a checkpoint, or at least the config.yaml that stands there before the first one. */
-static gp_run *open_begun(const char *path)
+gp_run *gp_run_open_readonly(const char *path)
 {
     char *config = gp_path_join(path, "config.yaml");
     int begun = gp_run_recognise(path);
@@ -239,7 +238,7 @@ static gp_run *open_begun(const char *path)
     return begun > 0 ? open_folder(path) : NULL;
 }
 
-/* That the files which the run writes can be written is seen before the first of them, or a checkpoint, changes. */
+/* Checks that all files which the run writes can be written, before the first of them, or a checkpoint, changes. */
 static int check_own(const gp_run *r)
 {
     static const char *const growing[] = {"log.jsonl", "samples.txt", "history.jsonl", "events.out.tfevents.train"};
@@ -255,22 +254,17 @@ static int check_own(const gp_run *r)
     }
     for (size_t i = 0; i < ARRAY_LEN(replaced); i++)
         if (!fstatat(r->dir, replaced[i], &st, 0) && S_ISDIR(st.st_mode))
-            return fail("%s/%s: is a folder, and a run has a file there; move it away", r->path, replaced[i]);
+            return fail("%s/%s: is a folder where a run has a file; move it away", r->path, replaced[i]);
     for (size_t i = 0; i < ARRAY_LEN(links); i++)
         if (!fstatat(r->dir, links[i], &st, AT_SYMLINK_NOFOLLOW) && !S_ISLNK(st.st_mode))
-            return fail("%s/%s: is not the link that a run has there; move it away", r->path, links[i]);
+            return fail("%s/%s: is not a link, as it is in a run; move it away", r->path, links[i]);
     return 0;
-}
-
-gp_run *gp_run_look(const char *path)
-{
-    return open_begun(path);
 }
 
 gp_run *gp_run_open(const char *path)
 {
-    gp_run *r = open_begun(path);
-    if (r && (gp_run_lock(r) || check_own(r) || remove_leftovers(r))) {
+    gp_run *r = gp_run_open_readonly(path);
+    if (r && (gp_run_lock(r) || check_own(r) || remove_temporaries(r))) {
         gp_run_close(r);
         return NULL;
     }
@@ -281,15 +275,15 @@ void gp_run_close(gp_run *r)
 {
     if (!r)
         return;
-    char *why = gp_strdup(gp_error()); /* which is what the caller will want to report */
-    if (r->untouched && r->lock >= 0 && !gp_run_follow(r) && look_into(r, true) == LOCK && !remove_leftovers(r)) {
+    char *why = gp_strdup(gp_error()); /* of what ended the run */
+    if (r->created && r->lock >= 0 && !gp_run_follow(r) && contents_of(r, true) == LOCK && !remove_temporaries(r)) {
         unlinkat(r->dir, gp_run_lock_name, 0);
         rmdir(r->path);
     }
     gp_fail("%s", why);
     free(why);
     if (r->lock >= 0)
-        close(r->lock); /* and the lock is gone */
+        close(r->lock); /* unlocks it */
     close(r->dir);
     free(r->path);
     free(r);
@@ -305,16 +299,13 @@ int gp_run_checkpoint(const gp_run *r, int n, char **path)
     int64_t *steps, count;
     int rc = gp_run_steps(r->path, &steps, &count);
     *path = NULL;
-    if (!rc && n < count) {
-        char *name = gp_run_name(steps[n]);
-        *path = gp_path_join(r->path, name);
-        free(name);
-    }
+    if (!rc && n < count)
+        *path = gp_run_step_path(r->path, steps[n]);
     free(steps);
     return rc;
 }
 
-int gp_run_trace(const gp_run *r, char **name)
+int gp_run_former_checkpoint(const gp_run *r, char **name)
 {
     char **names;
     int64_t count;

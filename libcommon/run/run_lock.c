@@ -1,5 +1,5 @@
-/* run_lock.c: the lock of a run. A new one appears under its name locked and written, so that no folder has an empty or
- * an unlocked one but for a moment's work of others. */
+/* run_lock.c: the lock of a run. A new lock file is written and locked before it gets its name, so that other processes
+ * never see an empty or unlocked one. */
 #include "base/file.h"
 #include "run/run_own.h"
 
@@ -13,7 +13,7 @@
 
 const char gp_run_lock_name[] = ".lock";
 
-static const char title[] = "gptpipe train\n"; /* and the process's number in the second line */
+static const char title[] = "gptpipe train\n"; /* and the process id in the second line */
 
 enum { TEXT = 64 };
 
@@ -22,7 +22,7 @@ static int lock_text(char text[TEXT])
     return snprintf(text, TEXT, "%s%ld\n", title, (long)getpid());
 }
 
-/* Another process has the lock; its number stands in the last line of the file. */
+/* Another process has the lock; its id is in the last line of the file. */
 static int refuse_locked(const gp_run *r, int fd)
 {
     char text[TEXT] = "";
@@ -40,8 +40,8 @@ static int flock_now(const gp_run *r, int fd)
                                 : fail_errno("%s/%s: cannot be locked", r->path, gp_run_lock_name);
 }
 
-/* Puts a new file, locked, in the place of one that is locked and has other names: a copy of a run may be one of hard
- * links, and has a lock of its own. */
+/* Replaces a locked file that has other hard links by a new one, locked: a copy of a run that was made with hard links
+ * must have its own lock. */
 static int replace_lock(gp_run *r)
 {
     char *temporary = gp_temporary_path(gp_run_lock_name);
@@ -65,7 +65,7 @@ out:
     return rc;
 }
 
-/* Locks what .lock names now: another process may have replaced it while this one was about to lock it. */
+/* Locks the file that .lock names now: another process may have replaced it between open and lock. */
 static int lock_own(gp_run *r)
 {
     enum { TRIES = 100 };
@@ -95,14 +95,14 @@ int gp_run_lock(gp_run *r)
     return gp_write_all(r->lock, text, (size_t)n, r->path);
 }
 
-/* Gives the file its name unless there is one already. */
+/* Gives the file its name unless that exists. */
 static int name_lock(const gp_run *r, const char *temporary)
 {
     if (!renameat2(r->dir, temporary, r->dir, gp_run_lock_name, RENAME_NOREPLACE))
         return 0;
     if (errno == EEXIST)
         return -1;
-    if (linkat(r->dir, temporary, r->dir, gp_run_lock_name, 0)) /* a file system that does not know the flag */
+    if (linkat(r->dir, temporary, r->dir, gp_run_lock_name, 0)) /* the file system does not support the flag */
         return -1;
     unlinkat(r->dir, temporary, 0);
     return 0;

@@ -12,7 +12,7 @@
 
 /* ---- files that grow ------------------------------------------------------------------------------------- */
 
-/* What is behind byte `from` of an open file, into a new file of this name, flushed. */
+/* Copies an open file from byte `from` on into a new file of this name, flushed. */
 static int copy_from(const gp_run *r, int fd, int64_t from, const char *to)
 {
     struct stat st;
@@ -36,7 +36,7 @@ static int copy_from(const gp_run *r, int fd, int64_t from, const char *to)
     return rc;
 }
 
-/* Puts a copy in the place of an open file, which stays what it is under its other names. */
+/* Replaces the name of an open file by a copy; its other hard links keep the original. */
 static int replace_by_copy(const gp_run *r, const char *name, int fd)
 {
     char *temporary = gp_temporary_path(name);
@@ -51,7 +51,8 @@ static int replace_by_copy(const gp_run *r, const char *name, int fd)
     return rc;
 }
 
-/* As gp_run_open_own, to write. A copy of a run may be one of hard links (cp -al), and must not change with it. */
+/* As gp_run_open_own, for writing. Copies of a run may be made with hard links (cp -al), and must not change with it.
+ * */
 static int open_to_write(const gp_run *r, const char *name, int flags, int *fd)
 {
     struct stat st;
@@ -78,15 +79,10 @@ int gp_run_append(gp_run *r, const char *name, const char *data, size_t n)
     off_t end = lseek(fd, 0, SEEK_END);
     int rc = end < 0 ? fail_errno("%s: cannot be written", path) : gp_write_all(fd, data, n, path);
     if (rc && end >= 0 && ftruncate(fd, end))
-        rc = gp_fail_in("half a line is left"); /* which resuming cuts away */
+        rc = gp_fail_in("half a line is left"); /* which resuming removes */
     close(fd);
     free(path);
     return rc;
-}
-
-int gp_run_log(gp_run *r, const char *lines, size_t n)
-{
-    return gp_run_append(r, GP_LOG_NAME, lines, n);
 }
 
 int gp_run_flush(gp_run *r, const char *name)
@@ -115,8 +111,8 @@ int gp_run_size(const gp_run *r, const char *name, int64_t *size)
     return rc;
 }
 
-/* What is behind byte `from` of an open file is set aside. Bytes and name are on the disk before anything is cut. */
-static int keep_rest(const gp_run *r, int fd, const char *name, int64_t from, char **aside)
+/* Copies what follows byte `from` into NAME.damaged, and flushes that before the file is truncated. */
+static int save_damaged(const gp_run *r, int fd, const char *name, int64_t from, char **aside)
 {
     char *as = gp_format("%s.damaged", name), *temporary = gp_temporary_path(as);
     int rc = copy_from(r, fd, from, temporary);
@@ -129,31 +125,28 @@ static int keep_rest(const gp_run *r, int fd, const char *name, int64_t from, ch
     return rc;
 }
 
-/* Cuts an open file to `size` bytes and waits until that is on the disk. */
-static int cut(const gp_run *r, int fd, const char *name, int64_t size)
+/* Truncates an open file, on disk too. */
+static int truncate_file(const gp_run *r, int fd, const char *name, int64_t size)
 {
     return ftruncate(fd, (off_t)size) || fsync(fd) ? fail_errno("%s/%s: cannot be cut", r->path, name) : 0;
 }
 
-static int cut_file(gp_run *r, const char *name, int64_t size, char **aside)
+int gp_run_cut(gp_run *r, const char *name, int64_t size, char **aside)
 {
     struct stat st;
+    if (aside)
+        *aside = NULL;
     int fd, there = open_to_write(r, name, O_RDWR, &fd), rc = 0;
     if (there <= 0)
         return there;
     if (fstat(fd, &st))
         rc = fail_errno("%s/%s", r->path, name);
-    else if (st.st_size > size && (!aside || !keep_rest(r, fd, name, size, aside)))
-        rc = cut(r, fd, name, size);
+    else if (st.st_size > size && (!aside || !save_damaged(r, fd, name, size, aside)))
+        rc = truncate_file(r, fd, name, size);
     else if (st.st_size > size)
         rc = -1;
     close(fd);
     return rc;
-}
-
-int gp_run_cut(gp_run *r, const char *name, int64_t size)
-{
-    return cut_file(r, name, size, NULL);
 }
 
 int gp_run_cut_half_line(gp_run *r, const char *name)
@@ -165,13 +158,7 @@ int gp_run_cut_half_line(gp_run *r, const char *name)
     int64_t kept = end ? end + 1 - m.data : 0;
     bool half = (size_t)kept < m.size;
     gp_map_close(&m);
-    return half ? gp_run_cut(r, name, kept) : 0;
-}
-
-int gp_run_cut_damaged(gp_run *r, const char *name, int64_t size, char **aside)
-{
-    *aside = NULL;
-    return cut_file(r, name, size, aside);
+    return half ? gp_run_cut(r, name, kept, NULL) : 0;
 }
 
 int gp_run_map(const gp_run *r, const char *name, gp_map *m)
@@ -191,8 +178,8 @@ int gp_run_map(const gp_run *r, const char *name, gp_map *m)
 
 typedef enum line_state { STAYS, LATER, DAMAGED } line_state;
 
-/* A line that stays is a whole object that does not belong to a later step. */
-static line_state look_at(const char *text, size_t length, int64_t step)
+/* A line stays if it is a complete JSON object of an earlier step or of this one. */
+static line_state classify(const char *text, size_t length, int64_t step)
 {
     json_t *root = gp_json_load(text, length, JSON_ALLOW_NUL, NULL);
     const json_t *v = json_object_get(root, "step");
@@ -203,8 +190,8 @@ static line_state look_at(const char *text, size_t length, int64_t step)
     return is;
 }
 
-/* What a killed process leaves is the beginning of an object; what a power cut may leave, zeros, is damage. */
-static line_state look_at_half(const char *text, size_t length)
+/* A killed process leaves the beginning of an object; zeros, as a power cut may leave, are damage. */
+static line_state classify_half(const char *text, size_t length)
 {
     return *text == '{' && !memchr(text, 0, length) ? LATER : DAMAGED;
 }
@@ -219,13 +206,13 @@ int gp_run_cut_log(gp_run *r, int64_t step, char **aside)
         return -1;
     while (kept < m.size) {
         const char *text = m.data + kept, *end = memchr(text, '\n', m.size - kept);
-        next = end ? look_at(text, (size_t)(end - text), step) : look_at_half(text, m.size - kept);
+        next = end ? classify(text, (size_t)(end - text), step) : classify_half(text, m.size - kept);
         if (next != STAYS)
             break;
         kept += (size_t)(end - text) + 1;
     }
     gp_map_close(&m);
-    return cut_file(r, GP_LOG_NAME, (int64_t)kept, next == DAMAGED ? aside : NULL);
+    return gp_run_cut(r, GP_LOG_NAME, (int64_t)kept, next == DAMAGED ? aside : NULL);
 }
 
 int gp_run_log_ends(const gp_run *r, int64_t step, const char *member)

@@ -1,5 +1,5 @@
-/* save_checkpoint.c: a checkpoint into a run directory. The order is what keeps a run whole: files are flushed, then
- * their folder, then it gets its name, then `last` points to it, and only then is anything older removed. */
+/* save_checkpoint.c: writes a checkpoint into a run directory. The order keeps a run valid at any moment: files are
+ * flushed, then their folder, then it gets its name, then `last` points to it, and only then are older ones removed. */
 #include "base/file.h"
 #include "base/atomic_folder.h"
 #include "run/checkpoint_names.h"
@@ -15,7 +15,7 @@
 
 /* ---- links ----------------------------------------------------------------------------------------------- */
 
-/* Makes a link of the run point to target, replacing what it pointed to before, but never anything that is no link. */
+/* Points a link of the run to target, atomically. A file that is no link is never replaced. */
 static int point(const gp_run *r, const char *link, const char *target)
 {
     struct stat st;
@@ -24,7 +24,7 @@ static int point(const gp_run *r, const char *link, const char *target)
     if (n == (ssize_t)strlen(target) && !memcmp(now, target, (size_t)n))
         return 0;
     if (n < 0 && errno == EINVAL)
-        return fail("%s/%s: is not the link that a run has there; move it away", r->path, link);
+        return fail("%s/%s: is not a link, as it is in a run; move it away", r->path, link);
     if (n < 0 && errno != ENOENT)
         return fail_errno("%s/%s", r->path, link);
     char *temporary = gp_format("%s.tmp", link);
@@ -37,14 +37,13 @@ static int point(const gp_run *r, const char *link, const char *target)
     return rc;
 }
 
-/* Whether the checkpoint of a step is there: 1, 0 or -1. */
+/* Whether the checkpoint of a step exists: 1, 0 or -1. */
 static int has_checkpoint(const gp_run *r, int64_t step)
 {
-    char *name = gp_run_name(step), *path = gp_path_join(r->path, name);
-    int there = gp_exists(path);
+    char *path = gp_run_step_path(r->path, step);
+    int exists = gp_exists(path);
     free(path);
-    free(name);
-    return there;
+    return exists;
 }
 
 static int point_at_step(const gp_run *r, const char *link, int64_t step)
@@ -80,14 +79,14 @@ int gp_run_continue_from(gp_run *r, int64_t step, int64_t best_step)
     return gp_run_sync(r);
 }
 
-/* ---- a new one ------------------------------------------------------------------------------------------- */
+/* ---- saving ---------------------------------------------------------------------------------------------- */
 
 int gp_run_save(gp_run *r, int64_t step, bool best, int64_t keep, int (*fill)(void *self, const char *dir), void *self)
 {
     BUG_ON(step < 0);
     if (gp_run_follow(r))
         return -1;
-    char *name = gp_run_name(step), *path = gp_path_join(r->path, name);
+    char *path = gp_run_step_path(r->path, step);
     gp_folder f;
     int rc = gp_folder_open(&f, path);
     if (!rc && fill(self, f.temporary)) {
@@ -101,6 +100,5 @@ int gp_run_save(gp_run *r, int64_t step, bool best, int64_t keep, int (*fill)(vo
     if (!rc)
         gp_run_prune(r, keep > 1 ? keep : 1);
     free(path);
-    free(name);
     return rc;
 }

@@ -1,9 +1,36 @@
 /* data_sets.c: see data_sets.h. */
 #include "train/data_sets.h"
+#include "data/tokens_metadata.h"
+#include "gptpipe/corpus.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* The tokenizer that the stream carries, if any: it must be the one that its ids are of. */
+static int open_tokenizer(gp_train_data *d)
+{
+    d->tokenizer_json = gp_tokens_member(d->stream, "tokenizer");
+    if (!d->tokenizer_json) { /* a failure only where the metadata cannot be read */
+        json_t *metadata = gp_tokens_metadata(d->stream);
+        json_decref(metadata);
+        return metadata ? 0 : -1;
+    }
+    d->tokenizer = gp_corpus_tokenizer(d->stream, gp_tokens_get_info(d->stream)->name);
+    return d->tokenizer ? 0 : -1;
+}
+
+static int open_validation(gp_train_data *d, const gp_train_options *o)
+{
+    if (o->val.count)
+        return gp_mixture_open(
+            &d->val, &o->val,
+            &(gp_mixture_how){.format = o->format, .vocab_size = o->vocab_size, .names = true, .like = d->stream});
+    if (o->val_fraction > 0 && o->eval_batches)
+        return gp_mixture_hold_out(&d->train, o->val_fraction, &d->val);
+    return 0;
+}
 
 int gp_train_data_open(gp_train_data *d, const gp_train_options *o, const char *spool)
 {
@@ -12,13 +39,7 @@ int gp_train_data_open(gp_train_data *d, const gp_train_options *o, const char *
     if (gp_mixture_open(&d->train, &o->data, &how))
         return -1;
     d->stream = gp_mixture_stream(&d->train);
-    if (o->val.count)
-        return gp_mixture_open(
-            &d->val, &o->val,
-            &(gp_mixture_how){.format = o->format, .vocab_size = o->vocab_size, .names = true, .like = d->stream});
-    if (o->val_fraction > 0 && o->eval_batches)
-        return gp_mixture_hold_out(&d->train, o->val_fraction, &d->val);
-    return 0;
+    return open_validation(d, o) || open_tokenizer(d) ? -1 : 0;
 }
 
 static int plan_training(gp_train_data *d, const gp_train_options *o, int64_t B, int64_t T)
@@ -38,8 +59,8 @@ static int plan_training(gp_train_data *d, const gp_train_options *o, int64_t B,
     return 0;
 }
 
-/* A set that was asked for holds a batch, but for a run that was begun without one. The part that --val-fraction keeps
- * of a small text is evaluated in smaller ones. */
+/* A set of --val must hold a batch, unless the run was begun without this check. What --val-fraction takes from a small
+ * text is evaluated in smaller batches. */
 static int plan_evaluation(gp_evaluation *e, const gp_stream_set *set, const gp_train_options *o, int64_t B, int64_t T)
 {
     if (o->val.count && !o->resume && gp_stream_set_tokens(set) <= B * T)
@@ -69,19 +90,14 @@ int gp_train_data_plan(gp_train_data *d, const gp_train_options *o, int64_t B, i
 
 int64_t gp_train_data_steps(const gp_train_data *d, const gp_train_options *o, int64_t B, int64_t T)
 {
-    double rows = (double)(B * o->grad_accum), steps, most = 1e12;
+    double rows = (double)(B * o->grad_accum), steps, max = 1e12;
     if (o->epochs > 0)
         steps = o->epochs * (double)gp_loader_epoch(d->loader) / rows;
     else if (o->tokens > 0)
         steps = (double)o->tokens / (rows * (double)T);
     else
         return o->steps;
-    return (int64_t)fmin(most, fmax(1, ceil(steps * (1 - 1e-12)))); /* 0.1 * 30 is no more than 3 */
-}
-
-void gp_train_data_describe(const gp_train_data *d, char *text, size_t size)
-{
-    gp_mixture_describe(&d->train, text, size);
+    return (int64_t)fmin(max, fmax(1, ceil(steps * (1 - 1e-12)))); /* 0.1 * 30 must not round up to 4 */
 }
 
 void gp_train_data_weights(const gp_train_data *d, char *text, size_t size)
@@ -111,6 +127,8 @@ void gp_train_data_close(gp_train_data *d)
         gp_evaluation_close(&d->evaluations[i]);
     free(d->evaluations);
     gp_loader_close(d->loader);
+    gp_tokenizer_close(d->tokenizer);
+    free(d->tokenizer_json);
     gp_mixture_close(&d->val);
     gp_mixture_close(&d->train);
     *d = (gp_train_data){0};

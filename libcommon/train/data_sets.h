@@ -3,15 +3,18 @@
 #define GP_TRAIN_DATA_SETS_H
 
 #include "data/mixture.h"
+#include "gptpipe/tokenizer.h"
 #include "gptpipe/train.h"
 #include "train/evaluate.h"
 
 typedef struct gp_train_data {
-    gp_mixture train, val; /* val's streams may be train's */
-    gp_tokens *stream;     /* the one of train that tells most */
+    gp_mixture train, val; /* val's streams are train's where val is a part of its data */
+    gp_tokens *stream;     /* of train, the one with the most metadata */
+    char *tokenizer_json;  /* the text of its tokenizer.json, NULL: it has none */
+    gp_tokenizer *tokenizer;
     gp_loader *loader;
-    gp_source *source;          /* the loader's; step n of a run reads n * grad_accum and the batches after it */
-    gp_evaluation *evaluations; /* (count) the first one's loss decides which checkpoint is best */
+    gp_source *source; /* the loader's; step n of a run reads batch n * grad_accum and the next grad_accum - 1 */
+    gp_evaluation *evaluations; /* (count); the first one's loss decides which checkpoint is best */
     int count;
 } gp_train_data;
 
@@ -22,14 +25,13 @@ int gp_train_data_open(gp_train_data *d, const gp_train_options *o, const char *
 /* Plans batches of (B,T). 0 or -1. */
 int gp_train_data_plan(gp_train_data *d, const gp_train_options *o, int64_t B, int64_t T);
 
-/* How many steps the options ask for. The batches are planned. */
+/* The number of steps, by --steps, --tokens or --epochs. The batches are planned. */
 int64_t gp_train_data_steps(const gp_train_data *d, const gp_train_options *o, int64_t B, int64_t T);
 
-/* What the bits depend on, in words: the streams; and the weights, "" where there is one set. */
-void gp_train_data_describe(const gp_train_data *d, char *text, size_t size);
+/* The weights in words, for a checkpoint to record; "" where there is one set. */
 void gp_train_data_weights(const gp_train_data *d, char *text, size_t size);
 
-/* The validation documents whose entropy is known: of *tokens from *first on. False where there are none. */
+/* The validation documents whose entropy is known: those of *tokens from *first on. False: there are none. */
 bool gp_train_data_documents(const gp_train_data *d, const gp_tokens **tokens, int64_t *first);
 
 void gp_train_data_close(gp_train_data *d);

@@ -1,8 +1,39 @@
-/* default_options.c: options that were left open, decided by the model: learning rate and sizes. */
+/* default_options.c: the defaults of train; and the options that are left open, which the model decides. */
 #include "train/job.h"
 
 #include <math.h>
 #include <string.h>
+
+gp_train_options gp_train_defaults(void)
+{
+    return (gp_train_options){
+        .val_fraction = 0.1,
+        .init = "scratch",
+        .init_std = 0.02,
+        .bias = true,
+        .tied = true,
+        .batch_size = 8,
+        .grad_accum = 1,
+        .steps = 600,
+        .lr = NAN,
+        .min_lr = NAN,
+        .warmup = 50,
+        .decay_fraction = 0.2,
+        .beta1 = 0.9,
+        .beta2 = 0.99,
+        .eps = 1e-8,
+        .weight_decay = 0.1,
+        .grad_clip = 1,
+        .seed = 1337,
+        .eval_every = 250,
+        .eval_batches = 20,
+        .eval_documents = true,
+        .save_every = 1000,
+        .keep = 1,
+        .log_every = 50,
+        .master_weights = true,
+    };
+}
 
 /* Peak rates by width: nano's was found here; GPT-2's four widths have those of Brown et al. 2020 (GPT-3), table 2.1,
  * for models of their parameters, as nanoGPT's 6e-4 for 124M is. A model between two widths has the narrower one's. */
@@ -18,20 +49,19 @@ static const struct {
 /* nanoGPT's config/finetune_shakespeare.py. */
 static const double finetuning = 3e-5;
 
-static int choose_rate(gp_job *j, const gp_config *c)
+static int choose_rate(gp_train_options *o, const gp_config *c, gp_report *report)
 {
-    gp_train_options *o = j->o;
     size_t i = ARRAY_LEN(rates) - 1;
     while (c->channels < rates[i].channels)
         i--;
     bool trained = !gp_is_from_scratch(o);
     o->lr = trained ? finetuning : rates[i].lr;
     if (trained)
-        gp_report_say(&j->t.report,
-                      "lr %g, the default for --init, whose weights are trained already; --lr sets another", o->lr);
+        gp_report_info(report, "lr %g, the default for --init, whose weights are trained already; --lr sets another",
+                       o->lr);
     else
-        gp_report_say(&j->t.report, "lr %g, the default at %lld channels (as %s); --lr sets another", o->lr,
-                      (long long)c->channels, rates[i].preset);
+        gp_report_info(report, "lr %g, the default at %lld channels (as %s); --lr sets another", o->lr,
+                       (long long)c->channels, rates[i].preset);
     if (o->min_lr > o->lr && o->schedule != GP_SCHEDULE_CONSTANT)
         return fail("--min-lr %g is above lr %g, which is implied: give --lr too", o->min_lr, o->lr);
     if (isnan(o->min_lr))
@@ -39,18 +69,19 @@ static int choose_rate(gp_job *j, const gp_config *c)
     return 0;
 }
 
-int gp_job_fill_in(gp_job *j, const gp_config *c)
+int gp_fill_in_options(gp_train_options *o, gp_train_options *options, const gp_config *c, int64_t T, gp_report *report)
 {
-    gp_train_options *o = j->o, *asked = j->asked;
-    if (isnan(o->lr) && choose_rate(j, c))
+    if (isnan(o->lr) && choose_rate(o, c, report))
         return -1;
-    if (o->resume) /* its config.yaml has them, or was written before it had them */
+    options->bias = c->bias;
+    options->tied = c->tied;
+    if (o->resume) /* its config.yaml has the others, or was written before they were recorded */
         return 0;
-    asked->lr = o->lr;
-    asked->min_lr = o->min_lr;
-    asked->layers = c->layers;
-    asked->heads = c->heads;
-    asked->channels = c->channels;
-    asked->seq_len = j->t.T;
+    options->lr = o->lr;
+    options->min_lr = o->min_lr;
+    options->layers = c->layers;
+    options->heads = c->heads;
+    options->channels = c->channels;
+    options->seq_len = T;
     return 0;
 }

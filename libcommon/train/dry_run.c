@@ -1,4 +1,4 @@
-/* dry_run.c: what a run would be: its size, its memory, its time. */
+/* dry_run.c: what a run would take: model size, memory, time. */
 #include "base/json_write.h"
 #include "base/memory.h"
 #include "cli/progress.h"
@@ -8,12 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Steps that are timed: a few, and no more than about two seconds of them; fewer than FEWEST where they take long. */
+/* Steps that are timed: up to MAX of them, for about two seconds; at least FEWEST, unless these take ten. */
 enum { FEWEST = 3, MAX = 20 };
-static const double enough = 2, patience = 10;
+static const double enough = 2, limit = 10;
 
 typedef struct timing {
-    int64_t steps;       /* that were timed, after one for warming up */
+    int64_t steps;       /* timed, after one for warm-up */
     double step_seconds; /* the median */
 } timing;
 
@@ -30,7 +30,7 @@ static int measure(gp_trainer *t, timing *timed)
     *timed = (timing){0};
     for (int i = 0; i <= MAX; i++) {
         double begin = gp_now();
-        if (i && begin > begun + (i <= FEWEST ? patience : enough))
+        if (i && begin > begun + (i <= FEWEST ? limit : enough))
             break;
         if (gp_trainer_step(t))
             return -1;
@@ -41,7 +41,7 @@ static int measure(gp_trainer *t, timing *timed)
     }
     if (gp_trainer_wait(t))
         return -1;
-    if (!n) /* the one for warming up took all patience */
+    if (!n) /* the warm-up step alone took longer than the limit */
         seconds[n++] = first;
     qsort(seconds, (size_t)n, sizeof *seconds, ascending);
     *timed = (timing){.steps = n, .step_seconds = seconds[n / 2]};
@@ -52,11 +52,11 @@ typedef struct plan {
     const gp_job *j;
     gp_memory_use use;
     int64_t optimizer;
-    int64_t host;  /* the process's memory without what the backend has of it: code, libraries, buffers, mapped data */
-    int64_t total; /* of the memory that the backend takes from: on a processor the peak of what will be resident */
-    int64_t room;  /* for all of it: what is free, and what is planned of it already */
+    int64_t host;      /* the process's memory without the backend's: code, libraries, buffers, mapped data */
+    int64_t total;     /* of the memory that the backend allocates from: on a CPU the peak resident size */
+    int64_t available; /* free memory, and what is planned of it already */
     struct {
-        int64_t memory; /* with this much made again */
+        int64_t memory; /* at this level of recomputation */
         int64_t rows;   /* of the largest micro-batch that fits */
     } levels[GP_RECOMPUTE_LEVELS];
     timing timed;
@@ -64,7 +64,8 @@ typedef struct plan {
     double estimate;
 } plan;
 
-/* What of the mapped streams n rows at random places have touched; a page that is read brings its neighbours along. */
+/* Bytes of the mapped streams that are resident after n rows at random positions; reading a page loads its neighbours
+ * too. */
 static double touched(const gp_trainer *t, double rows)
 {
     const double around = 65536;
@@ -77,7 +78,7 @@ static double touched(const gp_trainer *t, double rows)
     return bytes > 0 ? bytes * -expm1(-rows * row / bytes) : 0;
 }
 
-/* The process has done by now all that the run will do, but for reading most of the data. */
+/* By now the process has allocated all that the run will, except for most of the mapped data. */
 static void count_memory(plan *p)
 {
     const gp_trainer *t = &p->j->t;
@@ -97,23 +98,23 @@ static void count_levels(plan *p)
     size_t free, all;
     int64_t now = gp_model_training_bytes(t->m, t->m->recompute, t->B, t->T), others = p->total - now;
     t->be->ops->available_memory(t->be, &free, &all);
-    p->room = gp_min((int64_t)free + p->total, (int64_t)all);
+    p->available = gp_min((int64_t)free + p->total, (int64_t)all);
     for (gp_recompute level = 0; level < GP_RECOMPUTE_LEVELS; level++) {
         p->levels[level].memory = others + gp_model_training_bytes(t->m, level, t->B, t->T);
-        p->levels[level].rows = gp_model_largest_batch(t->m, level, t->T, p->room - others);
+        p->levels[level].rows = gp_model_largest_batch(t->m, level, t->T, p->available - others);
     }
 }
 
 static void print_levels(const plan *p)
 {
-    char text[32], room[32];
+    char text[32], available[32];
     for (gp_recompute level = 0; level < GP_RECOMPUTE_LEVELS; level++)
         printf("%-12s %-12s %s; %s is enough for --batch-size %lld\n", level ? "" : "recompute",
-               gp_recompute_name(level), gp_format_bytes(text, p->levels[level].memory), gp_format_bytes(room, p->room),
-               (long long)p->levels[level].rows);
+               gp_recompute_name(level), gp_format_bytes(text, p->levels[level].memory),
+               gp_format_bytes(available, p->available), (long long)p->levels[level].rows);
 }
 
-/* What needs no step to be known. */
+/* What is known without a step. */
 static void print_sizes(const plan *p)
 {
     const gp_trainer *t = &p->j->t;
@@ -139,7 +140,7 @@ static void print_sizes(const plan *p)
            (long long)p->j->o->grad_accum, (long long)t->report.tokens_a_step);
     for (size_t i = 0; i < ARRAY_LEN(arenas); i++)
         printf("%-12s %-12s %s\n", i ? "" : "memory", arenas[i].name, gp_format_bytes(text, arenas[i].bytes));
-    fflush(stdout); /* the next line may take minutes */
+    fflush(stdout); /* the next lines may take minutes */
 }
 
 static void print_measured(const plan *p)
@@ -175,7 +176,7 @@ static void print_json(const plan *p)
                 MEMBER("activations", p->use.activations), MEMBER("workspace", p->use.workspace),
                 MEMBER("cache", p->use.cache), MEMBER("process", p->host), MEMBER("total", p->total));
     gp_json_close(&b, '}');
-    gp_json_put(&b, MEMBER("room", p->room));
+    gp_json_put(&b, MEMBER("room", p->available));
     gp_json_open(&b, "recompute", '{');
     for (gp_recompute level = 0; level < GP_RECOMPUTE_LEVELS; level++) {
         gp_json_open(&b, gp_recompute_name(level), '{');
@@ -199,9 +200,9 @@ int gp_job_dry_run(gp_job *j)
     if (!j->o->json)
         print_sizes(&p);
     if (j->t.report.live)
-        gp_report_say(&j->t.report, "timing a few steps; Ctrl-C ends this");
+        gp_report_info(&j->t.report, "timing a few steps; Ctrl-C ends this");
     bool quiet = j->o->quiet;
-    j->o->quiet = true; /* the steps are not told */
+    j->o->quiet = true; /* the steps are not reported */
     int rc = measure(&j->t, &p.timed) || gp_job_rehearse(j) ? -1 : 0;
     j->o->quiet = quiet;
     if (rc)

@@ -132,14 +132,14 @@ static int score_all(const gp_source *source, gp_model *m, const known *k, sums 
     return rc;
 }
 
-int gp_documents_score(gp_model *m, const gp_tokens *tokens, int64_t first, int64_t last, int64_t most, int64_t B,
+int gp_documents_score(gp_model *m, const gp_tokens *tokens, int64_t first, int64_t last, int64_t max, int64_t B,
                        gp_progress *progress, gp_document_scores *scores)
 {
     known k;
     sums s = {0};
     *scores = (gp_document_scores){0};
     if (!known_open(&k, tokens))
-        return fail("the token stream does not tell its documents' entropy");
+        return fail("the token stream does not record the entropy of its documents");
     int64_t before = (int64_t)json_array_size(k.separator);
     int32_t *separator = gp_calloc((size_t)before, sizeof *separator);
     for (int64_t i = 0; i < before; i++)
@@ -149,7 +149,7 @@ int gp_documents_score(gp_model *m, const gp_tokens *tokens, int64_t first, int6
                                                                   .T = gp_config_context(&m->config),
                                                                   .first = first,
                                                                   .last = last,
-                                                                  .max = most,
+                                                                  .max = max,
                                                                   .separator = separator,
                                                                   .before = before},
                                           &scores->documents, &scores->left_out);

@@ -6,38 +6,38 @@
 #include "gptpipe/loader.h"
 #include "model/model.h"
 
-/* Fixed batches of (B,T) out of a set, the same ones at every evaluation: its first windows, one after the other, or
- * where training's rows begin with documents, documents drawn once. */
+/* Fixed batches of (B,T) from a set, the same ones at every evaluation: its first windows in order, or documents drawn
+ * once, where training's rows begin with documents. */
 typedef struct gp_evaluation {
     const char *name; /* the set's */
     double loss;      /* the newest */
     gp_loader *loader;
     int64_t batches;
-    gp_batch batch; /* room for each of them */
+    gp_batch batch; /* memory for one of them */
 } gp_evaluation;
 
 /* order is training's. The set outlives e. -1 when no stream of the set has T + 1 tokens. */
 int gp_evaluation_open(gp_evaluation *e, const gp_stream_set *set, int64_t B, int64_t T, int64_t batches,
                        gp_data_order order);
 void gp_evaluation_close(gp_evaluation *e);
-/* In e->loss; progress (or NULL) counts its batches, from what it is at on. */
+/* Into e->loss; progress (or NULL) advances by its batches. */
 int gp_evaluation_loss(gp_evaluation *e, gp_model *m, gp_progress *progress);
 
-/* Documents scored whole, each from its first token with the separator before it, its own separator included;
- * beside the sum of -log P that their generator knows, the floor. Per character, in nats.
- * standard_error is that of loss - floor: sqrt(n * variance of a document's difference) / characters. */
+/* Documents scored whole, in nats per character: each from its first token, with a separator before it, to its own
+ * separator; and the floor, -log P by the generator of the documents. standard_error is that of loss - floor: sqrt(n *
+ * variance of a document's difference) / characters. */
 typedef struct gp_document_scores {
-    int64_t documents, left_out; /* left out: longer than the context */
+    int64_t documents, left_out; /* left_out: longer than the context */
     double characters;
     double loss, floor, standard_error;
 } gp_document_scores;
 
-/* Whether the stream says what its documents' entropy is. */
+/* Whether the stream's metadata has the entropy of its documents. */
 bool gp_documents_known(const gp_tokens *tokens);
 
-/* Scores documents [first, last) of the index, at most `most` of them; progress (or NULL) counts them. Where none fits
- * the context, documents is 0 and so are the losses. */
-int gp_documents_score(gp_model *m, const gp_tokens *tokens, int64_t first, int64_t last, int64_t most, int64_t B,
+/* Scores documents [first, last) of the index, `max` of them at most; progress (or NULL) counts them. Where none fits
+ * into the context, documents is 0 and so are the losses. */
+int gp_documents_score(gp_model *m, const gp_tokens *tokens, int64_t first, int64_t last, int64_t max, int64_t B,
                        gp_progress *progress, gp_document_scores *scores);
 
 #endif

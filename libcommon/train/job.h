@@ -1,4 +1,5 @@
-/* job.h: one run, shared by the files that begin it (begin.c), keep what it made (keep.c) and drive it (train.c). */
+/* job.h: one training run. gp_train (train.c) opens the run directory, the backend and the data; gp_job_begin the model
+ * and the trainer; train.c then drives the steps, and save.c writes what the run keeps. */
 #ifndef GP_TRAIN_JOB_H
 #define GP_TRAIN_JOB_H
 
@@ -8,86 +9,73 @@
 #include "train/stream_check.h"
 #include "train/trainer.h"
 
-#include <string.h>
-
 #define GP_SPOOL_NAME "data.tok" /* a stream from stdin, in the run */
 
 #define GP_LR_NANO    2e-3
 
-/* Fresh weights, not a checkpoint's. */
-static inline bool gp_is_from_scratch(const gp_train_options *o)
-{
-    return !strcmp(o->init, "scratch");
-}
-
-/* A checkpoint that was passed over, and why. */
-typedef struct gp_damaged {
-    int64_t step;
-    char *why;
-} gp_damaged;
-
 typedef struct gp_job {
-    gp_train_options *o;     /* the run's own, filled in with what data and checkpoint decide */
-    gp_train_options *asked; /* the caller's, that config.yaml is printed from */
+    gp_train_options *o; /* a copy, in which data and checkpoint fill in what was left open */
+    gp_run *run;         /* NULL: the checkpoint goes to stdout alone */
     gp_trainer t;
-    gp_run *run; /* NULL: the checkpoint goes to stdout alone */
-    gp_state state;
+    gp_state state; /* as the next checkpoint will record it */
     gp_stream_check check;
-    char *products;      /* products.json's text, as this process wrote it last; NULL: not at all */
-    char *tokenizer;     /* tokenizer.json's text, NULL where the stream has none */
-    int64_t from;        /* the step whose checkpoint --resume names; -1: the newest that can be read */
-    int64_t saved;       /* step of the newest checkpoint, -1: none */
-    gp_damaged *damaged; /* (damaged_count) newer checkpoints than the one that the run continues from */
-    int damaged_count;
-    struct json_t *changed; /* options that are others than before, for history.jsonl */
-    double val_loss;        /* of the step that was just finished; infinity where it was not evaluated */
+    char *products;  /* text of products.json as this process last wrote it; NULL: it has not */
+    int64_t saved;   /* step of the newest checkpoint; -1: none */
+    double val_loss; /* of the step just finished; infinity where it was not evaluated */
 } gp_job;
 
-/* begin.c: the model, the optimizer and the step to begin at. The streams are open. 0 or -1. */
-int gp_job_begin_fresh(gp_job *j);
-int gp_job_begin_resumed(gp_job *j);
-/* Takes out of the run what came after that step: later checkpoints where an older one was asked for, lines of the log,
- * samples. What is damaged is kept under another name. */
-int gp_job_forget_later(gp_job *j);
+/* begin.c: opens the model (from scratch, from --init, or from the run's newest good checkpoint; resume_step >= 0: from
+ * that one), the optimizer and the step to begin at, and writes the run's own files. j->t has its backend and its data.
+ * `options` receives the options that the model decides. 0 or -1. */
+int gp_job_begin(gp_job *j, gp_train_options *options, int64_t resume_step);
 
-/* dry.c: prints on stdout what the run would be, its time from a few steps of it. Nothing is written. */
+/* initial_model.c: the model from scratch or from --init, on t's backend and for t's data; or that of a checkpoint.
+ * NULL on failure; *refused: the checkpoint can be read, but contradicts the options or the data. */
+bool gp_is_from_scratch(const gp_train_options *o);
+gp_model *gp_initial_model(gp_trainer *t);
+gp_model *gp_model_from_checkpoint(gp_trainer *t, const char *path, bool *refused);
+
+/* default_options.c: the options that were left open, by the model: the learning rate, which is reported with its
+ * reason, in *o and *options; in *options also the model's layout, and of a fresh run the sizes that config.yaml will
+ * record. 0 or -1. */
+int gp_fill_in_options(gp_train_options *o, gp_train_options *options, const gp_config *c, int64_t T,
+                       gp_report *report);
+
+/* dry_run.c: prints on stdout what the run would be, its time estimated from a few steps. Nothing is written. */
 int gp_job_dry_run(gp_job *j);
 
-/* implied.c: the options that were left open, as this model has them: the learning rate, which is reported with its
- * reason, and of a fresh run the sizes that config.yaml will hold. 0 or -1. */
-int gp_job_fill_in(gp_job *j, const gp_config *c);
+/* run_config.c: writes config.yaml: all options, and what they resulted in. */
+int gp_job_write_config(const gp_job *j);
 
-/* resume.c: reports which options are others than when the run was last at work, and refuses what cannot change; then
- * records them, in one line of history.jsonl. */
-int gp_job_compare_options(gp_job *j);
-int gp_job_record(gp_job *j);
+/* run_config.c: what a run's config.yaml records below `recorded:`, "" where that is missing. 0; -1 where it cannot be
+ * read. */
+int gp_recorded_value(const char *config, const char *key, char *value, size_t size);
 
-/* resume.c: what a run's config.yaml records below `recorded:`, "" where it says nothing of it. 0; -1 where it cannot
- * be read. */
-int gp_job_recorded(const char *config, const char *key, char *value, size_t size);
+/* run_config.c: the options that differ from those that a resumed run logged, {name: [old, new]}, which are reported;
+ * the caller releases them. NULL where one must not change. */
+struct json_t *gp_compare_options(const gp_train_options *o, int64_t step, gp_report *report);
 
-/* What the bits depend on, in words. */
-void gp_job_describe(gp_job *j, gp_state *s);
+/* run_config.c: appends a line to history.jsonl: the run was begun or resumed. */
+int gp_write_history(gp_run *run, int64_t step, const char *machine, struct json_t *changed);
 
-/* keep.c: the model as a checkpoint to be written; the caller closes it. */
+/* save.c: the model as a checkpoint to be written; the caller closes it. */
 gp_checkpoint *gp_job_checkpoint(gp_job *j);
 
-/* The files beside the checkpoints: config.yaml, and what makes the folder one that transformers loads. */
+/* The files beside the checkpoints: config.yaml, and those that make the folder one that transformers loads. */
 int gp_job_write_top(gp_job *j);
 
-/* products.json, where some are chosen and the file is not there as they are: what checkpoints from here on were made
- * by. */
+/* products.json, where algorithms were chosen and the file does not list them yet: those of all later checkpoints. */
 int gp_job_write_products(gp_job *j);
 
-/* A checkpoint of the step that is finished, the best one if val_loss is lower than any before. Without a run, or where
- * this step has one, it does nothing. After a failure the checkpoints before are there still. */
-int gp_job_save(gp_job *j, double val_loss);
+/* A checkpoint of the step just finished, the best one if its val_loss is lower than any before. Does nothing without
+ * a run, or where this step is saved already. A failure leaves the checkpoints before it intact. */
+int gp_job_save(gp_job *j);
 
-/* Appends one sample to samples.txt, begun by an end-of-text or a newline. */
+/* Appends one sample to samples.txt; its prompt is an end-of-text or a newline. */
 int gp_job_sample(gp_job *j);
 
-/* Does what takes memory beside the steps, and keeps nothing of it: a batch of each evaluation, a checkpoint, a sample
- * where the run makes some. 0 or -1. */
+/* Allocates what a run allocates between steps, and discards the results: a batch of each evaluation, a checkpoint, a
+ * sample where the run takes some. 0 or -1. */
 int gp_job_rehearse(gp_job *j);
 
 #endif

@@ -3,13 +3,13 @@
 
 #include <stdlib.h>
 
-/* What one pass has shown so far. A gradient is told only if no activation and no loss is to blame. */
+/* What was found in one pass. A gradient is reported only if all activations and the loss are finite. */
 typedef struct nonfinite_search {
     gp_model *m;
     gp_nonfinite forward, backward;
 } nonfinite_search;
 
-static void look_on_device(gp_nonfinite *c, gp_model *m, const char *what, const char *name, const float *x, int64_t n)
+static void check_on_device(gp_nonfinite *c, gp_model *m, const char *what, const char *name, const float *x, int64_t n)
 {
     float *host = gp_malloc((size_t)n * sizeof *host);
     m->be->ops->download(m->be, host, x, (size_t)n * sizeof *host);
@@ -17,14 +17,14 @@ static void look_on_device(gp_nonfinite *c, gp_model *m, const char *what, const
     free(host);
 }
 
-static void see_gradient(void *self, const gp_param *row)
+static void check_gradient(void *self, const gp_param *row)
 {
     nonfinite_search *s = self;
     char name[GP_PARAM_NAME];
-    look_on_device(&s->backward, s->m, "gradient", gp_param_name(row, name), s->m->g + row->offset, row->count);
+    check_on_device(&s->backward, s->m, "gradient", gp_param_name(row, name), s->m->g + row->offset, row->count);
 }
 
-static void see_parameters(gp_nonfinite *c, gp_model *m)
+static void check_parameters(gp_nonfinite *c, gp_model *m)
 {
     for (int i = 0; i < m->params.count && !c->what; i++) {
         const gp_param *row = &m->params.rows[i];
@@ -41,12 +41,12 @@ int gp_find_nonfinite(gp_nonfinite *found, gp_model *m, int64_t passes, int (*pa
     nonfinite_search s = {.m = m};
     int rc = 0;
     *found = (gp_nonfinite){0};
-    see_parameters(found, m);
+    check_parameters(found, m);
     gp_tracer tracer = {.fn = gp_nonfinite_check_traced, .self = &s.forward, .brief = true};
-    gp_model_observe(m, &tracer, see_gradient, &s);
+    gp_model_observe(m, &tracer, check_gradient, &s);
     for (int64_t n = 0; n < passes && !rc && !found->what; n++) {
         rc = pass(self, n);
-        look_on_device(&s.forward, m, "loss", "logits", m->acts.losses.data, gp_tensor_count(&m->acts.losses));
+        check_on_device(&s.forward, m, "loss", "logits", m->acts.losses.data, gp_tensor_count(&m->acts.losses));
         *found = s.forward.what ? s.forward : s.backward;
     }
     gp_model_observe(m, NULL, NULL, NULL);

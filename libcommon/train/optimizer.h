@@ -17,13 +17,13 @@ typedef struct gp_optimizer {
 void gp_optimizer_open(gp_optimizer *o, gp_model *m, double beta1, double beta2, double eps, double weight_decay);
 void gp_optimizer_close(gp_optimizer *o);
 
-/* On the device: the gradients' norm, how much it is clipped, whether anything is not finite (gp_step). */
+/* On the device: the gradients' norm, the clipping factor, whether anything is not finite (gp_step). */
 void gp_optimizer_norm(gp_optimizer *o, gp_model *m);
 
-/* The update by that; the weights' slots follow. */
+/* AdamW's update with these; updates the weights' slots too. */
 void gp_optimizer_update(gp_optimizer *o, gp_model *m);
 
-/* One behind the other, recorded where the backend does that. */
+/* Norm, then update; recorded as one graph where the backend supports that. */
 void gp_optimizer_step(gp_optimizer *o, gp_model *m);
 
 #endif

@@ -30,13 +30,13 @@ void gp_products_print(const gp_backend *be, gp_buf *text)
     gp_buf_puts(text, "]}\n");
 }
 
-static bool take_text(char *to, size_t size, const json_t *object, const char *key)
+static bool read_text(char *to, size_t size, const json_t *object, const char *key)
 {
     const char *text = json_string_value(json_object_get(object, key));
     return text && (size_t)snprintf(to, size, "%s", text) < size;
 }
 
-static bool take_choice(gp_product_choice *c, const json_t *object)
+static bool read_choice(gp_product_choice *c, const json_t *object)
 {
     const json_t *seconds = json_object_get(object, "seconds"), *first = json_object_get(object, "first_seconds"),
                  *refused = json_object_get(object, "refused");
@@ -44,22 +44,22 @@ static bool take_choice(gp_product_choice *c, const json_t *object)
                              .first_seconds = json_number_value(first),
                              .refused = json_is_true(refused)};
     return json_is_number(seconds) && json_is_number(first) && json_is_boolean(refused) &&
-           take_text(c->product, sizeof c->product, object, "product") &&
-           take_text(c->way, sizeof c->way, object, "way") &&
-           take_text(c->algorithm, sizeof c->algorithm, object, "algorithm") &&
-           take_text(c->details, sizeof c->details, object, "details");
+           read_text(c->product, sizeof c->product, object, "product") &&
+           read_text(c->way, sizeof c->way, object, "way") &&
+           read_text(c->algorithm, sizeof c->algorithm, object, "algorithm") &&
+           read_text(c->details, sizeof c->details, object, "details");
 }
 
-static bool take_all(gp_products *p, const json_t *root)
+static bool read_all(gp_products *p, const json_t *root)
 {
     const json_t *head = json_object_get(root, "chosen_by"), *list = json_object_get(root, "products");
-    if (!take_text(p->library, sizeof p->library, head, "library") ||
-        !take_text(p->device, sizeof p->device, head, "device") || !json_is_array(list))
+    if (!read_text(p->library, sizeof p->library, head, "library") ||
+        !read_text(p->device, sizeof p->device, head, "device") || !json_is_array(list))
         return false;
     size_t count = json_array_size(list);
     p->choices = gp_calloc(count + 1, sizeof *p->choices);
     for (p->count = 0; (size_t)p->count < count; p->count++)
-        if (!take_choice(&p->choices[p->count], json_array_get(list, (size_t)p->count)))
+        if (!read_choice(&p->choices[p->count], json_array_get(list, (size_t)p->count)))
             return false;
     return true;
 }
@@ -73,7 +73,7 @@ int gp_products_read(gp_products *p, const char *path)
     if (there <= 0 || gp_file_read_regular(&text, path, 1 << 20))
         return there > 0 ? -1 : rc;
     json_t *root = gp_json_load(text.data ? text.data : "", text.len, JSON_REJECT_DUPLICATES, &e);
-    if (!root || !take_all(p, root))
+    if (!root || !read_all(p, root))
         rc = fail("%s: is not a record of the algorithm that each matrix product uses, as train writes it; "
                   "restore it, or remove it to choose the algorithms again (results may then not be bit-identical)",
                   path);
@@ -88,18 +88,18 @@ void gp_products_release(gp_products *p)
     *p = (gp_products){0};
 }
 
-/* ---- taking, measuring ----------------------------------------------------------------------------------- */
+/* ---- using, measuring ------------------------------------------------------------------------------------ */
 
 int gp_products_use(gp_backend *be, const gp_products *p, bool measured, char *why, size_t size)
 {
-    int wanted = 0;
+    int used = 0;
     *why = 0;
     for (int i = 0; i < p->count; i++)
-        wanted += measured || p->choices[i].refused;
-    if (!wanted)
+        used += measured || p->choices[i].refused;
+    if (!used)
         return 0;
     if (strcmp(p->library, be->products_library) || strcmp(p->device, be->device)) {
-        snprintf(why, size, "what this run recorded of its products is of %s on %s",
+        snprintf(why, size, "the algorithms that this run recorded are those of %s on %s",
                  *p->library ? p->library : "no library", p->device);
         return 0;
     }
@@ -109,7 +109,7 @@ int gp_products_use(gp_backend *be, const gp_products *p, bool measured, char *w
             continue;
         if (gp_backend_choose_product(be, c))
             return -1;
-        be->choices[be->choice_count - 1].reported = c->refused; /* it was, when it came about */
+        be->choices[be->choice_count - 1].reported = c->refused; /* by the run that recorded it */
     }
     return 0;
 }

@@ -1,5 +1,5 @@
-/* products.h: the ways in which matrix products are made, where a backend's library has several: measured, recorded
- * with a run, and taken again by one that is resumed. */
+/* products.h: the algorithms of matrix products, where a backend's library has several: measured, recorded with a run,
+ * and used again when it is resumed. */
 #ifndef GP_TRAIN_PRODUCTS_H
 #define GP_TRAIN_PRODUCTS_H
 
@@ -15,30 +15,29 @@ typedef struct gp_products {
     int count;
 } gp_products;
 
-/* A run's file; nothing where there is none. 0; or -1, and then too it is to be released. */
+/* Reads a run's file; a missing file has no choices. 0 or -1; gp_products_release in both cases. */
 int gp_products_read(gp_products *p, const char *path);
 void gp_products_release(gp_products *p);
 
-/* The file's text of what this backend chose. */
+/* Appends the file's text, with the choices of this backend. */
 void gp_products_print(const gp_backend *be, gp_buf *text);
 
-/* The backend takes what was recorded: what was measured, where `measured`, and what was left when the library refused
- * another way. Nothing where it was another library or device; *why then says so ("" where nothing is to be said). 0 or
- * -1. */
+/* Makes the backend use the recorded algorithms: where `measured` is set all of them, else those that replace one that
+ * the library refused. Those of another library or device are not used, and why (else "") reports that. 0 or -1. */
 int gp_products_use(gp_backend *be, const gp_products *p, bool measured, char *why, size_t size);
 
-/* A choice that was not reported yet: made when the library refused an algorithm as it ran, or because a recorded one
- * is not available. NULL where there is none. */
+/* The next choice that is not reported yet: made because the library refused an algorithm, or because the recorded one
+ * is not available. NULL: there is none. */
 const gp_product_choice *gp_products_next(gp_backend *be);
 
-/* Runs a pass in which each product that has no choice is timed in its ways, and gives the seconds that it took; below
- * 0 where it failed. What the pass computes is worth nothing. */
+/* Runs a pass in which the algorithms of each product without a choice are timed; returns its seconds, negative on
+ * failure. The results of the pass are not valid. */
 double gp_products_measure(gp_backend *be, int (*pass)(void *self), void *self);
 
-/* Seconds of a pass' products, as chosen and as they would be without. */
+/* Seconds of all products of a pass: with the chosen algorithms, and with the library's first ones. */
 void gp_products_total(const gp_backend *be, double *chosen, double *first);
 
-/* "cuBLASLt 13.1.1 (measured)"; "" where products are the backend's own. */
+/* "cuBLASLt 13.1.1 (measured)"; "" where they are the backend's own. */
 const char *gp_products_describe(const gp_backend *be, char *text, size_t size);
 
 #endif

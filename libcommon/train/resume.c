@@ -1,155 +1,167 @@
-/* resume.c: what may change when a run is resumed, and what is reported and recorded of it. */
+/* resume.c: see resume.h. */
+#include "train/resume.h"
 #include "base/file.h"
-#include "cli/options.h"
+#include "run/checkpoint_names.h"
 #include "train/job.h"
 
-#include <errno.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-/* ---- whether a folder is a run of ours ------------------------------------------------------------------- */
+/* ---- what was recorded beside the checkpoints ------------------------------------------------------------- */
 
-int gp_job_recorded(const char *config, const char *key, char *value, size_t size)
+static int read_recorded(gp_recorded_choices *r, const char *run, bool attention)
 {
-    gp_buf text = {0};
-    *value = 0;
-    if (gp_file_read_regular(&text, config, 1 << 20))
-        return -1;
-    char *line = gp_format("\n  %s: ", key);
-    const char *at = text.len ? strstr(text.data, line) : NULL;
-    if (at) {
-        at += strlen(line);
-        snprintf(value, size, "%.*s", (int)strcspn(at, "\n"), at);
+    char *config = gp_path_join(run, "config.yaml"), *products = gp_path_join(run, GP_PRODUCTS_NAME);
+    int there = attention ? gp_exists(config) : 0, rc = there < 0 ? -1 : 0;
+    if (there > 0)
+        rc = gp_recorded_value(config, "attention", r->attention, sizeof r->attention);
+    if (!rc)
+        rc = gp_products_read(&r->products, products);
+    free(config);
+    free(products);
+    return rc;
+}
+
+/* ---- the newest good checkpoint --------------------------------------------------------------------------- */
+
+/* A state belongs to the weights that it was saved with, and to no other step's. */
+static int check_weights(const gp_state *s, const char *dir)
+{
+    char *model = gp_path_join(dir, "model.safetensors"), found[sizeof s->weights];
+    int rc = gp_state_weights(found, model);
+    if (!rc && gp_state_differs(s->weights, found))
+        rc = fail("%s: is not the model that the training state in the same directory was saved with (CRC-32C of "
+                  "its record of CRCs is %s, expected %s)",
+                  model, *found ? found : "missing", s->weights);
+    free(model);
+    return rc;
+}
+
+/* Reads model and state of one checkpoint. *damaged after a failure: its content is the cause, so that an older one may
+ * do; not that it could not be read just now, or contradicts the options. */
+static int read_checkpoint(gp_resumed *r, const char *dir, int64_t step, gp_trainer *t, bool *damaged)
+{
+    char *path = gp_path_join(dir, "state.safetensors");
+    bool refused = false;
+    r->file = gp_safetensors_open_regular(path);
+    if (r->file && !gp_state_read(&r->state, r->file, step) && !check_weights(&r->state, dir))
+        r->m = gp_model_from_checkpoint(t, dir, &refused);
+    if (r->m && gp_state_check(r->file, r->m)) {
+        gp_model_free(r->m);
+        r->m = NULL;
     }
-    free(line);
-    gp_buf_release(&text);
-    return 0;
+    free(path);
+    *damaged = !r->m && !refused && !gp_error_is_io();
+    if (r->m)
+        return 0;
+    gp_safetensors_close(r->file);
+    r->file = NULL;
+    return -1;
 }
 
-/* Whether the recorded version, "  version: 1.2.3" in config.yaml, is one that this program may not know. */
-static int check_version(const char *run, const char *config)
-{
-    char version[32];
-    int ours[3] = {0}, theirs[3] = {0}, newer = 0;
-    if (gp_job_recorded(config, "version", version, sizeof version))
-        return -1;
-    sscanf(gp_version(), "%d.%d.%d", &ours[0], &ours[1], &ours[2]);
-    int known = sscanf(version, "%d.%d.%d", &theirs[0], &theirs[1], &theirs[2]);
-    for (int i = 0; i < 3 && !newer; i++)
-        newer = (theirs[i] > ours[i]) - (theirs[i] < ours[i]);
-    if (known < 1)
-        return fail("%s: is not a run of train: its config.yaml records no version", run);
-    if (newer > 0)
-        return fail("%s: was written by gptpipe %d.%d.%d, which is newer than this one (%s): resume with that version",
-                    run, theirs[0], theirs[1], theirs[2], gp_version());
-    return 0;
-}
-
-static int check_writable(const char *run)
+/* There is no checkpoint. Where there never was one, the run was stopped before it and begins again. */
+static int check_begin_again(const gp_run *run, const gp_train_options *o, gp_report *report)
 {
     struct stat st;
-    if (stat(run, &st))
-        return fail_errno("%s", run);
-    if (!S_ISDIR(st.st_mode))
-        return fail("%s: is not a run directory", run);
-    if (!access(run, W_OK | X_OK))
-        return 0;
-    if (errno == EACCES && st.st_uid != geteuid())
-        return fail("%s: belongs to user %ld and cannot be written: --init %s begins a run of your own with it", run,
-                    (long)st.st_uid, run);
-    return fail_errno("%s: cannot be written", run);
-}
-
-char *gp_train_resumable(const char *path)
-{
-    int64_t step;
-    char *run = gp_run_locate(path, &step);
-    if (!run)
-        return NULL;
-    char *config = gp_path_join(run, "config.yaml");
-    int rc = check_writable(run), there = rc ? 0 : gp_exists(config);
-    if (there < 0)
-        rc = -1;
-    else if (!rc && !there)
-        rc = fail("%s: is not a run directory of train: it has no config.yaml", run);
-    if (rc || check_version(run, config)) {
-        free(config);
-        config = NULL;
+    char *trace;
+    if (gp_run_former_checkpoint(run, &trace))
+        return -1;
+    if (trace) {
+        fail("%s: has no checkpoint to continue from, though there is %s; nothing was changed. Restore its "
+             "checkpoints (ckpt-N), or start another run with --out",
+             o->resume, trace);
+        free(trace);
+        return -1;
     }
-    free(run);
-    return config;
+    if (!gp_is_from_scratch(o) && gp_stat(o->init, &st) > 0 && !S_ISREG(st.st_mode) &&
+        !S_ISDIR(st.st_mode)) /* a pipe or a device, which may never end */
+        return fail("%s: is not a regular file, and the config.yaml of %s names it for --init", o->init, o->resume);
+    gp_report_info(report, "%s has no checkpoint yet: it begins again", o->resume);
+    return 0;
 }
 
-/* ---- options that changed -------------------------------------------------------------------------------- */
-
-typedef struct changes {
-    gp_buf changes; /* "lr 0.002 -> 0.001, ..." */
-    json_t *recorded;
-    char *refused; /* the first that may not change */
-} changes;
-
-/* The weights have these sizes; where they began is past. */
-static const char *const fixed[] = {"preset",   "init",       "init-std", "layers", "heads",
-                                    "channels", "vocab-size", "bias",     "tied"};
-
-/* Where a run is and how it is watched says nothing of what it computes. */
-static const char *const unimportant[] = {"out", "run", "log-every"};
-
-static bool among(const char *name, const char *const *names, size_t count)
+int gp_resume_find(gp_resumed *r, const gp_run *run, gp_trainer *t)
 {
-    for (size_t i = 0; i < count; i++)
-        if (!strcmp(name, names[i]))
-            return true;
-    return false;
-}
-
-static void see_change(void *self, const char *name, const char *was, const char *is)
-{
-    changes *c = self;
-    if (among(name, unimportant, ARRAY_LEN(unimportant)))
-        return;
-    if (!c->refused && among(name, fixed, ARRAY_LEN(fixed)))
-        c->refused = gp_format("--%s is %s in this run and cannot become %s", name, was, is);
-    gp_buf_printf(&c->changes, "%s%s %s -> %s", c->changes.len ? ", " : "", name, was, is);
-    json_object_set_new(c->recorded, name, json_pack("[ss]", was, is));
-}
-
-/* One line in history.jsonl for each time a run is begun or gone on with. */
-int gp_job_record(gp_job *j)
-{
-    json_t *line = json_pack("{s:I, s:s, s:s, s:O}", "step", (json_int_t)j->t.step, "version", gp_version(), "machine",
-                             j->state.machine, "changed", j->changed);
-    char *text = line ? json_dumps(line, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
-    if (!text)
-        die("out of memory");
-    gp_buf b = {0};
-    gp_buf_printf(&b, "%s\n", text);
-    int rc = gp_run_cut_half_line(j->run, "history.jsonl");
-    if (!rc)
-        rc = gp_run_append(j->run, "history.jsonl", b.data, b.len);
-    gp_buf_release(&b);
-    free(text);
-    json_decref(line);
+    const gp_train_options *o = t->o;
+    const char *path = gp_run_path(run);
+    int64_t *steps = &r->from, count = 1;
+    if (read_recorded(&r->recorded, path, o->attention == GP_ATTENTION_MEASURE) ||
+        (r->from < 0 && gp_run_steps(path, &steps, &count)))
+        return -1;
+    int rc = count ? -1 : check_begin_again(run, o, &t->report);
+    for (int64_t i = 0; i < count; i++) {
+        bool damaged;
+        char *dir = gp_run_step_path(path, steps[i]);
+        rc = read_checkpoint(r, dir, steps[i], t, &damaged);
+        free(dir);
+        if (!rc || !damaged || r->from >= 0)
+            break;
+        r->damaged = gp_realloc(r->damaged, (size_t)r->damaged_count + 1, sizeof *r->damaged);
+        r->damaged[r->damaged_count++] = (gp_damaged){steps[i], gp_strdup(gp_error())};
+        if (o->dry_run)
+            gp_report_warn(&t->report, "%s; the checkpoint before it would be used", gp_error());
+    }
+    if (rc && r->damaged_count && r->damaged_count == count)
+        fail("%s: has no checkpoint to continue from: %s%s; nothing was changed", o->resume, r->damaged[0].why,
+             count > 1 ? ", and older ones are damaged too" : "");
+    if (steps != &r->from)
+        free(steps);
     return rc;
 }
 
-int gp_job_compare_options(gp_job *j)
+void gp_resumed_release(gp_resumed *r)
 {
-    const gp_train_options *o = j->o;
-    changes c = {.recorded = json_object()};
-    int rc = 0;
-    if (o->resume && o->tool && o->args_before)
-        gp_options_compare(o->tool, o->args_before, o->args, see_change, &c);
-    if (c.refused)
-        rc = fail("%s: %s", o->resume, c.refused);
-    else if (c.changes.len)
-        gp_report_say(&j->t.report, "changed at step %lld: %s", (long long)j->t.step, c.changes.data);
-    json_decref(j->changed);
-    j->changed = c.recorded;
-    gp_buf_release(&c.changes);
-    free(c.refused);
+    for (int i = 0; i < r->damaged_count; i++)
+        free(r->damaged[i].why);
+    free(r->damaged);
+    gp_safetensors_close(r->file);
+    gp_products_release(&r->recorded.products);
+}
+
+/* ---- what came after the checkpoint ----------------------------------------------------------------------- */
+
+static int rename_damaged(const gp_resumed *r, gp_run *run, gp_report *report)
+{
+    for (int i = 0; i < r->damaged_count; i++) {
+        char *name;
+        if (gp_run_rename_damaged(run, r->damaged[i].step, &name))
+            return -1;
+        gp_report_warn(report, "%s; it was renamed %s, and training continues from step %lld", r->damaged[i].why, name,
+                       (long long)r->state.step);
+        free(name);
+    }
+    return 0;
+}
+
+static int remove_later(gp_run *run, int64_t step, gp_report *report)
+{
+    int64_t removed = gp_run_remove_after(run, step);
+    if (removed > 0)
+        gp_report_info(report, "the checkpoints after step %lld are removed: %lld", (long long)step,
+                       (long long)removed);
+    return removed < 0 ? -1 : 0;
+}
+
+static int cut_log(gp_run *run, int64_t step, gp_report *report)
+{
+    char *aside;
+    int rc = gp_run_cut_log(run, step, &aside);
+    if (aside)
+        gp_report_warn(report, "%s/%s: has a damaged line; it and what follows it are kept as %s", gp_run_path(run),
+                       GP_LOG_NAME, aside);
+    free(aside);
     return rc;
+}
+
+int gp_resume_clean(const gp_resumed *r, gp_run *run, gp_report *report)
+{
+    const gp_state *s = &r->state;
+    if (r->m && gp_run_continue_from(run, s->step, s->best_step))
+        return -1;
+    if (r->from >= 0 ? remove_later(run, s->step, report) : rename_damaged(r, run, report))
+        return -1;
+    if (gp_run_cut(run, "samples.txt", s->samples, NULL) || gp_report_cut_events(report, run, s->step))
+        return -1;
+    return cut_log(run, s->step, report);
 }

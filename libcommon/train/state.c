@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Moments are kept in our own layout, one tensor a row: "m.NAME" and "v.NAME" after the row's first piece. */
+/* Moments have the layout of the table of parameters, one tensor a row, named "m.NAME" and "v.NAME" after the row's
+ * first piece in Hugging Face's naming. */
 static void moment_name(char *name, size_t size, char which, const gp_param *row, const gp_model *m)
 {
     gp_piece piece[GP_PIECES];
@@ -22,7 +23,7 @@ static gp_tensor shape_of(const gp_param *row)
     return (gp_tensor){.dtype = GP_F32, .ndim = row->ndim, .dim = {row->dim[0], row->dim[1]}};
 }
 
-/* "window.loss" and "window.norm", the oldest value first; not there while nothing is in them. */
+/* "window.loss" and "window.norm", the oldest value first; absent while they are empty. */
 static gp_tensor window_shape(const gp_window *w)
 {
     return (gp_tensor){.dtype = GP_F64, .ndim = 1, .dim = {w->count}};
@@ -46,17 +47,21 @@ static int load_window(gp_window *w, const char *name, const gp_safetensors *fil
     return 0;
 }
 
-/* In slices, so that no copy of all of it is made; w keeps a failure for its end. */
+/* In slices, so that the host needs no copy of the whole; gp_safetensors_finish reports a failure. */
 static void write_moment(gp_safetensors_writer *w, gp_backend *be, const float *x, int64_t count)
 {
-    int64_t most = gp_min(count, GP_SLICE);
-    float *host = gp_malloc((size_t)most * sizeof *host);
+    float *host = gp_malloc((size_t)gp_min(count, GP_SLICE) * sizeof *host);
     for (int64_t done = 0, n; done < count; done += n) {
-        n = gp_min(most, count - done);
+        n = gp_min(GP_SLICE, count - done);
         be->ops->download(be, host, x + done, (size_t)n * sizeof *host);
         gp_safetensors_write(w, host, n * (int64_t)sizeof *host);
     }
     free(host);
+}
+
+bool gp_state_differs(const char *saved, const char *now)
+{
+    return strcmp(saved, "unknown") && strcmp(saved, now);
 }
 
 int gp_state_weights(char weights[9], const char *model)
@@ -124,20 +129,20 @@ static int find_moments(gp_tensor *t, int64_t *index, char which, const gp_param
 {
     const char *path = gp_safetensors_path(file);
     char name[128], found[64], expected[64];
-    gp_tensor want = shape_of(row);
+    gp_tensor shape = shape_of(row);
     moment_name(name, sizeof name, which, row, m);
     *index = gp_safetensors_index(file, name);
     if (*index < 0)
         return fail("%s: tensor %s is missing", path, name);
     gp_safetensors_get(file, *index, t);
     gp_tensor_format(t, found, sizeof found);
-    gp_tensor_format(&want, expected, sizeof expected);
+    gp_tensor_format(&shape, expected, sizeof expected);
     if (strcmp(found, expected))
         return fail("%s: tensor %s is %s, expected %s", path, name, found, expected);
     return 0;
 }
 
-/* Its bytes are those that were written. */
+/* Their CRCs match. */
 static int check_moments(char which, const gp_param *row, const gp_model *m, const gp_safetensors *file)
 {
     gp_tensor t;
@@ -182,14 +187,13 @@ int gp_state_load(const gp_safetensors *file, gp_optimizer *o, gp_model *m)
     return 0;
 }
 
-static void read_note(char *text, size_t size, const gp_safetensors *file, const char *key)
+static void read_text(char *text, size_t size, const gp_safetensors *file, const char *key)
 {
     const char *value = gp_safetensors_metadata(file, key, NULL);
     snprintf(text, size, "%s", value ? value : "unknown");
 }
 
-/* A whole number from min to max, of which all of the text is made; `missing` where there is none (of a checkpoint that
- * is older than the key). */
+/* A whole number from min to max, and nothing after it; `missing` where the key is absent (an older checkpoint). */
 static int read_count(int64_t *count, const gp_safetensors *file, const char *key, int64_t min, int64_t max,
                       int64_t missing)
 {
@@ -222,7 +226,7 @@ static int read_best(gp_state *s, const gp_safetensors *file)
             return fail("%s: its best_loss is %.40s, expected a number", path, text);
     }
     if (step && (s->best_step < 0) != (s->best_loss == INFINITY))
-        return fail("%s: its best_step is %lld and its best_loss %g, which do not go together", path,
+        return fail("%s: its best_step is %lld and its best_loss %g, which contradict each other", path,
                     (long long)s->best_step, s->best_loss);
     return 0;
 }
@@ -238,12 +242,12 @@ int gp_state_read(gp_state *s, const gp_safetensors *file, int64_t step)
     if (s->step != step)
         return fail("%s: is of step %lld, expected that of its folder, %lld", path, (long long)s->step,
                     (long long)step);
-    read_note(s->data, sizeof s->data, file, "data");
-    read_note(s->fingerprint, sizeof s->fingerprint, file, "fingerprint");
-    read_note(s->validation, sizeof s->validation, file, "validation");
-    read_note(s->batches, sizeof s->batches, file, "batches");
-    read_note(s->machine, sizeof s->machine, file, "machine");
-    read_note(s->weights, sizeof s->weights, file, "weights");
+    read_text(s->data, sizeof s->data, file, "data");
+    read_text(s->fingerprint, sizeof s->fingerprint, file, "fingerprint");
+    read_text(s->validation, sizeof s->validation, file, "validation");
+    read_text(s->batches, sizeof s->batches, file, "batches");
+    read_text(s->machine, sizeof s->machine, file, "machine");
+    read_text(s->weights, sizeof s->weights, file, "weights");
     if (read_best(s, file) || read_count(&s->samples, file, "samples", 0, INT64_MAX, INT64_MAX) ||
         load_window(&s->losses, "window.loss", file, path) || load_window(&s->norms, "window.norm", file, path))
         return -1;

@@ -6,21 +6,21 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* All but the step's `skip`, which stays as it is: see gp_step. */
+/* Uploads all of gp_step but `skip`, which keeps its value: see gp_step. */
 static void begin_step(gp_trainer *t)
 {
     const gp_train_options *o = t->o;
     gp_model *m = t->m;
-    gp_step *asked = t->issued[t->step % GP_IN_FLIGHT].asked;
+    gp_step *request = t->issued[t->step % GP_IN_FLIGHT].request;
     double tokens = (double)(t->B * t->T * o->grad_accum), n = (double)(t->step + 1);
-    *asked = (gp_step){.seed = (uint64_t)o->seed,
-                       .step = (uint32_t)t->step,
-                       .lr = (float)gp_train_lr(o, t->step),
-                       .bias1 = (float)(1 - pow(o->beta1, n)),
-                       .bias2 = (float)(1 - pow(o->beta2, n)),
-                       .scale = (float)(1 / tokens),
-                       .max_norm = (float)o->grad_clip};
-    m->be->ops->upload(m->be, m->step, asked, GP_STEP_REQUESTED);
+    *request = (gp_step){.seed = (uint64_t)o->seed,
+                         .step = (uint32_t)t->step,
+                         .lr = (float)gp_train_lr(o, t->step),
+                         .bias1 = (float)(1 - pow(o->beta1, n)),
+                         .bias2 = (float)(1 - pow(o->beta2, n)),
+                         .scale = (float)(1 / tokens),
+                         .max_norm = (float)o->grad_clip};
+    m->be->ops->upload(m->be, m->step, request, GP_STEP_REQUESTED);
     m->be->ops->zero(m->be, m->g, (size_t)m->params.total * sizeof *m->g);
 }
 
@@ -41,17 +41,17 @@ static int micro_batch(void *self, int64_t micro)
     return 0;
 }
 
-/* ---- what stops a run, and what is passed over ----------------------------------------------------------- */
+/* ---- non-finite numbers, outliers ------------------------------------------------------------------------- */
 
-/* printf tells NaN's sign, which means nothing. */
+/* printf prints NaN's sign, which has no meaning. */
 static double unsigned_nan(double x)
 {
     return isnan(x) ? fabs(x) : x;
 }
 
-/* Loss or norm is not finite, and nothing was updated, not by the next step either where that was issued: the same
- * micro-batches once more show where it begins. */
-static int stop(gp_trainer *t, const gp_step *s)
+/* Loss or norm is not finite, and no step has updated anything since. Runs the same micro-batches again to find the
+ * first tensor that is not finite. */
+static int fail_nonfinite(gp_trainer *t, const gp_step *s)
 {
     gp_nonfinite c;
     double loss = unsigned_nan(s->loss), norm = unsigned_nan((double)s->grad_norm);
@@ -75,18 +75,19 @@ static int stop(gp_trainer *t, const gp_step *s)
     return -1;
 }
 
-/* Whether this step's loss or norm stands out. Says so. */
+/* Whether this step's loss or norm is an outlier, which is reported. */
 static bool is_outlier(gp_trainer *t, gp_step_report *s)
 {
     const gp_train_options *o = t->o;
     const struct {
         const char *what;
-        double value, z, most;
-    } seen[] = {{"loss", s->loss, s->loss_z, o->skip_loss_z}, {"norm", s->grad_norm, s->norm_z, o->skip_norm_z}};
-    for (size_t i = 0; i < ARRAY_LEN(seen); i++)
-        if (seen[i].most > 0 && seen[i].z > seen[i].most) { /* not so while it is NAN */
-            gp_report_say(&t->report, "step %lld is skipped: its %s of %.4g is %.2f standard deviations above the mean",
-                          (long long)t->received + 1, seen[i].what, seen[i].value, seen[i].z);
+        double value, z, max;
+    } values[] = {{"loss", s->loss, s->loss_z, o->skip_loss_z}, {"norm", s->grad_norm, s->norm_z, o->skip_norm_z}};
+    for (size_t i = 0; i < ARRAY_LEN(values); i++)
+        if (values[i].max > 0 && values[i].z > values[i].max) { /* false while z is NAN */
+            gp_report_info(&t->report,
+                           "step %lld is skipped: its %s of %.4g is %.2f standard deviations above the mean",
+                           (long long)t->received + 1, values[i].what, values[i].value, values[i].z);
             return true;
         }
     return false;
@@ -94,7 +95,7 @@ static bool is_outlier(gp_trainer *t, gp_step_report *s)
 
 /* ---- issued, received --------------------------------------------------------------------------------------- */
 
-/* All of a step that needs nothing of the host; of one that may be an outlier not the update. */
+/* Everything of a step that needs no decision of the host: without the update, where outliers are skipped. */
 static int issue(gp_trainer *t)
 {
     gp_issued *step = &t->issued[t->step % GP_IN_FLIGHT];
@@ -107,20 +108,20 @@ static int issue(gp_trainer *t)
         gp_optimizer_norm(&t->optimizer, t->m);
     else
         gp_optimizer_step(&t->optimizer, t->m);
-    t->be->ops->download_later(t->be, step->came, t->m->step, sizeof *step->came);
+    t->be->ops->download_later(t->be, step->result, t->m->step, sizeof *step->result);
     t->be->ops->mark_set(t->be, &step->done);
     t->step++;
     return 0;
 }
 
-/* The oldest step whose results were not received yet. */
-static int hear(gp_trainer *t)
+/* The results of the oldest step that is outstanding. */
+static int receive(gp_trainer *t)
 {
     gp_issued *step = &t->issued[t->received % GP_IN_FLIGHT];
     t->be->ops->mark_wait(t->be, &step->done);
-    const gp_step *s = step->came;
+    const gp_step *s = step->result;
     if (s->skip)
-        return stop(t, s);
+        return fail_nonfinite(t, s);
     gp_step_report report = {
         .loss = s->loss, .lr = (double)s->lr, .grad_norm = (double)s->grad_norm, .loss_z = NAN, .norm_z = NAN};
     if (gp_skips_outliers(t->o)) {
@@ -132,30 +133,30 @@ static int hear(gp_trainer *t)
     }
     double now = gp_now();
     report.step = ++t->received;
-    report.seconds = now - fmax(step->began, t->heard_at); /* it may have waited behind the one before it */
-    t->heard_at = now;
+    report.seconds = now - fmax(step->began, t->received_at); /* it may have waited for the step before it */
+    t->received_at = now;
     gp_report_step(&t->report, &report);
     return 0;
 }
 
-/* Hears of all but the newest `ahead` steps. */
-static int catch_up(gp_trainer *t, int64_t ahead)
+/* All but the newest `ahead` steps. */
+static int receive_all_but(gp_trainer *t, int64_t ahead)
 {
     while (t->step - t->received > ahead)
-        if (hear(t))
+        if (receive(t))
             return -1;
     return 0;
 }
 
 int gp_trainer_step(gp_trainer *t)
 {
-    bool ahead = t->be->later && !gp_skips_outliers(t->o); /* an outlier's update is the host's decision */
+    bool ahead = t->be->later && !gp_skips_outliers(t->o); /* else the host decides on each update */
     int rc = issue(t);
     gp_trainer_report_products(t);
     if (!rc)
-        return catch_up(t, ahead);
+        return receive_all_but(t, ahead);
     char *why = gp_strdup(gp_error());
-    if (!catch_up(t, 0)) /* what was done before goes into the log */
+    if (!receive_all_but(t, 0)) /* so that completed steps are logged */
         fail("%s", why);
     free(why);
     return -1;
@@ -163,5 +164,5 @@ int gp_trainer_step(gp_trainer *t)
 
 int gp_trainer_wait(gp_trainer *t)
 {
-    return catch_up(t, 0);
+    return receive_all_but(t, 0);
 }

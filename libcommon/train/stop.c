@@ -9,24 +9,24 @@
 static volatile sig_atomic_t stop_signal;
 static bool terminal;
 
-/* Handlers may not use stdio. */
-static void say(const char *text)
+/* Signal handlers must not use stdio. */
+static void print(const char *text)
 {
     if (write(STDERR_FILENO, text, strlen(text)) < 0)
         return;
 }
 
-/* What is being written has another name still, so ending here costs the steps since the last checkpoint and no more.
- */
+/* A file that is being written still has a temporary name, so ending here costs only the steps since the last
+ * checkpoint. */
 static void on_stop(int number)
 {
     if (stop_signal) {
-        say("\ntrain: stopped at once; the last checkpoint stays\n");
+        print("\ntrain: stopped at once; the last checkpoint stays\n");
         _exit(128 + number);
     }
     stop_signal = number;
-    if (terminal) /* where a step takes long it would seem that nobody listens */
-        say("\ntrain: stopping after this step, which is saved; once more stops at once\n");
+    if (terminal) /* a long step would look like a hang */
+        print("\ntrain: stopping after this step, which is saved; once more stops at once\n");
 }
 
 void gp_stop_begin(bool saves)
@@ -39,11 +39,11 @@ void gp_stop_begin(bool saves)
         sigaction(SIGINT, &stop, NULL);
         sigaction(SIGTERM, &stop, NULL);
     }
-    if (saves && !sigaction(SIGHUP, NULL, &hangup) && hangup.sa_handler != SIG_IGN) /* nohup's wish is kept */
+    if (saves && !sigaction(SIGHUP, NULL, &hangup) && hangup.sa_handler != SIG_IGN) /* as nohup sets it */
         sigaction(SIGHUP, &stop, NULL);
     gp_sigbus_install("; the last checkpoint stays: --resume continues with the whole file");
-    signal(SIGPIPE, SIG_IGN); /* a closed reader is a failed write, not the end of a run */
-    signal(SIGXFSZ, SIG_IGN); /* nor is a limit on file sizes */
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe is a failed write, not the end of a run */
+    signal(SIGXFSZ, SIG_IGN); /* as is a limit on file sizes */
 }
 
 int gp_stop_signal(void)

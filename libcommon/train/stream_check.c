@@ -43,7 +43,7 @@ void gp_stream_check_begin(gp_stream_check *c, const gp_mixture *train, const gp
     c->train = train;
     c->val = val;
     c->begun = !pthread_create(&c->thread, NULL, work, c);
-    if (!c->begun) /* then here and now */
+    if (!c->begun) /* without a thread: check at once */
         work(c);
 }
 
@@ -52,21 +52,11 @@ int gp_stream_check_result(gp_stream_check *c)
     return c->done && c->why ? fail("%s", c->why) : 0;
 }
 
-static int wait_for(gp_stream_check *c, const _Atomic bool *what, int (*interrupted)(void))
+int gp_stream_check_wait(gp_stream_check *c, bool raw_only, int (*interrupted)(void))
 {
-    while (c->begun && !c->done && !*what && !interrupted())
+    while (c->begun && !c->done && !(raw_only && c->raw_done) && !interrupted())
         nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
     return gp_stream_check_result(c);
-}
-
-int gp_stream_check_wait_raw(gp_stream_check *c, int (*interrupted)(void))
-{
-    return wait_for(c, &c->raw_done, interrupted);
-}
-
-int gp_stream_check_wait(gp_stream_check *c, int (*interrupted)(void))
-{
-    return wait_for(c, &c->done, interrupted);
 }
 
 void gp_stream_check_end(gp_stream_check *c)

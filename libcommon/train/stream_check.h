@@ -1,5 +1,5 @@
-/* stream_check.h: checks the ids of token streams, and their CRCs, on a thread of its own while training begins. Those
- * without a CRC come first: whether their vocabulary is the right one is not known otherwise. */
+/* stream_check.h: checks the ids of token streams, and their CRCs, on a separate thread while training begins. Streams
+ * without a CRC come first: nothing else verifies their vocabulary. */
 #ifndef GP_TRAIN_STREAM_CHECK_H
 #define GP_TRAIN_STREAM_CHECK_H
 
@@ -16,17 +16,16 @@ typedef struct gp_stream_check {
     char *why; /* once done: what is wrong, or NULL */
 } gp_stream_check;
 
-/* Begins with every stream of both, which must outlive it. */
+/* Begins to check every stream of both, which must outlive c. */
 void gp_stream_check_begin(gp_stream_check *c, const gp_mixture *train, const gp_mixture *val);
 
-/* -1 once a stream was found to be wrong; 0 while none was. */
+/* -1 once a stream was found to be damaged, else 0. */
 int gp_stream_check_result(gp_stream_check *c);
 
-/* The same when all of those without a CRC, or all of them, are checked; earlier where `interrupted` says so. */
-int gp_stream_check_wait_raw(gp_stream_check *c, int (*interrupted)(void));
-int gp_stream_check_wait(gp_stream_check *c, int (*interrupted)(void));
+/* The same after waiting until all streams, or (raw_only) all without a CRC, are checked, or interrupted() is not 0. */
+int gp_stream_check_wait(gp_stream_check *c, bool raw_only, int (*interrupted)(void));
 
-/* Ends it wherever it is. */
+/* Ends the check, finished or not. */
 void gp_stream_check_end(gp_stream_check *c);
 
 #endif

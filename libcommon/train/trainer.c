@@ -14,10 +14,9 @@ int gp_trainer_open_data(gp_trainer *t, const gp_train_options *o, const char *s
 {
     *t = (gp_trainer){.o = o};
     t->be = gp_backend_open_kind(o->backend, o->dtype, (int)o->threads);
-    if (!t->be || (!o->master_weights && gp_backend_drop_masters(t->be)) || gp_train_data_open(&t->sets, o, spool))
+    if (!t->be || (!o->master_weights && gp_backend_drop_masters(t->be)))
         return -1;
-    t->data = t->sets.stream;
-    return 0;
+    return gp_train_data_open(&t->sets, o, spool);
 }
 
 static int64_t planned_bytes(const gp_trainer *t)
@@ -34,13 +33,13 @@ static void layout_staging(gp_trainer *t)
     for (int i = 0; i < GP_IN_FLIGHT; i++) {
         gp_batch_layout(a, t->sets.source, &t->staged[i].batch);
         t->staged[i].sample0 = gp_arena_take(a, sizeof *t->staged[i].sample0);
-        t->issued[i].asked = gp_arena_take(a, sizeof *t->issued[i].asked);
-        t->issued[i].came = gp_arena_take(a, sizeof *t->issued[i].came);
+        t->issued[i].request = gp_arena_take(a, sizeof *t->issued[i].request);
+        t->issued[i].result = gp_arena_take(a, sizeof *t->issued[i].result);
     }
 }
 
-/* What comes to the weights and gradients that are there, but for the batch. */
-static int64_t bytes_to_come(const gp_trainer *t)
+/* Memory that will be allocated besides the batch: weights and gradients exist already. */
+static int64_t pending_bytes(const gp_trainer *t)
 {
     const gp_model *m = t->m;
     int64_t moments = 2 * m->params.total * (int64_t)sizeof(float);
@@ -55,35 +54,34 @@ static int64_t free_bytes(const gp_trainer *t)
     return (int64_t)free;
 }
 
-/* Whether the batch fits. A processor's memory is more than what is free, by swapping; a device's is not, and a run
- * should end before it begins. */
-static int check_room(const gp_trainer *t)
+/* Whether the batch fits into a device's memory, so that a run fails before it begins. Host memory is not checked: it
+ * can be swapped. */
+static int check_memory(const gp_trainer *t)
 {
     gp_model *m = t->m;
-    char need[32], left[32];
+    char needed[32], available[32];
     if (!t->be->later)
         return 0;
-    int64_t free = free_bytes(t), others = bytes_to_come(t), room = free - others;
+    int64_t free = free_bytes(t), others = pending_bytes(t), left = free - others;
     int64_t batch = gp_model_training_bytes(m, m->recompute, t->B, t->T);
-    if (batch <= room)
+    if (batch <= left)
         return 0;
-    gp_recompute most = GP_RECOMPUTE_LEVELS - 1;
+    gp_recompute max = GP_RECOMPUTE_LEVELS - 1;
     return fail("batches of %lld x %lld tokens need %s more, and %s of %s's memory are free: --batch-size %lld "
                 "fits, with --recompute %s %lld; --grad-accum makes up for it",
-                (long long)t->B, (long long)t->T, gp_format_bytes(need, batch + others), gp_format_bytes(left, free),
-                gp_backend_device(t->be), (long long)gp_model_largest_batch(m, m->recompute, t->T, room),
-                gp_recompute_name(most), (long long)gp_model_largest_batch(m, most, t->T, room));
+                (long long)t->B, (long long)t->T, gp_format_bytes(needed, batch + others),
+                gp_format_bytes(available, free), gp_backend_device(t->be),
+                (long long)gp_model_largest_batch(m, m->recompute, t->T, left), gp_recompute_name(max),
+                (long long)gp_model_largest_batch(m, max, t->T, left));
 }
 
-/* What a run measured when it began stays with it: other kernels give other bits. */
-static int choose_attention(gp_trainer *t)
+static int choose_attention(gp_trainer *t, const char *recorded)
 {
-    char told[320];
-    const char *recorded = t->attention_recorded;
+    char report[320];
     bool measured = t->o->attention == GP_ATTENTION_MEASURE;
     if (measured && !*recorded) {
-        t->attention = gp_attention_measure(t->m, t->B, t->T, free_bytes(t) - bytes_to_come(t), told, sizeof told);
-        gp_report_say(&t->report, "attention: %s", told);
+        t->attention = gp_attention_measure(t->m, t->B, t->T, free_bytes(t) - pending_bytes(t), report, sizeof report);
+        gp_report_info(&t->report, "attention: %s", report);
         return 0;
     }
     t->attention = t->o->attention;
@@ -116,21 +114,21 @@ static int random_pass(void *self)
 static int measure_products(gp_trainer *t)
 {
     double chosen, first;
-    int measured = -t->be->choice_count, others = 0;
+    int measured = -t->be->choice_count, changed = 0;
     double took = gp_products_measure(t->be, random_pass, t);
     if (took < 0)
         return -1;
     for (int i = 0; i < t->be->choice_count; i++) {
         measured += 1 + t->be->choices[i].lost;
-        others += t->be->choices[i].seconds < t->be->choices[i].first_seconds;
+        changed += t->be->choices[i].seconds < t->be->choices[i].first_seconds;
     }
     if (!measured) /* all were recorded */
         return 0;
     gp_products_total(t->be, &chosen, &first);
-    gp_report_say(&t->report,
-                  "products: %d measured in %.2f s, %d made otherwise than by the library's first choice: %.4g "
-                  "ms a batch, %.4g ms by that",
-                  measured, took, others, 1e3 * chosen, 1e3 * first);
+    gp_report_info(&t->report,
+                   "products: %d measured in %.2f s, %d made otherwise than by the library's first choice: %.4g "
+                   "ms a batch, %.4g ms by that",
+                   measured, took, changed, 1e3 * chosen, 1e3 * first);
     return 0;
 }
 
@@ -139,10 +137,10 @@ void gp_trainer_report_products(gp_trainer *t)
     const gp_product_choice *c;
     while ((c = gp_products_next(t->be)))
         if (c->lost)
-            gp_report_say(&t->report,
-                          "products: the algorithm that this run recorded for %s is not available here; using another "
-                          "(%s%s%s), so bits may differ",
-                          c->product, c->way, *c->details ? ", " : "", c->details);
+            gp_report_info(&t->report,
+                           "products: the algorithm that this run recorded for %s is not available here; using another "
+                           "(%s%s%s), so bits may differ",
+                           c->product, c->way, *c->details ? ", " : "", c->details);
         else
             gp_report_warn(&t->report,
                            "%s refused to run %s with the algorithm of its heuristic; using another from here on (%s), "
@@ -150,22 +148,21 @@ void gp_trainer_report_products(gp_trainer *t)
                            t->be->products_library, c->product, c->way);
 }
 
-/* As with attention: what this run recorded when it began, or when the library refused something, gives its bits
- * again. */
-static int choose_products(gp_trainer *t)
+/* recorded: when the run began, and whenever the library refused an algorithm. */
+static int choose_products(gp_trainer *t, const gp_products *recorded)
 {
     bool measured = t->o->products == GP_PRODUCTS_MEASURE;
     char why[256];
-    if (gp_products_use(t->be, &t->products, measured, why, sizeof why))
+    if (gp_products_use(t->be, recorded, measured, why, sizeof why))
         return -1;
     if (*why)
-        gp_report_say(&t->report, "products: %s; %s", why,
-                      measured ? "they are measured again" : "the heuristic decides");
+        gp_report_info(&t->report, "products: %s; %s", why,
+                       measured ? "they are measured again" : "the heuristic decides");
     if (!measured)
         return 0;
     if (!t->be->ops->choose_product) {
-        gp_report_say(&t->report, "products: nothing to measure: backend %s has only one algorithm",
-                      gp_backend_name(t->be));
+        gp_report_info(&t->report, "products: nothing to measure: backend %s has only one algorithm",
+                       gp_backend_name(t->be));
         return 0;
     }
     if (measure_products(t))
@@ -174,7 +171,7 @@ static int choose_products(gp_trainer *t)
     return 0;
 }
 
-int gp_trainer_open_model(gp_trainer *t, gp_model *m)
+int gp_trainer_open_model(gp_trainer *t, gp_model *m, const gp_recorded_choices *recorded)
 {
     const gp_train_options *o = t->o;
     t->m = m;
@@ -183,16 +180,16 @@ int gp_trainer_open_model(gp_trainer *t, gp_model *m)
     gp_model_set_recompute(m, o->recompute);
     if (gp_train_data_plan(&t->sets, o, t->B, t->T))
         return -1;
-    if (!(t->report.peak > 0)) /* who knows it need not measure; its matrices go before there is more */
+    if (!(t->report.peak > 0)) /* measured before the batch takes the memory */
         t->report.peak = gp_peak_best(t->be, 0.03, 1e-3, &t->report.lowest_peak);
-    if (choose_attention(t) || check_room(t) || gp_model_plan(m, t->B, t->T))
+    if (choose_attention(t, recorded->attention) || check_memory(t) || gp_model_plan(m, t->B, t->T))
         return -1;
     t->staging = (gp_arena){.name = "staging"};
     layout_staging(t);
     gp_arena_allocate(&t->staging, gp_backend_host_memory(t->be));
     layout_staging(t);
     gp_optimizer_open(&t->optimizer, m, o->beta1, o->beta2, o->eps, o->weight_decay);
-    if (choose_products(t))
+    if (choose_products(t, &recorded->products))
         return -1;
     t->report.flops_token = 3 * gp_config_flops(&m->config, t->T);
     t->report.tokens_a_step = t->B * t->T * o->grad_accum;
@@ -200,16 +197,10 @@ int gp_trainer_open_model(gp_trainer *t, gp_model *m)
     return 0;
 }
 
-void gp_trainer_begin_at(gp_trainer *t, int64_t step)
-{
-    t->step = t->received = step;
-}
-
 void gp_trainer_close(gp_trainer *t)
 {
     gp_report_end(&t->report);
     gp_train_data_close(&t->sets);
-    gp_products_release(&t->products);
     gp_optimizer_close(&t->optimizer);
     gp_arena_release(&t->staging);
     for (int i = 0; t->be && i < GP_IN_FLIGHT; i++) {
@@ -237,7 +228,7 @@ int gp_trainer_evaluate(gp_trainer *t, double *loss)
     if (rc)
         return -1;
     *loss = t->sets.evaluations[0].loss;
-    if (t->report.lowest_peak > 0 && !t->be->later) /* one more trial, at another time */
+    if (t->report.lowest_peak > 0 && !t->be->later) /* another trial, at another time */
         t->report.peak = fmax(t->report.peak, gp_measure_peak(t->be, 0.006, 1e-3));
     gp_report_evaluation(&t->report, t->step, t->sets.evaluations, t->sets.count);
     return 0;

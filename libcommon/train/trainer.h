@@ -8,17 +8,17 @@
 #include "train/products.h"
 #include "train/report/report.h"
 
-/* A micro-batch on its way to the device. */
+/* A micro-batch being uploaded. */
 typedef struct gp_staged {
     gp_batch batch;
     uint32_t *sample0;
-    gp_mark *taken; /* the device has it: the memory may be filled again */
+    gp_mark *taken; /* set once the device has read it: the memory may be reused */
 } gp_staged;
 
-/* A step that was issued. The host reads what came of it when the device has done it, which may be after the next one
+/* A step that was issued. The host reads its results when the device has completed it, which may be after the next one
  * was issued; so there are two of each. */
 typedef struct gp_issued {
-    gp_step *asked, *came;
+    gp_step *request, *result;
     gp_mark *done;
     double began; /* gp_now() */
 } gp_issued;
@@ -31,46 +31,46 @@ typedef struct gp_trainer {
     gp_model *m;
     gp_optimizer optimizer;
     gp_train_data sets;
-    gp_tokens *data; /* the stream of sets that tells most */
     int64_t B, T;
     gp_arena staging; /* the host's memory of these */
     gp_staged staged[GP_IN_FLIGHT];
     gp_issued issued[GP_IN_FLIGHT];
-    int64_t step;                /* issued steps */
-    int64_t received;            /* steps whose results were received; all of them, but on a backend that runs ahead */
-    double heard_at;             /* gp_now() */
-    gp_attention_by attention;   /* what computes it, as an option would name it */
-    char attention_recorded[16]; /* what this run measured when it began; "" where it did not */
-    gp_products products;        /* what this run recorded before */
-    gp_window losses, norms;     /* of the last steps, while outliers are looked for */
+    int64_t step;              /* issued steps */
+    int64_t received;          /* steps whose results were received: all issued ones, unless the host runs ahead */
+    double received_at;        /* gp_now() of the newest results */
+    gp_attention_by attention; /* the library that computes it, as the option names it */
+    gp_window losses, norms;   /* of the last steps, where outliers are skipped */
     gp_report report;
 } gp_trainer;
 
-/* Opens what the options name but the model: the backend and the streams, spooling stdin to `spool` (NULL: an
- * unlinked file). 0 or -1; gp_trainer_close in both cases. */
+/* What a run recorded when it began, and uses again when it is resumed: other kernels give other bits. */
+typedef struct gp_recorded_choices {
+    char attention[16]; /* the library that was measured to be faster; "": not measured */
+    gp_products products;
+} gp_recorded_choices;
+
+/* Opens the backend and the streams that the options name, spooling stdin to `spool` (NULL: an unlinked file). 0 or -1;
+ * gp_trainer_close in both cases. */
 int gp_trainer_open_data(gp_trainer *t, const gp_train_options *o, const char *spool);
 
-/* Takes the model (which it then owns) and plans everything for it. */
-int gp_trainer_open_model(gp_trainer *t, gp_model *m);
+/* Takes the model, which it then owns, also after a failure; plans batches, activations and optimizer. 0 or -1. */
+int gp_trainer_open_model(gp_trainer *t, gp_model *m, const gp_recorded_choices *recorded);
 
-/* step.c: one optimizer step: t->step grows by one, also where an outlier was passed over. -1 when the data cannot be
- * read or a number is not finite; nothing is updated then, and t->step is the step that failed. On a device that runs
- * by itself the step is issued, and what came of the one before it is read and told. */
+/* step.c: one optimizer step: t->step grows by one, also where an outlier is skipped. -1 when the data cannot be read
+ * or a number is not finite; nothing is updated then, and t->step is the step that failed. On an asynchronous device
+ * the step is issued, and the results of the step before it are received and reported. */
 int gp_trainer_step(gp_trainer *t);
 
-/* Reports of products that are made otherwise than they were to be. */
+/* Reports the products that use another algorithm than was recorded or chosen. */
 void gp_trainer_report_products(gp_trainer *t);
 
-/* Until all issued steps are done and told. As gp_trainer_step. */
+/* Waits until the results of all issued steps are received and reported. As gp_trainer_step. */
 int gp_trainer_wait(gp_trainer *t);
 
-/* Goes on behind a step of an earlier run. */
-void gp_trainer_begin_at(gp_trainer *t, int64_t step);
-
-/* The losses on the validation sets, told in the log; *loss is the first one's. Only where there are some. */
+/* The losses on the validation sets, of which there is at least one, into the log; *loss is the first one's. */
 int gp_trainer_evaluate(gp_trainer *t, double *loss);
 
-/* The validation documents beside their floor, where that is known. */
+/* Scores the validation documents against their entropy, where that is known. */
 int gp_trainer_score_documents(gp_trainer *t);
 
 void gp_trainer_close(gp_trainer *t);

@@ -133,12 +133,12 @@ same fast/products.json fast-part/products.json
 # of another library or device nothing is taken: it is measured again, and said
 expect 0 env CUSIM_GPU=algorithm=1,cublaslt=130200 train --resume moved --steps 8 --no-quiet
 checks=$((checks + 2))
-[[ $err = *"products: what this run recorded of its products is of cuBLASLt 13.1.1 on simulated, sm_90; they are measured again"*"products: 15 measured in"*"the machine changes, so bits may differ: "*"cuBLASLt 13.2.0 (measured); it was "*"cuBLASLt 13.1.1 (measured)"* ]] ||
+[[ $err = *"products: the algorithms that this run recorded are those of cuBLASLt 13.1.1 on simulated, sm_90; they are measured again"*"products: 15 measured in"*"the machine changes, so bits may differ: "*"cuBLASLt 13.2.0 (measured); it was "*"cuBLASLt 13.1.1 (measured)"* ]] ||
     problem "with another library: $err"
 [ "$(chosen moved)" = '"details":"algorithm 1' ] || problem "chosen with another library: $(chosen moved)"
 expect 0 env CUSIM_GPU=sm=100 train --resume moved --steps 9 --no-quiet
 checks=$((checks + 1))
-[[ $err = *"is of cuBLASLt 13.2.0 on simulated, sm_90; they are measured again"* ]] || problem "on another device: $err"
+[[ $err = *"those of cuBLASLt 13.2.0 on simulated, sm_90; they are measured again"* ]] || problem "on another device: $err"
 
 # an algorithm that the library does not know any more, and a file that is none
 sed -i -E '2s/"algorithm":"[0-9a-f]{16}/"algorithm":"0123456789abcdef/' damaged/products.json

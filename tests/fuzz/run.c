@@ -50,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int64_t step;
     const char *folder = fuzz_bundle(data, size);
     fuzz_begin();
-    gp_run *r = gp_run_look(folder);
+    gp_run *r = gp_run_open_readonly(folder);
     if (r) {
         for (int n = 0; n < 3; n++) {
             char *path;

@@ -447,7 +447,7 @@ static int append_word(gp_run *r, const char *name)
 
 static int cut_to_nothing(gp_run *r, const char *name)
 {
-    return gp_run_cut(r, name, 0);
+    return gp_run_cut(r, name, 0, NULL);
 }
 
 static int measure(gp_run *r, const char *name)
@@ -585,10 +585,10 @@ static void test_a_checkpoint_that_another_wrote_gets_another_name(void **state)
     char *name;
     int64_t theirs = 77;
     gp_run *r = run_of_three();
-    assert_int_equal(gp_run_make_room(r, 4, &name), 0);
+    assert_int_equal(gp_run_rename_existing(r, 4, &name), 0);
     assert_null(name);
     assert_int_equal(gp_run_save(r, 4, false, 3, fill, &theirs), 0);
-    assert_int_equal(gp_run_make_room(r, 4, &name), 0);
+    assert_int_equal(gp_run_rename_existing(r, 4, &name), 0);
     assert_string_equal(name, "ckpt-00000004.rest");
     free(name);
     assert_int_equal(save(r, 4, false, 3), 0);
@@ -604,11 +604,11 @@ static void test_a_damaged_checkpoint_gets_another_name(void **state)
     (void)state;
     char *name;
     gp_run *r = run_of_three();
-    assert_int_equal(gp_run_set_aside(r, 3, &name), 0);
+    assert_int_equal(gp_run_rename_damaged(r, 3, &name), 0);
     assert_string_equal(name, "ckpt-00000003.damaged");
     free(name);
     assert_int_equal(save(r, 3, false, 3), 0);
-    assert_int_equal(gp_run_set_aside(r, 3, &name), 0);
+    assert_int_equal(gp_run_rename_damaged(r, 3, &name), 0);
     assert_string_equal(name, "ckpt-00000003.damaged.2");
     free(name);
     assert_int_equal(gp_run_continue_from(r, 2, -1), 0);
@@ -652,7 +652,7 @@ static void test_a_file_is_not_replaced_by_a_link(void **state)
     unlink(in("model.safetensors"));
     assert_int_equal(gp_file_write(in("model.safetensors"), "mine", 4), 0);
     assert_int_equal(gp_run_continue_from(r, 3, -1), -1);
-    assert_non_null(strstr(gp_error(), "/model.safetensors: is not the link that a run has there"));
+    assert_non_null(strstr(gp_error(), "/model.safetensors: is not a link, as it is in a run"));
     assert_file("model.safetensors", "mine");
     gp_run_close(r);
 }
@@ -771,13 +771,13 @@ static void test_the_log_is_cut_back_to_a_step(void **state)
 {
     (void)state;
     gp_run *r = gp_run_create(run);
-    assert_int_equal(gp_run_log(r, LINES("{\"step\": 1}\n{\"step\": 2}\n")), 0);
-    assert_int_equal(gp_run_log(r, LINES("{\"step\": 2, \"val_loss\": 3.5}\n{\"step\": 3}\n")), 0);
+    assert_int_equal(gp_run_append(r, GP_LOG_NAME, LINES("{\"step\": 1}\n{\"step\": 2}\n")), 0);
+    assert_int_equal(gp_run_append(r, GP_LOG_NAME, LINES("{\"step\": 2, \"val_loss\": 3.5}\n{\"step\": 3}\n")), 0);
     assert_null(cut_log(r, 9));
     assert_log("{\"step\": 1}\n{\"step\": 2}\n{\"step\": 2, \"val_loss\": 3.5}\n{\"step\": 3}\n");
     assert_null(cut_log(r, 2));
     assert_log("{\"step\": 1}\n{\"step\": 2}\n{\"step\": 2, \"val_loss\": 3.5}\n");
-    assert_int_equal(gp_run_log(r, LINES("{\"step\": 3}\n")), 0);
+    assert_int_equal(gp_run_append(r, GP_LOG_NAME, LINES("{\"step\": 3}\n")), 0);
     assert_null(cut_log(r, 0));
     assert_log("");
     gp_run_close(r);
@@ -787,7 +787,7 @@ static void test_half_a_line_at_the_end_of_the_log_is_cut(void **state)
 {
     (void)state;
     gp_run *r = gp_run_create(run);
-    assert_int_equal(gp_run_log(r, LINES("{\"step\": 1}\n{\"step\": 2, \"lo")), 0);
+    assert_int_equal(gp_run_append(r, GP_LOG_NAME, LINES("{\"step\": 1}\n{\"step\": 2, \"lo")), 0);
     assert_null(cut_log(r, 9));
     assert_log("{\"step\": 1}\n");
     gp_run_close(r);
@@ -800,7 +800,7 @@ static void test_what_follows_a_damaged_line_of_the_log_is_kept(void **state)
     static const char *const names[] = {"log.jsonl.damaged", "log.jsonl.damaged.2"};
     gp_run *r = gp_run_create(run);
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        assert_int_equal(gp_run_log(r, LINES("{\"step\": 1}\n{\"step\": 2, \"lo\n{\"step\": 3}\n")), 0);
+        assert_int_equal(gp_run_append(r, GP_LOG_NAME, LINES("{\"step\": 1}\n{\"step\": 2, \"lo\n{\"step\": 3}\n")), 0);
         char *aside = cut_log(r, 9);
         assert_string_equal(aside, names[i]);
         free(aside);
@@ -814,7 +814,7 @@ static void test_what_follows_a_damaged_line_of_the_log_is_kept(void **state)
 static int log_and_see(void)
 {
     gp_run *r = gp_run_open(run);
-    int failed = r && gp_run_log(r, LINES("{\"step\": 2}\n{\"step\": 3}\n")) &&
+    int failed = r && gp_run_append(r, GP_LOG_NAME, LINES("{\"step\": 2}\n{\"step\": 3}\n")) &&
                  strstr(gp_error(), "log.jsonl: cannot be written: File too large");
     gp_run_close(r);
     return failed ? 42 : 0;
@@ -825,7 +825,7 @@ static void test_a_full_disk_leaves_no_half_line(void **state)
     (void)state;
     gp_run *r = gp_run_create(run);
     assert_int_equal(save(r, 1, false, 1), 0);
-    assert_int_equal(gp_run_log(r, LINES("{\"step\": 1}\n")), 0);
+    assert_int_equal(gp_run_append(r, GP_LOG_NAME, LINES("{\"step\": 1}\n")), 0);
     gp_run_close(r);
     assert_int_equal(on_full_disk(20, log_and_see), 42);
     assert_log("{\"step\": 1}\n");

@@ -84,7 +84,7 @@ static inline void small_open(small_run *r, bool later)
     t->report.peak = 1; /* measuring it takes the simulator a second */
     gp_model *m = gp_model_create(&r->c, t->be, true);
     gp_model_init(m, 1);
-    if (gp_trainer_open_model(t, m))
+    if (gp_trainer_open_model(t, m, &(gp_recorded_choices){0}))
         fail_msg("%s", gp_error());
 }
 

@@ -218,7 +218,7 @@ static curve learn(way how)
     for (int i = 0; i < STEPS; i++) {
         if (gp_trainer_step(&r.t))
             fail_msg("%s", gp_error());
-        double loss = r.t.issued[i % GP_IN_FLIGHT].came->loss / MEAN;
+        double loss = r.t.issued[i % GP_IN_FLIGHT].result->loss / MEAN;
         c.first += i < MEAN ? loss : 0;
         c.last += i >= STEPS - MEAN ? loss : 0;
         if (how == NEAREST)

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-/* The sums are made anew each time: a window that was saved and loaded gives the same bits. */
+/* The sums are computed from the window each time, so one that was saved and loaded gives the same bits. */
 double gp_window_add(gp_window *w, double value)
 {
     bool full = w->count == GP_WINDOW;

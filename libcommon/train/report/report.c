@@ -22,7 +22,7 @@ void gp_report_end(gp_report *r)
     gp_buf_release(&r->events.waiting);
 }
 
-static void say(gp_report *r, const char *fmt, va_list ap)
+static void print(gp_report *r, const char *fmt, va_list ap)
 {
     char line[4096];
     gp_report_clear(r);
@@ -30,12 +30,12 @@ static void say(gp_report *r, const char *fmt, va_list ap)
     fprintf(stderr, "train: %s\n", gp_printable(line));
 }
 
-void gp_report_say(gp_report *r, const char *fmt, ...)
+void gp_report_info(gp_report *r, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
     if (!r->o->quiet)
-        say(r, fmt, ap);
+        print(r, fmt, ap);
     va_end(ap);
 }
 
@@ -43,7 +43,7 @@ void gp_report_warn(gp_report *r, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    say(r, fmt, ap);
+    print(r, fmt, ap);
     va_end(ap);
 }
 
@@ -69,7 +69,7 @@ void gp_report_record(gp_report *r, const char *name, gp_backlog *w, const gp_bu
         gp_buf_add(&w->waiting, record->data, record->len);
         w->records++;
     } else {
-        w->lost++;
+        w->dropped++;
     }
     if (write_backlog(r, name, w) && !waited)
         gp_report_warn(r, "%s; training continues", gp_error());
@@ -78,7 +78,7 @@ void gp_report_record(gp_report *r, const char *name, gp_backlog *w, const gp_bu
 static void flush(gp_report *r, const char *name, gp_backlog *w)
 {
     bool bad = write_backlog(r, name, w) != 0;
-    int64_t missing = w->lost + w->records;
+    int64_t missing = w->dropped + w->records;
     if (missing)
         gp_report_warn(r, "%s/%s lacks %lld records: %s", gp_run_path(r->run), name, (long long)missing,
                        bad ? gp_error() : "the disk was full for too long");
@@ -157,7 +157,7 @@ void gp_report_evaluation(gp_report *r, int64_t step, const gp_evaluation *sets,
         free(tag);
     }
     if (!r->live || count > 1) /* the line has room for the first one */
-        gp_report_say(r, "step %lld  val loss%s", (long long)step, text.data);
+        gp_report_info(r, "step %lld  val loss%s", (long long)step, text.data);
     if (r->live)
         gp_report_show(r, true);
     gp_buf_release(&text);
@@ -166,7 +166,7 @@ void gp_report_evaluation(gp_report *r, int64_t step, const gp_evaluation *sets,
 void gp_report_documents(gp_report *r, int64_t step, const gp_document_scores *s)
 {
     if (s->left_out)
-        gp_report_say(r, "%lld validation documents are longer than the context: not scored", (long long)s->left_out);
+        gp_report_info(r, "%lld validation documents are longer than the context: not scored", (long long)s->left_out);
     if (!s->documents)
         return;
     gp_buf line = {0};
@@ -175,11 +175,11 @@ void gp_report_documents(gp_report *r, int64_t step, const gp_document_scores *s
                 REAL("document_loss", s->loss, 9), REAL("floor", s->floor, 9),
                 REAL("standard_error", s->standard_error, 4));
     log_line(r, &line);
-    gp_report_say(r,
-                  "%lld validation documents scored whole: %.4f nats a character; their floor is %.4f: %.1f%% above, "
-                  "+- %.1f%%",
-                  (long long)s->documents, s->loss, s->floor, 100 * (s->loss / s->floor - 1),
-                  100 * s->standard_error / s->floor);
+    gp_report_info(r,
+                   "%lld validation documents scored whole: %.4f nats a character; their floor is %.4f: %.1f%% above, "
+                   "+- %.1f%%",
+                   (long long)s->documents, s->loss, s->floor, 100 * (s->loss / s->floor - 1),
+                   100 * s->standard_error / s->floor);
 }
 
 void gp_report_summary(gp_report *r, int64_t step, double took, double best_loss)

@@ -1,4 +1,4 @@
-/* report_line.c: what a run tells people of the step that it is at. */
+/* report_line.c: the line about the newest step. */
 #include "cli/progress.h"
 #include "gptpipe/output.h"
 #include "train/report/report.h"
@@ -8,13 +8,14 @@
 
 static const double REDRAW = 0.1;
 
-/* A part of the line. Of those above rank 0 the highest is left out first, where there is not room for all. */
+/* A part of the line. Where it is too long, the segments of the highest rank are left out first, those of rank 0 never.
+ * */
 typedef struct segment {
     int rank;
     char text[48];
 } segment;
 
-enum { PIECES = 9 };
+enum { SEGMENTS = 9 };
 
 static void format_time(char *text, size_t size, double seconds)
 {
@@ -33,8 +34,8 @@ static double seconds_left(const gp_report *r)
     return seconds;
 }
 
-/* A share of the peak that was measured: above all of it that was too low, and where its trials came out far apart,
- * others had the machine while they ran. */
+/* MFU against a measured peak: more than 100% shows that the peak is too low, and trials that differ much that other
+ * processes used the machine. */
 static const char *format_mfu(char *text, size_t size, const gp_report *r)
 {
     double mfu = 100 * gp_report_mfu(r, r->tok_s);
@@ -47,17 +48,17 @@ static const char *format_mfu(char *text, size_t size, const gp_report *r)
     return text;
 }
 
-static void make_pieces(const gp_report *r, segment pieces[PIECES])
+static void make_segments(const gp_report *r, segment segments[SEGMENTS])
 {
     const gp_step_report *s = &r->shown;
     char memory[16], mfu[48];
-    memset(pieces, 0, PIECES * sizeof *pieces);
-#define PUT(i, at, ...) (pieces[i].rank = (at), snprintf(pieces[i].text, sizeof pieces->text, __VA_ARGS__))
+    memset(segments, 0, SEGMENTS * sizeof *segments);
+#define PUT(i, at, ...) (segments[i].rank = (at), snprintf(segments[i].text, sizeof segments->text, __VA_ARGS__))
     PUT(0, 0, "step %lld/%lld", (long long)s->step, (long long)r->o->steps);
     PUT(1, 0, "loss %.4f", s->loss);
     if (isfinite(r->val_loss) && r->val_step == s->step)
         PUT(2, 1, "val %.4f", r->val_loss);
-    else if (isfinite(r->val_loss) && r->live) /* a pipe has had a line for it */
+    else if (isfinite(r->val_loss) && r->live) /* on a pipe it had a line of its own */
         PUT(2, 1, "val %.4f at %lld", r->val_loss, (long long)r->val_step);
     PUT(3, 4, "lr %.2e", s->lr);
     PUT(4, 5, "norm %.2f", s->grad_norm);
@@ -65,37 +66,37 @@ static void make_pieces(const gp_report *r, segment pieces[PIECES])
     PUT(6, 6, "%s", format_mfu(mfu, sizeof mfu, r));
     PUT(7, 7, "%s", gp_format_bytes(memory, r->memory));
 #undef PUT
-    pieces[8].rank = 2;
-    format_time(pieces[8].text, sizeof pieces[8].text, seconds_left(r));
+    segments[8].rank = 2;
+    format_time(segments[8].text, sizeof segments[8].text, seconds_left(r));
 }
 
-static size_t join(char *line, size_t size, const segment pieces[PIECES], const char *between, int rank)
+static size_t join(char *line, size_t size, const segment segments[SEGMENTS], const char *between, int rank)
 {
     size_t n = 0;
-    for (int i = 0; i < PIECES; i++)
-        if (pieces[i].text[0] && pieces[i].rank <= rank)
-            n += (size_t)snprintf(line + n, size - n, "%s%s", n ? between : "", pieces[i].text);
+    for (int i = 0; i < SEGMENTS; i++)
+        if (segments[i].text[0] && segments[i].rank <= rank)
+            n += (size_t)snprintf(line + n, size - n, "%s%s", n ? between : "", segments[i].text);
     return n;
 }
 
-/* All of it, or what goes into `columns`, closer together. */
-static void fit(char *line, size_t size, const segment pieces[PIECES], size_t columns)
+/* All segments, or as many as fit into `columns`, with single spaces. */
+static void fit(char *line, size_t size, const segment segments[SEGMENTS], size_t columns)
 {
-    size_t n = join(line, size, pieces, "  ", PIECES);
-    for (int rank = PIECES; n > columns && rank >= 0; rank--)
-        n = join(line, size, pieces, " ", rank);
+    size_t n = join(line, size, segments, "  ", SEGMENTS);
+    for (int rank = SEGMENTS; n > columns && rank >= 0; rank--)
+        n = join(line, size, segments, " ", rank);
     if (n > columns)
         line[columns] = 0;
 }
 
 static void draw(gp_report *r)
 {
-    segment pieces[PIECES];
-    char line[PIECES * sizeof pieces->text + 2 * PIECES];
+    segment segments[SEGMENTS];
+    char line[SEGMENTS * sizeof segments->text + 2 * SEGMENTS];
     int columns, rows;
     gp_terminal_size(&columns, &rows);
-    make_pieces(r, pieces);
-    fit(line, sizeof line, pieces, (size_t)columns - 1);
+    make_segments(r, segments);
+    fit(line, sizeof line, segments, (size_t)columns - 1);
     gp_live_line_draw(&r->line_width, line);
 }
 
@@ -107,12 +108,12 @@ void gp_report_show(gp_report *r, bool now)
         r->next = gp_now() + REDRAW;
         draw(r);
     } else if (!r->live && (now || r->shown.step % r->o->log_every == 0)) {
-        segment pieces[PIECES];
-        char line[PIECES * sizeof pieces->text + 2 * PIECES];
-        make_pieces(r, pieces);
-        join(line, sizeof line, pieces, "  ", PIECES);
+        segment segments[SEGMENTS];
+        char line[SEGMENTS * sizeof segments->text + 2 * SEGMENTS];
+        make_segments(r, segments);
+        join(line, sizeof line, segments, "  ", SEGMENTS);
         fprintf(stderr, "train: %s\n", gp_printable(line));
-        r->told = r->shown.step;
+        r->printed = r->shown.step;
     }
 }
 
@@ -139,14 +140,14 @@ void gp_report_clear(gp_report *r)
 
 void gp_report_settle(gp_report *r)
 {
-    bool newer = r->shown.step && r->told != r->shown.step && !r->o->dry_run;
+    bool newer = r->shown.step && r->printed != r->shown.step && !r->o->dry_run;
     if (!r->live) {
         if (newer)
             gp_report_show(r, true);
     } else if (newer) {
         draw(r);
         fputc('\n', stderr);
-        r->told = r->shown.step;
+        r->printed = r->shown.step;
         r->line_width = 0;
     }
     gp_report_clear(r);

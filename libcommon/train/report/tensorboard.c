@@ -66,7 +66,7 @@ static void put_float(gp_buf *b, int field, float x)
     put_number(b, bits, 4);
 }
 
-/* A CRC of data that holds CRCs says little; so they are rotated and moved. */
+/* TFRecord masks its CRCs, because a CRC of data that contains its own CRC is degenerate. */
 static uint32_t masked_crc(const void *data, size_t n)
 {
     uint32_t crc = gp_crc32c(0, data, n);
@@ -173,7 +173,7 @@ int gp_report_cut_events(gp_report *r, gp_run *run, int64_t step)
         return -1;
     int64_t kept = (int64_t)gp_events_until(map.data, map.size, step, &damaged);
     gp_map_close(&map);
-    int rc = damaged ? gp_run_cut_damaged(run, GP_EVENTS_NAME, kept, &aside) : gp_run_cut(run, GP_EVENTS_NAME, kept);
+    int rc = gp_run_cut(run, GP_EVENTS_NAME, kept, damaged ? &aside : NULL);
     if (aside)
         gp_report_warn(r, "%s/%s: a record at byte %lld is damaged; it and what follows it are kept as %s",
                        gp_run_path(run), GP_EVENTS_NAME, (long long)kept, aside);

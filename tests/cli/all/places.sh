@@ -131,10 +131,10 @@ expect 0 train --resume one/run --steps 8 --data pat/here.tok -q # as given, fro
 rm pat/here.tok
 cd pat || exit 1
 expect 1 train --resume ../one/run --steps 9 -q
-says "pat/here.tok: is not there, neither below $here, where ../one/run was made, nor below this folder; --data tells where it is now"
+says "pat/here.tok: does not exist, neither below $here, where ../one/run was made, nor below this folder; give its new path with --data"
 # a run of before this was recorded
 sed -i '/^  folder: /d' ../one/run/config.yaml
 expect 1 train --resume ../one/run --steps 9 -q
-says "call train in the folder in which ../one/run was made, or tell with --data where it is now"
+says "call train in the folder in which ../one/run was made, or give its new path with --data"
 expect 0 train --resume ../one/run --steps 9 -q --data "$here/one/v.tok"
 finish

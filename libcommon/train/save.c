@@ -1,67 +1,24 @@
-/* keep.c: what a run leaves: checkpoints and the files beside them, samples. */
+/* save.c: what a run saves: checkpoints, the files beside them, samples. */
 #include "base/file.h"
-#include "cli/options.h"
 #include "gptpipe/sampler.h"
 #include "checkpoint/checkpoint.h"
 #include "train/job.h"
 
-#include <limits.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static const char samples_name[] = "samples.txt";
 
-/* What relative names in the options are relative to. */
-static void write_folder(FILE *f)
-{
-    char here[PATH_MAX];
-    gp_buf b = {0};
-    if (!getcwd(here, sizeof here))
-        return;
-    gp_put_yaml(&b, here);
-    fprintf(f, "  folder: %s\n", b.data);
-    gp_buf_release(&b);
-}
-
-static int write_config_yaml(gp_job *j)
-{
-    char *text = NULL;
-    size_t size = 0;
-    char tokenizer[33];
-    FILE *f = open_memstream(&text, &size);
-    if (!f)
-        die("out of memory");
-    gp_hex(tokenizer, gp_tokens_get_info(j->t.data)->fingerprint, 16);
-    int rc = gp_options_print(j->o->tool, j->o->args, f);
-    fprintf(f,
-            "\n# not options: --config skips these, --resume compares them\nrecorded:\n  version: %s\n  "
-            "machine: \"%s\"\n"
-            "  threads: %d\n  data: \"%s\"\n  fingerprint: \"%s\"\n  tokenizer: \"%s\"\n",
-            gp_version(), j->state.machine, gp_backend_threads(j->t.be), j->state.data, j->state.fingerprint,
-            tokenizer);
-    write_folder(f);
-    if (j->o->attention == GP_ATTENTION_MEASURE)
-        fprintf(f, "  attention: %s\n", gp_attention_name(j->t.attention));
-    bool lost = ferror(f);
-    if (fclose(f) || lost || !text)
-        die("out of memory");
-    if (!rc)
-        rc = gp_run_write(j->run, "config.yaml", text, size);
-    free(text);
-    return rc;
-}
-
 gp_checkpoint *gp_job_checkpoint(gp_job *j)
 {
-    return gp_checkpoint_of_model(j->t.m, j->tokenizer, j->tokenizer ? strlen(j->tokenizer) : 0);
+    const char *json = j->t.sets.tokenizer_json;
+    return gp_checkpoint_of_model(j->t.m, json, json ? strlen(json) : 0);
 }
 
 int gp_job_write_top(gp_job *j)
 {
     gp_checkpoint *ckpt = gp_job_checkpoint(j);
-    int rc = j->o->tool ? write_config_yaml(j) : 0;
+    int rc = j->o->tool ? gp_job_write_config(j) : 0;
     if (!rc)
         rc = gp_hf_write_beside(ckpt, gp_run_path(j->run), GP_STORE_F32);
     gp_checkpoint_close(ckpt);
@@ -100,18 +57,18 @@ static int fill_checkpoint(void *self, const char *dir)
     return rc;
 }
 
-int gp_job_save(gp_job *j, double val_loss)
+int gp_job_save(gp_job *j)
 {
-    bool best = val_loss < j->state.best_loss;
-    char *others;
+    bool best = j->val_loss < j->state.best_loss;
+    char *renamed;
     if (!j->run || j->saved == j->t.step)
         return 0;
-    if (gp_run_make_room(j->run, j->t.step, &others))
+    if (gp_run_rename_existing(j->run, j->t.step, &renamed))
         return -1;
-    if (others)
+    if (renamed)
         gp_report_warn(&j->t.report, "%s: has a checkpoint of step %lld that this run did not write; it was renamed %s",
-                       gp_run_path(j->run), (long long)j->t.step, others);
-    free(others);
+                       gp_run_path(j->run), (long long)j->t.step, renamed);
+    free(renamed);
     j->state.step = j->t.step;
     j->state.losses = j->t.losses;
     j->state.norms = j->t.norms;
@@ -121,10 +78,10 @@ int gp_job_save(gp_job *j, double val_loss)
     double loss_before = j->state.best_loss;
     int64_t step_before = j->state.best_step;
     if (best) {
-        j->state.best_loss = val_loss;
+        j->state.best_loss = j->val_loss;
         j->state.best_step = j->t.step;
     }
-    /* What a checkpoint takes for told must be there after a power failure, as the checkpoint is. */
+    /* What a checkpoint counts as logged must survive a power failure, as the checkpoint does. */
     if (gp_job_write_products(j) || gp_run_flush(j->run, GP_LOG_NAME) || gp_run_flush(j->run, samples_name) ||
         gp_run_save(j->run, j->t.step, best, j->o->keep, fill_checkpoint, j)) {
         j->state.best_loss = loss_before;
@@ -144,19 +101,18 @@ static int collect(void *self, int64_t sample, const char *bytes, size_t n, bool
     return 0;
 }
 
-/* Appends one sample of at most that many tokens. */
-static int draw_sample(gp_job *j, int64_t max_tokens, gp_buf *text)
+/* Generates one sample of at most that many tokens. */
+static int generate_sample(gp_job *j, int64_t max_tokens, gp_buf *text)
 {
-    gp_tokenizer *t = gp_tokenizer_from_json(j->tokenizer, strlen(j->tokenizer), "the stream's tokenizer");
+    const gp_tokenizer *t = j->t.sets.tokenizer;
     gp_generation how = {.sampling = {.temperature = 0.8, .top_p = 1, .seed = (uint64_t)j->o->seed},
                          .samples = 1,
                          .max_tokens = gp_min(max_tokens, gp_config_context(&j->t.m->config))};
-    int32_t *ids = NULL, end = t ? gp_tokenizer_end_of_text(t) : -1;
+    int32_t *ids = NULL, end = gp_tokenizer_end_of_text(t);
     int64_t n = 0;
-    int rc = -1;
-    if (t && (end >= 0 || !gp_tokenizer_encode(t, "\n", 1, false, &ids, &n)))
+    int rc = end >= 0 ? 0 : gp_tokenizer_encode(t, "\n", 1, false, &ids, &n);
+    if (!rc)
         rc = gp_generate(j->t.m, t, ids ? ids : &end, 1, &how, collect, text, NULL);
-    gp_tokenizer_close(t);
     free(ids);
     return rc;
 }
@@ -165,7 +121,7 @@ int gp_job_sample(gp_job *j)
 {
     gp_buf text = {0};
     gp_buf_printf(&text, "--- step %lld ---\n", (long long)j->t.step);
-    int rc = draw_sample(j, 200, &text);
+    int rc = generate_sample(j, 200, &text);
     gp_buf_puts(&text, "\n\n");
     if (!rc)
         rc = gp_run_append(j->run, samples_name, text.data, text.len);
@@ -173,7 +129,7 @@ int gp_job_sample(gp_job *j)
     return rc;
 }
 
-/* ---- without leaving anything ---------------------------------------------------------------------------- */
+/* ---- rehearsal: results are discarded --------------------------------------------------------------------- */
 
 static int rehearse_checkpoint(gp_job *j)
 {
@@ -207,8 +163,8 @@ int gp_job_rehearse(gp_job *j)
 {
     gp_buf text = {0};
     int rc = rehearse_evaluation(j) || rehearse_checkpoint(j) ? -1 : 0;
-    if (!rc && j->o->sample_every && j->tokenizer)
-        rc = draw_sample(j, 2, &text);
+    if (!rc && j->o->sample_every && j->t.sets.tokenizer)
+        rc = generate_sample(j, 2, &text);
     gp_buf_release(&text);
     return rc;
 }

@@ -1,0 +1,139 @@
+/* initial_model.c: the model that a run begins with: weights from scratch, or those of a checkpoint, which must agree
+ * with the options and with the token stream. */
+#include "base/file.h"
+#include "checkpoint/checkpoint.h"
+#include "train/job.h"
+
+#include <string.h>
+
+bool gp_is_from_scratch(const gp_train_options *o)
+{
+    return !strcmp(o->init, "scratch");
+}
+
+static int config_from_options(const gp_train_options *o, int64_t vocab_size, gp_config *c)
+{
+    *c = gp_config_of_preset(o->preset ? o->preset : GP_PRESET_NANO);
+    c->vocab_size = vocab_size;
+    if (o->layers)
+        c->layers = o->layers;
+    if (o->heads)
+        c->heads = o->heads;
+    if (o->channels)
+        c->channels = o->channels;
+    if (o->seq_len)
+        c->positions = o->seq_len;
+    c->inner = 4 * c->channels;
+    c->init_std = o->init_std;
+    c->bias = o->bias;
+    c->tied = o->tied;
+    c->dropout_embd = c->dropout_attn = c->dropout_resid = o->dropout;
+    return gp_config_check(c, "the requested model");
+}
+
+/* Whether a checkpoint's model can read this stream. */
+static int check_stream(const gp_checkpoint *ckpt, const gp_tokens_info *info, const char *path)
+{
+    static const uint8_t unknown[16];
+    uint8_t fingerprint[16];
+    if (info->vocab_size > gp_checkpoint_config(ckpt)->vocab_size)
+        return fail("%s: its vocabulary has %lld ids, the token stream's %lld", path,
+                    (long long)gp_checkpoint_config(ckpt)->vocab_size, (long long)info->vocab_size);
+    if (gp_checkpoint_fingerprint(ckpt, fingerprint) && memcmp(info->fingerprint, unknown, 16) &&
+        memcmp(info->fingerprint, fingerprint, 16))
+        return fail("%s: its tokenizer is not the token stream's: tokenize the text with --tokenizer %s", path, path);
+    return 0;
+}
+
+static int check_size(const char *path, const char *what, int64_t found, int64_t requested)
+{
+    if (!requested || requested == found)
+        return 0;
+    return fail("%s: has %lld %s, %lld requested; a checkpoint's sizes cannot change", path, (long long)found, what,
+                (long long)requested);
+}
+
+/* Biases and the tied head are on by default: a checkpoint without them is refused only where they were `required`. */
+static int check_flag(const char *path, const char *flag, bool requested, bool required, bool found, const char *what)
+{
+    if (found == requested || (requested && !required))
+        return 0;
+    return fail("%s: %s, --%s%s was requested; a checkpoint's layout cannot change", path, what, requested ? "" : "no-",
+                flag);
+}
+
+/* The options must not contradict a checkpoint's configuration, except for the context, which may be cropped to its
+ * first positions, and dropout. */
+static int fit_config(const gp_train_options *o, gp_config *c, const char *path, gp_report *report)
+{
+    int64_t context = gp_config_context(c);
+    gp_config preset = {0};
+    if (!c->causal)
+        return fail("%s: is not a causal model: train continues GPT-2 alone", path);
+    if (!o->resume && o->preset)
+        preset = gp_config_of_preset(o->preset);
+    if (check_size(path, "layers", c->layers, o->layers ? o->layers : preset.layers) ||
+        check_size(path, "heads", c->heads, o->heads ? o->heads : preset.heads) ||
+        check_size(path, "channels", c->channels, o->channels ? o->channels : preset.channels))
+        return -1;
+    if (check_flag(path, "bias", o->bias, o->bias_required, c->bias, c->bias ? "has biases" : "has no biases") ||
+        check_flag(path, "tied", o->tied, o->tied_required, c->tied,
+                   c->tied ? "its head is tied" : "its head is not tied"))
+        return -1;
+    if (o->seq_len > context)
+        return fail("%s: its context is %lld tokens, --seq-len %lld is longer", path, (long long)context,
+                    (long long)o->seq_len);
+    bool shorter = !o->resume && o->seq_len && o->seq_len < context;
+    if (shorter && o->crop) {
+        c->positions -= context - o->seq_len;
+        gp_report_info(report, "the context of %s, %lld tokens, is cropped to %lld", path, (long long)context,
+                       (long long)o->seq_len);
+    } else if (shorter) {
+        gp_report_info(report,
+                       "the model keeps its context of %lld tokens and trains on %lld at a time (--crop "
+                       "cuts the context)",
+                       (long long)context, (long long)o->seq_len);
+    }
+    c->dropout_embd = c->dropout_attn = c->dropout_resid = o->dropout;
+    return 0;
+}
+
+gp_model *gp_model_from_checkpoint(gp_trainer *t, const char *path, bool *refused)
+{
+    gp_report *report = &t->report;
+    gp_checkpoint *ckpt = gp_checkpoint_open(path);
+    gp_model *m = NULL;
+    *refused = false;
+    if (!ckpt)
+        return NULL;
+    if (gp_checkpoint_warning(ckpt))
+        gp_report_info(report, "%s", gp_checkpoint_warning(ckpt));
+    if (gp_checkpoint_tokenizer_warning(ckpt))
+        gp_report_info(report, "%s", gp_checkpoint_tokenizer_warning(ckpt));
+    if (gp_checkpoint_tokenizer_problem(ckpt))
+        gp_report_info(report, "%s; the stream's tokenizer is used", gp_checkpoint_tokenizer_problem(ckpt));
+    gp_config c = *gp_checkpoint_config(ckpt);
+    *refused = fit_config(t->o, &c, path, report) || check_stream(ckpt, gp_tokens_get_info(t->sets.stream), path);
+    if (!*refused) {
+        m = gp_model_create(&c, t->be, true);
+        if (gp_checkpoint_load(ckpt, m)) {
+            gp_model_free(m);
+            m = NULL;
+        }
+    }
+    gp_checkpoint_close(ckpt);
+    return m;
+}
+
+gp_model *gp_initial_model(gp_trainer *t)
+{
+    gp_config c;
+    bool refused;
+    if (!gp_is_from_scratch(t->o))
+        return gp_model_from_checkpoint(t, t->o->init, &refused);
+    if (config_from_options(t->o, gp_tokens_get_info(t->sets.stream)->vocab_size, &c))
+        return NULL;
+    gp_model *m = gp_model_create(&c, t->be, true);
+    gp_model_init(m, (uint64_t)t->o->seed);
+    return m;
+}
