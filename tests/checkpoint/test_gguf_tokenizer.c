@@ -4,13 +4,21 @@
 #include "gguf_models.h"
 #include "small_bpe.h"
 
-static void assert_tokenizer_survives(const char *json, const char *model, bool whole)
+static void assert_tokenizer_survives(const char *json, const char *model, bool whole, const char *warns)
 {
     gp_model *m = small_model(small_config());
     gp_checkpoint *c = gp_checkpoint_of_model(m, json, strlen(json));
     if (gp_checkpoint_tokenizer_problem(c))
         fail_msg("%s", gp_checkpoint_tokenizer_problem(c));
-    gp_checkpoint *read = write_and_open(c, GP_STORE_F16);
+    char *warning = NULL;
+    gp_checkpoint_output o = {.format = "gguf", .store = GP_STORE_F16, .warning = &warning};
+    assert_int_equal(gp_checkpoint_write(c, path, &o), 0);
+    if (warns)
+        assert_non_null(strstr(warning, warns));
+    else
+        assert_null(warning);
+    free(warning);
+    gp_checkpoint *read = open_model(path);
     const gp_gguf *g = gp_gguf_of(read->files[0]);
     const char *text = "";
     size_t n = 0;
@@ -37,9 +45,9 @@ static void test_keeps_tokenizers(void **state)
     char *plain = make_json(",\"ab\":256", "[\"a b\"]", "");
     char *added = make_json(",\"ab\":256,\"<|endoftext|>\":257,\"\u00e9 x\":260", "[\"a b\"]", special);
     char *strips = make_json(",\"ab\":256,\"<|endoftext|>\":257", "[\"a b\"]", lstrip);
-    assert_tokenizer_survives(plain, "gpt2", false);
-    assert_tokenizer_survives(added, "gpt2", false);
-    assert_tokenizer_survives(strips, "gpt2", true); /* lstrip is in no list */
+    assert_tokenizer_survives(plain, "gpt2", false, "ends a text at token 11");
+    assert_tokenizer_survives(added, "gpt2", false, NULL);
+    assert_tokenizer_survives(strips, "gpt2", true, NULL); /* lstrip is in no list */
     free(plain);
     free(added);
     free(strips);
@@ -79,8 +87,9 @@ static void test_keeps_tokenizers_that_llama_cpp_lacks(void **state)
     gp_charset_add(chars, "to be or not \xc3\xa9", 15);
     gp_tokenizer *t = gp_charset_build(chars), *bytes = gp_tokenizer_open("bytes");
     char *of_chars = gp_tokenizer_to_json(t), *of_bytes = gp_tokenizer_to_json(bytes);
-    assert_tokenizer_survives(of_chars, "none", true);
-    assert_tokenizer_survives(of_bytes, "gpt2", true); /* BPE without merges, by another name */
+    assert_tokenizer_survives(of_chars, "none", true, "llama.cpp has no tokenizer of this type");
+    assert_tokenizer_survives(of_bytes, "gpt2", true,
+                              "ends a text at token 11"); /* BPE without merges, by another name */
     free(of_chars);
     free(of_bytes);
     gp_tokenizer_close(t);

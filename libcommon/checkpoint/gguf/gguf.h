@@ -122,8 +122,9 @@ void gp_gguf_put_array(gp_gguf_writer *w, const char *key, gp_gguf_type item, in
 void gp_gguf_add_string(gp_gguf_writer *w, const char *text, size_t length);
 void gp_gguf_add_int32(gp_gguf_writer *w, int32_t v);
 
-int gp_gguf_writer_end(gp_gguf_writer *w);             /* all numbers are written; 0 or -1 */
-char *gp_gguf_writer_warning(const gp_gguf_writer *w); /* matrices stored in F16 for their rows (malloc); NULL: none */
+int gp_gguf_writer_end(gp_gguf_writer *w);               /* all numbers are written; 0 or -1 */
+void gp_gguf_writer_warn(gp_gguf_writer *w, char *text); /* malloc, taken over */
+char *gp_gguf_writer_warning(gp_gguf_writer *w);         /* all warnings, and of matrices in F16 (malloc); NULL: none */
 void gp_gguf_writer_free(gp_gguf_writer *w);
 
 #endif

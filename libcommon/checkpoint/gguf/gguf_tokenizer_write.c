@@ -123,6 +123,10 @@ void gp_gguf_put_tokenizer(gp_gguf_writer *w, const gp_config *c, const char *te
         put_lists(w, t, &alphabet, c->vocab_size);
     }
     put_ids(w, c, lists ? t : NULL);
+    if (lists && t->end_of_text < 0 && !c->end_count)
+        gp_gguf_writer_warn(w, gp_strdup("llama.cpp ends a text at token 11, as there is no end-of-text token"));
+    if (text && !lists)
+        gp_gguf_writer_warn(w, gp_strdup("llama.cpp has no tokenizer of this type: it can be given ids, but no text"));
     if (text && !(lists && lists_suffice(t, c->vocab_size)))
         gp_gguf_put_text(w, "tokenizer.huggingface.json", text, length);
     gp_tokenizer_close(t);

@@ -21,8 +21,9 @@ struct gp_gguf_writer {
     gp_tensor_writer tensors;
     gp_buf pairs, infos; /* as they will stand in the file */
     int64_t pair_count;
-    int64_t odd;     /* matrices whose rows are no whole blocks, */
-    char *first_odd; /* the first one's name or NULL */
+    int64_t odd;     /* matrices whose rows are no whole blocks */
+    char *first_odd; /* name of the first one or NULL */
+    char *warning;   /* or NULL */
     gguf_output *list;
     int64_t count, current; /* of the list; the tensor that is being written */
     int64_t done;           /* numbers of it */
@@ -227,13 +228,21 @@ int gp_gguf_writer_end(gp_gguf_writer *w)
     return 0;
 }
 
-char *gp_gguf_writer_warning(const gp_gguf_writer *w)
+void gp_gguf_writer_warn(gp_gguf_writer *w, char *text)
 {
-    return w->odd ? gp_format(
-                        "tensors whose rows are not multiples of 32 numbers are stored in F16 instead of Q8_0, as by "
-                        "llama.cpp's quantizer (%lld tensors, the first is %s)",
-                        (long long)w->odd, w->first_odd)
-                  : NULL;
+    gp_warning_add(&w->warning, text);
+}
+
+char *gp_gguf_writer_warning(gp_gguf_writer *w)
+{
+    char *warning = w->warning;
+    if (w->odd)
+        gp_warning_add(
+            &warning, gp_format("tensors whose rows are not multiples of 32 numbers are stored in F16 instead of Q8_0, "
+                                "as by llama.cpp's quantizer (%lld tensors, the first is %s)",
+                                (long long)w->odd, w->first_odd));
+    w->warning = NULL;
+    return warning;
 }
 
 void gp_gguf_writer_free(gp_gguf_writer *w)
@@ -242,6 +251,7 @@ void gp_gguf_writer_free(gp_gguf_writer *w)
         return;
     gp_buf_release(&w->pairs);
     gp_buf_release(&w->infos);
+    free(w->warning);
     free(w->first_odd);
     free(w->list);
     free(w);
