@@ -22,6 +22,7 @@
 
 #include "base/arena.h"
 #include "base/base.h"
+#include "gptpipe/activation.h"
 #include "gptpipe/backend.h"
 #include "gptpipe/tensor.h"
 
@@ -62,8 +63,6 @@ typedef struct gp_dropout {
     uint32_t site; /* layer * GP_SITES + which, unique in the model */
     const gp_step *step;
 } gp_dropout;
-
-typedef enum gp_act { GP_ACT_NONE, GP_ACT_GELU_TANH, GP_ACT_GELU_ERF } gp_act;
 
 enum { GP_PAD_ROWS = 64 };
 

@@ -164,34 +164,41 @@ static void linear_case(bool transposed, gp_act act, const float *y_want, const 
     be->ops->weight_close(be, &w);
 }
 
-static void linear_and_gelu(void **state)
+static void linear_and_an_activation(void **state)
 {
     (void)state;
     for (int transposed = 0; transposed < 2; transposed++) {
         linear_case(transposed, GP_ACT_GELU_TANH, linear_tanh_y, linear_tanh_dx, linear_tanh_dw, linear_tanh_dbias);
         linear_case(transposed, GP_ACT_GELU_ERF, linear_erf_y, linear_erf_dx, linear_erf_dw, linear_erf_dbias);
+        linear_case(transposed, GP_ACT_RELU, linear_relu_y, linear_relu_dx, linear_relu_dw, linear_relu_dbias);
     }
 }
 
-/* gelu alone, far into both tails: x times the 1 by 1 identity. */
-static void gelu_everywhere(void **state)
+/* An activation alone, far into both tails: x times the 1 by 1 identity. */
+static void activations_everywhere(void **state)
 {
     (void)state;
-    enum { N = sizeof gelu_x / sizeof gelu_x[0] };
+    enum { N = ARRAY_LEN(act_x) };
+    static const struct {
+        gp_act act;
+        const float *y, *slope;
+    } wanted[] = {{GP_ACT_GELU_TANH, act_tanh, act_tanh_slope},
+                  {GP_ACT_GELU_ERF, act_erf, act_erf_slope},
+                  {GP_ACT_RELU, act_relu, act_relu_slope}};
     const float one[] = {1};
     gp_weight w = {.w = tensor(one, 1, 1, 0)};
-    gp_tensor x = tensor(gelu_x, N, 1, 0), y = tensor(NULL, N, 1, 0), dx = tensor(NULL, N, 1, 0);
+    gp_tensor x = tensor(act_x, N, 1, 0), y = tensor(NULL, N, 1, 0), dx = tensor(NULL, N, 1, 0);
     gp_tensor ones = tensor(NULL, N, 1, 0), alone = tensor(NULL, N, 1, 0);
     for (int i = 0; i < N; i++)
         ((float *)ones.data)[i] = 1;
-    for (int erf = 0; erf < 2; erf++) {
-        gp_act act = erf ? GP_ACT_GELU_ERF : GP_ACT_GELU_TANH;
+    for (size_t k = 0; k < ARRAY_LEN(wanted); k++) {
+        gp_act act = wanted[k].act;
         be->ops->linear_forward(be, &(gp_linear_op){.x = &x, .w = &w, .act = act, .y = &y});
         be->ops->act_forward(be, act, &alone, &x);
         assert_memory_equal(alone.data, y.data, (size_t)gp_tensor_bytes(&y));
         be->ops->act_backward(be, act, &dx, &ones, &x);
         for (int i = 0; i < N; i++) {
-            double want = erf ? gelu_erf[i] : gelu_tanh[i], slope = erf ? gelu_erf_slope[i] : gelu_tanh_slope[i];
+            double want = wanted[k].y[i], slope = wanted[k].slope[i];
             assert_true(fabs(((float *)y.data)[i] - want) <= 2e-7 * fabs(want) + 1e-15);
             assert_true(fabs(((float *)dx.data)[i] - slope) <= 2e-7 * fabs(slope) + 1e-15);
         }
@@ -288,8 +295,12 @@ static void adamw_with_clipping(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(embeddings),          cmocka_unit_test(layer_norm_of_a_sum), cmocka_unit_test(linear_and_gelu),
-        cmocka_unit_test(gelu_everywhere),     cmocka_unit_test(attention),           cmocka_unit_test(cross_entropy),
+        cmocka_unit_test(embeddings),
+        cmocka_unit_test(layer_norm_of_a_sum),
+        cmocka_unit_test(linear_and_an_activation),
+        cmocka_unit_test(activations_everywhere),
+        cmocka_unit_test(attention),
+        cmocka_unit_test(cross_entropy),
         cmocka_unit_test(adamw_with_clipping),
     };
     return cmocka_run_group_tests(tests, open_ref, close_ref);

@@ -23,6 +23,7 @@ static const linear_case linear_cases[] = {
     {9, 1000, 256, false, false, false, GP_ACT_NONE},   {32, 96, 256, true, true, false, GP_ACT_NONE},
     {64, 264, 128, false, true, false, GP_ACT_NONE},    {64, 40, 16, false, true, false, GP_ACT_NONE},
     {128, 40, 16, true, true, false, GP_ACT_NONE},      {250, 40, 16, false, true, false, GP_ACT_NONE},
+    {5, 33, 17, false, true, true, GP_ACT_RELU},        {9, 264, 72, true, true, false, GP_ACT_RELU},
 };
 
 /* Row `row` of a (B,...) tensor of the device, as (1,...). */

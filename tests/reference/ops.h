@@ -1,4 +1,4 @@
-/* ops.h: made by tests/reference/ops.py with PyTorch 2.15.0, transformers 5.23.0 and NumPy 2.4.6. */
+/* ops.h: made by tests/reference/ops.py with PyTorch 2.15.0, transformers 5.24.0 and NumPy 2.4.6. */
 #include <stdint.h>
 
 static const int embed_tokens[8] = {
@@ -266,29 +266,61 @@ static const float linear_erf_dbias[5] = {
     0x1.b7ea3ap-1f, 0x1.6c234ep-6f, -0x1.4f7cd4p-1f, -0x1.249c58p-6f, -0x1.35b302p-1f,
 };
 
-static const float gelu_x[13] = {
+static const float linear_relu_y[15] = {
+    0, 0, 0, 0, 0, 0x1.9dd75cp+0f, 0, 0, 0, 0, 0, 0, 0x1.7f5a4ep+1f, 0, 0x1.abb5fap+1f,
+};
+
+static const float linear_relu_dx[21] = {
+    0, 0, 0, 0, 0, 0, 0, 0x1.3f0b14p-1f, -0x1.35344ap-1f, 0x1.5eff38p-2f, -0x1.052580p-2f, -0x1.e67d92p-3f,
+    -0x1.0c1d8ap+0f, 0x1.870c2ep-1f, 0x1.9aeaf4p-1f, -0x1.c9d532p-2f, -0x1.e81caep-1f, 0x1.3cae6ap-2f,
+    0x1.c7ca24p-1f, -0x1.e4fb26p-1f, 0x1.532198p+0f,
+};
+
+static const float linear_relu_dw[35] = {
+    0x1.0d29b4p-2f, 0, -0x1.6f63d8p-1f, 0, -0x1.315444p-1f, -0x1.13c3dcp-2f, 0, -0x1.db607ap-2f, 0,
+    -0x1.8b1312p-2f, -0x1.71729ep-3f, 0, -0x1.2cfc7cp+0f, 0, -0x1.f44902p-1f, -0x1.ada84ep-2f, 0,
+    -0x1.1f28d4p-2f, 0, -0x1.dd4d8ep-3f, 0x1.b1a33ep-3f, 0, -0x1.3c8bccp-2f, 0, -0x1.0712f0p-2f,
+    -0x1.d24e32p-1f, 0, -0x1.94851cp-1f, 0, -0x1.502fdep-1f, 0x1.5601eep+0f, 0, 0x1.1e5848p+0f, 0,
+    0x1.dbf2ecp-1f,
+};
+
+static const float linear_relu_dbias[5] = {
+    0x1.8a0ac2p-1f, 0, -0x1.434250p-1f, 0, -0x1.0ca728p-1f,
+};
+
+static const float act_x[13] = {
     -0x1.400000p+4f, -0x1.800000p+2f, -0x1.800000p+1f, -0x1.000000p+0f, -0x1.000000p-1f, -0x1.0624dep-10f, 0,
     0x1.0624dep-10f, 0x1.000000p-1f, 0x1.000000p+0f, 0x1.800000p+1f, 0x1.800000p+2f, 0x1.400000p+4f,
 };
 
-static const float gelu_tanh[13] = {
+static const float act_tanh[13] = {
     0, -0x1.732e00p-34f, -0x1.dcc2a0p-9f, -0x1.453d22p-3f, -0x1.3bfa4cp-3f, -0x1.05ef52p-11f, 0,
     0x1.065a6ap-11f, 0x1.6202dap-2f, 0x1.aeb0b8p-1f, 0x1.7f88d0p+1f, 0x1.800000p+2f, 0x1.400000p+4f,
 };
 
-static const float gelu_tanh_slope[13] = {
+static const float act_tanh_slope[13] = {
     0, -0x1.a7dc44p-31f, -0x1.7b9708p-7f, -0x1.53d226p-4f, 0x1.0fa05ep-3f, 0x1.ff2ed6p-2f, 0x1.000000p-1f,
     0x1.006894p-1f, 0x1.bc17e8p-1f, 0x1.153d22p+0f, 0x1.02f72ep+0f, 0x1.000000p+0f, 0x1.000000p+0f,
 };
 
-static const float gelu_erf[13] = {
+static const float act_erf[13] = {
     0, -0x1.96c966p-28f, -0x1.096698p-8f, -0x1.44ed0cp-3f, -0x1.3bf144p-3f, -0x1.05ef52p-11f, 0,
     0x1.065a6ap-11f, 0x1.62075ep-2f, 0x1.aec4bep-1f, 0x1.7f7b4cp+1f, 0x1.800000p+2f, 0x1.400000p+4f,
 };
 
-static const float gelu_erf_slope[13] = {
+static const float act_erf_slope[13] = {
     0, -0x1.30ac84p-25f, -0x1.876f5ap-7f, -0x1.55429ap-4f, 0x1.0f5eb8p-3f, 0x1.ff2ed6p-2f, 0x1.000000p-1f,
     0x1.006894p-1f, 0x1.bc2852p-1f, 0x1.15542ap+0f, 0x1.030edep+0f, 0x1.000000p+0f, 0x1.000000p+0f,
+};
+
+static const float act_relu[13] = {
+    0, 0, 0, 0, 0, 0, 0, 0x1.0624dep-10f, 0x1.000000p-1f, 0x1.000000p+0f, 0x1.800000p+1f, 0x1.800000p+2f,
+    0x1.400000p+4f,
+};
+
+static const float act_relu_slope[13] = {
+    0, 0, 0, 0, 0, 0, 0, 0x1.000000p+0f, 0x1.000000p+0f, 0x1.000000p+0f, 0x1.000000p+0f, 0x1.000000p+0f,
+    0x1.000000p+0f,
 };
 
 static const float attention_qkv[180] = {

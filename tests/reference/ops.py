@@ -13,6 +13,7 @@ from transformers.generation.logits_process import (
     MinPLogitsWarper, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper)
 
 torch.manual_seed(1)
+ACTIVATIONS = {"tanh": lambda x: F.gelu(x, approximate="tanh"), "erf": F.gelu, "relu": F.relu}
 
 
 def emit(name, values, ctype="float"):
@@ -71,11 +72,10 @@ def linear():
     x, w, bias, dy = inputs(3, 7), inputs(7, 5), inputs(5), inputs(3, 5)
     for name, value in (("x", x), ("w", w), ("bias", bias), ("dy", dy)):
         emit("linear_" + name, value)
-    for name, approximate in (("tanh", "tanh"), ("erf", "none")):
+    for name, activation in ACTIVATIONS.items():
         for t in (x, w, bias):
             t.grad = None
-        pre = x @ w + bias
-        y = F.gelu(pre, approximate=approximate)
+        y = activation(x @ w + bias)
         y.backward(dy)
         emit(f"linear_{name}_y", y)
         emit(f"linear_{name}_dx", x.grad)
@@ -83,15 +83,15 @@ def linear():
         emit(f"linear_{name}_dbias", bias.grad)
 
 
-def gelu():
+def activations():
     x = torch.tensor([-20, -6, -3, -1, -0.5, -1e-3, 0, 1e-3, 0.5, 1, 3, 6, 20]).float().double().requires_grad_()
-    emit("gelu_x", x)
-    for name, approximate in (("tanh", "tanh"), ("erf", "none")):
+    emit("act_x", x)
+    for name, activation in ACTIVATIONS.items():
         x.grad = None
-        y = F.gelu(x, approximate=approximate)
+        y = activation(x)
         y.sum().backward()
-        emit(f"gelu_{name}", y)
-        emit(f"gelu_{name}_slope", x.grad)
+        emit(f"act_{name}", y)
+        emit(f"act_{name}_slope", x.grad)
 
 
 def attention():
@@ -206,5 +206,5 @@ def sample():
 print("/* ops.h: made by tests/reference/ops.py with PyTorch %s, transformers %s and NumPy %s. */"
       % (torch.__version__.split("+")[0], transformers.__version__, np.__version__))
 print("#include <stdint.h>\n")
-for part in (embed, norm, linear, gelu, attention, head, adamw, numbers, sample):
+for part in (embed, norm, linear, activations, attention, head, adamw, numbers, sample):
     part()

@@ -43,7 +43,7 @@ check() {
         headers("fetch", "fetch stories")
         headers("data", "dataset items loader prefetch safetensors text tokens")
         headers("corpus", "corpus")
-        headers("backend", "backend measure")
+        headers("backend", "activation backend measure")
         headers("model", "config model")
         headers("checkpoint", "checkpoint trace")
         headers("infer", "prompts sampler samples score")

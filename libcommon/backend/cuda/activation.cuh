@@ -1,5 +1,5 @@
-/* activation.cuh: GELU (Hendrycks & Gimpel 2016) and its derivative: exact, x Phi(x) by erf, or GPT-2's tanh
- * approximation. */
+/* activation.cuh: the activations and their derivatives: GELU (Hendrycks & Gimpel 2016), exact, x Phi(x) by erf, or
+ * GPT-2's tanh approximation; ReLU, max(x, 0), in which NaN stays NaN. */
 #ifndef GP_CUDA_ACTIVATION_CUH
 #define GP_CUDA_ACTIVATION_CUH
 
@@ -21,6 +21,8 @@ static __device__ __forceinline__ float act_value(gp_act act, float x)
         return x * gelu_gate(x);
     case GP_ACT_GELU_ERF:
         return 0.5f * x * (1 + erff(x * sqrt_half));
+    case GP_ACT_RELU:
+        return x < 0 ? 0 : x;
     default:
         return x;
     }
@@ -38,6 +40,8 @@ static __device__ __forceinline__ float act_slope(gp_act act, float x)
     }
     case GP_ACT_GELU_ERF:
         return 0.5f * (1 + erff(x * sqrt_half)) + x * one_over_sqrt_2pi * __expf(-0.5f * x * x);
+    case GP_ACT_RELU:
+        return x > 0 ? 1 : 0;
     default:
         return 1;
     }

@@ -111,12 +111,13 @@ static void input_gradient(gp_backend *be, const gp_linear_op *op, int64_t rows)
     p.b_transposed = !op->w->transposed;
     p.d = op->dx->data;
     p.in = be->dtype, p.out = be->act_dtype;
-    if (op->in_act == GP_ACT_GELU_TANH) {
+    bool fused = op->in_act == GP_ACT_GELU_TANH;
+    if (fused) {
         p.epilogue = Epilogue::gelu_slope;
         p.pre = op->in_pre->data;
     }
     matmul(be, &p);
-    if (op->in_act == GP_ACT_GELU_ERF)
+    if (!fused && op->in_act != GP_ACT_NONE)
         activation(be, op->in_act, op->dx, op->dx, op->in_pre);
 }
 

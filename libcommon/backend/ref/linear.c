@@ -8,7 +8,7 @@ static const double sqrt_half = 0.70710678118654752440, sqrt_2_over_pi = 0.79788
 static const double one_over_sqrt_2pi = 0.39894228040143267794, cubic = 0.044715;
 
 /* GELU (Hendrycks & Gimpel 2016): x Phi(x), exactly by erf, or as GPT-2 has it
- * x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))). */
+ * x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))); ReLU: max(x, 0), and NaN stays NaN. */
 static double act_value(gp_act act, double x)
 {
     switch (act) {
@@ -16,6 +16,8 @@ static double act_value(gp_act act, double x)
         return 0.5 * x * (1 + tanh(sqrt_2_over_pi * (x + cubic * x * x * x)));
     case GP_ACT_GELU_ERF:
         return 0.5 * x * (1 + erf(x * sqrt_half));
+    case GP_ACT_RELU:
+        return x < 0 ? 0 : x;
     default:
         return x;
     }
@@ -31,14 +33,16 @@ static double act_slope(gp_act act, double x)
     }
     case GP_ACT_GELU_ERF:
         return 0.5 * (1 + erf(x * sqrt_half)) + x * one_over_sqrt_2pi * exp(-0.5 * x * x);
+    case GP_ACT_RELU:
+        return x > 0;
     default:
         return 1;
     }
 }
 
 /* y = act(x W + bias)      x (N,I), W (I,O), bias (O); y, pre (N,O)
- * bf16: y and pre are rounded. GELU by tanh, which a product's epilogue has, is of the sum before that; by erf, a pass
- * of its own, it is of the rounded pre. */
+ * bf16: y and pre are rounded. GELU by tanh, which a product's epilogue has, is of the sum before that; the others, a
+ * pass of their own, are of the rounded pre. */
 void gp_ref_linear_forward(gp_backend *be, const gp_linear_op *op)
 {
     int64_t N = rows_of(op->x), I = columns_of(op->x), O = columns_of(op->y);
@@ -61,12 +65,12 @@ void gp_ref_linear_forward(gp_backend *be, const gp_linear_op *op)
     for (int64_t i = 0; i < N * O; i++) {
         double sum = pre[i];
         pre[i] = (real)stored(be, sum);
-        y[i] = (real)stored(be, act_value(op->act, op->act == GP_ACT_GELU_ERF ? pre[i] : sum));
+        y[i] = (real)stored(be, act_value(op->act, op->act == GP_ACT_GELU_TANH ? sum : pre[i]));
     }
 }
 
 /* dx = (dy W^T) in_act'(in_pre);  dW += x^T dy;  dbias += column sums of dy
- * bf16: dx is rounded; before erf's slope too. */
+ * bf16: dx is rounded; but for GELU by tanh, before the slope too. */
 void gp_ref_linear_backward(gp_backend *be, const gp_linear_op *op)
 {
     const real *dy = reals(op->dy);

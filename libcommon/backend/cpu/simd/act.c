@@ -14,6 +14,10 @@ void KERNEL(act_forward)(gp_act act, float *y, const float *pre, int64_t n)
 #pragma omp simd
         for (int64_t i = 0; i < n; i++)
             y[i] = gp_gelu_erf(pre[i]);
+    else if (act == GP_ACT_RELU)
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++)
+            y[i] = pre[i] < 0 ? 0 : pre[i]; /* NaN stays NaN */
     else if (y != pre)
         memcpy(y, pre, (size_t)n * sizeof *y);
 }
@@ -28,6 +32,10 @@ void KERNEL(act_backward)(gp_act act, float *dx, const float *dy, const float *p
 #pragma omp simd
         for (int64_t i = 0; i < n; i++)
             dx[i] = dy[i] * gp_gelu_erf_slope(pre[i]);
+    else if (act == GP_ACT_RELU)
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++)
+            dx[i] = dy[i] * (pre[i] > 0 ? 1.0f : 0.0f);
     else if (dx != dy)
         memcpy(dx, dy, (size_t)n * sizeof *dx);
 }
