@@ -412,8 +412,8 @@ static void load(void *self, const char *name, const gp_tensor *t)
 /* Whether c is what the code above computes: variants that it leaves out would give other numbers. */
 static bool is_plain_gpt2(const gp_config *c)
 {
-    return c->causal && !c->post_norm && !c->gelu_erf && c->inner == 4 * c->channels && c->bias && c->tied &&
-           !c->scores_unscaled && !c->scores_by_layer;
+    return c->causal && !c->post_norm && c->activation == GP_ACT_GELU_TANH && c->inner == 4 * c->channels && c->bias &&
+           c->tied && !c->scores_unscaled && !c->scores_by_layer;
 }
 
 /* ------------------------------------------------------ main ------------------------------------------------------ */

@@ -1,9 +1,9 @@
 /* config.h: which model. A variant is a setting of these fields, not a copy of the code:
  *
- *              causal  post_norm  gelu_erf  types  position_offset  head
- *     GPT-2     yes      no         no        0          0          GP_HEAD_LM
- *     BERT      no       yes        yes       2          0          GP_HEAD_MLM
- *     RoBERTa   no       yes        yes       1      pad_id + 1     GP_HEAD_MLM
+ *              causal  post_norm  activation        types  position_offset  head
+ *     GPT-2     yes      no      GP_ACT_GELU_TANH     0          0          GP_HEAD_LM
+ *     BERT      no       yes     GP_ACT_GELU_ERF      2          0          GP_HEAD_MLM
+ *     RoBERTa   no       yes     GP_ACT_GELU_ERF      1      pad_id + 1     GP_HEAD_MLM
  *
  *     gp_config c;
  *     gp_config_preset(&c, "nano");
@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "gptpipe/choice.h"
+#include "gptpipe/activation.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -52,7 +52,7 @@ typedef struct gp_config {
     bool no_end;          /* nor does that */
     bool causal;          /* a token sees itself and what is before it */
     bool post_norm;       /* x = norm(x + f(x)), with a norm after the embedding, instead of x + f(norm(x)) */
-    bool gelu_erf;        /* GELU by erf (BERT) instead of its tanh form (GPT-2) */
+    gp_act activation;    /* of the MLP */
     bool bias;            /* linears and norms have one (GPT-2 does; nanoGPT's bias=False does not) */
     bool tied;            /* the head's weight is the token embedding */
     bool scores_unscaled; /* attention's scores are not divided by sqrt(C/H) (scale_attn_weights: false) */

@@ -3,6 +3,7 @@
  * with these numbers; and how far rounding moves the logits is reported. */
 #include "base/file.h"
 #include "checkpoint/compare.h"
+#include "model/config.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -131,7 +132,7 @@ static int check_tokenizer(const proof *p)
 /* What the format cannot say of itself. */
 static gp_checkpoint *read_back(const gp_checkpoint *c, const char *path)
 {
-    gp_checkpoint_options o = {.heads = c->config.heads, .activation = c->config.gelu_erf ? "gelu" : "gelu_new"};
+    gp_checkpoint_options o = {.heads = c->config.heads, .activation = gp_act_name(c->config.activation)};
     return gp_checkpoint_open_with(path, &o);
 }
 

@@ -13,11 +13,6 @@
  */
 #include "model/model.h"
 
-gp_act gp_model_act(const gp_model *m)
-{
-    return m->config.gelu_erf ? GP_ACT_GELU_ERF : GP_ACT_GELU_TANH;
-}
-
 double gp_model_divisor(const gp_model *m, int64_t layer)
 {
     const gp_config *c = &m->config;
@@ -224,7 +219,7 @@ static void fill_block(gp_model *m, gp_acts *a, int64_t layer, gp_stream *s)
     s->branch = &a->branch;
 
     apply_site(m, a, 2 * layer + 1, s);
-    gp_linear_apply(m, a, &p->fc, &gp_acts_site(a, 2 * layer + 1)->y, &b->h, gp_model_act(m),
+    gp_linear_apply(m, a, &p->fc, &gp_acts_site(a, 2 * layer + 1)->y, &b->h, m->config.activation,
                     a->train || m->tracer.fn ? &b->pre : NULL);
 }
 
@@ -269,7 +264,7 @@ void gp_block_recompute(gp_model *m, gp_acts *a, int64_t layer)
     if (a->recompute == GP_RECOMPUTE_NORMS) {
         site_again(m, a, 2 * layer);
         site_again(m, a, 2 * layer + 1);
-        m->be->ops->act_forward(m->be, gp_model_act(m), &b->h, &b->pre);
+        m->be->ops->act_forward(m->be, m->config.activation, &b->h, &b->pre);
     } else if (a->recompute == GP_RECOMPUTE_BLOCK && layer < m->config.layers - 1) { /* the last is there still */
         gp_stream s = site_again(m, a, 2 * layer);
         fill_block(m, a, layer, &s);
@@ -282,7 +277,7 @@ void gp_block_backward(gp_model *m, gp_acts *a, int64_t layer)
     gp_block_acts *b = gp_acts_block(a, layer);
 
     const gp_tensor *dbranch = branch_gradient(m, a);
-    gp_linear_differentiate(m, &p->out, &b->h, dbranch, &a->dh, gp_model_act(m), &b->pre);
+    gp_linear_differentiate(m, &p->out, &b->h, dbranch, &a->dh, m->config.activation, &b->pre);
     gp_linear_differentiate(m, &p->fc, &gp_acts_site(a, 2 * layer + 1)->y, &a->dh, &a->dx, GP_ACT_NONE, NULL);
     gp_site_backward(m, a, 2 * layer + 1);
 

@@ -29,7 +29,7 @@ gp_config gp_config_defaults(gp_family family)
         .pad_positions = family == GP_ROBERTA,
         .causal = gpt,
         .post_norm = !gpt,
-        .gelu_erf = !gpt,
+        .activation = gpt ? GP_ACT_GELU_TANH : GP_ACT_GELU_ERF,
         .bias = true,
         .tied = true,
         .head = gpt ? GP_HEAD_LM : GP_HEAD_MLM,
@@ -67,6 +67,11 @@ int64_t gp_config_padding(const gp_config *c)
     return c->family == GP_GPT2 ? -1 : c->pad_id;
 }
 
+gp_act gp_config_head_activation(const gp_config *c)
+{
+    return c->family == GP_ROBERTA ? GP_ACT_GELU_ERF : c->activation;
+}
+
 int64_t gp_config_context(const gp_config *c)
 {
     return c->positions - c->position_offset;
@@ -96,6 +101,8 @@ int gp_config_check(const gp_config *c, const char *where)
     if (c->channels % c->heads)
         return fail("%s: %lld channels do not divide into %lld heads", where, (long long)c->channels,
                     (long long)c->heads);
+    if (c->activation == GP_ACT_NONE)
+        return fail("%s: the MLP has no activation", where);
     if (!(c->norm_eps > 0 && c->norm_eps < 1))
         return fail("%s: layer norm epsilon is %g, expected something small above 0", where, c->norm_eps);
     double p[] = {c->dropout_embd, c->dropout_attn, c->dropout_resid};

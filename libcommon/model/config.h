@@ -12,6 +12,12 @@ gp_config gp_config_defaults(gp_family family);
  * GPT-2 has none, whatever its pad_token_id is. */
 int64_t gp_config_padding(const gp_config *c);
 
+/* The activation of the masked-LM head: RoBERTa's is GELU whatever hidden_act is. */
+gp_act gp_config_head_activation(const gp_config *c);
+
+/* "gelu_new", "gelu", ...: as config.json names it. */
+const char *gp_act_name(gp_act act);
+
 /* The settings in which two configurations differ, "layer_norm_epsilon is 0.5 and 1e-05", by config.json's names; at
  * most as many as text holds. false: they are the same. *sizes: the tensors' shapes differ too, so they are of two
  * models. */

@@ -81,19 +81,27 @@ static const struct refused {
     {"quantization_config", IN_ALL, "{}"},
 };
 
-/* GELU under the names that transformers has for its two forms. */
-static const struct activation {
+static const char *const activations[] = {GP_ACTIVATIONS(GP_CHOICE_NAME)};
+
+/* Other names that transformers has for these. */
+static const struct alias {
     const char *name;
-    bool erf;
-} activations[] = {
-    {"gelu", true}, {"gelu_python", true},
-    {"gelu_new", false}, {"gelu_pytorch_tanh", false}, {"gelu_python_tanh", false}, {"gelu_fast", false}, {"gelu_accurate", false},
+    gp_act act;
+} aliases[] = {
+    {"gelu_python", GP_ACT_GELU_ERF},
+    {"gelu_pytorch_tanh", GP_ACT_GELU_TANH}, {"gelu_python_tanh", GP_ACT_GELU_TANH}, {"gelu_fast", GP_ACT_GELU_TANH},
+    {"gelu_accurate", GP_ACT_GELU_TANH},
 };
 /* clang-format on */
 
 const char *gp_family_name(gp_family family)
 {
     return families[family].name;
+}
+
+const char *gp_act_name(gp_act act)
+{
+    return activations[act];
 }
 
 /* A value as a message shows it. */
@@ -164,14 +172,17 @@ static int read_activation(gp_config *c, json_t *root, const char *where)
     char text[64];
     const json_t *v = json_object_get(root, name);
     const char *value = json_string_value(v);
+    int found = value ? gp_find_name(activations, ARRAY_LEN(activations), value) : -1;
     if (!v)
         return 0;
-    for (size_t i = 0; value && i < ARRAY_LEN(activations); i++)
-        if (!strcmp(value, activations[i].name)) {
-            c->gelu_erf = activations[i].erf;
-            return 0;
-        }
-    return fail("%s: %s is %s; gelu, gelu_new and gelu_pytorch_tanh are supported", where, name, shown(v, text));
+    for (size_t i = 0; value && found < 0 && i < ARRAY_LEN(aliases); i++)
+        if (!strcmp(value, aliases[i].name))
+            found = (int)aliases[i].act;
+    if (found <= GP_ACT_NONE)
+        return fail("%s: %s is %s; gelu, gelu_new, gelu_pytorch_tanh and relu are supported", where, name,
+                    shown(v, text));
+    c->activation = (gp_act)found;
+    return 0;
 }
 
 static bool is_harmless(const json_t *v, const char *harmless)
@@ -359,8 +370,7 @@ static json_t *to_json(const gp_config *c)
     }
     if (gpt)
         json_object_set_new(root, "n_ctx", json_integer(c->positions));
-    json_object_set_new(root, gpt ? "activation_function" : "hidden_act",
-                        json_string(c->gelu_erf ? "gelu" : "gelu_new"));
+    json_object_set_new(root, gpt ? "activation_function" : "hidden_act", json_string(gp_act_name(c->activation)));
     for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
         const struct flag *f = &flags[i];
         bool v = *(const bool *)((const char *)c + f->offset);

@@ -112,7 +112,7 @@ const gp_tensor *gp_model_forward(gp_model *m, gp_acts *a)
     const gp_tensor *x = &gp_acts_site(a, 2 * m->config.layers)->y;
     if (m->config.head == GP_HEAD_LM)
         return x;
-    gp_linear_apply(m, a, &m->mlm, x, &a->mlm_h, gp_model_act(m), &a->mlm_pre);
+    gp_linear_apply(m, a, &m->mlm, x, &a->mlm_h, gp_config_head_activation(&m->config), &a->mlm_pre);
     ops->norm_forward(m->be, &(gp_norm_op){.residual = &a->mlm_h,
                                            .gamma = &m->mlm_norm.gamma,
                                            .beta = &m->mlm_norm.beta,
@@ -194,7 +194,7 @@ static void mlm_backward(gp_model *m, gp_acts *a)
                                             .dbeta = &m->mlm_norm.dbeta});
     finished(m, GP_MLM_GAMMA);
     finished(m, GP_MLM_BETA);
-    ops->act_backward(m->be, gp_model_act(m), &a->dbranch, dh, &a->mlm_pre);
+    ops->act_backward(m->be, gp_config_head_activation(&m->config), &a->dbranch, dh, &a->mlm_pre);
     gp_linear_differentiate(m, &m->mlm, &gp_acts_site(a, 2 * m->config.layers)->y, &a->dbranch, &a->dx, GP_ACT_NONE,
                             NULL);
 }

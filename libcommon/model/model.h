@@ -199,7 +199,6 @@ void gp_linear_apply(gp_model *m, gp_acts *a, gp_linear *l, const gp_tensor *x, 
 /* dx may be NULL; its act and pre differentiate what made x. */
 void gp_linear_differentiate(gp_model *m, gp_linear *l, const gp_tensor *x, const gp_tensor *dy, gp_tensor *dx,
                              gp_act act, const gp_tensor *pre);
-gp_act gp_model_act(const gp_model *m);
 double gp_model_divisor(const gp_model *m, int64_t layer); /* of attention's scores */
 gp_dropout gp_model_dropout(gp_model *m, const gp_acts *a, double p, int64_t layer, int which);
 

@@ -50,7 +50,8 @@ static void test_reads_the_configuration(void **state)
     assert_int_equal(k->end_count, 1);
     assert_int_equal(k->ends[0], 0);
     assert_true(k->norm_eps == 1e-5);
-    assert_true(k->tied && k->bias && !k->gelu_erf);
+    assert_true(k->tied && k->bias);
+    assert_int_equal(k->activation, GP_ACT_GELU_TANH);
     gp_checkpoint_close(c);
 }
 
@@ -332,14 +333,16 @@ static void test_writes_variants(void **state)
 static void test_refuses_what_llama_cpp_computes_otherwise(void **state)
 {
     (void)state;
-    gp_config erf = small_config(), unscaled = erf, by_layer = erf;
-    erf.gelu_erf = true;
+    gp_config erf = small_config(), relu = erf, unscaled = erf, by_layer = erf;
+    erf.activation = GP_ACT_GELU_ERF;
+    relu.activation = GP_ACT_RELU;
     unscaled.scores_unscaled = true;
     by_layer.scores_by_layer = true;
     const struct {
         gp_config config;
         const char *why;
-    } cases[] = {{erf, "llama.cpp's gpt2 applies GELU's tanh form, this model its exact form"},
+    } cases[] = {{erf, "llama.cpp's gpt2 applies GELU's tanh form (gelu_new), this model gelu (activation_function)"},
+                 {relu, "llama.cpp's gpt2 applies GELU's tanh form (gelu_new), this model relu (activation_function)"},
                  {unscaled, "scale_attn_weights: false"},
                  {by_layer, "scale_attn_by_inverse_layer_idx"}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

@@ -311,7 +311,8 @@ static void what_llmc_computes_otherwise_is_not_written(void **state)
     } while (0)
     REFUSES(family, GP_BERT, "another family");
     REFUSES(post_norm, true, "post-norm");
-    REFUSES(gelu_erf, true, "GELU");
+    REFUSES(activation, GP_ACT_GELU_ERF, "GELU's tanh form (gelu_new), and the model has gelu");
+    REFUSES(activation, GP_ACT_RELU, "the model has relu");
     REFUSES(tied, false, "untied");
     REFUSES(inner, 3 * C, "n_inner");
     REFUSES(scores_unscaled, true, "scale_attn_weights");

@@ -155,7 +155,8 @@ static gp_model *bert(gp_backend *be)
     c.inner = 128;
     c.positions = T;
     c.vocab_size = V;
-    c.post_norm = c.gelu_erf = true;
+    c.post_norm = true;
+    c.activation = GP_ACT_GELU_ERF;
     c.causal = false;
     c.head = GP_HEAD_MLM;
     c.dropout_embd = c.dropout_attn = c.dropout_resid = 0.1;

@@ -38,7 +38,7 @@ static gp_config config(bool bert, double dropout)
         c.family = GP_BERT;
         c.post_norm = true;
         c.causal = false;
-        c.gelu_erf = true;
+        c.activation = GP_ACT_GELU_ERF;
         c.head = GP_HEAD_MLM;
         c.types = 2;
     }

@@ -199,7 +199,8 @@ static void what_would_change_numbers_is_refused_by_name(void **state)
         {GP_GPT2, "{\"layer_types\": [\"full_attention\", \"sliding_attention\"]}", "layer_types is"},
         {GP_GPT2, "{\"pruned_heads\": {\"0\": [1]}}", "pruned_heads is"},
         {GP_GPT2, "{\"quantization_config\": {\"load_in_8bit\": true}}", "quantization_config is"},
-        {GP_GPT2, "{\"activation_function\": \"relu\"}", "activation_function is \"relu\""},
+        {GP_GPT2, "{\"activation_function\": \"silu\"}", "activation_function is \"silu\""},
+        {GP_GPT2, "{\"activation_function\": \"\"}", "activation_function is \"\""},
         {GP_GPT2, "{\"activation_function\": null}", "activation_function is null"},
         {GP_GPT2, "{\"activation_function\": \"quick_gelu\"}", "activation_function is \"quick_gelu\""},
         {GP_GPT2, "{\"layer_norm_epsilon\": null}", "\"layer_norm_epsilon\" is not a number"},
@@ -213,7 +214,7 @@ static void what_would_change_numbers_is_refused_by_name(void **state)
         {GP_BERT, "{\"add_cross_attention\": true}", "add_cross_attention is true"},
         {GP_BERT, "{\"is_causal\": true}", "is_causal is true"},
         {GP_BERT, "{\"position_embedding_type\": \"relative_key\"}", "position_embedding_type is \"relative_key\""},
-        {GP_BERT, "{\"hidden_act\": \"relu\"}", "hidden_act is \"relu\""},
+        {GP_BERT, "{\"hidden_act\": \"silu\"}", "hidden_act is \"silu\""},
         {GP_ROBERTA, "{\"is_decoder\": true}", "is_decoder is true"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
@@ -248,8 +249,38 @@ static void what_changes_none_is_passed_over(void **state)
     assert_harmless(GP_GPT2, "activation_function", "{}");
     assert_harmless(GP_BERT, "hidden_act", "{\"hidden_act\": \"gelu_python\"}");
     assert_harmless(GP_BERT, "", "{\"scale_attn_weights\": false, \"is_causal\": false}");
-    gp_config c = config_of(GP_GPT2, "", "{\"activation_function\": \"gelu\"}");
-    assert_true(c.gelu_erf);
+}
+
+static void an_activation_is_read_and_written_by_its_name(void **state)
+{
+    (void)state;
+    static const struct {
+        gp_family family;
+        const char *json;
+        gp_act act;
+        const char *written;
+    } cases[] = {
+        {GP_GPT2, "{\"activation_function\": \"gelu_new\"}", GP_ACT_GELU_TANH, "\"activation_function\": \"gelu_new\""},
+        {GP_GPT2, "{\"activation_function\": \"gelu\"}", GP_ACT_GELU_ERF, "\"activation_function\": \"gelu\""},
+        {GP_GPT2, "{\"activation_function\": \"relu\"}", GP_ACT_RELU, "\"activation_function\": \"relu\""},
+        {GP_BERT, "{\"hidden_act\": \"gelu\"}", GP_ACT_GELU_ERF, "\"hidden_act\": \"gelu\""},
+        {GP_BERT, "{\"hidden_act\": \"gelu_pytorch_tanh\"}", GP_ACT_GELU_TANH, "\"hidden_act\": \"gelu_new\""},
+        {GP_BERT, "{\"hidden_act\": \"relu\"}", GP_ACT_RELU, "\"hidden_act\": \"relu\""},
+        {GP_ROBERTA, "{\"hidden_act\": \"relu\"}", GP_ACT_RELU, "\"hidden_act\": \"relu\""},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        gp_config c = config_of(cases[i].family, "", cases[i].json), again;
+        char *text = gp_config_to_json(&c);
+        assert_int_equal(c.activation, cases[i].act);
+        assert_non_null(strstr(text, cases[i].written));
+        assert_int_equal(gp_config_from_json(&again, text, strlen(text), "again"), 0);
+        assert_int_equal(again.activation, cases[i].act);
+        free(text);
+    }
+    gp_config c = config_of(GP_GPT2, "", "{}");
+    c.activation = GP_ACT_NONE;
+    assert_int_equal(gp_config_check(&c, "test"), -1);
+    assert_non_null(strstr(gp_error(), "the MLP has no activation"));
 }
 
 static void what_is_read_is_written_again(void **state)
@@ -386,6 +417,7 @@ int main(void)
         cmocka_unit_test(a_padding_id_counts_where_it_is_computed_with),
         cmocka_unit_test(what_would_change_numbers_is_refused_by_name),
         cmocka_unit_test(what_changes_none_is_passed_over),
+        cmocka_unit_test(an_activation_is_read_and_written_by_its_name),
         cmocka_unit_test(what_is_read_is_written_again),
         cmocka_unit_test(config_json_counts_beside_its_own_file),
         cmocka_unit_test(generation_config_counts_in_a_folder),

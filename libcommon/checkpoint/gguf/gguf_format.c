@@ -4,6 +4,7 @@
 #include "checkpoint/gguf/gguf_tokenizer.h"
 #include "checkpoint/pieces.h"
 #include "checkpoint/weights.h"
+#include "model/config.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -82,13 +83,16 @@ static int open(gp_checkpoint *c, const gp_checkpoint_input *in)
 /* What llama.cpp's gpt2 would compute otherwise. */
 static int check_model(const gp_config *c, const char *path)
 {
+    char activation[96];
+    snprintf(activation, sizeof activation,
+             "llama.cpp's gpt2 applies GELU's tanh form (gelu_new), this model %s (activation_function)",
+             gp_act_name(c->activation));
     const struct {
         bool is;
         const char *what;
     } refused[] = {
         {c->family != GP_GPT2, "only GPT-2 models are written"},
-        {c->gelu_erf,
-         "llama.cpp's gpt2 applies GELU's tanh form, this model its exact form (activation_function: gelu)"},
+        {c->activation != GP_ACT_GELU_TANH, activation},
         {c->scores_unscaled,
          "llama.cpp's gpt2 scales attention's scores, this model does not (scale_attn_weights: false)"},
         {c->scores_by_layer,

@@ -1,5 +1,6 @@
 /* llmc_write.c: llm.c's model file, written in one pass. */
 #include "checkpoint/llmc/llmc.h"
+#include "model/config.h"
 
 #include <float.h>
 #include <math.h>
@@ -20,6 +21,9 @@ struct gp_llmc_writer {
 /* What llm.c computes; anything else would load, and give other logits. */
 static int check_config(const gp_config *c, const char *where)
 {
+    char activation[96];
+    snprintf(activation, sizeof activation, "computes GELU's tanh form (gelu_new), and the model has %s",
+             gp_act_name(c->activation));
     const struct {
         bool other;
         const char *what;
@@ -27,7 +31,7 @@ static int check_config(const gp_config *c, const char *where)
         {c->family != GP_GPT2 || !c->causal || c->head != GP_HEAD_LM || c->types || c->position_offset,
          "computes GPT-2 alone, and the model is of another family"},
         {c->post_norm, "computes pre-norm blocks, and the model is post-norm"},
-        {c->gelu_erf, "computes GELU's tanh form (gelu_new), and the model has the exact one (gelu)"},
+        {c->activation != GP_ACT_GELU_TANH, activation},
         {!c->tied, "has one matrix for token embedding and head, and the model's head is untied"},
         {c->inner != 4 * c->channels, "has an MLP of 4 x channels, and the model's is another (n_inner)"},
         {c->scores_unscaled, "divides attention's scores by the root of the head's size, and the model does not "

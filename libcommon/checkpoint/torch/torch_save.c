@@ -108,8 +108,9 @@ static int check_nanogpt(const gp_checkpoint *c, const char *path)
     static const char not [] = "nanoGPT computes otherwise";
     if (k->family != GP_GPT2)
         return fail("%s: nanoGPT has no %s", path, gp_family_name(k->family));
-    if (!k->gelu_erf)
-        return fail("%s: the activation is gelu_new, and %s: its nn.GELU is exact (gelu)", path, not );
+    if (k->activation != GP_ACT_GELU_ERF)
+        return fail("%s: the activation is %s, and %s: its nn.GELU is exact (gelu)", path, gp_act_name(k->activation),
+                    not );
     if (k->norm_eps != 1e-5)
         return fail("%s: layer_norm_epsilon is %g, and %s: 1e-05", path, k->norm_eps, not );
     if (!k->tied)

@@ -15,6 +15,12 @@ for m in gpt2 bert roberta; do
     same $m.safetensors again
 done
 
+# ReLU is an activation too
+expect 0 convert-gpt2 "$golden/gpt2-relu" -o relu/
+grep -q '"activation_function": "relu"' relu/config.json || problem "config.json has lost its relu"
+expect 0 convert-gpt2 --diff "$golden/gpt2-relu" relu
+has "the same configuration"
+
 # 16 bits: half the data; once more loses nothing
 expect 0 convert-gpt2 gpt2 --dtype bf16 -o half/
 grep -q '"dtype": "bfloat16"' half/config.json || problem "config.json does not say bfloat16"

@@ -21,7 +21,9 @@ same piped.bin model.bin
 
 # what llm.c would compute otherwise
 expect 1 convert-gpt2 "$formats/hf-untied" --to llmc -o other.bin
-says "GELU"
+says "GELU's tanh form (gelu_new), and the model has gelu"
+expect 1 convert-gpt2 "$repo/tests/golden/gpt2-relu" --to llmc -o other.bin
+says "GELU's tanh form (gelu_new), and the model has relu"
 expect 1 convert-gpt2 "$formats/hf-bert" --to llmc -o other.bin
 says "another family"
 expect 1 convert-gpt2 "$formats/hf" --to llmc --dtype fp16 -o other.bin

@@ -58,6 +58,7 @@ refuses() { # INPUT MESSAGE
     absent no.pt
 }
 refuses "$formats/hf" "the activation is gelu_new, and nanoGPT computes otherwise: its nn.GELU is exact (gelu)"
+refuses "$repo/tests/golden/gpt2-relu" "the activation is relu, and nanoGPT computes otherwise: its nn.GELU is exact (gelu)"
 refuses "$formats/hf-untied" "layer_norm_epsilon is 0.001, and nanoGPT computes otherwise: 1e-05"
 refuses "$formats/hf-bert" "nanoGPT has no bert"
 
