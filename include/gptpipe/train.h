@@ -1,7 +1,8 @@
 /* train.h: trains a model on a token stream, from a fresh start, a checkpoint, or where a run stopped.
  *
+ *     const char *files[] = {"train.tok"};
  *     gp_train_options o = gp_train_defaults();
- *     o.data = "train.tok";
+ *     o.data = (gp_list){.items = files, .count = 1};
  *     o.out = "run";
  *     o.steps = 2000;
  *     if (gp_train(&o)) ...gp_error()...
@@ -10,11 +11,11 @@
  *     lr * (s + 1) / (warmup + 1)                          while s < warmup
  *     min_lr + (lr - min_lr) * left((s - begin) / (end - begin))    from begin to end
  *     min_lr                                               from end = decay_steps (0: steps) on
- * with, by schedule, t being the part of the decay that is over:
+ * with, by schedule, t from 0 to 1 over the decay:
  *     cosine    begin = warmup                             left = (1 + cos(pi t)) / 2
  *     linear    begin = warmup                             left = 1 - t
  *     wsd       begin = end - decay_fraction * end         left = 1 - sqrt(t), and lr before begin: warm-up, stable,
- *               decay (Hu et al. 2024), which may be put off by a longer run; this decay is that of Haegele et al. 2024
+ *               decay (Hu et al. 2024), which a longer run may postpone; this decay is that of Haegele et al. 2024
  *     constant                                             lr throughout
  * and AdamW (Loshchilov & Hutter 2019) with decay on tensors of two dimensions, gradients scaled by
  * min(1, grad_clip / (norm + 1e-6)).
@@ -45,38 +46,38 @@ typedef enum gp_schedule { GP_SCHEDULES(GP_CHOICE_VALUE) } gp_schedule;
 typedef struct gp_train_options {
     /* data */
     gp_list data; /* token streams: FILE or FILE=WEIGHT, where FILE may be a pattern; none: stdin */
-    gp_list val;  /* for evaluation: FILE or NAME=FILE, the first decides; none: val_fraction of the data */
+    gp_list val;  /* for evaluation: FILE or NAME=FILE; the first decides which is best; none: val_fraction of data */
     double val_fraction;
     gp_data_order order;
     gp_stream_format format;
-    int64_t vocab_size; /* of a raw stream; 0: the stream says */
+    int64_t vocab_size; /* of a raw stream; 0: as the stream records */
     /* model */
-    gp_preset preset;                         /* none: nano, or what the checkpoint is */
-    const char *init;                         /* "scratch", or a checkpoint, whose sizes then hold */
+    gp_preset preset;                         /* none: nano, or the sizes of the checkpoint */
+    const char *init;                         /* "scratch", or a checkpoint, whose sizes replace the preset's */
     int64_t layers, heads, channels, seq_len; /* 0: the preset's; seq_len 0: the model's context */
     double dropout;
     double init_std; /* of a model from scratch */
     bool bias, tied;
     bool bias_required, tied_required; /* a checkpoint without biases, or an untied head, is a failure: the defaults of
                                         * bias and tied alone give way to a checkpoint */
-    bool crop; /* a checkpoint's context to seq_len, where that is shorter: its first positions stay */
+    bool crop; /* shorten the context of a checkpoint to seq_len: its first positions are kept */
     /* optimization */
     int64_t batch_size, grad_accum;
-    double epochs;   /* how long: this many times gp_loader_epoch's rows, or where that is not above 0, */
-    int64_t tokens;  /* this many tokens, or where that is not above 0, */
-    int64_t steps;   /* this many steps. The first two are rounded up to whole steps */
-    double max_time; /* seconds after which the run saves and ends, to be resumed; not above 0: none */
+    double epochs;   /* length of the run: this many times gp_loader_epoch's rows; 0: by tokens */
+    int64_t tokens;  /* this many tokens; 0: by steps */
+    int64_t steps;   /* epochs and tokens are rounded up to whole steps */
+    double max_time; /* seconds after which the run saves and ends, to be resumed; 0: no limit */
     gp_schedule schedule;
     double lr,
         min_lr; /* lr NAN: by the model's width, or 3e-5 with init, and min_lr a tenth; min_lr NAN: 2e-4, at most lr */
     int64_t warmup, decay_steps; /* decay_steps 0: steps */
     double decay_fraction;       /* wsd: of decay_steps */
     double beta1, beta2, eps, weight_decay, grad_clip;
-    double skip_loss_z, skip_norm_z; /* a step above this z-score changes nothing; 0: none is skipped */
+    double skip_loss_z, skip_norm_z; /* a step above this z-score makes no update; 0: none is skipped */
     int64_t seed;
     /* logs, evaluation and checkpoints */
     int64_t eval_every, eval_batches, save_every, sample_every, log_every, keep;
-    bool eval_documents; /* at the end, score the validation documents one by one */
+    bool eval_documents; /* at the end, score whole validation documents */
     const char *out;     /* run directory, or "-" for a checkpoint on stdout */
     const char *run;     /* run directory when out is "-" */
     const char *resume;  /* run directory to continue, or one of its checkpoints */
@@ -89,30 +90,30 @@ typedef struct gp_train_options {
     int64_t threads;
     gp_attention_by attention;
     gp_products_by products;
-    /* In bf16 the weights are fp32, and products read a copy; without, matrices are bf16 alone, and the update rounds
-     * them stochastically (cuda and ref). */
+    /* With bf16: weights in fp32, of which products read a copy in bf16; without, matrices are in bf16 only, and the
+     * update rounds them stochastically (cuda and ref). */
     bool master_weights;
     gp_recompute recompute;
-    /* the table that config.yaml prints; NULL: no config.yaml */
+    /* the option table that config.yaml is written from, and its arguments; NULL: no config.yaml */
     const gp_tool *tool;
     const void *args;
-    const void *args_before; /* as a resumed run logged them, to report what changed; NULL: not compared */
+    const void *args_before; /* as a resumed run logged them, to report changes; NULL: not compared */
 } gp_train_options;
 
 GP_API gp_train_options gp_train_defaults(void);
 
 /* Trains and leaves a run directory (docs/formats.md) or a checkpoint on stdout. 0; -1 on failure; 128 + the
  * signal when SIGINT, SIGTERM or SIGHUP ended it after a finished step and a saved checkpoint. A stream from stdin is
- * kept in the run directory, and o->data then names it; o->preset, layers, heads, channels, seq_len,
- * bias, tied and lr become what the run has. */
+ * stored in the run directory, and o->data then names that file; o->preset, layers, heads, channels, seq_len,
+ * bias, tied and lr become those of the run. */
 GP_API int gp_train(gp_train_options *o);
 
-/* For a path that --resume names, a run directory or a checkpoint in it: whether this version and this user can
- * continue it; returns the path of the config.yaml whose options it was run with (the caller frees), or NULL. */
+/* Whether this version and this user can resume the run at `path`, a run directory or a checkpoint in it. Returns the
+ * path of its config.yaml (the caller frees), or NULL. */
 GP_API char *gp_train_resumable(const char *path);
 
-/* The files of that config.yaml from this working folder: a relative name is looked for where the run was made, then
- * here. What neither has is a failure. data, val: lists that the config has set, or NULL. */
+/* Resolves the file names of that config.yaml: a relative name is looked up in the folder in which the run was made,
+ * then in the working folder; one found in neither is a failure. data, val: the lists that the config sets, or NULL. */
 GP_API int gp_train_find_files(const char *config, gp_list *data, gp_list *val, const char **init);
 
 /* The learning rate of step s. */

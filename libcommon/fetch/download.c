@@ -211,8 +211,7 @@ static gp_transfer judge(gp_response *r, CURLcode code)
             return gp_response_judge_status(r);
         if (!r->body && gp_response_begin(r) != GP_TRANSFER_DONE) /* an empty file */
             return r->verdict;
-        /* The end of the response is not that of the file where the server sent less of the rest than was asked for,
-         * or said no length. */
+        /* A response can end before the file: the server sent a shorter range than requested, or gave no length. */
         int64_t whole = r->promised >= 0 ? r->promised : d->size;
         if (d->part->done < whole) {
             fail("%s: ended after %lld of %lld bytes", r->url, (long long)d->part->done, (long long)whole);

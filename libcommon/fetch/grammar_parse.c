@@ -1,7 +1,7 @@
 /* grammar_parse.c: text to gp_grammar; see grammar.h and, for the notation, data/stories.grammar.
  *
- * First the lines become rules and alternatives and the brackets become pieces; then names are looked up, since a
- * rule may be used above the place where it is written.
+ * First the lines are split into rules and alternatives, and these at their brackets; then names are resolved, since a
+ * rule may be used before its definition.
  */
 #include "fetch/grammar.h"
 
@@ -14,13 +14,13 @@ typedef struct parser {
     int line;
 } parser;
 
-/* One more element at the end of a growing array, zeroed. */
+/* Appends a zeroed element to a growing array. */
 #define PUSH(array, count)                                                                                             \
     ((array) = grow((array), (count), sizeof *(array)), memset(&(array)[(count)++], 0, sizeof *(array)))
 
 static void *grow(void *array, int count, size_t size)
 {
-    if (count & (count - 1)) /* full at each power of two */
+    if (count & (count - 1)) /* its capacity is the next power of two */
         return array;
     return gp_realloc(array, (size_t)(count ? 2 * count : 1), size);
 }
@@ -85,7 +85,7 @@ static int parse_rule(parser *p, char *line)
     return 0;
 }
 
-/* Cuts one form at its brackets. */
+/* Splits one form at its brackets. */
 static int parse_form(parser *p, gp_form *form, const char *text)
 {
     form->first = p->g->piece_count;
@@ -115,7 +115,7 @@ static int parse_form(parser *p, gp_form *form, const char *text)
 static int parse_alternative(parser *p, char *line)
 {
     if (!p->g->rule_count)
-        return fail("%s:%d: an alternative stands before the first rule", p->where, p->line);
+        return fail("%s:%d: an alternative before the first rule", p->where, p->line);
     gp_rule *rule = p->g->rules + p->g->rule_count - 1;
     char *text;
     line = trim(line);
@@ -157,7 +157,7 @@ static int parse_lines(parser *p)
     return p->g->rule_count ? 0 : fail("%s: no rules found", p->where);
 }
 
-/* <slot=rule>: notes that the slot exists, so that recalls above and below find it. */
+/* <slot=rule>: declares the slot, for recalls before and after it. */
 static int define_slot(parser *p, gp_grammar_piece *piece)
 {
     gp_grammar *g = p->g;
@@ -235,21 +235,21 @@ static int look_up_names(parser *p)
     return 0;
 }
 
-/* A rule that could write itself would never end. seen: 1 while a rule is being followed, 2 after. */
-static int check_ends(parser *p, int r, char *seen)
+/* A recursive rule might never end. state: 1 while a rule is being visited, 2 afterwards. */
+static int check_recursion(parser *p, int r, char *state)
 {
     const gp_grammar *g = p->g;
     const gp_rule *rule = g->rules + r;
-    if (seen[r])
-        return seen[r] == 1 ? fail("%s: rule %s comes back to itself", p->where, rule->name) : 0;
-    seen[r] = 1;
+    if (state[r])
+        return state[r] == 1 ? fail("%s: rule %s is recursive", p->where, rule->name) : 0;
+    state[r] = 1;
     for (const gp_alternative *a = g->alternatives + rule->first, *end = a + rule->count; a < end; a++) {
         const gp_grammar_piece *piece = g->pieces + a->form[0].first;
         for (int i = 0; i < a->form[0].count; i++)
-            if (piece[i].kind == GP_PIECE_DRAW && check_ends(p, piece[i].rule, seen))
+            if (piece[i].kind == GP_PIECE_DRAW && check_recursion(p, piece[i].rule, state))
                 return -1;
     }
-    seen[r] = 2;
+    state[r] = 2;
     return 0;
 }
 
@@ -259,9 +259,9 @@ int gp_grammar_parse(gp_grammar *g, const char *text, const char *where)
     *g = (gp_grammar){.text = gp_strdup(text)};
     if (parse_lines(&p) || look_up_names(&p))
         return -1;
-    char *seen = gp_calloc((size_t)g->rule_count, 1);
-    int rc = check_ends(&p, 0, seen);
-    free(seen);
+    char *state = gp_calloc((size_t)g->rule_count, 1);
+    int rc = check_recursion(&p, 0, state);
+    free(state);
     return rc;
 }
 

@@ -8,7 +8,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
-#define CURL_DISABLE_TYPECHECK /* which wants to call curl_easy_setopt by this name */
+#define CURL_DISABLE_TYPECHECK /* its macros call curl_easy_setopt by name */
 #include <curl/curl.h>
 
 #define GP_CURL_FUNCTIONS(X)                                                                                           \

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* ---- what was recorded beside the checkpoints ------------------------------------------------------------- */
+/* ---- what the run has recorded ---------------------------------------------------------------------------- */
 
 static int read_recorded(gp_recorded_choices *r, const char *run, bool attention)
 {
@@ -119,7 +119,7 @@ void gp_resumed_release(gp_resumed *r)
     gp_products_release(&r->recorded.products);
 }
 
-/* ---- what came after the checkpoint ----------------------------------------------------------------------- */
+/* ---- what follows the checkpoint -------------------------------------------------------------------------- */
 
 static int rename_damaged(const gp_resumed *r, gp_run *run, gp_report *report)
 {

@@ -268,7 +268,7 @@ static void a_broken_grammar_is_refused_with_its_line(void **state)
         const char *text, *message;
     } cases[] = {
         {"", "test: no rules found"},
-        {"  1 a\n", "test:1: an alternative stands before the first rule"},
+        {"  1 a\n", "test:1: an alternative before the first rule"},
         {"x\n  a\n", "test:2: found \"a\", expected a weight from 1 to 1000000 and a text"},
         {"x\n  0 a\n", "test:2: found \"0 a\", expected a weight from 1 to 1000000 and a text"},
         {"x\n  1 a\nx\n", "test:3: rule x is defined twice"},
@@ -280,7 +280,7 @@ static void a_broken_grammar_is_refused_with_its_line(void **state)
         {"x: a b\n  1 t\n", "test:2: found 1 forms, rule x has 2"},
         {"x\n  1 <y=y>\ny\n  1 t\n", "test:2: <y=y>: y is a rule's name"},
         {"x\n  1 <n=y>\ny\n  1 <z>\nz\n  1 t\n", "test:4: <z>: what is recalled cannot draw anew"},
-        {"x\n  1 <y>\ny\n  1 <x>\n", "test: rule x comes back to itself"},
+        {"x\n  1 <y>\ny\n  1 <x>\n", "test: rule x is recursive"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         gp_grammar g;

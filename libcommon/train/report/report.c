@@ -156,7 +156,7 @@ void gp_report_evaluation(gp_report *r, int64_t step, const gp_evaluation *sets,
         gp_report_events(r, step, &(gp_scalar){tag, sets[i].loss}, 1);
         free(tag);
     }
-    if (!r->live || count > 1) /* the line has room for the first one */
+    if (!r->live || count > 1) /* the live line shows only the first one */
         gp_report_info(r, "step %lld  val loss%s", (long long)step, text.data);
     if (r->live)
         gp_report_show(r, true);
