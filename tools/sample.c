@@ -31,7 +31,7 @@ static const gp_option options[] = {
     {"prompt", 'p', GP_OPT_STRING, offsetof(args, prompt), "TEXT", "text to continue", .one_of = "text"},
     {"prompt-ids", 0, GP_OPT_STRING, offsetof(args, prompt_ids), "1,2,3", "token ids to continue, in place of text", .one_of = "text"},
     {"prompts", 0, GP_OPT_STRING, offsetof(args, prompts), "FILE|-", "prompts, one JSON object per line; its \"id\" is repeated with the samples", .nonempty = true, .one_of = "text"},
-    {"jsonl", 0, GP_OPT_STRING, offsetof(args, jsonl), "FIELD", "the member that holds the text, in --prompts or in documents of --score", .default_text = "prompt, with --prompts", .nonempty = true, .needs = "prompts|score", .excludes = "task!=text"},
+    {"jsonl", 0, GP_OPT_STRING, offsetof(args, jsonl), "FIELD", "the member that holds the text, in prompts or documents", .default_text = "prompt, with --prompts", .nonempty = true, .needs = "prompts|score", .excludes = "task!=text"},
     {"allow-special", 0, GP_OPT_FLAG, offsetof(args, allow_special), NULL, "encode a literal <|endoftext|> in a prompt or a scored text as that token, as transformers does"},
     {"interactive", 'i', GP_OPT_FLAG, offsetof(args, interactive), NULL, "each line typed continues the text so far; Ctrl-C stops an answer, /reset begins a new text, Ctrl-D or exit ends, /help lists the rest", .one_of = "text", .excludes = "json|out"},
 
@@ -41,7 +41,7 @@ static const gp_option options[] = {
     {"batch-size", 'B', GP_OPT_INT, offsetof(args, batch), "B", "samples generated at once; the result does not depend on it", .min = 1, .max = 4096, .excludes = "score"},
     {"temperature", 't', GP_OPT_FLOAT, offsetof(args, temperature), "X", "divide the logits by X; 0 takes the most likely token", .min = 0, .max = 1000, .excludes = "score"},
     {"top-k", 'k', GP_OPT_INT, offsetof(args, top_k), "K", "sample from the K most likely tokens; 0 = all", .min = 0, .max = 1e9, .excludes = "score"},
-    {"top-p", 0, GP_OPT_FLOAT, offsetof(args, top_p), "P", "sample from the fewest tokens whose probabilities sum to P (Holtzman et al. 2020)", .min = 1e-6, .max = 1, .excludes = "score"},
+    {"top-p", 0, GP_OPT_FLOAT, offsetof(args, top_p), "P", "sample from the fewest tokens whose probabilities sum to at least P (Holtzman et al. 2020)", .min = 1e-6, .max = 1, .excludes = "score"},
     {"min-p", 0, GP_OPT_FLOAT, offsetof(args, min_p), "P", "sample from the tokens at least P times as likely as the most likely one (Nguyen et al. 2024)", .min = 0, .max = 1, .excludes = "score"},
     {"repetition-penalty", 0, GP_OPT_FLOAT, offsetof(args, repetition_penalty), "X", "divide positive logits of tokens that are in the text by X, and multiply negative ones (Keskar et al. 2019); 1 = none", .min = 0.01, .max = 100, .excludes = "score"},
     {"seed", 's', GP_OPT_INT, offsetof(args, seed), "N", "random seed", .min = 0, .max = 9e15, .excludes = "score"},
@@ -51,7 +51,7 @@ static const gp_option options[] = {
 
     {"Scoring", .type = GP_OPT_GROUP},
     {"score", 0, GP_OPT_STRING, offsetof(args, score), "FILE|-", "print the likelihood of this text instead of sampling", .nonempty = true, .one_of = "text"},
-    {"task", 0, GP_OPT_CHOICE, offsetof(args, task), "WHICH", "content of --score's file: text, or lines of JSON with questions", .choices = GP_CHOICES(GP_SCORE_TASKS), .needs = "score"},
+    {"task", 0, GP_OPT_CHOICE, offsetof(args, task), "WHICH", "content of the file: text, or lines of JSON with questions", .choices = GP_CHOICES(GP_SCORE_TASKS), .needs = "score"},
     {"stride", 0, GP_OPT_INT, offsetof(args, stride), "N", "number of tokens by which the window moves over a text longer than the context", .min = 1, .max = 1e9, .default_text = "half the context", .needs = "score", .excludes = "task!=text"},
     {"from-end", 0, GP_OPT_FLAG, offsetof(args, from_end), NULL, "score the first token of a text too, after an end-of-text token (or the tokenizer's prefix)", .needs = "score", .excludes = "task!=text"},
 
@@ -59,7 +59,7 @@ static const gp_option options[] = {
     {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|-", "output", .default_text = "stdout", .nonempty = true, .excludes = "interactive"},
     {"echo", 0, GP_OPT_FLAG, offsetof(args, echo), NULL, "print the prompt before each continuation", .excludes = "score|json|interactive"},
     {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "print a JSON object per sample (or document, or question), with ids and log-probabilities", .excludes = "interactive"},
-    {"top-logprobs", 0, GP_OPT_INT, offsetof(args, top_logprobs), "N", "with log-probabilities of the N most likely tokens at each position, of samples or of --score's text", .min = 0, .max = GP_MAX_TOP_LOGPROBS, .needs = "json", .excludes = "task!=text"},
+    {"top-logprobs", 0, GP_OPT_INT, offsetof(args, top_logprobs), "N", "print the log-probabilities of the N most likely tokens at each position, of samples or of --score's text", .min = 0, .max = GP_MAX_TOP_LOGPROBS, .needs = "json", .excludes = "task!=text"},
     {"trace", 0, GP_OPT_STRING, offsetof(args, trace), "FILE|-", "write every tensor of the prompt's forward pass as safetensors", .nonempty = true, .excludes = "prompts|score|interactive"},
     {"trace-grad", 0, GP_OPT_FLAG, offsetof(args, trace_grad), NULL, "write the gradients of the mean next-token loss too", .needs = "trace"},
     {"quiet", 'q', GP_OPT_FLAG, offsetof(args, quiet), NULL, "do not print progress and speed"},
