@@ -105,14 +105,14 @@ static int check_nanogpt(const gp_checkpoint *c, const char *path)
 {
     enum { INNER = 4 };
     const gp_config *k = &c->config;
-    static const char not [] = "nanoGPT computes otherwise";
+    static const char otherwise[] = "nanoGPT computes otherwise";
     if (k->family != GP_GPT2)
         return fail("%s: nanoGPT has no %s", path, gp_family_name(k->family));
     if (k->activation != GP_ACT_GELU_ERF)
         return fail("%s: the activation is %s, and %s: its nn.GELU is exact (gelu)", path, gp_act_name(k->activation),
-                    not );
+                    otherwise);
     if (k->norm_eps != 1e-5)
-        return fail("%s: layer_norm_epsilon is %g, and %s: 1e-05", path, k->norm_eps, not );
+        return fail("%s: layer_norm_epsilon is %g, and %s: 1e-05", path, k->norm_eps, otherwise);
     if (!k->tied)
         return fail("%s: the head is not tied to the embedding, and nanoGPT ties it", path);
     if (k->inner != INNER * k->channels)
@@ -120,7 +120,7 @@ static int check_nanogpt(const gp_checkpoint *c, const char *path)
                     (long long)(INNER * k->channels));
     if (k->scores_unscaled || k->scores_by_layer)
         return fail("%s: %s is set, and %s", path,
-                    k->scores_unscaled ? "scale_attn_weights: false" : "scale_attn_by_inverse_layer_idx", not );
+                    k->scores_unscaled ? "scale_attn_weights: false" : "scale_attn_by_inverse_layer_idx", otherwise);
     return 0;
 }
 
