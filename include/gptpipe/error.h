@@ -31,8 +31,8 @@ GP_API const char *gp_error(void);
 /* Records a failure and returns -1: `return gp_fail(...)`. */
 GP_API int gp_fail(const char *fmt, ...) GP_PRINTF(1, 2);
 
-/* Prepends "WHAT: " to the recorded message and returns -1, to add context. */
-GP_API int gp_fail_in(const char *what);
+/* Prepends "CONTEXT: ", formatted as by printf, to the recorded message and returns -1. */
+GP_API int gp_fail_in(const char *fmt, ...) GP_PRINTF(1, 2);
 
 /* The version number: "0.1.0". */
 GP_API const char *gp_version(void);

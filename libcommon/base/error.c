@@ -26,9 +26,14 @@ int gp_fail(const char *fmt, ...)
     return -1;
 }
 
-int gp_fail_in(const char *what)
+int gp_fail_in(const char *fmt, ...)
 {
     int number = system_errno;
+    char what[sizeof message];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(what, sizeof what, fmt, ap);
+    va_end(ap);
     gp_fail("%s: %s", what, message);
     system_errno = number;
     return -1;

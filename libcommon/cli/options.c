@@ -147,7 +147,7 @@ static int set_option(command_line *w, const gp_option *o, const char *text, boo
         return 0;
     }
     if (gp_option_set(o, args, text, first))
-        return gp_fail_in(name);
+        return gp_fail_in("%s", name);
     return own ? gp_option_replace(w->tool, o, args, w->set) : 0;
 }
 

@@ -24,7 +24,7 @@ gp_tokenizer *gp_corpus_build_char(gp_text *text, const gp_corpus_options *o)
         return NULL;
     }
     if (!t)
-        gp_fail_in(info->name);
+        gp_fail_in("%s", info->name);
     return t;
 }
 
@@ -52,7 +52,7 @@ gp_tokenizer *gp_corpus_train_bpe(gp_text *text, int64_t vocab_size, const gp_co
     gp_text_rewind(text);
     gp_tokenizer *t = gp_bpe_trainer_build(b);
     if (!t)
-        gp_fail_in(info->name);
+        gp_fail_in("%s", info->name);
     return t;
 }
 

@@ -30,12 +30,8 @@ static int fill_row(const items *s, int64_t i, gp_data_item *item, int32_t *row,
     int64_t count = 0, T = s->o.T;
     if (gp_dataset_get(s->d, i, item) || gp_dataset_check_text(s->d, i, item))
         return -1;
-    if (gp_tokenizer_encode(s->t, item->text, item->length, false, &ids, &count)) {
-        char *which = gp_format("item %lld", (long long)i);
-        gp_fail_in(which);
-        free(which);
-        return -1;
-    }
+    if (gp_tokenizer_encode(s->t, item->text, item->length, false, &ids, &count))
+        return gp_fail_in("item %lld", (long long)i);
     *length = (int32_t)gp_min(count, T);
     if (count)
         memcpy(row, ids, (size_t)*length * sizeof *ids);

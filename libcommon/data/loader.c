@@ -67,7 +67,7 @@ static int set_up(gp_loader *l, const gp_stream_set *sets, int count)
     l->orders = gp_calloc((size_t)count, sizeof *l->orders);
     for (int i = 0; i < count; i++) {
         if (gp_order_open(&l->orders[i], o->order, &sets[i], o->T, count > 1 ? 1 : o->B, o->seed, spans))
-            return count > 1 ? gp_fail_in(sets[i].name) : -1;
+            return count > 1 ? gp_fail_in("%s", sets[i].name) : -1;
         l->count++;
         spans += sets[i].count;
     }

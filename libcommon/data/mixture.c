@@ -137,7 +137,7 @@ static int add_files(gp_mixture *m, gp_stream_set *set, const char *file, const 
     glob_failed = false;
     int rc = glob(file, GLOB_ALTDIRFUNC, NULL, &found);
     if (glob_failed)
-        rc = gp_fail_in(file);
+        rc = gp_fail_in("%s", file);
     else if (rc)
         rc = rc == GLOB_NOMATCH ? fail("%s: no file has such a name", file)
                                 : fail("%s: its folder cannot be read", file);

@@ -148,7 +148,7 @@ static int read_files(gp_catalog_entry *d, json_t *from, json_t *all, const char
         const char *path = json_string_value(json_object_get(file, "path"));
         gp_series s = {0};
         if (path && gp_series_read(&s, path))
-            return gp_fail_in(where);
+            return gp_fail_in("%s", where);
         if (!path || !gp_series_continues(&s, path, &before, before_path))
             first = d->file_count;
         if (add_files(d, file, &s, all, where))

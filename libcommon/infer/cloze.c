@@ -146,12 +146,8 @@ static int add(cloze *z, const json_t *line, const char *file, int64_t number)
     q->line = number;
     z->questions++;
     for (int64_t i = 0; i < q->endings; i++) {
-        if (encode(z, &q->context, &q->ending[i], &z->span[z->spans])) {
-            char *where = gp_format("%s: line %lld", file, (long long)number);
-            gp_fail_in(where);
-            free(where);
-            return -1;
-        }
+        if (encode(z, &q->context, &q->ending[i], &z->span[z->spans]))
+            return gp_fail_in("%s: line %lld", file, (long long)number);
         z->spans++;
     }
     return 0;
@@ -232,12 +228,8 @@ static int name_question(const cloze *z)
     const gp_passage *s = z->span;
     for (int64_t i = 0; i < z->questions; i++)
         for (int64_t k = 0; k < z->question[i].endings; k++, s++)
-            if (isnan(s->log_p)) {
-                char *where =
-                    gp_format("%s: line %lld: ending %lld", z->file, (long long)z->question[i].line, (long long)k + 1);
-                gp_fail_in(where);
-                free(where);
-            }
+            if (isnan(s->log_p))
+                gp_fail_in("%s: line %lld: ending %lld", z->file, (long long)z->question[i].line, (long long)k + 1);
     return -1;
 }
 

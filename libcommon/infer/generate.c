@@ -128,10 +128,7 @@ static int fail_not_finite(run *r, const row *s)
     gp_model_fail_not_finite(r->m, s->ids + s->count - T, T, s->count);
     if (r->total == 1)
         return -1;
-    char *where = gp_format("prompt %lld, sample %lld", (long long)s->prompt + 1, (long long)s->number + 1);
-    gp_fail_in(where);
-    free(where);
-    return -1;
+    return gp_fail_in("prompt %lld, sample %lld", (long long)s->prompt + 1, (long long)s->number + 1);
 }
 
 /* ---- the host's side of a draw --------------------------------------------------------------------------- */

@@ -171,12 +171,8 @@ static int add_object(gp_prompts *p, const prompt_source *s, const json_t *objec
     size_t n;
     if (!json_is_array(value) && !(text = gp_jsonl_string(object, s->field, &n, s->name, number)))
         return -1;
-    if (text ? gp_prompts_add_text(p, s->t, text, n) : add_array(p, value, s->vocab_size)) {
-        char *where = gp_format("%s: line %lld", s->name, (long long)number);
-        gp_fail_in(where);
-        free(where);
-        return -1;
-    }
+    if (text ? gp_prompts_add_text(p, s->t, text, n) : add_array(p, value, s->vocab_size))
+        return gp_fail_in("%s: line %lld", s->name, (long long)number);
     if (id && !(p->items[p->count - 1].name = gp_json_dump_python(id)))
         return fail("%s: line %lld: its \"id\" is not finite, and could not come back as JSON", s->name,
                     (long long)number);

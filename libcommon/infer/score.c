@@ -100,11 +100,8 @@ static int score_ids(gp_model *m, const gp_tokenizer *t, const int32_t *ids, int
     int rc = gp_score_passages(m, spans, windows, false, show, &progress);
     gp_progress_end(&progress);
     for (int64_t w = 0; w < windows && rc; w++)
-        if (isnan(spans[w].log_p) && windows > 1) {
-            char *where = gp_format("the window from token %lld on", (long long)(spans[w].ids - all) - (end >= 0));
-            gp_fail_in(where);
-            free(where);
-        }
+        if (isnan(spans[w].log_p) && windows > 1)
+            gp_fail_in("the window from token %lld on", (long long)(spans[w].ids - all) - (end >= 0));
     for (int64_t w = 0; w < windows && !rc; w++) {
         score->log_p += spans[w].log_p;
         score->scored += spans[w].count - spans[w].first;
@@ -246,7 +243,7 @@ static int score_parts(gp_model *m, const gp_tokenizer *t, gp_text *text, const 
             continue;
         rc = score_one(m, t, &whole, o, &e, &one);
         if (rc) {
-            gp_fail_in(part.file);
+            gp_fail_in("%s", part.file);
             break;
         }
         whole.len = 0;

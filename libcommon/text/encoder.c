@@ -219,7 +219,7 @@ static int failed(const gp_encoder *e)
 {
     if (e->out.rc)
         return e->out.rc;
-    return e->name ? gp_fail_in(e->name) : -1;
+    return e->name ? gp_fail_in("%s", e->name) : -1;
 }
 
 void gp_encoder_place(gp_encoder *e, const char *name, int64_t offset)

@@ -69,7 +69,7 @@ static int plan_evaluation(gp_evaluation *e, const gp_stream_set *set, const gp_
                     set->name, (long long)gp_stream_set_tokens(set), (long long)B, (long long)T);
     if (!gp_evaluation_open(e, set, B, T, o->eval_batches, o->order))
         return 0;
-    return gp_fail_in(o->val.count ? set->name : "--val-fraction (0 switches evaluation off)");
+    return gp_fail_in("%s", o->val.count ? set->name : "--val-fraction (0 switches evaluation off)");
 }
 
 int gp_train_data_plan(gp_train_data *d, const gp_train_options *o, int64_t B, int64_t T)

@@ -175,7 +175,7 @@ static gp_tokenizer *read_root(json_t *root, json_t *vocab, const json_t *merges
     if (gp_settings_read(&s, root, where))
         goto out;
     if (config && apply_config(config, &s, root, vocab)) {
-        gp_fail_in(where);
+        gp_fail_in("%s", where);
         gp_template_release(&s.template);
         goto out;
     }
