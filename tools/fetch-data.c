@@ -262,7 +262,7 @@ static int check_split(const args *a, const gp_catalog_entry *d)
 static int write_items(const args *a, const gp_catalog *c, const char *name, const char *path)
 {
     gp_fetch_options fetch = fetch_options(a);
-    gp_dataset_options o = {.catalog = c, .split = a->split, .fetch = &fetch, .nowhere = true};
+    gp_dataset_options o = {.catalog = c, .split = a->split, .fetch = &fetch, .temporary = true};
     gp_dataset *d = gp_dataset_open(name, &o);
     int rc = d ? gp_dataset_write(d, path) : -1;
     if (!rc && strcmp(path, "-"))

@@ -1,4 +1,4 @@
-/* dataset.h: data sets as items with a length: documents of a text, labelled documents, lines of JSON.
+/* dataset.h: data sets as numbered items: documents of a text, labelled documents, lines of JSON.
  *
  *     gp_fetch_options fetch = {.quiet = true};
  *     gp_dataset *d = gp_dataset_open("imdb", &(gp_dataset_options){.split = "train", .fetch = &fetch});
@@ -10,16 +10,16 @@
  *     gp_data_item_release(&item);
  *     gp_dataset_close(d);
  *
- * text      a file; each text that the separator ends (and the last one) is an item, an empty one is none. Without a
- *           separator the file is one item.
- * labelled  a folder of a folder a split ("train", "test", ...) of a folder a label ("neg", "pos") of .txt files, or an
- *           archive of them; unsup, whose reviews have no label, is left out. Items are in the order of split, label,
- *           the number that their name begins with, name. IMDB comes so.
- * jsonl     a file with a JSON object a line, one of whose members is the text, and one, if wanted, the label: a number
- *           or one of the labels' names. Blank lines are none.
+ * text      a file; items are the texts between separators, without empty ones. Without a separator the file is one
+ *           item.
+ * labelled  .txt files in the folders SPLIT/LABEL ("train/neg"), or an archive of them, laid out like IMDB; the folder
+ *           unsup, whose reviews have no label, is left out. Items are sorted by split, label, the number at the
+ *           beginning of the file name, and name.
+ * jsonl     a file with one JSON object a line; one member is the text, and another, optionally, the label: a number or
+ *           a label's name. Blank lines are skipped.
  *
- * Opening makes an index alone: texts are mapped, or read when they are asked for. A data set does not change once it
- * is open, so threads may share it.
+ * Opening only builds an index: texts are mapped, or read on demand. An open data set is immutable, so threads may
+ * share it.
  */
 #ifndef GPTPIPE_DATASET_H
 #define GPTPIPE_DATASET_H
@@ -38,47 +38,47 @@ extern "C" {
 typedef struct gp_dataset gp_dataset;
 
 typedef struct gp_dataset_options {
-    const char *split;             /* "train", ...; NULL: all of them, one after the other */
-    const gp_catalog *catalog;     /* where names are looked up; NULL: in the built-in one */
-    const char *folder;            /* where the files of a name are; NULL: data */
-    const gp_fetch_options *fetch; /* brings them there when they are not; NULL: it is a failure */
-    bool nowhere; /* of a name whose archive is not wanted on disk: it is brought (fetch), read, and nothing is left */
-    /* What is otherwise known from the catalog or the path: */
+    const char *split;             /* "train", ...; NULL: all splits, in order */
+    const gp_catalog *catalog;     /* to look names up in; NULL: the built-in one */
+    const char *folder;            /* of the files of a catalog entry; NULL: data */
+    const gp_fetch_options *fetch; /* how to download missing files; NULL: a missing file is an error */
+    bool temporary;                /* download the archive of a catalog entry to an unlinked temporary file instead */
+    /* These override the catalog and what the path implies: */
     const char *kind;          /* "text", "labelled", "jsonl" */
-    const char *separator;     /* of text; NULL: what its sidecar says */
+    const char *separator;     /* of text; NULL: that of its sidecar */
     const char *text;          /* of jsonl: the member that is the text; NULL: "text" */
-    const char *label;         /* of jsonl: the member that is the label; NULL: items have none */
-    const char *const *labels; /* the names of label 0, 1, ...; NULL: of jsonl none, of labelled its folders' */
+    const char *label;         /* of jsonl: the member that is the label; NULL: no labels */
+    const char *const *labels; /* the names of label 0, 1, ...; NULL: for labelled its folders, for jsonl none */
     int label_count;
 } gp_dataset_options;
 
-/* name: one of the catalog ("imdb"), or a path, which has a slash or is no name: a folder or an archive is labelled,
- * FILE.jsonl is jsonl, another file is text. options may be NULL. NULL on failure. */
+/* name: an entry of the catalog ("imdb"), or a path, which contains a slash or is not in the catalog: a folder or an
+ * archive is labelled, FILE.jsonl is jsonl, any other file is text. options may be NULL. NULL on failure. */
 GP_API gp_dataset *gp_dataset_open(const char *name, const gp_dataset_options *options);
 GP_API void gp_dataset_close(gp_dataset *d);
 
 GP_API int64_t gp_dataset_length(const gp_dataset *d);
 
 typedef struct gp_data_item {
-    const char *text;  /* as it is in the file, without the separator; not NUL-terminated */
+    const char *text;  /* verbatim, without the separator; not NUL-terminated */
     size_t length;     /* bytes */
-    gp_tensor values;  /* of what is no text, its numbers, row-major: an image is U8 [H,W,3]; data NULL: it is a text */
-    int label;         /* -1: it has none */
-    const char *split; /* or NULL; as long as the data set */
+    gp_tensor values;  /* of an item that is not text: an image is U8 [H,W,3]. data is NULL for text */
+    int label;         /* -1: none */
+    const char *split; /* or NULL; valid as long as the data set */
     void *memory;      /* private */
 } gp_data_item;
 
-/* Item i of [0, length). Begin with an item of zeros; its text or values are good until the next get into the same
- * item, or its release. -1 where a file or line is not what it should be: it is named. */
+/* Reads item i, 0 <= i < length, into `item`, which is zero at first. Its text and values are valid until the next get
+ * into it, or its release. -1 if the file or line is invalid; the message names it. */
 GP_API int gp_dataset_get(const gp_dataset *d, int64_t i, gp_data_item *item);
 GP_API void gp_data_item_release(gp_data_item *item);
 
-GP_API int gp_dataset_label_count(const gp_dataset *d);                   /* 0: no names are known */
-GP_API const char *gp_dataset_label_name(const gp_dataset *d, int label); /* NULL: it has none */
+GP_API int gp_dataset_label_count(const gp_dataset *d);                   /* 0: labels have no names */
+GP_API const char *gp_dataset_label_name(const gp_dataset *d, int label); /* NULL: no name */
 
-/* Writes all items to a file or "-": a text as it is, other kinds as one JSON object a line,
- * {"text": "...", "label": 1, "split": "train"} with what there is; bytes that are not UTF-8 become U+FFFD. 0 or -1,
- * and then there is no file. */
+/* Writes all items to a file or "-": text verbatim, other kinds as one JSON object a line,
+ * {"text": "...", "label": 1, "split": "train"}, without the members that an item lacks; bytes that are not UTF-8
+ * become U+FFFD. 0 or -1; on failure no file is left. */
 GP_API int gp_dataset_write(const gp_dataset *d, const char *path);
 
 #ifdef __cplusplus

@@ -10,10 +10,10 @@
  *     gp_batch_close(&batch);
  *     gp_source_close(s);
  *
- * The items of epoch e, which are batches [e P, (e + 1) P) for P = s->batches, are a permutation keyed by (seed, e):
- * each item comes once an epoch. Where B does not divide their number, the last batch of an epoch has fewer rows (or is
- * left out, with drop_last: then a few other items each epoch do not come). prefetch.h has threads tokenize batches
- * ahead.
+ * Epoch e is batches [e P, (e + 1) P) for P = s->batches; its items are a permutation keyed by (seed, e), so each
+ * item comes once an epoch. If B does not divide their number, the last batch of an epoch has fewer rows; with
+ * drop_last it is left out, and so are a few items, others in each epoch. prefetch.h tokenizes batches ahead in
+ * threads.
  */
 #ifndef GPTPIPE_ITEMS_H
 #define GPTPIPE_ITEMS_H
@@ -30,15 +30,15 @@ extern "C" {
 #endif
 
 typedef struct gp_items_options {
-    int64_t B, T; /* rows, tokens a row: what an item has more is cut off, what it has less is padding */
+    int64_t B, T; /* rows; tokens a row: longer items are truncated, shorter ones padded */
     uint64_t seed;
-    bool in_order;  /* items as they are in the data set, not shuffled */
-    bool drop_last; /* no batch of fewer than B rows */
+    bool in_order;  /* do not shuffle */
+    bool drop_last; /* leave out a last batch of fewer than B rows */
     int32_t pad;    /* the id of padding */
 } gp_items_options;
 
-/* Inputs, lengths (0 of an empty item), labels and items. Data set and tokenizer stay the caller's and outlive the
- * source. NULL when no batch can be made. */
+/* A source of inputs, lengths (0 for an empty item), labels and items. The caller owns the data set and the tokenizer,
+ * which must outlive it. NULL if there is no batch. */
 GP_API gp_source *gp_items_open(const gp_dataset *d, const gp_tokenizer *t, const gp_items_options *o);
 
 #ifdef __cplusplus

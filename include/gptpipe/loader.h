@@ -9,20 +9,20 @@
  *     gp_batch_close(&batch);
  *     gp_loader_close(l);
  *
- * A set is one stream, or many (the shards of one) that are read as a long one; no row goes over the end of one. Of
- * several sets each has a weight, and rows are dealt to them in turn, so that after r rows a set of weight w has had
- * r*w/(sum of weights) of them, to within as many rows as there are sets: at any step, not on average. Row r of a set
- * is its r-th, whatever the others are.
+ * A set is one stream, or several (shards) read as one; no row crosses the end of a stream. With several sets, each has
+ * a weight, and rows are dealt to them in turn: after r rows a set of weight w has had r*w/(sum of weights) of them, to
+ * within as many rows as there are sets, at every step and not only on average. Row r of a set does not depend on the
+ * other sets.
  *
- * random      each row starts anywhere: uniform over the set, keyed by (seed, row)
- * shuffle     windows of T that do not overlap, all of the set's once an epoch, in an order keyed by (seed, epoch);
- *             each epoch's windows start at an offset of its own, so that no token is always left over
- * sequential  row b of micro-batch n starts at token (n*B + b)*T, as in llm.c: after a stream's last whole micro-batch
- *             comes the next stream, after the last the first again. Where llm.c stops at a stream that is shorter
- *             than a micro-batch, it is passed over; where all are, and in a mixture of sets, it goes by single rows.
- * documents   each row starts at a document: any of the set, keyed by (seed, row), every other one (by lot) with the
- *             separator before it; what follows in the row is the next document. It teaches a model to begin at its
- *             first position, be it behind a separator or at a bare prompt.
+ * random      a row starts anywhere: uniform over the set, keyed by (seed, row)
+ * shuffle     all non-overlapping windows of T tokens once an epoch, in an order keyed by (seed, epoch); the windows of
+ *             each epoch start at a different offset, so that no token is left out of every epoch
+ * sequential  row b of micro-batch n starts at token (n*B + b)*T, as in llm.c; after the last whole micro-batch of a
+ *             stream comes the next stream, after the last stream the first again. A stream shorter than a micro-batch,
+ *             which llm.c refuses, is skipped; if all are, and in a mixture of sets, single rows are taken.
+ * documents   a row starts at a random document of the set, keyed by (seed, row), with probability 1/2 including the
+ *             separator before it; the documents that follow fill the row. It teaches a model to begin at its first
+ *             position, after a separator as well as at a bare prompt.
  */
 #ifndef GPTPIPE_LOADER_H
 #define GPTPIPE_LOADER_H
@@ -44,10 +44,10 @@ typedef struct gp_span {
 } gp_span;
 
 typedef struct gp_stream_set {
-    const char *name; /* for people */
-    gp_span *spans;   /* (count) one after the other */
+    const char *name; /* for messages and logs */
+    gp_span *spans;   /* (count) in order */
     int count;
-    double weight; /* above 0; of no use where there is one set */
+    double weight; /* above 0; not used for a single set */
 } gp_stream_set;
 
 #define GP_DATA_ORDERS(X)                                                                                              \
@@ -66,12 +66,12 @@ typedef struct gp_loader_options {
 
 typedef struct gp_loader gp_loader;
 
-/* The sets stay the caller's and outlive the loader. NULL when a set has no row in it. */
+/* The caller owns the sets, which must outlive the loader. NULL if a set is too short for a row. */
 GP_API gp_loader *gp_loader_open(const gp_stream_set *sets, int count, const gp_loader_options *options);
 GP_API void gp_loader_close(gp_loader *l);
 
-/* Its micro-batches, inputs and targets, of B rows of T tokens each; the loader's own. An id that is out of the
- * vocabulary is a failure. */
+/* Its micro-batches, inputs and targets, of B rows of T tokens; owned by the loader. Filling fails for an id outside
+ * the vocabulary. */
 GP_API gp_source *gp_loader_source(gp_loader *l);
 
 /* Where row b of micro-batch n starts: at token `start` of sets[set].spans[span]. */
@@ -82,11 +82,11 @@ typedef struct gp_place {
 
 GP_API gp_place gp_loader_place(const gp_loader *l, int64_t n, int64_t b);
 
-/* Rows of an epoch: as many as the sets have windows of T tokens that do not overlap; of sequential, those that it
- * takes until it begins again. */
+/* Rows of an epoch: the number of non-overlapping windows of T tokens in the sets; for sequential, of rows until it
+ * starts over. */
 GP_API int64_t gp_loader_epoch(const gp_loader *l);
 
-/* Streams that are too short for a single row (of sequential: for its micro-batch), and so are never read. */
+/* Number of streams that are never read because they are too short for a row (sequential: for a micro-batch). */
 GP_API int gp_loader_unread(const gp_loader *l);
 
 #ifdef __cplusplus

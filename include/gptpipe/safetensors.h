@@ -33,38 +33,37 @@ extern "C" {
 
 typedef struct gp_safetensors gp_safetensors;
 
-/* Opens and checks all of it but the numbers: header, names, dtypes, shapes, offsets without holes or
- * overlaps, metadata by their CRCs where the file has some, and that the file ends where the last tensor does. A file
- * is mapped; a pipe is copied to an unlinked temporary file, which is mapped. NULL on failure. Knows F32, F16, BF16,
- * F64, I32, I64, U8, and reads BOOL as U8. */
+/* Opens a file and checks everything but the numbers: header, names, dtypes, shapes, offsets without holes or overlaps,
+ * the CRCs of the metadata, if any, and that the file ends with the last tensor. A file is mapped; a pipe is copied to
+ * an unlinked temporary file, which is mapped. NULL on failure. Supports F32, F16, BF16, F64, I32, I64, U8, and reads
+ * BOOL as U8. */
 GP_API gp_safetensors *gp_safetensors_open(const char *path);
 GP_API void gp_safetensors_close(gp_safetensors *s);
 
 GP_API int64_t gp_safetensors_count(const gp_safetensors *s);
 
-/* Name of tensor i (0 <= i < count), *t the view of it. The bytes are the file's: read-only, not always
- * aligned, valid until close. Names are UTF-8 without control characters; t may be NULL. */
+/* The name of tensor i (0 <= i < count); *t is a view of it, unless t is NULL. The data is the mapped file: read-only,
+ * possibly unaligned, valid until close. Names are UTF-8 without control characters. */
 GP_API const char *gp_safetensors_get(const gp_safetensors *s, int64_t i, gp_tensor *t);
 
-/* The place of the tensor of that name, as gp_safetensors_get takes it; -1: there is none. */
+/* The index i of the tensor of that name, or -1. */
 GP_API int64_t gp_safetensors_index(const gp_safetensors *s, const char *name);
 
-/* Whether there is a tensor of that name; then *t (if t is not NULL) is the view of it. */
+/* Whether there is a tensor of that name; *t, unless t is NULL, is then a view of it. */
 GP_API bool gp_safetensors_find(const gp_safetensors *s, const char *name, gp_tensor *t);
 
-/* The CRC-32C of tensor i's bytes, where the file has one: under gptpipe.crc32c in its metadata, as files that are
- * written here have (docs/formats.md). */
+/* The CRC-32C of tensor i that the file records under gptpipe.crc32c in its metadata, as files written by this library
+ * do (docs/formats.md); false if there is none. */
 GP_API bool gp_safetensors_crc(const gp_safetensors *s, int64_t i, uint32_t *crc);
 
-/* Reads tensor i once, on all processors: 0, or -1 where the file has another CRC for it, or, with `finite`, where it
- * is of F32, F16 or BF16 and has a NaN or an infinity in it. */
+/* Reads tensor i once, on all processors, and compares its CRC with the recorded one, if any; with `finite` also fails
+ * if an F32, F16 or BF16 tensor contains a NaN or an infinity. 0 or -1. */
 GP_API int gp_safetensors_check(const gp_safetensors *s, int64_t i, bool finite);
 
-/* The bytes of tensor i are not needed for now: they count no more as this process's memory until they are read
- * again. */
+/* Releases the memory of tensor i's mapped bytes until they are read again. */
 GP_API void gp_safetensors_forget(const gp_safetensors *s, int64_t i);
 
-/* The string under `key` of __metadata__, its bytes in *length unless NULL; NULL where there is none. */
+/* The string under `key` of __metadata__, its length in *length unless that is NULL; NULL if there is none. */
 GP_API const char *gp_safetensors_metadata(const gp_safetensors *s, const char *key, size_t *length);
 
 /* The i-th string of __metadata__, its key and its bytes; NULL past the last one. */
@@ -75,20 +74,19 @@ GP_API const char *gp_safetensors_path(const gp_safetensors *s);
 
 typedef struct gp_safetensors_writer gp_safetensors_writer;
 
-/* Then: notes and declarations in any order, the data in the order of the declarations, finish. A call that
- * fails says so in gp_error(); after it the others do nothing, and finish gives -1. The file appears under
- * its name when finish succeeds, never before; a file, but no stream, carries the CRCs of what is in it. NULL when it
- * cannot be created. */
+/* Call add_metadata and declare in any order, then write the data in the order of the declarations, then finish. After
+ * a call has failed the others do nothing, and finish returns -1. A file appears under its name only when finish
+ * succeeds, and records the CRCs of its content; a stream has none. NULL if it cannot be created. */
 GP_API gp_safetensors_writer *gp_safetensors_create(const char *path);
 
 /* A string of __metadata__, of `length` bytes of UTF-8. */
 GP_API int gp_safetensors_add_metadata(gp_safetensors_writer *w, const char *key, const char *value, size_t length);
 
-/* A tensor of t's dtype and shape; t->data is not looked at. Wider dtypes go before narrower ones where both
- * are in one file, so that every tensor is aligned. */
+/* Declares a tensor of t's dtype and shape; t->data is not read. Wider dtypes must come before narrower ones, so that
+ * every tensor is aligned. */
 GP_API int gp_safetensors_declare(gp_safetensors_writer *w, const char *name, const gp_tensor *t);
 
-/* The next bytes of the data, in as many calls as it takes. Nothing can be declared afterwards. */
+/* Writes the next bytes of the data, in any number of calls. Nothing can be declared afterwards. */
 GP_API int gp_safetensors_write(gp_safetensors_writer *w, const void *data, int64_t bytes);
 
 GP_API int gp_safetensors_finish(gp_safetensors_writer *w); /* frees w, also on failure */

@@ -1,11 +1,10 @@
-/* dataset.c: what all kinds of data sets have in common; see gptpipe/dataset.h. */
+/* dataset.c: items of any kind of data set, read and written; see gptpipe/dataset.h. */
 #include "data/dataset.h"
 #include "base/json_write.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-const gp_dataset_kind_of *const gp_dataset_kinds[GP_ITEMS_FORMATS] = {
+const gp_dataset_ops *const gp_dataset_kinds[GP_ITEMS_FORMATS] = {
     [GP_ITEMS_TEXT] = &gp_dataset_text,
     [GP_ITEMS_LABELLED] = &gp_dataset_labelled,
     [GP_ITEMS_JSONL] = &gp_dataset_jsonl,
@@ -13,10 +12,7 @@ const gp_dataset_kind_of *const gp_dataset_kinds[GP_ITEMS_FORMATS] = {
 
 int gp_dataset_find_label(const gp_dataset *d, const char *name)
 {
-    for (int i = 0; i < d->items->label_count; i++)
-        if (!strcmp(d->items->labels[i], name))
-            return i;
-    return -1;
+    return gp_find_name(d->items->labels, (size_t)d->items->label_count, name);
 }
 
 void gp_dataset_close(gp_dataset *d)
@@ -28,11 +24,11 @@ void gp_dataset_close(gp_dataset *d)
     for (char **label = d->found; label && *label; label++)
         free(*label);
     gp_items_free(d->items);
-    json_decref(d->form);
+    json_decref(d->description);
     gp_tree_close(&d->tree);
     free(d->splits);
     free(d->path);
-    free(d->wanted);
+    free(d->split);
     free(d->name);
     free(d);
 }
@@ -91,9 +87,10 @@ int gp_dataset_write_lines(const gp_dataset *d, const gp_dataset_split *s, gp_ou
     gp_buf line = {0};
     int rc = 0;
     for (int64_t i = 0; !rc && i < s->count; i++) {
-        rc = gp_dataset_get(d, s->first + i, &item) || gp_dataset_check_text(d, s->first + i, &item) ? -1 : 0;
-        if (rc)
+        if (gp_dataset_get(d, s->first + i, &item) || gp_dataset_check_text(d, s->first + i, &item)) {
+            rc = -1;
             break;
+        }
         line.len = 0;
         gp_json_open(&line, NULL, '{');
         gp_json_bytes(&line, "text", item.text, item.length);

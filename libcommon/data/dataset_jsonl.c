@@ -1,4 +1,4 @@
-/* dataset_jsonl.c: a JSON object a line as an item. */
+/* dataset_jsonl.c: JSON Lines; each line is an item. */
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +7,7 @@
 #include "data/jsonl.h"
 
 typedef struct jsonl_line {
-    int64_t offset, number; /* in the file, from 1 */
+    int64_t offset, number; /* of its first byte; of the line in the file, from 1 */
 } jsonl_line;
 
 typedef struct lines {
@@ -19,20 +19,20 @@ typedef struct lines {
 static size_t line_length(const lines *l, int64_t offset)
 {
     const char *from = l->bytes.data + offset;
-    size_t left = l->bytes.size - (size_t)offset;
-    const char *end = memchr(from, '\n', left);
-    return end ? (size_t)(end - from) : left;
+    size_t rest = l->bytes.size - (size_t)offset;
+    const char *end = memchr(from, '\n', rest);
+    return end ? (size_t)(end - from) : rest;
 }
 
-/* Whether the line's own member "split" is the split that is wanted: 1, 0, or -1 when there is none. */
-static int is_wanted(const gp_dataset *d, const lines *l, const jsonl_line *at, size_t n)
+/* Whether the line's member "split" is the requested split: 1 or 0; -1 if it is missing. */
+static int in_split(const gp_dataset *d, const lines *l, const jsonl_line *at, size_t n)
 {
     size_t length;
     json_t *o = gp_jsonl_line(l->bytes.data + at->offset, n, l->name, at->number);
     const char *split = o ? gp_jsonl_string(o, "split", &length, l->name, at->number) : NULL;
-    int wanted = split ? gp_jsonl_equal(split, length, d->wanted) : -1;
+    int in = split ? length == strlen(d->split) && !memcmp(split, d->split, length) : -1;
     json_decref(o);
-    return wanted;
+    return in;
 }
 
 static int jsonl_open(gp_dataset *d, gp_dataset_split *s)
@@ -46,16 +46,17 @@ static int jsonl_open(gp_dataset *d, gp_dataset_split *s)
         n = line_length(l, at.offset);
         if (gp_jsonl_is_blank(l->bytes.data + at.offset, n))
             continue;
-        int wanted = d->wanted && !s->name ? is_wanted(d, l, &at, n) : 1;
-        if (wanted < 0)
+        int in = d->split && !s->name ? in_split(d, l, &at, n) : 1;
+        if (in < 0)
             return -1;
-        if (wanted && !(s->count & (s->count - 1))) /* a power of two: the list is full */
+        if (!in)
+            continue;
+        if (!(s->count & (s->count - 1))) /* a power of two: the list is full */
             l->lines = gp_realloc(l->lines, (size_t)gp_max(1, 2 * s->count), sizeof *l->lines);
-        if (wanted)
-            l->lines[s->count++] = at;
+        l->lines[s->count++] = at;
     }
-    if (d->wanted && !s->name)
-        s->name = d->wanted;
+    if (d->split && !s->name)
+        s->name = d->split;
     return 0;
 }
 
@@ -74,21 +75,21 @@ static int read_label(const gp_dataset *d, const json_t *o, const lines *l, int6
 {
     const char *field = d->items->label, *name;
     const json_t *value = json_object_get(o, field);
-    json_int_t most = d->items->label_count ? d->items->label_count - 1 : INT_MAX, x = json_integer_value(value);
-    if (json_is_integer(value) && x >= 0 && x <= most) {
+    json_int_t max = d->items->label_count ? d->items->label_count - 1 : INT_MAX, x = json_integer_value(value);
+    if (json_is_integer(value) && x >= 0 && x <= max) {
         *label = (int)x;
         return 0;
     }
     if (json_is_integer(value))
         return fail("%s: line %lld: its \"%s\" is %lld, expected 0 to %lld", l->name, (long long)number, field,
-                    (long long)x, (long long)most);
+                    (long long)x, (long long)max);
     if (!json_is_string(value))
         return fail("%s: line %lld: its \"%s\" is %s", l->name, (long long)number, field,
                     value ? "neither a whole number nor a name" : "missing");
     name = json_string_value(value);
     *label = strlen(name) == json_string_length(value) ? gp_dataset_find_label(d, name) : -1;
     if (*label < 0)
-        return fail("%s: line %lld: its \"%s\" is \"%s\", which is none of the %d labels that are named", l->name,
+        return fail("%s: line %lld: its \"%s\" is \"%s\", which is not one of the %d labels", l->name,
                     (long long)number, field, name, d->items->label_count);
     return 0;
 }
@@ -110,5 +111,5 @@ static int jsonl_get(const gp_dataset *d, const gp_dataset_split *s, int64_t i, 
     return rc;
 }
 
-const gp_dataset_kind_of gp_dataset_jsonl = {
+const gp_dataset_ops gp_dataset_jsonl = {
     .open = jsonl_open, .close = jsonl_close, .get = jsonl_get, .write = gp_dataset_write_lines};

@@ -1,4 +1,4 @@
-/* dataset_labelled.c: labelled documents: a file each, in a folder for each label. */
+/* dataset_labelled.c: labelled documents: a folder for each label, a file for each document. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,16 +10,16 @@ enum { MAX_LABELS = 1000 };
 
 typedef struct labelled_file {
     int label;
-    int64_t number; /* that its name begins with, as 12 of "12_7.txt" */
-    size_t name;    /* where its name begins among the names */
+    int64_t number; /* at the beginning of the file name: 12 of "12_7.txt" */
+    size_t name;    /* offset of the file name in documents.names */
 } labelled_file;
 
 typedef struct documents {
     labelled_file *list;
-    gp_buf names; /* each with a zero byte behind it */
+    gp_buf names; /* of all files, each NUL-terminated */
 } documents;
 
-/* "neg/0_3.txt": the length of its label, or 0 if it is no such path. */
+/* The length of the label in a path such as "neg/0_3.txt"; 0 for any other path. */
 static size_t label_length(const char *path)
 {
     const char *slash = strchr(path, '/');
@@ -29,7 +29,7 @@ static size_t label_length(const char *path)
     return (size_t)(slash - path);
 }
 
-/* ---- labels that nobody told ----------------------------------------------------------------------------- */
+/* ---- labels named by folders ----------------------------------------------------------------------------- */
 
 static int by_name(const void *a, const void *b)
 {
@@ -69,7 +69,7 @@ static int labelled_begin(gp_dataset *d)
 
 /* ---- documents ------------------------------------------------------------------------------------------- */
 
-/* Where a list of a split's files goes. */
+/* The argument of add_document. */
 typedef struct collector {
     const gp_dataset *d;
     gp_dataset_split *s;
@@ -145,8 +145,8 @@ static int labelled_get(const gp_dataset *d, const gp_dataset_split *s, int64_t 
     return 0;
 }
 
-const gp_dataset_kind_of gp_dataset_labelled = {.begin = labelled_begin,
-                                                .open = labelled_open,
-                                                .close = labelled_close,
-                                                .get = labelled_get,
-                                                .write = gp_dataset_write_lines};
+const gp_dataset_ops gp_dataset_labelled = {.begin = labelled_begin,
+                                            .open = labelled_open,
+                                            .close = labelled_close,
+                                            .get = labelled_get,
+                                            .write = gp_dataset_write_lines};

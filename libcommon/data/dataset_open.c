@@ -1,4 +1,4 @@
-/* dataset_open.c: from a name or a path to a data set: where its files are, what its splits are. */
+/* dataset_open.c: opens a data set by name or path: finds its files and its splits. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 
 #include "data/dataset.h"
 
-/* What folders of splits are called, in the order that items come in. */
+/* Names of split folders, in the order of their items. */
 static const char *const split_names[] = {"train", "valid", "val", "test"};
 
 static bool ends_with(const char *s, const char *end)
@@ -32,39 +32,39 @@ static bool is_folder(const char *path)
     return gp_stat(path, &st) > 0 && S_ISDIR(st.st_mode);
 }
 
-/* ---- what its items are ---------------------------------------------------------------------------------- */
+/* ---- the description of its items ------------------------------------------------------------------------ */
 
-static void set_string(json_t *form, const char *name, const char *value)
+static void set_string(json_t *object, const char *name, const char *value)
 {
     if (value)
-        json_object_set_new(form, name, json_string(value));
+        json_object_set_new(object, name, json_string(value));
 }
 
-/* The catalog's word on it, or what the path tells, and what the caller knows better. */
-static int read_form(gp_dataset *d, const gp_catalog_entry *e, const gp_dataset_options *o)
+/* From the catalog, or guessed from the path; options override both. */
+static int read_description(gp_dataset *d, const gp_catalog_entry *e, const gp_dataset_options *o)
 {
     const char *kind = is_folder(d->name) || is_archive(d->name) ? "labelled"
                        : ends_with(d->name, ".jsonl")            ? "jsonl"
                                                                  : "text";
-    d->form = e ? gp_items_to_json(e->items) : json_pack("{s:s}", "kind", kind);
-    set_string(d->form, "kind", o->kind);
-    set_string(d->form, "separator", o->separator);
-    set_string(d->form, "text", o->text);
-    set_string(d->form, "label", o->label);
+    d->description = e ? gp_items_to_json(e->items) : json_pack("{s:s}", "kind", kind);
+    set_string(d->description, "kind", o->kind);
+    set_string(d->description, "separator", o->separator);
+    set_string(d->description, "text", o->text);
+    set_string(d->description, "label", o->label);
     if (o->labels) {
         json_t *labels = json_array();
         for (int i = 0; i < o->label_count; i++)
             json_array_append_new(labels, json_string(o->labels[i]));
-        json_object_set_new(d->form, "labels", labels);
+        json_object_set_new(d->description, "labels", labels);
     }
-    d->items = gp_items_read(d->form, d->name);
+    d->items = gp_items_read(d->description, d->name);
     if (!d->items)
         return -1;
     d->kind = gp_dataset_kinds[d->items->format];
     return 0;
 }
 
-/* ---- its splits ------------------------------------------------------------------------------------------ */
+/* ---- splits ---------------------------------------------------------------------------------------------- */
 
 static void add_split(gp_dataset *d, const char *name, const char *path)
 {
@@ -72,7 +72,7 @@ static void add_split(gp_dataset *d, const char *name, const char *path)
     d->splits[d->split_count++] = (gp_dataset_split){.name = name, .path = path};
 }
 
-/* Splits of a path are folders below it. */
+/* The splits of a path are the folders below it. */
 static int find_splits(gp_dataset *d)
 {
     for (size_t i = 0; d->kind == &gp_dataset_labelled && i < ARRAY_LEN(split_names); i++) {
@@ -87,25 +87,25 @@ static int find_splits(gp_dataset *d)
     return 0;
 }
 
-static int choose_split(gp_dataset *d, const char *wanted)
+static int select_split(gp_dataset *d, const char *split)
 {
     gp_buf names = {0};
-    int kept = 0;
-    if (!wanted)
+    int selected = 0;
+    if (!split)
         return 0;
-    d->wanted = gp_strdup(wanted);
+    d->split = gp_strdup(split);
     for (int i = 0; i < d->split_count; i++) {
         const gp_dataset_split s = d->splits[i];
         gp_buf_printf(&names, "%s%s", i ? ", " : "", s.name ? s.name : "none");
-        bool told_by_lines = !s.name && d->kind == &gp_dataset_jsonl;
-        if (told_by_lines || (s.name && !strcmp(s.name, wanted)))
-            d->splits[kept++] = s;
+        bool by_line = !s.name && d->kind == &gp_dataset_jsonl; /* dataset_jsonl.c selects lines by "split" */
+        if (by_line || (s.name && !strcmp(s.name, split)))
+            d->splits[selected++] = s;
     }
-    if (!kept)
-        fail("%s: has no split %s (it has: %s)", d->name, wanted, names.data);
-    d->split_count = kept;
+    if (!selected)
+        fail("%s: has no split %s (it has: %s)", d->name, split, names.data);
+    d->split_count = selected;
     gp_buf_release(&names);
-    return kept ? 0 : -1;
+    return selected ? 0 : -1;
 }
 
 static int open_splits(gp_dataset *d)
@@ -144,13 +144,13 @@ static int fetch(gp_dataset *d, const gp_catalog_entry *e, const gp_dataset_opti
     return 0;
 }
 
-/* Reads the archive from a file that nobody sees. */
-static int open_nowhere(gp_dataset *d, const gp_catalog_entry *e, const gp_dataset_options *o)
+/* Downloads the archive to an unlinked temporary file and reads it there. */
+static int open_temporary(gp_dataset *d, const gp_catalog_entry *e, const gp_dataset_options *o)
 {
     static const gp_fetch_options plain = {0};
     const gp_catalog_file *f = e->files;
     if (e->file_count != 1 || !f->unpack || strcmp(f->unpack, "folder"))
-        return fail("%s: is not one archive of files", d->name);
+        return fail("%s: is not a single archive", d->name);
     int fd = gp_fetch_open(f, o->fetch ? o->fetch : &plain);
     if (fd < 0)
         return -1;
@@ -162,21 +162,21 @@ static int open_nowhere(gp_dataset *d, const gp_catalog_entry *e, const gp_datas
 static int open_name(gp_dataset *d, const gp_catalog_entry *e, const gp_dataset_options *o)
 {
     if (!e->items)
-        return fail("%s: is a name in the catalog, which does not say what its items are", d->name);
-    if (read_form(d, e, o))
+        return fail("%s: the catalog has no description of its items", d->name);
+    if (read_description(d, e, o))
         return -1;
     for (int i = 0; i < d->items->split_count; i++)
         add_split(d, d->items->splits[i], d->items->split_paths[i]);
     if (!d->split_count && e->file_count) {
-        d->path = gp_strdup(e->files[0].path); /* the catalog need not live as long as the data set */
+        d->path = gp_strdup(e->files[0].path); /* the catalog may be closed before the data set */
         add_split(d, NULL, d->path);
     }
     if (!d->split_count)
-        return fail("%s: the catalog does not say which file its items are in", d->name);
-    if (choose_split(d, o->split))
+        return fail("%s: the catalog does not name the file of its items", d->name);
+    if (select_split(d, o->split))
         return -1;
-    if (o->nowhere)
-        return open_nowhere(d, e, o) || open_splits(d) ? -1 : 0;
+    if (o->temporary)
+        return open_temporary(d, e, o) || open_splits(d) ? -1 : 0;
     gp_tree_open_folder(&d->tree, folder_of(o));
     return fetch(d, e, o) || open_splits(d) ? -1 : 0;
 }
@@ -185,7 +185,7 @@ static int open_name(gp_dataset *d, const gp_catalog_entry *e, const gp_dataset_
 
 static int open_path(gp_dataset *d, const gp_dataset_options *o)
 {
-    if (read_form(d, NULL, o))
+    if (read_description(d, NULL, o))
         return -1;
     if (is_archive(d->name)) {
         int fd = gp_open_regular(d->name);
@@ -198,7 +198,7 @@ static int open_path(gp_dataset *d, const gp_dataset_options *o)
     } else {
         gp_tree_open_folder(&d->tree, d->name);
     }
-    return find_splits(d) || choose_split(d, o->split) || open_splits(d) ? -1 : 0;
+    return find_splits(d) || select_split(d, o->split) || open_splits(d) ? -1 : 0;
 }
 
 gp_dataset *gp_dataset_open(const char *name, const gp_dataset_options *options)

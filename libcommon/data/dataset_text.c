@@ -1,4 +1,4 @@
-/* dataset_text.c: a text as documents. */
+/* dataset_text.c: text files; items are the documents between separators. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,17 +14,17 @@ typedef struct text {
     text_range *documents;
 } text;
 
-/* Cuts the text at each separator; what is empty is no document. */
-static int64_t cut(text *t, const char *separator)
+/* Splits the text at each separator; empty documents are skipped. Returns the number of documents. */
+static int64_t split_documents(text *t, const char *separator)
 {
     size_t n = separator ? strlen(separator) : 0;
     int64_t count = 0;
     for (size_t at = 0; at < t->bytes.size;) {
         const char *from = t->bytes.data + at, *found = NULL;
-        size_t left = t->bytes.size - at;
+        size_t rest = t->bytes.size - at;
         if (n)
-            found = memmem(from, left, separator, n);
-        size_t length = found ? (size_t)(found - from) : left;
+            found = memmem(from, rest, separator, n);
+        size_t length = found ? (size_t)(found - from) : rest;
         if (length && !(count & (count - 1))) /* a power of two: the list is full */
             t->documents = gp_realloc(t->documents, (size_t)gp_max(1, 2 * count), sizeof *t->documents);
         if (length)
@@ -37,16 +37,16 @@ static int64_t cut(text *t, const char *separator)
 static int text_open(gp_dataset *d, gp_dataset_split *s)
 {
     text *t = s->state = gp_calloc(1, sizeof *t);
-    gp_sidecar beside = {0};
+    gp_sidecar sidecar = {0};
     int rc = gp_tree_map(&d->tree, s->path, &t->bytes);
     if (!rc && !d->items->separator && !d->tree.archive) {
         char *path = gp_tree_name(&d->tree, s->path);
-        rc = gp_sidecar_read(&beside, path, &t->bytes.map);
+        rc = gp_sidecar_read(&sidecar, path, &t->bytes.map);
         free(path);
     }
     if (!rc)
-        s->count = cut(t, d->items->separator ? d->items->separator : beside.separator);
-    gp_sidecar_release(&beside);
+        s->count = split_documents(t, d->items->separator ? d->items->separator : sidecar.separator);
+    gp_sidecar_release(&sidecar);
     return rc;
 }
 
@@ -73,10 +73,9 @@ static int text_write(const gp_dataset *d, const gp_dataset_split *s, gp_out *ou
 {
     const text *t = s->state;
     if (d->split_count > 1)
-        return fail("%s: has %d splits, %s and more; choose one, for a text does not say where one ends", d->name,
+        return fail("%s: has %d splits (%s, ...); choose one, since plain text cannot mark where a split ends", d->name,
                     d->split_count, d->splits[0].name);
     return gp_out_write(out, t->bytes.data, t->bytes.size);
 }
 
-const gp_dataset_kind_of gp_dataset_text = {
-    .open = text_open, .close = text_close, .get = text_get, .write = text_write};
+const gp_dataset_ops gp_dataset_text = {.open = text_open, .close = text_close, .get = text_get, .write = text_write};

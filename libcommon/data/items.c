@@ -23,7 +23,7 @@ static int64_t item_of(const items *s, int64_t epoch, int64_t row)
     return (int64_t)gp_random_permute((uint64_t)row, (uint64_t)s->count, s->o.seed, GP_RNG_ITEMS, 0, (uint64_t)epoch);
 }
 
-/* Item i into a row of T ids. */
+/* Tokenizes item i into a row of T ids. */
 static int fill_row(const items *s, int64_t i, gp_data_item *item, int32_t *row, int32_t *length)
 {
     int32_t *ids = NULL;
@@ -64,18 +64,18 @@ static int fill(const gp_source *self, int64_t n, gp_batch *batch)
 
 static void close_items(gp_source *self)
 {
-    free(self); /* which is the head of it */
+    free(self); /* the first member of items */
 }
 
 gp_source *gp_items_open(const gp_dataset *d, const gp_tokenizer *t, const gp_items_options *o)
 {
     int64_t count = gp_dataset_length(d), bytes;
     if (o->B < 1 || o->T < 1 || !gp_mul(o->B, o->T, &bytes) || !gp_mul(bytes, 4, &bytes))
-        return fail("batches of %lld rows of %lld tokens cannot be made", (long long)o->B, (long long)o->T), NULL;
+        return fail("invalid batch size: %lld rows of %lld tokens", (long long)o->B, (long long)o->T), NULL;
     if (!count)
-        return fail("the data set has no items to make batches of"), NULL;
+        return fail("the data set has no items"), NULL;
     if (o->drop_last && count < o->B)
-        return fail("the data set has %lld items, which make no batch of %lld", (long long)count, (long long)o->B),
+        return fail("the data set has %lld items, too few for a batch of %lld", (long long)count, (long long)o->B),
                NULL;
     items *s = gp_calloc(1, sizeof *s);
     *s = (items){.source = {.rows = o->B,

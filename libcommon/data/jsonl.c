@@ -9,7 +9,7 @@
 json_t *gp_jsonl_line(const char *line, size_t n, const char *file, int64_t number)
 {
     json_error_t e;
-    size_t mark = number == 1 ? gp_utf8_mark(line, n) : 0; /* as PyArrow takes it */
+    size_t mark = number == 1 ? gp_utf8_mark(line, n) : 0; /* a byte order mark, which PyArrow skips too */
     json_t *o = gp_json_load_python(line + mark, n - mark, JSON_ALLOW_NUL, &e);
     if (json_is_object(o))
         return o;
@@ -36,13 +36,8 @@ const char *gp_jsonl_not_a_string(const json_t *value)
 {
     const char *mark = gp_json_placeholder(value);
     if (mark && *mark == '"')
-        return "no text: it has half of a surrogate pair";
+        return "not text: it contains a lone surrogate";
     return value ? "not a string" : "missing";
-}
-
-bool gp_jsonl_equal(const char *text, size_t n, const char *other)
-{
-    return n == strlen(other) && !memcmp(text, other, n);
 }
 
 bool gp_jsonl_is_blank(const char *line, size_t n)
@@ -51,4 +46,20 @@ bool gp_jsonl_is_blank(const char *line, size_t n)
         if (!strchr(" \t\r\n", line[i]) || !line[i])
             return false;
     return true;
+}
+
+int gp_jsonl_for_each(const gp_buf *text, const char *file, gp_jsonl_fn *fn, void *self)
+{
+    int64_t number = 1;
+    int rc = 0;
+    for (size_t at = 0, end; at < text->len && !rc; at = end, number++) {
+        const char *line = text->data + at, *newline = memchr(line, '\n', text->len - at);
+        end = newline ? (size_t)(newline + 1 - text->data) : text->len;
+        if (gp_jsonl_is_blank(line, end - at))
+            continue;
+        json_t *object = gp_jsonl_line(line, end - at, file, number);
+        rc = object ? fn(self, object, number, end) : -1;
+        json_decref(object);
+    }
+    return rc;
 }

@@ -1,69 +1,27 @@
 /* loader.c: see loader.h. */
 #include "gptpipe/loader.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/batch.h"
+#include "data/mixture.h"
 #include "data/order.h"
 
 struct gp_loader {
     gp_source source;
     gp_loader_options o;
     int count;
-    gp_order *orders; /* (count) one a set */
-    uint64_t *shares; /* (count) of the rows that the sets before it leave, in 2^-64 */
+    gp_order *orders; /* (count) one for each set */
+    uint64_t *shares; /* (count) gp_mixture_shares */
 };
 
-/* ---- rows for sets --------------------------------------------------------------------------------------- */
-
-/* floor(rows * share) */
-static int64_t part(int64_t rows, uint64_t share)
-{
-    __extension__ typedef unsigned __int128 wide;
-    return (int64_t)((wide)(uint64_t)rows * share >> 64);
-}
-
-/* The set that gets row *row; it is the *row-th of that set. The first set takes a row whenever its part of all rows
- * so far grows by one; what it leaves is dealt to the others in the same way. Integers throughout, so a row belongs
- * to one set, and a set's rows are 0, 1, 2, ... without a gap. */
-static int deal(const gp_loader *l, int64_t *row)
-{
-    int set = 0;
-    for (; set < l->count - 1; set++) {
-        int64_t had = part(*row, l->shares[set]);
-        if (part(*row + 1, l->shares[set]) > had) {
-            *row = had;
-            break;
-        }
-        *row -= had;
-    }
-    return set;
-}
-
-static int weigh(gp_loader *l, const gp_stream_set *sets)
-{
-    l->shares = gp_calloc((size_t)l->count, sizeof *l->shares);
-    for (int i = 0; i < l->count && l->count > 1; i++) {
-        double left = 0;
-        if (!(sets[i].weight > 0 && isfinite(sets[i].weight)))
-            return fail("%s: a weight of %g is not above 0", sets[i].name, sets[i].weight);
-        for (int j = i; j < l->count; j++)
-            left += sets[j].weight;
-        l->shares[i] = (uint64_t)ldexp(fmin(sets[i].weight / left, 1 - 0x1p-53), 64);
-    }
-    return 0;
-}
-
-/* ---- the loader ------------------------------------------------------------------------------------------ */
-
-static int set_up(gp_loader *l, const gp_stream_set *sets, int count)
+static int open_sets(gp_loader *l, const gp_stream_set *sets, int count)
 {
     const gp_loader_options *o = &l->o;
     int64_t spans = 0;
     if (o->B < 1 || o->T < 1)
-        return fail("batches of %lld rows of %lld tokens cannot be made", (long long)o->B, (long long)o->T);
+        return fail("invalid batch size: %lld rows of %lld tokens", (long long)o->B, (long long)o->T);
     l->orders = gp_calloc((size_t)count, sizeof *l->orders);
     for (int i = 0; i < count; i++) {
         if (gp_order_open(&l->orders[i], o->order, &sets[i], o->T, count > 1 ? 1 : o->B, o->seed, spans))
@@ -71,7 +29,8 @@ static int set_up(gp_loader *l, const gp_stream_set *sets, int count)
         l->count++;
         spans += sets[i].count;
     }
-    return weigh(l, sets);
+    l->shares = gp_mixture_shares(sets, count);
+    return l->shares ? 0 : -1;
 }
 
 void gp_loader_close(gp_loader *l)
@@ -111,7 +70,7 @@ gp_loader *gp_loader_open(const gp_stream_set *sets, int count, const gp_loader_
 {
     gp_loader *l = gp_calloc(1, sizeof *l);
     l->o = *options;
-    if (set_up(l, sets, count)) {
+    if (open_sets(l, sets, count)) {
         gp_loader_close(l);
         return NULL;
     }
@@ -149,7 +108,7 @@ gp_place gp_loader_place(const gp_loader *l, int64_t n, int64_t b)
 {
     BUG_ON(n < 0 || b < 0 || b >= l->o.B);
     int64_t row = n * l->o.B + b;
-    int set = deal(l, &row);
+    int set = gp_mixture_deal(l->shares, l->count, &row);
     gp_place place = gp_order_place(&l->orders[set], row);
     place.set = set;
     return place;

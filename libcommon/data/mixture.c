@@ -14,7 +14,7 @@
 
 /* ---- items of the list ----------------------------------------------------------------------------------- */
 
-/* "a.tok=0.7": file "a.tok", weight 0.7; "web=a.tok": name "web". Without them weight is 0, name NULL. */
+/* "a.tok=0.7": file "a.tok", weight 0.7; "web=a.tok": name "web". The weight is 0 and the name NULL if not given. */
 typedef struct mixture_item {
     char *file, *name;
     double weight;
@@ -33,9 +33,9 @@ static int read_weight(mixture_item *it, const char *text)
     char *equals = strrchr(it->file, '='), *end;
     double weight = equals ? strtod(equals + 1, &end) : 0;
     if (!equals || !equals[1] || *end)
-        return 0; /* a name with a '=' in it, or none */
+        return 0; /* no weight; the name may contain '=' */
     if (!(weight > 0 && weight <= MAX))
-        return fail("%s: a weight is a number above 0, up to %d", text, MAX);
+        return fail("%s: a weight must be above 0 and at most %d", text, MAX);
     it->weight = weight;
     *equals = 0;
     return 0;
@@ -61,7 +61,7 @@ static int read_item(mixture_item *it, const char *text, const gp_mixture_how *h
         return -1;
     if (how->names)
         read_name(it);
-    return *it->file ? 0 : fail("%s: a file's name is missing", text);
+    return *it->file ? 0 : fail("%s: the file name is missing", text);
 }
 
 /* ---- streams --------------------------------------------------------------------------------------------- */
@@ -96,7 +96,7 @@ static int add_stream(gp_mixture *m, gp_stream_set *set, const char *path, const
     return 0;
 }
 
-/* glob takes a folder that fails while it is read for one that ends there: these note the failure. */
+/* glob silently ends a listing that fails midway: these callbacks record the failure. */
 static _Thread_local bool glob_failed;
 
 static void *open_dir(const char *path)
@@ -139,8 +139,7 @@ static int add_files(gp_mixture *m, gp_stream_set *set, const char *file, const 
     if (glob_failed)
         rc = gp_fail_in("%s", file);
     else if (rc)
-        rc = rc == GLOB_NOMATCH ? fail("%s: no file has such a name", file)
-                                : fail("%s: its folder cannot be read", file);
+        rc = rc == GLOB_NOMATCH ? fail("%s: no file matches", file) : fail("%s: its folder cannot be read", file);
     for (size_t i = 0; !rc && i < found.gl_pathc; i++)
         rc = add_stream(m, set, found.gl_pathv[i], how);
     globfree(&found);
@@ -153,7 +152,7 @@ char *gp_mixture_below(const char *text, const char *folder, const gp_mixture_ho
 {
     mixture_item it;
     if (read_item(&it, text, how))
-        return gp_strdup(text); /* whoever opens it says what is wrong with it */
+        return gp_strdup(text); /* opening it will report what is wrong */
     int name = it.name ? (int)strlen(it.name) + 1 : 0;
     bool relative = *it.file != '/' && strcmp(it.file, "-");
     char *path = relative ? gp_path_join(folder, text + name) : gp_strdup(text + name);
@@ -179,7 +178,7 @@ bool gp_mixture_is_there(const char *text, const char *folder, const gp_mixture_
     return there;
 }
 
-/* What is not there is left to whoever opens it. */
+/* A missing file passes: opening it will report that. */
 static int check_regular(const char *file)
 {
     struct stat st;
@@ -219,7 +218,7 @@ static gp_stream_set *add_set(gp_mixture *m, double weight)
     return &m->sets[m->count++];
 }
 
-/* Names are for logs, where two alike could not be told from each other. */
+/* Names appear in logs, so they must differ. */
 static int name_set(gp_mixture *m, gp_stream_set *set, const char *name)
 {
     set->name = name ? gp_strdup(name) : stem(gp_tokens_get_info(set->spans[0].tokens)->name);
@@ -247,10 +246,10 @@ static int add_item(gp_mixture *m, const char *text, const gp_mixture_how *how, 
         fail_weights(&it, m->sets[0].weight, first);
         goto out;
     }
-    bool apart = how->names || it.weight > 0 || !m->count;
-    gp_stream_set *set = apart ? add_set(m, it.weight) : &m->sets[0];
+    bool own_set = how->names || it.weight > 0 || !m->count;
+    gp_stream_set *set = own_set ? add_set(m, it.weight) : &m->sets[0];
     rc = add_files(m, set, it.file, how);
-    /* The sets of a mixture may come from files of one name in many folders; their names are not logged. */
+    /* Without names, sets may come from files of the same name in several folders; the sets' names are not logged. */
     if (!rc && how->names)
         rc = name_set(m, set, it.name);
     else if (!rc && !set->name)
@@ -267,7 +266,7 @@ int gp_mixture_open(gp_mixture *m, const gp_list *items, const gp_mixture_how *h
         return add_item(m, "-", how, NULL);
     for (int i = 0; i < items->count; i++) {
         if (items->count > 1 && !strcmp(items->items[i], "-"))
-            return fail("-: stdin is one stream, and cannot be one of several");
+            return fail("-: stdin cannot be one of several streams");
         if (add_item(m, items->items[i], how, items->items[0]))
             return -1;
     }
@@ -280,7 +279,7 @@ void gp_mixture_close(gp_mixture *m)
         free(m->sets[i].spans);
         free((char *)(uintptr_t)m->sets[i].name);
     }
-    while (m->stream_count) /* the later ones may share what the first ones say of themselves */
+    while (m->stream_count) /* last first: later streams may share the metadata of earlier ones */
         gp_tokens_close(m->streams[--m->stream_count]);
     free(m->sets);
     free(m->streams);
@@ -333,7 +332,7 @@ void gp_mixture_describe(const gp_mixture *m, char *text, size_t size)
 
 void gp_mixture_fingerprint(const gp_mixture *m, char hex[33])
 {
-    enum { PIECES = 64 }; /* of all raw streams together, but of each its start and its end */
+    enum { PIECES = 64 }; /* over all raw streams, but at least the start and the end of each */
     uint8_t digest[32];
     gp_sha256 h;
     gp_sha256_begin(&h);
@@ -343,51 +342,43 @@ void gp_mixture_fingerprint(const gp_mixture *m, char hex[33])
     gp_hex(hex, digest, 16);
 }
 
-/* ---- a part held out ------------------------------------------------------------------------------------- */
+/* ---- mixing by weight ------------------------------------------------------------------------------------ */
 
-/* How many tokens of one stream out of many stay, where `at` is wanted: what cannot be divided goes whole to the side
- * of its larger part. */
-static int64_t cut_span(const gp_span *span, int64_t at)
+uint64_t *gp_mixture_shares(const gp_stream_set *sets, int count)
 {
-    int64_t count = span->last - span->first;
-    if (at <= 0 || at >= count)
-        return gp_max(0, gp_min(at, count));
-    int64_t cut = gp_tokens_split(span->tokens, 1 - (double)at / (double)count);
-    return cut >= 0 ? cut : at < count - at ? 0 : count;
+    uint64_t *shares = gp_calloc((size_t)count, sizeof *shares);
+    for (int i = 0; i < count && count > 1; i++) {
+        double rest = 0;
+        if (!(sets[i].weight > 0 && isfinite(sets[i].weight))) {
+            free(shares);
+            return fail("%s: a weight of %g is not above 0", sets[i].name, sets[i].weight), NULL;
+        }
+        for (int j = i; j < count; j++)
+            rest += sets[j].weight;
+        shares[i] = (uint64_t)ldexp(fmin(sets[i].weight / rest, 1 - 0x1p-53), 64);
+    }
+    return shares;
 }
 
-static int hold_out(gp_stream_set *set, double fraction, gp_stream_set *held)
+/* floor(rows * share / 2^64) */
+static int64_t share_of(int64_t rows, uint64_t share)
 {
-    int64_t at = (int64_t)llround((1 - fraction) * (double)gp_stream_set_tokens(set));
-    int count = set->count;
-    held->spans = gp_calloc((size_t)count, sizeof *held->spans);
-    for (int i = 0; i < count; i++) {
-        gp_span *span = &set->spans[i];
-        int64_t all = span->last - span->first;
-        int64_t cut = count == 1 ? gp_tokens_split(span->tokens, fraction) : cut_span(span, at);
-        if (cut < 0)
-            return -1;
-        if (cut < all)
-            held->spans[held->count++] = (gp_span){span->tokens, span->first + cut, span->last};
-        span->last = span->first + cut;
-        if (!cut)
-            set->count = (int)gp_min(set->count, i);
-        at -= all;
-    }
-    if (!set->count || !held->count)
-        return fail("%s: it cannot be split into %g for training and %g for validation", set->name, 1 - fraction,
-                    fraction);
-    return 0;
+    __extension__ typedef unsigned __int128 wide;
+    return (int64_t)((wide)(uint64_t)rows * share >> 64);
 }
 
-int gp_mixture_hold_out(gp_mixture *m, double fraction, gp_mixture *held)
+/* The first set takes a row whenever its share of all rows so far grows by one; the rows that it leaves are dealt to
+ * the others in the same way. All in integers, so a row belongs to exactly one set. */
+int gp_mixture_deal(const uint64_t *shares, int count, int64_t *row)
 {
-    *held = (gp_mixture){0};
-    for (int i = 0; i < m->count; i++) {
-        gp_stream_set *set = add_set(held, 0);
-        set->name = gp_strdup(m->sets[i].name);
-        if (hold_out(&m->sets[i], fraction, set))
-            return -1;
+    int set = 0;
+    for (; set < count - 1; set++) {
+        int64_t before = share_of(*row, shares[set]);
+        if (share_of(*row + 1, shares[set]) > before) {
+            *row = before;
+            break;
+        }
+        *row -= before;
     }
-    return 0;
+    return set;
 }

@@ -1,4 +1,5 @@
-/* mixture.h: what a list of files, patterns, weights and names stands for: sets of open token streams.
+/* mixture.h: a list of files, glob patterns, weights and names, opened as sets of token streams; and the dealing of
+ * rows to sets by weight.
  *
  *     gp_mixture m, val;                              // files: "web_*.bin=0.7", "books.tok=0.3"
  *     gp_mixture_open(&m, &files, &(gp_mixture_how){.weights = true});
@@ -7,8 +8,8 @@
  *     gp_mixture_close(&val);
  *     gp_mixture_close(&m);
  *
- * All streams are mapped at once and hold no descriptor: a thousand shards cost address space, and of memory what the
- * system chooses to keep. Shards that say the same of themselves share that text.
+ * All streams are mapped at once and need no open descriptors: a thousand shards cost address space, and as much memory
+ * as the page cache keeps. Streams with equal metadata share one copy of it.
  */
 #ifndef GP_DATA_MIXTURE_H
 #define GP_DATA_MIXTURE_H
@@ -20,49 +21,57 @@
 typedef struct gp_mixture {
     gp_stream_set *sets; /* (count) */
     int count;
-    gp_tokens **streams; /* (stream_count) of all sets, one after the other */
+    gp_tokens **streams; /* (stream_count) of all sets, in order */
     int stream_count;
 } gp_mixture;
 
 typedef struct gp_mixture_how {
-    gp_stream_format format; /* as gp_tokens_open_as takes them */
+    gp_stream_format format; /* of all streams, as in gp_tokens_open_as; vocab_size likewise */
     int64_t vocab_size;
-    const char *spool;     /* where "-" is kept, NULL: an unlinked file */
-    bool weights;          /* an item is FILE or FILE=WEIGHT; files without weights are one set, in their order */
-    bool names;            /* an item is FILE or NAME=FILE, a set of its own */
-    const gp_tokens *like; /* the streams must agree with it, NULL: with each other */
+    const char *spool;     /* the file that "-" is copied to; NULL: an unlinked file */
+    bool weights;          /* an item is FILE or FILE=WEIGHT; files without weights form one set, in the given order */
+    bool names;            /* an item is FILE or NAME=FILE, each a set */
+    const gp_tokens *like; /* the streams must match its vocabulary and tokenizer; NULL: each other's */
 } gp_mixture_how;
 
-/* Opens every file of the list (each may be a pattern of glob(3), whose matches are sorted; none at all is stdin). A
- * file that is there under the whole item is that file, whatever signs its name has. Vocabularies and tokenizers must
- * agree. 0 or -1; gp_mixture_close in both cases. */
+/* Opens every file of the list. An item may be a glob(3) pattern, whose matches are sorted; an empty list is stdin. An
+ * item that names an existing file as a whole is that file, even if it contains '=' or '*'. Vocabularies and tokenizers
+ * must match. 0 or -1; call gp_mixture_close in both cases. */
 int gp_mixture_open(gp_mixture *m, const gp_list *items, const gp_mixture_how *how);
 
-/* Whether an item's file, or one that its pattern matches, is there; below `folder` where the name is relative and
- * folder is not NULL. "-" is. */
+/* Whether the item's file, or a match of its pattern, exists; relative names are looked up in `folder` unless that is
+ * NULL. True for "-". */
 bool gp_mixture_is_there(const char *item, const char *folder, const gp_mixture_how *how);
 
-/* Fails where an item's file, or one that its pattern matches, is there and is no regular file. 0 or -1. */
+/* Fails if the item's file, or a match of its pattern, exists and is not a regular file. 0 or -1. */
 int gp_mixture_check_regular(const char *text, const gp_mixture_how *how);
 
-/* The item with its file below folder where its name is relative, fresh. */
+/* The item with a relative file name prefixed by the folder. The caller frees. */
 char *gp_mixture_below(const char *text, const char *folder, const gp_mixture_how *how);
 
-/* Moves the last `fraction` of each set's tokens into a set of the same name in `held`, whose streams stay m's: cut
- * between documents where there are any. 0 or -1; gp_mixture_close for both in both cases. */
+/* validation_split.c. Moves the last `fraction` of each set's tokens into a set of the same name in `held`, split
+ * between documents if the stream has an index. m still owns the streams. 0 or -1; close both in both cases. */
 int gp_mixture_hold_out(gp_mixture *m, double fraction, gp_mixture *held);
 
-/* The stream that tells most: the first with a tokenizer, or else the first. */
+/* The first stream that has a tokenizer, or else the first. */
 gp_tokens *gp_mixture_stream(const gp_mixture *m);
 
 int64_t gp_mixture_tokens(const gp_mixture *m);         /* of all streams, held out or not */
 int64_t gp_stream_set_tokens(const gp_stream_set *set); /* of its spans */
 
-/* Which streams these are, in words: their tokens, and of several their number and a hash of their lengths. */
+/* For logs and messages: the number of tokens, and of several streams also their number and a hash of their lengths. */
 void gp_mixture_describe(const gp_mixture *m, char *text, size_t size);
 
-/* A hash of what their tokens are, as far as that is known without reading all of them: see gp_tokens_add_sum. */
+/* A hash that identifies the tokens without reading all of them: see gp_tokens_add_sum. */
 void gp_mixture_fingerprint(const gp_mixture *m, char hex[33]);
+
+/* For `count` sets, the share of each in the rows that the sets before it leave, in units of 2^-64. The caller frees.
+ * NULL if one of several weights is not above 0. */
+uint64_t *gp_mixture_shares(const gp_stream_set *sets, int count);
+
+/* The set that row *row of the mixture belongs to; *row becomes its number within that set, whose rows are thus 0, 1,
+ * 2, ... without a gap. After r rows each set has had its share of r, to within `count` rows. */
+int gp_mixture_deal(const uint64_t *shares, int count, int64_t *row);
 
 void gp_mixture_close(gp_mixture *m);
 

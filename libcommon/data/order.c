@@ -6,11 +6,11 @@
 
 #include "base/rng.h"
 
-/* The third word of a GP_RNG_DATA counter: STREAMS of them a span, each for one use. 1 .. GP_PERMUTE_ROUNDS are the
- * shuffle's. */
+/* The third word of a GP_RNG_DATA counter: each span has STREAMS of them, each for one use. The shuffle uses 1 ..
+ * GP_PERMUTE_ROUNDS. */
 enum { STREAM_STARTS = 0, STREAM_OFFSETS = GP_PERMUTE_ROUNDS + 1, STREAMS = 16 };
 
-/* The span that holds unit u of the set: the last one that begins at or before it. */
+/* The span that contains unit u of the set: the last one that begins at or before it. */
 static int find_span(const gp_order *o, int64_t u)
 {
     int64_t low = 0;
@@ -23,9 +23,9 @@ static uint64_t draw(const gp_order *o, uint32_t which, int64_t row, int64_t n)
     return gp_random_below(o->seed, GP_RNG_DATA, o->stream + which, (uint64_t)row, (uint64_t)n);
 }
 
-/* ---- random: the units are places ------------------------------------------------------------------------ */
+/* ---- random: units are start positions ------------------------------------------------------------------- */
 
-static void count_places(const gp_order *o, const gp_span *span, gp_units *u)
+static void count_starts(const gp_order *o, const gp_span *span, gp_units *u)
 {
     u->count = gp_max(0, span->last - span->first - o->T);
 }
@@ -37,7 +37,7 @@ static gp_place random_place(const gp_order *o, int64_t row)
     return (gp_place){.span = i, .start = o->set->spans[i].first + at - o->units[i].before};
 }
 
-/* ---- shuffle: windows ------------------------------------------------------------------------------------ */
+/* ---- shuffle: units are windows -------------------------------------------------------------------------- */
 
 static int64_t windows_of(const gp_order *o, const gp_span *span)
 {
@@ -56,12 +56,12 @@ static gp_place shuffle_place(const gp_order *o, int64_t row)
     int64_t w = (int64_t)gp_random_permute((uint64_t)row % windows, windows, o->seed, GP_RNG_DATA, o->stream, epoch);
     int i = find_span(o, w);
     uint32_t stream = o->stream + (uint32_t)i * STREAMS + STREAM_OFFSETS;
-    uint64_t places = (uint64_t)o->units[i].spare + 1;
-    int64_t offset = (int64_t)gp_random_below(o->seed, GP_RNG_DATA, stream, epoch, places);
+    uint64_t offsets = (uint64_t)o->units[i].spare + 1;
+    int64_t offset = (int64_t)gp_random_below(o->seed, GP_RNG_DATA, stream, epoch, offsets);
     return (gp_place){.span = i, .start = o->set->spans[i].first + offset + (w - o->units[i].before) * o->T};
 }
 
-/* ---- sequential: micro-batches --------------------------------------------------------------------------- */
+/* ---- sequential: units are micro-batches ----------------------------------------------------------------- */
 
 static void count_batches(const gp_order *o, const gp_span *span, gp_units *u)
 {
@@ -76,9 +76,9 @@ static gp_place sequential_place(const gp_order *o, int64_t row)
     return (gp_place){.span = i, .start = o->set->spans[i].first + window * o->T};
 }
 
-/* ---- documents ------------------------------------------------------------------------------------------- */
+/* ---- documents: units are documents ---------------------------------------------------------------------- */
 
-/* Where document d begins, the separator before it included. */
+/* Where document d begins, including the separator before it. */
 static int64_t document_start(const gp_span *span, const gp_units *u, int64_t d)
 {
     return gp_tokens_document(span->tokens, d) - u->separator;
@@ -92,7 +92,7 @@ static int64_t first_document(const gp_span *span, const gp_units *u, int64_t fr
     return low;
 }
 
-/* Those may begin a row that have a separator before them and T tokens and a target behind it. */
+/* A document may begin a row if a separator precedes it and at least T tokens and a target follow the separator. */
 static void count_documents(const gp_order *o, const gp_span *span, gp_units *u)
 {
     u->document = first_document(span, u, span->first);
@@ -104,10 +104,9 @@ static gp_place documents_place(const gp_order *o, int64_t row)
     int64_t d = (int64_t)draw(o, STREAM_STARTS, row, o->total);
     int i = find_span(o, d);
     const gp_units *u = &o->units[i];
-    bool bare = draw(o, STREAM_OFFSETS, row, 2);
-    return (gp_place){.span = i,
-                      .start = document_start(&o->set->spans[i], u, u->document + d - u->before) +
-                               (bare ? u->separator : 0)};
+    bool without_separator = draw(o, STREAM_OFFSETS, row, 2);
+    int64_t start = document_start(&o->set->spans[i], u, u->document + d - u->before);
+    return (gp_place){.span = i, .start = start + (without_separator ? u->separator : 0)};
 }
 
 static int find_separators(gp_order *o)
@@ -127,12 +126,12 @@ static int find_separators(gp_order *o)
     return 0;
 }
 
-/* ---- an order -------------------------------------------------------------------------------------------- */
+/* ---- all orders ------------------------------------------------------------------------------------------ */
 
 static const struct {
     void (*count)(const gp_order *o, const gp_span *span, gp_units *u);
     gp_place (*place)(const gp_order *o, int64_t row);
-} orders[] = {[GP_ORDER_RANDOM] = {count_places, random_place},
+} orders[] = {[GP_ORDER_RANDOM] = {count_starts, random_place},
               [GP_ORDER_SHUFFLE] = {count_windows, shuffle_place},
               [GP_ORDER_SEQUENTIAL] = {count_batches, sequential_place},
               [GP_ORDER_DOCUMENTS] = {count_documents, documents_place}};
@@ -155,14 +154,14 @@ static void count_units(gp_order *o, gp_data_order which)
 
 static int fail_short(const gp_order *o)
 {
-    int64_t most = 0;
+    int64_t longest = 0;
     for (int i = 0; i < o->set->count; i++)
-        most = gp_max(most, o->set->spans[i].last - o->set->spans[i].first);
-    if (o->place == documents_place && most > o->T)
+        longest = gp_max(longest, o->set->spans[i].last - o->set->spans[i].first);
+    if (o->place == documents_place && longest > o->T)
         return fail("no document has %lld tokens from its separator to the end of the text", (long long)o->T + 1);
     return fail("the text is shorter than the context: %lld tokens, more than %lld are needed for a sequence of "
                 "%lld and its last target; give more text or a smaller --seq-len",
-                (long long)most, (long long)o->T, (long long)o->T);
+                (long long)longest, (long long)o->T, (long long)o->T);
 }
 
 int gp_order_open(gp_order *o, gp_data_order order, const gp_stream_set *set, int64_t T, int64_t rows, uint64_t seed,

@@ -1,6 +1,6 @@
 /* safetensors.c: reading. The header is JSON,
  *     {"__metadata__": {"key": "text"}, "name": {"dtype": "F32", "shape": [2,3], "data_offsets": [0,24]},
- * ...} with offsets from the first byte after it. Nothing in it is believed before it is checked. */
+ * ...} with offsets from the first byte after it. Nothing in it is trusted before it is checked. */
 #include "data/safetensors.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -30,11 +30,11 @@ struct gp_safetensors {
     entry **by_name;
     int64_t count, data_size;
     gp_map map;
-    const char *head; /* of a stream: what was read of it before */
+    const char *head; /* the (head_size) bytes of a stream that the caller has read and this reader has not consumed */
     size_t head_size;
 };
 
-/* A JSON value as a message shows it. */
+/* A JSON value, shortened for a message. */
 static const char *shown(const json_t *v, char text[64])
 {
     char *s = v ? json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY | JSON_ENSURE_ASCII) : NULL;
@@ -60,7 +60,7 @@ static int parse_dtype(const gp_safetensors *s, entry *e, const json_t *v)
                 shown(v, text));
 }
 
-/* Reads the shape; *bytes is what a tensor of it takes. */
+/* Reads the shape; *bytes is the size of the tensor. */
 static int parse_shape(const gp_safetensors *s, entry *e, const json_t *v, int64_t *bytes)
 {
     char text[64];
@@ -101,7 +101,7 @@ static int parse_offsets(const gp_safetensors *s, entry *e, const json_t *v, int
 static int parse_entry(const gp_safetensors *s, entry *e, const char *name, const json_t *v)
 {
     for (const char *c = name; *c; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f) /* it would spoil every message that quotes it */
+        if ((unsigned char)*c < 0x20 || *c == 0x7f) /* it would garble every message that quotes it */
             return fail("%s: the name of a tensor has a control character in it", s->path);
     e->name = name;
     int64_t bytes = 0;
@@ -117,13 +117,13 @@ static int parse_metadata(gp_safetensors *s, json_t *v)
 {
     const char *key;
     json_t *text;
-    if (json_is_null(v)) /* as safetensors' own reader has it: none */
+    if (json_is_null(v)) /* safetensors' own reader accepts null */
         return 0;
     if (!json_is_object(v))
         return fail("%s: __metadata__ is not a JSON object", s->path);
     json_object_foreach (v, key, text)
         if (!json_is_string(text))
-            return fail("%s: __metadata__ may hold only strings, \"%.100s\" is none", s->path, key);
+            return fail("%s: __metadata__ may contain only strings, \"%.100s\" is not one", s->path, key);
     s->metadata = v;
     return 0;
 }
@@ -133,7 +133,7 @@ static int by_offset(const void *a, const void *b)
     const entry *x = a, *y = b;
     if (x->begin != y->begin)
         return x->begin < y->begin ? -1 : 1;
-    if (x->end != y->end) /* an empty tensor before the one that shares its place */
+    if (x->end != y->end) /* an empty tensor before another at the same offset */
         return x->end < y->end ? -1 : 1;
     return strcmp(x->name, y->name);
 }
@@ -146,16 +146,16 @@ static int by_name(const void *a, const void *b)
 /* Every byte of the data belongs to one tensor. */
 static int check_layout(gp_safetensors *s)
 {
-    const char *before = "the header";
+    const char *previous = "the header";
     qsort(s->entries, (size_t)s->count, sizeof *s->entries, by_offset);
     for (int64_t i = 0; i < s->count; i++) {
         const entry *e = &s->entries[i];
         if (e->begin != s->data_size)
             return fail("%s: tensor %s begins at byte %lld of the data, %s ends at %lld: tensors %s", s->path, e->name,
-                        (long long)e->begin, before, (long long)s->data_size,
+                        (long long)e->begin, previous, (long long)s->data_size,
                         e->begin < s->data_size ? "overlap" : "leave a hole");
         s->data_size = e->end;
-        before = e->name;
+        previous = e->name;
     }
     return 0;
 }
@@ -163,7 +163,7 @@ static int check_layout(gp_safetensors *s)
 static int parse_header(gp_safetensors *s, const char *text, size_t length)
 {
     json_error_t error;
-    size_t blanks = 0; /* which the format's text forbids and its own reader takes */
+    size_t blanks = 0; /* forbidden by the format's text, accepted by its own reader */
     while (blanks < length && text[blanks] && strchr(" \t\r\n", text[blanks]))
         blanks++;
     if (blanks == length || text[blanks] != '{')
@@ -188,8 +188,8 @@ static int parse_header(gp_safetensors *s, const char *text, size_t length)
     return 0;
 }
 
-/* The header's length out of the first 8 bytes, checked against the room there is for it. */
-static int header_length(const gp_safetensors *s, const char *prefix, uint64_t room, size_t *length)
+/* The header's length from the first 8 bytes; at most `available`. */
+static int header_length(const gp_safetensors *s, const char *prefix, uint64_t available, size_t *length)
 {
     uint64_t n = 0;
     for (int i = PREFIX - 1; i >= 0; i--)
@@ -197,9 +197,9 @@ static int header_length(const gp_safetensors *s, const char *prefix, uint64_t r
     if (n < 2 || n > MAX_HEADER)
         return fail("%s: is not a safetensors file: its header length is %llu, expected 2 to %d", s->path,
                     (unsigned long long)n, MAX_HEADER);
-    if (n > room)
+    if (n > available)
         return fail("%s: is truncated: the header takes %llu bytes, %llu are left", s->path, (unsigned long long)n,
-                    (unsigned long long)room);
+                    (unsigned long long)available);
     *length = (size_t)n;
     return 0;
 }
@@ -228,7 +228,7 @@ static int open_file(gp_safetensors *s, int fd)
     return 0;
 }
 
-/* Up to n bytes; fewer only at the end. -1 on failure. */
+/* Reads n bytes, fewer only at the end of the file. -1 on failure. */
 static int64_t read_some(gp_safetensors *s, int fd, char *p, int64_t n)
 {
     int64_t done = gp_min(n, (int64_t)s->head_size);
@@ -248,7 +248,7 @@ static int64_t read_some(gp_safetensors *s, int fd, char *p, int64_t n)
     return done;
 }
 
-/* One byte more than the header describes is taken, to see whether there is one. */
+/* Reads one byte more than the header describes, to detect trailing data. */
 static int spool(gp_safetensors *s, int fd)
 {
     gp_input in = {.fd = fd, .name = s->path};
@@ -295,7 +295,7 @@ gp_safetensors *gp_safetensors_open_fd(int fd, const char *name, const void *hea
     s->head = head ? head : "";
     s->head_size = n;
     struct stat st;
-    /* stdin may be a file that someone has read a part of: that is a stream too */
+    /* stdin may be a file that was partly read before: it is treated as a stream */
     bool folder = fd != STDIN_FILENO && !fstat(fd, &st) && S_ISDIR(st.st_mode),
          stream = !folder && !fstat(fd, &st) && (!S_ISREG(st.st_mode) || lseek(fd, 0, SEEK_CUR));
     if (!(stream ? open_stream(s, fd) : open_file(s, fd)))

@@ -1,5 +1,4 @@
-/* safetensors_check.c: reads a tensor once, on all processors, to see that its bytes are those that were written and
- * its numbers finite. */
+/* safetensors_check.c: reads a tensor once, on all processors, to verify its CRC and that its numbers are finite. */
 #include "base/file.h"
 #include "base/threads.h"
 #include "gptpipe/safetensors.h"
@@ -8,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Bytes that stay in a processor's cache; that a thread takes at once; of a tensor that should not count as memory
- * whole. */
+/* Bytes: BLOCK fits a processor's cache, RANGE is one thread's work item, and tensors above LARGE are released from
+ * memory as they are read. */
 enum { BLOCK = GP_CRC32C_BLOCK, RANGE = 12 * BLOCK, LARGE = 16 * RANGE };
 
 typedef struct range {
@@ -21,12 +20,11 @@ typedef struct check {
     const char *data;
     int64_t bytes;
     gp_dtype dtype;
-    bool sums, finite; /* what is looked at */
+    bool sums, finite; /* what to check */
     range *ranges;
 } check;
 
-/* Whether each exponent of `count` numbers of that many bits has a bit that is 0: those of NaN and infinity have
- * none. */
+/* Whether all `count` numbers are finite: the exponent bits of NaN and infinity are all ones. */
 #define FINITE(name, word)                                                                                             \
     static bool name(const char *p, int64_t count, word exponent)                                                      \
     {                                                                                                                  \

@@ -41,7 +41,7 @@ char *gp_sums_print(json_t *header, const uint32_t *crc)
     return text;
 }
 
-/* Exactly as they are printed. */
+/* Accepts exactly the format that set_digits prints. */
 static bool read_digits(const json_t *v, uint32_t *crc)
 {
     const char *digits = json_string_value(v);
@@ -104,7 +104,7 @@ int gp_sums_read(const char *path, json_t *header, json_t **tensors)
     json_t *strings = json_object_get(record, "metadata"), *sums = json_object_get(record, "tensors");
     int rc = -1;
     if (!json_is_object(strings) || !json_is_object(sums) || json_object_size(record) != 2)
-        fail("%s: is damaged: " GP_SUMS_KEY " in its metadata is no record of CRCs of metadata and tensors", path);
+        fail("%s: is damaged: " GP_SUMS_KEY " in its metadata is not a record of CRCs of metadata and tensors", path);
     else
         rc = check_strings(path, header, strings) || check_names(path, header, sums) ? -1 : 0;
     if (!rc)

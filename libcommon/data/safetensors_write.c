@@ -1,5 +1,5 @@
-/* safetensors_write.c: writing. The header goes out before the first byte of data, so it is complete by then but for
- * the digits of the CRCs, which are patched in at the end; into a stream it goes without them. */
+/* safetensors_write.c: writing. The header is written before the first byte of data; in a file, the digits of its CRCs
+ * are patched in at the end, and a stream has no CRCs. */
 #include "gptpipe/safetensors.h"
 #include "base/file.h"
 #include "data/safetensors_sums.h"
@@ -15,14 +15,14 @@ struct gp_safetensors_writer {
     char *path;
     json_t *header, *metadata; /* metadata is in header */
     int64_t declared, written; /* bytes of data */
-    int64_t count, current;    /* tensors, and the first that is not written to its end */
+    int64_t count, current;    /* tensors, and the first that is not completely written */
     int64_t *end;              /* (count) of each tensor's data */
-    uint32_t *crc;             /* (count) of what is written of it */
-    int64_t sums_at;           /* where the record of CRCs stands in the file; 0: it has none */
-    bool begun;                /* the header is out */
+    uint32_t *crc;             /* (count) of each tensor's data written so far */
+    int64_t sums_at;           /* offset of the record of CRCs in the file; 0: none */
+    bool begun;                /* the header is written */
 };
 
-/* Marks the writer as failed: gp_out then ignores what follows, and its commit fails. */
+/* Marks the writer as failed: gp_out ignores further writes, and its commit fails. */
 static int broken(gp_safetensors_writer *w)
 {
     w->out.failed = true;
@@ -96,7 +96,7 @@ int gp_safetensors_declare(gp_safetensors_writer *w, const char *name, const gp_
     return 0;
 }
 
-/* The record of CRCs as it stands in the header: JSON text within a JSON string. */
+/* The record of CRCs as the header contains it: JSON text within a JSON string. */
 static char *sums_text(gp_safetensors_writer *w)
 {
     char *record = gp_sums_print(w->header, w->crc);
@@ -109,12 +109,12 @@ static char *sums_text(gp_safetensors_writer *w)
     return text;
 }
 
-/* Makes room for the record. An unescaped quote begins a key or a value, so this is where it stands and nothing
- * else. */
+/* The header, with a placeholder for the record. An unescaped quote begins a key or a value, so the key found here can
+ * only be the record's. */
 static char *header_text(gp_safetensors_writer *w)
 {
     static const char key[] = "\"" GP_SUMS_KEY "\":\"";
-    json_object_del(w->metadata, GP_SUMS_KEY); /* of a file whose notes were copied */
+    json_object_del(w->metadata, GP_SUMS_KEY); /* from a file whose metadata was copied */
     bool patched = w->out.temporary && (w->count || json_object_size(w->metadata));
     if (patched) {
         char *record = gp_sums_print(w->header, w->crc);
@@ -152,7 +152,7 @@ static int begin(gp_safetensors_writer *w)
     return rc;
 }
 
-/* Takes the next bytes into the CRCs of the tensors that they belong to. */
+/* Adds the next bytes to the CRCs of the tensors that they belong to. */
 static void add_to_sums(gp_safetensors_writer *w, const char *data, int64_t bytes)
 {
     for (int64_t at = w->written; bytes;) {
@@ -196,7 +196,7 @@ static void release(gp_safetensors_writer *w)
 
 int gp_safetensors_finish(gp_safetensors_writer *w)
 {
-    int rc = w->out.failed || w->begun ? 0 : begin(w); /* no data at all is a file too */
+    int rc = w->out.failed || w->begun ? 0 : begin(w); /* a file without data is valid */
     BUG_ON(!rc && !w->out.failed && w->written != w->declared);
     if (!w->out.failed && w->sums_at)
         patch_sums(w); /* a failure makes the next line fail */

@@ -14,7 +14,7 @@ static int check_numbers(const json_t *list, const char *name, const char *path)
     json_t *x;
     json_array_foreach (list, i, x)
         if (!json_is_number(x) || json_number_value(x) < 0)
-            return fail("%s: number %zu of its %s is not a number from 0 up", path, i, name);
+            return fail("%s: item %zu of its %s is not a number of 0 or more", path, i, name);
     return 0;
 }
 
@@ -24,7 +24,7 @@ static int read_entropy(gp_sidecar *s, const json_t *entropy, const char *path)
     if (!entropy)
         return 0;
     if (!json_is_array(nats) || !json_is_array(chars) || json_array_size(nats) != json_array_size(chars))
-        return fail("%s: its entropy is not two lists of one length, nats and chars", path);
+        return fail("%s: its entropy is not two lists of the same length, nats and chars", path);
     if (check_numbers(nats, "nats", path) || check_numbers(chars, "chars", path))
         return -1;
     s->nats = json_incref(nats);
@@ -72,8 +72,8 @@ int gp_sidecar_read(gp_sidecar *s, const char *text_path, const gp_map *text)
     if (there) {
         rc = there > 0 ? gp_file_read_regular(&json, path, SIDECAR_MAX) : -1;
         if (!rc && !(root = gp_json_load(json.data, json.len, JSON_ALLOW_NUL, &e)))
-            rc = fail("%s: is not JSON, line %d: %s; it stands beside %s, which it should describe", path, e.line,
-                      e.text, text_path);
+            rc = fail("%s: is not JSON, line %d: %s; a file of this name must describe %s", path, e.line, e.text,
+                      text_path);
         if (!rc)
             rc = read_root(s, root, path, text);
     }
@@ -91,19 +91,19 @@ void gp_sidecar_release(gp_sidecar *s)
     *s = (gp_sidecar){0};
 }
 
-void gp_sidecar_join(gp_sidecar *s, const gp_sidecar *more)
+void gp_sidecar_join(gp_sidecar *s, const gp_sidecar *next)
 {
-    bool alike = s->separator && more->separator && s->separator_length == more->separator_length &&
-                 !memcmp(s->separator, more->separator, s->separator_length);
-    if (alike && s->nats && more->nats) {
-        json_array_extend(s->nats, more->nats);
-        json_array_extend(s->chars, more->chars);
+    bool same = s->separator && next->separator && s->separator_length == next->separator_length &&
+                !memcmp(s->separator, next->separator, s->separator_length);
+    if (same && s->nats && next->nats) {
+        json_array_extend(s->nats, next->nats);
+        json_array_extend(s->chars, next->chars);
         return;
     }
     json_decref(s->nats);
     json_decref(s->chars);
     s->nats = s->chars = NULL;
-    if (!alike) {
+    if (!same) {
         free(s->separator);
         s->separator = NULL;
         s->separator_length = 0;

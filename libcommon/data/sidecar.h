@@ -1,4 +1,4 @@
-/* sidecar.h: FILE.json beside a text. */
+/* sidecar.h: FILE.json, which describes the text FILE in the same folder: see gptpipe/text.h. */
 #ifndef GP_DATA_SIDECAR_H
 #define GP_DATA_SIDECAR_H
 
@@ -9,15 +9,15 @@
 typedef struct gp_sidecar {
     char *separator; /* or NULL */
     size_t separator_length;
-    json_t *nats, *chars; /* of one length, or NULL both */
+    json_t *nats, *chars; /* arrays of the same length, or both NULL */
 } gp_sidecar;
 
-/* Reads PATH.json, if there is one that says anything of this kind, and checks that it was made for
- * this text. 0 or -1. */
+/* Reads PATH.json, if it exists and has such members, and checks that it was made for this text. 0 or -1. */
 int gp_sidecar_read(gp_sidecar *s, const char *path, const gp_map *text);
 void gp_sidecar_release(gp_sidecar *s);
 
-/* Adds what `more` knows to s; what not both have, or have alike, is dropped. */
-void gp_sidecar_join(gp_sidecar *s, const gp_sidecar *more);
+/* Makes s describe its text followed by that of `next`: entropies are concatenated; a separator that is not the same in
+ * both is dropped, and the entropy with it. */
+void gp_sidecar_join(gp_sidecar *s, const gp_sidecar *next);
 
 #endif

@@ -42,13 +42,13 @@ void gp_input_close(gp_input *in)
     *in = (gp_input){.fd = -1};
 }
 
-int gp_input_spool_to(gp_input *in, int64_t most, gp_out *out, gp_map *m, const char *name)
+int gp_input_spool_to(gp_input *in, int64_t max, gp_out *out, gp_map *m, const char *name)
 {
     enum { STEP = 1 << 18 };
     char *buffer = gp_malloc(STEP);
     int rc = 0;
-    while (!rc && most > 0) {
-        ssize_t n = read(in->fd, buffer, (size_t)gp_min(STEP, most));
+    while (!rc && max > 0) {
+        ssize_t n = read(in->fd, buffer, (size_t)gp_min(STEP, max));
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -56,20 +56,20 @@ int gp_input_spool_to(gp_input *in, int64_t most, gp_out *out, gp_map *m, const 
         if (n <= 0)
             break;
         rc = gp_out_write(out, buffer, (size_t)n);
-        most -= n;
+        max -= n;
     }
     free(buffer);
     *m = (gp_map){0};
     return rc ? rc : gp_out_map(out, m, name);
 }
 
-int gp_input_spool(gp_input *in, int64_t most, gp_map *m)
+int gp_input_spool(gp_input *in, int64_t max, gp_map *m)
 {
     gp_out out;
     *m = (gp_map){0};
     if (gp_out_open_spool(&out))
         return -1;
-    int rc = gp_input_spool_to(in, most, &out, m, in->name);
+    int rc = gp_input_spool_to(in, max, &out, m, in->name);
     gp_out_abandon(&out);
     return rc;
 }

@@ -11,17 +11,17 @@
 #include "data/sidecar.h"
 #include "data/spool.h"
 
-/* One input. Mapped: the map is all of it. Otherwise buffer[0, filled) is what was read and not given yet. */
+/* One input. If mapped, `map` is the whole file; otherwise it is read through buffer[0, filled). */
 typedef struct text_input {
     gp_input in;
     bool mapped, at_end;
     gp_map map;
     char *buffer;
     size_t capacity, filled;
-    size_t at;      /* given: of the map, or of the buffer */
-    int64_t offset; /* bytes given so far */
-    int64_t lines;  /* of JSON Lines, given so far */
-    size_t read;    /* bytes of a stream so far */
+    size_t at;      /* consumed bytes of the map or the buffer */
+    int64_t offset; /* consumed bytes of the input */
+    int64_t lines;  /* consumed lines of JSON Lines */
+    size_t read;    /* bytes read from a pipe so far */
 } text_input;
 
 enum { PART = 1 << 18 };
@@ -29,26 +29,26 @@ enum { PART = 1 << 18 };
 struct gp_text {
     text_input *sources;
     int count, current;
-    int64_t done; /* bytes given of all sources */
+    int64_t done; /* consumed bytes of all sources */
     gp_text_info info;
     char *name, *entropy, sha256[65];
     gp_sidecar sidecar;
     char *jsonl;  /* the member that is the text, or NULL */
-    json_t *line; /* that the last part lies in */
-    char *where;  /* "NAME: line 3" */
+    json_t *line; /* owns the text of the last part */
+    char *where;  /* "NAME: line 3", for messages */
 };
 
 /* ---- opening --------------------------------------------------------------------------------------------- */
 
-/* Ids are no text: who gives a token stream has meant its text, or wants it decoded. */
+/* Refuses a token stream, which the user must have confused with its text. */
 static int check_text(const text_input *s, const char *data, size_t n)
 {
     bool tok = n >= 8 && !memcmp(data, GP_TOK_MAGIC, 8);
     bool llmc = n >= GP_LLMC_HEADER_SIZE && gp_get32(data) == GP_LLMC_MAGIC && gp_get32(data + 4) == GP_LLMC_VERSION;
     if (!tok && !llmc)
         return 0;
-    return fail("%s: is a token stream already (%s), text was expected: %stokenize --info shows what is in "
-                "it, --decode gives its text",
+    return fail("%s: is a token stream already (%s), expected text: %stokenize --info describes it, --decode prints "
+                "its text",
                 s->in.name, tok ? "tok" : "llm.c's", gp_tool_prefix());
 }
 
@@ -63,19 +63,19 @@ static int open_source(gp_text *t, text_input *s, const char *path, bool twice)
         return -1;
     if (s->mapped && check_text(s, s->map.data, s->map.size))
         return -1;
-    gp_sidecar more = {0};
-    if (!t->jsonl && s->in.mapped && strcmp(path, "-") && gp_sidecar_read(&more, path, &s->map))
+    gp_sidecar sidecar = {0};
+    if (!t->jsonl && s->in.mapped && strcmp(path, "-") && gp_sidecar_read(&sidecar, path, &s->map))
         return -1;
     if (t->count == 0) {
-        t->sidecar = more;
+        t->sidecar = sidecar;
     } else {
-        gp_sidecar_join(&t->sidecar, &more);
-        gp_sidecar_release(&more);
+        gp_sidecar_join(&t->sidecar, &sidecar);
+        gp_sidecar_release(&sidecar);
     }
     return 0;
 }
 
-/* What all sources together are. */
+/* Fills in t->info from all sources. */
 static void describe(gp_text *t)
 {
     gp_buf name = {0};
@@ -174,14 +174,14 @@ void gp_text_rewind(gp_text *t)
 
 /* ---- parts ----------------------------------------------------------------------------------------------- */
 
-/* What is here of a source and was not given yet. */
-static const char *ahead(const text_input *s, size_t *n)
+/* The available bytes that are not consumed yet. */
+static const char *available(const text_input *s, size_t *n)
 {
     *n = (s->mapped ? s->map.size : s->filled) - s->at;
     return (s->mapped ? s->map.data : s->buffer) + s->at;
 }
 
-/* Reads more behind what was not given yet; a full buffer grows. */
+/* Reads more into the buffer, after the bytes that are not consumed yet; a full buffer is doubled. */
 static int refill(text_input *s)
 {
     s->filled -= s->at;
@@ -200,14 +200,14 @@ static int refill(text_input *s)
         s->at_end = !n;
         s->filled += (size_t)n;
         s->read += (size_t)n;
-        if (s->filled == s->read && check_text(s, s->buffer, s->filled)) /* the beginning is all here still */
+        if (s->filled == s->read && check_text(s, s->buffer, s->filled)) /* the buffer begins with the input */
             return -1;
-        return 0; /* what a pipe has now goes on now */
+        return 0; /* a short read too: a pipe's bytes are processed as they arrive */
     }
 }
 
-/* The bytes up to `used` are given; `last`: those were all that is here, and nothing comes behind it. */
-static void give(gp_text *t, gp_text_part *part, size_t used, bool last)
+/* Consumes `used` bytes for the part; last: they are the end of the source. */
+static void consume(gp_text *t, gp_text_part *part, size_t used, bool last)
 {
     text_input *s = &t->sources[t->current];
     part->begin = t->done;
@@ -226,7 +226,7 @@ static int next_part(gp_text *t, const char *separator, size_t length, gp_text_p
     size_t n;
     bool last;
     for (bool again = true;; again = false) {
-        data = ahead(s, &n);
+        data = available(s, &n);
         found = length && n ? memmem(data, n, separator, length) : NULL;
         last = s->mapped || s->at_end;
         if (found || last || !again)
@@ -238,20 +238,20 @@ static int next_part(gp_text *t, const char *separator, size_t length, gp_text_p
     if (found) {
         part->length = (size_t)(found - data);
         part->separated = true;
-    } else if (!last && length) { /* the end may be the beginning of a separator */
+    } else if (!last && length) { /* the last bytes may begin a separator */
         part->length = n >= length ? n - (length - 1) : 0;
     }
     size_t used = part->length + (found ? length : 0);
-    give(t, part, used, last && used == n);
+    consume(t, part, used, last && used == n);
     return 1;
 }
 
-/* The next line of a source, its newline included. */
+/* The next line of a source, including its newline. */
 static int next_line(text_input *s, const char **line, size_t *length)
 {
     size_t n, searched = 0;
     for (;;) {
-        const char *data = ahead(s, &n), *newline = NULL;
+        const char *data = available(s, &n), *newline = NULL;
         if (n > searched)
             newline = memchr(data + searched, '\n', n - searched);
         searched = n;
@@ -265,12 +265,12 @@ static int next_line(text_input *s, const char **line, size_t *length)
     }
 }
 
-/* The next line that is not blank; none: an empty part that ends the file. */
+/* The next line that is not blank, or an empty part at the end of the file. */
 static int next_object(gp_text *t, gp_text_part *part)
 {
     text_input *s = &t->sources[t->current];
     const char *line;
-    size_t length, left, blank = 0;
+    size_t length, rest, blank = 0;
     do {
         s->at += blank;
         s->offset += (int64_t)blank;
@@ -292,8 +292,8 @@ static int next_object(gp_text *t, gp_text_part *part)
         if (!part->data)
             return -1;
     }
-    ahead(s, &left);
-    give(t, part, length, left == length && (s->mapped || s->at_end));
+    available(s, &rest);
+    consume(t, part, length, rest == length && (s->mapped || s->at_end));
     return 1;
 }
 

@@ -1,7 +1,6 @@
-/* tokens.c: reads token streams. Whatever the file says is checked against its size before it is used. */
+/* tokens.c: reads and verifies token streams. Every size in a file is checked against the file's own before use. */
 #include "gptpipe/tokens.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <zlib.h>
 
@@ -14,15 +13,15 @@ struct gp_tokens {
     char *name;         /* for messages */
     char *metadata;     /* what info.metadata points to */
     const char *ids;    /* width * count bytes */
-    const char *starts; /* of documents, u64 each, at any alignment */
-    bool has_crc;       /* a .tok */
-    bool verified;      /* when it was opened */
+    const char *starts; /* (documents) u64, unaligned */
+    bool has_crc;       /* it is a .tok */
+    bool verified;      /* CRC and ids were checked on opening */
     uint32_t crc;
 };
 
 /* ---- .tok ------------------------------------------------------------------------------------------------ */
 
-/* Inflates the metadata into s->metadata, never more than GP_TOK_METADATA_MAX of it. */
+/* Inflates the metadata into s->metadata, at most GP_TOK_METADATA_MAX bytes. */
 static int inflate_metadata(gp_tokens *s, const char *packed, uint64_t size)
 {
     gp_buf json = {0};
@@ -34,11 +33,11 @@ static int inflate_metadata(gp_tokens *s, const char *packed, uint64_t size)
     z.avail_in = (uInt)size;
     while (state == Z_OK) {
         gp_buf_reserve(&json, json.len + (1 << 16));
-        size_t room = (size_t)gp_min((int64_t)(json.cap - json.len - 1), 1 << 30);
+        size_t available = (size_t)gp_min((int64_t)(json.cap - json.len - 1), 1 << 30);
         z.next_out = (Bytef *)json.data + json.len;
-        z.avail_out = (uInt)room;
+        z.avail_out = (uInt)available;
         state = inflate(&z, Z_NO_FLUSH);
-        json.len += room - z.avail_out;
+        json.len += available - z.avail_out;
         if (json.len > GP_TOK_METADATA_MAX) {
             fail("%s: its metadata is larger than %d bytes", s->name, GP_TOK_METADATA_MAX);
             goto out;
@@ -58,7 +57,7 @@ out:
     return rc;
 }
 
-/* The fields of the header, each one alone. */
+/* Checks each field of the header alone. */
 static int check_header(const gp_tokens *s, const char *h)
 {
     uint64_t vocab = gp_get64(h + 16);
@@ -74,36 +73,36 @@ static int check_header(const gp_tokens *s, const char *h)
         return fail("%s: its header has flags (0x%llx) that this version does not know", s->name,
                     (unsigned long long)gp_get64(h + 56));
     if (gp_get64(h + 32) > GP_TOK_METADATA_MAX)
-        return fail("%s: its header gives %llu bytes of metadata, more than any stream has", s->name,
-                    (unsigned long long)gp_get64(h + 32));
+        return fail("%s: its header gives %llu bytes of metadata, more than the limit of %d", s->name,
+                    (unsigned long long)gp_get64(h + 32), GP_TOK_METADATA_MAX);
     return 0;
 }
 
-/* The starts rise from 0 and stay below count. */
+/* Document starts must rise from 0 and stay below count. */
 static int check_index(const gp_tokens *s)
 {
-    uint64_t before = 0, count = (uint64_t)s->info.count;
+    uint64_t previous = 0, count = (uint64_t)s->info.count;
     for (int64_t i = 0; i < s->info.documents; i++) {
         uint64_t start = gp_get64(s->starts + 8 * i);
-        if (i ? start <= before || start >= count : start != 0)
+        if (i ? start <= previous || start >= count : start != 0)
             return fail("%s: its index is corrupt: document %lld starts at token %llu", s->name, (long long)i,
                         (unsigned long long)start);
-        before = start;
+        previous = start;
     }
     return 0;
 }
 
-/* What lies between metadata and trailer must be exactly the tokens and the index. */
+/* Tokens and index must exactly fill the space from byte `at`, where the metadata ends, to the trailer. */
 static int check_sizes(gp_tokens *s, uint64_t at, uint64_t header_count)
 {
     const char *trailer = s->map.data + s->map.size - GP_TOK_TRAILER_SIZE;
-    uint64_t room = s->map.size - at - GP_TOK_TRAILER_SIZE, width = (uint64_t)s->info.width;
+    uint64_t size = s->map.size - at - GP_TOK_TRAILER_SIZE, width = (uint64_t)s->info.width;
     uint64_t count = gp_get64(trailer + 8), documents = gp_get64(trailer + 16);
     if (count != header_count && header_count != UINT64_MAX)
         return fail("%s: is corrupt: its header counts %llu tokens, its trailer %llu", s->name,
                     (unsigned long long)header_count, (unsigned long long)count);
     uint64_t index = documents ? 8 * documents + 8 : 0;
-    if (documents > room / 8 || count > room / width || index > room || count * width != room - index)
+    if (documents > size / 8 || count > size / width || index > size || count * width != size - index)
         return fail("%s: is corrupt: %llu tokens of %llu bytes and %llu documents do not fill its %llu bytes", s->name,
                     (unsigned long long)count, (unsigned long long)width, (unsigned long long)documents,
                     (unsigned long long)s->map.size);
@@ -143,7 +142,7 @@ static int open_tok(gp_tokens *s)
     return check_sizes(s, at, gp_get64(h + 24));
 }
 
-/* ---- streams that are numbers alone ---------------------------------------------------------------------- */
+/* ---- formats without metadata ---------------------------------------------------------------------------- */
 
 static int open_llmc(gp_tokens *s, int64_t vocab_size)
 {
@@ -153,18 +152,18 @@ static int open_llmc(gp_tokens *s, int64_t vocab_size)
     if (gp_get32(s->map.data + 4) != GP_LLMC_VERSION)
         return fail("%s: is llm.c's .bin of version %u, expected %d (uint16 ids)", s->name, gp_get32(s->map.data + 4),
                     GP_LLMC_VERSION);
-    uint64_t room = s->map.size - GP_LLMC_HEADER_SIZE, count = gp_get32(s->map.data + 8);
-    if (count > INT32_MAX || 2 * count != room)
+    uint64_t size = s->map.size - GP_LLMC_HEADER_SIZE, count = gp_get32(s->map.data + 8);
+    if (count > INT32_MAX || 2 * count != size)
         return fail("%s: is corrupt: its header counts %u tokens, the %llu bytes after it hold %llu", s->name,
-                    (unsigned)count, (unsigned long long)room, (unsigned long long)room / 2);
+                    (unsigned)count, (unsigned long long)size, (unsigned long long)size / 2);
     s->info.vocab_size = vocab_size ? vocab_size : GP_LLMC_VOCAB;
     s->info.count = (int64_t)count;
     s->ids = s->map.data + GP_LLMC_HEADER_SIZE;
     return 0;
 }
 
-/* Other files of ids begin with a header, which would be taken for ids. llm.c's are three: of GPT-2's ids, of LLaMA's,
- * of questions. */
+/* Other id files begin with a header, which raw16 would read as ids. llm.c has three: GPT-2's ids, LLaMA's ids, and
+ * questions. */
 static int check_raw16(const gp_tokens *s)
 {
     static const struct {
@@ -172,14 +171,14 @@ static int check_raw16(const gp_tokens *s)
     } others[] = {
         {GP_TOK_MAGIC, "a token stream of tokenize's (--format tok)"},
         {"\x88\xd8\x34\x01", "llm.c's .bin (--format llmc)"},
-        {"\xa1\xd9\x34\x01", "llm.c's .bin of LLaMA's ids, which is not read"},
-        {"\x8a\xd8\x34\x01", "llm.c's .bin of questions, which is not read"},
-        {"\x93NUMPY", "an array of numpy's; its tofile() writes the ids alone"},
+        {"\xa1\xd9\x34\x01", "llm.c's .bin of LLaMA's ids, which is not supported"},
+        {"\x8a\xd8\x34\x01", "llm.c's .bin of questions, which is not supported"},
+        {"\x93NUMPY", "a numpy array; its tofile() writes the bare ids"},
     };
     for (size_t i = 0; i < ARRAY_LEN(others); i++) {
         size_t n = strlen(others[i].bytes);
         if (s->map.size >= n && !memcmp(s->map.data, others[i].bytes, n))
-            return fail("%s: is not raw16, whose first two bytes are an id: it begins as %s", s->name, others[i].what);
+            return fail("%s: is not raw16, which has no header: it begins like %s", s->name, others[i].what);
     }
     return 0;
 }
@@ -206,7 +205,7 @@ const char *gp_stream_format_name(gp_stream_format format)
     return names[format];
 }
 
-static gp_stream_format recognise(const gp_map *m)
+static gp_stream_format detect_format(const gp_map *m)
 {
     if (m->size >= 8 && !memcmp(m->data, GP_TOK_MAGIC, 8))
         return GP_STREAM_TOK;
@@ -217,17 +216,17 @@ static gp_stream_format recognise(const gp_map *m)
 
 static int open_format(gp_tokens *s, gp_stream_format format, int64_t vocab_size)
 {
-    gp_stream_format seen = recognise(&s->map);
+    gp_stream_format detected = detect_format(&s->map);
     if (!s->map.size)
         return fail("%s: is empty; a token stream was expected", s->name);
-    if (!format && !seen)
+    if (!format && !detected)
         return fail("%s: is not a token stream: it begins neither with %s nor as llm.c's .bin does (make one "
                     "with tokenize; for bare uint16 ids give --format raw16 --vocab-size N)",
                     s->name, GP_TOK_MAGIC);
-    s->info.format = format ? format : seen;
+    s->info.format = format ? format : detected;
     s->info.width = 2;
     if (s->info.format == GP_STREAM_TOK) {
-        if (seen != GP_STREAM_TOK)
+        if (detected != GP_STREAM_TOK)
             return fail("%s: is not a token stream: it does not begin with %s", s->name, GP_TOK_MAGIC);
         return open_tok(s);
     }
@@ -328,11 +327,11 @@ const gp_tokens_info *gp_tokens_get_info(const gp_tokens *s)
     return &s->info;
 }
 
-/* ids[i] = token first + i, unchecked; gives the largest. */
+/* ids[i] = token first + i, unchecked. Returns the largest. */
 static uint32_t widen(const gp_tokens *s, int64_t first, int64_t count, int32_t *ids)
 {
     const char *p = s->ids + first * s->info.width;
-    uint32_t most = 0;
+    uint32_t max = 0;
     for (int64_t i = 0; i < count; i++) {
         uint32_t id;
         if (s->info.width == 2) {
@@ -342,16 +341,16 @@ static uint32_t widen(const gp_tokens *s, int64_t first, int64_t count, int32_t 
         } else {
             id = gp_get32(p + 4 * i);
         }
-        most = id > most ? id : most;
+        max = id > max ? id : max;
         ids[i] = (int32_t)id;
     }
-    return most;
+    return max;
 }
 
 int gp_tokens_read(const gp_tokens *s, int64_t first, int64_t count, int32_t *ids)
 {
     if (first < 0 || count < 0 || first > s->info.count || count > s->info.count - first)
-        return fail("%s: %lld tokens from %lld on were asked for; it has %lld", s->name, (long long)count,
+        return fail("%s: cannot read %lld tokens from %lld on: it has %lld", s->name, (long long)count,
                     (long long)first, (long long)s->info.count);
     if (!count || widen(s, first, count, ids) < (uint64_t)s->info.vocab_size)
         return 0;
@@ -378,7 +377,7 @@ static int check_ids(const gp_tokens *s, int64_t first, int64_t count)
     return rc;
 }
 
-/* A wrong id of a stream with a CRC is told where the CRC is right: else the file is damaged. */
+/* With a CRC, a wrong id is reported only if the CRC is right: otherwise the file is damaged. */
 int gp_tokens_check(const gp_tokens *s, const _Atomic bool *stop)
 {
     enum { STEP = 1 << 20 };
@@ -409,25 +408,4 @@ int64_t gp_tokens_document(const gp_tokens *s, int64_t i)
 {
     BUG_ON(i < 0 || i > s->info.documents);
     return i == s->info.documents ? s->info.count : (int64_t)gp_get64(s->starts + 8 * i);
-}
-
-int64_t gp_tokens_split(const gp_tokens *s, double fraction)
-{
-    int64_t n = s->info.count, documents = s->info.documents;
-    if (!(fraction > 0 && fraction < 1))
-        return fail("a validation fraction of %g is not between 0 and 1", fraction);
-    int64_t at = (int64_t)llround((1 - fraction) * (double)n);
-    if (documents) {
-        int64_t low = 0; /* the first document that starts at or after `at` */
-        GP_LOWER_BOUND(low, documents, i, gp_tokens_document(s, i) < at);
-        if (low && at - gp_tokens_document(s, low - 1) < gp_tokens_document(s, low) - at)
-            low--;
-        low = gp_max(1, gp_min(low, documents - 1));
-        at = gp_tokens_document(s, low);
-    }
-    if (at < 1 || at >= n)
-        return fail("%s: its %lld tokens in %lld documents cannot be split into %g for training and %g for "
-                    "validation; give a validation stream of its own",
-                    s->name, (long long)n, (long long)(documents ? documents : 1), 1 - fraction, fraction);
-    return at;
 }

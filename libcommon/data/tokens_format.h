@@ -51,21 +51,21 @@ static inline void gp_put64(void *p, uint64_t x)
     memcpy(p, &x, sizeof x);
 }
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the formats are little-endian, and so are we");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the formats are little-endian, and so is this code");
 
-/* -1 where another vocabulary was said (not 0) than s has: a .tok tells its own. */
+/* The rest is in tokens.c. Fails if vocab_size is neither 0 nor that of s: a .tok records its own. */
 int gp_tokens_expect(const gp_tokens *s, int64_t vocab_size);
 
-/* tokens.c: where s says the same of itself as `like`, which must outlive it, it gives its own copy of that back: a
- * tokenizer is a megabyte and more, and shards come in hundreds. */
+/* If s has the same metadata as `like`, which must outlive it, frees the copy of s: a tokenizer takes a megabyte or
+ * more, and there may be hundreds of shards. */
 void gp_tokens_share(gp_tokens *s, const gp_tokens *like);
 
-/* tokens.c: reads all tokens once to check their ids and, where there is one, their CRC. Ends early once *stop is set,
- * and does nothing where s was checked when it was opened, unless stop is NULL. 0 or -1. */
+/* Reads all tokens once to check their ids and, in a .tok, their CRC. Returns early once *stop is set, and at once if s
+ * was already verified when it was opened; stop NULL: always checks all. 0 or -1. */
 int gp_tokens_check(const gp_tokens *s, const _Atomic bool *stop);
 
-/* Adds what tells these tokens from others: their number and the CRC that a .tok has; of a stream without one as many
- * pieces of 4 kB, spread evenly from its start to its end, since reading all of it may take minutes. */
+/* Adds to a hash what identifies these tokens: their number and the CRC of a .tok; of a stream without a CRC that many
+ * pieces of 4 kB, spread evenly from start to end, because reading all of it may take minutes. */
 void gp_tokens_add_sum(const gp_tokens *s, int pieces, gp_sha256 *h);
 
 #endif

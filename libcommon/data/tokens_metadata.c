@@ -1,4 +1,4 @@
-/* tokens_metadata.c: what a token stream says about itself, as JSON. */
+/* tokens_metadata.c: the metadata of a token stream, as JSON. */
 #include "data/tokens_metadata.h"
 
 #include <stdlib.h>
@@ -42,7 +42,7 @@ int gp_tokens_separator(const gp_tokens *s, char **text, size_t *length, int32_t
     if (!root)
         return -1;
     if (!n) {
-        fail("the token stream does not say what separates its documents");
+        fail("the token stream's metadata has no document separator");
         goto out;
     }
     *ids = gp_malloc(n * sizeof **ids);
@@ -64,7 +64,7 @@ out:
     return rc;
 }
 
-/* Appends ,"name": ahead of a member. The file's bytes are these, without the blanks that people read by. */
+/* Appends ,"name": before a member's value. These bytes go into the file, so they are compact. */
 static void begin_member(gp_buf *b, const char *name)
 {
     gp_buf_printf(b, "%s\"%s\":", b->data[b->len - 1] == '{' ? "" : ",", name);
@@ -98,7 +98,7 @@ static void put_separator(gp_buf *b, const gp_tokens_description *about)
     gp_buf_puts(b, "]}");
 }
 
-/* Put together as text: a tokenizer is megabytes of JSON, which need not be read and written again for this. */
+/* Built as text, so that a tokenizer, megabytes of JSON, is not parsed and printed again. */
 char *gp_tokens_describe(const gp_tokens_description *about)
 {
     gp_buf b = {0};

@@ -1,4 +1,4 @@
-/* tokens_metadata.h: what a token stream says about itself, as JSON. */
+/* tokens_metadata.h: the metadata of a token stream, as JSON. */
 #ifndef GP_DATA_TOKENS_METADATA_H
 #define GP_DATA_TOKENS_METADATA_H
 
@@ -6,7 +6,7 @@
 
 #include "gptpipe/tokens.h"
 
-/* The metadata of a stream, an object; NULL when it is none: gp_error() says why. The caller json_decrefs. */
+/* The metadata, a JSON object; NULL and an error if it is not one. The caller json_decrefs. */
 json_t *gp_tokens_metadata(const gp_tokens *s);
 
 #endif

@@ -1,5 +1,5 @@
-/* tokens_write.c: writes token streams. A file gets its count patched in at the end; a pipe has it in the
- * trailer alone. */
+/* tokens_write.c: writes token streams and their CRC. The header of a file gets its token count at the end; a pipe has
+ * the count only in the trailer. */
 #include "gptpipe/tokens.h"
 
 #include <errno.h>
@@ -10,15 +10,14 @@
 #include "base/file.h"
 #include "data/tokens_format.h"
 
-/* zlib needs 90 ms for GPT-2's tokenizer (1.4 MB of JSON), more than encoding a book takes, to save 0.8 MB beside
- * gigabytes of tokens: what is larger than this is stored in its stream as it is. */
+/* zlib takes 90 ms for GPT-2's tokenizer (1.4 MB of JSON), longer than encoding a book, to save 0.8 MB next to
+ * gigabytes of tokens: metadata larger than this is stored uncompressed. */
 enum { PACKED_MAX = 1 << 16 };
 
-/* Starts of documents that are kept in memory; those before them lie in an unlinked temporary file, so that a stream
- * may have any number. */
+/* Document starts buffered in memory. Earlier ones are in an unlinked temporary file, so their number is unlimited. */
 enum { STARTS = 1 << 16 };
 
-/* Tokens that are summed and handed on together, for documents may be short. */
+/* Tokens buffered before they are summed and written, because documents may be short. */
 enum { PACKED = 4096 };
 
 struct gp_tokens_writer {
@@ -27,17 +26,17 @@ struct gp_tokens_writer {
     int64_t vocab_size, count;
     int width;
     uint32_t crc;
-    bool indexed; /* a document was ended: the stream gets an index */
+    bool indexed; /* gp_tokens_end_document was called: the stream gets an index */
     bool between; /* the next token begins a document */
     bool prepared;
-    uint64_t *starts; /* (capacity <= STARTS) the last `documents - spilled` of them */
+    uint64_t *starts; /* (capacity <= STARTS) of the last `documents - spilled` documents */
     int64_t documents, spilled, capacity;
-    int spill;       /* a descriptor, or -1 */
-    int64_t waiting; /* tokens in packed; `count` counts them, `crc` does not */
+    int spill;       /* descriptor of the temporary file, or -1 */
+    int64_t pending; /* tokens in packed; included in `count`, not yet in `crc` */
     char packed[4 * PACKED];
 };
 
-/* A zlib stream of stored blocks (RFC 1950, RFC 1951): straight from the text, where zlib would copy it twice. */
+/* A zlib stream of stored blocks (RFC 1950, RFC 1951), written straight from the text; zlib would copy it twice. */
 enum { BLOCK_MAX = 65535 };
 
 static size_t stored_size(size_t n)
@@ -52,7 +51,7 @@ static void put_stored(gp_out *o, const char *text, size_t n)
     gp_out_write(o, "\x78\x01", 2);
     while (n) {
         size_t length = n < BLOCK_MAX ? n : BLOCK_MAX;
-        char head[5] = {(char)(length == n)}; /* the last? */
+        char head[5] = {(char)(length == n)}; /* BFINAL */
         gp_put32(head + 1, (uint32_t)length | (uint32_t)~length << 16);
         gp_out_write(o, head, sizeof head);
         gp_out_write(o, text, length);
@@ -120,7 +119,7 @@ static int choose_format(gp_tokens_writer *w, const char *path, const gp_tokens_
         return fail("%s: %s holds uint16 ids, too small for a vocabulary of %lld; use --format tok", path,
                     gp_stream_format_name(w->format), (long long)info->vocab_size);
     if (w->format == GP_STREAM_LLMC && gp_is_stream(path) > 0)
-        return fail("llm.c's .bin has its count in front and cannot be streamed; give -o FILE");
+        return fail("llm.c's .bin begins with its token count and cannot be streamed; give -o FILE");
     return 0;
 }
 
@@ -141,7 +140,7 @@ gp_tokens_writer *gp_tokens_create(const char *path, const gp_tokens_info *info)
     return w;
 }
 
-/* Puts the starts that are in memory behind those in the temporary file. */
+/* Appends the buffered starts to the temporary file. */
 static int spill_starts(gp_tokens_writer *w)
 {
     if (w->spill < 0 && (w->spill = gp_temporary_fd()) < 0)
@@ -172,8 +171,8 @@ static int begin_document(gp_tokens_writer *w, uint64_t start)
 
 static int put_packed(gp_tokens_writer *w)
 {
-    size_t n = (size_t)(w->waiting * w->width);
-    w->waiting = 0;
+    size_t n = (size_t)(w->pending * w->width);
+    w->pending = 0;
     w->crc = gp_crc32(w->crc, w->packed, n);
     return gp_out_write(&w->out, w->packed, n);
 }
@@ -183,8 +182,8 @@ int gp_tokens_write(gp_tokens_writer *w, const int32_t *ids, int64_t count)
     if (w->between && count && begin_document(w, (uint64_t)w->count))
         return -1;
     while (count) {
-        int64_t n = gp_min(count, PACKED - w->waiting);
-        char *to = w->packed + w->waiting * w->width;
+        int64_t n = gp_min(count, PACKED - w->pending);
+        char *to = w->packed + w->pending * w->width;
         for (int64_t i = 0; i < n; i++) {
             if (ids[i] < 0 || ids[i] >= w->vocab_size)
                 return fail("%s: id %d cannot be written: the vocabulary has %lld", w->out.path, ids[i],
@@ -194,8 +193,8 @@ int gp_tokens_write(gp_tokens_writer *w, const int32_t *ids, int64_t count)
             else
                 memcpy(to + 4 * i, &ids[i], 4);
         }
-        w->waiting += n;
-        if (w->waiting == PACKED && put_packed(w))
+        w->pending += n;
+        if (w->pending == PACKED && put_packed(w))
             return -1;
         w->count += n;
         ids += n;
@@ -222,7 +221,7 @@ int64_t gp_tokens_documents_written(const gp_tokens_writer *w)
     return w->documents;
 }
 
-/* The starts of all documents, and how many they are. */
+/* Writes the starts of all documents, and their number. */
 static int put_index(gp_tokens_writer *w)
 {
     enum { STEP = 1 << 16 };
@@ -247,7 +246,7 @@ static int put_index(gp_tokens_writer *w)
     return rc ? rc : gp_out_write(&w->out, number, sizeof number);
 }
 
-static void forget_index(gp_tokens_writer *w)
+static void free_index(gp_tokens_writer *w)
 {
     free(w->starts);
     w->starts = NULL;
@@ -286,7 +285,7 @@ int gp_tokens_prepare(gp_tokens_writer *w)
              : w->format == GP_STREAM_TOK  ? finish_tok(w)
              : w->format == GP_STREAM_LLMC ? finish_llmc(w)
                                            : 0;
-    forget_index(w);
+    free_index(w);
     return rc ? rc : gp_out_prepare(&w->out);
 }
 
@@ -306,6 +305,6 @@ void gp_tokens_abort(gp_tokens_writer *w)
     if (!w)
         return;
     gp_out_abandon(&w->out);
-    forget_index(w);
+    free_index(w);
     free(w);
 }

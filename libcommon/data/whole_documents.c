@@ -10,7 +10,7 @@ typedef struct whole_documents {
     gp_source source;
     const gp_tokens *tokens;
     gp_documents_options o;
-    int64_t *list; /* (count) those that fit */
+    int64_t *list; /* (count) numbers of the documents that fit */
     int64_t count;
 } whole_documents;
 

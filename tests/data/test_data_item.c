@@ -27,7 +27,7 @@ static void images_close(gp_dataset_split *s)
     (void)s;
 }
 
-static const gp_dataset_kind_of images = {.close = images_close, .get = images_get, .write = gp_dataset_write_lines};
+static const gp_dataset_ops images = {.close = images_close, .get = images_get, .write = gp_dataset_write_lines};
 
 /* A data set of a text file, whose kind is then another one. */
 static gp_dataset *three_images(void)

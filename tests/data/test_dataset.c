@@ -119,7 +119,7 @@ static void shakespeare_is_his_speeches(void **state)
     assert_refused("shakespeare", &(gp_dataset_options){.folder = "elsewhere"},
                    "elsewhere/shakespeare.txt: is missing; download it with: fetch-data shakespeare -o elsewhere/");
     assert_refused("shakespear", NULL, "did you mean shakespeare?");
-    assert_refused("gpt2-tokenizer", NULL, "does not say what its items are");
+    assert_refused("gpt2-tokenizer", NULL, "has no description of its items");
 }
 
 /* ---- labelled -------------------------------------------------------------------------------------------- */
@@ -206,12 +206,12 @@ static void imdb_is_brought_by_downloading(void **state)
          "\"urls\": [\"https://example.org/aclImdb_v1.tar.gz\"]}]}}");
     gp_catalog *c = gp_catalog_open("c.json");
     gp_fetch_options fetch = {.mirror = "mirror", .offline = true, .quiet = true};
-    gp_dataset_options o = {.catalog = c, .folder = "d", .fetch = &fetch, .nowhere = true};
+    gp_dataset_options o = {.catalog = c, .folder = "d", .fetch = &fetch, .temporary = true};
     gp_dataset *d = opened("reviews", &o);
     assert_imdb(d);
     gp_dataset_close(d);
     assert_false(gp_exists("d"));
-    o.nowhere = false;
+    o.temporary = false;
     d = opened("reviews", &o);
     assert_imdb(d);
     gp_dataset_close(d);

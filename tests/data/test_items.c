@@ -226,11 +226,11 @@ static void what_makes_no_batches_is_refused(void **state)
     (void)state;
     gp_dataset *d = letters(3, -1), *none = letters(0, -1);
     assert_null(gp_items_open(d, bytes, &(gp_items_options){.B = 4, .T = 1, .drop_last = true}));
-    assert_string_equal(gp_error(), "the data set has 3 items, which make no batch of 4");
+    assert_string_equal(gp_error(), "the data set has 3 items, too few for a batch of 4");
     assert_null(gp_items_open(d, bytes, &(gp_items_options){.B = 0, .T = 1}));
     assert_null(gp_items_open(d, bytes, &(gp_items_options){.B = INT64_MAX, .T = 2}));
     assert_null(gp_items_open(none, bytes, &(gp_items_options){.B = 1, .T = 1}));
-    assert_string_equal(gp_error(), "the data set has no items to make batches of");
+    assert_string_equal(gp_error(), "the data set has no items");
     gp_source *s = opened(d, (gp_items_options){0});
     assert_null(gp_prefetch_open(s, &(gp_prefetch_options){.workers = -1}));
     assert_null(gp_prefetch_open(s, &(gp_prefetch_options){.workers = 1, .ahead = INT_MAX}));

@@ -201,7 +201,7 @@ static void test_bad_metadata_is_refused(void **state)
     write_raw("{\"__metadata__\":[]}", -1, 0);
     assert_refused("__metadata__ is not a JSON object");
     write_raw("{\"__metadata__\":{\"step\":3}}", -1, 0);
-    assert_refused("__metadata__ may hold only strings, \"step\" is none");
+    assert_refused("__metadata__ may contain only strings, \"step\" is not one");
 }
 
 static void test_bad_dtype_is_refused(void **state)
@@ -750,10 +750,10 @@ static void test_bad_record_of_crcs_is_refused(void **state)
     static const struct {
         const char *record, *expected;
     } bad[] = {
-        {"\"\"", "is no record of CRCs"},
-        {"\"{}\"", "is no record of CRCs"},
-        {"\"[1]\"", "is no record of CRCs"},
-        {"\"{\\\"metadata\\\":{},\\\"tensors\\\":{},\\\"more\\\":{}}\"", "is no record of CRCs"},
+        {"\"\"", "is not a record of CRCs"},
+        {"\"{}\"", "is not a record of CRCs"},
+        {"\"[1]\"", "is not a record of CRCs"},
+        {"\"{\\\"metadata\\\":{},\\\"tensors\\\":{},\\\"more\\\":{}}\"", "is not a record of CRCs"},
         {"\"{\\\"metadata\\\":{},\\\"tensors\\\":{\\\"a\\\":\\\"46dd794\\\"}}\"", "no CRC of 8 digits for tensor a"},
         {"\"{\\\"metadata\\\":{},\\\"tensors\\\":{\\\"a\\\":\\\"46DD794E\\\"}}\"", "no CRC of 8 digits for tensor a"},
         {"\"{\\\"metadata\\\":{},\\\"tensors\\\":{\\\"a\\\":1188919630}}\"", "no CRC of 8 digits for tensor a"},
