@@ -1,10 +1,11 @@
-/* build_tokenizer.c: the tokenizers that a corpus is read with: found, brought, or built from its text. */
+/* build_tokenizer.c: tokenizers for a corpus: built from its text, opened, or downloaded. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/progress.h"
 #include "gptpipe/fetch.h"
 #include "corpus/corpus.h"
+#include "data/tokens_format.h"
 
 gp_tokenizer *gp_corpus_build_char(gp_text *text, const gp_corpus_options *o)
 {
@@ -13,7 +14,7 @@ gp_tokenizer *gp_corpus_build_char(gp_text *text, const gp_corpus_options *o)
     gp_charset *c = gp_charset_new();
     gp_text_part part;
     int rc;
-    if (info->bytes) /* nothing at all must not become a vocabulary */
+    if (info->bytes) /* an empty text must not become a vocabulary */
         gp_charset_add(c, separator.text, separator.length);
     while ((rc = gp_text_next(text, NULL, 0, &part)) > 0) /* whole characters: a whole file, or a line's text */
         gp_charset_add(c, part.data, part.length);
@@ -56,7 +57,7 @@ gp_tokenizer *gp_corpus_train_bpe(gp_text *text, int64_t vocab_size, const gp_co
     return t;
 }
 
-/* GPT-2's two files, put where gp_tokenizer_open looks for them. */
+/* Downloads GPT-2's two files to the folder where gp_tokenizer_open looks for them. */
 static int fetch_gpt2(void)
 {
     const char *folder = getenv("GPTPIPE_DATA"), *mirror = getenv("FETCH_DATA_MIRROR");
@@ -70,10 +71,9 @@ static int fetch_gpt2(void)
 
 gp_tokenizer *gp_corpus_tokenizer_open(const char *name)
 {
-    static const char magic[] = "GPTKTOK1";
     char begin[8] = {0};
     FILE *f = strcmp(name, "gpt2") ? fopen(name, "rb") : NULL;
-    bool stream = f && fread(begin, 1, sizeof begin, f) == sizeof begin && !memcmp(begin, magic, sizeof begin);
+    bool stream = f && fread(begin, 1, sizeof begin, f) == sizeof begin && !memcmp(begin, GP_TOK_MAGIC, sizeof begin);
     if (f)
         fclose(f);
     if (stream) {
@@ -84,7 +84,7 @@ gp_tokenizer *gp_corpus_tokenizer_open(const char *name)
     }
     gp_tokenizer *t = gp_tokenizer_open(name);
     if (!t && !strcmp(name, "gpt2"))
-        t = fetch_gpt2() ? gp_fail_in("GPT-2's vocab.bpe and encoder.json are not here and cannot be fetched"),
+        t = fetch_gpt2() ? gp_fail_in("GPT-2's vocab.bpe and encoder.json are missing and cannot be downloaded"),
         NULL             : gp_tokenizer_open(name);
     return t;
 }

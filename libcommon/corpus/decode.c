@@ -6,8 +6,8 @@
 #include "data/tokens_format.h"
 #include "corpus/corpus.h"
 
-/* t has the stream's fingerprint, where that is known, and then its vocabulary too. */
-static bool is_of(const gp_tokenizer *t, const gp_tokens_info *info)
+/* Whether t has the stream's fingerprint and vocabulary; true if the fingerprint is not known. */
+static bool matches(const gp_tokenizer *t, const gp_tokens_info *info)
 {
     static const uint8_t unknown[16];
     uint8_t fingerprint[16];
@@ -17,16 +17,16 @@ static bool is_of(const gp_tokenizer *t, const gp_tokens_info *info)
     return !memcmp(fingerprint, info->fingerprint, 16) && gp_tokenizer_vocab_size(t) == info->vocab_size;
 }
 
-/* The tokenizer that the stream carries; *t stays NULL where it has none and that is no failure. */
-static int open_own(const gp_tokens *s, const char *where, bool need, gp_tokenizer **t)
+/* Opens the tokenizer in the stream's metadata; *t stays NULL if there is none and it is not needed. */
+static int open_embedded(const gp_tokens *s, const char *where, bool need, gp_tokenizer **t)
 {
     const gp_tokens_info *info = gp_tokens_get_info(s);
     char *json = gp_tokens_member(s, "tokenizer");
     if (!json)
-        return need ? fail("%s: holds no tokenizer; name the one that it was made with", where) : 0;
+        return need ? fail("%s: contains no tokenizer; give the one that it was made with", where) : 0;
     *t = gp_tokenizer_from_json(json, strlen(json), where);
     free(json);
-    if (*t && !is_of(*t, info))
+    if (*t && !matches(*t, info))
         return fail("%s: is corrupt: its header, with a vocabulary of %lld, does not match the tokenizer in "
                     "it, which has %lld ids",
                     where, (long long)info->vocab_size, (long long)gp_tokenizer_vocab_size(*t));
@@ -36,7 +36,7 @@ static int open_own(const gp_tokens *s, const char *where, bool need, gp_tokeniz
 gp_tokenizer *gp_corpus_tokenizer(const gp_tokens *s, const char *where)
 {
     gp_tokenizer *t = NULL;
-    if (!open_own(s, where, true, &t))
+    if (!open_embedded(s, where, true, &t))
         return t;
     gp_tokenizer_close(t);
     return NULL;
@@ -54,10 +54,10 @@ int gp_corpus_open(const char *path, gp_stream_format format, int64_t vocab_size
         return -1;
     const gp_tokens_info *info = gp_tokens_get_info(*s);
     if (!tokenizer)
-        return open_own(*s, info->name, need, t);
-    return is_of(*t, info) ? 0
-                           : fail("%s: was made with another tokenizer than %s; leave --tokenizer out to use its own",
-                                  info->name, tokenizer);
+        return open_embedded(*s, info->name, need, t);
+    return matches(*t, info) ? 0
+                             : fail("%s: was not made with the tokenizer %s; without --tokenizer its own is used",
+                                    info->name, tokenizer);
 }
 
 /* One call of gp_corpus_decode. */
@@ -69,11 +69,11 @@ typedef struct decoding {
     gp_buf text; /* not yet written */
     char *separator;
     size_t separator_length;
-    int64_t document; /* the first that starts behind the tokens done */
+    int64_t document; /* the first that starts after the decoded tokens */
     int64_t bytes;
 } decoding;
 
-/* Is the end-of-text at token `at` what ends a document? Any other stood in the text by its name. */
+/* Whether the end-of-text at token `at` ends a document. Any other one is its name in the text. */
 static bool ends_document(decoding *j, int64_t at)
 {
     if (!j->info->documents)
@@ -91,17 +91,16 @@ static int write_text(decoding *j, const char *text, size_t length)
     return 0;
 }
 
-/* A run of ids without an end-of-text. */
+/* Decodes ids that contain no separator. */
 static int decode_plain(decoding *j, int64_t at, const int32_t *ids, int64_t n)
 {
-    static const int64_t room = 1 << 20; /* longer than any token that is worth having */
-    gp_buf_reserve(&j->text, (size_t)room);
+    gp_buf_reserve(&j->text, 1 << 20); /* longer than most tokens; grows below for a longer one */
     while (n) {
         size_t length;
         int64_t done = gp_tokenizer_decode(j->t, ids, n, j->text.data, j->text.cap, &length);
         if (write_text(j, j->text.data, length))
             return -1;
-        if (done < n && !length) { /* it stopped at its first id */
+        if (done < n && !length) { /* the buffer is too small for the first id */
             const char *bytes = gp_tokenizer_bytes(j->t, ids[done], &length);
             if (!bytes)
                 return fail("%s: token %lld is %d, which its tokenizer of %lld ids does not have", j->info->name,
@@ -118,7 +117,7 @@ static int decode_plain(decoding *j, int64_t at, const int32_t *ids, int64_t n)
 static int decode(decoding *j, int64_t at, const int32_t *ids, int64_t n)
 {
     int32_t end_of_text = gp_tokenizer_end_of_text(j->t);
-    int64_t plain = 0; /* the first id that is not written yet */
+    int64_t plain = 0; /* the first id not written yet */
     for (int64_t i = 0; i < n && end_of_text >= 0; i++) {
         if (ids[i] != end_of_text || !ends_document(j, at + i))
             continue;

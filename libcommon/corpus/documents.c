@@ -1,4 +1,4 @@
-/* documents.c: a text's documents on their way through an encoder; see corpus/corpus.h. */
+/* documents.c: separators, and the walk through a text that encodes its documents; see corpus/corpus.h. */
 #include "corpus/corpus.h"
 
 #include <stdlib.h>
@@ -10,19 +10,19 @@
 #include "text/text.h"
 #include "base/utf8.h"
 
-enum { SLICE = 1 << 22 }; /* bytes that are fed between two looks at the clock */
+enum { SLICE = 1 << 22 }; /* bytes encoded between two updates of the progress */
 
 /* ---- separators ------------------------------------------------------------------------------------------ */
 
 gp_separator gp_separator_choose(const gp_text_info *info, const gp_corpus_options *o)
 {
-    const char *said = info->separator ? info->separator : "";
-    gp_separator s = {.text = info->jsonl ? "\n\n" : said, .length = info->jsonl ? 2 : info->separator_length};
+    const char *sidecar = info->separator ? info->separator : "";
+    gp_separator s = {.text = info->jsonl ? "\n\n" : sidecar, .length = info->jsonl ? 2 : info->separator_length};
     if (o->separator) {
         s.text = o->separator;
         s.length = o->separator_length;
     }
-    s.as_said = s.length == info->separator_length && !memcmp(s.text, said, s.length);
+    s.of_sidecar = s.length == info->separator_length && !memcmp(s.text, sidecar, s.length);
     return s;
 }
 
@@ -56,29 +56,30 @@ bool gp_has_documents(const gp_text_info *info, const gp_separator *s)
 
 /* ---- walking --------------------------------------------------------------------------------------------- */
 
-/* What stands behind the ids of a text. */
-enum { NOTHING, DOCUMENT_ENDS = 1, SEPARATED = 2, CROSSING = 4, BEGINS = 8 };
+/* Marks between the ids of documents (gp_encoding_end). */
+enum { DOCUMENT_ENDS = 1, SEPARATED = 2, CROSSING = 4, BEGINS = 8 };
 
-/* A walk on its way. */
-typedef struct step {
+/* The state of a walk. */
+typedef struct walk_state {
     gp_walk *w;
     const gp_text_info *info;
     gp_encoding *encoding;
     gp_progress progress;
-    bool documents, begins; /* the next part begins a text of its own */
-    int files;              /* done */
-    gp_token_finder names;  /* of special tokens, while none was found in text */
-} step;
+    bool documents;        /* the text has documents */
+    bool begins;           /* the next part begins a document */
+    int files;             /* completed */
+    gp_token_finder names; /* of special tokens, until one is found in the text */
+} walk_state;
 
 static int put(void *self, const int32_t *ids, int64_t count)
 {
-    const gp_walk *w = ((step *)self)->w;
+    const gp_walk *w = ((walk_state *)self)->w;
     return w->put(w->self, ids, count);
 }
 
 static int mark(void *self, int what)
 {
-    const step *s = self;
+    const walk_state *s = self;
     const gp_walk *w = s->w;
     int64_t before = 0, after = 0;
     const int32_t *first = gp_tokenizer_prefix(w->t, &before), *last = gp_tokenizer_suffix(w->t, &after);
@@ -87,12 +88,12 @@ static int mark(void *self, int what)
         rc = w->put(w->self, last, after);
     if (!rc && what & SEPARATED)
         rc = w->put(w->self, w->separator->ids, w->separator->count);
-    if (!rc && what & DOCUMENT_ENDS && s->documents)
+    if (!rc && what & DOCUMENT_ENDS && s->documents && w->end_document)
         rc = w->end_document(w->self);
     return !rc && what & CROSSING ? w->cross(w->self) : rc;
 }
 
-static int feed(step *s, const char *data, size_t n, int64_t done, bool last)
+static int feed(walk_state *s, const char *data, size_t n, int64_t done, bool last)
 {
     for (size_t at = 0; at < n; at += SLICE) {
         size_t slice = n - at < SLICE ? n - at : SLICE;
@@ -104,8 +105,8 @@ static int feed(step *s, const char *data, size_t n, int64_t done, bool last)
     return 0;
 }
 
-/* In a text without documents the cut may lie inside a part: then it goes in two. */
-static int feed_across(step *s, const gp_text_part *part)
+/* In a text without documents the cut may be inside a part, which is then fed in two pieces. */
+static int feed_across(walk_state *s, const gp_text_part *part)
 {
     const gp_walk *w = s->w;
     bool inside = !s->documents && w->cut >= part->begin && w->cut < part->end;
@@ -118,8 +119,8 @@ static int feed_across(step *s, const gp_text_part *part)
     return rc ? rc : feed(s, part->data + before, part->length - before, part->end, part->separated || part->file_ends);
 }
 
-/* Remembers where a special token's name is first encoded as text. */
-static void look_for_names(step *s, const gp_text_part *part)
+/* Records where a special token's name is first encoded as text. */
+static void look_for_names(walk_state *s, const gp_text_part *part)
 {
     int32_t id;
     size_t length, at;
@@ -133,7 +134,7 @@ static void look_for_names(step *s, const gp_text_part *part)
     gp_token_finder_release(&s->names);
 }
 
-static int take(step *s, const gp_text_part *part)
+static int take(walk_state *s, const gp_text_part *part)
 {
     gp_walk *w = s->w;
     int rc = 0;
@@ -152,13 +153,12 @@ static int take(step *s, const gp_text_part *part)
     s->begins = part->separated || part->file_ends;
     bool between = part->file_ends && !part->separated && s->files < s->info->files && !w->separator->length;
     w->bytes += (int64_t)(part->length + (part->separated ? w->separator->length : 0));
-    return s->begins ? gp_encoding_end(s->encoding, DOCUMENT_ENDS | (part->separated || between ? SEPARATED : NOTHING))
-                     : 0;
+    return s->begins ? gp_encoding_end(s->encoding, DOCUMENT_ENDS | (part->separated || between ? SEPARATED : 0)) : 0;
 }
 
 int gp_walk_run(gp_walk *w)
 {
-    step s = {.w = w, .info = gp_text_get_info(w->text), .begins = true};
+    walk_state s = {.w = w, .info = gp_text_get_info(w->text), .begins = true};
     gp_text_part part;
     int rc;
     if (!w->allow_special)

@@ -1,7 +1,7 @@
 /* encode.c: text into token streams; see gptpipe/corpus.h. */
 #include <stdlib.h>
-#include <unistd.h>
 
+#include "base/threads.h"
 #include "corpus/corpus.h"
 #include "corpus/shards.h"
 
@@ -12,19 +12,19 @@ typedef struct encoding {
     const gp_tokenizer *t;
     const gp_corpus_options *o;
     gp_separator separator;
-    int64_t cut, train_documents; /* where the validation part begins, and what comes before it; -1: there is none */
-    gp_shards train, val, *now;
+    int64_t cut, train_documents; /* the byte where the validation part begins, or -1; documents before it */
+    gp_shards train, val, *current;
     char *val_path;
 } encoding;
 
-/* What the sidecars say of documents [first, first + count), or NULL. */
+/* The sidecars' entropies of documents [first, first + count), or NULL. */
 static char *entropy_of(const encoding *j, int64_t first, int64_t count)
 {
-    bool whole = !j->o->shard_size; /* how many documents a shard takes is not known when it begins */
-    return whole && j->separator.as_said ? gp_text_entropy(j->text, first, count) : NULL;
+    bool whole = !j->o->shard_size; /* the number of documents in a shard is not known when it is opened */
+    return whole && j->separator.of_sidecar ? gp_text_entropy(j->text, first, count) : NULL;
 }
 
-/* Opens a part's streams. It has the documents from `first` on, `count` of them where that is known. */
+/* Opens the streams of a part. It has documents [first, first + count), if count is known. */
 static int create(encoding *j, gp_shards *part, const char *path, int64_t first, int64_t count)
 {
     char *tokenizer = gp_tokenizer_to_json(j->t), *entropy = entropy_of(j, first, count);
@@ -49,18 +49,18 @@ static int create(encoding *j, gp_shards *part, const char *path, int64_t first,
 
 static int put(void *self, const int32_t *ids, int64_t count)
 {
-    return gp_shards_write(((encoding *)self)->now, ids, count);
+    return gp_shards_write(((encoding *)self)->current, ids, count);
 }
 
 static int end_document(void *self)
 {
-    return gp_shards_end_document(((encoding *)self)->now);
+    return gp_shards_end_document(((encoding *)self)->current);
 }
 
 static int cross(void *self)
 {
     encoding *j = self;
-    j->now = &j->val;
+    j->current = &j->val;
     return create(j, &j->val, j->val_path, j->train_documents, j->info->entropy_documents - j->train_documents);
 }
 
@@ -78,9 +78,9 @@ static int check_counts(const encoding *j, const gp_corpus_counts *n)
 {
     int64_t known = j->info->entropy_documents;
     if (!n->bytes)
-        return fail("%s: is empty; there is nothing to tokenize", j->info->name);
-    if (j->separator.as_said && j->info->entropy && n->documents != known)
-        return fail("%s: has %lld documents, but its sidecar describes %lld; make them again", j->info->name,
+        return fail("%s: is empty", j->info->name);
+    if (j->separator.of_sidecar && j->info->entropy && n->documents != known)
+        return fail("%s: has %lld documents, but its sidecar describes %lld; regenerate both", j->info->name,
                     (long long)n->documents, (long long)known);
     return 0;
 }
@@ -96,16 +96,11 @@ static int begin(encoding *j, const char *out)
         gp_walk_find_cut(j->text, &j->separator, j->o->val_fraction, &j->cut, &j->train_documents))
         return -1;
     j->val_path = j->o->val ? gp_strdup(j->o->val) : gp_name_with(out, "-val");
-    j->now = &j->train;
+    j->current = &j->train;
     return create(j, &j->train, out, 0, j->train_documents);
 }
 
-/* One a core, up to as many as one thread can feed; so memory stays below 200 MB on any machine. */
-static int default_threads(void)
-{
-    enum { MAX = 16 };
-    return (int)gp_min(MAX, sysconf(_SC_NPROCESSORS_ONLN));
-}
+enum { DEFAULT_THREADS_MAX = 16 }; /* as many as one thread can feed, in less than 200 MB of memory */
 
 int gp_corpus_encode(gp_text *text, const gp_tokenizer *t, const char *out, const gp_corpus_options *o,
                      gp_corpus_counts *counts)
@@ -116,7 +111,7 @@ int gp_corpus_encode(gp_text *text, const gp_tokenizer *t, const char *out, cons
                     .t = t,
                     .separator = &j.separator,
                     .cut = j.cut,
-                    .threads = o->threads ? o->threads : default_threads(),
+                    .threads = o->threads ? o->threads : (int)gp_min(DEFAULT_THREADS_MAX, gp_processors()),
                     .allow_special = o->allow_special,
                     .quiet = o->quiet,
                     .put = put,

@@ -1,8 +1,8 @@
 /* encode_workers.c: see encode_workers.h.
  *
- * With several threads the text is cut into chunks of 256 KB, at the ends of documents and wherever the pre-split
- * has a boundary whatever stands around it. The chunks go round a ring: this thread fills them, the workers take them
- * in that order, and this thread hands on what they made, in that order again. Small texts never leave this thread. */
+ * With several threads the text is divided into chunks of 256 KB, at the ends of documents and where the pre-tokenizer
+ * has a boundary regardless of context. The chunks form a ring: the calling thread fills them, workers encode them, and
+ * the calling thread passes on their ids, all in the same order. Short texts are encoded on the calling thread. */
 #include "corpus/encode_workers.h"
 
 #include <pthread.h>
@@ -14,10 +14,10 @@
 
 enum { CHUNK = 1 << 18, MAX_MARKS = CHUNK / 16, MAX_THREADS = 64 };
 
-/* A place in a chunk where a text ends. */
+/* The end of a document within a chunk. */
 typedef struct text_end {
-    size_t at;   /* in the chunk's text */
-    int64_t ids; /* that come before it */
+    size_t at;   /* offset in the chunk's text */
+    int64_t ids; /* of the chunk before it */
     int what;
 } text_end;
 
@@ -33,15 +33,15 @@ typedef struct chunk {
 struct gp_encoding {
     gp_encoding_options o;
     gp_encoder *encoder; /* one thread's, or NULL */
-    size_t searched;     /* bytes of the chunk being filled in which no cut was found */
-    chunk *ring;         /* (size) the chunk of number n is ring[n % size] */
+    size_t searched;     /* bytes of the chunk being filled that contain no boundary */
+    chunk *ring;         /* (size) chunk number n is ring[n % size] */
     int64_t size;
-    int64_t filled, emitted; /* chunks handed to the workers, and handed on; the one being filled is `filled` */
+    int64_t filled, emitted; /* chunks submitted to the workers; chunks passed on. Chunk `filled` is being filled */
     pthread_t threads[MAX_THREADS];
     int running;
-    pthread_mutex_t lock; /* of what follows, and of chunk.done */
+    pthread_mutex_t lock; /* of the members below, and of chunk.done */
     pthread_cond_t change;
-    int64_t available, taken; /* chunks that workers may take, and did */
+    int64_t available, taken; /* chunks that workers may take; chunks taken */
     bool over;
 };
 
@@ -59,7 +59,7 @@ static int collect(void *self, const int32_t *ids, int64_t count)
     return 0;
 }
 
-/* Every text between two marks is a text of its own, and so is what a cut left at either end. */
+/* Encodes each run of text between marks, and between a mark and an end of the chunk, separately. */
 static void encode_chunk(gp_encoder *encoder, chunk *c)
 {
     size_t at = 0;
@@ -104,7 +104,7 @@ static void *work(void *self)
 
 /* ---- the ring -------------------------------------------------------------------------------------------- */
 
-static int hand_on(gp_encoding *e, chunk *c)
+static int pass_on(gp_encoding *e, chunk *c)
 {
     int64_t at = 0;
     int rc = 0;
@@ -122,7 +122,7 @@ static int hand_on(gp_encoding *e, chunk *c)
     return rc;
 }
 
-/* Hands on the oldest chunk, once it is done. */
+/* Waits for the oldest chunk and passes on its ids. */
 static int emit(gp_encoding *e)
 {
     chunk *c = &e->ring[e->emitted % e->size];
@@ -131,10 +131,10 @@ static int emit(gp_encoding *e)
         pthread_cond_wait(&e->change, &e->lock);
     pthread_mutex_unlock(&e->lock);
     e->emitted++;
-    return hand_on(e, c);
+    return pass_on(e, c);
 }
 
-/* Gives the chunk being filled, up to `cut`, to the workers; the rest of it begins the next one. */
+/* Submits the chunk being filled, up to `cut`, to the workers; the rest moves to the next chunk. */
 static int submit(gp_encoding *e, size_t cut)
 {
     chunk *c = &e->ring[e->filled % e->size];
@@ -151,7 +151,7 @@ static int submit(gp_encoding *e, size_t cut)
     while (e->running < e->o.threads && !pthread_create(&e->threads[e->running], NULL, work, e))
         e->running++;
     if (!e->running)
-        die("no thread can be started");
+        die("cannot start a thread");
     pthread_mutex_lock(&e->lock);
     e->available = e->filled;
     pthread_cond_broadcast(&e->change);
@@ -167,7 +167,7 @@ gp_encoding *gp_encoding_open(const gp_encoding_options *o)
     e->o = *o;
     e->o.threads = (int)gp_min(o->threads, MAX_THREADS);
     if (o->threads < 2 || o->allow_special ||
-        !gp_tokenizer_can_split(o->t)) { /* characters take no longer than being written */
+        !gp_tokenizer_can_split(o->t)) { /* characters are encoded faster than written */
         e->encoder = gp_encoder_open(o->t, o->put, o->self);
         if (o->allow_special)
             gp_encoder_allow_special(e->encoder);
@@ -188,7 +188,7 @@ void gp_encoding_close(gp_encoding *e)
     if (e->ring) {
         pthread_mutex_lock(&e->lock);
         e->over = true;
-        e->available = e->taken; /* what nobody waits for is not encoded */
+        e->available = e->taken; /* drops chunks that no worker has taken */
         pthread_cond_broadcast(&e->change);
         pthread_mutex_unlock(&e->lock);
         for (int i = 0; i < e->running; i++)
@@ -259,8 +259,8 @@ int gp_encoding_finish(gp_encoding *e)
     chunk *c = &e->ring[e->filled % e->size];
     if (rc || (!c->text.len && !c->mark_count))
         return rc;
-    gp_encoder *encoder = gp_encoder_open(e->o.t, collect, c); /* the last one is done here */
+    gp_encoder *encoder = gp_encoder_open(e->o.t, collect, c); /* the last chunk is encoded on this thread */
     encode_chunk(encoder, c);
     gp_encoder_close(encoder);
-    return hand_on(e, c);
+    return pass_on(e, c);
 }

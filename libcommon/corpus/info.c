@@ -1,4 +1,4 @@
-/* info.c: what a token stream holds; see gptpipe/corpus.h. */
+/* info.c: describes a token stream (tokenize --info): gp_corpus_print_info. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,14 +9,13 @@
 #include "gptpipe/output.h"
 #include "corpus/corpus.h"
 
-/* What there is to tell. */
 typedef struct facts {
     const gp_tokens_info *info;
     const char *tokenizer;
     char fingerprint[33];
     int64_t bytes;              /* of text; -1: no tokenizer */
-    int64_t used;               /* ids that occur */
-    int64_t longest;            /* tokens of the longest document */
+    int64_t used;               /* distinct ids that occur */
+    int64_t longest;            /* tokens in the longest document */
     json_t *source, *separator; /* members of the metadata, or NULL */
 } facts;
 

@@ -33,29 +33,29 @@ int gp_shards_open(gp_shards *s, const char *path, int64_t size, bool documents,
     if (size)
         gp_temporary_clean(path, true);
     int rc = open_next(s);
-    s->metadata = size && info->metadata ? gp_strdup(info->metadata) : NULL; /* one stream has it now */
+    s->metadata = size && info->metadata ? gp_strdup(info->metadata) : NULL; /* for the shards that follow */
     s->info.metadata = s->metadata;
     return rc;
 }
 
-/* Makes room in the last shard, or a new one; gives how many of `count` tokens go into it, or -1. */
-static int64_t room(gp_shards *s, int64_t count)
+/* How many of `count` tokens go into the last shard, after opening a new one if that is full; or -1. */
+static int64_t shard_capacity(gp_shards *s, int64_t count)
 {
     if (!s->size)
         return count;
-    int64_t left = s->size - gp_tokens_written(s->w[s->count - 1]);
-    if (left <= 0 && (!s->documents || s->between)) {
+    int64_t capacity = s->size - gp_tokens_written(s->w[s->count - 1]);
+    if (capacity <= 0 && (!s->documents || s->between)) {
         if (gp_tokens_prepare(s->w[s->count - 1]) || open_next(s))
             return -1;
-        left = s->size;
+        capacity = s->size;
     }
-    return s->documents ? count : gp_min(count, left);
+    return s->documents ? count : gp_min(count, capacity);
 }
 
 int gp_shards_write(gp_shards *s, const int32_t *ids, int64_t count)
 {
     while (count) {
-        int64_t n = room(s, count);
+        int64_t n = shard_capacity(s, count);
         if (n < 0 || gp_tokens_write(s->w[s->count - 1], ids, n))
             return -1;
         s->between = false;

@@ -1,4 +1,4 @@
-/* shards.h: one token stream, or the numbered shards of it, which appear together when all are whole.
+/* shards.h: writes one token stream, or its numbered shards, which appear together once all are complete.
  *
  *     gp_shards s;
  *     gp_shards_open(&s, "train.tok", 100000000, true, &info);      // train_000000.tok, train_000001.tok, ...
@@ -14,28 +14,28 @@
 #include "base/base.h"
 
 typedef struct gp_shards {
-    const char *path;     /* of the stream, or what the shards' names are made of */
-    int64_t size;         /* tokens a shard; 0: one stream under its own name */
-    bool documents;       /* shards end with documents, and have an index; otherwise with any token */
-    gp_tokens_info info;  /* that each begins with */
-    char *metadata;       /* what info points to */
+    const char *path;     /* of the stream, or the pattern of the shards' names */
+    int64_t size;         /* tokens a shard; 0: a single stream */
+    bool documents;       /* shards end with a document and have an index; otherwise they end at their size */
+    gp_tokens_info info;  /* of each stream */
+    char *metadata;       /* info.metadata, owned */
     gp_tokens_writer **w; /* (count) all but the last are prepared */
     int count, capacity;
     bool between; /* a document has just ended */
     int64_t tokens;
 } gp_shards;
 
-/* "a/train.tok" and "-val": "a/train-val.tok", fresh. */
+/* "a/train.tok" and "-val": "a/train-val.tok". The caller frees. */
 char *gp_name_with(const char *path, const char *suffix);
 
-/* path must live until the end. 0 or -1 (release it all the same). */
+/* path must outlive s. 0 or -1; call gp_shards_release in both cases. */
 int gp_shards_open(gp_shards *s, const char *path, int64_t size, bool documents, const gp_tokens_info *info);
 int gp_shards_write(gp_shards *s, const int32_t *ids, int64_t count);
 int gp_shards_end_document(gp_shards *s);
 int64_t gp_shards_documents(const gp_shards *s);
 
-int gp_shards_prepare(gp_shards *s);  /* all is safe on disk, without its names */
-int gp_shards_finish(gp_shards *s);   /* gives the names */
-void gp_shards_release(gp_shards *s); /* what was not finished is gone */
+int gp_shards_prepare(gp_shards *s);  /* flushes everything to disk, under temporary names */
+int gp_shards_finish(gp_shards *s);   /* renames the files */
+void gp_shards_release(gp_shards *s); /* removes what was not finished */
 
 #endif

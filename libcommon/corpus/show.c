@@ -1,4 +1,4 @@
-/* show.c: how text falls into tokens, for the eye; see gptpipe/corpus.h. */
+/* show.c: shows the tokens of a text (tokenize --show): gp_corpus_show. */
 #include <errno.h>
 #include <string.h>
 
@@ -12,11 +12,10 @@ typedef struct show {
     bool colour;
     int64_t count;
     gp_buf line;
-    gp_buf ids; /* in colour: of the tokens in the line that is being shown */
+    gp_buf ids; /* in colour: of the tokens in the current line */
 } show;
 
-/* Appends a token's bytes as a person can read them, and as no terminal takes for a command: characters as they are,
- * the rest escaped. A newline is shown and, in colour, made. */
+/* Appends a token's bytes safely for a terminal: printable characters verbatim, the rest escaped. */
 static void add_piece(gp_buf *b, const char *bytes, size_t n, bool colour)
 {
     for (size_t at = 0; at < n;) {
@@ -37,7 +36,7 @@ static void add_piece(gp_buf *b, const char *bytes, size_t n, bool colour)
     }
 }
 
-/* Black on six light backgrounds of the 256 colours, in turn. */
+/* Black on one of six light backgrounds of the 256 colours; newlines are shown and printed. */
 static void add_coloured(gp_buf *b, const char *bytes, size_t n, int64_t turn)
 {
     static const int backgrounds[] = {153, 223, 158, 218, 229, 189};
@@ -49,7 +48,7 @@ static void add_coloured(gp_buf *b, const char *bytes, size_t n, int64_t turn)
             gp_buf_puts(b, "\n");
 }
 
-/* Below a coloured line, dim, the ids of its tokens. */
+/* Adds the ids of a coloured line's tokens below it, dimmed. */
 static void add_ids(show *s)
 {
     if (s->ids.len)
@@ -57,10 +56,16 @@ static void add_ids(show *s)
     s->ids.len = 0;
 }
 
+static int write_line(show *s)
+{
+    bool written = fwrite(s->line.data, 1, s->line.len, s->out) == s->line.len;
+    s->line.len = 0;
+    return written ? 0 : fail("the tokens cannot be written: %s", strerror(errno));
+}
+
 static int put(void *self, const int32_t *ids, int64_t count)
 {
     show *s = self;
-    s->line.len = 0;
     for (int64_t i = 0; i < count; i++, s->count++) {
         size_t n;
         const char *bytes = gp_tokenizer_bytes(s->t, ids[i], &n);
@@ -75,15 +80,7 @@ static int put(void *self, const int32_t *ids, int64_t count)
             gp_buf_puts(&s->line, "\n");
         }
     }
-    if (fwrite(s->line.data, 1, s->line.len, s->out) != s->line.len)
-        return fail("the tokens cannot be written: %s", strerror(errno));
-    return 0;
-}
-
-static int end_document(void *self)
-{
-    (void)self;
-    return 0;
+    return write_line(s);
 }
 
 int gp_corpus_show(gp_text *text, const gp_tokenizer *t, const gp_corpus_options *o, bool colour, FILE *out)
@@ -101,14 +98,11 @@ int gp_corpus_show(gp_text *text, const gp_tokenizer *t, const gp_corpus_options
                                     .allow_special = o->allow_special,
                                     .quiet = true,
                                     .put = put,
-                                    .end_document = end_document,
                                     .self = &s});
     if (!rc && s.ids.len) {
-        s.line.len = 0;
-        gp_buf_puts(&s.line, "\n"); /* the last line had no end of its own */
+        gp_buf_puts(&s.line, "\n"); /* the text does not end with a newline */
         add_ids(&s);
-        if (fwrite(s.line.data, 1, s.line.len, out) != s.line.len)
-            rc = fail("the tokens cannot be written: %s", strerror(errno));
+        rc = write_line(&s);
     }
     gp_buf_release(&s.ids);
     gp_separator_release(&separator);

@@ -1,7 +1,8 @@
-/* validation_split.c: where in a text the validation part begins. Of a token stream: gp_tokens_split. */
+/* validation_split.c: where the validation part of a text begins (--val-fraction of tokenize). Token streams are split
+ * by data/validation_split.c. */
 #include "corpus/corpus.h"
 
-/* Of a text in one part: between two characters. */
+/* In a text of a single part, the next place between two characters. */
 static int64_t between_characters(const gp_text_part *part, int64_t target)
 {
     int64_t at = target - part->begin;
@@ -26,7 +27,7 @@ int gp_walk_find_cut(gp_text *text, const gp_separator *s, double fraction, int6
         if (cut_anywhere || !document || !count++)
             continue;
         if (*cut && target - *cut <= part.begin - target)
-            break; /* the one before is nearer */
+            break; /* the previous document is nearer */
         *cut = part.begin;
         *documents = count - 1;
     }

@@ -121,7 +121,7 @@ advises gptpipe train text.tok --layers 1 --heads 1 --channels 16 --seq-len 32 -
 advises gptpipe train text.tok --layers 1 --heads 1 --channels 16 --seq-len 32 --batch-size 2 --steps 100000 --max-time 0.1 \
     --eval-batches 0 -o run3 -- "to continue: gptpipe train --resume run3"
 advises gptpipe fetch-data hellaswag --split nowhere -- "see: gptpipe fetch-data --info hellaswag"
-advises gptpipe tokenize -t char text.tok --show -- "text was expected: gptpipe tokenize --info shows"
+advises gptpipe tokenize -t char text.tok --show -- "expected text: gptpipe tokenize --info describes"
 advises gptpipe sample --fly -- "gptpipe sample --help"
 for tool in fetch-data tokenize train sample convert-gpt2 eval-mfu; do
     advises gptpipe $tool --help -- "

@@ -135,7 +135,7 @@ bad '{"body": "x"}' ': its "text" is missing'
 bad '["text"]' ' is not a JSON object'
 bad '{"text": "x"' ' is not JSON: '
 bad 'text' ' is not JSON: '
-bad '{"text": "\ud800"}' ': its "text" is no text: it has half of a surrogate pair'
+bad '{"text": "\ud800"}' ': its "text" is not text: it contains a lone surrogate'
 : > empty.jsonl
 expect 1 tokenize --jsonl text empty.jsonl -o bad.tok
 says empty

@@ -50,7 +50,7 @@ case $err in *" in 5 documents"*) ;; *) problem "five lines were expected: $err"
 expect 0 tokenize -q plain -o first.tok
 expect 0 tokenize -q -t first.tok one plain -o second.tok
 expect 1 tokenize -q -t bytes -d first.tok
-says "first.tok: was made with another tokenizer than bytes"
+says "first.tok: was not made with the tokenizer bytes"
 printf 'The end?' > other
 expect 1 tokenize -t first.tok other -o other.tok
 says "other: character U+003F at offset 7 is not in the vocabulary"
@@ -191,7 +191,7 @@ says "suffix.bin: "
 
 # a token stream is no text, also through a pipe
 expect 1 tokenize -t bytes plain.tok -o again.tok
-says "tokenize: plain.tok: is a token stream already (tok), text was expected: tokenize --info shows what is in it, --decode gives its text"
+says "tokenize: plain.tok: is a token stream already (tok), expected text: tokenize --info describes it, --decode prints its text"
 expect 1 bash -c "cat plain.tok | tokenize -t bytes -q | cat > again.tok; exit \${PIPESTATUS[1]}"
 says "stdin: is a token stream already"
 absent again.tok2
