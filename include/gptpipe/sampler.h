@@ -1,4 +1,4 @@
-/* sampler.h: continues prompts, several samples at a time, each the same as if it were alone.
+/* sampler.h: generates continuations of prompts, several at a time; each is the same as if it were generated alone.
  *
  *     gp_generation how = {.sampling = {.temperature = 0.8, .top_k = 40, .top_p = 1, .seed = 1},
  *                          .samples = 3, .max_tokens = 200};
@@ -28,33 +28,32 @@ typedef struct gp_context gp_context;
 
 typedef struct gp_generation {
     gp_sampling sampling;
-    int64_t samples;         /* of each prompt; sample i draws its random numbers from (seed, i) */
-    int64_t first_sample;    /* the number of the first of them */
-    int64_t batch;           /* how many at a time; 0: all */
+    int64_t samples;         /* for each prompt; the random numbers of sample i depend on (seed, i) */
+    int64_t first_sample;    /* number of the first sample */
+    int64_t batch;           /* samples generated at a time; 0: all */
     int64_t max_tokens;      /* new tokens a sample; 0 is valid */
     char *const *stops;      /* texts that end a sample, themselves not emitted; NULL-terminated, or NULL */
     const int32_t *stop_ids; /* (stop_id_count) ids that end a sample, their text not emitted */
     int64_t stop_id_count;
     bool stop_at_end_of_text; /* the configuration's ids end a sample; without them the tokenizer's end-of-text */
-    bool logprobs;            /* gp_token_event has log-probabilities; gp_generate has no use for them */
-    int64_t top_logprobs;     /* with logprobs: and this many of the likeliest tokens, GP_MAX_TOP_LOGPROBS at most */
-    gp_context *context;      /* of which the one prompt is all (gp_context_prompt), one sample of it; or NULL */
+    bool logprobs;            /* fill in log-probabilities of gp_token_event; gp_generate ignores them */
+    int64_t top_logprobs;     /* with logprobs: also this many of the most likely tokens, up to GP_MAX_TOP_LOGPROBS */
+    gp_context *context;      /* the only prompt is gp_context_prompt of it, with one sample; or NULL */
 } gp_generation;
 
 enum { GP_MAX_TOP_LOGPROBS = 100 };
 
-/* The ids to continue, at least one. */
 typedef struct gp_prompt {
-    int32_t *ids;
+    int32_t *ids; /* (count) at least one */
     int64_t count;
-    char *text; /* the text that was encoded; NULL where ids were given. The sampler does not read it, */
+    char *text; /* that was encoded, or NULL; the sampler does not use text and name */
     size_t length;
-    char *name; /* nor this: JSON by which the caller names the prompt, or NULL */
+    char *name; /* JSON by which the caller identifies the prompt, or NULL */
 } gp_prompt;
 
-/* Bytes of one sample, in order, never half a UTF-8 character: not at the end either, where one that its last token
- * leaves unfinished is dropped. (Bytes that can never become one pass through at once.) Samples interleave. done: this
- * sample is complete, n may be 0. A value other than 0 stops everything and is returned by gp_generate. */
+/* Receives bytes of one sample, in order; samples interleave. A UTF-8 character is never split: one that is incomplete
+ * at the end is dropped, while bytes that are not UTF-8 are passed on at once. done: the sample is complete, n may be
+ * 0. A value other than 0 stops the generation and is returned by gp_generate. */
 typedef int gp_generate_fn(void *self, int64_t sample, const char *bytes, size_t n, bool done);
 
 /* Why a sample ended. */
@@ -68,8 +67,8 @@ typedef enum gp_finish {
 
 GP_API const char *gp_finish_name(gp_finish f); /* "length", "end_of_text", "stop_id", "stop_text" */
 
-/* log_p: the model's own log-probability (natural logarithm) of this id next, before penalty, temperature and
- * filters, over its whole vocabulary. */
+/* log_p: the model's log-probability (nats) of this id as the next token, over the whole vocabulary, before penalty,
+ * temperature and filters. */
 typedef struct gp_token_logprob {
     int32_t id;
     double log_p;
@@ -77,10 +76,10 @@ typedef struct gp_token_logprob {
 
 /* One step of one sample: the token sampled, and the text that is final now. Valid during the call. */
 typedef struct gp_token_event {
-    int64_t prompt, sample; /* both from 0 */
-    bool token;             /* false where max_tokens is 0 */
-    gp_token_logprob drawn;
-    const gp_token_logprob *top; /* (tops) the likeliest first, of those that can be sampled */
+    int64_t prompt, sample;      /* both from 0 */
+    bool token;                  /* a token was sampled; false only if max_tokens is 0 */
+    gp_token_logprob drawn;      /* it */
+    const gp_token_logprob *top; /* (tops) the most likely ids of those that can be sampled, sorted */
     int64_t tops;
     const char *bytes; /* as gp_generate_fn has them */
     size_t n;
@@ -88,23 +87,23 @@ typedef struct gp_token_event {
     const char *stop; /* the text of GP_FINISH_STOP_TEXT */
 } gp_token_event;
 
-/* Steps of a sample come in order, samples interleave. As gp_generate_fn, not 0 stops everything. */
+/* Receives the steps of each sample in order; samples interleave. A value other than 0 stops the generation. */
 typedef int gp_token_fn(void *self, const gp_token_event *d);
 
 typedef struct gp_generate_stats {
     int64_t tokens;        /* sampled, over all samples */
     int64_t long_prompts;  /* prompts that did not fit the context: only their last half window was read */
     int64_t refills;       /* how often a sample ran past the context and continued over its last half window */
-    double seconds;        /* in all */
-    double decode_seconds; /* of it, for tokens run through the model one at a time */
-    /* bytes that were read in these: each time all weights that a token passes (every one but the position table, and
-     * the token table where it is not the head), 4 bytes each; and the keys and values of the rows, 2 L C (position +
-     * 1) numbers a row */
+    double seconds;        /* total */
+    double decode_seconds; /* of these, decoding tokens one at a time */
+    /* Bytes read while decoding: in each step all weights that a token uses (without the position table, and without
+     * the token table if the head is not tied to it), and the keys and values of the rows, 2 L C (position + 1) numbers
+     * a row. */
     double decode_bytes;
 } gp_generate_stats;
 
-/* A conversation: lines of a person and answers of the model in turn. Its keys and values stay in the model's
- * cache, and of a line only what is new is read:
+/* A conversation: lines of a user and answers of the model in turn. Its keys and values stay in the model's cache, so
+ * only new tokens are processed:
  *
  *     gp_context *c = gp_context_open();
  *     how.context = c;
@@ -115,24 +114,24 @@ typedef struct gp_generate_stats {
  *     }
  *     gp_context_close(c);
  *
- * The context is what was read and handed out: an answer without the stop text or end-of-text that ended it, and as
- * much of one that fn stopped as fn has had. The first line is a prompt as gp_prompts_add_text makes one; a later one
- * begins on a line of its own, where the vocabulary has a newline; an empty one adds nothing, and the model continues.
- * Past the model's context it continues over the last half window, as any sample does. */
+ * The context contains answers without the stop text or end-of-text that ended them, and of an answer that fn stopped
+ * what fn has received. The first line is encoded as by gp_prompts_add_text; a later one is put on a new line, if the
+ * vocabulary has a newline; an empty one adds nothing, and the model continues. Past the model's context it continues
+ * over the last half window, as any sample does. */
 GP_API gp_context *gp_context_open(void);
-GP_API void gp_context_close(gp_context *c); /* NULL: nothing */
-GP_API void gp_context_reset(gp_context *c); /* it is empty, as at first */
+GP_API void gp_context_close(gp_context *c); /* c may be NULL */
+GP_API void gp_context_reset(gp_context *c); /* empties it */
 /* special: as allow_special of gp_prompts. 0; or -1, and nothing was added. */
 GP_API int gp_context_add(gp_context *c, const gp_tokenizer *t, const char *line, size_t length, bool special);
-GP_API gp_prompt gp_context_prompt(const gp_context *c); /* its ids stay the context's; until the next call */
+GP_API gp_prompt gp_context_prompt(const gp_context *c); /* the context owns its ids; valid until the next call */
 
-/* 0; -1 on failure; what fn gave when it stopped. stats may be NULL. tokenizer NULL: bytes are the ids in
- * decimal, separated by blanks. */
+/* 0; -1 on failure; the value by which fn stopped it. stats may be NULL. t NULL: the bytes are the ids in decimal,
+ * separated by spaces. */
 GP_API int gp_generate(gp_model *m, const gp_tokenizer *t, const int32_t *prompt, int64_t count,
                        const gp_generation *how, gp_generate_fn *fn, void *self, gp_generate_stats *stats);
 
-/* The same for several prompts, of any lengths: how->samples of each. A sample begins as soon as another is complete,
- * the first prompt's first. */
+/* The same for several prompts of any lengths. A sample begins as soon as another is complete, in the order of the
+ * prompts. */
 GP_API int gp_generate_all(gp_model *m, const gp_tokenizer *t, const gp_prompt *prompts, int64_t count,
                            const gp_generation *how, gp_token_fn *fn, void *self, gp_generate_stats *stats);
 

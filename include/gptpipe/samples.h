@@ -28,17 +28,16 @@ extern "C" {
 
 typedef struct gp_samples_options {
     const gp_prompts *prompts;
-    const gp_tokenizer *tokenizer; /* of the alternatives' text; may be NULL */
+    const gp_tokenizer *tokenizer; /* for the text of alternatives; may be NULL */
     int64_t samples, first_sample; /* as in gp_generation */
     bool json;
-    bool echo; /* the prompt before each continuation, as text */
-    /* Ctrl-C there ends the printing, and so the generation: gp_samples_print gives 1. */
-    const gp_lines *abandon;
+    bool echo;               /* print the prompt before each continuation; text only */
+    const gp_lines *abandon; /* Ctrl-C in these makes gp_samples_print return 1, which ends the generation; or NULL */
 } gp_samples_options;
 
 typedef struct gp_samples gp_samples;
 
-/* out and what o points to outlive it. */
+/* out and everything that o points to must outlive it. */
 GP_API gp_samples *gp_samples_open(FILE *out, const gp_samples_options *o);
 
 /* A gp_token_fn; self is the gp_samples. -1 when writing to out fails. */

@@ -1,4 +1,4 @@
-/* cloze.c: questions scored, answers counted. */
+/* cloze.c: scores the endings of questions and counts correct answers. */
 #include "infer/cloze.h"
 
 #include <math.h>
@@ -16,7 +16,7 @@
 enum { AT_ONCE = 64 }; /* questions in memory */
 
 typedef struct cloze_counts {
-    int64_t items, right, right_norm, right_token;
+    int64_t items, correct, correct_norm, correct_token;
     double log_p; /* of all answers of a greedy task */
 } cloze_counts;
 
@@ -29,30 +29,29 @@ typedef struct cloze {
     FILE *out;
     const char *file;
     gp_question question[AT_ONCE];
-    gp_passage span[AT_ONCE * GP_MAX_ENDINGS]; /* their ids belong to it */
-    int64_t questions, spans;
+    gp_passage ending[AT_ONCE * GP_MAX_ENDINGS]; /* owns their ids */
+    int64_t questions, endings;
     gp_progress progress;
-    int64_t scored, read; /* bytes of the file: of the questions that are scored, and with those in memory */
+    int64_t scored, read; /* bytes of the file: of scored questions; also of those in memory */
     cloze_counts n;
 } cloze;
 
-/* ---- a question becomes spans ---------------------------------------------------------------------------- */
+/* ---- encoding questions ---------------------------------------------------------------------------------- */
 
-/* How long s is without the white space at its end: Python's len(s.rstrip()), in bytes. */
-static size_t without_blanks(const gp_buf *s)
+/* Python's len(s.rstrip()), in bytes. */
+static size_t stripped_length(const gp_buf *s)
 {
-    size_t kept = 0;
+    size_t end = 0;
     for (size_t i = 0, length; i < s->len; i += length) {
         uint32_t c;
         length = gp_utf8_last((const uint8_t *)s->data + i, s->len - i, &c);
         if (!gp_python_is_space(c))
-            kept = i + length;
+            end = i + length;
     }
-    return kept;
+    return end;
 }
 
-/* The token that stands where there is no context: the one that the tokenizer puts first, else end-of-text; -1:
- * none. */
+/* The token that replaces an empty context: the one that the tokenizer puts first, else end-of-text, else -1. */
 static int32_t prefix_token(const gp_tokenizer *t)
 {
     int64_t before;
@@ -60,8 +59,8 @@ static int32_t prefix_token(const gp_tokenizer *t)
     return before ? first[0] : gp_tokenizer_end_of_text(t);
 }
 
-/* The harness's tok_encode: as transformers encodes, but for what stands around a text that begins with the prefix
- * token's name (models/huggingface.py, has_bos_prefix). */
+/* The harness's tok_encode: as transformers encodes, but without ids around a text that begins with the prefix token's
+ * name (models/huggingface.py, has_bos_prefix). */
 static int encode_text(const cloze *z, const gp_buf *text, int32_t **ids, int64_t *count)
 {
     size_t n = 0;
@@ -70,12 +69,12 @@ static int encode_text(const cloze *z, const gp_buf *text, int32_t **ids, int64_
     return gp_score_encode(z->t, z->o, text, !begins, ids, count);
 }
 
-/* Without a context: the prefix token, unless the ending begins with it. */
+/* An ending without a context: after the prefix token, unless it begins with that. */
 static int encode_ending(const cloze *z, const gp_buf *ending, int32_t **whole, int64_t *n)
 {
     int32_t prefix = prefix_token(z->t);
     if (prefix < 0)
-        return fail("its context is empty, and the tokenizer has no end-of-text token to stand before the ending");
+        return fail("its context is empty, and the tokenizer has no end-of-text token to put before the ending");
     if (gp_score_encode(z->t, z->o, ending, false, whole, n))
         return -1;
     if (*n && (*whole)[0] == prefix)
@@ -86,8 +85,9 @@ static int encode_ending(const cloze *z, const gp_buf *ending, int32_t **whole, 
     return 0;
 }
 
-/* The ids of context and ending together, of which those behind as many as the context has alone are scored; white
- * space at the context's end belongs to the ending. _encode_pair of lm-evaluation-harness 0.4.13 (api/model.py):
+/* The ids of context and ending together; those after the first *before, the number of ids of the context alone, are
+ * scored. White space at the end of the context belongs to the ending. _encode_pair of lm-evaluation-harness 0.4.13
+ * (api/model.py):
  *
  *     n_spaces = len(context) - len(context.rstrip())
  *     if n_spaces > 0:
@@ -97,12 +97,12 @@ static int encode_ending(const cloze *z, const gp_buf *ending, int32_t **whole, 
  *     context_enc = self.tok_encode(context)
  *     continuation_enc = whole_enc[len(context_enc):]
  *
- * which is not called where the context is empty, and of which no context_enc may be empty (models/huggingface.py:
+ * It is not called with an empty context, and context_enc must not be empty (models/huggingface.py:
  * assert len(context_enc) > 0). */
 static int encode_pair(const cloze *z, const gp_buf *context, const gp_buf *ending, int32_t **whole, int64_t *n,
                        int64_t *before)
 {
-    int32_t *alone = NULL;
+    int32_t *context_ids = NULL;
     gp_buf text = {0};
     *before = 1;
     if (!context->len)
@@ -110,45 +110,45 @@ static int encode_pair(const cloze *z, const gp_buf *context, const gp_buf *endi
     gp_buf_add(&text, context->data, context->len);
     gp_buf_add(&text, ending->data, ending->len);
     int rc = encode_text(z, &text, whole, n);
-    text.len = without_blanks(context);
-    rc = rc ? rc : encode_text(z, &text, &alone, before);
-    free(alone);
+    text.len = stripped_length(context);
+    rc = rc ? rc : encode_text(z, &text, &context_ids, before);
+    free(context_ids);
     gp_buf_release(&text);
     return !rc && !*before ? fail("its context is only white space, which belongs to the ending, so no "
                                   "token precedes the ending")
                            : rc;
 }
 
-static int encode(const cloze *z, const gp_buf *context, const gp_buf *ending, gp_passage *span)
+static int encode(const cloze *z, const gp_buf *context, const gp_buf *ending, gp_passage *passage)
 {
     int32_t *whole = NULL;
-    int64_t n = 0, before, most = gp_config_context(gp_model_config(z->m)) + 1;
+    int64_t n = 0, before, max = gp_config_context(gp_model_config(z->m)) + 1;
     int rc = encode_pair(z, context, ending, &whole, &n, &before);
-    int64_t dropped = gp_max(n - most, 0);
+    int64_t dropped = gp_max(n - max, 0);
     if (!rc && n <= before)
         rc = fail("an ending adds no token to its context");
     if (!rc && before - dropped < 1)
         rc = fail("an ending of %lld tokens does not fit the model's context", (long long)(n - before));
-    if (!rc) { /* the beginning of what is too long is left out */
+    if (!rc) { /* the beginning of a context that is too long is dropped */
         memmove(whole, whole + dropped, (size_t)(n - dropped) * sizeof *whole);
-        *span = (gp_passage){.ids = whole, .first = before - dropped, .count = n - dropped};
+        *passage = (gp_passage){.ids = whole, .first = before - dropped, .count = n - dropped};
         whole = NULL;
     }
     free(whole);
     return rc;
 }
 
-static int add(cloze *z, const json_t *line, const char *file, int64_t number)
+static int add(cloze *z, const json_t *line, int64_t number)
 {
     gp_question *q = &z->question[z->questions];
-    if (z->task->read(q, line, file, number))
+    if (z->task->read(q, line, z->file, number))
         return -1;
     q->line = number;
     z->questions++;
     for (int64_t i = 0; i < q->endings; i++) {
-        if (encode(z, &q->context, &q->ending[i], &z->span[z->spans]))
-            return gp_fail_in("%s: line %lld", file, (long long)number);
-        z->spans++;
+        if (encode(z, &q->context, &q->ending[i], &z->ending[z->endings]))
+            return gp_fail_in("%s: line %lld", z->file, (long long)number);
+        z->endings++;
     }
     return 0;
 }
@@ -157,14 +157,14 @@ static void clear(cloze *z)
 {
     for (int64_t i = 0; i < z->questions; i++)
         gp_question_release(&z->question[i]);
-    for (int64_t i = 0; i < z->spans; i++)
-        free((int32_t *)z->span[i].ids);
-    z->questions = z->spans = 0;
+    for (int64_t i = 0; i < z->endings; i++)
+        free((int32_t *)z->ending[i].ids);
+    z->questions = z->endings = 0;
 }
 
 /* ---- answers --------------------------------------------------------------------------------------------- */
 
-/* The first of the highest log_p / by. */
+/* The ending with the highest log_p / by(), the first of equals. */
 static int64_t best(const gp_question *q, const gp_passage *s,
                     double (*by)(const gp_question *, const gp_passage *, int64_t))
 {
@@ -175,7 +175,7 @@ static int64_t best(const gp_question *q, const gp_passage *s,
     return at;
 }
 
-static double by_nothing(const gp_question *q, const gp_passage *s, int64_t i)
+static double by_one(const gp_question *q, const gp_passage *s, int64_t i)
 {
     (void)q, (void)s, (void)i;
     return 1;
@@ -209,23 +209,23 @@ static void print_item(const cloze *z, const gp_question *q, const gp_passage *s
     if (z->task->greedy)
         gp_json_put(&b, MEMBER("greedy", s->greedy));
     else
-        gp_json_put(&b, MEMBER("label", q->label), MEMBER("best", best(q, s, by_nothing)),
+        gp_json_put(&b, MEMBER("label", q->label), MEMBER("best", best(q, s, by_one)),
                     MEMBER("best_norm", best(q, s, by_characters)), MEMBER("best_token", best(q, s, by_tokens)));
     gp_json_close(&b, '}');
     gp_json_write(&b, z->out, "\n");
 }
 
-static void show(void *self, int64_t spans)
+static void show_progress(void *self, int64_t endings)
 {
     cloze *z = self;
-    double share = (double)spans / (double)z->spans;
+    double share = (double)endings / (double)z->endings;
     gp_progress_set(&z->progress, z->scored + (int64_t)(share * (double)(z->read - z->scored)), NULL);
 }
 
-/* Whose logits were not finite, if that is why scoring failed. */
-static int name_question(const cloze *z)
+/* Adds the ending whose logits were not finite, if that is why scoring failed, to the message. */
+static int name_ending(const cloze *z)
 {
-    const gp_passage *s = z->span;
+    const gp_passage *s = z->ending;
     for (int64_t i = 0; i < z->questions; i++)
         for (int64_t k = 0; k < z->question[i].endings; k++, s++)
             if (isnan(s->log_p))
@@ -235,21 +235,21 @@ static int name_question(const cloze *z)
 
 static int score(cloze *z)
 {
-    if (gp_score_passages(z->m, z->span, z->spans, z->task->greedy, show, z))
-        return name_question(z);
+    if (gp_score_passages(z->m, z->ending, z->endings, z->task->greedy, show_progress, z))
+        return name_ending(z);
     gp_progress_clear(&z->progress);
     z->scored = z->read;
-    const gp_passage *s = z->span;
+    const gp_passage *s = z->ending;
     for (int64_t i = 0; i < z->questions; s += z->question[i++].endings) {
         const gp_question *q = &z->question[i];
         z->n.items++;
         if (z->task->greedy) {
-            z->n.right += s->greedy;
+            z->n.correct += s->greedy;
             z->n.log_p += s->log_p;
         } else {
-            z->n.right += best(q, s, by_nothing) == q->label;
-            z->n.right_norm += best(q, s, by_characters) == q->label;
-            z->n.right_token += best(q, s, by_tokens) == q->label;
+            z->n.correct += best(q, s, by_one) == q->label;
+            z->n.correct_norm += best(q, s, by_characters) == q->label;
+            z->n.correct_token += best(q, s, by_tokens) == q->label;
         }
         if (z->o->json)
             print_item(z, q, s);
@@ -261,9 +261,9 @@ static int score(cloze *z)
 /* ---- the report ------------------------------------------------------------------------------------------ */
 
 /* A share and its standard error, that of a mean of n zeros and ones. */
-static void put_share(const cloze *z, gp_buf *b, const char *name, int64_t right, const char *note)
+static void put_share(const cloze *z, gp_buf *b, const char *name, int64_t correct, const char *note)
 {
-    double n = (double)z->n.items, share = (double)right / n, error = n > 1 ? sqrt(share * (1 - share) / (n - 1)) : 0;
+    double n = (double)z->n.items, share = (double)correct / n, error = n > 1 ? sqrt(share * (1 - share) / (n - 1)) : 0;
     if (z->o->json) {
         char key[32];
         snprintf(key, sizeof key, "%s_stderr", name);
@@ -285,42 +285,36 @@ static void print_total(const cloze *z)
     } else {
         gp_buf_printf(&b, "task        %s, %lld items\n", z->name, (long long)z->n.items);
     }
-    put_share(z, &b, "acc", z->n.right, z->task->greedy ? "  the last word, written greedily" : "  by log P");
+    put_share(z, &b, "acc", z->n.correct, z->task->greedy ? "  the last word, written greedily" : "  by log P");
     if (z->task->greedy && json)
         gp_json_put(&b, FIXED("perplexity", perplexity, 6));
     else if (z->task->greedy)
         gp_buf_printf(&b, "perplexity  %.4f a last word\n", perplexity);
     else {
-        put_share(z, &b, "acc_norm", z->n.right_norm, "  by log P a character");
-        put_share(z, &b, "acc_token", z->n.right_token, "  by log P a token");
+        put_share(z, &b, "acc_norm", z->n.correct_norm, "  by log P a character");
+        put_share(z, &b, "acc_token", z->n.correct_token, "  by log P a token");
     }
     gp_json_write(&b, z->out, json ? "}}\n" : "");
 }
 
-static int score_lines(cloze *z, const char *path, const gp_buf *text)
+static int take_line(void *self, const json_t *line, int64_t number, size_t end)
 {
-    int64_t number = 0;
-    int rc = 0;
+    cloze *z = self;
+    z->read = (int64_t)end;
+    if (add(z, line, number))
+        return -1;
+    return z->questions == AT_ONCE ? score(z) : 0;
+}
+
+static int score_file(cloze *z, const gp_buf *text)
+{
     gp_progress_begin(&z->progress, z->name, GP_PROGRESS_BYTES, 0, (int64_t)text->len, z->o->quiet);
-    const char *line = text->data;
-    for (size_t left = text->len, n; left && !rc; line += n, left -= n) {
-        const char *newline = memchr(line, '\n', left);
-        n = newline ? (size_t)(newline + 1 - line) : left;
-        number++;
-        z->read += (int64_t)n;
-        if (gp_jsonl_is_blank(line, n))
-            continue;
-        json_t *object = gp_jsonl_line(line, n, path, number);
-        rc = object ? add(z, object, path, number) : -1;
-        json_decref(object);
-        if (!rc && z->questions == AT_ONCE)
-            rc = score(z);
-    }
+    int rc = gp_jsonl_for_each(text, z->file, take_line, z);
     if (!rc && z->questions)
         rc = score(z);
     gp_progress_end(&z->progress);
     if (!rc && !z->n.items)
-        rc = fail("%s: has no question: one JSON object a line is expected", path);
+        rc = fail("%s: has no question: one JSON object a line is expected", z->file);
     return rc;
 }
 
@@ -343,7 +337,7 @@ int gp_score_task(gp_model *m, const gp_tokenizer *t, gp_score_kind task, const 
                  .file = strcmp(path, "-") ? path : "stdin"};
     int rc = gp_file_read(&text, path, (size_t)1 << 31);
     if (!rc)
-        rc = score_lines(z, z->file, &text);
+        rc = score_file(z, &text);
     if (!rc)
         print_total(z);
     clear(z);

@@ -1,4 +1,4 @@
-/* cloze.h: questions whose answer is one of several endings, out of lines of JSON. */
+/* cloze.h: questions read from lines of JSON; the answer is one of several endings of a context. */
 #ifndef GP_INFER_CLOZE_H
 #define GP_INFER_CLOZE_H
 
@@ -10,16 +10,16 @@
 enum { GP_MAX_ENDINGS = 16 };
 
 typedef struct gp_question {
-    gp_buf context, ending[GP_MAX_ENDINGS]; /* an ending with the blank before it */
-    double characters[GP_MAX_ENDINGS];      /* of the ending without that blank */
-    int64_t endings, label;
-    int64_t line; /* of the file */
+    gp_buf context, ending[GP_MAX_ENDINGS]; /* an ending includes the space before it */
+    double characters[GP_MAX_ENDINGS];      /* of the ending without that space */
+    int64_t endings, label;                 /* how many; the correct one */
+    int64_t line;                           /* of the file */
 } gp_question;
 
-/* One kind of task. read makes a question of line `number` of `file`; 0 or -1, and then there is nothing to release. */
+/* read makes a question from line `number` of `file`. 0; or -1, and then there is nothing to release. */
 typedef struct gp_cloze_task {
     int (*read)(gp_question *q, const json_t *line, const char *file, int64_t number);
-    bool greedy; /* there is one ending, and the answer is right when it is what the model would write */
+    bool greedy; /* there is one ending, and the answer is correct if greedy decoding would produce it */
 } gp_cloze_task;
 
 extern const gp_cloze_task gp_cloze_tasks[]; /* by gp_score_kind; text has none */

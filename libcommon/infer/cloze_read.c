@@ -1,5 +1,5 @@
-/* cloze_read.c: lines of JSON into questions, as those who publish numbers make them. Texts may hold U+0000, and are
- * counted bytes. What the harness does is quoted from EleutherAI's lm-evaluation-harness 0.4.13. */
+/* cloze_read.c: lines of JSON into questions, as the published evaluations build them. Texts may contain U+0000, so
+ * they carry their length. Quotes are from EleutherAI's lm-evaluation-harness 0.4.13. */
 #include "infer/cloze.h"
 
 #include <errno.h>
@@ -49,7 +49,7 @@ static int read_lambada(gp_question *q, const json_t *line, const char *file, in
     if (!text)
         return -1;
     if (!blank || blank + 1 == text + n)
-        return fail("%s: line %lld: its text has no last word after a blank", file, (long long)number);
+        return fail("%s: line %lld: its text has no last word after a space", file, (long long)number);
     size_t before = (size_t)(blank - text);
     *q = (gp_question){.endings = 1};
     gp_buf_add(&q->context, text, before);
@@ -101,11 +101,11 @@ static gp_buf replace(gp_buf s, const char *what, const char *by)
     return b;
 }
 
-/* re.sub("\\[.*?\\]", "", text): the shortest "[...]" of a line go, from left to right. Releases s. */
+/* re.sub("\\[.*?\\]", "", text): removes the shortest "[...]" within a line, from left to right. Releases s. */
 static gp_buf drop_brackets(gp_buf s)
 {
     gp_buf b = {0};
-    size_t end = 0; /* the first "]" or newline that the last "[" found: from i to it there is none */
+    size_t end = 0; /* there is no "]" or newline between i and end */
     gp_buf_reserve(&b, s.len);
     gp_buf_puts(&b, "");
     for (size_t i = 0; i < s.len; i++) {
@@ -142,13 +142,13 @@ static int read_label(gp_question *q, const json_t *line, const char *file, int6
         q->label = json_integer_value(label);
     }
     if (q->label < 0 || q->label >= q->endings)
-        return fail("%s: line %lld: its \"label\" does not tell which of the %lld endings is right", file,
+        return fail("%s: line %lld: its \"label\" is not the number of one of its %lld endings", file,
                     (long long)number, (long long)q->endings);
     return 0;
 }
 
-/* The bytes of white space that an ending brings before itself: of its characters it is none, as the harness's
- * target_delimiter is none, wherever between context and ending it stands. */
+/* Bytes of white space at the beginning of an ending. It is not counted in the ending's characters, as the harness's
+ * target_delimiter is not. */
 static size_t leading_blanks(const gp_buf *s)
 {
     size_t i = 0;
@@ -161,14 +161,14 @@ static size_t leading_blanks(const gp_buf *s)
     return i;
 }
 
-/* Endings, each made by `make` (NULL: as it is) and with `blank` before it, and the label. */
+/* Reads the endings, each processed by `make` (unless NULL) and with `blank` put before it, and the label. */
 static int read_endings(gp_question *q, const json_t *line, gp_buf (*make)(const gp_buf *), const char *blank,
                         const char *file, int64_t number)
 {
     const json_t *endings = json_object_get(line, "endings");
     int64_t n = (int64_t)json_array_size(endings);
     if (n < 1 || n > GP_MAX_ENDINGS)
-        return fail("%s: line %lld: its \"endings\" are no array of 1 to %d texts", file, (long long)number,
+        return fail("%s: line %lld: its \"endings\" are not an array of 1 to %d texts", file, (long long)number,
                     GP_MAX_ENDINGS);
     for (q->endings = 0; q->endings < n;) {
         const json_t *value = json_array_get(endings, (size_t)q->endings);

@@ -1,8 +1,8 @@
-/* generate.c: prompts in, tokens and bytes out. Rows of the cache are lanes: when a sample is complete, the next one
- * takes its row, and the others do not wait for that.
+/* generate.c: prompts in, tokens and bytes out. Each sample occupies a row of the cache; when it is complete the next
+ * sample takes the row, while the others continue.
  *
- * Rows continue themselves (model.h, gp_rows), and the host reads what they drew some steps later where the backend
- * works ahead. So of a sample that ends by what was drawn a few more draws are under way, which nobody looks at. */
+ * Rows continue on the device (model.h, gp_rows), and where the backend works ahead the host reads sampled tokens some
+ * steps later. When a token ends a sample, a few more draws of that row are already pending; they are ignored. */
 #include "model/nonfinite.h"
 #include "model/model.h"
 #include "infer/generate.h"
@@ -11,50 +11,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Steps that may be under way while the host looks at what was drawn: it takes some microseconds, a step some
+/* Steps that may be pending on the device: the host takes microseconds to process a step, which takes the device some
  * hundred. */
 enum { WORKS_AHEAD = 3 };
-_Static_assert((int)WORKS_AHEAD < (int)GP_DRAWS_PENDING, "a step more is under way when the oldest is read");
+_Static_assert((int)WORKS_AHEAD < (int)GP_DRAWS_PENDING, "one more step is pending when the oldest is read");
 
-/* One continuation, in one row of the cache. */
-typedef struct row {
-    int64_t prompt, number; /* of which prompt, and which of its samples */
-    int32_t *ids;           /* (most) prompt and what was drawn, all of it */
-    int64_t count, most, drawn;
-    int64_t start;  /* ids[start] sits at position 0 of the cache, */
-    int64_t cached; /* which has so many of them before the row is filled */
-    gp_buf text;    /* bytes not handed out yet: half a character, or what may become a stop text */
-    bool live;      /* false: the row has nothing to do */
-    bool ended;     /* by its last id, which is not part of the text */
-    bool filled;    /* the cache holds the prompt */
-    int64_t serial; /* of the sample, among all */
-    int64_t issued; /* draws, of which the host has read `drawn` */
-    int64_t place;  /* where the next id goes in the cache */
-} row;
-
-typedef struct run {
-    gp_model *m;
-    const gp_tokenizer *t;
-    const gp_generation *how;
-    gp_sampling sampling;
-    const gp_prompt *prompts;
-    gp_token_fn *fn;
-    void *self;
-    int64_t context, B, tops;
-    int64_t next, total;   /* samples begun, and of all prompts */
-    row *rows;             /* (B) */
-    int64_t issued, read;  /* steps */
-    int64_t behind;        /* how many may be under way when the next is issued */
-    int64_t *took_part;    /* (GP_DRAWS_PENDING,B) serials of the samples that a step drew for; -1: none */
-    gp_token_logprob *top; /* (tops) */
-    gp_generate_stats stats;
-} run;
-
-/* Tells one step, with what is sure of the text; at the end, all of it but a character whose rest never came. A row
- * that is complete is free. */
-static int tell(run *r, row *s, gp_token_event *d)
+/* Reports one step with the text that is final by now; at the end, all of it but an incomplete character. A complete
+ * sample frees its row. */
+static int report(gp_generate_run *r, gp_sample_row *s, gp_token_event *d)
 {
-    gp_buf_reserve(&s->text, 0); /* so that it has an address */
+    gp_buf_reserve(&s->text, 0); /* data is not NULL from here on */
     size_t n = gp_text_sure(s->text.data, s->text.len, r->how->stops, &d->stop);
     if (d->stop)
         d->finish = GP_FINISH_STOP_TEXT;
@@ -71,7 +37,7 @@ static int tell(run *r, row *s, gp_token_event *d)
     return rc;
 }
 
-static void add_bytes(run *r, row *s, int32_t id)
+static void add_bytes(gp_generate_run *r, gp_sample_row *s, int32_t id)
 {
     size_t n = 0;
     if (!r->t) {
@@ -83,18 +49,18 @@ static void add_bytes(run *r, row *s, int32_t id)
         gp_buf_add(&s->text, bytes, n);
 }
 
-static void append(row *s, int32_t id)
+static void append(gp_sample_row *s, int32_t id)
 {
-    if (s->count == s->most) {
-        s->most += s->most / 2 + 64;
-        s->ids = gp_realloc(s->ids, (size_t)s->most, sizeof *s->ids);
+    if (s->count == s->capacity) {
+        s->capacity += s->capacity / 2 + 64;
+        s->ids = gp_realloc(s->ids, (size_t)s->capacity, sizeof *s->ids);
     }
     s->ids[s->count++] = id;
     s->drawn++;
 }
 
-/* Gives a free row the next sample, if there is one. */
-static int begin(run *r, row *s)
+/* Starts the next sample, if any, in a free row. */
+static int begin(gp_generate_run *r, gp_sample_row *s)
 {
     s->live = false;
     while (r->next < r->total && !s->live) {
@@ -106,23 +72,23 @@ static int begin(run *r, row *s)
         s->count = s->drawn = s->issued = s->start = s->cached = 0;
         s->text.len = 0;
         s->filled = s->ended = false;
-        if (s->most < p->count)
-            s->ids = gp_realloc(s->ids, (size_t)(s->most = p->count), sizeof *s->ids);
+        if (s->capacity < p->count)
+            s->ids = gp_realloc(s->ids, (size_t)(s->capacity = p->count), sizeof *s->ids);
         memcpy(s->ids, p->ids, (size_t)p->count * sizeof *s->ids);
         s->count = p->count;
         s->live = true;
         if (r->how->context)
             s->cached = gp_context_cached(r->how->context, r->m, &s->start);
         r->stats.long_prompts += s->count - s->start > r->context && s->number == r->how->first_sample;
-        int rc = r->how->max_tokens ? 0 : tell(r, s, &(gp_token_event){.finish = GP_FINISH_LENGTH});
+        int rc = r->how->max_tokens ? 0 : report(r, s, &(gp_token_event){.finish = GP_FINISH_LENGTH});
         if (rc)
             return rc;
     }
     return 0;
 }
 
-/* Which sample it is of whose next token nothing is known. */
-static int fail_not_finite(run *r, const row *s)
+/* Reports which sample has logits that are not finite. */
+static int fail_not_finite(gp_generate_run *r, const gp_sample_row *s)
 {
     int64_t T = gp_min(s->count - s->start, r->context);
     gp_model_fail_not_finite(r->m, s->ids + s->count - T, T, s->count);
@@ -131,10 +97,10 @@ static int fail_not_finite(run *r, const row *s)
     return gp_fail_in("prompt %lld, sample %lld", (long long)s->prompt + 1, (long long)s->number + 1);
 }
 
-/* ---- the host's side of a draw --------------------------------------------------------------------------- */
+/* ---- reading sampled tokens ------------------------------------------------------------------------------ */
 
-/* The likeliest ids, in order: by logit, then the lower id. */
-static void sort_top(run *r, const gp_candidate *from, double log_sum)
+/* The most likely ids, sorted by logit; of equals, the lower id first. */
+static void sort_top(gp_generate_run *r, const gp_candidate *from, double log_sum)
 {
     for (int64_t n = 0; n < r->tops; n++) {
         gp_token_logprob x = {from[n].id, from[n].logit - log_sum};
@@ -147,10 +113,10 @@ static void sort_top(run *r, const gp_candidate *from, double log_sum)
     }
 }
 
-/* A row's next draw has come. */
-static int take(run *r, int64_t b)
+/* Takes a row's next draw. */
+static int take(gp_generate_run *r, int64_t b)
 {
-    row *s = &r->rows[b];
+    gp_sample_row *s = &r->rows[b];
     const gp_draw *draw = gp_rows_sampled(r->m, b, s->drawn);
     double log_sum = draw->max + log(draw->sum);
     if (draw->id < 0)
@@ -167,14 +133,14 @@ static int take(run *r, int64_t b)
     s->ended = d.finish == GP_FINISH_END_OF_TEXT || d.finish == GP_FINISH_STOP_ID;
     if (!s->ended)
         add_bytes(r, s, draw->id);
-    return tell(r, s, &d);
+    return report(r, s, &d);
 }
 
-/* Reads the oldest step that was not read; of samples that are complete, nothing. */
-static int read_step(run *r)
+/* Waits for the oldest pending step and takes the draws of samples that are not complete. */
+static int read_step(gp_generate_run *r)
 {
     double began = gp_now();
-    const int64_t *serial = r->took_part + r->read % GP_DRAWS_PENDING * r->B;
+    const int64_t *serial = r->participants + r->read % GP_DRAWS_PENDING * r->B;
     gp_rows_wait(r->m, r->read++);
     r->stats.decode_seconds += gp_now() - began;
     int rc = 0;
@@ -184,117 +150,34 @@ static int read_step(run *r)
     return rc;
 }
 
-/* Until no more than `most` steps are not read. */
-static int read_steps(run *r, int64_t most)
+int gp_generate_read_steps(gp_generate_run *r, int64_t max)
 {
     int rc = 0;
-    while (r->issued - r->read > most && !rc)
+    while (r->issued - r->read > max && !rc)
         rc = read_step(r);
     return rc;
 }
 
-/* A step is about to be issued for rows `first` to first + count - 1, those of them that take part. */
-static void note_step(run *r, int64_t first, int64_t count, const bool *takes_part)
+void gp_generate_note_step(gp_generate_run *r, int64_t first, int64_t count, const bool *takes_part)
 {
-    int64_t *serial = r->took_part + r->issued++ % GP_DRAWS_PENDING * r->B;
+    int64_t *serial = r->participants + r->issued++ % GP_DRAWS_PENDING * r->B;
     for (int64_t b = 0; b < r->B; b++) {
-        row *s = &r->rows[b];
+        gp_sample_row *s = &r->rows[b];
         bool in = b >= first && b < first + count && (!takes_part || takes_part[b]);
         serial[b] = in ? s->serial : -1;
         s->issued += in;
     }
 }
 
-/* ---- rows are filled ------------------------------------------------------------------------------------- */
-
-/* Puts a row's ids, or the last half window of them when they do not fit, into the cache: as far as they are not there,
- * but the last, whose logits are wanted. */
-static int fill(run *r, int64_t b)
-{
-    row *s = &r->rows[b];
-    int64_t T = s->count - s->start;
-    int32_t cached = (int32_t)gp_min(s->cached, T - 1);
-    s->cached = 0;
-    if (T > r->context) {
-        s->start = s->count - gp_max(r->context / 2, 1);
-        T = s->count - s->start;
-        cached = 0;
-    }
-    const int32_t *ids = s->ids + s->start;
-    return cached ? gp_model_append(r->m, b, 1, ids + cached, T - cached, &cached, NULL)
-                  : gp_model_prefill(r->m, b, ids, T);
-}
-
-/* A row that wants more and has no room left in the cache. */
-static bool is_past(const run *r, const row *s)
-{
-    return s->live && s->filled && s->issued < r->how->max_tokens && s->place >= r->context;
-}
-
-static bool any_past(const run *r)
-{
-    for (int64_t b = 0; b < r->B; b++)
-        if (is_past(r, &r->rows[b]))
-            return true;
-    return false;
-}
-
-/* Fills row b if it has begun or is past the context. *same: a row that was just filled with its prompt, and nothing
- * else. Says in *fresh whether it did. */
-static int fill_row(run *r, int64_t b, int64_t *same, bool *fresh)
-{
-    row *s = &r->rows[b];
-    bool past = is_past(r, s);
-    *fresh = s->live && (!s->filled || past);
-    if (!*fresh)
-        return 0;
-    r->stats.refills += past;
-    if (!past && *same >= 0 && r->rows[*same].prompt == s->prompt) {
-        gp_model_copy_row(r->m, *same, b);
-        s->start = r->rows[*same].start;
-    } else {
-        if (fill(r, b))
-            return -1;
-        *same = past ? *same : b;
-    }
-    s->filled = true;
-    s->place = s->count - s->start;
-    gp_rows_set(r->m, b, s->number, s->drawn, s->place);
-    gp_rows_see(r->m, b, s->ids, s->count);
-    return 0;
-}
-
-/* Fills the rows that have begun, or that ran past the context, and draws from what their last ids say. Samples of one
- * prompt that begin together read it once. */
-static int fill_rows(run *r)
-{
-    int64_t same = -1;
-    int rc = any_past(r) ? read_steps(r, 0) : 0; /* what is to be read again has to be known */
-    bool *fresh = gp_calloc((size_t)r->B + 1, sizeof *fresh);
-    for (int64_t b = 0; b < r->B && !rc; b++)
-        rc = fill_row(r, b, &same, &fresh[b]);
-    for (int64_t b = 0, first = 0; b < r->B && !rc; first = ++b) {
-        while (fresh[b])
-            b++;
-        if (b == first)
-            continue;
-        note_step(r, first, b - first, NULL);
-        gp_rows_draw(r->m, first, b - first);
-        rc = read_steps(r, r->behind);
-    }
-    free(fresh);
-    return rc;
-}
-
 /* ---- steps ----------------------------------------------------------------------------------------------- */
 
-/* A step for all rows that want one; the others are idle. *issued: whether there was any. */
-static int step(run *r, bool *issued)
+/* Issues a step for all rows that need another token; *issued: whether there was any. */
+static int step(gp_generate_run *r, bool *issued)
 {
     bool *takes_part = gp_calloc((size_t)r->B, sizeof *takes_part);
     int64_t read = 0;
     for (int64_t b = 0; b < r->B; b++) {
-        row *s = &r->rows[b];
+        gp_sample_row *s = &r->rows[b];
         takes_part[b] = s->live && s->issued < r->how->max_tokens && s->place < r->context;
         if (takes_part[b])
             read += ++s->place;
@@ -304,16 +187,16 @@ static int step(run *r, bool *issued)
     *issued = read > 0;
     if (read) {
         double began = gp_now();
-        note_step(r, 0, r->B, takes_part);
+        gp_generate_note_step(r, 0, r->B, takes_part);
         gp_rows_step(r->m);
         r->stats.decode_seconds += gp_now() - began;
         r->stats.decode_bytes += gp_model_decode_bytes(r->m, read);
     }
     free(takes_part);
-    return read_steps(r, r->behind);
+    return gp_generate_read_steps(r, r->max_pending);
 }
 
-static int begin_rows(run *r)
+static int begin_rows(gp_generate_run *r)
 {
     int rc = 0;
     for (int64_t b = 0; b < r->B && !rc; b++)
@@ -322,7 +205,7 @@ static int begin_rows(run *r)
     return rc;
 }
 
-static bool any_live(const run *r)
+static bool any_live(const gp_generate_run *r)
 {
     for (int64_t b = 0; b < r->B; b++)
         if (r->rows[b].live)
@@ -330,32 +213,32 @@ static bool any_live(const run *r)
     return false;
 }
 
-static int generate(run *r)
+static int generate(gp_generate_run *r)
 {
     int rc = begin_rows(r);
     while (!rc && any_live(r)) {
         bool issued = false;
-        rc = fill_rows(r);
+        rc = gp_generate_fill_rows(r);
         if (!rc)
             rc = step(r, &issued);
-        if (!rc && !issued) /* what ends the rest is under way */
-            rc = read_steps(r, gp_max(r->issued - r->read - 1, 0));
+        if (!rc && !issued) /* the last tokens of all live rows are pending */
+            rc = gp_generate_read_steps(r, gp_max(r->issued - r->read - 1, 0));
         if (!rc)
             rc = begin_rows(r);
     }
     return rc;
 }
 
-/* ---- what is asked for ----------------------------------------------------------------------------------- */
+/* ---- the interface --------------------------------------------------------------------------------------- */
 
-/* What was handed out is the context from here on: without an id that ended it, and what was held back as the beginning
- * of a stop text or of a character. */
-static void keep_context(run *r, bool whole)
+/* The context becomes the prompt and the text that was emitted: without an id that ended it, and without bytes held
+ * back as the beginning of a stop text or of a character. */
+static void keep_context(gp_generate_run *r, bool whole)
 {
-    const row *s = &r->rows[0];
+    const gp_sample_row *s = &r->rows[0];
     int64_t count = s->count - s->ended;
-    size_t rest = s->text.len, n = 0;
-    for (; r->t && rest > 0 && count > s->count - s->drawn; count--, rest -= n < rest ? n : rest)
+    size_t held_back = s->text.len, n = 0;
+    for (; r->t && held_back > 0 && count > s->count - s->drawn; count--, held_back -= n < held_back ? n : held_back)
         gp_tokenizer_bytes(r->t, s->ids[count - 1], &n);
     gp_context_keep(r->how->context, r->m, s->ids, count, s->start, whole ? gp_min(s->place, count - s->start) : 0);
 }
@@ -364,11 +247,12 @@ int gp_generate_all(gp_model *m, const gp_tokenizer *t, const gp_prompt *prompts
                     const gp_generation *how, gp_token_fn *fn, void *self, gp_generate_stats *stats)
 {
     const gp_config *c = gp_model_config(m);
-    run r = {.m = m, .t = t, .how = how, .sampling = how->sampling, .prompts = prompts, .fn = fn, .self = self};
+    gp_generate_run r = {
+        .m = m, .t = t, .how = how, .sampling = how->sampling, .prompts = prompts, .fn = fn, .self = self};
     if (stats)
         *stats = r.stats;
     if (count < 1 || gp_prompts_check(c, prompts, count))
-        return count < 1 ? fail("there is no prompt") : -1;
+        return count < 1 ? fail("no prompt was given") : -1;
     if (how->samples < 1 || how->max_tokens < 0 || !gp_mul(count, how->samples, &r.total) || r.total > INT32_MAX)
         return fail("cannot generate %lld samples of %lld prompts, %lld tokens each", (long long)how->samples,
                     (long long)count, (long long)how->max_tokens);
@@ -388,9 +272,9 @@ int gp_generate_all(gp_model *m, const gp_tokenizer *t, const gp_prompt *prompts
         return -1;
     if (how->max_tokens)
         gp_rows_plan(m, &r.sampling, how->logprobs, r.tops);
-    r.behind = m->be->later ? WORKS_AHEAD : 0;
+    r.max_pending = m->be->later ? WORKS_AHEAD : 0;
     r.rows = gp_calloc((size_t)r.B, sizeof *r.rows);
-    r.took_part = gp_calloc((size_t)(r.B * GP_DRAWS_PENDING), sizeof *r.took_part);
+    r.participants = gp_calloc((size_t)(r.B * GP_DRAWS_PENDING), sizeof *r.participants);
     r.top = gp_calloc((size_t)r.tops + 1, sizeof *r.top);
     double began = gp_now();
     int rc = generate(&r);
@@ -402,7 +286,7 @@ int gp_generate_all(gp_model *m, const gp_tokenizer *t, const gp_prompt *prompts
         gp_buf_release(&r.rows[b].text);
     }
     free(r.rows);
-    free(r.took_part);
+    free(r.participants);
     free(r.top);
     if (stats)
         *stats = r.stats;
@@ -416,7 +300,7 @@ typedef struct plain {
     void *self;
 } plain;
 
-static int pass_on(void *self, const gp_token_event *d)
+static int forward_bytes(void *self, const gp_token_event *d)
 {
     const plain *p = self;
     return d->n || d->finish ? p->fn(p->self, d->sample, d->bytes, d->n, d->finish != GP_FINISH_NONE) : 0;
@@ -426,5 +310,5 @@ int gp_generate(gp_model *m, const gp_tokenizer *t, const int32_t *prompt, int64
                 gp_generate_fn *fn, void *self, gp_generate_stats *stats)
 {
     gp_prompt p = {.ids = (int32_t *)prompt, .count = count};
-    return gp_generate_all(m, t, &p, 1, how, pass_on, &(plain){fn, self}, stats);
+    return gp_generate_all(m, t, &p, 1, how, forward_bytes, &(plain){fn, self}, stats);
 }

@@ -10,7 +10,7 @@
 #include "data/jsonl.h"
 #include "infer/generate.h"
 
-static const size_t MAX_BYTES = (size_t)1 << 30; /* of prompts */
+static const size_t MAX_BYTES = (size_t)1 << 30; /* of a file of prompts */
 
 static void add(gp_prompts *p, gp_prompt item)
 {
@@ -47,8 +47,7 @@ char **gp_stops_parse(const gp_list *typed)
         int64_t length = gp_unescape(stops[i]);
         if (length < 1 || memchr(stops[i], 0, (size_t)length)) {
             gp_stops_free(stops);
-            fail("'%s': expected a text that is not empty, in which a backslash begins \\n, \\t, \\\\ or \\xHH",
-                 typed->items[i]);
+            fail("'%s': expected text that is not empty; escapes are \\n, \\t, \\\\ and \\xHH", typed->items[i]);
             return NULL;
         }
         stops[i][length] = 0;
@@ -72,7 +71,8 @@ int gp_prompts_add_ids(gp_prompts *p, const char *list)
     return 0;
 }
 
-/* The ids of a text with those around it; of none, those before one, or end-of-text, or a newline. */
+/* Encodes a text with the ids that the tokenizer puts around it. An empty text becomes the ids before a text, or
+ * end-of-text, or a newline. */
 static int encode_text(gp_prompts *p, const gp_tokenizer *t, const char *text, size_t length, gp_prompt *item)
 {
     int64_t before;
@@ -135,6 +135,7 @@ int gp_prompts_check(const gp_config *c, const gp_prompt *prompts, int64_t count
 /* ---- JSON Lines ------------------------------------------------------------------------------------------ */
 
 typedef struct prompt_source {
+    gp_prompts *p;
     const gp_tokenizer *t;
     const char *name, *field;
     int64_t vocab_size;
@@ -145,13 +146,13 @@ static int add_array(gp_prompts *p, const json_t *array, int64_t vocab_size)
     gp_prompt item = {.count = (int64_t)json_array_size(array)};
     int rc = 0;
     if (!item.count)
-        return fail("has no token id in its array: at least one is needed");
+        return fail("the array of token ids is empty: at least one is needed");
     item.ids = gp_malloc((size_t)(item.count + 1) * sizeof *item.ids);
     for (int64_t i = 0; i < item.count && !rc; i++) {
         const json_t *id = json_array_get(array, (size_t)i);
         json_int_t value = json_is_integer(id) ? json_integer_value(id) : -1;
         if (value < 0 || value > INT32_MAX)
-            rc = fail("item %lld is no token id", (long long)i + 1);
+            rc = fail("item %lld is not a token id", (long long)i + 1);
         else if (value >= vocab_size)
             rc = fail("token id %lld is outside the model's vocabulary of %lld", (long long)value,
                       (long long)vocab_size);
@@ -164,8 +165,11 @@ static int add_array(gp_prompts *p, const json_t *array, int64_t vocab_size)
     return rc;
 }
 
-static int add_object(gp_prompts *p, const prompt_source *s, const json_t *object, int64_t number)
+static int add_object(void *self, const json_t *object, int64_t number, size_t end)
 {
+    (void)end;
+    const prompt_source *s = self;
+    gp_prompts *p = s->p;
     const json_t *value = json_object_get(object, s->field), *id = json_object_get(object, "id");
     const char *text = NULL;
     size_t n;
@@ -174,7 +178,7 @@ static int add_object(gp_prompts *p, const prompt_source *s, const json_t *objec
     if (text ? gp_prompts_add_text(p, s->t, text, n) : add_array(p, value, s->vocab_size))
         return gp_fail_in("%s: line %lld", s->name, (long long)number);
     if (id && !(p->items[p->count - 1].name = gp_json_dump_python(id)))
-        return fail("%s: line %lld: its \"id\" is not finite, and could not come back as JSON", s->name,
+        return fail("%s: line %lld: its \"id\" is not finite and cannot be written as JSON", s->name,
                     (long long)number);
     return 0;
 }
@@ -182,20 +186,11 @@ static int add_object(gp_prompts *p, const prompt_source *s, const json_t *objec
 int gp_prompts_add_file(gp_prompts *p, const gp_tokenizer *t, const char *path, const char *field, int64_t vocab_size)
 {
     gp_buf text = {0};
-    prompt_source s = {t, strcmp(path, "-") ? path : "stdin", field, vocab_size};
-    int64_t before = p->count, number = 0;
+    prompt_source s = {p, t, strcmp(path, "-") ? path : "stdin", field, vocab_size};
+    int64_t before = p->count;
     int rc = gp_file_read(&text, path, MAX_BYTES);
-    const char *line = text.data;
-    for (size_t left = text.len, n; left && !rc; line += n, left -= n) {
-        const char *newline = memchr(line, '\n', left);
-        n = newline ? (size_t)(newline + 1 - line) : left;
-        number++;
-        if (gp_jsonl_is_blank(line, n))
-            continue;
-        json_t *object = gp_jsonl_line(line, n, s.name, number);
-        rc = object ? add_object(p, &s, object, number) : -1;
-        json_decref(object);
-    }
+    if (!rc)
+        rc = gp_jsonl_for_each(&text, s.name, add_object, &s);
     if (!rc && p->count == before)
         rc = fail("%s: has no prompt: one JSON object a line is expected", s.name);
     gp_buf_release(&text);

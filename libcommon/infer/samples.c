@@ -7,20 +7,20 @@
 #include "base/json_write.h"
 #include "infer/score.h"
 
-/* One sample that has not been printed whole. */
-typedef struct waiting {
+/* A sample that is not completely printed. */
+typedef struct pending_sample {
     gp_buf text;               /* not printed yet */
-    gp_buf ids, logprobs, top; /* of JSON: the insides of the arrays */
+    gp_buf ids, logprobs, top; /* for JSON: the elements of the arrays */
     gp_finish finish;
     const char *stop;
-} waiting;
+} pending_sample;
 
 struct gp_samples {
     FILE *out;
     gp_samples_options o;
-    waiting **list; /* (total), NULL before its first step and after its last */
+    pending_sample **list; /* (total), NULL before its first step and after its last */
     int64_t current, total;
-    bool begun; /* the current sample's beginning is printed */
+    bool begun; /* part of the current sample is printed */
 };
 
 gp_samples *gp_samples_open(FILE *out, const gp_samples_options *o)
@@ -33,7 +33,7 @@ gp_samples *gp_samples_open(FILE *out, const gp_samples_options *o)
     return s;
 }
 
-static void free_waiting(waiting *w)
+static void free_pending(pending_sample *w)
 {
     gp_buf_release(&w->text);
     gp_buf_release(&w->ids);
@@ -48,7 +48,7 @@ void gp_samples_close(gp_samples *s)
         return;
     for (int64_t i = s->current; i < s->total; i++)
         if (s->list[i])
-            free_waiting(s->list[i]);
+            free_pending(s->list[i]);
     free(s->list);
     free(s);
 }
@@ -98,22 +98,22 @@ void gp_put_ids(gp_buf *b, const char *key, const int32_t *ids, int64_t count)
     gp_json_close(b, ']');
 }
 
-static void add_token(const gp_samples *s, waiting *w, const gp_token_event *d)
+static void add_token(const gp_samples *s, pending_sample *w, const gp_token_event *d)
 {
     gp_json_put(&w->ids, MEMBER(NULL, d->drawn.id));
     gp_json_put(&w->logprobs, FIXED(NULL, d->drawn.log_p, 6));
     gp_put_logprobs(&w->top, s->o.tokenizer, d->top, d->tops);
 }
 
-/* An array whose inside was put together token by token. */
-static void put_array(gp_buf *b, const char *key, const gp_buf *inside)
+/* Writes an array from the text of its elements. */
+static void put_array(gp_buf *b, const char *key, const gp_buf *elements)
 {
     gp_json_open(b, key, '[');
-    gp_buf_add(b, inside->data, inside->len);
+    gp_buf_add(b, elements->data, elements->len);
     gp_json_close(b, ']');
 }
 
-static void print_object(const gp_samples *s, const gp_prompt *p, const waiting *w)
+static void print_object(const gp_samples *s, const gp_prompt *p, const pending_sample *w)
 {
     gp_buf b = {0};
     gp_json_open(&b, NULL, '{');
@@ -138,10 +138,10 @@ static void print_object(const gp_samples *s, const gp_prompt *p, const waiting 
 
 /* ---- in order -------------------------------------------------------------------------------------------- */
 
-/* Prints what may be printed by now. */
+/* Prints the current sample as far as it is known, and complete ones after it. */
 static int flush(gp_samples *s)
 {
-    for (waiting *w; s->current < s->total && (w = s->list[s->current]); s->current++, s->begun = false) {
+    for (pending_sample *w; s->current < s->total && (w = s->list[s->current]); s->current++, s->begun = false) {
         const gp_prompt *p = &s->o.prompts->items[s->current / s->o.samples];
         if (!s->o.json) {
             if (!s->begun)
@@ -157,11 +157,11 @@ static int flush(gp_samples *s)
             print_object(s, p, w);
         else
             fputc('\n', s->out);
-        free_waiting(w);
+        free_pending(w);
         s->list[s->current] = NULL;
     }
     if (fflush(s->out) || ferror(s->out))
-        return fail("the samples cannot be written: the reader or the disk is gone");
+        return fail("the samples cannot be written: the pipe was closed or the disk failed");
     return s->o.abandon && gp_lines_interrupted(s->o.abandon);
 }
 
@@ -172,7 +172,7 @@ int gp_samples_print(void *self, const gp_token_event *d)
     BUG_ON(i < s->current || i >= s->total);
     if (!s->list[i])
         s->list[i] = gp_calloc(1, sizeof **s->list);
-    waiting *w = s->list[i];
+    pending_sample *w = s->list[i];
     if (d->n)
         gp_buf_add(&w->text, d->bytes, d->n);
     if (d->token && s->o.json)

@@ -1,4 +1,4 @@
-/* score.c: perplexity of texts: see score.h. */
+/* score.c: perplexity of texts over a sliding window: see gptpipe/score.h. */
 #include "gptpipe/score.h"
 
 #include <math.h>
@@ -19,44 +19,44 @@ static int64_t bytes_of(const gp_tokenizer *t, int32_t id)
     return t && gp_tokenizer_bytes(t, id, &n) ? (int64_t)n : 0;
 }
 
-/* Windows [begin, begin + context) of ids[0..count), each with those tokens to score that the one before did not reach.
- * A window of no such token, or of one that stands first in it, is left out. */
-static int64_t cut(const int32_t *ids, int64_t count, int64_t context, int64_t stride, gp_passage *spans)
+/* Windows [begin, begin + context) of ids[0..count); each scores the tokens after the end of the previous one, but
+ * never its own first token. Windows without such tokens are left out. Returns their number. */
+static int64_t cut_windows(const int32_t *ids, int64_t count, int64_t context, int64_t stride, gp_passage *windows)
 {
     int64_t n = 0;
     for (int64_t begin = 0, reached = 0; reached < count; begin += stride) {
         int64_t end = gp_min(begin + context, count), first = gp_max(reached - begin, 1);
         if (end - begin > first)
-            spans[n++] = (gp_passage){.ids = ids + begin, .first = first, .count = end - begin};
+            windows[n++] = (gp_passage){.ids = ids + begin, .first = first, .count = end - begin};
         reached = end;
     }
     return n;
 }
 
-static void show(void *progress, int64_t windows)
+static void show_progress(void *progress, int64_t windows)
 {
     gp_progress_set(progress, windows, NULL);
 }
 
-/* What is told of each token of a text. A token that has nothing before it has no probability, and NAN here. */
-typedef struct each {
+/* The scores of each token of a text. A token without a token before it has no probability: NAN. */
+typedef struct token_scores {
     int32_t *ids; /* (count) */
     int64_t count;
     double *log_ps;        /* (count) */
-    gp_token_logprob *top; /* (count,tops), NULL where tops is 0 */
+    gp_token_logprob *top; /* (count,tops), NULL if tops is 0 */
     int64_t tops;
-} each;
+} token_scores;
 
-static void each_release(each *e)
+static void release_scores(token_scores *e)
 {
     free(e->ids);
     free(e->log_ps);
     free(e->top);
-    *e = (each){0};
+    *e = (token_scores){0};
 }
 
-/* Room for count tokens and one before them, whose places windows then fill in. */
-static void each_open(each *e, const gp_model *m, int64_t count, int64_t tops)
+/* Allocates for count tokens and one before them; gp_score_passages fills in the scores. */
+static void open_scores(token_scores *e, const gp_model *m, int64_t count, int64_t tops)
 {
     size_t n = (size_t)count + 1;
     e->tops = gp_min(tops, gp_model_config(m)->vocab_size);
@@ -68,47 +68,48 @@ static void each_open(each *e, const gp_model *m, int64_t count, int64_t tops)
     e->top = e->tops ? gp_calloc(n * (size_t)e->tops, sizeof *e->top) : NULL;
 }
 
-/* The ids from `begin` to `end` are of the text itself; what stands around them has no bytes. */
-static int score_ids(gp_model *m, const gp_tokenizer *t, const int32_t *ids, int64_t count, int64_t begin,
-                     int64_t end_of_text, const gp_score_options *o, each *e, gp_text_score *score)
+/* ids[begin..end) are the text itself; the ids around them count as 0 bytes. */
+static int score_ids(gp_model *m, const gp_tokenizer *t, const int32_t *ids, int64_t count, int64_t begin, int64_t end,
+                     const gp_score_options *o, token_scores *e, gp_text_score *score)
 {
     int64_t context = gp_config_context(gp_model_config(m)), stride = o->stride ? o->stride : gp_max(context / 2, 1);
     bool from_end = o->from_end && !begin;
-    int32_t end = from_end && t ? gp_tokenizer_end_of_text(t) : -1;
+    int32_t first = from_end && t ? gp_tokenizer_end_of_text(t) : -1; /* the id put before the text, or -1 */
+    int64_t added = first >= 0;
     *score = (gp_text_score){.tokens = count};
     if (stride < 1 || stride > context)
         return fail("a stride of %lld does not fit the model's context of %lld: some tokens would not be scored",
                     (long long)stride, (long long)context);
-    if (from_end && end < 0)
+    if (from_end && !added)
         return fail("the tokenizer has no end-of-text token to begin texts with");
     int32_t *all = gp_malloc((size_t)(count + 1) * sizeof *all);
-    all[0] = end;
-    memcpy(all + (end >= 0), ids, (size_t)count * sizeof *all);
-    int64_t n = count + (end >= 0);
-    gp_passage *spans = gp_calloc((size_t)(n / stride + 2), sizeof *spans);
-    int64_t windows = cut(all, n, context, stride, spans);
+    all[0] = first;
+    memcpy(all + added, ids, (size_t)count * sizeof *all);
+    int64_t n = count + added;
+    gp_passage *window = gp_calloc((size_t)(n / stride + 2), sizeof *window);
+    int64_t windows = cut_windows(all, n, context, stride, window);
     if (e)
-        each_open(e, m, count, o->top_logprobs);
+        open_scores(e, m, count, o->top_logprobs);
     for (int64_t w = 0; e && w < windows; w++) {
-        int64_t place = spans[w].ids - all + spans[w].first - (end >= 0); /* of its first one in the text */
-        spans[w].log_ps = e->log_ps + place;
-        spans[w].top = e->top ? e->top + place * e->tops : NULL;
-        spans[w].tops = e->tops;
+        int64_t at = window[w].ids - all + window[w].first - added; /* its first scored token's index in the text */
+        window[w].log_ps = e->log_ps + at;
+        window[w].top = e->top ? e->top + at * e->tops : NULL;
+        window[w].tops = e->tops;
     }
     gp_progress progress;
     gp_progress_begin(&progress, "score", "window", 0, windows, o->quiet || o->jsonl);
-    int rc = gp_score_passages(m, spans, windows, false, show, &progress);
+    int rc = gp_score_passages(m, window, windows, false, show_progress, &progress);
     gp_progress_end(&progress);
     for (int64_t w = 0; w < windows && rc; w++)
-        if (isnan(spans[w].log_p) && windows > 1)
-            gp_fail_in("the window from token %lld on", (long long)(spans[w].ids - all) - (end >= 0));
+        if (isnan(window[w].log_p) && windows > 1)
+            gp_fail_in("the window from token %lld on", (long long)(window[w].ids - all - added));
     for (int64_t w = 0; w < windows && !rc; w++) {
-        score->log_p += spans[w].log_p;
-        score->scored += spans[w].count - spans[w].first;
-        for (int64_t k = spans[w].first, at = spans[w].ids - all - (end >= 0); k < spans[w].count; k++)
-            score->bytes += at + k >= begin && at + k < end_of_text ? bytes_of(t, spans[w].ids[k]) : 0;
+        score->log_p += window[w].log_p;
+        score->scored += window[w].count - window[w].first;
+        for (int64_t k = window[w].first, at = window[w].ids - all - added; k < window[w].count; k++)
+            score->bytes += at + k >= begin && at + k < end ? bytes_of(t, window[w].ids[k]) : 0;
     }
-    free(spans);
+    free(window);
     free(all);
     return rc;
 }
@@ -129,7 +130,7 @@ static void put_members(const gp_text_score *s, gp_buf *b)
 }
 
 /* "ids": [...], "logprobs": [null, -0.7, ...], "top": [null, [{"id": 2402, ...}, ...], ...] */
-static void put_each(const each *e, const gp_tokenizer *t, gp_buf *b)
+static void put_tokens(const token_scores *e, const gp_tokenizer *t, gp_buf *b)
 {
     gp_put_ids(b, "ids", e->ids, e->count);
     gp_json_open(b, "logprobs", '[');
@@ -147,14 +148,15 @@ static void put_each(const each *e, const gp_tokenizer *t, gp_buf *b)
     gp_json_close(b, ']');
 }
 
-static void print_document(int64_t number, const gp_text_score *s, const each *e, const gp_tokenizer *t, FILE *out)
+static void print_document(int64_t number, const gp_text_score *s, const token_scores *e, const gp_tokenizer *t,
+                           FILE *out)
 {
     gp_buf b = {0};
     if (e) {
         gp_json_open(&b, NULL, '{');
         gp_json_put(&b, MEMBER("document", number));
         put_members(s, &b);
-        put_each(e, t, &b);
+        put_tokens(e, t, &b);
         gp_json_close(&b, '}');
         gp_json_write(&b, out, "\n");
     } else if (!s->scored) {
@@ -165,15 +167,15 @@ static void print_document(int64_t number, const gp_text_score *s, const each *e
     }
 }
 
-/* e: of a text that is no document of several, or NULL. */
+/* e: the tokens of a single text, or NULL for JSON Lines. */
 static void print_total(const char *name, const gp_text_score *s, const gp_score_options *o, int64_t documents,
-                        const each *e, const gp_tokenizer *t, FILE *out)
+                        const token_scores *e, const gp_tokenizer *t, FILE *out)
 {
     if (o->json) {
         gp_buf b = {0};
         gp_json_open(&b, NULL, '{');
         if (e)
-            put_each(e, t, &b);
+            put_tokens(e, t, &b);
         gp_json_open(&b, "total", '{');
         if (o->jsonl)
             gp_json_put(&b, MEMBER("documents", documents));
@@ -204,10 +206,10 @@ int gp_score_encode(const gp_tokenizer *t, const gp_score_options *o, const gp_b
                  : gp_tokenizer_encode(t, data, text->len, special, ids, count);
 }
 
-static int score_one(gp_model *m, const gp_tokenizer *t, const gp_buf *text, const gp_score_options *o, each *e,
+static int score_one(gp_model *m, const gp_tokenizer *t, const gp_buf *text, const gp_score_options *o, token_scores *e,
                      gp_text_score *score)
 {
-    each_release(e);
+    release_scores(e);
     int64_t before, after;
     gp_tokenizer_prefix(t, &before);
     gp_tokenizer_suffix(t, &after);
@@ -224,14 +226,14 @@ static void add(gp_text_score *all, const gp_text_score *one)
     all->log_p += one->log_p;
 }
 
-/* A text that comes through a pipe comes in parts: it is scored when it is whole. */
+/* A text may arrive in parts, through a pipe; it is scored when it is complete. */
 static int score_parts(gp_model *m, const gp_tokenizer *t, gp_text *text, const char *path, const gp_score_options *o,
                        FILE *out)
 {
     gp_text_score all = {0}, one;
     gp_text_part part;
     gp_buf whole = {0};
-    each e = {0};
+    token_scores e = {0};
     gp_progress progress;
     int64_t documents = 0;
     const gp_text_info *info = gp_text_get_info(text);
@@ -239,7 +241,7 @@ static int score_parts(gp_model *m, const gp_tokenizer *t, gp_text *text, const 
     gp_progress_begin(&progress, "score", GP_PROGRESS_BYTES, 0, info->bytes, o->quiet || !o->jsonl);
     while ((rc = gp_text_next(text, NULL, 0, &part)) > 0) {
         gp_buf_add(&whole, part.data, part.length);
-        if (!part.separated && (!part.file_ends || o->jsonl)) /* what ends JSON Lines is no document */
+        if (!part.separated && (!part.file_ends || o->jsonl)) /* the part that ends JSON Lines is empty */
             continue;
         rc = score_one(m, t, &whole, o, &e, &one);
         if (rc) {
@@ -260,7 +262,7 @@ static int score_parts(gp_model *m, const gp_tokenizer *t, gp_text *text, const 
         rc = fail("%s: nothing to score: a text needs two tokens", strcmp(path, "-") ? path : "stdin");
     if (!rc)
         print_total(info->name, &all, o, documents, o->jsonl ? NULL : &e, t, out);
-    each_release(&e);
+    release_scores(&e);
     return rc;
 }
 

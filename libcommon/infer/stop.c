@@ -1,13 +1,13 @@
-/* stop.c: what ends a sample, ids and texts; and as long as none of these is there whole, the text that may be handed
- * out. */
+/* stop.c: the ids and texts that end a sample; and how much of its text may be emitted before one of them is
+ * complete. */
 #include "infer/generate.h"
 
 #include <string.h>
 
 #include "base/utf8.h"
 
-/* How many bytes at the end of text begin a UTF-8 character whose rest has not come yet. */
-static size_t unfinished_utf8(const char *text, size_t n)
+/* How many bytes at the end of text are the beginning of a UTF-8 character. */
+static size_t incomplete_utf8(const char *text, size_t n)
 {
     uint32_t c;
     for (size_t back = n < 3 ? n : 3; back > 0; back--)
@@ -18,12 +18,12 @@ static size_t unfinished_utf8(const char *text, size_t n)
 
 size_t gp_text_whole(const char *text, size_t n)
 {
-    return n - unfinished_utf8(text, n);
+    return n - incomplete_utf8(text, n);
 }
 
 size_t gp_text_sure(const char *text, size_t n, char *const *stops, const char **stop)
 {
-    size_t at = n, held = unfinished_utf8(text, n);
+    size_t at = n, held_back = incomplete_utf8(text, n);
     *stop = NULL;
     for (; stops && *stops; stops++) {
         size_t length = strlen(*stops);
@@ -32,11 +32,11 @@ size_t gp_text_sure(const char *text, size_t n, char *const *stops, const char *
             at = (size_t)(hit - text);
             *stop = *stops;
         }
-        for (size_t k = length ? length - 1 : 0; k > held; k--) /* its beginning, at the end */
+        for (size_t k = length ? length - 1 : 0; k > held_back; k--) /* the text ends with the first k bytes of it */
             if (k <= n && !memcmp(text + n - k, *stops, k))
-                held = k;
+                held_back = k;
     }
-    return gp_text_whole(text, *stop ? at : n - held); /* a stop of bytes may begin within a character */
+    return gp_text_whole(text, *stop ? at : n - held_back); /* a stop given as \xHH may begin within a character */
 }
 
 const char *gp_finish_name(gp_finish f)
@@ -46,7 +46,7 @@ const char *gp_finish_name(gp_finish f)
     return names[f];
 }
 
-/* An id of the configuration's; where it says nothing, the tokenizer's end-of-text. */
+/* The configuration's end ids; if it names none, the tokenizer's end-of-text. */
 static bool ends_text(const gp_config *c, const gp_tokenizer *t, int32_t id)
 {
     for (int i = 0; i < c->end_count; i++)

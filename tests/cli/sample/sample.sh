@@ -233,11 +233,11 @@ bad 1 'nothing to score' --score /dev/null
 printf a > folded.txt
 bad 1 "$PWD/folded.txt: nothing to score" --score "$PWD/folded.txt"
 printf '\n{"prompt": []}\n' > none.jsonl
-bad 1 'none.jsonl: line 2: has no token id' --prompts none.jsonl
+bad 1 'none.jsonl: line 2: the array of token ids is empty' --prompts none.jsonl
 printf '{"prompt": [1]}\n\n{"prompt": [2, 999]}\n' > far.jsonl
 bad 1 "far.jsonl: line 3: token id 999 is outside the model's vocabulary of " --prompts far.jsonl
 printf '{"prompt": [1, -1]}\n' > far.jsonl
-bad 1 'far.jsonl: line 1: item 2 is no token id' --prompts far.jsonl
+bad 1 'far.jsonl: line 1: item 2 is not a token id' --prompts far.jsonl
 bad 1 'No such file' --score missing
 bad 1 'line 1' --score one.jsonl --task lambada
 expect 2 bash -c "sample --prompts - < run/model.safetensors"

@@ -1,29 +1,29 @@
-/* score_ids.c: how likely given tokens are. Spans go through the model side by side, padded on the right to the
- * longest, which a causal model does not see; the head runs over the rows that are scored alone. */
+/* score_passages.c: log-probabilities of given ids. Passages are batched, padded on the right to the longest, which
+ * does not affect a causal model; the head runs only on the rows that are scored. */
 #include "base/batch.h"
 #include "model/nonfinite.h"
-#include "infer/generate.h"
 #include "infer/score.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* In one pass: tokens of all spans with their padding; spans, at most; rows whose logits are looked at at once. */
-enum { TOKENS = 2048, MAX = 64, LOOK = 32 };
+/* Maxima of one pass: tokens of all passages including padding; passages. And rows whose logits are computed at
+ * once. */
+enum { TOKENS = 2048, MAX = 64, LOGIT_ROWS = 32 };
 
 typedef struct pass {
     gp_model *m;
-    gp_passage *spans; /* of this pass */
+    gp_passage *passages; /* of this pass */
     gp_batch batch;
     int64_t rows;           /* that are scored */
     int32_t *targets;       /* (rows) */
     float *losses;          /* (rows) */
-    bool *greedy;           /* (rows) the target is the likeliest */
-    gp_token_logprob **top; /* (rows) where the likeliest go, or NULL */
+    bool *greedy;           /* (rows) the target is the most likely id */
+    gp_token_logprob **top; /* (rows) output for the most likely ids, or NULL */
     int64_t tops;
-    bool greedily;    /* greedy is asked for */
-    float *logits;    /* (LOOK,V) */
+    bool want_greedy;
+    float *logits;    /* (LOGIT_ROWS,V), or NULL if they are not needed */
     void *device;     /* the same in the backend's memory */
     gp_scored_fn *fn; /* or NULL */
     void *self;
@@ -31,40 +31,40 @@ typedef struct pass {
 
 /* ---- passages as batches --------------------------------------------------------------------------------- */
 
-/* Batch n: spans [first[n], first[n + 1]), which are sorted by length, so that little is padded. */
-typedef struct passages {
+/* Batch n has passages [first[n], first[n + 1]), sorted by length to reduce padding. */
+typedef struct passage_source {
     gp_source source;
-    const gp_passage *spans; /* (count) */
-    int64_t *first;          /* (batches + 1) */
-} passages;
+    const gp_passage *passages; /* (count) */
+    int64_t *first;             /* (batches + 1) */
+} passage_source;
 
 static int fill(const gp_source *self, int64_t n, gp_batch *batch)
 {
-    const passages *p = (const passages *)self;
-    const gp_passage *spans = p->spans + p->first[n];
+    const passage_source *p = (const passage_source *)self;
+    const gp_passage *s = p->passages + p->first[n];
     int32_t *in = gp_batch_fill(batch->inputs), *out = gp_batch_fill(batch->targets);
     batch->B = p->first[n + 1] - p->first[n];
-    batch->T = spans[batch->B - 1].count - 1;
+    batch->T = s[batch->B - 1].count - 1;
     for (int64_t b = 0; b < batch->B; b++, in += batch->T, out += batch->T)
         for (int64_t t = 0; t < batch->T; t++) {
-            bool inside = t < spans[b].count - 1;
-            in[t] = inside ? spans[b].ids[t] : 0;
-            out[t] = inside && t >= spans[b].first - 1 ? spans[b].ids[t + 1] : -100;
+            bool inside = t < s[b].count - 1;
+            in[t] = inside ? s[b].ids[t] : 0;
+            out[t] = inside && t >= s[b].first - 1 ? s[b].ids[t + 1] : -100;
         }
     return 0;
 }
 
 static void close_passages(gp_source *self)
 {
-    passages *p = (passages *)self;
+    passage_source *p = (passage_source *)self;
     free(p->first);
     free(p);
 }
 
-static passages *open_passages(const gp_passage *sorted, int64_t count)
+static passage_source *open_passages(const gp_passage *sorted, int64_t count)
 {
-    passages *p = gp_calloc(1, sizeof *p);
-    p->spans = sorted;
+    passage_source *p = gp_calloc(1, sizeof *p);
+    p->passages = sorted;
     p->source = (gp_source){.rows = MAX, .members = GP_BATCH_TARGETS, .fill = fill, .close = close_passages};
     p->first = gp_calloc((size_t)count + 1, sizeof *p->first);
     for (int64_t i = 0, B; i < count; i += B) {
@@ -96,14 +96,14 @@ static int check(const gp_model *m, const gp_passage *s, int64_t i)
 /* Memory for any pass: MAX short rows, or one as long as the context. */
 static void plan(gp_model *m)
 {
-    int64_t most = gp_max(TOKENS, gp_config_context(&m->config));
-    gp_acts_plan(&m->acts, m, MAX, (most + MAX - 1) / MAX, m->trains);
-    gp_model_reserve_positions(m, most + MAX);
+    int64_t max = gp_max(TOKENS, gp_config_context(&m->config));
+    gp_acts_plan(&m->acts, m, MAX, (max + MAX - 1) / MAX, m->trains);
+    gp_model_reserve_positions(m, max + MAX);
     gp_model_open_slots(m, TOKENS);
 }
 
-/* -1 where one is NaN or inf. */
-static int32_t largest(const float *logits, int64_t V)
+/* The most likely id, the lowest of equals; -1 if a logit is not finite. */
+static int32_t most_likely(const float *logits, int64_t V)
 {
     int64_t best = 0;
     bool finite = true;
@@ -115,27 +115,47 @@ static int32_t largest(const float *logits, int64_t V)
     return finite ? (int32_t)best : -1;
 }
 
-/* Which targets are the likeliest, and which ids are? x holds the gathered rows; their logits are made LOOK rows at a
- * time. */
-static void look(pass *p, const gp_tensor *x)
+/* Sorts the n most likely ids into top; of equals, the lower id first. */
+static void find_top(const float *logits, int64_t V, gp_token_logprob *top, int64_t n)
+{
+    double max = -INFINITY, sum = 0;
+    for (int64_t v = 0; v < V; v++)
+        max = logits[v] > max ? logits[v] : max;
+    for (int64_t v = 0; v < V; v++)
+        sum += exp(logits[v] - max);
+    double log_sum = max + log(sum);
+    int64_t found = 0;
+    for (int64_t v = 0; v < V; v++) {
+        double log_p = logits[v] - log_sum;
+        if (found == n && !(log_p > top[n - 1].log_p))
+            continue;
+        int64_t i = found < n ? found++ : n - 1;
+        for (; i > 0 && log_p > top[i - 1].log_p; i--)
+            top[i] = top[i - 1];
+        top[i] = (gp_token_logprob){(int32_t)v, log_p};
+    }
+}
+
+/* Fills in `greedy` and `top` from the logits of x, the gathered rows, LOGIT_ROWS rows at a time. */
+static void read_logits(pass *p, const gp_tensor *x)
 {
     gp_model *m = p->m;
     int64_t V = m->config.vocab_size;
     gp_tensor logits = {.dtype = GP_F32, .ndim = 2, .dim = {0, V}, .data = p->device};
     for (int64_t n = 0; n < p->rows; n += logits.dim[0]) {
-        logits.dim[0] = gp_min(LOOK, p->rows - n);
+        logits.dim[0] = gp_min(LOGIT_ROWS, p->rows - n);
         gp_tensor rows = gp_rows_of(x, n, logits.dim[0]);
         gp_model_head_rows(m, &rows, &logits, p->logits);
         for (int64_t k = 0; k < logits.dim[0]; k++) {
             const float *row = p->logits + k * V;
-            if (p->greedily) {
-                int32_t best = largest(row, V);
+            if (p->want_greedy) {
+                int32_t best = most_likely(row, V);
                 p->greedy[n + k] = best == p->targets[n + k];
                 if (best < 0)
                     p->losses[n + k] = NAN;
             }
             if (p->top[n + k])
-                gp_log_probability(row, V, p->targets[n + k], p->top[n + k], p->tops, V);
+                find_top(row, V, p->top[n + k], p->tops);
         }
     }
 }
@@ -145,19 +165,21 @@ static int run(pass *p)
     gp_model *m = p->m;
     gp_acts_plan(&m->acts, m, p->batch.B, p->batch.T, m->trains);
     gp_batch inputs = {.B = p->batch.B, .T = p->batch.T, .inputs = p->batch.inputs};
-    if (gp_model_load(m, &m->acts, &inputs)) /* the targets come when the rows are gathered */
+    if (gp_model_load(m, &m->acts, &inputs)) /* without targets: gp_model_forward_selected takes them */
         return -1;
     gp_tensor x = gp_model_forward_selected(m, &m->acts, p->batch.targets, p->targets, p->losses);
     p->rows = x.dim[0];
-    for (int64_t b = 0, row = 0; b < p->batch.B; b++)
-        for (int64_t k = p->spans[b].first; k < p->spans[b].count; k++, row++)
-            p->top[row] = p->spans[b].top ? p->spans[b].top + (k - p->spans[b].first) * p->spans[b].tops : NULL;
-    if (p->device)
-        look(p, &x);
     for (int64_t b = 0, row = 0; b < p->batch.B; b++) {
-        gp_passage *s = &p->spans[b];
+        const gp_passage *s = &p->passages[b];
+        for (int64_t k = s->first; k < s->count; k++, row++)
+            p->top[row] = s->top ? s->top + (k - s->first) * s->tops : NULL;
+    }
+    if (p->device)
+        read_logits(p, &x);
+    for (int64_t b = 0, row = 0; b < p->batch.B; b++) {
+        gp_passage *s = &p->passages[b];
         s->log_p = 0;
-        s->greedy = p->greedily;
+        s->greedy = p->want_greedy;
         for (int64_t k = s->first; k < s->count; k++, row++) {
             s->log_p -= p->losses[row];
             if (s->log_ps)
@@ -172,20 +194,20 @@ static int run(pass *p)
     return 0;
 }
 
-static int by_length(const void *a, const void *b, void *spans)
+static int by_length(const void *a, const void *b, void *passages)
 {
-    const gp_passage *x = (const gp_passage *)spans + *(const int64_t *)a,
-                     *y = (const gp_passage *)spans + *(const int64_t *)b;
+    const gp_passage *x = (const gp_passage *)passages + *(const int64_t *)a,
+                     *y = (const gp_passage *)passages + *(const int64_t *)b;
     return (x->count > y->count) - (x->count < y->count);
 }
 
 static int run_all(pass *p, gp_passage *sorted, int64_t count)
 {
-    passages *all = open_passages(sorted, count);
+    passage_source *all = open_passages(sorted, count);
     int rc = 0;
     p->batch = gp_batch_open(&all->source);
     for (int64_t n = 0; n < all->source.batches && !rc; n++) {
-        p->spans = sorted + all->first[n];
+        p->passages = sorted + all->first[n];
         rc = gp_source_fill(&all->source, n, &p->batch) || run(p) ? -1 : 0;
         if (!rc && p->fn)
             p->fn(p->self, all->first[n + 1]);
@@ -195,43 +217,42 @@ static int run_all(pass *p, gp_passage *sorted, int64_t count)
     return rc;
 }
 
-int gp_score_passages(gp_model *m, gp_passage *spans, int64_t count, bool greedy, gp_scored_fn *fn, void *self)
+int gp_score_passages(gp_model *m, gp_passage *passages, int64_t count, bool greedy, gp_scored_fn *fn, void *self)
 {
     if (!m->config.causal || m->config.head != GP_HEAD_LM)
         return fail("the model is not causal (BERT, RoBERTa): it gives no likelihood of a text");
+    int64_t tops = 0;
     for (int64_t i = 0; i < count; i++) {
-        spans[i].log_p = 0;
-        if (check(m, &spans[i], i))
+        passages[i].log_p = 0;
+        tops = passages[i].top ? passages[i].tops : tops;
+        if (check(m, &passages[i], i))
             return -1;
     }
     plan(m);
-    size_t most = (size_t)gp_max(TOKENS, gp_config_context(&m->config));
-    int64_t tops = 0;
-    for (int64_t i = 0; i < count; i++)
-        tops = spans[i].top ? spans[i].tops : tops;
-    bool looks = greedy || tops;
-    size_t logits = looks ? LOOK * (size_t)m->config.vocab_size * sizeof(float) : 0;
+    size_t max = (size_t)gp_max(TOKENS, gp_config_context(&m->config));
+    bool need_logits = greedy || tops;
+    size_t logits = need_logits ? LOGIT_ROWS * (size_t)m->config.vocab_size * sizeof(float) : 0;
     pass p = {.m = m,
-              .targets = gp_calloc(most, sizeof *p.targets),
-              .losses = gp_calloc(most, sizeof *p.losses),
-              .greedy = gp_calloc(most, sizeof *p.greedy),
-              .greedily = greedy,
-              .top = gp_calloc(most, sizeof *p.top),
+              .targets = gp_calloc(max, sizeof *p.targets),
+              .losses = gp_calloc(max, sizeof *p.losses),
+              .greedy = gp_calloc(max, sizeof *p.greedy),
+              .want_greedy = greedy,
+              .top = gp_calloc(max, sizeof *p.top),
               .tops = tops,
-              .logits = looks ? gp_malloc(logits) : NULL,
-              .device = looks ? m->be->ops->alloc(m->be, logits) : NULL,
+              .logits = need_logits ? gp_malloc(logits) : NULL,
+              .device = need_logits ? m->be->ops->alloc(m->be, logits) : NULL,
               .fn = fn,
               .self = self};
     int64_t *order = gp_calloc((size_t)count, sizeof *order);
     gp_passage *sorted = gp_calloc((size_t)count, sizeof *sorted);
     for (int64_t i = 0; i < count; i++)
         order[i] = i;
-    qsort_r(order, (size_t)count, sizeof *order, by_length, spans);
+    qsort_r(order, (size_t)count, sizeof *order, by_length, passages);
     for (int64_t i = 0; i < count; i++)
-        sorted[i] = spans[order[i]];
+        sorted[i] = passages[order[i]];
     int rc = run_all(&p, sorted, count);
     for (int64_t i = 0; i < count; i++)
-        spans[order[i]] = sorted[i];
+        passages[order[i]] = sorted[i];
     free(order);
     free(sorted);
     free(p.targets);

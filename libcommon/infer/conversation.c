@@ -1,4 +1,4 @@
-/* context.c: a context that continues from one answer to the next line. See sampler.h. */
+/* conversation.c: a context that grows with each line and answer: gp_context of gptpipe/sampler.h. */
 #include "infer/generate.h"
 
 #include <stdlib.h>
@@ -8,9 +8,9 @@
 #include "model/model.h"
 
 struct gp_context {
-    int32_t *ids; /* (count) all that was read and handed out */
+    int32_t *ids; /* (count) all lines and answers */
     int64_t count;
-    int64_t serial; /* the cache of this number holds `cached` ids, from ids[start] on */
+    int64_t serial; /* the cache with this serial number contains `cached` ids, from ids[start] on */
     int64_t start, cached;
 };
 
@@ -39,9 +39,9 @@ gp_prompt gp_context_prompt(const gp_context *c)
 
 int64_t gp_context_cached(const gp_context *c, const gp_model *m, int64_t *start)
 {
-    bool there = c->serial && c->serial == m->cache.serial;
-    *start = there ? c->start : 0;
-    return there ? c->cached : 0;
+    bool valid = c->serial && c->serial == m->cache.serial;
+    *start = valid ? c->start : 0;
+    return valid ? c->cached : 0;
 }
 
 void gp_context_keep(gp_context *c, const gp_model *m, const int32_t *ids, int64_t count, int64_t start, int64_t cached)
@@ -50,7 +50,7 @@ void gp_context_keep(gp_context *c, const gp_model *m, const int32_t *ids, int64
     memcpy(c->ids, ids, (size_t)count * sizeof *ids);
     c->count = count;
     c->serial = m->cache.serial;
-    c->start = count > start ? start : 0; /* of a window of a token or two nothing may be left */
+    c->start = count > start ? start : 0; /* a window of one or two tokens may be empty without the last ones */
     c->cached = count > start ? cached : 0;
 }
 
@@ -62,7 +62,7 @@ static bool ends_line(const gp_context *c, const gp_tokenizer *t)
     return n && bytes[n - 1] == '\n';
 }
 
-/* A line after others: on a line of its own; without a newline where the vocabulary has none. */
+/* Encodes a line that follows others, with a newline before it unless the vocabulary has none. */
 static int encode_line(const gp_context *c, const gp_tokenizer *t, const char *line, size_t length, bool special,
                        int32_t **ids, int64_t *count)
 {
