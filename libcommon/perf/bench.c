@@ -6,18 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct {
-    gp_pass pass;
-    const char *name;
-} passes[GP_PASSES] = {
-    {GP_PASS_FORWARD, "forward"}, {GP_PASS_TRAIN, "train"}, {GP_PASS_PREFILL, "prefill"}, {GP_PASS_DECODE, "decode"}};
+static const char *const names[GP_PASSES] = {"forward", "train", "prefill", "decode"}; /* of pass 1 << i */
 
 const char *gp_pass_name(gp_pass pass)
 {
-    for (int i = 0; i < GP_PASSES; i++)
-        if (passes[i].pass == pass)
-            return passes[i].name;
-    return "?";
+    return names[__builtin_ctz((unsigned)pass)];
 }
 
 int gp_passes_parse(const char *text)
@@ -25,21 +18,24 @@ int gp_passes_parse(const char *text)
     int set = 0;
     for (const char *p = text; *p;) {
         size_t n = strcspn(p, ",");
-        int found = 0;
-        for (int i = 0; i < GP_PASSES; i++)
-            if (strlen(passes[i].name) == n && !strncmp(passes[i].name, p, n))
-                found = (int)passes[i].pass;
-        if (!found)
-            return fail("'%.*s' is no pass; there are forward, train, prefill and decode", (int)n, p), 0;
-        set |= found;
+        char *name = gp_strndup(p, n);
+        int i = gp_find_name(names, GP_PASSES, name);
+        free(name);
+        if (i < 0)
+            return fail("'%.*s' is not a pass; there are forward, train, prefill and decode", (int)n, p), 0;
+        set |= 1 << i;
         p += n + (p[n] == ',');
     }
-    return set ? set : (fail("no pass is named; there are forward, train, prefill and decode"), 0);
+    return set ? set : (fail("no pass is given; there are forward, train, prefill and decode"), 0);
 }
 
-int64_t gp_pass_batch(const gp_mfu_plan *plan, gp_pass pass)
+bool gp_bench_plan(const gp_mfu_plan *plan, const gp_config *c, int i, gp_pass *pass, int64_t *B, int64_t *T)
 {
-    return pass == GP_PASS_DECODE ? plan->decode_batch : pass == GP_PASS_PREFILL ? 1 : plan->batch_size;
+    *pass = (gp_pass)(1 << i);
+    *B = *pass == GP_PASS_DECODE ? plan->decode_batch : *pass == GP_PASS_PREFILL ? 1 : plan->batch_size;
+    *T = plan->seq_len ? plan->seq_len : gp_config_context(c);
+    bool generates = *pass == GP_PASS_PREFILL || *pass == GP_PASS_DECODE;
+    return plan->passes & (int)*pass && (!generates || (c->causal && c->head == GP_HEAD_LM));
 }
 
 /* ---- passes ---------------------------------------------------------------------------------------------- */
@@ -68,8 +64,8 @@ static int prefill_pass(gp_bench *b)
     return gp_model_prefill(b->m, 0, b->inputs, b->batch.T);
 }
 
-/* GP_DECODED tokens of each row, drawn as sample draws them when it is not told otherwise. Where they begin jumps by
- * the golden section of T, so that a few runs already stand for the whole context. */
+/* Generates GP_DECODED tokens in each row, with sample's default settings. The starting position moves by the golden
+ * ratio of T from run to run, so that a few runs already represent the whole context. */
 static int decode_pass(gp_bench *b)
 {
     double at = 0.6180339887498949 * (double)b->decoded++;
@@ -80,16 +76,16 @@ static int decode_pass(gp_bench *b)
     return 0;
 }
 
-/* What a token must bring from memory when B are decoded at once: the weights of the products, shared by all, and
- * the sample's keys and values up to the middle of T. */
-static double decode_bytes(const gp_config *c, int64_t B, int64_t T, int number)
+/* Bytes that a token reads from memory when B are decoded at once: its share of the weights of matrix products, and the
+ * keys and values of its row, T/2 positions on average. */
+static double decode_bytes(const gp_config *c, int64_t B, int64_t T, int size)
 {
     double L = (double)c->layers, C = (double)c->channels;
-    double weights = gp_config_flops(c, 0) / 2 * number;
-    return weights / (double)B + 2 * L * C * (double)T / 2 * number;
+    double weights = gp_config_flops(c, 0) / 2 * size;
+    return weights / (double)B + 2 * L * C * (double)T / 2 * size;
 }
 
-void gp_bench_describe(const gp_config *c, gp_pass pass, int64_t B, int64_t T, int number, gp_speed *s)
+void gp_bench_describe(const gp_config *c, gp_pass pass, int64_t B, int64_t T, int size, gp_speed *s)
 {
     double head = 2 * (double)c->channels * (double)c->vocab_size;
     double hidden = c->causal ? 2 * (double)c->layers * (double)c->channels * (double)(T - 1) : 0;
@@ -97,11 +93,11 @@ void gp_bench_describe(const gp_config *c, gp_pass pass, int64_t B, int64_t T, i
     s->flops_causal = s->flops_token - hidden;
     if (pass == GP_PASS_TRAIN)
         s->flops_token *= 3, s->flops_causal *= 3;
-    if (pass == GP_PASS_PREFILL) /* logits of the last token alone */
+    if (pass == GP_PASS_PREFILL) /* logits only of the last token */
         s->flops_token -= head * (double)(T - 1) / (double)T, s->flops_causal = s->flops_token - hidden;
     if (pass == GP_PASS_DECODE) {
-        s->flops_token = s->flops_causal = gp_config_flops(c, T / 2); /* half full on average */
-        s->bytes_token = decode_bytes(c, B, T, number);
+        s->flops_token = s->flops_causal = gp_config_flops(c, T / 2); /* the cache is half full on average */
+        s->bytes_token = decode_bytes(c, B, T, size);
     }
 }
 
@@ -115,7 +111,7 @@ int gp_bench_open(gp_bench *b, gp_model *m, gp_pass pass, int64_t B, int64_t T)
              : pass == GP_PASS_PREFILL ? prefill_pass
                                        : decode_pass;
     if (pass == GP_PASS_TRAIN && !m->trains)
-        return fail("the model was made without gradients: training cannot be measured");
+        return fail("the model was created without gradients: training cannot be measured");
     if (T < 1 || T > gp_config_context(&m->config))
         return fail("%lld tokens a sequence: the model's context is %lld", (long long)T,
                     (long long)gp_config_context(&m->config));

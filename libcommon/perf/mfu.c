@@ -1,4 +1,4 @@
-/* mfu.c: measuring passes of a model, whole and op by op. */
+/* mfu.c: measures passes of a model, as a whole and op by op. */
 #include "gptpipe/roofline.h"
 #include "train/attention.h"
 #include "perf/mfu.h"
@@ -26,8 +26,8 @@ static int repeat(gp_bench *b, double seconds, gp_speed *speed)
     int64_t n = 0;
     int rc = b->run(b); /* warm-up */
     if (!rc && b->m->be->later)
-        rc = b->run(b);            /* the second time passes are recorded */
-    b->m->be->ops->sync(b->m->be); /* nor is the first run timed with what still waits before it */
+        rc = b->run(b);            /* the second pass is recorded as a CUDA graph */
+    b->m->be->ops->sync(b->m->be); /* the first timed run must not wait for these */
     double end = gp_now() + seconds;
     while (!rc && n < MAX && (n < 3 || gp_now() < end)) {
         double begin = gp_now();
@@ -38,11 +38,11 @@ static int repeat(gp_bench *b, double seconds, gp_speed *speed)
     if (!rc) {
         qsort(rate, (size_t)n, sizeof *rate, ascending);
         speed->runs = n;
-        speed->tok_s_least = rate[0];
+        speed->tok_s_min = rate[0];
         speed->tok_s_10 = rate[n / 10];
         speed->tok_s = rate[n / 2];
         speed->tok_s_90 = rate[n - 1 - n / 10];
-        speed->tok_s_most = rate[n - 1];
+        speed->tok_s_max = rate[n - 1];
     }
     free(rate);
     return rc;
@@ -61,7 +61,7 @@ int gp_measure(gp_model *m, gp_pass pass, int64_t B, int64_t T, double seconds, 
 
 /* ---- the report ------------------------------------------------------------------------------------------ */
 
-/* The same runs with every op timed. */
+/* Runs the pass again, with every op timed. */
 static int measure_ops(gp_model *m, gp_pass_result *r, double seconds)
 {
     gp_bench b;
@@ -84,8 +84,7 @@ static int measure_ops(gp_model *m, gp_pass_result *r, double seconds)
     return rc;
 }
 
-/* Squares grow while one of them takes no more than a share of the time. */
-static double best_peak(gp_backend *be, double seconds)
+static double measure_peak(gp_backend *be, double seconds)
 {
     return gp_peak_best(be, seconds / 4, seconds / 32, NULL);
 }
@@ -98,11 +97,11 @@ static void describe_machine(gp_mfu *r, gp_backend *be, const gp_mfu_plan *plan)
     snprintf(r->products, sizeof r->products, "%s", be->products_library);
     r->threads = gp_backend_threads(be);
     r->peak_given = plan->peak > 0;
-    r->peak = r->peak_given ? plan->peak : best_peak(be, plan->seconds);
+    r->peak = r->peak_given ? plan->peak : measure_peak(be, plan->seconds);
     r->has_vendor = gp_vendor_find(r->device, r->threads, &r->vendor);
     if (r->has_vendor)
         r->vendor_peak = be->dtype == GP_BF16 ? r->vendor.bf16 : r->vendor.fp32;
-    if (r->has_vendor && be->tf32) /* half as fast as bf16, by all data sheets */
+    if (r->has_vendor && be->tf32) /* half as fast as bf16 in all data sheets */
         r->vendor_peak = r->vendor.bf16 / 2;
 }
 
@@ -114,7 +113,7 @@ static void describe_memory(gp_mfu *r, gp_model *m, int set)
     r->resident = getrusage(RUSAGE_SELF, &use) ? 0 : (int64_t)use.ru_maxrss * 1024;
 }
 
-/* What roofline.h expects of each pass, where it knows the device. */
+/* Sets the speed that roofline.h expects of each pass, if it knows the device. */
 static int describe_roofline(gp_mfu *r, const gp_mfu_plan *plan)
 {
     gp_roofline_gpu gpu =
@@ -126,8 +125,8 @@ static int describe_roofline(gp_mfu *r, const gp_mfu_plan *plan)
     return gpu && !roofline ? -1 : 0;
 }
 
-/* Attention by the library that was asked for; decoding has an op of its own. */
-static int measured_by(gp_mfu *r, gp_model *m, const gp_mfu_plan *plan, const gp_pass_result *p)
+/* Selects the requested library for attention. Decoding uses a separate op. */
+static int select_attention(gp_mfu *r, gp_model *m, const gp_mfu_plan *plan, const gp_pass_result *p)
 {
     if (p->pass == GP_PASS_DECODE)
         return 0;
@@ -142,22 +141,23 @@ static int run_bench(void *self)
     return b->run(b);
 }
 
-/* The ways to multiply, in one run of the pass. */
+/* Measures the algorithms of matrix products in one run of the pass. */
 static int measure_products(gp_mfu *r, gp_model *m, const gp_mfu_plan *plan, const gp_pass_result *p)
 {
     gp_bench b;
     if (!plan->measure_products)
         return 0;
     if (!m->be->ops->choose_product)
-        return fail("products: nothing to measure: backend %s has only one algorithm", gp_backend_name(m->be));
+        return fail("products: backend %s has only one algorithm, so there is no choice to measure",
+                    gp_backend_name(m->be));
     int rc = gp_bench_open(&b, m, p->pass, p->B, p->T);
-    double took = rc ? -1 : gp_products_measure(m->be, run_bench, &b);
+    double seconds = rc ? -1 : gp_products_measure(m->be, run_bench, &b);
     gp_bench_close(&b);
-    r->products_seconds += took;
-    return took < 0 ? -1 : 0;
+    r->products_seconds += seconds;
+    return seconds < 0 ? -1 : 0;
 }
 
-static void keep_choices(gp_mfu *r, const gp_backend *be)
+static void copy_choices(gp_mfu *r, const gp_backend *be)
 {
     r->choice_count = be->choice_count;
     r->choices = gp_calloc((size_t)be->choice_count + 1, sizeof *r->choices);
@@ -168,36 +168,28 @@ static void keep_choices(gp_mfu *r, const gp_backend *be)
 gp_mfu *gp_mfu_measure(gp_model *m, const gp_mfu_plan *plan)
 {
     gp_mfu *r = gp_calloc(1, sizeof *r);
-    bool decodes = m->config.causal && m->config.head == GP_HEAD_LM;
+    int rc = 0;
     r->config = m->config;
     describe_machine(r, m->be, plan);
-    for (int i = 0; i < GP_PASSES; i++) {
-        gp_pass pass = (gp_pass)(1 << i);
-        if (!(plan->passes & (int)pass) || (!decodes && (pass == GP_PASS_PREFILL || pass == GP_PASS_DECODE)))
+    for (int i = 0; i < GP_PASSES && !rc; i++) {
+        gp_pass_result *p = &r->result[r->count];
+        if (!gp_bench_plan(plan, &m->config, i, &p->pass, &p->B, &p->T))
             continue;
-        gp_pass_result *p = &r->result[r->count++];
-        p->pass = pass;
-        p->B = gp_pass_batch(plan, pass);
-        p->T = plan->seq_len ? plan->seq_len : gp_config_context(&m->config);
-        if (measured_by(r, m, plan, p) || measure_products(r, m, plan, p) ||
-            gp_measure(m, pass, p->B, p->T, plan->seconds, &p->speed) ||
-            (plan->ops && measure_ops(m, p, plan->seconds / 2))) {
-            gp_mfu_free(r);
-            return NULL;
-        }
+        r->count++;
+        rc = select_attention(r, m, plan, p) || measure_products(r, m, plan, p) ||
+             gp_measure(m, p->pass, p->B, p->T, plan->seconds, &p->speed) ||
+             (plan->ops && measure_ops(m, p, plan->seconds / 2));
     }
-    keep_choices(r, m->be);
-    if (describe_roofline(r, plan)) {
+    copy_choices(r, m->be);
+    if (rc || describe_roofline(r, plan)) {
         gp_mfu_free(r);
         return NULL;
     }
-    if (!r->peak_given) {
-        double again = best_peak(m->be, plan->seconds);
-        r->peak = again > r->peak ? again : r->peak;
-    }
+    if (!r->peak_given)
+        r->peak = fmax(r->peak, measure_peak(m->be, plan->seconds));
     describe_memory(r, m, plan->passes);
-    r->bandwidth = gp_measure_bandwidth(m->be, plan->seconds / 2); /* last, since its memory is not the model's */
-    if (m->be->later) {                                            /* a processor copies with one thread */
+    r->bandwidth = gp_measure_bandwidth(m->be, plan->seconds / 2); /* last, because it allocates its own memory */
+    if (m->be->later) {                                            /* only on a GPU: a CPU copies on one thread */
         r->copy = gp_measure_copy(m->be, plan->seconds / 4);
         r->start = gp_measure_start(m->be, plan->seconds / 8);
     }

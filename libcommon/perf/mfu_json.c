@@ -9,17 +9,18 @@ static void put_ops(const gp_mfu *r, const gp_pass_result *p, gp_buf *b)
     gp_json_open(b, "ops", '[');
     for (int i = 0; i < p->profile.count; i++) {
         const gp_profile_row *op = &p->profile.row[i];
-        double passes = (double)p->passes, compute = op->cost.flops / r->peak, memory = op->cost.bytes / r->bandwidth;
+        double passes = (double)p->passes;
         gp_json_open(b, NULL, '{');
         gp_json_put(b, MEMBER("op", op->op), MEMBER("weight", op->shape), MEMBER("calls", (double)op->calls / passes),
                     MEMBER("seconds", op->seconds / passes), MEMBER("flops", op->cost.flops / passes),
-                    MEMBER("bytes", op->cost.bytes / passes), MEMBER("bound", compute > memory ? "compute" : "memory"));
+                    MEMBER("bytes", op->cost.bytes / passes),
+                    MEMBER("bound", gp_mfu_compute_bound(r, op) ? "compute" : "memory"));
         gp_json_close(b, '}');
     }
     gp_json_close(b, ']');
 }
 
-/* Under the name of the member that they are of. */
+/* Explanations of shares above 100%, under the names of the members. */
 static void put_notes(const gp_mfu *r, const gp_pass_result *p, gp_buf *b)
 {
     static const char *const member[GP_SHARES] = {"mfu", "mfu_vendor", "of_bandwidth", "ops"};
@@ -41,8 +42,8 @@ static void put_pass(const gp_mfu *r, const gp_pass_result *p, gp_buf *b)
     const gp_speed *s = &p->speed;
     gp_json_open(b, gp_pass_name(p->pass), '{');
     gp_json_put(b, MEMBER("batch", p->B), MEMBER("context", p->T), MEMBER("runs", s->runs), MEMBER("tok_s", s->tok_s),
-                MEMBER("tok_s_10", s->tok_s_10), MEMBER("tok_s_90", s->tok_s_90), MEMBER("tok_s_least", s->tok_s_least),
-                MEMBER("tok_s_most", s->tok_s_most), MEMBER("flops_token", s->flops_token),
+                MEMBER("tok_s_10", s->tok_s_10), MEMBER("tok_s_90", s->tok_s_90), MEMBER("tok_s_least", s->tok_s_min),
+                MEMBER("tok_s_most", s->tok_s_max), MEMBER("flops_token", s->flops_token),
                 FIXED("mfu", gp_mfu_of(s, r->peak), 4), FIXED("mfu_causal", gp_mfu_causal(s, r->peak), 4));
     if (r->vendor_peak > 0)
         gp_json_put(b, FIXED("mfu_vendor", gp_mfu_of(s, r->vendor_peak), 4));
@@ -81,9 +82,14 @@ void gp_mfu_put_vendor(gp_buf *b, const gp_vendor *vendor, double flops)
     gp_json_close(b, '}');
 }
 
+void gp_mfu_put_memory(gp_buf *b, const gp_memory_use *u, int64_t optimizer)
+{
+    gp_json_put(b, MEMBER("weights", u->weights), MEMBER("slots", u->slots), MEMBER("gradients", u->gradients),
+                MEMBER("optimizer", optimizer), MEMBER("activations", u->activations), MEMBER("cache", u->cache));
+}
+
 static void put_report(gp_buf *b, const char *key, const gp_mfu *r)
 {
-    const gp_memory_use *u = &r->memory;
     gp_json_open(b, key, '{');
     gp_json_put(b, MEMBER("parameters", gp_config_parameters(&r->config)), MEMBER("device", r->device),
                 MEMBER("backend", r->backend), MEMBER("dtype", r->dtype), MEMBER("threads", r->threads),
@@ -102,9 +108,8 @@ static void put_report(gp_buf *b, const char *key, const gp_mfu *r)
     else
         gp_json_put(b, RAW("vendor", "null"));
     gp_json_open(b, "memory", '{');
-    gp_json_put(b, MEMBER("weights", u->weights), MEMBER("slots", u->slots), MEMBER("gradients", u->gradients),
-                MEMBER("optimizer", r->optimizer), MEMBER("activations", u->activations), MEMBER("cache", u->cache),
-                MEMBER("workspace", u->workspace), MEMBER("resident", r->resident));
+    gp_mfu_put_memory(b, &r->memory, r->optimizer);
+    gp_json_put(b, MEMBER("workspace", r->memory.workspace), MEMBER("resident", r->resident));
     gp_json_close(b, '}');
     for (int i = 0; i < r->count; i++)
         put_pass(r, &r->result[i], b);

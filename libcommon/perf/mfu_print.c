@@ -1,17 +1,17 @@
-/* mfu_print.c: a measurement of speed as a page of text. */
+/* mfu_print.c: prints a speed measurement as text. */
 #include "perf/mfu.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- a share above 100%: what it is a share of is wrong, or was not what served ---------------------------- */
+/* ---- explanations of shares above 100% ------------------------------------------------------------------- */
 
 static const char *note_of_ops(const gp_mfu *r, const gp_pass_result *p)
 {
     for (int i = 0; i < p->profile.count; i++)
         if (gp_mfu_of_bound(r, &p->profile.row[i]) > 1)
             return "`of it` above 100%: caches served the bytes, or the machine was slower while its peak and "
-                   "its bandwidth were measured";
+                   "bandwidth were measured";
     return NULL;
 }
 
@@ -29,7 +29,7 @@ const char *gp_mfu_note(const gp_mfu *r, const gp_pass_result *p, gp_mfu_share s
                    : NULL;
     case GP_SHARE_BANDWIDTH:
         return s->tok_s * s->bytes_token > r->bandwidth
-                   ? "above 100%: the caches serve them, or memory was slower while it was measured"
+                   ? "above 100%: caches served the bytes, or memory was slower while it was measured"
                    : NULL;
     case GP_SHARE_BOUND:
         return note_of_ops(r, p);
@@ -41,12 +41,16 @@ const char *gp_mfu_note(const gp_mfu *r, const gp_pass_result *p, gp_mfu_share s
 
 /* ---- the page -------------------------------------------------------------------------------------------- */
 
-static void print_head(const gp_mfu *r, FILE *out)
+void gp_mfu_print_model(const gp_config *c, FILE *out)
 {
-    const gp_config *c = &r->config;
     fprintf(out, "model      %lld layers, %lld heads, %lld channels, vocabulary %lld: %.2f M parameters\n",
             (long long)c->layers, (long long)c->heads, (long long)c->channels, (long long)c->vocab_size,
             (double)gp_config_parameters(c) / 1e6);
+}
+
+static void print_head(const gp_mfu *r, FILE *out)
+{
+    gp_mfu_print_model(&r->config, out);
     fprintf(out, "machine    %s, backend %s, %s, %d threads%s%s%s%s\n", r->device, r->backend, r->dtype, r->threads,
             *r->products ? ", products by " : "", r->products, *r->attention ? ", attention by " : "", r->attention);
     fprintf(out, "peak       %.1f GFLOP/s, %s\n", r->peak / 1e9,
@@ -56,12 +60,12 @@ static void print_head(const gp_mfu *r, FILE *out)
         fprintf(out, "; a copy: %.1f GB/s read and written", r->copy / 1e9);
     fprintf(out, "\n");
     if (r->start > 0)
-        fprintf(out, "starts     %.2f us for a kernel of one number, among others in a recording\n", 1e6 * r->start);
+        fprintf(out, "starts     %.2f us for a minimal kernel in a CUDA graph\n", 1e6 * r->start);
     if (r->vendor_peak > 0)
         fprintf(out, "vendor     %s: %.1f GFLOP/s in %s, %.1f GB/s\n", r->vendor.name, r->vendor_peak / 1e9, r->dtype,
                 r->vendor.bandwidth / 1e9);
     else
-        fprintf(out, "vendor     no figure is known for this device: only what was measured counts\n");
+        fprintf(out, "vendor     no figure is known for this device\n");
 }
 
 static void print_pass(const gp_mfu *r, const gp_pass_result *p, FILE *out)
@@ -104,23 +108,29 @@ static void print_roofline(const gp_mfu *r, FILE *out)
     }
 }
 
-static void print_memory(const gp_mfu *r, FILE *out)
+void gp_mfu_print_memory(const gp_memory_use *u, int64_t optimizer, double unit, FILE *out)
 {
-    const gp_memory_use *u = &r->memory;
     const struct {
         const char *name;
         int64_t bytes;
-    } arena[] = {{"weights", u->weights},     {"packed weights", u->slots},    {"gradients", u->gradients},
-                 {"optimizer", r->optimizer}, {"activations", u->activations}, {"cache", u->cache},
+    } arena[] = {{"weights", u->weights},    {"packed weights", u->slots},    {"gradients", u->gradients},
+                 {"optimizer", optimizer},   {"activations", u->activations}, {"cache", u->cache},
                  {"workspace", u->workspace}};
     double all = 0;
-    fprintf(out, "memory     ");
+    int digits = unit < 1e9 ? 1 : 2;
     for (size_t i = 0; i < ARRAY_LEN(arena); i++)
         if (arena[i].bytes) {
-            fprintf(out, "%s%s %.1f", all > 0 ? ", " : "", arena[i].name, (double)arena[i].bytes / 1e6);
+            fprintf(out, "%s%s %.*f", all > 0 ? ", " : "", arena[i].name, digits, (double)arena[i].bytes / unit);
             all += (double)arena[i].bytes;
         }
-    fprintf(out, ": %.1f MB; peak resident memory of the process %.1f MB\n", all / 1e6, (double)r->resident / 1e6);
+    fprintf(out, ": %.*f", digits, all / unit);
+}
+
+static void print_memory(const gp_mfu *r, FILE *out)
+{
+    fprintf(out, "memory     ");
+    gp_mfu_print_memory(&r->memory, r->optimizer, 1e6, out);
+    fprintf(out, " MB; peak resident memory of the process %.1f MB\n", (double)r->resident / 1e6);
 }
 
 static int by_time(const void *a, const void *b)
@@ -131,11 +141,11 @@ static int by_time(const void *a, const void *b)
 
 static void print_op(const gp_mfu *r, const gp_pass_result *p, const gp_profile_row *op, FILE *out)
 {
-    double compute = op->cost.flops / r->peak, memory = op->cost.bytes / r->bandwidth;
     fprintf(out, "%-24s %-14s %6.0f %10.3f %6.1f%% %9.1f %8.1f  %-8s %5.0f%%\n", op->op, op->shape,
             (double)op->calls / (double)p->passes, 1e3 * op->seconds / (double)p->passes,
             100 * op->seconds / (p->pass_seconds * (double)p->passes), op->cost.flops / op->seconds / 1e9,
-            op->cost.bytes / op->seconds / 1e9, compute > memory ? "compute" : "memory", 100 * gp_mfu_of_bound(r, op));
+            op->cost.bytes / op->seconds / 1e9, gp_mfu_compute_bound(r, op) ? "compute" : "memory",
+            100 * gp_mfu_of_bound(r, op));
 }
 
 static void print_ops(const gp_mfu *r, const gp_pass_result *p, FILE *out)
@@ -177,7 +187,7 @@ static void print_formulas(const gp_mfu *r, FILE *out)
                  "each tensor read or written once.\n");
 }
 
-/* What was measured of the ways to multiply, and what was left where the library refused one. */
+/* The algorithm chosen for each product, and whether the library refused another. */
 static void print_choices(const gp_mfu *r, FILE *out)
 {
     if (!r->choice_count)

@@ -1,11 +1,11 @@
-/* mfu_sweep.c: measurements with one thing varied: a table, and a drawing. */
+/* mfu_sweep.c: measurements with one parameter varied, as a table and as an SVG chart. */
 #include "perf/mfu.h"
 
 #include <math.h>
 #include <string.h>
 
-/* Whether a pass is the same for each value: a prompt goes into the cache alone. */
-static bool stands_still(const gp_mfu_sweep *s, const gp_pass_result *p)
+/* Whether the pass does not depend on the parameter: prefill reads one prompt at a time. */
+static bool is_constant(const gp_mfu_sweep *s, const gp_pass_result *p)
 {
     return p->pass == GP_PASS_PREFILL && !strcmp(s->what, "batch");
 }
@@ -29,7 +29,7 @@ void gp_mfu_sweep_print(const gp_mfu_sweep *s, FILE *out)
         fprintf(out, "  peak %.1f GFLOP/s\n", s->run[i]->peak / 1e9);
     }
     for (int p = 0; p < first->count; p++)
-        if (stands_still(s, &first->result[p]))
+        if (is_constant(s, &first->result[p]))
             fprintf(out, "(%s reads one prompt at a time, whatever the batch)\n", gp_pass_name(first->result[p].pass));
     for (int i = 0; i < s->count; i++)
         for (int p = 0; p < s->run[i]->count; p++)
@@ -39,15 +39,15 @@ void gp_mfu_sweep_print(const gp_mfu_sweep *s, FILE *out)
             }
 }
 
-/* ---- the drawing ----------------------------------------------------------------------------------------- */
+/* ---- the chart ------------------------------------------------------------------------------------------- */
 
 enum { WIDTH = 640, HEIGHT = 400, LEFT = 70, RIGHT = 90, TOP = 56, BOTTOM = 50, LINE = 14 };
 
 static const char *const colours[GP_PASSES] = {"#4477aa", "#cc3311", "#228833", "#aa7700"};
 
-/* Values stand at equal steps; tokens a second on a logarithmic axis over whole decades. */
+/* Values are equally spaced on the x axis; tokens a second are logarithmic, over whole decades. */
 typedef struct axes {
-    double least, most; /* log10 */
+    double min, max; /* log10 */
     int steps;
 } axes;
 
@@ -60,20 +60,20 @@ static double at_x(const axes *a, int i)
 static double at_y(const axes *a, double rate)
 {
     double height = HEIGHT - TOP - BOTTOM;
-    return HEIGHT - BOTTOM - height * (log10(rate) - a->least) / (a->most - a->least);
+    return HEIGHT - BOTTOM - height * (log10(rate) - a->min) / (a->max - a->min);
 }
 
 static axes fit(const gp_mfu_sweep *s)
 {
-    double least = INFINITY, most = 0;
+    double min = INFINITY, max = 0;
     for (int i = 0; i < s->count; i++)
         for (int p = 0; p < s->run[i]->count; p++) {
-            least = fmin(least, s->run[i]->result[p].speed.tok_s_10);
-            most = fmax(most, s->run[i]->result[p].speed.tok_s_90);
+            min = fmin(min, s->run[i]->result[p].speed.tok_s_10);
+            max = fmax(max, s->run[i]->result[p].speed.tok_s_90);
         }
-    axes a = {floor(log10(least)), ceil(log10(most)), s->count};
-    if (a.most <= a.least)
-        a.most = a.least + 1;
+    axes a = {floor(log10(min)), ceil(log10(max)), s->count};
+    if (a.max <= a.min)
+        a.max = a.min + 1;
     return a;
 }
 
@@ -86,7 +86,7 @@ static void put_escaped(const char *s, FILE *out)
             fputc(*s, out);
 }
 
-/* What was measured, and on what. */
+/* The title: what was measured, on which model and machine. */
 static void draw_title(const gp_mfu_sweep *s, FILE *out)
 {
     const gp_mfu *r = s->run[0];
@@ -102,7 +102,7 @@ static void draw_title(const gp_mfu_sweep *s, FILE *out)
 
 static void draw_axes(const gp_mfu_sweep *s, const axes *a, FILE *out)
 {
-    for (double d = a->least; d <= a->most; d++) {
+    for (double d = a->min; d <= a->max; d++) {
         double y = at_y(a, pow(10, d));
         fprintf(out, "<path d=\"M%d %.1fH%d\" stroke=\"#ddd\"/>", LEFT, y, WIDTH - RIGHT);
         fprintf(out, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.10g</text>\n", LEFT - 6, y + 4, pow(10, d));
@@ -114,7 +114,7 @@ static void draw_axes(const gp_mfu_sweep *s, const axes *a, FILE *out)
             s->what);
 }
 
-/* The medians joined, each with its dot and its bar from the slow tenth to the fast one. */
+/* A line through the medians, with a dot and a bar from the 10th to the 90th percentile at each. */
 static void draw_pass(const gp_mfu_sweep *s, const axes *a, int p, FILE *out)
 {
     fprintf(out, "<g stroke=\"%s\" fill=\"none\"><path stroke-width=\"2\" d=\"", colours[p]);
@@ -131,20 +131,20 @@ static void draw_pass(const gp_mfu_sweep *s, const axes *a, int p, FILE *out)
                 at_y(a, s->run[i]->result[p].speed.tok_s), colours[p]);
 }
 
-/* Each pass's name behind its last dot, or as far below as the names above it need. */
+/* The name of each pass to the right of its last dot, moved down where names would overlap. */
 static void draw_names(const gp_mfu_sweep *s, const axes *a, FILE *out)
 {
     const gp_mfu *last = s->run[s->count - 1];
     bool named[GP_PASSES] = {false};
     double below = -INFINITY;
     for (int k = 0; k < last->count; k++) {
-        int top = -1; /* of those without a name */
+        int top = -1; /* the highest without a name */
         for (int p = 0; p < last->count; p++)
             if (!named[p] && (top < 0 || last->result[p].speed.tok_s > last->result[top].speed.tok_s))
                 top = p;
         double y = fmax(at_y(a, last->result[top].speed.tok_s), below);
         fprintf(out, "<text x=\"%.1f\" y=\"%.1f\" fill=\"%s\">%s%s</text>\n", at_x(a, s->count - 1) + 8, y + 4,
-                colours[top], gp_pass_name(last->result[top].pass), stands_still(s, &last->result[top]) ? " of 1" : "");
+                colours[top], gp_pass_name(last->result[top].pass), is_constant(s, &last->result[top]) ? " of 1" : "");
         below = y + LINE;
         named[top] = true;
     }

@@ -1,11 +1,12 @@
-/* roofline.c: a model's passes on a GPU that is not here. */
+/* roofline.c: computes the expected speed of a model on a GPU from its data sheet, without the GPU. */
 #include "perf/roofline.h"
 #include "backend/count.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- what is assumed ------------------------------------------------------------------------------------- */
+/* ---- assumptions ----------------------------------------------------------------------------------------- */
 
 const char *const gp_kind_names[GP_KINDS] = {
     [GP_KIND_PRODUCT] = "products", [GP_KIND_ATTENTION] = "attention", [GP_KIND_ATTENTION_BACK] = "its backward",
@@ -18,14 +19,14 @@ const char *const gp_kind_reasons[GP_KINDS] = {
     [GP_KIND_ATTENTION] = "FlashAttention 2 (Dao 2023): exponentials, half-hidden tiles, mma.sync on Hopper",
     [GP_KIND_ATTENTION_BACK] = "the same; seven products where four are counted, so that nothing is added atomically",
     [GP_KIND_DECODE] = "kernels of a few microseconds wait for their first bytes, and fill few tensor cores",
-    [GP_KIND_STREAM] = "16 bytes a thread, in order; on Hopper the norms' arithmetic shows beside that",
-    [GP_KIND_GATHER] = "rows wherever their ids say",
+    [GP_KIND_STREAM] = "16 bytes a thread, in order; on Hopper the norms' arithmetic adds to that",
+    [GP_KIND_GATHER] = "rows at random addresses, by id",
 };
 
-/* Of products, attention, its backward, decoding, row by row, by id. Hopper's are what an H200 did (docs/gpu.md):
- * products at B = 64, T = 1024 with their epilogues; attention 238 TFLOP/s, and its backward 141 by four products;
- * norms 58 to 76%, cross-entropy 71%, the update 80 to 86%; a decoded token's kernels 2.8 us each beside their bytes,
- * of which 1.0 is what empty kernels of a graph take one after the other. Ampere's are assumed. */
+/* In the order of gp_kernel_kind. Hopper's figures were measured on an H200 (docs/gpu.md): products at B = 64, T = 1024
+ * with their epilogues; attention at 238 TFLOP/s, its backward at 141 if four products are counted; norms at 58 to 76%,
+ * cross-entropy at 71%, the update at 80 to 86% of the bandwidth; each kernel of a decoded token takes 2.8 us besides
+ * its bytes, of which an empty kernel of a graph takes 1.0. Ampere's figures are estimates. */
 static const gp_chip ampere = {{0.75, 0.40, 0.22, 0.30, 0, 0}, {0.90, 0.90, 0.90, 0.80, 0.90, 0.60}, 2e-6};
 static const gp_chip hopper = {{0.63, 0.24, 0.14, 0.25, 0, 0}, {0.90, 0.90, 0.90, 0.80, 0.72, 0.60}, 2.8e-6};
 
@@ -36,7 +37,7 @@ static const gp_gpu gpus[] = {
     [GP_ROOFLINE_H200] = {"h200", "H200", &hopper},
 };
 
-/* The kernels that count.c tells of, and how many launches the backend makes of one call. */
+/* The ops that backend/count.c counts, and the CUDA backend's kernel launches for one call. */
 static const struct kernel {
     const char *op;
     gp_kernel_kind kind;
@@ -88,12 +89,7 @@ gp_roofline_gpu gp_roofline_gpu_of(const gp_vendor *vendor)
 
 /* ---- a pass ---------------------------------------------------------------------------------------------- */
 
-static double longer(double a, double b)
-{
-    return a > b ? a : b;
-}
-
-/* What one pass needs of a kernel that was counted over `runs` of them. */
+/* The cost of one kernel in one pass, of the `runs` that were counted. */
 static gp_roofline_row price(const gp_roofline *p, const gp_profile_row *counted, double runs)
 {
     const struct kernel *k = kernel_of(counted->op);
@@ -104,12 +100,12 @@ static gp_roofline_row price(const gp_roofline *p, const gp_profile_row *counted
                            .bytes = counted->cost.bytes / runs};
     snprintf(row.shape, sizeof row.shape, "%s", counted->shape);
     double compute = row.flops / p->vendor.bf16, memory = row.bytes / p->vendor.bandwidth;
-    double reach = p->gpu->chip->compute[k->kind];
-    BUG_ON(row.flops > 0 && reach <= 0);
+    double efficiency = p->gpu->chip->compute[k->kind];
+    BUG_ON(row.flops > 0 && efficiency <= 0);
     row.launches = row.calls * k->launches;
-    row.limit = longer(compute, memory);
+    row.limit = fmax(compute, memory);
     row.compute = compute > memory;
-    row.seconds = longer(row.flops > 0 ? compute / reach : 0, memory / p->gpu->chip->memory[k->kind]);
+    row.seconds = fmax(row.flops > 0 ? compute / efficiency : 0, memory / p->gpu->chip->memory[k->kind]);
     return row;
 }
 
@@ -132,19 +128,19 @@ static void price_all(gp_roofline *p, gp_roofline_pass *r, const gp_profile *cou
     r->speed.tok_s = tokens / r->seconds;
 }
 
-/* Decoding's bytes depend on the position: so many of them stand for all. */
-enum { DECODED = 16 };
+/* Decoding's bytes depend on the position: this many runs represent all positions. */
+enum { DECODE_RUNS = 16 };
 
 static int count_pass(gp_roofline *p, gp_roofline_pass *r, bool no_masters)
 {
     gp_profile counted = {0};
-    int rc, runs = r->pass == GP_PASS_DECODE ? DECODED : 1;
+    int rc, runs = r->pass == GP_PASS_DECODE ? DECODE_RUNS : 1;
     gp_backend *be = gp_count_open(&counted);
     BUG_ON(no_masters && gp_backend_drop_masters(be));
     gp_model *m = gp_model_create(&p->config, be, r->pass == GP_PASS_TRAIN);
     gp_bench b;
     rc = gp_bench_open(&b, m, r->pass, r->B, r->T);
-    counted = (gp_profile){0}; /* without what is done once */
+    counted = (gp_profile){0}; /* drops initialization */
     for (int i = 0; i < runs && !rc; i++)
         rc = b.run(&b);
     gp_bench_describe(&p->config, r->pass, r->B, r->T, gp_dtype_size(be->act_dtype), &r->speed);
@@ -161,20 +157,15 @@ static int count_pass(gp_roofline *p, gp_roofline_pass *r, bool no_masters)
 gp_roofline *gp_roofline_compute(const gp_config *c, gp_roofline_gpu gpu, const gp_mfu_plan *plan)
 {
     gp_roofline *p = gp_calloc(1, sizeof *p);
-    bool decodes = c->causal && c->head == GP_HEAD_LM;
     int rc = 0;
     p->gpu = &gpus[gpu];
     BUG_ON(!gp_vendor_find(p->gpu->vendor, 1, &p->vendor));
     p->config = *c;
     for (int i = 0; i < GP_PASSES && !rc; i++) {
-        gp_pass pass = (gp_pass)(1 << i);
-        bool cached = pass == GP_PASS_PREFILL || pass == GP_PASS_DECODE;
-        if (!(plan->passes & (int)pass) || (cached && !decodes))
+        gp_roofline_pass *r = &p->result[p->count];
+        if (!gp_bench_plan(plan, c, i, &r->pass, &r->B, &r->T))
             continue;
-        gp_roofline_pass *r = &p->result[p->count++];
-        r->pass = pass;
-        r->B = gp_pass_batch(plan, pass);
-        r->T = plan->seq_len ? plan->seq_len : gp_config_context(c);
+        p->count++;
         rc = count_pass(p, r, plan->no_masters);
     }
     if (!rc)

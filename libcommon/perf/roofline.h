@@ -1,4 +1,4 @@
-/* roofline.h: a computed roofline, for the files that make and print it. */
+/* roofline.h: a computed roofline, for the files that compute and print it. */
 #ifndef GP_PERF_ROOFLINE_H
 #define GP_PERF_ROOFLINE_H
 
@@ -6,7 +6,7 @@
 #include "gptpipe/roofline.h"
 #include "perf/bench.h"
 
-/* Kinds of kernels, by what keeps them from the limit. */
+/* Kinds of kernels, by what keeps them below their limit. */
 typedef enum gp_kernel_kind {
     GP_KIND_PRODUCT,
     GP_KIND_ATTENTION,
@@ -17,15 +17,15 @@ typedef enum gp_kernel_kind {
     GP_KINDS
 } gp_kernel_kind;
 
-/* What kernels should reach on GPUs of one architecture. */
+/* The efficiency of kernels on GPUs of one architecture. */
 typedef struct gp_chip {
-    double compute[GP_KINDS]; /* share of the peak, by kind; 0: bytes bound it always */
+    double compute[GP_KINDS]; /* share of the peak; 0: always memory-bound */
     double memory[GP_KINDS];  /* share of the bandwidth */
     double start;             /* seconds that a kernel of a CUDA graph takes to start and to drain */
 } gp_chip;
 
 typedef struct gp_gpu {
-    const char *name, *vendor; /* as --roofline and as gp_vendor_find call it */
+    const char *name, *vendor; /* its name for --roofline, and for gp_vendor_find */
     const gp_chip *chip;
 } gp_gpu;
 
@@ -35,8 +35,8 @@ typedef struct gp_roofline_row {
     char shape[24];
     gp_kernel_kind kind;
     double calls, launches, flops, bytes;
-    double limit, seconds; /* at the data sheet's figures; at what should be reached, without starting */
-    bool compute;          /* FLOPs bound it, not bytes */
+    double limit, seconds; /* at the data sheet's figures; at the expected efficiency, without launch latency */
+    bool compute;          /* compute-bound, not memory-bound */
 } gp_roofline_row;
 
 typedef struct gp_roofline_pass {
@@ -45,7 +45,7 @@ typedef struct gp_roofline_pass {
     gp_speed speed; /* tok_s, flops_token and bytes_token */
     gp_memory_use memory;
     int64_t optimizer;               /* bytes of the moments */
-    double limit, seconds, launches; /* of the pass; seconds has the starts of its launches */
+    double limit, seconds, launches; /* of the pass; seconds includes launch latencies */
     int count;
     gp_roofline_row row[GP_PROFILE_ROWS]; /* longest first */
 } gp_roofline_pass;
@@ -58,7 +58,7 @@ struct gp_roofline {
     gp_roofline_pass result[GP_PASSES];
 };
 
-/* "products of matrices", and why such kernels reach no more. */
+/* "products", ...; and the reason for their efficiency. */
 extern const char *const gp_kind_names[GP_KINDS], *const gp_kind_reasons[GP_KINDS];
 
 #endif

@@ -1,26 +1,7 @@
-/* roofline_print.c: a roofline as tables, and as JSON. */
+/* roofline_print.c: prints a roofline as tables and as JSON. */
 #include "base/json_write.h"
 #include "perf/mfu.h"
 #include "perf/roofline.h"
-
-/* Once, the longer name of what a model needs in memory. The backend's workspace is not known here. */
-static void print_memory(const gp_roofline_pass *r, FILE *out)
-{
-    const gp_memory_use *u = &r->memory;
-    const struct {
-        const char *name;
-        int64_t bytes;
-    } arena[] = {{"weights", u->weights},     {"in bf16", u->slots},           {"gradients", u->gradients},
-                 {"optimizer", r->optimizer}, {"activations", u->activations}, {"cache", u->cache}};
-    double all = 0;
-    fprintf(out, "memory: ");
-    for (size_t i = 0; i < ARRAY_LEN(arena); i++)
-        if (arena[i].bytes) {
-            fprintf(out, "%s%s %.2f", all > 0 ? ", " : "", arena[i].name, (double)arena[i].bytes / 1e9);
-            all += (double)arena[i].bytes;
-        }
-    fprintf(out, ": %.2f GB, and the workspace\n", all / 1e9);
-}
 
 static double mfu_of(const gp_roofline *p, const gp_roofline_pass *r)
 {
@@ -33,7 +14,9 @@ static void print_pass(const gp_roofline *p, const gp_roofline_pass *r, FILE *ou
     fprintf(out, "\n%s %lld x %lld on %s: %.3f ms, %.0f tok/s, MFU %.1f%% (the limits alone: %.3f ms)\n",
             gp_pass_name(r->pass), (long long)r->B, (long long)(r->pass == GP_PASS_DECODE ? 1 : r->T), p->gpu->name,
             1e3 * r->seconds, r->speed.tok_s, 100 * mfu_of(p, r), 1e3 * r->limit);
-    print_memory(r, out);
+    fprintf(out, "memory: ");
+    gp_mfu_print_memory(&r->memory, r->optimizer, 1e9, out);
+    fprintf(out, " GB, and the workspace\n");
     fprintf(out, "%-19s %-13s %5s %10s %10s %9s %-8s %6s %9s %6s\n", "kernel", "weight", "calls", "GFLOP", "MB",
             "limit ms", "bound by", "reach", "ms", "share");
     for (int i = 0; i < r->count; i++) {
@@ -64,10 +47,7 @@ static void print_reasons(const gp_roofline *p, FILE *out)
 
 void gp_roofline_print(const gp_roofline *p, FILE *out, bool reasons)
 {
-    const gp_config *c = &p->config;
-    fprintf(out, "model      %lld layers, %lld heads, %lld channels, vocabulary %lld: %.2f M parameters\n",
-            (long long)c->layers, (long long)c->heads, (long long)c->channels, (long long)c->vocab_size,
-            (double)gp_config_parameters(c) / 1e6);
+    gp_mfu_print_model(&p->config, out);
     fprintf(out, "device     %s: %.1f TFLOP/s in bf16, %.0f GB/s, from NVIDIA's data sheet\n", p->vendor.name,
             p->vendor.bf16 / 1e12, p->vendor.bandwidth / 1e9);
     fprintf(out, "           everything below is computed, not measured\n");
@@ -96,15 +76,13 @@ static void put_rows(const gp_roofline_pass *r, gp_buf *b)
 
 static void put_pass(const gp_roofline *p, const gp_roofline_pass *r, gp_buf *b)
 {
-    const gp_memory_use *u = &r->memory;
     gp_json_open(b, gp_pass_name(r->pass), '{');
     gp_json_put(b, MEMBER("batch", r->B), MEMBER("context", r->T), MEMBER("seconds", r->seconds),
                 MEMBER("limit_seconds", r->limit), MEMBER("tok_s", r->speed.tok_s),
                 MEMBER("flops_token", r->speed.flops_token), FIXED("mfu", mfu_of(p, r), 4),
                 MEMBER("launches", r->launches), MEMBER("start_seconds", r->launches * p->gpu->chip->start));
     gp_json_open(b, "memory", '{');
-    gp_json_put(b, MEMBER("weights", u->weights), MEMBER("slots", u->slots), MEMBER("gradients", u->gradients),
-                MEMBER("optimizer", r->optimizer), MEMBER("activations", u->activations), MEMBER("cache", u->cache));
+    gp_mfu_put_memory(b, &r->memory, r->optimizer);
     gp_json_close(b, '}');
     put_rows(r, b);
     gp_json_close(b, '}');

@@ -168,7 +168,7 @@ static void passes_are_named(void **state)
     assert_int_equal(gp_passes_parse("forward,decode"), GP_PASS_FORWARD | GP_PASS_DECODE);
     assert_int_equal(gp_passes_parse("forward,train,prefill,decode"), GP_PASS_ALL);
     assert_int_equal(gp_passes_parse("forwards"), 0);
-    assert_non_null(strstr(gp_error(), "'forwards' is no pass"));
+    assert_non_null(strstr(gp_error(), "'forwards' is not a pass"));
     assert_int_equal(gp_passes_parse(""), 0);
 }
 

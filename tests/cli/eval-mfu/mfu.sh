@@ -105,7 +105,7 @@ expect 1 eval-mfu $small --batch-size 1048576 --seq-len 4096 --passes forward
 says "eval-mfu: out of memory ("
 says "; the machine has "
 expect 2 eval-mfu $small --passes walk
-says "'walk' is no pass; there are forward, train, prefill and decode"
+says "'walk' is not a pass; there are forward, train, prefill and decode"
 
 # a sweep that fails on the way leaves neither report nor drawing
 fetch-data stories --stories 50 --quiet | tokenize --tokenizer char --quiet |
