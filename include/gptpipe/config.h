@@ -1,4 +1,4 @@
-/* config.h: which model. A variant is a setting of these fields, not a copy of the code:
+/* config.h: the configuration of a model. Variants are settings of these fields:
  *
  *              causal  post_norm  activation        types  position_offset  head
  *     GPT-2     yes      no      GP_ACT_GELU_TANH     0          0          GP_HEAD_LM
@@ -25,11 +25,8 @@
 extern "C" {
 #endif
 
-typedef enum gp_family {
-    GP_GPT2,
-    GP_BERT,
-    GP_ROBERTA
-} gp_family; /* whose config.json and tensors it reads and writes */
+/* Determines the format of config.json and the names of tensors. */
+typedef enum gp_family { GP_GPT2, GP_BERT, GP_ROBERTA } gp_family;
 typedef enum gp_head { GP_HEAD_LM, GP_HEAD_MLM } gp_head;
 
 enum { GP_MAX_ENDS = 64 };
@@ -44,16 +41,16 @@ typedef struct gp_config {
     int64_t positions;         /* rows of the position table; the context is positions - position_offset */
     int64_t types;             /* rows of the token type table; 0 = none */
     int64_t position_offset;   /* position of the first token */
-    bool pad_positions;        /* padding has position pad_id, and only what is not padding is counted (RoBERTa) */
+    bool pad_positions;        /* padding has position pad_id, and positions count only other tokens (RoBERTa) */
     int64_t pad_id;            /* BERT, RoBERTa: its embedding row gets no gradient from the lookup; -1 = none */
     int64_t bos_id;            /* -1 = none */
-    int32_t ends[GP_MAX_ENDS]; /* ids that end a sample; without any, the tokenizer's end-of-text does */
+    int32_t ends[GP_MAX_ENDS]; /* (end_count) ids that end a sample; if there are none, the tokenizer's end-of-text */
     int end_count;
-    bool no_end;          /* nor does that */
-    bool causal;          /* a token sees itself and what is before it */
+    bool no_end;          /* end-of-text does not end a sample either */
+    bool causal;          /* a token attends to itself and earlier tokens */
     bool post_norm;       /* x = norm(x + f(x)), with a norm after the embedding, instead of x + f(norm(x)) */
     gp_act activation;    /* of the MLP */
-    bool bias;            /* linears and norms have one (GPT-2 does; nanoGPT's bias=False does not) */
+    bool bias;            /* linear layers and norms have biases (nanoGPT's bias) */
     bool tied;            /* the head's weight is the token embedding */
     bool scores_unscaled; /* attention's scores are not divided by sqrt(C/H) (scale_attn_weights: false) */
     bool scores_by_layer; /* they are divided by layer + 1 (scale_attn_by_inverse_layer_idx: true) */
@@ -76,23 +73,23 @@ typedef enum gp_preset { GP_PRESETS(GP_CHOICE_VALUE) } gp_preset;
 
 /* nano (4 layers, 4 heads, 128 channels, context 256), gpt2, gpt2-medium, gpt2-large, gpt2-xl. */
 GP_API gp_config gp_config_of_preset(gp_preset preset);
-GP_API int gp_config_preset(gp_config *c, const char *name); /* the same by its name: 0, or -1 where there is none */
+GP_API int gp_config_preset(gp_config *c, const char *name); /* the same by name: 0, or -1 for an unknown name */
 
-/* From the text of a Hugging Face config.json (gpt2, bert, roberta), ours included. `where` names it in
- * messages. What the code cannot compute is refused, not ignored. */
+/* Reads the text of a Hugging Face config.json (gpt2, bert, roberta), also one written by gp_config_to_json. `where`
+ * names it in messages. Settings that are not supported are refused, not ignored. */
 GP_API int gp_config_from_json(gp_config *c, const char *json, size_t length, const char *where);
 
-/* Hugging Face's config.json with our keys beside theirs. The caller frees. */
+/* A Hugging Face config.json, with a few additional keys. The caller frees. */
 GP_API char *gp_config_to_json(const gp_config *c);
 
-/* Sizes in range, heads dividing channels, products that fit. */
+/* Checks that sizes are in range, heads divide channels, and products do not overflow. 0 or -1. */
 GP_API int gp_config_check(const gp_config *c, const char *where);
 
-GP_API int64_t gp_config_context(const gp_config *c);    /* longest sequence */
-GP_API int64_t gp_config_parameters(const gp_config *c); /* trained numbers; a tied head counts once */
+GP_API int64_t gp_config_context(const gp_config *c);    /* maximum sequence length */
+GP_API int64_t gp_config_parameters(const gp_config *c); /* number of parameters; a tied head counts once */
 
-/* Matrix-multiply FLOPs of one token in a sequence of T: forward, exactly by op, the attention's causal half
- * not deducted. Training costs 3 x this. */
+/* Matrix-multiply FLOPs of one token in a forward pass over T tokens, exactly by op; attention is counted in full,
+ * including what a causal mask hides. Training costs 3 x this. */
 GP_API double gp_config_flops(const gp_config *c, int64_t T);
 
 #ifdef __cplusplus

@@ -40,16 +40,16 @@ typedef struct gp_model gp_model;
 GP_API gp_model *gp_model_create(const gp_config *c, gp_backend *be, bool trains);
 GP_API void gp_model_free(gp_model *m);
 
-/* Fresh weights by (seed, config): normal(0, 0.02), residual projections 0.02 / sqrt(2L), norms 1, biases 0.
- */
+/* Initializes the weights by (seed, config): normal(0, 0.02), residual projections normal(0, 0.02 / sqrt(2L)), norms 1,
+ * biases 0. */
 GP_API void gp_model_init(gp_model *m, uint64_t seed);
 
 GP_API const gp_config *gp_model_config(const gp_model *m);
 
-/* What the backward pass recomputes instead of storing (activation recomputation): nothing; the outputs of norms and of
- * GELU, from their inputs; or all of a block, from its input. Each layer stores 16, 10 and 1 tensors of (B,T,C)
- * respectively. The gradients are the same bits; on a GPU, where products have a GELU of their own and store what
- * goes into it rounded, those of norms are the same to within that. Takes effect at the next plan. */
+/* Activation recomputation: the backward pass recomputes nothing; the outputs of norms and GELU, from their inputs; or
+ * a whole block, from its input. A layer stores 16, 10 or 1 tensors of (B,T,C) respectively. The gradients have the
+ * same bits, except with `norms` on a GPU, where a product's fused GELU stores its input rounded: there they agree to
+ * within that rounding. Takes effect at the next plan. */
 #define GP_RECOMPUTES(X)                                                                                               \
     X(GP_RECOMPUTE_NONE, "none")                                                                                       \
     X(GP_RECOMPUTE_NORMS, "norms")                                                                                     \
@@ -66,43 +66,40 @@ GP_API int64_t gp_model_largest_batch(gp_model *m, gp_recompute level, int64_t T
 /* Plans activations for batches up to (B,T). 0, or -1 when T is longer than the context. */
 GP_API int gp_model_plan(gp_model *m, int64_t B, int64_t T);
 
-/* Bytes by arena after planning: weights, gradients, activations, cache, slots, workspace; any may be NULL.
- */
+/* Bytes by arena after planning. slots: copies of weights packed for products. */
 typedef struct gp_memory_use {
     int64_t weights, slots, gradients, activations, cache, workspace;
 } gp_memory_use;
 GP_API void gp_model_memory(const gp_model *m, gp_memory_use *use);
 
-/* Mean loss over the counted targets; losses (B*T) receives each one's -log p (natural logarithm), 0 where
- * not counted, unless NULL. -1 when an id or a shape does not fit the model. */
+/* Mean loss over targets other than -100; losses (B*T), unless NULL, receives the -log p (nats) of each, 0 for -100. -1
+ * if an id or a shape does not fit the model. */
 GP_API int gp_model_evaluate(gp_model *m, const gp_batch *batch, double *loss, float *losses);
 
-/* Logits (B,T,V) into the host's memory. */
+/* Computes logits (B,T,V), in host memory. */
 GP_API int gp_model_logits(gp_model *m, const gp_batch *batch, float *logits);
 
-/* The same forward pass plus the gradients of the mean loss over counted targets; gradients are zeroed first.
- */
+/* As gp_model_evaluate, and computes the gradients of the mean loss; they are zeroed first. */
 GP_API int gp_model_gradients(gp_model *m, const gp_batch *batch, double *loss);
 
-/* Decoding. A cache for B samples; then prefill fills row b with a prompt of T tokens, and decode adds one
- * token to every row at its own position; both leave logits (B,V) for gp_model_sample. */
+/* Decoding. plan_cache allocates a cache for B rows; prefill fills row b with a prompt of T tokens; decode appends one
+ * token to every row at positions[b]. Both compute logits (B,V) for gp_model_sample. */
 GP_API int gp_model_plan_cache(gp_model *m, int64_t B, int64_t T_prompt);
 GP_API int gp_model_prefill(gp_model *m, int64_t b, const int32_t *ids, int64_t T);
 GP_API int gp_model_decode(gp_model *m, const int32_t *ids, const int32_t *positions);
 
-/* Adds T tokens to each of rows row .. row + rows - 1, ids (rows,T), from positions (rows) on: the cache of each
- * row before its position stays, from there on it is replaced. Leaves the logits after each row's last token for
- * gp_model_sample; logits (rows,T,V), unless NULL, receives those after every token, by which drafted tokens are
- * verified.
+/* Appends T tokens, ids (rows,T), to each of rows [row, row + rows), from positions (rows) on; what a row's cache had
+ * from its position on is overwritten. Computes the logits after each row's last token for gp_model_sample; logits
+ * (rows,T,V), unless NULL, receives those after every token, to verify drafted tokens.
  *
- * Up to 16 tokens have the bits of gp_model_decode, however they are grouped. More are read as a prompt is, in pieces
- * that begin at multiples of 4096 positions, the last of which may be one of up to 16: so what follows a prefill, which
- * is cut at the same places, has the same bits at once and piece by piece. */
+ * Up to 16 tokens have the same bits as gp_model_decode, however they are grouped. More are processed as a prompt is,
+ * in chunks that begin at multiples of 4096 positions, the last of which may have up to 16 tokens: so a prompt has the
+ * same bits whether it is processed at once or chunk by chunk. */
 GP_API int gp_model_append(gp_model *m, int64_t row, int64_t rows, const int32_t *ids, int64_t T,
                            const int32_t *positions, float *logits);
 
-/* How the next token is sampled: temperature and filters in this order, which is that of transformers, except that the
- * penalty is applied first, by gp_model_penalize. */
+/* Settings of sampling, applied in this order, as in transformers, but for the penalty, which comes first
+ * (gp_model_penalize). */
 typedef struct gp_sampling {
     double temperature; /* 0: the largest logit */
     int64_t top_k;      /* 0: all */
@@ -113,19 +110,19 @@ typedef struct gp_sampling {
     int64_t vocab;             /* ids from this one on are padding and never sampled; 0: the model's vocabulary */
 } gp_sampling;
 
-/* Samples ids (B) from the logits; samples[b] and positions[b] key the random number. An id is -1 where logits of
- * its row are not finite. */
+/* Samples ids (B) from the logits; samples[b] and positions[b] key the random number. An id is -1 if a logit of its row
+ * is not finite. */
 GP_API void gp_model_sample(gp_model *m, const gp_sampling *how, const int32_t *samples, const int32_t *positions,
                             int32_t *ids);
 
-/* Makes row b less likely to repeat earlier tokens: the logit of each of the ids (once, however often it is among them)
- * is divided by the penalty where it is positive and multiplied where it is negative. */
+/* Applies a repetition penalty to the logits of row b: that of each of the ids, once however often it occurs, is
+ * divided by the penalty if positive and multiplied if negative. */
 GP_API void gp_model_penalize(gp_model *m, int64_t b, const int32_t *ids, int64_t count, double penalty);
 
-/* Copies the cache and logits of row `from` to row `to`: one prompt is prefilled once for many samples. */
+/* Copies the cache and logits of row `from` to row `to`, so that one prefill serves several samples. */
 GP_API void gp_model_copy_row(gp_model *m, int64_t from, int64_t to);
 
-/* The logits of row b after prefill or decode, into the host's memory (V). */
+/* Copies the logits (V) of row b after prefill or decode to host memory. */
 GP_API void gp_model_last_logits(gp_model *m, int64_t b, float *logits);
 
 #ifdef __cplusplus

@@ -13,7 +13,7 @@ gp_block_acts *gp_acts_block(gp_acts *a, int64_t layer)
     return &a->block[layer % a->blocks];
 }
 
-/* Keeps data, sets dtype and dims; a dim of 0 ends the list. */
+/* Sets dtype and dims, not data; a dim of 0 ends the list. */
 static void shape(gp_tensor *t, gp_dtype dtype, int64_t d0, int64_t d1, int64_t d2)
 {
     t->dtype = dtype;
@@ -36,8 +36,8 @@ void gp_acts_resize(gp_acts *a, const gp_model *m, int64_t B, int64_t T)
     const gp_config *c = &m->config;
     gp_dtype dtype = m->be->act_dtype;
     int64_t C = c->channels, F = c->inner;
-    BUG_ON(B * T > a->most_B * a->most_T || B > a->most_B);
-    a->counted &= a->B == B && a->T == T;
+    BUG_ON(B * T > a->max_B * a->max_T || B > a->max_B);
+    a->positions_valid &= a->B == B && a->T == T;
     a->B = B;
     a->T = T;
     for (int64_t i = 0; i < a->blocks; i++) {
@@ -67,8 +67,8 @@ static void take_norm(gp_arena *arena, gp_norm_acts *n)
     gp_arena_tensor(arena, &n->rstd);
 }
 
-/* What a site does not keep it makes in the memory of site 0 or 1, of which one is free while the other is read. Where
- * blocks are made again, a block's input is kept, and the last site, so that the last block need not be. */
+/* What a site does not store it computes in the memory of site 0 or 1, one of which is free while the other is read.
+ * When blocks are recomputed, the input of each is stored, and the last site, so the last block is not recomputed. */
 static void take_site(gp_acts *a, int64_t site)
 {
     gp_norm_acts *n = &a->norm[site];
@@ -91,9 +91,9 @@ static void take_site(gp_acts *a, int64_t site)
 static void take_block(gp_acts *a, int64_t layer)
 {
     gp_block_acts *b = &a->block[layer];
-    gp_tensor *kept[] = {&b->qkv, &b->context, &b->lse, &b->pre};
-    for (size_t i = 0; i < ARRAY_LEN(kept); i++)
-        gp_arena_tensor(&a->arena, kept[i]);
+    gp_tensor *stored[] = {&b->qkv, &b->context, &b->lse, &b->pre};
+    for (size_t i = 0; i < ARRAY_LEN(stored); i++)
+        gp_arena_tensor(&a->arena, stored[i]);
     if (layer && a->recompute == GP_RECOMPUTE_NORMS)
         b->h = a->block[0].h;
     else
@@ -103,11 +103,11 @@ static void take_block(gp_acts *a, int64_t layer)
 static void layout(gp_acts *a, const gp_model *m)
 {
     gp_arena *arena = &a->arena;
-    size_t ids = (size_t)(a->most_B * a->most_T) * sizeof(int32_t);
+    size_t ids = (size_t)(a->max_B * a->max_T) * sizeof(int32_t);
     int32_t **inputs[] = {&a->tokens, &a->positions, &a->types, &a->targets};
     for (size_t i = 0; i < ARRAY_LEN(inputs); i++)
         *inputs[i] = gp_arena_take(arena, ids);
-    a->lengths = gp_arena_take(arena, (size_t)a->most_B * sizeof(int32_t));
+    a->lengths = gp_arena_take(arena, (size_t)a->max_B * sizeof(int32_t));
     for (int64_t i = 0; i < a->blocks; i++)
         take_block(a, i);
     for (int64_t i = 0; i < a->sites; i++)
@@ -147,15 +147,11 @@ void gp_model_plan_workspace(gp_model *m, int64_t B, int64_t T, int64_t cache, b
     gp_backend_plan(m->be, &shape);
 }
 
-/* Shapes and bytes of what will be needed, without its memory. */
+/* Sets shapes and counts bytes, without allocating. */
 static void count(gp_acts *a, const gp_model *m, int64_t B, int64_t T, bool train, gp_recompute level)
 {
-    *a = (gp_acts){.arena = {.name = "activations"},
-                   .most_B = B,
-                   .most_T = T,
-                   .train = train,
-                   .recompute = level,
-                   .cache_row = -1};
+    *a = (gp_acts){
+        .arena = {.name = "activations"}, .max_B = B, .max_T = T, .train = train, .recompute = level, .cache_row = -1};
     a->blocks = train && level != GP_RECOMPUTE_BLOCK ? m->config.layers : 1;
     a->sites = train ? 2 * m->config.layers + 1 : 2;
     a->block = gp_calloc((size_t)a->blocks, sizeof *a->block);
@@ -166,9 +162,9 @@ static void count(gp_acts *a, const gp_model *m, int64_t B, int64_t T, bool trai
 
 void gp_acts_plan(gp_acts *a, gp_model *m, int64_t B, int64_t T, bool train)
 {
-    gp_model_plan_workspace(m, B, T, 0, train); /* few long rows may fit the tensors and need more scratch */
+    gp_model_plan_workspace(m, B, T, 0, train); /* also if the tensors fit: a few long rows may need more workspace */
     gp_recompute recompute = train ? m->recompute : GP_RECOMPUTE_NONE;
-    if (B <= a->most_B && B * T <= a->most_B * a->most_T && (a->train ? a->recompute == recompute || !train : !train))
+    if (B <= a->max_B && B * T <= a->max_B * a->max_T && (a->train ? a->recompute == recompute || !train : !train))
         return;
     gp_acts_release(a, m->be);
     count(a, m, B, T, train, recompute);
@@ -185,7 +181,7 @@ void gp_acts_release(gp_acts *a, gp_backend *be)
     *a = (gp_acts){0};
 }
 
-/* ---- what would fit -------------------------------------------------------------------------------------- */
+/* ---- the largest batch ----------------------------------------------------------------------------------- */
 
 int64_t gp_model_training_bytes(gp_model *m, gp_recompute level, int64_t B, int64_t T)
 {
@@ -199,13 +195,13 @@ int64_t gp_model_training_bytes(gp_model *m, gp_recompute level, int64_t B, int6
 
 int64_t gp_model_largest_batch(gp_model *m, gp_recompute level, int64_t T, int64_t bytes)
 {
-    int64_t fits = 0, most = INT32_MAX / T; /* as many ids as an op can count */
-    while (fits < most) {
-        int64_t middle = fits + (most - fits + 1) / 2;
+    int64_t fits = 0, max = INT32_MAX / T; /* ops count ids in 31 bits */
+    while (fits < max) {
+        int64_t middle = fits + (max - fits + 1) / 2;
         if (gp_model_training_bytes(m, level, middle, T) <= bytes)
             fits = middle;
         else
-            most = middle - 1;
+            max = middle - 1;
     }
     return fits;
 }

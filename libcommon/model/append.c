@@ -1,10 +1,10 @@
-/* append.c: tokens after what a row of the cache holds, several at once: a prompt, the next line of a conversation, or
- * drafted tokens whose logits are wanted.
+/* append.c: appends several tokens to a row of the cache: a prompt (prefill), the next line of a conversation, or
+ * drafted tokens to verify.
  *
- * Up to GP_APPEND_FEW tokens go through decode's ops, and their bits are those of decoding them one by one, in whatever
- * groups they come. More are cut where their positions are multiples of m->chunk, and a piece is read as prompts are,
- * by the products of a whole pass: a prompt has the same bits at once and piece by piece. The last piece may be of few
- * tokens; the first piece of a prompt is read as one, however short. */
+ * Up to GP_APPEND_FEW tokens use decode's ops, with the same bits as decoding them one by one, however they are
+ * grouped. More are divided into chunks at positions that are multiples of m->chunk, and a chunk is processed by the
+ * products of a whole pass; so a prompt has the same bits whether it is appended at once or chunk by chunk. The last
+ * chunk may have few tokens and use decode's ops; the first chunk of a prompt never does. */
 #include "model/model.h"
 
 gp_tensor gp_rows_of(const gp_tensor *t, int64_t first, int64_t count)
@@ -36,7 +36,7 @@ int gp_model_check_position(const gp_model *m, int64_t position, int64_t T)
                 (long long)position, (long long)context);
 }
 
-/* Logits of all tokens, to the host: for as long as they are needed. */
+/* Computes the logits of all tokens in temporary memory, and downloads them. */
 static void fetch_logits(gp_model *m, gp_acts *a, const gp_tensor *x, int64_t count, float *logits)
 {
     gp_tensor all = {.dtype = GP_F32, .ndim = 2, .dim = {count, m->config.vocab_size}};
@@ -48,25 +48,25 @@ static void fetch_logits(gp_model *m, gp_acts *a, const gp_tensor *x, int64_t co
     m->be->ops->free(m->be, all.data, bytes);
 }
 
-/* What was forwarded, (B,T) from cache row `row` on: the logits of each row's last token, and of all where they are
- * wanted. x: what the head reads, of which only the last tokens are left. */
+/* Computes the logits of each row's last token into m->logits, from cache row `row` on, and those of all tokens unless
+ * logits is NULL. x (B,T,C), the input of the head, is overwritten. */
 static void finish(gp_model *m, gp_acts *a, const gp_tensor *x, int64_t row, float *logits)
 {
     gp_norm_op norm;
-    bool ahead = (a->T > 1 || logits) && gp_site_take(a, &norm);
-    if (ahead)
+    if ((a->T > 1 || logits) && gp_site_take(a, &norm))
         m->be->ops->norm_forward(m->be, &norm);
     if (logits)
         fetch_logits(m, a, x, a->B * a->T, logits);
     gp_tensor rows = gp_rows_of(x, a->B > 1 ? 0 : a->T - 1, a->B), out = gp_rows_of(&m->logits, row, a->B);
-    for (int64_t b = 0; b < a->B && a->B > 1 && a->T > 1; b++) { /* no later row's last token stands before b */
+    for (int64_t b = 0; b < a->B && a->B > 1 && a->T > 1;
+         b++) { /* b <= b T + T - 1, so no row is overwritten before it is copied */
         gp_tensor to = gp_rows_of(x, b, 1), last = gp_rows_of(x, b * a->T + a->T - 1, 1);
         m->be->ops->copy(m->be, to.data, last.data, (size_t)gp_tensor_bytes(&to));
     }
     gp_model_head(m, a, &rows, &out);
 }
 
-/* T tokens of each of `rows` rows, rows * T of GP_APPEND_ROWS at most, through decode's ops. */
+/* Appends T tokens to each of `rows` rows through decode's ops; rows * T <= GP_APPEND_ROWS. */
 static int append_few(gp_model *m, int64_t row, int64_t rows, const int32_t *ids, int64_t T, const int32_t *positions,
                       float *logits)
 {
@@ -84,8 +84,8 @@ static int append_few(gp_model *m, int64_t row, int64_t rows, const int32_t *ids
     return 0;
 }
 
-/* A piece of a prompt: T tokens of one row, from position `start` on, as in a pass over a batch. */
-static int append_piece(gp_model *m, int64_t row, const int32_t *ids, int64_t T, int64_t start, float *logits)
+/* Appends a chunk of T tokens to one row, from position `start` on, by a pass over a batch. */
+static int append_chunk(gp_model *m, int64_t row, const int32_t *ids, int64_t T, int64_t start, float *logits)
 {
     gp_acts *a = &m->acts;
     a->start = start;
@@ -99,7 +99,7 @@ static int append_piece(gp_model *m, int64_t row, const int32_t *ids, int64_t T,
     return rc;
 }
 
-/* T tokens of one row, piece by piece. prompt: the first is one, whatever its length. */
+/* Appends T tokens to one row, chunk by chunk. prompt: the first chunk does not use decode's ops, however short. */
 static int append_row(gp_model *m, int64_t row, const int32_t *ids, int64_t T, int32_t position, bool prompt,
                       float *logits)
 {
@@ -111,7 +111,7 @@ static int append_row(gp_model *m, int64_t row, const int32_t *ids, int64_t T, i
         } else {
             if (position)
                 gp_model_plan_workspace(m, 1, n, gp_config_context(&m->config), false);
-            rc = gp_model_plan(m, 1, n) || append_piece(m, row, ids, n, position, logits) ? -1 : 0;
+            rc = gp_model_plan(m, 1, n) || append_chunk(m, row, ids, n, position, logits) ? -1 : 0;
         }
         if (rc)
             return rc;

@@ -1,15 +1,15 @@
 /* block.c: one transformer block, forward and backward, for every variant.
  *
- * A block receives (residual, branch) and hands on (residual, branch); in between,
+ * A block takes (residual, branch) and returns (residual, branch); in between,
  *
  *     x = norm(residual + branch)        site 2l
  *     branch = proj(attention(qkv(x)))
  *     x = norm(residual + branch)        site 2l + 1
  *     branch = out(act(fc(x)))
  *
- * Pre-norm (GPT-2) and post-norm (BERT) differ in one thing: what goes on as the residual, the norm's input
- * (the sum) or its output. Site 0 of a post-norm model is the norm after the embedding, site 2L of a pre-norm
- * model the final norm; so both have sites 0 .. 2L, and only the roles of their parameters differ (gp_params_norm).
+ * Pre-norm (GPT-2) and post-norm (BERT) differ in one thing: the residual continues as the norm's input (the sum) or as
+ * its output. Site 0 of a post-norm model is the norm after the embedding, site 2L of a pre-norm model the final norm;
+ * so both have sites 0 .. 2L, and only the roles of their parameters differ (gp_params_norm).
  */
 #include "model/model.h"
 
@@ -35,8 +35,7 @@ static gp_dropout branch_dropout(gp_model *m, const gp_acts *a, int64_t site)
                             site % 2 ? GP_SITE_PROJ : GP_SITE_OUT);
 }
 
-/* Post-norm models drop out behind the embedding's norm; pre-norm ones in the embedding itself (forward.c).
- */
+/* Post-norm models apply dropout after the embedding's norm, pre-norm models in the embedding itself (forward.c). */
 static gp_dropout embedding_dropout(gp_model *m, const gp_acts *a)
 {
     return gp_model_dropout(m, a, m->config.post_norm ? m->config.dropout_embd : 0, 0, GP_SITE_EMBED);
@@ -82,12 +81,12 @@ void gp_linear_differentiate(gp_model *m, gp_linear *l, const gp_tensor *x, cons
 
 const gp_norm_op *gp_site_take(gp_acts *a, gp_norm_op *norm)
 {
-    *norm = a->norm_ahead;
-    a->norm_ahead = (gp_norm_op){0};
+    *norm = a->pending_norm;
+    a->pending_norm = (gp_norm_op){0};
     return norm->y ? norm : NULL;
 }
 
-/* While decoding, where the product behind it is the only one to read its output, that makes it. */
+/* In decoding, if the next product is the only reader of the norm's output, that product computes the norm. */
 static void apply_site(gp_model *m, gp_acts *a, int64_t site, gp_stream *s)
 {
     gp_norm_acts *n = gp_acts_site(a, site);
@@ -103,7 +102,7 @@ static void apply_site(gp_model *m, gp_acts *a, int64_t site, gp_stream *s)
                      .mean = &n->mean,
                      .rstd = &n->rstd};
     if (a->decode && !m->config.post_norm && !m->tracer.fn)
-        a->norm_ahead = op;
+        a->pending_norm = op;
     else
         m->be->ops->norm_forward(m->be, &op);
     if (!site && !a->decode)
@@ -122,20 +121,20 @@ void gp_site_forward(gp_model *m, gp_acts *a, int64_t site, gp_stream *s)
                  m->config.post_norm || last_site(m, site) ? &gp_acts_site(a, site)->y : s->residual);
 }
 
-/* Where the gradient of the last added branch is. Without dropout that is the residual's own. */
+/* The gradient of the last added branch. Without dropout it is that of the residual. */
 static gp_tensor *branch_gradient(gp_model *m, gp_acts *a)
 {
     return m->dropping && m->config.dropout_resid > 0 ? &a->dbranch : &a->dresidual;
 }
 
-/* From a->dx, the gradient of the site's output, and a->dresidual, that of the residual stream behind it. The
- * last site has none: nothing reads the residual after it. */
+/* From a->dx, the gradient of the site's output, and a->dresidual, that of the residual stream after it, which the last
+ * site does not have. */
 void gp_site_backward(gp_model *m, gp_acts *a, int64_t site)
 {
     gp_norm_acts *n = gp_acts_site(a, site);
     gp_norm_params *p = &m->norm[site];
     bool last = last_site(m, site), post = m->config.post_norm;
-    if (!site) { /* a sum's dropout is the sum of the dropouts */
+    if (!site) { /* dropout is linear: of the sum of gradients, apply it to each */
         m->be->ops->dropout(m->be, &a->dx, embedding_dropout(m, a));
         if (post)
             m->be->ops->dropout(m->be, &a->dresidual, embedding_dropout(m, a));
@@ -158,15 +157,15 @@ void gp_site_backward(gp_model *m, gp_acts *a, int64_t site)
     gp_gradient_finished(m, gp_params_norm(&m->params, site, true));
 }
 
-/* Layer `layer` of the cache, B rows of it from `row` on: (B,H,P,D). */
+/* Rows [row, row + B) of one layer of the cache: (B,H,P,D). */
 static gp_kv cache_layer(gp_model *m, int64_t layer, int64_t row, int64_t B)
 {
     gp_kv kv = {m->cache.k, m->cache.v};
     gp_tensor *both[] = {&kv.k, &kv.v};
     for (int i = 0; i < 2; i++) {
         gp_tensor *t = both[i]; /* (L,B,H,P,D) */
-        int64_t one = t->dim[2] * t->dim[3] * t->dim[4];
-        int64_t at = (layer * t->dim[1] + row) * one;
+        int64_t row_size = t->dim[2] * t->dim[3] * t->dim[4];
+        int64_t at = (layer * t->dim[1] + row) * row_size;
         t->data = (char *)t->data + at * gp_dtype_size(t->dtype);
         t->ndim = 4;
         t->dim[0] = B;
@@ -177,7 +176,7 @@ static gp_kv cache_layer(gp_model *m, int64_t layer, int64_t row, int64_t B)
     return kv;
 }
 
-/* What forward and backward say of a layer's attention. */
+/* The members that forward and backward have in common. */
 static gp_attention_op attention_op(gp_model *m, gp_acts *a, gp_block_acts *b, int64_t layer)
 {
     return (gp_attention_op){.heads = (int)m->config.heads,
@@ -207,7 +206,7 @@ static void attend(gp_model *m, gp_acts *a, gp_block_acts *b, int64_t layer)
     m->be->ops->attention_forward(m->be, &op);
 }
 
-/* Behind the block's first norm, as far as backward reads: all but the MLP's second product. */
+/* From the block's first norm to the last activation that backward reads: all but the MLP's second product. */
 static void fill_block(gp_model *m, gp_acts *a, int64_t layer, gp_stream *s)
 {
     gp_block *p = &m->block[layer];
@@ -235,7 +234,7 @@ void gp_block_forward(gp_model *m, gp_acts *a, int64_t layer, gp_stream *s)
 
     gp_site_forward(m, a, 2 * layer, s);
     fill_block(m, a, layer, s);
-    if (m->tracer.fn) { /* branch is the projection's still */
+    if (m->tracer.fn) { /* branch is still the output of the projection */
         trace_norm(m, a, 2 * layer);
         gp_trace_output(m, p->qkv.row, &b->qkv);
         gp_trace_attention(m, a, layer);
@@ -249,9 +248,9 @@ void gp_block_forward(gp_model *m, gp_acts *a, int64_t layer, gp_stream *s)
         gp_trace_output(m, p->out.row, &a->branch);
 }
 
-/* A site's sum is what it made of (residual, branch) the first time; from it on everything comes again, bit for bit:
- * the ops are the same, and dropout's masks are a function of where they are. */
-static gp_stream site_again(gp_model *m, gp_acts *a, int64_t site)
+/* The site's stored sum is residual + branch of the forward pass. From it everything is recomputed bit for bit: the ops
+ * are the same, and dropout masks are a function of step, sample, layer and element. */
+static gp_stream recompute_site(gp_model *m, gp_acts *a, int64_t site)
 {
     gp_stream s = {.residual = &gp_acts_site(a, site)->sum};
     apply_site(m, a, site, &s);
@@ -262,11 +261,11 @@ void gp_block_recompute(gp_model *m, gp_acts *a, int64_t layer)
 {
     gp_block_acts *b = gp_acts_block(a, layer);
     if (a->recompute == GP_RECOMPUTE_NORMS) {
-        site_again(m, a, 2 * layer);
-        site_again(m, a, 2 * layer + 1);
+        recompute_site(m, a, 2 * layer);
+        recompute_site(m, a, 2 * layer + 1);
         m->be->ops->act_forward(m->be, m->config.activation, &b->h, &b->pre);
-    } else if (a->recompute == GP_RECOMPUTE_BLOCK && layer < m->config.layers - 1) { /* the last is there still */
-        gp_stream s = site_again(m, a, 2 * layer);
+    } else if (a->recompute == GP_RECOMPUTE_BLOCK && layer < m->config.layers - 1) { /* the last is still in memory */
+        gp_stream s = recompute_site(m, a, 2 * layer);
         fill_block(m, a, layer, &s);
     }
 }

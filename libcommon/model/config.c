@@ -1,8 +1,7 @@
-/* config.c: presets and checks. Hugging Face's config.json: config_json.c. */
+/* config.c: presets, defaults and checks of configurations. Hugging Face's config.json is in config_json.c. */
 #include "gptpipe/config.h"
 #include "base/base.h"
 #include "model/config.h"
-#include "model/params.h"
 
 #include <string.h>
 
@@ -77,26 +76,25 @@ int64_t gp_config_context(const gp_config *c)
     return c->positions - c->position_offset;
 }
 
-static int in_range(const char *where, const char *what, int64_t value, int64_t least, int64_t most)
+static int check_range(const char *where, const char *what, int64_t value, int64_t min, int64_t max)
 {
-    if (value >= least && value <= most)
+    if (value >= min && value <= max)
         return 0;
-    return fail("%s: %s is %lld, expected %lld to %lld", where, what, (long long)value, (long long)least,
-                (long long)most);
+    return fail("%s: %s is %lld, expected %lld to %lld", where, what, (long long)value, (long long)min, (long long)max);
 }
 
 int gp_config_check(const gp_config *c, const char *where)
 {
     /* The bounds keep every product of two dims and the sum of all below 2^62. */
-    if (in_range(where, "vocabulary size", c->vocab_size, 1, 1 << 28) ||
-        in_range(where, "number of layers", c->layers, 1, 4096) ||
-        in_range(where, "number of channels", c->channels, 1, 1 << 20) ||
-        in_range(where, "number of heads", c->heads, 1, c->channels) ||
-        in_range(where, "MLP width", c->inner, 1, 1 << 22) ||
-        in_range(where, "number of positions", c->positions, 1, 1 << 24) ||
-        in_range(where, "number of token types", c->types, 0, 1 << 20) ||
-        in_range(where, "position offset", c->position_offset, 0, c->positions - 1) ||
-        in_range(where, "padding id", gp_config_padding(c), -1, c->vocab_size - 1))
+    if (check_range(where, "vocabulary size", c->vocab_size, 1, 1 << 28) ||
+        check_range(where, "number of layers", c->layers, 1, 4096) ||
+        check_range(where, "number of channels", c->channels, 1, 1 << 20) ||
+        check_range(where, "number of heads", c->heads, 1, c->channels) ||
+        check_range(where, "MLP width", c->inner, 1, 1 << 22) ||
+        check_range(where, "number of positions", c->positions, 1, 1 << 24) ||
+        check_range(where, "number of token types", c->types, 0, 1 << 20) ||
+        check_range(where, "position offset", c->position_offset, 0, c->positions - 1) ||
+        check_range(where, "padding id", gp_config_padding(c), -1, c->vocab_size - 1))
         return -1;
     if (c->channels % c->heads)
         return fail("%s: %lld channels do not divide into %lld heads", where, (long long)c->channels,
@@ -104,7 +102,7 @@ int gp_config_check(const gp_config *c, const char *where)
     if (c->activation == GP_ACT_NONE)
         return fail("%s: the MLP has no activation", where);
     if (!(c->norm_eps > 0 && c->norm_eps < 1))
-        return fail("%s: layer norm epsilon is %g, expected something small above 0", where, c->norm_eps);
+        return fail("%s: layer norm epsilon is %g, expected 0 < epsilon < 1", where, c->norm_eps);
     double p[] = {c->dropout_embd, c->dropout_attn, c->dropout_resid};
     for (size_t i = 0; i < ARRAY_LEN(p); i++)
         if (!(p[i] >= 0 && p[i] < 1))
@@ -112,22 +110,4 @@ int gp_config_check(const gp_config *c, const char *where)
     if (c->post_norm && !c->bias)
         return fail("%s: post-norm models without biases are not supported", where);
     return 0;
-}
-
-int64_t gp_config_parameters(const gp_config *c)
-{
-    gp_params params;
-    gp_params_list(&params, c);
-    int64_t n = params.parameters;
-    gp_params_release(&params);
-    return n;
-}
-
-double gp_config_flops(const gp_config *c, int64_t T)
-{
-    double C = (double)c->channels, inner = (double)c->inner;
-    double block = C * 3 * C + C * C + 2 * C * inner; /* qkv, projection, MLP: multiply-adds a token */
-    double attention = 2 * C * (double)T;             /* q k^T and p v */
-    double head = C * (double)c->vocab_size + (c->head == GP_HEAD_MLM ? C * C : 0);
-    return 2 * ((double)c->layers * (block + attention) + head);
 }

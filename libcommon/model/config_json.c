@@ -1,5 +1,5 @@
-/* config_json.c: Hugging Face's config.json, and what generation_config.json adds. What transformers computes is
- * computed, or the setting is refused by name; keys that do not reach the numbers are passed over. */
+/* config_json.c: Hugging Face's config.json, and end ids from generation_config.json. A setting that changes what
+ * transformers computes is either supported or refused by name; keys that do not affect the results are ignored. */
 #include "base/json_python.h"
 #include "model/config.h"
 
@@ -7,21 +7,20 @@
 #include <string.h>
 
 static const struct {
-    const char *name, *class, *architecture; /* model_type; what its classes begin with; the class that is written */
+    const char *name, *class, *architecture; /* model_type; prefix of its classes; the class written to config.json */
 } families[] = {
     [GP_GPT2] = {"gpt2", "GPT2", "GPT2LMHeadModel"},
     [GP_BERT] = {"bert", "Bert", "BertForMaskedLM"},
     [GP_ROBERTA] = {"roberta", "Roberta", "RobertaForMaskedLM"},
 };
-static const char known_families[] = "gpt2, bert and roberta are known";
+static const char known_families[] = "supported are gpt2, bert and roberta";
 
-/* The three families call the same thing by different names. */
 typedef struct key {
-    const char *name[2]; /* gpt2's, bert's and roberta's; NULL = does not exist there */
-    const char *alias;   /* what transformers' attribute_map calls gpt2's too */
+    const char *name[2]; /* in gpt2; in bert and roberta; NULL = does not exist there */
+    const char *alias;   /* another name in gpt2, from transformers' attribute_map */
     size_t offset;
     enum { OPTIONAL, NOT_NULL, NEEDED } need;
-    bool shapes; /* a tensor's shape shows it */
+    bool shapes; /* it determines the shape of a tensor */
 } key;
 
 /* clang-format off */
@@ -45,23 +44,22 @@ static const key reals[] = {
     {{"initializer_range", "initializer_range"}, NULL, offsetof(gp_config, init_std), OPTIONAL, false},
 };
 
-/* What is true or false. `name` is in config.json where it is not the default; `inverse`: there it says the
- * opposite. */
+/* Booleans, written to config.json if they are not the default; inverse: config.json has the opposite. */
 static const struct flag {
     const char *name;
     size_t offset;
-    bool inverse, gpt2_only, always; /* always: written also where it is the default */
+    bool inverse, gpt2_only, always; /* always: written even if it is the default */
 } flags[] = {
     {"tie_word_embeddings", offsetof(gp_config, tied), false, false, true},
     {"gptpipe_bias", offsetof(gp_config, bias), false, false, false},
-    {"gptpipe_no_end", offsetof(gp_config, no_end), false, false, false}, /* beside an eos_token_id of null */
+    {"gptpipe_no_end", offsetof(gp_config, no_end), false, false, false}, /* together with an eos_token_id of null */
     {"scale_attn_weights", offsetof(gp_config, scores_unscaled), true, true, false},
     {"scale_attn_by_inverse_layer_idx", offsetof(gp_config, scores_by_layer), false, true, false},
 };
 
-/* Settings that change what transformers computes, or which tensors there are, and are not computed here. Harmless are
- * null, the value `harmless`, and a list of nothing else. (reorder_and_upcast_attn orders the same products otherwise:
- * the same numbers. chunk_size_feed_forward, use_cache, n_ctx, summary_* and dtype change none.) */
+/* Settings that change what transformers computes, or which tensors exist, and are not supported here. null is
+ * harmless, and so are the value `harmless` and a list of it. (reorder_and_upcast_attn only reorders products;
+ * chunk_size_feed_forward, use_cache, n_ctx, summary_* and dtype change nothing.) */
 static const struct refused {
     const char *name;
     enum { IN_ALL, IN_GPT2, IN_BERT } family;
@@ -118,8 +116,8 @@ static const char *name_of(const gp_config *c, const key *k)
     return k->name[c->family != GP_GPT2];
 }
 
-/* The member under its own name or its alias, *name then being which. Where both are there, transformers sets them one
- * after the other, and the alias is the last. */
+/* The member under its name or its alias; *name is set to the one found. If both exist, the alias wins, because
+ * transformers sets it last. */
 static json_t *find(const gp_config *c, json_t *root, const key *k, const char **name)
 {
     json_t *alias = c->family == GP_GPT2 && k->alias ? json_object_get(root, k->alias) : NULL;
@@ -153,7 +151,7 @@ static int read_real(gp_config *c, json_t *root, const key *k, const char *where
     return 0;
 }
 
-/* pad_token_id null: BERT's embedding then has no padding row. RoBERTa counts its positions from it. */
+/* With pad_token_id null BERT's embedding has no padding row. RoBERTa needs it, because positions start after it. */
 static int read_padding(gp_config *c, json_t *root, const char *where)
 {
     json_t *v = json_object_get(root, "pad_token_id");
@@ -222,7 +220,7 @@ static int read_flags(gp_config *c, json_t *root, const char *where)
     return 0;
 }
 
-/* eos_token_id: an id, a list of ids, or null. Ids that the model does not have are left out. */
+/* eos_token_id: an id, a list of ids, or null. Ids outside the vocabulary are ignored. */
 static int read_ends(gp_config *c, const json_t *v, const char *where)
 {
     char text[64];
@@ -244,7 +242,7 @@ static int read_ends(gp_config *c, const json_t *v, const char *where)
     return 0;
 }
 
-/* GPT-2's own class takes 50256 where nothing is said. */
+/* In transformers' GPT2Config the default is 50256. */
 static int read_config_ends(gp_config *c, json_t *root, const char *where)
 {
     enum { DEFAULT_END = 50256 };
@@ -256,21 +254,21 @@ static int read_config_ends(gp_config *c, json_t *root, const char *where)
     return 0;
 }
 
-/* model_type, or what AutoModel's class in "architectures" is of, or the family whose own keys are there. */
+/* From model_type, or the class in "architectures", or keys that only one family has. */
 static int read_family(gp_family *family, json_t *root, const char *where)
 {
     const json_t *v = json_object_get(root, "model_type");
     const char *type = json_string_value(v),
                *class = json_string_value(json_array_get(json_object_get(root, "architectures"), 0));
     char text[64];
-    bool said = v && !json_is_null(v);
-    for (size_t i = 0; i < ARRAY_LEN(families) && said == !!type; i++)
+    bool given = v && !json_is_null(v);
+    for (size_t i = 0; i < ARRAY_LEN(families) && given == !!type; i++)
         if (type ? !strcmp(type, families[i].name)
                  : class && !strncmp(class, families[i].class, strlen(families[i].class))) {
             *family = (gp_family)i;
             return 0;
         }
-    if (said)
+    if (given)
         return fail("%s: model_type is %s; %s", where, shown(v, text), known_families);
     if (!class && json_object_get(root, "n_embd")) {
         *family = GP_GPT2;
@@ -327,12 +325,12 @@ int gp_config_ends_from_json(gp_config *c, const char *json, size_t length, cons
         return 1;
     }
     int rc = read_ends(c, json_object_get(root, "eos_token_id"), where);
-    c->no_end = !c->end_count; /* as in transformers' generate: where it has none, config.json is not asked */
+    c->no_end = !c->end_count; /* as in transformers' generate, config.json does not matter then */
     json_decref(root);
     return rc;
 }
 
-/* ---- and back -------------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------------------- */
 
 static json_t *id_or_null(int64_t id)
 {
@@ -352,7 +350,7 @@ static json_t *ends_to_json(const gp_config *c)
 static json_t *to_json(const gp_config *c)
 {
     bool gpt = c->family == GP_GPT2;
-    gp_config plain = gp_config_defaults(c->family);
+    gp_config defaults = gp_config_defaults(c->family);
     json_t *root = json_object();
     json_object_set_new(root, "architectures", json_pack("[s]", families[c->family].architecture));
     json_object_set_new(root, "model_type", json_string(gp_family_name(c->family)));
@@ -374,7 +372,7 @@ static json_t *to_json(const gp_config *c)
     for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
         const struct flag *f = &flags[i];
         bool v = *(const bool *)((const char *)c + f->offset);
-        if (f->always || v != *(const bool *)((const char *)&plain + f->offset))
+        if (f->always || v != *(const bool *)((const char *)&defaults + f->offset))
             json_object_set_new(root, f->name, json_boolean(v != f->inverse));
     }
     json_object_set_new(root, "dtype", json_string("float32"));
@@ -391,7 +389,7 @@ char *gp_config_to_json(const gp_config *c)
     return text;
 }
 
-/* ---- two of them ----------------------------------------------------------------------------------------- */
+/* ---- comparing ------------------------------------------------------------------------------------------- */
 
 static bool is_size(const char *name)
 {
@@ -402,8 +400,8 @@ static bool is_size(const char *name)
     return !strcmp(name, "model_type");
 }
 
-/* Members of a that b has otherwise, and with `lacking` those alone that b has not at all. */
-static bool differ(const json_t *a, const json_t *b, bool lacking, bool *sizes, gp_buf *text)
+/* Appends the members of a that are different in b or missing from it; with only_missing, only the missing ones. */
+static bool differ(const json_t *a, const json_t *b, bool only_missing, bool *sizes, gp_buf *text)
 {
     enum { MAX = 300 };
     const char *name;
@@ -412,7 +410,7 @@ static bool differ(const json_t *a, const json_t *b, bool lacking, bool *sizes, 
     json_object_foreach ((json_t *)(uintptr_t)a, name, v) {
         char one[64], two[64];
         const json_t *w = json_object_get(b, name);
-        if ((lacking && w) || (w && json_equal(v, (json_t *)(uintptr_t)w)))
+        if ((only_missing && w) || (w && json_equal(v, (json_t *)(uintptr_t)w)))
             continue;
         any = true;
         *sizes |= is_size(name);
@@ -421,8 +419,8 @@ static bool differ(const json_t *a, const json_t *b, bool lacking, bool *sizes, 
         if (w)
             shown(w, two);
         if (text->len < MAX)
-            gp_buf_printf(text, "%s%s is %s and %s", text->len ? ", " : "", name, lacking ? two : one,
-                          lacking ? one : two);
+            gp_buf_printf(text, "%s%s is %s and %s", text->len ? ", " : "", name, only_missing ? two : one,
+                          only_missing ? one : two);
     }
     return any;
 }

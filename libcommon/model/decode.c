@@ -1,6 +1,6 @@
-/* decode.c: a KV cache, prompts into it, one token after another out of it. A prompt goes in alone, and the
- * decode ops add a row's numbers in an order that depends on nothing else; so a sample is the same alone and
- * among others. (append.c: more tokens after what the cache holds.) */
+/* decode.c: the KV cache, and decoding one token of each row at a time. Prompts are prefilled one by one (append.c),
+ * and the decode ops sum a row's numbers in an order that does not depend on the batch; so a sample is the same alone
+ * and among others. */
 #include "model/model.h"
 
 #include <stdlib.h>
@@ -19,17 +19,17 @@ static void layout(gp_model *m, gp_cache *c)
     gp_arena_tensor(&c->arena, &m->logits);
 }
 
-/* What can never fit is refused here, rather than ended by the kernel half-way. */
+/* Refuses what exceeds the total memory, rather than have the kernel kill the process halfway. */
 static int check_memory(const gp_model *m, int64_t B)
 {
     const gp_config *g = &m->config;
     int64_t row = 2 * g->layers * gp_config_context(g) * g->channels * gp_dtype_size(m->be->act_dtype), all;
-    size_t left, total;
-    m->be->ops->available_memory(m->be, &left, &total);
+    size_t available, total;
+    m->be->ops->available_memory(m->be, &available, &total);
     row += g->vocab_size * (int64_t)sizeof(float);
     if (B <= INT32_MAX && gp_mul(row, B, &all) && (double)all < (double)total)
         return 0;
-    return fail("%lld samples at once need %.1f GB of cache, and %s has %.1f GB of memory: draw fewer at a time",
+    return fail("%lld samples at once need %.1f GB of cache, but %s has %.1f GB of memory: sample fewer at a time",
                 (long long)B, (double)row * (double)B / 1e9, gp_backend_device(m->be), (double)total / 1e9);
 }
 
@@ -47,7 +47,7 @@ int gp_model_plan_cache(gp_model *m, int64_t B, int64_t T_prompt)
     m->row.decode = true;
     m->row.cache_row = 0;
     gp_model_reserve_positions(m, gp_max(B, GP_APPEND_ROWS));
-    m->be->ops->record_free(m->be, &m->row.recording); /* it reads the cache that goes */
+    m->be->ops->record_free(m->be, &m->row.recording); /* it refers to the old cache */
     gp_arena_release(&m->cache.arena);
     gp_rows_release(m);
     m->cache =
@@ -57,12 +57,6 @@ int gp_model_plan_cache(gp_model *m, int64_t B, int64_t T_prompt)
     layout(m, &m->cache);
     gp_rows_plan(m, &(gp_sampling){0}, false, 0);
     return 0;
-}
-
-/* Row r of a (N, width) tensor, as (1, width). */
-static gp_tensor row_of(const gp_tensor *t, int64_t r)
-{
-    return gp_rows_of(t, r, 1);
 }
 
 void gp_model_decode_loaded(gp_model *m)
@@ -101,13 +95,13 @@ void gp_model_copy_row(gp_model *m, int64_t from, int64_t to)
             ops->copy(m->be, rows + to * row, rows + from * row, (size_t)row);
         }
     }
-    gp_tensor a = row_of(&m->logits, from), b = row_of(&m->logits, to);
+    gp_tensor a = gp_rows_of(&m->logits, from, 1), b = gp_rows_of(&m->logits, to, 1);
     ops->copy(m->be, b.data, a.data, (size_t)gp_tensor_bytes(&a));
 }
 
 void gp_model_penalize(gp_model *m, int64_t b, const int32_t *ids, int64_t count, double penalty)
 {
-    gp_tensor row = row_of(&m->logits, b);
+    gp_tensor row = gp_rows_of(&m->logits, b, 1);
     int64_t V = m->config.vocab_size;
     float *logits = gp_malloc((size_t)V * sizeof *logits);
     bool *seen = gp_calloc((size_t)V, sizeof *seen);
@@ -125,14 +119,6 @@ void gp_model_penalize(gp_model *m, int64_t b, const int32_t *ids, int64_t count
 
 void gp_model_last_logits(gp_model *m, int64_t b, float *logits)
 {
-    gp_tensor row = row_of(&m->logits, b);
+    gp_tensor row = gp_rows_of(&m->logits, b, 1);
     m->be->ops->download(m->be, logits, row.data, (size_t)gp_tensor_bytes(&row));
-}
-
-double gp_model_decode_bytes(const gp_model *m, int64_t read)
-{
-    const gp_config *c = &m->config;
-    int64_t tables = c->positions * c->channels + (c->tied ? 0 : c->vocab_size * c->channels);
-    return (double)gp_dtype_size(m->be->act_dtype) *
-           ((double)(gp_config_parameters(c) - tables) + 2 * (double)(c->layers * c->channels * read));
 }

@@ -1,5 +1,5 @@
-/* decode_loop.c: rows of the cache that continue themselves: what is drawn is read next, on the device alone, and the
- * host learns of it some steps later. A step is one recording: blocks, head, and the draw. */
+/* decode_loop.c: decoding on the device alone: each sampled token is the input of the next step, and the host reads it
+ * some steps later. A step, one recording, runs blocks, head and sampling. */
 #include "model/model.h"
 
 #include <stdlib.h>
@@ -40,7 +40,7 @@ void gp_rows_plan(gp_model *m, const gp_sampling *how, bool log_probabilities, i
     gp_arena_allocate(&r->host, gp_backend_host_memory(m->be));
     device_layout(m);
     host_layout(m);
-    /* Not of alloc_host's: what is uploaded from there has to be left alone for a while. */
+    /* Not from alloc_host: that memory must not change until its upload is done. */
     r->host_samples = gp_calloc(3 * (size_t)m->cache.B, sizeof(int32_t));
     r->host_drawn = r->host_samples + m->cache.B;
     r->host_places = r->host_drawn + m->cache.B;
@@ -55,12 +55,11 @@ void gp_rows_release(gp_model *m)
     for (int i = 0; i < GP_DRAWS_PENDING; i++)
         m->be->ops->mark_free(m->be, &r->mark[i]);
     gp_arena_release(&r->device);
-    gp_arena_release(&r->host); /* waits for what is under way */
+    gp_arena_release(&r->host); /* waits for pending steps */
     free(r->host_samples);
     *r = (gp_rows){0};
 }
 
-/* The row's newest position in the cache is cached - 1, and `drawn` were drawn of its sample. */
 void gp_rows_set(gp_model *m, int64_t b, int64_t sample, int64_t drawn, int64_t cached)
 {
     gp_rows *r = &m->rows;
@@ -71,7 +70,7 @@ void gp_rows_set(gp_model *m, int64_t b, int64_t sample, int64_t drawn, int64_t 
     r->changed = true;
 }
 
-/* It runs along at position 0, with whatever id it has. */
+/* An idle row still takes part in each step, at position 0, with an arbitrary id. */
 void gp_rows_idle(gp_model *m, int64_t b)
 {
     if (m->rows.host_samples[b] >= 0)
@@ -90,8 +89,9 @@ void gp_rows_see(gp_model *m, int64_t b, const int32_t *ids, int64_t count)
     free(seen);
 }
 
-/* The host's idea of the rows becomes the device's, whose own steps come out where that is. */
-static void tell_device(gp_model *m)
+/* Uploads the state of the rows if the host has changed it. For rows that it has not changed, the device's steps lead
+ * to the same values. */
+static void upload_rows(gp_model *m)
 {
     gp_rows *r = &m->rows;
     size_t bytes = (size_t)m->cache.B * sizeof(int32_t);
@@ -102,7 +102,7 @@ static void tell_device(gp_model *m)
     r->changed = false;
 }
 
-/* From the logits of rows `first` to first + count - 1. */
+/* Sampling from the logits of rows [first, first + count). */
 static gp_sample_op sample_op(gp_model *m, const gp_sampling *how, int64_t first, int64_t count, gp_tensor *logits)
 {
     const gp_rows *r = &m->rows;
@@ -122,7 +122,7 @@ static gp_sample_op sample_op(gp_model *m, const gp_sampling *how, int64_t first
                           .ids = r->ids + first};
 }
 
-/* ...and the rows go on with it. */
+/* Samples, and makes the ids the input of the next step. */
 static void draw(gp_model *m, int64_t first, int64_t count)
 {
     const gp_rows *r = &m->rows;
@@ -141,7 +141,7 @@ static void draw(gp_model *m, int64_t first, int64_t count)
     m->be->ops->sample(m->be, &op);
 }
 
-/* A step was issued, with the draws of these rows. */
+/* Records that a step was issued that draws for these rows. */
 static void note_step(gp_model *m, int64_t first, int64_t count)
 {
     gp_rows *r = &m->rows;
@@ -156,7 +156,7 @@ static void note_step(gp_model *m, int64_t first, int64_t count)
 void gp_rows_draw(gp_model *m, int64_t first, int64_t count)
 {
     BUG_ON(first < 0 || count < 1 || first + count > m->cache.B);
-    tell_device(m);
+    upload_rows(m);
     draw(m, first, count);
     note_step(m, first, count);
 }
@@ -165,7 +165,7 @@ void gp_rows_step(gp_model *m)
 {
     const gp_backend_ops *ops = m->be->ops;
     gp_acts_resize(&m->row, m, m->cache.B, 1);
-    tell_device(m);
+    upload_rows(m);
     if (ops->record_begin(m->be, &m->rows.recording))
         do {
             gp_model_decode_loaded(m);

@@ -1,4 +1,4 @@
-/* forward.c: a batch through the model and back. Layer by layer it is block.c; here are the two ends. */
+/* forward.c: a batch through the model, forward and backward: embedding, all blocks (block.c), head and loss. */
 #include "model/config.h"
 #include "model/model.h"
 
@@ -16,8 +16,8 @@ static int check_ids(const char *what, const int32_t *ids, int64_t n, int64_t li
     return 0;
 }
 
-/* Row of the position table for each token: start + t, from the offset on. With pad_positions only what is not padding
- * is counted; padding sits at pad_id (transformers' create_position_ids_from_input_ids). */
+/* The row of the position table for each token: position_offset + start + t. With pad_positions, padding has row pad_id
+ * and is not counted (transformers' create_position_ids_from_input_ids). */
 static void fill_positions(const gp_config *c, const gp_batch *batch, int64_t start, int32_t *positions)
 {
     for (int64_t b = 0; b < batch->B; b++) {
@@ -58,15 +58,15 @@ int gp_model_load(gp_model *m, gp_acts *a, const gp_batch *batch)
         return -1;
     int64_t n = batch->B * batch->T;
     size_t ids = (size_t)n * sizeof(int32_t);
-    BUG_ON(n > m->positions_most);
+    BUG_ON(n > m->positions_max);
     gp_acts_resize(a, m, batch->B, batch->T);
     ops->upload(m->be, a->tokens, batch->inputs, ids);
-    a->counted &= !a->start;
-    if (!a->counted && !a->decode) { /* a decoded token comes with its own */
+    a->positions_valid &= !a->start;
+    if (!a->positions_valid && !a->decode) { /* decoding uploads its own */
         fill_positions(&m->config, batch, a->start, m->positions);
         ops->upload(m->be, a->positions, m->positions, ids);
     }
-    a->counted = !m->config.pad_positions && !a->decode && !a->start;
+    a->positions_valid = !m->config.pad_positions && !a->decode && !a->start;
     a->has_types = batch->types != NULL;
     if (batch->types)
         ops->upload(m->be, a->types, batch->types, ids);
@@ -146,7 +146,7 @@ gp_tensor gp_model_forward_selected(gp_model *m, gp_acts *a, const int32_t *targ
     gp_tensor x = *gp_model_forward(m, a);
     int64_t N = a->B * a->T, C = m->config.channels, rows = 0;
     size_t bytes = (size_t)(C * gp_dtype_size(x.dtype));
-    for (int64_t i = 0; i < N; i++) { /* no row moves past one that is still to move */
+    for (int64_t i = 0; i < N; i++) { /* rows <= i, so no row is overwritten before it is moved */
         if (targets[i] < 0)
             continue;
         if (i != rows)
@@ -178,7 +178,7 @@ static void finished(gp_model *m, gp_role role)
     gp_gradient_finished(m, gp_params_row(&m->params, role, 0));
 }
 
-/* a->dx: from the gradient of what the head read to that of the last norm site's output. */
+/* Turns a->dx from the gradient of the head's input into that of the last norm site's output. */
 static void mlm_backward(gp_model *m, gp_acts *a)
 {
     const gp_backend_ops *ops = m->be->ops;
@@ -202,7 +202,7 @@ static void mlm_backward(gp_model *m, gp_acts *a)
 void gp_model_backward(gp_model *m, gp_acts *a)
 {
     const gp_backend_ops *ops = m->be->ops;
-    finished(m, GP_HEAD_W); /* the loss made the head's gradients already */
+    finished(m, GP_HEAD_W); /* gp_model_loss has computed the gradients of the head */
     finished(m, GP_HEAD_B);
     if (m->config.head == GP_HEAD_MLM)
         mlm_backward(m, a);
@@ -229,8 +229,8 @@ static void learn(gp_model *m, gp_acts *a, bool dropout)
     m->dropping = false;
 }
 
-/* Whoever looks at tensors on the way does so on the host. What is uploaded may change from pass to pass; whether there
- * are types and lengths, and who hears of finished gradients, is in the recording. */
+/* A tracer reads tensors on the host during the pass, so that is not recorded. In a recording the uploaded values may
+ * change; a change of gp_recorded needs a new one. */
 void gp_model_learn(gp_model *m, gp_acts *a, bool dropout)
 {
     const gp_backend_ops *ops = m->be->ops;
@@ -258,7 +258,7 @@ void gp_model_learn(gp_model *m, gp_acts *a, bool dropout)
 
 /* ---- the public passes ----------------------------------------------------------------------------------- */
 
-static int64_t counted(const gp_batch *batch)
+static int64_t count_targets(const gp_batch *batch)
 {
     int64_t n = 0;
     for (int64_t i = 0; i < batch->B * batch->T; i++)
@@ -268,9 +268,9 @@ static int64_t counted(const gp_batch *batch)
 
 static int run(gp_model *m, const gp_batch *batch, bool train, double *loss)
 {
-    int64_t n = counted(batch);
+    int64_t n = count_targets(batch);
     if (!n)
-        return fail("the batch has no target that counts");
+        return fail("all targets of the batch are -100: there is no loss");
     if (gp_model_plan(m, batch->B, batch->T) || gp_model_load(m, &m->acts, batch))
         return -1;
     m->host_step = (gp_step){.scale = (float)(1.0 / (double)n)};

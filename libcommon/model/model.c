@@ -1,4 +1,4 @@
-/* model.c: a model's memory: parameters, gradients, slots; and how it is made and described. */
+/* model.c: creates a model: parameters, gradients and slots in the backend's memory. */
 #include "model/model.h"
 #include "base/threads.h"
 
@@ -11,7 +11,7 @@ gp_tensor gp_model_parameter(const gp_model *m, const gp_param *row)
         .data = m->p + row->at, .dtype = row->dtype, .ndim = row->ndim, .dim = {row->dim[0], row->dim[1]}};
 }
 
-/* Lines [first, first + lines) of a row as they are stored. */
+/* A view of lines [first, first + lines) of a row. */
 static gp_tensor lines_of(const gp_model *m, const gp_param *row, int64_t first, int64_t lines)
 {
     gp_tensor t = gp_model_parameter(m, row);
@@ -59,11 +59,9 @@ void gp_model_row_download(const gp_model *m, const gp_param *row, float *host)
     gp_model_lines_download(m, row, 0, row->dim[0], host);
 }
 
-static gp_tensor parameter(const gp_model *m, gp_role role, int64_t index, bool *there)
+static gp_tensor parameter(const gp_model *m, gp_role role, int64_t index)
 {
     const gp_param *row = gp_params_row(&m->params, role, index);
-    if (there)
-        *there = row != NULL;
     return row ? gp_model_parameter(m, row) : (gp_tensor){0};
 }
 
@@ -83,14 +81,14 @@ static gp_tensor gradient(const gp_model *m, gp_role role, int64_t index)
 
 static void bind_linear(gp_model *m, gp_linear *l, gp_role weight, gp_role bias, int64_t index)
 {
-    bool transposed = weight == GP_WTE || weight == GP_HEAD_W;
     l->row = gp_params_row(&m->params, weight, index);
     l->bias_row = gp_params_row(&m->params, bias, index);
-    l->w.w = parameter(m, weight, index, NULL);
-    l->w.transposed = transposed;
+    l->w.w = parameter(m, weight, index);
+    l->w.transposed = weight == GP_WTE || weight == GP_HEAD_W;
     l->w.trains = m->trains;
     l->dw = gradient(m, weight, index);
-    l->b = parameter(m, bias, index, &l->has_bias);
+    l->b = parameter(m, bias, index);
+    l->has_bias = l->bias_row != NULL;
     l->w.bias = l->has_bias ? &l->b : NULL;
     l->db = gradient(m, bias, index);
 }
@@ -110,9 +108,9 @@ static void bind(gp_model *m)
 {
     const gp_config *c = &m->config;
     const gp_params *p = &m->params;
-    m->wte = parameter(m, GP_WTE, 0, NULL);
-    m->wpe = parameter(m, GP_WPE, 0, NULL);
-    m->wtt = parameter(m, GP_WTT, 0, NULL);
+    m->wte = parameter(m, GP_WTE, 0);
+    m->wpe = parameter(m, GP_WPE, 0);
+    m->wtt = parameter(m, GP_WTT, 0);
     m->dwte = gradient(m, GP_WTE, 0);
     m->dwpe = gradient(m, GP_WPE, 0);
     m->dwtt = gradient(m, GP_WTT, 0);
@@ -131,24 +129,18 @@ static void bind(gp_model *m)
     }
 }
 
-/* Every weight with a slot, in order. Returns their number; list may be NULL. */
-static int weights(gp_model *m, gp_weight **list)
+/* Lists every weight that has a slot, in order. */
+static void list_weights(gp_model *m)
 {
-    int n = 0;
+    m->weight = gp_calloc((size_t)(4 * m->config.layers + 2), sizeof *m->weight);
     for (int64_t i = 0; i < m->config.layers; i++) {
         gp_linear *l[] = {&m->block[i].qkv, &m->block[i].proj, &m->block[i].fc, &m->block[i].out};
-        for (size_t k = 0; k < ARRAY_LEN(l); k++, n++)
-            if (list)
-                list[n] = &l[k]->w;
+        for (size_t k = 0; k < ARRAY_LEN(l); k++)
+            m->weight[m->weight_count++] = &l[k]->w;
     }
-    if (m->config.head == GP_HEAD_MLM) {
-        if (list)
-            list[n] = &m->mlm.w;
-        n++;
-    }
-    if (list)
-        list[n] = &m->head.w;
-    return n + 1;
+    if (m->config.head == GP_HEAD_MLM)
+        m->weight[m->weight_count++] = &m->mlm.w;
+    m->weight[m->weight_count++] = &m->head.w;
 }
 
 static void layout_slots(gp_model *m)
@@ -162,9 +154,8 @@ void gp_model_weights_changed(gp_model *m)
     m->be->ops->weights_changed(m->be, m->weight, m->weight_count);
 }
 
-/* What never trains needs no masters: of its matrices only products read, and those in bf16. Embedding adds rows of its
- * tables as they are. */
-static gp_dtype matrices_of(const gp_backend *be, bool trains)
+/* A model that does not train needs no fp32 masters of its matrices, which only products read, in bf16. */
+static gp_dtype matrix_dtype(const gp_backend *be, bool trains)
 {
     return !trains && be->stores_bf16 ? GP_BF16 : be->matrix_dtype;
 }
@@ -177,7 +168,7 @@ gp_model *gp_model_create(const gp_config *c, gp_backend *be, bool trains)
     m->trains = trains;
     m->chunk = GP_PREFILL_CHUNK;
     gp_params_list(&m->params, c);
-    gp_params_store(&m->params, matrices_of(be, trains), be->matrix_dtype);
+    gp_params_store(&m->params, matrix_dtype(be, trains), be->matrix_dtype);
     m->block = gp_calloc((size_t)c->layers, sizeof *m->block);
     m->norm = gp_calloc((size_t)(2 * c->layers + 1), sizeof *m->norm);
 
@@ -192,9 +183,7 @@ gp_model *gp_model_create(const gp_config *c, gp_backend *be, bool trains)
         m->g = gp_arena_take(&m->gradients, bytes);
     }
     bind(m);
-    m->weight_count = weights(m, NULL);
-    m->weight = gp_calloc((size_t)m->weight_count, sizeof *m->weight);
-    weights(m, m->weight);
+    list_weights(m);
     m->step_arena = (gp_arena){.name = "step", .size = gp_round_up(sizeof *m->step, 64)};
     gp_arena_allocate(&m->step_arena, gp_backend_memory(be));
     m->step = gp_arena_take(&m->step_arena, sizeof *m->step);
@@ -226,7 +215,7 @@ void gp_model_free(gp_model *m)
 void gp_model_init(gp_model *m, uint64_t seed)
 {
     float *host = gp_malloc((size_t)m->params.total * sizeof *host);
-    /* a device has one thread of the host's; these are the host's own */
+    /* weights are drawn on the host; a GPU backend has a single host thread */
     int threads = m->be->later ? gp_processors() : m->be->threads;
     gp_params_init(&m->params, &m->config, seed, host, threads);
     for (int i = 0; i < m->params.count; i++)
@@ -241,7 +230,7 @@ const gp_config *gp_model_config(const gp_model *m)
     return &m->config;
 }
 
-/* Slots are opened for the first planned shape: packing may depend on how many rows come at a time. */
+/* Slots are opened for the first planned shape, because packing may depend on the number of rows. */
 void gp_model_open_slots(gp_model *m, int64_t rows)
 {
     if (m->slots_open)
@@ -260,10 +249,10 @@ void gp_model_open_slots(gp_model *m, int64_t rows)
 
 void gp_model_reserve_positions(gp_model *m, int64_t count)
 {
-    if (count <= m->positions_most)
+    if (count <= m->positions_max)
         return;
     m->positions = gp_realloc(m->positions, (size_t)count, sizeof *m->positions);
-    m->positions_most = count;
+    m->positions_max = count;
 }
 
 const char *gp_recompute_name(gp_recompute level)

@@ -17,7 +17,7 @@ typedef struct spec {
     when exists;
     dim d0, d1;
     gp_init init;
-    bool is_bias; /* left out where the config has no biases */
+    bool is_bias; /* does not exist if the config has no biases */
 } spec;
 
 static const spec before_layers[] = {
@@ -114,7 +114,7 @@ static void add(gp_params *p, const spec *s, const gp_config *c, bool layered)
     row->count = row->dim[0] * row->dim[1];
     row->decays = row->ndim == 2;
     row->offset = p->total;
-    row->index = p->per_index[s->role]++; /* rows of a role come in order of layer */
+    row->index = p->per_index[s->role]++; /* rows of a role are in the order of layers */
     if (!row->index)
         p->first[s->role] = p->count;
     p->total += (int64_t)gp_round_up((size_t)row->count, ALIGN);
@@ -125,8 +125,8 @@ static void add(gp_params *p, const spec *s, const gp_config *c, bool layered)
 void gp_params_list(gp_params *p, const gp_config *c)
 {
     *p = (gp_params){0};
-    size_t most = ARRAY_LEN(before_layers) + (size_t)c->layers * ARRAY_LEN(in_layer) + ARRAY_LEN(after_layers);
-    p->rows = gp_calloc(most, sizeof *p->rows);
+    size_t max = ARRAY_LEN(before_layers) + (size_t)c->layers * ARRAY_LEN(in_layer) + ARRAY_LEN(after_layers);
+    p->rows = gp_calloc(max, sizeof *p->rows);
     for (size_t i = 0; i < ARRAY_LEN(before_layers); i++)
         add(p, &before_layers[i], c, false);
     for (int layer = 0; layer < c->layers; layer++)
@@ -145,13 +145,13 @@ void gp_params_store(gp_params *p, gp_dtype matrices, gp_dtype tables)
     for (int i = 0; i < p->count; i++) {
         gp_param *row = &p->rows[i];
         bool ids = row->role == GP_WTE || row->role == GP_HEAD_W;
-        int64_t held = row->count;
+        int64_t padded = row->count;
         bool table = row->role == GP_WTE || row->role == GP_WPE || row->role == GP_WTT;
         row->dtype = row->ndim != 2 ? GP_F32 : table ? tables : matrices;
         if (ids && row->dtype == GP_BF16)
-            held = (int64_t)gp_round_up((size_t)row->dim[0], GP_PAD_ROWS) * row->dim[1];
+            padded = (int64_t)gp_round_up((size_t)row->dim[0], GP_PAD_ROWS) * row->dim[1];
         row->at = p->bytes;
-        p->bytes += (int64_t)gp_round_up((size_t)(held * gp_dtype_size(row->dtype)), 64);
+        p->bytes += (int64_t)gp_round_up((size_t)(padded * gp_dtype_size(row->dtype)), 64);
     }
 }
 
@@ -192,19 +192,19 @@ const char *gp_param_name(const gp_param *row, char text[GP_PARAM_NAME])
     return text;
 }
 
-/* ---- fresh weights --------------------------------------------------------------------------------------- */
+/* ---- initialization -------------------------------------------------------------------------------------- */
 
-/* A fresh vector, which is filled in so many equal shares of every row. */
-typedef struct fresh {
+/* Each row is divided into `shares` equal parts, each filled by one thread. */
+typedef struct initialization {
     const gp_params *p;
     const gp_config *c;
     uint64_t seed;
     float *flat;
     int64_t shares;
-} fresh;
+} initialization;
 
-/* Numbers are drawn in pairs. */
-static void fill_row(const fresh *f, int i, int64_t share)
+/* Normal random numbers come in pairs. */
+static void fill_row(const initialization *f, int i, int64_t share)
 {
     const gp_param *row = &f->p->rows[i];
     float *w = f->flat + row->offset, std = (float)f->c->init_std;
@@ -223,13 +223,13 @@ static void fill_row(const fresh *f, int i, int64_t share)
 
 static void fill_share(void *self, int64_t share)
 {
-    const fresh *f = self;
+    const initialization *f = self;
     for (int i = 0; i < f->p->count; i++)
         fill_row(f, i, share);
 }
 
-/* transformers' padding_idx: that row of the token table begins at zero, and where padding has a position of its own,
- * so does that of the position table */
+/* transformers' padding_idx: that row of the token table is zero, and, if padding has its own position, so is that row
+ * of the position table. */
 static void clear_padding(const gp_params *p, const gp_config *c, float *flat)
 {
     int64_t padding = gp_config_padding(c);
@@ -242,9 +242,9 @@ static void clear_padding(const gp_params *p, const gp_config *c, float *flat)
 
 void gp_params_init(const gp_params *p, const gp_config *c, uint64_t seed, float *flat, int threads)
 {
-    enum { NUMBERS = 1 << 18 }; /* of a share, about */
-    fresh f = {p, c, seed, flat, 1 + p->total / NUMBERS};
-    memset(flat, 0, (size_t)p->total * sizeof *flat); /* what is between rows too */
+    enum { SHARE = 1 << 18 }; /* approximate numbers in a share */
+    initialization f = {p, c, seed, flat, 1 + p->total / SHARE};
+    memset(flat, 0, (size_t)p->total * sizeof *flat); /* including the gaps */
     gp_parallel(threads, f.shares, fill_share, &f);
     clear_padding(p, c, flat);
 }

@@ -1,18 +1,18 @@
-/* trace.c: hands every intermediate tensor to whoever asked. */
+/* trace.c: passes every intermediate tensor to the model's tracer. */
 #include "model/model.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-static void hand_over(gp_model *m, const gp_traced *what, gp_tensor t, float *host)
+static void call_tracer(gp_model *m, const gp_traced *what, gp_tensor t, float *host)
 {
     t.data = host;
     t.dtype = GP_F32;
     m->tracer.fn(m->tracer.self, what, &t);
 }
 
-/* A fresh fp32 copy on the host. */
+/* An fp32 copy on the host. The caller frees. */
 static float *fetch(gp_model *m, const gp_tensor *t)
 {
     int64_t n = gp_tensor_count(t);
@@ -29,7 +29,7 @@ static void trace(gp_model *m, const gp_traced *what, const gp_tensor *t)
     if (!m->tracer.fn)
         return;
     float *host = fetch(m, t);
-    hand_over(m, what, *t, host);
+    call_tracer(m, what, *t, host);
     free(host);
 }
 
@@ -57,7 +57,7 @@ const char *gp_traced_name(const gp_traced *what, char text[GP_PARAM_NAME])
     return text;
 }
 
-/* p[q][k] = exp(q.k / divisor - lse[q]): no op keeps the probabilities, so they are made again here. */
+/* p[q][k] = exp(q.k / divisor - lse[q]), computed here because no op stores the probabilities. */
 static void probabilities(const gp_model *m, const float *qkv, const float *lse, const int32_t *lengths, int64_t B,
                           int64_t T, double divisor, float *p)
 {
@@ -87,7 +87,7 @@ static void trace_probabilities(gp_model *m, const gp_acts *a, const gp_block_ac
     float *p = gp_malloc((size_t)(B * H * T * T) * sizeof *p);
     probabilities(m, qkv, lse, a->has_lengths ? lengths : NULL, B, T, gp_model_divisor(m, layer), p);
     gp_tensor t = {.ndim = 4, .dim = {B, H, T, T}};
-    hand_over(m, &(gp_traced){.kind = GP_TRACED_ATTENTION, .layer = layer}, t, p);
+    call_tracer(m, &(gp_traced){.kind = GP_TRACED_ATTENTION, .layer = layer}, t, p);
     free(qkv);
     free(lse);
     free(lengths);

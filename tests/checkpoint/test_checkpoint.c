@@ -672,7 +672,7 @@ static void test_bad_configuration_beside_it_is_named(void **state)
     gp_safetensors_writer *w = gp_safetensors_create(in("y.safetensors"));
     assert_int_equal(gp_safetensors_finish(w), 0);
     assert_int_equal(gp_file_write(in("config.json"), "{\"model_type\": \"t5\"}", 20), 0);
-    assert_refused(in("y.safetensors"), "/config.json: model_type is \"t5\"; gpt2, bert and roberta are known");
+    assert_refused(in("y.safetensors"), "/config.json: model_type is \"t5\"; supported are gpt2, bert and roberta");
     assert_same_model(in("x.safetensors"), goldens[0], 0); /* which has its own */
 }
 

@@ -102,7 +102,7 @@ static void a_missing_model_type_is_that_of_its_architecture(void **state)
     assert_harmless(GP_GPT2, "model_type architectures", "{}");
     assert_harmless(GP_GPT2, "model_type architectures", "{\"model_type\": null}");
     assert_refused(GP_BERT, "model_type architectures", "{}", "\"model_type\" is missing");
-    assert_refused(GP_GPT2, "", "{\"model_type\": 3}", "model_type is 3; gpt2, bert and roberta are known");
+    assert_refused(GP_GPT2, "", "{\"model_type\": 3}", "model_type is 3; supported are gpt2, bert and roberta");
     assert_refused(GP_GPT2, "model_type", "{\"architectures\": [\"GPTNeoForCausalLM\"]}", "\"model_type\" is missing");
 }
 

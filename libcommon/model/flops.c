@@ -1,0 +1,29 @@
+/* flops.c: what a token costs: parameters, FLOPs, bytes read by decoding. */
+#include "model/model.h"
+
+int64_t gp_config_parameters(const gp_config *c)
+{
+    gp_params params;
+    gp_params_list(&params, c);
+    int64_t n = params.parameters;
+    gp_params_release(&params);
+    return n;
+}
+
+double gp_config_flops(const gp_config *c, int64_t T)
+{
+    double C = (double)c->channels, inner = (double)c->inner;
+    double block = C * 3 * C + C * C + 2 * C * inner; /* qkv, projection, MLP: multiply-adds a token */
+    double attention = 2 * C * (double)T;             /* q k^T and p v */
+    double head = C * (double)c->vocab_size + (c->head == GP_HEAD_MLM ? C * C : 0);
+    return 2 * ((double)c->layers * (block + attention) + head);
+}
+
+double gp_model_decode_bytes(const gp_model *m, int64_t read)
+{
+    const gp_config *c = &m->config;
+    int64_t tables =
+        c->positions * c->channels + (c->tied ? 0 : c->vocab_size * c->channels); /* no product reads them */
+    return (double)gp_dtype_size(m->be->act_dtype) *
+           ((double)(gp_config_parameters(c) - tables) + 2 * (double)(c->layers * c->channels * read));
+}
