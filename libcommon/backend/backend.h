@@ -64,6 +64,11 @@ typedef struct gp_dropout {
     const gp_step *step;
 } gp_dropout;
 
+static inline bool gp_drops(const gp_dropout *d)
+{
+    return d->step && d->p > 0;
+}
+
 enum { GP_PAD_ROWS = 64 };
 
 /* A weight: a tensor, and a slot for the backend's own form of it (packed, bf16, int8). The slot is sized by

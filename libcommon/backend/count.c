@@ -47,23 +47,12 @@ static void close_count(gp_backend *be)
 
 /* ---- weights: copies in bf16, and of their biases -------------------------------------------------------- */
 
-static void weight_open(gp_backend *be, gp_weight *w, int64_t rows)
-{
-    (void)be, (void)rows;
-    w->form = NULL;
-}
-
 static size_t weight_bytes(gp_backend *be, const gp_weight *w)
 {
     size_t numbers = w->bias ? (size_t)gp_tensor_count(w->bias) : 0;
     if (w->w.dtype != be->dtype) /* else read in place */
         numbers += (size_t)gp_tensor_count(&w->w);
     return numbers * (size_t)gp_dtype_size(be->dtype);
-}
-
-static void weight_close(gp_backend *be, gp_weight *w)
-{
-    (void)be, (void)w;
 }
 
 /* ---- ops ------------------------------------------------------------------------------------------------- */
@@ -97,11 +86,11 @@ COUNTED(sample, gp_sample_op, "sample", NULL, ((gp_cost){0, (double)gp_tensor_by
 static void note_decode(gp_backend *be, const char *op, const gp_weight *w, gp_cost cost, const gp_norm_op *norm)
 {
     int64_t channels = norm ? norm->y->dim[norm->y->ndim - 1] : 0;
-    bool apart = norm && (gp_tensor_count(norm->y) > GP_NORM_IN_PRODUCT_ROWS * channels ||
-                          channels > GP_NORM_IN_PRODUCT_CHANNELS);
-    if (apart)
+    bool separate = norm && (gp_tensor_count(norm->y) > GP_NORM_IN_PRODUCT_ROWS * channels ||
+                             channels > GP_NORM_IN_PRODUCT_CHANNELS);
+    if (separate)
         note(be, "norm", NULL, gp_cost_norm(norm, false));
-    note(be, op, w, apart ? cost : gp_cost_with_norm(cost, norm));
+    note(be, op, w, separate ? cost : gp_cost_with_norm(cost, norm));
 }
 
 static void linear_decode(gp_backend *be, const gp_linear_op *op)
@@ -147,7 +136,7 @@ static void weights_changed(gp_backend *be, gp_weight *const *w, int count)
 
 static void dropout(gp_backend *be, gp_tensor *x, gp_dropout drop)
 {
-    if (drop.step && drop.p > 0)
+    if (gp_drops(&drop))
         note(be, "dropout", NULL, (gp_cost){0, 2 * (double)gp_tensor_bytes(x)});
 }
 
@@ -190,10 +179,10 @@ static const gp_backend_ops count_ops = {
     .record_end = gp_ref_record,
     .record_free = gp_ref_record_free,
     .plan = plan,
-    .weight_open = weight_open,
+    .weight_open = gp_ref_weight_open,
     .weight_bytes = weight_bytes,
     .weights_changed = weights_changed,
-    .weight_close = weight_close,
+    .weight_close = gp_ref_weight_close,
     .embed_forward = embed_forward,
     .embed_backward = embed_backward,
     .dropout = dropout,

@@ -30,7 +30,7 @@ static int at_once(const gp_backend *be)
 
 /* The min seconds of an op, issued at_once at a time, for `seconds` and at least 3 rounds; the first round is a
  * warm-up. */
-static double least_time(gp_backend *be, double seconds, void (*op)(gp_backend *be, void *self), void *self)
+static double min_time(gp_backend *be, double seconds, void (*op)(gp_backend *be, void *self), void *self)
 {
     double best = 1e30, end = gp_now() + seconds;
     for (int runs = 0; runs < 3 || gp_now() < end; runs++) {
@@ -38,18 +38,18 @@ static double least_time(gp_backend *be, double seconds, void (*op)(gp_backend *
         for (int i = 0; i < at_once(be); i++)
             op(be, self);
         be->ops->sync(be);
-        double took = (gp_now() - begin) / at_once(be);
-        if (runs && took < best)
-            best = took;
+        double seconds_each = (gp_now() - begin) / at_once(be);
+        if (runs && seconds_each < best)
+            best = seconds_each;
     }
     return best;
 }
 
 static size_t free_memory(gp_backend *be)
 {
-    size_t left, total;
-    be->ops->available_memory(be, &left, &total);
-    return left;
+    size_t available, total;
+    be->ops->available_memory(be, &available, &total);
+    return available;
 }
 
 /* (n,n) products in the dtypes of a model. */
@@ -115,7 +115,7 @@ static double best_square(gp_backend *be, int64_t n, double seconds)
 {
     squares s;
     squares_open(&s, be, n);
-    double best = least_time(be, seconds, multiply, &s);
+    double best = min_time(be, seconds, multiply, &s);
     squares_close(&s);
     return best;
 }
@@ -123,13 +123,13 @@ static double best_square(gp_backend *be, int64_t n, double seconds)
 double gp_measure_peak(gp_backend *be, double seconds, double longest)
 {
     enum { SMALLEST = 128, WIDEST = 8192 };
-    double peak = 0, took = 0;
-    for (int64_t n = SMALLEST; n <= WIDEST && took < longest; n *= 2) {
+    double peak = 0, time = 0;
+    for (int64_t n = SMALLEST; n <= WIDEST && time < longest; n *= 2) {
         double flops = 2.0 * (double)n * (double)n * (double)n;
         if (n > SMALLEST && (double)free_memory(be) < 16.0 * 4 * (double)(n * n)) /* four squares, with margin */
             break;
-        took = best_square(be, n, seconds);
-        peak = flops / took > peak ? flops / took : peak;
+        time = best_square(be, n, seconds);
+        peak = fmax(peak, flops / time);
     }
     return peak;
 }
@@ -139,16 +139,16 @@ double gp_peak_best(gp_backend *be, double seconds, double longest, double *lowe
     enum { TRIALS = 5 };
     const struct timespec pause = {0, 20 * 1000 * 1000};
     int trials = be->later ? 1 : TRIALS;
-    double best = 0, least = 0;
+    double best = 0, worst = 0;
     for (int i = 0; i < trials; i++) {
         if (i)
             nanosleep(&pause, NULL);
         double peak = gp_measure_peak(be, seconds / trials, longest);
         best = fmax(best, peak);
-        least = i ? fmin(least, peak) : peak;
+        worst = i ? fmin(worst, peak) : peak;
     }
     if (lowest)
-        *lowest = least;
+        *lowest = worst;
     return best;
 }
 
@@ -161,7 +161,7 @@ static size_t large(gp_backend *be, int share)
     return bytes;
 }
 
-static gp_tensor fresh(gp_backend *be, size_t bytes)
+static gp_tensor random_tensor(gp_backend *be, size_t bytes)
 {
     gp_tensor t = gp_tensor_view(be->ops->alloc(be, bytes), GP_F32, 1, (int64_t)(bytes / sizeof(float)));
     gp_fill_normal(be, &t); /* pages that were never written all map to one page of zeros */
@@ -183,9 +183,9 @@ static void read_all(gp_backend *be, void *self)
 double gp_measure_bandwidth(gp_backend *be, double seconds)
 {
     size_t bytes = large(be, 16);
-    gp_tensor g = fresh(be, bytes);
+    gp_tensor g = random_tensor(be, bytes);
     reading r = {{.g = g.data, .count = gp_tensor_count(&g)}, be->ops->alloc(be, sizeof *r.step)};
-    double best = least_time(be, seconds, read_all, &r);
+    double best = min_time(be, seconds, read_all, &r);
     be->ops->free(be, g.data, bytes);
     be->ops->free(be, r.step, sizeof *r.step);
     return (double)bytes / best;
@@ -204,8 +204,8 @@ static void copy_all(gp_backend *be, void *self)
 double gp_measure_copy(gp_backend *be, double seconds)
 {
     size_t bytes = large(be, 32);
-    copying c = {.from = fresh(be, bytes), .to = fresh(be, bytes)};
-    double best = least_time(be, seconds, copy_all, &c);
+    copying c = {.from = random_tensor(be, bytes), .to = random_tensor(be, bytes)};
+    double best = min_time(be, seconds, copy_all, &c);
     be->ops->free(be, c.from.data, bytes);
     be->ops->free(be, c.to.data, bytes);
     return 2 * (double)bytes / best;
@@ -233,7 +233,7 @@ double gp_measure_start(gp_backend *be, double seconds)
     int number = gp_dtype_size(be->act_dtype);
     starting s = {.x = gp_tensor_view(be->ops->alloc(be, (size_t)number), be->act_dtype, 1, (int64_t)1)};
     start_all(be, &s); /* it is recorded the second time */
-    double best = least_time(be, seconds, start_all, &s);
+    double best = min_time(be, seconds, start_all, &s);
     be->ops->record_free(be, &s.recording);
     be->ops->free(be, s.x.data, (size_t)number);
     return best / STARTS;

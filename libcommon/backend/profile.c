@@ -1,5 +1,6 @@
 /* profile.c: a table of ops that times each call and forwards it to the table that it wraps. */
 #include "backend/profile.h"
+#include "backend/ref/ref.h"
 
 #include <string.h>
 
@@ -36,22 +37,22 @@ int gp_profile_add(gp_profile *p, const char *op, const gp_weight *w, double sec
 static void read_marks(gp_backend *be)
 {
     gp_profile *p = be->profile;
-    if (p->waiting)
-        p->inner->mark_wait(be, &p->mark[p->waiting - 1].to);
-    for (int i = 0; i < p->waiting; i++)
+    if (p->pending)
+        p->inner->mark_wait(be, &p->mark[p->pending - 1].to);
+    for (int i = 0; i < p->pending; i++)
         p->row[p->mark[i].row].seconds += p->inner->mark_seconds(be, p->mark[i].from, p->mark[i].to);
-    p->waiting = 0;
+    p->pending = 0;
 }
 
 /* Start of an op: the host's time, or a mark. */
-static double begun(gp_backend *be)
+static double begin_op(gp_backend *be)
 {
     gp_profile *p = be->profile;
     if (!p->inner->mark_seconds)
         return gp_now();
-    if (p->waiting == GP_PROFILE_MARKS)
+    if (p->pending == GP_PROFILE_MARKS)
         read_marks(be);
-    p->inner->mark_set(be, &p->mark[p->waiting].from);
+    p->inner->mark_set(be, &p->mark[p->pending].from);
     return 0;
 }
 
@@ -64,8 +65,8 @@ static void note(gp_backend *be, double begin, const char *op, const gp_weight *
         gp_profile_add(p, op, w, gp_now() - begin, cost);
         return;
     }
-    p->inner->mark_set(be, &p->mark[p->waiting].to);
-    p->mark[p->waiting++].row = gp_profile_add(p, op, w, 0, cost);
+    p->inner->mark_set(be, &p->mark[p->pending].to);
+    p->mark[p->pending++].row = gp_profile_add(p, op, w, 0, cost);
 }
 
 /* ---- the ops --------------------------------------------------------------------------------------------- */
@@ -74,7 +75,7 @@ static void note(gp_backend *be, double begin, const char *op, const gp_weight *
 #define TIMED(name, label, type, weight, cost)                                                                         \
     static void name(gp_backend *be, const type *op)                                                                   \
     {                                                                                                                  \
-        double begin = begun(be);                                                                                      \
+        double begin = begin_op(be);                                                                                   \
         be->profile->inner->name(be, op);                                                                              \
         note(be, begin, label, weight, cost);                                                                          \
     }
@@ -95,39 +96,40 @@ TIMED(linear_decode, "linear", gp_linear_op, op->w,
       gp_cost_with_norm(gp_cost_decode(be, op->w, op->x, op->y), op->norm))
 TIMED(head_decode, "head", gp_head_op, op->w, gp_cost_with_norm(gp_cost_decode(be, op->w, op->x, op->logits), op->norm))
 TIMED(attention_cached, "attention", gp_attention_cached_op, NULL, gp_cost_attention_cached(be, op))
+TIMED(sample, "sample", gp_sample_op, NULL, ((gp_cost){0, (double)gp_tensor_bytes(op->logits)}))
 
 static void dropout(gp_backend *be, gp_tensor *x, gp_dropout drop)
 {
-    double begin = begun(be);
+    double begin = begin_op(be);
     be->profile->inner->dropout(be, x, drop);
-    if (drop.step && drop.p > 0)
+    if (gp_drops(&drop))
         note(be, begin, "dropout", NULL, (gp_cost){0, 2 * (double)gp_tensor_bytes(x)});
 }
 
 static void act_forward(gp_backend *be, gp_act act, gp_tensor *y, const gp_tensor *pre)
 {
-    double begin = begun(be);
+    double begin = begin_op(be);
     be->profile->inner->act_forward(be, act, y, pre);
     note(be, begin, "act", NULL, (gp_cost){0, 2 * (double)gp_tensor_bytes(y)});
 }
 
 static void act_backward(gp_backend *be, gp_act act, gp_tensor *dx, const gp_tensor *dy, const gp_tensor *pre)
 {
-    double begin = begun(be);
+    double begin = begin_op(be);
     be->profile->inner->act_backward(be, act, dx, dy, pre);
     note(be, begin, "act backward", NULL, (gp_cost){0, 3 * (double)gp_tensor_bytes(dx)});
 }
 
 static void grad_norm(gp_backend *be, const gp_segment *segments, int count, gp_step *step)
 {
-    double begin = begun(be);
+    double begin = begin_op(be);
     be->profile->inner->grad_norm(be, segments, count, step);
     note(be, begin, "gradient norm", NULL, gp_cost_grad_norm(segments, count));
 }
 
 static void zero(gp_backend *be, void *p, size_t bytes)
 {
-    double begin = begun(be);
+    double begin = begin_op(be);
     be->profile->inner->zero(be, p, bytes);
     note(be, begin, "zero gradients", NULL, (gp_cost){0, (double)bytes});
 }
@@ -135,25 +137,11 @@ static void zero(gp_backend *be, void *p, size_t bytes)
 /* Weights without a form of their own cost nothing, and are not timed. */
 static void weights_changed(gp_backend *be, gp_weight *const *w, int count)
 {
-    double begin = begun(be);
+    double begin = begin_op(be);
     be->profile->inner->weights_changed(be, w, count);
     gp_cost cost = gp_cost_weights(be, w, count);
     if (cost.bytes > 0)
         note(be, begin, "pack weights", NULL, cost);
-}
-
-static void sample(gp_backend *be, const gp_sample_op *op)
-{
-    double begin = begun(be);
-    be->profile->inner->sample(be, op);
-    note(be, begin, "sample", NULL, (gp_cost){0, (double)gp_tensor_bytes(op->logits)});
-}
-
-/* Ops are timed one by one, so nothing is recorded or issued from a recording. */
-static bool record(gp_backend *be, gp_recording **r)
-{
-    (void)be, (void)r;
-    return true;
 }
 
 void gp_profile_begin(gp_profile *p, gp_backend *be)
@@ -162,7 +150,7 @@ void gp_profile_begin(gp_profile *p, gp_backend *be)
     *p = (gp_profile){.inner = be->ops, .table = *be->ops};
     gp_backend_ops *t = &p->table;
     t->zero = zero;
-    t->record_begin = t->record_end = record;
+    t->record_begin = t->record_end = gp_ref_record; /* ops are timed one by one, so nothing is recorded */
     t->weights_changed = weights_changed;
     t->embed_forward = embed_forward;
     t->embed_backward = embed_backward;

@@ -39,7 +39,7 @@ typedef struct gp_profile {
         gp_mark *from, *to;
         int row;
     } mark[GP_PROFILE_MARKS]; /* around the ops whose times have not been read yet */
-    int waiting;              /* number of these */
+    int pending;              /* number of these */
 } gp_profile;
 
 void gp_profile_begin(gp_profile *p, gp_backend *be);

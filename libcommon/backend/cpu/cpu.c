@@ -1,4 +1,4 @@
-/* cpu.c: the table of the cpu backend, and the choice of instructions and number format. */
+/* cpu.c: the table of the cpu backend, and the selection of instruction set and dtype. */
 #include "backend/cpu/cpu.h"
 #include "backend/ref/ref.h"
 
@@ -7,7 +7,7 @@
 
 enum { LEVELS = 3, SPLIT_US = 50 /* see threads.c */ };
 
-/* What the processor can run, best first, up to a NULL. */
+/* The instruction sets that the processor supports, best first, NULL-terminated. */
 static void list_levels(const gp_kernels *list[LEVELS + 1])
 {
     int n = 0;
@@ -26,43 +26,44 @@ static void list_levels(const gp_kernels *list[LEVELS + 1])
     list[n] = NULL;
 }
 
-/* The best level, or the one that GPTPIPE_SIMD names; NULL with a message. */
-static const gp_kernels *choose(void)
+/* The best one, or the one named by GPTPIPE_SIMD; NULL if that is not supported. */
+static const gp_kernels *select_kernels(void)
 {
-    const char *wish = getenv("GPTPIPE_SIMD");
+    const char *requested = getenv("GPTPIPE_SIMD");
     const gp_kernels *list[LEVELS + 1];
     list_levels(list);
     for (int i = 0; list[i]; i++)
-        if (!wish || !*wish || !strcmp(wish, list[i]->level))
+        if (!requested || !*requested || !strcmp(requested, list[i]->level))
             return list[i];
-    return fail("GPTPIPE_SIMD is %s: this processor and build have %s%s%s%s%s", wish, list[0]->level,
+    return fail("GPTPIPE_SIMD is %s: this processor and build have %s%s%s%s%s", requested, list[0]->level,
                 list[1] ? ", " : "", list[1] ? list[1]->level : "", list[1] && list[2] ? ", " : "",
                 list[1] && list[2] ? list[2]->level : ""),
            NULL;
 }
 
-/* fp32 unless bf16 is asked for, or `auto` meets AMX, where it is several times as fast. */
-static int choose_dtype(gp_backend *be)
+/* fp32, unless bf16 is requested, or the dtype is `auto` and the processor has AMX, where bf16 is several times as
+ * fast. */
+static int select_dtype(gp_backend *be)
 {
     gp_bf16_unit unit = gp_matmul_bf16();
     if (be->dtype == GP_BF16 && unit == GP_BF16_NOT_BUILT)
-        return fail("dtype bf16 on a processor needs oneDNN, which this build lacks: install libdnnl-dev and build "
-                    "again, or use --dtype fp32");
+        return fail("dtype bf16 on a CPU requires oneDNN, which this build lacks: install libdnnl-dev and build again, "
+                    "or use --dtype fp32");
     if (be->dtype == GP_BF16 && unit == GP_BF16_NONE)
-        return fail("dtype bf16 on a processor needs AMX or AVX-512 BF16, which this one lacks: use --dtype fp32");
+        return fail("dtype bf16 on a CPU requires AMX or AVX-512 BF16, which this one lacks: use --dtype fp32");
     if (be->dtype == GP_DTYPES)
         be->dtype = unit == GP_BF16_AMX ? GP_BF16 : GP_F32;
     be->act_dtype = GP_F32;
     return 0;
 }
 
-static void zero_part(gp_backend *be, const void *p, gp_range r, int part)
+static void zero_part(gp_backend *be, const void *p, gp_range r)
 {
-    (void)be, (void)part;
+    (void)be;
     memset((char *)(uintptr_t)p + r.lo, 0, (size_t)(r.hi - r.lo));
 }
 
-/* Gradients are zeroed every step: hundreds of megabytes, which one thread does not write at full speed. */
+/* The gradients, hundreds of megabytes, are zeroed every step, and one thread does not reach the full bandwidth. */
 static void zero(gp_backend *be, void *p, size_t bytes)
 {
     enum { GRAIN = 1 << 20 };
@@ -71,12 +72,12 @@ static void zero(gp_backend *be, void *p, size_t bytes)
 
 static size_t plan(gp_backend *be, const gp_shape *shape)
 {
-    size_t most = gp_ref_plan(be, shape); /* of sampling, which is ref's */
+    size_t max = gp_ref_plan(be, shape); /* for sampling, which is ref's */
     size_t each[] = {gp_cpu_norm_workspace(be, shape), gp_cpu_linear_workspace(be, shape),
                      gp_cpu_attention_workspace(be, shape), gp_cpu_head_workspace(be, shape)};
     for (size_t i = 0; i < ARRAY_LEN(each); i++)
-        most = each[i] > most ? each[i] : most;
-    return most;
+        max = each[i] > max ? each[i] : max;
+    return max;
 }
 
 static void close_cpu(gp_backend *be)
@@ -135,9 +136,9 @@ static const gp_backend_ops cpu_ops = {
 
 int gp_cpu_open(gp_backend *be)
 {
-    const gp_kernels *k = choose();
+    const gp_kernels *k = select_kernels();
     int threads = gp_ref_threads(be->threads);
-    if (!k || threads < 0 || choose_dtype(be))
+    if (!k || threads < 0 || select_dtype(be))
         return -1;
     gp_cpu *cpu = gp_calloc(1, sizeof *cpu);
     cpu->k = k;

@@ -1,40 +1,42 @@
-/* kernels.h: the loops that are worth vector instructions.
+/* kernels.h: the vectorized loops of the cpu backend.
  *
- * Each file of simd/ is compiled once a level of instructions, with GP_SIMD naming the level; a table of the
- * resulting functions is chosen when the backend opens (cpu.c). A kernel works on the range that it is given,
- * on one thread; the op_*.c files cut the work, own the threads and the scratch, and check shapes. */
+ * Each file of simd/ is compiled once for each instruction set, with GP_SIMD naming it; cpu.c selects a table of the
+ * resulting functions when the backend opens. A kernel processes its range on one thread; the op_*.c files divide the
+ * work among threads, provide the scratch memory, and check shapes. */
 #ifndef GP_CPU_KERNELS_H
 #define GP_CPU_KERNELS_H
 
 #include "backend/backend.h"
 #include "backend/cpu/matmul.h"
 
-/* Part `part` of n things cut for `parts` threads, in multiples of `grain`: [lo, hi). */
+/* A thread's work range: items [lo, hi), part number `part`. */
 typedef struct gp_range {
     int64_t lo, hi;
+    int part;
 } gp_range;
 
+/* Part `part` of n items that are divided into `parts` ranges, in multiples of `grain`. */
 static inline gp_range gp_cpu_share(int64_t n, int64_t grain, int part, int parts)
 {
     int64_t grains = (n + grain - 1) / grain;
-    return (gp_range){gp_min(n, grains * part / parts * grain), gp_min(n, grains * (part + 1) / parts * grain)};
+    return (gp_range){gp_min(n, grains * part / parts * grain), gp_min(n, grains * (part + 1) / parts * grain), part};
 }
 
-/* A tile of attention: queries by keys. Sequences and head sizes are padded to GP_PAD in scratch, rows of
- * scores to GP_STEP; every level's vectors divide both. */
+/* A tile of attention: queries by keys. In scratch, sequences and head sizes are padded to GP_PAD and rows of scores to
+ * GP_STEP; the vector widths of all instruction sets divide both. */
 enum { GP_TILE_Q = 32, GP_TILE_K = 128, GP_PAD = 32, GP_STEP = 16 };
 
 enum { GP_NOT_COUNTED = -100 }; /* a target */
 
-/* Floats of scratch for a thread's part of a matrix product: a block of a and one of b. */
+/* Floats of scratch for one thread of a matrix product: a block of a and a block of b. */
 enum { GP_MATMUL_A = 64 << 10, GP_MATMUL_B = 256 << 10, GP_MATMUL_SCRATCH = GP_MATMUL_A + GP_MATMUL_B };
 
-/* One line a kernel: the members of gp_kernels, the prototypes and the tables are made from this list. Letters
- * are those of backend.h; ranges are [lo, hi). */
+/* The kernels, from which the members of gp_kernels, the prototypes and the tables are generated. Letters are those of
+ * backend.h; ranges are [lo, hi). */
 #define GP_KERNELS(X)                                                                                                  \
     /* factor[i] = 0 or 1 / (1 - p) for elements first .. first + n of sample b */                                     \
     X(void, keep, (const gp_dropout *drop, int64_t b, int64_t first, int64_t n, float *factor))                        \
-    /* rows lo .. hi; backward adds the rows' share to dgamma, dbeta (C) */                                            \
+    /* rows lo .. hi; backward adds to dgamma, dbeta (C) */                                                            \
     X(void, norm_forward, (const gp_norm_op *op, int64_t lo, int64_t hi))                                              \
     X(void, norm_backward, (const gp_norm_op *op, int64_t lo, int64_t hi, float *dgamma, float *dbeta))                \
     X(void, embed_row, (const gp_embed_op *op, int64_t n))                                                             \
@@ -48,10 +50,10 @@ enum { GP_MATMUL_A = 64 << 10, GP_MATMUL_B = 256 << 10, GP_MATMUL_SCRATCH = GP_M
     X(void, act_forward, (gp_act act, float *y, const float *pre, int64_t n))                                          \
     /* dx = dy act'(pre) */                                                                                            \
     X(void, act_backward, (gp_act act, float *dx, const float *dy, const float *pre, int64_t n))                       \
-    /* one head of one sample; scratch as gp_attention_scratch says */                                                 \
+    /* one head of one sample; scratch of gp_attention_scratch floats */                                               \
     X(void, attention_forward, (const gp_attention_op *op, int64_t b, int64_t h, float *scratch))                      \
     X(void, attention_backward, (const gp_attention_op *op, int64_t b, int64_t h, float *scratch))                     \
-    /* one head's T queries against its cache, which has their keys and values already */                              \
+    /* T queries of one head against its cache, which already contains their keys and values */                        \
     X(void, attention_cached, (const gp_attention_cached_op *op, int64_t b, int64_t h))                                \
     /* the loss of one row of logits; with `train` the row becomes scale (softmax - onehot) */                         \
     X(float, cross_entropy, (float *row, int64_t V, int32_t target, bool train, float scale))                          \
@@ -60,7 +62,7 @@ enum { GP_MATMUL_A = 64 << 10, GP_MATMUL_B = 256 << 10, GP_MATMUL_SCRATCH = GP_M
     /* y(b,o) = x(b,:) W(:,o) + bias(o) for o = lo .. hi; W stored (I,O), or (O,I) in decode_rows */                   \
     X(void, decode_columns, (const gp_decode *d, int64_t lo, int64_t hi))                                              \
     X(void, decode_rows, (const gp_decode *d, int64_t lo, int64_t hi))                                                 \
-    /* part `part` of `parts` of p, which is in fp32 and not packed; GP_MATMUL_SCRATCH */                              \
+    /* part `part` of `parts` of p, in fp32 and not packed; scratch of GP_MATMUL_SCRATCH floats */                     \
     X(void, matmul,                                                                                                    \
       (const gp_product *p, const float *a, const float *b, const float *bias, float *c, int part, int parts,          \
        float *scratch))
@@ -78,7 +80,7 @@ struct gp_kernels {
 #undef GP_MEMBER
 };
 
-/* Floats of scratch that attention_forward or attention_backward needs for heads of D over T positions. */
+/* Floats of scratch that attention_forward or attention_backward needs for heads of size D over T positions. */
 static inline int64_t gp_attention_scratch(int64_t T, int64_t D, bool backward)
 {
     int64_t Tp = (int64_t)gp_round_up((size_t)T, GP_PAD), Dp = (int64_t)gp_round_up((size_t)D, GP_PAD);

@@ -1,7 +1,7 @@
-/* matmul_dnnl.c: products by oneDNN 2.x or 3.x; the only file that knows it.
+/* matmul_dnnl.c: products by oneDNN 2.x or 3.x; the only file that uses it.
  *
- * A memory object's address is set before each run, a primitive's scratchpad is ours and shared, and threads
- * are OpenMP's: the number asked for is set around each call, since it belongs to the calling thread. */
+ * The addresses of memory objects are set before each run, and all primitives share one scratchpad. Threads are
+ * OpenMP's: their number is set around each call, because it is a setting of the calling thread. */
 #include "backend/cpu/matmul.h"
 
 #include <stdio.h>
@@ -22,22 +22,22 @@ typedef dnnl_memory_desc_t layout; /* a struct */
 typedef const dnnl_memory_desc_t *layout_view;
 #endif
 
-enum { PRODUCTS = 512 }; /* kept at once; a power of two */
+enum { PRODUCTS = 512 }; /* slots of the cache; a power of two */
 
 /* A primitive with its memory objects. */
-typedef struct made {
+typedef struct cached_product {
     gp_product key;
     dnnl_primitive_t primitive;
     dnnl_memory_t a, b, bias, c, scratch;
-    dnnl_primitive_t reorder; /* plain fp32 to b's layout; NULL until one is packed */
+    dnnl_primitive_t reorder; /* plain fp32 to b's layout; NULL until b is packed */
     dnnl_memory_t plain_b;
-} made;
+} cached_product;
 
 struct gp_matmul {
     int threads;
     dnnl_engine_t engine;
     dnnl_stream_t stream;
-    made *table[PRODUCTS];
+    cached_product *table[PRODUCTS];
     int count;
     void *scratch;
     size_t scratch_size;
@@ -55,19 +55,19 @@ static void check(dnnl_status_t status, const char *what, const gp_product *p)
 
 /* ---- threads --------------------------------------------------------------------------------------------- */
 
-/* Sets this thread's OpenMP team size; returns what it was. */
+/* Sets this thread's OpenMP team size; returns the previous one. */
 static int set_threads(int threads)
 {
 #ifdef _OPENMP
-    int before = omp_get_max_threads();
+    int previous = omp_get_max_threads();
     omp_set_num_threads(threads);
-    return before;
+    return previous;
 #else
     return threads;
 #endif
 }
 
-/* ---- layouts: where 2.x and 3.x differ ------------------------------------------------------------------- */
+/* ---- layouts, which are different in 2.x and 3.x --------------------------------------------------------- */
 
 static dnnl_data_type_t data_type(gp_dtype dtype)
 {
@@ -87,7 +87,7 @@ static layout plain(int64_t rows, int64_t columns, bool transposed, gp_dtype dty
     return l;
 }
 
-/* (rows,columns) as the library likes it. */
+/* (rows,columns) in a layout that the library selects. */
 static layout any(int64_t rows, int64_t columns, gp_dtype dtype)
 {
     layout l;
@@ -129,7 +129,7 @@ static void free_layout(layout *l)
 #endif
 }
 
-/* A description of the product with b in layout b; the caller destroys it. */
+/* The description of the product with b in this layout. The caller destroys it. */
 static dnnl_primitive_desc_t describe(gp_matmul *mm, const gp_product *p, const layout *b)
 {
     dnnl_primitive_desc_t d;
@@ -163,21 +163,21 @@ static dnnl_primitive_desc_t describe(gp_matmul *mm, const gp_product *p, const 
     return d;
 }
 
-/* The layout of b: plain, or what the library chooses for p->packed rows. */
+/* The layout of b: plain, or the one that the library selects for M = p->packed. */
 static layout layout_of_b(gp_matmul *mm, const gp_product *p)
 {
     if (!p->packed)
         return plain(p->K, p->N, p->b_transposed, p->dtype);
     gp_product as_packed = *p;
     as_packed.M = p->packed;
-    int threads = set_threads(mm->threads); /* the layout must not depend on who asks */
-    layout wish = any(p->K, p->N, p->dtype);
-    dnnl_primitive_desc_t d = describe(mm, &as_packed, &wish);
-    layout chosen = copy_layout(dnnl_primitive_desc_query_md(d, dnnl_query_weights_md, 0));
+    int threads = set_threads(mm->threads); /* the layout must not depend on the caller's threads */
+    layout open = any(p->K, p->N, p->dtype);
+    dnnl_primitive_desc_t d = describe(mm, &as_packed, &open);
+    layout selected = copy_layout(dnnl_primitive_desc_query_md(d, dnnl_query_weights_md, 0));
     dnnl_primitive_desc_destroy(d);
-    free_layout(&wish);
+    free_layout(&open);
     set_threads(threads);
-    return chosen;
+    return selected;
 }
 
 /* ---- primitives ------------------------------------------------------------------------------------------ */
@@ -200,9 +200,9 @@ static void grow_scratch(gp_matmul *mm, size_t bytes)
         die("out of memory (%zu bytes)", mm->scratch_size);
 }
 
-static made *make(gp_matmul *mm, const gp_product *p)
+static cached_product *create(gp_matmul *mm, const gp_product *p)
 {
-    made *m = gp_calloc(1, sizeof *m);
+    cached_product *m = gp_calloc(1, sizeof *m);
     layout b = layout_of_b(mm, p);
     dnnl_primitive_desc_t d = describe(mm, p, &b);
     m->key = *p;
@@ -220,7 +220,7 @@ static made *make(gp_matmul *mm, const gp_product *p)
     return m;
 }
 
-static void destroy(made *m)
+static void destroy(cached_product *m)
 {
     dnnl_memory_t each[] = {m->a, m->b, m->bias, m->c, m->scratch, m->plain_b};
     for (size_t i = 0; i < ARRAY_LEN(each); i++)
@@ -232,7 +232,7 @@ static void destroy(made *m)
     free(m);
 }
 
-static void forget(gp_matmul *mm)
+static void clear_cache(gp_matmul *mm)
 {
     for (int i = 0; i < PRODUCTS; i++)
         if (mm->table[i])
@@ -263,29 +263,29 @@ static uint64_t hash(const gp_product *p)
     return h >> 32;
 }
 
-/* The table is open-addressed. Programs with that many shapes (prompts of every length) start it afresh. */
-static made *find(gp_matmul *mm, const gp_product *p)
+/* The cache is an open-addressing hash table. When it is half full (prompts of every length), it is cleared. */
+static cached_product *find(gp_matmul *mm, const gp_product *p)
 {
     for (uint64_t i = hash(p);; i++) {
-        made *m = mm->table[i % PRODUCTS];
+        cached_product *m = mm->table[i % PRODUCTS];
         if (m && same(&m->key, p))
             return m;
         if (m)
             continue;
         if (mm->count >= PRODUCTS / 2) {
-            forget(mm);
+            clear_cache(mm);
             i = hash(p);
         }
         mm->count++;
-        return mm->table[i % PRODUCTS] = make(mm, p);
+        return mm->table[i % PRODUCTS] = create(mm, p);
     }
 }
 
-/* ---- for the ops ----------------------------------------------------------------------------------------- */
+/* ---- the interface --------------------------------------------------------------------------------------- */
 
 gp_matmul *gp_matmul_open(const gp_kernels *k, int threads)
 {
-    (void)k; /* the library has its own */
+    (void)k; /* the library has its own kernels */
     gp_matmul *mm = gp_calloc(1, sizeof *mm);
     mm->threads = threads;
     check(dnnl_engine_create(&mm->engine, dnnl_cpu, 0), "the engine", NULL);
@@ -295,7 +295,7 @@ gp_matmul *gp_matmul_open(const gp_kernels *k, int threads)
 
 void gp_matmul_close(gp_matmul *mm)
 {
-    forget(mm);
+    clear_cache(mm);
     dnnl_stream_destroy(mm->stream);
     dnnl_engine_destroy(mm->engine);
     free(mm->scratch);
@@ -312,7 +312,7 @@ void gp_matmul_run(gp_matmul *mm, const gp_product *p, const void *a, const void
 {
     BUG_ON(p->bias != (bias != NULL));
     int threads = set_threads(p->threads), n = 4;
-    made *m = find(mm, p);
+    cached_product *m = find(mm, p);
     dnnl_exec_arg_t args[5] = {{DNNL_ARG_SRC, at(m->a, a)},
                                {DNNL_ARG_WEIGHTS, at(m->b, b)},
                                {DNNL_ARG_DST, at(m->c, c)},
@@ -331,8 +331,8 @@ size_t gp_matmul_packed_bytes(gp_matmul *mm, const gp_product *p)
     return bytes;
 }
 
-/* The primitive that packs b is made at its first use, beside the product's. */
-static void make_reorder(gp_matmul *mm, made *m)
+/* Creates the primitive that packs b, when it is first used. */
+static void create_reorder(gp_matmul *mm, cached_product *m)
 {
     const gp_product *p = &m->key;
     layout from = plain(p->K, p->N, p->b_transposed, GP_F32), to = layout_of_b(mm, p);
@@ -348,9 +348,9 @@ static void make_reorder(gp_matmul *mm, made *m)
 void gp_matmul_pack(gp_matmul *mm, const gp_product *p, const float *b, void *packed)
 {
     int threads = set_threads(mm->threads);
-    made *m = find(mm, p);
+    cached_product *m = find(mm, p);
     if (!m->reorder)
-        make_reorder(mm, m);
+        create_reorder(mm, m);
     dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, at(m->plain_b, b)}, {DNNL_ARG_TO, at(m->b, packed)}};
     check(dnnl_primitive_execute(m->reorder, mm->stream, 2, args), "a reorder", p);
     set_threads(threads);

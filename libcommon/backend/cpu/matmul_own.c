@@ -1,4 +1,4 @@
-/* matmul_own.c: products by the kernels of simd/matmul.c, in fp32: the threads, and the scratch of each. */
+/* matmul_own.c: products in fp32 by the kernels of simd/matmul.c, on several threads. */
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/matmul.h"
 
@@ -8,7 +8,7 @@
 struct gp_matmul {
     const gp_kernels *k;
     int threads;
-    float *scratch; /* GP_MATMUL_SCRATCH of each thread */
+    float *scratch; /* GP_MATMUL_SCRATCH floats for each thread */
 };
 
 gp_matmul *gp_matmul_open(const gp_kernels *k, int threads)
@@ -31,7 +31,7 @@ void gp_matmul_close(gp_matmul *mm)
     free(mm);
 }
 
-/* One region for the whole product: its parts have no need to wait for each other. */
+/* A single parallel region: the parts of a product do not wait for each other. */
 void gp_matmul_run(gp_matmul *mm, const gp_product *p, const void *a, const void *b, const float *bias, float *c)
 {
     BUG_ON(p->bias != (bias != NULL) || p->dtype != GP_F32 || p->packed || p->threads > mm->threads);
@@ -44,18 +44,18 @@ void gp_matmul_run(gp_matmul *mm, const gp_product *p, const void *a, const void
         mm->k->matmul(p, a, b, bias, c, part, p->threads, mm->scratch + (size_t)part * GP_MATMUL_SCRATCH);
 }
 
-/* b is packed block by block as it is used, so no layout of the whole is kept. */
+/* Packing is only called for bf16, which these kernels do not support. */
 size_t gp_matmul_packed_bytes(gp_matmul *mm, const gp_product *p)
 {
     (void)mm, (void)p;
-    BUG_ON(true); /* nobody asks: there is no bf16 */
+    BUG_ON(true);
     return 0;
 }
 
 void gp_matmul_pack(gp_matmul *mm, const gp_product *p, const float *b, void *packed)
 {
     (void)mm, (void)p, (void)b, (void)packed;
-    BUG_ON(true); /* nobody asks: there is no bf16 */
+    BUG_ON(true);
 }
 
 void gp_matmul_describe(char *text, size_t size)

@@ -1,4 +1,4 @@
-/* op_attention.c: heads of samples, shared out to threads. */
+/* op_attention.c: attention; a thread computes whole heads of samples. */
 #include "backend/cpu/cpu.h"
 
 #include <string.h>
@@ -13,27 +13,27 @@ size_t gp_cpu_attention_workspace(const gp_backend *be, const gp_shape *shape)
     return thread_bytes(shape->T, shape->C / shape->H, shape->train) * (size_t)be->threads;
 }
 
-static void some_heads(gp_backend *be, const gp_attention_op *op, gp_range r, int part, bool backward)
+static void attend(gp_backend *be, const gp_attention_op *op, gp_range r, bool backward)
 {
     const gp_kernels *k = gp_cpu_state(be)->k;
     int64_t T = op->qkv->dim[1], H = op->heads, D = op->qkv->dim[2] / 3 / H;
-    void *scratch = be->workspace + (size_t)part * thread_bytes(T, D, backward);
+    void *scratch = be->workspace + (size_t)r.part * thread_bytes(T, D, backward);
     for (int64_t i = r.lo; i < r.hi; i++)
         (backward ? k->attention_backward : k->attention_forward)(op, i / H, i % H, scratch);
 }
 
-static void forward_heads(gp_backend *be, const void *op, gp_range r, int part)
+static void forward_heads(gp_backend *be, const void *op, gp_range r)
 {
-    some_heads(be, op, r, part, false);
+    attend(be, op, r, false);
 }
 
-static void backward_heads(gp_backend *be, const void *op, gp_range r, int part)
+static void backward_heads(gp_backend *be, const void *op, gp_range r)
 {
-    some_heads(be, op, r, part, true);
+    attend(be, op, r, true);
 }
 
 /* Two products forward, five backward; a causal mask halves them. */
-static void each_head(gp_backend *be, const gp_attention_op *op, bool backward)
+static void split_heads(gp_backend *be, const gp_attention_op *op, bool backward)
 {
     int64_t B = op->qkv->dim[0], T = op->qkv->dim[1], H = op->heads, D = op->qkv->dim[2] / 3 / H;
     int64_t products = B * H * T * T * D * (backward ? 5 : 2) / (op->causal ? 2 : 1);
@@ -44,16 +44,16 @@ static void each_head(gp_backend *be, const gp_attention_op *op, bool backward)
 
 void gp_cpu_attention_forward(gp_backend *be, const gp_attention_op *op)
 {
-    each_head(be, op, false);
+    split_heads(be, op, false);
 }
 
 void gp_cpu_attention_backward(gp_backend *be, const gp_attention_op *op)
 {
     BUG_ON(!op->lse || gp_tensor_count(op->dout) != gp_tensor_count(op->out));
-    each_head(be, op, true);
+    split_heads(be, op, true);
 }
 
-/* The new keys and values of a head join its cache. */
+/* Stores the new keys and values of a head in its cache. */
 static void fill_cache(const gp_attention_cached_op *op, int64_t b, int64_t h)
 {
     int64_t T = op->qkv->dim[1], H = op->heads, D = op->kv->k.dim[3], P = op->kv->k.dim[2], C = H * D;
@@ -67,19 +67,19 @@ static void fill_cache(const gp_attention_cached_op *op, int64_t b, int64_t h)
     }
 }
 
-static void cached_heads(gp_backend *be, const void *job, gp_range r, int part)
+static void cached_heads(gp_backend *be, const void *task, gp_range r)
 {
-    const gp_attention_cached_op *op = job;
+    const gp_attention_cached_op *op = task;
     for (int64_t i = r.lo; i < r.hi; i++) {
         fill_cache(op, i / op->heads, i % op->heads);
         if (op->positions)
             gp_cpu_state(be)->k->attention_cached(op, i / op->heads, i % op->heads);
     }
     if (!op->positions)
-        some_heads(be,
-                   &(gp_attention_op){
-                       .heads = op->heads, .causal = true, .qkv = op->qkv, .out = op->out, .divisor = op->divisor},
-                   r, part, false);
+        attend(be,
+               &(gp_attention_op){
+                   .heads = op->heads, .causal = true, .qkv = op->qkv, .out = op->out, .divisor = op->divisor},
+               r, false);
 }
 
 void gp_cpu_attention_cached(gp_backend *be, const gp_attention_cached_op *op)
@@ -87,14 +87,12 @@ void gp_cpu_attention_cached(gp_backend *be, const gp_attention_cached_op *op)
     int64_t B = op->qkv->dim[0], T = op->qkv->dim[1], H = op->heads, D = op->kv->k.dim[3], P = op->kv->k.dim[2];
     BUG_ON(op->qkv->ndim != 3 || op->kv->k.dim[1] != H || op->kv->k.dim[0] < B || D * H * 3 != op->qkv->dim[2]);
     BUG_ON(T > P || gp_tensor_count(op->out) != B * T * D * H);
-    int64_t seen = B * T * T / 2; /* keys, by all queries of a head */
-    if (op->positions)
-        seen = 0;
-    else
+    int64_t pairs = op->positions ? 0 : B * T * T / 2; /* of queries and keys, in all rows of one head */
+    if (!op->positions)
         gp_cpu_workspace(be, thread_bytes(T, D, false) * (size_t)be->threads);
     for (int64_t n = 0; op->positions && n < B * T; n++) {
         BUG_ON(op->positions[n] < 0 || op->positions[n] >= P);
-        seen += op->positions[n] + 1;
+        pairs += op->positions[n] + 1;
     }
-    gp_cpu_split(be, 2 * seen * H * D * GP_PS_ATTENTION, B * H, 1, cached_heads, op);
+    gp_cpu_split(be, 2 * pairs * H * D * GP_PS_ATTENTION, B * H, 1, cached_heads, op);
 }

@@ -1,5 +1,5 @@
-/* op_decode.c: linears of a few rows, whose bits do not depend on how many rows there are. They read the
- * weights as they are stored, in fp32. */
+/* op_decode.c: linear layers with few rows, whose bits do not depend on the number of rows. They read the stored fp32
+ * weights. */
 #include "backend/cpu/cpu.h"
 
 typedef struct decode_task {
@@ -8,12 +8,11 @@ typedef struct decode_task {
     gp_act act;
 } decode_task;
 
-static void decode_outputs(gp_backend *be, const void *op, gp_range r, int part)
+static void decode_outputs(gp_backend *be, const void *task, gp_range r)
 {
     const gp_kernels *k = gp_cpu_state(be)->k;
-    const decode_task *j = op;
+    const decode_task *j = task;
     const gp_decode *d = &j->d;
-    (void)part;
     if (j->transposed)
         k->decode_rows(d, r.lo, r.hi);
     else
@@ -22,40 +21,31 @@ static void decode_outputs(gp_backend *be, const void *op, gp_range r, int part)
         k->act_forward(j->act, d->y + b * d->O + r.lo, d->y + b * d->O + r.lo, r.hi - r.lo);
 }
 
-static void decode(gp_backend *be, const gp_weight *w, const gp_decode *d, gp_act act)
+/* y = act(x W + bias), with `norm`, if there is one, computed first. */
+static void decode(gp_backend *be, const gp_norm_op *norm, const gp_tensor *x, const gp_weight *w,
+                   const gp_tensor *bias, gp_act act, const gp_tensor *y)
 {
-    decode_task j = {*d, w->transposed, act};
-    gp_cpu_split(be, d->B * d->I * d->O * GP_PS_DECODE, d->O, 16, decode_outputs, &j);
+    gp_decode d = {.B = gp_cpu_rows(x),
+                   .I = gp_cpu_weight_inputs(w),
+                   .O = gp_cpu_weight_outputs(w),
+                   .x = gp_cpu_data(x),
+                   .w = gp_cpu_data(&w->w),
+                   .bias = gp_cpu_data(bias),
+                   .y = gp_cpu_data(y)};
+    BUG_ON(gp_tensor_count(x) != d.B * d.I || gp_tensor_count(y) != d.B * d.O);
+    if (norm)
+        gp_cpu_norm_forward(be, norm);
+    gp_cpu_split(be, d.B * d.I * d.O * GP_PS_DECODE, d.O, 16, decode_outputs, &(decode_task){d, w->transposed, act});
 }
 
 void gp_cpu_linear_decode(gp_backend *be, const gp_linear_op *op)
 {
-    gp_decode d = {.B = gp_cpu_rows(op->x),
-                   .I = gp_cpu_weight_inputs(op->w),
-                   .O = gp_cpu_weight_outputs(op->w),
-                   .x = gp_cpu_data(op->x),
-                   .w = gp_cpu_data(&op->w->w),
-                   .bias = gp_cpu_data(op->bias),
-                   .y = gp_cpu_data(op->pre ? op->pre : op->y)};
-    BUG_ON(gp_tensor_count(op->x) != d.B * d.I || gp_tensor_count(op->y) != d.B * d.O);
-    if (op->norm)
-        gp_cpu_norm_forward(be, op->norm);
-    decode(be, op->w, &d, op->pre ? GP_ACT_NONE : op->act);
+    decode(be, op->norm, op->x, op->w, op->bias, op->pre ? GP_ACT_NONE : op->act, op->pre ? op->pre : op->y);
     if (op->pre)
-        gp_cpu_state(be)->k->act_forward(op->act, gp_cpu_data(op->y), d.y, d.B * d.O);
+        gp_cpu_state(be)->k->act_forward(op->act, gp_cpu_data(op->y), gp_cpu_data(op->pre), gp_tensor_count(op->y));
 }
 
 void gp_cpu_head_decode(gp_backend *be, const gp_head_op *op)
 {
-    gp_decode d = {.B = gp_cpu_rows(op->x),
-                   .I = gp_cpu_weight_inputs(op->w),
-                   .O = gp_cpu_weight_outputs(op->w),
-                   .x = gp_cpu_data(op->x),
-                   .w = gp_cpu_data(&op->w->w),
-                   .bias = gp_cpu_data(op->bias),
-                   .y = gp_cpu_data(op->logits)};
-    BUG_ON(gp_tensor_count(op->x) != d.B * d.I || gp_tensor_count(op->logits) != d.B * d.O);
-    if (op->norm)
-        gp_cpu_norm_forward(be, op->norm);
-    decode(be, op->w, &d, GP_ACT_NONE);
+    decode(be, op->norm, op->x, op->w, op->bias, GP_ACT_NONE, op->logits);
 }

@@ -1,14 +1,9 @@
-/* op_embed.c: token, position and type embeddings; dropout by itself. */
+/* op_embed.c: token, position and type embeddings; dropout as a separate op. */
 #include "backend/cpu/cpu.h"
 
 enum { STRIP = 1024 }; /* dropout factors drawn at once, on the stack */
 
-static bool drops(const gp_dropout *d)
-{
-    return d->step && d->p > 0;
-}
-
-/* x = dropout(x), row n (C), in place; T rows a sample. */
+/* x = dropout(x), row n (C), in place; a sample has T rows. */
 static void drop_row(const gp_kernels *k, const gp_dropout *drop, int64_t n, int64_t T, int64_t C, float *x)
 {
     float factor[STRIP];
@@ -19,22 +14,21 @@ static void drop_row(const gp_kernels *k, const gp_dropout *drop, int64_t n, int
     }
 }
 
-static void embed_rows(gp_backend *be, const void *job, gp_range r, int part)
+static void embed_rows(gp_backend *be, const void *task, gp_range r)
 {
-    const gp_embed_op *op = job;
+    const gp_embed_op *op = task;
     const gp_kernels *k = gp_cpu_state(be)->k;
     int64_t C = gp_cpu_columns(op->y), T = op->y->dim[op->y->ndim - 2];
-    (void)part;
     for (int64_t n = r.lo; n < r.hi; n++) {
         k->embed_row(op, n);
-        if (drops(&op->drop))
+        if (gp_drops(&op->drop))
             drop_row(k, &op->drop, n, T, C, gp_cpu_data(op->y) + n * C);
     }
 }
 
 void gp_cpu_embed_forward(gp_backend *be, const gp_embed_op *op)
 {
-    int64_t rows = gp_cpu_rows(op->y), each = drops(&op->drop) ? GP_PS_DROPOUT : 2 * GP_PS_COPY;
+    int64_t rows = gp_cpu_rows(op->y), each = gp_drops(&op->drop) ? GP_PS_DROPOUT : 2 * GP_PS_COPY;
     for (int64_t n = 0; n < rows; n++) {
         BUG_ON(op->tokens[n] < 0 || op->tokens[n] >= op->wte->dim[0]);
         BUG_ON(op->positions[n] < 0 || op->positions[n] >= op->wpe->dim[0]);
@@ -43,12 +37,12 @@ void gp_cpu_embed_forward(gp_backend *be, const gp_embed_op *op)
     gp_cpu_split(be, rows * gp_cpu_columns(op->y) * each, rows, 1, embed_rows, op);
 }
 
-/* Columns lo .. hi of one row of dy into the rows of the three tables that it came from. */
+/* Adds columns [lo, hi) of row n of dy to the rows of the three tables that were embedded there. */
 static void scatter_row(const gp_kernels *k, const gp_embed_op *op, int64_t n, gp_range r)
 {
     int64_t C = gp_cpu_columns(op->dy), T = op->dy->dim[op->dy->ndim - 2], type = op->types ? op->types[n] : 0;
     const float *dy = gp_cpu_data(op->dy) + n * C;
-    float factor[STRIP], *f = drops(&op->drop) ? factor : NULL;
+    float factor[STRIP], *f = gp_drops(&op->drop) ? factor : NULL;
     for (int64_t c = r.lo; c < r.hi; c += STRIP) {
         int64_t width = gp_min(STRIP, r.hi - c);
         if (f)
@@ -62,39 +56,37 @@ static void scatter_row(const gp_kernels *k, const gp_embed_op *op, int64_t n, g
     }
 }
 
-/* A thread owns some columns of all tables, so that a row's gradients are added in order of n and threads
- * never meet. */
-static void scatter_columns(gp_backend *be, const void *job, gp_range r, int part)
+/* A thread owns a range of columns of all tables, so that gradients are added in order of n and no two threads write to
+ * the same element. */
+static void scatter_columns(gp_backend *be, const void *task, gp_range r)
 {
-    const gp_embed_op *op = job;
+    const gp_embed_op *op = task;
     int64_t rows = gp_cpu_rows(op->dy);
-    (void)part;
     for (int64_t n = 0; n < rows && r.lo < r.hi; n++)
         scatter_row(gp_cpu_state(be)->k, op, n, r);
 }
 
 void gp_cpu_embed_backward(gp_backend *be, const gp_embed_op *op)
 {
-    int64_t each = drops(&op->drop) ? GP_PS_DROPOUT : 2 * GP_PS_COPY;
+    int64_t each = gp_drops(&op->drop) ? GP_PS_DROPOUT : 2 * GP_PS_COPY;
     gp_cpu_split(be, gp_tensor_count(op->dy) * each, gp_cpu_columns(op->dy), 16, scatter_columns, op);
 }
 
-typedef struct dropout_job {
+typedef struct dropout_task {
     gp_tensor *x;
     gp_dropout drop;
-} dropout_job;
+} dropout_task;
 
-static void drop_rows(gp_backend *be, const void *job, gp_range r, int part)
+static void drop_rows(gp_backend *be, const void *task, gp_range r)
 {
-    const dropout_job *j = job;
+    const dropout_task *j = task;
     int64_t C = gp_cpu_columns(j->x), T = j->x->dim[j->x->ndim - 2];
-    (void)part;
     for (int64_t n = r.lo; n < r.hi; n++)
         drop_row(gp_cpu_state(be)->k, &j->drop, n, T, C, gp_cpu_data(j->x) + n * C);
 }
 
 void gp_cpu_dropout(gp_backend *be, gp_tensor *x, gp_dropout drop)
 {
-    if (drops(&drop))
-        gp_cpu_split(be, gp_tensor_count(x) * GP_PS_DROPOUT, gp_cpu_rows(x), 1, drop_rows, &(dropout_job){x, drop});
+    if (gp_drops(&drop))
+        gp_cpu_split(be, gp_tensor_count(x) * GP_PS_DROPOUT, gp_cpu_rows(x), 1, drop_rows, &(dropout_task){x, drop});
 }

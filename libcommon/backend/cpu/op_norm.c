@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* Bytes of one thread's sums for dgamma and dbeta. */
+/* Bytes of one thread's partial sums for dgamma and dbeta. */
 static size_t sums_bytes(int64_t C)
 {
     return gp_round_up(2 * (size_t)C * sizeof(float), 64);
@@ -14,9 +14,8 @@ size_t gp_cpu_norm_workspace(const gp_backend *be, const gp_shape *shape)
     return shape->train ? sums_bytes(shape->C) * (size_t)be->threads : 0;
 }
 
-static void forward_rows(gp_backend *be, const void *op, gp_range r, int part)
+static void forward_rows(gp_backend *be, const void *op, gp_range r)
 {
-    (void)part;
     gp_cpu_state(be)->k->norm_forward(op, r.lo, r.hi);
 }
 
@@ -27,17 +26,17 @@ void gp_cpu_norm_forward(gp_backend *be, const gp_norm_op *op)
     gp_cpu_split(be, rows * gp_cpu_columns(op->y) * GP_PS_NORM, rows, 1, forward_rows, op);
 }
 
-static void backward_rows(gp_backend *be, const void *job, gp_range r, int part)
+static void backward_rows(gp_backend *be, const void *task, gp_range r)
 {
-    const gp_norm_op *op = job;
+    const gp_norm_op *op = task;
     int64_t C = gp_cpu_columns(op->dy);
     size_t bytes = sums_bytes(C);
-    float *own = (float *)(void *)(be->workspace + (size_t)part * bytes);
-    memset(own, 0, bytes);
-    gp_cpu_state(be)->k->norm_backward(op, r.lo, r.hi, own, own + C);
+    float *partial = (float *)(void *)(be->workspace + (size_t)r.part * bytes);
+    memset(partial, 0, bytes);
+    gp_cpu_state(be)->k->norm_backward(op, r.lo, r.hi, partial, partial + C);
 }
 
-/* Each thread sums the parameters' gradients over its rows; then these are added in order of threads. */
+/* Each thread sums the parameters' gradients over its rows; the partial sums are added in order of threads. */
 void gp_cpu_norm_backward(gp_backend *be, const gp_norm_op *op)
 {
     int64_t rows = gp_cpu_rows(op->dy), C = gp_cpu_columns(op->dy);
@@ -46,9 +45,9 @@ void gp_cpu_norm_backward(gp_backend *be, const gp_norm_op *op)
     float *dgamma = gp_cpu_data(op->dgamma), *dbeta = gp_cpu_data(op->dbeta);
     int parts = gp_cpu_split(be, rows * C * GP_PS_NORM, rows, 1, backward_rows, op);
     for (int part = 0; part < parts; part++) {
-        const float *own = (const float *)(void *)(sums + (size_t)part * bytes);
-        gp_cpu_state(be)->k->add(dgamma, own, NULL, C);
+        const float *partial = (const float *)(void *)(sums + (size_t)part * bytes);
+        gp_cpu_state(be)->k->add(dgamma, partial, NULL, C);
         if (dbeta)
-            gp_cpu_state(be)->k->add(dbeta, own + C, NULL, C);
+            gp_cpu_state(be)->k->add(dbeta, partial + C, NULL, C);
     }
 }

@@ -1,32 +1,31 @@
-/* op_update.c: the norm of all gradients, and AdamW. */
+/* op_update.c: the global gradient norm and clipping, and AdamW. */
 #include "backend/cpu/cpu.h"
 
 #include <math.h>
 
 enum { PIECES = 256 };
 
-typedef struct norm_job {
+typedef struct norm_task {
     const gp_segment *segment;
     double *sums; /* (PIECES) */
-} norm_job;
+} norm_task;
 
-static void sum_pieces(gp_backend *be, const void *job, gp_range mine, int part)
+static void sum_pieces(gp_backend *be, const void *task, gp_range mine)
 {
-    const norm_job *j = job;
-    (void)part;
+    const norm_task *j = task;
     for (int64_t i = mine.lo; i < mine.hi; i++) {
         gp_range r = gp_cpu_share(j->segment->count, 16, (int)i, PIECES);
         j->sums[i] = gp_cpu_state(be)->k->sum_squares(j->segment->g + r.lo, r.hi - r.lo);
     }
 }
 
-/* ||g|| over all segments: pieces that do not depend on the number of threads, their sums added in order. */
+/* ||g|| over all segments. The pieces do not depend on the number of threads; their sums are added in order. */
 void gp_cpu_grad_norm(gp_backend *be, const gp_segment *segments, int count, gp_step *step)
 {
     double total = 0;
     for (int s = 0; s < count; s++) {
         double sums[PIECES] = {0};
-        gp_cpu_split(be, segments[s].count * GP_PS_COPY, PIECES, 1, sum_pieces, &(norm_job){&segments[s], sums});
+        gp_cpu_split(be, segments[s].count * GP_PS_COPY, PIECES, 1, sum_pieces, &(norm_task){&segments[s], sums});
         for (int i = 0; i < PIECES; i++)
             total += sums[i];
     }
@@ -36,11 +35,10 @@ void gp_cpu_grad_norm(gp_backend *be, const gp_segment *segments, int count, gp_
     step->clip_scale = step->max_norm > 0 ? (float)fmin(1, step->max_norm / (norm + 1e-6)) : 1;
 }
 
-/* Of `total` parameters, segment after segment, those in r. */
-static void update_parameters(gp_backend *be, const void *job, gp_range r, int part)
+/* Updates parameters [lo, hi) of all segments in sequence. */
+static void update_parameters(gp_backend *be, const void *task, gp_range r)
 {
-    const gp_adamw_op *op = job;
-    (void)part;
+    const gp_adamw_op *op = task;
     for (int s = 0; s < op->count; s++) {
         int64_t lo = gp_max(r.lo, 0), hi = gp_min(r.hi, op->segments[s].count);
         if (lo < hi)

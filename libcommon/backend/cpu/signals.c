@@ -1,9 +1,9 @@
-/* signals.c: a signal must not be handled on top of a product.
+/* signals.c: keeps signal handlers from overwriting the heap during a product.
  *
- * Kernels that oneDNN generates (2.6's for AVX2 and AVX-512 in fp32) put their stack pointer into a buffer on the heap.
- * A handler's frame is written below the stack pointer: there, over whatever the heap has in front of that buffer. So
- * the team's threads take no signals, and the thread that opens the backend, which then is the one to take those of
- * the process, has a stack of its own for handlers that are installed with SA_ONSTACK. */
+ * Kernels that oneDNN generates (2.6's for AVX2 and AVX-512 in fp32) set the stack pointer to a buffer on the heap. The
+ * kernel writes a handler's frame below the stack pointer, and thus over the heap before that buffer. So the threads of
+ * the team block signals, and the thread that opens the backend, which then receives those of the process, gets an
+ * alternate stack for handlers installed with SA_ONSTACK. */
 #include "backend/cpu/cpu.h"
 
 #include <pthread.h>
@@ -16,7 +16,7 @@
 
 enum { STACK = 1 << 16 }; /* a frame holds all registers: 12 kB with AMX */
 
-/* Those that a fault in the thread itself raises stay: blocked, they would end the process without a word. */
+/* Signals raised by faults of the thread itself are not blocked: the process would end without a message. */
 static void block_signals(int threads)
 {
     static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
@@ -37,7 +37,7 @@ void *gp_cpu_guard_signals(int threads)
 {
     stack_t stack;
     block_signals(threads);
-    if (sigaltstack(NULL, &stack) || !(stack.ss_flags & SS_DISABLE)) /* it has one already */
+    if (sigaltstack(NULL, &stack) || !(stack.ss_flags & SS_DISABLE)) /* it already has an alternate stack */
         return NULL;
     stack = (stack_t){.ss_sp = gp_malloc(STACK), .ss_size = STACK};
     if (!sigaltstack(&stack, NULL))
@@ -50,7 +50,7 @@ void gp_cpu_unguard_signals(void *guard)
 {
     stack_t stack, none = {.ss_flags = SS_DISABLE};
     if (!guard || sigaltstack(NULL, &stack) || stack.ss_sp != guard)
-        return; /* on another thread the stack stays, since the first may still use it */
+        return; /* called on another thread: the first may still use the stack, so it is not freed */
     sigaltstack(&none, NULL);
     free(guard);
 }

@@ -1,15 +1,15 @@
-/* weight.c: a weight's own form and the three products with it.
+/* weight.c: packed weights, and the three products with a weight.
  *
- * In fp32 a weight is used as it is: the library's own layouts gain some percent of a product, and refreshing
- * them after every step costs as much again. In bf16 it must be converted anyway, so the slot holds it in
- * the layouts that the library likes for x W and, if it trains, for dy W^T. */
+ * In fp32 products read the stored weight: the library's own layouts save a few percent of a product, and repacking
+ * after every step costs as much. In bf16 it must be converted anyway, so the slot contains it in the layouts that the
+ * library prefers for x W and, if it trains, for dy W^T. */
 #include "backend/cpu/cpu.h"
 
 #include <stdlib.h>
 
-/* w->form in bf16. The slot holds forward_bytes, then the bytes for backward. */
+/* w->form in bf16: the slot contains W packed for forward, then for backward. */
 typedef struct form {
-    gp_product forward, backward; /* M is filled in when they run */
+    gp_product forward, backward; /* M is set when they run */
     size_t forward_bytes, backward_bytes;
 } form;
 
@@ -23,7 +23,7 @@ int64_t gp_cpu_weight_outputs(const gp_weight *w)
     return w->w.dim[w->transposed ? 0 : 1];
 }
 
-/* x W and dy W^T with W where it is stored. */
+/* x W and dy W^T with the stored W. */
 static gp_product plain_forward(const gp_weight *w)
 {
     return (gp_product){

@@ -1,6 +1,6 @@
-/* attention.c: softmax(q k^T / sqrt(D)) v for one head of one sample, a tile of queries by keys at a time,
- * with a running maximum and sum (Milakov & Gimelshein 2018; Dao et al. 2022). Tiles above the diagonal of a
- * causal mask are skipped; dropout acts on the probabilities when they are multiplied with the values. */
+/* attention.c: softmax(q k^T / sqrt(D)) v for one head of one sample, a tile of queries by keys at a time, with a
+ * running maximum and sum (Milakov & Gimelshein 2018; Dao et al. 2022). Tiles above the diagonal of a causal mask are
+ * skipped; dropout is applied to the probabilities before they are multiplied by the values. */
 #include "backend/cpu/simd/tile.h"
 #include "backend/cpu/simd/vmath.h"
 
@@ -33,8 +33,8 @@ static void open_head(forward_scratch *a, const gp_attention_op *op, float *scra
     a->factor = a->s + GP_TILE_Q * GP_TILE_K;
 }
 
-/* One row of a tile: s becomes exp(s - max) over its first `valid` keys and 0 from there to `padded`; the
- * row's output and sum are brought to the new maximum. */
+/* One row of a tile: s becomes exp(s - max) for the first `valid` keys and 0 from there to `padded`; the row's output
+ * and sum are rescaled to the new maximum. */
 static void softmax_row(forward_scratch *a, int64_t row, int64_t valid, int64_t padded)
 {
     float *s = a->s + row * GP_TILE_K, *out = a->out + row * a->Dp;
@@ -49,11 +49,11 @@ static void softmax_row(forward_scratch *a, int64_t row, int64_t valid, int64_t 
     for (int64_t k = whole; k < padded; k++)
         s[k] = 0;
     if (max > a->max[row]) {
-        float shrink = gp_exp(a->max[row] - max);
-        a->sum[row] *= shrink;
+        float scale = gp_exp(a->max[row] - max);
+        a->sum[row] *= scale;
 #pragma omp simd
         for (int64_t d = 0; d < a->Dp; d++)
-            out[d] *= shrink;
+            out[d] *= scale;
     }
     a->sum[row] += total(s, whole);
     a->max[row] = max;
@@ -67,18 +67,18 @@ static void drop_row(forward_scratch *a, const gp_attention_op *op, int64_t b, i
     KERNEL(multiply)(s, s, a->factor, n);
 }
 
-/* Queries q0 .. q0 + rows against all keys that the last of them sees. */
+/* Queries [q0, q0 + rows) against all keys that are visible to the last of them. */
 static void attend(forward_scratch *a, const gp_attention_op *op, int64_t b, int64_t h, int64_t q0, int64_t rows)
 {
-    bool drops = op->drop.step && op->drop.p > 0;
-    int64_t most = visible_keys(op, b, q0 + rows - 1);
+    bool drops = gp_drops(&op->drop);
+    int64_t keys = visible_keys(op, b, q0 + rows - 1);
     memset(a->out, 0, (size_t)(GP_TILE_Q * a->Dp) * sizeof *a->out);
     for (int64_t r = 0; r < GP_TILE_Q; r++) {
         a->max[r] = -INFINITY;
         a->sum[r] = 0;
     }
-    for (int64_t k0 = 0; k0 < most; k0 += GP_TILE_K) {
-        int64_t n = gp_min(GP_TILE_K, most - k0), padded = (int64_t)gp_round_up((size_t)n, GP_STEP);
+    for (int64_t k0 = 0; k0 < keys; k0 += GP_TILE_K) {
+        int64_t n = gp_min(GP_TILE_K, keys - k0), padded = (int64_t)gp_round_up((size_t)n, GP_STEP);
         tile_product(&(tiles){GP_TILE_Q, padded, a->D, a->q, a->Dp, 1, a->keys + k0, a->Tp, a->s, GP_TILE_K, false});
         for (int64_t r = 0; r < rows; r++) {
             int64_t valid = visible_keys(op, b, q0 + r) - k0;
@@ -108,7 +108,7 @@ void KERNEL(attention_forward)(const gp_attention_op *op, int64_t b, int64_t h, 
         pack_rows(q + q0 * 3 * C, 3 * C, rows, D, scale, a.q, GP_TILE_Q, a.Dp);
         attend(&a, op, b, h, q0, rows);
         for (int64_t r = 0; r < rows; r++) {
-            float inverse = a.sum[r] == 0 ? 0 : 1 / a.sum[r]; /* a query that sees nothing gives 0 */
+            float inverse = a.sum[r] == 0 ? 0 : 1 / a.sum[r]; /* 0 if no key is visible */
 #pragma omp simd
             for (int64_t d = 0; d < D; d++)
                 out[(q0 + r) * C + d] = a.out[r * a.Dp + d] * inverse;

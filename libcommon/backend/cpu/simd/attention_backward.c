@@ -4,7 +4,7 @@
  *     dv[k] += m p dout,  dp = m (dout . v[k]),  ds = p (dp - dout . out),
  *     dq += ds k / sqrt(D),  dk[k] += ds q / sqrt(D)
  *
- * (Dao et al. 2022.) Queries go by tiles on the outside, so a key's sums are added in order of queries. */
+ * (Dao et al. 2022.) The outer loop is over tiles of queries, so a key's sums are added in order of queries. */
 #include "backend/cpu/simd/tile.h"
 #include "backend/cpu/simd/vmath.h"
 
@@ -47,9 +47,8 @@ static void open_head(backward_scratch *a, const gp_attention_op *op, int64_t b,
     memset(a->dk, 0, (size_t)(2 * a->Tp * a->Dp) * sizeof *a->dk); /* dv follows dk */
 }
 
-/* dout . out of the rows q0 .. q0 + rows */
-static void products_along(backward_scratch *a, const gp_attention_op *op, int64_t b, int64_t h, int64_t q0,
-                           int64_t rows)
+/* along[r] = dout . out of row q0 + r */
+static void dot_outputs(backward_scratch *a, const gp_attention_op *op, int64_t b, int64_t h, int64_t q0, int64_t rows)
 {
     int64_t C = a->D * op->heads;
     const float *out = (const float *)op->out->data + (b * a->T + q0) * C + h * a->D;
@@ -63,14 +62,15 @@ static void products_along(backward_scratch *a, const gp_attention_op *op, int64
     }
 }
 
-/* One row of a tile: from p = the score and ds = dout . v to p = m p and ds. Zero from `valid` to `padded`. */
+/* One row of a tile: p, the scores, becomes m p, and ds, which is dout . v, becomes ds; both 0 from `valid` to
+ * `padded`. */
 static void row_gradient(backward_scratch *a, const gp_attention_op *op, int64_t b, int64_t h, int64_t q, int64_t k0,
                          int64_t valid, int64_t padded)
 {
     float *p = a->p + q % GP_TILE_Q * GP_TILE_K, *ds = a->ds + q % GP_TILE_Q * GP_TILE_K, *factor = a->factor;
     float lse = valid ? ((const float *)op->lse->data)[(b * op->heads + h) * a->T + q] : 0;
     float along = a->along[q % GP_TILE_Q];
-    if (op->drop.step && op->drop.p > 0 && valid) {
+    if (gp_drops(&op->drop) && valid) {
         KERNEL(keep)(&op->drop, b, (h * a->T + q) * a->T + k0, valid, factor);
 #pragma omp simd
         for (int64_t k = 0; k < valid; k++) {
@@ -93,12 +93,12 @@ static void row_gradient(backward_scratch *a, const gp_attention_op *op, int64_t
 static void differentiate(backward_scratch *a, const gp_attention_op *op, int64_t b, int64_t h, int64_t q0,
                           int64_t rows)
 {
-    int64_t most = visible_keys(op, b, q0 + rows - 1), Dp = a->Dp, Tp = a->Tp;
+    int64_t keys = visible_keys(op, b, q0 + rows - 1), Dp = a->Dp, Tp = a->Tp;
     const float *q = a->q + q0 * Dp, *dout = a->dout + q0 * Dp;
     memset(a->dq, 0, (size_t)(GP_TILE_Q * Dp) * sizeof *a->dq);
-    products_along(a, op, b, h, q0, rows);
-    for (int64_t k0 = 0; k0 < most; k0 += GP_TILE_K) {
-        int64_t n = gp_min(GP_TILE_K, most - k0), padded = (int64_t)gp_round_up((size_t)n, GP_STEP);
+    dot_outputs(a, op, b, h, q0, rows);
+    for (int64_t k0 = 0; k0 < keys; k0 += GP_TILE_K) {
+        int64_t n = gp_min(GP_TILE_K, keys - k0), padded = (int64_t)gp_round_up((size_t)n, GP_STEP);
         enum { LD = GP_TILE_K };
         tile_product(&(tiles){GP_TILE_Q, padded, a->D, q, Dp, 1, a->keys_t + k0, Tp, a->p, LD, false});
         tile_product(&(tiles){GP_TILE_Q, padded, a->D, dout, Dp, 1, a->values_t + k0, Tp, a->ds, LD, false});
@@ -112,7 +112,7 @@ static void differentiate(backward_scratch *a, const gp_attention_op *op, int64_
     }
 }
 
-/* Rows of a padded matrix, times scale, to where they belong in dqkv. */
+/* Copies rows of a padded matrix, times scale, to dqkv. */
 static void put_rows(const float *x, int64_t Dp, int64_t rows, int64_t D, float scale, float *out, int64_t stride)
 {
     for (int64_t r = 0; r < rows; r++) {

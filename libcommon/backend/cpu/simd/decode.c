@@ -1,6 +1,6 @@
-/* decode.c: a few rows times a matrix, and queries against their cache. A row's sums are added in an order
- * that depends on the inputs' number alone, never on how many rows there are: a sample is the same alone and
- * among others. The weights are read from memory once, whatever B. */
+/* decode.c: products with few rows, and attention over the KV cache. The order of a row's sums depends only on the
+ * number of inputs, never on the number of rows: a sample is the same alone and among others. The weights are read from
+ * memory once, whatever B. */
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/simd/vector.h"
 #include "backend/cpu/simd/vmath.h"
@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-/* y (n) += x W for up to four inputs and n columns; a row of w has O of them. */
+/* y (n) += x W for up to four inputs and n of the O columns of w. */
 static void add_inputs(const float *x, int64_t inputs, const float *w, int64_t O, int64_t n, float *y)
 {
     const float *w0 = w, *w1 = w + O, *w2 = w + 2 * O, *w3 = w + 3 * O;
@@ -43,7 +43,7 @@ void KERNEL(decode_columns)(const gp_decode *d, int64_t lo, int64_t hi)
             add_inputs(d->x + b * d->I + i, gp_min(4, d->I - i), d->w + i * d->O + lo, d->O, n, d->y + b * d->O + lo);
 }
 
-/* Four sums at once, so that an addition need not wait for the one before it. */
+/* Four independent sums, so that additions overlap. */
 static float dot(const float *a, const float *b, int64_t n)
 {
     enum { SUMS = 4 };
@@ -67,8 +67,7 @@ void KERNEL(decode_rows)(const gp_decode *d, int64_t lo, int64_t hi)
             d->y[b * d->O + o] = dot(d->x + b * d->I, d->w + o * d->I, d->I) + (d->bias ? d->bias[o] : 0);
 }
 
-/* Softmax over the first `count` keys, a strip of them at a time with a running maximum, out being rescaled when that
- * grows. */
+/* Attention over the first `count` keys, a strip at a time with a running maximum; out is rescaled when that grows. */
 static void attend(const float *q, const float *keys, const float *values, int64_t count, int64_t D, float scale,
                    float *out)
 {
@@ -77,20 +76,20 @@ static void attend(const float *q, const float *keys, const float *values, int64
     memset(out, 0, (size_t)D * sizeof *out);
     for (int64_t k0 = 0; k0 < count; k0 += STRIP) {
         int64_t n = gp_min(STRIP, count - k0);
-        float before = max;
+        float previous = max;
         for (int64_t k = 0; k < n; k++) {
             s[k] = scale * dot(q, keys + (k0 + k) * D, D);
             max = s[k] > max ? s[k] : max;
         }
-        float shrink = gp_exp(before - max), strip = 0;
+        float rescale = gp_exp(previous - max), strip = 0;
 #pragma omp simd reduction(+ : strip)
         for (int64_t k = 0; k < n; k++) {
             s[k] = gp_exp(s[k] - max);
             strip += s[k];
         }
-        sum = sum * shrink + strip;
+        sum = sum * rescale + strip;
         for (int64_t d = 0; d < D; d++)
-            out[d] *= shrink;
+            out[d] *= rescale;
         for (int64_t k = 0; k < n; k += 4)
             add_inputs(s + k, gp_min(4, n - k), values + (k0 + k) * D, D, D, out);
     }

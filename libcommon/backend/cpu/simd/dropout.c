@@ -1,6 +1,5 @@
-/* dropout.c: Philox (rng.h) for many elements at once. Its words live in 64-bit lanes, whose upper halves hold
- * what is left of the products: each multiplication reads the lower half alone, as the instructions for it
- * do, so nothing is moved between lanes. */
+/* dropout.c: vectorized Philox (rng.h). Words are in 64-bit lanes, whose upper halves contain leftovers of products:
+ * each multiplication reads only the lower half, as the instructions do, so nothing is moved between lanes. */
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/simd/vector.h"
 
@@ -29,7 +28,7 @@ static inline words all(uint64_t x)
     return (words){0} + x;
 }
 
-/* Words 0 and 1 of LANES counters, then words 2 and 3, each pair as it lies in memory; c0 counts up. */
+/* Words 0 and 1 of LANES consecutive counters, then words 2 and 3, each pair in memory order. */
 static inline void draw(uint64_t key, uint32_t group, uint32_t sample, uint32_t site, uint32_t step, words pair[2])
 {
     words c0, c1 = all(sample), c2 = all(site), c3 = all(step);
@@ -49,13 +48,13 @@ static inline void draw(uint64_t key, uint32_t group, uint32_t sample, uint32_t 
     pair[1] = (c2 & all(0xffffffff)) | c3 << 32;
 }
 
-/* factor[0 .. 4 n) for n counters, n a multiple of LANES. A word is kept when gp_uniform(word) >= p, that is
+/* factor[0 .. 4 n) for n counters, n a multiple of LANES. An element is kept if gp_uniform(word) >= p, that is
  * word >> 8 >= p 2^24. */
 static void factors(const gp_dropout *drop, uint32_t sample, uint32_t group, int64_t n, float *factor)
 {
     const gp_step *step = drop->step;
     const double limit = (double)drop->p * 0x1p24;
-    const int32_t least = (int32_t)limit + ((int32_t)limit < limit);
+    const int32_t threshold = (int32_t)limit + ((int32_t)limit < limit);
     const float scale = 1 / (1 - drop->p);
     union {
         uint64_t pairs[STRIP * 2];
@@ -71,10 +70,10 @@ static void factors(const gp_dropout *drop, uint32_t sample, uint32_t group, int
     }
 #pragma omp simd
     for (int64_t i = 0; i < 4 * n; i++)
-        factor[i] = (int32_t)(drawn.words[i] >> 8) >= least ? scale : 0;
+        factor[i] = (int32_t)(drawn.words[i] >> 8) >= threshold ? scale : 0;
 }
 
-/* Four elements share a counter; the range asked for may begin and end inside one. */
+/* Four elements share a counter; the requested range may begin and end within one. */
 void KERNEL(keep)(const gp_dropout *drop, int64_t b, int64_t first, int64_t n, float *factor)
 {
     uint32_t sample = drop->step->sample0 + (uint32_t)b;

@@ -6,9 +6,9 @@
 #include <math.h>
 #include <string.h>
 
-enum { STRIP = 1024 }; /* a vocabulary is long: its sum is in fp32 over strips and in double over these */
+enum { STRIP = 1024 }; /* sums are fp32 within strips of the vocabulary, and double over strips */
 
-/* The sum of exp(x - max); x becomes that when `keep`. */
+/* The sum of exp(x - max), which also replaces x if `keep`. */
 static float exp_strip(float *x, int64_t n, float max, bool keep)
 {
     float sum = 0;

@@ -1,11 +1,11 @@
-/* matmul.c: products of matrices of any size, blocked for the caches after Goto & van de Geijn (2008).
+/* matmul.c: matrix products of any size, blocked for the caches after Goto & van de Geijn (2008).
  *
- * KC rows of b and as many columns of a at a time: NC columns of b are packed into panels of NR, MC rows of a into
- * panels of MR, so that the innermost loop reads both from end to end. It keeps MR x NR sums in registers; a's block
- * stays in the second cache while the panels of b pass by.
+ * For KC rows of b and columns of a at a time, NC columns of b are packed into panels of NR, and MC rows of a into
+ * panels of MR, so that the innermost loop reads both sequentially. It has MR x NR sums in registers; the block of a
+ * stays in the L2 cache while the panels of b are read.
  *
- * A number of c is a sum over k in order, begun afresh at each multiple of KC. Its bits depend on nothing else: neither
- * on the rows and columns beside it nor on the threads. */
+ * An element of c is a sum over k in order, restarted at each multiple of KC. Its bits do not depend on the other rows
+ * and columns, nor on the threads. */
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/simd/tile.h"
 
@@ -19,17 +19,17 @@ enum { MR = 6, MC = 24 * MR };
 enum { MR = 4, MC = 32 * MR };
 #endif
 enum { NR = VECTORS * WIDTH, NC = 1024, KC = 256 };
-enum { FEW = 4 * MR }; /* rows for which packing b takes longer than reading it where it is */
+enum { FEW = 4 * MR }; /* rows of a up to which packing b takes longer than reading it in place */
 
 _Static_assert(GP_MATMUL_A >= MC * KC && GP_MATMUL_B >= NC * KC, "the scratch holds a block of each");
 _Static_assert(NC % NR == 0, "blocks of b are whole panels");
 
-/* Up to MR rows and NR columns of c, and what is added to the sums there. */
+/* Up to MR rows and NR columns of c, with the terms to be added to the sums. */
 typedef struct corner {
     float *c;
     int64_t c_row, columns;
     const float *bias; /* or NULL */
-    bool add;          /* what is there */
+    bool add;          /* the old c */
 } corner;
 
 static __attribute__((noinline)) void store(int rows, vec sum[MR][VECTORS], const corner *at)
@@ -54,14 +54,16 @@ static __attribute__((noinline)) void store(int rows, vec sum[MR][VECTORS], cons
     }
 }
 
-/* Sums are in registers where the loops over them are unrolled, which neither compiler is sure to do by itself. */
+/* The sums are in registers only if the loops over them are unrolled, which compilers do not always do by
+ * themselves. */
 #ifdef __clang__
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 
-/* a (K,MR) is a panel, of which `rows` count, a constant where it is called; b (K,NR) has its rows b_row apart. */
+/* a (K,MR) is a panel, of which the first `rows`, a constant in each call, are used; rows of b (K,NR) are b_row
+ * apart. */
 static inline __attribute__((always_inline)) void multiply(const int rows, int64_t K, const float *a, const float *b,
                                                            int64_t b_row, const corner *at)
 {
@@ -75,7 +77,7 @@ static inline __attribute__((always_inline)) void multiply(const int rows, int64
             for (int v = 0; v < VECTORS; v++)
                 sum[i][v] += a[i] * row[v];
     }
-    vec done[MR][VECTORS]; /* in memory, where `sum` must not be */
+    vec done[MR][VECTORS]; /* a copy in memory, so that `sum` stays in registers */
     UNROLL
     for (int i = 0; i < rows; i++)
         for (int v = 0; v < VECTORS; v++)
@@ -110,8 +112,7 @@ static void multiply_rows(int64_t rows, int64_t K, const float *a, const float *
     }
 }
 
-/* `count` lines of K numbers become columns of a panel (K,width), zeros the rest. Line i's numbers are x[i + k *
- * step]. */
+/* Packs `count` lines of K numbers, x[i + k * step], as columns of a panel (K,width); the other columns are zero. */
 static void pack_rows_of(const float *x, int64_t step, int64_t count, int64_t K, float *panel, int64_t width)
 {
     for (int64_t k = 0; k < K; k++, x += step, panel += width) {
@@ -121,10 +122,10 @@ static void pack_rows_of(const float *x, int64_t step, int64_t count, int64_t K,
     }
 }
 
-/* The same where they are x[i * step + k]. */
+/* The same for lines x[i * step + k]. */
 static void pack_columns_of(const float *x, int64_t step, int64_t count, int64_t K, float *panel, int64_t width)
 {
-    enum { LINE = 16 }; /* numbers of a cache line: what is written meanwhile stays in the first cache */
+    enum { LINE = 16 }; /* floats in a cache line: what is written for them stays in the L1 cache */
     for (int64_t k0 = 0; k0 < K; k0 += LINE, x += LINE, panel += LINE * width) {
         int64_t n = gp_min(LINE, K - k0), i = 0;
         for (; i + 4 <= count; i += 4)
@@ -137,31 +138,31 @@ static void pack_columns_of(const float *x, int64_t step, int64_t count, int64_t
     }
 }
 
-/* Lines, side by side or each by itself (`whole`), become panels of `width`. */
-static void pack(const float *x, int64_t step, bool whole, int64_t count, int64_t K, float *panels, int64_t width)
+/* Packs lines into panels of `width`; contiguous: the numbers of a line are consecutive in memory. */
+static void pack(const float *x, int64_t step, bool contiguous, int64_t count, int64_t K, float *panels, int64_t width)
 {
     for (int64_t i = 0; i < count; i += width, panels += K * width) {
-        if (whole)
+        if (contiguous)
             pack_columns_of(x + i * step, step, gp_min(width, count - i), K, panels, width);
         else
             pack_rows_of(x + i, step, gp_min(width, count - i), K, panels, width);
     }
 }
 
-/* Rows m and columns n of c are the part's: a cell of the grid in which the largest cell takes the least time, for its
- * products and for packing, where a number takes as long as some PACK products do. */
-static void choose(const gp_product *p, int part, int parts, gp_range *m, gp_range *n)
+/* Assigns rows m and columns n of c to a part: a cell of the grid whose largest cell takes the shortest time for
+ * products and packing; packing a number takes as long as about PACK products. */
+static void select_cell(const gp_product *p, int part, int parts, gp_range *m, gp_range *n)
 {
     enum { PACK = 8 };
-    int64_t least = INT64_MAX;
+    int64_t shortest = INT64_MAX;
     int down = 1;
     for (int d = 1; d <= parts; d++) {
-        gp_range rows = gp_cpu_share(p->M, MR, d - 1, d); /* the last is largest but for an edge */
+        gp_range rows = gp_cpu_share(p->M, MR, d - 1, d); /* the last cell is the largest, except for an edge */
         gp_range columns = gp_cpu_share(p->N, NR, parts / d - 1, parts / d);
         int64_t M = (int64_t)gp_round_up((size_t)(rows.hi - rows.lo), MR);
         int64_t N = (int64_t)gp_round_up((size_t)(columns.hi - columns.lo), NR), time = M * N + PACK * (M + N);
-        if (time < least) {
-            least = time;
+        if (time < shortest) {
+            shortest = time;
             down = d;
         }
     }
@@ -179,7 +180,7 @@ typedef struct panel_block {
     const float *a, *bias;
     float *c;
     int64_t n0, columns, k0, K;
-    const float *direct; /* the first `in_place` columns are read where they are, the others from panels */
+    const float *direct; /* the first `in_place` columns are read here, the others from panels */
     int64_t in_place;
     float *packed_a, *packed_b;
 } panel_block;
@@ -211,7 +212,7 @@ void KERNEL(matmul)(const gp_product *p, const float *a, const float *b, const f
                     int parts, float *scratch)
 {
     gp_range m, n;
-    choose(p, part, parts, &m, &n);
+    select_cell(p, part, parts, &m, &n);
     panel_block o = {.p = p, .a = a, .bias = bias, .c = c, .packed_a = scratch, .packed_b = scratch + GP_MATMUL_A};
     for (o.n0 = n.lo; m.lo < m.hi && o.n0 < n.hi; o.n0 += NC) {
         o.columns = gp_min(NC, n.hi - o.n0);

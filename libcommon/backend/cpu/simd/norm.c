@@ -1,15 +1,10 @@
-/* norm.c: residual, dropout and layer norm, row by row; a row is read from memory once and then from cache. */
+/* norm.c: residual, dropout and layer norm, row by row; a row is read from memory once, and then from the cache. */
 #include "backend/cpu/kernels.h"
 
 #include <math.h>
 #include <string.h>
 
 enum { STRIP = 256 }; /* dropout factors drawn at once */
-
-static bool drops(const gp_dropout *d)
-{
-    return d->step && d->p > 0;
-}
 
 /* sum = x + dropout(branch), row n; branch may be NULL. Returns the total of the row. */
 static float add_branch(const gp_norm_op *op, int64_t n, int64_t C, const float *x, const float *branch, float *sum)
@@ -24,7 +19,7 @@ static float add_branch(const gp_norm_op *op, int64_t n, int64_t C, const float 
         }
         return total;
     }
-    if (!drops(&op->drop)) {
+    if (!gp_drops(&op->drop)) {
 #pragma omp simd reduction(+ : total)
         for (int64_t c = 0; c < C; c++) {
             sum[c] = x[c] + branch[c];
@@ -87,18 +82,18 @@ void KERNEL(norm_forward)(const gp_norm_op *op, int64_t lo, int64_t hi)
     }
 }
 
-/* One row's way back. The pointers may meet as backend.h allows: an element is read before it is written. */
+/* The backward of one row. Pointers may be equal where backend.h allows it: an element is read before it is written. */
 typedef struct norm_row {
     const float *x, *dy, *dy2, *dcarry, *gamma;
     float *dsum;
     float mean, rstd;
 } norm_row;
 
-/* The loops below are written once and compiled for each mixture of optional gradients, which are constants
- * where the function is called: a test inside would keep them from becoming vector instructions. */
+/* The loops below are compiled for each combination of optional gradients, which are constants in each call: a
+ * condition inside would prevent vectorization. */
 #define VARIANT static inline __attribute__((always_inline))
 
-/* Adds to the parameters' gradients; gives the averages of h and h x^, h = (dy + dy2) gamma. */
+/* Adds to the parameters' gradients; computes the averages of h and h x^, h = (dy + dy2) gamma. */
 VARIANT void averages(const norm_row *r, int64_t C, const bool second, float *dgamma, float *dbeta, float *average,
                       float *along)
 {
@@ -169,12 +164,12 @@ void KERNEL(norm_backward)(const gp_norm_op *op, int64_t lo, int64_t hi, float *
         if (!op->dbranch)
             continue;
         float *dbranch = (float *)op->dbranch->data + n * C;
-        for (int64_t c0 = 0; drops(&op->drop) && c0 < C; c0 += STRIP) {
+        for (int64_t c0 = 0; gp_drops(&op->drop) && c0 < C; c0 += STRIP) {
             int64_t width = gp_min(STRIP, C - c0);
             KERNEL(keep)(&op->drop, n / T, n % T * C + c0, width, factor);
             KERNEL(multiply)(dbranch + c0, r.dsum + c0, factor, width);
         }
-        if (!drops(&op->drop) && dbranch != r.dsum)
+        if (!gp_drops(&op->drop) && dbranch != r.dsum)
             memcpy(dbranch, r.dsum, (size_t)C * sizeof *dbranch);
     }
 }

@@ -2,7 +2,7 @@
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/simd/vmath.h"
 
-/* y = wte[token] + wpe[position] + wtt[type], without the dropout */
+/* y = wte[token] + wpe[position] + wtt[type], without dropout */
 void KERNEL(embed_row)(const gp_embed_op *op, int64_t n)
 {
     int64_t C = op->y->dim[op->y->ndim - 1], type = op->types ? op->types[n] : 0;
@@ -41,7 +41,7 @@ void KERNEL(multiply)(float *dst, const float *src, const float *factor, int64_t
         dst[i] = src[i] * factor[i];
 }
 
-/* Four rows at a time, so that the sums pass through cache a quarter as often. */
+/* Four rows at a time, so that the sums are loaded and stored a quarter as often. */
 void KERNEL(add_rows)(const float *x, int64_t rows, int64_t stride, int64_t n, float *sums)
 {
     int64_t r = 0;

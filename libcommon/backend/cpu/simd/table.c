@@ -1,4 +1,4 @@
-/* table.c: this level's kernels. */
+/* table.c: the kernels of this instruction set. */
 #include "backend/cpu/kernels.h"
 
 #define GP_TEXT2(a) #a

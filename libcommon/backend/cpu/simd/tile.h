@@ -1,4 +1,4 @@
-/* tile.h: products of small matrices in scratch, whose sizes are padded so that there are no edges. */
+/* tile.h: products of small matrices in scratch memory, padded so that there are no edges. */
 #ifndef GP_CPU_TILE_H
 #define GP_CPU_TILE_H
 
@@ -18,7 +18,7 @@ typedef struct tiles {
     bool add;
 } tiles;
 
-/* The rows m .. m + ROWS and `vectors` (a constant where it is called) vectors of columns from n. */
+/* Rows [m, m + ROWS) and `vectors` (a constant in each call) vectors of columns from n on. */
 static inline __attribute__((always_inline)) void tile_block(const tiles *t, int64_t m, int64_t n, const int vectors)
 {
     const float *a = t->a + m * t->a_row, *b = t->b + n;
@@ -55,7 +55,7 @@ static inline void tile_product(const tiles *t)
             tile_block(t, m, n, 1);
 }
 
-/* Rows 0 .. T of x (stride apart, D wide) times scale into out (padded_T, padded_D), zero where padded. */
+/* Copies T rows of x (stride apart, D wide), times scale, to out (padded_T, padded_D); the padding is zero. */
 static inline void pack_rows(const float *x, int64_t stride, int64_t T, int64_t D, float scale, float *out,
                              int64_t padded_T, int64_t padded_D)
 {
@@ -69,7 +69,7 @@ static inline void pack_rows(const float *x, int64_t stride, int64_t T, int64_t 
         out[i] = 0;
 }
 
-/* Four rows, whole blocks of four columns: out[d * stride_out + 0..3]. Returns how far it went. */
+/* Transposes four rows in blocks of four columns: out[d * out_stride + 0..3]. Returns the number of columns done. */
 static inline int64_t transpose_four(const float *x, int64_t stride, int64_t D, float *out, int64_t out_stride)
 {
     int64_t d = 0;
@@ -89,7 +89,7 @@ static inline int64_t transpose_four(const float *x, int64_t stride, int64_t D, 
     return d;
 }
 
-/* The same transposed: out (D, padded_T). */
+/* The same without scale, transposed: out (D, padded_T). */
 static inline void pack_columns(const float *x, int64_t stride, int64_t T, int64_t D, float *out, int64_t padded_T)
 {
     int64_t t = 0;
@@ -102,7 +102,7 @@ static inline void pack_columns(const float *x, int64_t stride, int64_t T, int64
             out[d * padded_T + t] = t < T ? x[t * stride + d] : 0;
 }
 
-/* Keys that query q of sample b sees: 0 .. visible - 1. */
+/* The number of keys visible to query q of sample b. */
 static inline int64_t visible_keys(const gp_attention_op *op, int64_t b, int64_t q)
 {
     int64_t T = op->qkv->dim[1], count = op->causal ? q + 1 : T;

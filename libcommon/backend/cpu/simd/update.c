@@ -1,4 +1,4 @@
-/* update.c: the gradients' norm and AdamW, one pass over memory each. */
+/* update.c: the gradient norm and AdamW, each in one pass over memory. */
 #include "backend/cpu/kernels.h"
 
 #include <math.h>
@@ -12,11 +12,11 @@ double KERNEL(sum_squares)(const float *x, int64_t n)
     return sum;
 }
 
-/* Loshchilov & Hutter 2019, as torch.optim.AdamW has it, with g' = clip_scale * g:
+/* Loshchilov & Hutter 2019, as in torch.optim.AdamW, with g' = clip_scale * g:
  *   p -= lr * weight_decay * p
  *   m = beta1 m + (1 - beta1) g',  v = beta2 v + (1 - beta2) g'^2
  *   p -= lr * (m / bias1) / (sqrt(v / bias2) + eps)
- * The divisions by bias1 and bias2 are multiplications. */
+ * Divisions by bias1 and bias2 are done by multiplication. */
 void KERNEL(adamw)(const gp_adamw_op *op, const gp_segment *seg, int64_t lo, int64_t hi)
 {
     const gp_step *step = op->step;

@@ -1,5 +1,5 @@
-/* vector.h: this level's vectors, as gcc and clang write them for every machine, and the few instructions that
- * neither finds by itself. */
+/* vector.h: vectors of this instruction set, by the extensions of gcc and clang, and the few instructions that
+ * compilers do not generate from them. */
 #ifndef GP_CPU_VECTOR_H
 #define GP_CPU_VECTOR_H
 
@@ -52,7 +52,7 @@ static inline vec vec_larger(vec a, vec b)
 #endif
 }
 
-/* Lanes meet four by four, then two by two. */
+/* Reductions of lanes: four at a time, then two. */
 typedef float quad __attribute__((vector_size(4 * sizeof(float))));
 
 static inline float vec_total(vec v)
@@ -66,13 +66,13 @@ static inline float vec_total(vec v)
 
 static inline float vec_largest(vec v)
 {
-    quad part[WIDTH / 4], most;
+    quad part[WIDTH / 4], max;
     memcpy(part, &v, sizeof part);
-    most = part[0];
+    max = part[0];
     for (int i = 1; i < WIDTH / 4; i++)
         for (int j = 0; j < 4; j++)
-            most[j] = larger(most[j], part[i][j]);
-    return larger(larger(most[0], most[2]), larger(most[1], most[3]));
+            max[j] = larger(max[j], part[i][j]);
+    return larger(larger(max[0], max[2]), larger(max[1], max[3]));
 }
 
 /* The sum of n numbers. */
@@ -92,16 +92,16 @@ static inline float total(const float *x, int64_t n)
     return vec_total(a + b) + rest;
 }
 
-/* The largest of n numbers and `least`. */
-static inline float largest(const float *x, int64_t n, float least)
+/* The largest of n numbers and `max`. */
+static inline float largest(const float *x, int64_t n, float max)
 {
-    vec a = vec_all(least);
+    vec a = vec_all(max);
     int64_t i = 0;
     for (; i + WIDTH <= n; i += WIDTH)
         a = vec_larger(a, vec_load(x + i));
     for (; i < n; i++)
-        least = larger(least, x[i]);
-    return larger(least, vec_largest(a));
+        max = larger(max, x[i]);
+    return larger(max, vec_largest(a));
 }
 
 #endif

@@ -1,5 +1,5 @@
-/* vmath.h: exp and the GELUs in plain arithmetic, so that loops over them become vector instructions.
- * NaN in gives NaN out: comparisons are written so that a NaN fails them and stays. */
+/* vmath.h: exp and GELU in plain arithmetic, so that compilers vectorize loops over them. NaN gives NaN: comparisons
+ * are written so that they are false for it and leave it unchanged. */
 #ifndef GP_CPU_VMATH_H
 #define GP_CPU_VMATH_H
 
@@ -20,22 +20,22 @@ static inline float gp_float(uint32_t u)
     return f;
 }
 
-/* e^x to 1e-7 of itself (2 ulp). x = n ln 2 + r with |r| <= ln 2 / 2; e^r by a polynomial fitted by Remez'
- * exchange to 3e-9; 2^n goes into the exponent. Below -87.7 it is 0, above 88.4 infinity. */
+/* e^x with a relative error of 1e-7 (2 ulp). x = n ln 2 + r with |r| <= ln 2 / 2; e^r by a Remez polynomial (3e-9); 2^n
+ * by its exponent bits. 0 below -87.7, infinity above 88.4. */
 static inline float gp_exp(float x)
 {
     const float round = 0x1.8p23f; /* adding it leaves the nearest integer in the low bits */
     x = x < -88 ? -88 : x;
     x = x > 89 ? 89 : x;
     float shifted = x * 1.44269504f + round, n = shifted - round;
-    float r = x - n * 0x1.63p-1f; /* ln 2 in two parts: the first is short, so n times it is exact */
+    float r = x - n * 0x1.63p-1f; /* ln 2 in two parts: the first has few bits, so n times it is exact */
     r -= n * -2.12194440e-4f;
     float q = 0.499999934f + r * (0.166665204f + r * (0.0416683908f + r * (8.36874511e-3f + r * 1.38145402e-3f)));
     float power = gp_float((gp_bits(shifted) + 127) << 23); /* 2^n: 0 at n = -127, infinity at 128 */
     return (1 + (r + r * r * q)) * power;
 }
 
-/* GELU as GPT-2 has it: x/2 (1 + tanh u) = x s(2u),  u = sqrt(2/pi) (x + 0.044715 x^3),  s the logistic. */
+/* GPT-2's GELU: x/2 (1 + tanh u) = x s(2u),  u = sqrt(2/pi) (x + 0.044715 x^3),  s the logistic function. */
 static inline float gp_gelu_tanh(float x)
 {
     float u2 = 1.59576912f * (x + 0.044715f * x * x * x);
@@ -49,8 +49,7 @@ static inline float gp_gelu_tanh_slope(float x)
     return s + x * s * (1 - s) * du2;
 }
 
-/* The normal distribution's Phi(x), with its density's e^(-x^2/2) beside it, which the formula needs anyway:
- * erf to 1.5e-7 (Abramowitz & Stegun 1964, 7.1.26). */
+/* The normal distribution's Phi(x), and *e = e^(-x^2/2), by erf to 1.5e-7 (Abramowitz & Stegun 1964, 7.1.26). */
 static inline float gp_normal(float x, float *e)
 {
     float z = x < 0 ? -x : x, t = 1 / (1 + 0.3275911f * 0.707106781f * z);
