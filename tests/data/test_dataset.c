@@ -264,7 +264,7 @@ static void names_are_compared_beyond_a_zero(void **state)
     assert_item(d, 0, "b", -1, "test");
     gp_dataset_close(d);
     d = opened("./a.jsonl", &(gp_dataset_options){.label = "label", .labels = labels, .label_count = 2});
-    assert_bad_item(d, 1, "./a.jsonl: line 2: its \"label\" is \"yes\", which is none of the 2 labels");
+    assert_bad_item(d, 1, "./a.jsonl: line 2: its \"label\" is \"yes\", which is not one of the 2 labels");
     gp_dataset_close(d);
 }
 
@@ -283,7 +283,7 @@ static void a_wrong_line_is_named_when_it_is_asked_for(void **state)
     assert_bad_item(d, 3, "./a.jsonl: line 5 is not a JSON object");
     assert_bad_item(d, 4, "./a.jsonl: line 6: its \"label\" is missing");
     assert_bad_item(d, 5, "./a.jsonl: line 7: its \"label\" is 2, expected 0 to 1");
-    assert_bad_item(d, 6, "./a.jsonl: line 8: its \"label\" is \"maybe\", which is none of the 2 labels");
+    assert_bad_item(d, 6, "./a.jsonl: line 8: its \"label\" is \"maybe\", which is not one of the 2 labels");
     assert_bad_item(d, 7, "./a.jsonl: line 9: its \"label\" is neither a whole number nor a name");
     assert_int_equal(gp_dataset_write(d, "out.jsonl"), -1);
     assert_false(gp_exists("out.jsonl"));

@@ -215,8 +215,8 @@ static void each_bad_sidecar_is_named(void **state)
         {"{\"separator\": \"\"}", "its separator is not a string"},
         {"{\"entropy\": {\"nats\": [1], \"chars\": []}}", "two lists of the same length"},
         {"{\"entropy\": 7}", "two lists of the same length"},
-        {"{\"entropy\": {\"nats\": [\"x\"], \"chars\": [1]}}", "number 0 of its nats"},
-        {"{\"entropy\": {\"nats\": [1], \"chars\": [-1]}}", "number 0 of its chars"},
+        {"{\"entropy\": {\"nats\": [\"x\"], \"chars\": [1]}}", "item 0 of its nats"},
+        {"{\"entropy\": {\"nats\": [1], \"chars\": [-1]}}", "item 0 of its chars"},
         {"{\"separator\": \"x\", \"source\": {\"sha256\": \"00\"}}", "belongs to another text"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

@@ -54,7 +54,7 @@ says 'got/reviews: already here'
 expect 0 fetch-data wiki "${from[@]}" --split test -o -
 [ "$out" = ' = B =' ] || problem "the test split: $out"
 expect 1 fetch-data wiki "${from[@]}" -o -
-says 'wiki: has 2 splits, train and more; choose one'
+says 'wiki: has 2 splits (train, ...); choose one'
 expect 1 fetch-data wiki "${from[@]}" --split dev -o -
 says 'wiki: has no split dev (it has: train, test)'
 expect 1 fetch-data wiki "${from[@]}" --split test -o got/

@@ -186,7 +186,7 @@ refused 1 "nothing_*.tok: no file" 'nothing_*.tok' "${small[@]}"
 refused 1 "val.tok has none: give every one a weight" text.tok=1 val.tok "${small[@]}"
 refused 1 "a weight must be above 0" text.tok=0 val.tok=1 "${small[@]}"
 refused 1 "a weight must be above 0" text.tok=nan val.tok=1 "${small[@]}"
-refused 1 "stdin is one stream" text.tok - "${small[@]}"
+refused 1 "stdin cannot be one of several" text.tok - "${small[@]}"
 refused 1 "two sets are called val" text.tok --val val.tok --val ./val.tok "${small[@]}"
 refused 1 "less than a batch of 4 x 16" text.tok --val tiny.tok "${small[@]}"
 refused 1 "larger than the training data" text.tok "${small[@]}" --batch-size 100000
