@@ -1,12 +1,12 @@
-/* adamw.c: the norm of all gradients, and AdamW. Both in fp32 storage, whatever `real` is, but for matrices without
- * masters, which are bf16. */
+/* adamw.c: the global gradient norm and clipping, and AdamW. Storage is fp32, whatever `real` is, except for matrices
+ * without masters, which are bf16. */
 #include "backend/ref/loops.h"
 #include "backend/ref/ref.h"
 #include "backend/rounding.h"
 
 #include <math.h>
 
-/* ||g|| = sqrt(sum of g^2) over all segments. A segment is cut in the same pieces whatever the threads. */
+/* ||g|| = sqrt(sum of g^2) over all segments. The pieces of a segment do not depend on the number of threads. */
 void gp_ref_grad_norm(gp_backend *be, const gp_segment *segments, int count, gp_step *step)
 {
     enum { PIECES = 256 };
@@ -41,7 +41,7 @@ static double read_parameter(const gp_segment *s, int64_t i)
     return p;
 }
 
-/* bf16: by chance, of the fp32 number. */
+/* bf16: the fp32 number is rounded stochastically. */
 static void write_parameter(const gp_segment *s, const gp_step *step, int64_t i, float p)
 {
     if (s->dtype != GP_BF16)
@@ -50,7 +50,7 @@ static void write_parameter(const gp_segment *s, const gp_step *step, int64_t i,
         ((uint16_t *)s->p)[i] = gp_round_by_chance(p, gp_rounding_word(step->seed, step->step, s->first + i));
 }
 
-/* Loshchilov & Hutter 2019, as torch.optim.AdamW has it, with g' = clip_scale * g:
+/* Loshchilov & Hutter 2019, as in torch.optim.AdamW, with g' = clip_scale * g:
  *   p -= lr * weight_decay * p
  *   m = beta1 m + (1 - beta1) g',  v = beta2 v + (1 - beta2) g'^2
  *   p -= lr * (m / bias1) / (sqrt(v / bias2) + eps) */

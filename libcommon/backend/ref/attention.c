@@ -6,13 +6,13 @@
 #include <math.h>
 #include <string.h>
 
-/* Scratch of a thread: forward and the cache's queries hold a row of T scores and one output, */
+/* Scratch of a thread in forward and over the cache: a row of T scores, and one output. */
 static size_t row_bytes(int64_t T, int64_t D)
 {
     return (size_t)(T + D) * sizeof(double);
 }
 
-/* backward three such rows, one query's gradient, and those of all keys and values of one head. */
+/* In backward: three such rows, the gradient of one query, and those of all keys and values of a head. */
 static size_t head_grads_bytes(int64_t T, int64_t D)
 {
     return (size_t)(3 * T + D + 2 * T * D) * sizeof(double);
@@ -25,8 +25,8 @@ size_t gp_ref_attention_scratch(const gp_shape *shape)
     return shape->train ? larger_size(row, head_grads_bytes(T, D)) : row;
 }
 
-/* p = exp(s - max) of the scores s = (q . key k) / divisor, k = 0..count-1; key k is at keys + k * stride, D numbers.
- * Returns their sum, which makes probabilities of them, and log sum exp of the scores in *lse. */
+/* p[k] = exp(s[k] - max) for the scores s[k] = (q . key k) / divisor, k = 0..count-1; key k is the D numbers at keys +
+ * k * stride. Returns their sum, by which they are divided to give probabilities; *lse = log sum exp of the scores. */
 static double exp_row(const real *q, const real *keys, int64_t stride, int64_t count, int64_t D, double divisor,
                       double *p, double *lse)
 {
@@ -41,7 +41,7 @@ static double exp_row(const real *q, const real *keys, int64_t stride, int64_t c
     return sum;
 }
 
-/* out = (sum over k of p[k] value k) / total, or 0 where nothing is visible; `sum` has room for D numbers */
+/* out = (sum over k of p[k] value k) / total, or 0 if no key is visible; `sum` (D) is scratch. */
 static void weigh_values(const gp_backend *be, const double *p, double total, const real *values, int64_t stride,
                          int64_t count, int64_t D, double *sum, real *out)
 {
@@ -53,7 +53,7 @@ static void weigh_values(const gp_backend *be, const double *p, double total, co
         out[d] = count ? (real)stored(be, sum[d] / total) : 0;
 }
 
-/* Keys that query q of row b sees are 0..visible-1. */
+/* The number of keys visible to query q of row b. */
 static int64_t visible(const gp_attention_op *op, int64_t b, int64_t q, int64_t T)
 {
     int64_t count = op->causal ? q + 1 : T;
@@ -62,7 +62,7 @@ static int64_t visible(const gp_attention_op *op, int64_t b, int64_t q, int64_t 
 
 /* out[b,q,h] = sum over visible k of dropout(p[k]) v[b,k,h],  p = softmax(q . k / divisor)
  * qkv (B,T,3C) of rows [q | k | v], each H x D; out (B,T,C); lse (B,H,T)
- * bf16: exp(s - max), times dropout's factor, is rounded before it weighs values, not before it is summed for the
+ * bf16: exp(s - max), times dropout's factor, is rounded where it multiplies values, but not in the sum for the
  * division and lse; out is rounded. */
 void gp_ref_attention_forward(gp_backend *be, const gp_attention_op *op)
 {
@@ -71,7 +71,7 @@ void gp_ref_attention_forward(gp_backend *be, const gp_attention_op *op)
     real *out = reals(op->out), *lse = reals(op->lse);
     BUG_ON(H * D != C || gp_tensor_count(op->out) != B * T * C);
 #pragma omp parallel for schedule(static, 1) num_threads(be->threads)
-    for (int64_t i = 0; i < B * H * T; i++) { /* one thread after another: causal rows grow longer */
+    for (int64_t i = 0; i < B * H * T; i++) { /* dealt to threads in turn, because causal rows grow longer */
         int64_t b = i / (H * T), h = i / T % H, q = i % T, count = visible(op, b, q, T);
         const real *row = qkv + b * T * 3 * C + h * D;
         double *p = thread_scratch(be, row_bytes(T, D)), l;
@@ -86,17 +86,17 @@ void gp_ref_attention_forward(gp_backend *be, const gp_attention_op *op)
     }
 }
 
-/* What a thread of backward holds for one head of one sample. */
+/* A thread's scratch in backward, for one head of one sample. */
 typedef struct head_grads {
     double *p, *m, *dp; /* (T) probabilities, dropout factors, gradients of probabilities, of one query */
     double *dq;         /* (D) of that query */
     double *dk, *dv;    /* (T,D) summed over queries */
 } head_grads;
 
-/* One query's share. With s = q . k / divisor, p = exp(s - lse), out = sum m p v:
+/* The contributions of one query. With s = q . k / divisor, p = exp(s - lse), out = sum m p v:
  *   dv[k] += m p dout,  dp[k] = m (dout . v[k]),  ds[k] = p (dp[k] - dout . out),      dout . out = sum of p dp
  *   dq = sum ds k / divisor,  dk[k] += ds q / divisor
- * bf16: m p and ds are rounded before they weigh dout, keys and queries. */
+ * bf16: m p and ds are rounded before they multiply dout, keys and queries. */
 static void backward_row(const gp_backend *be, const gp_attention_op *op, head_grads *g, int64_t b, int64_t h,
                          int64_t q)
 {
@@ -108,8 +108,7 @@ static void backward_row(const gp_backend *be, const gp_attention_op *op, head_g
     double along = dot(dout, out, D);
     gp_mask mask = gp_mask_open(&op->drop, b);
     for (int64_t k = 0; k < count; k++) {
-        /* no probability is above 1, but lse is kept in fp32: with scores of a million it is off by more than
-         * nothing */
+        /* at most 1: lse is stored in fp32, which is inexact for scores of a million */
         g->p[k] = fmin(1, exp(scale * dot(query, keys + k * 3 * C, D) - lse));
         g->m[k] = gp_mask_at(&mask, (h * T + q) * T + k);
         g->dp[k] = g->m[k] * dot(dout, values + k * 3 * C, D);
@@ -128,7 +127,7 @@ static void backward_row(const gp_backend *be, const gp_attention_op *op, head_g
         dquery[d] = (real)stored(be, g->dq[d]);
 }
 
-/* dqkv (B,T,3C) from dout and out (B,T,C), qkv and lse; a head of a sample is one thread's, query after query.
+/* dqkv (B,T,3C) from dout and out (B,T,C), qkv and lse. A thread computes a whole head of a sample, query after query.
  * bf16: dqkv is rounded. */
 void gp_ref_attention_backward(gp_backend *be, const gp_attention_op *op)
 {
@@ -153,7 +152,7 @@ void gp_ref_attention_backward(gp_backend *be, const gp_attention_op *op)
     }
 }
 
-/* k and v of qkv's T rows join the cache, each at its position. */
+/* Stores k and v of qkv's T rows in the cache, each at its position. */
 static void fill_cache(gp_backend *be, const gp_attention_cached_op *op)
 {
     int64_t B = op->qkv->dim[0], T = op->qkv->dim[1], C = columns_of(op->qkv) / 3, H = op->heads, D = C / H;
@@ -173,8 +172,8 @@ static void fill_cache(gp_backend *be, const gp_attention_cached_op *op)
 }
 
 /* out[b,t,h] = softmax(q . k / divisor) v over k = 0..positions[b,t] of the cache, which has the new keys and values.
- * The sums are those of the forward, in the same order: the same bits.
- * bf16: out is rounded, and with positions nothing else: no tensor core needs the probabilities in bf16 there. */
+ * The sums are in the same order as in forward, and have the same bits.
+ * bf16: out is rounded; with positions nothing else is, because a GPU does not use tensor cores there. */
 void gp_ref_attention_cached(gp_backend *be, const gp_attention_cached_op *op)
 {
     int64_t B = op->qkv->dim[0], T = op->qkv->dim[1], C = columns_of(op->qkv) / 3, H = op->heads, D = C / H;

@@ -4,7 +4,8 @@
  *     for (int64_t i = 0; i < n; i++)
  *         y[i] = x[i] * gp_mask_at(&mask, i);              // 0 or 1 / (1 - p); 1 without dropout
  *
- * One Philox call gives four elements; the last is kept, so walking in order costs a quarter of a call. */
+ * One Philox call gives four elements, which are cached, so in sequential order an element costs a quarter of a
+ * call. */
 #ifndef GP_REF_DROPOUT_H
 #define GP_REF_DROPOUT_H
 
@@ -12,10 +13,10 @@
 #include "base/rng.h"
 
 typedef struct gp_mask {
-    const gp_step *step; /* NULL: everything is kept */
+    const gp_step *step; /* NULL: no dropout */
     float p, scale;
     uint32_t site, sample;
-    int64_t group; /* of four elements: the one that `words` is for */
+    int64_t group; /* of four elements, to which `words` belongs; -1: none */
     gp_philox words;
 } gp_mask;
 

@@ -1,4 +1,4 @@
-/* embed.c: token, position and type embeddings; dropout by itself. */
+/* embed.c: token, position and type embeddings; dropout as a separate op. */
 #include "backend/ref/dropout.h"
 #include "backend/ref/loops.h"
 #include "backend/ref/ref.h"
@@ -6,8 +6,8 @@
 #include <string.h>
 
 /* y = dropout(wte[token] + wpe[position] + wtt[type])
- * y (B,T,C); wte (V,C), wpe (P,C), wtt (types,C). bf16: y is rounded; the tables are the parameters themselves,
- * in fp32 or, without masters, in bf16. */
+ * y (B,T,C); wte (V,C), wpe (P,C), wtt (types,C). bf16: y is rounded; the tables are the parameters, in fp32 or,
+ * without masters, in bf16. */
 void gp_ref_embed_forward(gp_backend *be, const gp_embed_op *op)
 {
     int64_t N = rows_of(op->y), T = rows_of_sample(op->y), C = columns_of(op->y);
@@ -29,8 +29,8 @@ void gp_ref_embed_forward(gp_backend *be, const gp_embed_op *op)
 
 /* grad[ids[n]] += dropout'(dy[n]) for every n in order, without row `pad`; ids NULL: all 0.
  *
- * The first n that names a row sums all of that row, so that threads never meet. The search compares N^2
- * integers at most: nothing beside the step's N x parameters products. */
+ * The first n with a given id sums all contributions to that row, so that no two threads write to the same row. The
+ * search compares up to N^2 integers, which is negligible compared with a step's products. */
 static void add_rows_by_id(gp_backend *be, const gp_embed_op *op, const int32_t *ids, int32_t pad, gp_tensor *grad)
 {
     int64_t N = rows_of(op->dy), T = rows_of_sample(op->dy), C = columns_of(op->dy);

@@ -4,16 +4,15 @@
 
 #include <math.h>
 
-/* Rows whose logits are held at once. */
-enum { ROWS = 64, NOT_COUNTED = -100 };
+enum { ROWS = 64 /* of a chunk */, NOT_COUNTED = -100 };
 
 size_t gp_ref_head_workspace(const gp_shape *shape)
 {
     return (size_t)gp_min(ROWS, (int64_t)shape->B * shape->T) * (size_t)shape->V * sizeof(real);
 }
 
-/* logits = x W^T + bias      x (rows,C), W (V,C) as the weight stores it or (C,V), bias (V); logits (rows,V)
- * bf16: those of head_logits are fp32, and not rounded. */
+/* logits = x W^T + bias      x (rows,C), W (V,C), or stored as (C,V), bias (V); logits (rows,V)
+ * bf16: those of head_logits are fp32 and not rounded. */
 static void logits_of(gp_backend *be, const gp_head_op *op, const real *x, int64_t rows, int64_t V, real *logits)
 {
     int64_t C = columns_of(op->x);
@@ -36,8 +35,8 @@ void gp_ref_head_logits(gp_backend *be, const gp_head_op *op)
     logits_of(be, op, reals(op->x), rows_of(op->x), columns_of(op->logits), reals(op->logits));
 }
 
-/* Returns log sum exp(row) - row[target]; with `train` row becomes scale * (softmax(row) - onehot(target)).
- * A row that is not counted gives 0 and zeros. bf16: the gradient is rounded. */
+/* Returns log sum exp(row) - row[target]; with `train` row becomes scale * (softmax(row) - onehot(target)). For target
+ * -100 both are 0. bf16: the gradient is rounded. */
 static double cross_entropy(const gp_backend *be, real *row, int64_t V, int32_t target, bool train, double scale)
 {
     bool counted = target != NOT_COUNTED;
@@ -76,8 +75,8 @@ static void head_grads(gp_backend *be, const gp_head_op *op, const real *d, cons
 }
 
 /* losses[n] = log sum exp(logits_n) - logits_n[target_n];  step->loss += step->scale * their sum
- * x, dx (N,C); the workspace holds ROWS rows of logits, which become their own gradient
- * bf16: the logits are rounded before the loss is made of them, then their gradient, and dx. */
+ * x, dx (N,C); the workspace contains ROWS rows of logits, which are overwritten by their gradient
+ * bf16: the logits are rounded before the loss, then their gradient, and dx. */
 void gp_ref_head_loss(gp_backend *be, const gp_head_op *op)
 {
     int64_t N = rows_of(op->x), C = columns_of(op->x), V = op->w->w.dim[op->w->transposed ? 0 : 1];

@@ -1,4 +1,4 @@
-/* linear.c: y = act(x W + bias), its gradients, and the activations alone. */
+/* linear.c: y = act(x W + bias), its gradients, and activations as separate ops. */
 #include "backend/ref/loops.h"
 #include "backend/ref/ref.h"
 
@@ -7,7 +7,7 @@
 static const double sqrt_half = 0.70710678118654752440, sqrt_2_over_pi = 0.79788456080286535588;
 static const double one_over_sqrt_2pi = 0.39894228040143267794, cubic = 0.044715;
 
-/* GELU (Hendrycks & Gimpel 2016): x Phi(x), exactly by erf, or as GPT-2 has it
+/* GELU (Hendrycks & Gimpel 2016): x Phi(x), exactly by erf, or GPT-2's approximation
  * x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))); ReLU: max(x, 0), and NaN stays NaN. */
 static double act_value(gp_act act, double x)
 {
@@ -41,8 +41,8 @@ static double act_slope(gp_act act, double x)
 }
 
 /* y = act(x W + bias)      x (N,I), W (I,O), bias (O); y, pre (N,O)
- * bf16: y and pre are rounded. GELU by tanh, which a product's epilogue has, is of the sum before that; the others, a
- * pass of their own, are of the rounded pre. */
+ * bf16: y and pre are rounded. GELU by tanh, which on a GPU is in the product's epilogue, is applied to the sum before
+ * rounding; the others, separate kernels, to the rounded pre. */
 void gp_ref_linear_forward(gp_backend *be, const gp_linear_op *op)
 {
     int64_t N = rows_of(op->x), I = columns_of(op->x), O = columns_of(op->y);
@@ -70,7 +70,7 @@ void gp_ref_linear_forward(gp_backend *be, const gp_linear_op *op)
 }
 
 /* dx = (dy W^T) in_act'(in_pre);  dW += x^T dy;  dbias += column sums of dy
- * bf16: dx is rounded; but for GELU by tanh, before the slope too. */
+ * bf16: dx is rounded, and, except with GELU by tanh, also dy W^T before it is multiplied by the slope. */
 void gp_ref_linear_backward(gp_backend *be, const gp_linear_op *op)
 {
     const real *dy = reals(op->dy);
@@ -99,7 +99,7 @@ void gp_ref_linear_backward(gp_backend *be, const gp_linear_op *op)
         gp_ref_add_rows(be, dy, N, O, reals(op->dbias));
 }
 
-/* y = act(pre), element by element; y may be pre. bf16: y is rounded. */
+/* y = act(pre), elementwise; y may be pre. bf16: y is rounded. */
 void gp_ref_act_forward(gp_backend *be, gp_act act, gp_tensor *y, const gp_tensor *pre)
 {
     int64_t n = gp_tensor_count(y);
@@ -111,7 +111,7 @@ void gp_ref_act_forward(gp_backend *be, gp_act act, gp_tensor *y, const gp_tenso
         out[i] = (real)stored(be, act_value(act, x[i]));
 }
 
-/* dx = dy act'(pre), element by element; dx may be dy. bf16: dx is rounded. */
+/* dx = dy act'(pre), elementwise; dx may be dy. bf16: dx is rounded. */
 void gp_ref_act_backward(gp_backend *be, gp_act act, gp_tensor *dx, const gp_tensor *dy, const gp_tensor *pre)
 {
     int64_t n = gp_tensor_count(dx);

@@ -1,13 +1,13 @@
-/* loops.h: what ref's files share: the storage type, looking into tensors, threads, scratch, products.
+/* loops.h: shared by ref's ops: the storage type, access to tensors, threads, scratch, products.
  *
- * Numbers are stored as `real` and summed in double. real is float; the tests compile these files a second
- * time with GP_REAL=double, so that gradients can be checked by differences. Loops run in parallel over
- * independent outputs only, so the bits are the same for any number of threads.
+ * Numbers are stored as `real` and summed in double. real is float; the tests compile these files a second time with
+ * GP_REAL=double, to check gradients by finite differences. Loops are parallel only over independent outputs, so the
+ * bits are the same for any number of threads.
  *
- * In bf16 (be->rounds) memory is the same, but holds numbers that bf16 has: what a GPU would store in bf16 goes through
- * stored() first, and products read weights and biases from a rounded slot. Each op's head says what it rounds; sums,
- * statistics, losses, gradients of parameters stay as they are, and so do parameters, but for matrices without masters
- * (be->matrix_dtype): these are bf16 in memory too. */
+ * In bf16 (be->rounds) storage is the same, but values that a GPU stores in bf16 are rounded to it by stored(), and
+ * products read weights and biases from a rounded slot. The comment of each op states what it rounds. Sums, statistics,
+ * losses and gradients of parameters are not rounded; parameters are not either, except matrices without masters
+ * (be->matrix_dtype), which are stored in bf16. */
 #ifndef GP_REF_LOOPS_H
 #define GP_REF_LOOPS_H
 
@@ -24,7 +24,7 @@ typedef GP_REAL real;
 
 enum { REAL_DTYPE = sizeof(real) == sizeof(double) ? GP_F64 : GP_F32 };
 
-/* The numbers of t; NULL for an optional tensor that is not there. */
+/* The numbers of t; NULL for an absent optional tensor. */
 static inline real *reals(const gp_tensor *t)
 {
     if (!t)
@@ -33,7 +33,7 @@ static inline real *reals(const gp_tensor *t)
     return t->data;
 }
 
-/* x as it is stored where a GPU has bf16: the nearest that bf16 has, ties to even. */
+/* x, rounded to bf16 (nearest, ties to even) if be->rounds. */
 static inline double stored(const gp_backend *be, double x)
 {
     float f = (float)x;
@@ -55,7 +55,7 @@ static inline double parameter_at(const gp_tensor *t, int64_t i)
     return x;
 }
 
-/* (...,C) seen as (N,C); a sample is T rows of it. */
+/* (...,C) seen as (N,C); a sample has T rows. */
 static inline int64_t columns_of(const gp_tensor *t)
 {
     return t->dim[t->ndim - 1];
@@ -71,15 +71,15 @@ static inline int64_t rows_of_sample(const gp_tensor *t)
     return t->dim[t->ndim - 2];
 }
 
-/* This thread's `bytes` of the workspace, which has be->threads such parts. */
+/* The scratch of this thread, `bytes` of the workspace. */
 static inline void *thread_scratch(gp_backend *be, size_t bytes)
 {
-    size_t part = gp_round_up(bytes, 64), thread = 0;
-    BUG_ON(part * (size_t)be->threads > be->workspace_size);
+    size_t stride = gp_round_up(bytes, 64), thread = 0;
+    BUG_ON(stride * (size_t)be->threads > be->workspace_size);
 #ifdef _OPENMP
     thread = (size_t)omp_get_thread_num();
 #endif
-    return be->workspace + thread * part;
+    return be->workspace + thread * stride;
 }
 
 static inline size_t larger_size(size_t a, size_t b)
@@ -87,13 +87,13 @@ static inline size_t larger_size(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-/* What the ops of a file need: bytes a thread, or (head) bytes in all. gp_ref_plan takes the largest. */
+/* Scratch that the ops of a file need: bytes per thread, or (head) in total. gp_ref_plan returns the maximum. */
 size_t gp_ref_embed_scratch(const gp_shape *shape);
 size_t gp_ref_attention_scratch(const gp_shape *shape);
 size_t gp_ref_sample_scratch(const gp_shape *shape);
 size_t gp_ref_head_workspace(const gp_shape *shape);
 
-/* Four partial sums, so that an addition need not wait for the one before it; always in the same order. */
+/* Four independent partial sums, so that additions overlap; always in the same order. */
 static inline double dot(const real *a, const real *b, int64_t n)
 {
     double s[4] = {0};
@@ -112,8 +112,8 @@ typedef struct gp_ref_matrix {
     int64_t row, column;
 } gp_ref_matrix;
 
-/* out(r,c) = sum of a(r,k) b(k,c) over k = 0..depth-1, plus bias(c) if there is one, plus the old out(r,c)
- * with `add`. out is row-major and dense. An element's sum depends on its own row and column alone. */
+/* out(r,c) = sum of a(r,k) b(k,c) over k = 0..depth-1 [+ bias(c)] [+ the old out(r,c), with `add`]. out is row-major
+ * and dense. The sum of an element depends only on its row and column. */
 typedef struct gp_ref_product {
     int64_t rows, columns, depth;
     gp_ref_matrix a, b;
@@ -124,13 +124,13 @@ typedef struct gp_ref_product {
 
 void gp_ref_multiply(gp_backend *be, const gp_ref_product *p);
 
-/* x = stored(x), n numbers: for what a product has written. */
+/* x = stored(x), n numbers, after a product has written them. */
 void gp_ref_store(gp_backend *be, real *x, int64_t n);
 
 /* sums(c) += x(0,c) + x(1,c) + ...; x (rows,columns) */
 void gp_ref_add_rows(gp_backend *be, const real *x, int64_t rows, int64_t columns, real *sums);
 
-/* W(i,o) of a weight as products read it, whichever way it is stored. */
+/* W(i,o) of a weight as products read it, in either layout. */
 static inline gp_ref_matrix weight_matrix(const gp_backend *be, const gp_weight *w)
 {
     int64_t stride = w->w.dim[1];
@@ -139,14 +139,14 @@ static inline gp_ref_matrix weight_matrix(const gp_backend *be, const gp_weight 
     return w->transposed ? (gp_ref_matrix){at, 1, stride} : (gp_ref_matrix){at, stride, 1};
 }
 
-/* Its bias, when `bias` asks for it, as products add it. */
+/* Its bias as products add it; NULL if `bias` is. */
 static inline const real *weight_bias(const gp_backend *be, const gp_weight *w, const gp_tensor *bias)
 {
     BUG_ON(be->rounds && bias && !w->bias);
     return be->rounds && bias ? (const real *)w->slot + gp_tensor_count(&w->w) : reals(bias);
 }
 
-/* dW += x^T dy in W's own layout; x (N,I), dy (N,O) */
+/* dW += x^T dy in the layout of W; x (N,I), dy (N,O) */
 void gp_ref_weight_grad(gp_backend *be, const gp_weight *w, const real *x, const real *dy, int64_t rows, real *dw);
 
 #endif

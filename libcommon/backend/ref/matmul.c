@@ -1,14 +1,14 @@
-/* matmul.c: the one matrix product behind linear and head, and what goes with it. */
+/* matmul.c: the matrix product used by linear and head, and column sums. */
 #include "backend/ref/loops.h"
 
 #include <string.h>
 
-/* A tile of out is summed at once, so that a piece of b, read and widened once, serves ROWS rows, and the
- * innermost loop has a length that the compiler knows. Both arrays stay in the first-level cache. */
+/* Tiles of out: a block of b, converted once, is used for ROWS rows, and the innermost loop has a constant length. Both
+ * arrays of a tile fit the L1 cache. */
 enum { ROWS = 32, COLUMNS = 64, DEPTH = 32 };
 
 /* out(r,c) = [out(r,c)] + [bias(c)] + sum over k of a(r,k) b(k,c)
- * The tile's rows r0..r0+ROWS-1, columns c0..c0+COLUMNS-1, cut at the edges; k ascending, in double. */
+ * Rows r0..r0+ROWS-1, columns c0..c0+COLUMNS-1, clipped at the edges; k ascending, in double. */
 static void multiply_tile(const gp_ref_product *p, int64_t r0, int64_t c0)
 {
     int64_t rows = gp_min(ROWS, p->rows - r0), columns = gp_min(COLUMNS, p->columns - c0);
@@ -23,7 +23,7 @@ static void multiply_tile(const gp_ref_product *p, int64_t r0, int64_t c0)
         for (int64_t r = 0; r < rows; r++) {
             const real *row = p->a.at + (r0 + r) * p->a.row + k0 * p->a.column;
             int64_t k = 0;
-            for (; k + 4 <= depth; k += 4) { /* four at a time: one load and store of the sum */
+            for (; k + 4 <= depth; k += 4) { /* four at a time, with one load and store of the sum */
                 double a0 = row[k * p->a.column], a1 = row[(k + 1) * p->a.column];
                 double a2 = row[(k + 2) * p->a.column], a3 = row[(k + 3) * p->a.column];
                 for (int c = 0; c < COLUMNS; c++)

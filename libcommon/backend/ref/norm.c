@@ -43,7 +43,7 @@ void gp_ref_norm_forward(gp_backend *be, const gp_norm_op *op)
 /* dgamma += sum over n of g x^;  dbeta += sum over n of g      g = dy + dy2, x^ = (x - mean) * rstd */
 static void param_grads(gp_backend *be, const gp_norm_op *op, const real *x)
 {
-    enum { STRIP = 64 }; /* columns a thread sums at once */
+    enum { STRIP = 64 }; /* columns that a thread sums at once */
     int64_t N = rows_of(op->dy), C = columns_of(op->dy);
     const real *dy = reals(op->dy), *dy2 = reals(op->dy2), *mean = reals(op->mean), *rstd = reals(op->rstd);
     real *dgamma = reals(op->dgamma), *dbeta = reals(op->dbeta);
@@ -67,9 +67,9 @@ static void param_grads(gp_backend *be, const gp_norm_op *op, const real *x)
 }
 
 /* dsum = dcarry + rstd * (h - average(h) - x^ * average(h x^))      h = (dy + dy2) gamma, x^ = (x - mean) rstd
- * dbranch = dropout'(dsum);  all (B,T,C). dsum may lie on dcarry or dy2: an element is read before it is
- * written, and the parameters' gradients, which read dy2 whole, come first.
- * bf16: dsum and dbranch are rounded, each once: dbranch is made of dsum before that. */
+ * dbranch = dropout'(dsum);  all (B,T,C). dsum may be the same memory as dcarry or dy2: an element is read before it is
+ * written, and the parameters' gradients, which read all of dy2, are computed first.
+ * bf16: dsum and dbranch are rounded, each once: dbranch is computed from the unrounded dsum. */
 void gp_ref_norm_backward(gp_backend *be, const gp_norm_op *op)
 {
     int64_t N = rows_of(op->dy), T = rows_of_sample(op->dy), C = columns_of(op->dy);

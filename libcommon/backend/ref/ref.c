@@ -1,6 +1,7 @@
-/* ref.c: the table of ref, its memory, and the size of its workspace. */
+/* ref.c: the table of ref, its memory, and the size of its workspace; properties of the host. */
 #include "backend/ref/loops.h"
 #include "backend/ref/ref.h"
+#include "base/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,30 @@ void gp_ref_sync(gp_backend *be)
     (void)be;
 }
 
+void gp_ref_available_memory(gp_backend *be, size_t *free, size_t *total)
+{
+    gp_memory_info info = gp_memory_query("");
+    (void)be;
+    *free = (size_t)info.available;
+    *total = (size_t)info.total;
+}
+
+void gp_ref_mark(gp_backend *be, gp_mark **mark)
+{
+    (void)be, (void)mark;
+}
+
+bool gp_ref_record(gp_backend *be, gp_recording **r)
+{
+    (void)be, (void)r;
+    return true;
+}
+
+void gp_ref_record_free(gp_backend *be, gp_recording **r)
+{
+    (void)be, (void)r;
+}
+
 void gp_ref_weight_open(gp_backend *be, gp_weight *w, int64_t rows)
 {
     (void)be, (void)rows;
@@ -40,8 +65,8 @@ void gp_ref_weight_open(gp_backend *be, gp_weight *w, int64_t rows)
     w->form = NULL;
 }
 
-/* In bf16 the slot is the weight rounded (or, in bf16 already, widened), then its bias rounded; otherwise products read
- * the weight itself. */
+/* In bf16 the slot contains the rounded weight (or the converted one, if it is stored in bf16), then the rounded bias;
+ * otherwise products read the stored weight. */
 size_t gp_ref_weight_bytes(gp_backend *be, const gp_weight *w)
 {
     int64_t count = gp_tensor_count(&w->w) + (w->bias ? gp_tensor_count(w->bias) : 0);
@@ -90,19 +115,19 @@ void gp_ref_processor(char *text, size_t size)
     fclose(f);
 }
 
-int gp_ref_threads(int asked)
+int gp_ref_threads(int requested)
 {
     enum { MAX = 1024 };
-    if (asked < 0 || asked > MAX)
-        return fail("%d threads: expected 0 (all cores) to %d", asked, MAX);
+    if (requested < 0 || requested > MAX)
+        return fail("%d threads: expected 0 (all cores) to %d", requested, MAX);
 #ifdef _OPENMP
-    return asked ? asked : (int)gp_min(omp_get_max_threads(), MAX);
+    return requested ? requested : (int)gp_min(omp_get_max_threads(), MAX);
 #else
     return 1;
 #endif
 }
 
-static void close_nothing(gp_backend *be)
+static void close_ref(gp_backend *be)
 {
     (void)be;
 }
@@ -122,10 +147,10 @@ int gp_ref_open(gp_backend *be)
     return 0;
 }
 
-/* linear_decode and head_decode are the training ops: an element's sum never depends on the other rows. */
+/* linear_decode and head_decode are the ops of training, in which an element's sum does not depend on other rows. */
 const gp_backend_ops gp_ref_ops = {
     .name = "ref",
-    .close = close_nothing,
+    .close = close_ref,
     .alloc = gp_ref_alloc,
     .free = gp_ref_free,
     .zero = gp_ref_zero,

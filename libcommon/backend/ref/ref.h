@@ -1,11 +1,10 @@
-/* ref.h: the ops of ref, one by one, so that another backend can borrow those that are not worth its own
- * code.
+/* ref.h: the ops of ref, so that other backends can use them.
  *
- * What they are is said in backend.h. They compute on host memory in fp32 with be->threads threads, and take
- * scratch from be->workspace: a backend that borrows one plans at least gp_ref_plan bytes.
+ * backend.h describes them. They compute on host memory in fp32 with be->threads threads, and use scratch from
+ * be->workspace: a backend that uses one of them must plan at least gp_ref_plan bytes.
  *
- * Opened in bf16, ref stays in fp32 memory and rounds where a GPU stores bf16 (loops.h, and each op's head): what a
- * bf16 backend is compared with. */
+ * With dtype bf16, ref stores fp32 but rounds values that a GPU stores in bf16 (loops.h, and the comments of the ops);
+ * bf16 backends are compared with it. */
 #ifndef GP_REF_H
 #define GP_REF_H
 
@@ -13,7 +12,7 @@
 
 extern const gp_backend_ops gp_ref_ops;
 
-/* memory: the host's */
+/* host memory */
 void *gp_ref_alloc(gp_backend *be, size_t bytes);
 void gp_ref_free(gp_backend *be, void *p, size_t bytes);
 void gp_ref_zero(gp_backend *be, void *p, size_t bytes);
@@ -21,14 +20,13 @@ void gp_ref_copy(gp_backend *be, void *dst, const void *src, size_t bytes);
 void gp_ref_sync(gp_backend *be);
 void gp_ref_available_memory(gp_backend *be, size_t *free, size_t *total);
 
-/* Marks and recordings of a backend whose ops are done when they return: there is nothing to wait for, and nothing is
- * recorded. */
+/* Marks and recordings of a backend with synchronous ops: they do nothing, and nothing is recorded. */
 void gp_ref_mark(gp_backend *be, gp_mark **mark);
 bool gp_ref_record(gp_backend *be, gp_recording **r);
 void gp_ref_record_free(gp_backend *be, gp_recording **r);
 size_t gp_ref_plan(gp_backend *be, const gp_shape *shape);
 
-/* weights: used as they are, without a slot; in bf16 from a rounded one */
+/* Weights are read in place, without a slot; in bf16 from a rounded slot. */
 void gp_ref_weight_open(gp_backend *be, gp_weight *w, int64_t rows);
 size_t gp_ref_weight_bytes(gp_backend *be, const gp_weight *w);
 void gp_ref_weights_changed(gp_backend *be, gp_weight *const *w, int count);
@@ -52,10 +50,10 @@ void gp_ref_grad_norm(gp_backend *be, const gp_segment *segments, int count, gp_
 void gp_ref_adamw(gp_backend *be, const gp_adamw_op *op);
 void gp_ref_sample(gp_backend *be, const gp_sample_op *op);
 
-/* "AMD EPYC 9654 96-Core Processor" as the system names it, or "unknown processor". */
+/* The system's name of the processor, "AMD EPYC 9654 96-Core Processor", or "unknown processor". */
 void gp_ref_processor(char *text, size_t size);
 
-/* The threads to use when `asked` for that many (0: as many as OpenMP would take); -1 with a message. */
-int gp_ref_threads(int asked);
+/* The number of threads to use if `requested` are (0: OpenMP's default); -1 if it is out of range. */
+int gp_ref_threads(int requested);
 
 #endif

@@ -1,16 +1,16 @@
-/* sample.c: a token drawn from each row of logits. */
+/* sample.c: samples a token from each row of logits: repetition penalty, temperature, top-k, top-p, min-p. */
 #include "backend/ref/loops.h"
 #include "backend/ref/ref.h"
 #include "base/rng.h"
 
 #include <math.h>
 
-/* The ids of one row, most probable first: by logit, then the lower id. Sorted only as far as they are asked
- * for: heap[0..left-1] is a heap, and the ids that left it lie behind, the first one last. */
+/* The ids of one row, most probable first; of equals, the lower id. They are sorted lazily: heap[0..rest-1] is a heap,
+ * and the ids removed from it follow it, the first one last. */
 typedef struct ranking {
     const real *logits;
     int32_t *heap;
-    int64_t size, left;
+    int64_t size, rest;
 } ranking;
 
 /* Whether id a comes before id b. */
@@ -22,8 +22,8 @@ static bool before(const real *logits, int64_t a, int64_t b)
 static void sift_down(ranking *r, int64_t i)
 {
     int32_t id = r->heap[i];
-    for (int64_t child; (child = 2 * i + 1) < r->left; i = child) {
-        if (child + 1 < r->left && before(r->logits, r->heap[child + 1], r->heap[child]))
+    for (int64_t child; (child = 2 * i + 1) < r->rest; i = child) {
+        if (child + 1 < r->rest && before(r->logits, r->heap[child + 1], r->heap[child]))
             child++;
         if (before(r->logits, id, r->heap[child]))
             break;
@@ -45,23 +45,23 @@ static ranking rank_ids(const real *logits, int64_t vocab, int32_t *heap)
 /* The id of rank i, from 0. */
 static int32_t ranked(ranking *r, int64_t i)
 {
-    while (r->size - r->left <= i) {
+    while (r->size - r->rest <= i) {
         int32_t top = r->heap[0];
-        r->heap[0] = r->heap[--r->left];
+        r->heap[0] = r->heap[--r->rest];
         sift_down(r, 0);
-        r->heap[r->left] = top;
+        r->heap[r->rest] = top;
     }
     return r->heap[r->size - 1 - i];
 }
 
-/* exp((logit - max) / temperature): a probability but for the common factor */
+/* exp((logit - max) / temperature): the probability, not normalized */
 static double weight(const gp_sample_op *op, const real *logits, int64_t id, double max)
 {
     return exp((logits[id] - max) / op->temperature);
 }
 
-/* The last id that top_k and top_p leave, in the order of rank. top_k keeps what is not below the k-th
- * logit; top_p then the fewest whose probability, among those, is at least top_p (Holtzman et al. 2020). */
+/* The last id, by rank, that top_k and top_p keep. top_k keeps logits not below the k-th largest; top_p then keeps the
+ * smallest number of ids whose probability, among those, is at least top_p (Holtzman et al. 2020). */
 static int32_t last_kept(const gp_sample_op *op, const real *logits, double max, int32_t *heap)
 {
     ranking r = rank_ids(logits, op->vocab, heap);
@@ -93,8 +93,8 @@ static int32_t largest(const real *logits, int64_t vocab)
     return (int32_t)best;
 }
 
-/* Keeps ids up to last_kept whose weight is at least min_p (Nguyen et al. 2024), then walks them in order of
- * id until a uniform share of their weight is passed. w (vocab) and heap (vocab) are scratch. */
+/* Keeps ids up to last_kept whose weight is at least min_p (Nguyen et al. 2024), and inverts their cumulative
+ * distribution, in order of id, at `uniform`. w (vocab) and heap (vocab) are scratch. */
 static int32_t draw(const gp_sample_op *op, const real *logits, double uniform, double *w, int32_t *heap)
 {
     int32_t best = largest(logits, op->vocab), chosen = best;
@@ -121,18 +121,19 @@ static int32_t draw(const gp_sample_op *op, const real *logits, double uniform, 
     return chosen;
 }
 
-/* A logit may be -inf, which is never drawn, but not each of them. */
-static bool can_be_drawn(const real *logits, int64_t vocab)
+/* Whether a token can be sampled: logits may be -inf, which is never drawn, but not all of them; none may be NaN or
+ * inf. */
+static bool can_sample(const real *logits, int64_t vocab)
 {
-    bool below = true, any = false;
+    bool valid = true, any = false;
     for (int64_t i = 0; i < vocab; i++) {
-        below &= logits[i] < INFINITY; /* no NaN is */
+        valid &= logits[i] < INFINITY; /* false for NaN */
         any |= logits[i] > -INFINITY;
     }
-    return below && any;
+    return valid && any;
 }
 
-/* For one row: its weights, its logits behind the penalty, and its ranking. */
+/* Scratch for one row: weights, logits after the penalty, ranking. */
 typedef struct draw_scratch {
     double *w;
     real *penalized;
@@ -149,7 +150,7 @@ size_t gp_ref_sample_scratch(const gp_shape *shape)
     return draw_bytes(shape->V);
 }
 
-/* The row's logits as they are drawn from. */
+/* The row's logits after the penalty. */
 static const real *penalize(const gp_sample_op *op, const real *logits, const uint8_t *seen, real *penalized)
 {
     if (!seen)
@@ -161,7 +162,7 @@ static const real *penalize(const gp_sample_op *op, const real *logits, const ui
     return penalized;
 }
 
-/* Of the row's V logits, the drawn one's share and the likeliest. */
+/* Fills in the log-probability of the drawn id, from all V logits, and the most likely ids. */
 static void find_candidates(const gp_sample_op *op, const real *logits, int64_t V, gp_draw *d, gp_candidate *top,
                             int32_t *heap)
 {
@@ -182,8 +183,8 @@ static void find_candidates(const gp_sample_op *op, const real *logits, int64_t 
     }
 }
 
-/* Row b goes on with what was drawn. */
-static void go_on(const gp_sample_op *op, int64_t b, const real *logits, int64_t V, int32_t id, int32_t *heap)
+/* Writes the draw of row b, and prepares its next step. */
+static void finish_row(const gp_sample_op *op, int64_t b, const real *logits, int64_t V, int32_t id, int32_t *heap)
 {
     int64_t at = b * op->ring + op->positions[b] % op->ring;
     op->draws[at] = (gp_draw){.id = id};
@@ -196,7 +197,7 @@ static void go_on(const gp_sample_op *op, int64_t b, const real *logits, int64_t
         op->seen[b * V + id] = 1;
 }
 
-/* ids (B) from logits (B,V). A row's random number depends on (seed, sample, position) alone. */
+/* ids (B) from logits (B,V). A row's random number depends only on (seed, sample, position). */
 void gp_ref_sample(gp_backend *be, const gp_sample_op *op)
 {
     int64_t B = rows_of(op->logits), V = columns_of(op->logits);
@@ -211,9 +212,9 @@ void gp_ref_sample(gp_backend *be, const gp_sample_op *op)
         s.penalized = (real *)(s.w + op->vocab);
         s.heap = (int32_t *)(s.penalized + op->vocab);
         const real *from = penalize(op, logits, op->seen ? op->seen + b * V : NULL, s.penalized);
-        int32_t id = can_be_drawn(from, op->vocab) ? draw(op, from, u, s.w, s.heap) : -1;
+        int32_t id = can_sample(from, op->vocab) ? draw(op, from, u, s.w, s.heap) : -1;
         if (op->draws)
-            go_on(op, b, logits, V, id, s.heap);
+            finish_row(op, b, logits, V, id, s.heap);
         else
             op->ids[b] = id;
     }
