@@ -32,8 +32,8 @@ int gp_model_fail_not_finite(gp_model *m, const int32_t *ids, int64_t T, int64_t
     free(logits);
     if (rc)
         return rc;
-    char *first = c.what ? gp_format("the first that is not: %s, %lld of its %lld numbers", c.name,
-                                     (long long)c.count, (long long)c.of)
+    char *first = c.what ? gp_format("the first that is not: %s, %lld of its %lld numbers", c.name, (long long)c.count,
+                                     (long long)c.of)
                          : gp_strdup("in a pass over the whole text they are");
     fail("the model's logits at position %lld are not finite; %s", (long long)before, first);
     free(first);
