@@ -270,7 +270,7 @@ static int run(gp_model *m, const gp_batch *batch, bool train, double *loss)
 {
     int64_t n = count_targets(batch);
     if (!n)
-        return fail("all targets of the batch are -100: there is no loss");
+        return fail("the batch has no target: all are -100");
     if (gp_model_plan(m, batch->B, batch->T) || gp_model_load(m, &m->acts, batch))
         return -1;
     m->host_step = (gp_step){.scale = (float)(1.0 / (double)n)};
