@@ -164,33 +164,22 @@ static void clear(cloze *z)
 
 /* ---- answers --------------------------------------------------------------------------------------------- */
 
-/* The ending with the highest log_p / by(), the first of equals. */
-static int64_t best(const gp_question *q, const gp_passage *s,
-                    double (*by)(const gp_question *, const gp_passage *, int64_t))
+typedef enum normalization { PER_ENDING, PER_CHARACTER, PER_TOKEN } normalization;
+
+static double score_of(const gp_question *q, const gp_passage *s, int64_t i, normalization by)
+{
+    double tokens = (double)(s[i].count - s[i].first);
+    return s[i].log_p / (by == PER_CHARACTER ? q->characters[i] : by == PER_TOKEN ? tokens : 1);
+}
+
+/* The ending with the highest score, the first of equals. */
+static int64_t best(const gp_question *q, const gp_passage *s, normalization by)
 {
     int64_t at = 0;
     for (int64_t i = 1; i < q->endings; i++)
-        if (s[i].log_p / by(q, s, i) > s[at].log_p / by(q, s, at))
+        if (score_of(q, s, i, by) > score_of(q, s, at, by))
             at = i;
     return at;
-}
-
-static double by_one(const gp_question *q, const gp_passage *s, int64_t i)
-{
-    (void)q, (void)s, (void)i;
-    return 1;
-}
-
-static double by_characters(const gp_question *q, const gp_passage *s, int64_t i)
-{
-    (void)s;
-    return q->characters[i];
-}
-
-static double by_tokens(const gp_question *q, const gp_passage *s, int64_t i)
-{
-    (void)q;
-    return (double)(s[i].count - s[i].first);
 }
 
 static void print_item(const cloze *z, const gp_question *q, const gp_passage *s)
@@ -209,8 +198,8 @@ static void print_item(const cloze *z, const gp_question *q, const gp_passage *s
     if (z->task->greedy)
         gp_json_put(&b, MEMBER("greedy", s->greedy));
     else
-        gp_json_put(&b, MEMBER("label", q->label), MEMBER("best", best(q, s, by_one)),
-                    MEMBER("best_norm", best(q, s, by_characters)), MEMBER("best_token", best(q, s, by_tokens)));
+        gp_json_put(&b, MEMBER("label", q->label), MEMBER("best", best(q, s, PER_ENDING)),
+                    MEMBER("best_norm", best(q, s, PER_CHARACTER)), MEMBER("best_token", best(q, s, PER_TOKEN)));
     gp_json_close(&b, '}');
     gp_json_write(&b, z->out, "\n");
 }
@@ -247,9 +236,9 @@ static int score(cloze *z)
             z->n.correct += s->greedy;
             z->n.log_p += s->log_p;
         } else {
-            z->n.correct += best(q, s, by_one) == q->label;
-            z->n.correct_norm += best(q, s, by_characters) == q->label;
-            z->n.correct_token += best(q, s, by_tokens) == q->label;
+            z->n.correct += best(q, s, PER_ENDING) == q->label;
+            z->n.correct_norm += best(q, s, PER_CHARACTER) == q->label;
+            z->n.correct_token += best(q, s, PER_TOKEN) == q->label;
         }
         if (z->o->json)
             print_item(z, q, s);

@@ -14,7 +14,7 @@ enum { TOKENS = 2048, MAX = 64, LOGIT_ROWS = 32 };
 
 typedef struct pass {
     gp_model *m;
-    gp_passage *passages; /* of this pass */
+    gp_passage **passages; /* of this pass */
     gp_batch batch;
     int64_t rows;           /* that are scored */
     int32_t *targets;       /* (rows) */
@@ -34,22 +34,22 @@ typedef struct pass {
 /* Batch n has passages [first[n], first[n + 1]), sorted by length to reduce padding. */
 typedef struct passage_source {
     gp_source source;
-    const gp_passage *passages; /* (count) */
-    int64_t *first;             /* (batches + 1) */
+    gp_passage *const *passages; /* (count) */
+    int64_t *first;              /* (batches + 1) */
 } passage_source;
 
 static int fill(const gp_source *self, int64_t n, gp_batch *batch)
 {
     const passage_source *p = (const passage_source *)self;
-    const gp_passage *s = p->passages + p->first[n];
+    gp_passage *const *s = p->passages + p->first[n];
     int32_t *in = gp_batch_fill(batch->inputs), *out = gp_batch_fill(batch->targets);
     batch->B = p->first[n + 1] - p->first[n];
-    batch->T = s[batch->B - 1].count - 1;
+    batch->T = s[batch->B - 1]->count - 1;
     for (int64_t b = 0; b < batch->B; b++, in += batch->T, out += batch->T)
         for (int64_t t = 0; t < batch->T; t++) {
-            bool inside = t < s[b].count - 1;
-            in[t] = inside ? s[b].ids[t] : 0;
-            out[t] = inside && t >= s[b].first - 1 ? s[b].ids[t + 1] : -100;
+            bool inside = t < s[b]->count - 1;
+            in[t] = inside ? s[b]->ids[t] : 0;
+            out[t] = inside && t >= s[b]->first - 1 ? s[b]->ids[t + 1] : -100;
         }
     return 0;
 }
@@ -61,7 +61,7 @@ static void close_passages(gp_source *self)
     free(p);
 }
 
-static passage_source *open_passages(const gp_passage *sorted, int64_t count)
+static passage_source *open_passages(gp_passage *const *sorted, int64_t count)
 {
     passage_source *p = gp_calloc(1, sizeof *p);
     p->passages = sorted;
@@ -69,9 +69,9 @@ static passage_source *open_passages(const gp_passage *sorted, int64_t count)
     p->first = gp_calloc((size_t)count + 1, sizeof *p->first);
     for (int64_t i = 0, B; i < count; i += B) {
         for (B = 1; B < MAX && i + B < count; B++)
-            if ((sorted[i + B].count - 1) * (B + 1) > TOKENS)
+            if ((sorted[i + B]->count - 1) * (B + 1) > TOKENS)
                 break;
-        p->source.tokens = gp_max(p->source.tokens, B * (sorted[i + B - 1].count - 1));
+        p->source.tokens = gp_max(p->source.tokens, B * (sorted[i + B - 1]->count - 1));
         p->first[++p->source.batches] = i + B;
     }
     return p;
@@ -170,14 +170,14 @@ static int run(pass *p)
     gp_tensor x = gp_model_forward_selected(m, &m->acts, p->batch.targets, p->targets, p->losses);
     p->rows = x.dim[0];
     for (int64_t b = 0, row = 0; b < p->batch.B; b++) {
-        const gp_passage *s = &p->passages[b];
+        const gp_passage *s = p->passages[b];
         for (int64_t k = s->first; k < s->count; k++, row++)
             p->top[row] = s->top ? s->top + (k - s->first) * s->tops : NULL;
     }
     if (p->device)
         read_logits(p, &x);
     for (int64_t b = 0, row = 0; b < p->batch.B; b++) {
-        gp_passage *s = &p->passages[b];
+        gp_passage *s = p->passages[b];
         s->log_p = 0;
         s->greedy = p->want_greedy;
         for (int64_t k = s->first; k < s->count; k++, row++) {
@@ -194,14 +194,13 @@ static int run(pass *p)
     return 0;
 }
 
-static int by_length(const void *a, const void *b, void *passages)
+static int by_length(const void *a, const void *b)
 {
-    const gp_passage *x = (const gp_passage *)passages + *(const int64_t *)a,
-                     *y = (const gp_passage *)passages + *(const int64_t *)b;
+    const gp_passage *x = *(gp_passage *const *)a, *y = *(gp_passage *const *)b;
     return (x->count > y->count) - (x->count < y->count);
 }
 
-static int run_all(pass *p, gp_passage *sorted, int64_t count)
+static int run_all(pass *p, gp_passage **sorted, int64_t count)
 {
     passage_source *all = open_passages(sorted, count);
     int rc = 0;
@@ -243,17 +242,11 @@ int gp_score_passages(gp_model *m, gp_passage *passages, int64_t count, bool gre
               .device = need_logits ? m->be->ops->alloc(m->be, logits) : NULL,
               .fn = fn,
               .self = self};
-    int64_t *order = gp_calloc((size_t)count, sizeof *order);
-    gp_passage *sorted = gp_calloc((size_t)count, sizeof *sorted);
+    gp_passage **sorted = gp_calloc((size_t)count, sizeof *sorted);
     for (int64_t i = 0; i < count; i++)
-        order[i] = i;
-    qsort_r(order, (size_t)count, sizeof *order, by_length, passages);
-    for (int64_t i = 0; i < count; i++)
-        sorted[i] = passages[order[i]];
+        sorted[i] = &passages[i];
+    qsort(sorted, (size_t)count, sizeof *sorted, by_length);
     int rc = run_all(&p, sorted, count);
-    for (int64_t i = 0; i < count; i++)
-        passages[order[i]] = sorted[i];
-    free(order);
     free(sorted);
     free(p.targets);
     free(p.losses);

@@ -60,45 +60,16 @@ static const spec after_layers[] = {
 
 static int64_t dim_size(dim d, const gp_config *c)
 {
-    switch (d) {
-    case D_NONE:
-        return 1;
-    case D_C:
-        return c->channels;
-    case D_3C:
-        return 3 * c->channels;
-    case D_INNER:
-        return c->inner;
-    case D_V:
-        return c->vocab_size;
-    case D_P:
-        return c->positions;
-    case D_TYPES:
-        return c->types;
-    }
-    BUG_ON(true); /* no such dim */
-    return 0;
+    const int64_t size[] = {[D_NONE] = 1,          [D_C] = c->channels,  [D_3C] = 3 * c->channels, [D_INNER] = c->inner,
+                            [D_V] = c->vocab_size, [D_P] = c->positions, [D_TYPES] = c->types};
+    return size[d];
 }
 
 static bool present(const spec *s, const gp_config *c)
 {
-    if (s->is_bias && !c->bias)
-        return false;
-    switch (s->exists) {
-    case W_ALWAYS:
-        return true;
-    case W_PRE:
-        return !c->post_norm;
-    case W_POST:
-        return c->post_norm;
-    case W_TYPES:
-        return c->types > 0;
-    case W_UNTIED:
-        return !c->tied;
-    case W_MLM:
-        return c->head == GP_HEAD_MLM;
-    }
-    return false;
+    const bool exists[] = {[W_ALWAYS] = true,        [W_PRE] = !c->post_norm, [W_POST] = c->post_norm,
+                           [W_TYPES] = c->types > 0, [W_UNTIED] = !c->tied,   [W_MLM] = c->head == GP_HEAD_MLM};
+    return exists[s->exists] && (c->bias || !s->is_bias);
 }
 
 static void add(gp_params *p, const spec *s, const gp_config *c, bool layered)
