@@ -341,9 +341,9 @@ static void test_refuses_what_llama_cpp_computes_otherwise(void **state)
     const struct {
         gp_config config;
         const char *why;
-    } cases[] = {{erf, "llama.cpp's gpt2 applies GELU's tanh form (gelu_new), this model gelu (activation_function)"},
-                 {relu, "llama.cpp's gpt2 applies GELU's tanh form (gelu_new), this model relu (activation_function)"},
-                 {unscaled, "scale_attn_weights: false"},
+    } cases[] = {{erf, "llama.cpp's gpt2 computes with activation_function gelu_new, this model has gelu"},
+                 {relu, "llama.cpp's gpt2 computes with activation_function gelu_new, this model has relu"},
+                 {unscaled, "scale_attn_weights true, this model has false"},
                  {by_layer, "scale_attn_by_inverse_layer_idx"}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         gp_model *m = small_model(cases[i].config);
@@ -355,7 +355,7 @@ static void test_refuses_what_llama_cpp_computes_otherwise(void **state)
     }
     gp_checkpoint *bert = open_model(FORMATS "hf-bert");
     assert_int_equal(gp_checkpoint_write(bert, path, &(gp_checkpoint_output){.format = "gguf"}), -1);
-    assert_non_null(strstr(gp_error(), "only GPT-2 models are written"));
+    assert_non_null(strstr(gp_error(), "model_type gpt2, this model has bert"));
     gp_checkpoint_close(bert);
 }
 

@@ -261,7 +261,7 @@ static void written_as_llmc_writes(gp_store store, const char *golden)
 {
     gp_config c = config();
     gp_llmc_header h = {GP_F32, T, V, L, L, C, VP};
-    gp_llmc_writer *w = gp_llmc_create(path, &c, store, "the model");
+    gp_llmc_writer *w = gp_llmc_create(path, &c, store);
     assert_non_null(w);
     gp_tensor_writer to = gp_llmc_tensors(w);
     for (int pass = 0; pass < 2; pass++)
@@ -294,7 +294,7 @@ static void bf16_is_written_as_llmc_writes_it(void **state)
 
 static void not_written(const gp_config *c, const char *why)
 {
-    assert_null(gp_llmc_create("/nonexistent/model.bin", c, GP_STORE_F32, "the model"));
+    assert_null(gp_llmc_create("/nonexistent/model.bin", c, GP_STORE_F32));
     if (!strstr(gp_error(), why))
         fail_msg("\"%s\" does not say \"%s\"", gp_error(), why);
 }
@@ -309,15 +309,15 @@ static void what_llmc_computes_otherwise_is_not_written(void **state)
         other.field = value;                                                                                           \
         not_written(&other, why);                                                                                      \
     } while (0)
-    REFUSES(family, GP_BERT, "another family");
-    REFUSES(post_norm, true, "post-norm");
-    REFUSES(activation, GP_ACT_GELU_ERF, "GELU's tanh form (gelu_new), and the model has gelu");
-    REFUSES(activation, GP_ACT_RELU, "the model has relu");
-    REFUSES(tied, false, "untied");
+    REFUSES(family, GP_BERT, "llm.c computes with model_type gpt2, this model has bert");
+    REFUSES(post_norm, true, "blocks that are causal and pre-norm");
+    REFUSES(activation, GP_ACT_GELU_ERF, "activation_function gelu_new, this model has gelu: ");
+    REFUSES(activation, GP_ACT_RELU, "activation_function gelu_new, this model has relu: ");
+    REFUSES(tied, false, "tie_word_embeddings true, this model has false");
     REFUSES(inner, 3 * C, "n_inner");
     REFUSES(scores_unscaled, true, "scale_attn_weights");
     REFUSES(scores_by_layer, true, "scale_attn_by_inverse_layer_idx");
-    REFUSES(norm_eps, 1e-6, "epsilon is 1e-06, expected 1e-05");
+    REFUSES(norm_eps, 1e-6, "layer_norm_epsilon 1e-05, this model has 1e-06");
 }
 
 /* nanoGPT's bias=False. */

@@ -3,8 +3,8 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/gguf/gguf_tokenizer.h"
 #include "checkpoint/pieces.h"
+#include "checkpoint/target.h"
 #include "checkpoint/weights.h"
-#include "model/config.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -80,31 +80,7 @@ static int open(gp_checkpoint *c, const gp_checkpoint_input *in)
 
 /* ---- writing --------------------------------------------------------------------------------------------- */
 
-/* What llama.cpp's gpt2 would compute otherwise. */
-static int check_model(const gp_config *c, const char *path)
-{
-    char activation[96];
-    snprintf(activation, sizeof activation,
-             "llama.cpp's gpt2 applies GELU's tanh form (gelu_new), this model %s (activation_function)",
-             gp_act_name(c->activation));
-    const struct {
-        bool is;
-        const char *what;
-    } refused[] = {
-        {c->family != GP_GPT2, "only GPT-2 models are written"},
-        {c->activation != GP_ACT_GELU_TANH, activation},
-        {c->scores_unscaled,
-         "llama.cpp's gpt2 scales attention's scores, this model does not (scale_attn_weights: false)"},
-        {c->scores_by_layer,
-         "llama.cpp's gpt2 scales all layers' scores alike, this model does not (scale_attn_by_inverse_layer_idx)"},
-        {c->post_norm || !c->causal || c->types || c->position_offset || c->head != GP_HEAD_LM,
-         "llama.cpp's gpt2 is a causal pre-norm model, this one is not"},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(refused); i++)
-        if (refused[i].is)
-            return fail("%s: cannot be written as GGUF: %s", path, refused[i].what);
-    return 0;
-}
+static const gp_target llama = {.name = "llama.cpp's gpt2", .activation = GP_ACT_GELU_TANH};
 
 static void put_text(gp_gguf_writer *w, const char *key, const char *text)
 {
@@ -165,7 +141,7 @@ static int write_model(gp_gguf_writer *w, const gp_checkpoint *c, gp_store store
 static int write(const gp_checkpoint *c, const char *path, const gp_checkpoint_output *o)
 {
     gp_out out;
-    if (check_model(&c->config, c->path))
+    if (gp_target_check(&llama, &c->config, path))
         return -1;
     if (o->shard_bytes)
         return fail("%s: a GGUF model is written as one file, not in shards", path);

@@ -48,10 +48,10 @@ gp_container *gp_llmc_read(gp_map *map, const char *path);
 const gp_llmc_header *gp_llmc_header_of(const gp_container *k);
 
 /* llmc_write.c: a file in fp32 or bf16, "-" being stdout. Its tensors are declared and written in the file's order,
- * wte as (V,C): the padding is added here. Refuses a configuration for which llm.c would compute something else;
- * `where` is whose it is. Biases that the model has not are for the caller to write as zeros. */
+ * wte as (V,C): the padding is added here. Refuses a configuration that llm.c computes otherwise. Biases that the model
+ * lacks are for the caller to write as zeros. */
 typedef struct gp_llmc_writer gp_llmc_writer;
-gp_llmc_writer *gp_llmc_create(const char *path, const gp_config *c, gp_store store, const char *where);
+gp_llmc_writer *gp_llmc_create(const char *path, const gp_config *c, gp_store store);
 gp_tensor_writer gp_llmc_tensors(gp_llmc_writer *w);
 int gp_llmc_finish(gp_llmc_writer *w); /* both release w */
 void gp_llmc_abort(gp_llmc_writer *w);

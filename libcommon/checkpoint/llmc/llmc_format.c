@@ -64,7 +64,7 @@ static int write_file(const gp_checkpoint *c, const char *path, const gp_checkpo
     size_t n = strlen(path);
     if (o->shard_bytes || (n && path[n - 1] == '/'))
         return fail("%s: an llm.c model is one file, neither a folder nor shards", path);
-    gp_llmc_writer *w = gp_llmc_create(path, &c->config, o->store, c->path);
+    gp_llmc_writer *w = gp_llmc_create(path, &c->config, o->store);
     if (!w)
         return -1;
     gp_tensor_writer to = gp_llmc_tensors(w);

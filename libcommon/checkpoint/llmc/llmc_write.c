@@ -1,9 +1,7 @@
 /* llmc_write.c: llm.c's model file, written in one pass. */
 #include "checkpoint/llmc/llmc.h"
-#include "model/config.h"
+#include "checkpoint/target.h"
 
-#include <float.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,34 +16,8 @@ struct gp_llmc_writer {
     int64_t left;      /* of the other tensors that are declared, still to be written */
 };
 
-/* What llm.c computes; anything else would load, and give other logits. */
-static int check_config(const gp_config *c, const char *where)
-{
-    char activation[96];
-    snprintf(activation, sizeof activation, "computes GELU's tanh form (gelu_new), and the model has %s",
-             gp_act_name(c->activation));
-    const struct {
-        bool other;
-        const char *what;
-    } differences[] = {
-        {c->family != GP_GPT2 || !c->causal || c->head != GP_HEAD_LM || c->types || c->position_offset,
-         "computes GPT-2 alone, and the model is of another family"},
-        {c->post_norm, "computes pre-norm blocks, and the model is post-norm"},
-        {c->activation != GP_ACT_GELU_TANH, activation},
-        {!c->tied, "has one matrix for token embedding and head, and the model's head is untied"},
-        {c->inner != 4 * c->channels, "has an MLP of 4 x channels, and the model's is another (n_inner)"},
-        {c->scores_unscaled, "divides attention's scores by the root of the head's size, and the model does not "
-                             "(scale_attn_weights: false)"},
-        {c->scores_by_layer, "does not divide attention's scores by the layer, and the model does "
-                             "(scale_attn_by_inverse_layer_idx)"},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(differences); i++)
-        if (differences[i].other)
-            return fail("%s: cannot be written for llm.c, which %s", where, differences[i].what);
-    if (fabs(c->norm_eps - 1e-5) > 1e-5 * FLT_EPSILON)
-        return fail("%s: cannot be written for llm.c: layer norm epsilon is %g, expected 1e-05", where, c->norm_eps);
-    return 0;
-}
+static const gp_target llmc = {
+    .name = "llm.c", .activation = GP_ACT_GELU_TANH, .norm_eps = 1e-5, .tied = true, .inner_4c = true};
 
 static void write_header(gp_llmc_writer *w)
 {
@@ -61,11 +33,11 @@ static void write_header(gp_llmc_writer *w)
     gp_out_write(&w->out, header, sizeof header);
 }
 
-gp_llmc_writer *gp_llmc_create(const char *path, const gp_config *c, gp_store store, const char *where)
+gp_llmc_writer *gp_llmc_create(const char *path, const gp_config *c, gp_store store)
 {
     if (store != GP_STORE_F32 && store != GP_STORE_BF16)
         return fail("%s: llm.c's model files hold fp32 and bf16 numbers, not fp16 and not q8_0", path), NULL;
-    if (check_config(c, where))
+    if (gp_target_check(&llmc, c, path))
         return NULL;
     gp_llmc_writer *w = gp_calloc(1, sizeof *w);
     w->h = (gp_llmc_header){

@@ -3,6 +3,7 @@
 #include "checkpoint/hf/hf.h"
 #include "checkpoint/hf/hf_tensors.h"
 #include "checkpoint/pieces.h"
+#include "checkpoint/target.h"
 #include "checkpoint/torch/torch.h"
 #include "model/config.h"
 
@@ -100,29 +101,9 @@ int gp_torch_save(const gp_checkpoint *c, const char *path, const gp_checkpoint_
 
 /* ---- ckpt.pt --------------------------------------------------------------------------------------------- */
 
-/* nanoGPT's GPT has its settings in its code. */
-static int check_nanogpt(const gp_checkpoint *c, const char *path)
-{
-    enum { INNER = 4 };
-    const gp_config *k = &c->config;
-    static const char otherwise[] = "nanoGPT computes otherwise";
-    if (k->family != GP_GPT2)
-        return fail("%s: nanoGPT has no %s", path, gp_family_name(k->family));
-    if (k->activation != GP_ACT_GELU_ERF)
-        return fail("%s: the activation is %s, and %s: its nn.GELU is exact (gelu)", path, gp_act_name(k->activation),
-                    otherwise);
-    if (k->norm_eps != 1e-5)
-        return fail("%s: layer_norm_epsilon is %g, and %s: 1e-05", path, k->norm_eps, otherwise);
-    if (!k->tied)
-        return fail("%s: the head is not tied to the embedding, and nanoGPT ties it", path);
-    if (k->inner != INNER * k->channels)
-        return fail("%s: n_inner is %lld, and nanoGPT's is 4 n_embd, %lld", path, (long long)k->inner,
-                    (long long)(INNER * k->channels));
-    if (k->scores_unscaled || k->scores_by_layer)
-        return fail("%s: %s is set, and %s", path,
-                    k->scores_unscaled ? "scale_attn_weights: false" : "scale_attn_by_inverse_layer_idx", otherwise);
-    return 0;
-}
+/* nanoGPT's GPT has its settings in its code; its nn.GELU is the exact one. */
+static const gp_target nanogpt = {
+    .name = "nanoGPT", .activation = GP_ACT_GELU_ERF, .norm_eps = 1e-5, .tied = true, .inner_4c = true};
 
 static gp_torch_writer *create_nanogpt(const gp_checkpoint *c, const char *path, gp_store store)
 {
@@ -147,7 +128,7 @@ static gp_torch_writer *create_nanogpt(const gp_checkpoint *c, const char *path,
 int gp_nanogpt_save(const gp_checkpoint *c, const char *path, const gp_checkpoint_output *o)
 {
     const gp_naming *n = gp_nanogpt_naming();
-    if (check_store(path, o->store) || check_nanogpt(c, path))
+    if (check_store(path, o->store) || gp_target_check(&nanogpt, &c->config, path))
         return -1;
     if (o->shard_bytes)
         return fail("%s: nanoGPT's checkpoint is one file, without shards", path);

@@ -57,10 +57,10 @@ refuses() { # INPUT MESSAGE
     says "$2"
     absent no.pt
 }
-refuses "$formats/hf" "the activation is gelu_new, and nanoGPT computes otherwise: its nn.GELU is exact (gelu)"
-refuses "$repo/tests/golden/gpt2-relu" "the activation is relu, and nanoGPT computes otherwise: its nn.GELU is exact (gelu)"
-refuses "$formats/hf-untied" "layer_norm_epsilon is 0.001, and nanoGPT computes otherwise: 1e-05"
-refuses "$formats/hf-bert" "nanoGPT has no bert"
+refuses "$formats/hf" "nanoGPT computes with activation_function gelu, this model has gelu_new: it would give other logits there"
+refuses "$repo/tests/golden/gpt2-relu" "nanoGPT computes with activation_function gelu, this model has relu: it would give other logits there"
+refuses "$formats/hf-untied" "nanoGPT computes with layer_norm_epsilon 1e-05, this model has 0.001"
+refuses "$formats/hf-bert" "nanoGPT computes with model_type gpt2, this model has bert"
 
 # a pickle that runs a command
 expect 1 convert-gpt2 --info "$repo/tests/fuzz/corpus/torch/system"
