@@ -21,11 +21,11 @@ same piped.bin model.bin
 
 # what llm.c would compute otherwise
 expect 1 convert-gpt2 "$formats/hf-untied" --to llmc -o other.bin
-says "GELU's tanh form (gelu_new), and the model has gelu"
+says "llm.c computes with activation_function gelu_new, this model has gelu"
 expect 1 convert-gpt2 "$repo/tests/golden/gpt2-relu" --to llmc -o other.bin
-says "GELU's tanh form (gelu_new), and the model has relu"
+says "llm.c computes with activation_function gelu_new, this model has relu"
 expect 1 convert-gpt2 "$formats/hf-bert" --to llmc -o other.bin
-says "another family"
+says "llm.c computes with model_type gpt2, this model has bert"
 expect 1 convert-gpt2 "$formats/hf" --to llmc --dtype fp16 -o other.bin
 says "llm.c's model files hold fp32 and bf16 numbers"
 expect 1 convert-gpt2 "$formats/hf" --to llmc -o other/
