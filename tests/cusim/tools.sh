@@ -187,7 +187,7 @@ for row in 'norm", "weight": "", "calls": 3, "seconds": 3e-06' 'norm backward", 
     grep -qF "\"op\": \"$row," <<< "$out" || problem "eval-mfu --ops lacks $row: $out"
 done
 expect 1 "${one[@]}" --backend ref --products measure
-says "eval-mfu: products: nothing to measure: backend ref has only one algorithm"
+says "eval-mfu: products: backend ref has only one algorithm, so there is no choice to measure"
 
 # what it does not take
 expect 1 train text.tok "${small[@]}" --steps 1 --backend cuda --attention cudnn -o none
