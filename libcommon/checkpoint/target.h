@@ -1,5 +1,5 @@
-/* target.h: what the readers of a format compute, whatever a file says. A model that would give other logits there loads
- * without a word, so it is refused before anything is written. */
+/* target.h: what the readers of a format compute, whatever a file says. A model that would give other logits there
+ * loads without a warning, so it is refused before anything is written. */
 #ifndef GP_CHECKPOINT_TARGET_H
 #define GP_CHECKPOINT_TARGET_H
 

@@ -79,7 +79,7 @@ for tool in fetch-data tokenize train sample convert-gpt2 eval-mfu; do
     readelf -d "$prefix/libexec/gptpipe/$tool" | grep 'NEEDED.*libgptpipe' > /dev/null || wrong "$tool carries the library"
 done
 code=0 && gptpipe fly > "$work/log" 2>&1 || code=$?
-[ $code = 2 ] && grep -q '^gptpipe: there is no tool fly; there are fetch-data, ' "$work/log" || wrong "gptpipe fly: $code $(cat "$work/log")"
+[ $code = 2 ] && grep -q '^gptpipe: no such tool: fly; the tools are fetch-data, ' "$work/log" || wrong "gptpipe fly: $code $(cat "$work/log")"
 
 # Scripts, documents and the licence; the scripts find the tools by themselves.
 for file in doc/gptpipe/LICENSE doc/gptpipe/README.md doc/gptpipe/docs/training.md doc/gptpipe/examples/Makefile \

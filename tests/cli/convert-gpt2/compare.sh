@@ -50,7 +50,7 @@ mkdir llama
 cp "$formats/hf/model.safetensors" llama/
 echo '{"model_type": "llama"}' > llama/config.json
 expect 0 convert-gpt2 --info llama
-has 'model       not supported: llama/config.json: model_type is "llama"; gpt2, bert and roberta are known'
+has 'model       not supported: llama/config.json: model_type is "llama"; supported are gpt2, bert and roberta'
 has '  transformer.h.0.attn.c_attn.weight                       F32 [16,48]'
 expect 0 convert-gpt2 --info --json llama
 has '"problem": "llama/config.json: model_type is'
