@@ -30,7 +30,7 @@ typedef struct args {
 /* clang-format off */
 static const gp_option options[] = {
     {"Model", .type = GP_OPT_GROUP},
-    {"checkpoint", 'c', GP_OPT_STRING, offsetof(args, checkpoint), "PATH", "safetensors file, run directory or Hugging Face directory; - is stdin", .default_text = "stdin, where that is a pipe", .nonempty = true, .one_of = "model"},
+    {"checkpoint", 'c', GP_OPT_STRING, offsetof(args, checkpoint), "PATH", "checkpoint of any format that convert-gpt2 reads: a file, a folder or a run; - is stdin", .default_text = "stdin, where that is a pipe", .nonempty = true, .one_of = "model"},
     {"preset", 'p', GP_OPT_CHOICE, offsetof(args, preset), "NAME", "a model of these sizes with fresh weights", .choices = GP_CHOICES(GP_PRESETS), .one_of = "model"},
     {"vocab-size", 0, GP_OPT_INT, offsetof(args, vocab_size), "V", "vocabulary size", .min = 0, .max = 1e8, .default_text = "the preset's", .needs = "preset"},
     {"layers", 0, GP_OPT_INT, offsetof(args, layers), "L", "transformer blocks", .min = 0, .max = 4096, .default_text = "the preset's", .needs = "preset"},

@@ -27,7 +27,7 @@ typedef struct args {
 /* clang-format off */
 static const gp_option options[] = {
     {"Input", .type = GP_OPT_GROUP},
-    {"checkpoint", 'c', GP_OPT_STRING, offsetof(args, checkpoint), "PATH", "safetensors file, run directory or Hugging Face directory; - is stdin", .default_text = "stdin; with it, stdin is the prompt", .nonempty = true},
+    {"checkpoint", 'c', GP_OPT_STRING, offsetof(args, checkpoint), "PATH", "checkpoint of any format that convert-gpt2 reads: a file, a folder or a run; - is stdin", .default_text = "stdin; with it, stdin is the prompt", .nonempty = true},
     {"prompt", 'p', GP_OPT_STRING, offsetof(args, prompt), "TEXT", "text to continue", .one_of = "text"},
     {"prompt-ids", 0, GP_OPT_STRING, offsetof(args, prompt_ids), "1,2,3", "token ids to continue, in place of text", .one_of = "text"},
     {"prompts", 0, GP_OPT_STRING, offsetof(args, prompts), "FILE|-", "prompts, one JSON object per line; its \"id\" is repeated with the samples", .nonempty = true, .one_of = "text"},

@@ -158,6 +158,20 @@ void gp_checkpoint_drop_tokenizer(gp_checkpoint *c)
     c->has_fingerprint = false;
 }
 
+void gp_checkpoint_end_by_tokenizer(gp_checkpoint *c)
+{
+    gp_tokenizer *t = NULL;
+    if (c->config.end_count || !c->tokenizer_ids || gp_checkpoint_open_tokenizer(c, &t))
+        return;
+    int32_t end = gp_tokenizer_end_of_text(t);
+    gp_tokenizer_close(t);
+    if (end < 0 || end >= c->config.vocab_size)
+        return;
+    c->config.bos_id = end;
+    c->config.ends[0] = end;
+    c->config.end_count = 1;
+}
+
 static int check_same_rows(const gp_checkpoint *c, const gp_params *p)
 {
     bool same = p->count == c->params.count;

@@ -59,16 +59,24 @@ typedef struct gp_checkpoint_input {
     bool consumed; /* fd stands behind the head, for good */
 } gp_checkpoint_input;
 
+/* Where a format writes the tokenizer. */
+typedef enum gp_tokenizer_place { GP_KEEPS_TOKENIZER, GP_KEEPS_IT_IN_FOLDERS, GP_DROPS_TOKENIZER } gp_tokenizer_place;
+
 typedef struct gp_file_format {
     const char *name, *what;                         /* "safetensors", "a file, or ..." */
     int (*recognise)(const gp_checkpoint_input *in); /* a look at the head, or at what is in the folder: 1, 0 or -1 */
     int (*open)(gp_checkpoint *c, const gp_checkpoint_input *in);
     int (*write)(const gp_checkpoint *c, const char *path, const gp_checkpoint_output *o); /* NULL: is only read */
     bool carries;                                                                          /* writes c->carried too */
+    gp_tokenizer_place tokenizer;
 } gp_file_format;
 
 extern const gp_file_format gp_run_format, gp_hf_format, gp_gguf_format, gp_llmc_format, gp_tensorflow_format,
     gp_torch_format, gp_nanogpt_format;
+
+/* Where neither the file nor a config.json says what begins and ends a text: the tokenizer's end-of-text token does both,
+ * as GPT-2's. */
+void gp_checkpoint_end_by_tokenizer(gp_checkpoint *c);
 
 /* formats.c: the whole input as a mapping: a regular file as it is, a pipe copied to an unlinked temporary file. */
 int gp_checkpoint_input_map(const gp_checkpoint_input *in, const char *name, gp_map *map);

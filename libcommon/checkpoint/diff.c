@@ -63,8 +63,11 @@ static void add_shapes(report *r, const char *name, const gp_param *row, const g
 {
     char text[96];
     r->differing++;
-    snprintf(text, sizeof text, "%lld x %lld and %lld x %lld", (long long)row->dim[0], (long long)row->dim[1],
-             (long long)other->dim[0], (long long)other->dim[1]);
+    if (row->ndim == 1)
+        snprintf(text, sizeof text, "[%lld] and [%lld]", (long long)row->dim[0], (long long)other->dim[0]);
+    else
+        snprintf(text, sizeof text, "[%lld,%lld] and [%lld,%lld]", (long long)row->dim[0], (long long)row->dim[1],
+                 (long long)other->dim[0], (long long)other->dim[1]);
     if (r->json) {
         gp_json_open(r->out, NULL, '{');
         gp_json_put(r->out, MEMBER("name", name), MEMBER("shapes", (const char *)text));
@@ -152,8 +155,7 @@ static int print_text(report *r, FILE *out)
     list_only(r, 1);
     int rc = compare_tensors(r);
     if (!rc && (settings || tokens || r->differing || r->only[0] || r->only[1]))
-        gp_buf_printf(r->out, "%lld of %lld tensors differ, the largest difference is %.4g\n", (long long)r->differing,
-                      (long long)r->tensors, r->largest);
+        gp_buf_printf(r->out, "%lld of %lld tensors differ\n", (long long)r->differing, (long long)r->tensors);
     else if (!rc)
         gp_buf_printf(r->out, "the same configuration, tokenizer and %lld tensors\n", (long long)r->tensors);
     if (!rc)

@@ -150,8 +150,14 @@ static int write_counted(const gp_file_format *format, const gp_checkpoint *c, c
     copy.read = read_counted;
     gp_progress_begin(&n.progress, path, GP_PROGRESS_BYTES, 0, c->params.parameters * (int64_t)sizeof(float),
                       !o->progress);
+    struct stat st;
+    bool folder = !stat(path, &st) ? S_ISDIR(st.st_mode) : *path && path[strlen(path) - 1] == '/';
+    bool drops = format->tokenizer == GP_DROPS_TOKENIZER || (format->tokenizer == GP_KEEPS_IT_IN_FOLDERS && !folder);
     int rc = format->write(&copy, path, o);
     gp_progress_end(&n.progress);
+    if (!rc && drops && c->tokenizer && o->warning)
+        gp_warning_add(o->warning,
+                       gp_format("%s: a file of the format %s has no place for the tokenizer", path, format->name));
     return rc;
 }
 

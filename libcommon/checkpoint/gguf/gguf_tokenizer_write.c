@@ -14,18 +14,19 @@ static bool has_lists(const gp_tokenizer *t)
 }
 
 /* Whether the lists are all of it: the other settings of an added token are not in them. Of a single one it does not
- * matter which is looked for first. */
-static bool lists_suffice(const gp_tokenizer *t, int64_t rows)
+ * matter which is looked for first. *settings: some token has lstrip, rstrip or single_word. */
+static bool lists_suffice(const gp_tokenizer *t, int64_t rows, bool *settings)
 {
     int64_t names = 0;
-    bool settings = false, later = false;
+    bool later = false;
+    *settings = false;
     for (int32_t id = 0; id < t->vocab.size; id++) {
         uint8_t flags = t->vocab.flags[id];
         names += (flags & GP_TOKEN_NAMED) != 0;
-        settings |= (flags & (GP_TOKEN_LSTRIP | GP_TOKEN_RSTRIP | GP_TOKEN_SINGLE_WORD)) != 0;
+        *settings |= (flags & (GP_TOKEN_LSTRIP | GP_TOKEN_RSTRIP | GP_TOKEN_SINGLE_WORD)) != 0;
         later |= (flags & GP_TOKEN_NORMALIZED) != 0;
     }
-    return t->kind == GP_KIND_BPE && !settings && !(later && names > 1) && t->vocab.size <= rows;
+    return t->kind == GP_KIND_BPE && !*settings && !(later && names > 1) && t->vocab.size <= rows;
 }
 
 /* A token that has flags is what it is called; the others are written in the alphabet. */
@@ -127,7 +128,11 @@ void gp_gguf_put_tokenizer(gp_gguf_writer *w, const gp_config *c, const char *te
         gp_gguf_writer_warn(w, gp_strdup("llama.cpp ends a text at token 11, as there is no end-of-text token"));
     if (text && !lists)
         gp_gguf_writer_warn(w, gp_strdup("llama.cpp has no tokenizer of this type: it can be given ids, but no text"));
-    if (text && !(lists && lists_suffice(t, c->vocab_size)))
+    bool settings = false, suffices = lists && lists_suffice(t, c->vocab_size, &settings);
+    if (settings)
+        gp_gguf_writer_warn(w, gp_strdup("llama.cpp ignores lstrip, rstrip and single_word of added tokens: texts with "
+                                         "these tokens may get other ids there"));
+    if (text && !suffices)
         gp_gguf_put_text(w, "tokenizer.huggingface.json", text, length);
     gp_tokenizer_close(t);
 }

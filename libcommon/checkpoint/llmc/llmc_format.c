@@ -56,6 +56,7 @@ static int open_file(gp_checkpoint *c, const gp_checkpoint_input *in)
         return -1;
     if (set_config(c, gp_llmc_header_of(c->files[0])) || find_tokenizer(c, in))
         return -1;
+    gp_checkpoint_end_by_tokenizer(c);
     return gp_weights_attach(c, gp_llmc_naming());
 }
 
@@ -85,4 +86,5 @@ const gp_file_format gp_llmc_format = {
     .recognise = recognise,
     .open = open_file,
     .write = write_file,
+    .tokenizer = GP_DROPS_TOKENIZER,
 };

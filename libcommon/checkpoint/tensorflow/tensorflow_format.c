@@ -193,6 +193,8 @@ static int open_bundle(gp_checkpoint *c, const gp_checkpoint_input *in)
     if (!rc)
         rc = gp_folder_tokenizer(c, NULL, 0, folder, true);
     if (!rc)
+        gp_checkpoint_end_by_tokenizer(c);
+    if (!rc)
         rc = gp_weights_attach(c, gp_tensorflow_naming());
     free(index);
     free(folder);

@@ -77,6 +77,8 @@ static int open_input(gp_checkpoint *c, const gp_checkpoint_input *in)
         c->format = gp_nanogpt_format.name;
     if (!rc)
         rc = gp_folder_tokenizer(c, NULL, 0, folder, is_loadable(in));
+    if (!rc && gp_torch_extras_of(c->files[0])->has_args)
+        gp_checkpoint_end_by_tokenizer(c);
     if (!rc)
         rc = gp_weights_attach(c, out_in ? gp_nanogpt_naming() : NULL);
     free(folder);
@@ -97,6 +99,7 @@ const gp_file_format gp_torch_format = {
     .open = open_input,
     .write = gp_torch_save,
     .carries = true,
+    .tokenizer = GP_KEEPS_IT_IN_FOLDERS,
 };
 
 const gp_file_format gp_nanogpt_format = {
@@ -105,4 +108,5 @@ const gp_file_format gp_nanogpt_format = {
     .recognise = recognise_none,
     .open = open_input,
     .write = gp_nanogpt_save,
+    .tokenizer = GP_DROPS_TOKENIZER,
 };
