@@ -74,8 +74,8 @@ typedef struct gp_file_format {
 extern const gp_file_format gp_run_format, gp_hf_format, gp_gguf_format, gp_llmc_format, gp_tensorflow_format,
     gp_torch_format, gp_nanogpt_format;
 
-/* Where neither the file nor a config.json says what begins and ends a text: the tokenizer's end-of-text token does both,
- * as GPT-2's. */
+/* Where neither the file nor a config.json says what begins and ends a text, the tokenizer's end-of-text token does
+ * both, as GPT-2's. */
 void gp_checkpoint_end_by_tokenizer(gp_checkpoint *c);
 
 /* formats.c: the whole input as a mapping: a regular file as it is, a pipe copied to an unlinked temporary file. */
