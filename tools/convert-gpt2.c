@@ -9,7 +9,8 @@
 #include "gptpipe/tokenizer.h"
 
 typedef struct args {
-    const char *out, *to, *activation;
+    const char *out, *to;
+    gp_act activation;
     gp_store dtype;
     int64_t heads;
     double shard_mb;
@@ -29,7 +30,7 @@ static const gp_option options[] = {
 
     {"reading", 0, GP_OPT_GROUP},
     {"heads", 0, GP_OPT_INT, offsetof(args, heads), "N", "attention heads, for files without a configuration", .min = 1, .max = 1 << 20, .default_text = "from the file"},
-    {"activation", 0, GP_OPT_STRING, offsetof(args, activation), "NAME", "gelu (exact), gelu_new (tanh) or relu, for files without a configuration", .default_text = "from the file", .nonempty = true},
+    {"activation", 0, GP_OPT_CHOICE, offsetof(args, activation), "WHICH", "activation, for files without a configuration: exact GELU is gelu, its tanh form gelu_new", .choices = GP_CHOICES(GP_ACTIVATIONS), .default_text = "from the file"},
     {"keep-padding", 0, GP_OPT_FLAG, offsetof(args, keep_padding), NULL, "keep rows of the vocabulary that the tokenizer has no ids for"},
     {"allow-missing", 0, GP_OPT_LIST, offsetof(args, allow_missing), "PATTERN", "tensors that may be missing, by a shell pattern of their names; a norm's gain is then 1, everything else 0"},
     {"ignore", 0, GP_OPT_LIST, offsetof(args, ignore), "PATTERN", "tensors that the model has no place for and that are left out"},

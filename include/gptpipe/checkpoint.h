@@ -36,7 +36,7 @@ typedef struct gp_checkpoint gp_checkpoint;
  * those of a shell ("*.attn.bias"). Strings are not copied, and used only while the checkpoint is opened. */
 typedef struct gp_checkpoint_options {
     int64_t heads;                    /* of a file without configuration, whose shapes cannot tell */
-    const char *activation;           /* likewise: gelu, gelu_new, ... as in config.json; NULL: unknown */
+    gp_act activation;                /* likewise */
     const char *const *allow_missing; /* tensors that may be missing: a norm's gain is 1 then, all else 0 */
     int allow_missing_count;
     const char *const *ignore; /* tensors that may be left over */

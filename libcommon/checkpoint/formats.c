@@ -5,6 +5,7 @@
 #include "checkpoint/tensorflow/tensorflow.h"
 #include "cli/progress.h"
 #include "data/spool.h"
+#include "model/config.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -91,6 +92,19 @@ static const gp_file_format *recognise(const gp_checkpoint_input *in, const char
     return NULL;
 }
 
+/* What the user says of a file must not be otherwise in its configuration. */
+static int check_options(const gp_checkpoint *c)
+{
+    const gp_checkpoint_options *o = &c->options;
+    if (o->heads && o->heads != c->config.heads)
+        return fail("%s: has %lld heads by its configuration, --heads is %lld", c->path, (long long)c->config.heads,
+                    (long long)o->heads);
+    if (o->activation && o->activation != c->config.activation)
+        return fail("%s: its activation is %s by its configuration, --activation is %s", c->path,
+                    gp_act_name(c->config.activation), gp_act_name(o->activation));
+    return 0;
+}
+
 gp_checkpoint *gp_checkpoint_open(const char *path)
 {
     return gp_checkpoint_open_with(path, &(gp_checkpoint_options){0});
@@ -109,7 +123,7 @@ gp_checkpoint *gp_checkpoint_open_with(const char *path, const gp_checkpoint_opt
         c->path = gp_strdup(name);
         c->format = format->name;
         c->options = *options;
-        int rc = format->open(c, &in);
+        int rc = format->open(c, &in) || check_options(c) ? -1 : 0;
         if (rc && options->listing && c->file_count) {
             c->problem = gp_strdup(gp_error());
         } else if (rc) {

@@ -134,7 +134,7 @@ static int check_tokenizer(const proof *p)
 /* What the format cannot say of itself. */
 static gp_checkpoint *read_back(const gp_checkpoint *c, const char *path)
 {
-    gp_checkpoint_options o = {.heads = c->config.heads, .activation = gp_act_name(c->config.activation)};
+    gp_checkpoint_options o = {.heads = c->config.heads, .activation = c->config.activation};
     return gp_checkpoint_open_with(path, &o);
 }
 

@@ -22,7 +22,7 @@ static int recognise(const gp_checkpoint_input *in)
 }
 
 /* A checkpoint that was there a moment ago may be gone, where the run is being written: then there is a newer one. */
-static gp_checkpoint *open_last(const char *path, char **warning)
+static gp_checkpoint *open_last(const char *path, const gp_checkpoint_options *options, char **warning)
 {
     gp_checkpoint *last = NULL;
     bool gone = true;
@@ -30,7 +30,7 @@ static gp_checkpoint *open_last(const char *path, char **warning)
         free(*warning);
         *warning = NULL;
         char *folder = gp_run_last(path, gp_run_weights_open, warning);
-        last = folder ? gp_checkpoint_open(folder) : NULL;
+        last = folder ? gp_checkpoint_open_with(folder, options) : NULL;
         gone = folder && !last && !gp_exists(folder);
         free(folder);
     }
@@ -41,7 +41,7 @@ static gp_checkpoint *open_last(const char *path, char **warning)
 static int open_run(gp_checkpoint *c, const gp_checkpoint_input *in)
 {
     char *warning = NULL, *path = c->path;
-    gp_checkpoint *last = open_last(in->path, &warning);
+    gp_checkpoint *last = open_last(in->path, &c->options, &warning);
     if (last) {
         free(last->path);
         *c = *last;

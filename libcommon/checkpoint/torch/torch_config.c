@@ -1,6 +1,7 @@
 /* torch_config.c: a configuration from what a file of torch.save has itself: nanoGPT's model_args, or the shapes of a
  * GPT-2. */
 #include "base/json_write.h"
+#include "model/config.h"
 #include "checkpoint/torch/torch.h"
 
 #include <stdlib.h>
@@ -85,7 +86,7 @@ static int read_shapes(gp_checkpoint *c, gp_buf *json, bool *out_in)
     *out_in = gp_torch_is_out_in(c);
     gp_json_put(json, MEMBER("vocab_size", wte->dim[0]), MEMBER("n_positions", wpe->dim[0]),
                 MEMBER("n_embd", wte->dim[1]), MEMBER("n_layer", count_layers(&n)), MEMBER("n_head", c->options.heads),
-                MEMBER("n_inner", fc->dim[!*out_in]), MEMBER("activation_function", c->options.activation),
+                MEMBER("n_inner", fc->dim[!*out_in]), MEMBER("activation_function", gp_act_name(c->options.activation)),
                 MEMBER("gptpipe_bias", (bool)(find(&n, "h.0.ln_1.bias") != NULL)));
     return 0;
 }
@@ -145,7 +146,8 @@ static int read_args(const gp_checkpoint *c, const gp_torch_extras *e, gp_buf *j
             gp_json_put(json, REAL("embd_pdrop", a->real, 17), REAL("attn_pdrop", a->real, 17),
                         REAL("resid_pdrop", a->real, 17));
     }
-    gp_json_put(json, MEMBER("activation_function", c->options.activation ? c->options.activation : "gelu"));
+    gp_json_put(json, MEMBER("activation_function",
+                             gp_act_name(c->options.activation ? c->options.activation : GP_ACT_GELU_ERF)));
     return check_others(c, e);
 }
 

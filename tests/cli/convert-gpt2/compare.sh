@@ -57,6 +57,15 @@ has '"problem": "llama/config.json: model_type is'
 expect 1 convert-gpt2 llama -o x.safetensors
 absent x.safetensors
 
+# what is said of a file must not be otherwise in its configuration
+expect 1 convert-gpt2 "$formats/bin" --heads 4 -o x.safetensors
+says "has 2 heads by its configuration, --heads is 4"
+expect 1 convert-gpt2 "$formats/hf" --activation gelu -o x.safetensors
+says "its activation is gelu_new by its configuration, --activation is gelu"
+expect 2 convert-gpt2 "$formats/hf" --activation swish -o x.safetensors
+absent x.safetensors
+expect 0 convert-gpt2 -q "$formats/hf" --heads 2 --activation gelu_new -o x.safetensors
+
 # a folder's tokenizer may be a .tiktoken: here of the 256 bytes, to which <|endoftext|> is added
 mkdir tik
 cp "$formats/hf/model.safetensors" "$formats/hf/config.json" tik/
