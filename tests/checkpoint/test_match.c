@@ -262,10 +262,10 @@ static void a_wrong_conversion_is_found(void **state)
         {{.golden = "formats/hf", .tokenizer = true, .from = "gelu_new", .to = "gelu"},
          GP_STORE_F32,
          "its activation is gelu by its configuration"},
-        {{.golden = "formats/hf-untied", .tokenizer = false, .from = "", .to = ""},
+        {{.golden = "formats/hf-untied", .from = "\"gelu\"", .to = "\"gelu_new\""},
          GP_STORE_F32,
          "numbers of wte.weight are read back otherwise than fp32 rounds them"},
-        {{.golden = "formats/hf-untied", .tokenizer = false, .from = "", .to = ""},
+        {{.golden = "formats/hf-untied", .from = "\"gelu\"", .to = "\"gelu_new\""},
          GP_STORE_Q8_0,
          "numbers of wte.weight are read back otherwise than q8_0 rounds them"},
     };
