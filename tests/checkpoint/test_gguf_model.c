@@ -61,8 +61,8 @@ static void test_reads_the_encoder_of_bert(void **state)
     (void)state;
     assert_null(gp_checkpoint_open(FORMATS "gguf/bert-f32.gguf"));
     assert_string_equal(gp_error(), FORMATS "gguf/bert-f32.gguf: has BERT's encoder alone: its masked-language head is "
-                                            "missing (tensors cls.predictions.*), which llama.cpp's converter leaves "
-                                            "out");
+                                            "missing, which llama.cpp's converter leaves out; --allow-missing "
+                                            "'cls.predictions.*' fills it with zeros");
     const char *missing[] = {"cls.predictions.*"};
     gp_checkpoint *c = gp_checkpoint_open_with(
         FORMATS "gguf/bert-f32.gguf", &(gp_checkpoint_options){.allow_missing = missing, .allow_missing_count = 1});

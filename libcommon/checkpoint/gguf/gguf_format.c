@@ -34,8 +34,8 @@ static int check_head(const gp_checkpoint *c, const gp_container *k)
     bool lacks = c->config.head == GP_HEAD_MLM && gp_container_find(k, "cls.predictions.bias") < 0;
     if (!lacks || c->options.allow_missing_count)
         return 0;
-    return fail("%s: has BERT's encoder alone: its masked-language head is missing (tensors cls.predictions.*), which "
-                "llama.cpp's converter leaves out",
+    return fail("%s: has BERT's encoder alone: its masked-language head is missing, which llama.cpp's converter leaves "
+                "out; --allow-missing 'cls.predictions.*' fills it with zeros",
                 k->path);
 }
 
