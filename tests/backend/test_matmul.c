@@ -216,8 +216,8 @@ static void threads_change_no_bit_of_own_products(void **state)
 static void bf16_is_refused_for_what_is_missing(void **state)
 {
     (void)state;
-    static const char *const why[] = {[GP_BF16_NOT_BUILT] = "needs oneDNN, which this build lacks",
-                                      [GP_BF16_NONE] = "needs AMX or AVX-512 BF16, which this one lacks"};
+    static const char *const why[] = {[GP_BF16_NOT_BUILT] = "requires oneDNN, which this build lacks",
+                                      [GP_BF16_NONE] = "requires AMX or AVX-512 BF16, which this one lacks"};
     static const char *const names[] = {"cpu", "auto"};
     gp_bf16_unit unit = gp_matmul_bf16();
     setenv("CUDA_VISIBLE_DEVICES", "", 1);
