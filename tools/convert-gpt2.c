@@ -23,7 +23,7 @@ static const char *const stores[] = {GP_STORES(GP_CHOICE_NAME)};
 /* clang-format off */
 static const gp_option options[] = {
     {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|DIR/|-", "output; a name that ends in / becomes a folder for transformers' from_pretrained", .default_text = "stdout where that is no terminal", .nonempty = true},
-    {"to", 0, GP_OPT_STRING, offsetof(args, to), "FORMAT", "output format", .default_text = "by the suffix of the output's name, else safetensors", .nonempty = true},
+    {"to", 0, GP_OPT_STRING, offsetof(args, to), "FORMAT", "output format: safetensors, torch, nanogpt, llmc or gguf", .default_text = "by the suffix of the output's name, else safetensors", .nonempty = true},
     {"dtype", 0, GP_OPT_CHOICE, offsetof(args, dtype), "WHICH", "type of the numbers in the output, rounded to nearest even", .choices = GP_CHOICES(GP_STORES)},
     {"shard-size", 0, GP_OPT_FLOAT, offsetof(args, shard_mb), "MB", "split the weights in a folder into files of at most this many megabytes (10^6 bytes)", .default_text = "one file", .min = 0.001, .max = 1e9},
     {"verify", 0, GP_OPT_FLAG, offsetof(args, verify), NULL, "read the output back and compare every number, and the logits of a fixed prompt, with the input's; with --info: read every tensor, of a run those of all its checkpoints and its state, and compare the CRCs in the files", .unlogged = true},
@@ -61,7 +61,10 @@ static const gp_tool tool = {
                 "convert-gpt2 run --dtype bf16 -o hf/\n"
                 "# a Hugging Face folder as one file that can be piped\n"
                 "convert-gpt2 gpt2/ -o gpt2.safetensors\n"
-                "# in what two checkpoints differ\n"
+                "# for llama.cpp; and from nanoGPT to Hugging Face\n"
+                "convert-gpt2 gpt2/ -o gpt2.gguf\n"
+                "convert-gpt2 ckpt.pt -o hf/\n"
+                "# how two checkpoints differ\n"
                 "convert-gpt2 --diff run hf/",
     .options = options,
     .computes = true, /* to verify */
