@@ -191,8 +191,8 @@ REFUSED = (
     ("llmc", "gelu", {}, "gelu"),
     ("llmc", "tanh", {"layer_norm_epsilon": 1e-3}, "epsilon"),
     ("llmc", "scaled", {}, "scale_attn_by_inverse_layer_idx"),
-    ("llmc", "untied", {}, "untied"),
-    ("llmc", "inner", {}, "n_inner"),
+    ("llmc", "untied", {}, "tie_word_embeddings"),
+    ("llmc", "inner", {"layer_norm_epsilon": 1e-5}, "n_inner"),
 )
 
 
