@@ -12,16 +12,15 @@
  * of the numbers that share a scale with x, or more. */
 static bool explained(float x, float y, gp_store store, double magnitude)
 {
-    static const gp_dtype dtypes[] = {
-        [GP_STORE_F32] = GP_F32, [GP_STORE_BF16] = GP_BF16, [GP_STORE_F16] = GP_F16, [GP_STORE_Q8_0] = GP_F16};
+    gp_dtype dtype = store == GP_STORE_Q8_0 ? GP_F16 : gp_store_dtype(store);
     uint16_t half[2];
     float rounded;
     if (x == y)
         return true;
     if (store == GP_STORE_F32)
         return false;
-    gp_from_f32(half, dtypes[store], &x, 1);
-    gp_to_f32(&rounded, half, dtypes[store], 1);
+    gp_from_f32(half, dtype, &x, 1);
+    gp_to_f32(&rounded, half, dtype, 1);
     if (y == rounded)
         return true;
     /* ggml's Q8_0: 127 steps to the largest number of a block, and the step itself rounded to fp16 */

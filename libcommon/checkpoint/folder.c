@@ -12,6 +12,12 @@ char *gp_folder_of_input(const gp_checkpoint_input *in)
     return strcmp(in->path, "-") ? gp_folder_of(in->path) : NULL;
 }
 
+bool gp_folder_is_loadable(const gp_checkpoint_input *in, const char *name)
+{
+    const char *slash = strrchr(in->path, '/');
+    return in->fd < 0 || !strcmp(slash ? slash + 1 : in->path, name);
+}
+
 int gp_folder_has(const char *folder, const char *name)
 {
     if (!folder)

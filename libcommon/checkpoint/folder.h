@@ -7,6 +7,10 @@
 /* The folder of what is opened, fresh: the input itself, or a file's; NULL for stdin. */
 char *gp_folder_of_input(const gp_checkpoint_input *in);
 
+/* Whether transformers' from_pretrained takes what is opened, with the config.json in its folder: a folder, or a file
+ * of this name. */
+bool gp_folder_is_loadable(const gp_checkpoint_input *in, const char *name);
+
 /* Whether folder (NULL: none) has a file of this name: 1, 0 or -1, as gp_exists. */
 int gp_folder_has(const char *folder, const char *name);
 

@@ -2,6 +2,7 @@
  * GGUF) are one file each, which fills in a gp_checkpoint, and one line here. */
 #include "checkpoint/checkpoint.h"
 #include "base/base.h"
+#include "checkpoint/hf/hf.h"
 #include "checkpoint/tensorflow/tensorflow.h"
 #include "cli/progress.h"
 #include "data/spool.h"
@@ -164,9 +165,8 @@ static int write_counted(const gp_file_format *format, const gp_checkpoint *c, c
     copy.read = read_counted;
     gp_progress_begin(&n.progress, path, GP_PROGRESS_BYTES, 0, c->params.parameters * (int64_t)sizeof(float),
                       !o->progress);
-    struct stat st;
-    bool folder = !stat(path, &st) ? S_ISDIR(st.st_mode) : *path && path[strlen(path) - 1] == '/';
-    bool drops = format->tokenizer == GP_DROPS_TOKENIZER || (format->tokenizer == GP_KEEPS_IT_IN_FOLDERS && !folder);
+    bool drops = format->tokenizer == GP_DROPS_TOKENIZER ||
+                 (format->tokenizer == GP_KEEPS_IT_IN_FOLDERS && !gp_hf_is_folder(path));
     int rc = format->write(&copy, path, o);
     gp_progress_end(&n.progress);
     if (!rc && drops && c->tokenizer && o->warning)

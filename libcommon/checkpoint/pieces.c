@@ -41,8 +41,7 @@ int gp_piece_check(const gp_container *k, int64_t i, const gp_param *row, const 
     return 0;
 }
 
-/* Whether all of x, the numbers from `first` on of a tensor, is finite and stays so in the output. */
-static int check_finite(const char *path, const char *name, const float *x, int64_t first, int64_t count, float largest)
+int gp_check_finite(const char *path, const char *name, const float *x, int64_t first, int64_t count, float largest)
 {
     int bad = 0;
     for (int64_t i = 0; i < count; i++)
@@ -173,7 +172,7 @@ int gp_pieces_declare(gp_tensor_writer *w, const gp_params *p, const gp_naming *
 static int write_checked(gp_tensor_writer *w, const char *where, const gp_piece *piece, const float *x, int64_t first,
                          int64_t count)
 {
-    return check_finite(where, piece->name, x, first, count, w->largest) || w->write(w->self, x, count) ? -1 : 0;
+    return gp_check_finite(where, piece->name, x, first, count, w->largest) || w->write(w->self, x, count) ? -1 : 0;
 }
 
 /* Memory that one row after another passes through: pages that are new each time take as long as the copying. */

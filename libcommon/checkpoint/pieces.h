@@ -29,6 +29,9 @@ void gp_piece_store(const gp_param *row, const gp_piece *piece, const float *dat
 enum { GP_SLICE = 1 << 18 };
 int64_t gp_slice_lines(const gp_param *row);
 
+/* Whether all of x, the numbers from `first` on of a tensor, is finite and stays so in the output: 0 or -1. */
+int gp_check_finite(const char *path, const char *name, const float *x, int64_t first, int64_t count, float largest);
+
 /* Declares every piece of every row; then writes them in the same order, from what `read` gives. where: names the
  * input in messages. */
 int gp_pieces_declare(gp_tensor_writer *w, const gp_params *p, const gp_naming *n);

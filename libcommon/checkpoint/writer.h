@@ -21,4 +21,8 @@ typedef struct gp_tensor_writer {
 gp_dtype gp_store_dtype(gp_store store);
 float gp_store_largest(gp_store store);
 
+/* Hands x on as numbers of a float dtype, through a small buffer where they are converted. 0, or what put returned. */
+typedef int gp_put_fn(void *self, const void *data, size_t bytes);
+int gp_put_numbers(gp_dtype dtype, const float *x, int64_t count, gp_put_fn *put, void *self);
+
 #endif

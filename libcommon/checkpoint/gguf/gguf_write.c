@@ -3,7 +3,6 @@
 #include "base/file.h"
 #include "checkpoint/gguf/gguf.h"
 
-#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -161,24 +160,38 @@ static int begin(gp_gguf_writer *w)
     return rc ? -1 : 0;
 }
 
-static int write_numbers(gp_gguf_writer *w, uint32_t type, const float *x, int64_t count)
+static int put(void *self, const void *data, size_t bytes)
+{
+    return gp_out_write(self, data, bytes);
+}
+
+static int write_q8_0(gp_gguf_writer *w, const gp_gguf_block *block, const float *x, int64_t count)
 {
     enum { CHUNK = 1 << 14 };
     uint8_t stored[2 * CHUNK];
-    if (type == GP_GGML_F32)
-        return gp_out_write(w->out, x, (size_t)count * sizeof *x);
-    const gp_gguf_block *block = gp_gguf_block_of(type);
     BUG_ON(count % block->elements);
     for (int64_t done = 0; done < count; done += CHUNK) {
         int64_t n = gp_min(count - done, CHUNK);
-        if (type == GP_GGML_Q8_0)
-            gp_gguf_write_q8_0(stored, x + done, n);
-        else
-            gp_from_f32(stored, block->dtype, x + done, n);
+        gp_gguf_write_q8_0(stored, x + done, n);
         if (gp_out_write(w->out, stored, (size_t)(n / block->elements * block->bytes)))
             return -1;
     }
     return 0;
+}
+
+static int write_numbers(gp_gguf_writer *w, uint32_t type, const float *x, int64_t count)
+{
+    const gp_gguf_block *block = gp_gguf_block_of(type);
+    return type == GP_GGML_Q8_0 ? write_q8_0(w, block, x, count) : gp_put_numbers(block->dtype, x, count, put, w->out);
+}
+
+/* Tensors that have all their numbers, or none. */
+static void skip_complete(gp_gguf_writer *w)
+{
+    while (w->current < w->count && w->done == w->list[w->current].elements) {
+        w->current++;
+        w->done = 0;
+    }
 }
 
 static int write(void *self, const float *x, int64_t count)
@@ -186,10 +199,7 @@ static int write(void *self, const float *x, int64_t count)
     gp_gguf_writer *w = self;
     if (!w->begun && begin(w))
         return -1;
-    while (w->current < w->count && w->done == w->list[w->current].elements) { /* what has no numbers */
-        w->current++;
-        w->done = 0;
-    }
+    skip_complete(w);
     BUG_ON(w->current == w->count || count > w->list[w->current].elements - w->done);
     if (write_numbers(w, w->list[w->current].type, x, count))
         return -1;
@@ -201,13 +211,9 @@ static int write(void *self, const float *x, int64_t count)
 
 gp_gguf_writer *gp_gguf_writer_new(gp_out *out, gp_store store)
 {
-    static const float largest[] = {[GP_STORE_F32] = FLT_MAX, /* finite number after rounding to nearest even */
-                                    [GP_STORE_BF16] = 0x1.fefffep127f,
-                                    [GP_STORE_F16] = 0x1.ffdffep15f,
-                                    [GP_STORE_Q8_0] = 0x1.ffdffep15f};
     gp_gguf_writer *w = gp_calloc(1, sizeof *w);
     *w = (gp_gguf_writer){.out = out, .store = store};
-    w->tensors = (gp_tensor_writer){w, declare, write, largest[store]};
+    w->tensors = (gp_tensor_writer){w, declare, write, gp_store_largest(store)};
     return w;
 }
 
@@ -220,10 +226,7 @@ int gp_gguf_writer_end(gp_gguf_writer *w)
 {
     if (!w->begun && begin(w))
         return -1;
-    while (w->current < w->count && w->done == w->list[w->current].elements) {
-        w->current++;
-        w->done = 0;
-    }
+    skip_complete(w);
     BUG_ON(w->current != w->count);
     return 0;
 }

@@ -35,13 +35,6 @@ static int open_folder(gp_checkpoint *c, const char *folder)
     return rc;
 }
 
-/* Whether transformers' from_pretrained takes what is opened, with the config.json beside it. */
-static bool is_loadable(const gp_checkpoint_input *in)
-{
-    const char *slash = strrchr(in->path, '/');
-    return in->fd < 0 || !strcmp(slash ? slash + 1 : in->path, "model.safetensors");
-}
-
 int gp_hf_open(gp_checkpoint *c, const gp_checkpoint_input *in)
 {
     char *folder = gp_folder_of_input(in);
@@ -52,14 +45,14 @@ int gp_hf_open(gp_checkpoint *c, const gp_checkpoint_input *in)
     const gp_safetensors *first = rc ? NULL : gp_hf_safetensors(c->files[0]);
     const char *config = rc ? NULL : gp_safetensors_metadata(first, "gptpipe.config", &length);
     if (!rc)
-        rc = gp_folder_config(c, config, length, folder, is_loadable(in));
+        rc = gp_folder_config(c, config, length, folder, gp_folder_is_loadable(in, "model.safetensors"));
     if (rc > 0)
         rc = fail(
             "%s: has no gptpipe.config in its metadata and no config.json beside it: the model's sizes are unknown",
             c->path);
     const char *tokenizer = rc ? NULL : gp_safetensors_metadata(first, "gptpipe.tokenizer", &length);
     if (!rc)
-        rc = gp_folder_tokenizer(c, tokenizer, length, folder, is_loadable(in));
+        rc = gp_folder_tokenizer(c, tokenizer, length, folder, gp_folder_is_loadable(in, "model.safetensors"));
     if (!rc)
         rc = gp_weights_attach(c, NULL);
     free(folder);

@@ -6,7 +6,6 @@
 #include "checkpoint/hf/hf_tensors.h"
 #include "checkpoint/pieces.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -40,11 +39,9 @@ static int write_carried(gp_tensor_writer *w, const gp_carried *t, const char *w
 {
     int64_t count = t->file->tensors[t->index].elements;
     float *x = gp_malloc((size_t)count * sizeof *x);
-    int rc = gp_container_check(t->file, t->index, NULL) || gp_container_read(t->file, t->index, 0, count, x) ? -1 : 0;
-    for (int64_t i = 0; !rc && i < count; i++)
-        if (!(fabsf(x[i]) <= w->largest))
-            rc = fail("%s: tensor %s has %g at element %lld, expected finite numbers, also in the output's type", where,
-                      t->name, (double)x[i], (long long)i);
+    int rc = gp_container_check(t->file, t->index, NULL) || gp_container_read(t->file, t->index, 0, count, x) ||
+             gp_check_finite(where, t->name, x, 0, count, w->largest);
+    rc = rc ? -1 : 0;
     if (!rc && count)
         rc = w->write(w->self, x, count);
     free(x);
@@ -103,20 +100,15 @@ static int declare(void *self, const char *name, int ndim, const int64_t *dim)
     return gp_safetensors_declare(o->w, name, &t);
 }
 
+static int put(void *self, const void *data, size_t bytes)
+{
+    return gp_safetensors_write(self, data, (int64_t)bytes);
+}
+
 static int write_numbers(void *self, const float *x, int64_t count)
 {
-    enum { CHUNK = 1 << 15 };
     const weights_out *o = self;
-    uint16_t part[CHUNK];
-    if (o->dtype == GP_F32)
-        return gp_safetensors_write(o->w, x, count * (int64_t)sizeof *x);
-    for (int64_t done = 0; done < count; done += CHUNK) {
-        int64_t n = gp_min(count - done, CHUNK);
-        gp_from_f32(part, o->dtype, x + done, n);
-        if (gp_safetensors_write(o->w, part, n * gp_dtype_size(o->dtype)))
-            return -1;
-    }
-    return 0;
+    return gp_put_numbers(o->dtype, x, count, put, o->w);
 }
 
 static int open_file(void *self, const char *path, gp_tensor_writer *w)

@@ -77,19 +77,9 @@ static int declare(void *self, const char *name, int ndim, const int64_t *dim)
     return 0;
 }
 
-static int write_rounded(gp_llmc_writer *w, const float *x, int64_t count)
+static int put(void *self, const void *data, size_t bytes)
 {
-    enum { CHUNK = 1 << 14 };
-    uint16_t part[CHUNK];
-    if (w->h.dtype == GP_F32)
-        return gp_out_write(&w->out, x, (size_t)count * sizeof *x);
-    for (int64_t at = 0, n; at < count; at += n) {
-        n = gp_min(CHUNK, count - at);
-        gp_from_f32(part, w->h.dtype, x + at, n);
-        if (gp_out_write(&w->out, part, (size_t)n * sizeof *part))
-            return -1;
-    }
-    return 0;
+    return gp_out_write(self, data, bytes);
 }
 
 /* After the last row of wte. */
@@ -111,7 +101,7 @@ static int write_numbers(void *self, const float *x, int64_t count)
     int64_t *left = w->embedding ? &w->embedding : &w->left;
     BUG_ON(w->declared != GP_LLMC_TENSORS || count > *left);
     *left -= count;
-    if (write_rounded(w, x, count))
+    if (gp_put_numbers(w->h.dtype, x, count, put, &w->out))
         return -1;
     return left == &w->embedding && !w->embedding ? write_padding(w) : 0;
 }

@@ -44,19 +44,12 @@ static int open_folder(gp_checkpoint *c, const char *folder)
     return rc;
 }
 
-/* Whether transformers' from_pretrained takes what is opened, with the config.json beside it. */
-static bool is_loadable(const gp_checkpoint_input *in)
-{
-    const char *slash = strrchr(in->path, '/');
-    return in->fd < 0 || !strcmp(slash ? slash + 1 : in->path, whole);
-}
-
 static int find_config(gp_checkpoint *c, const gp_checkpoint_input *in, const char *folder, bool *out_in)
 {
     const gp_torch_extras *e = gp_torch_extras_of(c->files[0]);
     if (e->ignored)
         gp_checkpoint_warning_add(c, gp_format("%s: not read, since they are no weights: %s", c->path, e->ignored));
-    int rc = e->has_args ? 1 : gp_folder_config(c, NULL, 0, folder, is_loadable(in));
+    int rc = e->has_args ? 1 : gp_folder_config(c, NULL, 0, folder, gp_folder_is_loadable(in, whole));
     if (rc > 0)
         return gp_torch_config(c, out_in);
     *out_in = !rc && c->config.family == GP_GPT2 && gp_torch_is_out_in(c);
@@ -76,7 +69,7 @@ static int open_input(gp_checkpoint *c, const gp_checkpoint_input *in)
     if (!rc && out_in)
         c->format = gp_nanogpt_format.name;
     if (!rc)
-        rc = gp_folder_tokenizer(c, NULL, 0, folder, is_loadable(in));
+        rc = gp_folder_tokenizer(c, NULL, 0, folder, gp_folder_is_loadable(in, whole));
     if (!rc && gp_torch_extras_of(c->files[0])->has_args)
         gp_checkpoint_end_by_tokenizer(c);
     if (!rc)

@@ -324,25 +324,20 @@ static int advance(gp_torch_writer *w)
     return rc;
 }
 
+static int put(void *self, const void *data, size_t bytes)
+{
+    return gp_zip_write(self, data, bytes);
+}
+
 static int write_numbers(void *self, const float *x, int64_t count)
 {
-    enum { CHUNK = 1 << 14 };
     gp_torch_writer *w = self;
     int rc = w->begun ? 0 : advance(w);
     if (rc)
         return rc;
     BUG_ON(w->current >= w->tensor_count || count > w->tensors[w->current].count - w->done);
     w->done += count;
-    if (w->store == GP_STORE_F32) {
-        rc = gp_zip_write(&w->zip, x, (size_t)count * sizeof *x);
-    } else {
-        uint16_t half[CHUNK];
-        for (int64_t at = 0, n; !rc && at < count; at += n) {
-            n = gp_min(CHUNK, count - at);
-            gp_from_f32(half, gp_store_dtype(w->store), x + at, n);
-            rc = gp_zip_write(&w->zip, half, (size_t)n * sizeof *half);
-        }
-    }
+    rc = gp_put_numbers(gp_store_dtype(w->store), x, count, put, &w->zip);
     if (!rc && w->done == w->tensors[w->current].count)
         rc = advance(w);
     return rc;
