@@ -187,12 +187,13 @@ static void report(void *self, const gp_fetch_job *j)
         fprintf(stderr, "%s: sha256 %s\n", gp_printable(j->path), j->sha256);
 }
 
-/* Begins with a line break, which ends the line of progress on a terminal. */
+/* Begins with a line break, which ends the line of progress on a terminal and is left out elsewhere. */
 static const char *volatile stop_message = "\nfetch-data: stopped\n";
+static volatile sig_atomic_t stop_skips;
 
 static void on_signal(int number)
 {
-    const char *text = stop_message + !isatty(STDERR_FILENO);
+    const char *text = stop_message + stop_skips;
     ssize_t unused = write(STDERR_FILENO, text, strlen(text));
     (void)unused;
     _exit(128 + number);
@@ -389,6 +390,7 @@ int main(int argc, char **argv)
     a.mirror = a.mirror ? given : getenv("FETCH_DATA_MIRROR");
     if (a.mirror && !*a.mirror)
         a.mirror = NULL;
+    stop_skips = !isatty(STDERR_FILENO);
     signal(SIGINT, on_signal);
     signal(SIGTERM, on_signal);
     gp_catalog *c = gp_catalog_open(a.catalog);
