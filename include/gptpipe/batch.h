@@ -49,12 +49,21 @@ struct gp_source {
     unsigned members;     /* GP_BATCH_... */
     /* Fills in batch n, whose memory holds `rows` and `tokens`, and sets its B and T. 0 or -1. */
     int (*fill)(const gp_source *self, int64_t n, gp_batch *batch);
+    /* What the sum of batch n's losses is divided by for their mean: the number of its targets that are not -100, or the
+     * sum of their weights. NULL: `tokens`. -1 where the batch cannot be read. One thread at a time may call it. */
+    double (*weight)(const gp_source *self, int64_t n);
     void (*close)(gp_source *self);
 };
 
 static inline int gp_source_fill(const gp_source *s, int64_t n, gp_batch *batch)
 {
     return s->fill(s, n, batch);
+}
+
+/* As `weight`; `tokens` where the source has none. */
+static inline double gp_source_weight(const gp_source *s, int64_t n)
+{
+    return s->weight ? s->weight(s, n) : (double)s->tokens;
 }
 
 static inline void gp_source_close(gp_source *s) /* s may be NULL */

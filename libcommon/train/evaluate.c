@@ -45,17 +45,19 @@ void gp_evaluation_close(gp_evaluation *e)
 
 int gp_evaluation_loss(gp_evaluation *e, gp_model *m, gp_progress *progress)
 {
-    double sum = 0;
+    const gp_source *source = gp_loader_source(e->loader);
+    double sum = 0, weights = 0;
     int64_t before = progress ? progress->done : 0;
     for (int64_t n = 0; n < e->batches; n++) {
-        double mean;
-        if (gp_source_fill(gp_loader_source(e->loader), n, &e->batch) || gp_model_evaluate(m, &e->batch, &mean, NULL))
+        double mean, weight = source->weight ? source->weight(source, n) : 1;
+        if (weight < 0 || gp_source_fill(source, n, &e->batch) || gp_model_evaluate(m, &e->batch, &mean, NULL))
             return -1;
-        sum += mean;
+        sum += mean * weight;
+        weights += weight;
         if (progress)
             gp_progress_set(progress, before + n + 1, NULL);
     }
-    e->loss = sum / (double)e->batches;
+    e->loss = sum / weights;
     return 0;
 }
 

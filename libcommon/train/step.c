@@ -6,22 +6,39 @@
 #include <math.h>
 #include <stdlib.h>
 
+/* What the step's losses are divided by: the weights of its micro-batches. */
+static int weigh(const gp_trainer *t, double *sum)
+{
+    const gp_source *s = t->sets.source;
+    *sum = 0;
+    for (int64_t micro = 0; micro < t->o->grad_accum; micro++) {
+        double weight = gp_source_weight(s, t->step * t->o->grad_accum + micro);
+        if (weight < 0)
+            return -1;
+        *sum += weight;
+    }
+    return *sum > 0 ? 0 : fail("step %lld: its batches have no target", (long long)t->step + 1);
+}
+
 /* Uploads all of gp_step but `skip`, which keeps its value: see gp_step. */
-static void begin_step(gp_trainer *t)
+static int begin_step(gp_trainer *t)
 {
     const gp_train_options *o = t->o;
     gp_model *m = t->m;
     gp_step *request = t->issued[t->step % GP_IN_FLIGHT].request;
-    double tokens = (double)(t->B * t->T * o->grad_accum), n = (double)(t->step + 1);
+    double weight, n = (double)(t->step + 1);
+    if (weigh(t, &weight))
+        return -1;
     *request = (gp_step){.seed = (uint64_t)o->seed,
                          .step = (uint32_t)t->step,
                          .lr = (float)gp_train_lr(o, t->step),
                          .bias1 = (float)(1 - pow(o->beta1, n)),
                          .bias2 = (float)(1 - pow(o->beta2, n)),
-                         .scale = (float)(1 / tokens),
+                         .scale = (float)(1 / weight),
                          .max_norm = (float)o->grad_clip};
     m->be->ops->upload(m->be, m->step, request, GP_STEP_REQUESTED);
     m->be->ops->zero(m->be, m->g, (size_t)m->params.total * sizeof *m->g);
+    return 0;
 }
 
 static int micro_batch(void *self, int64_t micro)
@@ -57,8 +74,7 @@ static int fail_nonfinite(gp_trainer *t, const gp_step *s)
     double loss = unsigned_nan(s->loss), norm = unsigned_nan((double)s->grad_norm);
     t->be->ops->sync(t->be);
     t->step = t->received;
-    begin_step(t);
-    if (gp_find_nonfinite(&c, t->m, t->o->grad_accum, micro_batch, t))
+    if (begin_step(t) || gp_find_nonfinite(&c, t->m, t->o->grad_accum, micro_batch, t))
         return -1;
     char *last = NULL;
     if (t->report.run)
@@ -100,7 +116,8 @@ static int issue(gp_trainer *t)
 {
     gp_issued *step = &t->issued[t->step % GP_IN_FLIGHT];
     step->began = gp_now();
-    begin_step(t);
+    if (begin_step(t))
+        return -1;
     for (int64_t micro = 0; micro < t->o->grad_accum; micro++)
         if (micro_batch(t, micro))
             return -1;

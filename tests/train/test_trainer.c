@@ -161,6 +161,90 @@ static void a_batch_that_cannot_be_taken_leaves_the_steps_before_it(void **state
     }
 }
 
+/* ---- steps whose batches have few targets ------------------------------------------------------------------ */
+
+/* Batch n of the inner source with n + 1 of its targets; the first n + 1 losses make up the batch's. */
+typedef struct few_targets {
+    gp_source source;
+    const gp_source *inner;
+} few_targets;
+
+static int fill_few(const gp_source *self, int64_t n, gp_batch *batch)
+{
+    if (gp_source_fill(((const few_targets *)self)->inner, n, batch))
+        return -1;
+    for (int64_t i = n + 1; i < batch->B * batch->T; i++)
+        ((int32_t *)(uintptr_t)batch->targets)[i] = -100;
+    return 0;
+}
+
+static double weigh_few(const gp_source *self, int64_t n)
+{
+    (void)self;
+    return (double)(n + 1);
+}
+
+/* The sum of the losses of a batch's targets, of the model as it is. */
+static double sum_losses(small_run *r, const gp_source *s, int64_t n)
+{
+    gp_batch batch = gp_batch_open(s);
+    double mean;
+    assert_int_equal(gp_source_fill(s, n, &batch), 0);
+    assert_int_equal(gp_model_evaluate(r->t.m, &batch, &mean, NULL), 0);
+    gp_batch_close(&batch);
+    return mean * (double)(n + 1);
+}
+
+/* Micro-batches of 1, 2 and 3 targets are one batch of 6: no micro-batch's mean counts as much as another's. */
+static void a_steps_loss_is_the_mean_over_its_targets(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(backends); i++) {
+        small_run r;
+        double sum = 0;
+        small_begin(&r, backends[i], "fp32");
+        r.o.grad_accum = 3;
+        small_open(&r, false);
+        few_targets few = {.source = *r.t.sets.source, .inner = r.t.sets.source};
+        few.source.fill = fill_few;
+        few.source.weight = weigh_few;
+        for (int64_t n = 0; n < 3; n++)
+            sum += sum_losses(&r, &few.source, n);
+        r.t.sets.source = &few.source;
+        assert_int_equal(gp_trainer_step(&r.t), 0);
+        assert_int_equal(gp_trainer_wait(&r.t), 0);
+        assert_true(fabs(r.t.report.last_loss - sum / 6) < 1e-5);
+        small_close(&r);
+    }
+}
+
+static double weigh_nothing(const gp_source *self, int64_t n)
+{
+    (void)self;
+    (void)n;
+    return 0;
+}
+
+static void a_step_without_targets_fails_and_updates_nothing(void **state)
+{
+    (void)state;
+    small_run r;
+    size_t bytes;
+    small_begin(&r, "ref", "fp32");
+    small_open(&r, false);
+    gp_source none = *r.t.sets.source;
+    none.weight = weigh_nothing;
+    float *before = small_numbers(&r, &bytes);
+    r.t.sets.source = &none;
+    assert_int_equal(gp_trainer_step(&r.t), -1);
+    assert_string_equal(gp_error(), "step 1: its batches have no target");
+    float *after = small_numbers(&r, &bytes);
+    assert_memory_equal(before, after, bytes);
+    free(before);
+    free(after);
+    small_close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -170,6 +254,8 @@ int main(void)
         cmocka_unit_test(a_run_that_looks_for_outliers_does_not_run_ahead),
         cmocka_unit_test(nothing_is_updated_behind_a_step_that_is_not_finite),
         cmocka_unit_test(a_batch_that_cannot_be_taken_leaves_the_steps_before_it),
+        cmocka_unit_test(a_steps_loss_is_the_mean_over_its_targets),
+        cmocka_unit_test(a_step_without_targets_fails_and_updates_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
