@@ -293,6 +293,31 @@ typedef struct gp_product_choice {
 typedef struct gp_recording gp_recording;
 typedef struct gp_mark gp_mark;
 
+/* The ops, as X(name, parameters): each is a member of the table, and a function of each backend, gp_cpu_embed_forward
+ * and so on. dropout: in place (B,T,C); its own backward. act_forward: y = act(pre); act_backward: dx = dy act'(pre),
+ * where dx may be dy. From linear_decode on, for decoding: batch-invariant; the order of a row's sums depends on I
+ * (attention: its position) alone, never on the other rows, whether these are samples or tokens of one. */
+#define GP_OPS(X)                                                                                                      \
+    X(embed_forward, (gp_backend * be, const gp_embed_op *op))                                                         \
+    X(embed_backward, (gp_backend * be, const gp_embed_op *op))                                                        \
+    X(dropout, (gp_backend * be, gp_tensor * x, gp_dropout drop))                                                      \
+    X(norm_forward, (gp_backend * be, const gp_norm_op *op))                                                           \
+    X(norm_backward, (gp_backend * be, const gp_norm_op *op))                                                          \
+    X(linear_forward, (gp_backend * be, const gp_linear_op *op))                                                       \
+    X(linear_backward, (gp_backend * be, const gp_linear_op *op))                                                      \
+    X(act_forward, (gp_backend * be, gp_act act, gp_tensor * y, const gp_tensor *pre))                                 \
+    X(act_backward, (gp_backend * be, gp_act act, gp_tensor * dx, const gp_tensor *dy, const gp_tensor *pre))          \
+    X(attention_forward, (gp_backend * be, const gp_attention_op *op))                                                 \
+    X(attention_backward, (gp_backend * be, const gp_attention_op *op))                                                \
+    X(head_loss, (gp_backend * be, const gp_head_op *op))                                                              \
+    X(head_logits, (gp_backend * be, const gp_head_op *op))                                                            \
+    X(grad_norm, (gp_backend * be, const gp_segment *segments, int count, gp_step *step))                              \
+    X(adamw, (gp_backend * be, const gp_adamw_op *op))                                                                 \
+    X(linear_decode, (gp_backend * be, const gp_linear_op *op))                                                        \
+    X(head_decode, (gp_backend * be, const gp_head_op *op))                                                            \
+    X(attention_cached, (gp_backend * be, const gp_attention_cached_op *op))                                           \
+    X(sample, (gp_backend * be, const gp_sample_op *op))
+
 typedef struct gp_backend_ops {
     const char *name;
     void (*close)(gp_backend *be);
@@ -346,28 +371,9 @@ typedef struct gp_backend_ops {
     void (*weight_close)(gp_backend *be, gp_weight *w);
 
     /* ops */
-    void (*embed_forward)(gp_backend *be, const gp_embed_op *op);
-    void (*embed_backward)(gp_backend *be, const gp_embed_op *op);
-    void (*dropout)(gp_backend *be, gp_tensor *x, gp_dropout drop); /* in place (B,T,C); its own backward */
-    void (*norm_forward)(gp_backend *be, const gp_norm_op *op);
-    void (*norm_backward)(gp_backend *be, const gp_norm_op *op);
-    void (*linear_forward)(gp_backend *be, const gp_linear_op *op);
-    void (*linear_backward)(gp_backend *be, const gp_linear_op *op);
-    void (*act_forward)(gp_backend *be, gp_act act, gp_tensor *y, const gp_tensor *pre); /* y = act(pre) */
-    void (*act_backward)(gp_backend *be, gp_act act, gp_tensor *dx, const gp_tensor *dy, const gp_tensor *pre);
-    void (*attention_forward)(gp_backend *be, const gp_attention_op *op);
-    void (*attention_backward)(gp_backend *be, const gp_attention_op *op);
-    void (*head_loss)(gp_backend *be, const gp_head_op *op);
-    void (*head_logits)(gp_backend *be, const gp_head_op *op);
-    void (*grad_norm)(gp_backend *be, const gp_segment *segments, int count, gp_step *step);
-    void (*adamw)(gp_backend *be, const gp_adamw_op *op);
-
-    /* decode: batch-invariant; the order of a row's sums depends on I (attention: its position) alone, never on the
-     * other rows, whether these are samples or tokens of one */
-    void (*linear_decode)(gp_backend *be, const gp_linear_op *op);
-    void (*head_decode)(gp_backend *be, const gp_head_op *op);
-    void (*attention_cached)(gp_backend *be, const gp_attention_cached_op *op);
-    void (*sample)(gp_backend *be, const gp_sample_op *op);
+#define GP_MEMBER(name, parameters) void(*name) parameters;
+    GP_OPS(GP_MEMBER)
+#undef GP_MEMBER
 } gp_backend_ops;
 
 struct gp_backend {

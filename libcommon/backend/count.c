@@ -158,6 +158,7 @@ static void grad_norm(gp_backend *be, const gp_segment *segments, int count, gp_
     note(be, "gradient norm", NULL, gp_cost_grad_norm(segments, count));
 }
 
+#define GP_ENTRY(name, parameters) , .name = name
 static const gp_backend_ops count_ops = {
     .name = "count",
     .close = close_count,
@@ -182,26 +183,7 @@ static const gp_backend_ops count_ops = {
     .weight_open = gp_ref_weight_open,
     .weight_bytes = weight_bytes,
     .weights_changed = weights_changed,
-    .weight_close = gp_ref_weight_close,
-    .embed_forward = embed_forward,
-    .embed_backward = embed_backward,
-    .dropout = dropout,
-    .norm_forward = norm_forward,
-    .norm_backward = norm_backward,
-    .linear_forward = linear_forward,
-    .linear_backward = linear_backward,
-    .act_forward = act_forward,
-    .act_backward = act_backward,
-    .attention_forward = attention_forward,
-    .attention_backward = attention_backward,
-    .head_loss = head_loss,
-    .head_logits = head_logits,
-    .grad_norm = grad_norm,
-    .adamw = adamw,
-    .linear_decode = linear_decode,
-    .head_decode = head_decode,
-    .attention_cached = attention_cached,
-    .sample = sample,
+    .weight_close = gp_ref_weight_close GP_OPS(GP_ENTRY),
 };
 
 gp_backend *gp_count_open(gp_profile *counted)

@@ -152,25 +152,9 @@ void gp_profile_begin(gp_profile *p, gp_backend *be)
     t->zero = zero;
     t->record_begin = t->record_end = gp_ref_record; /* ops are timed one by one, so nothing is recorded */
     t->weights_changed = weights_changed;
-    t->embed_forward = embed_forward;
-    t->embed_backward = embed_backward;
-    t->dropout = dropout;
-    t->norm_forward = norm_forward;
-    t->norm_backward = norm_backward;
-    t->linear_forward = linear_forward;
-    t->linear_backward = linear_backward;
-    t->act_forward = act_forward;
-    t->act_backward = act_backward;
-    t->attention_forward = attention_forward;
-    t->attention_backward = attention_backward;
-    t->head_loss = head_loss;
-    t->head_logits = head_logits;
-    t->grad_norm = grad_norm;
-    t->adamw = adamw;
-    t->linear_decode = linear_decode;
-    t->head_decode = head_decode;
-    t->attention_cached = attention_cached;
-    t->sample = sample;
+#define GP_REPLACE(name, parameters) t->name = name;
+    GP_OPS(GP_REPLACE)
+#undef GP_REPLACE
     be->profile = p;
     be->ops = t;
 }

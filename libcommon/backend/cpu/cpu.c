@@ -88,50 +88,21 @@ static void close_cpu(gp_backend *be)
     free(cpu);
 }
 
+void gp_cpu_sample(gp_backend *be, const gp_sample_op *op)
+{
+    gp_ref_sample(be, op);
+}
+
+#define GP_ENTRY(name, parameters) , .name = gp_cpu_##name
 static const gp_backend_ops cpu_ops = {
     .name = "cpu",
     .close = close_cpu,
-    .alloc = gp_ref_alloc,
-    .free = gp_ref_free,
-    .zero = zero,
-    .upload = gp_ref_copy,
-    .download = gp_ref_copy,
-    .copy = gp_ref_copy,
-    .sync = gp_ref_sync,
-    .available_memory = gp_ref_available_memory,
-    .alloc_host = gp_ref_alloc,
-    .free_host = gp_ref_free,
-    .download_later = gp_ref_copy,
-    .mark_set = gp_ref_mark,
-    .mark_wait = gp_ref_mark,
-    .mark_free = gp_ref_mark,
-    .record_begin = gp_ref_record,
-    .record_end = gp_ref_record,
-    .record_free = gp_ref_record_free,
+    GP_HOST_ENTRIES(zero),
     .plan = plan,
     .weight_open = gp_cpu_weight_open,
     .weight_bytes = gp_cpu_weight_bytes,
     .weights_changed = gp_cpu_weights_changed,
-    .weight_close = gp_cpu_weight_close,
-    .embed_forward = gp_cpu_embed_forward,
-    .embed_backward = gp_cpu_embed_backward,
-    .dropout = gp_cpu_dropout,
-    .norm_forward = gp_cpu_norm_forward,
-    .norm_backward = gp_cpu_norm_backward,
-    .linear_forward = gp_cpu_linear_forward,
-    .linear_backward = gp_cpu_linear_backward,
-    .act_forward = gp_cpu_act_forward,
-    .act_backward = gp_cpu_act_backward,
-    .attention_forward = gp_cpu_attention_forward,
-    .attention_backward = gp_cpu_attention_backward,
-    .head_loss = gp_cpu_head_loss,
-    .head_logits = gp_cpu_head_logits,
-    .grad_norm = gp_cpu_grad_norm,
-    .adamw = gp_cpu_adamw,
-    .linear_decode = gp_cpu_linear_decode,
-    .head_decode = gp_cpu_head_decode,
-    .attention_cached = gp_cpu_attention_cached,
-    .sample = gp_ref_sample,
+    .weight_close = gp_cpu_weight_close GP_OPS(GP_ENTRY),
 };
 
 int gp_cpu_open(gp_backend *be)

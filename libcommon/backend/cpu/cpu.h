@@ -104,23 +104,8 @@ void gp_cpu_weight_backward(gp_backend *be, const gp_weight *w, const void *dy, 
 void gp_cpu_weight_grad(gp_backend *be, const gp_weight *w, const void *x, const void *dy, int64_t rows, float *dw);
 
 /* The ops; see backend.h. */
-void gp_cpu_embed_forward(gp_backend *be, const gp_embed_op *op);
-void gp_cpu_embed_backward(gp_backend *be, const gp_embed_op *op);
-void gp_cpu_dropout(gp_backend *be, gp_tensor *x, gp_dropout drop);
-void gp_cpu_norm_forward(gp_backend *be, const gp_norm_op *op);
-void gp_cpu_norm_backward(gp_backend *be, const gp_norm_op *op);
-void gp_cpu_linear_forward(gp_backend *be, const gp_linear_op *op);
-void gp_cpu_linear_backward(gp_backend *be, const gp_linear_op *op);
-void gp_cpu_act_forward(gp_backend *be, gp_act act, gp_tensor *y, const gp_tensor *pre);
-void gp_cpu_act_backward(gp_backend *be, gp_act act, gp_tensor *dx, const gp_tensor *dy, const gp_tensor *pre);
-void gp_cpu_attention_forward(gp_backend *be, const gp_attention_op *op);
-void gp_cpu_attention_backward(gp_backend *be, const gp_attention_op *op);
-void gp_cpu_head_loss(gp_backend *be, const gp_head_op *op);
-void gp_cpu_head_logits(gp_backend *be, const gp_head_op *op);
-void gp_cpu_grad_norm(gp_backend *be, const gp_segment *segments, int count, gp_step *step);
-void gp_cpu_adamw(gp_backend *be, const gp_adamw_op *op);
-void gp_cpu_linear_decode(gp_backend *be, const gp_linear_op *op);
-void gp_cpu_head_decode(gp_backend *be, const gp_head_op *op);
-void gp_cpu_attention_cached(gp_backend *be, const gp_attention_cached_op *op);
+#define GP_PROTOTYPE(name, parameters) void gp_cpu_##name parameters;
+GP_OPS(GP_PROTOTYPE)
+#undef GP_PROTOTYPE
 
 #endif

@@ -20,6 +20,7 @@ static size_t plan(gp_backend *be, const gp_shape *shape)
     return max_bytes;
 }
 
+#define GP_ENTRY(name, parameters) , .name = gp_cuda_##name
 static const gp_backend_ops cuda_ops = {
     .name = "cuda",
     .close = gp_cuda_device_close,
@@ -47,26 +48,7 @@ static const gp_backend_ops cuda_ops = {
     .weight_open = gp_cuda_weight_open,
     .weight_bytes = gp_cuda_weight_bytes,
     .weights_changed = gp_cuda_weights_changed,
-    .weight_close = gp_cuda_weight_close,
-    .embed_forward = gp_cuda_embed_forward,
-    .embed_backward = gp_cuda_embed_backward,
-    .dropout = gp_cuda_dropout,
-    .norm_forward = gp_cuda_norm_forward,
-    .norm_backward = gp_cuda_norm_backward,
-    .linear_forward = gp_cuda_linear_forward,
-    .linear_backward = gp_cuda_linear_backward,
-    .act_forward = gp_cuda_act_forward,
-    .act_backward = gp_cuda_act_backward,
-    .attention_forward = gp_cuda_attention_forward,
-    .attention_backward = gp_cuda_attention_backward,
-    .head_loss = gp_cuda_head_loss,
-    .head_logits = gp_cuda_head_logits,
-    .grad_norm = gp_cuda_grad_norm,
-    .adamw = gp_cuda_adamw,
-    .linear_decode = gp_cuda_linear_decode,
-    .head_decode = gp_cuda_head_decode,
-    .attention_cached = gp_cuda_attention_cached,
-    .sample = gp_cuda_sample,
+    .weight_close = gp_cuda_weight_close GP_OPS(GP_ENTRY),
 };
 
 /* dtype auto is bf16 where the device supports it (sm_80 and later); activations have the dtype of the matrix

@@ -72,27 +72,11 @@ void gp_cuda_allow_products(gp_backend *be, unsigned ways);
 int gp_cuda_choose_product(gp_backend *be, const gp_product_choice *choice);
 
 /* The ops; see backend.h. */
-void gp_cuda_embed_forward(gp_backend *be, const gp_embed_op *op);
-void gp_cuda_embed_backward(gp_backend *be, const gp_embed_op *op);
-void gp_cuda_dropout(gp_backend *be, gp_tensor *x, gp_dropout drop);
-void gp_cuda_norm_forward(gp_backend *be, const gp_norm_op *op);
-void gp_cuda_norm_backward(gp_backend *be, const gp_norm_op *op);
-void gp_cuda_linear_forward(gp_backend *be, const gp_linear_op *op);
-void gp_cuda_linear_backward(gp_backend *be, const gp_linear_op *op);
-void gp_cuda_act_forward(gp_backend *be, gp_act act, gp_tensor *y, const gp_tensor *pre);
-void gp_cuda_act_backward(gp_backend *be, gp_act act, gp_tensor *dx, const gp_tensor *dy, const gp_tensor *pre);
-void gp_cuda_attention_forward(gp_backend *be, const gp_attention_op *op);
-void gp_cuda_attention_backward(gp_backend *be, const gp_attention_op *op);
+#define GP_PROTOTYPE(name, parameters) void gp_cuda_##name parameters;
+GP_OPS(GP_PROTOTYPE)
+#undef GP_PROTOTYPE
 int gp_cuda_attention_by(gp_backend *be, gp_attention_by by, const gp_shape *shape);
 bool gp_cuda_attention_on_tensor_cores(const gp_backend *be, const gp_attention_op *op); /* for tests */
-void gp_cuda_head_loss(gp_backend *be, const gp_head_op *op);
-void gp_cuda_head_logits(gp_backend *be, const gp_head_op *op);
-void gp_cuda_grad_norm(gp_backend *be, const gp_segment *segments, int count, gp_step *step);
-void gp_cuda_adamw(gp_backend *be, const gp_adamw_op *op);
-void gp_cuda_linear_decode(gp_backend *be, const gp_linear_op *op);
-void gp_cuda_head_decode(gp_backend *be, const gp_head_op *op);
-void gp_cuda_attention_cached(gp_backend *be, const gp_attention_cached_op *op);
-void gp_cuda_sample(gp_backend *be, const gp_sample_op *op);
 
 #ifdef __cplusplus
 }

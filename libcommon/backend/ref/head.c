@@ -99,3 +99,8 @@ void gp_ref_head_loss(gp_backend *be, const gp_head_op *op)
     }
     op->step->loss += (double)op->step->scale * sum;
 }
+
+void gp_ref_head_decode(gp_backend *be, const gp_head_op *op)
+{
+    gp_ref_head_logits(be, op);
+}

@@ -122,3 +122,8 @@ void gp_ref_act_backward(gp_backend *be, gp_act act, gp_tensor *dx, const gp_ten
     for (int64_t i = 0; i < n; i++)
         out[i] = (real)stored(be, in[i] * act_slope(act, x[i]));
 }
+
+void gp_ref_linear_decode(gp_backend *be, const gp_linear_op *op)
+{
+    gp_ref_linear_forward(be, op);
+}

@@ -26,29 +26,24 @@ bool gp_ref_record(gp_backend *be, gp_recording **r);
 void gp_ref_record_free(gp_backend *be, gp_recording **r);
 size_t gp_ref_plan(gp_backend *be, const gp_shape *shape);
 
+/* The entries of a table whose memory is the host's and whose ops are synchronous. */
+#define GP_HOST_ENTRIES(zero_function)                                                                                 \
+    .alloc = gp_ref_alloc, .free = gp_ref_free, .zero = zero_function, .upload = gp_ref_copy, .download = gp_ref_copy, \
+    .copy = gp_ref_copy, .sync = gp_ref_sync, .available_memory = gp_ref_available_memory, .alloc_host = gp_ref_alloc, \
+    .free_host = gp_ref_free, .download_later = gp_ref_copy, .mark_set = gp_ref_mark, .mark_wait = gp_ref_mark,        \
+    .mark_free = gp_ref_mark, .record_begin = gp_ref_record, .record_end = gp_ref_record,                              \
+    .record_free = gp_ref_record_free
+
 /* Weights are read in place, without a slot; in bf16 from a rounded slot. */
 void gp_ref_weight_open(gp_backend *be, gp_weight *w, int64_t rows);
 size_t gp_ref_weight_bytes(gp_backend *be, const gp_weight *w);
 void gp_ref_weights_changed(gp_backend *be, gp_weight *const *w, int count);
 void gp_ref_weight_close(gp_backend *be, gp_weight *w);
 
-void gp_ref_embed_forward(gp_backend *be, const gp_embed_op *op);
-void gp_ref_embed_backward(gp_backend *be, const gp_embed_op *op);
-void gp_ref_dropout(gp_backend *be, gp_tensor *x, gp_dropout drop);
-void gp_ref_norm_forward(gp_backend *be, const gp_norm_op *op);
-void gp_ref_norm_backward(gp_backend *be, const gp_norm_op *op);
-void gp_ref_linear_forward(gp_backend *be, const gp_linear_op *op); /* linear_decode too */
-void gp_ref_linear_backward(gp_backend *be, const gp_linear_op *op);
-void gp_ref_act_forward(gp_backend *be, gp_act act, gp_tensor *y, const gp_tensor *pre);
-void gp_ref_act_backward(gp_backend *be, gp_act act, gp_tensor *dx, const gp_tensor *dy, const gp_tensor *pre);
-void gp_ref_attention_forward(gp_backend *be, const gp_attention_op *op);
-void gp_ref_attention_backward(gp_backend *be, const gp_attention_op *op);
-void gp_ref_attention_cached(gp_backend *be, const gp_attention_cached_op *op);
-void gp_ref_head_loss(gp_backend *be, const gp_head_op *op);
-void gp_ref_head_logits(gp_backend *be, const gp_head_op *op); /* head_decode too */
-void gp_ref_grad_norm(gp_backend *be, const gp_segment *segments, int count, gp_step *step);
-void gp_ref_adamw(gp_backend *be, const gp_adamw_op *op);
-void gp_ref_sample(gp_backend *be, const gp_sample_op *op);
+/* linear_decode and head_decode are the ops of training, in which an element's sum does not depend on other rows. */
+#define GP_PROTOTYPE(name, parameters) void gp_ref_##name parameters;
+GP_OPS(GP_PROTOTYPE)
+#undef GP_PROTOTYPE
 
 /* The system's name of the processor, "AMD EPYC 9654 96-Core Processor", or "unknown processor". */
 void gp_ref_processor(char *text, size_t size);
