@@ -61,10 +61,23 @@ static int fail_unknown(uint32_t code, int64_t offset)
                 code, (long long)offset);
 }
 
+/* Encodes the ASCII characters of the vocabulary that the n bytes at p begin with, as many as out has room for. Returns
+ * their number. */
+static size_t encode_ascii(const gp_chars *c, const uint8_t *p, size_t n, gp_ids *out)
+{
+    const int32_t *ids = c->pages + 256 * (size_t)c->page[0];
+    int32_t *to = out->ids + out->count;
+    size_t count = 0, room = (size_t)(GP_IDS - out->count);
+    for (n = n < room ? n : room; count < n && p[count] < 0x80 && ids[p[count]] >= 0; count++)
+        to[count] = ids[p[count]];
+    out->count += (int64_t)count;
+    return count;
+}
+
 int64_t gp_chars_encode(const gp_chars *c, const uint8_t *p, size_t n, bool more, int64_t offset, gp_ids *out)
 {
     size_t at = 0;
-    while (at < n) {
+    while ((at += encode_ascii(c, p + at, n - at, out)) < n) {
         uint32_t code;
         size_t length = gp_utf8(p + at, n - at, &code);
         if (!length && more)
