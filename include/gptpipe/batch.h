@@ -49,8 +49,8 @@ struct gp_source {
     unsigned members;     /* GP_BATCH_... */
     /* Fills in batch n, whose memory holds `rows` and `tokens`, and sets its B and T. 0 or -1. */
     int (*fill)(const gp_source *self, int64_t n, gp_batch *batch);
-    /* What the sum of batch n's losses is divided by for their mean: the number of its targets that are not -100, or the
-     * sum of their weights. NULL: `tokens`. -1 where the batch cannot be read. One thread at a time may call it. */
+    /* What the sum of batch n's losses is divided by for their mean: the number of its targets that are not -100, or
+     * the sum of their weights. NULL: `tokens`. -1 where the batch cannot be read. One thread at a time may call it. */
     double (*weight)(const gp_source *self, int64_t n);
     void (*close)(gp_source *self);
 };

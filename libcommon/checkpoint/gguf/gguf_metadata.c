@@ -45,7 +45,6 @@ bool gp_gguf_integer_at(const char *data, gp_gguf_type type, int64_t *v)
 {
     union {
         uint8_t u8;
-        int8_t i8;
         uint16_t u16;
         int16_t i16;
         uint32_t u32;
@@ -59,7 +58,7 @@ bool gp_gguf_integer_at(const char *data, gp_gguf_type type, int64_t *v)
         *v = x.u8;
         return true;
     case GP_GGUF_INT8:
-        *v = x.i8;
+        *v = (x.u8 ^ 0x80) - 0x80;
         return true;
     case GP_GGUF_UINT16:
         *v = x.u16;

@@ -75,7 +75,7 @@ void gp_gguf_put_float32(gp_gguf_writer *w, const char *key, float v)
 
 void gp_gguf_put_bool(gp_gguf_writer *w, const char *key, bool v)
 {
-    gp_buf_add(begin_pair(w, key, GP_GGUF_BOOL), &(char){v}, 1);
+    gp_buf_add(begin_pair(w, key, GP_GGUF_BOOL), &(uint8_t){v}, 1);
 }
 
 void gp_gguf_put_array(gp_gguf_writer *w, const char *key, gp_gguf_type item, int64_t count)
