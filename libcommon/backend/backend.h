@@ -100,6 +100,16 @@ typedef struct gp_embed_op {
     gp_tensor *dwte, *dwpe, *dwtt;    /* += */
 } gp_embed_op;
 
+/* y[n] = x[rows[n]], zeros where rows[n] is -1
+ * backward: dx[rows[n]] = dy[n], zeros in rows that are not selected. A row of x is selected at most once. */
+typedef struct gp_select_op {
+    const gp_tensor *x;  /* (...,C), seen as (N,C): activations */
+    const int32_t *rows; /* (n) rows of x, or -1 */
+    gp_tensor *y;        /* (n,C) = forward */
+    const gp_tensor *dy; /* (n,C) backward */
+    gp_tensor *dx;       /* = (...,C), seen as (N,C) */
+} gp_select_op;
+
 /* sum = residual + dropout(branch);  y = (sum - mean) * rstd * gamma + beta
  * Ba, Kiros & Hinton 2016; rstd = 1 / sqrt(var + eps), var the mean square deviation.
  * backward: dsum = dcarry + norm'(dy + dy2);  dbranch = dropout'(dsum).
@@ -300,6 +310,8 @@ typedef struct gp_mark gp_mark;
 #define GP_OPS(X)                                                                                                      \
     X(embed_forward, (gp_backend * be, const gp_embed_op *op))                                                         \
     X(embed_backward, (gp_backend * be, const gp_embed_op *op))                                                        \
+    X(select_forward, (gp_backend * be, const gp_select_op *op))                                                       \
+    X(select_backward, (gp_backend * be, const gp_select_op *op))                                                      \
     X(dropout, (gp_backend * be, gp_tensor * x, gp_dropout drop))                                                      \
     X(norm_forward, (gp_backend * be, const gp_norm_op *op))                                                           \
     X(norm_backward, (gp_backend * be, const gp_norm_op *op))                                                          \

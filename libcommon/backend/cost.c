@@ -30,6 +30,12 @@ gp_cost gp_cost_embed(const gp_embed_op *op, bool backward)
     return (gp_cost){0, x * (1 + tables * (backward ? 2 : 1))};
 }
 
+/* Forward reads and writes the selected rows; backward reads those and writes all. */
+gp_cost gp_cost_select(const gp_select_op *op, bool backward)
+{
+    return (gp_cost){0, backward ? bytes_of(op->dy) + bytes_of(op->dx) : 2 * bytes_of(op->y)};
+}
+
 gp_cost gp_cost_norm(const gp_norm_op *op, bool backward)
 {
     double x = bytes_of(op->residual);

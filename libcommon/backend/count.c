@@ -71,6 +71,8 @@ static void note(gp_backend *be, const char *op, const gp_weight *w, gp_cost cos
 
 COUNTED(embed_forward, gp_embed_op, "embed", NULL, gp_cost_embed(op, false))
 COUNTED(embed_backward, gp_embed_op, "embed backward", NULL, gp_cost_embed(op, true))
+COUNTED(select_forward, gp_select_op, "select", NULL, gp_cost_select(op, false))
+COUNTED(select_backward, gp_select_op, "select backward", NULL, gp_cost_select(op, true))
 COUNTED(norm_forward, gp_norm_op, "norm", NULL, gp_cost_norm(op, false))
 COUNTED(norm_backward, gp_norm_op, "norm backward", NULL, gp_cost_norm(op, true))
 COUNTED(linear_forward, gp_linear_op, "linear", op->w, gp_cost_linear(be, op, false))

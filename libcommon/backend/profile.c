@@ -82,6 +82,8 @@ static void note(gp_backend *be, double begin, const char *op, const gp_weight *
 
 TIMED(embed_forward, "embed", gp_embed_op, NULL, gp_cost_embed(op, false))
 TIMED(embed_backward, "embed backward", gp_embed_op, NULL, gp_cost_embed(op, true))
+TIMED(select_forward, "select", gp_select_op, NULL, gp_cost_select(op, false))
+TIMED(select_backward, "select backward", gp_select_op, NULL, gp_cost_select(op, true))
 TIMED(norm_forward, "norm", gp_norm_op, NULL, gp_cost_norm(op, false))
 TIMED(norm_backward, "norm backward", gp_norm_op, NULL, gp_cost_norm(op, true))
 TIMED(linear_forward, "linear", gp_linear_op, op->w, gp_cost_linear(be, op, false))

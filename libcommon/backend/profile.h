@@ -58,6 +58,7 @@ enum {
     GP_PART_ALL = 31
 };
 gp_cost gp_cost_embed(const gp_embed_op *op, bool backward);
+gp_cost gp_cost_select(const gp_select_op *op, bool backward);
 gp_cost gp_cost_norm(const gp_norm_op *op, bool backward);
 gp_cost gp_cost_linear(const gp_backend *be, const gp_linear_op *op, bool backward);
 gp_cost gp_cost_linear_backward(const gp_backend *be, const gp_linear_op *op, int parts);

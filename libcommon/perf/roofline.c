@@ -45,6 +45,8 @@ static const struct kernel {
 } kernels[] = {
     {"embed", GP_KIND_GATHER, 1},
     {"embed backward", GP_KIND_GATHER, 10}, /* two passes of a sort, two sums for each of two tables */
+    {"select", GP_KIND_GATHER, 1},
+    {"select backward", GP_KIND_GATHER, 2}, /* zeros, then the selected rows */
     {"norm", GP_KIND_STREAM, 1},
     {"norm backward", GP_KIND_STREAM, 2},
     {"dropout", GP_KIND_STREAM, 1},

@@ -1,4 +1,4 @@
-/* test_gradients.c: embed, dropout and norm backward against central differences. */
+/* test_gradients.c: embed, select, dropout and norm backward against central differences. */
 #include "gradients.h"
 
 /* ---- embed ----------------------------------------------------------------------------------------------- */
@@ -64,6 +64,34 @@ static void embed_drops_the_same_elements_backward(void **state)
 {
     (void)state;
     embed_case(17, true, -1, -1, 0.4);
+}
+
+/* ---- select ---------------------------------------------------------------------------------------------- */
+
+static double select_loss(const void *p)
+{
+    const gp_select_op *op = p;
+    be.ops->select_forward(&be, op);
+    return weighted(op->y, op->dy);
+}
+
+/* Rows in any order, -1 among them; a (2,3,C) tensor has six. */
+static void select_copies_rows_and_their_gradients(void **state)
+{
+    static const int32_t rows[] = {4, -1, 0, 5, -1}, number[] = {2, -1, -1, -1, 0, 3}; /* number[r]: n of row r */
+    enum { C = 7, COUNT = ARRAY_LEN(rows), N = ARRAY_LEN(number) };
+    (void)state;
+    gp_tensor x = random_tensor(2, 3, C), dy = random_tensor(COUNT, C, 0), dx = unwritten(&x), y = unwritten(&dy);
+    gp_select_op op = {.x = &x, .rows = rows, .y = &y, .dy = &dy, .dx = &dx};
+    be.ops->select_forward(&be, &op);
+    be.ops->select_backward(&be, &op);
+    for (int n = 0; n < COUNT; n++)
+        for (int c = 0; c < C; c++)
+            assert_true(numbers(&y)[n * C + c] == (rows[n] < 0 ? 0 : numbers(&x)[rows[n] * C + c]));
+    for (int r = 0; r < N; r++)
+        for (int c = 0; c < C; c++)
+            assert_true(numbers(&dx)[r * C + c] == (number[r] < 0 ? 0 : numbers(&dy)[number[r] * C + c]));
+    check("dx", &x, &dx, select_loss, &op);
 }
 
 /* ---- dropout alone --------------------------------------------------------------------------------------- */
@@ -191,6 +219,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(embed_sums_the_rows_of_each_id, setup, teardown),
         cmocka_unit_test_setup_teardown(embed_leaves_padding_rows_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(embed_drops_the_same_elements_backward, setup, teardown),
+        cmocka_unit_test_setup_teardown(select_copies_rows_and_their_gradients, setup, teardown),
         cmocka_unit_test_setup_teardown(dropout_is_its_own_backward, setup, teardown),
         cmocka_unit_test_setup_teardown(norm_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(norm_with_a_branch, setup, teardown),

@@ -1,4 +1,4 @@
-/* Backend cpu against ref: norm, embedding, dropout, linear and the activations. */
+/* Backend cpu against ref: norm, embedding, select, dropout, linear and the activations. */
 #include "parity.h"
 
 /* ---- norm ------------------------------------------------------------------------------------------------ */
@@ -144,6 +144,31 @@ static void embedding_agrees(void **state)
         ASSERT_NEAR(y_cpu, y_ref, parity_close);
         for (int k = 0; k < 3; k++)
             ASSERT_NEAR(db[k], da[k], parity_close);
+        parity_forget(p);
+    }
+}
+
+/* All rows or none of a batch, one, and some in any order; -1 after them, as a padded list ends. */
+static void select_is_the_same(void **state)
+{
+    parity *p = *state;
+    static const int64_t shapes[][4] = {{1, 1, 1, 1}, {2, 3, 17, 4}, {3, 17, 65, 64}, {5, 9, 7, 1}, {2, 40, 33, 80}};
+    for (size_t i = 0; i < ARRAY_LEN(shapes) * 2; i++) {
+        int64_t B = shapes[i / 2][0], T = shapes[i / 2][1], C = shapes[i / 2][2], count = shapes[i / 2][3];
+        int32_t *rows = parity_ids(p, count, 1);
+        for (int64_t n = 0; n < count; n++)
+            rows[n] = i % 2 || n >= B * T ? -1 : (int32_t)(B * T - 1 - n);
+        gp_tensor x = RANDOM(p, B, T, C), dy = RANDOM(p, count, C);
+        gp_tensor y_ref = RANDOM(p, count, C), y_cpu = RANDOM(p, count, C);
+        gp_tensor dx_ref = RANDOM(p, B, T, C), dx_cpu = RANDOM(p, B, T, C);
+        gp_select_op a = {.x = &x, .rows = rows, .y = &y_ref, .dy = &dy, .dx = &dx_ref}, b = a;
+        b.y = &y_cpu, b.dx = &dx_cpu;
+        p->ref->ops->select_forward(p->ref, &a);
+        p->cpu->ops->select_forward(p->cpu, &b);
+        p->ref->ops->select_backward(p->ref, &a);
+        p->cpu->ops->select_backward(p->cpu, &b);
+        assert_true(parity_same_bits(&y_cpu, &y_ref));
+        assert_true(parity_same_bits(&dx_cpu, &dx_ref));
         parity_forget(p);
     }
 }
@@ -304,6 +329,7 @@ static int group(const char *title)
         cmocka_unit_test_setup_teardown(norm_agrees, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(norm_backward_agrees, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(embedding_agrees, parity_setup, parity_teardown),
+        cmocka_unit_test_setup_teardown(select_is_the_same, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(dropout_is_the_same, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(linear_forward_agrees, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(linear_backward_agrees, parity_setup, parity_teardown),

@@ -1,4 +1,4 @@
-/* The CUDA backend against ref: embeddings and dropout. */
+/* The CUDA backend against ref: embeddings, selected rows, and dropout. */
 #include "sides.h"
 
 typedef struct embed_case {
@@ -163,6 +163,30 @@ static void contributions_are_added_in_order_of_rows(void **state)
     free(sum);
 }
 
+/* From the last row on, -1 where there are no more; rows that fill packs and rows that do not. */
+static void select_agrees(void **state)
+{
+    static const int64_t shapes[][4] = {{1, 1, 1, 1},   {2, 3, 17, 4},   {3, 5, 8, 1},
+                                        {1, 9, 776, 9}, {2, 20, 64, 64}, {1, 2, 64, 64}};
+    sides *s = *state;
+    for (size_t i = 0; i < ARRAY_LEN(shapes); i++) {
+        int64_t B = shapes[i][0], T = shapes[i][1], C = shapes[i][2], count = shapes[i][3];
+        int32_t list[64];
+        for (int64_t n = 0; n < count; n++)
+            list[n] = n < B * T ? (int32_t)(B * T - 1 - n) : -1;
+        pair_ids rows = sides_ids(s, list, count);
+        pair x = RANDOM(s, ACT, B, T, C), y = EMPTY(s, ACT, count, C), dy = RANDOM(s, ACT, count, C),
+             dx = EMPTY(s, ACT, B, T, C);
+        for (int k = 0; k < SIDES; k++) {
+            gp_select_op op = {.x = ON(x, k), .rows = rows.on[k], .y = ON(y, k), .dy = ON(dy, k), .dx = ON(dx, k)};
+            OP(s, k, select_forward, &op);
+            OP(s, k, select_backward, &op);
+        }
+        assert_true(sides_error(s, &y) == 0 && sides_error(s, &dx) == 0); /* not one number in bf16 either */
+        sides_forget(s);
+    }
+}
+
 static void dropout_agrees(void **state)
 {
     static const int64_t shapes[][3] = {{1, 1, 1}, {2, 3, 17}, {3, 5, 8}, {2, 2, 776}, {1, 4, 3}, {65536, 1, 1}};
@@ -186,6 +210,7 @@ int main(void)
         SIDES_TEST(padding_gets_no_gradient),
         SIDES_TEST(embed_gradients_have_the_same_bits_every_time),
         SIDES_TEST(contributions_are_added_in_order_of_rows),
+        SIDES_TEST(select_agrees),
         SIDES_TEST(dropout_agrees),
     };
     const struct CMUnitTest narrow[] = {SIDES_TEST(embed_forward_agrees)};

@@ -123,6 +123,23 @@ static void a_decoded_token_needs_its_keys(void **state)
     assert_int_equal((int64_t)flops_of(&p), B * (2 * MACS + 4 * C * 3));
 }
 
+/* 3 of 8 rows: read and written forward; backward the other 5 are zeroed too. */
+static void selected_rows_are_copied_once(void **state)
+{
+    fixture *f = *state;
+    gp_profile p;
+    float x[TOKENS * C] = {0}, y[3 * C];
+    gp_tensor all = gp_tensor_view(x, GP_F32, 3, B, T, C), some = gp_tensor_view(y, GP_F32, 2, 3, C);
+    gp_select_op op = {.x = &all, .rows = (int32_t[]){5, 0, -1}, .y = &some, .dy = &some, .dx = &all};
+    gp_profile_begin(&p, f->be);
+    f->be->ops->select_forward(f->be, &op);
+    f->be->ops->select_backward(f->be, &op);
+    gp_profile_end(&p, f->be);
+    assert_int_equal((int64_t)row_of(&p, "select", "")->cost.bytes, 4 * (3 + 3) * C);
+    assert_int_equal((int64_t)row_of(&p, "select backward", "")->cost.bytes, 4 * (3 + TOKENS) * C);
+    assert_int_equal((int64_t)flops_of(&p), 0);
+}
+
 static void timing_changes_nothing_and_leaves_nothing(void **state)
 {
     fixture *f = *state;
@@ -267,6 +284,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(training_needs_three_times_that, setup, teardown),
         cmocka_unit_test_setup_teardown(a_start_is_that_of_an_op_of_one_number, setup, teardown),
         cmocka_unit_test_setup_teardown(a_decoded_token_needs_its_keys, setup, teardown),
+        cmocka_unit_test_setup_teardown(selected_rows_are_copied_once, setup, teardown),
         cmocka_unit_test_setup_teardown(timing_changes_nothing_and_leaves_nothing, setup, teardown),
         cmocka_unit_test(known_devices_have_their_vendors_figures),
         cmocka_unit_test(of_other_devices_nothing_is_guessed),
