@@ -1,6 +1,7 @@
 /* match.c: which tensor is which parameter, and which ones may be there without being one. */
 #include "checkpoint/pieces.h"
 #include "checkpoint/weights.h"
+#include "model/config.h"
 
 #include <ctype.h>
 #include <fnmatch.h>
@@ -223,9 +224,11 @@ static int check_extra(const gp_weights *f, gp_file_tensor *t, gp_checkpoint *c)
     char text[96];
     const char *name = without_prefix(t->name, f->naming->prefix);
     for (const gp_extra_tensor *e = gp_naming_extras(f->naming); e->name; e++) {
-        if (!name_is(name, e->name + (*e->name == '@')) || !shape_is(gp_file_tensor_stored(t), e->shape))
+        bool second = e->same_as != GP_ROLES;
+        if (!name_is(name, e->name + (*e->name == '@')) || !shape_is(gp_file_tensor_stored(t), e->shape) ||
+            (second && !gp_config_predicts_tokens(&c->config)))
             continue;
-        const gp_file_tensor *other = e->same_as != GP_ROLES ? find_piece(f, e->name) : t;
+        const gp_file_tensor *other = second ? find_piece(f, e->name) : t;
         if (other != t && !same_numbers(t, other))
             gp_checkpoint_warning_add(
                 c, gp_format("%s: tensor %s differs from %s, which is used", t->file->path, t->name, other->name));
@@ -303,7 +306,7 @@ static void fit_biases(gp_weights *f, gp_checkpoint *c)
 static void fit_head(gp_weights *f, gp_checkpoint *c)
 {
     gp_file_tensor *wte = find_embedding(f), *head = find_twin(f, GP_WTE);
-    if (!c->config.tied || !wte || !head || same_numbers(wte, head))
+    if (!gp_config_predicts_tokens(&c->config) || !c->config.tied || !wte || !head || same_numbers(wte, head))
         return;
     c->config.tied = false;
     gp_checkpoint_warning_add(c, gp_format("%s: the configuration ties %s to %s, which differs: the head in the file "

@@ -40,6 +40,7 @@ static const gp_naming hf_gpt2 = {
             [GP_FINAL_NORM_GAMMA] = "@ln_f.weight",
             [GP_FINAL_NORM_BETA] = "@ln_f.bias",
             [GP_HEAD_W] = "lm_head.weight",
+            [GP_CLASS_W] = "score.weight",
         },
 };
 
@@ -102,6 +103,10 @@ static const gp_naming hf_bert = {
             [GP_MLM_BETA] = "cls.predictions.transform.LayerNorm.bias",
             [GP_HEAD_W] = "cls.predictions.decoder.weight",
             [GP_HEAD_B] = "cls.predictions.bias",
+            [GP_DENSE_W] = "@pooler.dense.weight",
+            [GP_DENSE_B] = "@pooler.dense.bias",
+            [GP_CLASS_W] = "classifier.weight",
+            [GP_CLASS_B] = "classifier.bias",
         },
 };
 
@@ -119,6 +124,10 @@ static const gp_naming hf_roberta = {
             [GP_MLM_BETA] = "lm_head.layer_norm.bias",
             [GP_HEAD_W] = "lm_head.decoder.weight",
             [GP_HEAD_B] = "lm_head.bias",
+            [GP_DENSE_W] = "classifier.dense.weight",
+            [GP_DENSE_B] = "classifier.dense.bias",
+            [GP_CLASS_W] = "classifier.out_proj.weight",
+            [GP_CLASS_B] = "classifier.out_proj.bias",
         },
 };
 
@@ -309,7 +318,8 @@ const char *gp_naming_expand(const gp_naming *n, const char *pattern, int64_t la
 
 int gp_naming_pieces(const gp_naming *n, const gp_param *row, gp_piece piece[GP_PIECES])
 {
-    bool table = row->role == GP_WTE || row->role == GP_WPE || row->role == GP_WTT || row->role == GP_HEAD_W;
+    bool table = row->role == GP_WTE || row->role == GP_WPE || row->role == GP_WTT || row->role == GP_HEAD_W ||
+                 row->role == GP_CLASS_W;
     const char *pattern = gp_naming_pattern(n, row->role);
     int count = 0;
     BUG_ON(!pattern);

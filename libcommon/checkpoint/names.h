@@ -14,7 +14,7 @@ typedef struct gp_piece {
 } gp_piece;
 
 /* A tensor that is no row of the table: a buffer, a second name of a parameter, or part of a head that is not computed
- * here. */
+ * here, or not with this configuration (a BertForMaskedLM's pooler). */
 typedef struct gp_extra_tensor {
     const char *name;  /* '@' at its begin: under the prefix; '#' is a number */
     const char *shape; /* one letter a dim, P = any, 1 = 1; NULL = any shape */

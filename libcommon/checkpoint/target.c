@@ -24,7 +24,9 @@ int gp_target_check(const gp_target *t, const gp_config *c, const char *path)
 {
     if (c->family != GP_GPT2)
         return refuse(t, path, "model_type", gp_family_name(GP_GPT2), gp_family_name(c->family));
-    if (c->post_norm || !c->causal || c->types || c->position_offset || c->head != GP_HEAD_LM)
+    if (c->head != GP_HEAD_LM)
+        return refuse(t, path, "a head for", "next tokens", c->head == GP_HEAD_NONE ? "none" : "one for labels");
+    if (c->post_norm || !c->causal || c->types || c->position_offset)
         return refuse(t, path, "blocks that are", "causal and pre-norm", "others");
     if (c->activation != t->activation)
         return refuse(t, path, "activation_function", gp_act_name(t->activation), gp_act_name(c->activation));

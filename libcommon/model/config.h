@@ -3,6 +3,7 @@
 #define GP_MODEL_CONFIG_H
 
 #include "base/base.h"
+#include "base/json.h"
 #include "gptpipe/config.h"
 
 /* The defaults of a family; sizes are 0. */
@@ -17,6 +18,17 @@ gp_act gp_config_head_activation(const gp_config *c);
 
 /* "gelu_new", "gelu", ...: as config.json names it. */
 const char *gp_act_name(gp_act act);
+
+/* Whether the head has logits over the vocabulary: GP_HEAD_LM and GP_HEAD_MLM. */
+bool gp_config_predicts_tokens(const gp_config *c);
+
+/* config_head.c: the head in Hugging Face's config.json: the class in `architectures`, and the labels of a
+ * classification. Reading needs c->family, and c->dropout_resid for the default of classifier_dropout. 0 or -1. */
+int gp_config_read_head(gp_config *c, const json_t *root, const char *where);
+void gp_config_write_head(const gp_config *c, json_t *root);
+
+/* A value as a message shows it, in at most 63 bytes; returns text. */
+const char *gp_config_shown(const json_t *v, char text[64]);
 
 /* Whether two configurations differ; appends the differing settings to text, "layer_norm_epsilon is 0.5 and 1e-05", by
  * their names in config.json, up to a limit. *sizes: shapes of tensors differ too. */

@@ -7,11 +7,11 @@
 #include <string.h>
 
 static const struct {
-    const char *name, *class, *architecture; /* model_type; prefix of its classes; the class written to config.json */
+    const char *name, *class; /* model_type; prefix of its classes */
 } families[] = {
-    [GP_GPT2] = {"gpt2", "GPT2", "GPT2LMHeadModel"},
-    [GP_BERT] = {"bert", "Bert", "BertForMaskedLM"},
-    [GP_ROBERTA] = {"roberta", "Roberta", "RobertaForMaskedLM"},
+    [GP_GPT2] = {"gpt2", "GPT2"},
+    [GP_BERT] = {"bert", "Bert"},
+    [GP_ROBERTA] = {"roberta", "Roberta"},
 };
 static const char known_families[] = "supported are gpt2, bert and roberta";
 
@@ -102,8 +102,7 @@ const char *gp_act_name(gp_act act)
     return activations[act];
 }
 
-/* A value as a message shows it. */
-static const char *shown(const json_t *v, char text[64])
+const char *gp_config_shown(const json_t *v, char text[64])
 {
     char *s = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(9));
     snprintf(text, 64, "%s", s ? s : "something else");
@@ -178,7 +177,7 @@ static int read_activation(gp_config *c, json_t *root, const char *where)
             found = (int)aliases[i].act;
     if (found <= GP_ACT_NONE)
         return fail("%s: %s is %s; gelu, gelu_new, gelu_pytorch_tanh and relu are supported", where, name,
-                    shown(v, text));
+                    gp_config_shown(v, text));
     c->activation = (gp_act)found;
     return 0;
 }
@@ -187,9 +186,9 @@ static bool is_harmless(const json_t *v, const char *harmless)
 {
     char text[64];
     for (size_t i = 0; i < json_array_size(v); i++)
-        if (strcmp(shown(json_array_get(v, i), text), harmless))
+        if (strcmp(gp_config_shown(json_array_get(v, i), text), harmless))
             return false;
-    return json_is_array(v) || !strcmp(shown(v, text), harmless);
+    return json_is_array(v) || !strcmp(gp_config_shown(v, text), harmless);
 }
 
 static int read_refused(const gp_config *c, json_t *root, const char *where)
@@ -201,7 +200,7 @@ static int read_refused(const gp_config *c, json_t *root, const char *where)
         if (!v || json_is_null(v) || (r->family && (r->family == IN_GPT2) != (c->family == GP_GPT2)))
             continue;
         if (!is_harmless(v, r->harmless))
-            return fail("%s: %s is %s, which is not supported", where, r->name, shown(v, text));
+            return fail("%s: %s is %s, which is not supported", where, r->name, gp_config_shown(v, text));
     }
     return 0;
 }
@@ -214,7 +213,7 @@ static int read_flags(gp_config *c, json_t *root, const char *where)
         if (!v || (flags[i].gpt2_only && c->family != GP_GPT2))
             continue;
         if (!json_is_boolean(v))
-            return fail("%s: %s is %s, expected true or false", where, flags[i].name, shown(v, text));
+            return fail("%s: %s is %s, expected true or false", where, flags[i].name, gp_config_shown(v, text));
         *(bool *)((char *)c + flags[i].offset) = json_is_true(v) != flags[i].inverse;
     }
     return 0;
@@ -232,7 +231,7 @@ static int read_ends(gp_config *c, const json_t *v, const char *where)
         const json_t *id = json_is_array(v) ? json_array_get(v, i) : v;
         json_int_t x = json_integer_value(id);
         if (!json_is_integer(id))
-            return fail("%s: \"eos_token_id\" is %s, expected an id or a list of ids", where, shown(v, text));
+            return fail("%s: \"eos_token_id\" is %s, expected an id or a list of ids", where, gp_config_shown(v, text));
         if (x < 0 || x >= c->vocab_size)
             continue;
         if (c->end_count == GP_MAX_ENDS)
@@ -269,7 +268,7 @@ static int read_family(gp_family *family, json_t *root, const char *where)
             return 0;
         }
     if (given)
-        return fail("%s: model_type is %s; %s", where, shown(v, text), known_families);
+        return fail("%s: model_type is %s; %s", where, gp_config_shown(v, text), known_families);
     if (!class && json_object_get(root, "n_embd")) {
         *family = GP_GPT2;
         return 0;
@@ -286,7 +285,7 @@ static int read_all(gp_config *c, json_t *root, const char *where)
         if (read_real(c, root, &reals[i], where))
             return -1;
     if (read_padding(c, root, where) || read_config_ends(c, root, where) || read_flags(c, root, where) ||
-        read_refused(c, root, where) || read_activation(c, root, where))
+        read_refused(c, root, where) || read_activation(c, root, where) || gp_config_read_head(c, root, where))
         return -1;
     if (c->inner < 0 && c->channels > 0 && c->channels <= 1 << 20)
         c->inner = 4 * c->channels;
@@ -352,7 +351,7 @@ static json_t *to_json(const gp_config *c)
     bool gpt = c->family == GP_GPT2;
     gp_config defaults = gp_config_defaults(c->family);
     json_t *root = json_object();
-    json_object_set_new(root, "architectures", json_pack("[s]", families[c->family].architecture));
+    gp_config_write_head(c, root);
     json_object_set_new(root, "model_type", json_string(gp_family_name(c->family)));
     for (size_t i = 0; i < ARRAY_LEN(integers); i++) {
         const key *k = &integers[i];
@@ -414,10 +413,10 @@ static bool differ(const json_t *a, const json_t *b, bool only_missing, bool *si
             continue;
         any = true;
         *sizes |= is_size(name);
-        shown(v, one);
+        gp_config_shown(v, one);
         snprintf(two, sizeof two, "%s", "nothing");
         if (w)
-            shown(w, two);
+            gp_config_shown(w, two);
         if (text->len < MAX)
             gp_buf_printf(text, "%s%s is %s and %s", text->len ? ", " : "", name, only_missing ? two : one,
                           only_missing ? one : two);

@@ -15,8 +15,13 @@ double gp_config_flops(const gp_config *c, int64_t T)
     double C = (double)c->channels, inner = (double)c->inner;
     double block = C * 3 * C + C * C + 2 * C * inner; /* qkv, projection, MLP: multiply-adds a token */
     double attention = 2 * C * (double)T;             /* q k^T and p v */
-    double head = C * (double)c->vocab_size + (c->head == GP_HEAD_MLM ? C * C : 0);
-    return 2 * ((double)c->layers * (block + attention) + head);
+    const double heads[] = {[GP_HEAD_LM] = C * (double)c->vocab_size,
+                            [GP_HEAD_MLM] = C * (double)c->vocab_size + C * C,
+                            [GP_HEAD_NONE] = 0,
+                            /* one row of the T tokens; 0: the least of a long text */
+                            [GP_HEAD_CLASSIFY] =
+                                T ? (C * (double)c->labels + (c->head_dense ? C * C : 0)) / (double)T : 0};
+    return 2 * ((double)c->layers * (block + attention) + heads[c->head]);
 }
 
 double gp_model_decode_bytes(const gp_model *m, int64_t read)

@@ -33,6 +33,8 @@ static void fill_positions(const gp_config *c, const gp_batch *batch, int64_t st
 static int check_batch(const gp_config *c, const gp_batch *batch)
 {
     int64_t n = batch->B * batch->T;
+    if (!gp_config_predicts_tokens(c))
+        return fail("the model has no head for tokens");
     if (batch->B < 1 || batch->T < 1)
         return fail("a batch of %lld x %lld tokens is empty", (long long)batch->B, (long long)batch->T);
     if (batch->T > gp_config_context(c))

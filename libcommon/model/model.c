@@ -1,6 +1,7 @@
 /* model.c: creates a model: parameters, gradients and slots in the backend's memory. */
 #include "model/model.h"
 #include "base/threads.h"
+#include "model/config.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -84,7 +85,7 @@ static void bind_linear(gp_model *m, gp_linear *l, gp_role weight, gp_role bias,
     l->row = gp_params_row(&m->params, weight, index);
     l->bias_row = gp_params_row(&m->params, bias, index);
     l->w.w = parameter(m, weight, index);
-    l->w.transposed = weight == GP_WTE || weight == GP_HEAD_W;
+    l->w.transposed = weight == GP_WTE || weight == GP_HEAD_W || weight == GP_CLASS_W;
     l->w.trains = m->trains;
     l->dw = gradient(m, weight, index);
     l->b = parameter(m, bias, index);
@@ -122,7 +123,13 @@ static void bind(gp_model *m)
     }
     for (int64_t i = 0; i <= 2 * c->layers; i++)
         bind_norm(m, &m->norm[i], gp_params_norm(p, i, false), gp_params_norm(p, i, true));
-    bind_linear(m, &m->head, c->tied ? GP_WTE : GP_HEAD_W, GP_HEAD_B, 0);
+    if (gp_config_predicts_tokens(c))
+        bind_linear(m, &m->head, c->tied ? GP_WTE : GP_HEAD_W, GP_HEAD_B, 0);
+    if (c->head == GP_HEAD_CLASSIFY) {
+        bind_linear(m, &m->head, GP_CLASS_W, GP_CLASS_B, 0);
+        if (c->head_dense)
+            bind_linear(m, &m->dense, GP_DENSE_W, GP_DENSE_B, 0);
+    }
     if (c->head == GP_HEAD_MLM) {
         bind_linear(m, &m->mlm, GP_MLM_W, GP_MLM_B, 0);
         bind_norm(m, &m->mlm_norm, gp_params_row(p, GP_MLM_GAMMA, 0), gp_params_row(p, GP_MLM_BETA, 0));
@@ -132,15 +139,16 @@ static void bind(gp_model *m)
 /* Lists every weight that has a slot, in order. */
 static void list_weights(gp_model *m)
 {
-    m->weight = gp_calloc((size_t)(4 * m->config.layers + 2), sizeof *m->weight);
+    gp_linear *head[] = {&m->mlm, &m->dense, &m->head};
+    m->weight = gp_calloc((size_t)(4 * m->config.layers) + ARRAY_LEN(head), sizeof *m->weight);
     for (int64_t i = 0; i < m->config.layers; i++) {
         gp_linear *l[] = {&m->block[i].qkv, &m->block[i].proj, &m->block[i].fc, &m->block[i].out};
         for (size_t k = 0; k < ARRAY_LEN(l); k++)
             m->weight[m->weight_count++] = &l[k]->w;
     }
-    if (m->config.head == GP_HEAD_MLM)
-        m->weight[m->weight_count++] = &m->mlm.w;
-    m->weight[m->weight_count++] = &m->head.w;
+    for (size_t k = 0; k < ARRAY_LEN(head); k++)
+        if (head[k]->row)
+            m->weight[m->weight_count++] = &head[k]->w;
 }
 
 static void layout_slots(gp_model *m)

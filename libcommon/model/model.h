@@ -159,7 +159,9 @@ struct gp_model {
     gp_tensor wte, wpe, wtt, dwte, dwpe, dwtt;
     gp_block *block;      /* (L) */
     gp_norm_params *norm; /* (2L+1) sites */
-    gp_linear mlm, head;  /* head.b is MLM's output bias */
+    /* The head: MLM's transform, or a classifier's dense layer; and the product that gives logits, with MLM's output
+     * bias. Those that this head does not have have no row. */
+    gp_linear mlm, dense, head;
     gp_norm_params mlm_norm;
     gp_acts acts; /* batches */
     gp_acts row;  /* decoding: one token a row */

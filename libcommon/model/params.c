@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum dim { D_NONE, D_C, D_3C, D_INNER, D_V, D_P, D_TYPES } dim;
-typedef enum when { W_ALWAYS, W_PRE, W_POST, W_TYPES, W_UNTIED, W_MLM } when;
+typedef enum dim { D_NONE, D_C, D_3C, D_INNER, D_V, D_P, D_TYPES, D_LABELS } dim;
+typedef enum when { W_ALWAYS, W_PRE, W_POST, W_TYPES, W_UNTIED, W_MLM, W_DENSE, W_CLASS, W_CLASS_BIAS } when;
 
 typedef struct spec {
     gp_role role;
@@ -56,19 +56,32 @@ static const spec after_layers[] = {
     {GP_MLM_BETA, "mlm_norm.bias", W_MLM, D_C, D_NONE, GP_INIT_ZERO, true},
     {GP_HEAD_W, "head.weight", W_UNTIED, D_V, D_C, GP_INIT_NORMAL, false},
     {GP_HEAD_B, "head.bias", W_MLM, D_V, D_NONE, GP_INIT_ZERO, true},
+    {GP_DENSE_W, "dense.weight", W_DENSE, D_C, D_C, GP_INIT_NORMAL, false},
+    {GP_DENSE_B, "dense.bias", W_DENSE, D_C, D_NONE, GP_INIT_ZERO, true},
+    {GP_CLASS_W, "classifier.weight", W_CLASS, D_LABELS, D_C, GP_INIT_NORMAL, false},
+    {GP_CLASS_B, "classifier.bias", W_CLASS_BIAS, D_LABELS, D_NONE, GP_INIT_ZERO, true},
 };
 
 static int64_t dim_size(dim d, const gp_config *c)
 {
-    const int64_t size[] = {[D_NONE] = 1,          [D_C] = c->channels,  [D_3C] = 3 * c->channels, [D_INNER] = c->inner,
-                            [D_V] = c->vocab_size, [D_P] = c->positions, [D_TYPES] = c->types};
+    const int64_t size[] = {
+        [D_NONE] = 1,          [D_C] = c->channels,  [D_3C] = 3 * c->channels, [D_INNER] = c->inner,
+        [D_V] = c->vocab_size, [D_P] = c->positions, [D_TYPES] = c->types,     [D_LABELS] = c->labels};
     return size[d];
 }
 
 static bool present(const spec *s, const gp_config *c)
 {
-    const bool exists[] = {[W_ALWAYS] = true,        [W_PRE] = !c->post_norm, [W_POST] = c->post_norm,
-                           [W_TYPES] = c->types > 0, [W_UNTIED] = !c->tied,   [W_MLM] = c->head == GP_HEAD_MLM};
+    bool classifies = c->head == GP_HEAD_CLASSIFY;
+    const bool exists[] = {[W_ALWAYS] = true,
+                           [W_PRE] = !c->post_norm,
+                           [W_POST] = c->post_norm,
+                           [W_TYPES] = c->types > 0,
+                           [W_UNTIED] = !c->tied && gp_config_predicts_tokens(c),
+                           [W_MLM] = c->head == GP_HEAD_MLM,
+                           [W_DENSE] = classifies && c->head_dense,
+                           [W_CLASS] = classifies,
+                           [W_CLASS_BIAS] = classifies && c->head_bias};
     return exists[s->exists] && (c->bias || !s->is_bias);
 }
 
@@ -115,7 +128,7 @@ void gp_params_store(gp_params *p, gp_dtype matrices, gp_dtype tables)
     p->bytes = 0;
     for (int i = 0; i < p->count; i++) {
         gp_param *row = &p->rows[i];
-        bool ids = row->role == GP_WTE || row->role == GP_HEAD_W;
+        bool ids = row->role == GP_WTE || row->role == GP_HEAD_W || row->role == GP_CLASS_W;
         int64_t padded = row->count;
         bool table = row->role == GP_WTE || row->role == GP_WPE || row->role == GP_WTT;
         row->dtype = row->ndim != 2 ? GP_F32 : table ? tables : matrices;

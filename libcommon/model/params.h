@@ -38,6 +38,10 @@ typedef enum gp_role {
     GP_MLM_B,
     GP_MLM_GAMMA,
     GP_MLM_BETA,
+    GP_DENSE_W, /* a classifier's dense layer (C,C) */
+    GP_DENSE_B,
+    GP_CLASS_W, /* and its product (labels,C) */
+    GP_CLASS_B,
     GP_ROLES
 } gp_role;
 

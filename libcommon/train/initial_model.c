@@ -22,12 +22,14 @@ static int config_from_options(const gp_train_options *o, int64_t vocab_size, gp
     if (o->channels)
         c->channels = o->channels;
     if (o->seq_len)
-        c->positions = o->seq_len;
+        c->positions = o->seq_len + c->position_offset;
     c->inner = 4 * c->channels;
     c->init_std = o->init_std;
     c->bias = o->bias;
     c->tied = o->tied;
-    c->dropout_embd = c->dropout_attn = c->dropout_resid = o->dropout;
+    c->dropout_embd = c->dropout_attn = c->dropout_resid = c->dropout_head = o->dropout;
+    if (c->head != GP_HEAD_LM)
+        return fail("the requested model is not a causal language model: train trains GPT-2 alone");
     return gp_config_check(c, "the requested model");
 }
 
@@ -68,7 +70,7 @@ static int fit_config(const gp_train_options *o, gp_config *c, const char *path,
 {
     int64_t context = gp_config_context(c);
     gp_config preset = {0};
-    if (!c->causal)
+    if (!c->causal || c->head != GP_HEAD_LM)
         return fail("%s: is not a causal model: train continues GPT-2 alone", path);
     if (!o->resume && o->preset)
         preset = gp_config_of_preset(o->preset);
@@ -94,7 +96,7 @@ static int fit_config(const gp_train_options *o, gp_config *c, const char *path,
                        "cuts the context)",
                        (long long)context, (long long)o->seq_len);
     }
-    c->dropout_embd = c->dropout_attn = c->dropout_resid = o->dropout;
+    c->dropout_embd = c->dropout_attn = c->dropout_resid = c->dropout_head = o->dropout;
     return 0;
 }
 

@@ -407,9 +407,133 @@ static void generation_config_counts_in_a_folder(void **state)
     free(same);
 }
 
+static const char classify_gpt2[] = "\"architectures\": [\"GPT2ForSequenceClassification\"]",
+                  classify_bert[] = "\"architectures\": [\"BertForSequenceClassification\"]";
+
+static gp_config classifier(gp_family f, const char *architecture, const char *more)
+{
+    char *members = gp_format("{%s%s%s}", architecture, *more ? ", " : "", more);
+    gp_config c = config_of(f, "id2label label2id", members);
+    free(members);
+    return c;
+}
+
+static void the_head_is_that_of_the_architecture(void **state)
+{
+    (void)state;
+    static const struct {
+        gp_family family;
+        const char *name;
+        gp_head head;
+    } cases[] = {
+        {GP_GPT2, "GPT2LMHeadModel", GP_HEAD_LM},
+        {GP_GPT2, "GPT2ForSequenceClassification", GP_HEAD_CLASSIFY},
+        {GP_GPT2, "GPT2Model", GP_HEAD_LM}, /* tied */
+        {GP_BERT, "BertForMaskedLM", GP_HEAD_MLM},
+        {GP_BERT, "BertForPreTraining", GP_HEAD_MLM},
+        {GP_BERT, "BertForSequenceClassification", GP_HEAD_CLASSIFY},
+        {GP_BERT, "BertModel", GP_HEAD_NONE},
+        {GP_ROBERTA, "RobertaForSequenceClassification", GP_HEAD_CLASSIFY},
+        {GP_ROBERTA, "RobertaModel", GP_HEAD_NONE},
+        {GP_ROBERTA, "BertModel", GP_HEAD_MLM}, /* of another family */
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char *more = gp_format("{\"architectures\": [\"%s\"]}", cases[i].name);
+        gp_config c = config_of(cases[i].family, "", more), again;
+        assert_int_equal(c.head, cases[i].head);
+        char *text = gp_config_to_json(&c);
+        assert_int_equal(gp_config_from_json(&again, text, strlen(text), "config.json"), 0);
+        assert_int_equal(again.head, cases[i].head);
+        assert_same(&c, &again);
+        free(text);
+        free(more);
+    }
+    gp_config untied = config_of(GP_GPT2, "", "{\"architectures\": [\"GPT2Model\"], \"tie_word_embeddings\": false}");
+    assert_int_equal(untied.head, GP_HEAD_NONE);
+}
+
+/* As transformers' PreTrainedConfig does. */
+static void labels_are_counted_by_id2label_then_num_labels(void **state)
+{
+    (void)state;
+    gp_config c = classifier(GP_BERT, classify_bert, "");
+    assert_int_equal(c.labels, 2);
+    assert_string_equal(gp_config_label(&c, 1), "LABEL_1");
+    c = classifier(GP_BERT, classify_bert, "\"num_labels\": 11, \"problem_type\": null");
+    assert_int_equal(c.labels, 11);
+    assert_string_equal(gp_config_label(&c, 10), "LABEL_10");
+    c = classifier(GP_GPT2, classify_gpt2,
+                   "\"id2label\": {\"1\": \"good\", \"0\": \"bad, or \\u00e9\", \"2\": \"\"}, "
+                   "\"label2id\": {\"LABEL_0\": 0}, \"problem_type\": \"single_label_classification\"");
+    assert_int_equal(c.labels, 3);
+    assert_string_equal(gp_config_label(&c, 0), "bad, or \u00e9");
+    assert_string_equal(gp_config_label(&c, 1), "good");
+    assert_string_equal(gp_config_label(&c, 2), "");
+    char *text = gp_config_to_json(&c);
+    json_t *root = json_loads(text, 0, NULL);
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(root, "label2id"), "good")), 1);
+    assert_string_equal(json_string_value(json_object_get(json_object_get(root, "id2label"), "1")), "good");
+    assert_null(json_object_get(root, "classifier_dropout"));
+    json_decref(root);
+    gp_config again;
+    assert_int_equal(gp_config_from_json(&again, text, strlen(text), "config.json"), 0);
+    assert_int_equal(again.labels, 3);
+    assert_memory_equal(again.label_names, c.label_names, GP_LABEL_NAMES);
+    assert_same(&c, &again);
+    free(text);
+}
+
+static void the_heads_dropout_is_that_of_hidden_states_unless_given(void **state)
+{
+    (void)state;
+    gp_config c = classifier(GP_BERT, classify_bert, "\"hidden_dropout_prob\": 0.25");
+    assert_true(c.dropout_head == 0.25);
+    c = classifier(GP_BERT, classify_bert, "\"hidden_dropout_prob\": 0.25, \"classifier_dropout\": null");
+    assert_true(c.dropout_head == 0.25);
+    c = classifier(GP_BERT, classify_bert, "\"hidden_dropout_prob\": 0.25, \"classifier_dropout\": 0");
+    assert_true(c.dropout_head == 0);
+    c = classifier(GP_GPT2, classify_gpt2, "\"resid_pdrop\": 0.25, \"classifier_dropout\": 0.5");
+    assert_true(c.dropout_head == 0); /* its head has none */
+}
+
+static void classifiers_that_are_no_single_choice_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *more, *message;
+    } cases[] = {
+        {"\"problem_type\": \"regression\"", "problem_type is \"regression\", which is not supported"},
+        {"\"problem_type\": \"multi_label_classification\"", "problem_type is \"multi_label_classification\""},
+        {"\"problem_type\": 3", "problem_type is 3, which is not supported"},
+        {"\"num_labels\": 1", "has one label: a regression, which is not supported"},
+        {"\"id2label\": {\"0\": \"score\"}", "has one label: a regression"},
+        {"\"num_labels\": 0", "num_labels is 0, expected the number of labels"},
+        {"\"num_labels\": \"2\"", "num_labels is \"2\""},
+        {"\"num_labels\": 1000000000000", "take more than 16384 bytes"},
+        {"\"id2label\": {}", "0 labels, expected at least 2"},
+        {"\"id2label\": [\"a\", \"b\"]", "id2label is [\"a\",\"b\"], expected an object"},
+        {"\"id2label\": {\"0\": \"a\", \"2\": \"b\"}", "id2label has nothing for \"1\""},
+        {"\"id2label\": {\"0\": \"a\", \"1\": 7}", "id2label has no text for \"1\""},
+        {"\"id2label\": {\"0\": \"a\", \"1\": \"b\"}, \"num_labels\": 3", "num_labels is 3, and id2label has 2 names"},
+        {"\"classifier_dropout\": \"0.1\"", "classifier_dropout is \"0.1\", expected a number"},
+        {"\"classifier_dropout\": 1.5", "dropout is 1.5, expected 0 <= p < 1"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char *more = gp_format("{%s, %s}", classify_bert, cases[i].more), *alone = gp_format("{%s}", cases[i].more);
+        assert_refused(GP_BERT, "id2label label2id", more, cases[i].message);
+        config_of(GP_BERT, "id2label label2id", alone); /* of no effect with another head, as in transformers */
+        free(more);
+        free(alone);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_head_is_that_of_the_architecture),
+        cmocka_unit_test(labels_are_counted_by_id2label_then_num_labels),
+        cmocka_unit_test(the_heads_dropout_is_that_of_hidden_states_unless_given),
+        cmocka_unit_test(classifiers_that_are_no_single_choice_are_refused),
         cmocka_unit_test(gpt2_is_read_under_transformers_aliases),
         cmocka_unit_test(a_missing_model_type_is_that_of_its_architecture),
         cmocka_unit_test(one_or_several_ids_end_samples),

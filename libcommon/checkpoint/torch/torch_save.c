@@ -31,7 +31,7 @@ static void add_aliases(const bin_out *o)
     char name[GP_TENSOR_NAME];
     for (const gp_extra_tensor *e = gp_naming_extras(n); e->name; e++) {
         bool tied = e->same_as == GP_HEAD_B || (e->same_as == GP_WTE && o->c->config.tied);
-        if (!tied || o->sharded)
+        if (!tied || o->sharded || !gp_config_predicts_tokens(&o->c->config))
             continue;
         gp_naming_expand(n, gp_naming_pattern(n, e->same_as), 0, name);
         gp_torch_alias(o->w, e->name, name);
@@ -75,6 +75,7 @@ static int check_bare(const gp_checkpoint *c, const char *path)
     const gp_config *k = &c->config;
     gp_config plain = gp_config_defaults(GP_GPT2);
     const char *setting = k->family != GP_GPT2            ? "its model_type"
+                          : k->head != GP_HEAD_LM         ? "its architecture and labels"
                           : k->norm_eps != plain.norm_eps ? "its layer_norm_epsilon"
                           : k->scores_unscaled            ? "its scale_attn_weights"
                           : k->scores_by_layer            ? "its scale_attn_by_inverse_layer_idx"
