@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gptpipe/encoding.h"
 #include "text/token_finder.h"
 #include "text/text.h"
 
@@ -290,17 +291,13 @@ int gp_tokenizer_encode(const gp_tokenizer *t, const char *text, size_t length, 
 int gp_tokenizer_encode_whole(const gp_tokenizer *t, const char *text, size_t length, bool special, int32_t **ids,
                               int64_t *count)
 {
-    const gp_template *a = &t->template;
     int32_t *inner;
     int64_t n;
     if (gp_tokenizer_encode(t, text, length, special, &inner, &n))
         return -1;
-    *count = a->before_count + n + a->after_count;
-    *ids = gp_malloc((size_t)(*count + 1) * sizeof **ids);
-    for (int64_t i = 0; i < *count; i++)
-        (*ids)[i] = i < a->before_count       ? a->before[i]
-                    : i < a->before_count + n ? inner[i - a->before_count]
-                                              : a->after[i - a->before_count - n];
+    int64_t room = t->template.before_count + n + t->template.after_count;
+    *ids = gp_malloc((size_t)(room + 1) * sizeof **ids);
+    *count = gp_tokenizer_assemble(t, inner, n, NULL, 0, room, GP_TRUNCATE_NONE, *ids, NULL);
     free(inner);
     return 0;
 }

@@ -5,6 +5,7 @@
 #include "gptpipe/tokenizer.h"
 #include "text/bpe/bpe.h"
 #include "text/chars.h"
+#include "text/template.h"
 #include "text/vocab.h"
 
 #define GP_END_OF_TEXT_NAME "<|endoftext|>"
@@ -14,12 +15,6 @@ enum { GP_TOKENIZER_FILE_MAX = 1 << 28 }; /* bytes of each file of a tokenizer *
 /* bytes is a char vocabulary of the 256 bytes in order. */
 typedef enum gp_vocab_kind { GP_KIND_CHAR, GP_KIND_BYTES, GP_KIND_BPE } gp_vocab_kind;
 
-/* Ids that a post_processor puts before and after a text. */
-typedef struct gp_template {
-    int32_t *before, *after;
-    int64_t before_count, after_count;
-} gp_template;
-
 struct gp_tokenizer {
     gp_vocab_kind kind;
     gp_vocab vocab;
@@ -27,6 +22,7 @@ struct gp_tokenizer {
     bool has_added;             /* GP_TOKEN_ADDED tokens */
     bool prefix_space;          /* bpe: a text that does not begin with a space gets one in front */
     gp_template template;       /* of the post_processor */
+    gp_trim trim;               /* of the post_processor */
     char *warning;              /* or NULL */
     gp_chars chars;             /* char and bytes */
     gp_bpe bpe;                 /* bpe */
@@ -61,8 +57,6 @@ void gp_tokenizer_find_added(gp_tokenizer *t);
 
 /* Whether a text may be cut where a piece of the split ends and each side encoded on its own. */
 bool gp_tokenizer_can_split(const gp_tokenizer *t);
-
-void gp_template_release(gp_template *t);
 
 /* gp_tokenizer_from_json with the other files in its folder. *changes: they change the tokenizer. */
 gp_tokenizer *gp_tokenizer_from_json_in(const char *dir, const char *json, size_t length, const char *where,

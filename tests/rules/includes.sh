@@ -39,7 +39,7 @@ check() {
         # a public header belongs to a module too
         headers("base", "batch choice error tensor")
         headers("cli", "lines options output")
-        headers("text", "tokenizer")
+        headers("text", "encoding tokenizer")
         headers("fetch", "fetch stories")
         headers("data", "dataset items loader prefetch safetensors text tokens")
         headers("corpus", "corpus")

@@ -78,6 +78,7 @@ typedef struct gp_settings {
     bool prefix_space, ignore_merges, fuse, byte_fallback;
     const char *unknown; /* owned by the JSON; or NULL */
     gp_template template;
+    gp_trim trim;
 } gp_settings;
 
 /* Fails on settings that would change the ids and are not supported. */

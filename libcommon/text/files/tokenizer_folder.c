@@ -111,23 +111,32 @@ static int32_t find_token(const gp_tokenizer *t, const gp_tokenizer_config *b, c
     return -1;
 }
 
-/* For a vocab.json, transformers builds the template from these settings; a tokenizer.json has its own. */
-static void apply_setting(gp_tokenizer *t, const gp_tokenizer_config *b, const char *setting, const char *token,
-                          bool from_json, int32_t **ids, int64_t *count)
+/* The id of the token that a setting puts around a text, or -1. */
+static int32_t apply_setting(gp_tokenizer *t, const gp_tokenizer_config *b, const char *setting, const char *token,
+                             bool from_json, int64_t count)
 {
     int32_t id = find_token(t, b, token);
     if (!json_is_true(json_object_get(b->config, setting)))
-        return;
-    if (!from_json && id >= 0) {
-        *ids = gp_malloc(sizeof **ids);
-        **ids = id;
-        *count = 1;
-    } else if (!*count) {
+        return -1;
+    if (!from_json && id >= 0)
+        return id;
+    if (!count) {
         const char *problem = from_json
                                   ? "which the post_processor of tokenizer.json does not; ignored, as in transformers"
                                   : "but its token is not in the vocabulary";
         gp_warning_add(&t->warning, gp_format("tokenizer_config.json sets %s, %s", setting, problem));
     }
+    return -1;
+}
+
+/* For a vocab.json, transformers builds the template from these settings; a tokenizer.json has its own. */
+static void apply_settings(gp_tokenizer *t, const gp_tokenizer_config *b, bool from_json)
+{
+    int64_t before = t->template.before_count, after = t->template.after_count;
+    int32_t bos = apply_setting(t, b, "add_bos_token", "bos_token", from_json, before);
+    int32_t eos = apply_setting(t, b, "add_eos_token", "eos_token", from_json, after);
+    if (bos >= 0 || eos >= 0)
+        gp_template_bos_eos(&t->template, bos, eos);
 }
 
 void gp_tokenizer_check_folder(gp_tokenizer *t, const char *dir, gp_tokenizer_config *b, bool from_json)
@@ -138,6 +147,5 @@ void gp_tokenizer_check_folder(gp_tokenizer *t, const char *dir, gp_tokenizer_co
     }
     if (b->warning)
         gp_warning_add(&t->warning, gp_strdup(b->warning));
-    apply_setting(t, b, "add_bos_token", "bos_token", from_json, &t->template.before, &t->template.before_count);
-    apply_setting(t, b, "add_eos_token", "eos_token", from_json, &t->template.after, &t->template.after_count);
+    apply_settings(t, b, from_json);
 }

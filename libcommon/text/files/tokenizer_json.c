@@ -141,11 +141,14 @@ static gp_tokenizer *read_bpe(gp_reader *r, const gp_settings *s, json_t *vocab,
 
 static int check_template(const gp_tokenizer *t, const gp_template *a, const char *where)
 {
-    for (int64_t i = 0; i < a->before_count + a->after_count; i++) {
-        int32_t id = i < a->before_count ? a->before[i] : a->after[i - a->before_count];
-        size_t n = 0;
-        if (!gp_tokenizer_bytes(t, id, &n) || !n)
-            return fail("%s: its post_processor adds id %d, which is not in the vocabulary", where, id);
+    for (int pair = 0; pair < 2; pair++) {
+        const gp_template_list *l = pair ? &a->pair : &a->single;
+        for (int64_t i = 0; i < l->count; i++) {
+            int32_t id = l->tokens[i].id;
+            size_t n = 0;
+            if (id >= 0 && (!gp_tokenizer_bytes(t, id, &n) || !n))
+                return fail("%s: its post_processor adds id %d, which is not in the vocabulary", where, id);
+        }
     }
     return 0;
 }
@@ -187,10 +190,12 @@ static gp_tokenizer *read_root(json_t *root, json_t *vocab, const json_t *merges
         gp_tokenizer_close(t);
         t = NULL;
     }
-    if (t)
+    if (t) {
         t->template = s.template;
-    else
+        t->trim = s.trim;
+    } else {
         gp_template_release(&s.template);
+    }
 out:
     json_decref(names);
     gp_reader_release(&r);

@@ -139,77 +139,106 @@ static int read_split(gp_settings *settings, const json_t *p, const char *where)
 
 /* ---- post_processor -------------------------------------------------------------------------------------- */
 
-void gp_template_release(gp_template *t)
+/* Adds a special token of a TemplateProcessing, which may have several ids. */
+static int add_special(gp_template_list *l, const json_t *special, const json_t *tokens, int32_t type,
+                       const char *where)
 {
-    free(t->before);
-    free(t->after);
-    *t = (gp_template){0};
-}
-
-/* Inserts an id at an index of the ids before or after the text. */
-static int put_id(gp_template *t, bool before, size_t index, const json_t *value, const char *where)
-{
-    int32_t **ids = before ? &t->before : &t->after;
-    int64_t *count = before ? &t->before_count : &t->after_count;
-    int32_t id = gp_reader_id(value, "its post_processor", where);
-    if (id < 0)
-        return -1;
-    *ids = gp_realloc(*ids, (size_t)*count + 1, sizeof **ids);
-    memmove(*ids + index + 1, *ids + index, ((size_t)*count - index) * sizeof **ids);
-    (*ids)[index] = id;
-    ++*count;
+    const char *name = json_string_value(json_object_get(special, "id"));
+    const json_t *ids = name ? json_object_get(json_object_get(tokens, name), "ids") : NULL;
+    size_t i;
+    json_t *value;
+    if (!json_is_array(ids))
+        return fail("%s: its post_processor's template has a piece that is not supported", where);
+    json_array_foreach (ids, i, value) {
+        int32_t id = gp_reader_id(value, "its post_processor", where);
+        if (id < 0)
+            return -1;
+        gp_template_list_add(l, id, type);
+    }
     return 0;
 }
 
-/* Adds the ids of a TemplateProcessing for one text, around those of earlier processors. */
+/* Reads "single" or "pair" of a TemplateProcessing: each text once, the first text first. */
+static int read_template(gp_template_list *l, const json_t *p, const char *key, const char *where)
+{
+    const json_t *pieces = json_object_get(p, key), *tokens = json_object_get(p, "special_tokens");
+    int texts = 0, expected = strcmp(key, "pair") ? 1 : 2;
+    size_t i;
+    json_t *piece;
+    json_array_foreach (pieces, i, piece) {
+        const json_t *text = json_object_get(piece, "Sequence"), *special = json_object_get(piece, "SpecialToken");
+        const json_t *type = json_object_get(text ? text : special, "type_id");
+        if (type && (!json_is_integer(type) || json_integer_value(type) < 0 || json_integer_value(type) > INT32_MAX))
+            return fail("%s: a type_id of its post_processor is not a number from 0 to %d", where, INT32_MAX);
+        if (text && texts < expected && is(json_object_get(text, "id"), texts ? "B" : "A"))
+            gp_template_list_add(l, texts++ ? GP_TEMPLATE_B : GP_TEMPLATE_A, (int32_t)json_integer_value(type));
+        else if (add_special(l, special, tokens, (int32_t)json_integer_value(type), where))
+            return -1;
+    }
+    return texts == expected ? 0
+                             : fail("%s: its post_processor's template \"%s\" does not contain %s", where, key,
+                                    expected == 1 ? "the text" : "both texts");
+}
+
+/* A template without "pair", which is not valid in `tokenizers`, has none here either. */
 static int add_template(gp_template *t, const json_t *p, const char *where)
 {
-    const json_t *pieces = json_object_get(p, "single"), *tokens = json_object_get(p, "special_tokens");
-    bool after = false;
-    size_t i, k, index = 0;
-    json_t *piece, *id;
-    json_array_foreach (pieces, i, piece) {
-        const json_t *special = json_object_get(piece, "SpecialToken"), *text = json_object_get(piece, "Sequence");
-        const char *name = json_string_value(json_object_get(special, "id"));
-        const json_t *ids = name ? json_object_get(json_object_get(tokens, name), "ids") : NULL;
-        if (text && !after && is(json_object_get(text, "id"), "A")) {
-            after = true;
-            continue;
-        }
-        if (!json_is_array(ids))
-            return fail("%s: its post_processor's template for one text has a piece that is not supported", where);
-        json_array_foreach (ids, k, id) {
-            if (put_id(t, !after, after ? (size_t)t->after_count : index++, id, where))
-                return -1;
-        }
-    }
-    return after ? 0 : fail("%s: its post_processor's template for one text does not contain the text", where);
+    gp_template new = {0};
+    int rc = read_template(&new.single, p, "single", where) ||
+             (get(p, "pair") && read_template(&new.pair, p, "pair", where));
+    if (!rc)
+        gp_template_wrap(t, &new);
+    gp_template_release(&new);
+    return rc ? -1 : 0;
 }
 
-/* Of BERT and RoBERTa: ["[CLS]", id] before, ["[SEP]", id] after. */
-static int add_pair(gp_template *t, const json_t *p, const char *where)
+/* BertProcessing, ["[CLS]", id] before, ["[SEP]", id] after each text, and RobertaProcessing. */
+static int add_cls_sep(gp_template *t, const json_t *p, bool roberta, const char *where)
 {
-    return put_id(t, true, 0, json_array_get(json_object_get(p, "cls"), 1), where) ||
-                   put_id(t, false, (size_t)t->after_count, json_array_get(json_object_get(p, "sep"), 1), where)
-               ? -1
-               : 0;
+    int32_t cls = gp_reader_id(json_array_get(json_object_get(p, "cls"), 1), "its post_processor", where);
+    int32_t sep =
+        cls < 0 ? -1 : gp_reader_id(json_array_get(json_object_get(p, "sep"), 1), "its post_processor", where);
+    if (sep < 0)
+        return -1;
+    gp_template new = {0};
+    gp_template_cls_sep(&new, cls, sep, roberta);
+    gp_template_wrap(t, &new);
+    gp_template_release(&new);
+    return 0;
 }
 
-static int add_post_processor(gp_template *t, const json_t *p, const char *where)
+/* ByteLevel and RobertaProcessing leave spaces out of offsets. */
+static int add_trim(gp_trim *trim, const json_t *p, const char *where)
+{
+    gp_trim one;
+    if (get_flag(p, "trim_offsets", true, &one.spaces, "post_processor", where) ||
+        get_flag(p, "add_prefix_space", true, &one.keeps_prefix, "post_processor", where))
+        return -1;
+    if (one.spaces)
+        *trim = one;
+    return 0;
+}
+
+static int add_post_processor(gp_settings *s, const json_t *p, const char *where)
 {
     const json_t *type = json_object_get(p, "type"), *list = json_object_get(p, "processors");
+    bool roberta = is(type, "RobertaProcessing");
     size_t i;
     json_t *one;
-    if (!p || is(type, "ByteLevel")) /* which only changes offsets */
+    if (!p)
         return 0;
     if (is(type, "TemplateProcessing"))
-        return add_template(t, p, where);
-    if (is(type, "BertProcessing") || is(type, "RobertaProcessing"))
-        return add_pair(t, p, where);
+        return add_template(&s->template, p, where);
+    if ((is(type, "ByteLevel") || roberta) && add_trim(&s->trim, p, where))
+        return -1;
+    if (is(type, "ByteLevel"))
+        return 0;
+    if (roberta || is(type, "BertProcessing"))
+        return add_cls_sep(&s->template, p, roberta, where);
     if (!is(type, "Sequence") || !json_is_array(list))
         return fail("%s: its post_processor is %s, which is not supported", where, type_of(p));
     json_array_foreach (list, i, one)
-        if (add_post_processor(t, one, where))
+        if (add_post_processor(s, one, where))
             return -1;
     return 0;
 }
@@ -242,7 +271,7 @@ int gp_settings_read(gp_settings *s, const json_t *root, const char *where)
     *s = (gp_settings){0};
     int rc = check_normalizer(get(root, "normalizer"), where) || read_model(s, json_object_get(root, "model"), where) ||
              read_split(s, get(root, "pre_tokenizer"), where) ||
-             add_post_processor(&s->template, get(root, "post_processor"), where);
+             add_post_processor(s, get(root, "post_processor"), where);
     if (rc)
         gp_template_release(&s->template);
     return rc ? -1 : 0;

@@ -57,46 +57,83 @@ static void put_added(gp_buf *b, const gp_vocab *v)
     gp_buf_puts(b, "]");
 }
 
-/* Appends the ids of one part of a template, as a token named "before" or "after". */
-static void put_template_part(gp_buf *b, const gp_tokenizer *t, const char *name, const int32_t *ids, int64_t count)
+/* Appends what the template calls a token: its name, or its number if it is not an added token. */
+static void put_template_name(gp_buf *b, const gp_tokenizer *t, int32_t id)
 {
-    gp_buf_printf(b, "\"%s\":{\"id\":\"%s\",\"ids\":[", name, name);
-    for (int64_t i = 0; i < count; i++)
-        gp_buf_printf(b, "%s%d", i ? "," : "", ids[i]);
-    gp_buf_puts(b, "],\"tokens\":[");
-    for (int64_t i = 0; i < count; i++) {
-        size_t n;
-        const char *bytes = gp_vocab_bytes(&t->vocab, ids[i], &n);
-        gp_buf_puts(b, i ? "," : "");
+    size_t n;
+    const char *bytes = gp_vocab_bytes(&t->vocab, id, &n);
+    if (t->vocab.flags[id] & GP_TOKEN_NAMED)
         gp_json_quote_minimal(b, bytes, n);
-    }
-    gp_buf_puts(b, "]}");
+    else
+        gp_buf_printf(b, "\"id %d\"", id);
 }
 
-/* Appends the post_processor. */
+static void put_template_list(gp_buf *b, const gp_tokenizer *t, const gp_template_list *l)
+{
+    for (int64_t i = 0; i < l->count; i++) {
+        const gp_template_token *p = &l->tokens[i];
+        gp_buf_puts(b, i ? "," : "");
+        if (p->id < 0) {
+            gp_buf_printf(b, "{\"Sequence\":{\"id\":\"%s\"", p->id == GP_TEMPLATE_A ? "A" : "B");
+        } else {
+            gp_buf_puts(b, "{\"SpecialToken\":{\"id\":");
+            put_template_name(b, t, p->id);
+        }
+        gp_buf_printf(b, ",\"type_id\":%d}}", p->type);
+    }
+}
+
+/* Appends the tokens of both templates, each once. */
+static void put_template_tokens(gp_buf *b, const gp_tokenizer *t)
+{
+    const gp_template *a = &t->template;
+    bool any = false;
+    for (int64_t i = 0; i < a->single.count + a->pair.count; i++) {
+        int32_t id = gp_template_at(a, i)->id;
+        bool again = id < 0;
+        for (int64_t k = 0; k < i && !again; k++)
+            again = gp_template_at(a, k)->id == id;
+        if (again)
+            continue;
+        gp_buf_puts(b, any ? "," : "");
+        any = true;
+        put_template_name(b, t, id);
+        gp_buf_puts(b, ":{\"id\":");
+        put_template_name(b, t, id);
+        gp_buf_printf(b, ",\"ids\":[%d],\"tokens\":[", id);
+        size_t n;
+        const char *bytes = gp_vocab_bytes(&t->vocab, id, &n);
+        gp_json_quote_minimal(b, bytes, n);
+        gp_buf_puts(b, "]}");
+    }
+}
+
+/* Appends the post_processor. `tokenizers` requires a template for pairs: one that has none gets the two texts. */
 static void put_template(gp_buf *b, const gp_tokenizer *t)
 {
-    static const char before[] = "{\"SpecialToken\":{\"id\":\"before\",\"type_id\":0}},",
-                      text[] = "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}",
-                      after[] = ",{\"SpecialToken\":{\"id\":\"after\",\"type_id\":0}}",
-                      second[] = ",{\"Sequence\":{\"id\":\"B\",\"type_id\":1}}";
     const gp_template *a = &t->template;
-    if (!a->before_count && !a->after_count) {
-        gp_buf_puts(b, "\"post_processor\":null,");
-        return;
-    }
-    gp_buf_puts(b, "\"post_processor\":{\"type\":\"TemplateProcessing\"");
-    for (int pair = 0; pair < 2; pair++)
-        gp_buf_printf(b, ",\"%s\":[%s%s%s%s]", pair ? "pair" : "single", a->before_count ? before : "", text,
-                      pair ? second : "", a->after_count ? after : "");
-    gp_buf_puts(b, ",\"special_tokens\":{");
-    if (a->before_count)
-        put_template_part(b, t, "before", a->before, a->before_count);
-    if (a->before_count && a->after_count)
+    bool both = a->single.count && t->trim.spaces;
+    gp_buf_puts(b, "\"post_processor\":");
+    if (both)
+        gp_buf_puts(b, "{\"type\":\"Sequence\",\"processors\":[");
+    if (t->trim.spaces)
+        gp_buf_printf(b, "{\"type\":\"ByteLevel\",\"add_prefix_space\":%s,\"trim_offsets\":true,\"use_regex\":true}",
+                      word(t->trim.keeps_prefix));
+    if (both)
         gp_buf_puts(b, ",");
-    if (a->after_count)
-        put_template_part(b, t, "after", a->after, a->after_count);
-    gp_buf_puts(b, "}},");
+    if (a->single.count) {
+        gp_buf_puts(b, "{\"type\":\"TemplateProcessing\",\"single\":[");
+        put_template_list(b, t, &a->single);
+        gp_buf_puts(b, "],\"pair\":[");
+        put_template_list(b, t, a->pair.count ? &a->pair : &a->single);
+        gp_buf_puts(b, a->pair.count ? "" : ",{\"Sequence\":{\"id\":\"B\",\"type_id\":1}}");
+        gp_buf_puts(b, "],\"special_tokens\":{");
+        put_template_tokens(b, t);
+        gp_buf_puts(b, "}}");
+    } else if (!t->trim.spaces) {
+        gp_buf_puts(b, "null");
+    }
+    gp_buf_puts(b, both ? "]}," : ",");
 }
 
 static void put_chars(gp_buf *b, const gp_tokenizer *t)
