@@ -15,6 +15,7 @@ static double linear_loss(const void *p)
     for (int64_t i = 0; c->op.in_act != GP_ACT_NONE && i < gp_tensor_count(c->op.in_pre); i++) {
         double v = numbers(c->op.in_pre)[i], tanh_of = sqrt(2 / 3.14159265358979323846) * (v + 0.044715 * v * v * v);
         numbers(c->op.x)[i] = c->op.in_act == GP_ACT_RELU       ? fmax(v, 0)
+                              : c->op.in_act == GP_ACT_TANH     ? tanh(v)
                               : c->op.in_act == GP_ACT_GELU_ERF ? 0.5 * v * erfc(-v / sqrt(2))
                                                                 : 0.5 * v * (1 + tanh(tanh_of));
     }
@@ -75,6 +76,7 @@ static void linear_with_an_activation_after_it(void **state)
     linear_check(3, 5, 17, false, true, GP_ACT_GELU_TANH, GP_ACT_NONE);
     linear_check(3, 5, 17, false, true, GP_ACT_GELU_ERF, GP_ACT_NONE);
     linear_check(3, 5, 17, false, true, GP_ACT_RELU, GP_ACT_NONE);
+    linear_check(3, 5, 17, false, true, GP_ACT_TANH, GP_ACT_NONE);
 }
 
 static void linear_with_an_activation_before_it(void **state)
@@ -83,6 +85,7 @@ static void linear_with_an_activation_before_it(void **state)
     linear_check(3, 17, 5, false, true, GP_ACT_NONE, GP_ACT_GELU_TANH);
     linear_check(3, 17, 5, true, true, GP_ACT_NONE, GP_ACT_GELU_ERF);
     linear_check(3, 17, 5, false, true, GP_ACT_NONE, GP_ACT_RELU);
+    linear_check(3, 17, 5, false, true, GP_ACT_NONE, GP_ACT_TANH);
 }
 
 static void linear_gives_only_what_is_asked_for(void **state)

@@ -168,9 +168,12 @@ static void linear_and_an_activation(void **state)
 {
     (void)state;
     for (int transposed = 0; transposed < 2; transposed++) {
-        linear_case(transposed, GP_ACT_GELU_TANH, linear_tanh_y, linear_tanh_dx, linear_tanh_dw, linear_tanh_dbias);
-        linear_case(transposed, GP_ACT_GELU_ERF, linear_erf_y, linear_erf_dx, linear_erf_dw, linear_erf_dbias);
+        linear_case(transposed, GP_ACT_GELU_TANH, linear_gelu_tanh_y, linear_gelu_tanh_dx, linear_gelu_tanh_dw,
+                    linear_gelu_tanh_dbias);
+        linear_case(transposed, GP_ACT_GELU_ERF, linear_gelu_erf_y, linear_gelu_erf_dx, linear_gelu_erf_dw,
+                    linear_gelu_erf_dbias);
         linear_case(transposed, GP_ACT_RELU, linear_relu_y, linear_relu_dx, linear_relu_dw, linear_relu_dbias);
+        linear_case(transposed, GP_ACT_TANH, linear_tanh_y, linear_tanh_dx, linear_tanh_dw, linear_tanh_dbias);
     }
 }
 
@@ -182,9 +185,10 @@ static void activations_everywhere(void **state)
     static const struct {
         gp_act act;
         const float *y, *slope;
-    } wanted[] = {{GP_ACT_GELU_TANH, act_tanh, act_tanh_slope},
-                  {GP_ACT_GELU_ERF, act_erf, act_erf_slope},
-                  {GP_ACT_RELU, act_relu, act_relu_slope}};
+    } wanted[] = {{GP_ACT_GELU_TANH, act_gelu_tanh, act_gelu_tanh_slope},
+                  {GP_ACT_GELU_ERF, act_gelu_erf, act_gelu_erf_slope},
+                  {GP_ACT_RELU, act_relu, act_relu_slope},
+                  {GP_ACT_TANH, act_tanh, act_tanh_slope}};
     const float one[] = {1};
     gp_weight w = {.w = tensor(one, 1, 1, 0)};
     gp_tensor x = tensor(act_x, N, 1, 0), y = tensor(NULL, N, 1, 0), dx = tensor(NULL, N, 1, 0);

@@ -24,6 +24,7 @@ static const linear_case linear_cases[] = {
     {64, 264, 128, false, true, false, GP_ACT_NONE},    {64, 40, 16, false, true, false, GP_ACT_NONE},
     {128, 40, 16, true, true, false, GP_ACT_NONE},      {250, 40, 16, false, true, false, GP_ACT_NONE},
     {5, 33, 17, false, true, true, GP_ACT_RELU},        {9, 264, 72, true, true, false, GP_ACT_RELU},
+    {5, 33, 17, false, true, true, GP_ACT_TANH},        {1, 64, 64, true, true, false, GP_ACT_TANH},
 };
 
 /* Row `row` of a (B,...) tensor of the device, as (1,...). */

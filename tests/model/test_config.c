@@ -267,6 +267,7 @@ static void an_activation_is_read_and_written_by_its_name(void **state)
         {GP_BERT, "{\"hidden_act\": \"gelu_pytorch_tanh\"}", GP_ACT_GELU_TANH, "\"hidden_act\": \"gelu_new\""},
         {GP_BERT, "{\"hidden_act\": \"relu\"}", GP_ACT_RELU, "\"hidden_act\": \"relu\""},
         {GP_ROBERTA, "{\"hidden_act\": \"relu\"}", GP_ACT_RELU, "\"hidden_act\": \"relu\""},
+        {GP_BERT, "{\"hidden_act\": \"tanh\"}", GP_ACT_TANH, "\"hidden_act\": \"tanh\""},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         gp_config c = config_of(cases[i].family, "", cases[i].json), again;

@@ -214,20 +214,20 @@ static const float linear_dy[15] = {
     -0x1.434250p-1f, 0x1.96edbcp-4f, -0x1.0ca728p-1f,
 };
 
-static const float linear_tanh_y[15] = {
+static const float linear_gelu_tanh_y[15] = {
     -0x1.5c03a4p-3f, -0x1.2d9c6ap-3f, -0x1.9df7c4p-5f, -0x1.dbf8ccp-7f, -0x1.9ec2fap-4f, 0x1.87de46p+0f,
     -0x1.486be0p-9f, -0x1.65e69ep-7f, -0x1.28f8eap-13f, -0x1.11f93ap-30f, -0x1.53751ap-21f, -0x1.239fc6p-9f,
     0x1.7ee12ep+1f, -0x1.65dbdap-23f, 0x1.ab910ep+1f,
 };
 
-static const float linear_tanh_dx[21] = {
+static const float linear_gelu_tanh_dx[21] = {
     0x1.79b32ep-4f, -0x1.1fe5dap-4f, -0x1.07f53ep-4f, -0x1.51b4f4p-6f, -0x1.5cdb06p-6f, 0x1.bb60fcp-5f,
     0x1.aeb350p-3f, 0x1.65892cp-1f, -0x1.586754p-1f, 0x1.8dc448p-2f, -0x1.2d5d72p-2f, -0x1.03c34ep-2f,
     -0x1.2d81bcp+0f, 0x1.b42a20p-1f, 0x1.9d206cp-1f, -0x1.cf8086p-2f, -0x1.ed07aap-1f, 0x1.4705c6p-2f,
     0x1.c632ccp-1f, -0x1.e88354p-1f, 0x1.556cb0p+0f,
 };
 
-static const float linear_tanh_dw[35] = {
+static const float linear_gelu_tanh_dw[35] = {
     0x1.2c848ap-2f, 0x1.728d1ap-7f, -0x1.76b98ap-1f, -0x1.ad9166p-8f, -0x1.40cd72p-1f, -0x1.32a3fcp-2f,
     -0x1.57376cp-7f, -0x1.d4d1f8p-2f, 0x1.9425c0p-7f, -0x1.586030p-2f, -0x1.a43d06p-3f, 0x1.9fdfaep-6f,
     -0x1.342f10p+0f, -0x1.b1cc06p-7f, -0x1.08a444p+0f, -0x1.e79270p-2f, 0x1.2604c0p-5f, -0x1.3ee6e6p-2f,
@@ -236,24 +236,24 @@ static const float linear_tanh_dw[35] = {
     0x1.7f52b0p+0f, -0x1.08a2d0p-7f, 0x1.21377cp+0f, -0x1.9670fep-8f, 0x1.cdc73ap-1f,
 };
 
-static const float linear_tanh_dbias[5] = {
+static const float linear_gelu_tanh_dbias[5] = {
     0x1.b806b4p-1f, 0x1.6bebe0p-6f, -0x1.4f756ap-1f, -0x1.2ce19ap-6f, -0x1.35a6b4p-1f,
 };
 
-static const float linear_erf_y[15] = {
+static const float linear_gelu_erf_y[15] = {
     -0x1.5be27cp-3f, -0x1.2d377cp-3f, -0x1.9e5d4ep-5f, -0x1.ea8bf8p-7f, -0x1.9ddd2cp-4f, 0x1.87e9dcp+0f,
     -0x1.7885ccp-9f, -0x1.754242p-7f, -0x1.def394p-13f, -0x1.07b4f2p-25f, -0x1.9a19f4p-19f, -0x1.51bad2p-9f,
     0x1.7ed39cp+1f, -0x1.303680p-20f, 0x1.ab885cp+1f,
 };
 
-static const float linear_erf_dx[21] = {
+static const float linear_gelu_erf_dx[21] = {
     0x1.7834b8p-4f, -0x1.1f51c6p-4f, -0x1.080068p-4f, -0x1.4eefb8p-6f, -0x1.663998p-6f, 0x1.bbb764p-5f,
     0x1.ade5b2p-3f, 0x1.653a7ap-1f, -0x1.580888p-1f, 0x1.8d1d72p-2f, -0x1.2d10a4p-2f, -0x1.02e0aap-2f,
     -0x1.2d972ep+0f, 0x1.b3b4d6p-1f, 0x1.9d418cp-1f, -0x1.cfd66ep-2f, -0x1.ed480ep-1f, 0x1.475fb0p-2f,
     0x1.c5fbeep-1f, -0x1.e88438p-1f, 0x1.559cb0p+0f,
 };
 
-static const float linear_erf_dw[35] = {
+static const float linear_gelu_erf_dw[35] = {
     0x1.2c7588p-2f, 0x1.79213ep-7f, -0x1.76d340p-1f, -0x1.a2227cp-8f, -0x1.40e9c2p-1f, -0x1.3293cap-2f,
     -0x1.4f4cdcp-7f, -0x1.d51bd0p-2f, 0x1.8cb0eap-7f, -0x1.58a55ep-2f, -0x1.a3d694p-3f, 0x1.a9405ep-6f,
     -0x1.34423ep+0f, -0x1.b0cc8cp-7f, -0x1.08baa4p+0f, -0x1.e7373ep-2f, 0x1.28f350p-5f, -0x1.3ec0b2p-2f,
@@ -262,7 +262,7 @@ static const float linear_erf_dw[35] = {
     0x1.7f2b90p+0f, -0x1.270430p-7f, 0x1.2154e2p+0f, -0x1.6b45b0p-8f, 0x1.ce0510p-1f,
 };
 
-static const float linear_erf_dbias[5] = {
+static const float linear_gelu_erf_dbias[5] = {
     0x1.b7ea3ap-1f, 0x1.6c234ep-6f, -0x1.4f7cd4p-1f, -0x1.249c58p-6f, -0x1.35b302p-1f,
 };
 
@@ -288,27 +288,53 @@ static const float linear_relu_dbias[5] = {
     0x1.8a0ac2p-1f, 0, -0x1.434250p-1f, 0, -0x1.0ca728p-1f,
 };
 
+static const float linear_tanh_y[15] = {
+    -0x1.3ef318p-1f, -0x1.9d8b2ep-1f, -0x1.eb61b6p-1f, -0x1.f958d8p-1f, -0x1.ced48ap-1f, 0x1.d926dep-1f,
+    -0x1.fdfbd6p-1f, -0x1.faa5dep-1f, -0x1.ff8912p-1f, -0x1.fffd2cp-1f, -0x1.ffefccp-1f, -0x1.fe1ee2p-1f,
+    0x1.fd713ep-1f, -0x1.fff52ap-1f, 0x1.feb832p-1f,
+};
+
+static const float linear_tanh_dx[21] = {
+    -0x1.35c220p-2f, 0x1.3facbep-2f, 0x1.b9afa4p-7f, 0x1.ead470p-5f, 0x1.0ce298p-2f, 0x1.b0afd8p-3f,
+    -0x1.21044ep-1f, 0x1.7fda14p-4f, -0x1.81aaaap-4f, 0x1.9abe82p-5f, -0x1.0d2f30p-5f, -0x1.7ff8e8p-5f,
+    -0x1.2d348cp-3f, 0x1.e4a008p-4f, 0x1.bff590p-8f, -0x1.510766p-11f, -0x1.6133c4p-8f, 0x1.253be0p-13f,
+    0x1.562582p-6f, -0x1.fea1bap-7f, 0x1.2f3b9cp-8f,
+};
+
+static const float linear_tanh_dw[35] = {
+    -0x1.b08e2ap-5f, -0x1.f1c712p-6f, -0x1.facf7ap-10f, 0x1.0206b0p-8f, 0x1.2c407ep-5f, 0x1.04e97cp-3f,
+    0x1.77da66p-5f, -0x1.e9afbcp-7f, -0x1.043e16p-7f, -0x1.330cdep-4f, -0x1.978b6ap-3f, -0x1.f5aff4p-5f,
+    0x1.a0ef68p-12f, 0x1.4065b0p-7f, 0x1.1ffb20p-4f, -0x1.8f75d0p-2f, -0x1.ad72dep-4f, 0x1.51d720p-6f,
+    0x1.35bb00p-6f, 0x1.242528p-3f, -0x1.5c7c9cp-5f, -0x1.7542c4p-6f, 0x1.29a404p-10f, 0x1.a022eep-9f,
+    0x1.f7695ep-6f, -0x1.0a219ep-5f, 0x1.387fecp-6f, -0x1.7e1356p-7f, -0x1.24891ep-9f, -0x1.83fc32p-5f,
+    0x1.7bf340p-4f, -0x1.db565cp-7f, 0x1.c01570p-7f, 0x1.cbae4cp-11f, 0x1.960308p-5f,
+};
+
+static const float linear_tanh_dbias[5] = {
+    -0x1.242886p-3f, -0x1.379068p-4f, 0x1.0e70dap-7f, 0x1.657c76p-7f, 0x1.bcfe5ap-4f,
+};
+
 static const float act_x[13] = {
     -0x1.400000p+4f, -0x1.800000p+2f, -0x1.800000p+1f, -0x1.000000p+0f, -0x1.000000p-1f, -0x1.0624dep-10f, 0,
     0x1.0624dep-10f, 0x1.000000p-1f, 0x1.000000p+0f, 0x1.800000p+1f, 0x1.800000p+2f, 0x1.400000p+4f,
 };
 
-static const float act_tanh[13] = {
+static const float act_gelu_tanh[13] = {
     0, -0x1.732e00p-34f, -0x1.dcc2a0p-9f, -0x1.453d22p-3f, -0x1.3bfa4cp-3f, -0x1.05ef52p-11f, 0,
     0x1.065a6ap-11f, 0x1.6202dap-2f, 0x1.aeb0b8p-1f, 0x1.7f88d0p+1f, 0x1.800000p+2f, 0x1.400000p+4f,
 };
 
-static const float act_tanh_slope[13] = {
+static const float act_gelu_tanh_slope[13] = {
     0, -0x1.a7dc44p-31f, -0x1.7b9708p-7f, -0x1.53d226p-4f, 0x1.0fa05ep-3f, 0x1.ff2ed6p-2f, 0x1.000000p-1f,
     0x1.006894p-1f, 0x1.bc17e8p-1f, 0x1.153d22p+0f, 0x1.02f72ep+0f, 0x1.000000p+0f, 0x1.000000p+0f,
 };
 
-static const float act_erf[13] = {
+static const float act_gelu_erf[13] = {
     0, -0x1.96c966p-28f, -0x1.096698p-8f, -0x1.44ed0cp-3f, -0x1.3bf144p-3f, -0x1.05ef52p-11f, 0,
     0x1.065a6ap-11f, 0x1.62075ep-2f, 0x1.aec4bep-1f, 0x1.7f7b4cp+1f, 0x1.800000p+2f, 0x1.400000p+4f,
 };
 
-static const float act_erf_slope[13] = {
+static const float act_gelu_erf_slope[13] = {
     0, -0x1.30ac84p-25f, -0x1.876f5ap-7f, -0x1.55429ap-4f, 0x1.0f5eb8p-3f, 0x1.ff2ed6p-2f, 0x1.000000p-1f,
     0x1.006894p-1f, 0x1.bc2852p-1f, 0x1.15542ap+0f, 0x1.030edep+0f, 0x1.000000p+0f, 0x1.000000p+0f,
 };
@@ -321,6 +347,16 @@ static const float act_relu[13] = {
 static const float act_relu_slope[13] = {
     0, 0, 0, 0, 0, 0, 0, 0x1.000000p+0f, 0x1.000000p+0f, 0x1.000000p+0f, 0x1.000000p+0f, 0x1.000000p+0f,
     0x1.000000p+0f,
+};
+
+static const float act_tanh[13] = {
+    -0x1.000000p+0f, -0x1.fffe64p-1f, -0x1.fd77d2p-1f, -0x1.85efacp-1f, -0x1.d9353ep-2f, -0x1.0624d8p-10f, 0,
+    0x1.0624d8p-10f, 0x1.d9353ep-2f, 0x1.85efacp-1f, 0x1.fd77d2p-1f, 0x1.fffe64p-1f, 0x1.000000p+0f,
+};
+
+static const float act_tanh_slope[13] = {
+    0, 0x1.9c5378p-16f, 0x1.434a52p-7f, 0x1.ae0dc0p-2f, 0x1.92a946p-1f, 0x1.ffffdep-1f, 0x1.000000p+0f,
+    0x1.ffffdep-1f, 0x1.92a946p-1f, 0x1.ae0dc0p-2f, 0x1.434a52p-7f, 0x1.9c5378p-16f, 0,
 };
 
 static const float attention_qkv[180] = {

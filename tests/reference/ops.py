@@ -13,7 +13,8 @@ from transformers.generation.logits_process import (
     MinPLogitsWarper, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper)
 
 torch.manual_seed(1)
-ACTIVATIONS = {"tanh": lambda x: F.gelu(x, approximate="tanh"), "erf": F.gelu, "relu": F.relu}
+ACTIVATIONS = {"gelu_tanh": lambda x: F.gelu(x, approximate="tanh"), "gelu_erf": F.gelu, "relu": F.relu,
+               "tanh": torch.tanh}
 
 
 def emit(name, values, ctype="float"):

@@ -1,5 +1,5 @@
 /* activation.cuh: the activations and their derivatives: GELU (Hendrycks & Gimpel 2016), exact, x Phi(x) by erf, or
- * GPT-2's tanh approximation; ReLU, max(x, 0), in which NaN stays NaN. */
+ * GPT-2's tanh approximation; ReLU, max(x, 0), in which NaN stays NaN; tanh. */
 #ifndef GP_CUDA_ACTIVATION_CUH
 #define GP_CUDA_ACTIVATION_CUH
 
@@ -23,6 +23,8 @@ static __device__ __forceinline__ float act_value(gp_act act, float x)
         return 0.5f * x * (1 + erff(x * sqrt_half));
     case GP_ACT_RELU:
         return x < 0 ? 0 : x;
+    case GP_ACT_TANH:
+        return tanhf(x);
     default:
         return x;
     }
@@ -42,6 +44,10 @@ static __device__ __forceinline__ float act_slope(gp_act act, float x)
         return 0.5f * (1 + erff(x * sqrt_half)) + x * one_over_sqrt_2pi * __expf(-0.5f * x * x);
     case GP_ACT_RELU:
         return x > 0 ? 1 : 0;
+    case GP_ACT_TANH: {
+        float e = __expf(-2 * fabsf(x));
+        return 4 * e / ((1 + e) * (1 + e));
+    }
     default:
         return 1;
     }

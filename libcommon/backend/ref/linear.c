@@ -18,6 +18,8 @@ static double act_value(gp_act act, double x)
         return 0.5 * x * (1 + erf(x * sqrt_half));
     case GP_ACT_RELU:
         return x < 0 ? 0 : x;
+    case GP_ACT_TANH:
+        return tanh(x);
     default:
         return x;
     }
@@ -35,6 +37,8 @@ static double act_slope(gp_act act, double x)
         return 0.5 * (1 + erf(x * sqrt_half)) + x * one_over_sqrt_2pi * exp(-0.5 * x * x);
     case GP_ACT_RELU:
         return x > 0;
+    case GP_ACT_TANH:
+        return 1 - tanh(x) * tanh(x);
     default:
         return 1;
     }
