@@ -39,8 +39,10 @@ typedef struct gp_step {
     uint32_t sample0;   /* index in the global batch of this micro-batch's first row */
     float lr;           /* this step's learning rate */
     float bias1, bias2; /* 1 - beta1^t, 1 - beta2^t, t from 1 */
-    float scale;        /* 1 / number of counted targets in the whole step, over micro-batches and ranks */
-    float max_norm;     /* clip gradients to this global norm; <= 0: no clipping */
+    /* 1 / number of counted targets (or the sum of their class weights) in the whole step, over micro-batches and
+     * ranks */
+    float scale;
+    float max_norm; /* clip gradients to this global norm; <= 0: no clipping */
 
     double loss; /* += scale * sum of counted losses, by head_loss; the host zeroes it before a step */
 
@@ -199,12 +201,19 @@ typedef struct gp_attention_cached_op {
  *   losses[n] = log sum exp(logits_n) - logits_n[target_n],  logits = x W^T + bias;  0 where target is -100
  *   step->loss += step->scale * sum of losses, added in order of n, in double
  * and with `train`, in the same pass, d = step->scale * (softmax - onehot):
- *   dx = d W,  dW += d^T x,  dbias += column sums of d. */
+ *   dx = d W,  dW += d^T x,  dbias += column sums of d.
+ *
+ * With class weights w (NULL: all 1) and label smoothing s, as in PyTorch's CrossEntropyLoss(weight, label_smoothing)
+ * without its reduction, p = softmax(logits_n), y = target_n:
+ *   losses[n] = (1 - s) w[y] (-log p[y]) + s/V (sum over c of w[c] (-log p[c]))
+ *   d = step->scale * (((1 - s) w[y] + s/V sum w) p - (1 - s) w[y] onehot - s/V w) */
 typedef struct gp_head_op {
-    const gp_tensor *x;     /* (...,C), seen as (N,C) */
-    gp_weight *w;           /* transposed: stored (V,C) */
-    const gp_tensor *bias;  /* (V) or NULL */
-    const int32_t *targets; /* (N), -100 = not counted */
+    const gp_tensor *x;             /* (...,C), seen as (N,C) */
+    gp_weight *w;                   /* transposed: stored (V,C) */
+    const gp_tensor *bias;          /* (V) or NULL */
+    const int32_t *targets;         /* (N), -100 = not counted */
+    const gp_tensor *class_weights; /* (V) fp32, or NULL */
+    float smoothing;                /* 0 <= s < 1 */
     gp_step *step;
     gp_tensor *losses; /* (N) = */
     bool train;

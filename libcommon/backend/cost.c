@@ -115,7 +115,7 @@ gp_cost gp_cost_head(const gp_backend *be, const gp_head_op *op, int parts)
         c.bytes += bytes_of(op->x) + weight + (op->logits ? bytes_of(op->logits) : logits);
     }
     if (parts & GP_PART_LOSS && !op->logits)
-        c.bytes += logits * (op->train ? 2 : 1);
+        c.bytes += logits * (op->train ? 2 : 1) + bytes_of(op->class_weights);
     if (parts & GP_PART_DX && op->train) {
         c.flops += product;
         c.bytes += logits + weight + bytes_of(op->dx);

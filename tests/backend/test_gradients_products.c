@@ -175,9 +175,12 @@ static double head_loss(const void *p)
     return step.loss;
 }
 
-static void head_check(int N, int C, int V, bool transposed, bool bias)
+static void head_check(int N, int C, int V, bool transposed, bool bias, bool weighted, float smoothing)
 {
     plan(1, N, C, 1, V);
+    gp_tensor weights = random_tensor(V, 0, 0); /* 0 to 2: one class has no loss of its own */
+    for (int v = 0; v < V; v++)
+        numbers(&weights)[v] = v == 1 ? 0 : 1 + numbers(&weights)[v];
     param w = transposed ? random_param(V, C) : random_param(C, V), b = random_param(V, 0);
     gp_weight weight = {.w = w.value, .transposed = transposed, .trains = true};
     gp_tensor x = random_tensor(N, C, 0), dx = unwritten(&x), losses = random_tensor(N, 0, 0);
@@ -187,6 +190,8 @@ static void head_check(int N, int C, int V, bool transposed, bool bias)
     gp_head_op op = {.x = &x,
                      .w = &weight,
                      .targets = targets,
+                     .class_weights = weighted ? &weights : NULL,
+                     .smoothing = smoothing,
                      .step = &step,
                      .losses = &losses,
                      .train = true,
@@ -208,21 +213,31 @@ static void head_check(int N, int C, int V, bool transposed, bool bias)
 static void head_with_and_without_bias(void **state)
 {
     (void)state;
-    head_check(1, 1, 3, true, true);
-    head_check(5, 3, 17, true, false);
-    head_check(5, 17, 3, true, true);
+    head_check(1, 1, 3, true, true, false, 0);
+    head_check(5, 3, 17, true, false, false, 0);
+    head_check(5, 17, 3, true, true, false, 0);
 }
 
 static void head_of_a_weight_not_transposed(void **state)
 {
     (void)state;
-    head_check(5, 3, 17, false, true);
+    head_check(5, 3, 17, false, true, false, 0);
+}
+
+static void head_with_class_weights_and_label_smoothing(void **state)
+{
+    (void)state;
+    head_check(5, 3, 17, true, true, true, 0);
+    head_check(5, 3, 17, true, false, false, 0.1f);
+    head_check(67, 3, 5, true, true, true, 0.25f);
+    head_check(1, 64, 2, true, true, true, 0.1f); /* one row of two labels */
+    head_check(3, 4, 2, false, true, true, 0.1f);
 }
 
 static void head_over_several_chunks(void **state)
 {
     (void)state;
-    head_check(67, 3, 5, true, true);
+    head_check(67, 3, 5, true, true, false, 0);
 }
 
 int main(void)
@@ -239,6 +254,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(attention_with_dropout, setup, teardown),
         cmocka_unit_test_setup_teardown(head_with_and_without_bias, setup, teardown),
         cmocka_unit_test_setup_teardown(head_of_a_weight_not_transposed, setup, teardown),
+        cmocka_unit_test_setup_teardown(head_with_class_weights_and_label_smoothing, setup, teardown),
         cmocka_unit_test_setup_teardown(head_over_several_chunks, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

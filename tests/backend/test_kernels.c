@@ -59,7 +59,8 @@ static void the_largest_logit_is_found_wherever_it_is(void **state)
                 float row[MAX] = {0};
                 int32_t target = at ? 0 : 1;
                 row[at] = 200;
-                assert_true(kernels_of(p)->cross_entropy(row, V, target, train, 0.5f) == 200);
+                gp_loss loss = {.V = V, .train = train, .scale = 0.5f};
+                assert_true(kernels_of(p)->cross_entropy(&loss, row, target) == 200);
                 if (!train)
                     continue;
                 for (int64_t v = 0; v < V; v++) /* softmax - onehot, halved */
@@ -75,7 +76,8 @@ static void every_logit_counts(void **state)
         float row[MAX];
         for (int64_t v = 0; v < V; v++)
             row[v] = -3;
-        double loss = kernels_of(p)->cross_entropy(row, V, (int32_t)(V - 1), true, 2);
+        gp_loss of = {.V = V, .train = true, .scale = 2};
+        double loss = kernels_of(p)->cross_entropy(&of, row, (int32_t)(V - 1));
         assert_true(fabs(loss - log((double)V)) < 1e-6);
         for (int64_t v = 0; v < V; v++)
             assert_true(fabs(row[v] - (2.0 / (double)V - (v == V - 1 ? 2 : 0))) < 1e-6);

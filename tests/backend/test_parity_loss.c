@@ -5,13 +5,19 @@
 
 typedef struct head_case {
     int64_t rows, C, V;
-    bool bias, train, transposed;
+    bool bias, train, transposed, weighted;
+    float smoothing;
 } head_case;
 
 static const head_case head_cases[] = {
-    {1, 1, 1, true, true, true},         {17, 33, 97, true, true, true},  {3, 65, 63, false, true, true},
-    {63, 17, 65, false, false, true},    {5, 8, 50257, true, true, true}, {19, 31, 17, true, true, false},
-    {100, 3, 200003, false, true, true}, /* more logits than are held at once */
+    {1, 1, 1, true, true, true, false, 0},         {17, 33, 97, true, true, true, false, 0},
+    {3, 65, 63, false, true, true, false, 0},      {63, 17, 65, false, false, true, false, 0},
+    {5, 8, 50257, true, true, true, false, 0},     {19, 31, 17, true, true, false, false, 0},
+    {100, 3, 200003, false, true, true, false, 0}, /* more logits than are held at once */
+    {1, 64, 2, true, true, true, false, 0},        /* a classifier of one sample */
+    {1, 64, 2, true, true, true, true, 0.1f},      {1, 64, 2, true, false, true, true, 0.1f},
+    {33, 64, 3, true, true, true, true, 0},        {17, 33, 97, true, true, true, true, 0.25f},
+    {5, 8, 50257, true, true, true, false, 0.1f},
 };
 
 static gp_weight open_weight(parity *p, gp_backend *be, const gp_tensor *w, bool transposed, int64_t rows)
@@ -56,7 +62,10 @@ static void head_agrees(void **state)
         const head_case *c = &head_cases[i];
         gp_tensor w = c->transposed ? RANDOM(p, c->V, c->C) : RANDOM(p, c->C, c->V);
         gp_tensor x = RANDOM(p, c->rows, c->C), bias = RANDOM(p, c->V), start = RANDOM(p, c->V);
+        gp_tensor weights = RANDOM(p, c->V);
         int32_t *targets = parity_ids(p, c->rows, c->V);
+        for (int64_t v = 0; v < c->V; v++)
+            ((float *)weights.data)[v] = fabsf(((float *)weights.data)[v]);
         for (int64_t n = 1; n < c->rows; n += 3)
             targets[n] = -100;
         head_run ref, cpu;
@@ -64,6 +73,8 @@ static void head_agrees(void **state)
         a.x = b.x = &x;
         a.targets = b.targets = targets;
         a.bias = b.bias = c->bias ? &bias : NULL;
+        a.class_weights = b.class_weights = c->weighted ? &weights : NULL;
+        a.smoothing = b.smoothing = c->smoothing;
         parity_plan(p, 1, c->rows, c->C, 1, c->V, true);
         p->ref->ops->head_loss(p->ref, &a);
         p->cpu->ops->head_loss(p->cpu, &b);
@@ -82,16 +93,21 @@ static void head_agrees(void **state)
 
 static void head_logits_agree(void **state)
 {
+    static const int64_t shapes[][4] = {{3, 5, 33, 97}, {1, 1, 64, 2}, {1, 9, 64, 3}};
     parity *p = *state;
-    gp_tensor w = RANDOM(p, 97, 33), x = RANDOM(p, 3, 5, 33), bias = RANDOM(p, 97);
-    gp_tensor ref = RANDOM(p, 3, 5, 97), cpu = RANDOM(p, 3, 5, 97);
-    gp_weight w_ref = open_weight(p, p->ref, &w, true, 15), w_cpu = open_weight(p, p->cpu, &w, true, 15);
-    parity_plan(p, 3, 5, 33, 1, 97, false);
-    p->ref->ops->head_logits(p->ref, &(gp_head_op){.x = &x, .w = &w_ref, .bias = &bias, .logits = &ref});
-    p->cpu->ops->head_logits(p->cpu, &(gp_head_op){.x = &x, .w = &w_cpu, .bias = &bias, .logits = &cpu});
-    ASSERT_NEAR(cpu, ref, p->tolerance);
-    p->ref->ops->weight_close(p->ref, &w_ref);
-    p->cpu->ops->weight_close(p->cpu, &w_cpu);
+    for (size_t i = 0; i < ARRAY_LEN(shapes); i++) {
+        int64_t B = shapes[i][0], T = shapes[i][1], C = shapes[i][2], V = shapes[i][3];
+        gp_tensor w = RANDOM(p, V, C), x = RANDOM(p, B, T, C), bias = RANDOM(p, V);
+        gp_tensor ref = RANDOM(p, B, T, V), cpu = RANDOM(p, B, T, V);
+        gp_weight w_ref = open_weight(p, p->ref, &w, true, B * T), w_cpu = open_weight(p, p->cpu, &w, true, B * T);
+        parity_plan(p, B, T, C, 1, V, false);
+        p->ref->ops->head_logits(p->ref, &(gp_head_op){.x = &x, .w = &w_ref, .bias = &bias, .logits = &ref});
+        p->cpu->ops->head_logits(p->cpu, &(gp_head_op){.x = &x, .w = &w_cpu, .bias = &bias, .logits = &cpu});
+        ASSERT_NEAR(cpu, ref, p->tolerance);
+        p->ref->ops->weight_close(p->ref, &w_ref);
+        p->cpu->ops->weight_close(p->cpu, &w_cpu);
+        parity_forget(p);
+    }
 }
 
 /* ---- update ---------------------------------------------------------------------------------------------- */

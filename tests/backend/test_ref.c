@@ -272,6 +272,74 @@ static void cross_entropy(void **state)
     EXPECT(&dw, head_dw);
 }
 
+/* The mean of a batch divides by the sum of its targets' weights. */
+static double mean_scale(const int32_t *targets, int64_t N, const float *weight)
+{
+    double sum = 0;
+    for (int64_t n = 0; n < N; n++)
+        sum += targets[n] == -100 ? 0 : weight ? (double)weight[targets[n]] : 1;
+    return 1 / sum;
+}
+
+typedef struct classes {
+    int N, C, V;
+    const int32_t *targets;
+    const float *x, *w, *bias, *weight; /* weight: NULL without */
+    float smoothing;
+    const float *losses, *loss, *dx, *dw, *dbias; /* PyTorch's */
+} classes;
+
+static void classes_case(const classes *c)
+{
+    gp_weight w = {.w = tensor(c->w, c->V, c->C, 0), .transposed = true};
+    gp_tensor x = tensor(c->x, c->N, c->C, 0), bias = tensor(c->bias, c->V, 0, 0),
+              weight = tensor(c->weight, c->V, 0, 0);
+    gp_tensor losses = tensor(NULL, c->N, 0, 0), dx = tensor(NULL, c->N, c->C, 0);
+    gp_tensor dw = zeros(c->V, c->C, 0), dbias = zeros(c->V, 0, 0);
+    gp_step step = {.scale = (float)mean_scale(c->targets, c->N, c->weight)};
+    be->ops->head_loss(be, &(gp_head_op){.x = &x,
+                                         .w = &w,
+                                         .bias = &bias,
+                                         .targets = c->targets,
+                                         .class_weights = c->weight ? &weight : NULL,
+                                         .smoothing = c->smoothing,
+                                         .step = &step,
+                                         .losses = &losses,
+                                         .train = true,
+                                         .dx = &dx,
+                                         .dw = &dw,
+                                         .dbias = &dbias});
+    expect_numbers("losses", losses.data, c->losses, c->N);
+    expect_numbers("dx", dx.data, c->dx, c->N * c->C);
+    expect_numbers("dw", dw.data, c->dw, c->V * c->C);
+    expect_numbers("dbias", dbias.data, c->dbias, c->V);
+    assert_true(fabs(step.loss - c->loss[0]) < 1e-6);
+}
+
+static void class_weights_and_label_smoothing(void **state)
+{
+    (void)state;
+#define CLASSES(N, C, V, prefix, how, weight, smoothing)                                                               \
+    &(classes){N,                                                                                                      \
+               C,                                                                                                      \
+               V,                                                                                                      \
+               prefix##_targets,                                                                                       \
+               prefix##_x,                                                                                             \
+               prefix##_w,                                                                                             \
+               prefix##_bias,                                                                                          \
+               weight,                                                                                                 \
+               smoothing,                                                                                              \
+               prefix##_##how##_losses,                                                                                \
+               prefix##_##how##_loss,                                                                                  \
+               prefix##_##how##_dx,                                                                                    \
+               prefix##_##how##_dw,                                                                                    \
+               prefix##_##how##_dbias}
+    classes_case(CLASSES(6, 5, 11, classes, weighted, classes_weight, 0));
+    classes_case(CLASSES(6, 5, 11, classes, smoothed, NULL, 0.1f));
+    classes_case(CLASSES(6, 5, 11, classes, both, classes_weight, 0.1f));
+    classes_case(CLASSES(1, 4, 2, labels, both, labels_weight, 0.1f));
+}
+
 static void adamw_with_clipping(void **state)
 {
     (void)state;
@@ -305,6 +373,7 @@ int main(void)
         cmocka_unit_test(activations_everywhere),
         cmocka_unit_test(attention),
         cmocka_unit_test(cross_entropy),
+        cmocka_unit_test(class_weights_and_label_smoothing),
         cmocka_unit_test(adamw_with_clipping),
     };
     return cmocka_run_group_tests(tests, open_ref, close_ref);

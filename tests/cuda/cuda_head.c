@@ -8,22 +8,28 @@ typedef struct head_case {
     int64_t N, C, V;
     bool bias, train;
     int64_t chunk; /* rows of logits at once; 0: as it likes */
+    bool weighted; /* by class */
+    float smoothing;
 } head_case;
 
 /* Vocabularies below, at and past a pack and a warp; odd ones. Chunks that do not divide the rows. */
 static const head_case cases[] = {
-    {1, 1, 1, true, true, 0},      {17, 33, 97, true, true, 0},
-    {3, 65, 63, false, true, 0},   {63, 17, 65, false, false, 0},
-    {19, 31, 1003, true, true, 7}, {200, 8, 64, true, true, 130},
-    {200, 3, 72, true, false, 64}, {5, 8, 8, false, true, 1},
-    {3, 4, 5000, true, true, 2},   /* every thread has several packs */
-    {2, 2, 50257, false, true, 0}, /* kept in shared memory: in fp32 all of it */
-    {2, 2, 60001, false, true, 0}, /* in fp32 too long for that */
+    {1, 1, 1, true, true, 0, false, 0},        {17, 33, 97, true, true, 0, false, 0},
+    {3, 65, 63, false, true, 0, false, 0},     {63, 17, 65, false, false, 0, false, 0},
+    {19, 31, 1003, true, true, 7, false, 0},   {200, 8, 64, true, true, 130, false, 0},
+    {200, 3, 72, true, false, 64, false, 0},   {5, 8, 8, false, true, 1, false, 0},
+    {3, 4, 5000, true, true, 2, false, 0},   /* every thread has several packs */
+    {2, 2, 50257, false, true, 0, false, 0}, /* kept in shared memory: in fp32 all of it */
+    {2, 2, 60001, false, true, 0, false, 0}, /* in fp32 too long for that */
+    {1, 64, 2, true, true, 0, false, 0},     /* a classifier of one sample */
+    {1, 64, 2, true, true, 0, true, 0.1f},     {1, 64, 2, true, false, 0, true, 0.1f},
+    {33, 64, 3, true, true, 0, true, 0},       {17, 33, 97, true, true, 7, true, 0.25f},
+    {2, 2, 60001, false, true, 0, true, 0.1f}, {3, 4, 5000, true, true, 0, false, 0.1f},
 };
 
 /* What an op of this file has on both sides. */
 typedef struct head_run {
-    pair x, w, bias, losses, dx, dw, dbias;
+    pair x, w, bias, weights, losses, dx, dw, dbias;
     pair_ids targets;
     pair_step step;
     pair_weight weight;
@@ -37,6 +43,7 @@ static void head_open(sides *s, head_run *r, const head_case *c)
     *r = (head_run){.x = RANDOM(s, ACT, c->N, c->C),
                     .w = RANDOM(s, TABLE, c->V, c->C),
                     .bias = RANDOM(s, FP32, c->V),
+                    .weights = RANDOM(s, FP32, c->V),
                     .losses = EMPTY(s, FP32, c->N),
                     .dx = EMPTY(s, ACT, c->N, c->C),
                     .dw = sides_random(s, FP32, 0.01, 2, (int64_t[]){c->V, c->C}),
@@ -49,6 +56,12 @@ static void head_open(sides *s, head_run *r, const head_case *c)
     r->targets = sides_ids(s, targets, c->N);
     free(targets);
     weight_open(s, &r->weight, &r->w, c->bias ? &r->bias : NULL, true);
+    float *weights = sides_read(s, REF, ON(r->weights, REF));
+    for (int64_t v = 0; v < c->V; v++)
+        weights[v] = fabsf(weights[v]);
+    for (int k = 0; k < SIDES; k++)
+        sides_write(s, k, ON(r->weights, k), weights);
+    free(weights);
     gp_cuda_head_rows(s->be[DEVICE], c->chunk);
     sides_plan(s,
                &(gp_shape){.B = 1, .T = (int)c->N, .C = (int)c->C, .H = 1, .V = (int)c->V, .inner = 1, .train = true});
@@ -69,6 +82,8 @@ static void loss_of(sides *s, head_run *r, int side)
                      .w = &r->weight.on[side],
                      .bias = bias ? ON(r->bias, side) : NULL,
                      .targets = r->targets.on[side],
+                     .class_weights = r->c->weighted ? ON(r->weights, side) : NULL,
+                     .smoothing = r->c->smoothing,
                      .step = r->step.on[side],
                      .losses = ON(r->losses, side),
                      .train = train,
@@ -107,7 +122,7 @@ static void rows_that_are_not_counted_give_nothing(void **state)
 {
     sides *s = *state;
     head_run r;
-    head_open(s, &r, &(head_case){10, 8, 70, false, true, 0});
+    head_open(s, &r, &(head_case){10, 8, 70, false, true, 0, false, 0});
     loss_of(s, &r, DEVICE);
     float *losses = sides_read(s, DEVICE, ON(r.losses, DEVICE)), *dx = sides_read(s, DEVICE, ON(r.dx, DEVICE));
     for (int64_t n = 0; n < 10; n++) {
@@ -125,7 +140,7 @@ static void equal_logits_lose_the_logarithm_of_their_count(void **state)
 {
     sides *s = *state;
     head_run r;
-    head_open(s, &r, &(head_case){1, 4, 1003, false, false, 0});
+    head_open(s, &r, &(head_case){1, 4, 1003, false, false, 0, false, 0});
     float zeros[4] = {0};
     sides_write(s, DEVICE, ON(r.x, DEVICE), zeros);
     loss_of(s, &r, DEVICE);
@@ -139,23 +154,25 @@ static void equal_logits_lose_the_logarithm_of_their_count(void **state)
 static void large_logits_stay_finite(void **state)
 {
     sides *s = *state;
-    head_run r;
-    head_open(s, &r, &(head_case){4, 2, 1003, false, true, 0});
-    for (int k = 0; k < SIDES; k++) {
-        float x[] = {3008, 0, -3008, 100, 0, 4000, 512, 512}; /* bf16 has these */
-        sides_write(s, k, ON(r.x, k), x);
-        loss_of(s, &r, k);
+    for (int smooth = 0; smooth < 2; smooth++) {
+        head_run r;
+        head_open(s, &r, &(head_case){4, 2, 1003, false, true, 0, smooth, smooth ? 0.1f : 0});
+        for (int k = 0; k < SIDES; k++) {
+            float x[] = {3008, 0, -3008, 100, 0, 4000, 512, 512}; /* bf16 has these */
+            sides_write(s, k, ON(r.x, k), x);
+            loss_of(s, &r, k);
+        }
+        NEAR(s, r.losses, s->tolerance);
+        NEAR(s, r.dx, s->tolerance);
+        NEAR(s, r.dw, s->tolerance);
+        head_close(s, &r);
     }
-    NEAR(s, r.losses, s->tolerance);
-    NEAR(s, r.dx, s->tolerance);
-    NEAR(s, r.dw, s->tolerance);
-    head_close(s, &r);
 }
 
-static double loss_with(sides *s, int32_t target, float x)
+static double loss_with(sides *s, int32_t target, float x, bool weighted)
 {
     head_run r;
-    head_open(s, &r, &(head_case){1, 1, 9, false, true, 0});
+    head_open(s, &r, &(head_case){1, 1, 9, false, true, 0, weighted, weighted ? 0.1f : 0});
     OP(s, DEVICE, upload, r.targets.on[DEVICE], &target, sizeof target);
     sides_write(s, DEVICE, ON(r.x, DEVICE), &x);
     loss_of(s, &r, DEVICE);
@@ -168,10 +185,12 @@ static double loss_with(sides *s, int32_t target, float x)
 static void a_loss_that_cannot_be_is_not_a_number(void **state)
 {
     sides *s = *state;
-    assert_true(isfinite(loss_with(s, 8, 1)));
-    assert_true(isnan(loss_with(s, 9, 1)));
-    assert_true(isnan(loss_with(s, -1, 1)));
-    assert_true(isnan(loss_with(s, 0, NAN)));
+    for (int weighted = 0; weighted < 2; weighted++) {
+        assert_true(isfinite(loss_with(s, 8, 1, weighted)));
+        assert_true(isnan(loss_with(s, 9, 1, weighted)));
+        assert_true(isnan(loss_with(s, -1, 1, weighted)));
+        assert_true(isnan(loss_with(s, 0, NAN, weighted)));
+    }
 }
 
 static void assert_same_bits(sides *s, const pair *a, const pair *b)
@@ -186,7 +205,7 @@ static void the_loss_has_the_same_bits_twice(void **state)
 {
     sides *s = *state;
     head_run r;
-    head_open(s, &r, &(head_case){70, 24, 203, true, true, 32});
+    head_open(s, &r, &(head_case){70, 24, 203, true, true, 32, false, 0});
     pair dw = sides_copy(s, &r.dw), dbias = sides_copy(s, &r.dbias);
     loss_of(s, &r, DEVICE);
     head_run again = r;
@@ -205,7 +224,8 @@ static void head_logits_agree(void **state)
     static const struct {
         int64_t B, T, C, V;
         bool bias;
-    } shapes[] = {{1, 1, 1, 1, true}, {3, 5, 33, 97, true}, {2, 4, 16, 128, false}, {1, 70, 8, 1003, true}};
+    } shapes[] = {{1, 1, 1, 1, true},     {3, 5, 33, 97, true}, {2, 4, 16, 128, false},
+                  {1, 70, 8, 1003, true}, {1, 1, 64, 2, true},  {1, 9, 64, 3, true}};
     sides *s = *state;
     for (size_t i = 0; i < ARRAY_LEN(shapes); i++) {
         int64_t B = shapes[i].B, T = shapes[i].T, C = shapes[i].C, V = shapes[i].V;

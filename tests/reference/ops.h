@@ -832,3 +832,179 @@ static const float sample_all[40] = {
     0x1.dc164ep-3f, 0, 0, 0, 0, 0, 0x1.ae4fe8p-4f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x1.6222aep-4f, 0, 0,
 };
 
+static const int classes_targets[6] = {
+    3, -100, 0, 10, -100, 3,
+};
+
+static const float classes_x[30] = {
+    0x1.71c306p+0f, 0x1.cef9c0p-4f, 0x1.4b8424p-1f, -0x1.2be856p-1f, -0x1.46261cp-1f, -0x1.e62c90p-2f,
+    -0x1.fc6054p+0f, -0x1.7fbc4cp-2f, -0x1.a65914p-1f, 0x1.741b9cp-1f, -0x1.72a170p-1f, 0x1.a5b954p-1f,
+    0x1.28a9c6p-1f, 0x1.1264ecp-1f, -0x1.a62954p-2f, 0x1.4617c6p-1f, 0x1.f7fc8ap-1f, -0x1.1a86f4p+0f,
+    0x1.e03f72p+0f, 0x1.32540ep+0f, 0x1.a70c0ep-4f, -0x1.2737aep+0f, 0x1.8dfb38p+0f, 0x1.bbc2fcp+0f,
+    -0x1.a4d5a2p-8f, 0x1.1e600cp-2f, -0x1.629644p-1f, -0x1.89af4ep-1f, 0x1.6eb6b6p+0f, -0x1.0010c2p-2f,
+};
+
+static const float classes_w[55] = {
+    0x1.a8d41ap-2f, 0x1.aecadap-2f, -0x1.e1256ep+0f, -0x1.ba6172p+0f, -0x1.32d62ep-1f, -0x1.801df2p-1f,
+    0x1.106e20p-5f, -0x1.708456p-2f, -0x1.bdf466p-1f, 0x1.154c8ap+0f, -0x1.3c3e1ap-4f, 0x1.e35576p-8f,
+    -0x1.6db916p-2f, 0x1.1da370p-3f, -0x1.1ddd2ep-1f, -0x1.534f72p-3f, -0x1.fa1e48p+0f, 0x1.33109cp+0f,
+    0x1.261d24p+0f, -0x1.3cc46ep+0f, 0x1.d2b640p+0f, 0x1.e856f0p-8f, -0x1.a2e5d0p+0f, -0x1.1402bap+0f,
+    -0x1.b947d0p-5f, -0x1.5141fcp-1f, 0x1.a19388p-3f, -0x1.9aa33ap-2f, -0x1.048160p-1f, 0x1.4f1a7ep+0f,
+    0x1.1224f8p+0f, 0x1.a6ff80p-3f, -0x1.c95996p-1f, 0x1.5d72bep+0f, -0x1.580842p+0f, 0x1.947c78p-4f,
+    -0x1.a09ebep-1f, -0x1.92aad8p+0f, -0x1.d3f4bep-1f, 0x1.25f720p+0f, 0x1.109288p-3f, 0x1.559f16p-3f,
+    -0x1.237812p-1f, -0x1.0efab4p-1f, 0x1.ba6ef6p-1f, -0x1.1b3bb6p+0f, 0x1.15fbc4p-4f, -0x1.b8ef2ap+0f,
+    0x1.8674f0p-2f, -0x1.326b62p-3f, -0x1.e1fe00p-1f, 0x1.6a38c4p-2f, 0x1.6e09b4p-2f, -0x1.444ff8p-1f,
+    0x1.74d78ap-2f,
+};
+
+static const float classes_bias[11] = {
+    -0x1.3da972p-5f, -0x1.27a52cp+1f, 0x1.47191ap-1f, -0x1.388dbap+0f, 0x1.32dda6p-1f, -0x1.adc842p-2f,
+    -0x1.b72e8ap-1f, 0x1.5155f2p-1f, 0x1.ff7a0ep-1f, 0x1.fb9886p-1f, 0x1.2d7e84p+0f,
+};
+
+static const float classes_weight[11] = {
+    0x1.20562ep-1f, 0x1.131adap+1f, 0x1.55d2eap-1f, 0x1.11642ep-3f, 0x1.178546p+0f, 0x1.02f776p-1f,
+    0x1.576c7ep+0f, 0x1.90b53ep+0f, 0x1.25a428p+0f, 0x1.c2d278p-1f, 0x1.0d8d14p+0f,
+};
+
+static const float classes_weighted_losses[6] = {
+    0x1.16aa72p-1f, 0, 0x1.406760p+1f, 0x1.0c2440p+2f, 0, 0x1.4fa950p-2f,
+};
+
+static const float classes_weighted_loss[1] = {
+    0x1.011be8p+2f,
+};
+
+static const float classes_weighted_dx[30] = {
+    0x1.8c4c64p-4f, 0x1.22e3fep-3f, -0x1.6d2cbcp-3f, -0x1.1f2926p-3f, 0x1.4bcd68p-4f, 0, 0, 0, 0, 0,
+    -0x1.3d0026p-2f, -0x1.57f016p-4f, 0x1.d22ee0p-2f, 0x1.d53930p-2f, 0x1.9d7130p-3f, 0x1.f4b93cp-2f,
+    -0x1.6f90d6p-3f, -0x1.c7b048p-1f, 0x1.8db724p-2f, -0x1.bab202p-3f, 0, 0, 0, 0, 0, 0x1.6b4a90p-7f,
+    0x1.0cde88p-3f, -0x1.422578p-3f, -0x1.9f41f0p-5f, 0x1.c52034p-5f,
+};
+
+static const float classes_weighted_dw[55] = {
+    0x1.cca464p-3f, -0x1.ea93f6p-3f, -0x1.608580p-3f, -0x1.3b05e4p-3f, 0x1.f5a34ap-4f, -0x1.87c438p-13f,
+    0x1.d9108cp-10f, -0x1.30d72ap-12f, 0x1.2e533ep-9f, 0x1.124758p-11f, -0x1.30e8a0p-7f, 0x1.cd7c38p-5f,
+    -0x1.a69804p-10f, 0x1.334972p-4f, 0x1.2f86d4p-8f, -0x1.fe417ap-4f, 0x1.68c3e8p-5f, 0x1.2d3492p-7f,
+    -0x1.81fdc0p-5f, 0x1.d72772p-5f, 0x1.a199a8p-4f, 0x1.f0970ep-5f, -0x1.2a4e38p-5f, 0x1.6d6e20p-4f,
+    0x1.37af0ep-5f, 0x1.b3c384p-8f, 0x1.b3c744p-6f, -0x1.123ef0p-6f, 0x1.5aedf8p-5f, 0x1.41b592p-6f,
+    0x1.fb34e2p-5f, 0x1.655b94p-4f, -0x1.c06700p-4f, 0x1.a52152p-3f, 0x1.9b6de2p-4f, 0x1.0a3272p-5f,
+    0x1.82c89ap-5f, -0x1.beaf92p-5f, 0x1.935d64p-4f, 0x1.c11cbep-5f, 0x1.8cd2a0p-5f, 0x1.a9b1dcp-4f,
+    -0x1.59438ap-4f, 0x1.6f8316p-3f, 0x1.7e449cp-4f, 0x1.906a7cp-4f, 0x1.f2521ep-3f, -0x1.bcddb0p-3f,
+    0x1.de9ad0p-2f, 0x1.c6c4acp-3f, -0x1.c2a0ecp-2f, -0x1.b9ebeep-2f, 0x1.5df486p-1f, -0x1.eaf4fep-1f,
+    -0x1.6d4c64p-1f,
+};
+
+static const float classes_weighted_dbias[11] = {
+    -0x1.242c6cp-2f, 0x1.1a12d4p-9f, 0x1.484accp-4f, -0x1.020f96p-3f, 0x1.c1ac20p-4f, 0x1.e38adep-6f,
+    0x1.014086p-3f, 0x1.d91898p-5f, 0x1.e4b158p-4f, 0x1.334fe8p-2f, -0x1.a5f5ecp-2f,
+};
+
+static const float classes_smoothed_losses[6] = {
+    0x1.021f72p+2f, 0, 0x1.157d30p+2f, 0x1.f7b5f0p+1f, 0, 0x1.462d56p+1f,
+};
+
+static const float classes_smoothed_loss[1] = {
+    0x1.db4722p+1f,
+};
+
+static const float classes_smoothed_dx[30] = {
+    0x1.5985b2p-2f, 0x1.d16410p-2f, -0x1.297bdap-1f, -0x1.d56c40p-2f, 0x1.02ee70p-2f, 0, 0, 0, 0, 0,
+    -0x1.fc0256p-3f, -0x1.d03bdep-5f, 0x1.67d290p-2f, 0x1.6384f4p-2f, 0x1.3715bcp-3f, 0x1.904a14p-3f,
+    -0x1.1823bap-4f, -0x1.7c180ap-2f, 0x1.523b70p-3f, -0x1.6e44bep-4f, 0, 0, 0, 0, 0, 0x1.215222p-5f,
+    0x1.aa8f9ap-2f, -0x1.038c50p-1f, -0x1.2442eep-3f, 0x1.4c4ba2p-3f,
+};
+
+static const float classes_smoothed_dw[55] = {
+    0x1.81ca7ap-3f, -0x1.7775e2p-3f, -0x1.e17908p-4f, -0x1.0e49a6p-3f, 0x1.4848f8p-4f, -0x1.f62b1cp-9f,
+    -0x1.b9ca94p-10f, 0x1.a6ed16p-10f, -0x1.8bf8b2p-8f, 0x1.10388cp-13f, 0x1.873e64p-8f, 0x1.8ef478p-6f,
+    0x1.2a5312p-8f, 0x1.cf148cp-5f, -0x1.3c78a4p-6f, -0x1.89a42ap-2f, 0x1.e76eacp-4f, 0x1.359238p-6f,
+    -0x1.537c00p-3f, 0x1.8332bcp-3f, 0x1.f9f27cp-3f, 0x1.fff744p-6f, 0x1.0c9d5ap-4f, -0x1.dd696ap-6f,
+    -0x1.35c83cp-4f, -0x1.8dea72p-10f, 0x1.6d6f50p-7f, -0x1.2104c6p-8f, 0x1.e457f6p-7f, 0x1.b1f8c0p-8f,
+    0x1.a83b44p-5f, -0x1.debe42p-15f, -0x1.57bb74p-4f, 0x1.51d3dap-3f, 0x1.71329cp-6f, 0x1.59df94p-6f,
+    0x1.44c836p-7f, -0x1.ec49a8p-6f, 0x1.c0cfe6p-5f, 0x1.1fe6c6p-6f, 0x1.250606p-5f, 0x1.7ae23ap-5f,
+    -0x1.d1e430p-6f, 0x1.4d20bap-4f, 0x1.b62d9ep-6f, 0x1.769d58p-5f, 0x1.2b46aap-4f, -0x1.1e0716p-3f,
+    0x1.4b47eap-2f, 0x1.1cd882p-4f, -0x1.a5edb0p-3f, -0x1.0a0cc6p-3f, 0x1.40e6e8p-2f, -0x1.73b008p-2f,
+    -0x1.45067ep-2f,
+};
+
+static const float classes_smoothed_dbias[11] = {
+    -0x1.a73ac0p-3f, -0x1.e20abep-8f, 0x1.452352p-4f, -0x1.b4a2bep-2f, 0x1.8e5480p-3f, 0x1.44da68p-7f,
+    0x1.e9f5dap-4f, 0x1.2f9356p-5f, 0x1.379f64p-4f, 0x1.d1584ap-3f, -0x1.a755fcp-4f,
+};
+
+static const float classes_both_losses[6] = {
+    0x1.c38aaep-1f, 0, 0x1.4f4876p+1f, 0x1.0713fep+2f, 0, 0x1.560092p-1f,
+};
+
+static const float classes_both_loss[1] = {
+    0x1.19687ap+2f,
+};
+
+static const float classes_both_dx[30] = {
+    0x1.361514p-3f, 0x1.0ad180p-3f, -0x1.7c9082p-3f, -0x1.3038dep-3f, 0x1.a971c8p-5f, 0, 0, 0, 0, 0,
+    -0x1.3f3feep-2f, -0x1.12a302p-4f, 0x1.be348ap-2f, 0x1.b22726p-2f, 0x1.5bd8f0p-3f, 0x1.bf105cp-2f,
+    -0x1.451d68p-3f, -0x1.a4dc16p-1f, 0x1.7fe5cep-2f, -0x1.b17432p-3f, 0, 0, 0, 0, 0, 0x1.3949f8p-7f,
+    0x1.ccb5d4p-4f, -0x1.355146p-3f, -0x1.44fccep-12f, 0x1.33b8cep-7f,
+};
+
+static const float classes_both_dw[55] = {
+    0x1.a249d2p-3f, -0x1.be421ap-3f, -0x1.34b0bep-3f, -0x1.2f6a2ap-3f, 0x1.b95768p-4f, -0x1.19713cp-6f,
+    -0x1.64b2eep-7f, 0x1.a7ed5ap-8f, -0x1.0194c2p-5f, 0x1.8d10d0p-10f, -0x1.7b4276p-7f, 0x1.ae8dc4p-5f,
+    0x1.527894p-10f, 0x1.21a9e6p-4f, 0x1.44afa4p-12f, -0x1.c937a8p-4f, 0x1.2f1b62p-5f, 0x1.ae7cacp-8f,
+    -0x1.34249ep-5f, 0x1.95af08p-5f, 0x1.185090p-3f, 0x1.c5a554p-5f, -0x1.0010e6p-6f, 0x1.dee768p-5f,
+    0x1.2f83cap-6f, 0x1.424d9cp-9f, 0x1.880416p-6f, -0x1.e34282p-7f, 0x1.1e01cep-5f, 0x1.3c14c0p-6f,
+    0x1.d31624p-5f, 0x1.236f24p-4f, -0x1.cd6468p-4f, 0x1.9b733ap-3f, 0x1.8896a4p-4f, 0x1.6baa94p-6f,
+    0x1.265c1cp-5f, -0x1.a1615ap-5f, 0x1.3cc392p-4f, 0x1.b900bcp-5f, 0x1.6035f4p-5f, 0x1.8e500ep-4f,
+    -0x1.425814p-4f, 0x1.4cc100p-3f, 0x1.71a4ecp-4f, 0x1.7747d4p-4f, 0x1.d716ecp-3f, -0x1.c8b444p-3f,
+    0x1.e92f70p-2f, 0x1.b89b80p-3f, -0x1.ab08dcp-2f, -0x1.7f6a32p-2f, 0x1.439e66p-1f, -0x1.bb0ae8p-1f,
+    -0x1.4dd01ep-1f,
+};
+
+static const float classes_both_dbias[11] = {
+    -0x1.0c122ep-2f, -0x1.4115e4p-5f, 0x1.4051e0p-4f, -0x1.be5f52p-4f, 0x1.f10fb6p-4f, 0x1.55e4f0p-6f,
+    0x1.d5ef10p-4f, 0x1.0331bap-5f, 0x1.a44388p-4f, 0x1.3707e6p-2f, -0x1.73e4bap-2f,
+};
+
+static const int labels_targets[1] = {
+    1,
+};
+
+static const float labels_x[4] = {
+    -0x1.97bbe8p-1f, 0x1.1a9a12p-2f, 0x1.63e2dap-1f, -0x1.6714fap-3f,
+};
+
+static const float labels_w[8] = {
+    0x1.1549b2p-4f, -0x1.53e38cp+0f, -0x1.bd4610p+0f, 0x1.5a0600p-1f, 0x1.c12eccp-2f, 0x1.39847ep-1f,
+    0x1.23cffcp+0f, -0x1.fa4728p-2f,
+};
+
+static const float labels_bias[2] = {
+    -0x1.9323aep-6f, -0x1.0f0afep-7f,
+};
+
+static const float labels_weight[2] = {
+    0x1.ab299cp+0f, 0x1.7ea204p-1f,
+};
+
+static const float labels_both_losses[1] = {
+    0x1.14d44cp-2f,
+};
+
+static const float labels_both_loss[1] = {
+    0x1.726caep-2f,
+};
+
+static const float labels_both_dx[4] = {
+    0x1.57eea8p-7f, 0x1.c1ac44p-5f, 0x1.4daf58p-4f, -0x1.0f3eeap-5f,
+};
+
+static const float labels_both_dw[8] = {
+    0x1.712b48p-6f, -0x1.ffbea4p-8f, -0x1.4239a4p-6f, 0x1.451e62p-8f, -0x1.712b48p-6f, 0x1.ffbea4p-8f,
+    0x1.4239a4p-6f, -0x1.451e62p-8f,
+};
+
+static const float labels_both_dbias[2] = {
+    -0x1.cf92bep-6f, 0x1.cf92bep-6f,
+};
+

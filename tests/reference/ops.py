@@ -130,6 +130,29 @@ def head():
         emit("head_" + name, value)
 
 
+def class_weights():
+    """CrossEntropyLoss(weight, label_smoothing): of eleven classes either and both; of two classes, one row, both."""
+    smoothing = float(np.float32(0.1))
+    for prefix, N, C, targets in (("classes", 6, 5, [3, -100, 0, 10, -100, 3]), ("labels", 1, 4, [1])):
+        V = 11 if N > 1 else 2
+        x, w, bias, targets = inputs(N, C), inputs(V, C), inputs(V), torch.tensor(targets)
+        weight = inputs(V).detach().abs()
+        emit(prefix + "_targets", targets, "int")
+        for name, value in (("x", x), ("w", w), ("bias", bias), ("weight", weight)):
+            emit(f"{prefix}_{name}", value)
+        for name, how in (("weighted", dict(weight=weight)), ("smoothed", dict(label_smoothing=smoothing)),
+                          ("both", dict(weight=weight, label_smoothing=smoothing)))[0 if N > 1 else 2:]:
+            for t in (x, w, bias):
+                t.grad = None
+            logits = x @ w.T + bias
+            loss = F.cross_entropy(logits, targets, ignore_index=-100, **how)
+            loss.backward()
+            losses = F.cross_entropy(logits, targets, ignore_index=-100, reduction="none", **how)
+            for value_name, value in (("losses", losses), ("loss", loss), ("dx", x.grad), ("dw", w.grad),
+                                      ("dbias", bias.grad)):
+                emit(f"{prefix}_{name}_{value_name}", value)
+
+
 def adamw():
     """Five steps; the norm is over both tensors, of which the first alone decays. eps is large enough to show."""
     steps, sizes, rates = 5, (7, 3), (1e-2, 2e-2, 2e-2, 1e-2, 5e-3)
@@ -207,5 +230,5 @@ def sample():
 print("/* ops.h: made by tests/reference/ops.py with PyTorch %s, transformers %s and NumPy %s. */"
       % (torch.__version__.split("+")[0], transformers.__version__, np.__version__))
 print("#include <stdint.h>\n")
-for part in (embed, norm, linear, activations, attention, head, adamw, numbers, sample):
+for part in (embed, norm, linear, activations, attention, head, adamw, numbers, sample, class_weights):
     part()

@@ -55,8 +55,8 @@ enum { GP_MATMUL_A = 64 << 10, GP_MATMUL_B = 256 << 10, GP_MATMUL_SCRATCH = GP_M
     X(void, attention_backward, (const gp_attention_op *op, int64_t b, int64_t h, float *scratch))                     \
     /* T queries of one head against its cache, which already contains their keys and values */                        \
     X(void, attention_cached, (const gp_attention_cached_op *op, int64_t b, int64_t h))                                \
-    /* the loss of one row of logits; with `train` the row becomes scale (softmax - onehot) */                         \
-    X(float, cross_entropy, (float *row, int64_t V, int32_t target, bool train, float scale))                          \
+    /* the loss of one row of logits; with `train` the row becomes scale times its gradient */                         \
+    X(float, cross_entropy, (const gp_loss *loss, float *row, int32_t target))                                         \
     X(double, sum_squares, (const float *x, int64_t n))                                                                \
     X(void, adamw, (const gp_adamw_op *op, const gp_segment *seg, int64_t lo, int64_t hi))                             \
     /* y(b,o) = x(b,:) W(:,o) + bias(o) for o = lo .. hi; W stored (I,O), or (O,I) in decode_rows */                   \
@@ -66,6 +66,16 @@ enum { GP_MATMUL_A = 64 << 10, GP_MATMUL_B = 256 << 10, GP_MATMUL_SCRATCH = GP_M
     X(void, matmul,                                                                                                    \
       (const gp_product *p, const float *a, const float *b, const float *bias, float *c, int part, int parts,          \
        float *scratch))
+
+/* The cross-entropy of rows of V logits, with class weights and label smoothing as in gp_head_op. */
+typedef struct gp_loss {
+    int64_t V;
+    bool train;
+    float scale;
+    const float *weights; /* (V) or NULL: all 1 */
+    float smoothing;
+    double sum_weights; /* V without weights; used with smoothing alone */
+} gp_loss;
 
 typedef struct gp_decode {
     int64_t B, I, O;

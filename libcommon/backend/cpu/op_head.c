@@ -31,21 +31,35 @@ size_t gp_cpu_head_workspace(const gp_backend *be, const gp_shape *shape)
     return gp_round_up(all_of_x, 64) + layout(be, rows, shape->V, shape->C).bytes;
 }
 
-/* The loss of the rows of a chunk that begins at row n0 of the op. */
+/* The loss of the rows of a chunk: `logits`, `targets` and `losses` are of its first. */
 typedef struct loss_task {
-    const gp_head_op *op;
-    int64_t n0, V;
+    gp_loss loss;
     float *logits;
+    const int32_t *targets;
+    float *losses;
 } loss_task;
 
 static void loss_rows(gp_backend *be, const void *task, gp_range r)
 {
     const loss_task *j = task;
-    const gp_head_op *op = j->op;
-    float *losses = gp_cpu_data(op->losses) + j->n0;
     for (int64_t n = r.lo; n < r.hi; n++)
-        losses[n] = gp_cpu_state(be)->k->cross_entropy(j->logits + n * j->V, j->V, op->targets[j->n0 + n], op->train,
-                                                       op->step->scale);
+        j->losses[n] = gp_cpu_state(be)->k->cross_entropy(&j->loss, j->logits + n * j->loss.V, j->targets[n]);
+}
+
+static gp_loss loss_of(const gp_head_op *op, int64_t V)
+{
+    gp_loss loss = {.V = V,
+                    .train = op->train,
+                    .scale = op->step->scale,
+                    .weights = gp_cpu_data(op->class_weights),
+                    .smoothing = op->smoothing,
+                    .sum_weights = (double)V};
+    BUG_ON(op->class_weights && gp_tensor_count(op->class_weights) != V);
+    if (loss.weights)
+        loss.sum_weights = 0;
+    for (int64_t v = 0; loss.weights && v < V; v++)
+        loss.sum_weights += loss.weights[v];
+    return loss;
 }
 
 void gp_cpu_head_loss(gp_backend *be, const gp_head_op *op)
@@ -54,7 +68,9 @@ void gp_cpu_head_loss(gp_backend *be, const gp_head_op *op)
     int64_t max_rows = rows_at_once(N, V);
     chunk_layout at = layout(be, max_rows, V, C);
     float *logits = gp_cpu_workspace(be, at.bytes);
-    const float *x = gp_cpu_data(op->x), *losses = gp_cpu_data(op->losses);
+    const float *x = gp_cpu_data(op->x);
+    float *losses = gp_cpu_data(op->losses);
+    gp_loss loss = loss_of(op, V);
     BUG_ON(C != gp_cpu_weight_inputs(op->w));
     for (int64_t n = 0; n < N; n++)
         BUG_ON(op->targets[n] != GP_NOT_COUNTED && (op->targets[n] < 0 || op->targets[n] >= V));
@@ -63,7 +79,8 @@ void gp_cpu_head_loss(gp_backend *be, const gp_head_op *op)
         int64_t rows = gp_min(max_rows, N - n);
         const void *x_operand = gp_cpu_operand(be, x + n * C, rows * C, at.x);
         gp_cpu_weight_forward(be, op->w, x_operand, rows, gp_cpu_data(op->bias), logits);
-        gp_cpu_split(be, rows * V * GP_PS_LOSS, rows, 1, loss_rows, &(loss_task){op, n, V, logits});
+        gp_cpu_split(be, rows * V * GP_PS_LOSS, rows, 1, loss_rows,
+                     &(loss_task){loss, logits, op->targets + n, losses + n});
         for (int64_t r = 0; r < rows; r++)
             sum += losses[n + r];
         if (!op->train)

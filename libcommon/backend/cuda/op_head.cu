@@ -59,6 +59,8 @@ template <class T> struct CrossEntropy {
     const gp_step *step;
     int V, stride;
     bool train;
+    const float *weights; /* (V) of the classes; null: all 1 */
+    float smoothing;
 };
 
 /* Online softmax: the maximum of some numbers, and the sum of exp(x - max) over them. */
@@ -133,18 +135,51 @@ static __device__ __forceinline__ Softmax read_row(const CrossEntropy<T> &a, con
     return s;
 }
 
-/* row = scale (softmax - onehot(target)); zeros from column V on. `from` is the row, or its cached copy. */
+/* The loss is own (-log p[target]) + each (sum of w (-log p)), and these are the sums of w, and of w (max - row). */
+struct Weights {
+    float own = 1, each = 0, sum = 0, distance = 0;
+};
+
+/* own = (1 - smoothing) w[target], each = smoothing / V, and the sums over a thread's columns of a row. `from` is the
+ * row's cached copy. A target that is out of range makes `own` NaN. */
 template <class T, bool cached>
-static __device__ __forceinline__ void write_gradient(const CrossEntropy<T> &a, T *row, const T *from, Softmax s,
-                                                      int target)
+static __device__ __forceinline__ Weights read_weights(const CrossEntropy<T> &a, const T *row, const T *from, float max,
+                                                       int target)
 {
     int next = static_cast<int>(blockDim.x) * Pack<T>::size;
-    float scale = a.step->scale, each = scale / s.sum;
+    Weights w;
+    w.own = target < 0 || target >= a.V ? NAN : (1 - a.smoothing) * (a.weights ? a.weights[target] : 1);
+    w.each = a.smoothing / static_cast<float>(a.V);
+    for (int c = static_cast<int>(threadIdx.x) * Pack<T>::size; w.each > 0 && c < a.V; c += next) {
+        Pack<T> x = cached ? load_pack(from + c) : load_pack(row + c);
+#pragma unroll
+        for (int i = 0; i < Pack<T>::size; i++) {
+            float weight = c + i >= a.V ? 0 : a.weights ? a.weights[c + i] : 1;
+            w.sum += weight;
+            w.distance += c + i >= a.V ? 0 : weight * (max - to_float(x.v[i]));
+        }
+    }
+    return w;
+}
+
+/* row = scale ((own + each sum w) softmax - own onehot(target) - each w); zeros from column V on. `from` is the row, or
+ * its cached copy. */
+template <class T, bool cached, bool weighted>
+static __device__ __forceinline__ void write_gradient(const CrossEntropy<T> &a, T *row, const T *from, Softmax s,
+                                                      Weights w, int target)
+{
+    int next = static_cast<int>(blockDim.x) * Pack<T>::size;
+    float scale = a.step->scale, own = scale * w.own, each = scale * w.each;
+    float factor = (own + each * w.sum) / s.sum;
     for (int c = static_cast<int>(threadIdx.x) * Pack<T>::size; c < a.stride; c += next) {
         Pack<T> x = cached ? load_pack(from + c) : load_masked(row, c, a.V), d;
 #pragma unroll
-        for (int i = 0; i < Pack<T>::size; i++)
-            d.v[i] = from_float<T>(__expf(to_float(x.v[i]) - s.max) * each - (c + i == target ? scale : 0));
+        for (int i = 0; i < Pack<T>::size; i++) {
+            float v = __expf(to_float(x.v[i]) - s.max) * factor - (c + i == target ? own : 0);
+            if (weighted && c + i < a.V)
+                v -= each * (a.weights ? a.weights[c + i] : 1);
+            d.v[i] = from_float<T>(v);
+        }
         store_pack(row + c, d);
     }
 }
@@ -158,10 +193,12 @@ template <class T> static __device__ __forceinline__ void write_zeros(const Cros
 
 /* loss = log sum exp(row) - row[target], 0 where the target is ignored;  if train
  * row = scale (softmax(row) - onehot(target)), zeros where the target is ignored          row (V), stride columns apart
+ * If `weighted`, with class weights and label smoothing: see gp_head_op.
  * One block per row, a thread takes every blockDim-th pack. If `cached` the row is read once and stays in shared memory
  * until its gradient is computed; each thread reads there only what it wrote. A target that is out of range makes the
  * loss NaN. */
-template <class T, bool cached> __global__ void __launch_bounds__(1024, 1) cross_entropy(CrossEntropy<T> a)
+template <class T, bool cached, bool weighted>
+__global__ void __launch_bounds__(1024, 1) cross_entropy(CrossEntropy<T> a)
 {
     SHARED(float, scratch, [WARP]);
     T *row = a.logits + static_cast<int64_t>(blockIdx.x) * a.stride, *cache = nullptr;
@@ -179,10 +216,18 @@ template <class T, bool cached> __global__ void __launch_bounds__(1024, 1) cross
     }
     float at = target >= 0 && target < a.V ? to_float(row[target]) : NAN;
     Softmax s = reduce_block(read_row<T, cached>(a, row, cache), scratch);
-    if (threadIdx.x == 0)
-        a.losses[blockIdx.x] = s.max + logf(s.sum) - at;
+    Weights w;
+    if constexpr (weighted) {
+        w = read_weights<T, cached>(a, row, cache, s.max, target);
+        w.sum = block_sum(w.sum, scratch);
+        w.distance = block_sum(w.distance, scratch);
+    }
+    if (threadIdx.x == 0) {
+        float log_sum = logf(s.sum), loss = s.max + log_sum - at;
+        a.losses[blockIdx.x] = weighted ? w.own * loss + w.each * (w.distance + w.sum * log_sum) : loss;
+    }
     if (a.train)
-        write_gradient<T, cached>(a, row, cache, s, target);
+        write_gradient<T, cached, weighted>(a, row, cache, s, w, target);
 }
 
 /* step->loss += scale * sum of losses (N), in double. A single block, so that the order of summation is fixed. */
@@ -200,18 +245,18 @@ static __global__ void __launch_bounds__(1024) add_losses(const float *losses, i
 
 /* The losses of some rows and, in place, their gradients. If the cached rows of two blocks fit into a multiprocessor, a
  * block has 512 threads, so that one reads while the other writes; else a single block has 1024. */
-template <class T> static void run_cross_entropy(gp_backend *be, const CrossEntropy<T> &a, int64_t rows)
+template <class T, bool weighted> static void run_cross_entropy(gp_backend *be, const CrossEntropy<T> &a, int64_t rows)
 {
     size_t row = static_cast<size_t>(a.stride) * sizeof(T), max_shared = state_of(be)->shared;
     constexpr size_t own = 1024; /* per block: scratch, and the system's reserved shared memory */
     unsigned grid = static_cast<unsigned>(rows), threads = 2 * (row + own) <= max_shared ? 512 : 1024;
     if (!a.train || row + own > max_shared) {
-        RUN(be, (cross_entropy<T, false>), grid, 512, 0, a);
+        RUN(be, (cross_entropy<T, false, weighted>), grid, 512, 0, a);
         return;
     }
-    CUDA_CHECK(cudaFuncSetAttribute(cross_entropy<T, true>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+    CUDA_CHECK(cudaFuncSetAttribute(cross_entropy<T, true, weighted>, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                     static_cast<int>(row)));
-    RUN(be, (cross_entropy<T, true>), grid, threads, row, a);
+    RUN(be, (cross_entropy<T, true, weighted>), grid, threads, row, a);
 }
 
 /* ---- the op ---------------------------------------------------------------------------------------------- */
@@ -283,14 +328,19 @@ template <class T> static void loss(gp_backend *be, const gp_head_op *op)
     void *at = static_cast<char *>(cuda_workspace(be, before + bytes)) + before;
     T *logits = static_cast<T *>(at), *dx = data_of<T>(op->train ? op->dx : nullptr);
     const T *x = data_of<T>(op->x);
-    float *losses = data_of<float>(op->losses);
+    float *losses = data_of<float>(op->losses), *weights = data_of<float>(op->class_weights);
+    BUG_ON(weights && gp_tensor_count(op->class_weights) != V);
     BUG_ON(gp_tensor_count(op->losses) != N || stride > INT32_MAX / 2);
     for (int64_t n = 0; n < N; n += max_rows) {
         int64_t rows = gp_min(max_rows, N - n);
         multiply(be, op, x + n * C, rows, logits, be->act_dtype, weight_outputs_padded(be, op->w), stride);
         CrossEntropy<T> a = {
-            logits, op->targets + n, losses + n, op->step, static_cast<int>(V), static_cast<int>(stride), op->train};
-        run_cross_entropy(be, a, rows);
+            logits,    op->targets + n, losses + n,   op->step, static_cast<int>(V), static_cast<int>(stride),
+            op->train, weights,         op->smoothing};
+        if (weights || op->smoothing > 0)
+            run_cross_entropy<T, true>(be, a, rows);
+        else
+            run_cross_entropy<T, false>(be, a, rows);
         if (!op->train)
             continue;
         input_gradient(be, op, logits, dx + n * C, rows, stride);

@@ -35,22 +35,39 @@ void gp_ref_head_logits(gp_backend *be, const gp_head_op *op)
     logits_of(be, op, reals(op->x), rows_of(op->x), columns_of(op->logits), reals(op->logits));
 }
 
-/* Returns log sum exp(row) - row[target]; with `train` row becomes scale * (softmax(row) - onehot(target)). For target
- * -100 both are 0. bf16: the gradient is rounded. */
-static double cross_entropy(const gp_backend *be, real *row, int64_t V, int32_t target, bool train, double scale)
+/* The loss of one row of logits (V): own (-log p[target]) + each (sum over v of w[v] (-log p[v])),
+ * own = (1 - smoothing) w[target], each = smoothing / V, w all 1 without class weights. With `train` row becomes scale
+ * times its gradient, ((own + each sum w) p[v] - own onehot[v] - each w[v]). For target -100 both are 0. bf16: the
+ * gradient is rounded. */
+static double cross_entropy(const gp_backend *be, const gp_head_op *op, real *row, int64_t V, int32_t target)
 {
+    const real *weights = reals(op->class_weights);
     bool counted = target != NOT_COUNTED;
-    double max = -INFINITY, sum = 0, loss = 0;
     BUG_ON(counted && (target < 0 || target >= V));
-    if (counted) {
-        for (int64_t v = 0; v < V; v++)
-            max = row[v] > max ? row[v] : max;
-        for (int64_t v = 0; v < V; v++)
-            sum += exp(row[v] - max);
-        loss = max + log(sum) - row[target];
+    if (!counted) {
+        for (int64_t v = 0; op->train && v < V; v++)
+            row[v] = 0;
+        return 0;
     }
-    for (int64_t v = 0; train && v < V; v++)
-        row[v] = counted ? (real)stored(be, scale * (exp(row[v] - max) / sum - (v == target))) : 0;
+    double max = -INFINITY, sum = 0, all = 0, spread = 0, scale = op->step->scale;
+    double own = (1 - (double)op->smoothing) * (weights ? (double)weights[target] : 1);
+    double each = (double)op->smoothing / (double)V;
+    for (int64_t v = 0; v < V; v++)
+        max = row[v] > max ? row[v] : max;
+    for (int64_t v = 0; v < V; v++)
+        sum += exp(row[v] - max);
+    double lse = max + log(sum);
+    for (int64_t v = 0; each > 0 && v < V; v++) {
+        double w = weights ? (double)weights[v] : 1;
+        all += w;
+        spread += w * (lse - row[v]);
+    }
+    double loss = own * (lse - row[target]) + each * spread;
+    for (int64_t v = 0; op->train && v < V; v++) {
+        double w = weights ? (double)weights[v] : 1;
+        double d = (own + each * all) * (exp(row[v] - max) / sum) - own * (v == target) - each * w;
+        row[v] = (real)stored(be, scale * d);
+    }
     return loss;
 }
 
@@ -74,7 +91,7 @@ static void head_grads(gp_backend *be, const gp_head_op *op, const real *d, cons
         gp_ref_add_rows(be, d, rows, V, reals(op->dbias));
 }
 
-/* losses[n] = log sum exp(logits_n) - logits_n[target_n];  step->loss += step->scale * their sum
+/* losses[n]: see cross_entropy;  step->loss += step->scale * their sum
  * x, dx (N,C); the workspace contains ROWS rows of logits, which are overwritten by their gradient
  * bf16: the logits are rounded before the loss, then their gradient, and dx. */
 void gp_ref_head_loss(gp_backend *be, const gp_head_op *op)
@@ -82,6 +99,7 @@ void gp_ref_head_loss(gp_backend *be, const gp_head_op *op)
     int64_t N = rows_of(op->x), C = columns_of(op->x), V = op->w->w.dim[op->w->transposed ? 0 : 1];
     const real *x = reals(op->x);
     real *losses = reals(op->losses), *dx = op->train ? reals(op->dx) : NULL, *logits = (real *)be->workspace;
+    BUG_ON(op->class_weights && gp_tensor_count(op->class_weights) != V);
     BUG_ON((size_t)(gp_min(N, ROWS) * V) * sizeof *logits > be->workspace_size);
     double sum = 0;
     for (int64_t n0 = 0; n0 < N; n0 += ROWS) {
@@ -90,8 +108,7 @@ void gp_ref_head_loss(gp_backend *be, const gp_head_op *op)
         gp_ref_store(be, logits, rows * V);
 #pragma omp parallel for schedule(static) num_threads(be->threads)
         for (int64_t r = 0; r < rows; r++)
-            losses[n0 + r] =
-                (real)cross_entropy(be, logits + r * V, V, op->targets[n0 + r], op->train, op->step->scale);
+            losses[n0 + r] = (real)cross_entropy(be, op, logits + r * V, V, op->targets[n0 + r]);
         for (int64_t r = 0; r < rows; r++)
             sum += losses[n0 + r];
         if (op->train)

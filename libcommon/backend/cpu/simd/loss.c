@@ -27,24 +27,68 @@ static float exp_strip(float *x, int64_t n, float max, bool keep)
     return sum;
 }
 
-/* log sum exp(row) - row[target];  row = scale (softmax(row) - onehot(target)) when training */
-float KERNEL(cross_entropy)(float *row, int64_t V, int32_t target, bool train, float scale)
+/* The sum of w (max - x); w NULL: all 1. */
+static float distance_strip(const float *x, const float *w, int64_t n, float max)
 {
+    float sum = 0;
+    if (!w) {
+#pragma omp simd reduction(+ : sum)
+        for (int64_t i = 0; i < n; i++)
+            sum += max - x[i];
+        return sum;
+    }
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < n; i++)
+        sum += w[i] * (max - x[i]);
+    return sum;
+}
+
+/* row = row * factor - each * w; w NULL: all 1 */
+static void smooth_gradient(float *row, const float *w, int64_t V, float factor, float each)
+{
+    if (!w) {
+#pragma omp simd
+        for (int64_t v = 0; v < V; v++)
+            row[v] = row[v] * factor - each;
+        return;
+    }
+#pragma omp simd
+    for (int64_t v = 0; v < V; v++)
+        row[v] = row[v] * factor - each * w[v];
+}
+
+/* own (-log p[target]) + each (sum of w (-log p)),  own = (1 - smoothing) w[target], each = smoothing / V;  when
+ * training row = scale ((own + each sum w) p - own onehot(target) - each w) */
+float KERNEL(cross_entropy)(const gp_loss *loss, float *row, int32_t target)
+{
+    int64_t V = loss->V;
     if (target == GP_NOT_COUNTED) {
-        if (train)
+        if (loss->train)
             memset(row, 0, (size_t)V * sizeof *row);
         return 0;
     }
+    const float *w = loss->weights;
+    bool smooth = loss->smoothing > 0;
     float max = largest(row, V, row[0]), at_target = row[target];
-    double sum = 0;
-    for (int64_t v = 0; v < V; v += STRIP)
-        sum += exp_strip(row + v, gp_min(STRIP, V - v), max, train);
-    if (train) {
-        float factor = (float)(scale / sum);
-#pragma omp simd
-        for (int64_t v = 0; v < V; v++)
-            row[v] *= factor;
-        row[target] -= scale;
+    double sum = 0, distance = 0, own = (1 - (double)loss->smoothing) * (w ? w[target] : 1);
+    double each = (double)loss->smoothing / (double)V;
+    for (int64_t v = 0; v < V; v += STRIP) {
+        int64_t n = gp_min(STRIP, V - v);
+        if (smooth)
+            distance += distance_strip(row + v, w ? w + v : NULL, n, max);
+        sum += exp_strip(row + v, n, max, loss->train);
     }
-    return (float)(max + log(sum) - at_target);
+    double all = smooth ? loss->sum_weights : 0;
+    if (loss->train) {
+        float factor = (float)(loss->scale * (own + each * all) / sum);
+        if (smooth) {
+            smooth_gradient(row, w, V, factor, (float)(loss->scale * each));
+        } else {
+#pragma omp simd
+            for (int64_t v = 0; v < V; v++)
+                row[v] *= factor;
+        }
+        row[target] -= (float)(loss->scale * own);
+    }
+    return (float)(own * (max + log(sum) - at_target) + each * (distance + all * log(sum)));
 }
