@@ -63,6 +63,49 @@ static void attention_agrees(void **state)
             attention_agrees_with(*state, &cases[i], flags);
 }
 
+/* Rows of five lengths, one of a single key. Keys and values after a row's length have gradients of exactly 0, and so
+ * have queries there when nothing reads what they give; what they hold reaches nothing else. */
+static void padding_gets_no_gradient_and_gives_none(void **state)
+{
+    enum { B = 5, T = 37, H = 2, D = 9, C = H * D };
+    static const int32_t lengths[B] = {37, 1, 20, 5, 36};
+    parity *p = *state;
+    parity_plan(p, B, T, C, H, 2, true);
+    for (int flags = 0; flags < 8; flags++) { /* causal; dropout; large numbers after the lengths */
+        gp_step step = parity_step();
+        gp_tensor qkv = RANDOM(p, B, T, 3 * C), dout = RANDOM(p, B, T, C);
+        const attention_case c = {B, T, H, D};
+        for (int64_t n = 0; n < B * T; n++)
+            if (n % T >= lengths[n / T]) {
+                memset((float *)dout.data + n * C, 0, C * sizeof(float));
+                for (int64_t i = 0; flags & 4 && i < 2 * C; i++)
+                    ((float *)qkv.data)[n * 3 * C + C + i] *= 1000;
+            }
+        attention_run r[2] = {outputs(p, &c), outputs(p, &c)};
+        for (int side = 0; side < 2; side++) {
+            gp_backend *be = side ? p->cpu : p->ref;
+            gp_attention_op op = {.heads = H,
+                                  .causal = flags & 1,
+                                  .lengths = lengths,
+                                  .drop = {flags & 2 ? 0.2f : 0, 6, &step},
+                                  .qkv = &qkv,
+                                  .out = &r[side].out,
+                                  .lse = &r[side].lse,
+                                  .dout = &dout,
+                                  .dqkv = &r[side].dqkv};
+            be->ops->attention_forward(be, &op);
+            be->ops->attention_backward(be, &op);
+            for (int64_t n = 0; n < B * T; n++)
+                for (int64_t i = 0; n % T >= lengths[n / T] && i < 3 * C; i++)
+                    assert_true(((float *)r[side].dqkv.data)[n * 3 * C + i] == 0);
+        }
+        ASSERT_NEAR(r[1].out, r[0].out, parity_close);
+        ASSERT_NEAR(r[1].lse, r[0].lse, parity_close);
+        ASSERT_NEAR(r[1].dqkv, r[0].dqkv, parity_close);
+        parity_forget(p);
+    }
+}
+
 /* A prompt is a causal pass of its own, bit for bit; keys and values go to a longer cache, and nothing else does. */
 static void a_prompt_is_a_pass_and_fills_the_cache(void **state)
 {
@@ -128,6 +171,7 @@ static int group(const char *title)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_prompt_is_a_pass_and_fills_the_cache, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(attention_agrees, parity_setup, parity_teardown),
+        cmocka_unit_test_setup_teardown(padding_gets_no_gradient_and_gives_none, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(attention_infers_with_the_plan_for_inference, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(attention_holds_large_scores, parity_setup, parity_teardown),
     };

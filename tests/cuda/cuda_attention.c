@@ -25,14 +25,16 @@ static const attention_case cases[] = {
     {1, 130, 1, 64, false, true, false}, {2, 132, 1, 32, false, true, true}, {1, 130, 1, 16, true, false, false},
     {2, 68, 1, 80, true, true, true},    {1, 130, 1, 96, true, false, true}, {1, 100, 1, 128, true, false, true},
     {2, 65, 1, 128, false, true, false}, {1, 33, 1, 200, true, true, false}, {1, 130, 1, 128, true, false, false},
+    {5, 37, 2, 16, false, true, false},  {5, 37, 2, 20, true, true, false},  {5, 76, 1, 64, false, true, true},
+    {5, 70, 1, 64, true, true, false},
 };
 
 static attention_tensors tensors_of(sides *s, const attention_case *c)
 {
     int64_t C = c->H * c->D;
     int32_t *lengths = gp_calloc((size_t)c->B, sizeof *lengths);
-    for (int64_t b = 0; b < c->B; b++) /* the whole sequence, then a bit more than half of it */
-        lengths[b] = (int32_t)(b ? c->T / 2 + 1 : c->T);
+    for (int64_t b = 0; b < c->B; b++) /* the whole sequence, a bit more than half of it, one, all but one, a third */
+        lengths[b] = (int32_t)(const int64_t[]){c->T, c->T / 2 + 1, 1, c->T - 1, c->T / 3}[b];
     attention_tensors t = {
         .qkv = RANDOM(s, ACT, c->B, c->T, 3 * C),
         .out = EMPTY(s, ACT, c->B, c->T, C),
@@ -212,6 +214,48 @@ static void no_keys_give_zeros(void **state)
     }
 }
 
+/* Keys and values after a row's length have gradients of exactly 0, and so have queries there when nothing reads what
+ * they give; what they hold reaches nothing else. */
+static void padding_gets_no_gradient_and_gives_none(void **state)
+{
+    static const attention_case padded[] = {
+        {5, 37, 2, 16, false, true, false}, {5, 37, 2, 20, true, true, false}, {5, 76, 1, 64, true, true, true},
+        {5, 70, 1, 64, false, true, false}, {5, 76, 1, 20, false, true, true},
+    };
+    sides *s = *state;
+    for (size_t i = 0; i < ARRAY_LEN(padded); i++) {
+        const attention_case *c = &padded[i];
+        attention_tensors t = tensors_of(s, c);
+        int64_t C = c->H * c->D, T = c->T;
+        int32_t lengths[5];
+        OP(s, DEVICE, download, lengths, t.lengths.on[DEVICE], sizeof lengths);
+        float *qkv = sides_read(s, REF, ON(t.qkv, REF)), *dout = sides_read(s, REF, ON(t.dout, REF));
+        for (int64_t n = 0; n < c->B * T; n++)
+            for (int64_t k = 0; n % T >= lengths[n / T] && k < 2 * C; k++) {
+                qkv[n * 3 * C + C + k] *= 1024;
+                dout[n * C + k % C] = 0;
+            }
+        for (int side = 0; side < SIDES; side++) {
+            sides_write(s, side, ON(t.qkv, side), qkv);
+            sides_write(s, side, ON(t.dout, side), dout);
+            gp_attention_op op = op_of(c, &t, side);
+            OP(s, side, attention_forward, &op);
+            OP(s, side, attention_backward, &op);
+        }
+        NEAR(s, t.out, s->tolerance);
+        NEAR(s, t.lse, s->tolerance);
+        NEAR(s, t.dqkv, s->tolerance);
+        float *dqkv = sides_read(s, DEVICE, ON(t.dqkv, DEVICE));
+        for (int64_t n = 0; n < c->B * T; n++)
+            for (int64_t k = 0; n % T >= lengths[n / T] && k < 3 * C; k++)
+                assert_true(dqkv[n * 3 * C + k] == 0);
+        free(qkv);
+        free(dout);
+        free(dqkv);
+        sides_forget(s);
+    }
+}
+
 /* Scores of a million: lse, in fp32, cannot tell them apart, and no gradient may grow without bound from that. */
 static void large_scores_stay_finite(void **state)
 {
@@ -236,6 +280,7 @@ int main(void)
         SIDES_TEST(the_same_bits_twice),
         SIDES_TEST(prefill_writes_keys_and_values),
         SIDES_TEST(no_keys_give_zeros),
+        SIDES_TEST(padding_gets_no_gradient_and_gives_none),
         SIDES_TEST(large_scores_stay_finite),
         SIDES_TEST(the_tensor_cores_take_what_they_can),
         SIDES_TEST(odd_addresses_agree),
