@@ -3,6 +3,7 @@
 #include "gptpipe/fetch.h"
 #include "gptpipe/options.h"
 #include "gptpipe/output.h"
+#include "gptpipe/reviews.h"
 #include "gptpipe/stories.h"
 
 #include <inttypes.h>
@@ -16,7 +17,7 @@ typedef struct args {
     gp_list names;
     const char *out, *catalog, *lock, *mirror, *info, *split;
     bool list, offline, quiet, json;
-    int64_t shards, parallel, retries, connect_timeout, stall_timeout, stories, seed;
+    int64_t shards, parallel, retries, connect_timeout, stall_timeout, stories, reviews, seed;
 } args;
 
 static const gp_option options[] = {
@@ -49,10 +50,13 @@ static const gp_option options[] = {
      "timeout for establishing a connection, in seconds", .min = 1, .max = 1e6},
     {"stall-timeout", 0, GP_OPT_INT, offsetof(args, stall_timeout), "S",
      "seconds without data after which a transfer counts as interrupted", .min = 1, .max = 1e6},
-    {"Stories", 0, GP_OPT_GROUP, 0, NULL, NULL},
+    {"Generated data sets", 0, GP_OPT_GROUP, 0, NULL, NULL},
     {"stories", 0, GP_OPT_INT, offsetof(args, stories), "N",
      "number of stories; a folder also gets N/20 for validation", .min = 1, .max = 1e9},
-    {"seed", 0, GP_OPT_INT, offsetof(args, seed), "N", "random seed of the stories", .min = 0, .max = 4294967295.0},
+    {"reviews", 0, GP_OPT_INT, offsetof(args, reviews), "N",
+     "number of reviews for training; there are N/5 more for testing", .min = 1, .max = 1e9},
+    {"seed", 0, GP_OPT_INT, offsetof(args, seed), "N", "random seed of the stories or reviews", .min = 0,
+     .max = 4294967295.0},
     {"Messages", 0, GP_OPT_GROUP, 0, NULL, NULL},
     {"quiet", 'q', GP_OPT_FLAG, offsetof(args, quiet), NULL, "print errors only"},
     {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "with --list or --info: print JSON", .unlogged = true},
@@ -70,11 +74,16 @@ static const gp_tool tool = {
         "Proxies and certificates are found as curl finds them: http_proxy, https_proxy, all_proxy, no_proxy; "
         "CURL_CA_BUNDLE, SSL_CERT_FILE, SSL_CERT_DIR. Ten redirects are followed, from https only to https.\n\n"
         "stories are generated locally from a grammar whose entropy is known exactly: into a folder go stories.txt "
-        "and, with another seed, stories-val.txt, each with the probabilities of its stories in FILE.json.",
+        "and, with another seed, stories-val.txt, each with the probabilities of its stories in FILE.json.\n\n"
+        "reviews are generated likewise, with a label each: into a folder go reviews-train.jsonl and "
+        "reviews-test.jsonl, each with the accuracy that no classifier can surpass in FILE.json; -o - and -o FILE give "
+        "both splits.",
     .examples = "# 20,000 stories and 1,000 for validation into data/\n"
                 "fetch-data stories -o data/\n"
                 "# the text alone, through a pipe\n"
                 "fetch-data stories --stories 100 | head -3\n"
+                "# 20,000 labelled reviews for training and 4,000 for testing into data/\n"
+                "fetch-data reviews -o data/\n"
                 "# film reviews as JSON Lines, one split of their archive\n"
                 "fetch-data imdb --split train -o - | head -1\n"
                 "# the training stories of TinyStories to the next tool\n"
@@ -131,16 +140,6 @@ static void print_result(const args *a, const char *path, const char *how)
         fprintf(stderr, "%s: %s, %" PRId64 " bytes\n", gp_printable(path), how, (int64_t)st.st_size);
 }
 
-static int write_stories(const args *a, uint64_t seed, int64_t count, const char *path)
-{
-    gp_stories *s = gp_stories_open(seed);
-    int rc = !s || gp_stories_write(s, count, path) ? -1 : 0;
-    gp_stories_close(s);
-    if (!rc && strcmp(path, "-"))
-        print_result(a, path, "made");
-    return rc;
-}
-
 /* p, or the end of the tool where an allocation failed. */
 static void *need(void *p)
 {
@@ -157,21 +156,52 @@ static char *below(const char *dir, const char *name)
     return need(asprintf(&path, "%s%s%s", dir, n && dir[n - 1] != '/' ? "/" : "", name) < 0 ? NULL : path);
 }
 
-/* The seeds of training are below 2^32 and those of validation above, so no seed is used for both. A folder gets both,
- * or the one of --split. */
-static int make_stories(const args *a, const place *to)
+/* Split i, from 0, of a generated data set. Seeds of i = 0 are below 2^32 and those of others above, so no seed is used
+ * for two splits. */
+static gp_reviews_split generated_split(const args *a, const gp_catalog_entry *d, int i)
 {
-    uint64_t seed = (uint64_t)a->seed, val_seed = seed + (UINT64_C(1) << 32);
-    int64_t val_count = (a->stories + 19) / 20;
-    bool val = a->split ? !strcmp(a->split, "val") : to->folder, train = !a->split || !val;
-    char *path = to->folder ? below(to->path, "stories.txt") : need(strdup(to->path));
-    char *val_path = to->folder ? below(to->path, "stories-val.txt") : need(strdup(to->path));
-    int rc = train ? write_stories(a, seed, a->stories, path) : 0;
-    if (!rc && val)
-        rc = write_stories(a, val_seed, val_count, val_path);
-    free(path);
-    free(val_path);
+    int64_t count = strcmp(d->name, "reviews") ? a->stories : a->reviews, part = strcmp(d->name, "reviews") ? 20 : 5;
+    return (gp_reviews_split){.name = d->items->splits[i],
+                              .seed = (uint64_t)a->seed + ((uint64_t)i << 32),
+                              .count = i ? (count + part - 1) / part : count};
+}
+
+/* Writes splits to one file: stories of a single split, reviews of several. */
+static int write_generated(const args *a, const gp_catalog_entry *d, const gp_reviews_split *splits, int count,
+                           const char *path)
+{
+    int rc;
+    if (!strcmp(d->name, "reviews")) {
+        rc = gp_reviews_write(splits, count, path);
+    } else {
+        gp_stories *s = gp_stories_open(splits->seed);
+        rc = !s || gp_stories_write(s, splits->count, path) ? -1 : 0;
+        gp_stories_close(s);
+    }
+    if (!rc && strcmp(path, "-"))
+        print_result(a, path, "made");
     return rc;
+}
+
+/* A folder gets a file for each split, or for that of --split; one file, all the reviews or the training stories. */
+static int generate(const args *a, const gp_catalog_entry *d, const place *to)
+{
+    gp_reviews_split splits[2];
+    int count = 0, rc = 0;
+    for (int i = 0; d->items && i < d->items->split_count && i < 2 && !rc; i++) {
+        if (a->split && strcmp(d->items->splits[i], a->split) != 0)
+            continue;
+        splits[count] = generated_split(a, d, i);
+        if (to->folder) {
+            char *path = below(to->path, d->items->split_paths[i]);
+            rc = write_generated(a, d, splits + count, 1, path);
+            free(path);
+        }
+        count++;
+    }
+    if (!count)
+        return gp_fail("%s: its catalog entry has neither files nor splits", d->name);
+    return to->folder ? rc : write_generated(a, d, splits, count, to->path);
 }
 
 static void report(void *self, const gp_fetch_job *j)
@@ -303,7 +333,7 @@ static int fetch_sets(const args *a, const gp_catalog_entry *const *sets, int co
         if (sets[i]->file_count)
             add_files(&l, sets[i], to);
         else
-            rc = make_stories(a, to);
+            rc = generate(a, sets[i], to);
     }
     gp_fetch_options o = fetch_options(a);
     if (l.count && !to->std) /* partial files are valid at any moment: there is nothing to clean up */
@@ -380,7 +410,13 @@ static int fetch(const args *a, const gp_catalog *c)
 
 int main(int argc, char **argv)
 {
-    args a = {.stories = 20000, .seed = 1, .parallel = 4, .retries = 5, .connect_timeout = 20, .stall_timeout = 30};
+    args a = {.stories = 20000,
+              .reviews = 20000,
+              .seed = 1,
+              .parallel = 4,
+              .retries = 5,
+              .connect_timeout = 20,
+              .stall_timeout = 30};
     int rc = gp_tool_start(&tool, &a, argc, argv);
     if (rc != GP_OPTIONS_RUN)
         return rc;

@@ -8,10 +8,11 @@
 /* One text being generated. */
 typedef struct drawing {
     const gp_grammar *g;
+    int class;
     uint64_t seed;
     int64_t index;
     uint32_t choices; /* made so far: the next one's random number */
-    double nats;
+    double nats[GP_GRAMMAR_CLASSES];
     const gp_alternative *remembered[GP_GRAMMAR_SLOTS];
     char *text;
     int length, max;
@@ -24,10 +25,11 @@ static const gp_alternative *choose(drawing *d, const gp_rule *rule)
     if (rule->count == 1)
         return a;
     int64_t at = (int64_t)gp_random_below(d->seed, GP_RNG_STORIES, d->choices++, (uint64_t)d->index,
-                                          (uint64_t)rule->total_weight);
-    while (at >= a->weight)
-        at -= a++->weight;
-    d->nats += log((double)rule->total_weight / (double)a->weight);
+                                          (uint64_t)rule->total_weight[d->class]);
+    while (at >= a->weight[d->class])
+        at -= a++->weight[d->class];
+    for (int c = 0; c < GP_GRAMMAR_CLASSES; c++)
+        d->nats[c] += log((double)rule->total_weight[c] / (double)a->weight[c]);
     return a;
 }
 
@@ -68,13 +70,14 @@ static void write_form(drawing *d, gp_form form)
     }
 }
 
-int gp_grammar_draw(const gp_grammar *g, uint64_t seed, int64_t i, char *text, int max, double *nats)
+int gp_grammar_draw(const gp_grammar *g, int c, uint64_t seed, int64_t i, char *text, int max,
+                    double nats[GP_GRAMMAR_CLASSES])
 {
-    drawing d = {.g = g, .seed = seed, .index = i, .text = text, .max = max};
+    drawing d = {.g = g, .class = c, .seed = seed, .index = i, .text = text, .max = max};
     write_form(&d, choose(&d, g->rules)->form[0]);
     if (d.full)
         return fail("text %lld of seed %llu is longer than %d characters", (long long)i, (unsigned long long)seed, max);
     text[d.length] = 0;
-    *nats = d.nats;
+    memcpy(nats, d.nats, sizeof d.nats);
     return d.length;
 }

@@ -111,22 +111,41 @@ static int parse_form(parser *p, gp_form *form, const char *text)
     return 0;
 }
 
+/* "W", the weight in both classes, or "W/W", that in each; returns what follows, or NULL. */
+static char *parse_weights(char *line, int64_t weight[GP_GRAMMAR_CLASSES])
+{
+    char *end = line;
+    for (int c = 0; c < GP_GRAMMAR_CLASSES; c++) {
+        if (c && *end != '/') {
+            weight[c] = weight[0];
+            continue;
+        }
+        char *digits = c ? end + 1 : line;
+        weight[c] = strtol(digits, &end, 10);
+        if (end == digits || weight[c] < 1 || weight[c] > 1000000)
+            return NULL;
+    }
+    return *end == ' ' ? end : NULL;
+}
+
 /* "  WEIGHT text | form | form" */
 static int parse_alternative(parser *p, char *line)
 {
     if (!p->g->rule_count)
         return fail("%s:%d: an alternative before the first rule", p->where, p->line);
     gp_rule *rule = p->g->rules + p->g->rule_count - 1;
-    char *text;
+    int64_t weight[GP_GRAMMAR_CLASSES];
     line = trim(line);
-    long weight = strtol(line, &text, 10);
-    if (text == line || *text != ' ' || weight < 1 || weight > 1000000)
+    char *text = parse_weights(line, weight);
+    if (!text)
         return fail("%s:%d: found \"%.40s\", expected a weight from 1 to 1000000 and a text", p->where, p->line, line);
     gp_alternative *a = PUSH(p->g->alternatives, p->g->alternative_count);
-    a->weight = weight;
     a->line = p->line;
     rule->count++;
-    rule->total_weight += weight;
+    for (int c = 0; c < GP_GRAMMAR_CLASSES; c++) {
+        a->weight[c] = weight[c];
+        rule->total_weight[c] += weight[c];
+    }
     int forms = 0;
     for (char *next = text; next; forms++) {
         char *form = next;

@@ -86,7 +86,7 @@ static void the_weights_of_each_rule_add_up(void **state)
         const gp_rule *rule = grammar.rules + r;
         double p = 0;
         for (int a = rule->first; a < rule->first + rule->count; a++)
-            p += (double)grammar.alternatives[a].weight / (double)rule->total_weight;
+            p += (double)grammar.alternatives[a].weight[0] / (double)rule->total_weight[0];
         assert_true(fabs(p - 1) < 1e-12);
     }
 }
@@ -272,6 +272,8 @@ static void a_broken_grammar_is_refused_with_its_line(void **state)
         {"x\n  a\n", "test:2: found \"a\", expected a weight from 1 to 1000000 and a text"},
         {"x\n  0 a\n", "test:2: found \"0 a\", expected a weight from 1 to 1000000 and a text"},
         {"x\n  1 a\nx\n", "test:3: rule x is defined twice"},
+        {"x\n  1/0 a\n", "test:2: found \"1/0 a\", expected a weight from 1 to 1000000 and a text"},
+        {"x\n  1/2/3 a\n", "test:2: found \"1/2/3 a\", expected a weight from 1 to 1000000 and a text"},
         {"x\n", "test: rule x has no alternatives"},
         {"x\n  1 <y\n", "test:2: a < is never closed"},
         {"x\n  1 <y>\n", "test:2: <y> is neither a rule nor a remembered name"},

@@ -40,7 +40,7 @@ check() {
         headers("base", "batch choice error tensor")
         headers("cli", "lines options output")
         headers("text", "encoding tokenizer")
-        headers("fetch", "fetch stories")
+        headers("fetch", "fetch reviews stories")
         headers("data", "dataset items loader prefetch safetensors text tokens")
         headers("corpus", "corpus")
         headers("backend", "activation backend measure")

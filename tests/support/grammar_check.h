@@ -28,6 +28,7 @@ typedef struct reading {
     const char *text;
     const gp_alternative *bound[GP_GRAMMAR_SLOTS], *hero; /* hero: what slot 0 held in the derivation found */
     bool *used;                                           /* one an alternative, or NULL */
+    int class;                                            /* whose weights count in nats */
     int derivations;
     double nats;
 } reading;
@@ -73,7 +74,8 @@ static void read_on(reading *r, int at, int capital_at, const item *rest, double
         item inside = item_of(r->g, a->form[0], &after);
         if (p->slot >= 0)
             r->bound[p->slot] = a;
-        read_on(r, at, capital_at, &inside, nats - log((double)a->weight / (double)rule->total_weight));
+        double p = (double)a->weight[r->class] / (double)rule->total_weight[r->class];
+        read_on(r, at, capital_at, &inside, nats - log(p));
         if (r->used && r->derivations > found)
             r->used[a - r->g->alternatives] = true;
     }
@@ -86,7 +88,7 @@ static inline int count_derivations(reading *r, const gp_grammar *g, const char 
 {
     gp_grammar_piece start = {.kind = GP_PIECE_DRAW, .rule = 0, .slot = -1};
     item all = {&start, &start + 1, NULL};
-    *r = (reading){.g = g, .text = text, .used = r->used};
+    *r = (reading){.g = g, .text = text, .used = r->used, .class = r->class};
     read_on(r, 0, -1, &all, 0);
     return r->derivations;
 }
@@ -198,7 +200,7 @@ static inline bool alternatives_clash(const gp_grammar *g, const gp_alternative 
 /* ---- Sums over the grammar. */
 
 typedef struct totals {
-    double nats;   /* the mean of -log P: the entropy */
+    double nats;   /* the mean of -log P in class 0: the entropy */
     int longest;   /* no text is longer */
     uint32_t sets; /* slots that are filled in every case */
     bool unfilled; /* some recall may come before its slot is filled */
@@ -237,7 +239,7 @@ static inline totals total_rule(const gp_grammar *g, int r, uint32_t filled)
     const gp_rule *rule = g->rules + r;
     totals t = {.sets = ~0u};
     for (const gp_alternative *a = g->alternatives + rule->first, *end = a + rule->count; a < end; a++) {
-        double p = (double)a->weight / (double)rule->total_weight;
+        double p = (double)a->weight[0] / (double)rule->total_weight[0];
         totals inside = total_form(g, a->form[0], filled);
         t.nats += p * (inside.nats - log(p));
         t.longest = inside.longest > t.longest ? inside.longest : t.longest;

@@ -168,7 +168,7 @@ says 'an operand is empty'
 expect 1 fetch-data shakespeare lambada -o -
 says 'stdout takes one file'
 expect 0 fetch-data --list
-case $out in *stories*shakespeare*lambada*gpt2-tokenizer*) ;; *) problem "--list: $out" ;; esac
+case $out in *stories*reviews*shakespeare*lambada*gpt2-tokenizer*) ;; *) problem "--list: $out" ;; esac
 expect 0 fetch-data --list --json
 expect 0 fetch-data --info shakespeare
 case $out in *86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed*) ;; *) problem "--info: $out" ;; esac
@@ -189,6 +189,27 @@ fetch-data stories --stories 100 --split val -o - | cmp -s - both/stories-val.tx
 expect 0 fetch-data stories --stories 100 --split val -o val/ --quiet
 [ "$(ls val | tr '\n' ' ')" = 'stories-val.txt stories-val.txt.json ' ] || problem "--split val: $(ls val)"
 checks=$((checks + 3))
+
+# reviews: a folder gets a file for each split, one file or a pipe both; a seed is its reviews
+expect 0 fetch-data reviews --reviews 50 -o reviews/ --quiet
+[ "$(ls reviews | tr '\n' ' ')" = 'reviews-test.jsonl reviews-test.jsonl.json reviews-train.jsonl reviews-train.jsonl.json ' ] ||
+    problem "the folder has: $(ls reviews)"
+expect 0 fetch-data reviews --reviews 50 -o reviews.jsonl --quiet
+cat reviews/reviews-train.jsonl reviews/reviews-test.jsonl | cmp -s - reviews.jsonl || problem 'one file has other reviews'
+fetch-data reviews --reviews 50 | cmp -s - reviews.jsonl || problem 'the pipe has other reviews'
+fetch-data reviews --reviews 50 --seed 7 | cmp -s - reviews.jsonl && problem 'seed 7 writes the same reviews'
+fetch-data reviews --reviews 50 --split test -o - | cmp -s - reviews/reviews-test.jsonl || problem 'the split has other reviews'
+[ "$(wc -l < reviews.jsonl)" = 60 ] && [ "$(grep -c '"label": 1, "split": "train"}$' reviews.jsonl)" = 25 ] ||
+    problem "the reviews: $(head -2 reviews.jsonl)"
+grep -q '"bayes": {"accuracy": 0.9448653198653[0-9]*, "loss": 0.1615' reviews.jsonl.json || problem "the limit: $(head -c 300 reviews.jsonl.json)"
+checks=$((checks + 7))
+expect 1 fetch-data reviews --split val -o -
+says 'reviews: has no split val; see: fetch-data --info reviews'
+expect 0 fetch-data --info reviews
+case $out in *'labels 0 neg, 1 pos'*) ;; *) problem "--info: $out" ;; esac
+printf '{"reviews": {"note": "n", "licence": "l", "files": []}}' > bad.json
+expect 1 fetch-data reviews --catalog bad.json -o -
+says 'reviews: its catalog entry has neither files nor splits'
 
 # through a pipe memory does not grow with their number; sanitizers need far more for themselves
 if [ -z "${GPTPIPE_SANITIZE:-}" ]; then
