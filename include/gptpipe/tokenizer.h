@@ -122,8 +122,21 @@ GP_API size_t gp_tokenizer_find_special(const gp_tokenizer *t, const char *text,
 /* Whether id is an added token, special or not, which is found in text by its name. */
 GP_API bool gp_tokenizer_is_added(const gp_tokenizer *t, int32_t id);
 
+/* Whether id is a special token, whose name is found in text only on request. */
+GP_API bool gp_tokenizer_is_special(const gp_tokenizer *t, int32_t id);
+
+/* Whether id continues the word that the id before it belongs to: of byte-level BPE, any id but special ones whose
+ * bytes do not begin with a space; of char and bytes, none. */
+GP_API bool gp_tokenizer_continues_word(const gp_tokenizer *t, int32_t id);
+
 /* The end-of-text id, or -1 (char and bytes have none). */
 GP_API int32_t gp_tokenizer_end_of_text(const gp_tokenizer *t);
+
+/* The ids of the special tokens named [MASK] or <mask>, and [PAD] or <pad>; of the model's unk_token or, if it names
+ * none, [UNK] or <unk>. -1 if there is none. */
+GP_API int32_t gp_tokenizer_mask(const gp_tokenizer *t);
+GP_API int32_t gp_tokenizer_pad(const gp_tokenizer *t);
+GP_API int32_t gp_tokenizer_unknown(const gp_tokenizer *t);
 
 /* Streaming encoder, for text that does not fit in memory. Text is fed in parts of any size; ids are passed to fn as
  * soon as later bytes cannot change them, and are those of a single gp_tokenizer_encode. Memory: a few MB, plus at most

@@ -250,3 +250,47 @@ int32_t gp_tokenizer_end_of_text(const gp_tokenizer *t)
 {
     return t->end_of_text;
 }
+
+bool gp_tokenizer_is_special(const gp_tokenizer *t, int32_t id)
+{
+    return id >= 0 && id < t->vocab.size && t->vocab.flags[id] & GP_TOKEN_SPECIAL;
+}
+
+bool gp_tokenizer_continues_word(const gp_tokenizer *t, int32_t id)
+{
+    size_t n = 0;
+    const char *bytes = gp_tokenizer_bytes(t, id, &n);
+    if (!bytes || !n || gp_tokenizer_is_special(t, id))
+        return false;
+    return t->kind == GP_KIND_BPE && *bytes != ' ';
+}
+
+/* The first special token that has the name in brackets of either style, or -1. */
+static int32_t find_role(const gp_tokenizer *t, const char *bert, const char *roberta)
+{
+    for (int32_t id = 0; id < t->vocab.size; id++) {
+        size_t n;
+        const char *bytes = gp_vocab_bytes(&t->vocab, id, &n);
+        if (t->vocab.flags[id] & GP_TOKEN_SPECIAL &&
+            ((n == strlen(bert) && !memcmp(bytes, bert, n)) || (n == strlen(roberta) && !memcmp(bytes, roberta, n))))
+            return id;
+    }
+    return -1;
+}
+
+int32_t gp_tokenizer_mask(const gp_tokenizer *t)
+{
+    return find_role(t, "[MASK]", "<mask>");
+}
+
+int32_t gp_tokenizer_pad(const gp_tokenizer *t)
+{
+    return find_role(t, "[PAD]", "<pad>");
+}
+
+int32_t gp_tokenizer_unknown(const gp_tokenizer *t)
+{
+    if (t->kind == GP_KIND_BPE && t->bpe.missing.name)
+        return t->bpe.missing.unknown;
+    return find_role(t, "[UNK]", "<unk>");
+}

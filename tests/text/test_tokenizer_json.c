@@ -216,6 +216,33 @@ static void a_special_token_takes_the_white_space_that_it_says(void **state)
     free(json);
 }
 
+/* RoBERTa's and BERT's names; <mask> is one only if it is special. */
+static void special_tokens_are_found_by_their_role(void **state)
+{
+    (void)state;
+    char *json = make_json(",\"ab\":256", "[\"a b\"]",
+                           "\"added_tokens\":[{\"id\":257,\"content\":\"<mask>\",\"special\":false},"
+                           "{\"id\":258,\"content\":\"<pad>\",\"special\":true},"
+                           "{\"id\":259,\"content\":\"[MASK]\",\"special\":true},"
+                           "{\"id\":260,\"content\":\"<unk>\",\"special\":true}],");
+    gp_tokenizer *t = gp_tokenizer_from_json(json, strlen(json), "x.json");
+    if (!t)
+        fail_msg("%s", gp_error());
+    assert_int_equal(gp_tokenizer_mask(t), 259);
+    assert_int_equal(gp_tokenizer_pad(t), 258);
+    assert_int_equal(gp_tokenizer_unknown(t), 260);
+    assert_true(gp_tokenizer_is_special(t, 258) && !gp_tokenizer_is_special(t, 257));
+    assert_false(gp_tokenizer_is_special(t, -1) || gp_tokenizer_is_special(t, 261));
+    assert_true(gp_tokenizer_continues_word(t, 'a') && gp_tokenizer_continues_word(t, 256));
+    assert_false(gp_tokenizer_continues_word(t, ' ') || gp_tokenizer_continues_word(t, 259));
+    gp_tokenizer_close(t);
+    free(json);
+    t = gp_tokenizer_open("bytes");
+    assert_int_equal(gp_tokenizer_mask(t), -1);
+    assert_false(gp_tokenizer_continues_word(t, 'a'));
+    gp_tokenizer_close(t);
+}
+
 /* tokenizers leaves such a byte out; here it is an error, where it stands, and not before. */
 static void a_byte_that_the_vocabulary_lacks_is_an_error_where_it_stands(void **state)
 {
@@ -392,6 +419,7 @@ int main(void)
         cmocka_unit_test(a_small_bpe_merges_by_rank),
         cmocka_unit_test(each_bad_tokenizer_is_named),
         cmocka_unit_test(a_special_token_takes_the_white_space_that_it_says),
+        cmocka_unit_test(special_tokens_are_found_by_their_role),
         cmocka_unit_test(a_byte_that_the_vocabulary_lacks_is_an_error_where_it_stands),
         cmocka_unit_test(a_model_without_a_type_is_a_bpe),
         cmocka_unit_test(ids_may_have_holes),
