@@ -20,6 +20,7 @@ install(DIRECTORY docs examples DESTINATION ${CMAKE_INSTALL_DOCDIR})
 file(GLOB scripts CONFIGURE_DEPENDS pipelines/*.sh)
 list(FILTER scripts EXCLUDE REGEX "install-deps") # is for building
 install(PROGRAMS ${scripts} DESTINATION ${CMAKE_INSTALL_DATADIR}/gptpipe/pipelines)
+install(DIRECTORY data/explain DESTINATION ${CMAKE_INSTALL_DATADIR}/gptpipe/data)
 install(DIRECTORY include/gptpipe DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 
 # What the static library needs, as a linker is told: the packages' own flags, then oneDNN, CUDA's runtime, OpenMP and threads.

@@ -4,8 +4,10 @@
 #
 #     pipelines/compare.sh out/a out/b              a table, and curves drawn in text
 #     pipelines/compare.sh -o curves.svg out/*      curves by gnuplot instead
+#     pipelines/compare.sh --html page.html out/*   a page instead (pipelines/explain.sh training)
 #
 # -o FILE.svg   where gnuplot draws; without -o the curves are text
+# --html FILE   the page
 # -h, --help    this
 #
 # Loss is the validation loss where a run has evaluations, between two of them on the straight line that joins them;
@@ -22,6 +24,10 @@ die() {
 
 svg=
 [ "${1:-}" != --help ] || set -- -h
+if [ "${1:-}" = --html ]; then
+    [ $# -gt 2 ] || { usage >&2 && exit 2; }
+    exec "$(dirname "$0")/explain.sh" training -o "$2" "${@:3}"
+fi
 while getopts o:h option; do
     case $option in
     o) svg=$OPTARG ;;

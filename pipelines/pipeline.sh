@@ -14,14 +14,15 @@ case ${1:-} in
 -h | --help) usage && exit 0 ;;
 ?*) echo "pipeline.sh: $1: there are no operands; what is to be done is told as in DATA=shakespeare (see pipeline.sh --help)" >&2 && exit 2 ;;
 esac
-above=$(cd "$(dirname "$0")/.." && pwd)
+here=$(cd "$(dirname "$0")" && pwd)
+above=$(dirname "$here")
 [ ! -e "$above/Makefile" ] || cd "$above" # installed, it works in the folder that it is called in
 
 DATA=${DATA:-stories}
 OUT=${OUT:-out}
 BIN=${BIN:-build/bin}
 [ -x "$BIN/train" ] || BIN=$above/../../libexec/gptpipe
-PATH=$(cd "$BIN" && pwd):$PATH
+PATH=$(cd "$BIN" && pwd):$here:$PATH
 began=$SECONDS
 mkdir -p "$OUT"
 
@@ -96,6 +97,7 @@ stage sample "$run/sample.txt" "$run/model.safetensors" -- \
     sample --checkpoint "$run" --prompt "$prompt" --num-samples 3 --max-tokens 220 --seed 1 -o "$run/sample.txt"
 stage eval-mfu "$run/mfu.txt" "$run/model.safetensors" -- \
     eval-mfu --checkpoint "$run" --seconds 1 -o "$run/mfu.txt"
+stage explain "$OUT/training.html" "$run/log.jsonl" -- explain.sh training "$run" -o "$OUT/training.html"
 
 echo
 cat "$run/sample.txt"
@@ -104,6 +106,7 @@ cat "$run/mfu.txt"
 echo
 echo "What was made, in $((SECONDS - began)) s:"
 echo "  $run    the run: checkpoints, config.yaml, log.jsonl, config.json"
+echo "  $OUT/training.html    its curves, samples and options, for a browser"
 sed -nE 's/.*"val_loss": ([0-9.]+).*/\1/p' "$run/log.jsonl" | tail -1 |
     awk '{ printf "  validation loss               %.4f nats a token\n", $1 }'
 sed -nE 's/.*"document_loss": ([0-9.]+), "floor": ([0-9.]+), "standard_error": ([0-9.e-]+).*/\1 \2 \3/p' "$run/log.jsonl" |

@@ -96,7 +96,7 @@ bool gp_documents_known(const gp_tokens *tokens)
 
 /* Sums over documents of x = a document's -log P by the model, and y = by its generator. */
 typedef struct sums {
-    double n, model, floor, characters, difference, difference2;
+    double n, model, floor, characters, tokens, difference, difference2;
 } sums;
 
 /* The rows' documents, of which the model gave the losses (B,T). */
@@ -105,8 +105,10 @@ static void add_documents(sums *s, const gp_batch *batch, const float *losses, c
     for (int64_t b = 0; b < batch->B; b++) {
         size_t document = (size_t)batch->items[b];
         double model = 0, floor = json_number_value(json_array_get(k->nats, document));
-        for (int64_t t = 0; t < batch->T; t++)
+        for (int64_t t = 0; t < batch->T; t++) {
             model += (double)losses[b * batch->T + t];
+            s->tokens += batch->targets[b * batch->T + t] >= 0;
+        }
         s->n++;
         s->model += model;
         s->floor += floor;
@@ -159,6 +161,7 @@ int gp_documents_score(gp_model *m, const gp_tokens *tokens, int64_t first, int6
     if (!rc && s.n >= 1) {
         double variance = s.n > 1 ? (s.difference2 - s.difference * s.difference / s.n) / (s.n - 1) : 0;
         scores->characters = s.characters;
+        scores->tokens = s.tokens;
         scores->loss = s.model / s.characters;
         scores->floor = s.floor / s.characters;
         scores->standard_error = sqrt(s.n * (variance > 0 ? variance : 0)) / s.characters;

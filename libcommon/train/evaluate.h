@@ -28,7 +28,7 @@ int gp_evaluation_loss(gp_evaluation *e, gp_model *m, gp_progress *progress);
  * variance of a document's difference) / characters. */
 typedef struct gp_document_scores {
     int64_t documents, left_out; /* left_out: longer than the context */
-    double characters;
+    double characters, tokens;   /* tokens: predicted ones, with those of the separator */
     double loss, floor, standard_error;
 } gp_document_scores;
 

@@ -203,6 +203,7 @@ static void some_documents_are_those_that_were_asked_for(void **state)
     /* of two numbers the variance is (x - y)^2 / 2, and n times it the square of x - y */
     assert_scores(&got, (double[]){(a + b) / characters, (document_nats[2] + document_nats[3]) / characters,
                                    fabs(x - y) / characters, characters, 2, 0});
+    assert_true(got.tokens == document_lengths[2] + document_lengths[3]);
     assert_int_equal(gp_documents_score(m, s, 0, 1, 1000, 4, NULL, &got), 0);
     assert_close(got.loss, document_losses_one[0] / document_characters[0]);
     assert_true(got.standard_error == 0); /* one document tells nothing of it */

@@ -173,7 +173,7 @@ void gp_report_documents(gp_report *r, int64_t step, const gp_document_scores *s
     gp_json_open(&line, NULL, '{');
     gp_json_put(&line, MEMBER("step", step), MEMBER("documents", s->documents), FIXED("characters", s->characters, 0),
                 REAL("document_loss", s->loss, 9), REAL("floor", s->floor, 9),
-                REAL("standard_error", s->standard_error, 4));
+                REAL("standard_error", s->standard_error, 4), FIXED("document_tokens", s->tokens, 0));
     log_line(r, &line);
     gp_report_info(r,
                    "%lld validation documents scored whole: %.4f nats a character; their floor is %.4f: %.1f%% above, "

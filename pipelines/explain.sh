@@ -1,0 +1,121 @@
+#!/usr/bin/env bash
+# Makes a page that explains runs, one HTML file that opens in any browser, without a server or a network.
+#
+#     pipelines/explain.sh training RUN... [-o FILE]    losses, rates, speed, samples, options of one run or several
+#
+# -o FILE      the page; without -o it goes to stdout
+# --watch N    makes it again every N seconds, for runs that go on: reload the page
+# -h, --help   this
+#
+# A page is a template of data/explain/ with the files of the runs in it, as they are: no number passes through this
+# script. In place of the checkout's templates: EXPLAIN=FOLDER.
+set -euo pipefail
+export LC_ALL=C
+
+usage() { sed -n '2,/^set/p' "$0" | sed '$d; s/^# \{0,1\}//'; }
+die() {
+    echo "explain.sh: $*" >&2
+    exit 1
+}
+wrong() {
+    echo "explain.sh: $*; see explain.sh --help" >&2
+    exit 2
+}
+
+templates=${EXPLAIN:-$(cd "$(dirname "$0")/.." && pwd)/data/explain}
+max=$((64 << 20)) # bytes of the files in a page
+
+out= watch= operands=()
+while [ $# -gt 0 ]; do
+    case $1 in
+    -h | --help) usage && exit 0 ;;
+    -o | --watch)
+        [ $# -gt 1 ] || wrong "$1 needs a value"
+        if [ "$1" = -o ]; then out=$2; else watch=$2; fi
+        shift
+        ;;
+    -?*) wrong "unknown option $1" ;;
+    *) operands+=("$1") ;;
+    esac
+    shift
+done
+[ ${#operands[@]} -gt 0 ] || { usage >&2 && exit 2; }
+[ -z "$watch" ] || [[ $watch =~ ^[1-9][0-9]*$ ]] || wrong "--watch is '$watch', expected seconds"
+[ -z "$watch" ] || [ -n "$out" ] || wrong "--watch needs -o FILE"
+kind=${operands[0]} runs=("${operands[@]:1}")
+[ "$kind" = training ] || wrong "unknown page '$kind', expected training"
+[ -r "$templates/$kind.html" ] || die "$templates/$kind.html: there is no such template"
+
+attribute() { printf '%s' "$1" | sed 's/&/\&amp;/g; s/"/\&quot;/g; s/</\&lt;/g'; }
+
+embed() { # LABEL FOLDER FILE
+    printf '<script type="application/octet-stream" data-folder="%s" data-file="%s">\n' "$(attribute "$1")" "$3"
+    base64 "$2/$3"
+    printf '</script>\n'
+}
+
+# The last part of a path names a run, the whole path where two runs share that.
+label() {
+    local count=0 other
+    for other in "${runs[@]}"; do
+        [ "$(basename "$other")" != "$(basename "$1")" ] || count=$((count + 1))
+    done
+    if [ $count -gt 1 ]; then echo "$1"; else basename "$1"; fi
+}
+
+check_runs() {
+    local run file size=0
+    [ ${#runs[@]} -gt 0 ] || wrong "training needs run directories"
+    for run in "${runs[@]}"; do
+        [ -d "$run" ] || die "$run: there is no such folder; expected a run directory of train"
+        [ -r "$run/log.jsonl" ] || die "$run: no log.jsonl in it; expected a run directory of train"
+        for file in log.jsonl config.yaml samples.txt; do
+            [ ! -r "$run/$file" ] || size=$((size + $(wc -c < "$run/$file")))
+        done
+    done
+    [ $size -le $max ] || die "the files of these runs have $((size >> 20)) MB, more than the $((max >> 20)) MB that a page holds; name fewer runs"
+}
+
+files_of_runs() {
+    local run file
+    for run in "${runs[@]}"; do
+        for file in log.jsonl config.yaml samples.txt; do
+            [ ! -r "$run/$file" ] || embed "$(label "$run")" "$run" "$file"
+        done
+    done
+}
+
+# The template, with each line @@FILE@@ replaced by that file of the templates, @@files@@ by what the page carries.
+page() {
+    local line
+    while IFS= read -r line; do
+        case $line in
+        @@files@@) files_of_runs ;;
+        @@*@@) cat "$templates/$(basename "${line//@@/}")" ;;
+        *) printf '%s\n' "$line" ;;
+        esac
+    done < "$templates/$kind.html"
+}
+
+# Under another name until it is whole.
+make_page() {
+    local temporary
+    if [ -z "$out" ] || [ "$out" = - ]; then
+        page
+        return
+    fi
+    temporary=$(mktemp "$out.XXXXXX") || die "$out: cannot be written"
+    trap 'rm -f "$temporary"' EXIT
+    page > "$temporary"
+    chmod "$(printf '%o' $((0666 & ~$(umask))))" "$temporary"
+    mv "$temporary" "$out"
+    trap - EXIT
+}
+
+runs=("${runs[@]%/}")
+check_runs
+make_page
+while [ -n "$watch" ]; do
+    sleep "$watch"
+    make_page
+done
