@@ -26,6 +26,7 @@ expected='       5     97 "a"
 # a model of one step: what it says is no text, but the tool and the example have to say the same
 PATH=$prefix/bin:$PATH
 fetch-data stories --stories 20 --quiet -o "$work/text"
+fetch-data reviews --reviews 2000 --quiet -o "$work/reviews.jsonl"
 tokenize --tokenizer char --quiet "$work/text" -o "$work/text.tok"
 train "$work/text.tok" --layers 1 --heads 1 --channels 16 --seq-len 32 --batch-size 2 --steps 1 --quiet -o "$work/run"
 sampled=$(sample --checkpoint "$work/run" --prompt Once --temperature 0 --max-tokens 100 --quiet)
@@ -45,6 +46,8 @@ for kind in shared static; do
     [ "$needs" = $expect ] || wrong "$kind: linked the other way"
     found=$(printf abracadabra | "$work/$kind/count_tokens" bytes)
     [ "$found" = "$expected" ] || wrong "$kind: found" "$found"
+    labelled=$("$work/$kind/bag_of_words" "$work/reviews.jsonl")
+    [[ $labelled == *"2000 texts for training, 400 for testing"*"test 0.6925"* ]] || wrong "$kind: bag of words: $labelled"
     generated=$("$work/$kind/generate" "$work/run" Once)
     [ "$generated" = "$sampled" ] || wrong "$kind: generated '$generated', sampled '$sampled'"
     steps=$("$work/$kind/gpt2" "$work/run" "$work/text.tok" 4)
