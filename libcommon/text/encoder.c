@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "gptpipe/encoding.h"
+#include "text/offsets.h"
 #include "text/token_finder.h"
 #include "text/text.h"
 
@@ -61,6 +62,7 @@ struct gp_encoder {
     bool inside; /* the text between two names has begun, so no space is put in front */
     level levels[LEVELS];
     gp_ids out;
+    gp_offsets *offsets; /* of the ids, whose text is encoded at once; or NULL */
 };
 
 /* Searches for all added tokens if special tokens are allowed. Else for those that are not special, and for special
@@ -106,8 +108,8 @@ void gp_encoder_allow_special(gp_encoder *e)
 }
 
 /* Encodes text without added tokens. Like the functions below, returns how many of the n bytes are done, or -1. at:
- * their offset, for messages. */
-static int64_t encode_plain(gp_encoder *e, const uint8_t *p, size_t n, bool more, int64_t at)
+ * their offset. */
+static int64_t encode_ids(gp_encoder *e, const uint8_t *p, size_t n, bool more, int64_t at)
 {
     if (e->t->kind != GP_KIND_BPE)
         return gp_chars_encode(&e->t->chars, p, n, more, at, &e->out);
@@ -120,6 +122,23 @@ static int64_t encode_plain(gp_encoder *e, const uint8_t *p, size_t n, bool more
     return done;
 }
 
+/* encode_ids with offsets, if they are wanted. prefixed: the first byte is a space that the text does not have. */
+static int64_t encode_plain(gp_encoder *e, const uint8_t *p, size_t n, bool more, int64_t at, bool prefixed)
+{
+    gp_offsets *o = e->offsets;
+    if (!o)
+        return encode_ids(e, p, n, more, at);
+    if (gp_ids_flush(&e->out))
+        return -1;
+    size_t before = o->ids.len;
+    int64_t done = encode_ids(e, p, n, more, at);
+    if (done < 0 || gp_ids_flush(&e->out))
+        return -1;
+    gp_offsets_add(o, e->t, p, n, at, prefixed, (const int32_t *)(const void *)(o->ids.data + before),
+                   (int64_t)((o->ids.len - before) / sizeof(int32_t)));
+    return done;
+}
+
 /* encode_plain with a space put in front of a text that does not begin with one, if the tokenizer does that. */
 static int64_t encode_between(gp_encoder *e, const uint8_t *p, size_t n, bool more, int64_t at)
 {
@@ -127,19 +146,22 @@ static int64_t encode_between(gp_encoder *e, const uint8_t *p, size_t n, bool mo
         return 0;
     if (!e->t->prefix_space || e->inside || *p == ' ') {
         e->inside = true;
-        return encode_plain(e, p, n, more, at);
+        return encode_plain(e, p, n, more, at, false);
     }
     gp_buf text = {0};
     gp_buf_add(&text, " ", 1);
     gp_buf_add(&text, p, n);
-    int64_t done = encode_plain(e, (const uint8_t *)text.data, text.len, more, at - 1);
+    int64_t done = encode_plain(e, (const uint8_t *)text.data, text.len, more, at - 1, true);
     gp_buf_release(&text);
     e->inside = done > 0;
     return done > 0 ? done - 1 : done;
 }
 
-static int put_id(gp_encoder *e, int32_t id)
+/* Adds the id of an added token, found from `start` to `end`. */
+static int put_id(gp_encoder *e, int32_t id, int64_t start, int64_t end)
 {
+    if (e->offsets)
+        gp_offsets_put(e->offsets, start, end);
     if (gp_ids_reserve(&e->out, 1))
         return -1;
     gp_ids_put(&e->out, id);
@@ -190,7 +212,8 @@ static int64_t encode_level(gp_encoder *e, int k, const uint8_t *p, size_t n, bo
                 return -1;
         }
         begin_text(e, k + 1);
-        if (end > begin && put_id(e, id)) /* else the token before, stripping, took all of it */
+        if (end > begin && put_id(e, id, offset + (int64_t)begin,
+                                  offset + (int64_t)end)) /* else the token before, stripping, took all of it */
             return -1;
         at = end > begin || end > at ? end : at;
         from = found + length;
@@ -285,6 +308,29 @@ int gp_tokenizer_encode(const gp_tokenizer *t, const char *text, size_t length, 
     gp_buf_reserve(&all, 0); /* *ids is not NULL, even if empty */
     *ids = (int32_t *)(void *)all.data;
     *count = (int64_t)(all.len / sizeof **ids);
+    return 0;
+}
+
+int gp_tokenizer_encode_offsets(const gp_tokenizer *t, const char *text, size_t length, bool special, int32_t **ids,
+                                int64_t **offsets, int64_t *count)
+{
+    gp_offsets o = {.text = (const uint8_t *)text, .length = length};
+    gp_encoder *e = gp_encoder_open(t, collect, &o.ids);
+    e->offsets = &o;
+    if (special)
+        gp_encoder_allow_special(e);
+    int rc = encode(e, text, length, false) < 0 || gp_ids_flush(&e->out) ? -1 : 0;
+    gp_encoder_close(e);
+    if (rc) {
+        gp_offsets_release(&o);
+        return rc;
+    }
+    gp_offsets_trim(&o, t);
+    gp_buf_reserve(&o.ids, 0); /* *ids and *offsets are not NULL, even if empty */
+    gp_buf_reserve(&o.ranges, 0);
+    *ids = (int32_t *)(void *)o.ids.data;
+    *offsets = (int64_t *)(void *)o.ranges.data;
+    *count = (int64_t)(o.ids.len / sizeof **ids);
     return 0;
 }
 

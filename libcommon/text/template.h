@@ -32,7 +32,7 @@ typedef struct gp_template {
  * byte_level.rs). */
 typedef struct gp_trim {
     bool spaces;       /* a token's offsets leave out spaces at its ends */
-    bool keeps_prefix; /* but not the first space of the first token */
+    bool keeps_prefix; /* but not a single space at the start of the first token */
 } gp_trim;
 
 /* Token i of those of single, then those of pair. */

@@ -66,7 +66,8 @@ def encode(t, a, b):
 def one(t, a, b):
     e = encode(t, a, b)
     out = {"a": a, "ids": e.ids, "types": e.type_ids, "offsets": in_bytes(e, (a, b)),
-           "texts": [-1 if k is None else k for k in e.sequence_ids], "truncated": {}}
+           "texts": [-1 if special else k for k, special in zip(e.sequence_ids, e.special_tokens_mask)],
+           "truncated": {}}
     if b is not None:
         out["b"] = b
     count = len(e.ids)
@@ -80,6 +81,29 @@ def one(t, a, b):
     return out
 
 
+def small():
+    """Tokenizers that lack some bytes, and one of characters."""
+    vocab = {c: i for i, c in enumerate(["<unk>", "h", "e", "\u0120", "w", "o", "x", "\u00c3", "he", "\u0120w", "<0x71>",
+                                         "<0xC3>", "<0xA6>", "<0xC2>", "<0xA9>", "[", "]"])}
+    merges = [("h", "e"), ("\u0120", "w")]
+    for fuse in (False, True):
+        for fallback in (False, True):
+            for ignore in (False, True):
+                t = Tokenizer(models.BPE(vocab=vocab, merges=merges, unk_token="<unk>", fuse_unk=fuse,
+                                         byte_fallback=fallback, ignore_merges=ignore))
+                t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=fuse)
+                t.add_tokens([AddedToken("[x]", rstrip=True, single_word=True)])
+                yield t
+    vocab = {c: i for i, c in enumerate(["h", "e", " ", "\u00e9", "w", "\u65e5", "<0xE6>", "<0x9C>", "<0xAC>", "x"])}
+    t = Tokenizer(models.BPE(vocab=vocab, merges=[], byte_fallback=True))
+    t.add_special_tokens([AddedToken("[x]", lstrip=True)])
+    yield t
+
+
+SMALL = ["he wo", "w he q", " he", "\u00e9\u00e8 he", "qqhezz w", "[x]  he", "h \u00e9 [x] e[x] w", "\u65e5\u672che", "zq he \u00e6"]
+CHARS = ["he w", "\u65e5\u672c\u00e9 h [x] e", "", "\u672c"]
+
+
 def main():
     base = json.loads(make(None, False).to_str())
     cases = []
@@ -88,6 +112,9 @@ def main():
         root = json.loads(t.to_str())
         cases.append({"post_processor": root["post_processor"], "pre_tokenizer": root["pre_tokenizer"],
                       "texts": [one(t, a, b) for a, b in TEXTS]})
+    for t in small():
+        texts = CHARS if not t.pre_tokenizer else SMALL
+        cases.append({"root": json.loads(t.to_str()), "texts": [one(t, a, None) for a in texts]})
     print('{"tokenizers":"%s","base":%s,"cases":[' % (tokenizers.__version__, json.dumps(base, separators=(",", ":"))))
     print(",\n".join(json.dumps(c, separators=(",", ":")) for c in cases))
     print("]}")
