@@ -11,8 +11,8 @@
  * data is a number, and several threads may fill batches of one source at once.
  *
  * Training, evaluation and scoring read any source alike, so a new kind of data is a new source. Masked language
- * modelling (BERT) needs no new members: inputs hold the mask tokens, and targets are -100 except at masked positions,
- * which are a function of the seed, n and the row. Images need one more member, a tensor (B,...) in place of inputs,
+ * modelling (masked.h) needs no members of its own: inputs hold the mask tokens, and targets are -100 except at masked
+ * positions. Images need one more member, a tensor (B,...) in place of inputs,
  * and an op that embeds it; gp_data_item already holds such values.
  */
 #ifndef GPTPIPE_BATCH_H

@@ -41,7 +41,7 @@ GP_RNG_FN float gp_uniform(uint32_t bits)
 /* The use of a number: the last word of the counter, so that two uses of a seed never share numbers. Dropout has the
  * step there; its sites (the word before) begin above all streams, and the last site is that of stochastic rounding
  * (backend/rounding.h). */
-enum { GP_RNG_INIT = 1, GP_RNG_DATA, GP_RNG_DROPOUT, GP_RNG_SAMPLE, GP_RNG_STORIES, GP_RNG_ITEMS };
+enum { GP_RNG_INIT = 1, GP_RNG_DATA, GP_RNG_DROPOUT, GP_RNG_SAMPLE, GP_RNG_STORIES, GP_RNG_ITEMS, GP_RNG_MASK };
 
 /* 64 random bits for element i of a stream. */
 GP_RNG_FN uint64_t gp_random64(uint64_t seed, uint32_t use, uint32_t stream, uint64_t i)
@@ -56,11 +56,17 @@ GP_RNG_FN double gp_random_double(uint64_t seed, uint32_t use, uint32_t stream, 
     return (double)(gp_random64(seed, use, stream, i) >> 11) * 0x1p-53;
 }
 
-/* Uniform in [0, n): the high word of a 128-bit product; its bias is below n / 2^64. */
-static inline uint64_t gp_random_below(uint64_t seed, uint32_t use, uint32_t stream, uint64_t i, uint64_t n)
+/* Scales 64 random bits to [0, n): the high word of a 128-bit product; its bias is below n / 2^64. */
+static inline uint64_t gp_scale_below(uint64_t bits, uint64_t n)
 {
     __extension__ typedef unsigned __int128 wide;
-    return (uint64_t)((wide)gp_random64(seed, use, stream, i) * n >> 64);
+    return (uint64_t)((wide)bits * n >> 64);
+}
+
+/* Uniform in [0, n). */
+static inline uint64_t gp_random_below(uint64_t seed, uint32_t use, uint32_t stream, uint64_t i, uint64_t n)
+{
+    return gp_scale_below(gp_random64(seed, use, stream, i), n);
 }
 
 /* The image of x in a permutation of [0, n) keyed by (seed, use, stream, epoch), without a table: a Feistel network
