@@ -25,7 +25,7 @@ static const gp_option options[] = {
     {"vocab-size", 0, GP_OPT_INT, AT(vocab_size), "V", "vocabulary size, for raw streams, which do not record it", .min = 0, .max = 1e8},
 
     {"Model", .type = GP_OPT_GROUP},
-    {"preset", 'p', GP_OPT_CHOICE, AT(preset), "NAME", "sizes of the model", .choices = GP_CHOICES(GP_PRESETS), .default_text = "nano, or what --init has"},
+    {"preset", 'p', GP_OPT_CHOICE, AT(preset), "NAME", "family and sizes of the model", .choices = GP_CHOICES(GP_PRESETS), .default_text = "nano (bert-nano with --objective mlm), or what --init has"},
     {"init", 0, GP_OPT_STRING, AT(init), "PATH", "\"scratch\", or a checkpoint to begin with: a file, a folder, a run (its last) or RUN/best; its sizes replace those of the preset", .nonempty = true},
     {"layers", 0, GP_OPT_INT, AT(layers), "L", "transformer blocks", .min = 0, .max = 4096, .default_text = "the preset's"},
     {"heads", 0, GP_OPT_INT, AT(heads), "H", "attention heads; must divide the channels", .min = 0, .max = 65536, .default_text = "the preset's"},
@@ -38,6 +38,13 @@ static const gp_option options[] = {
     {"bias", 0, GP_OPT_FLAG, AT(bias), NULL, "biases in linears and norms, as GPT-2 has"},
     {"tied", 0, GP_OPT_FLAG, AT(tied), NULL, "the head shares the token embedding, as in GPT-2"},
 
+    {"Objective", .type = GP_OPT_GROUP},
+    {"objective", 0, GP_OPT_CHOICE, AT(objective), "WHICH", "what is predicted: the next token, or masked tokens, between the tokens that the tokenizer puts around a text ([CLS] and [SEP])", .choices = GP_CHOICES(GP_OBJECTIVES), .default_text = "what the model's head is for: GPT-2 lm, BERT and RoBERTa mlm"},
+    {"mlm-probability", 0, GP_OPT_FLOAT, AT(mlm_probability), "P", "mlm: fraction of a sequence's tokens that are predicted; special and added tokens never are", .min = 1e-4, .max = 1},
+    {"mask-replace-prob", 0, GP_OPT_FLOAT, AT(mask_replace_prob), "P", "mlm: probability that a predicted token is replaced by the mask token", .min = 0, .max = 1},
+    {"random-replace-prob", 0, GP_OPT_FLOAT, AT(random_replace_prob), "P", "mlm: probability that it is replaced by a random one; otherwise it stays as it is", .min = 0, .max = 1},
+    {"whole-words", 0, GP_OPT_FLAG, AT(whole_words), NULL, "mlm: mask all tokens of a word or none"},
+
     {"Optimization", .type = GP_OPT_GROUP},
     {"batch-size", 'B', GP_OPT_INT, AT(batch_size), "B", "sequences per micro-batch", .min = 1, .max = 1 << 20},
     {"grad-accum", 0, GP_OPT_INT, AT(grad_accum), "N", "micro-batches per step", .min = 1, .max = 1 << 20},
@@ -46,7 +53,7 @@ static const gp_option options[] = {
     {"tokens", 0, GP_OPT_INT, AT(tokens), "N", "instead of --steps: total number of tokens to train on", .min = 1, .max = 1e17, .replaces = "steps|epochs"},
     {"max-time", 0, GP_OPT_TIME, AT(max_time), "TIME", "90s, 10m, 2h: then the step is completed and saved, and --resume continues; the schedule keeps its steps", .min = 0.001, .max = 1e9},
     {"schedule", 0, GP_OPT_CHOICE, AT(schedule), "WHICH", "of the learning rate after the warm-up; wsd keeps it constant and decays it by 1 - sqrt at the end", .choices = GP_CHOICES(GP_SCHEDULES)},
-    {"lr", 0, GP_OPT_FLOAT, AT(lr), "X", "peak learning rate", .min = 0, .max = 10, .default_text = "by width: nano 2e-3, gpt2 6e-4, medium 3e-4, large 2.5e-4, xl 2e-4; with --init 3e-5"},
+    {"lr", 0, GP_OPT_FLOAT, AT(lr), "X", "peak learning rate", .min = 0, .max = 10, .default_text = "by width: nano 2e-3, gpt2 6e-4, medium 3e-4, large 2.5e-4, xl 2e-4, bert-nano 1e-3, bert-base 1e-4; with --init 3e-5"},
     {"min-lr", 0, GP_OPT_FLOAT, AT(min_lr), "X", "learning rate at the end of the schedule", .min = 0, .max = 10, .default_text = "2e-4, at most --lr; a tenth of an --lr that is not given", .excludes = "schedule=constant"},
     {"warmup", 0, GP_OPT_INT, AT(warmup), "N", "steps of linear warm-up", .min = 0, .max = 1e12},
     {"decay-steps", 0, GP_OPT_INT, AT(decay_steps), "N", "step at which the schedule reaches --min-lr", .min = 0, .max = 1e12, .default_text = "--steps", .excludes = "schedule=constant"},
@@ -90,7 +97,7 @@ static const gp_option options[] = {
 
 static const gp_tool tool = {
     .name = "train",
-    .summary = "trains a GPT-2 on a token stream",
+    .summary = "trains a GPT-2, BERT or RoBERTa on a token stream",
     .usage = "[OPTION]... [FILE[=WEIGHT]]...",
     .description =
         "Reads a token stream (FILE, --data, or stdin), trains a model, and leaves a run directory that sample, "
@@ -108,6 +115,8 @@ static const gp_tool tool = {
                 "end\n"
                 "train 'fineweb_train_*.bin' --val 'fineweb_val_*.bin' --preset gpt2 --order sequential --schedule "
                 "wsd --steps 1e9 --max-time 8h -o web\n"
+                "# a small BERT, on a stream whose tokenizer has a mask token\n"
+                "train bert.tok --preset bert-nano --steps 1000 -o bert\n"
                 "# 1000 steps more\n"
                 "train --resume run --steps 3000",
     .options = options,

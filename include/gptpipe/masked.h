@@ -28,6 +28,7 @@
 #include <stdint.h>
 
 #include "gptpipe/batch.h"
+#include "gptpipe/loader.h"
 #include "gptpipe/tokenizer.h"
 
 #ifdef __cplusplus
@@ -50,6 +51,13 @@ GP_API int64_t gp_masked_affixes(const gp_tokenizer *t);
  * the tokenizer, and both must outlive the source. NULL if t has no mask token or no id that could be masked, or the
  * probabilities are out of range. */
 GP_API gp_source *gp_masked_open(const gp_source *inner, const gp_tokenizer *t, const gp_masking *how);
+
+/* The entropy of single tokens, -sum p log p in nats over the ids that a source of gp_masked_open can mask, where p is
+ * the frequency of an id among those in the sets, each set counted by its weight if there are several. A model that
+ * knows nothing but these frequencies has this loss; one that reads the tokens around a mask is below it. Of a set of
+ * more than 2^24 tokens, pieces of 2^16 tokens at even distances are counted, at most 2^24 tokens. 0, or -1 where a
+ * stream cannot be read. */
+GP_API int gp_masked_entropy(const gp_source *masked, const gp_stream_set *sets, int count, double *nats);
 
 #ifdef __cplusplus
 }

@@ -7,6 +7,9 @@
  *     o.steps = 2000;
  *     if (gp_train(&o)) ...gp_error()...
  *
+ * The objective of a GPT-2 is the next token, that of a BERT or RoBERTa masked tokens. Losses are means over what is
+ * predicted: every token, or the masked ones of all micro-batches of a step together.
+ *
  * A step s (from 0) takes batch_size * grad_accum sequences of seq_len tokens. Its learning rate is
  *     lr * (s + 1) / (warmup + 1)                          while s < warmup
  *     min_lr + (lr - min_lr) * left((s - begin) / (end - begin))    from begin to end
@@ -43,6 +46,13 @@ extern "C" {
     X(GP_SCHEDULE_WSD, "wsd")
 typedef enum gp_schedule { GP_SCHEDULES(GP_CHOICE_VALUE) } gp_schedule;
 
+/* What is predicted: the next token, or masked tokens (masked.h). */
+#define GP_OBJECTIVES(X)                                                                                               \
+    X(GP_OBJECTIVE_BY_HEAD, "") /* what the model's head computes */                                                   \
+    X(GP_OBJECTIVE_LM, "lm")                                                                                           \
+    X(GP_OBJECTIVE_MLM, "mlm")
+typedef enum gp_objective { GP_OBJECTIVES(GP_CHOICE_VALUE) } gp_objective;
+
 typedef struct gp_train_options {
     /* data */
     gp_list data; /* token streams: FILE or FILE=WEIGHT, where FILE may be a pattern; none: stdin */
@@ -52,7 +62,7 @@ typedef struct gp_train_options {
     gp_stream_format format;
     int64_t vocab_size; /* of a raw stream; 0: as the stream records */
     /* model */
-    gp_preset preset;                         /* none: nano, or the sizes of the checkpoint */
+    gp_preset preset;                         /* none: nano (mlm: bert-nano), or the sizes of the checkpoint */
     const char *init;                         /* "scratch", or a checkpoint, whose sizes replace the preset's */
     int64_t layers, heads, channels, seq_len; /* 0: the preset's; seq_len 0: the model's context */
     double dropout;
@@ -61,6 +71,10 @@ typedef struct gp_train_options {
     bool bias_required, tied_required; /* a checkpoint without biases, or an untied head, is a failure: the defaults of
                                         * bias and tied alone give way to a checkpoint */
     bool crop; /* shorten the context of a checkpoint to seq_len: its first positions are kept */
+    /* objective */
+    gp_objective objective;
+    double mlm_probability, mask_replace_prob, random_replace_prob; /* of gp_masking */
+    bool whole_words;
     /* optimization */
     int64_t batch_size, grad_accum;
     double epochs;   /* length of the run: this many times gp_loader_epoch's rows; 0: by tokens */

@@ -180,6 +180,62 @@ static double weigh(const gp_source *self, int64_t n)
     return (double)fill_rows(m, n, &batch);
 }
 
+/* ---- entropy --------------------------------------------------------------------------------------------- */
+
+enum { PIECE = 1 << 16, MAX_PIECES = 1 << 8 };
+
+/* Counts the eligible ids of every stride-th piece of a span; *piece: pieces of the set before it. */
+static int count_span(const masked *m, const gp_span *s, int64_t stride, int64_t *piece, int32_t *ids, int64_t *counts)
+{
+    for (int64_t at = s->first; at < s->last; at += PIECE, ++*piece) {
+        int64_t n = gp_min(PIECE, s->last - at);
+        if (*piece % stride)
+            continue;
+        if (gp_tokens_read(s->tokens, at, n, ids))
+            return -1;
+        for (int64_t i = 0; i < n; i++)
+            if (flags_of(m, ids[i]) & ELIGIBLE)
+                counts[ids[i]]++;
+    }
+    return 0;
+}
+
+/* Adds weight times the frequency of each id to p (vocab). */
+static int add_frequencies(const masked *m, const gp_stream_set *set, double weight, double *p)
+{
+    int64_t pieces = 0, at = 0, sum = 0, *counts = gp_calloc((size_t)m->vocab, sizeof *counts);
+    int32_t *ids = gp_malloc(PIECE * sizeof *ids);
+    int rc = 0;
+    for (int i = 0; i < set->count; i++)
+        pieces += (set->spans[i].last - set->spans[i].first + PIECE - 1) / PIECE;
+    for (int i = 0; i < set->count && !rc; i++)
+        rc = count_span(m, &set->spans[i], (pieces + MAX_PIECES - 1) / MAX_PIECES, &at, ids, counts);
+    for (int64_t id = 0; id < m->vocab; id++)
+        sum += counts[id];
+    for (int64_t id = 0; id < m->vocab && sum; id++)
+        p[id] += weight * (double)counts[id] / (double)sum;
+    free(ids);
+    free(counts);
+    return rc;
+}
+
+int gp_masked_entropy(const gp_source *self, const gp_stream_set *sets, int count, double *nats)
+{
+    const masked *m = (const masked *)self;
+    double *p = gp_calloc((size_t)m->vocab, sizeof *p), sum = 0;
+    int rc = 0;
+    for (int i = 0; i < count && !rc; i++)
+        rc = add_frequencies(m, &sets[i], count > 1 ? sets[i].weight : 1, p);
+    for (int64_t id = 0; id < m->vocab; id++)
+        sum += p[id];
+    *nats = 0;
+    for (int64_t id = 0; id < m->vocab; id++)
+        if (p[id] > 0)
+            *nats -= p[id] / sum * log(p[id] / sum);
+    free(p);
+    return rc;
+}
+
 /* ---- opening --------------------------------------------------------------------------------------------- */
 
 static void close_masked(gp_source *self)

@@ -16,18 +16,20 @@ static void describe(gp_state *s, const gp_trainer *t)
 {
     const gp_train_options *o = t->o;
     const gp_tokens_info *info = gp_tokens_get_info(t->sets.stream);
-    char tokenizer[33], streams[64], weights[64], attention[48], products[48];
+    char tokenizer[33], streams[64], weights[64], masking[80], attention[48], products[48];
     gp_hex(tokenizer, info->fingerprint, 16);
     gp_mixture_describe(&t->sets.train, streams, sizeof streams);
     gp_train_data_weights(&t->sets, weights, sizeof weights);
+    gp_reading_describe(&t->sets.reading, masking, sizeof masking);
     snprintf(s->data, sizeof s->data, "%s, vocabulary %lld, tokenizer %s", streams, (long long)info->vocab_size,
              tokenizer);
     gp_mixture_fingerprint(&t->sets.train, s->fingerprint);
     *s->validation = 0;
     if (o->val.count)
         gp_mixture_fingerprint(&t->sets.val, s->validation);
-    snprintf(s->batches, sizeof s->batches, "%lld x %lld tokens, %lld a step, order %s, seed %lld%s", (long long)t->B,
-             (long long)t->T, (long long)o->grad_accum, gp_data_order_name(o->order), (long long)o->seed, weights);
+    snprintf(s->batches, sizeof s->batches, "%lld x %lld tokens, %lld a step, order %s, seed %lld%s%s", (long long)t->B,
+             (long long)t->T, (long long)o->grad_accum, gp_data_order_name(o->order), (long long)o->seed, weights,
+             masking);
     gp_attention_describe(t->be, attention, sizeof attention);
     gp_products_describe(t->be, products, sizeof products);
     snprintf(s->machine, sizeof s->machine, "%s, %s, %d threads, %s%s%s%s%s", gp_backend_name(t->be),
@@ -59,11 +61,11 @@ static int compare(const gp_state *saved, const gp_state *now, const char *run, 
 static void count_steps(gp_trainer *t, gp_train_options *o)
 {
     char streams[64];
-    int too_short = gp_loader_unread(t->sets.loader);
+    int too_short = gp_loader_unread(t->sets.reader.loader);
     o->steps = gp_train_data_steps(&t->sets, o, t->B, t->T);
     if (o->epochs > 0)
         gp_report_info(&t->report, "%g epochs of %lld sequences are %lld steps", o->epochs,
-                       (long long)gp_loader_epoch(t->sets.loader), (long long)o->steps);
+                       (long long)gp_loader_epoch(t->sets.reader.loader), (long long)o->steps);
     if (o->warmup >= o->steps && o->steps)
         gp_report_info(&t->report, "the warm-up of %lld steps does not end in this run of %lld: --lr %g is not reached",
                        (long long)o->warmup, (long long)o->steps, o->lr);
@@ -130,7 +132,7 @@ int gp_job_begin(gp_job *j, gp_train_options *options, int64_t resume_step)
     if (!rc && from.m)
         rc = compare(&from.state, &j->state, j->o->resume, &t->report);
     if (!rc && !from.m && gp_is_from_scratch(j->o) && !j->o->preset)
-        options->preset = GP_PRESET_NANO;
+        options->preset = gp_default_preset(j->o);
     if (!rc)
         rc = gp_fill_in_options(j->o, options, &m->config, t->T, &t->report);
     if (!rc)

@@ -45,41 +45,44 @@ int gp_train_data_open(gp_train_data *d, const gp_train_options *o, const char *
 static int plan_training(gp_train_data *d, const gp_train_options *o, int64_t B, int64_t T)
 {
     int64_t tokens = 0;
-    d->loader = gp_loader_open(d->train.sets, d->train.count,
-                               &(gp_loader_options){.B = B, .T = T, .order = o->order, .seed = (uint64_t)o->seed});
-    if (!d->loader)
+    if (gp_row_reader_open(&d->reader, &d->reading, d->train.sets, d->train.count,
+                           &(gp_loader_options){.B = B, .T = T, .order = o->order, .seed = (uint64_t)o->seed}))
         return -1;
-    d->source = gp_loader_source(d->loader);
+    d->source = d->reader.source;
     for (int i = 0; i < d->train.count; i++)
         tokens += gp_stream_set_tokens(&d->train.sets[i]);
     if (!o->resume && tokens <= B * T)
         return fail("a micro-batch of %lld x %lld tokens is larger than the training data, %lld tokens; give "
                     "more text or a smaller --batch-size or --seq-len",
                     (long long)B, (long long)T, (long long)tokens);
+    if (d->reading.objective == GP_OBJECTIVE_MLM)
+        return gp_masked_entropy(d->source, d->train.sets, d->train.count, &d->unigram_entropy);
     return 0;
 }
 
 /* A set of --val must hold a batch, unless the run was begun without this check. What --val-fraction takes from a small
  * text is evaluated in smaller batches. */
-static int plan_evaluation(gp_evaluation *e, const gp_stream_set *set, const gp_train_options *o, int64_t B, int64_t T)
+static int plan_evaluation(const gp_train_data *d, gp_evaluation *e, const gp_stream_set *set,
+                           const gp_train_options *o, int64_t B, int64_t T)
 {
     if (o->val.count && !o->resume && gp_stream_set_tokens(set) <= B * T)
         return fail("%s: the validation set has %lld tokens, less than a batch of %lld x %lld and its last "
                     "target; give more text or a smaller --batch-size",
                     set->name, (long long)gp_stream_set_tokens(set), (long long)B, (long long)T);
-    if (!gp_evaluation_open(e, set, B, T, o->eval_batches, o->order))
+    if (!gp_evaluation_open(e, set, B, T, o->eval_batches, o->order, &d->reading))
         return 0;
     return gp_fail_in("%s", o->val.count ? set->name : "--val-fraction (0 switches evaluation off)");
 }
 
-int gp_train_data_plan(gp_train_data *d, const gp_train_options *o, int64_t B, int64_t T)
+int gp_train_data_plan(gp_train_data *d, const gp_train_options *o, const gp_config *c, int64_t B, int64_t T)
 {
-    if (plan_training(d, o, B, T))
+    if (gp_reading_choose(&d->reading, o, c, d->tokenizer, gp_tokens_get_info(d->stream)->name) ||
+        plan_training(d, o, B, T))
         return -1;
     d->evaluations = gp_calloc((size_t)d->val.count, sizeof *d->evaluations);
     while (d->count < d->val.count && o->eval_batches > 0) {
         gp_evaluation *e = &d->evaluations[d->count];
-        if (plan_evaluation(e, &d->val.sets[d->count], o, B, T)) {
+        if (plan_evaluation(d, e, &d->val.sets[d->count], o, B, T)) {
             gp_evaluation_close(e);
             return -1;
         }
@@ -92,7 +95,7 @@ int64_t gp_train_data_steps(const gp_train_data *d, const gp_train_options *o, i
 {
     double rows = (double)(B * o->grad_accum), steps, max = 1e12;
     if (o->epochs > 0)
-        steps = o->epochs * (double)gp_loader_epoch(d->loader) / rows;
+        steps = o->epochs * (double)gp_loader_epoch(d->reader.loader) / rows;
     else if (o->tokens > 0)
         steps = (double)o->tokens / (rows * (double)T);
     else
@@ -126,7 +129,7 @@ void gp_train_data_close(gp_train_data *d)
     for (int i = 0; i < d->count; i++)
         gp_evaluation_close(&d->evaluations[i]);
     free(d->evaluations);
-    gp_loader_close(d->loader);
+    gp_row_reader_close(&d->reader);
     gp_tokenizer_close(d->tokenizer);
     free(d->tokenizer_json);
     gp_mixture_close(&d->val);

@@ -12,8 +12,10 @@ typedef struct gp_train_data {
     gp_tokens *stream;     /* of train, the one with the most metadata */
     char *tokenizer_json;  /* the text of its tokenizer.json, NULL: it has none */
     gp_tokenizer *tokenizer;
-    gp_loader *loader;
-    gp_source *source; /* the loader's; step n of a run reads batch n * grad_accum and the next grad_accum - 1 */
+    gp_reading reading;
+    gp_row_reader reader;
+    gp_source *source;      /* the reader's; step n of a run reads batch n * grad_accum and the next grad_accum - 1 */
+    double unigram_entropy; /* mlm: gp_masked_entropy of the training data; else 0 */
     gp_evaluation *evaluations; /* (count); the first one's loss decides which checkpoint is best */
     int count;
 } gp_train_data;
@@ -22,8 +24,8 @@ typedef struct gp_train_data {
  * gp_train_data_close in both cases. */
 int gp_train_data_open(gp_train_data *d, const gp_train_options *o, const char *spool);
 
-/* Plans batches of (B,T). 0 or -1. */
-int gp_train_data_plan(gp_train_data *d, const gp_train_options *o, int64_t B, int64_t T);
+/* Plans batches of (B,T) for a model. 0; -1 where the data is too small or lacks what the model's objective needs. */
+int gp_train_data_plan(gp_train_data *d, const gp_train_options *o, const gp_config *c, int64_t B, int64_t T);
 
 /* The number of steps, by --steps, --tokens or --epochs. The batches are planned. */
 int64_t gp_train_data_steps(const gp_train_data *d, const gp_train_options *o, int64_t B, int64_t T);

@@ -12,6 +12,9 @@ gp_train_options gp_train_defaults(void)
         .init_std = 0.02,
         .bias = true,
         .tied = true,
+        .mlm_probability = 0.15,
+        .mask_replace_prob = 0.8,
+        .random_replace_prob = 0.1,
         .batch_size = 8,
         .grad_accum = 1,
         .steps = 600,
@@ -36,14 +39,17 @@ gp_train_options gp_train_defaults(void)
 }
 
 /* Peak rates by width: nano's was found here; GPT-2's four widths have those of Brown et al. 2020 (GPT-3), table 2.1,
- * for models of their parameters, as nanoGPT's 6e-4 for 124M is. A model between two widths has the narrower one's. */
+ * for models of their parameters, as nanoGPT's 6e-4 for 124M is. With norms after the residual (BERT), bert-nano's was
+ * found here, and bert-base's is that of Devlin et al. 2018, A.2. A model between two widths has the narrower one's. */
 static const struct {
     const char *preset;
+    bool post_norm;
     int64_t channels;
     double lr;
 } rates[] = {
-    {"nano", 0, GP_LR_NANO},      {"gpt2", 768, 6e-4},     {"gpt2-medium", 1024, 3e-4},
-    {"gpt2-large", 1280, 2.5e-4}, {"gpt2-xl", 1600, 2e-4},
+    {"nano", false, 0, GP_LR_NANO},      {"gpt2", false, 768, 6e-4},     {"gpt2-medium", false, 1024, 3e-4},
+    {"gpt2-large", false, 1280, 2.5e-4}, {"gpt2-xl", false, 1600, 2e-4}, {"bert-nano", true, 0, GP_LR_BERT_NANO},
+    {"bert-base", true, 768, 1e-4},
 };
 
 /* nanoGPT's config/finetune_shakespeare.py. */
@@ -52,7 +58,7 @@ static const double finetuning = 3e-5;
 static int choose_rate(gp_train_options *o, const gp_config *c, gp_report *report)
 {
     size_t i = ARRAY_LEN(rates) - 1;
-    while (c->channels < rates[i].channels)
+    while (c->channels < rates[i].channels || c->post_norm != rates[i].post_norm)
         i--;
     bool trained = !gp_is_from_scratch(o);
     o->lr = trained ? finetuning : rates[i].lr;

@@ -11,41 +11,42 @@
 /* ---- windows --------------------------------------------------------------------------------------------- */
 
 int gp_evaluation_open(gp_evaluation *e, const gp_stream_set *set, int64_t B, int64_t T, int64_t batches,
-                       gp_data_order order)
+                       gp_data_order order, const gp_reading *reading)
 {
     bool documents = order == GP_ORDER_DOCUMENTS;
-    int64_t windows = 0, most = 0;
+    int64_t windows = 0, most = 0, window = gp_reading_window(reading, T);
+    gp_reading fixed = *reading;
     *e = (gp_evaluation){.name = set->name, .batches = batches};
     for (int i = 0; i < set->count; i++) {
         int64_t tokens = set->spans[i].last - set->spans[i].first;
-        windows += (tokens - 1) / T;
+        windows += (tokens - 1) / window;
         most = gp_max(most, tokens);
     }
     if (windows < 1)
         return fail("the validation data has %lld tokens; at least %lld (one sequence and its last target) are needed",
-                    (long long)most, (long long)T + 1);
+                    (long long)most, (long long)window + 1);
     if (!documents)
         B = gp_min(B, windows);
-    e->loader =
-        gp_loader_open(set, 1, &(gp_loader_options){.B = B, .T = T, .order = documents ? order : GP_ORDER_SEQUENTIAL});
-    if (!e->loader)
+    fixed.masking.seed = 0; /* whatever the run's seed is */
+    if (gp_row_reader_open(&e->reader, &fixed, set, 1,
+                           &(gp_loader_options){.B = B, .T = T, .order = documents ? order : GP_ORDER_SEQUENTIAL}))
         return -1;
     if (!documents) /* no window twice */
-        e->batches = gp_min(batches, gp_loader_source(e->loader)->batches);
-    e->batch = gp_batch_open(gp_loader_source(e->loader));
+        e->batches = gp_min(batches, e->reader.source->batches);
+    e->batch = gp_batch_open(e->reader.source);
     return 0;
 }
 
 void gp_evaluation_close(gp_evaluation *e)
 {
-    gp_loader_close(e->loader);
+    gp_row_reader_close(&e->reader);
     gp_batch_close(&e->batch);
     *e = (gp_evaluation){0};
 }
 
 int gp_evaluation_loss(gp_evaluation *e, gp_model *m, gp_progress *progress)
 {
-    const gp_source *source = gp_loader_source(e->loader);
+    const gp_source *source = e->reader.source;
     double sum = 0, weights = 0;
     int64_t before = progress ? progress->done : 0;
     for (int64_t n = 0; n < e->batches; n++) {

@@ -3,22 +3,23 @@
 #define GP_TRAIN_EVALUATE_H
 
 #include "cli/progress.h"
-#include "gptpipe/loader.h"
 #include "model/model.h"
+#include "train/objective.h"
 
-/* Fixed batches of (B,T) from a set, the same ones at every evaluation: its first windows in order, or documents drawn
- * once, where training's rows begin with documents. */
+/* Fixed batches of (B,T) from a set, the same ones at every evaluation, with the same tokens masked: its first windows
+ * in order, or documents drawn once, where training's rows begin with documents. */
 typedef struct gp_evaluation {
     const char *name; /* the set's */
     double loss;      /* the newest */
-    gp_loader *loader;
+    gp_row_reader reader;
     int64_t batches;
     gp_batch batch; /* memory for one of them */
 } gp_evaluation;
 
-/* order is training's. The set outlives e. -1 when no stream of the set has T + 1 tokens. */
+/* order and reading are training's. The set outlives e. -1 when no stream of the set has a window and its last
+ * target. */
 int gp_evaluation_open(gp_evaluation *e, const gp_stream_set *set, int64_t B, int64_t T, int64_t batches,
-                       gp_data_order order);
+                       gp_data_order order, const gp_reading *reading);
 void gp_evaluation_close(gp_evaluation *e);
 /* Into e->loss; progress (or NULL) advances by its batches. */
 int gp_evaluation_loss(gp_evaluation *e, gp_model *m, gp_progress *progress);

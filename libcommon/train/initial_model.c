@@ -11,25 +11,46 @@ bool gp_is_from_scratch(const gp_train_options *o)
     return !strcmp(o->init, "scratch");
 }
 
-static int config_from_options(const gp_train_options *o, int64_t vocab_size, gp_config *c)
+gp_preset gp_default_preset(const gp_train_options *o)
 {
-    *c = gp_config_of_preset(o->preset ? o->preset : GP_PRESET_NANO);
-    c->vocab_size = vocab_size;
+    return o->objective == GP_OBJECTIVE_MLM ? GP_PRESET_BERT_NANO : GP_PRESET_NANO;
+}
+
+/* Padding is the tokenizer's; RoBERTa counts positions from the id after it. */
+static int set_padding(gp_config *c, const gp_tokenizer *t)
+{
+    int32_t pad = t ? gp_tokenizer_pad(t) : -1;
+    if (c->head != GP_HEAD_MLM)
+        return 0;
+    if (pad < 0 && c->pad_positions)
+        return fail("the token stream's tokenizer has no padding token, [PAD] or <pad>, from which the positions of "
+                    "%s are counted",
+                    gp_family_name(c->family));
+    c->pad_id = pad;
+    c->position_offset = c->pad_positions ? pad + 1 : 0;
+    return 0;
+}
+
+static int config_from_options(const gp_trainer *t, gp_config *c)
+{
+    const gp_train_options *o = t->o;
+    *c = gp_config_of_preset(o->preset ? o->preset : gp_default_preset(o));
+    int64_t context = o->seq_len ? o->seq_len : gp_config_context(c);
+    c->vocab_size = gp_tokens_get_info(t->sets.stream)->vocab_size;
+    if (set_padding(c, t->sets.tokenizer))
+        return -1;
     if (o->layers)
         c->layers = o->layers;
     if (o->heads)
         c->heads = o->heads;
     if (o->channels)
         c->channels = o->channels;
-    if (o->seq_len)
-        c->positions = o->seq_len + c->position_offset;
+    c->positions = context + c->position_offset;
     c->inner = 4 * c->channels;
     c->init_std = o->init_std;
     c->bias = o->bias;
     c->tied = o->tied;
     c->dropout_embd = c->dropout_attn = c->dropout_resid = c->dropout_head = o->dropout;
-    if (c->head != GP_HEAD_LM)
-        return fail("the requested model is not a causal language model: train trains GPT-2 alone");
     return gp_config_check(c, "the requested model");
 }
 
@@ -70,8 +91,8 @@ static int fit_config(const gp_train_options *o, gp_config *c, const char *path,
 {
     int64_t context = gp_config_context(c);
     gp_config preset = {0};
-    if (!c->causal || c->head != GP_HEAD_LM)
-        return fail("%s: is not a causal model: train continues GPT-2 alone", path);
+    if (!gp_objective_of(c))
+        return fail("%s: has no head for tokens, which train continues", path);
     if (!o->resume && o->preset)
         preset = gp_config_of_preset(o->preset);
     if (check_size(path, "layers", c->layers, o->layers ? o->layers : preset.layers) ||
@@ -133,7 +154,7 @@ gp_model *gp_initial_model(gp_trainer *t)
     bool refused;
     if (!gp_is_from_scratch(t->o))
         return gp_model_from_checkpoint(t, t->o->init, &refused);
-    if (config_from_options(t->o, gp_tokens_get_info(t->sets.stream)->vocab_size, &c))
+    if (config_from_options(t, &c))
         return NULL;
     gp_model *m = gp_model_create(&c, t->be, true);
     gp_model_init(m, (uint64_t)t->o->seed);

@@ -9,9 +9,10 @@
 #include "train/stream_check.h"
 #include "train/trainer.h"
 
-#define GP_SPOOL_NAME "data.tok" /* a stream from stdin, in the run */
+#define GP_SPOOL_NAME   "data.tok" /* a stream from stdin, in the run */
 
-#define GP_LR_NANO    2e-3
+#define GP_LR_NANO      2e-3
+#define GP_LR_BERT_NANO 1e-3
 
 typedef struct gp_job {
     gp_train_options *o; /* a copy, in which data and checkpoint fill in what was left open */
@@ -32,6 +33,7 @@ int gp_job_begin(gp_job *j, gp_train_options *options, int64_t resume_step);
 /* initial_model.c: the model from scratch or from --init, on t's backend and for t's data; or that of a checkpoint.
  * NULL on failure; *refused: the checkpoint can be read, but contradicts the options or the data. */
 bool gp_is_from_scratch(const gp_train_options *o);
+gp_preset gp_default_preset(const gp_train_options *o); /* of a model from scratch, by the objective */
 gp_model *gp_initial_model(gp_trainer *t);
 gp_model *gp_model_from_checkpoint(gp_trainer *t, const char *path, bool *refused);
 

@@ -19,7 +19,7 @@ typedef struct gp_state {
     char data[160];       /* the token stream */
     char fingerprint[33]; /* of its content */
     char validation[33];  /* of the content of --val, "" without */
-    char batches[160];    /* how batches are drawn from it */
+    char batches[256];    /* how batches are drawn from it */
     char machine[224];    /* backend, dtype, threads */
 } gp_state;
 

@@ -56,6 +56,16 @@ static int save_last(gp_job *j)
     return -1;
 }
 
+/* Where the run is, and what to do with it. */
+static void report_run(gp_job *j)
+{
+    const char *run = gp_run_path(j->run);
+    if (j->t.sets.reading.objective == GP_OBJECTIVE_LM)
+        gp_report_info(&j->t.report, "the run is in %s; try: %ssample --checkpoint %s", run, gp_tool_prefix(), run);
+    else
+        gp_report_info(&j->t.report, "the run is in %s", run);
+}
+
 static int finish(gp_job *j)
 {
     gp_trainer *t = &j->t;
@@ -87,8 +97,7 @@ static int finish(gp_job *j)
         gp_report_info(&t->report, "stopped%s; to continue: %strain --resume %s", stopped ? "" : ", its time is over",
                        gp_tool_prefix(), gp_run_path(j->run));
     else if (j->run)
-        gp_report_info(&t->report, "the run is in %s; try: %ssample --checkpoint %s", gp_run_path(j->run),
-                       gp_tool_prefix(), gp_run_path(j->run));
+        report_run(j);
     return stopped ? 128 + stopped : 0;
 }
 

@@ -178,7 +178,7 @@ int gp_trainer_open_model(gp_trainer *t, gp_model *m, const gp_recorded_choices 
     t->B = o->batch_size;
     t->T = o->seq_len ? o->seq_len : gp_config_context(&m->config);
     gp_model_set_recompute(m, o->recompute);
-    if (gp_train_data_plan(&t->sets, o, t->B, t->T))
+    if (gp_train_data_plan(&t->sets, o, &m->config, t->B, t->T))
         return -1;
     if (!(t->report.peak > 0)) /* measured before the batch takes the memory */
         t->report.peak = gp_peak_best(t->be, 0.03, 1e-3, &t->report.lowest_peak);
@@ -192,6 +192,7 @@ int gp_trainer_open_model(gp_trainer *t, gp_model *m, const gp_recorded_choices 
     if (choose_products(t, &recorded->products))
         return -1;
     t->report.flops_token = 3 * gp_config_flops(&m->config, t->T);
+    t->report.unigram_entropy = t->sets.unigram_entropy;
     t->report.tokens_a_step = t->B * t->T * o->grad_accum;
     t->report.memory = planned_bytes(t);
     return 0;
@@ -240,7 +241,8 @@ int gp_trainer_score_documents(gp_trainer *t)
     gp_document_scores s;
     const gp_tokens *val;
     int64_t first;
-    if (!t->o->eval_documents || !gp_train_data_documents(&t->sets, &val, &first))
+    if (!t->o->eval_documents || t->sets.reading.objective != GP_OBJECTIVE_LM ||
+        !gp_train_data_documents(&t->sets, &val, &first))
         return 0;
     gp_progress progress;
     int64_t last = gp_tokens_get_info(val)->documents;

@@ -53,6 +53,8 @@ static gp_tokens *stream(int64_t from, int64_t to, const char *metadata)
     return s;
 }
 
+static const gp_reading lm = {.objective = GP_OBJECTIVE_LM};
+
 static void assert_close(double got, double expected)
 {
     if (!(fabs(got - expected) <= 1e-6 * fabs(expected)))
@@ -68,8 +70,8 @@ static void assert_loss(gp_model *m, const gp_stream_set *set, int64_t B, int64_
     double sum = 0;
     for (int w = 0; w < windows; w++)
         sum += window_losses[w];
-    assert_int_equal(gp_evaluation_open(&e, set, B, T, batches, GP_ORDER_RANDOM), 0);
-    assert_int_equal(gp_loader_source(e.loader)->rows * e.batches, windows);
+    assert_int_equal(gp_evaluation_open(&e, set, B, T, batches, GP_ORDER_RANDOM, &lm), 0);
+    assert_int_equal(e.reader.source->rows * e.batches, windows);
     for (int again = 0; again < 2; again++) {
         e.loss = NAN;
         if (gp_evaluation_loss(&e, m, NULL))
@@ -114,7 +116,7 @@ static void a_window_needs_its_last_target(void **state)
     span.last++;
     assert_loss(m, &set, 4, 9, 2);
     span.last = T;
-    assert_int_equal(gp_evaluation_open(&e, &set, 1, T, 1, GP_ORDER_RANDOM), -1);
+    assert_int_equal(gp_evaluation_open(&e, &set, 1, T, 1, GP_ORDER_RANDOM, &lm), -1);
     assert_non_null(strstr(gp_error(), "has 8 tokens; at least 9"));
     gp_evaluation_close(&e);
     gp_model_free(m);

@@ -104,6 +104,31 @@ double gp_report_mfu(const gp_report *r, double tok_s)
     return r->peak > 0 ? tok_s * r->flops_token / r->peak : NAN;
 }
 
+static void put_unigram_entropy(const gp_report *r, gp_buf *line)
+{
+    if (r->unigram_entropy > 0)
+        gp_json_put(line, REAL("unigram_entropy", r->unigram_entropy, 9));
+}
+
+/* A masked model that fails to learn stays at the unigram entropy. The mean loss of the last quarter (at most 100
+ * steps) of the run's first third is compared with it; of fewer than 10 steps it would be noise. */
+static void check_progress(gp_report *r, const gp_step_report *s)
+{
+    enum { FEWEST = 10, MOST = 100 };
+    int64_t third = (r->o->steps + 2) / 3, steps = gp_min(MOST, third / 4);
+    if (r->o->dry_run || !(r->unigram_entropy > 0) || steps < FEWEST || s->step > third || s->step <= third - steps)
+        return;
+    r->third_sum += s->loss;
+    r->third_steps++;
+    double mean = r->third_sum / (double)r->third_steps;
+    if (s->step == third && mean >= r->unigram_entropy)
+        gp_report_warn(r,
+                       "after a third of its steps the run has learned no more than how frequent tokens are: its loss, "
+                       "%.4f in the last %lld steps, is not below the unigram entropy of the masked tokens, %.4f; try "
+                       "another --lr, a longer --warmup, or more steps",
+                       mean, (long long)r->third_steps, r->unigram_entropy);
+}
+
 void gp_report_step(gp_report *r, const gp_step_report *s)
 {
     double tok_s = (double)r->tokens_a_step / s->seconds;
@@ -113,6 +138,7 @@ void gp_report_step(gp_report *r, const gp_step_report *s)
     gp_json_open(&line, NULL, '{');
     gp_json_put(&line, MEMBER("step", s->step), MEMBER("tokens", s->step * r->tokens_a_step), REAL("loss", s->loss, 9),
                 REAL("lr", s->lr, 9), REAL("grad_norm", s->grad_norm, 9));
+    put_unigram_entropy(r, &line);
     if (gp_skips_outliers(r->o))
         gp_json_put(&line, MEMBER("loss_z", s->loss_z), MEMBER("norm_z", s->norm_z), MEMBER("skipped", s->skipped));
     gp_json_put(&line, REAL("tok_s", tok_s, 5), REAL("mfu", gp_report_mfu(r, tok_s), 4), MEMBER("memory", r->memory));
@@ -125,6 +151,7 @@ void gp_report_step(gp_report *r, const gp_step_report *s)
                                    {"mfu", gp_report_mfu(r, tok_s)}},
                      5);
     r->shown = *s;
+    check_progress(r, s);
     gp_report_show(r, s->step == r->o->steps);
 }
 
@@ -146,6 +173,7 @@ void gp_report_evaluation(gp_report *r, int64_t step, const gp_evaluation *sets,
     r->val_step = step;
     gp_json_open(&line, NULL, '{');
     gp_json_put(&line, MEMBER("step", step), REAL("val_loss", r->val_loss, 9));
+    put_unigram_entropy(r, &line);
     if (count > 1)
         put_sets(&line, &text, sets, count);
     else

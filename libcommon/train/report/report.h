@@ -44,6 +44,9 @@ typedef struct gp_report {
     int64_t memory;     /* planned bytes */
     int64_t first_step, tokens_a_step;
     double last_loss;
+    double unigram_entropy; /* of masked tokens, which losses stand beside; 0: none are masked */
+    double third_sum;       /* of the losses in third_steps steps up to the first third of the run */
+    int64_t third_steps;
 } gp_report;
 
 /* report_line.c: the newest step for people: on a pipe every log_every steps, on a terminal in one line that is

@@ -55,7 +55,10 @@ static void make_segments(const gp_report *r, segment segments[SEGMENTS])
     memset(segments, 0, SEGMENTS * sizeof *segments);
 #define PUT(i, at, ...) (segments[i].rank = (at), snprintf(segments[i].text, sizeof segments->text, __VA_ARGS__))
     PUT(0, 0, "step %lld/%lld", (long long)s->step, (long long)r->o->steps);
-    PUT(1, 0, "loss %.4f", s->loss);
+    if (r->unigram_entropy > 0)
+        PUT(1, 0, "loss %.4f of unigram %.4f", s->loss, r->unigram_entropy);
+    else
+        PUT(1, 0, "loss %.4f", s->loss);
     if (isfinite(r->val_loss) && r->val_step == s->step)
         PUT(2, 1, "val %.4f", r->val_loss);
     else if (isfinite(r->val_loss) && r->live) /* on a pipe it had a line of its own */

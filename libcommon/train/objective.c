@@ -1,0 +1,110 @@
+/* objective.c: see objective.h. */
+#include "train/objective.h"
+
+#include <stdio.h>
+
+#include "base/base.h"
+
+gp_objective gp_objective_of(const gp_config *c)
+{
+    return c->head == GP_HEAD_MLM ? GP_OBJECTIVE_MLM : c->head == GP_HEAD_LM ? GP_OBJECTIVE_LM : GP_OBJECTIVE_BY_HEAD;
+}
+
+static const char *name_of(gp_objective objective)
+{
+    static const char *const names[] = {GP_OBJECTIVES(GP_CHOICE_NAME)};
+    return names[objective];
+}
+
+static int check_tokenizer(const gp_tokenizer *t, const char *stream)
+{
+    if (!t)
+        return fail("%s: has no tokenizer in it, whose mask token --objective mlm needs", stream);
+    if (gp_tokenizer_mask(t) < 0)
+        return fail("%s: its tokenizer (%s) has no mask token, [MASK] or <mask>, which --objective mlm needs", stream,
+                    gp_tokenizer_kind(t));
+    return 0;
+}
+
+/* Options of masking, which have their defaults where nothing is masked. */
+static int check_unused(const gp_train_options *o, const gp_config *c)
+{
+    gp_train_options d = gp_train_defaults();
+    const struct {
+        const char *name;
+        bool given;
+    } options[] = {{"mlm-probability", o->mlm_probability != d.mlm_probability},
+                   {"mask-replace-prob", o->mask_replace_prob != d.mask_replace_prob},
+                   {"random-replace-prob", o->random_replace_prob != d.random_replace_prob},
+                   {"whole-words", o->whole_words}};
+    for (size_t i = 0; i < ARRAY_LEN(options); i++)
+        if (options[i].given)
+            return fail("--%s is of --objective mlm, and the model, a %s, predicts next tokens", options[i].name,
+                        gp_family_name(c->family));
+    return 0;
+}
+
+static gp_masking masking_of(const gp_train_options *o)
+{
+    return (gp_masking){.seed = (uint64_t)o->seed,
+                        .probability = o->mlm_probability,
+                        .mask_replace = o->mask_replace_prob,
+                        .random_replace = o->random_replace_prob,
+                        .whole_words = o->whole_words};
+}
+
+int gp_reading_choose(gp_reading *r, const gp_train_options *o, const gp_config *c, const gp_tokenizer *t,
+                      const char *stream)
+{
+    *r = (gp_reading){.objective = gp_objective_of(c), .tokenizer = t};
+    if (o->objective && o->objective != r->objective)
+        return fail("--objective %s does not fit the model, a %s whose head is for %s", name_of(o->objective),
+                    gp_family_name(c->family), name_of(r->objective));
+    if (r->objective != GP_OBJECTIVE_MLM)
+        return check_unused(o, c);
+    r->masking = masking_of(o);
+    if (o->sample_every)
+        return fail("--sample-every needs a model that predicts next tokens, and the model is a %s for masked ones",
+                    gp_family_name(c->family));
+    return check_tokenizer(t, stream);
+}
+
+int64_t gp_reading_window(const gp_reading *r, int64_t T)
+{
+    return r->objective == GP_OBJECTIVE_MLM ? T - gp_masked_affixes(r->tokenizer) : T;
+}
+
+void gp_reading_describe(const gp_reading *r, char *text, size_t size)
+{
+    const gp_masking *m = &r->masking;
+    *text = 0;
+    if (r->objective == GP_OBJECTIVE_MLM)
+        snprintf(text, size, ", masked %g%s (%g, %g)", m->probability, m->whole_words ? " in whole words" : "",
+                 m->mask_replace, m->random_replace);
+}
+
+int gp_row_reader_open(gp_row_reader *reader, const gp_reading *r, const gp_stream_set *sets, int count,
+                       const gp_loader_options *o)
+{
+    gp_loader_options windows = *o;
+    windows.T = gp_reading_window(r, o->T);
+    *reader = (gp_row_reader){0};
+    if (windows.T < 1)
+        return fail("--seq-len %lld leaves no place for a token beside the %lld that the tokenizer puts around a text",
+                    (long long)o->T, (long long)(o->T - windows.T));
+    reader->loader = gp_loader_open(sets, count, &windows);
+    if (!reader->loader)
+        return -1;
+    reader->source = gp_loader_source(reader->loader);
+    if (r->objective != GP_OBJECTIVE_MLM)
+        return 0;
+    reader->source = reader->masked = gp_masked_open(reader->source, r->tokenizer, &r->masking);
+    return reader->masked ? 0 : -1;
+}
+
+void gp_row_reader_close(gp_row_reader *reader)
+{
+    gp_source_close(reader->masked);
+    gp_loader_close(reader->loader);
+    *reader = (gp_row_reader){0};
+}
