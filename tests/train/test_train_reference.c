@@ -1,50 +1,10 @@
 /* Whole training runs against PyTorch: losses, gradient norms and learning rates of 50 steps, read from a run's log.
  * The settings and how the values came about: tests/reference/train.py. */
-#include "backends.h"
-#include "checkpoint/names.h"
-#include "gptpipe/checkpoint.h"
-#include "gptpipe/tokens.h"
-#include "gptpipe/train.h"
-#include "model/model.h"
-#include "reference/train.h"
-#include "test.h"
+#include "reference_run.h"
 
-#include <jansson.h>
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#include "reference/train.h"
 
 enum { STEPS = 50 };
-
-/* ---- the same weights and tokens as train.py's ----------------------------------------------------------- */
-
-/* splitmix64's output function (Steele et al. 2014) */
-static uint64_t mix(uint64_t x)
-{
-    x += 0x9E3779B97F4A7C15u;
-    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
-    x = (x ^ x >> 27) * 0x94D049BB133111EBu;
-    return x ^ x >> 31;
-}
-
-static float number(const char *name, uint64_t i, float spread)
-{
-    uint64_t seed = 0xCBF29CE484222325u;
-    for (const char *c = name; *c; c++)
-        seed = (seed ^ (uint8_t)*c) * 0x100000001B3u;
-    return spread * ((float)(mix(seed ^ i) >> 40) * 0x1p-23f - 1);
-}
-
-static void make_stream(int32_t *ids, int64_t count, int64_t vocab)
-{
-    ids[0] = 0;
-    for (int64_t i = 1; i < count; i++) {
-        uint64_t b = mix((uint64_t)i);
-        uint64_t id = b >> 60 ? (uint64_t)ids[i - 1] + 1 + b % 3 : b >> 8;
-        ids[i] = (int32_t)(id % (uint64_t)vocab);
-    }
-}
 
 static void the_numbers_are_those_of_the_script(void **state)
 {
@@ -56,79 +16,6 @@ static void the_numbers_are_those_of_the_script(void **state)
     for (int i = 0; i < 16; i++)
         assert_int_equal(ids[i], (int)some_tokens[i]);
 }
-
-/* ---- one run --------------------------------------------------------------------------------------------- */
-
-static char dir[] = "/tmp/gptpipe-reference.XXXXXX", *data, *weights, *run;
-
-static void remove_run(void)
-{
-    char *command = gp_format("rm -rf '%s'", run);
-    assert_int_equal(system(command), 0);
-    free(command);
-}
-
-static int make_dir(void **state)
-{
-    (void)state;
-    if (!mkdtemp(dir))
-        return -1;
-    data = gp_path_join(dir, "data.tok");
-    weights = gp_path_join(dir, "model.safetensors");
-    run = gp_path_join(dir, "run");
-    return 0;
-}
-
-static int remove_dir(void **state)
-{
-    (void)state;
-    remove_run();
-    unlink(data);
-    unlink(weights);
-    free(data);
-    free(weights);
-    free(run);
-    return rmdir(dir);
-}
-
-static void write_stream(int64_t count, int64_t vocab)
-{
-    int32_t *ids = gp_malloc((size_t)count * sizeof *ids);
-    make_stream(ids, count, vocab);
-    gp_tokens_writer *w = gp_tokens_create(data, &(gp_tokens_info){.vocab_size = vocab});
-    assert_non_null(w);
-    assert_int_equal(gp_tokens_write(w, ids, count), 0);
-    assert_int_equal(gp_tokens_finish(w), 0);
-    free(ids);
-}
-
-static void write_weights(const gp_config *c)
-{
-    gp_backend *be = gp_backend_open("ref", "fp32", 1);
-    gp_model *m = gp_model_create(c, be, true);
-    for (int i = 0; i < m->params.count; i++) {
-        const gp_param *row = &m->params.rows[i];
-        float *external = gp_malloc((size_t)row->count * sizeof *external);
-        gp_piece piece[GP_PIECES];
-        assert_int_equal(gp_naming_pieces(gp_hf_naming(c), row, piece), 1);
-        for (int64_t k = 0; k < row->count; k++)
-            external[k] = number(piece[0].name, (uint64_t)k, 0.1F) + (row->init == GP_INIT_ONE ? 1.0F : 0.0F);
-        assert_false(piece[0].transposed);
-        gp_model_row_upload(m, row, external);
-        free(external);
-    }
-    gp_checkpoint *ckpt = gp_checkpoint_of_model(m, NULL, 0);
-    if (gp_checkpoint_write(ckpt, weights, NULL))
-        fail_msg("%s", gp_error());
-    gp_checkpoint_close(ckpt);
-    gp_model_free(m);
-    gp_backend_close(be);
-}
-
-typedef struct lesson {
-    gp_config c;
-    gp_train_options o;
-} lesson;
 
 /* A lesson in train.py's words. */
 static lesson make(int64_t V, int64_t C, int64_t H, int64_t L, int64_t T, bool tied, bool bias)
@@ -155,50 +42,6 @@ static lesson make(int64_t V, int64_t C, int64_t H, int64_t L, int64_t T, bool t
     return l;
 }
 
-/* Trains and gives what the log says of each step. */
-static void learn(lesson *l, const char *backend, double *loss, double *norm, double *lr)
-{
-    static const char *const kinds[] = {GP_BACKENDS(GP_CHOICE_NAME)};
-    gp_buf log = {0};
-    char *path = gp_path_join(run, "log.jsonl");
-    int step = 0;
-    remove_run();
-    l->o.backend = (gp_backend_kind)gp_find_name(kinds, ARRAY_LEN(kinds), backend);
-    l->o.data = (gp_list){.items = (const char *[]){data}, .count = 1};
-    if (gp_train(&l->o))
-        fail_msg("%s", gp_error());
-    assert_int_equal(gp_file_read(&log, path, 1 << 22), 0);
-    for (char *save, *line = strtok_r(log.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-        json_t *o = json_loads(line, 0, NULL);
-        if (json_object_get(o, "loss")) {
-            assert_in_range(step, 0, l->o.steps - 1);
-            loss[step] = json_number_value(json_object_get(o, "loss"));
-            norm[step] = json_number_value(json_object_get(o, "grad_norm"));
-            lr[step++] = json_number_value(json_object_get(o, "lr"));
-        }
-        json_decref(o);
-    }
-    assert_int_equal(step, l->o.steps);
-    gp_buf_release(&log);
-    free(path);
-}
-
-static void assert_learns(lesson *l, const double *want_loss, const double *want_norm, const double *want_lr)
-{
-    double loss[STEPS], norm[STEPS], lr[STEPS];
-    for (size_t b = 0; b < ARRAY_LEN(backends); b++) {
-        learn(l, backends[b], loss, norm, lr);
-        for (int s = 0; s < STEPS; s++) {
-            if (fabs(loss[s] - want_loss[s]) > 1e-4)
-                fail_msg("%s: step %d: loss %.7f, PyTorch has %.7f", backends[b], s + 1, loss[s], want_loss[s]);
-            if (fabs(norm[s] - want_norm[s]) > 1e-3 * want_norm[s])
-                fail_msg("%s: step %d: norm %.7f, PyTorch has %.7f", backends[b], s + 1, norm[s], want_norm[s]);
-            if (fabs(lr[s] - want_lr[s]) > 1e-6 * want_lr[s])
-                fail_msg("%s: step %d: rate %.9f, PyTorch has %.9f", backends[b], s + 1, lr[s], want_lr[s]);
-        }
-    }
-}
-
 static lesson tied_lesson(void)
 {
     lesson l = make(96, 32, 2, 2, 32, true, true);
@@ -218,7 +61,7 @@ static void fifty_steps_go_as_in_pytorch(void **state)
     (void)state;
     lesson l = tied_lesson();
     write_weights(&l.c);
-    write_stream(STEPS * 4 * 32 + 1, 96);
+    write_stream(STEPS * 4 * 32 + 1, 96, NULL);
     assert_learns(&l, tied_loss, tied_norm, tied_lr);
 }
 
@@ -227,7 +70,7 @@ static void accumulated_micro_batches_are_the_large_batch(void **state)
     (void)state;
     lesson l = tied_lesson();
     write_weights(&l.c);
-    write_stream(STEPS * 4 * 32 + 1, 96);
+    write_stream(STEPS * 4 * 32 + 1, 96, NULL);
     l.o.batch_size = 1; /* the same rows, one at a time */
     l.o.grad_accum = 4;
     assert_learns(&l, tied_loss, tied_norm, tied_lr);
@@ -248,7 +91,7 @@ static void an_untied_model_without_biases_learns_as_in_pytorch(void **state)
     l.o.grad_clip = 0.25;
     l.o.beta2 = 0.999;
     write_weights(&l.c);
-    write_stream(STEPS * 2 * 3 * 17 + 1, 61);
+    write_stream(STEPS * 2 * 3 * 17 + 1, 61, NULL);
     assert_learns(&l, untied_loss, untied_norm, untied_lr);
 }
 
@@ -269,7 +112,7 @@ static void without_decay_and_clipping_as_in_pytorch(void **state)
     l.o.beta2 = 0.99;
     l.o.eps = 1e-6;
     write_weights(&l.c);
-    write_stream(STEPS * 3 * 5 * 9 + 1, 103);
+    write_stream(STEPS * 3 * 5 * 9 + 1, 103, NULL);
     assert_learns(&l, free_loss, free_norm, free_lr);
 }
 
@@ -286,7 +129,7 @@ static void dropout_spreads_the_loss_as_in_pytorch(void **state)
     l.o.lr = l.o.min_lr = 0; /* the weights stay as they are */
     l.o.steps = N;
     write_weights(&l.c);
-    write_stream(4 * 32 + 1, 96); /* one batch, again and again */
+    write_stream(4 * 32 + 1, 96, NULL); /* one batch, again and again */
     learn(&l, backends[ARRAY_LEN(backends) - 1], loss, norm, lr);
     for (int i = 0; i < N; i++)
         sum += loss[i];
