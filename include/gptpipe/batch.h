@@ -33,7 +33,7 @@ typedef struct gp_batch {
     const int32_t *targets; /* (B,T) ids, -100 = ignored; NULL if only logits are needed */
     const int32_t *types;   /* (B,T) token types; NULL = all 0 */
     const int32_t *lengths; /* (B) tokens before the padding; NULL = no padding */
-    const int32_t *labels;  /* (B) labels of the rows, -1 = none; NULL if the data has no labels; not a model input */
+    const int32_t *labels;  /* (B) labels of the rows, -1 = none; NULL if the data has no labels */
     const int64_t *items;   /* (B) index of each row's item in the data set, or NULL; not a model input */
     void *memory;           /* of gp_batch_open */
 } gp_batch;

@@ -72,12 +72,25 @@ typedef struct gp_memory_use {
 } gp_memory_use;
 GP_API void gp_model_memory(const gp_model *m, gp_memory_use *use);
 
-/* Mean loss over targets other than -100; losses (B*T), unless NULL, receives the -log p (nats) of each, 0 for -100. -1
- * if an id or a shape does not fit the model. */
+/* How losses are computed from now on: class_weights (V, or labels of a classifier), copied, or NULL: all 1; and label
+ * smoothing, 0 <= smoothing < 1; as PyTorch's CrossEntropyLoss(weight, label_smoothing). The mean is over the weights.
+ * The model has a head. */
+GP_API void gp_model_set_loss(gp_model *m, const float *class_weights, double smoothing);
+
+/* Mean loss over targets other than -100, or of a classifier over labels other than -1; losses (B*T, or B), unless
+ * NULL, receives that of each (nats; -log p, without gp_model_set_loss), 0 where there is none. -1 if an id or a shape
+ * does not fit the model, or the model has no head. */
 GP_API int gp_model_evaluate(gp_model *m, const gp_batch *batch, double *loss, float *losses);
 
-/* Computes logits (B,T,V), in host memory. */
+/* Computes logits (B,T,V), or of a classifier (B,labels), in host memory. -1 as above. */
 GP_API int gp_model_logits(gp_model *m, const gp_batch *batch, float *logits);
+
+/* Computes logits (n,V) of n rows of a batch's B*T, each b*T + t, in host memory: those of masked tokens cost a
+ * fraction of all. 1 <= n <= B*T. -1 as above, and of a classifier. */
+GP_API int gp_model_logits_at(gp_model *m, const gp_batch *batch, const int32_t *rows, int64_t n, float *logits);
+
+/* Computes the output of the last norm (B,T,C), in host memory, whatever the head: transformers' last_hidden_state. */
+GP_API int gp_model_hidden(gp_model *m, const gp_batch *batch, float *hidden);
 
 /* As gp_model_evaluate, and computes the gradients of the mean loss; they are zeroed first. */
 GP_API int gp_model_gradients(gp_model *m, const gp_batch *batch, double *loss);

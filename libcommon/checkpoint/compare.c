@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "checkpoint/pieces.h"
 #include "gptpipe/batch.h"
+#include "model/model.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -111,23 +112,23 @@ int64_t gp_compare_prompt(const gp_config *config)
 bool gp_compare_fits(const gp_config *config)
 {
     /* weights and their packed form, activations of a short prompt, logits three times */
-    double bytes = 10.0 * (double)gp_config_parameters(config) + 16.0 * PROMPT * (double)config->vocab_size;
+    double bytes = 10.0 * (double)gp_config_parameters(config) + 16.0 * (double)gp_config_outputs(config, 1, PROMPT);
     return bytes < 0.8 * (double)gp_memory_query("").available;
 }
 
-float *gp_compare_logits(const gp_config *config, const gp_checkpoint *c, gp_backend *be)
+float *gp_compare_outputs(const gp_config *config, const gp_checkpoint *c, gp_backend *be)
 {
     int64_t T = gp_compare_prompt(config), V = config->vocab_size;
     int32_t ids[PROMPT];
     for (int64_t i = 0; i < T; i++)
         ids[i] = (int32_t)((uint64_t)(i + 1) * 2654435761u % (uint64_t)V); /* spread over the vocabulary (Knuth) */
     gp_model *m = gp_model_create(config, be, false);
-    float *logits = gp_malloc((size_t)(T * V) * sizeof *logits);
+    float *outputs = gp_malloc((size_t)gp_config_outputs(config, 1, T) * sizeof *outputs);
     gp_batch batch = {.B = 1, .T = T, .inputs = ids};
-    if (gp_checkpoint_load(c, m) || gp_model_plan(m, 1, T) || gp_model_logits(m, &batch, logits)) {
-        free(logits);
-        logits = NULL;
+    if (gp_checkpoint_load(c, m) || gp_model_plan(m, 1, T) || gp_model_outputs(m, &batch, outputs)) {
+        free(outputs);
+        outputs = NULL;
     }
     gp_model_free(m);
-    return logits;
+    return outputs;
 }

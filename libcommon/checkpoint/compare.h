@@ -1,4 +1,4 @@
-/* compare.h: two checkpoints, number by number and by their logits. */
+/* compare.h: two checkpoints, number by number and by what they compute. */
 #ifndef GP_CHECKPOINT_COMPARE_H
 #define GP_CHECKPOINT_COMPARE_H
 
@@ -21,12 +21,12 @@ int gp_compare_columns(const gp_checkpoint *a, const gp_param *row, const gp_che
 const gp_carried *gp_find_carried(const gp_checkpoint *c, const gp_carried *t);
 int gp_compare_carried(const gp_carried *a, const gp_carried *b, gp_store store, gp_number_difference *d);
 
-/* Logits (T,V) that the model of `config` gives with c's weights for a fixed prompt of T = gp_compare_prompt(config)
- * tokens; fresh. NULL: the weights could not be read. */
+/* What the model of `config` computes with c's weights (gp_model_outputs: logits, or hidden states without a head) for
+ * a fixed prompt of T = gp_compare_prompt(config) tokens; fresh. NULL: the weights could not be read. */
 int64_t gp_compare_prompt(const gp_config *config);
-float *gp_compare_logits(const gp_config *config, const gp_checkpoint *c, gp_backend *be);
+float *gp_compare_outputs(const gp_config *config, const gp_checkpoint *c, gp_backend *be);
 
-/* Bytes that gp_compare_logits takes at most, about; whether the machine has them. */
+/* Bytes that gp_compare_outputs takes at most, about; whether the machine has them. */
 bool gp_compare_fits(const gp_config *config);
 
 #endif

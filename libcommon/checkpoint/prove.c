@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "checkpoint/compare.h"
 #include "model/config.h"
+#include "model/model.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -92,9 +93,10 @@ static int check_logits(const proof *p, double *moved, double *scale)
     enum { SMALL = 1 << 24 }; /* products that ref does in a moment; it needs neither threads nor oneDNN */
     bool small = gp_config_parameters(&p->config) < SMALL / gp_compare_prompt(&p->config);
     gp_backend *be = gp_backend_open_kind(small ? GP_BACKEND_REF : GP_BACKEND_CPU, GP_COMPUTE_FP32, small ? 1 : 0);
-    int64_t count = gp_compare_prompt(&p->config) * p->config.vocab_size;
+    int64_t count = gp_config_outputs(&p->config, 1, gp_compare_prompt(&p->config));
     bool same_sizes = gp_compare_prompt(&p->config) == gp_compare_prompt(&p->b->config) &&
-                      p->config.vocab_size == p->b->config.vocab_size;
+                      p->config.vocab_size == p->b->config.vocab_size &&
+                      count == gp_config_outputs(&p->b->config, 1, gp_compare_prompt(&p->b->config));
     float *expected = NULL, *found = NULL, *input = NULL;
     int rc = be ? 0 : -1;
     if (!rc && !same_sizes)
@@ -102,9 +104,9 @@ static int check_logits(const proof *p, double *moved, double *scale)
                   (long long)gp_config_context(&p->b->config), (long long)p->b->config.vocab_size,
                   (long long)gp_config_context(&p->config), (long long)p->config.vocab_size);
     if (!rc) {
-        found = gp_compare_logits(&p->b->config, p->b, be);
-        expected = gp_compare_logits(&p->config, p->b, be);
-        input = gp_compare_logits(&p->a->config, p->a, be);
+        found = gp_compare_outputs(&p->b->config, p->b, be);
+        expected = gp_compare_outputs(&p->config, p->b, be);
+        input = gp_compare_outputs(&p->a->config, p->a, be);
         rc = found && expected && input ? 0 : -1;
     }
     if (!rc && farthest(found, expected, count) != 0)
@@ -128,6 +130,14 @@ static int check_tokenizer(const proof *p)
     if (p->a->has_fingerprint && p->b->has_fingerprint &&
         memcmp(p->a->fingerprint, p->b->fingerprint, sizeof p->a->fingerprint))
         return fail("%s: its tokenizer is read back as another one", p->b->path);
+    return 0;
+}
+
+static int check_labels(const proof *p)
+{
+    const gp_config *ours = &p->a->config, *theirs = &p->b->config;
+    if (ours->labels != theirs->labels || memcmp(ours->label_names, theirs->label_names, sizeof ours->label_names))
+        return fail("%s: its labels are read back as others", p->b->path);
     return 0;
 }
 
@@ -155,8 +165,10 @@ int gp_checkpoint_prove(const gp_checkpoint *c, const char *path, gp_store store
     p.config.bias = b->config.bias;
     p.config.tied = b->config.tied;
     bool logits = gp_compare_fits(&p.config);
-    int rc =
-        check_tokenizer(&p) || check_numbers(&p, &largest) || (logits && check_logits(&p, &moved, &scale)) ? -1 : 0;
+    int rc = check_tokenizer(&p) || check_labels(&p) || check_numbers(&p, &largest) ||
+                     (logits && check_logits(&p, &moved, &scale))
+                 ? -1
+                 : 0;
     if (!rc && !logits)
         snprintf(text, 256,
                  "read back: all numbers equal to the input's, by at most %.2g (%s); logits were not compared: two "

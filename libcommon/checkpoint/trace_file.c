@@ -143,7 +143,7 @@ int gp_trace_write(const char *path, gp_model *m, const int32_t *ids, int64_t co
 {
     collection c = {.prefix = ""};
     gp_batch batch = {.B = 1, .T = count, .inputs = ids};
-    float *logits = gp_calloc((size_t)(count * gp_model_config(m)->vocab_size), sizeof *logits);
+    float *logits = gp_calloc((size_t)gp_config_outputs(gp_model_config(m), 1, count), sizeof *logits);
     gp_tensor tokens = {.dtype = GP_I32, .ndim = 2, .dim = {1, count}};
     tokens.data = (void *)(uintptr_t)ids;
     collect(&c, "tokens", &tokens);

@@ -31,6 +31,26 @@ static void norm_shapes(gp_norm_acts *n, gp_dtype dtype, int64_t B, int64_t T, i
     shape(&n->rstd, GP_F32, B * T, 0, 0);
 }
 
+void gp_acts_resize_head(gp_acts *a, const gp_model *m, int64_t n)
+{
+    gp_dtype dtype = m->be->act_dtype;
+    int64_t C = m->config.channels, B = a->B, T = a->T;
+    gp_tensor *rows[] = {&a->head_x, &a->head_pre, &a->head_h, &a->mlm_norm.y, &a->dhead, &a->dhead2};
+    BUG_ON(n > B * T);
+    a->selected = n;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (a->selects)
+            shape(rows[i], dtype, n, C, 0);
+        else
+            shape(rows[i], dtype, B, T, C);
+    shape(&a->losses, GP_F32, n, 0, 0);
+    shape(&a->mlm_norm.mean, GP_F32, n, 0, 0);
+    shape(&a->mlm_norm.rstd, GP_F32, n, 0, 0);
+    a->head_x.data = a->branch.data; /* free once the last norm has read it */
+    a->dhead.data = a->selects ? a->dbranch.data : a->dx.data;
+    a->dhead2.data = a->dcontext.data; /* free until backward reaches the blocks, as dbranch is */
+}
+
 void gp_acts_resize(gp_acts *a, const gp_model *m, int64_t B, int64_t T)
 {
     const gp_config *c = &m->config;
@@ -50,13 +70,13 @@ void gp_acts_resize(gp_acts *a, const gp_model *m, int64_t B, int64_t T)
     }
     for (int64_t i = 0; i < a->sites; i++)
         norm_shapes(&a->norm[i], dtype, B, T, C);
-    norm_shapes(&a->mlm_norm, dtype, B, T, C);
-    gp_tensor *like_x[] = {&a->branch, &a->mlm_pre, &a->mlm_h, &a->dresidual, &a->dbranch, &a->dx, &a->dcontext};
+    gp_tensor *like_x[] = {&a->branch, &a->dresidual, &a->dbranch, &a->dx, &a->dcontext};
     for (size_t i = 0; i < ARRAY_LEN(like_x); i++)
         shape(like_x[i], dtype, B, T, C);
     shape(&a->dqkv, dtype, B, T, 3 * C);
     shape(&a->dh, dtype, B, T, F);
-    shape(&a->losses, GP_F32, B * T, 0, 0);
+    a->selects = c->head == GP_HEAD_CLASSIFY;
+    gp_acts_resize_head(a, m, a->selects ? B : B * T);
 }
 
 static void take_norm(gp_arena *arena, gp_norm_acts *n)
@@ -104,7 +124,7 @@ static void layout(gp_acts *a, const gp_model *m)
 {
     gp_arena *arena = &a->arena;
     size_t ids = (size_t)(a->max_B * a->max_T) * sizeof(int32_t);
-    int32_t **inputs[] = {&a->tokens, &a->positions, &a->types, &a->targets};
+    int32_t **inputs[] = {&a->tokens, &a->positions, &a->types, &a->targets, &a->rows};
     for (size_t i = 0; i < ARRAY_LEN(inputs); i++)
         *inputs[i] = gp_arena_take(arena, ids);
     a->lengths = gp_arena_take(arena, (size_t)a->max_B * sizeof(int32_t));
@@ -114,11 +134,10 @@ static void layout(gp_acts *a, const gp_model *m)
         take_site(a, i);
     gp_arena_tensor(arena, &a->branch);
     gp_arena_tensor(arena, &a->losses);
-    if (m->config.head == GP_HEAD_MLM) {
-        gp_arena_tensor(arena, &a->mlm_pre);
-        gp_arena_tensor(arena, &a->mlm_h);
-        take_norm(arena, &a->mlm_norm);
-    }
+    gp_tensor *head[] = {&a->head_pre, &a->head_h, &a->mlm_norm.y, &a->mlm_norm.mean, &a->mlm_norm.rstd};
+    size_t count = m->config.head == GP_HEAD_MLM ? ARRAY_LEN(head) : m->dense.row ? 2 : 0;
+    for (size_t i = 0; i < count; i++)
+        gp_arena_tensor(arena, head[i]);
     if (!a->train)
         return;
     gp_tensor *gradients[] = {&a->dresidual, &a->dbranch, &a->dx, &a->dcontext, &a->dqkv, &a->dh};
@@ -133,7 +152,7 @@ gp_shape gp_model_shape(const gp_model *m, int64_t B, int64_t T, int64_t cache, 
                       .T = (int)T,
                       .C = (int)c->channels,
                       .H = (int)c->heads,
-                      .V = (int)c->vocab_size,
+                      .V = (int)gp_max(c->vocab_size, c->labels),
                       .inner = (int)c->inner,
                       .cache = (int)cache,
                       .train = train,

@@ -1,4 +1,4 @@
-/* forward.c: a batch through the model, forward and backward: embedding, all blocks (block.c), head and loss. */
+/* forward.c: a batch through the model, forward and backward: embedding, all blocks (block.c), the head (head.c). */
 #include "model/config.h"
 #include "model/model.h"
 
@@ -33,8 +33,6 @@ static void fill_positions(const gp_config *c, const gp_batch *batch, int64_t st
 static int check_batch(const gp_config *c, const gp_batch *batch)
 {
     int64_t n = batch->B * batch->T;
-    if (!gp_config_predicts_tokens(c))
-        return fail("the model has no head for tokens");
     if (batch->B < 1 || batch->T < 1)
         return fail("a batch of %lld x %lld tokens is empty", (long long)batch->B, (long long)batch->T);
     if (batch->T > gp_config_context(c))
@@ -46,6 +44,10 @@ static int check_batch(const gp_config *c, const gp_batch *batch)
         return -1;
     if (batch->types && check_ids("token type", batch->types, n, c->types, false))
         return -1;
+    for (int64_t b = 0; c->head == GP_HEAD_CLASSIFY && batch->labels && b < batch->B; b++)
+        if (batch->labels[b] < -1 || batch->labels[b] >= c->labels)
+            return fail("label %d of sequence %lld is outside the model's %lld", batch->labels[b], (long long)b,
+                        (long long)c->labels);
     for (int64_t b = 0; batch->lengths && b < batch->B; b++)
         if (batch->lengths[b] < 1 || batch->lengths[b] > batch->T)
             return fail("sequence %lld has length %d, expected 1 to %lld", (long long)b, batch->lengths[b],
@@ -75,8 +77,7 @@ int gp_model_load(gp_model *m, gp_acts *a, const gp_batch *batch)
     a->has_lengths = batch->lengths != NULL;
     if (batch->lengths)
         ops->upload(m->be, a->lengths, batch->lengths, (size_t)batch->B * sizeof(int32_t));
-    if (batch->targets)
-        ops->upload(m->be, a->targets, batch->targets, ids);
+    gp_head_load(m, a, batch);
     return 0;
 }
 
@@ -101,7 +102,7 @@ static gp_embed_op embed_op(gp_model *m, gp_acts *a)
 
 /* ---- forward --------------------------------------------------------------------------------------------- */
 
-const gp_tensor *gp_model_forward(gp_model *m, gp_acts *a)
+const gp_tensor *gp_model_encode(gp_model *m, gp_acts *a)
 {
     const gp_backend_ops *ops = m->be->ops;
     gp_embed_op embed = embed_op(m, a);
@@ -111,66 +112,33 @@ const gp_tensor *gp_model_forward(gp_model *m, gp_acts *a)
     for (int64_t layer = 0; layer < m->config.layers; layer++)
         gp_block_forward(m, a, layer, &s);
     gp_site_forward(m, a, 2 * m->config.layers, &s);
-    const gp_tensor *x = &gp_acts_site(a, 2 * m->config.layers)->y;
-    if (m->config.head == GP_HEAD_LM)
-        return x;
-    gp_linear_apply(m, a, &m->mlm, x, &a->mlm_h, gp_config_head_activation(&m->config), &a->mlm_pre);
-    ops->norm_forward(m->be, &(gp_norm_op){.residual = &a->mlm_h,
-                                           .gamma = &m->mlm_norm.gamma,
-                                           .beta = &m->mlm_norm.beta,
-                                           .eps = (float)m->config.norm_eps,
-                                           .y = &a->mlm_norm.y,
-                                           .mean = &a->mlm_norm.mean,
-                                           .rstd = &a->mlm_norm.rstd});
-    gp_trace_output(m, m->mlm.row, &a->mlm_h);
-    gp_trace_output(m, gp_params_row(&m->params, GP_MLM_GAMMA, 0), &a->mlm_norm.y);
-    return &a->mlm_norm.y;
+    return &gp_acts_site(a, 2 * m->config.layers)->y;
 }
 
-void gp_model_loss(gp_model *m, gp_acts *a, const gp_tensor *x, bool train)
+const gp_tensor *gp_model_forward(gp_model *m, gp_acts *a)
 {
-    gp_linear *head = &m->head;
-    m->be->ops->head_loss(m->be, &(gp_head_op){.x = x,
-                                               .w = &head->w,
-                                               .bias = head->has_bias ? &head->b : NULL,
-                                               .targets = a->targets,
-                                               .step = m->step,
-                                               .losses = &a->losses,
-                                               .train = train,
-                                               .dx = train ? &a->dx : NULL,
-                                               .dw = train ? &head->dw : NULL,
-                                               .dbias = train && head->has_bias ? &head->db : NULL});
+    return gp_head_forward(m, a, gp_model_encode(m, a));
 }
 
 gp_tensor gp_model_forward_selected(gp_model *m, gp_acts *a, const int32_t *targets, int32_t *selected, float *losses)
 {
     const gp_backend_ops *ops = m->be->ops;
-    gp_tensor x = *gp_model_forward(m, a);
-    int64_t N = a->B * a->T, C = m->config.channels, rows = 0;
-    size_t bytes = (size_t)(C * gp_dtype_size(x.dtype));
-    for (int64_t i = 0; i < N; i++) { /* rows <= i, so no row is overwritten before it is moved */
+    int64_t rows = 0;
+    int32_t *ids = m->positions;
+    for (int64_t i = 0; i < a->B * a->T; i++) {
         if (targets[i] < 0)
             continue;
-        if (i != rows)
-            ops->copy(m->be, (char *)x.data + (size_t)rows * bytes, (char *)x.data + (size_t)i * bytes, bytes);
-        selected[rows++] = targets[i];
+        selected[rows] = targets[i];
+        ids[rows++] = (int32_t)i;
     }
-    x.ndim = 2;
-    x.dim[0] = a->losses.dim[0] = rows;
-    x.dim[1] = C;
+    gp_head_select_rows(m, a, ids, rows);
     ops->upload(m->be, a->targets, selected, (size_t)rows * sizeof *selected);
     m->host_step = (gp_step){.scale = 1};
     gp_step_upload(m);
-    gp_model_loss(m, a, &x, false);
+    const gp_tensor *x = gp_model_forward(m, a);
+    gp_model_loss(m, a, x, false);
     ops->download(m->be, losses, a->losses.data, (size_t)rows * sizeof *losses);
-    return x;
-}
-
-void gp_model_head_rows(gp_model *m, const gp_tensor *x, gp_tensor *logits, float *host)
-{
-    m->be->ops->head_logits(
-        m->be, &(gp_head_op){.x = x, .w = &m->head.w, .bias = m->head.has_bias ? &m->head.b : NULL, .logits = logits});
-    m->be->ops->download(m->be, host, logits->data, (size_t)gp_tensor_bytes(logits));
+    return *x;
 }
 
 /* ---- backward -------------------------------------------------------------------------------------------- */
@@ -180,34 +148,10 @@ static void finished(gp_model *m, gp_role role)
     gp_gradient_finished(m, gp_params_row(&m->params, role, 0));
 }
 
-/* Turns a->dx from the gradient of the head's input into that of the last norm site's output. */
-static void mlm_backward(gp_model *m, gp_acts *a)
-{
-    const gp_backend_ops *ops = m->be->ops;
-    gp_tensor *dh = &a->dcontext; /* free here */
-    ops->norm_backward(m->be, &(gp_norm_op){.residual = &a->mlm_h,
-                                            .gamma = &m->mlm_norm.gamma,
-                                            .eps = (float)m->config.norm_eps,
-                                            .mean = &a->mlm_norm.mean,
-                                            .rstd = &a->mlm_norm.rstd,
-                                            .dy = &a->dx,
-                                            .dsum = dh,
-                                            .dgamma = &m->mlm_norm.dgamma,
-                                            .dbeta = &m->mlm_norm.dbeta});
-    finished(m, GP_MLM_GAMMA);
-    finished(m, GP_MLM_BETA);
-    ops->act_backward(m->be, gp_config_head_activation(&m->config), &a->dbranch, dh, &a->mlm_pre);
-    gp_linear_differentiate(m, &m->mlm, &gp_acts_site(a, 2 * m->config.layers)->y, &a->dbranch, &a->dx, GP_ACT_NONE,
-                            NULL);
-}
-
 void gp_model_backward(gp_model *m, gp_acts *a)
 {
     const gp_backend_ops *ops = m->be->ops;
-    finished(m, GP_HEAD_W); /* gp_model_loss has computed the gradients of the head */
-    finished(m, GP_HEAD_B);
-    if (m->config.head == GP_HEAD_MLM)
-        mlm_backward(m, a);
+    gp_head_backward(m, a);
     gp_site_backward(m, a, 2 * m->config.layers);
     for (int64_t layer = m->config.layers - 1; layer >= 0; layer--) {
         gp_block_recompute(m, a, layer);
@@ -242,14 +186,16 @@ void gp_model_learn(gp_model *m, gp_acts *a, bool dropout)
     }
     gp_recorded now = {.B = a->B,
                        .T = a->T,
+                       .selected = a->selected,
                        .dropout = dropout,
                        .types = a->has_types,
                        .lengths = a->has_lengths,
                        .grad_ready = m->grad_ready,
                        .grad_ready_self = m->grad_ready_self};
     const gp_recorded *was = &a->recorded;
-    if (was->B != now.B || was->T != now.T || was->dropout != now.dropout || was->types != now.types ||
-        was->lengths != now.lengths || was->grad_ready != now.grad_ready || was->grad_ready_self != now.grad_ready_self)
+    if (was->B != now.B || was->T != now.T || was->selected != now.selected || was->dropout != now.dropout ||
+        was->types != now.types || was->lengths != now.lengths || was->grad_ready != now.grad_ready ||
+        was->grad_ready_self != now.grad_ready_self)
         ops->record_free(m->be, &a->recording);
     a->recorded = now;
     if (ops->record_begin(m->be, &a->recording))
@@ -260,22 +206,41 @@ void gp_model_learn(gp_model *m, gp_acts *a, bool dropout)
 
 /* ---- the public passes ----------------------------------------------------------------------------------- */
 
-static int64_t count_targets(const gp_batch *batch)
+/* What the sum of losses is divided by: the number of counted targets, or the sum of their class weights. */
+static double loss_weight(const gp_model *m, const gp_batch *batch)
 {
-    int64_t n = 0;
-    for (int64_t i = 0; i < batch->B * batch->T; i++)
-        n += batch->targets[i] != -100;
-    return n;
+    bool classifies = m->config.head == GP_HEAD_CLASSIFY;
+    const int32_t *targets = classifies ? batch->labels : batch->targets;
+    int64_t n = classifies ? batch->B : batch->B * batch->T;
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        if (targets[i] >= 0)
+            sum += m->host_class_weights ? (double)m->host_class_weights[targets[i]] : 1;
+    return sum;
+}
+
+static int check_head(const gp_model *m, const gp_batch *batch)
+{
+    if (m->config.head == GP_HEAD_NONE)
+        return fail("the model has no head: it computes hidden states, and neither logits nor a loss");
+    if (!batch)
+        return 0;
+    if (m->config.head == GP_HEAD_CLASSIFY && !batch->labels)
+        return fail("the model is a classifier, and the batch has no labels");
+    if (m->config.head != GP_HEAD_CLASSIFY && !batch->targets)
+        return fail("the model predicts tokens, and the batch has no targets");
+    return 0;
 }
 
 static int run(gp_model *m, const gp_batch *batch, bool train, double *loss)
 {
-    int64_t n = count_targets(batch);
-    if (!n)
-        return fail("the batch has no target: all are -100");
-    if (gp_model_plan(m, batch->B, batch->T) || gp_model_load(m, &m->acts, batch))
+    if (check_head(m, batch) || gp_model_plan(m, batch->B, batch->T) || gp_model_load(m, &m->acts, batch))
         return -1;
-    m->host_step = (gp_step){.scale = (float)(1.0 / (double)n)};
+    double weight = loss_weight(m, batch);
+    if (!(weight > 0))
+        return fail(m->config.head == GP_HEAD_CLASSIFY ? "the batch has no label that counts"
+                                                       : "the batch has no target: all are -100");
+    m->host_step = (gp_step){.scale = (float)(1.0 / weight)};
     gp_step_upload(m);
     if (train)
         m->be->ops->zero(m->be, m->g, (size_t)m->params.total * sizeof *m->g);
@@ -287,12 +252,26 @@ static int run(gp_model *m, const gp_batch *batch, bool train, double *loss)
     return 0;
 }
 
+/* The losses of the selected rows to where their targets are. */
+static void download_losses(gp_model *m, const gp_batch *batch, float *losses)
+{
+    const gp_acts *a = &m->acts;
+    m->be->ops->download(m->be, losses, a->losses.data, (size_t)a->selected * sizeof *losses);
+    if (m->config.head != GP_HEAD_MLM)
+        return;
+    int64_t next = 0;
+    for (int64_t i = 0; i < batch->B * batch->T; i++)
+        next += batch->targets[i] != -100;
+    for (int64_t i = batch->B * batch->T - 1; i >= 0; i--) /* next <= i + 1: none is overwritten before it moves */
+        losses[i] = batch->targets[i] != -100 ? losses[--next] : 0;
+}
+
 int gp_model_evaluate(gp_model *m, const gp_batch *batch, double *loss, float *losses)
 {
     if (run(m, batch, false, loss))
         return -1;
     if (losses)
-        m->be->ops->download(m->be, losses, m->acts.losses.data, (size_t)(batch->B * batch->T) * sizeof *losses);
+        download_losses(m, batch, losses);
     return 0;
 }
 
@@ -302,17 +281,60 @@ int gp_model_gradients(gp_model *m, const gp_batch *batch, double *loss)
     return run(m, batch, true, loss);
 }
 
-int gp_model_logits(gp_model *m, const gp_batch *batch, float *logits)
+/* The logits of the rows that the head has selected. */
+static void fetch_logits(gp_model *m, const gp_batch *batch, float *logits)
 {
-    int64_t n = batch->B * batch->T, V = m->config.vocab_size;
-    if (gp_model_plan(m, batch->B, batch->T) || gp_model_load(m, &m->acts, batch))
-        return -1;
+    const gp_acts *a = &m->acts;
     const gp_tensor *x = gp_model_forward(m, &m->acts);
-    gp_tensor out = {.dtype = GP_F32, .ndim = 3, .dim = {batch->B, batch->T, V}};
-    size_t bytes = (size_t)(n * V) * sizeof *logits;
+    int64_t V = m->head.w.w.dim[0];
+    gp_tensor out = {.dtype = GP_F32, .ndim = 2, .dim = {a->selected, V}};
+    if (!a->selects)
+        out = (gp_tensor){.dtype = GP_F32, .ndim = 3, .dim = {batch->B, batch->T, V}};
+    size_t bytes = (size_t)gp_tensor_bytes(&out);
     out.data = m->be->ops->alloc(m->be, bytes);
     gp_model_head_rows(m, x, &out, logits);
     gp_trace(m, GP_TRACED_LOGITS, 0, &out);
     m->be->ops->free(m->be, out.data, bytes);
+}
+
+/* Without targets, by which an MLM head would select its rows. */
+static int load_inputs(gp_model *m, const gp_batch *batch)
+{
+    gp_batch inputs = *batch;
+    inputs.targets = inputs.labels = NULL;
+    return gp_model_plan(m, batch->B, batch->T) || gp_model_load(m, &m->acts, &inputs) ? -1 : 0;
+}
+
+int gp_model_logits(gp_model *m, const gp_batch *batch, float *logits)
+{
+    if (check_head(m, NULL) || load_inputs(m, batch))
+        return -1;
+    fetch_logits(m, batch, logits);
+    return 0;
+}
+
+int gp_model_logits_at(gp_model *m, const gp_batch *batch, const int32_t *rows, int64_t n, float *logits)
+{
+    int64_t N = batch->B * batch->T;
+    if (!gp_config_predicts_tokens(&m->config))
+        return fail("the model has no head for tokens: it has no logits at a position");
+    if (n < 1 || n > N)
+        return fail("%lld rows of a batch of %lld tokens were asked for", (long long)n, (long long)N);
+    for (int64_t i = 0; i < n; i++)
+        if (rows[i] < 0 || rows[i] >= N)
+            return fail("row %d is outside the batch of %lld tokens", rows[i], (long long)N);
+    if (load_inputs(m, batch))
+        return -1;
+    gp_head_select_rows(m, &m->acts, rows, n);
+    fetch_logits(m, batch, logits);
+    return 0;
+}
+
+int gp_model_hidden(gp_model *m, const gp_batch *batch, float *hidden)
+{
+    if (load_inputs(m, batch))
+        return -1;
+    const gp_tensor *x = gp_model_encode(m, &m->acts);
+    gp_model_download(m, x, hidden);
     return 0;
 }

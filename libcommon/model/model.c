@@ -36,18 +36,23 @@ void gp_model_lines_upload(const gp_model *m, const gp_param *row, int64_t first
     free(stored);
 }
 
-void gp_model_lines_download(const gp_model *m, const gp_param *row, int64_t first, int64_t lines, float *host)
+void gp_model_download(const gp_model *m, const gp_tensor *t, float *host)
 {
-    gp_tensor t = lines_of(m, row, first, lines);
-    size_t bytes = (size_t)gp_tensor_bytes(&t);
-    if (t.dtype == GP_F32) {
-        m->be->ops->download(m->be, host, t.data, bytes);
+    size_t bytes = (size_t)gp_tensor_bytes(t);
+    if (t->dtype == GP_F32) {
+        m->be->ops->download(m->be, host, t->data, bytes);
         return;
     }
     void *stored = gp_malloc(bytes);
-    m->be->ops->download(m->be, stored, t.data, bytes);
-    gp_to_f32(host, stored, t.dtype, lines * row->dim[1]);
+    m->be->ops->download(m->be, stored, t->data, bytes);
+    gp_to_f32(host, stored, t->dtype, gp_tensor_count(t));
     free(stored);
+}
+
+void gp_model_lines_download(const gp_model *m, const gp_param *row, int64_t first, int64_t lines, float *host)
+{
+    gp_tensor t = lines_of(m, row, first, lines);
+    gp_model_download(m, &t, host);
 }
 
 void gp_model_row_upload(const gp_model *m, const gp_param *row, const float *host)
@@ -209,7 +214,7 @@ void gp_model_free(gp_model *m)
     gp_acts_release(&m->row, m->be);
     gp_acts_release(&m->few, m->be);
     gp_rows_release(m);
-    gp_arena *arenas[] = {&m->weights, &m->gradients, &m->slots, &m->step_arena, &m->cache.arena};
+    gp_arena *arenas[] = {&m->weights, &m->gradients, &m->slots, &m->step_arena, &m->loss_arena, &m->cache.arena};
     for (size_t i = 0; i < ARRAY_LEN(arenas); i++)
         gp_arena_release(arenas[i]);
     gp_params_release(&m->params);
@@ -217,6 +222,7 @@ void gp_model_free(gp_model *m)
     free(m->norm);
     free(m->weight);
     free(m->positions);
+    free(m->host_class_weights);
     free(m);
 }
 
@@ -261,6 +267,28 @@ void gp_model_reserve_positions(gp_model *m, int64_t count)
         return;
     m->positions = gp_realloc(m->positions, (size_t)count, sizeof *m->positions);
     m->positions_max = count;
+}
+
+void gp_model_set_loss(gp_model *m, const float *class_weights, double smoothing)
+{
+    int64_t V = m->head.row ? m->head.row->dim[0] : 0;
+    size_t bytes = (size_t)V * sizeof *class_weights;
+    BUG_ON(!V || !(smoothing >= 0 && smoothing < 1));
+    m->be->ops->record_free(m->be, &m->acts.recording);
+    gp_arena_release(&m->loss_arena);
+    free(m->host_class_weights);
+    m->host_class_weights = NULL;
+    m->class_weights = (gp_tensor){0};
+    m->smoothing = (float)smoothing;
+    if (!class_weights)
+        return;
+    m->host_class_weights = gp_malloc(bytes);
+    memcpy(m->host_class_weights, class_weights, bytes);
+    m->loss_arena = (gp_arena){.name = "class weights", .size = gp_round_up(bytes, 64)};
+    gp_arena_allocate(&m->loss_arena, gp_backend_memory(m->be));
+    m->class_weights =
+        (gp_tensor){.data = gp_arena_take(&m->loss_arena, bytes), .dtype = GP_F32, .ndim = 1, .dim = {V}};
+    m->be->ops->upload(m->be, m->class_weights.data, class_weights, bytes);
 }
 
 const char *gp_recompute_name(gp_recompute level)

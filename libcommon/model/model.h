@@ -10,6 +10,7 @@
  * streams of base/rng.h. */
 #define GP_FIRST_SITE 0x80000000u
 enum { GP_SITE_EMBED, GP_SITE_ATTENTION, GP_SITE_PROJ, GP_SITE_OUT, GP_SITES };
+enum { GP_SITE_DENSE_IN, GP_SITE_DENSE_OUT }; /* of a classifier's head, after those of all layers */
 
 /* Activations of one block. F is the MLP's width. */
 typedef struct gp_block_acts {
@@ -31,7 +32,7 @@ typedef void gp_grad_ready_fn(void *self, const gp_param *row);
 
 /* A recorded training pass can be replayed while none of these change. */
 typedef struct gp_recorded {
-    int64_t B, T;
+    int64_t B, T, selected;
     bool dropout, types, lengths;
     gp_grad_ready_fn *grad_ready;
     void *grad_ready_self;
@@ -50,7 +51,7 @@ typedef struct gp_acts {
     gp_norm_op pending_norm; /* decode: the norm that the next product computes itself; y NULL: none */
     int64_t cache_row;       /* the row of the cache for the first sample; -1: no cache */
     int64_t start;           /* position of the first token of a prompt's chunk */
-    int32_t *tokens, *positions, *types, *lengths, *targets; /* (B,T), lengths (B); in the backend's memory */
+    int32_t *tokens, *positions, *types, *lengths; /* (B,T), lengths (B); in the backend's memory */
     bool has_types, has_lengths;
     bool positions_valid;    /* positions are already 0, 1, 2, ... for this (B,T) */
     gp_recording *recording; /* of a training pass like `recorded`, or of decoding */
@@ -58,12 +59,22 @@ typedef struct gp_acts {
     int64_t blocks, sites;
     gp_block_acts *block;
     gp_norm_acts *norm;
-    gp_tensor branch;         /* (B,T,C) what the next norm adds to the residual */
-    gp_tensor mlm_pre, mlm_h; /* (B,T,C) MLM head's transform */
-    gp_norm_acts mlm_norm;
-    gp_tensor losses;                           /* (B*T) */
+    gp_tensor branch;                           /* (B,T,C) what the next norm adds to the residual */
     gp_tensor dresidual, dbranch, dx, dcontext; /* (B,T,C) */
     gp_tensor dqkv, dh;                         /* (B,T,3C), (B,T,F) */
+
+    /* The head, of n rows of the last norm's output (head.c): all B*T, or those selected */
+    bool selects;
+    int64_t selected; /* n */
+    int32_t *rows;    /* (n) rows of (B,T), -1: one of zeros that does not count */
+    int32_t *targets; /* (n) of the rows, -100: does not count */
+    gp_tensor head_x; /* (n,C) selected rows, in the memory of branch */
+    gp_tensor losses; /* (n) */
+    gp_tensor head_pre,
+        head_h;               /* (n,C) of MLM's transform or a classifier's dense layer, before and after activation */
+    gp_norm_acts mlm_norm;    /* (n,C), without sum */
+    const gp_tensor *head_in; /* the head's input: head_x or the output of the last norm */
+    gp_tensor dhead, dhead2;  /* (n,C) in the memory of dbranch and dcontext; dhead without selection: dx */
 } gp_acts;
 
 /* A KV cache: all layers, (L,B,H,P,D) each. */
@@ -163,6 +174,10 @@ struct gp_model {
      * bias. Those that this head does not have have no row. */
     gp_linear mlm, dense, head;
     gp_norm_params mlm_norm;
+    gp_tensor class_weights; /* (V or labels), data NULL: all 1 (gp_model_set_loss) */
+    float *host_class_weights;
+    gp_arena loss_arena;
+    float smoothing;
     gp_acts acts; /* batches */
     gp_acts row;  /* decoding: one token a row */
     gp_acts few;  /* appending up to GP_APPEND_ROWS tokens; planned when first used */
@@ -214,11 +229,30 @@ void gp_acts_release(gp_acts *a, gp_backend *be);
 gp_norm_acts *gp_acts_site(gp_acts *a, int64_t site);
 gp_block_acts *gp_acts_block(gp_acts *a, int64_t layer);
 
-/* forward.c: uploads a batch; runs the blocks; the head and the loss; and backward. Only load can fail: 0 or -1. */
+/* Sets the shapes of the head's tensors, for n rows. */
+void gp_acts_resize_head(gp_acts *a, const gp_model *m, int64_t n);
+
+/* forward.c: uploads a batch, and selects the rows of the head; runs the blocks; and backward. Only load can fail: 0
+ * or -1. */
 int gp_model_load(gp_model *m, gp_acts *a, const gp_batch *batch);
-const gp_tensor *gp_model_forward(gp_model *m, gp_acts *a); /* returns the input of the head (B,T,C) */
-void gp_model_loss(gp_model *m, gp_acts *a, const gp_tensor *x, bool train);
+const gp_tensor *gp_model_encode(gp_model *m, gp_acts *a);  /* returns the output of the last norm (B,T,C) */
+const gp_tensor *gp_model_forward(gp_model *m, gp_acts *a); /* that, and gp_head_forward */
 void gp_model_backward(gp_model *m, gp_acts *a);
+
+/* head.c: the head. Its rows are those of the batch that have a target (MLM), one a sequence (a classifier), else all;
+ * or, after gp_model_load, those that are asked for, rows (n) in host memory. */
+void gp_head_load(gp_model *m, gp_acts *a, const gp_batch *batch);
+void gp_head_select_rows(gp_model *m, gp_acts *a, const int32_t *rows, int64_t n);
+/* From the output of the last norm to the input of the head's product (n,C); the product with the loss, from that; and
+ * from there to a->dx, the gradient of the last norm's output. */
+const gp_tensor *gp_head_forward(gp_model *m, gp_acts *a, const gp_tensor *x);
+void gp_model_loss(gp_model *m, gp_acts *a, const gp_tensor *x, bool train);
+void gp_head_backward(gp_model *m, gp_acts *a);
+
+/* What a model computes of a batch, and how many numbers that is: logits, B*T*V or B*labels; or, without a head, hidden
+ * states, B*T*C. */
+int64_t gp_config_outputs(const gp_config *c, int64_t B, int64_t T);
+int gp_model_outputs(gp_model *m, const gp_batch *batch, float *outputs);
 
 /* decode.c: blocks and head over the tokens and positions in m->row. */
 void gp_model_decode_loaded(gp_model *m);
@@ -280,7 +314,7 @@ const char *gp_traced_name(const gp_traced *what, char text[GP_PARAM_NAME]); /* 
 /* Sets the callbacks for tensors of all passes and for completed gradients; each may be NULL. */
 void gp_model_observe(gp_model *m, const gp_tracer *tracer, gp_grad_ready_fn *grad_ready, void *self);
 
-/* gp_model_logits, traced. */
+/* gp_model_outputs, traced. */
 int gp_model_trace(gp_model *m, const gp_batch *batch, float *logits, const gp_tracer *tracer);
 
 void gp_model_weights_changed(gp_model *m); /* after writing to m->p: refreshes the slots */
@@ -294,6 +328,9 @@ void gp_model_row_download(const gp_model *m, const gp_param *row, float *host);
 /* The same for lines [first, first + lines) of its dim[0] lines of dim[1] numbers. */
 void gp_model_lines_upload(const gp_model *m, const gp_param *row, int64_t first, int64_t lines, const float *host);
 void gp_model_lines_download(const gp_model *m, const gp_param *row, int64_t first, int64_t lines, float *host);
+
+/* A copy of a tensor in the backend's memory, as fp32 on the host. */
+void gp_model_download(const gp_model *m, const gp_tensor *t, float *host);
 
 void gp_model_open_slots(gp_model *m, int64_t rows);
 void gp_model_reserve_positions(gp_model *m, int64_t count);

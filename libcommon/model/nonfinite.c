@@ -26,7 +26,7 @@ void gp_nonfinite_check_traced(void *self, const gp_traced *what, const gp_tenso
 int gp_model_fail_not_finite(gp_model *m, const int32_t *ids, int64_t T, int64_t before)
 {
     gp_nonfinite c = {0};
-    float *logits = gp_malloc((size_t)(T * m->config.vocab_size) * sizeof *logits);
+    float *logits = gp_malloc((size_t)gp_config_outputs(&m->config, 1, T) * sizeof *logits);
     int rc = gp_model_trace(m, &(gp_batch){.B = 1, .T = T, .inputs = ids}, logits,
                             &(gp_tracer){.fn = gp_nonfinite_check_traced, .self = &c, .brief = true});
     free(logits);

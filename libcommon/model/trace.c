@@ -15,12 +15,8 @@ static void call_tracer(gp_model *m, const gp_traced *what, gp_tensor t, float *
 /* An fp32 copy on the host. The caller frees. */
 static float *fetch(gp_model *m, const gp_tensor *t)
 {
-    int64_t n = gp_tensor_count(t);
-    void *raw = gp_malloc((size_t)gp_tensor_bytes(t));
-    float *host = gp_malloc((size_t)n * sizeof *host);
-    m->be->ops->download(m->be, raw, t->data, (size_t)gp_tensor_bytes(t));
-    gp_to_f32(host, raw, t->dtype, n);
-    free(raw);
+    float *host = gp_malloc((size_t)gp_tensor_count(t) * sizeof *host);
+    gp_model_download(m, t, host);
     return host;
 }
 
@@ -114,7 +110,7 @@ void gp_model_observe(gp_model *m, const gp_tracer *tracer, gp_grad_ready_fn *gr
 int gp_model_trace(gp_model *m, const gp_batch *batch, float *logits, const gp_tracer *tracer)
 {
     m->tracer = *tracer;
-    int rc = gp_model_logits(m, batch, logits);
+    int rc = gp_model_outputs(m, batch, logits);
     m->tracer = (gp_tracer){0};
     return rc;
 }

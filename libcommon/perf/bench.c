@@ -115,6 +115,8 @@ int gp_bench_open(gp_bench *b, gp_model *m, gp_pass pass, int64_t B, int64_t T)
     if (T < 1 || T > gp_config_context(&m->config))
         return fail("%lld tokens a sequence: the model's context is %lld", (long long)T,
                     (long long)gp_config_context(&m->config));
+    if (m->config.head == GP_HEAD_NONE)
+        return fail("the model has no head: no pass of it is measured");
     if (cached ? gp_model_plan_cache(m, B, pass == GP_PASS_PREFILL ? T : 1) : gp_model_plan(m, B, T))
         return -1;
     if (pass == GP_PASS_DECODE)
@@ -123,12 +125,13 @@ int gp_bench_open(gp_bench *b, gp_model *m, gp_pass pass, int64_t B, int64_t T)
         gp_optimizer_open(&b->optimizer, m, 0.9, 0.95, 1e-8, 0.1);
     b->inputs = gp_malloc((size_t)(B * T) * sizeof *b->inputs);
     b->targets = gp_malloc((size_t)(B * T) * sizeof *b->targets);
+    b->labels = gp_calloc((size_t)B, sizeof *b->labels);
     uint64_t V = (uint64_t)m->config.vocab_size;
     for (int64_t i = 0; i < B * T; i++) {
         b->inputs[i] = (int32_t)gp_random_below(1, GP_RNG_DATA, 0, (uint64_t)i, V);
         b->targets[i] = (int32_t)gp_random_below(1, GP_RNG_DATA, 1, (uint64_t)i, V);
     }
-    b->batch = (gp_batch){.B = B, .T = T, .inputs = b->inputs, .targets = b->targets};
+    b->batch = (gp_batch){.B = B, .T = T, .inputs = b->inputs, .targets = b->targets, .labels = b->labels};
     return 0;
 }
 
@@ -138,4 +141,5 @@ void gp_bench_close(gp_bench *b)
         gp_optimizer_close(&b->optimizer);
     free(b->inputs);
     free(b->targets);
+    free(b->labels);
 }

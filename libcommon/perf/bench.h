@@ -23,7 +23,7 @@ struct gp_bench {
     int steps;     /* passes through the model in one run: GP_DECODED when decoding, else 1 */
     gp_optimizer optimizer;
     gp_batch batch;
-    int32_t *inputs, *targets;
+    int32_t *inputs, *targets, *labels;
     int64_t decoded;
 };
 

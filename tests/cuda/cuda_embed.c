@@ -187,35 +187,6 @@ static void select_agrees(void **state)
     }
 }
 
-/* As the masked-LM head is recorded: as many rows in each step, but other ones, and fewer of them. */
-static void a_recorded_select_reads_new_rows(void **state)
-{
-    enum { ROUNDS = 4, COUNT = 8, N = 40, C = 24 };
-    sides *s = *state;
-    gp_recording *recording[SIDES] = {NULL, NULL};
-    pair x = RANDOM(s, ACT, 2, N / 2, C), y = EMPTY(s, ACT, COUNT, C), dx = EMPTY(s, ACT, 2, N / 2, C);
-    pair_ids rows = sides_ids(s, (int32_t[COUNT]){0}, COUNT);
-    for (int round = 0; round < ROUNDS; round++) {
-        int32_t list[COUNT];
-        for (int n = 0; n < COUNT; n++)
-            list[n] = n < COUNT - round ? (n * 5 + round) % N : -1;
-        for (int k = 0; k < SIDES; k++) {
-            OP(s, k, upload, rows.on[k], list, sizeof list);
-            s->be[k]->ops->sync(s->be[k]);
-            if (!OP(s, k, record_begin, &recording[k]))
-                continue;
-            do {
-                gp_select_op op = {.x = ON(x, k), .rows = rows.on[k], .y = ON(y, k), .dy = ON(y, k), .dx = ON(dx, k)};
-                OP(s, k, select_forward, &op);
-                OP(s, k, select_backward, &op);
-            } while (!OP(s, k, record_end, &recording[k]));
-        }
-        assert_true(sides_error(s, &y) == 0 && sides_error(s, &dx) == 0);
-    }
-    for (int k = 0; k < SIDES; k++)
-        OP(s, k, record_free, &recording[k]);
-}
-
 static void dropout_agrees(void **state)
 {
     static const int64_t shapes[][3] = {{1, 1, 1}, {2, 3, 17}, {3, 5, 8}, {2, 2, 776}, {1, 4, 3}, {65536, 1, 1}};
@@ -240,7 +211,6 @@ int main(void)
         SIDES_TEST(embed_gradients_have_the_same_bits_every_time),
         SIDES_TEST(contributions_are_added_in_order_of_rows),
         SIDES_TEST(select_agrees),
-        SIDES_TEST(a_recorded_select_reads_new_rows),
         SIDES_TEST(dropout_agrees),
     };
     const struct CMUnitTest narrow[] = {SIDES_TEST(embed_forward_agrees)};
