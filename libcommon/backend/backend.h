@@ -103,7 +103,7 @@ typedef struct gp_embed_op {
 } gp_embed_op;
 
 /* y[n] = x[rows[n]], zeros where rows[n] is -1
- * backward: dx[rows[n]] = dy[n], zeros in rows that are not selected. A row of x is selected at most once. */
+ * backward: dx[rows[n]] = dy[n], zeros in rows that are not selected; no row may then be selected twice. */
 typedef struct gp_select_op {
     const gp_tensor *x;  /* (...,C), seen as (N,C): activations */
     const int32_t *rows; /* (n) rows of x, or -1 */

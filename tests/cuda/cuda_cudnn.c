@@ -196,6 +196,27 @@ static void what_it_does_not_take_is_the_own_kernels(void **state)
     }
 }
 
+/* A batch of BERT's with cuDNN's plan for its shape: padded, it is the own kernels', forward and backward; then it is
+ * cuDNN's again. */
+static void padded_rows_are_the_own_kernels(void **state)
+{
+    sides *s = *state;
+    const attention_case c = {3, 37, 2, 32, false};
+    attention_tensors t = tensors_of(s, &c);
+    pair_ids lengths = sides_ids(s, (int32_t[]){37, 1, 20}, 3);
+    use(s, &c, GP_ATTENTION_CUDNN);
+    for (int padded = 1; padded >= 0; padded--) {
+        int before = ran();
+        for (int k = 0; k < SIDES; k++) {
+            gp_attention_op op = op_of(&c, &t, k);
+            op.lengths = padded ? lengths.on[k] : NULL;
+            run(s, &op, k);
+        }
+        assert_near(s, &t);
+        assert_ran(padded ? 0 : 2, before);
+    }
+}
+
 /* Inferring: nobody keeps lse; keys and values go to the cache all the same. */
 static void prefill_is_its_too(void **state)
 {
@@ -316,10 +337,15 @@ static bool is_missing(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SIDES_TEST(cudnns_attention_agrees),     SIDES_TEST(either_half_can_be_its),
-        SIDES_TEST(the_same_bits_twice),         SIDES_TEST(what_it_does_not_take_is_the_own_kernels),
-        SIDES_TEST(prefill_is_its_too),          SIDES_TEST(recorded_it_reads_new_numbers),
-        SIDES_TEST(plans_are_made_once_a_shape), SIDES_TEST(refusals_say_why),
+        SIDES_TEST(cudnns_attention_agrees),
+        SIDES_TEST(either_half_can_be_its),
+        SIDES_TEST(the_same_bits_twice),
+        SIDES_TEST(what_it_does_not_take_is_the_own_kernels),
+        SIDES_TEST(padded_rows_are_the_own_kernels),
+        SIDES_TEST(prefill_is_its_too),
+        SIDES_TEST(recorded_it_reads_new_numbers),
+        SIDES_TEST(plans_are_made_once_a_shape),
+        SIDES_TEST(refusals_say_why),
     };
     const struct CMUnitTest in_fp32[] = {SIDES_TEST(only_in_bf16)};
     if (is_missing())
