@@ -141,7 +141,7 @@ static void truncated_data_are_refused(void **state)
     char *path = gp_format("%s%s", prefix, SHARD);
     put(".index", b.data, b.len);
     put(SHARD, data.data, data.len);
-    for (size_t n = data.len; n-- > 0;) {
+    for (size_t n = data.len - 1; n; n -= n > 61 ? 61 : 1) { /* tensors end at multiples of 64 bytes */
         assert_int_equal(truncate(path, (off_t)n), 0);
         refused("m" SHARD ": is truncated: tensor model/");
     }
