@@ -111,7 +111,7 @@ ssize_t readlinkat(int dir, const char *path, char *to, size_t n)
 
 int fsync(int fd)
 {
-    return fails("fsync") ? -1 : (int)syscall(SYS_fsync, fd);
+    return fails("fsync") || fd < 0 ? -1 : 0; /* no_sync.c */
 }
 
 int flock(int fd, int how)
