@@ -195,6 +195,19 @@ static void what_has_no_room_or_no_template_is_refused(void **state)
     gp_tokenizer_close(t);
 }
 
+static gp_tokenizer *with_template(const char *pieces)
+{
+    char *processor = gp_format("{\"type\":\"TemplateProcessing\",%s,\"special_tokens\":{}}", pieces);
+    json_t *root = json_copy(json_object_get(reference, "base"));
+    json_object_set_new(root, "post_processor", json_loads(processor, 0, NULL));
+    char *json = json_dumps(root, 0);
+    gp_tokenizer *t = gp_tokenizer_from_json(json, strlen(json), "case");
+    free(json);
+    json_decref(root);
+    free(processor);
+    return t;
+}
+
 /* What stands in a post_processor and is not a template, in one line. */
 static void templates_that_are_none_are_refused(void **state)
 {
@@ -205,21 +218,31 @@ static void templates_that_are_none_are_refused(void **state)
         {"\"single\":[]", "template \"single\" does not contain the text"},
         {"\"single\":[{\"Sequence\":{\"id\":\"B\",\"type_id\":0}}]", "has a piece that is not supported"},
         {"\"single\":[{\"Sequence\":{\"id\":\"A\",\"type_id\":-1}}]", "a type_id"},
-        {"\"single\":[{\"Sequence\":{\"id\":\"A\"}}],\"pair\":[{\"Sequence\":{\"id\":\"A\"}}]", "\"pair\" does not"},
-        {"\"single\":[{\"Sequence\":{\"id\":\"A\"}}],\"pair\":[{\"Sequence\":{\"id\":\"B\"}}]", "has a piece"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        gp_buf b = {0};
-        gp_buf_printf(&b, "{\"type\":\"TemplateProcessing\",%s,\"special_tokens\":{}}", cases[i].pieces);
-        json_t *root = json_copy(json_object_get(reference, "base"));
-        json_object_set_new(root, "post_processor", json_loads(b.data, 0, NULL));
-        char *json = json_dumps(root, 0);
-        assert_null(gp_tokenizer_from_json(json, strlen(json), "case"));
+        assert_null(with_template(cases[i].pieces));
         if (!strstr(gp_error(), cases[i].message))
             fail_msg("%s: %s, expected %s", cases[i].pieces, gp_error(), cases[i].message);
-        free(json);
-        json_decref(root);
-        gp_buf_release(&b);
+    }
+}
+
+/* `tokenizers` 0.23.3 opens such files too, and leaves a text of a pair out or doubles it. */
+static void a_pair_that_has_not_each_text_once_is_no_template(void **state)
+{
+    (void)state;
+    static const char *const pairs[] = {"", "{\"Sequence\":{\"id\":\"A\"}}",
+                                        "{\"Sequence\":{\"id\":\"B\"}},{\"Sequence\":{\"id\":\"A\"}}"};
+    for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
+        char *pieces = gp_format("\"single\":[{\"Sequence\":{\"id\":\"A\"}}],\"pair\":[%s]", pairs[i]);
+        gp_tokenizer *t = with_template(pieces);
+        int32_t ids[4];
+        assert_non_null(t);
+        assert_int_equal(gp_tokenizer_assemble(t, (int32_t[]){5}, 1, NULL, 0, 4, GP_TRUNCATE_NONE, ids, NULL), 1);
+        assert_int_equal(ids[0], 5);
+        assert_int_equal(gp_tokenizer_assemble(t, (int32_t[]){5}, 1, (int32_t[]){6}, 1, 4, GP_TRUNCATE_NONE, ids, NULL),
+                         -1);
+        gp_tokenizer_close(t);
+        free(pieces);
     }
 }
 
@@ -230,6 +253,7 @@ int main(void)
         cmocka_unit_test(head_and_tail_are_those_of_the_paper),
         cmocka_unit_test(what_has_no_room_or_no_template_is_refused),
         cmocka_unit_test(templates_that_are_none_are_refused),
+        cmocka_unit_test(a_pair_that_has_not_each_text_once_is_no_template),
     };
     json_error_t e;
     reference = json_load_file(TEST_DIR "/reference/encoding.json", 0, &e);

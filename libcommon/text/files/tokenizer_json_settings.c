@@ -180,12 +180,14 @@ static int read_template(gp_template_list *l, const json_t *p, const char *key, 
                                     expected == 1 ? "the text" : "both texts");
 }
 
-/* A template without "pair", which is not valid in `tokenizers`, has none here either. */
+/* A "pair" that is missing, which `tokenizers` refuses, or that does not have each text once, the first one first, is
+ * none: then pairs are refused, and single texts are not. */
 static int add_template(gp_template *t, const json_t *p, const char *where)
 {
     gp_template new = {0};
-    int rc = read_template(&new.single, p, "single", where) ||
-             (get(p, "pair") && read_template(&new.pair, p, "pair", where));
+    int rc = read_template(&new.single, p, "single", where);
+    if (!rc && get(p, "pair") && read_template(&new.pair, p, "pair", where))
+        new.pair.count = 0;
     if (!rc)
         gp_template_wrap(t, &new);
     gp_template_release(&new);
