@@ -16,7 +16,7 @@
  *           unsup, whose reviews have no label, is left out. Items are sorted by split, label, the number at the
  *           beginning of the file name, and name.
  * jsonl     a file with one JSON object a line; one member is the text, and another, optionally, the label: a number or
- *           a label's name. Blank lines are skipped.
+ *           a label's name (where all names are whole numbers, a number is a name). Blank lines are skipped.
  *
  * Opening only builds an index: texts are mapped, or read on demand. An open data set is immutable, so threads may
  * share it.

@@ -42,6 +42,9 @@ typedef struct gp_tokens_info {
     gp_stream_format format; /* GP_STREAM_ANY makes gp_tokens_create write a .tok */
     uint8_t fingerprint[16]; /* of the tokenizer; zeros if unknown (llmc, raw16) */
     const char *metadata;    /* a JSON object (gp_tokens_describe makes it); "{}" if the stream has none */
+    bool items;              /* documents are labelled items; see gp_tokens_item */
+    bool pairs;              /* items are pairs of texts; gp_tokens_create ignores it */
+    int64_t labels;          /* number of label names; gp_tokens_create ignores it */
 } gp_tokens_info;
 
 typedef struct gp_tokens gp_tokens;
@@ -67,6 +70,22 @@ GP_API int gp_tokens_read(const gp_tokens *s, int64_t first, int64_t count, int3
 /* Start of document i, 0 <= i <= documents; that of i = documents is count. Requires an index. */
 GP_API int64_t gp_tokens_document(const gp_tokens *s, int64_t i);
 
+/* A labelled item: document i is the tokens of its text, or of its two texts, and the stream's separator. */
+typedef struct gp_token_item {
+    int64_t begin;         /* the first token */
+    int64_t first, second; /* tokens of the texts; second is 0 where info.pairs is not set */
+    int32_t label;         /* below info.labels; -1: none */
+} gp_token_item;
+
+/* Item i, 0 <= i < documents, of a stream with info.items. */
+GP_API gp_token_item gp_tokens_item(const gp_tokens *s, int64_t i);
+
+/* The name of a label, 0 <= label < info.labels; valid as long as the stream. */
+GP_API const char *gp_tokens_label_name(const gp_tokens *s, int64_t label);
+
+/* The members of the JSON Lines that the items were made of: their text, its pair (NULL: none) and their label. */
+GP_API void gp_tokens_item_members(const gp_tokens *s, const char **text, const char **pair, const char **label);
+
 /* The token at which the validation part begins when the last `fraction` (between 0 and 1) is held out: with an index,
  * the nearest start of a document. -1 if a part would be empty. */
 GP_API int64_t gp_tokens_split(const gp_tokens *s, double fraction);
@@ -88,7 +107,10 @@ typedef struct gp_tokens_description {
     size_t separator_length;
     const int32_t *separator_ids;
     int64_t separator_count;
-    const char *entropy; /* JSON: {"nats": [document 0, ...], "chars": [...]} */
+    const char *entropy;             /* JSON: {"nats": [document 0, ...], "chars": [...]} */
+    const char *text, *pair, *label; /* of items: members of the JSON Lines; label NULL: there are no items */
+    const char *const *labels;       /* (label_count) the names of label 0, 1, ... */
+    int label_count;
 } gp_tokens_description;
 
 /* The metadata as JSON text, for gp_tokens_create. The caller frees. */
@@ -104,6 +126,10 @@ GP_API int64_t gp_tokens_written(const gp_tokens_writer *w);
 
 /* The next id begins a document. Calling this gives the stream an index; empty documents are not in it. */
 GP_API int gp_tokens_end_document(gp_tokens_writer *w);
+
+/* The same in a stream with info.items: the document is an item, of which `first` tokens are its text (or the first of
+ * a pair) and the separator, if there is one, the last. label -1: none. -1 also where it has no tokens. */
+GP_API int gp_tokens_end_item(gp_tokens_writer *w, int32_t label, int64_t first);
 GP_API int64_t gp_tokens_documents_written(const gp_tokens_writer *w);
 
 /* Flushes everything to disk, so that finish only has to rename the file: several streams can appear together. */

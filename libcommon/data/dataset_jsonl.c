@@ -1,10 +1,10 @@
 /* dataset_jsonl.c: JSON Lines; each line is an item. */
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "data/dataset.h"
 #include "data/jsonl.h"
+#include "data/labels.h"
 
 typedef struct jsonl_line {
     int64_t offset, number; /* of its first byte; of the line in the file, from 1 */
@@ -71,29 +71,6 @@ static void jsonl_close(gp_dataset_split *s)
     free(l);
 }
 
-static int read_label(const gp_dataset *d, const json_t *o, const lines *l, int64_t number, int *label)
-{
-    const char *field = d->items->label, *name;
-    const json_t *value = json_object_get(o, field);
-    json_int_t max = d->items->label_count ? d->items->label_count - 1 : INT_MAX, x = json_integer_value(value);
-    if (json_is_integer(value) && x >= 0 && x <= max) {
-        *label = (int)x;
-        return 0;
-    }
-    if (json_is_integer(value))
-        return fail("%s: line %lld: its \"%s\" is %lld, expected 0 to %lld", l->name, (long long)number, field,
-                    (long long)x, (long long)max);
-    if (!json_is_string(value))
-        return fail("%s: line %lld: its \"%s\" is %s", l->name, (long long)number, field,
-                    value ? "neither a whole number nor a name" : "missing");
-    name = json_string_value(value);
-    *label = strlen(name) == json_string_length(value) ? gp_dataset_find_label(d, name) : -1;
-    if (*label < 0)
-        return fail("%s: line %lld: its \"%s\" is \"%s\", which is not one of the %d labels", l->name,
-                    (long long)number, field, name, d->items->label_count);
-    return 0;
-}
-
 static int jsonl_get(const gp_dataset *d, const gp_dataset_split *s, int64_t i, gp_data_item *item)
 {
     const lines *l = s->state;
@@ -104,7 +81,10 @@ static int jsonl_get(const gp_dataset *d, const gp_dataset_split *s, int64_t i, 
     if (o)
         text = gp_jsonl_string(o, d->items->text ? d->items->text : "text", &item->length, l->name, at->number);
     if (text)
-        rc = d->items->label ? read_label(d, o, l, at->number, &item->label) : 0;
+        rc = !d->items->label
+                 ? 0
+                 : gp_label_read(d->items->labels, d->items->label_count, json_object_get(o, d->items->label),
+                                 d->items->label, l->name, at->number, &item->label);
     if (!rc)
         item->text = item->memory = gp_strndup(text, item->length);
     json_decref(o);

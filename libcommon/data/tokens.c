@@ -5,6 +5,7 @@
 #include <zlib.h>
 
 #include "data/tokens_format.h"
+#include "data/tokens_items.h"
 #include "data/spool.h"
 
 struct gp_tokens {
@@ -14,8 +15,9 @@ struct gp_tokens {
     char *metadata;     /* what info.metadata points to */
     const char *ids;    /* width * count bytes */
     const char *starts; /* (documents) u64, unaligned */
-    bool has_crc;       /* it is a .tok */
-    bool verified;      /* CRC and ids were checked on opening */
+    gp_tokens_items items;
+    bool has_crc;  /* it is a .tok */
+    bool verified; /* CRC and ids were checked on opening */
     uint32_t crc;
 };
 
@@ -69,7 +71,7 @@ static int check_header(const gp_tokens *s, const char *h)
     if (gp_get32(h + 12) != (uint32_t)gp_tok_width((int64_t)vocab))
         return fail("%s: its header gives %u bytes a token, expected %d with a vocabulary of %llu", s->name,
                     gp_get32(h + 12), gp_tok_width((int64_t)vocab), (unsigned long long)vocab);
-    if (gp_get64(h + 56))
+    if (gp_get64(h + 56) & ~(uint64_t)GP_TOK_ITEMS)
         return fail("%s: its header has flags (0x%llx) that this version does not know", s->name,
                     (unsigned long long)gp_get64(h + 56));
     if (gp_get64(h + 32) > GP_TOK_METADATA_MAX)
@@ -92,7 +94,7 @@ static int check_index(const gp_tokens *s)
     return 0;
 }
 
-/* Tokens and index must exactly fill the space from byte `at`, where the metadata ends, to the trailer. */
+/* Tokens, items and index must exactly fill the space from byte `at`, where the metadata ends, to the trailer. */
 static int check_sizes(gp_tokens *s, uint64_t at, uint64_t header_count)
 {
     const char *trailer = s->map.data + s->map.size - GP_TOK_TRAILER_SIZE;
@@ -101,7 +103,7 @@ static int check_sizes(gp_tokens *s, uint64_t at, uint64_t header_count)
     if (count != header_count && header_count != UINT64_MAX)
         return fail("%s: is corrupt: its header counts %llu tokens, its trailer %llu", s->name,
                     (unsigned long long)header_count, (unsigned long long)count);
-    uint64_t index = documents ? 8 * documents + 8 : 0;
+    uint64_t items = s->info.items ? 8 : 0, index = documents ? (8 + items) * documents + 8 : 0;
     if (documents > size / 8 || count > size / width || index > size || count * width != size - index)
         return fail("%s: is corrupt: %llu tokens of %llu bytes and %llu documents do not fill its %llu bytes", s->name,
                     (unsigned long long)count, (unsigned long long)width, (unsigned long long)documents,
@@ -109,12 +111,14 @@ static int check_sizes(gp_tokens *s, uint64_t at, uint64_t header_count)
     s->info.count = (int64_t)count;
     s->info.documents = (int64_t)documents;
     s->ids = s->map.data + at;
-    s->starts = s->ids + count * width;
+    s->items.numbers = s->ids + count * width;
+    s->starts = s->items.numbers + items * documents;
     if (documents && gp_get64(trailer - 8) != documents)
         return fail("%s: is corrupt: its index counts %llu documents, its trailer %llu", s->name,
                     (unsigned long long)gp_get64(trailer - 8), (unsigned long long)documents);
-    if (gp_get32(trailer + 28))
+    if (gp_get32(trailer + 28) && !s->info.items)
         return fail("%s: is corrupt: its trailer does not end with zero", s->name);
+    s->items.crc = gp_get32(trailer + 28);
     s->has_crc = true;
     s->crc = gp_get32(trailer + 24);
     return check_index(s);
@@ -137,6 +141,7 @@ static int open_tok(gp_tokens *s)
     s->info.vocab_size = (int64_t)gp_get64(h + 16);
     s->info.width = gp_tok_width(s->info.vocab_size);
     memcpy(s->info.fingerprint, h + 40, sizeof s->info.fingerprint);
+    s->info.items = gp_get64(h + 56) & GP_TOK_ITEMS;
     if (packed && inflate_metadata(s, h + GP_TOK_HEADER_SIZE, packed))
         return -1;
     return check_sizes(s, at, gp_get64(h + 24));
@@ -248,11 +253,13 @@ static int open_input(gp_tokens *s, gp_input *in, gp_stream_format format, int64
                : gp_map_fd(&s->map, in->fd, in->name))
         goto out;
     s->info.metadata = "{}";
-    if (open_format(s, format, vocab_size) || (pipe && gp_tokens_verify(s)))
+    if (open_format(s, format, vocab_size))
         goto out;
-    s->verified = pipe;
     if (s->metadata)
         s->info.metadata = s->metadata;
+    if ((s->info.items && gp_tokens_items_open(&s->items, s, &s->info)) || (pipe && gp_tokens_verify(s)))
+        goto out;
+    s->verified = pipe;
     rc = keep ? gp_out_commit(&out) : 0;
     keep = false;
 out:
@@ -285,6 +292,7 @@ void gp_tokens_close(gp_tokens *s)
     if (!s)
         return;
     gp_map_close(&s->map);
+    gp_tokens_items_release(&s->items);
     free(s->metadata);
     free(s->name);
     free(s);
@@ -314,6 +322,8 @@ void gp_tokens_add_sum(const gp_tokens *s, int pieces, gp_sha256 *h)
     int64_t bytes = s->info.count * s->info.width, size = gp_min(bytes, PIECE);
     int n = snprintf(line, sizeof line, "%lld %d %08x\n", (long long)s->info.count, s->info.width, s->crc);
     gp_sha256_add(h, line, (size_t)n);
+    if (s->info.items)
+        gp_sha256_add(h, &s->items.crc, sizeof s->items.crc);
     for (int64_t i = 0; i < pieces && !s->has_crc; i++) {
         int64_t at = pieces > 1 ? (int64_t)((double)(bytes - size) * (double)i / (pieces - 1)) : 0;
         gp_sha256_add(h, s->ids + at, (size_t)size);
@@ -408,4 +418,24 @@ int64_t gp_tokens_document(const gp_tokens *s, int64_t i)
 {
     BUG_ON(i < 0 || i > s->info.documents);
     return i == s->info.documents ? s->info.count : (int64_t)gp_get64(s->starts + 8 * i);
+}
+
+gp_token_item gp_tokens_item(const gp_tokens *s, int64_t i)
+{
+    BUG_ON(!s->info.items || i < 0 || i >= s->info.documents);
+    int64_t begin = gp_tokens_document(s, i);
+    return gp_tokens_items_get(&s->items, i, begin, gp_tokens_document(s, i + 1) - begin);
+}
+
+const char *gp_tokens_label_name(const gp_tokens *s, int64_t label)
+{
+    BUG_ON(label < 0 || label >= s->info.labels);
+    return s->items.names[label];
+}
+
+void gp_tokens_item_members(const gp_tokens *s, const char **text, const char **pair, const char **label)
+{
+    *text = s->items.text;
+    *pair = s->items.pair;
+    *label = s->items.label;
 }

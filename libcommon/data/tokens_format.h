@@ -17,6 +17,9 @@ enum {
     GP_TOK_METADATA_MAX = 1 << 28, /* bytes of JSON: far more than any tokenizer, far less than a bomb */
 };
 
+/* Flags in the header. */
+enum { GP_TOK_ITEMS = 1 };
+
 /* llm.c's .bin: int32[256], then uint16 ids. */
 enum { GP_LLMC_HEADER_SIZE = 1024, GP_LLMC_MAGIC = 20240520, GP_LLMC_VERSION = 1, GP_LLMC_VOCAB = 50257 };
 

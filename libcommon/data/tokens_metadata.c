@@ -98,6 +98,22 @@ static void put_separator(gp_buf *b, const gp_tokens_description *about)
     gp_buf_puts(b, "]}");
 }
 
+static void put_items(gp_buf *b, const gp_tokens_description *about)
+{
+    begin_member(b, "items");
+    gp_buf_puts(b, "{");
+    put_text(b, "text", about->text);
+    put_text(b, "pair", about->pair);
+    put_text(b, "label", about->label);
+    begin_member(b, "labels");
+    gp_buf_puts(b, "[");
+    for (int i = 0; i < about->label_count; i++) {
+        gp_buf_puts(b, i ? "," : "");
+        gp_json_quote(b, about->labels[i], strlen(about->labels[i]));
+    }
+    gp_buf_puts(b, "]}");
+}
+
 /* Built as text, so that a tokenizer, megabytes of JSON, is not parsed and printed again. */
 char *gp_tokens_describe(const gp_tokens_description *about)
 {
@@ -108,6 +124,8 @@ char *gp_tokens_describe(const gp_tokens_description *about)
         put_source(&b, about);
     if (about->separator)
         put_separator(&b, about);
+    if (about->label)
+        put_items(&b, about);
     if (about->tokenizer) {
         begin_member(&b, "tokenizer");
         gp_buf_puts(&b, about->tokenizer);

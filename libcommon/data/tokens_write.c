@@ -2,20 +2,16 @@
  * the count only in the trailer. */
 #include "gptpipe/tokens.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #include "base/file.h"
+#include "data/number_list.h"
 #include "data/tokens_format.h"
 
 /* zlib takes 90 ms for GPT-2's tokenizer (1.4 MB of JSON), longer than encoding a book, to save 0.8 MB next to
  * gigabytes of tokens: metadata larger than this is stored uncompressed. */
 enum { PACKED_MAX = 1 << 16 };
-
-/* Document starts buffered in memory. Earlier ones are in an unlinked temporary file, so their number is unlimited. */
-enum { STARTS = 1 << 16 };
 
 /* Tokens buffered before they are summed and written, because documents may be short. */
 enum { PACKED = 4096 };
@@ -28,11 +24,11 @@ struct gp_tokens_writer {
     uint32_t crc;
     bool indexed; /* gp_tokens_end_document was called: the stream gets an index */
     bool between; /* the next token begins a document */
+    bool labelled;
     bool prepared;
-    uint64_t *starts; /* (capacity <= STARTS) of the last `documents - spilled` documents */
-    int64_t documents, spilled, capacity;
-    int spill;       /* descriptor of the temporary file, or -1 */
-    int64_t pending; /* tokens in packed; included in `count`, not yet in `crc` */
+    gp_number_list starts; /* of the documents */
+    gp_number_list items;  /* (documents that have ended) label and first length, as in the file */
+    int64_t pending;       /* tokens in packed; included in `count`, not yet in `crc` */
     char packed[4 * PACKED];
 };
 
@@ -97,6 +93,7 @@ static int put_header(gp_tokens_writer *w, const gp_tokens_info *info)
         gp_put64(h + 16, (uint64_t)w->vocab_size);
         gp_put64(h + 24, UINT64_MAX);
         memcpy(h + 40, info->fingerprint, sizeof info->fingerprint);
+        gp_put64(h + 56, w->labelled ? GP_TOK_ITEMS : 0);
         return put_metadata(w, h, info->metadata);
     case GP_STREAM_LLMC:
         gp_put32(h, GP_LLMC_MAGIC);
@@ -118,6 +115,8 @@ static int choose_format(gp_tokens_writer *w, const char *path, const gp_tokens_
     if (w->format != GP_STREAM_TOK && info->vocab_size > 65536)
         return fail("%s: %s holds uint16 ids, too small for a vocabulary of %lld; use --format tok", path,
                     gp_stream_format_name(w->format), (long long)info->vocab_size);
+    if (w->format != GP_STREAM_TOK && info->items)
+        return fail("%s: %s holds no labels; use --format tok", path, gp_stream_format_name(w->format));
     if (w->format == GP_STREAM_LLMC && gp_is_stream(path) > 0)
         return fail("llm.c's .bin begins with its token count and cannot be streamed; give -o FILE");
     return 0;
@@ -128,7 +127,7 @@ gp_tokens_writer *gp_tokens_create(const char *path, const gp_tokens_info *info)
     gp_tokens_writer *w = gp_calloc(1, sizeof *w);
     w->vocab_size = info->vocab_size;
     w->width = gp_tok_width(info->vocab_size);
-    w->spill = -1;
+    w->labelled = info->items;
     if (choose_format(w, path, info) || gp_out_open(&w->out, path)) {
         free(w);
         return NULL;
@@ -140,33 +139,10 @@ gp_tokens_writer *gp_tokens_create(const char *path, const gp_tokens_info *info)
     return w;
 }
 
-/* Appends the buffered starts to the temporary file. */
-static int spill_starts(gp_tokens_writer *w)
-{
-    if (w->spill < 0 && (w->spill = gp_temporary_fd()) < 0)
-        return -1;
-    if (gp_write_all(w->spill, w->starts, STARTS * sizeof *w->starts, "temporary file (TMPDIR names its folder)"))
-        return -1;
-    w->spilled = w->documents;
-    return 0;
-}
-
 static int begin_document(gp_tokens_writer *w, uint64_t start)
 {
-    int64_t i = w->documents - w->spilled;
-    if (i == STARTS) {
-        if (spill_starts(w))
-            return -1;
-        i = 0;
-    }
-    if (i == w->capacity) {
-        w->capacity = w->capacity ? 2 * w->capacity : 1024;
-        w->starts = gp_realloc(w->starts, (size_t)w->capacity, sizeof *w->starts);
-    }
-    w->starts[i] = start;
-    w->documents++;
     w->between = false;
-    return 0;
+    return gp_number_list_add(&w->starts, start);
 }
 
 static int put_packed(gp_tokens_writer *w)
@@ -203,11 +179,35 @@ int gp_tokens_write(gp_tokens_writer *w, const int32_t *ids, int64_t count)
     return w->out.failed ? -1 : 0;
 }
 
+/* Only now is it known that the first document is one. */
+static int index_first(gp_tokens_writer *w)
+{
+    int rc = !w->indexed && w->count ? begin_document(w, 0) : 0;
+    w->indexed = true;
+    return rc;
+}
+
 int gp_tokens_end_document(gp_tokens_writer *w)
 {
-    if (!w->indexed && w->count && begin_document(w, 0))
+    BUG_ON(w->labelled);
+    int rc = index_first(w);
+    w->between = true;
+    return rc || w->out.failed ? -1 : 0;
+}
+
+int gp_tokens_end_item(gp_tokens_writer *w, int32_t label, int64_t first)
+{
+    BUG_ON(!w->labelled || label < -1 || first < 0);
+    if (index_first(w))
         return -1;
-    w->indexed = w->between = true;
+    w->between = true;
+    if (w->items.count == w->starts.count)
+        return fail("%s: an item without tokens cannot be written", w->out.path);
+    if (first > UINT32_MAX)
+        return fail("%s: an item of %lld tokens cannot be written (at most %u)", w->out.path, (long long)first,
+                    UINT32_MAX);
+    if (gp_number_list_add(&w->items, (uint32_t)label | (uint64_t)first << 32))
+        return -1;
     return w->out.failed ? -1 : 0;
 }
 
@@ -218,51 +218,36 @@ int64_t gp_tokens_written(const gp_tokens_writer *w)
 
 int64_t gp_tokens_documents_written(const gp_tokens_writer *w)
 {
-    return w->documents;
+    return w->starts.count;
 }
 
-/* Writes the starts of all documents, and their number. */
-static int put_index(gp_tokens_writer *w)
+/* Writes the items, and the starts of all documents with their number. */
+static int put_index(gp_tokens_writer *w, uint32_t *items_crc)
 {
-    enum { STEP = 1 << 16 };
-    int64_t spilled = w->spilled * (int64_t)sizeof *w->starts;
-    char *back = spilled ? gp_malloc(STEP) : NULL, number[8];
-    int rc = 0;
-    for (int64_t at = 0; at < spilled && !rc;) {
-        ssize_t n = pread(w->spill, back, STEP, at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            rc = fail("%s: its index cannot be read back from a temporary file: %s", w->out.path,
-                      n ? strerror(errno) : "it ends early");
-        else
-            rc = gp_out_write(&w->out, back, (size_t)n);
-        at += n;
-    }
-    free(back);
-    if (!rc)
-        rc = gp_out_write(&w->out, w->starts, (size_t)(w->documents - w->spilled) * sizeof *w->starts);
-    gp_put64(number, (uint64_t)w->documents);
-    return rc ? rc : gp_out_write(&w->out, number, sizeof number);
+    char number[8];
+    if (gp_number_list_write(&w->items, &w->out, items_crc) || gp_number_list_write(&w->starts, &w->out, NULL))
+        return -1;
+    gp_put64(number, (uint64_t)w->starts.count);
+    return gp_out_write(&w->out, number, sizeof number);
 }
 
 static void free_index(gp_tokens_writer *w)
 {
-    free(w->starts);
-    w->starts = NULL;
-    if (w->spill >= 0)
-        close(w->spill);
-    w->spill = -1;
+    gp_number_list_release(&w->starts);
+    gp_number_list_release(&w->items);
 }
 
 static int finish_tok(gp_tokens_writer *w)
 {
     char trailer[GP_TOK_TRAILER_SIZE] = GP_TOK_TRAILER;
-    if (w->documents && put_index(w))
+    uint32_t items_crc = 0;
+    BUG_ON(w->labelled && w->items.count != w->starts.count); /* every document is an item */
+    if (w->starts.count && put_index(w, &items_crc))
         return -1;
     gp_put64(trailer + 8, (uint64_t)w->count);
-    gp_put64(trailer + 16, (uint64_t)w->documents);
+    gp_put64(trailer + 16, (uint64_t)w->starts.count);
     gp_put32(trailer + 24, w->crc);
+    gp_put32(trailer + 28, items_crc);
     if (gp_out_write(&w->out, trailer, sizeof trailer))
         return -1;
     return w->out.temporary ? gp_out_patch(&w->out, 24, trailer + 8, 8) : 0;

@@ -172,7 +172,8 @@ static void each_wrong_field_is_named(void **state)
         {32, 8, 1000, "is cut short"},
         {32, 8, 10, "metadata is corrupt"},
         {70, 1, 0x55, "metadata is corrupt"},
-        {56, 8, 1, "flags (0x1)"},
+        {56, 8, 2, "flags (0x2)"},
+        {56, 8, 1, "do not fill"}, /* labelled items, of which there are none */
         {INDEX_AT, 8, 1, "document 0 starts at token 1"},
         {INDEX_AT + 8, 8, 0, "document 1 starts at token 0"},
         {INDEX_AT + 8, 8, 7, "document 1 starts at token 7"},

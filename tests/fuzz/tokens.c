@@ -15,6 +15,11 @@ static void use(const gp_tokens *s, const gp_tokenizer *t)
         BUG_ON(start <= before || start >= info->count);
         before = start;
     }
+    for (int64_t i = 0; info->items && i < info->documents; i++) {
+        gp_token_item item = gp_tokens_item(s, i);
+        BUG_ON(item.first < 0 || item.second < 0 || item.begin + item.first + item.second > info->count);
+        BUG_ON(item.label >= 0 && !gp_tokens_label_name(s, item.label));
+    }
     int32_t *ids = gp_malloc((size_t)info->count * sizeof *ids);
     fuzz_begin();
     bool whole = !gp_tokens_verify(s);
@@ -65,12 +70,17 @@ static const char *around(const uint8_t *data, size_t size)
     static char path[300];
     char *metadata = gp_strndup((const char *)data, size);
     snprintf(path, sizeof path, "%s", fuzz_file("made.tok", data, 0));
-    gp_tokens_writer *w = gp_tokens_create(path, &(gp_tokens_info){.vocab_size = 300, .metadata = metadata});
+    bool items = strstr(metadata, "\"items\"");
+    gp_tokens_writer *w =
+        gp_tokens_create(path, &(gp_tokens_info){.vocab_size = 300, .metadata = metadata, .items = items});
     free(metadata);
     if (!w)
         return NULL;
-    for (size_t i = 0; i < ARRAY_LEN(ids); i++)
-        BUG_ON(gp_tokens_write(w, &ids[i], 1) || (!ids[i] && gp_tokens_end_document(w)));
+    for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+        bool ends = !ids[i] || (items && i + 1 == ARRAY_LEN(ids));
+        BUG_ON(gp_tokens_write(w, &ids[i], 1) ||
+               (ends && (items ? gp_tokens_end_item(w, 0, ids[i]) : gp_tokens_end_document(w))));
+    }
     return gp_tokens_finish(w) ? NULL : path;
 }
 
