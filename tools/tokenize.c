@@ -10,7 +10,7 @@
 
 typedef struct args {
     gp_list files;
-    const char *tokenizer, *out, *separator, *jsonl, *val, *save_tokenizer;
+    const char *tokenizer, *out, *separator, *jsonl, *label, *pair, *labels, *val, *save_tokenizer;
     gp_stream_format format;
     int64_t vocab_size, shard_size, train_bpe, threads;
     double val_fraction;
@@ -25,6 +25,9 @@ static const gp_option options[] = {
     {"Text", .type = GP_OPT_GROUP},
     {"separator", 0, GP_OPT_STRING, offsetof(args, separator), "TEXT", "text that separates documents; \\n, \\t, \\\\ and \\xHH are escapes; '' for none", .default_text = "from FILE.json, if it exists", .excludes = "decode|info"},
     {"jsonl", 0, GP_OPT_STRING, offsetof(args, jsonl), "FIELD", "the FILEs are JSON Lines: each line is a document, an object with its text in member FIELD", .nonempty = true, .excludes = "decode|info"},
+    {"label", 0, GP_OPT_STRING, offsetof(args, label), "FIELD", "with --jsonl: each line is an item with a label, a name or a number, in member FIELD, for train --objective classify", .nonempty = true, .needs = "jsonl", .excludes = "decode|info|show"},
+    {"pair", 0, GP_OPT_STRING, offsetof(args, pair), "FIELD", "items are pairs of texts, the second one in member FIELD", .nonempty = true, .needs = "label"},
+    {"labels", 0, GP_OPT_STRING, offsetof(args, labels), "NAMES", "the names of label 0, 1, ..., separated by commas: neg,pos; a line with another label is an error", .default_text = "those that occur, sorted", .nonempty = true, .needs = "label"},
     {"allow-special", 0, GP_OPT_FLAG, offsetof(args, allow_special), NULL, "encode a literal <|endoftext|> in the text as that token; only for trusted text", .excludes = "decode|info"},
     {"Token stream", .type = GP_OPT_GROUP},
     {"out", 'o', GP_OPT_STRING, offsetof(args, out), "FILE|-", "output", .default_text = "stdout, if it is not a terminal", .nonempty = true, .excludes = "info"},
@@ -55,7 +58,8 @@ static const gp_tool tool = {
                    "Each FILE is a document; with a separator, each part of a FILE up to it; with --jsonl, each line. "
                    "char and bytes encode the separator as text. A BPE with an end-of-text id puts that id in its "
                    "place, or between FILEs; decoding replaces it by the separator, or by nothing. A literal "
-                   "<|endoftext|> is text.",
+                   "<|endoftext|> is text.\n\n"
+                   "With --label the stream also records the label of each line, and --decode writes JSON Lines.",
     .examples = "# a character vocabulary from the text, with the last tenth for validation\n"
                 "tokenize --tokenizer char input.txt -o train.tok --val val.tok\n"
                 "# the same vocabulary for other text\n"
@@ -64,6 +68,8 @@ static const gp_tool tool = {
                 "tokenize --train-bpe 4096 --save-tokenizer tokenizer.json input.txt -o train.tok\n"
                 "# JSON Lines with GPT-2's tokenizer, in shards for llm.c\n"
                 "tokenize -t gpt2 --jsonl text docs.jsonl --format llmc --shard-size 100000000 -o docs.bin\n"
+                "# reviews with their labels, for a classifier\n"
+                "tokenize -t gpt2 --jsonl text --label label --labels neg,pos reviews.jsonl -o reviews.tok\n"
                 "# inspect a stream, and restore its text\n"
                 "tokenize --info train.tok\n"
                 "tokenize --decode train.tok val.tok | cmp - input.txt\n"
@@ -80,7 +86,11 @@ static int open_text(const args *a, const gp_corpus_options *o, gp_text **text, 
 {
     bool build = a->train_bpe || !a->tokenizer || !strcmp(a->tokenizer, "char");
     *t = NULL;
-    *text = gp_text_open(&a->files, &(gp_text_options){.twice = build || o->val_fraction > 0, .jsonl = a->jsonl});
+    *text = gp_text_open(&a->files, &(gp_text_options){.twice = build || o->val_fraction > 0,
+                                                       .jsonl = a->jsonl,
+                                                       .label = a->label,
+                                                       .pair = a->pair,
+                                                       .labels = a->labels});
     if (*text)
         *t = a->train_bpe ? gp_corpus_train_bpe(*text, a->train_bpe, o)
              : build      ? gp_corpus_build_char(*text, o)
@@ -133,6 +143,11 @@ static int encode(const args *a, const gp_corpus_options *o)
                 "tokenize: %s: the name of a special token at byte %" PRId64 " is encoded as text; use --allow-special "
                 "to encode it as that token\n",
                 gp_printable(n.special), n.special_offset);
+    if (!rc && !a->quiet && n.label)
+        fprintf(stderr,
+                "tokenize: label %s occurs in only one of the two parts: the validation part is the end of the text; "
+                "shuffle the lines if they are sorted by label\n",
+                gp_printable(n.label));
     size_t length = strlen(out);
     if (!rc && !a->quiet && length > 4 && !strcmp(out + length - 4, ".bin") && !gp_options_given(&tool, "format"))
         fprintf(stderr, "%s: is in format tok; nanoGPT's .bin files are --format raw16, llm.c's --format llmc\n", out);

@@ -51,6 +51,7 @@ typedef struct gp_corpus_counts {
     int files;                         /* streams written */
     const char *special;               /* the file in which a special token's name was first encoded as text, or NULL */
     int64_t special_offset;            /* of that name, in bytes */
+    const char *label; /* a label that occurs in only one of the training and the validation part, or NULL */
 } gp_corpus_counts;
 
 /* Builds a character vocabulary of the whole text and its separator. The text must be files or opened to be read twice.
@@ -83,7 +84,8 @@ GP_API int gp_corpus_open(const char *path, gp_stream_format format, int64_t voc
                           bool need, gp_tokens **s, gp_tokenizer **t);
 
 /* Writes the stream's text to out, unless that is NULL, and returns its length in bytes; -1 if an id has no text, or
- * writing fails. An end-of-text id inside a document, or in a stream without an index, becomes its name. */
+ * writing fails. An end-of-text id inside a document, or in a stream without an index, becomes its name. Labelled items
+ * are written as JSON Lines with the members that they were made of; the length is that of their texts. */
 GP_API int64_t gp_corpus_decode(const gp_tokens *s, const gp_tokenizer *t, FILE *out);
 
 /* Verifies a stream completely and describes it, as text or one JSON object. t is NULL if the tokenizer is not known.

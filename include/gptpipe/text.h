@@ -9,7 +9,9 @@
  * Files are mapped. A pipe is read in parts, so that memory stays bounded; if it is to be read twice, it is first
  * copied to an unlinked temporary file.
  *
- * In JSON Lines (one object per line), one string member is the text, and each line is a document.
+ * In JSON Lines (one object per line), one string member is the text, and each line is a document. Other members may be
+ * the second text of a pair, and a label: a name, or a number, which is a name too where all names are whole numbers,
+ * else the label itself, counted from 0.
  *
  * A file may have a sidecar, FILE.json in the same folder, with metadata (fetch-data stories writes one):
  *     {"source": {"sha256": "..."}, "separator": "\n\n", "entropy": {"nats": [...], "chars": [...]}}
@@ -40,25 +42,36 @@ typedef struct gp_text_info {
     size_t separator_length;
     const char *entropy;       /* {"nats": [...], "chars": [...]} per document; NULL if any file lacks it */
     int64_t entropy_documents; /* number of documents in it */
+    /* as in the options; label NULL: items have no labels */
+    const char *text, *pair, *label;
+    const char *const *labels; /* (label_count) the names of label 0, 1, ... */
+    int label_count;
 } gp_text_info;
 
 typedef struct gp_text_options {
-    bool twice;        /* gp_text_rewind will be called */
-    const char *jsonl; /* the files are JSON Lines, with their text in this member; NULL: plain text */
+    bool twice;         /* gp_text_rewind will be called */
+    const char *jsonl;  /* the files are JSON Lines, with their text in this member; NULL: plain text */
+    const char *label;  /* of JSON Lines: the member that is the label; NULL: no labels */
+    const char *pair;   /* of labelled JSON Lines: the member that is the second text of a pair; NULL: single texts */
+    const char *labels; /* the names of label 0, 1, ..., separated by commas; NULL: those that occur, sorted, for which
+                         * the text is read twice */
 } gp_text_options;
 
-/* NULL if a file cannot be read or its sidecar belongs to another text. */
+/* NULL if a file cannot be read, its sidecar belongs to another text, or a label is invalid. */
 GP_API gp_text *gp_text_open(const gp_list *paths, const gp_text_options *o);
 GP_API void gp_text_close(gp_text *t);
 GP_API const gp_text_info *gp_text_get_info(const gp_text *t);
 
 typedef struct gp_text_part {
-    const char *data;   /* valid until the next call */
-    size_t length;      /* may be 0 */
-    bool separated;     /* the document ends here, at a separator (not in data) or at the end of a line */
-    bool file_ends;     /* this is the last part of its file */
-    int64_t offset;     /* of data in `file`, for messages */
-    const char *file;   /* name of the file, or "NAME: line 3" */
+    const char *data; /* valid until the next call */
+    size_t length;    /* may be 0 */
+    bool separated;   /* the document ends here, at a separator (not in data) or at the end of a line */
+    bool file_ends;   /* this is the last part of its file */
+    int64_t offset;   /* of data in `file`, for messages */
+    const char *file; /* name of the file, or "NAME: line 3" */
+    const char *pair; /* the second text of a pair, as long as data is valid, or NULL */
+    size_t pair_length;
+    int32_t label;      /* -1: none */
     int64_t begin, end; /* byte offsets in the concatenated files, the separator or the whole line included */
 } gp_text_part;
 

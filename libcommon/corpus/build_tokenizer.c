@@ -16,8 +16,11 @@ gp_tokenizer *gp_corpus_build_char(gp_text *text, const gp_corpus_options *o)
     int rc;
     if (info->bytes) /* an empty text must not become a vocabulary */
         gp_charset_add(c, separator.text, separator.length);
-    while ((rc = gp_text_next(text, NULL, 0, &part)) > 0) /* whole characters: a whole file, or a line's text */
+    while ((rc = gp_text_next(text, NULL, 0, &part)) > 0) { /* whole characters: a whole file, or a line's text */
         gp_charset_add(c, part.data, part.length);
+        if (part.pair)
+            gp_charset_add(c, part.pair, part.pair_length);
+    }
     gp_text_rewind(text);
     gp_tokenizer *t = gp_charset_build(c);
     if (rc < 0) {
@@ -42,6 +45,10 @@ gp_tokenizer *gp_corpus_train_bpe(gp_text *text, int64_t vocab_size, const gp_co
         gp_bpe_trainer_add(b, part.data, part.length);
         if (part.separated || part.file_ends)
             gp_bpe_trainer_end(b);
+        if (part.pair) {
+            gp_bpe_trainer_add(b, part.pair, part.pair_length);
+            gp_bpe_trainer_end(b);
+        }
         gp_progress_set(&progress, part.end, "counting");
         rc = 0;
     }

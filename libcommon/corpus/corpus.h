@@ -36,7 +36,9 @@ typedef struct gp_walk {
     bool around; /* pass on the ids that the tokenizer puts around each document */
     bool allow_special, quiet; /* as in gp_corpus_options */
     int (*put)(void *self, const int32_t *ids, int64_t count);
-    int (*end_document)(void *self); /* or NULL; called only if the text has documents */
+    int (*end_document)(void *self);            /* or NULL; called only if the text has documents */
+    int (*end_first)(void *self);               /* of labelled items, after the first text (or the only one) */
+    int (*end_item)(void *self, int32_t label); /* instead of end_document, if the text has labels */
     int (*cross)(void *self);
     void *self;
     int64_t bytes;       /* out: of text, including separators */
@@ -50,5 +52,9 @@ int gp_walk_run(gp_walk *w);
  * than the first; without documents, between two characters. *documents: how many precede it. The text must be files or
  * opened to be read twice, and is rewound. */
 int gp_walk_find_cut(gp_text *text, const gp_separator *s, double fraction, int64_t *cut, int64_t *documents);
+
+/* gp_corpus_decode of a stream of labelled items: JSON Lines with the members that they were made of. Returns the bytes
+ * of the texts. */
+int64_t gp_items_decode(const gp_tokens *s, const gp_tokenizer *t, FILE *out);
 
 #endif

@@ -134,6 +134,8 @@ int64_t gp_corpus_decode(const gp_tokens *s, const gp_tokenizer *t, FILE *out)
     decoding j = {.s = s, .info = gp_tokens_get_info(s), .t = t, .out = out};
     int32_t *ids = NULL;
     int64_t unused, rc = 0;
+    if (j.info->items)
+        return gp_items_decode(s, t, out);
     if (gp_tokens_separator(s, &j.separator, &j.separator_length, &ids, &unused))
         j.separator = gp_strdup("");
     ids = gp_realloc(ids, STEP, sizeof *ids);

@@ -57,7 +57,7 @@ bool gp_has_documents(const gp_text_info *info, const gp_separator *s)
 /* ---- walking --------------------------------------------------------------------------------------------- */
 
 /* Marks between the ids of documents (gp_encoding_end). */
-enum { DOCUMENT_ENDS = 1, SEPARATED = 2, CROSSING = 4, BEGINS = 8 };
+enum { DOCUMENT_ENDS = 1, SEPARATED = 2, CROSSING = 4, BEGINS = 8, FIRST_ENDS = 16 };
 
 /* The state of a walk. */
 typedef struct walk_state {
@@ -77,18 +77,22 @@ static int put(void *self, const int32_t *ids, int64_t count)
     return w->put(w->self, ids, count);
 }
 
-static int mark(void *self, int what)
+static int mark(void *self, int what, int32_t label)
 {
     const walk_state *s = self;
     const gp_walk *w = s->w;
     int64_t before = 0, after = 0;
     const int32_t *first = gp_tokenizer_prefix(w->t, &before), *last = gp_tokenizer_suffix(w->t, &after);
     int rc = what & BEGINS && before ? w->put(w->self, first, before) : 0;
+    if (!rc && what & FIRST_ENDS && w->end_first)
+        rc = w->end_first(w->self);
     if (!rc && what & DOCUMENT_ENDS && w->around && after)
         rc = w->put(w->self, last, after);
     if (!rc && what & SEPARATED)
         rc = w->put(w->self, w->separator->ids, w->separator->count);
-    if (!rc && what & DOCUMENT_ENDS && s->documents && w->end_document)
+    if (!rc && what & DOCUMENT_ENDS && s->info->label && w->end_item)
+        rc = w->end_item(w->self, label);
+    else if (!rc && what & DOCUMENT_ENDS && s->documents && w->end_document)
         rc = w->end_document(w->self);
     return !rc && what & CROSSING ? w->cross(w->self) : rc;
 }
@@ -113,47 +117,66 @@ static int feed_across(walk_state *s, const gp_text_part *part)
     size_t before = inside ? (size_t)(w->cut - part->begin) : 0;
     int rc = inside ? feed(s, part->data, before, w->cut, true) : 0;
     if (!rc && inside)
-        rc = gp_encoding_end(s->encoding, CROSSING);
+        rc = gp_encoding_end(s->encoding, CROSSING, -1);
     if (inside)
         gp_encoding_place(s->encoding, part->file, part->offset + (int64_t)before);
     return rc ? rc : feed(s, part->data + before, part->length - before, part->end, part->separated || part->file_ends);
 }
 
 /* Records where a special token's name is first encoded as text. */
-static void look_for_names(walk_state *s, const gp_text_part *part)
+static void look_for_names(walk_state *s, const gp_text_part *part, const char *text, size_t n)
 {
     int32_t id;
     size_t length, at;
     if (!s->names.count)
         return;
-    at = gp_token_finder_find(&s->names, (const uint8_t *)part->data, part->length, false, &id, &length);
-    if (at == part->length)
+    at = gp_token_finder_find(&s->names, (const uint8_t *)text, n, false, &id, &length);
+    if (at == n)
         return;
     s->w->special = part->file;
     s->w->special_offset = part->offset + (int64_t)at;
     gp_token_finder_release(&s->names);
 }
 
+/* After the first text of a labelled item: the second one of a pair. */
+static int take_pair(walk_state *s, const gp_text_part *part)
+{
+    int rc = gp_encoding_end(s->encoding, FIRST_ENDS, -1);
+    if (rc || !part->pair)
+        return rc;
+    look_for_names(s, part, part->pair, part->pair_length);
+    s->w->bytes += (int64_t)part->pair_length;
+    return feed(s, part->pair, part->pair_length, part->end, true);
+}
+
 static int take(walk_state *s, const gp_text_part *part)
 {
     gp_walk *w = s->w;
     int rc = 0;
+    if (s->info->label && !part->separated) { /* the end of a file, not an item */
+        s->files += part->file_ends;
+        return 0;
+    }
     if (s->begins && s->documents && part->begin == w->cut)
-        rc = gp_encoding_end(s->encoding, CROSSING);
+        rc = gp_encoding_end(s->encoding, CROSSING, -1);
     if (!rc && s->begins && w->around)
-        rc = gp_encoding_end(s->encoding, BEGINS);
+        rc = gp_encoding_end(s->encoding, BEGINS, -1);
     if (s->begins)
         gp_encoding_place(s->encoding, part->file, part->offset);
-    look_for_names(s, part);
+    look_for_names(s, part, part->data, part->length);
     if (!rc)
         rc = feed_across(s, part);
+    if (!rc && s->info->label)
+        rc = take_pair(s, part);
     if (rc)
         return rc;
     s->files += part->file_ends;
     s->begins = part->separated || part->file_ends;
     bool between = part->file_ends && !part->separated && s->files < s->info->files && !w->separator->length;
     w->bytes += (int64_t)(part->length + (part->separated ? w->separator->length : 0));
-    return s->begins ? gp_encoding_end(s->encoding, DOCUMENT_ENDS | (part->separated || between ? SEPARATED : 0)) : 0;
+    if (!s->begins)
+        return 0;
+    return gp_encoding_end(s->encoding, DOCUMENT_ENDS | (part->separated || between ? SEPARATED : 0), part->label);
 }
 
 int gp_walk_run(gp_walk *w)

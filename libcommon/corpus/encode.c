@@ -15,6 +15,9 @@ typedef struct encoding {
     int64_t cut, train_documents; /* the byte where the validation part begins, or -1; documents before it */
     gp_shards train, val, *current;
     char *val_path;
+    int64_t first;      /* of the current item: tokens of its first text */
+    int64_t item_begin; /* the current part's tokens before the item */
+    uint8_t *seen;      /* (labels) bit 0: occurs in the training part, bit 1: in the validation part */
 } encoding;
 
 /* The sidecars' entropies of documents [first, first + count), or NULL. */
@@ -37,8 +40,16 @@ static int create(encoding *j, gp_shards *part, const char *path, int64_t first,
         .separator_ids = j->separator.ids,
         .separator_count = j->separator.count,
         .entropy = entropy,
+        .text = j->info->text,
+        .pair = j->info->pair,
+        .label = j->info->label,
+        .labels = j->info->labels,
+        .label_count = j->info->label_count,
     });
-    gp_tokens_info info = {.vocab_size = gp_tokenizer_vocab_size(j->t), .format = j->o->format, .metadata = metadata};
+    gp_tokens_info info = {.vocab_size = gp_tokenizer_vocab_size(j->t),
+                           .format = j->o->format,
+                           .metadata = metadata,
+                           .items = j->info->label};
     gp_tokenizer_fingerprint(j->t, info.fingerprint);
     int rc = gp_shards_open(part, path, j->o->shard_size, gp_has_documents(j->info, &j->separator), &info);
     free(metadata);
@@ -57,10 +68,26 @@ static int end_document(void *self)
     return gp_shards_end_document(((encoding *)self)->current);
 }
 
+static int end_first(void *self)
+{
+    encoding *j = self;
+    j->first = j->current->tokens - j->item_begin;
+    return 0;
+}
+
+static int end_item(void *self, int32_t label)
+{
+    encoding *j = self;
+    j->item_begin = j->current->tokens;
+    j->seen[label] |= j->current == &j->val ? 2 : 1;
+    return gp_shards_end_item(j->current, label, j->first);
+}
+
 static int cross(void *self)
 {
     encoding *j = self;
     j->current = &j->val;
+    j->item_begin = 0;
     return create(j, &j->val, j->val_path, j->train_documents, j->info->entropy_documents - j->train_documents);
 }
 
@@ -72,6 +99,8 @@ static void count(const encoding *j, int64_t bytes, gp_corpus_counts *n)
                             .val_tokens = j->val.tokens,
                             .val_documents = gp_shards_documents(&j->val),
                             .files = j->train.count + j->val.count};
+    for (int i = 0; j->val.count && i < j->info->label_count && !n->label; i++)
+        n->label = j->seen[i] == 1 || j->seen[i] == 2 ? j->info->labels[i] : NULL;
 }
 
 static int check_counts(const encoding *j, const gp_corpus_counts *n)
@@ -88,6 +117,7 @@ static int check_counts(const encoding *j, const gp_corpus_counts *n)
 static int begin(encoding *j, const char *out)
 {
     j->separator = gp_separator_choose(j->info, j->o);
+    j->seen = gp_calloc((size_t)j->info->label_count + 1, 1);
     j->cut = -1;
     j->train_documents = j->info->entropy_documents;
     if (gp_separator_encode(&j->separator, j->t))
@@ -116,6 +146,8 @@ int gp_corpus_encode(gp_text *text, const gp_tokenizer *t, const char *out, cons
                     .quiet = o->quiet,
                     .put = put,
                     .end_document = end_document,
+                    .end_first = end_first,
+                    .end_item = end_item,
                     .cross = cross,
                     .self = &j};
     if (!rc)
@@ -134,5 +166,6 @@ int gp_corpus_encode(gp_text *text, const gp_tokenizer *t, const char *out, cons
     gp_shards_release(&j.val);
     gp_separator_release(&j.separator);
     free(j.val_path);
+    free(j.seen);
     return rc ? -1 : 0;
 }

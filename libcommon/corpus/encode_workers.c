@@ -19,6 +19,7 @@ typedef struct text_end {
     size_t at;   /* offset in the chunk's text */
     int64_t ids; /* of the chunk before it */
     int what;
+    int32_t label;
 } text_end;
 
 typedef struct chunk {
@@ -113,7 +114,7 @@ static int pass_on(gp_encoding *e, chunk *c)
         if (end > at)
             rc = e->o.put(e->o.self, c->ids + at, end - at);
         if (!rc && i < c->mark_count)
-            rc = e->o.mark(e->o.self, c->marks[i].what);
+            rc = e->o.mark(e->o.self, c->marks[i].what, c->marks[i].label);
         at = end;
     }
     c->text.len = 0;
@@ -234,18 +235,18 @@ int gp_encoding_feed(gp_encoding *e, const char *text, size_t length, bool last)
     return 0;
 }
 
-int gp_encoding_end(gp_encoding *e, int what)
+int gp_encoding_end(gp_encoding *e, int what, int32_t label)
 {
     if (e->encoder) {
         int rc = gp_encoder_end(e->encoder);
-        return rc ? rc : e->o.mark(e->o.self, what);
+        return rc ? rc : e->o.mark(e->o.self, what, label);
     }
     chunk *c = &e->ring[e->filled % e->size];
     if (c->mark_count == c->mark_capacity) {
         c->mark_capacity = c->mark_capacity ? 2 * c->mark_capacity : 64;
         c->marks = gp_realloc(c->marks, (size_t)c->mark_capacity, sizeof *c->marks);
     }
-    c->marks[c->mark_count++] = (text_end){.at = c->text.len, .what = what};
+    c->marks[c->mark_count++] = (text_end){.at = c->text.len, .what = what, .label = label};
     return c->text.len < CHUNK && c->mark_count < MAX_MARKS ? 0 : submit(e, c->text.len);
 }
 

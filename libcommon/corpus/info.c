@@ -13,9 +13,11 @@ typedef struct facts {
     const gp_tokens_info *info;
     const char *tokenizer;
     char fingerprint[33];
-    int64_t bytes;              /* of text; -1: no tokenizer */
-    int64_t used;               /* distinct ids that occur */
-    int64_t longest;            /* tokens in the longest document */
+    int64_t bytes;   /* of text; -1: no tokenizer */
+    int64_t used;    /* distinct ids that occur */
+    int64_t longest; /* tokens in the longest document */
+    int64_t *labels; /* (info->labels) items with each label */
+    const gp_tokens *stream;
     json_t *source, *separator; /* members of the metadata, or NULL */
 } facts;
 
@@ -50,6 +52,15 @@ static int64_t longest_document(const gp_tokens *s)
     return longest;
 }
 
+static void count_labels(facts *f)
+{
+    f->labels = gp_calloc((size_t)f->info->labels + 1, sizeof *f->labels);
+    for (int64_t i = 0; f->info->items && i < f->info->documents; i++) {
+        int32_t label = gp_tokens_item(f->stream, i).label;
+        f->labels[label < 0 ? f->info->labels : label]++;
+    }
+}
+
 static int gather(facts *f, const gp_tokens *s, const gp_tokenizer *t)
 {
     f->tokenizer = t ? gp_tokenizer_kind(t) : "unknown";
@@ -58,6 +69,8 @@ static int gather(facts *f, const gp_tokens *s, const gp_tokenizer *t)
         return -1;
     f->bytes = t ? gp_corpus_decode(s, t, NULL) : -1;
     f->longest = longest_document(s);
+    f->stream = s;
+    count_labels(f);
     json_t *metadata = gp_tokens_metadata(s);
     if (!metadata)
         return -1;
@@ -65,6 +78,33 @@ static int gather(facts *f, const gp_tokens *s, const gp_tokenizer *t)
     f->separator = json_incref(json_object_get(metadata, "separator"));
     json_decref(metadata);
     return t && f->bytes < 0 ? -1 : 0;
+}
+
+/* {"text": "text", "pair": "text_b", "label": "label", "labels": {"neg": 10, "pos": 12}, "unlabelled": 0} */
+static json_t *items_to_json(const facts *f)
+{
+    const char *text, *pair, *label;
+    json_t *labels = json_object();
+    gp_tokens_item_members(f->stream, &text, &pair, &label);
+    for (int64_t i = 0; i < f->info->labels; i++)
+        json_object_set_new(labels, gp_tokens_label_name(f->stream, i), json_integer(f->labels[i]));
+    return json_pack("{s:s, s:s*, s:s, s:o, s:I}", "text", text, "pair", pair, "label", label, "labels", labels,
+                     "unlabelled", (json_int_t)f->labels[f->info->labels]);
+}
+
+static void print_items(const facts *f, FILE *out)
+{
+    const char *text, *pair, *label;
+    gp_tokens_item_members(f->stream, &text, &pair, &label);
+    fprintf(out, "  items       %s", gp_printable(text));
+    if (pair)
+        fprintf(out, " and %s", gp_printable(pair));
+    fprintf(out, ", %s:", gp_printable(label));
+    for (int64_t i = 0; i < f->info->labels; i++)
+        fprintf(out, "%s %s %" PRId64, i ? "," : "", gp_printable(gp_tokens_label_name(f->stream, i)), f->labels[i]);
+    if (f->labels[f->info->labels])
+        fprintf(out, ", without a label %" PRId64, f->labels[f->info->labels]);
+    fputc('\n', out);
 }
 
 static void print_json(const facts *f, FILE *out)
@@ -76,6 +116,8 @@ static void print_json(const facts *f, FILE *out)
                           "ids_used", (json_int_t)f->used, "tokenizer", f->tokenizer, "fingerprint", f->fingerprint);
     if (info->documents)
         json_object_set_new(o, "longest_document", json_integer(f->longest));
+    if (info->items)
+        json_object_set_new(o, "items", items_to_json(f));
     if (f->bytes >= 0) {
         json_object_set_new(o, "bytes", json_integer(f->bytes));
         if (info->count)
@@ -103,6 +145,8 @@ static void print_text(const facts *f, FILE *out)
             ours ? "CRC and ids are good" : "all ids in the vocabulary", info->count);
     if (info->documents)
         fprintf(out, "  documents   %" PRId64 ", the longest of %" PRId64 " tokens\n", info->documents, f->longest);
+    if (info->items)
+        print_items(f, out);
     fprintf(out, "  tokenizer   %s, %" PRId64 " ids, of which %" PRId64 " occur%s%s\n", f->tokenizer, info->vocab_size,
             f->used, ours ? ", fingerprint " : "", ours ? f->fingerprint : "");
     if (info->documents && json_string_length(ends)) {
@@ -128,5 +172,6 @@ int gp_corpus_print_info(const gp_tokens *s, const gp_tokenizer *t, bool json, F
         print_text(&f, out);
     json_decref(f.source);
     json_decref(f.separator);
+    free(f.labels);
     return rc;
 }

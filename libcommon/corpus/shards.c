@@ -72,6 +72,12 @@ int gp_shards_end_document(gp_shards *s)
     return s->documents ? gp_tokens_end_document(s->w[s->count - 1]) : 0;
 }
 
+int gp_shards_end_item(gp_shards *s, int32_t label, int64_t first)
+{
+    s->between = true;
+    return gp_tokens_end_item(s->w[s->count - 1], label, first);
+}
+
 int64_t gp_shards_documents(const gp_shards *s)
 {
     int64_t sum = 0;

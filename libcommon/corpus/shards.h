@@ -32,6 +32,7 @@ char *gp_name_with(const char *path, const char *suffix);
 int gp_shards_open(gp_shards *s, const char *path, int64_t size, bool documents, const gp_tokens_info *info);
 int gp_shards_write(gp_shards *s, const int32_t *ids, int64_t count);
 int gp_shards_end_document(gp_shards *s);
+int gp_shards_end_item(gp_shards *s, int32_t label, int64_t first); /* see gp_tokens_end_item */
 int64_t gp_shards_documents(const gp_shards *s);
 
 int gp_shards_prepare(gp_shards *s);  /* flushes everything to disk, under temporary names */

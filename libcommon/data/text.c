@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "data/jsonl.h"
+#include "data/labels.h"
 #include "data/tokens_format.h"
 #include "data/sidecar.h"
 #include "data/spool.h"
@@ -33,9 +34,12 @@ struct gp_text {
     gp_text_info info;
     char *name, *entropy, sha256[65];
     gp_sidecar sidecar;
-    char *jsonl;  /* the member that is the text, or NULL */
-    json_t *line; /* owns the text of the last part */
-    char *where;  /* "NAME: line 3", for messages */
+    char *jsonl;        /* the member that is the text, or NULL */
+    char *pair, *label; /* other members, or NULL */
+    gp_labels labels;
+    bool collecting; /* the first pass, which finds the labels */
+    json_t *line;    /* owns the texts of the last part */
+    char *where;     /* "NAME: line 3", for messages */
 };
 
 /* ---- opening --------------------------------------------------------------------------------------------- */
@@ -98,6 +102,9 @@ static void describe(gp_text *t)
     t->info.name = t->name = name.data;
     t->info.files = t->count;
     t->info.jsonl = t->jsonl != NULL;
+    t->info.text = t->jsonl;
+    t->info.pair = t->pair;
+    t->info.label = t->label;
     t->info.separator = t->sidecar.separator;
     t->info.separator_length = t->sidecar.separator_length;
     t->info.entropy_documents = (int64_t)json_array_size(t->sidecar.nats);
@@ -119,14 +126,36 @@ char *gp_text_entropy(const gp_text *t, int64_t first, int64_t count)
     return text;
 }
 
+/* The names of the labels: those given, or those of a first pass. */
+static int open_labels(gp_text *t, const char *names)
+{
+    gp_text_part part;
+    int rc = names ? gp_labels_parse(&t->labels, names) : 0;
+    t->collecting = !names;
+    while (t->collecting && (rc = gp_text_next(t, NULL, 0, &part)) > 0)
+        ;
+    if (!rc && t->collecting)
+        rc = gp_labels_sort(&t->labels, t->info.name);
+    if (!rc && t->collecting)
+        gp_text_rewind(t);
+    t->collecting = false;
+    t->info.labels = (const char *const *)t->labels.names;
+    t->info.label_count = t->labels.count;
+    return rc;
+}
+
 gp_text *gp_text_open(const gp_list *paths, const gp_text_options *o)
 {
     int count = paths && paths->count ? paths->count : 1;
     gp_text *t = gp_calloc(1, sizeof *t);
+    bool twice = o->twice || (o->label && !o->labels);
+    BUG_ON((o->label && !o->jsonl) || (o->pair && !o->label));
     t->jsonl = o->jsonl ? gp_strdup(o->jsonl) : NULL;
+    t->label = o->label ? gp_strdup(o->label) : NULL;
+    t->pair = o->pair ? gp_strdup(o->pair) : NULL;
     t->sources = gp_calloc((size_t)count, sizeof *t->sources);
     for (int i = 0; i < count; i++) {
-        int rc = open_source(t, &t->sources[i], paths && paths->count ? paths->items[i] : "-", o->twice);
+        int rc = open_source(t, &t->sources[i], paths && paths->count ? paths->items[i] : "-", twice);
         t->count++;
         if (rc) {
             gp_text_close(t);
@@ -134,6 +163,10 @@ gp_text *gp_text_open(const gp_list *paths, const gp_text_options *o)
         }
     }
     describe(t);
+    if (t->label && open_labels(t, o->labels)) {
+        gp_text_close(t);
+        return NULL;
+    }
     return t;
 }
 
@@ -148,7 +181,10 @@ void gp_text_close(gp_text *t)
     }
     gp_sidecar_release(&t->sidecar);
     json_decref(t->line);
+    gp_labels_release(&t->labels);
     free(t->jsonl);
+    free(t->label);
+    free(t->pair);
     free(t->where);
     free(t->sources);
     free(t->name);
@@ -234,7 +270,7 @@ static int next_part(gp_text *t, const char *separator, size_t length, gp_text_p
         if (refill(s))
             return -1;
     }
-    *part = (gp_text_part){.data = data, .length = n, .offset = s->offset, .file = s->in.name};
+    *part = (gp_text_part){.data = data, .length = n, .offset = s->offset, .file = s->in.name, .label = -1};
     if (found) {
         part->length = (size_t)(found - data);
         part->separated = true;
@@ -265,6 +301,20 @@ static int next_line(text_input *s, const char **line, size_t *length)
     }
 }
 
+/* The texts and the label of t->line. */
+static int read_item(gp_text *t, const char *file, int64_t number, gp_text_part *part)
+{
+    part->data = gp_jsonl_string(t->line, t->jsonl, &part->length, file, number);
+    if (!part->data || (t->pair && !(part->pair = gp_jsonl_string(t->line, t->pair, &part->pair_length, file, number))))
+        return -1;
+    const json_t *value = t->label ? json_object_get(t->line, t->label) : NULL;
+    if (t->collecting)
+        return gp_labels_add(&t->labels, value, t->label, file, number);
+    return t->label ? gp_label_read((const char *const *)t->labels.names, t->labels.count, value, t->label, file,
+                                    number, &part->label)
+                    : 0;
+}
+
 /* The next line that is not blank, or an empty part at the end of the file. */
 static int next_object(gp_text *t, gp_text_part *part)
 {
@@ -284,12 +334,11 @@ static int next_object(gp_text *t, gp_text_part *part)
     t->line = NULL;
     free(t->where);
     t->where = gp_format("%s: line %lld", s->in.name, (long long)s->lines);
-    *part = (gp_text_part){.data = "", .file = t->where};
+    *part = (gp_text_part){.data = "", .file = t->where, .label = -1};
     if (length) {
         t->line = gp_jsonl_line(line, length, s->in.name, s->lines);
-        part->data = t->line ? gp_jsonl_string(t->line, t->jsonl, &part->length, s->in.name, s->lines) : NULL;
         part->separated = true;
-        if (!part->data)
+        if (!t->line || read_item(t, s->in.name, s->lines, part))
             return -1;
     }
     available(s, &rest);

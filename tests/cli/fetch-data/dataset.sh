@@ -40,6 +40,11 @@ says 'one.jsonl: written'
 same one.jsonl want.jsonl
 expect 0 bash -c 'fetch-data reviews --catalog more.json --mirror mirror --offline --split test | cat'
 [ "$out" = "$(tail -2 want.jsonl)" ] || problem "--split test: $out"
+# and into a stream of labelled items, in the same order
+expect 0 bash -c "fetch-data reviews ${from[*]} --split train -o - |
+    tokenize -q -t bytes --jsonl text --label label --labels neg,pos | tokenize --decode"
+[ "$out" = "$(head -3 want.jsonl | sed 's/, "split".*/}/; s/label": 0/label": "neg"/; s/label": 1/label": "pos"/')" ] ||
+    problem "the items in a stream: $out"
 [ -z "$(ls tmp)" ] || problem "left behind: $(ls tmp)"
 absent reviews
 absent data
