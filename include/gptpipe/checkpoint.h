@@ -32,6 +32,14 @@ extern "C" {
 
 typedef struct gp_checkpoint gp_checkpoint;
 
+/* A head in the place of the file's, to fine-tune what is below it. */
+typedef struct gp_new_head {
+    gp_head head;
+    int64_t labels;                 /* of GP_HEAD_CLASSIFY */
+    const char *const *label_names; /* (labels); NULL: the file's, if it has as many, else LABEL_0, LABEL_1, ... */
+    uint64_t seed;                  /* its parameters are those of gp_model_init */
+} gp_new_head;
+
 /* What a file does not say of itself, and tensors that may be missing or left over; all zero: nothing. Patterns are
  * those of a shell ("*.attn.bias"). Strings are not copied, and used only while the checkpoint is opened. */
 typedef struct gp_checkpoint_options {
@@ -42,7 +50,11 @@ typedef struct gp_checkpoint_options {
     const char *const *ignore; /* tensors that may be left over */
     int ignore_count;
     bool cut_padding; /* rows of the vocabulary that the tokenizer has no ids for are left out */
-    bool listing;     /* a file whose model is not supported is opened all the same, for gp_checkpoint_print alone */
+    /* The head that is wanted, or NULL. The parameters of it that the file has are used (a BertModel's pooler is the dense
+     * layer of its classifier), those that it lacks are initialized, and tensors of another head are left out; the
+     * warning names both. A classifier of other labels is a new one. */
+    const gp_new_head *head;
+    bool listing; /* a file whose model is not supported is opened all the same, for gp_checkpoint_print alone */
 } gp_checkpoint_options;
 
 /* path: a safetensors file; a Hugging Face folder (config.json with model.safetensors, or with shards and

@@ -163,9 +163,26 @@ static bool named(const char *const *patterns, int count, const char *name)
     return false;
 }
 
+/* Whether a row of a head in the place of the file's has to be initialized. Rows of heads are one piece. */
+static bool is_new(const gp_weights *f, gp_checkpoint *c, const gp_param *row)
+{
+    const char *pattern = gp_naming_pattern(f->naming, row->role);
+    char name[GP_TENSOR_NAME];
+    if (!f->replaced || !gp_role_is_head(row->role))
+        return false;
+    if (!pattern || (f->replaced->other_labels && (row->role == GP_CLASS_W || row->role == GP_CLASS_B)))
+        return true;
+    gp_naming_expand(f->naming, pattern, 0, name);
+    return !find_tensor(f, c, row, name);
+}
+
 static int match_row(gp_weights *f, gp_checkpoint *c, const gp_param *row, gp_file_tensor **match)
 {
     gp_piece piece[GP_PIECES];
+    if (is_new(f, c, row)) {
+        gp_replaced_head_add(f, row);
+        return 0;
+    }
     int count = gp_naming_pieces(f->naming, row, piece);
     for (int k = 0; k < count; k++) {
         gp_file_tensor *t = match[k] = find_tensor(f, c, row, piece[k].name);
@@ -216,10 +233,29 @@ static void carry(gp_checkpoint *c, const gp_file_tensor *t, char *name)
     c->carried[c->carried_count++] = (gp_carried){name, t->file, t->index};
 }
 
+/* Whether a tensor is part of some head of the family. */
+static bool is_of_a_head(const gp_weights *f, const gp_file_tensor *t)
+{
+    char name[GP_TENSOR_NAME];
+    for (int role = 0; role < GP_ROLES; role++) {
+        const char *pattern = gp_naming_pattern(f->naming, (gp_role)role);
+        if (!gp_role_is_head((gp_role)role) || !pattern)
+            continue;
+        gp_naming_expand(f->naming, pattern, 0, name);
+        if (find_piece(f, name) == t)
+            return true;
+    }
+    const char *bare = without_prefix(t->name, f->naming->prefix);
+    for (const gp_extra_tensor *e = gp_naming_extras(f->naming); e->name; e++)
+        if ((e->carried || e->same_as != GP_ROLES) && name_is(bare, e->name + (*e->name == '@')))
+            return true;
+    return false;
+}
+
 /* A tensor that is no parameter: one of the format's extras, as described there, or ignored by name, or refused. A
  * second name's tensor has been compared with its parameter (gp_weights_fit, find_tensor), unless it is there with the
  * prefix and without. */
-static int check_extra(const gp_weights *f, gp_file_tensor *t, gp_checkpoint *c)
+static int check_extra(gp_weights *f, gp_file_tensor *t, gp_checkpoint *c)
 {
     char text[96];
     const char *name = without_prefix(t->name, f->naming->prefix);
@@ -234,12 +270,18 @@ static int check_extra(const gp_weights *f, gp_file_tensor *t, gp_checkpoint *c)
                 c, gp_format("%s: tensor %s differs from %s, which is used", t->file->path, t->name, other->name));
         if (e->carried && named(c->options.ignore, c->options.ignore_count, t->name))
             break;
+        if (e->carried && f->replaced)
+            break;
         if (e->carried)
             carry(c, t, gp_format("%s%s", *e->name == '@' ? f->naming->prefix : "", name));
         return 0;
     }
     if (named(c->options.ignore, c->options.ignore_count, t->name)) {
         gp_checkpoint_warning_add(c, gp_format("tensor %s is ignored", t->name));
+        return 0;
+    }
+    if (f->replaced && is_of_a_head(f, t)) {
+        gp_replaced_head_leave_out(f, t->name);
         return 0;
     }
     return fail("%s: tensor %s is %s, expected no such tensor in a %s of %lld layers", t->file->path, t->name,
@@ -255,6 +297,8 @@ int gp_weights_match(gp_weights *f, gp_checkpoint *c)
     for (int64_t i = 0; i < f->tensor_count; i++)
         if (!f->tensors[i].used && check_extra(f, &f->tensors[i], c))
             return -1;
+    if (f->replaced)
+        gp_replaced_head_report(f, c);
     return 0;
 }
 

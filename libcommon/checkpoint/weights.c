@@ -163,6 +163,10 @@ static int read_row(void *self, const gp_param *row, int64_t first, int64_t line
     const gp_weights *f = self;
     gp_file_tensor **match = match_of(f, row);
     gp_piece piece[GP_PIECES];
+    if (f->replaced && f->replaced->is_new[row->role]) {
+        gp_replaced_head_read(f, row, first, lines, data);
+        return 0;
+    }
     int count = gp_naming_pieces(f->naming, row, piece);
     for (int k = 0; k < count; k++) {
         if (!match[k]) {
@@ -183,6 +187,7 @@ static void close_weights(void *self)
     gp_weights *f = self;
     free(f->tensors);
     free(f->match);
+    gp_replaced_head_free(f->replaced);
     free(f);
 }
 
@@ -211,6 +216,8 @@ int gp_weights_attach(gp_checkpoint *c, const gp_naming *naming)
     if (c->options.cut_padding && !c->stored_vocab)
         cut_padding(c);
     gp_weights_fit(f, c);
+    if (gp_weights_replace_head(f, c))
+        return -1;
     gp_params_list(&c->params, &c->config);
     f->rows = c->params.rows;
     f->match = gp_calloc((size_t)c->params.count * GP_PIECES, sizeof(gp_file_tensor *));

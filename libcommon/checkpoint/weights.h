@@ -15,6 +15,15 @@ typedef struct gp_file_tensor {
     bool used;
 } gp_file_tensor;
 
+/* A head in the place of the file's: new_head.c. */
+typedef struct gp_replaced_head {
+    gp_config config;  /* with the new head */
+    uint64_t seed;     /* that initializes what is new */
+    bool other_labels; /* the file's classifier has other labels: the product is new, though a tensor has its name */
+    bool is_new[GP_ROLES];
+    gp_buf added, left_out; /* tensors' names, for people */
+} gp_replaced_head;
+
 typedef struct gp_weights {
     gp_container *const *files;
     int count;
@@ -22,8 +31,9 @@ typedef struct gp_weights {
     int64_t tensor_count;
     size_t stripped; /* bytes of a common prefix before each name */
     const gp_naming *naming;
-    const gp_param *rows;   /* of the checkpoint's table */
-    gp_file_tensor **match; /* (rows, GP_PIECES): the tensor of each piece of a row; NULL: allowed to be missing */
+    const gp_param *rows;       /* of the checkpoint's table */
+    gp_file_tensor **match;     /* (rows, GP_PIECES): the tensor of each piece of a row; NULL: allowed to be missing */
+    gp_replaced_head *replaced; /* NULL: the file's head is used */
 } gp_weights;
 
 /* How the file stores a tensor. */
@@ -48,6 +58,16 @@ int gp_weights_attach(gp_checkpoint *c, const gp_naming *naming);
 /* match.c: the two halves of gp_weights_attach. */
 void gp_weights_fit(gp_weights *f, gp_checkpoint *c);
 int gp_weights_match(gp_weights *f, gp_checkpoint *c);
+
+/* new_head.c: gives c's configuration the head that its options ask for; between gp_weights_fit and the table of
+ * parameters. Then, where that is another head than the file's: a row that the file lacks, a tensor that has no place,
+ * the warning that names both, and the numbers of a new row. */
+int gp_weights_replace_head(gp_weights *f, gp_checkpoint *c);
+void gp_replaced_head_add(gp_weights *f, const gp_param *row);
+void gp_replaced_head_leave_out(gp_weights *f, const char *tensor);
+void gp_replaced_head_report(const gp_weights *f, gp_checkpoint *c);
+void gp_replaced_head_read(const gp_weights *f, const gp_param *row, int64_t first, int64_t lines, float *data);
+void gp_replaced_head_free(gp_replaced_head *r);
 
 /* weights.c: by name, or NULL. */
 gp_file_tensor *gp_weights_find(const gp_weights *f, const char *name);

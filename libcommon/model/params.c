@@ -188,21 +188,29 @@ typedef struct initialization {
 } initialization;
 
 /* Normal random numbers come in pairs. */
+void gp_params_init_elements(const gp_param *row, int i, const gp_config *c, uint64_t seed, int64_t first,
+                             int64_t count, float *w)
+{
+    float std = (float)c->init_std;
+    int64_t end = first + count;
+    bool drawn = row->init == GP_INIT_NORMAL || row->init == GP_INIT_RESIDUAL;
+    if (row->init == GP_INIT_RESIDUAL)
+        std /= sqrtf(2.0f * (float)c->layers);
+    for (int64_t k = first / 2; 2 * k < end; k++) {
+        float pair[2];
+        if (drawn)
+            gp_random_normal2(seed, GP_RNG_INIT, (uint32_t)i, (uint64_t)k, pair);
+        for (int64_t e = gp_max(2 * k, first); e < gp_min(2 * k + 2, end); e++)
+            w[e - first] = drawn ? std * pair[e % 2] : row->init == GP_INIT_ONE ? 1 : 0;
+    }
+}
+
 static void fill_row(const initialization *f, int i, int64_t share)
 {
     const gp_param *row = &f->p->rows[i];
-    float *w = f->flat + row->offset, std = (float)f->c->init_std;
-    int64_t pairs = (row->count + 1) / 2, end = pairs * (share + 1) / f->shares;
-    bool drawn = row->init == GP_INIT_NORMAL || row->init == GP_INIT_RESIDUAL;
-    if (row->init == GP_INIT_RESIDUAL)
-        std /= sqrtf(2.0f * (float)f->c->layers);
-    for (int64_t k = pairs * share / f->shares; k < end; k++) {
-        float pair[2];
-        if (drawn)
-            gp_random_normal2(f->seed, GP_RNG_INIT, (uint32_t)i, (uint64_t)k, pair);
-        for (int64_t e = 2 * k; e < gp_min(2 * k + 2, row->count); e++)
-            w[e] = drawn ? std * pair[e % 2] : row->init == GP_INIT_ONE ? 1 : 0;
-    }
+    int64_t pairs = (row->count + 1) / 2, first = 2 * (pairs * share / f->shares),
+            end = gp_min(2 * (pairs * (share + 1) / f->shares), row->count);
+    gp_params_init_elements(row, i, f->c, f->seed, first, end - first, f->flat + row->offset + first);
 }
 
 static void fill_share(void *self, int64_t share)

@@ -32,7 +32,7 @@ typedef enum gp_role {
     GP_FC_B,
     GP_OUT_W, /* MLP out (inner,C) */
     GP_OUT_B,
-    GP_HEAD_W, /* untied head (V,C) */
+    GP_HEAD_W, /* untied head (V,C); this and all that follow belong to the head */
     GP_HEAD_B, /* MLM's output bias (V) */
     GP_MLM_W,  /* MLM's transform (C,C) */
     GP_MLM_B,
@@ -87,6 +87,17 @@ const gp_param *gp_params_norm(const gp_params *p, int64_t site, bool beta);
 /* The name of a row in messages: "layer.3.qkv.weight". Returns text. */
 enum { GP_PARAM_NAME = 48 };
 const char *gp_param_name(const gp_param *row, char text[GP_PARAM_NAME]);
+
+/* Whether a parameter belongs to the head: what changes when a model is given another one. */
+static inline bool gp_role_is_head(gp_role role)
+{
+    return role >= GP_HEAD_W;
+}
+
+/* Elements [first, first + count) of a row, the i-th of the table, as gp_params_init makes them; but for the row of
+ * padding. */
+void gp_params_init_elements(const gp_param *row, int i, const gp_config *c, uint64_t seed, int64_t first,
+                             int64_t count, float *w);
 
 /* Initializes the flat vector. The weights depend only on seed and config, not on the number of threads. */
 void gp_params_init(const gp_params *p, const gp_config *c, uint64_t seed, float *flat, int threads);

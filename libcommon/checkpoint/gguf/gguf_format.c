@@ -32,7 +32,7 @@ static int check_split(const gp_gguf *g)
 static int check_head(const gp_checkpoint *c, const gp_container *k)
 {
     bool lacks = c->config.head == GP_HEAD_MLM && gp_container_find(k, "cls.predictions.bias") < 0;
-    if (!lacks || c->options.allow_missing_count)
+    if (!lacks || c->options.allow_missing_count || c->options.head)
         return 0;
     return fail("%s: has BERT's encoder alone: its masked-language head is missing, which llama.cpp's converter leaves "
                 "out; --allow-missing 'cls.predictions.*' fills it with zeros",
