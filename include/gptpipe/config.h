@@ -127,6 +127,10 @@ GP_API int64_t gp_config_parameters(const gp_config *c); /* number of parameters
  * including what a causal mask hides. Training costs 3 x this. */
 GP_API double gp_config_flops(const gp_config *c, int64_t T);
 
+/* The same where only a fraction of the tokens are masked, so that the head of a GP_HEAD_MLM is computed for no others;
+ * of other heads gp_config_flops. */
+GP_API double gp_config_flops_masked(const gp_config *c, int64_t T, double fraction);
+
 #ifdef __cplusplus
 }
 #endif

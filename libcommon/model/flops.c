@@ -24,6 +24,12 @@ double gp_config_flops(const gp_config *c, int64_t T)
     return 2 * ((double)c->layers * (block + attention) + heads[c->head]);
 }
 
+double gp_config_flops_masked(const gp_config *c, int64_t T, double fraction)
+{
+    double head = (double)c->channels * (double)(c->vocab_size + c->channels);
+    return gp_config_flops(c, T) - (c->head == GP_HEAD_MLM ? 2 * (1 - fraction) * head : 0);
+}
+
 double gp_model_decode_bytes(const gp_model *m, int64_t read)
 {
     const gp_config *c = &m->config;

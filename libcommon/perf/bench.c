@@ -85,11 +85,21 @@ static double decode_bytes(const gp_config *c, int64_t B, int64_t T, int size)
     return weights / (double)B + 2 * L * C * (double)T / 2 * size;
 }
 
+int64_t gp_bench_targets(const gp_config *c, int64_t B, int64_t T)
+{
+    return c->head == GP_HEAD_MLM ? gp_max(1, B * T * 15 / 100) : B * T;
+}
+
+double gp_bench_flops(const gp_config *c, int64_t B, int64_t T)
+{
+    return gp_config_flops_masked(c, T, (double)gp_bench_targets(c, B, T) / (double)(B * T));
+}
+
 void gp_bench_describe(const gp_config *c, gp_pass pass, int64_t B, int64_t T, int size, gp_speed *s)
 {
     double head = 2 * (double)c->channels * (double)c->vocab_size;
     double hidden = c->causal ? 2 * (double)c->layers * (double)c->channels * (double)(T - 1) : 0;
-    *s = (gp_speed){.flops_token = gp_config_flops(c, T)};
+    *s = (gp_speed){.flops_token = gp_bench_flops(c, B, T)};
     s->flops_causal = s->flops_token - hidden;
     if (pass == GP_PASS_TRAIN)
         s->flops_token *= 3, s->flops_causal *= 3;
@@ -127,9 +137,12 @@ int gp_bench_open(gp_bench *b, gp_model *m, gp_pass pass, int64_t B, int64_t T)
     b->targets = gp_malloc((size_t)(B * T) * sizeof *b->targets);
     b->labels = gp_calloc((size_t)B, sizeof *b->labels);
     uint64_t V = (uint64_t)m->config.vocab_size;
+    int64_t targets = gp_bench_targets(&m->config, B, T);
     for (int64_t i = 0; i < B * T; i++) {
         b->inputs[i] = (int32_t)gp_random_below(1, GP_RNG_DATA, 0, (uint64_t)i, V);
         b->targets[i] = (int32_t)gp_random_below(1, GP_RNG_DATA, 1, (uint64_t)i, V);
+        if ((i + 1) * targets / (B * T) == i * targets / (B * T)) /* at even distances */
+            b->targets[i] = -100;
     }
     b->batch = (gp_batch){.B = B, .T = T, .inputs = b->inputs, .targets = b->targets, .labels = b->labels};
     return 0;

@@ -35,6 +35,11 @@ void gp_bench_close(gp_bench *b);
  * length. */
 bool gp_bench_plan(const gp_mfu_plan *plan, const gp_config *c, int i, gp_pass *pass, int64_t *B, int64_t *T);
 
+/* Targets of a batch of forward and train: 15% of the tokens where the model predicts masked ones, else all; and the
+ * FLOPs of a token then, in a forward pass. */
+int64_t gp_bench_targets(const gp_config *c, int64_t B, int64_t T);
+double gp_bench_flops(const gp_config *c, int64_t B, int64_t T);
+
 /* Sets FLOPs and bytes per token; size: bytes of an activation, and of a weight as decoding reads it. */
 void gp_bench_describe(const gp_config *c, gp_pass pass, int64_t B, int64_t T, int size, gp_speed *s);
 

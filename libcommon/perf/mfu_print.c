@@ -170,16 +170,19 @@ static void print_ops(const gp_mfu *r, const gp_pass_result *p, FILE *out)
 static void print_formulas(const gp_mfu *r, FILE *out)
 {
     const gp_config *c = &r->config;
-    double T = 0, L = (double)c->layers, C = (double)c->channels, N = (double)gp_config_parameters(c);
-    for (int i = 0; i < r->count; i++)
+    double T = 0, B = 1, L = (double)c->layers, C = (double)c->channels, N = (double)gp_config_parameters(c);
+    bool masked = c->head == GP_HEAD_MLM;
+    for (int i = 0; i < r->count; i++) {
         T = (double)r->result[i].T;
-    double exact = 3 * gp_config_flops(c, (int64_t)T), estimate = 6 * N + 12 * L * C * T;
+        B = (double)r->result[i].B;
+    }
+    double exact = 3 * gp_bench_flops(c, (int64_t)B, (int64_t)T), estimate = 6 * N + 12 * L * C * T;
     fprintf(out, "\nMFU = tok/s x FLOPs a token / peak. MFLOPs of a token, training, at T = %.0f:\n", T);
     fprintf(out, "  %10.3f  6N + 12 L H Q T, Q = C/H, N all %.0f parameters (PaLM, appendix B)\n", estimate / 1e6, N);
-    fprintf(out, "  %10.3f  of that 6 for each parameter in no matrix product: positions, norms, biases%s\n",
-            (estimate - exact) / 1e6, c->tied ? "" : ", tokens");
-    fprintf(out, "  %10.3f  what is left, exactly by op: 3 x (2 (L (4CC + 2CF) + CV) + 4 LCT); MFU counts this\n",
-            exact / 1e6);
+    fprintf(out, "  %10.3f  of that 6 for each parameter in no matrix product: positions, norms, biases%s%s\n",
+            (estimate - exact) / 1e6, c->tied ? "" : ", tokens", masked ? "; and the head of tokens not masked" : "");
+    fprintf(out, "  %10.3f  what is left, exactly by op: 3 x (2 (L (4CC + 2CF) + %s) + 4 LCT); MFU counts this\n",
+            exact / 1e6, masked ? "0.15 (CC + CV)" : "CV");
     if (c->causal)
         fprintf(out, "  %10.3f  without what the causal mask hides, 6 LC(T-1): what the ops do; `causal` counts this\n",
                 (exact - 6 * L * C * (T - 1)) / 1e6);

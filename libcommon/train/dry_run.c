@@ -134,8 +134,13 @@ static void print_sizes(const plan *p)
            (long long)c->layers, (long long)c->heads, (long long)c->channels, (long long)gp_config_context(c),
            (long long)c->vocab_size, (long long)t->m->params.parameters);
     printf("machine      %s\n", p->j->state.machine);
-    printf("FLOPs        %.6g a token, three times 2 (L (4CC + 2CF) + CV) + 4 LCT; 6N + 12 L H Q T gives %.6g\n",
-           t->report.flops_token, p->estimate);
+    if (c->head == GP_HEAD_MLM)
+        printf("FLOPs        %.6g a token, three times 2 (L (4CC + 2CF) + m (CC + CV)) + 4 LCT, m = %.4g of the tokens "
+               "masked; 6N + 12 L H Q T gives %.6g\n",
+               t->report.flops_token, gp_reading_targets(&t->sets.reading, t->T), p->estimate);
+    else
+        printf("FLOPs        %.6g a token, three times 2 (L (4CC + 2CF) + CV) + 4 LCT; 6N + 12 L H Q T gives %.6g\n",
+               t->report.flops_token, p->estimate);
     printf("step         %lld x %lld x %lld = %lld tokens\n", (long long)t->B, (long long)t->T,
            (long long)p->j->o->grad_accum, (long long)t->report.tokens_a_step);
     for (size_t i = 0; i < ARRAY_LEN(arenas); i++)

@@ -74,6 +74,11 @@ int64_t gp_reading_window(const gp_reading *r, int64_t T)
     return r->objective == GP_OBJECTIVE_MLM ? T - gp_masked_affixes(r->tokenizer) : T;
 }
 
+double gp_reading_targets(const gp_reading *r, int64_t T)
+{
+    return r->objective == GP_OBJECTIVE_MLM ? r->masking.probability * (double)gp_reading_window(r, T) / (double)T : 1;
+}
+
 void gp_reading_describe(const gp_reading *r, char *text, size_t size)
 {
     const gp_masking *m = &r->masking;

@@ -27,6 +27,9 @@ int gp_reading_choose(gp_reading *r, const gp_train_options *o, const gp_config 
 /* Tokens of the stream in a row of T. */
 int64_t gp_reading_window(const gp_reading *r, int64_t T);
 
+/* The fraction of a row of T tokens that is predicted. */
+double gp_reading_targets(const gp_reading *r, int64_t T);
+
 /* For a checkpoint to record: how rows are masked; "" of lm. */
 void gp_reading_describe(const gp_reading *r, char *text, size_t size);
 

@@ -106,7 +106,10 @@ static int random_pass(void *self)
     for (int64_t i = 0; i < 2 * n; i++)
         ids[i] = (int32_t)gp_random_below(1, GP_RNG_DATA, 0, (uint64_t)i, (uint64_t)t->m->config.vocab_size);
     gp_batch batch = {.B = t->B, .T = t->T, .inputs = ids, .targets = ids + n};
-    int rc = gp_model_gradients(t->m, &batch, &loss);
+    double targets = gp_source_weight(t->sets.source, 0); /* as many as in a batch of the run */
+    for (int64_t i = (int64_t)targets; i < n; i++)
+        ids[n + i] = -100;
+    int rc = targets < 0 ? -1 : gp_model_gradients(t->m, &batch, &loss);
     free(ids);
     return rc;
 }
@@ -191,7 +194,7 @@ int gp_trainer_open_model(gp_trainer *t, gp_model *m, const gp_recorded_choices 
     gp_optimizer_open(&t->optimizer, m, o->beta1, o->beta2, o->eps, o->weight_decay);
     if (choose_products(t, &recorded->products))
         return -1;
-    t->report.flops_token = 3 * gp_config_flops(&m->config, t->T);
+    t->report.flops_token = 3 * gp_config_flops_masked(&m->config, t->T, gp_reading_targets(&t->sets.reading, t->T));
     t->report.unigram_entropy = t->sets.unigram_entropy;
     t->report.tokens_a_step = t->B * t->T * o->grad_accum;
     t->report.memory = planned_bytes(t);

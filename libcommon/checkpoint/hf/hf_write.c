@@ -155,10 +155,18 @@ static char *tokenizer_config_text(const gp_checkpoint *c)
         return NULL;
     json_t *root = json_pack("{s:s, s:I, s:b}", "tokenizer_class", "PreTrainedTokenizerFast", "model_max_length",
                              (json_int_t)gp_config_context(&c->config), "clean_up_tokenization_spaces", 0);
-    size_t length;
-    const char *end = gp_tokenizer_bytes(t, gp_tokenizer_end_of_text(t), &length);
-    if (end)
-        json_object_set_new(root, "eos_token", json_stringn(end, length));
+    const struct {
+        const char *key;
+        int32_t id;
+    } named[] = {{"eos_token", gp_tokenizer_end_of_text(t)},
+                 {"mask_token", gp_tokenizer_mask(t)},
+                 {"pad_token", gp_tokenizer_pad(t)}};
+    for (size_t i = 0; i < ARRAY_LEN(named); i++) {
+        size_t length;
+        const char *name = gp_tokenizer_bytes(t, named[i].id, &length);
+        if (name)
+            json_object_set_new(root, named[i].key, json_stringn(name, length));
+    }
     gp_tokenizer_close(t);
     return dumped(root);
 }
