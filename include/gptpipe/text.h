@@ -15,6 +15,8 @@
  *
  * A file may have a sidecar, FILE.json in the same folder, with metadata (fetch-data stories writes one):
  *     {"source": {"sha256": "..."}, "separator": "\n\n", "entropy": {"nats": [...], "chars": [...]}}
+ * That of JSON Lines may have the limit of classifying their texts (fetch-data reviews):
+ *     {"source": {"sha256": "..."}, "bayes": {"accuracy": 0.94, "loss": 0.16}}
  */
 #ifndef GPTPIPE_TEXT_H
 #define GPTPIPE_TEXT_H
@@ -46,6 +48,7 @@ typedef struct gp_text_info {
     const char *text, *pair, *label;
     const char *const *labels; /* (label_count) the names of label 0, 1, ... */
     int label_count;
+    const char *bayes; /* {"accuracy": A, "loss": L}, which no classifier surpasses; NULL if files differ or lack it */
 } gp_text_info;
 
 typedef struct gp_text_options {

@@ -98,8 +98,8 @@ GP_API char *gp_tokens_member(const gp_tokens *s, const char *name);
  * only inserted between documents). The caller frees *text and *ids. 0, or -1 if the stream has no separator. */
 GP_API int gp_tokens_separator(const gp_tokens *s, char **text, size_t *length, int32_t **ids, int64_t *count);
 
-/* The content of the metadata; NULL or 0 leaves a member out. tokenizer and entropy must be JSON and are copied
- * verbatim. */
+/* The content of the metadata; NULL or 0 leaves a member out. tokenizer, entropy and bayes must be JSON and are
+ * copied verbatim. */
 typedef struct gp_tokens_description {
     const char *tokenizer;              /* tokenizer.json's text */
     const char *source, *source_sha256; /* a name for people, 64 hexadecimal digits */
@@ -108,6 +108,7 @@ typedef struct gp_tokens_description {
     const int32_t *separator_ids;
     int64_t separator_count;
     const char *entropy;             /* JSON: {"nats": [document 0, ...], "chars": [...]} */
+    const char *bayes;               /* JSON: {"accuracy": A, "loss": L} */
     const char *text, *pair, *label; /* of items: members of the JSON Lines; label NULL: there are no items */
     const char *const *labels;       /* (label_count) the names of label 0, 1, ... */
     int label_count;

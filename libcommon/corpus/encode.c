@@ -45,6 +45,7 @@ static int create(encoding *j, gp_shards *part, const char *path, int64_t first,
         .label = j->info->label,
         .labels = j->info->labels,
         .label_count = j->info->label_count,
+        .bayes = j->info->bayes,
     });
     gp_tokens_info info = {.vocab_size = gp_tokenizer_vocab_size(j->t),
                            .format = j->o->format,

@@ -18,7 +18,7 @@ typedef struct facts {
     int64_t longest; /* tokens in the longest document */
     int64_t *labels; /* (info->labels) items with each label */
     const gp_tokens *stream;
-    json_t *source, *separator; /* members of the metadata, or NULL */
+    json_t *source, *separator, *bayes; /* members of the metadata, or NULL */
 } facts;
 
 static int64_t count_used(const gp_tokens *s)
@@ -76,6 +76,7 @@ static int gather(facts *f, const gp_tokens *s, const gp_tokenizer *t)
         return -1;
     f->source = json_incref(json_object_get(metadata, "source"));
     f->separator = json_incref(json_object_get(metadata, "separator"));
+    f->bayes = json_incref(json_object_get(metadata, "bayes"));
     json_decref(metadata);
     return t && f->bytes < 0 ? -1 : 0;
 }
@@ -127,6 +128,8 @@ static void print_json(const facts *f, FILE *out)
         json_object_set(o, "source", f->source);
     if (f->separator)
         json_object_set(o, "separator", f->separator);
+    if (f->bayes)
+        json_object_set(o, "bayes", f->bayes);
     char *text = gp_json_print(o, JSON_COMPACT | JSON_REAL_PRECISION(6));
     fprintf(out, "%s\n", text);
     free(text);
@@ -154,6 +157,10 @@ static void print_text(const facts *f, FILE *out)
         fprintf(out, "  separator   %s\n", quoted);
         free(quoted);
     }
+    if (f->bayes)
+        fprintf(out, "  limit       accuracy %.4f, loss %.4f nats: the best that a classifier can have\n",
+                json_number_value(json_object_get(f->bayes, "accuracy")),
+                json_number_value(json_object_get(f->bayes, "loss")));
     if (f->bytes >= 0)
         fprintf(out, "  text        %" PRId64 " bytes, %.3f bytes a token\n", f->bytes,
                 info->count ? (double)f->bytes / (double)info->count : 0);
@@ -173,5 +180,6 @@ int gp_corpus_print_info(const gp_tokens *s, const gp_tokenizer *t, bool json, F
     json_decref(f.source);
     json_decref(f.separator);
     free(f.labels);
+    json_decref(f.bayes);
     return rc;
 }

@@ -32,6 +32,19 @@ static int read_entropy(gp_sidecar *s, const json_t *entropy, const char *path)
     return 0;
 }
 
+/* Other members, which describe these texts and not their distribution, are left out. */
+static int read_bayes(gp_sidecar *s, const json_t *bayes, const char *path)
+{
+    const json_t *accuracy = json_object_get(bayes, "accuracy"), *loss = json_object_get(bayes, "loss");
+    double a = json_number_value(accuracy), l = json_number_value(loss);
+    if (!bayes)
+        return 0;
+    if (!json_is_number(accuracy) || !json_is_number(loss) || a < 0 || a > 1 || l < 0)
+        return fail("%s: its bayes is not an accuracy from 0 to 1 and a loss of 0 or more", path);
+    s->bayes = json_pack("{s:f, s:f}", "accuracy", a, "loss", l);
+    return 0;
+}
+
 static int check_text(const char *made_for, const char *path, const gp_map *text)
 {
     char sha256[65];
@@ -46,8 +59,9 @@ static int check_text(const char *made_for, const char *path, const gp_map *text
 static int read_root(gp_sidecar *s, const json_t *root, const char *path, const gp_map *text)
 {
     const json_t *separator = json_object_get(root, "separator"), *entropy = json_object_get(root, "entropy");
+    const json_t *bayes = json_object_get(root, "bayes");
     const char *made_for = json_string_value(json_object_get(json_object_get(root, "source"), "sha256"));
-    if (!separator && !entropy)
+    if (!separator && !entropy && !bayes)
         return 0;
     if (made_for && check_text(made_for, path, text))
         return -1;
@@ -57,7 +71,7 @@ static int read_root(gp_sidecar *s, const json_t *root, const char *path, const 
         s->separator_length = json_string_length(separator);
         s->separator = gp_strndup(json_string_value(separator), s->separator_length);
     }
-    return read_entropy(s, entropy, path);
+    return read_entropy(s, entropy, path) || read_bayes(s, bayes, path) ? -1 : 0;
 }
 
 int gp_sidecar_read(gp_sidecar *s, const char *text_path, const gp_map *text)
@@ -83,11 +97,18 @@ int gp_sidecar_read(gp_sidecar *s, const char *text_path, const gp_map *text)
     return rc;
 }
 
-void gp_sidecar_release(gp_sidecar *s)
+void gp_sidecar_drop_documents(gp_sidecar *s)
 {
     free(s->separator);
     json_decref(s->nats);
     json_decref(s->chars);
+    *s = (gp_sidecar){.bayes = s->bayes};
+}
+
+void gp_sidecar_release(gp_sidecar *s)
+{
+    gp_sidecar_drop_documents(s);
+    json_decref(s->bayes);
     *s = (gp_sidecar){0};
 }
 
@@ -95,6 +116,10 @@ void gp_sidecar_join(gp_sidecar *s, const gp_sidecar *next)
 {
     bool same = s->separator && next->separator && s->separator_length == next->separator_length &&
                 !memcmp(s->separator, next->separator, s->separator_length);
+    if (!s->bayes || !next->bayes || !json_equal(s->bayes, next->bayes)) {
+        json_decref(s->bayes);
+        s->bayes = NULL;
+    }
     if (same && s->nats && next->nats) {
         json_array_extend(s->nats, next->nats);
         json_array_extend(s->chars, next->chars);

@@ -32,7 +32,7 @@ struct gp_text {
     int count, current;
     int64_t done; /* consumed bytes of all sources */
     gp_text_info info;
-    char *name, *entropy, sha256[65];
+    char *name, *entropy, *bayes, sha256[65];
     gp_sidecar sidecar;
     char *jsonl;        /* the member that is the text, or NULL */
     char *pair, *label; /* other members, or NULL */
@@ -68,8 +68,10 @@ static int open_source(gp_text *t, text_input *s, const char *path, bool twice)
     if (s->mapped && check_text(s, s->map.data, s->map.size))
         return -1;
     gp_sidecar sidecar = {0};
-    if (!t->jsonl && s->in.mapped && strcmp(path, "-") && gp_sidecar_read(&sidecar, path, &s->map))
+    if (s->in.mapped && strcmp(path, "-") && gp_sidecar_read(&sidecar, path, &s->map))
         return -1;
+    if (t->jsonl) /* lines are documents */
+        gp_sidecar_drop_documents(&sidecar);
     if (t->count == 0) {
         t->sidecar = sidecar;
     } else {
@@ -105,6 +107,8 @@ static void describe(gp_text *t)
     t->info.text = t->jsonl;
     t->info.pair = t->pair;
     t->info.label = t->label;
+    t->info.bayes = t->bayes =
+        t->sidecar.bayes ? json_dumps(t->sidecar.bayes, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
     t->info.separator = t->sidecar.separator;
     t->info.separator_length = t->sidecar.separator_length;
     t->info.entropy_documents = (int64_t)json_array_size(t->sidecar.nats);
@@ -189,6 +193,7 @@ void gp_text_close(gp_text *t)
     free(t->sources);
     free(t->name);
     free(t->entropy);
+    free(t->bayes);
     free(t);
 }
 

@@ -134,6 +134,10 @@ char *gp_tokens_describe(const gp_tokens_description *about)
         begin_member(&b, "entropy");
         gp_buf_puts(&b, about->entropy);
     }
+    if (about->bayes) {
+        begin_member(&b, "bayes");
+        gp_buf_puts(&b, about->bayes);
+    }
     gp_buf_puts(&b, "}");
     return b.data;
 }

@@ -206,6 +206,38 @@ static void what_only_one_sidecar_says_is_dropped(void **state)
     gp_text_close(t);
 }
 
+static void a_limit_that_all_sidecars_have_is_kept(void **state)
+{
+    (void)state;
+    static const char limit[] = "{\"bayes\": {\"accuracy\": 0.75, \"loss\": 0.5, \"posterior\": [0.1]}}";
+    save(a_json, limit);
+    save(b_json, limit);
+    gp_text *t = open_two(false);
+    assert_string_equal(gp_text_get_info(t)->bayes, "{\"accuracy\":0.75,\"loss\":0.5}");
+    gp_text_close(t);
+    save(b_json, "{\"bayes\": {\"accuracy\": 0.5, \"loss\": 0.5}}");
+    t = open_two(false);
+    assert_null(gp_text_get_info(t)->bayes);
+    gp_text_close(t);
+    unlink(b_json);
+}
+
+/* Lines are documents, so only the limit counts of the sidecar of JSON Lines. */
+static void a_sidecar_of_json_lines_has_no_documents(void **state)
+{
+    (void)state;
+    const char *paths[] = {a_txt};
+    save(a_txt, "{\"t\": \"a\"}\n");
+    save(a_json, "{\"separator\": \"x\", \"entropy\": {\"nats\": [1], \"chars\": [2]}, "
+                 "\"bayes\": {\"accuracy\": 1, \"loss\": 0}}");
+    gp_text *t = gp_text_open(&(gp_list){.items = paths, .count = 1}, &(gp_text_options){.jsonl = "t"});
+    assert_non_null(t);
+    assert_null(gp_text_get_info(t)->separator);
+    assert_null(gp_text_get_info(t)->entropy);
+    assert_string_equal(gp_text_get_info(t)->bayes, "{\"accuracy\":1.0,\"loss\":0.0}");
+    gp_text_close(t);
+}
+
 static void each_bad_sidecar_is_named(void **state)
 {
     (void)state;
@@ -217,6 +249,8 @@ static void each_bad_sidecar_is_named(void **state)
         {"{\"entropy\": 7}", "two lists of the same length"},
         {"{\"entropy\": {\"nats\": [\"x\"], \"chars\": [1]}}", "item 0 of its nats"},
         {"{\"entropy\": {\"nats\": [1], \"chars\": [-1]}}", "item 0 of its chars"},
+        {"{\"bayes\": {\"accuracy\": 0.5}}", "its bayes is not an accuracy from 0 to 1 and a loss of 0 or more"},
+        {"{\"bayes\": {\"accuracy\": 1.5, \"loss\": 1}}", "its bayes is not an accuracy from 0 to 1"},
         {"{\"separator\": \"x\", \"source\": {\"sha256\": \"00\"}}", "belongs to another text"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -263,6 +297,8 @@ int main(void)
         cmocka_unit_test(json_lines_are_documents),
         cmocka_unit_test(sidecars_that_agree_are_joined),
         cmocka_unit_test(what_only_one_sidecar_says_is_dropped),
+        cmocka_unit_test(a_limit_that_all_sidecars_have_is_kept),
+        cmocka_unit_test(a_sidecar_of_json_lines_has_no_documents),
         cmocka_unit_test(each_bad_sidecar_is_named),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);

@@ -56,6 +56,10 @@ expect 0 tokenize -d t-val.tok -o back
 same back ten
 
 # what is known of the documents goes with them
+expect 0 fetch-data reviews --reviews 40 -o . -q
+expect 0 tokenize -t char --jsonl text reviews-train.jsonl -o rv.tok -q
+expect 0 tokenize --info rv.tok
+case $out in *"limit       accuracy 0.9449, loss 0.1615 nats"*) ;; *) problem "no limit: $out" ;; esac
 expect 0 fetch-data stories --stories 40 -o . -q
 expect 0 tokenize stories.txt -o st.tok --val-fraction 0.25 -q
 first=$(members st.tok documents)
