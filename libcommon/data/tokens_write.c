@@ -26,8 +26,9 @@ struct gp_tokens_writer {
     bool between; /* the next token begins a document */
     bool labelled;
     bool prepared;
-    gp_number_list starts; /* of the documents */
-    gp_number_list items;  /* (documents that have ended) label and first length, as in the file */
+    int64_t documents;
+    gp_number_list starts; /* (documents) until the stream is prepared */
+    gp_number_list items;  /* (documents that have ended) label and first length, as in the file; likewise */
     int64_t pending;       /* tokens in packed; included in `count`, not yet in `crc` */
     char packed[4 * PACKED];
 };
@@ -142,6 +143,7 @@ gp_tokens_writer *gp_tokens_create(const char *path, const gp_tokens_info *info)
 static int begin_document(gp_tokens_writer *w, uint64_t start)
 {
     w->between = false;
+    w->documents++;
     return gp_number_list_add(&w->starts, start);
 }
 
@@ -201,7 +203,7 @@ int gp_tokens_end_item(gp_tokens_writer *w, int32_t label, int64_t first)
     if (index_first(w))
         return -1;
     w->between = true;
-    if (w->items.count == w->starts.count)
+    if (w->items.count == w->documents)
         return fail("%s: an item without tokens cannot be written", w->out.path);
     if (first > UINT32_MAX)
         return fail("%s: an item of %lld tokens cannot be written (at most %u)", w->out.path, (long long)first,
@@ -218,7 +220,7 @@ int64_t gp_tokens_written(const gp_tokens_writer *w)
 
 int64_t gp_tokens_documents_written(const gp_tokens_writer *w)
 {
-    return w->starts.count;
+    return w->documents;
 }
 
 /* Writes the items, and the starts of all documents with their number. */
@@ -227,7 +229,7 @@ static int put_index(gp_tokens_writer *w, uint32_t *items_crc)
     char number[8];
     if (gp_number_list_write(&w->items, &w->out, items_crc) || gp_number_list_write(&w->starts, &w->out, NULL))
         return -1;
-    gp_put64(number, (uint64_t)w->starts.count);
+    gp_put64(number, (uint64_t)w->documents);
     return gp_out_write(&w->out, number, sizeof number);
 }
 
@@ -241,11 +243,11 @@ static int finish_tok(gp_tokens_writer *w)
 {
     char trailer[GP_TOK_TRAILER_SIZE] = GP_TOK_TRAILER;
     uint32_t items_crc = 0;
-    BUG_ON(w->labelled && w->items.count != w->starts.count); /* every document is an item */
-    if (w->starts.count && put_index(w, &items_crc))
+    BUG_ON(w->labelled && w->items.count != w->documents); /* every document is an item */
+    if (w->documents && put_index(w, &items_crc))
         return -1;
     gp_put64(trailer + 8, (uint64_t)w->count);
-    gp_put64(trailer + 16, (uint64_t)w->starts.count);
+    gp_put64(trailer + 16, (uint64_t)w->documents);
     gp_put32(trailer + 24, w->crc);
     gp_put32(trailer + 28, items_crc);
     if (gp_out_write(&w->out, trailer, sizeof trailer))

@@ -40,6 +40,8 @@ says 'stdin: is corrupt: the CRC of its items is'
 expect 0 tokenize --quiet -t bytes --jsonl text --label label names.jsonl --shard-size 100 --val-fraction 0.25 -o s.tok
 expect 0 bash -c 'tokenize --decode s_??????.tok s-val_??????.tok > d.jsonl'
 same d.jsonl back.jsonl
+expect 0 tokenize -t bytes --jsonl text --label label names.jsonl --shard-size 100 -o s.tok
+[[ "$err" == *' in 40 documents, '* ]] || problem "documents of all shards: $err"
 [ "$(ls s_??????.tok | wc -l)" -gt 2 ] || problem "there are no shards"
 sort -t: -k3 names.jsonl > sorted.jsonl
 warns tokenize -t bytes --jsonl text --label label sorted.jsonl --val-fraction 0.25 -o s.tok
