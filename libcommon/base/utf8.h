@@ -52,6 +52,14 @@ static inline size_t gp_utf8_last(const uint8_t *p, size_t n, uint32_t *c)
     return length ? length : 1;
 }
 
+static inline bool gp_is_utf8(const char *text, size_t n)
+{
+    uint32_t c = 0;
+    for (size_t at = 0; at < n && c < GP_BAD_BYTE;)
+        at += gp_utf8_last((const uint8_t *)text + at, n - at, &c);
+    return c < GP_BAD_BYTE;
+}
+
 /* Decodes the last character of the n >= 1 bytes at p: returns its length and sets *c. */
 static inline size_t gp_utf8_before(const uint8_t *p, size_t n, uint32_t *c)
 {

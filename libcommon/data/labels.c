@@ -5,12 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 /* ---- reading ---------------------------------------------------------------------------------------------- */
 
 static bool is_whole_number(const char *name)
 {
     size_t sign = *name == '-', digits = strspn(name + sign, "0123456789");
-    return digits && digits <= 18 && !name[sign + digits];
+    return digits && !name[sign + digits];
 }
 
 static bool are_numbers(const char *const *names, int count)
@@ -21,12 +23,12 @@ static bool are_numbers(const char *const *names, int count)
     return count;
 }
 
+/* The number 1 is the name "1", not "01". */
 static int find_integer(const char *const *names, int count, json_int_t x)
 {
-    for (int i = 0; i < count; i++)
-        if (strtoll(names[i], NULL, 10) == x)
-            return i;
-    return -1;
+    char name[24];
+    snprintf(name, sizeof name, "%lld", (long long)x);
+    return gp_find_name(names, (size_t)count, name);
 }
 
 static int read_integer(const char *const *names, int count, json_int_t x, const char *where, int *label)
@@ -85,6 +87,8 @@ static int find(const gp_labels *l, const char *name)
 
 int gp_labels_parse(gp_labels *l, const char *list)
 {
+    if (!gp_is_utf8(list, strlen(list)))
+        return fail("the list of labels \"%s\" is not UTF-8", list);
     for (const char *at = list, *end;; at = end + 1) {
         end = at + strcspn(at, ",");
         char *name = gp_strndup(at, (size_t)(end - at));

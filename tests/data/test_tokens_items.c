@@ -284,6 +284,10 @@ static void labels_are_names_or_numbers(void **state)
     assert_reads("{\"t\":\"a\",\"l\":10}\n{\"t\":\"b\",\"l\":-1}\n{\"t\":\"c\",\"l\":\"2\"}", NULL, NULL,
                  "a=2 b=0 c=1 -1,2,10");
     assert_reads("{\"t\":\"a\",\"l\":2}\n{\"t\":\"b\",\"l\":1}", NULL, "1,2", "a=1 b=0 1,2");
+    assert_reads("{\"t\":\"a\",\"l\":\"01\"}\n{\"t\":\"b\",\"l\":1}\n{\"t\":\"c\",\"l\":\"1\"}", NULL, NULL,
+                 "a=0 b=1 c=1 01,1");
+    assert_reads("{\"t\":\"a\",\"l\":1234567890123456789}\n{\"t\":\"b\",\"l\":0}", NULL, NULL,
+                 "a=1 b=0 0,1234567890123456789");
     assert_reads("{\"t\":\"a\",\"b\":\"\",\"l\":0}\n{\"t\":\"\",\"b\":\"c\",\"l\":1}", "b", "no,yes",
                  "a+=0 +c=1 no,yes");
 }
@@ -294,6 +298,8 @@ static void wrong_labels_are_named_with_their_line(void **state)
     assert_fails("{\"t\":\"a\",\"l\":\"neg\"}\n{\"t\":\"b\",\"l\":\"po\"}", "neg,pos",
                  "line 2: its \"l\" is \"po\", which is not one of the 2 labels");
     assert_fails("{\"t\":\"a\",\"l\":2}", "neg,pos", "line 1: its \"l\" is 2, expected 0 to 1");
+    assert_fails("{\"t\":\"a\",\"l\":0}", "a,b\xff", "is not UTF-8");
+    assert_fails("{\"t\":\"a\",\"l\":1}", "01,02", "line 1: its \"l\" is 1, which is not one of the 2 labels");
     assert_fails("{\"t\":\"a\",\"l\":0}", "1,2", "line 1: its \"l\" is 0, which is not one of the 2 labels");
     assert_fails("{\"t\":\"a\"}", NULL, "line 1: its \"l\" is missing");
     assert_fails("{\"t\":\"a\",\"l\":1.5}", NULL, "line 1: its \"l\" is neither a whole number nor a name");

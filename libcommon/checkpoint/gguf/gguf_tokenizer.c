@@ -22,17 +22,6 @@ static int refuse(const token_lists *l, char *text)
     return -1;
 }
 
-static bool is_utf8(const char *text, size_t length)
-{
-    uint32_t c;
-    for (size_t at = 0; at < length;) {
-        at += gp_utf8_last((const uint8_t *)text + at, length - at, &c);
-        if (c >= GP_BAD_BYTE)
-            return false;
-    }
-    return true;
-}
-
 static const gp_gguf_pair *find_array(const gp_gguf *g, const char *key, bool strings)
 {
     const gp_gguf_pair *p = gp_gguf_find(g, key);
@@ -149,7 +138,7 @@ static int check_texts(const token_lists *l, const gp_gguf_pair *p, const char *
     for (int64_t i = 0; i < p->count; i++) {
         size_t n;
         const char *text = gp_gguf_next_string(&at, &n);
-        if (!is_utf8(text, n))
+        if (!gp_is_utf8(text, n))
             return refuse(l, gp_format("%s: its tokenizer: %s %lld is not UTF-8", l->g->path, what, (long long)i));
     }
     return 0;
