@@ -25,7 +25,7 @@ static const gp_option options[] = {
     {"Text", .type = GP_OPT_GROUP},
     {"separator", 0, GP_OPT_STRING, offsetof(args, separator), "TEXT", "text that separates documents; \\n, \\t, \\\\ and \\xHH are escapes; '' for none", .default_text = "from FILE.json, if it exists", .excludes = "decode|info"},
     {"jsonl", 0, GP_OPT_STRING, offsetof(args, jsonl), "FIELD", "the FILEs are JSON Lines: each line is a document, an object with its text in member FIELD", .nonempty = true, .excludes = "decode|info"},
-    {"label", 0, GP_OPT_STRING, offsetof(args, label), "FIELD", "with --jsonl: each line is an item with a label, a name or a number, in member FIELD, for train --objective classify", .nonempty = true, .needs = "jsonl", .excludes = "decode|info|show"},
+    {"label", 0, GP_OPT_STRING, offsetof(args, label), "FIELD", "each line is an item with a label, a name or a number, in member FIELD, for train --objective classify", .nonempty = true, .needs = "jsonl", .excludes = "decode|info|show"},
     {"pair", 0, GP_OPT_STRING, offsetof(args, pair), "FIELD", "items are pairs of texts, the second one in member FIELD", .nonempty = true, .needs = "label"},
     {"labels", 0, GP_OPT_STRING, offsetof(args, labels), "NAMES", "the names of label 0, 1, ..., separated by commas: neg,pos; a line with another label is an error", .default_text = "those that occur, sorted", .nonempty = true, .needs = "label"},
     {"allow-special", 0, GP_OPT_FLAG, offsetof(args, allow_special), NULL, "encode a literal <|endoftext|> in the text as that token; only for trusted text", .excludes = "decode|info"},
@@ -42,7 +42,7 @@ static const gp_option options[] = {
     {"show", 's', GP_OPT_FLAG, offsetof(args, show), NULL, "show how text is split into tokens: in colour with the ids below each line on a terminal, else one token per line", .one_of = "job"},
     {"vocab-size", 'V', GP_OPT_INT, offsetof(args, vocab_size), "V", "vocabulary size of a stream that does not record it (raw16)", .min = 1, .max = 65536, .default_text = "the stream's, or that of --tokenizer", .needs = "decode|info"},
     {"Messages", .type = GP_OPT_GROUP},
-    {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "with --info: print one JSON object", .needs = "info", .unlogged = true},
+    {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "print one JSON object", .needs = "info", .unlogged = true},
     {"quiet", 'q', GP_OPT_FLAG, offsetof(args, quiet), NULL, "print errors only"},
     {0},
 };

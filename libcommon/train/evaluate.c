@@ -51,13 +51,17 @@ int gp_evaluation_loss(gp_evaluation *e, gp_model *m, gp_progress *progress)
     int64_t before = progress ? progress->done : 0;
     for (int64_t n = 0; n < e->batches; n++) {
         double mean, weight = source->weight ? source->weight(source, n) : 1;
-        if (weight < 0 || gp_source_fill(source, n, &e->batch) || gp_model_evaluate(m, &e->batch, &mean, NULL))
+        bool counts = weight != 0; /* a batch of separators has nothing to mask */
+        if (weight < 0 || (counts && (gp_source_fill(source, n, &e->batch) ||
+                                      gp_model_evaluate(m, &e->batch, &mean, NULL))))
             return -1;
-        sum += mean * weight;
+        sum += counts ? mean * weight : 0;
         weights += weight;
         if (progress)
             gp_progress_set(progress, before + n + 1, NULL);
     }
+    if (!(weights > 0))
+        return fail("%s: none of the tokens to evaluate on can be masked", e->name);
     e->loss = sum / weights;
     return 0;
 }

@@ -78,6 +78,8 @@ refused "--objective lm does not fit the model, a bert whose head is for mlm" m.
 refused "--whole-words is of --objective mlm, and the model, a gpt2, predicts next tokens" m.tok --whole-words
 refused "mask_replace_prob 0.8 and random_replace_prob 0.5: expected probabilities that add up to at most 1" m.tok \
     --preset bert-nano --random-replace-prob 0.5
+# batches of separators alone have nothing to mask: they count for nothing, and alone they are no validation data
+expect 0 train m.tok --preset bert-nano "${small[@]}" --seq-len 3 --order documents --steps 2 --quiet -o short
 refused "--seq-len 2 leaves no place for a token beside the 2 that the tokenizer puts around a text" m.tok \
     --preset bert-nano --seq-len 2
 refused "--sample-every needs a model that predicts next tokens, and the model is a roberta for masked ones" m.tok \
