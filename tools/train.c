@@ -53,7 +53,7 @@ static const gp_option options[] = {
     {"tokens", 0, GP_OPT_INT, AT(tokens), "N", "instead of --steps: total number of tokens to train on", .min = 1, .max = 1e17, .replaces = "steps|epochs"},
     {"max-time", 0, GP_OPT_TIME, AT(max_time), "TIME", "90s, 10m, 2h: then the step is completed and saved, and --resume continues; the schedule keeps its steps", .min = 0.001, .max = 1e9},
     {"schedule", 0, GP_OPT_CHOICE, AT(schedule), "WHICH", "of the learning rate after the warm-up; wsd keeps it constant and decays it by 1 - sqrt at the end", .choices = GP_CHOICES(GP_SCHEDULES)},
-    {"lr", 0, GP_OPT_FLOAT, AT(lr), "X", "peak learning rate", .min = 0, .max = 10, .default_text = "by width: nano 2e-3, gpt2 6e-4, medium 3e-4, large 2.5e-4, xl 2e-4, bert-nano 1e-3, bert-base 1e-4; with --init 3e-5"},
+    {"lr", 0, GP_OPT_FLOAT, AT(lr), "X", "peak learning rate", .min = 0, .max = 10, .default_text = "by width: nano 2e-3, gpt2 6e-4, medium 3e-4, large 2.5e-4, xl 2e-4, bert-nano 2e-3, bert-base 1e-4; with --init 3e-5"},
     {"min-lr", 0, GP_OPT_FLOAT, AT(min_lr), "X", "learning rate at the end of the schedule", .min = 0, .max = 10, .default_text = "2e-4, at most --lr; a tenth of an --lr that is not given", .excludes = "schedule=constant"},
     {"warmup", 0, GP_OPT_INT, AT(warmup), "N", "steps of linear warm-up", .min = 0, .max = 1e12},
     {"decay-steps", 0, GP_OPT_INT, AT(decay_steps), "N", "step at which the schedule reaches --min-lr", .min = 0, .max = 1e12, .default_text = "--steps", .excludes = "schedule=constant"},

@@ -12,7 +12,7 @@
 #define GP_SPOOL_NAME   "data.tok" /* a stream from stdin, in the run */
 
 #define GP_LR_NANO      2e-3
-#define GP_LR_BERT_NANO 1e-3
+#define GP_LR_BERT_NANO 2e-3
 
 typedef struct gp_job {
     gp_train_options *o; /* a copy, in which data and checkpoint fill in what was left open */

@@ -6,6 +6,8 @@
 #   has TEXT                 fails unless the last stdout holds TEXT
 #   absent PATH              fails if it exists
 #   same FILE FILE           fails unless they are the same, and not empty
+#   with_mask JSON V         prints a tokenizer.json of --train-bpe, of V ids, with RoBERTa's special tokens: <s> is V, <pad>
+#                            V + 1, </s> V + 2, <mask> V + 3
 set -uo pipefail
 export CUDA_VISIBLE_DEVICES= # --backend auto is the same on every machine
 PATH=$GPTPIPE_BIN:$PATH
@@ -69,6 +71,16 @@ same() {
     cat "$1" > "$here/.one" && cat "$2" > "$here/.other" && cmp -s "$here/.one" "$here/.other" ||
         problem "$1 and $2 differ"
     [ -s "$here/.one" ] || problem "$1 and $2 are empty"
+}
+
+with_mask() {
+    local token='{"id":%s,"content":"%s","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true},'
+    local tokens processor
+    # shellcheck disable=SC2059
+    tokens=$(printf "$token" "$2" '<s>' $(($2 + 1)) '<pad>' $(($2 + 2)) '</s>' $(($2 + 3)) '<mask>')
+    processor="{\"type\":\"RobertaProcessing\",\"sep\":[\"</s>\",$(($2 + 2))],\"cls\":[\"<s>\",$2],"
+    processor="$processor\"trim_offsets\":true,\"add_prefix_space\":false}"
+    sed -e "s|\"added_tokens\":\[|&$tokens|" -e "s|\"post_processor\":null|\"post_processor\":$processor|" "$1"
 }
 
 finish() {

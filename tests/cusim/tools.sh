@@ -42,6 +42,22 @@ same bf16/model.safetensors part/model.safetensors
 same bf16/last/state.safetensors part/last/state.safetensors
 same <(log bf16) <(log part)
 
+# masked tokens, whose number differs from batch to batch: the same
+tokenize text.txt --train-bpe 280 --save-tokenizer bpe.json -o bpe.tok --quiet || problem "no tokens"
+with_mask bpe.json "$(tokenize --info bpe.tok --json | sed -n 's/.*"vocab_size":\([0-9]*\).*/\1/p')" > mask.json
+tokenize text.txt --tokenizer mask.json -o masked.tok --quiet || problem "no tokens"
+masked=("${small[@]}" --preset roberta-nano --layers 2 --heads 2 --whole-words --mlm-probability 0.4 --seq-len 40)
+for dtype in fp32 bf16; do
+    expect 0 train masked.tok "${masked[@]}" --steps 8 --backend ref --dtype $dtype -o ref-masked-$dtype
+    expect 0 train masked.tok "${masked[@]}" --steps 8 --backend cuda --dtype $dtype -o masked-$dtype
+done
+near ref-masked-fp32 masked-fp32 1e-4
+near ref-masked-bf16 masked-bf16 1e-2
+expect 0 train masked.tok "${masked[@]}" --steps 3 --decay-steps 8 --backend cuda --dtype bf16 -o masked-part
+expect 0 train --resume masked-part --steps 8 --quiet
+same masked-bf16/model.safetensors masked-part/model.safetensors
+same <(log masked-bf16) <(log masked-part)
+
 # attention by cuDNN: ref's curve; the same bits when stopped and resumed
 plain=("${small[@]}" --dropout 0)
 expect 0 train text.tok "${plain[@]}" --steps 8 --backend ref --dtype bf16 -o ref-plain

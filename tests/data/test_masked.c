@@ -282,7 +282,7 @@ static void words_are_masked_whole(void **state)
                 if (text[i] >= '0' && text[i] <= '9' && is_target(&b, row, i + 1))
                     chosen[text[i] - '0'] = true;
             for (int64_t i = 0; i < window; i++) { /* all of a word, with the space that it begins with */
-                char c = text[i] == ' ' ? text[i + 1] : text[i];
+                int c = text[i] == ' ' ? text[i + 1] : text[i];
                 if (c >= '0' && c <= '9')
                     assert_int_equal(is_target(&b, row, i + 1), chosen[c - '0']);
             }

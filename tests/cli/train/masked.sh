@@ -5,14 +5,8 @@
 fetch-data stories --stories 300 -q -o s.txt || problem "no stories"
 expect 0 tokenize s.txt --train-bpe 300 --save-tokenizer bpe.json -o plain.tok -q
 V=$(tokenize --info plain.tok --json | sed -n 's/.*"vocab_size": *\([0-9]*\).*/\1/p')
-special() { # ID NAME
-    printf '{"id":%s,"content":"%s","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true},' "$@"
-}
-processor="{\"type\":\"RobertaProcessing\",\"sep\":[\"</s>\",$((V + 2))],\"cls\":[\"<s>\",$V],\"trim_offsets\":true,\"add_prefix_space\":false}"
-sed -e "s|\"added_tokens\":\[|&$(special "$V" '<s>')$(special $((V + 1)) '<pad>')$(special $((V + 2)) '</s>')$(special $((V + 3)) '<mask>')|" \
-    -e "s|\"post_processor\":null|\"post_processor\":$processor|" bpe.json > mask.json
+with_mask bpe.json "$V" > mask.json
 expect 0 tokenize s.txt -t mask.json -o m.tok
-
 case $err in *"the ids that the tokenizer's post_processor puts around each text are left out of the stream"*) ;; *) problem "told: $err" ;; esac
 
 small=(--layers 1 --heads 2 --channels 16 --seq-len 24 --batch-size 4 --threads 1 --warmup 2)
@@ -57,6 +51,13 @@ says "after a third of its steps the run has learned no more than how frequent t
 for _ in $(seq 400); do printf 'Once upon a time there was a cat. '; done > same.txt
 expect 0 tokenize same.txt -t mask.json -o same.tok -q
 expect 0 train same.tok --preset bert-nano "${small[@]}" --channels 32 --batch-size 8 --warmup 20 --init-std 0.2 --steps 600 --lr 1e-2 --quiet -o learned
+
+# ---- learning rates by width ------------------------------------------------------------------------------------------
+for row in "16 0.002 bert-nano" "768 0.0001 bert-base"; do
+    read -r channels rate name <<< "$row"
+    expect 0 train m.tok --preset bert-nano "${small[@]}" --channels "$channels" --val-fraction 0 --warmup 0 --steps 1 -o "w$channels"
+    case $err in *"lr $rate, the default at $channels channels (as $name); --lr sets another"*) ;; *) problem "told: $err" ;; esac
+done
 
 # ---- it is no model for samples --------------------------------------------------------------------------------------
 expect 1 sample --checkpoint whole --prompt Once -q
