@@ -121,10 +121,22 @@ static int fit_config(const gp_train_options *o, gp_config *c, const char *path,
     return 0;
 }
 
-gp_model *gp_model_from_checkpoint(gp_trainer *t, const char *path, bool *refused)
+/* The head that --objective names, in the place of --init's; NULL: that of the checkpoint. */
+static const gp_new_head *head_of(const gp_train_options *o, gp_new_head *head)
+{
+    static const gp_head heads[] = {[GP_OBJECTIVE_LM] = GP_HEAD_LM, [GP_OBJECTIVE_MLM] = GP_HEAD_MLM};
+    if (!o->objective)
+        return NULL;
+    *head = (gp_new_head){.head = heads[o->objective], .seed = (uint64_t)o->seed};
+    return head;
+}
+
+gp_model *gp_model_from_checkpoint(gp_trainer *t, const char *path, bool begins, bool *refused)
 {
     gp_report *report = &t->report;
-    gp_checkpoint *ckpt = gp_checkpoint_open(path);
+    gp_new_head head;
+    gp_checkpoint *ckpt =
+        gp_checkpoint_open_with(path, &(gp_checkpoint_options){.head = begins ? head_of(t->o, &head) : NULL});
     gp_model *m = NULL;
     *refused = false;
     if (!ckpt)
@@ -153,7 +165,7 @@ gp_model *gp_initial_model(gp_trainer *t)
     gp_config c;
     bool refused;
     if (!gp_is_from_scratch(t->o))
-        return gp_model_from_checkpoint(t, t->o->init, &refused);
+        return gp_model_from_checkpoint(t, t->o->init, true, &refused);
     if (config_from_options(t, &c))
         return NULL;
     gp_model *m = gp_model_create(&c, t->be, true);

@@ -31,11 +31,12 @@ typedef struct gp_job {
 int gp_job_begin(gp_job *j, gp_train_options *options, int64_t resume_step);
 
 /* initial_model.c: the model from scratch or from --init, on t's backend and for t's data; or that of a checkpoint.
- * NULL on failure; *refused: the checkpoint can be read, but contradicts the options or the data. */
+ * NULL on failure. begins: it is that of --init, whose head --objective may replace; *refused: the checkpoint can be
+ * read, but contradicts the options or the data. */
 bool gp_is_from_scratch(const gp_train_options *o);
 gp_preset gp_default_preset(const gp_train_options *o); /* of a model from scratch, by the objective */
 gp_model *gp_initial_model(gp_trainer *t);
-gp_model *gp_model_from_checkpoint(gp_trainer *t, const char *path, bool *refused);
+gp_model *gp_model_from_checkpoint(gp_trainer *t, const char *path, bool begins, bool *refused);
 
 /* default_options.c: the options that were left open, by the model: the learning rate, which is reported with its
  * reason, in *o and *options; in *options also the model's layout, and of a fresh run the sizes that config.yaml will

@@ -46,7 +46,7 @@ static int read_checkpoint(gp_resumed *r, const char *dir, int64_t step, gp_trai
     bool refused = false;
     r->file = gp_safetensors_open_regular(path);
     if (r->file && !gp_state_read(&r->state, r->file, step) && !check_weights(&r->state, dir))
-        r->m = gp_model_from_checkpoint(t, dir, &refused);
+        r->m = gp_model_from_checkpoint(t, dir, false, &refused);
     if (r->m && gp_state_check(r->file, r->m)) {
         gp_model_free(r->m);
         r->m = NULL;

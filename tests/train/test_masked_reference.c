@@ -114,11 +114,39 @@ static void a_roberta_learns_masked_words_as_in_transformers(void **state)
     assert_learns(&l, roberta_loss, roberta_norm, roberta_lr);
 }
 
+static void assert_trains(lesson *l, const char *why)
+{
+    remove_run();
+    l->o.data = (gp_list){.items = (const char *[]){data}, .count = 1};
+    int rc = gp_train(&l->o);
+    if (rc && (!why || !strstr(gp_error(), why)))
+        fail_msg("%s", gp_error());
+    assert_int_equal(rc, why ? -1 : 0);
+}
+
+/* A BertModel has no head, and its checkpoint begins masked training with a new one; a GPT-2 has none for that. */
+static void a_body_without_head_gets_one(void **state)
+{
+    (void)state;
+    lesson l = make(GP_PRESET_BERT_NANO, 24);
+    l.o.lr = 1e-3;
+    l.o.min_lr = 1e-4;
+    l.o.steps = 2;
+    l.c.head = GP_HEAD_NONE;
+    write_data(&l, 8);
+    assert_trains(&l, "has no head for tokens");
+    l.o.objective = GP_OBJECTIVE_LM;
+    assert_trains(&l, "is a bert, which has no such head");
+    l.o.objective = GP_OBJECTIVE_MLM;
+    assert_trains(&l, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_bert_learns_masked_tokens_as_in_transformers),
         cmocka_unit_test(a_roberta_learns_masked_words_as_in_transformers),
+        cmocka_unit_test(a_body_without_head_gets_one),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
