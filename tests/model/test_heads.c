@@ -249,6 +249,75 @@ static void masked_rows_alone_are_computed(void **state)
     golden_close(&g);
 }
 
+/* ---- recorded passes ------------------------------------------------------------------------------------- */
+
+/* A pass as a training step issues it, perhaps recorded, beside the same pass op by op. */
+static void assert_learns(golden *g, const gp_batch *batch, double counted)
+{
+    gp_model *m = g->m;
+    size_t bytes = (size_t)m->params.total * sizeof(float);
+    float *got = gp_malloc(bytes), *want = gp_malloc(bytes);
+    double loss;
+    assert_int_equal(gp_model_gradients(m, batch, &loss), 0);
+    g->be->ops->download(g->be, want, m->g, bytes);
+    assert_int_equal(gp_model_load(m, &m->acts, batch), 0);
+    m->host_step = (gp_step){.scale = (float)(1.0 / counted)};
+    gp_step_upload(m);
+    g->be->ops->zero(g->be, m->g, bytes);
+    gp_model_learn(m, &m->acts, false);
+    gp_step_download(m);
+    g->be->ops->download(g->be, got, m->g, bytes);
+    assert_true(m->host_step.loss == loss);
+    assert_memory_equal(got, want, bytes);
+    free(got);
+    free(want);
+}
+
+/* Other masked tokens, as many or more of them, up to all rows of the batch: 64 and 96 of 96 are computed. */
+static void recorded_passes_select_other_rows(void **state)
+{
+    (void)state;
+    enum { ROWS = 8 };
+    static const int counts[] = {9, 14, 64, 65, 96, 1, 64};
+    for (size_t k = 0; k < ARRAY_LEN(backends); k++) {
+        golden g;
+        int32_t inputs[ROWS * T], targets[ROWS * T];
+        golden_open(&g, "bert-mlm", backends[k]);
+        for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
+            for (int n = 0; n < ROWS * T; n++) {
+                int at = (n * 5 + 7 * (int)i) % (ROWS * T); /* 5 and 96 have no common divisor: each place once */
+                inputs[n] = (n * 7 + (int)i) % V;
+                targets[at] = n < counts[i] ? (at * 3 + (int)i) % V : -100;
+            }
+            gp_batch batch = {.B = ROWS, .T = T, .inputs = inputs, .targets = targets};
+            assert_learns(&g, &batch, counts[i]);
+            assert_int_equal(g.m->acts.selected, counts[i] > 64 ? 96 : 64);
+        }
+        golden_close(&g);
+    }
+}
+
+static void recorded_passes_read_other_lengths_labels_and_weights(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < ARRAY_LEN(backends); k++) {
+        golden g;
+        golden_open(&g, "gpt2-classify", backends[k]);
+        for (int i = 0; i < 6; i++) {
+            const int32_t lengths[B] = {1 + i, 12 - i, 4, 7}, labels[B] = {i % 3, 1, i == 4 ? -1 : 0, (i + 1) % 3};
+            gp_batch batch = {.B = B, .T = T, .inputs = g.batch.inputs, .lengths = lengths, .labels = labels};
+            const float weights[] = {1, 2, 0.5f};
+            double counted = 0;
+            if (i == 3)
+                gp_model_set_loss(g.m, weights, 0.1);
+            for (int b = 0; b < B; b++)
+                counted += labels[b] < 0 ? 0 : i < 3 ? 1 : (double)weights[labels[b]];
+            assert_learns(&g, &batch, counted);
+        }
+        golden_close(&g);
+    }
+}
+
 /* ---- dropout of the heads -------------------------------------------------------------------------------- */
 
 /* The loss of a pass as a training step makes it. */
@@ -368,6 +437,8 @@ int main(void)
         cmocka_unit_test(roberta_matches_transformers),
         cmocka_unit_test(logits_at_rows_are_those_of_all),
         cmocka_unit_test(masked_rows_alone_are_computed),
+        cmocka_unit_test(recorded_passes_select_other_rows),
+        cmocka_unit_test(recorded_passes_read_other_lengths_labels_and_weights),
         cmocka_unit_test(classifiers_drop_where_transformers_does),
         cmocka_unit_test(what_a_head_does_not_compute_is_refused),
     };
