@@ -64,6 +64,22 @@ def out_hf_masked(folder, kind):
     return f"logits {close(forward(model, x), forward(expected, x)):.1e}"
 
 
+HEADS = {"gpt2-classify": "AutoModelForSequenceClassification", "bert-classify": "AutoModelForSequenceClassification",
+         "roberta-classify": "AutoModelForSequenceClassification", "bert-none": "AutoModel", "roberta-none": "AutoModel"}
+
+
+@for_each(HEADS)
+def out_hf_heads(folder, name):
+    """Classifiers, with their labels, and models without head, one of which has a pooler."""
+    golden = FORMATS.parent / f"heads-{name}"
+    more = {"add_pooling_layer": False} if name == "roberta-none" else {}
+    models = [load(f, HEADS[name], **more) for f in (convert(golden, f"{folder}/hf/"), golden)]
+    if models[0].config.id2label != models[1].config.id2label:
+        raise Failed(f"labels {models[0].config.id2label}, expected {models[1].config.id2label}")
+    ours, expected = (m.double().eval()(ids(48, 2, 12))[0].detach().float().numpy() for m in models)
+    return f"outputs {close(ours, expected):.1e}"
+
+
 @for_each(("tanh", "gelu", "relu", "untied", "scaled", "inner"))
 def out_pytorch(folder, kind):
     """pytorch_model.bin in a folder for from_pretrained, and by torch.load(weights_only=True)."""
