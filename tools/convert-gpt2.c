@@ -50,8 +50,8 @@ static const gp_tool tool = {
     .usage = "[OPTION]... [INPUT [OTHER]]",
     .description =
         "Reads a checkpoint and writes it in another format. The format of INPUT is recognized by its content, not its "
-        "name; a folder, a file, a run directory or a pipe will do. BERT and RoBERTa with their masked-language head "
-        "are converted too.\n\n"
+        "name; a folder, a file, a run directory or a pipe will do. BERT and RoBERTa are converted too, and "
+        "models with a head for labels, for masked tokens, or without head.\n\n"
         "Nothing is dropped or made up in silence: every tensor is checked by name, type and shape, NaN and infinity "
         "are refused, and so is a setting that the output's readers would compute otherwise. When the output is a file "
         "or folder, it is read back and compared with the input.",

@@ -43,6 +43,11 @@ static void print_model(const summary *f, FILE *out)
             gp_family_name(k->family), (long long)k->layers, (long long)k->heads, (long long)k->channels,
             (long long)gp_config_context(k), (long long)k->vocab_size);
     fprintf(out, "parameters  %lld\n", (long long)gp_config_parameters(k));
+    if (k->head == GP_HEAD_NONE)
+        fprintf(out, "head        none: hidden states\n");
+    for (int64_t i = 0; i < k->labels; i++)
+        fprintf(out, "%s%s%s", i ? ", " : "head        labels ", gp_printable(gp_config_label(k, i)),
+                i == k->labels - 1 ? "\n" : "");
     if (f->t)
         fprintf(out, "tokenizer   %s, %lld ids, fingerprint %s\n", gp_tokenizer_kind(f->t),
                 (long long)gp_tokenizer_vocab_size(f->t), f->fingerprint);

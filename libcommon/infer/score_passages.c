@@ -218,8 +218,8 @@ static int run_all(pass *p, gp_passage **sorted, int64_t count)
 
 int gp_score_passages(gp_model *m, gp_passage *passages, int64_t count, bool greedy, gp_scored_fn *fn, void *self)
 {
-    if (!m->config.causal || m->config.head != GP_HEAD_LM)
-        return fail("the model is not causal (BERT, RoBERTa): it gives no likelihood of a text");
+    if (gp_model_check_next(m, "it gives no likelihood of a text"))
+        return -1;
     int64_t tops = 0;
     for (int64_t i = 0; i < count; i++) {
         passages[i].log_p = 0;

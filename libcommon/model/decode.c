@@ -33,11 +33,20 @@ static int check_memory(const gp_model *m, int64_t B)
                 (long long)B, (double)row * (double)B / 1e9, gp_backend_device(m->be), (double)total / 1e9);
 }
 
+int gp_model_check_next(const gp_model *m, const char *therefore)
+{
+    if (!m->config.causal)
+        return fail("the model is not causal (BERT, RoBERTa): %s", therefore);
+    if (m->config.head != GP_HEAD_LM)
+        return fail("the model has no head for the next token: %s", therefore);
+    return 0;
+}
+
 int gp_model_plan_cache(gp_model *m, int64_t B, int64_t T_prompt)
 {
     static int64_t planned;
-    if (!m->config.causal || m->config.head != GP_HEAD_LM)
-        return fail("the model is not causal (BERT, RoBERTa): it cannot continue text");
+    if (gp_model_check_next(m, "it cannot continue text"))
+        return -1;
     if (B < 1)
         return fail("%lld samples at once: expected at least 1", (long long)B);
     if (check_memory(m, B) || gp_model_plan(m, 1, gp_min(T_prompt, m->chunk)))

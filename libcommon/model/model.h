@@ -254,6 +254,9 @@ void gp_head_backward(gp_model *m, gp_acts *a);
 int64_t gp_config_outputs(const gp_config *c, int64_t B, int64_t T);
 int gp_model_outputs(gp_model *m, const gp_batch *batch, float *outputs);
 
+/* decode.c: 0 if the model has logits of the next token; -1 with a message that ends in `therefore`. */
+int gp_model_check_next(const gp_model *m, const char *therefore);
+
 /* decode.c: blocks and head over the tokens and positions in m->row. */
 void gp_model_decode_loaded(gp_model *m);
 

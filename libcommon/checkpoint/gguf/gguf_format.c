@@ -28,15 +28,12 @@ static int check_split(const gp_gguf *g)
                             g->path, (long long)count);
 }
 
-/* llama.cpp's converter leaves the masked-language head out: what is left gives no logits. */
-static int check_head(const gp_checkpoint *c, const gp_container *k)
+/* llama.cpp's converter leaves the masked-language head out: what is left gives hidden states. */
+static void fit_head(gp_checkpoint *c, const gp_container *k)
 {
     bool lacks = c->config.head == GP_HEAD_MLM && gp_container_find(k, "cls.predictions.bias") < 0;
-    if (!lacks || c->options.allow_missing_count || c->options.head)
-        return 0;
-    return fail("%s: has BERT's encoder alone: its masked-language head is missing, which llama.cpp's converter leaves "
-                "out; --allow-missing 'cls.predictions.*' fills it with zeros",
-                k->path);
+    if (lacks && !c->options.allow_missing_count)
+        c->config.head = GP_HEAD_NONE;
 }
 
 /* Whether there is a head with numbers of its own. Older converters wrote a tied one a second time. */
@@ -66,8 +63,9 @@ static int open(gp_checkpoint *c, const gp_checkpoint_input *in)
         return -1;
     const gp_container *k = c->files[0];
     const gp_gguf *g = gp_gguf_of(k);
-    if (check_split(g) || gp_gguf_config(&c->config, k) || check_head(c, k))
+    if (check_split(g) || gp_gguf_config(&c->config, k))
         return -1;
+    fit_head(c, k);
     if (c->config.head == GP_HEAD_LM)
         c->config.tied = !has_own_head(k);
     char *tokenizer = gp_gguf_tokenizer(g, &length, &problem);

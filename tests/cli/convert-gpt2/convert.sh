@@ -50,6 +50,24 @@ checks=$((checks + 1))
 printf '%s\n' "$out" | grep -qF '{"name": "transformer.wte.weight", "dtype": "BF16", "shape": [96, 32]}' ||
     problem "--json lacks the embedding"
 
+# classifiers keep their labels, a model without head its pooler; other formats have no place for them
+for m in gpt2-classify bert-classify roberta-classify bert-none roberta-none; do
+    expect 0 convert-gpt2 "$golden/heads-$m" -o $m/
+    says "all numbers equal to the input's"
+    expect 0 convert-gpt2 --diff "$golden/heads-$m" $m
+    has "the same configuration"
+done
+expect 0 convert-gpt2 --info roberta-classify
+has "head        labels negative, neutral, positive"
+expect 0 convert-gpt2 --info bert-none
+has "head        none: hidden states"
+has "bert.pooler.dense.weight"
+for to in gguf llmc nanogpt; do
+    expect 1 convert-gpt2 gpt2-classify --to $to -o new
+    says "computes with a head for next tokens, this model has one for labels"
+    absent new
+done
+
 # bad input: one line, exit 1, nothing left under the final name
 refused() {
     expect 1 convert-gpt2 --quiet "$1" -o new
