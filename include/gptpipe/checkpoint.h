@@ -50,9 +50,9 @@ typedef struct gp_checkpoint_options {
     const char *const *ignore; /* tensors that may be left over */
     int ignore_count;
     bool cut_padding; /* rows of the vocabulary that the tokenizer has no ids for are left out */
-    /* The head that is wanted, or NULL. The parameters of it that the file has are used (a BertModel's pooler is the dense
-     * layer of its classifier), those that it lacks are initialized, and tensors of another head are left out; the
-     * warning names both. A classifier of other labels is a new one. */
+    /* The head that is wanted, or NULL. The parameters of it that the file has are used (a BertModel's pooler is the
+     * dense layer of its classifier), those that it lacks are initialized, and tensors of another head are left out;
+     * the warning names both. A classifier of other labels is a new one. */
     const gp_new_head *head;
     bool listing; /* a file whose model is not supported is opened all the same, for gp_checkpoint_print alone */
 } gp_checkpoint_options;
