@@ -10,6 +10,7 @@
 #include "backend/profile.h"
 #include "gptpipe/mfu.h"
 #include "model/model.h"
+#include "perf/mfu.h"
 
 enum { B = 2, T = 4, L = 1, H = 2, C = 8, V = 11 };
 
@@ -94,6 +95,34 @@ static void training_needs_three_times_that(void **state)
     gp_profile_end(&p, f->be);
     assert_int_equal((int64_t)flops_of(&p), 3 * (2 * MACS * TOKENS + 2 * (2 * C) * 10 * B));
     assert_int_equal((int64_t)row_of(&p, "linear backward", "8 x 24")->cost.flops, 2 * 2 * 192 * TOKENS);
+}
+
+/* A BERT's head, 8 x 8 and 8 x 11 multiply-adds, is computed for 15% of the tokens: 192 of 20 x 64, a multiple of
+ * the 64 rows that a model selects at a time. Each token attends to 64: 2 x 8 x 64. */
+static void a_masked_pass_has_its_head_at_masked_tokens_alone(void **state)
+{
+    const fixture *f = *state;
+    gp_config c = gp_config_of_preset(GP_PRESET_BERT_NANO);
+    c.layers = L, c.heads = H, c.channels = C, c.inner = 4 * C, c.vocab_size = V, c.positions = 64;
+    gp_model *m = gp_model_create(&c, f->be, true);
+    gp_model_init(m, 1);
+    gp_mfu *r = gp_mfu_measure(m, &(gp_mfu_plan){.batch_size = 20,
+                                                 .seq_len = 64,
+                                                 .decode_batch = 1,
+                                                 .seconds = 0.01,
+                                                 .peak = 1e9,
+                                                 .passes = GP_PASS_FORWARD | GP_PASS_TRAIN,
+                                                 .ops = true});
+    assert_non_null(r);
+    const double forward = 2 * (192 + 64 + 256 + 256 + 2 * 8 * 64 + 0.15 * (64 + 88));
+    for (int i = 0; i < 2; i++) {
+        const gp_pass_result *p = &r->result[i];
+        double expected = (i ? 3 : 1) * forward;
+        assert_true(fabs(p->speed.flops_token - expected) < 1e-9 * expected);
+        assert_true(fabs(flops_of(&p->profile) / (double)p->passes / 1280 - expected) < 1e-9 * expected);
+    }
+    gp_mfu_free(r);
+    gp_model_free(m);
 }
 
 /* Recordings of 512 ops of one number, some times over; the seconds of one op. */
@@ -282,6 +311,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_forward_pass_needs_what_paper_says, setup, teardown),
         cmocka_unit_test_setup_teardown(training_needs_three_times_that, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_masked_pass_has_its_head_at_masked_tokens_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(a_start_is_that_of_an_op_of_one_number, setup, teardown),
         cmocka_unit_test_setup_teardown(a_decoded_token_needs_its_keys, setup, teardown),
         cmocka_unit_test_setup_teardown(selected_rows_are_copied_once, setup, teardown),
