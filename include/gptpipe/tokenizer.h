@@ -1,14 +1,17 @@
-/* tokenizer.h: text to token ids and back. There are three kinds: char (an id for each character of the text it was
- * built from), bytes (256 ids), and byte-level BPE with GPT-2's pre-tokenization.
+/* tokenizer.h: text to token ids and back. There are four kinds: char (an id for each character of the text it was
+ * built from), bytes (256 ids), byte-level BPE with GPT-2's pre-tokenization, and WordPiece, as BERT has it.
  *
  *     gp_tokenizer *t = gp_tokenizer_open("gpt2");     // or "bytes", a FILE, a DIR
  *     int32_t *ids; int64_t n;
  *     gp_tokenizer_encode(t, "Hello world", 11, false, &ids, &n);   // 15496 995
+ *     char text[64]; size_t length;
+ *     gp_tokenizer_decode(t, ids, n, text, sizeof text, &length);   // Hello world
  *     free(ids);
  *     gp_tokenizer_close(t);
  *
- * (Sennrich et al. 2016; Radford et al. 2019.) Any bytes round-trip, including invalid UTF-8. Special tokens are not
- * recognized in text unless requested: a literal <|endoftext|> is text.
+ * (Sennrich et al. 2016; Radford et al. 2019; Devlin et al. 2019.) Any bytes round-trip, including invalid UTF-8,
+ * except by WordPiece, which normalizes text and leaves out its white space. Special tokens are not recognized in text
+ * unless requested: a literal <|endoftext|> is text.
  */
 #ifndef GPTPIPE_TOKENIZER_H
 #define GPTPIPE_TOKENIZER_H
@@ -26,8 +29,9 @@ extern "C" {
 typedef struct gp_tokenizer gp_tokenizer;
 
 /* name: "bytes"; "gpt2" (vocab.bpe and encoder.json from $GPTPIPE_DATA, ./data, or the mirror $FETCH_DATA_MIRROR); a
- * tokenizer.json (see docs/formats.md) or a .tiktoken file, recognized by its content; encoder.json, vocab.bpe,
- * vocab.json or merges.txt, with the matching file in the same folder; or a folder with one of these. The ranks of a
+ * tokenizer.json (see docs/formats.md), a vocab.txt or a .tiktoken file, recognized by its content; encoder.json,
+ * vocab.bpe, vocab.json or merges.txt, with the matching file in the same folder; or a folder with one of these. The
+ * settings of a vocab.txt are those of BertTokenizer and of a tokenizer_config.json in its folder. The ranks of a
  * .tiktoken file are its ids. Its pre-tokenization must be GPT-2's, and <|endoftext|> gets the id after the last rank,
  * or 50256 if that is the only unused one (p50k_base). NULL on failure. A tokenizer is immutable: threads may share
  * it. */
@@ -71,11 +75,11 @@ GP_API void gp_bpe_trainer_free(gp_bpe_trainer *b);
 GP_API void gp_tokenizer_close(gp_tokenizer *t);
 
 GP_API int64_t gp_tokenizer_vocab_size(const gp_tokenizer *t);
-GP_API const char *gp_tokenizer_kind(const gp_tokenizer *t); /* "char", "bytes", "bpe" */
+GP_API const char *gp_tokenizer_kind(const gp_tokenizer *t); /* "char", "bytes", "bpe", "wordpiece" */
 
-/* The first 16 bytes of a SHA-256 over: the name of the pre-tokenization ("char", "bytes", or "gpt2" for GPT-2's with
- * Unicode 16.0) and a zero byte; for each id in order a u32 length and its bytes; the special ids, u32 each; and any
- * settings of a tokenizer.json that change the ids. */
+/* The first 16 bytes of a SHA-256 over: the name of the pre-tokenization ("char", "bytes", "gpt2" for GPT-2's with
+ * Unicode 16.0, or "bert") and a zero byte; for each id in order a u32 length and its bytes; the special ids, u32 each;
+ * and any settings of a tokenizer.json that change the ids. */
 GP_API void gp_tokenizer_fingerprint(const gp_tokenizer *t, uint8_t fingerprint[16]);
 
 /* A warning to print, such as that files in a folder disagree, or NULL. Valid until close. */
@@ -107,12 +111,13 @@ GP_API int gp_tokenizer_encode(const gp_tokenizer *t, const char *text, size_t l
 GP_API int gp_tokenizer_encode_whole(const gp_tokenizer *t, const char *text, size_t length, bool special,
                                      int32_t **ids, int64_t *count);
 
-/* The bytes of an id, owned by t, and their number in *length; NULL if id is out of range. The bytes of a special token
- * are its name. */
+/* The bytes of an id, owned by t, and their number in *length; NULL if id is out of range. Those of a special token are
+ * its name; those of a token of WordPiece are as in the vocabulary: "##ing". */
 GP_API const char *gp_tokenizer_bytes(const gp_tokenizer *t, int32_t id, size_t *length);
 
-/* Decodes `count` ids into text, a buffer of `capacity` bytes, and sets *length. Returns the number of ids decoded,
- * which is less than count if an id is out of range (gp_tokenizer_bytes returns NULL for it) or the buffer is full. */
+/* Decodes `count` ids into text, a buffer of `capacity` bytes, and sets *length. WordPiece puts spaces between words
+ * and removes those before punctuation, as the decoder of `tokenizers` does. Returns the number of ids decoded, which
+ * is less than count if an id is out of range (gp_tokenizer_bytes returns NULL for it) or the buffer is full. */
 GP_API int64_t gp_tokenizer_decode(const gp_tokenizer *t, const int32_t *ids, int64_t count, char *text,
                                    size_t capacity, size_t *length);
 
@@ -125,11 +130,11 @@ GP_API bool gp_tokenizer_is_added(const gp_tokenizer *t, int32_t id);
 /* Whether id is a special token, whose name is found in text only on request. */
 GP_API bool gp_tokenizer_is_special(const gp_tokenizer *t, int32_t id);
 
-/* Whether id continues the word that the id before it belongs to: of byte-level BPE, any id but special ones whose
- * bytes do not begin with a space; of char and bytes, none. */
+/* Whether id continues the word that the id before it belongs to: of WordPiece, one with the prefix ##; of byte-level
+ * BPE, any id but special ones whose bytes do not begin with a space; of char and bytes, none. */
 GP_API bool gp_tokenizer_continues_word(const gp_tokenizer *t, int32_t id);
 
-/* The end-of-text id, or -1 (char and bytes have none). */
+/* The end-of-text id, or -1 (char and bytes have none). That of WordPiece is [SEP], if it has no <|endoftext|>. */
 GP_API int32_t gp_tokenizer_end_of_text(const gp_tokenizer *t);
 
 /* The ids of the special tokens named [MASK] or <mask>, and [PAD] or <pad>; of the model's unk_token or, if it names

@@ -5,6 +5,7 @@
 
 #include "data/tokens_format.h"
 #include "corpus/corpus.h"
+#include "text/text.h"
 
 /* Whether t has the stream's fingerprint and vocabulary; true if the fingerprint is not known. */
 static bool matches(const gp_tokenizer *t, const gp_tokens_info *info)
@@ -70,6 +71,7 @@ typedef struct decoding {
     char *separator;
     size_t separator_length;
     int64_t document; /* the first that starts after the decoded tokens */
+    bool first;       /* the next id begins a text */
     int64_t bytes;
 } decoding;
 
@@ -97,15 +99,16 @@ static int decode_plain(decoding *j, int64_t at, const int32_t *ids, int64_t n)
     gp_buf_reserve(&j->text, 1 << 20); /* longer than most tokens; grows below for a longer one */
     while (n) {
         size_t length;
-        int64_t done = gp_tokenizer_decode(j->t, ids, n, j->text.data, j->text.cap, &length);
+        int64_t done = gp_tokenizer_decode_part(j->t, j->first, ids, n, j->text.data, j->text.cap, &length);
+        j->first &= !done;
         if (write_text(j, j->text.data, length))
             return -1;
-        if (done < n && !length) { /* the buffer is too small for the first id */
+        if (done < n && !done) { /* the buffer is too small for the first id */
             const char *bytes = gp_tokenizer_bytes(j->t, ids[done], &length);
             if (!bytes)
                 return fail("%s: token %lld is %d, which its tokenizer of %lld ids does not have", j->info->name,
                             (long long)(at + done), ids[done], (long long)gp_tokenizer_vocab_size(j->t));
-            gp_buf_reserve(&j->text, length);
+            gp_buf_reserve(&j->text, length + 1);
         }
         ids += done;
         at += done;
@@ -124,6 +127,7 @@ static int decode(decoding *j, int64_t at, const int32_t *ids, int64_t n)
         if (decode_plain(j, at + plain, ids + plain, i - plain) || write_text(j, j->separator, j->separator_length))
             return -1;
         plain = i + 1;
+        j->first = true;
     }
     return decode_plain(j, at + plain, ids + plain, n - plain);
 }
@@ -131,7 +135,7 @@ static int decode(decoding *j, int64_t at, const int32_t *ids, int64_t n)
 int64_t gp_corpus_decode(const gp_tokens *s, const gp_tokenizer *t, FILE *out)
 {
     enum { STEP = 1 << 16 };
-    decoding j = {.s = s, .info = gp_tokens_get_info(s), .t = t, .out = out};
+    decoding j = {.s = s, .info = gp_tokens_get_info(s), .t = t, .out = out, .first = true};
     int32_t *ids = NULL;
     int64_t unused, rc = 0;
     if (j.info->items)

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "text/pretokenize.h"
 #include "text/text.h"
 
 enum { CHUNK = 1 << 18, MAX_MARKS = CHUNK / 16, MAX_THREADS = 64 };
@@ -68,7 +67,7 @@ static void encode_chunk(gp_encoder *encoder, chunk *c)
     for (int64_t i = 0; i <= c->mark_count; i++) {
         size_t end = i < c->mark_count ? c->marks[i].at : c->text.len;
         int rc = gp_encoder_finish(encoder, c->text.data + at, end - at);
-        BUG_ON(rc); /* a BPE has an id for every byte */
+        BUG_ON(rc); /* BPE and WordPiece have an id for every text */
         if (i < c->mark_count)
             c->marks[i].ids = c->id_count;
         at = end;
@@ -226,7 +225,7 @@ int gp_encoding_feed(gp_encoding *e, const char *text, size_t length, bool last)
             continue;
         size_t first = c->mark_count ? c->marks[c->mark_count - 1].at : 0;
         size_t from = e->searched > first ? e->searched : first;
-        size_t cut = gp_pretokenize_cut((const uint8_t *)c->text.data, c->text.len, from);
+        size_t cut = gp_tokenizer_cut(e->o.t, c->text.data, c->text.len, from);
         e->searched = c->text.len;
         int rc = cut ? submit(e, cut) : 0;
         if (rc)

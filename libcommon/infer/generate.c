@@ -6,6 +6,7 @@
 #include "model/nonfinite.h"
 #include "model/model.h"
 #include "infer/generate.h"
+#include "text/text.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -44,9 +45,11 @@ static void add_bytes(gp_generate_run *r, gp_sample_row *s, int32_t id)
         gp_buf_printf(&s->text, s->drawn > 1 ? " %d" : "%d", id);
         return;
     }
-    const char *bytes = gp_tokenizer_bytes(r->t, id, &n);
-    if (bytes)
-        gp_buf_add(&s->text, bytes, n);
+    if (!gp_tokenizer_bytes(r->t, id, &n))
+        return;
+    gp_buf_reserve(&s->text, n + 1); /* with a space, in a tokenizer of words */
+    gp_tokenizer_decode_part(r->t, s->count == 1, &id, 1, s->text.data + s->text.len, n + 1, &n);
+    s->text.len += n;
 }
 
 static void append(gp_sample_row *s, int32_t id)

@@ -55,8 +55,9 @@ enum { LEVELS = 2 };
 struct gp_encoder {
     const gp_tokenizer *t;
     gp_bpe_state state;
-    gp_pending pending; /* bytes whose ids depend on later bytes */
-    int64_t offset;     /* of the first byte that is not encoded, for messages */
+    struct gp_wordpiece_state *words; /* wordpiece */
+    gp_pending pending;               /* bytes whose ids depend on later bytes */
+    int64_t offset;                   /* of the first byte that is not encoded, for messages */
     const char *name;
     bool allow_special;
     bool inside; /* the text between two names has begun, so no space is put in front */
@@ -86,6 +87,8 @@ gp_encoder *gp_encoder_open(const gp_tokenizer *t, gp_ids_fn *fn, void *self)
     e->out.self = self;
     if (t->kind == GP_KIND_BPE)
         gp_bpe_state_init(&e->state);
+    if (t->kind == GP_KIND_WORDPIECE)
+        e->words = gp_wordpiece_state_new();
     init_finders(e);
     return e;
 }
@@ -95,6 +98,7 @@ void gp_encoder_close(gp_encoder *e)
     if (!e)
         return;
     gp_bpe_state_release(&e->state);
+    gp_wordpiece_state_free(e->words);
     gp_buf_release(&e->pending.bytes);
     for (int k = 0; k < LEVELS; k++)
         gp_token_finder_release(&e->levels[k].finder);
@@ -111,6 +115,8 @@ void gp_encoder_allow_special(gp_encoder *e)
  * their offset. */
 static int64_t encode_ids(gp_encoder *e, const uint8_t *p, size_t n, bool more, int64_t at)
 {
+    if (e->t->kind == GP_KIND_WORDPIECE)
+        return gp_wordpiece_encode(&e->t->wordpiece, e->words, p, n, more, &e->out);
     if (e->t->kind != GP_KIND_BPE)
         return gp_chars_encode(&e->t->chars, p, n, more, at, &e->out);
     int64_t done = gp_bpe_encode(&e->t->bpe, &e->state, p, n, more, &e->out), bad = e->state.unencodable;
@@ -314,6 +320,8 @@ int gp_tokenizer_encode(const gp_tokenizer *t, const char *text, size_t length, 
 int gp_tokenizer_encode_offsets(const gp_tokenizer *t, const char *text, size_t length, bool special, int32_t **ids,
                                 int64_t **offsets, int64_t *count)
 {
+    if (t->kind == GP_KIND_WORDPIECE)
+        return fail("offsets into the text are not supported for WordPiece");
     gp_offsets o = {.text = (const uint8_t *)text, .length = length};
     gp_encoder *e = gp_encoder_open(t, collect, &o.ids);
     e->offsets = &o;

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "text/lanes.h"
 #include "text/pretokenize.h"
 
 /* The classes of the bytes of a block; all bytes of a non-ASCII character have its class. */
@@ -11,20 +12,6 @@ typedef struct byte_classes {
     uint64_t high;                                     /* not ASCII; classify sets their class */
 } byte_classes;
 
-#define EACH(byte) (0x0101010101010101u * (byte))
-
-/* The high bits of eight bytes as the low eight bits of a word. */
-static inline uint64_t gather(uint64_t bits)
-{
-    return (bits & EACH(0x80)) * 0x0002040810204081u >> 56;
-}
-
-/* Sets the high bit of each byte of x, all below 128, that is in [low, high]. */
-static inline uint64_t within(uint64_t x, uint8_t low, uint8_t high)
-{
-    return (x + EACH(0x80u - low)) & ~(x + EACH(0x7Fu - high));
-}
-
 /* Classifies eight bytes at a time, as lanes of a word. */
 static inline byte_classes classify_ascii(const uint8_t *p)
 {
@@ -32,14 +19,14 @@ static inline byte_classes classify_ascii(const uint8_t *p)
     for (int i = 0; i < GP_SPLIT_BLOCK; i += 8) {
         uint64_t bytes, x, blank;
         memcpy(&bytes, p + i, 8);
-        x = bytes & EACH(0x7F);
-        blank = within(x, ' ', ' ') & ~bytes;
-        b.letter |= gather(within(x | EACH(0x20), 'a', 'z') & ~bytes) << i;
-        b.number |= gather(within(x, '0', '9') & ~bytes) << i;
-        b.space |= gather((within(x, '\t', '\r') & ~bytes) | blank) << i;
-        b.blank |= gather(blank) << i;
-        b.apostrophe |= gather(within(x, '\'', '\'') & ~bytes) << i;
-        b.high |= gather(bytes) << i;
+        x = bytes & GP_LANES(0x7F);
+        blank = gp_lanes_within(x, ' ', ' ') & ~bytes;
+        b.letter |= gp_lanes_gather(gp_lanes_within(x | GP_LANES(0x20), 'a', 'z') & ~bytes) << i;
+        b.number |= gp_lanes_gather(gp_lanes_within(x, '0', '9') & ~bytes) << i;
+        b.space |= gp_lanes_gather((gp_lanes_within(x, '\t', '\r') & ~bytes) | blank) << i;
+        b.blank |= gp_lanes_gather(blank) << i;
+        b.apostrophe |= gp_lanes_gather(gp_lanes_within(x, '\'', '\'') & ~bytes) << i;
+        b.high |= gp_lanes_gather(bytes) << i;
     }
     return b;
 }

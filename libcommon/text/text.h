@@ -7,13 +7,14 @@
 #include "text/chars.h"
 #include "text/template.h"
 #include "text/vocab.h"
+#include "text/wordpiece/wordpiece.h"
 
 #define GP_END_OF_TEXT_NAME "<|endoftext|>"
 
 enum { GP_TOKENIZER_FILE_MAX = 1 << 28 }; /* bytes of each file of a tokenizer */
 
 /* bytes is a char vocabulary of the 256 bytes in order. */
-typedef enum gp_vocab_kind { GP_KIND_CHAR, GP_KIND_BYTES, GP_KIND_BPE } gp_vocab_kind;
+typedef enum gp_vocab_kind { GP_KIND_CHAR, GP_KIND_BYTES, GP_KIND_BPE, GP_KIND_WORDPIECE } gp_vocab_kind;
 
 struct gp_tokenizer {
     gp_vocab_kind kind;
@@ -26,6 +27,7 @@ struct gp_tokenizer {
     char *warning;              /* or NULL */
     gp_chars chars;             /* char and bytes */
     gp_bpe bpe;                 /* bpe */
+    gp_wordpiece wordpiece;     /* wordpiece */
     const uint8_t *fingerprint; /* (16) if known in advance, or NULL */
 };
 
@@ -55,8 +57,14 @@ gp_tokenizer *gp_tokenizer_from_merges(gp_token_list *d, const gp_pair *merges, 
 /* Sets t->end_of_text and t->has_added from the vocabulary. */
 void gp_tokenizer_find_added(gp_tokenizer *t);
 
-/* Whether a text may be cut where a piece of the split ends and each side encoded on its own. */
+/* Whether a text may be cut where gp_tokenizer_cut says and each side encoded on its own; and the last such offset in
+ * (from, n), or 0. */
 bool gp_tokenizer_can_split(const gp_tokenizer *t);
+size_t gp_tokenizer_cut(const gp_tokenizer *t, const char *text, size_t n, size_t from);
+
+/* gp_tokenizer_decode of ids that begin a text or not. */
+int64_t gp_tokenizer_decode_part(const gp_tokenizer *t, bool first, const int32_t *ids, int64_t count, char *text,
+                                 size_t capacity, size_t *length);
 
 /* gp_tokenizer_from_json with the other files in its folder. *changes: they change the tokenizer. */
 gp_tokenizer *gp_tokenizer_from_json_in(const char *dir, const char *json, size_t length, const char *where,
@@ -64,6 +72,11 @@ gp_tokenizer *gp_tokenizer_from_json_in(const char *dir, const char *json, size_
 
 /* From encoder.json or vocab.json and its file of merges, and the other files in dir, which may be NULL. */
 gp_tokenizer *gp_tokenizer_from_files(const char *vocab_path, const char *merges_path, const char *dir);
+
+/* tokenizer_wordpiece.c: whether text looks like a vocab.txt, which has a line [UNK]; and the tokenizer in it, with the
+ * settings of the other files in dir, which may be NULL. */
+bool gp_is_vocab_txt(const char *text, size_t length);
+gp_tokenizer *gp_tokenizer_from_vocab_txt(const char *text, size_t length, const char *where, const char *dir);
 
 /* tiktoken.c: whether text looks like a .tiktoken file, and the tokenizer in it. */
 bool gp_is_tiktoken(const char *text, size_t length);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "text/pretokenize.h"
 #include "text/token_finder.h"
 #include "text/text.h"
 
@@ -42,6 +43,19 @@ gp_tokenizer *gp_tokenizer_from_chars(gp_token_list *d, const char *where)
     return t;
 }
 
+/* The first special token that has the name in brackets of either style, or -1. */
+static int32_t find_role(const gp_tokenizer *t, const char *bert, const char *roberta)
+{
+    for (int32_t id = 0; id < t->vocab.size; id++) {
+        size_t n;
+        const char *bytes = gp_vocab_bytes(&t->vocab, id, &n);
+        if (t->vocab.flags[id] & GP_TOKEN_SPECIAL &&
+            ((n == strlen(bert) && !memcmp(bytes, bert, n)) || (n == strlen(roberta) && !memcmp(bytes, roberta, n))))
+            return id;
+    }
+    return -1;
+}
+
 void gp_tokenizer_find_added(gp_tokenizer *t)
 {
     const gp_vocab *v = &t->vocab;
@@ -54,11 +68,20 @@ void gp_tokenizer_find_added(gp_tokenizer *t)
             !memcmp(name, GP_END_OF_TEXT_NAME, n))
             t->end_of_text = id;
     }
+    if (t->kind == GP_KIND_WORDPIECE && t->end_of_text < 0)
+        t->end_of_text = find_role(t, "[SEP]", "</s>");
 }
 
 bool gp_tokenizer_can_split(const gp_tokenizer *t)
 {
-    return t->kind == GP_KIND_BPE && !t->has_added && !t->prefix_space && !t->bpe.missing.any;
+    return (t->kind == GP_KIND_BPE && !t->has_added && !t->prefix_space && !t->bpe.missing.any) ||
+           (t->kind == GP_KIND_WORDPIECE && !t->has_added);
+}
+
+size_t gp_tokenizer_cut(const gp_tokenizer *t, const char *text, size_t n, size_t from)
+{
+    const uint8_t *p = (const uint8_t *)text;
+    return t->kind == GP_KIND_WORDPIECE ? gp_wordpiece_cut(&t->wordpiece, p, n, from) : gp_pretokenize_cut(p, n, from);
 }
 
 gp_tokenizer *gp_tokenizer_from_merges(gp_token_list *d, const gp_pair *merges, int64_t count, int32_t end_of_text,
@@ -108,6 +131,7 @@ void gp_tokenizer_close(gp_tokenizer *t)
     gp_vocab_release(&t->vocab);
     gp_chars_release(&t->chars);
     gp_bpe_release(&t->bpe);
+    gp_wordpiece_release(&t->wordpiece);
     gp_template_release(&t->template);
     free(t->warning);
     free(t);
@@ -122,7 +146,7 @@ int64_t gp_tokenizer_vocab_size(const gp_tokenizer *t)
 
 const char *gp_tokenizer_kind(const gp_tokenizer *t)
 {
-    static const char *const names[] = {"char", "bytes", "bpe"};
+    static const char *const names[] = {"char", "bytes", "bpe", "wordpiece"};
     return names[t->kind];
 }
 
@@ -152,6 +176,12 @@ static void add_settings(gp_buf *b, const gp_tokenizer *t)
         gp_buf_add(b, "add_prefix_space", 17);
     if (t->bpe.ignore_merges)
         gp_buf_add(b, "ignore_merges", 14);
+    if (t->kind == GP_KIND_WORDPIECE) {
+        const gp_wordpiece *w = &t->wordpiece;
+        gp_buf_printf(b, "%d %d %d %d %d %d %s", w->switches.clean_text, w->switches.handle_chinese_chars,
+                      gp_bert_strips(&w->switches), w->switches.lowercase, w->unknown, w->max_chars, w->prefix);
+        gp_buf_add(b, "", 1);
+    }
     if (l->any && l->byte_fallback)
         gp_buf_add(b, "byte_fallback", 14);
     if (l->any && l->unknown >= 0) {
@@ -169,7 +199,7 @@ static void add_settings(gp_buf *b, const gp_tokenizer *t)
 
 void gp_tokenizer_fingerprint(const gp_tokenizer *t, uint8_t fingerprint[16])
 {
-    static const char *const splits[] = {"char", "bytes", "gpt2"};
+    static const char *const splits[] = {"char", "bytes", "gpt2", "bert"};
     uint8_t digest[32];
     gp_sha256 h;
     gp_buf settings = {0};
@@ -209,11 +239,29 @@ const char *gp_tokenizer_bytes(const gp_tokenizer *t, int32_t id, size_t *length
     return gp_vocab_bytes(&t->vocab, id, length);
 }
 
-int64_t gp_tokenizer_decode(const gp_tokenizer *t, const int32_t *ids, int64_t count, char *text, size_t capacity,
-                            size_t *length)
+/* The same for a WordPiece, whose tokens are joined by spaces. */
+static int64_t decode_words(const gp_tokenizer *t, bool first, const int32_t *ids, int64_t count, char *text,
+                            size_t capacity, size_t *length)
+{
+    int64_t i = 0;
+    *length = 0;
+    for (; i < count && ids[i] >= 0 && ids[i] < t->vocab.size; i++) {
+        size_t n;
+        const char *bytes = gp_vocab_bytes(&t->vocab, ids[i], &n);
+        if (n + 1 > capacity - *length)
+            break;
+        *length += gp_wordpiece_decode(&t->wordpiece, bytes, n, first && !i, text + *length);
+    }
+    return i;
+}
+
+int64_t gp_tokenizer_decode_part(const gp_tokenizer *t, bool first, const int32_t *ids, int64_t count, char *text,
+                                 size_t capacity, size_t *length)
 {
     char *to = text, *end = text + capacity;
     int64_t i = 0;
+    if (t->kind == GP_KIND_WORDPIECE)
+        return decode_words(t, first, ids, count, text, capacity, length);
     for (; i < count && ids[i] >= 0 && ids[i] < t->vocab.size; i++) {
         size_t n;
         const char *bytes = gp_vocab_bytes(&t->vocab, ids[i], &n);
@@ -227,6 +275,12 @@ int64_t gp_tokenizer_decode(const gp_tokenizer *t, const int32_t *ids, int64_t c
     }
     *length = (size_t)(to - text);
     return i;
+}
+
+int64_t gp_tokenizer_decode(const gp_tokenizer *t, const int32_t *ids, int64_t count, char *text, size_t capacity,
+                            size_t *length)
+{
+    return gp_tokenizer_decode_part(t, true, ids, count, text, capacity, length);
 }
 
 size_t gp_tokenizer_find_special(const gp_tokenizer *t, const char *text, size_t length)
@@ -262,20 +316,9 @@ bool gp_tokenizer_continues_word(const gp_tokenizer *t, int32_t id)
     const char *bytes = gp_tokenizer_bytes(t, id, &n);
     if (!bytes || !n || gp_tokenizer_is_special(t, id))
         return false;
+    if (t->kind == GP_KIND_WORDPIECE)
+        return n > strlen(t->wordpiece.prefix) && !strncmp(bytes, t->wordpiece.prefix, strlen(t->wordpiece.prefix));
     return t->kind == GP_KIND_BPE && *bytes != ' ';
-}
-
-/* The first special token that has the name in brackets of either style, or -1. */
-static int32_t find_role(const gp_tokenizer *t, const char *bert, const char *roberta)
-{
-    for (int32_t id = 0; id < t->vocab.size; id++) {
-        size_t n;
-        const char *bytes = gp_vocab_bytes(&t->vocab, id, &n);
-        if (t->vocab.flags[id] & GP_TOKEN_SPECIAL &&
-            ((n == strlen(bert) && !memcmp(bytes, bert, n)) || (n == strlen(roberta) && !memcmp(bytes, roberta, n))))
-            return id;
-    }
-    return -1;
 }
 
 int32_t gp_tokenizer_mask(const gp_tokenizer *t)
@@ -292,5 +335,7 @@ int32_t gp_tokenizer_unknown(const gp_tokenizer *t)
 {
     if (t->kind == GP_KIND_BPE && t->bpe.missing.name)
         return t->bpe.missing.unknown;
+    if (t->kind == GP_KIND_WORDPIECE)
+        return t->wordpiece.unknown;
     return find_role(t, "[UNK]", "<unk>");
 }

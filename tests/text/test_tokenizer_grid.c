@@ -1,5 +1,6 @@
 /* tokenizer.json in many ways of writing: ids as Hugging Face's tokenizers gives them, or a refusal that names the
- * setting. tests/reference/tokenizer_grid.py writes the cases; $GPTPIPE_GRID names a file with more of them. */
+ * setting. tests/reference/tokenizer_grid.py (BPE) and wordpiece_grid.py write the cases; $GPTPIPE_GRID names a file
+ * with more of them. */
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include "test.h"
 
 static json_t *grid;
+static const char *source; /* of the grid */
 
 /* A case's tokenizer.json: the base with what differs. The caller frees. */
 static char *write_case(const json_t *one)
@@ -186,10 +188,9 @@ static int open_grid(void **state)
 {
     (void)state;
     json_error_t e;
-    const char *other = getenv("GPTPIPE_GRID");
-    grid = json_load_file(other ? other : TEST_DIR "/reference/tokenizer_grid.json", 0, &e);
+    grid = json_load_file(source, JSON_ALLOW_NUL, &e);
     if (!grid)
-        fprintf(stderr, "line %d: %s\n", e.line, e.text);
+        fprintf(stderr, "%s: line %d: %s\n", source, e.line, e.text);
     return grid ? 0 : -1;
 }
 
@@ -205,5 +206,15 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_way_of_writing_gives_tokenizers_ids),
     };
-    return cmocka_run_group_tests(tests, open_grid, close_grid);
+    static const char *const all[] = {TEST_DIR "/reference/tokenizer_grid.json",
+                                      TEST_DIR "/reference/wordpiece_grid.json"};
+    int failed = 0;
+    source = getenv("GPTPIPE_GRID");
+    if (source)
+        return cmocka_run_group_tests(tests, open_grid, close_grid);
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        source = all[i];
+        failed += cmocka_run_group_tests(tests, open_grid, close_grid);
+    }
+    return failed;
 }

@@ -367,7 +367,7 @@ static void other_kinds_of_tokenizers_are_refused(void **state)
     } cases[] = {
         {"[]", "not an object"},
         {"{}", "is not a tokenizer.json"},
-        {"{\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"a\":0}}}", "its model is WordPiece"},
+        {"{\"model\":{\"type\":\"WordLevel\",\"vocab\":{\"a\":0}}}", "its model is WordLevel"},
         {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[\"a b\"]}}",
          "no pre_tokenizer"},
         {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"bc\":1},\"merges\":[]}}", "is not a single character"},

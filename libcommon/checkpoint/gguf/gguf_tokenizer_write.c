@@ -9,8 +9,8 @@
 static bool has_lists(const gp_tokenizer *t)
 {
     const gp_template *a = &t->template;
-    return t->kind != GP_KIND_CHAR && !t->prefix_space && !t->bpe.ignore_merges && !t->bpe.missing.any &&
-           !a->after_count && a->before_count < 2;
+    return t->kind != GP_KIND_CHAR && t->kind != GP_KIND_WORDPIECE && !t->prefix_space && !t->bpe.ignore_merges &&
+           !t->bpe.missing.any && !a->after_count && a->before_count < 2;
 }
 
 /* Whether the lists are all of it: the other settings of an added token are not in them. Of a single one it does not

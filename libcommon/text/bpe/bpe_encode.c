@@ -4,27 +4,15 @@
 #include <string.h>
 
 #include "text/bpe/bpe.h"
+#include "text/piece_cache.h"
 #include "text/split.h"
 
 /* ---- the cache of pieces --------------------------------------------------------------------------------- */
 
 enum {
-    PIECE_IDS = 4,
-    MIN_BITS = 13, /* the table grows from 8192 lines of two pieces, 512 KB, ... */
-    MAX_BITS = 17, /* ... to 8 MB */
     PHRASE_IDS = 19,
     PHRASE_BITS = 12,
 };
-
-typedef struct cached_piece {
-    gp_key key;             /* its bytes; length 0: empty */
-    int32_t ids[PIECE_IDS]; /* -1 after the last */
-} cached_piece;
-
-/* A set of the cache, in one cache line of the processor; the first piece is the more recent one. */
-typedef struct cache_line {
-    cached_piece pieces[2];
-} cache_line;
 
 /* A piece of 16 to 48 bytes: indentation, rules of dashes, long words. */
 typedef struct phrase {
@@ -34,19 +22,14 @@ typedef struct phrase {
 } phrase;
 
 struct gp_bpe_cache {
-    cache_line *lines; /* 2^bits of 2^MAX_BITS, which take physical memory only once used */
-    int bits;
-    int64_t fills; /* since it last grew */
+    gp_piece_cache pieces; /* of up to GP_KEY_BYTES bytes */
     phrase *phrases;
-    void *memory; /* the allocation that holds lines */
 };
 
 void gp_bpe_state_init(gp_bpe_state *s)
 {
     struct gp_bpe_cache *c = gp_calloc(1, sizeof *c);
-    c->bits = MIN_BITS;
-    c->memory = gp_calloc(((size_t)1 << MAX_BITS) + 1, sizeof(cache_line));
-    c->lines = (cache_line *)gp_round_up((uintptr_t)c->memory, sizeof(cache_line));
+    gp_piece_cache_init(&c->pieces);
     c->phrases = gp_calloc((size_t)1 << PHRASE_BITS, sizeof *c->phrases);
     *s = (gp_bpe_state){.cache = c, .unencodable = -1};
 }
@@ -54,31 +37,13 @@ void gp_bpe_state_init(gp_bpe_state *s)
 void gp_bpe_state_release(gp_bpe_state *s)
 {
     if (s->cache) {
-        free(s->cache->memory);
+        gp_piece_cache_release(&s->cache->pieces);
         free(s->cache->phrases);
     }
     free(s->cache);
     gp_long_free(s->large);
     gp_buf_release(&s->run);
     *s = (gp_bpe_state){0};
-}
-
-/* Doubles the number of lines, in place: the pieces of line i move to 2i and 2i + 1, from the last line to the
- * first. */
-static void grow(struct gp_bpe_cache *c)
-{
-    size_t i = (size_t)1 << c->bits++;
-    c->fills = 0;
-    while (i--) {
-        cache_line from = c->lines[i], to[2] = {0};
-        for (int way = 1; way >= 0; way--) { /* the more recent piece ends up first */
-            const cached_piece *p = &from.pieces[way];
-            cache_line *l = &to[gp_key_hash(&p->key) >> (64 - c->bits) & 1];
-            if (p->key.words[1])
-                *l = (cache_line){{*p, l->pieces[0]}};
-        }
-        memcpy(&c->lines[2 * i], to, sizeof to);
-    }
 }
 
 /* ---- one piece ------------------------------------------------------------------------------------------- */
@@ -97,9 +62,9 @@ static bool is_word(const gp_bpe *b, const gp_key *key, int32_t *id)
 }
 
 /* Encodes a piece that is not in its line, and caches it if it has few ids. Returns as gp_bpe_encode_missing. */
-static int encode_new(const gp_bpe *b, gp_bpe_state *s, cache_line *l, const gp_key *key, const uint8_t *p, gp_ids *out)
+static int encode_new(const gp_bpe *b, gp_bpe_state *s, gp_cache_line *l, const gp_key *key, const uint8_t *p,
+                      gp_ids *out)
 {
-    struct gp_bpe_cache *c = s->cache;
     int32_t ids[GP_BPE_SHORT];
     size_t n = key->words[1] >> 56;
     int count = 1;
@@ -109,13 +74,7 @@ static int encode_new(const gp_bpe *b, gp_bpe_state *s, cache_line *l, const gp_
         count = gp_bpe_encode_short(b, p, (int)n, ids);
     }
     put_ids(out, ids, count);
-    if (count > PIECE_IDS)
-        return 0;
-    l->pieces[1] = l->pieces[0];
-    l->pieces[0].key = *key;
-    for (int i = 0; i < PIECE_IDS; i++)
-        l->pieces[0].ids[i] = i < count ? ids[i] : -1;
-    c->fills++;
+    gp_piece_cache_put(&s->cache->pieces, l, key, ids, count);
     return 0;
 }
 
@@ -177,18 +136,17 @@ static int encode_pieces(const gp_bpe *b, gp_bpe_state *s, const uint8_t *p, con
                          gp_ids *out)
 {
     enum { BATCH = 32 };
-    struct gp_bpe_cache *c = s->cache;
+    gp_piece_cache *c = &s->cache->pieces;
     size_t at = 0, ahead = 0;
     for (size_t first = 0, n; first < count; first += n) {
         gp_key keys[BATCH];
-        cache_line *lines[BATCH];
+        gp_cache_line *lines[BATCH];
         n = count - first < BATCH ? count - first : BATCH;
-        if (c->fills > (int64_t)1 << c->bits && c->bits < MAX_BITS)
-            grow(c);
+        gp_piece_cache_fit(c);
         for (size_t i = 0; i < n; i++) {
             size_t length = ends[first + i] - ahead;
             keys[i] = gp_key_of(p + ahead, length <= GP_KEY_BYTES ? length : GP_KEY_BYTES);
-            lines[i] = &c->lines[gp_key_hash(&keys[i]) >> (64 - c->bits)];
+            lines[i] = gp_piece_cache_line(c, &keys[i]);
             __builtin_prefetch(lines[i]);
             ahead += length;
         }
@@ -200,17 +158,10 @@ static int encode_pieces(const gp_bpe *b, gp_bpe_state *s, const uint8_t *p, con
                     return fail_at(s, rc, at);
             } else if (gp_ids_reserve(out, GP_KEY_BYTES)) {
                 return -1;
-            } else {
-                const cached_piece *found = &lines[i]->pieces[!gp_key_is(&lines[i]->pieces[0].key, &keys[i])];
-                if (gp_key_is(&found->key, &keys[i])) {
-                    int32_t *to = out->ids + out->count; /* copies four; out->count includes the valid ones */
-                    memcpy(to, found->ids, sizeof found->ids);
-                    out->count += 1 + (to[1] >= 0) + (to[2] >= 0) + (to[3] >= 0);
-                } else {
-                    int rc = encode_new(b, s, lines[i], &keys[i], p + at, out);
-                    if (rc)
-                        return fail_at(s, rc, at);
-                }
+            } else if (!gp_piece_cache_get(lines[i], &keys[i], out)) {
+                int rc = encode_new(b, s, lines[i], &keys[i], p + at, out);
+                if (rc)
+                    return fail_at(s, rc, at);
             }
             at += length;
         }

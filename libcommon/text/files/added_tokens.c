@@ -8,7 +8,12 @@
 /* The named special tokens, in the order in which transformers adds them. */
 static const char *const named[] = {"bos_token", "eos_token", "unk_token", "sep_token",
                                     "pad_token", "cls_token", "mask_token"};
-enum { GPT2_DEFAULTS = 3 }; /* bos, eos, unk: their default in GPT-2's class is end-of-text */
+
+/* Their defaults in the classes of GPT-2 and BERT. */
+static const char *const defaults[][ARRAY_LEN(named)] = {
+    [GP_CLASS_GPT2] = {GP_END_OF_TEXT_NAME, GP_END_OF_TEXT_NAME, GP_END_OF_TEXT_NAME},
+    [GP_CLASS_BERT] = {NULL, NULL, "[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"},
+    [GP_CLASS_OTHER] = {NULL}};
 
 /* ---- one token ------------------------------------------------------------------------------------------- */
 
@@ -96,7 +101,7 @@ static int add_token(gp_tokenizer_config *b, json_t *tokens, const json_t *vocab
 /* The tokens of the configuration, before they are added. */
 typedef struct lists {
     json_t *numbered; /* [{"given": id, "token": {...}}, ...] */
-    json_t *named;    /* {"bos_token": {...}, ...}, with the defaults of GPT-2's class, and names of a model */
+    json_t *named;    /* {"bos_token": {...}, ...}, with the defaults of the class, and names of a model */
     json_t *extra;    /* [{...}, ...] */
     json_t *special;  /* {"[PAD]": true, ...}: the tokens of added_tokens.json that are special. transformers reads that
                          file before it converts objects of tokenizer_config.json and old names, which are left out */
@@ -145,10 +150,10 @@ static int list_named(lists *l, const gp_tokenizer_config *b, bool legacy)
                 return -1;
             if (mapped || json_is_string(value))
                 put_special(l, value);
-        } else if (!value && b->kind == GP_CLASS_GPT2 && i < GPT2_DEFAULTS) {
-            json_t *end = json_string(GP_END_OF_TEXT_NAME);
-            put_named(l, named[i], end, true);
-            json_decref(end);
+        } else if (!value && defaults[b->kind][i]) {
+            json_t *name = json_string(defaults[b->kind][i]);
+            put_named(l, named[i], name, true);
+            json_decref(name);
         }
     }
     for (int strings = 0; strings < 2; strings++) /* objects come first in transformers */

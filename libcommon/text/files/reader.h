@@ -45,7 +45,7 @@ gp_tokenizer *gp_reader_finish(gp_reader *r);
 int gp_reader_add_tokens(gp_reader *r, const json_t *added, const json_t *vocab, json_t *names);
 
 /* The class of the tokenizer in transformers; unknown if no file names it. */
-typedef enum gp_tokenizer_class { GP_CLASS_UNKNOWN, GP_CLASS_GPT2, GP_CLASS_OTHER } gp_tokenizer_class;
+typedef enum gp_tokenizer_class { GP_CLASS_UNKNOWN, GP_CLASS_GPT2, GP_CLASS_BERT, GP_CLASS_OTHER } gp_tokenizer_class;
 
 /* tokenizer_config.c: the configuration of a tokenizer in its folder. */
 typedef struct gp_tokenizer_config {
@@ -79,9 +79,25 @@ typedef struct gp_settings {
     const char *unknown; /* owned by the JSON; or NULL */
     gp_template template;
     gp_trim trim;
+    bool wordpiece; /* a WordPiece model: with the following settings, and none of those above the unknown token */
+    gp_bert_switches switches;
+    const char *prefix; /* owned by the JSON */
+    int max_chars;
+    bool cleanup;
 } gp_settings;
 
 /* Fails on settings that would change the ids and are not supported. */
 int gp_settings_read(gp_settings *s, const json_t *root, const char *where);
+int gp_settings_read_post_processor(gp_settings *s, const json_t *p, const char *where);
+
+/* tokenizer_wordpiece.c: gp_settings_read for a WordPiece model; and its tokenizer, after gp_reader_add_tokens. */
+int gp_settings_read_wordpiece(gp_settings *s, const json_t *root, const char *where);
+gp_tokenizer *gp_reader_wordpiece(gp_reader *r, const gp_settings *s, json_t *vocab, const json_t *names);
+
+/* Updates the switches to those of BertTokenizer in transformers, which takes them from tokenizer_config.json. */
+void gp_settings_apply_bert(gp_settings *s, gp_tokenizer_config *b);
+
+/* Adds BertTokenizer's [CLS] and [SEP] around a text, if they are among the tokens or in the vocabulary. */
+void gp_settings_bert_template(gp_settings *s, const gp_tokenizer_config *b, const json_t *tokens, const json_t *vocab);
 
 #endif

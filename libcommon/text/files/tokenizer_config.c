@@ -34,11 +34,21 @@ static gp_tokenizer_class find_class(const json_t *config, const json_t *model)
                  *of_model = json_object_get(model, "tokenizer_class");
     const char *name = json_string_value(json_is_string(own) ? own : of_model);
     const char *type = json_string_value(json_object_get(model, "model_type"));
-    if (name)
-        return strstr(name, "GPT2Tokenizer") == name ? GP_CLASS_GPT2 : GP_CLASS_OTHER;
-    if (type)
-        return !strcmp(type, "gpt2") ? GP_CLASS_GPT2 : GP_CLASS_OTHER;
-    return GP_CLASS_UNKNOWN;
+    /* whose class in transformers is BertTokenizer or the same under another name */
+    static const char *const bert[] = {"Bert", "DistilBert", "Electra", "MobileBert", "ConvBert"};
+    static const char *const types[] = {"bert", "distilbert", "electra", "mobilebert", "convbert"};
+    static const char *const endings[] = {"Tokenizer", "TokenizerFast"};
+    if (!name && !type)
+        return GP_CLASS_UNKNOWN;
+    if (name ? strstr(name, "GPT2Tokenizer") == name : !strcmp(type, "gpt2"))
+        return GP_CLASS_GPT2;
+    if (!name)
+        return gp_find_name(types, ARRAY_LEN(types), type) >= 0 ? GP_CLASS_BERT : GP_CLASS_OTHER;
+    for (size_t i = 0; i < ARRAY_LEN(bert); i++)
+        if (!strncmp(name, bert[i], strlen(bert[i])) &&
+            gp_find_name(endings, ARRAY_LEN(endings), name + strlen(bert[i])) >= 0)
+            return GP_CLASS_BERT;
+    return GP_CLASS_OTHER;
 }
 
 int gp_tokenizer_config_read(gp_tokenizer_config *b, const char *dir)

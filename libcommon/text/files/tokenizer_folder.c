@@ -94,6 +94,22 @@ static void compare_pair(gp_tokenizer *t, const char *dir, const char *vocab, co
     free(b);
 }
 
+static void compare_vocab_txt(gp_tokenizer *t, const char *dir)
+{
+    char *path = t->kind == GP_KIND_WORDPIECE ? find(dir, "vocab.txt") : NULL;
+    gp_buf text = {0};
+    gp_tokenizer *other = path && !gp_file_read_regular(&text, path, GP_TOKENIZER_FILE_MAX)
+                              ? gp_tokenizer_from_vocab_txt(text.data, text.len, "vocab.txt", NULL)
+                              : NULL;
+    if (other)
+        compare(t, other, "vocab.txt", "vocab.txt");
+    else if (path)
+        gp_warning_add(&t->warning, gp_format("vocab.txt cannot be read (%s); using tokenizer.json", gp_error()));
+    gp_tokenizer_close(other);
+    gp_buf_release(&text);
+    free(path);
+}
+
 /* ---- bos and eos ----------------------------------------------------------------------------------------- */
 
 /* The id of "bos_token" or "eos_token", or -1. */
@@ -144,6 +160,7 @@ void gp_tokenizer_check_folder(gp_tokenizer *t, const char *dir, gp_tokenizer_co
     if (from_json) {
         compare_pair(t, dir, "vocab.json", "merges.txt");
         compare_pair(t, dir, "encoder.json", "vocab.bpe");
+        compare_vocab_txt(t, dir);
     }
     if (b->warning)
         gp_warning_add(&t->warning, gp_strdup(b->warning));

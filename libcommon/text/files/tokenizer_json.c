@@ -157,16 +157,30 @@ static int check_template(const gp_tokenizer *t, const gp_template *a, const cha
 static int apply_config(gp_tokenizer_config *b, gp_settings *s, json_t *root, const json_t *vocab)
 {
     json_t *tokens = json_object_get(root, "added_tokens");
-    if (!s->splits) /* not transformers' GPT2Tokenizer, which always splits */
+    if (s->wordpiece ? b->kind == GP_CLASS_GPT2
+                     : !s->splits) /* not GPT2Tokenizer of transformers, which always splits */
         b->kind = GP_CLASS_OTHER;
     if (!tokens)
         json_object_set_new(root, "added_tokens", tokens = json_array());
     if (gp_tokenizer_config_add_tokens(b, tokens, vocab))
         return -1;
-    gp_tokenizer_config_prefix_space(b, &s->prefix_space);
+    if (!s->wordpiece)
+        gp_tokenizer_config_prefix_space(b, &s->prefix_space);
+    else if (b->kind == GP_CLASS_BERT)
+        gp_settings_apply_bert(s, b);
+    if (s->wordpiece && b->kind == GP_CLASS_BERT && !s->template.single.count)
+        gp_settings_bert_template(s, b, tokens, vocab);
     return 0;
 }
 
+static gp_tokenizer *build(gp_reader *r, const gp_settings *s, json_t *vocab, const json_t *merges, const json_t *names)
+{
+    if (s->wordpiece)
+        return gp_reader_wordpiece(r, s, vocab, names);
+    return s->splits ? read_bpe(r, s, vocab, merges, names) : read_chars(r, vocab, names);
+}
+
+/* merges: of a BPE; NULL: a WordPiece. */
 static gp_tokenizer *read_root(json_t *root, json_t *vocab, const json_t *merges, gp_tokenizer_config *config,
                                const char *where)
 {
@@ -175,17 +189,17 @@ static gp_tokenizer *read_root(json_t *root, json_t *vocab, const json_t *merges
     gp_tokenizer *t = NULL;
     json_t *names = json_object();
     gp_alphabet_init(&r.alphabet);
-    if (gp_settings_read(&s, root, where))
+    if (merges ? gp_settings_read(&s, root, where) : gp_settings_read_wordpiece(&s, root, where))
         goto out;
     if (config && apply_config(config, &s, root, vocab)) {
         gp_fail_in("%s", where);
         gp_template_release(&s.template);
         goto out;
     }
-    if (!s.splits && json_array_size(merges))
+    if (!s.wordpiece && !s.splits && json_array_size(merges))
         fail("%s: has merges but no pre_tokenizer; only ByteLevel (GPT-2's split) is supported", where);
     else if (!gp_reader_add_tokens(&r, json_object_get(root, "added_tokens"), vocab, names))
-        t = s.splits ? read_bpe(&r, &s, vocab, merges, names) : read_chars(&r, vocab, names);
+        t = build(&r, &s, vocab, merges, names);
     if (t && check_template(t, &s.template, where)) {
         gp_tokenizer_close(t);
         t = NULL;
@@ -202,21 +216,25 @@ out:
     return t;
 }
 
-/* A model without a type is BPE if it has a vocabulary and merges, as in tokenizers. */
+/* A model without a type is BPE if it has a vocabulary and merges, or WordPiece, as in tokenizers. */
 static gp_tokenizer *read_text(const char *json, size_t length, const char *where, gp_tokenizer_config *config)
 {
     json_t *root = gp_reader_parse(json, length, where), *model = json_object_get(root, "model");
     json_t *vocab = json_object_get(model, "vocab");
     const json_t *merges = json_object_get(model, "merges"), *type = json_object_get(model, "type");
     const char *name = json_string_value(type);
+    bool pieces =
+        type ? name && !strcmp(name, "WordPiece") : json_object_get(model, "max_input_chars_per_word") != NULL;
+    bool pairs = type ? name && !strcmp(name, "BPE") : !pieces;
     gp_tokenizer *t = NULL;
     if (!root)
         return NULL;
-    if ((type && (!name || strcmp(name, "BPE"))) || !json_is_object(vocab) || !json_is_array(merges))
-        fail("%s: is not a tokenizer.json with a BPE model (type, vocab, merges)%s%s", where,
-             name ? ": its model is " : "", name ? name : "");
+    if (json_is_object(vocab) && (pieces || (pairs && json_is_array(merges))))
+        t = read_root(root, vocab, pieces ? NULL : merges, config, where);
     else
-        t = read_root(root, vocab, merges, config, where);
+        fail(
+            "%s: is not a tokenizer.json with a BPE model (type, vocab, merges) or a WordPiece model (type, vocab)%s%s",
+            where, name ? ": its model is " : "", name ? name : "");
     json_decref(root);
     return t;
 }

@@ -268,13 +268,19 @@ static int read_model(gp_settings *s, const json_t *model, const char *where)
                : 0;
 }
 
+int gp_settings_read_post_processor(gp_settings *s, const json_t *p, const char *where)
+{
+    int rc = add_post_processor(s, json_is_null(p) ? NULL : p, where);
+    if (rc)
+        gp_template_release(&s->template);
+    return rc;
+}
+
 int gp_settings_read(gp_settings *s, const json_t *root, const char *where)
 {
     *s = (gp_settings){0};
     int rc = check_normalizer(get(root, "normalizer"), where) || read_model(s, json_object_get(root, "model"), where) ||
              read_split(s, get(root, "pre_tokenizer"), where) ||
-             add_post_processor(s, get(root, "post_processor"), where);
-    if (rc)
-        gp_template_release(&s->template);
+             gp_settings_read_post_processor(s, json_object_get(root, "post_processor"), where);
     return rc ? -1 : 0;
 }

@@ -8,11 +8,28 @@
 
 /* Names of a vocabulary and its merges. */
 static const char *const pairs[][2] = {{"encoder.json", "vocab.bpe"}, {"vocab.json", "merges.txt"}};
+#define VOCAB_TXT "vocab.txt"
 
 /* ---- a file ---------------------------------------------------------------------------------------------- */
 
-/* Reads a tokenizer.json or a .tiktoken, told apart by their content. named: by the user, so that it may be a pipe.
- * dir: the folder whose other files apply too, or NULL. */
+/* A vocab.txt with the settings beside it. */
+static gp_tokenizer *read_vocab_txt(const gp_buf *text, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *dir = slash ? gp_strndup(path, (size_t)(slash + 1 - path)) : gp_strdup(".");
+    gp_tokenizer *t = gp_tokenizer_from_vocab_txt(text->data, text->len, path, dir);
+    free(dir);
+    return t;
+}
+
+static bool is_vocab_txt(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return !strcmp(slash ? slash + 1 : path, VOCAB_TXT);
+}
+
+/* Reads a tokenizer.json, a vocab.txt or a .tiktoken, told apart by their content, or the name vocab.txt. named: by the
+ * user, so that it may be a pipe. dir: the folder whose other files apply too, or NULL. */
 static gp_tokenizer *read_file(const char *path, bool named, const char *dir)
 {
     gp_buf text = {0};
@@ -26,13 +43,17 @@ static gp_tokenizer *read_file(const char *path, bool named, const char *dir)
         at++;
     if (at == text.len)
         fail("%s: is empty, not a tokenizer", path);
+    else if (is_vocab_txt(path) || gp_is_vocab_txt(text.data, text.len))
+        t = read_vocab_txt(&text, path);
     else if (text.data[at] == '{' || text.data[at] == '[')
         t = dir ? gp_tokenizer_from_json_in(dir, text.data, text.len, path, &changes)
                 : gp_tokenizer_from_json(text.data, text.len, path);
     else if (gp_is_tiktoken(text.data, text.len))
         t = gp_tokenizer_from_tiktoken(text.data, text.len, path);
     else
-        fail("%s: is not a tokenizer: neither a tokenizer.json nor a .tiktoken (base64 and a rank in each line)", path);
+        fail("%s: is not a tokenizer: neither a tokenizer.json, a vocab.txt with [UNK], nor a .tiktoken (base64 and a "
+             "rank in each line)",
+             path);
 out:
     gp_buf_release(&text);
     return t;
@@ -98,7 +119,7 @@ static gp_tokenizer *open_only_tiktoken(const char *dir)
         fail("%s: has %d .tiktoken files; name one of them", dir, count);
     } else if (!count) {
         fail("%s: has no tokenizer: neither tokenizer.json, encoder.json with vocab.bpe, vocab.json with "
-             "merges.txt, nor a .tiktoken file",
+             "merges.txt, vocab.txt, nor a .tiktoken file",
              dir);
     }
     free(name);
@@ -122,6 +143,10 @@ static gp_tokenizer *open_dir(const char *dir)
         free(vocab);
         free(merges);
     }
+    char *words = gp_path_join(dir, VOCAB_TXT);
+    if (!found && (found = gp_exists(words)) > 0)
+        t = read_file(words, false, NULL);
+    free(words);
     return found ? t : open_only_tiktoken(dir);
 }
 

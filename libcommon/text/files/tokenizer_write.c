@@ -328,11 +328,46 @@ static void put_bpe(gp_buf *b, const gp_tokenizer *t)
     spelled_release(&s);
 }
 
+static void put_wordpiece(gp_buf *b, const gp_tokenizer *t)
+{
+    const gp_wordpiece *w = &t->wordpiece;
+    const gp_bert_switches *s = &w->switches;
+    const char *comma = "";
+    size_t n;
+    const char *unknown = gp_vocab_bytes(&t->vocab, w->unknown, &n);
+    put_added(b, &t->vocab);
+    gp_buf_printf(b,
+                  ",\"normalizer\":{\"type\":\"BertNormalizer\",\"clean_text\":%s,\"handle_chinese_chars\":%s,"
+                  "\"strip_accents\":%s,\"lowercase\":%s},\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},",
+                  word(s->clean_text), word(s->handle_chinese_chars),
+                  s->strip_accents < 0 ? "null" : word(s->strip_accents), word(s->lowercase));
+    put_template(b, t);
+    gp_buf_puts(b, "\"decoder\":{\"type\":\"WordPiece\",\"prefix\":");
+    gp_json_quote_minimal(b, w->prefix, strlen(w->prefix));
+    gp_buf_printf(b, ",\"cleanup\":%s},\"model\":{\"type\":\"WordPiece\",\"unk_token\":", word(w->cleanup));
+    gp_json_quote_minimal(b, unknown, n);
+    gp_buf_puts(b, ",\"continuing_subword_prefix\":");
+    gp_json_quote_minimal(b, w->prefix, strlen(w->prefix));
+    gp_buf_printf(b, ",\"max_input_chars_per_word\":%d,\"vocab\":{", w->max_chars);
+    for (int32_t id = 0; id < t->vocab.size; id++) {
+        const char *bytes = gp_vocab_bytes(&t->vocab, id, &n);
+        if (t->vocab.flags[id] & GP_TOKEN_NOT_IN_MODEL || (t->vocab.flags[id] & GP_TOKEN_UNINDEXED && !n))
+            continue;
+        gp_buf_puts(b, comma);
+        gp_json_quote_minimal(b, bytes, n);
+        gp_buf_printf(b, ":%d", id);
+        comma = ",";
+    }
+    gp_buf_puts(b, "}}}");
+}
+
 char *gp_tokenizer_to_json(const gp_tokenizer *t)
 {
     gp_buf b = {0};
     gp_buf_puts(&b, "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,");
-    if (t->kind == GP_KIND_BPE)
+    if (t->kind == GP_KIND_WORDPIECE)
+        put_wordpiece(&b, t);
+    else if (t->kind == GP_KIND_BPE)
         put_bpe(&b, t);
     else
         put_chars(&b, t);

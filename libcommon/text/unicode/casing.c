@@ -10,7 +10,7 @@ bool gp_python_is_space(uint32_t c)
            (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
-static uint32_t mapped(const gp_case_run *runs, size_t count, uint32_t c)
+uint32_t gp_case_map(const gp_case_run *runs, size_t count, uint32_t c)
 {
     int64_t low = 0; /* the first run that does not end before c */
     GP_LOWER_BOUND(low, (int64_t)count, i, runs[i].last < c);
@@ -41,7 +41,7 @@ static void put_title(gp_buf *b, uint32_t c)
                 put(b, gp_title_long[i].to[k]);
             return;
         }
-    put(b, mapped(gp_title_runs, gp_title_runs_count, c));
+    put(b, gp_case_map(gp_title_runs, gp_title_runs_count, c));
 }
 
 /* Whether the sigma at c[i] is final, as in CPython's handle_capital_sigma: ignoring case-ignorable characters, it is
@@ -65,7 +65,7 @@ static void put_lower(gp_buf *b, const uint32_t *c, size_t n, size_t i)
         put(b, 'i');
         put(b, DOT);
     } else {
-        put(b, mapped(gp_lower_runs, gp_lower_runs_count, c[i]));
+        put(b, gp_case_map(gp_lower_runs, gp_lower_runs_count, c[i]));
     }
 }
 

@@ -18,6 +18,9 @@ typedef struct gp_case_run {
     int32_t delta;              /* each becomes itself plus this */
 } gp_case_run;
 
+/* casing.c: what runs, which are sorted by their ends, make of c; c itself if none has it. */
+uint32_t gp_case_map(const gp_case_run *runs, size_t count, uint32_t c);
+
 typedef struct gp_case_long {
     uint32_t c, to[3]; /* 0: fewer */
 } gp_case_long;

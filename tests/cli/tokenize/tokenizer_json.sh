@@ -164,23 +164,23 @@ remarked
 
 # ids need no tokenizer: one that cannot be used is a remark, and an error where text is to become ids
 cp -r bare other
-echo '{"model":{"type":"WordPiece","vocab":{"a":0}}}' > other/tokenizer.json
+echo '{"model":{"type":"WordLevel","vocab":{"a":0}}}' > other/tokenizer.json
 want=$(ids hf --prompt-ids 5,6)
 equal "ids beside another tokenizer" "$(ids other --prompt-ids 5,6)" "$want"
-remarked 'its model is WordPiece; only ids can be used'
+remarked 'its model is WordLevel; only ids can be used'
 echo '{"prompt": [5, 6]}' > ids.jsonl
 equal "a file's ids beside another tokenizer" "$(ids other --prompts ids.jsonl)" "$want"
-remarked 'its model is WordPiece; only ids can be used'
+remarked 'its model is WordLevel; only ids can be used'
 echo '{"prompt": "a"}' > texts.jsonl
 expect 1 sample -c other --prompts texts.jsonl --quiet
-says 'its model is WordPiece: give token ids in place of text'
+says 'its model is WordLevel: give token ids in place of text'
 expect 0 sample -c other --prompt-ids 5 -n 0 --trace trace.safetensors --quiet
 expect 1 sample -c other -p a --quiet
-says 'its model is WordPiece'
+says 'its model is WordLevel'
 expect 0 convert-gpt2 other -o other.safetensors
-case $err in *'its model is WordPiece; it is copied unchanged'*) ;; *) problem "no remark: $err" ;; esac
+case $err in *'its model is WordLevel; it is copied unchanged'*) ;; *) problem "no remark: $err" ;; esac
 expect 0 train text.tok --init other --steps 0 --eval-batches 0 --batch-size 1 -o tuned
-case $err in *"its model is WordPiece; the stream's tokenizer is used"*) ;; *) problem "no remark: $err" ;; esac
+case $err in *"its model is WordLevel; the stream's tokenizer is used"*) ;; *) problem "no remark: $err" ;; esac
 cp -r agree broken && echo 'x y' >> broken/merges.txt
 want=$(ids hf --prompt-ids 5,6)
 equal "ids beside a broken pair" "$(ids broken --prompt-ids 5,6)" "$want"

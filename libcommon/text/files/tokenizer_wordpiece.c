@@ -1,0 +1,302 @@
+/* tokenizer_wordpiece.c: reads WordPiece tokenizers: the settings of a tokenizer.json, and a vocab.txt, one token a
+ * line in the order of the ids, whose settings are those of BertTokenizer in transformers. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "text/files/reader.h"
+
+static bool has_type(const json_t *object, const char *type)
+{
+    const char *name = json_string_value(json_object_get(object, "type"));
+    return name && !strcmp(name, type);
+}
+
+static const char *type_of(const json_t *object)
+{
+    const char *type = json_string_value(json_object_get(object, "type"));
+    return type ? type : object && !json_is_null(object) ? "without a type" : "missing";
+}
+
+/* ---- the settings of a tokenizer.json -------------------------------------------------------------------- */
+
+/* true, false or null, which is -1. */
+static int get_switch(const json_t *object, const char *key, int8_t *value, const char *where)
+{
+    const json_t *set = json_object_get(object, key);
+    if (!set)
+        return 0;
+    if (!json_is_boolean(set) && !(json_is_null(set) && *value < 0))
+        return fail("%s: %s of its normalizer is not true or false", where, key);
+    *value = json_is_null(set) ? -1 : json_is_true(set);
+    return 0;
+}
+
+static int read_normalizer(gp_bert_switches *s, const json_t *n, const char *where)
+{
+    int8_t clean = 1, chinese = 1, lower = 1, strip = -1;
+    const json_t *list = json_object_get(n, "normalizers");
+    *s = (gp_bert_switches){.strip_accents = 0};
+    if (!n || json_is_null(n) || (has_type(n, "Sequence") && json_is_array(list) && !json_array_size(list)))
+        return 0;
+    if (has_type(n, "Sequence") && json_array_size(list) == 1)
+        return read_normalizer(s, json_array_get(list, 0), where);
+    if (!has_type(n, "BertNormalizer"))
+        return fail("%s: its normalizer is %s; of a WordPiece, only BertNormalizer is supported", where, type_of(n));
+    if (get_switch(n, "clean_text", &clean, where) || get_switch(n, "handle_chinese_chars", &chinese, where) ||
+        get_switch(n, "lowercase", &lower, where) || get_switch(n, "strip_accents", &strip, where))
+        return -1;
+    *s = (gp_bert_switches){clean, chinese, lower, strip};
+    return 0;
+}
+
+static int read_model(gp_settings *s, const json_t *model, const char *where)
+{
+    const json_t *unknown = json_object_get(model, "unk_token"),
+                 *prefix = json_object_get(model, "continuing_subword_prefix"),
+                 *max = json_object_get(model, "max_input_chars_per_word");
+    if ((unknown && !json_is_string(unknown)) || (prefix && !json_is_string(prefix)))
+        return fail("%s: its model's %s is not a string", where,
+                    unknown && !json_is_string(unknown) ? "unk_token" : "continuing_subword_prefix");
+    s->unknown = unknown ? json_string_value(unknown) : "[UNK]";
+    s->prefix = prefix ? json_string_value(prefix) : "##";
+    s->max_chars = max ? (int)gp_max(gp_min(json_integer_value(max), INT32_MAX), 0) : GP_WORD_CHARS;
+    if (s->max_chars < 1 || s->max_chars > GP_WORD_CHARS_MAX)
+        return fail("%s: its model's max_input_chars_per_word is not a number from 1 to %d", where, GP_WORD_CHARS_MAX);
+    return 0;
+}
+
+static int read_decoder(gp_settings *s, const json_t *d, const char *where)
+{
+    const json_t *prefix = json_object_get(d, "prefix"), *cleanup = json_object_get(d, "cleanup");
+    s->cleanup = !cleanup || json_is_true(cleanup);
+    if (!d || json_is_null(d))
+        return 0;
+    if (!has_type(d, "WordPiece"))
+        return fail("%s: its decoder is %s; of a WordPiece, only WordPiece is supported", where, type_of(d));
+    if ((prefix && (!json_is_string(prefix) || strcmp(json_string_value(prefix), s->prefix) != 0)))
+        return fail("%s: the prefix of its decoder is not \"%s\", that of its model", where, s->prefix);
+    return 0;
+}
+
+int gp_settings_read_wordpiece(gp_settings *s, const json_t *root, const char *where)
+{
+    const json_t *split = json_object_get(root, "pre_tokenizer");
+    *s = (gp_settings){.wordpiece = true};
+    if (!has_type(split, "BertPreTokenizer"))
+        return fail("%s: its pre_tokenizer is %s; of a WordPiece, only BertPreTokenizer is supported", where,
+                    type_of(split));
+    if (read_normalizer(&s->switches, json_object_get(root, "normalizer"), where) ||
+        read_model(s, json_object_get(root, "model"), where) ||
+        read_decoder(s, json_object_get(root, "decoder"), where))
+        return -1;
+    return gp_settings_read_post_processor(s, json_object_get(root, "post_processor"), where);
+}
+
+/* ---- the tokenizer --------------------------------------------------------------------------------------- */
+
+/* Added tokens with `normalized` are searched for in normalized text, which only makes no difference if nothing is
+ * normalized. */
+static int check_added(const gp_reader *r, const gp_bert_switches *s)
+{
+    bool none = !s->clean_text && !s->handle_chinese_chars && !s->lowercase && !gp_bert_strips(s);
+    for (int64_t i = 0; i < r->list.count && !none; i++) {
+        const gp_token *one = &r->list.tokens[i];
+        if (one->flags & GP_TOKEN_NAMED && one->flags & GP_TOKEN_NORMALIZED)
+            return fail("%s: added token \"%.*s\" is normalized, which is not supported with a BertNormalizer",
+                        r->where, (int)gp_min(one->length, 60), r->list.bytes.data + one->at);
+    }
+    return 0;
+}
+
+gp_tokenizer *gp_reader_wordpiece(gp_reader *r, const gp_settings *s, json_t *vocab, const json_t *names)
+{
+    const json_t *unknown = json_object_get(vocab, s->unknown);
+    const char *name;
+    json_t *value;
+    json_object_foreach (vocab, name, value) {
+        int32_t id = gp_reader_id(value, name, r->where);
+        if (id < 0)
+            return NULL;
+        gp_token_list_add(&r->list, id, name, strlen(name));
+        r->list.tokens[r->list.count - 1].flags = (uint8_t)json_integer_value(json_object_get(names, name));
+    }
+    if (check_added(r, &s->switches))
+        return NULL;
+    if (!unknown)
+        return fail("%s: its vocabulary has no %s, the unknown token", r->where, s->unknown), NULL;
+    gp_tokenizer *t = r->t = gp_calloc(1, sizeof *t);
+    t->kind = GP_KIND_WORDPIECE;
+    t->wordpiece = (gp_wordpiece){.switches = s->switches,
+                                  .unknown = (int32_t)json_integer_value(unknown),
+                                  .max_chars = s->max_chars,
+                                  .prefix = gp_strdup(s->prefix),
+                                  .cleanup = s->cleanup};
+    if (gp_vocab_build(&t->vocab, r->list.tokens, r->list.count, &r->list.bytes, r->where) ||
+        gp_wordpiece_init(&t->wordpiece, &t->vocab, r->where))
+        return NULL;
+    r->t = NULL;
+    gp_tokenizer_find_added(t);
+    return t;
+}
+
+/* ---- vocab.txt ------------------------------------------------------------------------------------------- */
+
+/* {"token": id, ...}; of equal lines the last one counts, as in transformers. NULL on failure. */
+static json_t *read_lines(const char *text, size_t length, const char *where)
+{
+    const char *end = text + length, *next;
+    json_t *vocab = json_object();
+    int64_t id = 0;
+    for (const char *p = text; p < end; p = next, id++) {
+        size_t n = gp_line_length(p, end, &next);
+        char *line = gp_strndup(p, n);
+        bool bad = memchr(p, 0, n) || json_object_set_new(vocab, line, json_integer(id));
+        free(line);
+        if (!bad && id < GP_VOCAB_MAX)
+            continue;
+        json_decref(vocab);
+        fail(bad ? "%s: line %lld is not text in UTF-8" : "%s: has more than %lld lines, not a vocabulary", where,
+             bad ? (long long)id + 1 : (long long)GP_VOCAB_MAX);
+        return NULL;
+    }
+    return vocab;
+}
+
+static bool setting(const gp_tokenizer_config *b, const char *key)
+{
+    const json_t *value = json_object_get(b->config, key);
+    return !json_is_boolean(value) || json_is_true(value);
+}
+
+/* The switches that BertTokenizer takes from tokenizer_config.json. */
+static gp_bert_switches switches_of(const gp_tokenizer_config *b)
+{
+    const json_t *strip = json_object_get(b->config, "strip_accents");
+    return (gp_bert_switches){.clean_text = true,
+                              .handle_chinese_chars = setting(b, "tokenize_chinese_chars"),
+                              .lowercase = setting(b, "do_lower_case"),
+                              .strip_accents = json_is_boolean(strip) ? json_is_true(strip) : -1};
+}
+
+static const char *name_of(const gp_tokenizer_config *b, const char *key, const char *otherwise)
+{
+    const json_t *value = json_object_get(b->named, key);
+    const char *name = json_string_value(json_object_get(value, "content"));
+    return name ? name : otherwise;
+}
+
+static int64_t id_of(const json_t *tokens, const json_t *vocab, const char *name)
+{
+    size_t i;
+    json_t *one;
+    json_array_foreach (tokens, i, one)
+        if (!strcmp(name, json_string_value(json_object_get(one, "content"))))
+            return json_integer_value(json_object_get(one, "id"));
+    const json_t *id = json_object_get(vocab, name);
+    return id ? json_integer_value(id) : -1;
+}
+
+void gp_settings_bert_template(gp_settings *s, const gp_tokenizer_config *b, const json_t *tokens, const json_t *vocab)
+{
+    int64_t cls = id_of(tokens, vocab, name_of(b, "cls_token", "[CLS]"));
+    int64_t sep = id_of(tokens, vocab, name_of(b, "sep_token", "[SEP]"));
+    if (cls >= 0 && cls < INT32_MAX && sep >= 0 && sep < INT32_MAX)
+        gp_template_cls_sep(&s->template, (int32_t)cls, (int32_t)sep, false);
+}
+
+static gp_tokenizer *read_vocab(gp_reader *r, json_t *vocab, gp_tokenizer_config *config)
+{
+    gp_settings s = {.wordpiece = true, .prefix = "##", .max_chars = GP_WORD_CHARS, .cleanup = true};
+    json_t *tokens = json_array(), *names = json_object();
+    gp_tokenizer *t = NULL;
+    s.switches = switches_of(config);
+    if (!gp_tokenizer_config_add_tokens(config, tokens, vocab) && !gp_reader_add_tokens(r, tokens, vocab, names)) {
+        gp_settings_bert_template(&s, config, tokens, vocab);
+        s.unknown = name_of(config, "unk_token", "[UNK]");
+        t = gp_reader_wordpiece(r, &s, vocab, names);
+    }
+    if (t)
+        t->template = s.template;
+    else
+        gp_template_release(&s.template);
+    json_decref(tokens);
+    json_decref(names);
+    return t;
+}
+
+/* Warns of a cased vocabulary whose text would be made lower case. */
+static void check_case(gp_tokenizer *t, const char *path)
+{
+    const gp_vocab *v = &t->vocab;
+    int64_t upper = 0;
+    for (int32_t id = 0; id < v->size && t->wordpiece.switches.lowercase; id++) {
+        size_t n;
+        const char *bytes = gp_vocab_bytes(v, id, &n);
+        upper += n > 2 && bytes[0] >= 'A' && bytes[0] <= 'Z' && bytes[1] >= 'a' && bytes[1] <= 'z';
+    }
+    if (upper > v->size / 50)
+        gp_warning_add(
+            &t->warning,
+            gp_format("%s has %lld capitalized words, which lower-cased text never uses; is \"do_lower_case\": "
+                      "false missing in tokenizer_config.json?",
+                      path, (long long)upper));
+}
+
+bool gp_is_vocab_txt(const char *text, size_t length)
+{
+    static const char unknown[] = "[UNK]";
+    const char *end = text + length, *next;
+    for (const char *p = text; (p = memmem(p, (size_t)(end - p), unknown, sizeof unknown - 1)); p++)
+        if ((p == text || p[-1] == '\n') && gp_line_length(p, end, &next) == sizeof unknown - 1)
+            return true;
+    return false;
+}
+
+gp_tokenizer *gp_tokenizer_from_vocab_txt(const char *text, size_t length, const char *where, const char *dir)
+{
+    gp_reader r = {.where = where};
+    gp_tokenizer *t = NULL;
+    gp_tokenizer_config config;
+    if (gp_tokenizer_config_read(&config, dir))
+        return NULL;
+    config.kind = GP_CLASS_BERT;
+    json_t *vocab = read_lines(text, length, where);
+    if (vocab)
+        t = read_vocab(&r, vocab, &config);
+    if (t)
+        check_case(t, where);
+    if (t && dir)
+        gp_tokenizer_check_folder(t, dir, &config, false);
+    json_decref(vocab);
+    gp_tokenizer_config_release(&config);
+    gp_reader_release(&r);
+    return t;
+}
+
+/* ---- a tokenizer.json in a folder ------------------------------------------------------------------------ */
+
+static const char *word(int value)
+{
+    return value < 0 ? "null" : value ? "true" : "false";
+}
+
+void gp_settings_apply_bert(gp_settings *s, gp_tokenizer_config *b)
+{
+    gp_bert_switches file = s->switches, set = switches_of(b);
+    const struct {
+        const char *name, *key;
+        int file, set;
+    } all[] = {{"lowercase", "do_lower_case", file.lowercase, set.lowercase},
+               {"strip_accents", "strip_accents", file.strip_accents, set.strip_accents},
+               {"handle_chinese_chars", "tokenize_chinese_chars", file.handle_chinese_chars, set.handle_chinese_chars},
+               {"clean_text", "clean_text", file.clean_text, set.clean_text}};
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        if (all[i].file != all[i].set) {
+            b->changes = true;
+            gp_tokenizer_config_warn(
+                b, gp_format("%s is %s in tokenizer.json, but %s by %s of tokenizer_config.json or "
+                             "its default; using %s, as BertTokenizer of transformers does",
+                             all[i].name, word(all[i].file), word(all[i].set), all[i].key, word(all[i].set)));
+        }
+    s->switches = set;
+}

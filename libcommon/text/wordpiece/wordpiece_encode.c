@@ -1,0 +1,394 @@
+/* wordpiece_encode.c: encodes text, some kilobytes at a time. What is between two spaces is looked up in a cache, which
+ * has most of it. Other text is normalized and its words are found, 64 bytes of ASCII at once or a character at a time;
+ * they are looked up in a second cache. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/utf8.h"
+#include "text/piece_cache.h"
+#include "text/wordpiece/ascii.h"
+#include "text/wordpiece/wordpiece.h"
+
+enum {
+    BLOCK = GP_ASCII_BLOCK,
+    GROWTH = 3, /* of a character's UTF-8 by normalization, at most */
+    MAX_WORD = 4 * (GP_WORD_CHARS_MAX + 2),
+    WORDS = 1024,
+    TEXT = 4096, /* bytes of the words before the last one */
+    SLICE = 4096,
+    CHUNKS = SLICE / 2 + BLOCK,
+    CHUNK_IDS = 64, /* more than GP_KEY_BYTES bytes of text have */
+};
+
+struct gp_wordpiece_state {
+    gp_piece_cache chunks; /* text between two spaces, as it is */
+    gp_piece_cache words;  /* normalized */
+    uint16_t chunk_starts[CHUNKS], chunk_ends[CHUNKS];
+    /* The normalized text, and the words in it from starts[i] to ends[i]. The last word may not have ended. 16 bytes
+     * after it are readable. */
+    uint8_t text[TEXT + MAX_WORD + GROWTH * BLOCK + 16];
+    size_t length;
+    uint16_t starts[WORDS + 3 * BLOCK], ends[WORDS + 3 * BLOCK];
+    size_t started, ended;
+    uint8_t orders[GP_WORD_CHARS_MAX]; /* of the combining characters at the end of the text, after a starter */
+    size_t combining;
+};
+
+typedef struct gp_wordpiece_state state;
+
+state *gp_wordpiece_state_new(void)
+{
+    state *s = gp_calloc(1, sizeof *s);
+    gp_piece_cache_init(&s->chunks);
+    gp_piece_cache_init(&s->words);
+    return s;
+}
+
+void gp_wordpiece_state_free(state *s)
+{
+    if (s) {
+        gp_piece_cache_release(&s->chunks);
+        gp_piece_cache_release(&s->words);
+    }
+    free(s);
+}
+
+/* ---- words ----------------------------------------------------------------------------------------------- */
+
+static void end_word(state *s)
+{
+    if (s->started > s->ended)
+        s->ends[s->ended++] = (uint16_t)s->length;
+    s->combining = 0;
+}
+
+/* Sorts the last character, of `length` bytes, into the combining characters before it, which are in order. */
+static void sort_last(state *s, size_t length, unsigned order)
+{
+    uint8_t last[4];
+    size_t at = s->length - length, i = s->combining;
+    if (i == GP_WORD_CHARS_MAX) /* the word is too long, whatever their order */
+        return;
+    memcpy(last, s->text + at, length);
+    for (; i && s->orders[i - 1] > order; i--) {
+        s->orders[i] = s->orders[i - 1];
+        do
+            at--;
+        while ((s->text[at] & 0xC0) == 0x80);
+    }
+    memmove(s->text + at + length, s->text + at, s->length - length - at);
+    memcpy(s->text + at, last, length);
+    s->orders[i] = (uint8_t)order;
+    s->combining++;
+}
+
+/* Appends a normalized character. What is beyond the longest word is dropped: the word stays too long. */
+static void put_char(state *s, uint32_t c, unsigned order)
+{
+    if (s->started == s->ended)
+        s->starts[s->started++] = (uint16_t)s->length;
+    if (s->length - s->starts[s->started - 1] >= MAX_WORD)
+        return;
+    size_t length = gp_utf8_put((char *)s->text + s->length, c);
+    s->length += length;
+    if (order)
+        sort_last(s, length, order);
+    else
+        s->combining = 0;
+}
+
+/* Appends what becomes of a character by an entry that is neither SEVERAL nor HANGUL. */
+static void put_entry(state *s, uint32_t entry, uint32_t c)
+{
+    uint32_t to = gp_entry_char(entry);
+    c = to ? to : c;
+    switch (gp_entry_kind(entry)) {
+    case GP_CHAR_IN_WORD:
+        put_char(s, c, gp_entry_order(entry));
+        break;
+    case GP_CHAR_ISOLATED:
+        end_word(s);
+        put_char(s, c, 0);
+        end_word(s);
+        break;
+    case GP_CHAR_SPLITS:
+        end_word(s);
+        break;
+    default: /* GP_CHAR_REMOVED */
+        if (!gp_entry_order(entry))
+            s->combining = 0;
+    }
+}
+
+static void put_several(const gp_wordpiece *w, state *s, uint32_t entry, uint32_t c)
+{
+    uint32_t jamo[3];
+    if (gp_entry_kind(entry) == GP_CHAR_HANGUL) {
+        for (int i = 0, n = gp_hangul(c, jamo); i < n; i++)
+            put_char(s, jamo[i], 0);
+        return;
+    }
+    for (unsigned i = 0; i < gp_entry_order(entry); i++)
+        put_entry(s, w->map.sequences[gp_entry_char(entry) + i], 0);
+}
+
+/* Reads up to BLOCK bytes at p, of n, a character at a time, until it has read a run of ASCII. Returns how many; *done:
+ * after the last of them at which words end, unless there is none. */
+static size_t read_chars(const gp_wordpiece *w, state *s, const uint8_t *p, size_t n, bool more, size_t *done)
+{
+    enum { RUN = 8 };
+    size_t at = 0;
+    for (int ascii = 0; at < n && at < BLOCK && ascii < RUN;) {
+        uint32_t c = p[at];
+        size_t length = c < 0x80 ? 1 : gp_utf8(p + at, n - at, &c);
+        if (!length && more)
+            break;
+        length = length ? length : 1;
+        c = c < GP_BAD_BYTE ? c : 0xFFFD;
+        ascii = c < 0x7F && (c >= ' ' || c == '\n') ? ascii + 1 : 0;
+        uint32_t entry = gp_char_entry(&w->map, c);
+        if (!entry)
+            put_char(s, c, 0);
+        else if (gp_entry_kind(entry) >= GP_CHAR_SEVERAL)
+            put_several(w, s, entry, c);
+        else
+            put_entry(s, entry, c);
+        at += length;
+        if (gp_entry_kind(entry) == GP_CHAR_ISOLATED || gp_entry_kind(entry) == GP_CHAR_SPLITS)
+            *done = at;
+    }
+    return at;
+}
+
+/* Writes the offsets from base of the bits in a mask. Returns their number. */
+static inline size_t put_bits(uint16_t *to, uint64_t bits, size_t base)
+{
+    size_t count = 0;
+    for (; bits; bits &= bits - 1)
+        to[count++] = (uint16_t)(base + (size_t)__builtin_ctzll(bits));
+    return count;
+}
+
+/* Finds the words in the first n bytes of a block that has been written to the end of the text. */
+static void take_block(state *s, const gp_ascii *a, size_t n)
+{
+    uint64_t all = n < BLOCK ? ((uint64_t)1 << n) - 1 : UINT64_MAX, in_words = a->in_words & all;
+    uint64_t punctuation = a->punctuation & all, before = in_words << 1 | (s->started > s->ended);
+    size_t base = s->length;
+    s->started += put_bits(s->starts + s->started, (in_words & ~before) | punctuation, base);
+    s->ended += put_bits(s->ends + s->ended, ((~in_words & before) | punctuation << 1) & all, base);
+    s->length += n;
+    if (punctuation >> (n - 1))
+        s->ends[s->ended++] = (uint16_t)s->length;
+    s->combining = 0;
+}
+
+/* Reads some text, up to n bytes at p. Returns as read_chars. */
+static size_t read_some(const gp_wordpiece *w, state *s, const uint8_t *p, size_t n, bool more, size_t *done)
+{
+    const char lowercase = w->switches.lowercase ? 0x20 : 0;
+    size_t at = 0;
+    *done = 0;
+    while (at < n && s->length < TEXT && s->started < WORDS) {
+        size_t open = s->started > s->ended ? s->length - s->starts[s->started - 1] : 0, last = 0, length;
+        if (n - at >= BLOCK && open <= MAX_WORD - BLOCK) {
+            gp_ascii a = gp_ascii_read(p + at, lowercase, s->text + s->length);
+            length = a.other ? (size_t)__builtin_ctzll(a.other) : BLOCK;
+            uint64_t ends = length ? ~a.in_words << (BLOCK - length) : 0;
+            if (length)
+                take_block(s, &a, length);
+            if (ends)
+                *done = at + length - (size_t)__builtin_clzll(ends);
+            at += length;
+            if (length == BLOCK)
+                continue;
+        }
+        length = read_chars(w, s, p + at, n - at, more, &last);
+        *done = last ? at + last : *done;
+        at += length;
+        if (!length)
+            break;
+    }
+    return at;
+}
+
+/* Moves the word that has not ended to the start of the text. */
+static void move_open(state *s)
+{
+    size_t from = s->started > s->ended ? s->starts[s->started - 1] : s->length;
+    s->length -= from;
+    memmove(s->text, s->text + from, s->length);
+    s->started = s->started > s->ended;
+    s->ended = 0;
+    s->starts[0] = 0;
+}
+
+/* ---- ids ------------------------------------------------------------------------------------------------- */
+
+static int encode_new(const gp_wordpiece *w, state *s, gp_cache_line *l, const gp_key *key, const uint8_t *p, size_t n,
+                      gp_ids *out)
+{
+    if (gp_ids_reserve(out, w->max_chars))
+        return -1;
+    int count = gp_wordpiece_encode_word(w, p, n, out->ids + out->count);
+    if (n <= GP_KEY_BYTES)
+        gp_piece_cache_put(&s->words, l, key, out->ids + out->count, count);
+    out->count += count;
+    return 0;
+}
+
+/* Encodes the words that have ended. Prefetches the cache lines of a batch of words. */
+static int encode_words(const gp_wordpiece *w, state *s, gp_ids *out)
+{
+    enum { BATCH = 32 };
+    for (size_t first = 0, n; first < s->ended; first += n) {
+        gp_key keys[BATCH];
+        gp_cache_line *lines[BATCH];
+        n = s->ended - first < BATCH ? s->ended - first : BATCH;
+        gp_piece_cache_fit(&s->words);
+        for (size_t i = 0; i < n; i++) {
+            size_t at = s->starts[first + i], length = s->ends[first + i] - at;
+            keys[i] = gp_key_of(s->text + at, length <= GP_KEY_BYTES ? length : GP_KEY_BYTES);
+            lines[i] = gp_piece_cache_line(&s->words, &keys[i]);
+            __builtin_prefetch(lines[i]);
+        }
+        for (size_t i = 0; i < n; i++) {
+            size_t at = s->starts[first + i], length = s->ends[first + i] - at;
+            if (gp_ids_reserve(out, GP_PIECE_IDS))
+                return -1;
+            if ((length > GP_KEY_BYTES || !gp_piece_cache_get(lines[i], &keys[i], out)) &&
+                encode_new(w, s, lines[i], &keys[i], s->text + at, length, out))
+                return -1;
+        }
+    }
+    return 0;
+}
+
+/* gp_wordpiece_encode without the cache of chunks. */
+static int64_t encode_text(const gp_wordpiece *w, state *s, const uint8_t *p, size_t n, bool more, gp_ids *out)
+{
+    size_t at = 0, done = 0;
+    s->length = s->started = s->ended = s->combining = 0;
+    while (at < n) {
+        size_t last, length = read_some(w, s, p + at, n - at, more, &last);
+        done = last ? at + last : done;
+        at += length;
+        if (at == n && !more)
+            end_word(s);
+        if (encode_words(w, s, out))
+            return -1;
+        move_open(s);
+        if (!length)
+            break;
+    }
+    return (int64_t)(more ? done : n);
+}
+
+/* ---- chunks: what is between two spaces, tabs or ends of lines ------------------------------------------- */
+
+/* Finds the chunks of the n bytes at p, which begin one. Returns the number of those that end before p + n: another one
+ * may follow them. */
+static size_t find_chunks(state *s, const uint8_t *p, size_t n, size_t *started)
+{
+    uint64_t space_before = 1;
+    size_t ended = 0;
+    *started = 0;
+    for (size_t base = 0; base < n; base += BLOCK) {
+        uint8_t last[BLOCK];
+        const uint8_t *block = p + base;
+        if (n - base < BLOCK) {
+            memset(last, ' ', sizeof last);
+            memcpy(last, block, n - base);
+            block = last;
+        }
+        uint64_t spaces = gp_ascii_spaces(block), before = spaces << 1 | space_before;
+        *started += put_bits(s->chunk_starts + *started, ~spaces & before, base);
+        ended += put_bits(s->chunk_ends + ended, spaces & ~before, base);
+        space_before = spaces >> 63;
+    }
+    return ended - (ended && s->chunk_ends[ended - 1] == n);
+}
+
+/* Encodes a chunk that is not in its line, and caches it. */
+static int encode_chunk(const gp_wordpiece *w, state *s, gp_cache_line *l, const gp_key *key, const uint8_t *p,
+                        size_t n, gp_ids *out)
+{
+    if (gp_ids_reserve(out, CHUNK_IDS))
+        return -1;
+    int64_t before = out->count;
+    if (encode_text(w, s, p, n, false, out) < 0)
+        return -1;
+    if (n <= GP_KEY_BYTES && out->count > before)
+        gp_piece_cache_put(&s->chunks, l, key, out->ids + before, (int)(out->count - before));
+    return 0;
+}
+
+/* Encodes the first `count` chunks. The text at p ends at `end`. Prefetches the cache lines of a batch of chunks. */
+static int encode_chunks(const gp_wordpiece *w, state *s, const uint8_t *p, size_t count, const uint8_t *end,
+                         gp_ids *out)
+{
+    enum { BATCH = 32 };
+    for (size_t first = 0, n; first < count; first += n) {
+        const uint16_t *starts = s->chunk_starts + first, *ends = s->chunk_ends + first;
+        gp_key keys[BATCH];
+        gp_cache_line *lines[BATCH];
+        n = count - first < BATCH ? count - first : BATCH;
+        gp_piece_cache_fit(&s->chunks);
+        for (size_t i = 0; i < n; i++) {
+            const uint8_t *from = p + starts[i];
+            size_t length = (size_t)(ends[i] - starts[i]);
+            uint8_t last[16] = {0};
+            if (end - from < 16)
+                from = memcpy(last, from, length);
+            keys[i] = gp_key_of(from, length <= GP_KEY_BYTES ? length : GP_KEY_BYTES);
+            lines[i] = gp_piece_cache_line(&s->chunks, &keys[i]);
+            __builtin_prefetch(lines[i]);
+        }
+        for (size_t i = 0; i < n; i++) {
+            size_t length = (size_t)(ends[i] - starts[i]);
+            if (gp_ids_reserve(out, GP_PIECE_IDS))
+                return -1;
+            if ((length > GP_KEY_BYTES || !gp_piece_cache_get(lines[i], &keys[i], out)) &&
+                encode_chunk(w, s, lines[i], &keys[i], p + starts[i], length, out))
+                return -1;
+        }
+    }
+    return 0;
+}
+
+int64_t gp_wordpiece_encode(const gp_wordpiece *w, state *s, const uint8_t *p, size_t n, bool more, gp_ids *out)
+{
+    for (size_t at = 0; at < n;) {
+        size_t slice = n - at < SLICE ? n - at : SLICE, started, ended = find_chunks(s, p + at, slice, &started);
+        if (encode_chunks(w, s, p + at, ended, p + n, out))
+            return -1;
+        if (started == ended) {
+            at += slice;
+            continue;
+        }
+        at += s->chunk_starts[ended];
+        size_t length = slice - s->chunk_starts[ended];
+        if (at + length < n && length < SLICE) /* the chunk is read again, with what follows */
+            continue;
+        while (at + length < n && !gp_ascii_is_space(p[at + length]))
+            length++;
+        int64_t done = encode_text(w, s, p + at, length, more && at + length == n, out);
+        if (done < (int64_t)length)
+            return done < 0 ? -1 : (int64_t)at + done;
+        at += length;
+    }
+    return (int64_t)n;
+}
+
+size_t gp_wordpiece_cut(const gp_wordpiece *w, const uint8_t *p, size_t n, size_t from)
+{
+    for (size_t at = n; at-- > from + 1;) {
+        uint32_t c;
+        if ((p[at] & 0xC0) == 0x80 || !gp_utf8(p + at, n - at, &c) || c >= GP_BAD_BYTE)
+            continue;
+        gp_char_kind kind = gp_entry_kind(gp_char_entry(&w->map, c));
+        if (kind == GP_CHAR_ISOLATED || kind == GP_CHAR_SPLITS)
+            return at;
+    }
+    return 0;
+}
