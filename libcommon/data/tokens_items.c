@@ -48,7 +48,7 @@ static int read_metadata(gp_tokens_items *t, const json_t *root, const char *nam
 /* Labels must have names, and the texts must fit their documents. */
 static int check_items(const gp_tokens_items *t, const gp_tokens *s, const gp_tokens_info *info)
 {
-    uint32_t crc = gp_crc32(0, t->numbers, (size_t)(8 * info->documents));
+    uint32_t crc = gp_crc32(0, t->numbers, (size_t)(16 * info->documents)); /* and of the starts that follow */
     if (crc != t->crc)
         return fail("%s: is corrupt: the CRC of its items is %08x, its trailer says %08x", info->name, crc, t->crc);
     for (int64_t i = 0; i < info->documents; i++) {

@@ -6,7 +6,7 @@
 
 typedef struct gp_tokens_items {
     const char *numbers;       /* (documents) i32 label, u32 tokens of the first text; in the mapped file */
-    uint32_t crc;              /* of these, as the trailer has it */
+    uint32_t crc;              /* of these and the starts after them, as the trailer has it */
     int64_t separator;         /* tokens at the end of every document that are not of a text */
     char *text, *pair, *label; /* members of the JSON Lines; pair NULL: items are single texts */
     char **names;              /* (info.labels) of the labels */

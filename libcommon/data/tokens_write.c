@@ -223,11 +223,12 @@ int64_t gp_tokens_documents_written(const gp_tokens_writer *w)
     return w->documents;
 }
 
-/* Writes the items, and the starts of all documents with their number. */
+/* Writes the items, and the starts of all documents with their number. The CRC is that of items and starts. */
 static int put_index(gp_tokens_writer *w, uint32_t *items_crc)
 {
     char number[8];
-    if (gp_number_list_write(&w->items, &w->out, items_crc) || gp_number_list_write(&w->starts, &w->out, NULL))
+    if (gp_number_list_write(&w->items, &w->out, items_crc) ||
+        gp_number_list_write(&w->starts, &w->out, w->labelled ? items_crc : NULL))
         return -1;
     gp_put64(number, (uint64_t)w->documents);
     return gp_out_write(&w->out, number, sizeof number);

@@ -57,7 +57,7 @@ static void make_image(char *p, const char *json)
     put(p + TRAILER_AT + 8, TOKENS, 8);
     put(p + TRAILER_AT + 16, 2, 8);
     put(p + TRAILER_AT + 24, crc32(0, (Bytef *)p + TOKENS_AT, 18), 4);
-    put(p + TRAILER_AT + 28, crc32(0, (Bytef *)p + ITEMS_AT, 16), 4);
+    put(p + TRAILER_AT + 28, crc32(0, (Bytef *)p + ITEMS_AT, 32), 4);
 }
 
 static void assert_refused(const char *said)
@@ -162,14 +162,15 @@ static void damage_is_named(void **state)
         {56, 8, 0, false, "do not fill"},
         {56, 8, 3, false, "flags (0x3)"},
         {TRAILER_AT + 16, 8, 1, false, "do not fill"},
-        {INDEX_AT + 8, 8, 2, false, "item 0 has 2 tokens, of which its first text has 2 and its separator 1"},
+        {INDEX_AT + 8, 8, 5, false, "is corrupt: the CRC of its items is"},
+        {INDEX_AT + 8, 8, 2, true, "item 0 has 2 tokens, of which its first text has 2 and its separator 1"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char p[SIZE];
         make_image(p, metadata);
         put(p + cases[i].at, cases[i].value, cases[i].bytes);
         if (cases[i].sum)
-            put(p + TRAILER_AT + 28, crc32(0, (Bytef *)p + ITEMS_AT, 16), 4);
+            put(p + TRAILER_AT + 28, crc32(0, (Bytef *)p + ITEMS_AT, 32), 4);
         save(p, sizeof p);
         assert_refused(cases[i].said);
     }
