@@ -35,13 +35,19 @@ void gp_bpe_trainer_free(gp_bpe_trainer *t)
     if (!t)
         return;
     gp_buf_release(&t->pending.bytes);
-    gp_buf_release(&t->pieces.bytes);
-    free(t->pieces.list);
-    free(t->pieces.slots);
+    gp_pieces_release(&t->pieces);
     free(t);
 }
 
 /* ---- counting -------------------------------------------------------------------------------------------- */
+
+void gp_pieces_release(gp_pieces *t)
+{
+    gp_buf_release(&t->bytes);
+    free(t->list);
+    free(t->slots);
+    *t = (gp_pieces){0};
+}
 
 /* Eight bytes at a time. */
 static uint32_t hash(uint64_t seed, const uint8_t *p, size_t n)
@@ -75,8 +81,7 @@ static void grow(gp_pieces *t)
     t->list = gp_realloc(t->list, (size_t)t->capacity, sizeof *t->list);
 }
 
-/* false if it is new and the limit of distinct pieces is reached. */
-static bool count_piece(gp_pieces *t, const uint8_t *p, size_t n)
+bool gp_pieces_count(gp_pieces *t, const uint8_t *p, size_t n)
 {
     uint32_t h = hash(t->seed, p, n);
     if (t->count == t->capacity)
@@ -103,7 +108,7 @@ static size_t count(gp_bpe_trainer *t, const char *text, size_t n, bool more)
     const uint8_t *p = (const uint8_t *)text;
     size_t at = 0, length;
     while (at < n && (length = gp_pretokenize(p + at, n - at, more)) > 0) {
-        t->too_much |= !count_piece(&t->pieces, p + at, length);
+        t->too_much |= !gp_pieces_count(&t->pieces, p + at, length);
         at += length;
     }
     return at;
@@ -130,7 +135,7 @@ void gp_bpe_trainer_end(gp_bpe_trainer *t)
 
 /* ---- building -------------------------------------------------------------------------------------------- */
 
-static gp_tokenizer *learn(const gp_bpe_trainer *t)
+static gp_tokenizer *learn_bytes(const gp_pieces *pieces, int64_t vocab_size)
 {
     gp_token_list d = {0};
     gp_pair *merges;
@@ -144,7 +149,16 @@ static gp_tokenizer *learn(const gp_bpe_trainer *t)
         byte_id[a.byte[code]] = (int32_t)d.count;
         gp_token_list_add(&d, (int32_t)d.count, &(char){(char)a.byte[code]}, 1);
     }
-    int64_t count = gp_bpe_learn(&t->pieces, byte_id, t->vocab_size, &d, &merges);
+    gp_initial text;
+    gp_initial_init(&text, pieces);
+    for (int64_t i = 0; i < pieces->count; i++) {
+        const char *bytes = pieces->bytes.data + pieces->list[i].at;
+        for (uint32_t k = 0; k < pieces->list[i].length; k++)
+            gp_initial_add(&text, byte_id[(uint8_t)bytes[k]], i);
+        gp_initial_add(&text, GP_PIECE_BORDER, i);
+    }
+    int64_t count = gp_bpe_learn(&text, pieces, &(gp_learning){.vocab_size = vocab_size, .min_count = 1}, &d, &merges);
+    gp_initial_release(&text);
     gp_tokenizer *made = gp_tokenizer_from_merges(&d, merges, count, 0, "text");
     gp_token_list_release(&d);
     free(merges);
@@ -160,7 +174,7 @@ gp_tokenizer *gp_bpe_trainer_build(gp_bpe_trainer *t)
     else if (t->too_much)
         fail("the text has more than 2 GB of distinct words; train the BPE on a part of it");
     else
-        made = learn(t);
+        made = learn_bytes(&t->pieces, t->vocab_size);
     gp_bpe_trainer_free(t);
     return made;
 }

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BORDER = INT32_MIN };
+enum { BORDER = GP_PIECE_BORDER };
 
 typedef struct counted_pair {
     gp_pair ids;
@@ -34,12 +34,14 @@ typedef struct candidate {
 } candidate;
 
 typedef struct learner {
-    /* One element for each byte of the pieces, and a BORDER around each piece: the id of a token at its first byte, ~id
-     * at its last byte if that is another one, any negative number in between. */
+    /* One element for each initial token of the pieces, and a BORDER around each piece: the id of a token at its first
+     * element, ~id at its last one if that is another, any negative number in between. */
     int32_t *text;
-    int32_t *piece_of; /* (text) index of the piece */
+    const int32_t *piece_of; /* (text) index of the piece */
     const gp_pieces *pieces;
     gp_token_list *d;
+    int32_t *lengths; /* of the tokens, in elements */
+    const gp_learning *how;
 
     counted_pair *pairs;
     int32_t pair_count, pair_capacity;
@@ -202,14 +204,14 @@ static void push_fresh(learner *l)
 /* Merges the pair at p into one token, unless an overlapping merge has changed it. */
 static void merge_at(learner *l, int32_t p, gp_pair pair, int32_t id)
 {
-    int32_t *text = l->text, second = p + (int32_t)l->d->tokens[pair.left].length;
+    int32_t *text = l->text, second = p + l->lengths[pair.left];
     if (text[p] != pair.left || text[second] != pair.right)
         return;
-    int32_t end = second + (int32_t)l->d->tokens[pair.right].length;
+    int32_t end = second + l->lengths[pair.right];
     if (text[p - 1] != BORDER) {
         int32_t other = text[p - 1] < 0 ? ~text[p - 1] : text[p - 1];
         remove_pair(l, other, pair.left, p);
-        add_pair(l, other, id, p - (int32_t)l->d->tokens[other].length);
+        add_pair(l, other, id, p - l->lengths[other]);
     }
     text[p] = id;
     text[second] = text[end - 1] = ~id;
@@ -220,14 +222,16 @@ static void merge_at(learner *l, int32_t p, gp_pair pair, int32_t id)
 }
 
 /* Adds the token of a merge. */
-static int32_t join(gp_token_list *d, gp_pair pair)
+static int32_t join(learner *l, gp_pair pair)
 {
+    gp_token_list *d = l->d;
     const gp_token *left = &d->tokens[pair.left], *right = &d->tokens[pair.right];
     gp_buf both = {0};
     gp_buf_add(&both, d->bytes.data + left->at, left->length);
-    gp_buf_add(&both, d->bytes.data + right->at, right->length);
+    gp_buf_add(&both, d->bytes.data + right->at + l->how->prefix, right->length - l->how->prefix);
     int32_t id = (int32_t)d->count;
     gp_token_list_add(d, id, both.data, both.len);
+    l->lengths[id] = l->lengths[pair.left] + l->lengths[pair.right];
     gp_buf_release(&both);
     return id;
 }
@@ -236,10 +240,10 @@ static int32_t join(gp_token_list *d, gp_pair pair)
 static bool merge_best(learner *l, gp_pair *merged)
 {
     int32_t best = pop(l);
-    if (best < 0)
+    if (best < 0 || l->pairs[best].count < l->how->min_count)
         return false;
     gp_pair ids = *merged = l->pairs[best].ids;
-    int32_t id = join(l->d, ids);
+    int32_t id = join(l, ids);
     for (int32_t i = l->pairs[best].first, next; i >= 0; i = next) {
         int32_t at = l->places[i].at;
         next = l->places[i].next;
@@ -253,40 +257,52 @@ static bool merge_best(learner *l, gp_pair *merged)
 
 /* ---- learning -------------------------------------------------------------------------------------------- */
 
-static void init_text(learner *l, const int32_t byte_id[256])
+void gp_initial_init(gp_initial *t, const gp_pieces *pieces)
 {
-    const gp_pieces *pieces = l->pieces;
-    size_t size = pieces->bytes.len + (size_t)pieces->count + 1, at = 0;
-    BUG_ON(size > INT32_MAX);
-    l->text = gp_malloc(size * sizeof *l->text);
-    l->piece_of = gp_malloc(size * sizeof *l->piece_of);
-    l->text[at++] = BORDER;
-    for (int64_t i = 0; i < pieces->count; i++) {
-        const char *bytes = pieces->bytes.data + pieces->list[i].at;
-        for (uint32_t k = 0; k < pieces->list[i].length; k++, at++) {
-            l->text[at] = byte_id[(uint8_t)bytes[k]];
-            l->piece_of[at] = (int32_t)i;
-        }
-        l->text[at++] = BORDER;
-    }
-    grow_slots(l);
-    for (size_t i = 1; i + 1 < size; i++)
-        if (l->text[i] != BORDER && l->text[i + 1] != BORDER)
-            add_pair(l, l->text[i], l->text[i + 1], (int32_t)i);
-    push_fresh(l);
+    *t = (gp_initial){.capacity = pieces->bytes.len + (size_t)pieces->count + 1};
+    BUG_ON(t->capacity > INT32_MAX);
+    t->ids = gp_malloc(t->capacity * sizeof *t->ids);
+    t->piece_of = gp_malloc(t->capacity * sizeof *t->piece_of);
+    gp_initial_add(t, BORDER, 0);
 }
 
-int64_t gp_bpe_learn(const gp_pieces *pieces, const int32_t byte_id[256], int64_t vocab_size, gp_token_list *d,
+void gp_initial_add(gp_initial *t, int32_t id, int64_t piece)
+{
+    BUG_ON(t->size == t->capacity);
+    t->ids[t->size] = id;
+    t->piece_of[t->size++] = (int32_t)piece;
+}
+
+void gp_initial_release(gp_initial *t)
+{
+    free(t->ids);
+    free(t->piece_of);
+    *t = (gp_initial){0};
+}
+
+int64_t gp_bpe_learn(gp_initial *text, const gp_pieces *pieces, const gp_learning *how, gp_token_list *d,
                      gp_pair **merges)
 {
-    learner l = {.pieces = pieces, .d = d, .multiplier = gp_hash_seed() | 1, .unused = -1};
-    int64_t count = 0, max = gp_max(0, vocab_size - d->count);
+    int64_t count = 0, max = gp_max(0, how->vocab_size - d->count);
+    learner l = {.text = text->ids,
+                 .piece_of = text->piece_of,
+                 .pieces = pieces,
+                 .d = d,
+                 .how = how,
+                 .lengths = gp_malloc((size_t)(d->count + max) * sizeof *l.lengths),
+                 .multiplier = gp_hash_seed() | 1,
+                 .unused = -1};
+    for (int64_t i = 0; i < d->count; i++)
+        l.lengths[i] = 1;
     *merges = gp_malloc((size_t)max * sizeof **merges);
-    init_text(&l, byte_id);
+    grow_slots(&l);
+    for (size_t i = 1; i + 1 < text->size; i++)
+        if (l.text[i] != BORDER && l.text[i + 1] != BORDER)
+            add_pair(&l, l.text[i], l.text[i + 1], (int32_t)i);
+    push_fresh(&l);
     while (count < max && merge_best(&l, &(*merges)[count]))
         count++;
-    free(l.text);
-    free(l.piece_of);
+    free(l.lengths);
     free(l.pairs);
     free(l.slots);
     free(l.places);
