@@ -12,7 +12,8 @@ typedef struct args {
     gp_list files;
     const char *tokenizer, *out, *separator, *jsonl, *label, *pair, *labels, *val, *save_tokenizer;
     gp_stream_format format;
-    int64_t vocab_size, shard_size, train_bpe, threads;
+    gp_truncation truncate;
+    int64_t vocab_size, shard_size, train_bpe, threads, max_tokens;
     double val_fraction;
     bool decode, info, show, allow_special, quiet, json;
 } args;
@@ -26,7 +27,7 @@ static const gp_option options[] = {
     {"separator", 0, GP_OPT_STRING, offsetof(args, separator), "TEXT", "text that separates documents; \\n, \\t, \\\\ and \\xHH are escapes; '' for none", .default_text = "from FILE.json, if it exists", .excludes = "decode|info"},
     {"jsonl", 0, GP_OPT_STRING, offsetof(args, jsonl), "FIELD", "the FILEs are JSON Lines: each line is a document, an object with its text in member FIELD", .nonempty = true, .excludes = "decode|info"},
     {"label", 0, GP_OPT_STRING, offsetof(args, label), "FIELD", "each line is an item with a label, a name or a number, in member FIELD, for train --objective classify", .nonempty = true, .needs = "jsonl", .excludes = "decode|info|show"},
-    {"pair", 0, GP_OPT_STRING, offsetof(args, pair), "FIELD", "items are pairs of texts, the second one in member FIELD", .nonempty = true, .needs = "label"},
+    {"pair", 0, GP_OPT_STRING, offsetof(args, pair), "FIELD", "items are pairs of texts, the second one in member FIELD", .nonempty = true, .needs = "label|show"},
     {"labels", 0, GP_OPT_STRING, offsetof(args, labels), "NAMES", "the names of label 0, 1, ..., separated by commas: neg,pos; a line with another label is an error", .default_text = "those that occur, sorted", .nonempty = true, .needs = "label"},
     {"allow-special", 0, GP_OPT_FLAG, offsetof(args, allow_special), NULL, "encode a literal <|endoftext|> in the text as that token; only for trusted text", .excludes = "decode|info"},
     {"Token stream", .type = GP_OPT_GROUP},
@@ -40,9 +41,11 @@ static const gp_option options[] = {
     {"decode", 'd', GP_OPT_FLAG, offsetof(args, decode), NULL, "turn token streams back into their text", .one_of = "job"},
     {"info", 'i', GP_OPT_FLAG, offsetof(args, info), NULL, "verify a token stream and describe its content", .one_of = "job"},
     {"show", 's', GP_OPT_FLAG, offsetof(args, show), NULL, "show how text is split into tokens: in colour with the ids below each line on a terminal, else one token per line", .one_of = "job"},
+    {"max-tokens", 0, GP_OPT_INT, offsetof(args, max_tokens), "N", "in JSON: cut what a model reads to N tokens, of a pair the longer text first", .min = 1, .max = 1 << 24, .default_text = "not cut", .needs = "show"},
+    {"truncate", 0, GP_OPT_CHOICE, offsetof(args, truncate), "WHICH", "what remains of a text that is cut: its head; a quarter from its head, the rest from its tail; none: it is an error", .choices = GP_CHOICES(GP_TRUNCATIONS), .needs = "max-tokens"},
     {"vocab-size", 'V', GP_OPT_INT, offsetof(args, vocab_size), "V", "vocabulary size of a stream that does not record it (raw16)", .min = 1, .max = 65536, .default_text = "the stream's, or that of --tokenizer", .needs = "decode|info"},
     {"Messages", .type = GP_OPT_GROUP},
-    {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "print one JSON object", .needs = "info", .unlogged = true},
+    {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "print one JSON object; of --show, one for each document, with ids, token types and offsets in bytes", .needs = "info|show", .unlogged = true},
     {"quiet", 'q', GP_OPT_FLAG, offsetof(args, quiet), NULL, "print errors only"},
     {0},
 };
@@ -166,7 +169,9 @@ static int show(const args *a, const gp_corpus_options *o)
         warn(t, false);
     if (out) {
         bool colour = gp_output_has_colour(a->out);
-        rc = gp_corpus_show(text, t, o, colour, gp_output_stream(out));
+        rc = a->json ? gp_corpus_show_json(text, t, o, &(gp_show_options){a->max_tokens, a->truncate, a->allow_special},
+                                           gp_output_stream(out))
+                     : gp_corpus_show(text, t, o, colour, gp_output_stream(out));
         rc = gp_output_close(out, !rc) ? -1 : rc;
     }
     gp_tokenizer_close(t);
@@ -239,6 +244,10 @@ static int check(const args *a)
         return GP_OPTIONS_USAGE;
     if (a->info && a->files.count > 1)
         return gp_tool_usage(&tool, "--info takes one token stream (found %d)", a->files.count);
+    if (a->pair && !a->jsonl)
+        return gp_tool_usage(&tool, "--pair requires --jsonl");
+    if (a->show && !a->json && (a->pair || a->max_tokens))
+        return gp_tool_usage(&tool, "--show requires --json for --%s", a->pair ? "pair" : "max-tokens");
     if (a->decode || a->info || a->show)
         return 0;
     if (gp_output_is_terminal(a->out) || (a->val && gp_output_is_terminal(a->val)))
@@ -255,7 +264,7 @@ static int check(const args *a)
 
 int main(int argc, char **argv)
 {
-    args a = {.format = GP_STREAM_TOK};
+    args a = {.format = GP_STREAM_TOK, .truncate = GP_TRUNCATE_HEAD};
     int rc = gp_tool_start(&tool, &a, argc, argv);
     if (rc != GP_OPTIONS_RUN)
         return rc;

@@ -55,7 +55,7 @@ typedef struct gp_text_options {
     bool twice;         /* gp_text_rewind will be called */
     const char *jsonl;  /* the files are JSON Lines, with their text in this member; NULL: plain text */
     const char *label;  /* of JSON Lines: the member that is the label; NULL: no labels */
-    const char *pair;   /* of labelled JSON Lines: the member that is the second text of a pair; NULL: single texts */
+    const char *pair;   /* of JSON Lines: the member that is the second text of a pair; NULL: single texts */
     const char *labels; /* the names of label 0, 1, ..., separated by commas; NULL: those that occur, sorted, for which
                          * the text is read twice */
 } gp_text_options;

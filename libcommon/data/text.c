@@ -153,7 +153,7 @@ gp_text *gp_text_open(const gp_list *paths, const gp_text_options *o)
     int count = paths && paths->count ? paths->count : 1;
     gp_text *t = gp_calloc(1, sizeof *t);
     bool twice = o->twice || (o->label && !o->labels);
-    BUG_ON((o->label && !o->jsonl) || (o->pair && !o->label));
+    BUG_ON((o->label && !o->jsonl) || (o->pair && !o->jsonl));
     t->jsonl = o->jsonl ? gp_strdup(o->jsonl) : NULL;
     t->label = o->label ? gp_strdup(o->label) : NULL;
     t->pair = o->pair ? gp_strdup(o->pair) : NULL;
