@@ -4,6 +4,7 @@
 
 #include "base/json_write.h"
 #include "corpus/corpus.h"
+#include "text/text.h"
 
 /* Replaces text by the bytes of `count` tokens from `first` on. */
 static int decode_text(const gp_tokens *s, const gp_tokenizer *t, int64_t first, int64_t count, gp_buf *text)
@@ -16,12 +17,13 @@ static int decode_text(const gp_tokens *s, const gp_tokenizer *t, int64_t first,
             return -1;
         for (int64_t i = 0; i < n; i++) {
             size_t length;
-            const char *bytes = gp_tokenizer_bytes(t, ids[i], &length);
-            if (!bytes)
+            if (!gp_tokenizer_bytes(t, ids[i], &length))
                 return fail("%s: token %lld is %d, which its tokenizer of %lld ids does not have",
                             gp_tokens_get_info(s)->name, (long long)(first + at + i), ids[i],
                             (long long)gp_tokenizer_vocab_size(t));
-            gp_buf_add(text, bytes, length);
+            gp_buf_reserve(text, length + 1); /* WordPiece puts a space before a word */
+            gp_tokenizer_decode_part(t, at + i == 0, &ids[i], 1, text->data + text->len, length + 1, &length);
+            text->len += length;
         }
     }
     return 0;

@@ -66,6 +66,14 @@ for how in "-t char" "-t bytes" "--train-bpe 270"; do
     has '  items       a and b, y: e 1, n 2, c 1'
 done
 
+# WordPiece: words of several tokens, with spaces between them
+printf '%s\n' '[PAD]' '[UNK]' '[CLS]' '[SEP]' '[MASK]' un '##lab' '##el' text > vocab.txt
+printf '{"a":"Unlabel text","b":"text unlab","y":0}\n{"a":"","b":"text","y":1}\n' > words.jsonl
+expect 0 tokenize -t vocab.txt --jsonl a --pair b --label y words.jsonl -o w.tok
+expect 0 tokenize --decode w.tok
+has '{"a": "unlabel text", "b": "text unlab", "y": "0"}
+{"a": "", "b": "text", "y": "1"}'
+
 # files that end with blank lines; several of them
 sed -i '$d' pairs.jsonl
 expect 0 tokenize --quiet -t bytes --separator '' --jsonl a --pair b --label y pairs.jsonl pairs.jsonl -o p.tok
