@@ -98,9 +98,9 @@ GP_API int gp_corpus_print_info(const gp_tokens *s, const gp_tokenizer *t, bool 
  * separator and allow_special are used. 0 or -1. */
 GP_API int gp_corpus_show(gp_text *text, const gp_tokenizer *t, const gp_corpus_options *o, bool colour, FILE *out);
 
-/* Shows what a model reads for each document, or pair of texts, as one JSON object a line: "ids", "tokens" (their text),
- * "types", "texts" (0 and 1 for the tokens of the first and second text, null for those that the tokenizer puts around
- * them), and "offsets", [start, end] in bytes of its text, [0, 0] for the latter. 0 or -1. */
+/* Shows what a model reads for each document, or pair of texts, as one JSON object a line: "ids", "tokens" (their
+ * text), "types", "texts" (0 and 1 for the tokens of the first and second text, null for those that the tokenizer
+ * puts around them), and "offsets", [start, end] in bytes of its text, [0, 0] for the latter. 0 or -1. */
 typedef struct gp_show_options {
     int64_t max;            /* tokens, with those around; 0: all */
     gp_truncation truncate; /* of what has more */

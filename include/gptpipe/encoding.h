@@ -36,10 +36,10 @@ typedef enum gp_truncation { GP_TRUNCATIONS(GP_CHOICE_VALUE) } gp_truncation;
 GP_API int64_t gp_tokenizer_assemble(const gp_tokenizer *t, const int32_t *a, int64_t na, const int32_t *b, int64_t nb,
                                      int64_t max, gp_truncation how, int32_t *ids, int32_t *types);
 
-/* gp_tokenizer_encode with where in the text each token is: from byte offsets[2 i] to offsets[2 i + 1]. The caller frees
- * *ids and *offsets. They are the offsets of the `tokenizers` package, in bytes: a token that has a part of a character
- * has the offsets of all of it; those of added tokens include the white space that they strip; and where the
- * post_processor says so (trim_offsets), spaces at the ends of a token are left out. */
+/* gp_tokenizer_encode with where in the text each token is: from byte offsets[2 i] to offsets[2 i + 1]. The caller
+ * frees *ids and *offsets. They are the offsets of the `tokenizers` package, in bytes: a token that has a part of a
+ * character has the offsets of all of it; those of added tokens include the white space that they strip; and where
+ * the post_processor says so (trim_offsets), spaces at the ends of a token are left out. */
 GP_API int gp_tokenizer_encode_offsets(const gp_tokenizer *t, const char *text, size_t length, bool special,
                                        int32_t **ids, int64_t **offsets, int64_t *count);
 

@@ -1,6 +1,6 @@
-/* offsets.c: see offsets.h. The tokens of a text are its bytes in order, so a token begins where the one before it ends;
- * only where a byte-level BPE lacks some bytes has it tokens that are not the text's bytes. A token that has some bytes
- * of a character is given all of them, as in `tokenizers`, whose offsets are those of characters. */
+/* offsets.c: see offsets.h. The tokens of a text are its bytes in order, so a token begins where the one before it
+ * ends; only where a byte-level BPE lacks some bytes has it tokens that are not the text's bytes. A token that has
+ * some bytes of a character is given all of them, as in `tokenizers`, whose offsets are those of characters. */
 #include "text/offsets.h"
 
 #include <stdlib.h>

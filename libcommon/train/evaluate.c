@@ -52,8 +52,8 @@ int gp_evaluation_loss(gp_evaluation *e, gp_model *m, gp_progress *progress)
     for (int64_t n = 0; n < e->batches; n++) {
         double mean, weight = source->weight ? source->weight(source, n) : 1;
         bool counts = weight != 0; /* a batch of separators has nothing to mask */
-        if (weight < 0 || (counts && (gp_source_fill(source, n, &e->batch) ||
-                                      gp_model_evaluate(m, &e->batch, &mean, NULL))))
+        if (weight < 0 ||
+            (counts && (gp_source_fill(source, n, &e->batch) || gp_model_evaluate(m, &e->batch, &mean, NULL))))
             return -1;
         sum += counts ? mean * weight : 0;
         weights += weight;
