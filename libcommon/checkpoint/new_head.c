@@ -38,6 +38,8 @@ static int set_head(gp_config *c, const gp_new_head *h, const char *path)
         if (h->head != GP_HEAD_NONE && h->head != gp_config_defaults(c->family).head)
             return fail("%s: is a %s, which has no such head", path, gp_family_name(c->family));
         c->head = h->head;
+        if (h->head == GP_HEAD_NONE && c->causal)
+            c->tied = false; /* a tied GPT2Model is a language model when it is read again */
         c->labels = 0;
         memset(c->label_names, 0, sizeof c->label_names);
     }

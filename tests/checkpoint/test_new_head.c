@@ -134,6 +134,13 @@ static void a_classifier_gets_a_head_for_tokens(void **state)
     c = opened(GOLDEN "heads-gpt2-classify", &next, "initialized: nothing; left out: score.weight");
     assert_int_equal(c->config.head, GP_HEAD_LM);
     gp_checkpoint_close(c);
+    c = opened(GOLDEN "gpt2-tiny", &none, "initialized: nothing; left out: nothing");
+    gp_config again;
+    char *text = gp_config_to_json(&c->config);
+    assert_int_equal(gp_config_from_json(&again, text, strlen(text), "config.json"), 0);
+    assert_int_equal(again.head, GP_HEAD_NONE);
+    free(text);
+    gp_checkpoint_close(c);
     c = opened(GOLDEN "heads-roberta-classify", &none, "initialized: nothing; left out: classifier.dense.bias");
     gp_checkpoint_close(c);
     assert_null(gp_checkpoint_open_with(GOLDEN "heads-bert-classify", &(gp_checkpoint_options){.head = &next}));
