@@ -7,6 +7,7 @@
  * moments. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/base.h"
 #include "base/file.h"
@@ -41,7 +42,7 @@ static double decode(const gp_tokenizer *t, const gp_map *text)
         done += gp_tokenizer_decode(t, ids + done, count - done, out, sizeof out, &length);
     double seconds = gp_now() - begin;
     free(ids);
-    BUG_ON(bytes != text->size);
+    BUG_ON(bytes != text->size && strcmp(gp_tokenizer_kind(t), "wordpiece") != 0);
     return seconds;
 }
 

@@ -78,11 +78,13 @@ int gp_folder_tokenizer(gp_checkpoint *c, const char *text, size_t length, const
     }
     if (rc <= 0)
         return rc;
-    if (!folder || c->config.family != GP_GPT2) /* BERT's and RoBERTa's are only carried */
+    if (!folder || c->config.family == GP_ROBERTA) /* whose class puts tokens around texts that its files do not name */
         return 0;
     int pair = has_both(folder, "vocab.json", "merges.txt");
     if (!pair)
         pair = has_both(folder, "encoder.json", "vocab.bpe");
+    if (!pair)
+        pair = gp_folder_has(folder, "vocab.txt");
     if (!pair)
         pair = has_tiktoken(folder);
     return pair > 0 ? build_tokenizer(c, folder) : pair;

@@ -155,18 +155,27 @@ static char *tokenizer_config_text(const gp_checkpoint *c)
         return NULL;
     json_t *root = json_pack("{s:s, s:I, s:b}", "tokenizer_class", "PreTrainedTokenizerFast", "model_max_length",
                              (json_int_t)gp_config_context(&c->config), "clean_up_tokenization_spaces", 0);
+    int64_t before, after;
+    const int32_t *cls = gp_tokenizer_prefix(t, &before), *sep = gp_tokenizer_suffix(t, &after);
+    bool masks = gp_tokenizer_mask(t) >= 0, around = masks && before == 1 && after == 1;
     const struct {
         const char *key;
         int32_t id;
-    } named[] = {{"eos_token", gp_tokenizer_end_of_text(t)},
-                 {"mask_token", gp_tokenizer_mask(t)},
-                 {"pad_token", gp_tokenizer_pad(t)}};
+    } named[] = {{"eos_token", masks ? -1 : gp_tokenizer_end_of_text(t)},
+                 {"unk_token", masks ? gp_tokenizer_unknown(t) : -1},
+                 {"sep_token", around ? *sep : -1},
+                 {"pad_token", gp_tokenizer_pad(t)},
+                 {"cls_token", around ? *cls : -1},
+                 {"mask_token", gp_tokenizer_mask(t)}};
     for (size_t i = 0; i < ARRAY_LEN(named); i++) {
         size_t length;
         const char *name = gp_tokenizer_bytes(t, named[i].id, &length);
         if (name)
             json_object_set_new(root, named[i].key, json_stringn(name, length));
     }
+    if (!strcmp(gp_tokenizer_kind(t), "wordpiece")) /* of BERT, which reads token types */
+        json_object_set_new(root, "model_input_names",
+                            json_pack("[s,s,s]", "input_ids", "token_type_ids", "attention_mask"));
     gp_tokenizer_close(t);
     return dumped(root);
 }
