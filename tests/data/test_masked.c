@@ -308,6 +308,53 @@ static void words_are_masked_whole(void **state)
     gp_tokenizer_close(t);
 }
 
+#define SPECIAL(id, name) "{\"id\":" #id ",\"content\":\"" name "\",\"special\":true}"
+
+/* BERT's rows: [CLS] and [SEP] around them, "##" continues a word, [UNK] is never masked. */
+static void words_of_a_wordpiece_are_masked_whole(void **state)
+{
+    (void)state;
+    enum { CLS = 2, SEP, OWN_MASK, UN, AFF, ABLE, DOG };
+    static const char json[] =
+        "{\"added_tokens\":[" SPECIAL(0, "[PAD]") "," SPECIAL(1, "[UNK]") "," SPECIAL(2, "[CLS]") "," SPECIAL(3, "[SEP]") "," SPECIAL(
+            4,
+            "[MASK]") "],"
+                      "\"normalizer\":{\"type\":\"BertNormalizer\",\"clean_text\":true,\"handle_chinese_chars\":true,"
+                      "\"strip_accents\":null,\"lowercase\":true},\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},"
+                      "\"post_processor\":{\"type\":\"BertProcessing\",\"sep\":[\"[SEP]\",3],\"cls\":[\"[CLS]\",2]},"
+                      "\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"[UNK]\",\"continuing_subword_prefix\":\"##\","
+                      "\"max_input_chars_per_word\":100,\"vocab\":{\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2,\"[SEP]\":3,"
+                      "\"[MASK]\":4,\"un\":5,\"##aff\":6,\"##able\":7,\"dog\":8}}}";
+    static const int32_t ids[] = {UN, AFF, ABLE, 1, DOG, UN, AFF, ABLE};
+    gp_tokenizer *t = gp_tokenizer_from_json(json, strlen(json), "small");
+    if (!t)
+        fail_msg("%s", gp_error());
+    gp_masking how = gp_masking_defaults();
+    how.probability = 3.0 / 7;
+    how.whole_words = true;
+    how.mask_replace = 1;
+    how.random_replace = 0;
+    same_rows rows = make_rows(ids, 8, 1);
+    gp_source *s = open_masked(&rows, t, &how);
+    gp_batch b = gp_batch_open(s);
+    for (int64_t n = 0; n < 300; n++) {
+        assert_int_equal(gp_source_fill(s, n, &b), 0);
+        assert_int_equal(b.inputs[0], CLS);
+        assert_int_equal(b.inputs[9], SEP);
+        assert_false(is_target(&b, 0, 4));
+        bool first = is_target(&b, 0, 1), dog = is_target(&b, 0, 5), last = is_target(&b, 0, 6);
+        assert_int_equal(first + dog + last, 1); /* two do not fit into 3 targets */
+        for (int64_t i = 1; i <= 8; i++) {
+            bool target = i <= 3 ? first : i == 5 ? dog : i >= 6 ? last : false;
+            assert_int_equal(is_target(&b, 0, i), target);
+            assert_int_equal(b.inputs[i], target ? OWN_MASK : ids[i - 1]);
+        }
+    }
+    gp_batch_close(&b);
+    gp_source_close(s);
+    gp_tokenizer_close(t);
+}
+
 static void a_row_of_long_words_has_one_of_them_masked(void **state)
 {
     (void)state;
@@ -412,6 +459,7 @@ int main(void)
         cmocka_unit_test(targets_are_spread_evenly_and_replaced_as_asked),
         cmocka_unit_test(every_set_of_targets_is_equally_likely),
         cmocka_unit_test(words_are_masked_whole),
+        cmocka_unit_test(words_of_a_wordpiece_are_masked_whole),
         cmocka_unit_test(a_row_of_long_words_has_one_of_them_masked),
         cmocka_unit_test(masks_are_a_function_of_seed_and_row),
         cmocka_unit_test(what_cannot_be_masked_is_refused),
