@@ -13,15 +13,17 @@ typedef struct args {
     const char *tokenizer, *out, *separator, *jsonl, *label, *pair, *labels, *val, *save_tokenizer;
     gp_stream_format format;
     gp_truncation truncate;
-    int64_t vocab_size, shard_size, train_bpe, threads, max_tokens;
+    int64_t vocab_size, shard_size, train_bpe, train_wordpiece, threads, max_tokens;
     double val_fraction;
-    bool decode, info, show, allow_special, quiet, json;
+    bool decode, info, show, allow_special, quiet, json, cased;
 } args;
 
 /* clang-format off */
 static const gp_option options[] = {
     {"tokenizer", 't', GP_OPT_STRING, offsetof(args, tokenizer), "WHICH", "char, bytes, gpt2, a tokenizer.json or other tokenizer file, a folder with one, or a token stream (for its tokenizer)", .default_text = "char", .nonempty = true, .one_of = "tokenizer"},
     {"train-bpe", 0, GP_OPT_INT, offsetof(args, train_bpe), "V", "train a byte-level BPE of V ids on the text, as for GPT-2", .min = 257, .max = 1 << 20, .default_text = "none", .one_of = "tokenizer", .excludes = "decode|info"},
+    {"train-wordpiece", 0, GP_OPT_INT, offsetof(args, train_wordpiece), "V", "train a WordPiece of V ids on the text, as for BERT", .min = 6, .max = 1 << 20, .default_text = "none", .one_of = "tokenizer", .excludes = "decode|info"},
+    {"cased", 0, GP_OPT_FLAG, offsetof(args, cased), NULL, "with --train-wordpiece: keep upper case and accents, as BERT cased", .needs = "train-wordpiece"},
     {"save-tokenizer", 0, GP_OPT_STRING, offsetof(args, save_tokenizer), "FILE", "also write the tokenizer, as Hugging Face's tokenizer.json", .nonempty = true, .excludes = "decode|info|show"},
     {"Text", .type = GP_OPT_GROUP},
     {"separator", 0, GP_OPT_STRING, offsetof(args, separator), "TEXT", "text that separates documents; \\n, \\t, \\\\ and \\xHH are escapes; '' for none", .default_text = "from FILE.json, if it exists", .excludes = "decode|info"},
@@ -69,6 +71,8 @@ static const gp_tool tool = {
                 "tokenize --tokenizer train.tok more.txt -o more.tok\n"
                 "# a BPE trained on the text, saved for other programs\n"
                 "tokenize --train-bpe 4096 --save-tokenizer tokenizer.json input.txt -o train.tok\n"
+                "# a WordPiece, as BERT has\n"
+                "tokenize --train-wordpiece 8000 --save-tokenizer tokenizer.json input.txt -o train.tok\n"
                 "# JSON Lines with GPT-2's tokenizer, in shards for llm.c\n"
                 "tokenize -t gpt2 --jsonl text docs.jsonl --format llmc --shard-size 100000000 -o docs.bin\n"
                 "# reviews with their labels, for a classifier\n"
@@ -87,7 +91,7 @@ static const gp_tool tool = {
 /* Opens the text, and opens the tokenizer or builds it from the text. */
 static int open_text(const args *a, const gp_corpus_options *o, gp_text **text, gp_tokenizer **t)
 {
-    bool build = a->train_bpe || !a->tokenizer || !strcmp(a->tokenizer, "char");
+    bool build = a->train_bpe || a->train_wordpiece || !a->tokenizer || !strcmp(a->tokenizer, "char");
     *t = NULL;
     *text = gp_text_open(&a->files, &(gp_text_options){.twice = build || o->val_fraction > 0,
                                                        .jsonl = a->jsonl,
@@ -95,9 +99,10 @@ static int open_text(const args *a, const gp_corpus_options *o, gp_text **text, 
                                                        .pair = a->pair,
                                                        .labels = a->labels});
     if (*text)
-        *t = a->train_bpe ? gp_corpus_train_bpe(*text, a->train_bpe, o)
-             : build      ? gp_corpus_build_char(*text, o)
-                          : gp_corpus_tokenizer_open(a->tokenizer);
+        *t = a->train_bpe         ? gp_corpus_train_bpe(*text, a->train_bpe, o)
+             : a->train_wordpiece ? gp_corpus_train_wordpiece(*text, a->train_wordpiece, a->cased, o)
+             : build              ? gp_corpus_build_char(*text, o)
+                                  : gp_corpus_tokenizer_open(a->tokenizer);
     return *t ? 0 : -1;
 }
 

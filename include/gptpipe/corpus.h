@@ -63,6 +63,10 @@ GP_API gp_tokenizer *gp_corpus_build_char(gp_text *text, const gp_corpus_options
  * read twice; separators become end-of-text, so they are not counted. NULL on failure. */
 GP_API gp_tokenizer *gp_corpus_train_bpe(gp_text *text, int64_t vocab_size, const gp_corpus_options *o);
 
+/* The same for a WordPiece of at most vocab_size ids: gp_bpe_trainer_new_wordpiece. */
+GP_API gp_tokenizer *gp_corpus_train_wordpiece(gp_text *text, int64_t vocab_size, bool cased,
+                                               const gp_corpus_options *o);
+
 /* Writes the text as a token stream to a file or "-". With val_fraction the text must be files or opened to be read
  * twice. 0; -1 on failure, and then no file is left. */
 GP_API int gp_corpus_encode(gp_text *text, const gp_tokenizer *t, const char *out, const gp_corpus_options *o,

@@ -64,11 +64,23 @@ GP_API gp_tokenizer *gp_charset_build(gp_charset *c); /* frees c; NULL if there 
  * Memory: about 30 bytes for each byte of the distinct pieces. Pieces may be of any length; time is linear in it. */
 typedef struct gp_bpe_trainer gp_bpe_trainer;
 GP_API gp_bpe_trainer *gp_bpe_trainer_new(int64_t vocab_size); /* NULL if not in 257 to 1048576 */
+
+/* Trains a WordPiece instead (Schuster and Nakajima 2012; Devlin et al. 2019), with the normalization of BERT uncased,
+ * or cased: BertNormalizer and BertPreTokenizer. Ids 0 to 4 are [PAD], [UNK], [CLS], [SEP] and [MASK]; then come the
+ * 1,000 most frequent characters in code point order, the characters inside words, with "##" in front, and the merges,
+ * of pairs that occur twice or more.
+ *
+ * The vocabulary is one that Hugging Face's tokenizers may make: WordPieceTrainer(vocab_size, limit_alphabet=1000,
+ * min_frequency=2, special_tokens=[...]), the settings of BertWordPieceTokenizer.train. That package numbers the
+ * characters inside words, and breaks ties by these numbers, in the order of a hash table that differs from run to run;
+ * here it is the order in which they occur in the text. */
+GP_API gp_bpe_trainer *gp_bpe_trainer_new_wordpiece(int64_t vocab_size, bool cased); /* NULL if above 1048576 */
+
 GP_API void gp_bpe_trainer_add(gp_bpe_trainer *b, const char *text, size_t length);
 GP_API void gp_bpe_trainer_end(gp_bpe_trainer *b);
 
-/* Frees b. The vocabulary is smaller than requested if no pairs are left to merge. NULL if there was no text, or more
- * than 2 GB of distinct pieces. */
+/* Frees b. The vocabulary is smaller than requested if no pairs are left to merge. NULL if there was no text, more than
+ * 2 GB of distinct pieces, or more characters than a WordPiece has room for. */
 GP_API gp_tokenizer *gp_bpe_trainer_build(gp_bpe_trainer *b);
 GP_API void gp_bpe_trainer_free(gp_bpe_trainer *b);
 

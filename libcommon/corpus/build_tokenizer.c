@@ -32,11 +32,11 @@ gp_tokenizer *gp_corpus_build_char(gp_text *text, const gp_corpus_options *o)
     return t;
 }
 
-gp_tokenizer *gp_corpus_train_bpe(gp_text *text, int64_t vocab_size, const gp_corpus_options *o)
+/* Gives the text's documents to b, which may be NULL, and builds and frees it. */
+static gp_tokenizer *train(gp_text *text, gp_bpe_trainer *b, const gp_corpus_options *o)
 {
     const gp_text_info *info = gp_text_get_info(text);
     gp_separator separator = gp_separator_choose(info, o);
-    gp_bpe_trainer *b = gp_bpe_trainer_new(vocab_size);
     gp_text_part part;
     gp_progress progress;
     int rc = b ? 0 : -1;
@@ -62,6 +62,16 @@ gp_tokenizer *gp_corpus_train_bpe(gp_text *text, int64_t vocab_size, const gp_co
     if (!t)
         gp_fail_in("%s", info->name);
     return t;
+}
+
+gp_tokenizer *gp_corpus_train_bpe(gp_text *text, int64_t vocab_size, const gp_corpus_options *o)
+{
+    return train(text, gp_bpe_trainer_new(vocab_size), o);
+}
+
+gp_tokenizer *gp_corpus_train_wordpiece(gp_text *text, int64_t vocab_size, bool cased, const gp_corpus_options *o)
+{
+    return train(text, gp_bpe_trainer_new_wordpiece(vocab_size, cased), o);
 }
 
 /* Downloads GPT-2's two files to the folder where gp_tokenizer_open looks for them. */

@@ -136,6 +136,10 @@ static int64_t encode_plain(gp_encoder *e, const uint8_t *p, size_t n, bool more
         return encode_ids(e, p, n, more, at);
     if (gp_ids_flush(&e->out))
         return -1;
+    if (e->t->kind == GP_KIND_WORDPIECE) {
+        gp_wordpiece_place(&e->t->wordpiece, &e->t->vocab, p, n, at, gp_offsets_put_id, o);
+        return (int64_t)n;
+    }
     size_t before = o->ids.len;
     int64_t done = encode_ids(e, p, n, more, at);
     if (done < 0 || gp_ids_flush(&e->out))
@@ -320,8 +324,6 @@ int gp_tokenizer_encode(const gp_tokenizer *t, const char *text, size_t length, 
 int gp_tokenizer_encode_offsets(const gp_tokenizer *t, const char *text, size_t length, bool special, int32_t **ids,
                                 int64_t **offsets, int64_t *count)
 {
-    if (t->kind == GP_KIND_WORDPIECE)
-        return fail("offsets into the text are not supported for WordPiece");
     gp_offsets o = {.text = (const uint8_t *)text, .length = length};
     gp_encoder *e = gp_encoder_open(t, collect, &o.ids);
     e->offsets = &o;

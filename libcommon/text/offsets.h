@@ -14,7 +14,10 @@ typedef struct gp_offsets {
 
 void gp_offsets_release(gp_offsets *o);
 
-/* Adds the range of one token. */
+/* Adds a token and its range (gp_placed_fn). */
+void gp_offsets_put_id(void *self, int32_t id, int64_t start, int64_t end);
+
+/* Adds the range of a token alone. */
 void gp_offsets_put(gp_offsets *o, int64_t start, int64_t end);
 
 /* Adds the ranges of `count` ids, in which the n bytes at p were encoded by a byte-level BPE, char or bytes. They begin

@@ -1,8 +1,10 @@
-/* bpe_count.c: counts the pieces of the text that a BPE vocabulary is trained on; bpe_train.c learns the merges. */
+/* bpe_count.c: counts the pieces, or for a WordPiece the words, of the text that a vocabulary is trained on;
+ * bpe_train.c learns the merges. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "text/bpe/bpe_train.h"
+#include "text/wordpiece/wordpiece_train.h"
 
 enum {
     SMALLEST = 256 + 1, /* the bytes and end-of-text */
@@ -13,6 +15,8 @@ struct gp_bpe_trainer {
     int64_t vocab_size;
     gp_pending pending; /* bytes whose pieces depend on later bytes */
     gp_pieces pieces;
+    gp_wordpiece *wordpiece; /* what normalizes the words of a WordPiece; or NULL */
+    struct gp_wordpiece_state *words;
     bool any;      /* there was text */
     bool too_much; /* more distinct pieces than bpe_train.c can number */
 };
@@ -30,10 +34,30 @@ gp_bpe_trainer *gp_bpe_trainer_new(int64_t vocab_size)
     return t;
 }
 
+gp_bpe_trainer *gp_bpe_trainer_new_wordpiece(int64_t vocab_size, bool cased)
+{
+    if (vocab_size > LARGEST) {
+        fail("a WordPiece vocabulary has up to %d tokens, not %lld", LARGEST, (long long)vocab_size);
+        return NULL;
+    }
+    gp_bpe_trainer *t = gp_calloc(1, sizeof *t);
+    t->vocab_size = vocab_size;
+    t->pieces.seed = gp_hash_seed() | 1;
+    t->wordpiece = gp_calloc(1, sizeof *t->wordpiece);
+    t->wordpiece->switches = gp_wordpiece_bert(cased);
+    gp_char_map_init(&t->wordpiece->map, &t->wordpiece->switches);
+    t->words = gp_wordpiece_state_new();
+    return t;
+}
+
 void gp_bpe_trainer_free(gp_bpe_trainer *t)
 {
     if (!t)
         return;
+    if (t->wordpiece)
+        gp_wordpiece_release(t->wordpiece);
+    free(t->wordpiece);
+    gp_wordpiece_state_free(t->words);
     gp_buf_release(&t->pending.bytes);
     gp_pieces_release(&t->pieces);
     free(t);
@@ -102,11 +126,19 @@ bool gp_pieces_count(gp_pieces *t, const uint8_t *p, size_t n)
     return true;
 }
 
+static void count_word(void *self, const uint8_t *word, size_t n)
+{
+    gp_bpe_trainer *t = self;
+    t->too_much |= !gp_pieces_count(&t->pieces, word, n);
+}
+
 /* Counts the pieces of n bytes; if `more` bytes follow, those that they cannot change. Returns their length. */
 static size_t count(gp_bpe_trainer *t, const char *text, size_t n, bool more)
 {
     const uint8_t *p = (const uint8_t *)text;
     size_t at = 0, length;
+    if (t->wordpiece)
+        return (size_t)gp_wordpiece_words(t->wordpiece, t->words, p, n, more, count_word, t);
     while (at < n && (length = gp_pretokenize(p + at, n - at, more)) > 0) {
         t->too_much |= !gp_pieces_count(&t->pieces, p + at, length);
         at += length;
@@ -170,9 +202,11 @@ gp_tokenizer *gp_bpe_trainer_build(gp_bpe_trainer *t)
     gp_tokenizer *made = NULL;
     gp_bpe_trainer_end(t);
     if (!t->any)
-        fail("the text is empty: a BPE vocabulary cannot be trained from it");
+        fail("the text is empty: a vocabulary cannot be trained on it");
     else if (t->too_much)
-        fail("the text has more than 2 GB of distinct words; train the BPE on a part of it");
+        fail("the text has more than 2 GB of distinct words; train the vocabulary on a part of it");
+    else if (t->wordpiece)
+        made = gp_wordpiece_learn(&t->pieces, t->vocab_size, &t->wordpiece->switches);
     else
         made = learn_bytes(&t->pieces, t->vocab_size);
     gp_bpe_trainer_free(t);

@@ -5,34 +5,9 @@
 #include <string.h>
 
 #include "base/utf8.h"
-#include "text/piece_cache.h"
-#include "text/wordpiece/ascii.h"
-#include "text/wordpiece/wordpiece.h"
+#include "text/wordpiece/wordpiece_state.h"
 
-enum {
-    BLOCK = GP_ASCII_BLOCK,
-    GROWTH = 3, /* of a character's UTF-8 by normalization, at most */
-    MAX_WORD = 4 * (GP_WORD_CHARS_MAX + 2),
-    WORDS = 1024,
-    TEXT = 4096, /* bytes of the words before the last one */
-    SLICE = 4096,
-    CHUNKS = SLICE / 2 + BLOCK,
-    CHUNK_IDS = 64, /* more than GP_KEY_BYTES bytes of text have */
-};
-
-struct gp_wordpiece_state {
-    gp_piece_cache chunks; /* text between two spaces, as it is */
-    gp_piece_cache words;  /* normalized */
-    uint16_t chunk_starts[CHUNKS], chunk_ends[CHUNKS];
-    /* The normalized text, and the words in it from starts[i] to ends[i]. The last word may not have ended. 16 bytes
-     * after it are readable. */
-    uint8_t text[TEXT + MAX_WORD + GROWTH * BLOCK + 16];
-    size_t length;
-    uint16_t starts[WORDS + 3 * BLOCK], ends[WORDS + 3 * BLOCK];
-    size_t started, ended;
-    uint8_t orders[GP_WORD_CHARS_MAX]; /* of the combining characters at the end of the text, after a starter */
-    size_t combining;
-};
+enum { BLOCK = GP_ASCII_BLOCK, MAX_WORD = GP_WORD_BYTES, CHUNK_IDS = 64 /* more than GP_KEY_BYTES bytes have */ };
 
 typedef struct gp_wordpiece_state state;
 
@@ -49,6 +24,7 @@ void gp_wordpiece_state_free(state *s)
     if (s) {
         gp_piece_cache_release(&s->chunks);
         gp_piece_cache_release(&s->words);
+        free(s->origins);
     }
     free(s);
 }
@@ -90,6 +66,8 @@ static void put_char(state *s, uint32_t c, unsigned order)
     if (s->length - s->starts[s->started - 1] >= MAX_WORD)
         return;
     size_t length = gp_utf8_put((char *)s->text + s->length, c);
+    for (size_t i = 0; i < length && s->origins; i++)
+        s->origins[s->length + i] = s->now;
     s->length += length;
     if (order)
         sort_last(s, length, order);
@@ -147,6 +125,8 @@ static size_t read_chars(const gp_wordpiece *w, state *s, const uint8_t *p, size
         c = c < GP_BAD_BYTE ? c : 0xFFFD;
         ascii = c < 0x7F && (c >= ' ' || c == '\n') ? ascii + 1 : 0;
         uint32_t entry = gp_char_entry(&w->map, c);
+        int64_t start = s->place + (p + at - s->begin);
+        s->now = (gp_origin){start, start + (int64_t)length};
         if (!entry)
             put_char(s, c, 0);
         else if (gp_entry_kind(entry) >= GP_CHAR_SEVERAL)
@@ -183,18 +163,27 @@ static void take_block(state *s, const gp_ascii *a, size_t n)
     s->combining = 0;
 }
 
+/* Sets the origins of the n bytes at p, which are added to the text as they are. */
+static void set_origins(state *s, const uint8_t *p, size_t n)
+{
+    int64_t start = s->place + (p - s->begin);
+    for (size_t i = 0; i < n && s->origins; i++)
+        s->origins[s->length + i] = (gp_origin){start + (int64_t)i, start + (int64_t)i + 1};
+}
+
 /* Reads some text, up to n bytes at p. Returns as read_chars. */
 static size_t read_some(const gp_wordpiece *w, state *s, const uint8_t *p, size_t n, bool more, size_t *done)
 {
     const char lowercase = w->switches.lowercase ? 0x20 : 0;
     size_t at = 0;
     *done = 0;
-    while (at < n && s->length < TEXT && s->started < WORDS) {
+    while (at < n && s->length < GP_WORDS_TEXT && s->started < GP_WORDS_MAX) {
         size_t open = s->started > s->ended ? s->length - s->starts[s->started - 1] : 0, last = 0, length;
         if (n - at >= BLOCK && open <= MAX_WORD - BLOCK) {
             gp_ascii a = gp_ascii_read(p + at, lowercase, s->text + s->length);
             length = a.other ? (size_t)__builtin_ctzll(a.other) : BLOCK;
             uint64_t ends = length ? ~a.in_words << (BLOCK - length) : 0;
+            set_origins(s, p + at, length);
             if (length)
                 take_block(s, &a, length);
             if (ends)
@@ -218,6 +207,8 @@ static void move_open(state *s)
     size_t from = s->started > s->ended ? s->starts[s->started - 1] : s->length;
     s->length -= from;
     memmove(s->text, s->text + from, s->length);
+    if (s->origins)
+        memmove(s->origins, s->origins + from, s->length * sizeof *s->origins);
     s->started = s->started > s->ended;
     s->ended = 0;
     s->starts[0] = 0;
@@ -238,9 +229,10 @@ static int encode_new(const gp_wordpiece *w, state *s, gp_cache_line *l, const g
 }
 
 /* Encodes the words that have ended. Prefetches the cache lines of a batch of words. */
-static int encode_words(const gp_wordpiece *w, state *s, gp_ids *out)
+static int encode_words(const gp_wordpiece *w, state *s, void *self)
 {
     enum { BATCH = 32 };
+    gp_ids *out = self;
     for (size_t first = 0, n; first < s->ended; first += n) {
         gp_key keys[BATCH];
         gp_cache_line *lines[BATCH];
@@ -264,24 +256,31 @@ static int encode_words(const gp_wordpiece *w, state *s, gp_ids *out)
     return 0;
 }
 
-/* gp_wordpiece_encode without the cache of chunks. */
-static int64_t encode_text(const gp_wordpiece *w, state *s, const uint8_t *p, size_t n, bool more, gp_ids *out)
+int64_t gp_wordpiece_read(const gp_wordpiece *w, state *s, const uint8_t *p, size_t n, bool more, gp_take_words *take,
+                          void *self)
 {
     size_t at = 0, done = 0;
     s->length = s->started = s->ended = s->combining = 0;
+    s->begin = p;
     while (at < n) {
         size_t last, length = read_some(w, s, p + at, n - at, more, &last);
         done = last ? at + last : done;
         at += length;
         if (at == n && !more)
             end_word(s);
-        if (encode_words(w, s, out))
+        if (take(w, s, self))
             return -1;
         move_open(s);
         if (!length)
             break;
     }
     return (int64_t)(more ? done : n);
+}
+
+/* gp_wordpiece_encode without the cache of chunks. */
+static int64_t encode_text(const gp_wordpiece *w, state *s, const uint8_t *p, size_t n, bool more, gp_ids *out)
+{
+    return gp_wordpiece_read(w, s, p, n, more, encode_words, out);
 }
 
 /* ---- chunks: what is between two spaces, tabs or ends of lines ------------------------------------------- */
@@ -359,7 +358,8 @@ static int encode_chunks(const gp_wordpiece *w, state *s, const uint8_t *p, size
 int64_t gp_wordpiece_encode(const gp_wordpiece *w, state *s, const uint8_t *p, size_t n, bool more, gp_ids *out)
 {
     for (size_t at = 0; at < n;) {
-        size_t slice = n - at < SLICE ? n - at : SLICE, started, ended = find_chunks(s, p + at, slice, &started);
+        size_t slice = n - at < GP_CHUNK_SLICE ? n - at : GP_CHUNK_SLICE, started,
+               ended = find_chunks(s, p + at, slice, &started);
         if (encode_chunks(w, s, p + at, ended, p + n, out))
             return -1;
         if (started == ended) {
@@ -368,7 +368,7 @@ int64_t gp_wordpiece_encode(const gp_wordpiece *w, state *s, const uint8_t *p, s
         }
         at += s->chunk_starts[ended];
         size_t length = slice - s->chunk_starts[ended];
-        if (at + length < n && length < SLICE) /* the chunk is read again, with what follows */
+        if (at + length < n && length < GP_CHUNK_SLICE) /* the chunk is read again, with what follows */
             continue;
         while (at + length < n && !gp_ascii_is_space(p[at + length]))
             length++;

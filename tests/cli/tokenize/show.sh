@@ -20,6 +20,25 @@ prints 'a pair' '{"ids": [0,72,73,221,221,128,103,0,0,221,89,79,0], "tokens": ["
 expect 0 tokenize -t roberta.json --jsonl a --pair b --show --json --max-tokens 8 pair.jsonl
 prints 'a pair that is cut' '{"ids": [0,72,73,0,0,221,89,0], "tokens": ["<|endoftext|>","h","i","<|endoftext|>","<|endoftext|>"," ","y","<|endoftext|>"], "types": [0,0,0,0,0,0,0,0], "texts": [null,0,0,null,null,1,1,null], "offsets": [[0,0],[0,1],[1,2],[0,0],[0,0],[1,1],[1,2],[0,0]]}'
 
+# a WordPiece that is trained, uncased as BERT: vocabulary, ids, types and offsets of tokenizers 0.23.3
+printf 'banana bananas Banana ananas nab.\n' > fruit
+expect 0 tokenize --train-wordpiece 24 --save-tokenizer wordpiece.json fruit -o fruit.tok
+checks=$((checks + 1))
+grep -qF '"vocab":{"[PAD]":0,"[UNK]":1,"[CLS]":2,"[SEP]":3,"[MASK]":4,".":5,"a":6,"b":7,"n":8,"s":9,"##a":10,"##n":11,"##s":12,"##b":13,"##na":14,"##nana":15,"ba":16,"banana":17}' wordpiece.json || problem "the vocabulary is $(cat wordpiece.json)"
+printf '{"a":"Ba\\u0301nanas, XYZ","b":"an"}\n' > words.jsonl
+expect 0 tokenize -t wordpiece.json --jsonl a --pair b --show --json --max-tokens 8 words.jsonl
+prints 'a pair of words' '{"ids": [2,17,12,1,3,6,11,3], "tokens": ["[CLS]","banana","##s","[UNK]","[SEP]","a","##n","[SEP]"], "types": [0,0,0,0,0,1,1,1], "texts": [null,0,0,0,null,1,1,null], "offsets": [[0,0],[0,8],[8,9],[9,10],[0,0],[0,1],[1,2],[0,0]]}'
+expect 0 tokenize --train-wordpiece 24 --cased --save-tokenizer cased.json fruit -o fruit.tok
+checks=$((checks + 1))
+grep -qF '"B":6,"a":7,"b":8,"n":9,"s":10,"##a":11,"##n":12,"##s":13,"##b":14,"##na":15,"##nana":16,"##anana":17,"banana":18}' cased.json || problem "the cased vocabulary is $(cat cased.json)"
+expect 1 tokenize --train-wordpiece 13 fruit -o bad.tok
+says 'fruit: a WordPiece vocabulary of 13 tokens is too small: the text'
+absent bad.tok
+expect 2 tokenize --train-wordpiece 24 --train-bpe 300 fruit -o bad.tok
+says '--train-'
+expect 2 tokenize --train-bpe 300 --cased fruit -o bad.tok
+says '--cased requires --train-wordpiece'
+
 # documents: a line each
 printf 'ab--cdefgh--' > documents
 expect 0 tokenize -t bytes --separator=-- --show --json --max-tokens 4 --truncate head+tail documents

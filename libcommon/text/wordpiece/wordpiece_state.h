@@ -1,0 +1,49 @@
+/* wordpiece_state.h: the state of finding words, for the files of this folder. */
+#ifndef GP_TEXT_WORDPIECE_WORDPIECE_STATE_H
+#define GP_TEXT_WORDPIECE_WORDPIECE_STATE_H
+
+#include "text/piece_cache.h"
+#include "text/wordpiece/ascii.h"
+#include "text/wordpiece/wordpiece.h"
+
+enum {
+    GP_WORD_GROWTH = 3,                          /* of a character's UTF-8 by normalization, at most */
+    GP_WORD_BYTES = 4 * (GP_WORD_CHARS_MAX + 2), /* of a word; what is beyond is dropped */
+    GP_WORDS_MAX = 1024,
+    GP_WORDS_TEXT = 4096, /* bytes of the words before the last one */
+    GP_CHUNK_SLICE = 4096,
+    GP_CHUNKS = GP_CHUNK_SLICE / 2 + GP_ASCII_BLOCK,
+};
+
+/* Where in the caller's text the character is that a byte came from. Combining characters that are sorted keep the
+ * origins of their places, as in `tokenizers`, which however counts accents that are removed among these places. */
+typedef struct gp_origin {
+    int64_t start, end;
+} gp_origin;
+
+struct gp_wordpiece_state {
+    gp_piece_cache chunks; /* text between two spaces, as it is */
+    gp_piece_cache words;  /* normalized */
+    uint16_t chunk_starts[GP_CHUNKS], chunk_ends[GP_CHUNKS];
+    /* The normalized text, and the words in it from starts[i] to ends[i]. The last word may not have ended. 16 bytes
+     * after it are readable. */
+    uint8_t text[GP_WORDS_TEXT + GP_WORD_BYTES + GP_WORD_GROWTH * GP_ASCII_BLOCK + 16];
+    size_t length;
+    uint16_t starts[GP_WORDS_MAX + 3 * GP_ASCII_BLOCK], ends[GP_WORDS_MAX + 3 * GP_ASCII_BLOCK];
+    size_t started, ended;
+    uint8_t orders[GP_WORD_CHARS_MAX]; /* of the combining characters at the end of the text, after a starter */
+    size_t combining;
+    gp_origin *origins; /* of each byte of the text; or NULL */
+    gp_origin now;      /* that of the character that is read */
+    const uint8_t *begin;
+    int64_t place; /* of begin in the caller's text */
+};
+
+/* Takes the words that have ended; not 0: stop. */
+typedef int gp_take_words(const gp_wordpiece *w, struct gp_wordpiece_state *s, void *self);
+
+/* Finds the words of the n bytes at p; returns as gp_wordpiece_encode. */
+int64_t gp_wordpiece_read(const gp_wordpiece *w, struct gp_wordpiece_state *s, const uint8_t *p, size_t n, bool more,
+                          gp_take_words *take, void *self);
+
+#endif
