@@ -310,21 +310,22 @@ static void words_are_masked_whole(void **state)
 
 #define SPECIAL(id, name) "{\"id\":" #id ",\"content\":\"" name "\",\"special\":true}"
 
+#define SPECIALS                                                                                                       \
+    SPECIAL(0, "[PAD]") "," SPECIAL(1, "[UNK]") "," SPECIAL(2, "[CLS]") "," SPECIAL(3, "[SEP]") "," SPECIAL(4, "[MASK]")
+
 /* BERT's rows: [CLS] and [SEP] around them, "##" continues a word, [UNK] is never masked. */
 static void words_of_a_wordpiece_are_masked_whole(void **state)
 {
     (void)state;
     enum { CLS = 2, SEP, OWN_MASK, UN, AFF, ABLE, DOG };
     static const char json[] =
-        "{\"added_tokens\":[" SPECIAL(0, "[PAD]") "," SPECIAL(1, "[UNK]") "," SPECIAL(2, "[CLS]") "," SPECIAL(3, "[SEP]") "," SPECIAL(
-            4,
-            "[MASK]") "],"
-                      "\"normalizer\":{\"type\":\"BertNormalizer\",\"clean_text\":true,\"handle_chinese_chars\":true,"
-                      "\"strip_accents\":null,\"lowercase\":true},\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},"
-                      "\"post_processor\":{\"type\":\"BertProcessing\",\"sep\":[\"[SEP]\",3],\"cls\":[\"[CLS]\",2]},"
-                      "\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"[UNK]\",\"continuing_subword_prefix\":\"##\","
-                      "\"max_input_chars_per_word\":100,\"vocab\":{\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2,\"[SEP]\":3,"
-                      "\"[MASK]\":4,\"un\":5,\"##aff\":6,\"##able\":7,\"dog\":8}}}";
+        "{\"added_tokens\":[" SPECIALS "],"
+        "\"normalizer\":{\"type\":\"BertNormalizer\",\"clean_text\":true,\"handle_chinese_chars\":true,"
+        "\"strip_accents\":null,\"lowercase\":true},\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},"
+        "\"post_processor\":{\"type\":\"BertProcessing\",\"sep\":[\"[SEP]\",3],\"cls\":[\"[CLS]\",2]},"
+        "\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"[UNK]\",\"continuing_subword_prefix\":\"##\","
+        "\"max_input_chars_per_word\":100,\"vocab\":{\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2,\"[SEP]\":3,"
+        "\"[MASK]\":4,\"un\":5,\"##aff\":6,\"##able\":7,\"dog\":8}}}";
     static const int32_t ids[] = {UN, AFF, ABLE, 1, DOG, UN, AFF, ABLE};
     gp_tokenizer *t = gp_tokenizer_from_json(json, strlen(json), "small");
     if (!t)
