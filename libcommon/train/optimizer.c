@@ -1,7 +1,9 @@
 /* optimizer.c: see optimizer.h. */
 #include "train/optimizer.h"
 
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void layout(gp_optimizer *o, size_t bytes)
 {
@@ -33,6 +35,46 @@ void gp_optimizer_open(gp_optimizer *o, gp_model *m, double beta1, double beta2,
                                       .dtype = row->dtype,
                                       .first = row->offset};
     }
+}
+
+/* How many layers lie above a parameter, that of the embeddings counting one more; the head has -1. */
+static int64_t depth_of(const gp_param *row, int64_t layers)
+{
+    bool embeds = row->role == GP_WTE || row->role == GP_WPE || row->role == GP_WTT ||
+                  row->role == GP_EMBED_NORM_GAMMA || row->role == GP_EMBED_NORM_BETA;
+    return row->in_layer ? layers - row->index : embeds ? layers + 1 : 0;
+}
+
+static int frozen_layers(const char *freeze, int64_t layers, int64_t *frozen)
+{
+    char *end;
+    long long n = freeze ? strtoll(freeze, &end, 10) : -1;
+    *frozen = -1; /* not even the embeddings */
+    if (!freeze)
+        return 0;
+    if (!strcmp(freeze, "embeddings"))
+        n = 0;
+    else if (end == freeze || *end || n < 0 || n > layers)
+        return fail("--freeze %s: expected embeddings, or a number of layers, 0 to %lld", freeze, (long long)layers);
+    *frozen = n;
+    return 0;
+}
+
+int gp_optimizer_scale(gp_optimizer *o, const gp_model *m, double layer_decay, const char *freeze)
+{
+    int64_t layers = m->config.layers, frozen;
+    int kept = 0;
+    if (frozen_layers(freeze, layers, &frozen))
+        return -1;
+    for (int i = 0; i < o->count; i++) {
+        int64_t depth = depth_of(&m->params.rows[i], layers); /* a frozen layer l < frozen has L - l above L - frozen */
+        if (frozen >= 0 && depth > layers - frozen)
+            continue;
+        o->segments[kept] = o->segments[i];
+        o->segments[kept++].lr_scale = (float)pow(layer_decay, (double)depth);
+    }
+    o->count = kept;
+    return kept ? 0 : fail("--freeze %s leaves nothing to train", freeze);
 }
 
 void gp_optimizer_close(gp_optimizer *o)

@@ -168,9 +168,10 @@ struct Rates {
     float rate, root;  /* lr / bias1, 1 / bias2 */
 };
 
-static __device__ __forceinline__ Rates rates_of(const gp_step &step, float weight_decay)
+static __device__ __forceinline__ Rates rates_of(const gp_step &step, const gp_segment &s)
 {
-    return {step.clip_scale, step.lr * weight_decay, step.lr / step.bias1, 1 / step.bias2};
+    float lr = s.lr_scale != 0 ? step.lr * s.lr_scale : step.lr;
+    return {step.clip_scale, lr * s.weight_decay, lr / step.bias1, 1 / step.bias2};
 }
 
 /* AdamW (Loshchilov & Hutter 2019) for one element; g' = clip g:
@@ -245,7 +246,7 @@ template <class P> static __device__ __forceinline__ bool same_phase(const gp_se
 template <class P>
 static __device__ __forceinline__ void update_chunk(const AdamW &a, const gp_segment &s, int64_t first)
 {
-    Rates r = rates_of(*a.step, s.weight_decay);
+    Rates r = rates_of(*a.step, s);
     bool packs = same_phase<P>(s);
 #pragma unroll 1 /* four loads in flight per thread are enough, and fewer registers allow more blocks */
     for (int k = 0; k < PACKS; k++) {
