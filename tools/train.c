@@ -39,11 +39,15 @@ static const gp_option options[] = {
     {"tied", 0, GP_OPT_FLAG, AT(tied), NULL, "the head shares the token embedding, as in GPT-2"},
 
     {"Objective", .type = GP_OPT_GROUP},
-    {"objective", 0, GP_OPT_CHOICE, AT(objective), "WHICH", "what is predicted: the next token, or masked tokens, between the tokens that the tokenizer puts around a text ([CLS] and [SEP])", .choices = GP_CHOICES(GP_OBJECTIVES), .default_text = "what the model's head is for: GPT-2 lm, BERT and RoBERTa mlm"},
+    {"objective", 0, GP_OPT_CHOICE, AT(objective), "WHICH", "what is predicted: the next token; masked tokens, between the tokens that the tokenizer puts around a text ([CLS] and [SEP]); or the label of each item of a labelled stream, for which a model with another head gets a new one", .choices = GP_CHOICES(GP_OBJECTIVES), .default_text = "what the model's head is for: GPT-2 lm, BERT and RoBERTa mlm"},
     {"mlm-probability", 0, GP_OPT_FLOAT, AT(mlm_probability), "P", "mlm: fraction of a sequence's tokens that are predicted; special and added tokens never are", .min = 1e-4, .max = 1},
     {"mask-replace-prob", 0, GP_OPT_FLOAT, AT(mask_replace_prob), "P", "mlm: probability that a predicted token is replaced by the mask token", .min = 0, .max = 1},
     {"random-replace-prob", 0, GP_OPT_FLOAT, AT(random_replace_prob), "P", "mlm: probability that it is replaced by a random one; otherwise it stays as it is", .min = 0, .max = 1},
     {"whole-words", 0, GP_OPT_FLAG, AT(whole_words), NULL, "mlm: mask all tokens of a word or none"},
+
+    {"truncate", 0, GP_OPT_CHOICE, AT(truncate), "WHAT", "classify: what remains of an item longer than --seq-len: its head, its head and its tail, or none: it is an error", .choices = GP_CHOICES(GP_TRUNCATIONS)},
+    {"class-weights", 0, GP_OPT_STRING, AT(class_weights), "X,...", "classify: weight of label 0, 1, ... in the loss; balanced: by how rare a label is", .default_text = "all 1", .nonempty = true},
+    {"label-smoothing", 0, GP_OPT_FLOAT, AT(label_smoothing), "X", "classify: share of the target that all labels have in equal parts", .min = 0, .max = 0.999},
 
     {"Optimization", .type = GP_OPT_GROUP},
     {"batch-size", 'B', GP_OPT_INT, AT(batch_size), "B", "sequences per micro-batch", .min = 1, .max = 1 << 20},
@@ -62,6 +66,8 @@ static const gp_option options[] = {
     {"beta2", 0, GP_OPT_FLOAT, AT(beta2), "X", "AdamW's second decay rate", .min = 0, .max = 0.999999},
     {"eps", 0, GP_OPT_FLOAT, AT(eps), "X", "AdamW's epsilon", .min = 1e-20, .max = 1},
     {"weight-decay", 0, GP_OPT_FLOAT, AT(weight_decay), "X", "decay of weights of two dimensions", .min = 0, .max = 10},
+    {"layer-decay", 0, GP_OPT_FLOAT, AT(layer_decay), "X", "layer-wise learning rates: a block's is X times that of the block above it", .min = 1e-3, .max = 1},
+    {"freeze", 0, GP_OPT_STRING, AT(freeze), "N|embeddings", "do not train the embeddings, nor the N lowest blocks", .default_text = "none", .nonempty = true},
     {"grad-clip", 0, GP_OPT_FLOAT, AT(grad_clip), "X", "largest norm of the gradients; 0 = no clipping", .min = 0, .max = 1e9},
     {"skip-loss-z", 0, GP_OPT_FLOAT, AT(skip_loss_z), "Z", "make no update where the loss is more than Z standard deviations above the mean of the last 128 steps; 0 = always update", .min = 0, .max = 11},
     {"skip-norm-z", 0, GP_OPT_FLOAT, AT(skip_norm_z), "Z", "the same for the gradient norm", .min = 0, .max = 11},
@@ -117,6 +123,8 @@ static const gp_tool tool = {
                 "wsd --steps 1e9 --max-time 8h -o web\n"
                 "# a small BERT, on a stream whose tokenizer has a mask token\n"
                 "train bert.tok --preset bert-nano --steps 1000 -o bert\n"
+                "# a classifier of labelled reviews, fine-tuned from a folder with BERT\n"
+                "train reviews.tok --objective classify --init bert-base-uncased --epochs 3 -o reviews\n"
                 "# 1000 steps more\n"
                 "train --resume run --steps 3000",
     .options = options,

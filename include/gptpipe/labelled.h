@@ -38,6 +38,9 @@ typedef struct gp_labelled_item {
  * items, streams have different labels or single texts and pairs, or an item has no label. */
 GP_API int64_t gp_labelled_find(const gp_stream_set *sets, int count, gp_labelled_item **items);
 
+/* Whether the items of two streams are of one kind, pairs or single texts, with the same labels: 0 or -1. */
+GP_API int gp_labelled_match(const gp_tokens *s, const gp_tokens *like);
+
 /* Moves a fraction of the items, drawn at random but always the same ones, to `held_out` (count); at least one remains
  * and one is moved. Both parts keep their order. Returns the number that remains; -1 if there are fewer than 2. */
 GP_API int64_t gp_labelled_hold_out(gp_labelled_item *items, int64_t count, double fraction,
@@ -59,8 +62,9 @@ typedef struct gp_labelled_options {
 GP_API gp_source *gp_labelled_open(const gp_tokenizer *t, const gp_labelled_item *items, int64_t count,
                                    const gp_labelled_options *o);
 
-/* Items of an open source that are truncated. */
+/* Items of an open source that are truncated, and tokens of all its rows, without padding. */
 GP_API int64_t gp_labelled_truncated(const gp_source *s);
+GP_API int64_t gp_labelled_tokens(const gp_source *s);
 
 #ifdef __cplusplus
 }

@@ -31,6 +31,7 @@
 #include <stdio.h>
 
 #include "gptpipe/config.h"
+#include "gptpipe/encoding.h"
 #include "gptpipe/loader.h"
 #include "gptpipe/model.h"
 #include "gptpipe/options.h"
@@ -46,11 +47,12 @@ extern "C" {
     X(GP_SCHEDULE_WSD, "wsd")
 typedef enum gp_schedule { GP_SCHEDULES(GP_CHOICE_VALUE) } gp_schedule;
 
-/* What is predicted: the next token, or masked tokens (masked.h). */
+/* What is predicted: the next token, masked tokens (masked.h), or the labels of items (labelled.h). */
 #define GP_OBJECTIVES(X)                                                                                               \
     X(GP_OBJECTIVE_BY_HEAD, "") /* what the model's head computes */                                                   \
     X(GP_OBJECTIVE_LM, "lm")                                                                                           \
-    X(GP_OBJECTIVE_MLM, "mlm")
+    X(GP_OBJECTIVE_MLM, "mlm")                                                                                         \
+    X(GP_OBJECTIVE_CLASSIFY, "classify")
 typedef enum gp_objective { GP_OBJECTIVES(GP_CHOICE_VALUE) } gp_objective;
 
 typedef struct gp_train_options {
@@ -75,6 +77,14 @@ typedef struct gp_train_options {
     gp_objective objective;
     double mlm_probability, mask_replace_prob, random_replace_prob; /* of gp_masking */
     bool whole_words;
+    /* classify */
+    gp_truncation truncate;    /* of items longer than seq_len */
+    const char *class_weights; /* "1,2.5", of label 0, 1, ... in the loss; "balanced": items / (labels * items of the
+                                * label); NULL: all 1 */
+    double label_smoothing;    /* in training's loss, as in PyTorch's CrossEntropyLoss */
+    double layer_decay;        /* a block's rate is this times that of the block above it, the embeddings' this times
+                                * that of the lowest block; the head's is lr */
+    const char *freeze;        /* "embeddings", or N: these and the N lowest blocks are not trained; NULL: all are */
     /* optimization */
     int64_t batch_size, grad_accum;
     double epochs;   /* length of the run: this many times gp_loader_epoch's rows; 0: by tokens */

@@ -22,9 +22,9 @@ typedef struct labelled {
 
 /* ---- items of streams ------------------------------------------------------------------------------------- */
 
-static int check_like(const gp_tokens *s, const gp_tokens *first)
+int gp_labelled_match(const gp_tokens *s, const gp_tokens *like)
 {
-    const gp_tokens_info *info = gp_tokens_get_info(s), *other = gp_tokens_get_info(first);
+    const gp_tokens_info *info = gp_tokens_get_info(s), *other = gp_tokens_get_info(like);
     if (!info->items)
         return fail("%s: has no labels; make it with tokenize --jsonl FIELD --label FIELD", info->name);
     if (info->pairs != other->pairs)
@@ -32,7 +32,7 @@ static int check_like(const gp_tokens *s, const gp_tokens *first)
                     other->name, other->pairs ? "pairs" : "single texts");
     for (int64_t i = 0; i < gp_max(info->labels, other->labels); i++) {
         const char *a = i < info->labels ? gp_tokens_label_name(s, i) : "missing",
-                   *b = i < other->labels ? gp_tokens_label_name(first, i) : "missing";
+                   *b = i < other->labels ? gp_tokens_label_name(like, i) : "missing";
         if (strcmp(a, b))
             return fail("%s: its label %lld is %s, that of %s is %s; tokenize both with the same --labels", info->name,
                         (long long)i, a, other->name, b);
@@ -54,7 +54,7 @@ static int64_t documents_of(const gp_span *span, int64_t *first)
 static int add_span(const gp_span *span, const gp_tokens *first, gp_labelled_item **items, int64_t *count)
 {
     int64_t i, last;
-    if (check_like(span->tokens, first))
+    if (gp_labelled_match(span->tokens, first))
         return -1;
     last = documents_of(span, &i);
     *items = gp_realloc(*items, (size_t)(*count + last - i + 1), sizeof **items);
@@ -278,4 +278,13 @@ gp_source *gp_labelled_open(const gp_tokenizer *t, const gp_labelled_item *items
 int64_t gp_labelled_truncated(const gp_source *self)
 {
     return ((const labelled *)self)->truncated;
+}
+
+int64_t gp_labelled_tokens(const gp_source *self)
+{
+    const labelled *s = (const labelled *)self;
+    int64_t sum = 0;
+    for (int64_t i = 0; i < s->count; i++)
+        sum += s->lengths[i];
+    return sum;
 }

@@ -61,11 +61,11 @@ static int compare(const gp_state *saved, const gp_state *now, const char *run, 
 static void count_steps(gp_trainer *t, gp_train_options *o)
 {
     char streams[64];
-    int too_short = gp_loader_unread(t->sets.reader.loader);
+    int too_short = t->sets.reader.loader ? gp_loader_unread(t->sets.reader.loader) : 0;
     o->steps = gp_train_data_steps(&t->sets, o, t->B, t->T);
     if (o->epochs > 0)
         gp_report_info(&t->report, "%g epochs of %lld sequences are %lld steps", o->epochs,
-                       (long long)gp_loader_epoch(t->sets.reader.loader), (long long)o->steps);
+                       (long long)gp_row_reader_epoch(&t->sets.reader), (long long)o->steps);
     if (o->warmup >= o->steps && o->steps)
         gp_report_info(&t->report, "the warm-up of %lld steps does not end in this run of %lld: --lr %g is not reached",
                        (long long)o->warmup, (long long)o->steps, o->lr);

@@ -2,6 +2,7 @@
 #include "train/data_sets.h"
 #include "data/tokens_metadata.h"
 #include "gptpipe/corpus.h"
+#include "train/classify.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -74,10 +75,44 @@ static int plan_evaluation(const gp_train_data *d, gp_evaluation *e, const gp_st
     return gp_fail_in("%s", o->val.count ? set->name : "--val-fraction (0 switches evaluation off)");
 }
 
+/* Labelled items: those to train on, and the evaluations. */
+static int plan_classify(gp_train_data *d, const gp_train_options *o, int64_t B, int64_t T)
+{
+    gp_classify_items items;
+    gp_loader_options how = {.B = B, .T = T, .seed = (uint64_t)o->seed};
+    int rc = gp_classify_items_open(&items, o, &d->train, &d->val);
+    if (!rc && !items.count)
+        rc = fail("%s: has no labelled item", gp_tokens_get_info(d->stream)->name);
+    if (!rc)
+        rc = gp_classify_weights(o->class_weights, items.train, items.count, &d->class_weights);
+    if (!rc)
+        rc = gp_row_reader_open_items(&d->reader, &d->reading, items.train, items.count, d->class_weights, &how);
+    d->source = d->reader.source;
+    d->evaluations = gp_calloc((size_t)d->val.count + 1, sizeof *d->evaluations);
+    while (!rc && d->count < d->val.count && o->eval_batches > 0) {
+        gp_evaluation *e = &d->evaluations[d->count++];
+        const gp_stream_set *set = &d->val.sets[d->count - 1];
+        gp_labelled_item *own = NULL;
+        int64_t count = items.held_out ? items.held_out_count : gp_labelled_find(set, 1, &own);
+        rc = count < 0 || (own && gp_labelled_match(own[0].tokens, items.train[0].tokens)) ? -1 : 0;
+        if (!rc)
+            rc = gp_evaluation_open_items(e, set->name, items.held_out ? items.held_out : own, count, B, T,
+                                          o->eval_batches, &d->reading);
+        free(own);
+        if (items.held_out)
+            break; /* one set, of all training sets */
+    }
+    gp_classify_items_release(&items);
+    return rc;
+}
+
 int gp_train_data_plan(gp_train_data *d, const gp_train_options *o, const gp_config *c, int64_t B, int64_t T)
 {
-    if (gp_reading_choose(&d->reading, o, c, d->tokenizer, gp_tokens_get_info(d->stream)->name) ||
-        plan_training(d, o, B, T))
+    if (gp_reading_choose(&d->reading, o, c, d->tokenizer, gp_tokens_get_info(d->stream)->name))
+        return -1;
+    if (d->reading.objective == GP_OBJECTIVE_CLASSIFY)
+        return plan_classify(d, o, B, T);
+    if (plan_training(d, o, B, T))
         return -1;
     d->evaluations = gp_calloc((size_t)d->val.count, sizeof *d->evaluations);
     while (d->count < d->val.count && o->eval_batches > 0) {
@@ -95,7 +130,7 @@ int64_t gp_train_data_steps(const gp_train_data *d, const gp_train_options *o, i
 {
     double rows = (double)(B * o->grad_accum), steps, max = 1e12;
     if (o->epochs > 0)
-        steps = o->epochs * (double)gp_loader_epoch(d->reader.loader) / rows;
+        steps = o->epochs * (double)gp_row_reader_epoch(&d->reader) / rows;
     else if (o->tokens > 0)
         steps = (double)o->tokens / (rows * (double)T);
     else
@@ -129,6 +164,7 @@ void gp_train_data_close(gp_train_data *d)
     for (int i = 0; i < d->count; i++)
         gp_evaluation_close(&d->evaluations[i]);
     free(d->evaluations);
+    free(d->class_weights);
     gp_row_reader_close(&d->reader);
     gp_tokenizer_close(d->tokenizer);
     free(d->tokenizer_json);

@@ -18,6 +18,7 @@ typedef struct gp_train_data {
     double unigram_entropy; /* mlm: gp_masked_entropy of the training data; else 0 */
     gp_evaluation *evaluations; /* (count); the first one's loss decides which checkpoint is best */
     int count;
+    float *class_weights; /* classify: (labels) of the loss, NULL: all 1 */
 } gp_train_data;
 
 /* Opens the streams that the options name, spooling stdin to `spool` (NULL: an unlinked file). 0 or -1;

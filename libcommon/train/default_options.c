@@ -15,6 +15,8 @@ gp_train_options gp_train_defaults(void)
         .mlm_probability = 0.15,
         .mask_replace_prob = 0.8,
         .random_replace_prob = 0.1,
+        .truncate = GP_TRUNCATE_HEAD,
+        .layer_decay = 1,
         .batch_size = 8,
         .grad_accum = 1,
         .steps = 600,

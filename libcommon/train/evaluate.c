@@ -37,15 +37,66 @@ int gp_evaluation_open(gp_evaluation *e, const gp_stream_set *set, int64_t B, in
     return 0;
 }
 
+int gp_evaluation_open_items(gp_evaluation *e, const char *name, const gp_labelled_item *items, int64_t count,
+                             int64_t B, int64_t T, int64_t batches, const gp_reading *reading)
+{
+    *e = (gp_evaluation){.name = name};
+    if (gp_row_reader_open_items(&e->reader, reading, items, count, NULL, &(gp_loader_options){.B = B, .T = T}))
+        return gp_fail_in("%s", name);
+    int64_t labels = gp_tokens_get_info(items[0].tokens)->labels;
+    e->stream = items[0].tokens;
+    e->batches = gp_min(batches, e->reader.source->batches);
+    e->batch = gp_batch_open(e->reader.source);
+    e->logits = gp_malloc((size_t)(e->reader.source->rows * labels) * sizeof *e->logits);
+    gp_metrics_init(&e->metrics, labels);
+    return 0;
+}
+
 void gp_evaluation_close(gp_evaluation *e)
 {
+    gp_metrics_release(&e->metrics);
+    free(e->logits);
     gp_row_reader_close(&e->reader);
     gp_batch_close(&e->batch);
     *e = (gp_evaluation){0};
 }
 
+/* -log p of a label (nats). */
+static double loss_of(const float *logits, int64_t labels, int64_t label)
+{
+    double max = (double)logits[0], sum = 0;
+    for (int64_t i = 1; i < labels; i++)
+        max = fmax(max, (double)logits[i]);
+    for (int64_t i = 0; i < labels; i++)
+        sum += exp((double)logits[i] - max);
+    return log(sum) + max - (double)logits[label];
+}
+
+static int evaluate_items(gp_evaluation *e, gp_model *m, gp_progress *progress)
+{
+    const gp_source *source = e->reader.source;
+    int64_t labels = e->metrics.labels, before = progress ? progress->done : 0;
+    double sum = 0;
+    gp_metrics_clear(&e->metrics);
+    for (int64_t n = 0; n < e->batches; n++) {
+        if (gp_source_fill(source, n, &e->batch) || gp_model_logits(m, &e->batch, e->logits))
+            return -1;
+        for (int64_t b = 0; b < e->batch.B; b++) {
+            const float *logits = e->logits + b * labels;
+            sum += loss_of(logits, labels, e->batch.labels[b]);
+            gp_metrics_add(&e->metrics, e->batch.labels[b], logits);
+        }
+        if (progress)
+            gp_progress_set(progress, before + n + 1, NULL);
+    }
+    e->loss = sum / (double)e->metrics.count;
+    return 0;
+}
+
 int gp_evaluation_loss(gp_evaluation *e, gp_model *m, gp_progress *progress)
 {
+    if (e->metrics.labels)
+        return evaluate_items(e, m, progress);
     const gp_source *source = e->reader.source;
     double sum = 0, weights = 0;
     int64_t before = progress ? progress->done : 0;

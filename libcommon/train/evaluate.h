@@ -4,6 +4,7 @@
 
 #include "cli/progress.h"
 #include "model/model.h"
+#include "train/metrics.h"
 #include "train/objective.h"
 
 /* Fixed batches of (B,T) from a set, the same ones at every evaluation, with the same tokens masked: its first windows
@@ -14,12 +15,20 @@ typedef struct gp_evaluation {
     gp_row_reader reader;
     int64_t batches;
     gp_batch batch; /* memory for one of them */
+    /* of labelled items: the loss is -log p of the label, without class weights and smoothing */
+    gp_metrics metrics;      /* the newest; labels 0: not of labelled items */
+    const gp_tokens *stream; /* that names the labels */
+    float *logits;           /* (rows,labels) of a batch */
 } gp_evaluation;
 
 /* order and reading are training's. The set outlives e. -1 when no stream of the set has a window and its last
  * target. */
 int gp_evaluation_open(gp_evaluation *e, const gp_stream_set *set, int64_t B, int64_t T, int64_t batches,
                        gp_data_order order, const gp_reading *reading);
+
+/* The same of labelled items: the first `batches` batches in an order that is the same for every run. */
+int gp_evaluation_open_items(gp_evaluation *e, const char *name, const gp_labelled_item *items, int64_t count,
+                             int64_t B, int64_t T, int64_t batches, const gp_reading *reading);
 void gp_evaluation_close(gp_evaluation *e);
 /* Into e->loss; progress (or NULL) advances by its batches. */
 int gp_evaluation_loss(gp_evaluation *e, gp_model *m, gp_progress *progress);

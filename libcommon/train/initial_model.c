@@ -2,6 +2,7 @@
  * with the options and with the token stream. */
 #include "base/file.h"
 #include "checkpoint/checkpoint.h"
+#include "train/classify.h"
 #include "train/job.h"
 
 #include <string.h>
@@ -20,7 +21,7 @@ gp_preset gp_default_preset(const gp_train_options *o)
 static int set_padding(gp_config *c, const gp_tokenizer *t)
 {
     int32_t pad = t ? gp_tokenizer_pad(t) : -1;
-    if (c->head != GP_HEAD_MLM)
+    if (c->causal)
         return 0;
     if (pad < 0 && c->pad_positions)
         return fail("the token stream's tokenizer has no padding token, [PAD] or <pad>, from which the positions of "
@@ -51,6 +52,8 @@ static int config_from_options(const gp_trainer *t, gp_config *c)
     c->bias = o->bias;
     c->tied = o->tied;
     c->dropout_embd = c->dropout_attn = c->dropout_resid = c->dropout_head = o->dropout;
+    if (o->objective == GP_OBJECTIVE_CLASSIFY && gp_classify_configure(c, t->sets.stream, "the requested model"))
+        return -1;
     return gp_config_check(c, "the requested model");
 }
 
@@ -87,12 +90,16 @@ static int check_flag(const char *path, const char *flag, bool requested, bool r
 
 /* The options must not contradict a checkpoint's configuration, except for the context, which may be cropped to its
  * first positions, and dropout. */
-static int fit_config(const gp_train_options *o, gp_config *c, const char *path, gp_report *report)
+static int fit_config(const gp_trainer *t, gp_config *c, const char *path, gp_report *report)
 {
+    const gp_train_options *o = t->o;
     int64_t context = gp_config_context(c);
     gp_config preset = {0};
+    if ((o->objective == GP_OBJECTIVE_CLASSIFY || c->head == GP_HEAD_CLASSIFY) &&
+        gp_classify_configure(c, t->sets.stream, path))
+        return -1;
     if (!gp_objective_of(c))
-        return fail("%s: has no head for tokens, which train continues", path);
+        return fail("%s: has no head for tokens, which train continues; --objective gives it one", path);
     if (!o->resume && o->preset)
         preset = gp_config_of_preset(o->preset);
     if (check_size(path, "layers", c->layers, o->layers ? o->layers : preset.layers) ||
@@ -121,22 +128,27 @@ static int fit_config(const gp_train_options *o, gp_config *c, const char *path,
     return 0;
 }
 
-/* The head that --objective names, in the place of --init's; NULL: that of the checkpoint. */
-static const gp_new_head *head_of(const gp_train_options *o, gp_new_head *head)
+/* A checkpoint to begin with: with the head that --objective names in the place of its own. But a classifier is taken
+ * as it is, for its labels to be compared with the stream's. */
+static gp_checkpoint *open_to_begin(const gp_trainer *t, const char *path)
 {
-    static const gp_head heads[] = {[GP_OBJECTIVE_LM] = GP_HEAD_LM, [GP_OBJECTIVE_MLM] = GP_HEAD_MLM};
-    if (!o->objective)
-        return NULL;
-    *head = (gp_new_head){.head = heads[o->objective], .seed = (uint64_t)o->seed};
-    return head;
+    static const gp_head heads[] = {
+        [GP_OBJECTIVE_LM] = GP_HEAD_LM, [GP_OBJECTIVE_MLM] = GP_HEAD_MLM, [GP_OBJECTIVE_CLASSIFY] = GP_HEAD_CLASSIFY};
+    gp_objective objective = t->o->objective;
+    gp_new_head head = {
+        .head = heads[objective], .labels = gp_tokens_get_info(t->sets.stream)->labels, .seed = (uint64_t)t->o->seed};
+    bool classify = objective == GP_OBJECTIVE_CLASSIFY;
+    gp_checkpoint *ckpt = classify || !objective ? gp_checkpoint_open(path) : NULL;
+    if (!objective || (ckpt && (gp_checkpoint_config(ckpt)->head == GP_HEAD_CLASSIFY || head.labels < 2)))
+        return ckpt;
+    gp_checkpoint_close(ckpt);
+    return gp_checkpoint_open_with(path, &(gp_checkpoint_options){.head = &head});
 }
 
 gp_model *gp_model_from_checkpoint(gp_trainer *t, const char *path, bool begins, bool *refused)
 {
     gp_report *report = &t->report;
-    gp_new_head head;
-    gp_checkpoint *ckpt =
-        gp_checkpoint_open_with(path, &(gp_checkpoint_options){.head = begins ? head_of(t->o, &head) : NULL});
+    gp_checkpoint *ckpt = begins ? open_to_begin(t, path) : gp_checkpoint_open(path);
     gp_model *m = NULL;
     *refused = false;
     if (!ckpt)
@@ -148,7 +160,7 @@ gp_model *gp_model_from_checkpoint(gp_trainer *t, const char *path, bool begins,
     if (gp_checkpoint_tokenizer_problem(ckpt))
         gp_report_info(report, "%s; the stream's tokenizer is used", gp_checkpoint_tokenizer_problem(ckpt));
     gp_config c = *gp_checkpoint_config(ckpt);
-    *refused = fit_config(t->o, &c, path, report) || check_stream(ckpt, gp_tokens_get_info(t->sets.stream), path);
+    *refused = fit_config(t, &c, path, report) || check_stream(ckpt, gp_tokens_get_info(t->sets.stream), path);
     if (!*refused) {
         m = gp_model_create(&c, t->be, true);
         if (gp_checkpoint_load(ckpt, m)) {

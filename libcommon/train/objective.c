@@ -7,7 +7,11 @@
 
 gp_objective gp_objective_of(const gp_config *c)
 {
-    return c->head == GP_HEAD_MLM ? GP_OBJECTIVE_MLM : c->head == GP_HEAD_LM ? GP_OBJECTIVE_LM : GP_OBJECTIVE_BY_HEAD;
+    const gp_objective objectives[] = {[GP_HEAD_LM] = GP_OBJECTIVE_LM,
+                                       [GP_HEAD_MLM] = GP_OBJECTIVE_MLM,
+                                       [GP_HEAD_NONE] = GP_OBJECTIVE_BY_HEAD,
+                                       [GP_HEAD_CLASSIFY] = GP_OBJECTIVE_CLASSIFY};
+    return objectives[c->head];
 }
 
 static const char *name_of(gp_objective objective)
@@ -26,21 +30,25 @@ static int check_tokenizer(const gp_tokenizer *t, const char *stream)
     return 0;
 }
 
-/* Options of masking, which have their defaults where nothing is masked. */
-static int check_unused(const gp_train_options *o, const gp_config *c)
+/* Options of another objective than the model's, which must have their defaults. */
+static int check_unused(const gp_train_options *o, gp_objective objective, const gp_config *c)
 {
     gp_train_options d = gp_train_defaults();
     const struct {
+        gp_objective objective;
         const char *name;
         bool given;
-    } options[] = {{"mlm-probability", o->mlm_probability != d.mlm_probability},
-                   {"mask-replace-prob", o->mask_replace_prob != d.mask_replace_prob},
-                   {"random-replace-prob", o->random_replace_prob != d.random_replace_prob},
-                   {"whole-words", o->whole_words}};
+    } options[] = {{GP_OBJECTIVE_MLM, "mlm-probability", o->mlm_probability != d.mlm_probability},
+                   {GP_OBJECTIVE_MLM, "mask-replace-prob", o->mask_replace_prob != d.mask_replace_prob},
+                   {GP_OBJECTIVE_MLM, "random-replace-prob", o->random_replace_prob != d.random_replace_prob},
+                   {GP_OBJECTIVE_MLM, "whole-words", o->whole_words},
+                   {GP_OBJECTIVE_CLASSIFY, "truncate", o->truncate != d.truncate},
+                   {GP_OBJECTIVE_CLASSIFY, "class-weights", o->class_weights},
+                   {GP_OBJECTIVE_CLASSIFY, "label-smoothing", o->label_smoothing != d.label_smoothing}};
     for (size_t i = 0; i < ARRAY_LEN(options); i++)
-        if (options[i].given)
-            return fail("--%s is of --objective mlm, and the model, a %s, predicts next tokens", options[i].name,
-                        gp_family_name(c->family));
+        if (options[i].given && options[i].objective != objective)
+            return fail("--%s is of --objective %s, and the head of the model, a %s, is for %s", options[i].name,
+                        name_of(options[i].objective), gp_family_name(c->family), name_of(objective));
     return 0;
 }
 
@@ -60,13 +68,17 @@ int gp_reading_choose(gp_reading *r, const gp_train_options *o, const gp_config 
     if (o->objective && o->objective != r->objective)
         return fail("--objective %s does not fit the model, a %s whose head is for %s", name_of(o->objective),
                     gp_family_name(c->family), name_of(r->objective));
-    if (r->objective != GP_OBJECTIVE_MLM)
-        return check_unused(o, c);
+    if (check_unused(o, r->objective, c))
+        return -1;
     r->masking = masking_of(o);
-    if (o->sample_every)
-        return fail("--sample-every needs a model that predicts next tokens, and the model is a %s for masked ones",
-                    gp_family_name(c->family));
-    return check_tokenizer(t, stream);
+    r->labelled =
+        (gp_labelled_options){.truncate = o->truncate, .pad = (int32_t)gp_max(0, c->pad_id), .types = c->types};
+    if (o->sample_every && r->objective != GP_OBJECTIVE_LM)
+        return fail("--sample-every needs a model that predicts next tokens, and the head of this %s is for %s",
+                    gp_family_name(c->family), name_of(r->objective));
+    if (r->objective == GP_OBJECTIVE_CLASSIFY && !t)
+        return fail("%s: has no tokenizer in it, which --objective classify needs", stream);
+    return r->objective == GP_OBJECTIVE_MLM ? check_tokenizer(t, stream) : 0;
 }
 
 int64_t gp_reading_window(const gp_reading *r, int64_t T)
@@ -86,6 +98,9 @@ void gp_reading_describe(const gp_reading *r, char *text, size_t size)
     if (r->objective == GP_OBJECTIVE_MLM)
         snprintf(text, size, ", masked %g%s (%g, %g)", m->probability, m->whole_words ? " in whole words" : "",
                  m->mask_replace, m->random_replace);
+    if (r->objective == GP_OBJECTIVE_CLASSIFY)
+        snprintf(text, size, ", labelled items%s",
+                 r->labelled.truncate == GP_TRUNCATE_HEAD_TAIL ? ", truncated to head+tail" : "");
 }
 
 int gp_row_reader_open(gp_row_reader *reader, const gp_reading *r, const gp_stream_set *sets, int count,
@@ -107,8 +122,27 @@ int gp_row_reader_open(gp_row_reader *reader, const gp_reading *r, const gp_stre
     return reader->masked ? 0 : -1;
 }
 
+int gp_row_reader_open_items(gp_row_reader *reader, const gp_reading *r, const gp_labelled_item *items, int64_t count,
+                             const float *class_weights, const gp_loader_options *o)
+{
+    gp_labelled_options how = r->labelled;
+    how.B = o->B;
+    how.T = o->T;
+    how.seed = o->seed;
+    how.class_weights = class_weights;
+    *reader = (gp_row_reader){.labelled = gp_labelled_open(r->tokenizer, items, count, &how), .B = o->B};
+    reader->source = reader->labelled;
+    return reader->source ? 0 : -1;
+}
+
+int64_t gp_row_reader_epoch(const gp_row_reader *reader)
+{
+    return reader->loader ? gp_loader_epoch(reader->loader) : reader->source->batches * reader->B;
+}
+
 void gp_row_reader_close(gp_row_reader *reader)
 {
+    gp_source_close(reader->labelled);
     gp_source_close(reader->masked);
     gp_loader_close(reader->loader);
     *reader = (gp_row_reader){0};

@@ -79,6 +79,9 @@ static int finish(gp_job *j)
     int scored = j->run && t->step == t->report.first_step ? gp_run_log_ends(j->run, t->step, "documents") : 0;
     if (scored < 0 || (!early && !scored && gp_trainer_score_documents(t)))
         return -1;
+    for (int i = 0; i < t->sets.count; i++)
+        if (t->sets.evaluations[i].metrics.count)
+            gp_report_metrics(&t->report, &t->sets.evaluations[i]);
     gp_report_flush(&t->report);
     if (!strcmp(j->o->out ? j->o->out : "", "-")) {
         gp_checkpoint *ckpt = gp_job_checkpoint(j);

@@ -105,10 +105,12 @@ static int random_pass(void *self)
     double loss;
     for (int64_t i = 0; i < 2 * n; i++)
         ids[i] = (int32_t)gp_random_below(1, GP_RNG_DATA, 0, (uint64_t)i, (uint64_t)t->m->config.vocab_size);
-    gp_batch batch = {.B = t->B, .T = t->T, .inputs = ids, .targets = ids + n};
+    gp_batch batch = {.B = t->B, .T = t->T, .inputs = ids, .targets = ids + n, .labels = ids + n};
     double targets = gp_source_weight(t->sets.source, 0); /* as many as in a batch of the run */
-    for (int64_t i = (int64_t)targets; i < n; i++)
+    for (int64_t i = (int64_t)targets; i < n && !t->m->config.labels; i++)
         ids[n + i] = -100;
+    for (int64_t i = 0; i < n && t->m->config.labels; i++)
+        ids[n + i] %= (int32_t)t->m->config.labels;
     int rc = targets < 0 ? -1 : gp_model_gradients(t->m, &batch, &loss);
     free(ids);
     return rc;
@@ -174,6 +176,21 @@ static int choose_products(gp_trainer *t, const gp_products *recorded)
     return 0;
 }
 
+static void report_items(gp_trainer *t)
+{
+    const gp_source *s = t->sets.source;
+    int64_t truncated = gp_labelled_truncated(s);
+    if (truncated)
+        gp_report_info(
+            &t->report, "%lld training items are longer than %lld tokens and truncated to their %s (--truncate)",
+            (long long)truncated, (long long)t->T, t->o->truncate == GP_TRUNCATE_HEAD ? "head" : "head and tail");
+    for (int i = 0; i < t->sets.count; i++)
+        if (t->sets.evaluations[i].batches < t->sets.evaluations[i].reader.source->batches)
+            gp_report_info(&t->report, "evaluations take %lld of %lld batches of %s (--eval-batches)",
+                           (long long)t->sets.evaluations[i].batches,
+                           (long long)t->sets.evaluations[i].reader.source->batches, t->sets.evaluations[i].name);
+}
+
 int gp_trainer_open_model(gp_trainer *t, gp_model *m, const gp_recorded_choices *recorded)
 {
     const gp_train_options *o = t->o;
@@ -183,6 +200,10 @@ int gp_trainer_open_model(gp_trainer *t, gp_model *m, const gp_recorded_choices 
     gp_model_set_recompute(m, o->recompute);
     if (gp_train_data_plan(&t->sets, o, &m->config, t->B, t->T))
         return -1;
+    if (t->sets.reader.labelled) {
+        report_items(t);
+        gp_model_set_loss(m, t->sets.class_weights, o->label_smoothing);
+    }
     if (!(t->report.peak > 0)) /* measured before the batch takes the memory */
         t->report.peak = gp_peak_best(t->be, 0.03, 1e-3, &t->report.lowest_peak);
     if (choose_attention(t, recorded->attention) || check_memory(t) || gp_model_plan(m, t->B, t->T))
@@ -192,11 +213,15 @@ int gp_trainer_open_model(gp_trainer *t, gp_model *m, const gp_recorded_choices 
     gp_arena_allocate(&t->staging, gp_backend_host_memory(t->be));
     layout_staging(t);
     gp_optimizer_open(&t->optimizer, m, o->beta1, o->beta2, o->eps, o->weight_decay);
+    if (gp_optimizer_scale(&t->optimizer, m, o->layer_decay, o->freeze))
+        return -1;
     if (choose_products(t, &recorded->products))
         return -1;
     t->report.flops_token = 3 * gp_config_flops_masked(&m->config, t->T, gp_reading_targets(&t->sets.reading, t->T));
     t->report.unigram_entropy = t->sets.unigram_entropy;
     t->report.tokens_a_step = t->B * t->T * o->grad_accum;
+    if (t->sets.reader.labelled) /* on average; padding is not counted */
+        t->report.tokens_a_step = gp_labelled_tokens(t->sets.source) * o->grad_accum / t->sets.source->batches;
     t->report.memory = planned_bytes(t);
     return 0;
 }

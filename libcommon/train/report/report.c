@@ -166,6 +166,50 @@ static void put_sets(gp_buf *line, gp_buf *text, const gp_evaluation *sets, int 
     gp_json_close(line, '}');
 }
 
+/* "accuracy": 0.9, ..., "classes": {"neg": {"precision": ...}, ...}, "confusion": [[9, 1], [0, 10]] */
+static void put_metrics(gp_buf *line, const gp_evaluation *e)
+{
+    const gp_metrics *m = &e->metrics;
+    gp_json_put(line, MEMBER("items", m->count), REAL("accuracy", gp_metrics_accuracy(m), 9),
+                REAL("macro_f1", gp_metrics_macro_f1(m), 9),
+                REAL("calibration_error", gp_metrics_calibration_error(m), 9));
+    gp_json_open(line, "classes", '{');
+    for (int64_t i = 0; i < m->labels; i++) {
+        gp_class_metrics c = gp_metrics_class(m, i);
+        gp_json_open(line, gp_tokens_label_name(e->stream, i), '{');
+        gp_json_put(line, REAL("precision", c.precision, 9), REAL("recall", c.recall, 9), REAL("f1", c.f1, 9),
+                    MEMBER("items", c.count));
+        gp_json_close(line, '}');
+    }
+    gp_json_close(line, '}');
+    gp_json_open(line, "confusion", '[');
+    for (int64_t i = 0; i < m->labels; i++) {
+        gp_json_open(line, NULL, '[');
+        for (int64_t k = 0; k < m->labels; k++)
+            gp_json_put(line, MEMBER(NULL, m->confusion[i * m->labels + k]));
+        gp_json_close(line, ']');
+    }
+    gp_json_close(line, ']');
+}
+
+void gp_report_metrics(gp_report *r, const gp_evaluation *e)
+{
+    const gp_metrics *m = &e->metrics;
+    gp_report_info(r, "%s: %lld items, accuracy %.4f, macro F1 %.4f, calibration error %.4f", e->name,
+                   (long long)m->count, gp_metrics_accuracy(m), gp_metrics_macro_f1(m),
+                   gp_metrics_calibration_error(m));
+    for (int64_t i = 0; i < m->labels && m->labels <= 20; i++) {
+        gp_class_metrics c = gp_metrics_class(m, i);
+        gp_buf row = {0};
+        for (int64_t k = 0; k < m->labels; k++)
+            gp_buf_printf(&row, "%s%s %lld", k ? ", " : "", gp_tokens_label_name(e->stream, k),
+                          (long long)m->confusion[i * m->labels + k]);
+        gp_report_info(r, "  %s: precision %.4f, recall %.4f, F1 %.4f; predicted %s",
+                       gp_tokens_label_name(e->stream, i), c.precision, c.recall, c.f1, row.data);
+        gp_buf_release(&row);
+    }
+}
+
 void gp_report_evaluation(gp_report *r, int64_t step, const gp_evaluation *sets, int count)
 {
     gp_buf line = {0}, text = {0};
@@ -178,13 +222,23 @@ void gp_report_evaluation(gp_report *r, int64_t step, const gp_evaluation *sets,
         put_sets(&line, &text, sets, count);
     else
         gp_buf_printf(&text, " %.4f", r->val_loss);
+    if (sets[0].metrics.labels) {
+        put_metrics(&line, &sets[0]);
+        gp_buf_printf(&text, "  accuracy %.4f  macro F1 %.4f", gp_metrics_accuracy(&sets[0].metrics),
+                      gp_metrics_macro_f1(&sets[0].metrics));
+    }
     log_line(r, &line);
+    if (sets[0].metrics.labels)
+        gp_report_events(r, step,
+                         (gp_scalar[]){{"val_accuracy", gp_metrics_accuracy(&sets[0].metrics)},
+                                       {"val_macro_f1", gp_metrics_macro_f1(&sets[0].metrics)}},
+                         2);
     for (int i = 0; i < count; i++) {
         char *tag = i ? gp_format("val_loss/%s", sets[i].name) : gp_strdup("val_loss");
         gp_report_events(r, step, &(gp_scalar){tag, sets[i].loss}, 1);
         free(tag);
     }
-    if (!r->live || count > 1) /* the live line shows only the first one */
+    if (!r->live || count > 1 || sets[0].metrics.labels) /* the live line shows only the first one */
         gp_report_info(r, "step %lld  val loss%s", (long long)step, text.data);
     if (r->live)
         gp_report_show(r, true);

@@ -84,6 +84,8 @@ void gp_report_end(gp_report *r);
 void gp_report_step(gp_report *r, const gp_step_report *s);
 /* The losses of `count` sets; the first one's is the val_loss. */
 void gp_report_evaluation(gp_report *r, int64_t step, const gp_evaluation *sets, int count);
+/* The metrics of labelled items for people, also by class. */
+void gp_report_metrics(gp_report *r, const gp_evaluation *e);
 void gp_report_documents(gp_report *r, int64_t step, const gp_document_scores *s);
 
 /* The run in one JSON object on stderr, also with --quiet. step: finished steps; took: seconds of this process. */
