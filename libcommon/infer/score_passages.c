@@ -115,27 +115,6 @@ static int32_t most_likely(const float *logits, int64_t V)
     return finite ? (int32_t)best : -1;
 }
 
-/* Sorts the n most likely ids into top; of equals, the lower id first. */
-static void find_top(const float *logits, int64_t V, gp_token_logprob *top, int64_t n)
-{
-    double max = -INFINITY, sum = 0;
-    for (int64_t v = 0; v < V; v++)
-        max = logits[v] > max ? logits[v] : max;
-    for (int64_t v = 0; v < V; v++)
-        sum += exp(logits[v] - max);
-    double log_sum = max + log(sum);
-    int64_t found = 0;
-    for (int64_t v = 0; v < V; v++) {
-        double log_p = logits[v] - log_sum;
-        if (found == n && !(log_p > top[n - 1].log_p))
-            continue;
-        int64_t i = found < n ? found++ : n - 1;
-        for (; i > 0 && log_p > top[i - 1].log_p; i--)
-            top[i] = top[i - 1];
-        top[i] = (gp_token_logprob){(int32_t)v, log_p};
-    }
-}
-
 /* Fills in `greedy` and `top` from the logits of x, the gathered rows, LOGIT_ROWS rows at a time. */
 static void read_logits(pass *p, const gp_tensor *x)
 {
@@ -155,7 +134,7 @@ static void read_logits(pass *p, const gp_tensor *x)
                     p->losses[n + k] = NAN;
             }
             if (p->top[n + k])
-                find_top(row, V, p->top[n + k], p->tops);
+                gp_find_top(row, V, NULL, 0, p->top[n + k], p->tops);
         }
     }
 }
