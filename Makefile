@@ -125,7 +125,7 @@ clean:
 help:
 	@echo "make              build into $(BUILD)/bin"
 	@echo "make test         build and run every test (TEST_JOBS=2 at once)"
-	@echo "make pipeline     text to samples, with all six tools (DATA=stories, DATA=shakespeare; STEPS=N)"
+	@echo "make pipeline     text to samples, by the tools (DATA=stories, DATA=shakespeare; STEPS=N)"
 	@echo "make bench        measure speed"
 	@echo "make sanitize     the tests under ASan and UBSan"
 	@echo "make tsan         the tests of what threads share under ThreadSanitizer"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole line: text -> tokens -> model -> samples -> speed, by the six tools and files between them.
+# The whole line: text -> tokens -> model -> samples -> speed, by six of the tools and files between them.
 #
 #     make pipeline                     stories, offline
 #     make pipeline DATA=shakespeare    tiny Shakespeare at nanoGPT's CPU setting

@@ -94,6 +94,7 @@ typedef struct gp_tool {
     X("tokenize", "convert text to a token stream and back")                                                           \
     X("train", "train a GPT-2 on token streams")                                                                       \
     X("sample", "continue prompts with a checkpoint, or score text")                                                   \
+    X("predict", "predict masked tokens, labels, embeddings or next tokens for lines of text")                         \
     X("convert-gpt2", "convert checkpoints of other programs")                                                         \
     X("eval-mfu", "measure speed and compare it with the machine's peak")
 

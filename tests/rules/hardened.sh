@@ -17,7 +17,7 @@ has() { # FILE PATTERN COMMAND...: COMMAND's output about FILE has a line like P
     grep -qE "$pattern" "$here/.has" || problem "$file: $* shows no $pattern"
 }
 
-for program in fetch-data tokenize convert-gpt2 train sample eval-mfu; do
+for program in fetch-data tokenize convert-gpt2 train sample predict eval-mfu; do
     file=$GPTPIPE_BIN/$program
     has "$file" 'Type: +DYN' readelf -h
     files+=("$file")

@@ -46,7 +46,7 @@ check() {
         headers("backend", "activation backend measure")
         headers("model", "config model")
         headers("checkpoint", "checkpoint trace")
-        headers("infer", "prompts sampler samples score")
+        headers("infer", "predict prompts sampler samples score")
         headers("train", "machine train")
         headers("perf", "mfu roofline")
         # headers of packages, and where they may stand

@@ -77,7 +77,7 @@ unset LD_LIBRARY_PATH
 [ "$(gptpipe --version)" = "gptpipe $(pkg-config --modversion gptpipe)" ] || wrong "gptpipe --version"
 gptpipe train --help | grep '^Usage: gptpipe train ' > /dev/null || wrong "gptpipe train --help"
 gptpipe help eval-mfu | grep '^Usage: gptpipe eval-mfu ' > /dev/null || wrong "gptpipe help eval-mfu"
-for tool in fetch-data tokenize train sample convert-gpt2 eval-mfu; do
+for tool in fetch-data tokenize train sample predict convert-gpt2 eval-mfu; do
     gptpipe --help | grep "^  $tool " > /dev/null || wrong "gptpipe --help lacks $tool"
     readelf -d "$prefix/libexec/gptpipe/$tool" | grep 'NEEDED.*libgptpipe' > /dev/null || wrong "$tool carries the library"
 done
@@ -97,7 +97,7 @@ echo '{"context": "Once", "endings": [" a", " b"], "label": 0}' > "$work/choices
 while IFS= read -r page; do
     [ -s "$prefix/share/man/man1/$page.1" ] || wrong "gptpipe(1) names $page(1), which is not installed"
 done < <(sed -n '/^[.]SH SEE ALSO/,$s/\\f[BR]//gp' "$prefix/share/man/man1/gptpipe.1" | sed -n 's/\\-/-/g; s/(1),*$//p')
-[ "$(sed -n '/^[.]SH SEE ALSO/,$p' "$prefix/share/man/man1/gptpipe.1" | grep -c '(1)')" = 6 ] || wrong "gptpipe(1) names other tools"
+[ "$(sed -n '/^[.]SH SEE ALSO/,$p' "$prefix/share/man/man1/gptpipe.1" | grep -c '(1)')" = 7 ] || wrong "gptpipe(1) names other tools"
 
 # Without the short names, and all of it away again; what is not ours stays.
 cmake -D BUILD="$GPTPIPE_BUILD" -P cmake/Uninstall.cmake > "$work/log" 2>&1 || { cat "$work/log"; exit 1; }
@@ -114,7 +114,7 @@ advises() { # COMMAND... -- TEXT: its stderr or its page has the text, and no to
     local text=${*: -1} log
     log=$("${@:1:$#-2}" 2>&1) || true
     case $log in *"$text"*) ;; *) wrong "${*:1:$#-2}: lacks '$text': $log" ;; esac
-    ! grep -E '(with|try|run|see|expected): ?(fetch-data|tokenize|train|sample|convert-gpt2|eval-mfu) |\(see (train|sample)|^  (train|sample|tokenize|fetch-data|convert-gpt2|eval-mfu) |\| (train|tokenize|sample) |`train ' <<< "$log" ||
+    ! grep -E '(with|try|run|see|expected): ?(fetch-data|tokenize|train|sample|predict|convert-gpt2|eval-mfu) |\(see (train|sample)|^  (train|sample|tokenize|fetch-data|convert-gpt2|eval-mfu) |\| (train|tokenize|sample) |`train ' <<< "$log" ||
         wrong "${*:1:$#-2}: a short name"
 }
 cd "$work"
@@ -126,7 +126,7 @@ advises gptpipe train text.tok --layers 1 --heads 1 --channels 16 --seq-len 32 -
 advises gptpipe fetch-data hellaswag --split nowhere -- "see: gptpipe fetch-data --info hellaswag"
 advises gptpipe tokenize -t char text.tok --show -- "expected text: gptpipe tokenize --info describes"
 advises gptpipe sample --fly -- "gptpipe sample --help"
-for tool in fetch-data tokenize train sample convert-gpt2 eval-mfu; do
+for tool in fetch-data tokenize train sample predict convert-gpt2 eval-mfu; do
     advises gptpipe $tool --help -- "
   gptpipe $tool "
 done
