@@ -92,8 +92,7 @@ static gp_checkpoint *open_input(const args *a, int i)
     gp_checkpoint *c = gp_checkpoint_open_with(i < a->operands.count ? a->operands.items[i] : "-", &o);
     if (c && !a->quiet)
         gp_tool_warning(&tool, gp_checkpoint_tokenizer_warning(c));
-    if (c && !a->quiet && !gp_checkpoint_problem(c) && gp_checkpoint_tokenizer_problem(c) &&
-        gp_checkpoint_config(c)->causal)
+    if (c && !a->quiet && !gp_checkpoint_problem(c) && gp_checkpoint_tokenizer_problem(c))
         fprintf(stderr, "convert-gpt2: %s; it is %s\n", gp_printable(gp_checkpoint_tokenizer_problem(c)),
                 gp_checkpoint_tokenizer(c, NULL) ? "copied unchanged" : "left out");
     gp_tool_warning(&tool, c ? gp_checkpoint_warning(c) : NULL);

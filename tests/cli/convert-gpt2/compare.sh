@@ -81,4 +81,10 @@ has 'vocabulary 257'
 expect 0 convert-gpt2 -q --keep-padding tik -o kept.safetensors
 expect 0 convert-gpt2 --info kept.safetensors
 has 'vocabulary 272'
+# a tokenizer that cannot be used is not left out without a word, whatever the family
+cp -r "$repo/tests/golden/heads-bert-none" words
+printf 'a\nb\n' > words/vocab.txt
+expect 0 convert-gpt2 words -o unknown/
+grep -q "has no \[UNK\], the unknown token; it is left out" .err || problem "stderr: $err"
+absent unknown/vocab.txt
 finish
