@@ -76,6 +76,8 @@ int gp_reading_choose(gp_reading *r, const gp_train_options *o, const gp_config 
     if (o->sample_every && r->objective != GP_OBJECTIVE_LM)
         return fail("--sample-every needs a model that predicts next tokens, and the head of this %s is for %s",
                     gp_family_name(c->family), name_of(r->objective));
+    if (r->objective == GP_OBJECTIVE_CLASSIFY && o->order != gp_train_defaults().order)
+        return fail("--order is for windows of tokens; --objective classify has each item once an epoch, shuffled");
     if (r->objective == GP_OBJECTIVE_CLASSIFY && !t)
         return fail("%s: has no tokenizer in it, which --objective classify needs", stream);
     return r->objective == GP_OBJECTIVE_MLM ? check_tokenizer(t, stream) : 0;

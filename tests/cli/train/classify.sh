@@ -74,6 +74,8 @@ expect 1 train items.tok "${small[@]}" --freeze 2 --steps 1 -o x
 says '--freeze 2: expected embeddings, or a number of layers, 0 to 1'
 expect 1 train items.tok=1 "${small[@]}" --steps 1 -o x
 says 'has a weight; items of --objective classify come once an epoch: give no weights'
+expect 1 train items.tok "${small[@]}" --order sequential --steps 1 -o x
+says '--order is for windows of tokens; --objective classify has each item once an epoch, shuffled'
 expect 1 train plain.tok --label-smoothing 0.1 --steps 1 --quiet -o x
 says '--label-smoothing is of --objective classify'
 sed 's/}$/, "b": "x"}/' val.jsonl > pairs.jsonl
