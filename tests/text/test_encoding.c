@@ -95,12 +95,13 @@ static void check_text(const gp_tokenizer *t, const json_t *one)
 static void check_offsets(const gp_tokenizer *t, const json_t *one, int number)
 {
     const json_t *text = json_object_get(one, number ? "b" : "a"), *texts = json_object_get(one, "texts");
-    json_t *which, *want = json_array();
+    json_t *which, *want;
     int32_t *ids;
     int64_t *offsets, count;
     size_t i;
     if (!text)
         return;
+    want = json_array();
     json_array_foreach (texts, i, which)
         for (size_t k = 0; k < 2 && json_integer_value(which) == number; k++)
             json_array_append(want, json_array_get(json_object_get(one, "offsets"), 2 * i + k));
