@@ -1,13 +1,12 @@
-"""Compares WordPiece ids, texts and files with those of tokenizers, for all 16 settings of BertNormalizer.
+"""Compares WordPiece ids, texts and files with those of tokenizers, for all settings of BertNormalizer.
 
     pip install tokenizers==0.23.3
-    python3 tests/reference/wordpiece.py build/lib/libgptpipe.so [--megabytes 100] [--vocab vocab.txt] [--write FILE]
+    python3 tests/reference/wordpiece.py build/lib/libgptpipe.so [--megabytes 100] [--vocab vocab.txt]
 
 The texts: every code point alone, between letters, doubled and before combining characters; and random mixtures of 24
 scripts with punctuation, controls, white space and combining characters, until --megabytes are compared over all
 settings. One vocabulary has each character at the start of words and inside them, so that ids show every character of
-the normalized text; with --vocab another one is compared too. --write writes fixed cases for
-tests/text/test_wordpiece.c.
+the normalized text; with --vocab another one is compared too.
 """
 import argparse
 import ctypes

@@ -179,9 +179,15 @@ static size_t read_some(const gp_wordpiece *w, state *s, const uint8_t *p, size_
     *done = 0;
     while (at < n && s->length < GP_WORDS_TEXT && s->started < GP_WORDS_MAX) {
         size_t open = s->started > s->ended ? s->length - s->starts[s->started - 1] : 0, last = 0, length;
-        if (n - at >= BLOCK && open <= MAX_WORD - BLOCK) {
-            gp_ascii a = gp_ascii_read(p + at, lowercase, s->text + s->length);
-            length = a.other ? (size_t)__builtin_ctzll(a.other) : BLOCK;
+        if (open <= MAX_WORD - BLOCK) {
+            size_t rest = n - at < BLOCK ? n - at : BLOCK;
+            uint8_t padded[BLOCK];
+            if (rest < BLOCK) {
+                memset(padded, ' ', BLOCK);
+                memcpy(padded, p + at, rest);
+            }
+            gp_ascii a = gp_ascii_read(rest < BLOCK ? padded : p + at, lowercase, s->text + s->length);
+            length = a.other ? (size_t)__builtin_ctzll(a.other) : rest;
             uint64_t ends = length ? ~a.in_words << (BLOCK - length) : 0;
             set_origins(s, p + at, length);
             if (length)
@@ -189,7 +195,7 @@ static size_t read_some(const gp_wordpiece *w, state *s, const uint8_t *p, size_
             if (ends)
                 *done = at + length - (size_t)__builtin_clzll(ends);
             at += length;
-            if (length == BLOCK)
+            if (length == rest)
                 continue;
         }
         length = read_chars(w, s, p + at, n - at, more, &last);
