@@ -89,8 +89,6 @@ static int encode(const gp_predictor *p, gp_predict_text *text, const char *a, s
     const gp_config *c = gp_model_config(p->m);
     int64_t context = gp_config_context(c), counts[2] = {0};
     int32_t *ids[2] = {0};
-    if (b && !c->types)
-        return fail("a pair of texts, for a model without token types");
     int rc = gp_tokenizer_encode(p->t, a, na, true, &ids[0], &counts[0]);
     if (!rc && b)
         rc = gp_tokenizer_encode(p->t, b, nb, true, &ids[1], &counts[1]);
@@ -102,6 +100,9 @@ static int encode(const gp_predictor *p, gp_predict_text *text, const char *a, s
         rc = text->count > 0   ? 0
              : text->count < 0 ? gp_fail_in("the %s does not fit the model", b ? "pair" : "text")
                                : fail("the text is empty: at least one token is needed");
+        for (int64_t i = 0; !rc && i < text->count; i++)
+            if (text->types[i] && text->types[i] >= c->types)
+                rc = fail("a pair of texts, for a model without token types");
     }
     free(ids[0]);
     free(ids[1]);

@@ -115,6 +115,15 @@ says 'predict: bad.jsonl: line 2: its "text" is missing'
 printf '{"text": "a"}\n{"text": "a", "text_pair": "b"}\n' > bad.jsonl
 expect 1 "${gpt2[@]}" bad.jsonl
 says 'predict: bad.jsonl: line 2: a pair of texts, for a model without token types'
+# a tokenizer that gives pairs no types but 0 (RoBERTa's) suits a GPT-2, as it does in training
+printf 'good film bad film\n' > words.txt
+expect 0 tokenize words.txt --train-bpe 260 --save-tokenizer bpe.json -o words.tok -q
+with_mask bpe.json "$(tokenize --info words.tok --json | sed -n 's/.*"vocab_size": *\([0-9]*\).*/\1/p')" > pairs.json
+printf '{"text": "good", "text_pair": "film", "label": %d}\n' 0 1 0 1 > pairs.jsonl
+expect 0 tokenize -q -t pairs.json --jsonl text --pair text_pair --label label pairs.jsonl -o pairs.tok
+expect 0 train pairs.tok --objective classify --layers 1 --heads 1 --channels 16 --seq-len 32 --steps 1 --val-fraction 0 --quiet -o pairs
+expect 0 predict pairs pairs.jsonl --quiet
+has '{"label": '
 expect 1 bash -c "printf 'a\n\n' | ${gpt2[*]}"
 says 'predict: stdin: line 2: the text is empty: at least one token is needed'
 
