@@ -33,7 +33,7 @@ configure: deps
 test: all
 	@tests/run.sh $(BUILD) -j $(TEST_JOBS)
 
-# DATA=stories or DATA=shakespeare, STEPS=N; see the script. Tests are not built for it.
+# DATA=stories or DATA=shakespeare, STEPS=N; MODEL=bert: a classifier of reviews; see the script. Tests are not built for it.
 pipeline: configure
 	@cmake --build $(BUILD) -j $(JOBS) --target tools
 	@BIN=$(BUILD)/bin pipelines/pipeline.sh
@@ -126,6 +126,7 @@ help:
 	@echo "make              build into $(BUILD)/bin"
 	@echo "make test         build and run every test (TEST_JOBS=2 at once)"
 	@echo "make pipeline     text to samples, by the tools (DATA=stories, DATA=shakespeare; STEPS=N)"
+	@echo "make pipeline MODEL=bert  text to a classifier, its predictions and accuracy (DATA=reviews)"
 	@echo "make bench        measure speed"
 	@echo "make sanitize     the tests under ASan and UBSan"
 	@echo "make tsan         the tests of what threads share under ThreadSanitizer"

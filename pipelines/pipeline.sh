@@ -3,7 +3,9 @@
 #
 #     make pipeline                     stories, offline
 #     make pipeline DATA=shakespeare    tiny Shakespeare at nanoGPT's CPU setting
+#     make pipeline MODEL=bert          a BERT that classifies reviews, offline: masked pretraining, then imdb.sh
 #
+# MODEL   gpt2 or bert
 # DATA    stories or shakespeare
 # STEPS   optimizer steps, in place of the setting's own
 # OUT     folder for everything that is made (default: out)
@@ -14,38 +16,13 @@ case ${1:-} in
 -h | --help) usage && exit 0 ;;
 ?*) echo "pipeline.sh: $1: there are no operands; what is to be done is told as in DATA=shakespeare (see pipeline.sh --help)" >&2 && exit 2 ;;
 esac
-here=$(cd "$(dirname "$0")" && pwd)
-above=$(dirname "$here")
-[ ! -e "$above/Makefile" ] || cd "$above" # installed, it works in the folder that it is called in
-
+case ${MODEL:-gpt2} in
+gpt2) ;;
+bert) DATA=${DATA:-reviews} PRETRAIN=${PRETRAIN:-600} exec "$(dirname "$0")/imdb.sh" ;;
+*) echo "pipeline.sh: MODEL=$MODEL is unknown; there are gpt2 and bert" >&2 && exit 2 ;;
+esac
 DATA=${DATA:-stories}
-OUT=${OUT:-out}
-BIN=${BIN:-build/bin}
-[ -x "$BIN/train" ] || BIN=$above/../../libexec/gptpipe
-PATH=$(cd "$BIN" && pwd):$here:$PATH
-began=$SECONDS
-mkdir -p "$OUT"
-
-# stage NAME OUTPUT INPUT... -- COMMAND...: runs COMMAND unless OUTPUT was made by the same from the same.
-stage() {
-    local name=$1 output=$2 inputs=()
-    shift 2
-    while [ "$1" != -- ]; do
-        inputs+=("$1")
-        shift
-    done
-    shift
-    local key
-    key=$( (echo "$@" && sha256sum "$(command -v "$1")" ${inputs[@]+"${inputs[@]}"}) | sha256sum | cut -c1-16)
-    if [ -e "$output" ] && [ "$(cat "$OUT/.$DATA-$name.key" 2>/dev/null)" = "$key" ]; then
-        printf '== %-12s %s: unchanged, kept\n' "$name" "$output"
-        return
-    fi
-    printf '== %-12s %s\n' "$name" "$*"
-    rm -f "$OUT/.$DATA-$name.key"
-    "$@"
-    echo "$key" > "$OUT/.$DATA-$name.key"
-}
+. "$(dirname "$0")/stages.sh"
 
 case $DATA in
 stories)
@@ -77,21 +54,7 @@ shakespeare)
     ;;
 esac
 
-# A run is never overwritten: one with other data or settings gets a name of its own.
-key=$( (echo "${setting[@]}" && sha256sum "$BIN/train" "${streams[@]}") | sha256sum | cut -c1-8)
-run=$OUT/$DATA-$key
-if [ -e "$run" ] && [ ! -e "$OUT/.train-$key.key" ]; then
-    printf '== %-12s %s: goes on where it was stopped\n' train "$run"
-    train --resume "$run"
-    touch "$OUT/.train-$key.key"
-elif [ -e "$run" ]; then
-    printf '== %-12s %s: unchanged, kept\n' train "$run"
-else
-    printf '== %-12s train %s -o %s\n' train "${setting[*]}" "$run"
-    train "${setting[@]}" -o "$run"
-    touch "$OUT/.train-$key.key"
-fi
-ln -sfn "$(basename "$run")" "$OUT/$DATA-run"
+train_stage "$DATA" "${streams[@]}" -- "${setting[@]}"
 
 stage sample "$run/sample.txt" "$run/model.safetensors" -- \
     sample --checkpoint "$run" --prompt "$prompt" --num-samples 3 --max-tokens 220 --seed 1 -o "$run/sample.txt"

@@ -1,6 +1,6 @@
 # The scripts of pipelines/ as a new user calls them: by their path, in an empty folder.
 . "$(dirname "$0")/../cli.sh"
-unset DATA FILE TASK GPTPIPE_DATA FETCH_DATA_MIRROR
+unset DATA FILE MODEL PRETRAIN STEPS TASK GPTPIPE_DATA FETCH_DATA_MIRROR
 
 # fetch-data with a catalog of our own in place of its own, and a sample that prints what it was called with.
 mkdir -p bin mirror/example.org empty
@@ -54,14 +54,14 @@ for script in eval-lambada eval-hellaswag; do
 done
 
 # help is data on stdout, and nothing is done for it; a word that nobody knows does nothing either
-for script in eval-lambada eval-hellaswag compare pipeline install-deps; do
+for script in eval-lambada eval-hellaswag compare pipeline imdb install-deps; do
     for help in -h --help; do
         OUT=$here/empty/out expect 0 timeout 10 "$repo/pipelines/$script.sh" $help
         case $out in *"$script.sh"* | *"make $script"*) ;; *) problem "$script.sh $help printed: $out" ;; esac
         [ -z "$err$(ls -A)" ] || problem "$script.sh $help left $(ls -A) and said $err"
     done
 done
-for script in pipeline install-deps; do
+for script in pipeline imdb install-deps; do
     OUT=$here/empty/out expect 2 timeout 10 "$repo/pipelines/$script.sh" shakespear
     says "(see $script.sh --help)"
     absent out
