@@ -37,6 +37,15 @@ int gp_evaluation_open(gp_evaluation *e, const gp_stream_set *set, int64_t B, in
     return 0;
 }
 
+/* The accuracy of the Bayes-optimal classifier of a stream's texts; 0: not known. */
+static double accuracy_limit(const gp_tokens *stream)
+{
+    json_t *root = gp_tokens_metadata(stream);
+    double limit = json_number_value(json_object_get(json_object_get(root, "bayes"), "accuracy"));
+    json_decref(root);
+    return limit;
+}
+
 int gp_evaluation_open_items(gp_evaluation *e, const char *name, const gp_labelled_item *items, int64_t count,
                              int64_t B, int64_t T, int64_t batches, const gp_reading *reading)
 {
@@ -45,6 +54,8 @@ int gp_evaluation_open_items(gp_evaluation *e, const char *name, const gp_labell
         return gp_fail_in("%s", name);
     int64_t labels = gp_tokens_get_info(items[0].tokens)->labels;
     e->stream = items[0].tokens;
+    if (items[count - 1].tokens == e->stream)
+        e->accuracy_limit = accuracy_limit(e->stream);
     e->batches = gp_min(batches, e->reader.source->batches);
     e->batch = gp_batch_open(e->reader.source);
     e->logits = gp_malloc((size_t)(e->reader.source->rows * labels) * sizeof *e->logits);

@@ -18,6 +18,7 @@ typedef struct gp_evaluation {
     /* of labelled items: the loss is -log p of the label, without class weights and smoothing */
     gp_metrics metrics;      /* the newest; labels 0: not of labelled items */
     const gp_tokens *stream; /* that names the labels */
+    double accuracy_limit;   /* that no classifier surpasses, as the stream records; 0: not known */
     float *logits;           /* (rows,labels) of a batch */
 } gp_evaluation;
 

@@ -173,6 +173,8 @@ static void put_metrics(gp_buf *line, const gp_evaluation *e)
     gp_json_put(line, MEMBER("items", m->count), REAL("accuracy", gp_metrics_accuracy(m), 9),
                 REAL("macro_f1", gp_metrics_macro_f1(m), 9),
                 REAL("calibration_error", gp_metrics_calibration_error(m), 9));
+    if (e->accuracy_limit > 0)
+        gp_json_put(line, REAL("accuracy_limit", e->accuracy_limit, 9));
     gp_json_open(line, "classes", '{');
     for (int64_t i = 0; i < m->labels; i++) {
         gp_class_metrics c = gp_metrics_class(m, i);
@@ -195,8 +197,11 @@ static void put_metrics(gp_buf *line, const gp_evaluation *e)
 void gp_report_metrics(gp_report *r, const gp_evaluation *e)
 {
     const gp_metrics *m = &e->metrics;
-    gp_report_info(r, "%s: %lld items, accuracy %.4f, macro F1 %.4f, calibration error %.4f", e->name,
-                   (long long)m->count, gp_metrics_accuracy(m), gp_metrics_macro_f1(m),
+    char limit[32] = "";
+    if (e->accuracy_limit > 0)
+        snprintf(limit, sizeof limit, " (limit %.4f)", e->accuracy_limit);
+    gp_report_info(r, "%s: %lld items, accuracy %.4f%s, macro F1 %.4f, calibration error %.4f", e->name,
+                   (long long)m->count, gp_metrics_accuracy(m), limit, gp_metrics_macro_f1(m),
                    gp_metrics_calibration_error(m));
     for (int64_t i = 0; i < m->labels && m->labels <= 20; i++) {
         gp_class_metrics c = gp_metrics_class(m, i);

@@ -84,4 +84,16 @@ expect 1 train pairs.tok "${small[@]}" --steps 1 -o x
 says 'pairs.tok: its items are pairs of texts, which the tokenizer marks by token types, and the model has 0 types'
 absent x
 
+# ---- the limit of a data set that records it
+
+expect 0 fetch-data reviews --reviews 60 -q -o reviews/
+for split in train test; do
+    expect 0 tokenize -q -t bytes --jsonl text --label label --labels neg,pos "reviews/reviews-$split.jsonl" -o "$split.tok"
+done
+limited=(--objective classify --layers 1 --heads 2 --channels 16 --seq-len 250 --batch-size 8 --warmup 0 --threads 2 --steps 1)
+expect 0 train train.tok --val test.tok "${limited[@]}" -o limited
+case $err in *"test: 12 items, accuracy 0."*" (limit 0.9449), macro F1"*) ;; *) problem "no limit: $err" ;; esac
+log_is limited 'abs(e["accuracy_limit"] - 2245 / 2376) < 1e-8'
+expect 0 train items.tok --val val.tok "${small[@]}" --steps 1 --warmup 0 -o unlimited
+log_is unlimited '"accuracy_limit" not in e'
 finish
