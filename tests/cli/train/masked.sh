@@ -76,14 +76,14 @@ expect 0 tokenize s.txt -t mask.json --format llmc -o m.llmc
 refused "m.llmc: has no tokenizer in it, whose mask token --objective mlm needs" m.llmc --preset bert-nano
 refused "--objective mlm does not fit the model, a gpt2 whose head is for lm" m.tok --preset nano --objective mlm
 refused "--objective lm does not fit the model, a bert whose head is for mlm" m.tok --preset bert-nano --objective lm
-refused "--whole-words is of --objective mlm, and the model, a gpt2, predicts next tokens" m.tok --whole-words
+refused "--whole-words is of --objective mlm, and the head of the model, a gpt2, is for lm" m.tok --whole-words
 refused "mask_replace_prob 0.8 and random_replace_prob 0.5: expected probabilities that add up to at most 1" m.tok \
     --preset bert-nano --random-replace-prob 0.5
 # batches of separators alone have nothing to mask: they count for nothing, and alone they are no validation data
 expect 0 train m.tok --preset bert-nano "${small[@]}" --seq-len 3 --order documents --steps 2 --quiet -o short
 refused "--seq-len 2 leaves no place for a token beside the 2 that the tokenizer puts around a text" m.tok \
     --preset bert-nano --seq-len 2
-refused "--sample-every needs a model that predicts next tokens, and the model is a roberta for masked ones" m.tok \
+refused "--sample-every needs a model that predicts next tokens, and the head of this roberta is for mlm" m.tok \
     --preset roberta-nano --sample-every 1
 expect 1 train --resume whole --objective lm --steps 10 -q
 says "--objective lm does not fit the model, a bert whose head is for mlm"
