@@ -109,7 +109,7 @@ void gp_char_map_init(gp_char_map *m, const gp_bert_switches *s)
 {
     enum { SAME = 16 };
     bool mixed[0x110000 / GP_CHAR_PAGE];
-    uint32_t same[SAME]; /* the entries of pages with one entry only */
+    uint32_t same[SAME] = {0}; /* the entries of pages with one entry only */
     uint16_t page_of[SAME];
     int count = 0;
     *m = (gp_char_map){0};
