@@ -230,9 +230,9 @@ typedef struct gp_segment {
     float *g, *m, *v;
     int64_t count;
     float weight_decay;
-    float lr_scale; /* of the learning rate; 0: 1 */
     gp_dtype dtype; /* of p: GP_F32, or GP_BF16 where be->stores_bf16 */
     int64_t first;  /* index of p[0] in the flat vector of parameters, the counter of its rounding */
+    float lr_scale; /* of the learning rate; 0: 1 */
 } gp_segment;
 
 typedef struct gp_adamw_op {
