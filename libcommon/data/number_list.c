@@ -42,6 +42,7 @@ int gp_number_list_write(const gp_number_list *l, gp_out *out, uint32_t *crc)
     enum { STEP = 1 << 16 };
     int64_t bytes = l->spilled * (int64_t)sizeof *l->last;
     char *back = bytes ? gp_malloc(STEP) : NULL;
+    int64_t left = l->count - l->spilled;
     int rc = 0;
     for (int64_t at = 0; at < bytes && !rc;) {
         ssize_t n = pread(l->file, back, (size_t)gp_min(STEP, bytes - at), at);
@@ -55,7 +56,7 @@ int gp_number_list_write(const gp_number_list *l, gp_out *out, uint32_t *crc)
         at += n;
     }
     free(back);
-    return rc ? rc : put(out, l->last, (size_t)(l->count - l->spilled) * sizeof *l->last, crc);
+    return rc || !left ? rc : put(out, l->last, (size_t)left * sizeof *l->last, crc);
 }
 
 void gp_number_list_release(gp_number_list *l)
