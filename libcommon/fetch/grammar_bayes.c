@@ -53,12 +53,14 @@ static int multiply(gp_likelihood_ratio *product, const gp_likelihood_ratio *a, 
 /* Adds a value, to the one of the same ratio where there is one. */
 static int add(distribution *d, const gp_likelihood_ratio *value)
 {
-    for (gp_likelihood_ratio *v = d->values; v < d->values + d->count; v++)
+    for (int i = 0; i < d->count; i++) {
+        gp_likelihood_ratio *v = &d->values[i];
         if (v->numerator == value->numerator && v->denominator == value->denominator) {
             for (int c = 0; c < GP_GRAMMAR_CLASSES; c++)
                 v->p[c] += value->p[c];
             return 0;
         }
+    }
     if (d->count == MAX_VALUES)
         return fail("the grammar has more than %d likelihood ratios", MAX_VALUES);
     if (d->count == d->capacity) {

@@ -312,7 +312,7 @@ static void embeddings_are_a_tensor_with_the_same_numbers(void **state)
     assert_int_equal(x.dim[0], 2);
     assert_int_equal(x.dim[1], 32);
     assert_string_equal(gp_safetensors_metadata(s, "ids", &length), "[7, null]");
-    json_t *first = json_object_get(json_loads(strtok(text, "\n"), 0, NULL), "result");
+    json_t *object = json_loads(strtok(text, "\n"), 0, NULL), *first = json_object_get(object, "result");
     json_t *second = json_loads(strtok(NULL, "\n"), 0, NULL);
     for (size_t c = 0; c < 32; c++) {
         float stored[2];
@@ -321,6 +321,8 @@ static void embeddings_are_a_tensor_with_the_same_numbers(void **state)
         assert_true(stored[0] == (float)json_real_value(json_array_get(first, c)));
         assert_true(stored[1] == (float)json_real_value(json_array_get(second, c)));
     }
+    json_decref(object);
+    json_decref(second);
     gp_safetensors_close(s);
     unlink(out);
     free(text);
