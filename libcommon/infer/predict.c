@@ -20,6 +20,8 @@ enum { DEFAULT_TOKENS = 5 };
 typedef struct run {
     gp_predictor p;
     gp_line_reader r;
+    gp_encoder *encoder;
+    gp_buf coded;      /* its ids */
     const char *jsonl; /* the member that is the text, or NULL: each line is one */
     int64_t max_texts; /* of a chunk */
     char *failed;      /* why the lines after the chunk cannot be read, or NULL */
@@ -61,7 +63,7 @@ static int check_task(const gp_predictor *p)
     if (p->task != GP_PREDICT_EMBED && p->task != gp_predict_task_of(c))
         return fail("task %s: the model's head does not compute it, but %s (or embed, which needs no head)",
                     gp_predict_task_name(p->task), gp_predict_task_name(gp_predict_task_of(c)));
-    if (p->task == GP_PREDICT_FILL_MASK && gp_tokenizer_mask(p->t) < 0)
+    if (p->task == GP_PREDICT_FILL_MASK && p->mask < 0)
         return fail("the tokenizer has no mask token, such as [MASK] or <mask>");
     for (int64_t i = 0; i < p->o.target_count; i++)
         if (p->o.targets[i] < 0 || p->o.targets[i] >= c->vocab_size)
@@ -83,33 +85,40 @@ static void release_text(gp_predict_text *text)
     gp_buf_release(&text->result);
 }
 
-/* Encodes a text, or a pair (b not NULL), with its special tokens. */
-static int encode(const gp_predictor *p, gp_predict_text *text, const char *a, size_t na, const char *b, size_t nb)
+static int collect(void *self, const int32_t *ids, int64_t count)
 {
-    const gp_config *c = gp_model_config(p->m);
-    int64_t context = gp_config_context(c), counts[2] = {0};
-    int32_t *ids[2] = {0};
-    int rc = gp_tokenizer_encode(p->t, a, na, true, &ids[0], &counts[0]);
-    if (!rc && b)
-        rc = gp_tokenizer_encode(p->t, b, nb, true, &ids[1], &counts[1]);
-    if (!rc) {
-        text->ids = gp_calloc((size_t)context, sizeof *text->ids);
-        text->types = gp_calloc((size_t)context, sizeof *text->types);
-        text->count = gp_tokenizer_assemble(p->t, ids[0], counts[0], b ? ids[1] : NULL, counts[1], context,
-                                            p->o.truncate, text->ids, text->types);
-        rc = text->count > 0   ? 0
-             : text->count < 0 ? gp_fail_in("the %s does not fit the model", b ? "pair" : "text")
-                               : fail("the text is empty: at least one token is needed");
-        for (int64_t i = 0; !rc && i < text->count; i++)
-            if (text->types[i] && text->types[i] >= c->types)
-                rc = fail("a pair of texts, for a model without token types");
-    }
-    free(ids[0]);
-    free(ids[1]);
-    return rc;
+    gp_buf_add(self, ids, (size_t)count * sizeof *ids);
+    return 0;
 }
 
-static int read_object(const run *s, gp_predict_text *text, const char *line, size_t n)
+/* Encodes a text, or a pair (b not NULL), with its special tokens. */
+static int encode(run *s, gp_predict_text *text, const char *a, size_t na, const char *b, size_t nb)
+{
+    const gp_config *c = gp_model_config(s->p.m);
+    int64_t context = gp_config_context(c), first;
+    s->coded.len = 0;
+    if (gp_encoder_finish(s->encoder, a, na))
+        return -1;
+    first = (int64_t)(s->coded.len / sizeof(int32_t));
+    if (b && gp_encoder_finish(s->encoder, b, nb))
+        return -1;
+    gp_buf_reserve(&s->coded, 0); /* not NULL, even if empty */
+    const int32_t *ids = (const int32_t *)(const void *)s->coded.data;
+    text->ids = gp_calloc((size_t)context, sizeof *text->ids);
+    text->types = gp_calloc((size_t)context, sizeof *text->types);
+    text->count =
+        gp_tokenizer_assemble(s->p.t, ids, first, b ? ids + first : NULL, (int64_t)(s->coded.len / sizeof *ids) - first,
+                              context, s->p.o.truncate, text->ids, text->types);
+    if (text->count <= 0)
+        return text->count ? gp_fail_in("the %s does not fit the model", b ? "pair" : "text")
+                           : fail("the text is empty: at least one token is needed");
+    for (int64_t i = 0; i < text->count; i++)
+        if (text->types[i] && text->types[i] >= c->types)
+            return fail("a pair of texts, for a model without token types");
+    return 0;
+}
+
+static int read_object(run *s, gp_predict_text *text, const char *line, size_t n)
 {
     const char *name = s->r.in.name;
     json_t *object = gp_jsonl_line(line, n, name, text->number);
@@ -125,18 +134,18 @@ static int read_object(const run *s, gp_predict_text *text, const char *line, si
     if (!rc && id && !(text->id = gp_json_dump_python(id)))
         rc = fail("%s: line %lld: its \"id\" is not finite and cannot be written as JSON", name,
                   (long long)text->number);
-    if (!rc && (encode(&s->p, text, a, na, b, nb) || gp_predict_prepare(&s->p, text)))
+    if (!rc && (encode(s, text, a, na, b, nb) || gp_predict_prepare(&s->p, text)))
         rc = gp_fail_in("%s: line %lld", name, (long long)text->number);
     json_decref(object);
     return rc;
 }
 
-static int read_text(const run *s, gp_predict_text *text, const char *line, size_t n)
+static int read_text(run *s, gp_predict_text *text, const char *line, size_t n)
 {
     text->number = s->r.number;
     if (s->jsonl)
         return read_object(s, text, line, n);
-    if (encode(&s->p, text, line, n, NULL, 0) || gp_predict_prepare(&s->p, text))
+    if (encode(s, text, line, n, NULL, 0) || gp_predict_prepare(&s->p, text))
         return gp_fail_in("%s: line %lld", s->r.in.name, (long long)text->number);
     return 0;
 }
@@ -244,12 +253,20 @@ static int open_run(run *s, gp_model *m, const gp_tokenizer *t, const char *path
     int64_t result = p->task == GP_PREDICT_EMBED ? 16 * c->channels : gp_min(p->top_k, c->vocab_size) * TOKEN_RESULT;
     s->max_texts = gp_max(1, gp_min(CHUNK_TEXTS, CHUNK_RESULTS / result));
     p->texts = gp_calloc((size_t)s->max_texts, sizeof *p->texts);
-    return check_task(p) || gp_line_reader_open(&s->r, path) ? -1 : 0;
+    p->mask = t ? gp_tokenizer_mask(t) : -1;
+    p->pad = t ? gp_tokenizer_pad(t) : -1;
+    if (check_task(p) || gp_line_reader_open(&s->r, path))
+        return -1;
+    s->encoder = gp_encoder_open(t, collect, &s->coded);
+    gp_encoder_allow_special(s->encoder);
+    return 0;
 }
 
 static void close_run(run *s)
 {
     gp_line_reader_close(&s->r);
+    gp_encoder_close(s->encoder);
+    gp_buf_release(&s->coded);
     free(s->p.texts);
     free(s->failed);
     gp_buf_release(&s->ids);

@@ -30,6 +30,7 @@ typedef struct gp_predictor {
     const gp_tokenizer *t;
     gp_predict_options o;
     gp_predict_task task;   /* never GP_PREDICT_BY_HEAD */
+    int32_t mask, pad;      /* ids, or -1 */
     int64_t top_k;          /* of tokens or labels */
     bool json;              /* results are JSON; else embeddings alone */
     gp_predict_text *texts; /* (count) the chunk */

@@ -14,7 +14,6 @@ enum { DIGITS = 9 }; /* of a number: as many as give back the same fp32 */
 
 int gp_predict_prepare(const gp_predictor *p, gp_predict_text *text)
 {
-    int32_t mask = gp_tokenizer_mask(p->t);
     size_t length = 0;
     if (p->task != GP_PREDICT_FILL_MASK && p->task != GP_PREDICT_NEXT)
         return 0;
@@ -24,9 +23,9 @@ int gp_predict_prepare(const gp_predictor *p, gp_predict_text *text)
         return 0;
     }
     for (int64_t i = 0; i < text->count; i++)
-        if (text->ids[i] == mask)
+        if (text->ids[i] == p->mask)
             text->places[text->reads++] = (int32_t)i;
-    const char *name = gp_tokenizer_bytes(p->t, mask, &length);
+    const char *name = gp_tokenizer_bytes(p->t, p->mask, &length);
     return text->reads ? 0 : fail("no %s in the text", gp_printable_bytes(name, (int64_t)length));
 }
 
@@ -49,11 +48,11 @@ static void put_decoded(const gp_predictor *p, gp_buf *b, const char *key, const
  * other masks would be lost. */
 static void put_sequence(const gp_predictor *p, gp_buf *b, const gp_predict_text *text, int32_t place, int32_t token)
 {
-    int32_t *ids = gp_malloc((size_t)text->count * sizeof *ids), pad = gp_tokenizer_pad(p->t);
+    int32_t *ids = gp_malloc((size_t)text->count * sizeof *ids);
     int64_t n = 0;
     for (int64_t i = 0; i < text->count; i++) {
         int32_t id = i == place ? token : text->ids[i];
-        if (id != pad && (text->reads > 1 || !gp_tokenizer_is_special(p->t, id)))
+        if (id != p->pad && (text->reads > 1 || !gp_tokenizer_is_special(p->t, id)))
             ids[n++] = id;
     }
     put_decoded(p, b, "sequence", ids, n);
