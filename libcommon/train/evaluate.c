@@ -72,35 +72,20 @@ void gp_evaluation_close(gp_evaluation *e)
     *e = (gp_evaluation){0};
 }
 
-/* -log p of a label (nats). */
-static double loss_of(const float *logits, int64_t labels, int64_t label)
-{
-    double max = (double)logits[0], sum = 0;
-    for (int64_t i = 1; i < labels; i++)
-        max = fmax(max, (double)logits[i]);
-    for (int64_t i = 0; i < labels; i++)
-        sum += exp((double)logits[i] - max);
-    return log(sum) + max - (double)logits[label];
-}
-
 static int evaluate_items(gp_evaluation *e, gp_model *m, gp_progress *progress)
 {
     const gp_source *source = e->reader.source;
     int64_t labels = e->metrics.labels, before = progress ? progress->done : 0;
-    double sum = 0;
     gp_metrics_clear(&e->metrics);
     for (int64_t n = 0; n < e->batches; n++) {
         if (gp_source_fill(source, n, &e->batch) || gp_model_logits(m, &e->batch, e->logits))
             return -1;
-        for (int64_t b = 0; b < e->batch.B; b++) {
-            const float *logits = e->logits + b * labels;
-            sum += loss_of(logits, labels, e->batch.labels[b]);
-            gp_metrics_add(&e->metrics, e->batch.labels[b], logits);
-        }
+        for (int64_t b = 0; b < e->batch.B; b++)
+            gp_metrics_add(&e->metrics, e->batch.labels[b], e->logits + b * labels);
         if (progress)
             gp_progress_set(progress, before + n + 1, NULL);
     }
-    e->loss = sum / (double)e->metrics.count;
+    e->loss = e->metrics.nats / (double)e->metrics.count;
     return 0;
 }
 

@@ -22,6 +22,7 @@ void gp_metrics_clear(gp_metrics *m)
     memset(m->confusion, 0, (size_t)(m->labels * m->labels) * sizeof *m->confusion);
     memset(m->bins, 0, sizeof m->bins);
     m->count = 0;
+    m->nats = 0;
 }
 
 void gp_metrics_add(gp_metrics *m, int64_t label, const float *logits)
@@ -34,6 +35,7 @@ void gp_metrics_add(gp_metrics *m, int64_t label, const float *logits)
     for (int64_t i = 0; i < m->labels; i++)
         sum += exp((double)logits[i] - (double)logits[best]);
     double confidence = 1 / sum;
+    m->nats += log(sum) + (double)logits[best] - (double)logits[label];
     int bin = (int)fmin(GP_CALIBRATION_BINS - 1, fmax(0, ceil(confidence * GP_CALIBRATION_BINS) - 1));
     m->bins[bin].count++;
     m->bins[bin].correct += best == label;

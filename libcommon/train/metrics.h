@@ -19,6 +19,7 @@ enum { GP_CALIBRATION_BINS = 15 };
 
 typedef struct gp_metrics {
     int64_t labels, count;
+    double nats;        /* sum of -log p of the labels */
     int64_t *confusion; /* (labels,labels) items by true label and predicted label */
     struct {
         int64_t count, correct;
