@@ -111,25 +111,40 @@ static int by_length(const void *a, const void *b)
     return x->item < y->item ? -1 : x->item > y->item;
 }
 
+/* Where a batch is: in a chunk of `count` items, those of the epoch from `first` on, the `rows` items from `at` on once
+ * the chunk is sorted. */
+typedef struct batch_place {
+    uint64_t epoch;
+    int64_t first, count, at, rows;
+} batch_place;
+
+static batch_place place_of(const labelled *s, int64_t n)
+{
+    batch_place p = {.epoch = (uint64_t)(n / s->source.batches)};
+    int64_t k = n % s->source.batches, B = s->o.B, chunk = k / CHUNK;
+    int64_t batches = gp_min(CHUNK, s->source.batches - chunk * CHUNK);
+    p.first = chunk * CHUNK * B;
+    p.count = gp_min(batches * B, s->count - p.first);
+    p.at = B * (int64_t)gp_random_permute((uint64_t)(k % CHUNK), (uint64_t)batches, s->o.seed, GP_RNG_ITEMS,
+                                          (uint32_t)(chunk + 1) * 8, p.epoch);
+    p.rows = gp_min(B, p.count - p.at);
+    return p;
+}
+
 /* The items of batch n, in *rows, which the caller frees; returns their number. */
 static int64_t rows_of(const labelled *s, int64_t n, sorted_row **rows)
 {
-    uint64_t epoch = (uint64_t)(n / s->source.batches), seed = s->o.seed;
-    int64_t k = n % s->source.batches, B = s->o.B, chunk = k / CHUNK;
-    int64_t batches = gp_min(CHUNK, s->source.batches - chunk * CHUNK), first = chunk * CHUNK * B,
-            count = gp_min(batches * B, s->count - first);
-    int64_t at = (int64_t)gp_random_permute((uint64_t)(k % CHUNK), (uint64_t)batches, seed, GP_RNG_ITEMS,
-                                            (uint32_t)(chunk + 1) * 8, epoch);
-    sorted_row *all = gp_malloc((size_t)count * sizeof *all);
-    for (int64_t i = 0; i < count; i++) {
-        uint64_t item = gp_random_permute((uint64_t)(first + i), (uint64_t)s->count, seed, GP_RNG_ITEMS, 0, epoch);
+    batch_place p = place_of(s, n);
+    sorted_row *all = gp_malloc((size_t)p.count * sizeof *all);
+    for (int64_t i = 0; i < p.count; i++) {
+        uint64_t item =
+            gp_random_permute((uint64_t)(p.first + i), (uint64_t)s->count, s->o.seed, GP_RNG_ITEMS, 0, p.epoch);
         all[i] = (sorted_row){.length = s->lengths[item], .item = (int64_t)item};
     }
-    qsort(all, (size_t)count, sizeof *all, by_length);
-    int64_t found = gp_min(B, count - at * B);
-    memmove(all, all + at * B, (size_t)found * sizeof *all);
+    qsort(all, (size_t)p.count, sizeof *all, by_length);
+    memmove(all, all + p.at, (size_t)p.rows * sizeof *all);
     *rows = all;
-    return found;
+    return p.rows;
 }
 
 /* Assembles an item into a row of T ids. types may be NULL. */
@@ -177,11 +192,13 @@ static double weigh(const gp_source *self, int64_t n)
 {
     const labelled *s = (const labelled *)self;
     sorted_row *rows;
-    int64_t count = rows_of(s, n, &rows);
     double sum = 0;
+    if (!s->class_weights)
+        return (double)place_of(s, n).rows;
+    int64_t count = rows_of(s, n, &rows);
     for (int64_t r = 0; r < count; r++) {
         const gp_labelled_item *which = &s->items[rows[r].item];
-        sum += s->class_weights ? (double)s->class_weights[gp_tokens_item(which->tokens, which->index).label] : 1;
+        sum += (double)s->class_weights[gp_tokens_item(which->tokens, which->index).label];
     }
     free(rows);
     return sum;
