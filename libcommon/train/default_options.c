@@ -6,15 +6,16 @@
 
 gp_train_options gp_train_defaults(void)
 {
+    gp_masking masking = gp_masking_defaults();
     return (gp_train_options){
         .val_fraction = 0.1,
         .init = "scratch",
         .init_std = 0.02,
         .bias = true,
         .tied = true,
-        .mlm_probability = 0.15,
-        .mask_replace_prob = 0.8,
-        .random_replace_prob = 0.1,
+        .mlm_probability = masking.probability,
+        .mask_replace_prob = masking.mask_replace,
+        .random_replace_prob = masking.random_replace,
         .truncate = GP_TRUNCATE_HEAD,
         .layer_decay = 1,
         .batch_size = 8,
