@@ -7,21 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *label_of(const gp_new_head *h, int64_t i, char text[32])
-{
-    snprintf(text, 32, "LABEL_%lld", (long long)i);
-    return h->label_names ? h->label_names[i] : text;
-}
-
 /* Whether the file's classifier has these labels. Those that nobody has named, LABEL_0 and so on, may be any. */
 static bool same_labels(const gp_config *c, const gp_new_head *h)
 {
     bool same = c->labels == h->labels, unnamed = same;
     for (int64_t i = 0; (same || unnamed) && i < c->labels; i++) {
-        char number[32], text[32];
-        snprintf(number, sizeof number, "LABEL_%lld", (long long)i);
-        same = same && !strcmp(gp_config_label(c, i), label_of(h, i, text));
-        unnamed = unnamed && !strcmp(gp_config_label(c, i), number);
+        char text[GP_LABEL_UNNAMED];
+        const char *own = gp_config_label(c, i), *number = gp_label_unnamed(i, text);
+        same = same && !strcmp(own, h->label_names ? h->label_names[i] : number);
+        unnamed = unnamed && !strcmp(own, number);
     }
     return same || unnamed;
 }

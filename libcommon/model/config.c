@@ -97,15 +97,20 @@ const char *gp_config_label(const gp_config *c, int64_t label)
     return name;
 }
 
+const char *gp_label_unnamed(int64_t label, char text[GP_LABEL_UNNAMED])
+{
+    snprintf(text, GP_LABEL_UNNAMED, "LABEL_%lld", (long long)label);
+    return text;
+}
+
 int gp_config_classify(gp_config *c, int64_t labels, const char *const *names, const char *where)
 {
     size_t at = 0;
     if (labels < 2)
         return fail("%s: %lld labels, expected at least 2", where, (long long)labels);
     for (int64_t i = 0; i < labels; i++) {
-        char number[32];
-        snprintf(number, sizeof number, "LABEL_%lld", (long long)i);
-        const char *name = names ? names[i] : number;
+        char unnamed[GP_LABEL_UNNAMED];
+        const char *name = names ? names[i] : gp_label_unnamed(i, unnamed);
         size_t n = strlen(name) + 1;
         if (n > GP_LABEL_NAMES - at)
             return fail("%s: the names of its %lld labels take more than %d bytes", where, (long long)labels,

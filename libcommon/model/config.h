@@ -19,6 +19,10 @@ gp_act gp_config_head_activation(const gp_config *c);
 /* "gelu_new", "gelu", ...: as config.json names it. */
 const char *gp_act_name(gp_act act);
 
+/* What transformers calls a label that nobody has named: LABEL_0, LABEL_1, ... Returns text. */
+enum { GP_LABEL_UNNAMED = 32 };
+const char *gp_label_unnamed(int64_t label, char text[GP_LABEL_UNNAMED]);
+
 /* Whether the head has logits over the vocabulary: GP_HEAD_LM and GP_HEAD_MLM. */
 bool gp_config_predicts_tokens(const gp_config *c);
 

@@ -5,21 +5,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/base.h"
+#include "model/config.h"
 
 /* ---- labels ------------------------------------------------------------------------------------------------ */
 
 static int check_labels(const gp_config *c, const gp_tokens *stream, const char *where)
 {
     const gp_tokens_info *info = gp_tokens_get_info(stream);
-    char unnamed[32];
+    char unnamed[GP_LABEL_UNNAMED];
     if (c->labels != info->labels)
         return fail("%s: has %lld labels, %s has %lld", where, (long long)c->labels, info->name,
                     (long long)info->labels);
     for (int64_t i = 0; i < c->labels; i++) {
         const char *own = gp_config_label(c, i), *name = gp_tokens_label_name(stream, i);
-        snprintf(unnamed, sizeof unnamed, "LABEL_%lld", (long long)i);
-        if (strcmp(own, name) && strcmp(own, unnamed))
+        if (strcmp(own, name) && strcmp(own, gp_label_unnamed(i, unnamed)))
             return fail("%s: its label %lld is %s, that of %s is %s; tokenize with --labels in the model's order",
                         where, (long long)i, own, info->name, name);
     }
