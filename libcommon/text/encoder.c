@@ -137,7 +137,7 @@ static int64_t encode_plain(gp_encoder *e, const uint8_t *p, size_t n, bool more
     if (gp_ids_flush(&e->out))
         return -1;
     if (e->t->kind == GP_KIND_WORDPIECE) {
-        gp_wordpiece_place(&e->t->wordpiece, &e->t->vocab, p, n, at, gp_offsets_put_id, o);
+        gp_wordpiece_place(&e->t->wordpiece, e->words, &e->t->vocab, p, n, at, gp_offsets_put_id, o);
         return (int64_t)n;
     }
     size_t before = o->ids.len;

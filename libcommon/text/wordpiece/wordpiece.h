@@ -64,8 +64,8 @@ int64_t gp_wordpiece_words(const gp_wordpiece *w, struct gp_wordpiece_state *s, 
 /* Encodes all of the n bytes at p, which begin at `place` in a text, with where in the text each token is: from that of
  * the character that became its first byte to that of its last. Slower, without the cache. */
 typedef void gp_placed_fn(void *self, int32_t id, int64_t start, int64_t end);
-void gp_wordpiece_place(const gp_wordpiece *w, const gp_vocab *v, const uint8_t *p, size_t n, int64_t place,
-                        gp_placed_fn *fn, void *self);
+void gp_wordpiece_place(const gp_wordpiece *w, struct gp_wordpiece_state *s, const gp_vocab *v, const uint8_t *p,
+                        size_t n, int64_t place, gp_placed_fn *fn, void *self);
 
 /* The last offset in (from, n) at which the text can be cut and each side encoded on its own, or 0. */
 size_t gp_wordpiece_cut(const gp_wordpiece *w, const uint8_t *p, size_t n, size_t from);

@@ -51,12 +51,11 @@ static int place_words(const gp_wordpiece *w, struct gp_wordpiece_state *s, void
     return 0;
 }
 
-void gp_wordpiece_place(const gp_wordpiece *w, const gp_vocab *v, const uint8_t *p, size_t n, int64_t place,
-                        gp_placed_fn *fn, void *self)
+void gp_wordpiece_place(const gp_wordpiece *w, struct gp_wordpiece_state *s, const gp_vocab *v, const uint8_t *p,
+                        size_t n, int64_t place, gp_placed_fn *fn, void *self)
 {
-    struct gp_wordpiece_state *s = gp_wordpiece_state_new();
-    s->origins = gp_calloc(sizeof s->text, sizeof *s->origins);
+    if (!s->origins)
+        s->origins = gp_calloc(sizeof s->text, sizeof *s->origins);
     s->place = place;
     gp_wordpiece_read(w, s, p, n, false, place_words, &(placing){.vocab = v, .fn = fn, .self = self});
-    gp_wordpiece_state_free(s);
 }
