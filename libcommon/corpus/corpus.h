@@ -53,6 +53,9 @@ int gp_walk_run(gp_walk *w);
  * opened to be read twice, and is rewound. */
 int gp_walk_find_cut(gp_text *text, const gp_separator *s, double fraction, int64_t *cut, int64_t *documents);
 
+/* Fails for an id, token `at` of the stream, that the tokenizer does not have: -1. */
+int gp_corpus_fail_id(const gp_tokens *s, const gp_tokenizer *t, int64_t at, int32_t id);
+
 /* gp_corpus_decode of a stream of labelled items: JSON Lines with the members that they were made of. Returns the bytes
  * of the texts. */
 int64_t gp_items_decode(const gp_tokens *s, const gp_tokenizer *t, FILE *out);

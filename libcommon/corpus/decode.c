@@ -94,6 +94,12 @@ static int write_text(decoding *j, const char *text, size_t length)
 }
 
 /* Decodes ids that contain no separator. */
+int gp_corpus_fail_id(const gp_tokens *s, const gp_tokenizer *t, int64_t at, int32_t id)
+{
+    return fail("%s: token %lld is %d, which its tokenizer of %lld ids does not have", gp_tokens_get_info(s)->name,
+                (long long)at, id, (long long)gp_tokenizer_vocab_size(t));
+}
+
 static int decode_plain(decoding *j, int64_t at, const int32_t *ids, int64_t n)
 {
     gp_buf_reserve(&j->text, 1 << 20); /* longer than most tokens; grows below for a longer one */
@@ -106,8 +112,7 @@ static int decode_plain(decoding *j, int64_t at, const int32_t *ids, int64_t n)
         if (done < n && !done) { /* the buffer is too small for the first id */
             const char *bytes = gp_tokenizer_bytes(j->t, ids[done], &length);
             if (!bytes)
-                return fail("%s: token %lld is %d, which its tokenizer of %lld ids does not have", j->info->name,
-                            (long long)(at + done), ids[done], (long long)gp_tokenizer_vocab_size(j->t));
+                return gp_corpus_fail_id(j->s, j->t, at + done, ids[done]);
             gp_buf_reserve(&j->text, length + 1);
         }
         ids += done;

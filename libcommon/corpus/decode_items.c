@@ -18,9 +18,7 @@ static int decode_text(const gp_tokens *s, const gp_tokenizer *t, int64_t first,
         for (int64_t i = 0; i < n; i++) {
             size_t length;
             if (!gp_tokenizer_bytes(t, ids[i], &length))
-                return fail("%s: token %lld is %d, which its tokenizer of %lld ids does not have",
-                            gp_tokens_get_info(s)->name, (long long)(first + at + i), ids[i],
-                            (long long)gp_tokenizer_vocab_size(t));
+                return gp_corpus_fail_id(s, t, first + at + i, ids[i]);
             gp_buf_reserve(text, length + 1); /* WordPiece puts a space before a word */
             gp_tokenizer_decode_part(t, at + i == 0, &ids[i], 1, text->data + text->len, length + 1, &length);
             text->len += length;

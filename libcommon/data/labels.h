@@ -8,8 +8,8 @@
  *     gp_labels_release(&l);
  *
  * In data a label is a name or a number. Where all names are whole numbers ("1", "2", "5"), a number is a name (1 is
- * "1", not "01");
- * otherwise it is the label itself, counted from 0. Without names (count 0) it is the label, and a name is an error.
+ * "1", not "01"); otherwise it is the label itself, counted from 0. Without names (count 0) it is the label, and a name
+ * is an error.
  */
 #ifndef GP_DATA_LABELS_H
 #define GP_DATA_LABELS_H
