@@ -20,6 +20,7 @@
 #include <math.h>
 #include <stddef.h>
 
+#include "backend/product_choice.h"
 #include "base/arena.h"
 #include "base/base.h"
 #include "gptpipe/activation.h"
@@ -293,21 +294,6 @@ typedef struct gp_shape {
     bool train;
     bool causal, drops; /* attention's mask, and whether it drops probabilities while training */
 } gp_shape;
-
-/* The selected implementation of one matrix product, where a library has several. It is reused with the same library
- * and device. */
-typedef struct gp_product_choice {
-    char product[96];    /* the product: shape, dtypes, epilogue; the key of this choice */
-    char way[16];        /* fused epilogue of the library's kernel: sums, gelu, bias, alone; plain: not the library's */
-    char algorithm[136]; /* the library's, in hexadecimal; "": its heuristic's first */
-    char details[96];    /* the same, readable */
-    double seconds;      /* of one call, measured; 0: not measured */
-    double first_seconds; /* of the default choice */
-    int64_t calls;        /* of the product during the measurement */
-    bool refused;         /* fallback: the library refused the default when it first ran */
-    bool lost;            /* recorded with the run, but not available here */
-    bool reported;        /* refused or lost was reported to the user */
-} gp_product_choice;
 
 /* Opaque: a recording of ops (a CUDA graph), and a mark in the stream of ops (an event); NULL before first use. */
 typedef struct gp_recording gp_recording;
