@@ -75,21 +75,11 @@ read_config() {
     ' "$1"
 }
 
-# The last part of a path names a run, the whole path where two runs share that.
-label() {
-    local n=0 other name
-    name=$(basename "$1")
-    for other in "${runs[@]}"; do
-        [ "$(basename "$other")" != "$name" ] || n=$((n + 1))
-    done
-    if [ $n -gt 1 ]; then echo "$1"; else echo "$name"; fi
-}
-
+. "$(dirname "$0")/runs.sh"
 runs=("${@%/}") labels=()
 for i in "${!runs[@]}"; do
     run=${runs[i]}
-    [ -d "$run" ] || die "$run: there is no such folder; expected a run directory of train"
-    [ -r "$run/log.jsonl" ] || die "$run: no log.jsonl in it; expected a run directory of train"
+    check_run "$run"
     read_log "$run/log.jsonl" > "$tmp/$i.log"
     grep -q '^train' "$tmp/$i.log" || die "$run/log.jsonl: no training step in it yet"
     if [ -r "$run/config.yaml" ]; then read_config "$run/config.yaml"; fi > "$tmp/$i.config"

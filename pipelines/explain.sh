@@ -24,6 +24,7 @@ wrong() {
 
 templates=${EXPLAIN:-$(cd "$(dirname "$0")/.." && pwd)/data/explain}
 max=$((64 << 20)) # bytes of the files in a page
+files=(log.jsonl config.yaml samples.txt)
 
 out= watch= operands=()
 while [ $# -gt 0 ]; do
@@ -54,22 +55,14 @@ embed() { # LABEL FOLDER FILE
     printf '</script>\n'
 }
 
-# The last part of a path names a run, the whole path where two runs share that.
-label() {
-    local count=0 other
-    for other in "${runs[@]}"; do
-        [ "$(basename "$other")" != "$(basename "$1")" ] || count=$((count + 1))
-    done
-    if [ $count -gt 1 ]; then echo "$1"; else basename "$1"; fi
-}
+. "$(dirname "$0")/runs.sh"
 
 check_runs() {
     local run file size=0
     [ ${#runs[@]} -gt 0 ] || wrong "training needs run directories"
     for run in "${runs[@]}"; do
-        [ -d "$run" ] || die "$run: there is no such folder; expected a run directory of train"
-        [ -r "$run/log.jsonl" ] || die "$run: no log.jsonl in it; expected a run directory of train"
-        for file in log.jsonl config.yaml samples.txt; do
+        check_run "$run"
+        for file in "${files[@]}"; do
             [ ! -r "$run/$file" ] || size=$((size + $(wc -c < "$run/$file")))
         done
     done
@@ -79,7 +72,7 @@ check_runs() {
 files_of_runs() {
     local run file
     for run in "${runs[@]}"; do
-        for file in log.jsonl config.yaml samples.txt; do
+        for file in "${files[@]}"; do
             [ ! -r "$run/$file" ] || embed "$(label "$run")" "$run" "$file"
         done
     done
