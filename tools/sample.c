@@ -60,7 +60,7 @@ static const gp_option options[] = {
     {"echo", 0, GP_OPT_FLAG, offsetof(args, echo), NULL, "print the prompt before each continuation", .excludes = "score|json|interactive"},
     {"json", 0, GP_OPT_FLAG, offsetof(args, json), NULL, "print a JSON object per sample (or document, or question), with ids and log-probabilities", .excludes = "interactive"},
     {"top-logprobs", 0, GP_OPT_INT, offsetof(args, top_logprobs), "N", "print the log-probabilities of the N most likely tokens at each position, of samples or of --score's text", .min = 0, .max = GP_MAX_TOP_LOGPROBS, .needs = "json", .excludes = "task!=text"},
-    {"trace", 0, GP_OPT_STRING, offsetof(args, trace), "FILE|-", "write every tensor of the prompt's forward pass as safetensors", .nonempty = true, .excludes = "prompts|score|interactive"},
+    {"trace", 0, GP_OPT_STRING, offsetof(args, trace), "FILE|-", "write every tensor of the prompt's forward pass as safetensors, and the weights if they are under 16 MB; pipelines/explain.sh makes pages of it", .nonempty = true, .excludes = "prompts|score|interactive"},
     {"trace-grad", 0, GP_OPT_FLAG, offsetof(args, trace_grad), NULL, "write the gradients of the mean next-token loss too", .needs = "trace"},
     {"quiet", 'q', GP_OPT_FLAG, offsetof(args, quiet), NULL, "do not print progress and speed"},
 
@@ -300,7 +300,7 @@ static int run(session *s, gp_checkpoint *ckpt)
     if (s->prompts.special_text && !a->quiet)
         warn_special("prompt");
     const gp_prompt *first = s->prompts.items;
-    if (a->trace && gp_trace_write(a->trace, s->m, first->ids, first->count, a->trace_grad))
+    if (a->trace && gp_trace_write(a->trace, s->m, s->t, first->ids, first->count, a->trace_grad))
         return -1;
     return a->trace && !a->max_tokens ? 0 : generate(s, &s->prompts, NULL);
 }

@@ -123,6 +123,13 @@ typedef struct gp_sampling {
     int64_t vocab;             /* ids from this one on are padding and never sampled; 0: the model's vocabulary */
 } gp_sampling;
 
+/* log_p: the model's log-probability (nats) of this id as the next token, over the whole vocabulary, before penalty,
+ * temperature and filters. */
+typedef struct gp_token_logprob {
+    int32_t id;
+    double log_p;
+} gp_token_logprob;
+
 /* Samples ids (B) from the logits; samples[b] and positions[b] key the random number. An id is -1 if a logit of its row
  * is not finite. */
 GP_API void gp_model_sample(gp_model *m, const gp_sampling *how, const int32_t *samples, const int32_t *positions,

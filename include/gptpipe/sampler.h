@@ -67,13 +67,6 @@ typedef enum gp_finish {
 
 GP_API const char *gp_finish_name(gp_finish f); /* "length", "end_of_text", "stop_id", "stop_text" */
 
-/* log_p: the model's log-probability (nats) of this id as the next token, over the whole vocabulary, before penalty,
- * temperature and filters. */
-typedef struct gp_token_logprob {
-    int32_t id;
-    double log_p;
-} gp_token_logprob;
-
 /* One step of one sample: the token sampled, and the text that is final now. Valid during the call. */
 typedef struct gp_token_event {
     int64_t prompt, sample;      /* both from 0 */

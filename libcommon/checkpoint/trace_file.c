@@ -1,10 +1,13 @@
 /* trace_file.c: what a forward pass hands over, under the names of transformers' modules; collected, then written as
  * one safetensors file. */
+#include "base/json_write.h"
 #include "checkpoint/pieces.h"
 #include "gptpipe/safetensors.h"
 #include "gptpipe/trace.h"
+#include "model/config.h"
 #include "model/model.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,7 +56,7 @@ static void name_traced(void *self, const gp_traced *what, const gp_tensor *t)
 int gp_trace_logits(gp_model *m, const gp_batch *batch, float *logits, gp_trace_fn *fn, void *self)
 {
     named n = {gp_hf_naming(&m->config), fn, self};
-    return gp_model_trace(m, batch, logits, &(gp_tracer){.fn = name_traced, .self = &n});
+    return gp_model_trace(m, batch, logits, &(gp_tracer){.fn = name_traced, .self = &n, .lens = true});
 }
 
 void gp_trace_parameters(gp_model *m, bool gradients, gp_trace_fn *fn, void *self)
@@ -91,6 +94,9 @@ typedef struct collection {
     traced_tensor *items;
     int64_t count;
     const char *prefix;
+    int64_t layers, T, tops;
+    int32_t *lens_ids; /* (layers + 1, T, tops) */
+    float *lens_p;     /* likewise */
 } collection;
 
 static void collect(void *self, const char *name, const gp_tensor *t)
@@ -103,6 +109,68 @@ static void collect(void *self, const char *name, const gp_tensor *t)
     i->t = *t;
     i->t.data = gp_malloc(bytes);
     memcpy(i->t.data, t->data, bytes);
+}
+
+/* The most likely tokens after `layer` layers, from logits (1,T,V). */
+static void find_lens(collection *c, int64_t layer, const gp_tensor *logits)
+{
+    int64_t V = logits->dim[2];
+    gp_token_logprob top[GP_TRACE_LENS];
+    for (int64_t t = 0; t < c->T; t++) {
+        gp_find_top((const float *)logits->data + t * V, V, NULL, 0, top, c->tops);
+        for (int64_t i = 0; i < c->tops; i++) {
+            int64_t at = (layer * c->T + t) * c->tops + i;
+            c->lens_ids[at] = top[i].id;
+            c->lens_p[at] = (float)exp(top[i].log_p);
+        }
+    }
+}
+
+static void collect_traced(void *self, const char *name, const gp_tensor *t)
+{
+    collection *c = self;
+    long long layer = 0;
+    if (sscanf(name, "lens.%lld", &layer) == 1) {
+        find_lens(c, layer, t);
+        return;
+    }
+    collect(c, name, t);
+    if (c->tops && !strcmp(name, "logits"))
+        find_lens(c, c->layers, t);
+}
+
+static int collect_pass(collection *c, gp_model *m, const int32_t *ids, int64_t count)
+{
+    const gp_config *config = gp_model_config(m);
+    gp_batch batch = {.B = 1, .T = count, .inputs = ids};
+    float *logits = gp_calloc((size_t)gp_config_outputs(config, 1, count), sizeof *logits);
+    gp_tensor tokens = {.dtype = GP_I32, .ndim = 2, .dim = {1, count}};
+    tokens.data = (void *)(uintptr_t)ids;
+    collect(c, "tokens", &tokens);
+    c->layers = config->layers;
+    c->T = count;
+    c->tops = gp_config_predicts_tokens(config) ? gp_min(GP_TRACE_LENS, config->vocab_size) : 0;
+    gp_tensor lens = {.dtype = GP_I32, .ndim = 4, .dim = {1, c->layers + 1, count, c->tops}};
+    c->lens_ids = gp_calloc((size_t)gp_tensor_count(&lens), sizeof *c->lens_ids);
+    c->lens_p = gp_calloc((size_t)gp_tensor_count(&lens), sizeof *c->lens_p);
+    int rc = gp_trace_logits(m, &batch, logits, collect_traced, c);
+    if (!rc && c->tops) {
+        lens.data = c->lens_ids;
+        collect(c, "lens.ids", &lens);
+        lens.data = c->lens_p;
+        lens.dtype = GP_F32;
+        collect(c, "lens.probabilities", &lens);
+    }
+    free(logits);
+    return rc;
+}
+
+static void collect_weights(collection *c, gp_model *m)
+{
+    if (gp_config_parameters(gp_model_config(m)) * (int64_t)sizeof(float) >= GP_TRACE_WEIGHTS)
+        return;
+    c->prefix = "weight.";
+    gp_trace_parameters(m, false, collect, c);
 }
 
 static int collect_gradients(collection *c, gp_model *m, const int32_t *ids, int64_t count)
@@ -120,18 +188,40 @@ static int collect_gradients(collection *c, gp_model *m, const int32_t *ids, int
     if (rc)
         return -1;
     float value = (float)loss;
+    c->prefix = "";
     collect(c, "loss", &(gp_tensor){.data = &value, .dtype = GP_F32, .ndim = 1, .dim = {1}});
     c->prefix = "grad.";
     gp_trace_parameters(m, true, collect, c);
     return 0;
 }
 
-static int write_all(const collection *c, const char *path)
+static void add_metadata(gp_safetensors_writer *w, const gp_model *m, const gp_tokenizer *t)
+{
+    char *config = gp_config_to_json(gp_model_config(m));
+    gp_safetensors_add_metadata(w, "format", "pt", 2);
+    gp_safetensors_add_metadata(w, "gptpipe.trace", GP_TRACE_VERSION, strlen(GP_TRACE_VERSION));
+    gp_safetensors_add_metadata(w, "gptpipe.config", config, strlen(config));
+    free(config);
+    if (!t)
+        return;
+    gp_buf texts = {0};
+    gp_json_open(&texts, NULL, '[');
+    for (int64_t id = 0; id < gp_tokenizer_vocab_size(t); id++) {
+        size_t n = 0;
+        const char *bytes = gp_tokenizer_bytes(t, (int32_t)id, &n);
+        gp_json_bytes(&texts, NULL, bytes ? bytes : "", n);
+    }
+    gp_json_close(&texts, ']');
+    gp_safetensors_add_metadata(w, "gptpipe.texts", texts.data, texts.len);
+    gp_buf_release(&texts);
+}
+
+static int write_all(const collection *c, const char *path, const gp_model *m, const gp_tokenizer *t)
 {
     gp_safetensors_writer *w = gp_safetensors_create(path);
     if (!w)
         return -1;
-    gp_safetensors_add_metadata(w, "format", "pt", 2);
+    add_metadata(w, m, t);
     for (int64_t i = 0; i < c->count; i++)
         gp_safetensors_declare(w, c->items[i].name, &c->items[i].t);
     for (int64_t i = 0; i < c->count; i++)
@@ -139,24 +229,23 @@ static int write_all(const collection *c, const char *path)
     return gp_safetensors_finish(w);
 }
 
-int gp_trace_write(const char *path, gp_model *m, const int32_t *ids, int64_t count, bool gradients)
+int gp_trace_write(const char *path, gp_model *m, const gp_tokenizer *t, const int32_t *ids, int64_t count,
+                   bool gradients)
 {
     collection c = {.prefix = ""};
-    gp_batch batch = {.B = 1, .T = count, .inputs = ids};
-    float *logits = gp_calloc((size_t)gp_config_outputs(gp_model_config(m), 1, count), sizeof *logits);
-    gp_tensor tokens = {.dtype = GP_I32, .ndim = 2, .dim = {1, count}};
-    tokens.data = (void *)(uintptr_t)ids;
-    collect(&c, "tokens", &tokens);
-    int rc = gp_trace_logits(m, &batch, logits, collect, &c);
+    int rc = collect_pass(&c, m, ids, count);
+    if (!rc)
+        collect_weights(&c, m);
     if (!rc && gradients)
         rc = collect_gradients(&c, m, ids, count);
     if (!rc)
-        rc = write_all(&c, path);
+        rc = write_all(&c, path, m, t);
     for (int64_t i = 0; i < c.count; i++) {
         free(c.items[i].name);
         free(c.items[i].t.data);
     }
     free(c.items);
-    free(logits);
+    free(c.lens_ids);
+    free(c.lens_p);
     return rc;
 }

@@ -7,6 +7,7 @@
 
 #include "base/json_write.h"
 #include "infer/score.h"
+#include "model/model.h"
 
 enum { DIGITS = 9 }; /* of a number: as many as give back the same fp32 */
 

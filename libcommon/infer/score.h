@@ -11,10 +11,6 @@
 void gp_put_ids(gp_buf *b, const char *key, const int32_t *ids, int64_t count);
 void gp_put_logprobs(gp_buf *b, const gp_tokenizer *t, const gp_token_logprob *top, int64_t tops);
 
-/* top.c. Sorts the n most likely of the ids `from` (count; NULL: of all V) into top; of equals, the lower id first.
- * log_p is over all V logits. */
-void gp_find_top(const float *logits, int64_t V, const int32_t *from, int64_t count, gp_token_logprob *top, int64_t n);
-
 /* Encodes a text by the options; whole: with the ids that the tokenizer puts around it. */
 int gp_score_encode(const gp_tokenizer *t, const gp_score_options *o, const gp_buf *text, bool whole, int32_t **ids,
                     int64_t *count);

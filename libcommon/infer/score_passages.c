@@ -3,6 +3,7 @@
 #include "base/batch.h"
 #include "model/nonfinite.h"
 #include "infer/score.h"
+#include "model/model.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -117,8 +117,8 @@ void gp_site_forward(gp_model *m, gp_acts *a, int64_t site, gp_stream *s)
 {
     apply_site(m, a, site, s);
     if (site % 2 == 0)
-        gp_trace(m, GP_TRACED_HIDDEN, site / 2,
-                 m->config.post_norm || last_site(m, site) ? &gp_acts_site(a, site)->y : s->residual);
+        gp_trace_hidden(m, a, site / 2,
+                        m->config.post_norm || last_site(m, site) ? &gp_acts_site(a, site)->y : s->residual);
 }
 
 /* The gradient of the last added branch. Without dropout it is that of the residual. */

@@ -138,6 +138,7 @@ typedef enum gp_traced_kind {
     GP_TRACED_CONTEXT,    /* input of attention's output projection */
     GP_TRACED_ACTIVATION, /* of the MLP */
     GP_TRACED_OUTPUT,     /* of the linear or norm whose weight is `row` */
+    GP_TRACED_LENS,       /* logits (B,T,V) of hidden, as if no layer came after; of layers 0 to L - 1 */
     GP_TRACED_LOGITS
 } gp_traced_kind;
 
@@ -152,6 +153,7 @@ typedef struct gp_tracer {
     void (*fn)(void *self, const gp_traced *what, const gp_tensor *t);
     void *self;
     bool brief; /* without attention's probabilities, (B,H,T,T) */
+    bool lens;  /* with GP_TRACED_LENS, where the model predicts tokens */
 } gp_tracer;
 
 struct gp_model {
@@ -301,6 +303,10 @@ gp_tensor gp_model_forward_selected(gp_model *m, gp_acts *a, const int32_t *targ
 /* Logits (n,V) of rows of that result, in the backend's memory and on the host. */
 void gp_model_head_rows(gp_model *m, const gp_tensor *x, gp_tensor *logits, float *host);
 
+/* top.c: sorts the n most likely of the ids `from` (count; NULL: of all V) into top; of equals, the lower id first.
+ * log_p is over all V logits. */
+void gp_find_top(const float *logits, int64_t V, const int32_t *from, int64_t count, gp_token_logprob *top, int64_t n);
+
 /* flops.c: bytes read by a decoding step, in the dtype of activations: the weights that a token uses, and the keys and
  * values of `read` cached tokens, over all rows. */
 double gp_model_decode_bytes(const gp_model *m, int64_t read);
@@ -310,6 +316,7 @@ void gp_model_learn(gp_model *m, gp_acts *a, bool dropout);
 
 /* trace.c: these do nothing unless a tracer is set. */
 void gp_trace(gp_model *m, gp_traced_kind kind, int64_t layer, const gp_tensor *t);
+void gp_trace_hidden(gp_model *m, gp_acts *a, int64_t layer, const gp_tensor *t); /* and the lens */
 void gp_trace_output(gp_model *m, const gp_param *weight, const gp_tensor *t);
 void gp_trace_attention(gp_model *m, gp_acts *a, int64_t layer);             /* and context */
 const char *gp_traced_name(const gp_traced *what, char text[GP_PARAM_NAME]); /* "layer.3.qkv"; returns text */

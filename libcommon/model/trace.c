@@ -1,4 +1,5 @@
 /* trace.c: passes every intermediate tensor to the model's tracer. */
+#include "model/config.h"
 #include "model/model.h"
 
 #include <math.h>
@@ -44,13 +45,51 @@ const char *gp_traced_name(const gp_traced *what, char text[GP_PARAM_NAME])
     static const char *const patterns[] = {
         [GP_TRACED_HIDDEN] = "hidden.%lld",   [GP_TRACED_ATTENTION] = "attentions.%lld",
         [GP_TRACED_CONTEXT] = "context.%lld", [GP_TRACED_ACTIVATION] = "layer.%lld.activation",
-        [GP_TRACED_LOGITS] = "logits",
+        [GP_TRACED_LENS] = "lens.%lld",       [GP_TRACED_LOGITS] = "logits",
     };
     if (what->kind == GP_TRACED_OUTPUT)
         *strrchr(gp_param_name(what->row, text), '.') = 0; /* .weight */
     else
         snprintf(text, GP_PARAM_NAME, patterns[what->kind], (long long)what->layer);
     return text;
+}
+
+/* logits = head(norm(hidden)), the last norm of a pre-norm model; a post-norm model has no such norm. This is the logit
+ * lens of nostalgebraist (2020). */
+static void trace_lens(gp_model *m, gp_acts *a, int64_t layer, const gp_tensor *hidden)
+{
+    const gp_backend_ops *ops = m->be->ops;
+    const gp_norm_params *p = &m->norm[2 * m->config.layers];
+    gp_tracer tracer = m->tracer;
+    int64_t N = a->B * a->T, V = m->head.w.w.dim[0];
+    gp_tensor y = *hidden, mean = {.dtype = GP_F32, .ndim = 1, .dim = {N}}, rstd = mean;
+    gp_tensor logits = {.dtype = GP_F32, .ndim = 3, .dim = {a->B, a->T, V}};
+    gp_tensor *all[] = {&y, &mean, &rstd, &logits};
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        all[i]->data = ops->alloc(m->be, (size_t)gp_tensor_bytes(all[i]));
+    float *host = gp_malloc((size_t)gp_tensor_bytes(&logits));
+    if (!m->config.post_norm)
+        ops->norm_forward(m->be, &(gp_norm_op){.residual = hidden,
+                                               .gamma = &p->gamma,
+                                               .beta = p->has_beta ? &p->beta : NULL,
+                                               .eps = (float)m->config.norm_eps,
+                                               .y = &y,
+                                               .mean = &mean,
+                                               .rstd = &rstd});
+    m->tracer = (gp_tracer){0}; /* the head's own tensors are those of the last layer */
+    gp_model_head_rows(m, gp_head_forward(m, a, m->config.post_norm ? hidden : &y), &logits, host);
+    m->tracer = tracer;
+    call_tracer(m, &(gp_traced){.kind = GP_TRACED_LENS, .layer = layer}, logits, host);
+    free(host);
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        ops->free(m->be, all[i]->data, (size_t)gp_tensor_bytes(all[i]));
+}
+
+void gp_trace_hidden(gp_model *m, gp_acts *a, int64_t layer, const gp_tensor *t)
+{
+    gp_trace(m, GP_TRACED_HIDDEN, layer, t);
+    if (m->tracer.fn && m->tracer.lens && layer < m->config.layers && gp_config_predicts_tokens(&m->config))
+        trace_lens(m, a, layer, t);
 }
 
 /* p[q][k] = exp(q.k / divisor - lse[q]), computed here because no op stores the probabilities. */

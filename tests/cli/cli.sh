@@ -6,6 +6,8 @@
 #   has TEXT                 fails unless the last stdout holds TEXT
 #   absent PATH              fails if it exists
 #   same FILE FILE           fails unless they are the same, and not empty
+#   tensors FILE             prints the names of the tensors of a safetensors file, one a line
+#   tensor FILE NAME         prints the bytes of one of them
 #   with_mask JSON V         prints a tokenizer.json of --train-bpe, of V ids, with RoBERTa's special tokens: <s> is V, <pad>
 #                            V + 1, </s> V + 2, <mask> V + 3
 set -uo pipefail
@@ -71,6 +73,20 @@ same() {
     cat "$1" > "$here/.one" && cat "$2" > "$here/.other" && cmp -s "$here/.one" "$here/.other" ||
         problem "$1 and $2 differ"
     [ -s "$here/.one" ] || problem "$1 and $2 are empty"
+}
+
+header_of() { # FILE: of a safetensors file
+    tail -c +9 "$1" | head -c "$(od -An -tu8 -N8 "$1" | tr -d ' ')"
+}
+
+tensors() {
+    header_of "$1" | grep -o '"[^"]*":{"dtype"' | cut -d '"' -f 2
+}
+
+tensor() {
+    local begin end
+    IFS=, read -r begin end < <(header_of "$1" | sed "s/.*\"$2\":{[^}]*\"data_offsets\":\[\([0-9,]*\)\].*/\1/")
+    tail -c +$((9 + $(header_of "$1" | wc -c) + begin)) "$1" | head -c $((end - begin))
 }
 
 with_mask() {

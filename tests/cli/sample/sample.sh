@@ -53,6 +53,16 @@ expect 0 "${s[@]}" --prompt Once --stop '\n\n' --stop 'never' --max-tokens 5
 expect 0 "${s[@]}" --prompt Once --stop-ids 0,1 --max-tokens 60 --json
 has '"finish": "stop_id"'
 
+# a trace: the prompt's tensors, the weights of a small model, the texts of the tokens; the same from a pipe
+expect 0 "${s[@]}" --prompt Once --max-tokens 0 --trace once.safetensors
+out=$(tensors once.safetensors)
+for name in tokens logits hidden.2 attentions.1 lens.ids lens.probabilities weight.transformer.h.1.mlp.c_fc.weight; do has "$name"; done
+out=$(header_of once.safetensors)
+has '"gptpipe.trace":"1"'
+has '"gptpipe.texts":"['
+expect 0 bash -c "${s[*]} --prompt Once --max-tokens 0 --trace - > pipe.safetensors"
+for name in tokens logits lens.ids; do same <(tensor pipe.safetensors $name) <(tensor once.safetensors $name); done
+
 # a character that is three tokens long: wherever the sample ends, what is printed is UTF-8
 for i in {1..400}; do printf '\u72ac\u00e9\U1f600'; done > animals.txt
 tokenize --train-bpe 257 animals.txt -o animals.tok --quiet || problem "no tokens of animals"

@@ -144,7 +144,11 @@ checks=$((checks + 1))
 case $out in *"context 8,"*) ;; *) problem "the context was not cropped: $out" ;; esac
 expect 0 sample --checkpoint crop --prompt Once --max-tokens 0 --trace crop.trace --quiet
 expect 0 sample --checkpoint base --prompt Once --max-tokens 0 --trace base.trace --quiet
-same crop.trace base.trace
+tensors base.trace > names
+same <(tensors crop.trace) names
+while read -r name; do
+    [ "$name" = weight.transformer.wpe.weight ] || same <(tensor crop.trace "$name") <(tensor base.trace "$name")
+done < names
 expect 0 train --resume crop --steps 2 --quiet
 expect 0 train text.tok --init base --seq-len 8 --batch-size 4 --steps 1 --lr 0 -o whole # not asked for: nothing is cut
 case $err in *"train: the model keeps its context of 16 tokens and trains on 8 at a time (--crop cuts the context)"*) ;; *) problem "told: $err" ;; esac

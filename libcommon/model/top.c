@@ -2,7 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "infer/score.h"
+#include "model/model.h"
 
 static double log_sum(const float *logits, int64_t V)
 {
