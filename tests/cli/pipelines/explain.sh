@@ -1,5 +1,6 @@
 # pipelines/explain.sh: what the page carries, wrong input, and the page itself in a browser, without a network.
 . "$(dirname "$0")/../cli.sh"
+. "$(dirname "$0")/../browser.sh"
 PATH=$repo/pipelines:$PATH
 
 # x: 4 steps of 100 tokens at 1000 tok/s; y: 3 steps at 500 tok/s, a damaged line, and one being written.
@@ -35,27 +36,9 @@ absent p.html
 expect 0 compare.sh --html by-compare.html x 'y & <z>'
 cmp -s page.html by-compare.html || problem "compare.sh --html makes another page"
 
-browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome) || {
-    echo "skipped: the pages in a browser, chromium is missing"
-    finish
-}
-
-# The page with a script behind its own, drawn; what the browser says of errors and refused requests goes to browser.log.
-# The page's policy refuses every request.
-draw() { # PAGE SCRIPT
-    sed '/^<\/body>$/,$d' "$1" > drawn.html
-    { echo '<script>' && cat "$2" && echo '</script></body></html>'; } >> drawn.html
-    timeout 120 "$browser" --headless=new --no-sandbox --disable-gpu --user-data-dir="$here/profile" --virtual-time-budget=10000 \
-        --enable-logging=stderr --dump-dom "file://$here/drawn.html" > drawn.dom 2> browser.log || problem "$browser failed: $(tail -3 browser.log)"
-    ! grep ':CONSOLE' browser.log || problem "the browser complains"
-}
-
+need_browser
 draw page.html "$repo/tests/cli/pipelines/explain_training.js"
-report=$(sed -n '/<pre id="report">/,/<\/pre>/p' drawn.dom | sed 's/<[^>]*>//g')
-case $report in
-*"FAILED"* | "") problem "in the browser: $report" ;;
-*) checks=$((checks + $(sed -n 's/^\([0-9]*\) checks.*/\1/p' <<< "$report"))) ;;
-esac
+browser_report
 
 # A page whose files are gone, and one of an empty log: a sentence, never a blank.
 sed '/^<script type=/,/^<\/script>/d' page.html > empty.html

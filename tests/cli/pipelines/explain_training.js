@@ -1,22 +1,5 @@
 // explain_training.js: runs in the page that pipelines/explain.sh made of the runs of explain.sh (the test), after its own
 // scripts. Expected values are from arithmetic on paper.
-'use strict';
-const results = [];
-let checks = 0;
-
-function check(what, got, expected) {
-    checks++;
-    if (JSON.stringify(got) !== JSON.stringify(expected))
-        results.push(`FAILED ${what}: got ${JSON.stringify(got)}, expected ${JSON.stringify(expected)}`);
-}
-
-function near(what, got, expected, tolerance = 1e-12) {
-    checks++;
-    if (!(Math.abs(got - expected) <= tolerance * Math.max(1, Math.abs(expected))))
-        results.push(`FAILED ${what}: got ${got}, expected ${expected}`);
-}
-
-const $ = selector => document.querySelector(selector), all = selector => [...document.querySelectorAll(selector)];
 const figureOf = title => all('figure').find(f => f.querySelector('h2').textContent === title);
 
 // ---- pure functions ----
@@ -126,34 +109,23 @@ function testControls() {
 
 async function testAddress() {
     location.hash = '#x=tokens&log=true';
-    await new Promise(done => setTimeout(done, 50));
+    await later(50);
     check('the address is read', [$('input[value=tokens]').checked, $('input[type=checkbox]').checked], [true, true]);
     location.hash = '#x=nonsense&smooth=7';
-    await new Promise(done => setTimeout(done, 50));
+    await later(50);
     check('a wrong address', [$('input[value=step]').checked, $('.controls input[type=range]').value], [true, '0.99']);
     location.hash = '';
-    await new Promise(done => setTimeout(done, 50));
+    await later(50);
     const samples = $('section input');
     samples.value = 0;
     samples.dispatchEvent(new Event('input'));
     check('an earlier sample', $('pre').textContent, 'Once');
     const details = figureOf('Loss').querySelector('details');
     details.open = true;
-    await new Promise(done => setTimeout(done, 50));
+    await later(50);
     check('the table has the numbers', [...details.querySelectorAll('tbody tr')].map(r => r.children[1].textContent), ['4.5', '3.5', '2.5', '2.25']);
     const svg = standaloneSvg(figureOf('Loss').querySelector('svg'));
     check('a saved figure stands alone', [svg.includes('xmlns="http://www.w3.org/2000/svg"'), svg.includes('var(--c0)') && !svg.includes('rgb(')], [true, false]);
 }
 
-(async () => {
-    try {
-        testReading(), testConfig(), testNumbers(), testState(), testPage(), testControls();
-        await testAddress();
-    } catch (error) {
-        results.push(`FAILED: ${error.stack}`);
-    }
-    const report = document.createElement('pre');
-    report.id = 'report';
-    report.textContent = `${results.map(r => r + '\n').join('')}${checks} checks, ${results.length} failed`;
-    document.body.append(report);
-})();
+runTests(testReading, testConfig, testNumbers, testState, testPage, testControls, testAddress);
