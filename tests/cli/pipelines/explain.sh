@@ -1,6 +1,6 @@
 # pipelines/explain.sh: what the page carries, wrong input, and the page itself in a browser, without a network.
 . "$(dirname "$0")/../cli.sh"
-. "$(dirname "$0")/../browser.sh"
+. "$repo/tests/cli/browser.sh"
 PATH=$repo/pipelines:$PATH
 
 # x: 4 steps of 100 tokens at 1000 tok/s; y: 3 steps at 500 tok/s, a damaged line, and one being written.

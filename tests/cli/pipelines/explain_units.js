@@ -67,3 +67,63 @@ function testDamagedSafetensors() {
     refuses('no alignment', read(entry({data_offsets: [2, 10]}), [0, 0, ...FLOATS]), 'not aligned');
     refuses('an overlap', read({...entry({}), y: {dtype: 'F32', shape: [1], data_offsets: [4, 8]}}, FLOATS), 'overlap');
 }
+
+// ---- expression.js ----
+const M = (...rows) => matrixOfRows(rows), rowsIn = m => Array.from({length: m.rows}, (_, r) => [...m.data.slice(r * m.cols, (r + 1) * m.cols)]);
+
+function testMatrices() {
+    check('product', rowsIn(multiply(M([1, 2], [3, 4], [5, 6]), M([1, 0, 2], [0, 1, 3]))), [[1, 2, 8], [3, 4, 18], [5, 6, 28]]);
+    check('transposed', rowsIn(transposed(M([1, 2, 3], [4, 5, 6]))), [[1, 4], [2, 5], [3, 6]]);
+    check('columns', rowsIn(columnsOf(M([1, 2, 3], [4, 5, 6]), 1, 2)), [[2, 3], [5, 6]]);
+    check('rows', rowsIn(rowsOf(M([1, 2], [3, 4], [5, 6]), 1, 1)), [[3, 4]]);
+    check('stacked', rowsIn(stacked(M([1, 2]), M([3, 4]))), [[1, 2], [3, 4]]);
+}
+
+function testEpilogues() {
+    const of = (name, ...row) => rowsIn(FUNCTIONS[name](M(row)))[0], ln3 = Math.log(3);
+    allNear('softmax', of('softmax', 0, ln3), [0.25, 0.75]);
+    allNear('softmax of large numbers', of('softmax', 1000, 1000 + ln3), [0.25, 0.75]);
+    check('softmax of nothing that is visible', of('softmax', -Infinity, -Infinity), [0, 0]);
+    allNear('masked softmax', rowsIn(applyEpilogue(M([2, 9], [0, 2 * ln3]), ['/ 2', 'tril', 'softmax'], {})).flat(), [1, 0, 0.25, 0.75]);
+    check('relu', of('relu', -2, 3), [0, 3]);
+    allNear('gelu', of('gelu', 0, 1, -1), [0, 0.8411919906082768, -0.15880800939172324]); // torch, approximate="tanh", fp64
+    allNear('sigmoid', of('sigmoid', 0, ln3), [0.5, 0.75]);
+    allNear('silu', of('silu', 0, ln3), [0, 0.75 * ln3]);
+    allNear('tanh', of('tanh', 0, ln3), [0, 0.8]);
+    allNear('layer norm', of('layernorm', 1, 3), [-1 / Math.sqrt(1 + 1e-5), 1 / Math.sqrt(1 + 1e-5)]);
+    check('choices', Object.keys(epilogueChoices(4)).length, 10);
+    check('a choice', epilogueChoices(4)['masked softmax'], ['/ sqrt(4)', 'tril', 'softmax']);
+    check('a divisor', [divisorOf('sqrt(D)', {D: 9}), divisorOf('4', {}), divisorOf('C', {C: 2})], [3, 4, 2]);
+    refuses('a divisor without a value', () => divisorOf('sqrt(E)', {D: 9}), 'E is no positive number here; there are D');
+}
+
+function testExpressions() {
+    const again = text => printExpression(parseExpression(text)), full = 'out = (attn = softmax(tril(Q K^T / sqrt(D)))) V wO';
+    for (const text of [full, 'A', 'A B C', 'A (B C)', '(A B)^T C', 'relu(A)^T', 'A B / 2', '(A / 2) B', 'relu(A B) C', '(x = A B) (y = C D)', 'relu(A / 2)^T'])
+        check(`printed: ${text}`, again(text), text);
+    check('@', again('A @ B@C'), 'A B C');
+    const tree = parseExpression(full);
+    check('paths', nodesOf(tree).map(n => n.path), ['lll', 'llr', 'll', 'lr', 'l', 'r', '']);
+    check('a name', [nodeAt(tree, 'll').name, nodeAt(tree, 'll').epilogue, nodeAt(tree, 'rl')], ['attn', ['/ sqrt(D)', 'tril', 'softmax'], null]);
+    check('labels', nodesOf(tree).map(n => labelOf(n.node)), ['Q', 'K^T', 'attn', 'V', 'attn V', 'wO', 'out']);
+    check('another epilogue', printExpression(withEpilogue(tree, 'll', ['relu'])), 'out = (attn = relu(Q K^T)) V wO');
+    check('a transposition stays', printExpression(withEpilogue(parseExpression('relu(A B)^T C'), 'l', ['tanh'])), 'tanh(A B)^T C');
+    for (const [text, message] of [['', 'empty'], ['A (', 'a matrix is missing after "A ("'], ['(A B', '")" is missing after "( A B"'], ['A )', '")" is not expected'],
+        ['A / B C', 'not expected'], ['A + B', '"+" is not understood'], ['A ^T2', 'not understood'], ['A / )', 'a number is missing'], ['x = y = A', 'not expected'],
+        ['/ 2', 'a matrix is missing at the beginning'], ['x = (y = A B)', 'x and y name the same product']])
+        refuses(`"${text}"`, () => parseExpression(text), message);
+}
+
+function testEvaluation() {
+    const shapes = {A: [2, 3], B: [3, 4]};
+    check('a shape', [shapeOf(parseExpression('A B'), shapes), shapeOf(parseExpression('(A B)^T'), shapes)], [[2, 4], [4, 2]]);
+    refuses('shapes that do not fit', () => shapeOf(parseExpression('B A'), shapes), 'B [3, 4] times A [2, 3]: 4 columns, 2 rows');
+    refuses('an unknown matrix', () => shapeOf(parseExpression('A x'), shapes), 'there is no matrix x; there are A, B');
+    const given = {matrices: {A: M([1, 2]), B: M([3, -1], [1, -1])}, scalars: {D: 4}};
+    const tree = evaluate(parseExpression('y = relu(A B / sqrt(D)) B^T'), given); // A B = [5, -3], / 2, relu: [2.5, 0]
+    check('before the epilogue', rowsIn(tree.left.raw), [[5, -3]]);
+    check('after it', rowsIn(tree.left.value), [[2.5, 0]]);
+    check('the product', rowsIn(tree.value), [[7.5, 2.5]]);
+    const large = makeMatrix(1000, 1000);
+    refuses('what would take long', () => evaluate(parseExpression('A A'), {matrices: {A: large}, scalars: {}}), 'more than 200 million');
+}
