@@ -1,6 +1,6 @@
 /* batch.h: the input of one pass of a model, and the sources that produce it.
  *
- *     gp_source *s = gp_loader_source(loader); // windows of token streams; or gp_items_open: items of a data set
+ *     gp_source *s = gp_loader_source(loader); // windows of token streams; or gp_labelled_open: labelled items
  *     gp_batch batch = gp_batch_open(s);       // memory for its largest batch
  *     for (int64_t n = 0; n < s->batches; n++)
  *         if (gp_source_fill(s, n, &batch) || gp_model_evaluate(m, &batch, &loss, NULL))

@@ -72,7 +72,7 @@ int gp_dataset_get(const gp_dataset *d, int64_t i, gp_data_item *item)
     return 0;
 }
 
-int gp_dataset_check_text(const gp_dataset *d, int64_t i, const gp_data_item *item)
+static int check_text(const gp_dataset *d, int64_t i, const gp_data_item *item)
 {
     char shape[96];
     if (!item->values.data)
@@ -87,7 +87,7 @@ int gp_dataset_write_lines(const gp_dataset *d, const gp_dataset_split *s, gp_ou
     gp_buf line = {0};
     int rc = 0;
     for (int64_t i = 0; !rc && i < s->count; i++) {
-        if (gp_dataset_get(d, s->first + i, &item) || gp_dataset_check_text(d, s->first + i, &item)) {
+        if (gp_dataset_get(d, s->first + i, &item) || check_text(d, s->first + i, &item)) {
             rc = -1;
             break;
         }

@@ -40,9 +40,6 @@ struct gp_dataset {
 extern const gp_dataset_ops gp_dataset_text, gp_dataset_labelled, gp_dataset_jsonl;
 extern const gp_dataset_ops *const gp_dataset_kinds[GP_ITEMS_FORMATS];
 
-/* Fails if item i is not text. */
-int gp_dataset_check_text(const gp_dataset *d, int64_t i, const gp_data_item *item);
-
 /* The number of the label, or -1. */
 int gp_dataset_find_label(const gp_dataset *d, const char *name);
 

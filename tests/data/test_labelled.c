@@ -1,12 +1,12 @@
 /* Batches of labelled items of token streams: rows, buckets by length, order, weights; what is refused. */
 #include "test.h"
+#include "threads.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "gptpipe/labelled.h"
-#include "gptpipe/prefetch.h"
 
 enum { ITEMS = 301, B = 4, PAD = 250, SEPARATOR = 255 };
 
@@ -147,18 +147,19 @@ static void a_batch_depends_on_its_number_and_the_seed_alone(void **state)
               *t = opened(singles, (gp_labelled_options){.T = 100, .seed = 6});
     gp_batch a = gp_batch_open(s), b = gp_batch_open(t);
     assert_null(a.types); /* the model has none */
-    gp_prefetch *p = gp_prefetch_open(s, &(gp_prefetch_options){.workers = 3, .ahead = 4, .first = 70});
+    gp_batch filled[130];
+    fill_at_once(s, 70, 130, filled);
     int same = 0;
     for (int64_t n = 70; n < 200; n++) {
-        const gp_batch *got = gp_prefetch_next(p);
+        const gp_batch *got = &filled[n - 70];
         assert_int_equal(gp_source_fill(s, n, &a), 0);
         assert_int_equal(gp_source_fill(t, n, &b), 0);
         assert_memory_equal(got->items, a.items, (size_t)a.B * sizeof *a.items);
         assert_memory_equal(got->inputs, a.inputs, (size_t)(a.B * a.T) * sizeof *a.inputs);
         same += a.items[0] == b.items[0];
+        gp_batch_close(&filled[n - 70]);
     }
     assert_in_range(same, 0, 20);
-    gp_prefetch_close(p);
     gp_batch_close(&a);
     gp_batch_close(&b);
     gp_source_close(s);

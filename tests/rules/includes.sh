@@ -41,7 +41,7 @@ check() {
         headers("cli", "lines options output")
         headers("text", "encoding tokenizer")
         headers("fetch", "fetch reviews stories")
-        headers("data", "dataset items labelled loader masked prefetch safetensors text tokens")
+        headers("data", "dataset labelled loader masked safetensors text tokens")
         headers("corpus", "corpus")
         headers("backend", "activation backend measure")
         headers("model", "config model")
