@@ -59,6 +59,10 @@ char *gp_strdup(const char *s);
 char *gp_strndup(const char *s, size_t n);
 char *gp_format(const char *fmt, ...) GP_PRINTF(1, 2); /* like asprintf */
 
+/* An array of `count` items of `size` bytes with room for one more: it has room for as many as the next power of two.
+ * array: NULL, or what the last call for it returned, as the array grew item by item. */
+void *gp_grow(void *array, int64_t count, size_t size);
+
 /* *out = a * b; false on overflow. For sizes read from files. */
 static inline bool gp_mul(int64_t a, int64_t b, int64_t *out)
 {
@@ -102,6 +106,7 @@ void gp_buf_reserve(gp_buf *b, size_t extra);
 void gp_buf_add(gp_buf *b, const void *data, size_t n);
 void gp_buf_puts(gp_buf *b, const char *s);
 void gp_buf_printf(gp_buf *b, const char *fmt, ...) GP_PRINTF(2, 3);
+void gp_buf_number(gp_buf *b, uint64_t v, int bytes); /* little-endian, 1 to 8 bytes */
 void gp_buf_release(gp_buf *b);
 
 /* Escapes text as gp_printable does (gptpipe/error.h): appends it to b, or writes as much as fits into `size` bytes,
@@ -114,6 +119,9 @@ const char *gp_printable_bytes(const char *s, int64_t n);
 
 /* Appends text to *warnings, separated by "; " (*warnings NULL: there are none yet), and frees text. */
 void gp_warning_add(char **warnings, char *text);
+
+/* Whether s ends with `end`, and is longer. */
+bool gp_ends_with(const char *s, const char *end);
 
 /* The index of a name in the list, or -1. */
 int gp_find_name(const char *const *names, size_t count, const char *name);

@@ -8,6 +8,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+ssize_t gp_read(int fd, void *data, size_t n, int64_t offset)
+{
+    ssize_t done;
+    do
+        done = offset < 0 ? read(fd, data, n) : pread(fd, data, n, (off_t)offset);
+    while (done < 0 && errno == EINTR);
+    return done;
+}
+
 /* Reads a file that cannot be mapped (in /proc, on some network file systems) into a memfd and maps that: anonymous
  * memory would read as zeros after gp_map_drop_pages. */
 static int read_into_map(gp_map *m, int fd, const char *path)
@@ -28,9 +37,7 @@ static int read_into_map(gp_map *m, int fd, const char *path)
             p = grown;
             capacity = more;
         }
-        ssize_t n = pread(fd, p + size, capacity - size, (off_t)size);
-        if (n < 0 && errno == EINTR)
-            continue;
+        ssize_t n = gp_read(fd, p + size, capacity - size, (int64_t)size);
         if (n < 0)
             fail_errno("%s: cannot be read", path);
         if (n <= 0) {
@@ -128,9 +135,7 @@ static int read_whole(gp_buf *b, int fd, const char *name, size_t max)
     for (;;) {
         size_t step = (size_t)gp_max(1 << 16, (int64_t)(b->len - start));
         gp_buf_reserve(b, step);
-        ssize_t n = read(fd, b->data + b->len, step);
-        if (n < 0 && errno == EINTR)
-            continue;
+        ssize_t n = gp_read(fd, b->data + b->len, step, -1);
         if (n < 0) {
             fail_errno("%s: cannot be read", name);
             goto out;

@@ -56,13 +56,17 @@ int gp_out_write(gp_out *o, const void *data, size_t n);
 int gp_out_map(gp_out *o, gp_map *m, const char *name); /* maps what has been written; outlives o */
 int gp_out_flush(gp_out *o);                            /* writes pending bytes, without flushing to disk */
 int gp_out_patch(gp_out *o, int64_t offset, const void *data, size_t n); /* files only */
-int gp_out_prepare(gp_out *o);  /* flushes to disk; only the rename is left to commit */
-int gp_out_commit(gp_out *o);   /* always releases o */
-void gp_out_abandon(gp_out *o); /* releases o and removes the temporary file */
+int gp_out_prepare(gp_out *o);     /* flushes to disk; only the rename is left to commit */
+int gp_out_commit(gp_out *o);      /* always releases o */
+void gp_out_abandon(gp_out *o);    /* releases o and removes the temporary file */
+int gp_out_end(gp_out *o, int rc); /* commits where rc is 0, else abandons; 0 or -1 */
 
 /* Writes a whole file atomically; the second by gp_out_open_file. */
 int gp_file_write(const char *path, const void *data, size_t n);
 int gp_file_replace(const char *path, const void *data, size_t n);
+
+/* read(2) or, from an offset of 0 or more on, pread(2), retried after EINTR. */
+ssize_t gp_read(int fd, void *data, size_t n, int64_t offset);
 
 /* Writes all n bytes to fd, retrying after EINTR and short writes. */
 int gp_write_all(int fd, const void *data, size_t n, const char *path);
@@ -150,6 +154,7 @@ void gp_sha256_begin(gp_sha256 *h);
 void gp_sha256_add(gp_sha256 *h, const void *data, size_t n);
 gp_sha256 gp_sha256_copy(const gp_sha256 *h);                 /* the state so far; end it too */
 void gp_sha256_end(gp_sha256 *h, uint8_t digest[32]);         /* releases h */
+void gp_sha256_end_hex(gp_sha256 *h, char *text, size_t n);   /* the first n bytes, as gp_hex writes them */
 void gp_hex(char *text, const uint8_t *bytes, size_t n);      /* 2n + 1 characters */
 void gp_sha256_hex(char hex[65], const void *data, size_t n); /* all of it, at once */
 bool gp_is_sha256(const char *text);                          /* 64 hexadecimal digits, in lower case */

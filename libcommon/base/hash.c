@@ -48,14 +48,19 @@ void gp_hex(char *text, const uint8_t *bytes, size_t n)
         snprintf(text + 2 * i, 3, "%02x", bytes[i]);
 }
 
+void gp_sha256_end_hex(gp_sha256 *h, char *text, size_t n)
+{
+    uint8_t digest[32];
+    gp_sha256_end(h, digest);
+    gp_hex(text, digest, n);
+}
+
 void gp_sha256_hex(char hex[65], const void *data, size_t n)
 {
     gp_sha256 h;
-    uint8_t digest[32];
     gp_sha256_begin(&h);
     gp_sha256_add(&h, data, n);
-    gp_sha256_end(&h, digest);
-    gp_hex(hex, digest, sizeof digest);
+    gp_sha256_end_hex(&h, hex, 32);
 }
 
 bool gp_is_sha256(const char *text)

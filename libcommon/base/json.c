@@ -73,11 +73,17 @@ json_t *gp_json_load(const char *text, size_t n, size_t flags, json_error_t *e)
     return root;
 }
 
-/* jansson has escaped characters below U+0020; other control characters occur only within strings. */
-char *gp_json_print(const json_t *value, size_t flags)
+char *gp_json_dump(const json_t *value, size_t flags)
 {
     char *text = json_dumps(value, flags);
     BUG_ON(!text);
+    return text;
+}
+
+/* jansson has escaped characters below U+0020; other control characters occur only within strings. */
+char *gp_json_print(const json_t *value, size_t flags)
+{
+    char *text = gp_json_dump(value, flags);
     gp_buf b = {0};
     size_t left = strlen(text), n;
     gp_buf_reserve(&b, left);

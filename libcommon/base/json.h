@@ -21,6 +21,9 @@ size_t gp_json_budget(size_t n);
 /* Parses n bytes of JSON; NULL on failure, with the reason in *e (may be NULL). flags are jansson's. */
 json_t *gp_json_load(const char *text, size_t n, size_t flags, json_error_t *e);
 
+/* json_dumps of a value that can be printed; the caller frees. flags are jansson's. */
+char *gp_json_dump(const json_t *value, size_t flags);
+
 /* A value as JSON in which whatever gp_printable escapes is escaped; the caller frees. flags are jansson's. */
 char *gp_json_print(const json_t *value, size_t flags);
 

@@ -170,6 +170,14 @@ void gp_out_abandon(gp_out *o)
     out_release(o);
 }
 
+int gp_out_end(gp_out *o, int rc)
+{
+    if (!rc)
+        return gp_out_commit(o);
+    gp_out_abandon(o);
+    return -1;
+}
+
 int gp_out_prepare(gp_out *o)
 {
     int rc = gp_out_flush(o);

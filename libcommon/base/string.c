@@ -31,6 +31,11 @@ void *gp_realloc(void *p, size_t n, size_t size)
     return p;
 }
 
+void *gp_grow(void *array, int64_t count, size_t size)
+{
+    return count & (count - 1) ? array : gp_realloc(array, (size_t)gp_max(2 * count, 1), size);
+}
+
 char *gp_strndup(const char *s, size_t n)
 {
     char *copy = gp_malloc(n + 1);
@@ -106,6 +111,14 @@ void gp_buf_printf(gp_buf *b, const char *fmt, ...)
     b->len += (size_t)n;
 }
 
+void gp_buf_number(gp_buf *b, uint64_t v, int bytes)
+{
+    char text[8];
+    for (int i = 0; i < bytes; i++)
+        text[i] = (char)(v >> (8 * i));
+    gp_buf_add(b, text, (size_t)bytes);
+}
+
 void gp_buf_release(gp_buf *b)
 {
     free(b->data);
@@ -132,6 +145,12 @@ static int distance(const char *a, const char *b)
         }
     }
     return row[lb];
+}
+
+bool gp_ends_with(const char *s, const char *end)
+{
+    size_t n = strlen(s), m = strlen(end);
+    return n > m && !strcmp(s + n - m, end);
 }
 
 int gp_find_name(const char *const *names, size_t count, const char *name)

@@ -35,8 +35,7 @@ int gp_container_add(gp_container *k, const char *name, size_t n, const gp_store
     for (int i = 0; i < t->ndim; i++)
         if (t->dim[i] < 0 || !gp_mul(elements, t->dim[i], &elements) || elements > INT64_MAX / 16)
             return fail("%s: tensor %.*s: its shape overflows", k->path, (int)n, name);
-    if (!(k->count & (k->count - 1))) /* full at each power of two */
-        k->tensors = gp_realloc(k->tensors, (size_t)gp_max(2 * k->count, 1), sizeof *k->tensors);
+    k->tensors = gp_grow(k->tensors, k->count, sizeof *k->tensors);
     k->tensors[k->count] = *t;
     k->tensors[k->count].name = gp_strndup(name, n);
     k->tensors[k->count++].elements = elements;

@@ -8,7 +8,6 @@
 #include "data/spool.h"
 #include "model/config.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,10 +48,10 @@ static int look_at(gp_checkpoint_input *in, const char *path)
     while (n && in->head_size < sizeof in->head) {
         char *to = in->head + in->head_size;
         size_t room = sizeof in->head - in->head_size;
-        n = in->consumed ? read(in->fd, to, room) : pread(in->fd, to, room, (off_t)in->head_size);
-        if (n < 0 && errno != EINTR)
+        n = gp_read(in->fd, to, room, in->consumed ? -1 : (int64_t)in->head_size);
+        if (n < 0)
             return fail_errno("%s: cannot be read", std ? "stdin" : path);
-        in->head_size += n > 0 ? (size_t)n : 0;
+        in->head_size += (size_t)n;
     }
     return 0;
 }

@@ -58,10 +58,8 @@ int gp_output_close(gp_output *o, bool keep)
         rc = fail("%s: cannot be written: an earlier write failed", named ? o->out.path : "stdout");
     if (named)
         fclose(o->stream);
-    if (named && keep && !rc)
-        rc = gp_out_commit(&o->out);
-    else if (named)
-        gp_out_abandon(&o->out);
+    if (named && gp_out_end(&o->out, !keep || rc) && keep)
+        rc = -1;
     free(o);
     return rc;
 }

@@ -24,7 +24,7 @@ typedef struct text_end {
 typedef struct chunk {
     gp_buf text;
     text_end *marks;
-    int64_t mark_count, mark_capacity;
+    int64_t mark_count;
     int32_t *ids;
     int64_t id_count, id_capacity;
     bool done;
@@ -241,10 +241,7 @@ int gp_encoding_end(gp_encoding *e, int what, int32_t label)
         return rc ? rc : e->o.mark(e->o.self, what, label);
     }
     chunk *c = &e->ring[e->filled % e->size];
-    if (c->mark_count == c->mark_capacity) {
-        c->mark_capacity = c->mark_capacity ? 2 * c->mark_capacity : 64;
-        c->marks = gp_realloc(c->marks, (size_t)c->mark_capacity, sizeof *c->marks);
-    }
+    c->marks = gp_grow(c->marks, c->mark_count, sizeof *c->marks);
     c->marks[c->mark_count++] = (text_end){.at = c->text.len, .what = what, .label = label};
     return c->text.len < CHUNK && c->mark_count < MAX_MARKS ? 0 : submit(e, c->text.len);
 }

@@ -14,10 +14,7 @@ char *gp_name_with(const char *path, const char *suffix)
 
 static int open_next(gp_shards *s)
 {
-    if (s->count == s->capacity) {
-        s->capacity = s->capacity ? 2 * s->capacity : 8;
-        s->w = gp_realloc(s->w, (size_t)s->capacity, sizeof *s->w);
-    }
+    s->w = gp_grow(s->w, s->count, sizeof *s->w);
     char suffix[16] = "";
     if (s->size) /* as llm.c numbers them */
         snprintf(suffix, sizeof suffix, "_%06d", s->count);

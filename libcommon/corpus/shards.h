@@ -20,7 +20,7 @@ typedef struct gp_shards {
     gp_tokens_info info;  /* of each stream */
     char *metadata;       /* info.metadata, owned */
     gp_tokens_writer **w; /* (count) all but the last are prepared */
-    int count, capacity;
+    int count;
     bool between; /* a document has just ended */
     int64_t tokens;
 } gp_shards;

@@ -115,8 +115,5 @@ int gp_dataset_write(const gp_dataset *d, const char *path)
         return -1;
     for (int i = 0; !rc && i < d->split_count; i++)
         rc = d->kind->write(d, d->splits + i, &out);
-    if (!rc)
-        return gp_out_commit(&out);
-    gp_out_abandon(&out);
-    return -1;
+    return gp_out_end(&out, rc);
 }

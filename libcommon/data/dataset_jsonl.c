@@ -51,8 +51,7 @@ static int jsonl_open(gp_dataset *d, gp_dataset_split *s)
             return -1;
         if (!in)
             continue;
-        if (!(s->count & (s->count - 1))) /* a power of two: the list is full */
-            l->lines = gp_realloc(l->lines, (size_t)gp_max(1, 2 * s->count), sizeof *l->lines);
+        l->lines = gp_grow(l->lines, s->count, sizeof *l->lines);
         l->lines[s->count++] = at;
     }
     if (d->split && !s->name)

@@ -23,8 +23,7 @@ typedef struct documents {
 static size_t label_length(const char *path)
 {
     const char *slash = strchr(path, '/');
-    size_t n = strlen(path);
-    if (!slash || slash == path || strchr(slash + 1, '/') || n < 4 || strcmp(path + n - 4, ".txt"))
+    if (!slash || slash == path || strchr(slash + 1, '/') || !gp_ends_with(path, ".txt"))
         return 0;
     return (size_t)(slash - path);
 }
@@ -86,8 +85,7 @@ static int add_document(void *self, const char *path)
     if (label < 0)
         return 0;
     int64_t count = c->s->count++;
-    if (!(count & (count - 1))) /* a power of two: the list is full */
-        all->list = gp_realloc(all->list, (size_t)gp_max(1, 2 * count), sizeof *all->list);
+    all->list = gp_grow(all->list, count, sizeof *all->list);
     all->list[count] =
         (labelled_file){.label = label, .number = strtoll(path + n + 1, NULL, 10), .name = all->names.len};
     gp_buf_add(&all->names, path + n + 1, strlen(path + n + 1) + 1);

@@ -11,17 +11,11 @@
 /* Names of split folders, in the order of their items. */
 static const char *const split_names[] = {"train", "valid", "val", "test"};
 
-static bool ends_with(const char *s, const char *end)
-{
-    size_t n = strlen(s), m = strlen(end);
-    return n > m && !strcmp(s + n - m, end);
-}
-
 static bool is_archive(const char *path)
 {
     static const char *const ends[] = {".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".tar.bz2", ".zip"};
     for (size_t i = 0; i < ARRAY_LEN(ends); i++)
-        if (ends_with(path, ends[i]))
+        if (gp_ends_with(path, ends[i]))
             return true;
     return false;
 }
@@ -44,7 +38,7 @@ static void set_string(json_t *object, const char *name, const char *value)
 static int read_description(gp_dataset *d, const gp_catalog_entry *e, const gp_dataset_options *o)
 {
     const char *kind = is_folder(d->name) || is_archive(d->name) ? "labelled"
-                       : ends_with(d->name, ".jsonl")            ? "jsonl"
+                       : gp_ends_with(d->name, ".jsonl")         ? "jsonl"
                                                                  : "text";
     d->description = e ? gp_items_to_json(e->items) : json_pack("{s:s}", "kind", kind);
     set_string(d->description, "kind", o->kind);

@@ -25,10 +25,10 @@ static int64_t split_documents(text *t, const char *separator)
         if (n)
             found = memmem(from, rest, separator, n);
         size_t length = found ? (size_t)(found - from) : rest;
-        if (length && !(count & (count - 1))) /* a power of two: the list is full */
-            t->documents = gp_realloc(t->documents, (size_t)gp_max(1, 2 * count), sizeof *t->documents);
-        if (length)
+        if (length) {
+            t->documents = gp_grow(t->documents, count, sizeof *t->documents);
             t->documents[count++] = (text_range){(int64_t)at, (int64_t)length};
+        }
         at += length + (found ? n : 0);
     }
     return count;

@@ -313,7 +313,6 @@ int64_t gp_stream_set_tokens(const gp_stream_set *set)
 
 void gp_mixture_describe(const gp_mixture *m, char *text, size_t size)
 {
-    uint8_t digest[32];
     char hex[9];
     gp_sha256 h;
     int n = snprintf(text, size, "%lld tokens", (long long)gp_mixture_tokens(m));
@@ -325,21 +324,18 @@ void gp_mixture_describe(const gp_mixture *m, char *text, size_t size)
         int length = snprintf(line, sizeof line, "%lld\n", (long long)gp_tokens_get_info(m->streams[i])->count);
         gp_sha256_add(&h, line, (size_t)length);
     }
-    gp_sha256_end(&h, digest);
-    gp_hex(hex, digest, 4);
+    gp_sha256_end_hex(&h, hex, 4);
     snprintf(text + n, size - (size_t)n, " in %d files (%s)", m->stream_count, hex);
 }
 
 void gp_mixture_fingerprint(const gp_mixture *m, char hex[33])
 {
     enum { PIECES = 64 }; /* over all raw streams, but at least the start and the end of each */
-    uint8_t digest[32];
     gp_sha256 h;
     gp_sha256_begin(&h);
     for (int i = 0; i < m->stream_count; i++)
         gp_tokens_add_sum(m->streams[i], m->stream_count > PIECES / 2 ? 2 : PIECES / m->stream_count, &h);
-    gp_sha256_end(&h, digest);
-    gp_hex(hex, digest, 16);
+    gp_sha256_end_hex(&h, hex, 16);
 }
 
 /* ---- mixing by weight ------------------------------------------------------------------------------------ */

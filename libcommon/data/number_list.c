@@ -45,9 +45,7 @@ int gp_number_list_write(const gp_number_list *l, gp_out *out, uint32_t *crc)
     int64_t left = l->count - l->spilled;
     int rc = 0;
     for (int64_t at = 0; at < bytes && !rc;) {
-        ssize_t n = pread(l->file, back, (size_t)gp_min(STEP, bytes - at), at);
-        if (n < 0 && errno == EINTR)
-            continue;
+        ssize_t n = gp_read(l->file, back, (size_t)gp_min(STEP, bytes - at), at);
         if (n <= 0)
             rc = fail("%s: its index cannot be read back from a temporary file: %s", out->path,
                       n ? strerror(errno) : "it ends early");

@@ -7,7 +7,6 @@
 #include "data/safetensors_sums.h"
 #include "data/spool.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -236,9 +235,7 @@ static int64_t read_some(gp_safetensors *s, int fd, char *p, int64_t n)
     s->head += done;
     s->head_size -= (size_t)done;
     while (done < n) {
-        ssize_t got = read(fd, p + done, (size_t)(n - done));
-        if (got < 0 && errno == EINTR)
-            continue;
+        ssize_t got = gp_read(fd, p + done, (size_t)(n - done), -1);
         if (got < 0)
             return fail_errno("%s: cannot be read", s->path);
         if (!got)

@@ -16,8 +16,7 @@ static void set_digits(json_t *object, const char *name, uint32_t crc)
 {
     char digits[9];
     snprintf(digits, sizeof digits, "%08x", crc);
-    if (json_object_set_new(object, name, json_string(digits)))
-        die("out of memory");
+    json_object_set_new(object, name, json_string(digits));
 }
 
 char *gp_sums_print(json_t *header, const uint32_t *crc)
@@ -34,9 +33,7 @@ char *gp_sums_print(json_t *header, const uint32_t *crc)
             set_digits(tensors, name, crc[i++]);
     }
     json_t *record = json_pack("{s:o, s:o}", "metadata", strings, "tensors", tensors);
-    char *text = json_dumps(record, JSON_COMPACT);
-    if (!text)
-        die("out of memory");
+    char *text = gp_json_dump(record, JSON_COMPACT);
     json_decref(record);
     return text;
 }

@@ -2,9 +2,9 @@
  * are patched in at the end, and a stream has no CRCs. */
 #include "gptpipe/safetensors.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "data/safetensors_sums.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,8 +39,7 @@ gp_safetensors_writer *gp_safetensors_create(const char *path)
     w->path = gp_strdup(w->out.path);
     w->header = json_object();
     w->metadata = json_object();
-    if (!w->header || !w->metadata || json_object_set_new(w->header, "__metadata__", w->metadata))
-        die("out of memory");
+    json_object_set_new(w->header, "__metadata__", w->metadata);
     return w;
 }
 
@@ -60,13 +59,9 @@ static json_t *describe(const gp_tensor *t, int64_t begin, int64_t end)
 {
     json_t *shape = json_array();
     for (int i = 0; i < t->ndim; i++)
-        if (json_array_append_new(shape, json_integer(t->dim[i])))
-            die("out of memory");
-    json_t *v = json_pack("{s:s, s:o, s:[I,I]}", "dtype", gp_dtype_name(t->dtype), "shape", shape, "data_offsets",
-                          (json_int_t)begin, (json_int_t)end);
-    if (!v)
-        die("out of memory");
-    return v;
+        json_array_append_new(shape, json_integer(t->dim[i]));
+    return json_pack("{s:s, s:o, s:[I,I]}", "dtype", gp_dtype_name(t->dtype), "shape", shape, "data_offsets",
+                     (json_int_t)begin, (json_int_t)end);
 }
 
 int gp_safetensors_declare(gp_safetensors_writer *w, const char *name, const gp_tensor *t)
@@ -101,9 +96,7 @@ static char *sums_text(gp_safetensors_writer *w)
 {
     char *record = gp_sums_print(w->header, w->crc);
     json_t *string = json_string(record);
-    char *text = json_dumps(string, JSON_ENCODE_ANY);
-    if (!text)
-        die("out of memory");
+    char *text = gp_json_dump(string, JSON_ENCODE_ANY);
     json_decref(string);
     free(record);
     return text;
@@ -123,9 +116,7 @@ static char *header_text(gp_safetensors_writer *w)
     } else if (!json_object_size(w->metadata)) {
         json_object_del(w->header, "__metadata__");
     }
-    char *text = json_dumps(w->header, JSON_COMPACT);
-    if (!text)
-        die("out of memory");
+    char *text = gp_json_dump(w->header, JSON_COMPACT);
     const char *record = patched ? strstr(text, key) : NULL;
     BUG_ON(patched && !record);
     if (record)

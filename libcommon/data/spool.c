@@ -1,7 +1,6 @@
 /* spool.c: see spool.h. */
 #include "data/spool.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,9 +47,7 @@ int gp_input_spool_to(gp_input *in, int64_t max, gp_out *out, gp_map *m, const c
     char *buffer = gp_malloc(STEP);
     int rc = 0;
     while (!rc && max > 0) {
-        ssize_t n = read(in->fd, buffer, (size_t)gp_min(STEP, max));
-        if (n < 0 && errno == EINTR)
-            continue;
+        ssize_t n = gp_read(in->fd, buffer, (size_t)gp_min(STEP, max), -1);
         if (n < 0)
             rc = fail_errno("%s: cannot be read", in->name);
         if (n <= 0)

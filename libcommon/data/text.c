@@ -1,7 +1,6 @@
 /* text.c: see gptpipe/text.h. */
 #include "gptpipe/text.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -86,7 +85,6 @@ static void describe(gp_text *t)
 {
     gp_buf name = {0};
     gp_sha256 h;
-    uint8_t digest[32];
     bool whole = true;
     gp_sha256_begin(&h);
     for (int i = 0; i < t->count; i++) {
@@ -97,8 +95,7 @@ static void describe(gp_text *t)
         t->info.bytes += (int64_t)s->map.size;
         gp_sha256_add(&h, s->map.data, s->map.size);
     }
-    gp_sha256_end(&h, digest);
-    gp_hex(t->sha256, digest, sizeof digest);
+    gp_sha256_end_hex(&h, t->sha256, 32);
     t->info.sha256 = whole ? t->sha256 : NULL;
     t->info.bytes = whole ? t->info.bytes : -1;
     t->info.name = t->name = name.data;
@@ -232,19 +229,13 @@ static int refill(text_input *s)
         s->capacity *= 2;
         s->buffer = gp_realloc(s->buffer, s->capacity, 1);
     }
-    for (;;) {
-        ssize_t n = read(s->in.fd, s->buffer + s->filled, s->capacity - s->filled);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return fail_errno("%s: cannot be read", s->in.name);
-        s->at_end = !n;
-        s->filled += (size_t)n;
-        s->read += (size_t)n;
-        if (s->filled == s->read && check_text(s, s->buffer, s->filled)) /* the buffer begins with the input */
-            return -1;
-        return 0; /* a short read too: a pipe's bytes are processed as they arrive */
-    }
+    ssize_t n = gp_read(s->in.fd, s->buffer + s->filled, s->capacity - s->filled, -1);
+    if (n < 0)
+        return fail_errno("%s: cannot be read", s->in.name);
+    s->at_end = !n;
+    s->filled += (size_t)n; /* a short read too: a pipe's bytes are processed as they arrive */
+    s->read += (size_t)n;
+    return s->filled == s->read ? check_text(s, s->buffer, s->filled) : 0; /* the buffer begins with the input */
 }
 
 /* Consumes `used` bytes for the part; last: they are the end of the source. */

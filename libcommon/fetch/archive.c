@@ -69,10 +69,7 @@ static struct archive *new_reader(void)
 static la_ssize_t read_block(struct archive *r, void *self, const void **block)
 {
     gp_archive *a = self;
-    ssize_t n;
-    do
-        n = read(a->fd, a->block, BLOCK);
-    while (n < 0 && errno == EINTR);
+    ssize_t n = gp_read(a->fd, a->block, BLOCK, -1);
     if (n < 0)
         gp_libarchive.set_error(r, errno, "%s", strerror(errno));
     *block = a->block;

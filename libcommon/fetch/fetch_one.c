@@ -75,9 +75,7 @@ static gp_transfer copy_file(fetch_task *t, const char *path)
     if (t->part.done && gp_partial_restart(&t->part))
         verdict = GP_TRANSFER_STOP;
     while (verdict == GP_TRANSFER_DONE) {
-        ssize_t n = read(fd, block, BLOCK);
-        if (n < 0 && errno == EINTR)
-            continue;
+        ssize_t n = gp_read(fd, block, BLOCK, -1);
         if (n < 0) {
             fail("%s: cannot be read: %s", path, strerror(errno));
             verdict = GP_TRANSFER_NO;

@@ -21,42 +21,30 @@ int gp_generated_write(gp_generated_file *f, const void *data, size_t n)
     return gp_out_write(&f->out, data, n);
 }
 
-static void release(gp_generated_file *f, char sha256[65])
-{
-    uint8_t digest[32];
-    gp_sha256_end(&f->hash, digest);
-    gp_hex(sha256, digest, sizeof digest);
-    free(f->sidecar);
-}
-
 int gp_generated_commit(gp_generated_file *f, const char *name, uint64_t seed, int64_t count, const gp_buf *members)
 {
-    char sha256[65], *sidecar = f->sidecar;
+    char sha256[65];
     gp_buf json = {0};
     int rc = 0;
-    f->sidecar = NULL;
-    release(f, sha256);
-    if (sidecar) {
+    gp_sha256_end_hex(&f->hash, sha256, 32);
+    if (f->sidecar) {
         gp_buf_printf(&json,
                       "{\"source\": {\"name\": \"%s\", \"seed\": %llu, \"%s\": %lld, \"bytes\": %lld, "
                       "\"sha256\": \"%s\"},\n",
                       name, (unsigned long long)seed, name, (long long)count, (long long)f->out.written, sha256);
         gp_buf_add(&json, members->data, members->len);
         gp_buf_puts(&json, "}\n");
-        rc = gp_file_write(sidecar, json.data, json.len);
+        rc = gp_file_write(f->sidecar, json.data, json.len);
     }
-    if (rc)
-        gp_out_abandon(&f->out);
-    else
-        rc = gp_out_commit(&f->out);
     gp_buf_release(&json);
-    free(sidecar);
-    return rc;
+    free(f->sidecar);
+    return gp_out_end(&f->out, rc);
 }
 
 void gp_generated_abandon(gp_generated_file *f)
 {
-    char sha256[65];
-    release(f, sha256);
+    uint8_t digest[32];
+    gp_sha256_end(&f->hash, digest);
+    free(f->sidecar);
     gp_out_abandon(&f->out);
 }

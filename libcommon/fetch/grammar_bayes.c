@@ -18,7 +18,7 @@ enum { MAX_VALUES = 1 << 16 };
 
 typedef struct distribution {
     gp_likelihood_ratio *values;
-    int count, capacity;
+    int count;
     bool known; /* of a rule: it has been computed */
 } distribution;
 
@@ -63,10 +63,7 @@ static int add(distribution *d, const gp_likelihood_ratio *value)
     }
     if (d->count == MAX_VALUES)
         return fail("the grammar has more than %d likelihood ratios", MAX_VALUES);
-    if (d->count == d->capacity) {
-        d->capacity = d->capacity ? 2 * d->capacity : 8;
-        d->values = gp_realloc(d->values, (size_t)d->capacity, sizeof *d->values);
-    }
+    d->values = gp_grow(d->values, d->count, sizeof *d->values);
     d->values[d->count++] = *value;
     return 0;
 }

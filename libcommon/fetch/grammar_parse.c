@@ -16,14 +16,7 @@ typedef struct parser {
 
 /* Appends a zeroed element to a growing array. */
 #define PUSH(array, count)                                                                                             \
-    ((array) = grow((array), (count), sizeof *(array)), memset(&(array)[(count)++], 0, sizeof *(array)))
-
-static void *grow(void *array, int count, size_t size)
-{
-    if (count & (count - 1)) /* its capacity is the next power of two */
-        return array;
-    return gp_realloc(array, (size_t)(count ? 2 * count : 1), size);
-}
+    ((array) = gp_grow((array), (count), sizeof *(array)), memset(&(array)[(count)++], 0, sizeof *(array)))
 
 static bool same(const char *name, const char *s, size_t n)
 {

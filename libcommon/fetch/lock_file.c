@@ -151,7 +151,7 @@ static int add(json_t *sets, const gp_lock_file *l, const char *set, const char 
 
 static int write_sets(const gp_lock_file *l, const json_t *sets)
 {
-    char *text = json_dumps(sets, JSON_INDENT(2) | JSON_SORT_KEYS);
+    char *text = gp_json_dump(sets, JSON_INDENT(2) | JSON_SORT_KEYS);
     gp_buf lines = {0};
     gp_buf_printf(&lines, "%s\n", text);
     int rc = gp_file_write(l->path, lines.data, lines.len);

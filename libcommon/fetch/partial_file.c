@@ -62,11 +62,7 @@ static int hash_existing(gp_partial *p)
     char *block = gp_malloc(BLOCK);
     int rc = 0;
     gp_sha256_begin(&p->hash);
-    for (ssize_t n; (n = pread(p->fd, block, BLOCK, p->done)); p->done += n) {
-        if (n < 0 && errno == EINTR) {
-            n = 0;
-            continue;
-        }
+    for (ssize_t n; (n = gp_read(p->fd, block, BLOCK, p->done)); p->done += n) {
         if (n < 0) {
             rc = fail("%s: cannot be read: %s", p->temporary, strerror(errno));
             break;
@@ -183,10 +179,8 @@ void gp_partial_source(gp_partial *p, const char *url, const char *validator, in
 
 void gp_partial_digest(const gp_partial *p, char *hex)
 {
-    uint8_t digest[32];
     gp_sha256 copy = gp_sha256_copy(&p->hash);
-    gp_sha256_end(&copy, digest);
-    gp_hex(hex, digest, sizeof digest);
+    gp_sha256_end_hex(&copy, hex, 32);
 }
 
 static int copy_to_stdout(const gp_partial *p)
@@ -195,9 +189,7 @@ static int copy_to_stdout(const gp_partial *p)
     int rc = 0;
     int64_t at = 0;
     while (!rc && at < p->done) {
-        ssize_t n = pread(p->fd, block, BLOCK, at);
-        if (n < 0 && errno == EINTR)
-            continue;
+        ssize_t n = gp_read(p->fd, block, BLOCK, at);
         if (n <= 0)
             rc = fail("temporary file: cannot be read: %s", strerror(n ? errno : EIO));
         else

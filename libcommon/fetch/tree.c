@@ -47,8 +47,7 @@ static size_t top_length(const gp_tree *t)
 
 static gp_tree_file *add_file(gp_tree *t, const char *path, int64_t offset)
 {
-    if (!(t->count & (t->count - 1))) /* a power of two: the array is full */
-        t->files = gp_realloc(t->files, (size_t)gp_max(1, 2 * t->count), sizeof *t->files);
+    t->files = gp_grow(t->files, t->count, sizeof *t->files);
     t->files[t->count] = (gp_tree_file){.path = gp_strdup(path), .offset = offset};
     return &t->files[t->count++];
 }

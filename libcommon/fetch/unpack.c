@@ -48,7 +48,7 @@ static int write_stamp(const char *path, const gp_unpacking *u, const unpacked_c
                           (json_int_t)n->bytes);
     if (*n->sha256)
         json_object_set_new(o, "sha256", json_string(n->sha256));
-    char *text = json_dumps(o, JSON_COMPACT);
+    char *text = gp_json_dump(o, JSON_COMPACT);
     gp_buf line = {0};
     gp_buf_printf(&line, "%s\n", text);
     int rc = gp_file_write(path, line.data, line.len);
@@ -291,7 +291,6 @@ out:
 static int copy_file(extraction *j, gp_out *out)
 {
     gp_sha256 h;
-    uint8_t digest[32];
     int64_t n;
     gp_sha256_begin(&h);
     while ((n = gp_archive_read(j->archive, j->block, BLOCK)) > 0) {
@@ -303,8 +302,7 @@ static int copy_file(extraction *j, gp_out *out)
         }
         gp_progress_set(&j->progress, gp_archive_consumed(j->archive), NULL);
     }
-    gp_sha256_end(&h, digest);
-    gp_hex(j->n.sha256, digest, sizeof digest);
+    gp_sha256_end_hex(&h, j->n.sha256, 32);
     return n < 0 ? -1 : 0;
 }
 
@@ -320,16 +318,11 @@ static int unpack_file(extraction *j)
     rc = copy_file(j, &out);
     if (!rc && (rc = gp_archive_next(j->archive, &f)) > 0)
         rc = fail("%s: holds more than one file, one was expected", j->progress.label);
-    if (rc) {
-        gp_out_abandon(&out);
-        return -1;
-    }
     j->n.files = 1;
     bool stream = !out.temporary;
-    if (gp_out_commit(&out))
-        return -1;
-    if (stream)
-        return 0;
+    rc = gp_out_end(&out, rc);
+    if (rc || stream)
+        return rc;
     char *stamp = stamp_path(j->u);
     rc = write_stamp(stamp, j->u, &j->n);
     free(stamp);

@@ -1,7 +1,6 @@
 /* predict_lines.c: lines of a file or a pipe, which are returned as soon as they have arrived. */
 #include "infer/predict.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -47,10 +46,7 @@ static int read_more(gp_line_reader *r)
     if (b->len > MAX_LINE)
         return fail("%s: line %lld is longer than %d MB", r->in.name, (long long)r->number + 1, MAX_LINE >> 20);
     gp_buf_reserve(b, STEP);
-    ssize_t n;
-    do
-        n = read(r->in.fd, b->data + b->len, STEP);
-    while (n < 0 && errno == EINTR);
+    ssize_t n = gp_read(r->in.fd, b->data + b->len, STEP, -1);
     if (n < 0)
         return fail_errno("%s: cannot be read", r->in.name);
     b->len += (size_t)n;

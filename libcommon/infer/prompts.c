@@ -14,8 +14,7 @@ static const size_t MAX_BYTES = (size_t)1 << 30; /* of a file of prompts */
 
 static void add(gp_prompts *p, gp_prompt item)
 {
-    if (!(p->count & (p->count - 1))) /* 0, 1, 2, 4, ...: full */
-        p->items = gp_realloc(p->items, (size_t)gp_max(1, 2 * p->count), sizeof *p->items);
+    p->items = gp_grow(p->items, p->count, sizeof *p->items);
     p->items[p->count++] = item;
 }
 

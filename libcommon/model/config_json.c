@@ -381,10 +381,8 @@ static json_t *to_json(const gp_config *c)
 char *gp_config_to_json(const gp_config *c)
 {
     json_t *root = to_json(c);
-    char *text = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+    char *text = gp_json_dump(root, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
     json_decref(root);
-    if (!text)
-        die("out of memory");
     return text;
 }
 

@@ -34,7 +34,7 @@ struct gp_tokenizer {
 /* Tokens of which a vocabulary will be built. */
 typedef struct gp_token_list {
     gp_token *tokens;
-    int64_t count, capacity;
+    int64_t count;
     gp_buf bytes;
 } gp_token_list;
 

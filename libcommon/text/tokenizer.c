@@ -11,10 +11,7 @@
 
 void gp_token_list_add(gp_token_list *d, int32_t id, const char *bytes, size_t length)
 {
-    if (d->count == d->capacity) {
-        d->capacity = d->capacity ? 2 * d->capacity : 256;
-        d->tokens = gp_realloc(d->tokens, (size_t)d->capacity, sizeof *d->tokens);
-    }
+    d->tokens = gp_grow(d->tokens, d->count, sizeof *d->tokens);
     d->tokens[d->count++] = (gp_token){.id = id, .length = (uint32_t)length, .at = d->bytes.len};
     gp_buf_add(&d->bytes, bytes, length);
 }

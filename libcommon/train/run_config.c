@@ -169,10 +169,7 @@ static int check_item(const char *path, const gp_mixture_how *how, const char *o
 {
     if (!gp_mixture_check_regular(path, how))
         return 0;
-    char *why = gp_strdup(gp_error());
-    fail("%s, and the config.yaml of %s names it; --%s %s reads it all the same", why, run, option, path);
-    free(why);
-    return -1;
+    return fail("%s, and the config.yaml of %s names it; --%s %s reads it all the same", gp_error(), run, option, path);
 }
 
 static int find_items(gp_list *list, const gp_mixture_how *how, const char *option, const char *run, const char *folder)
@@ -267,9 +264,7 @@ int gp_write_history(gp_run *run, int64_t step, const char *machine, json_t *cha
 {
     json_t *line = json_pack("{s:I, s:s, s:s, s:O}", "step", (json_int_t)step, "version", gp_version(), "machine",
                              machine, "changed", changed);
-    char *text = line ? json_dumps(line, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
-    if (!text)
-        die("out of memory");
+    char *text = gp_json_dump(line, JSON_COMPACT | JSON_ENSURE_ASCII);
     gp_buf b = {0};
     gp_buf_printf(&b, "%s\n", text);
     int rc = gp_run_cut_half_line(run, "history.jsonl");

@@ -49,10 +49,8 @@ static int save_last(gp_job *j)
 {
     if (!gp_job_save(j))
         return 0;
-    char *why = gp_strdup(gp_error());
     if (j->saved >= 0)
-        fail("%s; the checkpoint of step %lld remains: --resume continues from it", why, (long long)j->saved);
-    free(why);
+        fail("%s; the checkpoint of step %lld remains: --resume continues from it", gp_error(), (long long)j->saved);
     return -1;
 }
 

@@ -89,11 +89,7 @@ static int choose_attention(gp_trainer *t, const char *recorded)
         return fail("config.yaml records attention by %s, which is unknown", recorded);
     if (!gp_attention_use(t->m, t->attention, t->B, t->T, true))
         return 0;
-    char *why = gp_strdup(gp_error());
-    if (measured)
-        fail("%s; what this run measured when it began is %s", why, recorded);
-    free(why);
-    return -1;
+    return measured ? fail("%s; what this run measured when it began is %s", gp_error(), recorded) : -1;
 }
 
 /* Gradients of one batch of random tokens. */

@@ -149,10 +149,7 @@ static int write(const gp_checkpoint *c, const char *path, const gp_checkpoint_o
     int rc = write_model(w, c, o->store);
     char *warning = gp_gguf_writer_warning(w);
     gp_gguf_writer_free(w);
-    if (rc)
-        gp_out_abandon(&out);
-    else
-        rc = gp_out_commit(&out);
+    rc = gp_out_end(&out, rc);
     if (!rc && o->warning)
         *o->warning = warning;
     else

@@ -34,19 +34,8 @@ struct gp_gguf_writer {
 
 static void add_string(gp_buf *b, const char *text, size_t length)
 {
-    uint64_t n = length;
-    gp_buf_add(b, &n, sizeof n);
+    gp_buf_number(b, length, 8);
     gp_buf_add(b, text, length);
-}
-
-static void add_uint32(gp_buf *b, uint32_t v)
-{
-    gp_buf_add(b, &v, sizeof v);
-}
-
-static void add_uint64(gp_buf *b, int64_t v)
-{
-    gp_buf_add(b, &v, sizeof v);
 }
 
 static gp_buf *begin_pair(gp_gguf_writer *w, const char *key, gp_gguf_type type)
@@ -54,7 +43,7 @@ static gp_buf *begin_pair(gp_gguf_writer *w, const char *key, gp_gguf_type type)
     BUG_ON(w->begun);
     w->pair_count++;
     add_string(&w->pairs, key, strlen(key));
-    add_uint32(&w->pairs, type);
+    gp_buf_number(&w->pairs, type, 4);
     return &w->pairs;
 }
 
@@ -65,7 +54,7 @@ void gp_gguf_put_text(gp_gguf_writer *w, const char *key, const char *text, size
 
 void gp_gguf_put_uint32(gp_gguf_writer *w, const char *key, uint32_t v)
 {
-    add_uint32(begin_pair(w, key, GP_GGUF_UINT32), v);
+    gp_buf_number(begin_pair(w, key, GP_GGUF_UINT32), v, 4);
 }
 
 void gp_gguf_put_float32(gp_gguf_writer *w, const char *key, float v)
@@ -80,8 +69,8 @@ void gp_gguf_put_bool(gp_gguf_writer *w, const char *key, bool v)
 
 void gp_gguf_put_array(gp_gguf_writer *w, const char *key, gp_gguf_type item, int64_t count)
 {
-    add_uint32(begin_pair(w, key, GP_GGUF_ARRAY), item);
-    add_uint64(&w->pairs, count);
+    gp_buf_number(begin_pair(w, key, GP_GGUF_ARRAY), item, 4);
+    gp_buf_number(&w->pairs, (uint64_t)count, 8);
 }
 
 void gp_gguf_add_string(gp_gguf_writer *w, const char *text, size_t length)
@@ -91,7 +80,7 @@ void gp_gguf_add_string(gp_gguf_writer *w, const char *text, size_t length)
 
 void gp_gguf_add_int32(gp_gguf_writer *w, int32_t v)
 {
-    gp_buf_add(&w->pairs, &v, sizeof v);
+    gp_buf_number(&w->pairs, (uint32_t)v, 4);
 }
 
 /* ---- tensors --------------------------------------------------------------------------------------------- */
@@ -126,13 +115,13 @@ static int declare(void *self, const char *name, int ndim, const int64_t *dim)
     gguf_output d = {.type = type_of(w, name, ndim, dim), .elements = 1};
     BUG_ON(w->begun);
     add_string(&w->infos, name, strlen(name));
-    add_uint32(&w->infos, (uint32_t)ndim);
+    gp_buf_number(&w->infos, (uint32_t)ndim, 4);
     for (int i = ndim - 1; i >= 0; i--) {
-        add_uint64(&w->infos, dim[i]);
+        gp_buf_number(&w->infos, (uint64_t)dim[i], 8);
         d.elements *= dim[i];
     }
-    add_uint32(&w->infos, d.type);
-    add_uint64(&w->infos, w->bytes);
+    gp_buf_number(&w->infos, d.type, 4);
+    gp_buf_number(&w->infos, (uint64_t)w->bytes, 8);
     w->bytes += (int64_t)gp_round_up((size_t)bytes_of(&d), ALIGNMENT);
     w->list = gp_realloc(w->list, (size_t)w->count + 1, sizeof *w->list);
     w->list[w->count++] = d;
@@ -151,9 +140,9 @@ static int begin(gp_gguf_writer *w)
     gp_buf header = {0};
     w->begun = true;
     gp_buf_puts(&header, "GGUF");
-    add_uint32(&header, VERSION);
-    add_uint64(&header, w->count);
-    add_uint64(&header, w->pair_count);
+    gp_buf_number(&header, VERSION, 4);
+    gp_buf_number(&header, (uint64_t)w->count, 8);
+    gp_buf_number(&header, (uint64_t)w->pair_count, 8);
     int rc = gp_out_write(w->out, header.data, header.len) || gp_out_write(w->out, w->pairs.data, w->pairs.len) ||
              gp_out_write(w->out, w->infos.data, w->infos.len) || pad(w);
     gp_buf_release(&header);

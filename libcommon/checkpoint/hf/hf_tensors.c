@@ -128,10 +128,8 @@ static int write_index(const gp_hf_out *o)
         free(file);
     }
     json_t *root = json_pack("{s:{s:I}, s:o}", "metadata", "total_size", (json_int_t)bytes, "weight_map", map);
-    char *text = json_dumps(root, JSON_INDENT(2)), *path;
+    char *text = gp_json_dump(root, JSON_INDENT(2)), *path;
     char *name = gp_format("%s%s.index.json", o->type->stem, o->type->suffix);
-    if (!text)
-        die("out of memory");
     path = gp_path_join(o->path, name);
     int rc = gp_file_replace(path, text, strlen(text));
     json_decref(root);

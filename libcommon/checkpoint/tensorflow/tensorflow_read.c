@@ -168,8 +168,7 @@ static int add_tensor(bundle *b, const char *name, size_t n, gp_proto p)
     if (bytes && (!gp_mul(b->k->tensors[i].elements, bytes, &bytes) || e.size != (uint64_t)bytes))
         return fail("%s: tensor %s takes %llu bytes, expected %lld by its shape", b->path, b->k->tensors[i].name,
                     (unsigned long long)e.size, (long long)bytes);
-    if (!(i & (i - 1))) /* full at each power of two */
-        b->entries = gp_realloc(b->entries, (size_t)gp_max(2 * i, 1), sizeof *b->entries);
+    b->entries = gp_grow(b->entries, i, sizeof *b->entries);
     b->entries[i] = e;
     return 0;
 }

@@ -56,8 +56,7 @@ static gp_value *top(gp_pickle *p)
 
 static void mark(gp_pickle *p)
 {
-    if (!(p->mark_count & (p->mark_count - 1)))
-        p->marks = gp_realloc(p->marks, (size_t)gp_max(2 * p->mark_count, 1), sizeof *p->marks);
+    p->marks = gp_grow(p->marks, p->mark_count, sizeof *p->marks);
     p->marks[p->mark_count++] = p->depth;
 }
 

@@ -6,8 +6,7 @@
 
 void gp_values_append(gp_value ***list, int64_t *count, gp_value *v)
 {
-    if (!(*count & (*count - 1)))
-        *list = gp_realloc(*list, (size_t)gp_max(2 * *count, 1), sizeof **list);
+    *list = gp_grow(*list, *count, sizeof **list);
     (*list)[(*count)++] = v;
 }
 

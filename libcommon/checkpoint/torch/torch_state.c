@@ -35,8 +35,7 @@ static int add_tensor(listing *l, const gp_pickle_tensor *t)
         return fail("%s: it has too many tensors for the size of its pickle", f->path);
     if (gp_container_add(l->k, l->name, strlen(l->name), &stored))
         return -1;
-    if (!(f->place_count & (f->place_count - 1)))
-        f->places = gp_realloc(f->places, (size_t)gp_max(2 * f->place_count, 1), sizeof *f->places);
+    f->places = gp_grow(f->places, f->place_count, sizeof *f->places);
     f->places[f->place_count] = (gp_torch_place){storage, *t};
     f->places[f->place_count++].t.storage = NULL;
     return 0;

@@ -228,8 +228,7 @@ gp_torch_writer *gp_torch_create(const char *path, gp_store store, bool nanogpt,
 static written *add_tensor(gp_torch_writer *w, const char *name)
 {
     BUG_ON(w->begun);
-    if (!(w->tensor_count & (w->tensor_count - 1)))
-        w->tensors = gp_realloc(w->tensors, (size_t)gp_max(2 * w->tensor_count, 1), sizeof *w->tensors);
+    w->tensors = gp_grow(w->tensors, w->tensor_count, sizeof *w->tensors);
     written *t = &w->tensors[w->tensor_count++];
     *t = (written){.name = gp_strdup(name)};
     return t;
@@ -370,10 +369,7 @@ int gp_torch_finish(gp_torch_writer *w)
         rc = gp_zip_add(&w->zip, "version", "3\n", 2);
     if (!rc)
         rc = gp_zip_finish(&w->zip);
-    if (rc)
-        gp_out_abandon(&w->out);
-    else
-        rc = gp_out_commit(&w->out);
+    rc = gp_out_end(&w->out, rc);
     release(w);
     return rc;
 }

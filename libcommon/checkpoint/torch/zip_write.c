@@ -5,14 +5,6 @@
 
 enum { ALIGNMENT = 64, SIZES_FOLLOW = 8, DATE = 1 << 5 | 1, PADDING = 'F' | 'B' << 8, ZIP64 = 1 };
 
-void gp_buf_number(gp_buf *b, uint64_t v, int bytes)
-{
-    char text[8];
-    for (int i = 0; i < bytes; i++)
-        text[i] = (char)(v >> (8 * i));
-    gp_buf_add(b, text, (size_t)bytes);
-}
-
 static uint32_t narrow(int64_t v)
 {
     return v < UINT32_MAX ? (uint32_t)v : UINT32_MAX;

@@ -14,9 +14,6 @@
 #include "base/base.h"
 #include "base/file.h"
 
-/* Appends a little-endian number of 1 to 8 bytes. */
-void gp_buf_number(gp_buf *b, uint64_t v, int bytes);
-
 typedef struct gp_zip_writer {
     gp_out *out;
     gp_buf directory; /* the central one, so far */

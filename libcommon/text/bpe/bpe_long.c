@@ -186,13 +186,10 @@ typedef struct window_start {
 /* Encodes the n bytes at p into w->ids; returns the number of ids. */
 static int64_t join_windows(const gp_bpe *b, struct gp_long *w, const uint8_t *p, size_t n)
 {
-    size_t window = b->out_of_order ? SMALL_WINDOW : WINDOW, top = 0, capacity = 0;
+    size_t window = b->out_of_order ? SMALL_WINDOW : WINDOW, top = 0;
     window_start *starts = NULL, m = {.first = -1};
     for (;;) {
-        if (top == capacity) {
-            capacity = capacity ? 2 * capacity : 64;
-            starts = gp_realloc(starts, capacity, sizeof *starts);
-        }
+        starts = gp_grow(starts, (int64_t)top, sizeof *starts);
         starts[top] = m;
         size_t length = n - m.at < window ? n - m.at : window;
         bool last = m.at + length == n;

@@ -131,12 +131,6 @@ static int put_extra(lists *l, const json_t *value)
     return token ? json_array_append_new(l->extra, token) : bad_token("an item of extra_special_tokens");
 }
 
-static bool ends_in_token(const char *key)
-{
-    size_t n = strlen(key), m = strlen("_token");
-    return n > m && !strcmp(key + n - m, "_token");
-}
-
 /* Lists the named special tokens in their order: the seven in `named`, then those of the model. */
 static int list_named(lists *l, const gp_tokenizer_config *b, bool legacy)
 {
@@ -159,7 +153,7 @@ static int list_named(lists *l, const gp_tokenizer_config *b, bool legacy)
     for (int strings = 0; strings < 2; strings++) /* objects come first in transformers */
         json_object_foreach (b->config, key, value) {
             bool token = strings ? json_is_string(value) : json_is_object(value);
-            bool other = ends_in_token(key) && gp_find_name(named, ARRAY_LEN(named), key) < 0;
+            bool other = gp_ends_with(key, "_token") && gp_find_name(named, ARRAY_LEN(named), key) < 0;
             if (other && token && put_named(l, key, value, strings))
                 return -1;
         }

@@ -17,12 +17,6 @@ enum { TAG = 1, SIMPLE_VALUE = 2 };
 
 enum { BEFORE = 12, AFTER = 4 }; /* a record's bytes around its event */
 
-static void put_number(gp_buf *b, uint64_t x, int bytes)
-{
-    for (int i = 0; i < bytes; i++)
-        gp_buf_add(b, &(uint8_t){(uint8_t)(x >> 8 * i)}, 1);
-}
-
 static uint64_t get_number(const char *data, int bytes)
 {
     uint64_t x = 0;
@@ -34,8 +28,8 @@ static uint64_t get_number(const char *data, int bytes)
 static void put_varint(gp_buf *b, uint64_t x)
 {
     for (; x >= 0x80; x >>= 7)
-        put_number(b, (x & 0x7f) | 0x80, 1);
-    put_number(b, x, 1);
+        gp_buf_number(b, (x & 0x7f) | 0x80, 1);
+    gp_buf_number(b, x, 1);
 }
 
 static void put_key(gp_buf *b, int field, int type)
@@ -55,7 +49,7 @@ static void put_double(gp_buf *b, int field, double x)
     uint64_t bits;
     memcpy(&bits, &x, sizeof bits);
     put_key(b, field, EIGHT_BYTES);
-    put_number(b, bits, 8);
+    gp_buf_number(b, bits, 8);
 }
 
 static void put_float(gp_buf *b, int field, float x)
@@ -63,7 +57,7 @@ static void put_float(gp_buf *b, int field, float x)
     uint32_t bits;
     memcpy(&bits, &x, sizeof bits);
     put_key(b, field, FOUR_BYTES);
-    put_number(b, bits, 4);
+    gp_buf_number(b, bits, 4);
 }
 
 /* TFRecord masks its CRCs, because a CRC of data that contains its own CRC is degenerate. */
@@ -76,11 +70,11 @@ static uint32_t masked_crc(const void *data, size_t n)
 static void put_record(gp_buf *b, const gp_buf *event)
 {
     gp_buf length = {0};
-    put_number(&length, event->len, 8);
+    gp_buf_number(&length, event->len, 8);
     gp_buf_add(b, length.data, length.len);
-    put_number(b, masked_crc(length.data, length.len), 4);
+    gp_buf_number(b, masked_crc(length.data, length.len), 4);
     gp_buf_add(b, event->data, event->len);
-    put_number(b, masked_crc(event->data, event->len), 4);
+    gp_buf_number(b, masked_crc(event->data, event->len), 4);
     gp_buf_release(&length);
 }
 
