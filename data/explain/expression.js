@@ -3,7 +3,7 @@
 //     out = (attn = softmax(tril(Q K^T / sqrt(D)))) V wO
 //
 // parsed into a tree, printed again, evaluated. Neither the document nor anything outside the arguments is touched; what is
-// wrong in an expression is an Error of one sentence.
+// wrong in an expression is an Error of one sentence. The functions of rows are those of layers.js.
 //
 //     expression = [NAME "="] term {["@"] term} {"/" divisor}      products from left to right, divided as a whole
 //     term       = (NAME | "(" expression ")" | FUNCTION "(" expression ")") {"^T"}
@@ -75,36 +75,9 @@ function mappedRows(m, f) {
     return out;
 }
 
-// exp(x - max) / sum; a row without a finite number is all 0.
-function softmaxRow(row) {
-    const max = row.reduce((a, b) => Math.max(a, b), -Infinity);
-    let sum = 0;
-    for (let i = 0; i < row.length; i++)
-        sum += row[i] = max === -Infinity ? 0 : Math.exp(row[i] - max);
-    for (let i = 0; i < row.length; i++)
-        row[i] /= sum || 1;
-}
-
-// (x - mean) / sqrt(variance + eps), without weight and bias
-function normalizeRow(row, eps = 1e-5) {
-    const mean = row.reduce((a, b) => a + b, 0) / row.length;
-    const variance = row.reduce((a, b) => a + (b - mean) ** 2, 0) / row.length;
-    for (let i = 0; i < row.length; i++)
-        row[i] = (row[i] - mean) / Math.sqrt(variance + eps);
-}
-
-// GELU as GPT-2 has it (Hendrycks & Gimpel 2016, by tanh).
-function gelu(x) {
-    return 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
-}
-
-function sigmoid(x) {
-    return 1 / (1 + Math.exp(-x));
-}
-
 const FUNCTIONS = {
     relu: m => mapped(m, x => Math.max(0, x)),
-    gelu: m => mapped(m, gelu),
+    gelu: m => mapped(m, geluTanh),
     sigmoid: m => mapped(m, sigmoid),
     silu: m => mapped(m, x => x * sigmoid(x)),
     tanh: m => mapped(m, Math.tanh),

@@ -46,6 +46,22 @@ function parseJsonLines(text) {
     return {objects, damaged};
 }
 
+// The options of a config.yaml as [[name, value], ...]; a list in one line, what was recorded under "recorded NAME".
+function readConfig(text) {
+    const options = [];
+    let section = '';
+    for (const line of text.split('\n')) {
+        const item = /^ *- (.*)$/.exec(line), option = /^( *)([^:#\s][^:]*):(?: (.*))?$/.exec(line);
+        if (item && options.length)
+            options[options.length - 1][1] = `${options[options.length - 1][1]} ${item[1]}`.trim();
+        else if (option && option[1])
+            options.push([section + option[2], (option[3] || '').replace(/^"(.*)"$/, '$1')]);
+        else if (option)
+            option[2] === 'recorded' ? section = 'recorded ' : options.push([option[2], (option[3] || '').replace(/^"(.*)"$/, '$1')]);
+    }
+    return options;
+}
+
 // ---- state in the address ---------------------------------------------------------------------------------------
 
 // {x: 'step', hide: ['a b']} <-> "x=step&hide=a+b". A member that equals its default is left out; one that is not in the
@@ -166,7 +182,7 @@ function nearest(points, x) {
 // ---- elements ---------------------------------------------------------------------------------------------------
 
 function makeElement(name, attributes = {}, ...children) {
-    const svg = ['svg', 'path', 'line', 'text', 'g', 'circle', 'rect', 'title'].includes(name);
+    const svg = ['svg', 'path', 'line', 'text', 'g', 'circle', 'rect', 'image', 'title'].includes(name);
     const e = svg ? document.createElementNS('http://www.w3.org/2000/svg', name) : document.createElement(name);
     for (const [key, value] of Object.entries(attributes))
         if (key.startsWith('on'))
@@ -217,6 +233,24 @@ async function savePng(name, svg) {
     canvas.toBlob(blob => saveFile(name, blob), 'image/png');
 }
 
+// A figure: its title with buttons that save the drawing, the drawing, and what stands below it: a reading, a table.
+function figureElement(title, svg, ...below) {
+    const file = title.replace(/\W+/g, '-').toLowerCase();
+    const save = (label, action) => makeElement('button', {type: 'button', onclick: action, 'aria-label': `${title}: save as ${label}`}, label);
+    return makeElement('figure', {}, makeElement('header', {}, makeElement('h2', {}, title),
+        save('SVG', () => saveFile(file + '.svg', new Blob([standaloneSvg(svg)], {type: 'image/svg+xml'}))),
+        save('PNG', () => savePng(file + '.png', svg))), svg, ...below);
+}
+
+// The table behind a figure: table() makes it when it is opened.
+function tableDetails(table) {
+    const details = makeElement('details', {ontoggle: () => {
+        if (details.open && details.children.length === 1)
+            details.append(makeElement('div', {class: 'scroll', tabindex: 0}, table()));
+    }}, makeElement('summary', {}, 'Table'));
+    return details;
+}
+
 // ---- charts -----------------------------------------------------------------------------------------------------
 
 // Where a chart's points come to lie: {x(v), y(v), xTicks, yTicks, low, high}. Series: [{points: [[x, y], ...]}].
@@ -255,13 +289,10 @@ function pathOf(points, scales, logarithmic) {
 // arrow keys where the chart has the focus.
 function chartElement(o) {
     const W = 640, H = 300, box = {left: 62, right: W - 22, top: 8, bottom: H - 40};
-    const scales = chartScales(o.series, o.logarithmic, box), file = o.title.replace(/\W+/g, '-').toLowerCase();
+    const scales = chartScales(o.series, o.logarithmic, box);
     const svg = makeElement('svg', {viewBox: `0 0 ${W} ${H}`, role: 'img', tabindex: 0, 'aria-label': `${o.title} by ${o.x}`});
     const reading = makeElement('output');
-    const save = (label, action) => makeElement('button', {type: 'button', onclick: action, 'aria-label': `${o.title}: save as ${label}`}, label);
-    const figure = makeElement('figure', {}, makeElement('header', {}, makeElement('h2', {}, o.title),
-        save('SVG', () => saveFile(file + '.svg', new Blob([standaloneSvg(svg)], {type: 'image/svg+xml'}))),
-        save('PNG', () => savePng(file + '.png', svg))), svg, reading);
+    const figure = figureElement(o.title, svg, reading);
     if (!scales) {
         svg.append(makeElement('text', {x: W / 2, y: H / 2, 'text-anchor': 'middle', fill: 'var(--soft)'}, 'nothing to show'));
         return figure;
@@ -324,10 +355,6 @@ function chartTable(o) {
     const xs = [...new Set(shown.flatMap(s => s.points.map(p => p[0])))].sort((a, b) => a - b), every = Math.ceil(xs.length / 200);
     const picked = everyNth(xs, every);
     const values = shown.map(s => new Map(s.raw || s.points));
-    const details = makeElement('details', {ontoggle: () => {
-        if (details.open && details.children.length === 1)
-            details.append(makeElement('div', {class: 'scroll', tabindex: 0}, tableElement(every > 1 ? `every ${every}th of ${xs.length} rows` : o.title,
-                [o.x, ...shown.map(s => s.name)], picked.map(x => [formatNumber(x, 9), ...values.map(v => v.has(x) ? formatNumber(v.get(x), 9) : '')]))));
-    }}, makeElement('summary', {}, 'Table'));
-    return details;
+    return tableDetails(() => tableElement(every > 1 ? `every ${every}th of ${xs.length} rows` : o.title,
+        [o.x, ...shown.map(s => s.name)], picked.map(x => [formatNumber(x, 9), ...values.map(v => v.has(x) ? formatNumber(v.get(x), 9) : '')])));
 }

@@ -28,22 +28,6 @@ function readLog(objects) {
     return {steps, sets, documents};
 }
 
-// The options of a config.yaml as [[name, value], ...]; a list in one line, what was recorded under "recorded NAME".
-function readConfig(text) {
-    const options = [];
-    let section = '';
-    for (const line of text.split('\n')) {
-        const item = /^ *- (.*)$/.exec(line), option = /^( *)([^:#\s][^:]*):(?: (.*))?$/.exec(line);
-        if (item && options.length)
-            options[options.length - 1][1] = `${options[options.length - 1][1]} ${item[1]}`.trim();
-        else if (option && option[1])
-            options.push([section + option[2], (option[3] || '').replace(/^"(.*)"$/, '$1')]);
-        else if (option)
-            option[2] === 'recorded' ? section = 'recorded ' : options.push([option[2], (option[3] || '').replace(/^"(.*)"$/, '$1')]);
-    }
-    return options;
-}
-
 // Rows [name, value of each run] of the options that are not the same in all; where a run writes to does not count.
 function differingOptions(configs) {
     const names = [...new Set(configs.flatMap(c => c.map(o => o[0])))], maps = configs.map(c => new Map(c));

@@ -5,7 +5,7 @@
 need_browser
 {
     echo '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"></head><body><script>'
-    cat "$repo/data/explain/"{page,safetensors,expression}.js
+    cat "$repo/data/explain/"{page,safetensors,layers,expression}.js
     printf '</script>\n</body>\n'
 } > units.html
 echo 'runTests(testSafetensors, testDamagedSafetensors, testMatrices, testEpilogues, testExpressions, testEvaluation);' > run.js
