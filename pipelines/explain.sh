@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
 # Makes a page that explains runs, one HTML file that opens in any browser, without a server or a network.
 #
-#     pipelines/explain.sh training RUN... [-o FILE]    losses, rates, speed, samples, options of one run or several
+#     pipelines/explain.sh training RUN... [-o FILE]     losses, rates, speed, samples, options of one run or several
+#     pipelines/explain.sh attention [TRACE] [-o FILE]   attention step by step, in numbers and blocks of multiplications
 #
+#     sample run 'Once upon' -n 0 --trace - | pipelines/explain.sh attention > attention.html
+#
+# TRACE        what sample --trace wrote; without it stdin, or where stdin is a terminal or /dev/null a built-in example
 # -o FILE      the page; without -o it goes to stdout
-# --watch N    makes it again every N seconds, for runs that go on: reload the page
+# --watch N    training: makes it again every N seconds, for runs that go on: reload the page
 # -h, --help   this
 #
 # A page is a template of data/explain/ with the files of the runs in it, as they are: no number passes through this
@@ -26,7 +30,8 @@ templates=${EXPLAIN:-$(cd "$(dirname "$0")/.." && pwd)/data/explain}
 max=$((64 << 20)) # bytes of the files in a page
 files=(log.jsonl config.yaml samples.txt)
 
-out= watch= operands=()
+out= watch= operands=() trace= temporary=
+trap 'rm -f ${trace:+"$trace"} ${temporary:+"$temporary"}' EXIT
 while [ $# -gt 0 ]; do
     case $1 in
     -h | --help) usage && exit 0 ;;
@@ -44,18 +49,26 @@ done
 [ -z "$watch" ] || [[ $watch =~ ^[1-9][0-9]*$ ]] || wrong "--watch is '$watch', expected seconds"
 [ -z "$watch" ] || [ -n "$out" ] || wrong "--watch needs -o FILE"
 kind=${operands[0]} runs=("${operands[@]:1}")
-[ "$kind" = training ] || wrong "unknown page '$kind', expected training"
+case $kind in
+training) ;;
+attention)
+    [ ${#runs[@]} -le 1 ] || wrong "attention takes one trace"
+    [ -z "$watch" ] || wrong "--watch is for training"
+    ;;
+*) wrong "unknown page '$kind', expected training or attention" ;;
+esac
 [ -r "$templates/$kind.html" ] || die "$templates/$kind.html: there is no such template"
 
 attribute() { printf '%s' "$1" | sed 's/&/\&amp;/g; s/"/\&quot;/g; s/</\&lt;/g'; }
 
-embed() { # LABEL FOLDER FILE
-    printf '<script type="application/octet-stream" data-folder="%s" data-file="%s">\n' "$(attribute "$1")" "$3"
-    base64 "$2/$3"
+embed() { # LABEL NAME FILE
+    printf '<script type="application/octet-stream" data-folder="%s" data-file="%s">\n' "$(attribute "$1")" "$2"
+    base64 "$3"
     printf '</script>\n'
 }
 
 . "$(dirname "$0")/runs.sh"
+. "$(dirname "$0")/trace.sh"
 
 check_runs() {
     local run file size=0
@@ -73,9 +86,20 @@ files_of_runs() {
     local run file
     for run in "${runs[@]}"; do
         for file in "${files[@]}"; do
-            [ ! -r "$run/$file" ] || embed "$(label "$run")" "$run" "$file"
+            [ ! -r "$run/$file" ] || embed "$(label "$run")" "$file" "$run/$file"
         done
     done
+}
+
+# The trace; of the built-in example nothing but its name.
+take_trace() {
+    [ ${#runs[@]} = 1 ] || ! { [ -t 0 ] || [ /dev/stdin -ef /dev/null ]; } || return 0
+    read_trace "${runs[0]:--}"
+    check_trace "${runs[0]:-stdin}" tokens hidden.0 attentions.0 context.0
+}
+
+embed_trace() {
+    if [ -n "$trace" ]; then embed '' trace.safetensors "$trace"; else embed '' example /dev/null; fi
 }
 
 # The template, with each line @@FILE@@ replaced by that file of the templates, @@files@@ by what the page carries.
@@ -83,7 +107,7 @@ page() {
     local line
     while IFS= read -r line; do
         case $line in
-        @@files@@) files_of_runs ;;
+        @@files@@) if [ "$kind" = training ]; then files_of_runs; else embed_trace; fi ;;
         @@*@@) cat "$templates/$(basename "${line//@@/}")" ;;
         *) printf '%s\n' "$line" ;;
         esac
@@ -92,21 +116,23 @@ page() {
 
 # Under another name until it is whole.
 make_page() {
-    local temporary
     if [ -z "$out" ] || [ "$out" = - ]; then
         page
         return
     fi
     temporary=$(mktemp "$out.XXXXXX") || die "$out: cannot be written"
-    trap 'rm -f "$temporary"' EXIT
     page > "$temporary"
     chmod "$(printf '%o' $((0666 & ~$(umask))))" "$temporary"
     mv "$temporary" "$out"
-    trap - EXIT
+    temporary=
 }
 
-runs=("${runs[@]%/}")
-check_runs
+if [ "$kind" = training ]; then
+    runs=("${runs[@]%/}")
+    check_runs
+else
+    take_trace
+fi
 make_page
 while [ -n "$watch" ]; do
     sleep "$watch"
