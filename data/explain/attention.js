@@ -40,21 +40,13 @@ function comparisonsOfStep(step, attention, head) {
     return step.projection && computed.projection ? [...list, {title: 'y', here: computed.projection, trace: attention.projection, columns: channels}] : list;
 }
 
-function matrixTable(title, matrix, rows, columns) {
-    const body = rows.map((label, r) => [label, ...Array.from(matrix.data.subarray(r * matrix.cols, (r + 1) * matrix.cols), cellText)]);
-    return tableElement(title, ['', ...columns], body);
-}
-
-// A table that is made when it is opened where it is large.
+// Few numbers as a table, many as a map with its table behind it.
 function numbersElement(title, matrix, rows, columns) {
-    const make = () => makeElement('div', {class: 'scroll', tabindex: 0}, matrixTable(title, matrix, rows, columns));
-    if (matrix.data.length <= 144)
-        return make();
-    const details = makeElement('details', {ontoggle: () => {
-        if (details.open && details.children.length === 1)
-            details.append(make());
-    }}, makeElement('summary', {}, `${title} [${matrix.rows}, ${matrix.cols}]`));
-    return details;
+    const {data} = matrix;
+    if (data.length > 144)
+        return heatElement({title, rows: matrix.rows, columns: matrix.cols, data, rowLabels: rows, columnLabels: columns, digits: 3});
+    const body = rows.map((label, r) => [label, ...Array.from(data.subarray(r * matrix.cols, (r + 1) * matrix.cols), cellText)]);
+    return makeElement('div', {class: 'scroll', tabindex: 0}, tableElement(title, ['', ...columns], body));
 }
 
 // ---- elements ---------------------------------------------------------------------------------------------------
