@@ -21,6 +21,7 @@
 #include <stddef.h>
 
 #include "backend/product_choice.h"
+#include "backend/weight.h"
 #include "base/arena.h"
 #include "base/base.h"
 #include "gptpipe/activation.h"
@@ -72,22 +73,6 @@ static inline bool gp_drops(const gp_dropout *d)
     return d->step && d->p > 0;
 }
 
-enum { GP_PAD_ROWS = 64 };
-
-/* A weight: a tensor, and a slot for the backend's own form of it (packed, bf16, int8). The slot is sized by
- * weight_bytes, belongs to the model's arena, and is refreshed by weights_changed. */
-typedef struct gp_weight {
-    /* (I,O); with `transposed` stored (O,I), as the token embedding is when it is the head. In bf16 (be->stores_bf16)
-     * products read it in place, and stored (O,I) it is padded with rows of zeros to a multiple of GP_PAD_ROWS. */
-    gp_tensor w;
-    /* (O) or NULL: added to the product; also in the slot where products need it in their dtype */
-    const gp_tensor *bias;
-    bool transposed;
-    bool trains; /* backward products will be used too */
-    void *slot;  /* weight_bytes bytes, or NULL */
-    void *form;  /* private to the backend, created by weight_open, freed by weight_close */
-} gp_weight;
-
 /* y = dropout(wte[token] + wpe[position] + wtt[type])
  * backward: the three gradients += dropout'(dy), without the rows pad_token and pad_position
  * (transformers' padding_idx). Deterministic: a row's contributions are added in order of n. */
@@ -98,6 +83,7 @@ typedef struct gp_embed_op {
     int32_t pad_token, pad_position; /* -1: none */
     gp_dropout drop;
     const gp_tensor *wte, *wpe, *wtt; /* (V,C), (P,C), (types,C) or NULL */
+    const gp_weight *table;           /* wte, where that is stored in a weight format; NULL: it is not */
     gp_tensor *y;                     /* (B,T,C) forward; the tables in fp32, or all in bf16 (be->stores_bf16) */
     const gp_tensor *dy;              /* (B,T,C) backward */
     gp_tensor *dwte, *dwpe, *dwtt;    /* += */
@@ -377,6 +363,11 @@ typedef struct gp_backend_ops {
     size_t (*weight_bytes)(gp_backend *be, const gp_weight *w);
     void (*weights_changed)(gp_backend *be, gp_weight *const *w, int count);
     void (*weight_close)(gp_backend *be, gp_weight *w);
+    /* A weight in a format other than fp32: lines [first, first + lines) of dim[0] lines of dim[1] numbers, from and to
+     * fp32 on the host; stored (I,O), both are multiples of GP_WEIGHT_BLOCK but at the end. Several threads may fill
+     * different lines. NULL: the backend has no such formats. */
+    void (*weight_fill)(gp_backend *be, const gp_weight *w, int64_t first, int64_t lines, const float *host);
+    void (*weight_lines)(gp_backend *be, const gp_weight *w, int64_t first, int64_t lines, float *host);
 
     /* ops */
 #define GP_MEMBER(name, parameters) void(*name) parameters;
@@ -386,14 +377,16 @@ typedef struct gp_backend_ops {
 
 struct gp_backend {
     const gp_backend_ops *ops;
-    struct gp_profile *profile; /* while ops are profiled: profile.h */
-    gp_dtype dtype;             /* of matrix products: GP_F32 or GP_BF16 */
-    gp_dtype act_dtype;         /* of stored activations */
-    gp_dtype matrix_dtype;      /* of matrices that train: fp32, or bf16 without fp32 masters */
-    bool stores_bf16;           /* matrices may be bf16: ops read bf16, and adamw rounds */
-    bool tf32;                  /* fp32 products may use TF32: operands with 10 bits of mantissa */
-    bool later;                 /* ops are asynchronous: the host should not wait for each step */
-    bool rounds;                /* ref in bf16: values are stored as fp32, but rounded to bf16 first */
+    struct gp_profile *profile;     /* while ops are profiled: profile.h */
+    gp_dtype dtype;                 /* of matrix products: GP_F32 or GP_BF16 */
+    gp_dtype act_dtype;             /* of stored activations */
+    gp_dtype matrix_dtype;          /* of matrices that train: fp32, or bf16 without fp32 masters */
+    gp_weight_format weight_format; /* of the matrices of models that are created and do not train */
+    bool chooses_format;            /* dtype auto: weight_format is chosen for each checkpoint */
+    bool stores_bf16;               /* matrices may be bf16: ops read bf16, and adamw rounds */
+    bool tf32;                      /* fp32 products may use TF32: operands with 10 bits of mantissa */
+    bool later;                     /* ops are asynchronous: the host should not wait for each step */
+    bool rounds;                    /* ref in bf16: values are stored as fp32, but rounded to bf16 first */
     int threads;
     gp_attention_by attention;
     char attention_library[32]; /* "cuDNN 9.19.0", after it was opened */

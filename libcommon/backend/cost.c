@@ -20,7 +20,8 @@ static double columns_of(const gp_tensor *t)
 /* A weight as the products read it. */
 static double weight_bytes(const gp_backend *be, const gp_weight *w)
 {
-    return count_of(&w->w) * (double)gp_dtype_size(be->dtype);
+    return w->format == GP_WEIGHTS_FP32 ? count_of(&w->w) * (double)gp_dtype_size(be->dtype)
+                                        : (double)gp_weight_format_bytes(w);
 }
 
 /* Forward writes y, of one row of each table a token; backward reads dy and adds it to those rows. */
@@ -127,12 +128,13 @@ gp_cost gp_cost_head(const gp_backend *be, const gp_head_op *op, int parts)
     return c;
 }
 
-/* Decoding reads the weights as they are stored or, where activations are in bf16, their bf16 copies. */
+/* Decoding reads the weights as they are stored, in a format or not, or, where activations are in bf16, their bf16
+ * copies. */
 gp_cost gp_cost_decode(const gp_backend *be, const gp_weight *w, const gp_tensor *x, const gp_tensor *y)
 {
     double rows = count_of(x) / columns_of(x);
-    return (gp_cost){2 * rows * count_of(&w->w),
-                     bytes_of(x) + count_of(&w->w) * gp_dtype_size(be->act_dtype) + bytes_of(y)};
+    double weight = w->format == GP_WEIGHTS_FP32 ? count_of(&w->w) * gp_dtype_size(be->act_dtype) : weight_bytes(be, w);
+    return (gp_cost){2 * rows * count_of(&w->w), bytes_of(x) + weight + bytes_of(y)};
 }
 
 /* Adds what a norm in the same kernel reads and writes besides: the branch, and the sum. */
@@ -157,7 +159,7 @@ gp_cost gp_cost_weights(gp_backend *be, gp_weight *const *w, int count)
 {
     gp_cost c = {0};
     for (int i = 0; i < count; i++)
-        if (w[i]->slot)
+        if (w[i]->slot && w[i]->format == GP_WEIGHTS_FP32)
             c.bytes +=
                 bytes_of(w[i]->w.dtype == GP_BF16 ? w[i]->bias : &w[i]->w) + (double)be->ops->weight_bytes(be, w[i]);
     return c;

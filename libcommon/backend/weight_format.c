@@ -140,8 +140,8 @@ static void range_of(const float x[BLOCK], float *lo, float *hi)
     }
 }
 
-/* The best of ranges that leave out a little of both ends, each then fitted to its q: two numbers at the ends are seldom
- * worth a larger step of all others. A block that is not full is filled with its own numbers. */
+/* The best of ranges that leave out a little of both ends, each then fitted to its q: two numbers at the ends are
+ * seldom worth a larger step of all others. A block that is not full is filled with its own numbers. */
 static void encode_int4(const float *w, int64_t count, void *d, void *m, int64_t block, uint8_t *q)
 {
     static const float shares[] = {1, 0.92F, 0.84F};

@@ -11,8 +11,8 @@
  *   bf16, fp16  I numbers, rounded to nearest even
  *   int8        blocks of 32 inputs, w = d q: an fp16 d for each block; then I int8 q.
  *               d = max |w| / 127, q = w / d to nearest: ggml's Q8_0 in another order
- *   int4        blocks of 32 inputs, w = d q + m, 0 <= q <= 15: an fp16 d for each block, directly followed by an fp16 m
- *               for each; then 16 bytes a block: byte j has the block's input j in its low half and input j + 16 in its
+ *   int4        blocks of 32 inputs, w = d q + m, 0 <= q <= 15: an fp16 d for each block, directly after them an fp16
+ *               m for each; then 16 bytes a block: byte j has the block's input j in its low half, input j + 16 in its
  *               high half: ggml's Q4_1 in another order, d and m of the least squared error among a few candidates
  *
  * The last block may have fewer than 32 inputs. The q of missing ones are 0, which in int4 is not the number 0: kernels
@@ -48,7 +48,7 @@ typedef struct gp_weight_row {
 static inline gp_weight_row gp_weight_row_of(gp_weight_format f, int64_t I)
 {
     size_t blocks = ((size_t)I + GP_WEIGHT_BLOCK - 1) / GP_WEIGHT_BLOCK, scales = 2 * blocks;
-    gp_weight_row row = {0};
+    gp_weight_row row = {0, 0, 0};
     size_t bytes = 2 * (size_t)I;
     if (f == GP_WEIGHTS_INT8) {
         row.numbers = gp_round_up(scales, GP_WEIGHT_ALIGN);

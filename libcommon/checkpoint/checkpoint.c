@@ -4,6 +4,7 @@
 #include "model/model.h"
 #include "text/text.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -192,13 +193,27 @@ static int check_same_rows(const gp_checkpoint *c, const gp_params *p)
     return 0;
 }
 
+/* Fails where a number is too large for the format in which the model stores it. */
+static int check_format(const gp_checkpoint *c, const gp_param *to, int64_t first, int64_t count, const float *x)
+{
+    char name[GP_PARAM_NAME];
+    float max = gp_weight_format_max(to->format);
+    for (int64_t i = 0; to->format != GP_WEIGHTS_FP32 && i < count; i++)
+        if (!(fabsf(x[i]) <= max))
+            return fail("%s: tensor %s has %g at element %lld, which %s does not store (expected at most %g); use "
+                        "another --dtype",
+                        c->path, gp_param_name(to, name), (double)x[i], (long long)(first * to->dim[1] + i),
+                        gp_weight_format_name(to->format), (double)max);
+    return 0;
+}
+
 /* Of a row that has fewer lines in the model than there are: the first ones. */
 static int load_row(const gp_checkpoint *c, gp_model *m, const gp_param *from, const gp_param *to, float *data)
 {
     int64_t step = gp_slice_lines(to);
     for (int64_t first = 0; first < to->dim[0]; first += step) {
         int64_t lines = gp_min(step, to->dim[0] - first);
-        if (c->read(c->self, from, first, lines, data))
+        if (c->read(c->self, from, first, lines, data) || check_format(c, to, first, lines * to->dim[1], data))
             return -1;
         gp_model_lines_upload(m, to, first, lines, data);
     }

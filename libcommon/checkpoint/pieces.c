@@ -115,7 +115,8 @@ void gp_piece_fill(const gp_param *row, const gp_piece *piece, int64_t first, in
 
 int64_t gp_slice_lines(const gp_param *row)
 {
-    return gp_min(row->dim[0], gp_max(1, GP_SLICE / row->dim[1]));
+    int64_t blocks = gp_max(1, GP_SLICE / row->dim[1] / GP_WEIGHT_BLOCK);
+    return gp_min(row->dim[0], blocks * GP_WEIGHT_BLOCK);
 }
 
 void gp_piece_store(const gp_param *row, const gp_piece *piece, const float *data, float *external)

@@ -30,11 +30,23 @@ double gp_config_flops_masked(const gp_config *c, int64_t T, double fraction)
     return gp_config_flops(c, T) - (c->head == GP_HEAD_MLM ? 2 * (1 - fraction) * head : 0);
 }
 
+/* Of a row as a token reads it: all of it, unless it is a table of which it reads a row. */
+static double row_bytes(const gp_model *m, const gp_param *row)
+{
+    bool matrix = row->ndim == 2, transposed = row->role == GP_WTE || row->role == GP_HEAD_W;
+    if (row->role == GP_WPE || (row->role == GP_WTE && !m->config.tied))
+        return 0;
+    if (!matrix || row->format == GP_WEIGHTS_FP32)
+        return (double)row->count * gp_dtype_size(m->be->act_dtype);
+    return (double)row->dim[transposed ? 0 : 1] *
+           (double)gp_weight_row_bytes(row->format, row->dim[transposed ? 1 : 0]);
+}
+
 double gp_model_decode_bytes(const gp_model *m, int64_t read)
 {
     const gp_config *c = &m->config;
-    int64_t tables =
-        c->positions * c->channels + (c->tied ? 0 : c->vocab_size * c->channels); /* no product reads them */
-    return (double)gp_dtype_size(m->be->act_dtype) *
-           ((double)(gp_config_parameters(c) - tables) + 2 * (double)(c->layers * c->channels * read));
+    double bytes = 2 * (double)(c->layers * c->channels * read) * gp_dtype_size(m->be->act_dtype); /* keys, values */
+    for (int i = 0; i < m->params.count; i++)
+        bytes += row_bytes(m, &m->params.rows[i]);
+    return bytes;
 }

@@ -93,6 +93,7 @@ static gp_embed_op embed_op(gp_model *m, gp_acts *a)
                          .pad_position = c->pad_positions ? (int32_t)c->pad_id : -1,
                          .drop = gp_model_dropout(m, a, c->post_norm ? 0 : c->dropout_embd, 0, GP_SITE_EMBED),
                          .wte = &m->wte,
+                         .table = m->wte.data ? NULL : &m->head.w,
                          .wpe = &m->wpe,
                          .wtt = c->types ? &m->wtt : NULL,
                          .dwte = &m->dwte,

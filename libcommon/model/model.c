@@ -8,15 +8,35 @@
 
 gp_tensor gp_model_parameter(const gp_model *m, const gp_param *row)
 {
-    return (gp_tensor){
-        .data = m->p + row->at, .dtype = row->dtype, .ndim = row->ndim, .dim = {row->dim[0], row->dim[1]}};
+    char *data = row->format == GP_WEIGHTS_FP32 ? m->p + row->at : NULL;
+    return (gp_tensor){.data = data, .dtype = row->dtype, .ndim = row->ndim, .dim = {row->dim[0], row->dim[1]}};
+}
+
+/* The weight that contains a row of two dimensions in a format. */
+static const gp_weight *weight_of(const gp_model *m, const gp_param *row)
+{
+    switch (row->role) {
+    case GP_QKV_W:
+        return &m->block[row->index].qkv.w;
+    case GP_PROJ_W:
+        return &m->block[row->index].proj.w;
+    case GP_FC_W:
+        return &m->block[row->index].fc.w;
+    case GP_OUT_W:
+        return &m->block[row->index].out.w;
+    case GP_MLM_W:
+        return &m->mlm.w;
+    case GP_DENSE_W:
+        return &m->dense.w;
+    default:
+        return &m->head.w;
+    }
 }
 
 /* A view of lines [first, first + lines) of a row. */
 static gp_tensor lines_of(const gp_model *m, const gp_param *row, int64_t first, int64_t lines)
 {
     gp_tensor t = gp_model_parameter(m, row);
-    BUG_ON(first < 0 || lines < 0 || lines > row->dim[0] - first);
     t.data = (char *)t.data + first * row->dim[1] * gp_dtype_size(t.dtype);
     t.dim[0] = lines;
     return t;
@@ -24,6 +44,11 @@ static gp_tensor lines_of(const gp_model *m, const gp_param *row, int64_t first,
 
 void gp_model_lines_upload(const gp_model *m, const gp_param *row, int64_t first, int64_t lines, const float *host)
 {
+    BUG_ON(first < 0 || lines < 0 || lines > row->dim[0] - first);
+    if (row->format != GP_WEIGHTS_FP32) {
+        m->be->ops->weight_fill(m->be, weight_of(m, row), first, lines, host);
+        return;
+    }
     gp_tensor t = lines_of(m, row, first, lines);
     size_t bytes = (size_t)gp_tensor_bytes(&t);
     if (t.dtype == GP_F32) {
@@ -51,6 +76,11 @@ void gp_model_download(const gp_model *m, const gp_tensor *t, float *host)
 
 void gp_model_lines_download(const gp_model *m, const gp_param *row, int64_t first, int64_t lines, float *host)
 {
+    BUG_ON(first < 0 || lines < 0 || lines > row->dim[0] - first);
+    if (row->format != GP_WEIGHTS_FP32) {
+        m->be->ops->weight_lines(m->be, weight_of(m, row), first, lines, host);
+        return;
+    }
     gp_tensor t = lines_of(m, row, first, lines);
     gp_model_download(m, &t, host);
 }
@@ -92,6 +122,7 @@ static void bind_linear(gp_model *m, gp_linear *l, gp_role weight, gp_role bias,
     l->w.w = parameter(m, weight, index);
     l->w.transposed = weight == GP_WTE || weight == GP_HEAD_W || weight == GP_CLASS_W;
     l->w.trains = m->trains;
+    l->w.format = l->row ? l->row->format : GP_WEIGHTS_FP32;
     l->dw = gradient(m, weight, index);
     l->b = parameter(m, bias, index);
     l->has_bias = l->bias_row != NULL;
@@ -182,6 +213,8 @@ gp_model *gp_model_create(const gp_config *c, gp_backend *be, bool trains)
     m->chunk = GP_PREFILL_CHUNK;
     gp_params_list(&m->params, c);
     gp_params_store(&m->params, matrix_dtype(be, trains), be->matrix_dtype);
+    if (!trains)
+        gp_params_store_weights(&m->params, c, be->weight_format);
     m->block = gp_calloc((size_t)c->layers, sizeof *m->block);
     m->norm = gp_calloc((size_t)(2 * c->layers + 1), sizeof *m->norm);
 
@@ -200,6 +233,8 @@ gp_model *gp_model_create(const gp_config *c, gp_backend *be, bool trains)
     m->step_arena = (gp_arena){.name = "step", .size = gp_round_up(sizeof *m->step, 64)};
     gp_arena_allocate(&m->step_arena, gp_backend_memory(be));
     m->step = gp_arena_take(&m->step_arena, sizeof *m->step);
+    if (!trains && be->weight_format != GP_WEIGHTS_FP32)
+        gp_model_open_slots(m, 1); /* weights are filled before any shape is planned; formats do not depend on it */
     return m;
 }
 

@@ -329,13 +329,14 @@ int gp_model_trace(gp_model *m, const gp_batch *batch, float *logits, const gp_t
 
 void gp_model_weights_changed(gp_model *m); /* after writing to m->p: refreshes the slots */
 
-/* A parameter in the backend's memory; and copies of its row->count numbers from and to fp32 on the host, rounded to
- * nearest if it is stored in bf16. */
+/* A parameter in the backend's memory, data NULL if it is in a weight format; and copies of its row->count numbers from
+ * and to fp32 on the host, rounded as it is stored. */
 gp_tensor gp_model_parameter(const gp_model *m, const gp_param *row);
 void gp_model_row_upload(const gp_model *m, const gp_param *row, const float *host);
 void gp_model_row_download(const gp_model *m, const gp_param *row, float *host);
 
-/* The same for lines [first, first + lines) of its dim[0] lines of dim[1] numbers. */
+/* The same for lines [first, first + lines) of its dim[0] lines of dim[1] numbers; in a weight format, both multiples
+ * of GP_WEIGHT_BLOCK but at the end. Several threads may upload different lines. */
 void gp_model_lines_upload(const gp_model *m, const gp_param *row, int64_t first, int64_t lines, const float *host);
 void gp_model_lines_download(const gp_model *m, const gp_param *row, int64_t first, int64_t lines, float *host);
 

@@ -121,22 +121,43 @@ void gp_params_list(gp_params *p, const gp_config *c)
     gp_params_store(p, GP_F32, GP_F32);
 }
 
-void gp_params_store(gp_params *p, gp_dtype matrices, gp_dtype tables)
+static bool is_table(const gp_param *row)
 {
-    p->matrix_dtype = matrices;
-    p->table_dtype = tables;
+    return row->role == GP_WTE || row->role == GP_WPE || row->role == GP_WTT;
+}
+
+/* Where each row is in memory. */
+static void place(gp_params *p)
+{
     p->bytes = 0;
     for (int i = 0; i < p->count; i++) {
         gp_param *row = &p->rows[i];
         bool ids = row->role == GP_WTE || row->role == GP_HEAD_W || row->role == GP_CLASS_W;
-        int64_t padded = row->count;
-        bool table = row->role == GP_WTE || row->role == GP_WPE || row->role == GP_WTT;
-        row->dtype = row->ndim != 2 ? GP_F32 : table ? tables : matrices;
-        if (ids && row->dtype == GP_BF16)
+        int64_t padded = row->format == GP_WEIGHTS_FP32 ? row->count : 0;
+        row->dtype = row->ndim != 2 ? GP_F32 : is_table(row) ? p->table_dtype : p->matrix_dtype;
+        if (padded && ids && row->dtype == GP_BF16)
             padded = (int64_t)gp_round_up((size_t)row->dim[0], GP_PAD_ROWS) * row->dim[1];
         row->at = p->bytes;
         p->bytes += (int64_t)gp_round_up((size_t)(padded * gp_dtype_size(row->dtype)), 64);
     }
+}
+
+void gp_params_store(gp_params *p, gp_dtype matrices, gp_dtype tables)
+{
+    p->matrix_dtype = matrices;
+    p->table_dtype = tables;
+    place(p);
+}
+
+void gp_params_store_weights(gp_params *p, const gp_config *c, gp_weight_format format)
+{
+    for (int i = 0; i < p->count; i++) {
+        gp_param *row = &p->rows[i];
+        bool is_head = row->role == GP_WTE && c->tied && gp_config_predicts_tokens(c);
+        if (row->ndim == 2 && (!is_table(row) || is_head))
+            row->format = format;
+    }
+    place(p);
 }
 
 void gp_params_release(gp_params *p)

@@ -8,6 +8,7 @@
 #ifndef GP_MODEL_PARAMS_H
 #define GP_MODEL_PARAMS_H
 
+#include "backend/weight_format.h"
 #include "base/base.h"
 #include "gptpipe/config.h"
 #include "gptpipe/tensor.h"
@@ -54,11 +55,12 @@ typedef struct gp_param {
     int index; /* layer */
     int ndim;
     int64_t dim[2];
-    int64_t offset, count; /* elements in the flat vector */
-    gp_dtype dtype;        /* of the parameter as stored */
-    int64_t at;            /* its byte offset; 4 * offset if all are fp32 */
-    gp_init init;          /* residual: normal, with std / sqrt(2L) (Radford et al. 2019) */
-    bool decays;           /* weight decay applies: tensors of two dimensions */
+    int64_t offset, count;   /* elements in the flat vector */
+    gp_dtype dtype;          /* of the parameter as stored */
+    gp_weight_format format; /* not fp32: it is stored in the slot of its weight alone (gp_weight) */
+    int64_t at;              /* its byte offset; 4 * offset if all are fp32 */
+    gp_init init;            /* residual: normal, with std / sqrt(2L) (Radford et al. 2019) */
+    bool decays;             /* weight decay applies: tensors of two dimensions */
 } gp_param;
 
 typedef struct gp_params {
@@ -78,6 +80,9 @@ void gp_params_list(gp_params *p, const gp_config *c);
  * thousandth of a model, and bf16's eight bits would lose updates of a norm's gain first. A token table in bf16 is
  * padded with zeros to a multiple of GP_PAD_ROWS rows (gp_weight). */
 void gp_params_store(gp_params *p, gp_dtype matrices, gp_dtype tables);
+
+/* Sets the format of the matrices that products read, among them the token table that is the head too. */
+void gp_params_store_weights(gp_params *p, const gp_config *c, gp_weight_format format);
 void gp_params_release(gp_params *p);
 
 /* The row of a role in a layer, and that of a norm site (block.c); NULL if the config has none. */

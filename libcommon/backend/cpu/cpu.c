@@ -74,10 +74,11 @@ static size_t plan(gp_backend *be, const gp_shape *shape)
 {
     size_t max = gp_ref_plan(be, shape); /* for sampling, which is ref's */
     size_t each[] = {gp_cpu_norm_workspace(be, shape), gp_cpu_linear_workspace(be, shape),
-                     gp_cpu_attention_workspace(be, shape), gp_cpu_head_workspace(be, shape)};
+                     gp_cpu_attention_workspace(be, shape), gp_cpu_head_workspace(be, shape),
+                     gp_cpu_decode_workspace(be, shape)};
     for (size_t i = 0; i < ARRAY_LEN(each); i++)
         max = each[i] > max ? each[i] : max;
-    return max;
+    return gp_round_up(max, 64) + gp_cpu_tile_bytes(be, shape);
 }
 
 static void close_cpu(gp_backend *be)
@@ -102,7 +103,9 @@ static const gp_backend_ops cpu_ops = {
     .weight_open = gp_cpu_weight_open,
     .weight_bytes = gp_cpu_weight_bytes,
     .weights_changed = gp_cpu_weights_changed,
-    .weight_close = gp_cpu_weight_close GP_OPS(GP_ENTRY),
+    .weight_close = gp_cpu_weight_close,
+    .weight_fill = gp_ref_weight_fill,
+    .weight_lines = gp_ref_weight_lines GP_OPS(GP_ENTRY),
 };
 
 int gp_cpu_open(gp_backend *be)

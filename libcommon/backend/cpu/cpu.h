@@ -82,6 +82,10 @@ size_t gp_cpu_norm_workspace(const gp_backend *be, const gp_shape *shape);
 size_t gp_cpu_linear_workspace(const gp_backend *be, const gp_shape *shape);
 size_t gp_cpu_attention_workspace(const gp_backend *be, const gp_shape *shape);
 size_t gp_cpu_head_workspace(const gp_backend *be, const gp_shape *shape);
+size_t gp_cpu_decode_workspace(const gp_backend *be, const gp_shape *shape);
+
+/* weight.c: a decoded tile of a weight, at the end of the workspace, after what the ops need. */
+size_t gp_cpu_tile_bytes(const gp_backend *be, const gp_shape *shape);
 
 /* op_linear.c: fp32 to bf16. */
 void gp_cpu_to_bf16(gp_backend *be, uint16_t *dst, const float *src, int64_t n);
@@ -95,8 +99,6 @@ void gp_cpu_weight_open(gp_backend *be, gp_weight *w, int64_t rows);
 size_t gp_cpu_weight_bytes(gp_backend *be, const gp_weight *w);
 void gp_cpu_weights_changed(gp_backend *be, gp_weight *const *w, int count);
 void gp_cpu_weight_close(gp_backend *be, gp_weight *w);
-int64_t gp_cpu_weight_inputs(const gp_weight *w);
-int64_t gp_cpu_weight_outputs(const gp_weight *w);
 /* y (rows,O) = x W + bias;  dx (rows,I) = dy W^T;  dw += x^T dy, in the weight's layout */
 void gp_cpu_weight_forward(gp_backend *be, const gp_weight *w, const void *x, int64_t rows, const float *bias,
                            float *y);

@@ -62,6 +62,9 @@ enum { GP_MATMUL_A = 64 << 10, GP_MATMUL_B = 256 << 10, GP_MATMUL_SCRATCH = GP_M
     /* y(b,o) = x(b,:) W(:,o) + bias(o) for o = lo .. hi; W stored (I,O), or (O,I) in decode_rows */                   \
     X(void, decode_columns, (const gp_decode *d, int64_t lo, int64_t hi))                                              \
     X(void, decode_rows, (const gp_decode *d, int64_t lo, int64_t hi))                                                 \
+    /* outputs o = lo .. hi of a weight in a format as fp32 rows of I numbers, and as bf16 */                          \
+    X(void, decode_weights, (const gp_weight *w, int64_t lo, int64_t hi, float *rows))                                 \
+    X(void, decode_weights_bf16, (const gp_weight *w, int64_t lo, int64_t hi, uint16_t *rows))                         \
     /* part `part` of `parts` of p, in fp32 and not packed; scratch of GP_MATMUL_SCRATCH floats */                     \
     X(void, matmul,                                                                                                    \
       (const gp_product *p, const float *a, const float *b, const float *bias, float *c, int part, int parts,          \

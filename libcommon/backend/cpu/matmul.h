@@ -12,15 +12,17 @@
 #include "base/base.h"
 #include "gptpipe/tensor.h"
 
-/* c (M,N) = a (M,K) b (K,N) [+ bias (N)] [+ c]. All are dense and row-major; a transposed one is stored column-major. c
- * and bias are fp32. */
+/* c (M,N) = a (M,K) b (K,N) [+ bias (N)] [+ c]. All are row-major; a transposed one is stored column-major. c and bias
+ * are fp32. */
 typedef struct gp_product {
     int64_t M, N, K;
     bool a_transposed, b_transposed;
     bool bias, add;
     gp_dtype dtype; /* of a and b: GP_F32 or GP_BF16; the sums are fp32 */
     int64_t packed; /* 0: b is plain; else b is packed for products with this M */
-    int threads;    /* that compute it; packing uses all */
+    /* Elements from one line of b (a column, if it is transposed) or row of c to the next; 0: dense */
+    int64_t b_stride, c_stride;
+    int threads; /* that compute it; packing uses all */
 } gp_product;
 
 typedef struct gp_matmul gp_matmul;

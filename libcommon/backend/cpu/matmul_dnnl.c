@@ -74,11 +74,12 @@ static dnnl_data_type_t data_type(gp_dtype dtype)
     return dtype == GP_BF16 ? dnnl_bf16 : dnnl_f32;
 }
 
-/* (rows,columns) row-major, or column-major when transposed. */
-static layout plain(int64_t rows, int64_t columns, bool transposed, gp_dtype dtype)
+/* (rows,columns) row-major, or column-major when transposed; lines are `stride` elements apart (0: dense). */
+static layout plain(int64_t rows, int64_t columns, bool transposed, int64_t stride, gp_dtype dtype)
 {
     layout l;
-    dnnl_dims_t dims = {rows, columns}, strides = {transposed ? 1 : columns, transposed ? rows : 1};
+    int64_t step = stride ? stride : transposed ? rows : columns;
+    dnnl_dims_t dims = {rows, columns}, strides = {transposed ? 1 : step, transposed ? step : 1};
 #if DNNL_VERSION_MAJOR >= 3
     check(dnnl_memory_desc_create_with_strides(&l, 2, dims, data_type(dtype), strides), "a layout", NULL);
 #else
@@ -135,8 +136,8 @@ static dnnl_primitive_desc_t describe(gp_matmul *mm, const gp_product *p, const 
     dnnl_primitive_desc_t d;
     dnnl_primitive_attr_t attr;
     dnnl_post_ops_t post;
-    layout a = plain(p->M, p->K, p->a_transposed, p->dtype), c = plain(p->M, p->N, false, GP_F32);
-    layout bias = plain(1, p->N, false, GP_F32);
+    layout a = plain(p->M, p->K, p->a_transposed, 0, p->dtype), c = plain(p->M, p->N, false, p->c_stride, GP_F32);
+    layout bias = plain(1, p->N, false, 0, GP_F32);
     check(dnnl_primitive_attr_create(&attr), "an attribute", p);
     check(dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user), "an attribute", p);
     check(dnnl_post_ops_create(&post), "an attribute", p);
@@ -167,7 +168,7 @@ static dnnl_primitive_desc_t describe(gp_matmul *mm, const gp_product *p, const 
 static layout layout_of_b(gp_matmul *mm, const gp_product *p)
 {
     if (!p->packed)
-        return plain(p->K, p->N, p->b_transposed, p->dtype);
+        return plain(p->K, p->N, p->b_transposed, p->b_stride, p->dtype);
     gp_product as_packed = *p;
     as_packed.M = p->packed;
     int threads = set_threads(mm->threads); /* the layout must not depend on the caller's threads */
@@ -245,7 +246,8 @@ static bool same(const gp_product *a, const gp_product *b)
 {
     return a->M == b->M && a->N == b->N && a->K == b->K && a->a_transposed == b->a_transposed &&
            a->b_transposed == b->b_transposed && a->bias == b->bias && a->add == b->add && a->dtype == b->dtype &&
-           a->packed == b->packed && a->threads == b->threads;
+           a->packed == b->packed && a->b_stride == b->b_stride && a->c_stride == b->c_stride &&
+           a->threads == b->threads;
 }
 
 static uint64_t hash(const gp_product *p)
@@ -255,6 +257,8 @@ static uint64_t hash(const gp_product *p)
         (uint64_t)p->N,
         (uint64_t)p->K,
         (uint64_t)p->packed,
+        (uint64_t)p->b_stride,
+        (uint64_t)p->c_stride,
         (uint64_t)p->threads,
         (uint64_t)(p->a_transposed | p->b_transposed << 1 | p->bias << 2 | p->add << 3 | (int)p->dtype << 4)};
     uint64_t h = 0;
@@ -335,7 +339,7 @@ size_t gp_matmul_packed_bytes(gp_matmul *mm, const gp_product *p)
 static void create_reorder(gp_matmul *mm, cached_product *m)
 {
     const gp_product *p = &m->key;
-    layout from = plain(p->K, p->N, p->b_transposed, GP_F32), to = layout_of_b(mm, p);
+    layout from = plain(p->K, p->N, p->b_transposed, 0, GP_F32), to = layout_of_b(mm, p);
     dnnl_primitive_desc_t d;
     check(dnnl_reorder_primitive_desc_create(&d, view(&from), mm->engine, view(&to), mm->engine, NULL), "a reorder", p);
     check(dnnl_primitive_create(&m->reorder, d), "a reorder", p);

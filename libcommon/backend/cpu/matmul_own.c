@@ -34,7 +34,7 @@ void gp_matmul_close(gp_matmul *mm)
 /* A single parallel region: the parts of a product do not wait for each other. */
 void gp_matmul_run(gp_matmul *mm, const gp_product *p, const void *a, const void *b, const float *bias, float *c)
 {
-    BUG_ON(p->bias != (bias != NULL) || p->dtype != GP_F32 || p->packed || p->threads > mm->threads);
+    BUG_ON(p->bias != (bias != NULL) || p->dtype != GP_F32 || p->packed || p->b_stride || p->threads > mm->threads);
     if (p->threads == 1) {
         mm->k->matmul(p, a, b, bias, c, 0, 1, mm->scratch);
         return;

@@ -14,13 +14,25 @@ static void drop_row(const gp_kernels *k, const gp_dropout *drop, int64_t n, int
     }
 }
 
+/* y = wte[token] + wpe[position] + wtt[type], with wte in a weight format */
+static void embed_from_table(const gp_kernels *k, const gp_embed_op *op, int64_t n, int64_t C, float *y)
+{
+    k->decode_weights(op->table, op->tokens[n], op->tokens[n] + 1, y);
+    k->add(y, gp_cpu_data(op->wpe) + op->positions[n] * C, NULL, C);
+    if (op->wtt)
+        k->add(y, gp_cpu_data(op->wtt) + (op->types ? op->types[n] : 0) * C, NULL, C);
+}
+
 static void embed_rows(gp_backend *be, const void *task, gp_range r)
 {
     const gp_embed_op *op = task;
     const gp_kernels *k = gp_cpu_state(be)->k;
     int64_t C = gp_cpu_columns(op->y), T = op->y->dim[op->y->ndim - 2];
     for (int64_t n = r.lo; n < r.hi; n++) {
-        k->embed_row(op, n);
+        if (op->table)
+            embed_from_table(k, op, n, C, gp_cpu_data(op->y) + n * C);
+        else
+            k->embed_row(op, n);
         if (gp_drops(&op->drop))
             drop_row(k, &op->drop, n, T, C, gp_cpu_data(op->y) + n * C);
     }

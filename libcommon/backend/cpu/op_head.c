@@ -64,14 +64,14 @@ static gp_loss loss_of(const gp_head_op *op, int64_t V)
 
 void gp_cpu_head_loss(gp_backend *be, const gp_head_op *op)
 {
-    int64_t N = gp_cpu_rows(op->x), C = gp_cpu_columns(op->x), V = gp_cpu_weight_outputs(op->w);
+    int64_t N = gp_cpu_rows(op->x), C = gp_cpu_columns(op->x), V = gp_weight_outputs(op->w);
     int64_t max_rows = rows_at_once(N, V);
     chunk_layout at = layout(be, max_rows, V, C);
     float *logits = gp_cpu_workspace(be, at.bytes);
     const float *x = gp_cpu_data(op->x);
     float *losses = gp_cpu_data(op->losses);
     gp_loss loss = loss_of(op, V);
-    BUG_ON(C != gp_cpu_weight_inputs(op->w));
+    BUG_ON(C != gp_weight_inputs(op->w));
     for (int64_t n = 0; n < N; n++)
         BUG_ON(op->targets[n] != GP_NOT_COUNTED && (op->targets[n] < 0 || op->targets[n] >= V));
     double sum = 0;
@@ -97,7 +97,7 @@ void gp_cpu_head_loss(gp_backend *be, const gp_head_op *op)
 void gp_cpu_head_logits(gp_backend *be, const gp_head_op *op)
 {
     int64_t rows = gp_cpu_rows(op->x), count = gp_tensor_count(op->x);
-    BUG_ON(gp_tensor_count(op->logits) != rows * gp_cpu_weight_outputs(op->w));
+    BUG_ON(gp_tensor_count(op->logits) != rows * gp_weight_outputs(op->w));
     gp_cpu_weight_forward(be, op->w, gp_cpu_operand(be, gp_cpu_data(op->x), count, 0), rows, gp_cpu_data(op->bias),
                           gp_cpu_data(op->logits));
 }

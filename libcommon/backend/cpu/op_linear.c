@@ -88,7 +88,7 @@ void gp_cpu_linear_forward(gp_backend *be, const gp_linear_op *op)
 {
     int64_t rows = gp_cpu_rows(op->x), O = gp_cpu_columns(op->y);
     float *y = gp_cpu_data(op->y), *pre = op->pre ? gp_cpu_data(op->pre) : y;
-    BUG_ON(gp_cpu_columns(op->x) != gp_cpu_weight_inputs(op->w) || O != gp_cpu_weight_outputs(op->w));
+    BUG_ON(gp_cpu_columns(op->x) != gp_weight_inputs(op->w) || O != gp_weight_outputs(op->w));
     BUG_ON(gp_cpu_rows(op->y) != rows);
     const void *x = gp_cpu_operand(be, gp_cpu_data(op->x), gp_tensor_count(op->x), 0);
     gp_cpu_weight_forward(be, op->w, x, rows, gp_cpu_data(op->bias), pre);
@@ -98,7 +98,7 @@ void gp_cpu_linear_forward(gp_backend *be, const gp_linear_op *op)
 
 void gp_cpu_linear_backward(gp_backend *be, const gp_linear_op *op)
 {
-    int64_t rows = gp_cpu_rows(op->dy), I = gp_cpu_weight_inputs(op->w), O = gp_cpu_weight_outputs(op->w);
+    int64_t rows = gp_cpu_rows(op->dy), I = gp_weight_inputs(op->w), O = gp_weight_outputs(op->w);
     const float *dy = gp_cpu_data(op->dy);
     const void *dy_operand = gp_cpu_operand(be, dy, rows * O, 0);
     BUG_ON(gp_cpu_columns(op->dy) != O);

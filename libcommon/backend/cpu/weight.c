@@ -1,5 +1,8 @@
 /* weight.c: packed weights, and the three products with a weight.
  *
+ * A weight in a format is read from its rows: bf16 in place, where products are in bf16; otherwise a tile of outputs at
+ * a time is decoded to the dtype of products, at the end of the workspace.
+ *
  * In fp32 products read the stored weight: the library's own layouts save a few percent of a product, and repacking
  * after every step costs as much. In bf16 it must be converted anyway, so the slot contains it in the layouts that the
  * library prefers for x W and, if it trains, for dy W^T. */
@@ -13,27 +16,17 @@ typedef struct form {
     size_t forward_bytes, backward_bytes;
 } form;
 
-int64_t gp_cpu_weight_inputs(const gp_weight *w)
-{
-    return w->w.dim[w->transposed ? 1 : 0];
-}
-
-int64_t gp_cpu_weight_outputs(const gp_weight *w)
-{
-    return w->w.dim[w->transposed ? 0 : 1];
-}
-
 /* x W and dy W^T with the stored W. */
 static gp_product plain_forward(const gp_weight *w)
 {
     return (gp_product){
-        .N = gp_cpu_weight_outputs(w), .K = gp_cpu_weight_inputs(w), .b_transposed = w->transposed, .dtype = GP_F32};
+        .N = gp_weight_outputs(w), .K = gp_weight_inputs(w), .b_transposed = w->transposed, .dtype = GP_F32};
 }
 
 static gp_product plain_backward(const gp_weight *w)
 {
     return (gp_product){
-        .N = gp_cpu_weight_inputs(w), .K = gp_cpu_weight_outputs(w), .b_transposed = !w->transposed, .dtype = GP_F32};
+        .N = gp_weight_inputs(w), .K = gp_weight_outputs(w), .b_transposed = !w->transposed, .dtype = GP_F32};
 }
 
 static void run(gp_backend *be, gp_product *p, const void *a, const void *b, const float *bias, float *c)
@@ -47,7 +40,7 @@ void gp_cpu_weight_open(gp_backend *be, gp_weight *w, int64_t rows)
 {
     BUG_ON(w->w.ndim != 2 || rows < 1);
     w->form = NULL;
-    if (be->dtype == GP_F32)
+    if (be->dtype == GP_F32 || w->format != GP_WEIGHTS_FP32)
         return;
     form *f = gp_calloc(1, sizeof *f);
     f->forward = plain_forward(w);
@@ -68,6 +61,8 @@ size_t gp_cpu_weight_bytes(gp_backend *be, const gp_weight *w)
 {
     (void)be;
     const form *f = w->form;
+    if (w->format != GP_WEIGHTS_FP32)
+        return gp_weight_format_bytes(w);
     return f ? f->forward_bytes + f->backward_bytes : 0;
 }
 
@@ -92,8 +87,65 @@ void gp_cpu_weight_close(gp_backend *be, gp_weight *w)
     w->form = NULL;
 }
 
+/* A tile is in the L2 cache when the product reads it; with wide ones oneDNN is faster. */
+enum { TILE_BYTES = 2 << 20, MIN_OUTPUTS = 64 };
+
+static int64_t tile_outputs(const gp_backend *be, int64_t I)
+{
+    int64_t outputs = TILE_BYTES / (I * gp_dtype_size(be->dtype));
+    return gp_max(MIN_OUTPUTS, outputs / MIN_OUTPUTS * MIN_OUTPUTS);
+}
+
+size_t gp_cpu_tile_bytes(const gp_backend *be, const gp_shape *shape)
+{
+    int64_t widest = gp_max(4 * (int64_t)shape->C, shape->inner);
+    return be->weight_format == GP_WEIGHTS_FP32 ? 0 : (size_t)gp_max(TILE_BYTES, MIN_OUTPUTS * widest * 4);
+}
+
+typedef struct tile_task {
+    const gp_weight *w;
+    int64_t first; /* output */
+    void *tile;
+} tile_task;
+
+static void decode_tile(gp_backend *be, const void *task, gp_range r)
+{
+    const gp_kernels *k = gp_cpu_state(be)->k;
+    const tile_task *j = task;
+    int64_t I = gp_weight_inputs(j->w), lo = j->first + r.lo, hi = j->first + r.hi;
+    if (be->dtype == GP_BF16)
+        k->decode_weights_bf16(j->w, lo, hi, (uint16_t *)j->tile + r.lo * I);
+    else
+        k->decode_weights(j->w, lo, hi, (float *)j->tile + r.lo * I);
+}
+
+static void forward_in_format(gp_backend *be, const gp_weight *w, const void *x, int64_t rows, const float *bias,
+                              float *y)
+{
+    int64_t I = gp_weight_inputs(w), O = gp_weight_outputs(w), outputs = tile_outputs(be, I);
+    size_t bytes = (size_t)(outputs * I * gp_dtype_size(be->dtype));
+    gp_product p = {.M = rows, .N = O, .K = I, .b_transposed = true, .bias = bias != NULL, .dtype = be->dtype};
+    if (w->format == GP_WEIGHTS_BF16 && be->dtype == GP_BF16) {
+        p.b_stride = (int64_t)(gp_weight_row_bytes(w->format, I) / sizeof(uint16_t));
+        run(be, &p, x, w->slot, bias, y);
+        return;
+    }
+    BUG_ON(bytes > be->workspace_size);
+    void *tile = be->workspace + (be->workspace_size - bytes) / 64 * 64;
+    p.c_stride = O;
+    for (int64_t o = 0; o < O; o += outputs) {
+        p.N = gp_min(outputs, O - o);
+        gp_cpu_split(be, p.N * I * 2 * GP_PS_COPY, p.N, 1, decode_tile, &(tile_task){w, o, tile});
+        run(be, &p, x, tile, bias ? bias + o : NULL, y + o);
+    }
+}
+
 void gp_cpu_weight_forward(gp_backend *be, const gp_weight *w, const void *x, int64_t rows, const float *bias, float *y)
 {
+    if (w->format != GP_WEIGHTS_FP32) {
+        forward_in_format(be, w, x, rows, bias, y);
+        return;
+    }
     const form *f = w->form;
     gp_product p = f ? f->forward : plain_forward(w);
     p.M = rows;
@@ -105,7 +157,7 @@ void gp_cpu_weight_backward(gp_backend *be, const gp_weight *w, const void *dy, 
 {
     const form *f = w->form;
     gp_product p = f ? f->backward : plain_backward(w);
-    BUG_ON(f && !f->backward_bytes);
+    BUG_ON(w->format != GP_WEIGHTS_FP32 || (f && !f->backward_bytes));
     p.M = rows;
     const void *b = f ? (const char *)w->slot + f->forward_bytes : (const char *)w->w.data;
     run(be, &p, dy, b, NULL, dx);

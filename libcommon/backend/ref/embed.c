@@ -5,6 +5,18 @@
 
 #include <string.h>
 
+/* Element c of the token's row. */
+static double token_at(const gp_embed_op *op, int64_t token, int64_t c)
+{
+    float block[GP_WEIGHT_BLOCK];
+    int64_t C = op->wte->dim[1], first = c - c % GP_WEIGHT_BLOCK;
+    if (!op->table)
+        return parameter_at(op->wte, token * C + c);
+    gp_weight_decode_part(op->table->format, gp_weight_row_at(op->table, token), C, first,
+                          gp_min(GP_WEIGHT_BLOCK, C - first), block);
+    return block[c - first];
+}
+
 /* y = dropout(wte[token] + wpe[position] + wtt[type])
  * y (B,T,C); wte (V,C), wpe (P,C), wtt (types,C). bf16: y is rounded; the tables are the parameters, in fp32 or,
  * without masters, in bf16. */
@@ -19,7 +31,7 @@ void gp_ref_embed_forward(gp_backend *be, const gp_embed_op *op)
         BUG_ON(op->wtt && (type < 0 || type >= op->wtt->dim[0]));
         gp_mask mask = gp_mask_open(&op->drop, n / T);
         for (int64_t c = 0; c < C; c++) {
-            double sum = parameter_at(op->wte, token * C + c) + parameter_at(op->wpe, position * C + c);
+            double sum = token_at(op, token, c) + parameter_at(op->wpe, position * C + c);
             if (op->wtt)
                 sum += parameter_at(op->wtt, type * C + c);
             y[n * C + c] = (real)stored(be, sum * gp_mask_at(&mask, n % T * C + c));

@@ -23,6 +23,7 @@ static void logits_of(gp_backend *be, const gp_head_op *op, const real *x, int64
                             .depth = C,
                             .a = {x, C, 1},
                             .b = weight_matrix(be, op->w),
+                            .weight = weight_in_format(op->w),
                             .bias = weight_bias(be, op->w, op->bias),
                             .out = logits,
                         });

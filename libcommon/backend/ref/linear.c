@@ -60,6 +60,7 @@ void gp_ref_linear_forward(gp_backend *be, const gp_linear_op *op)
                             .depth = I,
                             .a = {reals(op->x), I, 1},
                             .b = weight_matrix(be, op->w),
+                            .weight = weight_in_format(op->w),
                             .bias = weight_bias(be, op->w, op->bias),
                             .out = pre,
                         });

@@ -117,6 +117,7 @@ typedef struct gp_ref_matrix {
 typedef struct gp_ref_product {
     int64_t rows, columns, depth;
     gp_ref_matrix a, b;
+    const gp_weight *weight; /* b as a weight format stores it; NULL: b is given */
     const real *bias;
     bool add;
     real *out;
@@ -130,20 +131,28 @@ void gp_ref_store(gp_backend *be, real *x, int64_t n);
 /* sums(c) += x(0,c) + x(1,c) + ...; x (rows,columns) */
 void gp_ref_add_rows(gp_backend *be, const real *x, int64_t rows, int64_t columns, real *sums);
 
-/* W(i,o) of a weight as products read it, in either layout. */
+/* W(i,o) of a weight as products read it, in either layout; nothing of one in a weight format. */
 static inline gp_ref_matrix weight_matrix(const gp_backend *be, const gp_weight *w)
 {
     int64_t stride = w->w.dim[1];
+    if (w->format != GP_WEIGHTS_FP32)
+        return (gp_ref_matrix){0};
     BUG_ON(be->rounds && !w->slot);
     const real *at = be->rounds ? w->slot : reals(&w->w);
     return w->transposed ? (gp_ref_matrix){at, 1, stride} : (gp_ref_matrix){at, stride, 1};
 }
 
+static inline const gp_weight *weight_in_format(const gp_weight *w)
+{
+    return w->format == GP_WEIGHTS_FP32 ? NULL : w;
+}
+
 /* Its bias as products add it; NULL if `bias` is. */
 static inline const real *weight_bias(const gp_backend *be, const gp_weight *w, const gp_tensor *bias)
 {
-    BUG_ON(be->rounds && bias && !w->bias);
-    return be->rounds && bias ? (const real *)w->slot + gp_tensor_count(&w->w) : reals(bias);
+    bool slot = be->rounds && bias && w->format == GP_WEIGHTS_FP32;
+    BUG_ON(slot && !w->bias);
+    return slot ? (const real *)w->slot + gp_tensor_count(&w->w) : reals(bias);
 }
 
 /* dW += x^T dy in the layout of W; x (N,I), dy (N,O) */

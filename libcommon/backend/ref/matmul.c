@@ -7,6 +7,19 @@
  * arrays of a tile fit the L1 cache. */
 enum { ROWS = 32, COLUMNS = 64, DEPTH = 32 };
 
+/* DEPTH inputs of `columns` outputs of a weight in a format, which are a block of each. */
+_Static_assert((int)DEPTH == (int)GP_WEIGHT_BLOCK, "blocks are decoded once");
+static void decode_tile(const gp_weight *w, int64_t k0, int64_t depth, int64_t c0, int64_t columns,
+                        double b[DEPTH][COLUMNS])
+{
+    for (int64_t c = 0; c < columns; c++) {
+        float block[DEPTH];
+        gp_weight_decode_part(w->format, gp_weight_row_at(w, c0 + c), gp_weight_inputs(w), k0, depth, block);
+        for (int64_t k = 0; k < depth; k++)
+            b[k][c] = block[k];
+    }
+}
+
 /* out(r,c) = [out(r,c)] + [bias(c)] + sum over k of a(r,k) b(k,c)
  * Rows r0..r0+ROWS-1, columns c0..c0+COLUMNS-1, clipped at the edges; k ascending, in double. */
 static void multiply_tile(const gp_ref_product *p, int64_t r0, int64_t c0)
@@ -17,7 +30,9 @@ static void multiply_tile(const gp_ref_product *p, int64_t r0, int64_t c0)
     memset(b, 0, sizeof b); /* columns past the edge stay 0 */
     for (int64_t k0 = 0; k0 < p->depth; k0 += DEPTH) {
         int64_t depth = gp_min(DEPTH, p->depth - k0);
-        for (int64_t k = 0; k < depth; k++)
+        if (p->weight)
+            decode_tile(p->weight, k0, depth, c0, columns, b);
+        for (int64_t k = 0; !p->weight && k < depth; k++)
             for (int64_t c = 0; c < columns; c++)
                 b[k][c] = p->b.at[(k0 + k) * p->b.row + (c0 + c) * p->b.column];
         for (int64_t r = 0; r < rows; r++) {
@@ -43,6 +58,7 @@ static void multiply_tile(const gp_ref_product *p, int64_t r0, int64_t c0)
 
 void gp_ref_multiply(gp_backend *be, const gp_ref_product *p)
 {
+    BUG_ON(!p->weight && !p->b.at);
     int64_t down = (p->rows + ROWS - 1) / ROWS, across = (p->columns + COLUMNS - 1) / COLUMNS;
 #pragma omp parallel for schedule(static) num_threads(be->threads)
     for (int64_t i = 0; i < down * across; i++)

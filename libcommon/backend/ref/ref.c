@@ -58,37 +58,6 @@ void gp_ref_record_free(gp_backend *be, gp_recording **r)
     (void)be, (void)r;
 }
 
-void gp_ref_weight_open(gp_backend *be, gp_weight *w, int64_t rows)
-{
-    (void)be, (void)rows;
-    BUG_ON(w->w.ndim != 2);
-    w->form = NULL;
-}
-
-/* In bf16 the slot contains the rounded weight (or the converted one, if it is stored in bf16), then the rounded bias;
- * otherwise products read the stored weight. */
-size_t gp_ref_weight_bytes(gp_backend *be, const gp_weight *w)
-{
-    int64_t count = gp_tensor_count(&w->w) + (w->bias ? gp_tensor_count(w->bias) : 0);
-    return be->rounds ? (size_t)count * sizeof(real) : 0;
-}
-
-void gp_ref_weights_changed(gp_backend *be, gp_weight *const *w, int count)
-{
-    for (int i = 0; be->rounds && i < count; i++) {
-        real *slot = w[i]->slot;
-        const gp_tensor *parts[] = {&w[i]->w, w[i]->bias};
-        for (size_t k = 0; k < ARRAY_LEN(parts) && parts[k]; k++)
-            for (int64_t n = 0; n < gp_tensor_count(parts[k]); n++)
-                *slot++ = (real)stored(be, parameter_at(parts[k], n));
-    }
-}
-
-void gp_ref_weight_close(gp_backend *be, gp_weight *w)
-{
-    (void)be, (void)w;
-}
-
 size_t gp_ref_plan(gp_backend *be, const gp_shape *shape)
 {
     size_t thread = larger_size(gp_ref_embed_scratch(shape), gp_ref_attention_scratch(shape));
@@ -156,5 +125,7 @@ const gp_backend_ops gp_ref_ops = {
     .weight_open = gp_ref_weight_open,
     .weight_bytes = gp_ref_weight_bytes,
     .weights_changed = gp_ref_weights_changed,
-    .weight_close = gp_ref_weight_close GP_OPS(GP_ENTRY),
+    .weight_close = gp_ref_weight_close,
+    .weight_fill = gp_ref_weight_fill,
+    .weight_lines = gp_ref_weight_lines GP_OPS(GP_ENTRY),
 };

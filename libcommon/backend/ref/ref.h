@@ -34,11 +34,13 @@ size_t gp_ref_plan(gp_backend *be, const gp_shape *shape);
     .mark_free = gp_ref_mark, .record_begin = gp_ref_record, .record_end = gp_ref_record,                              \
     .record_free = gp_ref_record_free
 
-/* Weights are read in place, without a slot; in bf16 from a rounded slot. */
+/* Weights are read in place, without a slot; in bf16 from a rounded slot; or in a weight format. */
 void gp_ref_weight_open(gp_backend *be, gp_weight *w, int64_t rows);
 size_t gp_ref_weight_bytes(gp_backend *be, const gp_weight *w);
 void gp_ref_weights_changed(gp_backend *be, gp_weight *const *w, int count);
 void gp_ref_weight_close(gp_backend *be, gp_weight *w);
+void gp_ref_weight_fill(gp_backend *be, const gp_weight *w, int64_t first, int64_t lines, const float *host);
+void gp_ref_weight_lines(gp_backend *be, const gp_weight *w, int64_t first, int64_t lines, float *host);
 
 /* linear_decode and head_decode are the ops of training, in which an element's sum does not depend on other rows. */
 #define GP_PROTOTYPE(name, parameters) void gp_ref_##name parameters;

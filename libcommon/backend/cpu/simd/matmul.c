@@ -188,6 +188,7 @@ typedef struct panel_block {
 static void multiply_block(const panel_block *o, gp_range m)
 {
     const gp_product *p = o->p;
+    int64_t c_row = p->c_stride ? p->c_stride : p->N;
     for (int64_t m0 = m.lo; m0 < m.hi; m0 += MC) {
         int64_t rows = gp_min(MC, m.hi - m0);
         if (p->a_transposed)
@@ -197,12 +198,12 @@ static void multiply_block(const panel_block *o, gp_range m)
         for (int64_t n = 0; n < o->columns; n += NR) {
             bool direct = n < o->in_place;
             const float *b = direct ? o->direct + n : o->packed_b + n * o->K;
-            corner at = {.c = o->c + m0 * p->N + o->n0 + n,
-                         .c_row = p->N,
+            corner at = {.c = o->c + m0 * c_row + o->n0 + n,
+                         .c_row = c_row,
                          .columns = gp_min(NR, o->columns - n),
                          .bias = o->bias && !o->k0 ? o->bias + o->n0 + n : NULL,
                          .add = p->add || o->k0};
-            for (int64_t i = 0; i < rows; i += MR, at.c += MR * p->N)
+            for (int64_t i = 0; i < rows; i += MR, at.c += MR * c_row)
                 multiply_rows(gp_min(MR, rows - i), o->K, o->packed_a + i * o->K, b, direct ? p->N : NR, &at);
         }
     }

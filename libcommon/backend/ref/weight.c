@@ -1,0 +1,81 @@
+/* weight.c: the slots of weights: rounded to bf16 where ref computes so, or in a weight format. */
+#include "backend/ref/loops.h"
+#include "backend/ref/ref.h"
+
+#include <string.h>
+
+void gp_ref_weight_open(gp_backend *be, gp_weight *w, int64_t rows)
+{
+    (void)be, (void)rows;
+    BUG_ON(w->w.ndim != 2);
+    w->form = NULL;
+}
+
+/* In bf16 the slot contains the rounded weight (or the converted one, if it is stored in bf16), then the rounded bias;
+ * otherwise products read the stored weight. */
+size_t gp_ref_weight_bytes(gp_backend *be, const gp_weight *w)
+{
+    int64_t count = gp_tensor_count(&w->w) + (w->bias ? gp_tensor_count(w->bias) : 0);
+    if (w->format != GP_WEIGHTS_FP32)
+        return gp_weight_format_bytes(w);
+    return be->rounds ? (size_t)count * sizeof(real) : 0;
+}
+
+void gp_ref_weights_changed(gp_backend *be, gp_weight *const *w, int count)
+{
+    for (int i = 0; be->rounds && i < count; i++) {
+        real *slot = w[i]->slot;
+        const gp_tensor *parts[] = {&w[i]->w, w[i]->bias};
+        for (size_t k = 0; w[i]->format == GP_WEIGHTS_FP32 && k < ARRAY_LEN(parts) && parts[k]; k++)
+            for (int64_t n = 0; n < gp_tensor_count(parts[k]); n++)
+                *slot++ = (real)stored(be, parameter_at(parts[k], n));
+    }
+}
+
+void gp_ref_weight_close(gp_backend *be, gp_weight *w)
+{
+    (void)be, (void)w;
+}
+
+/* Lines are rows of the format if they are outputs. If they are inputs, a block of them is transposed for a few outputs
+ * at a time: what is read and written is a cache line each. */
+enum { BLOCK = GP_WEIGHT_BLOCK, OUTPUTS = 16 };
+
+static char *row_of(const gp_weight *w, int64_t o)
+{
+    return (char *)w->slot + (size_t)o * gp_weight_row_bytes(w->format, gp_weight_inputs(w));
+}
+
+void gp_ref_weight_fill(gp_backend *be, const gp_weight *w, int64_t first, int64_t lines, const float *host)
+{
+    int64_t I = gp_weight_inputs(w), O = gp_weight_outputs(w);
+    (void)be;
+    for (int64_t o = 0; w->transposed && o < lines; o++)
+        gp_weight_encode(w->format, host + o * I, I, row_of(w, first + o));
+    for (int64_t i0 = 0; !w->transposed && i0 < lines; i0 += BLOCK)
+        for (int64_t o0 = 0; o0 < O; o0 += OUTPUTS) {
+            float block[OUTPUTS][BLOCK];
+            int64_t inputs = gp_min(BLOCK, lines - i0), outputs = gp_min(OUTPUTS, O - o0);
+            for (int64_t i = 0; i < inputs; i++)
+                for (int64_t o = 0; o < outputs; o++)
+                    block[o][i] = host[(i0 + i) * O + o0 + o];
+            for (int64_t o = 0; o < outputs; o++)
+                gp_weight_encode_part(w->format, block[o], I, first + i0, inputs, row_of(w, o0 + o));
+        }
+}
+
+void gp_ref_weight_lines(gp_backend *be, const gp_weight *w, int64_t first, int64_t lines, float *host)
+{
+    int64_t I = gp_weight_inputs(w), O = gp_weight_outputs(w);
+    (void)be;
+    for (int64_t o = 0; w->transposed && o < lines; o++)
+        gp_weight_decode(w->format, row_of(w, first + o), I, host + o * I);
+    for (int64_t i0 = 0; !w->transposed && i0 < lines; i0 += BLOCK)
+        for (int64_t o = 0; o < O; o++) {
+            float block[BLOCK];
+            int64_t inputs = gp_min(BLOCK, lines - i0);
+            gp_weight_decode_part(w->format, row_of(w, o), I, first + i0, inputs, block);
+            for (int64_t i = 0; i < inputs; i++)
+                host[(i0 + i) * O + o] = block[i];
+        }
+}
