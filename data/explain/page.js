@@ -325,6 +325,8 @@ function followPointer(svg, o, scales, box, reading) {
     const shown = o.series.filter(s => !s.faint && s.points.length), longest = shown.reduce((a, b) => b.points.length > a.points.length ? b : a);
     let at = -1;
     svg.append(mark);
+    const swatch = s => makeElement('span', {class: 'swatch', style: `border-color:${s.colour}`});
+    reading.replaceChildren(...shown.flatMap(s => [' ', swatch(s), ` ${s.name}`])); // a legend, until a point is read
     const show = index => {
         at = Math.max(0, Math.min(longest.points.length - 1, index));
         const x = longest.points[at][0];
@@ -333,7 +335,7 @@ function followPointer(svg, o, scales, box, reading) {
         mark.setAttribute('visibility', 'visible');
         reading.replaceChildren(`${o.x} ${formatNumber(x, 9)}`, ...shown.flatMap(s => {
             const p = (s.raw || s.points)[nearest(s.points, x)];
-            return [' ', makeElement('span', {class: 'swatch', style: `border-color:${s.colour}`}), ` ${s.name} ${formatNumber(p[1], 6)}`];
+            return [' ', swatch(s), ` ${s.name} ${formatNumber(p[1], 6)}`];
         }));
     };
     svg.addEventListener('pointermove', e => {
