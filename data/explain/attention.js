@@ -1,12 +1,12 @@
 // attention.js: the page that shows attention step by step, with the numbers of a trace or of the built-in example.
 'use strict';
 
-const ATTENTION_DEFAULTS = {step: 1, layer: 0, head: 0};
+const ATTENTION_DEFAULTS = {step: 1, layer: 0, head: 0, ...BLOCKS_DEFAULTS};
 
 // The state with what this trace does not have replaced by what it has.
 function allowedState(state, layers, heads) {
     const whole = (value, low, high) => Math.min(high, Math.max(low, Math.round(value)));
-    return {...state, step: whole(state.step, 1, ATTENTION_STEPS.length), layer: whole(state.layer, 0, layers - 1), head: whole(state.head, 0, heads - 1)};
+    return {...allowedBlocks(state), step: whole(state.step, 1, ATTENTION_STEPS.length), layer: whole(state.layer, 0, layers - 1), head: whole(state.head, 0, heads - 1)};
 }
 
 function cellText(value) {
@@ -114,29 +114,36 @@ function headingOf(trace, attention, layers) {
         `${attention.H} head${attention.H > 1 ? 's' : ''} of ${attention.D}. ${example ? 'Small whole numbers, to be followed by hand.' : 'All numbers come from its trace, or are computed here from its q, k and v.'}`;
 }
 
-function drawAttention(page, trace, state, change) {
-    const {layers} = attentionModules(trace), attention = attentionOf(trace, state.layer);
+function drawAttention(page, trace, state, change, figure) {
+    const {layers} = attentionModules(trace), attention = attentionOf(trace, state.layer), step = ATTENTION_STEPS[state.step - 1];
     page.replaceChildren(makeElement('p', {}, headingOf(trace, attention, layers)), tabsElement(state, change), layerControls(state, attention, layers, change),
-        stepElement(ATTENTION_STEPS[state.step - 1], state, attention));
+        stepElement(step, state, attention), makeElement('section', {'aria-label': 'Blocks of multiplications'}, ...figure.draw(step, attention)));
+    figure.render();
 }
 
 function showAttention(page) {
-    const damaged = error => page.replaceChildren(makeElement('p', {class: 'problem', role: 'alert'}, `This page is damaged: ${error.message}.`));
     try {
         const trace = traceOfPage(embeddedFiles(document)), {layers} = attentionModules(trace), heads = attentionOf(trace, 0).H;
-        let state;
-        const draw = (next, focus = null) => {
-            state = allowedState(next, layers, heads);
-            drawAttention(page, trace, state, change);
-            page.querySelector(`[data-key="${focus}"]`)?.focus();
+        let state = stateFromText(location.hash, ATTENTION_DEFAULTS);
+        const keep = (changes, remembered = true) => {
+            state = allowedState({...state, ...changes}, layers, heads);
+            if (remembered)
+                history.replaceState(null, '', '#' + stateToText(state, ATTENTION_DEFAULTS));
         };
         const change = (changes, focus) => {
-            draw({...state, ...changes}, focus);
-            history.replaceState(null, '', '#' + stateToText(state, ATTENTION_DEFAULTS));
+            keep({...(changes.step !== undefined || changes.layer !== undefined ? {expr: '', product: '', at: 0, spot: ''} : {}), ...changes});
+            drawAttention(page, trace, state, change, figure);
+            page.querySelector(`[data-key="${focus}"]`)?.focus();
         };
-        addEventListener('hashchange', () => draw(stateFromText(location.hash, ATTENTION_DEFAULTS)));
-        draw(stateFromText(location.hash, ATTENTION_DEFAULTS));
+        const figure = makeBlocksFigure(() => state, change, keep);
+        const read = () => {
+            keep(stateFromText(location.hash, ATTENTION_DEFAULTS), false);
+            figure.player.stop();
+            drawAttention(page, trace, state, change, figure);
+        };
+        addEventListener('hashchange', read);
+        read();
     } catch (error) {
-        damaged(error);
+        page.replaceChildren(makeElement('p', {class: 'problem', role: 'alert'}, `This page is damaged: ${error.message}.`));
     }
 }

@@ -86,7 +86,7 @@ const FUNCTIONS = {
     tril: m => mappedRows(m, (row, r) => row.fill(-Infinity, r + 1)), // the causal mask: softmax makes 0 of it
 };
 
-// The epilogues that the page offers for a product of inner dimension K, by name.
+// The epilogues that the page offers for a product, by name; K: its inner dimension, a number or the name of one.
 function epilogueChoices(K) {
     return {none: [], relu: ['relu'], gelu: ['gelu'], sigmoid: ['sigmoid'], silu: ['silu'], tanh: ['tanh'], 'layer norm': ['layernorm'],
         softmax: ['softmax'], 'scaled softmax': [`/ sqrt(${K})`, 'softmax'], 'masked softmax': [`/ sqrt(${K})`, 'tril', 'softmax']};
@@ -213,6 +213,11 @@ function labelOf(node) {
         return node.name;
     const short = n => n.name && n.left ? {source: n.name, name: '', epilogue: []} : n.left ? {...n, left: short(n.left), right: short(n.right)} : n;
     return printExpression(node.left ? {...node, left: short(node.left), right: short(node.right)} : node);
+}
+
+// Whether a node's value is its product (or given matrix) with rows and columns exchanged.
+function isTurned(node) {
+    return node.epilogue.filter(e => e === '^T').length % 2 === 1;
 }
 
 // A copy of the tree in which the node at `path` has another epilogue; a transposition stays.

@@ -49,9 +49,10 @@ expect 2 explain.sh attention trace.st --watch 5 -o p.html
 absent p.html
 
 need_browser
-draw page.html "$repo/tests/cli/pipelines/explain_units.js" "$repo/tests/cli/pipelines/explain_attention.js" <(cat << 'EOF'
-runTests(testSafetensors, testDamagedSafetensors, testMatrices, testEpilogues, testExpressions, testEvaluation, testExample,
-    testSteps, testCode, testAddress);
+draw page.html "$repo/tests/cli/pipelines/explain_units.js" "$repo/tests/cli/pipelines/"explain_{attention,blocks}.js <(cat << 'EOF'
+runTests(testSafetensors, testDamagedSafetensors, testMatrices, testEpilogues, testExpressions, testEvaluation, testLayout,
+    testLayouts, testAnimations, testColours, testScene, testCamera, testExample, testSteps, testCode, testAddress, testPicture,
+    testLook, testView, testSpot, testAnimation, testExpression, testLink);
 EOF
 )
 browser_report
