@@ -1,7 +1,7 @@
 // attention.js: the page that shows attention step by step, with the numbers of a trace or of the built-in example.
 'use strict';
 
-const ATTENTION_DEFAULTS = {step: 1, layer: 0, head: 0, ...BLOCKS_DEFAULTS};
+const ATTENTION_DEFAULTS = {step: 1, layer: 0, head: 0, ...BLOCKS_DEFAULTS, ...FOLLOW_DEFAULTS};
 
 // The state with what this trace does not have replaced by what it has.
 function allowedState(state, layers, heads) {
@@ -114,16 +114,17 @@ function headingOf(trace, attention, layers) {
         `${attention.H} head${attention.H > 1 ? 's' : ''} of ${attention.D}. ${example ? 'Small whole numbers, to be followed by hand.' : 'All numbers come from its trace, or are computed here from its q, k and v.'}`;
 }
 
-function drawAttention(page, trace, state, change, figure) {
-    const {layers} = attentionModules(trace), attention = attentionOf(trace, state.layer), step = ATTENTION_STEPS[state.step - 1];
+function drawAttention(page, trace, model, state, change, figure) {
+    const {layers} = model, attention = attentionOf(trace, state.layer), step = ATTENTION_STEPS[state.step - 1];
     page.replaceChildren(makeElement('p', {}, headingOf(trace, attention, layers)), tabsElement(state, change), layerControls(state, attention, layers, change),
-        stepElement(step, state, attention), makeElement('section', {'aria-label': 'Blocks of multiplications'}, ...figure.draw(step, attention)));
+        stepElement(step, state, attention), makeElement('section', {'aria-label': 'Blocks of multiplications'}, ...figure.draw(step, attention)),
+        followElement(state, figure.current(), attention, model, {layer: state.layer, head: step.one ? -1 : state.head, scalars: figure.current().given.scalars}, change));
     figure.render();
 }
 
 function showAttention(page) {
     try {
-        const trace = traceOfPage(embeddedFiles(document)), {layers} = attentionModules(trace), heads = attentionOf(trace, 0).H;
+        const trace = traceOfPage(embeddedFiles(document)), model = followedModel(trace), {layers, H: heads} = model;
         let state = stateFromText(location.hash, ATTENTION_DEFAULTS);
         const keep = (changes, remembered = true) => {
             state = allowedState({...state, ...changes}, layers, heads);
@@ -131,15 +132,16 @@ function showAttention(page) {
                 history.replaceState(null, '', '#' + stateToText(state, ATTENTION_DEFAULTS));
         };
         const change = (changes, focus) => {
-            keep({...(changes.step !== undefined || changes.layer !== undefined ? {expr: '', product: '', at: 0, spot: ''} : {}), ...changes});
-            drawAttention(page, trace, state, change, figure);
+            const other = ['step', 'layer', 'head'].some(key => changes[key] !== undefined);
+            keep({...(other ? {...ANOTHER_EXPRESSION, expr: changes.head === undefined ? '' : state.expr} : {}), ...changes});
+            drawAttention(page, trace, model, state, change, figure);
             page.querySelector(`[data-key="${focus}"]`)?.focus();
         };
         const figure = makeBlocksFigure(() => state, change, keep);
         const read = () => {
             keep(stateFromText(location.hash, ATTENTION_DEFAULTS), false);
             figure.player.stop();
-            drawAttention(page, trace, state, change, figure);
+            drawAttention(page, trace, model, state, change, figure);
         };
         addEventListener('hashchange', read);
         read();

@@ -3,6 +3,7 @@
 
 const BLOCKS_DEFAULTS = {expr: '', product: '', layout: 'zigzag', anim: '', at: 0, speed: 4, hide: false, spot: '', scale: 'local', sensitivity: 1,
     zero: 127, spread: 97, yaw: -35, pitch: 25, zoom: 1.2, panx: 0, pany: 0, still: false};
+const ANOTHER_EXPRESSION = {product: '', at: 0, spot: '', trail: []}; // what belongs to one expression alone
 const SPEEDS = [1, 60]; // steps a second
 
 // The state with what is wrong in an address replaced.
@@ -53,6 +54,11 @@ function readingOfSpot(spot, tree) {
     return `${labelOf(node)}[${spot.row}, ${spot.col}] = ${cellText(data[spot.row * cols + spot.col])}`;
 }
 
+// The cell that is marked is the one that is followed.
+function spotted(text) {
+    return {spot: text, trail: text ? [text] : []};
+}
+
 // ---- controls ---------------------------------------------------------------------------------------------------
 
 function rangeElement(label, key, [low, high, step], state, change) {
@@ -76,8 +82,8 @@ const choicesOf = list => list.map(v => [v, v]);
 
 function expressionControls(current, state, change) {
     const {tree, text, given} = current, input = makeElement('input', {value: text, size: 44, spellcheck: 'false', 'data-key': 'expr',
-        onchange: e => change({expr: e.target.value.trim(), product: '', at: 0, spot: ''}, 'expr')});
-    const row = [makeElement('label', {class: 'wide'}, 'Expression', input), buttonElement('that of the step', 'reset', () => change({expr: '', product: '', at: 0, spot: ''}, 'reset'), !state.expr)];
+        onchange: e => change({expr: e.target.value.trim(), ...ANOTHER_EXPRESSION}, 'expr')});
+    const row = [makeElement('label', {class: 'wide'}, 'Expression', input), buttonElement('that of the step', 'reset', () => change({expr: '', ...ANOTHER_EXPRESSION}, 'reset'), !state.expr)];
     const products = tree ? nodesOf(tree).filter(n => n.node.left) : [];
     if (!products.length)
         return makeElement('div', {class: 'controls'}, ...row);
@@ -109,9 +115,9 @@ function placeText(at, total) {
 function spotControls(current, state, change) {
     const {tree} = current, spot = spotOf(state.spot, tree), nodes = nodesOf(tree), path = spot?.path ?? '', {rows, cols} = nodeAt(tree, path).value;
     const number = (label, key, max) => makeElement('label', {}, label, makeElement('input', {type: 'number', min: 0, max: max - 1, value: spot?.[key] ?? '', 'data-key': `spot-${key}`,
-        onchange: e => change({spot: textOfSpot({path, row: 0, col: 0, ...spot, [key]: Math.min(max - 1, Math.max(0, Math.round(Number(e.target.value))))})}, `spot-${key}`)}));
+        onchange: e => change(spotted(textOfSpot({path, row: 0, col: 0, ...spot, [key]: Math.min(max - 1, Math.max(0, Math.round(Number(e.target.value))))})), `spot-${key}`)}));
     return groupElement('Spotlight', selectElement('', 'spot-path', [['', 'none'], ...nodes.map(n => [n.path || '.', labelOf(n.node)])], spot ? path || '.' : '',
-        c => change({spot: c['spot-path'] ? textOfSpot({path: pathOfProduct(c['spot-path']), row: 0, col: 0}) : ''}, 'spot-path')),
+        c => change(spotted(c['spot-path'] ? textOfSpot({path: pathOfProduct(c['spot-path']), row: 0, col: 0}) : ''), 'spot-path')),
         ...(spot ? [number('Row', 'row', rows), number('Column', 'col', cols)] : []));
 }
 
@@ -159,7 +165,7 @@ function makePlayer(current, advance, ended) {
 function makeBlocksFigure(stateNow, change, keep) {
     let shown = null; // {tree, state} of what is drawn
     const reading = makeElement('output', {'aria-live': 'polite'});
-    const blocks = makeBlocks({onview: (view, end) => keep(view, end), onpick: cell => change({spot: textOfSpot(cell)})});
+    const blocks = makeBlocks({onview: (view, end) => keep(view, end), onpick: cell => change(spotted(textOfSpot(cell)))});
     const render = () => {
         const state = stateNow(), {tree} = shown;
         reading.textContent = readingOfSpot(spotOf(state.spot, tree), tree);
@@ -185,5 +191,5 @@ function makeBlocksFigure(stateNow, change, keep) {
                 heatTable({title: labelOf(node), rows: node.value.rows, columns: node.value.cols, data: node.value.data})))));
         return [...controls, makeElement('div', {class: 'controls'}, playControls(current, state, change, player), spotControls(current, state, change)), lookControls(state, change), figure];
     };
-    return {draw, render: () => shown?.tree && render(), player, blocks};
+    return {draw, render: () => shown?.tree && render(), player, current: () => shown};
 }

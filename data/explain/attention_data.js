@@ -41,18 +41,19 @@ function exampleTrace(e = EXAMPLE) {
 
 // ---- names ------------------------------------------------------------------------------------------------------
 
-// How many layers a trace has, and what their modules are called: {causal, layers, prefix, of(layer) -> names}. In GPT-2
-// one module gives q, k and v, and a weight is [in, out]; in BERT there are three, and a weight is [out, in].
+// How many layers a trace has, and what their modules are called: {family, causal, layers, modules: one of MODULES, block(l):
+// what a layer's names begin with, of(l): {input: what q, k and v are made of, qkv, projection}}.
 function attentionModules(trace) {
     const layers = [...trace.tensors.keys()].filter(n => /^attentions\.\d+$/.test(n)).length;
-    const first = [...trace.tensors.keys()].map(n => /^(.*)h\.0\.attn\.c_attn$|^(.*)encoder\.layer\.0\.attention\.self\.query$/.exec(n)).find(m => m);
-    if (!layers || !first)
+    if (!layers)
         throw new Error('the trace has no attention in it');
-    const gpt2 = first[1] !== undefined, prefix = gpt2 ? first[1] : first[2];
-    return {causal: gpt2, layers, prefix, of: layer => {
-        const block = gpt2 ? `${prefix}h.${layer}.` : `${prefix}encoder.layer.${layer}.`;
-        return gpt2 ? {input: trace.tensors.has(block + 'ln_1') ? block + 'ln_1' : `hidden.${layer}`, qkv: [block + 'attn.c_attn'], projection: block + 'attn.c_proj'}
-            : {input: `hidden.${layer}`, qkv: ['query', 'key', 'value'].map(n => `${block}attention.self.${n}`), projection: block + 'attention.output.dense'};
+    const family = configOfTrace(trace).model_type;
+    if (!Object.hasOwn(MODULES, family))
+        throw new Error(`the trace is of a model of the family ${family}, expected ${Object.keys(MODULES).join(', ')}`);
+    const modules = MODULES[family], causal = family === 'gpt2', block = l => `${modules.layer}${l}.`;
+    return {family, causal, layers, modules, block, of: l => {
+        const norm = block(l) + modules.norms[0];
+        return {input: causal && trace.tensors.has(norm) ? norm : `hidden.${l}`, qkv: modules.qkv.map(n => block(l) + n), projection: block(l) + modules.proj};
     }};
 }
 
@@ -62,8 +63,8 @@ function matrixOfTensor(tensor) {
 }
 
 // The weight and bias of a module as {weight: matrix [in, out], bias: matrix [1, out]}, null where the trace has none, as of
-// models above 16 MB.
-function parametersOf(trace, module, causal) {
+// models above 16 MB. In GPT-2 a weight is stored as [in, out], in BERT as [out, in].
+function linearParameters(trace, module, causal) {
     const weight = trace.tensors.get(`weight.${module}.weight`), bias = trace.tensors.get(`weight.${module}.bias`);
     if (!weight)
         return null;
@@ -79,14 +80,14 @@ function divisorOfLayer(config, layer, D) {
 
 function tokenLabels(trace) {
     const texts = textsOfTrace(trace);
-    return [...needTensor(trace, 'tokens').data].map(id => texts[id] ?? String(id));
+    return [...needTensor(trace, 'tokens').data].map(id => texts[id] === undefined ? `#${id}` : visible(texts[id]));
 }
 
 // ---- one layer --------------------------------------------------------------------------------------------------
 
-// {T, C, H, D, causal, divisor, labels, example: whether it is the built-in one, x, Q, K, V (T,C), weights: {wQ, wK, wV, wO, bO} or null, probabilities: H of (T,T),
-// context, projection (T,C)}. Where there are biases, x has a column of ones at its end and each of wQ, wK, wV its bias as
-// its last row, so that x wQ is Q.
+// {T, C, H, D, causal, divisor, labels, example: whether it is the built-in one, input: what x is in follow.js, x, Q, K, V
+// (T,C), weights: {wQ, wK, wV, wO, bO} or null, probabilities: H of (T,T), context, projection (T,C)}. Where there are
+// biases, x has a column of ones at its end and each of wQ, wK, wV its bias as its last row, so that x wQ is Q.
 function attentionOf(trace, layer) {
     const modules = attentionModules(trace), names = modules.of(layer), tokens = needTensor(trace, 'tokens', [1, null]), T = tokens.shape[1];
     const C = needTensor(trace, names.input, [1, T, null]).shape[2], H = needTensor(trace, `attentions.${layer}`, [1, null, T, T]).shape[1];
@@ -94,7 +95,7 @@ function attentionOf(trace, layer) {
         throw new Error(`${H} heads do not divide ${C} channels`);
     const fused = names.qkv.length === 1, outputs = names.qkv.map(n => matrixOfTensor(needTensor(trace, n, [1, T, fused ? 3 * C : C])));
     const [Q, K, V] = fused ? [0, 1, 2].map(i => columnsOf(outputs[0], i * C, C)) : outputs;
-    const parameters = [...names.qkv, names.projection].map(n => parametersOf(trace, n, modules.causal));
+    const parameters = [...names.qkv, names.projection].map(n => linearParameters(trace, n, modules.causal));
     let x = matrixOfTensor(needTensor(trace, names.input)), weights = null;
     if (parameters.every(p => p)) {
         const biased = parameters.slice(0, -1).some(p => p.bias.data.some(v => v !== 0));
@@ -105,7 +106,7 @@ function attentionOf(trace, layer) {
     }
     const p = needTensor(trace, `attentions.${layer}`).data;
     return {T, C, H, D: C / H, causal: modules.causal, divisor: divisorOfLayer(configOfTrace(trace), layer, C / H), labels: tokenLabels(trace),
-        example: trace.metadata['gptpipe.trace'] === undefined, x, Q, K, V, weights,
+        example: trace.metadata['gptpipe.trace'] === undefined, input: names.input.startsWith('hidden') ? 'hidden' : 'norm1', x, Q, K, V, weights,
         probabilities: Array.from({length: H}, (_, h) => makeMatrix(T, T, Float64Array.from(p.subarray(h * T * T, (h + 1) * T * T)))),
         context: matrixOfTensor(needTensor(trace, `context.${layer}`, [1, T, C])),
         projection: matrixOfTensor(needTensor(trace, names.projection, [1, T, C]))};

@@ -193,9 +193,9 @@ function makeElement(name, attributes = {}, ...children) {
     return e;
 }
 
-// rows: lists of cells; the first cell of a row is its heading.
+// rows: lists of cells, texts or elements; the first cell of a row is its heading.
 function tableElement(caption, head, rows) {
-    const cells = (list, tag) => list.map((c, i) => makeElement(i ? tag : 'th', i ? {} : {scope: 'row'}, String(c)));
+    const cells = (list, tag) => list.map((c, i) => makeElement(i ? tag : 'th', i ? {} : {scope: 'row'}, c instanceof Node ? c : String(c)));
     return makeElement('table', {}, makeElement('caption', {}, caption),
         makeElement('thead', {}, makeElement('tr', {}, ...head.map(h => makeElement('th', {scope: 'col'}, h)))),
         makeElement('tbody', {}, ...rows.map(r => makeElement('tr', {}, ...cells(r, 'td')))));

@@ -52,7 +52,8 @@ need_browser
 draw page.html "$repo/tests/cli/pipelines/explain_units.js" "$repo/tests/cli/pipelines/"explain_{attention,blocks}.js <(cat << 'EOF'
 runTests(testSafetensors, testDamagedSafetensors, testMatrices, testEpilogues, testExpressions, testEvaluation, testLayout,
     testLayouts, testAnimations, testColours, testScene, testCamera, testExample, testSteps, testCode, testAddress, testPicture,
-    testLook, testView, testSpot, testAnimation, testExpression, testLink);
+    testLook, testView, testSpot, testAnimation, testExpression, testLink,
+    testFollow, testFollowing);
 EOF
 )
 browser_report
@@ -72,9 +73,17 @@ tensor_numbers() { # NAME FIRST COUNT
     begin=$(head -c $((8 + header)) trace.st | tail -c +9 | grep -o "\"$1\":{[^}]*" | sed 's/.*"data_offsets":\[\([0-9]*\),.*/\1/')
     od -An -v -tf4 -j $((8 + header + begin + 4 * $2)) -N $((4 * $3)) trace.st | tr -s ' \n' ',' | sed 's/^,//; s/,$//'
 }
-echo "const TRACED = {attentions: [$(tensor_numbers attentions.1 16 16)], projection: [$(tensor_numbers transformer.h.1.attn.c_proj 0 32)]}; runTests(testTrace);" > traced.js
+echo "const TRACED = {attentions: [$(tensor_numbers attentions.1 16 16)], projection: [$(tensor_numbers transformer.h.1.attn.c_proj 0 32)]}; runTests(testTrace, testFollowedTrace, testComputedTrace, testBlocksOfTrace);" > traced.js
 draw trace.html "$repo/tests/cli/pipelines/explain_trace.js" traced.js
 browser_report
+
+# The same of BERT and RoBERTa, where tokens see each other and norms come after the sums.
+echo 'runTests(testFollowedTrace, testComputedTrace, testBlocksOfTrace);' > bert.js
+for model in bert roberta; do
+    expect 0 bash -c "sample $repo/tests/golden/predict/$model --prompt-ids 2,7,9,4,3 -n 0 --trace - | explain.sh attention -o $model.html"
+    draw $model.html "$repo/tests/cli/pipelines/explain_trace.js" bert.js
+    browser_report
+done
 
 # A page whose trace is gone, and one whose trace is damaged: a sentence, never a blank.
 sed '/^<script type=/,/^<\/script>/d' page.html > empty.html

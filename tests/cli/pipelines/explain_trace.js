@@ -13,3 +13,53 @@ async function testTrace() {
     check('the heading', $('#page p').textContent.startsWith('gpt2: 2 layers, [B, T, C] = [1, 4, 8], 2 heads of 4.'), true);
     check('tokens', [...tables('attn of head 1, trace').tHead.rows[0].cells].map(c => c.textContent), ['', 'O', 'n', 'c', 'e']);
 }
+
+// Every quantity that can be followed, in each layer, at some cells: computed from what it is made of it is the trace's.
+function testFollowedTrace() {
+    const trace = traceOfPage(embeddedFiles(document)), model = followedModel(trace), seen = new Set(), {T, C, H, layers} = model;
+    for (const of of ['embedding', 'hidden', 'norm1', 'norm2', 'q', 'k', 'v', 'score', 'attn', 'context', 'projection', 'middle', 'fc', 'act', 'mlp', 'stream'])
+        for (let layer = 0; layer <= layers; layer++)
+            for (let row = 0; row < T; row++)
+                for (const col of [0, 1, 3, 5, 7, 11]) {
+                    const cell = model.cellOf(`${of}.${layer}.${(row + col) % H}.${row}.${col}`);
+                    if (!cell)
+                        continue;
+                    const explained = model.explain(cell);
+                    seen.add(of);
+                    near(`${explained.name} of ${of}`, explained.value, explained.traced ?? model.value(cell), 2e-5);
+                }
+    check('all of them', seen.size, model.gpt2 ? 16 : 15); // BERT's second norm is the next hidden
+    let cell = {of: 'hidden', layer: layers, head: 0, row: T - 1, col: C - 1}, steps = 0, explained;
+    for (;; steps++) { // the first number that can be followed, again and again
+        explained = model.explain(cell);
+        const next = explained.rows.flat().find(c => c.cell);
+        if (!next || steps > 200)
+            break;
+        cell = next.cell;
+    }
+    check('it ends at an embedding', [cell.of === (model.gpt2 ? 'hidden' : 'embedding'), explained.rows[0][1].startsWith(model.gpt2 ? 'wte[' : 'word_embeddings[')], [true, true]);
+    check('it took some steps', steps > 2 * layers, true);
+}
+
+// Attention computed from q, k and v, and of whole expressions from x and the weights.
+function testComputedTrace() {
+    const trace = traceOfPage(embeddedFiles(document)), {layers} = attentionModules(trace);
+    for (let layer = 0; layer < layers; layer++) {
+        const attention = attentionOf(trace, layer), computed = computeHeads(attention), {H, D, causal} = attention;
+        near(`context of layer ${layer}`, largestDifference(computed.context, attention.context), 0, 2e-5);
+        near(`projection of layer ${layer}`, largestDifference(computed.projection, attention.projection), 0, 2e-5);
+        for (let h = 0; h < H; h++) {
+            near(`attention of layer ${layer}, head ${h}`, largestDifference(computed.heads[h].attn, attention.probabilities[h]), 0, 2e-6);
+            const scores = '(Q = x wQ) (K = x wK)^T / divisor', tree = evaluate(parseExpression(`softmax(${causal ? `tril(${scores})` : scores}) (V = x wV)`), givenOf(attention, h));
+            near(`from x, layer ${layer}, head ${h}`, largestDifference(tree.value, columnsOf(attention.context, h * D, D)), 0, 2e-5);
+        }
+    }
+}
+
+async function testBlocksOfTrace() {
+    for (const step of [1, 2, 3, 4, 5]) {
+        location.hash = `#step=${step}`;
+        await later(50);
+        check(`step ${step} has its blocks`, [$('.stage') !== null, $('.problem')], [true, null]);
+    }
+}
