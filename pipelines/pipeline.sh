@@ -36,17 +36,17 @@ stories)
     # meant for 768 channels and more: both save a model this small most of its way.
     setting=(--data "${streams[0]}" --val "${streams[1]}" --preset nano --order documents --batch-size 4
         --steps "${STEPS:-2000}" --lr 4e-3 --min-lr 1e-4 --warmup 100 --init-std 0.08 --eval-every 500 --log-every 250)
-    prompt='Once'
+    prompt='Once' text='Once upon a time'
     ;;
 shakespeare)
-    text=$OUT/shakespeare.txt
-    stage fetch-data "$text" -- fetch-data shakespeare -o "$text"
-    stage tokenize "$OUT/shakespeare.tok" "$text" -- tokenize --tokenizer char "$text" -o "$OUT/shakespeare.tok"
+    stage fetch-data "$OUT/shakespeare.txt" -- fetch-data shakespeare -o "$OUT/shakespeare.txt"
+    stage tokenize "$OUT/shakespeare.tok" "$OUT/shakespeare.txt" -- \
+        tokenize --tokenizer char "$OUT/shakespeare.txt" -o "$OUT/shakespeare.tok"
     streams=("$OUT/shakespeare.tok")
     setting=(--data "${streams[0]}" --val-fraction 0.1 --preset nano --seq-len 64 --batch-size 12
         --steps "${STEPS:-2000}" --lr 1e-3 --min-lr 1e-4 --warmup 100 --beta2 0.99
         --eval-every 500 --eval-batches 145) # all of the validation part
-    prompt='ROMEO:'
+    prompt='ROMEO:' text='ROMEO:'
     ;;
 *)
     echo "pipeline: DATA=$DATA is unknown; there are stories and shakespeare" >&2
@@ -60,7 +60,17 @@ stage sample "$run/sample.txt" "$run/model.safetensors" -- \
     sample --checkpoint "$run" --prompt "$prompt" --num-samples 3 --max-tokens 220 --seed 1 -o "$run/sample.txt"
 stage eval-mfu "$run/mfu.txt" "$run/model.safetensors" -- \
     eval-mfu --checkpoint "$run" --seconds 1 -o "$run/mfu.txt"
-stage explain "$OUT/training.html" "$run/log.jsonl" -- explain.sh training "$run" -o "$OUT/training.html"
+page() { # NAME INPUT -- OPERAND...: $OUT/NAME.html
+    local name=$1 input=$2
+    shift 3
+    stage "$name" "$OUT/$name.html" "$input" "$above"/data/explain/* "$pipelines"/{runs,trace,gpt_files}.sh -- \
+        explain.sh "$name" "$@" -o "$OUT/$name.html"
+}
+page training "$run/log.jsonl" -- "$run"
+stage trace "$run/trace.safetensors" "$run/model.safetensors" -- \
+    sample --checkpoint "$run" --prompt "$text" --max-tokens 0 --trace "$run/trace.safetensors" --quiet
+page attention "$run/trace.safetensors" -- "$run/trace.safetensors"
+page gpt "$run/model.safetensors" -- "$run" "$text"
 
 echo
 cat "$run/sample.txt"
@@ -70,6 +80,8 @@ echo
 echo "What was made, in $((SECONDS - began)) s:"
 echo "  $run    the run: checkpoints, config.yaml, log.jsonl, config.json"
 echo "  $OUT/training.html    its curves, samples and options, for a browser"
+echo "  $OUT/attention.html   attention over '$text', step by step"
+echo "  $OUT/gpt.html         the model from the norms to what it writes"
 sed -nE 's/.*"val_loss": ([0-9.]+).*/\1/p' "$run/log.jsonl" | tail -1 |
     awk '{ printf "  validation loss               %.4f nats a token\n", $1 }'
 sed -nE 's/.*"document_loss": ([0-9.]+), "floor": ([0-9.]+), "standard_error": ([0-9.e-]+).*/\1 \2 \3/p' "$run/log.jsonl" |

@@ -256,6 +256,9 @@ static int report(const args *a, FILE *out)
         fprintf(out, "\n");
     } else
         gp_mfu_print(r, out, !a->quiet);
+    if (!a->json && !a->quiet && a->checkpoint && strcmp(a->checkpoint, "-"))
+        fprintf(stderr, "eval-mfu: a page of this model: pipelines/explain.sh gpt %s PROMPT -o gpt.html\n",
+                a->checkpoint);
     gp_mfu_free(r);
     return 0;
 }

@@ -302,6 +302,9 @@ static int run(session *s, gp_checkpoint *ckpt)
     const gp_prompt *first = s->prompts.items;
     if (a->trace && gp_trace_write(a->trace, s->m, s->t, first->ids, first->count, a->trace_grad))
         return -1;
+    if (a->trace && !a->quiet && strcmp(a->trace, "-"))
+        fprintf(stderr, "sample: a page of this trace: pipelines/explain.sh attention %s -o attention.html\n",
+                a->trace);
     return a->trace && !a->max_tokens ? 0 : generate(s, &s->prompts, NULL);
 }
 

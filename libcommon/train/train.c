@@ -62,6 +62,7 @@ static void report_run(gp_job *j)
         gp_report_info(&j->t.report, "the run is in %s; try: %ssample --checkpoint %s", run, gp_tool_prefix(), run);
     else
         gp_report_info(&j->t.report, "the run is in %s", run);
+    gp_report_info(&j->t.report, "a page of its curves: pipelines/explain.sh training %s -o training.html", run);
 }
 
 static int finish(gp_job *j)

@@ -60,6 +60,8 @@ for name in tokens logits hidden.2 attentions.1 lens.ids lens.probabilities weig
 out=$(header_of once.safetensors)
 has '"gptpipe.trace":"1"'
 has '"gptpipe.texts":"['
+expect 0 "${s[@]}" --no-quiet --prompt Once --max-tokens 0 --trace once.safetensors
+says "sample: a page of this trace: pipelines/explain.sh attention once.safetensors -o attention.html"
 expect 0 bash -c "${s[*]} --prompt Once --max-tokens 0 --trace - > pipe.safetensors"
 for name in tokens logits lens.ids; do same <(tensor pipe.safetensors $name) <(tensor once.safetensors $name); done
 
