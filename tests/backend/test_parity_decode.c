@@ -11,9 +11,11 @@ typedef struct decode_case {
 } decode_case;
 
 static const decode_case decode_cases[] = {
-    {1, 1, 1, false, GP_ACT_NONE},       {3, 17, 5, false, GP_ACT_GELU_TANH}, {5, 65, 63, true, GP_ACT_NONE},
-    {4, 129, 97, true, GP_ACT_GELU_ERF}, {7, 63, 513, false, GP_ACT_NONE},    {2, 768, 1023, true, GP_ACT_NONE},
-    {6, 65, 129, false, GP_ACT_RELU},    {3, 65, 65, false, GP_ACT_TANH},
+    {1, 1, 1, false, GP_ACT_NONE},       {3, 17, 5, false, GP_ACT_GELU_TANH},    {5, 65, 63, true, GP_ACT_NONE},
+    {4, 129, 97, true, GP_ACT_GELU_ERF}, {7, 63, 513, false, GP_ACT_NONE},       {2, 768, 1023, true, GP_ACT_NONE},
+    {6, 65, 129, false, GP_ACT_RELU},    {3, 65, 65, false, GP_ACT_TANH},        {1, 129, 700, false, GP_ACT_NONE},
+    {1, 2049, 70, true, GP_ACT_NONE},    {9, 131, 450, false, GP_ACT_GELU_TANH}, {64, 77, 515, false, GP_ACT_NONE},
+    {17, 1500, 33, true, GP_ACT_NONE},
 };
 
 /* Weights are read as they are stored, so decoding agrees in fp32 whatever the backend's dtype. */
@@ -27,6 +29,7 @@ static void decode_agrees_and_rows_are_independent(void **state)
         gp_tensor ref = RANDOM(p, c->B, c->O), cpu = RANDOM(p, c->B, c->O), alone = RANDOM(p, 1, c->O);
         gp_tensor pre_ref = RANDOM(p, c->B, c->O), pre_cpu = RANDOM(p, c->B, c->O);
         gp_weight weight = {.w = w, .transposed = c->transposed};
+        parity_plan(p, c->B, 1, c->O, 1, 1, false);
         gp_linear_op a = {
             .x = &x, .w = &weight, .bias = i % 2 ? &bias : NULL, .act = c->act, .y = &ref, .pre = &pre_ref};
         gp_linear_op b = a;
@@ -40,6 +43,38 @@ static void decode_agrees_and_rows_are_independent(void **state)
             b.x = &x1, b.y = &alone, b.pre = NULL;
             p->cpu->ops->linear_decode(p->cpu, &b);
             assert_memory_equal(alone.data, (float *)cpu.data + row * c->O, (size_t)c->O * sizeof(float));
+        }
+        parity_forget(p);
+    }
+}
+
+/* Each format at odd numbers of inputs, in blocks of 32 and strips of 1024: ref's numbers, and a row's own bits. */
+static void formats_agree_and_rows_are_independent(void **state)
+{
+    static const int64_t shapes[][3] = {{1, 1, 1},   {2, 31, 3},    {3, 33, 7},   {1, 64, 65},
+                                        {64, 97, 5}, {5, 1055, 10}, {1, 2049, 9}, {17, 768, 33}}; /* B, I, O */
+    parity *p = *state;
+    for (size_t i = 0; i < 4 * ARRAY_LEN(shapes); i++) {
+        const int64_t *s = shapes[i / 4], rows = s[0], I = s[1], O = s[2];
+        gp_weight_format format = GP_WEIGHTS_BF16 + (gp_weight_format)(i % 4);
+        size_t bytes = gp_weight_row_bytes(format, I);
+        gp_tensor numbers = RANDOM(p, O, I), x = RANDOM(p, rows, I), bias = RANDOM(p, O);
+        gp_tensor ref = RANDOM(p, rows, O), cpu = RANDOM(p, rows, O), alone = RANDOM(p, 1, O);
+        gp_weight w = {.w = numbers, .format = format, .slot = parity_take(p, (size_t)O * bytes)};
+        w.w.data = NULL, w.w.dim[0] = I, w.w.dim[1] = O;
+        for (int64_t o = 0; o < O; o++)
+            gp_weight_encode(format, (float *)numbers.data + o * I, I, (char *)w.slot + (size_t)o * bytes);
+        parity_plan(p, rows, 1, gp_max(I, O), 1, 1, false);
+        gp_linear_op a = {.x = &x, .w = &w, .bias = &bias, .act = GP_ACT_GELU_TANH, .y = &ref}, b = a;
+        b.y = &cpu;
+        p->ref->ops->linear_decode(p->ref, &a);
+        p->cpu->ops->linear_decode(p->cpu, &b);
+        ASSERT_NEAR(cpu, ref, parity_close);
+        for (int64_t row = 0; row < rows; row++) {
+            gp_tensor x1 = {(float *)x.data + row * I, GP_F32, 2, {1, I}};
+            b.x = &x1, b.y = &alone;
+            p->cpu->ops->linear_decode(p->cpu, &b);
+            assert_memory_equal(alone.data, (float *)cpu.data + row * O, (size_t)O * sizeof(float));
         }
         parity_forget(p);
     }
@@ -178,20 +213,28 @@ static void two_runs_give_the_same_bits(void **state)
         assert_true(parity_same_bits(&ta[i], &tb[i]));
 }
 
-/* A row's sums depend on I alone: not on the rows beside it (above), and not on the threads either. */
-static void one_thread_decodes_the_bits_of_two(void **state)
+/* A row's sums depend on I alone: not on the rows beside it (above), and not on the threads either, which divide the
+ * inputs or the outputs. */
+static void any_number_of_threads_decodes_the_same_bits(void **state)
 {
+    enum { MAX_ROWS = 9, THREADS = 8 };
     parity *p = *state;
-    gp_cpu *cpu = p->cpu->state;
-    for (int transposed = 0; transposed < 2; transposed++) {
-        gp_tensor w = transposed ? RANDOM(p, 513, 129) : RANDOM(p, 129, 513), x = RANDOM(p, 3, 129);
-        gp_tensor two = RANDOM(p, 3, 513), one = RANDOM(p, 3, 513);
+    for (int i = 0; i < 2 * THREADS * 2; i++) {
+        bool transposed = i % 2;
+        int64_t rows = i / 2 % 2 ? MAX_ROWS : 3; /* more than are divided by inputs, and fewer */
+        gp_tensor w = transposed ? RANDOM(p, 513, 129) : RANDOM(p, 129, 513), x = RANDOM(p, rows, 129);
+        gp_tensor one = RANDOM(p, rows, 513), many = RANDOM(p, rows, 513);
         gp_weight weight = {.w = w, .transposed = transposed};
-        cpu->split_ps = 0;
-        p->cpu->ops->linear_decode(p->cpu, &(gp_linear_op){.x = &x, .w = &weight, .y = &two});
+        gp_backend *be = gp_backend_open("cpu", "fp32", 1 + i / 4);
+        gp_cpu *cpu = be->state;
+        gp_backend_plan(be, &(gp_shape){.B = (int)rows, .T = 1, .C = 513, .H = 1, .V = 1, .cache = 1});
         cpu->split_ps = INT64_MAX;
-        p->cpu->ops->linear_decode(p->cpu, &(gp_linear_op){.x = &x, .w = &weight, .y = &one});
-        assert_true(parity_same_bits(&one, &two));
+        be->ops->linear_decode(be, &(gp_linear_op){.x = &x, .w = &weight, .y = &one});
+        cpu->split_ps = 0;
+        be->ops->linear_decode(be, &(gp_linear_op){.x = &x, .w = &weight, .y = &many});
+        assert_true(parity_same_bits(&one, &many));
+        gp_backend_close(be);
+        parity_forget(p);
     }
 }
 
@@ -236,13 +279,14 @@ static int group(const char *title)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(decode_agrees_and_rows_are_independent, parity_setup, parity_teardown),
+        cmocka_unit_test_setup_teardown(formats_agree_and_rows_are_independent, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(head_decode_agrees, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(attention_decode_agrees_and_rows_are_independent, parity_setup,
                                         parity_teardown),
         cmocka_unit_test_setup_teardown(appended_tokens_agree_and_have_the_bits_of_decoded_ones, parity_setup,
                                         parity_teardown),
         cmocka_unit_test_setup_teardown(two_runs_give_the_same_bits, parity_setup, parity_teardown),
-        cmocka_unit_test_setup_teardown(one_thread_decodes_the_bits_of_two, parity_setup, parity_teardown),
+        cmocka_unit_test_setup_teardown(any_number_of_threads_decodes_the_same_bits, parity_setup, parity_teardown),
         cmocka_unit_test(small_work_stays_on_one_thread),
         cmocka_unit_test_setup_teardown(nan_stays_nan, parity_setup, parity_teardown),
     };

@@ -59,12 +59,14 @@ enum { GP_MATMUL_A = 64 << 10, GP_MATMUL_B = 256 << 10, GP_MATMUL_SCRATCH = GP_M
     X(float, cross_entropy, (const gp_loss *loss, float *row, int32_t target))                                         \
     X(double, sum_squares, (const float *x, int64_t n))                                                                \
     X(void, adamw, (const gp_adamw_op *op, const gp_segment *seg, int64_t lo, int64_t hi))                             \
-    /* y(b,o) = x(b,:) W(:,o) + bias(o) for o = lo .. hi; W stored (I,O), or (O,I) in decode_rows */                   \
-    X(void, decode_columns, (const gp_decode *d, int64_t lo, int64_t hi))                                              \
+    /* y(b,o) = x(b,:) W(:,o) for o = lo .. hi; W stored (O,I) or in a format */                                       \
     X(void, decode_rows, (const gp_decode *d, int64_t lo, int64_t hi))                                                 \
     /* outputs o = lo .. hi of a weight in a format as fp32 rows of I numbers, and as bf16 */                          \
     X(void, decode_weights, (const gp_weight *w, int64_t lo, int64_t hi, float *rows))                                 \
     X(void, decode_weights_bf16, (const gp_weight *w, int64_t lo, int64_t hi, uint16_t *rows))                         \
+    /* W stored (I,O): sums (B,O), in the columns lo .. hi = x W over part columns.part of `parts` of the inputs */    \
+    /* (1, 2 or 4); scratch of GP_DECODE_SCRATCH B (hi - lo) floats */                                                 \
+    X(void, decode_columns, (const gp_decode *d, gp_range columns, int parts, float *sums, float *scratch))            \
     /* part `part` of `parts` of p, in fp32 and not packed; scratch of GP_MATMUL_SCRATCH floats */                     \
     X(void, matmul,                                                                                                    \
       (const gp_product *p, const float *a, const float *b, const float *bias, float *c, int part, int parts,          \
@@ -82,9 +84,15 @@ typedef struct gp_loss {
 
 typedef struct gp_decode {
     int64_t B, I, O;
-    const float *x, *w, *bias; /* (B,I), W, (O) or NULL */
-    float *y;                  /* (B,O) */
+    const float *x; /* (B,I) */
+    const void *w;
+    gp_weight_format format;
+    size_t row_bytes; /* decode_rows: from one output's inputs to the next's */
+    float *y;         /* (B,O) */
 } gp_decode;
+
+/* decode_columns adds the inputs in this many segments, (s0 + s1) + (s2 + s3). */
+enum { GP_DECODE_SEGMENTS = 4, GP_DECODE_SCRATCH = 2 };
 
 struct gp_kernels {
     const char *level;

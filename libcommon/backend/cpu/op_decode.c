@@ -4,63 +4,107 @@
 
 typedef struct decode_task {
     gp_decode d;
-    const gp_weight *w;
+    const float *bias; /* (O) or NULL */
     gp_act act;
+    int parts, blocks; /* W stored (I,O): of the inputs, of the columns */
+    float *sums;       /* (B,O) of each part of the inputs but the first, whose sums are in d.y */
+    float *scratch;    /* GP_DECODE_SCRATCH B O floats */
 } decode_task;
 
-/* One row of fp32 for each thread. */
+/* Up to this many rows, threads divide the inputs of a weight that is stored (I,O), and each reads whole rows of W. */
+enum { MAX_ROWS_OF_PARTS = 8 };
+
 size_t gp_cpu_decode_workspace(const gp_backend *be, const gp_shape *shape)
 {
-    size_t row = gp_round_up((size_t)gp_max(4 * (int64_t)shape->C, shape->inner) * sizeof(float), 64);
-    return be->weight_format == GP_WEIGHTS_FP32 ? 0 : (size_t)be->threads * row;
+    (void)be;
+    int64_t widest = gp_max(4 * (int64_t)shape->C, shape->inner);
+    int64_t numbers = (GP_DECODE_SEGMENTS - 1 + GP_DECODE_SCRATCH) * shape->B * widest;
+    return shape->T == 1 ? (size_t)numbers * sizeof(float) : 0;
 }
 
-/* Each output's row is decoded, and then read as fp32 is. */
-static void decode_format(gp_backend *be, const decode_task *j, gp_range r)
+/* Bias and activation of columns [lo, hi). */
+static void finish(gp_backend *be, const decode_task *j, int64_t lo, int64_t hi)
 {
     const gp_kernels *k = gp_cpu_state(be)->k;
-    size_t row = gp_round_up((size_t)j->d.I * sizeof(float), 64);
-    char *workspace = gp_cpu_workspace(be, (size_t)be->threads * row);
-    gp_decode d = j->d;
-    d.w = (float *)(void *)(workspace + (size_t)r.part * row);
-    for (int64_t o = r.lo; o < r.hi; o++) {
-        k->decode_weights(j->w, o, o + 1, (float *)(uintptr_t)d.w);
-        d.y = j->d.y + o;
-        d.bias = j->d.bias ? j->d.bias + o : NULL;
-        k->decode_rows(&d, 0, 1);
+    const gp_decode *d = &j->d;
+    for (int64_t b = 0; b < d->B; b++) {
+        float *y = d->y + b * d->O + lo;
+        if (j->bias)
+            k->add(y, j->bias + lo, NULL, hi - lo);
+        if (j->act != GP_ACT_NONE)
+            k->act_forward(j->act, y, y, hi - lo);
     }
 }
 
-static void decode_outputs(gp_backend *be, const void *task, gp_range r)
+static void decode_rows(gp_backend *be, const void *task, gp_range r)
 {
-    const gp_kernels *k = gp_cpu_state(be)->k;
+    const decode_task *j = task;
+    gp_cpu_state(be)->k->decode_rows(&j->d, r.lo, r.hi);
+    finish(be, j, r.lo, r.hi);
+}
+
+/* Item i: part i % parts of the inputs, in block i / parts of the columns. */
+static void decode_columns(gp_backend *be, const void *task, gp_range r)
+{
     const decode_task *j = task;
     const gp_decode *d = &j->d;
-    if (j->w->format != GP_WEIGHTS_FP32)
-        decode_format(be, j, r);
-    else if (j->w->transposed)
-        k->decode_rows(d, r.lo, r.hi);
-    else
-        k->decode_columns(d, r.lo, r.hi);
-    for (int64_t b = 0; j->act != GP_ACT_NONE && b < d->B; b++)
-        k->act_forward(j->act, d->y + b * d->O + r.lo, d->y + b * d->O + r.lo, r.hi - r.lo);
+    for (int64_t i = r.lo; i < r.hi; i++) {
+        gp_range columns = gp_cpu_share(d->O, 32, (int)i / j->parts, j->blocks);
+        columns.part = (int)i % j->parts;
+        float *sums = columns.part ? j->sums + (columns.part - 1) * d->B * d->O : d->y;
+        float *scratch = j->scratch + GP_DECODE_SCRATCH * d->B * columns.lo;
+        scratch += columns.part * d->B * (columns.hi - columns.lo);
+        gp_cpu_state(be)->k->decode_columns(d, columns, j->parts, sums, scratch);
+        if (j->parts == 1)
+            finish(be, j, columns.lo, columns.hi);
+    }
+}
+
+/* W stored (I,O). With few rows the inputs are divided by 4 or 2, if that divides the number of threads. */
+static void divide_inputs(gp_backend *be, int64_t ps, decode_task *j)
+{
+    const gp_kernels *k = gp_cpu_state(be)->k;
+    int threads = gp_cpu_team(be, ps);
+    int64_t B = j->d.B, n = B * j->d.O;
+    j->parts = B > MAX_ROWS_OF_PARTS || threads % 2 ? 1 : threads % 4 ? 2 : 4;
+    j->blocks = threads / j->parts;
+    j->scratch = gp_cpu_workspace(be, (size_t)((GP_DECODE_SCRATCH + j->parts - 1) * n) * sizeof(float));
+    j->sums = j->scratch + GP_DECODE_SCRATCH * n;
+    gp_cpu_split(be, ps, threads, 1, decode_columns, j);
+    if (j->parts == 1)
+        return;
+    k->add(j->d.y, j->sums, NULL, n);
+    if (j->parts == 4) {
+        k->add(j->sums + n, j->sums + 2 * n, NULL, n);
+        k->add(j->d.y, j->sums + n, NULL, n);
+    }
+    finish(be, j, 0, j->d.O);
 }
 
 /* y = act(x W + bias), with `norm`, if there is one, computed first. */
 static void decode(gp_backend *be, const gp_norm_op *norm, const gp_tensor *x, const gp_weight *w,
                    const gp_tensor *bias, gp_act act, const gp_tensor *y)
 {
-    gp_decode d = {.B = gp_cpu_rows(x),
-                   .I = gp_weight_inputs(w),
-                   .O = gp_weight_outputs(w),
-                   .x = gp_cpu_data(x),
-                   .w = w->format == GP_WEIGHTS_FP32 ? gp_cpu_data(&w->w) : NULL,
-                   .bias = gp_cpu_data(bias),
-                   .y = gp_cpu_data(y)};
-    BUG_ON(gp_tensor_count(x) != d.B * d.I || gp_tensor_count(y) != d.B * d.O);
+    int64_t I = gp_weight_inputs(w);
+    bool plain = w->format == GP_WEIGHTS_FP32;
+    decode_task j = {.d = {.B = gp_cpu_rows(x),
+                           .I = I,
+                           .O = gp_weight_outputs(w),
+                           .x = gp_cpu_data(x),
+                           .w = plain ? gp_cpu_data(&w->w) : w->slot,
+                           .format = w->format,
+                           .row_bytes = plain ? (size_t)I * sizeof(float) : gp_weight_row_bytes(w->format, I),
+                           .y = gp_cpu_data(y)},
+                     .bias = gp_cpu_data(bias),
+                     .act = act};
+    int64_t ps = j.d.B * j.d.I * j.d.O * GP_PS_DECODE;
+    BUG_ON(gp_tensor_count(x) != j.d.B * j.d.I || gp_tensor_count(y) != j.d.B * j.d.O);
     if (norm)
         gp_cpu_norm_forward(be, norm);
-    gp_cpu_split(be, d.B * d.I * d.O * GP_PS_DECODE, d.O, 16, decode_outputs, &(decode_task){d, w, act});
+    if (w->transposed || !plain)
+        gp_cpu_split(be, ps, j.d.O, 16, decode_rows, &j);
+    else
+        divide_inputs(be, ps, &j);
 }
 
 void gp_cpu_linear_decode(gp_backend *be, const gp_linear_op *op)

@@ -1,110 +1,119 @@
-/* decode.c: products with few rows, and attention over the KV cache. The order of a row's sums depends only on the
- * number of inputs, never on the number of rows: a sample is the same alone and among others. The weights are read from
- * memory once, whatever B. */
+/* decode.c: products of a few rows with a weight that is stored (I,O).
+ *
+ * Memory decides, so the weight is read as one stream for each thread: a part of the inputs, which is a sequence of
+ * whole rows of W. (Half of the columns, a piece of each row, had half of the bandwidth on Zen 4.) The order of the
+ * sums depends on I alone: four segments of the inputs, each added one input after another, then
+ * (s0 + s1) + (s2 + s3). */
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/simd/vector.h"
-#include "backend/cpu/simd/vmath.h"
 
-#include <math.h>
 #include <string.h>
 
-/* y (n) += x W for up to four inputs and n of the O columns of w. */
-static void add_inputs(const float *x, int64_t inputs, const float *w, int64_t O, int64_t n, float *y)
+enum {
+    INPUTS = 8,  /* rows of W at once: a sum is loaded and stored once for all of them */
+    SAMPLES = 4, /* rows of x at once */
+    CHANNELS = 2 * WIDTH
+};
+
+/* What a tile multiplies: x (.,I), a group of `inputs` rows of w (.,O), sums with `stride` columns. */
+typedef struct group {
+    const float *x, *w;
+    int64_t I, O, inputs, stride;
+    bool first; /* sums = instead of += */
+} group;
+
+/* Columns o .. o + CHANNELS of the sums of `samples` rows. */
+static inline __attribute__((always_inline)) void tile(const group *g, int samples, int64_t inputs, int64_t o,
+                                                       float *sums)
 {
-    const float *w0 = w, *w1 = w + O, *w2 = w + 2 * O, *w3 = w + 3 * O;
-    if (inputs == 4) {
-        float x0 = x[0], x1 = x[1], x2 = x[2], x3 = x[3];
-#pragma omp simd
-        for (int64_t o = 0; o < n; o++)
-            y[o] = y[o] + x0 * w0[o] + x1 * w1[o] + x2 * w2[o] + x3 * w3[o];
+    vec a[SAMPLES][2];
+    for (int b = 0; b < samples; b++)
+        for (int v = 0; v < 2; v++)
+            a[b][v] = g->first ? (vec){0} : vec_load(sums + b * g->stride + v * WIDTH);
+    for (int64_t i = 0; i < inputs; i++) {
+        vec w0 = vec_load(g->w + i * g->O + o), w1 = vec_load(g->w + i * g->O + o + WIDTH);
+        for (int b = 0; b < samples; b++) {
+            vec x = vec_all(g->x[b * g->I + i]);
+            a[b][0] += x * w0;
+            a[b][1] += x * w1;
+        }
+    }
+    for (int b = 0; b < samples; b++)
+        for (int v = 0; v < 2; v++)
+            vec_store(sums + b * g->stride + v * WIDTH, a[b][v]);
+}
+
+static inline __attribute__((always_inline)) void tiles(const group *g, int64_t B, int64_t inputs, int64_t o,
+                                                        float *sums)
+{
+    group at = *g;
+    for (; B >= SAMPLES; B -= SAMPLES, at.x += SAMPLES * g->I, sums += SAMPLES * g->stride)
+        tile(&at, SAMPLES, inputs, o, sums);
+    if (B == 3)
+        tile(&at, 3, inputs, o, sums);
+    else if (B == 2)
+        tile(&at, 2, inputs, o, sums);
+    else if (B == 1)
+        tile(&at, 1, inputs, o, sums);
+}
+
+/* Columns that do not fill a tile. The sums are those of a tile's lane. */
+static void rest(const group *g, int64_t B, int64_t o, float *sums)
+{
+    for (int64_t b = 0; b < B; b++) {
+        float a = g->first ? 0 : sums[b * g->stride];
+        for (int64_t i = 0; i < g->inputs; i++)
+            a += g->x[b * g->I + i] * g->w[i * g->O + o];
+        sums[b * g->stride] = a;
+    }
+}
+
+/* Columns lo .. hi of a group. Meanwhile the next group is fetched into the second cache: in the order of its
+ * addresses, if all columns are read. */
+static void add_group(const group *g, int64_t B, int64_t lo, int64_t hi, float *sums)
+{
+    const float *next = g->w + INPUTS * g->O + lo;
+    bool whole = hi - lo == g->O;
+    int64_t o = lo, step = whole ? CHANNELS : g->O;
+    for (; o + CHANNELS <= hi; o += CHANNELS, next += whole ? INPUTS * CHANNELS : CHANNELS) {
+        for (int64_t i = 0; i < INPUTS; i++)
+            for (int64_t v = 0; v < CHANNELS; v += 16)
+                __builtin_prefetch(next + i * step + v, 0, 2);
+        if (g->inputs == INPUTS)
+            tiles(g, B, INPUTS, o, sums + o - lo);
+        else
+            tiles(g, B, g->inputs, o, sums + o - lo);
+    }
+    for (; o < hi; o++)
+        rest(g, B, o, sums + o - lo);
+}
+
+/* sums (B,stride) = columns lo .. hi of x W over `count` segments, from `segment` on. */
+static void add_segments(const gp_decode *d, int64_t lo, int64_t hi, int segment, int count, float *sums,
+                         int64_t stride, float *scratch)
+{
+    if (count > 1) {
+        int64_t n = hi - lo;
+        add_segments(d, lo, hi, segment, count / 2, sums, stride, scratch);
+        add_segments(d, lo, hi, segment + count / 2, count / 2, scratch, n, scratch + d->B * n);
+        for (int64_t b = 0; b < d->B; b++)
+            KERNEL(add)(sums + b * stride, scratch + b * n, NULL, n);
         return;
     }
-    for (int64_t i = 0; i < inputs; i++) {
-        float xi = x[i];
-        const float *wi = w + i * O;
-#pragma omp simd
-        for (int64_t o = 0; o < n; o++)
-            y[o] += xi * wi[o];
+    gp_range r = gp_cpu_share(d->I, INPUTS, segment, GP_DECODE_SEGMENTS);
+    group g = {.I = d->I, .O = d->O, .stride = stride, .first = true};
+    for (int64_t b = 0; r.lo == r.hi && b < d->B; b++)
+        memset(sums + b * stride, 0, (size_t)(hi - lo) * sizeof *sums);
+    for (int64_t i = r.lo; i < r.hi; i += INPUTS, g.first = false) {
+        g.x = d->x + i;
+        g.w = (const float *)d->w + i * d->O;
+        g.inputs = gp_min(INPUTS, r.hi - i);
+        add_group(&g, d->B, lo, hi, sums);
     }
 }
 
-void KERNEL(decode_columns)(const gp_decode *d, int64_t lo, int64_t hi)
+void KERNEL(decode_columns)(const gp_decode *d, gp_range columns, int parts, float *sums, float *scratch)
 {
-    int64_t n = hi - lo;
-    for (int64_t b = 0; b < d->B; b++) {
-        float *y = d->y + b * d->O + lo;
-        if (d->bias)
-            memcpy(y, d->bias + lo, (size_t)n * sizeof *y);
-        else
-            memset(y, 0, (size_t)n * sizeof *y);
-    }
-    for (int64_t i = 0; i < d->I; i += 4)
-        for (int64_t b = 0; b < d->B; b++)
-            add_inputs(d->x + b * d->I + i, gp_min(4, d->I - i), d->w + i * d->O + lo, d->O, n, d->y + b * d->O + lo);
-}
-
-/* Four independent sums, so that additions overlap. */
-static float dot(const float *a, const float *b, int64_t n)
-{
-    enum { SUMS = 4 };
-    vec sum[SUMS] = {{0}};
-    int64_t i = 0;
-    float rest = 0;
-    for (; i + SUMS * WIDTH <= n; i += SUMS * WIDTH)
-        for (int j = 0; j < SUMS; j++)
-            sum[j] += vec_load(a + i + j * WIDTH) * vec_load(b + i + j * WIDTH);
-    for (; i + WIDTH <= n; i += WIDTH)
-        sum[0] += vec_load(a + i) * vec_load(b + i);
-    for (; i < n; i++)
-        rest += a[i] * b[i];
-    return vec_total((sum[0] + sum[1]) + (sum[2] + sum[3])) + rest;
-}
-
-void KERNEL(decode_rows)(const gp_decode *d, int64_t lo, int64_t hi)
-{
-    for (int64_t o = lo; o < hi; o++)
-        for (int64_t b = 0; b < d->B; b++)
-            d->y[b * d->O + o] = dot(d->x + b * d->I, d->w + o * d->I, d->I) + (d->bias ? d->bias[o] : 0);
-}
-
-/* Attention over the first `count` keys, a strip at a time with a running maximum; out is rescaled when that grows. */
-static void attend(const float *q, const float *keys, const float *values, int64_t count, int64_t D, float scale,
-                   float *out)
-{
-    enum { STRIP = 64 };
-    float max = -INFINITY, sum = 0, s[STRIP];
-    memset(out, 0, (size_t)D * sizeof *out);
-    for (int64_t k0 = 0; k0 < count; k0 += STRIP) {
-        int64_t n = gp_min(STRIP, count - k0);
-        float previous = max;
-        for (int64_t k = 0; k < n; k++) {
-            s[k] = scale * dot(q, keys + (k0 + k) * D, D);
-            max = s[k] > max ? s[k] : max;
-        }
-        float rescale = gp_exp(previous - max), strip = 0;
-#pragma omp simd reduction(+ : strip)
-        for (int64_t k = 0; k < n; k++) {
-            s[k] = gp_exp(s[k] - max);
-            strip += s[k];
-        }
-        sum = sum * rescale + strip;
-        for (int64_t d = 0; d < D; d++)
-            out[d] *= rescale;
-        for (int64_t k = 0; k < n; k += 4)
-            add_inputs(s + k, gp_min(4, n - k), values + (k0 + k) * D, D, D, out);
-    }
-    float inverse = 1 / sum;
-    for (int64_t d = 0; d < D; d++)
-        out[d] *= inverse;
-}
-
-void KERNEL(attention_cached)(const gp_attention_cached_op *op, int64_t b, int64_t h)
-{
-    int64_t T = op->qkv->dim[1], D = op->kv->k.dim[3], P = op->kv->k.dim[2], C = D * op->heads;
-    const float *keys = (const float *)op->kv->k.data + (b * op->heads + h) * P * D;
-    const float *values = (const float *)op->kv->v.data + (b * op->heads + h) * P * D;
-    float scale = 1 / (float)gp_scores_divisor(op->divisor, D);
-    for (int64_t n = b * T; n < (b + 1) * T; n++)
-        attend((const float *)op->qkv->data + n * 3 * C + h * D, keys, values, op->positions[n] + 1, D, scale,
-               (float *)op->out->data + n * C + h * D);
+    int count = GP_DECODE_SEGMENTS / parts;
+    add_segments(d, columns.lo, columns.hi, columns.part * count, count, sums + columns.lo, d->O, scratch);
 }

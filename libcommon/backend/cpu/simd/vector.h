@@ -27,6 +27,11 @@ static inline vec vec_load(const float *x)
     return *(const vec_at *)x;
 }
 
+static inline void vec_store(float *x, vec v)
+{
+    *(vec_at *)x = v;
+}
+
 static inline vec vec_all(float x)
 {
     return (vec){0} + x;
