@@ -3,20 +3,24 @@
 # otherwise prints the exact command. Says nothing when nothing is missing. Debian 12, 13, Ubuntu 22.04, 24.04.
 #
 #     install-deps.sh            install
+#     install-deps.sh --browser  install Chromium too, in which the tests draw the pages of explain.sh (100 MB to download)
 #     install-deps.sh --print    print what is missing, one package a line
 #     install-deps.sh --help     print this
 #
 # Exit: 0 when all that is needed is there (what is optional may lack), 1 otherwise.
 set -uo pipefail
 
+browser=
 case ${1:-} in
 '' | --print) ;;
+--browser) browser=yes ;;
 -h | --help) sed -n '2,/^set/p' "$0" | sed '$d; s/^# \{0,1\}//' && exit 0 ;;
 *) echo "install-deps: unknown operand '$1' (see install-deps.sh --help)" >&2 && exit 2 ;;
 esac
 
 have_program() { command -v "$1" > /dev/null; }
 have_module() { pkg-config --exists "$1" 2> /dev/null; }
+have_browser() { [ -z "$browser" ] || have_program chromium || have_program chromium-browser || have_program google-chrome; }
 have_header() { printf '#include <%s>\n' "$1" | ${CC:-cc} -E - > /dev/null 2>&1; }
 
 # Left in $needed and $optional: the apt packages that lack. The first column says how a package is recognised.
@@ -45,6 +49,7 @@ module  cmocka       libcmocka-dev         optional
 module  libpcre2-8   libpcre2-dev          optional
 module  libedit      libedit-dev           optional
 header  dnnl.h       libdnnl-dev           optional
+browser -            chromium              optional
 LIST
 }
 

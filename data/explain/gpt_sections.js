@@ -4,6 +4,7 @@
 
 const paragraph = (...children) => makeElement('p', {}, ...children);
 const scrolled = table => makeElement('div', {class: 'scroll', tabindex: 0}, table);
+const quoted = text => `\u201c${text}\u201d`;
 const counted = (n, noun) => `${n} ${noun}${n === 1 ? '' : 's'}`;
 
 // Where the weights are in the trace, what was computed here from them is compared with the trace.
@@ -23,7 +24,7 @@ function drawNorm({m, state, labels}) {
     const points = row => Array.from(row, (y, x) => [x, y]), head = ['channel', 'x', 'x \u2212 \u03bc', '(x \u2212 \u03bc) / \u221a(\u03c3\u00b2 + \u03b5)', '\u03b3', '\u03b2', 'y'];
     const rows = Array.from(n.x.slice(0, 8), (x, i) => [i, x, x - n.mean, n.normalized[i], n.gain?.[i], n.bias?.[i], n.traced[i]].map((v, k) => k ? formatNumber(v, 6) : v));
     return [
-        paragraph(`${norm.label[0].toUpperCase()}${norm.label.slice(1)} of layer ${state.layer}, of ${labels[state.token]}: \u03bc = ${formatNumber(n.mean, 6)}, \u03c3\u00b2 = ${formatNumber(n.variance, 6)}, \u03b5 = ${formatNumber(m.eps)}, 1 / \u221a(\u03c3\u00b2 + \u03b5) = ${formatNumber(n.rstd, 6)}.`),
+        paragraph(`${norm.label[0].toUpperCase()}${norm.label.slice(1)} of layer ${state.layer}, of ${quoted(labels[state.token])}: \u03bc = ${formatNumber(n.mean, 6)}, \u03c3\u00b2 = ${formatNumber(n.variance, 6)}, \u03b5 = ${formatNumber(m.eps)}, 1 / \u221a(\u03c3\u00b2 + \u03b5) = ${formatNumber(n.rstd, 6)}.`),
         differenceElement('The output', n.difference),
         chartElement({title: 'Before and after the norm', x: 'channel', series: [
             {name: 'x', colour: 'var(--soft)', points: points(n.x)}, {name: 'y', colour: 'var(--c0)', points: points(n.traced)}]}),
@@ -47,7 +48,7 @@ function drawGelu({m, state, labels}) {
     const curves = [['GELU', gelu, 'var(--c0)'], ['GELU by tanh', geluTanh, 'var(--c1)'], ['ReLU', ACTIVATIONS.relu, 'var(--soft)']];
     const rows = Array.from(x.slice(0, 8), (v, i) => [i, formatNumber(v, 6), formatNumber(f(v), 6), formatNumber(y[i], 6)]);
     return [
-        paragraph(`This model's activation is ${m.activation}. Of ${labels[state.token]} in layer ${state.layer}, computed here from the trace's input, it differs from the trace's output by at most ${formatNumber(largestDifference(Float64Array.from(x, f), y), 2)}; of ${counted(m.F, 'number')} ${x.reduce((n, v) => n + (v < 0), 0)} are negative.`),
+        paragraph(`This model's activation is ${m.activation}. Of ${quoted(labels[state.token])} in layer ${state.layer}, computed here from the trace's input, it differs from the trace's output by at most ${formatNumber(largestDifference(Float64Array.from(x, f), y), 2)}; of ${counted(m.F, 'number')} ${x.reduce((n, v) => n + (v < 0), 0)} are negative.`),
         makeElement('div', {class: 'charts'},
             chartElement({title: 'The activation', x: 'x', series: curves.map(([name, g, colour]) => ({name, colour, points: grid.map(v => [v, g(v)])}))}),
             chartElement({title: 'What it reads in this layer', x: 'x', unit: 'share of the numbers', series: [
@@ -65,7 +66,7 @@ function drawMlp({m, state, labels}) {
     const again = weight && linearOf(rowOf(tensor(act), state.token), weight.data, bias?.data, m.modules.transposed);
     return [
         paragraph(`Layer ${state.layer}: (T, C) = (${m.T}, ${m.C}) \u2192 (T, F) = (${m.T}, ${m.F}) \u2192 (${m.T}, ${m.F}) \u2192 (${m.T}, ${m.C}).`),
-        differenceElement(`The second product of ${labels[state.token]}`, again && largestDifference(again, rowOf(tensor(out), state.token))),
+        differenceElement(`The second product of ${quoted(labels[state.token])}`, again && largestDifference(again, rowOf(tensor(out), state.token))),
         makeElement('div', {class: 'charts'}, ...maps.map(([title, name]) => heatElement({title, rows: m.T, columns: tensor(name).shape[2], data: tensor(name).data,
             rowLabels: labels, rowTitle: 'token', columnTitle: 'channels'}))),
     ];
@@ -85,7 +86,7 @@ function drawAttention({m, state, labels, change}) {
         makeElement('div', {class: 'maps', role: 'group', 'aria-label': `Heads of layer ${state.layer}`}, ...Array.from({length: m.H}, button)),
         heatElement({title: `Layer ${state.layer}, head ${state.head}`, rows: m.T, columns: m.T, data: p, max: 1, rowLabels: labels, columnLabels: labels, rowTitle: 'token',
             columnTitle: 'tokens read', selected: [state.token, state.token], onpick: row => change({token: row}),
-            read: (q, k) => `${labels[q]} (${q}) reads ${labels[k]} (${k}): ${formatNumber(p[q * m.T + k], 6)}`}),
+            read: (q, k) => `${quoted(labels[q])} (${q}) reads ${quoted(labels[k])} (${k}): ${formatNumber(p[q * m.T + k], 6)}`}),
         paragraph('A click, or Enter, selects the row\u2019s token.'),
     ];
 }
@@ -127,13 +128,13 @@ function drawHead({m, state, labels}) {
     const name = l => l === 0 ? 'embedding' : l === m.L ? `layer ${l - 1}, the output` : `layer ${l - 1}`;
     const overview = layers.flatMap(l => labels.map((_, i) => lensOf(m, l, i)[0]));
     return [
-        paragraph(`At ${labels[t]}, the largest logit is that of ${textOfId(m, top[0])}: ${formatNumber(z[top[0]], 6)}.`, again === null ? '' : ` The product of the head\u2019s input with its row of the embedding, computed here, is ${formatNumber(again, 6)}.`),
-        barsElement({title: `The most likely tokens at ${labels[t]}`, caption: 'probability', percent: true, items: top.map(id => ({label: textOfId(m, id), value: p[id]}))}),
-        scrolled(tableElement(`Logit lens: each layer\u2019s ten most likely tokens at ${labels[t]}`, ['after', ...top.map((_, i) => String(i + 1))],
+        paragraph(`At ${quoted(labels[t])}, the largest logit is that of ${quoted(textOfId(m, top[0]))}: ${formatNumber(z[top[0]], 6)}.`, again === null ? '' : ` The product of the head\u2019s input with its row of the embedding, computed here, is ${formatNumber(again, 6)}.`),
+        barsElement({title: `The most likely tokens at ${quoted(labels[t])}`, caption: 'probability', percent: true, items: top.map(id => ({label: textOfId(m, id), value: p[id]}))}),
+        scrolled(tableElement(`Logit lens: each layer\u2019s ten most likely tokens at ${quoted(labels[t])}`, ['after', ...top.map((_, i) => String(i + 1))],
             layers.map(l => [name(l), ...lensOf(m, l, t).map(c => lensCell(m, c))]))),
         heatElement({title: 'Logit lens: the most likely token after each layer', rows: m.L + 1, columns: m.T, data: overview.map(c => c.p), max: 1, rowLabels: layers.map(l => l ? `layer ${l - 1}` : 'embedding'),
             columnLabels: labels, rowTitle: 'after', columnTitle: 'tokens', selected: [m.L, t],
-            read: (l, i) => `after ${name(l)}, at ${labels[i]} (${i}): ${lensCell(m, overview[l * m.T + i])}`}),
+            read: (l, i) => `after ${name(l)}, at ${quoted(labels[i])} (${i}): ${lensCell(m, overview[l * m.T + i])}`}),
     ];
 }
 
@@ -142,7 +143,7 @@ function drawHead({m, state, labels}) {
 function drawOptimizer({files}) {
     const parameters = parametersOf(files.info), config = new Map(files.config), names = ['lr', 'min-lr', 'schedule', 'warmup', 'weight-decay', 'beta1', 'beta2', 'eps', 'grad-clip', 'layer-decay', 'freeze'];
     const row = (label, decay, list) => [label, decay, list.length, list.reduce((n, p) => n + p.count, 0)];
-    const options = names.filter(n => config.has(n)).map(n => [n, config.get(n)]);
+    const options = names.filter(n => config.has(n) && config.get(n) !== 'null').map(n => [n, config.get(n)]);
     return [
         scrolled(tableElement('Groups', ['group', 'weight decay', 'tensors', 'parameters'], [
             row('matrices', config.get('weight-decay') ?? '\u03bb', parameters.filter(p => p.decays)), row('gains and biases', 0, parameters.filter(p => !p.decays))])),
@@ -188,11 +189,11 @@ function drawGeneration({m, state, labels, promptLength}) {
     if (!m.predicts)
         return noHead();
     const d = distributionAt(m, state), t = state.token, token = (label, i) => makeElement('span', {class: i === t ? 'token here' : i >= promptLength ? 'token made' : 'token'}, label);
-    const followed = d.next === null ? '' : ` ${labels[t + 1]} followed, the ${d.rank}. most likely: ${formatNumber(100 * d.p[d.next], 4)}% here, ${formatNumber(100 * d.before[d.next], 4)}% at temperature 1.`;
+    const followed = d.next === null ? '' : ` ${quoted(labels[t + 1])} followed, of rank ${d.rank}: ${formatNumber(100 * d.p[d.next], 4)}% here, ${formatNumber(100 * d.before[d.next], 4)}% at temperature 1.`;
     return [
         makeElement('p', {class: 'tokens'}, ...labels.map(token)),
         paragraph(`${counted(d.kept, 'token')} of ${m.V} remain; entropy ${formatNumber(entropyOf(d.p), 5)} nats, ${formatNumber(entropyOf(d.before), 5)} at temperature 1.${followed}`),
-        barsElement({title: m.causal ? `After ${labels[t]}` : `In the place of ${labels[t]}`, caption: 'probability', percent: true,
+        barsElement({title: m.causal ? `After ${quoted(labels[t])}` : `In the place of ${quoted(labels[t])}`, caption: 'probability', percent: true,
             items: d.shown.map(id => ({label: textOfId(m, id), value: d.p[id], before: d.before[id], marked: id === d.next}))}),
     ];
 }

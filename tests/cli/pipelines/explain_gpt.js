@@ -82,7 +82,7 @@ function testControls() {
     all('.map')[1].click();
     check('the head', [control('Head').value, all('.map')[1].getAttribute('aria-pressed'), location.hash.includes('head=1')], ['1', 'true', true]);
     const map = figureIn('attention', 'Layer 1, head 1'), p = headMap(m, 1, 1);
-    check('a cell of the map', press(map, 'Home'), `${read.labels[expected.at]} (${expected.at}) reads ${read.labels[0]} (0): ${formatNumber(p[expected.at * m.T], 6)}`);
+    check('a cell of the map', press(map, 'Home'), `\u201c${read.labels[expected.at]}\u201d (${expected.at}) reads \u201c${read.labels[0]}\u201d (0): ${formatNumber(p[expected.at * m.T], 6)}`);
     check('Enter selects the row\u2019s token', [press(map, 'ArrowUp', 'Enter') !== '', control('Token').value], [true, String(expected.at - 1)]);
     set('Token', expected.at);
     set('Norm', 'second');
@@ -130,7 +130,7 @@ async function testSteps() {
     check('until it is paused', control('Token').value, String(at));
     set('Temperature', 1, 'input');
     const p = softmaxOf(logitsAt(m, at)), next = m.tokens[at + 1], followed = content('generation').querySelectorAll('p')[1].textContent;
-    check('what followed', followed.includes(`${read.labels[at + 1]} followed, the `) && followed.includes(` ${formatNumber(100 * p[next], 4)}% at temperature 1.`), true);
+    check('what followed', followed.includes(`\u201c${read.labels[at + 1]}\u201d followed, of rank ${1 + p.reduce((n, x) => n + (x > p[next]), 0)}: `) && followed.includes(` ${formatNumber(100 * p[next], 4)}% at temperature 1.`), true);
 }
 
 async function testAddress() {
