@@ -1,4 +1,5 @@
-/* arena.c: see arena.h. */
+/* arena.c: see arena.h. The host allocates by calloc, which leaves fresh pages of the kernel untouched; the address of the
+ * block precedes the aligned memory. */
 #include "base/arena.h"
 #include "base/memory.h"
 
@@ -10,20 +11,25 @@ enum { ALIGN = 64, SMALL = 1 << 20 };
 static void *host_alloc(void *self, size_t bytes, const char *what)
 {
     (void)self;
-    void *p = NULL;
     size_t total = bytes > SMALL ? (size_t)gp_memory_query("").total : SMALL; /* the query reads many files */
     if (bytes > total) /* Linux overcommits: it may grant them and kill the process when they are touched */
         die("out of memory (%zu bytes for %s; the machine has %zu)", bytes, what, total);
-    if (posix_memalign(&p, ALIGN, gp_round_up(bytes ? bytes : 1, ALIGN)))
+    char *block = calloc(1, gp_round_up(bytes, ALIGN) + ALIGN);
+    if (!block)
         die("out of memory (%zu bytes for %s)", bytes, what);
-    memset(p, 0, bytes);
+    char *p = block + ALIGN - (uintptr_t)block % ALIGN; /* at least 8 bytes after it: malloc aligns to 8 or more */
+    memcpy(p - sizeof block, &block, sizeof block);
     return p;
 }
 
 static void host_free(void *self, void *p, size_t bytes)
 {
+    char *block;
     (void)self, (void)bytes;
-    free(p);
+    if (!p)
+        return;
+    memcpy(&block, (char *)p - sizeof block, sizeof block);
+    free(block);
 }
 
 const gp_memory gp_host_memory = {host_alloc, host_free, NULL};

@@ -20,7 +20,8 @@ extern "C" {
 
 /* An allocator: of a backend's memory, or of the host's. */
 typedef struct gp_memory {
-    /* Zeroed and 64-byte aligned. Out of memory it dies with a message that names `what`. */
+    /* Zeroed and 64-byte aligned. Out of memory it dies with a message that names `what`. The host's pages are zero on
+     * demand: what is never written takes no memory. */
     void *(*alloc)(void *self, size_t bytes, const char *what);
     void (*free)(void *self, void *p, size_t bytes);
     void *self;

@@ -1,8 +1,6 @@
 /* batch.c: see batch.h. */
 #include "base/batch.h"
 
-#include <stdlib.h>
-
 void gp_batch_layout(gp_arena *a, const gp_source *s, gp_batch *batch)
 {
     size_t rows = (size_t)s->rows, ids = (size_t)s->tokens * sizeof(int32_t);
@@ -32,6 +30,6 @@ gp_batch gp_batch_open(const gp_source *s)
 
 void gp_batch_close(gp_batch *batch)
 {
-    free(batch->memory); /* the whole arena, from gp_host_memory */
+    gp_host_memory.free(gp_host_memory.self, batch->memory, 0); /* the whole arena */
     *batch = (gp_batch){0};
 }
