@@ -183,6 +183,8 @@ static int run(const args *a, gp_checkpoint *ckpt, gp_backend *be)
     m = gp_checkpoint_model(ckpt, be, false);
     if (m)
         rc = predict(a, m, t, &o);
+    if (!rc)
+        rc = gp_checkpoint_check_unchanged(ckpt);
 out:
     free(ids);
     free(warning);

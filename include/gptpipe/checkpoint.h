@@ -3,7 +3,7 @@
  *     gp_checkpoint *ckpt = gp_checkpoint_open("run");        // a file, a folder, or "-": stdin
  *     gp_model *m = ckpt ? gp_checkpoint_model(ckpt, be, false) : NULL;
  *     if (!m) ...gp_error()...
- *     gp_checkpoint_close(ckpt);                              // m no longer needs it
+ *     gp_checkpoint_close(ckpt);                              // files that m reads stay mapped until it is freed
  *
  *     ckpt = gp_checkpoint_of_model(m, tokenizer, length);
  *     gp_checkpoint_write(ckpt, "out.safetensors", NULL);
@@ -64,7 +64,7 @@ typedef struct gp_checkpoint_options {
  * error. NULL on failure. */
 GP_API gp_checkpoint *gp_checkpoint_open(const char *path);
 GP_API gp_checkpoint *gp_checkpoint_open_with(const char *path, const gp_checkpoint_options *options);
-GP_API void gp_checkpoint_close(gp_checkpoint *c);
+GP_API void gp_checkpoint_close(gp_checkpoint *c); /* after the last model that reads its files, if that is later */
 
 GP_API const gp_config *gp_checkpoint_config(const gp_checkpoint *c);
 
@@ -91,12 +91,20 @@ GP_API const char *gp_checkpoint_problem(const gp_checkpoint *c);
  * used; NULL: none. */
 GP_API const char *gp_checkpoint_warning(const gp_checkpoint *c);
 
-/* A model with these weights; NULL on failure. The caller frees it. */
+/* A model with these weights; NULL on failure. The caller frees it. In the host's memory, a model that does not train
+ * reads what the files have in its own form (fp32, not transposed) where they are mapped, without a copy: then they
+ * stay mapped until it is freed, also after gp_checkpoint_close. If such a file is truncated the process ends with a
+ * message that names it (exit code 1); if it is written to, gp_checkpoint_check_unchanged fails. Renaming another file
+ * over it does no harm. */
 GP_API gp_model *gp_checkpoint_model(const gp_checkpoint *c, gp_backend *be, bool trains);
 
 /* Loads the weights into a model that was created with the same sizes (its dropout, say, may differ; of more positions
  * than the model has, it takes the first ones). 0 or -1. */
 GP_API int gp_checkpoint_load(const gp_checkpoint *c, gp_model *m);
+
+/* After the work, before its results are trusted: -1 where a file that a model reads in place has been written to since
+ * it was opened. */
+GP_API int gp_checkpoint_check_unchanged(const gp_checkpoint *c);
 
 /* What gp_checkpoint_verify has read. */
 typedef struct gp_verified {

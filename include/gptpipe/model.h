@@ -66,7 +66,8 @@ GP_API int64_t gp_model_largest_batch(gp_model *m, gp_recompute level, int64_t T
 /* Plans activations for batches up to (B,T). 0, or -1 when T is longer than the context. */
 GP_API int gp_model_plan(gp_model *m, int64_t B, int64_t T);
 
-/* Bytes by arena after planning. slots: copies of weights packed for products. */
+/* Bytes by arena after planning. weights: without those that are read in a checkpoint's file. slots: copies of weights
+ * packed for products. */
 typedef struct gp_memory_use {
     int64_t weights, slots, gradients, activations, cache, workspace;
 } gp_memory_use;

@@ -386,6 +386,7 @@ struct gp_backend {
     bool stores_bf16;               /* matrices may be bf16: ops read bf16, and adamw rounds */
     bool tf32;                      /* fp32 products may use TF32: operands with 10 bits of mantissa */
     bool later;                     /* ops are asynchronous: the host should not wait for each step */
+    bool device_memory;             /* the host cannot read or write the backend's memory */
     bool rounds;                    /* ref in bf16: values are stored as fp32, but rounded to bf16 first */
     int threads;
     gp_attention_by attention;

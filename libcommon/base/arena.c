@@ -1,5 +1,5 @@
-/* arena.c: see arena.h. The host allocates by calloc, which leaves fresh pages of the kernel untouched; the address of the
- * block precedes the aligned memory. */
+/* arena.c: see arena.h. The host allocates by calloc, which leaves the kernel's fresh pages untouched; the address of
+ * the block precedes the aligned memory. */
 #include "base/arena.h"
 #include "base/memory.h"
 

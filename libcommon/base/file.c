@@ -77,7 +77,7 @@ int gp_map_fd(gp_map *m, int fd, const char *path)
     if (p == MAP_FAILED)
         return fail_errno("%s: cannot be mapped", path);
     *m = (gp_map){p, (size_t)st.st_size};
-    gp_sigbus_watch(p, m->size, path);
+    gp_sigbus_watch(p, m->size, path, &st);
     return 0;
 }
 
@@ -125,6 +125,17 @@ void gp_map_drop_pages(const void *data, size_t bytes)
     begin = (begin + page - 1) / page * page;
     if (begin < end)
         madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
+void gp_map_populate(const void *data, size_t bytes)
+{
+#ifdef MADV_POPULATE_READ
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)data / page * page;
+    if (bytes)
+        madvise((void *)begin, (uintptr_t)data + bytes - begin, MADV_POPULATE_READ); /* rounded up to whole pages */
+#else
+    (void)data, (void)bytes;
+#endif
 }
 
 /* Reads all of fd, and closes it unless it is stdin. */

@@ -20,6 +20,10 @@ void gp_map_close(gp_map *m);
  * read again. */
 void gp_map_drop_pages(const void *data, size_t bytes);
 
+/* Maps the pages of these bytes at once, which takes a fraction of the time of as many page faults; they are read next.
+ * Where the kernel has no such call (before Linux 5.14), nothing happens. */
+void gp_map_populate(const void *data, size_t bytes);
+
 /* Opens a file whose name comes from a file, an archive or a folder rather than from the user. Fails for anything but a
  * regular file: a pipe or a device might never end. Returns the descriptor, or -1. */
 int gp_open_regular(const char *path);
@@ -32,8 +36,13 @@ int gp_file_read_regular(gp_buf *b, const char *path, size_t max); /* opened by 
  * exits with status 1 and a message that names the file and ends with `more` (not copied; NULL: unchanged). gp_map_fd
  * watches what it maps. */
 void gp_sigbus_install(const char *more);
-void gp_sigbus_watch(const void *data, size_t size, const char *path);
+struct stat;
+void gp_sigbus_watch(const void *data, size_t size, const char *path, const struct stat *st);
 void gp_sigbus_unwatch(const void *data);
+
+/* -1 where the file at a mapping's path is the one that is mapped, and has been written to since: what was read of it
+ * may be of neither version. (One that another was renamed over is not changed.) data: any address in the mapping. */
+int gp_map_check_unchanged(const void *data);
 
 /* ---- writing (out.c) ------------------------------------------------------------------------------------- */
 

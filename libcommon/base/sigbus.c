@@ -17,6 +17,7 @@ typedef struct watched_map {
     _Atomic uintptr_t begin; /* 0: unused */
     size_t size;
     char *path, *printable;
+    struct stat st; /* when it was mapped */
 } watched_map;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -67,7 +68,7 @@ void gp_sigbus_install(const char *more)
         atomic_store(&warning, more);
 }
 
-void gp_sigbus_watch(const void *data, size_t size, const char *path)
+void gp_sigbus_watch(const void *data, size_t size, const char *path, const struct stat *st)
 {
     size_t capacity = 4 * strlen(path) + 16; /* a byte is escaped to at most 4 */
     gp_sigbus_install(NULL);
@@ -84,6 +85,7 @@ void gp_sigbus_watch(const void *data, size_t size, const char *path)
     n->printable = gp_malloc(capacity);
     gp_printable_to(n->printable, capacity, path);
     n->size = size;
+    n->st = *st;
     if (new) {
         n->next = atomic_load(&nodes);
         atomic_store(&nodes, n);
@@ -99,4 +101,26 @@ void gp_sigbus_unwatch(const void *data)
         if (atomic_load(&n->begin) == (uintptr_t)data)
             atomic_store(&n->begin, 0);
     pthread_mutex_unlock(&lock);
+}
+
+static bool is_changed(const watched_map *n)
+{
+    struct stat now;
+    return !stat(n->path, &now) && now.st_dev == n->st.st_dev && now.st_ino == n->st.st_ino &&
+           (now.st_size != n->st.st_size || now.st_mtim.tv_sec != n->st.st_mtim.tv_sec ||
+            now.st_mtim.tv_nsec != n->st.st_mtim.tv_nsec);
+}
+
+int gp_map_check_unchanged(const void *data)
+{
+    uintptr_t at = (uintptr_t)data;
+    int rc = 0;
+    pthread_mutex_lock(&lock);
+    for (const watched_map *n = atomic_load(&nodes); n && !rc; n = n->next) {
+        uintptr_t begin = atomic_load(&n->begin);
+        if (begin && at >= begin && at < begin + n->size && is_changed(n))
+            rc = fail("%s: was written to while it was read: the results may be of neither version", n->path);
+    }
+    pthread_mutex_unlock(&lock);
+    return rc;
 }

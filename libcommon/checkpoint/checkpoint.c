@@ -1,16 +1,14 @@
 /* checkpoint.c: between a format and a model. */
 #include "checkpoint/checkpoint.h"
-#include "checkpoint/pieces.h"
 #include "model/model.h"
 #include "text/text.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 void gp_checkpoint_close(gp_checkpoint *c)
 {
-    if (!c)
+    if (!c || __atomic_fetch_sub(&c->models, 1, __ATOMIC_ACQ_REL) > 0)
         return;
     if (c->close)
         c->close(c->self);
@@ -171,80 +169,6 @@ void gp_checkpoint_end_by_tokenizer(gp_checkpoint *c)
     c->config.bos_id = end;
     c->config.ends[0] = end;
     c->config.end_count = 1;
-}
-
-static int check_same_rows(const gp_checkpoint *c, const gp_params *p)
-{
-    bool same = p->count == c->params.count;
-    for (int i = 0; same && i < p->count; i++) {
-        const gp_param *ours = &c->params.rows[i], *theirs = &p->rows[i];
-        char name[GP_PARAM_NAME];
-        bool crops = ours->role == GP_WPE && theirs->dim[0] < ours->dim[0];
-        if (ours->role == theirs->role &&
-            ((ours->dim[0] != theirs->dim[0] && !crops) || ours->dim[1] != theirs->dim[1]))
-            return fail("%s: %s is %lld x %lld, %lld x %lld in the model that it should fill", c->path,
-                        gp_param_name(ours, name), (long long)ours->dim[0], (long long)ours->dim[1],
-                        (long long)theirs->dim[0], (long long)theirs->dim[1]);
-        same = ours->role == theirs->role;
-    }
-    if (!same)
-        return fail("%s: its parameter tensors are not those of the model to load into (found %d, expected %d)",
-                    c->path, c->params.count, p->count);
-    return 0;
-}
-
-/* Fails where a number is too large for the format in which the model stores it. */
-static int check_format(const gp_checkpoint *c, const gp_param *to, int64_t first, int64_t count, const float *x)
-{
-    char name[GP_PARAM_NAME];
-    float max = gp_weight_format_max(to->format);
-    for (int64_t i = 0; to->format != GP_WEIGHTS_FP32 && i < count; i++)
-        if (!(fabsf(x[i]) <= max))
-            return fail("%s: tensor %s has %g at element %lld, which %s does not store (expected at most %g); use "
-                        "another --dtype",
-                        c->path, gp_param_name(to, name), (double)x[i], (long long)(first * to->dim[1] + i),
-                        gp_weight_format_name(to->format), (double)max);
-    return 0;
-}
-
-/* Of a row that has fewer lines in the model than there are: the first ones. */
-static int load_row(const gp_checkpoint *c, gp_model *m, const gp_param *from, const gp_param *to, float *data)
-{
-    int64_t step = gp_slice_lines(to);
-    for (int64_t first = 0; first < to->dim[0]; first += step) {
-        int64_t lines = gp_min(step, to->dim[0] - first);
-        if (c->read(c->self, from, first, lines, data) || check_format(c, to, first, lines * to->dim[1], data))
-            return -1;
-        gp_model_lines_upload(m, to, first, lines, data);
-    }
-    return 0;
-}
-
-int gp_checkpoint_load(const gp_checkpoint *c, gp_model *m)
-{
-    if (check_same_rows(c, &m->params))
-        return -1;
-    int64_t most = 0;
-    for (int i = 0; i < m->params.count; i++)
-        most = gp_max(most, gp_slice_lines(&m->params.rows[i]) * m->params.rows[i].dim[1]);
-    float *data = gp_malloc((size_t)most * sizeof *data);
-    int rc = 0;
-    for (int i = 0; !rc && i < c->params.count; i++)
-        rc = load_row(c, m, &c->params.rows[i], &m->params.rows[i], data);
-    free(data);
-    if (!rc && m->slots_open)
-        gp_model_weights_changed(m);
-    return rc;
-}
-
-gp_model *gp_checkpoint_model(const gp_checkpoint *c, gp_backend *be, bool trains)
-{
-    gp_model *m = gp_model_create(&c->config, be, trains);
-    if (gp_checkpoint_load(c, m)) {
-        gp_model_free(m);
-        return NULL;
-    }
-    return m;
 }
 
 /* ---- a model as a checkpoint ----------------------------------------------------------------------------- */

@@ -13,6 +13,13 @@
  * begins with its line 0: then all of it is checked. 0 or -1. */
 typedef int gp_row_fn(void *self, const gp_param *row, int64_t first, int64_t lines, float *data);
 
+/* Where a row is. */
+typedef struct gp_row_place {
+    const gp_container *file; /* whose tensor `index` begins with the row's numbers, in its order, */
+    int64_t index;            /* and has gp_container_data; NULL: it consists of pieces, is transposed, or is new */
+    bool concurrent;          /* several threads may read rows like this one */
+} gp_row_place;
+
 /* A tensor that is no parameter, and is written again in formats with the same names: of a head that is not computed
  * here. */
 typedef struct gp_carried {
@@ -47,7 +54,9 @@ struct gp_checkpoint {
 
     void *self; /* the format's own */
     gp_row_fn *read;
+    gp_row_place (*locate)(void *self, const gp_param *row); /* NULL: a model in memory */
     void (*close)(void *self);
+    int models; /* that read rows in its files: closed with the last of them */
 };
 
 /* What is to be opened. A file's first bytes are read once, since those of a pipe do not come again. */

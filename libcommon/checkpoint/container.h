@@ -38,10 +38,19 @@ typedef struct gp_container_ops {
      * the data is read: a broken deflate stream, a wrong CRC). Any range may be read, in any order. */
     int (*read)(void *self, int64_t i, int64_t first, int64_t count, float *data);
 
+    /* Where the numbers of tensor i are in memory, row-major, of *dtype (F32, F16 or BF16), perhaps unaligned, until
+     * the container is closed; NULL: they have to be read. Several threads may read and verify a tensor that is in
+     * memory. NULL: of none. */
+    const void *(*data)(void *self, int64_t i, gp_dtype *dtype);
+
+    /* The CRC-32C that the file has of all these bytes; false: it has none. NULL: of none. */
+    bool (*crc32c)(void *self, int64_t i, uint32_t *crc);
+
     /* Compares all of tensor i with the checksum that the file has for it. 1: equal; 0: the file has none; -1: damaged.
      * NULL: the format has no checksums. */
     int (*verify)(void *self, int64_t i);
     bool verifies_finite; /* and refuses NaN and infinity in float tensors in the same pass */
+    bool concurrent;      /* read and verify may be called by several threads */
 
     /* The name under which the numbers of a tensor that shares its memory with another are stored; NULL: of none. */
     const char *(*alias)(void *self, const char *name);
@@ -81,6 +90,9 @@ int64_t gp_container_find(const gp_container *k, const char *name);
 
 /* Elements as fp32; t must be a float tensor. 0 or -1. */
 int gp_container_read(const gp_container *k, int64_t i, int64_t first, int64_t count, float *data);
+
+/* The op of the same name; NULL where the format has none. */
+const void *gp_container_data(const gp_container *k, int64_t i, gp_dtype *dtype);
 
 /* Reads tensor i once: 0, or -1 where its checksum differs or it is not finite. *summed: it has a checksum. */
 int gp_container_check(const gp_container *k, int64_t i, bool *summed);

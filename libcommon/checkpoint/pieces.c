@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Whether the piece lies in the row as it does outside, in one run from piece->first on. */
-static bool is_run(const gp_param *row, const gp_piece *piece)
+bool gp_piece_is_run(const gp_param *row, const gp_piece *piece)
 {
     return row->ndim == 1 || (!piece->transposed && piece->columns == row->dim[1]);
 }
@@ -83,7 +82,7 @@ int gp_piece_read(const gp_container *k, int64_t i, const gp_param *row, const g
         int64_t begin = gp_max(first, piece->first), stop = gp_min(end, piece->first + piece->columns);
         if (begin < stop)
             rc = gp_container_read(k, i, begin - piece->first, stop - begin, data + begin - first);
-    } else if (is_run(row, piece)) {
+    } else if (gp_piece_is_run(row, piece)) {
         rc = gp_container_read(k, i, first * width, lines * width, data);
     } else if (!piece->transposed) {
         for (int64_t r = first; !rc && r < end; r++)
@@ -218,7 +217,7 @@ static int write_pieces(gp_tensor_writer *w, const gp_param *row, const gp_piece
         const gp_piece *piece = &pieces[k];
         int64_t numbers = row->count / row->dim[row->ndim - 1] * piece->columns;
         const float *run = data + piece->first;
-        if (!is_run(row, piece)) {
+        if (!gp_piece_is_run(row, piece)) {
             float *external = reserve(&buffers[1], numbers);
             gp_piece_store(row, piece, data, external);
             run = external;
@@ -238,7 +237,7 @@ int gp_pieces_write(gp_tensor_writer *w, const gp_params *p, const gp_naming *n,
     int rc = 0;
     while (!rc && (row = next_row(&at))) {
         int count = gp_naming_pieces(n, row, piece);
-        if (count == 1 && is_run(row, piece))
+        if (count == 1 && gp_piece_is_run(row, piece))
             rc = write_run(w, row, piece, where, read, self, buffers);
         else
             rc = write_pieces(w, row, piece, count, where, read, self, buffers);

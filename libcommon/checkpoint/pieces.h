@@ -12,6 +12,9 @@
 int gp_piece_check(const gp_container *k, int64_t i, const gp_param *row, const gp_piece *piece, bool leading_one,
                    int64_t stored_vocab);
 
+/* Whether the piece lies in the row as it does outside, in one run from piece->first on. */
+bool gp_piece_is_run(const gp_param *row, const gp_piece *piece);
+
 /* What of the piece lies in lines [first, first + lines) of the row, out of tensor i of k, which passed gp_piece_check,
  * into these lines at data. 0 or -1. */
 int gp_piece_read(const gp_container *k, int64_t i, const gp_param *row, const gp_piece *piece, int64_t first,

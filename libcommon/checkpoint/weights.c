@@ -182,6 +182,27 @@ static int read_row(void *self, const gp_param *row, int64_t first, int64_t line
     return 0;
 }
 
+static gp_row_place locate(void *self, const gp_param *row)
+{
+    const gp_weights *f = self;
+    gp_file_tensor **match = match_of(f, row);
+    gp_piece piece[GP_PIECES];
+    gp_row_place place = {.concurrent = true};
+    gp_dtype dtype;
+    if (f->replaced && f->replaced->is_new[row->role])
+        return place;
+    int count = gp_naming_pieces(f->naming, row, piece);
+    for (int k = 0; k < count; k++)
+        place.concurrent &=
+            !match[k] || match[k]->file->ops->concurrent || gp_container_data(match[k]->file, match[k]->index, &dtype);
+    if (count == 1 && match[0] && gp_piece_is_run(row, piece) &&
+        gp_container_data(match[0]->file, match[0]->index, &dtype)) {
+        place.file = match[0]->file;
+        place.index = match[0]->index;
+    }
+    return place;
+}
+
 static void close_weights(void *self)
 {
     gp_weights *f = self;
@@ -209,6 +230,7 @@ int gp_weights_attach(gp_checkpoint *c, const gp_naming *naming)
     gp_weights *f = gp_calloc(1, sizeof *f);
     c->self = f;
     c->read = read_row;
+    c->locate = locate;
     c->close = close_weights;
     f->naming = naming ? naming : gp_hf_naming(&c->config);
     if (gather(f, c))

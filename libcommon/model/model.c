@@ -8,7 +8,8 @@
 
 gp_tensor gp_model_parameter(const gp_model *m, const gp_param *row)
 {
-    char *data = row->format == GP_WEIGHTS_FP32 ? m->p + row->at : NULL;
+    const void *borrowed = gp_model_row_borrowed(m, row);
+    void *data = row->format != GP_WEIGHTS_FP32 ? NULL : borrowed ? (void *)(uintptr_t)borrowed : m->p + row->at;
     return (gp_tensor){.data = data, .dtype = row->dtype, .ndim = row->ndim, .dim = {row->dim[0], row->dim[1]}};
 }
 
@@ -42,13 +43,14 @@ static gp_tensor lines_of(const gp_model *m, const gp_param *row, int64_t first,
     return t;
 }
 
-void gp_model_lines_upload(const gp_model *m, const gp_param *row, int64_t first, int64_t lines, const float *host)
+void gp_model_lines_upload(gp_model *m, const gp_param *row, int64_t first, int64_t lines, const float *host)
 {
     BUG_ON(first < 0 || lines < 0 || lines > row->dim[0] - first);
     if (row->format != GP_WEIGHTS_FP32) {
         m->be->ops->weight_fill(m->be, weight_of(m, row), first, lines, host);
         return;
     }
+    gp_model_row_own(m, row);
     gp_tensor t = lines_of(m, row, first, lines);
     size_t bytes = (size_t)gp_tensor_bytes(&t);
     if (t.dtype == GP_F32) {
@@ -85,7 +87,7 @@ void gp_model_lines_download(const gp_model *m, const gp_param *row, int64_t fir
     gp_model_download(m, &t, host);
 }
 
-void gp_model_row_upload(const gp_model *m, const gp_param *row, const float *host)
+void gp_model_row_upload(gp_model *m, const gp_param *row, const float *host)
 {
     gp_model_lines_upload(m, row, 0, row->dim[0], host);
 }
@@ -141,7 +143,7 @@ static void bind_norm(gp_model *m, gp_norm_params *n, const gp_param *gamma, con
     }
 }
 
-static void bind(gp_model *m)
+void gp_model_bind(gp_model *m)
 {
     const gp_config *c = &m->config;
     const gp_params *p = &m->params;
@@ -228,7 +230,7 @@ gp_model *gp_model_create(const gp_config *c, gp_backend *be, bool trains)
         gp_arena_allocate(&m->gradients, gp_backend_memory(be));
         m->g = gp_arena_take(&m->gradients, bytes);
     }
-    bind(m);
+    gp_model_bind(m);
     list_weights(m);
     m->step_arena = (gp_arena){.name = "step", .size = gp_round_up(sizeof *m->step, 64)};
     gp_arena_allocate(&m->step_arena, gp_backend_memory(be));
@@ -252,6 +254,7 @@ void gp_model_free(gp_model *m)
     gp_arena *arenas[] = {&m->weights, &m->gradients, &m->slots, &m->step_arena, &m->loss_arena, &m->cache.arena};
     for (size_t i = 0; i < ARRAY_LEN(arenas); i++)
         gp_arena_release(arenas[i]);
+    gp_model_return_rows(m);
     gp_params_release(&m->params);
     free(m->block);
     free(m->norm);
@@ -350,7 +353,7 @@ int gp_model_plan(gp_model *m, int64_t B, int64_t T)
 
 void gp_model_memory(const gp_model *m, gp_memory_use *use)
 {
-    *use = (gp_memory_use){.weights = (int64_t)m->weights.size,
+    *use = (gp_memory_use){.weights = (int64_t)m->weights.size - m->borrowed_bytes,
                            .slots = (int64_t)m->slots.size,
                            .gradients = (int64_t)m->gradients.size,
                            .activations = (int64_t)(m->acts.arena.size + m->row.arena.size + m->few.arena.size),

@@ -156,6 +156,12 @@ typedef struct gp_tracer {
     bool lens;  /* with GP_TRACED_LENS, where the model predicts tokens */
 } gp_tracer;
 
+/* Who owns memory that a model reads, and is told once the model no longer does. */
+typedef struct gp_lender {
+    void *self;
+    void (*release)(void *self);
+} gp_lender;
+
 struct gp_model {
     gp_config config;
     gp_backend *be;
@@ -164,7 +170,11 @@ struct gp_model {
     gp_weight **weight; /* every weight that has a slot */
     int weight_count;
     bool slots_open;
-    char *p;  /* the parameters, in the backend's memory, a row at row->at: gp_model_parameter */
+    char *p;                /* the parameters, in the backend's memory, a row at row->at: gp_model_parameter */
+    const float **borrowed; /* (params.count) of a row that is read elsewhere (gp_model_row_borrow), or NULL */
+    int64_t borrowed_bytes;
+    gp_lender *lenders;
+    int lender_count;
     float *g; /* (params.total) gradients; NULL if it does not train */
     bool trains;
     gp_recompute recompute;
@@ -332,13 +342,34 @@ void gp_model_weights_changed(gp_model *m); /* after writing to m->p: refreshes 
 /* A parameter in the backend's memory, data NULL if it is in a weight format; and copies of its row->count numbers from
  * and to fp32 on the host, rounded as it is stored. */
 gp_tensor gp_model_parameter(const gp_model *m, const gp_param *row);
-void gp_model_row_upload(const gp_model *m, const gp_param *row, const float *host);
+void gp_model_row_upload(gp_model *m, const gp_param *row, const float *host);
 void gp_model_row_download(const gp_model *m, const gp_param *row, float *host);
 
 /* The same for lines [first, first + lines) of its dim[0] lines of dim[1] numbers; in a weight format, both multiples
- * of GP_WEIGHT_BLOCK but at the end. Several threads may upload different lines. */
-void gp_model_lines_upload(const gp_model *m, const gp_param *row, int64_t first, int64_t lines, const float *host);
+ * of GP_WEIGHT_BLOCK but at the end. Where gp_model_is_on_host, several threads may upload different lines of rows that
+ * are not borrowed. */
+void gp_model_lines_upload(gp_model *m, const gp_param *row, int64_t first, int64_t lines, const float *host);
 void gp_model_lines_download(const gp_model *m, const gp_param *row, int64_t first, int64_t lines, float *host);
+
+/* borrow.c: reads a row's numbers where they are instead of copying them: data has the row's shape, row-major, fp32,
+ * aligned to 4 bytes, and stays until the lender is told (gp_model_add_lender). false, and nothing happens, where the
+ * model trains, its memory is not the host's, or the row is stored otherwise. An upload to the row copies it first. */
+bool gp_model_can_borrow(const gp_model *m, const gp_param *row, const void *data);
+bool gp_model_row_borrow(gp_model *m, const gp_param *row, const float *data);
+const float *gp_model_row_borrowed(const gp_model *m, const gp_param *row); /* data, or NULL */
+void gp_model_add_lender(gp_model *m, gp_lender lender);
+void gp_model_row_own(gp_model *m, const gp_param *row); /* copies a borrowed row into the model's own memory */
+void gp_model_return_rows(gp_model *m);                  /* when the model is freed */
+
+/* Whether the host can write to the backend's memory. */
+bool gp_model_is_on_host(const gp_model *m);
+
+/* model.c: points the layers' tensors at their rows. */
+void gp_model_bind(gp_model *m);
+
+/* Where line `first` of a row is in the model's own memory, to be written as fp32; NULL: it is not there, and has to be
+ * uploaded. */
+float *gp_model_lines_place(const gp_model *m, const gp_param *row, int64_t first);
 
 /* A copy of a tensor in the backend's memory, as fp32 on the host. */
 void gp_model_download(const gp_model *m, const gp_tensor *t, float *host);

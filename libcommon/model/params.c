@@ -113,9 +113,11 @@ void gp_params_list(gp_params *p, const gp_config *c)
     p->rows = gp_calloc(max, sizeof *p->rows);
     for (size_t i = 0; i < ARRAY_LEN(before_layers); i++)
         add(p, &before_layers[i], c, false);
+    int before = p->count;
     for (int layer = 0; layer < c->layers; layer++)
         for (size_t i = 0; i < ARRAY_LEN(in_layer); i++)
             add(p, &in_layer[i], c, true);
+    p->layer_rows = c->layers ? (p->count - before) / (int)c->layers : 0;
     for (size_t i = 0; i < ARRAY_LEN(after_layers); i++)
         add(p, &after_layers[i], c, false);
     gp_params_store(p, GP_F32, GP_F32);
@@ -168,12 +170,7 @@ void gp_params_release(gp_params *p)
 
 const gp_param *gp_params_row(const gp_params *p, gp_role role, int64_t index)
 {
-    if (index >= p->per_index[role])
-        return NULL;
-    for (int i = p->first[role]; i < p->count; i++)
-        if (p->rows[i].role == role && p->rows[i].index == index)
-            return &p->rows[i];
-    return NULL;
+    return index < p->per_index[role] ? &p->rows[p->first[role] + index * p->layer_rows] : NULL;
 }
 
 const gp_param *gp_params_norm(const gp_params *p, int64_t site, bool beta)

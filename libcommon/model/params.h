@@ -70,7 +70,8 @@ typedef struct gp_params {
     int64_t parameters;                       /* without gaps */
     int64_t bytes;                            /* of the parameters as stored, including gaps */
     gp_dtype matrix_dtype, table_dtype;       /* of rows of two dimensions, as stored; the others are fp32 */
-    int first[GP_ROLES], per_index[GP_ROLES]; /* for gp_params_row */
+    int first[GP_ROLES], per_index[GP_ROLES]; /* for gp_params_row: */
+    int layer_rows;                           /* each layer has the same ones in the same order */
 } gp_params;
 
 /* c must have passed gp_config_check. All rows are stored in fp32. */

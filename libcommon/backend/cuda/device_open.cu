@@ -99,6 +99,7 @@ int gp_cuda_device_open(gp_backend *be)
     be->stores_bf16 = be->dtype == GP_BF16;
     be->threads = 1;
     be->later = true;
+    be->device_memory = true;
     s->pdl = supports_pdl(s);
     if (matmul_open(be))
         goto out;

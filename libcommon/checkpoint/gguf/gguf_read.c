@@ -332,6 +332,14 @@ static int read_numbers(void *self, int64_t i, int64_t first, int64_t count, flo
     return 0;
 }
 
+static const void *data(void *self, int64_t i, gp_dtype *dtype)
+{
+    const gp_gguf *g = self;
+    uint32_t type = g->tensors[i].type;
+    *dtype = gp_gguf_block_of(type)->dtype;
+    return type == GP_GGML_F32 || type == GP_GGML_F16 || type == GP_GGML_BF16 ? g->tensors[i].data : NULL;
+}
+
 static void forget(void *self, int64_t i)
 {
     const gp_gguf *g = self;
@@ -370,8 +378,10 @@ static const gp_container_ops ops = {
     .format = "GGUF",
     .float_types = "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K or Q6_K",
     .read = read_numbers,
+    .data = data,
     .metadata = metadata,
     .forget = forget,
+    .concurrent = true,
     .close = close_file,
 };
 

@@ -11,6 +11,19 @@ static int read_tensor(void *self, int64_t i, int64_t first, int64_t count, floa
     return 0;
 }
 
+static const void *data(void *self, int64_t i, gp_dtype *dtype)
+{
+    gp_tensor t;
+    gp_safetensors_get(self, i, &t);
+    *dtype = t.dtype;
+    return t.data;
+}
+
+static bool crc32c(void *self, int64_t i, uint32_t *crc)
+{
+    return gp_safetensors_crc(self, i, crc);
+}
+
 static int verify(void *self, int64_t i)
 {
     uint32_t crc;
@@ -49,11 +62,14 @@ static const gp_container_ops ops = {
     .format = "safetensors",
     .float_types = "F32, F16 or BF16",
     .read = read_tensor,
+    .data = data,
+    .crc32c = crc32c,
     .verify = verify,
     .verifies_finite = true,
     .alias = alias,
     .metadata = metadata,
     .forget = forget,
+    .concurrent = true,
     .close = close_file,
 };
 

@@ -86,6 +86,13 @@ static int read_numbers(void *self, int64_t i, int64_t first, int64_t count, flo
     return 0;
 }
 
+static const void *data(void *self, int64_t i, gp_dtype *dtype)
+{
+    const model_file *s = self;
+    *dtype = s->h.dtype;
+    return s->map.data + s->offset[i];
+}
+
 static void forget(void *self, int64_t i)
 {
     const model_file *s = self;
@@ -114,8 +121,10 @@ static const gp_container_ops ops = {
     .format = "llm.c",
     .float_types = "F32 or BF16",
     .read = read_numbers,
+    .data = data,
     .metadata = metadata,
     .forget = forget,
+    .concurrent = true,
     .close = close_file,
 };
 

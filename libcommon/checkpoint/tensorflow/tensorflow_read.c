@@ -256,6 +256,13 @@ static int read_numbers(void *self, int64_t i, int64_t first, int64_t count, flo
     return 0;
 }
 
+static const void *data(void *self, int64_t i, gp_dtype *dtype)
+{
+    const bundle *b = self;
+    *dtype = types[type_of(&b->k->tensors[i])].read_as;
+    return *dtype == GP_F64 ? NULL : bytes_of(b, i);
+}
+
 static int verify(void *self, int64_t i)
 {
     const bundle *b = self;
@@ -293,8 +300,10 @@ static const gp_container_ops ops = {
     .format = "TensorFlow",
     .float_types = "DT_FLOAT, DT_HALF, DT_BFLOAT16 or DT_DOUBLE",
     .read = read_numbers,
+    .data = data,
     .verify = verify,
     .forget = forget,
+    .concurrent = true,
     .close = close_bundle,
 };
 

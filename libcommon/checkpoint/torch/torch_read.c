@@ -1,5 +1,6 @@
 /* torch_read.c: see torch.h. */
 #include "checkpoint/torch/torch_file.h"
+#include "data/range_check.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -62,6 +63,17 @@ static int read_numbers(void *self, int64_t i, int64_t first, int64_t count, flo
     return 0;
 }
 
+/* Deflated ones are unpacked one at a time; F64 is rounded. */
+static const void *data(void *self, int64_t i, gp_dtype *dtype)
+{
+    const gp_torch_file *f = self;
+    const gp_pickle_tensor *t = &f->places[i].t;
+    *dtype = t->type->as;
+    if (f->places[i].storage->deflated || !t->contiguous || !gp_range_has_floats(*dtype))
+        return NULL;
+    return f->places[i].storage->data + t->offset * t->type->size;
+}
+
 static int verify(void *self, int64_t i)
 {
     gp_torch_file *f = self;
@@ -69,9 +81,12 @@ static int verify(void *self, int64_t i)
     signed char *checked = &f->checked[storage - f->zip.files];
     if (storage->deflated) /* gp_zip_unpack checks it */
         return bytes_of(f, storage) ? storage->crc != 0 : -1;
-    if (*checked <= 0)
-        *checked = (signed char)(gp_zip_check(storage, storage->data, f->path) + 1);
-    return *checked - 1;
+    int known = __atomic_load_n(checked, __ATOMIC_RELAXED); /* threads may both check what tensors share */
+    if (known <= 0) {
+        known = gp_zip_check(storage, storage->data, f->path) + 1;
+        __atomic_store_n(checked, (signed char)known, __ATOMIC_RELAXED);
+    }
+    return known - 1;
 }
 
 static void forget(void *self, int64_t i)
@@ -124,6 +139,7 @@ static const gp_container_ops ops = {
     .format = "PyTorch",
     .float_types = "F32, F16, BF16 or F64",
     .read = read_numbers,
+    .data = data,
     .verify = verify,
     .metadata = metadata,
     .forget = forget,
