@@ -40,10 +40,12 @@ function comparisonsOfStep(step, attention, head) {
     return step.projection && computed.projection ? [...list, {title: 'y', here: computed.projection, trace: attention.projection, columns: channels}] : list;
 }
 
+const FEW = 144;
+
 // Few numbers as a table, many as a map with its table behind it.
 function numbersElement(title, matrix, rows, columns) {
     const {data} = matrix;
-    if (data.length > 144)
+    if (data.length > FEW)
         return heatElement({title, rows: matrix.rows, columns: matrix.cols, data, rowLabels: rows, columnLabels: columns, digits: 3});
     const body = rows.map((label, r) => [label, ...Array.from(data.subarray(r * matrix.cols, (r + 1) * matrix.cols), cellText)]);
     return makeElement('div', {class: 'scroll', tabindex: 0}, tableElement(title, ['', ...columns], body));
@@ -76,7 +78,15 @@ function layerControls(state, attention, layers, change) {
         selectElement('Head (steps 4 and 5)', 'head', numbers(attention.H), state.head, change));
 }
 
-function stepElement(step, state, attention) {
+// Who reads whom; a cell is followed.
+function mapElement(step, attention, matrices, change) {
+    const {matrix} = matrices.find(m => m.title === 'attn'), path = nodesOf(parseExpression(expressionOfStep(step, attention))).find(n => n.node.name === 'attn').path;
+    return heatElement({title: 'Attention map', rows: attention.T, columns: attention.T, data: matrix.data, rowLabels: attention.labels, columnLabels: attention.labels, rowTitle: 'queries', columnTitle: 'keys',
+        max: 1, digits: 3, onpick: (row, col) => change({...ANOTHER_EXPRESSION, expr: '', ...spotted(textOfSpot({path, row, col}))}, 'trail')});
+}
+
+function stepElement(step, state, attention, change) {
+    const matrices = matricesOfStep(step, attention, state.head);
     const formula = makeElement('div', {});
     formula.innerHTML = step.formula; // a constant of attention_steps.js
     const named = {backend: 'backend.h', ref: 'ref/'};
@@ -87,7 +97,8 @@ function stepElement(step, state, attention) {
         makeElement('div', {class: 'scroll'}, tableElement('Shapes', ['', 'shape', ''], shapesOfStep(step, attention))),
         makeElement('p', {class: 'soft'}, 'In this project\'s plain loops, libcommon/backend/:'), makeElement('pre', {class: 'code'}, code),
         makeElement('h2', {}, expressionOfStep(step, attention)),
-        makeElement('div', {class: 'matrices'}, ...matricesOfStep(step, attention, state.head).map(m => numbersElement(m.title, m.matrix, m.rows, m.columns))),
+        makeElement('div', {class: 'matrices'}, ...matrices.filter(m => m.title !== 'attn' || m.matrix.data.length <= FEW).map(m => numbersElement(m.title, m.matrix, m.rows, m.columns)),
+            mapElement(step, attention, matrices, change)),
         ...(compared.length ? [comparisonElement(compared, attention)] : []),
         ...(step.projection && !attention.weights ? [makeElement('p', {class: 'soft'}, 'The trace has no weights, as those of this model take more than 16 MB: the projection is only shown as the model computed it.')] : []));
 }
@@ -117,7 +128,7 @@ function headingOf(trace, attention, layers) {
 function drawAttention(page, trace, model, state, change, figure) {
     const {layers} = model, attention = attentionOf(trace, state.layer), step = ATTENTION_STEPS[state.step - 1];
     page.replaceChildren(makeElement('p', {}, headingOf(trace, attention, layers)), tabsElement(state, change), layerControls(state, attention, layers, change),
-        stepElement(step, state, attention), makeElement('section', {'aria-label': 'Blocks of multiplications'}, ...figure.draw(step, attention)),
+        stepElement(step, state, attention, change), makeElement('section', {'aria-label': 'Blocks of multiplications'}, ...figure.draw(step, attention)),
         followElement(state, figure.current(), attention, model, {layer: state.layer, head: step.one ? -1 : state.head, scalars: figure.current().given.scalars}, change));
     figure.render();
 }

@@ -20,8 +20,9 @@ function followTable(explained, follow) {
     return makeElement('div', {class: 'scroll', tabindex: 0}, tableElement(explained.name, explained.columns, explained.rows.map(row => row.map(c => typeof c === 'string' ? c : button(c)))));
 }
 
-function resultElements(explained) {
-    const {value, traced, missing, results} = explained, lines = results.map(([label, x]) => `${label} ${cellNumber(x)}`);
+// Beside what was computed what the trace has, unless it is the example, which has no other numbers.
+function resultElements(explained, example) {
+    const {value, missing, results} = explained, traced = example ? null : explained.traced, lines = results.map(([label, x]) => `${label} ${cellNumber(x)}`);
     if (value !== null)
         lines.push(`${explained.name} = ${cellNumber(value)}`);
     if (traced !== null)
@@ -57,5 +58,5 @@ function followElement(state, current, attention, model, place, change) {
         makeElement('p', {class: 'soft'}, 'A click on a cell of the blocks, or the button below, shows what the number is made of; each number in the table can be followed in turn, back to the embedding of its token.'),
         startElement(model, state, change),
         ...(last ? [makeElement('ol', {class: 'trail', 'data-key': 'trail', tabindex: -1}, ...steps.map(crumb)), makeElement('p', {}, `${last.explained.name}: ${last.explained.text}.`.replace(/\.\.$/, '.')),
-            followTable(last.explained, text => go([...texts, text])), ...resultElements(last.explained)] : []));
+            followTable(last.explained, text => go([...texts, text])), ...resultElements(last.explained, attention.example)] : []));
 }

@@ -22,7 +22,9 @@ function testExample() {
     refuses('another family', () => attentionModules({...exampleTrace(), metadata: {'gptpipe.config': '{"model_type": "llama"}'}}), 'of the family llama, expected gpt2, bert, roberta');
 }
 
-function testSteps() {
+const figureNamed = title => all('figure').find(f => f.querySelector('h2').textContent === title);
+
+async function testSteps() {
     check('the first step', [all('[role=tab]').length, $('[aria-selected=true]').textContent], [5, '1 General']);
     check('scores', cellsOf('Q K^T'), [['0', '1', '2', '1', '1'], ['1', '3', '5', '4', '2'], ['2', '5', '8', '7', '3'], ['1', '4', '7', '5', '3'], ['1', '2', '3', '3', '1']]);
     check('general', [cellsOf('attn')[0], cellsOf('out')[3]], [['0.060445', '0.16431', '0.44663', '0.16431', '0.16431'], ['2.1941', '1.8272']]);
@@ -41,6 +43,14 @@ function testSteps() {
     check('a head\'s part', cellsOf('out: head 1\'s part of y'), [['0', '0'], ['0.5', '0.5'], ['1', '1'], ['1', '1'], ['1', '1']]);
     check('y', cellsOf('y')[3], ['3.0904', '-1.0904']);
     check('formulas', all('math').length > 0, true);
+    const map = figureNamed('Attention map');
+    map.querySelector('svg').dispatchEvent(new KeyboardEvent('keydown', {key: 'End'}));
+    map.querySelector('svg').dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowDown'}));
+    check('the map is read', map.querySelector('output').textContent, 'cat, the: 0.5');
+    map.querySelector('svg').dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter'}));
+    check('and followed', [location.hash, $('.trail').textContent], ['#step=5&head=1&spot=ll.1.0&trail=ll.1.0', 'attn[1, 0] = 0.5']);
+    location.hash = '#step=5&head=1';
+    await later(50);
     check('labels are the words', [...tableOf('attn').tHead.rows[0].cells].map(c => c.textContent), ['', 'the', 'cat', 'saw', 'the', 'dog']);
 }
 
@@ -48,7 +58,7 @@ function testCode() {
     check('each step quotes code', ATTENTION_STEPS.every(s => s.code.length > 0), true);
     const quoted = document.createElement('pre');
     quoted.id = 'quoted';
-    quoted.textContent = ATTENTION_STEPS.flatMap(s => s.code.map(([file, line]) => `${file}\t${line}`)).join('\n');
+    quoted.textContent = ATTENTION_STEPS.flatMap(s => s.code.map(([file, line]) => `${file}\t${line}\n`)).join('');
     document.body.append(quoted);
 }
 
@@ -100,7 +110,7 @@ async function testFollowing() {
     check('a walk begins', [crumbs(), location.hash], [['projection[3, 0] of layer 0 = 3.0904'], '#step=5&trail=projection.0.0.3.0']);
     press('context[3, 0] = 2.09035'), press('attn[3, 2] = 0.907397'), press('score[3, 2] = 6'), press('k[2, 0] = 2'), press('hidden[2, 1] = 2');
     check('to the embedding', crumbs(), ['projection[3, 0] of layer 0 = 3.0904', 'context[3, 0] of layer 0 = 2.0904', 'attn of head 0[3, 2] = 0.9074', 'score of head 0[3, 2] of layer 0 = 6', 'k[2, 0] of layer 0 = 2', 'hidden.0[2, 1] = 2']);
-    check('the end has parameters alone', [all('button.cell').length, $('.results').textContent], [0, 'hidden.0[2, 1] = 2in the trace 2, a difference of 0']);
+    check('the end has parameters alone', [all('button.cell').length, $('.results').textContent], [0, 'hidden.0[2, 1] = 2']);
     all('.trail button')[1].click();
     check('back', crumbs().length, 2);
     const link = location.hash;

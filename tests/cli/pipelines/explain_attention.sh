@@ -59,7 +59,7 @@ EOF
 browser_report
 
 # The lines that the page quotes are in the sources.
-sed -n '/<pre id="quoted">/,/<\/pre>/p' drawn.dom | sed 's/<[^>]*>//g; s/&gt;/>/g; s/&lt;/</g; s/&amp;/\&/g' > quoted.txt
+sed -n '/<pre id="quoted">/,/<\/pre>/p' drawn.dom | sed 's/<[^>]*>//g; s/&gt;/>/g; s/&lt;/</g; s/&amp;/\&/g' | grep $'\t' > quoted.txt
 while IFS=$'\t' read -r file line; do
     checks=$((checks + 1))
     grep -qF -- "$line" "$repo/libcommon/backend/ref/$file" "$repo/libcommon/backend/$file" 2> .grep || problem "$file has no line $line"
@@ -73,23 +73,14 @@ tensor_numbers() { # NAME FIRST COUNT
     begin=$(head -c $((8 + header)) trace.st | tail -c +9 | grep -o "\"$1\":{[^}]*" | sed 's/.*"data_offsets":\[\([0-9]*\),.*/\1/')
     od -An -v -tf4 -j $((8 + header + begin + 4 * $2)) -N $((4 * $3)) trace.st | tr -s ' \n' ',' | sed 's/^,//; s/,$//'
 }
-echo "const TRACED = {attentions: [$(tensor_numbers attentions.1 16 16)], projection: [$(tensor_numbers transformer.h.1.attn.c_proj 0 32)]}; runTests(testTrace, testFollowedTrace, testComputedTrace, testBlocksOfTrace);" > traced.js
+for model in bert roberta; do
+    expect 0 bash -c "sample $repo/tests/golden/predict/$model --prompt-ids 2,7,9,4,3 -n 0 --trace $model.st"
+done
+{
+    echo "const TRACED = {attentions: [$(tensor_numbers attentions.1 16 16)], projection: [$(tensor_numbers transformer.h.1.attn.c_proj 0 32)]};"
+    echo "const OTHERS = {bert: '$(base64 -w0 bert.st)', roberta: '$(base64 -w0 roberta.st)'};"
+    echo 'runTests(testTrace, testFollowedTrace, testComputedTrace, testStepsOfTrace, testOthers, testDamagedPage);'
+} > traced.js
 draw trace.html "$repo/tests/cli/pipelines/explain_trace.js" traced.js
 browser_report
-
-# The same of BERT and RoBERTa, where tokens see each other and norms come after the sums.
-echo 'runTests(testFollowedTrace, testComputedTrace, testBlocksOfTrace);' > bert.js
-for model in bert roberta; do
-    expect 0 bash -c "sample $repo/tests/golden/predict/$model --prompt-ids 2,7,9,4,3 -n 0 --trace - | explain.sh attention -o $model.html"
-    draw $model.html "$repo/tests/cli/pipelines/explain_trace.js" bert.js
-    browser_report
-done
-
-# A page whose trace is gone, and one whose trace is damaged: a sentence, never a blank.
-sed '/^<script type=/,/^<\/script>/d' page.html > empty.html
-draw empty.html /dev/null
-grep -q 'This page is damaged: it carries no trace.' drawn.dom || problem "a page without a trace says nothing"
-sed '0,/^[A-Za-z0-9+\/=]\{76\}$/s//\*\*\*/' trace.html > damaged.html
-draw damaged.html /dev/null
-grep -q 'This page is damaged' drawn.dom || problem "a damaged page says nothing"
 finish

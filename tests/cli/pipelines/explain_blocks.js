@@ -105,15 +105,15 @@ async function testSpot() {
     changesPicture('a click on a cell', click, () => choose('spot-path', ''));
     click();
     check('the spot is in the address', stateIs('spot'), '.2.1');
-    check('and its value is read', $('figure output').textContent, 'Q K^T[2, 1] = 3');
+    check('and its value is read', $('.stage + output').textContent, 'Q K^T[2, 1] = 3');
     choose('spot-row', '4');
-    check('another row', [stateIs('spot'), $('figure output').textContent], ['.4.1', 'Q K^T[4, 1] = 1']);
+    check('another row', [stateIs('spot'), $('.stage + output').textContent], ['.4.1', 'Q K^T[4, 1] = 1']);
     choose('spot-col', '99');
     check('a column that is not there', stateIs('spot'), '.4.4');
     choose('spot-path', 'r');
-    check('another matrix', $('figure output').textContent, 'K^T[0, 0] = 0');
+    check('another matrix', $('.stage + output').textContent, 'K^T[0, 0] = 0');
     choose('spot-path', '');
-    check('no spot', [stateIs('spot'), $('figure output').textContent], [null, '']);
+    check('no spot', [stateIs('spot'), $('.stage + output').textContent], [null, '']);
 }
 
 async function testAnimation() {

@@ -1,5 +1,7 @@
-// explain_trace.js: runs in the page of a real trace; TRACED has numbers of its tensors as od printed them.
+// explain_trace.js: runs in the page of a real trace; TRACED has numbers of its tensors as od printed them,
+// OTHERS traces of BERT and RoBERTa in base64.
 'use strict';
+const tracedPage = () => traceOfPage(embeddedFiles(document));
 
 async function testTrace() {
     location.hash = '#step=5&layer=1&head=1';
@@ -12,11 +14,14 @@ async function testTrace() {
     check('computed here as by the model', near0, [true, true, true]);
     check('the heading', $('#page p').textContent.startsWith('gpt2: 2 layers, [B, T, C] = [1, 4, 8], 2 heads of 4.'), true);
     check('tokens', [...tables('attn of head 1, trace').tHead.rows[0].cells].map(c => c.textContent), ['', 'O', 'n', 'c', 'e']);
+    location.hash = '#step=5&trail=projection.1.0.3.5';
+    await later(50);
+    check('the trace\'s number stands beside', $('.results').lastChild.textContent.startsWith(`in the trace ${Number(TRACED.projection[29].toPrecision(6))}, a difference of `), true);
 }
 
 // Every quantity that can be followed, in each layer, at some cells: computed from what it is made of it is the trace's.
-function testFollowedTrace() {
-    const trace = traceOfPage(embeddedFiles(document)), model = followedModel(trace), seen = new Set(), {T, C, H, layers} = model;
+function testFollowedTrace(trace = tracedPage()) {
+    const model = followedModel(trace), seen = new Set(), {T, C, H, layers} = model;
     for (const of of ['embedding', 'hidden', 'norm1', 'norm2', 'q', 'k', 'v', 'score', 'attn', 'context', 'projection', 'middle', 'fc', 'act', 'mlp', 'stream'])
         for (let layer = 0; layer <= layers; layer++)
             for (let row = 0; row < T; row++)
@@ -42,8 +47,8 @@ function testFollowedTrace() {
 }
 
 // Attention computed from q, k and v, and of whole expressions from x and the weights.
-function testComputedTrace() {
-    const trace = traceOfPage(embeddedFiles(document)), {layers} = attentionModules(trace);
+function testComputedTrace(trace = tracedPage()) {
+    const {layers} = attentionModules(trace);
     for (let layer = 0; layer < layers; layer++) {
         const attention = attentionOf(trace, layer), computed = computeHeads(attention), {H, D, causal} = attention;
         near(`context of layer ${layer}`, largestDifference(computed.context, attention.context), 0, 2e-5);
@@ -56,10 +61,36 @@ function testComputedTrace() {
     }
 }
 
-async function testBlocksOfTrace() {
-    for (const step of [1, 2, 3, 4, 5]) {
-        location.hash = `#step=${step}`;
-        await later(50);
-        check(`step ${step} has its blocks`, [$('.stage') !== null, $('.problem')], [true, null]);
+// Each step of each layer has an expression that fits the trace.
+function testStepsOfTrace(trace = tracedPage()) {
+    const {layers} = attentionModules(trace);
+    for (let layer = 0; layer < layers; layer++)
+        for (const step of ATTENTION_STEPS) {
+            const attention = attentionOf(trace, layer), current = treeOfState({...ATTENTION_DEFAULTS, head: attention.H - 1}, step, attention);
+            check(`${step.title} of layer ${layer}`, [current.problem, current.tree.value.rows], [undefined, attention.T]);
+        }
+}
+
+// BERT and RoBERTa, where tokens see each other and norms come after the sums.
+function testOthers() {
+    for (const text of Object.values(OTHERS)) {
+        const trace = readSafetensors(bytesOfBase64(text));
+        testFollowedTrace(trace), testComputedTrace(trace), testStepsOfTrace(trace);
+        check('no mask', attentionOf(trace, 0).causal, false);
     }
+}
+
+// A page whose trace is damaged, and one whose trace is gone: a sentence, never a blank.
+function testDamagedPage() {
+    const script = $('script[type="application/octet-stream"]'), said = () => {
+        const page = document.createElement('div');
+        showAttention(page);
+        return page.textContent;
+    };
+    script.textContent = '***';
+    check('not base64', said().startsWith('This page is damaged: '), true);
+    script.textContent = btoa('12345678');
+    check('no safetensors', said().startsWith('This page is damaged: the trace is cut short in its header'), true);
+    script.remove();
+    check('no trace', said(), 'This page is damaged: it carries no trace.');
 }
