@@ -78,7 +78,7 @@ int gp_folder_tokenizer(gp_checkpoint *c, const char *text, size_t length, const
     }
     if (rc <= 0)
         return rc;
-    if (!folder || c->config.family == GP_ROBERTA) /* whose class puts tokens around texts that its files do not name */
+    if (!folder)
         return 0;
     int pair = has_both(folder, "vocab.json", "merges.txt");
     if (!pair)

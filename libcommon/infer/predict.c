@@ -52,19 +52,33 @@ gp_predict_task gp_predict_task_of(const gp_config *c)
     return tasks[c->head];
 }
 
+/* Of an added token the model may have no row. */
+static int check_row(const gp_predictor *p, int32_t id)
+{
+    int64_t V = gp_model_config(p->m)->vocab_size;
+    size_t length;
+    const char *name = gp_tokenizer_bytes(p->t, id, &length);
+    return id < V ? 0
+                  : fail("the model has no row for %s, which was added to its vocabulary of %lld as id %d",
+                         gp_printable_bytes(name, (int64_t)length), (long long)V, id);
+}
+
 static int check_task(const gp_predictor *p)
 {
     const gp_config *c = gp_model_config(p->m);
     if (!p->t)
         return fail("the checkpoint has no tokenizer: texts cannot be read");
-    if (gp_tokenizer_vocab_size(p->t) > c->vocab_size)
-        return fail("the tokenizer has %lld ids, more than the model's vocabulary of %lld",
-                    (long long)gp_tokenizer_vocab_size(p->t), (long long)c->vocab_size);
+    for (int64_t id = c->vocab_size; id < gp_tokenizer_vocab_size(p->t); id++)
+        if (!gp_tokenizer_is_added(p->t, (int32_t)id)) /* of added tokens, texts that have one are refused */
+            return fail("the tokenizer has %lld ids, more than the model's vocabulary of %lld",
+                        (long long)gp_tokenizer_vocab_size(p->t), (long long)c->vocab_size);
     if (p->task != GP_PREDICT_EMBED && p->task != gp_predict_task_of(c))
         return fail("task %s: the model's head does not compute it, but %s (or embed, which needs no head)",
                     gp_predict_task_name(p->task), gp_predict_task_name(gp_predict_task_of(c)));
     if (p->task == GP_PREDICT_FILL_MASK && p->mask < 0)
         return fail("the tokenizer has no mask token, such as [MASK] or <mask>");
+    if (p->task == GP_PREDICT_FILL_MASK && p->mask >= c->vocab_size)
+        return check_row(p, p->mask);
     for (int64_t i = 0; i < p->o.target_count; i++)
         if (p->o.targets[i] < 0 || p->o.targets[i] >= c->vocab_size)
             return fail("target id %d is outside the model's vocabulary of %lld", p->o.targets[i],
@@ -112,9 +126,12 @@ static int encode(run *s, gp_predict_text *text, const char *a, size_t na, const
     if (text->count <= 0)
         return text->count ? gp_fail_in("the %s does not fit the model", b ? "pair" : "text")
                            : fail("the text is empty: at least one token is needed");
-    for (int64_t i = 0; i < text->count; i++)
+    for (int64_t i = 0; i < text->count; i++) {
         if (text->types[i] && text->types[i] >= c->types)
             return fail("a pair of texts, for a model without token types");
+        if (check_row(&s->p, text->ids[i]))
+            return -1;
+    }
     return 0;
 }
 

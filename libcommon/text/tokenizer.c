@@ -297,6 +297,11 @@ bool gp_tokenizer_is_added(const gp_tokenizer *t, int32_t id)
     return id >= 0 && id < t->vocab.size && t->vocab.flags[id] & GP_TOKEN_NAMED;
 }
 
+bool gp_tokenizer_is_appended(const gp_tokenizer *t, int32_t id)
+{
+    return id >= 0 && id < t->vocab.size && t->vocab.flags[id] & GP_TOKEN_NOT_IN_MODEL;
+}
+
 int32_t gp_tokenizer_end_of_text(const gp_tokenizer *t)
 {
     return t->end_of_text;

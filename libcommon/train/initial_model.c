@@ -32,6 +32,21 @@ static int set_padding(gp_config *c, const gp_tokenizer *t)
     return 0;
 }
 
+/* BertTokenizer adds a [MASK] to a vocab.txt that has none. That is no vocabulary for masked training, whose models would
+ * have a row more than it has lines. */
+static int check_mask(const gp_config *c, const gp_tokenizer *t, const char *stream)
+{
+    bool masks = t && c->head == GP_HEAD_MLM && !strcmp(gp_tokenizer_kind(t), "wordpiece");
+    int32_t mask = masks ? gp_tokenizer_mask(t) : -1;
+    size_t length;
+    if (mask < 0 || !gp_tokenizer_is_appended(t, mask))
+        return 0;
+    const char *bytes = gp_tokenizer_bytes(t, mask, &length), *name = gp_printable_bytes(bytes, (int64_t)length);
+    return fail("%s: the vocabulary of its tokenizer lacks %s, which --objective mlm needs: it was added after it as "
+                "id %d; add a line %s to the vocab.txt",
+                stream, name, mask, name);
+}
+
 static int config_from_options(const gp_trainer *t, gp_config *c)
 {
     const gp_train_options *o = t->o;
@@ -54,17 +69,26 @@ static int config_from_options(const gp_trainer *t, gp_config *c)
     c->dropout_embd = c->dropout_attn = c->dropout_resid = c->dropout_head = o->dropout;
     if (o->objective == GP_OBJECTIVE_CLASSIFY && gp_classify_configure(c, t->sets.stream, "the requested model"))
         return -1;
+    if (check_mask(c, t->sets.tokenizer, gp_tokens_get_info(t->sets.stream)->name))
+        return -1;
     return gp_config_check(c, "the requested model");
 }
 
 /* Whether a checkpoint's model can read this stream. */
-static int check_stream(const gp_checkpoint *ckpt, const gp_tokens_info *info, const char *path)
+static int check_stream(const gp_checkpoint *ckpt, const gp_tokenizer *t, const gp_tokens_info *info, const char *path)
 {
     static const uint8_t unknown[16];
     uint8_t fingerprint[16];
-    if (info->vocab_size > gp_checkpoint_config(ckpt)->vocab_size)
-        return fail("%s: its vocabulary has %lld ids, the token stream's %lld", path,
-                    (long long)gp_checkpoint_config(ckpt)->vocab_size, (long long)info->vocab_size);
+    int64_t V = gp_checkpoint_config(ckpt)->vocab_size;
+    if (info->vocab_size > V && t && gp_tokenizer_is_appended(t, (int32_t)V)) {
+        size_t length;
+        const char *name = gp_tokenizer_bytes(t, (int32_t)V, &length);
+        return fail("%s: has no row for %s, which was added to its vocabulary of %lld as id %lld", path,
+                    gp_printable_bytes(name, (int64_t)length), (long long)V, (long long)V);
+    }
+    if (info->vocab_size > V)
+        return fail("%s: its vocabulary has %lld ids, the token stream's %lld", path, (long long)V,
+                    (long long)info->vocab_size);
     if (gp_checkpoint_fingerprint(ckpt, fingerprint) && memcmp(info->fingerprint, unknown, 16) &&
         memcmp(info->fingerprint, fingerprint, 16))
         return fail("%s: its tokenizer is not the token stream's: tokenize the text with --tokenizer %s", path, path);
@@ -160,7 +184,7 @@ gp_model *gp_model_from_checkpoint(gp_trainer *t, const char *path, bool begins,
     if (gp_checkpoint_tokenizer_problem(ckpt))
         gp_report_info(report, "%s; the stream's tokenizer is used", gp_checkpoint_tokenizer_problem(ckpt));
     gp_config c = *gp_checkpoint_config(ckpt);
-    *refused = fit_config(t, &c, path, report) || check_stream(ckpt, gp_tokens_get_info(t->sets.stream), path);
+    *refused = fit_config(t, &c, path, report) || check_stream(ckpt, t->sets.tokenizer, gp_tokens_get_info(t->sets.stream), path);
     if (!*refused) {
         m = gp_model_create(&c, t->be, true);
         if (gp_checkpoint_load(ckpt, m)) {

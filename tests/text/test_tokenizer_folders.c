@@ -1,12 +1,13 @@
 /* Folders with a tokenizer and what stands beside it: ids as AutoTokenizer of transformers gives them.
- * tests/reference/tokenizer_folders.py (BPE) and wordpiece_grid.py write the cases; $GPTPIPE_FOLDERS names a file with
- * more of them. */
+ * tests/reference/tokenizer_folders.py (BPE), roberta_folders.py and wordpiece_grid.py write the cases; $GPTPIPE_FOLDERS
+ * names a file with more of them. */
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "gptpipe/encoding.h"
 #include "gptpipe/tokenizer.h"
 #include "test.h"
 
@@ -78,6 +79,22 @@ static void assert_ids(size_t number, const char *how, const json_t *text, const
     gp_buf_release(&found);
 }
 
+/* A text, of which these are the ids, as the second of a pair. */
+static void check_pair(size_t number, const gp_tokenizer *t, const json_t *one, const int32_t *ids, int64_t count)
+{
+    enum { AROUND = 4 };
+    static const char first[] = "the ab";
+    int32_t *a;
+    int64_t n;
+    assert_int_equal(gp_tokenizer_encode(t, first, strlen(first), true, &a, &n), 0);
+    int32_t *whole = gp_malloc((size_t)(n + count + AROUND) * sizeof *whole);
+    int64_t all = gp_tokenizer_assemble(t, a, n, ids, count, n + count + AROUND, GP_TRUNCATE_NONE, whole, NULL);
+    assert_ids(number, "as the second text of a pair", json_object_get(one, "text"), json_object_get(one, "pair"), whole,
+               all);
+    free(whole);
+    free(a);
+}
+
 static void check(size_t number, const char *how, const gp_tokenizer *t, const json_t *one)
 {
     const json_t *text = json_object_get(one, "text");
@@ -100,6 +117,8 @@ static void check(size_t number, const char *how, const gp_tokenizer *t, const j
         whole[before + count + i] = last[i];
     assert_ids(number, "with what stands around it", text, json_object_get(one, "full"), whole, before + count + after);
     free(whole);
+    if (json_object_get(one, "pair"))
+        check_pair(number, t, one, ids, count);
     free(ids);
 }
 
@@ -158,7 +177,8 @@ int main(void)
         cmocka_unit_test(a_folders_ids_are_those_of_transformers),
     };
     static const char *const files[] = {TEST_DIR "/reference/tokenizer_folders.json",
-                                        TEST_DIR "/reference/wordpiece_folders.json"};
+                                        TEST_DIR "/reference/wordpiece_folders.json",
+                                        TEST_DIR "/reference/roberta_folders.json"};
     int failed = 0;
     source = getenv("GPTPIPE_FOLDERS");
     if (source)

@@ -9,10 +9,11 @@
 static const char *const named[] = {"bos_token", "eos_token", "unk_token", "sep_token",
                                     "pad_token", "cls_token", "mask_token"};
 
-/* Their defaults in the classes of GPT-2 and BERT. */
+/* Their defaults in the classes of GPT-2, BERT and RoBERTa. */
 static const char *const defaults[][ARRAY_LEN(named)] = {
     [GP_CLASS_GPT2] = {GP_END_OF_TEXT_NAME, GP_END_OF_TEXT_NAME, GP_END_OF_TEXT_NAME},
     [GP_CLASS_BERT] = {NULL, NULL, "[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"},
+    [GP_CLASS_ROBERTA] = {"<s>", "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"},
     [GP_CLASS_OTHER] = {NULL}};
 
 /* ---- one token ------------------------------------------------------------------------------------------- */
@@ -331,8 +332,37 @@ static void warn_of_others(gp_tokenizer_config *b, const lists *l, const json_t 
     }
 }
 
+/* Warns of tokens that no file names, which the class adds to a vocabulary that lacks them: the model that it belongs to
+ * has no rows for them. before: the added tokens of the tokenizer.json. */
+static void warn_of_defaults(gp_tokenizer_config *b, const lists *l, const json_t *tokens, size_t before,
+                             const json_t *vocab)
+{
+    bool legacy = !json_object_get(b->config, "added_tokens_decoder");
+    gp_buf names = {0};
+    json_int_t first = 0;
+    for (size_t i = 0; i < ARRAY_LEN(named); i++) {
+        const char *name = defaults[b->kind][i];
+        const json_t *token = name ? find(tokens, name) : NULL;
+        bool given = json_object_get(b->config, named[i]) || (legacy && json_object_get(b->map, named[i]));
+        bool there = given || !token || json_object_get(vocab, name) || is_numbered(l, name) || find(l->extra, name);
+        for (size_t k = 0; k < before; k++)
+            there |= json_array_get(tokens, k) == token;
+        if (there)
+            continue;
+        json_int_t id = json_integer_value(json_object_get(token, "id"));
+        first = names.len ? gp_min(first, id) : id;
+        gp_buf_printf(&names, "%s%s", names.len ? ", " : "", name);
+    }
+    if (names.len)
+        gp_tokenizer_config_warn(b, gp_format("the vocabulary lacks %s; added after it from id %lld on, as in "
+                                              "transformers, for which its model has no rows",
+                                              names.data, (long long)first));
+    gp_buf_release(&names);
+}
+
 int gp_tokenizer_config_add_tokens(gp_tokenizer_config *b, json_t *tokens, const json_t *vocab)
 {
+    size_t before = json_array_size(tokens);
     lists l = {.numbered = json_array(), .named = json_object(), .extra = json_array(), .special = json_object()};
     const json_t *decoder = json_object_get(b->config, "added_tokens_decoder");
     bool legacy = !decoder;
@@ -343,6 +373,8 @@ int gp_tokenizer_config_add_tokens(gp_tokenizer_config *b, json_t *tokens, const
         if (decoder && b->kind == GP_CLASS_GPT2)
             warn_of_others(b, &l, tokens);
         rc = add_all(b, &l, tokens, vocab);
+        if (!rc && (b->kind == GP_CLASS_BERT || b->kind == GP_CLASS_ROBERTA))
+            warn_of_defaults(b, &l, tokens, before, vocab);
     }
     json_decref(l.numbered);
     json_decref(b->named);

@@ -45,7 +45,13 @@ gp_tokenizer *gp_reader_finish(gp_reader *r);
 int gp_reader_add_tokens(gp_reader *r, const json_t *added, const json_t *vocab, json_t *names);
 
 /* The class of the tokenizer in transformers; unknown if no file names it. */
-typedef enum gp_tokenizer_class { GP_CLASS_UNKNOWN, GP_CLASS_GPT2, GP_CLASS_BERT, GP_CLASS_OTHER } gp_tokenizer_class;
+typedef enum gp_tokenizer_class {
+    GP_CLASS_UNKNOWN,
+    GP_CLASS_GPT2,
+    GP_CLASS_BERT,
+    GP_CLASS_ROBERTA,
+    GP_CLASS_OTHER
+} gp_tokenizer_class;
 
 /* tokenizer_config.c: the configuration of a tokenizer in its folder. */
 typedef struct gp_tokenizer_config {
@@ -61,6 +67,9 @@ typedef struct gp_tokenizer_config {
 int gp_tokenizer_config_read(gp_tokenizer_config *b, const char *dir); /* dir may be NULL */
 void gp_tokenizer_config_release(gp_tokenizer_config *b);
 void gp_tokenizer_config_warn(gp_tokenizer_config *b, char *text); /* frees text; only the first warning is retained */
+
+/* The name of "cls_token" and the like, or NULL. */
+const char *gp_tokenizer_config_named(const gp_tokenizer_config *b, const char *key);
 
 /* added_tokens.c: adds to `tokens`, the added tokens of a tokenizer.json, those that transformers adds. */
 int gp_tokenizer_config_add_tokens(gp_tokenizer_config *b, json_t *tokens, const json_t *vocab);
@@ -86,6 +95,11 @@ typedef struct gp_settings {
     bool cleanup;
 } gp_settings;
 
+/* tokenizer_config.c: what the classes of BERT and RoBERTa put around a text, cls and sep, unless s has a template
+ * already. `tokens` are the added ones, with the class's own. */
+void gp_settings_class_template(gp_settings *s, const gp_tokenizer_config *b, const json_t *tokens,
+                                const json_t *vocab);
+
 /* Fails on settings that would change the ids and are not supported. */
 int gp_settings_read(gp_settings *s, const json_t *root, const char *where);
 int gp_settings_read_post_processor(gp_settings *s, const json_t *p, const char *where);
@@ -96,8 +110,5 @@ gp_tokenizer *gp_reader_wordpiece(gp_reader *r, const gp_settings *s, json_t *vo
 
 /* Updates the switches to those of BertTokenizer in transformers, which takes them from tokenizer_config.json. */
 void gp_settings_apply_bert(gp_settings *s, gp_tokenizer_config *b);
-
-/* Adds BertTokenizer's [CLS] and [SEP] around a text, if they are among the tokens or in the vocabulary. */
-void gp_settings_bert_template(gp_settings *s, const gp_tokenizer_config *b, const json_t *tokens, const json_t *vocab);
 
 #endif

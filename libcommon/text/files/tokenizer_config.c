@@ -27,6 +27,32 @@ static json_t *read_object(const char *dir, const char *name)
     return object;
 }
 
+/* Models whose class in transformers 5 is BertTokenizer or RobertaTokenizer, or the same under another name. */
+static const struct {
+    const char *type, *name; /* model_type; what the name of the class begins with */
+    gp_tokenizer_class kind;
+} same_classes[] = {
+    {"bert", "Bert", GP_CLASS_BERT},
+    {"distilbert", "DistilBert", GP_CLASS_BERT},
+    {"electra", "Electra", GP_CLASS_BERT},
+    {"mobilebert", "MobileBert", GP_CLASS_BERT},
+    {"convbert", "ConvBert", GP_CLASS_BERT},
+    {"roberta", "Roberta", GP_CLASS_ROBERTA},
+    {"roberta-prelayernorm", "Roberta", GP_CLASS_ROBERTA},
+    {"bart", "Bart", GP_CLASS_ROBERTA},
+    {"longformer", "Longformer", GP_CLASS_ROBERTA},
+    {"led", "LED", GP_CLASS_ROBERTA},
+    {"data2vec-text", "Roberta", GP_CLASS_ROBERTA},
+    {"ibert", "Roberta", GP_CLASS_ROBERTA},
+};
+
+static bool is_class(const char *name, const char *prefix)
+{
+    static const char *const endings[] = {"Tokenizer", "TokenizerFast"};
+    size_t n = strlen(prefix);
+    return !strncmp(name, prefix, n) && gp_find_name(endings, ARRAY_LEN(endings), name + n) >= 0;
+}
+
 /* By tokenizer_class of either file, else by the model's type. */
 static gp_tokenizer_class find_class(const json_t *config, const json_t *model)
 {
@@ -34,20 +60,13 @@ static gp_tokenizer_class find_class(const json_t *config, const json_t *model)
                  *of_model = json_object_get(model, "tokenizer_class");
     const char *name = json_string_value(json_is_string(own) ? own : of_model);
     const char *type = json_string_value(json_object_get(model, "model_type"));
-    /* whose class in transformers is BertTokenizer or the same under another name */
-    static const char *const bert[] = {"Bert", "DistilBert", "Electra", "MobileBert", "ConvBert"};
-    static const char *const types[] = {"bert", "distilbert", "electra", "mobilebert", "convbert"};
-    static const char *const endings[] = {"Tokenizer", "TokenizerFast"};
     if (!name && !type)
         return GP_CLASS_UNKNOWN;
     if (name ? strstr(name, "GPT2Tokenizer") == name : !strcmp(type, "gpt2"))
         return GP_CLASS_GPT2;
-    if (!name)
-        return gp_find_name(types, ARRAY_LEN(types), type) >= 0 ? GP_CLASS_BERT : GP_CLASS_OTHER;
-    for (size_t i = 0; i < ARRAY_LEN(bert); i++)
-        if (!strncmp(name, bert[i], strlen(bert[i])) &&
-            gp_find_name(endings, ARRAY_LEN(endings), name + strlen(bert[i])) >= 0)
-            return GP_CLASS_BERT;
+    for (size_t i = 0; i < ARRAY_LEN(same_classes); i++)
+        if (name ? is_class(name, same_classes[i].name) : !strcmp(type, same_classes[i].type))
+            return same_classes[i].kind;
     return GP_CLASS_OTHER;
 }
 
@@ -87,13 +106,45 @@ void gp_tokenizer_config_warn(gp_tokenizer_config *b, char *text)
         free(text);
 }
 
-/* GPT-2's class takes add_prefix_space from tokenizer_config.json, other classes from the tokenizer.json. */
+const char *gp_tokenizer_config_named(const gp_tokenizer_config *b, const char *key)
+{
+    return json_string_value(json_object_get(json_object_get(b->named, key), "content"));
+}
+
+/* The id of "cls_token" or "sep_token", or -1. */
+static int64_t id_of(const gp_tokenizer_config *b, const char *key, const json_t *tokens, const json_t *vocab)
+{
+    const char *name = gp_tokenizer_config_named(b, key);
+    size_t i;
+    json_t *one;
+    json_array_foreach (tokens, i, one)
+        if (name && !strcmp(name, json_string_value(json_object_get(one, "content"))))
+            return json_integer_value(json_object_get(one, "id"));
+    const json_t *id = name ? json_object_get(vocab, name) : NULL;
+    return id ? json_integer_value(id) : -1;
+}
+
+void gp_settings_class_template(gp_settings *s, const gp_tokenizer_config *b, const json_t *tokens,
+                                const json_t *vocab)
+{
+    bool roberta = b->kind == GP_CLASS_ROBERTA;
+    int64_t cls = id_of(b, "cls_token", tokens, vocab), sep = id_of(b, "sep_token", tokens, vocab);
+    const json_t *trim = json_object_get(b->config, "trim_offsets");
+    if (b->kind != (s->wordpiece ? GP_CLASS_BERT : GP_CLASS_ROBERTA) || s->template.single.count || cls < 0 ||
+        cls >= INT32_MAX || sep < 0 || sep >= INT32_MAX)
+        return;
+    gp_template_cls_sep(&s->template, (int32_t)cls, (int32_t)sep, roberta);
+    if (roberta)
+        s->trim = (gp_trim){.spaces = !json_is_false(trim), .keeps_prefix = s->prefix_space};
+}
+
+/* The classes of GPT-2 and RoBERTa take add_prefix_space from tokenizer_config.json, others from tokenizer.json. */
 void gp_tokenizer_config_prefix_space(gp_tokenizer_config *b, bool *space)
 {
     static const char *const words[] = {"false", "true"};
     const json_t *set = json_object_get(b->config, "add_prefix_space");
     bool value = json_is_true(set), used = json_is_boolean(set) && b->kind != GP_CLASS_OTHER;
-    if (value == *space || (!json_is_boolean(set) && b->kind != GP_CLASS_GPT2))
+    if (value == *space || (!json_is_boolean(set) && b->kind != GP_CLASS_GPT2 && b->kind != GP_CLASS_ROBERTA))
         return;
     gp_tokenizer_config_warn(
         b,

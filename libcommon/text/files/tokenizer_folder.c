@@ -145,9 +145,12 @@ static int32_t apply_setting(gp_tokenizer *t, const gp_tokenizer_config *b, cons
     return -1;
 }
 
-/* For a vocab.json, transformers builds the template from these settings; a tokenizer.json has its own. */
+/* For a vocab.json, transformers builds the template from these settings; a tokenizer.json has its own, and so have the
+ * classes of BERT and RoBERTa. */
 static void apply_settings(gp_tokenizer *t, const gp_tokenizer_config *b, bool from_json)
 {
+    if (!from_json && (b->kind == GP_CLASS_BERT || b->kind == GP_CLASS_ROBERTA))
+        return;
     int64_t before = t->template.before_count, after = t->template.after_count;
     int32_t bos = apply_setting(t, b, "add_bos_token", "bos_token", from_json, before);
     int32_t eos = apply_setting(t, b, "add_eos_token", "eos_token", from_json, after);

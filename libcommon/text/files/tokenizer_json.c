@@ -157,7 +157,7 @@ static int check_template(const gp_tokenizer *t, const gp_template *a, const cha
 static int apply_config(gp_tokenizer_config *b, gp_settings *s, json_t *root, const json_t *vocab)
 {
     json_t *tokens = json_object_get(root, "added_tokens");
-    if (s->wordpiece ? b->kind == GP_CLASS_GPT2
+    if (s->wordpiece ? b->kind == GP_CLASS_GPT2 || b->kind == GP_CLASS_ROBERTA
                      : !s->splits) /* not GPT2Tokenizer of transformers, which always splits */
         b->kind = GP_CLASS_OTHER;
     if (!tokens)
@@ -168,8 +168,7 @@ static int apply_config(gp_tokenizer_config *b, gp_settings *s, json_t *root, co
         gp_tokenizer_config_prefix_space(b, &s->prefix_space);
     else if (b->kind == GP_CLASS_BERT)
         gp_settings_apply_bert(s, b);
-    if (s->wordpiece && b->kind == GP_CLASS_BERT && !s->template.single.count)
-        gp_settings_bert_template(s, b, tokens, vocab);
+    gp_settings_class_template(s, b, tokens, vocab);
     return 0;
 }
 

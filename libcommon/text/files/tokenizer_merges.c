@@ -197,8 +197,15 @@ static gp_tokenizer *read_both(gp_reader *r, json_t *vocab, const gp_buf *merges
         gp_reader_start(r, lines))
         goto out;
     r->where = merges_path;
-    if (!add_merges(r, merges) && !find_specials(r, vocab_path, config->kind == GP_CLASS_GPT2))
+    if (!add_merges(r, merges) && !find_specials(r, vocab_path, config->kind == GP_CLASS_GPT2 || config->kind == GP_CLASS_ROBERTA))
         t = gp_reader_finish(r);
+    if (t) {
+        gp_settings s = {.prefix_space = json_is_true(json_object_get(config->config, "add_prefix_space"))};
+        gp_settings_class_template(&s, config, tokens, vocab);
+        t->prefix_space = s.prefix_space;
+        t->template = s.template;
+        t->trim = s.trim;
+    }
 out:
     json_decref(tokens);
     json_decref(names);
@@ -219,10 +226,8 @@ gp_tokenizer *gp_tokenizer_from_files(const char *vocab_path, const char *merges
         !gp_file_read_regular(&merges, merges_path, GP_TOKENIZER_FILE_MAX) &&
         (vocab = gp_reader_parse(text.data, text.len, vocab_path)))
         t = read_both(&r, vocab, &merges, merges_path, &config);
-    if (t && dir) {
-        t->prefix_space = json_is_true(json_object_get(config.config, "add_prefix_space"));
+    if (t && dir)
         gp_tokenizer_check_folder(t, dir, &config, false);
-    }
     json_decref(vocab);
     gp_buf_release(&text);
     gp_buf_release(&merges);

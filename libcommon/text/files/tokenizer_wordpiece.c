@@ -178,32 +178,6 @@ static gp_bert_switches switches_of(const gp_tokenizer_config *b)
                               .strip_accents = json_is_boolean(strip) ? json_is_true(strip) : -1};
 }
 
-static const char *name_of(const gp_tokenizer_config *b, const char *key, const char *otherwise)
-{
-    const json_t *value = json_object_get(b->named, key);
-    const char *name = json_string_value(json_object_get(value, "content"));
-    return name ? name : otherwise;
-}
-
-static int64_t id_of(const json_t *tokens, const json_t *vocab, const char *name)
-{
-    size_t i;
-    json_t *one;
-    json_array_foreach (tokens, i, one)
-        if (!strcmp(name, json_string_value(json_object_get(one, "content"))))
-            return json_integer_value(json_object_get(one, "id"));
-    const json_t *id = json_object_get(vocab, name);
-    return id ? json_integer_value(id) : -1;
-}
-
-void gp_settings_bert_template(gp_settings *s, const gp_tokenizer_config *b, const json_t *tokens, const json_t *vocab)
-{
-    int64_t cls = id_of(tokens, vocab, name_of(b, "cls_token", "[CLS]"));
-    int64_t sep = id_of(tokens, vocab, name_of(b, "sep_token", "[SEP]"));
-    if (cls >= 0 && cls < INT32_MAX && sep >= 0 && sep < INT32_MAX)
-        gp_template_cls_sep(&s->template, (int32_t)cls, (int32_t)sep, false);
-}
-
 static gp_tokenizer *read_vocab(gp_reader *r, json_t *vocab, gp_tokenizer_config *config)
 {
     gp_settings s = {.wordpiece = true, .prefix = "##", .max_chars = GP_WORD_CHARS, .cleanup = true};
@@ -211,8 +185,9 @@ static gp_tokenizer *read_vocab(gp_reader *r, json_t *vocab, gp_tokenizer_config
     gp_tokenizer *t = NULL;
     s.switches = switches_of(config);
     if (!gp_tokenizer_config_add_tokens(config, tokens, vocab) && !gp_reader_add_tokens(r, tokens, vocab, names)) {
-        gp_settings_bert_template(&s, config, tokens, vocab);
-        s.unknown = name_of(config, "unk_token", "[UNK]");
+        const char *unknown = gp_tokenizer_config_named(config, "unk_token");
+        gp_settings_class_template(&s, config, tokens, vocab);
+        s.unknown = unknown ? unknown : "[UNK]";
         t = gp_reader_wordpiece(r, &s, vocab, names);
     }
     if (t)

@@ -127,6 +127,23 @@ has '{"label": '
 expect 1 bash -c "printf 'a\n\n' | ${gpt2[*]}"
 says 'predict: stdin: line 2: the text is empty: at least one token is needed'
 
+# a vocab.txt without [MASK]: transformers gives it the id after the last, for which the model has no row. Everything else
+# works, converting too
+bert=$models/bert
+mkdir nomask
+cp "$bert/config.json" "$bert/model.safetensors" nomask
+sed -nE '/"vocab": \{/,/\}/s/^ *"(.*)": [0-9]+,?$/\1/p' "$bert/tokenizer.json" | sed 's/^\[MASK\]$/[unused0]/; s/\\"/"/' > nomask/vocab.txt
+rows=$(wc -l < nomask/vocab.txt)
+expect 1 predict nomask lines.txt --quiet
+case $err in *"predict: the model has no row for [MASK], which was added to its vocabulary of $rows as id $rows"*) ;; *) problem "told: $err" ;; esac
+expect 0 bash -c "echo good film | predict nomask --task embed --quiet"
+embedding=$out
+expect 0 bash -c "echo good film | predict $bert --task embed --quiet"
+is "$embedding"
+expect 1 bash -c "echo '[MASK] film' | predict nomask --task embed --quiet"
+says "predict: stdin: line 1: the model has no row for [MASK], which was added to its vocabulary of $rows as id $rows"
+expect 0 convert-gpt2 nomask -o converted/ --quiet
+
 # no input, no lines, wrong usage
 expect 0 "${gpt2[@]}" /dev/null
 is ''

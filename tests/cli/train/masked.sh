@@ -72,6 +72,16 @@ refused() { # TEXT OPTION...
     absent no
 }
 refused "plain.tok: its tokenizer (bpe) has no mask token, [MASK] or <mask>, which --objective mlm needs" plain.tok --objective mlm
+# a vocab.txt without [MASK], which BertTokenizer adds with the id after the last: nothing that a model is trained with
+mkdir bare whole-vocab
+printf '%s\n' '[PAD]' '[UNK]' '[CLS]' '[SEP]' once upon a time > bare/vocab.txt
+{ cat bare/vocab.txt; echo '[MASK]'; } > whole-vocab/vocab.txt
+expect 0 tokenize s.txt -t bare -o bare.tok
+case $err in *"the vocabulary lacks [MASK]; added after it from id 8 on, as in transformers"*) ;; *) problem "told: $err" ;; esac
+refused "bare.tok: the vocabulary of its tokenizer lacks [MASK], which --objective mlm needs: it was added after it as id 8; add a line [MASK] to the vocab.txt" \
+    bare.tok --preset bert-nano
+expect 0 tokenize s.txt -t whole-vocab -o whole.tok -q
+expect 0 train whole.tok --preset bert-nano "${small[@]}" --steps 1 --quiet -o whole-run
 expect 0 tokenize s.txt -t mask.json --format llmc -o m.llmc
 refused "m.llmc: has no tokenizer in it, whose mask token --objective mlm needs" m.llmc --preset bert-nano
 refused "--objective mlm does not fit the model, a gpt2 whose head is for lm" m.tok --preset nano --objective mlm
