@@ -1,9 +1,11 @@
 """Our files, loaded by the projects whose formats they are."""
 import json
+import pathlib
 import shutil
 
 import numpy as np
 import torch
+import transformers
 from safetensors.torch import load_file
 
 import theirs
@@ -78,6 +80,28 @@ def out_hf_heads(folder, name):
         raise Failed(f"labels {models[0].config.id2label}, expected {models[1].config.id2label}")
     ours, expected = (m.double().eval()(ids(48, 2, 12))[0].detach().float().numpy() for m in models)
     return f"outputs {close(ours, expected):.1e}"
+
+
+@row()
+def out_hf_padded_classifier(folder):
+    """A batch of texts of several lengths, padded by the token that the conversion names, as each text alone."""
+    golden = FORMATS.parent / "predict/gpt2-classify"
+    shutil.copytree(golden, f"{folder}/unpadded")
+    config = json.loads((golden / "config.json").read_text())
+    del config["pad_token_id"]
+    (pathlib.Path(folder) / "unpadded/config.json").write_text(json.dumps(config))
+    to = convert(f"{folder}/unpadded", f"{folder}/hf/")
+    cases = [json.loads(line) for line in (golden / "cases.jsonl").read_text().splitlines()]
+    cases = [c for c in cases if c["options"].get("top_k") == 9 and "text_pair" not in c["input"]]
+    tokenizer, model = transformers.AutoTokenizer.from_pretrained(to), load(to, HEADS["gpt2-classify"])
+    batch = tokenizer([c["input"]["text"] for c in cases], padding=True, return_tensors="pt")
+    found = model.eval()(**batch).logits.softmax(-1).detach().float().numpy()
+    expected = np.zeros_like(found)
+    for i, case in enumerate(cases):
+        for one in case["result"]:
+            expected[i, model.config.label2id[one["label"]]] = one["score"]
+    return f"{len(cases)} texts of {min(batch.attention_mask.sum(1))} to {max(batch.attention_mask.sum(1))} tokens, " \
+        f"probabilities {close(found, expected):.1e}"
 
 
 @for_each(("tanh", "gelu", "relu", "untied", "scaled", "inner"))

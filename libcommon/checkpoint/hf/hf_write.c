@@ -19,10 +19,36 @@ static char *dumped(json_t *root)
     return text;
 }
 
+/* The token that pads a batch, or -1. A GPT-2 has none, but GPT2ForSequenceClassification of transformers finds the last
+ * token of each text by it, and refuses batches without it: by convention it is then the end-of-text. */
+static int32_t padding(const gp_checkpoint *c, const gp_tokenizer *t)
+{
+    const gp_config *config = &c->config;
+    int32_t pad = t ? gp_tokenizer_pad(t) : -1;
+    if (config->family != GP_GPT2 || config->head != GP_HEAD_CLASSIFY)
+        return pad;
+    if (config->pad_id >= 0 && config->pad_id < config->vocab_size)
+        return (int32_t)config->pad_id;
+    if (pad < 0 || pad >= config->vocab_size)
+        pad = config->end_count ? config->ends[0] : t ? gp_tokenizer_end_of_text(t) : -1;
+    return pad < config->vocab_size ? pad : -1;
+}
+
+static gp_tokenizer *open_tokenizer(const gp_checkpoint *c)
+{
+    return c->tokenizer ? gp_tokenizer_from_json(c->tokenizer, c->tokenizer_length, c->path) : NULL;
+}
+
 /* config.json, saying in which dtype the numbers are. */
 static char *config_text(const gp_checkpoint *c, gp_store store)
 {
-    char *text = gp_config_to_json(&c->config);
+    gp_config config = c->config;
+    if (config.family == GP_GPT2 && config.head == GP_HEAD_CLASSIFY) {
+        gp_tokenizer *t = open_tokenizer(c);
+        config.pad_id = padding(c, t);
+        gp_tokenizer_close(t);
+    }
+    char *text = gp_config_to_json(&config);
     if (store == GP_STORE_F32)
         return text;
     json_t *root = gp_json_load(text, strlen(text), 0, NULL);
@@ -148,7 +174,7 @@ static int write_weights(const gp_checkpoint *c, const char *path, const gp_chec
  * understood. */
 static char *tokenizer_config_text(const gp_checkpoint *c)
 {
-    gp_tokenizer *t = gp_tokenizer_from_json(c->tokenizer, c->tokenizer_length, c->path);
+    gp_tokenizer *t = open_tokenizer(c);
     if (!t)
         return NULL;
     json_t *root = json_pack("{s:s, s:I, s:b}", "tokenizer_class", "PreTrainedTokenizerFast", "model_max_length",
@@ -162,7 +188,7 @@ static char *tokenizer_config_text(const gp_checkpoint *c)
     } named[] = {{"eos_token", masks ? -1 : gp_tokenizer_end_of_text(t)},
                  {"unk_token", masks ? gp_tokenizer_unknown(t) : -1},
                  {"sep_token", around ? *sep : -1},
-                 {"pad_token", gp_tokenizer_pad(t)},
+                 {"pad_token", padding(c, t)},
                  {"cls_token", around ? *cls : -1},
                  {"mask_token", gp_tokenizer_mask(t)}};
     for (size_t i = 0; i < ARRAY_LEN(named); i++) {

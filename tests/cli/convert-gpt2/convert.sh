@@ -57,6 +57,14 @@ for m in gpt2-classify bert-classify roberta-classify bert-none roberta-none; do
     expect 0 convert-gpt2 --diff "$golden/heads-$m" $m
     has "the same configuration"
 done
+# a GPT-2 classifier without padding gets the end-of-text, without which transformers takes no batches
+cp -r "$golden/predict/gpt2-classify" unpadded
+sed -i '/"pad_token_id"/d' unpadded/config.json
+expect 0 convert-gpt2 unpadded --quiet -o padded/
+grep -q '"pad_token_id": 0' padded/config.json && grep -q '"pad_token": "<|endoftext|>"' padded/tokenizer_config.json ||
+    problem "no padding: $(cat padded/config.json padded/tokenizer_config.json)"
+grep -q '"pad_token_id": 3' gpt2-classify/config.json || problem "the padding is not the input's"
+grep -q '"pad_token_id": null' gpt2/config.json || problem "a language model got padding"
 expect 0 convert-gpt2 --info roberta-classify
 has "head        labels negative, neutral, positive"
 expect 0 convert-gpt2 --info bert-none
