@@ -22,7 +22,7 @@ void gp_template_list_add(gp_template_list *l, int32_t id, int32_t type);
 
 /* Without tokens: a text alone has type 0; the second text of a pair follows the first, and has type 1. */
 typedef struct gp_template {
-    gp_template_list single, pair; /* each text once, A before B; pair has no tokens if it is not known */
+    gp_template_list single, pair; /* each text once; pair has no tokens if it is not known */
     int64_t second;                /* for gp_template_wrap: the tokens of pair from here on belong to B; 0: not known */
     int32_t *before, *after;       /* the ids of single, around A */
     int64_t before_count, after_count;

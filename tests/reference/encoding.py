@@ -28,6 +28,9 @@ POST = [  # post_processor, add_prefix_space
                           processors.TemplateProcessing("<s>:3 $A:4", "<s>:1 $A:2 </s>:3 $B:5", SPECIAL)]), True),
     (processors.Sequence([processors.BertProcessing(SEP, CLS),
                           processors.TemplateProcessing("</s> $A </s>", "</s> $A </s> $B:1", SPECIAL)]), False),
+    (processors.TemplateProcessing("<s> $A </s>", "<s> $B:1 </s>:1 $A </s>", SPECIAL), False),
+    (processors.Sequence([processors.BertProcessing(SEP, CLS),
+                          processors.TemplateProcessing("$A </s>", "$B:2 </s> $A:1", SPECIAL)]), True),
     (processors.Sequence([processors.RobertaProcessing(SEP, CLS),
                           processors.TemplateProcessing("</s> $A </s>", "$A </s> $B:1", SPECIAL)]), False),
 ]

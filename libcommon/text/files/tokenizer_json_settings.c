@@ -158,11 +158,11 @@ static int add_special(gp_template_list *l, const json_t *special, const json_t 
     return 0;
 }
 
-/* Reads "single" or "pair" of a TemplateProcessing: each text once, the first text first. */
+/* Reads "single" or "pair" of a TemplateProcessing: each text once. */
 static int read_template(gp_template_list *l, const json_t *p, const char *key, const char *where)
 {
     const json_t *pieces = json_object_get(p, key), *tokens = json_object_get(p, "special_tokens");
-    int texts = 0, expected = strcmp(key, "pair") ? 1 : 2;
+    int expected = strcmp(key, "pair") ? 1 : 2, seen[2] = {0}; /* of A and of B */
     size_t i;
     json_t *piece;
     json_array_foreach (pieces, i, piece) {
@@ -170,18 +170,20 @@ static int read_template(gp_template_list *l, const json_t *p, const char *key, 
         const json_t *type = json_object_get(text ? text : special, "type_id");
         if (type && (!json_is_integer(type) || json_integer_value(type) < 0 || json_integer_value(type) > INT32_MAX))
             return fail("%s: a type_id of its post_processor is not a number from 0 to %d", where, INT32_MAX);
-        if (text && texts < expected && is(json_object_get(text, "id"), texts ? "B" : "A"))
-            gp_template_list_add(l, texts++ ? GP_TEMPLATE_B : GP_TEMPLATE_A, (int32_t)json_integer_value(type));
+        int which = is(json_object_get(text, "id"), "A") ? 0 : is(json_object_get(text, "id"), "B") ? 1 : 2;
+        if (which < expected && !seen[which]++)
+            gp_template_list_add(l, which ? GP_TEMPLATE_B : GP_TEMPLATE_A, (int32_t)json_integer_value(type));
         else if (add_special(l, special, tokens, (int32_t)json_integer_value(type), where))
             return -1;
     }
-    return texts == expected ? 0
-                             : fail("%s: its post_processor's template \"%s\" does not contain %s", where, key,
+    return seen[0] + seen[1] == expected
+               ? 0
+               : fail("%s: its post_processor's template \"%s\" does not contain %s", where, key,
                                     expected == 1 ? "the text" : "both texts");
 }
 
-/* A "pair" that is missing, which `tokenizers` refuses, or that does not have each text once, the first one first, is
- * none: then pairs are refused, and single texts are not. */
+/* A "pair" that is missing, which `tokenizers` refuses, or that does not have each text once is none: then pairs are
+ * refused, and single texts are not. */
 static int add_template(gp_template *t, const json_t *p, const char *where)
 {
     gp_template new = {0};
