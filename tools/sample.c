@@ -161,7 +161,7 @@ static void print_stats(const session *s, const gp_generate_stats *g)
                 (long long)gp_config_context(gp_model_config(s->m)), times, times > 1 ? "s" : "");
     if (!g->tokens || s->a.interactive)
         return;
-    fprintf(stderr, "sample: %lld tokens in %.2f s, %.0f tok/s\n", (long long)g->tokens, g->seconds,
+    fprintf(stderr, "sample: %lld token%s in %.2f s, %.0f tok/s\n", (long long)g->tokens, gp_plural(g->tokens), g->seconds,
             (double)g->tokens / g->seconds);
 }
 

@@ -111,7 +111,7 @@ static void print_counts(const char *out, const gp_tokenizer *t, const gp_corpus
     fprintf(stderr,
             "%s: %" PRId64 " tokens of a vocabulary of %" PRId64 " from %" PRId64 " bytes in %" PRId64 " document%s",
             strcmp(out, "-") ? out : "stdout", n->tokens, gp_tokenizer_vocab_size(t), n->bytes, n->documents,
-            n->documents == 1 ? "" : "s");
+            gp_plural(n->documents));
     if (n->val_tokens)
         fprintf(stderr, ", %" PRId64 " tokens of them for validation", n->val_tokens);
     if (n->files > 1)

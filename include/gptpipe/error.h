@@ -13,6 +13,8 @@
 #ifndef GPTPIPE_ERROR_H
 #define GPTPIPE_ERROR_H
 
+#include <stdint.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -45,6 +47,12 @@ GP_API const char *gp_tool_prefix(void);
  * controls are escaped (\n, \x1b, \u202e), as are bytes that are not UTF-8 (\xff). Valid until the eighth call after
  * this one on the same thread. The library's own messages are escaped in this way. */
 GP_API const char *gp_printable(const char *text);
+
+/* The ending of a noun after its number: "%lld text%s". */
+static inline const char *gp_plural(int64_t n)
+{
+    return n == 1 ? "" : "s";
+}
 
 #ifdef __cplusplus
 }

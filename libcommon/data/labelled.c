@@ -85,7 +85,7 @@ int64_t gp_labelled_hold_out(gp_labelled_item *items, int64_t count, double frac
     int64_t held = gp_max(1, gp_min(count - 1, (int64_t)(fraction * (double)count + 0.5))), kept = 0, moved = 0;
     if (count < 2)
         return fail("%lld labelled item%s cannot be split into a training and a validation part", (long long)count,
-                    count == 1 ? "" : "s");
+                    gp_plural(count));
     for (int64_t i = 0; i < count; i++) {
         bool out = (int64_t)gp_random_permute((uint64_t)i, (uint64_t)count, 0, GP_RNG_ITEMS, 0, 0) < held;
         if (out)

@@ -100,7 +100,7 @@ static int check_size(const gp_fetch_job *jobs, int count, size_t existing, bool
     int rc = strcmp(jobs->path, "-") ? check_space(jobs->path, folder, sum) : 0;
     free(folder);
     if (!rc && !quiet && sum >= LARGE)
-        fprintf(stderr, "%s to download in %d file%s%s\n", gp_format_bytes(size, sum), files, files == 1 ? "" : "s",
+        fprintf(stderr, "%s to download in %d file%s%s\n", gp_format_bytes(size, sum), files, gp_plural(files),
                 series ? "; --shards N takes the first N of a series, and what was downloaded is kept" : "");
     return rc;
 }

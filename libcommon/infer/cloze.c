@@ -272,7 +272,7 @@ static void print_total(const cloze *z)
         gp_json_open(&b, "total", '{');
         gp_json_put(&b, MEMBER("task", z->name), MEMBER("items", z->n.items));
     } else {
-        gp_buf_printf(&b, "task        %s, %lld items\n", z->name, (long long)z->n.items);
+        gp_buf_printf(&b, "task        %s, %lld item%s\n", z->name, (long long)z->n.items, gp_plural(z->n.items));
     }
     put_share(z, &b, "acc", z->n.correct, z->task->greedy ? "  the last word, written greedily" : "  by log P");
     if (z->task->greedy && json)

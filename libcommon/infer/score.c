@@ -160,7 +160,8 @@ static void print_document(int64_t number, const gp_text_score *s, const token_s
         gp_json_close(&b, '}');
         gp_json_write(&b, out, "\n");
     } else if (!s->scored) {
-        fprintf(out, "document %lld: %lld tokens, nothing to score\n", (long long)number, (long long)s->tokens);
+        fprintf(out, "document %lld: %lld token%s, nothing to score\n", (long long)number, (long long)s->tokens,
+                gp_plural(s->tokens));
     } else {
         fprintf(out, "document %lld: %lld tokens, %.4f nats, perplexity %.4f\n", (long long)number,
                 (long long)s->scored, -s->log_p, exp(-s->log_p / (double)s->scored));

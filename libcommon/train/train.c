@@ -57,11 +57,22 @@ static int save_last(gp_job *j)
 /* Where the run is, and what to do with it. */
 static void report_run(gp_job *j)
 {
-    const char *run = gp_run_path(j->run);
-    if (j->t.sets.reading.objective == GP_OBJECTIVE_LM)
-        gp_report_info(&j->t.report, "the run is in %s; try: %ssample --checkpoint %s", run, gp_tool_prefix(), run);
-    else
-        gp_report_info(&j->t.report, "the run is in %s", run);
+    const char *run = gp_run_path(j->run), *prefix = gp_tool_prefix();
+    const gp_reading *r = &j->t.sets.reading;
+    if (r->objective == GP_OBJECTIVE_LM) {
+        gp_report_info(&j->t.report, "the run is in %s; try: %ssample --checkpoint %s", run, prefix, run);
+    } else if (r->objective == GP_OBJECTIVE_MLM) {
+        size_t length;
+        const char *mask = gp_tokenizer_bytes(r->tokenizer, gp_tokenizer_mask(r->tokenizer), &length);
+        gp_report_info(&j->t.report,
+                       "the run is in %s; try: %spredict --checkpoint %s --task fill-mask FILE, a line of which is a "
+                       "text with %s",
+                       run, prefix, run, gp_printable_bytes(mask, (int64_t)length));
+    } else {
+        gp_report_info(&j->t.report,
+                       "the run is in %s; try: %spredict --checkpoint %s --task classify FILE, a line of which is a text",
+                       run, prefix, run);
+    }
     gp_report_info(&j->t.report, "a page of its curves: pipelines/explain.sh training %s -o training.html", run);
 }
 
@@ -90,7 +101,7 @@ static int finish(gp_job *j)
     if (rc)
         return -1;
     int64_t steps = t->step - t->report.first_step;
-    gp_report_info(&t->report, "%lld steps, %lld tokens in %.1f s, %.0f tok/s", (long long)steps,
+    gp_report_info(&t->report, "%lld step%s, %lld tokens in %.1f s, %.0f tok/s", (long long)steps, gp_plural(steps),
                    (long long)(steps * t->report.tokens_a_step), took,
                    (double)(steps * t->report.tokens_a_step) / took);
     if (j->o->json)

@@ -200,8 +200,8 @@ void gp_report_metrics(gp_report *r, const gp_evaluation *e)
     char limit[32] = "";
     if (e->accuracy_limit > 0)
         snprintf(limit, sizeof limit, " (limit %.4f)", e->accuracy_limit);
-    gp_report_info(r, "%s: %lld items, accuracy %.4f%s, macro F1 %.4f, calibration error %.4f", e->name,
-                   (long long)m->count, gp_metrics_accuracy(m), limit, gp_metrics_macro_f1(m),
+    gp_report_info(r, "%s: %lld item%s, accuracy %.4f%s, macro F1 %.4f, calibration error %.4f", e->name,
+                   (long long)m->count, gp_plural(m->count), gp_metrics_accuracy(m), limit, gp_metrics_macro_f1(m),
                    gp_metrics_calibration_error(m));
     for (int64_t i = 0; i < m->labels && m->labels <= 20; i++) {
         gp_class_metrics c = gp_metrics_class(m, i);
@@ -253,7 +253,8 @@ void gp_report_evaluation(gp_report *r, int64_t step, const gp_evaluation *sets,
 void gp_report_documents(gp_report *r, int64_t step, const gp_document_scores *s)
 {
     if (s->left_out)
-        gp_report_info(r, "%lld validation documents are longer than the context: not scored", (long long)s->left_out);
+        gp_report_info(r, "%lld validation document%s longer than the context: not scored", (long long)s->left_out,
+                       gp_plural(s->left_out));
     if (!s->documents)
         return;
     gp_buf line = {0};
@@ -263,9 +264,9 @@ void gp_report_documents(gp_report *r, int64_t step, const gp_document_scores *s
                 REAL("standard_error", s->standard_error, 4), FIXED("document_tokens", s->tokens, 0));
     log_line(r, &line);
     gp_report_info(r,
-                   "%lld validation documents scored whole: %.4f nats a character; their floor is %.4f: %.1f%% above, "
+                   "%lld validation document%s scored whole: %.4f nats a character; their floor is %.4f: %.1f%% above, "
                    "+- %.1f%%",
-                   (long long)s->documents, s->loss, s->floor, 100 * (s->loss / s->floor - 1),
+                   (long long)s->documents, gp_plural(s->documents), s->loss, s->floor, 100 * (s->loss / s->floor - 1),
                    100 * s->standard_error / s->floor);
 }
 

@@ -89,6 +89,10 @@ expect 0 predict "$models/gpt2" lines.txt
 checks=$((checks + 1))
 grep -qE '^predict: 2 texts, [0-9]+ tokens in [0-9.]+ s, [0-9]+ texts/s$' <<< "$err" || problem "nothing of speed: $err"
 
+expect 0 bash -c "echo good film | predict $models/gpt2"
+checks=$((checks + 1))
+grep -qE '^predict: 1 text, [0-9]+ tokens in ' <<< "$err" || problem "nothing of one text: $err"
+
 # a bad line: its number, exit 1; on stdout all lines before it, with --out no file, and what was there stays
 bad() { # LINE MESSAGE [OPTION]...: after the two good lines
     local line=$1 message=$2

@@ -102,7 +102,7 @@ expect 0 "${s[@]}" --score line.txt
 has '34, of which 33 are scored: 33 bytes'
 printf '{"t": "Once upon a time"}\n{"t": "L"}\n{"t": "Lily"}\n' > docs.jsonl
 expect 0 "${s[@]}" --score docs.jsonl --jsonl t
-has 'document 2: 1 tokens, nothing to score'
+has 'document 2: 1 token, nothing to score'
 has 'docs.jsonl, 3 documents'
 expect 0 "${s[@]}" --score docs.jsonl --jsonl t --json
 checks=$((checks + 1))

@@ -30,7 +30,8 @@ expect 0 python3 -c 'import json
 c = json.load(open("run/config.json"))
 assert c["id2label"] == {"0": "neg", "1": "pos"} and c["architectures"] == ["GPT2ForSequenceClassification"], c'
 warns train items.tok "${small[@]}" --no-quiet --steps 1 --val val.tok --eval-batches 99 -o loud
-for text in 'macro F1' 'neg: precision' 'predicted neg'; do
+for text in 'macro F1' 'neg: precision' 'predicted neg' '^train: 1 step, ' \
+    'the run is in loud; try: predict --checkpoint loud --task classify FILE, a line of which is a text$'; do
     grep -q "$text" .err || problem "stderr lacks $text: $err"
 done
 

@@ -12,6 +12,11 @@ case $err in *"the ids that the tokenizer's post_processor puts around each text
 small=(--layers 1 --heads 2 --channels 16 --seq-len 24 --batch-size 4 --threads 1 --warmup 2)
 log() { sed -E 's/"(tok_s|mfu|memory)": [^,}]*//g' "$1/log.jsonl"; }
 
+expect 0 train m.tok --preset bert-nano "${small[@]}" --steps 2 -o told
+case $err in *"the run is in told; try: predict --checkpoint told --task fill-mask FILE, a line of which is a text with <mask>"*) ;;
+*) problem "no hint at what to do next: $err" ;; esac
+expect 0 bash -c 'echo "Once upon a <mask>" | predict --checkpoint told --task fill-mask --quiet'
+
 # ---- stopped at a step and resumed = never stopped -----------------------------------------------------------------
 for case in bert-nano "roberta-nano --whole-words --mlm-probability 0.3" "bert-nano --backend ref --grad-accum 2"; do
     read -r -a more <<< "$case"
