@@ -96,3 +96,4 @@ add_custom_command(OUTPUT ${CMAKE_BINARY_DIR}/share/gptpipe.1 DEPENDS gptpipe_dr
 install(FILES ${CMAKE_BINARY_DIR}/share/gptpipe.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 add_custom_target(pages ALL DEPENDS ${pages} ${CMAKE_BINARY_DIR}/share/gptpipe.1)
 install(TARGETS gptpipe_driver RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS bag_of_words RUNTIME DESTINATION ${GPTPIPE_TOOLS_DIR})

@@ -96,7 +96,8 @@ train_stage "$DATA" "$OUT/$DATA-train.tok" "$OUT/$DATA-test.tok" -- --data "$OUT
 predictions=$run/predictions.jsonl
 stage predict "$predictions" "$run/model.safetensors" "$test" -- predict --checkpoint "$run" --task classify \
     --truncate head+tail --input "$test" -o "$predictions"
-for words in 1 2; do # it is built beside the tools, and not installed with them
+[ -x "$BIN/bag_of_words" ] || echo "imdb.sh: bag_of_words is not beside the tools in $BIN: no baseline is computed" >&2
+for words in 1 2; do
     [ ! -x "$BIN/bag_of_words" ] || stage "bag-of-words-$words" "$OUT/$DATA-words-$words.txt" "$texts" "$BIN/bag_of_words" -- \
         sh -c 'bag_of_words "$0" "$1" > "$2"' "$texts" "$words" "$OUT/$DATA-words-$words.txt"
 done

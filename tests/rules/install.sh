@@ -92,6 +92,8 @@ done
 echo '{"context": "Once", "endings": [" a", " b"], "label": 0}' > "$work/choices.jsonl"
 (cd "$work" && TASK=choices FILE=choices.jsonl PATH=/usr/bin:/bin "$prefix/share/gptpipe/pipelines/eval-hellaswag.sh" run --quiet > log) ||
     wrong "an installed script: $(cat "$work/log")"
+(cd "$work" && DATA=reviews STEPS=1 PATH=/usr/bin:/bin "$prefix/share/gptpipe/pipelines/imdb.sh" > log 2>&1) &&
+    grep -q '^  bag of words  *0[.]' "$work/log" || wrong "an installed imdb.sh: $(tail -20 "$work/log")"
 
 # gptpipe(1) names each tool's page, which is there under that name.
 while IFS= read -r page; do
