@@ -149,7 +149,8 @@ static int predict(const args *a, gp_model *m, const gp_tokenizer *t, const gp_p
         rc = -1;
     if (!rc && !a->quiet && stats.texts)
         fprintf(stderr, "predict: %lld text%s, %lld token%s in %.2f s, %.0f texts/s\n", (long long)stats.texts,
-                gp_plural(stats.texts), (long long)stats.tokens, gp_plural(stats.tokens), stats.seconds, (double)stats.texts / stats.seconds);
+                gp_plural(stats.texts), (long long)stats.tokens, gp_plural(stats.tokens), stats.seconds,
+                (double)stats.texts / stats.seconds);
     return rc;
 }
 

@@ -161,8 +161,8 @@ static void print_stats(const session *s, const gp_generate_stats *g)
                 (long long)gp_config_context(gp_model_config(s->m)), times, times > 1 ? "s" : "");
     if (!g->tokens || s->a.interactive)
         return;
-    fprintf(stderr, "sample: %lld token%s in %.2f s, %.0f tok/s\n", (long long)g->tokens, gp_plural(g->tokens), g->seconds,
-            (double)g->tokens / g->seconds);
+    fprintf(stderr, "sample: %lld token%s in %.2f s, %.0f tok/s\n", (long long)g->tokens, gp_plural(g->tokens),
+            g->seconds, (double)g->tokens / g->seconds);
 }
 
 /* Continues the prompts p. lines: interactive input, whose Ctrl-C stops generation, or NULL. 1 if it did. */

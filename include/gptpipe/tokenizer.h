@@ -140,7 +140,8 @@ GP_API size_t gp_tokenizer_find_special(const gp_tokenizer *t, const char *text,
 GP_API bool gp_tokenizer_is_added(const gp_tokenizer *t, int32_t id);
 
 /* Whether an added token is not in the vocabulary of the tokenizer's model, and so has an id after it: a language model
- * may have no row for it. Such are the [MASK] and others that transformers' classes add where a vocabulary lacks them. */
+ * may have no row for it. transformers' classes of BERT and RoBERTa add what a vocabulary lacks of theirs so ([MASK],
+ * ...). */
 GP_API bool gp_tokenizer_is_appended(const gp_tokenizer *t, int32_t id);
 
 /* Whether id is a special token, whose name is found in text only on request. */

@@ -32,7 +32,7 @@ static int set_padding(gp_config *c, const gp_tokenizer *t)
     return 0;
 }
 
-/* BertTokenizer adds a [MASK] to a vocab.txt that has none. That is no vocabulary for masked training, whose models would
+/* BertTokenizer adds a [MASK] to a vocab.txt that has none. That is no vocabulary for masked training: its model would
  * have a row more than it has lines. */
 static int check_mask(const gp_config *c, const gp_tokenizer *t, const char *stream)
 {
@@ -184,7 +184,8 @@ gp_model *gp_model_from_checkpoint(gp_trainer *t, const char *path, bool begins,
     if (gp_checkpoint_tokenizer_problem(ckpt))
         gp_report_info(report, "%s; the stream's tokenizer is used", gp_checkpoint_tokenizer_problem(ckpt));
     gp_config c = *gp_checkpoint_config(ckpt);
-    *refused = fit_config(t, &c, path, report) || check_stream(ckpt, t->sets.tokenizer, gp_tokens_get_info(t->sets.stream), path);
+    *refused = fit_config(t, &c, path, report) ||
+               check_stream(ckpt, t->sets.tokenizer, gp_tokens_get_info(t->sets.stream), path);
     if (!*refused) {
         m = gp_model_create(&c, t->be, true);
         if (gp_checkpoint_load(ckpt, m)) {

@@ -69,9 +69,10 @@ static void report_run(gp_job *j)
                        "text with %s",
                        run, prefix, run, gp_printable_bytes(mask, (int64_t)length));
     } else {
-        gp_report_info(&j->t.report,
-                       "the run is in %s; try: %spredict --checkpoint %s --task classify FILE, a line of which is a text",
-                       run, prefix, run);
+        gp_report_info(
+            &j->t.report,
+            "the run is in %s; try: %spredict --checkpoint %s --task classify FILE, a line of which is a text", run,
+            prefix, run);
     }
     gp_report_info(&j->t.report, "a page of its curves: pipelines/explain.sh training %s -o training.html", run);
 }

@@ -177,9 +177,9 @@ static void report_items(gp_trainer *t)
     const gp_source *s = t->sets.source;
     int64_t truncated = gp_labelled_truncated(s);
     if (truncated)
-        gp_report_info(
-            &t->report, "%lld training item%s longer than %lld tokens, truncated to the %s (--truncate)",
-            (long long)truncated, gp_plural(truncated), (long long)t->T, t->o->truncate == GP_TRUNCATE_HEAD ? "head" : "head and tail");
+        gp_report_info(&t->report, "%lld training item%s longer than %lld tokens, truncated to the %s (--truncate)",
+                       (long long)truncated, gp_plural(truncated), (long long)t->T,
+                       t->o->truncate == GP_TRUNCATE_HEAD ? "head" : "head and tail");
     for (int i = 0; i < t->sets.count; i++)
         if (t->sets.evaluations[i].batches < t->sets.evaluations[i].reader.source->batches)
             gp_report_info(&t->report, "evaluations take %lld of %lld batches of %s (--eval-batches)",

@@ -1,6 +1,6 @@
 /* Folders with a tokenizer and what stands beside it: ids as AutoTokenizer of transformers gives them.
- * tests/reference/tokenizer_folders.py (BPE), roberta_folders.py and wordpiece_grid.py write the cases; $GPTPIPE_FOLDERS
- * names a file with more of them. */
+ * tests/reference/tokenizer_folders.py (BPE), roberta_folders.py and wordpiece_grid.py write the cases;
+ * $GPTPIPE_FOLDERS names a file with more of them. */
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,8 +89,8 @@ static void check_pair(size_t number, const gp_tokenizer *t, const json_t *one, 
     assert_int_equal(gp_tokenizer_encode(t, first, strlen(first), true, &a, &n), 0);
     int32_t *whole = gp_malloc((size_t)(n + count + AROUND) * sizeof *whole);
     int64_t all = gp_tokenizer_assemble(t, a, n, ids, count, n + count + AROUND, GP_TRUNCATE_NONE, whole, NULL);
-    assert_ids(number, "as the second text of a pair", json_object_get(one, "text"), json_object_get(one, "pair"), whole,
-               all);
+    assert_ids(number, "as the second text of a pair", json_object_get(one, "text"), json_object_get(one, "pair"),
+               whole, all);
     free(whole);
     free(a);
 }

@@ -19,7 +19,7 @@ static char *dumped(json_t *root)
     return text;
 }
 
-/* The token that pads a batch, or -1. A GPT-2 has none, but GPT2ForSequenceClassification of transformers finds the last
+/* The token that pads a batch, or -1. A GPT-2 has none, but transformers' GPT2ForSequenceClassification finds the last
  * token of each text by it, and refuses batches without it: by convention it is then the end-of-text. */
 static int32_t padding(const gp_checkpoint *c, const gp_tokenizer *t)
 {

@@ -332,8 +332,8 @@ static void warn_of_others(gp_tokenizer_config *b, const lists *l, const json_t 
     }
 }
 
-/* Warns of tokens that no file names, which the class adds to a vocabulary that lacks them: the model that it belongs to
- * has no rows for them. before: the added tokens of the tokenizer.json. */
+/* Warns of tokens that no file names, which the class adds to a vocabulary that lacks them: its model has no rows for
+ * them. before: the number of added tokens of the tokenizer.json. */
 static void warn_of_defaults(gp_tokenizer_config *b, const lists *l, const json_t *tokens, size_t before,
                              const json_t *vocab)
 {

@@ -124,8 +124,7 @@ static int64_t id_of(const gp_tokenizer_config *b, const char *key, const json_t
     return id ? json_integer_value(id) : -1;
 }
 
-void gp_settings_class_template(gp_settings *s, const gp_tokenizer_config *b, const json_t *tokens,
-                                const json_t *vocab)
+void gp_settings_class_template(gp_settings *s, const gp_tokenizer_config *b, const json_t *tokens, const json_t *vocab)
 {
     bool roberta = b->kind == GP_CLASS_ROBERTA;
     int64_t cls = id_of(b, "cls_token", tokens, vocab), sep = id_of(b, "sep_token", tokens, vocab);

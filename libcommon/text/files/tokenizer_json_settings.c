@@ -176,10 +176,9 @@ static int read_template(gp_template_list *l, const json_t *p, const char *key, 
         else if (add_special(l, special, tokens, (int32_t)json_integer_value(type), where))
             return -1;
     }
-    return seen[0] + seen[1] == expected
-               ? 0
-               : fail("%s: its post_processor's template \"%s\" does not contain %s", where, key,
-                                    expected == 1 ? "the text" : "both texts");
+    return seen[0] + seen[1] == expected ? 0
+                                         : fail("%s: its post_processor's template \"%s\" does not contain %s", where,
+                                                key, expected == 1 ? "the text" : "both texts");
 }
 
 /* A "pair" that is missing, which `tokenizers` refuses, or that does not have each text once is none: then pairs are

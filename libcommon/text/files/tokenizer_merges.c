@@ -197,7 +197,8 @@ static gp_tokenizer *read_both(gp_reader *r, json_t *vocab, const gp_buf *merges
         gp_reader_start(r, lines))
         goto out;
     r->where = merges_path;
-    if (!add_merges(r, merges) && !find_specials(r, vocab_path, config->kind == GP_CLASS_GPT2 || config->kind == GP_CLASS_ROBERTA))
+    if (!add_merges(r, merges) &&
+        !find_specials(r, vocab_path, config->kind == GP_CLASS_GPT2 || config->kind == GP_CLASS_ROBERTA))
         t = gp_reader_finish(r);
     if (t) {
         gp_settings s = {.prefix_space = json_is_true(json_object_get(config->config, "add_prefix_space"))};

@@ -102,7 +102,8 @@ static int check_added(const gp_reader *r, const gp_bert_switches *s)
     for (int64_t i = 0; i < r->list.count && !none; i++) {
         const gp_token *one = &r->list.tokens[i];
         if (one->flags & GP_TOKEN_NAMED && one->flags & GP_TOKEN_NORMALIZED)
-            return fail("%s: added token \"%.*s\" is normalized, which is not supported with a BertNormalizer",
+            return fail("%s: added token \"%.*s\" is searched for in text that BertNormalizer has changed "
+                        "(\"normalized\": true), which is not supported",
                         r->where, (int)gp_min(one->length, 60), r->list.bytes.data + one->at);
     }
     return 0;
