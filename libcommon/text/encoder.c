@@ -181,8 +181,11 @@ static int put_id(gp_encoder *e, int32_t id, int64_t start, int64_t end)
 /* Resets the state of the levels from k on, for a new text. */
 static void begin_text(gp_encoder *e, int k)
 {
-    for (; k < LEVELS; k++)
-        e->levels[k] = (level){.finder = e->levels[k].finder};
+    for (; k < LEVELS; k++) {
+        level *l = &e->levels[k];
+        l->word_before = false;
+        l->taken = l->searched = 0;
+    }
     e->inside = false;
 }
 

@@ -41,8 +41,8 @@ typedef struct gp_key {
     uint64_t words[2];
 } gp_key;
 
-/* The key of the n <= GP_KEY_BYTES bytes at p, where 16 bytes are readable. Without a branch on n, which would be
- * unpredictable. */
+/* The key of the n <= GP_KEY_BYTES bytes at p, where 16 bytes are readable; n == GP_KEY_BYTES + 1 gives one that no n
+ * bytes have. Without a branch on n, which would be unpredictable. */
 static inline gp_key gp_key_of(const void *p, size_t n)
 {
     static const uint8_t masks[32] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
@@ -58,6 +58,14 @@ static inline gp_key gp_key_of(const void *p, size_t n)
 static inline bool gp_key_is(const gp_key *a, const gp_key *b)
 {
     return a->words[0] == b->words[0] && a->words[1] == b->words[1];
+}
+
+/* 0 if they are equal. The compiler makes no branches of it, which would be unpredictable. */
+static inline uint64_t gp_key_difference(const gp_key *a, const gp_key *b)
+{
+    uint64_t difference = (a->words[0] ^ b->words[0]) | (a->words[1] ^ b->words[1]);
+    __asm__("" : "+r"(difference)); /* it does not know what this does */
+    return difference;
 }
 
 /* An unseeded hash for caches, where a collision costs only a miss. */

@@ -29,7 +29,7 @@ struct gp_bpe_cache {
 void gp_bpe_state_init(gp_bpe_state *s)
 {
     struct gp_bpe_cache *c = gp_calloc(1, sizeof *c);
-    gp_piece_cache_init(&c->pieces);
+    gp_piece_cache_init(&c->pieces, GP_PIECE_BITS);
     c->phrases = gp_calloc((size_t)1 << PHRASE_BITS, sizeof *c->phrases);
     *s = (gp_bpe_state){.cache = c, .unencodable = -1};
 }
@@ -158,10 +158,12 @@ static int encode_pieces(const gp_bpe *b, gp_bpe_state *s, const uint8_t *p, con
                     return fail_at(s, rc, at);
             } else if (gp_ids_reserve(out, GP_KEY_BYTES)) {
                 return -1;
-            } else if (!gp_piece_cache_get(lines[i], &keys[i], out)) {
-                int rc = encode_new(b, s, lines[i], &keys[i], p + at, out);
+            } else {
+                int count = gp_piece_cache_get(lines[i], &keys[i], out->ids + out->count);
+                int rc = count ? 0 : encode_new(b, s, lines[i], &keys[i], p + at, out);
                 if (rc)
                     return fail_at(s, rc, at);
+                out->count += count;
             }
             at += length;
         }

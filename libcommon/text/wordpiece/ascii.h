@@ -25,6 +25,26 @@ static inline bool gp_ascii_is_space(uint8_t c)
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
+/* Not __builtin_popcountll, a call on processors that may lack the instruction. */
+static inline size_t gp_ascii_count(uint64_t bits)
+{
+    bits -= bits >> 1 & 0x5555555555555555u;
+    bits = (bits & 0x3333333333333333u) + (bits >> 2 & 0x3333333333333333u);
+    return (size_t)(((bits + (bits >> 4)) & GP_LANES(0x0F)) * GP_LANES(1) >> 56);
+}
+
+/* Writes the offsets from base of the bits in a mask, several at a time, so that few branches are mispredicted: up to
+ * GP_ASCII_BLOCK offsets are written. Returns how many of them count. */
+static inline size_t gp_ascii_offsets(uint16_t *to, uint64_t bits, size_t base)
+{
+    const uint64_t last = (uint64_t)1 << (GP_ASCII_BLOCK - 1); /* ctz must have a bit */
+    size_t count = gp_ascii_count(bits);
+    for (; bits; to += 4)
+        for (int i = 0; i < 4; i++, bits &= bits - 1)
+            to[i] = (uint16_t)(base + (size_t)__builtin_ctzll(bits | last));
+    return count;
+}
+
 #ifdef __SSE2__
 
 /* The bytes of x in [low, high], as bytes of ones. */

@@ -18,9 +18,8 @@ enum {
 };
 
 typedef struct gp_trie_edge {
-    uint64_t key;   /* node << 8 | byte; 0: empty */
-    uint32_t child; /* nodes are numbered from 1, the root */
-    int32_t id;     /* of the token that ends at the child, or -1 */
+    uint32_t key;   /* node << 8 | byte; 0: empty */
+    uint32_t child; /* 2 node + whether a token ends there; nodes are numbered from 1, the root */
 } gp_trie_edge;
 
 typedef struct gp_wordpiece {
@@ -31,9 +30,11 @@ typedef struct gp_wordpiece {
     bool cleanup;    /* the decoder's: no space before punctuation */
     gp_char_map map;
     gp_trie_edge *edges; /* open addressing */
+    int32_t *ids;        /* of the token that ends at a node */
     uint64_t multiplier; /* of the hash: odd, from gp_hash_seed */
     int shift;           /* 64 - log2(edges) */
     uint32_t inside;     /* the node of the prefix, or 0 if no token has it */
+    int32_t single[128]; /* the id of a word that is one character of ASCII */
 } gp_wordpiece;
 
 /* Builds the tables of w, whose settings are complete, from the vocabulary, except ids with GP_TOKEN_UNINDEXED. */

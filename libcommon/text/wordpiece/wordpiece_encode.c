@@ -1,21 +1,23 @@
-/* wordpiece_encode.c: encodes text, some kilobytes at a time. What is between two spaces is looked up in a cache, which
- * has most of it. Other text is normalized and its words are found, 64 bytes of ASCII at once or a character at a time;
- * they are looked up in a second cache. */
+/* wordpiece_encode.c: text is normalized and its words are found, 64 bytes of ASCII at once or a character at a time;
+ * they are looked up in a cache. wordpiece_chunks.c calls it for what its own cache does not have. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/utf8.h"
 #include "text/wordpiece/wordpiece_state.h"
 
-enum { BLOCK = GP_ASCII_BLOCK, MAX_WORD = GP_WORD_BYTES, CHUNK_IDS = 64 /* more than GP_KEY_BYTES bytes have */ };
+enum { BLOCK = GP_ASCII_BLOCK, MAX_WORD = GP_WORD_BYTES, BATCH = 32 };
 
 typedef struct gp_wordpiece_state state;
 
 state *gp_wordpiece_state_new(void)
 {
     state *s = gp_calloc(1, sizeof *s);
-    gp_piece_cache_init(&s->chunks);
-    gp_piece_cache_init(&s->words);
+    gp_piece_cache_init(&s->chunks, GP_PIECE_BITS + 1);
+    gp_piece_cache_init(&s->words, GP_PIECE_BITS);
+    gp_long_chunks_init(&s->long_chunks);
+    for (int level = 0; level < GP_CHUNK_FINDERS; level++)
+        s->find_chunks = gp_chunk_finder(level) ? gp_chunk_finder(level) : s->find_chunks;
     return s;
 }
 
@@ -24,6 +26,7 @@ void gp_wordpiece_state_free(state *s)
     if (s) {
         gp_piece_cache_release(&s->chunks);
         gp_piece_cache_release(&s->words);
+        gp_long_chunks_release(&s->long_chunks);
         free(s->origins);
     }
     free(s);
@@ -140,23 +143,14 @@ static size_t read_chars(const gp_wordpiece *w, state *s, const uint8_t *p, size
     return at;
 }
 
-/* Writes the offsets from base of the bits in a mask. Returns their number. */
-static inline size_t put_bits(uint16_t *to, uint64_t bits, size_t base)
-{
-    size_t count = 0;
-    for (; bits; bits &= bits - 1)
-        to[count++] = (uint16_t)(base + (size_t)__builtin_ctzll(bits));
-    return count;
-}
-
 /* Finds the words in the first n bytes of a block that has been written to the end of the text. */
 static void take_block(state *s, const gp_ascii *a, size_t n)
 {
     uint64_t all = n < BLOCK ? ((uint64_t)1 << n) - 1 : UINT64_MAX, in_words = a->in_words & all;
     uint64_t punctuation = a->punctuation & all, before = in_words << 1 | (s->started > s->ended);
     size_t base = s->length;
-    s->started += put_bits(s->starts + s->started, (in_words & ~before) | punctuation, base);
-    s->ended += put_bits(s->ends + s->ended, ((~in_words & before) | punctuation << 1) & all, base);
+    s->started += gp_ascii_offsets(s->starts + s->started, (in_words & ~before) | punctuation, base);
+    s->ended += gp_ascii_offsets(s->ends + s->ended, ((~in_words & before) | punctuation << 1) & all, base);
     s->length += n;
     if (punctuation >> (n - 1))
         s->ends[s->ended++] = (uint16_t)s->length;
@@ -234,31 +228,44 @@ static int encode_new(const gp_wordpiece *w, state *s, gp_cache_line *l, const g
     return 0;
 }
 
-/* Encodes the words that have ended. Prefetches the cache lines of a batch of words. */
+/* Encodes `count` words that have ended, from `first` on: single characters of ASCII by a table, others by the cache,
+ * whose lines are prefetched. */
+static int encode_batch(const gp_wordpiece *w, state *s, size_t first, size_t count, gp_ids *out)
+{
+    const uint16_t *starts = s->starts + first, *ends = s->ends + first;
+    gp_key keys[BATCH];
+    gp_cache_line *lines[BATCH];
+    gp_piece_cache_fit(&s->words);
+    for (size_t i = 0; i < count; i++) {
+        size_t length = (size_t)(ends[i] - starts[i]);
+        if (length == 1)
+            continue;
+        keys[i] = gp_key_of(s->text + starts[i], length <= GP_KEY_BYTES ? length : GP_KEY_BYTES + 1);
+        lines[i] = gp_piece_cache_line(&s->words, &keys[i]);
+        __builtin_prefetch(lines[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *word = s->text + starts[i];
+        size_t length = (size_t)(ends[i] - starts[i]);
+        if (gp_ids_reserve(out, GP_PIECE_IDS))
+            return -1;
+        int known = 1;
+        if (length == 1)
+            out->ids[out->count] = w->single[*word];
+        else
+            known = gp_piece_cache_get(lines[i], &keys[i], out->ids + out->count);
+        out->count += known;
+        if (!known && encode_new(w, s, lines[i], &keys[i], word, length, out))
+            return -1;
+    }
+    return 0;
+}
+
 static int encode_words(const gp_wordpiece *w, state *s, void *self)
 {
-    enum { BATCH = 32 };
-    gp_ids *out = self;
-    for (size_t first = 0, n; first < s->ended; first += n) {
-        gp_key keys[BATCH];
-        gp_cache_line *lines[BATCH];
-        n = s->ended - first < BATCH ? s->ended - first : BATCH;
-        gp_piece_cache_fit(&s->words);
-        for (size_t i = 0; i < n; i++) {
-            size_t at = s->starts[first + i], length = s->ends[first + i] - at;
-            keys[i] = gp_key_of(s->text + at, length <= GP_KEY_BYTES ? length : GP_KEY_BYTES);
-            lines[i] = gp_piece_cache_line(&s->words, &keys[i]);
-            __builtin_prefetch(lines[i]);
-        }
-        for (size_t i = 0; i < n; i++) {
-            size_t at = s->starts[first + i], length = s->ends[first + i] - at;
-            if (gp_ids_reserve(out, GP_PIECE_IDS))
-                return -1;
-            if ((length > GP_KEY_BYTES || !gp_piece_cache_get(lines[i], &keys[i], out)) &&
-                encode_new(w, s, lines[i], &keys[i], s->text + at, length, out))
-                return -1;
-        }
-    }
+    for (size_t first = 0; first < s->ended; first += BATCH)
+        if (encode_batch(w, s, first, s->ended - first < BATCH ? s->ended - first : BATCH, self))
+            return -1;
     return 0;
 }
 
@@ -283,107 +290,9 @@ int64_t gp_wordpiece_read(const gp_wordpiece *w, state *s, const uint8_t *p, siz
     return (int64_t)(more ? done : n);
 }
 
-/* gp_wordpiece_encode without the cache of chunks. */
-static int64_t encode_text(const gp_wordpiece *w, state *s, const uint8_t *p, size_t n, bool more, gp_ids *out)
+int64_t gp_wordpiece_encode_text(const gp_wordpiece *w, state *s, const uint8_t *p, size_t n, bool more, gp_ids *out)
 {
     return gp_wordpiece_read(w, s, p, n, more, encode_words, out);
-}
-
-/* ---- chunks: what is between two spaces, tabs or ends of lines ------------------------------------------- */
-
-/* Finds the chunks of the n bytes at p, which begin one. Returns the number of those that end before p + n: another one
- * may follow them. */
-static size_t find_chunks(state *s, const uint8_t *p, size_t n, size_t *started)
-{
-    uint64_t space_before = 1;
-    size_t ended = 0;
-    *started = 0;
-    for (size_t base = 0; base < n; base += BLOCK) {
-        uint8_t last[BLOCK];
-        const uint8_t *block = p + base;
-        if (n - base < BLOCK) {
-            memset(last, ' ', sizeof last);
-            memcpy(last, block, n - base);
-            block = last;
-        }
-        uint64_t spaces = gp_ascii_spaces(block), before = spaces << 1 | space_before;
-        *started += put_bits(s->chunk_starts + *started, ~spaces & before, base);
-        ended += put_bits(s->chunk_ends + ended, spaces & ~before, base);
-        space_before = spaces >> 63;
-    }
-    return ended - (ended && s->chunk_ends[ended - 1] == n);
-}
-
-/* Encodes a chunk that is not in its line, and caches it. */
-static int encode_chunk(const gp_wordpiece *w, state *s, gp_cache_line *l, const gp_key *key, const uint8_t *p,
-                        size_t n, gp_ids *out)
-{
-    if (gp_ids_reserve(out, CHUNK_IDS))
-        return -1;
-    int64_t before = out->count;
-    if (encode_text(w, s, p, n, false, out) < 0)
-        return -1;
-    if (n <= GP_KEY_BYTES && out->count > before)
-        gp_piece_cache_put(&s->chunks, l, key, out->ids + before, (int)(out->count - before));
-    return 0;
-}
-
-/* Encodes the first `count` chunks. The text at p ends at `end`. Prefetches the cache lines of a batch of chunks. */
-static int encode_chunks(const gp_wordpiece *w, state *s, const uint8_t *p, size_t count, const uint8_t *end,
-                         gp_ids *out)
-{
-    enum { BATCH = 32 };
-    for (size_t first = 0, n; first < count; first += n) {
-        const uint16_t *starts = s->chunk_starts + first, *ends = s->chunk_ends + first;
-        gp_key keys[BATCH];
-        gp_cache_line *lines[BATCH];
-        n = count - first < BATCH ? count - first : BATCH;
-        gp_piece_cache_fit(&s->chunks);
-        for (size_t i = 0; i < n; i++) {
-            const uint8_t *from = p + starts[i];
-            size_t length = (size_t)(ends[i] - starts[i]);
-            uint8_t last[16] = {0};
-            if (end - from < 16)
-                from = memcpy(last, from, length);
-            keys[i] = gp_key_of(from, length <= GP_KEY_BYTES ? length : GP_KEY_BYTES);
-            lines[i] = gp_piece_cache_line(&s->chunks, &keys[i]);
-            __builtin_prefetch(lines[i]);
-        }
-        for (size_t i = 0; i < n; i++) {
-            size_t length = (size_t)(ends[i] - starts[i]);
-            if (gp_ids_reserve(out, GP_PIECE_IDS))
-                return -1;
-            if ((length > GP_KEY_BYTES || !gp_piece_cache_get(lines[i], &keys[i], out)) &&
-                encode_chunk(w, s, lines[i], &keys[i], p + starts[i], length, out))
-                return -1;
-        }
-    }
-    return 0;
-}
-
-int64_t gp_wordpiece_encode(const gp_wordpiece *w, state *s, const uint8_t *p, size_t n, bool more, gp_ids *out)
-{
-    for (size_t at = 0; at < n;) {
-        size_t slice = n - at < GP_CHUNK_SLICE ? n - at : GP_CHUNK_SLICE, started,
-               ended = find_chunks(s, p + at, slice, &started);
-        if (encode_chunks(w, s, p + at, ended, p + n, out))
-            return -1;
-        if (started == ended) {
-            at += slice;
-            continue;
-        }
-        at += s->chunk_starts[ended];
-        size_t length = slice - s->chunk_starts[ended];
-        if (at + length < n && length < GP_CHUNK_SLICE) /* the chunk is read again, with what follows */
-            continue;
-        while (at + length < n && !gp_ascii_is_space(p[at + length]))
-            length++;
-        int64_t done = encode_text(w, s, p + at, length, more && at + length == n, out);
-        if (done < (int64_t)length)
-            return done < 0 ? -1 : (int64_t)at + done;
-        at += length;
-    }
-    return (int64_t)n;
 }
 
 size_t gp_wordpiece_cut(const gp_wordpiece *w, const uint8_t *p, size_t n, size_t from)

@@ -3,7 +3,8 @@
 #define GP_TEXT_WORDPIECE_WORDPIECE_STATE_H
 
 #include "text/piece_cache.h"
-#include "text/wordpiece/ascii.h"
+#include "text/wordpiece/chunk_bounds.h"
+#include "text/wordpiece/long_chunks.h"
 #include "text/wordpiece/wordpiece.h"
 
 enum {
@@ -12,7 +13,7 @@ enum {
     GP_WORDS_MAX = 1024,
     GP_WORDS_TEXT = 4096, /* bytes of the words before the last one */
     GP_CHUNK_SLICE = 4096,
-    GP_CHUNKS = GP_CHUNK_SLICE / 2 + GP_ASCII_BLOCK,
+    GP_CHUNK_BOUNDS = GP_CHUNK_SLICE + GP_ASCII_BLOCK,
 };
 
 /* Where in the caller's text the character is that a byte came from. Combining characters that are sorted keep the
@@ -24,7 +25,10 @@ typedef struct gp_origin {
 struct gp_wordpiece_state {
     gp_piece_cache chunks; /* text between two spaces, as it is */
     gp_piece_cache words;  /* normalized */
-    uint16_t chunk_starts[GP_CHUNKS], chunk_ends[GP_CHUNKS];
+    gp_long_chunks long_chunks;
+    gp_find_chunks *find_chunks;
+    uint16_t chunk_bounds[GP_CHUNK_BOUNDS]; /* the start of a chunk, its end, the start of the next one, ... */
+    uint8_t last_slice[GP_CHUNK_SLICE + 16];
     /* The normalized text, and the words in it from starts[i] to ends[i]. The last word may not have ended. 16 bytes
      * after it are readable. */
     uint8_t text[GP_WORDS_TEXT + GP_WORD_BYTES + GP_WORD_GROWTH * GP_ASCII_BLOCK + 16];
@@ -41,6 +45,10 @@ struct gp_wordpiece_state {
 
 /* Takes the words that have ended; not 0: stop. */
 typedef int gp_take_words(const gp_wordpiece *w, struct gp_wordpiece_state *s, void *self);
+
+/* gp_wordpiece_encode without the cache of chunks. */
+int64_t gp_wordpiece_encode_text(const gp_wordpiece *w, struct gp_wordpiece_state *s, const uint8_t *p, size_t n,
+                                 bool more, gp_ids *out);
 
 /* Finds the words of the n bytes at p; returns as gp_wordpiece_encode. */
 int64_t gp_wordpiece_read(const gp_wordpiece *w, struct gp_wordpiece_state *s, const uint8_t *p, size_t n, bool more,
