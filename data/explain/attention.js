@@ -6,7 +6,8 @@ const ATTENTION_DEFAULTS = {step: 1, layer: 0, head: 0, ...BLOCKS_DEFAULTS, ...F
 // The state with what this trace does not have replaced by what it has.
 function allowedState(state, layers, heads) {
     const whole = (value, low, high) => Math.min(high, Math.max(low, Math.round(value)));
-    return {...allowedBlocks(state), step: whole(state.step, 1, ATTENTION_STEPS.length), layer: whole(state.layer, 0, layers - 1), head: whole(state.head, 0, heads - 1)};
+    return {...allowedBlocks(state), step: whole(state.step, 1, ATTENTION_STEPS.length), layer: whole(state.layer, 0, layers - 1),
+        head: whole(state.head, 0, heads - 1)};
 }
 
 function cellText(value) {
@@ -17,12 +18,14 @@ function cellText(value) {
 
 // What a step shows: [{title, matrix, rows: labels, columns: labels}].
 function matricesOfStep(step, attention, head) {
-    const {matrices, scalars} = givenOf(attention, step.one ? -1 : head), tree = evaluate(parseExpression(expressionOfStep(step, attention)), {matrices, scalars});
+    const {matrices, scalars} = givenOf(attention, step.one ? -1 : head), tree = evaluate(parseExpression(expressionOfStep(step, attention)),
+        {matrices, scalars});
     const labels = attention.labels, width = matrices.Q.cols, channels = Array.from({length: attention.C}, (_, c) => `c${c}`);
     const own = step.one ? channels : channels.slice(head * width, (head + 1) * width);
     const attn = nodesOf(tree).find(n => n.node.name === 'attn').node, epilogue = attn.epilogue.filter(e => e !== 'softmax');
     const scores = printExpression({...attn, name: '', epilogue});
-    const list = [['Q', matrices.Q, own], ['K', matrices.K, own], ['V', matrices.V, own], [scores, applyEpilogue(attn.raw, epilogue, scalars), labels],
+    const list = [['Q', matrices.Q, own], ['K', matrices.K, own], ['V', matrices.V, own],
+        [scores, applyEpilogue(attn.raw, epilogue, scalars), labels],
         ['attn', attn.value, labels]].map(([title, matrix, columns]) => ({title, matrix, rows: labels, columns}));
     const out = step.projection && attention.weights ? `out: head ${head}'s part of y` : 'out';
     const y = step.projection && attention.example ? [{title: 'y', matrix: computeHeads(attention).projection, rows: labels, columns: channels}] : [];
@@ -34,10 +37,12 @@ function matricesOfStep(step, attention, head) {
 function comparisonsOfStep(step, attention, head) {
     if (step.one || attention.example)
         return [];
-    const computed = computeHeads(attention), {C, D, labels} = attention, channels = Array.from({length: C}, (_, c) => `c${c}`), own = channels.slice(head * D, (head + 1) * D);
+    const computed = computeHeads(attention), {C, D, labels} = attention, channels = Array.from({length: C}, (_, c) => `c${c}`),
+        own = channels.slice(head * D, (head + 1) * D);
     const list = [{title: `attn of head ${head}`, here: computed.heads[head].attn, trace: attention.probabilities[head], columns: labels},
         {title: `out of head ${head}`, here: computed.heads[head].out, trace: columnsOf(attention.context, head * D, D), columns: own}];
-    return step.projection && computed.projection ? [...list, {title: 'y', here: computed.projection, trace: attention.projection, columns: channels}] : list;
+    return step.projection && computed.projection ? [...list, {title: 'y', here: computed.projection, trace: attention.projection,
+        columns: channels}] : list;
 }
 
 const FEW = 144;
@@ -54,8 +59,10 @@ function numbersElement(title, matrix, rows, columns) {
 // ---- elements ---------------------------------------------------------------------------------------------------
 
 function tabsElement(state, change) {
-    const tab = (step, i) => makeElement('button', {type: 'button', role: 'tab', id: `tab${i + 1}`, 'aria-controls': 'panel', 'data-key': `step${i + 1}`,
-        'aria-selected': String(state.step === i + 1), tabindex: state.step === i + 1 ? 0 : -1, onclick: () => change({step: i + 1}, `step${i + 1}`)}, `${i + 1} ${step.title}`);
+    const tab = (step, i) => makeElement('button', {type: 'button', role: 'tab', id: `tab${i + 1}`, 'aria-controls': 'panel',
+        'data-key': `step${i + 1}`,
+        'aria-selected': String(state.step === i + 1), tabindex: state.step === i + 1 ? 0 : -1,
+            onclick: () => change({step: i + 1}, `step${i + 1}`)}, `${i + 1} ${step.title}`);
     const moves = {ArrowLeft: s => s - 1, ArrowRight: s => s + 1, Home: () => 1, End: () => ATTENTION_STEPS.length};
     return makeElement('div', {role: 'tablist', 'aria-label': 'Steps', onkeydown: e => {
         const step = moves[e.key] && Math.min(ATTENTION_STEPS.length, Math.max(1, moves[e.key](state.step)));
@@ -67,7 +74,8 @@ function tabsElement(state, change) {
 }
 
 function selectElement(label, key, values, value, change) {
-    return makeElement('label', {}, label, makeElement('select', {'data-key': key, onchange: e => change({[key]: typeof value === 'number' ? Number(e.target.value) : e.target.value}, key)},
+    return makeElement('label', {}, label, makeElement('select', {'data-key': key,
+        onchange: e => change({[key]: typeof value === 'number' ? Number(e.target.value) : e.target.value}, key)},
         ...values.map(([v, text]) => makeElement('option', {value: v, selected: v === value}, text))));
 }
 
@@ -80,8 +88,10 @@ function layerControls(state, attention, layers, change) {
 
 // Who reads whom; a cell is followed.
 function mapElement(step, attention, matrices, change) {
-    const {matrix} = matrices.find(m => m.title === 'attn'), path = nodesOf(parseExpression(expressionOfStep(step, attention))).find(n => n.node.name === 'attn').path;
-    return heatElement({title: 'Attention map', rows: attention.T, columns: attention.T, data: matrix.data, rowLabels: attention.labels, columnLabels: attention.labels, rowTitle: 'queries', columnTitle: 'keys',
+    const {matrix} = matrices.find(m => m.title === 'attn'), path = nodesOf(parseExpression(expressionOfStep(step,
+        attention))).find(n => n.node.name === 'attn').path;
+    return heatElement({title: 'Attention map', rows: attention.T, columns: attention.T, data: matrix.data, rowLabels: attention.labels,
+        columnLabels: attention.labels, rowTitle: 'queries', columnTitle: 'keys',
         max: 1, digits: 3, onpick: (row, col) => change({...ANOTHER_EXPRESSION, expr: '', ...spotted(textOfSpot({path, row, col}))}, 'trail')});
 }
 
@@ -100,7 +110,8 @@ function stepElement(step, state, attention, change) {
         makeElement('div', {class: 'matrices'}, ...matrices.filter(m => m.title !== 'attn' || m.matrix.data.length <= FEW).map(m => numbersElement(m.title, m.matrix, m.rows, m.columns)),
             mapElement(step, attention, matrices, change)),
         ...(compared.length ? [comparisonElement(compared, attention)] : []),
-        ...(step.projection && !attention.weights ? [makeElement('p', {class: 'soft'}, 'The trace has no weights, as those of this model take more than 16 MB: the projection is only shown as the model computed it.')] : []));
+        ...(step.projection && !attention.weights ? [makeElement('p', {class: 'soft'},
+            'The trace has no weights, as those of this model take more than 16 MB: the projection is only shown as the model computed it.')] : []));
 }
 
 function comparisonElement(compared, attention) {
@@ -127,9 +138,12 @@ function headingOf(trace, attention, layers) {
 
 function drawAttention(page, trace, model, state, change, figure) {
     const {layers} = model, attention = attentionOf(trace, state.layer), step = ATTENTION_STEPS[state.step - 1];
-    page.replaceChildren(makeElement('p', {}, headingOf(trace, attention, layers)), tabsElement(state, change), layerControls(state, attention, layers, change),
-        stepElement(step, state, attention, change), makeElement('section', {'aria-label': 'Blocks of multiplications'}, ...figure.draw(step, attention)),
-        followElement(state, figure.current(), attention, model, {layer: state.layer, head: step.one ? -1 : state.head, scalars: figure.current().given.scalars}, change));
+    page.replaceChildren(makeElement('p', {}, headingOf(trace, attention, layers)), tabsElement(state, change),
+        layerControls(state, attention, layers, change),
+        stepElement(step, state, attention, change), makeElement('section', {'aria-label': 'Blocks of multiplications'},
+            ...figure.draw(step, attention)),
+        followElement(state, figure.current(), attention, model, {layer: state.layer, head: step.one ? -1 : state.head,
+            scalars: figure.current().given.scalars}, change));
     figure.render();
 }
 

@@ -8,9 +8,11 @@ const SPEEDS = [1, 60]; // steps a second
 
 // The state with what is wrong in an address replaced.
 function allowedBlocks(state) {
-    const limited = (key, low, high) => ({[key]: Math.min(high, Math.max(low, state[key]))}), one = (key, values) => ({[key]: values.includes(state[key]) ? state[key] : BLOCKS_DEFAULTS[key]});
+    const limited = (key, low, high) => ({[key]: Math.min(high, Math.max(low, state[key]))}),
+        one = (key, values) => ({[key]: values.includes(state[key]) ? state[key] : BLOCKS_DEFAULTS[key]});
     return {...state, ...one('layout', LAYOUTS), ...one('anim', ['', ...Object.keys(ANIMATIONS)]), ...one('scale', ['local', 'global']),
-        ...limited('sensitivity', 0.25, 4), ...limited('zero', 0, 360), ...limited('spread', 0, 180), ...limited('speed', ...SPEEDS), at: Math.max(0, Math.round(state.at)),
+        ...limited('sensitivity', 0.25, 4), ...limited('zero', 0, 360), ...limited('spread', 0, 180), ...limited('speed', ...SPEEDS),
+            at: Math.max(0, Math.round(state.at)),
         ...changedView(state, {})};
 }
 
@@ -43,7 +45,8 @@ const pathOfProduct = product => product === '.' ? '' : product;
 function viewOfState(state, tree) {
     const known = state.product && nodeAt(tree, pathOfProduct(state.product))?.left;
     const order = state.anim && tree.left ? animationOrder(tree, state.anim, known ? state.product : '') : [];
-    return {layout: state.layout, hide: state.hide, scale: state.scale, animation: order.length ? state.anim : '', order, at: state.at, spot: spotOf(state.spot, tree)};
+    return {layout: state.layout, hide: state.hide, scale: state.scale, animation: order.length ? state.anim : '', order, at: state.at,
+        spot: spotOf(state.spot, tree)};
 }
 
 // "attn[1, 2] = 0.25", with the token's place.
@@ -62,12 +65,14 @@ function spotted(text) {
 // ---- controls ---------------------------------------------------------------------------------------------------
 
 function rangeElement(label, key, [low, high, step], state, change) {
-    return makeElement('label', {}, label, makeElement('input', {type: 'range', min: low, max: high, step, value: state[key], 'data-key': key, 'aria-valuetext': state[key],
+    return makeElement('label', {}, label, makeElement('input', {type: 'range', min: low, max: high, step, value: state[key],
+        'data-key': key, 'aria-valuetext': state[key],
         onchange: e => change({[key]: Number(e.target.value)}, key)}), String(state[key]));
 }
 
 function checkElement(label, key, state, change) {
-    return makeElement('label', {}, makeElement('input', {type: 'checkbox', checked: state[key], 'data-key': key, onchange: e => change({[key]: e.target.checked}, key)}), label);
+    return makeElement('label', {}, makeElement('input', {type: 'checkbox', checked: state[key], 'data-key': key,
+        onchange: e => change({[key]: e.target.checked}, key)}), label);
 }
 
 function buttonElement(label, key, action, disabled = false) {
@@ -83,16 +88,20 @@ const choicesOf = list => list.map(v => [v, v]);
 function expressionControls(current, state, change) {
     const {tree, text, given} = current, input = makeElement('input', {value: text, size: 44, spellcheck: 'false', 'data-key': 'expr',
         onchange: e => change({expr: e.target.value.trim(), ...ANOTHER_EXPRESSION}, 'expr')});
-    const row = [makeElement('label', {class: 'wide'}, 'Expression', input), buttonElement('that of the step', 'reset', () => change({expr: '', ...ANOTHER_EXPRESSION}, 'reset'), !state.expr)];
+    const row = [makeElement('label', {class: 'wide'}, 'Expression', input), buttonElement('that of the step', 'reset',
+        () => change({expr: '', ...ANOTHER_EXPRESSION}, 'reset'), !state.expr)];
     const products = tree ? nodesOf(tree).filter(n => n.node.left) : [];
     if (!products.length)
         return makeElement('div', {class: 'controls'}, ...row);
-    const path = pathOfProduct(state.product), chosen = state.product && nodeAt(tree, path)?.left ? nodeAt(tree, path) : null, name = chosen && epilogueName(chosen, given.scalars);
-    const epilogue = selectElement('Epilogue', 'epilogue', [...(chosen && name === null ? [['', printEpilogue(chosen)]] : []), ...choicesOf(Object.keys(epilogueChoices(1)))], name ?? '',
+    const path = pathOfProduct(state.product), chosen = state.product && nodeAt(tree, path)?.left ? nodeAt(tree, path) : null,
+        name = chosen && epilogueName(chosen, given.scalars);
+    const epilogue = selectElement('Epilogue', 'epilogue', [...(chosen && name === null ? [['', printEpilogue(chosen)]] : []),
+        ...choicesOf(Object.keys(epilogueChoices(1)))], name ?? '',
         ({epilogue: to}) => to && change({expr: expressionWith(tree, path, to, given.scalars), at: 0}, 'epilogue'));
     epilogue.querySelector('select').disabled = !chosen;
     return makeElement('div', {class: 'controls'}, ...row,
-        selectElement('Product', 'product', [['', 'all'], ...products.map(p => [p.path || '.', labelOf(p.node)])], chosen ? state.product : '', (c, key) => change({...c, at: 0}, key)), epilogue);
+        selectElement('Product', 'product', [['', 'all'], ...products.map(p => [p.path || '.', labelOf(p.node)])],
+            chosen ? state.product : '', (c, key) => change({...c, at: 0}, key)), epilogue);
 }
 
 function printEpilogue(node) {
@@ -100,11 +109,14 @@ function printEpilogue(node) {
 }
 
 function playControls(current, state, change, player) {
-    const total = current.tree ? animationPlace(viewOfState(state, current.tree).order, state.at).total : 0, at = Math.min(state.at, Math.max(0, total - 1));
+    const total = current.tree ? animationPlace(viewOfState(state, current.tree).order, state.at).total : 0,
+        at = Math.min(state.at, Math.max(0, total - 1));
     const step = by => () => player.stop() || change({at: Math.min(total - 1, Math.max(0, at + by))}, by > 0 ? 'next' : 'previous');
-    return groupElement('Animation', selectElement('', 'anim', [['', 'none'], ...choicesOf(Object.keys(ANIMATIONS))], state.anim, c => player.stop() || change({...c, at: 0}, 'anim')),
+    return groupElement('Animation', selectElement('', 'anim', [['', 'none'], ...choicesOf(Object.keys(ANIMATIONS))], state.anim,
+        c => player.stop() || change({...c, at: 0}, 'anim')),
         buttonElement(player.playing() ? 'Pause' : 'Play', 'play', () => player.playing() ? player.pause() : player.play(total), total === 0),
-        buttonElement('Step back', 'previous', step(-1), total === 0 || at === 0), buttonElement('Step', 'next', step(1), total === 0 || at >= total - 1),
+        buttonElement('Step back', 'previous', step(-1), total === 0 || at === 0), buttonElement('Step', 'next', step(1),
+            total === 0 || at >= total - 1),
         rangeElement('Speed', 'speed', [...SPEEDS, 1], state, change), makeElement('span', {class: 'place'}, placeText(at, total)));
 }
 
@@ -114,19 +126,25 @@ function placeText(at, total) {
 
 function spotControls(current, state, change) {
     const {tree} = current, spot = spotOf(state.spot, tree), nodes = nodesOf(tree), path = spot?.path ?? '', {rows, cols} = nodeAt(tree, path).value;
-    const number = (label, key, max) => makeElement('label', {}, label, makeElement('input', {type: 'number', min: 0, max: max - 1, value: spot?.[key] ?? '', 'data-key': `spot-${key}`,
-        onchange: e => change(spotted(textOfSpot({path, row: 0, col: 0, ...spot, [key]: Math.min(max - 1, Math.max(0, Math.round(Number(e.target.value))))})), `spot-${key}`)}));
-    return groupElement('Spotlight', selectElement('', 'spot-path', [['', 'none'], ...nodes.map(n => [n.path || '.', labelOf(n.node)])], spot ? path || '.' : '',
+    const number = (label, key, max) => makeElement('label', {}, label, makeElement('input',
+        {type: 'number', min: 0, max: max - 1, value: spot?.[key] ?? '', 'data-key': `spot-${key}`,
+        onchange: e => change(spotted(textOfSpot({path, row: 0, col: 0, ...spot, [key]: Math.min(max - 1,
+            Math.max(0, Math.round(Number(e.target.value))))})), `spot-${key}`)}));
+    return groupElement('Spotlight', selectElement('', 'spot-path', [['', 'none'], ...nodes.map(n => [n.path || '.', labelOf(n.node)])],
+        spot ? path || '.' : '',
         c => change(spotted(c['spot-path'] ? textOfSpot({path: pathOfProduct(c['spot-path']), row: 0, col: 0}) : ''), 'spot-path')),
         ...(spot ? [number('Row', 'row', rows), number('Column', 'col', cols)] : []));
 }
 
 function lookControls(state, change) {
-    return makeElement('div', {class: 'controls'}, selectElement('Layout', 'layout', choicesOf(LAYOUTS), state.layout, change), checkElement('Hide given matrices', 'hide', state, change),
-        groupElement('Colours', selectElement('Scale', 'scale', [['local', 'of each matrix'], ['global', 'of all']], state.scale, change), rangeElement('Sensitivity', 'sensitivity', [0.25, 4, 0.25], state, change),
+    return makeElement('div', {class: 'controls'}, selectElement('Layout', 'layout', choicesOf(LAYOUTS), state.layout, change),
+        checkElement('Hide given matrices', 'hide', state, change),
+        groupElement('Colours', selectElement('Scale', 'scale', [['local', 'of each matrix'], ['global', 'of all']], state.scale, change),
+            rangeElement('Sensitivity', 'sensitivity', [0.25, 4, 0.25], state, change),
             rangeElement('Zero', 'zero', [0, 360, 1], state, change), rangeElement('Spread', 'spread', [0, 180, 1], state, change)),
         checkElement('Still picture', 'still', state, change),
-        buttonElement('Reset view', 'view', () => change(Object.fromEntries(['yaw', 'pitch', 'zoom', 'panx', 'pany'].map(k => [k, BLOCKS_DEFAULTS[k]])), 'view')));
+        buttonElement('Reset view', 'view', () => change(Object.fromEntries(['yaw', 'pitch', 'zoom', 'panx',
+            'pany'].map(k => [k, BLOCKS_DEFAULTS[k]])), 'view')));
 }
 
 // ---- the figure -------------------------------------------------------------------------------------------------
@@ -169,7 +187,8 @@ function makeBlocksFigure(stateNow, change, keep) {
     const render = () => {
         const state = stateNow(), {tree} = shown;
         reading.textContent = readingOfSpot(spotOf(state.spot, tree), tree);
-        blocks.show(sceneOf(tree, viewOfState(state, tree)), state, {sensitivity: state.sensitivity, zero: state.zero, spread: state.spread}, state.still);
+        blocks.show(sceneOf(tree, viewOfState(state, tree)), state, {sensitivity: state.sensitivity, zero: state.zero, spread: state.spread},
+            state.still);
     };
     const player = makePlayer(stateNow, at => {
         keep({at}, false);
@@ -186,10 +205,12 @@ function makeBlocksFigure(stateNow, change, keep) {
             return [...controls, makeElement('p', {class: 'problem', role: 'alert'}, `${current.problem}.`)];
         }
         const figure = makeElement('figure', {}, makeElement('header', {}, makeElement('h2', {}, current.text),
-            makeElement('button', {type: 'button', 'aria-label': 'Blocks: save as PNG', onclick: () => blocks.picture().toBlob(blob => saveFile('blocks.png', blob), 'image/png')}, 'PNG')),
+            makeElement('button', {type: 'button', 'aria-label': 'Blocks: save as PNG',
+                onclick: () => blocks.picture().toBlob(blob => saveFile('blocks.png', blob), 'image/png')}, 'PNG')),
             blocks.element, reading, tableDetails(() => makeElement('div', {}, ...nodesOf(current.tree).map(({node}) =>
                 heatTable({title: labelOf(node), rows: node.value.rows, columns: node.value.cols, data: node.value.data})))));
-        return [...controls, makeElement('div', {class: 'controls'}, playControls(current, state, change, player), spotControls(current, state, change)), lookControls(state, change), figure];
+        return [...controls, makeElement('div', {class: 'controls'}, playControls(current, state, change, player),
+            spotControls(current, state, change)), lookControls(state, change), figure];
     };
     return {draw, render: () => shown?.tree && render(), player, current: () => shown};
 }

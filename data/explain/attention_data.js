@@ -53,7 +53,8 @@ function attentionModules(trace) {
     const modules = MODULES[family], causal = family === 'gpt2', block = l => `${modules.layer}${l}.`;
     return {family, causal, layers, modules, block, of: l => {
         const norm = block(l) + modules.norms[0];
-        return {input: causal && trace.tensors.has(norm) ? norm : `hidden.${l}`, qkv: modules.qkv.map(n => block(l) + n), projection: block(l) + modules.proj};
+        return {input: causal && trace.tensors.has(norm) ? norm : `hidden.${l}`, qkv: modules.qkv.map(n => block(l) + n),
+            projection: block(l) + modules.proj};
     }};
 }
 
@@ -117,7 +118,8 @@ function givenOf(attention, head) {
     const {x, Q, K, V, weights, C, D, divisor} = attention, part = m => head < 0 ? m : columnsOf(m, head * D, D);
     const matrices = {x, Q: part(Q), K: part(K), V: part(V)};
     if (weights)
-        Object.assign(matrices, {wQ: part(weights.wQ), wK: part(weights.wK), wV: part(weights.wV), wO: head < 0 ? weights.wO : rowsOf(weights.wO, head * D, D)});
+        Object.assign(matrices, {wQ: part(weights.wQ), wK: part(weights.wK), wV: part(weights.wV),
+            wO: head < 0 ? weights.wO : rowsOf(weights.wO, head * D, D)});
     return {matrices, scalars: {D: head < 0 ? C : D, C, divisor}};
 }
 

@@ -16,13 +16,16 @@ function stepsOfTrail(trail, current, attention, model, place) {
 }
 
 function followTable(explained, follow) {
-    const button = ({text, cell, spot}) => makeElement('button', {type: 'button', class: 'cell', onclick: () => follow(cell ? textOfCell(cell) : textOfSpot(spot))}, text);
-    return makeElement('div', {class: 'scroll', tabindex: 0}, tableElement(explained.name, explained.columns, explained.rows.map(row => row.map(c => typeof c === 'string' ? c : button(c)))));
+    const button = ({text, cell, spot}) => makeElement('button', {type: 'button', class: 'cell',
+        onclick: () => follow(cell ? textOfCell(cell) : textOfSpot(spot))}, text);
+    return makeElement('div', {class: 'scroll', tabindex: 0}, tableElement(explained.name, explained.columns,
+        explained.rows.map(row => row.map(c => typeof c === 'string' ? c : button(c)))));
 }
 
 // Beside what was computed what the trace has, unless it is the example, which has no other numbers.
 function resultElements(explained, example) {
-    const {value, missing, results} = explained, traced = example ? null : explained.traced, lines = results.map(([label, x]) => `${label} ${cellNumber(x)}`);
+    const {value, missing, results} = explained, traced = example ? null : explained.traced,
+        lines = results.map(([label, x]) => `${label} ${cellNumber(x)}`);
     if (value !== null)
         lines.push(`${explained.name} = ${cellNumber(value)}`);
     if (traced !== null)
@@ -33,15 +36,22 @@ function resultElements(explained, example) {
 
 // Where a walk begins: a quantity of the layer, its row and column.
 function startElement(model, state, change) {
-    const first = model.cellOf(state.trail.find(t => model.cellOf(t)) ?? '') ?? {of: 'projection', layer: state.layer, head: state.head, row: 0, col: 0};
-    const known = ['projection', 'context', 'attn', 'score', 'q', 'k', 'v', 'norm1', 'hidden', 'middle', 'norm2', 'fc', 'act', 'mlp'].filter(of => model.cellOf(textOfCell({of, layer: state.layer, head: 0, row: 0, col: 0})));
-    const select = makeElement('select', {'data-key': 'follow-of'}, ...known.map(of => makeElement('option', {value: of, selected: of === first.of}, of)));
-    const number = (label, key) => makeElement('label', {}, label, makeElement('input', {type: 'number', min: 0, value: first[key], 'data-key': `follow-${key}`}));
+    const first = model.cellOf(state.trail.find(t => model.cellOf(t)) ?? '') ?? {of: 'projection', layer: state.layer, head: state.head,
+        row: 0, col: 0};
+    const known = ['projection', 'context', 'attn', 'score', 'q', 'k', 'v', 'norm1', 'hidden', 'middle', 'norm2', 'fc', 'act',
+        'mlp'].filter(of => model.cellOf(textOfCell({of, layer: state.layer, head: 0, row: 0, col: 0})));
+    const select = makeElement('select', {'data-key': 'follow-of'}, ...known.map(of => makeElement('option',
+        {value: of, selected: of === first.of}, of)));
+    const number = (label, key) => makeElement('label', {}, label, makeElement('input', {type: 'number', min: 0, value: first[key],
+        'data-key': `follow-${key}`}));
     const form = makeElement('form', {class: 'controls', onsubmit: e => {
         e.preventDefault();
-        const [rows, cols] = model.sizes(select.value), read = (key, size) => Math.min(size - 1, Math.max(0, Math.round(Number(form.querySelector(`[data-key="follow-${key}"]`).value) || 0)));
-        change({trail: [textOfCell({of: select.value, layer: state.layer, head: state.head, row: read('row', rows), col: read('col', cols)})]}, 'follow');
-    }}, makeElement('label', {}, 'Number', select), number('Row', 'row'), number('Column', 'col'), makeElement('button', {type: 'submit', 'data-key': 'follow'}, 'Follow'));
+        const [rows, cols] = model.sizes(select.value), read = (key, size) => Math.min(size - 1,
+            Math.max(0, Math.round(Number(form.querySelector(`[data-key="follow-${key}"]`).value) || 0)));
+        change({trail: [textOfCell({of: select.value, layer: state.layer, head: state.head, row: read('row', rows),
+            col: read('col', cols)})]}, 'follow');
+    }}, makeElement('label', {}, 'Number', select), number('Row', 'row'), number('Column', 'col'),
+        makeElement('button', {type: 'submit', 'data-key': 'follow'}, 'Follow'));
     return form;
 }
 
@@ -52,11 +62,13 @@ function followElement(state, current, attention, model, place, change) {
         const end = list[list.length - 1] ?? '', spot = current.tree && spotOf(end, current.tree) ? {spot: end} : {};
         change({trail: list, ...spot}, 'trail');
     };
-    const crumb = (s, i) => makeElement('li', {}, makeElement('button', {type: 'button', 'aria-current': i === steps.length - 1 ? 'step' : null, onclick: () => go(texts.slice(0, i + 1))},
+    const crumb = (s, i) => makeElement('li', {}, makeElement('button', {type: 'button',
+        'aria-current': i === steps.length - 1 ? 'step' : null, onclick: () => go(texts.slice(0, i + 1))},
         `${s.explained.name} = ${s.explained.value === null ? formatNumber(s.explained.traced, 5) : cellText(s.explained.value)}`));
     return makeElement('section', {'aria-label': 'Follow one number'}, makeElement('h2', {}, 'Follow one number'),
         makeElement('p', {class: 'soft'}, 'A click on a cell of the blocks, or the button below, shows what the number is made of; each number in the table can be followed in turn, back to the embedding of its token.'),
         startElement(model, state, change),
-        ...(last ? [makeElement('ol', {class: 'trail', 'data-key': 'trail', tabindex: -1}, ...steps.map(crumb)), makeElement('p', {}, `${last.explained.name}: ${last.explained.text}.`.replace(/\.\.$/, '.')),
+        ...(last ? [makeElement('ol', {class: 'trail', 'data-key': 'trail', tabindex: -1}, ...steps.map(crumb)),
+            makeElement('p', {}, `${last.explained.name}: ${last.explained.text}.`.replace(/\.\.$/, '.')),
             followTable(last.explained, text => go([...texts, text])), ...resultElements(last.explained, attention.example)] : []));
 }

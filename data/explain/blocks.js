@@ -79,9 +79,11 @@ function makeWebglRenderer(canvas) {
         gl.useProgram(marks);
         gl.uniformMatrix4fv(uniform(marks, 'camera'), false, matrix);
         gl.uniform1f(uniform(marks, 'scale'), canvas.height / (2 * camera.slope));
-        attributes(marks, scene.dots.flatMap(d => [...d.at, ...valueColour(d.value, d.max, theme.colours), dotSize(d)]), ['place', 3], ['tint', 3], ['size', 1]);
+        attributes(marks, scene.dots.flatMap(d => [...d.at, ...valueColour(d.value, d.max, theme.colours), dotSize(d)]), ['place', 3],
+            ['tint', 3], ['size', 1]);
         gl.drawArrays(gl.POINTS, 0, scene.dots.length);
-        attributes(marks, scene.lines.flatMap(l => [l.from, l.to].flatMap(p => [...p, ...(l.strong ? theme.ink : theme.soft), 0])), ['place', 3], ['tint', 3], ['size', 1]);
+        attributes(marks, scene.lines.flatMap(l => [l.from, l.to].flatMap(p => [...p, ...(l.strong ? theme.ink : theme.soft), 0])),
+            ['place', 3], ['tint', 3], ['size', 1]);
         gl.drawArrays(gl.LINES, 0, 2 * scene.lines.length);
         forgetTextures(gl, textures, scene);
     };
@@ -101,7 +103,8 @@ function textureOf(gl, textures, q, colours) {
     const texture = known?.texture ?? gl.createTexture();
     gl.bindTexture(gl.TEXTURE_2D, texture);
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, q.matrix.cols, q.matrix.rows, 0, gl.RGBA, gl.UNSIGNED_BYTE, pixelsOf(q.matrix, q.max, colours));
-    for (const [name, value] of [[gl.TEXTURE_MIN_FILTER, gl.NEAREST], [gl.TEXTURE_MAG_FILTER, gl.NEAREST], [gl.TEXTURE_WRAP_S, gl.CLAMP_TO_EDGE], [gl.TEXTURE_WRAP_T, gl.CLAMP_TO_EDGE]])
+    for (const [name, value] of [[gl.TEXTURE_MIN_FILTER, gl.NEAREST], [gl.TEXTURE_MAG_FILTER, gl.NEAREST],
+        [gl.TEXTURE_WRAP_S, gl.CLAMP_TO_EDGE], [gl.TEXTURE_WRAP_T, gl.CLAMP_TO_EDGE]])
         gl.texParameteri(gl.TEXTURE_2D, name, value);
     textures.set(q.matrix, {key, texture});
     return texture;
@@ -132,7 +135,8 @@ function makeFlatRenderer(canvas) {
         context.fillStyle = cssColour(theme.paper);
         context.fillRect(0, 0, canvas.width, canvas.height);
         const dots = scene.dots.length <= FLAT_DOTS ? scene.dots : everyNth(scene.dots, Math.ceil(scene.dots.length / FLAT_DOTS));
-        const items = [...scene.quads.map(q => ({depth: at(along(along(q.origin, q.er, q.matrix.rows / 2), q.ec, q.matrix.cols / 2))[2], draw: () => drawFlatFace(context, q, at, theme)})),
+        const items = [...scene.quads.map(q => ({depth: at(along(along(q.origin, q.er, q.matrix.rows / 2), q.ec, q.matrix.cols / 2))[2],
+            draw: () => drawFlatFace(context, q, at, theme)})),
             ...dots.map(d => ({depth: at(d.at)[2], draw: () => drawFlatDot(context, d, at, theme, canvas.height / (2 * camera.slope))})),
             ...scene.lines.map(l => ({depth: Math.min(at(l.from)[2], at(l.to)[2]), draw: () => drawFlatLine(context, l, at, theme)}))];
         items.sort((a, b) => b.depth - a.depth).forEach(i => i.draw());
@@ -151,7 +155,8 @@ function drawFlatFace(context, q, at, theme) {
             context.strokeStyle = rows * cols <= 400 ? cssColour(theme.paper) : context.fillStyle;
             context.lineWidth = 0.7;
             context.beginPath();
-            [corner(r, c), corner(r, c + across), corner(r + down, c + across), corner(r + down, c)].forEach(([x, y], i) => i ? context.lineTo(x, y) : context.moveTo(x, y));
+            [corner(r, c), corner(r, c + across), corner(r + down, c + across), corner(r + down, c)].forEach(([x, y],
+                i) => i ? context.lineTo(x, y) : context.moveTo(x, y));
             context.closePath();
             context.fill();
             context.stroke();
@@ -184,7 +189,8 @@ function drawLabels(context, scene, camera, theme, scale) {
     context.textBaseline = 'middle';
     context.font = `${13 * scale}px system-ui, sans-serif`;
     for (const label of scene.labels) {
-        const [x, y, depth] = projectPoint(camera, label.at), px = (x + 1) / 2 * width, py = (1 - y) / 2 * height, wide = context.measureText(label.text).width + 8 * scale;
+        const [x, y, depth] = projectPoint(camera, label.at), px = (x + 1) / 2 * width, py = (1 - y) / 2 * height,
+            wide = context.measureText(label.text).width + 8 * scale;
         if (depth <= camera.near)
             continue;
         context.globalAlpha = 0.75;
@@ -205,7 +211,8 @@ function blocksTheme(colours) {
 function changedView(view, {turn = [0, 0], pan = [0, 0], zoom = 1}) {
     const round = x => Math.round(x * 1000) / 1000, limited = (x, low, high) => Math.min(high, Math.max(low, x));
     return {yaw: round(((view.yaw + turn[0] + 180) % 360 + 360) % 360 - 180), pitch: round(limited(view.pitch + turn[1], -89, 89)),
-        zoom: round(limited(view.zoom * zoom, 0.2, 20)), panx: round(limited(view.panx + pan[0], -5, 5)), pany: round(limited(view.pany + pan[1], -5, 5))};
+        zoom: round(limited(view.zoom * zoom, 0.2, 20)), panx: round(limited(view.panx + pan[0], -5, 5)),
+            pany: round(limited(view.pany + pan[1], -5, 5))};
 }
 
 const VIEW_KEYS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1]};
@@ -294,7 +301,8 @@ function steerBlocks(canvas, state, paint, onview, onpick) {
         pointers.set(e.pointerId, {x: e.clientX, y: e.clientY});
         if (before) {
             const now = spread(), zoom = state.view.zoom;
-            change(changedView(state.view, {zoom: now.apart / before.apart, pan: [-2 * (now.x - before.x) / size / zoom, 2 * (now.y - before.y) / size / zoom]}), false);
+            change(changedView(state.view, {zoom: now.apart / before.apart, pan: [-2 * (now.x - before.x) / size / zoom,
+                2 * (now.y - before.y) / size / zoom]}), false);
         } else if (e.shiftKey || e.buttons === 2) {
             change(changedView(state.view, {pan: [-2 * dx / size / state.view.zoom, 2 * dy / size / state.view.zoom]}), false);
         } else {

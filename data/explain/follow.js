@@ -69,7 +69,8 @@ function explainNorm(model, {name, text, col, input, module, traced}) {
     const results = [['mean', n.mean], ['variance', n.variance], ['1 / sqrt(variance + eps)', n.rstd], ['normalized', n.normalized[col]]];
     if (!missing)
         results.push(['weight', weight], ['bias', bias]);
-    return {name, text: `${text}, with the weight and bias of ${module}`, columns: ['channel', 'x', 'x - mean', '(x - mean)²'], rows, results, missing,
+    return {name, text: `${text}, with the weight and bias of ${module}`, columns: ['channel', 'x', 'x - mean', '(x - mean)²'], rows,
+        results, missing,
         value: missing ? null : n.normalized[col] * weight + bias, traced};
 }
 
@@ -78,7 +79,8 @@ function explainSoftmax(model, cell) {
     const {row, col} = cell, count = model.gpt2 ? row + 1 : model.T, name = `attn of head ${cell.head}[${row}, ${col}]`;
     const cells = Array.from({length: count}, (_, u) => ({...cell, of: 'score', col: u})), scores = cells.map(model.value);
     const p = softmaxOf(scores), max = Math.max(...scores), exps = scores.map(s => Math.exp(s - max));
-    const rows = cells.map((c, u) => [`${u} ${model.labels[u]}`, readText(model, {cell: c, name: `score[${row}, ${u}]`}), formatNumber(exps[u], 6), formatNumber(p[u], 6)]);
+    const rows = cells.map((c, u) => [`${u} ${model.labels[u]}`, readText(model, {cell: c, name: `score[${row}, ${u}]`}),
+        formatNumber(exps[u], 6), formatNumber(p[u], 6)]);
     const found = {name, columns: ['key', 'score', 'exp(score - max)', 'divided by their sum'], rows, missing: false, traced: model.value(cell)};
     if (col >= count)
         return {...found, text: `Token ${row} does not see token ${col}, which comes after it: 0.`, results: [], value: 0};
@@ -91,11 +93,13 @@ function explainSoftmax(model, cell) {
 // A cell of an evaluated expression: its products, and what its epilogue does to its row. Cells of products are followed as
 // {spot}, those of Q, K, V and x as cells of the model.
 function explainSpot(tree, spot, attention, place) {
-    const node = nodeAt(tree, spot.path), name = `${labelOf(node)}[${spot.row}, ${spot.col}]`, value = node.value.data[spot.row * node.value.cols + spot.col];
+    const node = nodeAt(tree, spot.path), name = `${labelOf(node)}[${spot.row}, ${spot.col}]`,
+        value = node.value.data[spot.row * node.value.cols + spot.col];
     if (!node.left) {
         const [row, col] = isTurned(node) ? [spot.col, spot.row] : [spot.row, spot.col], cell = cellOfSource(node.source, row, col, attention, place);
         return {name, text: cell ? `${node.source}[${row}, ${col}] is a number of the model` : `${node.source}[${row}, ${col}] is a parameter, or a constant`, columns: ['', 'value'],
-            rows: [[node.source, cell ? {text: `${cell.of}[${cell.row}, ${cell.col}] = ${formatNumber(value, 6)}`, cell} : formatNumber(value, 6)]], results: [], missing: false, value, traced: null};
+            rows: [[node.source, cell ? {text: `${cell.of}[${cell.row}, ${cell.col}] = ${formatNumber(value, 6)}`,
+                cell} : formatNumber(value, 6)]], results: [], missing: false, value, traced: null};
     }
     const [i, j] = isTurned(node) ? [spot.col, spot.row] : [spot.row, spot.col], a = node.left.value, b = node.right.value, rows = [];
     let sum = 0;
@@ -103,13 +107,16 @@ function explainSpot(tree, spot, attention, place) {
         const x = a.data[i * a.cols + k], y = b.data[k * b.cols + j];
         sum += x * y;
         rows.push([String(k), {text: `${labelOf(node.left)}[${i}, ${k}] = ${cellNumber(x)}`, spot: {path: spot.path + 'l', row: i, col: k}},
-            {text: `${labelOf(node.right)}[${k}, ${j}] = ${cellNumber(y)}`, spot: {path: spot.path + 'r', row: k, col: j}}, cellNumber(x * y), cellNumber(sum)]);
+            {text: `${labelOf(node.right)}[${k}, ${j}] = ${cellNumber(y)}`, spot: {path: spot.path + 'r', row: k, col: j}},
+                cellNumber(x * y), cellNumber(sum)]);
     }
     const steps = node.epilogue.map((_, n) => node.epilogue.slice(0, n + 1)).filter(list => list[list.length - 1] !== '^T').map(list => {
-        const m = applyEpilogue(node.raw, list, place.scalars), turned = list.filter(e => e === '^T').length % 2, now = turned === (isTurned(node) ? 1 : 0) ? [spot.row, spot.col] : [spot.col, spot.row];
+        const m = applyEpilogue(node.raw, list, place.scalars), turned = list.filter(e => e === '^T').length % 2,
+            now = turned === (isTurned(node) ? 1 : 0) ? [spot.row, spot.col] : [spot.col, spot.row];
         return [list[list.length - 1], m.data[now[0] * m.cols + now[1]]];
     });
-    return {name, text: `row ${i} of ${labelOf(node.left)} times column ${j} of ${labelOf(node.right)}`, columns: ['k', 'a', 'b', 'a b', 'sum so far'], rows, results: [['sum', sum], ...steps], missing: false, value, traced: null};
+    return {name, text: `row ${i} of ${labelOf(node.left)} times column ${j} of ${labelOf(node.right)}`,
+        columns: ['k', 'a', 'b', 'a b', 'sum so far'], rows, results: [['sum', sum], ...steps], missing: false, value, traced: null};
 }
 
 function cellNumber(x) {

@@ -12,7 +12,8 @@ function followedModel(trace) {
         activation: config.activation_function ?? config.hidden_act ?? 'gelu_new',
         firstPosition: modules.family === 'roberta' ? (config.pad_token_id ?? 1) + 1 : 0,
         divisor: layer => divisorOfLayer(config, layer, D)};
-    const quantities = {...embeddingQuantities(model), ...attentionQuantities(model), ...mlpQuantities(model), ...streamQuantities(model), hidden: hiddenQuantity(model)};
+    const quantities = {...embeddingQuantities(model), ...attentionQuantities(model), ...mlpQuantities(model), ...streamQuantities(model),
+        hidden: hiddenQuantity(model)};
     model.value = cell => quantities[cell.of].value(cell);
     model.explain = cell => quantities[cell.of].explain(cell);
     model.sizes = of => quantities[of].size ?? [model.T, C];
@@ -67,7 +68,8 @@ const nameOfCell = ({of, layer, row, col}) => `${of}[${row}, ${col}] of layer ${
 function linearQuantity(model, {module, input, count, size, shift = 0}) {
     return {size, has: hasTensor(model, module), value: c => tracedAt(model, module(c.layer), c.row, c.col + shift), explain: c => {
         const name = module(c.layer), of = input(c.layer), column = c.col + shift;
-        return explainProducts(model, {name: nameOfCell(c), text: `row ${c.row} of ${of} times column ${column} of the weight of ${name}`, index: 'i', count,
+        return explainProducts(model, {name: nameOfCell(c), text: `row ${c.row} of ${of} times column ${column} of the weight of ${name}`,
+            index: 'i', count,
             left: i => ({cell: cellAt(of, c.layer, c.row, i), name: `${of}[${c.row}, ${i}]`}),
             right: i => parameterRead(`w[${i}, ${column}]`, parameterAt(model, name, 'weight', i, column)),
             bias: parameterAt(model, name, 'bias', column), traced: tracedAt(model, name, c.row, column)});
@@ -76,19 +78,23 @@ function linearQuantity(model, {module, input, count, size, shift = 0}) {
 
 // The sum of parts(c), which no tensor of the trace has.
 function sumQuantity(model, {has, text, parts, name = nameOfCell}) {
-    return {has, value: c => sumOfReads(model, parts(c)), explain: c => explainSum(model, {name: name(c), text: typeof text === 'function' ? text(c) : text, parts: parts(c)})};
+    return {has, value: c => sumOfReads(model, parts(c)), explain: c => explainSum(model,
+        {name: name(c), text: typeof text === 'function' ? text(c) : text, parts: parts(c)})};
 }
 
 // The output of a norm of each layer, which reads row c.row of the quantity `input`.
 function normQuantity(model, {module, input}) {
-    return {has: hasTensor(model, module), value: c => tracedAt(model, module(c.layer), c.row, c.col), explain: c => explainNorm(model, {name: nameOfCell(c),
-        text: `layer norm of row ${c.row} of ${input}`, col: c.col, input: i => cellAt(input, c.layer, c.row, i), module: module(c.layer), traced: tracedAt(model, module(c.layer), c.row, c.col)})};
+    return {has: hasTensor(model, module), value: c => tracedAt(model, module(c.layer), c.row, c.col),
+        explain: c => explainNorm(model, {name: nameOfCell(c),
+        text: `layer norm of row ${c.row} of ${input}`, col: c.col, input: i => cellAt(input, c.layer, c.row, i), module: module(c.layer),
+            traced: tracedAt(model, module(c.layer), c.row, c.col)})};
 }
 
 // ---- the quantities ---------------------------------------------------------------------------------------------
 
 function embeddingQuantities(model) {
-    return {embedding: sumQuantity(model, {has: layer => layer === 0, name: c => `embedding[${c.row}, ${c.col}]`, text: c => embeddingText(model, c), parts: c => embeddingParts(model, c)})};
+    return {embedding: sumQuantity(model, {has: layer => layer === 0, name: c => `embedding[${c.row}, ${c.col}]`,
+        text: c => embeddingText(model, c), parts: c => embeddingParts(model, c)})};
 }
 
 function embeddingText(model, {row}) {
@@ -108,9 +114,9 @@ function embeddingParts(model, {row, col}) {
 
 function attentionQuantities(model) {
     const {T, C, D, modules, block, labels} = model, hasAttention = hasTensor(model, l => `attentions.${l}`), fused = modules.qkv.length === 1;
-    const input = layer => model.of(layer).input.startsWith('hidden') ? 'hidden' : 'norm1', head = d => c => c.head * D + d;
-    const query = (c, d) => ({cell: cellAt('q', c.layer, c.row, head(d)(c)), name: `q[${c.row}, ${head(d)(c)}]`});
-    const key = (c, d) => ({cell: cellAt('k', c.layer, c.col, head(d)(c)), name: `k[${c.col}, ${head(d)(c)}]`});
+    const input = layer => model.of(layer).input.startsWith('hidden') ? 'hidden' : 'norm1', channel = (c, d) => c.head * D + d;
+    const query = (c, d) => ({cell: cellAt('q', c.layer, c.row, channel(c, d)), name: `q[${c.row}, ${channel(c, d)}]`});
+    const key = (c, d) => ({cell: cellAt('k', c.layer, c.col, channel(c, d)), name: `k[${c.col}, ${channel(c, d)}]`});
     const score = {size: [T, T], has: hasAttention, value: c => {
         let sum = 0;
         for (let d = 0; d < D; d++)
@@ -118,7 +124,7 @@ function attentionQuantities(model) {
         return sum / model.divisor(c.layer);
     }, explain: c => explainProducts(model, {name: `score of head ${c.head}[${c.row}, ${c.col}] of layer ${c.layer}`,
         text: `query of token ${c.row} "${labels[c.row]}" times key of token ${c.col} "${labels[c.col]}", over the channels of head ${c.head}, divided by ${formatNumber(model.divisor(c.layer), 6)}`,
-        index: 'channel', label: d => String(head(d)(c)), count: D, left: d => query(c, d), right: d => key(c, d), divisor: model.divisor(c.layer)})};
+        index: 'channel', label: d => String(channel(c, d)), count: D, left: d => query(c, d), right: d => key(c, d), divisor: model.divisor(c.layer)})};
     const attn = {size: [T, T], has: hasAttention, explain: c => explainSoftmax(model, c),
         value: c => model.trace.tensors.get(`attentions.${c.layer}`).data[(c.head * T + c.row) * T + c.col]};
     const context = {has: hasTensor(model, l => `context.${l}`), value: c => tracedAt(model, `context.${c.layer}`, c.row, c.col), explain: c => {
@@ -126,17 +132,22 @@ function attentionQuantities(model) {
         return explainProducts(model, {name: nameOfCell(c), text: `channel ${c.col} of the values, weighed by the attention of token ${c.row} "${labels[c.row]}" in head ${h}`,
             index: 'key', label: u => `${u} ${labels[u]}`, count: model.gpt2 ? c.row + 1 : T,
             left: u => ({cell: {of: 'attn', layer: c.layer, head: h, row: c.row, col: u}, name: `attn[${c.row}, ${u}]`}),
-            right: u => ({cell: cellAt('v', c.layer, u, c.col), name: `v[${u}, ${c.col}]`}), traced: tracedAt(model, `context.${c.layer}`, c.row, c.col)});
+            right: u => ({cell: cellAt('v', c.layer, u, c.col), name: `v[${u}, ${c.col}]`}),
+                traced: tracedAt(model, `context.${c.layer}`, c.row, c.col)});
     }};
-    const linear = i => linearQuantity(model, {module: l => block(l) + modules.qkv[fused ? 0 : i], input, count: C, size: [T, C], shift: fused ? i * C : 0});
-    return {q: linear(0), k: linear(1), v: linear(2), score, attn, context, projection: linearQuantity(model, {module: l => block(l) + modules.proj, input: () => 'context', count: C})};
+    const linear = i => linearQuantity(model, {module: l => block(l) + modules.qkv[fused ? 0 : i], input, count: C, size: [T, C],
+        shift: fused ? i * C : 0});
+    return {q: linear(0), k: linear(1), v: linear(2), score, attn, context, projection: linearQuantity(model,
+        {module: l => block(l) + modules.proj, input: () => 'context', count: C})};
 }
 
 function mlpQuantities(model) {
-    const {T, C, modules, block, gpt2} = model, activated = l => block(l) + modules.act, F = model.trace.tensors.get(block(0) + modules.fc)?.shape[2] ?? 0;
+    const {T, C, modules, block, gpt2} = model, activated = l => block(l) + modules.act,
+        F = model.trace.tensors.get(block(0) + modules.fc)?.shape[2] ?? 0;
     const act = {size: [T, F], has: hasTensor(model, activated), value: c => tracedAt(model, activated(c.layer), c.row, c.col), explain: c => {
         const read = {cell: {...c, of: 'fc'}, name: `fc[${c.row}, ${c.col}]`};
-        return {name: nameOfCell(c), text: `the activation ${model.activation} of fc`, columns: ['', 'value'], rows: [['x', readText(model, read)]], results: [], missing: false,
+        return {name: nameOfCell(c), text: `the activation ${model.activation} of fc`, columns: ['', 'value'],
+            rows: [['x', readText(model, read)]], results: [], missing: false,
             value: ACTIVATIONS[model.activation](readValue(model, read)), traced: tracedAt(model, activated(c.layer), c.row, c.col)};
     }};
     return {act, fc: linearQuantity(model, {module: l => block(l) + modules.fc, input: () => gpt2 ? 'norm2' : 'norm1', count: C, size: [T, F]}),
@@ -166,13 +177,15 @@ function hiddenQuantity(model) {
     const {modules, block, gpt2, layers} = model;
     return {has: layer => model.trace.tensors.has(`hidden.${layer}`), value: c => tracedAt(model, `hidden.${c.layer}`, c.row, c.col), explain: c => {
         const name = `hidden.${c.layer}[${c.row}, ${c.col}]`, traced = tracedAt(model, `hidden.${c.layer}`, c.row, c.col);
-        const norm = (module, of, layer) => explainNorm(model, {name, text: `layer norm of row ${c.row} of ${of}`, col: c.col, input: i => cellAt(of, layer, c.row, i), module, traced});
+        const norm = (module, of, layer) => explainNorm(model, {name, text: `layer norm of row ${c.row} of ${of}`, col: c.col,
+            input: i => cellAt(of, layer, c.row, i), module, traced});
         if (c.layer === 0 && gpt2)
             return explainSum(model, {name, text: embeddingText(model, c), parts: embeddingParts(model, c), traced});
         if (c.layer === 0)
             return norm(modules.layer.replace('encoder.layer.', 'embeddings.LayerNorm'), 'embedding', 0);
         if (gpt2 && c.layer < layers)
-            return explainSum(model, {name, text: 'what the layer before has after attention, and what its MLP adds', parts: endParts(model, c.layer - 1, c), traced});
+            return explainSum(model, {name, text: 'what the layer before has after attention, and what its MLP adds',
+                parts: endParts(model, c.layer - 1, c), traced});
         return norm(gpt2 ? modules.layer.replace('h.', 'ln_f') : block(c.layer - 1) + modules.norms[1], 'stream', c.layer - 1);
     }};
 }

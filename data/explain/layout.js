@@ -98,7 +98,8 @@ function nestedPart(node, path, frame, kind, level) {
 }
 
 function movedPart(child, path, factor, plane, distance) {
-    const corners = [[0, 0], [0, 1], [1, 0], [1, 1]].map(([r, c]) => along(along(plane.origin, plane.er, r * factor.value.rows), plane.ec, c * factor.value.cols));
+    const corners = [[0, 0], [0, 1], [1, 0], [1, 1]].map(([r, c]) => along(along(plane.origin, plane.er, r * factor.value.rows), plane.ec,
+        c * factor.value.cols));
     return joined(shifted(child, plane.out, distance),
         {boxes: [], faces: [inputFace(path, factor.value, plane)], links: corners.map(p => [p, along(p, plane.out, distance)])});
 }
@@ -124,7 +125,8 @@ function uprightPart(node, path, frame) {
     const inputs = {boxes: [], faces: ['left', 'right'].map(side => inputFace(path + side[0], node[side].value, planes[side])), links: []};
     const children = ['left', 'right'].filter(side => node[side].left).map(side => ({side, part: uprightPart(node[side], path + side[0], frame)}));
     const extents = children.map(c => boundsOf(c.part)), space = 2 * gap + 0.5 * box.depth;
-    let top = extents.reduce((sum, [low, high]) => sum + high[1] - low[1], 0) / 2 + space * (children.length - 1) / 2 - box.rows / 2, whole = joined(part, inputs);
+    let top = extents.reduce((sum, [low, high]) => sum + high[1] - low[1], 0) / 2 + space * (children.length - 1) / 2 - box.rows / 2,
+        whole = joined(part, inputs);
     children.forEach((c, i) => {
         const [low, high] = extents[i], left = along([0, 0, 0], [1, 0, 0], -gap - space - high[0]);
         const placed = shifted(shifted(c.part, [1, 0, 0], left[0]), [0, 1, 0], top - high[1]);

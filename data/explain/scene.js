@@ -49,8 +49,10 @@ function sceneOf(tree, view) {
     const shown = new Map(nodesOf(tree).map(({path, node}) => [path, shownValue(node, path, view, place)]));
     const maxOf = node => view.scale === 'global' ? globalMax : largestSize(node.value.data);
     const quads = layout.faces.filter(f => !(view.hide && !nodeAt(tree, f.path).left))
-        .map(f => ({...f, matrix: shown.get(f.path), max: shown.get(f.path) === nodeAt(tree, f.path).value ? maxOf(nodeAt(tree, f.path)) : largestSize(nodeAt(tree, f.path).raw.data)}));
-    const scene = {quads, dots: [], lines: [...layout.boxes.flatMap(boxLines), ...layout.links.map(([from, to]) => ({from, to}))], labels: quads.map(q => labelOfQuad(q, tree)), bounds: boundsOf(layout)};
+        .map(f => ({...f, matrix: shown.get(f.path), max: shown.get(f.path) === nodeAt(tree,
+            f.path).value ? maxOf(nodeAt(tree, f.path)) : largestSize(nodeAt(tree, f.path).raw.data)}));
+    const scene = {quads, dots: [], lines: [...layout.boxes.flatMap(boxLines), ...layout.links.map(([from, to]) => ({from, to}))],
+        labels: quads.map(q => labelOfQuad(q, tree)), bounds: boundsOf(layout)};
     for (const box of layout.boxes)
         addMultiplications(scene, nodeAt(tree, box.path), box, place && (place.path === box.path ? place : {done: true}), view);
     if (view.spot)
@@ -65,14 +67,16 @@ function shownValue(node, path, view, place) {
     const empty = makeMatrix(node.value.rows, node.value.cols, new Float64Array(node.value.data.length).fill(NaN));
     if (place.path !== path)
         return empty;
-    const partial = partialProduct(node.left.value, node.right.value, view.animation, place.n), last = place.n === view.order.find(o => o.path === path).steps - 1;
+    const partial = partialProduct(node.left.value, node.right.value, view.animation, place.n),
+        last = place.n === view.order.find(o => o.path === path).steps - 1;
     return last ? node.value : isTurned(node) ? transposed(partial) : partial; // the epilogue needs the whole product
 }
 
 function boxLines(b) {
     const corner = (i, j, k) => along(along(along(b.origin, b.er, i * b.rows), b.ec, j * b.cols), b.ek, k * b.depth), lines = [];
     for (const [p, q] of [[0, 0], [0, 1], [1, 0], [1, 1]])
-        lines.push({from: corner(0, p, q), to: corner(1, p, q)}, {from: corner(p, 0, q), to: corner(p, 1, q)}, {from: corner(p, q, 0), to: corner(p, q, 1)});
+        lines.push({from: corner(0, p, q), to: corner(1, p, q)}, {from: corner(p, 0, q), to: corner(p, 1, q)},
+            {from: corner(p, q, 0), to: corner(p, q, 1)});
     return lines;
 }
 
@@ -100,7 +104,8 @@ function addMultiplications(scene, node, box, place, view) {
     for (let i = ranges.i[0]; i < ranges.i[1]; i++)
         for (let k = ranges.k[0]; k < ranges.k[1]; k++)
             for (let j = ranges.j[0]; j < ranges.j[1]; j++)
-                scene.dots.push({at: along(along(along(box.origin, box.er, i + 0.5), box.ec, j + 0.5), box.ek, k + 0.5), value: a.data[i * K + k] * b.data[k * J + j], max,
+                scene.dots.push({at: along(along(along(box.origin, box.er, i + 0.5), box.ec, j + 0.5), box.ek, k + 0.5),
+                    value: a.data[i * K + k] * b.data[k * J + j], max,
                     strong: Boolean(moving)});
 }
 
@@ -143,7 +148,8 @@ function textOfSpot(spot) {
 
 // ---- the camera -------------------------------------------------------------------------------------------------
 
-const dot3 = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2], cross3 = (a, b) => [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
+const dot3 = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2], cross3 = (a, b) => [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2],
+    a[0] * b[1] - a[1] * b[0]];
 
 // A camera that looks at the middle of the bounds from the direction of yaw (to the right) and pitch (upwards), in degrees.
 // view = {yaw, pitch, zoom, panx, pany}: the pans are in radii of what is seen. {eye, right, up, forward, slope: half the

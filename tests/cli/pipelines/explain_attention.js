@@ -13,20 +13,24 @@ function testExample() {
     check('K', rowsIn(given.K), [[0, 1], [1, 1], [2, 1], [1, 2], [1, 0]]);
     check('V', rowsIn(given.V), [[2, 0], [2, 1], [2, 2], [4, 1], [0, 1]]);
     allNear('head 0, the fourth token', rowsIn(heads[0].attn)[3], [0.00224921344665, 0.0451766597309, 0.907397467092, 0.0451766597309, 0], 1e-11);
-    allNear('head 1, the last token', rowsIn(heads[1].attn)[4], [0.164307180782, 0.164307180782, 0.164307180782, 0.446633223806, 0.0604452338467], 1e-11);
+    allNear('head 1, the last token', rowsIn(heads[1].attn)[4], [0.164307180782, 0.164307180782, 0.164307180782, 0.446633223806,
+        0.0604452338467], 1e-11);
     allNear('y', [...projection.data], [2, -2, 2.5, -1.5, 3, -1, 3.09035331946, -1.09035331946, 3, -1], 1e-11);
     check('what an expression may name', Object.keys(givenOf(given, 0).matrices), ['x', 'Q', 'K', 'V', 'wQ', 'wK', 'wV', 'wO']);
     check('x wQ is Q', rowsIn(evaluate(parseExpression('x wQ'), givenOf(given, 1)).value), [[0], [1], [2], [1], [1]]);
-    check('the divisor of GPT-2', [divisorOfLayer({}, 3, 16), divisorOfLayer({scale_attn_weights: false}, 3, 16), divisorOfLayer({scale_attn_by_inverse_layer_idx: true}, 3, 16)], [4, 1, 16]);
+    check('the divisor of GPT-2', [divisorOfLayer({}, 3, 16), divisorOfLayer({scale_attn_weights: false}, 3, 16),
+        divisorOfLayer({scale_attn_by_inverse_layer_idx: true}, 3, 16)], [4, 1, 16]);
     refuses('a trace of something else', () => attentionModules({tensors: new Map(), metadata: {}}), 'no attention in it');
-    refuses('another family', () => attentionModules({...exampleTrace(), metadata: {'gptpipe.config': '{"model_type": "llama"}'}}), 'of the family llama, expected gpt2, bert, roberta');
+    refuses('another family', () => attentionModules({...exampleTrace(), metadata: {'gptpipe.config': '{"model_type": "llama"}'}}),
+        'of the family llama, expected gpt2, bert, roberta');
 }
 
 const figureNamed = title => all('figure').find(f => f.querySelector('h2').textContent === title);
 
 async function testSteps() {
     check('the first step', [all('[role=tab]').length, $('[aria-selected=true]').textContent], [5, '1 General']);
-    check('scores', cellsOf('Q K^T'), [['0', '1', '2', '1', '1'], ['1', '3', '5', '4', '2'], ['2', '5', '8', '7', '3'], ['1', '4', '7', '5', '3'], ['1', '2', '3', '3', '1']]);
+    check('scores', cellsOf('Q K^T'), [['0', '1', '2', '1', '1'], ['1', '3', '5', '4', '2'], ['2', '5', '8', '7', '3'],
+        ['1', '4', '7', '5', '3'], ['1', '2', '3', '3', '1']]);
     check('general', [cellsOf('attn')[0], cellsOf('out')[3]], [['0.060445', '0.16431', '0.44663', '0.16431', '0.16431'], ['2.1941', '1.8272']]);
     clickTab(2);
     check('causal scores', cellsOf('tril(Q K^T)')[1], ['1', '3', '−∞', '−∞', '−∞']);
@@ -69,7 +73,8 @@ async function testAddress() {
     check('the address is read', $('[aria-selected=true]').textContent, '2 Causal');
     location.hash = '#step=99&layer=7&head=-3';
     await later(50);
-    check('a wrong address', [$('[aria-selected=true]').textContent, $('[data-key=layer]').value, $('[data-key=head]').value], ['5 Output projection', '0', '0']);
+    check('a wrong address', [$('[aria-selected=true]').textContent, $('[data-key=layer]').value, $('[data-key=head]').value],
+        ['5 Output projection', '0', '0']);
     $('[role=tablist]').dispatchEvent(new KeyboardEvent('keydown', {key: 'Home', bubbles: true}));
     check('keys', [$('[aria-selected=true]').textContent, document.activeElement.id], ['1 General', 'tab1']);
     $('[role=tablist]').dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowRight', bubbles: true}));
@@ -79,37 +84,45 @@ async function testAddress() {
 // ---- following one number ----
 function testFollow() {
     const model = followedModel(exampleTrace()), explained = text => model.explain(model.cellOf(text));
-    check('cells', [textOfCell(model.cellOf('q.0.0.2.1')), model.cellOf('q.1.0.2.1'), model.cellOf('q.0.0.5.1'), model.cellOf('q.0.0.2.2'), model.cellOf('fc.0.0.0.0'), model.cellOf('x.0.0.0.0'), model.cellOf('toString.0.0.0.0')],
+    check('cells', [textOfCell(model.cellOf('q.0.0.2.1')), model.cellOf('q.1.0.2.1'), model.cellOf('q.0.0.5.1'), model.cellOf('q.0.0.2.2'),
+        model.cellOf('fc.0.0.0.0'), model.cellOf('x.0.0.0.0'), model.cellOf('toString.0.0.0.0')],
         ['q.0.0.2.1', null, null, null, null, null, null]);
     const q = explained('q.0.0.2.0'); // [1, 2] times [1, 1]
-    check('q', [q.value, q.traced, q.rows.map(r => r.map(c => c.text ?? c))], [3, 3, [['0', 'hidden[2, 0] = 1', 'w[0, 0] = 1', '1', '1'], ['1', 'hidden[2, 1] = 2', 'w[1, 0] = 1', '2', '3']]]);
+    check('q', [q.value, q.traced, q.rows.map(r => r.map(c => c.text ?? c))], [3, 3,
+        [['0', 'hidden[2, 0] = 1', 'w[0, 0] = 1', '1', '1'], ['1', 'hidden[2, 1] = 2', 'w[1, 0] = 1', '2', '3']]]);
     check('the token', [explained('hidden.0.0.2.1').value, explained('hidden.0.0.2.1').rows], [2, [['0', 'wte[2, 1] = 1'], ['1', 'wpe[2, 1] = 1']]]);
     const score = explained('score.0.0.3.2');
     check('a score', [score.value, score.traced, score.results], [6, null, [['sum', 6], ['divided by', 1]]]); // q 3, k 2, sqrt(1)
     near('attention', explained('attn.0.0.3.2').value, 0.907397467092, 1e-11);
-    check('what it reads', explained('attn.0.0.3.2').rows.map(r => r[1].cell), [0, 1, 2, 3].map(col => ({of: 'score', layer: 0, head: 0, row: 3, col})));
-    check('what is masked', [explained('attn.0.0.1.3').value, explained('attn.0.0.1.3').text], [0, 'Token 1 does not see token 3, which comes after it: 0.']);
+    check('what it reads', explained('attn.0.0.3.2').rows.map(r => r[1].cell), [0, 1, 2,
+        3].map(col => ({of: 'score', layer: 0, head: 0, row: 3, col})));
+    check('what is masked', [explained('attn.0.0.1.3').value, explained('attn.0.0.1.3').text],
+        [0, 'Token 1 does not see token 3, which comes after it: 0.']);
     near('context', explained('context.0.0.3.0').value, 2.09035331946, 1e-11);
     near('projection', explained('projection.0.0.3.0').value, 3.09035331946, 1e-11);
-    const tree = evaluate(parseExpression('out = (attn = softmax(tril(Q K^T))) V'), givenOf(attentionOf(exampleTrace(), 0), 1)), place = {layer: 0, head: 1, scalars: {D: 1}};
+    const tree = evaluate(parseExpression('out = (attn = softmax(tril(Q K^T))) V'), givenOf(attentionOf(exampleTrace(), 0), 1)),
+        place = {layer: 0, head: 1, scalars: {D: 1}};
     const spot = text => explainSpot(tree, spotOf(text, tree), attentionOf(exampleTrace(), 0), place); // head 1: q [0, 1, 2, 1, 1], k [1, 1, 1, 2, 0]
     check('a cell of the blocks', [spot('l.2.1').results[0], spot('l.2.1').results[1]], [['sum', 2], ['tril', 2]]);
     near('after its epilogue', spot('l.2.1').results[2][1], 1 / 3);
     check('above the diagonal', spot('l.1.3').results.map(r => r[1]), [2, -Infinity, 0]);
     check('what it is made of', spot('l.2.1').rows[0].slice(1, 3).map(c => c.spot), [{path: 'll', row: 2, col: 0}, {path: 'lr', row: 0, col: 1}]);
-    check('a given matrix is of the model', [spot('ll.2.0').rows[0][1].cell, spot('lr.0.3').rows[0][1].cell], [{of: 'q', layer: 0, head: 0, row: 2, col: 1}, {of: 'k', layer: 0, head: 0, row: 3, col: 1}]);
+    check('a given matrix is of the model', [spot('ll.2.0').rows[0][1].cell, spot('lr.0.3').rows[0][1].cell],
+        [{of: 'q', layer: 0, head: 0, row: 2, col: 1}, {of: 'k', layer: 0, head: 0, row: 3, col: 1}]);
 }
 
 async function testFollowing() {
     location.hash = '#step=5';
     await later(50);
-    const press = text => [...document.querySelectorAll('button.cell')].find(b => b.textContent === text).click(), crumbs = () => all('.trail button').map(b => b.textContent);
+    const press = text => [...document.querySelectorAll('button.cell')].find(b => b.textContent === text).click(),
+        crumbs = () => all('.trail button').map(b => b.textContent);
     $('[data-key=follow-of]').value = 'projection';
     $('[data-key=follow-row]').value = 3;
     $('[data-key=follow]').click();
     check('a walk begins', [crumbs(), location.hash], [['projection[3, 0] of layer 0 = 3.0904'], '#step=5&trail=projection.0.0.3.0']);
     press('context[3, 0] = 2.09035'), press('attn[3, 2] = 0.907397'), press('score[3, 2] = 6'), press('k[2, 0] = 2'), press('hidden[2, 1] = 2');
-    check('to the embedding', crumbs(), ['projection[3, 0] of layer 0 = 3.0904', 'context[3, 0] of layer 0 = 2.0904', 'attn of head 0[3, 2] = 0.9074', 'score of head 0[3, 2] of layer 0 = 6', 'k[2, 0] of layer 0 = 2', 'hidden.0[2, 1] = 2']);
+    check('to the embedding', crumbs(), ['projection[3, 0] of layer 0 = 3.0904', 'context[3, 0] of layer 0 = 2.0904',
+        'attn of head 0[3, 2] = 0.9074', 'score of head 0[3, 2] of layer 0 = 6', 'k[2, 0] of layer 0 = 2', 'hidden.0[2, 1] = 2']);
     check('the end has parameters alone', [all('button.cell').length, $('.results').textContent], [0, 'hidden.0[2, 1] = 2']);
     all('.trail button')[1].click();
     check('back', crumbs().length, 2);

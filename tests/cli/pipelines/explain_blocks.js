@@ -82,7 +82,8 @@ async function testView() {
     check('zoomed out again', stateIs('zoom'), null); // 1.44 / 1.2 is the default
     control('view').click();
     check('reset', ['yaw', 'pitch', 'zoom', 'panx', 'pany'].map(stateIs), [null, null, null, null, null]);
-    const pointer = (type, x, y, more = {}) => canvas.dispatchEvent(new PointerEvent(type, {pointerId: 1, clientX: x, clientY: y, bubbles: true, ...more}));
+    const pointer = (type, x, y, more = {}) => canvas.dispatchEvent(new PointerEvent(type,
+        {pointerId: 1, clientX: x, clientY: y, bubbles: true, ...more}));
     pointer('pointerdown', 100, 100), pointer('pointermove', 150, 125), pointer('pointerup', 150, 125);
     check('dragging turns', [stateIs('yaw'), stateIs('pitch')], ['-55', '35']);
     pointer('pointerdown', 100, 100), pointer('pointermove', 150, 100, {shiftKey: true}), pointer('pointerup', 150, 100);
@@ -98,10 +99,14 @@ async function testView() {
 
 async function testSpot() {
     await address('#step=5&expr=Q+K%5ET&yaw=0&pitch=0');
-    const scene = sceneOf(evaluate(parseExpression('Q K^T'), givenOf(attentionOf(exampleTrace(), 0), 0)), {...VIEW, layout: 'zigzag'}), box = $('.labels').getBoundingClientRect();
-    const camera = cameraOf({yaw: 0, pitch: 0, zoom: 1.2, panx: 0, pany: 0}, scene.bounds, box.width / box.height), face = scene.quads.find(q => q.path === '');
-    const [x, y] = projectPoint(camera, along(along(face.origin, face.er, 2.5), face.ec, 1.5)), at = {clientX: box.left + (x + 1) / 2 * box.width, clientY: box.top + (1 - y) / 2 * box.height, pointerId: 1, bubbles: true};
-    const click = () => $('.labels').dispatchEvent(new PointerEvent('pointerdown', at)) && $('.labels').dispatchEvent(new PointerEvent('pointerup', at));
+    const scene = sceneOf(evaluate(parseExpression('Q K^T'), givenOf(attentionOf(exampleTrace(), 0), 0)), {...VIEW, layout: 'zigzag'}),
+        box = $('.labels').getBoundingClientRect();
+    const camera = cameraOf({yaw: 0, pitch: 0, zoom: 1.2, panx: 0, pany: 0}, scene.bounds, box.width / box.height),
+        face = scene.quads.find(q => q.path === '');
+    const [x, y] = projectPoint(camera, along(along(face.origin, face.er, 2.5), face.ec, 1.5)),
+        at = {clientX: box.left + (x + 1) / 2 * box.width, clientY: box.top + (1 - y) / 2 * box.height, pointerId: 1, bubbles: true};
+    const click = () => $('.labels').dispatchEvent(new PointerEvent('pointerdown',
+        at)) && $('.labels').dispatchEvent(new PointerEvent('pointerup', at));
     changesPicture('a click on a cell', click, () => choose('spot-path', ''));
     click();
     check('the spot is in the address', stateIs('spot'), '.2.1');
@@ -120,7 +125,8 @@ async function testAnimation() {
     await address('#step=5');
     check('no animation, no steps', [control('play').disabled, control('next').disabled, $('.place').textContent], [true, true, '']);
     // Q K^T (5,1) (1,5); attn V (5,5) (5,1); attn V wO (5,1) (1,2)
-    for (const [kind, steps] of [['dot product', 25 + 5 + 10], ['axpy', 5 + 25 + 5], ['vector-matrix', 15], ['matrix-vector', 5 + 1 + 2], ['outer product', 1 + 5 + 1]]) {
+    for (const [kind, steps] of [['dot product', 25 + 5 + 10], ['axpy', 5 + 25 + 5], ['vector-matrix', 15], ['matrix-vector', 5 + 1 + 2],
+        ['outer product', 1 + 5 + 1]]) {
         choose('anim', kind);
         check(kind, [stateIs('anim'), $('.place').textContent], [kind, `step 1 of ${steps}`]);
     }
@@ -155,7 +161,8 @@ async function testExpression() {
     check('no product is chosen', control('epilogue').disabled, true);
     choose('product', 'l');
     check('its epilogue', [control('epilogue').disabled, control('epilogue').value], [false, 'masked softmax']);
-    const texts = {none: 'Q K^T', relu: 'relu(Q K^T)', gelu: 'gelu(Q K^T)', sigmoid: 'sigmoid(Q K^T)', silu: 'silu(Q K^T)', tanh: 'tanh(Q K^T)', 'layer norm': 'layernorm(Q K^T)',
+    const texts = {none: 'Q K^T', relu: 'relu(Q K^T)', gelu: 'gelu(Q K^T)', sigmoid: 'sigmoid(Q K^T)', silu: 'silu(Q K^T)',
+        tanh: 'tanh(Q K^T)', 'layer norm': 'layernorm(Q K^T)',
         softmax: 'softmax(Q K^T)', 'scaled softmax': 'softmax(Q K^T / sqrt(D))', 'masked softmax': 'softmax(tril(Q K^T / sqrt(D)))'};
     check('ten epilogues', [...control('epilogue').options].map(o => o.value), Object.keys(texts));
     for (const [name, text] of Object.entries(texts)) {
@@ -186,14 +193,16 @@ async function testLink() {
     const saved = [], keep = saveFile;
     const link = '#step=4&head=1&expr=Q+K%5ET&product=.&layout=wheel&anim=axpy&at=3&speed=9&hide=true&spot=l.3.0&scale=global&sensitivity=2&zero=30&spread=60&yaw=12&pitch=-8&zoom=2&panx=0.5&pany=-0.5&still=true';
     await address(link);
-    check('every control shows the link', ['expr', 'product', 'layout', 'anim', 'speed', 'scale', 'sensitivity', 'zero', 'spread', 'spot-path', 'spot-row', 'spot-col', 'head'].map(k => control(k).value),
+    check('every control shows the link', ['expr', 'product', 'layout', 'anim', 'speed', 'scale', 'sensitivity', 'zero', 'spread',
+        'spot-path', 'spot-row', 'spot-col', 'head'].map(k => control(k).value),
         ['Q K^T', '.', 'wheel', 'axpy', '9', 'global', '2', '30', '60', 'l', '3', '0', '1']);
     check('and the switches', [control('hide').checked, control('still').checked, $('.place').textContent], [true, true, 'step 4 of 5']);
     const picture = signature();
     control('layout').dispatchEvent(new Event('change'));
     check('the same link is written', [location.hash, signature()], [link, picture]);
     await address('#layout=spiral&anim=jump&scale=x&sensitivity=99&zero=-5&at=-3&pitch=400&zoom=0&speed=0&spot=rrr.1.1&product=lll');
-    check('a wrong link', ['layout', 'anim', 'scale', 'sensitivity', 'zero', 'speed', 'product'].map(k => control(k).value), ['zigzag', '', 'local', '4', '0', '1', '']);
+    check('a wrong link', ['layout', 'anim', 'scale', 'sensitivity', 'zero', 'speed', 'product'].map(k => control(k).value),
+        ['zigzag', '', 'local', '4', '0', '1', '']);
     check('it is drawn', inked() > 100, true);
     saveFile = (name, blob) => saved.push([name, blob.type, blob.size > 1000]);
     $('[aria-label="Blocks: save as PNG"]').click();

@@ -6,8 +6,10 @@ const tracedPage = () => traceOfPage(embeddedFiles(document));
 async function testTrace() {
     location.hash = '#step=5&layer=1&head=1';
     await later(50);
-    const tables = caption => all('table').find(t => t.caption.textContent === caption), cells = t => [...t.querySelectorAll('tbody td')].map(c => Number(c.textContent));
-    for (const [caption, numbers] of [['attn of head 1, trace', TRACED.attentions], ['attn of head 1, here', TRACED.attentions], ['y, trace', TRACED.projection], ['y, here', TRACED.projection]])
+    const tables = caption => all('table').find(t => t.caption.textContent === caption),
+        cells = t => [...t.querySelectorAll('tbody td')].map(c => Number(c.textContent));
+    for (const [caption, numbers] of [['attn of head 1, trace', TRACED.attentions], ['attn of head 1, here', TRACED.attentions],
+        ['y, trace', TRACED.projection], ['y, here', TRACED.projection]])
         allNear(caption, cells(tables(caption)), numbers, 1e-4);
     check('digits', cells(tables('y, trace')), TRACED.projection.map(x => Number(x.toPrecision(5))));
     const near0 = all('[role=tabpanel] p').map(p => /largest difference is (.*)\.$/.exec(p.textContent)).filter(m => m).map(m => Number(m[1]) < 1e-5);
@@ -22,7 +24,8 @@ async function testTrace() {
 // Every quantity that can be followed, in each layer, at some cells: computed from what it is made of it is the trace's.
 function testFollowedTrace(trace = tracedPage()) {
     const model = followedModel(trace), seen = new Set(), {T, C, H, layers} = model;
-    for (const of of ['embedding', 'hidden', 'norm1', 'norm2', 'q', 'k', 'v', 'score', 'attn', 'context', 'projection', 'middle', 'fc', 'act', 'mlp', 'stream'])
+    for (const of of ['embedding', 'hidden', 'norm1', 'norm2', 'q', 'k', 'v', 'score', 'attn', 'context', 'projection', 'middle', 'fc',
+        'act', 'mlp', 'stream'])
         for (let layer = 0; layer <= layers; layer++)
             for (let row = 0; row < T; row++)
                 for (const col of [0, 1, 3, 5, 7, 11]) {
@@ -42,7 +45,8 @@ function testFollowedTrace(trace = tracedPage()) {
             break;
         cell = next.cell;
     }
-    check('it ends at an embedding', [cell.of === (model.gpt2 ? 'hidden' : 'embedding'), explained.rows[0][1].startsWith(model.gpt2 ? 'wte[' : 'word_embeddings[')], [true, true]);
+    check('it ends at an embedding', [cell.of === (model.gpt2 ? 'hidden' : 'embedding'),
+        explained.rows[0][1].startsWith(model.gpt2 ? 'wte[' : 'word_embeddings[')], [true, true]);
     check('it took some steps', steps > 2 * layers, true);
 }
 

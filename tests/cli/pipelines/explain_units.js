@@ -30,7 +30,8 @@ function testSafetensors() {
     check('texts', textsOfTrace(trace), ['a', 'é']);
     check('no config', configOfTrace({metadata: {}}), {});
     check('no texts', textsOfTrace({metadata: {}}), []);
-    refuses('a config of JSON that is none', () => configOfTrace({metadata: {'gptpipe.config': '{'}}), 'gptpipe.config in the trace is no JSON object');
+    refuses('a config of JSON that is none', () => configOfTrace({metadata: {'gptpipe.config': '{'}}),
+        'gptpipe.config in the trace is no JSON object');
     refuses('texts that are none', () => textsOfTrace({metadata: {'gptpipe.texts': '[1]'}}), 'gptpipe.texts in the trace is no JSON list of texts');
     check('needed', needTensor(trace, 'x', [1, null]).shape, [1, 2]);
     check('needed of any shape', needTensor(trace, 'x').shape, [1, 2]);
@@ -38,7 +39,8 @@ function testSafetensors() {
     refuses('another shape', () => needTensor(trace, 'x', [2, null]), 'tensor x of the trace is [1, 2], expected [2, any]');
     refuses('another number of dims', () => needTensor(trace, 'x', [null]), 'expected [any]');
     check('nothing but a header', readSafetensors(safetensorsBytes({})).tensors.size, 0);
-    check('a scalar', [...readSafetensors(safetensorsBytes({s: {dtype: 'F32', shape: [], data_offsets: [0, 4]}}, FLOATS.slice(0, 4))).tensors.get('s').data], [1.5]);
+    check('a scalar', [...readSafetensors(safetensorsBytes({s: {dtype: 'F32', shape: [], data_offsets: [0, 4]}},
+        FLOATS.slice(0, 4))).tensors.get('s').data], [1.5]);
     const part = new Uint8Array([9, 9, 9, ...safetensorsBytes(TWO, [...FLOATS, ...INTEGERS])]).subarray(3);
     check('bytes within others', [...readSafetensors(part).tensors.get('x').data], [1.5, -2]);
 }
@@ -99,7 +101,8 @@ function testEpilogues() {
 
 function testExpressions() {
     const again = text => printExpression(parseExpression(text)), full = 'out = (attn = softmax(tril(Q K^T / sqrt(D)))) V wO';
-    for (const text of [full, 'A', 'A B C', 'A (B C)', '(A B)^T C', 'relu(A)^T', 'A B / 2', '(A / 2) B', 'relu(A B) C', '(x = A B) (y = C D)', 'relu(A / 2)^T'])
+    for (const text of [full, 'A', 'A B C', 'A (B C)', '(A B)^T C', 'relu(A)^T', 'A B / 2', '(A / 2) B', 'relu(A B) C',
+        '(x = A B) (y = C D)', 'relu(A / 2)^T'])
         check(`printed: ${text}`, again(text), text);
     check('@', again('A @ B@C'), 'A B C');
     const tree = parseExpression(full);
@@ -108,8 +111,10 @@ function testExpressions() {
     check('labels', nodesOf(tree).map(n => labelOf(n.node)), ['Q', 'K^T', 'attn', 'V', 'attn V', 'wO', 'out']);
     check('another epilogue', printExpression(withEpilogue(tree, 'll', ['relu'])), 'out = (attn = relu(Q K^T)) V wO');
     check('a transposition stays', printExpression(withEpilogue(parseExpression('relu(A B)^T C'), 'l', ['tanh'])), 'tanh(A B)^T C');
-    for (const [text, message] of [['', 'empty'], ['A (', 'a matrix is missing after "A ("'], ['(A B', '")" is missing after "( A B"'], ['A )', '")" is not expected'],
-        ['A / B C', 'not expected'], ['A + B', '"+" is not understood'], ['A ^T2', 'not understood'], ['A / )', 'a number is missing'], ['x = y = A', 'not expected'],
+    for (const [text, message] of [['', 'empty'], ['A (', 'a matrix is missing after "A ("'], ['(A B', '")" is missing after "( A B"'],
+        ['A )', '")" is not expected'],
+        ['A / B C', 'not expected'], ['A + B', '"+" is not understood'], ['A ^T2', 'not understood'], ['A / )', 'a number is missing'],
+            ['x = y = A', 'not expected'],
         ['/ 2', 'a matrix is missing at the beginning'], ['x = (y = A B)', 'x and y name the same product']])
         refuses(`"${text}"`, () => parseExpression(text), message);
 }
@@ -129,7 +134,8 @@ function testEvaluation() {
 }
 
 // ---- layout.js ----
-const evaluated = text => evaluate(parseExpression(text), {matrices: {A: M([1, 2, 3], [4, 5, 6]), B: M([1, 0, 0, 1], [0, 1, 0, 1], [0, 0, 1, 1]), C: M([1], [2], [3], [4])}, scalars: {}});
+const evaluated = text => evaluate(parseExpression(text), {matrices: {A: M([1, 2, 3], [4, 5, 6]),
+    B: M([1, 0, 0, 1], [0, 1, 0, 1], [0, 0, 1, 1]), C: M([1], [2], [3], [4])}, scalars: {}});
 
 function testLayout() {
     const one = layoutOf(evaluated('A B'), 'wheel'), [box] = one.boxes;
@@ -141,7 +147,8 @@ function testLayout() {
     const turned = layoutOf(evaluated('(A B)^T A'), 'wheel').boxes[1];
     check('a transposed result', [turned.rows, turned.cols, turned.er, turned.ec], [2, 4, [0, 0, -1], [0, -1, 0]]);
     const nested = layoutOf(evaluated('A B C'), 'wheel');
-    check('the result of a factor is the face of its reader', nested.faces.filter(f => f.path === 'l').map(f => [f.input, f.origin, f.er, f.ec]), [[false, [-0.5, 0, 0], [0, -1, 0], [0, 0, -1]]]);
+    check('the result of a factor is the face of its reader', nested.faces.filter(f => f.path === 'l').map(f => [f.input, f.origin, f.er,
+        f.ec]), [[false, [-0.5, 0, 0], [0, -1, 0], [0, 0, -1]]]);
 }
 
 function testLayouts() {
@@ -161,7 +168,8 @@ function testLayouts() {
     check('a wheel turns around', directions('wheel', 'A B C C^T'), ['0,0,-1', '-1,0,0', '0,0,1']);
     check('a zigzag goes on', directions('zigzag', 'A B C C^T'), ['0,0,-1', '-1,0,0', '0,0,-1']);
     check('blocks are upright', directions('blocks', 'A B C C^T'), ['0,0,-1', '0,0,-1', '0,0,-1']);
-    const far = freeDistance({boxes: [], links: [], faces: [{matrix: {rows: 1, cols: 1}, origin: [0, 0, 0], er: [0, -1, 0], ec: [1, 0, 0]}]}, layoutOf(evaluated('A B'), 'wheel'), [-1, 0, 0], 1);
+    const far = freeDistance({boxes: [], links: [], faces: [{matrix: {rows: 1, cols: 1}, origin: [0, 0, 0], er: [0, -1, 0], ec: [1, 0, 0]}]},
+        layoutOf(evaluated('A B'), 'wheel'), [-1, 0, 0], 1);
     check('moved until free', far > 0, true);
     check('bounds', boundsOf(layoutOf(evaluated('A B'), 'wheel')), [[-0.6, -2, -3], [4, 0.6, 0.6]]);
 }
@@ -185,7 +193,8 @@ function testAnimations() {
         check(`${kind} at its end`, part(kind, steps(kind) - 1), rowsIn(multiply(a, b)));
     const order = animationOrder(evaluated('A B C'), 'outer product', '');
     check('factors first', order, [{path: 'l', steps: 3}, {path: '', steps: 4}]);
-    check('one product', [animationOrder(evaluated('A B C'), 'outer product', 'l'), animationOrder(evaluated('A B C'), 'outer product', '.')], [[{path: 'l', steps: 3}], [{path: '', steps: 4}]]);
+    check('one product', [animationOrder(evaluated('A B C'), 'outer product', 'l'), animationOrder(evaluated('A B C'), 'outer product',
+        '.')], [[{path: 'l', steps: 3}], [{path: '', steps: 4}]]);
     check('a place', animationPlace(order, 4), {path: '', n: 1, done: ['l'], total: 7});
     check('a place after the end', animationPlace(order, 99).n, 3);
     check('a place before the beginning', animationPlace(order, -1), {path: 'l', n: 0, done: [], total: 7});
@@ -193,10 +202,12 @@ function testAnimations() {
 }
 
 // ---- scene.js ----
-const PLAIN = {sensitivity: 1, zero: 120, spread: 90, dark: false}, VIEW = {layout: 'wheel', hide: false, scale: 'local', animation: '', order: [], at: 0, spot: null};
+const PLAIN = {sensitivity: 1, zero: 120, spread: 90, dark: false}, VIEW = {layout: 'wheel', hide: false, scale: 'local', animation: '',
+    order: [], at: 0, spot: null};
 
 function testColours() {
-    check('red, green, blue, grey', [[0, 1, 0.5], [120, 1, 0.5], [-120, 1, 0.5], [77, 0, 0.5]].map(c => rgbOfHsl(...c)), [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0.5, 0.5, 0.5]]);
+    check('red, green, blue, grey', [[0, 1, 0.5], [120, 1, 0.5], [-120, 1, 0.5], [77, 0, 0.5]].map(c => rgbOfHsl(...c)),
+        [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0.5, 0.5, 0.5]]);
     const shade = (v, c = PLAIN) => valueColour(v, 2, c).map(x => Math.round(100 * x));
     check('nothing is the page\'s', shade(0), [95, 95, 95]);
     check('nothing in the dark', shade(0, {...PLAIN, dark: true}), [16, 16, 16]);
@@ -219,9 +230,11 @@ function testScene() {
     const max = (scale, path) => sceneOf(tree, {...VIEW, scale}).quads.find(q => q.path === path).max; // A B C = [[1 + 4 + 9 + 24], [4 + 10 + 18 + 60]]
     check('local and global scales', [max('local', 'll'), max('global', 'll'), max('local', '')], [6, 92, 92]);
     const order = animationOrder(tree, 'outer product', ''), at = n => sceneOf(tree, {...VIEW, animation: 'outer product', order, at: n});
-    check('the first step', [at(0).dots.length, [...at(0).quads.find(q => q.path === 'l').matrix.data], at(0).quads.find(q => q.path === '').matrix.data.every(Number.isNaN)],
+    check('the first step', [at(0).dots.length, [...at(0).quads.find(q => q.path === 'l').matrix.data],
+        at(0).quads.find(q => q.path === '').matrix.data.every(Number.isNaN)],
         [8, [1, 0, 0, 1, 4, 0, 0, 4], true]);
-    check('the second product', [[...at(3).quads.find(q => q.path === 'l').matrix.data], [...at(3).quads.find(q => q.path === '').matrix.data]], [[1, 2, 3, 6, 4, 5, 6, 15], [1, 4]]);
+    check('the second product', [[...at(3).quads.find(q => q.path === 'l').matrix.data],
+        [...at(3).quads.find(q => q.path === '').matrix.data]], [[1, 2, 3, 6, 4, 5, 6, 15], [1, 4]]);
     check('the end', [...at(6).quads.find(q => q.path === '').matrix.data], [38, 92]);
     check('a spot', [spotOf('l.1.3', tree), textOfSpot({path: 'l', row: 1, col: 3}), textOfSpot(null)], [{path: 'l', row: 1, col: 3}, 'l.1.3', '']);
     check('no such spot', ['l.2.0', 'x.0.0', 'rl.0.0', '', 'l.1'].map(t => spotOf(t, tree)), [null, null, null, null, null]);
@@ -229,7 +242,8 @@ function testScene() {
 }
 
 function testCamera() {
-    const bounds = [[-1, -1, -1], [1, 1, 1]], front = {yaw: 0, pitch: 0, zoom: 1, panx: 0, pany: 0}, camera = cameraOf(front, bounds, 2), radius = Math.sqrt(3);
+    const bounds = [[-1, -1, -1], [1, 1, 1]], front = {yaw: 0, pitch: 0, zoom: 1, panx: 0, pany: 0}, camera = cameraOf(front, bounds, 2),
+        radius = Math.sqrt(3);
     near('from the front', camera.eye[2], radius / 0.3);
     allNear('the middle', projectPoint(camera, [0, 0, 0]), [0, 0, radius / 0.3]);
     allNear('the right', projectPoint(camera, [radius, 0, 0]).slice(0, 2), [0.5, 0]); // twice as wide as high
@@ -242,7 +256,8 @@ function testCamera() {
     const clip = [0, 1, 2, 3].map(r => m[r] * p[0] + m[4 + r] * p[1] + m[8 + r] * p[2] + m[12 + r]);
     allNear('the matrix for WebGL agrees', [clip[0] / clip[3], clip[1] / clip[3], clip[3]], projectPoint(turned, p), 1e-5);
     const scene = sceneOf(evaluated('A B'), VIEW), view = cameraOf(front, scene.bounds, 1), q = scene.quads.find(f => f.path === '');
-    check('the cell that is seen', pickCell(scene, view, projectPoint(view, along(along(q.origin, q.er, 1.5), q.ec, 2.5))), {path: '', row: 1, col: 2});
+    check('the cell that is seen', pickCell(scene, view, projectPoint(view, along(along(q.origin, q.er, 1.5), q.ec, 2.5))),
+        {path: '', row: 1, col: 2});
     check('nothing is there', pickCell(scene, view, [0.99, 0.99]), null);
     const side = cameraOf({...front, yaw: -90}, scene.bounds, 1), a = scene.quads.find(f => f.path === 'l');
     check('from the left', pickCell(scene, side, projectPoint(side, along(along(a.origin, a.er, 0.5), a.ec, 2.5))), {path: 'l', row: 0, col: 2});
