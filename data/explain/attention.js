@@ -103,7 +103,7 @@ function stepElement(step, state, attention, change) {
     const code = step.code.map(([file, line]) => `${file.endsWith('.h') ? named.backend : named.ref + file}: ${line}`).join('\n');
     const compared = comparisonsOfStep(step, attention, state.head);
     return makeElement('section', {role: 'tabpanel', id: 'panel', 'aria-labelledby': `tab${state.step}`},
-        formula, makeElement('p', {}, step.text),
+        makeElement('h2', {}, `Step ${state.step}: ${step.title.toLowerCase()}`), formula, makeElement('p', {}, step.text),
         makeElement('div', {class: 'scroll'}, tableElement('Shapes', ['', 'shape', ''], shapesOfStep(step, attention))),
         makeElement('p', {class: 'soft'}, 'In this project\'s plain loops, libcommon/backend/:'), makeElement('pre', {class: 'code'}, code),
         makeElement('h2', {}, expressionOfStep(step, attention)),

@@ -79,7 +79,7 @@ done
 {
     echo "const TRACED = {attentions: [$(tensor_numbers attentions.1 16 16)], projection: [$(tensor_numbers transformer.h.1.attn.c_proj 0 32)]};"
     echo "const OTHERS = {bert: '$(base64 -w0 bert.st)', roberta: '$(base64 -w0 roberta.st)'};"
-    echo 'runTests(testTrace, testFollowedTrace, testComputedTrace, testStepsOfTrace, testOthers, testDamagedPage);'
+    echo 'runTests(testTrace, testFollowedTrace, testComputedTrace, testStepsOfTrace, testWithoutWeights, testOthers, testDamagedPage);'
 } > traced.js
 draw trace.html "$repo/tests/cli/pipelines/explain_trace.js" traced.js
 browser_report

@@ -75,6 +75,22 @@ function testStepsOfTrace(trace = tracedPage()) {
         }
 }
 
+// A model of more than 16 MB: its numbers are followed without weights.
+function testWithoutWeights() {
+    const trace = tracedPage(), bare = {...trace, tensors: new Map([...trace.tensors].filter(([name]) => !name.startsWith('weight.')))};
+    const model = followedModel(bare), attention = attentionOf(bare, 1);
+    const explained = text => model.explain(model.cellOf(text)), q = explained('q.1.0.2.3'), hidden = explained('hidden.0.0.0.0'), norm = explained('norm1.0.0.0.0');
+    check('no products', [q.missing, q.value, q.results, q.rows[0][2]], [true, null, [], '-']);
+    check('what they multiply', q.rows.map(r => r[1].cell.col), [0, 1, 2, 3, 4, 5, 6, 7]);
+    check('the trace\'s number', [q.traced !== null, hidden.missing, hidden.value, norm.missing, norm.rows.length], [true, true, null, true, 8]);
+    check('attention itself is whole', explained('attn.1.1.3.2').missing, false);
+    check('no weights to name', Object.keys(givenOf(attention, 0).matrices), ['x', 'Q', 'K', 'V']);
+    check('no projection', expressionOfStep(ATTENTION_STEPS[4], attention), 'out = (attn = softmax(tril(Q K^T / sqrt(D)))) V');
+    const page = document.createElement('div');
+    drawAttention(page, bare, model, {...ATTENTION_DEFAULTS, step: 5, trail: ['q.1.0.2.3']}, () => {}, {draw: () => [], render: () => {}, current: () => ({given: {}})});
+    check('it says so', page.querySelectorAll('.soft').length > 2 && page.textContent.includes('The trace has no weights'), true);
+}
+
 // BERT and RoBERTa, where tokens see each other and norms come after the sums.
 function testOthers() {
     for (const text of Object.values(OTHERS)) {
