@@ -159,8 +159,10 @@ static gp_mfu *measure(const args *a)
     gp_backend *be = gp_backend_open_kind(a->backend, a->dtype, (int)a->threads);
     if (be && gp_backend_warning(be) && !a->quiet)
         fprintf(stderr, "eval-mfu: %s; using backend %s\n", gp_backend_warning(be), gp_backend_name(be));
+    bool trains = (plan.passes & GP_PASS_TRAIN) != 0;
     bool ready = be && (a->master_weights || !gp_backend_drop_masters(be));
-    gp_model *m = ready ? open_model(a, be, (plan.passes & GP_PASS_TRAIN) != 0) : NULL;
+    ready = ready && !(trains && gp_backend_check_training(be));
+    gp_model *m = ready ? open_model(a, be, trains) : NULL;
     gp_mfu *r = m ? gp_mfu_measure(m, &plan) : NULL;
     gp_model_free(m);
     gp_backend_close(be);

@@ -134,7 +134,7 @@ static int check_task(const args *a, const gp_config *c)
     return 0;
 }
 
-static int predict(const args *a, gp_model *m, const gp_tokenizer *t, const gp_predict_options *o)
+static int predict(const args *a, gp_model *m, const gp_tokenizer *t, const gp_predict_options *o, const char *dtype)
 {
     gp_predict_stats stats;
     gp_output *out = NULL;
@@ -148,9 +148,9 @@ static int predict(const args *a, gp_model *m, const gp_tokenizer *t, const gp_p
     if (out && gp_output_close(out, rc == 0))
         rc = -1;
     if (!rc && !a->quiet && stats.texts)
-        fprintf(stderr, "predict: %lld text%s, %lld token%s in %.2f s, %.0f texts/s\n", (long long)stats.texts,
+        fprintf(stderr, "predict: %lld text%s, %lld token%s in %.2f s, %.0f texts/s, %s\n", (long long)stats.texts,
                 gp_plural(stats.texts), (long long)stats.tokens, gp_plural(stats.tokens), stats.seconds,
-                (double)stats.texts / stats.seconds);
+                (double)stats.texts / stats.seconds, dtype);
     return rc;
 }
 
@@ -183,7 +183,7 @@ static int run(const args *a, gp_checkpoint *ckpt, gp_backend *be)
     }
     m = gp_checkpoint_model(ckpt, be, false);
     if (m)
-        rc = predict(a, m, t, &o);
+        rc = predict(a, m, t, &o, gp_backend_dtype(be));
     if (!rc)
         rc = gp_checkpoint_check_unchanged(ckpt);
 out:

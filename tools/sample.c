@@ -106,6 +106,7 @@ static const gp_tool tool = {
 
 typedef struct session {
     args a;
+    gp_backend *be;
     gp_model *m;
     gp_tokenizer *t; /* NULL: the checkpoint has none */
     gp_generation how;
@@ -161,8 +162,8 @@ static void print_stats(const session *s, const gp_generate_stats *g)
                 (long long)gp_config_context(gp_model_config(s->m)), times, times > 1 ? "s" : "");
     if (!g->tokens || s->a.interactive)
         return;
-    fprintf(stderr, "sample: %lld token%s in %.2f s, %.0f tok/s\n", (long long)g->tokens, gp_plural(g->tokens),
-            g->seconds, (double)g->tokens / g->seconds);
+    fprintf(stderr, "sample: %lld token%s in %.2f s, %.0f tok/s, %s\n", (long long)g->tokens, gp_plural(g->tokens),
+            g->seconds, (double)g->tokens / g->seconds, gp_backend_dtype(s->be));
 }
 
 /* Continues the prompts p. lines: interactive input, whose Ctrl-C stops generation, or NULL. 1 if it did. */
@@ -172,6 +173,7 @@ static int generate(session *s, const gp_prompts *p, const gp_lines *lines)
                                 .tokenizer = s->t,
                                 .samples = s->how.samples,
                                 .first_sample = s->how.first_sample,
+                                .dtype = gp_backend_dtype(s->be),
                                 .json = s->a.json,
                                 .echo = s->a.echo && !lines,
                                 .abandon = lines};
@@ -269,6 +271,7 @@ static int score(const session *s)
                           .from_end = a->from_end,
                           .jsonl = a->jsonl,
                           .json = a->json,
+                          .dtype = gp_backend_dtype(s->be),
                           .quiet = a->quiet,
                           .top_logprobs = a->json ? a->top_logprobs : 0,
                           .special_as_text = !a->allow_special,
@@ -383,6 +386,7 @@ int main(int argc, char **argv)
     if (be && gp_backend_warning(be) && !a->quiet)
         fprintf(stderr, "sample: %s; using backend %s\n", gp_backend_warning(be), gp_backend_name(be));
     gp_checkpoint *ckpt = be ? gp_checkpoint_open(a->checkpoint ? a->checkpoint : "-") : NULL;
+    s.be = be;
     s.m = ckpt ? gp_checkpoint_model(ckpt, be, a->trace_grad) : NULL;
     s.out = out ? gp_output_stream(out) : NULL;
     rc = s.m ? run(&s, ckpt) : -1;

@@ -91,7 +91,7 @@ static const gp_option options[] = {
 
     {"Machine", .type = GP_OPT_GROUP},
     GP_OPTION_BACKEND(AT(backend), NULL),
-    GP_OPTION_DTYPE(AT(dtype), NULL),
+    GP_OPTION_TRAINING_DTYPE(AT(dtype)),
     {"master-weights", 0, GP_OPT_FLAG, AT(master_weights), NULL, "with --dtype bf16: the weights in fp32, of which products read a copy in bf16. Without, matrices are in bf16 only and every update rounds them stochastically: 4 bytes per parameter less, on cuda and ref"},
     {"attention", 0, GP_OPT_CHOICE, AT(attention), "WHICH", "library that computes it on a GPU: the backend's own kernels, cuDNN (bf16, without dropout), or cuDNN for one of the passes; or the fastest on this batch, measured once when the run begins and recorded with it", .choices = GP_CHOICES(GP_ATTENTIONS_OR_MEASURE)},
     {"products", 0, GP_OPT_CHOICE, AT(products), "WHICH", "algorithm of each matrix product on a GPU: the library's first heuristic choice, or the fastest of a few on this batch, with or without fused epilogue, measured once when the run begins and recorded with it", .choices = GP_CHOICES(GP_PRODUCTS)},

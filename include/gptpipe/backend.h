@@ -33,11 +33,17 @@ typedef struct gp_backend gp_backend;
     X(GP_BACKEND_CUDA, "cuda")
 typedef enum gp_backend_kind { GP_BACKENDS(GP_CHOICE_VALUE) } gp_backend_kind;
 
-#define GP_COMPUTE_DTYPES(X)                                                                                           \
+#define GP_TRAINING_DTYPES(X)                                                                                          \
     X(GP_COMPUTE_AUTO, "auto")                                                                                         \
     X(GP_COMPUTE_FP32, "fp32")                                                                                         \
     X(GP_COMPUTE_TF32, "tf32")                                                                                         \
     X(GP_COMPUTE_BF16, "bf16")
+/* Training has the first of them alone. */
+#define GP_COMPUTE_DTYPES(X)                                                                                           \
+    GP_TRAINING_DTYPES(X)                                                                                              \
+    X(GP_COMPUTE_FP16, "fp16")                                                                                         \
+    X(GP_COMPUTE_INT8, "int8")                                                                                         \
+    X(GP_COMPUTE_INT4, "int4")
 typedef enum gp_compute_dtype { GP_COMPUTE_DTYPES(GP_CHOICE_VALUE) } gp_compute_dtype;
 
 /* Which library computes attention, for backends that have more than their own kernels: bits, so that forward and
@@ -54,9 +60,19 @@ typedef enum gp_attention_by { GP_ATTENTIONS_OR_MEASURE(GP_CHOICE_VALUE) } gp_at
 #define GP_PRODUCTS(X) X(GP_PRODUCTS_HEURISTIC, "heuristic") X(GP_PRODUCTS_MEASURE, "measure")
 typedef enum gp_products_by { GP_PRODUCTS(GP_CHOICE_VALUE) } gp_products_by;
 
-/* name: auto, ref, cpu, cuda. dtype: auto, fp32, tf32 (matrix products read fp32 with ten bits of mantissa; cuda only),
- * bf16 (matrix products in bf16 with fp32 accumulation, where the processor has the instructions and the build has
- * oneDNN; on cuda activations too). NULL on failure. The caller closes it after everything that was created with it.
+/* name: auto, ref, cpu, cuda. dtype:
+ *
+ *   fp32
+ *   tf32   matrix products read fp32 with ten bits of mantissa; cuda only
+ *   bf16   matrix products in bf16 with fp32 accumulation; on cuda activations too. On a CPU, training requires AVX-512
+ *          BF16 or AMX, and a build with oneDNN; models that do not train have their matrices in bf16 everywhere
+ *   fp16, int8, int4   on a CPU, for models that do not train: their matrices, rounded when they are loaded, in 16, 8.5
+ *          and 5 bits a number; products of a few rows read them so, with fp32 activations. Products of many rows in
+ *          int8 and int4 are those of bf16 where the processor has them
+ *   auto   bf16 on a GPU or CPU that is several times as fast in it, else fp32; for a checkpoint's model on a CPU that
+ *          does not train, the checkpoint's own 16 bits, where all its matrices have them, else fp32: nothing is lost
+ *
+ * NULL on failure. The caller closes it after everything that was created with it.
  * While cpu computes, oneDNN may have the stack pointer in its own memory. Its threads therefore block all signals, and
  * the calling thread, which should be the one that computes, gets an alternate signal stack if it has none: signal
  * handlers must be installed with SA_ONSTACK, or they overwrite the heap. */
@@ -69,7 +85,10 @@ GP_API void gp_backend_close(gp_backend *be);
 GP_API int gp_backend_drop_masters(gp_backend *be);
 
 GP_API const char *gp_backend_name(const gp_backend *be);
-GP_API const char *gp_backend_dtype(const gp_backend *be); /* "fp32", "tf32" or "bf16" */
+GP_API const char *gp_backend_dtype(const gp_backend *be); /* "fp32", "tf32", "bf16", "fp16", "int8" or "int4" */
+
+/* Whether models can train with this dtype: 0, or -1. */
+GP_API int gp_backend_check_training(const gp_backend *be);
 GP_API int gp_backend_threads(const gp_backend *be);
 
 /* The device, for display: "AMD EPYC 9654, avx2". */

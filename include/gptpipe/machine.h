@@ -3,7 +3,7 @@
  *
  *     {"Machine", .type = GP_OPT_GROUP},
  *     GP_OPTION_BACKEND(offsetof(args, backend), NULL),        // gp_backend_kind
- *     GP_OPTION_DTYPE(offsetof(args, dtype), NULL),            // gp_compute_dtype
+ *     GP_OPTION_DTYPE(offsetof(args, dtype), NULL),            // gp_compute_dtype; training: GP_OPTION_TRAINING_DTYPE
  *     GP_OPTION_THREADS('t', offsetof(args, threads), NULL),   // int64_t
  */
 #ifndef GPTPIPE_MACHINE_H
@@ -17,8 +17,13 @@
     {"backend", 0, GP_OPT_CHOICE, at, "WHICH", "compute backend", .choices = GP_CHOICES(GP_BACKENDS), \
      .excludes = excluded}
 #define GP_OPTION_DTYPE(at, excluded) \
-    {"dtype", 0, GP_OPT_CHOICE, at, "WHICH", "dtype of matrix products; they accumulate in fp32", \
+    {"dtype", 0, GP_OPT_CHOICE, at, "WHICH", \
+     "dtype of matrix products, which accumulate in fp32; on a CPU of the weights, too: fp16, int8 and int4 take less " \
+     "memory and decode faster, and auto is the checkpoint's own 16 bits, if it has them, or fp32", \
      .choices = GP_CHOICES(GP_COMPUTE_DTYPES), .excludes = excluded}
+#define GP_OPTION_TRAINING_DTYPE(at) \
+    {"dtype", 0, GP_OPT_CHOICE, at, "WHICH", "dtype of matrix products; they accumulate in fp32", \
+     .choices = GP_CHOICES(GP_TRAINING_DTYPES)}
 #define GP_OPTION_THREADS(letter, at, excluded) \
     {"threads", letter, GP_OPT_INT, at, "N", "number of threads", .min = 0, .max = 1024, \
      .default_text = "the machine's cores", .excludes = excluded}

@@ -30,6 +30,7 @@ typedef struct gp_samples_options {
     const gp_prompts *prompts;
     const gp_tokenizer *tokenizer; /* for the text of alternatives; may be NULL */
     int64_t samples, first_sample; /* as in gp_generation */
+    const char *dtype;             /* for JSON: gp_backend_dtype; or NULL */
     bool json;
     bool echo;               /* print the prompt before each continuation; text only */
     const gp_lines *abandon; /* Ctrl-C in these makes gp_samples_print return 1, which ends the generation; or NULL */

@@ -36,6 +36,7 @@ typedef struct gp_score_options {
     const char *jsonl; /* the file is JSON Lines, and texts are this member; NULL: the file is one text */
     bool json;         /* report as JSON, with the id and log-probability of each token of a text (or null) */
     int64_t top_logprobs; /* with json: also this many of the most likely ids in its place */
+    const char *dtype;    /* reported with the result: gp_backend_dtype; or NULL */
     bool quiet;           /* no progress */
     bool special_as_text; /* encode names of special tokens as text */
     bool *special_text;   /* out, with special_as_text: whether there was such a name; or NULL */

@@ -9,14 +9,15 @@ static const struct backend {
     int (*open)(gp_backend *be);
     const char *hidden_by;             /* environment variable that hides its devices if it is empty or -1 */
     bool tf32;                         /* supports TF32 products */
+    bool formats;                      /* supports fp16, int8 and int4 weights */
     bool (*present)(const char *root); /* whether the device exists, usable or not; NULL: always */
 } backends[] = {
 /* `auto` takes the first that opens */
 #ifdef GPTPIPE_CUDA
-    {GP_BACKEND_CUDA, gp_cuda_open, "CUDA_VISIBLE_DEVICES", true, gp_nvidia_present},
+    {GP_BACKEND_CUDA, gp_cuda_open, "CUDA_VISIBLE_DEVICES", true, false, gp_nvidia_present},
 #endif
-    {GP_BACKEND_CPU, gp_cpu_open, NULL, false, NULL},
-    {GP_BACKEND_REF, gp_ref_open, NULL, false, NULL},
+    {GP_BACKEND_CPU, gp_cpu_open, NULL, false, true, NULL},
+    {GP_BACKEND_REF, gp_ref_open, NULL, false, true, NULL},
 };
 
 static const char *const kinds[] = {GP_BACKENDS(GP_CHOICE_NAME)};
@@ -49,9 +50,27 @@ static bool is_here(const struct backend *b)
 #endif
 }
 
-/* The dtype that is requested of the backend. GP_DTYPES: the backend chooses. */
-static const gp_dtype memory_dtypes[] = {
-    [GP_COMPUTE_AUTO] = GP_DTYPES, [GP_COMPUTE_FP32] = GP_F32, [GP_COMPUTE_TF32] = GP_F32, [GP_COMPUTE_BF16] = GP_BF16};
+/* What is requested of the backend: the dtype of products, GP_DTYPES: the backend chooses; and a weight format, which
+ * is not bf16: that is up to the backend. */
+static const struct {
+    gp_dtype products;
+    gp_weight_format format;
+} requests[] = {[GP_COMPUTE_AUTO] = {GP_DTYPES, GP_WEIGHTS_FP32}, [GP_COMPUTE_FP32] = {GP_F32, GP_WEIGHTS_FP32},
+                [GP_COMPUTE_TF32] = {GP_F32, GP_WEIGHTS_FP32},    [GP_COMPUTE_BF16] = {GP_BF16, GP_WEIGHTS_FP32},
+                [GP_COMPUTE_FP16] = {GP_F32, GP_WEIGHTS_FP16},    [GP_COMPUTE_INT8] = {GP_F32, GP_WEIGHTS_INT8},
+                [GP_COMPUTE_INT4] = {GP_F32, GP_WEIGHTS_INT4}};
+
+/* Whether the backend supports what is requested. */
+static bool supports(const struct backend *b, const gp_backend *be)
+{
+    if (be->tf32 && !b->tf32)
+        return fail("dtype tf32 requires backend cuda and a GPU that supports it; use --dtype fp32"), false;
+    if (be->weight_format != GP_WEIGHTS_FP32 && !b->formats)
+        return fail("dtype %s requires backend cpu or ref (found %s); use --dtype bf16 or --backend cpu",
+                    gp_weight_format_name(be->weight_format), kinds[b->kind]),
+               false;
+    return true;
+}
 
 gp_backend *gp_backend_open_kind(gp_backend_kind kind, gp_compute_dtype dtype, int threads)
 {
@@ -59,17 +78,17 @@ gp_backend *gp_backend_open_kind(gp_backend_kind kind, gp_compute_dtype dtype, i
     bool any = kind == GP_BACKEND_AUTO, known = any;
     be->threads = threads;
     be->tf32 = dtype == GP_COMPUTE_TF32;
-    be->dtype = memory_dtypes[dtype];
+    be->dtype = requests[dtype].products;
+    be->weight_format = requests[dtype].format;
+    be->chooses_format = dtype == GP_COMPUTE_AUTO;
     for (size_t i = 0; i < ARRAY_LEN(backends); i++) {
         if (any ? hidden(backends[i].hidden_by) : kind != backends[i].kind)
             continue;
         if (any && backends[i].kind == GP_BACKEND_REF && be->dtype == GP_BF16)
             break; /* ref's bf16 is for tests; the error of cpu stands */
         known = true;
-        if (be->tf32 && !backends[i].tf32) {
-            fail("dtype tf32 requires backend cuda and a GPU that supports it; use --dtype fp32");
+        if (!supports(&backends[i], be))
             continue;
-        }
         if (!backends[i].open(be))
             return be;
         if (!*be->warning && is_here(&backends[i]))
@@ -110,7 +129,30 @@ const char *gp_backend_name(const gp_backend *be)
 
 const char *gp_backend_dtype(const gp_backend *be)
 {
+    if (be->weight_format != GP_WEIGHTS_FP32)
+        return gp_weight_format_name(be->weight_format);
     return be->dtype == GP_BF16 ? "bf16" : be->tf32 ? "tf32" : "fp32";
+}
+
+int gp_backend_check_training(const gp_backend *be)
+{
+    bool bf16 = be->weight_format == GP_WEIGHTS_BF16;
+    if (be->weight_format == GP_WEIGHTS_FP32 || (bf16 && (be->dtype == GP_BF16 || be->chooses_format)))
+        return 0;
+    if (bf16)
+        return fail("training in bf16 on a CPU requires AMX or AVX-512 BF16 and a build with oneDNN (libdnnl-dev), and "
+                    "one of them is missing; use --dtype fp32");
+    return fail(
+        "dtype %s is for models that do not train; train, and eval-mfu's pass train, take auto, fp32, tf32 or bf16",
+        gp_backend_dtype(be));
+}
+
+void gp_backend_choose_format(gp_backend *be, gp_weight_format format)
+{
+    if (!be->chooses_format || !be->ops->weight_fill)
+        return;
+    be->weight_format = format;
+    be->dtype = GP_F32;
 }
 
 int gp_backend_threads(const gp_backend *be)

@@ -434,6 +434,10 @@ int gp_backend_choose_product(gp_backend *be, const gp_product_choice *choice);
 /* Appends a choice to the list. */
 gp_product_choice *gp_backend_add_choice(gp_backend *be);
 
+/* With dtype auto, models that do not train are created in this format from now on, if the backend has formats; their
+ * products are in fp32. */
+void gp_backend_choose_format(gp_backend *be, gp_weight_format format);
+
 /* Allocators for arenas: the backend's memory, and pinned host memory. */
 gp_memory gp_backend_memory(gp_backend *be);
 gp_memory gp_backend_host_memory(gp_backend *be);

@@ -1,6 +1,7 @@
 /* load.c: a checkpoint's weights into a model. A row that the file has in fp32 and in the row's order is read there
  * from now on (gp_model_row_borrow). Others are converted by all threads, range by range, straight to their place. In
- * the same pass CRCs and numbers are checked. Damage is reported by gp_container_check, which finds it again. */
+ * the same pass CRCs and numbers are checked. Damage is found again by gp_container_check, and a number too large for
+ * the model's format by reading the row again: these report it. */
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/pieces.h"
 #include "base/file.h"
@@ -191,7 +192,7 @@ static int check_row(const load *l, const row_load *r)
         int64_t size = gp_dtype_size(r->dtype), each = r->lines * r->to->dim[1] * size;
         ok &= gp_range_join(r->ranges, r->range_count, each, r->elements * size) == r->crc;
     }
-    if (ok || (r->data ? gp_container_check(r->place.file, r->place.index, NULL) : read_row(l, r)))
+    if (ok || (r->data && gp_container_check(r->place.file, r->place.index, NULL)) || read_row(l, r))
         return ok ? 0 : -1;
     return fail("%s: changed while it was read", l->c->path);
 }
@@ -269,8 +270,28 @@ int gp_checkpoint_check_unchanged(const gp_checkpoint *c)
     return rc;
 }
 
+/* The format of a checkpoint's own matrices, in which none of their numbers is rounded. */
+static gp_weight_format own_format(const gp_checkpoint *c)
+{
+    int64_t matrices = 0, bf16 = 0, fp16 = 0;
+    for (int f = 0; f < c->file_count; f++)
+        for (int64_t i = 0; i < c->files[f]->count; i++) {
+            const gp_stored *t = &c->files[f]->tensors[i];
+            bool matrix = t->is_float && t->ndim == 2;
+            matrices += matrix;
+            bf16 += matrix && t->dtype == GP_BF16;
+            fp16 += matrix && t->dtype == GP_F16;
+        }
+    bool all_bf16 = matrices && bf16 == matrices, all_fp16 = matrices && fp16 == matrices;
+    return all_bf16 ? GP_WEIGHTS_BF16 : all_fp16 ? GP_WEIGHTS_FP16 : GP_WEIGHTS_FP32;
+}
+
 gp_model *gp_checkpoint_model(const gp_checkpoint *c, gp_backend *be, bool trains)
 {
+    if (trains && gp_backend_check_training(be))
+        return NULL;
+    if (!trains)
+        gp_backend_choose_format(be, own_format(c));
     gp_model *m = gp_model_create(&c->config, be, trains);
     if (gp_checkpoint_load(c, m)) {
         gp_model_free(m);

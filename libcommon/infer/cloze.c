@@ -283,6 +283,10 @@ static void print_total(const cloze *z)
         put_share(z, &b, "acc_norm", z->n.correct_norm, "  by log P a character");
         put_share(z, &b, "acc_token", z->n.correct_token, "  by log P a token");
     }
+    if (z->o->dtype && json)
+        gp_json_put(&b, MEMBER("dtype", z->o->dtype));
+    else if (z->o->dtype)
+        gp_buf_printf(&b, "dtype       %s\n", z->o->dtype);
     gp_json_write(&b, z->out, json ? "}}\n" : "");
 }
 

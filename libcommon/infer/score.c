@@ -181,6 +181,8 @@ static void print_total(const char *name, const gp_text_score *s, const gp_score
         if (o->jsonl)
             gp_json_put(&b, MEMBER("documents", documents));
         put_members(s, &b);
+        if (o->dtype)
+            gp_json_put(&b, MEMBER("dtype", o->dtype));
         gp_json_close(&b, '}');
         gp_json_close(&b, '}');
         gp_json_write(&b, out, "\n");
@@ -194,6 +196,8 @@ static void print_total(const char *name, const gp_text_score *s, const gp_score
     fprintf(out, "log P       %.4f nats, %.4f a token\n", s->log_p, s->log_p / (double)s->scored);
     fprintf(out, "perplexity  %.4f a token\n", exp(-s->log_p / (double)s->scored));
     fprintf(out, "bits        %.4f a byte\n", -s->log_p / (double)s->bytes / log(2));
+    if (o->dtype)
+        fprintf(out, "dtype       %s\n", o->dtype);
 }
 
 int gp_score_encode(const gp_tokenizer *t, const gp_score_options *o, const gp_buf *text, bool whole, int32_t **ids,

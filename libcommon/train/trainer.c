@@ -14,7 +14,7 @@ int gp_trainer_open_data(gp_trainer *t, const gp_train_options *o, const char *s
 {
     *t = (gp_trainer){.o = o};
     t->be = gp_backend_open_kind(o->backend, o->dtype, (int)o->threads);
-    if (!t->be || (!o->master_weights && gp_backend_drop_masters(t->be)))
+    if (!t->be || gp_backend_check_training(t->be) || (!o->master_weights && gp_backend_drop_masters(t->be)))
         return -1;
     return gp_train_data_open(&t->sets, o, spool);
 }

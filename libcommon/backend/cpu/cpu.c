@@ -41,20 +41,21 @@ static const gp_kernels *select_kernels(void)
            NULL;
 }
 
-/* fp32, unless bf16 is requested, or the dtype is `auto` and the processor has AMX, where bf16 is several times as
- * fast. */
-static int select_dtype(gp_backend *be)
+/* The dtype of products: fp32, unless bf16 is requested, or the dtype is `auto` and the processor has AMX, where bf16
+ * is several times as fast. Weights in int8 and int4 are less exact than bf16. In bf16, models that do not train have
+ * bf16 weights, also where products cannot be in bf16. */
+static void select_dtype(gp_backend *be)
 {
     gp_bf16_unit unit = gp_matmul_bf16();
-    if (be->dtype == GP_BF16 && unit == GP_BF16_NOT_BUILT)
-        return fail("dtype bf16 on a CPU requires oneDNN, which this build lacks: install libdnnl-dev and build again, "
-                    "or use --dtype fp32");
-    if (be->dtype == GP_BF16 && unit == GP_BF16_NONE)
-        return fail("dtype bf16 on a CPU requires AMX or AVX-512 BF16, which this one lacks: use --dtype fp32");
+    bool has_bf16 = unit == GP_BF16_AVX512 || unit == GP_BF16_AMX;
+    bool coarse = be->weight_format == GP_WEIGHTS_INT8 || be->weight_format == GP_WEIGHTS_INT4;
+    if (be->dtype == GP_BF16)
+        be->weight_format = GP_WEIGHTS_BF16;
     if (be->dtype == GP_DTYPES)
         be->dtype = unit == GP_BF16_AMX ? GP_BF16 : GP_F32;
+    if (be->dtype == GP_BF16 || coarse)
+        be->dtype = has_bf16 ? GP_BF16 : GP_F32;
     be->act_dtype = GP_F32;
-    return 0;
 }
 
 static void zero_part(gp_backend *be, const void *p, gp_range r)
@@ -112,8 +113,9 @@ int gp_cpu_open(gp_backend *be)
 {
     const gp_kernels *k = select_kernels();
     int threads = gp_ref_threads(be->threads);
-    if (!k || threads < 0 || select_dtype(be))
+    if (!k || threads < 0)
         return -1;
+    select_dtype(be);
     gp_cpu *cpu = gp_calloc(1, sizeof *cpu);
     cpu->k = k;
     cpu->split_ps = SPLIT_US * (int64_t)1000000;

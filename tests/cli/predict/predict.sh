@@ -87,7 +87,7 @@ says_of_targets=$(grep -c "'Paris' is not a token of the vocabulary: its first t
 # it says how fast it was; nothing else on stderr
 expect 0 predict "$models/gpt2" lines.txt
 checks=$((checks + 1))
-grep -qE '^predict: 2 texts, [0-9]+ tokens in [0-9.]+ s, [0-9]+ texts/s$' <<< "$err" || problem "nothing of speed: $err"
+grep -qE '^predict: 2 texts, [0-9]+ tokens in [0-9.]+ s, [0-9]+ texts/s, (fp32|bf16)$' <<< "$err" || problem "nothing of speed: $err"
 
 expect 0 bash -c "echo good film | predict $models/gpt2"
 checks=$((checks + 1))

@@ -1,0 +1,68 @@
+# sample: weights in bf16, fp16, int8 and int4: how much a trained model loses by them, and that samples stay the same
+# alone and among others; who takes which dtype.
+. "$(dirname "$0")/../cli.sh"
+
+fetch-data stories --seed 1 --stories 600 -o text.txt --quiet || problem "no stories"
+fetch-data stories --seed 2 --stories 40 -o held.txt --quiet || problem "no stories to hold back"
+tokenize --tokenizer char text.txt -o text.tok --quiet || problem "no tokens"
+train text.tok --layers 2 --heads 4 --channels 128 --seq-len 64 --batch-size 8 --steps 400 --lr 3e-3 --threads 2 \
+    --dtype fp32 -o run --quiet || problem "no run"
+s=(sample --checkpoint run --threads 2 --quiet --backend cpu)
+
+# perplexity DTYPE: value = that of the held-back text; the dtype is in the output
+perplexity() {
+    expect 0 "${s[@]}" --score held.txt --json --dtype "$1"
+    has "\"dtype\": \"$1\""
+    value=$(printf '%s\n' "$out" | sed -n 's/.*"total": .*"perplexity": \([0-9.]*\).*/\1/p')
+}
+
+# within VALUE OF PERCENT: VALUE is less than that above OF
+within() {
+    checks=$((checks + 1))
+    awk "BEGIN { exit !($1 < $2 * (1 + $3 / 100)) }" || problem "a perplexity of $1, more than $3% above $2"
+}
+
+perplexity fp32
+plain=$value
+within "$plain" 4 0 # it has learned: without knowing more than how often each character occurs, it is 17
+for limit in "bf16 0.3" "fp16 0.03" "int8 0.3" "int4 3"; do
+    perplexity "${limit% *}"
+    within "$value" "$plain" "${limit#* }"
+    [ "$value" != "$plain" ] || problem "${limit% *} has the bits of fp32: $value"
+done
+
+# a sample among others, of other lengths, and alone
+printf '{"prompt": "%s"}\n' 'Lily had a red kite. One windy day, Lily' Once 'The dog' > many.jsonl
+for dtype in bf16 fp16 int8 int4; do
+    expect 0 "${s[@]}" --prompts many.jsonl -n 40 --num-samples 3 --json --dtype $dtype
+    together=$(printf '%s\n' "$out" | grep '"prompt": "Once"')
+    expect 0 "${s[@]}" --prompt Once -n 40 --num-samples 3 --json --dtype $dtype
+    [ "$out" = "$together" ] || problem "$dtype: among others $together, alone $out"
+    expect 0 "${s[@]}" --prompt Once -n 40 --num-samples 3 -B 1 --json --dtype $dtype
+    [ "$out" = "$together" ] || problem "$dtype: in a batch $together, one by one $out"
+done
+
+# auto: what the checkpoint has
+for dtype in bf16 fp16; do
+    convert-gpt2 run --dtype $dtype -o $dtype.safetensors --quiet || problem "no $dtype"
+    expect 0 sample $dtype.safetensors --score held.txt --json --quiet --backend cpu
+    has "\"dtype\": \"$dtype\""
+    own=$(printf '%s\n' "$out" | sed 's/.*"total": .*"perplexity": \([0-9.]*\).*/\1/')
+    expect 0 sample $dtype.safetensors --score held.txt --json --quiet --backend cpu --dtype fp32
+    [ "${own:0:6}" = "$(printf '%s\n' "$out" | sed 's/.*"total": .*"perplexity": \(.\{6\}\).*/\1/')" ] ||
+        problem "auto loses something of $dtype: $own, $out"
+done
+expect 0 "${s[@]}" --prompt Once -n 3 --json
+has '"dtype": "fp32"'
+expect 0 sample run Once -n 3 --dtype int4 --backend cpu
+[[ $err == *" tok/s, int4" ]] || problem "does not say what was used: $err"
+
+# who does not take it
+expect 2 train text.tok --dtype int8 -o none
+says int8
+expect 1 eval-mfu --preset nano --dtype int8 --passes train --quiet --backend cpu
+says "dtype int8 is for models that do not train"
+expect 1 sample run Once --trace t.safetensors --trace-grad --dtype int8 --backend cpu --quiet
+says "dtype int8 is for models that do not train"
+
+finish
