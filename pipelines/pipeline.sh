@@ -36,7 +36,7 @@ stories)
     # meant for 768 channels and more: both save a model this small most of its way.
     setting=(--data "${streams[0]}" --val "${streams[1]}" --preset nano --order documents --batch-size 4
         --steps "${STEPS:-2000}" --lr 4e-3 --min-lr 1e-4 --warmup 100 --init-std 0.08 --eval-every 500 --log-every 250)
-    prompt='Once' text='Once upon a time'
+    prompt='Once' text='Once upon a time, Mia had a'
     ;;
 shakespeare)
     stage fetch-data "$OUT/shakespeare.txt" -- fetch-data shakespeare -o "$OUT/shakespeare.txt"
@@ -60,12 +60,6 @@ stage sample "$run/sample.txt" "$run/model.safetensors" -- \
     sample --checkpoint "$run" --prompt "$prompt" --num-samples 3 --max-tokens 220 --seed 1 -o "$run/sample.txt"
 stage eval-mfu "$run/mfu.txt" "$run/model.safetensors" -- \
     eval-mfu --checkpoint "$run" --seconds 1 -o "$run/mfu.txt"
-page() { # NAME INPUT -- OPERAND...: $OUT/NAME.html
-    local name=$1 input=$2
-    shift 3
-    stage "$name" "$OUT/$name.html" "$input" "$above"/data/explain/* "$pipelines"/{runs,trace,gpt_files}.sh -- \
-        explain.sh "$name" "$@" -o "$OUT/$name.html"
-}
 page training "$run/log.jsonl" -- "$run"
 stage trace "$run/trace.safetensors" "$run/model.safetensors" -- \
     sample --checkpoint "$run" --prompt "$text" --max-tokens 0 --trace "$run/trace.safetensors" --quiet

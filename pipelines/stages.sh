@@ -58,3 +58,11 @@ train_stage() {
     fi
     ln -sfn "$(basename "$run")" "$OUT/$name-run"
 }
+
+# page NAME INPUT -- OPERAND...: the page $OUT/NAME.html of explain.sh.
+page() {
+    local name=$1 input=$2
+    shift 3
+    stage "$name" "$OUT/$name.html" "$input" "$above"/data/explain/* "$pipelines"/{runs,trace,gpt_files}.sh -- \
+        explain.sh "$name" "$@" -o "$OUT/$name.html"
+}
