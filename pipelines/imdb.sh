@@ -86,10 +86,13 @@ if [ "$pretrain" -gt 0 ]; then
     train_stage "$DATA-mlm" "$OUT/$DATA-mlm.tok" -- --data "$OUT/$DATA-mlm.tok" "${model[@]}" --objective mlm \
         --batch-size 32 --steps "$pretrain" --dropout "$dropout" --lr 2e-3 --warmup 50 --log-every 200
     init=(--init "$run" --seq-len "$context")
+    page gpt "$run/model.safetensors" -- "$run" 'The music was [MASK]. I loved it.'
 fi
 train_stage "$DATA" "$OUT/$DATA-train.tok" "$OUT/$DATA-test.tok" -- --data "$OUT/$DATA-train.tok" \
     --val "$OUT/$DATA-test.tok" "${init[@]}" --objective classify --truncate head+tail --batch-size $batch \
     --steps "$steps" --dropout "$dropout" --lr 1e-3 --warmup 100 --log-every 250 --eval-every 1000 --eval-batches 1000000
+
+page training "$run/log.jsonl" -- "$run"
 
 # ---- predictions and report
 
@@ -112,6 +115,8 @@ echo
 echo "What was made, in $((SECONDS - began)) s:"
 row "$run" "the run: checkpoints, log.jsonl, config.json"
 row "$predictions" "a label for each text of the test split"
+row "$OUT/training.html" "curves of the run, for a browser"
+[ "$pretrain" = 0 ] || row "$OUT/gpt.html" "the pretrained model, and what it predicts for a mask"
 echo
 echo "Accuracy on the $(wc -l < "$test") texts of the test split:"
 for words in 1 2; do

@@ -154,3 +154,26 @@ async function testAccess() {
     check('a table has the numbers', mlp[2].slice(1, 4), [...rowOf(moduleOutput(m, 0, m.modules.out), 2).subarray(0, 3)].map(x => formatNumber(x, 6)));
     check('formulas', all('math').length >= 7, true);
 }
+
+// ---- functions of gpt.js and gpt_sections.js, of the page's model or of tinyTrace() ----
+function testSections() {
+    check('a histogram', histogram([-9, 0.2, 0.3, 0.8, 9], 0, 1, 2), [[0.25, 0.6], [0.75, 0.4]]);
+    check('the largest difference', largestDifference([1, -2, 3], [1, 2, 2.5]), 4);
+    check('one and many', [counted(1, 'layer'), counted(2, 'layer'), quoted('a')], ['1 layer', '2 layers', '\u201ca\u201d']);
+    const tiny = {m: modelOfTrace(tinyTrace()), promptLength: 2}, valid = changes => validGptState({...GPT_DEFAULTS, ...changes}, tiny);
+    check('the last token of the prompt', valid({}).token, 1);
+    check('what is out of range', [valid({token: 3}).token, valid({layer: 1}).layer, valid({head: -1}).head, valid({k: 6}).k, valid({p: 0}).p, valid({temperature: 9}).temperature], [1, 0, 0, 0, 0.01, 2]);
+    check('what is in range', [valid({token: 2}).token, valid({head: 1}).head, valid({k: 5}).k, valid({temperature: 0}).temperature], [2, 1, 5, 0]);
+    // logits of token t are 5t ... 5t + 4; the tokens are 0, 1, 4: after 0, token 1 is of rank 4, after 1, token 4 of rank 1
+    const of = (token, k) => distributionAt(tiny.m, {...GPT_DEFAULTS, token, k});
+    check('what followed', [of(0, 0).next, of(0, 0).rank, of(1, 0).next, of(1, 0).rank, of(2, 0).next, of(2, 0).rank], [1, 4, 4, 1, null, null]);
+    check('what remains', [of(0, 2).kept, of(0, 2).shown], [2, [4, 3, 2, 1, 0]]);
+    check('without weights there is no logit', logitFromWeights(tiny.m, 0, 0), null);
+    const wte = {'weight.transformer.wte.weight': {shape: [5, 2], data: Float32Array.of(0, 0, 1, 2, 0, 0, 0, 0, 0, 0)}};
+    check('a logit from the weights', logitFromWeights(modelOfTrace(tinyTrace({tensors: wte})), 1, 1), 20 * 1 + 30 * 2);
+    // L 1, C 2: 6 N + 12 L C T = 60 + 72 of a training step over T = 3
+    const mfu = {parameters: 10, train: {batch: 1, context: 3, tok_s: 7, flops_token: 66, mfu: 0.2, mfu_causal: 0.1}};
+    check('utilization', mfuRow(tiny.m, mfu, 'train'), ['train', '1 \u00d7 3', '7', '66', '20%', '10%', '40%']);
+    refuses('a file that is missing', () => fileOf([], 'mfu.json', true), 'it carries no mfu.json');
+    refuses('a file that is no JSON', () => jsonOfFile([{file: 'x', bytes: Uint8Array.of(65)}], 'x'), 'its x is no JSON');
+}

@@ -32,7 +32,7 @@ tests="$repo/tests/cli/pipelines"
 for kind in gpt2 bert; do
     { echo "const kind = '$kind', golden = $(cat "$repo/tests/golden/explain.json");"
       cat "$tests/explain_layers.js" "$tests/explain_gpt.js"
-      echo 'runTests(testLayers, testDistributions, testHeatMaps, testTracedModel, testParameters, testTrace, testShown, testFlops,
+      echo 'runTests(testLayers, testDistributions, testHeatMaps, testTracedModel, testParameters, testSections, testTrace, testShown, testFlops,
           testControls, testSliders, testSteps, testAddress, testAccess);'; } > run.js
     draw "${kind%2}.html" run.js
     browser_report

@@ -14,8 +14,8 @@ EOF
 cat > bin/train << EOF
 #!/bin/sh
 echo train "\$@" >> "$here/log"
-[ "\$1" != --resume ] || { echo w > "\$2/model.safetensors"; exit 0; }
-while [ \$# -gt 0 ]; do [ "\$1" != -o ] || { mkdir -p "\$2" && echo w > "\$2/model.safetensors"; }; shift; done
+[ "\$1" != --resume ] || { echo w > "\$2/model.safetensors"; echo '{}' > "\$2/log.jsonl"; exit 0; }
+while [ \$# -gt 0 ]; do [ "\$1" != -o ] || { mkdir -p "\$2" && echo w > "\$2/model.safetensors" && echo '{}' > "\$2/log.jsonl"; }; shift; done
 [ ! -e "$here/stop" ]
 EOF
 cat > bin/predict << EOF
@@ -24,6 +24,11 @@ echo predict "\$@" >> "$here/log"
 while [ \$# -gt 0 ]; do case \$1 in --input) in=\$2 ;; -o) out=\$2 ;; esac; shift; done
 sed -E 's/.*"label": 0.*/{"label": "neg", "score": 0.9}/; s/.*"label": 1.*/{"label": "pos", "score": 0.9}/' "\$in" |
     sed '1,5s/neg/pos/' > "\$out"
+EOF
+cat > bin/explain.sh << EOF
+#!/bin/sh
+echo explain.sh "\$@" >> "$here/log"
+while [ \$# -gt 0 ]; do [ "\$1" != -o ] || echo page > "\$2"; shift; done
 EOF
 chmod +x bin/*
 export BIN=$here/bin OUT=$here/out
@@ -40,6 +45,8 @@ logged '^tokenize --train-wordpiece [0-9]* --save-tokenizer .*/reviews-tokenizer
 logged '^tokenize -t .*/reviews-tokenizer.json --jsonl text --label label --labels neg,pos .*/reviews-test.jsonl -o .*/reviews-test.tok$'
 logged '^train --data .*/reviews-train.tok --val .*/reviews-test.tok --preset bert-nano .*--objective classify'
 logged '^predict --checkpoint .*/reviews-[0-9a-f]* --task classify '
+logged '^explain.sh training .*/reviews-[0-9a-f]* -o .*/training.html$'
+! grep -q 'explain.sh gpt' log || problem 'a page of a model without masks'
 grep -q 'objective mlm' log && problem 'pretrained without being asked'
 case $out in
 *"Accuracy on the 20 texts"*"bag of words "*0.*"and pairs of them "*0.*"this model "*0.8500*"the best that any classifier has "*"(expected: 0.9448"*) ;;
@@ -55,6 +62,7 @@ absent log
 # pretraining: its run is where fine-tuning begins; other settings are other runs
 MODEL=bert expect 0 "$repo/pipelines/pipeline.sh"
 logged '^train --data .*/reviews-mlm.tok --preset bert-nano .*--objective mlm .*--steps 600 '
+logged '^explain.sh gpt .*/reviews-mlm-[0-9a-f]* The music was \[MASK\]. I loved it. -o .*/gpt.html$'
 logged '^train --data .*/reviews-train.tok .*--init .*/out/reviews-mlm-[0-9a-f]* .*--objective classify'
 [ "$(ls -d out/reviews-????????/ | wc -l)" = 2 ] || problem "runs: $(ls -d out/*)"
 
@@ -89,12 +97,14 @@ grep -qx 'imdb.sh: IMDB cannot be downloaded; generated reviews take its place (
 checks=$((checks + 4))
 
 # the same by the tools themselves, in two steps of each training
-for tool in tokenize train predict; do
+for tool in tokenize train predict sample eval-mfu convert-gpt2; do
     ln -sf "$GPTPIPE_BIN/$tool" bin
 done
+rm bin/explain.sh
 MODEL=bert PRETRAIN=2 STEPS=2 OUT=$here/real expect 0 "$repo/pipelines/pipeline.sh"
 case $out in *"bag of words "*0.*"this model "*0.[0-9][05]00*"the best that any classifier has "*) ;; *) problem "the report: $out" ;; esac
 [ "$(grep -c '^{"label": "\(neg\|pos\)", "score": ' real/reviews-run/predictions.jsonl)" = 20 ] ||
     problem "predictions: $(head -3 real/reviews-run/predictions.jsonl)"
-checks=$((checks + 2))
+for page in training gpt; do grep -q '^<title>' real/$page.html || problem "$page.html is not made"; done
+checks=$((checks + 4))
 finish
