@@ -120,6 +120,9 @@ const char *gp_printable_bytes(const char *s, int64_t n);
 /* Appends text to *warnings, separated by "; " (*warnings NULL: there are none yet), and frees text. */
 void gp_warning_add(char **warnings, char *text);
 
+/* Orders byte strings as memcmp, one before those that begin with it. */
+int gp_compare_bytes(const void *a, size_t n, const void *b, size_t m);
+
 /* Whether s ends with `end`, and is longer. */
 bool gp_ends_with(const char *s, const char *end);
 

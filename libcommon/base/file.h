@@ -129,6 +129,7 @@ int gp_sync_parent(const char *path); /* the folder that holds path */
 struct stat;
 int gp_stat(const char *path, struct stat *st);
 int gp_exists(const char *path);
+int gp_exists_in(const char *folder, const char *name); /* folder NULL: 0 */
 
 /* Lists the names in a folder except "." and "..", sorted; free them with gp_folder_list_free, also after a failure,
  * when the list is empty. */

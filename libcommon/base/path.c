@@ -98,6 +98,16 @@ int gp_exists(const char *path)
     return gp_stat(path, &st);
 }
 
+int gp_exists_in(const char *folder, const char *name)
+{
+    if (!folder)
+        return 0;
+    char *path = gp_path_join(folder, name);
+    int there = gp_exists(path);
+    free(path);
+    return there;
+}
+
 char *gp_path_join(const char *dir, const char *name)
 {
     size_t n = strlen(dir);

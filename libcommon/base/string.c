@@ -147,6 +147,13 @@ static int distance(const char *a, const char *b)
     return row[lb];
 }
 
+int gp_compare_bytes(const void *a, size_t n, const void *b, size_t m)
+{
+    size_t least = n < m ? n : m;
+    int order = least ? memcmp(a, b, least) : 0;
+    return order ? order : (n > m) - (n < m);
+}
+
 bool gp_ends_with(const char *s, const char *end)
 {
     size_t n = strlen(s), m = strlen(end);

@@ -18,19 +18,9 @@ bool gp_folder_is_loadable(const gp_checkpoint_input *in, const char *name)
     return in->fd < 0 || !strcmp(slash ? slash + 1 : in->path, name);
 }
 
-int gp_folder_has(const char *folder, const char *name)
-{
-    if (!folder)
-        return 0;
-    char *path = gp_path_join(folder, name);
-    int there = gp_exists(path);
-    free(path);
-    return there;
-}
-
 int gp_folder_read(gp_buf *b, const char *folder, const char *name, size_t max)
 {
-    int there = gp_folder_has(folder, name);
+    int there = gp_exists_in(folder, name);
     if (there <= 0)
         return there ? -1 : 1;
     char *path = gp_path_join(folder, name);

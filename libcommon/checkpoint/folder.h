@@ -11,9 +11,6 @@ char *gp_folder_of_input(const gp_checkpoint_input *in);
  * of this name. */
 bool gp_folder_is_loadable(const gp_checkpoint_input *in, const char *name);
 
-/* Whether folder (NULL: none) has a file of this name: 1, 0 or -1, as gp_exists. */
-int gp_folder_has(const char *folder, const char *name);
-
 /* A whole file of a folder (NULL: none) as text; 1 when it is not there. */
 int gp_folder_read(gp_buf *b, const char *folder, const char *name, size_t max);
 

@@ -1,7 +1,7 @@
 /* folder_tokenizer.c: the tokenizer of a checkpoint: a folder's, or that which the weights' file carries. */
 #include "checkpoint/folder.h"
 #include "base/file.h"
-#include "gptpipe/tokenizer.h"
+#include "text/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,25 +23,6 @@ static int build_tokenizer(gp_checkpoint *c, const char *folder)
     gp_tokenizer_close(t);
     gp_checkpoint_set_tokenizer(c, text, strlen(text), NULL);
     return 0;
-}
-
-static int has_both(const char *folder, const char *a, const char *b)
-{
-    int there = gp_folder_has(folder, a);
-    return there > 0 ? gp_folder_has(folder, b) : there;
-}
-
-static int has_tiktoken(const char *folder)
-{
-    char **names;
-    int64_t count;
-    int found = gp_folder_list(folder, &names, &count);
-    for (int64_t i = 0; !found && i < count; i++) {
-        size_t n = strlen(names[i]);
-        found = n > 9 && !strcmp(names[i] + n - 9, ".tiktoken");
-    }
-    gp_folder_list_free(names, count);
-    return found;
 }
 
 /* Whether two texts are of the same tokenizer. */
@@ -80,12 +61,6 @@ int gp_folder_tokenizer(gp_checkpoint *c, const char *text, size_t length, const
         return rc;
     if (!folder)
         return 0;
-    int pair = has_both(folder, "vocab.json", "merges.txt");
-    if (!pair)
-        pair = has_both(folder, "encoder.json", "vocab.bpe");
-    if (!pair)
-        pair = gp_folder_has(folder, "vocab.txt");
-    if (!pair)
-        pair = has_tiktoken(folder);
-    return pair > 0 ? build_tokenizer(c, folder) : pair;
+    int there = gp_vocabulary_exists(folder);
+    return there > 0 ? build_tokenizer(c, folder) : there;
 }

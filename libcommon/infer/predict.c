@@ -11,6 +11,7 @@
 #include "cli/progress.h"
 #include "data/jsonl.h"
 #include "gptpipe/safetensors.h"
+#include "text/text.h"
 
 /* Limits of a chunk: texts, bytes of them, and bytes that a result may take, roughly. */
 enum { CHUNK_TEXTS = 1024, CHUNK_BYTES = 1 << 22, CHUNK_RESULTS = 1 << 26, TOKEN_RESULT = 100 };
@@ -97,12 +98,6 @@ static void release_text(gp_predict_text *text)
     free(text->embedding);
     free(text->problem);
     gp_buf_release(&text->result);
-}
-
-static int collect(void *self, const int32_t *ids, int64_t count)
-{
-    gp_buf_add(self, ids, (size_t)count * sizeof *ids);
-    return 0;
 }
 
 /* Encodes a text, or a pair (b not NULL), with its special tokens. */
@@ -274,7 +269,7 @@ static int open_run(run *s, gp_model *m, const gp_tokenizer *t, const char *path
     p->pad = t ? gp_tokenizer_pad(t) : -1;
     if (check_task(p) || gp_line_reader_open(&s->r, path))
         return -1;
-    s->encoder = gp_encoder_open(t, collect, &s->coded);
+    s->encoder = gp_encoder_open(t, gp_ids_collect, &s->coded);
     gp_encoder_allow_special(s->encoder);
     return 0;
 }

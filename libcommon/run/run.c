@@ -228,11 +228,9 @@ gp_run *gp_run_create(const char *path)
 
 gp_run *gp_run_open_readonly(const char *path)
 {
-    char *config = gp_path_join(path, "config.yaml");
     int begun = gp_run_recognise(path);
     if (!begun)
-        begun = gp_exists(config);
-    free(config);
+        begun = gp_exists_in(path, "config.yaml");
     if (!begun)
         fail("%s: has no checkpoint to resume from", path);
     return begun > 0 ? open_folder(path) : NULL;

@@ -299,26 +299,34 @@ int gp_encoder_finish(gp_encoder *e, const char *text, size_t length)
 
 /* ---- all at once ----------------------------------------------------------------------------------------- */
 
-static int collect(void *self, const int32_t *ids, int64_t count)
+int gp_ids_collect(void *self, const int32_t *ids, int64_t count)
 {
     gp_buf_add(self, ids, (size_t)count * sizeof *ids);
     return 0;
+}
+
+/* Appends the ids of a text to ids, and their offsets to *offsets unless that is NULL. */
+static int encode_all(const gp_tokenizer *t, const char *text, size_t length, bool special, gp_offsets *offsets,
+                      gp_buf *ids)
+{
+    gp_encoder *e = gp_encoder_open(t, gp_ids_collect, ids);
+    e->offsets = offsets;
+    if (special)
+        gp_encoder_allow_special(e);
+    int rc = encode(e, text, length, false) < 0 || gp_ids_flush(&e->out) ? -1 : 0;
+    gp_encoder_close(e);
+    gp_buf_reserve(ids, 0); /* not NULL, even if empty */
+    return rc;
 }
 
 int gp_tokenizer_encode(const gp_tokenizer *t, const char *text, size_t length, bool special, int32_t **ids,
                         int64_t *count)
 {
     gp_buf all = {0};
-    gp_encoder *e = gp_encoder_open(t, collect, &all);
-    if (special)
-        gp_encoder_allow_special(e);
-    int rc = encode(e, text, length, false) < 0 || gp_ids_flush(&e->out) ? -1 : 0;
-    gp_encoder_close(e);
-    if (rc) {
+    if (encode_all(t, text, length, special, NULL, &all)) {
         gp_buf_release(&all);
-        return rc;
+        return -1;
     }
-    gp_buf_reserve(&all, 0); /* *ids is not NULL, even if empty */
     *ids = (int32_t *)(void *)all.data;
     *count = (int64_t)(all.len / sizeof **ids);
     return 0;
@@ -328,18 +336,11 @@ int gp_tokenizer_encode_offsets(const gp_tokenizer *t, const char *text, size_t 
                                 int64_t **offsets, int64_t *count)
 {
     gp_offsets o = {.text = (const uint8_t *)text, .length = length};
-    gp_encoder *e = gp_encoder_open(t, collect, &o.ids);
-    e->offsets = &o;
-    if (special)
-        gp_encoder_allow_special(e);
-    int rc = encode(e, text, length, false) < 0 || gp_ids_flush(&e->out) ? -1 : 0;
-    gp_encoder_close(e);
-    if (rc) {
+    if (encode_all(t, text, length, special, &o, &o.ids)) {
         gp_offsets_release(&o);
-        return rc;
+        return -1;
     }
     gp_offsets_trim(&o, t);
-    gp_buf_reserve(&o.ids, 0); /* *ids and *offsets are not NULL, even if empty */
     gp_buf_reserve(&o.ranges, 0);
     *ids = (int32_t *)(void *)o.ids.data;
     *offsets = (int64_t *)(void *)o.ranges.data;

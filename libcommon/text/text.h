@@ -16,19 +16,29 @@ enum { GP_TOKENIZER_FILE_MAX = 1 << 28 }; /* bytes of each file of a tokenizer *
 /* bytes is a char vocabulary of the 256 bytes in order. */
 typedef enum gp_vocab_kind { GP_KIND_CHAR, GP_KIND_BYTES, GP_KIND_BPE, GP_KIND_WORDPIECE } gp_vocab_kind;
 
+/* What special tokens are for, by their names in BERT or RoBERTa. */
+typedef enum gp_token_role {
+    GP_ROLE_MASK,
+    GP_ROLE_PAD,
+    GP_ROLE_UNKNOWN,
+    GP_ROLE_SEPARATOR,
+    GP_TOKEN_ROLES
+} gp_token_role;
+
 struct gp_tokenizer {
     gp_vocab_kind kind;
     gp_vocab vocab;
-    int32_t end_of_text;        /* or -1 */
-    bool has_added;             /* GP_TOKEN_ADDED tokens */
-    bool prefix_space;          /* bpe: a text that does not begin with a space gets one in front */
-    gp_template template;       /* of the post_processor */
-    gp_trim trim;               /* of the post_processor */
-    char *warning;              /* or NULL */
-    gp_chars chars;             /* char and bytes */
-    gp_bpe bpe;                 /* bpe */
-    gp_wordpiece wordpiece;     /* wordpiece */
-    const uint8_t *fingerprint; /* (16) if known in advance, or NULL */
+    int32_t end_of_text;           /* or -1 */
+    int32_t roles[GP_TOKEN_ROLES]; /* id + 1 of the first special token with a name of the role; 0: none */
+    bool has_added;                /* GP_TOKEN_ADDED tokens */
+    bool prefix_space;             /* bpe: a text that does not begin with a space gets one in front */
+    gp_template template;          /* of the post_processor */
+    gp_trim trim;                  /* of the post_processor */
+    char *warning;                 /* or NULL */
+    gp_chars chars;                /* char and bytes */
+    gp_bpe bpe;                    /* bpe */
+    gp_wordpiece wordpiece;        /* wordpiece */
+    const uint8_t *fingerprint;    /* (16) if known in advance, or NULL */
 };
 
 /* Tokens of which a vocabulary will be built. */
@@ -38,7 +48,8 @@ typedef struct gp_token_list {
     gp_buf bytes;
 } gp_token_list;
 
-void gp_token_list_add(gp_token_list *d, int32_t id, const char *bytes, size_t length);
+/* Adds a token, without flags; returns it, until the next one is added. */
+gp_token *gp_token_list_add(gp_token_list *d, int32_t id, const char *bytes, size_t length);
 void gp_token_list_release(gp_token_list *d);
 
 /* A char tokenizer, or bytes if the vocabulary is the 256 bytes. `where` names the file in messages. NULL on
@@ -54,7 +65,10 @@ typedef struct gp_pair {
 gp_tokenizer *gp_tokenizer_from_merges(gp_token_list *d, const gp_pair *merges, int64_t count, int32_t end_of_text,
                                        const char *where);
 
-/* Sets t->end_of_text and t->has_added from the vocabulary. */
+/* A gp_ids_fn that appends ids to a gp_buf, self. */
+int gp_ids_collect(void *self, const int32_t *ids, int64_t count);
+
+/* Sets t->end_of_text, t->has_added and t->roles from the vocabulary. */
 void gp_tokenizer_find_added(gp_tokenizer *t);
 
 /* Whether a text may be cut where gp_tokenizer_cut says and each side encoded on its own; and the last such offset in
@@ -81,6 +95,9 @@ gp_tokenizer *gp_tokenizer_from_vocab_txt(const char *text, size_t length, const
 /* tiktoken.c: whether text looks like a .tiktoken file, and the tokenizer in it. */
 bool gp_is_tiktoken(const char *text, size_t length);
 gp_tokenizer *gp_tokenizer_from_tiktoken(const char *text, size_t length, const char *where);
+
+/* tokenizer_open.c: whether a folder has the files of a vocabulary, apart from a tokenizer.json: 1, 0 or -1. */
+int gp_vocabulary_exists(const char *dir);
 
 /* From GPT-2's own files, which are checked by their SHA-256. */
 gp_tokenizer *gp_tokenizer_gpt2(const char *vocab_path, const char *merges_path);

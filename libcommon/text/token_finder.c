@@ -12,8 +12,7 @@ static int compare(const void *a, const void *b, void *vocab)
     size_t n, m;
     const char *x = gp_vocab_bytes(vocab, *(const int32_t *)a, &n);
     const char *y = gp_vocab_bytes(vocab, *(const int32_t *)b, &m);
-    int order = memcmp(x, y, n < m ? n : m);
-    return order ? order : (n > m) - (n < m);
+    return gp_compare_bytes(x, n, y, m);
 }
 
 void gp_token_finder_init(gp_token_finder *s, const gp_vocab *v, uint8_t mask, uint8_t flags)

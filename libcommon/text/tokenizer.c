@@ -9,11 +9,12 @@
 
 /* ---- creating -------------------------------------------------------------------------------------------- */
 
-void gp_token_list_add(gp_token_list *d, int32_t id, const char *bytes, size_t length)
+gp_token *gp_token_list_add(gp_token_list *d, int32_t id, const char *bytes, size_t length)
 {
     d->tokens = gp_grow(d->tokens, d->count, sizeof *d->tokens);
     d->tokens[d->count++] = (gp_token){.id = id, .length = (uint32_t)length, .at = d->bytes.len};
     gp_buf_add(&d->bytes, bytes, length);
+    return &d->tokens[d->count - 1];
 }
 
 void gp_token_list_release(gp_token_list *d)
@@ -40,33 +41,26 @@ gp_tokenizer *gp_tokenizer_from_chars(gp_token_list *d, const char *where)
     return t;
 }
 
-/* The first special token that has the name in brackets of either style, or -1. */
-static int32_t find_role(const gp_tokenizer *t, const char *bert, const char *roberta)
-{
-    for (int32_t id = 0; id < t->vocab.size; id++) {
-        size_t n;
-        const char *bytes = gp_vocab_bytes(&t->vocab, id, &n);
-        if (t->vocab.flags[id] & GP_TOKEN_SPECIAL &&
-            ((n == strlen(bert) && !memcmp(bytes, bert, n)) || (n == strlen(roberta) && !memcmp(bytes, roberta, n))))
-            return id;
-    }
-    return -1;
-}
-
 void gp_tokenizer_find_added(gp_tokenizer *t)
 {
+    static const char *const names[GP_TOKEN_ROLES][2] = {[GP_ROLE_MASK] = {"[MASK]", "<mask>"},
+                                                         [GP_ROLE_PAD] = {"[PAD]", "<pad>"},
+                                                         [GP_ROLE_UNKNOWN] = {"[UNK]", "<unk>"},
+                                                         [GP_ROLE_SEPARATOR] = {"[SEP]", "</s>"}};
     const gp_vocab *v = &t->vocab;
     t->end_of_text = -1;
     for (int32_t id = 0; id < v->size; id++) {
-        size_t n;
-        const char *name = gp_vocab_bytes(v, id, &n);
         t->has_added |= (v->flags[id] & GP_TOKEN_ADDED) != 0;
-        if (v->flags[id] & GP_TOKEN_SPECIAL && n == strlen(GP_END_OF_TEXT_NAME) &&
-            !memcmp(name, GP_END_OF_TEXT_NAME, n))
+        if (!(v->flags[id] & GP_TOKEN_SPECIAL))
+            continue;
+        if (gp_vocab_is(v, id, GP_END_OF_TEXT_NAME))
             t->end_of_text = id;
+        for (int role = 0; role < GP_TOKEN_ROLES; role++)
+            if (!t->roles[role] && (gp_vocab_is(v, id, names[role][0]) || gp_vocab_is(v, id, names[role][1])))
+                t->roles[role] = id + 1;
     }
     if (t->kind == GP_KIND_WORDPIECE && t->end_of_text < 0)
-        t->end_of_text = find_role(t, "[SEP]", "</s>");
+        t->end_of_text = t->roles[GP_ROLE_SEPARATOR] - 1;
 }
 
 bool gp_tokenizer_can_split(const gp_tokenizer *t)
@@ -325,12 +319,12 @@ bool gp_tokenizer_continues_word(const gp_tokenizer *t, int32_t id)
 
 int32_t gp_tokenizer_mask(const gp_tokenizer *t)
 {
-    return find_role(t, "[MASK]", "<mask>");
+    return t->roles[GP_ROLE_MASK] - 1;
 }
 
 int32_t gp_tokenizer_pad(const gp_tokenizer *t)
 {
-    return find_role(t, "[PAD]", "<pad>");
+    return t->roles[GP_ROLE_PAD] - 1;
 }
 
 int32_t gp_tokenizer_unknown(const gp_tokenizer *t)
@@ -339,5 +333,5 @@ int32_t gp_tokenizer_unknown(const gp_tokenizer *t)
         return t->bpe.missing.unknown;
     if (t->kind == GP_KIND_WORDPIECE)
         return t->wordpiece.unknown;
-    return find_role(t, "[UNK]", "<unk>");
+    return t->roles[GP_ROLE_UNKNOWN] - 1;
 }

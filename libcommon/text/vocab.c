@@ -210,3 +210,10 @@ void gp_vocab_release(gp_vocab *v)
     free(v->slots);
     *v = (gp_vocab){0};
 }
+
+bool gp_vocab_is(const gp_vocab *v, int32_t id, const char *name)
+{
+    size_t n;
+    const char *bytes = gp_vocab_bytes(v, id, &n);
+    return n == strlen(name) && !memcmp(bytes, name, n);
+}

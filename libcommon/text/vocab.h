@@ -91,6 +91,9 @@ int gp_vocab_build(gp_vocab *v, gp_token *tokens, int64_t count, const gp_buf *b
 int gp_vocab_index(gp_vocab *v, const char *where);
 void gp_vocab_release(gp_vocab *v);
 
+/* Whether the token has this name. */
+bool gp_vocab_is(const gp_vocab *v, int32_t id, const char *name);
+
 /* The id of these bytes, or -1. */
 int32_t gp_vocab_find(const gp_vocab *v, const char *bytes, size_t length);
 int32_t gp_vocab_find_key(const gp_vocab *v, const gp_key *key);

@@ -85,7 +85,6 @@ const char *gp_gguf_next_string(const char **at, size_t *length);
 bool gp_gguf_integer_at(const char *data, gp_gguf_type type, int64_t *v);
 
 int gp_gguf_value_size(gp_gguf_type type);            /* bytes of a number; 0: a string or an array */
-const char *gp_gguf_type_name(gp_gguf_type type);     /* "UINT32" */
 void gp_gguf_print(gp_buf *b, const gp_gguf_pair *p); /* its value for people, long ones cut */
 
 /* gguf_blocks.c: how ggml stores numbers. */

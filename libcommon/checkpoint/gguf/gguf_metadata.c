@@ -20,23 +20,11 @@ int gp_gguf_value_size(gp_gguf_type type)
     return types[type].size;
 }
 
-const char *gp_gguf_type_name(gp_gguf_type type)
-{
-    return types[type].name;
-}
-
-/* The order of the pairs: by their bytes, a key before those that it begins. */
-static bool is_before(const gp_gguf_pair *p, const char *key, size_t length)
-{
-    int order = memcmp(p->key, key, p->key_length < length ? p->key_length : length);
-    return order < 0 || (!order && p->key_length < length);
-}
-
 const gp_gguf_pair *gp_gguf_find(const gp_gguf *g, const char *key)
 {
     size_t n = strlen(key);
     int64_t low = 0;
-    GP_LOWER_BOUND(low, g->pair_count, i, is_before(&g->pairs[i], key, n));
+    GP_LOWER_BOUND(low, g->pair_count, i, gp_compare_bytes(g->pairs[i].key, g->pairs[i].key_length, key, n) < 0);
     const gp_gguf_pair *p = g->pairs + low;
     return low < g->pair_count && p->key_length == n && !memcmp(p->key, key, n) ? p : NULL;
 }

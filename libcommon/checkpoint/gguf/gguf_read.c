@@ -145,8 +145,7 @@ static int take_key(cursor *c, gp_gguf_pair *p)
 static int by_key(const void *a, const void *b)
 {
     const gp_gguf_pair *x = a, *y = b;
-    int order = memcmp(x->key, y->key, x->key_length < y->key_length ? x->key_length : y->key_length);
-    return order ? order : (x->key_length > y->key_length) - (x->key_length < y->key_length);
+    return gp_compare_bytes(x->key, x->key_length, y->key, y->key_length);
 }
 
 static int read_pairs(gp_gguf *g, cursor *c, uint64_t count)

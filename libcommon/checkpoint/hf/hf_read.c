@@ -14,8 +14,8 @@ static int recognise(const gp_checkpoint_input *in)
     const char *h = in->head;
     if (in->fd >= 0)
         return in->head_size > 8 && !h[4] && !h[5] && !h[6] && !h[7] && h[8] == '{';
-    int is = gp_folder_has(in->path, "model.safetensors");
-    return is ? is : gp_folder_has(in->path, "model.safetensors.index.json");
+    int is = gp_exists_in(in->path, "model.safetensors");
+    return is ? is : gp_exists_in(in->path, "model.safetensors.index.json");
 }
 
 gp_container *gp_hf_open_file(const char *path)
@@ -25,7 +25,7 @@ gp_container *gp_hf_open_file(const char *path)
 
 static int open_folder(gp_checkpoint *c, const char *folder)
 {
-    int whole = gp_folder_has(folder, "model.safetensors");
+    int whole = gp_exists_in(folder, "model.safetensors");
     if (whole < 0)
         return -1;
     char *file = gp_path_join(folder, whole ? "model.safetensors" : "model.safetensors.index.json");

@@ -91,13 +91,6 @@ static int next_entry(table *t, const block *b, gp_proto *p, gp_buf *key, gp_pro
     return 0;
 }
 
-static int compare(const gp_buf *a, const gp_buf *b)
-{
-    size_t n = a->len < b->len ? a->len : b->len;
-    int order = n ? memcmp(a->data, b->data, n) : 0;
-    return order ? order : (a->len > b->len) - (a->len < b->len);
-}
-
 static int read_data_block(table *t, gp_proto place)
 {
     block b;
@@ -111,7 +104,7 @@ static int read_data_block(table *t, gp_proto place)
     int rc = 0;
     for (gp_proto p = gp_proto_of(b.data, b.entries); !rc && p.at < p.end;) {
         rc = next_entry(t, &b, &p, &key, &value);
-        if (!rc && t->any && compare(&t->last, &key) >= 0)
+        if (!rc && t->any && gp_compare_bytes(t->last.data, t->last.len, key.data, key.len) >= 0)
             rc = fail_block(t, &b, "has keys that do not ascend");
         if (!rc)
             rc = t->entry(t->self, key.data, key.len, (const char *)value.at, (size_t)(value.end - value.at));

@@ -22,7 +22,7 @@ static int recognise(const gp_checkpoint_input *in)
     char last[8];
     struct stat st;
     if (in->fd < 0)
-        return gp_folder_has(in->path, "checkpoint");
+        return gp_exists_in(in->path, "checkpoint");
     if (in->consumed || fstat(in->fd, &st) || st.st_size < GP_TABLE_FOOTER)
         return 0;
     ssize_t n = pread(in->fd, last, sizeof last, st.st_size - (off_t)sizeof last);

@@ -18,7 +18,7 @@ static int recognise(const gp_checkpoint_input *in)
         return (in->head_size > 4 && !memcmp(in->head, "PK\x03\x04", 4)) || gp_torch_is_legacy(in->head, in->head_size);
     int there = 0;
     for (size_t i = 0; !there && i < ARRAY_LEN(names); i++)
-        there = gp_folder_has(in->path, names[i]);
+        there = gp_exists_in(in->path, names[i]);
     return there;
 }
 
@@ -35,7 +35,7 @@ static gp_container *open_file(const char *path)
 
 static int open_folder(gp_checkpoint *c, const char *folder)
 {
-    int one = gp_folder_has(folder, whole), many = one ? 0 : gp_folder_has(folder, sharded);
+    int one = gp_exists_in(folder, whole), many = one ? 0 : gp_exists_in(folder, sharded);
     if (one < 0 || many < 0)
         return -1;
     char *file = gp_path_join(folder, one ? whole : many ? sharded : nanogpt);

@@ -51,16 +51,10 @@ static int read_head(stream *s)
     return rc;
 }
 
-static int compare_keys(const gp_pickle_storage *a, const char *key, size_t n)
-{
-    int order = memcmp(a->key, key, a->key_size < n ? a->key_size : n);
-    return order ? order : (a->key_size > n) - (a->key_size < n);
-}
-
 static int by_key(const void *a, const void *b)
 {
     const gp_pickle_storage *const *x = a, *const *y = b;
-    return compare_keys(*x, (*y)->key, (*y)->key_size);
+    return gp_compare_bytes((*x)->key, (*x)->key_size, (*y)->key, (*y)->key_size);
 }
 
 /* Storages of the object by key, fresh; -1 where two of one key differ. */
@@ -89,8 +83,8 @@ static int read_storage(stream *s, const gp_value *key, const gp_pickle_storage 
         return fail("%s: the key of a storage is a %s, expected text", f->path, gp_value_type_name(key));
     const char *name = key->as.text.data;
     int n = (int)gp_min((int64_t)key->as.text.size, 80);
-    GP_LOWER_BOUND(low, count, i, compare_keys(list[i], name, key->as.text.size) < 0);
-    if (low == count || compare_keys(list[low], name, key->as.text.size) != 0)
+    GP_LOWER_BOUND(low, count, i, gp_compare_bytes(list[i]->key, list[i]->key_size, name, key->as.text.size) < 0);
+    if (low == count || gp_compare_bytes(list[low]->key, list[low]->key_size, name, key->as.text.size) != 0)
         return fail("%s: storage %.*s is used by no tensor", f->path, n, name);
     size_t left = f->map.size - s->at;
     if (left < sizeof elements)

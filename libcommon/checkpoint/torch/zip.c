@@ -173,16 +173,10 @@ static int by_place(const void *a, const void *b)
     return (x->header > y->header) - (x->header < y->header);
 }
 
-static int compare_names(const char *a, size_t n, const char *b, size_t m)
-{
-    int order = memcmp(a, b, n < m ? n : m);
-    return order ? order : (n > m) - (n < m);
-}
-
 static int by_name(const void *a, const void *b)
 {
     const gp_zip_file *x = a, *y = b;
-    return compare_names(x->name, x->name_size, y->name, y->name_size);
+    return gp_compare_bytes(x->name, x->name_size, y->name, y->name_size);
 }
 
 static int check_overlaps(gp_zip *z, const char *path)
@@ -225,9 +219,9 @@ int gp_zip_open(gp_zip *z, const gp_map *map, const char *path)
 const gp_zip_file *gp_zip_find(const gp_zip *z, const char *name, size_t n)
 {
     int64_t low = 0;
-    GP_LOWER_BOUND(low, z->count, i, compare_names(z->files[i].name, z->files[i].name_size, name, n) < 0);
+    GP_LOWER_BOUND(low, z->count, i, gp_compare_bytes(z->files[i].name, z->files[i].name_size, name, n) < 0);
     const gp_zip_file *f = z->files + low;
-    return low < z->count && !compare_names(f->name, f->name_size, name, n) ? f : NULL;
+    return low < z->count && !gp_compare_bytes(f->name, f->name_size, name, n) ? f : NULL;
 }
 
 int gp_zip_check(const gp_zip_file *f, const char *bytes, const char *path)

@@ -100,6 +100,9 @@ typedef struct gp_settings {
 void gp_settings_class_template(gp_settings *s, const gp_tokenizer_config *b, const json_t *tokens,
                                 const json_t *vocab);
 
+/* For messages: the type of a normalizer and the like, "without a type" or "missing". */
+const char *gp_json_type(const json_t *object);
+
 /* Fails on settings that would change the ids and are not supported. */
 int gp_settings_read(gp_settings *s, const json_t *root, const char *where);
 int gp_settings_read_post_processor(gp_settings *s, const json_t *p, const char *where);

@@ -118,12 +118,9 @@ static int32_t find_token(const gp_tokenizer *t, const gp_tokenizer_config *b, c
     const char *name = json_string_value(json_object_get(json_object_get(b->named, key), "content"));
     if (!name && b->kind == GP_CLASS_UNKNOWN && !json_object_get(b->config, key))
         name = GP_END_OF_TEXT_NAME;
-    for (int32_t id = 0; id < t->vocab.size && name; id++) {
-        size_t n;
-        const char *bytes = gp_vocab_bytes(&t->vocab, id, &n);
-        if (n == strlen(name) && !memcmp(bytes, name, n))
+    for (int32_t id = 0; id < t->vocab.size && name; id++)
+        if (gp_vocab_is(&t->vocab, id, name))
             return id;
-    }
     return -1;
 }
 

@@ -56,10 +56,9 @@ int gp_reader_add_tokens(gp_reader *r, const json_t *added, const json_t *vocab,
         if (!known && id != next++)
             return fail("%s: added token \"%.60s\" has id %d, but tokenizers would number it %lld", r->where, name, id,
                         (long long)next - 1);
-        if (!known) {
-            gp_token_list_add(&r->list, id, name, strlen(name));
-            r->list.tokens[r->list.count - 1].flags = flags | GP_TOKEN_UNINDEXED | GP_TOKEN_NOT_IN_MODEL;
-        }
+        if (!known)
+            gp_token_list_add(&r->list, id, name, strlen(name))->flags =
+                flags | GP_TOKEN_UNINDEXED | GP_TOKEN_NOT_IN_MODEL;
         json_object_set_new(names, name, json_integer(flags));
     }
     return 0;
@@ -86,9 +85,7 @@ static gp_tokenizer *read_chars(gp_reader *r, json_t *vocab, const json_t *names
             bytes = &raw;
             n = 1;
         }
-        gp_token_list_add(&r->list, id, bytes, n);
-        if (flags)
-            r->list.tokens[r->list.count - 1].flags = (uint8_t)json_integer_value(flags);
+        gp_token_list_add(&r->list, id, bytes, n)->flags = (uint8_t)json_integer_value(flags);
     }
     return gp_tokenizer_from_chars(&r->list, r->where);
 }

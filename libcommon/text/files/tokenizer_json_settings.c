@@ -10,10 +10,10 @@ static bool is(const json_t *value, const char *text)
     return json_is_string(value) && !strcmp(json_string_value(value), text);
 }
 
-static const char *type_of(const json_t *object)
+const char *gp_json_type(const json_t *object)
 {
     const char *type = json_string_value(json_object_get(object, "type"));
-    return type ? type : "without a type";
+    return type ? type : object && !json_is_null(object) ? "without a type" : "missing";
 }
 
 static const json_t *get(const json_t *object, const char *key)
@@ -41,7 +41,8 @@ static int check_normalizer(const json_t *normalizer, const char *where)
     if (!normalizer)
         return 0;
     if (!is(json_object_get(normalizer, "type"), "Sequence") || !json_is_array(list))
-        return fail("%s: has a normalizer, %s; only tokenizers without one are supported", where, type_of(normalizer));
+        return fail("%s: has a normalizer, %s; only tokenizers without one are supported", where,
+                    gp_json_type(normalizer));
     json_array_foreach (list, i, one)
         if (check_normalizer(one, where))
             return -1;
@@ -119,7 +120,7 @@ static int add_pre_tokenizer(split *s, const json_t *p, const char *where)
         return add_byte_level(s, p, where);
     if (is(type, "Split"))
         return add_split(s, p, where);
-    return fail("%s: its pre_tokenizer is %s; only ByteLevel (GPT-2's split) is supported", where, type_of(p));
+    return fail("%s: its pre_tokenizer is %s; only ByteLevel (GPT-2's split) is supported", where, gp_json_type(p));
 }
 
 static int read_split(gp_settings *settings, const json_t *p, const char *where)
@@ -239,7 +240,7 @@ static int add_post_processor(gp_settings *s, const json_t *p, const char *where
     if (roberta || is(type, "BertProcessing"))
         return add_cls_sep(&s->template, p, roberta, where);
     if (!is(type, "Sequence") || !json_is_array(list))
-        return fail("%s: its post_processor is %s, which is not supported", where, type_of(p));
+        return fail("%s: its post_processor is %s, which is not supported", where, gp_json_type(p));
     json_array_foreach (list, i, one)
         if (add_post_processor(s, one, where))
             return -1;

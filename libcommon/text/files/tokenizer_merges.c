@@ -55,8 +55,7 @@ static int add_name(gp_reader *r, int32_t id, const char *name, const gp_buf *by
     if (!same && bytes->len && (ignore_merges || bytes->len == 1))
         return fail("%s: added token \"%.60s\" is a word in GPT-2's alphabet too, which is not supported", r->where,
                     name);
-    gp_token_list_add(&r->list, id, name, n);
-    r->list.tokens[r->list.count - 1].flags = flags | (same ? 0 : GP_TOKEN_UNINDEXED);
+    gp_token_list_add(&r->list, id, name, n)->flags = flags | (same ? 0 : GP_TOKEN_UNINDEXED);
     return 0;
 }
 

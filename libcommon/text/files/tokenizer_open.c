@@ -88,7 +88,6 @@ static bool open_pair(const char *path, bool whole_folder, gp_tokenizer **t)
 /* The number of files in dir that end in .tiktoken, or -1; the caller frees *name, the first of them or NULL. */
 static int find_tiktoken(const char *dir, char **name)
 {
-    static const char ending[] = ".tiktoken";
     int count = 0;
     char **names;
     int64_t all;
@@ -96,14 +95,27 @@ static int find_tiktoken(const char *dir, char **name)
     if (gp_folder_list(dir, &names, &all))
         return -1;
     for (int64_t i = 0; i < all; i++) {
-        size_t n = strlen(names[i]);
-        if (n < sizeof ending || strcmp(names[i] + n + 1 - sizeof ending, ending))
-            continue;
-        if (!count++)
+        if (gp_ends_with(names[i], ".tiktoken") && !count++)
             *name = gp_strdup(names[i]);
     }
     gp_folder_list_free(names, all);
     return count;
+}
+
+int gp_vocabulary_exists(const char *dir)
+{
+    char *name = NULL;
+    int found = 0;
+    for (size_t i = 0; i < ARRAY_LEN(pairs) && !found; i++) {
+        found = gp_exists_in(dir, pairs[i][0]);
+        found = found > 0 ? gp_exists_in(dir, pairs[i][1]) : found;
+    }
+    if (!found)
+        found = gp_exists_in(dir, VOCAB_TXT);
+    if (!found)
+        found = find_tiktoken(dir, &name);
+    free(name);
+    return found;
 }
 
 static gp_tokenizer *open_only_tiktoken(const char *dir)

@@ -11,12 +11,6 @@ static bool has_type(const json_t *object, const char *type)
     return name && !strcmp(name, type);
 }
 
-static const char *type_of(const json_t *object)
-{
-    const char *type = json_string_value(json_object_get(object, "type"));
-    return type ? type : object && !json_is_null(object) ? "without a type" : "missing";
-}
-
 /* ---- the settings of a tokenizer.json -------------------------------------------------------------------- */
 
 /* true, false or null, which is -1. */
@@ -41,7 +35,8 @@ static int read_normalizer(gp_bert_switches *s, const json_t *n, const char *whe
     if (has_type(n, "Sequence") && json_array_size(list) == 1)
         return read_normalizer(s, json_array_get(list, 0), where);
     if (!has_type(n, "BertNormalizer"))
-        return fail("%s: its normalizer is %s; of a WordPiece, only BertNormalizer is supported", where, type_of(n));
+        return fail("%s: its normalizer is %s; of a WordPiece, only BertNormalizer is supported", where,
+                    gp_json_type(n));
     if (get_switch(n, "clean_text", &clean, where) || get_switch(n, "handle_chinese_chars", &chinese, where) ||
         get_switch(n, "lowercase", &lower, where) || get_switch(n, "strip_accents", &strip, where))
         return -1;
@@ -72,7 +67,7 @@ static int read_decoder(gp_settings *s, const json_t *d, const char *where)
     if (!d || json_is_null(d))
         return 0;
     if (!has_type(d, "WordPiece"))
-        return fail("%s: its decoder is %s; of a WordPiece, only WordPiece is supported", where, type_of(d));
+        return fail("%s: its decoder is %s; of a WordPiece, only WordPiece is supported", where, gp_json_type(d));
     if ((prefix && (!json_is_string(prefix) || strcmp(json_string_value(prefix), s->prefix) != 0)))
         return fail("%s: the prefix of its decoder is not \"%s\", that of its model", where, s->prefix);
     return 0;
@@ -84,7 +79,7 @@ int gp_settings_read_wordpiece(gp_settings *s, const json_t *root, const char *w
     *s = (gp_settings){.wordpiece = true};
     if (!has_type(split, "BertPreTokenizer"))
         return fail("%s: its pre_tokenizer is %s; of a WordPiece, only BertPreTokenizer is supported", where,
-                    type_of(split));
+                    gp_json_type(split));
     if (read_normalizer(&s->switches, json_object_get(root, "normalizer"), where) ||
         read_model(s, json_object_get(root, "model"), where) ||
         read_decoder(s, json_object_get(root, "decoder"), where))
@@ -118,8 +113,8 @@ gp_tokenizer *gp_reader_wordpiece(gp_reader *r, const gp_settings *s, json_t *vo
         int32_t id = gp_reader_id(value, name, r->where);
         if (id < 0)
             return NULL;
-        gp_token_list_add(&r->list, id, name, strlen(name));
-        r->list.tokens[r->list.count - 1].flags = (uint8_t)json_integer_value(json_object_get(names, name));
+        gp_token_list_add(&r->list, id, name, strlen(name))->flags =
+            (uint8_t)json_integer_value(json_object_get(names, name));
     }
     if (check_added(r, &s->switches))
         return NULL;
