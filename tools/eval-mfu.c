@@ -232,10 +232,9 @@ static int report_sweep(const args *a, sweep *s, FILE *out)
     gp_output *plot = a->plot ? gp_output_open(a->plot) : NULL; /* before measurements of minutes, in case it fails */
     int rc = a->plot && !plot ? -1 : run_sweep(a, s);
     gp_mfu_sweep all = {s->what, s->values, s->run, s->count};
-    if (!rc && a->json) {
+    if (!rc && a->json)
         gp_mfu_sweep_json(&all, out);
-        fprintf(out, "\n");
-    } else if (!rc) {
+    else if (!rc) {
         gp_mfu_print(s->run[s->count - 1], out, !a->quiet);
         gp_mfu_sweep_print(&all, out);
     }
@@ -253,10 +252,9 @@ static int report(const args *a, FILE *out)
     gp_mfu *r = measure(a);
     if (!r)
         return -1;
-    if (a->json) {
+    if (a->json)
         gp_mfu_json(r, out);
-        fprintf(out, "\n");
-    } else
+    else
         gp_mfu_print(r, out, !a->quiet);
     if (!a->json && !a->quiet && a->checkpoint && strcmp(a->checkpoint, "-"))
         fprintf(stderr, "eval-mfu: a page of this model: pipelines/explain.sh gpt %s PROMPT -o gpt.html\n",
@@ -281,10 +279,9 @@ static int report_roofline(const args *a, FILE *out)
     gp_roofline *p = gp_roofline_compute(&c, a->roofline, &plan);
     if (!p)
         return -1;
-    if (a->json) {
+    if (a->json)
         gp_roofline_json(p, out);
-        fprintf(out, "\n");
-    } else
+    else
         gp_roofline_print(p, out, !a->quiet);
     gp_roofline_free(p);
     return 0;

@@ -111,18 +111,13 @@ typedef struct list {
     int count;
 } list;
 
-static bool is_pipe(int fd)
-{
-    struct stat st;
-    return !fstat(fd, &st) && S_ISFIFO(st.st_mode);
-}
-
 /* one: a single file is selected, so a name that is not a folder is the name of that file. */
 static place choose_place(const char *out, bool one)
 {
     struct stat st;
     /* several files go to data/ even where stdout is redirected, as into a log */
-    out = out ? out : is_pipe(STDOUT_FILENO) || (one && gp_stdout_takes_data()) ? "-" : "data/";
+    bool pipe = !fstat(STDOUT_FILENO, &st) && S_ISFIFO(st.st_mode);
+    out = out ? out : pipe || (one && gp_stdout_takes_data()) ? "-" : "data/";
     size_t n = strlen(out);
     bool std = !strcmp(out, "-");
     bool folder = !std && (!one || (n && out[n - 1] == '/') || (!stat(out, &st) && S_ISDIR(st.st_mode)));

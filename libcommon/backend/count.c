@@ -69,20 +69,9 @@ static void note(gp_backend *be, const char *op, const gp_weight *w, gp_cost cos
         note(be, label, weight, cost);                                                                                 \
     }
 
-COUNTED(embed_forward, gp_embed_op, "embed", NULL, gp_cost_embed(op, false))
-COUNTED(embed_backward, gp_embed_op, "embed backward", NULL, gp_cost_embed(op, true))
-COUNTED(select_forward, gp_select_op, "select", NULL, gp_cost_select(op, false))
-COUNTED(select_backward, gp_select_op, "select backward", NULL, gp_cost_select(op, true))
-COUNTED(norm_forward, gp_norm_op, "norm", NULL, gp_cost_norm(op, false))
-COUNTED(norm_backward, gp_norm_op, "norm backward", NULL, gp_cost_norm(op, true))
-COUNTED(linear_forward, gp_linear_op, "linear", op->w, gp_cost_linear(be, op, false))
-COUNTED(attention_forward, gp_attention_op, "attention", NULL, gp_cost_attention(op, false))
-COUNTED(attention_backward, gp_attention_op, "attention backward", NULL, gp_cost_attention(op, true))
-COUNTED(head_logits, gp_head_op, "head", op->w, gp_cost_head(be, op, GP_PART_LOGITS))
-COUNTED(adamw, gp_adamw_op, "adamw", NULL, gp_cost_adamw(op))
+GP_OPS_OF_ONE_COST(COUNTED)
 COUNTED(attention_cached, gp_attention_cached_op, op->positions ? "attention, decode" : "attention", NULL,
         gp_cost_attention_cached(be, op))
-COUNTED(sample, gp_sample_op, "sample", NULL, ((gp_cost){0, (double)gp_tensor_bytes(op->logits)}))
 
 /* A product with few rows, and the norm that it reads: fused into one kernel, or two kernels. */
 static void note_decode(gp_backend *be, const char *op, const gp_weight *w, gp_cost cost, const gp_norm_op *norm)

@@ -71,8 +71,8 @@ static void note(gp_backend *be, double begin, const char *op, const gp_weight *
 
 /* ---- the ops --------------------------------------------------------------------------------------------- */
 
-/* One wrapper per op: name, row label, the type of its struct, the weight or NULL, its cost. */
-#define TIMED(name, label, type, weight, cost)                                                                         \
+/* One wrapper per op: name, the type of its struct, row label, the weight or NULL, its cost. */
+#define TIMED(name, type, label, weight, cost)                                                                         \
     static void name(gp_backend *be, const type *op)                                                                   \
     {                                                                                                                  \
         double begin = begin_op(be);                                                                                   \
@@ -80,25 +80,14 @@ static void note(gp_backend *be, double begin, const char *op, const gp_weight *
         note(be, begin, label, weight, cost);                                                                          \
     }
 
-TIMED(embed_forward, "embed", gp_embed_op, NULL, gp_cost_embed(op, false))
-TIMED(embed_backward, "embed backward", gp_embed_op, NULL, gp_cost_embed(op, true))
-TIMED(select_forward, "select", gp_select_op, NULL, gp_cost_select(op, false))
-TIMED(select_backward, "select backward", gp_select_op, NULL, gp_cost_select(op, true))
-TIMED(norm_forward, "norm", gp_norm_op, NULL, gp_cost_norm(op, false))
-TIMED(norm_backward, "norm backward", gp_norm_op, NULL, gp_cost_norm(op, true))
-TIMED(linear_forward, "linear", gp_linear_op, op->w, gp_cost_linear(be, op, false))
-TIMED(linear_backward, "linear backward", gp_linear_op, op->w, gp_cost_linear(be, op, true))
-TIMED(attention_forward, "attention", gp_attention_op, NULL, gp_cost_attention(op, false))
-TIMED(attention_backward, "attention backward", gp_attention_op, NULL, gp_cost_attention(op, true))
-TIMED(head_loss, op->train ? "head, loss and backward" : "head and loss", gp_head_op, op->w,
+GP_OPS_OF_ONE_COST(TIMED)
+TIMED(linear_backward, gp_linear_op, "linear backward", op->w, gp_cost_linear(be, op, true))
+TIMED(head_loss, gp_head_op, op->train ? "head, loss and backward" : "head and loss", op->w,
       gp_cost_head(be, op, GP_PART_ALL))
-TIMED(head_logits, "head", gp_head_op, op->w, gp_cost_head(be, op, GP_PART_LOGITS))
-TIMED(adamw, "adamw", gp_adamw_op, NULL, gp_cost_adamw(op))
-TIMED(linear_decode, "linear", gp_linear_op, op->w,
+TIMED(linear_decode, gp_linear_op, "linear", op->w,
       gp_cost_with_norm(gp_cost_decode(be, op->w, op->x, op->y), op->norm))
-TIMED(head_decode, "head", gp_head_op, op->w, gp_cost_with_norm(gp_cost_decode(be, op->w, op->x, op->logits), op->norm))
-TIMED(attention_cached, "attention", gp_attention_cached_op, NULL, gp_cost_attention_cached(be, op))
-TIMED(sample, "sample", gp_sample_op, NULL, ((gp_cost){0, (double)gp_tensor_bytes(op->logits)}))
+TIMED(head_decode, gp_head_op, "head", op->w, gp_cost_with_norm(gp_cost_decode(be, op->w, op->x, op->logits), op->norm))
+TIMED(attention_cached, gp_attention_cached_op, "attention", NULL, gp_cost_attention_cached(be, op))
 
 static void dropout(gp_backend *be, gp_tensor *x, gp_dropout drop)
 {

@@ -71,4 +71,19 @@ gp_cost gp_cost_grad_norm(const gp_segment *segments, int count);
 gp_cost gp_cost_adamw(const gp_adamw_op *op);
 gp_cost gp_cost_weights(gp_backend *be, gp_weight *const *w, int count);
 
+/* Ops with a single cost: X(name, the type of its struct, the label of its row, its weight or NULL, its cost). */
+#define GP_OPS_OF_ONE_COST(X)                                                                                          \
+    X(embed_forward, gp_embed_op, "embed", NULL, gp_cost_embed(op, false))                                             \
+    X(embed_backward, gp_embed_op, "embed backward", NULL, gp_cost_embed(op, true))                                    \
+    X(select_forward, gp_select_op, "select", NULL, gp_cost_select(op, false))                                         \
+    X(select_backward, gp_select_op, "select backward", NULL, gp_cost_select(op, true))                                \
+    X(norm_forward, gp_norm_op, "norm", NULL, gp_cost_norm(op, false))                                                 \
+    X(norm_backward, gp_norm_op, "norm backward", NULL, gp_cost_norm(op, true))                                        \
+    X(linear_forward, gp_linear_op, "linear", op->w, gp_cost_linear(be, op, false))                                    \
+    X(attention_forward, gp_attention_op, "attention", NULL, gp_cost_attention(op, false))                             \
+    X(attention_backward, gp_attention_op, "attention backward", NULL, gp_cost_attention(op, true))                    \
+    X(head_logits, gp_head_op, "head", op->w, gp_cost_head(be, op, GP_PART_LOGITS))                                    \
+    X(adamw, gp_adamw_op, "adamw", NULL, gp_cost_adamw(op))                                                            \
+    X(sample, gp_sample_op, "sample", NULL, ((gp_cost){0, (double)gp_tensor_bytes(op->logits)}))
+
 #endif

@@ -48,25 +48,16 @@ static int replace(gp_folder *f)
     return gp_folder_remove(f->temporary);
 }
 
-int gp_folder_commit(gp_folder *f)
+int gp_folder_end(gp_folder *f, int rc)
 {
-    int rc = gp_sync_dir(f->temporary);
-    if (!rc)
-        rc = replace(f);
-    if (rc) {
-        gp_folder_abandon(f);
-        return -1;
+    if (!rc && !gp_sync_dir(f->temporary) && !replace(f)) {
+        rc = gp_sync_parent(f->path);
+    } else {
+        char *error = gp_strdup(gp_error()); /* the failure, which a failing removal would overwrite */
+        gp_folder_remove(f->temporary);
+        rc = gp_fail("%s", error);
+        free(error);
     }
-    rc = gp_sync_parent(f->path);
     release(f);
     return rc;
-}
-
-void gp_folder_abandon(gp_folder *f)
-{
-    char *error = gp_strdup(gp_error()); /* the caller's failure, which a failing removal would overwrite */
-    gp_folder_remove(f->temporary);
-    gp_fail("%s", error);
-    free(error);
-    release(f);
 }

@@ -11,9 +11,8 @@ typedef struct gp_folder {
 
 int gp_folder_open(gp_folder *f, const char *path);
 
-/* Flushes the folder (its files have been flushed by gp_out_commit), renames it into place, and releases f, also on
- * failure. An older folder of that name is replaced and removed. */
-int gp_folder_commit(gp_folder *f);
-void gp_folder_abandon(gp_folder *f); /* releases f, removes the temporary folder */
+/* Flushes the folder (its files have been flushed by gp_out_commit) and renames it into place; an older folder of that
+ * name is replaced and removed. Where rc, or this, is not 0: removes the temporary folder and returns -1. Releases f. */
+int gp_folder_end(gp_folder *f, int rc);
 
 #endif

@@ -141,13 +141,6 @@ static int check_labels(const proof *p)
     return 0;
 }
 
-/* What the format cannot say of itself. */
-static gp_checkpoint *read_back(const gp_checkpoint *c, const char *path)
-{
-    gp_checkpoint_options o = {.heads = c->config.heads, .activation = c->config.activation};
-    return gp_checkpoint_open_with(path, &o);
-}
-
 int gp_checkpoint_prove(const gp_checkpoint *c, const char *path, gp_store store, char text[256])
 {
     int stream = gp_is_stream(path);
@@ -157,7 +150,8 @@ int gp_checkpoint_prove(const gp_checkpoint *c, const char *path, gp_store store
     }
     static const char *const widths[] = {
         [GP_STORE_BF16] = "8 bits", [GP_STORE_F16] = "11 bits", [GP_STORE_Q8_0] = "8 bits and a scale a block"};
-    gp_checkpoint *b = read_back(c, path);
+    gp_checkpoint_options unsaid = {.heads = c->config.heads, .activation = c->config.activation};
+    gp_checkpoint *b = gp_checkpoint_open_with(path, &unsaid); /* with what the format cannot say of itself */
     proof p = {c, b, store, c->config};
     double largest = 0, moved = 0, scale = 0;
     if (!b)

@@ -62,13 +62,6 @@ static void verify_file(damage_search *s, const char *folder, const char *name, 
     free(path);
 }
 
-static void verify_stream(damage_search *s, const char *path)
-{
-    gp_tokens *tokens = gp_tokens_open(path, NULL);
-    count_file(s, tokens ? gp_tokens_verify(tokens) : -1);
-    gp_tokens_close(tokens);
-}
-
 static int verify_run(damage_search *s, const char *path)
 {
     int64_t *steps, count;
@@ -81,8 +74,11 @@ static int verify_run(damage_search *s, const char *path)
         free(folder);
         free(name);
     }
-    if (!rc && gp_exists(data))
-        verify_stream(s, data);
+    if (!rc && gp_exists(data)) {
+        gp_tokens *tokens = gp_tokens_open(data, NULL);
+        count_file(s, tokens ? gp_tokens_verify(tokens) : -1);
+        gp_tokens_close(tokens);
+    }
     free(steps);
     free(data);
     return rc;

@@ -148,14 +148,6 @@ static ssize_t edit_line(gp_lines *l)
     }
 }
 
-static void close_edit(gp_lines *l)
-{
-    if (l->edit)
-        el_end(l->edit);
-    if (l->history)
-        history_end(l->history);
-}
-
 #endif
 
 gp_lines *gp_lines_open(const char *prompt)
@@ -216,7 +208,10 @@ void gp_lines_close(gp_lines *l)
     if (!l)
         return;
 #ifdef GPTPIPE_EDIT
-    close_edit(l);
+    if (l->edit)
+        el_end(l->edit);
+    if (l->history)
+        history_end(l->history);
 #endif
     sigaction(SIGINT, &l->before, NULL);
     free(l->line);

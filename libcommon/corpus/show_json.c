@@ -15,13 +15,6 @@ typedef struct coded {
     int64_t count;
 } coded;
 
-static void coded_release(coded *c)
-{
-    free(c->ids);
-    free(c->offsets);
-    *c = (coded){0};
-}
-
 /* gp_tokenizer_assemble is given places in place of ids: token i of text k is -1 - (2 i + k). So what remains after
  * truncation is known with its offsets; an id that is not negative is a token around the texts. */
 static int32_t *places_of(const coded *c, int k)
@@ -98,7 +91,8 @@ static int show_document(const gp_tokenizer *t, const gp_buf *text, const gp_tex
     gp_buf_release(&b);
     free(all);
     for (int k = 0; k < 2; k++) {
-        coded_release(&texts[k]);
+        free(texts[k].ids);
+        free(texts[k].offsets);
         free(places[k]);
     }
     return rc;

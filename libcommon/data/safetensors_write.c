@@ -168,14 +168,6 @@ int gp_safetensors_write(gp_safetensors_writer *w, const void *data, int64_t byt
     return gp_out_write(&w->out, data, (size_t)bytes);
 }
 
-static int patch_sums(gp_safetensors_writer *w)
-{
-    char *text = sums_text(w);
-    int rc = gp_out_patch(&w->out, w->sums_at, text, strlen(text));
-    free(text);
-    return rc;
-}
-
 static void release(gp_safetensors_writer *w)
 {
     json_decref(w->header);
@@ -189,8 +181,10 @@ int gp_safetensors_finish(gp_safetensors_writer *w)
 {
     int rc = w->out.failed || w->begun ? 0 : begin(w); /* a file without data is valid */
     BUG_ON(!rc && !w->out.failed && w->written != w->declared);
-    if (!w->out.failed && w->sums_at)
-        patch_sums(w); /* a failure makes the next line fail */
+    char *sums = !w->out.failed && w->sums_at ? sums_text(w) : NULL;
+    if (sums)
+        gp_out_patch(&w->out, w->sums_at, sums, strlen(sums)); /* a failure makes the commit fail */
+    free(sums);
     rc = gp_out_commit(&w->out);
     release(w);
     return rc;

@@ -21,13 +21,13 @@ int gp_generated_write(gp_generated_file *f, const void *data, size_t n)
     return gp_out_write(&f->out, data, n);
 }
 
-int gp_generated_commit(gp_generated_file *f, const char *name, uint64_t seed, int64_t count, const gp_buf *members)
+int gp_generated_end(gp_generated_file *f, int rc, const char *name, uint64_t seed, int64_t count,
+                     const gp_buf *members)
 {
     char sha256[65];
     gp_buf json = {0};
-    int rc = 0;
     gp_sha256_end_hex(&f->hash, sha256, 32);
-    if (f->sidecar) {
+    if (f->sidecar && !rc) {
         gp_buf_printf(&json,
                       "{\"source\": {\"name\": \"%s\", \"seed\": %llu, \"%s\": %lld, \"bytes\": %lld, "
                       "\"sha256\": \"%s\"},\n",
@@ -39,12 +39,4 @@ int gp_generated_commit(gp_generated_file *f, const char *name, uint64_t seed, i
     gp_buf_release(&json);
     free(f->sidecar);
     return gp_out_end(&f->out, rc);
-}
-
-void gp_generated_abandon(gp_generated_file *f)
-{
-    uint8_t digest[32];
-    gp_sha256_end(&f->hash, digest);
-    free(f->sidecar);
-    gp_out_abandon(&f->out);
 }

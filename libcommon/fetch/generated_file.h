@@ -4,11 +4,8 @@
  *     gp_generated_file f;
  *     if (gp_generated_open(&f, path))
  *         return -1;
- *     if (gp_generated_write(&f, text, length)) {
- *         gp_generated_abandon(&f);
- *         return -1;
- *     }
- *     return gp_generated_commit(&f, "stories", seed, count, &json);
+ *     int rc = gp_generated_write(&f, text, length);
+ *     return gp_generated_end(&f, rc, "stories", seed, count, &json);
  */
 #ifndef GP_FETCH_GENERATED_FILE_H
 #define GP_FETCH_GENERATED_FILE_H
@@ -28,8 +25,8 @@ int gp_generated_write(gp_generated_file *f, const void *data, size_t n);
 /* Makes both files appear, the sidecar first: a file without one would pass for an ordinary one. The sidecar is
  *     {"source": {"name": NAME, "seed": S, NAME: COUNT, "bytes": N, "sha256": "..." (of the file)},
  *      MEMBERS}
- * Always releases f. 0 or -1. */
-int gp_generated_commit(gp_generated_file *f, const char *name, uint64_t seed, int64_t count, const gp_buf *members);
-void gp_generated_abandon(gp_generated_file *f);
+ * Where rc is not 0, neither appears. Always releases f. 0 or -1. */
+int gp_generated_end(gp_generated_file *f, int rc, const char *name, uint64_t seed, int64_t count,
+                     const gp_buf *members);
 
 #endif

@@ -105,16 +105,14 @@ static gp_partial_state open_part(gp_partial *p, const char *path, bool wait)
     return open_locked(p, wait);
 }
 
-static gp_partial_state open_spool(gp_partial *p)
-{
-    p->fd = gp_temporary_fd();
-    return p->fd < 0 ? GP_PARTIAL_FAILED : GP_PARTIAL_READY;
-}
-
 gp_partial_state gp_partial_open(gp_partial *p, const char *path, bool wait)
 {
     *p = (gp_partial){.fd = -1, .whole = -1};
-    gp_partial_state state = strcmp(path, "-") ? open_part(p, path, wait) : open_spool(p);
+    gp_partial_state state = GP_PARTIAL_FAILED;
+    if (strcmp(path, "-"))
+        state = open_part(p, path, wait);
+    else if ((p->fd = gp_temporary_fd()) >= 0)
+        state = GP_PARTIAL_READY;
     if (state == GP_PARTIAL_READY && (hash_existing(p) || (p->done && read_source(p))))
         state = GP_PARTIAL_FAILED;
     if (state != GP_PARTIAL_READY)

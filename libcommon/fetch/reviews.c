@@ -118,12 +118,9 @@ int gp_reviews_write(const gp_reviews_split *splits, int count, const char *path
         limit = r ? r->limit : limit;
         gp_reviews_close(r);
     }
-    if (rc) {
-        gp_generated_abandon(&f);
-    } else {
+    if (!rc)
         describe(&json, &s, limit);
-        rc = gp_generated_commit(&f, "reviews", splits->seed, s.reviews, &json);
-    }
+    rc = gp_generated_end(&f, rc, "reviews", splits->seed, s.reviews, &json);
     gp_buf_release(&s.posterior);
     gp_buf_release(&json);
     return rc;

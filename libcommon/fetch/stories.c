@@ -76,10 +76,7 @@ int gp_stories_write(const gp_stories *s, int64_t count, const char *path)
     gp_buf_puts(&json, "],\n\"chars\": [");
     gp_buf_add(&json, e.chars.data, e.chars.len);
     gp_buf_puts(&json, "]}");
-    if (rc)
-        gp_generated_abandon(&f);
-    else
-        rc = gp_generated_commit(&f, "stories", s->seed, count, &json);
+    rc = gp_generated_end(&f, rc, "stories", s->seed, count, &json);
     gp_buf_release(&e.nats);
     gp_buf_release(&e.chars);
     gp_buf_release(&json);

@@ -98,13 +98,6 @@ void gp_put_ids(gp_buf *b, const char *key, const int32_t *ids, int64_t count)
     gp_json_close(b, ']');
 }
 
-static void add_token(const gp_samples *s, pending_sample *w, const gp_token_event *d)
-{
-    gp_json_put(&w->ids, MEMBER(NULL, d->drawn.id));
-    gp_json_put(&w->logprobs, FIXED(NULL, d->drawn.log_p, 6));
-    gp_put_logprobs(&w->top, s->o.tokenizer, d->top, d->tops);
-}
-
 /* Writes an array from the text of its elements. */
 static void put_array(gp_buf *b, const char *key, const gp_buf *elements)
 {
@@ -177,8 +170,11 @@ int gp_samples_print(void *self, const gp_token_event *d)
     pending_sample *w = s->list[i];
     if (d->n)
         gp_buf_add(&w->text, d->bytes, d->n);
-    if (d->token && s->o.json)
-        add_token(s, w, d);
+    if (d->token && s->o.json) {
+        gp_json_put(&w->ids, MEMBER(NULL, d->drawn.id));
+        gp_json_put(&w->logprobs, FIXED(NULL, d->drawn.log_p, 6));
+        gp_put_logprobs(&w->top, s->o.tokenizer, d->top, d->tops);
+    }
     w->finish = d->finish;
     w->stop = d->stop;
     return i == s->current ? flush(s) : 0;

@@ -223,14 +223,6 @@ static int score_one(gp_model *m, const gp_tokenizer *t, const gp_buf *text, con
     return score_ids(m, t, e->ids, e->count, before, e->count - after, o, o->json ? e : NULL, score);
 }
 
-static void add(gp_text_score *all, const gp_text_score *one)
-{
-    all->tokens += one->tokens;
-    all->scored += one->scored;
-    all->bytes += one->bytes;
-    all->log_p += one->log_p;
-}
-
 /* A text may arrive in parts, through a pipe; it is scored when it is complete. */
 static int score_parts(gp_model *m, const gp_tokenizer *t, gp_text *text, const char *path, const gp_score_options *o,
                        FILE *out)
@@ -254,7 +246,10 @@ static int score_parts(gp_model *m, const gp_tokenizer *t, gp_text *text, const 
             break;
         }
         whole.len = 0;
-        add(&all, &one);
+        all.tokens += one.tokens;
+        all.scored += one.scored;
+        all.bytes += one.bytes;
+        all.log_p += one.log_p;
         documents++;
         gp_progress_clear(&progress);
         if (o->jsonl)

@@ -157,14 +157,6 @@ static int measure_products(gp_mfu *r, gp_model *m, const gp_mfu_plan *plan, con
     return seconds < 0 ? -1 : 0;
 }
 
-static void copy_choices(gp_mfu *r, const gp_backend *be)
-{
-    r->choice_count = be->choice_count;
-    r->choices = gp_calloc((size_t)be->choice_count + 1, sizeof *r->choices);
-    for (int i = 0; i < be->choice_count; i++)
-        r->choices[i] = be->choices[i];
-}
-
 gp_mfu *gp_mfu_measure(gp_model *m, const gp_mfu_plan *plan)
 {
     gp_mfu *r = gp_calloc(1, sizeof *r);
@@ -180,7 +172,10 @@ gp_mfu *gp_mfu_measure(gp_model *m, const gp_mfu_plan *plan)
              gp_measure(m, p->pass, p->B, p->T, plan->seconds, &p->speed) ||
              (plan->ops && measure_ops(m, p, plan->seconds / 2));
     }
-    copy_choices(r, m->be);
+    r->choice_count = m->be->choice_count;
+    r->choices = gp_calloc((size_t)r->choice_count + 1, sizeof *r->choices);
+    for (int i = 0; i < r->choice_count; i++)
+        r->choices[i] = m->be->choices[i];
     if (rc || describe_roofline(r, plan)) {
         gp_mfu_free(r);
         return NULL;

@@ -120,7 +120,7 @@ void gp_mfu_json(const gp_mfu *r, FILE *out)
 {
     gp_buf b = {0};
     put_report(&b, NULL, r);
-    gp_json_write(&b, out, "");
+    gp_json_write(&b, out, "\n");
 }
 
 void gp_mfu_sweep_json(const gp_mfu_sweep *s, FILE *out)
@@ -137,5 +137,5 @@ void gp_mfu_sweep_json(const gp_mfu_sweep *s, FILE *out)
     }
     gp_json_close(&b, ']');
     gp_json_close(&b, '}');
-    gp_json_write(&b, out, "");
+    gp_json_write(&b, out, "\n");
 }

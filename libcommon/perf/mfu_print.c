@@ -126,13 +126,6 @@ void gp_mfu_print_memory(const gp_memory_use *u, int64_t optimizer, double unit,
     fprintf(out, ": %.*f", digits, all / unit);
 }
 
-static void print_memory(const gp_mfu *r, FILE *out)
-{
-    fprintf(out, "memory     ");
-    gp_mfu_print_memory(&r->memory, r->optimizer, 1e6, out);
-    fprintf(out, " MB; peak resident memory of the process %.1f MB\n", (double)r->resident / 1e6);
-}
-
 static int by_time(const void *a, const void *b)
 {
     double x = ((const gp_profile_row *)a)->seconds, y = ((const gp_profile_row *)b)->seconds;
@@ -214,7 +207,9 @@ void gp_mfu_print(const gp_mfu *r, FILE *out, bool formulas)
         print_pass(r, &r->result[i], out);
     print_bandwidth(r, out);
     print_roofline(r, out);
-    print_memory(r, out);
+    fprintf(out, "memory     ");
+    gp_mfu_print_memory(&r->memory, r->optimizer, 1e6, out);
+    fprintf(out, " MB; peak resident memory of the process %.1f MB\n", (double)r->resident / 1e6);
     print_choices(r, out);
     for (int i = 0; i < r->count; i++)
         if (r->result[i].passes)

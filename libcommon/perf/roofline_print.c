@@ -98,5 +98,5 @@ void gp_roofline_json(const gp_roofline *p, FILE *out)
     for (int i = 0; i < p->count; i++)
         put_pass(p, &p->result[i], &b);
     gp_json_close(&b, '}');
-    gp_json_write(&b, out, "");
+    gp_json_write(&b, out, "\n");
 }

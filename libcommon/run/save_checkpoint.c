@@ -89,12 +89,8 @@ int gp_run_save(gp_run *r, int64_t step, bool best, int64_t keep, int (*fill)(vo
     char *path = gp_run_step_path(r->path, step);
     gp_folder f;
     int rc = gp_folder_open(&f, path);
-    if (!rc && fill(self, f.temporary)) {
-        gp_folder_abandon(&f);
-        rc = -1;
-    } else if (!rc) {
-        rc = gp_folder_commit(&f);
-    }
+    if (!rc)
+        rc = gp_folder_end(&f, fill(self, f.temporary));
     if (!rc)
         rc = publish(r, step, best);
     if (!rc)

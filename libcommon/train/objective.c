@@ -52,15 +52,6 @@ static int check_unused(const gp_train_options *o, gp_objective objective, const
     return 0;
 }
 
-static gp_masking masking_of(const gp_train_options *o)
-{
-    return (gp_masking){.seed = (uint64_t)o->seed,
-                        .probability = o->mlm_probability,
-                        .mask_replace = o->mask_replace_prob,
-                        .random_replace = o->random_replace_prob,
-                        .whole_words = o->whole_words};
-}
-
 int gp_reading_choose(gp_reading *r, const gp_train_options *o, const gp_config *c, const gp_tokenizer *t,
                       const char *stream)
 {
@@ -70,7 +61,11 @@ int gp_reading_choose(gp_reading *r, const gp_train_options *o, const gp_config 
                     gp_family_name(c->family), name_of(r->objective));
     if (check_unused(o, r->objective, c))
         return -1;
-    r->masking = masking_of(o);
+    r->masking = (gp_masking){.seed = (uint64_t)o->seed,
+                              .probability = o->mlm_probability,
+                              .mask_replace = o->mask_replace_prob,
+                              .random_replace = o->random_replace_prob,
+                              .whole_words = o->whole_words};
     r->labelled =
         (gp_labelled_options){.truncate = o->truncate, .pad = (int32_t)gp_max(0, c->pad_id), .types = c->types};
     if (o->sample_every && r->objective != GP_OBJECTIVE_LM)

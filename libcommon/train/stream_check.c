@@ -6,33 +6,23 @@
 
 #include "data/tokens_format.h"
 
-static bool has_crc(const gp_tokens *s)
-{
-    return gp_tokens_get_info(s)->format == GP_STREAM_TOK;
-}
-
 static int check_streams(gp_stream_check *c, bool with_crc)
 {
     const gp_mixture *both[] = {c->train, c->val};
     for (int k = 0; k < 2; k++)
         for (int i = 0; i < both[k]->stream_count; i++)
-            if (has_crc(both[k]->streams[i]) == with_crc && gp_tokens_check(both[k]->streams[i], &c->stop))
+            if ((gp_tokens_get_info(both[k]->streams[i])->format == GP_STREAM_TOK) == with_crc &&
+                gp_tokens_check(both[k]->streams[i], &c->stop))
                 return -1;
     return 0;
-}
-
-static int check_all(gp_stream_check *c)
-{
-    if (check_streams(c, false))
-        return -1;
-    c->raw_done = true;
-    return check_streams(c, true);
 }
 
 static void *work(void *self)
 {
     gp_stream_check *c = self;
-    if (check_all(c))
+    int rc = check_streams(c, false);
+    c->raw_done = !rc;
+    if (rc || check_streams(c, true))
         c->why = gp_strdup(gp_error());
     c->done = true;
     return NULL;

@@ -4,15 +4,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of an integer, in which a set bit `negative` means a number below 0; none: it is unsigned. */
 static const struct {
     const char *name;
     int size;
+    bool integer;
+    uint64_t negative;
 } types[GP_GGUF_TYPES] = {
-    [GP_GGUF_UINT8] = {"UINT8", 1},     [GP_GGUF_INT8] = {"INT8", 1},     [GP_GGUF_UINT16] = {"UINT16", 2},
-    [GP_GGUF_INT16] = {"INT16", 2},     [GP_GGUF_UINT32] = {"UINT32", 4}, [GP_GGUF_INT32] = {"INT32", 4},
-    [GP_GGUF_FLOAT32] = {"FLOAT32", 4}, [GP_GGUF_BOOL] = {"BOOL", 1},     [GP_GGUF_STRING] = {"STRING", 0},
-    [GP_GGUF_ARRAY] = {"ARRAY", 0},     [GP_GGUF_UINT64] = {"UINT64", 8}, [GP_GGUF_INT64] = {"INT64", 8},
-    [GP_GGUF_FLOAT64] = {"FLOAT64", 8},
+    [GP_GGUF_UINT8] = {"UINT8", 1, true},   [GP_GGUF_INT8] = {"INT8", 1, true, 1u << 7},
+    [GP_GGUF_UINT16] = {"UINT16", 2, true}, [GP_GGUF_INT16] = {"INT16", 2, true, 1u << 15},
+    [GP_GGUF_UINT32] = {"UINT32", 4, true}, [GP_GGUF_INT32] = {"INT32", 4, true, 1u << 31},
+    [GP_GGUF_UINT64] = {"UINT64", 8, true}, [GP_GGUF_INT64] = {"INT64", 8, true, UINT64_C(1) << 63},
+    [GP_GGUF_FLOAT32] = {"FLOAT32", 4},     [GP_GGUF_FLOAT64] = {"FLOAT64", 8},
+    [GP_GGUF_BOOL] = {"BOOL", 1},           [GP_GGUF_STRING] = {"STRING", 0},
+    [GP_GGUF_ARRAY] = {"ARRAY", 0},
 };
 
 int gp_gguf_value_size(gp_gguf_type type)
@@ -31,42 +36,10 @@ const gp_gguf_pair *gp_gguf_find(const gp_gguf *g, const char *key)
 
 bool gp_gguf_integer_at(const char *data, gp_gguf_type type, int64_t *v)
 {
-    union {
-        uint8_t u8;
-        uint16_t u16;
-        int16_t i16;
-        uint32_t u32;
-        int32_t i32;
-        uint64_t u64;
-        int64_t i64;
-    } x = {0};
-    memcpy(&x, data, (size_t)types[type].size);
-    switch (type) {
-    case GP_GGUF_UINT8:
-        *v = x.u8;
-        return true;
-    case GP_GGUF_INT8:
-        *v = (x.u8 ^ 0x80) - 0x80;
-        return true;
-    case GP_GGUF_UINT16:
-        *v = x.u16;
-        return true;
-    case GP_GGUF_INT16:
-        *v = x.i16;
-        return true;
-    case GP_GGUF_UINT32:
-        *v = x.u32;
-        return true;
-    case GP_GGUF_INT32:
-        *v = x.i32;
-        return true;
-    case GP_GGUF_UINT64:
-    case GP_GGUF_INT64:
-        *v = x.i64;
-        return type == GP_GGUF_INT64 || x.u64 <= INT64_MAX;
-    default:
-        return false;
-    }
+    uint64_t x = 0;
+    memcpy(&x, data, (size_t)types[type].size); /* the low bytes come first */
+    *v = (int64_t)((x ^ types[type].negative) - types[type].negative);
+    return types[type].integer && (types[type].negative || x <= INT64_MAX);
 }
 
 static int wrong_type(const gp_gguf *g, const gp_gguf_pair *p, const char *expected)

@@ -103,16 +103,11 @@ static uint32_t type_of(gp_gguf_writer *w, const char *name, int ndim, const int
     return GP_GGML_F16;
 }
 
-static int64_t bytes_of(const gguf_output *d)
-{
-    const gp_gguf_block *block = gp_gguf_block_of(d->type);
-    return d->elements / block->elements * block->bytes;
-}
-
 static int declare(void *self, const char *name, int ndim, const int64_t *dim)
 {
     gp_gguf_writer *w = self;
     gguf_output d = {.type = type_of(w, name, ndim, dim), .elements = 1};
+    const gp_gguf_block *block = gp_gguf_block_of(d.type);
     BUG_ON(w->begun);
     add_string(&w->infos, name, strlen(name));
     gp_buf_number(&w->infos, (uint32_t)ndim, 4);
@@ -122,7 +117,7 @@ static int declare(void *self, const char *name, int ndim, const int64_t *dim)
     }
     gp_buf_number(&w->infos, d.type, 4);
     gp_buf_number(&w->infos, (uint64_t)w->bytes, 8);
-    w->bytes += (int64_t)gp_round_up((size_t)bytes_of(&d), ALIGNMENT);
+    w->bytes += (int64_t)gp_round_up((size_t)(d.elements / block->elements * block->bytes), ALIGNMENT);
     w->list = gp_realloc(w->list, (size_t)w->count + 1, sizeof *w->list);
     w->list[w->count++] = d;
     return 0;
@@ -168,12 +163,6 @@ static int write_q8_0(gp_gguf_writer *w, const gp_gguf_block *block, const float
     return 0;
 }
 
-static int write_numbers(gp_gguf_writer *w, uint32_t type, const float *x, int64_t count)
-{
-    const gp_gguf_block *block = gp_gguf_block_of(type);
-    return type == GP_GGML_Q8_0 ? write_q8_0(w, block, x, count) : gp_put_numbers(block->dtype, x, count, put, w->out);
-}
-
 /* Tensors that have all their numbers, or none. */
 static void skip_complete(gp_gguf_writer *w)
 {
@@ -190,7 +179,9 @@ static int write(void *self, const float *x, int64_t count)
         return -1;
     skip_complete(w);
     BUG_ON(w->current == w->count || count > w->list[w->current].elements - w->done);
-    if (write_numbers(w, w->list[w->current].type, x, count))
+    uint32_t type = w->list[w->current].type;
+    const gp_gguf_block *block = gp_gguf_block_of(type);
+    if (type == GP_GGML_Q8_0 ? write_q8_0(w, block, x, count) : gp_put_numbers(block->dtype, x, count, put, w->out))
         return -1;
     w->done += count;
     return w->done == w->list[w->current].elements ? pad(w) : 0;

@@ -238,10 +238,7 @@ int gp_hf_write_folder(const gp_checkpoint *c, const char *path, const gp_checkp
     if (!rc)
         rc = write(c, weights, o);
     free(weights);
-    if (!rc)
-        return gp_folder_commit(&f);
-    gp_folder_abandon(&f);
-    return -1;
+    return gp_folder_end(&f, rc);
 }
 
 int gp_hf_is_folder(const char *path)

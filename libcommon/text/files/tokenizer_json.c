@@ -169,13 +169,6 @@ static int apply_config(gp_tokenizer_config *b, gp_settings *s, json_t *root, co
     return 0;
 }
 
-static gp_tokenizer *build(gp_reader *r, const gp_settings *s, json_t *vocab, const json_t *merges, const json_t *names)
-{
-    if (s->wordpiece)
-        return gp_reader_wordpiece(r, s, vocab, names);
-    return s->splits ? read_bpe(r, s, vocab, merges, names) : read_chars(r, vocab, names);
-}
-
 /* merges: of a BPE; NULL: a WordPiece. */
 static gp_tokenizer *read_root(json_t *root, json_t *vocab, const json_t *merges, gp_tokenizer_config *config,
                                const char *where)
@@ -195,7 +188,9 @@ static gp_tokenizer *read_root(json_t *root, json_t *vocab, const json_t *merges
     if (!s.wordpiece && !s.splits && json_array_size(merges))
         fail("%s: has merges but no pre_tokenizer; only ByteLevel (GPT-2's split) is supported", where);
     else if (!gp_reader_add_tokens(&r, json_object_get(root, "added_tokens"), vocab, names))
-        t = build(&r, &s, vocab, merges, names);
+        t = s.wordpiece ? gp_reader_wordpiece(&r, &s, vocab, names)
+            : s.splits  ? read_bpe(&r, &s, vocab, merges, names)
+                        : read_chars(&r, vocab, names);
     if (t && check_template(t, &s.template, where)) {
         gp_tokenizer_close(t);
         t = NULL;

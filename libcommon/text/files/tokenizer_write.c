@@ -214,12 +214,6 @@ static spelled spell(const gp_vocab *v)
     return all;
 }
 
-static void spelled_release(spelled *s)
-{
-    free(s->text);
-    free(s->at);
-}
-
 /* The length of id's text; put_spelled may write up to AT_ONCE bytes more. */
 static size_t spelled_length(const spelled *s, int32_t id)
 {
@@ -325,7 +319,8 @@ static void put_bpe(gp_buf *b, const gp_tokenizer *t)
     gp_buf_puts(b, "},\"merges\":[");
     put_merges(b, &s, t);
     gp_buf_puts(b, "]}}");
-    spelled_release(&s);
+    free(s.text);
+    free(s.at);
 }
 
 static void put_wordpiece(gp_buf *b, const gp_tokenizer *t)
