@@ -110,8 +110,13 @@ function stepElement(step, state, attention, change) {
         makeElement('div', {class: 'matrices'}, ...matrices.filter(m => m.title !== 'attn' || m.matrix.data.length <= FEW).map(m => numbersElement(m.title, m.matrix, m.rows, m.columns)),
             mapElement(step, attention, matrices, change)),
         ...(compared.length ? [comparisonElement(compared, attention)] : []),
-        ...(step.projection && !attention.weights ? [makeElement('p', {class: 'soft'},
-            'The trace has no weights, as those of this model take more than 16 MB: the projection is only shown as the model computed it.')] : []));
+        ...(step.projection && !attention.weights ? tracedProjection(attention) : []));
+}
+
+// y as the model computed it, where the trace has no weights to do that here.
+function tracedProjection({C, labels, projection}) {
+    return [makeElement('p', {class: 'soft'}, 'The trace has no weights, as those of this model take more than 16 MB: y is shown as the model computed it.'),
+        makeElement('div', {class: 'matrices'}, numbersElement('y, trace', projection, labels, Array.from({length: C}, (_, c) => `c${c}`)))];
 }
 
 function comparisonElement(compared, attention) {

@@ -51,7 +51,8 @@ absent p.html
 need_browser
 draw page.html "$repo/tests/cli/pipelines/explain_units.js" "$repo/tests/cli/pipelines/"explain_{attention,blocks}.js <(cat << 'EOF'
 runTests(testSafetensors, testDamagedSafetensors, testMatrices, testEpilogues, testExpressions, testEvaluation, testLayout,
-    testLayouts, testAnimations, testColours, testScene, testCamera, testExample, testSteps, testCode, testAddress, testPicture,
+    testLayouts, testAnimations, testColours, testScene, testCamera, testExample, testSteps, testCode, testAddress, testViewChanges,
+    testBlocksState, testPicture,
     testLook, testView, testSpot, testAnimation, testExpression, testLink,
     testFollow, testFollowing);
 EOF

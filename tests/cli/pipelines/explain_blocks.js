@@ -45,6 +45,45 @@ function changesPicture(what, change, back) {
     check(`${what}: the first picture comes back`, signature() === before, true);
 }
 
+function testViewChanges() {
+    const view = {yaw: 170, pitch: 0, zoom: 1, panx: 0, pany: 0};
+    check('a turn goes around', changedView(view, {turn: [20, 100]}), {yaw: -170, pitch: 89, zoom: 1, panx: 0, pany: 0});
+    check('limits', changedView(view, {turn: [0, -100], zoom: 99, pan: [9, -9]}), {yaw: 170, pitch: -89, zoom: 20, panx: 5, pany: -5});
+    check('nearest', changedView(view, {zoom: 0}).zoom, 0.2);
+    check('no change', changedView(view, {}), view);
+    check('other keys', [keyedView(view, 'a', false), keyedView(view, 'Enter', true)], [null, null]);
+    check('= is +', keyedView(view, '=', false), keyedView(view, '+', false));
+    check('up', [keyedView(view, 'ArrowUp', false).pitch, keyedView(view, 'ArrowUp', true).pany], [10, -0.1]);
+    check('dots', [dotSize({value: 0, max: 2}), dotSize({value: -2, max: 2}), dotSize({value: 1, max: 0})].map(x => x.toFixed(2)),
+        ['0.12', '0.42', '0.12']);
+    check('dots of a step are larger', dotSize({value: 1, max: 1, strong: true}), 0.8);
+    const lines = boxLines({origin: [0, 0, 0], er: [0, -1, 0], ec: [1, 0, 0], ek: [0, 0, -1], rows: 2, cols: 3, depth: 4});
+    check('twelve edges', [lines.length, new Set(lines.map(l => JSON.stringify([l.from, l.to]))).size], [12, 12]);
+    check('their lengths', lines.map(l => Math.hypot(...l.to.map((x, i) => x - l.from[i]))).sort(), [2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4]);
+    const face = {origin: [0, 0, 1], er: [0, -1, 0], ec: [1, 0, 0], matrix: {rows: 2, cols: 4}};
+    check('the middle of a face', centreOf(face), [2, -1, 1]);
+    check('an outline', outline(face, [1, 2], [2, 4]).map(l => l.from), [[2, -1, 1], [4, -1, 1], [4, -2, 1], [2, -2, 1]]);
+}
+
+function testBlocksState() {
+    const given = {matrices: {Q: matrixOfRows([[1, 2, 3, 4]]), K: matrixOfRows([[1, 0, 0, 1]])}, scalars: {D: 4, C: 8}},
+        of = text => evaluate(parseExpression(text), given);
+    check('epilogues by name', ['Q K^T', 'relu(Q K^T)', 'softmax(tril(Q K^T / sqrt(D)))', 'softmax(Q K^T / sqrt(4))', 'softmax(Q K^T / 2)',
+        'softmax(Q K^T / sqrt(C))', 'tril(Q K^T)'].map(t => epilogueName(of(t), given.scalars)),
+        ['none', 'relu', 'masked softmax', 'scaled softmax', 'scaled softmax', null, null]);
+    check('a size that has a name', expressionWith(of('Q K^T'), '', 'scaled softmax', given.scalars), 'softmax(Q K^T / sqrt(D))');
+    check('one that has none', expressionWith(of('Q K^T'), '', 'scaled softmax', {C: 8}), 'softmax(Q K^T / sqrt(4))');
+    check('a reading', readingOfSpot({path: '', row: 0, col: 0}, of('y = Q K^T')), 'y[0, 0] = 5');
+    check('no reading', readingOfSpot(null, of('Q K^T')), '');
+    check('what is cut off', [cellText(-Infinity), cellText(0.123456789)], ['−∞', '0.12346']);
+    check('places', [placeText(0, 3), placeText(0, 0)], ['step 1 of 3', '']);
+    check('a product that is not there', viewOfState({...BLOCKS_DEFAULTS, anim: 'axpy', product: 'lll'}, of('Q K^T')).order, [{path: '', steps: 4}]);
+    check('nothing to animate', viewOfState({...BLOCKS_DEFAULTS, anim: 'axpy'}, of('Q')).animation, '');
+    const model = followedModel(exampleTrace()), steps = stepsOfTrail(['q.0.0.1.0', 'nonsense', 'q.0.0.2.0'], {},
+        attentionOf(exampleTrace(), 0), model, {});
+    check('a trail up to what is not there', steps.map(s => s.text), ['q.0.0.1.0']);
+}
+
 async function testPicture() {
     await address('#step=5');
     check('there is WebGL here', $('.stage canvas').getContext('webgl') !== null, true);

@@ -89,6 +89,7 @@ function testWithoutWeights() {
     const page = document.createElement('div');
     drawAttention(page, bare, model, {...ATTENTION_DEFAULTS, step: 5, trail: ['q.1.0.2.3']}, () => {}, {draw: () => [], render: () => {}, current: () => ({given: {}})});
     check('it says so', page.querySelectorAll('.soft').length > 2 && page.textContent.includes('The trace has no weights'), true);
+    check('y is the trace\'s', [...page.querySelectorAll('caption')].some(c => c.textContent === 'y, trace'), true);
 }
 
 // BERT and RoBERTa, where tokens see each other and norms come after the sums.
