@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 /* The number after `key` at the start of a line ("MemAvailable: 1234"), or at the start of the file for ""; -1: not
@@ -101,6 +102,18 @@ gp_memory_info gp_memory_query(const char *root)
         fclose(f);
     free(cgroup);
     return info;
+}
+
+void gp_memory_use_huge_pages(void *p, size_t bytes)
+{
+#ifdef MADV_HUGEPAGE
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = gp_round_up((uintptr_t)p, page);
+    uintptr_t end = ((uintptr_t)p + bytes) / page * page;
+    if (begin < end)
+        madvise((void *)begin, end - begin, MADV_HUGEPAGE);
+#else
+    (void)p, (void)bytes;
+#endif
 }
 
 int64_t gp_memory_peak(void)

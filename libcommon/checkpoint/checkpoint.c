@@ -19,6 +19,7 @@ void gp_checkpoint_close(gp_checkpoint *c)
     free(c->files);
     free(c->carried);
     gp_params_release(&c->params);
+    gp_tokenizer_close(c->built);
     free(c->tokenizer);
     free(c->tokenizer_problem);
     free(c->tokenizer_warning);
@@ -50,12 +51,21 @@ const char *gp_checkpoint_tokenizer_warning(const gp_checkpoint *c)
     return c->tokenizer_warning;
 }
 
+/* The caller owns it. */
+static gp_tokenizer *take_built(gp_checkpoint *c)
+{
+    gp_tokenizer *t = c->built;
+    c->built = NULL;
+    return t;
+}
+
 int gp_checkpoint_open_tokenizer(const gp_checkpoint *c, gp_tokenizer **t)
 {
     *t = NULL;
     if (c->tokenizer_problem)
         return fail("%s", c->tokenizer_problem);
-    if (c->tokenizer)
+    *t = take_built((gp_checkpoint *)(uintptr_t)c);
+    if (c->tokenizer && !*t)
         *t = gp_tokenizer_from_json(c->tokenizer, c->tokenizer_length, c->path);
     return c->tokenizer && !*t ? -1 : 0;
 }
@@ -118,6 +128,7 @@ static void check_rows(gp_checkpoint *c, const gp_tokenizer *t)
 /* Some tokenizers are carried but not understood (BERT's WordPiece): they have no fingerprint. */
 void gp_checkpoint_set_tokenizer(gp_checkpoint *c, char *text, size_t length, const char *folder)
 {
+    gp_tokenizer_close(take_built(c));
     free(c->tokenizer);
     free(c->tokenizer_problem);
     c->tokenizer = text;
@@ -136,18 +147,20 @@ void gp_checkpoint_set_tokenizer(gp_checkpoint *c, char *text, size_t length, co
     }
     gp_tokenizer_fingerprint(t, c->fingerprint);
     c->tokenizer_ids = gp_tokenizer_vocab_size(t);
+    gp_checkpoint_warning_tokenizer(c, t);
+    check_rows(c, t);
+    c->built = t;
     if (changes) { /* what is carried is whole without the folder */
         free(c->tokenizer);
         c->tokenizer = gp_tokenizer_to_json(t);
         c->tokenizer_length = strlen(c->tokenizer);
+        gp_tokenizer_close(take_built(c)); /* it is built from this text, not from the folder's */
     }
-    gp_checkpoint_warning_tokenizer(c, t);
-    check_rows(c, t);
-    gp_tokenizer_close(t);
 }
 
 void gp_checkpoint_drop_tokenizer(gp_checkpoint *c)
 {
+    gp_tokenizer_close(take_built(c));
     free(c->tokenizer);
     free(c->tokenizer_problem);
     free(c->tokenizer_warning);
@@ -163,7 +176,7 @@ void gp_checkpoint_end_by_tokenizer(gp_checkpoint *c)
     if (c->config.end_count || !c->tokenizer_ids || gp_checkpoint_open_tokenizer(c, &t))
         return;
     int32_t end = gp_tokenizer_end_of_text(t);
-    gp_tokenizer_close(t);
+    c->built = t; /* again */
     if (end < 0 || end >= c->config.vocab_size)
         return;
     c->config.bos_id = end;

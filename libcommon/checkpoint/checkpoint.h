@@ -37,6 +37,7 @@ struct gp_checkpoint {
     char *tokenizer_problem; /* why it cannot be used, or NULL */
     char *tokenizer_warning;
     size_t tokenizer_length;
+    gp_tokenizer *built;   /* of that text, until gp_checkpoint_open_tokenizer gives it away; or NULL */
     int64_t tokenizer_ids; /* of one that can be used; 0: none */
     bool has_fingerprint;
     uint8_t fingerprint[16];
