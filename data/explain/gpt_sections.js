@@ -167,7 +167,7 @@ function drawFlops({m, files}) {
     const mfu = files.mfu, T = mfu.forward?.context ?? m.T, ops = flopsOf(m, T), total = ops.reduce((n, o) => n + o[1], 0), passes = Object.keys(PASSES).filter(p => mfu[p]);
     return [
         barsElement({title: `FLOPs of a token, forward, over ${T} tokens`, caption: 'FLOPs', items: ops.map(([label, value]) => ({label, value}))}),
-        paragraph(`Together ${formatNumber(total, 9)}; training takes three times as many.${m.causal ? '' : ' eval-mfu counts the head for the masked tokens alone, as training computes it.'}`),
+        paragraph(`Together ${formatNumber(total, 9)}; training takes three times as many.${m.causal || !m.predicts ? '' : ' eval-mfu counts the head for the masked tokens alone, as training computes it.'}`),
         scrolled(tableElement(`Measured by eval-mfu on ${mfu.device}, ${mfu.backend}, ${mfu.dtype}; peak ${formatNumber(mfu.peak_flops, 4)} FLOP/s`,
             ['pass', 'batch', 'tokens a second', 'FLOPs a token', 'MFU', 'causal by half', '6N + 12LCT'], passes.map(p => mfuRow(m, mfu, p)))),
     ];

@@ -138,9 +138,10 @@ function modulesOf(parameters) {
     return [...modules.values()].map(({tensors, ...m}) => ({...m, layers: tensors / m.shapes.length}));
 }
 
-// FLOPs of a token over T, of a forward pass, by op; as eval-mfu counts them: 2 a multiply and add, attention in full.
+// FLOPs of a token over T, of a forward pass, by op; as eval-mfu counts them: 2 a multiply and add, attention in full. The
+// head is that which predicts tokens, where there is one.
 function flopsOf(m, T) {
     const {L, C, V, F} = m;
     return [['query, key, value', 2 * L * 3 * C * C], ['scores and their sums of values', 4 * L * C * T], ['output projection', 2 * L * C * C],
-        ['MLP', 2 * L * 2 * C * F], ['head', 2 * C * V + (m.causal ? 0 : 2 * C * C)]];
+        ['MLP', 2 * L * 2 * C * F], ...(m.predicts ? [['head', 2 * C * V + (m.causal ? 0 : 2 * C * C)]] : [])];
 }

@@ -90,5 +90,6 @@ function testParameters() {
     check('modules', modulesOf(rows).map(m => [m.name, m.layers, m.count, m.shapes]),
         [['wte', 1, 10, [['weight', [5, 2]]]], ['h.#.ln', 2, 8, [['weight', [2]], ['bias', [2]]]], ['h.#.fc', 1, 16, [['weight', [2, 8]]]]]);
     // 2 (C 3C + C C + 2 C F) + 4 C T + 2 C V, of C 2, F 4, T 3, V 5
+    check('FLOPs without such a head', flopsOf(modelOfTrace(tinyTrace({tensors: {logits: null, 'lens.ids': null}})), 3).map(f => f[1]), [24, 24, 8, 32]);
     check('FLOPs', flopsOf(modelOfTrace(tinyTrace()), 3).map(f => f[1]), [24, 24, 8, 32, 20]);
 }
