@@ -33,30 +33,41 @@ static void open_head(forward_scratch *a, const gp_attention_op *op, float *scra
     a->factor = a->s + GP_TILE_Q * GP_TILE_K;
 }
 
-/* One row of a tile: s becomes exp(s - max) for the first `valid` keys and 0 from there to `padded`; the row's output
- * and sum are rescaled to the new maximum. */
-static void softmax_row(forward_scratch *a, int64_t row, int64_t valid, int64_t padded)
+/* The rows of a tile: s becomes exp(s - max) for the first valid[r] keys and 0 from there to `padded`; the outputs and
+ * sums of the rows are rescaled to the new maxima. All maxima are found first, and all sums last, so that the latencies
+ * of finding them overlap. */
+static void softmax_rows(forward_scratch *a, int64_t rows, const int64_t *valid, int64_t padded)
 {
-    float *s = a->s + row * GP_TILE_K, *out = a->out + row * a->Dp;
-    int64_t whole = (int64_t)gp_round_up((size_t)valid, GP_STEP);
-    for (int64_t k = valid; k < whole; k++)
-        s[k] = -INFINITY;
-    float max = largest(s, whole, a->max[row]);
-#pragma omp simd
-    for (int64_t k = 0; k < whole; k++)
-        s[k] = gp_exp(s[k] - max);
-#pragma omp simd
-    for (int64_t k = whole; k < padded; k++)
-        s[k] = 0;
-    if (max > a->max[row]) {
-        float scale = gp_exp(a->max[row] - max);
-        a->sum[row] *= scale;
-#pragma omp simd
-        for (int64_t d = 0; d < a->Dp; d++)
-            out[d] *= scale;
+    float max[GP_TILE_Q];
+    for (int64_t r = 0; r < rows; r++) {
+        float *s = a->s + r * GP_TILE_K;
+        int64_t whole = (int64_t)gp_round_up((size_t)valid[r], GP_STEP);
+        for (int64_t k = valid[r]; k < whole; k++)
+            s[k] = -INFINITY;
+        max[r] = largest(s, whole, a->max[r]);
     }
-    a->sum[row] += total(s, whole);
-    a->max[row] = max;
+    for (int64_t r = 0; r < rows; r++) {
+        float *s = a->s + r * GP_TILE_K, now = max[r];
+        int64_t whole = (int64_t)gp_round_up((size_t)valid[r], GP_STEP);
+#pragma omp simd
+        for (int64_t k = 0; k < whole; k++)
+            s[k] = gp_exp(s[k] - now);
+#pragma omp simd
+        for (int64_t k = whole; k < padded; k++)
+            s[k] = 0;
+    }
+    for (int64_t r = 0; r < rows; r++) {
+        float *out = a->out + r * a->Dp;
+        if (max[r] > a->max[r]) {
+            float scale = gp_exp(a->max[r] - max[r]);
+            a->sum[r] *= scale;
+#pragma omp simd
+            for (int64_t d = 0; d < a->Dp; d++)
+                out[d] *= scale;
+        }
+        a->sum[r] += total(a->s + r * GP_TILE_K, (int64_t)gp_round_up((size_t)valid[r], GP_STEP));
+        a->max[r] = max[r];
+    }
 }
 
 static void drop_row(forward_scratch *a, const gp_attention_op *op, int64_t b, int64_t h, int64_t q, int64_t k0,
@@ -77,18 +88,17 @@ static void attend(forward_scratch *a, const gp_attention_op *op, int64_t b, int
         a->max[r] = -INFINITY;
         a->sum[r] = 0;
     }
+    int64_t blocks = (int64_t)gp_round_up((size_t)rows, ROWS), valid[GP_TILE_Q];
     for (int64_t k0 = 0; k0 < keys; k0 += GP_TILE_K) {
         int64_t n = gp_min(GP_TILE_K, keys - k0), padded = (int64_t)gp_round_up((size_t)n, GP_STEP);
-        tile_product(&(tiles){GP_TILE_Q, padded, a->D, a->q, a->Dp, 1, a->keys + k0, a->Tp, a->s, GP_TILE_K, false});
-        for (int64_t r = 0; r < rows; r++) {
-            int64_t valid = visible_keys(op, b, q0 + r) - k0;
-            valid = gp_max(0, gp_min(valid, n));
-            softmax_row(a, r, valid, padded);
-            if (drops)
-                drop_row(a, op, b, h, q0 + r, k0, valid);
-        }
+        tile_product(&(tiles){blocks, padded, a->D, a->q, a->Dp, 1, a->keys + k0, a->Tp, a->s, GP_TILE_K, false});
+        for (int64_t r = 0; r < rows; r++)
+            valid[r] = gp_max(0, gp_min(visible_keys(op, b, q0 + r) - k0, n));
+        softmax_rows(a, rows, valid, padded);
+        for (int64_t r = 0; r < rows && drops; r++)
+            drop_row(a, op, b, h, q0 + r, k0, valid[r]);
         tile_product(
-            &(tiles){GP_TILE_Q, a->Dp, padded, a->s, GP_TILE_K, 1, a->values + k0 * a->Dp, a->Dp, a->out, a->Dp, true});
+            &(tiles){blocks, a->Dp, padded, a->s, GP_TILE_K, 1, a->values + k0 * a->Dp, a->Dp, a->out, a->Dp, true});
     }
 }
 
