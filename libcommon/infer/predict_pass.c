@@ -12,9 +12,9 @@
 #include "base/batch.h"
 #include "model/model.h"
 
-/* Tokens of a pass, padding included, on the CPU and on a device; the unit of T; maxima of B, and of a pass's logits
- * (rows, V) where B is not 1. */
-enum { ROWS = 128, DEVICE_ROWS = 8192, LENGTH_UNIT = 16, MAX_B = 256, LOGIT_ROWS = 64 };
+/* Tokens of a pass, padding included, on the CPU and on a device; the units of T, up to ROWS and above; maxima of B,
+ * and of a pass's logits (rows, V) where B is not 1. */
+enum { ROWS = 128, DEVICE_ROWS = 8192, LENGTH_UNIT = 16, LONG_UNIT = 8, MAX_B = 256, LOGIT_ROWS = 64 };
 
 /* ---- texts as batches ------------------------------------------------------------------------------------ */
 
@@ -180,7 +180,8 @@ int gp_predict_run(gp_predictor *p, gp_predict_text *texts, int64_t count)
     gp_predict_text **sorted = gp_calloc((size_t)count, sizeof *sorted);
     for (int64_t i = 0; i < count; i++) {
         gp_predict_text *text = sorted[i] = &texts[i];
-        text->T = gp_min((int64_t)gp_round_up((size_t)text->count, LENGTH_UNIT), context);
+        size_t unit = text->count > ROWS ? LONG_UNIT : LENGTH_UNIT;
+        text->T = gp_min((int64_t)gp_round_up((size_t)text->count, unit), context);
         for (text->slots = text->reads ? 1 : 0; text->slots < text->reads;)
             text->slots = gp_min(2 * text->slots, text->T);
     }
