@@ -20,7 +20,7 @@ import numpy
 import onnxruntime
 from tokenizers import Tokenizer
 
-WORDS, ROUNDS, SECONDS = 256, 7, 4
+WORDS, ROUNDS, SECONDS = 256, 5, 2
 
 
 class Peer:
