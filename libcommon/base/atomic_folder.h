@@ -12,7 +12,8 @@ typedef struct gp_folder {
 int gp_folder_open(gp_folder *f, const char *path);
 
 /* Flushes the folder (its files have been flushed by gp_out_commit) and renames it into place; an older folder of that
- * name is replaced and removed. Where rc, or this, is not 0: removes the temporary folder and returns -1. Releases f. */
+ * name is replaced and removed. Where rc, or this, is not 0: removes the temporary folder and returns -1. Releases
+ * f. */
 int gp_folder_end(gp_folder *f, int rc);
 
 #endif
