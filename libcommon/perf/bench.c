@@ -78,10 +78,10 @@ static int decode_pass(gp_bench *b)
 
 /* Bytes that a token reads from memory when B are decoded at once: its share of the weights of matrix products, and the
  * keys and values of its row, T/2 positions on average. */
-static double decode_bytes(const gp_config *c, int64_t B, int64_t T, int size)
+static double decode_bytes(const gp_config *c, int64_t B, int64_t T, double weight_size, int size)
 {
     double L = (double)c->layers, C = (double)c->channels;
-    double weights = gp_config_flops(c, 0) / 2 * size;
+    double weights = gp_config_flops(c, 0) / 2 * weight_size;
     return weights / (double)B + 2 * L * C * (double)T / 2 * size;
 }
 
@@ -95,7 +95,8 @@ double gp_bench_flops(const gp_config *c, int64_t B, int64_t T)
     return gp_config_flops_masked(c, T, (double)gp_bench_targets(c, B, T) / (double)(B * T));
 }
 
-void gp_bench_describe(const gp_config *c, gp_pass pass, int64_t B, int64_t T, int size, gp_speed *s)
+void gp_bench_describe(const gp_config *c, gp_pass pass, int64_t B, int64_t T, double weight_size, int size,
+                       gp_speed *s)
 {
     double head = 2 * (double)c->channels * (double)c->vocab_size;
     double hidden = c->causal ? 2 * (double)c->layers * (double)c->channels * (double)(T - 1) : 0;
@@ -107,7 +108,7 @@ void gp_bench_describe(const gp_config *c, gp_pass pass, int64_t B, int64_t T, i
         s->flops_token -= head * (double)(T - 1) / (double)T, s->flops_causal = s->flops_token - hidden;
     if (pass == GP_PASS_DECODE) {
         s->flops_token = s->flops_causal = gp_config_flops(c, T / 2); /* the cache is half full on average */
-        s->bytes_token = decode_bytes(c, B, T, size);
+        s->bytes_token = decode_bytes(c, B, T, weight_size, size);
     }
 }
 

@@ -48,11 +48,20 @@ static int repeat(gp_bench *b, double seconds, gp_speed *speed)
     return rc;
 }
 
+/* Bytes of a weight's number as decoding reads it: a row's, of the width that most have. */
+static double weight_size(const gp_model *m)
+{
+    const gp_param *row = gp_params_row(&m->params, GP_FC_W, 0);
+    if (!row || row->format == GP_WEIGHTS_FP32)
+        return gp_dtype_size(m->be->act_dtype);
+    return (double)gp_weight_row_bytes(row->format, row->dim[0]) / (double)row->dim[0];
+}
+
 int gp_measure(gp_model *m, gp_pass pass, int64_t B, int64_t T, double seconds, gp_speed *speed)
 {
     gp_bench b;
     int rc = gp_bench_open(&b, m, pass, B, T);
-    gp_bench_describe(&m->config, pass, B, T, gp_dtype_size(m->be->act_dtype), speed);
+    gp_bench_describe(&m->config, pass, B, T, weight_size(m), gp_dtype_size(m->be->act_dtype), speed);
     if (!rc)
         rc = repeat(&b, seconds, speed);
     gp_bench_close(&b);

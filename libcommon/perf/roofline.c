@@ -145,7 +145,8 @@ static int count_pass(gp_roofline *p, gp_roofline_pass *r, bool no_masters)
     counted = (gp_profile){0}; /* drops initialization */
     for (int i = 0; i < runs && !rc; i++)
         rc = b.run(&b);
-    gp_bench_describe(&p->config, r->pass, r->B, r->T, gp_dtype_size(be->act_dtype), &r->speed);
+    int size = gp_dtype_size(be->act_dtype);
+    gp_bench_describe(&p->config, r->pass, r->B, r->T, size, size, &r->speed);
     gp_model_memory(m, &r->memory);
     r->optimizer = r->pass == GP_PASS_TRAIN ? 2 * m->params.total * (int64_t)sizeof(float) : 0;
     if (!rc)

@@ -19,7 +19,7 @@ perplexity() {
 # within VALUE OF PERCENT: VALUE is less than that above OF
 within() {
     checks=$((checks + 1))
-    awk "BEGIN { exit !($1 < $2 * (1 + $3 / 100)) }" || problem "a perplexity of $1, more than $3% above $2"
+    awk "BEGIN { exit !(($1) < ($2) * (1 + $3 / 100)) }" || problem "$1 is more than $3% above $2"
 }
 
 perplexity fp32
@@ -56,6 +56,16 @@ expect 0 "${s[@]}" --prompt Once -n 3 --json
 has '"dtype": "fp32"'
 expect 0 sample run Once -n 3 --dtype int4 --backend cpu
 [[ $err == *" tok/s, int4" ]] || problem "does not say what was used: $err"
+
+# decoding reads fewer bytes: 832 of a row of 768 numbers in int8, 512 in int4
+for bytes in "fp32 4" "bf16 2" "int8 1.083" "int4 0.667"; do
+    expect 0 eval-mfu --layers 1 --heads 12 --channels 768 --vocab-size 64 --preset nano --seq-len 8 --passes decode \
+        --seconds 0.01 --json --quiet --backend cpu --dtype "${bytes% *}" --peak 1e9
+    read=$(printf '%s\n' "$out" | sed -n 's/.*"bytes_token": \([0-9.e+]*\).*/\1/p')
+    # 12 C C and C V weights, keys and values of four positions
+    within "$read" "(12 * 768 * 768 + 768 * 64) * ${bytes#* } + 2 * 768 * 4 * 4" 0.1
+    within "(12 * 768 * 768 + 768 * 64) * ${bytes#* } + 2 * 768 * 4 * 4" "$read" 0.1
+done
 
 # who does not take it
 expect 2 train text.tok --dtype int8 -o none
