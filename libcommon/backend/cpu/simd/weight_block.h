@@ -20,6 +20,12 @@ typedef struct weight_row {
     const char *scales, *minimums, *numbers;
 } weight_row;
 
+/* The d and m of up to SCALES blocks in fp32, with room for whole vectors. */
+enum { SCALES = 32 };
+typedef struct block_scales {
+    float d[SCALES + WIDTH], m[SCALES + WIDTH];
+} block_scales;
+
 static inline weight_row weight_row_at(gp_weight_format format, const void *row, int64_t I)
 {
     gp_weight_row at = gp_weight_row_of(format, I);
@@ -41,26 +47,24 @@ static inline vec vec_from_fp16(vec_u16 h)
 #endif
 }
 
-static inline float from_fp16(const char *at)
-{
-    uint16_t h;
-    memcpy(&h, at, sizeof h);
-#if defined(__F16C__)
-    return _cvtsh_ss(h);
-#else
-    uint32_t magnitude = h & 0x7fff, sign = (uint32_t)(h & 0x8000) << 16, bits = (magnitude << 13) + (112u << 23);
-    float x;
-    memcpy(&x, &bits, sizeof x);
-    x = magnitude < 0x400 ? (float)magnitude * 0x1p-24f : x;
-    return sign ? -x : x;
-#endif
-}
-
 static inline vec_u16 u16_at(const char *p)
 {
     vec_u16 v;
     memcpy(&v, p, sizeof v);
     return v;
+}
+
+/* The scales of `count` blocks from `block` on. What is read after the last one is the row's numbers, and unused. */
+static inline __attribute__((always_inline)) void load_scales(const weight_row *r, int64_t block, int64_t count,
+                                                              block_scales *s)
+{
+    if (r->format != GP_WEIGHTS_INT8 && r->format != GP_WEIGHTS_INT4)
+        return;
+    for (int64_t i = 0; i < count; i += WIDTH) {
+        vec_store(s->d + i, vec_from_fp16(u16_at(r->scales + 2 * (block + i))));
+        if (r->format == GP_WEIGHTS_INT4)
+            vec_store(s->m + i, vec_from_fp16(u16_at(r->minimums + 2 * (block + i))));
+    }
 }
 
 static inline vec vec_from_i8(const char *p)
@@ -90,23 +94,31 @@ static inline vec_int vec_from_u8(const char *p)
 }
 
 /* A byte has two numbers: the block's first half in the low halves, its second in the high ones. */
-static inline void load_int4(const weight_row *r, int64_t block, vec w[BLOCK_VECTORS])
+static inline void load_int4(const weight_row *r, int64_t block, vec d, vec m, vec w[BLOCK_VECTORS])
 {
-    vec d = vec_all(from_fp16(r->scales + 2 * block)), m = vec_all(from_fp16(r->minimums + 2 * block));
+#if defined(__AVX512F__)
+    /* the 16 numbers that the block has, looked up by the low 4 bits of a lane */
+    const vec steps = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    __m512 table = (__m512)(d * steps + m);
+    __m512i q = (__m512i)vec_from_u8(r->numbers + block * GP_WEIGHT_BLOCK / 2);
+    w[0] = (vec)_mm512_permutexvar_ps(q, table);
+    w[1] = (vec)_mm512_permutexvar_ps(_mm512_srli_epi32(q, 4), table);
+#else
     for (int v = 0; v < BLOCK_VECTORS / 2; v++) {
         vec_int q = vec_from_u8(r->numbers + block * GP_WEIGHT_BLOCK / 2 + v * WIDTH);
         w[v] = d * __builtin_convertvector(q & 15, vec) + m;
         w[v + BLOCK_VECTORS / 2] = d * __builtin_convertvector(q >> 4, vec) + m;
     }
+#endif
 }
 
-/* Block `block` of a row; where `r->format` is a constant, its branch alone is left. */
-static inline __attribute__((always_inline)) void load_block(const weight_row *r, int64_t block, vec w[BLOCK_VECTORS])
+/* Block `block` of a row, with its d and m; where `r->format` is a constant, its branch alone is left. */
+static inline __attribute__((always_inline)) void load_block(const weight_row *r, int64_t block, float d, float m,
+                                                             vec w[BLOCK_VECTORS])
 {
     if (r->format == GP_WEIGHTS_INT4) {
-        load_int4(r, block, w);
+        load_int4(r, block, vec_all(d), vec_all(m), w);
     } else if (r->format == GP_WEIGHTS_INT8) {
-        vec d = vec_all(from_fp16(r->scales + 2 * block));
         for (int v = 0; v < BLOCK_VECTORS; v++)
             w[v] = d * vec_from_i8(r->numbers + block * GP_WEIGHT_BLOCK + v * WIDTH);
     } else {
