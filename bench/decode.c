@@ -1,4 +1,4 @@
-/* decode.c: the products of decoding in each weight format, as bytes a second beside the read bandwidth of this machine,
+/* decode.c: products of decoding in each weight format, as bytes a second beside the read bandwidth of this machine,
  * measured in the same run.
  *
  *     build/bin/bench-decode                       # GPT-2's (C,4C), batches of 1, 4, 16 and 64

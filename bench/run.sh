@@ -32,6 +32,8 @@ printf 'drawings: %s %s\n' "$out/bench-batch.svg" "$out/bench-threads.svg"
 if command -v bench-ops > /dev/null; then
     title 'ops alone'
     bench-ops
+    title 'products of decoding, by weight format'
+    bench-decode
 fi
 
 text=$(mktemp)
