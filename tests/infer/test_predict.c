@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "backend/backend.h"
 #include "backends.h"
 #include "base/file.h"
 #include "gptpipe/checkpoint.h"
@@ -208,10 +209,28 @@ static void put_lines(gp_buf *b, const char *mask, int count)
     }
 }
 
-static void check_alone(const char *name, gp_predict_task task, int threads)
+/* A backend whose products depend on their number of rows, as those of oneDNN and cuBLASLt may, which choose a kernel by
+ * it. At the size of these models none does. */
+static const gp_backend_ops *products;
+
+static void linear_by_rows(gp_backend *be, const gp_linear_op *op)
+{
+    products->linear_forward(be, op);
+    int64_t count = gp_tensor_count(op->y), rows = count / op->y->dim[op->y->ndim - 1];
+    float *y = op->y->data;
+    for (int64_t i = 0; i < count; i++)
+        y[i] *= 1 + 1e-4F * (float)rows;
+}
+
+static void check_alone(const char *name, gp_predict_task task, int threads, bool by_rows)
 {
     enum { LINES = 60 };
     tiny g = open_tiny(name, "cpu", threads);
+    products = g.be->ops;
+    gp_backend_ops shaped = *products;
+    shaped.linear_forward = linear_by_rows;
+    if (by_rows)
+        g.be->ops = &shaped;
     gp_predict_options o = {.task = task, .quiet = true, .top_k = 3};
     gp_buf lines = {0}, alone = {0};
     put_lines(&lines, task == GP_PREDICT_FILL_MASK ? "<mask>" : "", LINES);
@@ -227,18 +246,20 @@ static void check_alone(const char *name, gp_predict_task task, int threads)
     gp_buf_release(&lines);
     gp_buf_release(&alone);
     free(all);
+    g.be->ops = products;
     close_tiny(&g);
 }
 
 static void a_line_has_the_same_bits_alone_and_among_others(void **state)
 {
     (void)state;
-    for (int threads = 1; threads <= 2; threads++) {
-        check_alone("roberta", GP_PREDICT_FILL_MASK, threads);
-        check_alone("roberta", GP_PREDICT_EMBED, threads);
-        check_alone("gpt2", GP_PREDICT_NEXT, threads);
-        check_alone("roberta-classify", GP_PREDICT_CLASSIFY, threads);
-        check_alone("gpt2-classify", GP_PREDICT_CLASSIFY, threads);
+    for (int k = 0; k < 3; k++) {
+        int threads = 1 + k % 2;
+        check_alone("roberta", GP_PREDICT_FILL_MASK, threads, k == 2);
+        check_alone("roberta", GP_PREDICT_EMBED, threads, k == 2);
+        check_alone("gpt2", GP_PREDICT_NEXT, threads, k == 2);
+        check_alone("roberta-classify", GP_PREDICT_CLASSIFY, threads, k == 2);
+        check_alone("gpt2-classify", GP_PREDICT_CLASSIFY, threads, k == 2);
     }
 }
 
