@@ -13,6 +13,8 @@
 # PRETRAIN   steps of masked training on the training texts before they are classified (default: 0)
 # STEPS      steps of fine-tuning, in place of the setting's own
 # OUT        folder for everything that is made (default: out)
+# INIT       a checkpoint to fine-tune for one epoch in place of a new BERT: gpt2 (124M, downloaded), or a file, folder or
+#            run with a tokenizer. For a GPU: docs/numbers.md has the time that it should take
 # A stage whose inputs, command and tool did not change since its output was made is skipped.
 set -euo pipefail
 usage() { sed -n '2,/^set/p' "$0" | sed '$d; s/^# \{0,1\}//'; }
@@ -20,7 +22,12 @@ case ${1:-} in
 -h | --help) usage && exit 0 ;;
 ?*) echo "imdb.sh: $1: there are no operands; what is to be done is told as in DATA=reviews (see imdb.sh --help)" >&2 && exit 2 ;;
 esac
-asked=${DATA:-} file=
+asked=${DATA:-} file= checkpoint=${INIT:-}
+if [ -n "$checkpoint" ] && [ "${PRETRAIN:-0}" != 0 ]; then
+    echo "imdb.sh: INIT=$checkpoint begins with trained weights, PRETRAIN=$PRETRAIN with new ones: give one of them" >&2
+    exit 2
+fi
+[ -z "$checkpoint" ] || [ "$checkpoint" = gpt2 ] || checkpoint=$(realpath -e "$checkpoint") || exit 1
 case ${DATA:=imdb} in
 imdb | reviews) ;;
 *.jsonl)
@@ -63,19 +70,34 @@ fi
 # ---- tokens
 
 # The sizes of vocabulary, context and batch, and the steps of fine-tuning. A model this small does not overfit the
-# reviews, whose words are few.
+# reviews, whose words are few. Texts of one's own: of 8,454 rated sentences (vaderSentiment's of films) a held-out part
+# had its least loss after two epochs, and a dropout of 0.3 was better than 0.1.
 case $DATA in
 imdb) vocabulary=8192 context=256 batch=32 steps=6000 dropout=0.1 ;;
 reviews) vocabulary=512 context=64 batch=64 steps=2000 dropout=0 ;;
-*) vocabulary=4096 context=128 batch=32 steps=2000 dropout=0.1 ;;
+*)
+    vocabulary=4096 context=128 batch=32 dropout=0.3
+    steps=$((2 * $(wc -l < "$train") / batch))
+    [ "$steps" -ge 300 ] || steps=300
+    ;;
 esac
 steps=${STEPS:-$steps} pretrain=${PRETRAIN:-0}
-tokenizer=$OUT/$DATA-tokenizer.json
-stage vocabulary "$OUT/$DATA-mlm.tok" "$train" -- tokenize --train-wordpiece $vocabulary --save-tokenizer "$tokenizer" \
-    --jsonl text "$train" -o "$OUT/$DATA-mlm.tok"
+tokenizer=$OUT/$DATA-tokenizer.json name=$DATA
+if [ -n "$checkpoint" ]; then
+    if [ "$checkpoint" = gpt2 ]; then
+        checkpoint=$OUT/gpt2
+        stage fetch-gpt2 "$checkpoint/model.safetensors" -- fetch-data gpt2 -o "$OUT"
+    fi
+    tokenizer=$checkpoint name=$DATA-$(basename "$checkpoint")
+else
+    stage vocabulary "$OUT/$DATA-mlm.tok" "$train" -- tokenize --train-wordpiece "$vocabulary" \
+        --save-tokenizer "$tokenizer" --jsonl text "$train" -o "$OUT/$DATA-mlm.tok"
+fi
 for split in train test; do
-    stage "tokenize-$split" "$OUT/$DATA-$split.tok" "$OUT/$DATA-$split.jsonl" "$tokenizer" -- tokenize -t "$tokenizer" \
-        --jsonl text --label label --labels neg,pos "$OUT/$DATA-$split.jsonl" -o "$OUT/$DATA-$split.tok"
+    keyed=("$OUT/$DATA-$split.jsonl")
+    [ -d "$tokenizer" ] || keyed+=("$tokenizer")
+    stage "tokenize-$name-$split" "$OUT/$name-$split.tok" "${keyed[@]}" -- tokenize -t "$tokenizer" \
+        --jsonl text --label label --labels neg,pos "$OUT/$DATA-$split.jsonl" -o "$OUT/$name-$split.tok"
 done
 
 # ---- models
@@ -88,16 +110,21 @@ if [ "$pretrain" -gt 0 ]; then
     init=(--init "$run" --seq-len "$context")
     page gpt "$run/model.safetensors" -- "$run" 'The music was [MASK]. I loved it.'
 fi
-train_stage "$DATA" "$OUT/$DATA-train.tok" "$OUT/$DATA-test.tok" -- --data "$OUT/$DATA-train.tok" \
-    --val "$OUT/$DATA-test.tok" "${init[@]}" --objective classify --truncate head+tail --batch-size $batch \
-    --steps "$steps" --dropout "$dropout" --lr 1e-3 --warmup 100 --log-every 250 --eval-every 1000 --eval-batches 1000000
+setting=("${init[@]}" --batch-size "$batch" --steps "$steps" --dropout "$dropout" --lr 1e-3)
+if [ -n "$checkpoint" ]; then
+    setting=(--init "$checkpoint" --seq-len 512 --batch-size 16 --dropout 0.1 --lr 2e-5)
+    if [ -n "${STEPS:-}" ]; then setting+=(--steps "$STEPS"); else setting+=(--epochs 1); fi
+fi
+train_stage "$name" "$OUT/$name-train.tok" "$OUT/$name-test.tok" -- --data "$OUT/$name-train.tok" \
+    --val "$OUT/$name-test.tok" "${setting[@]}" --objective classify --truncate head+tail --warmup 100 --log-every 250 \
+    --eval-every 1000 --eval-batches 1000000
 
 page training "$run/log.jsonl" -- "$run"
 
 # ---- predictions and report
 
 predictions=$run/predictions.jsonl
-stage predict "$predictions" "$run/model.safetensors" "$test" -- predict --checkpoint "$run" --task classify \
+stage "predict-$name" "$predictions" "$run/model.safetensors" "$test" -- predict --checkpoint "$run" --task classify \
     --truncate head+tail --input "$test" -o "$predictions"
 [ -x "$BIN/bag_of_words" ] || echo "imdb.sh: bag_of_words is not beside the tools in $BIN: no baseline is computed" >&2
 for words in 1 2; do

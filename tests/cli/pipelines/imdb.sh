@@ -1,7 +1,7 @@
 # pipelines/imdb.sh and pipeline.sh MODEL=bert: what they call, what they keep, what they report. At first the
 # tools that compute are stand-ins, which log their command lines; fetch-data and bag_of_words are our own.
 . "$(dirname "$0")/../cli.sh"
-unset DATA FETCH_DATA_MIRROR MODEL PRETRAIN STEPS
+unset DATA FETCH_DATA_MIRROR INIT MODEL PRETRAIN STEPS
 
 mkdir bin
 printf '#!/bin/sh\nexec "%s/fetch-data" "$@" --reviews 100 --offline --quiet\n' "$GPTPIPE_BIN" > bin/fetch-data
@@ -65,6 +65,18 @@ logged '^train --data .*/reviews-mlm.tok --preset bert-nano .*--objective mlm .*
 logged '^explain.sh gpt .*/reviews-mlm-[0-9a-f]* The music was \[MASK\]. I loved it. -o .*/gpt.html$'
 logged '^train --data .*/reviews-train.tok .*--init .*/out/reviews-mlm-[0-9a-f]* .*--objective classify'
 [ "$(ls -d out/reviews-????????/ | wc -l)" = 2 ] || problem "runs: $(ls -d out/*)"
+
+# a checkpoint to begin with: its tokenizer, one epoch, no vocabulary and no pretraining
+mkdir tuned
+rm log
+INIT=tuned DATA=reviews expect 0 "$script"
+logged '^tokenize -t .*/tuned --jsonl text --label label --labels neg,pos .*/reviews-train.jsonl -o .*/reviews-tuned-train.tok$'
+logged '^train --data .*/reviews-tuned-train.tok .*--init .*/tuned --seq-len 512 .*--epochs 1 .*--objective classify'
+grep -q 'train-wordpiece\|objective mlm' log && problem 'a new vocabulary or masked training beside INIT'
+INIT=tuned PRETRAIN=5 DATA=reviews expect 2 "$script"
+says 'imdb.sh: INIT=tuned begins with trained weights, PRETRAIN=5 with new ones: give one of them'
+INIT=nowhere DATA=reviews expect 1 "$script"
+says 'nowhere'
 
 # a run that was stopped is resumed
 rm -f log
