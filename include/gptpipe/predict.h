@@ -54,7 +54,7 @@ typedef struct gp_predict_options {
     bool normalize;         /* embed: divide by the Euclidean norm */
     gp_truncation truncate; /* of texts with more tokens than the model has positions */
     const char *jsonl; /* the member of JSON Lines that is the text; NULL: "text" if the first line is an object with
-                          that member, else each line is a text */
+                          that member, an error if it is one without, else each line is a text */
     bool lines;        /* each line is a text, whatever the first looks like */
     bool quiet;        /* no progress */
 } gp_predict_options;

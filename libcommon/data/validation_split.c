@@ -21,9 +21,10 @@ int64_t gp_tokens_split(const gp_tokens *s, double fraction)
         at = gp_tokens_document(s, low);
     }
     if (at < 1 || at >= n)
-        return fail("%s: its %lld tokens in %lld documents cannot be split into %g for training and %g for "
+        return fail("%s: its %lld tokens in %lld document%s cannot be split into %g for training and %g for "
                     "validation; give a separate validation stream",
-                    info->name, (long long)n, (long long)(documents ? documents : 1), 1 - fraction, fraction);
+                    info->name, (long long)n, (long long)(documents ? documents : 1),
+                    gp_plural(documents ? documents : 1), 1 - fraction, fraction);
     return at;
 }
 

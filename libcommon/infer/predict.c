@@ -162,14 +162,28 @@ static int read_text(run *s, gp_predict_text *text, const char *line, size_t n)
     return 0;
 }
 
-/* Whether a first line is an object with the member "text", a string. */
-static bool is_jsonl(const char *line, size_t n)
+/* Whether a first line is JSON Lines, an object with the member "text": 1 or 0; -1: an object without it, whose text
+ * may be another member. */
+static int is_jsonl(const char *line, size_t n)
 {
     size_t mark = gp_utf8_mark(line, n);
     json_t *object = n > mark && line[mark] == '{' ? gp_json_load_python(line + mark, n - mark, 0, NULL) : NULL;
-    bool is = json_is_string(json_object_get(object, "text"));
+    int is = !json_is_object(object) ? 0 : json_object_get(object, "text") ? 1 : -1;
     json_decref(object);
     return is;
+}
+
+/* By the first line, unless an option says it. */
+static int find_jsonl(run *s, const char *line, size_t n)
+{
+    int is = s->r.number == 1 && !s->p.o.jsonl && !s->p.o.lines ? is_jsonl(line, n) : 0;
+    if (is < 0)
+        return fail("%s: line 1 is a JSON object without the member \"text\": --jsonl names another member, --lines "
+                    "takes lines as texts",
+                    s->r.in.name);
+    if (is)
+        s->jsonl = "text";
+    return 0;
 }
 
 /* Reads the texts of a chunk. What cannot be read ends it, and is kept as s->failed. */
@@ -182,8 +196,9 @@ static void read_chunk(run *s)
     p->count = 0;
     while (p->count < s->max_texts && bytes < CHUNK_BYTES &&
            (rc = gp_line_reader_next(&s->r, !p->count, &line, &n)) > 0) {
-        if (s->r.number == 1 && !p->o.jsonl && !p->o.lines && is_jsonl(line, n))
-            s->jsonl = "text";
+        rc = find_jsonl(s, line, n);
+        if (rc)
+            break;
         if (s->jsonl && gp_jsonl_is_blank(line, n))
             continue;
         gp_predict_text *text = &p->texts[p->count];

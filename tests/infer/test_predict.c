@@ -209,8 +209,8 @@ static void put_lines(gp_buf *b, const char *mask, int count)
     }
 }
 
-/* A backend whose products depend on their number of rows, as those of oneDNN and cuBLASLt may, which choose a kernel by
- * it. At the size of these models none does. */
+/* A backend whose products depend on their number of rows, as those of oneDNN and cuBLASLt may, which choose a kernel
+ * by it. At the size of these models none does. */
 static const gp_backend_ops *products;
 
 static void linear_by_rows(gp_backend *be, const gp_linear_op *op)

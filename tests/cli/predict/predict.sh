@@ -40,6 +40,10 @@ objects=$out
 sed 's/"text"/"body"/' texts.jsonl > bodies.jsonl
 expect 0 "${roberta[@]}" bodies.jsonl --top-k 1 --jsonl body
 is "$objects"
+expect 1 "${roberta[@]}" bodies.jsonl
+says 'predict: bodies.jsonl: line 1 is a JSON object without the member "text": --jsonl names another member, --lines takes lines as texts'
+expect 1 bash -c "echo '{\"text\": null}' | ${roberta[*]}"
+says 'predict: stdin: line 1: its "text" is not a string'
 expect 0 bash -c "head -n 1 texts.jsonl | ${roberta[*]} --top-k 1 --lines"
 has '[{"score": 0.'
 has '"sequence": "{\"text\": \"'
