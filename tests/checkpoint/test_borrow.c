@@ -156,13 +156,14 @@ static void file_stays_mapped_until_the_last_model_is_freed(void **state)
     gp_checkpoint *c = opened(path);
     gp_model *m[] = {gp_checkpoint_model(c, be, false), gp_checkpoint_model(c, be, false)};
     const gp_param *row = &m[0]->params.rows[0];
-    float *before = gp_malloc((size_t)row->count * sizeof *before), *now = gp_malloc((size_t)row->count * sizeof *now);
+    size_t bytes = (size_t)row->count * sizeof(float);
+    float *before = gp_malloc(bytes), *now = gp_malloc(bytes);
     gp_model_row_download(m[0], row, before);
     gp_checkpoint_close(c);
     assert_int_equal(unlink(path), 0);
     gp_model_free(m[0]);
     gp_model_row_download(m[1], &m[1]->params.rows[0], now);
-    assert_memory_equal(before, now, (size_t)row->dim[0] * 4);
+    assert_memory_equal(before, now, bytes);
     gp_model_free(m[1]);
     free(before);
     free(now);
