@@ -124,8 +124,8 @@ GP_API int gp_options_check(const gp_tool *tool, const void *args);
 
 /* Sets up the process for a tool and calls gp_options_parse; the first call in main. Exceeding the file size limit
  * becomes a failed write instead of a signal. Closed descriptors 0 to 2 are opened, so that no other file gets their
- * numbers. If tool->computes, the program executes itself again with OMP_WAIT_POLICY=passive, unless that or
- * GOMP_SPINCOUNT is set: see gptpipe/backend.h. */
+ * numbers. If tool->computes, the program executes itself again with OMP_WAIT_POLICY=passive and a small
+ * GOMP_SPINCOUNT, unless one of them is set: see gptpipe/backend.h. */
 GP_API int gp_tool_start(const gp_tool *tool, void *args, int argc, char **argv);
 
 /* Prints "NAME: text" on stderr, unless text is NULL. */
