@@ -8,9 +8,13 @@
 static inline __attribute__((always_inline)) void load_inputs(const weight_row *r, int64_t first, int64_t count,
                                                               float *x)
 {
+    block_scales scale;
+    vec w[BLOCK_VECTORS];
     for (int64_t i = 0; i < count; i += GP_WEIGHT_BLOCK) {
-        vec w[BLOCK_VECTORS];
-        load_block(r, (first + i) / GP_WEIGHT_BLOCK, w);
+        int64_t block = (first + i) / GP_WEIGHT_BLOCK, k = i / GP_WEIGHT_BLOCK % SCALES;
+        if (!k)
+            load_scales(r, block, gp_min(SCALES, (count - i + GP_WEIGHT_BLOCK - 1) / GP_WEIGHT_BLOCK), &scale);
+        load_block(r, block, scale.d[k], scale.m[k], w);
         if (count - i >= GP_WEIGHT_BLOCK)
             for (int v = 0; v < BLOCK_VECTORS; v++)
                 vec_store(x + i + v * WIDTH, w[v]);
