@@ -18,7 +18,7 @@ typedef struct gp_torch_file {
     gp_map map;
     gp_zip zip;             /* its files; of the layout before the zip: its storages, by their keys */
     char *prefix;           /* of a storage's name before its key: "archive/data/", or "" */
-    signed char *checked;   /* (zip.count) whether a file has its CRC: gp_zip_check's answer + 1, 0: not asked yet */
+    unsigned char *checked; /* (zip.count) whether a file has its CRC: gp_zip_check's answer + 1, 0: not asked yet */
     gp_torch_place *places; /* as the container's tensors */
     int64_t place_count;
     const gp_zip_file *unpacked; /* the deflated storage whose bytes are in `bytes` */

@@ -78,13 +78,13 @@ static int verify(void *self, int64_t i)
 {
     gp_torch_file *f = self;
     const gp_zip_file *storage = f->places[i].storage;
-    signed char *checked = &f->checked[storage - f->zip.files];
+    unsigned char *checked = &f->checked[storage - f->zip.files];
     if (storage->deflated) /* gp_zip_unpack checks it */
         return bytes_of(f, storage) ? storage->crc != 0 : -1;
     int known = __atomic_load_n(checked, __ATOMIC_RELAXED); /* threads may both check what tensors share */
-    if (known <= 0) {
+    if (!known) {
         known = gp_zip_check(storage, storage->data, f->path) + 1;
-        __atomic_store_n(checked, (signed char)known, __ATOMIC_RELAXED);
+        __atomic_store_n(checked, (unsigned char)known, __ATOMIC_RELAXED);
     }
     return known - 1;
 }
