@@ -172,6 +172,8 @@ const char *gp_backend_warning(const gp_backend *be)
 
 int gp_backend_drop_masters(gp_backend *be)
 {
+    if (gp_backend_check_training(be))
+        return -1;
     if (be->dtype != GP_BF16)
         return fail(
             "training without master weights requires dtype bf16, and backend %s computes in %s; use --dtype bf16",

@@ -232,8 +232,8 @@ static void a_pair_that_has_not_each_text_once_is_no_template(void **state)
 {
     (void)state;
     static const char *const pairs[] = {"", "{\"Sequence\":{\"id\":\"A\"}}",
-                                        "{\"Sequence\":{\"id\":\"B\"}},{\"Sequence\":{\"id\":\"A\"}},"
-                                        "{\"Sequence\":{\"id\":\"A\"}}"};
+                                        ("{\"Sequence\":{\"id\":\"B\"}},{\"Sequence\":{\"id\":\"A\"}},"
+                                         "{\"Sequence\":{\"id\":\"A\"}}")};
     for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
         char *pieces = gp_format("\"single\":[{\"Sequence\":{\"id\":\"A\"}}],\"pair\":[%s]", pairs[i]);
         gp_tokenizer *t = with_template(pieces);
