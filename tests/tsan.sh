@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=${1:-build-tsan} jobs=${2:-$(nproc)}
-tests=(dataset fetch fetch_many items loader loader_sets progress progress_group)
+tests=(borrow dataset fetch fetch_many labelled loader loader_sets masked progress progress_group)
 cmake --build "$build" -j "$jobs" --target tokenize fetch-data train "${tests[@]/#/test_}"
 export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
 ctest --test-dir "$build" --no-tests=error --output-on-failure -R "^test_($(IFS='|'; echo "${tests[*]}"))\$"
