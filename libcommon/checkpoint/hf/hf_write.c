@@ -197,9 +197,11 @@ static char *tokenizer_config_text(const gp_checkpoint *c)
         if (name)
             json_object_set_new(root, named[i].key, json_stringn(name, length));
     }
-    if (!strcmp(gp_tokenizer_kind(t), "wordpiece")) /* of BERT, which reads token types */
-        json_object_set_new(root, "model_input_names",
-                            json_pack("[s,s,s]", "input_ids", "token_type_ids", "attention_mask"));
+    /* Version 4 of transformers gives token types by default, and its GPT-2 adds the embedding of id 0 for them. */
+    json_t *inputs = json_pack("[s,s]", "input_ids", "attention_mask");
+    if (c->config.types > 1)
+        json_array_insert_new(inputs, 1, json_string("token_type_ids"));
+    json_object_set_new(root, "model_input_names", inputs);
     gp_tokenizer_close(t);
     return dumped(root);
 }

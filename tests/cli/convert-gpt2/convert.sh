@@ -63,6 +63,13 @@ sed -i '/"pad_token_id"/d' unpadded/config.json
 expect 0 convert-gpt2 unpadded --quiet -o padded/
 grep -q '"pad_token_id": 0' padded/config.json && grep -q '"pad_token": "<|endoftext|>"' padded/tokenizer_config.json ||
     problem "no padding: $(cat padded/config.json padded/tokenizer_config.json)"
+# transformers 4 gives token types unless it is told, and GPT-2 adds an embedding for them
+for m in gpt2 bert; do
+    expect 0 convert-gpt2 "$golden/predict/$m-classify" --quiet -o inputs-$m/
+done
+grep -q '"model_input_names"' inputs-gpt2/tokenizer_config.json &&
+    ! grep -q token_type_ids inputs-gpt2/tokenizer_config.json || problem "GPT-2 would be given token types"
+grep -q '"token_type_ids"' inputs-bert/tokenizer_config.json || problem "BERT would be given no token types"
 grep -q '"pad_token_id": 3' gpt2-classify/config.json || problem "the padding is not the input's"
 grep -q '"pad_token_id": null' gpt2/config.json || problem "a language model got padding"
 expect 0 convert-gpt2 --info roberta-classify
