@@ -137,7 +137,7 @@ const char *gp_backend_dtype(const gp_backend *be)
 int gp_backend_check_training(const gp_backend *be)
 {
     bool bf16 = be->weight_format == GP_WEIGHTS_BF16;
-    if (be->weight_format == GP_WEIGHTS_FP32 || (bf16 && (be->dtype == GP_BF16 || be->chooses_format)))
+    if (be->weight_format == GP_WEIGHTS_FP32 || be->chooses_format || (bf16 && be->dtype == GP_BF16))
         return 0;
     if (bf16)
         return fail("training in bf16 on a CPU requires AMX or AVX-512 BF16 and a build with oneDNN (libdnnl-dev), and "

@@ -34,9 +34,9 @@ static inline int64_t gp_weight_outputs(const gp_weight *w)
     return w->w.dim[w->transposed ? 0 : 1];
 }
 
-static inline const void *gp_weight_row_at(const gp_weight *w, int64_t o)
+static inline void *gp_weight_row_at(const gp_weight *w, int64_t o)
 {
-    return (const char *)w->slot + (size_t)o * gp_weight_row_bytes(w->format, gp_weight_inputs(w));
+    return (char *)w->slot + (size_t)o * gp_weight_row_bytes(w->format, gp_weight_inputs(w));
 }
 
 static inline size_t gp_weight_format_bytes(const gp_weight *w)

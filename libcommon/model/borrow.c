@@ -9,6 +9,12 @@ bool gp_model_is_on_host(const gp_model *m)
     return !m->be->device_memory;
 }
 
+/* Whether the model reads the row as it is in the host's memory: in fp32. */
+static bool is_plain(const gp_model *m, const gp_param *row)
+{
+    return row->dtype == GP_F32 && row->format == GP_WEIGHTS_FP32 && gp_model_is_on_host(m);
+}
+
 /* In m->borrowed, which exists; the row may be another table's, of a checkpoint. */
 static const float **place_of(const gp_model *m, const gp_param *row)
 {
@@ -22,8 +28,7 @@ const float *gp_model_row_borrowed(const gp_model *m, const gp_param *row)
 
 bool gp_model_can_borrow(const gp_model *m, const gp_param *row, const void *data)
 {
-    bool plain = row->dtype == GP_F32 && row->format == GP_WEIGHTS_FP32;
-    return plain && !m->trains && gp_model_is_on_host(m) && !((uintptr_t)data % sizeof(float));
+    return is_plain(m, row) && !m->trains && !((uintptr_t)data % sizeof(float));
 }
 
 bool gp_model_row_borrow(gp_model *m, const gp_param *row, const float *data)
@@ -54,10 +59,8 @@ void gp_model_row_own(gp_model *m, const gp_param *row)
 
 float *gp_model_lines_place(const gp_model *m, const gp_param *row, int64_t first)
 {
-    bool plain = row->dtype == GP_F32 && row->format == GP_WEIGHTS_FP32;
-    return plain && gp_model_is_on_host(m) && !gp_model_row_borrowed(m, row)
-               ? (float *)(void *)(m->p + row->at) + first * row->dim[1]
-               : NULL;
+    return is_plain(m, row) && !gp_model_row_borrowed(m, row) ? (float *)(void *)(m->p + row->at) + first * row->dim[1]
+                                                              : NULL;
 }
 
 void gp_model_add_lender(gp_model *m, gp_lender lender)

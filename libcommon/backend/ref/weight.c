@@ -41,17 +41,12 @@ void gp_ref_weight_close(gp_backend *be, gp_weight *w)
  * at a time: what is read and written is a cache line each. */
 enum { BLOCK = GP_WEIGHT_BLOCK, OUTPUTS = 16 };
 
-static char *row_of(const gp_weight *w, int64_t o)
-{
-    return (char *)w->slot + (size_t)o * gp_weight_row_bytes(w->format, gp_weight_inputs(w));
-}
-
 void gp_ref_weight_fill(gp_backend *be, const gp_weight *w, int64_t first, int64_t lines, const float *host)
 {
     int64_t I = gp_weight_inputs(w), O = gp_weight_outputs(w);
     (void)be;
     for (int64_t o = 0; w->transposed && o < lines; o++)
-        gp_weight_encode(w->format, host + o * I, I, row_of(w, first + o));
+        gp_weight_encode(w->format, host + o * I, I, gp_weight_row_at(w, first + o));
     for (int64_t i0 = 0; !w->transposed && i0 < lines; i0 += BLOCK)
         for (int64_t o0 = 0; o0 < O; o0 += OUTPUTS) {
             float block[OUTPUTS][BLOCK];
@@ -60,7 +55,7 @@ void gp_ref_weight_fill(gp_backend *be, const gp_weight *w, int64_t first, int64
                 for (int64_t o = 0; o < outputs; o++)
                     block[o][i] = host[(i0 + i) * O + o0 + o];
             for (int64_t o = 0; o < outputs; o++)
-                gp_weight_encode_part(w->format, block[o], I, first + i0, inputs, row_of(w, o0 + o));
+                gp_weight_encode_part(w->format, block[o], I, first + i0, inputs, gp_weight_row_at(w, o0 + o));
         }
 }
 
@@ -69,12 +64,12 @@ void gp_ref_weight_lines(gp_backend *be, const gp_weight *w, int64_t first, int6
     int64_t I = gp_weight_inputs(w), O = gp_weight_outputs(w);
     (void)be;
     for (int64_t o = 0; w->transposed && o < lines; o++)
-        gp_weight_decode(w->format, row_of(w, first + o), I, host + o * I);
+        gp_weight_decode(w->format, gp_weight_row_at(w, first + o), I, host + o * I);
     for (int64_t i0 = 0; !w->transposed && i0 < lines; i0 += BLOCK)
         for (int64_t o = 0; o < O; o++) {
             float block[BLOCK];
             int64_t inputs = gp_min(BLOCK, lines - i0);
-            gp_weight_decode_part(w->format, row_of(w, o), I, first + i0, inputs, block);
+            gp_weight_decode_part(w->format, gp_weight_row_at(w, o), I, first + i0, inputs, block);
             for (int64_t i = 0; i < inputs; i++)
                 host[(i0 + i) * O + o] = block[i];
         }

@@ -63,14 +63,16 @@ static inline __attribute__((always_inline)) void add_columns(const float *p, in
         vec_store(out + v * WIDTH, a[v]);
 }
 
-/* out = rescale out + sum of p[k] values[k0 + k]; meanwhile the next strip's keys are fetched. */
-static void add_values(const head *h, int64_t k0, int64_t n, const float *p, float rescale, float *out)
+/* out = rescale out + sum of p[k] values[k0 + k]; meanwhile the keys of the next strip are fetched, `next` of them. */
+static void add_values(const head *h, int64_t k0, int64_t n, int64_t next, const float *p, float rescale, float *out)
 {
     const float *values = h->values + k0 * h->D;
     int64_t d = 0, D = h->D;
-    fetch(h->keys + (k0 + n) * D, n * D);
+    fetch(h->keys + (k0 + n) * D, next * D);
     for (; d + 4 * WIDTH <= D; d += 4 * WIDTH)
         add_columns(p, n, values + d, D, 4, rescale, out + d);
+    for (; d + 2 * WIDTH <= D; d += 2 * WIDTH)
+        add_columns(p, n, values + d, D, 2, rescale, out + d);
     for (; d + WIDTH <= D; d += WIDTH)
         add_columns(p, n, values + d, D, 1, rescale, out + d);
     for (; d < D; d++) {
@@ -97,7 +99,7 @@ static void attend(const head *h, int64_t count, float *out)
             strip += s[k];
         }
         sum = sum * rescale + strip;
-        add_values(h, k0, n, s, rescale, out);
+        add_values(h, k0, n, gp_min(STRIP, count - k0 - n), s, rescale, out);
     }
     float inverse = 1 / sum;
     for (int64_t d = 0; d < h->D; d++)
