@@ -73,10 +73,10 @@ static void zero(gp_backend *be, void *p, size_t bytes)
 
 static size_t plan(gp_backend *be, const gp_shape *shape)
 {
-    size_t max = gp_ref_plan(be, shape); /* for sampling, which is ref's */
-    size_t each[] = {gp_cpu_norm_workspace(be, shape), gp_cpu_linear_workspace(be, shape),
+    size_t max = 0;
+    size_t each[] = {gp_cpu_norm_workspace(be, shape),      gp_cpu_linear_workspace(be, shape),
                      gp_cpu_attention_workspace(be, shape), gp_cpu_head_workspace(be, shape),
-                     gp_cpu_decode_workspace(be, shape)};
+                     gp_cpu_decode_workspace(be, shape),    gp_cpu_sample_workspace(be, shape)};
     for (size_t i = 0; i < ARRAY_LEN(each); i++)
         max = each[i] > max ? each[i] : max;
     return gp_round_up(max, 64) + gp_cpu_tile_bytes(be, shape);
@@ -88,11 +88,6 @@ static void close_cpu(gp_backend *be)
     gp_matmul_close(cpu->mm);
     gp_cpu_unguard_signals(cpu->guard);
     free(cpu);
-}
-
-void gp_cpu_sample(gp_backend *be, const gp_sample_op *op)
-{
-    gp_ref_sample(be, op);
 }
 
 #define GP_ENTRY(name, parameters) , .name = gp_cpu_##name

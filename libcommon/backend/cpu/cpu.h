@@ -59,6 +59,7 @@ enum {
     GP_PS_DROPOUT = 750,   /* an activation in dropout alone */
     GP_PS_ACT = 700,       /* an activation in GELU, forward or backward */
     GP_PS_LOSS = 1000,     /* a logit in the cross-entropy */
+    GP_PS_SAMPLE = 700,    /* a logit from which a token is drawn */
     GP_PS_ADAMW = 300,     /* a parameter in the update */
     GP_PS_ATTENTION = 50,  /* a multiply-add of attention, including softmax */
     GP_PS_DECODE = 60,     /* a multiply-add of decoding */
@@ -83,6 +84,7 @@ size_t gp_cpu_linear_workspace(const gp_backend *be, const gp_shape *shape);
 size_t gp_cpu_attention_workspace(const gp_backend *be, const gp_shape *shape);
 size_t gp_cpu_head_workspace(const gp_backend *be, const gp_shape *shape);
 size_t gp_cpu_decode_workspace(const gp_backend *be, const gp_shape *shape);
+size_t gp_cpu_sample_workspace(const gp_backend *be, const gp_shape *shape);
 
 /* weight.c: a decoded tile of a weight, at the end of the workspace, after what the ops need. */
 size_t gp_cpu_tile_bytes(const gp_backend *be, const gp_shape *shape);

@@ -31,6 +31,10 @@ enum { GP_NOT_COUNTED = -100 }; /* a target */
 /* Floats of scratch for one thread of a matrix product: a block of a and a block of b. */
 enum { GP_MATMUL_A = 64 << 10, GP_MATMUL_B = 256 << 10, GP_MATMUL_SCRATCH = GP_MATMUL_A + GP_MATMUL_B };
 
+/* Logits of which one largest and one sum of weights are kept. */
+enum { GP_SAMPLE_STRIP = 128 };
+typedef struct gp_draw_weights gp_draw_weights; /* backend/sample.h */
+
 /* The kernels, from which the members of gp_kernels, the prototypes and the tables are generated. Letters are those of
  * backend.h; ranges are [lo, hi). */
 #define GP_KERNELS(X)                                                                                                  \
@@ -67,6 +71,11 @@ enum { GP_MATMUL_A = 64 << 10, GP_MATMUL_B = 256 << 10, GP_MATMUL_SCRATCH = GP_M
     /* W stored (I,O): sums (B,O), in the columns lo .. hi = x W over part columns.part of `parts` of the inputs */    \
     /* (1, 2 or 4); scratch of GP_DECODE_SCRATCH B (hi - lo) floats */                                                 \
     X(void, decode_columns, (const gp_decode *d, gp_range columns, int parts, float *sums, float *scratch))            \
+    /* the largest of each GP_SAMPLE_STRIP of n logits, but NaN; false if any is NaN or infinity */                    \
+    X(bool, sample_largest, (const float *x, int64_t n, float *strips))                                                \
+    /* the sum of n weights of logits, and of each strip; weights NULL: only these */                                  \
+    X(int64_t, sample_weights,                                                                                         \
+      (const gp_draw_weights *w, const float *x, int64_t n, int64_t *weights, int64_t *strips))                        \
     /* part `part` of `parts` of p, in fp32 and not packed; scratch of GP_MATMUL_SCRATCH floats */                     \
     X(void, matmul,                                                                                                    \
       (const gp_product *p, const float *a, const float *b, const float *bias, float *c, int part, int parts,          \

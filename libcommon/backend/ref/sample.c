@@ -1,9 +1,8 @@
 /* sample.c: samples a token from each row of logits: repetition penalty, temperature, top-k, top-p, min-p. */
 #include "backend/ref/loops.h"
 #include "backend/ref/ref.h"
+#include "backend/sample.h"
 #include "base/rng.h"
-
-#include <math.h>
 
 /* The ids of one row, most probable first; of equals, the lower id. They are sorted lazily: heap[0..rest-1] is a heap,
  * and the ids removed from it follow it, the first one last. */
@@ -54,19 +53,12 @@ static int32_t ranked(ranking *r, int64_t i)
     return r->heap[r->size - 1 - i];
 }
 
-/* exp((logit - max) / temperature): the probability, not normalized */
-static double weight(const gp_sample_op *op, const real *logits, int64_t id, double max)
-{
-    return exp((logits[id] - max) / op->temperature);
-}
-
 /* The last id, by rank, that top_k and top_p keep. top_k keeps logits not below the k-th largest; top_p then keeps the
  * smallest number of ids whose probability, among those, is at least top_p (Holtzman et al. 2020). */
-static int32_t last_kept(const gp_sample_op *op, const real *logits, double max, int32_t *heap)
+static int32_t last_kept(const gp_sample_op *op, const real *logits, const gp_draw_weights *w, int32_t *heap)
 {
     ranking r = rank_ids(logits, op->vocab, heap);
-    int64_t kept = op->vocab;
-    double total = 0, mass = 0;
+    int64_t kept = op->vocab, total = 0, mass = 0;
     if (op->top_k > 0 && op->top_k < op->vocab) {
         real kth = logits[ranked(&r, op->top_k - 1)];
         for (kept = op->top_k; kept < op->vocab && logits[ranked(&r, kept)] == kth;)
@@ -74,11 +66,10 @@ static int32_t last_kept(const gp_sample_op *op, const real *logits, double max,
     }
     if (op->top_p < 1) {
         for (int64_t i = 0; i < kept; i++)
-            total += weight(op, logits, kept < op->vocab ? ranked(&r, i) : i, max);
-        int64_t i = 0;
-        do
-            mass += weight(op, logits, ranked(&r, i++), max);
-        while (i < kept && mass < op->top_p * total);
+            total += gp_draw_weight(w, logits[kept < op->vocab ? ranked(&r, i) : i]);
+        int64_t i = 0, share = gp_draw_share(op->top_p, total);
+        while (mass < share)
+            mass += gp_draw_weight(w, logits[ranked(&r, i++)]);
         kept = i;
     }
     return ranked(&r, kept - 1);
@@ -93,32 +84,23 @@ static int32_t largest(const real *logits, int64_t vocab)
     return (int32_t)best;
 }
 
-/* Keeps ids up to last_kept whose weight is at least min_p (Nguyen et al. 2024), and inverts their cumulative
- * distribution, in order of id, at `uniform`. w (vocab) and heap (vocab) are scratch. */
-static int32_t draw(const gp_sample_op *op, const real *logits, double uniform, double *w, int32_t *heap)
+/* Keeps ids up to last_kept whose probability is at least min_p of the largest (Nguyen et al. 2024), and inverts their
+ * cumulative distribution, in order of id, at `uniform`. weights (vocab) and heap (vocab) are scratch. */
+static int32_t draw(const gp_sample_op *op, const real *logits, double uniform, int64_t *weights, int32_t *heap)
 {
-    int32_t best = largest(logits, op->vocab), chosen = best;
-    if (op->temperature <= 0)
+    int32_t best = largest(logits, op->vocab), id = -1;
+    if (op->temperature <= 0 || op->min_p > 1)
         return best;
-    double max = logits[best], total = 0, passed = 0;
+    gp_draw_weights w = gp_draw_weights_of(logits[best], op->temperature, op->min_p, op->vocab);
     bool all = (op->top_k <= 0 || op->top_k >= op->vocab) && op->top_p >= 1;
-    int64_t last = all ? 0 : last_kept(op, logits, max, heap);
+    int64_t last = all ? 0 : last_kept(op, logits, &w, heap), total = 0, passed = 0;
     for (int64_t i = 0; i < op->vocab; i++) {
-        bool kept = all || !before(logits, last, i);
-        w[i] = kept ? weight(op, logits, i, max) : 0;
-        if (w[i] < op->min_p && i != best)
-            w[i] = 0;
-        total += w[i];
+        weights[i] = all || !before(logits, last, i) ? gp_draw_weight_kept(&w, logits[i]) : 0;
+        total += weights[i];
     }
-    for (int64_t i = 0; i < op->vocab; i++) {
-        if (w[i] <= 0)
-            continue;
-        chosen = (int32_t)i;
-        passed += w[i];
-        if (passed > uniform * total)
-            break;
-    }
-    return chosen;
+    for (int64_t drawn = gp_draw_place(uniform, total); passed < drawn;)
+        passed += weights[++id];
+    return id;
 }
 
 /* Whether a token can be sampled: logits may be -inf, which is never drawn, but not all of them; none may be NaN or
@@ -135,14 +117,14 @@ static bool can_sample(const real *logits, int64_t vocab)
 
 /* Scratch for one row: weights, logits after the penalty, ranking. */
 typedef struct draw_scratch {
-    double *w;
+    int64_t *weights;
     real *penalized;
     int32_t *heap;
 } draw_scratch;
 
 static size_t draw_bytes(int64_t vocab)
 {
-    return (size_t)vocab * (sizeof(double) + sizeof(real) + sizeof(int32_t));
+    return (size_t)vocab * (sizeof(int64_t) + sizeof(real) + sizeof(int32_t));
 }
 
 size_t gp_ref_sample_scratch(const gp_shape *shape)
@@ -169,9 +151,11 @@ static void find_candidates(const gp_sample_op *op, const real *logits, int64_t 
     double max = -INFINITY;
     for (int64_t i = 0; i < V; i++)
         max = logits[i] > max ? logits[i] : max;
-    d->sum = 0;
+    gp_draw_weights w = gp_draw_weights_of(max, 1, 0, V);
+    int64_t sum = 0;
     for (int64_t i = 0; i < V; i++)
-        d->sum += exp(logits[i] - max);
+        sum += gp_draw_weight(&w, logits[i]);
+    d->sum = (double)sum / w.one;
     d->max = (float)max;
     d->logit = d->id < 0 ? 0 : (float)logits[d->id];
     if (!op->tops)
@@ -181,20 +165,6 @@ static void find_candidates(const gp_sample_op *op, const real *logits, int64_t 
         int32_t id = ranked(&r, i);
         top[i] = (gp_candidate){id, (float)logits[id]};
     }
-}
-
-/* Writes the draw of row b, and prepares its next step. */
-static void finish_row(const gp_sample_op *op, int64_t b, const real *logits, int64_t V, int32_t id, int32_t *heap)
-{
-    int64_t at = b * op->ring + op->positions[b] % op->ring;
-    op->draws[at] = (gp_draw){.id = id};
-    if (op->log_probabilities)
-        find_candidates(op, logits, V, &op->draws[at], op->top + at * op->tops, heap);
-    op->ids[b] = id < 0 ? 0 : id;
-    op->positions[b]++;
-    op->places[b] += op->places[b] < op->last_place;
-    if (op->seen && id >= 0)
-        op->seen[b * V + id] = 1;
 }
 
 /* ids (B) from logits (B,V). A row's random number depends only on (seed, sample, position). */
@@ -208,14 +178,17 @@ void gp_ref_sample(gp_backend *be, const gp_sample_op *op)
         if (op->draws && op->samples[b] < 0)
             continue;
         double u = gp_random_double(op->seed, GP_RNG_SAMPLE, (uint32_t)op->samples[b], (uint64_t)op->positions[b]);
-        draw_scratch s = {.w = thread_scratch(be, draw_bytes(op->vocab))};
-        s.penalized = (real *)(s.w + op->vocab);
+        draw_scratch s = {.weights = thread_scratch(be, draw_bytes(op->vocab))};
+        s.penalized = (real *)(s.weights + op->vocab);
         s.heap = (int32_t *)(s.penalized + op->vocab);
         const real *from = penalize(op, logits, op->seen ? op->seen + b * V : NULL, s.penalized);
-        int32_t id = can_sample(from, op->vocab) ? draw(op, from, u, s.w, s.heap) : -1;
+        gp_draw d = {.id = can_sample(from, op->vocab) ? draw(op, from, u, s.weights, s.heap) : -1};
+        int64_t at = b * op->ring + (op->draws ? op->positions[b] % op->ring : 0);
+        if (op->draws && op->log_probabilities)
+            find_candidates(op, logits, V, &d, op->top + at * op->tops, s.heap);
         if (op->draws)
-            finish_row(op, b, logits, V, id, s.heap);
+            gp_sample_finish(op, b, V, &d);
         else
-            op->ids[b] = id;
+            op->ids[b] = d.id;
     }
 }
