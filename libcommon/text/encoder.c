@@ -195,8 +195,6 @@ static int64_t encode_level(gp_encoder *e, int k, const uint8_t *p, size_t n, bo
     if (k == LEVELS)
         return encode_between(e, p, n, more, offset);
     level *l = &e->levels[k];
-    if (!p) /* an empty text: no arithmetic on NULL */
-        p = (const uint8_t *)"";
     /* the bytes before `from` are searched, those before `at` are encoded */
     size_t from = l->searched < n ? l->searched : n, at = l->taken < n ? l->taken : n, end;
     if (!l->finder.count)
@@ -243,13 +241,26 @@ static int64_t encode_level(gp_encoder *e, int k, const uint8_t *p, size_t n, bo
     return (int64_t)done;
 }
 
+/* Encodes a long text in windows: what was searched for names is still in the processor's cache when it is encoded. */
 static int64_t encode(gp_encoder *e, const char *text, size_t n, bool more)
 {
-    int64_t done = encode_level(e, 0, (const uint8_t *)text, n, more, e->offset);
-    e->offset += done > 0 ? done : 0;
+    enum { WINDOW = 1 << 16 };
+    const uint8_t *p = (const uint8_t *)(text ? text : ""); /* no arithmetic on NULL */
+    size_t done = 0, window = e->offsets ? n : WINDOW;
+    for (bool last = false; !last;) {
+        last = n - done <= window;
+        int64_t length = encode_level(e, 0, p + done, last ? n - done : window, more || !last, e->offset);
+        if (length < 0) {
+            begin_text(e, 0);
+            return -1;
+        }
+        done += (size_t)length;
+        e->offset += length;
+        window = length ? WINDOW : 2 * window; /* nothing: it depends on more bytes than these */
+    }
     if (!more)
         begin_text(e, 0);
-    return done;
+    return (int64_t)done;
 }
 
 static int failed(const gp_encoder *e)

@@ -4,86 +4,121 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROOT = 1, MAX_BYTES = (1 << 24) - 2 /* the number of a node has 24 bits */ };
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+enum { ROOT, MAX_BYTES = 1 << 24, LABELS = 16 /* labels that are read at once */ };
 
 /* ---- the trie -------------------------------------------------------------------------------------------- */
 
-/* The edge of a byte, or the empty one where it belongs. */
-static inline gp_trie_edge *find(const gp_wordpiece *w, uint32_t node, uint8_t byte)
+/* The child of a node by a byte, or ROOT. */
+static inline uint32_t child_of(const gp_wordpiece *w, uint32_t node, uint8_t byte)
 {
-    uint32_t key = node << 8 | byte;
-    size_t mask = ~(uint64_t)0 >> w->shift;
-    for (size_t i = key * w->multiplier >> w->shift;; i = (i + 1) & mask)
-        if (w->edges[i].key == key || !w->edges[i].key)
-            return &w->edges[i];
-}
-
-static void add(gp_wordpiece *w, const char *bytes, size_t n, int32_t id, uint32_t *nodes)
-{
-    gp_trie_edge *e = NULL;
-    for (size_t i = 0; i < n; i++) {
-        uint32_t node = e ? e->child >> 1 : ROOT;
-        e = find(w, node, (uint8_t)bytes[i]);
-        if (!e->key)
-            *e = (gp_trie_edge){node << 8 | (uint8_t)bytes[i], 2 * ++*nodes};
+    uint32_t first = w->nodes[node].children, count = w->nodes[node + 1].children - first;
+    const uint8_t *labels = w->labels + first;
+#ifdef __SSE2__
+    for (uint32_t i = 0; i < count; i += LABELS) {
+        __m128i same = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(const void *)(labels + i)),
+                                      _mm_set1_epi8((char)byte));
+        uint32_t found = i + (uint32_t)__builtin_ctz((unsigned)_mm_movemask_epi8(same) | 1u << LABELS);
+        if (found < i + LABELS)
+            return found < count ? first + found : ROOT;
     }
-    if (e) {
-        e->child |= 1;
-        w->ids[e->child >> 1] = id;
+    return ROOT;
+#else
+    const uint8_t *found = memchr(labels, byte, count);
+    return found ? first + (uint32_t)(found - labels) : ROOT;
+#endif
+}
+
+/* Tokens with a common prefix, sorted: those of a node. */
+typedef struct token_range {
+    uint32_t from, to;
+} token_range;
+
+/* Adds the children of a node of this depth, whose tokens are r; returns the number of nodes. */
+static uint32_t add_children(gp_wordpiece *w, const gp_vocab *v, const int32_t *ids, token_range *ranges, uint32_t node,
+                             uint32_t count, size_t depth)
+{
+    token_range r = ranges[node];
+    size_t n;
+    gp_vocab_bytes(v, ids[r.from], &n);
+    w->nodes[node] = (gp_trie_node){count, n == depth ? ids[r.from++] : -1};
+    for (uint32_t i = r.from; i < r.to; i++) {
+        uint8_t label = (uint8_t)gp_vocab_bytes(v, ids[i], &n)[depth];
+        if (i == r.from || w->labels[count - 1] != label) {
+            w->labels[count] = label;
+            ranges[count++].from = i;
+        }
+        ranges[count - 1].to = i + 1;
     }
+    return count;
 }
 
-/* The node at the end of the bytes, or 0. */
-static uint32_t walk(const gp_wordpiece *w, const char *bytes)
+/* Builds the nodes level by level, from the ids of n tokens, which are sorted by their bytes. */
+static void build(gp_wordpiece *w, const gp_vocab *v, const int32_t *ids, uint32_t n, size_t max_nodes)
 {
-    uint32_t node = ROOT;
-    for (; *bytes && node; bytes++)
-        node = find(w, node, (uint8_t)*bytes)->child >> 1;
-    return node;
+    token_range *ranges = gp_malloc(max_nodes * sizeof *ranges);
+    uint32_t count = 1, level = 0;
+    w->nodes = gp_malloc((max_nodes + 1) * sizeof *w->nodes);
+    w->labels = gp_calloc(max_nodes + LABELS, 1);
+    w->nodes[ROOT] = (gp_trie_node){1, -1};
+    ranges[ROOT] = (token_range){0, n};
+    for (size_t depth = 0; n && level < count; depth++)
+        for (uint32_t end = count; level < end; level++)
+            count = add_children(w, v, ids, ranges, level, count, depth);
+    w->nodes[count] = (gp_trie_node){count, -1};
+    w->nodes = gp_realloc(w->nodes, (size_t)count + 1, sizeof *w->nodes);
+    w->labels = gp_realloc(w->labels, (size_t)count + LABELS, 1);
+    free(ranges);
 }
 
-/* Makes a table of 2^bits edges, of which half may be used, with those of w. */
-static void resize(gp_wordpiece *w, int bits)
+static int compare_tokens(const void *a, const void *b, void *vocab)
 {
-    gp_trie_edge *edges = w->edges;
-    size_t count = edges ? (size_t)1 << (64 - w->shift) : 0;
-    w->shift = 64 - bits;
-    w->edges = gp_calloc((size_t)1 << bits, sizeof *w->edges);
-    for (size_t i = 0; i < count; i++)
-        if (edges[i].key)
-            *find(w, edges[i].key >> 8, (uint8_t)edges[i].key) = edges[i];
-    free(edges);
-    w->ids = gp_realloc(w->ids, ((size_t)1 << (bits - 1)) + 1, sizeof *w->ids);
+    size_t n, m;
+    const char *x = gp_vocab_bytes(vocab, *(const int32_t *)a, &n);
+    const char *y = gp_vocab_bytes(vocab, *(const int32_t *)b, &m);
+    return gp_compare_bytes(x, n, y, m);
+}
+
+/* Sets the nodes of the first bytes of a word, and of those after the prefix. */
+static void set_starts(gp_wordpiece *w)
+{
+    bool some = true; /* tokens have the prefix */
+    uint32_t inside = ROOT;
+    for (const char *p = w->prefix; *p && some; p++) {
+        inside = child_of(w, inside, (uint8_t)*p);
+        some = inside != ROOT;
+    }
+    for (unsigned c = 0; c <= UINT8_MAX; c++) {
+        w->starts[0][c] = child_of(w, ROOT, (uint8_t)c);
+        w->starts[1][c] = some ? child_of(w, inside, (uint8_t)c) : ROOT;
+    }
 }
 
 int gp_wordpiece_init(gp_wordpiece *w, const gp_vocab *v, const char *where)
 {
     size_t total = v->at[v->size];
-    uint32_t nodes = ROOT;
     if (total > MAX_BYTES)
         return fail("%s: its tokens have %zu bytes together; the limit of a WordPiece is %d", where, total, MAX_BYTES);
-    w->multiplier = gp_hash_seed() | 1;
-    resize(w, 6);
-    for (int32_t id = 0; id < v->size; id++) {
-        size_t n;
-        const char *bytes = gp_vocab_bytes(v, id, &n);
-        if (v->flags[id] & GP_TOKEN_UNINDEXED)
-            continue;
-        while (nodes + n > (uint64_t)1 << (63 - w->shift))
-            resize(w, 65 - w->shift);
-        add(w, bytes, n, id, &nodes);
-    }
-    w->inside = walk(w, w->prefix);
-    for (size_t c = 0; c < ARRAY_LEN(w->single); c++)
-        gp_wordpiece_encode_word(w, &(uint8_t){(uint8_t)c}, 1, &w->single[c]);
+    int32_t *ids = gp_malloc((size_t)v->size * sizeof *ids);
+    uint32_t count = 0;
+    for (int32_t id = 0; id < v->size; id++)
+        if (!(v->flags[id] & GP_TOKEN_UNINDEXED))
+            ids[count++] = id;
+    qsort_r(ids, count, sizeof *ids, compare_tokens, (void *)(uintptr_t)v);
+    build(w, v, ids, count, total + 1);
+    free(ids);
+    set_starts(w);
     gp_char_map_init(&w->map, &w->switches);
     return 0;
 }
 
 void gp_wordpiece_release(gp_wordpiece *w)
 {
-    free(w->edges);
-    free(w->ids);
+    free(w->nodes);
+    free(w->labels);
     free(w->prefix);
     gp_char_map_release(&w->map);
     *w = (gp_wordpiece){0};
@@ -106,21 +141,19 @@ int gp_wordpiece_encode_word(const gp_wordpiece *w, const uint8_t *p, size_t n, 
     if (n > (size_t)w->max_chars && is_long(w, p, n))
         return 1;
     for (size_t at = 0, end; at < n; at = end) {
-        uint32_t node = at ? w->inside : ROOT, last = 0;
+        uint32_t node = w->starts[at != 0][p[at]];
+        int32_t id = -1;
         end = at;
-        for (size_t i = at; i < n && node; i++) {
-            uint32_t child = find(w, node, p[i])->child;
-            node = child >> 1;
-            if (child & 1) {
-                last = node;
-                end = i + 1;
-            }
+        for (size_t i = at + 1; node; node = i < n ? child_of(w, node, p[i++]) : ROOT) {
+            int32_t here = w->nodes[node].id;
+            id = here >= 0 ? here : id;
+            end = here >= 0 ? i : end;
         }
-        if (!last) {
+        if (id < 0) {
             ids[0] = w->unknown;
             return 1;
         }
-        ids[count++] = w->ids[last];
+        ids[count++] = id;
     }
     return count;
 }

@@ -17,10 +17,11 @@ enum {
     GP_WORD_CHARS_MAX = 1000, /* its limit here */
 };
 
-typedef struct gp_trie_edge {
-    uint32_t key;   /* node << 8 | byte; 0: empty */
-    uint32_t child; /* 2 node + whether a token ends there; nodes are numbered from 1, the root */
-} gp_trie_edge;
+/* The nodes are numbered from the root, 0, level by level, so that the children of one follow each other. */
+typedef struct gp_trie_node {
+    uint32_t children; /* the first of them; the last is before that of the next node */
+    int32_t id;        /* of the token that ends here, or -1 */
+} gp_trie_node;
 
 typedef struct gp_wordpiece {
     gp_bert_switches switches;
@@ -29,12 +30,9 @@ typedef struct gp_wordpiece {
     char *prefix;    /* of the tokens inside a word */
     bool cleanup;    /* the decoder's: no space before punctuation */
     gp_char_map map;
-    gp_trie_edge *edges; /* open addressing */
-    int32_t *ids;        /* of the token that ends at a node */
-    uint64_t multiplier; /* of the hash: odd, from gp_hash_seed */
-    int shift;           /* 64 - log2(edges) */
-    uint32_t inside;     /* the node of the prefix, or 0 if no token has it */
-    int32_t single[128]; /* the id of a word that is one character of ASCII */
+    gp_trie_node *nodes;
+    uint8_t *labels;         /* the byte by which each node is reached; 16 more are readable */
+    uint32_t starts[2][256]; /* the nodes of the first byte of a word, and of a byte after the prefix; or 0 */
 } gp_wordpiece;
 
 /* Builds the tables of w, whose settings are complete, from the vocabulary, except ids with GP_TOKEN_UNINDEXED. */

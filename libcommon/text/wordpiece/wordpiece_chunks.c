@@ -103,22 +103,33 @@ static const uint8_t *pad(state *s, const uint8_t *p, size_t n)
     return s->last_slice;
 }
 
+/* Whether the cache of chunks is the faster way, by a sample of the text: what is not in ASCII is normalized a character
+ * at a time. */
+static bool wants_chunks(const uint8_t *p, size_t n)
+{
+    size_t other = 0, sampled = 0;
+    for (uint64_t bytes; sampled + 8 <= n; sampled += 64) {
+        memcpy(&bytes, p + sampled, 8);
+        other += gp_ascii_count(bytes & GP_LANES(0x80));
+    }
+    return other > sampled / 128; /* a 16th of the bytes that were counted */
+}
+
 int64_t gp_wordpiece_encode(const gp_wordpiece *w, state *s, const uint8_t *p, size_t n, bool more, gp_ids *out)
 {
     for (size_t at = 0; at < n;) {
-        size_t slice = n - at < GP_CHUNK_SLICE ? n - at : GP_CHUNK_SLICE;
-        const uint8_t *from = n - at < GP_CHUNK_SLICE + 16 ? pad(s, p + at, slice) : p + at;
-        size_t bounds = s->find_chunks(from, slice, s->chunk_bounds), ended = bounds / 2;
-        if (encode_chunks(w, s, from, ended, out))
-            return -1;
-        if (bounds % 2 == 0) {
-            at += slice;
-            continue;
+        size_t slice = n - at < GP_CHUNK_SLICE ? n - at : GP_CHUNK_SLICE, length = slice;
+        if (wants_chunks(p + at, slice)) {
+            const uint8_t *from = n - at < GP_CHUNK_SLICE + 16 ? pad(s, p + at, slice) : p + at;
+            size_t bounds = s->find_chunks(from, slice, s->chunk_bounds), ended = bounds / 2;
+            size_t last = bounds % 2 ? s->chunk_bounds[2 * ended] : slice; /* the chunk that has not ended */
+            if (encode_chunks(w, s, from, ended, out))
+                return -1;
+            at += last;
+            length -= last;
+            if (!length || (at + length < n && last)) /* the chunk is read again, with what follows */
+                continue;
         }
-        size_t length = slice - s->chunk_bounds[2 * ended];
-        at += s->chunk_bounds[2 * ended];
-        if (at + length < n && length < GP_CHUNK_SLICE) /* the chunk is read again, with what follows */
-            continue;
         while (at + length < n && !gp_ascii_is_space(p[at + length]))
             length++;
         int64_t done = gp_wordpiece_encode_text(w, s, p + at, length, more && at + length == n, out);

@@ -228,8 +228,7 @@ static int encode_new(const gp_wordpiece *w, state *s, gp_cache_line *l, const g
     return 0;
 }
 
-/* Encodes `count` words that have ended, from `first` on: single characters of ASCII by a table, others by the cache,
- * whose lines are prefetched. */
+/* Encodes `count` words that have ended, from `first` on, by the cache, whose lines are prefetched. */
 static int encode_batch(const gp_wordpiece *w, state *s, size_t first, size_t count, gp_ids *out)
 {
     const uint16_t *starts = s->starts + first, *ends = s->ends + first;
@@ -238,24 +237,16 @@ static int encode_batch(const gp_wordpiece *w, state *s, size_t first, size_t co
     gp_piece_cache_fit(&s->words);
     for (size_t i = 0; i < count; i++) {
         size_t length = (size_t)(ends[i] - starts[i]);
-        if (length == 1)
-            continue;
         keys[i] = gp_key_of(s->text + starts[i], length <= GP_KEY_BYTES ? length : GP_KEY_BYTES + 1);
         lines[i] = gp_piece_cache_line(&s->words, &keys[i]);
         __builtin_prefetch(lines[i]);
     }
     for (size_t i = 0; i < count; i++) {
-        const uint8_t *word = s->text + starts[i];
-        size_t length = (size_t)(ends[i] - starts[i]);
         if (gp_ids_reserve(out, GP_PIECE_IDS))
             return -1;
-        int known = 1;
-        if (length == 1)
-            out->ids[out->count] = w->single[*word];
-        else
-            known = gp_piece_cache_get(lines[i], &keys[i], out->ids + out->count);
+        int known = gp_piece_cache_get(lines[i], &keys[i], out->ids + out->count);
         out->count += known;
-        if (!known && encode_new(w, s, lines[i], &keys[i], word, length, out))
+        if (!known && encode_new(w, s, lines[i], &keys[i], s->text + starts[i], (size_t)(ends[i] - starts[i]), out))
             return -1;
     }
     return 0;
