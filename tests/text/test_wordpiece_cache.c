@@ -1,12 +1,13 @@
-/* The caches of WordPiece: many chunks, long ones among them, get the ids of none but themselves; and chunks are found
- * alike by all sets of instructions. */
+/* The caches of WordPiece: many chunks, long ones among them, get the ids of none but themselves; and chunks and words
+ * are found alike by all sets of instructions. */
 #include "test.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "gptpipe/tokenizer.h"
-#include "text/wordpiece/chunk_bounds.h"
+#include "text/wordpiece/wordpiece_state.h"
 
 enum { LETTERS = 26, FIRST = 1, INSIDE = FIRST + LETTERS, DASH = INSIDE + LETTERS };
 
@@ -102,13 +103,68 @@ static void all_instructions_find_the_same_chunks(void **s)
         for (size_t i = 0; i < n; i++)
             if (gp_ascii_is_space(text[i]) != (i ? gp_ascii_is_space(text[i - 1]) : true))
                 want[count++] = (uint16_t)i;
-        for (int level = 0; level < GP_CHUNK_FINDERS; level++)
-            if (gp_chunk_finder(level)) {
-                assert_int_equal(gp_chunk_finder(level)(text, n, found), count);
+        for (int level = 0; level < GP_ASCII_LEVELS; level++)
+            if (gp_ascii_functions_of(level)) {
+                assert_int_equal(gp_ascii_functions_of(level)->find_chunks(text, n, found), count);
                 assert_memory_equal(found, want, count * sizeof *want);
             }
     }
-    assert_non_null(gp_chunk_finder(0));
+    assert_non_null(gp_ascii_functions_of(0));
+}
+
+/* The words of ASCII by the definition, a character at a time, as bytes that a space precedes; returns how many bytes
+ * are before the first one that is not ASCII. */
+static size_t words_of(const uint8_t *p, size_t n, gp_buf *words)
+{
+    size_t at = 0;
+    for (bool inside = false; at < n && (p[at] == ' ' || (p[at] > ' ' && p[at] < 0x7F)); at++) {
+        bool in_word = isalnum(p[at]);
+        if (p[at] != ' ' && !(inside && in_word))
+            gp_buf_puts(words, " ");
+        if (p[at] != ' ')
+            gp_buf_add(words, &(char){(char)tolower(p[at])}, 1);
+        inside = in_word;
+    }
+    return at;
+}
+
+static void all_instructions_find_the_same_words(void **self)
+{
+    (void)self;
+    enum { MAX = 900 };
+    static const uint8_t bytes[] = "ab Z,9 (q\xFF\x7F";
+    uint64_t state = 1;
+    gp_buf want = {0}, found = {0};
+    for (int round = 0; round < 3000; round++) {
+        uint8_t text[MAX + GP_ASCII_BLOCK] = {0};
+        size_t n = 1 + draw(&state, MAX);
+        uint32_t kinds = 1 + draw(&state, round % 4 ? sizeof bytes - 3 : sizeof bytes - 1);
+        for (size_t i = 0; i < n; i++)
+            text[i] = bytes[draw(&state, kinds)];
+        want.len = 0;
+        size_t read = words_of(text, n, &want);
+        for (int level = 0; level < GP_ASCII_LEVELS; level++) {
+            const gp_ascii_functions *f = gp_ascii_functions_of(level);
+            struct gp_wordpiece_state *s = f ? gp_wordpiece_state_new() : NULL;
+            size_t done = 0;
+            if (!f)
+                continue;
+            assert_int_equal(f->read(s, text, n, 0x20, &done), read);
+            found.len = 0;
+            for (size_t i = 0; i < s->started; i++) {
+                gp_buf_puts(&found, " ");
+                gp_buf_add(&found, s->text + s->starts[i], (i < s->ended ? s->ends[i] : s->length) - s->starts[i]);
+            }
+            assert_int_equal(found.len, want.len);
+            assert_memory_equal(found.data, want.data, want.len);
+            for (size_t i = done; i < read; i++) /* nothing ends in what is not done */
+                assert_true(isalnum(text[i]));
+            assert_true(done == 0 || !isalnum(text[done - 1]));
+            gp_wordpiece_state_free(s);
+        }
+    }
+    gp_buf_release(&want);
+    gp_buf_release(&found);
 }
 
 int main(void)
@@ -116,6 +172,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chunks_have_ids_of_their_own),
         cmocka_unit_test(all_instructions_find_the_same_chunks),
+        cmocka_unit_test(all_instructions_find_the_same_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

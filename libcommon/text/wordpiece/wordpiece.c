@@ -19,8 +19,8 @@ static inline uint32_t child_of(const gp_wordpiece *w, uint32_t node, uint8_t by
     const uint8_t *labels = w->labels + first;
 #ifdef __SSE2__
     for (uint32_t i = 0; i < count; i += LABELS) {
-        __m128i same = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(const void *)(labels + i)),
-                                      _mm_set1_epi8((char)byte));
+        __m128i same =
+            _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(const void *)(labels + i)), _mm_set1_epi8((char)byte));
         uint32_t found = i + (uint32_t)__builtin_ctz((unsigned)_mm_movemask_epi8(same) | 1u << LABELS);
         if (found < i + LABELS)
             return found < count ? first + found : ROOT;

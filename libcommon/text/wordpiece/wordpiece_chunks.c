@@ -1,7 +1,7 @@
-/* wordpiece_chunks.c: encodes text, some kilobytes at a time, by its chunks: what is between two spaces, tabs or ends
- * of lines. The ids of a chunk depend on nothing else. Most are found in a cache by their bytes, as they are; up to
- * GP_KEY_BYTES of them with up to GP_PIECE_IDS ids in lines that are prefetched, others in long_chunks.h.
- * wordpiece_encode.c encodes the rest. */
+/* wordpiece_chunks.c: encodes text, some kilobytes at a time; what is in ASCII by wordpiece_encode.c, which is fast
+ * there. Other text by its chunks: what is between two spaces, tabs or ends of lines. The ids of a chunk depend on
+ * nothing else. Most are found in a cache by their bytes, as they are; up to GP_KEY_BYTES of them with up to
+ * GP_PIECE_IDS ids in lines that are prefetched, others in long_chunks.h. */
 #include <string.h>
 
 #include "text/wordpiece/wordpiece_state.h"
@@ -103,8 +103,8 @@ static const uint8_t *pad(state *s, const uint8_t *p, size_t n)
     return s->last_slice;
 }
 
-/* Whether the cache of chunks is the faster way, by a sample of the text: what is not in ASCII is normalized a character
- * at a time. */
+/* Whether the cache of chunks is the faster way, by a sample of the text: what is not in ASCII is normalized a
+ * character at a time. */
 static bool wants_chunks(const uint8_t *p, size_t n)
 {
     size_t other = 0, sampled = 0;
@@ -121,7 +121,7 @@ int64_t gp_wordpiece_encode(const gp_wordpiece *w, state *s, const uint8_t *p, s
         size_t slice = n - at < GP_CHUNK_SLICE ? n - at : GP_CHUNK_SLICE, length = slice;
         if (wants_chunks(p + at, slice)) {
             const uint8_t *from = n - at < GP_CHUNK_SLICE + 16 ? pad(s, p + at, slice) : p + at;
-            size_t bounds = s->find_chunks(from, slice, s->chunk_bounds), ended = bounds / 2;
+            size_t bounds = s->ascii->find_chunks(from, slice, s->chunk_bounds), ended = bounds / 2;
             size_t last = bounds % 2 ? s->chunk_bounds[2 * ended] : slice; /* the chunk that has not ended */
             if (encode_chunks(w, s, from, ended, out))
                 return -1;

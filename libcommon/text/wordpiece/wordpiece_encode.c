@@ -16,8 +16,8 @@ state *gp_wordpiece_state_new(void)
     gp_piece_cache_init(&s->chunks, GP_PIECE_BITS + 1);
     gp_piece_cache_init(&s->words, GP_PIECE_BITS);
     gp_long_chunks_init(&s->long_chunks);
-    for (int level = 0; level < GP_CHUNK_FINDERS; level++)
-        s->find_chunks = gp_chunk_finder(level) ? gp_chunk_finder(level) : s->find_chunks;
+    for (int level = 0; level < GP_ASCII_LEVELS; level++)
+        s->ascii = gp_ascii_functions_of(level) ? gp_ascii_functions_of(level) : s->ascii;
     return s;
 }
 
@@ -143,55 +143,18 @@ static size_t read_chars(const gp_wordpiece *w, state *s, const uint8_t *p, size
     return at;
 }
 
-/* Finds the words in the first n bytes of a block that has been written to the end of the text. */
-static void take_block(state *s, const gp_ascii *a, size_t n)
-{
-    uint64_t all = n < BLOCK ? ((uint64_t)1 << n) - 1 : UINT64_MAX, in_words = a->in_words & all;
-    uint64_t punctuation = a->punctuation & all, before = in_words << 1 | (s->started > s->ended);
-    size_t base = s->length;
-    s->started += gp_ascii_offsets(s->starts + s->started, (in_words & ~before) | punctuation, base);
-    s->ended += gp_ascii_offsets(s->ends + s->ended, ((~in_words & before) | punctuation << 1) & all, base);
-    s->length += n;
-    if (punctuation >> (n - 1))
-        s->ends[s->ended++] = (uint16_t)s->length;
-    s->combining = 0;
-}
-
-/* Sets the origins of the n bytes at p, which are added to the text as they are. */
-static void set_origins(state *s, const uint8_t *p, size_t n)
-{
-    int64_t start = s->place + (p - s->begin);
-    for (size_t i = 0; i < n && s->origins; i++)
-        s->origins[s->length + i] = (gp_origin){start + (int64_t)i, start + (int64_t)i + 1};
-}
-
 /* Reads some text, up to n bytes at p. Returns as read_chars. */
 static size_t read_some(const gp_wordpiece *w, state *s, const uint8_t *p, size_t n, bool more, size_t *done)
 {
     const char lowercase = w->switches.lowercase ? 0x20 : 0;
     size_t at = 0;
     *done = 0;
-    while (at < n && s->length < GP_WORDS_TEXT && s->started < GP_WORDS_MAX) {
-        size_t open = s->started > s->ended ? s->length - s->starts[s->started - 1] : 0, last = 0, length;
-        if (open <= MAX_WORD - BLOCK) {
-            size_t rest = n - at < BLOCK ? n - at : BLOCK;
-            uint8_t padded[BLOCK];
-            if (rest < BLOCK) {
-                memset(padded, ' ', BLOCK);
-                memcpy(padded, p + at, rest);
-            }
-            gp_ascii a = gp_ascii_read(rest < BLOCK ? padded : p + at, lowercase, s->text + s->length);
-            length = a.other ? (size_t)__builtin_ctzll(a.other) : rest;
-            uint64_t ends = length ? ~a.in_words << (BLOCK - length) : 0;
-            set_origins(s, p + at, length);
-            if (length)
-                take_block(s, &a, length);
-            if (ends)
-                *done = at + length - (size_t)__builtin_clzll(ends);
-            at += length;
-            if (length == rest)
-                continue;
-        }
+    while (at < n && !gp_words_are_full(s)) {
+        size_t ends = 0, last = 0, length = s->ascii->read(s, p + at, n - at, lowercase, &ends);
+        *done = ends ? at + ends : *done;
+        at += length;
+        if (at == n || gp_words_are_full(s))
+            break;
         length = read_chars(w, s, p + at, n - at, more, &last);
         *done = last ? at + last : *done;
         at += length;

@@ -3,7 +3,7 @@
 #define GP_TEXT_WORDPIECE_WORDPIECE_STATE_H
 
 #include "text/piece_cache.h"
-#include "text/wordpiece/chunk_bounds.h"
+#include "text/wordpiece/ascii_blocks.h"
 #include "text/wordpiece/long_chunks.h"
 #include "text/wordpiece/wordpiece.h"
 
@@ -26,7 +26,7 @@ struct gp_wordpiece_state {
     gp_piece_cache chunks; /* text between two spaces, as it is */
     gp_piece_cache words;  /* normalized */
     gp_long_chunks long_chunks;
-    gp_find_chunks *find_chunks;
+    const gp_ascii_functions *ascii;
     uint16_t chunk_bounds[GP_CHUNK_BOUNDS]; /* the start of a chunk, its end, the start of the next one, ... */
     uint8_t last_slice[GP_CHUNK_SLICE + 16];
     /* The normalized text, and the words in it from starts[i] to ends[i]. The last word may not have ended. 16 bytes
@@ -42,6 +42,11 @@ struct gp_wordpiece_state {
     const uint8_t *begin;
     int64_t place; /* of begin in the caller's text */
 };
+
+static inline bool gp_words_are_full(const struct gp_wordpiece_state *s)
+{
+    return s->length >= GP_WORDS_TEXT || s->started >= GP_WORDS_MAX;
+}
 
 /* Takes the words that have ended; not 0: stop. */
 typedef int gp_take_words(const gp_wordpiece *w, struct gp_wordpiece_state *s, void *self);
