@@ -18,8 +18,9 @@ typedef struct args {
     gp_score_kind task;
     gp_backend_kind backend;
     gp_compute_dtype dtype;
+    gp_draft_kind draft;
     gp_list stop, operands;
-    int64_t max_tokens, num_samples, batch, top_k, top_logprobs, stride, seed, threads;
+    int64_t max_tokens, num_samples, batch, draft_tokens, top_k, top_logprobs, stride, seed, threads;
     double temperature, top_p, min_p, repetition_penalty;
     bool allow_special, interactive, echo, trace_grad, ignore_end, from_end, quiet, json;
 } args;
@@ -38,7 +39,7 @@ static const gp_option options[] = {
     {"Sampling", .type = GP_OPT_GROUP},
     {"max-tokens", 'n', GP_OPT_INT, offsetof(args, max_tokens), "N", "new tokens per sample; 0 is valid", .min = 0, .max = 1e9, .excludes = "score"},
     {"num-samples", 0, GP_OPT_INT, offsetof(args, num_samples), "N", "continuations of each prompt", .min = 1, .max = 1e6, .excludes = "score"},
-    {"batch-size", 'B', GP_OPT_INT, offsetof(args, batch), "B", "samples generated at once; the result does not depend on it", .min = 1, .max = 4096, .excludes = "score"},
+    {"batch-size", 'B', GP_OPT_INT, offsetof(args, batch), "B", "samples generated at once; the result does not depend on it", .min = 1, .max = 4096, .excludes = "score|draft"},
     {"temperature", 't', GP_OPT_FLOAT, offsetof(args, temperature), "X", "divide the logits by X; 0 takes the most likely token", .min = 0, .max = 1000, .excludes = "score"},
     {"top-k", 'k', GP_OPT_INT, offsetof(args, top_k), "K", "sample from the K most likely tokens; 0 = all", .min = 0, .max = 1e9, .excludes = "score"},
     {"top-p", 0, GP_OPT_FLOAT, offsetof(args, top_p), "P", "sample from the fewest tokens whose probabilities sum to at least P (Holtzman et al. 2020)", .min = 1e-6, .max = 1, .excludes = "score"},
@@ -48,6 +49,8 @@ static const gp_option options[] = {
     {"stop", 0, GP_OPT_LIST, offsetof(args, stop), "TEXT", "end a sample before this text; \\n is a newline", .excludes = "score"},
     {"stop-ids", 0, GP_OPT_STRING, offsetof(args, stop_ids), "1,2,3", "end a sample at one of these token ids", .excludes = "score"},
     {"ignore-end", 0, GP_OPT_FLAG, offsetof(args, ignore_end), NULL, "continue after the ids that end a text", .excludes = "score"},
+    {"draft", 0, GP_OPT_CHOICE, offsetof(args, draft), "WHICH", "guess next tokens from what followed the last ones before, and verify them in one pass: the same text, sooner where it repeats; one sample at a time", .choices = GP_CHOICES(GP_DRAFTS), .default_text = "none", .excludes = "score"},
+    {"draft-tokens", 0, GP_OPT_INT, offsetof(args, draft_tokens), "K", "guess up to K tokens at a time", .min = 1, .max = GP_MAX_DRAFT_TOKENS, .needs = "draft"},
 
     {"Scoring", .type = GP_OPT_GROUP},
     {"score", 0, GP_OPT_STRING, offsetof(args, score), "FILE|-", "print the likelihood of this text instead of sampling", .nonempty = true, .one_of = "text"},
@@ -154,6 +157,23 @@ static int read_prompts(session *s)
     return gp_prompts_add_text(&s->prompts, s->t, "", 0);
 }
 
+/* Drafts do not pay if tokens of passes with a draft took longer than tokens of passes without one. */
+static void print_drafts(const gp_generate_stats *g)
+{
+    enum { ENOUGH = 8 }; /* passes of each, to compare them */
+    const gp_draft_stats *d = &g->draft;
+    int64_t plain = d->passes - d->verified;
+    double token = (g->decode_seconds - g->verify_seconds) / (double)(plain > 0 ? plain : 1);
+    double tokens = (double)(d->verified + d->accepted);
+    fprintf(stderr, "sample: %lld of %lld drafted tokens accepted, %lld passes\n", (long long)d->accepted,
+            (long long)d->drafted, (long long)d->passes);
+    if (plain >= ENOUGH && d->verified >= ENOUGH && g->verify_seconds > tokens * token)
+        fprintf(stderr,
+                "sample: --draft does not pay here: a pass with a draft takes as long as %.2f without, and gives %.2f "
+                "tokens\n",
+                g->verify_seconds / (double)d->verified / token, tokens / (double)d->verified);
+}
+
 static void print_stats(const session *s, const gp_generate_stats *g)
 {
     long long times = (long long)(g->long_prompts + g->refills);
@@ -164,6 +184,8 @@ static void print_stats(const session *s, const gp_generate_stats *g)
         return;
     fprintf(stderr, "sample: %lld token%s in %.2f s, %.0f tok/s, %s\n", (long long)g->tokens, gp_plural(g->tokens),
             g->seconds, (double)g->tokens / g->seconds, gp_backend_dtype(s->be));
+    if (s->how.draft_tokens)
+        print_drafts(g);
 }
 
 /* Continues the prompts p. lines: interactive input, whose Ctrl-C stops generation, or NULL. 1 if it did. */
@@ -175,6 +197,7 @@ static int generate(session *s, const gp_prompts *p, const gp_lines *lines)
                                 .first_sample = s->how.first_sample,
                                 .dtype = gp_backend_dtype(s->be),
                                 .json = s->a.json,
+                                .drafts = s->how.draft_tokens > 0,
                                 .echo = s->a.echo && !lines,
                                 .abandon = lines};
     gp_generate_stats stats = {0};
@@ -348,6 +371,7 @@ int main(int argc, char **argv)
     session s = {.a = {.max_tokens = 200,
                        .num_samples = 1,
                        .batch = 16,
+                       .draft_tokens = 8,
                        .temperature = 0.8,
                        .top_p = 1,
                        .repetition_penalty = 1,
@@ -372,6 +396,7 @@ int main(int argc, char **argv)
         .samples = a->num_samples,
         .batch = a->batch,
         .max_tokens = a->max_tokens,
+        .draft_tokens = a->draft ? a->draft_tokens : 0,
         .stop_at_end_of_text = !a->ignore_end,
         .logprobs = a->json,
         .top_logprobs = a->json ? a->top_logprobs : 0,

@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "gptpipe/choice.h"
 #include "gptpipe/model.h"
 #include "gptpipe/tokenizer.h"
 
@@ -38,10 +39,17 @@ typedef struct gp_generation {
     bool stop_at_end_of_text; /* the configuration's ids end a sample; without them the tokenizer's end-of-text */
     bool logprobs;            /* fill in log-probabilities of gp_token_event; gp_generate ignores them */
     int64_t top_logprobs;     /* with logprobs: also this many of the most likely tokens, up to GP_MAX_TOP_LOGPROBS */
+    int64_t draft_tokens;     /* guess up to this many tokens from the text and verify them in one pass; 0: none */
     gp_context *context;      /* the only prompt is gp_context_prompt of it, with one sample; or NULL */
 } gp_generation;
 
-enum { GP_MAX_TOP_LOGPROBS = 100 };
+enum { GP_MAX_TOP_LOGPROBS = 100, GP_MAX_DRAFT_TOKENS = 15 };
+
+/* How next tokens are guessed; "" is not at all. By n-grams: what followed when the last tokens occurred before. */
+#define GP_DRAFTS(X)                                                                                                   \
+    X(GP_DRAFT_NONE, "")                                                                                               \
+    X(GP_DRAFT_NGRAM, "ngram")
+typedef enum gp_draft_kind { GP_DRAFTS(GP_CHOICE_VALUE) } gp_draft_kind;
 
 typedef struct gp_prompt {
     int32_t *ids; /* (count) at least one */
@@ -67,6 +75,14 @@ typedef enum gp_finish {
 
 GP_API const char *gp_finish_name(gp_finish f); /* "length", "end_of_text", "stop_id", "stop_text" */
 
+/* What came of drafts. */
+typedef struct gp_draft_stats {
+    int64_t passes;   /* of the model over new tokens, with a draft or without, after those over the prompt */
+    int64_t verified; /* of these with a draft */
+    int64_t drafted;  /* tokens */
+    int64_t accepted; /* of these: tokens that were sampled */
+} gp_draft_stats;
+
 /* One step of one sample: the token sampled, and the text that is final now. Valid during the call. */
 typedef struct gp_token_event {
     int64_t prompt, sample;      /* both from 0 */
@@ -76,8 +92,9 @@ typedef struct gp_token_event {
     int64_t tops;
     const char *bytes; /* as gp_generate_fn has them */
     size_t n;
-    gp_finish finish; /* GP_FINISH_NONE, or why this was the last step of the sample */
-    const char *stop; /* the text of GP_FINISH_STOP_TEXT */
+    gp_finish finish;     /* GP_FINISH_NONE, or why this was the last step of the sample */
+    const char *stop;     /* the text of GP_FINISH_STOP_TEXT */
+    gp_draft_stats draft; /* of this sample */
 } gp_token_event;
 
 /* Receives the steps of each sample in order; samples interleave. A value other than 0 stops the generation. */
@@ -93,6 +110,8 @@ typedef struct gp_generate_stats {
      * the token table if the head is not tied to it), and the keys and values of the rows, 2 L C (position + 1) numbers
      * a row. */
     double decode_bytes;
+    gp_draft_stats draft;  /* over all samples */
+    double verify_seconds; /* of decode_seconds, passes with a draft */
 } gp_generate_stats;
 
 /* A conversation: lines of a user and answers of the model in turn. Its keys and values stay in the model's cache, so

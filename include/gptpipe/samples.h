@@ -32,6 +32,7 @@ typedef struct gp_samples_options {
     int64_t samples, first_sample; /* as in gp_generation */
     const char *dtype;             /* for JSON: gp_backend_dtype; or NULL */
     bool json;
+    bool drafts;             /* JSON with "draft": passes of the model, tokens drafted and of these accepted */
     bool echo;               /* print the prompt before each continuation; text only */
     const gp_lines *abandon; /* Ctrl-C in these makes gp_samples_print return 1, which ends the generation; or NULL */
 } gp_samples_options;

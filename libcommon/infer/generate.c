@@ -31,6 +31,7 @@ static int report(gp_generate_run *r, gp_sample_row *s, gp_token_event *d)
     d->sample = s->number;
     d->bytes = s->text.data;
     d->n = n;
+    d->draft = s->draft;
     s->live = !d->finish;
     int rc = r->fn(r->self, d);
     memmove(s->text.data, s->text.data + n, s->text.len - n);
@@ -75,6 +76,9 @@ static int begin(gp_generate_run *r, gp_sample_row *s)
         s->count = s->drawn = s->issued = s->start = s->cached = 0;
         s->text.len = 0;
         s->filled = s->ended = false;
+        s->guess = -1;
+        s->draft = (gp_draft_stats){0};
+        memset(s->trust, 0, sizeof s->trust);
         if (s->capacity < p->count)
             s->ids = gp_realloc(s->ids, (size_t)(s->capacity = p->count), sizeof *s->ids);
         memcpy(s->ids, p->ids, (size_t)p->count * sizeof *s->ids);
@@ -128,6 +132,8 @@ static int take(gp_generate_run *r, int64_t b)
         sort_top(r, gp_rows_top(r->m, b, s->drawn), log_sum);
     append(s, draw->id);
     r->stats.tokens++;
+    s->draft.accepted += draw->id == s->guess;
+    r->stats.draft.accepted += draw->id == s->guess;
     gp_token_event d = {.token = true,
                         .drawn = {draw->id, r->how->logprobs ? draw->logit - log_sum : 0},
                         .top = r->top,
@@ -177,11 +183,16 @@ void gp_generate_note_step(gp_generate_run *r, int64_t first, int64_t count, con
 /* Issues a step for all rows that need another token; *issued: whether there was any. */
 static int step(gp_generate_run *r, bool *issued)
 {
+    int rc = r->how->draft_tokens ? gp_generate_verify(r, issued) : 0;
+    if (rc || *issued)
+        return rc;
     bool *takes_part = gp_calloc((size_t)r->B, sizeof *takes_part);
     int64_t read = 0;
     for (int64_t b = 0; b < r->B; b++) {
         gp_sample_row *s = &r->rows[b];
         takes_part[b] = s->live && s->issued < r->how->max_tokens && s->place < r->context;
+        s->draft.passes += takes_part[b];
+        r->stats.draft.passes += takes_part[b];
         if (takes_part[b])
             read += ++s->place;
         else
@@ -263,19 +274,20 @@ int gp_generate_all(gp_model *m, const gp_tokenizer *t, const gp_prompt *prompts
         if (how->stop_ids[i] < 0 || how->stop_ids[i] >= c->vocab_size)
             return fail("stop id %d is outside the model's vocabulary of %lld", how->stop_ids[i],
                         (long long)c->vocab_size);
+    BUG_ON(how->draft_tokens < 0 || how->draft_tokens > GP_MAX_DRAFT_TOKENS);
     BUG_ON(how->top_logprobs < 0 || how->top_logprobs > GP_MAX_TOP_LOGPROBS);
     if (!r.sampling.vocab)
         r.sampling.vocab = t ? gp_min(gp_tokenizer_vocab_size(t), c->vocab_size) : c->vocab_size;
     r.tops = how->logprobs ? gp_min(how->top_logprobs, r.sampling.vocab) : 0;
     r.context = gp_config_context(c);
-    r.B = how->batch ? gp_min(how->batch, r.total) : r.total;
+    r.B = how->draft_tokens ? 1 : how->batch ? gp_min(how->batch, r.total) : r.total;
     BUG_ON(how->context && r.total != 1);
     bool cached = how->context && gp_context_cached(how->context, m, &(int64_t){0}) > 0;
     if (how->max_tokens && !cached && gp_model_plan_cache(m, r.B, r.context))
         return -1;
     if (how->max_tokens)
         gp_rows_plan(m, &r.sampling, how->logprobs, r.tops);
-    r.max_pending = m->be->later ? WORKS_AHEAD : 0;
+    r.max_pending = m->be->later && !how->draft_tokens ? WORKS_AHEAD : 0;
     r.rows = gp_calloc((size_t)r.B, sizeof *r.rows);
     r.participants = gp_calloc((size_t)(r.B * GP_DRAWS_PENDING), sizeof *r.participants);
     r.top = gp_calloc((size_t)r.tops + 1, sizeof *r.top);

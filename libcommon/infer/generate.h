@@ -5,6 +5,14 @@
 #include "base/base.h"
 #include "gptpipe/sampler.h"
 
+/* Drafts come from matches of up to this many ids. */
+enum { GP_DRAFT_NGRAM_MAX = 3 };
+
+/* How long the next draft is, and how many are left out before it. */
+typedef struct gp_draft_trust {
+    int64_t tokens, pause, misses;
+} gp_draft_trust;
+
 /* One sample, in one row of the cache. */
 typedef struct gp_sample_row {
     int64_t prompt, number; /* of which prompt, and which of its samples */
@@ -19,6 +27,9 @@ typedef struct gp_sample_row {
     int64_t serial; /* of the sample, among all */
     int64_t issued; /* draws, of which the host has read `drawn` */
     int64_t place;  /* the position of the next id in the cache */
+    int32_t guess;  /* the id that is drafted in the place of the next, or -1 */
+    gp_draft_stats draft;
+    gp_draft_trust trust[GP_DRAFT_NGRAM_MAX]; /* in drafts from matches of 1, 2, ... ids */
 } gp_sample_row;
 
 typedef struct gp_generate_run {
@@ -49,6 +60,15 @@ int gp_generate_read_steps(gp_generate_run *r, int64_t max);
 /* context_window.c. Fills the rows that have begun, or have run past the model's context, and draws their next tokens.
  * Samples of one prompt that begin together share one prefill. */
 int gp_generate_fill_rows(gp_generate_run *r);
+
+/* draft.c. If there is a draft for row 0, verifies it in one pass and takes the tokens that this gives; *did: whether
+ * it did. */
+int gp_generate_verify(gp_generate_run *r, bool *did);
+
+/* draft.c. Writes n ids that may follow ids (count): those that followed the last earlier occurrence of its longest
+ * end, of up to GP_DRAFT_NGRAM_MAX ids. Returns the length of that end; 0: it has not occurred, and nothing is written.
+ */
+int64_t gp_draft_find(const int32_t *ids, int64_t count, int32_t *draft, int64_t n);
 
 /* stop.c. How many bytes of a text that grows token by token may be emitted: without an incomplete UTF-8 character or
  * the beginning of a possible stop text. If it contains a stop text, sets *stop and returns the bytes before it. */

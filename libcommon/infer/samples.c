@@ -13,6 +13,7 @@ typedef struct pending_sample {
     gp_buf ids, logprobs, top; /* for JSON: the elements of the arrays */
     gp_finish finish;
     const char *stop;
+    gp_draft_stats draft;
 } pending_sample;
 
 struct gp_samples {
@@ -127,6 +128,13 @@ static void print_object(const gp_samples *s, const gp_prompt *p, const pending_
     put_array(&b, "logprobs", &w->logprobs);
     if (w->top.len && strchr(w->top.data, '{'))
         put_array(&b, "top", &w->top);
+    if (s->o.drafts) {
+        gp_json_open(&b, "draft", '{');
+        gp_json_put(&b, MEMBER("passes", w->draft.passes));
+        gp_json_put(&b, MEMBER("drafted", w->draft.drafted));
+        gp_json_put(&b, MEMBER("accepted", w->draft.accepted));
+        gp_json_close(&b, '}');
+    }
     gp_json_close(&b, '}');
     gp_json_write(&b, s->out, "\n");
 }
@@ -177,5 +185,6 @@ int gp_samples_print(void *self, const gp_token_event *d)
     }
     w->finish = d->finish;
     w->stop = d->stop;
+    w->draft = d->draft;
     return i == s->current ? flush(s) : 0;
 }

@@ -66,9 +66,10 @@ static void finish(gp_model *m, gp_acts *a, const gp_tensor *x, int64_t row, flo
     gp_model_head(m, a, &rows, &out);
 }
 
-/* Appends T tokens to each of `rows` rows through decode's ops; rows * T <= GP_APPEND_ROWS. */
-static int append_few(gp_model *m, int64_t row, int64_t rows, const int32_t *ids, int64_t T, const int32_t *positions,
-                      float *logits)
+/* Runs T tokens of each of `rows` rows through decode's ops; rows * T <= GP_APPEND_ROWS. Returns the input of the head,
+ * before its norm; NULL on failure. */
+static const gp_tensor *forward_few(gp_model *m, int64_t row, int64_t rows, const int32_t *ids, int64_t T,
+                                    const int32_t *positions)
 {
     gp_acts *a = &m->few;
     gp_acts_plan(a, m, GP_APPEND_ROWS, 1, false);
@@ -76,11 +77,32 @@ static int append_few(gp_model *m, int64_t row, int64_t rows, const int32_t *ids
     a->decode = true;
     a->cache_row = row;
     if (gp_model_load(m, a, &(gp_batch){.B = rows, .T = T, .inputs = ids}))
-        return -1;
+        return NULL;
     for (int64_t n = 0; n < rows * T; n++)
         m->positions[n] = positions[n / T] + (int32_t)(n % T);
     m->be->ops->upload(m->be, a->positions, m->positions, (size_t)(rows * T) * sizeof *m->positions);
-    finish(m, a, gp_model_forward(m, a), row, logits);
+    return gp_model_forward(m, a);
+}
+
+static int append_few(gp_model *m, int64_t row, int64_t rows, const int32_t *ids, int64_t T, const int32_t *positions,
+                      float *logits)
+{
+    const gp_tensor *x = forward_few(m, row, rows, ids, T, positions);
+    if (x)
+        finish(m, &m->few, x, row, logits);
+    return x ? 0 : -1;
+}
+
+int gp_model_append_all(gp_model *m, int64_t row, const int32_t *ids, int32_t position, gp_tensor *logits)
+{
+    int64_t T = logits->dim[0];
+    BUG_ON(T < 1 || T > GP_APPEND_FEW);
+    const gp_tensor *x = gp_model_check_position(m, position, T) ? NULL : forward_few(m, row, 1, ids, T, &position);
+    gp_tensor rows;
+    if (!x)
+        return -1;
+    rows = gp_rows_of(x, 0, T);
+    gp_model_head(m, &m->few, &rows, logits);
     return 0;
 }
 

@@ -51,7 +51,10 @@ void gp_rows_plan(gp_model *m, const gp_sampling *how, bool log_probabilities, i
 void gp_rows_release(gp_model *m)
 {
     gp_rows *r = &m->rows;
+    size_t verified = (size_t)(GP_APPEND_FEW * m->config.vocab_size) * sizeof(float);
     m->be->ops->record_free(m->be, &r->recording);
+    if (r->verified.data)
+        m->be->ops->free(m->be, r->verified.data, verified);
     for (int i = 0; i < GP_DRAWS_PENDING; i++)
         m->be->ops->mark_free(m->be, &r->mark[i]);
     gp_arena_release(&r->device);
@@ -122,12 +125,13 @@ static gp_sample_op sample_op(gp_model *m, const gp_sampling *how, int64_t first
                           .ids = r->ids + first};
 }
 
-/* Samples, and makes the ids the input of the next step. */
-static void draw(gp_model *m, int64_t first, int64_t count)
+/* Samples, from m->logits or those given, and makes the ids the input of the next step. */
+static void draw(gp_model *m, int64_t first, int64_t count, const gp_tensor *given)
 {
     const gp_rows *r = &m->rows;
     gp_tensor logits;
     gp_sample_op op = sample_op(m, &r->how, first, count, &logits);
+    op.logits = given ? given : &logits;
     op.ids = m->row.tokens + first;
     op.seen = r->seen ? r->seen + first * m->config.vocab_size : NULL;
     op.penalty = r->how.repetition_penalty;
@@ -157,7 +161,7 @@ void gp_rows_draw(gp_model *m, int64_t first, int64_t count)
 {
     BUG_ON(first < 0 || count < 1 || first + count > m->cache.B);
     upload_rows(m);
-    draw(m, first, count);
+    draw(m, first, count, NULL);
     note_step(m, first, count);
 }
 
@@ -169,9 +173,29 @@ void gp_rows_step(gp_model *m)
     if (ops->record_begin(m->be, &m->rows.recording))
         do {
             gp_model_decode_loaded(m);
-            draw(m, 0, m->cache.B);
+            draw(m, 0, m->cache.B, NULL);
         } while (!ops->record_end(m->be, &m->rows.recording));
     note_step(m, 0, m->cache.B);
+}
+
+int gp_rows_verify(gp_model *m, const int32_t *ids, int64_t T)
+{
+    gp_rows *r = &m->rows;
+    if (!r->verified.data) {
+        r->verified = (gp_tensor){.dtype = GP_F32, .ndim = 2, .dim = {GP_APPEND_FEW, m->config.vocab_size}};
+        r->verified.data = m->be->ops->alloc(m->be, (size_t)gp_tensor_bytes(&r->verified));
+        m->be->ops->record_free(m->be, &r->recording); /* the workspace may grow now */
+    }
+    r->verified.dim[0] = T;
+    return gp_model_append_all(m, 0, ids, r->host_places[0], &r->verified);
+}
+
+void gp_rows_draw_verified(gp_model *m, int64_t t)
+{
+    gp_tensor logits = gp_rows_of(&m->rows.verified, t, 1);
+    upload_rows(m);
+    draw(m, 0, 1, &logits);
+    note_step(m, 0, 1);
 }
 
 void gp_rows_wait(gp_model *m, int64_t step)

@@ -112,6 +112,7 @@ typedef struct gp_rows {
     gp_mark *mark[GP_DRAWS_PENDING]; /* of step i at i % GP_DRAWS_PENDING */
     int64_t issued;                  /* steps */
     gp_recording *recording;         /* of a step of all rows */
+    gp_tensor verified; /* (T,V) logits of T tokens of row 0, of up to GP_APPEND_FEW; data NULL until then */
 } gp_rows;
 
 /* A linear layer: weight, bias, and their gradients. */
@@ -276,6 +277,9 @@ void gp_model_decode_loaded(gp_model *m);
 gp_tensor gp_rows_of(const gp_tensor *t, int64_t first, int64_t count);
 /* append.c: the head, with the pending norm before it. */
 void gp_model_head(gp_model *m, gp_acts *a, const gp_tensor *x, gp_tensor *logits);
+/* append.c: appends T tokens to a row, as gp_model_append does, up to GP_APPEND_FEW. logits (T,V), in the backend's
+ * memory, are those of all. */
+int gp_model_append_all(gp_model *m, int64_t row, const int32_t *ids, int32_t position, gp_tensor *logits);
 /* append.c: fails if T tokens at this position exceed the context. */
 int gp_model_check_position(const gp_model *m, int64_t position, int64_t T);
 
@@ -304,6 +308,10 @@ void gp_rows_wait(gp_model *m, int64_t step);
 const gp_draw *gp_rows_sampled(const gp_model *m, int64_t b, int64_t i);
 const gp_candidate *gp_rows_top(const gp_model *m, int64_t b, int64_t i);
 void gp_rows_release(gp_model *m);
+/* Drafts (infer/draft.c): reads T tokens of row 0 at once, the last one sampled and those that may follow it, and draws
+ * from the logits of token t, as after a step that has read the tokens up to it. 0 or -1. */
+int gp_rows_verify(gp_model *m, const int32_t *ids, int64_t T);
+void gp_rows_draw_verified(gp_model *m, int64_t t);
 
 /* A forward pass over the loaded batch, with losses only of the n rows whose target (B,T) is not negative. selected and
  * losses (n), on the host, receive their targets and losses. Returns the input of the head for them (n,C), valid until
