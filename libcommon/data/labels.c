@@ -115,6 +115,9 @@ int gp_labels_add(gp_labels *l, const json_t *value, const char *field, const ch
         rc = fail("%s contains U+0000", where);
     if (!rc && text && !*text)
         rc = fail("%s is empty, expected a name", where);
+    if (!rc &&
+        (text ? *text == '-' && is_whole_number(text) : json_integer_value(value) < 0)) /* "unlabelled", mostly */
+        rc = fail("%s is below 0; if it is a label, name all labels with --labels", where);
     char *name = rc ? NULL : text ? gp_strdup(text) : gp_format("%lld", (long long)json_integer_value(value));
     char **first = !name || (text && is_whole_number(text)) ? NULL : text ? &l->name : &l->number;
     if (first && !*first)

@@ -86,6 +86,15 @@ says 'names.jsonl: line 1: its "label" is "pos", which is not one of the 2 label
 absent x.tok
 expect 1 tokenize -t bytes --jsonl text --label split a.jsonl --pair nothing -o x.tok
 says 'a.jsonl: line 1: its "nothing" is missing'
+printf '{"text": "a", "label": 1}\n{"text": "b", "label": -1}\n' > unlabelled.jsonl # as GLUE's test sets are
+expect 1 tokenize -t bytes --jsonl text --label label unlabelled.jsonl -o x.tok
+says 'unlabelled.jsonl: line 2: its "label" is below 0; if it is a label, name all labels with --labels'
+absent x.tok
+expect 1 tokenize -t bytes --jsonl text --label label <(echo '{"text": "b", "label": "-1"}') -o x.tok
+says 'line 1: its "label" is below 0'
+expect 0 tokenize --quiet -t bytes --jsonl text --label label --labels=-1,1 unlabelled.jsonl -o signed.tok
+expect 0 tokenize --decode signed.tok
+has '{"text": "b", "label": "-1"}'
 expect 1 tokenize -t bytes --jsonl text --label label a.jsonl --format raw16 -o x.bin
 says 'x.bin: raw16 holds no labels; use --format tok'
 expect 1 tokenize -t bytes --separator '' --jsonl text --label label <(echo '{"text": "", "label": 1}') -o x.tok
