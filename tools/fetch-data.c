@@ -151,11 +151,17 @@ static char *below(const char *dir, const char *name)
     return need(asprintf(&path, "%s%s%s", dir, n && dir[n - 1] != '/' ? "/" : "", name) < 0 ? NULL : path);
 }
 
+/* Of the data sets that are generated, the reviews are those with labels. */
+static bool is_reviews(const gp_catalog_entry *d)
+{
+    return d->items->label != NULL;
+}
+
 /* Split i, from 0, of a generated data set. Seeds of i = 0 are below 2^32 and those of others above, so no seed is used
  * for two splits. */
 static gp_reviews_split generated_split(const args *a, const gp_catalog_entry *d, int i)
 {
-    int64_t count = strcmp(d->name, "reviews") ? a->stories : a->reviews, part = strcmp(d->name, "reviews") ? 20 : 5;
+    int64_t count = is_reviews(d) ? a->reviews : a->stories, part = is_reviews(d) ? 5 : 20;
     return (gp_reviews_split){.name = d->items->splits[i],
                               .seed = (uint64_t)a->seed + ((uint64_t)i << 32),
                               .count = i ? (count + part - 1) / part : count};
@@ -166,7 +172,7 @@ static int write_generated(const args *a, const gp_catalog_entry *d, const gp_re
                            const char *path)
 {
     int rc;
-    if (!strcmp(d->name, "reviews")) {
+    if (is_reviews(d)) {
         rc = gp_reviews_write(splits, count, path);
     } else {
         gp_stories *s = gp_stories_open(splits->seed);

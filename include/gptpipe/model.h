@@ -112,8 +112,8 @@ GP_API int gp_model_decode(gp_model *m, const int32_t *ids, const int32_t *posit
 GP_API int gp_model_append(gp_model *m, int64_t row, int64_t rows, const int32_t *ids, int64_t T,
                            const int32_t *positions, float *logits);
 
-/* Settings of sampling, applied in this order, as in transformers, but for the penalty, which comes first
- * (gp_model_penalize). */
+/* Settings of sampling, applied in this order, as in transformers, but for the penalty, which comes first: the logit of
+ * each id that the row has, once however often it occurs, is divided by it if positive and multiplied if negative. */
 typedef struct gp_sampling {
     double temperature; /* 0: the largest logit */
     int64_t top_k;      /* 0: all */
@@ -136,15 +136,8 @@ typedef struct gp_token_logprob {
 GP_API void gp_model_sample(gp_model *m, const gp_sampling *how, const int32_t *samples, const int32_t *positions,
                             int32_t *ids);
 
-/* Applies a repetition penalty to the logits of row b: that of each of the ids, once however often it occurs, is
- * divided by the penalty if positive and multiplied if negative. */
-GP_API void gp_model_penalize(gp_model *m, int64_t b, const int32_t *ids, int64_t count, double penalty);
-
 /* Copies the cache and logits of row `from` to row `to`, so that one prefill serves several samples. */
 GP_API void gp_model_copy_row(gp_model *m, int64_t from, int64_t to);
-
-/* Copies the logits (V) of row b after prefill or decode to host memory. */
-GP_API void gp_model_last_logits(gp_model *m, int64_t b, float *logits);
 
 #ifdef __cplusplus
 }

@@ -37,9 +37,13 @@ extern "C" {
 /* Called with a tensor, an fp32 copy of the host's; it and its name are valid during the call. */
 typedef void gp_trace_fn(void *self, const char *name, const gp_tensor *t);
 
-/* gp_model_logits; fn is called with every intermediate tensor of the pass, named as above, and, if the model predicts
- * tokens, with lens.0 ... lens.(L-1), the logits (B,T,V) of hidden.0 ... through final norm and head. */
-GP_API int gp_trace_logits(gp_model *m, const gp_batch *batch, float *logits, gp_trace_fn *fn, void *self);
+/* Called with the logits (B,T,V) of hidden.0 ... hidden.(L-1) through final norm and head, if the model predicts
+ * tokens. */
+typedef void gp_lens_fn(void *self, int64_t layer, const gp_tensor *logits);
+
+/* gp_model_logits; fn is called with every intermediate tensor of the pass, named as above. lens may be NULL. */
+GP_API int gp_trace_logits(gp_model *m, const gp_batch *batch, float *logits, gp_trace_fn *fn, gp_lens_fn *lens,
+                           void *self);
 
 /* Calls fn with each parameter (or its gradient) under its Hugging Face name and shape. */
 GP_API void gp_trace_parameters(gp_model *m, bool gradients, gp_trace_fn *fn, void *self);

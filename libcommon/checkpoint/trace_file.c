@@ -16,6 +16,7 @@
 typedef struct named {
     const gp_naming *naming;
     gp_trace_fn *fn;
+    gp_lens_fn *lens;
     void *self;
 } named;
 
@@ -48,15 +49,17 @@ static void name_traced(void *self, const gp_traced *what, const gp_tensor *t)
     } else if (what->kind == GP_TRACED_ACTIVATION) {
         gp_naming_expand(n->naming, n->naming->activation, what->layer, name);
         n->fn(n->self, name, t);
+    } else if (what->kind == GP_TRACED_LENS) {
+        n->lens(n->self, what->layer, t);
     } else {
         n->fn(n->self, gp_traced_name(what, own), t);
     }
 }
 
-int gp_trace_logits(gp_model *m, const gp_batch *batch, float *logits, gp_trace_fn *fn, void *self)
+int gp_trace_logits(gp_model *m, const gp_batch *batch, float *logits, gp_trace_fn *fn, gp_lens_fn *lens, void *self)
 {
-    named n = {gp_hf_naming(&m->config), fn, self};
-    return gp_model_trace(m, batch, logits, &(gp_tracer){.fn = name_traced, .self = &n, .lens = true});
+    named n = {gp_hf_naming(&m->config), fn, lens, self};
+    return gp_model_trace(m, batch, logits, &(gp_tracer){.fn = name_traced, .self = &n, .lens = lens != NULL});
 }
 
 void gp_trace_parameters(gp_model *m, bool gradients, gp_trace_fn *fn, void *self)
@@ -112,8 +115,9 @@ static void collect(void *self, const char *name, const gp_tensor *t)
 }
 
 /* The most likely tokens after `layer` layers, from logits (1,T,V). */
-static void find_lens(collection *c, int64_t layer, const gp_tensor *logits)
+static void find_lens(void *self, int64_t layer, const gp_tensor *logits)
 {
+    collection *c = self;
     int64_t V = logits->dim[2];
     gp_token_logprob top[GP_TRACE_LENS];
     for (int64_t t = 0; t < c->T; t++) {
@@ -129,11 +133,6 @@ static void find_lens(collection *c, int64_t layer, const gp_tensor *logits)
 static void collect_traced(void *self, const char *name, const gp_tensor *t)
 {
     collection *c = self;
-    long long layer = 0;
-    if (sscanf(name, "lens.%lld", &layer) == 1) {
-        find_lens(c, layer, t);
-        return;
-    }
     collect(c, name, t);
     if (c->tops && !strcmp(name, "logits"))
         find_lens(c, c->layers, t);
@@ -153,7 +152,7 @@ static int collect_pass(collection *c, gp_model *m, const int32_t *ids, int64_t 
     gp_tensor lens = {.dtype = GP_I32, .ndim = 4, .dim = {1, c->layers + 1, count, c->tops}};
     c->lens_ids = gp_calloc((size_t)gp_tensor_count(&lens), sizeof *c->lens_ids);
     c->lens_p = gp_calloc((size_t)gp_tensor_count(&lens), sizeof *c->lens_p);
-    int rc = gp_trace_logits(m, &batch, logits, collect_traced, c);
+    int rc = gp_trace_logits(m, &batch, logits, collect_traced, find_lens, c);
     if (!rc && c->tops) {
         lens.data = c->lens_ids;
         collect(c, "lens.ids", &lens);

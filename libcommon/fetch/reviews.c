@@ -115,7 +115,7 @@ int gp_reviews_write(const gp_reviews_split *splits, int count, const char *path
     for (int i = 0; i < count && !rc; i++) {
         gp_reviews *r = gp_reviews_open(splits[i].seed);
         rc = !r || write_split(r, splits + i, &f, &s) ? -1 : 0;
-        limit = r ? r->limit : limit;
+        limit = r ? gp_reviews_limit(r) : limit;
         gp_reviews_close(r);
     }
     if (!rc)

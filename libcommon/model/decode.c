@@ -107,27 +107,3 @@ void gp_model_copy_row(gp_model *m, int64_t from, int64_t to)
     gp_tensor a = gp_rows_of(&m->logits, from, 1), b = gp_rows_of(&m->logits, to, 1);
     ops->copy(m->be, b.data, a.data, (size_t)gp_tensor_bytes(&a));
 }
-
-void gp_model_penalize(gp_model *m, int64_t b, const int32_t *ids, int64_t count, double penalty)
-{
-    gp_tensor row = gp_rows_of(&m->logits, b, 1);
-    int64_t V = m->config.vocab_size;
-    float *logits = gp_malloc((size_t)V * sizeof *logits);
-    bool *seen = gp_calloc((size_t)V, sizeof *seen);
-    gp_model_last_logits(m, b, logits);
-    for (int64_t i = 0; i < count; i++) {
-        int32_t id = ids[i];
-        if (!seen[id])
-            logits[id] = (float)(logits[id] < 0 ? logits[id] * penalty : logits[id] / penalty);
-        seen[id] = true;
-    }
-    m->be->ops->upload(m->be, row.data, logits, (size_t)gp_tensor_bytes(&row));
-    free(logits);
-    free(seen);
-}
-
-void gp_model_last_logits(gp_model *m, int64_t b, float *logits)
-{
-    gp_tensor row = gp_rows_of(&m->logits, b, 1);
-    m->be->ops->download(m->be, logits, row.data, (size_t)gp_tensor_bytes(&row));
-}

@@ -1,5 +1,6 @@
 /* A whole model decoded on the CUDA backend: it agrees with the forward pass, and a sample is the same alone and among
  * others. From its third token on, a decode is a recording that is issued again. */
+#include "last_logits.h"
 #include "sides.h"
 
 #include "gptpipe/sampler.h"
@@ -58,7 +59,7 @@ static void decoding_agrees_with_the_forward_pass(void **state)
         for (int step = 0; step < 5; step++) {
             int32_t at[2] = {2 + step, 6 + step};
             for (int b = 0; b < 2; b++) {
-                gp_model_last_logits(m, b, last);
+                last_logits(m, b, last);
                 assert_close(last, all + (b * T + at[b]) * V, 5 * s->tolerance);
                 next[b] = ids[b * T + at[b] + 1];
                 positions[b] = at[b] + 1;

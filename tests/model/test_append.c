@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "backends.h"
+#include "last_logits.h"
 #include "base/rng.h"
 #include "model/model.h"
 
@@ -55,7 +56,7 @@ static void close_trail(gp_model *m, trail *t)
 {
     gp_tensor *both[] = {&m->cache.k, &m->cache.v};
     for (int b = 0; b < ROWS; b++)
-        gp_model_last_logits(m, b, t->last[b]);
+        last_logits(m, b, t->last[b]);
     for (int i = 0; i < 2; i++) {
         size_t bytes = (size_t)gp_tensor_bytes(both[i]);
         gp_buf_reserve(&t->cache, bytes);
@@ -91,7 +92,7 @@ static trail decoded(gp_model *m, const int32_t *ids, int count)
         }
         assert_int_equal(gp_model_decode(m, next, positions), 0);
         for (int b = 0; b < ROWS; b++)
-            gp_model_last_logits(m, b, t.logits[b][done]);
+            last_logits(m, b, t.logits[b][done]);
     }
     close_trail(m, &t);
     return t;

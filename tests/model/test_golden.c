@@ -138,7 +138,7 @@ static void logits_and_hidden_states(golden *g)
 {
     gp_batch batch = first_batch(g);
     float *logits = gp_malloc(64 * 96 * sizeof *logits);
-    assert_int_equal(gp_trace_logits(g->m, &batch, logits, check_hidden, g), 0);
+    assert_int_equal(gp_trace_logits(g->m, &batch, logits, check_hidden, NULL, g), 0);
     check_values(g, "logits", logits, 64 * 96);
     free(logits);
 }

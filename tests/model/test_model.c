@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "backends.h"
+#include "last_logits.h"
 #include "base/rng.h"
 #include "gptpipe/sampler.h"
 #include "model/model.h"
@@ -112,7 +113,7 @@ static void decoding_agrees_with_the_forward_pass(void **state)
         for (int step = 0; step < 11; step++) {
             int32_t at[2] = {4 + step, 8 + step};
             for (int b = 0; b < 2; b++) {
-                gp_model_last_logits(m, b, last);
+                last_logits(m, b, last);
                 assert_near(last, all + (b * 20 + at[b]) * 37, 37, 2e-5);
                 next[b] = ids[b * 20 + at[b] + 1];
                 positions[b] = at[b] + 1;

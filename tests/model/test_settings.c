@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "backends.h"
+#include "last_logits.h"
 #include "gptpipe/checkpoint.h"
 #include "gptpipe/safetensors.h"
 #include "gptpipe/trace.h"
@@ -139,7 +140,7 @@ static void check_decoding(gp_model *m, const setting *s, const int32_t *row)
     assert_int_equal(gp_model_prefill(m, 0, row, 20), 0);
     for (int32_t t = 20; t < T; t++)
         assert_int_equal(gp_model_decode(m, &row[t], &t), 0);
-    gp_model_last_logits(m, 0, logits);
+    last_logits(m, 0, logits);
     assert_logits(logits, s->logits);
 }
 
@@ -167,7 +168,7 @@ static void check_trace(gp_model *m, const setting *s, const gp_batch *batch)
 {
     float logits[B * T * V];
     attentions a = {.s = s, .layer = (int)gp_model_config(m)->layers - 1};
-    assert_int_equal(gp_trace_logits(m, batch, logits, look_at_attentions, &a), 0);
+    assert_int_equal(gp_trace_logits(m, batch, logits, look_at_attentions, NULL, &a), 0);
     assert_true(a.seen);
 }
 

@@ -68,7 +68,6 @@ with torch.no_grad():
     logits = model(ids[None, :10]).logits[0, -1:]
     emit("penalty_logits", logits[0].tolist())
     penalized = RepetitionPenaltyLogitsProcessor(1.7)(ids[None, :10], logits.clone())
-    emit("penalty_all", penalized[0].tolist())
     twice = torch.cat([ids[None, :10]] * 2, 1) # an id that stands there twice is penalized once
     assert torch.equal(RepetitionPenaltyLogitsProcessor(1.7)(twice, logits.clone()), penalized)
     scores = TemperatureLogitsWarper(0.9)(None, penalized)
