@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { BLOCK = GP_WEIGHT_BLOCK, HALF = GP_WEIGHT_BLOCK / 2, LANES = 8 };
+enum { BLOCK = GP_WEIGHT_BLOCK, HALF = GP_WEIGHT_BLOCK / 2, LANES = 4, STRIPES = 8 };
 
 static const char *const names[] = {GP_WEIGHT_FORMATS(GP_CHOICE_NAME)};
 
@@ -33,138 +33,197 @@ static float half_at(const void *p, int64_t i)
     return x;
 }
 
-/* Stores x; returns what was stored. */
-static float store_half(void *p, int64_t i, float x)
+/* x as fp16 stores it. */
+static void round_to_half(float x[LANES], uint16_t half[LANES])
 {
-    gp_from_f32((uint16_t *)p + i, GP_F16, &x, 1);
-    return half_at(p, i);
+    gp_from_f32(half, GP_F16, x, LANES);
+    gp_to_f32(x, half, GP_F16, LANES);
 }
 
-/* x to the nearest integer, of two the even one, clipped to lo .. hi; a NaN is lo. */
-static float nearest(float x, float lo, float hi)
+/* x + SHIFT - SHIFT is x to the nearest integer, of two the even one. */
+#define SHIFT 0x1.8p23F
+
+/* A block to encode. LANES of them are encoded at once, so that as many scales are rounded in a call; in int4 each has
+ * its lane of every vector, so that no sum goes across one. */
+typedef struct block {
+    const float *w;
+    char *row;
+    int64_t index, count; /* in the row; of its numbers */
+} block;
+
+static void store_half(const block *b, size_t part, uint16_t half)
 {
-    const float shift = 0x1.8p23F;
-    x = x > lo ? x : lo;
-    x = x < hi ? x : hi;
-    return (x + shift) - shift;
+    memcpy(b->row + part + 2 * b->index, &half, sizeof half);
 }
 
 /* ---- int8 ------------------------------------------------------------------------------------------------ */
 
-/* d is rounded first, so that q are of the d that products multiply by; hence the clip at 127. Loops have a constant
- * length, and maximums LANES places, so that the compiler vectorizes them. */
-static void encode_int8(const float *w, int64_t count, void *d, int64_t block, int8_t *q)
+static float largest_of(const float x[BLOCK])
 {
-    float x[BLOCK] = {0}, largest[LANES] = {0};
-    int8_t rounded[BLOCK];
-    memcpy(x, w, (size_t)count * sizeof *x);
-    for (int i = 0; i < BLOCK; i += LANES)
-        for (int k = 0; k < LANES; k++)
+    float largest[STRIPES] = {0};
+    for (int i = 0; i < BLOCK; i += STRIPES)
+        for (int k = 0; k < STRIPES; k++)
             largest[k] = fabsf(x[i + k]) > largest[k] ? fabsf(x[i + k]) : largest[k];
-    for (int k = 1; k < LANES; k++)
+    for (int k = 1; k < STRIPES; k++)
         largest[0] = largest[k] > largest[0] ? largest[k] : largest[0];
-    float scale = store_half(d, block, largest[0] / 127);
-    float divisor = scale > 0 ? scale : INFINITY; /* all are below half of fp16's smallest number: q = 0 */
-    for (int i = 0; i < BLOCK; i++)
-        rounded[i] = (int8_t)(int32_t)nearest(x[i] / divisor, -127, 127);
-    memcpy(q, rounded, (size_t)count);
+    return largest[0];
+}
+
+/* d is rounded first, so that q are of the d that products multiply by; hence the clip at 127. Loops have a constant
+ * length, and maximums STRIPES places, so that the compiler vectorizes them; gcc vectorizes none that clips at both
+ * ends. */
+static void encode_int8(const block *b, int n, gp_weight_row at)
+{
+    float x[LANES][BLOCK] = {0}, d[LANES] = {0};
+    uint16_t half[LANES];
+    for (int k = 0; k < n; k++) {
+        memcpy(x[k], b[k].w, (size_t)b[k].count * sizeof *b->w);
+        d[k] = largest_of(x[k]) / 127;
+    }
+    round_to_half(d, half);
+    for (int k = 0; k < n; k++) {
+        float divisor = d[k] > 0 ? d[k] : INFINITY; /* all are below half of fp16's smallest number: q = 0 */
+        int8_t rounded[BLOCK];
+        float above[BLOCK];
+        for (int i = 0; i < BLOCK; i++)
+            above[i] = x[k][i] / divisor > -127 ? x[k][i] / divisor : -127;
+        for (int i = 0; i < BLOCK; i++)
+            rounded[i] = (int8_t)(int32_t)((above[i] < 127 ? above[i] : 127) + SHIFT - SHIFT);
+        memcpy(b[k].row + at.numbers + b[k].index * BLOCK, rounded, (size_t)b[k].count);
+        store_half(&b[k], 0, half[k]);
+    }
 }
 
 /* ---- int4 ------------------------------------------------------------------------------------------------ */
 
-/* w = d q + m of a block, and the sum of the squared errors. */
+/* A number of each block: a vector, since compilers make none of loops over so few. */
+typedef float lanes __attribute__((vector_size(LANES * sizeof(float))));
+typedef int32_t lanes_mask __attribute__((vector_size(LANES * sizeof(int32_t)))); /* 0 or -1 */
+
+static lanes all(float x)
+{
+    return (lanes){x, x, x, x};
+}
+
+static lanes choose(lanes_mask is, lanes a, lanes b)
+{
+    return (lanes)(((lanes_mask)a & is) | ((lanes_mask)b & ~is));
+}
+
+/* w = d q + m of a block in each lane, d and m as fp16 stores them; and the sum of the squared errors. */
 typedef struct fit {
-    float d, m;
-    double error;
-    float q[BLOCK];
+    lanes d, m;
+    uint16_t half_d[LANES], half_m[LANES];
+    double error[LANES];
 } fit;
 
-static double sum(const float lane[LANES])
+static void round_lanes(lanes *x, uint16_t half[LANES])
 {
-    double s = 0;
-    for (int k = 0; k < LANES; k++)
-        s += lane[k];
-    return s;
+    float one[LANES];
+    memcpy(one, x, sizeof one);
+    round_to_half(one, half);
+    memcpy(x, one, sizeof one);
 }
 
-/* q and the error for d and m as fp16 stores them. */
-static void quantize(fit *f, const float *w)
+/* Rounds d and m; q and the error for them. Sums of a block are of STRIPES sums in fp32, of every STRIPES-th number. */
+static void quantize(fit *f, const lanes x[BLOCK], lanes q[BLOCK])
 {
-    uint16_t stored[2];
-    f->d = store_half(stored, 0, f->d);
-    f->m = store_half(stored, 1, f->m);
-    float by = f->d > 0 ? 1 / f->d : 0, squares[LANES] = {0};
-    for (int i = 0; i < BLOCK; i++)
-        f->q[i] = nearest((w[i] - f->m) * by, 0, 15);
-    for (int i = 0; i < BLOCK; i += LANES)
-        for (int k = 0; k < LANES; k++) {
-            float e = f->d * f->q[i + k] + f->m - w[i + k];
-            squares[k] += e * e;
+    const lanes shift = all(SHIFT), zero = all(0), most = all(15);
+    round_lanes(&f->d, f->half_d);
+    round_lanes(&f->m, f->half_m);
+    lanes by = choose(f->d > zero, all(1) / f->d, zero), d = f->d, m = f->m;
+    double error[LANES] = {0};
+    for (int s = 0; s < STRIPES; s++) {
+        lanes squares = zero;
+        for (int i = s; i < BLOCK; i += STRIPES) {
+            lanes scaled = (x[i] - m) * by;
+            scaled = choose(scaled > zero, scaled, zero);
+            scaled = choose(scaled < most, scaled, most);
+            q[i] = (scaled + shift) - shift;
+            lanes e = d * q[i] + m - x[i];
+            squares += e * e;
         }
-    f->error = sum(squares);
+        for (int k = 0; k < LANES; k++)
+            error[k] += (double)squares[k];
+    }
+    memcpy(f->error, error, sizeof error);
 }
 
-/* d and m of least squared error for the q that are there. */
-static void refit(fit *f, const float *w)
+/* d and m of least squared error for q. */
+static void refit(fit *f, const lanes x[BLOCK], const lanes q[BLOCK])
 {
-    float q[LANES] = {0}, qq[LANES] = {0}, x[LANES] = {0}, qx[LANES] = {0};
-    for (int i = 0; i < BLOCK; i += LANES)
-        for (int k = 0; k < LANES; k++) {
-            q[k] += f->q[i + k];
-            qq[k] += f->q[i + k] * f->q[i + k];
-            x[k] += w[i + k];
-            qx[k] += f->q[i + k] * w[i + k];
+    double sum_q[LANES] = {0}, sum_qq[LANES] = {0}, sum_x[LANES] = {0}, sum_qx[LANES] = {0};
+    for (int s = 0; s < STRIPES; s++) {
+        lanes of_q = all(0), of_qq = all(0), of_x = all(0), of_qx = all(0);
+        for (int i = s; i < BLOCK; i += STRIPES) {
+            of_q += q[i];
+            of_qq += q[i] * q[i];
+            of_x += x[i];
+            of_qx += q[i] * x[i];
         }
-    double det = BLOCK * sum(qq) - sum(q) * sum(q);
-    if (det <= 0)
-        return;
-    f->d = (float)((BLOCK * sum(qx) - sum(q) * sum(x)) / det);
-    f->m = (float)((sum(qq) * sum(x) - sum(q) * sum(qx)) / det);
-}
-
-static void range_of(const float x[BLOCK], float *lo, float *hi)
-{
-    float least[LANES], most[LANES];
-    memcpy(least, x, sizeof least);
-    memcpy(most, x, sizeof most);
-    for (int i = LANES; i < BLOCK; i += LANES)
         for (int k = 0; k < LANES; k++) {
-            least[k] = x[i + k] < least[k] ? x[i + k] : least[k];
-            most[k] = x[i + k] > most[k] ? x[i + k] : most[k];
+            sum_q[k] += (double)of_q[k];
+            sum_qq[k] += (double)of_qq[k];
+            sum_x[k] += (double)of_x[k];
+            sum_qx[k] += (double)of_qx[k];
         }
-    *lo = least[0];
-    *hi = most[0];
-    for (int k = 1; k < LANES; k++) {
-        *lo = least[k] < *lo ? least[k] : *lo;
-        *hi = most[k] > *hi ? most[k] : *hi;
+    }
+    for (int k = 0; k < LANES; k++) {
+        double det = BLOCK * sum_qq[k] - sum_q[k] * sum_q[k];
+        if (det <= 0)
+            continue;
+        f->d[k] = (float)((BLOCK * sum_qx[k] - sum_q[k] * sum_x[k]) / det);
+        f->m[k] = (float)((sum_qq[k] * sum_x[k] - sum_q[k] * sum_qx[k]) / det);
     }
 }
 
 /* The best of ranges that leave out a little of both ends, each then fitted to its q: two numbers at the ends are
- * seldom worth a larger step of all others. A block that is not full is filled with its own numbers. */
-static void encode_int4(const float *w, int64_t count, void *d, void *m, int64_t block, uint8_t *q)
+ * seldom worth a larger step of all others. */
+static fit best_fit(const lanes x[BLOCK], lanes q[BLOCK])
 {
     static const float shares[] = {1, 0.92F, 0.84F};
-    float x[BLOCK], lo, hi;
-    for (int64_t i = 0; i < BLOCK; i++)
-        x[i] = w[i % count];
-    range_of(x, &lo, &hi);
-    fit best = {.d = (hi - lo) / 15, .m = lo};
-    quantize(&best, x);
-    for (size_t k = 0; k < ARRAY_LEN(shares); k++) {
-        float cut = (hi - lo) * (1 - shares[k]) / 2;
-        fit f = {.d = (hi - lo) * shares[k] / 15, .m = lo + cut};
-        quantize(&f, x);
-        refit(&f, x);
-        quantize(&f, x);
-        if (f.error < best.error)
-            best = f;
+    lanes lo = x[0], hi = x[0];
+    for (int i = 1; i < BLOCK; i++) {
+        lo = choose(x[i] < lo, x[i], lo);
+        hi = choose(x[i] > hi, x[i], hi);
     }
-    store_half(d, block, best.d);
-    store_half(m, block, best.m);
-    for (int64_t i = 0; i < HALF; i++) {
-        int low = i < count ? (int)best.q[i] : 0, high = i + HALF < count ? (int)best.q[i + HALF] : 0;
-        q[i] = (uint8_t)(low | high << 4);
+    fit best;
+    for (size_t c = 0; c < ARRAY_LEN(shares); c++) {
+        fit f = {.d = (hi - lo) * shares[c] / 15, .m = lo + (hi - lo) * (1 - shares[c]) / 2};
+        quantize(&f, x, q);
+        if (!c)
+            best = f;
+        refit(&f, x, q);
+        quantize(&f, x, q);
+        for (int k = 0; k < LANES; k++)
+            if (f.error[k] < best.error[k]) {
+                best.d[k] = f.d[k];
+                best.m[k] = f.m[k];
+                best.error[k] = f.error[k];
+            }
+    }
+    quantize(&best, x, q);
+    return best;
+}
+
+/* A block that is not full is filled with its own numbers, and lanes without a block with the first one. */
+static void encode_int4(const block *b, int n, gp_weight_row at)
+{
+    lanes x[BLOCK], q[BLOCK];
+    for (int k = 0; k < LANES; k++) {
+        const block *from = &b[k < n ? k : 0];
+        for (int64_t i = 0; i < BLOCK; i++)
+            x[i][k] = from->w[i < from->count ? i : i % from->count];
+    }
+    fit best = best_fit(x, q);
+    for (int k = 0; k < n; k++) {
+        uint8_t *to = (uint8_t *)b[k].row + at.numbers + b[k].index * HALF;
+        for (int64_t i = 0; i < HALF; i++) {
+            int low = i < b[k].count ? (int)q[i][k] : 0, high = i + HALF < b[k].count ? (int)q[i + HALF][k] : 0;
+            to[i] = (uint8_t)(low | high << 4);
+        }
+        store_half(&b[k], 0, best.half_d[k]);
+        store_half(&b[k], at.minimums, best.half_m[k]);
     }
 }
 
@@ -198,23 +257,43 @@ static void clear_padding(gp_weight_format f, int64_t I, char *row)
     memset(row + at.numbers + numbers, 0, at.bytes - at.numbers - numbers);
 }
 
-void gp_weight_encode_part(gp_weight_format f, const float *w, int64_t I, int64_t first, int64_t count, void *dst)
+static void encode_blocks(gp_weight_format f, const block *b, int n, gp_weight_row at)
+{
+    if (f == GP_WEIGHTS_INT8)
+        encode_int8(b, n, at);
+    else
+        encode_int4(b, n, at);
+}
+
+void gp_weight_encode_rows(gp_weight_format f, const float *w, int64_t rows, int64_t stride, int64_t I, int64_t first,
+                           int64_t count, void *dst)
 {
     gp_weight_row at = gp_weight_row_of(f, I);
-    char *row = dst;
+    block pending[LANES];
+    int n = 0;
     BUG_ON(f == GP_WEIGHTS_FP32);
     check_part(I, first, count);
-    if (f == GP_WEIGHTS_BF16 || f == GP_WEIGHTS_FP16)
-        gp_from_f32(row + 2 * first, dtype_of(f), w, count);
-    for (int64_t i = 0; (f == GP_WEIGHTS_INT8 || f == GP_WEIGHTS_INT4) && i < count; i += BLOCK) {
-        int64_t n = gp_min(BLOCK, count - i), block = (first + i) / BLOCK;
-        if (f == GP_WEIGHTS_INT8)
-            encode_int8(w + i, n, row, block, (int8_t *)row + at.numbers + first + i);
-        else
-            encode_int4(w + i, n, row, row + at.minimums, block, (uint8_t *)row + at.numbers + block * HALF);
+    for (int64_t r = 0; r < rows; r++) {
+        char *row = (char *)dst + (size_t)r * at.bytes;
+        if (f == GP_WEIGHTS_BF16 || f == GP_WEIGHTS_FP16)
+            gp_from_f32(row + 2 * first, dtype_of(f), w + r * stride, count);
+        for (int64_t i = 0; (f == GP_WEIGHTS_INT8 || f == GP_WEIGHTS_INT4) && i < count; i += BLOCK) {
+            pending[n++] = (block){w + r * stride + i, row, (first + i) / BLOCK, gp_min(BLOCK, count - i)};
+            if (n < LANES)
+                continue;
+            encode_blocks(f, pending, n, at);
+            n = 0;
+        }
+        if (first + count == I)
+            clear_padding(f, I, row);
     }
-    if (first + count == I)
-        clear_padding(f, I, row);
+    if (n)
+        encode_blocks(f, pending, n, at);
+}
+
+void gp_weight_encode_part(gp_weight_format f, const float *w, int64_t I, int64_t first, int64_t count, void *dst)
+{
+    gp_weight_encode_rows(f, w, 1, count, I, first, count, dst);
 }
 
 void gp_weight_decode_part(gp_weight_format f, const void *src, int64_t I, int64_t first, int64_t count, float *w)

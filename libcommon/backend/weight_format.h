@@ -76,6 +76,10 @@ void gp_weight_decode(gp_weight_format f, const void *src, int64_t I, float *row
 void gp_weight_encode_part(gp_weight_format f, const float *w, int64_t I, int64_t first, int64_t count, void *dst);
 void gp_weight_decode_part(gp_weight_format f, const void *src, int64_t I, int64_t first, int64_t count, float *w);
 
+/* The same of `rows` rows one after the other: those of row r are at w + r * stride. */
+void gp_weight_encode_rows(gp_weight_format f, const float *w, int64_t rows, int64_t stride, int64_t I, int64_t first,
+                           int64_t count, void *dst);
+
 /* The largest magnitude that a format stores: 65504 in fp16 and int4, 127 times that in int8. */
 float gp_weight_format_max(gp_weight_format f);
 

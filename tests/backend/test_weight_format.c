@@ -188,6 +188,26 @@ static void a_row_encoded_in_parts_is_the_same(void **state)
     }
 }
 
+/* Blocks of several rows are encoded side by side; none may depend on its neighbours, or be left out. */
+static void rows_encoded_at_once_are_those_encoded_alone(void **state)
+{
+    enum { I = 100, ROWS = 7, STRIDE = 120 };
+    float w[ROWS * STRIDE];
+    (void)state;
+    draw(w, ROWS * STRIDE, 6);
+    for (size_t k = 0; k < ARRAY_LEN(formats); k++)
+        for (int64_t rows = 1; rows <= ROWS; rows++) {
+            uint8_t all[ROWS * (2 * I + SPARE)], alone[2 * I + SPARE];
+            size_t bytes = gp_weight_row_bytes(formats[k], I);
+            gp_weight_encode_rows(formats[k], w, rows, STRIDE, I, 0, 64, all);
+            gp_weight_encode_rows(formats[k], w + 64, rows, STRIDE, I, 64, I - 64, all);
+            for (int64_t r = 0; r < rows; r++) {
+                gp_weight_encode(formats[k], w + r * STRIDE, I, alone);
+                assert_memory_equal(all + (size_t)r * bytes, alone, bytes);
+            }
+        }
+}
+
 /* What kernels may read past the last number; the byte after the row is not written. */
 static void padding_is_zero(void **state)
 {
@@ -238,6 +258,7 @@ int main(void)
         cmocka_unit_test(errors_are_bounded),
         cmocka_unit_test(int4_has_less_squared_error_than_the_whole_range),
         cmocka_unit_test(a_row_encoded_in_parts_is_the_same),
+        cmocka_unit_test(rows_encoded_at_once_are_those_encoded_alone),
         cmocka_unit_test(padding_is_zero),
         cmocka_unit_test(zeros_stay_zeros_and_the_largest_numbers_finite),
     };

@@ -45,8 +45,8 @@ void gp_ref_weight_fill(gp_backend *be, const gp_weight *w, int64_t first, int64
 {
     int64_t I = gp_weight_inputs(w), O = gp_weight_outputs(w);
     (void)be;
-    for (int64_t o = 0; w->transposed && o < lines; o++)
-        gp_weight_encode(w->format, host + o * I, I, gp_weight_row_at(w, first + o));
+    if (w->transposed)
+        gp_weight_encode_rows(w->format, host, lines, I, I, 0, I, gp_weight_row_at(w, first));
     for (int64_t i0 = 0; !w->transposed && i0 < lines; i0 += BLOCK)
         for (int64_t o0 = 0; o0 < O; o0 += OUTPUTS) {
             float block[OUTPUTS][BLOCK];
@@ -54,8 +54,7 @@ void gp_ref_weight_fill(gp_backend *be, const gp_weight *w, int64_t first, int64
             for (int64_t i = 0; i < inputs; i++)
                 for (int64_t o = 0; o < outputs; o++)
                     block[o][i] = host[(i0 + i) * O + o0 + o];
-            for (int64_t o = 0; o < outputs; o++)
-                gp_weight_encode_part(w->format, block[o], I, first + i0, inputs, gp_weight_row_at(w, o0 + o));
+            gp_weight_encode_rows(w->format, block[0], outputs, BLOCK, I, first + i0, inputs, gp_weight_row_at(w, o0));
         }
 }
 
