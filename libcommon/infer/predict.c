@@ -23,7 +23,8 @@ typedef struct run {
     gp_line_reader r;
     gp_encoder *encoder;
     gp_buf coded;      /* its ids */
-    const char *jsonl; /* the member that is the text, or NULL: each line is one */
+    const char *jsonl; /* the member that is the text, or NULL: each line is one, */
+    bool is_text;      /* which is sure */
     int64_t max_texts; /* of a chunk */
     char *failed;      /* why the lines after the chunk cannot be read, or NULL */
     gp_progress progress;
@@ -162,27 +163,44 @@ static int read_text(run *s, gp_predict_text *text, const char *line, size_t n)
     return 0;
 }
 
-/* Whether a first line is JSON Lines, an object with the member "text": 1 or 0; -1: an object without it, whose text
- * may be another member. */
-static int is_jsonl(const char *line, size_t n)
+/* What a line seems to be. */
+typedef enum line_kind { BLANK, TEXT, OBJECT, OTHER_OBJECT /* without "text" */, BROKEN_OBJECT } line_kind;
+
+/* The offset from `at` on of what is no blank, or n. */
+static size_t skip_blanks(const char *line, size_t n, size_t at)
 {
-    size_t mark = gp_utf8_mark(line, n);
-    json_t *object = n > mark && line[mark] == '{' ? gp_json_load_python(line + mark, n - mark, 0, NULL) : NULL;
-    int is = !json_is_object(object) ? 0 : json_object_get(object, "text") ? 1 : -1;
-    json_decref(object);
-    return is;
+    while (at < n && (line[at] == ' ' || line[at] == '\t'))
+        at++;
+    return at;
 }
 
-/* By the first line, unless an option says it. */
+static line_kind kind_of(const char *line, size_t n)
+{
+    size_t at = skip_blanks(line, n, gp_utf8_mark(line, n));
+    if (at == n || line[at] != '{')
+        return at == n ? BLANK : TEXT;
+    size_t next = skip_blanks(line, n, at + 1);
+    json_t *object = gp_json_load_python(line + at, n - at, 0, NULL);
+    line_kind kind = json_object_get(object, "text") ? OBJECT : json_is_object(object) ? OTHER_OBJECT : TEXT;
+    json_decref(object);
+    bool quoted = next < n && (line[next] == '"' || line[next] == '\'');
+    return kind == TEXT && quoted ? BROKEN_OBJECT : kind;
+}
+
+/* Whether the input is JSON Lines, by its first line that is not blank, unless an option says it. */
 static int find_jsonl(run *s, const char *line, size_t n)
 {
-    int is = s->r.number == 1 && !s->p.o.jsonl && !s->p.o.lines ? is_jsonl(line, n) : 0;
-    if (is < 0)
-        return fail("%s: line 1 is a JSON object without the member \"text\": --jsonl names another member, --lines "
-                    "takes lines as texts",
-                    s->r.in.name);
-    if (is)
-        s->jsonl = "text";
+    static const char *const refused[] = {[OTHER_OBJECT] = "is a JSON object without the member \"text\"",
+                                          [BROKEN_OBJECT] = "begins like a JSON object and is none"};
+    line_kind kind = s->jsonl || s->is_text ? BLANK : kind_of(line, n);
+    if (kind == BLANK)
+        return 0;
+    const char *why = kind == OBJECT && s->r.number > 1 ? "is a JSON object after blank lines" : refused[kind];
+    if (why)
+        return fail("%s: line %lld %s: --jsonl names the member that is the text, --lines takes lines as texts",
+                    s->r.in.name, (long long)s->r.number, why);
+    s->jsonl = kind == OBJECT ? "text" : NULL;
+    s->is_text = kind == TEXT;
     return 0;
 }
 
@@ -276,6 +294,7 @@ static int open_run(run *s, gp_model *m, const gp_tokenizer *t, const char *path
     p->task = o->task == GP_PREDICT_BY_HEAD ? gp_predict_task_of(c) : o->task;
     p->top_k = o->top_k ? o->top_k : DEFAULT_TOKENS;
     s->jsonl = o->jsonl;
+    s->is_text = o->lines;
     s->began = gp_now();
     int64_t result = p->task == GP_PREDICT_EMBED ? 16 * c->channels : gp_min(p->top_k, c->vocab_size) * TOKEN_RESULT;
     s->max_texts = gp_max(1, gp_min(CHUNK_TEXTS, CHUNK_RESULTS / result));

@@ -41,7 +41,16 @@ sed 's/"text"/"body"/' texts.jsonl > bodies.jsonl
 expect 0 "${roberta[@]}" bodies.jsonl --top-k 1 --jsonl body
 is "$objects"
 expect 1 "${roberta[@]}" bodies.jsonl
-says 'predict: bodies.jsonl: line 1 is a JSON object without the member "text": --jsonl names another member, --lines takes lines as texts'
+says 'predict: bodies.jsonl: line 1 is a JSON object without the member "text": --jsonl names the member that is the text, --lines takes lines as texts'
+expect 1 bash -c "printf '\n{\"text\": \"a <mask>\"}\n' | ${roberta[*]} --task embed"
+says 'predict: stdin: line 2 is a JSON object after blank lines: --jsonl names the member that is the text'
+for line in '{"text": "a <mask>"' "{'text': 'a <mask>'}"; do
+    printf '%s\n' "$line" > broken.jsonl
+    expect 1 "${roberta[@]}" broken.jsonl
+    says 'predict: broken.jsonl: line 1 begins like a JSON object and is none: --jsonl names the member'
+    is ''
+    expect 0 "${roberta[@]}" broken.jsonl --lines
+done
 expect 1 bash -c "echo '{\"text\": null}' | ${roberta[*]}"
 says 'predict: stdin: line 1: its "text" is not a string'
 expect 0 bash -c "head -n 1 texts.jsonl | ${roberta[*]} --top-k 1 --lines"
