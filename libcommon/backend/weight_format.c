@@ -45,13 +45,13 @@ static void round_to_half(float x[LANES], uint16_t half[LANES])
 
 /* A block to encode. LANES of them are encoded at once, so that as many scales are rounded in a call; in int4 each has
  * its lane of every vector, so that no sum goes across one. */
-typedef struct block {
+typedef struct source_block {
     const float *w;
     char *row;
     int64_t index, count; /* in the row; of its numbers */
-} block;
+} source_block;
 
-static void store_half(const block *b, size_t part, uint16_t half)
+static void store_half(const source_block *b, size_t part, uint16_t half)
 {
     memcpy(b->row + part + 2 * b->index, &half, sizeof half);
 }
@@ -72,7 +72,7 @@ static float largest_of(const float x[BLOCK])
 /* d is rounded first, so that q are of the d that products multiply by; hence the clip at 127. Loops have a constant
  * length, and maximums STRIPES places, so that the compiler vectorizes them; gcc vectorizes none that clips at both
  * ends. */
-static void encode_int8(const block *b, int n, gp_weight_row at)
+static void encode_int8(const source_block *b, int n, gp_weight_row at)
 {
     float x[LANES][BLOCK] = {0}, d[LANES] = {0};
     uint16_t half[LANES];
@@ -98,6 +98,7 @@ static void encode_int8(const block *b, int n, gp_weight_row at)
 
 /* A number of each block: a vector, since compilers make none of loops over so few. */
 typedef float lanes __attribute__((vector_size(LANES * sizeof(float))));
+typedef double doubles __attribute__((vector_size(LANES * sizeof(double))));
 typedef int32_t lanes_mask __attribute__((vector_size(LANES * sizeof(int32_t)))); /* 0 or -1 */
 
 static lanes all(float x)
@@ -132,7 +133,7 @@ static void quantize(fit *f, const lanes x[BLOCK], lanes q[BLOCK])
     round_lanes(&f->d, f->half_d);
     round_lanes(&f->m, f->half_m);
     lanes by = choose(f->d > zero, all(1) / f->d, zero), d = f->d, m = f->m;
-    double error[LANES] = {0};
+    doubles error = {0};
     for (int s = 0; s < STRIPES; s++) {
         lanes squares = zero;
         for (int i = s; i < BLOCK; i += STRIPES) {
@@ -143,16 +144,15 @@ static void quantize(fit *f, const lanes x[BLOCK], lanes q[BLOCK])
             lanes e = d * q[i] + m - x[i];
             squares += e * e;
         }
-        for (int k = 0; k < LANES; k++)
-            error[k] += (double)squares[k];
+        error += __builtin_convertvector(squares, doubles);
     }
-    memcpy(f->error, error, sizeof error);
+    memcpy(f->error, &error, sizeof error);
 }
 
 /* d and m of least squared error for q. */
 static void refit(fit *f, const lanes x[BLOCK], const lanes q[BLOCK])
 {
-    double sum_q[LANES] = {0}, sum_qq[LANES] = {0}, sum_x[LANES] = {0}, sum_qx[LANES] = {0};
+    doubles sum_q = {0}, sum_qq = {0}, sum_x = {0}, sum_qx = {0};
     for (int s = 0; s < STRIPES; s++) {
         lanes of_q = all(0), of_qq = all(0), of_x = all(0), of_qx = all(0);
         for (int i = s; i < BLOCK; i += STRIPES) {
@@ -161,12 +161,10 @@ static void refit(fit *f, const lanes x[BLOCK], const lanes q[BLOCK])
             of_x += x[i];
             of_qx += q[i] * x[i];
         }
-        for (int k = 0; k < LANES; k++) {
-            sum_q[k] += (double)of_q[k];
-            sum_qq[k] += (double)of_qq[k];
-            sum_x[k] += (double)of_x[k];
-            sum_qx[k] += (double)of_qx[k];
-        }
+        sum_q += __builtin_convertvector(of_q, doubles);
+        sum_qq += __builtin_convertvector(of_qq, doubles);
+        sum_x += __builtin_convertvector(of_x, doubles);
+        sum_qx += __builtin_convertvector(of_qx, doubles);
     }
     for (int k = 0; k < LANES; k++) {
         double det = BLOCK * sum_qq[k] - sum_q[k] * sum_q[k];
@@ -207,11 +205,11 @@ static fit best_fit(const lanes x[BLOCK], lanes q[BLOCK])
 }
 
 /* A block that is not full is filled with its own numbers, and lanes without a block with the first one. */
-static void encode_int4(const block *b, int n, gp_weight_row at)
+static void encode_int4(const source_block *b, int n, gp_weight_row at)
 {
     lanes x[BLOCK], q[BLOCK];
     for (int k = 0; k < LANES; k++) {
-        const block *from = &b[k < n ? k : 0];
+        const source_block *from = &b[k < n ? k : 0];
         for (int64_t i = 0; i < BLOCK; i++)
             x[i][k] = from->w[i < from->count ? i : i % from->count];
     }
@@ -257,7 +255,7 @@ static void clear_padding(gp_weight_format f, int64_t I, char *row)
     memset(row + at.numbers + numbers, 0, at.bytes - at.numbers - numbers);
 }
 
-static void encode_blocks(gp_weight_format f, const block *b, int n, gp_weight_row at)
+static void encode_blocks(gp_weight_format f, const source_block *b, int n, gp_weight_row at)
 {
     if (f == GP_WEIGHTS_INT8)
         encode_int8(b, n, at);
@@ -269,7 +267,7 @@ void gp_weight_encode_rows(gp_weight_format f, const float *w, int64_t rows, int
                            int64_t count, void *dst)
 {
     gp_weight_row at = gp_weight_row_of(f, I);
-    block pending[LANES];
+    source_block pending[LANES];
     int n = 0;
     BUG_ON(f == GP_WEIGHTS_FP32);
     check_part(I, first, count);
@@ -278,7 +276,7 @@ void gp_weight_encode_rows(gp_weight_format f, const float *w, int64_t rows, int
         if (f == GP_WEIGHTS_BF16 || f == GP_WEIGHTS_FP16)
             gp_from_f32(row + 2 * first, dtype_of(f), w + r * stride, count);
         for (int64_t i = 0; (f == GP_WEIGHTS_INT8 || f == GP_WEIGHTS_INT4) && i < count; i += BLOCK) {
-            pending[n++] = (block){w + r * stride + i, row, (first + i) / BLOCK, gp_min(BLOCK, count - i)};
+            pending[n++] = (source_block){w + r * stride + i, row, (first + i) / BLOCK, gp_min(BLOCK, count - i)};
             if (n < LANES)
                 continue;
             encode_blocks(f, pending, n, at);
