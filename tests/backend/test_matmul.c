@@ -97,8 +97,11 @@ static void by_kernel(const parity *p, const numbers *x, float *c, int parts, fl
         gp_cpu_state(p->cpu)->k->matmul(&x->p, x->a, x->b, x->p.bias ? x->bias : NULL, c, part, parts, scratch);
 }
 
-/* In bf16, where small integers are exact too, b also packed. */
-static void by_this_build(parity *p, const numbers *x, int threads, bool packed, float *c)
+/* b as it is, or packed from fp32 or bf16. */
+enum { PLAIN, PACKED_FP32, PACKED_BF16 };
+
+/* In bf16 small integers are exact too. */
+static void by_this_build(parity *p, const numbers *x, int threads, int packed, float *c)
 {
     gp_matmul *mm = gp_cpu_state(p->cpu)->mm;
     gp_product product = x->p;
@@ -115,7 +118,10 @@ static void by_this_build(parity *p, const numbers *x, int threads, bool packed,
     }
     if (packed) {
         void *form = parity_take(p, gp_matmul_packed_bytes(mm, &product));
-        gp_matmul_pack(mm, &product, x->b, form);
+        if (packed == PACKED_BF16)
+            gp_matmul_pack(mm, &product, GP_BF16, b, form);
+        else
+            gp_matmul_pack(mm, &product, GP_F32, x->b, form);
         b = form;
     }
     gp_matmul_run(mm, &product, a, b, product.bias ? x->bias : NULL, c);
@@ -125,7 +131,7 @@ static void check(parity *p, int64_t M, int64_t N, int64_t K, int variant)
 {
     numbers x = make(p, M, N, K, variant);
     for (int threads = 1; threads <= PARITY_THREADS; threads++)
-        for (int packed = 0; packed <= (p->cpu->dtype == GP_BF16); packed++) {
+        for (int packed = PLAIN; packed <= (p->cpu->dtype == GP_BF16 ? PACKED_BF16 : PLAIN); packed++) {
             float *c = target(p, &x);
             by_this_build(p, &x, threads, packed, c);
             assert_equal(&x, c, packed ? "packed" : threads > 1 ? "two threads" : "one thread");

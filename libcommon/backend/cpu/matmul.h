@@ -34,10 +34,10 @@ void gp_matmul_close(gp_matmul *mm);
 /* bias is NULL unless p->bias. */
 void gp_matmul_run(gp_matmul *mm, const gp_product *p, const void *a, const void *b, const float *bias, float *c);
 
-/* Bytes of b in the layout for p (p->packed is set), and conversion of plain fp32 b to it; only for products in
- * bf16. */
+/* Bytes of b in the layout for p (p->packed is set), and conversion of plain b, fp32 or bf16, to it; only for products
+ * in bf16. */
 size_t gp_matmul_packed_bytes(gp_matmul *mm, const gp_product *p);
-void gp_matmul_pack(gp_matmul *mm, const gp_product *p, const float *b, void *packed);
+void gp_matmul_pack(gp_matmul *mm, const gp_product *p, gp_dtype from, const void *b, void *packed);
 
 /* The implementation and its version, on which the bits depend: "oneDNN 2.6.3". */
 void gp_matmul_describe(char *text, size_t size);

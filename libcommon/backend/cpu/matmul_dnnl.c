@@ -29,8 +29,8 @@ typedef struct cached_product {
     gp_product key;
     dnnl_primitive_t primitive;
     dnnl_memory_t a, b, bias, c, scratch;
-    dnnl_primitive_t reorder; /* plain fp32 to b's layout; NULL until b is packed */
-    dnnl_memory_t plain_b;
+    dnnl_primitive_t reorder[2]; /* plain b, fp32 or bf16, to its layout; NULL until b is packed from it */
+    dnnl_memory_t plain_b[2];
 } cached_product;
 
 struct gp_matmul {
@@ -223,13 +223,14 @@ static cached_product *create(gp_matmul *mm, const gp_product *p)
 
 static void destroy(cached_product *m)
 {
-    dnnl_memory_t each[] = {m->a, m->b, m->bias, m->c, m->scratch, m->plain_b};
+    dnnl_memory_t each[] = {m->a, m->b, m->bias, m->c, m->scratch, m->plain_b[0], m->plain_b[1]};
     for (size_t i = 0; i < ARRAY_LEN(each); i++)
         if (each[i])
             dnnl_memory_destroy(each[i]);
     dnnl_primitive_destroy(m->primitive);
-    if (m->reorder)
-        dnnl_primitive_destroy(m->reorder);
+    for (int i = 0; i < 2; i++)
+        if (m->reorder[i])
+            dnnl_primitive_destroy(m->reorder[i]);
     free(m);
 }
 
@@ -335,28 +336,28 @@ size_t gp_matmul_packed_bytes(gp_matmul *mm, const gp_product *p)
     return bytes;
 }
 
-/* Creates the primitive that packs b, when it is first used. */
-static void create_reorder(gp_matmul *mm, cached_product *m)
+/* Creates the primitive that packs b from this dtype, when it is first used. */
+static void create_reorder(gp_matmul *mm, cached_product *m, gp_dtype dtype)
 {
     const gp_product *p = &m->key;
-    layout from = plain(p->K, p->N, p->b_transposed, 0, GP_F32), to = layout_of_b(mm, p);
+    layout from = plain(p->K, p->N, p->b_transposed, 0, dtype), to = layout_of_b(mm, p);
     dnnl_primitive_desc_t d;
     check(dnnl_reorder_primitive_desc_create(&d, view(&from), mm->engine, view(&to), mm->engine, NULL), "a reorder", p);
-    check(dnnl_primitive_create(&m->reorder, d), "a reorder", p);
-    m->plain_b = memory(mm, view(&from), p);
+    check(dnnl_primitive_create(&m->reorder[dtype == GP_BF16], d), "a reorder", p);
+    m->plain_b[dtype == GP_BF16] = memory(mm, view(&from), p);
     dnnl_primitive_desc_destroy(d);
     free_layout(&from);
     free_layout(&to);
 }
 
-void gp_matmul_pack(gp_matmul *mm, const gp_product *p, const float *b, void *packed)
+void gp_matmul_pack(gp_matmul *mm, const gp_product *p, gp_dtype from, const void *b, void *packed)
 {
-    int threads = set_threads(mm->threads);
+    int threads = set_threads(mm->threads), i = from == GP_BF16;
     cached_product *m = find(mm, p);
-    if (!m->reorder)
-        create_reorder(mm, m);
-    dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, at(m->plain_b, b)}, {DNNL_ARG_TO, at(m->b, packed)}};
-    check(dnnl_primitive_execute(m->reorder, mm->stream, 2, args), "a reorder", p);
+    if (!m->reorder[i])
+        create_reorder(mm, m, from);
+    dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, at(m->plain_b[i], b)}, {DNNL_ARG_TO, at(m->b, packed)}};
+    check(dnnl_primitive_execute(m->reorder[i], mm->stream, 2, args), "a reorder", p);
     set_threads(threads);
 }
 

@@ -52,9 +52,9 @@ size_t gp_matmul_packed_bytes(gp_matmul *mm, const gp_product *p)
     return 0;
 }
 
-void gp_matmul_pack(gp_matmul *mm, const gp_product *p, const float *b, void *packed)
+void gp_matmul_pack(gp_matmul *mm, const gp_product *p, gp_dtype from, const void *b, void *packed)
 {
-    (void)mm, (void)p, (void)b, (void)packed;
+    (void)mm, (void)p, (void)from, (void)b, (void)packed;
     BUG_ON(true);
 }
 

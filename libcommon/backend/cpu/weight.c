@@ -66,17 +66,28 @@ size_t gp_cpu_weight_bytes(gp_backend *be, const gp_weight *w)
     return f ? f->forward_bytes + f->backward_bytes : 0;
 }
 
-void gp_cpu_weights_changed(gp_backend *be, gp_weight *const *w, int count)
+/* oneDNN packs a matrix that is not transposed several times as fast from bf16 as from fp32. For one of the two
+ * products it is transposed: in the place of that form there is a bf16 copy while the other is packed. */
+static void pack_both(gp_backend *be, const gp_weight *w, const form *f)
 {
     gp_matmul *mm = gp_cpu_state(be)->mm;
+    const float *data = gp_cpu_data(&w->w);
+    char *forward = w->slot, *backward = forward + f->forward_bytes, *copy = w->transposed ? forward : backward;
+    int64_t count = gp_tensor_count(&w->w);
+    BUG_ON((size_t)count * sizeof(uint16_t) > (w->transposed ? f->forward_bytes : f->backward_bytes));
+    gp_cpu_to_bf16(be, (uint16_t *)(void *)copy, data, count);
+    gp_matmul_pack(mm, w->transposed ? &f->backward : &f->forward, GP_BF16, copy, w->transposed ? backward : forward);
+    gp_matmul_pack(mm, w->transposed ? &f->forward : &f->backward, GP_F32, data, copy);
+}
+
+void gp_cpu_weights_changed(gp_backend *be, gp_weight *const *w, int count)
+{
     for (int i = 0; i < count; i++) {
         const form *f = w[i]->form;
-        if (!f)
-            continue;
-        char *slot = w[i]->slot;
-        gp_matmul_pack(mm, &f->forward, gp_cpu_data(&w[i]->w), slot);
-        if (f->backward_bytes)
-            gp_matmul_pack(mm, &f->backward, gp_cpu_data(&w[i]->w), slot + f->forward_bytes);
+        if (f && f->backward_bytes)
+            pack_both(be, w[i], f);
+        else if (f)
+            gp_matmul_pack(gp_cpu_state(be)->mm, &f->forward, GP_F32, gp_cpu_data(&w[i]->w), w[i]->slot);
     }
 }
 
