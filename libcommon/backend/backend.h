@@ -321,6 +321,9 @@ typedef struct gp_backend_ops {
     void (*free)(gp_backend *be, void *p, size_t bytes);
     void (*zero)(gp_backend *be, void *p, size_t bytes);
     void (*upload)(gp_backend *be, void *dst, const void *host, size_t bytes);
+    /* `count` finite numbers of the host, in F32, BF16 or F16, into memory of another dtype, F32 or BF16, rounded to
+     * nearest; NULL: the host has to convert them. host is aligned to its dtype. */
+    void (*upload_as)(gp_backend *be, void *dst, gp_dtype to, const void *host, gp_dtype from, int64_t count);
     void (*download)(gp_backend *be, void *host, const void *src, size_t bytes);
     void (*copy)(gp_backend *be, void *dst, const void *src, size_t bytes);
     void (*sync)(gp_backend *be);

@@ -1,7 +1,8 @@
 /* load.c: a checkpoint's weights into a model. A row that the file has in fp32 and in the row's order is read there
- * from now on (gp_model_row_borrow). Others are converted by all threads, range by range, straight to their place. In
- * the same pass CRCs and numbers are checked. Damage is found again by gp_container_check, and a number too large for
- * the model's format by reading the row again: these report it. */
+ * from now on (gp_model_row_borrow). Others are converted by all threads, range by range, straight to their place; or
+ * uploaded as the file has them, to a device that converts them. In the same pass CRCs and numbers are checked. Damage
+ * is found again by gp_container_check, and a number too large for the model's format by reading the row again: these
+ * report it. */
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/pieces.h"
 #include "base/file.h"
@@ -107,11 +108,12 @@ static void list_row(load *l, row_load *r)
     r->ranges = gp_calloc((size_t)r->range_count, sizeof *r->ranges);
 }
 
-static int upload(const load *l, const row_load *r, int64_t first, int64_t lines, const float *x)
+/* x: of a dtype that the model takes: of a weight format, fp32. */
+static int upload(const load *l, const row_load *r, int64_t first, int64_t lines, const void *x, gp_dtype dtype)
 {
     if (check_format(l->c, r->to, first, lines * r->to->dim[1], x))
         return -1;
-    gp_model_lines_upload(l->m, r->to, first, lines, x);
+    gp_model_lines_upload(l->m, r->to, first, lines, x, dtype);
     return 0;
 }
 
@@ -120,11 +122,12 @@ static int store_lines(const load *l, const row_load *r, int64_t first, int64_t 
 {
     int64_t count = lines * r->to->dim[1];
     float *place = gp_model_lines_place(l->m, r->to, first);
-    if (r->dtype == GP_F32 && !place && !((uintptr_t)data % sizeof(float)))
-        return upload(l, r, first, lines, (const void *)data);
+    bool aligned = !((uintptr_t)data % (size_t)gp_dtype_size(r->dtype));
+    if (!place && aligned && gp_model_takes(l->m, r->to, r->dtype))
+        return upload(l, r, first, lines, data, r->dtype);
     float *x = place ? place : gp_malloc((size_t)count * sizeof *x);
     gp_to_f32(x, data, r->dtype, count);
-    int rc = place ? 0 : upload(l, r, first, lines, x);
+    int rc = place ? 0 : upload(l, r, first, lines, x, GP_F32);
     if (!place)
         free(x);
     return rc;
@@ -160,7 +163,7 @@ static int read_row(const load *l, const row_load *r)
         int64_t lines = gp_min(step, to->dim[0] - first);
         rc = l->c->read(l->c->self, r->from, first, lines, x);
         if (!rc && !place)
-            rc = upload(l, r, first, lines, x);
+            rc = upload(l, r, first, lines, x, GP_F32);
     }
     if (!place)
         free(x);

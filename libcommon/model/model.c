@@ -44,24 +44,33 @@ static gp_tensor lines_of(const gp_model *m, const gp_param *row, int64_t first,
     return t;
 }
 
-void gp_model_lines_upload(gp_model *m, const gp_param *row, int64_t first, int64_t lines, const float *host)
+bool gp_model_takes(const gp_model *m, const gp_param *row, gp_dtype dtype)
 {
-    BUG_ON(first < 0 || lines < 0 || lines > row->dim[0] - first);
+    return dtype == GP_F32 || (row->format == GP_WEIGHTS_FP32 && (dtype == row->dtype || m->be->ops->upload_as));
+}
+
+void gp_model_lines_upload(gp_model *m, const gp_param *row, int64_t first, int64_t lines, const void *host,
+                           gp_dtype dtype)
+{
+    const gp_backend_ops *ops = m->be->ops;
+    BUG_ON(first < 0 || lines < 0 || lines > row->dim[0] - first || !gp_model_takes(m, row, dtype));
     if (row->format != GP_WEIGHTS_FP32) {
-        m->be->ops->weight_fill(m->be, weight_of(m, row), first, lines, host);
+        ops->weight_fill(m->be, weight_of(m, row), first, lines, host);
         return;
     }
     gp_model_row_own(m, row);
     gp_tensor t = lines_of(m, row, first, lines);
     size_t bytes = (size_t)gp_tensor_bytes(&t);
-    if (t.dtype == GP_F32) {
-        m->be->ops->upload(m->be, t.data, host, bytes);
-        return;
+    if (t.dtype == dtype) {
+        ops->upload(m->be, t.data, host, bytes);
+    } else if (ops->upload_as) {
+        ops->upload_as(m->be, t.data, t.dtype, host, dtype, gp_tensor_count(&t));
+    } else {
+        void *stored = gp_malloc(bytes);
+        gp_from_f32(stored, t.dtype, host, gp_tensor_count(&t));
+        ops->upload(m->be, t.data, stored, bytes);
+        free(stored);
     }
-    void *stored = gp_malloc(bytes);
-    gp_from_f32(stored, t.dtype, host, lines * row->dim[1]);
-    m->be->ops->upload(m->be, t.data, stored, bytes);
-    free(stored);
 }
 
 void gp_model_download(const gp_model *m, const gp_tensor *t, float *host)
@@ -90,7 +99,7 @@ void gp_model_lines_download(const gp_model *m, const gp_param *row, int64_t fir
 
 void gp_model_row_upload(gp_model *m, const gp_param *row, const float *host)
 {
-    gp_model_lines_upload(m, row, 0, row->dim[0], host);
+    gp_model_lines_upload(m, row, 0, row->dim[0], host, GP_F32);
 }
 
 void gp_model_row_download(const gp_model *m, const gp_param *row, float *host)

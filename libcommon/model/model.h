@@ -355,8 +355,10 @@ void gp_model_row_download(const gp_model *m, const gp_param *row, float *host);
 
 /* The same for lines [first, first + lines) of its dim[0] lines of dim[1] numbers; in a weight format, both multiples
  * of GP_WEIGHT_BLOCK but at the end. Where gp_model_is_on_host, several threads may upload different lines of rows that
- * are not borrowed. */
-void gp_model_lines_upload(gp_model *m, const gp_param *row, int64_t first, int64_t lines, const float *host);
+ * are not borrowed. host: aligned, of a dtype that gp_model_takes: fp32 always. */
+bool gp_model_takes(const gp_model *m, const gp_param *row, gp_dtype dtype);
+void gp_model_lines_upload(gp_model *m, const gp_param *row, int64_t first, int64_t lines, const void *host,
+                           gp_dtype dtype);
 void gp_model_lines_download(const gp_model *m, const gp_param *row, int64_t first, int64_t lines, float *host);
 
 /* borrow.c: reads a row's numbers where they are instead of copying them: data has the row's shape, row-major, fp32,

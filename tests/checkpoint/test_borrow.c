@@ -185,7 +185,7 @@ static void upload_copies_the_row_first(void **state)
     assert_true(row->dim[1] <= (int64_t)ARRAY_LEN(line));
     for (int64_t i = 0; i < row->dim[1]; i++)
         line[i] = (float)i;
-    gp_model_lines_upload(m, row, 2, 1, line);
+    gp_model_lines_upload(m, row, 2, 1, line, GP_F32);
     memcpy(x + 2 * row->dim[1], line, (size_t)row->dim[1] * sizeof *x);
     float *y = gp_malloc((size_t)row->count * sizeof *y);
     gp_model_row_download(m, row, y);

@@ -213,6 +213,39 @@ says "train: cuDNN's attention needs bf16; use --dtype bf16 or --attention own"
 expect 1 train text.tok "${plain[@]}" --steps 1 --backend ref --attention cudnn-forward -o none
 says "train: attention by cuDNN requires backend cuda (found ref); use --attention own"
 
+# weight formats are the processor's: one line for each tool, and auto takes a backend that has them
+for dtype in fp16 int8 int4; do
+    for tool in "sample --checkpoint fp32 --prompt Once" "predict --checkpoint fp32" \
+        "eval-mfu --preset nano --passes decode --seconds 0.01"; do
+        expect 1 $tool --backend cuda --dtype $dtype --quiet < /dev/null
+        says "${tool%% *}: dtype $dtype requires backend cpu or ref (found cuda); use --dtype bf16 or --backend cpu"
+    done
+done
+expect 0 sample --checkpoint fp32 --prompt Once --max-tokens 2 --dtype int8 --json --quiet
+checks=$((checks + 1))
+[[ $out = *'"dtype": "int8"'* ]] || problem "auto, int8: $out"
+
+# checkpoints of 16 bits, which the device converts: ref's text
+for dtype in bf16 fp16; do
+    expect 0 convert-gpt2 fp32 -o $dtype.safetensors --dtype $dtype --quiet
+    text=(sample --checkpoint $dtype.safetensors --prompt Once --max-tokens 20 --dtype fp32 --temperature 0.9 --quiet)
+    expect 0 "${text[@]}" --backend ref
+    theirs=$out
+    expect 0 "${text[@]}" --backend cuda
+    checks=$((checks + 1))
+    [ "$out" = "$theirs" ] || problem "of $dtype cuda makes: $out, ref: $theirs"
+done
+
+# predict: ref's next tokens, to the last but one digit of their probabilities
+printf '%s\n' "Once upon" "Lily had a" > lines.txt
+for backend in ref cuda; do
+    expect 0 predict --checkpoint fp32 --top-k 3 --backend $backend --dtype fp32 --quiet lines.txt
+    sed -E 's/("score": 0\.[0-9]{4})[0-9]*/\1/g' <<< "$out" > $backend.jsonl
+done
+same ref.jsonl cuda.jsonl
+checks=$((checks + 1))
+[ "$(grep -o '"score": 0' cuda.jsonl | wc -l)" = 6 ] || problem "predict: $(cat cuda.jsonl)"
+
 # without master weights: ref's curve, and nearly that with them; less memory; stopped and resumed; gone on with masters
 narrow=("${small[@]}" --no-master-weights --dtype bf16)
 expect 0 train text.tok "${narrow[@]}" --steps 8 --backend ref -o ref-narrow

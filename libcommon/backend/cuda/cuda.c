@@ -28,6 +28,7 @@ static const gp_backend_ops cuda_ops = {
     .free = gp_cuda_free,
     .zero = gp_cuda_zero,
     .upload = gp_cuda_upload,
+    .upload_as = gp_cuda_upload_as,
     .download = gp_cuda_download,
     .copy = gp_cuda_copy,
     .sync = gp_cuda_sync,

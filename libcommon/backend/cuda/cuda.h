@@ -22,6 +22,7 @@ void *gp_cuda_alloc(gp_backend *be, size_t bytes);
 void gp_cuda_free(gp_backend *be, void *p, size_t bytes);
 void gp_cuda_zero(gp_backend *be, void *p, size_t bytes);
 void gp_cuda_upload(gp_backend *be, void *dst, const void *host, size_t bytes);
+void gp_cuda_upload_as(gp_backend *be, void *dst, gp_dtype to, const void *host, gp_dtype from, int64_t count);
 void gp_cuda_download(gp_backend *be, void *host, const void *src, size_t bytes);
 void gp_cuda_copy(gp_backend *be, void *dst, const void *src, size_t bytes);
 void gp_cuda_sync(gp_backend *be);

@@ -54,6 +54,7 @@ void gp_cuda_device_close(gp_backend *be)
     CudaState *s = state_of(be);
     gp_cuda_free(be, s->tickets, TICKETS * sizeof *s->tickets);
     gp_cuda_free(be, s->sample_rows, sample_rows_bytes());
+    convert_close(be);
     attention_cudnn_close(be);
     matmul_close(be);
     CUDA_CHECK(cudaStreamDestroy(s->stream));

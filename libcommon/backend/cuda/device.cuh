@@ -21,9 +21,11 @@ struct CudaState {
     /* TICKETS arrival counters, by which the last block of a kernel finishes for all; 0 between ops */
     unsigned *tickets;
     void *sample_rows; /* op_sample.cu: sample_rows_bytes() of state, 0 between ops */
+    void *staging;     /* convert.cu; null: not needed yet */
 };
 
 size_t sample_rows_bytes();
+void convert_close(gp_backend *be);
 
 constexpr int64_t TICKETS = 1 << 16;
 
