@@ -97,6 +97,10 @@ GP_API const char *gp_backend_device(const gp_backend *be);
 /* Why `auto` did not use a faster backend: "backend cuda: no NVIDIA driver found"; NULL if it used the fastest. */
 GP_API const char *gp_backend_warning(const gp_backend *be);
 
+/* What has turned out while it computed and makes it slower: that the driver records no CUDA graphs. Once; otherwise
+ * NULL. */
+GP_API const char *gp_backend_remark(gp_backend *be);
+
 #ifdef __cplusplus
 }
 #endif

@@ -184,6 +184,14 @@ int gp_backend_drop_masters(gp_backend *be)
     return 0;
 }
 
+const char *gp_backend_remark(gp_backend *be)
+{
+    if (!*be->remark || be->remarked)
+        return NULL;
+    be->remarked = true;
+    return be->remark;
+}
+
 static void *memory_alloc(void *self, size_t bytes, const char *what)
 {
     gp_backend *be = self;

@@ -169,7 +169,7 @@ int gp_trainer_step(gp_trainer *t)
 {
     bool ahead = t->be->later && !gp_skips_outliers(t->o); /* else the host decides on each update */
     int rc = issue(t);
-    gp_trainer_report_products(t);
+    gp_trainer_report_backend(t);
     if (!rc)
         return receive_all_but(t, ahead);
     char *why = gp_strdup(gp_error());

@@ -133,9 +133,12 @@ static int measure_products(gp_trainer *t)
     return 0;
 }
 
-void gp_trainer_report_products(gp_trainer *t)
+void gp_trainer_report_backend(gp_trainer *t)
 {
     const gp_product_choice *c;
+    const char *remark = gp_backend_remark(t->be);
+    if (remark)
+        gp_report_warn(&t->report, "%s", remark);
     while ((c = gp_products_next(t->be)))
         if (c->lost)
             gp_report_info(&t->report,
@@ -168,7 +171,7 @@ static int choose_products(gp_trainer *t, const gp_products *recorded)
     }
     if (measure_products(t))
         return -1;
-    gp_trainer_report_products(t);
+    gp_trainer_report_backend(t);
     return 0;
 }
 

@@ -61,8 +61,8 @@ int gp_trainer_open_model(gp_trainer *t, gp_model *m, const gp_recorded_choices 
  * the step is issued, and the results of the step before it are received and reported. */
 int gp_trainer_step(gp_trainer *t);
 
-/* Reports the products that use another algorithm than was recorded or chosen. */
-void gp_trainer_report_products(gp_trainer *t);
+/* Reports the products that use another algorithm than was recorded or chosen, and what makes the backend slower. */
+void gp_trainer_report_backend(gp_trainer *t);
 
 /* Waits until the results of all issued steps are received and reported. As gp_trainer_step. */
 int gp_trainer_wait(gp_trainer *t);

@@ -129,12 +129,62 @@ static void a_model_that_does_not_train_has_no_masters(void **state)
     gp_model_free(trains);
 }
 
+#ifdef GP_CUSIM
+size_t cusim_launched_nodes(void); /* beside the simulator's C++ */
+
+/* The nodes of the graph of a decoding step of 12 layers, which are what a token costs on a GPU where each takes
+ * microseconds to start. The embedding and the head, a layer's four products and attention, and what samples: one
+ * kernel finds the largest logit, another draws, and two more for each of top-k and top-p find a limit; here for 8 rows
+ * at a time, on a GPU for 128. The norms, 2 a layer and the last, are in the products after them in bf16 up to 8 rows,
+ * else kernels too. */
+static void a_decoded_token_is_few_nodes(void **state)
+{
+    const struct {
+        const char *what;
+        int64_t batch;
+        size_t sampling_nodes;
+        gp_sampling sampling;
+    } cases[] = {
+        {"the most likely token", 1, 1, {.temperature = 0, .top_p = 1}},
+        {"temperature", 8, 2, {.temperature = 1, .top_p = 1}},
+        {"temperature", 9, 4, {.temperature = 1, .top_p = 1}},
+        {"top-k", 1, 4, {.temperature = 1, .top_p = 1, .top_k = 5}},
+        {"top-k, top-p, penalty", 1, 6, {.temperature = 1, .top_p = 0.9, .top_k = 5, .repetition_penalty = 1.2}}};
+    sides *s = *state;
+    gp_config c;
+    assert_int_equal(gp_config_preset(&c, "gpt2"), 0);
+    c.heads = 2;
+    c.channels = 32;
+    c.inner = 4 * c.channels;
+    c.positions = POSITIONS;
+    c.vocab_size = V;
+    gp_model *m = gp_model_create(&c, s->be[DEVICE], false);
+    gp_model_init(m, 7);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        int32_t prompt[] = {1, 2, 3};
+        gp_buf text[9] = {{0}};
+        gp_generation how = {
+            .sampling = cases[i].sampling, .samples = cases[i].batch, .batch = cases[i].batch, .max_tokens = 5};
+        assert_int_equal(gp_generate(m, NULL, prompt, 3, &how, keep_text, text, NULL), 0);
+        print_message("%s, %lld rows: %zu nodes\n", cases[i].what, (long long)cases[i].batch, cusim_launched_nodes());
+        bool apart = s->be[DEVICE]->act_dtype == GP_F32 || cases[i].batch > 8;
+        assert_int_equal(cusim_launched_nodes(), 2 + 5 * 12 + cases[i].sampling_nodes + (apart ? 2 * 12 + 1 : 0));
+        for (size_t b = 0; b < ARRAY_LEN(text); b++)
+            gp_buf_release(&text[b]);
+    }
+    gp_model_free(m);
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         SIDES_TEST(decoding_agrees_with_the_forward_pass),
         SIDES_TEST(a_sample_is_the_same_alone_and_among_others),
         SIDES_TEST(a_model_that_does_not_train_has_no_masters),
+#ifdef GP_CUSIM
+        SIDES_TEST(a_decoded_token_is_few_nodes),
+#endif
     };
     return sides_main("cuda generate", tests);
 }

@@ -43,6 +43,8 @@ static Gpu read()
             g.algorithm = static_cast<int>(value);
         else if (!strcmp(name, "refused"))
             g.refused = static_cast<int>(value);
+        else if (!strcmp(name, "graphs"))
+            g.graphs = static_cast<int>(value);
         else if (!strcmp(name, "pages"))
             g.pages = static_cast<int>(value);
         else if (!strcmp(name, "memory"))

@@ -10,6 +10,7 @@
  *     CUSIM_GPU=cublaslt=130200                      cuBLASLt is 13.2.0
  *     CUSIM_GPU=algorithm=3                          its fourth algorithm is the fastest (cublasLt.h)
  *     CUSIM_GPU=refused=164                          cuBLASLt refuses to run what it offered for that epilogue
+ *     CUSIM_GPU=graphs=0                             its driver makes no graphs of what was captured
  *     CUSIM_GPU=pages=1                              it reads all of the host's memory by itself, as by HMM; 2: as on
  *                                                    Grace Hopper, by the host's page tables
  */
@@ -25,7 +26,7 @@ constexpr int runtime_version = 13000;
 
 struct Gpu {
     int sm = 90, count = 1, driver = runtime_version, image = 1, cudnn = 91900, pages = 0, cublaslt = 130101,
-        algorithm = 0, refused = 0;
+        algorithm = 0, refused = 0, graphs = 1;
     size_t memory = size_t{1} << 30;
     long lost = -1;        /* launches that it does still; negative: all */
     size_t shared() const; /* bytes that a block may ask for */

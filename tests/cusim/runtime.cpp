@@ -58,6 +58,7 @@ std::map<char *, size_t> pinned;           /* the host's, by cudaMallocHost */
 std::map<const void *, size_t> shared_max; /* what kernels were allowed */
 std::set<CUstream_st *> streams = {&default_stream};
 bool graph_refused, captured_refused;
+size_t launched_nodes; /* of the last graph */
 
 cudaError_t fail(cudaError_t e, const std::string &what)
 {
@@ -398,7 +399,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph)
 
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long)
 {
-    if (graph_refused) {
+    if (graph_refused || !cusim::gpu().graphs) {
         graph_refused = false;
         return fail(cudaErrorStreamCaptureUnsupported, "a graph that the test refuses");
     }
@@ -409,6 +410,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsig
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
 {
+    launched_nodes = exec->work->size();
     enqueue(
         stream,
         [work = exec->work] {
@@ -456,6 +458,11 @@ void cusim_refuse_next_graph(void)
 void cusim_refuse_next_captured(void)
 {
     captured_refused = true;
+}
+
+size_t cusim_launched_nodes(void)
+{
+    return launched_nodes;
 }
 
 namespace cusim

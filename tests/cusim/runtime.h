@@ -109,6 +109,9 @@ const char *cudaGetErrorString(cudaError_t error);
 extern "C" void cusim_refuse_next_graph(void);
 extern "C" void cusim_refuse_next_captured(void);
 
+/* Of the graph that was launched last: kernels, copies and calls of libraries. */
+extern "C" size_t cusim_launched_nodes(void);
+
 namespace cusim
 {
 

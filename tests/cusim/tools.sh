@@ -180,6 +180,20 @@ checks=$((checks + 1))
 same refused/model.safetensors refused-part/model.safetensors
 same refused/products.json refused-part/products.json
 
+# a driver that makes no graphs: said once, and the bits are the same
+warns env CUSIM_GPU=graphs=0 train text.tok "${small[@]}" --steps 8 --backend cuda --dtype bf16 -o no-graphs
+checks=$((checks + 1))
+[ "$(grep -c 'train: work cannot be recorded as a CUDA graph with this driver, for CUDA 13.0 (' <<< "$err")" = 1 ] ||
+    problem "no graphs: $err"
+same bf16/model.safetensors no-graphs/model.safetensors
+text=(sample --backend cuda --dtype bf16 --checkpoint bf16 --prompt Once --max-tokens 12 --temperature 0.9 --threads 1)
+expect 0 "${text[@]}" --quiet
+theirs=$out
+expect 0 env CUSIM_GPU=graphs=0 "${text[@]}"
+checks=$((checks + 2))
+grep -q '^sample: work cannot be recorded as a CUDA graph with this driver' <<< "$err" || problem "no graphs: $err"
+[ "$out" = "$theirs" ] || problem "without graphs: $out, with them: $theirs"
+
 # where there is one way to multiply
 expect 0 train text.tok "${small[@]}" --steps 1 --backend ref --products measure --no-quiet -o one-way
 checks=$((checks + 1))
@@ -194,6 +208,9 @@ checks=$((checks + 2))
 grep -qE '^products by cuBLASLt 13.1.1, measured in [0-9.]+ s' <<< "$out" || problem "eval-mfu: $out"
 [ "$(grep -cE '^32x64x16 NN bf16 bf16 bias gelu pre +1 +0.0050 +0.0100  gelu   algorithm 3,' <<< "$out")" = 1 ] ||
     problem "eval-mfu: $out"
+expect 0 env CUSIM_GPU=memory=16,graphs=0 "${one[@]}" --no-quiet --backend cuda --dtype bf16
+checks=$((checks + 1))
+grep -q '^eval-mfu: work cannot be recorded as a CUDA graph with this driver' <<< "$err" || problem "no graphs: $err"
 # an op's time is the device's, whatever the host does meanwhile: a norm is one kernel, its gradient two, and a call of the
 # library takes 5 microseconds
 expect 0 env CUSIM_GPU=memory=16 "${one[@]}" --backend cuda --dtype bf16 --ops --json

@@ -1,6 +1,7 @@
 /* record.cu: recordings, which are CUDA graphs; and marks, which are events. */
 #include "backend/cuda/device.cuh"
 
+#include <cstdio>
 #include <cstdlib>
 
 /* The first time, work is issued without capture: libraries select their kernels then, and kernel attributes are set.
@@ -48,6 +49,19 @@ bool gp_cuda_record_begin(gp_backend *be, gp_recording **recording)
     return true;
 }
 
+/* error: cudaSuccess where a library refused part of the work. */
+static void remark_refusal(gp_backend *be, cudaError_t error)
+{
+    int driver = 0;
+    (void)cudaDriverGetVersion(&driver);
+    if (!*be->remark)
+        snprintf(be->remark, sizeof be->remark,
+                 "work cannot be recorded as a CUDA graph with this driver, for CUDA %d.%d (%.80s): each kernel is "
+                 "launched by itself, which is slower",
+                 driver / 1000, driver % 1000 / 10,
+                 error == cudaSuccess ? "part of it was refused" : cudaGetErrorString(error));
+}
+
 /* Work that cannot be captured is issued without a graph from then on: slower, not wrong. */
 bool gp_cuda_record_end(gp_backend *be, gp_recording **recording)
 {
@@ -58,16 +72,22 @@ bool gp_cuda_record_end(gp_backend *be, gp_recording **recording)
     if (r->state != Recorded::capturing)
         return true;
     state_of(be)->capturing = false;
-    bool taken = cudaPeekAtLastError() == cudaSuccess && !state_of(be)->refused; /* all launches were captured */
-    bool whole = cudaStreamEndCapture(state_of(be)->stream, &graph) == cudaSuccess && taken &&
-                 cudaGraphInstantiate(&r->exec, graph, 0) == cudaSuccess;
+    cudaError_t error = cudaPeekAtLastError(); /* cudaSuccess: all launches were captured */
+    cudaError_t ended = cudaStreamEndCapture(state_of(be)->stream, &graph);
+    error = error == cudaSuccess ? ended : error;
+    bool whole = error == cudaSuccess && !state_of(be)->refused;
+    if (whole)
+        error = cudaGraphInstantiate(&r->exec, graph, 0);
     if (graph)
         CUDA_CHECK(cudaGraphDestroy(graph));
+    whole = whole && error == cudaSuccess;
     r->state = whole ? Recorded::whole : Recorded::refused;
-    if (whole)
+    if (whole) {
         issue(be, r);
-    else
+    } else {
+        remark_refusal(be, error);
         (void)cudaGetLastError(); /* clears the error, which is not one of the following call */
+    }
     return whole;
 }
 
