@@ -2,7 +2,14 @@
 #include "backend/count.h"
 #include "backend/ref/ref.h"
 
+#include <stdlib.h>
 #include <sys/mman.h>
+
+/* be->state */
+typedef struct counting {
+    gp_profile *counted;
+    bool fuses_gelu;
+} counting;
 
 /* ---- memory: addresses, and pages where the host writes -------------------------------------------------- */
 
@@ -42,7 +49,7 @@ static size_t plan(gp_backend *be, const gp_shape *shape)
 
 static void close_count(gp_backend *be)
 {
-    (void)be;
+    free(be->state);
 }
 
 /* ---- weights: copies in bf16, and of their biases -------------------------------------------------------- */
@@ -59,7 +66,8 @@ static size_t weight_bytes(gp_backend *be, const gp_weight *w)
 
 static void note(gp_backend *be, const char *op, const gp_weight *w, gp_cost cost)
 {
-    gp_profile_add(be->state, op, w, 0, cost);
+    const counting *c = be->state;
+    gp_profile_add(c->counted, op, w, 0, cost);
 }
 
 /* One function per op: its name, its struct, its row label, the weight or NULL, its cost. */
@@ -94,10 +102,48 @@ static void head_decode(gp_backend *be, const gp_head_op *op)
     note_decode(be, "head, decode", op->w, gp_cost_decode(be, op->w, op->x, op->logits), op->norm);
 }
 
+static void act_forward(gp_backend *be, gp_act act, gp_tensor *y, const gp_tensor *pre)
+{
+    (void)act, (void)pre;
+    note(be, "act", NULL, (gp_cost){0, 2 * (double)gp_tensor_bytes(y)});
+}
+
+static void act_backward(gp_backend *be, gp_act act, gp_tensor *dx, const gp_tensor *dy, const gp_tensor *pre)
+{
+    (void)act, (void)dy, (void)pre;
+    note(be, "act backward", NULL, (gp_cost){0, 3 * (double)gp_tensor_bytes(dx)});
+}
+
+/* Whether the activation, or its derivative, is a kernel after the product's. */
+static bool is_separate(const gp_backend *be, gp_act act)
+{
+    const counting *c = be->state;
+    return act != GP_ACT_NONE && !(act == GP_ACT_GELU_TANH && c->fuses_gelu);
+}
+
+static void linear_forward(gp_backend *be, const gp_linear_op *op)
+{
+    gp_linear_op product = *op;
+    bool separate = is_separate(be, op->act);
+    if (separate && op->pre)
+        product.y = op->pre;
+    if (separate)
+        product.pre = NULL;
+    note(be, "linear", op->w, gp_cost_linear(be, &product, false));
+    if (separate)
+        act_forward(be, op->act, op->y, op->pre);
+}
+
 static void linear_backward(gp_backend *be, const gp_linear_op *op)
 {
+    gp_linear_op product = *op;
+    bool separate = is_separate(be, op->in_act);
+    if (separate)
+        product.in_act = GP_ACT_NONE;
     if (op->dx)
-        note(be, "linear dX", op->w, gp_cost_linear_backward(be, op, GP_PART_DX));
+        note(be, "linear dX", op->w, gp_cost_linear_backward(be, &product, GP_PART_DX));
+    if (op->dx && separate)
+        act_backward(be, op->in_act, op->dx, op->dx, op->in_pre);
     if (op->dw)
         note(be, "linear dW", op->w, gp_cost_linear_backward(be, op, GP_PART_DW));
     if (op->dbias)
@@ -129,18 +175,6 @@ static void dropout(gp_backend *be, gp_tensor *x, gp_dropout drop)
 {
     if (gp_drops(&drop))
         note(be, "dropout", NULL, (gp_cost){0, 2 * (double)gp_tensor_bytes(x)});
-}
-
-static void act_forward(gp_backend *be, gp_act act, gp_tensor *y, const gp_tensor *pre)
-{
-    (void)act, (void)pre;
-    note(be, "act", NULL, (gp_cost){0, 2 * (double)gp_tensor_bytes(y)});
-}
-
-static void act_backward(gp_backend *be, gp_act act, gp_tensor *dx, const gp_tensor *dy, const gp_tensor *pre)
-{
-    (void)act, (void)dy, (void)pre;
-    note(be, "act backward", NULL, (gp_cost){0, 3 * (double)gp_tensor_bytes(dx)});
 }
 
 static void grad_norm(gp_backend *be, const gp_segment *segments, int count, gp_step *step)
@@ -177,13 +211,15 @@ static const gp_backend_ops count_ops = {
     .weight_close = gp_ref_weight_close GP_OPS(GP_ENTRY),
 };
 
-gp_backend *gp_count_open(gp_profile *counted)
+gp_backend *gp_count_open(gp_profile *counted, bool fuses_gelu)
 {
     gp_backend *be = gp_calloc(1, sizeof *be);
+    counting *c = gp_calloc(1, sizeof *c);
+    *c = (counting){counted, fuses_gelu};
     be->ops = &count_ops;
     be->dtype = be->act_dtype = GP_BF16;
     be->stores_bf16 = true;
     be->threads = 1;
-    be->state = counted;
+    be->state = c;
     return be;
 }

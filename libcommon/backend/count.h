@@ -1,7 +1,7 @@
 /* count.h: a backend that computes nothing and counts what each kernel would cost on a GPU.
  *
  *     gp_profile counted = {0};
- *     gp_backend *be = gp_count_open(&counted);
+ *     gp_backend *be = gp_count_open(&counted, true);
  *     gp_model *m = gp_model_create(&config, be, true);     // of any size: its memory is never touched
  *     ...a pass of it...
  *     for (int i = 0; i < counted.count; i++)
@@ -13,7 +13,8 @@
 
 #include "backend/profile.h"
 
-/* Closed by gp_backend_close. The caller owns `counted`, and may set it to {0} between passes. */
-gp_backend *gp_count_open(gp_profile *counted);
+/* Closed by gp_backend_close. The caller owns `counted`, and may set it to {0} between passes. fuses_gelu: a product
+ * computes the GELU after it, and its derivative, in its own kernel (backend/cuda/matmul.cu: from sm_90 on). */
+gp_backend *gp_count_open(gp_profile *counted, bool fuses_gelu);
 
 #endif

@@ -81,6 +81,7 @@ static void note(gp_backend *be, double begin, const char *op, const gp_weight *
     }
 
 GP_OPS_OF_ONE_COST(TIMED)
+TIMED(linear_forward, gp_linear_op, "linear", op->w, gp_cost_linear(be, op, false))
 TIMED(linear_backward, gp_linear_op, "linear backward", op->w, gp_cost_linear(be, op, true))
 TIMED(head_loss, gp_head_op, op->train ? "head, loss and backward" : "head and loss", op->w,
       gp_cost_head(be, op, GP_PART_ALL))

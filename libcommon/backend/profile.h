@@ -79,7 +79,6 @@ gp_cost gp_cost_weights(gp_backend *be, gp_weight *const *w, int count);
     X(select_backward, gp_select_op, "select backward", NULL, gp_cost_select(op, true))                                \
     X(norm_forward, gp_norm_op, "norm", NULL, gp_cost_norm(op, false))                                                 \
     X(norm_backward, gp_norm_op, "norm backward", NULL, gp_cost_norm(op, true))                                        \
-    X(linear_forward, gp_linear_op, "linear", op->w, gp_cost_linear(be, op, false))                                    \
     X(attention_forward, gp_attention_op, "attention", NULL, gp_cost_attention(op, false))                             \
     X(attention_backward, gp_attention_op, "attention backward", NULL, gp_cost_attention(op, true))                    \
     X(head_logits, gp_head_op, "head", op->w, gp_cost_head(be, op, GP_PART_LOGITS))                                    \

@@ -27,8 +27,8 @@ const char *const gp_kind_reasons[GP_KINDS] = {
  * with their epilogues; attention at 238 TFLOP/s, its backward at 141 if four products are counted; norms at 58 to 76%,
  * cross-entropy at 71%, the update at 80 to 86% of the bandwidth; each kernel of a decoded token takes 2.8 us besides
  * its bytes, of which an empty kernel of a graph takes 1.0. Ampere's figures are estimates. */
-static const gp_chip ampere = {{0.75, 0.40, 0.22, 0.30, 0, 0}, {0.90, 0.90, 0.90, 0.80, 0.90, 0.60}, 2e-6};
-static const gp_chip hopper = {{0.63, 0.24, 0.14, 0.25, 0, 0}, {0.90, 0.90, 0.90, 0.80, 0.72, 0.60}, 2.8e-6};
+static const gp_chip ampere = {{0.75, 0.40, 0.22, 0.30, 0, 0}, {0.90, 0.90, 0.90, 0.80, 0.90, 0.60}, 2e-6, false};
+static const gp_chip hopper = {{0.63, 0.24, 0.14, 0.25, 0, 0}, {0.90, 0.90, 0.90, 0.80, 0.72, 0.60}, 2.8e-6, true};
 
 static const gp_gpu gpus[] = {
     [GP_ROOFLINE_A100] = {"a100", "A100-SXM4-40GB", &ampere},
@@ -137,7 +137,7 @@ static int count_pass(gp_roofline *p, gp_roofline_pass *r, bool no_masters)
 {
     gp_profile counted = {0};
     int rc, runs = r->pass == GP_PASS_DECODE ? DECODE_RUNS : 1;
-    gp_backend *be = gp_count_open(&counted);
+    gp_backend *be = gp_count_open(&counted, p->gpu->chip->fuses_gelu);
     BUG_ON(no_masters && gp_backend_drop_masters(be));
     gp_model *m = gp_model_create(&p->config, be, r->pass == GP_PASS_TRAIN);
     gp_bench b;

@@ -22,6 +22,7 @@ typedef struct gp_chip {
     double compute[GP_KINDS]; /* share of the peak; 0: always memory-bound */
     double memory[GP_KINDS];  /* share of the bandwidth */
     double start;             /* seconds that a kernel of a CUDA graph takes to start and to drain */
+    bool fuses_gelu;          /* gp_count_open */
 } gp_chip;
 
 typedef struct gp_gpu {

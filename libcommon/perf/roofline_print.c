@@ -3,17 +3,13 @@
 #include "perf/mfu.h"
 #include "perf/roofline.h"
 
-static double mfu_of(const gp_roofline *p, const gp_roofline_pass *r)
-{
-    return r->speed.tok_s * r->speed.flops_token / p->vendor.bf16;
-}
-
 static void print_pass(const gp_roofline *p, const gp_roofline_pass *r, FILE *out)
 {
     double starts = r->launches * p->gpu->chip->start;
-    fprintf(out, "\n%s %lld x %lld on %s: %.3f ms, %.0f tok/s, MFU %.1f%% (the limits alone: %.3f ms)\n",
+    fprintf(out, "\n%s %lld x %lld on %s: %.3f ms, %.0f tok/s, MFU %.1f%%, causal %.1f%% (the limits alone: %.3f ms)\n",
             gp_pass_name(r->pass), (long long)r->B, (long long)(r->pass == GP_PASS_DECODE ? 1 : r->T), p->gpu->name,
-            1e3 * r->seconds, r->speed.tok_s, 100 * mfu_of(p, r), 1e3 * r->limit);
+            1e3 * r->seconds, r->speed.tok_s, 100 * gp_mfu_of(&r->speed, p->vendor.bf16),
+            100 * gp_mfu_causal(&r->speed, p->vendor.bf16), 1e3 * r->limit);
     fprintf(out, "memory: ");
     gp_mfu_print_memory(&r->memory, r->optimizer, 1e9, out);
     fprintf(out, " GB, and the workspace\n");
@@ -79,8 +75,9 @@ static void put_pass(const gp_roofline *p, const gp_roofline_pass *r, gp_buf *b)
     gp_json_open(b, gp_pass_name(r->pass), '{');
     gp_json_put(b, MEMBER("batch", r->B), MEMBER("context", r->T), MEMBER("seconds", r->seconds),
                 MEMBER("limit_seconds", r->limit), MEMBER("tok_s", r->speed.tok_s),
-                MEMBER("flops_token", r->speed.flops_token), FIXED("mfu", mfu_of(p, r), 4),
-                MEMBER("launches", r->launches), MEMBER("start_seconds", r->launches * p->gpu->chip->start));
+                MEMBER("flops_token", r->speed.flops_token), FIXED("mfu", gp_mfu_of(&r->speed, p->vendor.bf16), 4),
+                FIXED("mfu_causal", gp_mfu_causal(&r->speed, p->vendor.bf16), 4), MEMBER("launches", r->launches),
+                MEMBER("start_seconds", r->launches * p->gpu->chip->start));
     gp_json_open(b, "memory", '{');
     gp_mfu_put_memory(b, &r->memory, r->optimizer);
     gp_json_close(b, '}');

@@ -105,6 +105,42 @@ static void a_step_has_the_bytes_that_hands_count(void **state)
     json_decref(all);
 }
 
+/* GELU and its derivative are kernels of their own on Ampere: (8,32) is read and written; the gradient and what GELU
+ * read are read, and the gradient written. On Hopper the product before it writes what GELU read, besides its
+ * result. */
+static void gelu_is_a_kernel_of_its_own_before_hopper(void **state)
+{
+    (void)state;
+    gp_config c = small_config();
+    double x = 2 * TOKENS * C;
+    for (int hopper = 0; hopper < 2; hopper++) {
+        json_t *all = compute(&c, hopper ? GP_ROOFLINE_H100 : GP_ROOFLINE_A100, GP_PASS_TRAIN);
+        json_t *train = json_object_get(all, "train");
+        near(sum_of(train, "act", "bytes"), hopper ? 0 : 2 * 4 * x);
+        near(sum_of(train, "act backward", "bytes"), hopper ? 0 : 3 * 4 * x);
+        near(sum_of(train, "act", "launches") + sum_of(train, "act backward", "launches"), hopper ? 0 : 2 * L);
+        /* inputs and outputs of qkv, the projection, fc and out */
+        near(sum_of(train, "linear", "bytes"), 2 * WEIGHTS + 4 * 9 * C + (4 + 2 + 5 + 5 + (hopper ? 4 : 0)) * x);
+        /* the gradients of their outputs and inputs; what GELU read */
+        near(sum_of(train, "linear dX", "bytes"), 2 * WEIGHTS + (4 + 2 + 5 + 5 + (hopper ? 4 : 0)) * x);
+        json_decref(all);
+    }
+}
+
+/* GPT-2 124M: in full, a token's scores and their use take 2 x 1024 x 768 multiply-adds a layer; causal, 1025 x 768. */
+static void both_counts_of_attention_are_printed(void **state)
+{
+    (void)state;
+    gp_config c;
+    gp_config_preset(&c, "gpt2");
+    json_t *all = compute(&c, GP_ROOFLINE_H100, GP_PASS_TRAIN), *train = json_object_get(all, "train");
+    double products = 12 * 12 * 768.0 * 768 + 768.0 * 50257, share;
+    share = (products + 12 * 1025 * 768.0) / (products + 12 * 2 * 1024 * 768.0);
+    assert_true(number(train, "mfu") > 0.1);
+    assert_true(fabs(number(train, "mfu_causal") - share * number(train, "mfu")) <= 1e-4);
+    json_decref(all);
+}
+
 /* At position 0 a token sees one key; on average over a full context of 4, 2.5. Both k and v, in bf16, of two
  * samples. */
 static void decoding_reads_weights_once_and_keys_for_each_sample(void **state)
@@ -182,7 +218,7 @@ static void without_master_weights_the_update_moves_four_bytes_less(void **state
     /* biases of 24, 8, 32 and 8 numbers: 4 bytes each are read, 2 written */
     near(sum_of(train, "weights to bf16", "bytes"), 6 * 9 * C);
     /* products read what they did */
-    near(sum_of(train, "linear", "bytes"), 2 * WEIGHTS + 4 * 9 * C + 2 * TOKENS * (4 + 2 + 9 + 5) * C);
+    near(sum_of(train, "linear", "bytes"), 2 * WEIGHTS + 4 * 9 * C + 2 * TOKENS * (4 + 2 + 5 + 5) * C);
     json_decref(all);
 }
 
@@ -248,6 +284,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_step_has_the_flops_that_hands_count),
         cmocka_unit_test(a_step_has_the_bytes_that_hands_count),
+        cmocka_unit_test(gelu_is_a_kernel_of_its_own_before_hopper),
+        cmocka_unit_test(both_counts_of_attention_are_printed),
         cmocka_unit_test(decoding_reads_weights_once_and_keys_for_each_sample),
         cmocka_unit_test(norms_of_many_rows_are_kernels_of_their_own),
         cmocka_unit_test(times_are_those_of_the_data_sheet),
