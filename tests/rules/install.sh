@@ -32,7 +32,7 @@ train "$work/text.tok" --layers 1 --heads 1 --channels 16 --seq-len 32 --batch-s
 sampled=$(sample --checkpoint "$work/run" --prompt Once --temperature 0 --max-tokens 100 --quiet)
 # what examples/gpt2.c computes by itself
 train "$work/text.tok" --init "$work/run" --order sequential --batch-size 4 --lr 1e-3 --schedule constant --warmup 0 --beta2 0.95 \
-    --steps 4 --quiet -o "$work/again"
+    --steps 4 --dtype fp32 --quiet -o "$work/again"
 losses=$(sed -n 's/.*"step": \([0-9]*\), .*"loss": \([0-9.]*\).*"grad_norm": \([0-9.]*\).*/\1 \2 \3/p' "$work/again/log.jsonl")
 [ "$(wc -l <<< "$losses")" = 4 ] || { echo "a log of other lines: $losses"; exit 1; }
 
