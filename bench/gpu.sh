@@ -169,12 +169,12 @@ echo "bench/gpu.sh: $device, $(awk -v p="$peak" -v b="$bandwidth" \
 first=${models%% *}
 measure "${first%:*}" train "${first#*:}"
 own_batch=$(tail -n 1 "$here/table" | cut -f3)
-if [ -n "$own_batch" ]; then # the same with cuDNN's attention, where that is here
-    for which in cudnn cudnn-forward; do
-        if mfu --preset "${first%:*}" --passes train --batch-size "$own_batch" --attention $which; then
-            keep "${first%:*}, --attention $which" train "$own_batch"
+if [ -n "$own_batch" ]; then # the same by measured products, and with cuDNN's attention, where these are here
+    for which in '--products measure' '--attention cudnn' '--attention cudnn-forward'; do
+        if mfu --preset "${first%:*}" --passes train --batch-size "$own_batch" $which; then
+            keep "${first%:*}, $which" train "$own_batch"
         else
-            echo "--attention $which: $(tail -n 1 "$here/why")" | tee -a "$here/left"
+            echo "$which: $(tail -n 1 "$here/why")" | tee -a "$here/left"
         fi
     done
 fi
@@ -209,6 +209,7 @@ how_drawn() { # BATCH OPTION...
         --batch-size "$batch" --max-tokens $((context - 1)) --ignore-end "$@" 2>&1 > /dev/null | grep -oE '[0-9]+ tok/s')
     if [ -n "$rate" ]; then
         printf '%s\t%s\t%s\n' "$*" "$batch" "${rate% *}" | tee -a "$here/drawn"
+        write
     else
         failed=$((failed + 1))
         echo "sample $*, batch $batch: nothing was drawn" | tee -a "$here/left"

@@ -41,6 +41,16 @@ cd "$(dirname "$0")" || exit 1
 brought=$(python3 -c 'import glob, sysconfig
 print(":".join(glob.glob(sysconfig.get_paths()["purelib"] + "/nvidia/*/lib")))' 2> /dev/null)
 export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:-}:/usr/local/cuda/lib64:$brought
+chosen() { # LIBRARY: where the loader finds it
+    IFS=: read -ra folders <<< "$LD_LIBRARY_PATH"
+    for folder in "${folders[@]}"; do
+        for file in ${folder:+"$folder/$1".so.*}; do
+            [ ! -e "$file" ] || { echo "$file"; return; }
+        done
+    done
+    ldconfig -p 2> /dev/null | sed -n "s/.*$1\.so\..* => //p" | head -n 1 | grep . || echo none
+}
+echo "run.sh: python3 is $(command -v python3 || echo none), cuBLASLt $(chosen libcublasLt), cuDNN $(chosen libcudnn)"
 exec tests/gpu_check.sh .
 SCRIPT
 chmod +x "$root/run.sh"
@@ -49,5 +59,5 @@ chmod +x "$root/run.sh"
 archive=$build/gptpipe-gpu.tar.xz
 tar -C "$here" -c gptpipe-gpu | xz --format=xz --lzma2=preset=1,dict=64MiB > "$archive"
 bytes=$(stat -c %s "$archive")
-echo "$archive: ${#programs[@]} programs, $((bytes / 1024)) KiB"
+echo "$archive: ${#programs[@]} programs, $((bytes / 1024)) KiB; where xz is missing: python3 -m tarfile -e gptpipe-gpu.tar.xz"
 [ "$bytes" -le $most ] || { echo "gpu-bundle: $archive is above $((most >> 20)) MiB" >&2; exit 1; }

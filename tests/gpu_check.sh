@@ -6,7 +6,8 @@
 #
 #     tests/gpu_check.sh [FOLDER]      with bin/ in it: a build folder (build), or an unpacked bundle
 #
-# BACKEND: cuda; another one tries the script itself. PARTS: "bench ops curve resume text sanitizer", or some of them.
+# LIMIT: seconds for all parts together (420): what does not fit into it is skipped, and said; BENCH_LIMIT: of that for
+# bench (240). BACKEND: cuda; another one tries the script itself. PARTS: "bench ops curve resume text sanitizer", or some of them.
 # TINY: options of train that make its small model smaller, for a device that is simulated. LOGS: a folder that keeps what
 # each part wrote, whole.
 # Exit: 0 all is well, 1 something failed, 77 there is no GPU that this build can use.
@@ -83,7 +84,7 @@ parts=" ${PARTS:-bench ops curve resume text sanitizer} "
 here=$(mktemp -d)
 trap 'rm -rf "$here"' EXIT
 export bin backend here OMP_WAIT_POLICY=passive
-began=$SECONDS failed=0
+began=$SECONDS failed=0 all=${LIMIT:-420}
 summary=()
 
 note() { # RESULT SECONDS WHAT
@@ -92,10 +93,18 @@ note() { # RESULT SECONDS WHAT
     [ "$1" != FAILED ] || failed=$((failed + 1))
 }
 
+left() { echo $((all - SECONDS + began)); }
+
+# Whether there is time for another part, which is said where there is none.
+has_time() { # WHAT
+    [ "$(left)" -gt 0 ] || { note skipped 0 "$1: no time was left of $all s"; return 1; }
+}
+
 # Runs it for so long at most; shows the end of what it wrote when it fails.
 part() { # SECONDS WHAT COMMAND...
     local limit=$1 what=$2 start=$SECONDS status
     shift 2
+    has_time "$what" || return
     timeout -k 5 "$limit" "$@" > "$here/log" 2>&1
     status=$?
     [ -z "${LOGS:-}" ] || cp "$here/log" "$LOGS/${what//[^A-Za-z0-9]/_}.log"
@@ -114,6 +123,7 @@ wanted() { case $parts in *" $1 "*) ;; *) false ;; esac }
 # A program under one of compute-sanitizer's tools, which not every machine lets look at its device.
 sanitized() { # PROGRAM TOOL
     local start=$SECONDS status
+    has_time "$1, compute-sanitizer's $2" || return
     timeout -k 5 30 compute-sanitizer --tool "$2" --error-exitcode 9 "$bin/$1" > "$here/log" 2>&1
     status=$?
     if grep -qi 'device not supported' "$here/log"; then

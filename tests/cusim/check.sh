@@ -1,7 +1,7 @@
 # make gpu-check on the simulated GPU: with the simulator's tools and two of its tests in the place of a device's, and a
 # compute-sanitizer that finds nothing. (The part that measures, bench/gpu.sh, is cli/all/gpu.sh's, on the processor.)
 . "$(dirname "$0")/../cli/cli.sh"
-export CUSIM_SEED=1 CUSIM_GPU=memory=16
+export CUSIM_SEED=1 CUSIM_GPU=memory=16 LIMIT=9000
 mkdir -p gpu/bin stub
 ln -s "$GPTPIPE_BIN"/cusim/{train,sample,eval-mfu} "$GPTPIPE_BIN"/{fetch-data,tokenize} gpu/bin/
 for name in norm sample; do
@@ -21,6 +21,11 @@ ran '30 steps in bf16 are ref.s within 1%'
 ran samples
 ran 'a resumed run has the bits of one that was not stopped'
 ran "cuda_norm, compute-sanitizer.s memcheck"
+
+# what there is no time for is skipped, and said
+expect 0 env LIMIT=0 PARTS=ops "$repo/tests/gpu_check.sh" "$here/gpu"
+checks=$((checks + 1))
+[[ $out = *"skipped    0 s  cuda_norm: no time was left of 0 s"* ]] || problem "without time: $out"
 
 # one op that is wrong, and a lost device, are failures, and named
 printf '#!/bin/sh\necho an op is off >&2\nexit 1\n' > stub/wrong

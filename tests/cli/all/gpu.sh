@@ -34,7 +34,7 @@ else
 fi
 
 # all parts but the device's own; bf16 where this processor has it
-expect 0 env BACKEND=auto PARTS="curve resume text bench" MODELS="nano:2 nano:1" CONTEXT=8 DECODE="1 2" SECONDS_EACH=0.01 \
+expect 0 env LIMIT=9000 BENCH_LIMIT=9000 BACKEND=auto PARTS="curve resume text bench" MODELS="nano:2 nano:1" CONTEXT=8 DECODE="1 2" SECONDS_EACH=0.01 \
     OUT="$here/results" PYTHON=false "$repo/tests/gpu_check.sh" "$folder"
 checks=$((checks + 1))
 bf16=$("${tiny[@]}" --dtype bf16 > /dev/null 2>&1 && echo "ok +[0-9]+ s" || echo "skipped +0 s")
@@ -42,9 +42,10 @@ grep -qE "^ +$bf16  30 steps in bf16" <<< "$out" && grep -q ", 0 failed" <<< "$o
     grep -qE "^ +ok +[0-9]+ s  a resumed run has the bits" <<< "$out" &&
     grep -qE "^ +ok +[0-9]+ s  text in fp32 is the same in batches" <<< "$out" &&
     [ "$(grep -cE "^ +ok +[0-9]+ s  text by --.* is ref's" <<< "$out")" = 4 ] || problem "gpu_check.sh said: $out"
-checks=$((checks + 4))
+checks=$((checks + 5))
 grep -qE '^Measured here, on random numbers: [0-9.]+ TFLOP/s' "$here"/results/*.md || problem "no peak: $(cat "$here"/results/*.md)"
 [ "$(grep -c '^| --temperature .* | [12] | [0-9]* |' "$here"/results/*.md)" = 10 ] || problem "not five ways to draw: $(cat "$here"/results/*.md)"
+grep -q '^- --products measure: eval-mfu: products: backend' "$here"/results/*.md || problem "products were not to be measured"
 [ "$(grep -c '^| nano |' "$here"/results/*.md)" = 5 ] || problem "not five measurements: $(cat "$here"/results/*.md)"
 [ "$(grep -o '"preset": "nano"' "$here"/results/*.json | wc -l)" = 5 ] || problem "not five objects in the .json"
 
