@@ -95,10 +95,10 @@ typedef struct gp_settings {
     bool cleanup;
 } gp_settings;
 
-/* tokenizer_config.c: what the classes of BERT and RoBERTa put around a text, cls and sep, unless s has a template
- * already. `tokens` are the added ones, with the class's own. */
-void gp_settings_class_template(gp_settings *s, const gp_tokenizer_config *b, const json_t *tokens,
-                                const json_t *vocab);
+/* tokenizer_config.c: what the classes of BERT and RoBERTa put around a text, cls and sep, whatever the post_processor
+ * of tokenizer.json does, as in transformers 5 (4 leaves that to the file): reported if it differs. `tokens` are the
+ * added ones, with the class's own. */
+void gp_settings_class_template(gp_settings *s, gp_tokenizer_config *b, const json_t *tokens, const json_t *vocab);
 
 /* For messages: the type of a normalizer and the like, "without a type" or "missing". */
 const char *gp_json_type(const json_t *object);

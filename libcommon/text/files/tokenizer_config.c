@@ -124,15 +124,33 @@ static int64_t id_of(const gp_tokenizer_config *b, const char *key, const json_t
     return id ? json_integer_value(id) : -1;
 }
 
-void gp_settings_class_template(gp_settings *s, const gp_tokenizer_config *b, const json_t *tokens, const json_t *vocab)
+static bool are_equal(const gp_template_list *a, const gp_template_list *b)
 {
+    bool equal = a->count == b->count;
+    for (int64_t i = 0; equal && i < a->count; i++)
+        equal = a->tokens[i].id == b->tokens[i].id && a->tokens[i].type == b->tokens[i].type;
+    return equal;
+}
+
+void gp_settings_class_template(gp_settings *s, gp_tokenizer_config *b, const json_t *tokens, const json_t *vocab)
+{
+    gp_template own = {0};
     bool roberta = b->kind == GP_CLASS_ROBERTA;
     int64_t cls = id_of(b, "cls_token", tokens, vocab), sep = id_of(b, "sep_token", tokens, vocab);
     const json_t *trim = json_object_get(b->config, "trim_offsets");
-    if (b->kind != (s->wordpiece ? GP_CLASS_BERT : GP_CLASS_ROBERTA) || s->template.single.count || cls < 0 ||
-        cls >= INT32_MAX || sep < 0 || sep >= INT32_MAX)
+    if (b->kind != (s->wordpiece ? GP_CLASS_BERT : GP_CLASS_ROBERTA) || cls < 0 || cls >= INT32_MAX || sep < 0 ||
+        sep >= INT32_MAX)
         return;
-    gp_template_cls_sep(&s->template, (int32_t)cls, (int32_t)sep, roberta);
+    gp_template_cls_sep(&own, (int32_t)cls, (int32_t)sep, roberta);
+    if (s->template.single.count &&
+        (!are_equal(&own.single, &s->template.single) || !are_equal(&own.pair, &s->template.pair))) {
+        gp_tokenizer_config_warn(b,
+                                 gp_format("the post_processor of tokenizer.json is not that of the tokenizer's class, "
+                                           "which transformers 5 uses; using that of the class"));
+        b->changes = true;
+    }
+    gp_template_release(&s->template);
+    s->template = own;
     if (roberta)
         s->trim = (gp_trim){.spaces = !json_is_false(trim), .keeps_prefix = s->prefix_space};
 }

@@ -194,4 +194,21 @@ equal "a pad token too many" "$(ids padded -p ab)" "$want"
 remarked 'its tokenizer has 259 ids, its model a vocabulary of 258'
 expect 1 sample -c padded -p '[PAD]' --quiet
 case $err in *'token id 258 is outside the model'*) ;; *) problem "not refused: $err" ;; esac
+
+# a post_processor that is not the class's own: transformers 5.24 gives [0, 69, 296, 2] for "a b", [0, 69, 2, 2, 70, 2]
+# for the pair "a", "b"
+cp -r "$repo/tests/golden/predict/roberta" roberta
+python3 - <<'END'
+import json
+tokenizer = json.load(open("roberta/tokenizer.json"))
+bos, text = {"SpecialToken": {"id": "<s>", "type_id": 0}}, lambda x: {"Sequence": {"id": x, "type_id": 0}}
+tokenizer["post_processor"] = {"type": "TemplateProcessing", "single": [bos, text("A")], "pair": [text("A"), text("B")],
+                               "special_tokens": {"<s>": {"id": "<s>", "ids": [0], "tokens": ["<s>"]}}}
+json.dump(tokenizer, open("roberta/tokenizer.json", "w"))
+END
+expect 0 bash -c "printf 'a b' | tokenize -t roberta --show --json"
+has '{"ids": [0,69,296,2], '
+says 'the post_processor of tokenizer.json is not that of the tokenizer'
+expect 0 bash -c "echo '{\"a\": \"a\", \"b\": \"b\"}' | tokenize -t roberta --show --json --jsonl a --pair b"
+has '{"ids": [0,69,2,2,70,2], '
 finish
