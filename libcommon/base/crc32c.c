@@ -8,15 +8,24 @@
 #include <pthread.h>
 #include <string.h>
 
+/* The CRC instruction, for one function alone; clang declares arm64's for a whole file only. */
 #if defined(__x86_64__)
 #include <nmmintrin.h>
-#elif defined(__aarch64__) && defined(__ARM_FEATURE_CRC32)
+#define HARDWARE         __attribute__((target("sse4.2")))
+#define HAS_HARDWARE()   __builtin_cpu_supports("sse4.2")
+#define CRC_8(crc, word) ((uint32_t)_mm_crc32_u64(crc, word))
+#define CRC_1(crc, byte) _mm_crc32_u8(crc, byte)
+#elif defined(__aarch64__) && (!defined(__clang__) || defined(__ARM_FEATURE_CRC32))
 #include <arm_acle.h>
+#include <sys/auxv.h>
+#define HARDWARE         __attribute__((target("+crc")))
+#define HAS_HARDWARE()   (getauxval(AT_HWCAP) & HWCAP_CRC32)
+#define CRC_8(crc, word) __crc32cd(crc, word)
+#define CRC_1(crc, byte) __crc32cb(crc, byte)
 #endif
 
 enum { STRETCH = GP_CRC32C_BLOCK / 3 };                              /* bytes */
 static const uint32_t P = 0x82f63b78u, ONE = 1u << 31, X = 1u << 30; /* 1 and x */
-static const uint32_t SHIFT = 0xe2ea32dcu;                           /* x^(8 STRETCH) mod P */
 
 /* a b mod P */
 static uint32_t multiply(uint32_t a, uint32_t b)
@@ -84,17 +93,9 @@ uint32_t gp_crc32c_tables(uint32_t crc, const void *data, size_t n)
 
 /* ---- CRC instruction ------------------------------------------------------------------------------------- */
 
-#if defined(__x86_64__)
-#define HARDWARE         __attribute__((target("sse4.2")))
-#define CRC_8(crc, word) ((uint32_t)_mm_crc32_u64(crc, word))
-#define CRC_1(crc, byte) _mm_crc32_u8(crc, byte)
-#elif defined(__aarch64__) && defined(__ARM_FEATURE_CRC32)
-#define HARDWARE
-#define CRC_8(crc, word) __crc32cd(crc, word)
-#define CRC_1(crc, byte) __crc32cb(crc, byte)
-#endif
-
 #ifdef HARDWARE
+static const uint32_t SHIFT = 0xe2ea32dcu; /* x^(8 STRETCH) mod P */
+
 static uint64_t word_at(const uint8_t *p)
 {
     uint64_t word;
@@ -124,11 +125,9 @@ HARDWARE static uint32_t crc_hardware(uint32_t crc, const uint8_t *p, size_t n)
 
 uint32_t gp_crc32c(uint32_t crc, const void *data, size_t n)
 {
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("sse4.2"))
+#ifdef HARDWARE
+    if (HAS_HARDWARE())
         return crc_hardware(crc, data, n);
-#elif defined(HARDWARE)
-    return crc_hardware(crc, data, n);
 #endif
     return gp_crc32c_tables(crc, data, n);
 }
