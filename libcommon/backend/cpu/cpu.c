@@ -22,7 +22,11 @@ static void list_levels(const gp_kernels *list[LEVELS + 1])
     if (avx2)
         list[n++] = &gp_kernels_avx2;
 #endif
+#ifdef GP_NEON
+    list[n++] = &gp_kernels_neon;
+#else
     list[n++] = &gp_kernels_baseline;
+#endif
     list[n] = NULL;
 }
 

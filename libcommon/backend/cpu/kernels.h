@@ -127,7 +127,11 @@ GP_KERNELS(GP_PROTOTYPE)
 #undef GP_PROTOTYPE
 #endif
 
+#ifdef GP_NEON
+extern const gp_kernels gp_kernels_neon;
+#else
 extern const gp_kernels gp_kernels_baseline;
+#endif
 #ifdef GP_X86
 extern const gp_kernels gp_kernels_avx2, gp_kernels_avx512;
 #endif

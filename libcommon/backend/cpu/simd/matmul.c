@@ -16,7 +16,7 @@ enum { MR = 14, MC = 16 * MR };
 #elif defined(__AVX__)
 enum { MR = 6, MC = 24 * MR };
 #else
-enum { MR = 4, MC = 32 * MR };
+enum { MR = ROWS, MC = 32 * MR };
 #endif
 enum { NR = VECTORS * WIDTH, NC = 1024, KC = 256 };
 enum { FEW = 4 * MR }; /* rows of a up to which packing b takes longer than reading it in place */

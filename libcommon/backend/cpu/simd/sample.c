@@ -3,8 +3,6 @@
 #include "backend/cpu/simd/vector.h"
 #include "backend/sample.h"
 
-typedef int32_t ivec __attribute__((vector_size(WIDTH * sizeof(int32_t))));
-
 /* The larger argument comes second in vec_larger, which returns it if the first is NaN. */
 bool KERNEL(sample_largest)(const float *x, int64_t n, float *strips)
 {

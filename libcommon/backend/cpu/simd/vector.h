@@ -15,11 +15,14 @@
 enum { WIDTH = 16, ROWS = 8, VECTORS = 2 };
 #elif defined(__AVX__)
 enum { WIDTH = 8, ROWS = 4, VECTORS = 2 };
+#elif defined(__aarch64__) /* 32 registers, as with AVX-512 */
+enum { WIDTH = 4, ROWS = 8, VECTORS = 2 };
 #else
 enum { WIDTH = 4, ROWS = 4, VECTORS = 2 };
 #endif
 
 typedef float vec __attribute__((vector_size(WIDTH * sizeof(float))));
+typedef int32_t ivec __attribute__((vector_size(WIDTH * sizeof(float))));
 typedef float vec_at __attribute__((vector_size(WIDTH * sizeof(float)), aligned(4), may_alias)); /* in memory */
 
 static inline vec vec_load(const float *x)
@@ -51,9 +54,8 @@ static inline vec vec_larger(vec a, vec b)
 #elif defined(__SSE2__)
     return (vec)_mm_max_ps((__m128)a, (__m128)b);
 #else
-    for (int i = 0; i < WIDTH; i++)
-        a[i] = larger(a[i], b[i]);
-    return a;
+    ivec first = a > b;
+    return (vec)((first & (ivec)a) | (~first & (ivec)b));
 #endif
 }
 
