@@ -63,10 +63,10 @@ foreach(tool ${GPTPIPE_TOOL_NAMES})
   set(files ${dir}/${tool}.1 ${dir}/${tool}.bash ${dir}/_${tool} ${dir}/${tool}.fish)
   add_custom_command(OUTPUT ${files} DEPENDS ${tool}
     COMMAND ${CMAKE_COMMAND} -E make_directory ${dir}
-    COMMAND $<TARGET_FILE:${tool}> --man > ${dir}/${tool}.1
-    COMMAND $<TARGET_FILE:${tool}> --completion bash > ${dir}/${tool}.bash
-    COMMAND $<TARGET_FILE:${tool}> --completion zsh > ${dir}/_${tool}
-    COMMAND $<TARGET_FILE:${tool}> --completion fish > ${dir}/${tool}.fish
+    COMMAND ${tool} --man > ${dir}/${tool}.1
+    COMMAND ${tool} --completion bash > ${dir}/${tool}.bash
+    COMMAND ${tool} --completion zsh > ${dir}/_${tool}
+    COMMAND ${tool} --completion fish > ${dir}/${tool}.fish
     COMMENT "Manual page and completions of ${tool}" VERBATIM)
   list(APPEND pages ${files})
   install(TARGETS ${tool} RUNTIME DESTINATION ${GPTPIPE_TOOLS_DIR})
@@ -91,7 +91,7 @@ foreach(tool ${GPTPIPE_TOOL_NAMES})
 endforeach()
 add_custom_command(OUTPUT ${CMAKE_BINARY_DIR}/share/gptpipe.1 DEPENDS gptpipe_driver
   COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/share
-  COMMAND $<TARGET_FILE:gptpipe_driver> --man > ${CMAKE_BINARY_DIR}/share/gptpipe.1
+  COMMAND gptpipe_driver --man > ${CMAKE_BINARY_DIR}/share/gptpipe.1
   COMMENT "Manual page of gptpipe" VERBATIM)
 install(FILES ${CMAKE_BINARY_DIR}/share/gptpipe.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 add_custom_target(pages ALL DEPENDS ${pages} ${CMAKE_BINARY_DIR}/share/gptpipe.1)

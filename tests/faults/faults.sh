@@ -338,12 +338,12 @@ sweep_strace() {
         return
     fi
     for call in openat read write pread64 pwrite64 fsync syncfs ftruncate rename renameat renameat2 linkat symlinkat unlink \
-        unlinkat mkdir rmdir newfstatat readlink readlinkat getdents64 lseek flock fcntl fchmod mmap mremap clone3; do
+        unlinkat mkdir mkdirat rmdir newfstatat readlink readlinkat getdents64 lseek flock fcntl fchmod mmap mremap clone3; do
         error=EIO
         [ $call != mmap ] && [ $call != mremap ] || error=ENOMEM
         [ $call != clone3 ] || error=EAGAIN
         fresh
-        (cd work && strace -f -qq -e trace=$call,access -o ../calls -E LD_PRELOAD="$shim" -E FAULT_MARK=1 "${command[@]}" > /dev/null 2>&1)
+        (cd work && strace -f -qq -e trace=$call,faccessat -o ../calls -E LD_PRELOAD="$shim" -E FAULT_MARK=1 "${command[@]}" > /dev/null 2>&1)
         count=$(grep "$call(" calls | cut -d' ' -f1 | sort | uniq -c | sort -n | tail -1 | awk '{ print $1 }')
         skip=$(sed '/"main begins"/q' calls | grep -c "$call(")
         count=${count:-0} step=1

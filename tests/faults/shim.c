@@ -7,7 +7,7 @@
  *     FAULT_KILL=N            kill -9 before the Nth call that changes a file; of a write half is written first
  *     FAULT_TRACE=FILE        what changes below FAULT_ROOT, for power_cut: FILE and, with the bytes, FILE.data
  *
- *     FAULT_MARK=1            a system call that strace can see, access of "main begins", where main does
+ *     FAULT_MARK=1            a system call that strace can see, faccessat of "main begins", where main does
  *
  * Calls are counted from main on. What the C library does for itself (stdio, dlopen) is not seen; strace sees it.
  */
@@ -71,7 +71,7 @@ static void start(void)
     backtrace(stack, 1); /* which loads what it needs the first time */
     s.places = getenv("FAULT_COUNTS") != NULL;
     if (getenv("FAULT_MARK"))
-        syscall(SYS_access, "main begins", F_OK);
+        syscall(SYS_faccessat, AT_FDCWD, "main begins", F_OK);
     shim_trace_start();
     s.running = true;
 }
@@ -389,7 +389,7 @@ CHANGE(syncfs, fsync, (int fd), (SYS_syncfs, fd), shim_trace_sync_all())
 CHANGE(ftruncate, truncate, (int fd, off_t size), (SYS_ftruncate, fd, size), shim_trace_truncate(fd, size))
 CHANGE(truncate, truncate, (const char *path, off_t size), (SYS_truncate, path, size),
        shim_trace_truncate_path(path, size))
-CHANGE(rename, rename, (const char *from, const char *to), (SYS_rename, from, to),
+CHANGE(rename, rename, (const char *from, const char *to), (SYS_renameat, AT_FDCWD, from, AT_FDCWD, to),
        shim_trace_rename(AT_FDCWD, from, AT_FDCWD, to, 0))
 CHANGE(renameat, rename, (int a, const char *from, int b, const char *to), (SYS_renameat, a, from, b, to),
        shim_trace_rename(a, from, b, to, 0))
@@ -397,14 +397,16 @@ CHANGE(renameat2, rename, (int a, const char *from, int b, const char *to, unsig
        (SYS_renameat2, a, from, b, to, flags), shim_trace_rename(a, from, b, to, flags))
 CHANGE(linkat, link, (int a, const char *from, int b, const char *to, int flags), (SYS_linkat, a, from, b, to, flags),
        shim_trace_link(a, from, b, to))
-CHANGE(symlink, link, (const char *target, const char *path), (SYS_symlink, target, path),
+CHANGE(symlink, link, (const char *target, const char *path), (SYS_symlinkat, target, AT_FDCWD, path),
        shim_trace_symlink(target, AT_FDCWD, path))
 CHANGE(symlinkat, link, (const char *target, int dir, const char *path), (SYS_symlinkat, target, dir, path),
        shim_trace_symlink(target, dir, path))
-CHANGE(unlink, unlink, (const char *path), (SYS_unlink, path), shim_trace_unlink(AT_FDCWD, path))
+CHANGE(unlink, unlink, (const char *path), (SYS_unlinkat, AT_FDCWD, path, 0), shim_trace_unlink(AT_FDCWD, path))
 CHANGE(unlinkat, unlink, (int dir, const char *path, int flags), (SYS_unlinkat, dir, path, flags),
        shim_trace_unlink(dir, path))
-CHANGE(rmdir, unlink, (const char *path), (SYS_rmdir, path), shim_trace_unlink(AT_FDCWD, path))
-CHANGE(mkdir, mkdir, (const char *path, mode_t mode), (SYS_mkdir, path, mode), shim_trace_mkdir(AT_FDCWD, path))
+CHANGE(rmdir, unlink, (const char *path), (SYS_unlinkat, AT_FDCWD, path, AT_REMOVEDIR),
+       shim_trace_unlink(AT_FDCWD, path))
+CHANGE(mkdir, mkdir, (const char *path, mode_t mode), (SYS_mkdirat, AT_FDCWD, path, mode),
+       shim_trace_mkdir(AT_FDCWD, path))
 CHANGE(mkdirat, mkdir, (int dir, const char *path, mode_t mode), (SYS_mkdirat, dir, path, mode),
        shim_trace_mkdir(dir, path))
