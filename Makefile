@@ -14,7 +14,7 @@ CPPCHECK ?= cppcheck
 
 MAKEFLAGS += --no-print-directory
 
-.PHONY: all deps configure test pipeline bench sanitize tsan fuzz faults lint tidy cppcheck cusim-long test-interop gpu-all \
+.PHONY: all deps configure test pipeline bench sanitize tsan fuzz faults lint tidy cppcheck cusim-long test-interop test-arm64 gpu-all \
     gpu-check gpu-bundle install uninstall format format-check clean help
 all: configure
 	@cmake --build $(BUILD) -j $(JOBS)
@@ -71,6 +71,10 @@ test-interop: configure
 	@cmake --build $(BUILD) -j $(JOBS) --target tools
 	@tests/interop/run.sh $(BUILD) $(ROWS)
 
+# Built for arm64 by Debian's cross compiler, the unit tests and the tools run under qemu-user: tests/arm64. 77: they are missing.
+test-arm64:
+	@tests/arm64/run.sh build-arm64 $(JOBS)
+
 # What is simulated of CUDA, with the threads in many orders: minutes to hours, by SEEDS.
 cusim-long: all
 	@tests/cusim/long.sh $(BUILD)
@@ -120,7 +124,7 @@ cppcheck:
 	    $(filter libcommon/%.c tools/%.c,$(SOURCES))
 
 clean:
-	rm -rf $(BUILD) build-asan build-own build-clang build-fuzz build-tsan build-gpu-all build-gpu
+	rm -rf $(BUILD) build-asan build-own build-clang build-fuzz build-tsan build-gpu-all build-gpu build-arm64
 
 help:
 	@echo "make              build into $(BUILD)/bin"
@@ -133,6 +137,7 @@ help:
 	@echo "make fuzz         every reader fed with mutated files, SECONDS=60 each (clang)"
 	@echo "make faults       every call that can fail fails, kill -9 and power cuts at every moment: some minutes"
 	@echo "make test-interop exchange files with transformers, PyTorch, llama.cpp, TensorFlow (downloads 4 GB from PyPI)"
+	@echo "make test-arm64   unit tests and tools compiled for arm64, under qemu-user: an hour on 2 cores"
 	@echo "make cusim-long   the CUDA backend's simulated tests in SEEDS=20 orders of the threads"
 	@echo "make gpu-all      build for every GPU that this nvcc knows, into build-gpu-all"
 	@echo "make gpu-check    tests and benchmarks on this machine's GPU"
