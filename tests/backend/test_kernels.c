@@ -146,6 +146,30 @@ static void decoded_products_are_those_of_all_inputs(void **state)
     }
 }
 
+/* One row of x has a loop of its own where nothing is fetched: its sums are those of a row among others. */
+static void a_row_alone_is_a_row_among_others_fetched_or_not(void **state)
+{
+    enum { B = 5, O = 37, I = MAX };
+    const parity *p = *state;
+    const gp_kernels *k = kernels_of(p);
+    float x[B * I], w[I * O], y[B * O], one[O], scratch[GP_DECODE_SCRATCH * B * O];
+    for (int i = 0; i < B * I; i++)
+        x[i] = sinf((float)i);
+    for (int i = 0; i < I * O; i++)
+        w[i] = cosf((float)i * 0.7f);
+    for (int64_t n = 1; n <= I; n++)
+        for (int fetch = 0; fetch < 2; fetch++) {
+            gp_decode all = {.B = B, .I = n, .O = O, .x = x, .w = w, .y = y, .fetch = fetch};
+            k->decode_columns(&all, (gp_range){0, O, 0}, 1, y, scratch);
+            for (int64_t b = 0; b < B; b++) {
+                gp_decode alone = {.B = 1, .I = n, .O = O, .x = x + b * n, .w = w, .y = one, .fetch = !fetch};
+                k->decode_columns(&alone, (gp_range){0, 32, 0}, 1, one, scratch);
+                k->decode_columns(&alone, (gp_range){32, O, 0}, 1, one, scratch);
+                assert_memory_equal(one, y + b * O, sizeof one);
+            }
+        }
+}
+
 /* torch.nn.utils.clip_grad_norm_ divides by norm + 1e-6: gradients of 3e-6 and 4e-6 held to 1e-6 are a sixth. */
 static void tiny_gradients_are_clipped_as_in_pytorch(void **state)
 {
@@ -168,6 +192,8 @@ static int group(const char *title)
         cmocka_unit_test_setup_teardown(every_logit_counts, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(sums_are_those_of_all_numbers, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(decoded_products_are_those_of_all_inputs, parity_setup, parity_teardown),
+        cmocka_unit_test_setup_teardown(a_row_alone_is_a_row_among_others_fetched_or_not, parity_setup,
+                                        parity_teardown),
         cmocka_unit_test_setup_teardown(tiny_gradients_are_clipped_as_in_pytorch, parity_setup, parity_teardown),
     };
     return cmocka_run_group_tests_name(title, tests, NULL, NULL);

@@ -118,6 +118,9 @@ int gp_cpu_open(gp_backend *be)
     gp_cpu *cpu = gp_calloc(1, sizeof *cpu);
     cpu->k = k;
     cpu->split_ps = SPLIT_US * (int64_t)1000000;
+#ifdef GP_X86
+    cpu->fetches = __builtin_cpu_is("amd");
+#endif
     cpu->mm = gp_matmul_open(k, threads);
     cpu->guard = gp_cpu_guard_signals(threads);
     be->ops = &cpu_ops;

@@ -20,6 +20,7 @@ typedef struct group {
     const float *x, *w;
     int64_t I, O, inputs, stride;
     bool first; /* sums = instead of += */
+    bool fetch;
 } group;
 
 /* Columns o .. o + CHANNELS of the sums of `samples` rows. */
@@ -57,8 +58,9 @@ static inline __attribute__((always_inline)) void tiles(const group *g, int64_t 
         tile(&at, 1, inputs, o, sums);
 }
 
-/* Columns that do not fill a tile. The sums are those of a tile's lane. */
-static void rest(const group *g, int64_t B, int64_t o, float *sums)
+/* Columns that do not fill a tile. They are always the same ones, and this is the one copy of their loop: compilers may
+ * round products here that they fuse in a tile, depending on what they know of the number of inputs. */
+static __attribute__((noinline)) void rest(const group *g, int64_t B, int64_t o, float *sums)
 {
     for (int64_t b = 0; b < B; b++) {
         float a = g->first ? 0 : sums[b * g->stride];
@@ -68,15 +70,15 @@ static void rest(const group *g, int64_t B, int64_t o, float *sums)
     }
 }
 
-/* Columns lo .. hi of a group. Meanwhile the next group is fetched into the second cache: in the order of its
- * addresses, if all columns are read. */
+/* Columns lo .. hi of a group. Meanwhile, with `fetch`, the next group is fetched into the second cache: in the order
+ * of its addresses, if all columns are read. */
 static void add_group(const group *g, int64_t B, int64_t lo, int64_t hi, float *sums)
 {
     const float *next = g->w + INPUTS * g->O + lo;
     bool whole = hi - lo == g->O;
     int64_t o = lo, step = whole ? CHANNELS : g->O;
     for (; o + CHANNELS <= hi; o += CHANNELS, next += whole ? INPUTS * CHANNELS : CHANNELS) {
-        for (int64_t i = 0; i < INPUTS; i++)
+        for (int64_t i = 0; g->fetch && i < INPUTS; i++)
             for (int64_t v = 0; v < CHANNELS; v += 16)
                 __builtin_prefetch(next + i * step + v, 0, 2);
         if (g->inputs == INPUTS)
@@ -86,6 +88,25 @@ static void add_group(const group *g, int64_t B, int64_t lo, int64_t hi, float *
     }
     for (; o < hi; o++)
         rest(g, B, o, sums + o - lo);
+}
+
+/* The same for a whole group and one row of x, whose numbers stay in registers. */
+static void add_inputs(const group *g, int64_t lo, int64_t hi, float *sums)
+{
+    const float *w = g->w + lo;
+    int64_t o = 0, n = hi - lo, O = g->O;
+    bool first = g->first;
+    vec x[INPUTS];
+    for (int i = 0; i < INPUTS; i++)
+        x[i] = vec_all(g->x[i]);
+    for (; o < n / CHANNELS * CHANNELS; o += WIDTH) {
+        vec a = first ? (vec){0} : vec_load(sums + o);
+        for (int i = 0; i < INPUTS; i++)
+            a += x[i] * vec_load(w + i * O + o);
+        vec_store(sums + o, a);
+    }
+    for (; o < n; o++)
+        rest(g, 1, lo + o, sums + o);
 }
 
 /* sums (B,stride) = columns lo .. hi of x W over `count` segments, from `segment` on. */
@@ -101,14 +122,17 @@ static void add_segments(const gp_decode *d, int64_t lo, int64_t hi, int segment
         return;
     }
     gp_range r = gp_cpu_share(d->I, INPUTS, segment, GP_DECODE_SEGMENTS);
-    group g = {.I = d->I, .O = d->O, .stride = stride, .first = true};
+    group g = {.I = d->I, .O = d->O, .stride = stride, .first = true, .fetch = d->fetch};
     for (int64_t b = 0; r.lo == r.hi && b < d->B; b++)
         memset(sums + b * stride, 0, (size_t)(hi - lo) * sizeof *sums);
     for (int64_t i = r.lo; i < r.hi; i += INPUTS, g.first = false) {
         g.x = d->x + i;
         g.w = (const float *)d->w + i * d->O;
         g.inputs = gp_min(INPUTS, r.hi - i);
-        add_group(&g, d->B, lo, hi, sums);
+        if (d->B == 1 && !d->fetch && g.inputs == INPUTS)
+            add_inputs(&g, lo, hi, sums);
+        else
+            add_group(&g, d->B, lo, hi, sums);
     }
 }
 
