@@ -12,7 +12,7 @@ typedef struct gp_cpu {
     gp_matmul *mm;
     void *guard;      /* of gp_cpu_guard_signals */
     int64_t split_ps; /* ops with less work run on one thread; see gp_cpu_team */
-    bool fetches;     /* weights that are read row by row are fetched by instructions: see op_decode.c */
+    bool fetches;     /* W stored (I,O) too, for few rows: see op_decode.c */
 } gp_cpu;
 
 /* signals.c: keeps signal handlers from overwriting memory of oneDNN's kernels, on this thread and in the team. Returns

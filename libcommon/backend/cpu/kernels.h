@@ -98,7 +98,7 @@ typedef struct gp_decode {
     gp_weight_format format;
     size_t row_bytes; /* decode_rows: from one output's inputs to the next's */
     float *y;         /* (B,O) */
-    bool fetch;       /* decode_columns: fetch rows of W before they are read */
+    bool fetch;       /* W by instructions, before it is read */
 } gp_decode;
 
 /* decode_columns adds the inputs in this many segments, (s0 + s1) + (s2 + s3). */

@@ -78,7 +78,8 @@ static inline __attribute__((always_inline)) float row_in(gp_weight_format forma
 {
     const char *row = (const char *)d->w + (size_t)o * d->row_bytes;
     float y = 0;
-    fetch_ahead(row, d->row_bytes);
+    if (d->fetch)
+        fetch_ahead(row, d->row_bytes);
     if (format == GP_WEIGHTS_FP32) {
         for (int64_t i = 0; i < d->I; i += STRIP) {
             strip_sum s = {0};
