@@ -3,7 +3,7 @@
  * Every op takes one struct of named fields, which serves its forward and its backward and documents which fields each
  * reads and writes. Rules for all ops:
  *
- *   - Activation gradients are written (=); parameter gradients accumulate (+=) and are fp32.
+ *   - Activation gradients are written (=); parameter gradients accumulate (+=), but for dw with first_dw, and are fp32.
  *   - Optional tensors are NULL. Shapes are in the comments of the fields; an op may BUG_ON a wrong one.
  *   - An op allocates nothing. Scratch memory comes from be->workspace, whose size the backend returned from `plan`.
  *   - Deterministic: the same inputs and thread count give the same bits. No atomics on floats, partial sums are added
@@ -27,7 +27,6 @@
 #include "gptpipe/activation.h"
 #include "gptpipe/backend.h"
 #include "gptpipe/tensor.h"
-
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -139,6 +138,7 @@ typedef struct gp_linear_op {
     gp_act in_act;
     const gp_tensor *in_pre; /* (...,I) */
     gp_tensor *dw, *dbias;   /* += */
+    bool first_dw;           /* dw =, whatever it was */
 } gp_linear_op;
 
 /* A KV cache of one layer: k and v (B,H,P,D), row b filled up to some position. */
@@ -206,6 +206,7 @@ typedef struct gp_head_op {
     bool train;
     gp_tensor *dx;          /* = (...,C) */
     gp_tensor *dw, *dbias;  /* += */
+    bool first_dw;          /* dw = */
     gp_tensor *logits;      /* head_logits: (...,V) = */
     const gp_norm_op *norm; /* head_decode: as in gp_linear_op */
 } gp_head_op;
@@ -388,6 +389,7 @@ struct gp_backend {
     bool chooses_format;            /* dtype auto: weight_format is chosen for each checkpoint */
     bool stores_bf16;               /* matrices may be bf16: ops read bf16, and adamw rounds */
     bool tf32;                      /* fp32 products may use TF32: operands with 10 bits of mantissa */
+    bool first_dw;                  /* writing a matrix's gradient is faster than zeroing it and adding */
     bool later;                     /* ops are asynchronous: the host should not wait for each step */
     bool device_memory;             /* the host cannot read or write the backend's memory */
     bool rounds;                    /* ref in bf16: values are stored as fp32, but rounded to bf16 first */

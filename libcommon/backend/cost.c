@@ -65,7 +65,7 @@ gp_cost gp_cost_linear_backward(const gp_backend *be, const gp_linear_op *op, in
     }
     if (op->dw && parts & GP_PART_DW) {
         c.flops += product;
-        c.bytes += bytes_of(op->x) + 2 * bytes_of(op->dw);
+        c.bytes += bytes_of(op->x) + (op->first_dw ? 1 : 2) * bytes_of(op->dw);
     }
     if (parts & GP_PART_DBIAS)
         c.bytes += 2 * bytes_of(op->dbias);
@@ -123,7 +123,7 @@ gp_cost gp_cost_head(const gp_backend *be, const gp_head_op *op, int parts)
     }
     if (parts & GP_PART_DW && op->train) {
         c.flops += product;
-        c.bytes += logits + bytes_of(op->x) + 2 * bytes_of(op->dw);
+        c.bytes += logits + bytes_of(op->x) + (op->first_dw ? 1 : 2) * bytes_of(op->dw);
     }
     return c;
 }

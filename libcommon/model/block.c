@@ -74,6 +74,7 @@ void gp_linear_differentiate(gp_model *m, gp_linear *l, const gp_tensor *x, cons
                                                        .in_act = act,
                                                        .in_pre = pre,
                                                        .dw = &l->dw,
+                                                       .first_dw = m->first_dw,
                                                        .dbias = l->has_bias ? &l->db : NULL});
     gp_gradient_finished(m, l->row);
     gp_gradient_finished(m, l->bias_row);

@@ -144,6 +144,24 @@ gp_tensor gp_model_forward_selected(gp_model *m, gp_acts *a, const int32_t *targ
 
 /* ---- backward -------------------------------------------------------------------------------------------- */
 
+/* Whether a product writes its gradient; the table of tokens, where it is the head too, before the embedding adds. */
+static bool is_of_product(const gp_model *m, const gp_param *row)
+{
+    bool table = row->role == GP_WTE || row->role == GP_WPE || row->role == GP_WTT;
+    return row == m->head.row || (row->ndim == 2 && !table);
+}
+
+void gp_model_begin_gradients(gp_model *m)
+{
+    const gp_params *p = &m->params;
+    m->first_dw = m->be->first_dw;
+    if (!m->first_dw)
+        m->be->ops->zero(m->be, m->g, (size_t)p->total * sizeof *m->g);
+    for (int i = 0; m->first_dw && i < p->count; i++)
+        if (!is_of_product(m, &p->rows[i]))
+            m->be->ops->zero(m->be, m->g + p->rows[i].offset, (size_t)p->rows[i].count * sizeof *m->g);
+}
+
 static void finished(gp_model *m, gp_role role)
 {
     gp_gradient_finished(m, gp_params_row(&m->params, role, 0));
@@ -164,6 +182,7 @@ void gp_model_backward(gp_model *m, gp_acts *a)
     finished(m, GP_WTE);
     finished(m, GP_WPE);
     finished(m, GP_WTT);
+    m->first_dw = false;
 }
 
 /* ---- one training pass ----------------------------------------------------------------------------------- */
@@ -244,7 +263,7 @@ static int run(gp_model *m, const gp_batch *batch, bool train, double *loss)
     m->host_step = (gp_step){.scale = (float)(1.0 / weight)};
     gp_step_upload(m);
     if (train)
-        m->be->ops->zero(m->be, m->g, (size_t)m->params.total * sizeof *m->g);
+        gp_model_begin_gradients(m);
     gp_model_loss(m, &m->acts, gp_model_forward(m, &m->acts), train);
     if (train)
         gp_model_backward(m, &m->acts);

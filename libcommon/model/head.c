@@ -159,6 +159,7 @@ void gp_model_loss(gp_model *m, gp_acts *a, const gp_tensor *x, bool train)
                                                .train = train,
                                                .dx = train ? &a->dhead : NULL,
                                                .dw = train ? &head->dw : NULL,
+                                               .first_dw = m->first_dw,
                                                .dbias = train && head->has_bias ? &head->db : NULL});
 }
 

@@ -205,6 +205,7 @@ struct gp_model {
     gp_tracer tracer;             /* fn NULL: none */
     gp_grad_ready_fn *grad_ready; /* NULL: none */
     void *grad_ready_self;
+    bool first_dw; /* the next backward pass writes the gradients of products, and does not add to them */
 };
 
 /* block.c: blocks and norm sites, forward and backward. A block takes (residual, branch) and begins with
@@ -331,6 +332,9 @@ double gp_model_decode_bytes(const gp_model *m, int64_t read);
 
 /* A training pass over the loaded batch: forward, loss and backward, recorded if the backend can. */
 void gp_model_learn(gp_model *m, gp_acts *a, bool dropout);
+
+/* Before the first backward pass of a step: afterwards the gradients are those of the passes since. */
+void gp_model_begin_gradients(gp_model *m);
 
 /* trace.c: these do nothing unless a tracer is set. */
 void gp_trace(gp_model *m, gp_traced_kind kind, int64_t layer, const gp_tensor *t);

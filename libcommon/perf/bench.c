@@ -53,7 +53,7 @@ static int train_pass(gp_bench *b)
         return -1;
     m->host_step = (gp_step){.scale = (float)(1 / b->tokens), .bias1 = 1, .bias2 = 1}; /* lr 0: the weights stay */
     gp_step_upload(m);
-    m->be->ops->zero(m->be, m->g, (size_t)m->params.total * sizeof *m->g);
+    gp_model_begin_gradients(m);
     gp_model_learn(m, &m->acts, false);
     gp_optimizer_step(&b->optimizer, m);
     return 0;

@@ -37,7 +37,7 @@ static int begin_step(gp_trainer *t)
                          .scale = (float)(1 / weight),
                          .max_norm = (float)o->grad_clip};
     m->be->ops->upload(m->be, m->step, request, GP_STEP_REQUESTED);
-    m->be->ops->zero(m->be, m->g, (size_t)m->params.total * sizeof *m->g);
+    gp_model_begin_gradients(m);
     return 0;
 }
 

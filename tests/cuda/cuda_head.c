@@ -89,6 +89,7 @@ static void loss_of(sides *s, head_run *r, int side)
                      .train = train,
                      .dx = train ? ON(r->dx, side) : NULL,
                      .dw = train ? ON(r->dw, side) : NULL,
+                     .first_dw = r->c->C % 2,
                      .dbias = train && bias ? ON(r->dbias, side) : NULL});
 }
 

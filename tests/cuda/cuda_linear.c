@@ -103,6 +103,7 @@ static void backward_agrees_with(sides *s, unsigned way)
                                .in_act = c->in_act,
                                .in_pre = ON(in_pre, k),
                                .dw = c->dw ? ON(dw, k) : NULL,
+                               .first_dw = i % 2 == 1,
                                .dbias = c->dbias ? ON(dbias, k) : NULL});
         if (c->dx)
             NEAR(s, dx, s->tolerance);

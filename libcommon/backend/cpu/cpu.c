@@ -60,6 +60,7 @@ static void select_dtype(gp_backend *be)
     if (be->dtype == GP_BF16 || coarse)
         be->dtype = has_bf16 ? GP_BF16 : GP_F32;
     be->act_dtype = GP_F32;
+    be->first_dw = true;
 }
 
 static void zero_part(gp_backend *be, const void *p, gp_range r)

@@ -102,11 +102,12 @@ void gp_cpu_weight_open(gp_backend *be, gp_weight *w, int64_t rows);
 size_t gp_cpu_weight_bytes(gp_backend *be, const gp_weight *w);
 void gp_cpu_weights_changed(gp_backend *be, gp_weight *const *w, int count);
 void gp_cpu_weight_close(gp_backend *be, gp_weight *w);
-/* y (rows,O) = x W + bias;  dx (rows,I) = dy W^T;  dw += x^T dy, in the weight's layout */
+/* y (rows,O) = x W + bias;  dx (rows,I) = dy W^T;  dw = x^T dy (+ dw, with add), in the weight's layout */
 void gp_cpu_weight_forward(gp_backend *be, const gp_weight *w, const void *x, int64_t rows, const float *bias,
                            float *y);
 void gp_cpu_weight_backward(gp_backend *be, const gp_weight *w, const void *dy, int64_t rows, float *dx);
-void gp_cpu_weight_grad(gp_backend *be, const gp_weight *w, const void *x, const void *dy, int64_t rows, float *dw);
+void gp_cpu_weight_grad(gp_backend *be, const gp_weight *w, const void *x, const void *dy, int64_t rows, bool add,
+                        float *dw);
 
 /* The ops; see backend.h. */
 #define GP_PROTOTYPE(name, parameters) void gp_cpu_##name parameters;

@@ -87,7 +87,7 @@ void gp_cpu_head_loss(gp_backend *be, const gp_head_op *op)
             continue;
         const void *d = gp_cpu_operand(be, logits, rows * V, at.d);
         gp_cpu_weight_backward(be, op->w, d, rows, gp_cpu_data(op->dx) + n * C);
-        gp_cpu_weight_grad(be, op->w, x_operand, d, rows, gp_cpu_data(op->dw));
+        gp_cpu_weight_grad(be, op->w, x_operand, d, rows, n || !op->first_dw, gp_cpu_data(op->dw));
         if (op->dbias)
             gp_cpu_add_rows(be, logits, rows, V, gp_cpu_data(op->dbias));
     }

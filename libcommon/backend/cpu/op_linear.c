@@ -112,7 +112,7 @@ void gp_cpu_linear_backward(gp_backend *be, const gp_linear_op *op)
         BUG_ON(gp_tensor_count(op->x) != rows * I || gp_tensor_count(op->dw) != I * O);
         size_t after_dy = gp_round_up((size_t)(rows * O) * sizeof(uint16_t), 64);
         const void *x = gp_cpu_operand(be, gp_cpu_data(op->x), rows * I, after_dy);
-        gp_cpu_weight_grad(be, op->w, x, dy_operand, rows, gp_cpu_data(op->dw));
+        gp_cpu_weight_grad(be, op->w, x, dy_operand, rows, !op->first_dw, gp_cpu_data(op->dw));
     }
     if (op->dbias)
         gp_cpu_add_rows(be, dy, rows, O, gp_cpu_data(op->dbias));

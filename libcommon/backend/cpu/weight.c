@@ -174,10 +174,11 @@ void gp_cpu_weight_backward(gp_backend *be, const gp_weight *w, const void *dy, 
     run(be, &p, dy, b, NULL, dx);
 }
 
-void gp_cpu_weight_grad(gp_backend *be, const gp_weight *w, const void *x, const void *dy, int64_t rows, float *dw)
+void gp_cpu_weight_grad(gp_backend *be, const gp_weight *w, const void *x, const void *dy, int64_t rows, bool add,
+                        float *dw)
 {
     gp_product p = {
-        .M = w->w.dim[0], .N = w->w.dim[1], .K = rows, .a_transposed = true, .add = true, .dtype = be->dtype};
+        .M = w->w.dim[0], .N = w->w.dim[1], .K = rows, .a_transposed = true, .add = add, .dtype = be->dtype};
     if (w->transposed) /* stored (O,I): dy^T x */
         run(be, &p, dy, x, NULL, dw);
     else

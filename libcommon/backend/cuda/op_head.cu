@@ -331,6 +331,8 @@ template <class T> static void loss(gp_backend *be, const gp_head_op *op)
     float *losses = data_of<float>(op->losses), *weights = data_of<float>(op->class_weights);
     BUG_ON(weights && gp_tensor_count(op->class_weights) != V);
     BUG_ON(gp_tensor_count(op->losses) != N || stride > INT32_MAX / 2);
+    if (op->train && op->first_dw)
+        gp_cuda_zero(be, op->dw->data, static_cast<size_t>(gp_tensor_bytes(op->dw)));
     for (int64_t n = 0; n < N; n += max_rows) {
         int64_t rows = gp_min(max_rows, N - n);
         multiply(be, op, x + n * C, rows, logits, be->act_dtype, weight_outputs_padded(be, op->w), stride);

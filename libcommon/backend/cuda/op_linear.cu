@@ -135,6 +135,8 @@ static void weight_gradient(gp_backend *be, const gp_linear_op *op, int64_t rows
     p.d = data_of<float>(op->dw);
     p.in = be->dtype, p.out = GP_F32;
     p.add = true;
+    if (op->first_dw)
+        gp_cuda_zero(be, p.d, static_cast<size_t>(gp_tensor_bytes(op->dw)));
     if (op->dbias)
         (op->w->transposed ? p.a_sums : p.b_sums) = data_of<float>(op->dbias);
     matmul(be, &p);

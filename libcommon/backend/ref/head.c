@@ -3,6 +3,7 @@
 #include "backend/ref/ref.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { ROWS = 64 /* of a chunk */, NOT_COUNTED = -100 };
 
@@ -102,6 +103,8 @@ void gp_ref_head_loss(gp_backend *be, const gp_head_op *op)
     real *losses = reals(op->losses), *dx = op->train ? reals(op->dx) : NULL, *logits = (real *)be->workspace;
     BUG_ON(op->class_weights && gp_tensor_count(op->class_weights) != V);
     BUG_ON((size_t)(gp_min(N, ROWS) * V) * sizeof *logits > be->workspace_size);
+    if (op->train && op->first_dw)
+        memset(op->dw->data, 0, (size_t)(V * C) * sizeof(real));
     double sum = 0;
     for (int64_t n0 = 0; n0 < N; n0 += ROWS) {
         int64_t rows = gp_min(ROWS, N - n0);

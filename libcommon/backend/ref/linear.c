@@ -3,6 +3,7 @@
 #include "backend/ref/ref.h"
 
 #include <math.h>
+#include <string.h>
 
 static const double sqrt_half = 0.70710678118654752440, sqrt_2_over_pi = 0.79788456080286535588;
 static const double one_over_sqrt_2pi = 0.39894228040143267794, cubic = 0.044715;
@@ -98,6 +99,8 @@ void gp_ref_linear_backward(gp_backend *be, const gp_linear_op *op)
     }
     if (op->dw) {
         BUG_ON(gp_tensor_count(op->x) != N * I || gp_tensor_count(op->dw) != I * O);
+        if (op->first_dw)
+            memset(op->dw->data, 0, (size_t)(I * O) * sizeof(real));
         gp_ref_weight_grad(be, op->w, reals(op->x), dy, N, reals(op->dw));
     }
     if (op->dbias)
