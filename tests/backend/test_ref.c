@@ -56,7 +56,7 @@ static void expect_numbers(const char *name, const float *got, const float *want
         largest = fmax(largest, fabs((double)want[i]));
         worst = isnan(got[i]) ? INFINITY : fmax(worst, fabs((double)got[i] - want[i]));
     }
-    if (worst > 1e-6 * largest)
+    if (!(worst <= 1e-6 * largest))
         fail_msg("%s: differs by %g where the largest is %g", name, worst, largest);
 }
 

@@ -219,7 +219,7 @@ static void a_model_learns_as_in_fp32_within_a_percent(void **state)
     assert_true(loss[0][STEPS - 1] < 0.7 * loss[0][0]);
     assert_true(loss[0][STEPS - 1] != loss[1][STEPS - 1]);
     for (int s = 0; s < STEPS; s++)
-        if (fabs(loss[1][s] - loss[0][s]) > 0.01 * loss[0][s])
+        if (!(fabs(loss[1][s] - loss[0][s]) <= 0.01 * loss[0][s]))
             fail_msg("step %d: loss %.5f, in fp32 %.5f", s + 1, loss[1][s], loss[0][s]);
 }
 

@@ -101,14 +101,14 @@ static void assert_uniform(const int64_t *found, int64_t cells)
     for (int64_t i = 0; i < cells; i++)
         chi += pow((double)found[i] - sum / (double)cells, 2) / (sum / (double)cells);
     double df = (double)(cells - 1);
-    if (fabs(chi - df) > 5 * sqrt(2 * df))
+    if (!(fabs(chi - df) <= 5 * sqrt(2 * df)))
         fail_msg("chi-square %g with %g degrees of freedom", chi, df);
 }
 
 static void assert_share(int64_t found, int64_t of, double p)
 {
     double deviation = sqrt((double)of * p * (1 - p));
-    if (fabs((double)found - (double)of * p) > 5 * deviation)
+    if (!(fabs((double)found - (double)of * p) <= 5 * deviation))
         fail_msg("%lld of %lld, expected %g +- %g", (long long)found, (long long)of, (double)of * p, deviation);
 }
 

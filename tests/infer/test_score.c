@@ -519,7 +519,7 @@ static void a_question_becomes_the_ids_that_the_harness_makes_of_it(void **state
         assert_int_equal(gp_score_passages(m, &want, 1, false, NULL, NULL), 0);
         double log_p = json_real_value(json_array_get(json_object_get(answer, "logprobs"), 0));
         if (json_integer_value(json_array_get(json_object_get(answer, "tokens"), 0)) != p->count - p->first ||
-            fabs(log_p - want.log_p) > 1e-5)
+            !(fabs(log_p - want.log_p) <= 1e-5))
             fail_msg("pair %zu: %.6f, expected %.6f of %d tokens", i, log_p, want.log_p, p->count - p->first);
         json_decref(answer);
     }

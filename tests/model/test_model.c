@@ -90,7 +90,7 @@ static void assert_near(const float *a, const float *b, int64_t n, double tolera
     double off = 0, size = 0;
     for (int64_t i = 0; i < n; i++) {
         double difference = fabs((double)a[i] - b[i]), value = fabs((double)b[i]);
-        off = difference > off ? difference : off; /* with fmax gcc 12 fails for arm64 */
+        off = difference <= off ? off : difference < INFINITY ? difference : INFINITY; /* NaN: infinitely far */
         size = value > size ? value : size;
     }
     if (!(off <= tolerance * size))

@@ -120,7 +120,7 @@ static inline void check_rows(const char *name, const gp_tensor *x, const gp_ten
         largest = fmax(largest, fabs(want));
         worst = isnan(got) ? INFINITY : fmax(worst, fabs(got - want));
     }
-    if (worst > 1e-6 * largest || largest == 0)
+    if (!(worst <= 1e-6 * largest) || largest == 0)
         fail_msg("%s: differs by %g where the largest slope is %g", name, worst, largest);
 }
 

@@ -183,11 +183,11 @@ static inline void assert_learns(lesson *l, const double *want_loss, const doubl
     for (size_t b = 0; b < ARRAY_LEN(backends); b++) {
         learn(l, backends[b], loss, norm, lr);
         for (int s = 0; s < l->o.steps; s++) {
-            if (fabs(loss[s] - want_loss[s]) > 1e-4)
+            if (!(fabs(loss[s] - want_loss[s]) <= 1e-4))
                 fail_msg("%s: step %d: loss %.7f, PyTorch has %.7f", backends[b], s + 1, loss[s], want_loss[s]);
-            if (fabs(norm[s] - want_norm[s]) > 1e-3 * want_norm[s])
+            if (!(fabs(norm[s] - want_norm[s]) <= 1e-3 * want_norm[s]))
                 fail_msg("%s: step %d: norm %.7f, PyTorch has %.7f", backends[b], s + 1, norm[s], want_norm[s]);
-            if (fabs(lr[s] - want_lr[s]) > 1e-6 * want_lr[s])
+            if (!(fabs(lr[s] - want_lr[s]) <= 1e-6 * want_lr[s]))
                 fail_msg("%s: step %d: rate %.9f, PyTorch has %.9f", backends[b], s + 1, lr[s], want_lr[s]);
         }
     }

@@ -136,9 +136,9 @@ static void dropout_spreads_the_loss_as_in_pytorch(void **state)
     for (int i = 0; i < N; i++)
         squares += (loss[i] - sum / N) * (loss[i] - sum / N);
     double mean = sum / N, spread = sqrt(squares / (N - 1)), both = sqrt(1.0 / N + 1.0 / THEIRS);
-    if (fabs(mean - dropout_loss[1]) > 5 * dropout_loss[2] * both)
+    if (!(fabs(mean - dropout_loss[1]) <= 5 * dropout_loss[2] * both))
         fail_msg("mean loss %.5f, PyTorch has %.5f (without dropout %.5f)", mean, dropout_loss[1], dropout_loss[0]);
-    if (fabs(spread - dropout_loss[2]) > 5 * dropout_loss[2] * both / sqrt(2))
+    if (!(fabs(spread - dropout_loss[2]) <= 5 * dropout_loss[2] * both / sqrt(2)))
         fail_msg("the loss spreads by %.5f, PyTorch's by %.5f", spread, dropout_loss[2]);
 }
 
@@ -165,7 +165,7 @@ static void fresh_weights_spread_as_in_transformers(void **state)
             }
         }
         double spread = sqrt(squares / n - sum / n * (sum / n)), error = init_std[kind] / sqrt(n);
-        if (fabs(sum / n) > 5 * error || fabs(spread - init_std[kind]) > 5 * error)
+        if (!(fabs(sum / n) <= 5 * error && fabs(spread - init_std[kind]) <= 5 * error))
             fail_msg("kind %zu: mean %g, spread %g; transformers has 0 and %g", kind, sum / n, spread, init_std[kind]);
     }
     for (int i = 0; i < m->params.count; i++) {
