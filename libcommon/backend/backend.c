@@ -1,5 +1,6 @@
 /* backend.c: choosing a backend, and what all of them share. */
 #include "backend/backend.h"
+#include "backend/nvidia.h"
 
 #include <stdlib.h>
 #include <string.h>

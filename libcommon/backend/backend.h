@@ -3,7 +3,7 @@
  * Every op takes one struct of named fields, which serves its forward and its backward and documents which fields each
  * reads and writes. Rules for all ops:
  *
- *   - Activation gradients are written (=); parameter gradients accumulate (+=), but for dw with first_dw, and are fp32.
+ *   - Activation gradients are written (=); parameter gradients are fp32 and accumulate (+=), but for dw with first_dw.
  *   - Optional tensors are NULL. Shapes are in the comments of the fields; an op may BUG_ON a wrong one.
  *   - An op allocates nothing. Scratch memory comes from be->workspace, whose size the backend returned from `plan`.
  *   - Deterministic: the same inputs and thread count give the same bits. No atomics on floats, partial sums are added
@@ -27,6 +27,7 @@
 #include "gptpipe/activation.h"
 #include "gptpipe/backend.h"
 #include "gptpipe/tensor.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -40,8 +41,7 @@ typedef struct gp_step {
     uint32_t sample0;   /* index in the global batch of this micro-batch's first row */
     float lr;           /* this step's learning rate */
     float bias1, bias2; /* 1 - beta1^t, 1 - beta2^t, t from 1 */
-    /* 1 / number of counted targets (or the sum of their class weights) in the whole step, over micro-batches and
-     * ranks */
+    /* 1 / number (or sum of class weights) of counted targets in the whole step, over micro-batches and ranks */
     float scale;
     float max_norm; /* clip gradients to this global norm; <= 0: no clipping */
 
@@ -336,12 +336,10 @@ typedef struct gp_backend_ops {
     void *(*alloc_host)(gp_backend *be, size_t bytes); /* zeroed, 64-byte aligned; dies when there is none */
     void (*free_host)(gp_backend *be, void *p, size_t bytes);
     void (*download_later)(gp_backend *be, void *host, const void *src, size_t bytes);
-    void (*mark_set)(gp_backend *be, gp_mark **mark); /* after all ops issued so far; creates the mark on first use */
-    /* waits until all before the mark is complete; NULL: does not wait */
-    void (*mark_wait)(gp_backend *be, gp_mark **mark);
+    void (*mark_set)(gp_backend *be, gp_mark **mark);  /* after all ops issued so far; creates the mark on first use */
+    void (*mark_wait)(gp_backend *be, gp_mark **mark); /* until all before it is complete; NULL: does not wait */
     void (*mark_free)(gp_backend *be, gp_mark **mark);
-    /* Device time, in seconds, from one mark to a later one that was waited for; NULL where ops are synchronous, and
-     * the host's clock is as good. */
+    /* Seconds of the device from one mark to a later one that was waited for; NULL where ops are synchronous. */
     double (*mark_seconds)(gp_backend *be, const gp_mark *from, const gp_mark *to);
 
     /* Ops that are issued repeatedly with the same arguments:
@@ -414,9 +412,6 @@ struct gp_backend {
 int gp_ref_open(gp_backend *be);
 int gp_cpu_open(gp_backend *be);
 int gp_cuda_open(gp_backend *be);
-
-/* nvidia.c: whether the machine whose file system is at root ("" for this one) has an NVIDIA GPU, usable or not. */
-bool gp_nvidia_present(const char *root);
 
 /* Makes the workspace large enough for `shape` (never smaller); called before the loop, not inside it. */
 void gp_backend_plan(gp_backend *be, const gp_shape *shape);

@@ -1,5 +1,5 @@
 /* nvidia.c: whether this machine has an NVIDIA GPU, with or without a driver, according to the Linux kernel. */
-#include "backend/backend.h"
+#include "backend/nvidia.h"
 #include "base/file.h"
 
 #include <glob.h>

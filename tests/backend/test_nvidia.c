@@ -1,7 +1,7 @@
 /* Which machines have an NVIDIA GPU, by what /dev, /proc and /sys show. */
 #include "test.h"
 
-#include "backend/backend.h"
+#include "backend/nvidia.h"
 
 #include <stdlib.h>
 #include <string.h>

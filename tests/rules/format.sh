@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The sources are as clang-format 14 makes them by .clang-format, and no line but one of a table is longer than 120
-# columns. Skips aloud where clang-format is missing or of another version, which may differ in small things.
+# The sources are as clang-format 14 makes them by .clang-format, no line but one of a table is longer than 120 columns,
+# and no file is longer than a reader keeps in mind. Skips aloud where clang-format is missing or of another version, which may differ in small things.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 mapfile -t sources < <(find include libcommon tools tests bench examples -regex '.*\.\(c\|h\|cpp\|cu\|cuh\)' | sort)
@@ -13,6 +13,14 @@ long_lines() {
 mapfile -t read_by_people < <(printf '%s\n' "${sources[@]}" | grep -v '_table\.c$\|^tests/reference/')
 long_lines "${read_by_people[@]}"
 printf '/* %0120d */\n' 0 | long_lines - > /dev/null && { echo "FAILED: a long line was not found"; exit 1; }
+
+# Neither is a file of the library or a tool longer than 450 lines.
+long_files() {
+    awk 'FNR == 451 { print FILENAME ": more than 450 lines"; found = 1 } END { exit found }' "$@"
+}
+mapfile -t code < <(printf '%s\n' "${read_by_people[@]}" | grep -E '^(include|libcommon|tools)/')
+long_files "${code[@]}"
+seq 451 | long_files - > /dev/null && { echo "FAILED: a long file was not found"; exit 1; }
 
 if ! clang-format --version 2> /dev/null | grep -q 'version 14\.'; then
     echo "skipped: clang-format 14 is missing (apt-get install clang-format)"
