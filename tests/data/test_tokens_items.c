@@ -282,7 +282,9 @@ static void labels_are_names_or_numbers(void **state)
     assert_reads("{\"t\":\"a\",\"l\":1}\n\n{\"t\":\"b\",\"l\":\"neg\"}\n \n", NULL, "neg,pos", "a=1 b=0 neg,pos");
     assert_reads("{\"t\":\"a\",\"l\":\"x\"}\n{\"t\":\"b\",\"l\":\"B\"}\n{\"t\":\"c\",\"l\":\"x\"}", NULL, NULL,
                  "a=1 b=0 c=1 B,x");
-    assert_reads("{\"t\":\"a\",\"l\":10}\n{\"t\":\"b\",\"l\":-1}\n{\"t\":\"c\",\"l\":\"2\"}", NULL, NULL,
+    assert_reads("{\"t\":\"a\",\"l\":10}\n{\"t\":\"b\",\"l\":1}\n{\"t\":\"c\",\"l\":\"2\"}", NULL, NULL,
+                 "a=2 b=0 c=1 1,2,10");
+    assert_reads("{\"t\":\"a\",\"l\":10}\n{\"t\":\"b\",\"l\":-1}\n{\"t\":\"c\",\"l\":\"2\"}", NULL, "-1,2,10",
                  "a=2 b=0 c=1 -1,2,10");
     assert_reads("{\"t\":\"a\",\"l\":2}\n{\"t\":\"b\",\"l\":1}", NULL, "1,2", "a=1 b=0 1,2");
     assert_reads("{\"t\":\"a\",\"l\":\"01\"}\n{\"t\":\"b\",\"l\":1}\n{\"t\":\"c\",\"l\":\"1\"}", NULL, NULL,
@@ -296,6 +298,8 @@ static void labels_are_names_or_numbers(void **state)
 static void wrong_labels_are_named_with_their_line(void **state)
 {
     (void)state;
+    assert_fails("{\"t\":\"a\",\"l\":10}\n{\"t\":\"b\",\"l\":-1}", NULL, "line 2: its \"l\" is below 0");
+    assert_fails("{\"t\":\"a\",\"l\":\"-1\"}\n{\"t\":\"b\",\"l\":\"2\"}", NULL, "line 1: its \"l\" is below 0");
     assert_fails("{\"t\":\"a\",\"l\":\"neg\"}\n{\"t\":\"b\",\"l\":\"po\"}", "neg,pos",
                  "line 2: its \"l\" is \"po\", which is not one of the 2 labels");
     assert_fails("{\"t\":\"a\",\"l\":2}", "neg,pos", "line 1: its \"l\" is 2, expected 0 to 1");
