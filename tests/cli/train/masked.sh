@@ -53,7 +53,8 @@ awk -v a="$want" -v b="$got" 'BEGIN { exit !(a > 1 && (a - b) ^ 2 < 1e-8) }' || 
 # ---- a run that has not got below it is warned, once; one that learns is not ------------------------------------------
 warns train m.tok --preset bert-nano "${small[@]}" --steps 130 --lr 0 --min-lr 0 --quiet -o stuck
 says "after a third of its steps the run has learned no more than how frequent tokens are: its loss, "
-for _ in $(seq 400); do printf 'Once upon a time there was a cat. '; done > same.txt
+# after a third, seeds 1 to 4 are at 0.8 to 1.6, in fp32 and in bf16, and the entropy is 2.04
+for _ in $(seq 1600); do printf 'Once upon '; done > same.txt
 expect 0 tokenize same.txt -t mask.json -o same.tok -q
 expect 0 train same.tok --preset bert-nano "${small[@]}" --channels 32 --batch-size 8 --warmup 20 --init-std 0.2 --steps 600 --lr 1e-2 --quiet -o learned
 
