@@ -35,11 +35,15 @@ expect 0 bash -c "${s[*]} --quiet --interactive --max-tokens 40 --draft ngram < 
 checks=$((checks + 1))
 [ "$out" = "$plain" ] || problem "the conversation was: $out, without drafts: $plain"
 
-# what repeats takes few passes: at temperature 0 and without a penalty a small model falls into a loop
-expect 0 "${s[@]}" --prompt 'Lily' --temperature 0 --max-tokens 300 --draft ngram --draft-tokens 15 --json
+# what repeats takes few passes: 29 to 78 with seeds 1 to 3, in fp32 and bf16, by models that saw one sentence alone
+for _ in $(seq 2000); do printf 'Lily ran. '; done > same.txt
+tokenize --tokenizer char same.txt -o same.tok --quiet || problem "no tokens"
+train same.tok --layers 1 --heads 2 --channels 32 --seq-len 64 --batch-size 8 --steps 60 --lr 1e-2 --threads 2 -o same --quiet ||
+    problem "no run"
+expect 0 sample --checkpoint same --threads 2 --prompt 'Lily' --temperature 0 --max-tokens 300 --draft ngram --draft-tokens 15 --json
 read -r passes drafted accepted < <(sed -E 's/.*"passes": ([0-9]+), "drafted": ([0-9]+), "accepted": ([0-9]+).*/\1 \2 \3/' <<< "$out")
 checks=$((checks + 1))
-[ "$passes" -lt 200 ] && [ "$accepted" -le "$drafted" ] && [ "$accepted" -gt 100 ] ||
+[ "$passes" -lt 150 ] && [ "$accepted" -le "$drafted" ] && [ "$accepted" -gt 150 ] ||
     problem "$passes passes, $accepted of $drafted tokens accepted"
 grep -q "^sample: $accepted of $drafted drafted tokens accepted, $passes passes" <<< "$err" || problem "stderr: $err"
 
