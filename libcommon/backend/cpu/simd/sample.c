@@ -14,12 +14,12 @@ bool KERNEL(sample_largest)(const float *x, int64_t n, float *strips)
         vec a = vec_all(-INFINITY);
         for (; i + WIDTH <= end; i += WIDTH) {
             vec v = vec_load(x + i);
-            nan |= v != v;
+            nan |= ~(v <= vec_all(INFINITY));
             a = vec_larger(v, a);
         }
         *strips = vec_largest(a);
         for (; i < end; i++) {
-            any_nan |= x[i] != x[i];
+            any_nan |= isnan(x[i]);
             *strips = larger(x[i], *strips);
         }
         max = larger(*strips, max);
