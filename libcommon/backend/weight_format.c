@@ -185,7 +185,7 @@ static fit best_fit(const lanes x[BLOCK], lanes q[BLOCK])
         lo = choose(x[i] < lo, x[i], lo);
         hi = choose(x[i] > hi, x[i], hi);
     }
-    fit best;
+    fit best = {.d = {0}};
     for (size_t c = 0; c < ARRAY_LEN(shares); c++) {
         fit f = {.d = (hi - lo) * shares[c] / 15, .m = lo + (hi - lo) * (1 - shares[c]) / 2};
         quantize(&f, x, q);
