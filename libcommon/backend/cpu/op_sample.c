@@ -88,7 +88,7 @@ static int64_t gather(const sampler *s, float least, int32_t last)
             continue;
         for (int64_t i = first; i < end; i++) {
             s->ids[n] = (int32_t)i;
-            n += s->x[i] > least || (s->x[i] >= least && i <= last);
+            n += s->x[i] > least || (i <= last && s->x[i] >= least);
         }
     }
     return n;
