@@ -73,10 +73,22 @@ static inline int64_t gp_draw_place(double uniform, int64_t total)
     return passed < total ? passed + 1 : total;
 }
 
+/* The logit of an id that the row has. */
+static inline float gp_sample_penalized(const gp_sample_op *op, double logit)
+{
+    return (float)(logit < 0 ? logit * op->penalty : logit / op->penalty);
+}
+
+/* The place of row b's draw among those that go to the host. */
+static inline int64_t gp_sample_place(const gp_sample_op *op, int64_t b)
+{
+    return b * op->ring + op->positions[b] % op->ring;
+}
+
 /* Stores row b's draw, and prepares the row's next step. V: columns of the logits. */
 static inline void gp_sample_finish(const gp_sample_op *op, int64_t b, int64_t V, const gp_draw *draw)
 {
-    op->draws[b * op->ring + op->positions[b] % op->ring] = *draw;
+    op->draws[gp_sample_place(op, b)] = *draw;
     op->ids[b] = draw->id < 0 ? 0 : draw->id;
     op->positions[b]++;
     op->places[b] += op->places[b] < op->last_place;

@@ -146,11 +146,9 @@ static const float *penalize(const sampler *s, const float *logits, const uint8_
     if (!seen)
         return logits;
     memcpy(s->penalized, logits, (size_t)s->V * sizeof *logits);
-    for (int64_t i = 0; i < s->V; i++) {
-        double x = (double)logits[i];
+    for (int64_t i = 0; i < s->V; i++)
         if (seen[i])
-            s->penalized[i] = (float)(x < 0 ? x * s->op->penalty : x / s->op->penalty);
-    }
+            s->penalized[i] = gp_sample_penalized(s->op, (double)logits[i]);
     return s->penalized;
 }
 
@@ -216,7 +214,8 @@ static void find_candidates(sampler *s, const float *logits, int64_t V, gp_draw 
     if (!s->op->tops || d->id < 0)
         return;
     s->x = logits;
-    s->k->sample_largest(logits, s->V, s->largest);
+    if (s->V < V) /* the last strip has ids that are not drawn */
+        s->k->sample_largest(logits, s->V, s->largest);
     int64_t n = gather(s, reached_by(s, s->op->tops), INT32_MAX);
     int32_t last = reach(logits, NULL, s->ids, n, s->op->tops);
     n = gather(s, logits[last], last);
@@ -236,9 +235,8 @@ static void sample_rows(gp_backend *be, const void *task, gp_range r)
         s.x = penalize(&s, logits, op->seen ? op->seen + b * V : NULL);
         gp_draw d = {.id = draw(&s, gp_random_double(op->seed, GP_RNG_SAMPLE, (uint32_t)op->samples[b],
                                                      (uint64_t)op->positions[b]))};
-        int64_t at = b * op->ring + (op->draws ? op->positions[b] % op->ring : 0);
         if (op->draws && op->log_probabilities)
-            find_candidates(&s, logits, V, &d, op->top + at * op->tops);
+            find_candidates(&s, logits, V, &d, op->top + gp_sample_place(op, b) * op->tops);
         if (op->draws)
             gp_sample_finish(op, b, V, &d);
         else

@@ -137,10 +137,8 @@ static const real *penalize(const gp_sample_op *op, const real *logits, const ui
 {
     if (!seen)
         return logits;
-    for (int64_t i = 0; i < op->vocab; i++) {
-        double x = logits[i];
-        penalized[i] = seen[i] ? (float)(x < 0 ? x * op->penalty : x / op->penalty) : logits[i];
-    }
+    for (int64_t i = 0; i < op->vocab; i++)
+        penalized[i] = seen[i] ? gp_sample_penalized(op, logits[i]) : logits[i];
     return penalized;
 }
 
@@ -183,9 +181,8 @@ void gp_ref_sample(gp_backend *be, const gp_sample_op *op)
         s.heap = (int32_t *)(s.penalized + op->vocab);
         const real *from = penalize(op, logits, op->seen ? op->seen + b * V : NULL, s.penalized);
         gp_draw d = {.id = can_sample(from, op->vocab) ? draw(op, from, u, s.weights, s.heap) : -1};
-        int64_t at = b * op->ring + (op->draws ? op->positions[b] % op->ring : 0);
         if (op->draws && op->log_probabilities)
-            find_candidates(op, logits, V, &d, op->top + at * op->tops, s.heap);
+            find_candidates(op, logits, V, &d, op->top + gp_sample_place(op, b) * op->tops, s.heap);
         if (op->draws)
             gp_sample_finish(op, b, V, &d);
         else
