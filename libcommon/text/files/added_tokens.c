@@ -57,13 +57,14 @@ static json_t *find(const json_t *tokens, const char *content)
 /* Adds a token to those of a tokenizer.json, or sets the flags of one that is there. Like tokenizers, it numbers a new
  * token by the vocabulary and the tokens before it, not by the id in a file (given; -1: none). A special token stays
  * special, except that GPT-2's class creates its tokens anew if there is an added_tokens_decoder. */
-static int add_token(gp_tokenizer_config *b, json_t *tokens, const json_t *vocab, const json_t *token, json_int_t given)
+static int add_token(gp_tokenizer_config *b, json_t *tokens, const gp_words *vocab, const json_t *token,
+                     json_int_t given)
 {
     static const char *const flags[] = {"single_word", "lstrip", "rstrip", "normalized", "special"};
     const char *content = content_of(token);
-    const json_t *word = json_object_get(vocab, content);
+    int64_t word = gp_words_find(vocab, content);
     json_t *there = find(tokens, content);
-    json_int_t next = (json_int_t)json_object_size(vocab), id;
+    json_int_t next = vocab->names.size, id;
     size_t i;
     json_t *one;
     if (!*content) /* ignored by tokenizers too */
@@ -78,8 +79,9 @@ static int add_token(gp_tokenizer_config *b, json_t *tokens, const json_t *vocab
     }
     json_array_foreach (tokens, i, one)
         next = gp_max(next, json_integer_value(json_object_get(one, "id")) + 1);
-    id = json_integer_value(there ? json_object_get(there, "id") : word);
-    id = there || word ? id : next;
+    if (!there && word >= 0 && gp_words_id(vocab, word, "the vocabulary") < 0)
+        return -1;
+    id = there ? json_integer_value(json_object_get(there, "id")) : word >= 0 ? vocab->ids[word] : next;
     if (given >= 0 && given != id)
         gp_tokenizer_config_warn(b,
                                  gp_format("the tokenizer's configuration gives the added token \"%.60s\" the id %lld; "
@@ -273,7 +275,7 @@ static void put_pending(json_t *pending, const json_t *before, const json_t *tok
         json_array_append_new(pending, json_deep_copy(token));
 }
 
-static int add_all(gp_tokenizer_config *b, lists *l, json_t *tokens, const json_t *vocab)
+static int add_all(gp_tokenizer_config *b, lists *l, json_t *tokens, const gp_words *vocab)
 {
     size_t i;
     const char *key;
@@ -335,7 +337,7 @@ static void warn_of_others(gp_tokenizer_config *b, const lists *l, const json_t 
 /* Warns of tokens that no file names, which the class adds to a vocabulary that lacks them: its model has no rows for
  * them. before: the number of added tokens of the tokenizer.json. */
 static void warn_of_defaults(gp_tokenizer_config *b, const lists *l, const json_t *tokens, size_t before,
-                             const json_t *vocab)
+                             const gp_words *vocab)
 {
     bool legacy = !json_object_get(b->config, "added_tokens_decoder");
     gp_buf names = {0};
@@ -344,7 +346,7 @@ static void warn_of_defaults(gp_tokenizer_config *b, const lists *l, const json_
         const char *name = defaults[b->kind][i];
         const json_t *token = name ? find(tokens, name) : NULL;
         bool given = json_object_get(b->config, named[i]) || (legacy && json_object_get(b->map, named[i]));
-        bool there = given || !token || json_object_get(vocab, name) || is_numbered(l, name) || find(l->extra, name);
+        bool there = given || !token || gp_words_find(vocab, name) >= 0 || is_numbered(l, name) || find(l->extra, name);
         for (size_t k = 0; k < before; k++)
             there |= json_array_get(tokens, k) == token;
         if (there)
@@ -360,7 +362,7 @@ static void warn_of_defaults(gp_tokenizer_config *b, const lists *l, const json_
     gp_buf_release(&names);
 }
 
-int gp_tokenizer_config_add_tokens(gp_tokenizer_config *b, json_t *tokens, const json_t *vocab)
+int gp_tokenizer_config_add_tokens(gp_tokenizer_config *b, json_t *tokens, const gp_words *vocab)
 {
     size_t before = json_array_size(tokens);
     lists l = {.numbered = json_array(), .named = json_object(), .extra = json_array(), .special = json_object()};

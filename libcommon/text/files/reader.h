@@ -4,7 +4,10 @@
 
 #include <jansson.h>
 
+#include "text/files/model_json.h"
 #include "text/text.h"
+
+#define GP_READER_JSON (JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES) /* how jansson reads */
 
 typedef struct gp_reader {
     const char *where; /* names the file in messages */
@@ -20,12 +23,12 @@ void gp_reader_release(gp_reader *r);
 json_t *gp_reader_object(json_t *root, const json_error_t *e, const char *where);
 json_t *gp_reader_parse(const char *text, size_t length, const char *where);
 
-/* The id in a JSON value, or -1 on failure. */
+/* The id in a JSON value, or a number that is one, of a token with a name of n bytes; -1 on failure. */
 int32_t gp_reader_id(const json_t *value, const char *name, const char *where);
+int32_t gp_reader_number(int64_t id, const char *name, size_t n, const char *where);
 
-/* Adds a vocabulary, whose words are in GPT-2's alphabet, except those in `added` (name -> flags; or NULL), which are
- * literal. */
-int gp_reader_add_vocab(gp_reader *r, json_t *vocab, const json_t *added, bool ignore_merges);
+/* Adds a vocabulary, whose words are in GPT-2's alphabet, except those with flags, which are literal. */
+int gp_reader_add_vocab(gp_reader *r, const gp_words *vocab, bool ignore_merges);
 
 /* Builds the tables from the complete vocabulary, for `merges` merges. */
 int gp_reader_start(gp_reader *r, int64_t merges);
@@ -40,9 +43,9 @@ bool gp_reader_is_version(const char *line, size_t n);
 /* Completes the tokenizer after the last merge; the caller owns it. NULL on failure. */
 gp_tokenizer *gp_reader_finish(gp_reader *r);
 
-/* tokenizer_json.c: adds the added tokens of a tokenizer.json that are not in the vocabulary, and collects the flags of
- * all by name in *names. */
-int gp_reader_add_tokens(gp_reader *r, const json_t *added, const json_t *vocab, json_t *names);
+/* tokenizer_json.c: adds the added tokens of a tokenizer.json that are not in the vocabulary, and sets the flags of
+ * those that are. */
+int gp_reader_add_tokens(gp_reader *r, const json_t *added, gp_words *vocab);
 
 /* The class of the tokenizer in transformers; unknown if no file names it. */
 typedef enum gp_tokenizer_class {
@@ -72,7 +75,7 @@ void gp_tokenizer_config_warn(gp_tokenizer_config *b, char *text); /* frees text
 const char *gp_tokenizer_config_named(const gp_tokenizer_config *b, const char *key);
 
 /* added_tokens.c: adds to `tokens`, the added tokens of a tokenizer.json, those that transformers adds. */
-int gp_tokenizer_config_add_tokens(gp_tokenizer_config *b, json_t *tokens, const json_t *vocab);
+int gp_tokenizer_config_add_tokens(gp_tokenizer_config *b, json_t *tokens, const gp_words *vocab);
 
 /* Updates add_prefix_space of the tokenizer.json. */
 void gp_tokenizer_config_prefix_space(gp_tokenizer_config *b, bool *space);
@@ -98,7 +101,7 @@ typedef struct gp_settings {
 /* tokenizer_config.c: what the classes of BERT and RoBERTa put around a text, cls and sep, whatever the post_processor
  * of tokenizer.json does, as in transformers 5 (4 leaves that to the file): reported if it differs. `tokens` are the
  * added ones, with the class's own. */
-void gp_settings_class_template(gp_settings *s, gp_tokenizer_config *b, const json_t *tokens, const json_t *vocab);
+void gp_settings_class_template(gp_settings *s, gp_tokenizer_config *b, const json_t *tokens, const gp_words *vocab);
 
 /* For messages: the type of a normalizer and the like, "without a type" or "missing". */
 const char *gp_json_type(const json_t *object);
@@ -109,7 +112,7 @@ int gp_settings_read_post_processor(gp_settings *s, const json_t *p, const char 
 
 /* tokenizer_wordpiece.c: gp_settings_read for a WordPiece model; and its tokenizer, after gp_reader_add_tokens. */
 int gp_settings_read_wordpiece(gp_settings *s, const json_t *root, const char *where);
-gp_tokenizer *gp_reader_wordpiece(gp_reader *r, const gp_settings *s, json_t *vocab, const json_t *names);
+gp_tokenizer *gp_reader_wordpiece(gp_reader *r, const gp_settings *s, const gp_words *vocab);
 
 /* Updates the switches to those of BertTokenizer in transformers, which takes them from tokenizer_config.json. */
 void gp_settings_apply_bert(gp_settings *s, gp_tokenizer_config *b);

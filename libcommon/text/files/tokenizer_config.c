@@ -112,7 +112,7 @@ const char *gp_tokenizer_config_named(const gp_tokenizer_config *b, const char *
 }
 
 /* The id of "cls_token" or "sep_token", or -1. */
-static int64_t id_of(const gp_tokenizer_config *b, const char *key, const json_t *tokens, const json_t *vocab)
+static int64_t id_of(const gp_tokenizer_config *b, const char *key, const json_t *tokens, const gp_words *vocab)
 {
     const char *name = gp_tokenizer_config_named(b, key);
     size_t i;
@@ -120,8 +120,8 @@ static int64_t id_of(const gp_tokenizer_config *b, const char *key, const json_t
     json_array_foreach (tokens, i, one)
         if (name && !strcmp(name, json_string_value(json_object_get(one, "content"))))
             return json_integer_value(json_object_get(one, "id"));
-    const json_t *id = name ? json_object_get(vocab, name) : NULL;
-    return id ? json_integer_value(id) : -1;
+    int64_t word = name ? gp_words_find(vocab, name) : -1;
+    return word >= 0 ? vocab->ids[word] : -1;
 }
 
 static bool are_equal(const gp_template_list *a, const gp_template_list *b)
@@ -132,7 +132,7 @@ static bool are_equal(const gp_template_list *a, const gp_template_list *b)
     return equal;
 }
 
-void gp_settings_class_template(gp_settings *s, gp_tokenizer_config *b, const json_t *tokens, const json_t *vocab)
+void gp_settings_class_template(gp_settings *s, gp_tokenizer_config *b, const json_t *tokens, const gp_words *vocab)
 {
     gp_template own = {0};
     bool roberta = b->kind == GP_CLASS_ROBERTA;

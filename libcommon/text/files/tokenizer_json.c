@@ -29,11 +29,11 @@ static int get_flags(const json_t *token, const char *name, uint8_t *flags, cons
 
 /* `tokenizers` ignores the ids of added tokens: those that are not in the vocabulary are numbered from its size on. A
  * file with other ids is rejected. */
-int gp_reader_add_tokens(gp_reader *r, const json_t *added, const json_t *vocab, json_t *names)
+static int add_tokens(gp_reader *r, const json_t *added, gp_words *vocab, json_t *names)
 {
     size_t i;
     json_t *token;
-    int64_t next = (int64_t)json_object_size(vocab);
+    int64_t next = vocab->names.size;
     json_array_foreach (added, i, token) {
         const json_t *content = json_object_get(token, "content");
         const char *name = json_string_value(content);
@@ -43,20 +43,25 @@ int gp_reader_add_tokens(gp_reader *r, const json_t *added, const json_t *vocab,
         int32_t id = gp_reader_id(json_object_get(token, "id"), name, r->where);
         if (id < 0 || get_flags(token, name, &flags, r->where))
             return -1;
-        const json_t *known = json_object_get(vocab, name), *before = json_object_get(names, name);
+        const json_t *before = json_object_get(names, name);
+        int64_t known = gp_words_find(vocab, name);
         if (!*name) /* ignored by tokenizers too */
             continue;
         if (before && json_integer_value(before) != flags)
             return fail("%s: added token \"%.60s\" appears twice, with different flags", r->where, name);
         if (before)
             continue;
-        if (known && json_integer_value(known) != id)
-            return fail("%s: \"%.60s\" is %lld in the vocabulary and %d among the added tokens", r->where, name,
-                        (long long)json_integer_value(known), id);
-        if (!known && id != next++)
+        if (known >= 0 && gp_words_id(vocab, known, r->where) < 0)
+            return -1;
+        if (known >= 0 && vocab->ids[known] != id)
+            return fail("%s: \"%.60s\" is %d in the vocabulary and %d among the added tokens", r->where, name,
+                        vocab->ids[known], id);
+        if (known < 0 && id != next++)
             return fail("%s: added token \"%.60s\" has id %d, but tokenizers would number it %lld", r->where, name, id,
                         (long long)next - 1);
-        if (!known)
+        if (known >= 0)
+            vocab->names.flags[known] = flags;
+        else
             gp_token_list_add(&r->list, id, name, strlen(name))->flags =
                 flags | GP_TOKEN_UNINDEXED | GP_TOKEN_NOT_IN_MODEL;
         json_object_set_new(names, name, json_integer(flags));
@@ -64,19 +69,25 @@ int gp_reader_add_tokens(gp_reader *r, const json_t *added, const json_t *vocab,
     return 0;
 }
 
+int gp_reader_add_tokens(gp_reader *r, const json_t *added, gp_words *vocab)
+{
+    json_t *names = json_object(); /* of those before, with their flags */
+    int rc = add_tokens(r, added, vocab, names);
+    json_decref(names);
+    return rc;
+}
+
 /* ---- char and bytes -------------------------------------------------------------------------------------- */
 
 /* The vocabulary of a model without merges: characters, and bytes as <0x00> to <0xFF>. */
-static gp_tokenizer *read_chars(gp_reader *r, json_t *vocab, const json_t *names)
+static gp_tokenizer *read_chars(gp_reader *r, const gp_words *vocab)
 {
-    const char *name;
-    json_t *value;
-    json_object_foreach (vocab, name, value) {
-        size_t n = strlen(name);
-        const char *bytes = name;
+    for (int64_t i = 0; i < vocab->names.size; i++) {
+        size_t n;
+        const char *name = gp_vocab_bytes(&vocab->names, (int32_t)i, &n), *bytes = name;
         char raw;
-        int32_t id = gp_reader_id(value, name, r->where);
-        const json_t *flags = json_object_get(names, name);
+        int32_t id = gp_words_id(vocab, i, r->where);
+        uint8_t flags = vocab->names.flags[i];
         if (id < 0)
             return NULL;
         if (!flags && n == 6 && !strncmp(name, "<0x", 3) && isxdigit((uint8_t)name[3]) && isxdigit((uint8_t)name[4]) &&
@@ -85,50 +96,44 @@ static gp_tokenizer *read_chars(gp_reader *r, json_t *vocab, const json_t *names
             bytes = &raw;
             n = 1;
         }
-        gp_token_list_add(&r->list, id, bytes, n)->flags = (uint8_t)json_integer_value(flags);
+        gp_token_list_add(&r->list, id, bytes, n)->flags = flags;
     }
     return gp_tokenizer_from_chars(&r->list, r->where);
 }
 
 /* ---- byte-level BPE -------------------------------------------------------------------------------------- */
 
-static int add_merges(gp_reader *r, const json_t *merges)
+static int add_merges(gp_reader *r, const gp_merge_texts *merges)
 {
-    size_t i;
-    json_t *merge;
-    json_array_foreach (merges, i, merge) {
-        const json_t *left = json_array_get(merge, 0), *right = json_array_get(merge, 1);
-        const char *line = json_string_value(merge);
-        size_t n = json_string_length(merge);
-        if (line && gp_reader_is_version(line, n))
+    for (int64_t i = 0; i < merges->count; i++) {
+        gp_merge_text m = merges->list[i];
+        const char *text = merges->text.data + m.at;
+        if (m.line && gp_reader_is_version(text, m.length))
             continue;
-        if (json_array_size(merge) == 2 && json_is_string(left) && json_is_string(right)
-                ? gp_reader_add_merge(r, json_string_value(left), json_string_length(left), json_string_value(right),
-                                      json_string_length(right))
-                : gp_reader_add_line(r, line ? line : "", n))
+        if (m.line ? gp_reader_add_line(r, text, m.length)
+                   : gp_reader_add_merge(r, text, m.left, text + m.left, m.length - m.left))
             return -1;
     }
     return 0;
 }
 
-static void set_model(gp_reader *r, const gp_settings *s, const json_t *vocab)
+static void set_model(gp_reader *r, const gp_settings *s, const gp_words *vocab)
 {
     gp_bpe *b = &r->t->bpe;
-    const json_t *unknown = s->unknown ? json_object_get(vocab, s->unknown) : NULL;
+    int64_t unknown = s->unknown ? gp_words_find(vocab, s->unknown) : -1;
     b->ignore_merges = s->ignore_merges;
     b->words = b->ignore_merges ? &r->t->vocab : NULL;
     b->missing.fuse = s->fuse;
     b->missing.byte_fallback = s->byte_fallback;
     b->missing.name = s->unknown ? gp_strdup(s->unknown) : NULL;
-    if (unknown)
-        b->missing.unknown = (int32_t)json_integer_value(unknown);
+    if (unknown >= 0)
+        b->missing.unknown = vocab->ids[unknown];
     r->t->prefix_space = s->prefix_space;
 }
 
-static gp_tokenizer *read_bpe(gp_reader *r, const gp_settings *s, json_t *vocab, const json_t *merges,
-                              const json_t *names)
+static gp_tokenizer *read_bpe(gp_reader *r, const gp_settings *s, const gp_words *vocab, const gp_merge_texts *merges)
 {
-    if (gp_reader_add_vocab(r, vocab, names, s->ignore_merges) || gp_reader_start(r, (int64_t)json_array_size(merges)))
+    if (gp_reader_add_vocab(r, vocab, s->ignore_merges) || gp_reader_start(r, merges->count))
         return NULL;
     set_model(r, s, vocab);
     return add_merges(r, merges) ? NULL : gp_reader_finish(r);
@@ -151,7 +156,7 @@ static int check_template(const gp_tokenizer *t, const gp_template *a, const cha
 }
 
 /* Applies the configuration in the folder as if it were part of the tokenizer.json. */
-static int apply_config(gp_tokenizer_config *b, gp_settings *s, json_t *root, const json_t *vocab)
+static int apply_config(gp_tokenizer_config *b, gp_settings *s, json_t *root, const gp_words *vocab)
 {
     json_t *tokens = json_object_get(root, "added_tokens");
     if (s->wordpiece ? b->kind == GP_CLASS_GPT2 || b->kind == GP_CLASS_ROBERTA
@@ -169,28 +174,27 @@ static int apply_config(gp_tokenizer_config *b, gp_settings *s, json_t *root, co
     return 0;
 }
 
-/* merges: of a BPE; NULL: a WordPiece. */
-static gp_tokenizer *read_root(json_t *root, json_t *vocab, const json_t *merges, gp_tokenizer_config *config,
-                               const char *where)
+/* bpe: it has merges; else it is a WordPiece. */
+static gp_tokenizer *read_model(gp_model_json *m, bool bpe, gp_tokenizer_config *config, const char *where)
 {
+    json_t *root = m->root;
     gp_settings s;
     gp_reader r = {.where = where};
     gp_tokenizer *t = NULL;
-    json_t *names = json_object();
     gp_alphabet_init(&r.alphabet);
-    if (merges ? gp_settings_read(&s, root, where) : gp_settings_read_wordpiece(&s, root, where))
+    if (bpe ? gp_settings_read(&s, root, where) : gp_settings_read_wordpiece(&s, root, where))
         goto out;
-    if (config && apply_config(config, &s, root, vocab)) {
+    if (config && apply_config(config, &s, root, &m->vocab)) {
         gp_fail_in("%s", where);
         gp_template_release(&s.template);
         goto out;
     }
-    if (!s.wordpiece && !s.splits && json_array_size(merges))
+    if (!s.wordpiece && !s.splits && m->merges.count)
         fail("%s: has merges but no pre_tokenizer; only ByteLevel (GPT-2's split) is supported", where);
-    else if (!gp_reader_add_tokens(&r, json_object_get(root, "added_tokens"), vocab, names))
-        t = s.wordpiece ? gp_reader_wordpiece(&r, &s, vocab, names)
-            : s.splits  ? read_bpe(&r, &s, vocab, merges, names)
-                        : read_chars(&r, vocab, names);
+    else if (!gp_reader_add_tokens(&r, json_object_get(root, "added_tokens"), &m->vocab))
+        t = s.wordpiece ? gp_reader_wordpiece(&r, &s, &m->vocab)
+            : s.splits  ? read_bpe(&r, &s, &m->vocab, &m->merges)
+                        : read_chars(&r, &m->vocab);
     if (t && check_template(t, &s.template, where)) {
         gp_tokenizer_close(t);
         t = NULL;
@@ -202,7 +206,6 @@ static gp_tokenizer *read_root(json_t *root, json_t *vocab, const json_t *merges
         gp_template_release(&s.template);
     }
 out:
-    json_decref(names);
     gp_reader_release(&r);
     return t;
 }
@@ -210,23 +213,23 @@ out:
 /* A model without a type is BPE if it has a vocabulary and merges, or WordPiece, as in tokenizers. */
 static gp_tokenizer *read_text(const char *json, size_t length, const char *where, gp_tokenizer_config *config)
 {
-    json_t *root = gp_reader_parse(json, length, where), *model = json_object_get(root, "model");
-    json_t *vocab = json_object_get(model, "vocab");
-    const json_t *merges = json_object_get(model, "merges"), *type = json_object_get(model, "type");
+    gp_model_json m;
+    if (gp_model_json_parse(&m, json, length, where))
+        return NULL;
+    const json_t *model = json_object_get(m.root, "model"), *vocab = json_object_get(model, "vocab"),
+                 *merges = json_object_get(model, "merges"), *type = json_object_get(model, "type");
     const char *name = json_string_value(type);
     bool pieces =
         type ? name && !strcmp(name, "WordPiece") : json_object_get(model, "max_input_chars_per_word") != NULL;
     bool pairs = type ? name && !strcmp(name, "BPE") : !pieces;
     gp_tokenizer *t = NULL;
-    if (!root)
-        return NULL;
     if (json_is_object(vocab) && (pieces || (pairs && json_is_array(merges))))
-        t = read_root(root, vocab, pieces ? NULL : merges, config, where);
+        t = read_model(&m, !pieces, config, where);
     else
         fail(
             "%s: is not a tokenizer.json with a BPE model (type, vocab, merges) or a WordPiece model (type, vocab)%s%s",
             where, name ? ": its model is " : "", name ? name : "");
-    json_decref(root);
+    gp_model_json_release(&m);
     return t;
 }
 

@@ -25,16 +25,21 @@ json_t *gp_reader_object(json_t *root, const json_error_t *e, const char *where)
 json_t *gp_reader_parse(const char *text, size_t length, const char *where)
 {
     json_error_t e;
-    return gp_reader_object(gp_json_load(text, length, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &e), &e, where);
+    return gp_reader_object(gp_json_load(text, length, GP_READER_JSON, &e), &e, where);
+}
+
+int32_t gp_reader_number(int64_t id, const char *name, size_t n, const char *where)
+{
+    if (id >= 0 && id < INT32_MAX)
+        return (int32_t)id;
+    fail("%s: the id of \"%.*s\" is not a number from 0 to %d", where, (int)gp_min((int64_t)n, 60), name,
+         INT32_MAX - 1);
+    return -1;
 }
 
 int32_t gp_reader_id(const json_t *value, const char *name, const char *where)
 {
-    json_int_t id = json_integer_value(value);
-    if (json_is_integer(value) && id >= 0 && id < INT32_MAX)
-        return (int32_t)id;
-    fail("%s: the id of \"%.60s\" is not a number from 0 to %d", where, name, INT32_MAX - 1);
-    return -1;
+    return gp_reader_number(json_is_integer(value) ? json_integer_value(value) : -1, name, strlen(name), where);
 }
 
 /* ---- byte-level BPE -------------------------------------------------------------------------------------- */
@@ -48,35 +53,33 @@ void gp_reader_release(gp_reader *r)
 
 /* Adds an added token, whose name is literal. If the name represents other bytes in GPT-2's alphabet, no merge may make
  * it, and it is not found by its bytes. */
-static int add_name(gp_reader *r, int32_t id, const char *name, const gp_buf *bytes, uint8_t flags, bool ignore_merges)
+static int add_name(gp_reader *r, int32_t id, const char *name, size_t n, const gp_buf *bytes, uint8_t flags,
+                    bool ignore_merges)
 {
-    size_t n = strlen(name);
     bool same = bytes->len == n && !memcmp(bytes->data, name, n);
     if (!same && bytes->len && (ignore_merges || bytes->len == 1))
-        return fail("%s: added token \"%.60s\" is a word in GPT-2's alphabet too, which is not supported", r->where,
-                    name);
+        return fail("%s: added token \"%.*s\" is a word in GPT-2's alphabet too, which is not supported", r->where,
+                    (int)gp_min((int64_t)n, 60), name);
     gp_token_list_add(&r->list, id, name, n)->flags = flags | (same ? 0 : GP_TOKEN_UNINDEXED);
     return 0;
 }
 
-int gp_reader_add_vocab(gp_reader *r, json_t *vocab, const json_t *added, bool ignore_merges)
+int gp_reader_add_vocab(gp_reader *r, const gp_words *vocab, bool ignore_merges)
 {
-    const char *name;
-    json_t *value;
     gp_buf bytes = {0};
     int rc = 0;
-    json_object_foreach (vocab, name, value) {
-        int32_t id = gp_reader_id(value, name, r->where);
-        const json_t *flags = json_object_get(added, name);
+    for (int64_t i = 0; i < vocab->names.size && !rc; i++) {
+        size_t n;
+        const char *name = gp_vocab_bytes(&vocab->names, (int32_t)i, &n);
+        int32_t id = gp_words_id(vocab, i, r->where);
+        uint8_t flags = vocab->names.flags[i];
         bytes.len = 0;
         if (id < 0)
             rc = -1;
-        else if (!gp_alphabet_decode(&r->alphabet, &bytes, name, strlen(name)) || flags)
-            rc = add_name(r, id, name, &bytes, (uint8_t)json_integer_value(flags), ignore_merges);
+        else if (!gp_alphabet_decode(&r->alphabet, &bytes, name, n) || flags)
+            rc = add_name(r, id, name, n, &bytes, flags, ignore_merges);
         else
             gp_token_list_add(&r->list, id, bytes.data, bytes.len);
-        if (rc)
-            break;
     }
     gp_buf_release(&bytes);
     return rc;
@@ -182,18 +185,17 @@ static int find_specials(gp_reader *r, const char *vocab_path, bool known)
     return 0;
 }
 
-static gp_tokenizer *read_both(gp_reader *r, json_t *vocab, const gp_buf *merges, const char *merges_path,
+static gp_tokenizer *read_both(gp_reader *r, gp_words *vocab, const gp_buf *merges, const char *merges_path,
                                gp_tokenizer_config *config)
 {
     const char *vocab_path = r->where;
-    json_t *tokens = json_array(), *names = json_object();
+    json_t *tokens = json_array();
     gp_tokenizer *t = NULL;
     int64_t lines = 1;
     for (size_t i = 0; i < merges->len; i++)
         lines += merges->data[i] == '\n';
     if ((config->config && gp_tokenizer_config_add_tokens(config, tokens, vocab)) ||
-        gp_reader_add_tokens(r, tokens, vocab, names) || gp_reader_add_vocab(r, vocab, names, false) ||
-        gp_reader_start(r, lines))
+        gp_reader_add_tokens(r, tokens, vocab) || gp_reader_add_vocab(r, vocab, false) || gp_reader_start(r, lines))
         goto out;
     r->where = merges_path;
     if (!add_merges(r, merges) &&
@@ -208,7 +210,6 @@ static gp_tokenizer *read_both(gp_reader *r, json_t *vocab, const gp_buf *merges
     }
 out:
     json_decref(tokens);
-    json_decref(names);
     return t;
 }
 
@@ -216,7 +217,7 @@ gp_tokenizer *gp_tokenizer_from_files(const char *vocab_path, const char *merges
 {
     gp_reader r = {.where = vocab_path};
     gp_buf text = {0}, merges = {0};
-    json_t *vocab = NULL;
+    gp_words vocab = {0};
     gp_tokenizer *t = NULL;
     gp_tokenizer_config config;
     gp_alphabet_init(&r.alphabet);
@@ -224,11 +225,11 @@ gp_tokenizer *gp_tokenizer_from_files(const char *vocab_path, const char *merges
         return NULL;
     if (!gp_file_read_regular(&text, vocab_path, GP_TOKENIZER_FILE_MAX) &&
         !gp_file_read_regular(&merges, merges_path, GP_TOKENIZER_FILE_MAX) &&
-        (vocab = gp_reader_parse(text.data, text.len, vocab_path)))
-        t = read_both(&r, vocab, &merges, merges_path, &config);
+        !gp_words_parse(&vocab, text.data, text.len, vocab_path))
+        t = read_both(&r, &vocab, &merges, merges_path, &config);
     if (t && dir)
         gp_tokenizer_check_folder(t, dir, &config, false);
-    json_decref(vocab);
+    gp_words_release(&vocab);
     gp_buf_release(&text);
     gp_buf_release(&merges);
     gp_tokenizer_config_release(&config);

@@ -104,26 +104,25 @@ static int check_added(const gp_reader *r, const gp_bert_switches *s)
     return 0;
 }
 
-gp_tokenizer *gp_reader_wordpiece(gp_reader *r, const gp_settings *s, json_t *vocab, const json_t *names)
+gp_tokenizer *gp_reader_wordpiece(gp_reader *r, const gp_settings *s, const gp_words *vocab)
 {
-    const json_t *unknown = json_object_get(vocab, s->unknown);
-    const char *name;
-    json_t *value;
-    json_object_foreach (vocab, name, value) {
-        int32_t id = gp_reader_id(value, name, r->where);
+    int64_t unknown = gp_words_find(vocab, s->unknown);
+    for (int64_t i = 0; i < vocab->names.size; i++) {
+        size_t n;
+        const char *name = gp_vocab_bytes(&vocab->names, (int32_t)i, &n);
+        int32_t id = gp_words_id(vocab, i, r->where);
         if (id < 0)
             return NULL;
-        gp_token_list_add(&r->list, id, name, strlen(name))->flags =
-            (uint8_t)json_integer_value(json_object_get(names, name));
+        gp_token_list_add(&r->list, id, name, n)->flags = vocab->names.flags[i];
     }
     if (check_added(r, &s->switches))
         return NULL;
-    if (!unknown)
+    if (unknown < 0)
         return fail("%s: its vocabulary has no %s, the unknown token", r->where, s->unknown), NULL;
     gp_tokenizer *t = r->t = gp_calloc(1, sizeof *t);
     t->kind = GP_KIND_WORDPIECE;
     t->wordpiece = (gp_wordpiece){.switches = s->switches,
-                                  .unknown = (int32_t)json_integer_value(unknown),
+                                  .unknown = vocab->ids[unknown],
                                   .max_chars = s->max_chars,
                                   .prefix = gp_strdup(s->prefix),
                                   .cleanup = s->cleanup};
@@ -137,10 +136,12 @@ gp_tokenizer *gp_reader_wordpiece(gp_reader *r, const gp_settings *s, json_t *vo
 
 /* ---- vocab.txt ------------------------------------------------------------------------------------------- */
 
-/* {"token": id, ...}; of equal lines the last one counts, as in transformers. NULL on failure. */
-static json_t *read_lines(const char *text, size_t length, const char *where)
+/* Of equal lines the last one counts, as in transformers. */
+static int read_lines(gp_words *words, const char *text, size_t length, const char *where)
 {
     const char *end = text + length, *next;
+    if (gp_words_from_lines(words, text, length))
+        return 0;
     json_t *vocab = json_object();
     int64_t id = 0;
     for (const char *p = text; p < end; p = next, id++) {
@@ -153,9 +154,11 @@ static json_t *read_lines(const char *text, size_t length, const char *where)
         json_decref(vocab);
         fail(bad ? "%s: line %lld is not text in UTF-8" : "%s: has more than %lld lines, not a vocabulary", where,
              bad ? (long long)id + 1 : (long long)GP_VOCAB_MAX);
-        return NULL;
+        return -1;
     }
-    return vocab;
+    int rc = gp_words_from_json(words, vocab, where);
+    json_decref(vocab);
+    return rc;
 }
 
 static bool setting(const gp_tokenizer_config *b, const char *key)
@@ -174,24 +177,23 @@ static gp_bert_switches switches_of(const gp_tokenizer_config *b)
                               .strip_accents = json_is_boolean(strip) ? json_is_true(strip) : -1};
 }
 
-static gp_tokenizer *read_vocab(gp_reader *r, json_t *vocab, gp_tokenizer_config *config)
+static gp_tokenizer *read_vocab(gp_reader *r, gp_words *vocab, gp_tokenizer_config *config)
 {
     gp_settings s = {.wordpiece = true, .prefix = "##", .max_chars = GP_WORD_CHARS, .cleanup = true};
-    json_t *tokens = json_array(), *names = json_object();
+    json_t *tokens = json_array();
     gp_tokenizer *t = NULL;
     s.switches = switches_of(config);
-    if (!gp_tokenizer_config_add_tokens(config, tokens, vocab) && !gp_reader_add_tokens(r, tokens, vocab, names)) {
+    if (!gp_tokenizer_config_add_tokens(config, tokens, vocab) && !gp_reader_add_tokens(r, tokens, vocab)) {
         const char *unknown = gp_tokenizer_config_named(config, "unk_token");
         gp_settings_class_template(&s, config, tokens, vocab);
         s.unknown = unknown ? unknown : "[UNK]";
-        t = gp_reader_wordpiece(r, &s, vocab, names);
+        t = gp_reader_wordpiece(r, &s, vocab);
     }
     if (t)
         t->template = s.template;
     else
         gp_template_release(&s.template);
     json_decref(tokens);
-    json_decref(names);
     return t;
 }
 
@@ -231,14 +233,14 @@ gp_tokenizer *gp_tokenizer_from_vocab_txt(const char *text, size_t length, const
     if (gp_tokenizer_config_read(&config, dir))
         return NULL;
     config.kind = GP_CLASS_BERT;
-    json_t *vocab = read_lines(text, length, where);
-    if (vocab)
-        t = read_vocab(&r, vocab, &config);
+    gp_words vocab = {0};
+    if (!read_lines(&vocab, text, length, where))
+        t = read_vocab(&r, &vocab, &config);
     if (t)
         check_case(t, where);
     if (t && dir)
         gp_tokenizer_check_folder(t, dir, &config, false);
-    json_decref(vocab);
+    gp_words_release(&vocab);
     gp_tokenizer_config_release(&config);
     gp_reader_release(&r);
     return t;
