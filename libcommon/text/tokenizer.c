@@ -75,6 +75,25 @@ size_t gp_tokenizer_cut(const gp_tokenizer *t, const char *text, size_t n, size_
     return t->kind == GP_KIND_WORDPIECE ? gp_wordpiece_cut(&t->wordpiece, p, n, from) : gp_pretokenize_cut(p, n, from);
 }
 
+static int add_merges(gp_tokenizer *t, const gp_pair *merges, int64_t count, const char *where)
+{
+    gp_buf bytes = {0};
+    int rc = 0;
+    for (int64_t i = 0; i < count && !rc; i++) {
+        size_t n, m;
+        const char *left = gp_vocab_bytes(&t->vocab, merges[i].left, &n);
+        const char *right = gp_vocab_bytes(&t->vocab, merges[i].right, &m);
+        bytes.len = 0;
+        gp_buf_reserve(&bytes, n + m + GP_VOCAB_PAD);
+        gp_buf_add(&bytes, left, n);
+        gp_buf_add(&bytes, right, m);
+        memset(bytes.data + bytes.len, 0, GP_VOCAB_PAD);
+        rc = gp_bpe_add(&t->bpe, &t->vocab, &(gp_bpe_parts){bytes.data, n, n + m}, 1, where);
+    }
+    gp_buf_release(&bytes);
+    return rc;
+}
+
 gp_tokenizer *gp_tokenizer_from_merges(gp_token_list *d, const gp_pair *merges, int64_t count, int32_t end_of_text,
                                        const char *where)
 {
@@ -90,13 +109,8 @@ gp_tokenizer *gp_tokenizer_from_merges(gp_token_list *d, const gp_pair *merges, 
         fail("%s: byte 0x%02x is not in the vocabulary; a byte-level BPE has all 256", where, i);
         goto failed;
     }
-    for (int64_t i = 0; i < count; i++) {
-        size_t n, m;
-        const char *left = gp_vocab_bytes(&t->vocab, merges[i].left, &n);
-        const char *right = gp_vocab_bytes(&t->vocab, merges[i].right, &m);
-        if (gp_bpe_add(&t->bpe, &t->vocab, left, n, right, m, where))
-            goto failed;
-    }
+    if (add_merges(t, merges, count, where))
+        goto failed;
     if (end_of_text >= 0)
         t->vocab.flags[end_of_text] = GP_TOKEN_SPECIAL;
     return t;

@@ -43,24 +43,10 @@ void gp_bpe_release(gp_bpe *b)
     *b = (gp_bpe){0};
 }
 
-/* The id of the concatenation. */
-static int32_t find_both(const gp_vocab *v, const char *left, size_t left_length, const char *right,
-                         size_t right_length)
-{
-    char few[64], *both = left_length + right_length <= sizeof few ? few : gp_malloc(left_length + right_length);
-    memcpy(both, left, left_length);
-    memcpy(both + left_length, right, right_length);
-    int32_t id = gp_vocab_find(v, both, left_length + right_length);
-    if (both != few)
-        free(both);
-    return id;
-}
-
-bool gp_bpe_put(gp_bpe *b, const gp_vocab *v, gp_merge m)
+void gp_bpe_put(gp_bpe *b, const gp_vocab *v, gp_merge m)
 {
     size_t n;
     uint64_t *slot = gp_bpe_slot(b, m.left, m.right);
-    bool new = *slot == UINT64_MAX;
     *slot = (uint64_t)m.left << 2 * GP_BPE_BITS | (uint64_t)m.right << GP_BPE_BITS | (uint64_t)b->count;
     uint64_t bit = gp_bpe_hash(b, m.left, m.right) >> (b->shift - 2);
     b->filter[bit / 64] |= (uint64_t)1 << bit % 64;
@@ -70,23 +56,70 @@ bool gp_bpe_put(gp_bpe *b, const gp_vocab *v, gp_merge m)
     b->in_merge[m.left] = b->in_merge[m.right] = true;
     b->out_of_order |= b->in_merge[m.id];
     b->list[b->count++] = m;
-    return new;
 }
 
-int gp_bpe_add(gp_bpe *b, const gp_vocab *v, const char *left, size_t left_length, const char *right,
-               size_t right_length, const char *where)
+/* Some bytes, of which 16 are readable, and their key. */
+typedef struct word {
+    const char *bytes;
+    size_t length;
+    gp_key key;
+} word;
+
+static word prefetch(const gp_vocab *v, const char *bytes, size_t length)
 {
-    gp_merge m = {gp_vocab_find(v, left, left_length), gp_vocab_find(v, right, right_length),
-                  find_both(v, left, left_length, right, right_length)};
-    const char *problem = !left_length || !right_length ? "a part is empty"
-                          : m.left < 0 || m.right < 0   ? "a part is not in the vocabulary"
-                          : m.id < 0                    ? "the merged token is not in the vocabulary"
+    word w = {bytes, length, gp_key_of(bytes, length <= GP_KEY_BYTES ? length : 0)};
+    gp_vocab_prefetch(v, &w.key);
+    return w;
+}
+
+static int32_t find(const gp_vocab *v, const word *w)
+{
+    return w->length <= GP_KEY_BYTES ? gp_vocab_find_key(v, &w->key) : gp_vocab_find(v, w->bytes, w->length);
+}
+
+/* The id of what a merge makes, which nearly always follows that of the merge before (guess). */
+static int32_t find_whole(const gp_vocab *v, const gp_bpe_parts *p, int32_t guess)
+{
+    size_t n = 0;
+    const char *bytes = guess < v->size ? gp_vocab_bytes(v, guess, &n) : NULL;
+    if (bytes && n == p->length && !memcmp(bytes, p->bytes, n) && !(v->flags[guess] & GP_TOKEN_UNINDEXED))
+        return guess;
+    return gp_vocab_find(v, p->bytes, p->length);
+}
+
+static int check_merge(const gp_merge *m, const gp_bpe_parts *p, int64_t number, const char *where)
+{
+    size_t left = p->left, right = p->length - p->left;
+    const char *problem = !left || !right               ? "a part is empty"
+                          : m->left < 0 || m->right < 0 ? "a part is not in the vocabulary"
+                          : m->id < 0                   ? "the merged token is not in the vocabulary"
                                                         : NULL;
-    if (problem)
-        return fail("%s: merge %lld, \"%s\" + \"%s\": %s", where, (long long)b->count + 1,
-                    gp_printable_bytes(left, gp_min((int64_t)left_length, 60)),
-                    gp_printable_bytes(right, gp_min((int64_t)right_length, 60)), problem);
-    gp_bpe_put(b, v, m); /* of equal merges the last one counts, as in tokenizers */
+    if (!problem)
+        return 0;
+    return fail("%s: merge %lld, \"%s\" + \"%s\": %s", where, (long long)number,
+                gp_printable_bytes(p->bytes, gp_min((int64_t)left, 60)),
+                gp_printable_bytes(p->bytes + left, gp_min((int64_t)right, 60)), problem);
+}
+
+int gp_bpe_add(gp_bpe *b, const gp_vocab *v, const gp_bpe_parts *parts, int64_t count, const char *where)
+{
+    word left[GP_BPE_BATCH], right[GP_BPE_BATCH];
+    gp_merge m[GP_BPE_BATCH];
+    int32_t guess = b->count ? b->list[b->count - 1].id + 1 : 0;
+    BUG_ON(count > GP_BPE_BATCH);
+    for (int64_t i = 0; i < count; i++) {
+        left[i] = prefetch(v, parts[i].bytes, parts[i].left);
+        right[i] = prefetch(v, parts[i].bytes + parts[i].left, parts[i].length - parts[i].left);
+    }
+    for (int64_t i = 0; i < count; i++) {
+        m[i] = (gp_merge){find(v, &left[i]), find(v, &right[i]), find_whole(v, &parts[i], guess)};
+        if (check_merge(&m[i], &parts[i], b->count + i + 1, where))
+            return -1;
+        guess = m[i].id + 1;
+        __builtin_prefetch(gp_bpe_first_slot(b, m[i].left, m[i].right));
+    }
+    for (int64_t i = 0; i < count; i++)
+        gp_bpe_put(b, v, m[i]); /* the last of equal pairs counts in tokenizers too */
     return 0;
 }
 

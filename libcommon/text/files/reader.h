@@ -14,7 +14,10 @@ typedef struct gp_reader {
     gp_alphabet alphabet;
     gp_token_list list;
     gp_tokenizer *t;
-    uint8_t *made; /* (vocabulary) 1: a byte, or made by a merge */
+    uint8_t *made;                    /* (vocabulary) 1: a byte, or made by a merge */
+    gp_bpe_parts parts[GP_BPE_BATCH]; /* merges that are not yet added, with their bytes in decoded */
+    int64_t pending;
+    gp_buf decoded;
 } gp_reader;
 
 void gp_reader_release(gp_reader *r);
@@ -36,6 +39,9 @@ int gp_reader_start(gp_reader *r, int64_t merges);
 /* Adds a merge of two parts in GPT-2's alphabet; as a line, they are separated by a space. */
 int gp_reader_add_merge(gp_reader *r, const char *left, size_t left_length, const char *right, size_t right_length);
 int gp_reader_add_line(gp_reader *r, const char *line, size_t n);
+
+/* After the last merge: adds those that wait for more. */
+int gp_reader_end_merges(gp_reader *r);
 
 /* Whether a line of a merges file is its version, not a merge. */
 bool gp_reader_is_version(const char *line, size_t n);

@@ -58,46 +58,18 @@ static void put_vocab(gp_vocab *v, uint8_t lefts[MERGES], const gp_alphabet *a, 
     memset(to, 0, GP_VOCAB_PAD);
 }
 
-/* A part of a merge. Its bytes are in the vocabulary, where gp_key_of may read 16 bytes. */
-typedef struct part {
-    const char *bytes;
-    size_t length;
-    gp_key key;
-} part;
-
-static part prefetch(const gp_vocab *v, const char *bytes, size_t length)
+/* Adds the merges, whose bytes are in the vocabulary. */
+static int add_merges(gp_tokenizer *t, const uint8_t lefts[MERGES], const char *where)
 {
-    part p = {bytes, length, gp_key_of(bytes, length <= GP_KEY_BYTES ? length : 0)};
-    gp_vocab_prefetch(v, &p.key);
-    return p;
-}
-
-static int32_t find(const gp_vocab *v, const part *p)
-{
-    return p->length <= GP_KEY_BYTES ? gp_vocab_find_key(v, &p->key) : gp_vocab_find(v, p->bytes, p->length);
-}
-
-/* Adds the merges in batches, in which table entries are prefetched. */
-static int add_merges(gp_tokenizer *t, const uint8_t lefts[MERGES])
-{
-    enum { BATCH = 50 };
-    const gp_vocab *v = &t->vocab;
     int rc = 0;
-    for (int32_t first = BYTES; first < BYTES + MERGES && !rc; first += BATCH) {
-        part left[BATCH], right[BATCH];
-        gp_merge m[BATCH];
-        for (int32_t i = 0; i < BATCH; i++) {
-            size_t n, middle = lefts[first - BYTES + i];
-            const char *both = gp_vocab_bytes(v, first + i, &n);
-            left[i] = prefetch(v, both, middle);
-            right[i] = prefetch(v, both + middle, n - middle);
+    for (int32_t first = 0; first < MERGES && !rc; first += GP_BPE_BATCH) {
+        gp_bpe_parts parts[GP_BPE_BATCH];
+        int32_t count = (int32_t)gp_min(GP_BPE_BATCH, MERGES - first);
+        for (int32_t i = 0; i < count; i++) {
+            parts[i].bytes = gp_vocab_bytes(&t->vocab, BYTES + first + i, &parts[i].length);
+            parts[i].left = lefts[first + i];
         }
-        for (int32_t i = 0; i < BATCH; i++) {
-            m[i] = (gp_merge){find(v, &left[i]), find(v, &right[i]), first + i};
-            __builtin_prefetch(gp_bpe_first_slot(&t->bpe, m[i].left, m[i].right));
-        }
-        for (int32_t i = 0; i < BATCH; i++)
-            rc |= !gp_bpe_put(&t->bpe, v, m[i]);
+        rc = gp_bpe_add(&t->bpe, &t->vocab, parts, count, where);
     }
     return rc;
 }
@@ -115,7 +87,8 @@ static gp_tokenizer *build(const gp_map *merges, const char *where)
     put_vocab(&t->vocab, lefts, &a, merges);
     t->kind = GP_KIND_BPE;
     t->end_of_text = BYTES + MERGES;
-    int rc = gp_vocab_index(&t->vocab, where) || gp_bpe_init(&t->bpe, &t->vocab, MERGES, where) || add_merges(t, lefts);
+    int rc = gp_vocab_index(&t->vocab, where) || gp_bpe_init(&t->bpe, &t->vocab, MERGES, where) ||
+             add_merges(t, lefts, where);
     BUG_ON(rc); /* the SHA-256 of the files has been checked */
     free(lefts);
     t->vocab.flags[t->end_of_text] = GP_TOKEN_SPECIAL;

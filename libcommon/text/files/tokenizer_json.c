@@ -114,7 +114,7 @@ static int add_merges(gp_reader *r, const gp_merge_texts *merges)
                    : gp_reader_add_merge(r, text, m.left, text + m.left, m.length - m.left))
             return -1;
     }
-    return 0;
+    return gp_reader_end_merges(r);
 }
 
 static void set_model(gp_reader *r, const gp_settings *s, const gp_words *vocab)

@@ -48,6 +48,7 @@ void gp_reader_release(gp_reader *r)
 {
     gp_token_list_release(&r->list);
     gp_tokenizer_close(r->t);
+    gp_buf_release(&r->decoded);
     free(r->made);
 }
 
@@ -99,27 +100,47 @@ int gp_reader_start(gp_reader *r, int64_t merges)
     return 0;
 }
 
+int gp_reader_end_merges(gp_reader *r)
+{
+    gp_bpe *b = &r->t->bpe;
+    int64_t first = b->count;
+    const char *bytes = r->decoded.data;
+    if (!r->pending)
+        return 0;
+    memset(r->decoded.data + r->decoded.len, 0, GP_VOCAB_PAD);
+    for (int64_t i = 0; i < r->pending; bytes += r->parts[i++].length)
+        r->parts[i].bytes = bytes;
+    if (gp_bpe_add(b, &r->t->vocab, r->parts, r->pending, r->where))
+        return -1;
+    for (int64_t i = first; i < b->count; i++)
+        r->made[b->list[i].id] = 1;
+    r->pending = 0;
+    r->decoded.len = 0;
+    return 0;
+}
+
 int gp_reader_add_merge(gp_reader *r, const char *left, size_t left_length, const char *right, size_t right_length)
 {
-    gp_buf a = {0}, b = {0};
-    int rc = -1;
-    if (!gp_alphabet_decode(&r->alphabet, &a, left, left_length) ||
-        !gp_alphabet_decode(&r->alphabet, &b, right, right_length))
-        fail("%s: merge %lld, \"%.*s %.*s\", is not two parts in GPT-2's alphabet", r->where,
-             (long long)r->t->bpe.count + 1, (int)gp_min((int64_t)left_length, 60), left,
-             (int)gp_min((int64_t)right_length, 60), right);
-    else
-        rc = gp_bpe_add(&r->t->bpe, &r->t->vocab, a.data ? a.data : "", a.len, b.data ? b.data : "", b.len, r->where);
-    if (!rc)
-        r->made[r->t->bpe.list[r->t->bpe.count - 1].id] = 1;
-    gp_buf_release(&a);
-    gp_buf_release(&b);
-    return rc;
+    gp_buf *d = &r->decoded;
+    size_t at = d->len, middle;
+    gp_buf_reserve(d, left_length + right_length + GP_VOCAB_PAD);
+    bool known = gp_alphabet_decode(&r->alphabet, d, left, left_length);
+    middle = d->len;
+    if (!known || !gp_alphabet_decode(&r->alphabet, d, right, right_length))
+        return gp_reader_end_merges(r) /* an earlier one may fail too */
+                   ? -1
+                   : fail("%s: merge %lld, \"%.*s %.*s\", is not two parts in GPT-2's alphabet", r->where,
+                          (long long)r->t->bpe.count + 1, (int)gp_min((int64_t)left_length, 60), left,
+                          (int)gp_min((int64_t)right_length, 60), right);
+    r->parts[r->pending++] = (gp_bpe_parts){.left = middle - at, .length = d->len - at};
+    return r->pending == GP_BPE_BATCH ? gp_reader_end_merges(r) : 0;
 }
 
 int gp_reader_add_line(gp_reader *r, const char *line, size_t n)
 {
     const char *space = memchr(line, ' ', n);
+    if (!space && gp_reader_end_merges(r))
+        return -1;
     if (!space)
         return fail("%s: merge %lld, \"%.*s\", is not two parts in GPT-2's alphabet with a space between", r->where,
                     (long long)r->t->bpe.count + 1, (int)gp_min((int64_t)n, 60), line);
@@ -153,7 +174,7 @@ static int add_merges(gp_reader *r, const gp_buf *text)
         if (n && !gp_reader_is_version(p, n) && gp_reader_add_line(r, p, n))
             return -1;
     }
-    return 0;
+    return gp_reader_end_merges(r);
 }
 
 static bool looks_special(const char *name, size_t n)
