@@ -3,7 +3,7 @@
  * ...} with offsets from the first byte after it. Nothing in it is trusted before it is checked. */
 #include "data/safetensors.h"
 #include "base/file.h"
-#include "base/json.h"
+#include "base/json_cut.h"
 #include "data/safetensors_sums.h"
 #include "data/spool.h"
 
@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 enum { PREFIX = 8, MAX_HEADER = 100000000 }; /* the reference implementation's limit */
+
+static const char metadata_key[] = "__metadata__", tokenizer_key[] = "gptpipe.tokenizer";
 
 typedef struct entry {
     const char *name; /* in the header's JSON */
@@ -159,6 +161,28 @@ static int check_layout(gp_safetensors *s)
     return 0;
 }
 
+/* Takes the tokenizer, a string of a megabyte or more. */
+static bool take_tokenizer(void *self, gp_json_cursor *c, const char *name, size_t n)
+{
+    gp_buf *tokenizer = self;
+    if (*c->at != '"' || n != strlen(tokenizer_key) || memcmp(name, tokenizer_key, n) || tokenizer->data)
+        return true;
+    gp_buf_reserve(tokenizer, (size_t)(c->end - c->at));
+    return gp_json_read_quoted(c, tokenizer);
+}
+
+static json_t *load_header(const char *text, size_t length, json_error_t *error)
+{
+    enum { FLAGS = JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES };
+    gp_buf tokenizer = {0};
+    json_t *header = gp_json_load_cut(text, length, FLAGS, metadata_key, take_tokenizer, &tokenizer);
+    if (header && tokenizer.data)
+        json_object_set_new(json_object_get(header, metadata_key), tokenizer_key,
+                            json_stringn_nocheck(tokenizer.data, tokenizer.len));
+    gp_buf_release(&tokenizer);
+    return header ? header : gp_json_load(text, length, FLAGS, error);
+}
+
 static int parse_header(gp_safetensors *s, const char *text, size_t length)
 {
     json_error_t error;
@@ -167,7 +191,7 @@ static int parse_header(gp_safetensors *s, const char *text, size_t length)
         blanks++;
     if (blanks == length || text[blanks] != '{')
         return fail("%s: is not a safetensors file: its header does not begin with '{'", s->path);
-    s->header = gp_json_load(text, length, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &error);
+    s->header = load_header(text, length, &error);
     if (!s->header)
         return fail("%s: the header is not valid JSON: %s (byte %d of %zu)", s->path, error.text, error.position,
                     length);
@@ -175,7 +199,7 @@ static int parse_header(gp_safetensors *s, const char *text, size_t length)
     const char *name;
     json_t *v;
     json_object_foreach (s->header, name, v) {
-        if (!strcmp(name, "__metadata__") ? parse_metadata(s, v) : parse_entry(s, &s->entries[s->count++], name, v))
+        if (!strcmp(name, metadata_key) ? parse_metadata(s, v) : parse_entry(s, &s->entries[s->count++], name, v))
             return -1;
     }
     if (check_layout(s) || gp_sums_read(s->path, s->header, &s->sums))

@@ -195,6 +195,47 @@ static void test_control_character_in_a_name_is_refused(void **state)
     assert_refused("the name of a tensor has a control character");
 }
 
+/* It is read without jansson where it is written in the usual way; what is not has to be the same. */
+static void test_tokenizer_in_the_metadata_is_read_as_any_string(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *json, *text; /* NULL: refused */
+        size_t length;
+    } cases[] = {
+        {"\"\"", "", 0},
+        {"\"{\\\"a\\\":\\\"\\\\u0120b\\/\\t\\u00e9\xc3\xa9\\\"}\"", "{\"a\":\"\\u0120b/\t\xc3\xa9\xc3\xa9\"}", 21},
+        {"\"\\ud83d\\ude00\\u0000.\"", "\xf0\x9f\x98\x80\0.", 6},
+        {"\"\\ud83d\"", NULL, 0},
+        {"\"\\x\"", NULL, 0},
+        {"\"\xff\"", NULL, 0},
+        {"\"a\nb\"", NULL, 0},
+        {"\"a\",\"gptpipe.tokenizer\":\"b\"", NULL, 0},
+        {"\"a\",\"gptpipe.tokenize\\u0072\":\"b\"", NULL, 0},
+        {"\"a\"},\"__metadata__\":{\"b\":\"c\"", NULL, 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char *header =
+            gp_format("{\"__metadata__\":{\"a\":\"x\",\"gptpipe.tokenizer\":%s,\"b\":\"y\"}}", cases[i].json);
+        size_t length = 1;
+        write_raw(header, -1, 0);
+        gp_safetensors *s = gp_safetensors_open(file);
+        if (!s != !cases[i].text)
+            fail_msg("%s: %s", header, s ? "opened" : gp_error());
+        if (s) {
+            const char *key, *text = gp_safetensors_metadata(s, "gptpipe.tokenizer", &length);
+            assert_int_equal(length, cases[i].length);
+            assert_memory_equal(text, cases[i].text, length + 1);
+            assert_string_equal(gp_safetensors_metadata(s, "b", NULL), "y");
+            assert_true(gp_safetensors_metadata_at(s, 1, &key, &length) == text);
+        } else {
+            assert_non_null(strstr(gp_error(), "the header is not valid JSON"));
+        }
+        gp_safetensors_close(s);
+        free(header);
+    }
+}
+
 static void test_bad_metadata_is_refused(void **state)
 {
     (void)state;
@@ -818,6 +859,7 @@ int main(void)
         cmocka_unit_test(test_bad_json_is_refused),
         cmocka_unit_test(test_duplicate_name_is_refused),
         cmocka_unit_test(test_control_character_in_a_name_is_refused),
+        cmocka_unit_test(test_tokenizer_in_the_metadata_is_read_as_any_string),
         cmocka_unit_test(test_bad_metadata_is_refused),
         cmocka_unit_test(test_bad_dtype_is_refused),
         cmocka_unit_test(test_bad_shape_is_refused),

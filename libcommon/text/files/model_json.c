@@ -1,112 +1,26 @@
-/* model_json.c: see model_json.h. A text is walked by counting brackets and skipping strings, which is exact if it is
- * JSON. Whether it is follows from two checks: what is cut out is read strictly, and jansson accepts the rest. */
+/* model_json.c: see model_json.h. */
 #include "text/files/model_json.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/json.h"
+#include "base/json_cut.h"
 #include "base/utf8.h"
 #include "text/files/reader.h"
 
-typedef struct json_cursor {
-    const char *at, *end;
-} json_cursor;
-
-/* ---- strings, numbers and what is between them ------------------------------------------------------------ */
-
-static void skip_blanks(json_cursor *c)
-{
-    while (c->at < c->end && (*c->at == ' ' || *c->at == '\n' || *c->at == '\t' || *c->at == '\r'))
-        c->at++;
-}
-
-/* The next character that is not blank, which is consumed; 0 at the end. */
-static char next(json_cursor *c)
-{
-    skip_blanks(c);
-    return *(c->at < c->end ? c->at++ : "");
-}
-
-/* The code point of the four digits at c, or 0. */
-static uint32_t read_hex(json_cursor *c)
-{
-    uint32_t code = 0;
-    if (c->end - c->at < 4)
-        return 0;
-    for (int i = 0; i < 4; i++) {
-        static const char digits[] = "0123456789abcdefABCDEF";
-        const char *digit = *c->at ? strchr(digits, *c->at) : NULL;
-        if (!digit)
-            return 0;
-        uint32_t value = (uint32_t)(digit - digits);
-        code = code << 4 | (value < 16 ? value : value - 6);
-        c->at++;
-    }
-    return code;
-}
-
-/* Appends the character that an escape sequence, without its backslash, stands for. false also for U+0000 and
- * surrogates, about which jansson decides. */
-static bool read_escape(json_cursor *c, gp_buf *out)
-{
-    static const char names[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
-    char name = *(c->at < c->end ? c->at++ : "");
-    const char *known = name ? strchr(names, name) : NULL;
-    if (known) {
-        out->data[out->len++] = values[known - names];
-        return true;
-    }
-    uint32_t code = name == 'u' ? read_hex(c) : 0;
-    if (!code || (code >= 0xD800 && code < 0xE000))
-        return false;
-    out->len += gp_utf8_put(out->data + out->len, code);
-    return true;
-}
-
-/* Appends the string after a quote to out, which has room for whatever is left of the text. */
-static bool read_string(json_cursor *c, gp_buf *out)
-{
-    while (c->at < c->end) {
-        uint8_t byte = (uint8_t)*c->at;
-        if (byte >= 0x80) {
-            uint32_t code;
-            size_t n = gp_utf8_last((const uint8_t *)c->at, (size_t)(c->end - c->at), &code);
-            if (code >= GP_BAD_BYTE)
-                return false;
-            for (size_t i = 0; i < n; i++)
-                out->data[out->len++] = *c->at++;
-            continue;
-        }
-        c->at++;
-        if (byte == '"')
-            return true;
-        if (byte < 0x20 || (byte == '\\' && !read_escape(c, out)))
-            return false;
-        if (byte != '\\')
-            out->data[out->len++] = (char)byte;
-    }
-    return false;
-}
-
-static bool read_quoted(json_cursor *c, gp_buf *out)
-{
-    return next(c) == '"' && read_string(c, out);
-}
+/* ---- a vocabulary ----------------------------------------------------------------------------------------- */
 
 /* A number of up to nine digits, or -1. */
-static int32_t read_id(json_cursor *c)
+static int32_t read_id(gp_json_cursor *c)
 {
     int32_t id = 0;
     int digits = 0;
-    skip_blanks(c);
+    gp_json_skip_blanks(c);
     for (; c->at < c->end && *c->at >= '0' && *c->at <= '9' && digits < 10; digits++)
         id = digits < 9 ? id * 10 + (*c->at++ - '0') : -1;
     bool leading_zero = digits > 1 && c->at[-digits] == '0';
     return digits && digits < 10 && !leading_zero ? id : -1; /* what follows is the caller's to check */
 }
-
-/* ---- a vocabulary ----------------------------------------------------------------------------------------- */
 
 void gp_words_release(gp_words *w)
 {
@@ -177,28 +91,28 @@ bool gp_words_from_lines(gp_words *w, const char *text, size_t length)
 }
 
 /* {"name": id, ...} */
-static bool read_members(json_cursor *c, word_list *l)
+static bool read_members(gp_json_cursor *c, word_list *l)
 {
-    if (next(c) != '{')
+    if (gp_json_next(c) != '{')
         return false;
-    skip_blanks(c);
+    gp_json_skip_blanks(c);
     if (c->at < c->end && *c->at == '}')
         return c->at++, true;
     gp_buf_reserve(&l->bytes, (size_t)(c->end - c->at));
     for (char after = ','; after == ',';) {
         size_t at = l->bytes.len;
-        int32_t id = read_quoted(c, &l->bytes) && next(c) == ':' ? read_id(c) : -1;
+        int32_t id = gp_json_read_quoted(c, &l->bytes) && gp_json_next(c) == ':' ? read_id(c) : -1;
         if (id < 0)
             return false;
         add_word(l, at, id);
-        after = next(c);
+        after = gp_json_next(c);
         if (after == '}')
             return true;
     }
     return false;
 }
 
-static bool read_words(json_cursor *c, gp_words *w)
+static bool read_words(gp_json_cursor *c, gp_words *w)
 {
     word_list l = {0};
     bool whole = read_members(c, &l);
@@ -236,43 +150,43 @@ static void add_merge(gp_merge_texts *m, size_t at, size_t left, bool line)
 }
 
 /* ["left", "right"] after its bracket. */
-static bool read_pair(json_cursor *c, gp_merge_texts *m)
+static bool read_pair(gp_json_cursor *c, gp_merge_texts *m)
 {
     size_t at = m->text.len;
-    if (!read_quoted(c, &m->text))
+    if (!gp_json_read_quoted(c, &m->text))
         return false;
     size_t left = m->text.len - at;
-    if (next(c) != ',' || !read_quoted(c, &m->text) || next(c) != ']')
+    if (gp_json_next(c) != ',' || !gp_json_read_quoted(c, &m->text) || gp_json_next(c) != ']')
         return false;
     add_merge(m, at, left, false);
     return true;
 }
 
-static bool read_merge(json_cursor *c, gp_merge_texts *m)
+static bool read_merge(gp_json_cursor *c, gp_merge_texts *m)
 {
     size_t at = m->text.len;
-    char first = next(c);
+    char first = gp_json_next(c);
     if (first == '[')
         return read_pair(c, m);
-    if (first != '"' || !read_string(c, &m->text))
+    if (first != '"' || !gp_json_read_string(c, &m->text))
         return false;
     add_merge(m, at, m->text.len - at, true);
     return true;
 }
 
 /* ["left right", ["left", "right"], ...] */
-static bool read_merges(json_cursor *c, gp_merge_texts *m)
+static bool read_merges(gp_json_cursor *c, gp_merge_texts *m)
 {
-    if (next(c) != '[')
+    if (gp_json_next(c) != '[')
         return false;
-    skip_blanks(c);
+    gp_json_skip_blanks(c);
     if (c->at < c->end && *c->at == ']')
         return c->at++, true;
     gp_buf_reserve(&m->text, (size_t)(c->end - c->at));
     for (char after = ','; after == ',';) {
         if (!read_merge(c, m))
             return false;
-        after = next(c);
+        after = gp_json_next(c);
         if (after == ']')
             return true;
     }
@@ -299,87 +213,15 @@ static void merges_from_json(gp_merge_texts *m, const json_t *array)
 
 /* ---- the whole text --------------------------------------------------------------------------------------- */
 
-/* Skips a string after its quote. */
-static bool skip_string(json_cursor *c)
+/* Reads a member of the model. One that is there twice is left, for jansson to report. */
+static bool take_member(void *self, gp_json_cursor *c, const char *name, size_t n)
 {
-    while (c->at < c->end && *c->at != '"')
-        c->at += *c->at == '\\' && c->end - c->at > 1 ? 2 : 1;
-    return c->at < c->end && *c->at++ == '"';
-}
-
-/* Skips a value, up to the comma or bracket that ends it. */
-static bool skip_value(json_cursor *c)
-{
-    for (int64_t depth = 0; c->at < c->end;) {
-        char now = *c->at;
-        if (!depth && (now == ',' || now == '}' || now == ']'))
-            return true;
-        c->at++;
-        if (now == '"' && !skip_string(c))
-            return false;
-        depth += (now == '{' || now == '[') - (now == '}' || now == ']');
-    }
-    return false;
-}
-
-typedef struct walker {
-    json_cursor c;
-    const char *done; /* up to where the text is in rest or read */
-    gp_buf rest;
-    gp_model_json *m;
-} walker;
-
-/* Adds what was skipped to the rest, then `empty` in place of what is about to be read. */
-static void put_rest(walker *w, const char *empty)
-{
-    gp_buf_add(&w->rest, w->done, (size_t)(w->c.at - w->done));
-    gp_buf_puts(&w->rest, empty);
-}
-
-static bool walk(walker *w, bool inside);
-
-/* Walks over a member's value, which begins with `first`. A member that is there twice is reported by jansson. */
-static bool walk_value(walker *w, bool inside, const char *name, size_t n, char first)
-{
-    bool read;
-    if (!inside && first == '{' && n == 5 && !memcmp(name, "model", n))
-        return walk(w, true);
-    if (inside && first == '{' && n == 5 && !memcmp(name, "vocab", n) && !w->m->vocab.ids) {
-        put_rest(w, "{}");
-        read = read_words(&w->c, &w->m->vocab);
-    } else if (inside && first == '[' && n == 6 && !memcmp(name, "merges", n) && !w->m->merges.list) {
-        put_rest(w, "[]");
-        read = read_merges(&w->c, &w->m->merges);
-    } else {
-        return skip_value(&w->c);
-    }
-    w->done = w->c.at;
-    return read;
-}
-
-/* Walks over the members of an object: the root or, inside, its model. */
-static bool walk(walker *w, bool inside)
-{
-    json_cursor *c = &w->c;
-    if (next(c) != '{')
-        return false;
-    for (char after = ','; after == ',';) {
-        if (next(c) != '"')
-            return false;
-        const char *name = c->at;
-        if (!skip_string(c))
-            return false;
-        size_t n = (size_t)(c->at - name - 1);
-        if (next(c) != ':')
-            return false;
-        skip_blanks(c);
-        if (c->at == c->end || !walk_value(w, inside, name, n, *c->at))
-            return false;
-        after = next(c);
-        if (after == '}')
-            return true;
-    }
-    return false;
+    gp_model_json *m = self;
+    if (*c->at == '{' && n == 5 && !memcmp(name, "vocab", n) && !m->vocab.ids)
+        return read_words(c, &m->vocab);
+    if (*c->at == '[' && n == 6 && !memcmp(name, "merges", n) && !m->merges.list)
+        return read_merges(c, &m->merges);
+    return true;
 }
 
 void gp_model_json_release(gp_model_json *m)
@@ -392,13 +234,8 @@ void gp_model_json_release(gp_model_json *m)
 
 bool gp_model_json_cut(gp_model_json *m, const char *text, size_t length)
 {
-    walker w = {.c = {text, text + length}, .done = text, .m = m};
     *m = (gp_model_json){0};
-    if (walk(&w, false)) {
-        gp_buf_add(&w.rest, w.done, (size_t)(w.c.end - w.done));
-        m->root = gp_json_load(w.rest.data, w.rest.len, GP_READER_JSON, NULL);
-    }
-    gp_buf_release(&w.rest);
+    m->root = gp_json_load_cut(text, length, GP_READER_JSON, "model", take_member, m);
     const json_t *model = json_object_get(m->root, "model");
     if (m->root && !json_object_size(json_object_get(model, "vocab")) &&
         !json_array_size(json_object_get(model, "merges")))
@@ -425,10 +262,10 @@ int gp_model_json_parse(gp_model_json *m, const char *text, size_t length, const
 
 bool gp_words_cut(gp_words *w, const char *text, size_t length)
 {
-    json_cursor c = {text, text + length};
+    gp_json_cursor c = {text, text + length};
     if (!read_words(&c, w))
         return false;
-    skip_blanks(&c);
+    gp_json_skip_blanks(&c);
     if (c.at == c.end)
         return true;
     gp_words_release(w);
