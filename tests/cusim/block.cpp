@@ -23,7 +23,7 @@ constexpr size_t stack_size = 128 << 10;
 constexpr unsigned most_threads = 1024, most_shared = 227 << 10, poison = 0xff, fence = 0xa5;
 constexpr size_t guard = CUSIM_ASAN ? 0 : 128; /* AddressSanitizer has its own behind the last byte */
 
-enum class State { ready, at_barrier, in_collective, ended };
+enum class State : unsigned char { ready, at_barrier, in_collective, ended };
 
 /* A cp.async under way. */
 struct Copy {
@@ -38,10 +38,8 @@ struct Thread {
     Fiber fiber;
     Position at;
     unsigned number; /* in its block */
-    State state;
-    Place place; /* where it waits */
-    unsigned mask;
-    void *brings; /* to a collective */
+    unsigned mask;   /* of the collective that it is in */
+    Place place;     /* where it waits */
     std::vector<Copy> copies;
     unsigned group; /* that the next copy belongs to */
 };
@@ -59,14 +57,24 @@ struct Memory {
     Place place;
 };
 
+/* Lanes as bits. */
+struct Warp {
+    unsigned waiting;  /* in a collective, of whichever mask */
+    unsigned gone;     /* ended, or past the block's last thread */
+    void *brought[32]; /* by those that wait */
+};
+
 struct Block {
     const Launch *launch;
     std::vector<Thread> threads;
+    std::vector<State> states; /* of the threads; here and in the warps is what others look at */
+    std::vector<Warp> warps;
     std::vector<unsigned> ready; /* numbers of the threads that can run */
     unsigned at_barrier, ended;
     std::map<const void *, Memory> shared; /* by declaration */
     size_t shared_bytes;
     Thread *running;
+    uint64_t *order; /* the state that it is drawn from */
     Fiber scheduler;
     std::string fault;
 };
@@ -131,17 +139,44 @@ bool same(Place a, Place b)
     return a.line == b.line && same(a.file, b.file) && same(a.what, b.what);
 }
 
-/* Lets another thread run until this one is ready again. */
-void wait()
+/* One of the threads that can run, each as likely; without a seed the one that became ready last, or the first. Null
+ * where there is none, or a fault. */
+Thread *choose(Block *b)
 {
-    switch_count++;
-    fiber_switch(&block->running->fiber, &block->scheduler);
+    if (b->ready.empty() || !b->fault.empty())
+        return nullptr;
+    if (order_seed)
+        std::swap(b->ready[(draw(b->order) >> 32) * b->ready.size() >> 32], b->ready.back());
+    Thread *t = &b->threads[b->ready.back()];
+    b->ready.pop_back();
+    return t;
 }
 
-void make_ready(Thread *t)
+/* Lets other threads run until this one is ready again, the next by a switch from here; last: it never is. */
+void wait(bool last = false)
 {
-    t->state = State::ready;
-    block->ready.push_back(t->number);
+    Thread *self = block->running;
+    block->running = choose(block);
+    if (block->running == self)
+        return;
+    switch_count++;
+    fiber_switch(&self->fiber, block->running ? &block->running->fiber : &block->scheduler, last);
+}
+
+State &state_of(const Thread &t)
+{
+    return block->states[t.number];
+}
+
+Warp &warp_of(const Thread &t)
+{
+    return block->warps[t.number / 32];
+}
+
+void make_ready(unsigned number)
+{
+    block->states[number] = State::ready;
+    block->ready.push_back(number);
 }
 
 /* ---- the barrier of the block ---------------------------------------------------------------------------- */
@@ -154,12 +189,12 @@ void check_barrier()
         return;
     const Thread *first = nullptr, *other = nullptr;
     for (const Thread &t : b->threads) {
-        if (t.state == State::at_barrier && !first)
+        if (state_of(t) == State::at_barrier && !first)
             first = &t;
-        if (t.state == State::ended || (first && !same(first->place, t.place)))
+        if (state_of(t) == State::ended || (first && !same(first->place, t.place)))
             other = &t;
     }
-    if (other && other->state == State::ended)
+    if (other && state_of(*other) == State::ended)
         b->fault = format("%s has ended, while %s waits in %s", name_of(*other).c_str(), name_of(*first).c_str(),
                           name_of(first->place).c_str());
     else if (other)
@@ -170,8 +205,8 @@ void check_barrier()
         return;
     b->at_barrier = 0;
     weak_barrier();
-    for (size_t i = b->threads.size(); i-- > 0;)
-        make_ready(&b->threads[i]);
+    for (unsigned i = static_cast<unsigned>(b->threads.size()); i-- > 0;)
+        make_ready(i);
 }
 
 void thread_body(void *self)
@@ -180,10 +215,11 @@ void thread_body(void *self)
     block->launch->body();
     if (!t->copies.empty())
         fault(t->copies[0].place, "the thread ends before this has landed");
-    t->state = State::ended;
+    state_of(*t) = State::ended;
+    warp_of(*t).gone |= 1u << (t->number & 31);
     block->ended++;
     check_barrier();
-    fiber_switch(&t->fiber, &block->scheduler, true);
+    wait(true);
 }
 
 void check_fences()
@@ -203,18 +239,15 @@ void tell_deadlock()
 {
     std::map<std::string, int> waiting;
     for (const Thread &t : block->threads)
-        if (t.state != State::ended)
+        if (state_of(t) != State::ended)
             waiting[name_of(t.place)]++;
     block->fault = "no thread can go on:";
     for (const auto &entry : waiting)
         block->fault += format(" %d wait in %s;", entry.second, entry.first.c_str());
     for (const Thread &t : block->threads)
-        if (t.state == State::in_collective) {
-            unsigned here = 0, first = t.number & ~31u;
-            for (unsigned i = first; i < first + 32 && i < block->threads.size(); i++)
-                if (block->threads[i].state == State::in_collective)
-                    here |= 1u << (i - first);
-            block->fault += format(" the first lane's mask is 0x%08x, lanes 0x%08x have come", t.mask, here);
+        if (state_of(t) == State::in_collective) {
+            block->fault +=
+                format(" the first lane's mask is 0x%08x, lanes 0x%08x have come", t.mask, warp_of(t).waiting);
             return;
         }
 }
@@ -226,7 +259,12 @@ void begin(Block *b, const Launch &launch, uint3 index)
     unsigned count = launch.block.x * launch.block.y * launch.block.z;
     b->launch = &launch;
     b->threads.assign(count, Thread());
-    b->shared.clear();
+    b->states.assign(count, State::ready);
+    b->warps.assign((count + 31) / 32, Warp());
+    if (count % 32)
+        b->warps.back().gone = ~0u << count % 32;
+    b->ready.clear();
+    b->fault.clear();
     b->shared_bytes = 0;
     b->at_barrier = b->ended = 0;
     while (stacks.size() < count)
@@ -236,38 +274,29 @@ void begin(Block *b, const Launch &launch, uint3 index)
         uint3 at = {i % launch.block.x, i / launch.block.x % launch.block.y, i / launch.block.x / launch.block.y};
         t->at = {at, index, launch.block, launch.grid};
         t->number = i;
-        fiber_init(&t->fiber, stacks[i].get(), stack_size, thread_body, t);
+        /* tops that do not share one set of the cache */
+        fiber_init(&t->fiber, stacks[i].get(), stack_size - i % 32 * 128, thread_body, t);
     }
     for (unsigned i = count; i-- > 0;)
-        make_ready(&b->threads[i]);
-}
-
-/* One of the threads that can run, each as likely; without a seed the one that became ready last, or the first. */
-Thread *choose(Block *b, uint64_t *order)
-{
-    if (b->ready.empty())
-        return nullptr;
-    if (order_seed)
-        std::swap(b->ready[draw(order) % b->ready.size()], b->ready.back());
-    Thread *t = &b->threads[b->ready.back()];
-    b->ready.pop_back();
-    return t;
+        make_ready(i);
 }
 
 std::string run_block(const Launch &launch, uint3 index, uint64_t *order)
 {
-    Block b;
+    static Block b; /* with what its lists have allocated */
     block = &b;
+    b.order = order;
     begin(&b, launch, index);
-    while (b.fault.empty() && (b.running = choose(&b, order)))
-        fiber_switch(&b.scheduler, &b.running->fiber);
+    b.running = choose(&b);
+    fiber_switch(&b.scheduler, &b.running->fiber); /* until none can run */
     if (b.fault.empty() && b.ended < b.threads.size())
         tell_deadlock();
     if (b.fault.empty())
         check_fences();
     for (Thread &t : b.threads)
-        if (t.state != State::ended)
+        if (state_of(t) != State::ended)
             fiber_abandon(&t.fiber);
+    b.shared.clear();
     block = nullptr;
     return b.fault.empty() ? "" : std::string(launch.kernel) + ": " + b.fault;
 }
@@ -342,7 +371,7 @@ void *dynamic_shared_memory(Place place)
 void block_barrier(Place place)
 {
     Thread *t = block->running;
-    t->state = State::at_barrier;
+    state_of(*t) = State::at_barrier;
     t->place = place;
     block->at_barrier++;
     check_barrier();
@@ -381,17 +410,19 @@ void copy_wait(unsigned groups)
 /* Whether every lane of the running thread's mask is in the same collective. */
 static bool all_lanes_came()
 {
-    Thread *threads = block->threads.data(), *t = block->running;
-    unsigned first = t->number & ~31u, count = static_cast<unsigned>(block->threads.size()), mask = t->mask;
+    const Thread *t = block->running, *warp = t - (t->number & 31);
+    unsigned mask = t->mask, missing = mask & ~warp_of(*t).waiting, gone = missing & warp_of(*t).gone;
+    if (missing && !gone)
+        return false;
+    if (gone) {
+        unsigned i = static_cast<unsigned>(__builtin_ctz(gone)), count = static_cast<unsigned>(block->threads.size());
+        if ((t->number & ~31u) + i >= count)
+            fault(t->place, "lane %u of mask 0x%08x does not exist: the block has %u threads", i, mask, count);
+        fault(t->place, "lane %u of mask 0x%08x has ended", i, mask);
+    }
     for (unsigned left = mask; left; left &= left - 1) {
         unsigned i = static_cast<unsigned>(__builtin_ctz(left));
-        if (first + i >= count)
-            fault(t->place, "lane %u of mask 0x%08x does not exist: the block has %u threads", i, mask, count);
-        const Thread &other = threads[first + i];
-        if (other.state == State::ended)
-            fault(t->place, "lane %u of mask 0x%08x has ended", i, mask);
-        if (other.state != State::in_collective)
-            return false;
+        const Thread &other = warp[i];
         if (other.mask != mask || !same(other.place, t->place))
             fault(t->place, "lane %u of mask 0x%08x is in %s at line %d with mask 0x%08x", i, mask, other.place.what,
                   other.place.line, other.mask);
@@ -399,29 +430,34 @@ static bool all_lanes_came()
     return true;
 }
 
-static void finish_collective(void (*finish)(Lanes, Place))
+__attribute__((noinline)) /* its array would be on the stack of each that waits */
+static void
+finish_collective(void (*finish)(Lanes, Place))
 {
-    Thread *t = block->running, *warp = &block->threads[t->number & ~31u];
-    void *brought[32] = {};
+    const Thread *t = block->running;
+    Warp &warp = warp_of(*t);
+    void *brought[32];
     for (unsigned i = 0; i < 32; i++)
-        if (t->mask >> i & 1)
-            brought[i] = warp[i].brings;
+        brought[i] = t->mask >> i & 1 ? warp.brought[i] : nullptr;
     finish(brought, t->place);
+    warp.waiting &= ~t->mask;
     for (unsigned i = 32; i-- > 0;)
         if (t->mask >> i & 1)
-            make_ready(&warp[i]);
+            make_ready((t->number & ~31u) + i);
 }
 
 void warp_collective(Place place, unsigned mask, void *mine, void (*finish)(Lanes, Place))
 {
     static char nothing_brought; /* so that a lane that comes with nothing is told from one that does not come */
     Thread *t = block->running;
-    if (!(mask >> (t->number & 31) & 1))
-        fault(place, "lane %u is not in its own mask 0x%08x", t->number & 31, mask);
-    t->state = State::in_collective;
+    unsigned lane = t->number & 31;
+    if (!(mask >> lane & 1))
+        fault(place, "lane %u is not in its own mask 0x%08x", lane, mask);
+    state_of(*t) = State::in_collective;
     t->place = place;
     t->mask = mask;
-    t->brings = mine ? mine : &nothing_brought;
+    warp_of(*t).waiting |= 1u << lane;
+    warp_of(*t).brought[lane] = mine ? mine : &nothing_brought;
     if (all_lanes_came()) /* the last one to come finishes it */
         finish_collective(finish);
     wait(); /* after the last one another may be first to continue */

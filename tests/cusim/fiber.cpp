@@ -2,7 +2,6 @@
 #include "fiber.h"
 
 #if CUSIM_ASAN
-#include <algorithm>
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
@@ -156,12 +155,6 @@ void fiber_init(Fiber *f, char *stack, size_t size, void (*body)(void *), void *
     f->size = size;
     f->body = body;
     f->self = self;
-#if CUSIM_ASAN
-    /* The last switch of the fiber that had this stack never returned: body's frames kept their red zones. The whole
-     * stack would be 16 KB of shadow memory for each thread of each block. */
-    size_t outermost = std::min<size_t>(size, 8192);
-    __asan_unpoison_memory_region(stack + size - outermost, outermost);
-#endif
 #ifdef CUSIM_UCONTEXT
     getcontext(&f->context);
     f->context.uc_stack.ss_sp = stack;
@@ -182,6 +175,12 @@ void fiber_abandon(Fiber *f)
 
 void fiber_switch(Fiber *from, Fiber *to, bool last)
 {
+#if CUSIM_ASAN
+    if (last) { /* this call never returns: the frames outside of it would keep their red zones */
+        char *here = static_cast<char *>(__builtin_frame_address(0));
+        __asan_unpoison_memory_region(here, static_cast<size_t>(from->stack + from->size - here));
+    }
+#endif
     departing(from, to, last);
     starting = to;
 #ifdef CUSIM_UCONTEXT
