@@ -185,7 +185,7 @@ int gp_walk_run(gp_walk *w)
     gp_text_part part;
     int rc;
     if (!w->allow_special)
-        gp_token_finder_init(&s.names, &w->t->vocab, GP_TOKEN_SPECIAL, GP_TOKEN_SPECIAL);
+        gp_token_finder_init(&s.names, &w->t->vocab, GP_TOKEN_SPECIAL, GP_TOKEN_SPECIAL, NULL);
     s.documents = gp_has_documents(s.info, w->separator);
     s.encoding = gp_encoding_open(&(gp_encoding_options){
         .t = w->t, .threads = w->threads, .allow_special = w->allow_special, .put = put, .mark = mark, .self = &s});

@@ -6,6 +6,7 @@
 #include "text/offsets.h"
 #include "text/token_finder.h"
 #include "text/text.h"
+#include "text/wordpiece/normalize.h"
 
 int gp_ids_flush(gp_ids *o)
 {
@@ -41,8 +42,8 @@ int gp_pending_feed(gp_pending *p, const char *text, size_t length, gp_process_f
     return 0;
 }
 
-/* The tokens that are searched for in the whole text, then those searched for between them; and the state at the start
- * of the pending bytes: */
+/* The tokens that are searched for in the whole text, then those searched for between them, where it is normalized; and
+ * the state at the start of the pending bytes: */
 typedef struct level {
     gp_token_finder finder;
     bool word_before; /* the text before ends in a word character */
@@ -50,12 +51,14 @@ typedef struct level {
     size_t searched;  /* no name begins in this many pending bytes */
 } level;
 
-enum { LEVELS = 2 };
+enum { NORMALIZED = 1, LEVELS = 2 };
 
 struct gp_encoder {
     const gp_tokenizer *t;
     gp_bpe_state state;
     struct gp_wordpiece_state *words; /* wordpiece */
+    gp_normalized normalized;         /* wordpiece, where offsets are wanted or names are searched for in it */
+    const gp_origin *origins;         /* of the normalized bytes that are being encoded; NULL: they are the text's */
     gp_pending pending;               /* bytes whose ids depend on later bytes */
     int64_t offset;                   /* of the first byte that is not encoded, for messages */
     const char *name;
@@ -75,8 +78,9 @@ static void init_finders(gp_encoder *e)
         gp_token_finder_release(&e->levels[k].finder);
     if (!e->allow_special && !e->t->has_added)
         return;
-    gp_token_finder_init(&e->levels[0].finder, v, GP_TOKEN_NORMALIZED, 0);
-    gp_token_finder_init(&e->levels[1].finder, v, GP_TOKEN_NORMALIZED, GP_TOKEN_NORMALIZED);
+    gp_token_finder_init(&e->levels[0].finder, v, GP_TOKEN_NORMALIZED, 0, NULL);
+    gp_token_finder_init(&e->levels[NORMALIZED].finder, v, GP_TOKEN_NORMALIZED, GP_TOKEN_NORMALIZED,
+                         e->t->kind == GP_KIND_WORDPIECE ? &e->t->wordpiece.switches : NULL);
 }
 
 gp_encoder *gp_encoder_open(const gp_tokenizer *t, gp_ids_fn *fn, void *self)
@@ -99,6 +103,7 @@ void gp_encoder_close(gp_encoder *e)
         return;
     gp_bpe_state_release(&e->state);
     gp_wordpiece_state_free(e->words);
+    gp_normalized_release(&e->normalized);
     gp_buf_release(&e->pending.bytes);
     for (int k = 0; k < LEVELS; k++)
         gp_token_finder_release(&e->levels[k].finder);
@@ -111,10 +116,25 @@ void gp_encoder_allow_special(gp_encoder *e)
     init_finders(e);
 }
 
+/* Adds an id, found from `start` to `end`: a gp_placed_fn. */
+static int put_id(void *self, int32_t id, int64_t start, int64_t end)
+{
+    gp_encoder *e = self;
+    if (e->offsets)
+        gp_offsets_put(e->offsets, e->origins ? e->origins[start].start : start,
+                       e->origins ? e->origins[end - 1].end : end);
+    if (gp_ids_reserve(&e->out, 1))
+        return -1;
+    gp_ids_put(&e->out, id);
+    return 0;
+}
+
 /* Encodes text without added tokens. Like the functions below, returns how many of the n bytes are done, or -1. at:
  * their offset. */
 static int64_t encode_ids(gp_encoder *e, const uint8_t *p, size_t n, bool more, int64_t at)
 {
+    if (e->origins)
+        return gp_wordpiece_place(&e->t->wordpiece, &e->t->vocab, p - at, (size_t)at, (size_t)at + n, more, put_id, e);
     if (e->t->kind == GP_KIND_WORDPIECE)
         return gp_wordpiece_encode(&e->t->wordpiece, e->words, p, n, more, &e->out);
     if (e->t->kind != GP_KIND_BPE)
@@ -132,14 +152,10 @@ static int64_t encode_ids(gp_encoder *e, const uint8_t *p, size_t n, bool more, 
 static int64_t encode_plain(gp_encoder *e, const uint8_t *p, size_t n, bool more, int64_t at, bool prefixed)
 {
     gp_offsets *o = e->offsets;
-    if (!o)
+    if (!o || e->origins)
         return encode_ids(e, p, n, more, at);
     if (gp_ids_flush(&e->out))
         return -1;
-    if (e->t->kind == GP_KIND_WORDPIECE) {
-        gp_wordpiece_place(&e->t->wordpiece, e->words, &e->t->vocab, p, n, at, gp_offsets_put_id, o);
-        return (int64_t)n;
-    }
     size_t before = o->ids.len;
     int64_t done = encode_ids(e, p, n, more, at);
     if (done < 0 || gp_ids_flush(&e->out))
@@ -167,17 +183,6 @@ static int64_t encode_between(gp_encoder *e, const uint8_t *p, size_t n, bool mo
     return done > 0 ? done - 1 : done;
 }
 
-/* Adds the id of an added token, found from `start` to `end`. */
-static int put_id(gp_encoder *e, int32_t id, int64_t start, int64_t end)
-{
-    if (e->offsets)
-        gp_offsets_put(e->offsets, start, end);
-    if (gp_ids_reserve(&e->out, 1))
-        return -1;
-    gp_ids_put(&e->out, id);
-    return 0;
-}
-
 /* Resets the state of the levels from k on, for a new text. */
 static void begin_text(gp_encoder *e, int k)
 {
@@ -189,16 +194,47 @@ static void begin_text(gp_encoder *e, int k)
     e->inside = false;
 }
 
+static int64_t encode_level(gp_encoder *e, int k, const uint8_t *p, size_t n, bool more, int64_t offset);
+
+/* Normalizes text, and encodes it with the added tokens of the last level. */
+static int64_t encode_normalized(gp_encoder *e, const uint8_t *p, size_t n, bool more, int64_t offset)
+{
+    gp_normalized *t = &e->normalized;
+    level *l = &e->levels[NORMALIZED];
+    bool word_before = l->word_before;
+    gp_normalize(t, &e->t->wordpiece.switches, p, n, more, offset);
+    const uint8_t *bytes = (const uint8_t *)t->bytes.data;
+    e->origins = (const gp_origin *)(const void *)t->origins.data;
+    int64_t done = encode_level(e, NORMALIZED, bytes, t->bytes.len, more, 0), original;
+    e->origins = NULL;
+    if (done < 0 || !more)
+        return done < 0 ? -1 : (int64_t)n;
+    /* What is after the cut will be normalized again. Of that, some is encoded. */
+    size_t cut = gp_normalized_cut(t, (size_t)done, &original);
+    l->word_before = gp_ends_in_word(bytes, cut, word_before);
+    l->taken += (size_t)done - cut;
+    l->searched += (size_t)done - cut;
+    return original - offset;
+}
+
+/* Encodes text with the added tokens of the levels after k. */
+static int64_t encode_after(gp_encoder *e, int k, const uint8_t *p, size_t n, bool more, int64_t offset)
+{
+    if (k + 1 == LEVELS)
+        return encode_between(e, p, n, more, offset);
+    if (e->t->kind == GP_KIND_WORDPIECE && (e->offsets || e->levels[NORMALIZED].finder.count))
+        return encode_normalized(e, p, n, more, offset);
+    return encode_level(e, k + 1, p, n, more, offset);
+}
+
 /* Encodes text with the added tokens of the levels from k on. */
 static int64_t encode_level(gp_encoder *e, int k, const uint8_t *p, size_t n, bool more, int64_t offset)
 {
-    if (k == LEVELS)
-        return encode_between(e, p, n, more, offset);
     level *l = &e->levels[k];
     /* the bytes before `from` are searched, those before `at` are encoded */
     size_t from = l->searched < n ? l->searched : n, at = l->taken < n ? l->taken : n, end;
-    if (!l->finder.count)
-        return encode_level(e, k + 1, p, n, more, offset);
+    if (!l->finder.count && !at)
+        return encode_after(e, k, p, n, more, offset);
     for (;;) {
         int32_t id;
         size_t length, found = from + gp_token_finder_find(&l->finder, p + from, n - from, more, &id, &length);
@@ -219,7 +255,7 @@ static int64_t encode_level(gp_encoder *e, int k, const uint8_t *p, size_t n, bo
             break;
         }
         if (begin > at) {
-            if (encode_level(e, k + 1, p + at, begin - at, false, offset + (int64_t)at) < 0)
+            if (encode_after(e, k, p + at, begin - at, false, offset + (int64_t)at) < 0)
                 return -1;
         }
         begin_text(e, k + 1);
@@ -231,7 +267,7 @@ static int64_t encode_level(gp_encoder *e, int k, const uint8_t *p, size_t n, bo
     }
     /* No further certain match: the text up to `end`, except white space that a name there may strip, has none. */
     size_t plain = more && l->finder.strips && end > at ? end - gp_trailing_spaces(p + at, end - at) : end;
-    int64_t rest = plain > at ? encode_level(e, k + 1, p + at, plain - at, more, offset + (int64_t)at) : 0;
+    int64_t rest = plain > at ? encode_after(e, k, p + at, plain - at, more, offset + (int64_t)at) : 0;
     if (rest < 0)
         return -1;
     size_t done = at + (size_t)rest < end ? at + (size_t)rest : end;
@@ -246,7 +282,7 @@ static int64_t encode(gp_encoder *e, const char *text, size_t n, bool more)
 {
     enum { WINDOW = 1 << 16 };
     const uint8_t *p = (const uint8_t *)(text ? text : ""); /* no arithmetic on NULL */
-    size_t done = 0, window = e->offsets ? n : WINDOW;
+    size_t done = 0, window = e->offsets && e->t->kind != GP_KIND_WORDPIECE ? n : WINDOW;
     for (bool last = false; !last;) {
         last = n - done <= window;
         int64_t length = encode_level(e, 0, p + done, last ? n - done : window, more || !last, e->offset);

@@ -20,13 +20,6 @@ void gp_offsets_put(gp_offsets *o, int64_t start, int64_t end)
     gp_buf_add(&o->ranges, (int64_t[]){start, end}, 2 * sizeof(int64_t));
 }
 
-void gp_offsets_put_id(void *self, int32_t id, int64_t start, int64_t end)
-{
-    gp_offsets *o = self;
-    gp_buf_add(&o->ids, &id, sizeof id);
-    gp_offsets_put(o, start, end);
-}
-
 /* The start of the character that has byte `at` of the text, and *end, its end. */
 static size_t char_at(const gp_offsets *o, size_t at, size_t *end)
 {

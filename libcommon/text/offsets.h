@@ -14,10 +14,7 @@ typedef struct gp_offsets {
 
 void gp_offsets_release(gp_offsets *o);
 
-/* Adds a token and its range (gp_placed_fn). */
-void gp_offsets_put_id(void *self, int32_t id, int64_t start, int64_t end);
-
-/* Adds the range of a token alone. */
+/* Adds the range of a token. */
 void gp_offsets_put(gp_offsets *o, int64_t start, int64_t end);
 
 /* Adds the ranges of `count` ids, in which the n bytes at p were encoded by a byte-level BPE, char or bytes. They begin

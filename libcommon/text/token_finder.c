@@ -6,43 +6,70 @@
 #include <string.h>
 
 #include "text/unicode/unicode.h"
+#include "text/wordpiece/normalize.h"
 
-static int compare(const void *a, const void *b, void *vocab)
+static const uint8_t *bytes_of(const gp_token_finder *s, int64_t i)
 {
-    size_t n, m;
-    const char *x = gp_vocab_bytes(vocab, *(const int32_t *)a, &n);
-    const char *y = gp_vocab_bytes(vocab, *(const int32_t *)b, &m);
-    return gp_compare_bytes(x, n, y, m);
+    return (const uint8_t *)s->bytes.data + s->names[i].at;
 }
 
-void gp_token_finder_init(gp_token_finder *s, const gp_vocab *v, uint8_t mask, uint8_t flags)
+static int compare(const void *a, const void *b, void *bytes)
 {
-    *s = (gp_token_finder){.vocab = v, .ids = gp_malloc((size_t)v->size * sizeof *s->ids)};
+    const gp_token_name *x = a, *y = b;
+    return gp_compare_bytes((const char *)bytes + x->at, x->length, (const char *)bytes + y->at, y->length);
+}
+
+void gp_token_finder_init(gp_token_finder *s, const gp_vocab *v, uint8_t mask, uint8_t flags,
+                          const gp_bert_switches *normalizer)
+{
+    gp_normalized normal = {0};
+    *s = (gp_token_finder){.vocab = v, .nothing = -1};
     for (int32_t id = 0; id < v->size; id++) {
         size_t n;
         const char *name = gp_vocab_bytes(v, id, &n);
         if (!(v->flags[id] & GP_TOKEN_NAMED) || (v->flags[id] & mask) != flags || !n)
             continue;
+        if (normalizer) {
+            gp_normalize(&normal, normalizer, (const uint8_t *)name, n, false, 0);
+            name = normal.bytes.data;
+            n = normal.bytes.len;
+        }
+        if (!n) {
+            s->nothing = id;
+            continue;
+        }
         s->only = !s->count || s->only == (uint8_t)*name ? (uint8_t)*name : -1;
-        s->ids[s->count++] = id;
+        s->names = gp_grow(s->names, s->count, sizeof *s->names);
+        s->names[s->count++] = (gp_token_name){id, (uint32_t)n, s->bytes.len};
+        gp_buf_add(&s->bytes, name, n);
         s->begins[(uint8_t)*name] = true;
         s->strips |= (v->flags[id] & GP_TOKEN_LSTRIP) != 0;
     }
-    qsort_r(s->ids, (size_t)s->count, sizeof *s->ids, compare, (void *)(uintptr_t)v);
+    gp_normalized_release(&normal);
+    if (s->count)
+        qsort_r(s->names, (size_t)s->count, sizeof *s->names, compare, s->bytes.data);
 }
 
 void gp_token_finder_release(gp_token_finder *s)
 {
-    free(s->ids);
+    free(s->names);
+    gp_buf_release(&s->bytes);
     *s = (gp_token_finder){0};
+}
+
+const gp_token_name *gp_token_finder_twice(const gp_token_finder *s)
+{
+    for (int64_t i = 1; i < s->count; i++)
+        if (!compare(&s->names[i - 1], &s->names[i], s->bytes.data))
+            return &s->names[i - 1];
+    return NULL;
 }
 
 /* Of the names [from, to), which have a common prefix of `at` bytes and are longer, the first whose next byte is at
  * least `byte`. */
 static int64_t lower_bound(const gp_token_finder *s, int64_t from, int64_t to, size_t at, int byte)
 {
-    size_t n;
-    GP_LOWER_BOUND(from, to, i, (uint8_t)gp_vocab_bytes(s->vocab, s->ids[i], &n)[at] < byte);
+    GP_LOWER_BOUND(from, to, i, bytes_of(s, i)[at] < byte);
     return from;
 }
 
@@ -52,9 +79,8 @@ static bool match(const gp_token_finder *s, const uint8_t *p, size_t n, bool mor
     int64_t from = 0, to = s->count;
     *id = -1;
     for (size_t at = 0;; at++) {
-        size_t name;
-        if (from < to && (gp_vocab_bytes(s->vocab, s->ids[from], &name), name == at)) {
-            *id = s->ids[from++];
+        if (from < to && s->names[from].length == at) {
+            *id = s->names[from++].id;
             *length = at;
         }
         if (from == to)

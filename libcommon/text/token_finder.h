@@ -3,19 +3,33 @@
 #define GP_TEXT_TOKEN_FINDER_H
 
 #include "text/vocab.h"
+#include "text/wordpiece/char_map.h"
+
+typedef struct gp_token_name {
+    int32_t id;
+    uint32_t length;
+    size_t at; /* in gp_token_finder.bytes */
+} gp_token_name;
 
 typedef struct gp_token_finder {
     const gp_vocab *vocab;
-    int32_t *ids; /* sorted by name */
+    gp_token_name *names; /* sorted */
     int64_t count;
+    gp_buf bytes;
+    int32_t nothing;  /* a token of whose name the normalizer leaves nothing, which is not searched for; or -1 */
     bool begins[256]; /* a name begins with this byte */
     int only;         /* the byte that all names begin with, or -1 */
     bool strips;      /* any token has GP_TOKEN_LSTRIP */
 } gp_token_finder;
 
-/* A finder for the added tokens with (flags & mask) == flags. v must outlive s. */
-void gp_token_finder_init(gp_token_finder *s, const gp_vocab *v, uint8_t mask, uint8_t flags);
+/* A finder for the added tokens with (flags & mask) == flags, by their names as they are or, unless it is NULL, as the
+ * normalizer leaves them. v must outlive s. */
+void gp_token_finder_init(gp_token_finder *s, const gp_vocab *v, uint8_t mask, uint8_t flags,
+                          const gp_bert_switches *normalizer);
 void gp_token_finder_release(gp_token_finder *s);
+
+/* The first of two equal names, which follow each other; or NULL. */
+const gp_token_name *gp_token_finder_twice(const gp_token_finder *s);
 
 /* The offset of the first name in the n bytes at p; of several that begin there, the longest. Sets *id and *length. If
  * there is none, *id is -1 and the result is n or, if `more` bytes follow, where a name that they complete may begin.

@@ -293,7 +293,7 @@ size_t gp_tokenizer_find_special(const gp_tokenizer *t, const char *text, size_t
     gp_token_finder names;
     size_t n, at = length;
     int32_t id;
-    gp_token_finder_init(&names, &t->vocab, GP_TOKEN_SPECIAL, GP_TOKEN_SPECIAL);
+    gp_token_finder_init(&names, &t->vocab, GP_TOKEN_SPECIAL, GP_TOKEN_SPECIAL, NULL);
     if (names.count)
         at = gp_token_finder_find(&names, (const uint8_t *)text, length, false, &id, &n);
     gp_token_finder_release(&names);

@@ -11,6 +11,7 @@ import itertools
 import json
 import random
 import sys
+import unicodedata
 
 import tokenizer_folders
 from tokenizers import Tokenizer
@@ -62,18 +63,33 @@ REFUSED = [
     ({"decoder": {"type": "WordPiece", "prefix": "@@", "cleanup": True}}, {}, "prefix"),
     ({}, {"unk_token": "<unk>"}, "has no <unk>"), ({}, {"unk_token": 1}, "unk_token"),
     ({}, {"max_input_chars_per_word": 0}, "max_input_chars_per_word"),
-    ({"added_tokens": BASE["added_tokens"] + [token("New", len(VOCAB), normalized=True, special=False)]}, {}, "normalized"),
+    ({"added_tokens": BASE["added_tokens"] + [token("Ab", len(VOCAB), normalized=True, special=False),
+                                              token("\u00c1b", len(VOCAB) + 1, normalized=True)]}, {}, "\u00c1b"),
+    ({"added_tokens": BASE["added_tokens"] + [token("\u0301", len(VOCAB), normalized=True)]}, {}, "nothing"),
 ]
+NAMES = ["<x>", "cd", "\u302e", "The", "Caf\u00e9", "\u6771\u4eac", "\u00c9 \u0130", "na\u0307\u302e", "a.", " un", "the \tthe",
+         "\u1e69\u1e69", "'", "##ing", "\uac01", "\u03a3\u03b1\u03c3", "b\x01"]
 
 
-def text(r):
+def text(r, names=()):
+    """Random bits, and names of added tokens as they are, in another case or composed otherwise."""
     out = []
     for _ in range(r.randint(1, 9)):
         k = r.random()
+        if names and r.random() < 0.5:
+            bit = r.choice([str, str.upper, str.lower, *(lambda s, f=f: unicodedata.normalize(f, s) for f in ("NFC", "NFD"))])(
+                r.choice(names))
+            out.append((r.choice(SPACES) if r.random() < 0.3 else "") + bit + (r.choice(SPACES) if r.random() < 0.4 else ""))
+            continue
         bit = r.choice(BITS) if k < 0.4 else r.choice(PUNCTUATION) if k < 0.5 else "".join(
             r.choice(LETTERS if q < 0.7 else MARKS if q < 0.9 else ODD) for q in [r.random() for _ in range(r.randint(1, 6))])
         out.append(bit + (r.choice(SPACES) if r.random() < 0.6 else ""))
     return "".join(out)
+
+
+def in_bytes(string, offsets):
+    """Of characters, which may be where a byte that is not text would be, to bytes."""
+    return [len(string[:k].encode()) for pair in offsets for k in pair]
 
 
 def case(root, model, texts):
@@ -83,7 +99,8 @@ def case(root, model, texts):
         one = {"text": string}
         for key in ("plain", "special"):
             made.encode_special_tokens = key == "plain"
-            one[key] = made.encode(string, add_special_tokens=False).ids
+            encoding = made.encode(string, add_special_tokens=False)
+            one[key], one[key + "_offsets"] = encoding.ids, in_bytes(string, encoding.offsets)
         results.append({**one, "full": made.encode(string).ids})
     return results
 
@@ -98,17 +115,21 @@ def grid(count, r):
             root["normalizer"] = None
         if r.random() < 0.3:
             root["post_processor"] = r.choice([None, {"type": "BertProcessing", "sep": ["[SEP]", SEP], "cls": ["[CLS]", CLS]}])
-        if r.random() < 0.3:
+        names = []
+        if r.random() < 0.6:
+            names = r.sample(NAMES, 4)
+            new = iter(range(len(VOCAB), len(VOCAB) + 4))
             root["added_tokens"] = BASE["added_tokens"] + [
-                token(n, len(VOCAB) + i, special=r.random() < 0.5, single_word=r.random() < 0.3, lstrip=r.random() < 0.3)
-                for i, n in enumerate(r.sample(["<x>", "cd", "\u302e"], 2))]
+                token(n, VOCAB[n] if n in VOCAB else next(new), special=r.random() < 0.4, single_word=r.random() < 0.3,
+                      lstrip=r.random() < 0.3, rstrip=r.random() < 0.3, normalized=r.random() < 0.7)
+                for n in names]
         if r.random() < 0.3:
             root["decoder"] = r.choice([None, {"type": "WordPiece", "prefix": "##", "cleanup": False}])
         if r.random() < 0.3:
             model["max_input_chars_per_word"] = r.choice([1, 5, 99, 101, 400])
         if r.random() < 0.1:
             model["unk_token"] = "[PAD]"
-        texts = [text(r) for _ in range(8)]
+        texts = [text(r, names) for _ in range(8)]
         yield {"root": root, "model": model, "texts": case(root, model, texts)}
     for prefix in ("", "#", "@@"):
         root, model = {"decoder": {"type": "WordPiece", "prefix": prefix, "cleanup": True}}, {"continuing_subword_prefix": prefix}

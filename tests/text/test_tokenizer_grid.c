@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gptpipe/encoding.h"
 #include "gptpipe/tokenizer.h"
 #include "test.h"
 
@@ -115,6 +116,29 @@ static void check_text(size_t number, const gp_tokenizer *t, const char *what, c
     }
 }
 
+/* Without special tokens or with them, the ids and their offsets. */
+static void check_offsets(size_t number, const gp_tokenizer *t, const char *what, const json_t *one)
+{
+    static const char *const keys[] = {"plain_offsets", "special_offsets"};
+    const json_t *text = json_object_get(one, "text");
+    for (int k = 0; k < 2 && json_object_get(one, keys[k]); k++) {
+        found f, places = {0};
+        int64_t *offsets;
+        char how[64];
+        snprintf(how, sizeof how, "%s, %s", what, keys[k]);
+        assert_int_equal(gp_tokenizer_encode_offsets(t, json_string_value(text), json_string_length(text), k, &f.ids,
+                                                     &offsets, &f.count),
+                         0);
+        for (int64_t i = 0; i < 2 * f.count; i++)
+            collect(&places, &(int32_t){(int32_t)offsets[i]}, 1);
+        assert_same(number, how, text, json_object_get(one, k ? "special" : "plain"), &f);
+        assert_same(number, how, text, json_object_get(one, keys[k]), &places);
+        free(f.ids);
+        free(places.ids);
+        free(offsets);
+    }
+}
+
 /* before + special + after */
 static void check_template(size_t number, const gp_tokenizer *t, const json_t *one)
 {
@@ -173,8 +197,10 @@ static void each_way_of_writing_gives_tokenizers_ids(void **state)
         json_array_foreach (json_object_get(one, "texts"), i, text) {
             check_text(number, t, "as read", text);
             check_template(number, t, text);
+            check_offsets(number, t, "as read", text);
             check_text(number, again, "as written", text);
             check_template(number, again, text);
+            check_offsets(number, again, "as written", text);
         }
         gp_tokenizer_close(t);
         gp_tokenizer_close(again);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "text/files/reader.h"
+#include "text/token_finder.h"
 
 static bool has_type(const json_t *object, const char *type)
 {
@@ -89,19 +90,27 @@ int gp_settings_read_wordpiece(gp_settings *s, const json_t *root, const char *w
 
 /* ---- the tokenizer --------------------------------------------------------------------------------------- */
 
-/* Added tokens with `normalized` are searched for in normalized text, which only makes no difference if nothing is
- * normalized. */
-static int check_added(const gp_reader *r, const gp_bert_switches *s)
+/* Of added tokens that normalization makes equal, `tokenizers` finds one or the other, as a hash table has it; one that
+ * it makes empty is found everywhere, and may end the program. */
+static int check_added(const gp_tokenizer *t, const char *where)
 {
-    bool none = !s->clean_text && !s->handle_chinese_chars && !s->lowercase && !gp_bert_strips(s);
-    for (int64_t i = 0; i < r->list.count && !none; i++) {
-        const gp_token *one = &r->list.tokens[i];
-        if (one->flags & GP_TOKEN_NAMED && one->flags & GP_TOKEN_NORMALIZED)
-            return fail("%s: added token \"%.*s\" is searched for in text that BertNormalizer has changed "
-                        "(\"normalized\": true), which is not supported",
-                        r->where, (int)gp_min(one->length, 60), r->list.bytes.data + one->at);
+    gp_token_finder f;
+    size_t n, m;
+    int rc = 0;
+    gp_token_finder_init(&f, &t->vocab, GP_TOKEN_NORMALIZED, GP_TOKEN_NORMALIZED, &t->wordpiece.switches);
+    const gp_token_name *twice = gp_token_finder_twice(&f);
+    if (f.nothing >= 0) {
+        const char *name = gp_vocab_bytes(&t->vocab, f.nothing, &n);
+        rc = fail("%s: its normalizer leaves nothing of added token \"%.*s\" (\"normalized\": true); remove it", where,
+                  n < 60 ? (int)n : 60, name);
+    } else if (twice) {
+        const char *a = gp_vocab_bytes(&t->vocab, twice[0].id, &n), *b = gp_vocab_bytes(&t->vocab, twice[1].id, &m);
+        rc = fail("%s: its normalizer makes added tokens \"%.*s\" and \"%.*s\" equal (\"normalized\": true), and "
+                  "tokenizers finds either of them by chance; remove one",
+                  where, n < 60 ? (int)n : 60, a, m < 60 ? (int)m : 60, b);
     }
-    return 0;
+    gp_token_finder_release(&f);
+    return rc;
 }
 
 gp_tokenizer *gp_reader_wordpiece(gp_reader *r, const gp_settings *s, const gp_words *vocab)
@@ -115,8 +124,6 @@ gp_tokenizer *gp_reader_wordpiece(gp_reader *r, const gp_settings *s, const gp_w
             return NULL;
         gp_token_list_add(&r->list, id, name, n)->flags = vocab->names.flags[i];
     }
-    if (check_added(r, &s->switches))
-        return NULL;
     if (unknown < 0)
         return fail("%s: its vocabulary has no %s, the unknown token", r->where, s->unknown), NULL;
     gp_tokenizer *t = r->t = gp_calloc(1, sizeof *t);
@@ -127,7 +134,7 @@ gp_tokenizer *gp_reader_wordpiece(gp_reader *r, const gp_settings *s, const gp_w
                                   .prefix = gp_strdup(s->prefix),
                                   .cleanup = s->cleanup};
     if (gp_vocab_build(&t->vocab, r->list.tokens, r->list.count, &r->list.bytes, r->where) ||
-        gp_wordpiece_init(&t->wordpiece, &t->vocab, r->where))
+        gp_wordpiece_init(&t->wordpiece, &t->vocab, r->where) || check_added(t, r->where))
         return NULL;
     r->t = NULL;
     gp_tokenizer_find_added(t);

@@ -25,10 +25,11 @@ typedef struct gp_bert_long {
     uint32_t c, to[3]; /* 0: fewer */
 } gp_bert_long;
 
-/* The place of a combining character that strip_accents retains in the canonical order. Starters are left out. */
+/* The place in the canonical order of combining characters: of those that strip_accents retains, and of the first of
+ * what it removes (GP_IS_MARK). Starters are left out. */
 typedef struct gp_bert_order {
-    uint32_t c;
-    uint8_t order;
+    uint32_t first, last;
+    uint8_t order; /* below 63 */
 } gp_bert_order;
 
 /* bert_table.c; all are sorted. Each code point at which the flags above change, << 8, plus the new flags; and lower
@@ -38,5 +39,10 @@ extern const gp_bert_long gp_bert_stripped[];
 extern const gp_case_run gp_bert_lower[];
 extern const gp_bert_order gp_bert_orders[];
 extern const int gp_bert_classes_count, gp_bert_stripped_count, gp_bert_lower_count, gp_bert_orders_count;
+
+/* bert.c: looks c up in these tables. */
+uint32_t gp_bert_class(uint32_t c);
+unsigned gp_bert_order_of(uint32_t c);               /* 0: a starter */
+const gp_bert_long *gp_bert_stripped_of(uint32_t c); /* NULL: it stays as it is, or is removed */
 
 #endif

@@ -66,6 +66,17 @@ def decomposed(c):
     return [0x1100 + i // 588, 0x1161 + i % 588 // 28] + tail
 
 
+def ranges(mapping):
+    """(first, last, value) of neighbours with one value."""
+    found = []
+    for c, value in sorted(mapping.items()):
+        if found and found[-1][1] + 1 == c and found[-1][2] == value:
+            found[-1][1] = c
+        else:
+            found.append([c, c, value])
+    return [tuple(f) for f in found]
+
+
 def runs(mapping):
     """(first, last, step, delta) of neighbours, or of every second character, that are mapped alike."""
     found = []
@@ -91,9 +102,11 @@ lowered = {c: [ord(x) for x in lower(chr(c))] for c in CODES if lower(chr(c)) !=
 assert lowered.pop(0x130) == [0x69, 0x307]
 assert all(len(to) == 1 for to in lowered.values()) and all(len(to) <= 3 for to in stripped.values())
 survivors = {c: order(chr(c)) for c in CODES if nfd(chr(c)) == chr(c) == strip(chr(c)) and order(chr(c))}
+orders = {c: order(nfd(chr(c))[0]) for c in CODES if c in survivors or class_of(c) & MARK}
+assert not any(order(nfd(chr(c))[0]) or order(chr(to[0])) for c, to in stripped.items() if c not in survivors)
 for c in stripped:  # only the first character of a decomposition is a starter, or all are
-    orders = [order(x) for x in nfd(chr(c))]
-    assert all(orders[1:]) or not any(o for x, o in zip(nfd(chr(c)), orders) if ord(x) in survivors)
+    parts = [order(x) for x in nfd(chr(c))]
+    assert all(parts[1:]) or not any(o for x, o in zip(nfd(chr(c)), parts) if ord(x) in survivors)
 for c in CODES:  # in UTF-8, characters grow to three times their size at most, and spaces never leave a letter
     assert max(len(lower(x(chr(c))).encode()) for x in (strip, str)) <= 3 * len(chr(c).encode())
 
@@ -114,5 +127,5 @@ print(
 table("uint32_t", "gp_bert_classes", changes)
 table("gp_bert_long", "gp_bert_stripped", ("{0x%x,{%s}}" % (c, ",".join(map(hex, to))) for c, to in stripped.items()))
 table("gp_case_run", "gp_bert_lower", ("{0x%x,0x%x,%d,%d}" % r for r in runs({c: to[0] for c, to in lowered.items()})))
-table("gp_bert_order", "gp_bert_orders", ("{0x%x,%d}" % i for i in survivors.items()))
+table("gp_bert_order", "gp_bert_orders", ("{0x%x,0x%x,%d}" % r for r in ranges(orders)))
 print("/* clang-format on */")

@@ -49,14 +49,6 @@ INLINE void take_block(const block_functions f, state *s, const gp_ascii *a, siz
     s->combining = 0;
 }
 
-/* Sets the origins of the n bytes at p, which are added to the text as they are. */
-static void set_origins(state *s, const uint8_t *p, size_t n)
-{
-    int64_t start = s->place + (p - s->begin);
-    for (size_t i = 0; i < n; i++)
-        s->origins[s->length + i] = (gp_origin){start + (int64_t)i, start + (int64_t)i + 1};
-}
-
 INLINE size_t read_ascii(const block_functions f, state *s, const uint8_t *p, size_t n, char lowercase, size_t *done)
 {
     size_t at = 0;
@@ -74,8 +66,6 @@ INLINE size_t read_ascii(const block_functions f, state *s, const uint8_t *p, si
         ascii = length == rest;
         if (!length)
             break;
-        if (s->origins)
-            set_origins(s, p + at, length);
         take_block(f, s, &a, length);
         uint64_t ends = ~a.in_words << (BLOCK - length);
         if (ends)

@@ -7,29 +7,6 @@
 
 #include "text/unicode/bert.h"
 
-enum { HANGUL_FIRST = 0xAC00, HANGUL_LAST = 0xD7A3 };
-
-static uint32_t class_of(uint32_t c)
-{
-    int64_t changes = 0; /* at or before c */
-    GP_LOWER_BOUND(changes, gp_bert_classes_count, i, gp_bert_classes[i] >> 8 <= c);
-    return changes ? gp_bert_classes[changes - 1] & 255 : 0;
-}
-
-static unsigned order_of(uint32_t c)
-{
-    int64_t i = 0;
-    GP_LOWER_BOUND(i, gp_bert_orders_count, k, gp_bert_orders[k].c < c);
-    return i < gp_bert_orders_count && gp_bert_orders[i].c == c ? gp_bert_orders[i].order : 0;
-}
-
-static const gp_bert_long *stripped(uint32_t c)
-{
-    int64_t i = 0;
-    GP_LOWER_BOUND(i, gp_bert_stripped_count, k, gp_bert_stripped[k].c < c);
-    return i < gp_bert_stripped_count && gp_bert_stripped[i].c == c ? &gp_bert_stripped[i] : NULL;
-}
-
 static uint32_t entry(gp_char_kind kind, unsigned order, uint32_t c)
 {
     return (uint32_t)kind | order << 3 | c << (3 + GP_ORDER_BITS);
@@ -38,7 +15,7 @@ static uint32_t entry(gp_char_kind kind, unsigned order, uint32_t c)
 /* The entry of a character of the normalized text. */
 static uint32_t final_entry(uint32_t c, unsigned order, bool isolated)
 {
-    uint32_t class = class_of(c);
+    uint32_t class = gp_bert_class(c);
     return class & GP_IS_WHITE
                ? entry(GP_CHAR_SPLITS, 0, c)
                : entry(isolated || class & GP_IS_PUNCTUATION ? GP_CHAR_ISOLATED : GP_CHAR_IN_WORD, order, c);
@@ -59,7 +36,7 @@ static void add_lower(uint32_t *all, int *count, uint32_t c, unsigned order, boo
 static uint32_t entry_of(gp_char_map *m, const gp_bert_switches *s, uint32_t c)
 {
     bool strip = gp_bert_strips(s);
-    uint32_t class = class_of(c), all[4];
+    uint32_t class = gp_bert_class(c), all[4];
     int count = 0;
     if (s->clean_text && class & GP_IS_DELETED)
         return entry(GP_CHAR_REMOVED, GP_ORDER_NONE, 0);
@@ -67,14 +44,14 @@ static uint32_t entry_of(gp_char_map *m, const gp_bert_switches *s, uint32_t c)
         return entry(GP_CHAR_SPLITS, 0, 0);
     if (strip && class & (GP_IS_MARK | GP_IS_STARTING_MARK))
         return entry(GP_CHAR_REMOVED, class & GP_IS_MARK ? GP_ORDER_NONE : 0, 0);
-    if (strip && c >= HANGUL_FIRST && c <= HANGUL_LAST)
+    if (strip && gp_is_hangul(c))
         return entry(GP_CHAR_HANGUL, 0, 0);
     bool isolated = s->handle_chinese_chars && class & GP_IS_CJK;
-    const gp_bert_long *l = strip ? stripped(c) : NULL;
+    const gp_bert_long *l = strip ? gp_bert_stripped_of(c) : NULL;
     for (int i = 0; l && i < 3 && l->to[i]; i++)
-        add_lower(all, &count, l->to[i], order_of(l->to[i]), isolated, s->lowercase);
+        add_lower(all, &count, l->to[i], gp_bert_order_of(l->to[i]), isolated, s->lowercase);
     if (!l)
-        add_lower(all, &count, c, strip ? order_of(c) : 0, isolated, s->lowercase);
+        add_lower(all, &count, c, strip ? gp_bert_order_of(c) : 0, isolated, s->lowercase);
     if (count == 1)
         return gp_entry_char(all[0]) == c ? all[0] & ((1u << (3 + GP_ORDER_BITS)) - 1) : all[0];
     m->sequences = gp_realloc(m->sequences, m->sequence_count + (size_t)count, sizeof *m->sequences);
@@ -87,13 +64,14 @@ static uint32_t entry_of(gp_char_map *m, const gp_bert_switches *s, uint32_t c)
 static void find_mixed(bool mixed[0x110000 / GP_CHAR_PAGE])
 {
     memset(mixed, 0, 0x110000 / GP_CHAR_PAGE);
-    mixed[HANGUL_FIRST / GP_CHAR_PAGE] = mixed[HANGUL_LAST / GP_CHAR_PAGE] = true;
+    mixed[GP_HANGUL_FIRST / GP_CHAR_PAGE] = mixed[GP_HANGUL_LAST / GP_CHAR_PAGE] = true;
     for (int i = 0; i < gp_bert_classes_count; i++)
         mixed[(gp_bert_classes[i] >> 8) / GP_CHAR_PAGE] = true;
     for (int i = 0; i < gp_bert_stripped_count; i++)
         mixed[gp_bert_stripped[i].c / GP_CHAR_PAGE] = true;
     for (int i = 0; i < gp_bert_orders_count; i++)
-        mixed[gp_bert_orders[i].c / GP_CHAR_PAGE] = true;
+        for (uint32_t c = gp_bert_orders[i].first; c <= gp_bert_orders[i].last; c++)
+            mixed[c / GP_CHAR_PAGE] = true;
     for (int i = 0; i < gp_bert_lower_count; i++)
         for (uint32_t c = gp_bert_lower[i].first; c <= gp_bert_lower[i].last; c += gp_bert_lower[i].step)
             mixed[c / GP_CHAR_PAGE] = true;

@@ -58,10 +58,17 @@ static inline uint32_t gp_entry_char(uint32_t entry)
     return entry >> (3 + GP_ORDER_BITS);
 }
 
+enum { GP_HANGUL_FIRST = 0xAC00, GP_HANGUL_LAST = 0xD7A3 };
+
+static inline bool gp_is_hangul(uint32_t c)
+{
+    return c >= GP_HANGUL_FIRST && c <= GP_HANGUL_LAST;
+}
+
 /* The two or three jamo of a Hangul syllable (The Unicode Standard, 3.12); returns their number. */
 static inline int gp_hangul(uint32_t c, uint32_t jamo[3])
 {
-    uint32_t i = c - 0xAC00;
+    uint32_t i = c - GP_HANGUL_FIRST;
     jamo[0] = 0x1100 + i / 588;
     jamo[1] = 0x1161 + i % 588 / 28;
     jamo[2] = 0x11A7 + i % 28;

@@ -60,11 +60,11 @@ typedef void gp_word_fn(void *self, const uint8_t *word, size_t n);
 int64_t gp_wordpiece_words(const gp_wordpiece *w, struct gp_wordpiece_state *s, const uint8_t *p, size_t n, bool more,
                            gp_word_fn *fn, void *self);
 
-/* Encodes all of the n bytes at p, which begin at `place` in a text, with where in the text each token is: from that of
- * the character that became its first byte to that of its last. Slower, without the cache. */
-typedef void gp_placed_fn(void *self, int32_t id, int64_t start, int64_t end);
-void gp_wordpiece_place(const gp_wordpiece *w, struct gp_wordpiece_state *s, const gp_vocab *v, const uint8_t *p,
-                        size_t n, int64_t place, gp_placed_fn *fn, void *self);
+/* Encodes the words of p[from, to), which are normalized (normalize.h): calls fn for each token with its place in p,
+ * until it returns -1. Returns as gp_wordpiece_encode. Slower, without the cache. */
+typedef int gp_placed_fn(void *self, int32_t id, int64_t start, int64_t end);
+int64_t gp_wordpiece_place(const gp_wordpiece *w, const gp_vocab *v, const uint8_t *p, size_t from, size_t to,
+                           bool more, gp_placed_fn *fn, void *self);
 
 /* The last offset in (from, n) at which the text can be cut and each side encoded on its own, or 0. */
 size_t gp_wordpiece_cut(const gp_wordpiece *w, const uint8_t *p, size_t n, size_t from);

@@ -27,7 +27,6 @@ void gp_wordpiece_state_free(state *s)
         gp_piece_cache_release(&s->chunks);
         gp_piece_cache_release(&s->words);
         gp_long_chunks_release(&s->long_chunks);
-        free(s->origins);
     }
     free(s);
 }
@@ -69,8 +68,6 @@ static void put_char(state *s, uint32_t c, unsigned order)
     if (s->length - s->starts[s->started - 1] >= MAX_WORD)
         return;
     size_t length = gp_utf8_put((char *)s->text + s->length, c);
-    for (size_t i = 0; i < length && s->origins; i++)
-        s->origins[s->length + i] = s->now;
     s->length += length;
     if (order)
         sort_last(s, length, order);
@@ -128,8 +125,6 @@ static size_t read_chars(const gp_wordpiece *w, state *s, const uint8_t *p, size
         c = c < GP_BAD_BYTE ? c : 0xFFFD;
         ascii = c < 0x7F && (c >= ' ' || c == '\n') ? ascii + 1 : 0;
         uint32_t entry = gp_char_entry(&w->map, c);
-        int64_t start = s->place + (p + at - s->begin);
-        s->now = (gp_origin){start, start + (int64_t)length};
         if (!entry)
             put_char(s, c, 0);
         else if (gp_entry_kind(entry) >= GP_CHAR_SEVERAL)
@@ -170,8 +165,6 @@ static void move_open(state *s)
     size_t from = s->started > s->ended ? s->starts[s->started - 1] : s->length;
     s->length -= from;
     memmove(s->text, s->text + from, s->length);
-    if (s->origins)
-        memmove(s->origins, s->origins + from, s->length * sizeof *s->origins);
     s->started = s->started > s->ended;
     s->ended = 0;
     s->starts[0] = 0;
@@ -228,7 +221,6 @@ int64_t gp_wordpiece_read(const gp_wordpiece *w, state *s, const uint8_t *p, siz
 {
     size_t at = 0, done = 0;
     s->length = s->started = s->ended = s->combining = 0;
-    s->begin = p;
     while (at < n) {
         size_t last, length = read_some(w, s, p + at, n - at, more, &last);
         done = last ? at + last : done;

@@ -16,12 +16,6 @@ enum {
     GP_CHUNK_BOUNDS = GP_CHUNK_SLICE + GP_ASCII_BLOCK,
 };
 
-/* Where in the caller's text the character is that a byte came from. Combining characters that are sorted keep the
- * origins of their places, as in `tokenizers`, which however counts accents that are removed among these places. */
-typedef struct gp_origin {
-    int64_t start, end;
-} gp_origin;
-
 struct gp_wordpiece_state {
     gp_piece_cache chunks; /* text between two spaces, as it is */
     gp_piece_cache words;  /* normalized */
@@ -37,10 +31,6 @@ struct gp_wordpiece_state {
     size_t started, ended;
     uint8_t orders[GP_WORD_CHARS_MAX]; /* of the combining characters at the end of the text, after a starter */
     size_t combining;
-    gp_origin *origins; /* of each byte of the text; or NULL */
-    gp_origin now;      /* that of the character that is read */
-    const uint8_t *begin;
-    int64_t place; /* of begin in the caller's text */
 };
 
 static inline bool gp_words_are_full(const struct gp_wordpiece_state *s)

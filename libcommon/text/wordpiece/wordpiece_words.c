@@ -1,7 +1,8 @@
-/* wordpiece_words.c: the words of a text, normalized, and the places of their tokens; see wordpiece.h. */
-#include <stdlib.h>
+/* wordpiece_words.c: the words of a text, normalized; and the tokens of normalized text; see wordpiece.h. */
 #include <string.h>
 
+#include "base/utf8.h"
+#include "text/unicode/bert.h"
 #include "text/wordpiece/wordpiece_state.h"
 
 typedef struct visit {
@@ -24,38 +25,40 @@ int64_t gp_wordpiece_words(const gp_wordpiece *w, struct gp_wordpiece_state *s, 
     return gp_wordpiece_read(w, s, p, n, more, visit_words, &(visit){fn, self});
 }
 
-typedef struct placing {
-    const gp_vocab *vocab;
-    gp_placed_fn *fn;
-    void *self;
-    int32_t ids[GP_WORD_CHARS_MAX];
-} placing;
-
-/* A token is its bytes without the prefix, from the first one's character to the last one's; an unknown word is all of
- * it. */
-static int place_words(const gp_wordpiece *w, struct gp_wordpiece_state *s, void *self)
+/* A token is its bytes without the prefix; an unknown word is all of it. */
+static int place_word(const gp_wordpiece *w, const gp_vocab *v, const uint8_t *p, size_t start, size_t end,
+                      gp_placed_fn *fn, void *self)
 {
-    placing *v = self;
-    for (size_t i = 0; i < s->ended; i++) {
-        size_t at = s->starts[i], end = s->ends[i];
-        int count = gp_wordpiece_encode_word(w, s->text + at, end - at, v->ids);
-        for (int k = 0; k < count; k++) {
-            size_t length;
-            gp_vocab_bytes(v->vocab, v->ids[k], &length);
-            length -= k ? strlen(w->prefix) : 0;
-            length = count == 1 ? end - at : length;
-            v->fn(v->self, v->ids[k], s->origins[at].start, s->origins[at + length - 1].end);
-            at += length;
-        }
+    int32_t ids[GP_WORD_CHARS_MAX];
+    int count = start < end ? gp_wordpiece_encode_word(w, p + start, end - start, ids) : 0;
+    for (int k = 0; k < count; k++) {
+        size_t length;
+        gp_vocab_bytes(v, ids[k], &length);
+        length -= k ? strlen(w->prefix) : 0;
+        length = count == 1 ? end - start : length;
+        if (fn(self, ids[k], (int64_t)start, (int64_t)(start + length)))
+            return -1;
+        start += length;
     }
     return 0;
 }
 
-void gp_wordpiece_place(const gp_wordpiece *w, struct gp_wordpiece_state *s, const gp_vocab *v, const uint8_t *p,
-                        size_t n, int64_t place, gp_placed_fn *fn, void *self)
+int64_t gp_wordpiece_place(const gp_wordpiece *w, const gp_vocab *v, const uint8_t *p, size_t from, size_t to,
+                           bool more, gp_placed_fn *fn, void *self)
 {
-    if (!s->origins)
-        s->origins = gp_calloc(sizeof s->text, sizeof *s->origins);
-    s->place = place;
-    gp_wordpiece_read(w, s, p, n, false, place_words, &(placing){.vocab = v, .fn = fn, .self = self});
+    size_t done = from;
+    for (size_t at = from, length; at < to; at += length) {
+        uint32_t c;
+        length = gp_utf8_last(p + at, to - at, &c);
+        uint32_t class = gp_bert_class(c);
+        if (!(class & (GP_IS_WHITE | GP_IS_PUNCTUATION)))
+            continue;
+        if (place_word(w, v, p, done, at, fn, self) ||
+            (!(class & GP_IS_WHITE) && place_word(w, v, p, at, at + length, fn, self)))
+            return -1;
+        done = at + length;
+    }
+    if (!more && place_word(w, v, p, done, to, fn, self))
+        return -1;
+    return (int64_t)((more ? done : to) - from);
 }
