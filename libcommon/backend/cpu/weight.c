@@ -32,7 +32,7 @@ static gp_product plain_backward(const gp_weight *w)
 static void run(gp_backend *be, gp_product *p, const void *a, const void *b, const float *bias, float *c)
 {
     int64_t each = p->dtype == GP_BF16 ? GP_PS_PRODUCT_BF16 : GP_PS_PRODUCT;
-    p->threads = gp_cpu_team(be, p->M * p->N * p->K * each);
+    p->threads = gp_cpu_team(be, p->N * p->K * gp_max(p->M * each, GP_PS_COPY)); /* of few rows: reading W */
     gp_matmul_run(gp_cpu_state(be)->mm, p, a, b, bias, c);
 }
 
