@@ -6,7 +6,8 @@
 
 /* Of a processor: cores x highest clock x FLOPs per cycle and core: 2 FLOPs per multiply-add, 32 for two 256-bit pipes
  * (Zen 2 to 4), 64 for two 512-bit pipes (Xeon), twice that in bf16 with AVX-512 BF16, 2048 with AMX. It does not
- * sustain that clock on all cores, so utilization relative to it is a lower bound. Of a GPU: its data sheet, dense. */
+ * sustain that clock on all cores, so utilization relative to it is a lower bound; but products in fp32 by AMX can
+ * exceed the figure, which is of multiply-adds in fp32. Of a GPU: its data sheet, dense. */
 typedef struct device {
     const char *name;  /* substring of the system's name; the first match is used */
     int cores;         /* 0: fp32 and bf16 are the whole device's */

@@ -1,6 +1,6 @@
 /* Products of matrices on backend cpu, as this build makes them (backend/cpu/matmul.h) and by the kernel of the own
- * ones, beside three loops over integers. All numbers are small integers, so that every sum is exact in whatever order
- * it is added: what is expected is equality. */
+ * ones or, at level amx, by AMX's, beside three loops over integers. Nearly all numbers are integers, so that every sum
+ * is exact in whatever order it is added: what is expected is equality. */
 #include "parity.h"
 
 #include "backend/cpu/kernels.h"
@@ -93,8 +93,10 @@ static float *dirty_scratch(parity *p)
 
 static void by_kernel(const parity *p, const numbers *x, float *c, int parts, float *scratch)
 {
+    const gp_cpu *cpu = gp_cpu_state(p->cpu);
+    gp_product_kernel *kernel = cpu->amx ? cpu->amx->kernel : cpu->k->matmul;
     for (int part = 0; part < parts; part++)
-        gp_cpu_state(p->cpu)->k->matmul(&x->p, x->a, x->b, x->p.bias ? x->bias : NULL, c, part, parts, scratch);
+        kernel(&x->p, x->a, x->b, x->p.bias ? x->bias : NULL, c, part, parts, scratch);
 }
 
 /* b as it is, or packed from fp32 or bf16. */
@@ -156,11 +158,12 @@ static void small_products_are_exact(void **state)
             check(p, M, N, depths[(M + N) % (int64_t)ARRAY_LEN(depths)], variant++ % 16);
 }
 
-/* Each side beyond the blocks: at most 224 rows, 1024 columns, 256 deep; and where b is no longer read in place. */
+/* Each side beyond the blocks: at most 224 rows (AMX 320), 1024 columns, 256 deep (AMX 512); and where b is no longer
+ * read in place. */
 static void products_are_exact_at_the_edges_of_blocks(void **state)
 {
     parity *p = *state;
-    static const int64_t M[] = {16, 17, 24, 25, 56, 57, 128, 129, 144, 145, 224, 225, 449};
+    static const int64_t M[] = {16, 17, 24, 25, 56, 57, 128, 129, 144, 145, 224, 225, 320, 321, 449};
     static const int64_t N[] = {1023, 1024, 1025, 1056, 2049};
     static const int64_t K[] = {255, 256, 257, 511, 512, 513, 769};
     for (int variant = 0; variant < 16; variant++) {
@@ -198,6 +201,86 @@ static void the_own_kernel_s_bits_are_those_of_a_row_alone(void **state)
         rest.p.M = 1;
         by_kernel(p, &rest, row, 1, scratch);
         assert_true(parity_same_bits(&c, &other));
+    }
+}
+
+/* Integers of `bits` bits, or powers of two where that is 1. */
+static gp_tensor wide_integers(parity *p, int64_t rows, int64_t columns, int bits)
+{
+    gp_tensor t = RANDOM(p, rows, columns);
+    float *x = t.data;
+    for (int64_t i = 0; i < rows * columns; i++) {
+        uint64_t drawn = gp_random_below(7, GP_RNG_DATA, 97, p->drawn++, (uint64_t)1 << bits);
+        float size = bits == 1 ? ldexpf(1, (int)(i % 40) - 20) : (float)(((uint64_t)1 << (bits - 1)) + drawn / 2);
+        x[i] = x[i] < 0 ? -size : size;
+    }
+    return t;
+}
+
+/* Products of two numbers with up to 24 bits between them are exact, wherever the bits are. */
+static void all_bits_of_both_operands_count(void **state)
+{
+    enum { M = 70, N = 65 };
+    static const int bits[][2] = {{24, 1}, {1, 24}, {12, 12}, {16, 8}, {8, 16}, {20, 4}, {4, 20}};
+    parity *p = *state;
+    float *scratch = dirty_scratch(p);
+    for (size_t i = 0; i < ARRAY_LEN(bits) && p->cpu->dtype == GP_F32; i++) {
+        gp_tensor a = wide_integers(p, M, 1, bits[i][0]), b = wide_integers(p, 1, N, bits[i][1]), c = RANDOM(p, M, N);
+        const float *x = a.data, *y = b.data, *got = c.data;
+        numbers product = {.p = {.M = M, .N = N, .K = 1, .dtype = GP_F32}, .a = a.data, .b = b.data};
+        by_kernel(p, &product, c.data, 1, scratch);
+        for (int64_t j = 0; j < M * N; j++)
+            assert_true((double)got[j] == (double)x[j / N] * y[j % N]);
+    }
+}
+
+/* fp32 loses about sqrt(K) 2^-25 by rounding its sums; a product that drops the last eight bits of a number, 4e-6. */
+static void sums_are_as_exact_as_fp32(void **state)
+{
+    enum { M = 70, N = 65, K = 700 };
+    parity *p = *state;
+    gp_tensor a = RANDOM(p, M, K), b = RANDOM(p, N, K), c = RANDOM(p, M, N);
+    const float *x = a.data, *y = b.data, *got = c.data;
+    numbers product = {.p = {.M = M, .N = N, .K = K, .b_transposed = true, .dtype = GP_F32}, .a = a.data, .b = b.data};
+    if (p->cpu->dtype != GP_F32)
+        return;
+    by_kernel(p, &product, c.data, 1, dirty_scratch(p));
+    double lost = 0, norm = 0;
+    for (int64_t i = 0; i < M * N; i++) {
+        double sum = 0;
+        for (int64_t k = 0; k < K; k++)
+            sum += (double)x[i / N * K + k] * y[i % N * K + k];
+        lost += (got[i] - sum) * (got[i] - sum);
+        norm += sum * sum;
+    }
+    assert_true(sqrt(lost / norm) < 5e-7);
+}
+
+/* NaN and infinity reach their row, in whatever part of a number they are looked for; what is below fp32's smallest
+ * normal number may count as 0. */
+static void unusual_numbers_are_not_lost(void **state)
+{
+    enum { M = 66, N = 67, K = 40 };
+    static const float unusual[] = {INFINITY, -INFINITY, NAN, -NAN, 1e-39f};
+    parity *p = *state;
+    float *scratch = dirty_scratch(p), quiet;
+    uint32_t last_bit = 0x7F800001; /* a NaN whose bits are in the lower half */
+    memcpy(&quiet, &last_bit, sizeof quiet);
+    for (size_t i = 0; i <= ARRAY_LEN(unusual) && p->cpu->dtype == GP_F32; i++) {
+        float value = i < ARRAY_LEN(unusual) ? unusual[i] : quiet;
+        gp_tensor a = RANDOM(p, M, K), b = RANDOM(p, K, N), c = RANDOM(p, M, N), want = RANDOM(p, M, N);
+        float *x = (float *)a.data + 17 * K + 23;
+        numbers product = {.p = {.M = M, .N = N, .K = K, .dtype = GP_F32}, .a = a.data, .b = b.data};
+        *x = 0;
+        by_kernel(p, &product, want.data, 1, scratch);
+        *x = value;
+        by_kernel(p, &product, c.data, 1, scratch);
+        const float *got = c.data, *without = want.data;
+        for (int64_t j = 0; j < M * N; j++)
+            if (j / N == 17 && !(fabsf(value) < 1))
+                assert_true(!isfinite(got[j]));
+            else
+                assert_true(fabsf(got[j] - without[j]) < 1e-30f);
     }
 }
 
@@ -243,6 +326,9 @@ static int group(const char *title)
         cmocka_unit_test_setup_teardown(small_products_are_exact, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(products_are_exact_at_the_edges_of_blocks, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(the_own_kernel_s_bits_are_those_of_a_row_alone, parity_setup, parity_teardown),
+        cmocka_unit_test_setup_teardown(all_bits_of_both_operands_count, parity_setup, parity_teardown),
+        cmocka_unit_test_setup_teardown(sums_are_as_exact_as_fp32, parity_setup, parity_teardown),
+        cmocka_unit_test_setup_teardown(unusual_numbers_are_not_lost, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(threads_change_no_bit_of_own_products, parity_setup, parity_teardown),
         cmocka_unit_test(bf16_trains_where_products_have_it),
     };

@@ -118,6 +118,18 @@ static void products_of_many_rows_agree(void **state)
     for_each_weight(*state, check_forward);
 }
 
+/* A tile has 2 MB of decoded numbers: 256 outputs in fp32. */
+static void products_of_several_tiles_agree(void **state)
+{
+    parity *p = *state;
+    for (int f = 0; f < FORMATS; f++) {
+        gp_weight w = fill(p, formats[f], 2048, 330, f % 2);
+        check_forward(p, &w);
+        p->cpu->ops->weight_close(p->cpu, &w);
+        parity_forget(p);
+    }
+}
+
 /* Logits, losses, and embedding, of the same table (V,C). */
 static void heads_and_embeddings_agree(void **state)
 {
@@ -174,6 +186,7 @@ static int group(const char *title)
         cmocka_unit_test_setup_teardown(lines_are_the_rows_in_the_parameters_layout, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(decode_agrees_and_rows_are_independent, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(products_of_many_rows_agree, parity_setup, parity_teardown),
+        cmocka_unit_test_setup_teardown(products_of_several_tiles_agree, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(heads_and_embeddings_agree, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(one_thread_decodes_the_bits_of_two, parity_setup, parity_teardown),
     };

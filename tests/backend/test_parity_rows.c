@@ -204,6 +204,7 @@ static const linear_case linear_cases[] = {
     {17, 63, 65, true, true, GP_ACT_GELU_TANH},  {128, 64, 256, false, true, GP_ACT_GELU_ERF},
     {1, 768, 31, false, true, GP_ACT_GELU_TANH}, {33, 31, 130, false, true, GP_ACT_RELU},
     {1, 64, 64, false, true, GP_ACT_TANH},       {17, 33, 33, true, true, GP_ACT_TANH},
+    {70, 96, 131, true, true, GP_ACT_RELU},      {67, 97, 64, false, true, GP_ACT_NONE},
 };
 
 /* A weight of its own for each backend, with its slot. */

@@ -164,7 +164,7 @@ static inline int parity_run(const char *name, int (*group)(const char *title))
 #ifdef __aarch64__
     static const char *const levels[] = {"neon"};
 #else
-    static const char *const levels[] = {"baseline", "avx2", "avx512"};
+    static const char *const levels[] = {"baseline", "avx2", "avx512", "amx"};
 #endif
     int failed = 0;
     for (size_t i = 0; i <= ARRAY_LEN(levels); i++) {

@@ -5,44 +5,74 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LEVELS = 3, SPLIT_US = 50 /* see threads.c */ };
+#ifdef GP_AMX
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
-/* The instruction sets that the processor supports, best first, NULL-terminated. */
-static void list_levels(const gp_kernels *list[LEVELS + 1])
+enum { LEVELS = 4, SPLIT_US = 50 /* see threads.c */ };
+
+/* An instruction set. AMX's has AVX-512's kernels. */
+typedef struct simd_level {
+    const char *name;
+    const gp_kernels *k;
+    gp_product_kernel *amx; /* or NULL */
+} simd_level;
+
+#ifdef GP_AMX
+/* The kernel has to be asked for a process's first use of tiles. */
+static bool has_amx(void)
+{
+    enum { LEAF = 7, AMX_BF16 = 1 << 22, AMX_TILE = 1 << 24, REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
+    unsigned a, b, c, d;
+    return __get_cpuid_count(LEAF, 0, &a, &b, &c, &d) && d & AMX_BF16 && d & AMX_TILE &&
+           !syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA);
+}
+#endif
+
+/* The instruction sets that the processor supports, best first; returns their number. */
+static int list_levels(simd_level list[LEVELS])
 {
     int n = 0;
 #ifdef GP_X86
     __builtin_cpu_init();
     bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
-    bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+    bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                   __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
                   __builtin_cpu_supports("avx512vl");
-    if (avx2 && avx512)
-        list[n++] = &gp_kernels_avx512;
+#ifdef GP_AMX
+    if (avx512 && has_amx())
+        list[n++] = (simd_level){"amx", &gp_kernels_avx512, gp_amx_product};
+#endif
+    if (avx512)
+        list[n++] = (simd_level){"avx512", &gp_kernels_avx512, NULL};
     if (avx2)
-        list[n++] = &gp_kernels_avx2;
+        list[n++] = (simd_level){"avx2", &gp_kernels_avx2, NULL};
 #endif
 #ifdef GP_NEON
-    list[n++] = &gp_kernels_neon;
+    list[n++] = (simd_level){"neon", &gp_kernels_neon, NULL};
 #else
-    list[n++] = &gp_kernels_baseline;
+    list[n++] = (simd_level){"baseline", &gp_kernels_baseline, NULL};
 #endif
-    list[n] = NULL;
+    return n;
 }
 
-/* The best one, or the one named by GPTPIPE_SIMD; NULL if that is not supported. */
-static const gp_kernels *select_kernels(void)
+/* The best one, or the one named by GPTPIPE_SIMD. */
+static int select_level(simd_level *selected)
 {
     const char *requested = getenv("GPTPIPE_SIMD");
-    const gp_kernels *list[LEVELS + 1];
-    list_levels(list);
-    for (int i = 0; list[i]; i++)
-        if (!requested || !*requested || !strcmp(requested, list[i]->level))
-            return list[i];
-    return fail("GPTPIPE_SIMD is %s: this processor and build have %s%s%s%s%s", requested, list[0]->level,
-                list[1] ? ", " : "", list[1] ? list[1]->level : "", list[1] && list[2] ? ", " : "",
-                list[1] && list[2] ? list[2]->level : ""),
-           NULL;
+    simd_level list[LEVELS];
+    int count = list_levels(list);
+    char names[64] = "";
+    for (int i = 0; i < count; i++) {
+        if (!requested || !*requested || !strcmp(requested, list[i].name)) {
+            *selected = list[i];
+            return 0;
+        }
+        snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i ? ", " : "", list[i].name);
+    }
+    return fail("GPTPIPE_SIMD is %s: this processor and build have %s", requested, names);
 }
 
 /* The dtype of products: fp32, unless bf16 is requested, or the dtype is `auto` and the processor has AMX, where bf16
@@ -91,6 +121,7 @@ static void close_cpu(gp_backend *be)
 {
     gp_cpu *cpu = be->state;
     gp_matmul_close(cpu->mm);
+    gp_matmul_parts_close(cpu->amx);
     gp_cpu_unguard_signals(cpu->guard);
     free(cpu);
 }
@@ -111,25 +142,26 @@ static const gp_backend_ops cpu_ops = {
 
 int gp_cpu_open(gp_backend *be)
 {
-    const gp_kernels *k = select_kernels();
+    simd_level selected = {0};
     int threads = gp_ref_threads(be->threads);
-    if (!k || threads < 0)
+    if (threads < 0 || select_level(&selected))
         return -1;
     select_dtype(be);
     gp_cpu *cpu = gp_calloc(1, sizeof *cpu);
-    cpu->k = k;
+    cpu->k = selected.k;
     cpu->split_ps = SPLIT_US * (int64_t)1000000;
 #ifdef GP_X86
     cpu->fetches = __builtin_cpu_is("amd");
 #endif
-    cpu->mm = gp_matmul_open(k, threads);
+    cpu->mm = gp_matmul_open(cpu->k, threads);
+    cpu->amx = selected.amx ? gp_matmul_parts_open(selected.amx, threads) : NULL;
     cpu->guard = gp_cpu_guard_signals(threads);
     be->ops = &cpu_ops;
     be->threads = threads;
     be->state = cpu;
     char processor[96];
     gp_ref_processor(processor, sizeof processor);
-    snprintf(be->device, sizeof be->device, "%s, %s", processor, k->level);
+    snprintf(be->device, sizeof be->device, "%s, %s", processor, selected.name);
     gp_matmul_describe(be->products_library, sizeof be->products_library);
     return 0;
 }

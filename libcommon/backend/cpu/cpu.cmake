@@ -26,6 +26,17 @@ else()
   set(CPU_LEVELS baseline)
 endif()
 
+# Products by AMX, where the compiler knows it (gcc 11, clang 12).
+include(CheckCCompilerFlag)
+check_c_compiler_flag("-mamx-tile -mamx-bf16" GPTPIPE_AMX)
+if(GPTPIPE_AMX)
+  list(APPEND CPU_DEFINITIONS GP_AMX=1)
+  set_source_files_properties(${CPU_DIR}/amx_product.c PROPERTIES COMPILE_OPTIONS
+    "-O3;-march=x86-64-v4;-mamx-tile;-mamx-bf16")
+else()
+  list(FILTER CPU_SOURCES EXCLUDE REGEX "/amx_product\\.c$")
+endif()
+
 function(gptpipe_cpu_objects target)
   add_library(${target} OBJECT ${ARGN})
   set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON C_VISIBILITY_PRESET hidden)

@@ -10,9 +10,10 @@
 typedef struct gp_cpu {
     const gp_kernels *k; /* for the processor's instruction set */
     gp_matmul *mm;
-    void *guard;      /* of gp_cpu_guard_signals */
-    int64_t split_ps; /* ops with less work run on one thread; see gp_cpu_team */
-    bool fetches;     /* W stored (I,O) too, for few rows: see op_decode.c */
+    gp_matmul_parts *amx; /* larger products in fp32; NULL without AMX */
+    void *guard;          /* of gp_cpu_guard_signals */
+    int64_t split_ps;     /* ops with less work run on one thread; see gp_cpu_team */
+    bool fetches;         /* W stored (I,O) too, for few rows: see op_decode.c */
 } gp_cpu;
 
 /* signals.c: keeps signal handlers from overwriting memory of oneDNN's kernels, on this thread and in the team. Returns

@@ -28,6 +28,33 @@ enum { GP_TILE_Q = 32, GP_TILE_K = 128, GP_PAD = 32, GP_STEP = 16 };
 
 enum { GP_NOT_COUNTED = -100 }; /* a target */
 
+/* Assigns rows m and columns n of a product to a part: a cell of the grid whose largest cell takes the shortest time
+ * for multiply-adds and packing; packing a number takes as long as about PACK of them. */
+static inline void gp_cpu_cell(const gp_product *p, int64_t row_grain, int64_t column_grain, int part, int parts,
+                               gp_range *m, gp_range *n)
+{
+    enum { PACK = 8 };
+    int64_t shortest = INT64_MAX;
+    int down = 1;
+    for (int d = 1; d <= parts; d++) {
+        gp_range rows = gp_cpu_share(p->M, row_grain, d - 1, d); /* the last cell is the largest, but for an edge */
+        gp_range columns = gp_cpu_share(p->N, column_grain, parts / d - 1, parts / d);
+        int64_t M = (int64_t)gp_round_up((size_t)(rows.hi - rows.lo), (size_t)row_grain);
+        int64_t N = (int64_t)gp_round_up((size_t)(columns.hi - columns.lo), (size_t)column_grain);
+        int64_t time = M * N + PACK * (M + N);
+        if (time < shortest) {
+            shortest = time;
+            down = d;
+        }
+    }
+    int across = parts / down;
+    *m = *n = (gp_range){0};
+    if (part < down * across) {
+        *m = gp_cpu_share(p->M, row_grain, part / across, down);
+        *n = gp_cpu_share(p->N, column_grain, part % across, across);
+    }
+}
+
 /* Floats of scratch for one thread of a matrix product: a block of a and a block of b. */
 enum { GP_MATMUL_A = 64 << 10, GP_MATMUL_B = 256 << 10, GP_MATMUL_SCRATCH = GP_MATMUL_A + GP_MATMUL_B };
 
@@ -76,7 +103,7 @@ typedef struct gp_draw_weights gp_draw_weights; /* backend/sample.h */
     /* the sum of n weights of logits, and of each strip; weights NULL: only these */                                  \
     X(int64_t, sample_weights,                                                                                         \
       (const gp_draw_weights *w, const float *x, int64_t n, int64_t *weights, int64_t *strips))                        \
-    /* part `part` of `parts` of p, in fp32 and not packed; scratch of GP_MATMUL_SCRATCH floats */                     \
+    /* a gp_product_kernel */                                                                                          \
     X(void, matmul,                                                                                                    \
       (const gp_product *p, const float *a, const float *b, const float *bias, float *c, int part, int parts,          \
        float *scratch))
@@ -135,6 +162,9 @@ extern const gp_kernels gp_kernels_baseline;
 #endif
 #ifdef GP_X86
 extern const gp_kernels gp_kernels_avx2, gp_kernels_avx512;
+#endif
+#ifdef GP_AMX
+gp_product_kernel gp_amx_product; /* amx_product.c */
 #endif
 
 #endif

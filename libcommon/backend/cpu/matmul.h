@@ -1,5 +1,6 @@
 /* matmul.h: matrix products, by one of two implementations that CMake selects: oneDNN (matmul_dnnl.c, the only file
- * that uses the library), which is faster and supports bf16, or the kernels of simd/matmul.c (matmul_own.c).
+ * that uses the library), which is faster and supports bf16, or the kernels of simd/matmul.c (matmul_own.c). Where the
+ * processor has AMX, larger products in fp32 are those of amx_product.c instead (weight.c).
  *
  *     gp_matmul *mm = gp_matmul_open(kernels, threads);
  *     gp_product p = {.M = 768, .N = 384, .K = 128, .dtype = GP_F32, .bias = true, .threads = threads};
@@ -38,6 +39,20 @@ void gp_matmul_run(gp_matmul *mm, const gp_product *p, const void *a, const void
  * in bf16. */
 size_t gp_matmul_packed_bytes(gp_matmul *mm, const gp_product *p);
 void gp_matmul_pack(gp_matmul *mm, const gp_product *p, gp_dtype from, const void *b, void *packed);
+
+/* matmul_parts.c: products in fp32, not packed, by a kernel, each thread a part of them. The kernel gets scratch of
+ * GP_MATMUL_SCRATCH floats. */
+typedef void gp_product_kernel(const gp_product *p, const float *a, const float *b, const float *bias, float *c,
+                               int part, int parts, float *scratch);
+typedef struct gp_matmul_parts {
+    gp_product_kernel *kernel;
+    int threads;
+    float *scratch; /* for each thread */
+} gp_matmul_parts;
+gp_matmul_parts *gp_matmul_parts_open(gp_product_kernel *kernel, int threads);
+void gp_matmul_parts_close(gp_matmul_parts *mp);
+void gp_matmul_parts_run(gp_matmul_parts *mp, const gp_product *p, const float *a, const float *b, const float *bias,
+                         float *c);
 
 /* The implementation and its version, on which the bits depend: "oneDNN 2.6.3". */
 void gp_matmul_describe(char *text, size_t size);

@@ -1,4 +1,4 @@
-/* matmul_own.c: products in fp32 by the kernels of simd/matmul.c, on several threads. */
+/* matmul_own.c: products in fp32 by the kernels of simd/matmul.c. */
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/matmul.h"
 
@@ -6,42 +6,25 @@
 #include <stdlib.h>
 
 struct gp_matmul {
-    const gp_kernels *k;
-    int threads;
-    float *scratch; /* GP_MATMUL_SCRATCH floats for each thread */
+    gp_matmul_parts *parts;
 };
 
 gp_matmul *gp_matmul_open(const gp_kernels *k, int threads)
 {
-    enum { ALIGN = 64 };
     gp_matmul *mm = gp_calloc(1, sizeof *mm);
-    size_t bytes = (size_t)threads * GP_MATMUL_SCRATCH * sizeof(float);
-    void *scratch = NULL;
-    mm->k = k;
-    mm->threads = threads;
-    if (posix_memalign(&scratch, ALIGN, bytes))
-        die("out of memory (%zu bytes)", bytes);
-    mm->scratch = scratch;
+    mm->parts = gp_matmul_parts_open(k->matmul, threads);
     return mm;
 }
 
 void gp_matmul_close(gp_matmul *mm)
 {
-    free(mm->scratch);
+    gp_matmul_parts_close(mm->parts);
     free(mm);
 }
 
-/* A single parallel region: the parts of a product do not wait for each other. */
 void gp_matmul_run(gp_matmul *mm, const gp_product *p, const void *a, const void *b, const float *bias, float *c)
 {
-    BUG_ON(p->bias != (bias != NULL) || p->dtype != GP_F32 || p->packed || p->b_stride || p->threads > mm->threads);
-    if (p->threads == 1) {
-        mm->k->matmul(p, a, b, bias, c, 0, 1, mm->scratch);
-        return;
-    }
-#pragma omp parallel for schedule(static, 1) num_threads(p->threads)
-    for (int part = 0; part < p->threads; part++)
-        mm->k->matmul(p, a, b, bias, c, part, p->threads, mm->scratch + (size_t)part * GP_MATMUL_SCRATCH);
+    gp_matmul_parts_run(mm->parts, p, a, b, bias, c);
 }
 
 /* Packing is only called for bf16, which these kernels do not support. */

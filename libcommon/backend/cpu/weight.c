@@ -29,11 +29,22 @@ static gp_product plain_backward(const gp_weight *w)
         .N = gp_weight_inputs(w), .K = gp_weight_outputs(w), .b_transposed = !w->transposed, .dtype = GP_F32};
 }
 
+/* AMX packs both operands for each product, which takes longer than it saves if either is read a few times only. */
+static bool amx_pays(const gp_product *p)
+{
+    enum { MIN_SIDE = 64, MIN_DEPTH = 32 };
+    return p->dtype == GP_F32 && p->M >= MIN_SIDE && p->N >= MIN_SIDE && p->K >= MIN_DEPTH;
+}
+
 static void run(gp_backend *be, gp_product *p, const void *a, const void *b, const float *bias, float *c)
 {
+    const gp_cpu *cpu = gp_cpu_state(be);
     int64_t each = p->dtype == GP_BF16 ? GP_PS_PRODUCT_BF16 : GP_PS_PRODUCT;
     p->threads = gp_cpu_team(be, p->N * p->K * gp_max(p->M * each, GP_PS_COPY)); /* of few rows: reading W */
-    gp_matmul_run(gp_cpu_state(be)->mm, p, a, b, bias, c);
+    if (cpu->amx && amx_pays(p))
+        gp_matmul_parts_run(cpu->amx, p, a, b, bias, c);
+    else
+        gp_matmul_run(cpu->mm, p, a, b, bias, c);
 }
 
 void gp_cpu_weight_open(gp_backend *be, gp_weight *w, int64_t rows)

@@ -149,31 +149,6 @@ static void pack(const float *x, int64_t step, bool contiguous, int64_t count, i
     }
 }
 
-/* Assigns rows m and columns n of c to a part: a cell of the grid whose largest cell takes the shortest time for
- * products and packing; packing a number takes as long as about PACK products. */
-static void select_cell(const gp_product *p, int part, int parts, gp_range *m, gp_range *n)
-{
-    enum { PACK = 8 };
-    int64_t shortest = INT64_MAX;
-    int down = 1;
-    for (int d = 1; d <= parts; d++) {
-        gp_range rows = gp_cpu_share(p->M, MR, d - 1, d); /* the last cell is the largest, except for an edge */
-        gp_range columns = gp_cpu_share(p->N, NR, parts / d - 1, parts / d);
-        int64_t M = (int64_t)gp_round_up((size_t)(rows.hi - rows.lo), MR);
-        int64_t N = (int64_t)gp_round_up((size_t)(columns.hi - columns.lo), NR), time = M * N + PACK * (M + N);
-        if (time < shortest) {
-            shortest = time;
-            down = d;
-        }
-    }
-    int across = parts / down;
-    *m = *n = (gp_range){0};
-    if (part < down * across) {
-        *m = gp_cpu_share(p->M, MR, part / across, down);
-        *n = gp_cpu_share(p->N, NR, part % across, across);
-    }
-}
-
 /* One block of b, all rows of a. */
 typedef struct panel_block {
     const gp_product *p;
@@ -213,7 +188,7 @@ void KERNEL(matmul)(const gp_product *p, const float *a, const float *b, const f
                     int parts, float *scratch)
 {
     gp_range m, n;
-    select_cell(p, part, parts, &m, &n);
+    gp_cpu_cell(p, MR, NR, part, parts, &m, &n);
     panel_block o = {.p = p, .a = a, .bias = bias, .c = c, .packed_a = scratch, .packed_b = scratch + GP_MATMUL_A};
     for (o.n0 = n.lo; m.lo < m.hi && o.n0 < n.hi; o.n0 += NC) {
         o.columns = gp_min(NC, n.hi - o.n0);
