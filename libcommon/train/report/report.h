@@ -41,6 +41,7 @@ typedef struct gp_report {
     int64_t val_step;     /* the step of val_loss */
     double peak, flops_token;
     double lowest_peak; /* of all trials that measured peak; 0: it was given, or measured once */
+    double peak_tried;  /* gp_now() of the last trial */
     int64_t memory;     /* planned bytes */
     int64_t first_step, tokens_a_step;
     double last_loss;
