@@ -56,6 +56,32 @@ static void store_half(const source_block *b, size_t part, uint16_t half)
     memcpy(b->row + part + 2 * b->index, &half, sizeof half);
 }
 
+/* Where piece j of a block of `bytes` is among a row's q; the next one is *stride further. */
+static size_t first_piece(int64_t I, int64_t index, size_t bytes, size_t *stride)
+{
+    enum { BLOCKS = GP_WEIGHT_GROUP / BLOCK };
+    bool grouped = index / BLOCKS < I / GP_WEIGHT_GROUP;
+    *stride = grouped ? BLOCKS * GP_WEIGHT_PIECE : GP_WEIGHT_PIECE;
+    return grouped ? (size_t)(index / BLOCKS * BLOCKS) * bytes + (size_t)(index % BLOCKS * GP_WEIGHT_PIECE)
+                   : (size_t)index * bytes;
+}
+
+/* The q of a block to and from the row's q; `count` bytes of BLOCK or HALF. */
+static void store_q(const source_block *b, int64_t I, size_t numbers, const void *q, size_t bytes, size_t count)
+{
+    size_t stride, first = first_piece(I, b->index, bytes, &stride);
+    for (size_t at = 0; at < count; at += GP_WEIGHT_PIECE, first += stride)
+        memcpy(b->row + numbers + first, (const char *)q + at,
+               count - at < GP_WEIGHT_PIECE ? count - at : GP_WEIGHT_PIECE);
+}
+
+static void load_q(const char *numbers, int64_t I, int64_t index, void *q, size_t bytes, size_t count)
+{
+    size_t stride, first = first_piece(I, index, bytes, &stride);
+    for (size_t at = 0; at < count; at += GP_WEIGHT_PIECE, first += stride)
+        memcpy((char *)q + at, numbers + first, count - at < GP_WEIGHT_PIECE ? count - at : GP_WEIGHT_PIECE);
+}
+
 /* ---- int8 ------------------------------------------------------------------------------------------------ */
 
 static float largest_of(const float x[BLOCK])
@@ -72,7 +98,7 @@ static float largest_of(const float x[BLOCK])
 /* d is rounded first, so that q are of the d that products multiply by; hence the clip at 127. Loops have a constant
  * length, and maximums STRIPES places, so that the compiler vectorizes them; gcc vectorizes none that clips at both
  * ends. */
-static void encode_int8(const source_block *b, int n, gp_weight_row at)
+static void encode_int8(const source_block *b, int n, int64_t I, gp_weight_row at)
 {
     float x[LANES][BLOCK] = {0}, d[LANES] = {0};
     uint16_t half[LANES];
@@ -89,9 +115,15 @@ static void encode_int8(const source_block *b, int n, gp_weight_row at)
             above[i] = x[k][i] / divisor > -127 ? x[k][i] / divisor : -127;
         for (int i = 0; i < BLOCK; i++)
             rounded[i] = (int8_t)(int32_t)((above[i] < 127 ? above[i] : 127) + SHIFT - SHIFT);
-        memcpy(b[k].row + at.numbers + b[k].index * BLOCK, rounded, (size_t)b[k].count);
+        store_q(&b[k], I, at.numbers, rounded, BLOCK, (size_t)b[k].count);
         store_half(&b[k], 0, half[k]);
     }
+}
+
+static void decode_int8(float d, const int8_t *q, int64_t count, float *w)
+{
+    for (int64_t i = 0; i < count; i++)
+        w[i] = d * (float)q[i];
 }
 
 /* ---- int4 ------------------------------------------------------------------------------------------------ */
@@ -205,7 +237,7 @@ static fit best_fit(const lanes x[BLOCK], lanes q[BLOCK])
 }
 
 /* A block that is not full is filled with its own numbers, and lanes without a block with the first one. */
-static void encode_int4(const source_block *b, int n, gp_weight_row at)
+static void encode_int4(const source_block *b, int n, int64_t I, gp_weight_row at)
 {
     lanes x[BLOCK], q[BLOCK];
     for (int k = 0; k < LANES; k++) {
@@ -215,21 +247,21 @@ static void encode_int4(const source_block *b, int n, gp_weight_row at)
     }
     fit best = best_fit(x, q);
     for (int k = 0; k < n; k++) {
-        uint8_t *to = (uint8_t *)b[k].row + at.numbers + b[k].index * HALF;
+        uint8_t to[HALF];
         for (int64_t i = 0; i < HALF; i++) {
             int low = i < b[k].count ? (int)q[i][k] : 0, high = i + HALF < b[k].count ? (int)q[i + HALF][k] : 0;
             to[i] = (uint8_t)(low | high << 4);
         }
+        store_q(&b[k], I, at.numbers, to, HALF, HALF);
         store_half(&b[k], 0, best.half_d[k]);
         store_half(&b[k], at.minimums, best.half_m[k]);
     }
 }
 
-static void decode_int4(const void *d, const void *m, int64_t block, const uint8_t *q, int64_t count, float *w)
+static void decode_int4(float d, float m, const uint8_t *q, int64_t count, float *w)
 {
-    float scale = half_at(d, block), least = half_at(m, block);
     for (int64_t i = 0; i < count; i++)
-        w[i] = scale * (float)(q[i % HALF] >> i / HALF * 4 & 15) + least;
+        w[i] = d * (float)(q[i % HALF] >> i / HALF * 4 & 15) + m;
 }
 
 /* ---- rows ------------------------------------------------------------------------------------------------ */
@@ -255,12 +287,12 @@ static void clear_padding(gp_weight_format f, int64_t I, char *row)
     memset(row + at.numbers + numbers, 0, at.bytes - at.numbers - numbers);
 }
 
-static void encode_blocks(gp_weight_format f, const source_block *b, int n, gp_weight_row at)
+static void encode_blocks(gp_weight_format f, const source_block *b, int n, int64_t I, gp_weight_row at)
 {
     if (f == GP_WEIGHTS_INT8)
-        encode_int8(b, n, at);
+        encode_int8(b, n, I, at);
     else
-        encode_int4(b, n, at);
+        encode_int4(b, n, I, at);
 }
 
 void gp_weight_encode_rows(gp_weight_format f, const float *w, int64_t rows, int64_t stride, int64_t I, int64_t first,
@@ -279,14 +311,14 @@ void gp_weight_encode_rows(gp_weight_format f, const float *w, int64_t rows, int
             pending[n++] = (source_block){w + r * stride + i, row, (first + i) / BLOCK, gp_min(BLOCK, count - i)};
             if (n < LANES)
                 continue;
-            encode_blocks(f, pending, n, at);
+            encode_blocks(f, pending, n, I, at);
             n = 0;
         }
         if (first + count == I)
             clear_padding(f, I, row);
     }
     if (n)
-        encode_blocks(f, pending, n, at);
+        encode_blocks(f, pending, n, I, at);
 }
 
 void gp_weight_encode_part(gp_weight_format f, const float *w, int64_t I, int64_t first, int64_t count, void *dst)
@@ -304,12 +336,14 @@ void gp_weight_decode_part(gp_weight_format f, const void *src, int64_t I, int64
         gp_to_f32(w, row + 2 * first, dtype_of(f), count);
     for (int64_t i = 0; (f == GP_WEIGHTS_INT8 || f == GP_WEIGHTS_INT4) && i < count; i += BLOCK) {
         int64_t n = gp_min(BLOCK, count - i), block = (first + i) / BLOCK;
-        const int8_t *q = (const int8_t *)row + at.numbers + first + i;
-        float d = half_at(row, block);
-        for (int64_t j = 0; f == GP_WEIGHTS_INT8 && j < n; j++)
-            w[i + j] = d * (float)q[j];
-        if (f == GP_WEIGHTS_INT4)
-            decode_int4(row, row + at.minimums, block, (const uint8_t *)row + at.numbers + block * HALF, n, w + i);
+        char q[BLOCK];
+        if (f == GP_WEIGHTS_INT8) {
+            load_q(row + at.numbers, I, block, q, BLOCK, (size_t)n);
+            decode_int8(half_at(row, block), (const int8_t *)q, n, w + i);
+        } else {
+            load_q(row + at.numbers, I, block, q, HALF, HALF);
+            decode_int4(half_at(row, block), half_at(row + at.minimums, block), (const uint8_t *)q, n, w + i);
+        }
     }
 }
 
@@ -321,4 +355,20 @@ void gp_weight_encode(gp_weight_format f, const float *row, int64_t I, void *dst
 void gp_weight_decode(gp_weight_format f, const void *src, int64_t I, float *row)
 {
     gp_weight_decode_part(f, src, I, 0, I, row);
+}
+
+/* ---- x --------------------------------------------------------------------------------------------------- */
+
+float gp_weight_round_input(const float *x, int64_t n, int16_t *q)
+{
+    float max = 0, bad = 0;
+    for (int64_t i = 0; i < n; i++) {
+        max = fabsf(x[i]) > max ? fabsf(x[i]) : max;
+        bad += x[i] * 0;
+    }
+    bool tiny = max < GP_WEIGHT_LEAST_INPUT;
+    float by = tiny ? 0 : GP_WEIGHT_INPUT_STEPS / max;
+    for (int64_t i = 0; i < n; i++)
+        q[i] = (int16_t)(isnan(x[i] * by) ? 0 : lrintf(x[i] * by));
+    return (tiny ? 0 : max / GP_WEIGHT_INPUT_STEPS) + bad;
 }

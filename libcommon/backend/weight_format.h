@@ -15,8 +15,15 @@
  *               m for each; then 16 bytes a block: byte j has the block's input j in its low half, input j + 16 in its
  *               high half: ggml's Q4_1 in another order, d and m of the least squared error among a few candidates
  *
+ * The q of 8 whole blocks, a group, are interleaved by 4 bytes: block 0's first four, block 1's first four, ..., block
+ * 7's, block 0's next four. So a vector of them has the same inputs of all blocks, and each of its lanes adds products
+ * of one block. Blocks after the last whole group follow one another.
+ *
  * The last block may have fewer than 32 inputs. The q of missing ones are 0, which in int4 is not the number 0: kernels
- * must not read x past input I - 1. */
+ * must not read x past input I - 1.
+ *
+ * Products of many rows of x compute with gp_weight_decode's numbers. Those of decoding in int8 and int4 round x too
+ * (gp_weight_round_input), so that products are of integers. */
 #ifndef GP_BACKEND_WEIGHT_FORMAT_H
 #define GP_BACKEND_WEIGHT_FORMAT_H
 
@@ -35,7 +42,7 @@ extern "C" {
     X(GP_WEIGHTS_INT4, "int4")
 typedef enum gp_weight_format { GP_WEIGHT_FORMATS(GP_CHOICE_VALUE) } gp_weight_format;
 
-enum { GP_WEIGHT_BLOCK = 32, GP_WEIGHT_ALIGN = 64 };
+enum { GP_WEIGHT_BLOCK = 32, GP_WEIGHT_ALIGN = 64, GP_WEIGHT_PIECE = 4, GP_WEIGHT_GROUP = 8 * GP_WEIGHT_BLOCK };
 
 /* Where the parts of a row stand, in bytes from its beginning. */
 typedef struct gp_weight_row {
@@ -79,6 +86,19 @@ void gp_weight_decode_part(gp_weight_format f, const void *src, int64_t I, int64
 /* The same of `rows` rows one after the other: those of row r are at w + r * stride. */
 void gp_weight_encode_rows(gp_weight_format f, const float *w, int64_t rows, int64_t stride, int64_t I, int64_t first,
                            int64_t count, void *dst);
+
+/* Whether products of decoding round x. */
+static inline bool gp_weight_rounds_input(gp_weight_format f)
+{
+    return f == GP_WEIGHTS_INT8 || f == GP_WEIGHTS_INT4;
+}
+
+/* x to d q with one d for all n numbers, d = max |x| / 32767, q to nearest even: errors of at most d / 2, together at
+ * most sqrt(n) / 65534 of x's norm, where bf16's may be 1 / 512. Returns d: 0 where max |x| < GP_WEIGHT_LEAST_INPUT,
+ * and NaN where a number is not finite, so that products with it are NaN. */
+float gp_weight_round_input(const float *x, int64_t n, int16_t *q);
+#define GP_WEIGHT_INPUT_STEPS 32767.0F
+#define GP_WEIGHT_LEAST_INPUT 0x1p-100F
 
 /* The largest magnitude that a format stores: 65504 in fp16 and int4, 127 times that in int8. */
 float gp_weight_format_max(gp_weight_format f);

@@ -146,6 +146,34 @@ static void decoded_products_are_those_of_all_inputs(void **state)
     }
 }
 
+/* Those of gp_weight_round_input, whole groups in the order of the weight's, and what int4 multiplies minimums by. */
+static void rounded_rows_are_those_of_the_format(void **state)
+{
+    enum { B = 2, N = 600, GROUP = GP_WEIGHT_GROUP };
+    const parity *p = *state;
+    for (int64_t n = 1; n <= N; n += n < MAX ? 1 : 53) {
+        float x[B * N], scale[B], sums[B * N / GROUP * 16];
+        int16_t q[B * (N + 32)], plain[N];
+        int64_t stride = gp_rounded_stride(n);
+        for (int64_t i = 0; i < B * n; i++)
+            x[i] = sinf((float)(i * i)) * (i % 7 ? 1 : 40);
+        kernels_of(p)->round_rows(x, B, n, &(gp_rounded){q, scale, sums});
+        for (int64_t b = 0; b < B; b++) {
+            int32_t of_lanes[N / GROUP][16] = {{0}};
+            assert_true(scale[b] == gp_weight_round_input(x + b * n, n, plain));
+            for (int64_t i = 0; i < stride; i++) {
+                int64_t g = i / GROUP, at = i % GROUP % 32 / 4 * 32 + i % GROUP / 32 * 4 + i % 4;
+                bool grouped = g < n / GROUP;
+                assert_int_equal(q[b * stride + (grouped ? g * GROUP + at : i)], i < n ? plain[i] : 0);
+                if (grouped)
+                    of_lanes[g][at % 32 / 2] += plain[i];
+            }
+            for (int64_t k = 0; k < n / GROUP * 16; k++)
+                assert_true(sums[b * (n / GROUP) * 16 + k] == (float)of_lanes[k / 16][k % 16]);
+        }
+    }
+}
+
 /* One row of x has a loop of its own where nothing is fetched: its sums are those of a row among others. */
 static void a_row_alone_is_a_row_among_others_fetched_or_not(void **state)
 {
@@ -192,6 +220,7 @@ static int group(const char *title)
         cmocka_unit_test_setup_teardown(every_logit_counts, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(sums_are_those_of_all_numbers, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(decoded_products_are_those_of_all_inputs, parity_setup, parity_teardown),
+        cmocka_unit_test_setup_teardown(rounded_rows_are_those_of_the_format, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(a_row_alone_is_a_row_among_others_fetched_or_not, parity_setup,
                                         parity_teardown),
         cmocka_unit_test_setup_teardown(tiny_gradients_are_clipped_as_in_pytorch, parity_setup, parity_teardown),

@@ -64,6 +64,7 @@ static void formats_agree_and_rows_are_independent(void **state)
         w.w.data = NULL, w.w.dim[0] = I, w.w.dim[1] = O;
         for (int64_t o = 0; o < O; o++)
             gp_weight_encode(format, (float *)numbers.data + o * I, I, (char *)w.slot + (size_t)o * bytes);
+        p->cpu->weight_format = format;
         parity_plan(p, rows, 1, gp_max(I, O), 1, 1, false);
         gp_linear_op a = {.x = &x, .w = &w, .bias = &bias, .act = GP_ACT_GELU_TANH, .y = &ref}, b = a;
         b.y = &cpu;

@@ -165,6 +165,47 @@ static void heads_and_embeddings_agree(void **state)
     }
 }
 
+/* x is rounded for 64 rows at a time. */
+static void many_rows_are_decoded_as_one(void **state)
+{
+    enum { B = 131, I = 300, O = 20 };
+    parity *p = *state;
+    for (int f = 0; f < FORMATS; f++) {
+        gp_weight w = fill(p, formats[f], I, O, true);
+        gp_tensor x = RANDOM(p, B, I), y = product(p, p->cpu, true, &w, &x, NULL);
+        for (int64_t b = 0; b < B; b++) {
+            gp_tensor one = {.data = (float *)x.data + b * I, .dtype = GP_F32, .ndim = 2, .dim = {1, I}};
+            gp_tensor alone = product(p, p->cpu, true, &w, &one, NULL);
+            assert_memory_equal(alone.data, (float *)y.data + b * O, O * sizeof(float));
+        }
+        p->cpu->ops->weight_close(p->cpu, &w);
+        parity_forget(p);
+    }
+}
+
+/* An input that is not finite: all outputs of its row are NaN, of no other row. */
+static void rounding_hides_no_nan(void **state)
+{
+    enum { I = 300, O = 20, ROWS = 5 };
+    static const float bad[] = {NAN, INFINITY, -INFINITY};
+    static const int64_t places[] = {0, 17, 255, 256, I - 1};
+    parity *p = *state;
+    for (int k = 0; k < FORMATS * (int)ARRAY_LEN(bad) * (int)ARRAY_LEN(places); k++) {
+        gp_weight_format f = formats[k % FORMATS];
+        if (!gp_weight_rounds_input(f))
+            continue;
+        gp_weight w = fill(p, f, I, O, true);
+        gp_tensor x = RANDOM(p, ROWS, I);
+        ((float *)x.data)[3 * I + places[k / FORMATS / (int)ARRAY_LEN(bad)]] = bad[k / FORMATS % (int)ARRAY_LEN(bad)];
+        gp_tensor y[] = {product(p, p->cpu, true, &w, &x, NULL), product(p, p->ref, true, &w, &x, NULL)};
+        for (int64_t n = 0; n < ROWS * O; n++)
+            for (int side = 0; side < 2; side++)
+                assert_true(isnan(((float *)y[side].data)[n]) == (n / O == 3));
+        p->cpu->ops->weight_close(p->cpu, &w);
+        parity_forget(p);
+    }
+}
+
 static void one_thread_decodes_the_bits_of_two(void **state)
 {
     parity *p = *state;
@@ -188,6 +229,8 @@ static int group(const char *title)
         cmocka_unit_test_setup_teardown(products_of_many_rows_agree, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(products_of_several_tiles_agree, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(heads_and_embeddings_agree, parity_setup, parity_teardown),
+        cmocka_unit_test_setup_teardown(many_rows_are_decoded_as_one, parity_setup, parity_teardown),
+        cmocka_unit_test_setup_teardown(rounding_hides_no_nan, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(one_thread_decodes_the_bits_of_two, parity_setup, parity_teardown),
     };
     return cmocka_run_group_tests_name(title, tests, NULL, NULL);

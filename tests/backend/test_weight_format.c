@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { MAX = 200, SPARE = 64 };
+enum { MAX = 600, SPARE = 64 };
 
 static const gp_weight_format formats[] = {GP_WEIGHTS_BF16, GP_WEIGHTS_FP16, GP_WEIGHTS_INT8, GP_WEIGHTS_INT4};
 
@@ -117,6 +117,42 @@ static double squared_error(const float *a, const float *b, int64_t n)
     return sum;
 }
 
+/* Eight blocks with one d, whose numbers say where they come from; a ninth follows them. */
+static void the_blocks_of_a_group_are_interleaved_by_four_bytes(void **state)
+{
+    enum { I = 9 * 32, D = 64, M = 128 };
+    float w[I];
+    uint8_t row[448];
+    (void)state;
+    for (int i = 0; i < I; i++)
+        w[i] = i % 32 ? (float)(i * 37 % 127) : 127; /* d = 1 */
+    gp_weight_encode(GP_WEIGHTS_INT8, w, I, row);
+    for (int i = 0; i < I; i++)
+        assert_int_equal(row[D + (i < 256 ? i % 32 / 4 * 32 + i / 32 * 4 + i % 4 : i)], (int)w[i]);
+    for (int i = 0; i < I; i++)
+        w[i] = i % 32 < 2 ? (float)(i % 2 * 15) : (float)(i * 37 % 16); /* d = 1, m = 0 */
+    gp_weight_encode(GP_WEIGHTS_INT4, w, I, row);
+    for (int i = 0; i < I; i++) {
+        int k = i / 32, j = i % 16, byte = k < 8 ? j / 4 * 32 + k * 4 + j % 4 : k * 16 + j;
+        assert_int_equal(row[D + byte] >> (i % 32 / 16 * 4) & 15, (int)w[i]);
+    }
+}
+
+static void inputs_are_rounded_to_16_bits_of_the_largest(void **state)
+{
+    static const float x[] = {-65534, 3, 1, 0x1p-20F, 32767, -2.5F}, tiny[] = {0x1p-101F, 0};
+    static const int16_t rounded[] = {-32767, 2, 0, 0, 16384, -1}; /* halves: 1.5, 0.5, 16383.5 to the even one */
+    float bad[] = {1, 2, NAN};
+    int16_t q[ARRAY_LEN(x)];
+    (void)state;
+    assert_true(gp_weight_round_input(x, ARRAY_LEN(x), q) == 2);
+    assert_memory_equal(q, rounded, sizeof rounded);
+    assert_true(gp_weight_round_input(tiny, 2, q) == 0 && q[0] == 0 && q[1] == 0);
+    assert_true(isnan(gp_weight_round_input(bad, 3, q)));
+    bad[2] = -INFINITY;
+    assert_true(isnan(gp_weight_round_input(bad, 3, q)));
+}
+
 /* Half a unit in the last place, or half a step of the block. */
 static void errors_are_bounded(void **state)
 {
@@ -169,7 +205,7 @@ static void int4_has_less_squared_error_than_the_whole_range(void **state)
 
 static void a_row_encoded_in_parts_is_the_same(void **state)
 {
-    enum { I = 150 };
+    enum { I = 550 };
     (void)state;
     for (size_t k = 0; k < ARRAY_LEN(formats); k++) {
         float w[I], back[I], part[I];
@@ -191,7 +227,7 @@ static void a_row_encoded_in_parts_is_the_same(void **state)
 /* Blocks of several rows are encoded side by side; none may depend on its neighbours, or be left out. */
 static void rows_encoded_at_once_are_those_encoded_alone(void **state)
 {
-    enum { I = 100, ROWS = 7, STRIDE = 120 };
+    enum { I = 300, ROWS = 7, STRIDE = 320 };
     float w[ROWS * STRIDE];
     (void)state;
     draw(w, ROWS * STRIDE, 6);
@@ -255,6 +291,8 @@ int main(void)
         cmocka_unit_test(numbers_of_16_bits_are_rounded_to_nearest_even),
         cmocka_unit_test(int8_is_a_scale_times_whole_numbers),
         cmocka_unit_test(int4_is_a_scale_times_four_bits_plus_a_minimum),
+        cmocka_unit_test(the_blocks_of_a_group_are_interleaved_by_four_bytes),
+        cmocka_unit_test(inputs_are_rounded_to_16_bits_of_the_largest),
         cmocka_unit_test(errors_are_bounded),
         cmocka_unit_test(int4_has_less_squared_error_than_the_whole_range),
         cmocka_unit_test(a_row_encoded_in_parts_is_the_same),

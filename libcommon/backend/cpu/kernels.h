@@ -90,8 +90,11 @@ typedef struct gp_draw_weights gp_draw_weights; /* backend/sample.h */
     X(float, cross_entropy, (const gp_loss *loss, float *row, int32_t target))                                         \
     X(double, sum_squares, (const float *x, int64_t n))                                                                \
     X(void, adamw, (const gp_adamw_op *op, const gp_segment *seg, int64_t lo, int64_t hi))                             \
-    /* y(b,o) = x(b,:) W(:,o) for o = lo .. hi; W stored (O,I) or in a format */                                       \
+    /* y(b,o) = x(b,:) W(:,o) for o = lo .. hi; W stored (O,I) or in a format of 16 bits; in int8 or int4 */           \
     X(void, decode_rows, (const gp_decode *d, int64_t lo, int64_t hi))                                                 \
+    X(void, decode_rounded, (const gp_decode *d, int64_t lo, int64_t hi))                                              \
+    /* rows of x (rows,I) for decode_rounded */                                                                        \
+    X(void, round_rows, (const float *x, int64_t rows, int64_t I, const gp_rounded *to))                               \
     /* outputs o = lo .. hi of a weight in a format as fp32 rows of I numbers, and as bf16 */                          \
     X(void, decode_weights, (const gp_weight *w, int64_t lo, int64_t hi, float *rows))                                 \
     X(void, decode_weights_bf16, (const gp_weight *w, int64_t lo, int64_t hi, uint16_t *rows))                         \
@@ -118,14 +121,27 @@ typedef struct gp_loss {
     double sum_weights; /* V without weights; used with smoothing alone */
 } gp_loss;
 
+/* Rows of x in 16 bits: x = scale q. The q of 8 whole blocks are interleaved as the weight's are. */
+typedef struct gp_rounded {
+    int16_t *q;   /* (B, gp_rounded_stride) */
+    float *scale; /* (B) */
+    float *sums;  /* int4: (B, I / GP_WEIGHT_GROUP, 16) sums of the q that a lane multiplies by; int8: NULL */
+} gp_rounded;
+
+static inline int64_t gp_rounded_stride(int64_t I)
+{
+    return (I + GP_WEIGHT_BLOCK - 1) / GP_WEIGHT_BLOCK * GP_WEIGHT_BLOCK;
+}
+
 typedef struct gp_decode {
     int64_t B, I, O;
     const float *x; /* (B,I) */
     const void *w;
     gp_weight_format format;
-    size_t row_bytes; /* decode_rows: from one output's inputs to the next's */
-    float *y;         /* (B,O) */
-    bool fetch;       /* W by instructions, before it is read */
+    size_t row_bytes;   /* decode_rows: from one output's inputs to the next's */
+    float *y;           /* (B,O) */
+    bool fetch;         /* W by instructions, before it is read */
+    gp_rounded rounded; /* decode_rounded */
 } gp_decode;
 
 /* decode_columns adds the inputs in this many segments, (s0 + s1) + (s2 + s3). */

@@ -25,11 +25,24 @@ static bool fetches(const gp_backend *be, const gp_decode *d, bool rows_are_outp
 /* Up to this many rows, threads divide the inputs of a weight that is stored (I,O), and each reads whole rows of W. */
 enum { MAX_ROWS_OF_PARTS = 8 };
 
+/* Rows of x that are rounded at a time. */
+enum { MAX_ROUNDED = 64 };
+
+/* Bytes of `rows` rounded rows, whose three parts begin at multiples of 64. */
+static size_t rounded_bytes(int64_t rows, int64_t I, size_t *scales, size_t *sums)
+{
+    *scales = gp_round_up((size_t)(rows * gp_rounded_stride(I)) * sizeof(int16_t), 64);
+    *sums = *scales + gp_round_up((size_t)rows * sizeof(float), 64);
+    return *sums + (size_t)(rows * (I / GP_WEIGHT_GROUP) * 16) * sizeof(float);
+}
+
 size_t gp_cpu_decode_workspace(const gp_backend *be, const gp_shape *shape)
 {
-    (void)be;
     int64_t widest = gp_max(4 * (int64_t)shape->C, shape->inner);
     int64_t numbers = (GP_DECODE_SEGMENTS - 1 + GP_DECODE_SCRATCH) * shape->B * widest;
+    size_t scales, sums;
+    if (gp_weight_rounds_input(be->weight_format))
+        return rounded_bytes(gp_min((int64_t)shape->B * shape->T, MAX_ROUNDED), widest, &scales, &sums);
     return shape->T == 1 ? (size_t)numbers * sizeof(float) : 0;
 }
 
@@ -49,9 +62,33 @@ static void finish(gp_backend *be, const decode_task *j, int64_t lo, int64_t hi)
 
 static void decode_rows(gp_backend *be, const void *task, gp_range r)
 {
+    const gp_kernels *k = gp_cpu_state(be)->k;
     const decode_task *j = task;
-    gp_cpu_state(be)->k->decode_rows(&j->d, r.lo, r.hi);
+    if (j->d.rounded.q)
+        k->decode_rounded(&j->d, r.lo, r.hi);
+    else
+        k->decode_rows(&j->d, r.lo, r.hi);
     finish(be, j, r.lo, r.hi);
+}
+
+/* Weights whose products round x, before the threads divide the outputs. */
+static void decode_rounded(gp_backend *be, int64_t ps, decode_task *j)
+{
+    int64_t B = j->d.B, I = j->d.I;
+    for (int64_t b = 0; b < B; b += MAX_ROUNDED) {
+        decode_task part = *j;
+        size_t scales, sums, bytes;
+        part.d.B = gp_min(B - b, MAX_ROUNDED);
+        part.d.x += b * I;
+        part.d.y += b * j->d.O;
+        bytes = rounded_bytes(part.d.B, I, &scales, &sums);
+        char *to = gp_cpu_workspace(be, bytes);
+        part.d.rounded = (gp_rounded){.q = (int16_t *)(void *)to, .scale = (float *)(void *)(to + scales)};
+        if (j->d.format == GP_WEIGHTS_INT4)
+            part.d.rounded.sums = (float *)(void *)(to + sums);
+        gp_cpu_state(be)->k->round_rows(part.d.x, part.d.B, I, &part.d.rounded);
+        gp_cpu_split(be, ps, part.d.O, 16, decode_rows, &part);
+    }
 }
 
 /* Item i: part i % parts of the inputs, in block i / parts of the columns. */
@@ -113,7 +150,9 @@ static void decode(gp_backend *be, const gp_norm_op *norm, const gp_tensor *x, c
     if (norm)
         gp_cpu_norm_forward(be, norm);
     j.d.fetch = fetches(be, &j.d, w->transposed || !plain);
-    if (w->transposed || !plain)
+    if (gp_weight_rounds_input(w->format))
+        decode_rounded(be, ps, &j);
+    else if (w->transposed || !plain)
         gp_cpu_split(be, ps, j.d.O, 16, decode_rows, &j);
     else
         divide_inputs(be, ps, &j);

@@ -131,7 +131,16 @@ void gp_ref_act_backward(gp_backend *be, gp_act act, gp_tensor *dx, const gp_ten
         out[i] = (real)stored(be, in[i] * act_slope(act, x[i]));
 }
 
+/* x is rounded where the format's products do so. */
 void gp_ref_linear_decode(gp_backend *be, const gp_linear_op *op)
 {
-    gp_ref_linear_forward(be, op);
+    gp_linear_op with = *op;
+    gp_tensor x;
+    if (op->norm)
+        gp_ref_norm_forward(be, op->norm);
+    x = gp_ref_decode_input(op->w, op->x);
+    with.norm = NULL;
+    with.x = &x;
+    gp_ref_linear_forward(be, &with);
+    gp_ref_decode_done(op->x, &x);
 }

@@ -2,6 +2,7 @@
 #include "backend/ref/loops.h"
 #include "backend/ref/ref.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 void gp_ref_weight_open(gp_backend *be, gp_weight *w, int64_t rows)
@@ -72,4 +73,31 @@ void gp_ref_weight_lines(gp_backend *be, const gp_weight *w, int64_t first, int6
             for (int64_t i = 0; i < inputs; i++)
                 host[(i0 + i) * O + o] = block[i];
         }
+}
+
+gp_tensor gp_ref_decode_input(const gp_weight *w, const gp_tensor *x)
+{
+    gp_tensor input = *x;
+    int64_t I = columns_of(x);
+    if (!gp_weight_rounds_input(w->format))
+        return input;
+    int16_t *q = gp_malloc((size_t)I * sizeof *q);
+    float *row = gp_malloc((size_t)I * sizeof *row);
+    real *rounded = input.data = gp_malloc((size_t)gp_tensor_count(x) * sizeof *rounded);
+    for (int64_t n = 0; n < rows_of(x); n++) {
+        for (int64_t i = 0; i < I; i++)
+            row[i] = (float)reals(x)[n * I + i];
+        real d = gp_weight_round_input(row, I, q);
+        for (int64_t i = 0; i < I; i++)
+            rounded[n * I + i] = d * q[i];
+    }
+    free(row);
+    free(q);
+    return input;
+}
+
+void gp_ref_decode_done(const gp_tensor *x, gp_tensor *input)
+{
+    if (input->data != x->data)
+        free(input->data);
 }

@@ -18,6 +18,7 @@ typedef uint8_t vec_u8 __attribute__((vector_size(WIDTH)));
 typedef struct weight_row {
     gp_weight_format format;
     const char *scales, *minimums, *numbers;
+    int64_t grouped; /* blocks in whole groups */
 } weight_row;
 
 /* The d and m of up to SCALES blocks in fp32, with room for whole vectors. */
@@ -29,7 +30,8 @@ typedef struct block_scales {
 static inline weight_row weight_row_at(gp_weight_format format, const void *row, int64_t I)
 {
     gp_weight_row at = gp_weight_row_of(format, I);
-    return (weight_row){format, row, (const char *)row + at.minimums, (const char *)row + at.numbers};
+    int64_t grouped = I / GP_WEIGHT_GROUP * (GP_WEIGHT_GROUP / GP_WEIGHT_BLOCK);
+    return (weight_row){format, row, (const char *)row + at.minimums, (const char *)row + at.numbers, grouped};
 }
 
 /* The exponent's bias differs by 112; numbers without a leading 1 are integers times 2^-24. No infinity, no NaN. */
@@ -77,6 +79,14 @@ static inline __attribute__((always_inline)) void load_scales(const weight_row *
     }
 }
 
+/* Into the second cache: the processor itself stops at the end of a page. A line as the loop reads one, not a row at
+ * once, for which loads would wait. */
+enum { LINE = 64 };
+static inline void fetch_line(const char *from)
+{
+    __builtin_prefetch(from, 0, 2);
+}
+
 static inline vec vec_from_i8(const char *p)
 {
     vec_i8 q;
@@ -103,19 +113,32 @@ static inline vec_int vec_from_u8(const char *p)
 #endif
 }
 
+/* The q of a block, `bytes`, one after another: in a group they are not, and are collected in `copy`. */
+static inline __attribute__((always_inline)) const char *load_q(const weight_row *r, int64_t block, int bytes,
+                                                                char copy[GP_WEIGHT_BLOCK])
+{
+    enum { PIECE = GP_WEIGHT_PIECE, BLOCKS = GP_WEIGHT_GROUP / GP_WEIGHT_BLOCK };
+    const char *first = r->numbers + (block - block % BLOCKS) * bytes + block % BLOCKS * PIECE;
+    if (block >= r->grouped)
+        return r->numbers + block * bytes;
+    for (int j = 0; j < bytes / PIECE; j++)
+        memcpy(copy + j * PIECE, first + j * BLOCKS * PIECE, PIECE);
+    return copy;
+}
+
 /* A byte has two numbers: the block's first half in the low halves, its second in the high ones. */
-static inline void load_int4(const weight_row *r, int64_t block, vec d, vec m, vec w[BLOCK_VECTORS])
+static inline void load_int4(const char *numbers, vec d, vec m, vec w[BLOCK_VECTORS])
 {
 #if defined(__AVX512F__)
     /* the 16 numbers that the block has, looked up by the low 4 bits of a lane */
     const vec steps = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     __m512 table = (__m512)(d * steps + m);
-    __m512i q = (__m512i)vec_from_u8(r->numbers + block * GP_WEIGHT_BLOCK / 2);
+    __m512i q = (__m512i)vec_from_u8(numbers);
     w[0] = (vec)_mm512_permutexvar_ps(q, table);
     w[1] = (vec)_mm512_permutexvar_ps(_mm512_srli_epi32(q, 4), table);
 #else
     for (int v = 0; v < BLOCK_VECTORS / 2; v++) {
-        vec_int q = vec_from_u8(r->numbers + block * GP_WEIGHT_BLOCK / 2 + v * WIDTH);
+        vec_int q = vec_from_u8(numbers + v * WIDTH);
         w[v] = d * __builtin_convertvector(q & 15, vec) + m;
         w[v + BLOCK_VECTORS / 2] = d * __builtin_convertvector(q >> 4, vec) + m;
     }
@@ -126,11 +149,13 @@ static inline void load_int4(const weight_row *r, int64_t block, vec d, vec m, v
 static inline __attribute__((always_inline)) void load_block(const weight_row *r, int64_t block, float d, float m,
                                                              vec w[BLOCK_VECTORS])
 {
+    char copy[GP_WEIGHT_BLOCK];
     if (r->format == GP_WEIGHTS_INT4) {
-        load_int4(r, block, vec_all(d), vec_all(m), w);
+        load_int4(load_q(r, block, GP_WEIGHT_BLOCK / 2, copy), vec_all(d), vec_all(m), w);
     } else if (r->format == GP_WEIGHTS_INT8) {
+        const char *q = load_q(r, block, GP_WEIGHT_BLOCK, copy);
         for (int v = 0; v < BLOCK_VECTORS; v++)
-            w[v] = d * vec_from_i8(r->numbers + block * GP_WEIGHT_BLOCK + v * WIDTH);
+            w[v] = d * vec_from_i8(q + v * WIDTH);
     } else {
         for (int v = 0; v < BLOCK_VECTORS; v++) {
             vec_u16 u = u16_at(r->numbers + 2 * (block * GP_WEIGHT_BLOCK + v * WIDTH));
