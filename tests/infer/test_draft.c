@@ -8,7 +8,7 @@
 #include "backends.h"
 #include "base/rng.h"
 #include "infer/generate.h"
-#include "model/model.h"
+#include "tiny_model.h"
 
 enum { MAX_TOKENS = 300, TOPS = 3 };
 
@@ -27,26 +27,9 @@ static const double various = 0.3, repeats = 0.02;
 static gp_model *fresh(const char *backend, const char *dtype, int64_t vocab, int64_t context, double std,
                        uint64_t seed, gp_backend **be)
 {
-    gp_config c;
-    assert_int_equal(gp_config_preset(&c, "nano"), 0);
-    c.layers = 2;
-    c.heads = 3;
-    c.channels = 33;
-    c.inner = 65;
-    c.positions = context;
-    c.vocab_size = vocab;
+    gp_config c = tiny_config("nano", context, vocab);
     c.init_std = std;
-    *be = gp_backend_open(backend, dtype, 2);
-    assert_non_null(*be);
-    gp_model *m = gp_model_create(&c, *be, false);
-    gp_model_init(m, seed);
-    return m;
-}
-
-static void discard(gp_model *m, gp_backend *be)
-{
-    gp_model_free(m);
-    gp_backend_close(be);
+    return tiny_model(&c, backend, dtype, seed, be);
 }
 
 /* All that is reported of a sample. */

@@ -7,46 +7,17 @@
 
 #include "backends.h"
 #include "chars.h"
-#include "model/model.h"
 #include "infer/generate.h"
 #include "infer/score.h"
 #include "reference/score.h"
+#include "tiny_model.h"
 
 enum { V = 96, CONTEXT = 24, PROMPTS = 7, SAMPLES = 2, MAX = 60 };
 
-static gp_config tiny(void)
-{
-    gp_config c;
-    assert_int_equal(gp_config_preset(&c, "nano"), 0);
-    c.layers = 2;
-    c.heads = 3;
-    c.channels = 33;
-    c.inner = 65;
-    c.positions = CONTEXT;
-    c.vocab_size = V;
-    c.init_std = 0.3; /* far from uniform, so that differences show */
-    return c;
-}
-
-static gp_model *model_of(const gp_config *c, const char *backend, gp_backend **be)
-{
-    *be = gp_backend_open(backend, "fp32", 2);
-    assert_non_null(*be);
-    gp_model *m = gp_model_create(c, *be, false);
-    gp_model_init(m, 7);
-    return m;
-}
-
 static gp_model *fresh(const char *backend, gp_backend **be)
 {
-    gp_config c = tiny();
-    return model_of(&c, backend, be);
-}
-
-static void discard(gp_model *m, gp_backend *be)
-{
-    gp_model_free(m);
-    gp_backend_close(be);
+    gp_config c = tiny_config("nano", CONTEXT, V);
+    return tiny_model(&c, backend, "fp32", 7, be);
 }
 
 /* What came of one sample. */
@@ -244,7 +215,7 @@ static void a_sample_ends_at_the_configurations_ids(void **state)
     gp_model *m = fresh(backends[0], &be);
     gp_prompt p = {.ids = (int32_t[]){1, 2}, .count = 2};
     gp_generation how = plain(30);
-    gp_config c = tiny();
+    gp_config c = tiny_config("nano", CONTEXT, V);
     memset(k, 0, sizeof k);
     memset(all, 0, sizeof all);
     assert_int_equal(gp_generate_all(m, NULL, &p, 1, &how, keep, all, NULL), 0);
@@ -255,7 +226,7 @@ static void a_sample_ends_at_the_configurations_ids(void **state)
     c.ends[0] = V - 1; /* never drawn: the ids that are asked for end before it */
     c.ends[1] = all[0].ids[6];
     c.end_count = 2;
-    m = model_of(&c, backends[0], &be);
+    m = tiny_model(&c, backends[0], "fp32", 7, &be);
     how.stop_at_end_of_text = true;
     assert_int_equal(gp_generate_all(m, NULL, &p, 1, &how, keep, k, NULL), 0);
     assert_int_equal(k[0].finish, GP_FINISH_END_OF_TEXT);
@@ -306,10 +277,10 @@ static void the_tokenizers_end_counts_unless_there_is_to_be_none(void **state)
     gp_tokenizer *t = ends_by(all[0].ids[6]);
     how.stop_at_end_of_text = true;
     for (int none = 0; none < 2; none++) {
-        gp_config c = tiny();
+        gp_config c = tiny_config("nano", CONTEXT, V);
         c.end_count = 0;
         c.no_end = none;
-        m = model_of(&c, backends[0], &be);
+        m = tiny_model(&c, backends[0], "fp32", 7, &be);
         memset(k, 0, sizeof k);
         assert_int_equal(gp_generate_all(m, t, &p, 1, &how, keep, k, NULL), 0);
         assert_int_equal(k[0].finish, none ? GP_FINISH_LENGTH : GP_FINISH_END_OF_TEXT);

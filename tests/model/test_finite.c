@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "tiny_model.h"
 #include "train/nonfinite.h"
 
 enum { B = 2, T = 8, V = 40 };
@@ -17,15 +18,8 @@ static float scale; /* of the loss in gradients */
 static int open_model(void **state)
 {
     (void)state;
-    gp_config c;
-    if (gp_config_preset(&c, "nano"))
-        return -1;
+    gp_config c = tiny_config("nano", T, V);
     c.layers = 3;
-    c.heads = 2;
-    c.channels = 16;
-    c.inner = 64;
-    c.positions = T;
-    c.vocab_size = V;
     c.tied = false;
     be = gp_backend_open("ref", "fp32", 1);
     m = gp_model_create(&c, be, true);

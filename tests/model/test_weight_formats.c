@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/rng.h"
-#include "model/model.h"
+#include "tiny_model.h"
 
 static const gp_weight_format formats[] = {GP_WEIGHTS_BF16, GP_WEIGHTS_FP16, GP_WEIGHTS_INT8, GP_WEIGHTS_INT4};
 
@@ -14,17 +14,9 @@ enum { B = 2, T = 20, V = 37 };
 
 static gp_config tiny(gp_head head, bool tied)
 {
-    gp_config c;
-    assert_int_equal(gp_config_preset(&c, head == GP_HEAD_LM ? "nano" : "bert-nano"), 0);
-    c.layers = 2;
-    c.heads = 3;
-    c.channels = 33;
-    c.inner = 65;
-    c.positions = 24;
-    c.vocab_size = V;
+    gp_config c = tiny_config(head == GP_HEAD_LM ? "nano" : "bert-nano", 24, V);
     c.head = head;
     c.tied = tied;
-    c.init_std = 0.3;
     return c;
 }
 
@@ -36,12 +28,6 @@ static gp_model *fresh(const gp_config *c, const char *backend, gp_weight_format
     gp_model *m = gp_model_create(c, *be, false);
     gp_model_init(m, 7);
     return m;
-}
-
-static void discard(gp_model *m, gp_backend *be)
-{
-    gp_model_free(m);
-    gp_backend_close(be);
 }
 
 static void random_ids(int32_t *ids, int64_t n)
