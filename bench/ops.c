@@ -262,12 +262,12 @@ static void head_train(bench *b)
 
 static gp_segment segment(bench *b)
 {
-    return (gp_segment){b->qkv_w.w.data, b->qkv_w.w.data, b->m.data, b->v.data, 3 * b->C * b->C, 0.1f, GP_F32, 0};
+    return (gp_segment){b->qkv_w.w.data, b->qkv_w.w.data, b->m.data, b->v.data, 3 * b->C * b->C, 0.1f, GP_F32, 0, 1};
 }
 
 static void grad_norm(bench *b)
 {
-    gp_segment s = {b->g.data, b->g.data, b->m.data, b->v.data, 12 * b->C * b->C, 0.1f, GP_F32, 0};
+    gp_segment s = {b->g.data, b->g.data, b->m.data, b->v.data, 12 * b->C * b->C, 0.1f, GP_F32, 0, 1};
     b->be->ops->grad_norm(b->be, &s, 1, &b->step);
     b->step.skip = 0;
 }

@@ -220,7 +220,7 @@ typedef struct gp_segment {
     float weight_decay;
     gp_dtype dtype; /* of p: GP_F32, or GP_BF16 where be->stores_bf16 */
     int64_t first;  /* index of p[0] in the flat vector of parameters, the counter of its rounding */
-    float lr_scale; /* of the learning rate; 0: 1 */
+    float lr_scale; /* of the learning rate; 1: as it is */
 } gp_segment;
 
 typedef struct gp_adamw_op {

@@ -33,7 +33,8 @@ void gp_optimizer_open(gp_optimizer *o, gp_model *m, double beta1, double beta2,
                                       .count = row->count,
                                       .weight_decay = row->decays ? (float)weight_decay : 0,
                                       .dtype = row->dtype,
-                                      .first = row->offset};
+                                      .first = row->offset,
+                                      .lr_scale = 1};
     }
 }
 

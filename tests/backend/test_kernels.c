@@ -205,7 +205,7 @@ static void tiny_gradients_are_clipped_as_in_pytorch(void **state)
     gp_backend *both[] = {p->ref, p->cpu};
     for (int i = 0; i < 2; i++) {
         float x[2] = {0}, g[] = {3e-6f, 4e-6f}, m[2] = {0}, v[2] = {0};
-        const gp_segment segment = {x, g, m, v, 2, 0, GP_F32, 0};
+        const gp_segment segment = {x, g, m, v, 2, 0, GP_F32, 0, 1};
         gp_step step = {.max_norm = 1e-6f};
         both[i]->ops->grad_norm(both[i], &segment, 1, &step);
         assert_true(fabs(step.clip_scale - 1 / 6.0) < 1e-6);

@@ -261,7 +261,7 @@ static void nan_stays_nan(void **state)
     for (size_t i = 0; i < sizeof r / sizeof *t; i++)
         if (t[i].data != r.dbeta.data) /* the sum of dy, which has none */
             assert_true(parity_any_nan(&t[i]));
-    gp_segment s = {r.dw.data, r.dw.data, r.dw.data, r.dw.data, V * C, 0, GP_F32, 0};
+    gp_segment s = {r.dw.data, r.dw.data, r.dw.data, r.dw.data, V * C, 0, GP_F32, 0, 1};
     p->cpu->ops->grad_norm(p->cpu, &s, 1, &step);
     assert_int_equal(step.skip, 1);
     gp_tensor pre = RANDOM(p, 67), dy = RANDOM(p, 67), dx = RANDOM(p, 67);

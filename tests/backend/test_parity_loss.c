@@ -127,8 +127,8 @@ static void open_segments(parity *p, gp_tensor t[SEGMENTS][4], gp_segment s[SEGM
             t[i][k] = from ? parity_copy(p, &from[i][k]) : RANDOM(p, counts[i]);
         for (int64_t n = 0; !from && n < counts[i]; n++)
             ((float *)t[i][3].data)[n] = fabsf(((float *)t[i][3].data)[n]);
-        s[i] = (gp_segment){t[i][0].data, t[i][1].data,      t[i][2].data, t[i][3].data,
-                            counts[i],    i == 1 ? 0.1f : 0, GP_F32,       0};
+        s[i] = (gp_segment){
+            t[i][0].data, t[i][1].data, t[i][2].data, t[i][3].data, counts[i], i == 1 ? 0.1f : 0, GP_F32, 0, 1};
     }
 }
 

@@ -346,7 +346,7 @@ static void adamw_with_clipping(void **state)
     float p0[7], p1[3], g0[7], g1[3], m0[7] = {0}, m1[3] = {0}, v0[7] = {0}, v1[3] = {0};
     memcpy(p0, adamw_start0, sizeof p0);
     memcpy(p1, adamw_start1, sizeof p1);
-    const gp_segment segments[] = {{p0, g0, m0, v0, 7, 0.1f, GP_F32, 0}, {p1, g1, m1, v1, 3, 0, GP_F32, 7}};
+    const gp_segment segments[] = {{p0, g0, m0, v0, 7, 0.1f, GP_F32, 0, 1}, {p1, g1, m1, v1, 3, 0, GP_F32, 7, 1}};
     gp_step step = {.max_norm = 3};
     const gp_adamw_op op = {segments, 2, 0.9f, 0.95f, 1e-3f, &step};
     for (int t = 0; t < 5; t++) {

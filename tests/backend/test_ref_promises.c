@@ -55,7 +55,7 @@ static void run_head_and_optimizer(gp_backend *be, numbers *n, gp_tensor *x, gp_
                                         .samples = ids,
                                         .positions = n->drawn,
                                         .ids = n->ids});
-    const gp_segment segment = {n->table, n->dtable, n->m, n->v, V * C, 0.1f, GP_F32, 0};
+    const gp_segment segment = {n->table, n->dtable, n->m, n->v, V * C, 0.1f, GP_F32, 0, 1};
     be->ops->grad_norm(be, &segment, 1, &n->step);
     be->ops->adamw(be, &(gp_adamw_op){&segment, 1, 0.9f, 0.95f, 1e-8f, &n->step});
 }
@@ -249,7 +249,7 @@ static void a_step_that_is_not_finite_changes_nothing(void **state)
     (void)state;
     float p[] = {1, 2}, g[] = {1, 1}, m[] = {3, 4}, v[] = {5, 6};
     const float p0[] = {1, 2}, m0[] = {3, 4}, v0[] = {5, 6};
-    const gp_segment segment = {p, g, m, v, 2, 0.1f, GP_F32, 0};
+    const gp_segment segment = {p, g, m, v, 2, 0.1f, GP_F32, 0, 1};
     const struct {
         double loss;
         float grad;
@@ -269,7 +269,7 @@ static void a_step_stays_skipped_until_the_host_clears_it(void **state)
 {
     (void)state;
     float p[] = {1, 2}, g[] = {1, 1}, m[2] = {0}, v[2] = {0};
-    const gp_segment segment = {p, g, m, v, 2, 0, GP_F32, 0};
+    const gp_segment segment = {p, g, m, v, 2, 0, GP_F32, 0, 1};
     gp_step step = {.loss = 1, .skip = 1};
     be->ops->grad_norm(be, &segment, 1, &step);
     assert_int_equal(step.skip, 1);
@@ -282,7 +282,7 @@ static void the_clip_scale_follows_max_norm(void **state)
 {
     (void)state;
     float p[2] = {0}, g[] = {3, 4}, m[2] = {0}, v[2] = {0};
-    const gp_segment segment = {p, g, m, v, 2, 0, GP_F32, 0};
+    const gp_segment segment = {p, g, m, v, 2, 0, GP_F32, 0, 1};
     gp_step step = {.max_norm = 1};
     be->ops->grad_norm(be, &segment, 1, &step);
     assert_true(step.grad_norm == 5 && fabs(step.clip_scale - 1 / 5.000001) < 1e-7);

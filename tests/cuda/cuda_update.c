@@ -39,7 +39,7 @@ static update_run update_open_as(sides *s, const int64_t *counts, int count, int
                                                .v = w + at,
                                                .count = counts[i],
                                                .weight_decay = i % 2 ? 0.1f : 0,
-                                               .lr_scale = i % 3 == 2 ? 0.25f : 0,
+                                               .lr_scale = i % 3 == 2 ? 0.25f : 1,
                                                .first = at};
             if (narrow && i % 2 == 0) {
                 r.segments[side][i].p = q + at;

@@ -156,11 +156,11 @@ static void an_update_is_that_of_fp32_rounded(void **state)
     (void)state;
     gp_backend *be = gp_backend_open("ref", "bf16", 2);
     numbers a = draw_numbers(), b = a, c = a;
-    adamw(be, &(gp_segment){a.p, a.g, a.m, a.v, COUNT, 0.1F, GP_F32, 1000}, 1);
-    adamw(be, &(gp_segment){b.narrow, b.g, b.m, b.v, COUNT, 0.1F, GP_BF16, 1000}, 1);
+    adamw(be, &(gp_segment){a.p, a.g, a.m, a.v, COUNT, 0.1F, GP_F32, 1000, 1}, 1);
+    adamw(be, &(gp_segment){b.narrow, b.g, b.m, b.v, COUNT, 0.1F, GP_BF16, 1000, 1}, 1);
     adamw(be,
-          (gp_segment[]){{c.narrow + CUT, c.g + CUT, c.m + CUT, c.v + CUT, COUNT - CUT, 0.1F, GP_BF16, 1000 + CUT},
-                         {c.narrow, c.g, c.m, c.v, CUT, 0.1F, GP_BF16, 1000}},
+          (gp_segment[]){{c.narrow + CUT, c.g + CUT, c.m + CUT, c.v + CUT, COUNT - CUT, 0.1F, GP_BF16, 1000 + CUT, 1},
+                         {c.narrow, c.g, c.m, c.v, CUT, 0.1F, GP_BF16, 1000, 1}},
           2);
     int64_t other = 0;
     for (int i = 0; i < COUNT; i++) {

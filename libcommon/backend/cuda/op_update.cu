@@ -170,7 +170,7 @@ struct Rates {
 
 static __device__ __forceinline__ Rates rates_of(const gp_step &step, const gp_segment &s)
 {
-    float lr = s.lr_scale != 0 ? step.lr * s.lr_scale : step.lr;
+    float lr = step.lr * s.lr_scale;
     return {step.clip_scale, lr * s.weight_decay, lr / step.bias1, 1 / step.bias2};
 }
 

@@ -62,7 +62,7 @@ void gp_ref_adamw(gp_backend *be, const gp_adamw_op *op)
     double beta1 = op->beta1, beta2 = op->beta2;
     for (int s = 0; s < op->count; s++) {
         const gp_segment *seg = &op->segments[s];
-        double lr = seg->lr_scale != 0 ? (double)step->lr * seg->lr_scale : step->lr;
+        double lr = (double)step->lr * seg->lr_scale;
 #pragma omp parallel for schedule(static) num_threads(be->threads)
         for (int64_t i = 0; i < seg->count; i++) {
             double g = (double)step->clip_scale * seg->g[i];

@@ -22,7 +22,7 @@ void KERNEL(adamw)(const gp_adamw_op *op, const gp_segment *seg, int64_t lo, int
     const gp_step *step = op->step;
     const float beta1 = op->beta1, beta2 = op->beta2, eps = op->eps, clip = step->clip_scale;
     const float rest1 = (float)(1 - (double)beta1), rest2 = (float)(1 - (double)beta2);
-    const float lr = seg->lr_scale != 0 ? step->lr * seg->lr_scale : step->lr;
+    const float lr = step->lr * seg->lr_scale;
     const float rate = lr / step->bias1, unbias2 = 1 / step->bias2;
     const float decay = lr * seg->weight_decay;
     float *p = seg->p, *m = seg->m, *v = seg->v;
