@@ -17,6 +17,15 @@
 enum { WORKS_AHEAD = 3 };
 _Static_assert((int)WORKS_AHEAD < (int)GP_DRAWS_PENDING, "one more step is pending when the oldest is read");
 
+/* The counts of all samples are the sums of those of each. */
+static void add_drafts(gp_draft_stats *sum, const gp_draft_stats *one)
+{
+    sum->passes += one->passes;
+    sum->verified += one->verified;
+    sum->drafted += one->drafted;
+    sum->accepted += one->accepted;
+}
+
 /* Reports one step with the text that is final by now; at the end, all of it but an incomplete character. A complete
  * sample frees its row. */
 static int report(gp_generate_run *r, gp_sample_row *s, gp_token_event *d)
@@ -33,6 +42,8 @@ static int report(gp_generate_run *r, gp_sample_row *s, gp_token_event *d)
     d->n = n;
     d->draft = s->draft;
     s->live = !d->finish;
+    if (d->finish)
+        add_drafts(&r->stats.draft, &s->draft);
     int rc = r->fn(r->self, d);
     memmove(s->text.data, s->text.data + n, s->text.len - n);
     s->text.len -= n;
@@ -133,7 +144,6 @@ static int take(gp_generate_run *r, int64_t b)
     append(s, draw->id);
     r->stats.tokens++;
     s->draft.accepted += draw->id == s->guess;
-    r->stats.draft.accepted += draw->id == s->guess;
     gp_token_event d = {.token = true,
                         .drawn = {draw->id, r->how->logprobs ? draw->logit - log_sum : 0},
                         .top = r->top,
@@ -192,7 +202,6 @@ static int step(gp_generate_run *r, bool *issued)
         gp_sample_row *s = &r->rows[b];
         takes_part[b] = s->live && s->issued < r->how->max_tokens && s->place < r->context;
         s->draft.passes += takes_part[b];
-        r->stats.draft.passes += takes_part[b];
         if (takes_part[b])
             read += ++s->place;
         else
