@@ -38,6 +38,7 @@ typedef struct gp_new_head {
     int64_t labels;                 /* of GP_HEAD_CLASSIFY */
     const char *const *label_names; /* (labels); NULL: the file's, if it has as many, else LABEL_0, LABEL_1, ... */
     uint64_t seed;                  /* its parameters are those of gp_model_init */
+    bool keep_classifier;           /* where the file's head is a classifier, and one is wanted, it stays as it is */
 } gp_new_head;
 
 /* What a file does not say of itself, and tensors that may be missing or left over; all zero: nothing. Patterns are

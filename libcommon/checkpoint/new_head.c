@@ -46,7 +46,8 @@ int gp_weights_replace_head(gp_weights *f, gp_checkpoint *c)
     gp_head was = c->config.head;
     if (!h)
         return 0;
-    bool same = h->head == was && (was != GP_HEAD_CLASSIFY || (!h->label_names && h->labels == c->config.labels));
+    bool same = h->head == was &&
+                (was != GP_HEAD_CLASSIFY || h->keep_classifier || (!h->label_names && h->labels == c->config.labels));
     if (same)
         return 0;
     bool other_labels = was == GP_HEAD_CLASSIFY && h->head == was && !same_labels(&c->config, h);

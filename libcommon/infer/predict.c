@@ -58,11 +58,7 @@ gp_predict_task gp_predict_task_of(const gp_config *c)
 static int check_row(const gp_predictor *p, int32_t id)
 {
     int64_t V = gp_model_config(p->m)->vocab_size;
-    size_t length;
-    const char *name = gp_tokenizer_bytes(p->t, id, &length);
-    return id < V ? 0
-                  : fail("the model has no row for %s, which was added to its vocabulary of %lld as id %d",
-                         gp_printable_bytes(name, (int64_t)length), (long long)V, id);
+    return id < V ? 0 : gp_tokenizer_no_row(p->t, id, V);
 }
 
 static int check_task(const gp_predictor *p)
@@ -166,20 +162,12 @@ static int read_text(run *s, gp_predict_text *text, const char *line, size_t n)
 /* What a line seems to be. */
 typedef enum line_kind { BLANK, TEXT, OBJECT, OTHER_OBJECT /* without "text" */, BROKEN_OBJECT } line_kind;
 
-/* The offset from `at` on of what is no blank, or n. */
-static size_t skip_blanks(const char *line, size_t n, size_t at)
-{
-    while (at < n && (line[at] == ' ' || line[at] == '\t'))
-        at++;
-    return at;
-}
-
 static line_kind kind_of(const char *line, size_t n)
 {
-    size_t at = skip_blanks(line, n, gp_utf8_mark(line, n));
+    size_t at = gp_jsonl_skip_blanks(line, n, gp_utf8_mark(line, n));
     if (at == n || line[at] != '{')
         return at == n ? BLANK : TEXT;
-    size_t next = skip_blanks(line, n, at + 1);
+    size_t next = gp_jsonl_skip_blanks(line, n, at + 1);
     json_t *object = gp_json_load_python(line + at, n - at, 0, NULL);
     line_kind kind = json_object_get(object, "text") ? OBJECT : json_is_object(object) ? OTHER_OBJECT : TEXT;
     json_decref(object);

@@ -76,6 +76,9 @@ void gp_tokenizer_find_added(gp_tokenizer *t);
 bool gp_tokenizer_can_split(const gp_tokenizer *t);
 size_t gp_tokenizer_cut(const gp_tokenizer *t, const char *text, size_t n, size_t from);
 
+/* Fails because a model, whose vocabulary has V ids, has no row for this added token. */
+int gp_tokenizer_no_row(const gp_tokenizer *t, int32_t id, int64_t V);
+
 /* gp_tokenizer_decode of ids that begin a text or not. */
 int64_t gp_tokenizer_decode_part(const gp_tokenizer *t, bool first, const int32_t *ids, int64_t count, char *text,
                                  size_t capacity, size_t *length);

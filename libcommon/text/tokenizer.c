@@ -305,6 +305,14 @@ bool gp_tokenizer_is_added(const gp_tokenizer *t, int32_t id)
     return id >= 0 && id < t->vocab.size && t->vocab.flags[id] & GP_TOKEN_NAMED;
 }
 
+int gp_tokenizer_no_row(const gp_tokenizer *t, int32_t id, int64_t V)
+{
+    size_t length;
+    const char *name = gp_tokenizer_bytes(t, id, &length);
+    return fail("the model has no row for %s, which was added to its vocabulary of %lld as id %d",
+                gp_printable_bytes(name, (int64_t)length), (long long)V, id);
+}
+
 bool gp_tokenizer_is_appended(const gp_tokenizer *t, int32_t id)
 {
     return id >= 0 && id < t->vocab.size && t->vocab.flags[id] & GP_TOKEN_NOT_IN_MODEL;

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "checkpoint/checkpoint.h"
 #include "train/classify.h"
+#include "text/text.h"
 #include "train/job.h"
 
 #include <string.h>
@@ -81,10 +82,8 @@ static int check_stream(const gp_checkpoint *ckpt, const gp_tokenizer *t, const 
     uint8_t fingerprint[16];
     int64_t V = gp_checkpoint_config(ckpt)->vocab_size;
     if (info->vocab_size > V && t && gp_tokenizer_is_appended(t, (int32_t)V)) {
-        size_t length;
-        const char *name = gp_tokenizer_bytes(t, (int32_t)V, &length);
-        return fail("%s: has no row for %s, which was added to its vocabulary of %lld as id %lld", path,
-                    gp_printable_bytes(name, (int64_t)length), (long long)V, (long long)V);
+        gp_tokenizer_no_row(t, (int32_t)V, V);
+        return gp_fail_in("%s", path);
     }
     if (info->vocab_size > V)
         return fail("%s: its vocabulary has %lld ids, the token stream's %lld", path, (long long)V,
@@ -159,14 +158,12 @@ static gp_checkpoint *open_to_begin(const gp_trainer *t, const char *path)
     static const gp_head heads[] = {
         [GP_OBJECTIVE_LM] = GP_HEAD_LM, [GP_OBJECTIVE_MLM] = GP_HEAD_MLM, [GP_OBJECTIVE_CLASSIFY] = GP_HEAD_CLASSIFY};
     gp_objective objective = t->o->objective;
-    gp_new_head head = {
-        .head = heads[objective], .labels = gp_tokens_get_info(t->sets.stream)->labels, .seed = (uint64_t)t->o->seed};
-    bool classify = objective == GP_OBJECTIVE_CLASSIFY;
-    gp_checkpoint *ckpt = classify || !objective ? gp_checkpoint_open(path) : NULL;
-    if (!objective || (ckpt && (gp_checkpoint_config(ckpt)->head == GP_HEAD_CLASSIFY || head.labels < 2)))
-        return ckpt;
-    gp_checkpoint_close(ckpt);
-    return gp_checkpoint_open_with(path, &(gp_checkpoint_options){.head = &head});
+    gp_new_head head = {.head = heads[objective],
+                        .labels = gp_tokens_get_info(t->sets.stream)->labels,
+                        .seed = (uint64_t)t->o->seed,
+                        .keep_classifier = true};
+    bool own = !objective || (objective == GP_OBJECTIVE_CLASSIFY && head.labels < 2);
+    return gp_checkpoint_open_with(path, &(gp_checkpoint_options){.head = own ? NULL : &head});
 }
 
 gp_model *gp_model_from_checkpoint(gp_trainer *t, const char *path, bool begins, bool *refused)

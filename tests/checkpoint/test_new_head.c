@@ -162,6 +162,12 @@ static void a_classifier_of_these_labels_is_used(void **state)
     assert_string_equal(gp_config_label(&as_many->config, 1), "neutral");
     assert_row(other, GP_DENSE_W, was, GP_DENSE_W, 0);
     assert_true(other->config.dropout_head == 0.25);
+    gp_new_head keeps = two;
+    keeps.keep_classifier = true;
+    gp_checkpoint *kept = opened(GOLDEN "heads-bert-classify", &keeps, NULL);
+    assert_row(kept, GP_CLASS_W, was, GP_CLASS_W, 0);
+    assert_int_equal(kept->config.labels, 3);
+    gp_checkpoint_close(kept);
     assert_initialized(other, 7, (gp_role[]){GP_CLASS_W, GP_CLASS_B}, 2);
     gp_checkpoint_close(was);
     gp_checkpoint_close(same);
