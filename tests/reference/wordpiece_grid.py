@@ -134,6 +134,12 @@ def grid(count, r):
     for prefix in ("", "#", "@@"):
         root, model = {"decoder": {"type": "WordPiece", "prefix": prefix, "cleanup": True}}, {"continuing_subword_prefix": prefix}
         yield {"root": root, "model": model, "texts": case(root, model, [text(r) for _ in range(8)])}
+    for strip in (True, False):  # marks after what ends a word, where text that comes in parts cannot be cut
+        root = {"normalizer": normalizer(strip_accents=strip),
+                "added_tokens": BASE["added_tokens"] + [token("The", len(VOCAB), normalized=True, special=False)]}
+        marks = "\u302e\u0323\u302f\u0301"
+        texts = [f"a{end}{marks[:k]}THE{end}{marks[k:]}b the" for end in (".", " ", "\u6771") for k in range(1, 5)]
+        yield {"root": root, "model": {}, "texts": case(root, {}, texts)}
     for root, model, named in REFUSED:
         yield {"root": root, "model": model, "refused": named}
 
@@ -152,18 +158,25 @@ def folders(count, r):
                     ["BertTokenizer", "BertTokenizerFast", "DistilBertTokenizer", "PreTrainedTokenizerFast"])
             if r.random() < 0.3:
                 files["tokenizer_config.json"]["mask_token"] = r.choice(["<x>", "[MASK]"])
+        names = []
+        if "tokenizer_config.json" in files and r.random() < 0.5:  # as after add_tokens and save_pretrained
+            names = r.sample(NAMES[3:6] + NAMES[14:16], 2)
+            files["tokenizer_config.json"]["added_tokens_decoder"] = {
+                str(VOCAB[n] if n in VOCAB else len(VOCAB) + i): {
+                    k: v for k, v in token(n, 0, special=False, normalized=r.random() < 0.8, lstrip=r.random() < 0.3).items()
+                    if k != "id"} for i, n in enumerate(sorted(names, key=lambda n: n in VOCAB))}
         k = r.random()
         of_json = files.get("tokenizer_config.json", {}).get("tokenizer_class") == "PreTrainedTokenizerFast" or k < 0.4
         if of_json:
             files["tokenizer.json"] = {**BASE, "normalizer": normalizer(lowercase=r.random() < 0.5)}
         else:
             words = lines
-            if k < 0.5 and "<x>" not in str(files):  # a line twice: the later one counts
+            if k < 0.5 and not names and "<x>" not in str(files):  # a line twice: the later one counts
                 words = lines.replace("##ar\n", "the\n")
-            elif 0.5 < k < 0.6:  # added by its class
+            elif 0.5 < k < 0.6 and not names:  # added by its class
                 words = lines.replace("[MASK]\n", "")
             files["vocab.txt"] = words if r.random() < 0.7 else words[:-1]
-        texts = [text(r) for _ in range(6)]
+        texts = [text(r, names) for _ in range(6)]
         made = tokenizer_folders.results(files, texts)
         if of_json:
             del files["tokenizer.json"]["model"]
