@@ -25,6 +25,11 @@ _Static_assert(MC % PANEL == 0 && KC % DEPTH == 0, "blocks are whole panels");
 
 /* ---- packing --------------------------------------------------------------------------------------------- */
 
+static inline __mmask16 mask_of(int64_t n)
+{
+    return (__mmask16)(n >= LINES ? 0xFFFF : n > 0 ? (1u << n) - 1 : 0);
+}
+
 /* Up to 16 rows of up to 16 numbers; the others are 0. */
 static inline __attribute__((always_inline)) void load_block(const float *x, int64_t stride, int64_t rows,
                                                              int64_t columns, __m512 v[LINES])
@@ -34,7 +39,7 @@ static inline __attribute__((always_inline)) void load_block(const float *x, int
             v[i] = _mm512_loadu_ps(x + i * stride);
         return;
     }
-    __mmask16 mask = columns >= LINES ? 0xFFFF : columns > 0 ? (__mmask16)((1u << columns) - 1) : 0;
+    __mmask16 mask = mask_of(columns);
     for (int i = 0; i < LINES; i++)
         v[i] = i < rows ? _mm512_maskz_loadu_ps(mask, x + i * stride) : _mm512_setzero_ps();
 }
@@ -221,7 +226,7 @@ static void store_sums(const float *sums, int64_t rows, int64_t columns, const f
                        int64_t c_row)
 {
     for (int64_t n = 0; n < columns; n += LINES) {
-        __mmask16 mask = columns - n >= LINES ? 0xFFFF : (__mmask16)((1u << (columns - n)) - 1);
+        __mmask16 mask = mask_of(columns - n);
         __m512 terms = bias ? _mm512_maskz_loadu_ps(mask, bias + n) : _mm512_setzero_ps();
         for (int64_t m = 0; m < rows; m++) {
             __m512 x = _mm512_add_ps(_mm512_load_ps(sums + m * PANEL + n), terms);
