@@ -164,7 +164,8 @@ static gp_mfu *measure(const args *a)
     ready = ready && !(trains && gp_backend_check_training(be));
     gp_model *m = ready ? open_model(a, be, trains) : NULL;
     gp_mfu *r = m ? gp_mfu_measure(m, &plan) : NULL;
-    gp_tool_warning(&tool, be && !a->quiet ? gp_backend_remark(be) : NULL);
+    for (int i = 0; r && !a->quiet && gp_mfu_remark(r, i); i++)
+        gp_tool_warning(&tool, gp_mfu_remark(r, i));
     gp_model_free(m);
     gp_backend_close(be);
     return r;

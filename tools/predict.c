@@ -213,6 +213,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "predict: %s; using backend %s\n", gp_backend_warning(be), gp_backend_name(be));
     gp_checkpoint *ckpt = be ? gp_checkpoint_open(a.checkpoint) : NULL;
     rc = ckpt ? run(&a, ckpt, be) : -1;
+    for (const char *remark; be && !a.quiet && (remark = gp_backend_remark(be));)
+        gp_tool_warning(&tool, remark);
     gp_checkpoint_close(ckpt);
     gp_backend_close(be);
     return gp_tool_exit(&tool, rc);

@@ -415,7 +415,8 @@ int main(int argc, char **argv)
     s.m = ckpt ? gp_checkpoint_model(ckpt, be, a->trace_grad) : NULL;
     s.out = out ? gp_output_stream(out) : NULL;
     rc = s.m ? run(&s, ckpt) : -1;
-    gp_tool_warning(&tool, be && !a->quiet ? gp_backend_remark(be) : NULL);
+    for (const char *remark; be && !a->quiet && (remark = gp_backend_remark(be));)
+        gp_tool_warning(&tool, remark);
     if (!rc)
         rc = gp_checkpoint_check_unchanged(ckpt);
     if (out && gp_output_close(out, rc == 0))

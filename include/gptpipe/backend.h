@@ -97,8 +97,8 @@ GP_API const char *gp_backend_device(const gp_backend *be);
 /* Why `auto` did not use a faster backend: "backend cuda: no NVIDIA driver found"; NULL if it used the fastest. */
 GP_API const char *gp_backend_warning(const gp_backend *be);
 
-/* What has turned out while it computed and makes it slower: that the driver records no CUDA graphs. Once; otherwise
- * NULL. */
+/* What has turned out while it computed and makes it slower: that the driver records no CUDA graphs, that a library
+ * refused to run a product. Each once, in a line that is valid until the next call; NULL: nothing new. */
 GP_API const char *gp_backend_remark(gp_backend *be);
 
 #ifdef __cplusplus

@@ -63,6 +63,9 @@ GP_API int gp_measure(gp_model *m, gp_pass pass, int64_t B, int64_t T, double se
 
 /* All measurements. The caller frees it. */
 typedef struct gp_mfu gp_mfu;
+
+/* The i-th thing that turned out while it measured: gp_backend_remark. NULL after the last. */
+GP_API const char *gp_mfu_remark(const gp_mfu *r, int i);
 GP_API gp_mfu *gp_mfu_measure(gp_model *m, const gp_mfu_plan *plan);
 GP_API void gp_mfu_free(gp_mfu *r);
 

@@ -62,10 +62,13 @@ static const struct {
                 [GP_COMPUTE_INT4] = {GP_F32, GP_WEIGHTS_INT4}};
 
 /* Whether the backend supports what is requested. */
-static bool supports(const struct backend *b, const gp_backend *be)
+static bool supports(const struct backend *b, const gp_backend *be, bool any)
 {
     if (be->tf32 && !b->tf32)
         return fail("dtype tf32 requires backend cuda and a GPU that supports it; use --dtype fp32"), false;
+    if (be->weight_format != GP_WEIGHTS_FP32 && !b->formats && any)
+        return fail("backend %s does not support dtype %s", kinds[b->kind], gp_weight_format_name(be->weight_format)),
+               false;
     if (be->weight_format != GP_WEIGHTS_FP32 && !b->formats)
         return fail("dtype %s requires backend cpu or ref (found %s); use --dtype bf16 or --backend cpu",
                     gp_weight_format_name(be->weight_format), kinds[b->kind]),
@@ -88,9 +91,7 @@ gp_backend *gp_backend_open_kind(gp_backend_kind kind, gp_compute_dtype dtype, i
         if (any && backends[i].kind == GP_BACKEND_REF && be->dtype == GP_BF16)
             break; /* ref's bf16 is for tests; the error of cpu stands */
         known = true;
-        if (!supports(&backends[i], be))
-            continue;
-        if (!backends[i].open(be))
+        if (supports(&backends[i], be, any) && !backends[i].open(be))
             return be;
         if (!*be->warning && is_here(&backends[i]))
             snprintf(be->warning, sizeof be->warning, "%s", gp_error());
@@ -187,10 +188,22 @@ int gp_backend_drop_masters(gp_backend *be)
 
 const char *gp_backend_remark(gp_backend *be)
 {
-    if (!*be->remark || be->remarked)
-        return NULL;
-    be->remarked = true;
-    return be->remark;
+    if (*be->remark) {
+        snprintf(be->remarked, sizeof be->remarked, "%s", be->remark);
+        *be->remark = 0;
+        return be->remarked;
+    }
+    for (int i = 0; i < be->choice_count; i++) {
+        gp_product_choice *c = &be->choices[i];
+        if (!c->refused || c->reported)
+            continue;
+        c->reported = true;
+        snprintf(be->remarked, sizeof be->remarked,
+                 "%s refused to run %s with the algorithm of its heuristic; using another from here on (%s)",
+                 be->products_library, c->product, c->way);
+        return be->remarked;
+    }
+    return NULL;
 }
 
 static void *memory_alloc(void *self, size_t bytes, const char *what)

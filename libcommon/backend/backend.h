@@ -400,8 +400,8 @@ struct gp_backend {
     bool measures_products; /* products without a choice are timed in each way, and the fastest is selected */
     char device[128];
     char warning[200];      /* why `auto` did not use a faster backend that is here; "": it did */
-    char remark[240];       /* gp_backend_remark; "": nothing */
-    bool remarked;          /* it was reported */
+    char remark[240];       /* what gp_backend_remark returns next; "": nothing */
+    char remarked[320];     /* what it returned last */
     const char *allocating; /* what the memory is for, in error messages; or NULL */
     void *state;            /* private to the backend */
     char *workspace;        /* set by gp_backend_plan */

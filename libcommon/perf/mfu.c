@@ -166,6 +166,19 @@ static int measure_products(gp_mfu *r, gp_model *m, const gp_mfu_plan *plan, con
     return seconds < 0 ? -1 : 0;
 }
 
+static void collect_remarks(gp_mfu *r, gp_backend *be)
+{
+    for (const char *remark; (remark = gp_backend_remark(be));) {
+        r->remarks = gp_realloc(r->remarks, (size_t)r->remark_count + 1, sizeof *r->remarks);
+        r->remarks[r->remark_count++] = gp_strdup(remark);
+    }
+}
+
+const char *gp_mfu_remark(const gp_mfu *r, int i)
+{
+    return i < r->remark_count ? r->remarks[i] : NULL;
+}
+
 gp_mfu *gp_mfu_measure(gp_model *m, const gp_mfu_plan *plan)
 {
     gp_mfu *r = gp_calloc(1, sizeof *r);
@@ -197,6 +210,7 @@ gp_mfu *gp_mfu_measure(gp_model *m, const gp_mfu_plan *plan)
         r->copy = gp_measure_copy(m->be, plan->seconds / 4);
         r->start = gp_measure_start(m->be, plan->seconds / 8);
     }
+    collect_remarks(r, m->be);
     return r;
 }
 
@@ -215,7 +229,11 @@ void gp_mfu_share_peak(gp_mfu *const *run, int count)
 
 void gp_mfu_free(gp_mfu *r)
 {
-    if (r)
-        free(r->choices);
+    if (!r)
+        return;
+    for (int i = 0; i < r->remark_count; i++)
+        free(r->remarks[i]);
+    free(r->remarks);
+    free(r->choices);
     free(r);
 }

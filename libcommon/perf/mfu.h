@@ -28,6 +28,8 @@ struct gp_mfu {
     gp_product_choice *choices; /* (choice_count) algorithms chosen by measurement */
     int choice_count;
     double products_seconds; /* spent on measuring them */
+    char **remarks;          /* (remark_count) gp_backend_remark's */
+    int remark_count;
     bool peak_given, has_vendor;
     gp_vendor vendor;
     double vendor_peak; /* FLOP/s of the dtype; 0: not known */

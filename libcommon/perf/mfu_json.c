@@ -97,6 +97,12 @@ static void put_report(gp_buf *b, const char *key, const gp_mfu *r)
     if (*r->products)
         gp_json_put(b, MEMBER("products", r->products));
     put_choices(r, b);
+    if (r->remark_count) {
+        gp_json_open(b, "remarks", '[');
+        for (int i = 0; i < r->remark_count; i++)
+            gp_json_put(b, MEMBER(NULL, r->remarks[i]));
+        gp_json_close(b, ']');
+    }
     gp_json_put(b, MEMBER("peak_flops", r->peak), MEMBER("peak_measured", (bool)!r->peak_given),
                 MEMBER("bandwidth", r->bandwidth));
     if (r->copy > 0)

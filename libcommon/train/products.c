@@ -114,11 +114,11 @@ int gp_products_use(gp_backend *be, const gp_products *p, bool measured, char *w
     return 0;
 }
 
-const gp_product_choice *gp_products_next(gp_backend *be)
+const gp_product_choice *gp_products_next_lost(gp_backend *be)
 {
     for (int i = 0; i < be->choice_count; i++) {
         gp_product_choice *c = &be->choices[i];
-        if ((c->lost || c->refused) && !c->reported) {
+        if (c->lost && !c->reported) {
             c->reported = true;
             return c;
         }

@@ -26,9 +26,9 @@ void gp_products_print(const gp_backend *be, gp_buf *text);
  * the library refused. Those of another library or device are not used, and why (else "") reports that. 0 or -1. */
 int gp_products_use(gp_backend *be, const gp_products *p, bool measured, char *why, size_t size);
 
-/* The next choice that is not reported yet: made because the library refused an algorithm, or because the recorded one
- * is not available. NULL: there is none. */
-const gp_product_choice *gp_products_next(gp_backend *be);
+/* The next choice that is not reported yet and was made because the recorded one is not available. NULL: there is
+ * none. */
+const gp_product_choice *gp_products_next_lost(gp_backend *be);
 
 /* Runs a pass in which the algorithms of each product without a choice are timed; returns its seconds, negative on
  * failure. The results of the pass are not valid. */

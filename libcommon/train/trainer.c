@@ -136,20 +136,14 @@ static int measure_products(gp_trainer *t)
 void gp_trainer_report_backend(gp_trainer *t)
 {
     const gp_product_choice *c;
-    const char *remark = gp_backend_remark(t->be);
-    if (remark)
+    const char *remark;
+    while ((c = gp_products_next_lost(t->be)))
+        gp_report_info(&t->report,
+                       "products: the algorithm that this run recorded for %s is not available here; using another "
+                       "(%s%s%s), so bits may differ",
+                       c->product, c->way, *c->details ? ", " : "", c->details);
+    while ((remark = gp_backend_remark(t->be)))
         gp_report_warn(&t->report, "%s", remark);
-    while ((c = gp_products_next(t->be)))
-        if (c->lost)
-            gp_report_info(&t->report,
-                           "products: the algorithm that this run recorded for %s is not available here; using another "
-                           "(%s%s%s), so bits may differ",
-                           c->product, c->way, *c->details ? ", " : "", c->details);
-        else
-            gp_report_warn(&t->report,
-                           "%s refused to run %s with the algorithm of its heuristic; using another from here on (%s), "
-                           "which is recorded with the run",
-                           t->be->products_library, c->product, c->way);
 }
 
 /* recorded: when the run began, and whenever the library refused an algorithm. */

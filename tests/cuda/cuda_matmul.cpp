@@ -504,6 +504,45 @@ void a_refusal_is_repeated(void **)
     free(made), free(again);
 }
 
+/* A product that the library refuses in a capture, where it ran before: it is made another way, which the next capture
+ * records. A refusal for good would issue it in every round: five times. */
+void what_is_refused_in_a_recording_is_recorded_another_way(void **)
+{
+    constexpr int64_t M = 40, N = 48, K = 32;
+    const Case biased = {M, N, K, false, false, GP_BF16, false, true, false, BIAS, 0, 0, 0};
+    gp_backend *be = open_backend("bf16");
+    gp_cuda_allow_products(be, ALL);
+    gp_recording *recording = nullptr;
+    int issued = 0;
+    {
+        Matrix a(be, GP_BF16, M * K, 1), b(be, GP_BF16, K * N, 2), bias(be, GP_BF16, N, 3);
+        Matrix d(be, GP_BF16, M * N, 4), pre(be, GP_BF16, M * N, 5), sums(be, GP_F32, N, 6);
+        Product p = {};
+        p.M = M, p.N = N, p.K = K;
+        p.a = a.device, p.b = b.device, p.d = d.device, p.bias = bias.device;
+        p.in = p.out = GP_BF16, p.epilogue = BIAS;
+        by_loops(biased, a, b, bias, d, pre, sums);
+        for (int round = 0; round < 4; round++) {
+            be->ops->zero(be, d.device, static_cast<size_t>(M * N) * 2);
+            if (round == 1)
+                cusim::refuse_product(1);
+            if (be->ops->record_begin(be, &recording))
+                do {
+                    issued++;
+                    matmul(be, &p);
+                } while (!be->ops->record_end(be, &recording));
+            check_near(d, "D", 4e-3);
+        }
+    }
+    assert_int_equal(issued, 4); /* as it is, captured and again as it is, captured; then replayed */
+    const char *remark = gp_backend_remark(be);
+    assert_non_null(remark);
+    assert_non_null(strstr(remark, "refused to run 40x48x32 NN bf16 bf16 bias with the algorithm of its heuristic"));
+    assert_null(gp_backend_remark(be));
+    be->ops->record_free(be, &recording);
+    gp_backend_close(be);
+}
+
 /* In fp32 GELU is not the library's, whose tanh is approximate; and its bias is rounded with the sum, once. */
 void gelu_is_our_own_in_fp32(void **)
 {
@@ -540,6 +579,7 @@ int main()
         cmocka_unit_test(a_choice_repeats_its_bits),
         cmocka_unit_test(a_choice_that_cannot_be_had_is_made_again),
         cmocka_unit_test(a_refusal_is_repeated),
+        cmocka_unit_test(what_is_refused_in_a_recording_is_recorded_another_way),
         cmocka_unit_test(gelu_is_our_own_in_fp32),
         cmocka_unit_test(shapes_without_end_are_multiplied),
 #endif

@@ -14,6 +14,7 @@ struct CudaState {
     bool pageable_access; /* the device reads pageable host memory directly: a copy from there may be asynchronous */
     bool capturing;       /* a stream capture is in progress, */
     bool refused;         /* and part of the work could not be captured */
+    bool remarked;        /* that work could not be recorded was reported */
     cudaStream_t stream;
     struct Matmuls *matmuls;      /* matmul.cu */
     struct CudnnAttention *cudnn; /* attention_cudnn.cu; null until cuDNN is requested */

@@ -23,6 +23,7 @@ struct Key {
 struct Plan {
     Key key;
     bool known, works, ran; /* ran: it has run, so that a later failure is an error, not a refusal */
+    bool failed;            /* it was refused in a capture, and what is used in its place is not recorded yet */
     cublasLtMatmulDesc_t desc;
     cublasLtMatrixLayout_t a, b, d; /* the library's A and B: our B and A */
     cublasLtMatmulAlgo_t algo;
@@ -247,8 +248,8 @@ static Plan *plan_of(gp_backend *be, const Product *p, const float *sums, const 
     return plan;
 }
 
-/* The first run may refuse what the heuristic returned: then the plan does not work. During a stream capture there is
- * no fallback: the capture is abandoned, and the pass is issued again without. */
+/* The first run may refuse what the heuristic returned, and a capture what ran before: then the plan does not work.
+ * During a stream capture there is no fallback: the capture is abandoned, and the pass is issued again without. */
 static bool run(gp_backend *be, Plan *plan, const Product *p)
 {
     Matmuls *m = matmuls_of(be);
@@ -265,10 +266,11 @@ static bool run(gp_backend *be, Plan *plan, const Product *p)
     if (plan->ran && !s->capturing)
         check(m, status, "cublasLtMatmul");
     (void)cudaGetLastError(); /* clears the error, which is not one of the following call */
+    plan->works = false;
     if (s->capturing)
-        s->refused = true;
+        s->refused = plan->failed = true;
     else
-        m->refused = true, plan->works = false;
+        m->refused = true;
     return s->capturing;
 }
 
@@ -283,7 +285,11 @@ bool matmul_lt(gp_backend *be, const Product *p, float *sums, const cublasLtMatm
 {
     if (!describable(p))
         return false;
+    if (state_of(be)->capturing && state_of(be)->refused)
+        return true; /* what follows in an abandoned capture is not looked at */
     Plan *plan = plan_of(be, p, sums, algorithm);
+    if (plan->failed)
+        matmuls_of(be)->refused = true, plan->failed = false;
     if (!plan->works)
         return false;
     set_pointers(matmuls_of(be), plan, p, sums);

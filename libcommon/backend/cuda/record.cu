@@ -12,6 +12,7 @@ struct gp_recording {
     Recorded state;
     cudaGraphExec_t exec;
     const void *workspace; /* the workspace that the captured work uses */
+    bool again;            /* a library refused part of a capture, and will not be asked for it in the next */
 };
 
 static void forget(gp_recording *r)
@@ -54,15 +55,17 @@ static void remark_refusal(gp_backend *be, cudaError_t error)
 {
     int driver = 0;
     (void)cudaDriverGetVersion(&driver);
-    if (!*be->remark)
+    if (!state_of(be)->remarked)
         snprintf(be->remark, sizeof be->remark,
                  "work cannot be recorded as a CUDA graph with this driver, for CUDA %d.%d (%.80s): each kernel is "
                  "launched by itself, which is slower",
                  driver / 1000, driver % 1000 / 10,
                  error == cudaSuccess ? "part of it was refused" : cudaGetErrorString(error));
+    state_of(be)->remarked = true;
 }
 
-/* Work that cannot be captured is issued without a graph from then on: slower, not wrong. */
+/* Work that cannot be captured is issued without a graph from then on: slower, not wrong. Where a library refused part
+ * of it, that part is made another way, without capture this time, and the work is captured once more. */
 bool gp_cuda_record_end(gp_backend *be, gp_recording **recording)
 {
     gp_recording *r = *recording;
@@ -84,6 +87,9 @@ bool gp_cuda_record_end(gp_backend *be, gp_recording **recording)
     r->state = whole ? Recorded::whole : Recorded::refused;
     if (whole) {
         issue(be, r);
+    } else if (error == cudaSuccess && !r->again) {
+        r->again = true;
+        r->state = Recorded::nothing;
     } else {
         remark_refusal(be, error);
         (void)cudaGetLastError(); /* clears the error, which is not one of the following call */
