@@ -9,7 +9,8 @@
 namespace cusim
 {
 
-static Fiber *arriving; /* where the switch that is under way came from, and whether that one is over */
+static Fiber *arriving; /* where the switch that is under way came from */
+static bool over;       /* that one's last */
 
 /* Once on the new stack: the old one's bounds are only known here. */
 static void arrived(Fiber *here)
@@ -22,6 +23,14 @@ static void arrived(Fiber *here)
         arriving->size = size;
         arriving->self = const_cast<void *>(bottom);
     }
+    if (over) { /* the calls that it was in never return: their frames would keep their red zones, down to fiber_switch's */
+#ifdef CUSIM_UCONTEXT
+        char *lowest = arriving->stack;
+#else
+        char *lowest = static_cast<char *>(arriving->sp);
+#endif
+        __asan_unpoison_memory_region(lowest, static_cast<size_t>(arriving->stack + arriving->size - lowest));
+    }
 #else
     (void)here;
 #endif
@@ -30,6 +39,7 @@ static void arrived(Fiber *here)
 static void departing(Fiber *from, Fiber *to, bool last)
 {
     arriving = from;
+    over = last;
 #if CUSIM_ASAN
     const void *bottom = to->stack ? to->stack : to->self;
     __sanitizer_start_switch_fiber(last ? nullptr : &from->asan, bottom, to->size);
@@ -175,12 +185,6 @@ void fiber_abandon(Fiber *f)
 
 void fiber_switch(Fiber *from, Fiber *to, bool last)
 {
-#if CUSIM_ASAN
-    if (last) { /* this call never returns: the frames outside of it would keep their red zones */
-        char *here = static_cast<char *>(__builtin_frame_address(0));
-        __asan_unpoison_memory_region(here, static_cast<size_t>(from->stack + from->size - here));
-    }
-#endif
     departing(from, to, last);
     starting = to;
 #ifdef CUSIM_UCONTEXT
