@@ -23,7 +23,7 @@ static void arrived(Fiber *here)
         arriving->size = size;
         arriving->self = const_cast<void *>(bottom);
     }
-    if (over) { /* the calls that it was in never return: their frames would keep their red zones, down to fiber_switch's */
+    if (over) { /* its calls never return: their frames would keep their red zones, down to fiber_switch's */
 #ifdef CUSIM_UCONTEXT
         char *lowest = arriving->stack;
 #else
