@@ -40,6 +40,8 @@ static void put_cased(gp_normalized *t, const gp_bert_switches *s, uint32_t c)
 /* Appends the run in canonical order, which leaves equal ones as they are. */
 static void end_run(gp_normalized *t, const gp_bert_switches *s)
 {
+    if (!t->run.len)
+        return;
     const unit *run = (const unit *)(const void *)t->run.data, *end = run + t->run.len / sizeof *run;
     const gp_origin *next = (const gp_origin *)(const void *)t->consumed.data;
     for (; t->present; t->present &= t->present - 1) {
