@@ -89,7 +89,7 @@ gp_tensor gp_ref_decode_input(const gp_weight *w, const gp_tensor *x)
             row[i] = (float)reals(x)[n * I + i];
         real d = gp_weight_round_input(row, I, q);
         for (int64_t i = 0; i < I; i++)
-            rounded[n * I + i] = d * q[i];
+            rounded[n * I + i] = d * (real)q[i];
     }
     free(row);
     free(q);
