@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "gptpipe/tokens.h"
@@ -45,6 +46,13 @@ static bool fails_for(const char *call, const void *caller)
 #define fails(call) fails_for(call, __builtin_return_address(0))
 
 /* These stand before the C library's own, for the test and the library that is linked to it. */
+int nanosleep(const struct timespec *time, struct timespec *left) /* the pauses of hundreds of measured peaks */
+{
+    (void)time;
+    (void)left;
+    return 0;
+}
+
 int open(const char *path, int flags, ...)
 {
     va_list ap;

@@ -87,7 +87,7 @@ expect 2 train text.tok --skip-loss-z 12 -o new
 says "skip-loss-z"
 
 # ---- kill -9 at random moments: always readable, and at the end the same bytes ----------------------------------
-often=("${small[@]}" --dropout 0.1 --eval-every 3 --save-every 1 --sample-every 4 --keep 2 --grad-accum 3 --steps 400)
+often=("${small[@]}" --dropout 0.1 --eval-every 3 --save-every 1 --sample-every 4 --keep 2 --grad-accum 3 --steps 160)
 expect 0 train text.tok "${often[@]}" -o sound
 RANDOM=1 killed=0
 lines() { [ -e beaten/log.jsonl ] && wc -l < beaten/log.jsonl || echo 0; }
