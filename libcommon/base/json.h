@@ -15,6 +15,14 @@
 
 #include "base/base.h"
 
+/* The offset from `at` on, in n bytes, of what is not white space, or n. */
+static inline size_t gp_json_blanks_end(const char *text, size_t n, size_t at)
+{
+    while (at < n && (text[at] == ' ' || text[at] == '\n' || text[at] == '\t' || text[at] == '\r'))
+        at++;
+    return at;
+}
+
 /* The limit in bytes for the values of n bytes of JSON: 64 MiB + 20 n. */
 size_t gp_json_budget(size_t n);
 

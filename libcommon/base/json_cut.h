@@ -15,8 +15,7 @@ typedef struct gp_json_cursor {
 
 static inline void gp_json_skip_blanks(gp_json_cursor *c)
 {
-    while (c->at < c->end && (*c->at == ' ' || *c->at == '\n' || *c->at == '\t' || *c->at == '\r'))
-        c->at++;
+    c->at += gp_json_blanks_end(c->at, (size_t)(c->end - c->at), 0);
 }
 
 /* The next character that is not blank, which is consumed; 0 at the end. */

@@ -57,9 +57,7 @@ static size_t unit_length(const char *s, const char *end, bool *unpaired, bool *
 
 static const char *skip_blanks(const char *s, const char *end)
 {
-    while (s < end && strchr(" \t\r\n", *s) && *s)
-        s++;
-    return s;
+    return s + gp_json_blanks_end(s, (size_t)(end - s), 0);
 }
 
 /* Copies a string, which begins with a quote. One with an invalid escape sequence is copied unchanged, for jansson to

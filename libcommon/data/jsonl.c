@@ -40,16 +40,9 @@ const char *gp_jsonl_not_a_string(const json_t *value)
     return value ? "not a string" : "missing";
 }
 
-size_t gp_jsonl_skip_blanks(const char *line, size_t n, size_t at)
-{
-    while (at < n && line[at] && strchr(" \t\r\n", line[at]))
-        at++;
-    return at;
-}
-
 bool gp_jsonl_is_blank(const char *line, size_t n)
 {
-    return gp_jsonl_skip_blanks(line, n, 0) == n;
+    return gp_json_blanks_end(line, n, 0) == n;
 }
 
 int gp_jsonl_for_each(const gp_buf *text, const char *file, gp_jsonl_fn *fn, void *self)

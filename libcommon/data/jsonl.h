@@ -22,9 +22,6 @@ const char *gp_jsonl_string(const json_t *object, const char *field, size_t *n, 
 /* For messages, why a value is not a string: "missing" (value is NULL), "not a string", ... */
 const char *gp_jsonl_not_a_string(const json_t *value);
 
-/* The offset from `at` on of what is not white space, or n. */
-size_t gp_jsonl_skip_blanks(const char *line, size_t n, size_t at);
-
 /* Whether the line is only white space: such lines are skipped. */
 bool gp_jsonl_is_blank(const char *line, size_t n);
 

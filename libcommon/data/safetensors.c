@@ -186,9 +186,7 @@ static json_t *load_header(const char *text, size_t length, json_error_t *error)
 static int parse_header(gp_safetensors *s, const char *text, size_t length)
 {
     json_error_t error;
-    size_t blanks = 0; /* forbidden by the format's text, accepted by its own reader */
-    while (blanks < length && text[blanks] && strchr(" \t\r\n", text[blanks]))
-        blanks++;
+    size_t blanks = gp_json_blanks_end(text, length, 0); /* the format's text forbids them, its own reader does not */
     if (blanks == length || text[blanks] != '{')
         return fail("%s: is not a safetensors file: its header does not begin with '{'", s->path);
     s->header = load_header(text, length, &error);

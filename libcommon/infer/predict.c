@@ -164,10 +164,10 @@ typedef enum line_kind { BLANK, TEXT, OBJECT, OTHER_OBJECT /* without "text" */,
 
 static line_kind kind_of(const char *line, size_t n)
 {
-    size_t at = gp_jsonl_skip_blanks(line, n, gp_utf8_mark(line, n));
+    size_t at = gp_json_blanks_end(line, n, gp_utf8_mark(line, n));
     if (at == n || line[at] != '{')
         return at == n ? BLANK : TEXT;
-    size_t next = gp_jsonl_skip_blanks(line, n, at + 1);
+    size_t next = gp_json_blanks_end(line, n, at + 1);
     json_t *object = gp_json_load_python(line + at, n - at, 0, NULL);
     line_kind kind = json_object_get(object, "text") ? OBJECT : json_is_object(object) ? OTHER_OBJECT : TEXT;
     json_decref(object);

@@ -124,10 +124,7 @@ void gp_ref_head_loss(gp_backend *be, const gp_head_op *op)
 void gp_ref_head_decode(gp_backend *be, const gp_head_op *op)
 {
     gp_head_op with = *op;
-    gp_tensor x;
-    if (op->norm)
-        gp_ref_norm_forward(be, op->norm);
-    x = gp_ref_decode_input(op->w, op->x);
+    gp_tensor x = gp_ref_decode_input(be, op->norm, op->w, op->x);
     with.norm = NULL;
     with.x = &x;
     gp_ref_head_logits(be, &with);

@@ -135,10 +135,7 @@ void gp_ref_act_backward(gp_backend *be, gp_act act, gp_tensor *dx, const gp_ten
 void gp_ref_linear_decode(gp_backend *be, const gp_linear_op *op)
 {
     gp_linear_op with = *op;
-    gp_tensor x;
-    if (op->norm)
-        gp_ref_norm_forward(be, op->norm);
-    x = gp_ref_decode_input(op->w, op->x);
+    gp_tensor x = gp_ref_decode_input(be, op->norm, op->w, op->x);
     with.norm = NULL;
     with.x = &x;
     gp_ref_linear_forward(be, &with);

@@ -42,9 +42,9 @@ void gp_ref_weight_close(gp_backend *be, gp_weight *w);
 void gp_ref_weight_fill(gp_backend *be, const gp_weight *w, int64_t first, int64_t lines, const float *host);
 void gp_ref_weight_lines(gp_backend *be, const gp_weight *w, int64_t first, int64_t lines, float *host);
 
-/* x as products of decoding read it: x itself, or rounded where w's format rounds it (gp_weight_round_input), which
- * `done` frees. */
-gp_tensor gp_ref_decode_input(const gp_weight *w, const gp_tensor *x);
+/* x as products of decoding read it, once the norm has made it (NULL: there is none): x itself, or rounded where w's
+ * format rounds it (gp_weight_round_input), which `done` frees. */
+gp_tensor gp_ref_decode_input(gp_backend *be, const gp_norm_op *norm, const gp_weight *w, const gp_tensor *x);
 void gp_ref_decode_done(const gp_tensor *x, gp_tensor *input);
 
 /* linear_decode and head_decode are the ops of training, in which an element's sum does not depend on other rows. */

@@ -75,8 +75,10 @@ void gp_ref_weight_lines(gp_backend *be, const gp_weight *w, int64_t first, int6
         }
 }
 
-gp_tensor gp_ref_decode_input(const gp_weight *w, const gp_tensor *x)
+gp_tensor gp_ref_decode_input(gp_backend *be, const gp_norm_op *norm, const gp_weight *w, const gp_tensor *x)
 {
+    if (norm)
+        gp_ref_norm_forward(be, norm);
     gp_tensor input = *x;
     int64_t I = columns_of(x);
     if (!gp_weight_rounds_input(w->format))

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "text/text.h"
 
 /* Names of a vocabulary and its merges. */
@@ -38,9 +39,7 @@ static gp_tokenizer *read_file(const char *path, bool named, const char *dir)
     if (named ? gp_file_read(&text, path, GP_TOKENIZER_FILE_MAX)
               : gp_file_read_regular(&text, path, GP_TOKENIZER_FILE_MAX))
         goto out;
-    size_t at = 0;
-    while (at < text.len && strchr(" \t\r\n", text.data[at]) && text.data[at])
-        at++;
+    size_t at = gp_json_blanks_end(text.data, text.len, 0);
     if (at == text.len)
         fail("%s: is empty, not a tokenizer", path);
     else if (is_vocab_txt(path) || gp_is_vocab_txt(text.data, text.len))
