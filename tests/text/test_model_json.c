@@ -18,7 +18,9 @@ static void assert_word(const gp_words *w, const char *name, int32_t id)
 static void assert_merge(const gp_merge_texts *m, int64_t i, const char *left, const char *right)
 {
     gp_merge_text one = m->list[i];
-    const char *text = m->text.data + one.at;
+    const char *text = m->text.data;
+    for (int64_t k = 0; k < i; k++)
+        text += m->list[k].length;
     assert_int_equal(one.line, !right);
     assert_int_equal(one.left, strlen(left));
     assert_int_equal(one.length, strlen(left) + (right ? strlen(right) : 0));

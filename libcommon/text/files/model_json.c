@@ -29,30 +29,30 @@ void gp_words_release(gp_words *w)
     *w = (gp_words){0};
 }
 
-/* Names and ids in the order of a file, of which words are made. */
-typedef struct word_list {
-    gp_token *tokens;
-    int32_t *ids;
-    int64_t count;
-    gp_buf bytes;
-} word_list;
-
-/* Adds the name that was appended to l->bytes after its first `at` bytes. */
-static void add_word(word_list *l, size_t at, int32_t id)
+/* Adds a name that was appended to the bytes of all after their first `at`. */
+static void add_word(gp_words *w, size_t at, int32_t id)
 {
-    l->tokens = gp_grow(l->tokens, l->count, sizeof *l->tokens);
-    l->ids = gp_grow(l->ids, l->count, sizeof *l->ids);
-    l->tokens[l->count] = (gp_token){.id = (int32_t)l->count, .length = (uint32_t)(l->bytes.len - at), .at = at};
-    l->ids[l->count++] = id;
+    gp_vocab *v = &w->names;
+    v->at = gp_grow(v->at, v->size, sizeof *v->at);
+    w->ids = gp_grow(w->ids, v->size, sizeof *w->ids);
+    v->at[v->size] = (uint32_t)at;
+    w->ids[v->size++] = id;
 }
 
-/* Makes words of l, which is released. Fails if two names are equal. */
-static int make_words(gp_words *w, word_list *l, const char *where)
+/* Completes w by the bytes of all names, which it takes. Fails if two names are equal. */
+static int end_words(gp_words *w, gp_buf *bytes, const char *where)
 {
-    *w = (gp_words){.ids = l->ids};
-    int rc = l->count ? gp_vocab_build(&w->names, l->tokens, l->count, &l->bytes, where) : 0;
-    free(l->tokens);
-    gp_buf_release(&l->bytes);
+    gp_vocab *v = &w->names;
+    int rc = 0;
+    gp_buf_reserve(bytes, GP_VOCAB_PAD);
+    v->bytes = gp_realloc(bytes->data, bytes->len + GP_VOCAB_PAD, 1);
+    memset(v->bytes + bytes->len, 0, GP_VOCAB_PAD);
+    v->at = gp_grow(v->at, v->size, sizeof *v->at);
+    v->at[v->size] = (uint32_t)bytes->len;
+    if (v->size > INT32_MAX / 2 || bytes->len > UINT32_MAX / 2)
+        rc = fail("%s: its vocabulary is too large (%lld ids, %zu bytes)", where, (long long)v->size, bytes->len);
+    else if (v->size)
+        rc = gp_vocab_index(v, where);
     if (rc)
         gp_words_release(w);
     return rc;
@@ -62,49 +62,49 @@ int gp_words_from_json(gp_words *w, json_t *object, const char *where)
 {
     const char *name;
     json_t *value;
-    word_list l = {0};
+    gp_buf bytes = {0};
+    *w = (gp_words){0};
     json_object_foreach (object, name, value) {
         json_int_t id = json_is_integer(value) ? json_integer_value(value) : -1;
-        size_t at = l.bytes.len;
-        gp_buf_puts(&l.bytes, name);
-        add_word(&l, at, id >= 0 && id < INT32_MAX ? (int32_t)id : -1);
+        add_word(w, bytes.len, id >= 0 && id < INT32_MAX ? (int32_t)id : -1);
+        gp_buf_puts(&bytes, name);
     }
-    return make_words(w, &l, where);
+    return end_words(w, &bytes, where);
 }
 
 bool gp_words_from_lines(gp_words *w, const char *text, size_t length)
 {
     const char *end = text + length, *next;
-    word_list l = {0};
+    gp_buf bytes = {0};
     if (memchr(text, 0, length) || !gp_is_utf8(text, length))
         return false;
-    for (const char *p = text; p < end && l.count <= GP_VOCAB_MAX; p = next) {
-        size_t at = l.bytes.len;
-        gp_buf_add(&l.bytes, p, gp_line_length(p, end, &next));
-        add_word(&l, at, (int32_t)l.count);
+    *w = (gp_words){0};
+    for (const char *p = text; p < end && w->names.size <= GP_VOCAB_MAX; p = next) {
+        add_word(w, bytes.len, (int32_t)w->names.size);
+        gp_buf_add(&bytes, p, gp_line_length(p, end, &next));
     }
-    bool few = l.count <= GP_VOCAB_MAX;
-    if (!make_words(w, &l, "lines") && few)
+    bool few = w->names.size <= GP_VOCAB_MAX;
+    if (!end_words(w, &bytes, "lines") && few)
         return true;
     gp_words_release(w);
     return false;
 }
 
 /* {"name": id, ...} */
-static bool read_members(gp_json_cursor *c, word_list *l)
+static bool read_members(gp_json_cursor *c, gp_words *w, gp_buf *bytes)
 {
     if (gp_json_next(c) != '{')
         return false;
     gp_json_skip_blanks(c);
     if (c->at < c->end && *c->at == '}')
         return c->at++, true;
-    gp_buf_reserve(&l->bytes, (size_t)(c->end - c->at));
+    gp_buf_reserve(bytes, (size_t)(c->end - c->at));
     for (char after = ','; after == ',';) {
-        size_t at = l->bytes.len;
-        int32_t id = gp_json_read_quoted(c, &l->bytes) && gp_json_next(c) == ':' ? read_id(c) : -1;
+        size_t at = bytes->len;
+        int32_t id = gp_json_read_quoted(c, bytes) && gp_json_next(c) == ':' ? read_id(c) : -1;
         if (id < 0)
             return false;
-        add_word(l, at, id);
+        add_word(w, at, id);
         after = gp_json_next(c);
         if (after == '}')
             return true;
@@ -114,9 +114,10 @@ static bool read_members(gp_json_cursor *c, word_list *l)
 
 static bool read_words(gp_json_cursor *c, gp_words *w)
 {
-    word_list l = {0};
-    bool whole = read_members(c, &l);
-    if (make_words(w, &l, "a vocabulary") || !whole)
+    gp_buf bytes = {0};
+    *w = (gp_words){0};
+    bool whole = read_members(c, w, &bytes);
+    if (end_words(w, &bytes, "a vocabulary") || !whole)
         return gp_words_release(w), false;
     return true;
 }
@@ -146,7 +147,7 @@ static void release_merges(gp_merge_texts *m)
 static void add_merge(gp_merge_texts *m, size_t at, size_t left, bool line)
 {
     m->list = gp_grow(m->list, m->count, sizeof *m->list);
-    m->list[m->count++] = (gp_merge_text){at, (uint32_t)left, (uint32_t)(m->text.len - at), line};
+    m->list[m->count++] = (gp_merge_text){(uint32_t)left, (uint32_t)(m->text.len - at) & INT32_MAX, line};
 }
 
 /* ["left", "right"] after its bracket. */

@@ -33,13 +33,13 @@ int32_t gp_words_id(const gp_words *w, int64_t at, const char *where);
 
 /* A merge as it is written: two parts, or a line with a space between them. */
 typedef struct gp_merge_text {
-    size_t at;             /* in the text of its list */
-    uint32_t left, length; /* of the left part, equal to length for a line; and in all */
-    bool line;
+    uint32_t left;        /* bytes of the left part; of a line, all */
+    uint32_t length : 31; /* of all */
+    uint32_t line : 1;
 } gp_merge_text;
 
 typedef struct gp_merge_texts {
-    gp_buf text;
+    gp_buf text; /* of all merges, one after the other */
     gp_merge_text *list;
     int64_t count;
 } gp_merge_texts;

@@ -105,9 +105,9 @@ static gp_tokenizer *read_chars(gp_reader *r, const gp_words *vocab)
 
 static int add_merges(gp_reader *r, const gp_merge_texts *merges)
 {
-    for (int64_t i = 0; i < merges->count; i++) {
+    const char *text = merges->text.data;
+    for (int64_t i = 0; i < merges->count; text += merges->list[i++].length) {
         gp_merge_text m = merges->list[i];
-        const char *text = merges->text.data + m.at;
         if (m.line && gp_reader_is_version(text, m.length))
             continue;
         if (m.line ? gp_reader_add_line(r, text, m.length)
