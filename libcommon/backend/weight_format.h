@@ -84,8 +84,9 @@ void gp_weight_encode_part(gp_weight_format f, const float *w, int64_t I, int64_
 void gp_weight_decode_part(gp_weight_format f, const void *src, int64_t I, int64_t first, int64_t count, float *w);
 
 /* The same of `rows` rows one after the other: those of row r are at w + r * stride. */
-void gp_weight_encode_rows(gp_weight_format f, const float *w, int64_t rows, int64_t stride, int64_t I, int64_t first,
-                           int64_t count, void *dst);
+typedef void gp_weight_encoder(gp_weight_format f, const float *w, int64_t rows, int64_t stride, int64_t I,
+                               int64_t first, int64_t count, void *dst);
+gp_weight_encoder gp_weight_encode_rows;
 
 /* Whether products of decoding round x. */
 static inline bool gp_weight_rounds_input(gp_weight_format f)

@@ -48,6 +48,32 @@ static void bf16_is_the_nearest_and_of_two_the_even_one(void **state)
     }
 }
 
+/* Rows that threads and instruction sets share: whole groups and a rest, several rows and a part of one, equal numbers
+ * (a step of 0), and steps that fp16 rounds to a subnormal number or to 0. */
+static void weights_are_encoded_to_the_same_bits(void **state)
+{
+    enum { I = 600, ROWS = 5, FROM = 64 };
+    static float w[ROWS * I];
+    const parity *p = *state;
+    for (int64_t i = 0; i < ROWS * I; i++) {
+        int64_t block = i / GP_WEIGHT_BLOCK;
+        w[i] = block % 9 == 8 ? 0.25f
+                              : ldexpf((float)(i * 7919 % 1009) - 504.25f, block % 7 == 6 ? -40 : -(int)(block % 27));
+    }
+    for (int f = GP_WEIGHTS_BF16; f <= GP_WEIGHTS_INT4; f++) {
+        size_t bytes = ROWS * gp_weight_row_bytes((gp_weight_format)f, I);
+        char *got = calloc(bytes, 2), *expected = got + bytes;
+        kernels_of(p)->encode_rows((gp_weight_format)f, w, ROWS - 1, I, I, 0, I, got);
+        kernels_of(p)->encode_rows((gp_weight_format)f, w + FROM, 1, I, I, FROM, I - FROM,
+                                   got + bytes / ROWS * (ROWS - 1));
+        for (int64_t r = 0; r < ROWS - 1; r++)
+            gp_weight_encode((gp_weight_format)f, w + r * I, I, expected + bytes / ROWS * (size_t)r);
+        gp_weight_encode_part((gp_weight_format)f, w + FROM, I, FROM, I - FROM, expected + bytes / ROWS * (ROWS - 1));
+        assert_memory_equal(got, expected, bytes);
+        free(got);
+    }
+}
+
 /* One logit is 200, at any place, the others are 0: the loss of any other id is 200, to e^-200. Were the largest
  * overlooked, e^200 would be infinite. */
 static void the_largest_logit_is_found_wherever_it_is(void **state)
@@ -216,6 +242,7 @@ static int group(const char *title)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(bf16_is_the_nearest_and_of_two_the_even_one, parity_setup, parity_teardown),
+        cmocka_unit_test_setup_teardown(weights_are_encoded_to_the_same_bits, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(the_largest_logit_is_found_wherever_it_is, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(every_logit_counts, parity_setup, parity_teardown),
         cmocka_unit_test_setup_teardown(sums_are_those_of_all_numbers, parity_setup, parity_teardown),

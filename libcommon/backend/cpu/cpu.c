@@ -136,7 +136,7 @@ static const gp_backend_ops cpu_ops = {
     .weight_bytes = gp_cpu_weight_bytes,
     .weights_changed = gp_cpu_weights_changed,
     .weight_close = gp_cpu_weight_close,
-    .weight_fill = gp_ref_weight_fill,
+    .weight_fill = gp_cpu_weight_fill,
     .weight_lines = gp_ref_weight_lines GP_OPS(GP_ENTRY),
 };
 

@@ -103,6 +103,7 @@ void gp_cpu_weight_open(gp_backend *be, gp_weight *w, int64_t rows);
 size_t gp_cpu_weight_bytes(gp_backend *be, const gp_weight *w);
 void gp_cpu_weights_changed(gp_backend *be, gp_weight *const *w, int count);
 void gp_cpu_weight_close(gp_backend *be, gp_weight *w);
+void gp_cpu_weight_fill(gp_backend *be, const gp_weight *w, int64_t first, int64_t lines, const float *host);
 /* y (rows,O) = x W + bias;  dx (rows,I) = dy W^T;  dw = x^T dy (+ dw, with add), in the weight's layout */
 void gp_cpu_weight_forward(gp_backend *be, const gp_weight *w, const void *x, int64_t rows, const float *bias,
                            float *y);

@@ -98,6 +98,10 @@ typedef struct gp_draw_weights gp_draw_weights; /* backend/sample.h */
     /* outputs o = lo .. hi of a weight in a format as fp32 rows of I numbers, and as bf16 */                          \
     X(void, decode_weights, (const gp_weight *w, int64_t lo, int64_t hi, float *rows))                                 \
     X(void, decode_weights_bf16, (const gp_weight *w, int64_t lo, int64_t hi, uint16_t *rows))                         \
+    /* gp_weight_encode_rows */                                                                                        \
+    X(void, encode_rows,                                                                                               \
+      (gp_weight_format f, const float *w, int64_t rows, int64_t stride, int64_t I, int64_t first, int64_t count,      \
+       void *dst))                                                                                                     \
     /* W stored (I,O): sums (B,O), in the columns lo .. hi = x W over part columns.part of `parts` of the inputs */    \
     /* (1, 2 or 4); scratch of GP_DECODE_SCRATCH B (hi - lo) floats */                                                 \
     X(void, decode_columns, (const gp_decode *d, gp_range columns, int parts, float *sums, float *scratch))            \

@@ -7,6 +7,7 @@
  * after every step costs as much. In bf16 it must be converted anyway, so the slot contains it in the layouts that the
  * library prefers for x W and, if it trains, for dy W^T. */
 #include "backend/cpu/cpu.h"
+#include "backend/ref/ref.h"
 
 #include <stdlib.h>
 
@@ -107,6 +108,11 @@ void gp_cpu_weight_close(gp_backend *be, gp_weight *w)
     (void)be;
     free(w->form);
     w->form = NULL;
+}
+
+void gp_cpu_weight_fill(gp_backend *be, const gp_weight *w, int64_t first, int64_t lines, const float *host)
+{
+    gp_ref_weight_fill_by(gp_cpu_state(be)->k->encode_rows, w, first, lines, host);
 }
 
 /* A tile is in the L2 cache when the product reads it; with wide ones oneDNN is faster. */

@@ -40,6 +40,8 @@ size_t gp_ref_weight_bytes(gp_backend *be, const gp_weight *w);
 void gp_ref_weights_changed(gp_backend *be, gp_weight *const *w, int count);
 void gp_ref_weight_close(gp_backend *be, gp_weight *w);
 void gp_ref_weight_fill(gp_backend *be, const gp_weight *w, int64_t first, int64_t lines, const float *host);
+void gp_ref_weight_fill_by(gp_weight_encoder *encode, const gp_weight *w, int64_t first, int64_t lines,
+                           const float *host);
 void gp_ref_weight_lines(gp_backend *be, const gp_weight *w, int64_t first, int64_t lines, float *host);
 
 /* x as products of decoding read it, once the norm has made it (NULL: there is none): x itself, or rounded where w's

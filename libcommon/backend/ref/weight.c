@@ -42,12 +42,12 @@ void gp_ref_weight_close(gp_backend *be, gp_weight *w)
  * at a time: what is read and written is a cache line each. */
 enum { BLOCK = GP_WEIGHT_BLOCK, OUTPUTS = 16 };
 
-void gp_ref_weight_fill(gp_backend *be, const gp_weight *w, int64_t first, int64_t lines, const float *host)
+void gp_ref_weight_fill_by(gp_weight_encoder *encode, const gp_weight *w, int64_t first, int64_t lines,
+                           const float *host)
 {
     int64_t I = gp_weight_inputs(w), O = gp_weight_outputs(w);
-    (void)be;
     if (w->transposed)
-        gp_weight_encode_rows(w->format, host, lines, I, I, 0, I, gp_weight_row_at(w, first));
+        encode(w->format, host, lines, I, I, 0, I, gp_weight_row_at(w, first));
     for (int64_t i0 = 0; !w->transposed && i0 < lines; i0 += BLOCK)
         for (int64_t o0 = 0; o0 < O; o0 += OUTPUTS) {
             float block[OUTPUTS][BLOCK];
@@ -55,8 +55,14 @@ void gp_ref_weight_fill(gp_backend *be, const gp_weight *w, int64_t first, int64
             for (int64_t i = 0; i < inputs; i++)
                 for (int64_t o = 0; o < outputs; o++)
                     block[o][i] = host[(i0 + i) * O + o0 + o];
-            gp_weight_encode_rows(w->format, block[0], outputs, BLOCK, I, first + i0, inputs, gp_weight_row_at(w, o0));
+            encode(w->format, block[0], outputs, BLOCK, I, first + i0, inputs, gp_weight_row_at(w, o0));
         }
+}
+
+void gp_ref_weight_fill(gp_backend *be, const gp_weight *w, int64_t first, int64_t lines, const float *host)
+{
+    (void)be;
+    gp_ref_weight_fill_by(gp_weight_encode_rows, w, first, lines, host);
 }
 
 void gp_ref_weight_lines(gp_backend *be, const gp_weight *w, int64_t first, int64_t lines, float *host)
