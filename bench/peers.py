@@ -12,6 +12,7 @@ weights a second beside the read bandwidth that eval-mfu measured before and aft
 import argparse
 import ctypes
 import datetime
+import multiprocessing
 import os
 import platform
 import re
@@ -44,10 +45,12 @@ class Ours:
 
 
 class LlamaCpp:
-    def __init__(self, path, threads):
+    def __init__(self, path, threads, repacks=True):
         import llama_cpp as L
         self.L = L
-        self.model = L.llama_model_load_from_file(path.encode(), L.llama_model_default_params())
+        model = L.llama_model_default_params()
+        model.use_extra_bufts = repacks
+        self.model = L.llama_model_load_from_file(path.encode(), model)
         p = L.llama_context_default_params()
         p.n_ctx, p.n_batch, p.n_ubatch, p.n_threads, p.n_threads_batch = 1024, 1024, 512, threads, threads
         self.context = L.llama_init_from_model(self.model, p)
@@ -68,6 +71,15 @@ class LlamaCpp:
         for _ in range(TOKENS - 1):
             token = self.decode([token])
         return first - begin, time.perf_counter() - first
+
+
+def repacks(path, threads):
+    """Whether llama.cpp can use its kernels for repacked weights (AMX among them), tried in a process of its own: that
+    of llama-cpp-python 0.3.36 for Q8_0 crashes on a Sapphire Rapids."""
+    process = multiprocessing.get_context("fork").Process(target=lambda: LlamaCpp(path, threads).seconds(CONTEXTS[0]))
+    process.start()
+    process.join()
+    return process.exitcode == 0
 
 
 class CTranslate2:
@@ -179,8 +191,10 @@ def main():
         if dtype not in args.formats.split(","):
             continue
         path = os.path.join(args.work, gguf + ".gguf")
+        repacked = repacks(path, args.threads)
         sides = {"gptpipe": Ours(args.folder, args.bin, dtype, args.threads),
-                 "llama.cpp " + gguf: LlamaCpp(path, args.threads)}
+                 "llama.cpp " + gguf + ("" if repacked else " (not repacked: that crashes)"):
+                     LlamaCpp(path, args.threads, repacked)}
         if ct2 and compute_type:
             sides["CTranslate2 " + compute_type] = CTranslate2(ct2, compute_type, args.threads)
         before = bandwidth(args)
