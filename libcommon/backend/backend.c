@@ -1,6 +1,7 @@
 /* backend.c: choosing a backend, and what all of them share. */
 #include "backend/backend.h"
 #include "backend/nvidia.h"
+#include "base/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -206,12 +207,22 @@ const char *gp_backend_remark(gp_backend *be)
     return NULL;
 }
 
-static void *memory_alloc(void *self, size_t bytes, const char *what)
+static void *sparse_alloc(void *self, size_t bytes, const char *what)
 {
     gp_backend *be = self;
     be->allocating = what;
     void *p = be->ops->alloc(be, bytes);
     be->allocating = NULL;
+    return p;
+}
+
+static void *memory_alloc(void *self, size_t bytes, const char *what)
+{
+    enum { LEAST = 4 << 20 };
+    const gp_backend *be = self;
+    void *p = sparse_alloc(self, bytes, what);
+    if (!be->device_memory && bytes >= LEAST)
+        gp_memory_use_huge_pages(p, bytes);
     return p;
 }
 
@@ -282,6 +293,11 @@ static void memory_free(void *self, void *p, size_t bytes)
 gp_memory gp_backend_memory(gp_backend *be)
 {
     return (gp_memory){memory_alloc, memory_free, be};
+}
+
+gp_memory gp_backend_sparse_memory(gp_backend *be)
+{
+    return (gp_memory){sparse_alloc, memory_free, be};
 }
 
 static void *host_alloc(void *self, size_t bytes, const char *what)

@@ -419,18 +419,16 @@ void gp_backend_plan(gp_backend *be, const gp_shape *shape);
 /* Frees the workspace: the next plan allocates it again, as large as needed then. */
 void gp_backend_forget_plan(gp_backend *be);
 
-/* Attention of this shape is computed by that library from now on, other shapes by the own kernels; each call adds a
- * shape. Call it before gp_backend_plan, since it needs workspace. 0; or -1 where the library is missing or does not
- * support the shape, and then the own kernels are used. */
+/* Attention of this shape is computed by that library from now on; each call adds a shape. Call it before
+ * gp_backend_plan, since it needs workspace. -1: the library cannot, and the own kernels are used, as for others. */
 int gp_backend_attention(gp_backend *be, gp_attention_by by, const gp_shape *shape);
 
 /* "own", "cudnn", "cudnn-forward", "cudnn-backward"; false where it is none of them. */
 bool gp_attention_parse(const char *name, gp_attention_by *by);
 const char *gp_attention_name(gp_attention_by by);
 
-/* Selects the implementation of a product, as it was chosen on the same device by the same library. 0; or -1 where this
- * backend has no such way. Whether the library supports the algorithm shows when the product first runs: if not, the
- * choice is `lost`, and another is made. */
+/* Selects a product's implementation, chosen on the same device by the same library. 0; or -1 where this backend has no
+ * such way. If the library refuses it when the product first runs, the choice is `lost`, and another is made. */
 int gp_backend_choose_product(gp_backend *be, const gp_product_choice *choice);
 
 /* Appends a choice to the list. */
@@ -440,8 +438,10 @@ gp_product_choice *gp_backend_add_choice(gp_backend *be);
  * products are in fp32. */
 void gp_backend_choose_format(gp_backend *be, gp_weight_format format);
 
-/* Allocators for arenas: the backend's memory, and pinned host memory. */
+/* Allocators for arenas: the backend's memory (huge pages on the host, unless much of it may stay untouched), and
+ * pinned host memory. */
 gp_memory gp_backend_memory(gp_backend *be);
+gp_memory gp_backend_sparse_memory(gp_backend *be);
 gp_memory gp_backend_host_memory(gp_backend *be);
 
 #ifdef __cplusplus

@@ -163,7 +163,9 @@ static size_t large(gp_backend *be, int share)
 
 static gp_tensor random_tensor(gp_backend *be, size_t bytes)
 {
-    gp_tensor t = gp_tensor_view(be->ops->alloc(be, bytes), GP_F32, 1, (int64_t)(bytes / sizeof(float)));
+    gp_memory memory = gp_backend_memory(be);
+    void *data = memory.alloc(memory.self, bytes, "measured bandwidth");
+    gp_tensor t = gp_tensor_view(data, GP_F32, 1, (int64_t)(bytes / sizeof(float)));
     gp_fill_normal(be, &t); /* pages that were never written all map to one page of zeros */
     return t;
 }

@@ -62,7 +62,7 @@ int gp_model_plan_cache(gp_model *m, int64_t B, int64_t T_prompt)
     m->cache =
         (gp_cache){.arena = {.name = "cache"}, .B = B, .serial = __atomic_add_fetch(&planned, 1, __ATOMIC_RELAXED)};
     layout(m, &m->cache);
-    gp_arena_allocate(&m->cache.arena, gp_backend_memory(m->be));
+    gp_arena_allocate(&m->cache.arena, gp_backend_sparse_memory(m->be));
     layout(m, &m->cache);
     gp_rows_plan(m, &(gp_sampling){0}, false, 0);
     return 0;

@@ -1,6 +1,5 @@
 /* model.c: creates a model: parameters, gradients and slots in the backend's memory. */
 #include "model/model.h"
-#include "base/memory.h"
 #include "base/threads.h"
 #include "model/config.h"
 
@@ -199,13 +198,6 @@ static void list_weights(gp_model *m)
             m->weight[m->weight_count++] = &head[k]->w;
 }
 
-/* Of what products read again and again. (Not of a KV cache, most of which may never be touched.) */
-static void use_huge_pages(const gp_model *m, const gp_arena *a)
-{
-    if (gp_model_is_on_host(m))
-        gp_memory_use_huge_pages(a->base, a->size);
-}
-
 static void layout_slots(gp_model *m)
 {
     for (int i = 0; i < m->weight_count; i++)
@@ -240,7 +232,6 @@ gp_model *gp_model_create(const gp_config *c, gp_backend *be, bool trains)
     size_t bytes = (size_t)m->params.bytes;
     m->weights = (gp_arena){.name = "weights", .size = bytes};
     gp_arena_allocate(&m->weights, gp_backend_memory(be));
-    use_huge_pages(m, &m->weights);
     m->p = gp_arena_take(&m->weights, bytes);
     if (trains) {
         bytes = (size_t)m->params.total * sizeof *m->g;
@@ -311,7 +302,6 @@ void gp_model_open_slots(gp_model *m, int64_t rows)
     layout_slots(m);
     if (m->slots.size) {
         gp_arena_allocate(&m->slots, gp_backend_memory(m->be));
-        use_huge_pages(m, &m->slots);
         layout_slots(m);
     }
     m->slots_open = true;

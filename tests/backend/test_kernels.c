@@ -136,6 +136,11 @@ static void sums_are_those_of_all_numbers(void **state)
         }
         assert_true(sums[n] == -1 && twice[n] == -1 && y[n] == -1);
     }
+    static float long_row[5000]; /* a gradient: several streams, and what is left of them */
+    for (int64_t i = 0; i < (int64_t)ARRAY_LEN(long_row); i++)
+        long_row[i] = (float)(i + 1);
+    for (int64_t n = 1000; n <= (int64_t)ARRAY_LEN(long_row); n += 125)
+        assert_true(k->sum_squares(long_row, n) == (double)(n * (n + 1) * (2 * n + 1) / 6));
 }
 
 /* y(b,o) = sum of x(b,i) over i: of inputs 1, 2, ... that is (b + 1) n (n + 1) / 2. */

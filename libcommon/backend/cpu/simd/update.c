@@ -3,13 +3,29 @@
 
 #include <math.h>
 
-double KERNEL(sum_squares)(const float *x, int64_t n)
+static inline double sum_part(const float *x, int64_t n)
 {
     double sum = 0;
 #pragma omp simd reduction(+ : sum)
     for (int64_t i = 0; i < n; i++)
         sum += (double)x[i] * (double)x[i];
     return sum;
+}
+
+/* Four streams, each fetched a strip ahead: memory gives a processor more of several at once than of one. */
+double KERNEL(sum_squares)(const float *x, int64_t n)
+{
+    enum { STREAMS = 4, STRIP = 256, LINE = 16 };
+    double sum = 0;
+    int64_t each = n / STREAMS / STRIP * STRIP;
+    for (int64_t i = 0; i < each; i += STRIP)
+        for (int s = 0; s < STREAMS; s++) {
+            const float *part = x + s * each + i;
+            for (int64_t k = 0; i + STRIP < each && k < STRIP; k += LINE)
+                __builtin_prefetch(part + STRIP + k);
+            sum += sum_part(part, STRIP);
+        }
+    return sum + sum_part(x + STREAMS * each, n - STREAMS * each);
 }
 
 /* Loshchilov & Hutter 2019, as in torch.optim.AdamW, with g' = clip_scale * g:
