@@ -25,26 +25,27 @@ static inline vec load_first(const float *x, int64_t n)
     return v;
 }
 
-/* Outputs o .. o + outputs of rows b .. b + samples of x; those past `end` are output end - 1 again. The next outputs
- * are fetched a line at a time. */
+/* `outputs` outputs from o on, `apart` from each other, of rows b .. b + samples of x; those past `end` are output
+ * end - 1 again. The outputs after them, `ahead` of each, are fetched a line at a time. */
 static inline __attribute__((always_inline)) void tile(gp_weight_format format, const gp_decode *d, int64_t o,
-                                                       int64_t end, int outputs, int64_t b, int samples)
+                                                       int64_t end, int outputs, int64_t apart, int64_t b, int samples)
 {
     const int64_t number = format == GP_WEIGHTS_FP32 ? sizeof(float) : sizeof(uint16_t);
     const float *x = d->x + b * d->I;
     const char *row[OUTPUTS_ALONE];
     vec sum[OUTPUTS_ALONE][SAMPLES] = {0};
     bool fetch = d->fetch && !b;
+    int64_t ahead = apart == 1 ? outputs : 1;
     int64_t i = 0;
     for (int k = 0; k < outputs; k++)
-        row[k] = (const char *)d->w + (size_t)gp_min(o + k, end - 1) * d->row_bytes;
+        row[k] = (const char *)d->w + (size_t)gp_min(o + k * apart, end - 1) * d->row_bytes;
     for (; i + WIDTH <= d->I; i += WIDTH) {
         vec w[OUTPUTS_ALONE];
         for (int k = 0; k < outputs; k++)
             w[k] = load_weights(format, row[k], i);
         if (fetch && i * number % LINE == 0)
             for (int k = 0; k < outputs; k++)
-                fetch_line(row[k] + i * number + (size_t)outputs * d->row_bytes);
+                fetch_line(row[k] + i * number + (size_t)ahead * d->row_bytes);
         for (int s = 0; s < samples; s++)
             for (int k = 0; k < outputs; k++)
                 sum[k][s] += w[k] * vec_load(x + s * d->I + i);
@@ -58,7 +59,7 @@ static inline __attribute__((always_inline)) void tile(gp_weight_format format, 
         }
     for (int k = 0; k < outputs; k++)
         for (int s = 0; s < samples; s++)
-            d->y[(b + s) * d->O + gp_min(o + k, end - 1)] = vec_total(sum[k][s]);
+            d->y[(b + s) * d->O + gp_min(o + k * apart, end - 1)] = vec_total(sum[k][s]);
 }
 
 /* The rows of x that are computed at once stay in the first cache, and those of W in the second. */
@@ -66,8 +67,11 @@ static inline __attribute__((always_inline)) void rows_in(gp_weight_format forma
                                                           int64_t hi)
 {
     enum { OUTPUTS_CACHED = 16 };
-    for (int64_t o = lo; d->B == 1 && o < hi; o += OUTPUTS_ALONE)
-        tile(format, d, o, hi, OUTPUTS_ALONE, 0, 1);
+    int64_t streams = d->B == 1 ? (hi - lo) / OUTPUTS_ALONE : 0, rest = lo + streams * OUTPUTS_ALONE;
+    for (int64_t o = lo; o < lo + streams; o++)
+        tile(format, d, o, hi, OUTPUTS_ALONE, streams, 0, 1);
+    for (int64_t o = rest; d->B == 1 && o < hi; o += OUTPUTS_ALONE)
+        tile(format, d, o, hi, OUTPUTS_ALONE, 1, 0, 1);
     for (int64_t first = lo; d->B > 1 && first < hi; first += OUTPUTS_CACHED) {
         int64_t end = gp_min(first + OUTPUTS_CACHED, hi), samples;
         for (int64_t b = 0; b < d->B; b += samples) {
@@ -75,13 +79,13 @@ static inline __attribute__((always_inline)) void rows_in(gp_weight_format forma
             samples = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
             for (int64_t o = first; o < end; o += OUTPUTS) {
                 if (samples == 8)
-                    tile(format, d, o, end, OUTPUTS, b, 8);
+                    tile(format, d, o, end, OUTPUTS, 1, b, 8);
                 else if (samples == 4)
-                    tile(format, d, o, end, OUTPUTS, b, 4);
+                    tile(format, d, o, end, OUTPUTS, 1, b, 4);
                 else if (samples == 2)
-                    tile(format, d, o, end, OUTPUTS, b, 2);
+                    tile(format, d, o, end, OUTPUTS, 1, b, 2);
                 else
-                    tile(format, d, o, end, OUTPUTS, b, 1);
+                    tile(format, d, o, end, OUTPUTS, 1, b, 1);
             }
         }
     }
