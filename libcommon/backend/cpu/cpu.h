@@ -65,6 +65,7 @@ enum {
     GP_PS_ADAMW = 300,     /* a parameter in the update */
     GP_PS_ATTENTION = 50,  /* a multiply-add of attention, including softmax */
     GP_PS_DECODE = 60,     /* a multiply-add of decoding */
+    GP_PS_READ = 60,       /* a byte of a weight that comes from memory */
     GP_PS_PRODUCT = 20,    /* a multiply-add of a matrix product in fp32 */
     GP_PS_PRODUCT_BF16 = 5 /* the same in bf16 */
 };

@@ -11,15 +11,28 @@ typedef struct decode_task {
     float *scratch;    /* GP_DECODE_SCRATCH B O floats */
 } decode_task;
 
+/* Whether W may not be in the caches from one token to the next. */
+static bool is_large(const gp_decode *d)
+{
+    enum { MAX_CACHED = 256 << 10 };
+    return (size_t)d->O * d->row_bytes > MAX_CACHED;
+}
+
 /* Whether W is fetched by instructions before it is read. With many rows of x and W stored (I,O), always: loads wait
  * for the arithmetic. Otherwise not where the model may be in the caches: there it only takes time (a row of 768 in
  * fp32: 38 ns instead of 26). From memory, rows in a format are read too slowly for the processor to run ahead by
  * itself (int8: 65 ns instead of 87); W stored (I,O) lost 4 to 30% on Sapphire Rapids, but Zen 4 was tuned so. */
 static bool fetches(const gp_backend *be, const gp_decode *d, bool rows_are_outputs)
 {
-    enum { FEW_ROWS = 4, MAX_CACHED = 256 << 10 };
-    bool is_large = (size_t)d->O * d->row_bytes > MAX_CACHED;
-    return rows_are_outputs ? is_large : d->B > FEW_ROWS || (is_large && gp_cpu_state(be)->fetches);
+    enum { FEW_ROWS = 4 };
+    return rows_are_outputs ? is_large(d) : d->B > FEW_ROWS || (is_large(d) && gp_cpu_state(be)->fetches);
+}
+
+/* One thread's time: of the multiply-adds, and of reading W where it comes from memory. */
+static int64_t product_ps(const gp_decode *d)
+{
+    int64_t bytes = d->O * (int64_t)d->row_bytes;
+    return d->B * d->I * d->O * GP_PS_DECODE + (is_large(d) ? bytes * GP_PS_READ : 0);
 }
 
 /* Up to this many rows, threads divide the inputs of a weight that is stored (I,O), and each reads whole rows of W. */
@@ -145,7 +158,7 @@ static void decode(gp_backend *be, const gp_norm_op *norm, const gp_tensor *x, c
                            .y = gp_cpu_data(y)},
                      .bias = gp_cpu_data(bias),
                      .act = act};
-    int64_t ps = j.d.B * j.d.I * j.d.O * GP_PS_DECODE;
+    int64_t ps = product_ps(&j.d);
     BUG_ON(gp_tensor_count(x) != j.d.B * j.d.I || gp_tensor_count(y) != j.d.B * j.d.O);
     if (norm)
         gp_cpu_norm_forward(be, norm);
