@@ -18,6 +18,7 @@ typedef struct args {
     gp_score_kind task;
     gp_backend_kind backend;
     gp_compute_dtype dtype;
+    gp_attention_by attention;
     gp_draft_kind draft;
     gp_list stop, operands;
     int64_t max_tokens, num_samples, batch, draft_tokens, top_k, top_logprobs, stride, seed, threads;
@@ -70,6 +71,7 @@ static const gp_option options[] = {
     {"Machine", .type = GP_OPT_GROUP},
     GP_OPTION_BACKEND(offsetof(args, backend), NULL),
     GP_OPTION_DTYPE(offsetof(args, dtype), NULL),
+    {"attention", 0, GP_OPT_CHOICE, offsetof(args, attention), "WHICH", "implementation of --score's attention on a GPU: the backend's own kernels, or cuDNN (bf16); sampling has kernels of its own, for one token after another", .choices = GP_CHOICES(GP_SCORE_ATTENTIONS), .needs = "score"},
     GP_OPTION_THREADS(0, offsetof(args, threads), NULL),
     {0},
 };
@@ -291,6 +293,7 @@ static int score(const session *s)
     const args *a = &s->a;
     bool special_text = false;
     gp_score_options o = {.stride = a->stride > 0 ? a->stride : 0,
+                          .attention = a->attention,
                           .from_end = a->from_end,
                           .jsonl = a->jsonl,
                           .json = a->json,

@@ -23,6 +23,9 @@
 extern "C" {
 #endif
 
+/* Implementations of attention; all passes are forward. They are the first values of gp_attention_by. */
+#define GP_SCORE_ATTENTIONS(X) X(GP_ATTENTION_OWN, "own") X(GP_ATTENTION_CUDNN_FORWARD, "cudnn")
+
 /* Texts are encoded as transformers encodes them for a model (gp_tokenizer_encode_whole): names of special tokens
  * become these tokens, and the ids that the tokenizer puts around a text are among its tokens, with 0 bytes.
  *
@@ -35,11 +38,12 @@ typedef struct gp_score_options {
     bool from_end;     /* put end-of-text before each text, to score its first token, unless the tokenizer puts one */
     const char *jsonl; /* the file is JSON Lines, and texts are this member; NULL: the file is one text */
     bool json;         /* report as JSON, with the id and log-probability of each token of a text (or null) */
-    int64_t top_logprobs; /* with json: also this many of the most likely ids in its place */
-    const char *dtype;    /* reported with the result: gp_backend_dtype; or NULL */
-    bool quiet;           /* no progress */
-    bool special_as_text; /* encode names of special tokens as text */
-    bool *special_text;   /* out, with special_as_text: whether there was such a name; or NULL */
+    int64_t top_logprobs;      /* with json: also this many of the most likely ids in its place */
+    gp_attention_by attention; /* on a GPU; if it cannot compute a pass, scoring fails */
+    const char *dtype;         /* reported with the result: gp_backend_dtype; or NULL */
+    bool quiet;                /* no progress */
+    bool special_as_text;      /* encode names of special tokens as text */
+    bool *special_text;        /* out, with special_as_text: whether there was such a name; or NULL */
 } gp_score_options;
 
 typedef struct gp_text_score {

@@ -224,7 +224,7 @@ static int name_ending(const cloze *z)
 
 static int score(cloze *z)
 {
-    if (gp_score_passages(z->m, z->ending, z->endings, z->task->greedy, show_progress, z))
+    if (gp_score_passages(z->m, z->o->attention, z->ending, z->endings, z->task->greedy, show_progress, z))
         return name_ending(z);
     gp_progress_clear(&z->progress);
     z->scored = z->read;
@@ -317,8 +317,8 @@ int gp_score_task(gp_model *m, const gp_tokenizer *t, gp_score_kind task, const 
     static const char *const names[] = {GP_SCORE_TASKS(GP_CHOICE_NAME)};
     if (task == GP_TASK_TEXT)
         return gp_score_text(m, t, path, o, out);
-    if (!t)
-        return fail("the checkpoint has no tokenizer: text cannot be scored");
+    if (gp_score_check(m, t, o))
+        return -1;
     gp_buf text = {0};
     cloze *z = gp_calloc(1, sizeof *z);
     *z = (cloze){.m = m,

@@ -98,7 +98,7 @@ static int score_ids(gp_model *m, const gp_tokenizer *t, const int32_t *ids, int
     }
     gp_progress progress;
     gp_progress_begin(&progress, "score", "window", 0, windows, o->quiet || o->jsonl);
-    int rc = gp_score_passages(m, window, windows, false, show_progress, &progress);
+    int rc = gp_score_passages(m, o->attention, window, windows, false, show_progress, &progress);
     gp_progress_end(&progress);
     for (int64_t w = 0; w < windows && rc; w++)
         if (isnan(window[w].log_p) && windows > 1)
@@ -268,8 +268,8 @@ static int score_parts(gp_model *m, const gp_tokenizer *t, gp_text *text, const 
 
 int gp_score_text(gp_model *m, const gp_tokenizer *t, const char *path, const gp_score_options *o, FILE *out)
 {
-    if (!t)
-        return fail("the checkpoint has no tokenizer: text cannot be scored");
+    if (gp_score_check(m, t, o))
+        return -1;
     gp_list list = {.items = &path, .count = 1};
     gp_text *text = gp_text_open(&list, &(gp_text_options){.jsonl = o->jsonl});
     int rc = text ? score_parts(m, t, text, path, o, out) : -1;

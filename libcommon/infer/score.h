@@ -15,6 +15,9 @@ void gp_put_logprobs(gp_buf *b, const gp_tokenizer *t, const gp_token_logprob *t
 int gp_score_encode(const gp_tokenizer *t, const gp_score_options *o, const gp_buf *text, bool whole, int32_t **ids,
                     int64_t *count);
 
+/* Whether texts can be scored with these options: -1 without a tokenizer, or where attention cannot be computed so. */
+int gp_score_check(gp_model *m, const gp_tokenizer *t, const gp_score_options *o);
+
 /* ids[first..count) are scored, each given all ids before it; 1 <= first < count, and the count - 1 ids that the model
  * reads fit its context. */
 typedef struct gp_passage {
@@ -28,9 +31,10 @@ typedef struct gp_passage {
 } gp_passage;
 
 /* score_passages.c: scores passages of any lengths, several at a time. 0; -1 if an id or a length does not fit the
- * model, or if logits are not finite: then the log_p of that passage alone is NaN. fn, unless NULL, is called after
- * each pass through the model with the number of passages scored so far. */
+ * model, if attention cannot be computed so, or if logits are not finite: then the log_p of that passage alone is NaN.
+ * fn, unless NULL, is called after each pass through the model with the number of passages scored so far. */
 typedef void gp_scored_fn(void *self, int64_t scored);
-int gp_score_passages(gp_model *m, gp_passage *passages, int64_t count, bool greedy, gp_scored_fn *fn, void *self);
+int gp_score_passages(gp_model *m, gp_attention_by attention, gp_passage *passages, int64_t count, bool greedy,
+                      gp_scored_fn *fn, void *self);
 
 #endif

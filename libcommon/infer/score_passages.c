@@ -15,6 +15,7 @@ enum { TOKENS = 2048, MAX = 64, LOGIT_ROWS = 32 };
 
 typedef struct pass {
     gp_model *m;
+    gp_attention_by attention;
     gp_passage **passages; /* of this pass */
     gp_batch batch;
     int64_t rows;           /* that are scored */
@@ -143,6 +144,9 @@ static void read_logits(pass *p, const gp_tensor *x)
 static int run(pass *p)
 {
     gp_model *m = p->m;
+    gp_shape shape = gp_model_shape(m, p->batch.B, p->batch.T, 0, m->trains);
+    if (gp_backend_attention(m->be, p->attention, &shape))
+        return -1;
     gp_acts_plan(&m->acts, m, p->batch.B, p->batch.T, m->trains);
     gp_batch inputs = {.B = p->batch.B, .T = p->batch.T, .inputs = p->batch.inputs};
     if (gp_model_load(m, &m->acts, &inputs)) /* without targets: gp_model_forward_selected takes them */
@@ -196,7 +200,16 @@ static int run_all(pass *p, gp_passage **sorted, int64_t count)
     return rc;
 }
 
-int gp_score_passages(gp_model *m, gp_passage *passages, int64_t count, bool greedy, gp_scored_fn *fn, void *self)
+int gp_score_check(gp_model *m, const gp_tokenizer *t, const gp_score_options *o)
+{
+    gp_shape longest = gp_model_shape(m, 1, gp_config_context(&m->config), 0, m->trains);
+    if (!t)
+        return fail("the checkpoint has no tokenizer: text cannot be scored");
+    return gp_backend_attention(m->be, o->attention, &longest);
+}
+
+int gp_score_passages(gp_model *m, gp_attention_by attention, gp_passage *passages, int64_t count, bool greedy,
+                      gp_scored_fn *fn, void *self)
 {
     if (gp_model_check_next(m, "it gives no likelihood of a text"))
         return -1;
@@ -212,6 +225,7 @@ int gp_score_passages(gp_model *m, gp_passage *passages, int64_t count, bool gre
     bool need_logits = greedy || tops;
     size_t logits = need_logits ? LOGIT_ROWS * (size_t)m->config.vocab_size * sizeof(float) : 0;
     pass p = {.m = m,
+              .attention = attention,
               .targets = gp_calloc(max, sizeof *p.targets),
               .losses = gp_calloc(max, sizeof *p.losses),
               .greedy = gp_calloc(max, sizeof *p.greedy),

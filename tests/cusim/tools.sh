@@ -331,6 +331,23 @@ for batch in 5 2 1; do
         problem "$batch at a time: $out, 5: $together"
 done
 
+# scored with cuDNN's attention: the own kernels' likelihoods to bf16, by other sums; refused where it is not there
+printf '{"text": "%s"}\n' "Once upon a time, Lily had a ball" "The sun was hot" > texts.jsonl
+scores() { grep -o '"logprob": [-0-9.]*' <<< "$1" | cut -d ' ' -f 2; }
+scoring=(sample --checkpoint cudnn --score texts.jsonl --jsonl text --json --backend cuda --dtype bf16 --threads 1 --quiet)
+expect 0 "${scoring[@]}"
+by_own=$out
+expect 0 "${scoring[@]}" --attention cudnn
+checks=$((checks + 2))
+[ "$out" != "$by_own" ] || problem "scored with cuDNN's attention, not a bit differs: $out"
+paste <(scores "$by_own") <(scores "$out") |
+    awk '{ d = ($1 - $2) / $1; if (!($2 < 0) || d * d > 1e-6) bad = 1 } END { exit bad || NR != 3 }' ||
+    problem "scored by own kernels: $by_own, by cuDNN: $out"
+expect 1 env CUSIM_GPU=cudnn=0 "${scoring[@]}" --attention cudnn
+says "sample: backend cuda: cannot find libcudnn.so.9"
+expect 1 "${scoring[@]}" --backend cpu --attention cudnn
+says "sample: attention by cuDNN requires backend cuda (found cpu); use --attention own"
+
 # traces have ref's names and shapes
 for backend in ref cuda; do
     expect 0 sample --checkpoint fp32 --prompt "Lily had" --max-tokens 0 --trace $backend.safetensors --trace-grad \

@@ -70,7 +70,7 @@ static void passages_of_any_lengths_score_as_alone(void **state)
             const int *s = &score_spans[i % N * 3];
             passages[i] = (gp_passage){.ids = ids + s[0], .count = s[1], .first = s[2]};
         }
-        assert_int_equal(gp_score_passages(m, passages, MANY, true, NULL, NULL), 0);
+        assert_int_equal(gp_score_passages(m, GP_ATTENTION_OWN, passages, MANY, true, NULL, NULL), 0);
         for (int i = 0; i < MANY; i++) {
             assert_ptr_equal(passages[i].ids, ids + score_spans[i % N * 3]); /* in the order given */
             assert_close(passages[i].log_p, score_span_log_p[i % N], 1e-6);
@@ -104,7 +104,7 @@ static void every_pass_is_told(void **state)
     watch w = {0};
     for (int i = 0; i < MANY; i++)
         passages[i] = (gp_passage){.ids = ids, .count = LONG + 1, .first = LONG};
-    assert_int_equal(gp_score_passages(m, passages, MANY, false, note, &w), 0);
+    assert_int_equal(gp_score_passages(m, GP_ATTENTION_OWN, passages, MANY, false, note, &w), 0);
     assert_true(w.times >= PASSES);
     assert_int_equal(w.last, MANY);
     gp_model_free(m);
@@ -123,7 +123,7 @@ static void a_greedy_continuation_is_known_as_such(void **state)
         gp_model *m = tiny(backends[k], &be);
         gp_passage p[2] = {{.ids = text, .count = ARRAY_LEN(text), .first = 6},
                            {.ids = other, .count = ARRAY_LEN(other), .first = 6}};
-        assert_int_equal(gp_score_passages(m, p, 2, true, NULL, NULL), 0);
+        assert_int_equal(gp_score_passages(m, GP_ATTENTION_OWN, p, 2, true, NULL, NULL), 0);
         assert_true(p[0].greedy);
         assert_false(p[1].greedy);
         gp_model_free(m);
@@ -154,7 +154,7 @@ static void each_token_has_its_probability_and_the_likeliest_in_its_place(void *
         }
         spans[N] =
             (gp_passage){.ids = text, .count = LENGTH, .first = 6, .log_ps = greedy, .top = top[0], .tops = TOPS};
-        assert_int_equal(gp_score_passages(m, spans, N + 1, false, NULL, NULL), 0);
+        assert_int_equal(gp_score_passages(m, GP_ATTENTION_OWN, spans, N + 1, false, NULL, NULL), 0);
         for (int i = 0; i < N; i++) {
             double sum = 0;
             for (int64_t t = 0; t < spans[i].count - spans[i].first; t++)
@@ -206,10 +206,10 @@ static void logits_that_are_not_finite_are_told_with_their_place(void **state)
         gp_model *m = tiny(backends[k], &be);
         overflow(m);
         gp_passage spans[] = {{.ids = ids, .first = 3, .count = 9}, {.ids = ids, .first = 2, .count = 4}};
-        assert_int_equal(gp_score_passages(m, spans, 2, false, NULL, NULL), -1);
+        assert_int_equal(gp_score_passages(m, GP_ATTENTION_OWN, spans, 2, false, NULL, NULL), -1);
         assert_told("logits at position 2 are not finite");
         assert_true(spans[0].log_p == 0 && isnan(spans[1].log_p)); /* the shorter one comes first */
-        assert_int_equal(gp_score_passages(m, spans, 1, true, NULL, NULL), -1);
+        assert_int_equal(gp_score_passages(m, GP_ATTENTION_OWN, spans, 1, true, NULL, NULL), -1);
         assert_told("logits at position 3 are not finite");
         gp_text_score s;
         assert_int_equal(gp_score_ids(m, NULL, ids, 100, &(gp_score_options){.quiet = true}, &s), -1);
@@ -233,7 +233,7 @@ static void of_equal_logits_the_lowest_id_is_the_greedy_one(void **state)
         gp_model *m = gp_model_create(&c, be, false);
         gp_model_init(m, 1);
         gp_passage p[2] = {{.ids = lowest, .count = 3, .first = 1}, {.ids = other, .count = 3, .first = 1}};
-        assert_int_equal(gp_score_passages(m, p, 2, true, NULL, NULL), 0);
+        assert_int_equal(gp_score_passages(m, GP_ATTENTION_OWN, p, 2, true, NULL, NULL), 0);
         assert_true(p[0].greedy);
         assert_false(p[1].greedy);
         assert_close(p[0].log_p, -2 * log(96), 1e-6);
@@ -249,10 +249,13 @@ static void what_does_not_fit_is_refused(void **state)
     gp_model *m = tiny("ref", &be);
     int32_t far[2] = {1, 96};
     gp_text_score s;
-    assert_int_equal(gp_score_passages(m, &(gp_passage){.ids = ids, .count = 34, .first = 1}, 1, false, NULL, NULL),
+    assert_int_equal(gp_score_passages(m, GP_ATTENTION_OWN, &(gp_passage){.ids = ids, .count = 34, .first = 1}, 1,
+                                       false, NULL, NULL),
                      -1);
     assert_non_null(strstr(gp_error(), "context of 32"));
-    assert_int_equal(gp_score_passages(m, &(gp_passage){.ids = far, .count = 2, .first = 1}, 1, false, NULL, NULL), -1);
+    assert_int_equal(
+        gp_score_passages(m, GP_ATTENTION_OWN, &(gp_passage){.ids = far, .count = 2, .first = 1}, 1, false, NULL, NULL),
+        -1);
     assert_non_null(strstr(gp_error(), "token id 96"));
     assert_int_equal(gp_score_ids(m, NULL, ids, 100, &(gp_score_options){.stride = 33, .quiet = true}, &s), -1);
     assert_non_null(strstr(gp_error(), "stride"));
@@ -516,7 +519,7 @@ static void a_question_becomes_the_ids_that_the_harness_makes_of_it(void **state
             continue;
         }
         assert_non_null(answer);
-        assert_int_equal(gp_score_passages(m, &want, 1, false, NULL, NULL), 0);
+        assert_int_equal(gp_score_passages(m, GP_ATTENTION_OWN, &want, 1, false, NULL, NULL), 0);
         double log_p = json_real_value(json_array_get(json_object_get(answer, "logprobs"), 0));
         if (json_integer_value(json_array_get(json_object_get(answer, "tokens"), 0)) != p->count - p->first ||
             !(fabs(log_p - want.log_p) <= 1e-5))
