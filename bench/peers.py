@@ -4,11 +4,12 @@
     pip install llama-cpp-python gguf ctranslate2 transformers torch   # llama-cpp-python compiled for this machine
     bench/peers.py MODEL_FOLDER [--bin build/bin] [--pairs 5] [--out bench/results/MACHINE-DATE.md]
 
-MODEL_FOLDER is in Hugging Face's format, with a tokenizer that has ' the'. Each pair runs our `sample` and each peer in
-turn: greedy text after prompts of 128 and of 1000 tokens, sampling included. Decoding is timed from the first new token
-to the last, as they arrive, so loading and prefill are not in it; of CTranslate2, which gives no single tokens, as the
-difference between one token and many. Prefill is the difference between the two prompts' first tokens. Medians and the range of all pairs, ratios to ours of the same pair, and bytes of
-weights a second beside the read bandwidth that eval-mfu measured before and after, are written as a table."""
+MODEL_FOLDER is in Hugging Face's format, with a tokenizer that has ' the'. Each pair runs our `sample` and each peer
+in turn: greedy text after prompts of 128 and of 1000 tokens, sampling included. Decoding is timed from the first new
+token to the last, as they arrive, so loading and prefill are not in it; of CTranslate2, which gives no single tokens,
+as the difference between one token and many. Prefill is the difference between the two prompts' first tokens. Medians
+and the range of all pairs, ratios to ours of the same pair, and bytes of weights a second beside the read bandwidth
+that eval-mfu measured before and after, are written as a table."""
 import argparse
 import ctypes
 import datetime
@@ -73,10 +74,14 @@ class LlamaCpp:
         return first - begin, time.perf_counter() - first
 
 
+def decode_repacked(path, threads):
+    LlamaCpp(path, threads).seconds(CONTEXTS[0])
+
+
 def repacks(path, threads):
     """Whether llama.cpp can use its kernels for repacked weights (AMX among them), tried in a process of its own: that
-    of llama-cpp-python 0.3.36 for Q8_0 crashes on a Sapphire Rapids."""
-    process = multiprocessing.get_context("fork").Process(target=lambda: LlamaCpp(path, threads).seconds(CONTEXTS[0]))
+    of llama-cpp-python 0.3.36 for Q8_0 crashes on a Sapphire Rapids. Not forked: OpenMP's threads would be missing."""
+    process = multiprocessing.get_context("spawn").Process(target=decode_repacked, args=(path, threads))
     process.start()
     process.join()
     return process.exitcode == 0
@@ -156,7 +161,8 @@ def measure(sides, pairs):
             took = {c: side.seconds(c) for c in CONTEXTS}
             for c in CONTEXTS:
                 decode.setdefault((name, c), []).append((TOKENS - 1) / took[c][1])
-            prefill.setdefault(name, []).append((CONTEXTS[1] - CONTEXTS[0]) / (took[CONTEXTS[1]][0] - took[CONTEXTS[0]][0]))
+            seconds = took[CONTEXTS[1]][0] - took[CONTEXTS[0]][0]
+            prefill.setdefault(name, []).append((CONTEXTS[1] - CONTEXTS[0]) / seconds)
     return decode, prefill
 
 

@@ -166,6 +166,8 @@ static gp_mfu *measure(const args *a)
     gp_mfu *r = m ? gp_mfu_measure(m, &plan) : NULL;
     for (int i = 0; r && !a->quiet && gp_mfu_remark(r, i); i++)
         gp_tool_warning(&tool, gp_mfu_remark(r, i));
+    for (const char *remark; be && !r && !a->quiet && (remark = gp_backend_remark(be));)
+        gp_tool_warning(&tool, remark);
     gp_model_free(m);
     gp_backend_close(be);
     return r;

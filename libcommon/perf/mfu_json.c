@@ -62,14 +62,16 @@ static void put_choices(const gp_mfu *r, gp_buf *b)
 {
     if (!r->choice_count)
         return;
-    gp_json_put(b, MEMBER("products_seconds", r->products_seconds));
+    if (r->products_seconds > 0)
+        gp_json_put(b, MEMBER("products_seconds", r->products_seconds));
     gp_json_open(b, "product_choices", '[');
     for (int i = 0; i < r->choice_count; i++) {
         const gp_product_choice *c = &r->choices[i];
         gp_json_open(b, NULL, '{');
-        gp_json_put(b, MEMBER("product", c->product), MEMBER("calls", c->calls), MEMBER("seconds", c->seconds),
-                    MEMBER("first_seconds", c->first_seconds), MEMBER("way", c->way), MEMBER("details", c->details),
-                    MEMBER("refused", c->refused));
+        gp_json_put(b, MEMBER("product", c->product), MEMBER("calls", c->calls));
+        if (c->seconds > 0)
+            gp_json_put(b, MEMBER("seconds", c->seconds), MEMBER("first_seconds", c->first_seconds));
+        gp_json_put(b, MEMBER("way", c->way), MEMBER("details", c->details), MEMBER("refused", c->refused));
         gp_json_close(b, '}');
     }
     gp_json_close(b, ']');

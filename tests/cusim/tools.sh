@@ -224,6 +224,16 @@ expect 0 env CUSIM_GPU=memory=16,graphs=0,refused=164 "${one[@]}" --backend cuda
 checks=$((checks + 1))
 [[ $out = *'"remarks": ["work cannot be recorded as a CUDA graph with this driver, '*'", "cuBLASLt 13.1.1 refused to run 32x64x16 '* ]] ||
     problem "eval-mfu --json: $out"
+# a refusal alone has no times; it is said where the measurement fails, too
+expect 0 env CUSIM_GPU=memory=16,refused=164 "${one[@]}" --backend cuda --dtype bf16
+checks=$((checks + 1))
+grep -q '^products by cuBLASLt 13.1.1 of which it refused what its heuristic named$' <<< "$out" && ! grep -q 'measured in' <<< "$out" ||
+    problem "a refusal: $out"
+err=$(env CUSIM_GPU=memory=16,refused=164 "${one[@]}" --no-quiet --passes train,decode --decode-batch 4096 --backend cuda \
+    --dtype bf16 2>&1 > /dev/null) && problem "4096 samples in 16 MiB"
+checks=$((checks + 1))
+[[ $err = "eval-mfu: cuBLASLt 13.1.1 refused to run "*$'\n'"eval-mfu: 4096 samples at once need "* ]] ||
+    problem "a refusal before a failure: $err"
 # an op's time is the device's, whatever the host does meanwhile: a norm is one kernel, its gradient two, and a call of the
 # library takes 5 microseconds
 expect 0 env CUSIM_GPU=memory=16 "${one[@]}" --backend cuda --dtype bf16 --ops --json
