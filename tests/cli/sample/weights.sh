@@ -42,6 +42,26 @@ for dtype in bf16 fp16 int8 int4; do
     [ "$out" = "$together" ] || problem "$dtype: in a batch $together, one by one $out"
 done
 
+# decoding rounds its inputs too, where a score's passes do not: what it says of its own samples is what a score of them
+# says, to a thousandth of the perplexity
+# nats FIRST: the sum of log-probabilities from that token on, of all lines, and their number
+nats() {
+    awk -v first="$1" 'match($0, /"logprobs": \[[^]]*\]/) {
+        count = split(substr($0, RSTART + 13, RLENGTH - 14), p, ", ")
+        for (i = first; i <= count; i++) { sum += p[i]; n++ }
+    } END { print sum, n }' <<< "$out"
+}
+for dtype in int8 int4; do
+    expect 0 "${s[@]}" --prompt Once -n 59 --num-samples 8 --json --dtype $dtype
+    read -r decoded count <<< "$(nats 1)"
+    sed -E 's/.*"text": "((\\.|[^"\\])*)", "finish.*/{"text": "Once\1"}/' <<< "$out" > samples.jsonl
+    expect 0 "${s[@]}" --score samples.jsonl --jsonl text --json --dtype $dtype
+    read -r scored same <<< "$(nats 5)"
+    checks=$((checks + 1))
+    awk "BEGIN { d = ($decoded) - ($scored); exit !($count > 400 && $count == $same && d * d < (1e-3 * $count) ^ 2) }" ||
+        problem "$dtype: decoding gives $count tokens $decoded nats, a score $scored to $same"
+done
+
 # auto: what the checkpoint has
 for dtype in bf16 fp16; do
     convert-gpt2 run --dtype $dtype -o $dtype.safetensors --quiet || problem "no $dtype"
