@@ -7,6 +7,9 @@
 #include "backend/weight_format.h"
 #include "gptpipe/tensor.h"
 
+#ifdef __F16C__
+#include <immintrin.h>
+#endif
 #include <math.h>
 #include <string.h>
 
@@ -16,11 +19,19 @@
 
 enum { BLOCK = GP_WEIGHT_BLOCK, HALF = GP_WEIGHT_BLOCK / 2, LANES = GP_ENCODE_LANES, STRIPES = 8 };
 
-/* x as fp16 stores it. */
+/* x as fp16 stores it: by instructions of 8 where there are any, which round as gp_from_f32 does. */
 static void round_to_half(float x[LANES], uint16_t half[LANES])
 {
+#ifdef __F16C__
+    for (int i = 0; i < LANES; i += 8) {
+        __m128i h = _mm256_cvtps_ph(_mm256_loadu_ps(x + i), _MM_FROUND_TO_NEAREST_INT);
+        _mm_storeu_si128((__m128i *)(void *)(half + i), h);
+        _mm256_storeu_ps(x + i, _mm256_cvtph_ps(h));
+    }
+#else
     gp_from_f32(half, GP_F16, x, LANES);
     gp_to_f32(x, half, GP_F16, LANES);
+#endif
 }
 
 /* x + SHIFT - SHIFT is x to the nearest integer, of two the even one. */
