@@ -193,7 +193,7 @@ static void print_choices(const gp_mfu *r, FILE *out)
         fprintf(out, "\nproducts by %s, measured in %.2f s; `first` is what its heuristic names\n", r->products,
                 r->products_seconds);
     else
-        fprintf(out, "\nproducts by %s of which it refused what its heuristic named\n", r->products);
+        fprintf(out, "\nproducts by %s, which refused the algorithm of its heuristic for these\n", r->products);
     fprintf(out, "%-52s %6s %9s %9s  %-6s %s\n", "product", "calls", measured ? "ms" : "", measured ? "first ms" : "",
             "with", "by");
     for (int i = 0; i < r->choice_count; i++) {

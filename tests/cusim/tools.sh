@@ -227,7 +227,7 @@ checks=$((checks + 1))
 # a refusal alone has no times; it is said where the measurement fails, too
 expect 0 env CUSIM_GPU=memory=16,refused=164 "${one[@]}" --backend cuda --dtype bf16
 checks=$((checks + 1))
-grep -q '^products by cuBLASLt 13.1.1 of which it refused what its heuristic named$' <<< "$out" && ! grep -q 'measured in' <<< "$out" ||
+grep -q '^products by cuBLASLt 13.1.1, which refused the algorithm of its heuristic for these$' <<< "$out" && ! grep -q 'measured in' <<< "$out" ||
     problem "a refusal: $out"
 err=$(env CUSIM_GPU=memory=16,refused=164 "${one[@]}" --no-quiet --passes train,decode --decode-batch 4096 --backend cuda \
     --dtype bf16 2>&1 > /dev/null) && problem "4096 samples in 16 MiB"

@@ -62,15 +62,16 @@ static inline __attribute__((always_inline)) void tile(gp_weight_format format, 
             d->y[(b + s) * d->O + gp_min(o + k * apart, end - 1)] = vec_total(sum[k][s]);
 }
 
-/* The rows of x that are computed at once stay in the first cache, and those of W in the second. */
+/* The rows of x that are computed at once stay in the first cache, and those of W in the second. For one row of x, the
+ * outputs are OUTPUTS_ALONE streams of `each`: memory gives more of several at once. */
 static inline __attribute__((always_inline)) void rows_in(gp_weight_format format, const gp_decode *d, int64_t lo,
                                                           int64_t hi)
 {
     enum { OUTPUTS_CACHED = 16 };
-    int64_t streams = d->B == 1 ? (hi - lo) / OUTPUTS_ALONE : 0, rest = lo + streams * OUTPUTS_ALONE;
-    for (int64_t o = lo; o < lo + streams; o++)
-        tile(format, d, o, hi, OUTPUTS_ALONE, streams, 0, 1);
-    for (int64_t o = rest; d->B == 1 && o < hi; o += OUTPUTS_ALONE)
+    int64_t each = (hi - lo) / OUTPUTS_ALONE;
+    for (int64_t o = lo; d->B == 1 && o < lo + each; o++)
+        tile(format, d, o, hi, OUTPUTS_ALONE, each, 0, 1);
+    for (int64_t o = lo + each * OUTPUTS_ALONE; d->B == 1 && o < hi; o += OUTPUTS_ALONE)
         tile(format, d, o, hi, OUTPUTS_ALONE, 1, 0, 1);
     for (int64_t first = lo; d->B > 1 && first < hi; first += OUTPUTS_CACHED) {
         int64_t end = gp_min(first + OUTPUTS_CACHED, hi), samples;
