@@ -39,7 +39,7 @@ typedef struct gp_score_options {
     const char *jsonl; /* the file is JSON Lines, and texts are this member; NULL: the file is one text */
     bool json;         /* report as JSON, with the id and log-probability of each token of a text (or null) */
     int64_t top_logprobs;      /* with json: also this many of the most likely ids in its place */
-    gp_attention_by attention; /* on a GPU; if it cannot compute a pass, scoring fails */
+    gp_attention_by attention; /* own: as the backend has it; where the other cannot, scoring fails */
     const char *dtype;         /* reported with the result: gp_backend_dtype; or NULL */
     bool quiet;                /* no progress */
     bool special_as_text;      /* encode names of special tokens as text */

@@ -144,8 +144,7 @@ static void read_logits(pass *p, const gp_tensor *x)
 static int run(pass *p)
 {
     gp_model *m = p->m;
-    gp_shape shape = gp_model_shape(m, p->batch.B, p->batch.T, 0, m->trains);
-    if (gp_backend_attention(m->be, p->attention, &shape))
+    if (p->attention && gp_model_use_attention(m, p->attention, p->batch.B, p->batch.T, m->trains))
         return -1;
     gp_acts_plan(&m->acts, m, p->batch.B, p->batch.T, m->trains);
     gp_batch inputs = {.B = p->batch.B, .T = p->batch.T, .inputs = p->batch.inputs};
@@ -202,10 +201,9 @@ static int run_all(pass *p, gp_passage **sorted, int64_t count)
 
 int gp_score_check(gp_model *m, const gp_tokenizer *t, const gp_score_options *o)
 {
-    gp_shape longest = gp_model_shape(m, 1, gp_config_context(&m->config), 0, m->trains);
     if (!t)
         return fail("the checkpoint has no tokenizer: text cannot be scored");
-    return gp_backend_attention(m->be, o->attention, &longest);
+    return o->attention ? gp_model_use_attention(m, o->attention, 1, gp_config_context(&m->config), m->trains) : 0;
 }
 
 int gp_score_passages(gp_model *m, gp_attention_by attention, gp_passage *passages, int64_t count, bool greedy,

@@ -160,6 +160,12 @@ gp_shape gp_model_shape(const gp_model *m, int64_t B, int64_t T, int64_t cache, 
                       .drops = train && c->dropout_attn > 0};
 }
 
+int gp_model_use_attention(gp_model *m, gp_attention_by by, int64_t B, int64_t T, bool train)
+{
+    gp_shape shape = gp_model_shape(m, B, T, 0, train);
+    return gp_backend_attention(m->be, by, &shape);
+}
+
 void gp_model_plan_workspace(gp_model *m, int64_t B, int64_t T, int64_t cache, bool train)
 {
     gp_shape shape = gp_model_shape(m, B, T, cache, train);

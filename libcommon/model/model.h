@@ -238,6 +238,8 @@ void gp_acts_plan(gp_acts *a, gp_model *m, int64_t B, int64_t T, bool train);
 /* For the backend's workspace: passes over (B,T), and decoding over `cache` positions. */
 gp_shape gp_model_shape(const gp_model *m, int64_t B, int64_t T, int64_t cache, bool train);
 void gp_model_plan_workspace(gp_model *m, int64_t B, int64_t T, int64_t cache, bool train);
+/* Attention of passes over (B,T), before they are planned. -1: the library is not there or does not support them. */
+int gp_model_use_attention(gp_model *m, gp_attention_by by, int64_t B, int64_t T, bool train);
 void gp_acts_resize(gp_acts *a, const gp_model *m, int64_t B, int64_t T);
 void gp_acts_release(gp_acts *a, gp_backend *be);
 gp_norm_acts *gp_acts_site(gp_acts *a, int64_t site);

@@ -139,7 +139,7 @@ static int select_attention(gp_mfu *r, gp_model *m, const gp_mfu_plan *plan, con
 {
     if (p->pass == GP_PASS_DECODE)
         return 0;
-    int rc = gp_attention_use(m, plan->attention, p->B, p->T, p->pass == GP_PASS_TRAIN);
+    int rc = gp_model_use_attention(m, plan->attention, p->B, p->T, p->pass == GP_PASS_TRAIN);
     gp_attention_describe(m->be, r->attention, sizeof r->attention);
     return rc;
 }

@@ -189,21 +189,18 @@ static void print_choices(const gp_mfu *r, FILE *out)
     if (!r->choice_count)
         return;
     bool measured = r->products_seconds > 0;
+    char times[48] = "ms  first ms";
     if (measured)
         fprintf(out, "\nproducts by %s, measured in %.2f s; `first` is what its heuristic names\n", r->products,
                 r->products_seconds);
     else
         fprintf(out, "\nproducts by %s, which refused the algorithm of its heuristic for these\n", r->products);
-    fprintf(out, "%-52s %6s %9s %9s  %-6s %s\n", "product", "calls", measured ? "ms" : "", measured ? "first ms" : "",
-            "with", "by");
+    fprintf(out, "%-52s %6s %19s  %-6s %s\n", "product", "calls", measured ? times : "", "with", "by");
     for (int i = 0; i < r->choice_count; i++) {
         const gp_product_choice *c = &r->choices[i];
-        if (!measured) {
-            fprintf(out, "%-52s %6lld %20s %-6s %s\n", c->product, (long long)c->calls, "", c->way, c->details);
-            continue;
-        }
-        fprintf(out, "%-52s %6lld %9.4f %9.4f  %-6s %s%s\n", c->product, (long long)c->calls, 1e3 * c->seconds,
-                1e3 * c->first_seconds, c->way, c->details, c->refused ? "another was refused" : "");
+        snprintf(times, sizeof times, "%9.4f %9.4f", 1e3 * c->seconds, 1e3 * c->first_seconds);
+        fprintf(out, "%-52s %6lld %19s  %-6s %s%s\n", c->product, (long long)c->calls, measured ? times : "", c->way,
+                c->details, measured && c->refused ? "another was refused" : "");
     }
 }
 

@@ -175,13 +175,20 @@ static int fill(gp_vocab *v, const gp_token *tokens, const gp_buf *b, const char
     return gp_vocab_index(v, where);
 }
 
+int gp_vocab_check_size(int64_t count, size_t bytes, const char *where)
+{
+    if (count <= INT32_MAX / 2 && bytes <= UINT32_MAX / 2)
+        return 0;
+    return fail("%s: its vocabulary is too large (%lld ids, %zu bytes)", where, (long long)count, bytes);
+}
+
 int gp_vocab_build(gp_vocab *v, gp_token *tokens, int64_t count, const gp_buf *b, const char *where)
 {
     *v = (gp_vocab){.size = count};
     if (count < 1)
         return fail("%s: its vocabulary is empty", where);
-    if (count > INT32_MAX / 2 || b->len > UINT32_MAX / 2)
-        return fail("%s: its vocabulary is too large (%lld ids, %zu bytes)", where, (long long)count, b->len);
+    if (gp_vocab_check_size(count, b->len, where))
+        return -1;
     if (!in_order(tokens, count)) /* rare */
         qsort(tokens, (size_t)count, sizeof *tokens, by_id);
     for (int64_t i = 0; i < count; i++)

@@ -82,6 +82,9 @@ typedef struct gp_token {
     uint8_t flags; /* GP_TOKEN_... */
 } gp_token;
 
+/* -1: as many ids or bytes of names do not fit a vocabulary. */
+int gp_vocab_check_size(int64_t count, size_t bytes, const char *where);
+
 /* Builds v from `count` tokens whose bytes are in b; sorts tokens by id. No two may have the same id, nor the same
  * bytes unless GP_TOKEN_UNINDEXED. Unused ids become empty GP_TOKEN_UNINDEXED tokens. `where` names the file in
  * messages. */

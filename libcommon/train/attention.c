@@ -7,12 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-int gp_attention_use(gp_model *m, gp_attention_by by, int64_t B, int64_t T, bool train)
-{
-    gp_shape shape = gp_model_shape(m, B, T, 0, train);
-    return gp_backend_attention(m->be, by, &shape);
-}
-
 const char *gp_attention_describe(const gp_backend *be, char *text, size_t size)
 {
     const char *part = be->attention == GP_ATTENTION_CUDNN_FORWARD    ? " (forward)"

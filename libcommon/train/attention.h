@@ -4,10 +4,6 @@
 
 #include "model/model.h"
 
-/* For batches of (B,T), before they are planned. 0; or -1 where the library is not available or does not support
- * them. */
-int gp_attention_use(gp_model *m, gp_attention_by by, int64_t B, int64_t T, bool train);
-
 /* Times both libraries on one batch, forward and backward each on its own, and uses and returns the faster one. memory:
  * bytes that a batch may take; a library that needs more is not used. report: what was measured, or why there was
  * nothing to measure. */

@@ -87,7 +87,7 @@ static int choose_attention(gp_trainer *t, const char *recorded)
     t->attention = t->o->attention;
     if (measured && !gp_attention_parse(recorded, &t->attention))
         return fail("config.yaml records attention by %s, which is unknown", recorded);
-    if (!gp_attention_use(t->m, t->attention, t->B, t->T, true))
+    if (!gp_model_use_attention(t->m, t->attention, t->B, t->T, true))
         return 0;
     return measured ? fail("%s; what this run measured when it began is %s", gp_error(), recorded) : -1;
 }

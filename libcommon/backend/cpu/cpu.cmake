@@ -10,7 +10,7 @@ else()
   list(FILTER CPU_SOURCES EXCLUDE REGEX "/matmul_dnnl\\.c$")
 endif()
 file(GLOB CPU_KERNELS CONFIGURE_DEPENDS ${CPU_DIR}/simd/*.c)
-# backend/sample.h, backend/weight_encode.h: the same bits, whether or not the processor adds a product in one instruction
+# backend/sample.h, backend/weight_encode.h: the same bits, whether or not a processor adds a product in one instruction
 set_source_files_properties(backend/ref/sample.c ${CPU_DIR}/op_sample.c ${CPU_DIR}/simd/sample.c backend/weight_format.c
   ${CPU_DIR}/simd/encode.c PROPERTIES COMPILE_OPTIONS -ffp-contract=off)
 

@@ -43,15 +43,13 @@ static void add_word(gp_words *w, size_t at, int32_t id)
 static int end_words(gp_words *w, gp_buf *bytes, const char *where)
 {
     gp_vocab *v = &w->names;
-    int rc = 0;
     gp_buf_reserve(bytes, GP_VOCAB_PAD);
     v->bytes = gp_realloc(bytes->data, bytes->len + GP_VOCAB_PAD, 1);
     memset(v->bytes + bytes->len, 0, GP_VOCAB_PAD);
     v->at = gp_grow(v->at, v->size, sizeof *v->at);
     v->at[v->size] = (uint32_t)bytes->len;
-    if (v->size > INT32_MAX / 2 || bytes->len > UINT32_MAX / 2)
-        rc = fail("%s: its vocabulary is too large (%lld ids, %zu bytes)", where, (long long)v->size, bytes->len);
-    else if (v->size)
+    int rc = gp_vocab_check_size(v->size, bytes->len, where);
+    if (!rc && v->size)
         rc = gp_vocab_index(v, where);
     if (rc)
         gp_words_release(w);

@@ -68,11 +68,9 @@ static inline __attribute__((always_inline)) void rows_in(gp_weight_format forma
                                                           int64_t hi)
 {
     enum { OUTPUTS_CACHED = 16 };
-    int64_t each = (hi - lo) / OUTPUTS_ALONE;
+    int64_t each = (hi - lo + OUTPUTS_ALONE - 1) / OUTPUTS_ALONE;
     for (int64_t o = lo; d->B == 1 && o < lo + each; o++)
         tile(format, d, o, hi, OUTPUTS_ALONE, each, 0, 1);
-    for (int64_t o = lo + each * OUTPUTS_ALONE; d->B == 1 && o < hi; o += OUTPUTS_ALONE)
-        tile(format, d, o, hi, OUTPUTS_ALONE, 1, 0, 1);
     for (int64_t first = lo; d->B > 1 && first < hi; first += OUTPUTS_CACHED) {
         int64_t end = gp_min(first + OUTPUTS_CACHED, hi), samples;
         for (int64_t b = 0; b < d->B; b += samples) {
