@@ -1,6 +1,7 @@
 /* Tokenizers of models that are written to GGUF files and read back. */
 #include "test.h"
 
+#include "base/file.h"
 #include "gguf_models.h"
 #include "small_bpe.h"
 
@@ -125,6 +126,30 @@ static void test_keeps_gpt2s_tokenizer(void **state)
     free(json);
 }
 
+/* The reason quotes the file, in one line. */
+static void test_quotes_a_name_that_is_no_text(void **state)
+{
+    (void)state;
+    char *json = make_json(",\"ab\":256", "[\"a b\"]", "");
+    gp_model *m = small_model(small_config());
+    gp_checkpoint *c = gp_checkpoint_of_model(m, json, strlen(json)), *read = write_and_open(c, GP_STORE_F32);
+    gp_checkpoint_close(read);
+    gp_buf file = {0};
+    assert_int_equal(gp_file_read(&file, path, 1 << 20), 0);
+    char *name = memmem(file.data, file.len, "gpt-2", 5);
+    assert_non_null(name);
+    memcpy(name, "g\n\0\033t", 5);
+    assert_int_equal(gp_file_replace(path, file.data, file.len), 0);
+    read = open_model(path);
+    assert_non_null(
+        strstr(gp_checkpoint_tokenizer_problem(read), "splits text as g\\n\\x00\\x1bt (tokenizer.ggml.pre)"));
+    gp_checkpoint_close(read);
+    gp_checkpoint_close(c);
+    gp_model_free(m);
+    gp_buf_release(&file);
+    free(json);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -132,6 +157,7 @@ int main(void)
         cmocka_unit_test(test_keeps_what_begins_a_text),
         cmocka_unit_test(test_keeps_tokenizers_that_llama_cpp_lacks),
         cmocka_unit_test(test_keeps_gpt2s_tokenizer),
+        cmocka_unit_test(test_quotes_a_name_that_is_no_text),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -9,10 +9,11 @@
 static void use_tokenizer(const gp_gguf *g)
 {
     size_t length = 0;
-    char *problem = NULL, *json = gp_gguf_tokenizer(g, &length, &problem);
-    BUG_ON(json && problem);
-    BUG_ON(problem && (!*problem || strchr(problem, '\n')));
-    if (json) {
+    char *json;
+    fuzz_begin();
+    if (gp_gguf_tokenizer(g, &json, &length))
+        fuzz_refused();
+    else if (json) {
         fuzz_begin();
         gp_tokenizer *t = gp_tokenizer_from_json(json, length, "a.gguf");
         if (t)
@@ -22,7 +23,6 @@ static void use_tokenizer(const gp_gguf *g)
         gp_tokenizer_close(t);
     }
     free(json);
-    free(problem);
 }
 
 static void use_metadata(gp_container *k)

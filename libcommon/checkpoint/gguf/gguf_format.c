@@ -58,7 +58,7 @@ static int open(gp_checkpoint *c, const gp_checkpoint_input *in)
 {
     gp_map map;
     size_t length = 0;
-    char *problem = NULL;
+    char *tokenizer;
     if (gp_checkpoint_input_map(in, c->path, &map) || gp_checkpoint_add_file(c, gp_gguf_read(&map, c->path)))
         return -1;
     const gp_container *k = c->files[0];
@@ -68,11 +68,10 @@ static int open(gp_checkpoint *c, const gp_checkpoint_input *in)
     fit_head(c, k);
     if (c->config.head == GP_HEAD_LM)
         c->config.tied = !has_own_head(k);
-    char *tokenizer = gp_gguf_tokenizer(g, &length, &problem);
-    if (tokenizer)
+    if (gp_gguf_tokenizer(g, &tokenizer, &length))
+        c->tokenizer_problem = gp_strdup(gp_error());
+    else if (tokenizer)
         gp_checkpoint_set_tokenizer(c, tokenizer, length, NULL);
-    else
-        c->tokenizer_problem = problem;
     return gp_weights_attach(c, gp_gguf_naming(&c->config));
 }
 

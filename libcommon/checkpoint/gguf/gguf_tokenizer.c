@@ -12,15 +12,7 @@ typedef struct token_lists {
     const gp_gguf *g;
     const gp_gguf_pair *tokens, *types, *merges; /* types may be NULL */
     int64_t bos;                                 /* put before each text, or -1 */
-    char **problem;
 } token_lists;
-
-/* The reason why a tokenizer cannot be used; takes what gp_error has where it is NULL. */
-static int refuse(const token_lists *l, char *text)
-{
-    *l->problem = text ? text : gp_strdup(gp_error());
-    return -1;
-}
 
 static const gp_gguf_pair *find_array(const gp_gguf *g, const char *key, bool strings)
 {
@@ -39,20 +31,20 @@ static int find_lists(token_lists *l)
     l->merges = find_array(g, "tokenizer.ggml.merges", true);
     l->types = find_array(g, "tokenizer.ggml.token_type", false);
     if (!l->tokens || !l->merges)
-        return refuse(l, gp_format("%s: its tokenizer: tokenizer.ggml.%s is missing, expected an array of strings",
-                                   path, l->tokens ? "merges" : "tokens"));
+        return fail("%s: its tokenizer: tokenizer.ggml.%s is missing, expected an array of strings", path,
+                    l->tokens ? "merges" : "tokens");
     if (!l->types && gp_gguf_find(g, "tokenizer.ggml.token_type"))
-        return refuse(l, gp_format("%s: its tokenizer: tokenizer.ggml.token_type is not an array of INT32", path));
+        return fail("%s: its tokenizer: tokenizer.ggml.token_type is not an array of INT32", path);
     if (l->types && l->types->count != l->tokens->count)
-        return refuse(l, gp_format("%s: its tokenizer has %lld token types, expected %lld, one for each token", path,
-                                   (long long)l->types->count, (long long)l->tokens->count));
+        return fail("%s: its tokenizer has %lld token types, expected %lld, one for each token", path,
+                    (long long)l->types->count, (long long)l->tokens->count);
     l->bos = -1;
     if (gp_gguf_bool(g, "tokenizer.ggml.add_bos_token", &adds) < 0 ||
         (adds && gp_gguf_integer(g, "tokenizer.ggml.bos_token_id", &l->bos) < 0))
-        return refuse(l, NULL);
+        return -1;
     if (l->bos >= l->tokens->count)
-        return refuse(l, gp_format("%s: its tokenizer: tokenizer.ggml.bos_token_id is %lld, expected less than %lld",
-                                   path, (long long)l->bos, (long long)l->tokens->count));
+        return fail("%s: its tokenizer: tokenizer.ggml.bos_token_id is %lld, expected less than %lld", path,
+                    (long long)l->bos, (long long)l->tokens->count);
     return 0;
 }
 
@@ -139,7 +131,7 @@ static int check_texts(const token_lists *l, const gp_gguf_pair *p, const char *
         size_t n;
         const char *text = gp_gguf_next_string(&at, &n);
         if (!gp_is_utf8(text, n))
-            return refuse(l, gp_format("%s: its tokenizer: %s %lld is not UTF-8", l->g->path, what, (long long)i));
+            return fail("%s: its tokenizer: %s %lld is not UTF-8", l->g->path, what, (long long)i);
     }
     return 0;
 }
@@ -147,8 +139,6 @@ static int check_texts(const token_lists *l, const gp_gguf_pair *p, const char *
 static char *to_json(const token_lists *l, size_t *length)
 {
     gp_buf b = {0};
-    if (check_texts(l, l->tokens, "token") || check_texts(l, l->merges, "merge"))
-        return NULL;
     gp_buf_puts(&b, "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,");
     put_added(&b, l);
     gp_buf_puts(&b, "\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,"
@@ -177,33 +167,31 @@ static bool is_gpt2_split(const char *name, size_t length)
     return false;
 }
 
-char *gp_gguf_tokenizer(const gp_gguf *g, size_t *length, char **problem)
+int gp_gguf_tokenizer(const gp_gguf *g, char **text, size_t *length)
 {
-    token_lists l = {.g = g, .problem = problem};
+    token_lists l = {.g = g};
     const char *json = "", *model = "", *split = "";
     size_t json_length = 0, model_length = 0, split_length = 0;
-    *problem = NULL;
+    *text = NULL;
     if (gp_gguf_text(g, "tokenizer.huggingface.json", &json, &json_length) < 0 ||
         gp_gguf_text(g, "tokenizer.ggml.model", &model, &model_length) < 0 ||
-        gp_gguf_text(g, "tokenizer.ggml.pre", &split, &split_length) < 0) {
-        refuse(&l, NULL);
-        return NULL;
-    }
+        gp_gguf_text(g, "tokenizer.ggml.pre", &split, &split_length) < 0)
+        return -1;
     if (json_length) {
         *length = json_length;
-        return gp_strndup(json, json_length);
+        *text = gp_strndup(json, json_length);
+        return 0;
     }
-    bool none = !model_length || (model_length == 4 && !memcmp(model, "none", 4));
-    if (none)
-        return NULL;
+    if (!model_length || (model_length == 4 && !memcmp(model, "none", 4)))
+        return 0;
     if (model_length != 4 || memcmp(model, "gpt2", 4))
-        refuse(&l,
-               gp_format("%s: its tokenizer is %.*s (tokenizer.ggml.model), only gpt2, byte-level BPE, is supported",
-                         g->path, (int)gp_min((int64_t)model_length, 60), model));
-    else if (!is_gpt2_split(split, split_length))
-        refuse(&l, gp_format("%s: its tokenizer splits text as %.*s (tokenizer.ggml.pre), only gpt-2 is supported",
-                             g->path, (int)gp_min((int64_t)split_length, 60), split));
-    else if (!find_lists(&l))
-        return to_json(&l, length);
-    return NULL;
+        return fail("%s: its tokenizer is %s (tokenizer.ggml.model), only gpt2, byte-level BPE, is supported", g->path,
+                    gp_printable_bytes(model, gp_min((int64_t)model_length, 60)));
+    if (!is_gpt2_split(split, split_length))
+        return fail("%s: its tokenizer splits text as %s (tokenizer.ggml.pre), only gpt-2 is supported", g->path,
+                    gp_printable_bytes(split, gp_min((int64_t)split_length, 60)));
+    if (find_lists(&l) || check_texts(&l, l.tokens, "token") || check_texts(&l, l.merges, "merge"))
+        return -1;
+    *text = to_json(&l, length);
+    return 0;
 }

@@ -13,9 +13,9 @@ enum {
     GP_GGUF_UNUSED = 5,       /* a row of the model that no token has: [PADn] */
 };
 
-/* The tokenizer in the metadata as a tokenizer.json (malloc). NULL: there is none, or it cannot be used, and *problem
- * (malloc) says why. */
-char *gp_gguf_tokenizer(const gp_gguf *g, size_t *length, char **problem);
+/* The tokenizer in the metadata as a tokenizer.json: *text (malloc), or NULL where there is none; -1 where it cannot be
+ * used. */
+int gp_gguf_tokenizer(const gp_gguf *g, char **text, size_t *length);
 
 /* gguf_tokenizer_write.c: the tokenizer of a model; text: a tokenizer.json, or NULL. Ids that it lacks are written as
  * unused tokens. What the lists cannot express goes along as tokenizer.huggingface.json; a tokenizer that llama.cpp has
