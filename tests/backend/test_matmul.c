@@ -82,10 +82,12 @@ static float *target(parity *p, const numbers *x)
     return c;
 }
 
-/* Scratch as another product may leave it. */
-static float *dirty_scratch(parity *p)
+/* Scratch as another product may leave it; one for all, since clearing new pages takes longer than a small product. */
+static float *dirty_scratch(void)
 {
-    float *scratch = parity_take(p, GP_MATMUL_SCRATCH * sizeof *scratch);
+    static float *scratch;
+    if (!scratch)
+        scratch = gp_malloc(GP_MATMUL_SCRATCH * sizeof *scratch);
     for (int64_t i = 0; i < GP_MATMUL_SCRATCH; i++)
         scratch[i] = NAN;
     return scratch;
@@ -138,7 +140,7 @@ static void check(parity *p, int64_t M, int64_t N, int64_t K, int variant)
             by_this_build(p, &x, threads, packed, c);
             assert_equal(&x, c, packed ? "packed" : threads > 1 ? "two threads" : "one thread");
         }
-    float *scratch = dirty_scratch(p);
+    float *scratch = dirty_scratch();
     for (int parts = 1; p->cpu->dtype == GP_F32 && parts <= MAX_PARTS; parts++) {
         float *c = target(p, &x);
         by_kernel(p, &x, c, parts, scratch);
@@ -185,7 +187,7 @@ static void the_own_kernel_s_bits_are_those_of_a_row_alone(void **state)
     parity *p = *state;
     gp_tensor a = RANDOM(p, M, K), b = RANDOM(p, K, N), c = RANDOM(p, M, N), other = RANDOM(p, M, N);
     numbers x = {.p = {.M = M, .N = N, .K = K, .dtype = GP_F32}, .a = a.data, .b = b.data};
-    float *scratch = dirty_scratch(p);
+    float *scratch = dirty_scratch();
     by_kernel(p, &x, c.data, 1, scratch);
     for (int parts = 2; parts <= 9; parts++) {
         by_kernel(p, &x, other.data, parts, scratch);
@@ -223,7 +225,7 @@ static void all_bits_of_both_operands_count(void **state)
     enum { M = 70, N = 65 };
     static const int bits[][2] = {{24, 1}, {1, 24}, {12, 12}, {16, 8}, {8, 16}, {20, 4}, {4, 20}};
     parity *p = *state;
-    float *scratch = dirty_scratch(p);
+    float *scratch = dirty_scratch();
     for (size_t i = 0; i < ARRAY_LEN(bits) && p->cpu->dtype == GP_F32; i++) {
         gp_tensor a = wide_integers(p, M, 1, bits[i][0]), b = wide_integers(p, 1, N, bits[i][1]), c = RANDOM(p, M, N);
         const float *x = a.data, *y = b.data, *got = c.data;
@@ -244,7 +246,7 @@ static void sums_are_as_exact_as_fp32(void **state)
     numbers product = {.p = {.M = M, .N = N, .K = K, .b_transposed = true, .dtype = GP_F32}, .a = a.data, .b = b.data};
     if (p->cpu->dtype != GP_F32)
         return;
-    by_kernel(p, &product, c.data, 1, dirty_scratch(p));
+    by_kernel(p, &product, c.data, 1, dirty_scratch());
     double lost = 0, norm = 0;
     for (int64_t i = 0; i < M * N; i++) {
         double sum = 0;
@@ -263,7 +265,7 @@ static void unusual_numbers_are_not_lost(void **state)
     enum { M = 66, N = 67, K = 40 };
     static const float unusual[] = {INFINITY, -INFINITY, NAN, -NAN, 1e-39f};
     parity *p = *state;
-    float *scratch = dirty_scratch(p), quiet;
+    float *scratch = dirty_scratch(), quiet;
     uint32_t last_bit = 0x7F800001; /* a NaN whose bits are in the lower half */
     memcpy(&quiet, &last_bit, sizeof quiet);
     for (size_t i = 0; i <= ARRAY_LEN(unusual) && p->cpu->dtype == GP_F32; i++) {

@@ -4,7 +4,8 @@
 #     tests/fuzz/run.sh build-fuzz 10 [TARGET...]
 #
 # What is new goes into BUILD/fuzz/TARGET, a finding into BUILD/fuzz/found; `BUILD/bin/fuzz-replay TARGET FILE` shows it
-# again. KEEP=1 takes what is new and small into tests/fuzz/corpus.
+# again. KEEP=1 takes what is new and small into tests/fuzz/corpus. SEED=N draws the same inputs each time, as CI does,
+# where a finding is to be of the change that it tests; without it each run looks elsewhere.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit
 build=${1:-build-fuzz} seconds=${2:-10}
@@ -27,8 +28,8 @@ fuzz() { # TARGET
     mkdir -p "$build/fuzz/$name"
     [ -e "$here/dict/$name.dict" ] && dictionary=(-dict="$here/dict/$name.dict")
     if "$build/bin/fuzz_$name" -max_total_time="$seconds" -max_len=16384 -timeout=20 -rss_limit_mb=2048 \
-        -malloc_limit_mb=1024 -print_final_stats=1 -artifact_prefix="$build/fuzz/found/$name-" "${dictionary[@]}" \
-        "$build/fuzz/$name" "$here/corpus/$name" > "$log" 2>&1; then
+        -malloc_limit_mb=1024 -print_final_stats=1 -artifact_prefix="$build/fuzz/found/$name-" \
+        ${SEED:+-seed="$SEED"} "${dictionary[@]}" "$build/fuzz/$name" "$here/corpus/$name" > "$log" 2>&1; then
         printf '%-16s %9s executions, %6s edges, nothing found\n' "$name" \
             "$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")" \
             "$(grep -oE 'cov: [0-9]+' "$log" | tail -1 | cut -d' ' -f2)"
