@@ -85,9 +85,7 @@ static float *target(parity *p, const numbers *x)
 /* Scratch as another product may leave it; one for all, since clearing new pages takes longer than a small product. */
 static float *dirty_scratch(void)
 {
-    static float *scratch;
-    if (!scratch)
-        scratch = gp_malloc(GP_MATMUL_SCRATCH * sizeof *scratch);
+    static _Alignas(64) float scratch[GP_MATMUL_SCRATCH];
     for (int64_t i = 0; i < GP_MATMUL_SCRATCH; i++)
         scratch[i] = NAN;
     return scratch;
