@@ -115,8 +115,7 @@ size_t gp_token_finder_find(const gp_token_finder *s, const uint8_t *p, size_t n
 
 /* ---- characters next to a name --------------------------------------------------------------------------- */
 
-/* Removes white space from the end of p[from, end); returns the new end. */
-static size_t strip_spaces(const uint8_t *p, size_t from, size_t end)
+size_t gp_strip_spaces(const uint8_t *p, size_t from, size_t end)
 {
     while (end > from) {
         uint32_t c;
@@ -135,7 +134,7 @@ size_t gp_trailing_spaces(const uint8_t *p, size_t n)
     for (size_t cut = 1; cut <= 3 && cut <= n; cut++)
         if (!gp_utf8(p + n - cut, cut, &c))
             left = n - cut;
-    return n - strip_spaces(p, 0, left);
+    return n - gp_strip_spaces(p, 0, left);
 }
 
 bool gp_ends_in_word(const uint8_t *p, size_t n, bool before)
@@ -163,7 +162,7 @@ gp_match gp_token_finder_check(const gp_token_finder *s, int32_t id, const uint8
             return GP_NO_MATCH;
     }
     if (flags & GP_TOKEN_LSTRIP)
-        *begin = strip_spaces(p, from, *begin > from ? *begin : from);
+        *begin = gp_strip_spaces(p, from, *begin > from ? *begin : from);
     while (flags & GP_TOKEN_RSTRIP) {
         length = *end < n ? gp_utf8(p + *end, n - *end, &c) : 0;
         if (!length && more)

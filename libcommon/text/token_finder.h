@@ -45,6 +45,9 @@ typedef enum gp_match { GP_MATCH, GP_NO_MATCH, GP_UNDECIDED /* depends on later 
 gp_match gp_token_finder_check(const gp_token_finder *s, int32_t id, const uint8_t *p, size_t n, bool more,
                                bool word_before, size_t from, size_t *begin, size_t *end);
 
+/* The end of p[from, end) without the white space there. */
+size_t gp_strip_spaces(const uint8_t *p, size_t from, size_t end);
+
 /* The number of bytes of white space, and of an incomplete character after it, at the end of the n bytes at p. */
 size_t gp_trailing_spaces(const uint8_t *p, size_t n);
 

@@ -182,6 +182,12 @@ def folders(count, r):
             del files["tokenizer.json"]["model"]
             files["tokenizer.json"] = {k: v for k, v in files["tokenizer.json"].items() if v != BASE[k]}
         yield {"files": files, "texts": made}
+    # white space at the end of a line is no part of the word; so two lines may be equal, and the later one counts
+    ends = {"[UNK]": " ", "a": "\u3000", "un": "\t ", "##ing": "\u00a0", "##ar": "\u2028\r", "Σ": "\u0085", "we": "\u200b"}
+    files = {"config.json": {"model_type": "bert"},
+             "vocab.txt": "\n".join([word + ends.get(word, "") for word in VOCAB] + [" ", "\tb", "the ", "\u2003"]) + "\n"}
+    texts = ["unaffable wearing THE a Σ", "the we [UNK] \u6771 b"]
+    yield {"files": files, "texts": tokenizer_folders.results(files, texts)}
 
 
 def main():

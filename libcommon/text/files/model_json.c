@@ -7,6 +7,7 @@
 #include "base/json_cut.h"
 #include "base/utf8.h"
 #include "text/files/reader.h"
+#include "text/token_finder.h"
 
 /* ---- a vocabulary ----------------------------------------------------------------------------------------- */
 
@@ -70,6 +71,11 @@ int gp_words_from_json(gp_words *w, json_t *object, const char *where)
     return end_words(w, &bytes, where);
 }
 
+size_t gp_words_line(const char *p, const char *end, const char **next)
+{
+    return gp_strip_spaces((const uint8_t *)p, 0, gp_line_length(p, end, next));
+}
+
 bool gp_words_from_lines(gp_words *w, const char *text, size_t length)
 {
     const char *end = text + length, *next;
@@ -79,7 +85,7 @@ bool gp_words_from_lines(gp_words *w, const char *text, size_t length)
     *w = (gp_words){0};
     for (const char *p = text; p < end && w->names.size <= GP_VOCAB_MAX; p = next) {
         add_word(w, bytes.len, (int32_t)w->names.size);
-        gp_buf_add(&bytes, p, gp_line_length(p, end, &next));
+        gp_buf_add(&bytes, p, gp_words_line(p, end, &next));
     }
     bool few = w->names.size <= GP_VOCAB_MAX;
     if (!end_words(w, &bytes, "lines") && few)

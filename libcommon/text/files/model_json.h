@@ -21,6 +21,9 @@ void gp_words_release(gp_words *w);
 /* From a JSON object. */
 int gp_words_from_json(gp_words *w, json_t *object, const char *where);
 
+/* The length of the name in a line of a vocab.txt: without white space at its end, which `tokenizers` cuts off too. */
+size_t gp_words_line(const char *p, const char *end, const char **next);
+
 /* From a vocab.txt: a name a line, ids from 0 on. false: two lines are equal, or it is not text in UTF-8, or longer
  * than any vocabulary. */
 bool gp_words_from_lines(gp_words *w, const char *text, size_t length);

@@ -152,7 +152,7 @@ static int read_lines(gp_words *words, const char *text, size_t length, const ch
     json_t *vocab = json_object();
     int64_t id = 0;
     for (const char *p = text; p < end; p = next, id++) {
-        size_t n = gp_line_length(p, end, &next);
+        size_t n = gp_words_line(p, end, &next);
         char *line = gp_strndup(p, n);
         bool bad = memchr(p, 0, n) || json_object_set_new(vocab, line, json_integer(id));
         free(line);
@@ -227,7 +227,7 @@ bool gp_is_vocab_txt(const char *text, size_t length)
     static const char unknown[] = "[UNK]";
     const char *end = text + length, *next;
     for (const char *p = text; (p = memmem(p, (size_t)(end - p), unknown, sizeof unknown - 1)); p++)
-        if ((p == text || p[-1] == '\n') && gp_line_length(p, end, &next) == sizeof unknown - 1)
+        if ((p == text || p[-1] == '\n') && gp_words_line(p, end, &next) == sizeof unknown - 1)
             return true;
     return false;
 }
