@@ -209,6 +209,20 @@ static gp_tokenizer *with_template(const char *pieces)
     return t;
 }
 
+/* Half a character is no text: as in the vocabulary, a token is written in GPT-2's alphabet. */
+static void a_templates_tokens_are_written_by_the_vocabularys_names(void **state)
+{
+    (void)state;
+    gp_tokenizer *t = open_template("{\"type\":\"BertProcessing\",\"cls\":[\"\u00a9\",104],\"sep\":[\"\u0120\",222]}");
+    gp_tokenizer *again = write_and_read(t);
+    char *json = gp_tokenizer_to_json(again);
+    assert_non_null(strstr(json, "\"ids\":[104],\"tokens\":[\"\u00a9\"]"));
+    assert_non_null(strstr(json, "\"ids\":[222],\"tokens\":[\"\u0120\"]"));
+    free(json);
+    gp_tokenizer_close(again);
+    gp_tokenizer_close(t);
+}
+
 /* What stands in a post_processor and is not a template, in one line. */
 static void templates_that_are_none_are_refused(void **state)
 {
@@ -254,6 +268,7 @@ int main(void)
         cmocka_unit_test(texts_and_pairs_are_those_of_tokenizers),
         cmocka_unit_test(head_and_tail_are_those_of_the_paper),
         cmocka_unit_test(what_has_no_room_or_no_template_is_refused),
+        cmocka_unit_test(a_templates_tokens_are_written_by_the_vocabularys_names),
         cmocka_unit_test(templates_that_are_none_are_refused),
         cmocka_unit_test(a_pair_that_has_not_each_text_once_is_no_template),
     };

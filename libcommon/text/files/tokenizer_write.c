@@ -83,6 +83,25 @@ static void put_template_list(gp_buf *b, const gp_tokenizer *t, const gp_templat
     }
 }
 
+/* Appends the name of a token in the model's vocabulary: an added token's is literal, as WordPiece's are. */
+static void put_token_name(gp_buf *b, const gp_tokenizer *t, int32_t id)
+{
+    size_t n;
+    const char *bytes = gp_vocab_bytes(&t->vocab, id, &n);
+    gp_buf name = {0};
+    gp_alphabet a;
+    if (t->vocab.flags[id] & GP_TOKEN_NAMED || t->kind == GP_KIND_WORDPIECE) {
+        gp_json_quote_minimal(b, bytes, n);
+    } else if (t->kind != GP_KIND_BPE) {
+        put_char_name(b, bytes, n);
+    } else {
+        gp_alphabet_init(&a);
+        gp_alphabet_encode(&a, &name, bytes, n);
+        gp_json_quote_minimal(b, name.data, name.len);
+    }
+    gp_buf_release(&name);
+}
+
 /* Appends the tokens of both templates, each once. */
 static void put_template_tokens(gp_buf *b, const gp_tokenizer *t)
 {
@@ -101,9 +120,7 @@ static void put_template_tokens(gp_buf *b, const gp_tokenizer *t)
         gp_buf_puts(b, ":{\"id\":");
         put_template_name(b, t, id);
         gp_buf_printf(b, ",\"ids\":[%d],\"tokens\":[", id);
-        size_t n;
-        const char *bytes = gp_vocab_bytes(&t->vocab, id, &n);
-        gp_json_quote_minimal(b, bytes, n);
+        put_token_name(b, t, id);
         gp_buf_puts(b, "]}");
     }
 }
