@@ -7,7 +7,8 @@
  * above bf16's largest, 3.39e38, become NaN, as infinity does.
  *
  * Lines, rows of a and columns of b, are packed into panels of 32: for each step of 32 k, for h, m and l, two tiles of
- * 16 lines. Four tiles of c are summed at a time. A block of a stays in the L2 cache while the panels of b pass. An
+ * 16 lines. Four tiles of c are summed at a time. A block of a stays in the L2 cache while the panels of b pass. Each
+ * of them is packed beside the products of the one before: packing and tiles keep different units of the core busy. An
  * element of c is a sum over k in order, restarted at each multiple of the depth of a block, which depends on K alone:
  * neither other rows and columns nor threads change its bits.
  *
@@ -20,7 +21,8 @@
 enum { LINES = 16, DEPTH = 32, PANEL = 2 * LINES, PARTS = 3, TILE = LINES * DEPTH, STEP = 2 * PARTS * TILE };
 enum { MC = 320, KC = 512 };
 
-_Static_assert((int64_t)GP_MATMUL_SCRATCH * 2 >= (int64_t)(MC + PANEL) * KC * PARTS, "the scratch holds a and a panel");
+_Static_assert((int64_t)GP_MATMUL_SCRATCH * 2 >= (int64_t)(MC + 2 * PANEL) * KC * PARTS,
+               "the scratch holds a and two panels");
 _Static_assert(MC % PANEL == 0 && KC % DEPTH == 0, "blocks are whole panels");
 
 /* ---- packing --------------------------------------------------------------------------------------------- */
@@ -116,40 +118,75 @@ static __attribute__((noinline)) void pack_transposed_tiles(const tile_source *s
     store_parts(v, out);
 }
 
-/* Packs a panel of up to 32 lines of K numbers. Those of a line are consecutive in memory, or `stride` apart. A tile of
- * a has a line in each row, and one of b has pairs of k. */
-static void pack_panel(const float *x, int64_t stride, bool consecutive, bool is_b, int64_t lines, int64_t K,
-                       uint16_t *out)
-{
-    void (*pack)(const tile_source *s, uint16_t *out) = consecutive == is_b ? pack_transposed_tiles : pack_tiles;
-    for (int64_t k = 0; k < K; k += DEPTH, out += STEP)
-        for (int64_t i = 0; i < PANEL; i += LINES) {
-            int64_t n = lines - i, k0 = K - k, k1 = k0 - LINES;
-            if (consecutive)
-                pack(&(tile_source){x + i * stride + k, stride, LINES, {n, n}, {k0, k1}}, out + i * DEPTH);
-            else
-                pack(&(tile_source){x + k * stride + i, stride, LINES * stride, {k0, k1}, {n, n}}, out + i * DEPTH);
-        }
-}
-
 static int64_t steps_of(int64_t K)
 {
     return (K + DEPTH - 1) / DEPTH;
+}
+
+/* The packing of a panel of up to 32 lines of K numbers, by blocks of 16 lines of a step. The numbers of a line are
+ * consecutive in memory, or `stride` apart. A tile of a has a line in each row, and one of b has pairs of k. */
+typedef struct packing {
+    const float *x;
+    int64_t stride, lines, K;
+    bool consecutive;
+    void (*pack)(const tile_source *s, uint16_t *out);
+    uint16_t *out;
+    int64_t next, blocks;
+    int64_t done, steps; /* of the products that it is packed beside */
+} packing;
+
+static packing begin(const float *x, int64_t stride, bool consecutive, bool is_b, int64_t lines, int64_t K,
+                     uint16_t *out)
+{
+    return (packing){.x = x,
+                     .stride = stride,
+                     .lines = gp_min(PANEL, lines),
+                     .K = K,
+                     .consecutive = consecutive,
+                     .pack = consecutive == is_b ? pack_transposed_tiles : pack_tiles,
+                     .out = out,
+                     .blocks = 2 * steps_of(K)};
+}
+
+static void pack_block(packing *q)
+{
+    int64_t step = q->next / 2, k = step * DEPTH, i = q->next % 2 * LINES;
+    int64_t n = q->lines - i, k0 = q->K - k, k1 = k0 - LINES, stride = q->stride;
+    uint16_t *out = q->out + step * STEP + i * DEPTH;
+    if (q->consecutive)
+        q->pack(&(tile_source){q->x + i * stride + k, stride, LINES, {n, n}, {k0, k1}}, out);
+    else
+        q->pack(&(tile_source){q->x + k * stride + i, stride, LINES * stride, {k0, k1}, {n, n}}, out);
+    q->next++;
+}
+
+static void pack_rest(packing *q)
+{
+    while (q->next < q->blocks)
+        pack_block(q);
+}
+
+/* After a step of other products: keeps up with them. */
+static inline void pack_beside(packing *q)
+{
+    q->done++;
+    while (q->next * q->steps < q->blocks * q->done)
+        pack_block(q);
 }
 
 static void pack_a(const gp_product *p, const float *a, gp_range m, gp_range k, uint16_t *out)
 {
     for (int64_t i = m.lo; i < m.hi; i += PANEL, out += steps_of(k.hi - k.lo) * STEP) {
         const float *x = p->a_transposed ? a + k.lo * p->M + i : a + i * p->K + k.lo;
-        pack_panel(x, p->a_transposed ? p->M : p->K, !p->a_transposed, false, gp_min(PANEL, m.hi - i), k.hi - k.lo,
-                   out);
+        packing q = begin(x, p->a_transposed ? p->M : p->K, !p->a_transposed, false, m.hi - i, k.hi - k.lo, out);
+        pack_rest(&q);
     }
 }
 
-static void pack_b(const gp_product *p, const float *b, gp_range k, int64_t n, uint16_t *out)
+static packing begin_b(const gp_product *p, const float *b, gp_range k, int64_t n, uint16_t *out)
 {
     const float *x = p->b_transposed ? b + n * p->K + k.lo : b + k.lo * p->N + n;
-    pack_panel(x, p->b_transposed ? p->K : p->N, p->b_transposed, true, gp_min(PANEL, p->N - n), k.hi - k.lo, out);
+    return begin(x, p->b_transposed ? p->K : p->N, p->b_transposed, true, p->N - n, k.hi - k.lo, out);
 }
 
 /* ---- products of tiles ----------------------------------------------------------------------------------- */
@@ -190,8 +227,10 @@ static void configure_tiles(void)
     }
 
 /* sums (32,32) = a panel of a times one of b; the first 16 rows alone unless `both`. The smallest of a step's terms
- * come first, and each differs from the one before in a or in b alone. */
-static void multiply_panels(bool both, int64_t steps, const uint16_t *a, const uint16_t *b, float *sums)
+ * come first, and each differs from the one before in a or in b alone. A tile is stored every second step although
+ * nobody reads it: the first store after about 2,000 cycles without one was seen to take 1,000 cycles longer. */
+static void multiply_panels(bool both, int64_t steps, const uint16_t *a, const uint16_t *b, float *sums,
+                            packing *beside)
 {
     enum { H, M, L };
     MEMORY_BARRIER();
@@ -213,6 +252,9 @@ static void multiply_panels(bool both, int64_t steps, const uint16_t *a, const u
         ADD_PRODUCTS
         LOAD_B(H)
         ADD_PRODUCTS
+        pack_beside(beside);
+        if (k % 2 == 0)
+            _tile_stored(4, sums, PANEL * sizeof *sums); /* see above */
     }
     _tile_stored(0, sums, PANEL * sizeof *sums);
     _tile_stored(1, sums + LINES, PANEL * sizeof *sums);
@@ -239,15 +281,16 @@ static void store_sums(const float *sums, int64_t rows, int64_t columns, const f
 
 /* ---- blocks ---------------------------------------------------------------------------------------------- */
 
-/* Rows m of columns [n, n + 32) of c, over k, with panels of a and b. */
+/* Rows m of columns [n, n + 32) of c, over k, with panels of a and b; packs another panel meanwhile. */
 static void multiply_block(const gp_product *p, gp_range m, int64_t n, gp_range k, const uint16_t *a, const uint16_t *b,
-                           const float *bias, float *c)
+                           const float *bias, float *c, packing *beside)
 {
     _Alignas(64) float sums[PANEL * PANEL];
     int64_t steps = steps_of(k.hi - k.lo), c_row = p->c_stride ? p->c_stride : p->N;
+    beside->steps = (m.hi - m.lo + PANEL - 1) / PANEL * steps;
     for (int64_t i = m.lo; i < m.hi; i += PANEL, a += steps * STEP) {
         int64_t rows = gp_min(PANEL, m.hi - i);
-        multiply_panels(rows > LINES, steps, a, b, sums);
+        multiply_panels(rows > LINES, steps, a, b, sums, beside);
         store_sums(sums, rows, gp_min(PANEL, p->N - n), bias && !k.lo ? bias + n : NULL, p->add || k.lo,
                    c + i * c_row + n, c_row);
     }
@@ -256,19 +299,25 @@ static void multiply_block(const gp_product *p, gp_range m, int64_t n, gp_range 
 void gp_amx_product(const gp_product *p, const float *a, const float *b, const float *bias, float *c, int part,
                     int parts, float *scratch)
 {
-    uint16_t *packed_a = (uint16_t *)scratch, *packed_b = packed_a + MC * KC * PARTS;
+    uint16_t *packed_a = (uint16_t *)scratch, *packed_b[2] = {packed_a + MC * KC * PARTS};
     gp_range m, n;
+    packed_b[1] = packed_b[0] + PANEL * KC * PARTS;
     gp_cpu_cell(p, LINES, PANEL, part, parts, &m, &n);
     int heights = (int)((m.hi - m.lo + MC - 1) / MC), depths = (int)((p->K + KC - 1) / KC);
     configure_tiles();
-    for (int i = 0; i < heights * depths; i++) {
+    for (int i = 0; i < heights * depths && n.lo < n.hi; i++) {
         gp_range rows = gp_cpu_share(m.hi - m.lo, PANEL, i / depths, heights);
         gp_range k = gp_cpu_share(p->K, DEPTH, i % depths, depths);
         rows.lo += m.lo, rows.hi += m.lo;
         pack_a(p, a, rows, k, packed_a);
+        packing next = begin_b(p, b, k, n.lo, packed_b[0]);
+        pack_rest(&next);
         for (int64_t column = n.lo; column < n.hi; column += PANEL) {
-            pack_b(p, b, k, column, packed_b);
-            multiply_block(p, rows, column, k, packed_a, packed_b, bias, c);
+            const uint16_t *panel = next.out;
+            next = (packing){0};
+            if (column + PANEL < n.hi)
+                next = begin_b(p, b, k, column + PANEL, packed_b[panel == packed_b[0]]);
+            multiply_block(p, rows, column, k, packed_a, panel, bias, c, &next);
         }
     }
     _tile_release();
